@@ -1,0 +1,156 @@
+import { Cluster, clusterKeyText, compareClusters } from './cluster.ts';
+import type { Connection } from './connection.ts';
+import { FilterClass, filterClassKey } from './filter-class.ts';
+import { Link } from './link.ts';
+import { LnkConn } from './lnk-conn.ts';
+import type { Node } from './node.ts';
+import { insertLink, removeLink } from './order.ts';
+import type { ClusterKey, LnkConnFilter, SpanKey } from './span.ts';
+
+/** What one dialect has: clusters → nodes → links, the LNK_CONNs, and which of them a change has touched. Opens and closes nothing. */
+export class DialectTables {
+  /** Links relayed at most for a pair of node and LNK_CONN. */
+  readonly width: number;
+  /** Highest dist of a link that is relayed. */
+  readonly maxDist: number;
+  readonly nodes: Node[] = [];
+  /** Nodes to look at again for every LNK_CONN. */
+  readonly dirtyNodes: Set<Node> = new Set();
+  /** LNK_CONNs to look at again for every node. */
+  readonly dirtyLnkConns: Set<LnkConn> = new Set();
+  linkCount = 0;
+  lnkConnCount = 0;
+  readonly #clusters = new Map<string, Cluster>();
+  #sortedClusters: readonly Cluster[] | undefined;
+  readonly #classes = new Map<string, FilterClass>();
+  #byClass: readonly LnkConn[] | undefined;
+  /** By ref. Ref 0 stands for an empty cell. */
+  readonly #links: (Link | undefined)[] = [undefined];
+  readonly #freeRefs: number[] = [];
+  readonly #lnkConns: (LnkConn | undefined)[] = [];
+  readonly #freeSlots: number[] = [];
+
+  constructor(width: number, maxDist: number) {
+    this.width = width;
+    this.maxDist = maxDist;
+  }
+
+  /** Highest slot in use so far + 1. */
+  get slots(): number {
+    return this.#lnkConns.length;
+  }
+
+  link(ref: number): Link {
+    return this.#links[ref]!;
+  }
+
+  lnkConn(slot: number): LnkConn {
+    return this.#lnkConns[slot]!;
+  }
+
+  get clusterCount(): number {
+    return this.#clusters.size;
+  }
+
+  sortedClusters(): readonly Cluster[] {
+    this.#sortedClusters ??= [...this.#clusters.values()].sort(compareClusters);
+    return this.#sortedClusters;
+  }
+
+  findCluster(key: ClusterKey): Cluster | undefined {
+    return this.#clusters.get(clusterKeyText(key));
+  }
+
+  cluster(key: ClusterKey): Cluster {
+    const text = clusterKeyText(key);
+    let cluster = this.#clusters.get(text);
+    if (cluster === undefined) {
+      cluster = new Cluster(key, this);
+      this.#clusters.set(text, cluster);
+      this.#sortedClusters = undefined;
+    }
+    return cluster;
+  }
+
+  removeClusterIfUnused(cluster: Cluster): void {
+    if (cluster.nodeCount > 0 || cluster.holds > 0) return;
+    this.#clusters.delete(clusterKeyText(cluster));
+    this.#sortedClusters = undefined;
+  }
+
+  /** All LNK_CONNs, those of a filter class next to each other. */
+  lnkConnsByClass(): readonly LnkConn[] {
+    if (this.#byClass === undefined) {
+      const all: LnkConn[] = [];
+      for (const filterClass of this.#classes.values()) all.push(...filterClass.members);
+      this.#byClass = all;
+    }
+    return this.#byClass;
+  }
+
+  addLnkConn(connection: Connection, id: number, filter: LnkConnFilter): LnkConn {
+    const key = filterClassKey(connection.gateway, filter);
+    let filterClass = this.#classes.get(key);
+    if (filterClass === undefined) {
+      filterClass = new FilterClass(connection.gateway, filter, this.maxDist);
+      this.#classes.set(key, filterClass);
+    }
+    const slot = this.#freeSlots.pop() ?? this.#lnkConns.length;
+    const lnkConn = new LnkConn(connection, id, filter, { slot, filterClass, tables: this });
+    this.#lnkConns[slot] = lnkConn;
+    filterClass.members.add(lnkConn);
+    this.#byClass = undefined;
+    this.lnkConnCount++;
+    this.dirtyLnkConns.add(lnkConn);
+    return lnkConn;
+  }
+
+  /** Its cells must be empty. */
+  removeLnkConn(lnkConn: LnkConn): void {
+    const { filterClass, slot } = lnkConn;
+    filterClass.members.delete(lnkConn);
+    if (filterClass.members.size === 0) this.#classes.delete(filterClass.key);
+    this.#lnkConns[slot] = undefined;
+    this.#freeSlots.push(slot);
+    this.#byClass = undefined;
+    this.lnkConnCount--;
+    this.dirtyLnkConns.delete(lnkConn);
+  }
+
+  addLink(connection: Connection, id: number, span: SpanKey): Link {
+    const cluster = this.cluster(span);
+    let node = cluster.node(span.nodeId, span.label);
+    if (node === undefined) {
+      node = cluster.addNode(span.nodeId, span.label);
+      node.index = this.nodes.push(node) - 1;
+    }
+    const ref = this.#freeRefs.pop() ?? this.#links.length;
+    const link = new Link(connection, id, span, node, ref);
+    this.#links[ref] = link;
+    insertLink(node.sortedLinks, link);
+    this.linkCount++;
+    this.dirtyNodes.add(node);
+    return link;
+  }
+
+  /** Its cells must be empty. Its node goes with its last link, the cluster with its last node unless it is held. */
+  removeLink(link: Link): void {
+    const { node, ref } = link;
+    removeLink(node.sortedLinks, link);
+    this.#links[ref] = undefined;
+    this.#freeRefs.push(ref);
+    this.linkCount--;
+    if (node.sortedLinks.length > 0) {
+      this.dirtyNodes.add(node);
+      return;
+    }
+    this.dirtyNodes.delete(node);
+    const last = this.nodes.pop()!;
+    if (last !== node) {
+      this.nodes[node.index] = last;
+      last.index = node.index;
+    }
+    node.cluster.removeNode(node);
+    this.removeClusterIfUnused(node.cluster);
+  }
+}

@@ -1,0 +1,68 @@
+import type { Link } from './link.ts';
+import type { LnkConn } from './lnk-conn.ts';
+import { type Dialect, type LnkConnFilter, NIL_UUID, PEER_CLIENT, PEER_HAMMER2 } from './span.ts';
+
+/** Why the walk stops at a link (architecture.md, "Relay selection"). */
+export type StopReason =
+  /** dist > 16 */
+  | 'too-far'
+  /** it came in on the LNK_CONN's own connection */
+  | 'own-connection'
+  /** peer_mask has no bit for its peer_type */
+  | 'peer-mask'
+  /** linkid: both sides HAMMER2, the link's cluster neither nil nor the LNK_CONN's. circuit: a CLIENT asked for another peer_id */
+  | 'other-cluster'
+  /** circuit: both sides CLIENT */
+  | 'both-clients';
+
+/**
+ * The LNK_CONNs that ask for the same on the same gateway: their walks of a node's links are the same but for the stop at
+ * links of their own connection, so one walk serves them all.
+ */
+export class FilterClass {
+  readonly key: string;
+  readonly gateway: string;
+  readonly members: Set<LnkConn> = new Set();
+  readonly #dialect: Dialect;
+  readonly #maskLo: number;
+  readonly #maskHi: number;
+  readonly #peerType: number;
+  readonly #clusterId: string;
+  readonly #maxDist: number;
+
+  constructor(gateway: string, filter: LnkConnFilter, maxDist: number) {
+    this.key = filterClassKey(gateway, filter);
+    this.gateway = gateway;
+    this.#dialect = filter.dialect;
+    this.#maskLo = filter.peerMaskLo;
+    this.#maskHi = filter.peerMaskHi;
+    this.#peerType = filter.peerType;
+    this.#clusterId = filter.clusterId;
+    this.#maxDist = maxDist;
+  }
+
+  /** For these LNK_CONNs the link is not there at all: it is skipped, not stopped at (architecture.md, "Trunk"). */
+  skips(link: Link): boolean {
+    return link.unreachable?.has(this.gateway) === true;
+  }
+
+  /** Why the walk of every member stops at the link, or undefined. The stop at own links is the caller's. */
+  stopAt(link: Link): Exclude<StopReason, 'own-connection'> | undefined {
+    if (link.dist > this.#maxDist) return 'too-far';
+    const { peerType, clusterId } = link.span;
+    const bit = peerType < 32 ? this.#maskLo >>> peerType : this.#maskHi >>> (peerType - 32);
+    if ((bit & 1) === 0) return 'peer-mask';
+    if (this.#dialect === 'linkid') {
+      if (peerType !== PEER_HAMMER2 || this.#peerType !== PEER_HAMMER2) return undefined;
+      return clusterId !== NIL_UUID && clusterId !== this.#clusterId ? 'other-cluster' : undefined;
+    }
+    if (this.#peerType !== PEER_CLIENT) return undefined;
+    if (peerType === PEER_CLIENT) return 'both-clients';
+    return this.#clusterId !== NIL_UUID && this.#clusterId !== clusterId ? 'other-cluster' : undefined;
+  }
+}
+
+export function filterClassKey(gateway: string, filter: LnkConnFilter): string {
+  const { peerMaskLo, peerMaskHi, peerType, clusterId } = filter;
+  return `${peerMaskLo >>> 0} ${peerMaskHi >>> 0} ${peerType} ${clusterId} ${gateway}`;
+}

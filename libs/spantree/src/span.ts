@@ -1,0 +1,47 @@
+/** `linkid` is the dialect of 2012 (the seed), `circuit` the one since 2014. Their clusters, links and relays never mix. */
+export type Dialect = 'linkid' | 'circuit';
+
+/** peer_type HAMMER2 (protocol.md, "Payloads"). */
+export const PEER_HAMMER2 = 3;
+/** peer_type CLIENT, circuit only (protocol.md, "Payloads"). */
+export const PEER_CLIENT = 63;
+/** Highest peer_type that a bit of the 64-bit peer_mask stands for (protocol.md, "Payloads"). */
+export const PEER_TYPE_MAX = 63;
+
+export const NIL_UUID = '00000000-0000-0000-0000-000000000000';
+
+/** What a LNK_CONN asks for. Constant while it is open. */
+export interface LnkConnFilter {
+  readonly dialect: Dialect;
+  /** Bits 0..31 and 32..63 of peer_mask, as u32: bit n accepts peer_type n. */
+  readonly peerMaskLo: number;
+  readonly peerMaskHi: number;
+  /** 0..63 */
+  readonly peerType: number;
+  /** pfs_clid (linkid) or peer_id (circuit): canonical lower-case uuid text. */
+  readonly clusterId: string;
+}
+
+/** What of a received LNK_SPAN decides its place in the tree. Constant while it is open. */
+export interface SpanKey {
+  readonly dialect: Dialect;
+  /** pfs_clid (linkid) or peer_id (circuit): canonical lower-case uuid text. */
+  readonly clusterId: string;
+  /** pfs_fsid (linkid) or pfs_id (circuit): canonical lower-case uuid text. */
+  readonly nodeId: string;
+  /** 0..63 */
+  readonly peerType: number;
+  /** circuit: peer_label, part of the cluster's identity. linkid: ''. */
+  readonly peerLabel: string;
+  /** circuit: pfs_label, part of the node's identity. linkid: label, for display only. */
+  readonly label: string;
+  /** 32 bits, taken as signed in linkid and as unsigned in circuit, however they are given. */
+  readonly dist: number;
+  /** circuit: 32 bits, unsigned. linkid: not looked at. */
+  readonly rnss: number;
+  /** Age of the link, given once by its gateway: max(wall clock, highest stamp seen + 1). */
+  readonly stamp: number;
+}
+
+/** What tells clusters apart. In linkid only `clusterId` counts. */
+export type ClusterKey = Pick<SpanKey, 'dialect' | 'clusterId' | 'peerType' | 'peerLabel'>;
