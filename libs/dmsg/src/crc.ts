@@ -4,10 +4,10 @@ import { crc32c as nativeCrc32c } from '@node-rs/crc32';
 const POLYNOMIAL = 0x82f63b78;
 
 /**
- * From this many bytes on the native implementation wins (bytes; measured: a native call costs about as much as the tables
- * need for this much, whatever it computes).
+ * From this many bytes on the native implementation wins. Measured: a native call with its subarray costs 110 ns before it
+ * computes anything and then 0.14 ns a byte, the tables 0.5 ns a byte: they meet between 256 and 320 bytes.
  */
-export const NATIVE_CRC_BYTES = 512;
+export const NATIVE_CRC_BYTES = 320;
 
 /** Sixteen tables of 256: table k holds the effect of a byte that is followed by k zero bytes. */
 const T = makeTables();

@@ -1,0 +1,387 @@
+import { BASE_MASK, DBG_SHELL, LNK_CONN_CIRCUIT, LNK_CONN_LINKID, SIZE_MASK } from './command.ts';
+import { crc32c } from './crc.ts';
+import type { DialectRules } from './dialect.ts';
+import { CIRCUIT, LINKID } from './dialect.ts';
+import { DmsgError } from './dmsg-error.ts';
+import { ErrorCode } from './error-code.ts';
+import type { Frame } from './frame.ts';
+import { FrameCursor } from './frame-cursor.ts';
+import {
+  AUX_BYTES_AT,
+  AUX_CRC_AT,
+  CMD_AT,
+  CORE_HEADER_BYTES,
+  HDR_CRC_AT,
+  headerCrc,
+  MAGIC,
+  MAGIC_SWAPPED,
+  MAX_HEADER_BYTES,
+  padded,
+  readU16,
+  readU32,
+  readU32BE,
+  SALT_AT,
+  swapCoreHeader,
+} from './header.ts';
+
+/** Takes the messages of a FrameReader. The frame is a cursor: valid inside the call only. */
+export interface FrameSink {
+  onFrame(frame: Frame): void;
+}
+
+export interface FrameReaderOptions {
+  /** The dialect of the sender, or null if its first messages must tell. */
+  readonly rules: DialectRules | null;
+  /** Largest extended header accepted, in bytes; default and upper bound of the protocol: 2048. */
+  readonly maxHeader?: number;
+}
+
+/**
+ * Most bytes held while the dialect is unknown. Room for every message that a peer may sensibly send before its LNK_CONN,
+ * little enough that peers that never say who they are cannot fill the memory.
+ */
+export const MAX_HELD_BYTES = 64 * 1024;
+
+/** How far the checks of the current message have come; each state needs more bytes than the one before. */
+const START = 0;
+/** The core header's sizes are checked: header and aux size are known. */
+const SIZED = 1;
+/** The whole extended header is verified and in little-endian. */
+const VERIFIED = 2;
+
+const NOTHING: Uint8Array = Buffer.alloc(0);
+
+/**
+ * Finds the messages in a stream of bytes (protocol.md, "Message"), in place: a message that lies whole in a chunk is handed
+ * out where it is, one that is cut is collected in a buffer of its own. Neither chunk nor buffer is written to after its
+ * message has been handed out (before that, a core header of the other byte order is swapped in place), so a sink may rewrite
+ * a message and keep or pass on its bytes.
+ *
+ * With `rules: null` it first waits for the dialect: it is `linkid` or `circuit` by the first LNK_CONN, linkid by a first
+ * DBG_SHELL (protocol.md, introduction), or what `setRules` says. Messages before that are held and then delivered first, in
+ * order; at most 64 KiB of them. The unit of aux_bytes depends on the dialect, so the end of a held message with
+ * aux data is unknown: nothing behind such a message can decide any more, only `setRules` does.
+ *
+ * Every check is made as soon as the bytes it needs are there, however the stream is cut. A violated rule throws a DmsgError
+ * with the protocol's code and ends the reader: a later `push` throws STATE. So does an exception of the sink.
+ */
+export class FrameReader {
+  readonly #maxHeader: number;
+  readonly #cursor = new FrameCursor();
+  #rules: DialectRules | null;
+  #sink: FrameSink | null = null;
+  #state: 'open' | 'busy' | 'stopped' | 'dead' = 'open';
+  /** Low 8 bits that the next message's salt must have. */
+  #sequence = 0;
+
+  // The current message.
+  #stage = START;
+  #swapped = false;
+  #headBytes = 0;
+  #auxBytes = 0;
+  #auxPadded = 0;
+
+  /** The cut message, or everything held while the dialect is unknown. */
+  #partial: Uint8Array = NOTHING;
+  #partialBytes = 0;
+
+  // Looking for the dialect in what is held.
+  #scanAt = 0;
+  #scanSequence = 0;
+  #scanBlocked = false;
+
+  constructor(options: FrameReaderOptions) {
+    this.#rules = options.rules;
+    this.#maxHeader = Math.min(options.maxHeader ?? MAX_HEADER_BYTES, MAX_HEADER_BYTES);
+  }
+
+  /** The sender's dialect, null while it is unknown. */
+  get rules(): DialectRules | null {
+    return this.#rules;
+  }
+
+  /** Bytes received that no message has been made of yet. */
+  get pendingBytes(): number {
+    return this.#partialBytes;
+  }
+
+  /**
+   * Takes the next bytes of the stream; the chunk is given away. The sink gets every message that is now complete.
+   * @throws DmsgError SYNC, FIELD, HCRC, ACRC, MSGSEQ: the stream is bad; STATE: the reader is dead, or called from its own sink.
+   */
+  push(chunk: Uint8Array, sink: FrameSink): void {
+    if (this.#state === 'stopped') return;
+    this.#enter(sink);
+    let at = 0;
+    try {
+      if (this.#rules === null) at = this.#hold(chunk);
+      if (at < chunk.length) this.#consume(chunk, at, sink);
+    } catch (error) {
+      this.#end('dead');
+      throw error;
+    }
+    this.#leave();
+  }
+
+  /**
+   * Decides or changes the dialect; holds from the next message on. If it was unknown, what was held goes to the sink of
+   * the last `push` before this returns. Does nothing on a reader that is stopped or dead, so a timer may call it late.
+   * @throws DmsgError as `push`, for what was held.
+   */
+  setRules(rules: DialectRules): void {
+    const wasUnknown = this.#rules === null;
+    this.#rules = rules;
+    if (!wasUnknown || this.#state !== 'open' || this.#sink === null) return;
+    this.#enter(this.#sink);
+    try {
+      this.#release();
+    } catch (error) {
+      this.#end('dead');
+      throw error;
+    }
+    this.#leave();
+  }
+
+  /** Ignores everything from here on, also the rest of a chunk when called from the sink. Its current frame stays valid. */
+  stop(): void {
+    const busy = this.#state === 'busy';
+    if (this.#state === 'dead') return;
+    this.#end('stopped');
+    if (!busy) this.#cursor.clear();
+  }
+
+  /** Ends the reader, as `stop` does: it keeps no buffer. */
+  close(): void {
+    this.stop();
+  }
+
+  #enter(sink: FrameSink): void {
+    if (this.#state !== 'open') throw new DmsgError(ErrorCode.STATE, `frame reader is ${this.#state}`);
+    this.#state = 'busy';
+    this.#sink = sink;
+  }
+
+  #leave(): void {
+    if (this.#state === 'busy') this.#state = 'open';
+    this.#cursor.clear();
+    // Only held messages need the sink after this.
+    if (this.#rules !== null) this.#sink = null;
+  }
+
+  #end(state: 'stopped' | 'dead'): void {
+    this.#state = state;
+    this.#sink = null;
+    this.#partial = NOTHING;
+    this.#partialBytes = 0;
+    if (state === 'dead') this.#cursor.clear();
+  }
+
+  /** Delivers every whole message of `chunk[start ..)`, beginning with the cut one; keeps what is left. */
+  #consume(chunk: Uint8Array, start: number, sink: FrameSink): void {
+    const end = chunk.length;
+    let at = this.#partialBytes > 0 ? this.#complete(chunk, start, sink) : start;
+    while (at < end && this.#state === 'busy') {
+      if (!this.#check(chunk, at, end - at)) {
+        this.#keep(chunk, at, end);
+        return;
+      }
+      const bytes = this.#headBytes + this.#auxPadded;
+      this.#deliver(chunk, at, sink);
+      at += bytes;
+    }
+  }
+
+  /** Adds bytes to the cut message, and delivers it if it is whole; returns where the next one starts. */
+  #complete(chunk: Uint8Array, start: number, sink: FrameSink): number {
+    const end = chunk.length;
+    let at = start;
+    while (at < end) {
+      // Stage by stage: the sizes are checked before anything beyond the core header is stored.
+      const bytes = Math.min(this.#needed() - this.#partialBytes, end - at);
+      this.#append(chunk, at, at + bytes, this.#partialBytes + end - at);
+      at += bytes;
+      if (this.#check(this.#partial, 0, this.#partialBytes)) {
+        const whole = this.#partial;
+        this.#partial = NOTHING;
+        this.#partialBytes = 0;
+        this.#deliver(whole, 0, sink);
+        return at;
+      }
+    }
+    return at;
+  }
+
+  /** Keeps the beginning of a message that the chunk cuts. */
+  #keep(chunk: Uint8Array, start: number, end: number): void {
+    this.#append(chunk, start, end, end - start);
+  }
+
+  /** Bytes of the current message that the next check needs. */
+  #needed(): number {
+    if (this.#stage === START) return CORE_HEADER_BYTES;
+    return this.#stage === SIZED ? this.#headBytes : this.#headBytes + this.#auxPadded;
+  }
+
+  /**
+   * Copies to the end of the partial buffer. It grows to at most twice what has come (`coming`: bytes of it that are known to be
+   * here), whatever the header claims, and to no more than the message.
+   */
+  #append(chunk: Uint8Array, start: number, end: number, coming: number): void {
+    const bytes = this.#partialBytes + end - start;
+    if (bytes > this.#partial.length) {
+      const limit = this.#limit();
+      this.#partial = grown(
+        this.#partial,
+        this.#partialBytes,
+        Math.min(limit, Math.max(coming, 2 * this.#partial.length)),
+      );
+    }
+    this.#partial.set(start === 0 && end === chunk.length ? chunk : chunk.subarray(start, end), this.#partialBytes);
+    this.#partialBytes = bytes;
+  }
+
+  #limit(): number {
+    if (this.#rules === null) return MAX_HELD_BYTES;
+    return this.#stage === START ? CORE_HEADER_BYTES : this.#headBytes + this.#auxPadded;
+  }
+
+  /**
+   * Runs those checks of the current message, which starts at `off` and of which `bytes` are there, that have not been run.
+   * True if it is whole.
+   */
+  #check(buf: Uint8Array, off: number, bytes: number): boolean {
+    if (this.#stage === START) {
+      if (bytes < CORE_HEADER_BYTES) return false;
+      this.#checkSizes(buf, off, this.#rules!);
+      this.#stage = SIZED;
+    }
+    if (this.#stage === SIZED) {
+      if (bytes < this.#headBytes) return false;
+      verifyHeader(buf, off, this.#headBytes, this.#swapped, this.#sequence);
+      this.#sequence = (this.#sequence + 1) & 0xff;
+      if (this.#swapped) swapCoreHeader(buf, off);
+      this.#stage = VERIFIED;
+    }
+    if (bytes < this.#headBytes + this.#auxPadded) return false;
+    if (this.#auxPadded > 0) verifyAux(buf, off + this.#headBytes, this.#auxPadded, readU32(buf, off + AUX_CRC_AT));
+    this.#stage = START;
+    return true;
+  }
+
+  #checkSizes(buf: Uint8Array, off: number, rules: DialectRules): void {
+    this.#swapped = isSwapped(buf, off);
+    this.#headBytes = this.#headerSize(word(buf, off + CMD_AT, this.#swapped));
+    const auxBytes = word(buf, off + AUX_BYTES_AT, this.#swapped) * rules.auxUnit;
+    const auxPadded = padded(auxBytes);
+    // protocol.md, "Message": Limits.
+    if (auxPadded > rules.auxLimit) {
+      throw new DmsgError(ErrorCode.FIELD, 'aux data too large', { auxBytes, limit: rules.auxLimit });
+    }
+    this.#auxBytes = auxBytes;
+    this.#auxPadded = auxPadded;
+  }
+
+  /** protocol.md, "Message": an extended header is 64..2048 bytes. */
+  #headerSize(cmd: number): number {
+    const headBytes = (cmd & SIZE_MASK) * CORE_HEADER_BYTES;
+    if (headBytes === 0 || headBytes > this.#maxHeader) {
+      throw new DmsgError(ErrorCode.FIELD, 'bad header size', { headBytes, limit: this.#maxHeader });
+    }
+    return headBytes;
+  }
+
+  #deliver(buf: Uint8Array, off: number, sink: FrameSink): void {
+    this.#cursor.set(buf, off, this.#headBytes, this.#auxBytes, this.#auxPadded);
+    sink.onFrame(this.#cursor);
+  }
+
+  /** Takes bytes while the dialect is unknown; returns how many of the chunk: all, or as many as decided it. */
+  #hold(chunk: Uint8Array): number {
+    const bytes = Math.min(chunk.length, MAX_HELD_BYTES - this.#partialBytes);
+    this.#append(chunk, 0, bytes, this.#partialBytes + bytes);
+    const found = this.#scan();
+    if (found !== null) {
+      this.#rules = found;
+      this.#release();
+    } else if (bytes < chunk.length) {
+      throw new DmsgError(ErrorCode.FIELD, 'limit', { held: this.#partialBytes, limit: MAX_HELD_BYTES });
+    }
+    return bytes;
+  }
+
+  /** Looks for a message that tells the dialect, and checks the ones before it without changing them. */
+  #scan(): DialectRules | null {
+    const buf = this.#partial;
+    while (!this.#scanBlocked && this.#partialBytes - this.#scanAt >= CORE_HEADER_BYTES) {
+      const off = this.#scanAt;
+      const swapped = isSwapped(buf, off);
+      const cmd = word(buf, off + CMD_AT, swapped);
+      const headBytes = this.#headerSize(cmd);
+      if (this.#partialBytes - off < headBytes) return null;
+      verifyHeader(buf, off, headBytes, swapped, this.#scanSequence);
+      const rules = rulesByCommand(cmd);
+      if (rules !== null) return rules;
+      this.#scanBlocked = word(buf, off + AUX_BYTES_AT, swapped) !== 0;
+      this.#scanSequence = (this.#scanSequence + 1) & 0xff;
+      this.#scanAt = off + headBytes;
+    }
+    return null;
+  }
+
+  /** Delivers what was held, now that the dialect is known. */
+  #release(): void {
+    const held = this.#partial.subarray(0, this.#partialBytes);
+    this.#partial = NOTHING;
+    this.#partialBytes = 0;
+    if (held.length > 0) this.#consume(held, 0, this.#sink!);
+  }
+}
+
+/** The dialect that a first message of this command tells (protocol.md, introduction), or null. */
+function rulesByCommand(cmd: number): DialectRules | null {
+  switch (cmd & BASE_MASK) {
+    case LNK_CONN_LINKID:
+    case DBG_SHELL:
+      return LINKID;
+    case LNK_CONN_CIRCUIT:
+      return CIRCUIT;
+    default:
+      return null;
+  }
+}
+
+/** protocol.md, "Message": magic. */
+function isSwapped(buf: Uint8Array, off: number): boolean {
+  const magic = readU16(buf, off);
+  if (magic === MAGIC) return false;
+  if (magic === MAGIC_SWAPPED) return true;
+  throw new DmsgError(ErrorCode.SYNC, 'bad magic', { magic });
+}
+
+/** A word of a core header that has not been swapped yet. */
+function word(buf: Uint8Array, at: number, swapped: boolean): number {
+  return swapped ? readU32BE(buf, at) : readU32(buf, at);
+}
+
+/** protocol.md, "Message": hdr_crc over the bytes as sent, stored in the sender's order; salt counts the messages. */
+function verifyHeader(buf: Uint8Array, off: number, headBytes: number, swapped: boolean, sequence: number): void {
+  if (word(buf, off + HDR_CRC_AT, swapped) !== headerCrc(buf, off, headBytes)) {
+    throw new DmsgError(ErrorCode.HCRC, 'bad header CRC', { headBytes });
+  }
+  const salt = buf[off + SALT_AT + (swapped ? 3 : 0)]!;
+  if (salt !== sequence) throw new DmsgError(ErrorCode.MSGSEQ, 'message out of sequence', { salt, expected: sequence });
+}
+
+/** protocol.md, "Message": with aux data aux_crc must be right, over the padding too. */
+function verifyAux(buf: Uint8Array, start: number, bytes: number, auxCrc: number): void {
+  if (crc32c(buf, start, start + bytes) !== auxCrc) {
+    throw new DmsgError(ErrorCode.ACRC, 'bad aux data CRC', { auxBytes: bytes });
+  }
+}
+
+/** A fresh buffer of `capacity` bytes that starts with `bytes` of the old one. Never from a pool: it may outlive us. */
+function grown(old: Uint8Array, bytes: number, capacity: number): Uint8Array {
+  const buf = Buffer.allocUnsafeSlow(capacity);
+  if (bytes > 0) buf.set(old.subarray(0, bytes), 0);
+  return buf;
+}

@@ -1,0 +1,57 @@
+import * as command from './command.ts';
+
+/** Values of peer_type that have a meaning (protocol.md, "Payloads"). */
+export const PeerType = { NONE: 0, ROUTER: 1, BLOCK: 2, HAMMER2: 3, CLIENT: 63 } as const;
+
+/** Largest peer_type: the bits of a peer_mask (protocol.md, "Payloads": larger ones are answered with PARAM). */
+export const MAX_PEER_TYPE = 63;
+
+const PEER_TYPE_NAMES = new Map<number, string>(Object.entries(PeerType).map(([name, value]) => [value, name]));
+
+/** The name of a peer type as the shell's `tree` prints it (protocol.md, "Debug shell"). */
+export function peerTypeName(peerType: number): string {
+  return PEER_TYPE_NAMES.get(peerType) ?? '?PEERTYPE?';
+}
+
+const COMMAND_NAMES = new Map<number, string>([
+  [command.LNK_PAD, 'LNK_PAD'],
+  [command.LNK_PING, 'LNK_PING'],
+  [command.LNK_AUTH, 'LNK_AUTH'],
+  [command.LNK_CONN_LINKID, 'LNK_CONN'],
+  [command.LNK_CONN_CIRCUIT, 'LNK_CONN'],
+  [command.LNK_SPAN, 'LNK_SPAN'],
+  [command.LNK_VOLCONF, 'LNK_VOLCONF'],
+  [command.LNK_ERROR, 'LNK_ERROR'],
+  [command.DBG_SHELL, 'DBG_SHELL'],
+  [command.BLK_OPEN, 'BLK_OPEN'],
+  [command.BLK_CLOSE, 'BLK_CLOSE'],
+  [command.BLK_READ, 'BLK_READ'],
+  [command.BLK_WRITE, 'BLK_WRITE'],
+  [command.BLK_FLUSH, 'BLK_FLUSH'],
+  [command.BLK_FREEBLKS, 'BLK_FREEBLKS'],
+  [command.BLK_ERROR, 'BLK_ERROR'],
+]);
+
+/** The command of a command word, without its flags, as protocol.md spells it; hexadecimal if it is not known. */
+export function commandName(cmd: number): string {
+  const base = cmd & command.BASE_MASK;
+  return COMMAND_NAMES.get(base) ?? `0x${base.toString(16).padStart(6, '0')}`;
+}
+
+const FLAG_NAMES: readonly (readonly [number, string])[] = [
+  [command.CREATE, 'CREATE'],
+  [command.DELETE, 'DELETE'],
+  [command.REPLY, 'REPLY'],
+  [command.ABORT, 'ABORT'],
+  [command.REVTRANS, 'REVTRANS'],
+  [command.REVCIRC, 'REVCIRC'],
+];
+
+/** A whole command word for a log line: `LNK_ERROR|CREATE|REPLY`. */
+export function describeCommand(cmd: number): string {
+  let text = commandName(cmd);
+  for (const [flag, name] of FLAG_NAMES) {
+    if ((cmd & flag) !== 0) text += `|${name}`;
+  }
+  return text;
+}

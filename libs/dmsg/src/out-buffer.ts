@@ -1,0 +1,106 @@
+import type { Outbox } from './outbox.ts';
+
+/** Size of a turn's first arena in bytes: a few small messages, all that most connections send in a turn. */
+const FIRST_ARENA_BYTES = 1024;
+/** Arenas double within a turn up to this many bytes: what a socket takes at once. */
+const LARGEST_ARENA_BYTES = 64 * 1024;
+
+const NOTHING: Uint8Array = Buffer.alloc(0);
+
+/**
+ * Messages waiting for a socket, in order: written ones in arenas that this buffer allocates, passed ones where they are.
+ * Neighbours in memory leave as one slice. Whatever has been taken is never written to again, and an empty OutBuffer holds
+ * no memory.
+ */
+export class OutBuffer implements Outbox {
+  /** The arena of the last `reserve`. */
+  buf: Uint8Array = NOTHING;
+  at = 0;
+
+  #arenaUsed = 0;
+  #nextArena = FIRST_ARENA_BYTES;
+  #bytes = 0;
+  #heldBytes = 0;
+  /** Memory behind the last `pass`, to count it once for a run of slices. */
+  #passedMemory: ArrayBufferLike | null = null;
+
+  #slices: Uint8Array[] = [];
+  // The last slice, not yet in #slices because it may still grow.
+  #open: Uint8Array = NOTHING;
+  #openStart = 0;
+  #openEnd = 0;
+
+  /** Bytes queued. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /**
+   * Bytes of memory that the queue keeps alive: each arena whole; each passed slice's underlying buffer whole, counted once for
+   * passes that follow each other out of the same buffer (others in between do not matter unless they are passes too). A
+   * buffer that takes turns with another is counted each time: more than the truth, never less.
+   */
+  get heldBytes(): number {
+    return this.#heldBytes;
+  }
+
+  reserve(bytes: number): void {
+    if (bytes > this.buf.length - this.#arenaUsed) this.#newArena(bytes);
+    this.at = this.#arenaUsed;
+    this.#arenaUsed += bytes;
+    this.#add(this.buf, this.at, this.#arenaUsed);
+  }
+
+  pass(buf: Uint8Array, start: number, end: number): void {
+    if (start >= end) return;
+    const memory = buf.buffer;
+    if (memory !== this.#passedMemory) {
+      this.#passedMemory = memory;
+      this.#heldBytes += memory.byteLength;
+    }
+    this.#add(buf, start, end);
+  }
+
+  /** Hands over everything queued, in order, and starts anew. */
+  take(): Uint8Array[] {
+    this.#closeSlice();
+    const slices = this.#slices;
+    this.#slices = [];
+    this.buf = NOTHING;
+    this.at = 0;
+    this.#arenaUsed = 0;
+    this.#nextArena = FIRST_ARENA_BYTES;
+    this.#bytes = 0;
+    this.#heldBytes = 0;
+    this.#passedMemory = null;
+    return slices;
+  }
+
+  #newArena(bytes: number): void {
+    const size = Math.max(bytes, this.#nextArena);
+    // Not from Buffer's pool: a slice would keep the pool alive, uncounted.
+    this.buf = Buffer.allocUnsafeSlow(size);
+    this.#arenaUsed = 0;
+    this.#heldBytes += size;
+    this.#nextArena = Math.min(this.#nextArena * 2, LARGEST_ARENA_BYTES);
+  }
+
+  #add(buf: Uint8Array, start: number, end: number): void {
+    this.#bytes += end - start;
+    if (this.#open === buf && this.#openEnd === start) {
+      this.#openEnd = end;
+      return;
+    }
+    this.#closeSlice();
+    this.#open = buf;
+    this.#openStart = start;
+    this.#openEnd = end;
+  }
+
+  #closeSlice(): void {
+    if (this.#openEnd > this.#openStart) this.#slices.push(this.#open.subarray(this.#openStart, this.#openEnd));
+    this.#open = NOTHING;
+    this.#openStart = 0;
+    this.#openEnd = 0;
+  }
+}

@@ -1,0 +1,56 @@
+import { DmsgError } from './dmsg-error.ts';
+import { ErrorCode } from './error-code.ts';
+import { readU16, readU32 } from './header.ts';
+
+/** Size of a UUID on the wire in bytes. */
+export const UUID_BYTES = 16;
+
+export const NIL_UUID = '00000000-0000-0000-0000-000000000000';
+
+/** Where the bytes of the canonical text stand on the wire: DCE layout, u32, u16, u16 little-endian (protocol.md, top). */
+const WIRE_ORDER = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15] as const;
+const CANONICAL = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+const HEX: readonly string[] = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+
+/** The canonical text, lower case, of the 16 bytes at `off`. Texts sort as `compareUuid` does. */
+export function formatUuid(buf: Uint8Array, off: number): string {
+  if (isNilUuid(buf, off)) return NIL_UUID;
+  let text = '';
+  for (let i = 0; i < UUID_BYTES; i++) {
+    if (i === 4 || i === 6 || i === 8 || i === 10) text += '-';
+    text += HEX[buf[off + WIRE_ORDER[i]!]!]!;
+  }
+  return text;
+}
+
+/**
+ * Writes a canonical text (either case) as 16 bytes at `off`.
+ * @throws DmsgError PARAM: not a UUID.
+ */
+export function parseUuid(text: string, out: Uint8Array, off: number): void {
+  if (!CANONICAL.test(text)) throw new DmsgError(ErrorCode.PARAM, 'not a UUID');
+  const hex = text.replaceAll('-', '');
+  for (let i = 0; i < UUID_BYTES; i++) out[off + WIRE_ORDER[i]!] = Number.parseInt(hex.slice(2 * i, 2 * i + 2), 16);
+}
+
+/** True if the 16 bytes at `off` are all zero. */
+export function isNilUuid(buf: Uint8Array, off: number): boolean {
+  for (let i = off; i < off + UUID_BYTES; i++) {
+    if (buf[i] !== 0) return false;
+  }
+  return true;
+}
+
+/** DCE order: the three numbers, then the bytes. Negative, 0 or positive. */
+export function compareUuid(a: Uint8Array, aOff: number, b: Uint8Array, bOff: number): number {
+  const numbers =
+    readU32(a, aOff) - readU32(b, bOff) ||
+    readU16(a, aOff + 4) - readU16(b, bOff + 4) ||
+    readU16(a, aOff + 6) - readU16(b, bOff + 6);
+  if (numbers !== 0) return numbers;
+  for (let i = 8; i < UUID_BYTES; i++) {
+    const difference = a[aOff + i]! - b[bOff + i]!;
+    if (difference !== 0) return difference;
+  }
+  return 0;
+}
