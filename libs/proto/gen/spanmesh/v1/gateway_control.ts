@@ -90,7 +90,10 @@ export interface StateChange {
   linkStatuses: LinkStatus[];
   /** Relays that peers closed. */
   refusals: Refusal[];
-  /** Snapshot only: the relays that are open, by link. */
+  /**
+   * Snapshot only: the relays that are open because topology wants them, by link. A close for one that is also in use on
+   * demand ends the wish, not the relay.
+   */
   relaysOpen: RelaySet[];
   /** Relays opened on demand as return paths (linkid), by link. They are the gateway's own decision. */
   onDemandOpened: RelaySet[];
@@ -102,6 +105,11 @@ export interface StateChange {
   volconfs: VolconfReceived[];
   /** Gateways that cannot be reached from this one any more, or again. */
   reachability: GatewayReachability[];
+  /**
+   * Highest `n` of the leader's epoch whose Commands were obeyed before this message was cut; 0: none. Refusals that come
+   * after this message can no longer be crossed by those commands.
+   */
+  obeyed: number;
 }
 
 /** A connection stands (its dialect is known). */
@@ -160,7 +168,7 @@ export interface LinkStatus {
   status: number;
 }
 
-/** A peer closed a relay. */
+/** A peer closed a relay that topology had opened. One that was open on demand only is told in `on_demand_closed` instead. */
 export interface Refusal {
   /** Number of the LNK_CONN. */
   lnkConn: number;
@@ -168,7 +176,7 @@ export interface Refusal {
   linkGateway: string;
   /** Number of the link. */
   link: number;
-  /** `n` of the command that opened the relay; 0 in a snapshot. */
+  /** `n` of the command that opened the relay; 0 in a snapshot, and for a relay that was opened under a lower epoch. */
   n: number;
 }
 
@@ -649,6 +657,7 @@ function createBaseStateChange(): StateChange {
     connectionsAlive: [],
     volconfs: [],
     reachability: [],
+    obeyed: 0,
   };
 }
 
@@ -711,6 +720,9 @@ export const StateChange: MessageFns<StateChange> = {
     }
     for (const v of message.reachability) {
       GatewayReachability.encode(v!, writer.uint32(114).fork()).join();
+    }
+    if (message.obeyed !== 0) {
+      writer.uint32(121).double(message.obeyed);
     }
     return writer;
   },
@@ -880,6 +892,14 @@ export const StateChange: MessageFns<StateChange> = {
             message.reachability.push(GatewayReachability.decode(reader, reader.uint32()));
             continue;
           }
+          case 15: {
+            if (tag !== 121) {
+              break;
+            }
+
+            message.obeyed = reader.double();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -956,6 +976,7 @@ export const StateChange: MessageFns<StateChange> = {
       reachability: globalThis.Array.isArray(object?.reachability)
         ? object.reachability.map((e: any) => GatewayReachability.fromJSON(e))
         : [],
+      obeyed: isSet(object.obeyed) ? globalThis.Number(object.obeyed) : 0,
     };
   },
 
@@ -1003,6 +1024,9 @@ export const StateChange: MessageFns<StateChange> = {
     if (message.reachability?.length) {
       obj.reachability = message.reachability.map((e) => GatewayReachability.toJSON(e));
     }
+    if (message.obeyed !== 0) {
+      obj.obeyed = floatToJson(message.obeyed);
+    }
     return obj;
   },
 
@@ -1025,6 +1049,7 @@ export const StateChange: MessageFns<StateChange> = {
     message.connectionsAlive = object.connectionsAlive?.map((e) => e) || [];
     message.volconfs = object.volconfs?.map((e) => VolconfReceived.fromPartial(e)) || [];
     message.reachability = object.reachability?.map((e) => GatewayReachability.fromPartial(e)) || [];
+    message.obeyed = object.obeyed ?? 0;
     return message;
   },
 };
