@@ -20,6 +20,10 @@ export class DialectTables {
   readonly dirtyLnkConns: Set<LnkConn> = new Set();
   linkCount = 0;
   lnkConnCount = 0;
+  /** Relays that are open, kept by whoever fills the cells. */
+  openRelays = 0;
+  /** Pairs that are taken but refused by the peer, likewise. */
+  refusals = 0;
   readonly #clusters = new Map<string, Cluster>();
   #sortedClusters: readonly Cluster[] | undefined;
   readonly #classes = new Map<string, FilterClass>();
@@ -131,6 +135,17 @@ export class DialectTables {
     this.linkCount++;
     this.dirtyNodes.add(node);
     return link;
+  }
+
+  /** Takes the link out of its node's order, before something changes that it is ranked by; `rank` follows. */
+  unrank(link: Link): void {
+    removeLink(link.node.sortedLinks, link);
+  }
+
+  rank(link: Link): void {
+    const links = link.node.sortedLinks;
+    insertLink(links, link);
+    if (links.length > 1) this.dirtyNodes.add(link.node);
   }
 
   /** Its cells must be empty. Its node goes with its last link, the cluster with its last node unless it is held. */

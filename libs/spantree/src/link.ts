@@ -22,8 +22,6 @@ export class Link {
   unreachable: Set<string> | undefined = undefined;
   /** @internal What stands for it in its node's row: > 0, reused after it is gone. */
   readonly ref: number;
-  /** @internal Its group in the flush that is being written out, or -1. */
-  group = -1;
 
   constructor(connection: Connection, id: number, span: SpanKey, node: Node, ref: number) {
     this.connection = connection;

@@ -4,43 +4,63 @@ import type { LnkConn } from './lnk-conn.ts';
 /** Pairs of (link, LNK_CONN), handed out grouped by link in the order of their first pair. Keeps its arrays: allocates nothing once warm. */
 export class RelayBatch {
   readonly #lnkConns: LnkConn[] = [];
+  /** The next pair of the same group, or -1. */
   readonly #next: number[] = [];
   #pairs = 0;
   readonly #links: Link[] = [];
   readonly #heads: number[] = [];
   readonly #tails: number[] = [];
   #groups = 0;
+  /** By a link's ref: its group + 1, or 0. Not a field of Link, as a link can be in two batches at once. */
+  #groupOf = new Int32Array(64);
 
   add(link: Link, lnkConn: LnkConn): void {
     const pair = this.#pairs++;
     this.#lnkConns[pair] = lnkConn;
     this.#next[pair] = -1;
-    if (link.group < 0) {
-      link.group = this.#groups++;
-      this.#links[link.group] = link;
-      this.#heads[link.group] = pair;
+    const group = this.#groupFor(link);
+    if (group === this.#groups) {
+      this.#groups++;
+      this.#links[group] = link;
+      this.#heads[group] = pair;
     } else {
-      this.#next[this.#tails[link.group]!] = pair;
+      this.#next[this.#tails[group]!] = pair;
     }
-    this.#tails[link.group] = pair;
+    this.#tails[group] = pair;
   }
 
   /** Empties the batch into `each`. */
   drain(each: (link: Link, lnkConn: LnkConn) => void): void {
     const groups = this.#groups;
-    // Emptied first: a sink that throws must not leave links behind that think they are in a group.
-    for (let group = 0; group < groups; group++) this.#links[group]!.group = -1;
-    this.#groups = 0;
-    this.#pairs = 0;
+    this.#empty();
     for (let group = 0; group < groups; group++) {
       const link = this.#links[group]!;
       for (let pair = this.#heads[group]!; pair >= 0; pair = this.#next[pair]!) each(link, this.#lnkConns[pair]!);
     }
   }
 
-  /** Lets go of the objects that the arrays still name. */
+  /** Drops what is left (a sink threw) and lets go of the objects that the arrays still name. */
   clear(): void {
+    this.#empty();
     this.#lnkConns.length = 0;
     this.#links.length = 0;
+  }
+
+  #groupFor(link: Link): number {
+    if (link.ref >= this.#groupOf.length) {
+      const longer = new Int32Array(link.ref * 2);
+      longer.set(this.#groupOf);
+      this.#groupOf = longer;
+    }
+    const group = this.#groupOf[link.ref]! - 1;
+    if (group >= 0) return group;
+    this.#groupOf[link.ref] = this.#groups + 1;
+    return this.#groups;
+  }
+
+  #empty(): void {
+    for (let group = 0; group < this.#groups; group++) this.#groupOf[this.#links[group]!.ref] = 0;
+    this.#groups = 0;
+    this.#pairs = 0;
   }
 }

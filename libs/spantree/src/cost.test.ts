@@ -1,0 +1,100 @@
+import { describe, expect, it } from 'vitest';
+import { type Connection, type Link, type LnkConn, type RelayDelta, SpanTree } from './tree.ts';
+
+const LNK_CONNS = 8;
+const ignored: RelayDelta = { open: () => {}, close: () => {} };
+
+interface Mesh {
+  readonly tree: SpanTree;
+  readonly owner: Connection;
+  readonly lnkConns: readonly LnkConn[];
+  readonly links: readonly Link[];
+}
+
+function offer(tree: SpanTree, connection: Connection, id: number, node: number): Link {
+  return tree.addLink(connection, id, {
+    dialect: 'linkid',
+    clusterId: 'c1000001-0a0b-11e4-8a21-01a2b3c4d5e6',
+    nodeId: `${node.toString(16).padStart(8, '0')}-0a0b-11e4-8a21-01a2b3c4d5e6`,
+    peerType: 3,
+    peerLabel: '',
+    label: '',
+    dist: 0,
+    rnss: 0,
+    stamp: id,
+  });
+}
+
+function ask(tree: SpanTree, id: number): LnkConn {
+  return tree.addLnkConn(tree.addConnection('g', id), id, {
+    dialect: 'linkid',
+    peerMaskLo: 0xffffffff,
+    peerMaskHi: 0xffffffff,
+    peerType: 1,
+    clusterId: '00000000-0000-0000-0000-000000000000',
+  });
+}
+
+/** `nodes` nodes of one link each, all relayed on LNK_CONNS LNK_CONNs. */
+function mesh(nodes: number): Mesh {
+  const tree = new SpanTree();
+  const lnkConns = Array.from({ length: LNK_CONNS }, (_, i) => ask(tree, i));
+  const owner = tree.addConnection('g', 1000);
+  const links = Array.from({ length: nodes }, (_, node) => offer(tree, owner, node, node));
+  tree.flush(ignored);
+  return { tree, owner, lnkConns, links };
+}
+
+/** Pairs and links looked at by the flush after `change`. */
+function cost(tree: SpanTree, change: () => void): { readonly pairs: number; readonly visits: number } {
+  const [pairs, visits] = [tree.evaluations, tree.linkVisits];
+  change();
+  tree.flush(ignored);
+  return { pairs: tree.evaluations - pairs, visits: tree.linkVisits - visits };
+}
+
+describe.each([{ nodes: 10 }, { nodes: 1000 }])('one change among $nodes nodes', ({ nodes }) => {
+  it('a link that comes: its node for each LNK_CONN', () => {
+    const { tree, owner } = mesh(nodes);
+    expect(cost(tree, () => offer(tree, owner, nodes, nodes))).toEqual({ pairs: LNK_CONNS, visits: 1 });
+    expect(cost(tree, () => offer(tree, owner, nodes + 1, 0))).toEqual({ pairs: LNK_CONNS, visits: 2 });
+  });
+
+  it('a link that goes: nothing if it was the only one of its node, else its node for each LNK_CONN', () => {
+    const { tree, links, owner } = mesh(nodes);
+    expect(cost(tree, () => tree.removeLink(links[3]!)).pairs).toBe(0);
+    const second = offer(tree, owner, nodes, 0);
+    tree.flush(ignored);
+    expect(cost(tree, () => tree.removeLink(second)).pairs).toBe(LNK_CONNS);
+  });
+
+  it('a LNK_CONN that comes: each node for it; that goes: nothing', () => {
+    const { tree, lnkConns } = mesh(nodes);
+    expect(cost(tree, () => ask(tree, 2000)).pairs).toBe(nodes);
+    expect(cost(tree, () => tree.removeLnkConn(lnkConns[0]!)).pairs).toBe(0);
+  });
+
+  it('a refusal, a suspect without rivals, no change at all: nothing', () => {
+    const { tree, lnkConns, links, owner } = mesh(nodes);
+    expect(cost(tree, () => tree.refuse(lnkConns[0]!, links[0]!)).pairs).toBe(0);
+    expect(cost(tree, () => tree.setSuspect(owner, true)).pairs).toBe(0);
+    expect(cost(tree, () => {}).pairs).toBe(0);
+  });
+
+  it('reachability of a link: its node for each LNK_CONN', () => {
+    const { tree, links } = mesh(nodes);
+    expect(cost(tree, () => tree.setReachable(links[0]!, 'g', false)).pairs).toBe(LNK_CONNS);
+  });
+});
+
+it('a node with many links: walks look at no more than they take', () => {
+  const { tree } = mesh(1);
+  for (let i = 1; i <= 1000; i++) offer(tree, tree.addConnection('g', 5000 + i), i, 0);
+  tree.flush(ignored);
+  let last: Link | undefined;
+  const joined = cost(tree, () => {
+    last = offer(tree, tree.addConnection('g', 9000), 9000, 0);
+  });
+  expect(joined).toEqual({ pairs: LNK_CONNS, visits: 2 });
+  expect(cost(tree, () => tree.removeLink(last!))).toEqual({ pairs: LNK_CONNS, visits: 2 });
+});

@@ -1,0 +1,108 @@
+import type { DialectTables } from './dialect-tables.ts';
+import type { FilterClass } from './filter-class.ts';
+import type { Link } from './link.ts';
+import type { LnkConn } from './lnk-conn.ts';
+import type { Node } from './node.ts';
+import { RelayBatch } from './relay-batch.ts';
+import { findCell, putCell } from './row.ts';
+
+/**
+ * Compares what selection takes (architecture.md, "Relay selection") with what the rows hold, brings the rows up to date
+ * and collects the difference as opens and closes.
+ */
+export class Selection {
+  readonly opens: RelayBatch = new RelayBatch();
+  readonly closes: RelayBatch = new RelayBatch();
+  /** Pairs (node, LNK_CONN) looked at so far. */
+  evaluations = 0;
+  /** Links looked at so far by walks; one walk serves all LNK_CONNs of a filter class. */
+  linkVisits = 0;
+  /** What the last walk took: `#count` links. Longer than that, to be used again. */
+  readonly #taken: Link[] = [];
+  #count = 0;
+
+  /** `lnkConns`: of the node's dialect, those of a filter class next to each other. */
+  evaluate(tables: DialectTables, node: Node, lnkConns: readonly LnkConn[]): void {
+    let filterClass: FilterClass | undefined;
+    for (const lnkConn of lnkConns) {
+      if (lnkConn.filterClass !== filterClass) {
+        filterClass = lnkConn.filterClass;
+        this.#walk(node, filterClass, tables.width);
+      }
+      this.evaluations++;
+      // The walk for this very LNK_CONN stops at the first link of its own connection; the class's walk does not know it.
+      let take = 0;
+      while (take < this.#count && this.#taken[take]!.connection !== lnkConn.connection) take++;
+      if (this.#changed(node, lnkConn.slot, take)) this.#apply(tables, node, lnkConn, take);
+    }
+  }
+
+  /** Lets go of the objects that the working arrays still name. */
+  clear(): void {
+    this.#taken.length = 0;
+    this.#count = 0;
+    this.opens.clear();
+    this.closes.clear();
+  }
+
+  #walk(node: Node, filterClass: FilterClass, width: number): void {
+    let count = 0;
+    for (const link of node.sortedLinks) {
+      this.linkVisits++;
+      if (filterClass.skips(link)) continue;
+      if (filterClass.stopAt(link) !== undefined) break;
+      this.#taken[count++] = link;
+      if (count === width) break;
+    }
+    this.#count = count;
+  }
+
+  /** Whether the set of the first `take` links differs from the set in the cells, refused ones included. */
+  #changed(node: Node, slot: number, take: number): boolean {
+    const { row, rowWidth } = node;
+    const end = Math.min((slot + 1) * rowWidth, row.length);
+    let held = 0;
+    for (let at = slot * rowWidth; at < end; at++) {
+      const cell = row[at]!;
+      if (cell === 0) continue;
+      if (!this.#isTaken(Math.abs(cell), take)) return true;
+      held++;
+    }
+    return held !== take;
+  }
+
+  #apply(tables: DialectTables, node: Node, lnkConn: LnkConn, take: number): void {
+    const { slot } = lnkConn;
+    const { row, rowWidth } = node;
+    const end = Math.min((slot + 1) * rowWidth, row.length);
+    for (let at = slot * rowWidth; at < end; at++) {
+      const cell = row[at]!;
+      if (cell < 0) {
+        // protocol.md, "The link layer" 4: a changed selection is offered again, what was refused of it too.
+        row[at] = 0;
+        tables.refusals--;
+      } else if (cell > 0 && !this.#isTaken(cell, take)) {
+        row[at] = 0;
+        const link = tables.link(cell);
+        link.relayCount--;
+        lnkConn.relayCount--;
+        tables.openRelays--;
+        this.closes.add(link, lnkConn);
+      }
+    }
+    for (let i = 0; i < take; i++) {
+      const link = this.#taken[i]!;
+      if (findCell(node, slot, link.ref) >= 0) continue;
+      putCell(node, slot, link.ref, tables.slots);
+      link.relayCount++;
+      lnkConn.relayCount++;
+      tables.openRelays++;
+      this.opens.add(link, lnkConn);
+    }
+  }
+
+  #isTaken(ref: number, take: number): boolean {
+    for (let i = 0; i < take; i++) if (this.#taken[i]!.ref === ref) return true;
+    return false;
+  }
+}

@@ -1,0 +1,239 @@
+import { describe, expect, it } from 'vitest';
+import { SpanTreeError } from './errors.ts';
+import { type Connection, type LnkConnFilter, type RelayDelta, type SpanKey, SpanTree } from './tree.ts';
+
+const NIL = '00000000-0000-0000-0000-000000000000';
+const CLUSTER = 'c1000001-0a0b-11e4-8a21-01a2b3c4d5e6';
+const NODE = 'f5000001-0a0b-11e4-8a21-01a2b3c4d5e6';
+
+const span: SpanKey = {
+  dialect: 'circuit',
+  clusterId: CLUSTER,
+  nodeId: NODE,
+  peerType: 3,
+  peerLabel: '',
+  label: '',
+  dist: 0,
+  rnss: 0,
+  stamp: 1,
+};
+const filter: LnkConnFilter = {
+  dialect: 'circuit',
+  peerMaskLo: 0xffffffff,
+  peerMaskHi: 0xffffffff,
+  peerType: 1,
+  clusterId: NIL,
+};
+const ignored: RelayDelta = { open: () => {}, close: () => {} };
+
+function code(action: () => unknown): string {
+  try {
+    action();
+  } catch (error) {
+    if (error instanceof SpanTreeError) return error.code;
+    throw error;
+  }
+  return 'none';
+}
+
+function offer(tree: SpanTree, connection: Connection, ...spans: Partial<SpanKey>[]): void {
+  for (const [id, part] of spans.entries()) tree.addLink(connection, id, { ...span, ...part });
+}
+
+describe('clusters and nodes', () => {
+  it('circuit: told apart and sorted by (peer_type, uuid, label) and (label, uuid)', () => {
+    const tree = new SpanTree();
+    const later = '0f000000-0a0b-11e4-8a21-01a2b3c4d5e6';
+    offer(
+      tree,
+      tree.addConnection('g', 1),
+      { peerType: 3, clusterId: CLUSTER, peerLabel: 'b' },
+      { peerType: 3, clusterId: CLUSTER, peerLabel: 'a', nodeId: NODE, label: 'y' },
+      { peerType: 3, clusterId: CLUSTER, peerLabel: 'a', nodeId: NODE, label: 'x' },
+      { peerType: 3, clusterId: CLUSTER, peerLabel: 'a', nodeId: later, label: 'y' },
+      { peerType: 3, clusterId: later, peerLabel: 'z' },
+      { peerType: 2, clusterId: CLUSTER, peerLabel: 'z' },
+    );
+    const clusters = [...tree.clusters()];
+    expect(clusters.map((c) => [c.peerType, c.clusterId, c.peerLabel])).toEqual([
+      [2, CLUSTER, 'z'],
+      [3, later, 'z'],
+      [3, CLUSTER, 'a'],
+      [3, CLUSTER, 'b'],
+    ]);
+    expect(clusters[2]!.nodes().map((n) => [n.label, n.nodeId])).toEqual([
+      ['x', NODE],
+      ['y', later],
+      ['y', NODE],
+    ]);
+  });
+
+  it('linkid: told apart by uuid only; a node keeps the label of its first link', () => {
+    const tree = new SpanTree();
+    offer(
+      tree,
+      tree.addConnection('g', 1),
+      { dialect: 'linkid', label: 'first', peerType: 3, dist: 5 },
+      { dialect: 'linkid', label: 'second', peerType: 2, dist: 1 },
+    );
+    const [cluster, ...others] = [...tree.clusters()];
+    expect(others).toEqual([]);
+    expect(cluster!.nodes().map((n) => [n.label, n.links.length])).toEqual([['first', 2]]);
+    expect(tree.findCluster({ ...span, dialect: 'linkid', peerType: 9, peerLabel: 'any' })).toBe(cluster);
+  });
+
+  it("the dialects' clusters are separate, linkid's first", () => {
+    const tree = new SpanTree();
+    offer(tree, tree.addConnection('g', 1), {}, { dialect: 'linkid' });
+    expect([...tree.clusters()].map((c) => c.dialect)).toEqual(['linkid', 'circuit']);
+  });
+
+  it('go with their last link, unless the cluster is held', () => {
+    const tree = new SpanTree();
+    const connection = tree.addConnection('g', 1);
+    offer(tree, connection, {});
+    const held = tree.holdCluster(span);
+    tree.holdCluster(span);
+    tree.removeConnection(connection);
+    expect(tree.counts).toMatchObject({ clusters: 1, nodes: 0, links: 0, connections: 0 });
+    tree.releaseCluster(held);
+    expect(tree.findCluster(span)).toBe(held);
+    tree.releaseCluster(held);
+    tree.releaseCluster(held);
+    expect(tree.counts.clusters).toBe(0);
+  });
+
+  it('a held cluster takes nodes in', () => {
+    const tree = new SpanTree();
+    const held = tree.holdCluster(span);
+    offer(tree, tree.addConnection('g', 1), {});
+    expect(held.nodeCount).toBe(1);
+    expect(tree.findCluster(span)).toBe(held);
+    tree.releaseCluster(held);
+    expect(tree.findCluster(span)).toBe(held);
+  });
+});
+
+describe('flush', () => {
+  it('hands out what several LNK_CONNs get of a link one after the other', () => {
+    const tree = new SpanTree({ circuitWidth: 2 });
+    for (let i = 0; i < 3; i++) tree.addLnkConn(tree.addConnection('g', i), i, filter);
+    for (let i = 10; i < 12; i++) tree.addLink(tree.addConnection('g', i), i, span);
+    const opened: number[] = [];
+    tree.flush({ open: (link) => opened.push(link.id), close: () => {} });
+    expect(opened).toEqual([10, 10, 10, 11, 11, 11]);
+  });
+
+  it('tells of relays that went with a connection, of its links and its LNK_CONNs, once', () => {
+    const tree = new SpanTree();
+    const a = tree.addConnection('g', 1);
+    const b = tree.addConnection('g', 2);
+    tree.addLnkConn(a, 3, filter);
+    tree.addLnkConn(b, 4, filter);
+    tree.addLink(a, 5, span);
+    tree.addLink(b, 6, { ...span, nodeId: CLUSTER });
+    tree.flush(ignored);
+    tree.removeConnection(a);
+    const gone: string[] = [];
+    const sink = { ...ignored, gone: (l: { id: number }, k: { id: number }) => gone.push(`${l.id} on ${k.id}`) };
+    tree.flush(sink);
+    tree.flush(sink);
+    expect(gone.sort()).toEqual(['5 on 4', '6 on 3']);
+    expect(tree.counts).toMatchObject({ relays: 0, links: 1, lnkConns: 1, nodes: 1 });
+  });
+
+  it('tells nothing of them after forgetGone', () => {
+    const tree = new SpanTree();
+    tree.addLnkConn(tree.addConnection('g', 1), 1, filter);
+    const link = tree.addLink(tree.addConnection('g', 2), 2, span);
+    tree.flush(ignored);
+    tree.removeLink(link);
+    tree.forgetGone();
+    tree.flush({
+      ...ignored,
+      gone: () => {
+        throw new Error('told');
+      },
+    });
+    expect(tree.counts.relays).toBe(0);
+  });
+
+  it('refuses changes from within, and works again afterwards', () => {
+    const tree = new SpanTree();
+    tree.addLnkConn(tree.addConnection('g', 1), 1, filter);
+    const connection = tree.addConnection('g', 2);
+    tree.addLink(connection, 2, span);
+    const change = (): void => tree.removeConnection(connection);
+    expect(code(() => tree.flush({ open: change, close: () => {} }))).toBe('reentrant');
+    tree.removeConnection(connection);
+    tree.addLink(tree.addConnection('g', 3), 3, span);
+    const opened: number[] = [];
+    tree.flush({ open: (link) => opened.push(link.id), close: () => {} });
+    expect(opened).toEqual([3]);
+  });
+});
+
+describe('what is gone', () => {
+  it('may still be named in reports, to no effect', () => {
+    const tree = new SpanTree();
+    const peer = tree.addConnection('g', 1);
+    const lnkConn = tree.addLnkConn(peer, 1, filter);
+    const owner = tree.addConnection('g', 2);
+    const link = tree.addLink(owner, 2, span);
+    tree.flush(ignored);
+    tree.removeConnection(owner);
+    tree.removeConnection(owner);
+    tree.removeLink(link);
+    tree.refuse(lnkConn, link);
+    tree.adoptRelay(lnkConn, link);
+    tree.adoptRefusal(lnkConn, link);
+    tree.setReachable(link, 'g', false);
+    tree.setSuspect(owner, true);
+    tree.removeLnkConn(lnkConn);
+    tree.removeLnkConn(lnkConn);
+    expect([...link.relays, ...lnkConn.relays()]).toEqual([]);
+    expect(tree.counts).toEqual({
+      clusters: 0,
+      nodes: 0,
+      links: 0,
+      lnkConns: 0,
+      relays: 0,
+      connections: 1,
+      refused: 0,
+    });
+  });
+
+  it('does not pass its place on with something in it', () => {
+    const tree = new SpanTree();
+    const owner = tree.addConnection('g', 1);
+    const link = tree.addLink(owner, 1, span);
+    const peer = tree.addConnection('g', 2);
+    const first = tree.addLnkConn(peer, 2, filter);
+    tree.flush(ignored);
+    tree.removeLnkConn(first);
+    const second = tree.addLnkConn(peer, 3, filter);
+    expect([...second.relays()]).toEqual([]);
+    tree.flush(ignored);
+    expect([...second.relays()]).toEqual([link]);
+    expect([...first.relays()]).toEqual([]);
+  });
+});
+
+describe('errors of the caller', () => {
+  it('are told apart by code', () => {
+    const tree = new SpanTree();
+    const gone = tree.addConnection('g', 1);
+    tree.removeConnection(gone);
+    const connection = tree.addConnection('g', 2);
+    expect(code(() => new SpanTree({ linkidWidth: 0 }))).toBe('option');
+    expect(code(() => new SpanTree({ maxDist: 1.5 }))).toBe('option');
+    expect(code(() => tree.addLink(gone, 1, span))).toBe('removed');
+    expect(code(() => tree.addLnkConn(gone, 1, filter))).toBe('removed');
+    expect(code(() => tree.addLink(connection, 1, { ...span, peerType: 64 }))).toBe('peer-type');
+    expect(code(() => tree.addLnkConn(connection, 1, { ...filter, peerType: 64 }))).toBe('peer-type');
+    const lnkConn = tree.addLnkConn(connection, 1, filter);
+    const link = tree.addLink(connection, 2, { ...span, dialect: 'linkid' });
+    expect(code(() => tree.refuse(lnkConn, link))).toBe('dialect');
+    expect(code(() => tree.adoptRelay(lnkConn, link))).toBe('dialect');
+  });
+});

@@ -1,0 +1,408 @@
+import type { Cluster } from './cluster.ts';
+import { Connection } from './connection.ts';
+import { DialectTables } from './dialect-tables.ts';
+import { SpanTreeError } from './errors.ts';
+import { type Explanation, explain } from './explain.ts';
+import type { Link } from './link.ts';
+import type { LnkConn } from './lnk-conn.ts';
+import type { Node } from './node.ts';
+import { findCell, putCell } from './row.ts';
+import { Selection } from './selection.ts';
+import { type ClusterKey, type Dialect, type LnkConnFilter, PEER_TYPE_MAX, type SpanKey } from './span.ts';
+
+export type { Cluster } from './cluster.ts';
+export type { Connection, ConnectionRef } from './connection.ts';
+export type { Explanation, Verdict } from './explain.ts';
+export type { StopReason } from './filter-class.ts';
+export type { Link } from './link.ts';
+export type { LnkConn } from './lnk-conn.ts';
+export type { Node } from './node.ts';
+export type { ClusterKey, Dialect, LnkConnFilter, SpanKey } from './span.ts';
+
+/** Links relayed at most per node and LNK_CONN, linkid (architecture.md, "Relay selection"). */
+export const DEFAULT_LINKID_WIDTH = 2;
+/** Likewise, circuit. */
+export const DEFAULT_CIRCUIT_WIDTH = 1;
+/** Highest dist of a link that is relayed: closed loops end there (architecture.md, "Relay selection"). */
+export const DEFAULT_MAX_DIST = 16;
+
+export interface SpanTreeOptions {
+  readonly linkidWidth?: number;
+  readonly circuitWidth?: number;
+  readonly maxDist?: number;
+}
+
+/**
+ * Where a flush writes to. Calls come grouped by link where the change allows. The tree must not be changed from within
+ * one (SpanTreeError `reentrant`), and they should not throw: what the flush has not yet handed out then is lost.
+ */
+export interface RelayDelta {
+  /** Selection takes the pair: open the relay. */
+  open(link: Link, lnkConn: LnkConn): void;
+  /** Selection no longer takes the pair: close the relay. */
+  close(link: Link, lnkConn: LnkConn): void;
+  /**
+   * The relay went since the last flush because its link or its LNK_CONN (or their connection) was removed. Its gateway
+   * closes such relays itself (architecture.md, "Loss is local"): this is for others to be told. Called before any open or close.
+   */
+  gone?(link: Link, lnkConn: LnkConn): void;
+}
+
+export interface TreeCounts {
+  readonly clusters: number;
+  readonly nodes: number;
+  readonly links: number;
+  readonly lnkConns: number;
+  readonly relays: number;
+  readonly connections: number;
+  readonly refused: number;
+}
+
+/**
+ * The relay decision core: what is offered (connections, LNK_CONNs, links) comes in, which link is relayed on which
+ * LNK_CONN comes out, at `flush`. Pure and synchronous. The rule: architecture.md, "Relay selection"; the identities and
+ * refusals: protocol.md, "The link layer" 2 and 4.
+ *
+ * Cost: a link that comes or goes concerns its node and the LNK_CONNs of its dialect, a LNK_CONN the nodes of its
+ * dialect; nothing else is looked at. A walk looks at no more links than it takes, one more that it stops at, and those
+ * that it skips as unreachable. Memory: 4 bytes per node and LNK_CONN of the dialect, times the links that the node has
+ * had to relay on one of them.
+ *
+ * What is no longer there (removed) may still be named in calls that report on it, to no effect, because reports and
+ * removals cross; adding to it throws.
+ */
+export class SpanTree {
+  readonly #tables: Readonly<Record<Dialect, DialectTables>>;
+  readonly #connections = new Set<Connection>();
+  readonly #selection = new Selection();
+  /** Relays that went since the last flush, in pairs. Only flushes and adoptions open relays, so these bound it. */
+  readonly #goneLinks: Link[] = [];
+  readonly #goneLnkConns: LnkConn[] = [];
+  #flushing = false;
+
+  /** @throws SpanTreeError `option` */
+  constructor(options: SpanTreeOptions = {}) {
+    const maxDist = option('maxDist', options.maxDist ?? DEFAULT_MAX_DIST, 0);
+    this.#tables = {
+      linkid: new DialectTables(option('linkidWidth', options.linkidWidth ?? DEFAULT_LINKID_WIDTH, 1), maxDist),
+      circuit: new DialectTables(option('circuitWidth', options.circuitWidth ?? DEFAULT_CIRCUIT_WIDTH, 1), maxDist),
+    };
+  }
+
+  addConnection(gateway: string, id: number, data?: unknown): Connection {
+    this.#changing();
+    const connection = new Connection(gateway, id, data);
+    this.#connections.add(connection);
+    return connection;
+  }
+
+  /** Its links and LNK_CONNs go with it. */
+  removeConnection(connection: Connection): void {
+    this.#changing();
+    if (connection.removed) return;
+    for (const link of connection.links) this.removeLink(link);
+    for (const lnkConn of connection.lnkConns) this.removeLnkConn(lnkConn);
+    connection.removed = true;
+    this.#connections.delete(connection);
+  }
+
+  /** The links of a suspect rank behind equally near ones. */
+  setSuspect(connection: Connection, suspect: boolean): void {
+    this.#changing();
+    if (connection.removed || connection.suspect === suspect) return;
+    for (const link of connection.links) this.#tablesOf(link).unrank(link);
+    connection.suspect = suspect;
+    for (const link of connection.links) this.#tablesOf(link).rank(link);
+  }
+
+  /**
+   * A LNK_CONN was opened by the peer.
+   * @throws SpanTreeError `removed`, `peer-type`
+   */
+  addLnkConn(connection: Connection, id: number, filter: LnkConnFilter): LnkConn {
+    this.#adding(connection, filter.peerType);
+    const lnkConn = this.#tables[filter.dialect].addLnkConn(connection, id, filter);
+    connection.lnkConns.add(lnkConn);
+    return lnkConn;
+  }
+
+  removeLnkConn(lnkConn: LnkConn): void {
+    this.#changing();
+    if (lnkConn.removed) return;
+    const tables = this.#tables[lnkConn.filter.dialect];
+    const { slot } = lnkConn;
+    for (const node of tables.nodes) {
+      const { row, rowWidth } = node;
+      const end = Math.min((slot + 1) * rowWidth, row.length);
+      for (let at = slot * rowWidth; at < end; at++) {
+        const cell = row[at]!;
+        if (cell === 0) continue;
+        row[at] = 0;
+        if (cell < 0) tables.refusals--;
+        else this.#gone(tables, tables.link(cell), lnkConn);
+      }
+    }
+    tables.removeLnkConn(lnkConn);
+    lnkConn.removed = true;
+    lnkConn.connection.lnkConns.delete(lnkConn);
+  }
+
+  /**
+   * A LNK_SPAN was opened by the peer.
+   * @throws SpanTreeError `removed`, `peer-type`
+   */
+  addLink(connection: Connection, id: number, span: SpanKey): Link {
+    this.#adding(connection, span.peerType);
+    const link = this.#tables[span.dialect].addLink(connection, id, span);
+    connection.links.add(link);
+    return link;
+  }
+
+  removeLink(link: Link): void {
+    this.#changing();
+    if (link.removed) return;
+    const tables = this.#tablesOf(link);
+    const { row, rowWidth } = link.node;
+    for (let at = 0; at < row.length; at++) {
+      if (Math.abs(row[at]!) !== link.ref) continue;
+      const slot = Math.floor(at / rowWidth);
+      if (row[at]! < 0) tables.refusals--;
+      else this.#gone(tables, link, tables.lnkConn(slot));
+      row[at] = 0;
+      forgetRefusals(tables, link.node, slot);
+    }
+    tables.removeLink(link);
+    link.removed = true;
+    link.connection.links.delete(link);
+  }
+
+  /**
+   * The peer has closed the relay (protocol.md, "The link layer" 4). The pair still counts as taken, and is offered again
+   * when the set of links that selection takes for its node and LNK_CONN changes: at once when one of them goes (a
+   * refusal that comes after that, but before the flush, stands), otherwise as of the flush. Ignored for a pair that has
+   * no open relay here: it was closed or has gone meanwhile.
+   * @throws SpanTreeError `dialect`
+   */
+  refuse(lnkConn: LnkConn, link: Link): void {
+    const tables = this.#pair(lnkConn, link);
+    if (tables === undefined) return;
+    const at = findCell(link.node, lnkConn.slot, link.ref);
+    if (at < 0) return;
+    link.node.row[at] = -link.ref;
+    tables.refusals++;
+    uncount(tables, link, lnkConn);
+  }
+
+  /**
+   * Whether `gateway` can reach the link's gateway: if not, the link is skipped (not stopped at) for the LNK_CONNs of
+   * `gateway`. What is set stays until it is set back or the link goes.
+   */
+  setReachable(link: Link, gateway: string, reachable: boolean): void {
+    this.#changing();
+    if (link.removed) return;
+    if (reachable) {
+      if (link.unreachable?.delete(gateway) !== true) return;
+      if (link.unreachable.size === 0) link.unreachable = undefined;
+    } else {
+      if (link.unreachable?.has(gateway) === true) return;
+      link.unreachable ??= new Set();
+      link.unreachable.add(gateway);
+    }
+    this.#tablesOf(link).dirtyNodes.add(link.node);
+  }
+
+  /**
+   * The relay is open on the wire already (a gateway's snapshot says so): the next flush closes it if selection does not
+   * take it, and otherwise leaves it. Overrides an adopted refusal.
+   * @throws SpanTreeError `dialect`
+   */
+  adoptRelay(lnkConn: LnkConn, link: Link): void {
+    const tables = this.#pair(lnkConn, link);
+    if (tables === undefined || findCell(link.node, lnkConn.slot, link.ref) >= 0) return;
+    const refused = findCell(link.node, lnkConn.slot, -link.ref);
+    if (refused >= 0) {
+      link.node.row[refused] = link.ref;
+      tables.refusals--;
+    } else {
+      putCell(link.node, lnkConn.slot, link.ref, tables.slots);
+    }
+    link.relayCount++;
+    lnkConn.relayCount++;
+    tables.openRelays++;
+    tables.dirtyNodes.add(link.node);
+  }
+
+  /**
+   * The peer had refused the relay already (a gateway's snapshot says so). Kept if the next flush takes for this node and
+   * LNK_CONN exactly what was adopted, open and refused together; otherwise it is offered again. An open relay becomes refused.
+   * @throws SpanTreeError `dialect`
+   */
+  adoptRefusal(lnkConn: LnkConn, link: Link): void {
+    this.refuse(lnkConn, link);
+    const tables = this.#pair(lnkConn, link);
+    if (tables === undefined || findCell(link.node, lnkConn.slot, -link.ref) >= 0) return;
+    putCell(link.node, lnkConn.slot, -link.ref, tables.slots);
+    tables.refusals++;
+    tables.dirtyNodes.add(link.node);
+  }
+
+  /**
+   * Writes out what has changed since the last flush: relays that went, then what selection opens and closes. For one
+   * node opens come before closes, so that a peer does not lose sight of it in between.
+   * @throws SpanTreeError `reentrant`
+   */
+  flush(out: RelayDelta): void {
+    this.#changing();
+    this.#flushing = true;
+    try {
+      for (let i = 0; i < this.#goneLinks.length; i++) out.gone?.(this.#goneLinks[i]!, this.#goneLnkConns[i]!);
+      this.forgetGone();
+      this.#flushDialect(this.#tables.linkid, out);
+      this.#flushDialect(this.#tables.circuit, out);
+    } finally {
+      this.#selection.clear();
+      this.#flushing = false;
+    }
+  }
+
+  /** Drops what the next flush would report as gone: for a replica that follows snapshots and never flushes. */
+  forgetGone(): void {
+    this.#goneLinks.length = 0;
+    this.#goneLnkConns.length = 0;
+  }
+
+  /** For each of the node's links, best first: taken by the next flush, or why not. */
+  explain(node: Node, lnkConn: LnkConn): Explanation[] {
+    return explain(node, lnkConn);
+  }
+
+  /** Keeps the cluster in existence, also without nodes, until it is released as often as it was held. */
+  holdCluster(key: ClusterKey): Cluster {
+    this.#changing();
+    const cluster = this.#tables[key.dialect].cluster(key);
+    cluster.holds++;
+    return cluster;
+  }
+
+  /** Ignored when it is not held. */
+  releaseCluster(cluster: Cluster): void {
+    this.#changing();
+    if (cluster.holds === 0) return;
+    cluster.holds--;
+    cluster.tables.removeClusterIfUnused(cluster);
+  }
+
+  findCluster(key: ClusterKey): Cluster | undefined {
+    return this.#tables[key.dialect].findCluster(key);
+  }
+
+  /** Sorted: linkid's by uuid, then circuit's by (peer_type, uuid, label). */
+  *clusters(): Iterable<Cluster> {
+    yield* this.#tables.linkid.sortedClusters();
+    yield* this.#tables.circuit.sortedClusters();
+  }
+
+  get counts(): TreeCounts {
+    const { linkid, circuit } = this.#tables;
+    return {
+      clusters: linkid.clusterCount + circuit.clusterCount,
+      nodes: linkid.nodes.length + circuit.nodes.length,
+      links: linkid.linkCount + circuit.linkCount,
+      lnkConns: linkid.lnkConnCount + circuit.lnkConnCount,
+      relays: linkid.openRelays + circuit.openRelays,
+      connections: this.#connections.size,
+      refused: linkid.refusals + circuit.refusals,
+    };
+  }
+
+  /** Pairs (node, LNK_CONN) looked at by flushes so far. */
+  get evaluations(): number {
+    return this.#selection.evaluations;
+  }
+
+  /** Links looked at by flushes so far. */
+  get linkVisits(): number {
+    return this.#selection.linkVisits;
+  }
+
+  #flushDialect(tables: DialectTables, out: RelayDelta): void {
+    const { dirtyNodes, dirtyLnkConns } = tables;
+    if (dirtyNodes.size === 0 && dirtyLnkConns.size === 0) return;
+    const all = tables.lnkConnsByClass();
+    const open = (link: Link, lnkConn: LnkConn): void => out.open(link, lnkConn);
+    const close = (link: Link, lnkConn: LnkConn): void => out.close(link, lnkConn);
+    const evaluate = (node: Node, lnkConns: readonly LnkConn[]): void => {
+      this.#selection.evaluate(tables, node, lnkConns);
+      this.#selection.opens.drain(open);
+      this.#selection.closes.drain(close);
+    };
+    // A new LNK_CONN meets all nodes; node by node, so that what several new ones get of a link comes together.
+    if (dirtyLnkConns.size > 0) {
+      const some = all.filter((lnkConn) => dirtyLnkConns.has(lnkConn));
+      for (const node of tables.nodes) if (!dirtyNodes.has(node)) evaluate(node, some);
+    }
+    for (const node of dirtyNodes) evaluate(node, all);
+    dirtyNodes.clear();
+    dirtyLnkConns.clear();
+  }
+
+  #gone(tables: DialectTables, link: Link, lnkConn: LnkConn): void {
+    uncount(tables, link, lnkConn);
+    this.#goneLinks.push(link);
+    this.#goneLnkConns.push(lnkConn);
+  }
+
+  #tablesOf(link: Link): DialectTables {
+    return this.#tables[link.span.dialect];
+  }
+
+  /** The tables of the pair, or undefined when one of it is gone. */
+  #pair(lnkConn: LnkConn, link: Link): DialectTables | undefined {
+    this.#changing();
+    if (lnkConn.filter.dialect !== link.span.dialect) {
+      throw new SpanTreeError('dialect', 'link and LNK_CONN are of different dialects', {
+        link: link.id,
+        lnkConn: lnkConn.id,
+      });
+    }
+    return lnkConn.removed || link.removed ? undefined : this.#tablesOf(link);
+  }
+
+  #adding(connection: Connection, peerType: number): void {
+    this.#changing();
+    if (connection.removed) {
+      const { gateway, id } = connection;
+      throw new SpanTreeError('removed', 'the connection is gone', { gateway, id });
+    }
+    if (!(Number.isInteger(peerType) && peerType >= 0 && peerType <= PEER_TYPE_MAX)) {
+      throw new SpanTreeError('peer-type', `peer_type must be 0..${PEER_TYPE_MAX}`, { peerType });
+    }
+  }
+
+  #changing(): void {
+    if (this.#flushing) throw new SpanTreeError('reentrant', 'the tree was changed from within a flush');
+  }
+}
+
+/** The relay of the pair is no longer open. */
+function uncount(tables: DialectTables, link: Link, lnkConn: LnkConn): void {
+  tables.openRelays--;
+  link.relayCount--;
+  lnkConn.relayCount--;
+}
+
+/** What was taken has changed: the refused rest is offered again if the next flush still takes it. */
+function forgetRefusals(tables: DialectTables, node: Node, slot: number): void {
+  const { row, rowWidth } = node;
+  const end = (slot + 1) * rowWidth;
+  for (let at = slot * rowWidth; at < end; at++) {
+    if (row[at]! >= 0) continue;
+    row[at] = 0;
+    tables.refusals--;
+  }
+}
+
+function option(name: string, value: number, least: number): number {
+  if (Number.isInteger(value) && value >= least) return value;
+  throw new SpanTreeError('option', `${name} must be a whole number from ${least} up`, { [name]: value });
+}
