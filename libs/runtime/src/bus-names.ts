@@ -1,0 +1,25 @@
+/** Every bucket and subject on the bus, so that two services cannot mean different things by one name. */
+
+/** Presence of gateways; key: the gateway's name, value: GatewayRecord (registry.ts). */
+export const GATEWAYS_BUCKET = 'spanmesh-gateways';
+/** Who leads; key: the role, value: LeaseRecord (lease-record.ts). */
+export const LEASES_BUCKET = 'spanmesh-leases';
+/** Outbound connections that an operator asks for; the key is volconf's business. */
+export const TARGETS_BUCKET = 'spanmesh-targets';
+
+/** Roles that are held by one process at a time; keys in LEASES_BUCKET. */
+export const TOPOLOGY_ROLE = 'topology';
+export const VOLCONF_ROLE = 'volconf';
+
+/** All news. */
+export const ALL_EVENTS = 'spanmesh.events.>';
+
+/** `spanmesh.events.<kind>.<gateway>`: what happened, and at which gateway. A `.` in the name is no separator. */
+export function eventSubject(kind: string, gateway: string): string {
+  return `spanmesh.events.${kind}.${gateway.replaceAll(/[.*>\s]/g, '_')}`;
+}
+
+/** All news of one kind, from every gateway. */
+export function eventsOfKind(kind: string): string {
+  return `spanmesh.events.${kind}.*`;
+}

@@ -1,0 +1,26 @@
+/** A pending call made by Clock.after. */
+export interface Timer {
+  /** Makes sure that the function is not called; harmless when it already was. */
+  cancel(): void;
+}
+
+/** Time, as something handed in: real in services, advanced by hand in tests. */
+export interface Clock {
+  /** Monotonic milliseconds since an arbitrary moment; fractions possible. For every duration and deadline. */
+  now(): number;
+  /** Milliseconds since 1970. May jump; only for stamps that people or other hosts read. */
+  wall(): number;
+  /** Calls `fn` once, `ms` milliseconds from now. A pending timer does not keep the process alive. */
+  after(ms: number, fn: () => void): Timer;
+}
+
+/** The clock of this process. */
+export const systemClock: Clock = {
+  now: () => performance.now(),
+  wall: () => Date.now(),
+  after(ms, fn) {
+    // Sockets and servers keep a service alive, its timers must not delay its end.
+    const timeout = setTimeout(fn, ms).unref();
+    return { cancel: () => clearTimeout(timeout) };
+  },
+};

@@ -1,0 +1,134 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import {
+  Server,
+  type ServerCredentials,
+  ServerCredentials as ServerCredentialsClass,
+  type ServiceDefinition,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
+import { loadFileDescriptorSetFromBuffer } from '@grpc/proto-loader';
+import { ReflectionService } from '@grpc/reflection';
+import { HealthImplementation } from 'grpc-health-check';
+import { formatHostPort, type HostPort } from './address.ts';
+import { GRPC_KEEPALIVE_MS, GRPC_KEEPALIVE_TIMEOUT_MS, MAX_GRPC_MESSAGE_BYTES } from './grpc-channel.ts';
+import type { Logger } from './logger.ts';
+import { SettingError } from './setting.ts';
+
+/** Streams that one connection may have open; each costs memory whether used or not. */
+const MAX_STREAMS_PER_CONNECTION = 1024;
+
+/**
+ * A gRPC server with the standard health service and reflection of everything in proto/. Without an address (`listen`
+ * null, a service switched off) start() resolves with 0 and nothing listens.
+ */
+export class GrpcServer {
+  readonly #listen: HostPort | null;
+  readonly #setting: string;
+  readonly #credentials: ServerCredentials;
+  readonly #logger: Logger;
+  readonly #server: Server;
+  readonly #health = new HealthImplementation({ '': 'NOT_SERVING' });
+  readonly #services: string[] = [];
+  #started = false;
+
+  /** `setting`: the name that a SettingError gives when the port cannot be had. Plaintext unless credentials are given. */
+  constructor(
+    { listen, setting, credentials }: { listen: HostPort | null; setting: string; credentials?: ServerCredentials },
+    { logger }: { logger: Logger },
+  ) {
+    this.#listen = listen;
+    this.#setting = setting;
+    this.#credentials = credentials ?? ServerCredentialsClass.createInsecure();
+    this.#logger = logger;
+    this.#server = new Server({
+      'grpc.max_receive_message_length': MAX_GRPC_MESSAGE_BYTES,
+      'grpc.max_send_message_length': MAX_GRPC_MESSAGE_BYTES,
+      'grpc.max_concurrent_streams': MAX_STREAMS_PER_CONNECTION,
+      'grpc.keepalive_time_ms': GRPC_KEEPALIVE_MS,
+      'grpc.keepalive_timeout_ms': GRPC_KEEPALIVE_TIMEOUT_MS,
+      // Two servers on one port would share its connections at random; a taken port has to be an error.
+      'grpc.so_reuseport': 0,
+    });
+  }
+
+  /** Before start(). The service is reported as serving once started, unless setServing said otherwise. */
+  addService(definition: ServiceDefinition, implementation: object): this {
+    this.#server.addService(definition, implementation as UntypedServiceImplementation);
+    const path = Object.values(definition)[0]?.path;
+    if (path !== undefined) {
+      const name = path.split('/')[1]!;
+      this.#services.push(name);
+      this.#health.setStatus(name, 'NOT_SERVING');
+    }
+    return this;
+  }
+
+  /** The port it listens on. Rejects with SettingError when that cannot be had. */
+  async start(): Promise<number> {
+    if (this.#listen === null) {
+      return 0;
+    }
+    this.#health.addToServer(this.#server);
+    new ReflectionService(loadDescriptors()).addToServer(this.#server);
+    const address = formatHostPort(this.#listen);
+    const port = await new Promise<number>((resolve, reject) => {
+      this.#server.bindAsync(address, this.#credentials, (error, bound) => {
+        if (error === null) {
+          resolve(bound);
+        } else {
+          const why = `cannot listen on ${address}: ${error.message}`;
+          reject(new SettingError(this.#setting, why, { cause: error }));
+        }
+      });
+    });
+    this.#started = true;
+    this.#health.setStatus('', 'SERVING');
+    for (const name of this.#services) {
+      this.#health.setStatus(name, this.#held.has(name) ? 'NOT_SERVING' : 'SERVING');
+    }
+    return port;
+  }
+
+  /** What the health service answers for one service (its full name, or '' for the whole server). */
+  setServing(serviceName: string, serving: boolean): void {
+    if (serving) {
+      this.#held.delete(serviceName);
+    } else {
+      this.#held.add(serviceName);
+    }
+    if (this.#started) {
+      this.#health.setStatus(serviceName, serving ? 'SERVING' : 'NOT_SERVING');
+    }
+  }
+
+  /** Takes no new calls, lets the open ones end, and cuts those that are still open after `deadlineMs`. */
+  async stop(deadlineMs: number): Promise<void> {
+    if (!this.#started) {
+      return;
+    }
+    this.#started = false;
+    for (const name of ['', ...this.#services]) {
+      this.#health.setStatus(name, 'NOT_SERVING');
+    }
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(() => {
+        this.#logger.warn({ deadlineMs }, 'gRPC calls still open at the deadline are cut');
+        this.#server.forceShutdown();
+        resolve();
+      }, deadlineMs);
+      this.#server.tryShutdown(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+  }
+
+  readonly #held = new Set<string>();
+}
+
+function loadDescriptors(): ReturnType<typeof loadFileDescriptorSetFromBuffer> {
+  return loadFileDescriptorSetFromBuffer(
+    readFileSync(fileURLToPath(import.meta.resolve('@spanmesh/proto/spanmesh.binpb'))),
+  );
+}

@@ -1,0 +1,406 @@
+import { BusError, type KeyValue, type KvEntry, type Subscription } from './bus.ts';
+import type { Clock, Timer } from './clock.ts';
+import { decodeLeaseRecord, encodeLeaseRecord, type LeaseRecord } from './lease-record.ts';
+import { type Random, randomNonce } from './random.ts';
+
+/**
+ * Where a contender for a role stands.
+ *   stopped   not started, or stop() was called
+ *   standby   somebody else may hold it; entered by start(), and when a read shows that our record was replaced
+ *   leading   our last renewal is young enough; entered only by a compare-and-set of ours that succeeded
+ *   frozen    the record is ours but not renewed in time (or not yet, or under too low an epoch): command nothing;
+ *             entered from leading when the time is up, from standby when a takeover of unknown outcome turns out ours
+ */
+export type LeaseState =
+  | { readonly kind: 'stopped' }
+  | { readonly kind: 'standby'; readonly holder: LeaseHolder | null }
+  | { readonly kind: 'leading'; readonly epoch: number }
+  | { readonly kind: 'frozen'; readonly epoch: number };
+
+export interface LeaseHolder {
+  readonly address: string;
+  readonly epoch: number;
+}
+
+/** The store is asked this many times per ttl; also how long one answer may take. */
+const STEPS_PER_TTL = 4;
+/**
+ * Part of the ttl for which a renewal is good. With a standby that waits a whole ttl this leaves room for clocks whose
+ * rates differ by a fifth: 0.8 / 0.9 < 1 / 1.1.
+ */
+const VALID_PART = 0.8;
+
+/** The last thing the store showed us; `since` is when it showed it first, on our clock. */
+interface Seen {
+  readonly revision: number;
+  readonly record: LeaseRecord | null;
+  readonly since: number;
+}
+
+/**
+ * One contender for a role, by the recipe of architecture.md "Lease". All changes are compare-and-set on a revision
+ * that we have seen, so of several writes whose outcome is unknown at most one takes effect, and what it says is found
+ * by reading. Validity comes only from a write that is known to have succeeded, counted from before it was sent.
+ */
+export class Lease {
+  readonly #role: string;
+  readonly #address: string;
+  readonly #ttlMs: number;
+  readonly #kv: KeyValue;
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #listeners = new Set<(state: LeaseState) => void>();
+
+  #state: LeaseState = { kind: 'stopped' };
+  #nonce = '';
+  #running = false;
+  #loop: Promise<void> = Promise.resolve();
+  #wake: (() => void) | null = null;
+  #woken = false;
+  #seen: Seen | null = null;
+  /** Whether there has ever been a record: an empty store is then a lost one, and a holder may be out there. */
+  #sawRecord = false;
+  /** Our own record's revision while leading or frozen. */
+  #revision = 0;
+  #epoch = 0;
+  /** Highest epoch known, from records or raiseEpoch: a takeover goes above those, our own record at least to it. */
+  #floor = 0;
+  #highest = 0;
+  #validUntil = Number.NEGATIVE_INFINITY;
+  #expiry: Timer | null = null;
+  #raises: (() => void)[] = [];
+
+  /** `address`: where the holder is reached, `host:port`. `ttlMs` should be the same for every contender of a role. */
+  constructor(
+    { role, address, ttlMs }: { role: string; address: string; ttlMs: number },
+    { kv, clock, random }: { kv: KeyValue; clock: Clock; random: Random },
+  ) {
+    this.#role = role;
+    this.#address = address;
+    this.#ttlMs = ttlMs;
+    this.#kv = kv;
+    this.#clock = clock;
+    this.#random = random;
+  }
+
+  /** The epoch that we lead under, or led under last; 0 when never. */
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  get state(): LeaseState {
+    return this.#state;
+  }
+
+  /** Whether commands may be given now. Looks at the clock, so it is right even when timers are late. */
+  isValid(): boolean {
+    return this.#state.kind === 'leading' && this.#epoch >= this.#floor && this.#clock.now() < this.#validUntil;
+  }
+
+  /** The last holder that the store showed (or ourselves), null when there is none. It may be gone. */
+  holder(): LeaseHolder | null {
+    switch (this.#state.kind) {
+      case 'stopped':
+        return null;
+      case 'standby':
+        return this.#state.holder;
+      default:
+        return { address: this.#address, epoch: this.#epoch };
+    }
+  }
+
+  /** Called at every change of state, of the holder and of our epoch, synchronously. */
+  onChange(fn: (state: LeaseState) => void): Subscription {
+    this.#listeners.add(fn);
+    return { unsubscribe: () => this.#listeners.delete(fn) };
+  }
+
+  /** Begins to contend. */
+  start(): void {
+    if (this.#running) {
+      return;
+    }
+    this.#running = true;
+    // A new one each time: a write of the time before that lands late must not be taken for ours.
+    this.#nonce = randomNonce(this.#random);
+    this.#seen = null;
+    this.#setState({ kind: 'standby', holder: null });
+    const previous = this.#loop;
+    this.#loop = previous.then(() => this.#run());
+  }
+
+  /** Invalid at once; then waits for the store's answer to what is under way, and releases the record if it is ours. */
+  async stop(): Promise<void> {
+    if (this.#running) {
+      const held = this.#state.kind === 'leading' || this.#state.kind === 'frozen';
+      this.#running = false;
+      this.#invalidate();
+      this.#setState({ kind: 'stopped' });
+      this.#wakeUp();
+      this.#loop = this.#loop.then(() => this.#release(held));
+    }
+    await this.#loop;
+  }
+
+  /**
+   * Makes our epoch at least this (architecture.md "Lease": a leader that hears of a higher epoch, from a gateway that
+   * knew an earlier life of the store, takes that + 1 before it commands: pass heard + 1). Not valid until the store
+   * has it. Resolves when it has, or when we do not hold the lease any more; it then binds the next takeover.
+   */
+  raiseEpoch(atLeast: number): Promise<void> {
+    if (!Number.isSafeInteger(atLeast)) {
+      return Promise.reject(new RangeError(`epoch ${atLeast} is not a safe integer`));
+    }
+    this.#floor = Math.max(this.#floor, atLeast);
+    if (!this.#holds() || this.#epoch >= this.#floor) {
+      return Promise.resolve();
+    }
+    this.#setState({ kind: 'frozen', epoch: this.#epoch });
+    this.#wakeUp();
+    return new Promise((resolve) => this.#raises.push(resolve));
+  }
+
+  async #run(): Promise<void> {
+    let watch: Subscription | null = null;
+    this.#kv
+      .watch((entry) => this.#hint(entry))
+      .then(
+        (subscription) => {
+          watch = subscription;
+          if (!this.#running) {
+            subscription.unsubscribe();
+          }
+        },
+        // Only a hint is missing then: the store is asked anyway.
+        () => {},
+      );
+    while (this.#running) {
+      const began = this.#clock.now();
+      this.#woken = false;
+      await this.#step();
+      await this.#pause(began + this.#ttlMs / STEPS_PER_TTL);
+    }
+    (watch as Subscription | null)?.unsubscribe();
+  }
+
+  /** A released or lost record need not wait for our next look. */
+  #hint(entry: KvEntry): void {
+    if (entry.key === this.#role && this.#state.kind === 'standby') {
+      if (entry.value === null || decodeLeaseRecord(entry.value)?.holder === '') {
+        this.#wakeUp();
+      }
+    }
+  }
+
+  async #step(): Promise<void> {
+    if (this.#holds()) {
+      await this.#renew();
+    } else {
+      await this.#read();
+      if (this.#running && this.#holds()) {
+        await this.#renew();
+      } else if (this.#running && this.#mayTake()) {
+        await this.#take();
+      }
+    }
+  }
+
+  /** Writes our record over our own last revision; on any doubt reads what stands there. */
+  async #renew(): Promise<void> {
+    const epoch = Math.max(this.#epoch, this.#floor);
+    if (!(await this.#write(epoch, this.#revision)) && this.#running) {
+      await this.#read();
+    }
+  }
+
+  async #take(): Promise<void> {
+    const epoch = Math.max(this.#highest + 1, this.#floor);
+    const seen = this.#seen!;
+    if (!(await this.#write(epoch, seen.record === null && seen.revision === 0 ? null : seen.revision))) {
+      if (this.#running) {
+        await this.#read();
+      }
+    }
+  }
+
+  /** Whether the record that we see can be replaced by ours. */
+  #mayTake(): boolean {
+    const seen = this.#seen;
+    if (seen === null) {
+      return false;
+    }
+    if (seen.record?.holder === '' || (seen.revision === 0 && !this.#sawRecord)) {
+      return true;
+    }
+    // A holder with a longer ttl than ours trusts its renewals for longer.
+    const wait = Math.max(this.#ttlMs, seen.record?.ttl ?? 0);
+    return this.#clock.now() - seen.since >= wait;
+  }
+
+  /** Compare-and-set of our record (`revision` null: there must be none). False when it failed or the outcome is unknown. */
+  async #write(epoch: number, revision: number | null): Promise<boolean> {
+    const value = encodeLeaseRecord({ holder: this.#nonce, address: this.#address, epoch, ttl: this.#ttlMs });
+    const sentAt = this.#clock.now();
+    try {
+      const now = await this.#bounded(
+        revision === null ? this.#kv.create(this.#role, value) : this.#kv.update(this.#role, value, revision),
+      );
+      this.#noteHeld(now, epoch);
+      if (this.#running) {
+        this.#setValid(sentAt + VALID_PART * this.#ttlMs);
+      }
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Looks at the store and takes over what it says; a failed look changes nothing. */
+  async #read(): Promise<void> {
+    let entry: KvEntry | null;
+    try {
+      entry = await this.#bounded(this.#kv.get(this.#role));
+    } catch {
+      return;
+    }
+    const record = entry?.value == null ? null : decodeLeaseRecord(entry.value);
+    const revision = entry?.revision ?? 0;
+    if (entry !== null) {
+      this.#sawRecord = true;
+    }
+    this.#highest = Math.max(this.#highest, record?.epoch ?? 0);
+    if (record !== null && record.holder === this.#nonce) {
+      // Ours, by a write of unknown outcome: the next renewal builds on it. Reading makes nothing valid.
+      this.#noteHeld(revision, record.epoch);
+      if (this.#running && this.#state.kind === 'standby') {
+        this.#setState({ kind: 'frozen', epoch: this.#epoch });
+      }
+      return;
+    }
+    const last = this.#seen;
+    if (last === null || last.revision !== revision || last.record?.holder !== record?.holder) {
+      this.#seen = { revision, record, since: this.#clock.now() };
+    }
+    if (this.#running) {
+      this.#loseTo(record === null || record.holder === '' ? null : { address: record.address, epoch: record.epoch });
+    }
+  }
+
+  #noteHeld(revision: number, epoch: number): void {
+    this.#revision = revision;
+    this.#epoch = epoch;
+    this.#highest = Math.max(this.#highest, epoch);
+    this.#sawRecord = true;
+    this.#seen = null;
+  }
+
+  #loseTo(holder: LeaseHolder | null): void {
+    this.#invalidate();
+    const state = this.#state;
+    if (
+      state.kind !== 'standby' ||
+      state.holder?.address !== holder?.address ||
+      state.holder?.epoch !== holder?.epoch
+    ) {
+      this.#setState({ kind: 'standby', holder });
+    }
+    this.#settleRaises();
+  }
+
+  #setValid(until: number): void {
+    this.#validUntil = until;
+    this.#expiry?.cancel();
+    this.#expiry = null;
+    const left = until - this.#clock.now();
+    const valid = left > 0 && this.#epoch >= this.#floor;
+    if (left > 0) {
+      this.#expiry = this.#clock.after(left, () => this.#setState({ kind: 'frozen', epoch: this.#epoch }));
+    }
+    const kind = valid ? 'leading' : 'frozen';
+    if (this.#state.kind !== kind || this.#state.epoch !== this.#epoch) {
+      this.#setState({ kind, epoch: this.#epoch });
+    }
+    if (this.#epoch >= this.#floor) {
+      this.#settleRaises();
+    }
+  }
+
+  #invalidate(): void {
+    this.#validUntil = Number.NEGATIVE_INFINITY;
+    this.#expiry?.cancel();
+    this.#expiry = null;
+  }
+
+  #settleRaises(): void {
+    const raises = this.#raises;
+    this.#raises = [];
+    for (const resolve of raises) {
+      resolve();
+    }
+  }
+
+  /** Empties the record, keeping its epoch: whoever comes next goes above it. Best effort: it would run out anyway. */
+  async #release(held: boolean): Promise<void> {
+    this.#settleRaises();
+    if (!held) {
+      // A takeover may have been under way.
+      await this.#read();
+    }
+    for (let attempt = 0; attempt < 2; attempt++) {
+      if (this.#revision === 0) {
+        return;
+      }
+      try {
+        const value = encodeLeaseRecord({ holder: '', address: '', epoch: this.#epoch, ttl: this.#ttlMs });
+        await this.#bounded(this.#kv.update(this.#role, value, this.#revision));
+        this.#revision = 0;
+        return;
+      } catch {
+        this.#revision = 0;
+        await this.#read();
+      }
+    }
+  }
+
+  #holds(): boolean {
+    return this.#state.kind === 'leading' || this.#state.kind === 'frozen';
+  }
+
+  /** An answer that takes longer than a step is no answer: for a write, an unknown outcome. */
+  #bounded<T>(answer: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const timer = this.#clock.after(this.#ttlMs / STEPS_PER_TTL, () =>
+        reject(new BusError('unavailable', 'no answer in time')),
+      );
+      answer.then(resolve, reject).finally(() => timer.cancel());
+    });
+  }
+
+  #pause(until: number): Promise<void> {
+    const left = until - this.#clock.now();
+    if (left <= 0 || this.#woken || !this.#running) {
+      return Promise.resolve();
+    }
+    return new Promise((resolve) => {
+      const go = (): void => {
+        timer.cancel();
+        this.#wake = null;
+        resolve();
+      };
+      const timer = this.#clock.after(left, go);
+      this.#wake = go;
+    });
+  }
+
+  #wakeUp(): void {
+    this.#woken = true;
+    this.#wake?.();
+  }
+
+  #setState(state: LeaseState): void {
+    this.#state = state;
+    for (const fn of this.#listeners) {
+      fn(state);
+    }
+  }
+}

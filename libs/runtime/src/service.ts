@@ -1,0 +1,94 @@
+import type { Logger } from './logger.ts';
+import { SettingError } from './setting.ts';
+
+/** A process's whole work. */
+export interface Service {
+  /** Resolves when it serves; rejects with SettingError and others, having let go of everything it took. */
+  start(): Promise<void>;
+  /** Drains: resolves when everything is closed. Has its own deadlines. */
+  stop(): Promise<void>;
+}
+
+/** Exit codes of a service. */
+const EXIT_DRAINED = 0;
+const EXIT_FAILED = 1;
+const EXIT_SETTING = 2;
+/** How long a signal that comes while the service starts waits for that, ms; a start may be waiting for a bus that is away. */
+const START_GRACE_MS = 2000;
+
+/**
+ * Runs a service until it is told to stop. The first SIGTERM or SIGINT drains and exits with 0, a second exits with 1
+ * at once. SettingError is one line on stderr and exit 2. Anything unhandled is logged as fatal and exits with 1.
+ */
+export async function runService(
+  make: () => Promise<Service> | Service,
+  { logger, exit = (code) => process.exit(code) }: { logger?: Logger; exit?: (code: number) => void } = {},
+): Promise<void> {
+  // Timers are unref'd: without this a process that only waits (for its bus, for a drain) would end silently.
+  const alive = setInterval(() => {}, 2 ** 30);
+  let service: Service | undefined;
+  let started: Promise<void> | undefined;
+  let stopping = false;
+  let ended = false;
+
+  const end = (code: number): void => {
+    if (!ended) {
+      ended = true;
+      clearInterval(alive);
+      exit(code);
+    }
+  };
+  const fail = (error: unknown): void => {
+    if (ended) {
+      return;
+    }
+    if (error instanceof SettingError) {
+      process.stderr.write(`${error.message}\n`);
+      end(EXIT_SETTING);
+      return;
+    }
+    if (logger !== undefined) {
+      logger.fatal({ err: error }, 'fatal');
+    } else {
+      process.stderr.write(`fatal: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+    }
+    end(EXIT_FAILED);
+  };
+  const drain = async (): Promise<void> => {
+    // A service need not know how to stop half-way through its start. One that has not started has nothing to drain.
+    const grace = new Promise<'starting'>((resolve) => setTimeout(resolve, START_GRACE_MS, 'starting'));
+    if ((await Promise.race([started, grace])) !== 'starting') {
+      await service?.stop();
+    }
+    end(EXIT_DRAINED);
+  };
+  const onSignal = (signal: NodeJS.Signals): void => {
+    if (stopping) {
+      logger?.warn({ signal }, 'second signal: exiting without draining');
+      end(EXIT_FAILED);
+      return;
+    }
+    stopping = true;
+    logger?.info({ signal }, 'draining');
+    // While it is being made or started, the main flow below drains or reports.
+    if (started !== undefined) {
+      drain().catch(fail);
+    }
+  };
+  process.on('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal);
+  process.on('uncaughtException', fail);
+  process.on('unhandledRejection', fail);
+
+  try {
+    service = await make();
+    if (stopping) {
+      end(EXIT_DRAINED);
+      return;
+    }
+    started = service.start();
+    await started;
+  } catch (error) {
+    fail(error);
+  }
+}

@@ -1,0 +1,76 @@
+/** One setting of a service, declared in its settings.ts. Parsers: setting-types.ts. */
+export interface Setting<T> {
+  /** `SPANMESH_…` */
+  readonly env: string;
+  /** `--dmsg-listen` */
+  readonly flag: string;
+  /** Text that `parse` accepts. */
+  readonly default: string;
+  /** One sentence for the help text. */
+  readonly describe: string;
+  /** Throws an Error whose message says what a good value looks like. */
+  readonly parse: (text: string) => T;
+}
+
+/** What readSettings returns for a set of declarations. */
+export type SettingValues<S extends Record<string, Setting<unknown>>> = { [K in keyof S]: ReturnType<S[K]['parse']> };
+
+/** Where values come from. `flags` is keyed by the flag as declared, dashes included. */
+export interface SettingSources {
+  readonly env: Record<string, string | undefined>;
+  readonly flags: Record<string, string | undefined>;
+}
+
+/** A value longer than this is shown shortened in errors, so that they stay one readable line. */
+const MAX_SHOWN = 80;
+
+/**
+ * A setting that cannot be used: unreadable, out of range, or refused by the system (a taken port).
+ * Its message is one line that names the setting; a main prints it and exits with 2.
+ */
+export class SettingError extends Error {
+  override readonly name = 'SettingError';
+  /** As the operator wrote it: `SPANMESH_X` or `--x`. */
+  readonly setting: string;
+
+  constructor(setting: string, problem: string, options?: { cause?: unknown }) {
+    super(`${setting}: ${problem.replace(/\s+/g, ' ')}`, options);
+    this.setting = setting;
+  }
+}
+
+/** Declares a setting; the names are checked so that a slip shows at once. */
+export function setting<T>(spec: Setting<T>): Setting<T> {
+  if (!/^SPANMESH_[A-Z0-9_]+$/.test(spec.env) || !/^--[a-z0-9][a-z0-9-]*$/.test(spec.flag)) {
+    throw new TypeError(`bad setting name: ${spec.env} ${spec.flag}`);
+  }
+  return spec;
+}
+
+/**
+ * Reads every setting: the flag wins over the environment, the environment over the default.
+ * Throws SettingError for the first that cannot be read.
+ */
+export function readSettings<S extends Record<string, Setting<unknown>>>(
+  specs: S,
+  from: SettingSources,
+): SettingValues<S> {
+  const values: Record<string, unknown> = {};
+  for (const [key, spec] of Object.entries(specs)) {
+    values[key] = readOne(spec, from);
+  }
+  return values as SettingValues<S>;
+}
+
+function readOne(spec: Setting<unknown>, { env, flags }: SettingSources): unknown {
+  const flag = flags[spec.flag];
+  const name = flag === undefined ? spec.env : spec.flag;
+  const text = flag ?? env[spec.env] ?? spec.default;
+  try {
+    return spec.parse(text);
+  } catch (error) {
+    const shown = text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text;
+    const problem = error instanceof Error ? error.message : String(error);
+    throw new SettingError(name, `'${shown}': ${problem}`, { cause: error });
+  }
+}
