@@ -1,0 +1,55 @@
+import { DBG_SHELL, LNK_PAD } from './command.ts';
+import type { DialectRules } from './dialect.ts';
+import { DmsgError } from './dmsg-error.ts';
+import type { Frame } from './frame.ts';
+import type { FrameSink } from './framing.ts';
+import { FrameReader } from './framing.ts';
+import { encodeMessage } from './message.ts';
+
+// For tests: what a FrameReader made of a stream.
+
+/** Copies of the frames' fields and bytes. */
+export class Recorder implements FrameSink {
+  readonly frames: { fields: Omit<Frame, 'buf' | 'off'>; bytes: Buffer }[] = [];
+
+  onFrame(frame: Frame): void {
+    const { buf, off, ...fields } = frame;
+    const end = off + frame.headBytes + frame.auxPadded;
+    this.frames.push({ fields, bytes: Buffer.from(buf.subarray(off, end)) });
+  }
+}
+
+/** Cuts bytes into chunks of these sizes, over and over; each in memory of its own. */
+export function chunks(bytes: Uint8Array, sizes: readonly number[]): Uint8Array[] {
+  const result: Uint8Array[] = [];
+  for (let at = 0, i = 0; at < bytes.length; i++) {
+    const size = sizes.length === 0 ? bytes.length : Math.max(1, sizes[i % sizes.length]!);
+    result.push(Uint8Array.prototype.slice.call(bytes, at, at + size));
+    at += size;
+  }
+  return result;
+}
+
+/** A reader that has seen so many messages, so that it expects that salt next. */
+export function readerAt(rules: DialectRules, sequence: number): FrameReader {
+  const reader = new FrameReader({ rules });
+  const nothing: FrameSink = { onFrame() {} };
+  for (let salt = 0; salt < sequence; salt++) reader.push(encodeMessage({ rules, cmd: LNK_PAD, salt }), nothing);
+  return reader;
+}
+
+/** Runs `fn`; the DmsgError it throws, or null. Other errors pass. */
+export function errorOf(fn: () => void): DmsgError | null {
+  try {
+    fn();
+    return null;
+  } catch (error) {
+    if (error instanceof DmsgError) return error;
+    throw error;
+  }
+}
+
+/** A shell message with this text. */
+export function shell(rules: DialectRules, text: string, salt: number): Uint8Array {
+  return encodeMessage({ rules, cmd: DBG_SHELL, aux: Buffer.from(`${text}\0`), salt });
+}

@@ -1,0 +1,124 @@
+import { SIZE_MASK } from './command.ts';
+import { crc32c } from './crc.ts';
+import type { DialectRules } from './dialect.ts';
+import { DmsgError } from './dmsg-error.ts';
+import { ErrorCode } from './error-code.ts';
+import type { Frame } from './frame.ts';
+import {
+  auxField,
+  CIRCUIT_AT,
+  CMD_AT,
+  CORE_HEADER_BYTES,
+  MAX_HEADER_BYTES,
+  MSGID_AT,
+  padded,
+  sealHeader,
+  TARGET_AT,
+  writeCoreHeader,
+  writeU32,
+} from './header.ts';
+import type { Outbox } from './outbox.ts';
+import type { SaltSequence } from './salt.ts';
+
+/** Writes the messages of one connection into its outbox, each with the next salt. Plain numbers: nothing is allocated. */
+export class MessageWriter {
+  /** Messages written or passed on. */
+  messages = 0;
+
+  readonly #rules: DialectRules;
+  readonly #out: Outbox;
+  readonly #salts: Pick<SaltSequence, 'next'>;
+
+  constructor(rules: DialectRules, out: Outbox, salts: Pick<SaltSequence, 'next'>) {
+    this.#rules = rules;
+    this.#out = out;
+    this.#salts = salts;
+  }
+
+  /**
+   * Checks that a message can be written.
+   * @throws DmsgError FIELD: the header's size, the payload or the aux data is out of bounds.
+   */
+  check(cmd: number, payload: Uint8Array | null, aux: Uint8Array | null): void {
+    const headBytes = (cmd & SIZE_MASK) * CORE_HEADER_BYTES;
+    const payloadBytes = payload === null ? 0 : payload.length;
+    const auxBytes = aux === null ? 0 : aux.length;
+    // protocol.md, "Message": Limits. We keep them in what we send, too.
+    if (
+      headBytes < CORE_HEADER_BYTES + payloadBytes ||
+      headBytes > MAX_HEADER_BYTES ||
+      padded(auxBytes) > this.#rules.auxLimit
+    ) {
+      throw new DmsgError(ErrorCode.FIELD, 'message out of bounds', { headBytes, payloadBytes, auxBytes });
+    }
+  }
+
+  /**
+   * A new message. `from` and `to` are the 64 bits at offsets 16 and 24, `payload` what follows the core header (the rest of
+   * the header is zeros), `aux` unpadded.
+   * @throws DmsgError as `check`; nothing was written.
+   */
+  write(
+    cmd: number,
+    msgidLo: number,
+    msgidHi: number,
+    fromLo: number,
+    fromHi: number,
+    toLo: number,
+    toHi: number,
+    error: number,
+    payload: Uint8Array | null,
+    aux: Uint8Array | null,
+  ): void {
+    this.check(cmd, payload, aux);
+    const headBytes = (cmd & SIZE_MASK) * CORE_HEADER_BYTES;
+    const payloadBytes = payload === null ? 0 : payload.length;
+    const auxBytes = aux === null ? 0 : aux.length;
+    const auxPadded = padded(auxBytes);
+    const out = this.#out;
+    out.reserve(headBytes + auxPadded);
+    const buf = out.buf;
+    const at = out.at;
+    if (payload !== null) buf.set(payload, at + CORE_HEADER_BYTES);
+    buf.fill(0, at + CORE_HEADER_BYTES + payloadBytes, at + headBytes);
+    let auxCrc = 0;
+    if (aux !== null && auxBytes > 0) {
+      const auxAt = at + headBytes;
+      buf.set(aux, auxAt);
+      buf.fill(0, auxAt + auxBytes, auxAt + auxPadded);
+      auxCrc = crc32c(buf, auxAt, auxAt + auxPadded);
+    }
+    const field = auxField(this.#rules.auxUnit, auxBytes);
+    writeCoreHeader(buf, at, cmd, msgidLo, msgidHi, fromLo, fromHi, toLo, toHi, error, field, auxCrc);
+    sealHeader(buf, at, headBytes, this.#salts.next());
+    this.messages++;
+  }
+
+  /**
+   * Passes a received message on without a copy: its core header is rewritten where it stands and its bytes belong to the
+   * outbox from then on. Everything but cmd, msgid, the two ids after it, salt and hdr_crc stays as it came (protocol.md,
+   * "Routing, circuit").
+   */
+  pass(
+    frame: Frame,
+    cmd: number,
+    msgidLo: number,
+    msgidHi: number,
+    fromLo: number,
+    fromHi: number,
+    toLo: number,
+    toHi: number,
+  ): void {
+    const { buf, off, headBytes } = frame;
+    writeU32(buf, off + CMD_AT, cmd);
+    writeU32(buf, off + MSGID_AT, msgidLo);
+    writeU32(buf, off + MSGID_AT + 4, msgidHi);
+    writeU32(buf, off + CIRCUIT_AT, fromLo);
+    writeU32(buf, off + CIRCUIT_AT + 4, fromHi);
+    writeU32(buf, off + TARGET_AT, toLo);
+    writeU32(buf, off + TARGET_AT + 4, toHi);
+    sealHeader(buf, off, headBytes, this.#salts.next());
+    this.#out.pass(buf, off, off + headBytes + frame.auxPadded);
+    this.messages++;
+  }
+}

@@ -1,0 +1,148 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { BLK_ERROR, BLK_OPEN, BLK_READ, LNK_CONN_CIRCUIT, LNK_CONN_LINKID, LNK_PING, LNK_VOLCONF } from '../command.ts';
+import type { Dialect, DialectRules } from '../dialect.ts';
+import { CIRCUIT, LINKID } from '../dialect.ts';
+import { ErrorCode } from '../error-code.ts';
+import type { Frame } from '../frame.ts';
+import { errorOf, shell } from '../frames.fixture.ts';
+import { FrameReader } from '../framing.ts';
+import { encodeMessage } from '../message.ts';
+import type { BlkError, BlkIo, BlkOpen } from './blk.ts';
+import {
+  BLK_ERROR_BYTES,
+  decodeBlkError,
+  decodeBlkIo,
+  decodeBlkOpen,
+  encodeBlkError,
+  encodeBlkIo,
+  encodeBlkOpen,
+} from './blk.ts';
+import { decodeShellText, encodeShellText, shellAux, shellAuxBytes } from './dbg-shell.ts';
+import { decodeLnkConn, decodeLnkConnPayload, encodeLnkConn, lnkConnBytes } from './lnk-conn.ts';
+import type { Volconf } from './lnk-volconf.ts';
+import { decodeVolconf, encodeVolconf, LNK_VOLCONF_BYTES } from './lnk-volconf.ts';
+
+/** What `decode` says of the first message in `bytes`. */
+function decoded<T>(rules: DialectRules, bytes: Uint8Array, decode: (frame: Frame) => T): T {
+  const results: T[] = [];
+  new FrameReader({ rules }).push(bytes, { onFrame: (frame) => results.push(decode(frame)) });
+  return results[0]!;
+}
+
+const bytesOf = (size: number): fc.Arbitrary<Uint8Array> => fc.uint8Array({ minLength: size, maxLength: size });
+
+describe('LNK_CONN', () => {
+  it('takes any bytes, and what it says of them comes back', () => {
+    fc.assert(
+      fc.property(fc.constantFrom<Dialect>('linkid', 'circuit'), bytesOf(448), (dialect, payload) => {
+        const conn = decodeLnkConnPayload(dialect, payload, 0);
+        const out = Buffer.alloc(lnkConnBytes(dialect) + 1, 0xee);
+        encodeLnkConn(conn, out, 0);
+        expect(decodeLnkConnPayload(dialect, out, 0)).toEqual(conn);
+        expect(out.at(-1)).toBe(0xee);
+      }),
+    );
+  });
+
+  it('tells its dialect by its command word', () => {
+    const decode = (cmd: number): string =>
+      decoded(CIRCUIT, encodeMessage({ rules: CIRCUIT, cmd, salt: 0 }), decodeLnkConn).dialect;
+    expect([decode(LNK_CONN_LINKID), decode(LNK_CONN_CIRCUIT)]).toEqual(['linkid', 'circuit']);
+    expect(errorOf(() => decode(LNK_PING))?.code).toBe(ErrorCode.FIELD);
+  });
+
+  it('has the peer mask in two halves', () => {
+    const payload = new Uint8Array(448);
+    payload[48] = 0x02;
+    payload[55] = 0x80;
+    expect(decodeLnkConnPayload('linkid', payload, 0)).toMatchObject({ peerMaskLo: 2, peerMaskHi: 0x80000000 });
+  });
+});
+
+describe('LNK_VOLCONF', () => {
+  const volconf = (payload: Uint8Array): Volconf =>
+    decoded(LINKID, encodeMessage({ rules: LINKID, cmd: LNK_VOLCONF, payload, salt: 0 }), decodeVolconf);
+
+  it('takes any bytes, keeps the copy as it came, and its fields come back', () => {
+    fc.assert(
+      fc.property(bytesOf(LNK_VOLCONF_BYTES), (payload) => {
+        const first = volconf(payload);
+        expect(first.copy.raw).toEqual(payload.subarray(0, 128));
+        expect(first.copy.pathTerminated).toBe(payload[127] === 0);
+        const out = new Uint8Array(LNK_VOLCONF_BYTES);
+        encodeVolconf(first, out, 0);
+        const { raw: _, pathTerminated: __, ...fields } = first.copy;
+        expect(volconf(out)).toMatchObject({ index: first.index, mediaId: first.mediaId, copy: fields });
+      }),
+    );
+  });
+
+  it('has a signed index', () => {
+    expect(volconf(new Uint8Array(LNK_VOLCONF_BYTES).fill(0xff, 128, 132)).index).toBe(-1);
+  });
+});
+
+describe('BLK', () => {
+  const u32 = fc.integer({ min: 0, max: 0xffffffff });
+  const send = (cmd: number, payload: Uint8Array): Uint8Array =>
+    encodeMessage({ rules: CIRCUIT, cmd, payload, salt: 0 });
+
+  it('payloads come back', () => {
+    const io: fc.Arbitrary<BlkIo> = fc.record({
+      keyidLo: u32,
+      keyidHi: u32,
+      offsetLo: u32,
+      offsetHi: u32,
+      bytes: u32,
+      flags: u32,
+    });
+    fc.assert(
+      fc.property(io, u32, bytesOf(BLK_ERROR_BYTES), (fields, modes, random) => {
+        const out = new Uint8Array(64).fill(0xee);
+        encodeBlkIo(fields, out, 0);
+        expect(decoded<BlkIo>(CIRCUIT, send(BLK_READ, out), decodeBlkIo)).toEqual(fields);
+        encodeBlkOpen({ modes }, out, 0);
+        expect(decoded<BlkOpen>(CIRCUIT, send(BLK_OPEN, out), decodeBlkOpen)).toEqual({ modes });
+        const error = decoded<BlkError>(CIRCUIT, send(BLK_ERROR, random), decodeBlkError);
+        encodeBlkError(error, random, 0);
+        expect(decoded<BlkError>(CIRCUIT, send(BLK_ERROR, random), decodeBlkError)).toEqual(error);
+      }),
+    );
+  });
+
+  it('is refused when the header has no room for it', () => {
+    const ping = encodeMessage({ rules: CIRCUIT, cmd: LNK_PING, salt: 0 });
+    for (const decode of [decodeBlkOpen, decodeBlkIo, decodeBlkError, decodeVolconf]) {
+      expect(errorOf(() => decoded<unknown>(CIRCUIT, ping, decode))?.code).toBe(ErrorCode.FIELD);
+    }
+  });
+});
+
+describe('DBG_SHELL', () => {
+  it.each([LINKID, CIRCUIT])('text ends at its NUL ($dialect)', (rules) => {
+    expect(decoded(rules, shell(rules, 'tree\0old memory', 0), decodeShellText)).toBe('tree');
+    expect(decoded(rules, shell(rules, '', 0), decodeShellText)).toBe('');
+    expect(decoded(rules, encodeMessage({ rules, cmd: 0x00100101, salt: 0 }), decodeShellText)).toBe('');
+  });
+
+  it('text ends with its aux data if it has no NUL', () => {
+    const full = Buffer.alloc(64, 'x');
+    expect(
+      decoded(LINKID, encodeMessage({ rules: LINKID, cmd: 0x00100101, aux: full, salt: 0 }), decodeShellText),
+    ).toBe(full.toString());
+    const four = Buffer.from('help');
+    expect(
+      decoded(CIRCUIT, encodeMessage({ rules: CIRCUIT, cmd: 0x00100101, aux: four, salt: 0 }), decodeShellText),
+    ).toBe('help');
+  });
+
+  it('text counts its NUL, and its padding is zeros', () => {
+    expect(Buffer.from(shellAux('help')).toString('latin1')).toBe('help\0');
+    expect(shellAuxBytes('help')).toBe(5);
+    const out = Buffer.alloc(70, 0xee);
+    encodeShellText('tr\xffee', out, 2, 64);
+    expect(out.toString('latin1')).toBe(`\xee\xeetr\xffee${'\0'.repeat(59)}\xee\xee\xee\xee`);
+    expect(errorOf(() => shellAux('\u2713'))?.code).toBe(ErrorCode.PARAM);
+  });
+});
