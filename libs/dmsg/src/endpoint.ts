@@ -1,0 +1,568 @@
+import { ABORT, BASE_MASK, CREATE, DELETE, LNK_ERROR, REPLY, REVCIRC, REVTRANS } from './command.ts';
+import type { DialectRules } from './dialect.ts';
+import { DmsgError } from './dmsg-error.ts';
+import { ErrorCode } from './error-code.ts';
+import type { Frame } from './frame.ts';
+import { MessageWriter } from './message-writer.ts';
+import type { Outbox } from './outbox.ts';
+import type { SaltSequence } from './salt.ts';
+import {
+  DISCARD,
+  ENDED,
+  GONE,
+  type LinkAddress,
+  RX_CREATED,
+  RX_DELETED,
+  Transaction,
+  type TransactionHandler,
+  TX_CREATED,
+  TX_DELETED,
+} from './transaction.ts';
+import { TransactionTable } from './transaction-table.ts';
+
+/**
+ * How many transactions a transaction may be stacked on (circuit dialect). Real use needs 3; 300 of them crash a kernel behind
+ * the router, as an audit of the original found.
+ */
+export const DEFAULT_MAX_DEPTH = 16;
+
+/**
+ * How many transactions a peer may have open on one connection: room for a large installation's spans, about 50 MB at
+ * worst. Beyond it the link is ended.
+ */
+export const DEFAULT_MAX_TRANSACTIONS = 1 << 18;
+
+/** The bit of REVTRANS in the linkid dialect: the aux data is somewhere else. Nobody supports it, so nobody may send it. */
+const AUXOOB = REVTRANS;
+
+/** What a caller of `open` and `send` decides; all other flags follow from the state. */
+const CALLERS_BITS = BASE_MASK | DELETE | ABORT;
+/** Flags of a passed message that follow from the state at this hop. */
+const STATE_BITS_LINKID = CREATE | REPLY;
+const STATE_BITS_CIRCUIT = CREATE | REPLY | REVTRANS | REVCIRC;
+
+export interface EndpointOptions {
+  readonly rules: DialectRules;
+  /** Default: DEFAULT_MAX_DEPTH. */
+  readonly maxDepth?: number;
+  /** Default: DEFAULT_MAX_TRANSACTIONS. */
+  readonly maxTransactions?: number;
+}
+
+export interface EndpointDependencies {
+  readonly out: Outbox;
+  readonly handler: EndpointHandler;
+  readonly salts: Pick<SaltSequence, 'next'>;
+}
+
+/** What the peer begins. */
+export interface EndpointHandler {
+  /**
+   * The peer opens a transaction. Set `tx.handler`, or refuse with `endpoint.end(tx, error)`; without either its messages are
+   * thrown away. `frame.cmd & DELETE`: it closes its direction at once, nothing more comes, the answer is still due.
+   */
+  onOpen(tx: Transaction, frame: Frame): void;
+  /** A one-way message (msgid 0): on the link itself, or (circuit dialect) on the transaction that its circuit names. */
+  onOneWay(frame: Frame, circuit: Transaction | null): void;
+}
+
+/**
+ * One side of one connection: checks what the peer sends against protocol.md, "Transactions", keeps the state of every
+ * transaction, and writes our messages with the flags that follow from it.
+ *
+ * Handlers are called with all state up to date and may call back into it; they should not throw (what they throw reaches the
+ * caller, after every other notification has been made). A frame may be passed on at most once, as the last thing done with it.
+ */
+export class Endpoint {
+  readonly rules: DialectRules;
+  /** Messages received. */
+  messagesIn = 0;
+  /** Messages that were thrown away without a word: too late, or (ours) in a direction that is deleted. */
+  dropped = 0;
+  /** CREATEs refused for being stacked too deep. */
+  refusedDepth = 0;
+  /** CREATEs refused because their circuit was gone. */
+  refusedCircuit = 0;
+
+  readonly #stacked: boolean;
+  readonly #stateBits: number;
+  readonly #maxDepth: number;
+  readonly #maxTransactions: number;
+  readonly #handler: EndpointHandler;
+  readonly #writer: MessageWriter;
+  readonly #table = new TransactionTable();
+  #isLost = false;
+
+  constructor(options: EndpointOptions, { out, handler, salts }: EndpointDependencies) {
+    this.rules = options.rules;
+    this.#stacked = options.rules.stacked;
+    this.#stateBits = this.#stacked ? STATE_BITS_CIRCUIT : STATE_BITS_LINKID;
+    this.#maxDepth = options.maxDepth ?? DEFAULT_MAX_DEPTH;
+    this.#maxTransactions = options.maxTransactions ?? DEFAULT_MAX_TRANSACTIONS;
+    this.#handler = handler;
+    this.#writer = new MessageWriter(options.rules, out, salts);
+  }
+
+  /** Messages sent, passed ones included. */
+  get messagesOut(): number {
+    return this.#writer.messages;
+  }
+
+  /** Transactions in the table: not yet deleted in both directions. */
+  get openCount(): number {
+    return this.#table.size;
+  }
+
+  /** After `lost`. */
+  get isLost(): boolean {
+    return this.#isLost;
+  }
+
+  /** Everything in the table, what is stacked before what it is stacked on: a copy. */
+  transactions(): Transaction[] {
+    return this.#table.leavesFirst(null);
+  }
+
+  /** A transaction that we opened, by its msgid. */
+  findOwn(lo: number, hi: number): Transaction | undefined {
+    return this.#table.findOwn(lo, hi);
+  }
+
+  /** A transaction that the peer opened, by its msgid. */
+  findPeers(lo: number, hi: number): Transaction | undefined {
+    return this.#table.findPeers(lo, hi);
+  }
+
+  /**
+   * Takes a message of the peer. After `lost` it is thrown away.
+   * @throws DmsgError TRANS: a protocol error; PARAM: too many transactions. The owner closes this link and calls `lost`.
+   */
+  receive(frame: Frame): void {
+    if (this.#isLost) {
+      this.dropped++;
+      return;
+    }
+    this.messagesIn++;
+    const { cmd, msgidLo, msgidHi } = frame;
+    if (!this.#stacked && (cmd & AUXOOB) !== 0) throw violation(frame, 'out-of-band aux data is not supported');
+    if ((msgidLo | msgidHi) === 0) {
+      this.#receiveOneWay(frame);
+      return;
+    }
+    // protocol.md, "Transactions": both sides may use a msgid; REVTRANS (circuit) or REPLY (linkid) says whose it is.
+    const tx =
+      (cmd & (this.#stacked ? REVTRANS : REPLY)) !== 0
+        ? this.#table.findOwn(msgidLo, msgidHi)
+        : this.#table.findPeers(msgidLo, msgidHi);
+    // What runs on a circuit never outlives it, so a transaction that is there and has the same circuit proves it alive.
+    if (tx === undefined || (this.#stacked && !runsOn(tx, frame))) {
+      this.#receiveOther(frame, tx);
+      return;
+    }
+    if (this.#stacked) checkReplyFlags(frame);
+    if (!this.#advance(tx, frame)) return;
+    tx.handler.onMessage(tx, frame);
+    if ((cmd & DELETE) !== 0) this.#settle(tx, null);
+  }
+
+  /**
+   * Opens a transaction on `circuit` (null: on the link itself; always so in the linkid dialect, where `address` may route it).
+   * `cmd` is a command, with DELETE if it is all that we send in it. `payload` and `aux` are copied.
+   * @throws DmsgError LOSTLINK: the link or the circuit has ended; CANTCIRC: stacked too deep; FIELD: message out of bounds.
+   */
+  open(
+    cmd: number,
+    circuit: Transaction | null,
+    handler: TransactionHandler,
+    payload: Uint8Array | null = null,
+    error = 0,
+    aux: Uint8Array | null = null,
+    address: LinkAddress | null = null,
+  ): Transaction {
+    const tx = this.#make(circuit, handler, address);
+    this.#write(tx, ((cmd & CALLERS_BITS) | CREATE) >>> 0, error, payload, aux);
+    this.#opened(tx, cmd);
+    return tx;
+  }
+
+  /** `open`, by passing on a frame that has CREATE; its bytes are given away. Errors as there. */
+  openForwarded(
+    circuit: Transaction | null,
+    handler: TransactionHandler,
+    frame: Frame,
+    address: LinkAddress | null = null,
+  ): Transaction {
+    const tx = this.#make(circuit, handler, address);
+    const { cmd } = frame;
+    this.#pass(tx, frame, CREATE);
+    this.#opened(tx, cmd);
+    return tx;
+  }
+
+  /**
+   * Sends a message in a transaction. `cmd` is a command, with DELETE if it is our last one, with ABORT if it is not an orderly
+   * end; the other flags follow from the state. DELETE ends first what is stacked on `tx`, as `end` does.
+   * False, and counted as dropped, if our direction is deleted.
+   * @throws DmsgError FIELD: message out of bounds.
+   */
+  send(
+    tx: Transaction,
+    cmd: number,
+    error = 0,
+    payload: Uint8Array | null = null,
+    aux: Uint8Array | null = null,
+  ): boolean {
+    if ((tx.state & (TX_DELETED | GONE)) !== 0) {
+      this.dropped++;
+      return false;
+    }
+    this.#writer.check(cmd, payload, aux);
+    const ended = (cmd & DELETE) === 0 ? null : this.#endStacked(tx);
+    this.#write(tx, cmd & CALLERS_BITS, error, payload, aux);
+    this.#sent(tx, cmd, ended);
+    return true;
+  }
+
+  /**
+   * Passes a received frame on in `tx`, which is joined to the transaction that it came in: same command and flags, the ids and
+   * the checks of this hop. Its bytes are given away. False, counted, and the frame untouched, if our direction is deleted.
+   */
+  forward(tx: Transaction, frame: Frame): boolean {
+    if ((tx.state & (TX_DELETED | GONE)) !== 0) {
+      this.dropped++;
+      return false;
+    }
+    const { cmd } = frame;
+    const ended = (cmd & DELETE) === 0 ? null : this.#endStacked(tx);
+    this.#pass(tx, frame, (tx.state & TX_CREATED) === 0 ? CREATE : 0);
+    this.#sent(tx, cmd, ended);
+    return true;
+  }
+
+  /**
+   * Closes our direction with a bare LNK_ERROR|DELETE; everything stacked on it is ended first, leaves first, with ABORT and
+   * LOSTLINK (protocol.md, "stacking"). Nothing happens if it is closed already.
+   */
+  end(tx: Transaction, error = 0, abort = false): void {
+    if ((tx.state & (TX_DELETED | GONE)) !== 0) return;
+    this.send(tx, abort ? LNK_ERROR | DELETE | ABORT : LNK_ERROR | DELETE, error);
+  }
+
+  /**
+   * Closes our direction and that of what is stacked on it without sending anything: for messages that are thrown away as the
+   * linkid dialect's routing demands; the transaction leaves the table with the peer's DELETE.
+   */
+  abandon(tx: Transaction): void {
+    if ((tx.state & (TX_DELETED | GONE)) !== 0) return;
+    const ended = tx.firstChild === null ? null : this.#table.leavesFirst(tx).filter(closeSilently);
+    closeSilently(tx);
+    this.#settle(tx, ended);
+  }
+
+  /**
+   * Sends a one-way message (msgid 0) on the link itself, or on `circuit`. `cmd` is a command, with REPLY if it is an answer.
+   * False, and counted as dropped, if the circuit or the link has ended.
+   * @throws DmsgError FIELD: message out of bounds.
+   */
+  oneWay(
+    cmd: number,
+    error = 0,
+    payload: Uint8Array | null = null,
+    aux: Uint8Array | null = null,
+    circuit: Transaction | null = null,
+    address: LinkAddress | null = null,
+  ): boolean {
+    if (this.#isLost || circuit?.ended === true) {
+      this.dropped++;
+      return false;
+    }
+    const word = (cmd & (BASE_MASK | REPLY)) | (circuit?.openedByPeer === true ? REVCIRC : 0);
+    const { sourceLo, sourceHi, targetLo, targetHi } = address ?? NOWHERE;
+    if (circuit === null) this.#writer.write(word, 0, 0, sourceLo, sourceHi, targetLo, targetHi, error, payload, aux);
+    else this.#writer.write(word, 0, 0, circuit.msgidLo, circuit.msgidHi, 0, 0, error, payload, aux);
+    return true;
+  }
+
+  /** Passes a received one-way message on, on `circuit` or (linkid) to `address`. Its bytes are given away. False as `oneWay`. */
+  forwardOneWay(frame: Frame, circuit: Transaction | null, address: LinkAddress | null = null): boolean {
+    if (this.#isLost || circuit?.ended === true) {
+      this.dropped++;
+      return false;
+    }
+    const word = this.#stacked
+      ? ((frame.cmd & ~REVCIRC) | (circuit?.openedByPeer === true ? REVCIRC : 0)) >>> 0
+      : frame.cmd;
+    const { sourceLo, sourceHi, targetLo, targetHi } = address ?? NOWHERE;
+    if (circuit === null) this.#writer.pass(frame, word, 0, 0, sourceLo, sourceHi, targetLo, targetHi);
+    else this.#writer.pass(frame, word, 0, 0, circuit.msgidLo, circuit.msgidHi, 0, 0);
+    return true;
+  }
+
+  /**
+   * The connection is gone: every open transaction ends as if the peer had sent ABORT|DELETE with `error` (protocol.md,
+   * "Transactions"), leaves first. Nothing is sent, now or later.
+   */
+  lost(error: number): void {
+    if (this.#isLost) return;
+    this.#isLost = true;
+    const all = this.#table.leavesFirst(null);
+    for (const tx of all) this.#table.remove(tx);
+    notifyLost(all, error);
+  }
+
+  #receiveOneWay(frame: Frame): void {
+    const { cmd } = frame;
+    // protocol.md, "Transactions": CREATE with msgid 0. Before the circuit is looked up: a refusal with msgid 0 would break the peer.
+    if ((cmd & CREATE) !== 0) throw violation(frame, 'CREATE with msgid 0');
+    const circuit = this.#circuitOf(frame);
+    // There never is a transaction 0, so these are messages for one that is not there.
+    if (circuit === undefined || (cmd & ABORT) !== 0) {
+      this.dropped++;
+      return;
+    }
+    if ((cmd & DELETE) !== 0) throw violation(frame, 'DELETE with msgid 0');
+    // protocol.md, "Transactions": one-way messages have no REVTRANS.
+    if (this.#stacked && (cmd & REVTRANS) !== 0) throw violation(frame, 'REVTRANS with msgid 0');
+    this.#handler.onOneWay(frame, circuit);
+  }
+
+  /** A message of a transaction that is not there, or that names another circuit than its transaction (`tx`) runs on. */
+  #receiveOther(frame: Frame, tx: Transaction | undefined): void {
+    const { cmd } = frame;
+    const circuit = this.#circuitOf(frame);
+    if (circuit === undefined) {
+      this.#receiveOnGoneCircuit(frame);
+      return;
+    }
+    if (this.#stacked) checkReplyFlags(frame);
+    // protocol.md, "Transactions": (circuit) a wrong circuit on an open transaction.
+    if (tx !== undefined) throw violation(frame, 'wrong circuit on an open transaction');
+    if ((cmd & (REPLY | CREATE)) >>> 0 === CREATE) {
+      this.#accept(frame, circuit);
+      return;
+    }
+    // protocol.md, "Transactions": DELETE, REPLY|CREATE, REPLY|DELETE without ABORT; with it, or without these flags: quietly.
+    if ((cmd & ABORT) === 0 && (cmd & (CREATE | DELETE)) !== 0) {
+      throw violation(frame, 'message for a transaction that is not there');
+    }
+    this.dropped++;
+  }
+
+  /** protocol.md, "stacking": dropped quietly, but a CREATE gets an answer, so that its sender does not wait for ever. */
+  #receiveOnGoneCircuit(frame: Frame): void {
+    const { cmd } = frame;
+    if ((cmd & (REPLY | CREATE)) >>> 0 !== CREATE) {
+      this.dropped++;
+      return;
+    }
+    this.refusedCircuit++;
+    const turned = (cmd & REVCIRC) === 0 ? REVCIRC : 0;
+    const word = (LNK_ERROR | CREATE | DELETE | ABORT | REPLY | REVTRANS | turned) >>> 0;
+    const { msgidLo, msgidHi, circuitLo, circuitHi } = frame;
+    this.#writer.write(word, msgidLo, msgidHi, circuitLo, circuitHi, 0, 0, ErrorCode.LOSTLINK, null, null);
+  }
+
+  /** What the frame's circuit names: null the link itself, undefined something that is gone in both directions. */
+  #circuitOf(frame: Frame): Transaction | null | undefined {
+    const { circuitLo, circuitHi } = frame;
+    if (!this.#stacked || (circuitLo | circuitHi) === 0) return null;
+    return (frame.cmd & REVCIRC) !== 0
+      ? this.#table.findOwn(circuitLo, circuitHi)
+      : this.#table.findPeers(circuitLo, circuitHi);
+  }
+
+  #accept(frame: Frame, circuit: Transaction | null): void {
+    if (this.#table.peerCount >= this.#maxTransactions) {
+      throw new DmsgError(ErrorCode.PARAM, 'too many open transactions', { limit: this.#maxTransactions });
+    }
+    const stacked = this.#stacked;
+    const tx = new Transaction(
+      this,
+      frame.msgidLo,
+      frame.msgidHi,
+      true,
+      circuit,
+      DISCARD,
+      stacked,
+      // circuit: ours go on the same circuit; linkid: an answer swaps source and target.
+      stacked ? frame.circuitLo : frame.targetLo,
+      stacked ? frame.circuitHi : frame.targetHi,
+      stacked ? 0 : frame.circuitLo,
+      stacked ? 0 : frame.circuitHi,
+    );
+    tx.state = (frame.cmd & DELETE) === 0 ? RX_CREATED : RX_CREATED | RX_DELETED;
+    this.#table.add(tx);
+    if (tx.depth > this.#maxDepth) {
+      // It stays in the table until the peer's DELETE, which would be a protocol error otherwise.
+      this.refusedDepth++;
+      this.end(tx, ErrorCode.CANTCIRC);
+      return;
+    }
+    this.#handler.onOpen(tx, frame);
+  }
+
+  /** Checks a message of a transaction against its state and moves the state on. False: throw it away. */
+  #advance(tx: Transaction, frame: Frame): boolean {
+    const { cmd } = frame;
+    const { state } = tx;
+    if ((cmd & CREATE) !== 0) {
+      // protocol.md, "Transactions": a duplicate CREATE, in either direction.
+      if ((state & RX_CREATED) !== 0) throw violation(frame, 'duplicate CREATE');
+      tx.state = state | ((cmd & DELETE) === 0 ? RX_CREATED : RX_CREATED | RX_DELETED);
+      return true;
+    }
+    if ((state & (RX_CREATED | RX_DELETED)) === RX_CREATED) {
+      if ((cmd & DELETE) !== 0) tx.state = state | RX_DELETED;
+      return true;
+    }
+    // Not yet answered, or closed already. protocol.md, "Transactions": an ABORT without CREATE is for an earlier transaction
+    // with this msgid, or too late: quietly.
+    if ((cmd & ABORT) === 0) {
+      if ((state & RX_DELETED) !== 0) {
+        throw violation(frame, (cmd & DELETE) === 0 ? 'message after DELETE' : 'second DELETE');
+      }
+      if ((cmd & DELETE) !== 0) throw violation(frame, 'DELETE without CREATE');
+    }
+    this.dropped++;
+    return false;
+  }
+
+  /** A transaction of ours that has not been sent and is not in the table yet. */
+  #make(circuit: Transaction | null, handler: TransactionHandler, address: LinkAddress | null): Transaction {
+    if (this.#isLost || circuit?.ended === true) throw new DmsgError(ErrorCode.LOSTLINK, 'the circuit has ended');
+    if (circuit !== null && (circuit.endpoint !== this || !this.#stacked)) {
+      throw new DmsgError(ErrorCode.PARAM, 'not a circuit of this link');
+    }
+    if (circuit !== null && circuit.depth >= this.#maxDepth) {
+      throw new DmsgError(ErrorCode.CANTCIRC, 'stacked too deep', { limit: this.#maxDepth });
+    }
+    const { nextLo, nextHi } = this.#table;
+    const { sourceLo, sourceHi, targetLo, targetHi } = address ?? NOWHERE;
+    return new Transaction(
+      this,
+      nextLo,
+      nextHi,
+      false,
+      circuit,
+      handler,
+      this.#stacked,
+      circuit === null ? sourceLo : circuit.msgidLo,
+      circuit === null ? sourceHi : circuit.msgidHi,
+      circuit === null ? targetLo : 0,
+      circuit === null ? targetHi : 0,
+    );
+  }
+
+  #opened(tx: Transaction, cmd: number): void {
+    tx.state = (cmd & DELETE) === 0 ? TX_CREATED : TX_CREATED | TX_DELETED;
+    this.#table.add(tx);
+  }
+
+  #write(tx: Transaction, cmd: number, error: number, payload: Uint8Array | null, aux: Uint8Array | null): void {
+    const first = (tx.state & TX_CREATED) === 0 ? CREATE : 0;
+    const word = (cmd | tx.sendFlags | first) >>> 0;
+    const { msgidLo, msgidHi, fromLo, fromHi, toLo, toHi } = tx;
+    this.#writer.write(word, msgidLo, msgidHi, fromLo, fromHi, toLo, toHi, error, payload, aux);
+  }
+
+  #pass(tx: Transaction, frame: Frame, first: number): void {
+    const word = ((frame.cmd & ~this.#stateBits) | tx.sendFlags | first) >>> 0;
+    this.#writer.pass(frame, word, tx.msgidLo, tx.msgidHi, tx.fromLo, tx.fromHi, tx.toLo, tx.toHi);
+  }
+
+  #sent(tx: Transaction, cmd: number, ended: Transaction[] | null): void {
+    if ((cmd & DELETE) === 0) {
+      tx.state |= TX_CREATED;
+      return;
+    }
+    tx.state |= TX_CREATED | TX_DELETED;
+    this.#settle(tx, ended);
+  }
+
+  /** Sends the ends of everything stacked on `tx`, leaves first. No handler is called. Returns those that are over now. */
+  #endStacked(tx: Transaction): Transaction[] | null {
+    if (tx.firstChild === null) return null;
+    return this.#table.leavesFirst(tx).filter((child) => {
+      if ((child.state & TX_DELETED) !== 0) return false;
+      this.#write(child, LNK_ERROR | DELETE | ABORT, ErrorCode.LOSTLINK, null, null);
+      return closeSilently(child);
+    });
+  }
+
+  /** Takes out of the table what is deleted in both directions: `ended`, then `tx` if it is. */
+  #settle(tx: Transaction, ended: Transaction[] | null): void {
+    if (ended !== null) for (const child of ended) this.#finish(child);
+    this.#finish(tx);
+  }
+
+  /** Takes `tx`, if deleted in both directions, and all that is stacked on it out of the table, and tells the handlers. */
+  #finish(tx: Transaction): void {
+    if ((tx.state & (ENDED | GONE)) !== ENDED) return;
+    if (tx.firstChild !== null) {
+      // protocol.md, "stacking": when a transaction ends, everything stacked on it ends too, by itself.
+      const stacked = this.#table.leavesFirst(tx);
+      for (const child of stacked) this.#table.remove(child);
+      this.#table.remove(tx);
+      stacked.push(tx);
+      notifyLost(stacked, ErrorCode.LOSTLINK);
+      return;
+    }
+    this.#table.remove(tx);
+    tx.handler.onGone?.(tx);
+  }
+}
+
+const NOWHERE: LinkAddress = { sourceLo: 0, sourceHi: 0, targetLo: 0, targetHi: 0 };
+
+/** The frame names the circuit that `tx` runs on, with the REVCIRC flag that belongs to it. */
+function runsOn(tx: Transaction, frame: Frame): boolean {
+  const { circuit } = tx;
+  if (circuit === null) return (frame.circuitLo | frame.circuitHi) === 0;
+  return (
+    frame.circuitLo === circuit.msgidLo &&
+    frame.circuitHi === circuit.msgidHi &&
+    ((frame.cmd & REVCIRC) === 0) === circuit.openedByPeer
+  );
+}
+
+/** protocol.md, "Transactions": (circuit) in a transaction REPLY and REVTRANS come together or not at all. */
+function checkReplyFlags(frame: Frame): void {
+  const both = frame.cmd & (REPLY | REVTRANS);
+  if (both === REPLY) throw violation(frame, 'REPLY without REVTRANS');
+  if (both === REVTRANS) throw violation(frame, 'REVTRANS without REPLY');
+}
+
+/** Marks our direction as deleted; true if that makes it over. */
+function closeSilently(tx: Transaction): boolean {
+  tx.state |= TX_CREATED | TX_DELETED;
+  return (tx.state & RX_DELETED) !== 0;
+}
+
+/** Final notifications of transactions that are out of the table; an exception does not keep the others from theirs. */
+function notifyLost(gone: readonly Transaction[], error: number): void {
+  let failed = false;
+  let failure: unknown;
+  for (const tx of gone) {
+    try {
+      if ((tx.state & RX_DELETED) === 0) tx.handler.onLost(tx, error);
+      tx.handler.onGone?.(tx);
+    } catch (thrown) {
+      if (!failed) failure = thrown;
+      failed = true;
+    }
+  }
+  if (failed) throw failure;
+}
+
+function violation(frame: Frame, reason: string): DmsgError {
+  const { cmd, msgidLo, msgidHi, circuitLo, circuitHi } = frame;
+  return new DmsgError(ErrorCode.TRANS, reason, {
+    cmd: hex(cmd),
+    msgid: hex(msgidHi) + hex(msgidLo),
+    circuit: hex(circuitHi) + hex(circuitLo),
+  });
+}
+
+function hex(word: number): string {
+  return word.toString(16).padStart(8, '0');
+}

@@ -1,0 +1,55 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { IdMap, makeHashTables } from './id-map.ts';
+
+const half = fc.oneof(fc.nat(3), fc.nat(0xffff_ffff), fc.constantFrom(0, 0x8000_0000, 0xffff_ffff));
+
+describe('IdMap', () => {
+  it('behaves as a Map does, whatever the order of insertions and deletions', () => {
+    const command = fc.record({ insert: fc.boolean(), lo: half, hi: half });
+    fc.assert(
+      fc.property(fc.array(command, { maxLength: 400 }), fc.boolean(), (commands, collide) => {
+        const map = new IdMap<{ n: number }>(collide ? makeHashTables(() => {}) : undefined);
+        const model = new Map<string, { n: number }>();
+        commands.forEach(({ insert, lo, hi }, n) => {
+          const key = `${lo},${hi}`;
+          if (insert) {
+            const fresh = !model.has(key);
+            const value = { n };
+            expect(map.insert(lo, hi, value)).toBe(fresh);
+            if (fresh) model.set(key, value);
+          } else {
+            expect(map.delete(lo, hi)).toBe(model.delete(key));
+          }
+          expect(map.size).toBe(model.size);
+        });
+        for (const { lo, hi } of commands) expect(map.find(lo, hi)).toBe(model.get(`${lo},${hi}`));
+      }),
+    );
+  });
+
+  it('takes signed and unsigned halves as the same bits', () => {
+    const map = new IdMap<{ n: number }>();
+    const value = { n: 1 };
+    map.insert(0xffff_ffff, 0x8000_0000, value);
+    expect(map.find(-1, -0x8000_0000)).toBe(value);
+  });
+
+  it('grows to hold 100,000 ids like the kernel pointers of a peer and gives the memory back', () => {
+    const map = new IdMap<{ n: number }>();
+    for (let n = 0; n < 100_000; n++) map.insert(n * 0x40, 0xffff_f800, { n });
+    expect(map.capacity).toBeLessThanOrEqual(4 * 100_000);
+    for (let n = 0; n < 100_000; n++) expect(map.find(n * 0x40, 0xffff_f800)?.n).toBe(n);
+    for (let n = 0; n < 100_000; n++) expect(map.delete(n * 0x40, 0xffff_f800)).toBe(true);
+    expect(map.size).toBe(0);
+    expect(map.capacity).toBe(16);
+  });
+
+  it('forgets everything with clear', () => {
+    const map = new IdMap<{ n: number }>();
+    for (let n = 0; n < 100; n++) map.insert(n, 0, { n });
+    map.clear();
+    expect(map.find(5, 0)).toBeUndefined();
+    expect([map.size, map.capacity]).toEqual([0, 16]);
+  });
+});

@@ -1,0 +1,152 @@
+/** Smallest table (entries, a power of two): below this, shrinking gains nothing. */
+const MIN_CAPACITY = 16;
+
+/**
+ * Simple tabulation hashing: one table of 256 random words for each of the eight bytes of an id. Whoever does not know the
+ * tables cannot choose ids that collide more often than random ones, and linear probing under it takes constant expected time
+ * for any set of keys (Patrascu and Thorup, "The power of simple tabulation hashing"): peers choose the ids that are kept here.
+ */
+export type HashTables = Int32Array;
+
+/** Number of words that `makeHashTables` draws. */
+const TABLE_WORDS = 8 * 256;
+
+/** Hash tables from a source of random words that fills an array of 32-bit integers. */
+export function makeHashTables(fill: (words: Int32Array<ArrayBuffer>) => unknown): HashTables {
+  const tables = new Int32Array(TABLE_WORDS);
+  fill(tables);
+  return tables;
+}
+
+/** Drawn once a process; every map of the process shares them (8 KiB, so they stay in the cache). */
+const PROCESS_TABLES = makeHashTables((words) => crypto.getRandomValues(words));
+
+/**
+ * A hash map from a 64-bit id, given as two 32-bit halves (signed or unsigned: only the bits count), to an object. Open
+ * addressing, linear probing, deletion by shifting back (no tombstones), at most half full. Nothing is allocated but when it
+ * grows or shrinks.
+ */
+export class IdMap<T extends object> {
+  readonly #tables: HashTables;
+  #keys = new Int32Array(2 * MIN_CAPACITY);
+  #values: (T | undefined)[] = new Array<T | undefined>(MIN_CAPACITY).fill(undefined);
+  #mask = MIN_CAPACITY - 1;
+  #size = 0;
+
+  constructor(tables: HashTables = PROCESS_TABLES) {
+    this.#tables = tables;
+  }
+
+  /** Number of ids in the map. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Number of places, for tests of growing and shrinking. */
+  get capacity(): number {
+    return this.#mask + 1;
+  }
+
+  find(lo: number, hi: number): T | undefined {
+    const keys = this.#keys;
+    const values = this.#values;
+    const mask = this.#mask;
+    const low = lo | 0;
+    const high = hi | 0;
+    let at = this.#hash(low, high) & mask;
+    for (;;) {
+      const value = values[at];
+      if (value === undefined || (keys[2 * at] === low && keys[2 * at + 1] === high)) return value;
+      at = (at + 1) & mask;
+    }
+  }
+
+  /** Put an id in. False, and nothing changed, if it is there already. */
+  insert(lo: number, hi: number, value: T): boolean {
+    if (2 * (this.#size + 1) > this.capacity) this.#resize(2 * this.capacity);
+    const low = lo | 0;
+    const high = hi | 0;
+    let at = this.#hash(low, high) & this.#mask;
+    while (this.#values[at] !== undefined) {
+      if (this.#keys[2 * at] === low && this.#keys[2 * at + 1] === high) return false;
+      at = (at + 1) & this.#mask;
+    }
+    this.#keys[2 * at] = low;
+    this.#keys[2 * at + 1] = high;
+    this.#values[at] = value;
+    this.#size++;
+    return true;
+  }
+
+  /** Take an id out. False if it is not there. */
+  delete(lo: number, hi: number): boolean {
+    const keys = this.#keys;
+    const values = this.#values;
+    const mask = this.#mask;
+    const low = lo | 0;
+    const high = hi | 0;
+    let hole = this.#hash(low, high) & mask;
+    for (;;) {
+      if (values[hole] === undefined) return false;
+      if (keys[2 * hole] === low && keys[2 * hole + 1] === high) break;
+      hole = (hole + 1) & mask;
+    }
+    for (let at = (hole + 1) & mask; values[at] !== undefined; at = (at + 1) & mask) {
+      const home = this.#hash(keys[2 * at]!, keys[2 * at + 1]!) & mask;
+      // An entry may fill the hole only if the hole lies between its home and where it is now, going round.
+      if (((at - home) & mask) < ((at - hole) & mask)) continue;
+      keys[2 * hole] = keys[2 * at]!;
+      keys[2 * hole + 1] = keys[2 * at + 1]!;
+      values[hole] = values[at];
+      hole = at;
+    }
+    values[hole] = undefined;
+    this.#size--;
+    // A quarter of the load at which it grows, so that it does not grow and shrink by turns.
+    if (this.capacity > MIN_CAPACITY && 8 * this.#size < this.capacity) this.#resize(this.capacity / 2);
+    return true;
+  }
+
+  /** Take everything out and give the memory back. */
+  clear(): void {
+    this.#size = 0;
+    this.#allocate(MIN_CAPACITY);
+  }
+
+  #hash(low: number, high: number): number {
+    const t = this.#tables;
+    return (
+      t[low & 0xff]! ^
+      t[256 + ((low >>> 8) & 0xff)]! ^
+      t[512 + ((low >>> 16) & 0xff)]! ^
+      t[768 + (low >>> 24)]! ^
+      t[1024 + (high & 0xff)]! ^
+      t[1280 + ((high >>> 8) & 0xff)]! ^
+      t[1536 + ((high >>> 16) & 0xff)]! ^
+      t[1792 + (high >>> 24)]!
+    );
+  }
+
+  #resize(capacity: number): void {
+    const keys = this.#keys;
+    const values = this.#values;
+    this.#allocate(capacity);
+    for (let i = 0; i < values.length; i++) {
+      const value = values[i];
+      if (value === undefined) continue;
+      const low = keys[2 * i]!;
+      const high = keys[2 * i + 1]!;
+      let at = this.#hash(low, high) & this.#mask;
+      while (this.#values[at] !== undefined) at = (at + 1) & this.#mask;
+      this.#keys[2 * at] = low;
+      this.#keys[2 * at + 1] = high;
+      this.#values[at] = value;
+    }
+  }
+
+  #allocate(capacity: number): void {
+    this.#keys = new Int32Array(2 * capacity);
+    this.#values = new Array<T | undefined>(capacity).fill(undefined);
+    this.#mask = capacity - 1;
+  }
+}

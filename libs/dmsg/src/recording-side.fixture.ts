@@ -1,0 +1,126 @@
+import { DELETE } from './command.ts';
+import type { DialectRules } from './dialect.ts';
+import { Endpoint, type EndpointOptions } from './endpoint.ts';
+import type { Frame } from './frame.ts';
+import { FrameReader } from './framing.ts';
+import { encodeMessage, type Id64, type MessageFields } from './message.ts';
+import { OutBuffer } from './out-buffer.ts';
+import { SaltSequence } from './salt.ts';
+import type { Transaction, TransactionHandler } from './transaction.ts';
+
+/** A message as tests compare it: `cmd msgid circuit[>target] [error]`, all hexadecimal. */
+export function describeFrame(frame: Frame): string {
+  const id = (lo: number, hi: number) => ((BigInt(hi) << 32n) | BigInt(lo)).toString(16);
+  const target = id(frame.targetLo, frame.targetHi);
+  return [
+    frame.cmd.toString(16).padStart(8, '0'),
+    id(frame.msgidLo, frame.msgidHi),
+    id(frame.circuitLo, frame.circuitHi) + (target === '0' ? '' : `>${target}`),
+    ...(frame.error === 0 ? [] : [`error ${frame.error.toString(16)}`]),
+  ].join(' ');
+}
+
+/** A copy of a frame that stays valid. */
+export function keepFrame(frame: Frame): Frame {
+  const bytes = frame.headBytes + frame.auxPadded;
+  return { ...frame, buf: frame.buf.slice(frame.off, frame.off + bytes), off: 0 };
+}
+
+export function idOf(tx: Transaction): Id64 {
+  return { lo: tx.msgidLo, hi: tx.msgidHi };
+}
+
+/** An endpoint that records what its handlers hear and what it says, and can be told arbitrary messages. */
+export class RecordingSide {
+  readonly rules: DialectRules;
+  readonly out = new OutBuffer();
+  readonly endpoint: Endpoint;
+  /** Every notification: `open|message|lost|gone|oneway WHAT`. */
+  readonly log: string[] = [];
+  /** What the peer opened, in order. */
+  readonly opened: Transaction[] = [];
+  /** Finals (DELETE or loss) by transaction. */
+  readonly finals = new Map<Transaction, number>();
+  readonly gone = new Map<Transaction, number>();
+  /** Told after the recording. */
+  onOpen: (tx: Transaction, frame: Frame) => void = () => {};
+  onMessage: (tx: Transaction, frame: Frame) => void = () => {};
+  onLost: (tx: Transaction, error: number) => void = () => {};
+  onGone: (tx: Transaction) => void = () => {};
+  onOneWay: (frame: Frame, circuit: Transaction | null) => void = () => {};
+
+  readonly handler: TransactionHandler = {
+    onMessage: (tx, frame) => {
+      this.log.push(`message ${describeFrame(frame)}`);
+      if ((frame.cmd & DELETE) !== 0) this.#final(tx);
+      this.onMessage(tx, frame);
+    },
+    onLost: (tx, error) => {
+      this.log.push(`lost ${tx.msgidLo.toString(16)} error ${error.toString(16)}`);
+      this.#final(tx);
+      this.onLost(tx, error);
+    },
+    onGone: (tx) => {
+      this.gone.set(tx, (this.gone.get(tx) ?? 0) + 1);
+      this.onGone(tx);
+    },
+  };
+  /** Reads what the other side of a pair has sent. */
+  readonly reader: FrameReader;
+  readonly #ears: FrameReader;
+
+  constructor(options: EndpointOptions) {
+    this.rules = options.rules;
+    this.reader = new FrameReader({ rules: options.rules });
+    this.#ears = new FrameReader({ rules: options.rules });
+    this.endpoint = new Endpoint(options, {
+      out: this.out,
+      salts: new SaltSequence({ next: () => 0 }),
+      handler: {
+        onOpen: (tx, frame) => {
+          this.log.push(`open ${describeFrame(frame)}`);
+          this.opened.push(tx);
+          tx.handler = this.handler;
+          if ((frame.cmd & DELETE) !== 0) this.#final(tx);
+          this.onOpen(tx, frame);
+        },
+        onOneWay: (frame, circuit) => {
+          this.log.push(`oneway ${describeFrame(frame)}`);
+          this.onOneWay(frame, circuit);
+        },
+      },
+    });
+  }
+
+  /** The peer says this. */
+  hear(cmd: number, fields: Partial<MessageFields> = {}): void {
+    const bytes = encodeMessage({ rules: this.rules, salt: 0, ...fields, cmd: cmd >>> 0 });
+    // A reader of its own for each message: the sequence of the salts is not what is tested here.
+    new FrameReader({ rules: this.rules }).push(bytes, { onFrame: (frame) => this.endpoint.receive(frame) });
+  }
+
+  /** What this side has sent since the last call, checked by a FrameReader. */
+  saidFrames(): Frame[] {
+    const frames: Frame[] = [];
+    for (const slice of this.out.take()) this.#ears.push(slice, { onFrame: (frame) => frames.push(keepFrame(frame)) });
+    return frames;
+  }
+
+  said(): string[] {
+    return this.saidFrames().map(describeFrame);
+  }
+
+  /** The notifications since the last call. */
+  heard(): string[] {
+    return this.log.splice(0);
+  }
+
+  #final(tx: Transaction): void {
+    this.finals.set(tx, (this.finals.get(tx) ?? 0) + 1);
+  }
+}
+
+/** Hands everything that `from` has sent to `to`. */
+export function carry(from: RecordingSide, to: RecordingSide): void {
+  for (const slice of from.out.take()) to.reader.push(slice, { onFrame: (frame) => to.endpoint.receive(frame) });
+}

@@ -1,0 +1,113 @@
+import { IdMap } from './id-map.ts';
+import { GONE, type Transaction } from './transaction.ts';
+
+/**
+ * The open transactions of one connection: found by msgid in two separate spaces (ours and the peer's: protocol.md,
+ * "Transactions": keyed per connection and opener), and linked into a tree by what they are stacked on.
+ *
+ * Our msgids are (slot + 1, generation): found by an array index, never 0, and not used again before 2^32 others were.
+ */
+export class TransactionTable {
+  readonly #peers = new IdMap<Transaction>();
+  #slots: (Transaction | null)[] = [];
+  #freeSlots: number[] = [];
+  #ownCount = 0;
+  #generation = 0;
+  /** First of the transactions that run on the link itself. */
+  #firstRoot: Transaction | null = null;
+
+  /** Number of transactions in the table. */
+  get size(): number {
+    return this.#ownCount + this.#peers.size;
+  }
+
+  /** Number of transactions that the peer opened. */
+  get peerCount(): number {
+    return this.#peers.size;
+  }
+
+  /** One that we opened, by its msgid. */
+  findOwn(lo: number, hi: number): Transaction | undefined {
+    if (lo > this.#slots.length || lo === 0) return undefined;
+    const tx = this.#slots[lo - 1]!;
+    return tx !== null && tx.msgidHi === hi ? tx : undefined;
+  }
+
+  /** One that the peer opened, by its msgid. */
+  findPeers(lo: number, hi: number): Transaction | undefined {
+    return this.#peers.find(lo, hi);
+  }
+
+  /** Low half of the msgid of the next transaction that we open; `nextHi` belongs to it; `add` takes both into use. */
+  get nextLo(): number {
+    const free = this.#freeSlots.length;
+    return free > 0 ? this.#freeSlots[free - 1]! + 1 : this.#slots.length + 1;
+  }
+
+  get nextHi(): number {
+    return (this.#generation + 1) >>> 0;
+  }
+
+  /** Put in a transaction that is not there; one of ours must have been made with `nextLo` and `nextHi`. */
+  add(tx: Transaction): void {
+    if (tx.openedByPeer) {
+      this.#peers.insert(tx.msgidLo, tx.msgidHi, tx);
+    } else {
+      this.#generation = tx.msgidHi;
+      if (tx.msgidLo > this.#slots.length) this.#slots.push(tx);
+      else this.#slots[this.#freeSlots.pop()!] = tx;
+      this.#ownCount++;
+    }
+    const circuit = tx.circuit;
+    const next = circuit === null ? this.#firstRoot : circuit.firstChild;
+    tx.nextSibling = next;
+    if (next !== null) next.prevSibling = tx;
+    if (circuit === null) this.#firstRoot = tx;
+    else circuit.firstChild = tx;
+  }
+
+  /** Take out one transaction (what is stacked on it must be out already) and mark it GONE. */
+  remove(tx: Transaction): void {
+    tx.state |= GONE;
+    if (tx.openedByPeer) {
+      this.#peers.delete(tx.msgidLo, tx.msgidHi);
+    } else {
+      const slot = tx.msgidLo - 1;
+      this.#slots[slot] = null;
+      this.#freeSlots.push(slot);
+      this.#ownCount--;
+      // Generations are counted for the whole table, so the slots may go when nothing is in them.
+      if (this.#ownCount === 0) {
+        this.#slots = [];
+        this.#freeSlots = [];
+      }
+    }
+    const { prevSibling, nextSibling } = tx;
+    if (prevSibling !== null) prevSibling.nextSibling = nextSibling;
+    else if (tx.circuit === null) this.#firstRoot = nextSibling;
+    else tx.circuit.firstChild = nextSibling;
+    if (nextSibling !== null) nextSibling.prevSibling = prevSibling;
+    tx.nextSibling = null;
+    tx.prevSibling = null;
+  }
+
+  /** Everything stacked on `top` (null: everything), leaves first, without `top` itself. Iterative: depth does not matter. */
+  leavesFirst(top: Transaction | null): Transaction[] {
+    const found: Transaction[] = [];
+    const first = top === null ? this.#firstRoot : top.firstChild;
+    if (first === null) return found;
+    let at = lowest(first);
+    for (;;) {
+      found.push(at);
+      if (at.nextSibling !== null) at = lowest(at.nextSibling);
+      else if (at.circuit === top) return found;
+      else at = at.circuit!;
+    }
+  }
+}
+
+function lowest(tx: Transaction): Transaction {
+  let at = tx;
+  while (at.firstChild !== null) at = at.firstChild;
+  return at;
+}

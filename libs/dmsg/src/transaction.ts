@@ -1,0 +1,142 @@
+import { REPLY, REVCIRC, REVTRANS } from './command.ts';
+import type { Endpoint } from './endpoint.ts';
+import type { Frame } from './frame.ts';
+
+/** The peer has sent CREATE. */
+export const RX_CREATED = 1;
+/** The peer has sent DELETE. */
+export const RX_DELETED = 2;
+/** We have sent CREATE. */
+export const TX_CREATED = 4;
+/** We have sent DELETE (or never will: `Endpoint.abandon`). */
+export const TX_DELETED = 8;
+/** Out of the table: nothing is sent or received in it any more. */
+export const GONE = 16;
+
+/** Both directions are deleted (a direction is deleted only after it was created). */
+export const ENDED = RX_DELETED | TX_DELETED;
+
+/**
+ * Who uses a transaction. Each transaction gets exactly one final notification: `onMessage` (or `EndpointHandler.onOpen`) with a
+ * frame that has DELETE, or `onLost`. All of them may call back into any endpoint, this one included.
+ */
+export interface TransactionHandler {
+  /**
+   * Every message of the peer in this transaction after the one that the peer opened it with; the state was updated before.
+   * `frame.cmd & DELETE`: the last one; answer with `Endpoint.end` (now or later) unless our direction is deleted already.
+   */
+  onMessage(tx: Transaction, frame: Frame): void;
+  /**
+   * It ended without the peer's own DELETE: the link was lost or the circuit ended (protocol.md, "Transactions": as if the
+   * peer had sent ABORT|DELETE with this error). It is out of the table already; sending in it does nothing.
+   */
+  onLost(tx: Transaction, error: number): void;
+  /** It is out of the table, whatever the reason: always the last call, also after a final notification. */
+  onGone?(tx: Transaction): void;
+}
+
+/** Hears nothing: what a transaction has until `onOpen` gives it a handler. */
+export const DISCARD: TransactionHandler = {
+  onMessage() {},
+  onLost() {},
+};
+
+/** Where a routed message of the linkid dialect is from and to: the two link ids at offsets 16 and 24 of the header. */
+export interface LinkAddress {
+  readonly sourceLo: number;
+  readonly sourceHi: number;
+  readonly targetLo: number;
+  readonly targetHi: number;
+}
+
+/**
+ * One transaction on one connection (protocol.md, "Transactions"). Its state is a set of bits that only its endpoint changes:
+ *
+ * * RX_CREATED, RX_DELETED: the peer's direction, set by its CREATE and DELETE;
+ * * TX_CREATED, TX_DELETED: ours;
+ * * GONE: both were deleted, or its circuit ended, or the link was lost.
+ *
+ * Transactions form a tree (circuit dialect): each is linked into the list of children of the circuit it runs on.
+ */
+export class Transaction {
+  readonly endpoint: Endpoint;
+  readonly msgidLo: number;
+  readonly msgidHi: number;
+  /** True: the peer opened it, the msgid is the peer's. False: it is ours. The two may be equal. */
+  readonly openedByPeer: boolean;
+  /** What it is stacked on; null on the link itself, always null in the linkid dialect. */
+  readonly circuit: Transaction | null;
+  /** How many transactions it is stacked on. */
+  readonly depth: number;
+  /** REPLY, REVTRANS and REVCIRC as every message that we send in it has them. */
+  readonly sendFlags: number;
+  /** Offset 16 of every message that we send in it. circuit: the circuit's msgid; linkid: source. */
+  readonly fromLo: number;
+  readonly fromHi: number;
+  /** Offset 24 of every message that we send in it. circuit: 0; linkid: target. */
+  readonly toLo: number;
+  readonly toHi: number;
+  /** Set by the endpoint only. */
+  state = 0;
+  handler: TransactionHandler;
+  /** For whoever owns the handler. */
+  data: unknown = null;
+
+  /** The tree, kept by the table. */
+  firstChild: Transaction | null = null;
+  nextSibling: Transaction | null = null;
+  prevSibling: Transaction | null = null;
+
+  constructor(
+    endpoint: Endpoint,
+    msgidLo: number,
+    msgidHi: number,
+    openedByPeer: boolean,
+    circuit: Transaction | null,
+    handler: TransactionHandler,
+    stacked: boolean,
+    fromLo: number,
+    fromHi: number,
+    toLo: number,
+    toHi: number,
+  ) {
+    this.endpoint = endpoint;
+    this.msgidLo = msgidLo;
+    this.msgidHi = msgidHi;
+    this.openedByPeer = openedByPeer;
+    this.circuit = circuit;
+    this.depth = circuit === null ? 0 : circuit.depth + 1;
+    this.handler = handler;
+    // protocol.md, "stacking": REVTRANS when the receiver opened the transaction, REVCIRC when it opened the circuit.
+    this.sendFlags =
+      (openedByPeer ? (stacked ? REPLY | REVTRANS : REPLY) : 0) | (circuit?.openedByPeer === true ? REVCIRC : 0);
+    this.fromLo = fromLo;
+    this.fromHi = fromHi;
+    this.toLo = toLo;
+    this.toHi = toHi;
+  }
+
+  /** The peer has opened its direction: for one of ours, it has answered. */
+  get rxCreated(): boolean {
+    return (this.state & RX_CREATED) !== 0;
+  }
+
+  /** The peer's direction is closed: nothing more will come. */
+  get rxDeleted(): boolean {
+    return (this.state & RX_DELETED) !== 0;
+  }
+
+  get txCreated(): boolean {
+    return (this.state & TX_CREATED) !== 0;
+  }
+
+  /** Our direction is closed: nothing can be sent any more. */
+  get txDeleted(): boolean {
+    return (this.state & TX_DELETED) !== 0;
+  }
+
+  /** Nothing can be stacked on it any more: gone, or deleted in both directions. */
+  get ended(): boolean {
+    return (this.state & GONE) !== 0 || (this.state & ENDED) === ENDED;
+  }
+}
