@@ -1,0 +1,157 @@
+/**
+ * The peers of the load generators: as little protocol as a peer can get away with, so that the generator is not what is
+ * measured. They trust what comes (no CRC check) and answer what a router must have answered.
+ */
+import { connect, type Socket } from 'node:net';
+import { crc32c } from '@spanmesh/dmsg/crc';
+
+export type BenchDialect = 'linkid' | 'circuit';
+
+export const CREATE = 0x80000000;
+export const DELETE = 0x40000000;
+export const REPLY = 0x20000000;
+export const REVTRANS = 0x08000000;
+export const REVCIRC = 0x04000000;
+export const SPAN = 0x1207;
+export const ERROR = 0xfff01;
+const CONN = { linkid: 0x1108, circuit: 0x1106 };
+const CONN_BODY = { linkid: 448, circuit: 320 };
+
+/** What a peer does with a message: offsets are into `buf`, nothing is kept. */
+export type OnMessage = (peer: GeneratorPeer, buf: Buffer, at: number, cmd: number) => void;
+
+/** A connection that sends by the batch and scans what comes. */
+export class GeneratorPeer {
+  readonly dialect: BenchDialect;
+  readonly #socket: Socket;
+  readonly #onMessage: OnMessage;
+  #partial: Buffer | null = null;
+  #sequence = 0;
+  #out = Buffer.allocUnsafe(1 << 16);
+  #outBytes = 0;
+
+  private constructor(socket: Socket, dialect: BenchDialect, onMessage: OnMessage) {
+    this.#socket = socket;
+    this.dialect = dialect;
+    this.#onMessage = onMessage;
+    socket.on('data', (chunk: Buffer) => this.#scan(chunk));
+  }
+
+  /** Connects and opens LNK_CONN for every peer type. */
+  static open(port: number, dialect: BenchDialect, label: string, onMessage: OnMessage): Promise<GeneratorPeer> {
+    return new Promise((resolve, reject) => {
+      const socket = connect({ port, host: '127.0.0.1', noDelay: true });
+      socket.once('error', reject);
+      socket.once('connect', () => {
+        socket.off('error', reject);
+        socket.on('error', (error) => {
+          throw error;
+        });
+        const peer = new GeneratorPeer(socket, dialect, onMessage);
+        const body = Buffer.alloc(CONN_BODY[dialect]);
+        body.write(label, 0, 16, 'latin1');
+        body.fill(0xff, 48, 56);
+        body[56] = dialect === 'linkid' ? 1 : 3;
+        peer.send(CONN[dialect] | CREATE, 0x1000, 0, 0, 0, 0, body, 0);
+        peer.flush();
+        resolve(peer);
+      });
+    });
+  }
+
+  /** Appends a message to the batch. Ids are (lo, hi) halves; `aux` bytes of zeros follow the header. */
+  send(cmd: number, idLo: number, idHi: number, aLo: number, aHi: number, b: number, body: Buffer | null, aux: number) {
+    const head = (cmd & 0xff) * 64;
+    const padded = (aux + 63) & ~63;
+    if (this.#outBytes + head + padded > this.#out.length) {
+      this.flush();
+      if (head + padded > this.#out.length) this.#out = Buffer.allocUnsafe(head + padded);
+    }
+    const out = this.#out;
+    const at = this.#outBytes;
+    out.fill(0, at, at + head + padded);
+    out[at] = 0x32;
+    out[at + 1] = 0x48;
+    out[at + 4] = this.#sequence++ & 0xff;
+    out.writeUInt32LE(idLo, at + 8);
+    out.writeUInt32LE(idHi, at + 12);
+    out.writeUInt32LE(aLo, at + 16);
+    out.writeUInt32LE(aHi, at + 20);
+    out.writeUInt32LE(b, at + 24);
+    out.writeUInt32LE(cmd >>> 0, at + 32);
+    if (aux > 0) {
+      out.writeUInt32LE(zeroCrc(padded), at + 36);
+      out.writeUInt32LE(this.dialect === 'linkid' ? padded / 64 : aux, at + 40);
+    }
+    body?.copy(out, at + 64);
+    out.writeUInt32LE(crc32c(out, at, at + head), at + 60);
+    this.#outBytes = at + head + padded;
+  }
+
+  /** Sends the batch. */
+  flush() {
+    if (this.#outBytes === 0) return;
+    this.#socket.write(this.#out.subarray(0, this.#outBytes));
+    this.#out = Buffer.allocUnsafe(1 << 16);
+    this.#outBytes = 0;
+  }
+
+  /** Answers the open LNK_CONN or LNK_SPAN at `at`: stays open. */
+  acknowledge(buf: Buffer, at: number) {
+    const reply = this.dialect === 'circuit' ? REPLY | REVTRANS : REPLY;
+    this.send(ERROR | CREATE | reply, buf.readUInt32LE(at + 8), buf.readUInt32LE(at + 12), 0, 0, 0, null, 0);
+  }
+
+  /** Answers the DELETE at `at`. */
+  closed(buf: Buffer, at: number) {
+    const reply = this.dialect === 'circuit' ? REPLY | REVTRANS : REPLY;
+    this.send(ERROR | DELETE | reply, buf.readUInt32LE(at + 8), buf.readUInt32LE(at + 12), 0, 0, 0, null, 0);
+  }
+
+  #scan(chunk: Buffer) {
+    let buf = chunk;
+    if (this.#partial !== null) {
+      buf = Buffer.concat([this.#partial, chunk]);
+      this.#partial = null;
+    }
+    let at = 0;
+    const unit = this.dialect === 'linkid' ? 64 : 1;
+    while (buf.length - at >= 64) {
+      const cmd = buf.readUInt32LE(at + 32);
+      const size = (cmd & 0xff) * 64 + ((buf.readUInt32LE(at + 40) * unit + 63) & ~63);
+      if (buf.length - at < size) break;
+      if (buf[at] !== 0x32 || buf[at + 1] !== 0x48) throw new Error('bad magic from the router');
+      const base = cmd & 0xffffff;
+      // Everything that the router opens towards us is a LNK_CONN or a LNK_SPAN: acknowledged.
+      if ((cmd & (CREATE | REPLY)) >> 0 === CREATE >> 0 && (base === SPAN || base === CONN[this.dialect])) {
+        this.acknowledge(buf, at);
+      }
+      this.#onMessage(this, buf, at, cmd);
+      at += size;
+    }
+    if (at < buf.length) this.#partial = buf.subarray(at);
+    this.flush();
+  }
+}
+
+const crcOfZeros = new Map<number, number>();
+
+function zeroCrc(bytes: number): number {
+  let crc = crcOfZeros.get(bytes);
+  if (crc === undefined) {
+    crc = crc32c(Buffer.alloc(bytes), 0, bytes);
+    crcOfZeros.set(bytes, crc);
+  }
+  return crc;
+}
+
+/** The payload of a LNK_SPAN for node number `n` of one cluster. */
+export function spanBody(dialect: BenchDialect, n: number): Buffer {
+  const body = Buffer.alloc(384);
+  body[0] = 0xc1;
+  body.writeUInt32LE(n, 16);
+  body[20] = 0x77;
+  body[33] = 3;
+  body.write(`node${n}`, dialect === 'linkid' ? 112 : 240, 16, 'latin1');
+  return body;
+}

@@ -1,0 +1,23 @@
+/**
+ * `npm run bench [-- name…]`: measures, prints tables, asserts nothing. Names: codec, convergence, memory; none: all.
+ */
+import { benchCodec } from './codec.ts';
+import { benchConvergence } from './convergence.ts';
+import { benchIdleConnections } from './idle-connections.ts';
+import { machine } from './machine.ts';
+
+const BENCHES: Record<string, () => void | Promise<void>> = {
+  codec: benchCodec,
+  convergence: benchConvergence,
+  memory: benchIdleConnections,
+};
+
+const names = process.argv.slice(2);
+const unknown = names.filter((name) => !(name in BENCHES));
+if (unknown.length > 0) {
+  console.error(`bench: no such benchmark: ${unknown.join(', ')}; there are ${Object.keys(BENCHES).join(', ')}`);
+  process.exit(2);
+}
+console.log(machine());
+for (const name of names.length > 0 ? names : Object.keys(BENCHES)) await BENCHES[name]!();
+process.exit(0);
