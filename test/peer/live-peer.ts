@@ -1,0 +1,234 @@
+import { type ConnFields, connBody, connFields, parseSpan, type SpanFields, spanBody, spanFields } from './payloads.ts';
+import { PATIENCE_MS, RawPeer, type RawPeerOptions } from './raw-peer.ts';
+import {
+  CREATE,
+  DBG_SHELL,
+  DELETE,
+  type Dialect,
+  ERROR,
+  isCmd,
+  LNK_CONN,
+  LNK_ERROR,
+  LNK_PING,
+  LNK_SPAN,
+  type Message,
+  REPLY,
+  REVTRANS,
+  textAux,
+  textOf,
+} from './wire.ts';
+
+/** A relay that the peer holds: a LNK_SPAN that the router opened here. */
+export interface HeldRelay {
+  msgid: bigint;
+  span: SpanFields;
+  opened: Message;
+}
+
+export interface LivePeerOptions extends RawPeerOptions {
+  /** First half of the msgids that it allocates; the same on two peers is legal. */
+  idPrefix?: bigint;
+}
+
+/** The cluster of the spans that `World.settled` uses; never counted among a peer's relays. */
+export const MARKER_CLUSTER = '5e771ed0-0a0b-11e4-8a21-01a2b3c4d5e6';
+
+/**
+ * A well-behaved DMSG peer: acknowledges the router's LNK_CONN and relays, answers every end, answers PING, and keeps account of
+ * the relays that it holds. What it does not deal with stays in `raw.inbox`.
+ */
+export class LivePeer {
+  readonly raw: RawPeer;
+  readonly dialect: Dialect;
+  /** Relays held now, by msgid. */
+  readonly held = new Map<bigint, HeldRelay>();
+  /** msgid of the router's LNK_CONN while it is open. */
+  routerConn: bigint | null = null;
+  /** Set to answer nothing at all any more (a peer that hangs); the bytes are still read. */
+  isSilent = false;
+
+  readonly #ends = new Map<bigint, () => void>();
+  readonly #watchers = new Set<() => void>();
+  readonly #unacknowledged = new Set<bigint>();
+  #nextId: bigint;
+
+  private constructor(raw: RawPeer, idPrefix: bigint) {
+    this.raw = raw;
+    this.dialect = raw.dialect;
+    this.#nextId = idPrefix;
+    raw.intercept = (message) => this.#handle(message);
+  }
+
+  static async connect(options: LivePeerOptions): Promise<LivePeer> {
+    return new LivePeer(await RawPeer.connect(options), options.idPrefix ?? 0x5d893db9bf470000n);
+  }
+
+  /** Wrap a connection that the test's own listener accepted. */
+  static over(raw: RawPeer): LivePeer {
+    return new LivePeer(raw, 0x1d893db9bf470000n);
+  }
+
+  /** A fresh msgid: ..10, ..20, ..30 and so on. */
+  newId(): bigint {
+    this.#nextId += 0x10n;
+    return this.#nextId;
+  }
+
+  /** Open LNK_CONN and wait until it is acknowledged. Returns its msgid. */
+  async openConn(fields: Partial<ConnFields> = {}): Promise<bigint> {
+    const msgid = this.newId();
+    this.raw.send({ cmd: CREATE | LNK_CONN[this.dialect], msgid, body: connBody(this.dialect, connFields(fields)) });
+    await this.raw.expectCmd(CREATE | REPLY | this.rev | LNK_ERROR, msgid);
+    return msgid;
+  }
+
+  /** Open a span; does not wait; its acknowledgement (circuit) is kept out of the inbox. Returns its msgid. */
+  openSpan(fields: Partial<SpanFields>): bigint {
+    const msgid = this.newId();
+    this.#unacknowledged.add(msgid);
+    this.raw.send({ cmd: CREATE | LNK_SPAN, msgid, body: spanBody(this.dialect, spanFields(fields)) });
+    return msgid;
+  }
+
+  /** Close a transaction of ours (LNK_CONN or span) and wait for the router's end of it. */
+  async close(msgid: bigint): Promise<void> {
+    const ended = new Promise<void>((resolve) => this.#ends.set(msgid, resolve));
+    this.raw.send({ cmd: DELETE | LNK_ERROR, msgid });
+    await within(ended, () => `${this.raw.name}: the end of ${msgid.toString(16)} was not answered`, this.raw);
+  }
+
+  /** Close a relay that we hold, from our side, and wait for the router's end of it. */
+  async refuse(relay: HeldRelay): Promise<void> {
+    this.held.delete(relay.msgid);
+    const ended = new Promise<void>((resolve) => this.#ends.set(relay.msgid, resolve));
+    const flags = this.dialect === 'circuit' ? DELETE | REPLY | REVTRANS : CREATE | DELETE | REPLY;
+    this.raw.send({ cmd: flags | LNK_ERROR, msgid: relay.msgid });
+    await within(
+      ended,
+      () => `${this.raw.name}: the refusal of ${relay.msgid.toString(16)} was not answered`,
+      this.raw,
+    );
+  }
+
+  /** The relays held now, without markers, in order of arrival. */
+  relays(): HeldRelay[] {
+    return [...this.held.values()].filter(({ span }) => span.cluster !== MARKER_CLUSTER);
+  }
+
+  /** Wait for a relay that `wants` says yes to. */
+  async relay(wants: (span: SpanFields) => boolean, what = 'a relay'): Promise<HeldRelay> {
+    return this.#watch(() => [...this.held.values()].find(({ span }) => wants(span)), what);
+  }
+
+  /** Wait until no relay is held that `wants` says yes to. */
+  async relayGone(wants: (span: SpanFields) => boolean, what = 'the end of a relay'): Promise<void> {
+    await this.#watch(() => ([...this.held.values()].some(({ span }) => wants(span)) ? undefined : true), what);
+  }
+
+  /** A debug-shell command: its lines, without line ends. */
+  async shell(command: string): Promise<string[]> {
+    this.raw.send({ cmd: DBG_SHELL, aux: textAux(command) });
+    const lines: string[] = [];
+    for (;;) {
+      const message = await this.raw.expect(
+        (one) => one.msgid === 0n && (isCmd(one, DBG_SHELL | REPLY) || isCmd(one, LNK_ERROR | REPLY)),
+        `output of "${command}"`,
+      );
+      const text = textOf(message);
+      if (isCmd(message, LNK_ERROR | REPLY) || text === 'debug> ') return lines;
+      lines.push((text ?? '').replace(/\n$/, ''));
+    }
+  }
+
+  barrier(): Promise<void> {
+    return this.raw.barrier();
+  }
+
+  /** Hang up in order and wait until the router has closed its side too. */
+  async hangUp(): Promise<void> {
+    this.raw.end();
+    await this.raw.untilEnded();
+    this.raw.destroy();
+  }
+
+  /** REVTRANS on answers, in the dialect that has it. */
+  get rev(): number {
+    return this.dialect === 'circuit' ? REVTRANS : 0;
+  }
+
+  #handle(message: Message): boolean {
+    if (this.isSilent) return true;
+    const handled = this.#answer(message);
+    if (handled) for (const watcher of [...this.#watchers]) watcher();
+    return handled;
+  }
+
+  #answer(message: Message): boolean {
+    const { raw, dialect, rev } = this;
+    const { msgid } = message;
+    if (isCmd(message, CREATE | LNK_CONN[dialect])) {
+      this.routerConn = msgid;
+      raw.send({ cmd: CREATE | REPLY | rev | LNK_ERROR, msgid });
+      return true;
+    }
+    if (isCmd(message, CREATE | LNK_SPAN)) {
+      this.held.set(msgid, { msgid, span: parseSpan(dialect, message.body), opened: message });
+      // linkid spans are not acknowledged: the first answer is the end (protocol.md, "Transactions").
+      if (dialect === 'circuit') raw.send({ cmd: CREATE | REPLY | rev | LNK_ERROR, msgid });
+      return true;
+    }
+    const isEnd = (message.cmd & DELETE) !== 0;
+    const isReply = (message.cmd & REPLY) !== 0;
+    if (isEnd && !isReply && this.held.delete(msgid)) {
+      raw.send({ cmd: (dialect === 'circuit' ? DELETE : CREATE | DELETE) | REPLY | rev | LNK_ERROR, msgid });
+      return true;
+    }
+    if (isEnd && !isReply && msgid === this.routerConn) {
+      this.routerConn = null;
+      raw.send({ cmd: DELETE | REPLY | rev | LNK_ERROR, msgid });
+      return true;
+    }
+    const ended = this.#ends.get(msgid);
+    if (isEnd && ended !== undefined) {
+      this.#ends.delete(msgid);
+      ended();
+      return true;
+    }
+    if (isCmd(message, LNK_PING) && msgid === 0n) {
+      raw.send(dialect === 'circuit' ? { cmd: LNK_PING | REPLY } : { cmd: LNK_ERROR | REPLY, error: ERROR.NOSUPP });
+      return true;
+    }
+    return isCmd(message, CREATE | REPLY | REVTRANS | LNK_ERROR) && this.#unacknowledged.delete(msgid);
+  }
+
+  #watch<T>(look: () => T | undefined, what: string): Promise<T> {
+    const found = look();
+    if (found !== undefined) return Promise.resolve(found);
+    const { promise, resolve } = Promise.withResolvers<T>();
+    const watcher = () => {
+      const value = look();
+      if (value === undefined) return;
+      this.#watchers.delete(watcher);
+      resolve(value);
+    };
+    this.#watchers.add(watcher);
+    return within(promise, () => `${this.raw.name}: ${what} did not come`, this.raw);
+  }
+}
+
+/** The promise's value, or a failure with a text that says what did not happen. */
+async function within<T>(promise: Promise<T>, what: () => string, raw: RawPeer): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(what())), PATIENCE_MS);
+  });
+  const lost = raw.ended.then((how): never => {
+    throw raw.fault ?? new Error(`${what()}: the connection ended (${how})`);
+  });
+  lost.catch(() => {});
+  try {
+    return await Promise.race([promise, late, lost]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,234 @@
+import { type Socket, connect as tcpConnect } from 'node:net';
+import {
+  DBG_SHELL,
+  type Dialect,
+  describeMessage,
+  encode,
+  isCmd,
+  LNK_ERROR,
+  LNK_PING,
+  type Message,
+  MessageReader,
+  type Outgoing,
+  REPLY,
+} from './wire.ts';
+
+/** How long an awaited event may take before the test fails, in ms: far above anything real, below the test's limit. */
+export const PATIENCE_MS = 8_000;
+
+export interface RawPeerOptions {
+  port: number;
+  host?: string;
+  dialect: Dialect;
+  /** Local address, so that a router can tell peers apart by it. */
+  localAddress?: string;
+  name?: string;
+}
+
+/** Sees every message before the inbox does; true: dealt with, keep it out of the inbox. */
+export type Interceptor = (message: Message) => boolean;
+
+interface Waiter {
+  wants: (message: Message) => boolean;
+  what: string;
+  resolve: (message: Message) => void;
+  reject: (error: Error) => void;
+}
+
+/**
+ * One TCP connection that speaks DMSG by hand: what it sends is what the test says, what comes is checked message by message
+ * (CRCs, salts, zero fields) and kept in order of arrival. Nothing is answered by itself.
+ */
+export class RawPeer {
+  readonly dialect: Dialect;
+  readonly name: string;
+  readonly socket: Socket;
+  /** Everything that came, in order. */
+  readonly log: Message[] = [];
+  /** What came and was not taken yet. */
+  readonly inbox: Message[] = [];
+  /** Resolves when the other side has ended the connection (FIN or RST), or we have destroyed it. */
+  readonly ended: Promise<'fin' | 'reset'>;
+  /** The first rule that the other side's bytes broke. */
+  fault: Error | null = null;
+  intercept: Interceptor = () => false;
+
+  readonly #reader: MessageReader;
+  #waiters: Waiter[] = [];
+  #sent = 0;
+  #isEnded = false;
+
+  /** For `RawPeer.connect` and servers of the tests. */
+  constructor(socket: Socket, dialect: Dialect, name: string) {
+    this.socket = socket;
+    this.dialect = dialect;
+    this.name = name;
+    this.#reader = new MessageReader(dialect);
+    socket.setNoDelay(true);
+    socket.on('data', (chunk) => this.#receive(chunk));
+    this.ended = new Promise((resolve) => {
+      socket.once('end', () => resolve('fin'));
+      socket.on('error', () => resolve('reset'));
+      socket.once('close', () => resolve('reset'));
+    });
+    void this.ended.then((how) => {
+      this.#isEnded = true;
+      this.#fail(this.fault ?? new Error(`${this.name}: the connection ended (${how})`));
+    });
+  }
+
+  static connect(options: RawPeerOptions): Promise<RawPeer> {
+    const { port, host = '127.0.0.1', dialect, localAddress, name = 'peer' } = options;
+    return new Promise((resolve, reject) => {
+      const socket = tcpConnect({ port, host, localAddress, allowHalfOpen: true });
+      socket.once('error', reject);
+      // Made before the first byte can come: a listener with a fixed dialect speaks first.
+      const peer = new RawPeer(socket, dialect, name);
+      socket.once('connect', () => {
+        socket.off('error', reject);
+        resolve(peer);
+      });
+    });
+  }
+
+  /** True once the other side has ended the connection. */
+  get isEnded(): boolean {
+    return this.#isEnded;
+  }
+
+  /** Number of messages sent, which is the salt counter of the next one. */
+  get sentCount(): number {
+    return this.#sent;
+  }
+
+  /** The salt that the next message must carry (counted on). */
+  nextSalt(): number {
+    const salt = (0xabcdef00 | (this.#sent & 0xff)) >>> 0;
+    this.#sent++;
+    return salt;
+  }
+
+  send(message: Outgoing): void {
+    this.sendBytes(encode(this.dialect, message, this.nextSalt()));
+  }
+
+  /** Several messages in one write. */
+  sendAll(messages: Outgoing[]): void {
+    this.sendBytes(Buffer.concat(messages.map((message) => encode(this.dialect, message, this.nextSalt()))));
+  }
+
+  /** Bytes as they are; the salt counter does not move. */
+  sendBytes(bytes: Uint8Array): void {
+    if (!this.socket.writableEnded && !this.socket.destroyed) this.socket.write(bytes);
+  }
+
+  /** The next message in order of arrival. */
+  next(what = 'a message'): Promise<Message> {
+    return this.expect(() => true, what);
+  }
+
+  /** The first message, come or coming, that `wants` says yes to; it is taken out of the inbox. */
+  expect(wants: (message: Message) => boolean, what: string): Promise<Message> {
+    const at = this.inbox.findIndex(wants);
+    if (at >= 0) return Promise.resolve(this.inbox.splice(at, 1)[0]!);
+    if (this.fault !== null) return Promise.reject(this.fault);
+    if (this.#isEnded) return Promise.reject(new Error(`${this.name}: ended; still waiting for ${what}`));
+    const { promise, resolve, reject } = Promise.withResolvers<Message>();
+    const waiter: Waiter = { wants, what, resolve, reject };
+    const timer = setTimeout(() => {
+      this.#waiters = this.#waiters.filter((other) => other !== waiter);
+      reject(
+        new Error(`${this.name}: nothing came that is ${what}; inbox: ${this.inbox.map(describeMessage).join('; ')}`),
+      );
+    }, PATIENCE_MS);
+    this.#waiters.push(waiter);
+    return promise.finally(() => clearTimeout(timer));
+  }
+
+  /** The next message with exactly this command (flags included) and, if given, msgid. */
+  expectCmd(cmd: number, msgid?: bigint): Promise<Message> {
+    return this.expect(
+      (message) => isCmd(message, cmd) && (msgid === undefined || message.msgid === msgid),
+      `cmd ${(cmd >>> 0).toString(16)}${msgid === undefined ? '' : ` msgid ${msgid.toString(16)}`}`,
+    );
+  }
+
+  /**
+   * Round trip: everything sent before has been read and handled by the router's connection, everything that it had
+   * written to us before has arrived. Circuit: one-way PING. linkid: DBG_SHELL without text.
+   */
+  async barrier(): Promise<void> {
+    if (this.dialect === 'circuit') {
+      this.send({ cmd: LNK_PING });
+      await this.expect((message) => isCmd(message, LNK_PING | REPLY) && message.msgid === 0n, "a PING's answer");
+    } else {
+      this.send({ cmd: DBG_SHELL });
+      await this.expect((message) => isBarrierAnswer('linkid', message), "an empty DBG_SHELL's answer");
+    }
+  }
+
+  /** FIN: our half is closed; what is still coming is read. */
+  end(): void {
+    this.socket.end();
+  }
+
+  /** RST, without a word. */
+  reset(): void {
+    this.socket.resetAndDestroy();
+  }
+
+  /** Close and forget. */
+  destroy(): void {
+    this.socket.destroy();
+  }
+
+  /** Wait for the end of the connection; fails when it does not come. */
+  async untilEnded(): Promise<'fin' | 'reset'> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`${this.name}: the connection was not ended`)), PATIENCE_MS);
+    });
+    try {
+      const how = await Promise.race([this.ended, late]);
+      if (this.fault !== null) throw this.fault;
+      return how;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #receive(chunk: Uint8Array): void {
+    if (this.fault !== null) return;
+    try {
+      for (const message of this.#reader.push(chunk)) this.#deliver(message);
+    } catch (error) {
+      this.fault = new Error(`${this.name}: ${(error as Error).message}`, { cause: error });
+      this.#fail(this.fault);
+      this.socket.destroy();
+    }
+  }
+
+  #deliver(message: Message): void {
+    this.log.push(message);
+    if (this.intercept(message)) return;
+    const waiter = this.#waiters.find(({ wants }) => wants(message));
+    if (waiter === undefined) {
+      this.inbox.push(message);
+      return;
+    }
+    this.#waiters = this.#waiters.filter((other) => other !== waiter);
+    waiter.resolve(message);
+  }
+
+  #fail(error: Error): void {
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    for (const { reject, what } of waiters) reject(new Error(`${error.message}; waited for ${what}`, { cause: error }));
+  }
+}
+
+/** True for what answers `RawPeer.barrier()`. */
+export function isBarrierAnswer(dialect: Dialect, message: Message): boolean {
+  if (message.msgid !== 0n || message.error !== 0 || message.circuit !== 0n) return false;
+  return isCmd(message, (dialect === 'circuit' ? LNK_PING : LNK_ERROR) | REPLY);
+}

@@ -1,0 +1,305 @@
+import type { Capture, CaptureEntry, RecordedMessage } from './capture.ts';
+import { isBarrierAnswer, type RawPeer } from './raw-peer.ts';
+import {
+  CREATE,
+  DELETE,
+  type Dialect,
+  describeMessage,
+  fieldWriter,
+  isCmd,
+  LNK_CONN,
+  LNK_SPAN,
+  type Message,
+  MessageReader,
+  REPLY,
+  REVTRANS,
+  sealHeader,
+  textOf,
+} from './wire.ts';
+
+/** How an entry of a recording is to be taken: as recorded, or as a known difference. */
+export type Ours = 'as recorded' | 'missing' | 'closes' | Partial<Message>;
+
+export interface ReplayDependencies {
+  /** A new connection for the recording's `conn`. */
+  connect: (conn: string) => Promise<RawPeer>;
+  /** Resolves when everything sent on these has had its effects. */
+  settled: (peers: RawPeer[]) => Promise<void>;
+  /** What is known to be different; `step`: text of the last step; `nth`: see capture-differences.ts. */
+  oursFor: (step: string | null, conn: string, entry: string, nth: number) => Ours;
+}
+
+/** One connection of a recording in play, with the ids of both runs side by side. */
+interface Line {
+  peer: RawPeer;
+  /** The daemon's msgids: recorded → of this run. */
+  ids: Map<bigint, bigint>;
+  /** Transactions that the daemon opened in the recording and the router rightly does not open. */
+  omitted: Set<bigint>;
+  /** msgids of relays, recorded and of this run. */
+  recordedRelays: Set<bigint>;
+  relays: Set<bigint>;
+  /** msgids of the client's LNK_CONNs. */
+  conns: Set<bigint>;
+  lastRelayEnd: Message | null;
+}
+
+/**
+ * Plays the client's side of a recording to a router and compares what comes back with what the daemon sent: per connection and
+ * in order, byte for byte, apart from what differs from run to run: msgids, salts and CRCs, the installation's rnss constant,
+ * padding after a text's NUL, the shell's `via` numbers (by first appearance).
+ *
+ * Order: relays (their opening and end) are decided elsewhere than in the connection, so they may come later than other
+ * messages did in the recording; among themselves, and the other messages among themselves, the order holds. And the end of a
+ * LNK_CONN comes after the ends of its relays.
+ */
+export class Replay {
+  readonly #dialect: Dialect;
+  readonly #capture: Capture;
+  readonly #deps: ReplayDependencies;
+  readonly #lines = new Map<string, Line>();
+  readonly #rnss: { recorded: number; ours: number | null };
+  readonly #recordedVia = new Map<string, number>();
+  readonly #via = new Map<string, number>();
+  readonly #counts = new Map<string, number>();
+  #step: string | null = null;
+  /** rnss of the origin of the relay that is being compared. */
+  #offeredRnss = 0;
+
+  constructor(capture: Capture, deps: ReplayDependencies) {
+    this.#capture = capture;
+    this.#dialect = capture.dialect;
+    this.#deps = deps;
+    this.#rnss = { recorded: recordedRnssConstant(capture), ours: null };
+  }
+
+  async run(): Promise<void> {
+    for (const [at, entry] of this.#capture.entries.entries()) {
+      try {
+        await this.#play(entry);
+      } catch (error) {
+        throw new Error(`entry ${at} (${summary(entry)}), after "${this.#step}": ${(error as Error).message}`, {
+          cause: error,
+        });
+      }
+    }
+    await this.#nothingMore();
+  }
+
+  async #play(entry: CaptureEntry): Promise<void> {
+    if (entry.kind === 'step') {
+      await this.#nothingMore();
+      this.#step = entry.text;
+      this.#counts.clear();
+      if (entry.text.includes('half-close')) for (const { peer } of this.#lines.values()) peer.end();
+      return;
+    }
+    const line = await this.#line(entry.conn);
+    if (entry.kind === 'event') {
+      await this.#event(line, entry.conn, entry.text);
+    } else if (entry.fromClient) {
+      this.#sendRecorded(line, entry);
+    } else {
+      await this.#compare(line, entry);
+    }
+  }
+
+  async #event(line: Line, conn: string, text: string): Promise<void> {
+    const ours = this.#deps.oursFor(this.#step, conn, 'event', 0);
+    if (text === 'connection closed' && ours === 'as recorded') {
+      line.peer.end();
+      await line.peer.untilEnded();
+    } else if (text === 'the daemon closed its side too' || ours === 'closes') {
+      await line.peer.untilEnded();
+    } else {
+      throw new Error(`unknown event: ${text}`);
+    }
+  }
+
+  /** The client's bytes with the ids and the salt of this run. */
+  #sendRecorded(line: Line, entry: RecordedMessage): void {
+    const message = parse(this.#dialect, entry.bytes);
+    const answersDaemon =
+      message.msgid !== 0n && (message.cmd & (this.#dialect === 'circuit' ? REVTRANS : REPLY)) !== 0;
+    if (answersDaemon && line.omitted.has(message.msgid)) return;
+    const raw = Buffer.from(entry.bytes);
+    const put = fieldWriter(raw, message.bigEndian);
+    put.u32(4, ((message.salt & 0xffffff00) | (line.peer.nextSalt() & 0xff)) >>> 0);
+    if (answersDaemon) {
+      const id = line.ids.get(message.msgid);
+      if (id === undefined) throw new Error(`the daemon's msgid ${message.msgid.toString(16)} has not come yet`);
+      put.u64(8, id);
+    }
+    if (isCmd(message, CREATE | LNK_CONN[this.#dialect])) line.conns.add(message.msgid);
+    sealHeader(raw, 64 + message.body.length, message.bigEndian);
+    line.peer.sendBytes(raw);
+  }
+
+  async #compare(line: Line, entry: RecordedMessage): Promise<void> {
+    const recorded = parse(this.#dialect, entry.bytes);
+    const key = `${entry.conn} ${entry.msg}`;
+    const nth = this.#counts.get(key) ?? 0;
+    this.#counts.set(key, nth + 1);
+    const isRelay = this.#isRelay(recorded, line.recordedRelays);
+    const ours = this.#deps.oursFor(this.#step, entry.conn, entry.msg, nth);
+    if (ours === 'missing') {
+      if ((recorded.cmd & CREATE) !== 0 && (recorded.cmd & REPLY) === 0) line.omitted.add(recorded.msgid);
+      return;
+    }
+    if (line.omitted.has(recorded.msgid)) return;
+    const actual = await line.peer.expect(
+      (message) => this.#isRelay(message, line.relays) === isRelay,
+      describeMessage(recorded),
+    );
+    const expected = typeof ours === 'object' ? { ...recorded, ...ours } : recorded;
+    this.#compareMessages(line, expected, actual);
+    if (isRelay && (actual.cmd & DELETE) !== 0) line.lastRelayEnd = actual;
+    if ((actual.cmd & DELETE) !== 0 && line.conns.has(actual.msgid) && line.lastRelayEnd !== null) {
+      const { log } = line.peer;
+      if (log.indexOf(line.lastRelayEnd) > log.indexOf(actual)) {
+        throw new Error('the end of a LNK_CONN came before the end of its relay');
+      }
+    }
+  }
+
+  #compareMessages(line: Line, recorded: Message, actual: Message): void {
+    const wrong: string[] = [];
+    const same = (field: string, a: unknown, b: unknown) => {
+      if (a !== b) wrong.push(`${field}: recorded ${String(a)}, ours ${String(b)}`);
+    };
+    const opensOwn = (recorded.cmd & CREATE) !== 0 && (recorded.cmd & REPLY) === 0;
+    if (opensOwn) {
+      line.ids.set(recorded.msgid, actual.msgid);
+      if (actual.msgid === 0n) wrong.push('msgid: ours is 0');
+    }
+    const isDaemons = recorded.msgid !== 0n && (recorded.cmd & REPLY) === 0;
+    same('cmd', hex(recorded.cmd), hex(actual.cmd));
+    same('msgid', isDaemons ? line.ids.get(recorded.msgid) : recorded.msgid, actual.msgid);
+    same('circuit/source', recorded.circuit, actual.circuit);
+    same('verifier/target', recorded.target, actual.target);
+    same('error', recorded.error, actual.error);
+    same('aux_descr', recorded.auxDescr, actual.auxDescr);
+    same('aux_bytes', recorded.auxBytes, actual.auxBytes);
+    same('body', this.#body(recorded, 'recorded'), this.#body(actual, 'ours'));
+    same('text', this.#text(recorded, true), this.#text(actual, false));
+    const text = textOf(actual);
+    if (text !== null && actual.aux.subarray(text.length).some((byte) => byte !== 0)) {
+      wrong.push('padding: not zero after the text');
+    }
+    if (wrong.length > 0) {
+      throw new Error(`recorded ${describeMessage(recorded)}, ours ${describeMessage(actual)}; ${wrong.join('; ')}`);
+    }
+  }
+
+  /** The extended header as hex, a relay's rnss less its router's constant. */
+  #body(message: Message, whose: 'recorded' | 'ours'): string {
+    if (this.#dialect !== 'circuit' || !isCmd(message, CREATE | LNK_SPAN)) return message.body.toString('hex');
+    const body = Buffer.from(message.body);
+    const rnss = body.readUInt32LE(116 - 64);
+    if (whose === 'ours' && this.#rnss.ours === null) {
+      // The first relay tells our constant (its body is compared first on the recorded side); all later ones must agree.
+      this.#rnss.ours = (rnss - this.#offeredRnss) >>> 0;
+    }
+    const offered = (rnss - (whose === 'recorded' ? this.#rnss.recorded : this.#rnss.ours!)) >>> 0;
+    if (whose === 'recorded') this.#offeredRnss = offered;
+    body.writeUInt32LE(offered, 116 - 64);
+    return body.toString('hex');
+  }
+  /** A shell text with `via` numbers by first appearance and the daemon's msgids as recorded ones. */
+  #text(message: Message, isRecorded: boolean): string | null {
+    const text = textOf(message);
+    if (text === null) return null;
+    const seen = isRecorded ? this.#recordedVia : this.#via;
+    return text
+      .replace(/via (\d+)/g, (_, number: string) => {
+        if (!seen.has(number)) seen.set(number, seen.size + 1);
+        return `via #${seen.get(number)}`;
+      })
+      .replace(/Relay-out msgid ([0-9a-f]{16})/g, (_, id: string) => {
+        return `Relay-out msgid ${isRecorded ? (this.#ourId(BigInt(`0x${id}`)) ?? 'unknown') : id}`;
+      });
+  }
+
+  /** The id of this run for a recorded one of the daemon's, on whichever connection. */
+  #ourId(recorded: bigint): string | undefined {
+    for (const { ids } of this.#lines.values()) {
+      const id = ids.get(recorded);
+      if (id !== undefined) return id.toString(16).padStart(16, '0');
+    }
+    return undefined;
+  }
+
+  /** True for the opening or the end of a relay; remembers the ones that open. */
+  #isRelay(message: Message, relays: Set<bigint>): boolean {
+    if ((message.cmd & REPLY) !== 0) return false;
+    if (isCmd(message, CREATE | LNK_SPAN)) {
+      relays.add(message.msgid);
+      return true;
+    }
+    return (message.cmd & DELETE) !== 0 && relays.has(message.msgid);
+  }
+
+  async #line(conn: string): Promise<Line> {
+    const known = this.#lines.get(conn);
+    if (known !== undefined) return known;
+    const line: Line = {
+      peer: await this.#deps.connect(conn),
+      ids: new Map(),
+      omitted: new Set(),
+      recordedRelays: new Set(),
+      relays: new Set(),
+      conns: new Set(),
+      lastRelayEnd: null,
+    };
+    this.#lines.set(conn, line);
+    return line;
+  }
+
+  /** Once quiet: nothing came that was not recorded. */
+  async #nothingMore(): Promise<void> {
+    const peers = [...this.#lines.values()].map(({ peer }) => peer).filter((peer) => !peer.isEnded);
+    await this.#deps.settled(peers.filter((peer) => !peer.socket.writableEnded));
+    for (const [conn, { peer }] of this.#lines) {
+      if (peer.fault !== null) throw peer.fault;
+      const more = peer.inbox.filter((message) => !isBarrierAnswer(this.#dialect, message));
+      if (peer.inbox.length > 0) {
+        throw new Error(
+          `${conn} got more than recorded: ${(more.length > 0 ? more : peer.inbox).map(describeMessage).join('; ')}`,
+        );
+      }
+    }
+  }
+}
+
+function parse(dialect: Dialect, bytes: Buffer): Message {
+  return new MessageReader(dialect, { checkSalt: false, checkZero: false }).push(bytes)[0]!;
+}
+
+/** What the recorded router added to rnss: from the first relay and the span of the client that it stands for. */
+function recordedRnssConstant({ dialect, entries }: Capture): number {
+  if (dialect !== 'circuit') return 0;
+  const spans = entries
+    .filter((entry) => entry.kind === 'message')
+    .filter((entry) => entry.msg === 'LNK_SPAN' && entry.flags.includes('CREATE'))
+    .map((entry) => ({ fromClient: entry.fromClient, body: parse(dialect, entry.bytes).body }));
+  const relay = spans.find(({ fromClient }) => !fromClient);
+  if (relay === undefined) return 0;
+  // The node's uuid and the distance tell which.
+  const origin = spans.find(
+    ({ fromClient, body }) =>
+      fromClient &&
+      body.subarray(16, 32).equals(relay.body.subarray(16, 32)) &&
+      body.readUInt32LE(112 - 64) + 1 === relay.body.readUInt32LE(112 - 64),
+  );
+  return (relay.body.readUInt32LE(116 - 64) - origin!.body.readUInt32LE(116 - 64)) >>> 0;
+}
+
+function summary(entry: CaptureEntry): string {
+  if (entry.kind === 'step') return `step "${entry.text}"`;
+  if (entry.kind === 'event') return `${entry.conn}: ${entry.text}`;
+  return `${entry.conn} ${entry.fromClient ? '>' : '<'} ${entry.msg}|${entry.flags}`;
+}
+
+function hex(cmd: number): string {
+  return (cmd >>> 0).toString(16).padStart(8, '0');
+}

@@ -1,0 +1,156 @@
+import { startStandalone } from '../../services/standalone/src/standalone.ts';
+import { LivePeer, type LivePeerOptions, MARKER_CLUSTER } from './live-peer.ts';
+import { testUuid } from './payloads.ts';
+import { PATIENCE_MS, RawPeer, type RawPeerOptions } from './raw-peer.ts';
+import type { Dialect } from './wire.ts';
+
+type Standalone = Awaited<ReturnType<typeof startStandalone>>;
+
+/** Listeners of each kind, everything on free ports of the loopback, nothing in the log. */
+const SETTINGS: Record<string, string> = {
+  SPANMESH_DMSG_LISTEN: 'linkid://127.0.0.1:0,circuit://127.0.0.1:0,127.0.0.1:0',
+  SPANMESH_GRPC_LISTEN: '127.0.0.1:0',
+  SPANMESH_HTTP_LISTEN: '127.0.0.1:0',
+  SPANMESH_LOG_LEVEL: 'silent',
+};
+
+/** Milliseconds between two looks at something that sends no event (counters of the router). */
+const LOOK_MS = 3;
+
+export type Counts = Record<string, number>;
+
+export interface WorldOptions {
+  /** Dialect of the markers (see `settled`). Take the one that the tests do not speak: its spans never reach the other. */
+  markers: Dialect;
+  settings?: Record<string, string>;
+}
+
+/** A whole router in this process, over real TCP, with what the tests need to know when it has become quiet. */
+export class World {
+  readonly standalone: Standalone;
+  /** What the router counts when only the markers' connections are there. */
+  baseline: Counts = {};
+  readonly #giver: LivePeer;
+  readonly #watcher: LivePeer;
+  readonly #peers = new Set<RawPeer>();
+  #markers = 0;
+
+  private constructor(standalone: Standalone, giver: LivePeer, watcher: LivePeer) {
+    this.standalone = standalone;
+    this.#giver = giver;
+    this.#watcher = watcher;
+  }
+
+  static async start(options: WorldOptions): Promise<World> {
+    const standalone = await startStandalone({ ...SETTINGS, ...options.settings });
+    try {
+      const where = { port: portOf(standalone, options.markers), dialect: options.markers };
+      const giver = await LivePeer.connect({ ...where, localAddress: '127.0.0.254', name: 'marker giver' });
+      const watcher = await LivePeer.connect({ ...where, localAddress: '127.0.0.253', name: 'marker watcher' });
+      await watcher.openConn();
+      const world = new World(standalone, giver, watcher);
+      await world.settled();
+      world.baseline = standalone.counts();
+      return world;
+    } catch (error) {
+      await standalone.stop();
+      throw error;
+    }
+  }
+
+  /** Port of the listener with this dialect; null: the one that finds out. */
+  port(dialect: Dialect | null): number {
+    return portOf(this.standalone, dialect);
+  }
+
+  async live(dialect: Dialect, options: Partial<LivePeerOptions> = {}): Promise<LivePeer> {
+    const peer = await LivePeer.connect({ port: this.port(dialect), dialect, ...options });
+    this.#peers.add(peer.raw);
+    return peer;
+  }
+
+  async raw(dialect: Dialect, options: Partial<RawPeerOptions> = {}): Promise<RawPeer> {
+    const peer = await RawPeer.connect({ port: this.port(dialect), dialect, ...options });
+    this.#peers.add(peer);
+    return peer;
+  }
+
+  /**
+   * Returns when everything that `peers` sent before has had all its effects, and these have arrived at `peers`: from then on
+   * the absence of a message means something.
+   *
+   * 1. A barrier on each peer: what it sent has been read by its connection.
+   * 2. A marker span is opened on one more connection and its relay awaited on another: relays are decided elsewhere than in
+   *    the connections, later than a barrier's answer, but changes are decided and obeyed in the order in which they came in,
+   *    so all relays that belong to 1 have been opened or closed when the marker's relay arrives. Then it is closed likewise.
+   * 3. A barrier on each peer: what was written to it has arrived.
+   *
+   * The markers speak the dialect that the tests do not, so nobody else sees them.
+   */
+  async settled(...peers: (LivePeer | RawPeer)[]): Promise<void> {
+    const open = peers.map((peer) => (peer instanceof LivePeer ? peer.raw : peer)).filter((peer) => !peer.isEnded);
+    await Promise.all(open.map((peer) => peer.barrier()));
+    const node = testUuid(++this.#markers);
+    const marker = this.#giver.openSpan({ cluster: MARKER_CLUSTER, node });
+    await this.#watcher.relay((span) => span.node === node, 'a marker');
+    await this.#giver.close(marker);
+    await this.#watcher.relayGone((span) => span.node === node, 'the end of a marker');
+    await Promise.all(open.map((peer) => peer.barrier()));
+  }
+
+  counts(): Counts {
+    return this.standalone.counts();
+  }
+
+  /** Close every peer that is left and wait until the router has forgotten them all. */
+  async clear(): Promise<void> {
+    for (const peer of this.#peers) peer.destroy();
+    this.#peers.clear();
+    await this.idle();
+  }
+
+  /** Wait until the router counts what it did before the first peer came: nothing was kept. */
+  async idle(): Promise<void> {
+    await until(
+      () => sameCounts(this.counts(), this.baseline),
+      () => `counts are ${JSON.stringify(this.counts())}, at the start they were ${JSON.stringify(this.baseline)}`,
+    );
+  }
+
+  /** Samples of the router's metrics: name with labels → value. */
+  async metrics(): Promise<Map<string, number>> {
+    const response = await fetch(`http://127.0.0.1:${this.standalone.httpPort}/metrics`);
+    const samples = new Map<string, number>();
+    for (const line of (await response.text()).split('\n')) {
+      const match = /^([a-zA-Z_:][^ ]*(?:\{[^}]*\})?) ([^ ]+)$/.exec(line);
+      if (match !== null) samples.set(match[1]!, Number(match[2]));
+    }
+    return samples;
+  }
+
+  async stop(): Promise<void> {
+    for (const peer of this.#peers) peer.destroy();
+    this.#giver.raw.destroy();
+    this.#watcher.raw.destroy();
+    await this.standalone.stop();
+  }
+}
+
+/** Look until `holds`; for what sends no event. Fails with the text of `what`. */
+export async function until(holds: () => boolean | Promise<boolean>, what: () => string): Promise<void> {
+  const giveUp = performance.now() + PATIENCE_MS;
+  while (!(await holds())) {
+    if (performance.now() > giveUp) throw new Error(`never so: ${what()}`);
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+  }
+}
+
+function sameCounts(a: Counts, b: Counts): boolean {
+  return Object.keys(b).every((key) => a[key] === b[key]);
+}
+
+function portOf(standalone: Standalone, dialect: Dialect | null): number {
+  const listener = standalone.dmsg.find((one) => one.dialect === dialect);
+  if (listener === undefined) throw new Error(`no listener for ${dialect}`);
+  return listener.port;
+}
