@@ -89,6 +89,33 @@ describe('forward', () => {
     expect([a.endpoint.openCount, b.endpoint.openCount]).toEqual([1, 1]);
   });
 
+  it('changes msgid, circuit, salt and hdr_crc and not one other byte', () => {
+    const { a, b, relay } = router();
+    b.hear(BLK_OPEN | CREATE | REVCIRC, { msgid: OPEN, circuit: idOf(relay) });
+    a.said();
+    const bytes = encodeMessage({
+      rules: CIRCUIT,
+      cmd: BLK_READ | REVCIRC,
+      msgid: OPEN,
+      circuit: idOf(relay),
+      target: { lo: 0x1234, hi: 0x5678 },
+      payload: new Uint8Array(64).fill(0xee),
+      aux: new Uint8Array(70).fill(0xdd),
+      salt: 0,
+    });
+    const before = Buffer.from(bytes);
+    new FrameReader({ rules: CIRCUIT }).push(bytes, { onFrame: (frame) => b.endpoint.receive(frame) });
+    const after = Buffer.concat(a.out.take());
+    for (const [from, to] of [
+      [4, 24],
+      [60, 64],
+    ] as const) {
+      expect(after.subarray(from, to).equals(before.subarray(from, to))).toBe(false);
+      before.copy(after, from, from, to);
+    }
+    expect(after.equals(before)).toBe(true);
+  });
+
   it('joins what the owner of the span stacks on a joined transaction', () => {
     const { a, b, relay } = router();
     b.hear(BLK_OPEN | CREATE | REVCIRC, { msgid: OPEN, circuit: idOf(relay) });

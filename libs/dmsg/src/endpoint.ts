@@ -5,6 +5,7 @@ import { ErrorCode } from './error-code.ts';
 import type { Frame } from './frame.ts';
 import { MessageWriter } from './message-writer.ts';
 import type { Outbox } from './outbox.ts';
+import { advance, checkReplyFlags, runsOn, violation } from './receive-rules.ts';
 import type { SaltSequence } from './salt.ts';
 import {
   DISCARD,
@@ -27,7 +28,7 @@ import { TransactionTable } from './transaction-table.ts';
 export const DEFAULT_MAX_DEPTH = 16;
 
 /**
- * How many transactions a peer may have open on one connection: room for a large installation's spans, about 50 MB at
+ * How many transactions a peer may have open on one connection: room for a large installation's spans, about 60 MB at
  * worst. Beyond it the link is ended.
  */
 export const DEFAULT_MAX_TRANSACTIONS = 1 << 18;
@@ -160,7 +161,10 @@ export class Endpoint {
       return;
     }
     if (this.#stacked) checkReplyFlags(frame);
-    if (!this.#advance(tx, frame)) return;
+    if (!advance(tx, frame)) {
+      this.dropped++;
+      return;
+    }
     tx.handler.onMessage(tx, frame);
     if ((cmd & DELETE) !== 0) this.#settle(tx, null);
   }
@@ -401,32 +405,6 @@ export class Endpoint {
     this.#handler.onOpen(tx, frame);
   }
 
-  /** Checks a message of a transaction against its state and moves the state on. False: throw it away. */
-  #advance(tx: Transaction, frame: Frame): boolean {
-    const { cmd } = frame;
-    const { state } = tx;
-    if ((cmd & CREATE) !== 0) {
-      // protocol.md, "Transactions": a duplicate CREATE, in either direction.
-      if ((state & RX_CREATED) !== 0) throw violation(frame, 'duplicate CREATE');
-      tx.state = state | ((cmd & DELETE) === 0 ? RX_CREATED : RX_CREATED | RX_DELETED);
-      return true;
-    }
-    if ((state & (RX_CREATED | RX_DELETED)) === RX_CREATED) {
-      if ((cmd & DELETE) !== 0) tx.state = state | RX_DELETED;
-      return true;
-    }
-    // Not yet answered, or closed already. protocol.md, "Transactions": an ABORT without CREATE is for an earlier transaction
-    // with this msgid, or too late: quietly.
-    if ((cmd & ABORT) === 0) {
-      if ((state & RX_DELETED) !== 0) {
-        throw violation(frame, (cmd & DELETE) === 0 ? 'message after DELETE' : 'second DELETE');
-      }
-      if ((cmd & DELETE) !== 0) throw violation(frame, 'DELETE without CREATE');
-    }
-    this.dropped++;
-    return false;
-  }
-
   /** A transaction of ours that has not been sent and is not in the table yet. */
   #make(circuit: Transaction | null, handler: TransactionHandler, address: LinkAddress | null): Transaction {
     if (this.#isLost || circuit?.ended === true) throw new DmsgError(ErrorCode.LOSTLINK, 'the circuit has ended');
@@ -514,24 +492,6 @@ export class Endpoint {
 
 const NOWHERE: LinkAddress = { sourceLo: 0, sourceHi: 0, targetLo: 0, targetHi: 0 };
 
-/** The frame names the circuit that `tx` runs on, with the REVCIRC flag that belongs to it. */
-function runsOn(tx: Transaction, frame: Frame): boolean {
-  const { circuit } = tx;
-  if (circuit === null) return (frame.circuitLo | frame.circuitHi) === 0;
-  return (
-    frame.circuitLo === circuit.msgidLo &&
-    frame.circuitHi === circuit.msgidHi &&
-    ((frame.cmd & REVCIRC) === 0) === circuit.openedByPeer
-  );
-}
-
-/** protocol.md, "Transactions": (circuit) in a transaction REPLY and REVTRANS come together or not at all. */
-function checkReplyFlags(frame: Frame): void {
-  const both = frame.cmd & (REPLY | REVTRANS);
-  if (both === REPLY) throw violation(frame, 'REPLY without REVTRANS');
-  if (both === REVTRANS) throw violation(frame, 'REVTRANS without REPLY');
-}
-
 /** Marks our direction as deleted; true if that makes it over. */
 function closeSilently(tx: Transaction): boolean {
   tx.state |= TX_CREATED | TX_DELETED;
@@ -552,17 +512,4 @@ function notifyLost(gone: readonly Transaction[], error: number): void {
     }
   }
   if (failed) throw failure;
-}
-
-function violation(frame: Frame, reason: string): DmsgError {
-  const { cmd, msgidLo, msgidHi, circuitLo, circuitHi } = frame;
-  return new DmsgError(ErrorCode.TRANS, reason, {
-    cmd: hex(cmd),
-    msgid: hex(msgidHi) + hex(msgidLo),
-    circuit: hex(circuitHi) + hex(circuitLo),
-  });
-}
-
-function hex(word: number): string {
-  return word.toString(16).padStart(8, '0');
 }

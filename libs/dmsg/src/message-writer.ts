@@ -96,8 +96,8 @@ export class MessageWriter {
 
   /**
    * Passes a received message on without a copy: its core header is rewritten where it stands and its bytes belong to the
-   * outbox from then on. Everything but cmd, msgid, the two ids after it, salt and hdr_crc stays as it came (protocol.md,
-   * "Routing, circuit").
+   * outbox from then on. Everything but cmd, msgid, circuit (linkid: source and target), salt and hdr_crc stays as it came
+   * (protocol.md, "Routing, circuit").
    */
   pass(
     frame: Frame,
@@ -115,8 +115,10 @@ export class MessageWriter {
     writeU32(buf, off + MSGID_AT + 4, msgidHi);
     writeU32(buf, off + CIRCUIT_AT, fromLo);
     writeU32(buf, off + CIRCUIT_AT + 4, fromHi);
-    writeU32(buf, off + TARGET_AT, toLo);
-    writeU32(buf, off + TARGET_AT + 4, toHi);
+    if (!this.#rules.stacked) {
+      writeU32(buf, off + TARGET_AT, toLo);
+      writeU32(buf, off + TARGET_AT + 4, toHi);
+    }
     sealHeader(buf, off, headBytes, this.#salts.next());
     this.#out.pass(buf, off, off + headBytes + frame.auxPadded);
     this.messages++;
