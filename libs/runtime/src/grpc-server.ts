@@ -5,6 +5,7 @@ import {
   type ServerCredentials,
   ServerCredentials as ServerCredentialsClass,
   type ServiceDefinition,
+  setLogger,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { loadFileDescriptorSetFromBuffer } from '@grpc/proto-loader';
@@ -30,6 +31,8 @@ export class GrpcServer {
   readonly #server: Server;
   readonly #health = new HealthImplementation({ '': 'NOT_SERVING' });
   readonly #services: string[] = [];
+  /** Services that setServing declared not serving. */
+  readonly #held = new Set<string>();
   #started = false;
 
   /** `setting`: the name that a SettingError gives when the port cannot be had. Plaintext unless credentials are given. */
@@ -41,14 +44,15 @@ export class GrpcServer {
     this.#setting = setting;
     this.#credentials = credentials ?? ServerCredentialsClass.createInsecure();
     this.#logger = logger;
+    // By default grpc-js writes to stderr by itself. What matters comes back as errors, so this is for debugging.
+    const report = (...args: unknown[]): void => logger.debug({ detail: args.join(' ') }, 'grpc-js');
+    setLogger({ error: report, info: report, debug: report });
     this.#server = new Server({
       'grpc.max_receive_message_length': MAX_GRPC_MESSAGE_BYTES,
       'grpc.max_send_message_length': MAX_GRPC_MESSAGE_BYTES,
       'grpc.max_concurrent_streams': MAX_STREAMS_PER_CONNECTION,
       'grpc.keepalive_time_ms': GRPC_KEEPALIVE_MS,
       'grpc.keepalive_timeout_ms': GRPC_KEEPALIVE_TIMEOUT_MS,
-      // Two servers on one port would share its connections at random; a taken port has to be an error.
-      'grpc.so_reuseport': 0,
     });
   }
 
@@ -123,8 +127,6 @@ export class GrpcServer {
       });
     });
   }
-
-  readonly #held = new Set<string>();
 }
 
 function loadDescriptors(): ReturnType<typeof loadFileDescriptorSetFromBuffer> {

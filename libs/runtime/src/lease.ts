@@ -48,11 +48,11 @@ export class Lease {
   readonly #ttlMs: number;
   readonly #kv: KeyValue;
   readonly #clock: Clock;
-  readonly #random: Random;
   readonly #listeners = new Set<(state: LeaseState) => void>();
 
   #state: LeaseState = { kind: 'stopped' };
-  #nonce = '';
+  readonly #nonce: string;
+  #started = false;
   #running = false;
   #loop: Promise<void> = Promise.resolve();
   #wake: (() => void) | null = null;
@@ -80,7 +80,7 @@ export class Lease {
     this.#ttlMs = ttlMs;
     this.#kv = kv;
     this.#clock = clock;
-    this.#random = random;
+    this.#nonce = randomNonce(random);
   }
 
   /** The epoch that we lead under, or led under last; 0 when never. */
@@ -115,18 +115,18 @@ export class Lease {
     return { unsubscribe: () => this.#listeners.delete(fn) };
   }
 
-  /** Begins to contend. */
+  /**
+   * Begins to contend. Once only: the nonce stands for this life, so that a write of an earlier one that lands late is
+   * never taken for ours.
+   */
   start(): void {
-    if (this.#running) {
-      return;
+    if (this.#started) {
+      throw new Error('a lease is started once');
     }
+    this.#started = true;
     this.#running = true;
-    // A new one each time: a write of the time before that lands late must not be taken for ours.
-    this.#nonce = randomNonce(this.#random);
-    this.#seen = null;
     this.#setState({ kind: 'standby', holder: null });
-    const previous = this.#loop;
-    this.#loop = previous.then(() => this.#run());
+    this.#loop = this.#run();
   }
 
   /** Invalid at once; then waits for the store's answer to what is under way, and releases the record if it is ours. */
@@ -198,7 +198,7 @@ export class Lease {
     } else {
       await this.#read();
       if (this.#running && this.#holds()) {
-        await this.#renew();
+        await this.#write(Math.max(this.#epoch, this.#floor), this.#revision);
       } else if (this.#running && this.#mayTake()) {
         await this.#take();
       }
@@ -207,6 +207,13 @@ export class Lease {
 
   /** Writes our record over our own last revision; on any doubt reads what stands there. */
   async #renew(): Promise<void> {
+    if (this.#clock.now() >= this.#validUntil) {
+      // Long ago: in a store that was wiped meanwhile our revision's number may be that of another holder's record.
+      await this.#read();
+      if (!this.#running || !this.#holds()) {
+        return;
+      }
+    }
     const epoch = Math.max(this.#epoch, this.#floor);
     if (!(await this.#write(epoch, this.#revision)) && this.#running) {
       await this.#read();
@@ -241,18 +248,19 @@ export class Lease {
   async #write(epoch: number, revision: number | null): Promise<boolean> {
     const value = encodeLeaseRecord({ holder: this.#nonce, address: this.#address, epoch, ttl: this.#ttlMs });
     const sentAt = this.#clock.now();
+    let written: number;
     try {
-      const now = await this.#bounded(
+      written = await this.#bounded(
         revision === null ? this.#kv.create(this.#role, value) : this.#kv.update(this.#role, value, revision),
       );
-      this.#noteHeld(now, epoch);
-      if (this.#running) {
-        this.#setValid(sentAt + VALID_PART * this.#ttlMs);
-      }
-      return true;
     } catch {
       return false;
     }
+    this.#noteHeld(written, epoch);
+    if (this.#running) {
+      this.#setValid(sentAt + VALID_PART * this.#ttlMs);
+    }
+    return true;
   }
 
   /** Looks at the store and takes over what it says; a failed look changes nothing. */
@@ -296,6 +304,7 @@ export class Lease {
 
   #loseTo(holder: LeaseHolder | null): void {
     this.#invalidate();
+    this.#revision = 0;
     const state = this.#state;
     if (
       state.kind !== 'standby' ||
