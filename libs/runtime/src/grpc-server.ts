@@ -8,19 +8,20 @@ import {
   setLogger,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
-import { loadFileDescriptorSetFromBuffer } from '@grpc/proto-loader';
+import { loadFileDescriptorSetFromBuffer, loadSync, type PackageDefinition } from '@grpc/proto-loader';
 import { ReflectionService } from '@grpc/reflection';
-import { HealthImplementation } from 'grpc-health-check';
+import { HealthImplementation, protoPath as healthProtoPath } from 'grpc-health-check';
 import { formatHostPort, type HostPort } from './address.ts';
 import { GRPC_KEEPALIVE_MS, GRPC_KEEPALIVE_TIMEOUT_MS, MAX_GRPC_MESSAGE_BYTES } from './grpc-channel.ts';
 import type { Logger } from './logger.ts';
 import { SettingError } from './setting.ts';
 
+const HEALTH_SERVICE = 'grpc.health.v1.Health';
 /** Streams that one connection may have open; each costs memory whether used or not. */
 const MAX_STREAMS_PER_CONNECTION = 1024;
 
 /**
- * A gRPC server with the standard health service and reflection of everything in proto/. Without an address (`listen`
+ * A gRPC server with the standard health service and reflection of what it serves. Without an address (`listen`
  * null, a service switched off) start() resolves with 0 and nothing listens.
  */
 export class GrpcServer {
@@ -74,7 +75,8 @@ export class GrpcServer {
       return 0;
     }
     this.#health.addToServer(this.#server);
-    new ReflectionService(loadDescriptors()).addToServer(this.#server);
+    const served = [...this.#services, HEALTH_SERVICE];
+    new ReflectionService(loadDescriptors(), { services: served }).addToServer(this.#server);
     const address = formatHostPort(this.#listen);
     const port = await new Promise<number>((resolve, reject) => {
       this.#server.bindAsync(address, this.#credentials, (error, bound) => {
@@ -129,8 +131,8 @@ export class GrpcServer {
   }
 }
 
-function loadDescriptors(): ReturnType<typeof loadFileDescriptorSetFromBuffer> {
-  return loadFileDescriptorSetFromBuffer(
-    readFileSync(fileURLToPath(import.meta.resolve('@spanmesh/proto/spanmesh.binpb'))),
-  );
+/** What reflection describes: everything in proto/, and the health service. */
+function loadDescriptors(): PackageDefinition {
+  const ours = readFileSync(fileURLToPath(import.meta.resolve('@spanmesh/proto/spanmesh.binpb')));
+  return { ...loadFileDescriptorSetFromBuffer(ours), ...loadSync(healthProtoPath) };
 }

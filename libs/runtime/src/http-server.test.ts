@@ -77,9 +77,7 @@ describe('HttpServer', () => {
     );
     const error = await second.start().catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(SettingError);
-    expect((error as Error).message).toBe(
-      `SPANMESH_HTTP_LISTEN: cannot listen on 127.0.0.1:${port}: EADDRINUSE`,
-    );
+    expect((error as Error).message).toBe(`SPANMESH_HTTP_LISTEN: cannot listen on 127.0.0.1:${port}: EADDRINUSE`);
     await second.stop();
   });
 

@@ -257,6 +257,14 @@ describe('Lease', () => {
     expect([a.lease.isValid(), a.lease.epoch]).toEqual([true, 5]);
   });
 
+  it('refuses an epoch from which it could not rise', async () => {
+    const a = await leader('a');
+    for (const epoch of [Number.MAX_SAFE_INTEGER, Number.POSITIVE_INFINITY, Number.NaN, 1.5]) {
+      await expect(a.lease.raiseEpoch(epoch)).rejects.toThrow(RangeError);
+    }
+    expect([a.lease.isValid(), a.lease.epoch]).toEqual([true, 1]);
+  });
+
   it('takes over at or above an epoch that a standby was told of', async () => {
     const a = await leader('a');
     const b = contender('b');

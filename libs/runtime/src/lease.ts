@@ -30,6 +30,9 @@ const STEPS_PER_TTL = 4;
  */
 const VALID_PART = 0.8;
 
+/** Epochs are told us by others: a made-up one must leave room to rise from, for ever, in a double. */
+const MAX_EPOCH = 2 ** 48;
+
 /** The last thing the store showed us; `since` is when it showed it first, on our clock. */
 interface Seen {
   readonly revision: number;
@@ -146,10 +149,11 @@ export class Lease {
    * Makes our epoch at least this (architecture.md "Lease": a leader that hears of a higher epoch, from a gateway that
    * knew an earlier life of the store, takes that + 1 before it commands: pass heard + 1). Not valid until the store
    * has it. Resolves when it has, or when we do not hold the lease any more; it then binds the next takeover.
+   * Rejects with RangeError for what cannot be an epoch.
    */
   raiseEpoch(atLeast: number): Promise<void> {
-    if (!Number.isSafeInteger(atLeast)) {
-      return Promise.reject(new RangeError(`epoch ${atLeast} is not a safe integer`));
+    if (!Number.isInteger(atLeast) || atLeast > MAX_EPOCH) {
+      return Promise.reject(new RangeError(`epoch ${atLeast} is not an integer up to ${MAX_EPOCH}`));
     }
     this.#floor = Math.max(this.#floor, atLeast);
     if (!this.#holds() || this.#epoch >= this.#floor) {
