@@ -136,6 +136,9 @@ it('has at most one valid holder at any real time, and epochs rise strictly from
         };
         const advance = async (ms: number): Promise<void> => {
           const end = real.now() + ms;
+          // What was begun at this very moment gets its answers before time goes on.
+          await settle();
+          check();
           for (let next = real.nextAt(); next !== null && next <= end; next = real.nextAt()) {
             real.advance(next - real.now());
             check();
