@@ -90,6 +90,11 @@ export class LivePeer {
     return msgid;
   }
 
+  /** A status message on an open span: no flags. */
+  sendStatus(msgid: bigint, fields: Partial<SpanFields>): void {
+    this.raw.send({ cmd: LNK_SPAN, msgid, body: spanBody(this.dialect, spanFields(fields)) });
+  }
+
   /** Close a transaction of ours (LNK_CONN or span) and wait for the router's end of it. */
   async close(msgid: bigint): Promise<void> {
     const ended = new Promise<void>((resolve) => this.#ends.set(msgid, resolve));

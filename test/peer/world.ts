@@ -34,6 +34,7 @@ export class World {
   readonly #watcher: LivePeer;
   readonly #peers = new Set<RawPeer>();
   #markers = 0;
+  #stopped: Promise<void> | null = null;
 
   private constructor(standalone: Standalone, giver: LivePeer, watcher: LivePeer) {
     this.standalone = standalone;
@@ -128,11 +129,18 @@ export class World {
     return samples;
   }
 
+  /** Stop the router in order while the peers are still there. Once; later calls wait for the first. */
+  stopRouter(): Promise<void> {
+    const stopped = this.#stopped ?? this.standalone.stop();
+    this.#stopped = stopped;
+    return stopped;
+  }
+
   async stop(): Promise<void> {
     for (const peer of this.#peers) peer.destroy();
     this.#giver.raw.destroy();
     this.#watcher.raw.destroy();
-    await this.standalone.stop();
+    await this.stopRouter();
   }
 }
 
