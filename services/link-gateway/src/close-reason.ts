@@ -1,0 +1,53 @@
+/** Why a connection ended; a label of metrics, so the values are few. */
+export type CloseReason =
+  | 'peer-closed'
+  | 'socket-error'
+  | 'protocol-error'
+  | 'silent'
+  | 'half-dead'
+  | 'send-limit'
+  | 'stalled'
+  | 'receive-limit'
+  | 'self'
+  | 'command'
+  | 'stopping'
+  | 'internal';
+
+/** All of them. */
+export const CLOSE_REASONS: readonly CloseReason[] = [
+  'peer-closed',
+  'socket-error',
+  'protocol-error',
+  'silent',
+  'half-dead',
+  'send-limit',
+  'stalled',
+  'receive-limit',
+  'self',
+  'command',
+  'stopping',
+  'internal',
+];
+
+/** What an operator can do about it; null: it is part of ordinary life. */
+export function adviceFor(reason: CloseReason): string | null {
+  switch (reason) {
+    case 'protocol-error':
+      return 'check that the peer speaks DMSG in the dialect of this connection, and its version; only this connection is closed';
+    case 'silent':
+      return 'the peer connected and sent nothing; if it is slow to start, raise the silent timeout';
+    case 'half-dead':
+      return 'the peer has stopped answering; it may connect again at any time';
+    case 'send-limit':
+    case 'stalled':
+      return 'the peer does not read what is sent to it; check it, or raise the send limit or the stall timeout';
+    case 'receive-limit':
+      return 'too many half-received messages; raise the receive limit if peers send large ones at the same time';
+    case 'self':
+      return 'the address leads back to this router; correct the target';
+    case 'internal':
+      return 'a fault in this program; please report it with this line';
+    default:
+      return null;
+  }
+}

@@ -1,0 +1,82 @@
+import { LNK_SPAN_BYTES } from '@spanmesh/dmsg/payload/lnk-span';
+import type { Commands, RelayCommand, RemoteLink, RemoteLinkGone } from '@spanmesh/proto/v1/gateway_control';
+import type { Core } from './core.ts';
+import type { Prober } from './prober.ts';
+import { RelaySource } from './relay-source.ts';
+import { dialectOf } from './wire-dialect.ts';
+
+/**
+ * Does what topology says (gateway_control.proto, Commands). Everything is idempotent; what names something that is gone is
+ * counted and skipped.
+ */
+export class CommandRunner {
+  readonly #core: Core;
+  readonly #prober: Prober;
+
+  constructor(core: Core, prober: Prober) {
+    this.#core = core;
+    this.#prober = prober;
+  }
+
+  run(commands: Commands): void {
+    const { tables, metrics } = this.#core;
+    for (const link of commands.links) this.#learn(link);
+    for (const gone of commands.linksGone) this.#forget(gone);
+    for (const relays of commands.relays) this.#relay(relays, commands.n);
+    for (const id of commands.probe) {
+      const connection = tables.connections.get(id);
+      if (connection === undefined) metrics.commandsStale++;
+      else this.#prober.probe(connection);
+    }
+    for (const { connection: id, reason } of commands.close) {
+      const connection = tables.connections.get(id);
+      if (connection === undefined) metrics.commandsStale++;
+      else connection.close('command', { why: reason });
+    }
+  }
+
+  #learn({ gateway, link, dialect, payload }: RemoteLink): void {
+    const { remoteLinks } = this.#core.tables;
+    const known = dialectOf(dialect);
+    // Not believed blindly: a leader of another version must not make us throw at every relay.
+    if (gateway === '' || known === null || payload.length < LNK_SPAN_BYTES) {
+      this.#core.metrics.commandsStale++;
+      return;
+    }
+    let links = remoteLinks.get(gateway);
+    if (links === undefined) {
+      links = new Map();
+      remoteLinks.set(gateway, links);
+    }
+    if (!links.has(link)) links.set(link, new RelaySource(gateway, link, known, payload));
+  }
+
+  #forget({ gateway, link }: RemoteLinkGone): void {
+    const { remoteLinks } = this.#core.tables;
+    const links = remoteLinks.get(gateway);
+    const source = links?.get(link);
+    if (links === undefined || source === undefined) return;
+    links.delete(link);
+    if (links.size === 0) remoteLinks.delete(gateway);
+    this.#core.relays.closeAllOf(source);
+  }
+
+  #relay({ gateway, link, open, close }: RelayCommand, n: number): void {
+    const { tables, relays, metrics } = this.#core;
+    const source = tables.source(gateway, link);
+    if (source === undefined) {
+      metrics.commandsStale++;
+      return;
+    }
+    for (const id of open) {
+      const lnkConn = tables.lnkConns.get(id);
+      if (lnkConn?.connection.dialect === source.dialect) relays.open(source, lnkConn, n);
+      else metrics.commandsStale++;
+    }
+    for (const id of close) {
+      const lnkConn = tables.lnkConns.get(id);
+      if (lnkConn === undefined) metrics.commandsStale++;
+      else relays.closePair(source, lnkConn);
+    }
+  }
+}

@@ -1,0 +1,369 @@
+import type { Socket } from 'node:net';
+import type { Dialect } from '@spanmesh/dmsg/dialect';
+import { rulesOf } from '@spanmesh/dmsg/dialect';
+import { DmsgError } from '@spanmesh/dmsg/dmsg-error';
+import { Endpoint, type EndpointHandler } from '@spanmesh/dmsg/endpoint';
+import { ErrorCode, errorName } from '@spanmesh/dmsg/error-code';
+import type { Frame } from '@spanmesh/dmsg/frame';
+import { FrameReader, type FrameSink } from '@spanmesh/dmsg/framing';
+import { SaltSequence } from '@spanmesh/dmsg/salt';
+import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
+import { formatHostPort } from '@spanmesh/runtime/address';
+import type { Timer } from '@spanmesh/runtime/clock';
+import { peerAddress } from './admission.ts';
+import { adviceFor, type CloseReason } from './close-reason.ts';
+import type { Core } from './core.ts';
+import { CLOSE_LINGER_MS, PAUSE_READING_SHARE, RESUME_READING_SHARE } from './limits.ts';
+import type { LnkConn } from './lnk-conn.ts';
+import type { Origin } from './origin.ts';
+import type { Relay } from './relay.ts';
+import { SendQueue, type SendQueueOwner } from './send-queue.ts';
+import type { ShellQueue } from './shell-queue.ts';
+
+/**
+ * Where a connection is in its life; changed in `#become` only.
+ *
+ * * recognising: the dialect is not known. From the start, unless the dialect is fixed. Leads to open when the peer's first
+ *   messages tell the dialect or the time for that is over.
+ * * open: it stands; our LNK_CONN is sent, topology knows it. From recognising, or at once.
+ * * closing: everything on it has ended; the socket is given a moment to send what is queued. From recognising and open, by
+ *   `close`, whatever the reason.
+ * * closed: the socket has closed. From closing, always by way of it.
+ */
+type State =
+  | { readonly kind: 'recognising'; readonly deadline: Timer }
+  | { readonly kind: 'open'; readonly endpoint: Endpoint }
+  | { readonly kind: 'closing'; readonly reason: CloseReason; readonly deadline: Timer }
+  | { readonly kind: 'closed'; readonly reason: CloseReason };
+
+/** More about why a connection is closed, for the log. */
+export type CloseDetail = Readonly<Record<string, unknown>>;
+
+/** A TCP link to a peer: socket, framing, transactions. What the messages mean is up to `core.dispatch`. */
+export class Connection implements FrameSink, EndpointHandler, SendQueueOwner {
+  readonly id: number;
+  readonly origin: Origin;
+  /** Numeric address of the peer, without port. */
+  readonly address: string;
+  /** Numeric address and port of both sides. */
+  readonly remote: string;
+  readonly local: string;
+
+  /** Microseconds since 1970: when it came to stand. */
+  sinceUs = 0;
+  /** Links that came in on it. */
+  links = 0;
+  /** LNK_CONNs that the peer has open on it. */
+  readonly lnkConns = new Set<LnkConn>();
+  /** Relays that wait until it has drained. */
+  waitingRelays: Relay[] = [];
+  /** Shell commands, if any ever came. */
+  shell: ShellQueue | null = null;
+  /** Our LNK_CONN. */
+  ownLnkConn: Transaction | null = null;
+
+  /** When the last byte came, on the clock's monotonic scale. */
+  heardAt: number;
+  /** Bytes have come at all. */
+  heard = false;
+  /** Probed by command of topology, and nothing has come since. */
+  suspect = false;
+  /** A PING of ours is not answered yet. */
+  pingOpen = false;
+  /** When the last PING was sent, on the clock's monotonic scale. */
+  pingedAt = Number.NEGATIVE_INFINITY;
+  /** It has answered a PING: the only peers that may be closed for not doing so. */
+  answersPings = false;
+
+  readonly #core: Core;
+  readonly #socket: Socket;
+  readonly #reader: FrameReader;
+  readonly #queue: SendQueue;
+  #state: State;
+  #silence: Timer | null = null;
+  #paused = false;
+  #onDrained: (() => void)[] = [];
+
+  /** Takes over a connected socket; `dialect` null: the peer's first messages tell. */
+  constructor(socket: Socket, dialect: Dialect | null, origin: Origin, core: Core) {
+    this.#core = core;
+    this.#socket = socket;
+    this.origin = origin;
+    this.id = core.tables.nextNumber();
+    this.address = peerAddress(socket.remoteAddress ?? '');
+    this.remote = formatHostPort({ host: this.address, port: socket.remotePort ?? 0 });
+    this.local = formatHostPort({ host: peerAddress(socket.localAddress ?? ''), port: socket.localPort ?? 0 });
+    this.heardAt = core.clock.now();
+    const { options, clock, metrics } = core;
+    this.#reader = new FrameReader({ rules: dialect === null ? null : rulesOf(dialect) });
+    this.#queue = new SendQueue(
+      { limitBytes: options.sendLimit, stallMs: options.stallTimeout },
+      { socket, clock, owner: this, metrics },
+    );
+    this.#state = {
+      kind: 'recognising',
+      deadline: clock.after(options.dialectTimeout, () => this.#recognitionOver()),
+    };
+    this.#silence = clock.after(options.silentTimeout, () => this.#silent());
+    this.#listenTo(socket);
+    // A listener with a fixed dialect speaks first (protocol.md, introduction).
+    if (dialect !== null) this.#establish(dialect);
+  }
+
+  /** null unless it stands. */
+  get endpoint(): Endpoint | null {
+    return this.#state.kind === 'open' ? this.#state.endpoint : null;
+  }
+
+  /** null unless it stands. */
+  get dialect(): Dialect | null {
+    return this.endpoint?.rules.dialect ?? null;
+  }
+
+  get isOpen(): boolean {
+    return this.#state.kind === 'open';
+  }
+
+  /** Bytes that wait for the peer. */
+  get queuedBytes(): number {
+    return this.#queue.bytes;
+  }
+
+  /** Calls back once, when bytes have drained or the connection ends. */
+  onceDrained(fn: () => void): void {
+    this.#onDrained.push(fn);
+  }
+
+  /** Writes what was queued in this turn. */
+  flush(): void {
+    if (this.#state.kind === 'closing' || this.#state.kind === 'closed') return;
+    if (this.#socket.writableEnded) {
+      // We have sent FIN: what a late message of the peer led to cannot be sent any more.
+      this.#queue.discard();
+      return;
+    }
+    this.#queue.flush();
+    if (!this.#paused && this.#queue.bytes > this.#core.options.sendLimit * PAUSE_READING_SHARE) {
+      this.#paused = true;
+      this.#socket.pause();
+    }
+  }
+
+  /** Ends it: what is on it ends as if the peer had aborted it, what is queued is still sent, then the socket closes. */
+  close(reason: CloseReason, detail: CloseDetail = {}): void {
+    const state = this.#state;
+    if (state.kind === 'closing' || state.kind === 'closed') return;
+    this.#become({
+      kind: 'closing',
+      reason,
+      deadline: this.#core.clock.after(CLOSE_LINGER_MS, () => this.#socket.destroy()),
+    });
+    this.#silence?.cancel();
+    this.#reader.stop();
+    this.#core.receiveMemory.set(this, 0);
+    this.#core.metrics.closed[reason]++;
+    this.#log(reason, detail);
+    if (state.kind === 'recognising') state.deadline.cancel();
+    if (state.kind === 'open') this.#end(state.endpoint);
+    // A peer that does not read would never take the rest.
+    if (reason === 'send-limit' || reason === 'stalled' || reason === 'half-dead') {
+      this.#queue.discard();
+      this.#socket.destroy();
+    } else {
+      this.#queue.flushAll();
+      this.#socket.destroySoon();
+    }
+    this.drained();
+  }
+
+  /** In order: ends our LNK_CONN, sends FIN once everything queued is sent, and waits for the peer to close its side. */
+  finish(): void {
+    const state = this.#state;
+    if (state.kind === 'recognising') this.close('stopping');
+    if (state.kind !== 'open') return;
+    if (this.ownLnkConn !== null) state.endpoint.end(this.ownLnkConn);
+    this.#queue.flushAll();
+    this.#socket.end();
+  }
+
+  /** Cuts it off: the peer has had its time. */
+  abandon(): void {
+    this.close('stopping');
+    this.#socket.destroy();
+  }
+
+  onFrame(frame: Frame): void {
+    if (this.#state.kind === 'recognising') this.#establish(this.#reader.rules!.dialect);
+    if (this.#state.kind !== 'open') return;
+    this.#core.metrics.messagesIn++;
+    const { endpoint } = this.#state;
+    if (!endpoint.rules.stacked && (frame.circuitLo | frame.circuitHi | frame.targetLo | frame.targetHi) !== 0) {
+      this.#core.dispatch.routed(this, frame);
+    } else {
+      endpoint.receive(frame);
+    }
+  }
+
+  onOpen(tx: Transaction, frame: Frame): void {
+    this.#core.dispatch.open(this, tx, frame);
+  }
+
+  onOneWay(frame: Frame, circuit: Transaction | null): void {
+    this.#core.dispatch.oneWay(this, frame, circuit);
+  }
+
+  flushLater(): void {
+    this.#core.flushLater(this);
+  }
+
+  drained(): void {
+    if (this.waitingRelays.length > 0) this.#core.relays.resume(this);
+    if (this.#paused && this.#queue.bytes < this.#core.options.sendLimit * RESUME_READING_SHARE) {
+      this.#paused = false;
+      this.#socket.resume();
+    }
+    if (this.#onDrained.length === 0) return;
+    const waiting = this.#onDrained;
+    this.#onDrained = [];
+    for (const fn of waiting) fn();
+  }
+
+  overLimit(): void {
+    this.close('send-limit', { queued: this.#queue.bytes, limit: this.#core.options.sendLimit });
+  }
+
+  stalled(): void {
+    this.close('stalled', { queued: this.#queue.bytes });
+  }
+
+  #become(state: State): void {
+    this.#state = state;
+  }
+
+  #listenTo(socket: Socket): void {
+    socket.on('data', (chunk: Buffer) => this.#onData(chunk));
+    socket.on('drain', () => this.#queue.onDrain());
+    // protocol.md, "Transactions": TCP half-close counts as the end of the link.
+    socket.on('end', () => this.close('peer-closed'));
+    // `close` follows by itself.
+    socket.on('error', (error: NodeJS.ErrnoException) => this.close('socket-error', { code: error.code }));
+    socket.on('close', () => this.#onClose());
+  }
+
+  #onData(chunk: Buffer): void {
+    const { metrics, clock, receiveMemory } = this.#core;
+    metrics.bytesIn += chunk.length;
+    this.heardAt = clock.now();
+    if (!this.heard) {
+      this.heard = true;
+      this.#silence?.cancel();
+      this.#silence = null;
+    }
+    if (this.suspect) this.#showsLife();
+    if (this.#state.kind === 'closing' || this.#state.kind === 'closed') return;
+    this.#guard(() => this.#reader.push(chunk, this));
+    receiveMemory.set(this, this.#reader.pendingBytes);
+  }
+
+  /** Runs what a peer's bytes lead to: whatever goes wrong there costs this connection only. */
+  #guard(run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      if (error instanceof DmsgError) {
+        const name = errorName(error.code);
+        const { protocolErrors } = this.#core.metrics;
+        protocolErrors[name] = (protocolErrors[name] ?? 0) + 1;
+        this.close('protocol-error', { error: name, rule: error.reason, ...error.data });
+      } else {
+        this.#core.metrics.internalErrors++;
+        this.close('internal', { err: error });
+      }
+    }
+  }
+
+  #showsLife(): void {
+    this.suspect = false;
+    if (this.#state.kind !== 'open') return;
+    this.#core.deltas.delta.connectionsAlive.push(this.id);
+    this.#core.deltas.touch();
+  }
+
+  /** protocol.md, introduction: the peer has not shown its dialect in time: go on in the default one, and speak. */
+  #recognitionOver(): void {
+    if (this.#state.kind !== 'recognising') return;
+    const dialect = this.#core.options.defaultDialect;
+    this.#guard(() => {
+      this.#establish(dialect);
+      this.#reader.setRules(rulesOf(dialect));
+    });
+  }
+
+  #silent(): void {
+    this.#silence = null;
+    this.close('silent', { afterMs: this.#core.options.silentTimeout });
+  }
+
+  #establish(dialect: Dialect): void {
+    if (this.#state.kind === 'recognising') this.#state.deadline.cancel();
+    const endpoint = new Endpoint(
+      { rules: rulesOf(dialect), maxTransactions: this.#core.options.maxTransactions },
+      { out: this.#queue.out, handler: this, salts: new SaltSequence() },
+    );
+    this.#become({ kind: 'open', endpoint });
+    this.sinceUs = Math.floor(this.#core.clock.wall() * 1000);
+    this.#core.established(this);
+    // protocol.md, "The link layer" 1. The peer's answer, and its refusal, need no more than the endpoint does by itself, but a
+    // refusal or close is answered with our DELETE.
+    this.ownLnkConn = endpoint.open(
+      endpoint.rules.lnkConn,
+      null,
+      CLOSE_WHEN_CLOSED,
+      this.#core.ownLnkConn.payload(dialect),
+    );
+  }
+
+  /** Everything on it ends. Topology hears of the connection only (gateway_control.proto, StateChange). */
+  #end(endpoint: Endpoint): void {
+    const { tables, deltas } = this.#core;
+    tables.connections.delete(this.id);
+    deltas.delta.connectionsClosed.push(this.id);
+    deltas.touch();
+    this.waitingRelays = [];
+    this.#guard(() => endpoint.lost(ErrorCode.LOSTLINK));
+  }
+
+  #onClose(): void {
+    // Without `end` or `error`, e.g. after the peer's FIN had been overtaken by our destroy.
+    this.close('peer-closed');
+    if (this.#state.kind !== 'closing') return;
+    const { reason, deadline } = this.#state;
+    deadline.cancel();
+    this.#become({ kind: 'closed', reason });
+    this.#core.admission.release(this.address);
+    this.#core.gone(this, reason);
+  }
+
+  #log(reason: CloseReason, detail: CloseDetail): void {
+    const { logger, throttle } = this.#core;
+    const advice = adviceFor(reason);
+    const fields = { connection: this.id, peer: this.remote, reason, ...detail };
+    if (advice === null) {
+      logger.debug(fields, 'connection closed');
+      return;
+    }
+    const { log, suppressed } = throttle.admit(`${reason} ${this.address}`);
+    if (!log) return;
+    const line = { ...fields, advice, suppressed };
+    if (reason === 'internal') logger.error(line, 'connection closed');
+    else logger.warn(line, 'connection closed');
+  }
+}
+
+/** protocol.md, "The link layer" 1: a peer that refuses or closes our LNK_CONN gets our DELETE. */
+const CLOSE_WHEN_CLOSED: TransactionHandler = {
+  onMessage(tx) {
+    if (tx.rxDeleted) tx.endpoint.end(tx);
+  },
+  onLost() {},
+};

@@ -1,0 +1,46 @@
+import type { Frame } from '@spanmesh/dmsg/frame';
+import type { Transaction } from '@spanmesh/dmsg/transaction';
+import type { Clock } from '@spanmesh/runtime/clock';
+import type { Logger, Throttle } from '@spanmesh/runtime/logger';
+import type { Admission } from './admission.ts';
+import type { Deltas } from './attach.ts';
+import type { CloseReason } from './close-reason.ts';
+import type { Connection } from './connection.ts';
+import type { GatewayMetrics } from './metrics.ts';
+import type { OpenTables } from './open-tables.ts';
+import type { OwnLnkConn } from './own-lnk-conn.ts';
+import type { ReceiveMemory } from './receive-memory.ts';
+import type { Relays } from './relays.ts';
+import type { GatewayOptions } from './settings.ts';
+
+/** What peers begin, for whoever handles it. */
+export interface Dispatch {
+  /** A transaction (EndpointHandler.onOpen). */
+  open(connection: Connection, tx: Transaction, frame: Frame): void;
+  /** A one-way message (EndpointHandler.onOneWay). */
+  oneWay(connection: Connection, frame: Frame, circuit: Transaction | null): void;
+  /** linkid: a message that names a source or a target, before anything else looks at it. */
+  routed(connection: Connection, frame: Frame): void;
+}
+
+/** What every part of a gateway shares. */
+export interface Core {
+  readonly options: GatewayOptions;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly throttle: Throttle;
+  readonly metrics: GatewayMetrics;
+  readonly tables: OpenTables;
+  readonly deltas: Deltas;
+  readonly relays: Relays;
+  readonly ownLnkConn: OwnLnkConn;
+  readonly admission: Admission;
+  readonly receiveMemory: ReceiveMemory;
+  readonly dispatch: Dispatch;
+  /** Writes what the connection has queued at the end of this turn. */
+  flushLater(connection: Connection): void;
+  /** The connection's dialect is known: it stands. */
+  established(connection: Connection): void;
+  /** Its socket has closed: the last call about it. */
+  gone(connection: Connection, reason: CloseReason): void;
+}

@@ -1,0 +1,758 @@
+import { type AddressInfo, createServer } from 'node:net';
+import { CIRCUIT } from '@spanmesh/dmsg/dialect';
+import { encodeMessage } from '@spanmesh/dmsg/message';
+import { shellAux } from '@spanmesh/dmsg/payload/dbg-shell';
+import { decodeLnkSpanPayload } from '@spanmesh/dmsg/payload/lnk-span';
+import { Dialect as ApiDialect, ConnectionOrigin } from '@spanmesh/proto/v1/types';
+import { SettingError } from '@spanmesh/runtime/setting';
+import { afterEach, describe, expect, it } from 'vitest';
+import { CONN, lnkConnPayload, openConn, SPAN, spanPayload, TestGateway } from './gateway.fixture.ts';
+import { RawPeer, word } from './raw-peer.fixture.ts';
+
+const PING = 0x00000101;
+const PING_REPLY = '20000101';
+const NOSUPP = 0x20;
+const PARAM = 0x23;
+
+let started: TestGateway[] = [];
+
+async function start(options: Parameters<typeof TestGateway.start>[0] = {}): Promise<TestGateway> {
+  const made = await TestGateway.start(options);
+  started.push(made);
+  return made;
+}
+
+afterEach(async () => {
+  const all = started;
+  started = [];
+  for (const made of all) await made.stop();
+});
+
+/** A PING and its answer: everything before it has been taken and answered (circuit). */
+async function barrier(peer: RawPeer): Promise<void> {
+  peer.say({ cmd: PING });
+  expect(word(await peer.next())).toBe(PING_REPLY);
+}
+
+/** The same in linkid: an empty shell command. */
+async function linkidBarrier(peer: RawPeer): Promise<void> {
+  peer.say({ cmd: 0x00100101 });
+  expect(word(await peer.next())).toBe('200fff01');
+}
+
+describe.each(['linkid', 'circuit'] as const)('given a connection to a %s listener', (dialect) => {
+  it('speaks first, with the LNK_CONN of a controller', async () => {
+    const made = await start();
+    const peer = await made.peer(dialect);
+    const conn = await peer.next();
+    expect(conn.cmd).toBe(openConn(dialect));
+    expect(conn.payload.subarray(48, 56)).toEqual(Buffer.alloc(8, 0xff));
+    expect(conn.payload[56]).toBe(1);
+    // Everything else that a peer reads is zero, as the recorded daemons send it.
+    const used = dialect === 'linkid' ? 456 - 64 : 328 - 64;
+    const rest = Buffer.from(conn.payload.subarray(0, used));
+    rest.fill(0, 48, 57);
+    expect(rest.every((byte) => byte === 0)).toBe(true);
+    const { connectionsOpened } = made.attach.delta;
+    expect(connectionsOpened).toMatchObject([
+      {
+        dialect: dialect === 'linkid' ? ApiDialect.DIALECT_LINKID : ApiDialect.DIALECT_CIRCUIT,
+        origin: ConnectionOrigin.CONNECTION_ORIGIN_ACCEPTED,
+        remoteAddress: `127.0.0.1:${(peer.socket.address() as AddressInfo).port}`,
+      },
+    ]);
+  });
+
+  it('answers the close of its LNK_CONN, and its refusal, with DELETE', async () => {
+    const made = await start();
+    const first = await made.peer(dialect);
+    const ours = await first.next();
+    const rev = dialect === 'circuit' ? 0x08000000 : 0;
+    first.say({ cmd: (0xa00fff01 | rev) >>> 0, msgid: ours.msgid });
+    first.say({ cmd: (0x600fff01 | rev) >>> 0, msgid: ours.msgid });
+    expect(word(await first.next())).toBe('400fff01');
+    const second = await made.peer(dialect);
+    const refused = await second.next();
+    second.say({ cmd: (0xe00fff01 | rev) >>> 0, msgid: refused.msgid, error: NOSUPP });
+    expect(word(await second.next())).toBe('400fff01');
+    expect(second.closed).toBe(false);
+  });
+
+  it('answers LNK_CONN, keeps it open, and answers its close', async () => {
+    const made = await start();
+    const { peer, lnkConn } = await made.established(dialect);
+    expect(word(peer.got[1]!)).toBe(dialect === 'linkid' ? 'a00fff01' : 'a80fff01');
+    const opened = made.attach.delta.lnkConnsOpened[0]!;
+    expect(opened).toMatchObject({ id: lnkConn, connection: made.attach.delta.connectionsOpened[0]!.id });
+    expect(opened.payload.equals(lnkConnPayload(dialect))).toBe(true);
+    peer.say({ cmd: 0x400fff01, msgid: CONN });
+    expect(word(await peer.next())).toBe(dialect === 'linkid' ? '600fff01' : '680fff01');
+    expect(made.attach.delta.lnkConnsClosed).toEqual([lnkConn]);
+  });
+
+  it('reports links with their payload, their status messages and their end', async () => {
+    const made = await start();
+    const { peer } = await made.established(dialect);
+    const link = await made.span(peer, dialect);
+    const opened = made.attach.delta.linksOpened[0]!;
+    expect(opened).toMatchObject({ id: link, msgidLo: SPAN.lo, msgidHi: SPAN.hi });
+    expect(opened.payload.equals(spanPayload(dialect))).toBe(true);
+    expect(opened.stamp).toBe(1_600_000_000_000_000);
+    const status = spanPayload(dialect);
+    status[36] = 7;
+    peer.say({ cmd: 0x00001207, msgid: SPAN, payload: status });
+    peer.say({ cmd: 0x00077701, msgid: SPAN });
+    peer.say({ cmd: 0x400fff01, msgid: SPAN });
+    expect(word(await peer.next())).toBe(dialect === 'linkid' ? 'e00fff01' : '680fff01');
+    expect(made.attach.delta.linkStatuses).toEqual([{ link, status: 7 }]);
+    expect(made.attach.delta.linksClosed).toEqual([link]);
+    expect(made.gateway.counters.ignoredMessages).toBe(1);
+  });
+
+  it('refuses a peer_type over 63 with PARAM', async () => {
+    const made = await start();
+    const peer = await made.peer(dialect);
+    await peer.next();
+    const refused = dialect === 'linkid' ? `e00fff01 ${PARAM}` : `e80fff01 ${PARAM}`;
+    peer.say({ cmd: openConn(dialect), msgid: CONN, payload: lnkConnPayload(dialect, 64) });
+    expect(word(await peer.next())).toBe(refused);
+    peer.say({ cmd: 0x80001207, msgid: SPAN, payload: spanPayload(dialect, 64) });
+    expect(word(await peer.next())).toBe(refused);
+    expect(made.attach.delta.lnkConnsOpened).toEqual([]);
+    expect(made.attach.delta.linksOpened).toEqual([]);
+  });
+
+  it('opens a relay by command, and closes it by command', async () => {
+    const made = await start();
+    made.attach.attach(1000);
+    const { peer: owner } = await made.established(dialect);
+    const { peer, lnkConn } = await made.established(dialect);
+    const link = await made.span(owner, dialect);
+    made.attach.command({ relays: [{ gateway: '', link, open: [lnkConn], close: [] }] });
+    const relay = await peer.next();
+    expect(word(relay)).toBe('80001207');
+    const offered = decodeLnkSpanPayload(dialect, relay.payload, 0);
+    expect(offered).toMatchObject({ dist: 2, rnss: dialect === 'circuit' ? 1100 : 0, label: 'vol0' });
+    // Again: nothing happens.
+    made.attach.command({ relays: [{ gateway: '', link, open: [lnkConn], close: [] }] });
+    made.attach.command({ relays: [{ gateway: '', link, open: [], close: [lnkConn] }] });
+    const end = await peer.next();
+    expect(word(end)).toBe('400fff01');
+    expect(end.msgid).toEqual(relay.msgid);
+    peer.say({ cmd: dialect === 'linkid' ? 0xe00fff01 : 0xe80fff01, msgid: relay.msgid });
+    if (dialect === 'circuit') await barrier(peer);
+    else await linkidBarrier(peer);
+    expect(made.attach.delta.refusals).toEqual([]);
+  });
+
+  it('closes relays at once when the link closes, and when its connection is lost', async () => {
+    const made = await start();
+    const { peer: owner } = await made.established(dialect);
+    const { peer, lnkConn } = await made.established(dialect);
+    const first = await made.span(owner, dialect);
+    const second = await made.span(owner, dialect, { lo: 1, hi: 2 });
+    made.attach.command({
+      relays: [
+        { gateway: '', link: first, open: [lnkConn], close: [] },
+        { gateway: '', link: second, open: [lnkConn], close: [] },
+      ],
+    });
+    const relays = [await peer.next(), await peer.next()];
+    owner.say({ cmd: 0x400fff01, msgid: SPAN });
+    const closed = await peer.next();
+    expect(word(closed)).toBe('400fff01');
+    expect(closed.msgid).toEqual(relays[0]!.msgid);
+    owner.destroy();
+    const lost = await peer.next();
+    expect(word(lost)).toBe('400fff01');
+    expect(lost.msgid).toEqual(relays[1]!.msgid);
+    expect(made.attach.delta.connectionsClosed).toHaveLength(1);
+    expect(made.attach.delta.linksClosed).toEqual([first]);
+    expect(made.gateway.counters.relays).toBe(0);
+  });
+
+  it('answers a peer that closes a relay, and reports the command that opened it', async () => {
+    const made = await start();
+    const { peer: owner } = await made.established(dialect);
+    const { peer, lnkConn } = await made.established(dialect);
+    const link = await made.span(owner, dialect);
+    made.attach.command({});
+    made.attach.command({ relays: [{ gateway: '', link, open: [lnkConn], close: [] }] });
+    const relay = await peer.next();
+    peer.say({ cmd: dialect === 'linkid' ? 0xe00fff01 : 0xe80fff01, msgid: relay.msgid });
+    const answer = await peer.next();
+    expect(word(answer)).toBe('400fff01');
+    expect(made.attach.delta.refusals).toEqual([{ lnkConn, linkGateway: '', link, n: 2 }]);
+    const refused = made.attach.attach().flatMap((part) => part.refusals);
+    expect(refused).toEqual([{ lnkConn, linkGateway: '', link, n: 0 }]);
+    // Topology asks again: it is offered again, and no longer refused.
+    made.attach.command({ relays: [{ gateway: '', link, open: [lnkConn], close: [] }] });
+    expect(word(await peer.next())).toBe('80001207');
+    expect(made.attach.attach().flatMap((part) => part.refusals)).toEqual([]);
+  });
+
+  it('closes the relays of a LNK_CONN before it answers its close', async () => {
+    const made = await start();
+    const { peer: owner } = await made.established(dialect);
+    const { peer, lnkConn } = await made.established(dialect);
+    const link = await made.span(owner, dialect);
+    made.attach.command({ relays: [{ gateway: '', link, open: [lnkConn], close: [] }] });
+    await peer.next();
+    peer.say({ cmd: 0x400fff01, msgid: CONN });
+    expect(await peer.words(2)).toEqual(['400fff01', dialect === 'linkid' ? '600fff01' : '680fff01']);
+  });
+
+  it('relays links of other gateways until it hears that they are gone', async () => {
+    const made = await start();
+    const { peer, lnkConn } = await made.established(dialect);
+    const remote = { gateway: 'other.01234567', link: 5 };
+    const wire = dialect === 'linkid' ? ApiDialect.DIALECT_LINKID : ApiDialect.DIALECT_CIRCUIT;
+    made.attach.command({
+      links: [{ ...remote, dialect: wire, payload: Buffer.from(spanPayload(dialect)) }],
+      relays: [{ ...remote, open: [lnkConn], close: [] }],
+    });
+    expect(word(await peer.next())).toBe('80001207');
+    expect(made.attach.attach().flatMap((part) => part.relaysOpen)).toEqual([
+      { linkGateway: remote.gateway, link: 5, lnkConns: [lnkConn] },
+    ]);
+    made.attach.command({ linksGone: [remote] });
+    expect(word(await peer.next())).toBe('400fff01');
+    made.attach.command({ relays: [{ ...remote, open: [lnkConn], close: [] }] });
+    expect(made.gateway.counters.commandsStale).toBe(1);
+  });
+
+  it('takes good LNK_VOLCONFs and ignores bad ones', async () => {
+    const made = await start();
+    const { peer, lnkConn } = await made.established(dialect);
+    const volconf = (index: number, path: string, last = 0) => {
+      const payload = Buffer.alloc(448);
+      payload[0] = 1;
+      payload.write(path, 64, 'latin1');
+      payload[127] = last;
+      payload.writeInt32LE(index, 128);
+      return payload;
+    };
+    for (const payload of [volconf(-1, 'span:a'), volconf(256, 'span:a'), volconf(0, ''), volconf(0, 'span:a', 65)]) {
+      peer.say({ cmd: 0x00002008, msgid: CONN, payload });
+    }
+    peer.say({ cmd: 0x00002008, msgid: CONN, payload: volconf(255, 'span:old') });
+    peer.say({ cmd: 0x00002008, msgid: CONN, payload: volconf(255, 'span:a') });
+    const { volconfs } = await made.attach.until((delta) => delta.volconfs.length === 2);
+    expect(volconfs[1]).toMatchObject({ lnkConn, index: 255 });
+    expect(volconfs[1]!.copy.equals(volconf(255, 'span:a').subarray(0, 128))).toBe(true);
+    expect(made.gateway.counters.volconfsIgnored).toBe(4);
+    const kept = made.attach.attach().flatMap((part) => part.volconfs);
+    expect(kept).toEqual([volconfs[1]]);
+  });
+
+  it('closes a connection that leads back to itself', async () => {
+    const made = await start();
+    const peer = await made.peer(dialect);
+    const ours = await peer.next();
+    peer.say({ cmd: ours.cmd, msgid: CONN, payload: ours.payload });
+    await peer.end();
+    expect(made.gateway.counters.closed.self).toBe(1);
+    expect(made.log).toContainEqual(expect.objectContaining({ msg: 'connection closed', reason: 'self' }));
+  });
+
+  it('closes only the connection whose input is bad, and says which rule', async () => {
+    const made = await start();
+    const { peer: bystander } = await made.established(dialect);
+    const { peer } = await made.established(dialect);
+    peer.say({ cmd: 0x400fff01, msgid: { lo: 77, hi: 0 } });
+    await peer.end();
+    const worse = await made.peer(dialect);
+    await worse.next();
+    worse.raw(Buffer.alloc(64, 1));
+    await worse.end();
+    expect(made.gateway.counters.protocolErrors).toEqual({ TRANS: 1, SYNC: 1 });
+    expect(made.log).toContainEqual(
+      expect.objectContaining({
+        reason: 'protocol-error',
+        error: 'TRANS',
+        rule: expect.any(String),
+        advice: expect.any(String),
+      }),
+    );
+    if (dialect === 'circuit') await barrier(bystander);
+    else await linkidBarrier(bystander);
+  });
+
+  it('takes half-close as the end of the link, after what is queued', async () => {
+    const made = await start();
+    const { peer } = await made.established(dialect);
+    peer.say({ cmd: 0xc0077701, msgid: { lo: 9, hi: 0 } });
+    peer.socket.end();
+    expect(word(await peer.next())).toBe(`${dialect === 'linkid' ? 'e00fff01' : 'e80fff01'} ${NOSUPP}`);
+    await peer.end();
+    await made.attach.until((delta) => delta.connectionsClosed.length === 1);
+  });
+
+  it('answers one-way messages as the table of the protocol says', async () => {
+    const made = await start();
+    const peer = await made.peer(dialect);
+    await peer.next();
+    peer.say({ cmd: PING });
+    expect(word(await peer.next())).toBe(dialect === 'circuit' ? PING_REPLY : `200fff01 ${NOSUPP}`);
+    // Never answered: answers, ERROR, PAD; a LNK_SPAN of nothing.
+    peer.say({ cmd: 0x20000101 }, { cmd: 0x00000001 }, { cmd: 0x000fff01 }, { cmd: 0x200fff01 }, { cmd: 0x00001207 });
+    peer.say({ cmd: 0x00077701 }, { cmd: 0x00900101 }, { cmd: 0x00001002 });
+    expect(await peer.words(3)).toEqual(Array(3).fill(`200fff01 ${NOSUPP}`));
+    const unknown = `${dialect === 'linkid' ? 'e00fff01' : 'e80fff01'} ${NOSUPP}`;
+    peer.say({ cmd: 0xc0077701, msgid: { lo: 1, hi: 1 } }, { cmd: 0x80001002, msgid: { lo: 2, hi: 1 } });
+    expect(await peer.words(2)).toEqual([unknown, unknown]);
+  });
+
+  it('prints help, refuses what it does not know, and marks the end of output', async () => {
+    const made = await start();
+    const peer = await made.peer(dialect);
+    await peer.next();
+    const end = async () => {
+      const last = await peer.next();
+      expect(word(last)).toBe(dialect === 'circuit' ? '20100101' : '200fff01');
+      expect(last.text).toBe(dialect === 'circuit' ? 'debug> ' : '');
+    };
+    const lines = [
+      'help            Command help\n',
+      'span <host>     Span to target host\n',
+      'tree            Dump spanning tree\n',
+      ...(dialect === 'circuit' ? ['@span <cmd>     Issue via circuit\n'] : []),
+    ];
+    peer.say({ cmd: 0x00100101, aux: shellAux('help') });
+    for (const line of lines) {
+      const said = await peer.next();
+      expect([word(said), said.text]).toEqual(['20100101', line]);
+    }
+    await end();
+    for (const aux of [shellAux(''), undefined]) {
+      peer.say(aux === undefined ? { cmd: 0x00100101 } : { cmd: 0x00100101, aux });
+      await end();
+    }
+    peer.say({ cmd: 0x00100101, aux: shellAux('bogus arg') });
+    expect((await peer.next()).text).toBe('Unrecognized command: bogus\n');
+    await end();
+    peer.say({ cmd: 0x00100101, aux: shellAux('tree') });
+    expect((await peer.next()).text).toMatch(/topology cannot be reached\n$/);
+    await end();
+  });
+
+  it('answers a shell command that is a transaction inside it, and ends it', async () => {
+    const made = await start();
+    const peer = await made.peer(dialect);
+    await peer.next();
+    peer.say({ cmd: 0xc0100101, msgid: SPAN, aux: shellAux('bogus') });
+    const words = dialect === 'circuit' ? ['a8100101', '68100101'] : ['a0100101', '600fff01'];
+    expect(await peer.words(2)).toEqual(words);
+    expect(peer.got.at(-1)!.msgid).toEqual(SPAN);
+  });
+
+  it('connects for `span HOST` in the dialect of the link, and to itself only once', async () => {
+    const made = await start();
+    const server = createServer({ allowHalfOpen: true });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const accepted = new Promise<RawPeer>((resolve) =>
+      server.once('connection', (socket) => resolve(RawPeer.of(socket, dialect))),
+    );
+    const peer = await made.peer(dialect);
+    await peer.next();
+    const target = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+    peer.say({ cmd: 0x00100101, aux: shellAux(`span ${target}`) });
+    const called = await accepted;
+    expect(word(await called.next())).toBe(openConn(dialect).toString(16));
+    expect((await peer.next()).text).toBe(`Connected to ${target}\n`);
+    const { connectionsOpened } = made.attach.delta;
+    expect(connectionsOpened.at(-1)).toMatchObject({ origin: ConnectionOrigin.CONNECTION_ORIGIN_SHELL });
+    called.destroy();
+    server.close();
+    await peer.next();
+    peer.say({ cmd: 0x00100101, aux: shellAux(`span 127.0.0.1:${made.port(dialect)}`) });
+    await peer.next();
+    // Both ends of it are ours: opened, recognised, closed.
+    await made.attach.until((delta) => delta.connectionsClosed.length === 3);
+    expect(made.gateway.counters.closed.self).toBeGreaterThan(0);
+    expect(peer.closed).toBe(false);
+  });
+
+  it('says when `span` fails', async () => {
+    const made = await start();
+    const peer = await made.peer(dialect);
+    await peer.next();
+    for (const [argument, shown] of [
+      ['', '(null)'],
+      ['192.0.2.1', '192.0.2.1'],
+      ['a:b:c:x', 'a:b:c:x'],
+    ]) {
+      peer.say({ cmd: 0x00100101, aux: shellAux(`span ${argument}`) });
+      expect((await peer.next()).text).toBe(`Connection to ${shown} failed\n`);
+      await peer.next();
+    }
+  });
+
+  it('prints the tree as the references do', async () => {
+    const key = { dialect: 0, id: 'c-id', peerType: 2, peerLabel: 'host/dev0' } as const;
+    const nodeKey = { cluster: key, id: 'n-id', label: 'serno\n0' };
+    const made = await start({
+      treeSource: async function* (request) {
+        expect(request.withRelays).toBe(dialect === 'circuit');
+        const link = {
+          id: 'gw.80000000:9',
+          node: nodeKey,
+          connection: 'gw.80000000:4',
+          dist: 1,
+          rnss: 0,
+          pfsType: 0,
+          peerType: 2,
+          protoVersion: 1,
+          label: '',
+          status: 0,
+          mediaBytes: 0n,
+          mediaBlockSize: 0,
+          stamp: 1n,
+          msgid: 0x45e22346ec810020n,
+          relays: 1,
+          suspect: false,
+        };
+        const node = { key: nodeKey, label: 'vol0', pfsType: 8, links: 1, bestDist: 1 };
+        const cluster = { key, nodes: 1, links: 1, peerTypeName: 'BLOCK' };
+        const relays = [{ lnkConn: 'other.1:2', connection: 'other.1:7' }];
+        yield { revision: '', clusters: [{ cluster, nodes: [{ node, links: [{ link, relays }] }] }] };
+        yield { revision: '', clusters: [{ cluster, nodes: [{ node, links: [] }] }] };
+      },
+    });
+    const peer = await made.peer(dialect);
+    await peer.next();
+    peer.say({ cmd: 0x00100101, aux: shellAux('tree') });
+    const expected =
+      dialect === 'linkid'
+        ? ['Cluster c-id', '    Node n-id (vol0)', '\tLink dist=1 via 4', '    Node n-id (vol0)']
+        : [
+            'Cluster BLOCK c-id (host/dev0)',
+            '    Node 08 n-id (serno?0)',
+            '\tSLink msgid 45e22346ec810020 dist=1 via 4',
+            '\t    Relay-out msgid ---------------- via 7',
+            '    Node 08 n-id (serno?0)',
+          ];
+    for (const line of expected) expect((await peer.next()).text).toBe(`${line}\n`);
+    expect((await peer.next()).text).toBe(dialect === 'linkid' ? '' : 'debug> ');
+  });
+
+  it('stops in order: relays, LNK_CONNs, FIN', async () => {
+    const made = await start();
+    const { peer: owner } = await made.established(dialect);
+    const { peer, lnkConn } = await made.established(dialect);
+    const link = await made.span(owner, dialect);
+    made.attach.command({ relays: [{ gateway: '', link, open: [lnkConn], close: [] }] });
+    const relay = await peer.next();
+    const stopped = made.gateway.stop();
+    const ends = [await peer.next(), await peer.next(), await peer.next()];
+    expect(ends.map(word)).toEqual(['400fff01', dialect === 'linkid' ? '600fff01' : '680fff01', '400fff01']);
+    expect(ends.map(({ msgid }) => msgid)).toEqual([relay.msgid, CONN, peer.got[0]!.msgid]);
+    await peer.end();
+    expect(made.attach.calls).toEqual(['start']);
+    // This one does not close its side: it is cut off in the end.
+    peer.socket.end();
+    await made.attach.until((delta) => delta.connectionsClosed.length === 1);
+    made.clock.advance(5_000);
+    await stopped;
+    expect(made.attach.calls).toEqual(['start', 'stop']);
+    expect(made.gateway.notReady()).toBe('stopping');
+  });
+});
+
+describe('given a listener without a dialect', () => {
+  it.each(['linkid', 'circuit'] as const)('goes by a first LNK_CONN of %s', async (dialect) => {
+    const made = await start();
+    const peer = await made.peer(dialect, 'auto');
+    // Held until the dialect is known.
+    peer.say({ cmd: 0xc0077701, msgid: { lo: 3, hi: 3 } });
+    peer.say({ cmd: openConn(dialect), msgid: CONN, payload: lnkConnPayload(dialect) });
+    const rev = dialect === 'circuit' ? '8' : '0';
+    expect(await peer.words(3)).toEqual([openConn(dialect).toString(16), `e${rev}0fff01 ${NOSUPP}`, `a${rev}0fff01`]);
+  });
+
+  it('takes a first DBG_SHELL for linkid', async () => {
+    const made = await start();
+    const peer = await made.peer('linkid', 'auto');
+    peer.say({ cmd: 0x00100101, aux: shellAux('') });
+    expect(await peer.words(2)).toEqual(['80001108', '200fff01']);
+  });
+
+  it('goes on in the default dialect when the time is over, and speaks', async () => {
+    const made = await start();
+    const peer = await made.peer('circuit', 'auto');
+    const other = await made.peer('circuit', 'auto');
+    peer.say({ cmd: PING });
+    // The other one proves that the PING was taken before time goes on.
+    other.say({ cmd: PING }, { cmd: openConn('circuit'), msgid: CONN, payload: lnkConnPayload('circuit') });
+    await other.words(3);
+    expect(peer.got).toEqual([]);
+    made.clock.advance(2_000);
+    expect(await peer.words(2)).toEqual(['80001106', PING_REPLY]);
+  });
+});
+
+describe('given a circuit connection', () => {
+  it('refuses a second LNK_CONN with PARAM', async () => {
+    const made = await start();
+    const { peer } = await made.established('circuit');
+    peer.say({ cmd: 0x80001106, msgid: { lo: 5, hi: 5 }, payload: lnkConnPayload('circuit') });
+    expect(word(await peer.next())).toBe(`e80fff01 ${PARAM}`);
+    peer.say({ cmd: 0x400fff01, msgid: { lo: 5, hi: 5 } });
+    await barrier(peer);
+  });
+
+  it('answers a PING that is a transaction inside it, and ends it', async () => {
+    const made = await start();
+    const { peer } = await made.established('circuit');
+    peer.say({ cmd: 0xc0000101, msgid: SPAN });
+    expect(word(await peer.next())).toBe('e8000101');
+  });
+
+  it('answers for itself on a span of the peer, and refuses what is for another peer', async () => {
+    const made = await start();
+    const { peer: owner } = await made.established('circuit');
+    const { peer, lnkConn } = await made.established('circuit');
+    const link = await made.span(owner, 'circuit');
+    owner.say({ cmd: 0xc0000101, msgid: { lo: 7, hi: 0 }, circuit: SPAN });
+    expect(word(await owner.next())).toBe('ec000101');
+    made.attach.command({ relays: [{ gateway: '', link, open: [lnkConn], close: [] }] });
+    const relay = await peer.next();
+    peer.say({ cmd: 0xc4100101, msgid: { lo: 8, hi: 0 }, circuit: relay.msgid, aux: shellAux('help') });
+    expect(word(await peer.next())).toBe(`e80fff01 ${NOSUPP}`);
+    peer.say({ cmd: 0x04100101, circuit: relay.msgid, aux: shellAux('help') });
+    await barrier(peer);
+    expect(made.gateway.counters.routedDropped).toBe(2);
+  });
+
+  it('probes by command: any byte is life, silence closes only who has answered before', async () => {
+    const made = await start();
+    const { peer } = await made.established('circuit');
+    const connection = made.attach.delta.connectionsOpened[0]!.id;
+    const suspects = () => made.attach.attach().flatMap((part) => part.connectionsOpened.map(({ suspect }) => suspect));
+    made.attach.command({ probe: [connection] });
+    expect(suspects()).toEqual([true]);
+    expect(word(await peer.next())).toBe('00000101');
+    // Never answered before: stays.
+    made.clock.advance(10_000);
+    peer.say({ cmd: 0x20000101 });
+    await made.attach.until((delta) => delta.connectionsAlive.length === 1);
+    expect(suspects()).toEqual([false]);
+    made.attach.command({ probe: [connection] });
+    expect(word(await peer.next())).toBe('00000101');
+    made.clock.advance(4_999);
+    expect(peer.closed).toBe(false);
+    made.clock.advance(1);
+    await peer.end();
+    expect(made.gateway.counters.closed['half-dead']).toBe(1);
+  });
+
+  it('probes idle peers if told to', async () => {
+    const made = await start({ env: { SPANMESH_IDLE_PROBE: '30s' } });
+    const { peer } = await made.established('circuit');
+    const quiet = await made.established('circuit');
+    made.clock.advance(30_000);
+    expect(word(await peer.next())).toBe('00000101');
+    expect(word(await quiet.peer.next())).toBe('00000101');
+    peer.say({ cmd: 0x20000101 });
+    await barrier(peer);
+    made.clock.advance(30_000);
+    await peer.next();
+    made.clock.advance(10_000);
+    await peer.end();
+    expect(quiet.peer.closed).toBe(false);
+  });
+
+  it('is closed by command', async () => {
+    const made = await start();
+    const { peer } = await made.established('circuit');
+    const connection = made.attach.delta.connectionsOpened[0]!.id;
+    made.attach.command({ close: [{ connection, reason: 'asked for' }], probe: [99] });
+    await peer.end();
+    expect(made.gateway.counters).toMatchObject({ commandsStale: 1, closed: { command: 1 } });
+  });
+});
+
+describe('given a linkid connection', () => {
+  it('takes several LNK_CONNs up to the limit, each with relays of its own', async () => {
+    const made = await start({ env: { SPANMESH_MAX_LNK_CONNS_PER_CONNECTION: '2' } });
+    const { peer } = await made.established('linkid');
+    peer.say({ cmd: 0x80001108, msgid: { lo: 5, hi: 5 }, payload: lnkConnPayload('linkid') });
+    peer.say({ cmd: 0x80001108, msgid: { lo: 6, hi: 5 }, payload: lnkConnPayload('linkid') });
+    expect(await peer.words(2)).toEqual(['a00fff01', `e00fff01 ${NOSUPP}`]);
+    const { peer: owner } = await made.established('linkid');
+    const link = await made.span(owner, 'linkid');
+    const open = made.attach.delta.lnkConnsOpened.slice(0, 2).map(({ id }) => id);
+    made.attach.command({ relays: [{ gateway: '', link, open, close: [] }] });
+    expect(await peer.words(2)).toEqual(['80001207', '80001207']);
+    peer.say({ cmd: 0x400fff01, msgid: { lo: 5, hi: 5 } });
+    expect(await peer.words(2)).toEqual(['400fff01', '600fff01']);
+    expect(made.gateway.counters.relays).toBe(1);
+  });
+
+  it('throws away what is for another peer', async () => {
+    const made = await start();
+    const { peer } = await made.established('linkid');
+    peer.say({ cmd: 0x80100101, msgid: { lo: 8, hi: 0 }, target: { lo: 1, hi: 1 }, aux: shellAux('help') });
+    await linkidBarrier(peer);
+    expect(made.gateway.counters.routedDropped).toBe(1);
+  });
+
+  it('takes ERROR|REPLY NOSUPP for the answer to its PING', async () => {
+    const made = await start();
+    const { peer } = await made.established('linkid');
+    const connection = made.attach.delta.connectionsOpened[0]!.id;
+    made.attach.command({ probe: [connection] });
+    await peer.next();
+    peer.say({ cmd: 0x200fff01, error: NOSUPP });
+    await made.attach.until((delta) => delta.connectionsAlive.length === 1);
+    made.attach.command({ probe: [connection] });
+    await peer.next();
+    made.clock.advance(5_000);
+    await peer.end();
+  });
+});
+
+describe('given limits', () => {
+  it('closes a peer that sends nothing at all in time, and no other', async () => {
+    const made = await start();
+    const silent = await made.peer('circuit');
+    await silent.next();
+    const { peer } = await made.established('circuit');
+    made.clock.advance(60_000);
+    await silent.end();
+    made.clock.advance(3_600_000);
+    await barrier(peer);
+    expect(made.gateway.counters.closed.silent).toBe(1);
+  });
+
+  it('refuses connections beyond the number, until one goes', async () => {
+    const made = await start({ env: { SPANMESH_MAX_CONNECTIONS_PER_ADDRESS: '1' } });
+    const { peer } = await made.established('circuit');
+    const refused = await made.peer('circuit');
+    await refused.end();
+    expect(made.gateway.counters.refused['too-many-from-address']).toBe(1);
+    peer.destroy();
+    await made.attach.until((delta) => delta.connectionsClosed.length === 1);
+    await expect(made.established('circuit')).resolves.toBeDefined();
+  });
+
+  it('refuses links beyond the number', async () => {
+    const made = await start({ env: { SPANMESH_MAX_LINKS_PER_CONNECTION: '1' } });
+    const { peer } = await made.established('circuit');
+    await made.span(peer, 'circuit');
+    peer.say({ cmd: 0x80001207, msgid: { lo: 2, hi: 2 }, payload: spanPayload('circuit') });
+    expect(word(await peer.next())).toBe(`e80fff01 ${NOSUPP}`);
+  });
+
+  it('closes a connection that opens too many transactions', async () => {
+    const made = await start({ env: { SPANMESH_MAX_TRANSACTIONS: '2' } });
+    const { peer } = await made.established('circuit');
+    await made.span(peer, 'circuit');
+    peer.say({ cmd: 0x80001207, msgid: { lo: 2, hi: 2 }, payload: spanPayload('circuit') });
+    await peer.end();
+    expect(made.gateway.counters.protocolErrors).toEqual({ PARAM: 1 });
+  });
+
+  it('closes the connection that holds most half-received bytes', async () => {
+    const made = await start({ env: { SPANMESH_RECEIVE_LIMIT: '4096' } });
+    const { peer: small } = await made.established('circuit');
+    const { peer } = await made.established('circuit');
+    const text = (bytes: number) =>
+      encodeMessage({ rules: CIRCUIT, cmd: 0x00100101, aux: Buffer.alloc(bytes, 32), salt: 1 });
+    const whole = text(2_000);
+    small.raw(whole.subarray(0, 1_000));
+    peer.raw(text(100_000).subarray(0, 50_000));
+    await peer.end();
+    expect(made.gateway.counters.closed['receive-limit']).toBe(1);
+    small.raw(whole.subarray(1_000));
+    expect((await small.next()).text).toBe('Command too long\n');
+  });
+
+  it('closes a peer that does not read, when too much waits for it', async () => {
+    const made = await start({ env: { SPANMESH_SEND_LIMIT: '65536' } });
+    const { peer: owner } = await made.established('circuit');
+    const { peer, lnkConn } = await made.established('circuit');
+    const link = await made.span(owner, 'circuit');
+    peer.socket.pause();
+    // Opened and closed over and over: the relays are paced, the ends are not.
+    for (let i = 0; i < 20_000 && made.gateway.counters.closed['send-limit'] === 0; i++) {
+      made.attach.command({ relays: [{ gateway: '', link, open: [lnkConn], close: [] }] });
+      made.attach.command({ relays: [{ gateway: '', link, open: [], close: [lnkConn] }] });
+      if (i % 200 === 0) await new Promise((resolve) => setImmediate(resolve));
+    }
+    await made.attach.until((delta) => delta.connectionsClosed.length === 1);
+    expect(made.gateway.counters.closed['send-limit']).toBe(1);
+    await barrier(owner);
+  });
+
+  it('closes a peer that takes no bytes for too long', async () => {
+    const made = await start();
+    const { peer: owner } = await made.established('circuit');
+    const { peer, lnkConn } = await made.established('circuit');
+    peer.socket.pause();
+    const links: number[] = [];
+    for (let i = 0; i < 20; i++) links.push(await made.span(owner, 'circuit', { lo: i, hi: 9 }));
+    const relays = (open: number[], close: number[]) => links.map((link) => ({ gateway: '', link, open, close }));
+    const queued = () => made.gateway.queuedBytes;
+    while (queued() < 100_000) {
+      made.attach.command({ relays: relays([lnkConn], []) });
+      made.attach.command({ relays: relays([], [lnkConn]) });
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    made.clock.advance(10_000);
+    await made.attach.until((delta) => delta.connectionsClosed.length === 1);
+    expect(made.gateway.counters.closed.stalled).toBe(1);
+    await barrier(owner);
+  });
+
+  it('gives a peer that reads all its relays, however many', async () => {
+    const made = await start({ env: { SPANMESH_SEND_LIMIT: '4000000' } });
+    const { peer: owner } = await made.established('circuit');
+    const { peer, lnkConn } = await made.established('circuit');
+    const count = 10_000;
+    for (let i = 1; i <= count; i++)
+      owner.say({ cmd: 0x80001207, msgid: { lo: i, hi: 1 }, payload: spanPayload('circuit') });
+    const { linksOpened } = await made.attach.until((delta) => delta.linksOpened.length === count);
+    made.attach.command({
+      relays: linksOpened.map(({ id }) => ({ gateway: '', link: id, open: [lnkConn], close: [] })),
+    });
+    for (let i = 0; i < count; i++) expect((await peer.next()).base).toBe(0x1207);
+    expect(made.gateway.counters).toMatchObject({ relays: count, relaysOpened: count, closed: { 'send-limit': 0 } });
+  });
+});
+
+describe('given a snapshot', () => {
+  it('has everything that is open, in parts', async () => {
+    const made = await start();
+    expect(made.gateway.notReady()).not.toBeNull();
+    expect(made.attach.attach()).toEqual([]);
+    expect(made.gateway.notReady()).toBeNull();
+    const { peer: owner } = await made.established('circuit');
+    const { peer, lnkConn } = await made.established('circuit');
+    const count = 2_000;
+    for (let i = 1; i <= count; i++)
+      owner.say({ cmd: 0x80001207, msgid: { lo: i, hi: 1 }, payload: spanPayload('circuit') });
+    const { linksOpened, connectionsOpened, lnkConnsOpened } = await made.attach.until(
+      (delta) => delta.linksOpened.length === count,
+    );
+    made.attach.command({
+      relays: linksOpened.map(({ id }) => ({ gateway: '', link: id, open: [lnkConn], close: [] })),
+    });
+    await peer.next();
+    const parts = made.attach.attach();
+    expect(parts.length).toBeGreaterThan(1);
+    expect(parts.flatMap((part) => part.connectionsOpened)).toEqual(connectionsOpened);
+    expect(parts.flatMap((part) => part.lnkConnsOpened)).toEqual(lnkConnsOpened);
+    expect(parts.flatMap((part) => part.linksOpened)).toEqual(linksOpened);
+    expect(parts.flatMap((part) => part.relaysOpen)).toHaveLength(count);
+    expect(new Set(linksOpened.map(({ stamp }) => stamp)).size).toBe(count);
+  });
+});
+
+describe('given an address that is taken', () => {
+  it('says which setting is wrong', async () => {
+    const made = await start();
+    const listen = `circuit://127.0.0.1:${made.port('circuit')}`;
+    await expect(start({ env: { SPANMESH_DMSG_LISTEN: listen } })).rejects.toThrow(SettingError);
+  });
+});

@@ -1,0 +1,321 @@
+import { randomBytes } from 'node:crypto';
+import type { Socket } from 'node:net';
+import type { Dialect } from '@spanmesh/dmsg/dialect';
+import type { Commands, StateChange } from '@spanmesh/proto/v1/gateway_control';
+import type { Bus } from '@spanmesh/runtime/bus';
+import { GATEWAYS_BUCKET } from '@spanmesh/runtime/bus-names';
+import type { Clock } from '@spanmesh/runtime/clock';
+import { type Logger, Throttle } from '@spanmesh/runtime/logger';
+import type { Metrics } from '@spanmesh/runtime/metrics';
+import type { Random } from '@spanmesh/runtime/random';
+import { GatewayRegistration } from '@spanmesh/runtime/registry';
+import type { Service } from '@spanmesh/runtime/service';
+import { Turn } from '@spanmesh/runtime/turn';
+import { Admission } from './admission.ts';
+import { adopt } from './adopt.ts';
+import type { Attach } from './attach.ts';
+import { CommandRunner } from './commands.ts';
+import type { Connection } from './connection.ts';
+import type { Core, Dispatch } from './core.ts';
+import type { Target } from './dial-target.ts';
+import { Dialler } from './dialler.ts';
+import { Dispatcher } from './dispatcher.ts';
+import { LOG_INTERVAL_MS } from './limits.ts';
+import { Links } from './links.ts';
+import { Listener } from './listener.ts';
+import { LnkConns } from './lnk-conns.ts';
+import { GatewayMetrics } from './metrics.ts';
+import { OpenTables } from './open-tables.ts';
+import type { Origin } from './origin.ts';
+import { MARK_BYTES, OwnLnkConn } from './own-lnk-conn.ts';
+import { Prober } from './prober.ts';
+import { ReceiveMemory } from './receive-memory.ts';
+import { registerMetrics } from './register-metrics.ts';
+import { Relays } from './relays.ts';
+import { NoRouting } from './routing.ts';
+import type { GatewayOptions } from './settings.ts';
+import { Shell, type TreeSource } from './shell.ts';
+import { connectionOpened, cutSnapshot } from './snapshot.ts';
+
+/** How soon the registry is tried again when the store is away, in milliseconds. */
+const REGISTER_RETRY_MS = 1000;
+/** Version of this software. */
+const VERSION = '0.1.0';
+
+/** Who the gateway is towards topology. */
+export interface GatewayIdentity {
+  readonly name: string;
+  readonly boot: string;
+  readonly version: string;
+  readonly serviceAddress: string;
+}
+
+/** What the stream to topology asks of the gateway. */
+export interface AttachHost {
+  /** A leader of this epoch has taken it on; `rnssAdd`: what relays add to rnss. */
+  welcomed(epoch: number, rnssAdd: number): void;
+  /** Everything that is open, cut in the same turn. */
+  snapshot(): Iterable<StateChange>;
+  apply(commands: Commands): void;
+}
+
+export interface GatewayDependencies {
+  readonly bus: Bus;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly random: Random;
+  readonly treeSource: TreeSource;
+  readonly makeAttach: (identity: GatewayIdentity, host: AttachHost) => Attach;
+}
+
+/** A port that peers connect to. */
+export interface ListenPort {
+  readonly address: string;
+  readonly port: number;
+  readonly dialect: Dialect | null;
+}
+
+/** The link-gateway: terminates DMSG connections, tells topology what is open, and does what topology says. */
+export class Gateway implements Service, AttachHost {
+  readonly identity: GatewayIdentity;
+  /** Filled by `start`, in the order of the setting. */
+  readonly ports: ListenPort[] = [];
+  readonly counters = new GatewayMetrics();
+
+  readonly #options: GatewayOptions;
+  readonly #deps: GatewayDependencies;
+  readonly #core: Core;
+  readonly #attach: Attach;
+  readonly #commands: CommandRunner;
+  readonly #prober: Prober;
+  readonly #dialler: Dialler;
+  readonly #lnkConns: LnkConns;
+  readonly #listeners: Listener[] = [];
+  readonly #turn: Turn;
+  #dirty: Connection[] = [];
+  #registration: GatewayRegistration | null = null;
+  #stopping = false;
+  /** Resolves when the last socket has closed. */
+  #allGone: (() => void) | null = null;
+
+  constructor(options: GatewayOptions, deps: GatewayDependencies) {
+    this.#options = options;
+    this.#deps = deps;
+    this.#turn = new Turn(() => this.#flush());
+    const boot = Math.floor(deps.random() * 2 ** 32)
+      .toString(16)
+      .padStart(8, '0');
+    this.identity = { name: options.name, boot, version: VERSION, serviceAddress: options.serviceAddress };
+    this.#attach = deps.makeAttach(this.identity, this);
+    // The handlers need the core, and the core's dispatcher needs the handlers.
+    let dispatcher: Dispatcher;
+    this.#core = this.#makeCore(() => dispatcher);
+    this.#lnkConns = new LnkConns(this.#core);
+    dispatcher = new Dispatcher({
+      metrics: this.counters,
+      lnkConns: this.#lnkConns,
+      links: new Links(this.#core),
+      shell: new Shell({
+        clock: deps.clock,
+        metrics: this.counters,
+        treeSource: deps.treeSource,
+        // protocol.md, introduction: the shell's `span` uses the dialect of the shell's link.
+        dial: (target, connection) => this.dial(target, connection.dialect ?? 'auto', { kind: 'shell' }),
+        relayMsgid: (linkId, lnkConnId) => this.#relayMsgid(linkId, lnkConnId),
+      }),
+      routing: new NoRouting(this.counters),
+    });
+    this.#prober = new Prober(this.#core);
+    this.#dialler = new Dialler(this.#core);
+    this.#commands = new CommandRunner(this.#core, this.#prober);
+    registerMetrics(deps.metrics, this.#core);
+  }
+
+  /** `<name>.<boot>`: prefix of the ids of everything here. */
+  get id(): string {
+    return `${this.identity.name}.${this.identity.boot}`;
+  }
+
+  /** null: ready; otherwise why not (architecture.md, "Fail static": once attached, it stays ready). */
+  notReady(): string | null {
+    if (this.#stopping) return 'stopping';
+    return this.#attach.attachedOnce ? null : 'no topology leader has taken this gateway on yet';
+  }
+
+  /** Connections that stand. */
+  get connectionCount(): number {
+    return this.#core.tables.connections.size;
+  }
+
+  /** Bytes that wait for peers, of all connections together. */
+  get queuedBytes(): number {
+    let bytes = 0;
+    for (const connection of this.#core.tables.connections.values()) bytes += connection.queuedBytes;
+    return bytes;
+  }
+
+  /**
+   * Listens, then reports to topology.
+   * @throws SettingError: an address cannot be listened on.
+   */
+  async start(): Promise<void> {
+    try {
+      for (const listen of this.#options.dmsgListen) {
+        const { logger } = this.#deps;
+        const accept = (socket: Socket) => this.#accept(socket, listen.dialect);
+        const listener = new Listener(listen, { logger, accept });
+        this.ports.push({ address: listen.host, port: await listener.start(), dialect: listen.dialect });
+        this.#listeners.push(listener);
+      }
+    } catch (error) {
+      for (const listener of this.#listeners) listener.stop();
+      throw error;
+    }
+    this.#prober.start();
+    this.#attach.start();
+    await this.#register();
+    this.#deps.logger.info({ gateway: this.id, ports: this.ports }, 'link-gateway is listening');
+  }
+
+  /**
+   * Takes no more connections, closes relays, then LNK_CONNs, then sockets, and gives peers the time of the setting to close
+   * theirs; then leaves topology.
+   */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    for (const listener of this.#listeners) listener.stop();
+    this.#core.admission.close();
+    this.#prober.stop();
+    await this.#closeConnections();
+    await this.#attach.stop();
+    await this.#registration?.stop();
+  }
+
+  /** Connects to a peer. @throws DialError */
+  dial(target: Target, dialect: Dialect | 'auto', origin: Origin): Promise<Connection> {
+    return this.#dialler.dial(target, dialect, origin);
+  }
+
+  welcomed(_epoch: number, rnssAdd: number): void {
+    this.#core.relays.rnssAdd = rnssAdd;
+  }
+
+  snapshot(): StateChange[] {
+    return cutSnapshot(this.#core.tables);
+  }
+
+  apply(commands: Commands): void {
+    if (!this.#stopping) this.#commands.run(commands);
+  }
+
+  #makeCore(dispatch: () => Dispatch): Core {
+    const { clock, logger } = this.#deps;
+    const options = this.#options;
+    const metrics = this.counters;
+    return {
+      options,
+      clock,
+      logger,
+      throttle: new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock }),
+      metrics,
+      tables: new OpenTables(),
+      deltas: this.#attach,
+      relays: new Relays({ deltas: this.#attach, metrics }),
+      ownLnkConn: new OwnLnkConn(randomBytes(MARK_BYTES)),
+      admission: new Admission({ total: options.maxConnections, perAddress: options.maxConnectionsPerAddress }),
+      receiveMemory: new ReceiveMemory(options.receiveLimit),
+      get dispatch() {
+        return dispatch();
+      },
+      flushLater: (connection) => this.#flushLater(connection),
+      established: (connection) => this.#established(connection),
+      gone: (connection) => this.#gone(connection),
+    };
+  }
+
+  #accept(socket: Socket, dialect: Dialect | null): void {
+    const connection = adopt(this.#core, socket, dialect, { kind: 'accepted' });
+    if (typeof connection !== 'string') this.counters.connectionsAccepted++;
+  }
+
+  #flushLater(connection: Connection): void {
+    this.#dirty.push(connection);
+    this.#turn.request();
+  }
+
+  #flush(): void {
+    const dirty = this.#dirty;
+    this.#dirty = [];
+    for (const connection of dirty) connection.flush();
+  }
+
+  #established(connection: Connection): void {
+    this.#core.tables.connections.set(connection.id, connection);
+    this.#attach.delta.connectionsOpened.push(connectionOpened(connection));
+    this.#attach.touch();
+    this.#deps.logger.debug(
+      { connection: connection.id, peer: connection.remote, dialect: connection.dialect },
+      'connection stands',
+    );
+  }
+
+  #gone(connection: Connection): void {
+    const { sockets } = this.#core.tables;
+    sockets.delete(connection);
+    if (sockets.size === 0) this.#allGone?.();
+  }
+
+  /** Relays first, on all connections, then LNK_CONNs, then FIN; whoever has not closed in time is cut off. */
+  async #closeConnections(): Promise<void> {
+    const { tables, relays, clock } = this.#core;
+    for (const lnkConn of tables.lnkConns.values()) relays.closeAllOn(lnkConn);
+    for (const lnkConn of tables.lnkConns.values()) this.#lnkConns.end(lnkConn);
+    for (const connection of tables.sockets) connection.finish();
+    if (tables.sockets.size === 0) return;
+    const done = Promise.withResolvers<void>();
+    this.#allGone = done.resolve;
+    const deadline = clock.after(this.#options.stopTimeout, () => {
+      for (const connection of tables.sockets) connection.abandon();
+    });
+    await done.promise;
+    deadline.cancel();
+  }
+
+  /** Without the store a gateway works, too; it is tried again until it is there. */
+  async #register(): Promise<void> {
+    const { bus, clock, logger } = this.#deps;
+    try {
+      const kv = await bus.kv(GATEWAYS_BUCKET);
+      if (this.#stopping) return;
+      this.#registration = new GatewayRegistration(this.identity, { kv, clock });
+      await this.#registration.start();
+    } catch (err) {
+      const { log, suppressed } = this.#core.throttle.admit('register');
+      if (log) logger.warn({ err, suppressed }, 'the registry of gateways cannot be reached; it is tried again');
+      clock.after(REGISTER_RETRY_MS, () => {
+        if (!this.#stopping) void this.#register();
+      });
+    }
+  }
+
+  /** For the shell's `tree`: 16 hexadecimal digits; null: not a relay of this gateway, or not opened yet. */
+  #relayMsgid(linkId: string, lnkConnId: string): string | null {
+    const lnkConn = splitId(lnkConnId);
+    if (lnkConn.gateway !== this.id) return null;
+    const link = splitId(linkId);
+    const source = this.#core.tables.source(link.gateway === this.id ? '' : link.gateway, link.number);
+    const tx = source?.relays.get(lnkConn.number)?.tx ?? null;
+    return tx === null ? null : hex8(tx.msgidHi) + hex8(tx.msgidLo);
+  }
+}
+
+/** The parts of `<gateway>:<number>`. */
+function splitId(id: string): { gateway: string; number: number } {
+  const colon = id.lastIndexOf(':');
+  return { gateway: id.slice(0, colon), number: Number(id.slice(colon + 1)) };
+}
+
+function hex8(word: number): string {
+  return word.toString(16).padStart(8, '0');
+}

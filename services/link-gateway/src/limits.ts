@@ -1,0 +1,47 @@
+// What one gateway takes, and why there is a bound. Those that an operator may want to change are defaults of settings.ts.
+
+/** Connections of one gateway: each costs up to 32 KiB of memory when idle, and a file descriptor. */
+export const DEFAULT_MAX_CONNECTIONS = 20_000;
+/** Connections from one address: a host that runs wild leaves room for the others. */
+export const DEFAULT_MAX_CONNECTIONS_PER_ADDRESS = 10_000;
+/** Links that one connection may have open: about 1 KiB each here, and as much again in topology. */
+export const DEFAULT_MAX_LINKS_PER_CONNECTION = 100_000;
+/** LNK_CONNs that a linkid connection may have open: every span is relayed to each of them. */
+export const DEFAULT_MAX_LNK_CONNS_PER_CONNECTION = 64;
+/** Transactions that a peer may have open on one connection, its links included; beyond it the connection is closed. */
+export const DEFAULT_MAX_TRANSACTIONS = 200_000;
+/** Bytes that wait for one peer to read them; beyond it the connection is closed as a whole (DMSG has no flow control). */
+export const DEFAULT_SEND_LIMIT_BYTES = 16 * 1024 * 1024;
+/** Bytes of half-received messages, of all connections together; beyond it the connection that holds most is closed. */
+export const DEFAULT_RECEIVE_LIMIT_BYTES = 256 * 1024 * 1024;
+
+/** Share of the send limit at which a connection is not read any more: its own requests must not fill its own queue. */
+export const PAUSE_READING_SHARE = 0.5;
+/** Share of the send limit at which it is read again. */
+export const RESUME_READING_SHARE = 0.25;
+/**
+ * Bytes queued for a connection at which no further relay is opened on it until they have drained: a peer that asks for
+ * 100,000 spans gets 45 MB, and a router that queued them at once would close the peer for its own haste.
+ */
+export const RELAY_PACE_BYTES = 1024 * 1024;
+/** The same for lines of shell output. */
+export const SHELL_PACE_BYTES = 256 * 1024;
+
+/** Shell commands of one connection that wait for the one that runs. */
+export const SHELL_QUEUE_LENGTH = 32;
+/** Longest shell command in bytes; longer ones are refused. */
+export const SHELL_TEXT_BYTES = 1024;
+/** Milliseconds in which topology must have delivered a tree. */
+export const SHELL_TREE_MS = 10_000;
+
+/** Slots of a media (protocol.md, "The link layer" 3). */
+export const VOLCONF_SLOTS = 256;
+
+/** Milliseconds that a peer is given to take the last bytes and close its side, once the connection is being closed. */
+export const CLOSE_LINGER_MS = 2_000;
+/** Milliseconds of silence on a new TCP connection before the kernel probes the peer. */
+export const TCP_KEEPALIVE_MS = 60_000;
+/** Milliseconds between two log lines about the same trouble. */
+export const LOG_INTERVAL_MS = 10_000;
+/** Size of one part of a snapshot in bytes of payload: half of what Attach allows, so that framing never matters. */
+export const SNAPSHOT_PART_BYTES = 512 * 1024;

@@ -1,0 +1,23 @@
+import type { Transaction } from '@spanmesh/dmsg/transaction';
+import type { Connection } from './connection.ts';
+import type { RelaySource } from './relay-source.ts';
+
+/** A link: a LNK_SPAN that a peer has open. In its transaction's `data`. */
+export class Link {
+  readonly id: number;
+  readonly connection: Connection;
+  readonly tx: Transaction;
+  readonly source: RelaySource;
+  /** Age (architecture.md, "Attach"): microseconds since 1970, unique and rising. */
+  readonly stamp: number;
+  /** Of the last status message; null: none came. */
+  status: number | null = null;
+
+  constructor(id: number, connection: Connection, tx: Transaction, source: RelaySource, stamp: number) {
+    this.id = id;
+    this.connection = connection;
+    this.tx = tx;
+    this.source = source;
+    this.stamp = stamp;
+  }
+}

@@ -1,0 +1,48 @@
+import { createServer, type Server, type Socket } from 'node:net';
+import { formatHostPort } from '@spanmesh/runtime/address';
+import type { Logger } from '@spanmesh/runtime/logger';
+import { SettingError } from '@spanmesh/runtime/setting';
+import { type DmsgListen, gatewaySettings } from './settings.ts';
+
+/** Connections that the kernel may hold for us while we are busy. */
+const BACKLOG = 511;
+
+/** One address that peers connect to. */
+export class Listener {
+  readonly #listen: DmsgListen;
+  readonly #server: Server;
+  readonly #logger: Logger;
+
+  constructor(listen: DmsgListen, deps: { logger: Logger; accept: (socket: Socket) => void }) {
+    this.#listen = listen;
+    this.#logger = deps.logger;
+    // Half-open: a peer's FIN must not end our side before what is queued is sent.
+    this.#server = createServer({ allowHalfOpen: true }, deps.accept);
+  }
+
+  /**
+   * Resolves with the port.
+   * @throws SettingError: the address cannot be used.
+   */
+  start(): Promise<number> {
+    const { host, port } = this.#listen;
+    return new Promise((resolve, reject) => {
+      const refuse = (error: NodeJS.ErrnoException) => {
+        const problem = `cannot listen on ${formatHostPort({ host, port })}: ${error.code ?? error.message}`;
+        reject(new SettingError(gatewaySettings.dmsgListen.env, problem, { cause: error }));
+      };
+      this.#server.once('error', refuse);
+      this.#server.listen({ host, port, backlog: BACKLOG }, () => {
+        this.#server.off('error', refuse);
+        // E.g. out of file descriptors: the listener goes on, the kernel holds what comes.
+        this.#server.on('error', (err) => this.#logger.error({ err }, 'listener'));
+        resolve((this.#server.address() as { port: number }).port);
+      });
+    });
+  }
+
+  /** Takes no more connections; those that are there stay. */
+  stop(): void {
+    this.#server.close();
+  }
+}

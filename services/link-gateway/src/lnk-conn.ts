@@ -1,0 +1,25 @@
+import type { Transaction } from '@spanmesh/dmsg/transaction';
+import type { Connection } from './connection.ts';
+import type { Relay } from './relay.ts';
+import type { RelaySource } from './relay-source.ts';
+
+/** A LNK_CONN that a peer has open: its request for spans on its connection. In its transaction's `data`. */
+export class LnkConn {
+  readonly id: number;
+  readonly connection: Connection;
+  readonly tx: Transaction;
+  /** The message after the core header, as it came. */
+  readonly payload: Buffer;
+  readonly relays = new Set<Relay>();
+  /** Links whose relays the peer closed here. */
+  refused: Set<RelaySource> | null = null;
+  /** Last good LNK_VOLCONF of each slot: its 128 bytes. */
+  volconfs: Map<number, Buffer> | null = null;
+
+  constructor(id: number, connection: Connection, tx: Transaction, payload: Buffer) {
+    this.id = id;
+    this.connection = connection;
+    this.tx = tx;
+    this.payload = payload;
+  }
+}

@@ -1,0 +1,50 @@
+import type { Refusal } from './admission.ts';
+import { CLOSE_REASONS, type CloseReason } from './close-reason.ts';
+
+/** What a gateway counts: plain numbers, read when they are scraped (register-metrics.ts). */
+export class GatewayMetrics {
+  connectionsAccepted = 0;
+  connectionsDialled = 0;
+  dialsFailed = 0;
+  readonly refused: Record<Refusal, number> = {
+    'not-loopback': 0,
+    'too-many': 0,
+    'too-many-from-address': 0,
+    stopping: 0,
+  };
+  readonly closed: Record<CloseReason, number>;
+  /** Connections closed for what the peer sent, by the name of the error (protocol.md, "Message"). */
+  readonly protocolErrors: Record<string, number> = {};
+
+  bytesIn = 0;
+  bytesOut = 0;
+  messagesIn = 0;
+
+  links = 0;
+  linksOpened = 0;
+  lnkConns = 0;
+  relays = 0;
+  relaysOpened = 0;
+  relaysRefused = 0;
+  /** LNK_SPANs, LNK_CONNs refused: a bad peer_type, one too many. */
+  opensRefused = 0;
+  volconfs = 0;
+  volconfsIgnored = 0;
+  /** Commands that we do not know, answered NOSUPP. */
+  unknownCommands = 0;
+  /** Messages inside LNK_CONN, LNK_SPAN and relays that mean nothing there. */
+  ignoredMessages = 0;
+  /** Messages for other peers that could not be passed on. */
+  routedDropped = 0;
+  shellCommands = 0;
+  shellRefused = 0;
+  probesSent = 0;
+  /** Commands of topology that named something that is not here any more. */
+  commandsStale = 0;
+  /** Faults of this program that cost a connection. */
+  internalErrors = 0;
+
+  constructor() {
+    this.closed = Object.fromEntries(CLOSE_REASONS.map((reason) => [reason, 0])) as Record<CloseReason, number>;
+  }
+}

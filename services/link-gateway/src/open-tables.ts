@@ -1,0 +1,40 @@
+import type { Connection } from './connection.ts';
+import type { Link } from './link.ts';
+import type { LnkConn } from './lnk-conn.ts';
+import type { RelaySource } from './relay-source.ts';
+
+/** Microseconds in a millisecond. */
+const US = 1000;
+
+/**
+ * Everything that is open on this gateway, by number. Numbers come from one counter, rise from 1 and are never reused within a
+ * boot (gateway_control.proto). Whoever opens or closes something puts it in and takes it out.
+ */
+export class OpenTables {
+  /** Every connection with an open socket, whether it stands yet or not. */
+  readonly sockets = new Set<Connection>();
+  /** Connections that stand. */
+  readonly connections = new Map<number, Connection>();
+  readonly lnkConns = new Map<number, LnkConn>();
+  readonly links = new Map<number, Link>();
+  /** Links of other gateways that topology has named, by gateway, then number. */
+  readonly remoteLinks = new Map<string, Map<number, RelaySource>>();
+
+  #lastNumber = 0;
+  #lastStamp = 0;
+
+  nextNumber(): number {
+    return ++this.#lastNumber;
+  }
+
+  /** The stamp of a link that opens now (architecture.md, "Attach"): max(wall clock, highest so far + 1), microseconds. */
+  nextStamp(wallMs: number): number {
+    this.#lastStamp = Math.max(Math.floor(wallMs * US), this.#lastStamp + 1);
+    return this.#lastStamp;
+  }
+
+  /** A link of this gateway (empty) or of another one. */
+  source(gateway: string, link: number): RelaySource | undefined {
+    return gateway === '' ? this.links.get(link)?.source : this.remoteLinks.get(gateway)?.get(link);
+  }
+}

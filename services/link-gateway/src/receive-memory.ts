@@ -1,0 +1,41 @@
+import type { Connection } from './connection.ts';
+
+/**
+ * Counts the half-received messages of all connections, of which each may be a megabyte: a thousand peers that each send
+ * almost all of one must not fill the memory. Beyond the limit the connection that holds most is closed.
+ */
+export class ReceiveMemory {
+  readonly #limitBytes: number;
+  readonly #holders = new Map<Connection, number>();
+  #bytes = 0;
+
+  constructor(limitBytes: number) {
+    this.#limitBytes = limitBytes;
+  }
+
+  /** Bytes held now. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** The connection now holds this many bytes. */
+  set(connection: Connection, bytes: number): void {
+    const before = this.#holders.get(connection);
+    if (before === undefined && bytes === 0) return;
+    this.#bytes += bytes - (before ?? 0);
+    if (bytes === 0) this.#holders.delete(connection);
+    else this.#holders.set(connection, bytes);
+    if (this.#bytes > this.#limitBytes) this.#largest()?.close('receive-limit', { held: this.#bytes });
+  }
+
+  #largest(): Connection | undefined {
+    let found: Connection | undefined;
+    let most = 0;
+    for (const [connection, bytes] of this.#holders) {
+      if (bytes <= most) continue;
+      most = bytes;
+      found = connection;
+    }
+    return found;
+  }
+}

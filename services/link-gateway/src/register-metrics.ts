@@ -1,0 +1,39 @@
+import type { Metrics } from '@spanmesh/runtime/metrics';
+import type { Core } from './core.ts';
+
+/** Gives a gateway's numbers their names. Call once a process and gateway. */
+export function registerMetrics(to: Metrics, core: Core): void {
+  const { metrics: m, tables, admission, receiveMemory } = core;
+  const name = (rest: string) => `spanmesh_gateway_${rest}`;
+
+  to.gauge(name('connections'), 'DMSG connections with an open socket.', () => admission.total);
+  to.gauge(name('connections_established'), 'DMSG connections whose dialect is known.', () => tables.connections.size);
+  to.gauge(name('lnk_conns'), 'LNK_CONNs that peers have open.', () => m.lnkConns);
+  to.gauge(name('links'), 'LNK_SPANs that peers have open.', () => m.links);
+  to.gauge(name('relays'), 'LNK_SPANs that this gateway has open, or about to be.', () => m.relays);
+  to.gauge(name('receive_pending_bytes'), 'Bytes of half-received messages.', () => receiveMemory.bytes);
+
+  to.counter(name('connections_accepted_total'), 'Connections taken by listeners.', () => m.connectionsAccepted);
+  to.counter(name('connections_dialled_total'), 'Connections made by this gateway.', () => m.connectionsDialled);
+  to.counter(name('dials_failed_total'), 'Connections that could not be made.', () => m.dialsFailed);
+  to.counter(name('connections_refused_total'), 'Connections not taken.', () => m.refused, 'reason');
+  to.counter(name('connections_closed_total'), 'Connections that ended.', () => m.closed, 'reason');
+  to.counter(name('protocol_errors_total'), 'Connections closed for bad input.', () => m.protocolErrors, 'error');
+  to.counter(name('received_bytes_total'), 'Bytes from peers.', () => m.bytesIn);
+  to.counter(name('sent_bytes_total'), 'Bytes handed to sockets.', () => m.bytesOut);
+  to.counter(name('received_messages_total'), 'Messages from peers.', () => m.messagesIn);
+  to.counter(name('links_opened_total'), 'LNK_SPANs opened by peers.', () => m.linksOpened);
+  to.counter(name('relays_opened_total'), 'LNK_SPANs opened by this gateway.', () => m.relaysOpened);
+  to.counter(name('relays_refused_total'), 'Relays closed by peers.', () => m.relaysRefused);
+  to.counter(name('opens_refused_total'), 'LNK_CONNs and LNK_SPANs of peers refused.', () => m.opensRefused);
+  to.counter(name('volconfs_total'), 'LNK_VOLCONFs taken.', () => m.volconfs);
+  to.counter(name('volconfs_ignored_total'), 'LNK_VOLCONFs with a bad index or path.', () => m.volconfsIgnored);
+  to.counter(name('unknown_commands_total'), 'Commands answered NOSUPP.', () => m.unknownCommands);
+  to.counter(name('ignored_messages_total'), 'Messages that mean nothing where they came.', () => m.ignoredMessages);
+  to.counter(name('routed_dropped_total'), 'Messages for other peers not passed on.', () => m.routedDropped);
+  to.counter(name('shell_commands_total'), 'Debug shell commands.', () => m.shellCommands);
+  to.counter(name('shell_refused_total'), 'Debug shell commands too long or too many.', () => m.shellRefused);
+  to.counter(name('probes_sent_total'), 'PINGs sent to find half-dead peers.', () => m.probesSent);
+  to.counter(name('commands_stale_total'), 'Commands of topology about something gone.', () => m.commandsStale);
+  to.counter(name('internal_errors_total'), 'Faults that cost a connection.', () => m.internalErrors);
+}

@@ -1,0 +1,143 @@
+import type { Socket } from 'node:net';
+import type { Clock, Timer } from '@spanmesh/runtime/clock';
+import type { GatewayMetrics } from './metrics.ts';
+import { TurnBuffer } from './turn-buffer.ts';
+
+export interface SendQueueOptions {
+  /** Most bytes that may wait once the socket has taken what it takes. */
+  readonly limitBytes: number;
+  /** How long nothing may drain while bytes wait, in milliseconds. */
+  readonly stallMs: number;
+}
+
+/** The connection of a queue. */
+export interface SendQueueOwner {
+  /** The buffer is not empty any more: flush at the end of this turn. */
+  flushLater(): void;
+  /** Bytes have drained. */
+  drained(): void;
+  /** More bytes wait than may. */
+  overLimit(): void;
+  /** Nothing has drained for too long. */
+  stalled(): void;
+}
+
+/**
+ * What waits for one socket. A turn's messages leave in one writev; what the socket does not take at once stays here, counted,
+ * until it drains. The socket is given no more than its high-water mark at a time, so that a slow peer that reads at all
+ * is seen to do so.
+ */
+export class SendQueue {
+  readonly out: TurnBuffer;
+  readonly #options: SendQueueOptions;
+  readonly #socket: Socket;
+  readonly #clock: Clock;
+  readonly #owner: SendQueueOwner;
+  readonly #metrics: GatewayMetrics;
+  #slices: Uint8Array[] = [];
+  #next = 0;
+  #sliceBytes = 0;
+  /** The socket said stop; it emits `drain` when it goes on. */
+  #blocked = false;
+  #drainedAt = 0;
+  #stallTimer: Timer | null = null;
+
+  constructor(
+    options: SendQueueOptions,
+    deps: { socket: Socket; clock: Clock; owner: SendQueueOwner; metrics: GatewayMetrics },
+  ) {
+    this.#options = options;
+    this.#socket = deps.socket;
+    this.#clock = deps.clock;
+    this.#owner = deps.owner;
+    this.#metrics = deps.metrics;
+    this.out = new TurnBuffer(() => deps.owner.flushLater());
+  }
+
+  /** Bytes that the kernel has not taken: of this turn, waiting, and in the socket. */
+  get bytes(): number {
+    return this.out.bytes + this.#sliceBytes + this.#socket.writableLength;
+  }
+
+  /** Hands the socket what it takes. */
+  flush(): void {
+    this.#takeOut();
+    this.#write();
+    if (this.bytes > this.#options.limitBytes) this.#owner.overLimit();
+  }
+
+  /** The socket's `drain`. */
+  onDrain(): void {
+    this.#blocked = false;
+    this.#drainedAt = this.#clock.now();
+    this.#write();
+    this.#owner.drained();
+  }
+
+  /** Hands the socket everything, however much it has: the connection is ending. */
+  flushAll(): void {
+    this.#takeOut();
+    this.#socket.cork();
+    for (; this.#next < this.#slices.length; this.#next++) this.#socket.write(this.#slices[this.#next]!);
+    this.#socket.uncork();
+    this.discard();
+  }
+
+  /** Lets go of everything. */
+  discard(): void {
+    this.out.take();
+    this.#slices = [];
+    this.#next = 0;
+    this.#sliceBytes = 0;
+    this.#stallTimer?.cancel();
+    this.#stallTimer = null;
+  }
+
+  #takeOut(): void {
+    const { bytes } = this.out;
+    if (bytes === 0) return;
+    this.#metrics.bytesOut += bytes;
+    const taken = this.out.take();
+    this.#sliceBytes += bytes;
+    if (this.#next === this.#slices.length) {
+      this.#slices = taken;
+      this.#next = 0;
+    } else {
+      for (const slice of taken) this.#slices.push(slice);
+    }
+  }
+
+  #write(): void {
+    if (this.#blocked || this.#next === this.#slices.length) return;
+    const socket = this.#socket;
+    socket.cork();
+    while (this.#next < this.#slices.length && !this.#blocked) {
+      const slice = this.#slices[this.#next]!;
+      this.#slices[this.#next++] = NOTHING;
+      this.#sliceBytes -= slice.length;
+      this.#blocked = !socket.write(slice);
+    }
+    socket.uncork();
+    if (this.#next === this.#slices.length) {
+      this.#slices = [];
+      this.#next = 0;
+    }
+    if (this.#blocked) {
+      this.#drainedAt = this.#clock.now();
+      if (this.#stallTimer === null) this.#watch(this.#options.stallMs);
+    }
+  }
+
+  /** One timer while the socket is blocked, not one a drain: busy connections drain thousands of times a second. */
+  #watch(ms: number): void {
+    this.#stallTimer = this.#clock.after(ms, () => {
+      this.#stallTimer = null;
+      if (!this.#blocked) return;
+      const left = this.#drainedAt + this.#options.stallMs - this.#clock.now();
+      if (left <= 0) this.#owner.stalled();
+      else this.#watch(left);
+    });
+  }
+}
+
+const NOTHING: Uint8Array = Buffer.alloc(0);

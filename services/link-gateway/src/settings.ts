@@ -1,0 +1,170 @@
+import type { Dialect } from '@spanmesh/dmsg/dialect';
+import { parseHostPort } from '@spanmesh/runtime/address';
+import { type SettingValues, setting } from '@spanmesh/runtime/setting';
+import { duration, integer, list, oneOf, text } from '@spanmesh/runtime/setting-types';
+import {
+  DEFAULT_MAX_CONNECTIONS,
+  DEFAULT_MAX_CONNECTIONS_PER_ADDRESS,
+  DEFAULT_MAX_LINKS_PER_CONNECTION,
+  DEFAULT_MAX_LNK_CONNS_PER_CONNECTION,
+  DEFAULT_MAX_TRANSACTIONS,
+  DEFAULT_RECEIVE_LIMIT_BYTES,
+  DEFAULT_SEND_LIMIT_BYTES,
+} from './limits.ts';
+
+/** Where peers connect to. */
+export interface DmsgListen {
+  readonly host: string;
+  /** 0: any free one. */
+  readonly port: number;
+  /** Fixed dialect: the gateway speaks first. null: the peer's first messages tell. */
+  readonly dialect: Dialect | null;
+}
+
+/** Reads `[linkid://|circuit://]host:port`. Throws an Error that says what is wrong. */
+export function parseDmsgListen(written: string): DmsgListen {
+  const scheme = /^(linkid|circuit):\/\//.exec(written);
+  const rest = scheme === null ? written : written.slice(scheme[0].length);
+  const { host, port } = parseHostPort(rest, { minPort: 0 });
+  return { host, port, dialect: scheme === null ? null : (scheme[1] as Dialect) };
+}
+
+const positive = { min: 1, max: 2 ** 31 };
+
+/** Everything an operator can set about a gateway. */
+export const gatewaySettings = {
+  name: setting({
+    env: 'SPANMESH_GATEWAY_NAME',
+    flag: '--gateway-name',
+    default: 'gateway',
+    describe: 'Name of this gateway, unique in the installation.',
+    parse: text({
+      min: 1,
+      max: 63,
+      pattern: /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/,
+      says: 'must be made of a-z, 0-9 and -, and neither begin nor end with -',
+    }),
+  }),
+  dmsgListen: setting({
+    env: 'SPANMESH_DMSG_LISTEN',
+    flag: '--dmsg-listen',
+    default: '127.0.0.1:9987',
+    describe: 'Where DMSG peers connect to: comma-separated [linkid://|circuit://]host:port.',
+    parse: list(parseDmsgListen, { max: 64 }),
+  }),
+  serviceAddress: setting({
+    env: 'SPANMESH_GATEWAY_SERVICE_ADDRESS',
+    flag: '--gateway-service-address',
+    default: '',
+    describe: 'host:port under which other gateways reach this one; empty: they cannot.',
+    parse: text({ max: 300 }),
+  }),
+  defaultDialect: setting({
+    env: 'SPANMESH_DEFAULT_DIALECT',
+    flag: '--default-dialect',
+    default: 'circuit',
+    describe: 'Dialect of a peer that has not shown its own in time: linkid or circuit.',
+    parse: oneOf(['linkid', 'circuit']),
+  }),
+  dialectTimeout: setting({
+    env: 'SPANMESH_DIALECT_TIMEOUT',
+    flag: '--dialect-timeout',
+    default: '2s',
+    describe: 'How long a listener without a dialect waits for the peer to show its own.',
+    parse: duration({ min: 1 }),
+  }),
+  silentTimeout: setting({
+    env: 'SPANMESH_SILENT_TIMEOUT',
+    flag: '--silent-timeout',
+    default: '60s',
+    describe: 'A peer that has sent nothing at all for this long after connecting is closed.',
+    parse: duration({ min: 1 }),
+  }),
+  idleProbe: setting({
+    env: 'SPANMESH_IDLE_PROBE',
+    flag: '--idle-probe',
+    default: '0',
+    describe: 'Send a PING to peers that have been quiet for this long; 0: never.',
+    parse: duration(),
+  }),
+  probeTimeout: setting({
+    env: 'SPANMESH_PROBE_TIMEOUT',
+    flag: '--probe-timeout',
+    default: '5s',
+    describe: 'A peer that has once answered a PING is closed when it sends nothing for this long after another.',
+    parse: duration({ min: 1 }),
+  }),
+  connectTimeout: setting({
+    env: 'SPANMESH_CONNECT_TIMEOUT',
+    flag: '--connect-timeout',
+    default: '5s',
+    describe: 'How long a connection that this gateway makes may take.',
+    parse: duration({ min: 1 }),
+  }),
+  stallTimeout: setting({
+    env: 'SPANMESH_STALL_TIMEOUT',
+    flag: '--stall-timeout',
+    default: '10s',
+    describe: 'A peer that takes no bytes for this long while some wait for it is closed.',
+    parse: duration({ min: 1 }),
+  }),
+  stopTimeout: setting({
+    env: 'SPANMESH_STOP_TIMEOUT',
+    flag: '--stop-timeout',
+    default: '5s',
+    describe: 'How long peers are given to close when the gateway stops.',
+    parse: duration(),
+  }),
+  maxConnections: setting({
+    env: 'SPANMESH_MAX_CONNECTIONS',
+    flag: '--max-connections',
+    default: String(DEFAULT_MAX_CONNECTIONS),
+    describe: 'Most DMSG connections of this gateway.',
+    parse: integer(positive),
+  }),
+  maxConnectionsPerAddress: setting({
+    env: 'SPANMESH_MAX_CONNECTIONS_PER_ADDRESS',
+    flag: '--max-connections-per-address',
+    default: String(DEFAULT_MAX_CONNECTIONS_PER_ADDRESS),
+    describe: 'Most DMSG connections with one address.',
+    parse: integer(positive),
+  }),
+  maxLinks: setting({
+    env: 'SPANMESH_MAX_LINKS_PER_CONNECTION',
+    flag: '--max-links-per-connection',
+    default: String(DEFAULT_MAX_LINKS_PER_CONNECTION),
+    describe: 'Most LNK_SPANs that a peer may have open on one connection.',
+    parse: integer(positive),
+  }),
+  maxLnkConns: setting({
+    env: 'SPANMESH_MAX_LNK_CONNS_PER_CONNECTION',
+    flag: '--max-lnk-conns-per-connection',
+    default: String(DEFAULT_MAX_LNK_CONNS_PER_CONNECTION),
+    describe: 'Most LNK_CONNs that a linkid peer may have open on one connection.',
+    parse: integer(positive),
+  }),
+  maxTransactions: setting({
+    env: 'SPANMESH_MAX_TRANSACTIONS',
+    flag: '--max-transactions',
+    default: String(DEFAULT_MAX_TRANSACTIONS),
+    describe: 'Most transactions that a peer may have open on one connection, LNK_SPANs included.',
+    parse: integer(positive),
+  }),
+  sendLimit: setting({
+    env: 'SPANMESH_SEND_LIMIT',
+    flag: '--send-limit',
+    default: String(DEFAULT_SEND_LIMIT_BYTES),
+    describe: 'Most bytes that may wait for one peer; beyond it the connection is closed.',
+    parse: integer({ min: 4096, max: 2 ** 32 }),
+  }),
+  receiveLimit: setting({
+    env: 'SPANMESH_RECEIVE_LIMIT',
+    flag: '--receive-limit',
+    default: String(DEFAULT_RECEIVE_LIMIT_BYTES),
+    describe: 'Most bytes of half-received messages of all connections together.',
+    parse: integer({ min: 4096, max: 2 ** 40 }),
+  }),
+};
+
+/** What `readSettings(gatewaySettings, …)` returns. */
+export type GatewayOptions = SettingValues<typeof gatewaySettings>;

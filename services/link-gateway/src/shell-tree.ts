@@ -1,0 +1,79 @@
+import type { Dialect } from '@spanmesh/dmsg/dialect';
+import type { ClusterTree, GetTreeResponse, LinkTree, NodeTree } from '@spanmesh/proto/v1/topology';
+
+/** What stands for the msgid of a relay that another gateway holds. */
+const UNKNOWN_MSGID = '-'.repeat(16);
+
+/**
+ * The output of `tree` (protocol.md, "Debug shell"), line by line and part by part. `relayMsgid` knows the relays of this
+ * gateway.
+ */
+export class TreeText {
+  readonly #dialect: Dialect;
+  readonly #relayMsgid: (linkId: string, lnkConnId: string) => string | null;
+  /** Key of the last cluster: a part may go on with it. */
+  #lastCluster = '';
+
+  constructor(dialect: Dialect, relayMsgid: (linkId: string, lnkConnId: string) => string | null) {
+    this.#dialect = dialect;
+    this.#relayMsgid = relayMsgid;
+  }
+
+  /** Lines without their ends, as byte strings. */
+  *lines(part: GetTreeResponse): Generator<string> {
+    for (const tree of part.clusters) {
+      const key = tree.cluster?.key;
+      const id = `${key?.peerType} ${key?.id} ${key?.peerLabel}`;
+      if (id !== this.#lastCluster) yield this.#cluster(tree);
+      this.#lastCluster = id;
+      for (const node of tree.nodes) yield* this.#node(node);
+    }
+  }
+
+  #cluster({ cluster }: ClusterTree): string {
+    const key = cluster?.key;
+    if (this.#dialect === 'linkid') return `Cluster ${key?.id}`;
+    return `Cluster ${cluster?.peerTypeName} ${key?.id} (${printable(key?.peerLabel ?? '')})`;
+  }
+
+  *#node({ node, links }: NodeTree): Generator<string> {
+    if (node === undefined) return;
+    const label = printable(this.#dialect === 'linkid' ? node.label : (node.key?.label ?? ''));
+    const type = this.#dialect === 'linkid' ? '' : `${hex(node.pfsType, 2)} `;
+    yield `    Node ${type}${node.key?.id} (${label})`;
+    for (const link of links) yield* this.#link(link);
+  }
+
+  *#link({ link, relays }: LinkTree): Generator<string> {
+    if (link === undefined) return;
+    const via = connectionNumber(link.connection);
+    if (this.#dialect === 'linkid') {
+      yield `\tLink dist=${link.dist} via ${via}`;
+      return;
+    }
+    yield `\tSLink msgid ${hex(link.msgid, 16)} dist=${link.dist} via ${via}`;
+    for (const relay of relays) {
+      const msgid = this.#relayMsgid(link.id, relay.lnkConn) ?? UNKNOWN_MSGID;
+      yield `\t    Relay-out msgid ${msgid} via ${connectionNumber(relay.connection)}`;
+    }
+  }
+}
+
+/** The small number of a connection: that of its id, `<gateway>:<number>`. */
+function connectionNumber(id: string): string {
+  return id.slice(id.lastIndexOf(':') + 1);
+}
+
+function hex(value: number | bigint, digits: number): string {
+  return value.toString(16).padStart(digits, '0');
+}
+
+/** Text of peers for other peers' terminals: one byte a character, no control characters. */
+export function printable(text: string): string {
+  let shown = '';
+  for (const char of text) {
+    const code = char.codePointAt(0)!;
+    shown += code < 0x20 || code === 0x7f || code > 0xff ? '?' : char;
+  }
+  return shown;
+}
