@@ -1,0 +1,97 @@
+import { formatHostPort, parseHostPort } from '@spanmesh/runtime/address';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { Terminal } from './terminal.ts';
+
+/** Where a standalone spanmesh serves its API unless told otherwise. */
+export const DEFAULT_ADDRESS = '127.0.0.1:7987';
+/** Longest wait for one answer, in milliseconds: long past a fail-over of the topology service (4 to 5 s). */
+export const DEFAULT_TIMEOUT_MS = 10_000;
+
+/** How answers are printed. */
+export type OutputFormat = 'text' | 'json';
+
+/** What every command that asks the API needs to know. */
+export interface ApiOptions {
+  /** `host:port` of the API. */
+  readonly address: string;
+  /** Longest wait for one answer, in milliseconds. */
+  readonly timeoutMs: number;
+  readonly output: OutputFormat;
+}
+
+interface RawOptions {
+  readonly address?: string;
+  readonly timeout?: number;
+  readonly output?: OutputFormat;
+}
+
+/** Declares --address and --timeout: on the program and on each command, so that they may stand on either side of its name. */
+export function addAddressOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option(
+        '--address <host:port>',
+        `where the API is (env: SPANMESH_ADDRESS, default: ${DEFAULT_ADDRESS})`,
+      ).argParser(parseAddress),
+    )
+    .addOption(
+      new Option('--timeout <time>', 'longest wait for an answer: 10s, 500ms, or seconds (default: 10s)').argParser(
+        parseTime,
+      ),
+    );
+}
+
+/** Declares all of ApiOptions on a command. */
+export function addApiOptions(command: Command): Command {
+  return addAddressOptions(command).addOption(
+    new Option('-o, --output <format>', 'how to print it').choices(['text', 'json']).default('text'),
+  );
+}
+
+/** Reads them: the command's own, else the program's, else the environment's, else the default. */
+export function readApiOptions(command: Command, terminal: Terminal): ApiOptions {
+  const own = command.opts<RawOptions>();
+  const shared = command.parent?.opts<RawOptions>() ?? {};
+  return {
+    address: own.address ?? shared.address ?? addressFromEnv(command, terminal) ?? DEFAULT_ADDRESS,
+    timeoutMs: own.timeout ?? shared.timeout ?? DEFAULT_TIMEOUT_MS,
+    output: own.output ?? 'text',
+  };
+}
+
+function addressFromEnv(command: Command, terminal: Terminal): string | undefined {
+  const text = terminal.env.SPANMESH_ADDRESS;
+  if (text === undefined || text === '') return undefined;
+  try {
+    return parseAddress(text);
+  } catch (error) {
+    if (!(error instanceof InvalidArgumentError)) throw error;
+    return command.error(`error: SPANMESH_ADDRESS '${text}' is invalid. ${error.message}`);
+  }
+}
+
+/** `host:port` or `[v6]:port`. The host may be a name: gRPC resolves it. */
+export function parseAddress(text: string): string {
+  try {
+    return formatHostPort(parseHostPort(text));
+  } catch (error) {
+    throw new InvalidArgumentError(`${(error as Error).message} (expected something like 127.0.0.1:7987)`);
+  }
+}
+
+const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, '': 1000 };
+/** Longest time that a timer of Node can be set to, in milliseconds. */
+const LONGEST_MS = 2 ** 31 - 1;
+
+/** A time in milliseconds: a number with ms, s, m or h; without a unit it is seconds. */
+export function parseTime(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|)$/.exec(text);
+  const ms = match === null ? Number.NaN : Number(match[1]) * UNIT_MS[match[2]!]!;
+  if (!(ms > 0 && ms <= LONGEST_MS)) throw new InvalidArgumentError('Expected a time like 10s or 500ms.');
+  return ms;
+}
+
+/** The same, or 0 for none. */
+export function parseTimeOrZero(text: string): number {
+  return text === '0' ? 0 : parseTime(text);
+}

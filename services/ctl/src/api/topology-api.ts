@@ -1,0 +1,169 @@
+import {
+  type CallOptions,
+  type ChannelOptions,
+  type ClientReadableStream,
+  type ClientUnaryCall,
+  credentials,
+  Metadata,
+  type ServiceError,
+} from '@grpc/grpc-js';
+import {
+  type ExplainResponse,
+  type GetTreeRequest,
+  type GetTreeResponse,
+  type ListClustersRequest,
+  type ListConnectionsRequest,
+  type ListLinksRequest,
+  type ListNodesRequest,
+  type ListRelaysRequest,
+  TopologyClient,
+  type WatchRequest,
+  type WatchResponse,
+} from '@spanmesh/proto/v1/topology';
+import type { Cluster, Connection, Link, Node, Relay } from '@spanmesh/proto/v1/types';
+import { failureOf } from './call-failure.ts';
+
+/** Objects asked for at once: the most that the API gives, for the fewest round trips. */
+const PAGE_SIZE = 5000;
+/** Largest answer accepted, in bytes; the services send no larger ones. */
+const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
+
+const CHANNEL_OPTIONS: ChannelOptions = {
+  'grpc.max_receive_message_length': MAX_ANSWER_BYTES,
+  // What is asked is near; an http_proxy in the environment is for the web.
+  'grpc.enable_http_proxy': 0,
+};
+
+/** What a list's filter leaves for this class to fill in. */
+type Filter<T> = Omit<T, 'pageSize' | 'pageToken'>;
+
+/** All pages of a list. */
+export interface Listing<T> {
+  readonly items: T[];
+  /** Revision of the first page: a watch from there misses nothing. */
+  readonly revision: string;
+}
+
+interface Page<T> {
+  readonly items: T[];
+  readonly nextPageToken: string;
+  readonly revision: string;
+}
+
+type Call<Q, R> = (
+  request: Q,
+  metadata: Metadata,
+  options: Partial<CallOptions>,
+  callback: (error: ServiceError | null, response: R) => void,
+) => ClientUnaryCall;
+
+/**
+ * The Topology service as the commands use it: lists with all their pages, trees whole, one Failure for whatever goes wrong.
+ * `timeoutMs` is for each answer (each page, each part), not for a list as a whole.
+ */
+export class TopologyApi {
+  readonly address: string;
+  readonly #timeoutMs: number;
+  readonly #client: TopologyClient;
+
+  constructor({ address, timeoutMs }: { readonly address: string; readonly timeoutMs: number }) {
+    this.address = address;
+    this.#timeoutMs = timeoutMs;
+    this.#client = new TopologyClient(address, credentials.createInsecure(), CHANNEL_OPTIONS);
+  }
+
+  close(): void {
+    this.#client.close();
+  }
+
+  clusters(filter: Filter<ListClustersRequest>): Promise<Listing<Cluster>> {
+    return this.#list(async (page) => {
+      const answer = await this.#unary(this.#client.listClusters, { ...filter, ...page });
+      return { ...answer, items: answer.clusters };
+    });
+  }
+
+  nodes(filter: Filter<ListNodesRequest>): Promise<Listing<Node>> {
+    return this.#list(async (page) => {
+      const answer = await this.#unary(this.#client.listNodes, { ...filter, ...page });
+      return { ...answer, items: answer.nodes };
+    });
+  }
+
+  links(filter: Filter<ListLinksRequest>): Promise<Listing<Link>> {
+    return this.#list(async (page) => {
+      const answer = await this.#unary(this.#client.listLinks, { ...filter, ...page });
+      return { ...answer, items: answer.links };
+    });
+  }
+
+  connections(filter: Filter<ListConnectionsRequest>): Promise<Listing<Connection>> {
+    return this.#list(async (page) => {
+      const answer = await this.#unary(this.#client.listConnections, { ...filter, ...page });
+      return { ...answer, items: answer.connections };
+    });
+  }
+
+  relays(filter: Filter<ListRelaysRequest>): Promise<Listing<Relay>> {
+    return this.#list(async (page) => {
+      const answer = await this.#unary(this.#client.listRelays, { ...filter, ...page });
+      return { ...answer, items: answer.relays };
+    });
+  }
+
+  explain(node: string, connection: string): Promise<ExplainResponse> {
+    return this.#unary(this.#client.explain, { node, connection });
+  }
+
+  /** The trees, part by part, as they come. Each part must come in time. */
+  async *tree(request: GetTreeRequest): AsyncGenerator<GetTreeResponse, void, undefined> {
+    const call = this.#client.getTree(request);
+    const cancel = (): void => call.cancel();
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      call.cancel();
+    }, this.#timeoutMs);
+    try {
+      for await (const part of call as AsyncIterable<GetTreeResponse>) {
+        timer.refresh();
+        yield part;
+      }
+    } catch (error) {
+      throw failureOf(error, { address: this.address, timeoutMs: this.#timeoutMs, late });
+    } finally {
+      clearTimeout(timer);
+      // grpc-js reports a cancelled call as an error of the stream; nobody listens any more.
+      call.on('error', () => {});
+      cancel();
+    }
+  }
+
+  /** A watch. The stream's errors are ServiceErrors: `failureOf` explains them. */
+  watch(request: WatchRequest): ClientReadableStream<WatchResponse> {
+    return this.#client.watch(request);
+  }
+
+  async #list<T>(fetch: (page: { pageSize: number; pageToken: string }) => Promise<Page<T>>): Promise<Listing<T>> {
+    const items: T[] = [];
+    let revision: string | undefined;
+    let pageToken = '';
+    do {
+      const page = await fetch({ pageSize: PAGE_SIZE, pageToken });
+      for (const item of page.items) items.push(item);
+      revision ??= page.revision;
+      pageToken = page.nextPageToken;
+    } while (pageToken !== '');
+    return { items, revision };
+  }
+
+  #unary<Q, R>(call: Call<Q, R>, request: Q): Promise<R> {
+    return new Promise((resolve, reject) => {
+      const deadline = Date.now() + this.#timeoutMs;
+      call.call(this.#client, request, new Metadata(), { deadline }, (error, response) => {
+        if (error === null) resolve(response);
+        else reject(failureOf(error, { address: this.address, timeoutMs: this.#timeoutMs }));
+      });
+    });
+  }
+}

@@ -1,0 +1,50 @@
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { parseAddress, parseTimeOrZero } from '../api-options.ts';
+import type { SimCommandOptions } from '../sim/run-sim.ts';
+import type { Terminal } from '../terminal.ts';
+
+/** Most peers of one simulation: each is a socket and a port of this host. */
+const MAX_PEERS = 20_000;
+const MAX_SPANS = 10_000;
+const MAX_SEED = 2 ** 32 - 1;
+
+/** `spanmesh sim` */
+export function addSim(program: Command, terminal: Terminal): void {
+  program
+    .command('sim')
+    .description('connect simulated DMSG peers to a gateway and offer spans, until interrupted')
+    .addOption(
+      new Option('--connect <host:port>', 'where the gateway listens')
+        .default('127.0.0.1:9987')
+        .argParser(parseAddress),
+    )
+    .addOption(new Option('--peers <n>', 'number of peers').default(20).argParser(integer(1, MAX_PEERS)))
+    .addOption(
+      new Option('--dialect <dialect>', 'what they speak').choices(['circuit', 'linkid', 'both']).default('circuit'),
+    )
+    .addOption(new Option('--spans <n>', 'spans that each peer offers').default(1).argParser(integer(0, MAX_SPANS)))
+    .addOption(
+      new Option('--clusters <n>', 'clusters that the spans belong to').default(3).argParser(integer(1, MAX_SPANS)),
+    )
+    .addOption(
+      new Option('--churn <time>', 'how long a span stays open on average: 10s, 500ms, or seconds; 0: for ever')
+        .default(0)
+        .argParser(parseTimeOrZero),
+    )
+    .addOption(
+      new Option('--duration <time>', 'stop by itself after this time; 0: never').default(0).argParser(parseTimeOrZero),
+    )
+    .addOption(new Option('--seed <n>', 'same seed, same peers').default(1).argParser(integer(0, MAX_SEED)))
+    .action(async (options: SimCommandOptions) => {
+      const { runSim } = await import('../sim/run-sim.ts');
+      await runSim(options, terminal);
+    });
+}
+
+function integer(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
+    if (!(value >= min && value <= max)) throw new InvalidArgumentError(`Expected a number from ${min} to ${max}.`);
+    return value;
+  };
+}

@@ -1,0 +1,25 @@
+/**
+ * Why a command failed. `usage`: what was typed cannot be done; `unreachable`: nothing answers at the address; `timeout`: no
+ * answer in time; `refused`: the service answered that it cannot; `lost`: something ended that should have gone on.
+ */
+export type FailureCode = 'usage' | 'unreachable' | 'timeout' | 'refused' | 'lost';
+
+/** Exit code of a command that was understood and failed. */
+export const EXIT_FAILED = 1;
+/** Exit code of a command line that makes no sense, as shells and commander's relatives use it. */
+export const EXIT_USAGE = 2;
+
+/** A failure that one line explains; the line is printed as it is, so peers' strings in it must be escaped already. */
+export class Failure extends Error {
+  override readonly name = 'Failure';
+  readonly code: FailureCode;
+
+  constructor(code: FailureCode, line: string, options?: ErrorOptions) {
+    super(line, options);
+    this.code = code;
+  }
+
+  get exitCode(): number {
+    return this.code === 'usage' ? EXIT_USAGE : EXIT_FAILED;
+  }
+}

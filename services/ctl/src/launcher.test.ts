@@ -1,0 +1,103 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer, type Server, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+const LAUNCHER = fileURLToPath(new URL('../bin/spanmesh.js', import.meta.url));
+
+/** Nodes to try: this one, and the machine's own if that is another (an older one has to hand over). */
+function nodes(): [string, string][] {
+  const found = new Map([[process.version, process.execPath]]);
+  for (const dir of ['/usr/bin', '/usr/local/bin']) {
+    const path = join(dir, 'node');
+    try {
+      found.set(execFileSync(path, ['--version'], { encoding: 'utf8' }).trim(), path);
+    } catch {
+      // None there.
+    }
+  }
+  return [...found];
+}
+
+async function run(node: string, args: readonly string[], env: Record<string, string> = {}) {
+  const child = spawn(node, [LAUNCHER, ...args], {
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let out = '';
+  let err = '';
+  child.stdout.on('data', (chunk) => {
+    out += chunk;
+  });
+  child.stderr.on('data', (chunk) => {
+    err += chunk;
+  });
+  const [code, signal] = await once(child, 'close');
+  return { code, signal, out, err };
+}
+
+describe.each(nodes())('with Node %s', (_version, node) => {
+  // Peers that connect here show that a simulation runs.
+  let listener: Server;
+  let port: number;
+  const sockets = new Set<Socket>();
+
+  beforeAll(async () => {
+    listener = createServer((socket) => {
+      sockets.add(socket);
+      socket.on('error', () => {});
+      socket.resume();
+    });
+    listener.listen(0, '127.0.0.1');
+    await once(listener, 'listening');
+    port = (listener.address() as { port: number }).port;
+  });
+
+  afterAll(() => {
+    for (const socket of sockets) socket.destroy();
+    listener.close();
+  });
+
+  it('runs, and passes exit codes through', async () => {
+    const [version, usage] = await Promise.all([run(node, ['--version']), run(node, ['nonsense'])]);
+    expect(version).toMatchObject({ code: 0, err: '' });
+    expect(version.out).toMatch(/^\d+\.\d+\.\d+\n$/);
+    expect(usage).toMatchObject({ code: 2, out: '' });
+  });
+
+  it.each(['SIGINT', 'SIGTERM'] as const)('passes %s on, which ends a simulation in order', async (signal) => {
+    const child = spawn(node, [LAUNCHER, 'sim', '--peers', '1', '--connect', `127.0.0.1:${port}`], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    let out = '';
+    child.stdout.on('data', (chunk) => {
+      out += chunk;
+    });
+    await once(listener, 'connection');
+    child.kill(signal);
+    const [code, by] = await once(child, 'close');
+    // No peer was ever up: this listener does not answer.
+    expect({ code, by }).toEqual({ code: 1, by: null });
+    expect(out).toMatch(/^done: 0 of 1 peer/m);
+  });
+
+  it('ends by the signal that its work ended by', async () => {
+    const child = spawn(node, [LAUNCHER, 'sim', '--peers', '1', '--connect', `127.0.0.1:${port}`], { stdio: 'ignore' });
+    await once(listener, 'connection');
+    child.kill('SIGHUP');
+    const [code, by] = await once(child, 'close');
+    expect({ code, by }).toEqual({ code: null, by: 'SIGHUP' });
+  });
+});
+
+describe('with an old Node and none to hand over to', () => {
+  const old = nodes().find(([version]) => Number(/^v(\d+)/.exec(version)![1]) < 24);
+
+  it.runIf(old !== undefined)('says what is needed', async () => {
+    const { code, err } = await run(old![1], ['--version'], { SPANMESH_HANDED_OVER: '1' });
+    expect(code).toBe(1);
+    expect(err).toMatch(/^spanmesh: needs Node 24 or newer, this is v\d+\.\d+\.\d+; `npm install` .*\n$/);
+  });
+});

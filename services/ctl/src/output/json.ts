@@ -1,0 +1,54 @@
+import type { Writable } from 'node:stream';
+import { write } from '../terminal.ts';
+import { printableJson } from './printable.ts';
+
+/** The generated functions of a message type, as far as they are needed here. */
+export interface JsonFns<T> {
+  toJSON(message: T): unknown;
+}
+
+/** Enum fields of the API and their zero values' names, which the generated code leaves out. */
+const ENUM_ZERO: Readonly<Record<string, string>> = {
+  dialect: 'DIALECT_UNSPECIFIED',
+  origin: 'CONNECTION_ORIGIN_UNSPECIFIED',
+  kind: 'CHANGE_KIND_UNSPECIFIED',
+  reason: 'VERDICT_REASON_UNSPECIFIED',
+};
+
+/**
+ * A message as protobuf JSON: lowerCamelCase names, 64-bit numbers as strings, enums by name. Fields that hold their default
+ * are there too (`"dist": 0`): whoever reads this with jq should not have to know which values are left out.
+ */
+export function protobufJson<T>(fns: JsonFns<T>, message: T): unknown {
+  return withDefaults(message, fns.toJSON(message));
+}
+
+function withDefaults(message: unknown, json: unknown): unknown {
+  if (Array.isArray(message))
+    return message.map((item, i) => withDefaults(item, Array.isArray(json) ? json[i] : undefined));
+  if (typeof message !== 'object' || message === null || message instanceof Date) return json;
+  const given = (json ?? {}) as Record<string, unknown>;
+  const full: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(message)) {
+    if (value === undefined) continue;
+    if (typeof value === 'object') full[name] = withDefaults(value, given[name]);
+    else full[name] = given[name] ?? defaultOf(name, value);
+  }
+  return full;
+}
+
+function defaultOf(name: string, value: unknown): unknown {
+  if (typeof value === 'bigint') return value.toString();
+  if (value === 0) return ENUM_ZERO[name] ?? 0;
+  return value;
+}
+
+/** Prints one document. */
+export function writeJson(out: Writable, document: unknown): Promise<void> {
+  return write(out, `${printableJson(JSON.stringify(document, null, 2))}\n`);
+}
+
+/** Prints one document on one line, for streams of them. */
+export function writeJsonLine(out: Writable, document: unknown): Promise<void> {
+  return write(out, `${printableJson(JSON.stringify(document))}\n`);
+}

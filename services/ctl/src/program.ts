@@ -1,0 +1,51 @@
+import { readFileSync } from 'node:fs';
+import { Command } from 'commander';
+import { addAddressOptions } from './api-options.ts';
+import { addClusters } from './commands/clusters.ts';
+import { addConns } from './commands/conns.ts';
+import { addExplain } from './commands/explain.ts';
+import { addLinks } from './commands/links.ts';
+import { addNodes } from './commands/nodes.ts';
+import { addRelays } from './commands/relays.ts';
+import { addRun } from './commands/run.ts';
+import { addSim } from './commands/sim.ts';
+import { addTree } from './commands/tree.ts';
+import { addWatch } from './commands/watch.ts';
+import type { Terminal } from './terminal.ts';
+
+/**
+ * The whole command line. The files in commands/ only declare: what they need to do their work they import when they are
+ * called, so that `--help` and `--version` do not wait for gRPC.
+ */
+export function buildProgram(terminal: Terminal): Command {
+  const program = new Command('spanmesh')
+    .description('A DMSG cluster controller that runs as a cluster.')
+    .version(version(), '-V, --version', 'print the version and exit')
+    .helpOption('-h, --help', 'print this help and exit')
+    .helpCommand('help [command]', 'print the help of a command')
+    // Options after a command are that command's own: a service's flags must not be taken for ours.
+    .enablePositionalOptions()
+    .showHelpAfterError('(try --help)')
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => terminal.out.write(text),
+      writeErr: (text) => terminal.err.write(text.replace(/^error: /, 'spanmesh: ')),
+    });
+  addAddressOptions(program);
+  addRun(program, terminal);
+  addTree(program, terminal);
+  addWatch(program, terminal);
+  addClusters(program, terminal);
+  addNodes(program, terminal);
+  addLinks(program, terminal);
+  addConns(program, terminal);
+  addRelays(program, terminal);
+  addExplain(program, terminal);
+  addSim(program, terminal);
+  return program;
+}
+
+function version(): string {
+  const manifest: unknown = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+  return (manifest as { version: string }).version;
+}

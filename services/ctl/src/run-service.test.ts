@@ -1,0 +1,49 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { main } from './main.ts';
+import { runNamedService } from './run-service.ts';
+import { calls } from './service.fixture.ts';
+import { RecordingTerminal } from './terminal.fixture.ts';
+
+const CALL = {
+  name: 'standalone',
+  description: 'Everything.',
+  specifier: new URL('./service.fixture.ts', import.meta.url).href,
+};
+
+describe('spanmesh run SERVICE', () => {
+  let terminal: RecordingTerminal;
+
+  beforeEach(() => {
+    terminal = new RecordingTerminal();
+    calls.length = 0;
+  });
+
+  it('hands over the flags that were given, and only those', async () => {
+    await runNamedService({ ...CALL, args: ['--dmsg-listen', '127.0.0.1:0', '--log-level=warn'] }, terminal);
+    expect(calls).toEqual([{ '--dmsg-listen': '127.0.0.1:0', '--log-level': 'warn' }]);
+  });
+
+  it('lists the flags of the service with where else they come from', async () => {
+    await expect(runNamedService({ ...CALL, args: ['--help'] }, terminal)).rejects.toMatchObject({ exitCode: 0 });
+    expect(terminal.printed).toContain('Usage: spanmesh run standalone [options]');
+    expect(terminal.printed).toContain('--dmsg-listen <value>');
+    expect(terminal.printed.replaceAll(/\s+/g, ' ')).toContain(
+      'where peers connect (env: SPANMESH_DMSG_LISTEN, default: 127.0.0.1:9987)',
+    );
+    expect(calls).toEqual([]);
+  });
+
+  it.each([['--nonsense'], ['--log-level'], ['word']])('refuses %s', async (...args) => {
+    await expect(runNamedService({ ...CALL, args }, terminal)).rejects.toMatchObject({ exitCode: 1 });
+    expect(terminal.noted).toMatch(/^spanmesh: /);
+    expect(calls).toEqual([]);
+  });
+});
+
+describe('spanmesh run', () => {
+  it('does not know services that are not there', async () => {
+    const terminal = new RecordingTerminal();
+    expect(await main(['run', 'nonsense'], terminal)).toBe(2);
+    expect(terminal.noted).toMatch(/^spanmesh: .*\n\(try --help\)\n$/);
+  });
+});

@@ -1,0 +1,65 @@
+import type { Setting } from '@spanmesh/runtime/setting';
+import { Command, Option } from 'commander';
+import type { Terminal } from './terminal.ts';
+
+/** What a service's main module exports. */
+export interface ServiceMain {
+  readonly settings: Readonly<Record<string, Setting<unknown>>>;
+  /** Flags are keyed as declared, dashes included; those that were not given are not there. */
+  run(flags: Record<string, string | undefined>): Promise<void>;
+}
+
+export interface ServiceCall {
+  readonly name: string;
+  readonly description: string;
+  /** Module specifier of the service's main. */
+  readonly specifier: string;
+  /** What stands behind the service's name. */
+  readonly args: readonly string[];
+}
+
+/** Loads a service and runs it with the flags given, which its settings declare. */
+export async function runNamedService(
+  { name, description, specifier, args }: ServiceCall,
+  terminal: Terminal,
+): Promise<void> {
+  const service = (await import(specifier)) as ServiceMain;
+  const command = serviceCommand(name, description, service.settings, terminal);
+  command.parse(args, { from: 'user' });
+  await service.run(givenFlags(command, service.settings));
+}
+
+/** A command whose options are a service's settings: flag, description, and where else the value may come from. */
+export function serviceCommand(
+  name: string,
+  description: string,
+  settings: ServiceMain['settings'],
+  terminal: Terminal,
+): Command {
+  const command = new Command(`spanmesh run ${name}`)
+    .description(`${description}\n\nA flag wins over the environment, the environment over the default.`)
+    .helpOption('-h, --help', 'print this help and exit')
+    .allowExcessArguments(false)
+    .showHelpAfterError('(try --help)')
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => terminal.out.write(text),
+      writeErr: (text) => terminal.err.write(text.replace(/^error: /, 'spanmesh: ')),
+    });
+  for (const { flag, env, describe, default: value } of Object.values(settings)) {
+    // No default for commander: a flag that is not given must leave the choice to the environment.
+    const shown = value === '' ? 'none' : value;
+    command.addOption(new Option(`${flag} <value>`, `${describe} (env: ${env}, default: ${shown})`));
+  }
+  return command;
+}
+
+function givenFlags(command: Command, settings: ServiceMain['settings']): Record<string, string | undefined> {
+  const flags: Record<string, string | undefined> = {};
+  for (const { flag } of Object.values(settings)) {
+    const option = command.options.find((declared) => declared.long === flag)!;
+    const value: unknown = command.getOptionValue(option.attributeName());
+    if (typeof value === 'string') flags[flag] = value;
+  }
+  return flags;
+}

@@ -1,0 +1,343 @@
+import type { Socket } from 'node:net';
+import {
+  BASE_MASK,
+  DELETE,
+  LNK_CONN_CIRCUIT,
+  LNK_CONN_LINKID,
+  LNK_ERROR,
+  LNK_PAD,
+  LNK_PING,
+  LNK_SPAN,
+  REPLY,
+} from '@spanmesh/dmsg/command';
+import { rulesOf } from '@spanmesh/dmsg/dialect';
+import { DmsgError } from '@spanmesh/dmsg/dmsg-error';
+import { Endpoint, type EndpointHandler } from '@spanmesh/dmsg/endpoint';
+import { ErrorCode, errorName } from '@spanmesh/dmsg/error-code';
+import type { Frame } from '@spanmesh/dmsg/frame';
+import { FrameReader, type FrameSink } from '@spanmesh/dmsg/framing';
+import { OutBuffer } from '@spanmesh/dmsg/out-buffer';
+import { decodeLnkConn, encodeLnkConn, type LnkConn, lnkConnBytes } from '@spanmesh/dmsg/payload/lnk-conn';
+import { encodeLnkSpan, LNK_SPAN_BYTES, type LnkSpan } from '@spanmesh/dmsg/payload/lnk-span';
+import { SaltSequence } from '@spanmesh/dmsg/salt';
+import type { LinkAddress, Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
+import { Turn } from '@spanmesh/runtime/turn';
+import type { SpanService } from './span-service.ts';
+
+/** Longest wait for the router to close what we close, and then for it to close the connection, in milliseconds. */
+const CLOSE_WAIT_MS = 2000;
+
+export interface SimLinkOptions {
+  /** The LNK_CONN that is sent; its dialect is the link's. */
+  readonly lnkConn: LnkConn;
+}
+
+export interface SimLinkEvents {
+  /** Both sides' LNK_CONNs stand: spans may be offered. */
+  onUp(): void;
+  /** The router opened a relay to us. */
+  onRelay(): void;
+  /** The connection is over: the last call. Why, in a few words; null: we closed it. */
+  onEnd(reason: string | null): void;
+}
+
+export interface SimLinkDependencies {
+  /** Connected. */
+  readonly socket: Socket;
+  readonly events: SimLinkEvents;
+  readonly service: SpanService;
+}
+
+/**
+ * One connection of a simulated peer: an end node as protocol.md, "The link layer" describes it.
+ *
+ * connecting: our LNK_CONN is sent → up: theirs has come and ours is accepted → closing: spans, then LNK_CONN, are being closed
+ * → finishing: FIN is sent → ended. Closed while connecting: finishing at once. A loss or a protocol error leads to ended from anywhere.
+ */
+export class SimLink implements EndpointHandler, FrameSink {
+  /** Relays that the router has open to us now. */
+  relays = 0;
+
+  readonly #lnkConn: LnkConn;
+  readonly #socket: Socket;
+  readonly #events: SimLinkEvents;
+  readonly #service: SpanService;
+  readonly #out = new OutBuffer();
+  readonly #reader: FrameReader;
+  readonly #endpoint: Endpoint;
+  readonly #turn = new Turn(() => this.#flush());
+  readonly #spans = new Map<Transaction, LnkSpan>();
+  #state: 'connecting' | 'up' | 'closing' | 'finishing' | 'ended' = 'connecting';
+  #conn: Transaction | null = null;
+  #isAccepted = false;
+  /** peer_mask of the router's LNK_CONN, null before it comes. */
+  #wants: { readonly lo: number; readonly hi: number } | null = null;
+  /** The socket takes no more for now. */
+  #blocked = false;
+  #closeTimer: NodeJS.Timeout | null = null;
+  #reason: string | null = null;
+
+  constructor({ lnkConn }: SimLinkOptions, { socket, events, service }: SimLinkDependencies) {
+    this.#lnkConn = lnkConn;
+    this.#socket = socket;
+    this.#events = events;
+    this.#service = service;
+    const rules = rulesOf(lnkConn.dialect);
+    this.#reader = new FrameReader({ rules });
+    this.#endpoint = new Endpoint({ rules }, { out: this.#out, handler: this, salts: new SaltSequence() });
+    socket.setNoDelay(true);
+    socket.on('data', (chunk) => this.#read(chunk));
+    socket.on('drain', () => {
+      this.#blocked = false;
+      this.#flush();
+    });
+    socket.on('error', (error) => {
+      this.#reason ??= error.message;
+    });
+    // protocol.md, "Transactions": TCP half-close counts as the end of the link.
+    socket.on('end', () => this.#lose('the router closed the connection'));
+    socket.on('close', () => this.#ended());
+    this.#openConn();
+  }
+
+  /** Both LNK_CONNs stand. */
+  get isUp(): boolean {
+    return this.#state === 'up';
+  }
+
+  /** Spans that are offered now. */
+  get offered(): number {
+    let offered = 0;
+    for (const tx of this.#spans.keys()) if (!tx.txDeleted) offered++;
+    return offered;
+  }
+
+  /** Offers a span; null if the router's LNK_CONN does not want its peer type, or the link is not up. */
+  offer(span: LnkSpan): Transaction | null {
+    if (this.#state !== 'up' || !this.#isWanted(span.peerType)) return null;
+    const payload = new Uint8Array(LNK_SPAN_BYTES);
+    encodeLnkSpan(span, payload, 0);
+    const tx = this.#endpoint.open(LNK_SPAN, null, this.#spanHandler, payload);
+    this.#spans.set(tx, span);
+    this.#turn.request();
+    return tx;
+  }
+
+  /** Takes an offered span back. */
+  withdraw(tx: Transaction): void {
+    this.#endpoint.end(tx);
+    this.#turn.request();
+  }
+
+  /** Ends in order: spans, then LNK_CONN, then the connection; each as soon as the router has closed its side. `onEnd` follows. */
+  close(): void {
+    if (this.#state === 'connecting') {
+      // Nothing stands yet that an answer would have to be awaited for.
+      if (this.#conn !== null) this.#endpoint.end(this.#conn);
+      this.#finish();
+    }
+    if (this.#state !== 'up') return;
+    this.#state = 'closing';
+    this.#closeTimer = setTimeout(() => this.#finish(), CLOSE_WAIT_MS);
+    for (const tx of this.#spans.keys()) this.#endpoint.end(tx);
+    this.#closeFurther();
+    this.#turn.request();
+  }
+
+  onFrame(frame: Frame): void {
+    this.#endpoint.receive(frame);
+  }
+
+  onOpen(tx: Transaction, frame: Frame): void {
+    const base = frame.cmd & BASE_MASK;
+    if (base === this.#endpoint.rules.lnkConn) {
+      this.#acceptConn(tx, frame);
+    } else if (base === LNK_SPAN) {
+      this.#acceptRelay(tx, frame);
+    } else if (base === LNK_PING) {
+      // protocol.md, "Transactions": PING as a transaction is answered inside it, ended with DELETE.
+      this.#endpoint.send(tx, LNK_PING | DELETE);
+    } else {
+      const span = this.#spanOf(tx);
+      if (span === undefined || !this.#service.onOpen(tx, frame, span)) this.#endpoint.end(tx, ErrorCode.NOSUPP);
+    }
+  }
+
+  onOneWay(frame: Frame, circuit: Transaction | null): void {
+    const { cmd } = frame;
+    const base = cmd & BASE_MASK;
+    // protocol.md, "Transactions": never answered.
+    if ((cmd & REPLY) !== 0 || base === LNK_ERROR || base === LNK_PAD) return;
+    const isKnown = base === LNK_PING && this.#endpoint.rules.stacked;
+    this.#endpoint.oneWay(
+      isKnown ? LNK_PING | REPLY : LNK_ERROR | REPLY,
+      isKnown ? 0 : ErrorCode.NOSUPP,
+      null,
+      null,
+      circuit,
+      circuit === null ? backTo(frame, this.#endpoint.rules.stacked) : null,
+    );
+  }
+
+  #openConn(): void {
+    const { dialect } = this.#lnkConn;
+    const payload = new Uint8Array(lnkConnBytes(dialect));
+    encodeLnkConn(this.#lnkConn, payload, 0);
+    const command = dialect === 'linkid' ? LNK_CONN_LINKID : LNK_CONN_CIRCUIT;
+    this.#conn = this.#endpoint.open(command, null, this.#connHandler, payload);
+    this.#turn.request();
+  }
+
+  #acceptConn(tx: Transaction, frame: Frame): void {
+    // A second one would be answered with PARAM (protocol.md, "The link layer" 2); a router has no use for it.
+    if (this.#wants !== null) {
+      this.#endpoint.end(tx, ErrorCode.PARAM);
+      return;
+    }
+    const { peerMaskLo: lo, peerMaskHi: hi } = decodeLnkConn(frame);
+    this.#wants = { lo, hi };
+    tx.handler = {
+      onMessage: (_tx, message) => {
+        if ((message.cmd & DELETE) === 0) return;
+        this.#wants = null;
+        for (const span of this.#spans.keys()) this.#endpoint.end(span);
+        this.#endpoint.end(tx);
+      },
+      onLost() {},
+    };
+    if ((frame.cmd & DELETE) !== 0) this.#endpoint.end(tx);
+    else this.#endpoint.send(tx, LNK_ERROR);
+    this.#checkUp();
+  }
+
+  #acceptRelay(tx: Transaction, frame: Frame): void {
+    this.relays++;
+    tx.handler = this.#relayHandler;
+    this.#events.onRelay();
+    // protocol.md, "stacking": circuit acknowledges a LNK_SPAN; linkid does not, its first answer is its end.
+    if ((frame.cmd & DELETE) !== 0) this.#endpoint.end(tx);
+    else if (this.#endpoint.rules.stacked) this.#endpoint.send(tx, LNK_ERROR);
+  }
+
+  readonly #connHandler: TransactionHandler = {
+    onMessage: (tx, frame) => {
+      this.#isAccepted = true;
+      if ((frame.cmd & DELETE) !== 0) {
+        this.#endpoint.end(tx);
+        if (this.#state !== 'closing') this.#reason ??= `LNK_CONN was closed: ${errorName(frame.error)}`;
+      }
+      this.#checkUp();
+    },
+    onLost() {},
+    onGone: () => {
+      this.#conn = null;
+      // Closed by the router: nothing will come here any more, so begin anew.
+      if (this.#state === 'connecting' || this.#state === 'up') this.#finish();
+      else this.#closeFurther();
+    },
+  };
+
+  readonly #relayHandler: TransactionHandler = {
+    onMessage: (tx, frame) => {
+      if ((frame.cmd & DELETE) !== 0) this.#endpoint.end(tx);
+    },
+    onLost() {},
+    onGone: () => {
+      this.relays--;
+    },
+  };
+
+  readonly #spanHandler: TransactionHandler = {
+    onMessage: (tx, frame) => {
+      if ((frame.cmd & DELETE) !== 0) this.#endpoint.end(tx);
+    },
+    onLost() {},
+    onGone: (tx) => {
+      this.#spans.delete(tx);
+      this.#closeFurther();
+    },
+  };
+
+  /** The span of ours that a transaction of the router runs on. */
+  #spanOf(tx: Transaction): LnkSpan | undefined {
+    if (tx.circuit !== null) return this.#spans.get(tx.circuit);
+    // linkid: an answer swaps source and target, so what we would send from is what the message was for.
+    const target = this.#endpoint.findOwn(tx.fromLo, tx.fromHi);
+    return target === undefined ? undefined : this.#spans.get(target);
+  }
+
+  #isWanted(peerType: number): boolean {
+    if (this.#wants === null) return false;
+    return ((peerType < 32 ? this.#wants.lo >>> peerType : this.#wants.hi >>> (peerType - 32)) & 1) === 1;
+  }
+
+  #checkUp(): void {
+    if (this.#state !== 'connecting' || !this.#isAccepted || this.#conn === null || this.#wants === null) return;
+    this.#state = 'up';
+    this.#events.onUp();
+  }
+
+  #closeFurther(): void {
+    if (this.#state !== 'closing' || this.#spans.size > 0) return;
+    if (this.#conn === null) this.#finish();
+    else this.#endpoint.end(this.#conn);
+  }
+
+  /** Sends what is left and FIN; the connection's end comes as the socket's 'close'. */
+  #finish(): void {
+    if (this.#state === 'finishing' || this.#state === 'ended') return;
+    this.#state = 'finishing';
+    this.#blocked = false;
+    this.#flush();
+    this.#socket.end();
+    if (this.#closeTimer !== null) clearTimeout(this.#closeTimer);
+    this.#closeTimer = setTimeout(() => this.#socket.destroy(), CLOSE_WAIT_MS);
+  }
+
+  #read(chunk: Uint8Array): void {
+    if (this.#endpoint.isLost) return;
+    try {
+      this.#reader.push(chunk, this);
+    } catch (error) {
+      if (!(error instanceof DmsgError)) throw error;
+      this.#lose(error.message);
+    }
+    this.#turn.request();
+  }
+
+  #flush(): void {
+    if (this.#blocked || this.#out.bytes === 0 || this.#socket.destroyed || this.#socket.writableEnded) return;
+    this.#socket.cork();
+    for (const slice of this.#out.take()) {
+      if (!this.#socket.write(slice)) this.#blocked = true;
+    }
+    this.#socket.uncork();
+  }
+
+  #lose(reason: string): void {
+    if (this.#state !== 'finishing') this.#reason ??= reason;
+    this.#socket.destroy();
+  }
+
+  #ended(): void {
+    if (this.#state === 'ended') return;
+    const isOrderly = this.#state === 'finishing';
+    this.#state = 'ended';
+    if (this.#closeTimer !== null) clearTimeout(this.#closeTimer);
+    this.#reader.close();
+    this.#endpoint.lost(ErrorCode.EOF);
+    this.#out.take();
+    this.#events.onEnd(this.#reason ?? (isOrderly ? null : 'the connection was lost'));
+  }
+}
+
+/** linkid: an answer goes back with source and target swapped (protocol.md, "Routing, linkid"). */
+function backTo(frame: Frame, stacked: boolean): LinkAddress | null {
+  if (stacked) return null;
+  return {
+    sourceLo: frame.targetLo,
+    sourceHi: frame.targetHi,
+    targetLo: frame.circuitLo,
+    targetHi: frame.circuitHi,
+  };
+}

@@ -1,0 +1,186 @@
+import { connect, type Socket } from 'node:net';
+import type { LnkSpan } from '@spanmesh/dmsg/payload/lnk-span';
+import type { Transaction } from '@spanmesh/dmsg/transaction';
+import type { HostPort } from '@spanmesh/runtime/address';
+import type { Random } from '@spanmesh/runtime/random';
+import type { Part } from './cast.ts';
+import { SimLink } from './link.ts';
+import { NO_SERVICE, type SpanService } from './span-service.ts';
+
+/** First and longest wait before another attempt to connect, in milliseconds; the wait is drawn from half of it up. */
+const FIRST_RETRY_MS = 250;
+const LONGEST_RETRY_MS = 5000;
+/** Longest wait for a connection to be made, in milliseconds. */
+const CONNECT_WAIT_MS = 5000;
+
+export interface SimPeerOptions extends Part {
+  /** Where the router listens. */
+  readonly connect: HostPort;
+}
+
+export interface SimPeerDependencies {
+  /** Spreads the attempts to connect. */
+  readonly random: Random;
+  readonly events?: Partial<SimPeerEvents>;
+  /** What it serves on its spans. Default: nothing. */
+  readonly service?: SpanService;
+}
+
+export interface SimPeerEvents {
+  /** Connected, LNK_CONNs stand, spans are offered. */
+  onUp(peer: SimPeer): void;
+  /** The connection was lost, or an attempt failed; another one follows by itself. */
+  onDown(peer: SimPeer, reason: string): void;
+  /** The router opened a relay to us. */
+  onRelay(peer: SimPeer): void;
+}
+
+/** A span of a peer: offered whenever the peer is connected, unless withdrawn. */
+interface Offer {
+  readonly span: LnkSpan;
+  isWithdrawn: boolean;
+  /** Its transaction on the present connection. */
+  tx: Transaction | null;
+}
+
+/**
+ * A simulated DMSG peer over TCP: it connects, opens LNK_CONN, offers its spans, acknowledges relays, answers PING, and comes
+ * back when the connection is lost. `start` and `stop` once each.
+ */
+export class SimPeer {
+  /** Relays that the router has opened to us, on all connections so far. */
+  relaysSeen = 0;
+  /** LNK_SPANs that we have opened, on all connections so far. */
+  spansOpened = 0;
+
+  readonly #options: SimPeerOptions;
+  readonly #random: Random;
+  readonly #events: Partial<SimPeerEvents>;
+  readonly #service: SpanService;
+  readonly #offers: Offer[];
+  #socket: Socket | null = null;
+  #link: SimLink | null = null;
+  #retryTimer: NodeJS.Timeout | null = null;
+  #attempts = 0;
+  #stopping = false;
+  #stopped: PromiseWithResolvers<void> | null = null;
+
+  constructor(options: SimPeerOptions, { random, events = {}, service = NO_SERVICE }: SimPeerDependencies) {
+    this.#options = options;
+    this.#random = random;
+    this.#events = events;
+    this.#service = service;
+    this.#offers = options.spans.map((span) => ({ span, isWithdrawn: false, tx: null }));
+  }
+
+  /** LNK_CONNs stand in both directions. */
+  get isUp(): boolean {
+    return this.#link?.isUp === true;
+  }
+
+  /** Spans that are offered now. */
+  get spansOffered(): number {
+    return this.#link?.offered ?? 0;
+  }
+
+  /** Relays that the router has open to us now. */
+  get relays(): number {
+    return this.#link?.relays ?? 0;
+  }
+
+  /** Number of spans that it has, offered or withdrawn. */
+  get spanCount(): number {
+    return this.#offers.length;
+  }
+
+  /** Connects, now and whenever the connection is lost. */
+  start(): void {
+    this.#connect();
+  }
+
+  /** Closes spans, LNK_CONN and the connection, in this order; resolves when that is done. */
+  stop(): Promise<void> {
+    this.#stopping = true;
+    this.#stopped ??= Promise.withResolvers();
+    if (this.#retryTimer !== null) clearTimeout(this.#retryTimer);
+    if (this.#link !== null) this.#link.close();
+    else if (this.#socket !== null) this.#socket.destroy();
+    else this.#stopped.resolve();
+    return this.#stopped.promise;
+  }
+
+  /** Takes span `n` back, until it is offered again. */
+  withdraw(n: number): void {
+    const offer = this.#offers[n]!;
+    offer.isWithdrawn = true;
+    if (offer.tx !== null) this.#link?.withdraw(offer.tx);
+    offer.tx = null;
+  }
+
+  /** Offers span `n` again. */
+  offer(n: number): void {
+    const offer = this.#offers[n]!;
+    offer.isWithdrawn = false;
+    this.#open(offer);
+  }
+
+  #connect(): void {
+    const socket = connect({ ...this.#options.connect, timeout: CONNECT_WAIT_MS });
+    this.#socket = socket;
+    let reason = 'the connection was lost';
+    const onTimeout = (): void => {
+      socket.destroy(new Error('nothing answers'));
+    };
+    const onError = (error: Error): void => {
+      reason = error.message;
+    };
+    const onClose = (): void => this.#ended(reason);
+    socket.once('timeout', onTimeout).once('error', onError).once('close', onClose);
+    socket.once('connect', () => {
+      socket.setTimeout(0);
+      socket.off('timeout', onTimeout).off('error', onError).off('close', onClose);
+      this.#connected(socket);
+    });
+  }
+
+  #connected(socket: Socket): void {
+    const link = new SimLink(this.#options, {
+      socket,
+      service: this.#service,
+      events: {
+        onUp: () => {
+          this.#attempts = 0;
+          for (const offer of this.#offers) this.#open(offer);
+          this.#events.onUp?.(this);
+        },
+        onRelay: () => {
+          this.relaysSeen++;
+          this.#events.onRelay?.(this);
+        },
+        onEnd: (why) => this.#ended(why ?? 'closed'),
+      },
+    });
+    this.#link = link;
+    if (this.#stopping) link.close();
+  }
+
+  #open(offer: Offer): void {
+    // One that the router has closed may be offered again.
+    if (offer.isWithdrawn || offer.tx?.ended === false || this.#link === null) return;
+    offer.tx = this.#link.offer(offer.span);
+    if (offer.tx !== null) this.spansOpened++;
+  }
+
+  #ended(reason: string): void {
+    this.#socket = null;
+    this.#link = null;
+    for (const offer of this.#offers) offer.tx = null;
+    if (this.#stopping) {
+      this.#stopped?.resolve();
+      return;
+    }
+    const longest = Math.min(FIRST_RETRY_MS * 2 ** this.#attempts++, LONGEST_RETRY_MS);
+    this.#retryTimer = setTimeout(() => this.#connect(), longest * (0.5 + this.#random() / 2));
+    this.#events.onDown?.(this, reason);
+  }
+}

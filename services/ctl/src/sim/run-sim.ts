@@ -1,0 +1,57 @@
+import { parseHostPort } from '@spanmesh/runtime/address';
+import { EXIT_FAILED, Failure } from '../failure.ts';
+import { note, type Terminal } from '../terminal.ts';
+import { count } from '../views/words.ts';
+import { Sim, type SimOptions } from './sim.ts';
+
+/** What was typed. */
+export interface SimCommandOptions extends Pick<SimOptions, 'peers' | 'dialect' | 'spans' | 'clusters' | 'seed'> {
+  /** `host:port` */
+  readonly connect: string;
+  /** Milliseconds, 0: none. */
+  readonly churn: number;
+  /** Milliseconds, 0: until a signal comes. */
+  readonly duration: number;
+}
+
+/**
+ * Runs a simulation until its time is over or SIGINT or SIGTERM comes; a second signal ends the process at once.
+ * @throws Failure unreachable: no peer has ever been connected.
+ */
+export async function runSim(options: SimCommandOptions, terminal: Terminal): Promise<void> {
+  const { connect, churn, duration, ...cast } = options;
+  const sim = new Sim(
+    { ...cast, connect: parseHostPort(connect), churnMs: churn },
+    {
+      onSummary: (line) => terminal.out.write(`${line}\n`),
+      onNote: (line) => note(terminal, line),
+    },
+  );
+  sim.start();
+  await timeOrSignal(duration);
+  const { up, spansOpened, relaysSeen } = await sim.stop();
+  terminal.out.write(
+    `done: ${up} of ${count(options.peers, 'peer')} were up, ${count(spansOpened, 'span')} offered and ` +
+      `${count(relaysSeen, 'relay')} seen in all\n`,
+  );
+  if (!sim.hasBeenUp) {
+    throw new Failure('unreachable', `cannot reach ${connect}: is spanmesh running? try \`npm start\``);
+  }
+}
+
+/** Resolves after a time (0: never) or at the first signal; from then on signals end the process. */
+function timeOrSignal(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = ms > 0 ? setTimeout(() => done(), ms) : null;
+    const done = (): void => {
+      if (timer !== null) clearTimeout(timer);
+      for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+        process.off(signal, done);
+        process.once(signal, () => process.exit(EXIT_FAILED));
+      }
+      resolve();
+    };
+    process.on('SIGINT', done);
+    process.on('SIGTERM', done);
+  });
+}

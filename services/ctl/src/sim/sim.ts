@@ -1,0 +1,124 @@
+import { formatHostPort, type HostPort } from '@spanmesh/runtime/address';
+import { printable } from '../output/printable.ts';
+import { count } from '../views/words.ts';
+import { type CastOptions, castParts, peerRandom } from './cast.ts';
+import { Churn } from './churn.ts';
+import { SimPeer } from './peer.ts';
+
+/** Shortest time between two summary lines, in milliseconds. */
+const SUMMARY_MS = 1000;
+
+export interface SimOptions extends CastOptions {
+  /** Where the router listens. */
+  readonly connect: HostPort;
+  /** Mean time that a span stays open, in milliseconds; 0: for ever. */
+  readonly churnMs: number;
+}
+
+export interface SimDependencies {
+  /** A summary line, when something has changed, at most one a second. */
+  readonly onSummary: (line: string) => void;
+  /** Something that people may want to know; a line. */
+  readonly onNote: (line: string) => void;
+}
+
+/** What there is now, and what there has been. */
+export interface SimTotals {
+  /** Peers whose LNK_CONNs stand. */
+  readonly up: number;
+  /** Spans offered now. */
+  readonly spans: number;
+  /** Relays open to the peers now. */
+  readonly relays: number;
+  /** LNK_SPANs that peers have opened so far. */
+  readonly spansOpened: number;
+  /** Relays that peers have received so far. */
+  readonly relaysSeen: number;
+}
+
+/** A number of simulated peers on one router. `start` and `stop` once each. */
+export class Sim {
+  /** Some peer has been up. */
+  hasBeenUp = false;
+
+  readonly #options: SimOptions;
+  readonly #deps: SimDependencies;
+  readonly #peers: SimPeer[];
+  readonly #churns: Churn[] = [];
+  readonly #down = new Set<SimPeer>();
+  #summaryTimer: NodeJS.Timeout | null = null;
+  #summary = '';
+
+  constructor(options: SimOptions, deps: SimDependencies) {
+    this.#options = options;
+    this.#deps = deps;
+    this.#peers = castParts(options).map((part, i) => {
+      const random = peerRandom(options.seed, i);
+      const peer = new SimPeer(
+        { ...part, connect: options.connect },
+        {
+          random,
+          events: {
+            onUp: (self) => this.#onUp(self),
+            onDown: (self, reason) => this.#onDown(self, reason),
+          },
+        },
+      );
+      if (options.churnMs > 0) this.#churns.push(new Churn({ meanMs: options.churnMs }, { peer, random }));
+      return peer;
+    });
+  }
+
+  get totals(): SimTotals {
+    const totals = { up: 0, spans: 0, relays: 0, spansOpened: 0, relaysSeen: 0 };
+    for (const peer of this.#peers) {
+      if (peer.isUp) totals.up++;
+      totals.spans += peer.spansOffered;
+      totals.relays += peer.relays;
+      totals.spansOpened += peer.spansOpened;
+      totals.relaysSeen += peer.relaysSeen;
+    }
+    return totals;
+  }
+
+  start(): void {
+    this.#summaryTimer = setInterval(() => this.#summarise(), SUMMARY_MS);
+    for (const peer of this.#peers) peer.start();
+    for (const churn of this.#churns) churn.start();
+  }
+
+  /** Ends every peer in order, and gives what there was just before. */
+  async stop(): Promise<SimTotals> {
+    const totals = this.totals;
+    if (this.#summaryTimer !== null) clearInterval(this.#summaryTimer);
+    for (const churn of this.#churns) churn.stop();
+    await Promise.all(this.#peers.map((peer) => peer.stop()));
+    return totals;
+  }
+
+  #onUp(peer: SimPeer): void {
+    this.hasBeenUp = true;
+    if (this.#down.delete(peer) && this.#down.size === 0) this.#deps.onNote('all peers are connected again');
+  }
+
+  /** Said once, not once a peer: they mostly go together. */
+  #onDown(peer: SimPeer, reason: string): void {
+    if (this.#down.size === 0) {
+      const where = formatHostPort(this.#options.connect);
+      this.#deps.onNote(`no connection to ${where} (${printable(reason)}); peers try again until there is one`);
+    }
+    this.#down.add(peer);
+  }
+
+  #summarise(): void {
+    const line = summaryLine(this.totals, this.#peers.length);
+    if (line === this.#summary) return;
+    this.#summary = line;
+    this.#deps.onSummary(line);
+  }
+}
+
+/** `20 of 20 peers up, 20 spans offered, 57 relays open, 60 seen`. */
+export function summaryLine({ up, spans, relays, relaysSeen }: SimTotals, peers: number): string {
+  return `${up} of ${count(peers, 'peer')} up, ${count(spans, 'span')} offered, ${count(relays, 'relay')} open, ${relaysSeen} seen`;
+}

@@ -1,0 +1,30 @@
+import { once } from 'node:events';
+import type { Writable } from 'node:stream';
+
+/** What a command talks to: the process's streams and environment, or a test's. */
+export interface Terminal {
+  readonly out: Writable;
+  readonly err: Writable;
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+/** The terminal of this process. A reader that goes away (`| head`) ends the process quietly, as it ends other tools. */
+export function processTerminal(): Terminal {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EPIPE') process.exit(0);
+      throw error;
+    });
+  }
+  return { out: process.stdout, err: process.stderr, env: process.env };
+}
+
+/** Writes text, and waits while the reader is behind: an endless watch must not pile up in memory. */
+export async function write(stream: Writable, text: string): Promise<void> {
+  if (!stream.write(text)) await once(stream, 'drain');
+}
+
+/** A line for people beside the output: what went wrong, what is being waited for. */
+export function note(terminal: Terminal, line: string): void {
+  terminal.err.write(`spanmesh: ${line}\n`);
+}

@@ -1,0 +1,28 @@
+import { ExplainResponse } from '@spanmesh/proto/v1/topology';
+import { TopologyApi } from '../api/topology-api.ts';
+import type { ApiOptions } from '../api-options.ts';
+import { protobufJson, writeJson } from '../output/json.ts';
+import { paintFor } from '../output/paint.ts';
+import { type Terminal, write } from '../terminal.ts';
+import { renderExplanation } from './explain-view.ts';
+
+export interface ExplainQuery {
+  readonly node: string;
+  readonly connection: string;
+  readonly options: ApiOptions;
+}
+
+/**
+ * Asks why, and prints the answer.
+ * @throws Failure
+ */
+export async function showExplanation({ node, connection, options }: ExplainQuery, terminal: Terminal): Promise<void> {
+  const api = new TopologyApi(options);
+  try {
+    const answer = await api.explain(node, connection);
+    if (options.output === 'json') await writeJson(terminal.out, protobufJson(ExplainResponse, answer));
+    else await write(terminal.out, renderExplanation(answer, paintFor(terminal.out)));
+  } finally {
+    api.close();
+  }
+}

@@ -1,0 +1,96 @@
+import type { ClusterTree, GetTreeResponse, LinkTree, NodeTree } from '@spanmesh/proto/v1/topology';
+import { Dialect, type Link, type Node } from '@spanmesh/proto/v1/types';
+import type { Paint } from '../output/paint.ts';
+import { printable } from '../output/printable.ts';
+import { clusterText, count, dialectOf, distText, quoted } from './words.ts';
+
+const BRANCH = '├── ';
+const LAST_BRANCH = '└── ';
+const TRUNK = '│   ';
+const NO_TRUNK = '    ';
+
+/** Puts the parts of a streamed tree together: a cluster that goes on in the next part becomes one again. */
+export class TreeAssembly {
+  readonly clusters: ClusterTree[] = [];
+  revision = '';
+
+  add(part: GetTreeResponse): void {
+    this.revision = part.revision;
+    for (const tree of part.clusters) {
+      const last = this.clusters.at(-1);
+      // The key is a plain message of strings and numbers in a fixed order.
+      if (last !== undefined && JSON.stringify(last.cluster?.key) === JSON.stringify(tree.cluster?.key)) {
+        for (const node of tree.nodes) last.nodes.push(node);
+      } else {
+        this.clusters.push({ cluster: tree.cluster, nodes: [...tree.nodes] });
+      }
+    }
+  }
+}
+
+/** The trees as tree(1) would draw them: clusters, their nodes, the nodes' links, the links' relays; then how many of each. */
+export function renderTree(clusters: readonly ClusterTree[], paint: Paint): string {
+  const lines: string[] = [];
+  let nodes = 0;
+  let links = 0;
+  let relays = 0;
+  for (const { cluster, nodes: members } of clusters) {
+    lines.push(paint('cluster', clusterText(cluster?.key)));
+    for (const [member, trunk] of branches(members, '', lines, (tree) => nodeLine(tree, paint))) {
+      nodes++;
+      for (const [path, inner] of branches(member.links, trunk, lines, (tree) => linkLine(tree, paint))) {
+        links++;
+        relays += path.link?.relays ?? 0;
+        for (const _ of branches(path.relays, inner, lines, (relay) =>
+          paint('faint', `relayed to ${printable(relay.lnkConn)} on ${printable(relay.connection)}`),
+        ));
+      }
+    }
+  }
+  const totals = [
+    count(clusters.length, 'cluster'),
+    count(nodes, 'node'),
+    count(links, 'link'),
+    count(relays, 'relay'),
+  ];
+  lines.push(totals.join(', '));
+  return `${lines.join('\n')}\n`;
+}
+
+/** Draws a line for each item, and gives it back with the trunk that what is below it hangs on. */
+function* branches<T>(
+  items: readonly T[],
+  trunk: string,
+  lines: string[],
+  text: (item: T) => string,
+): Generator<[T, string]> {
+  for (const [i, item] of items.entries()) {
+    const isLast = i === items.length - 1;
+    lines.push(trunk + (isLast ? LAST_BRANCH : BRANCH) + text(item));
+    yield [item, trunk + (isLast ? NO_TRUNK : TRUNK)];
+  }
+}
+
+function nodeLine({ node }: NodeTree, paint: Paint): string {
+  if (node === undefined) return '?';
+  const parts = [paint('node', printable(node.key?.id ?? '?')), quoted(nodeLabel(node)), `pfs_type ${node.pfsType}`];
+  return parts.filter(Boolean).join(' ');
+}
+
+/** circuit: the label is part of the key; linkid: of the node, for display. */
+function nodeLabel(node: Node): string {
+  return node.label === '' ? (node.key?.label ?? '') : node.label;
+}
+
+function linkLine({ link }: LinkTree, paint: Paint): string {
+  if (link === undefined) return '?';
+  const text = `${linkText(link)}, ${count(link.relays, 'relay')}`;
+  return link.suspect ? `${text} ${paint('warn', '(suspect)')}` : text;
+}
+
+/** A link in a few words: `gw.1:12 dist 0 rnss 7 via gw.1:3`. */
+export function linkText(link: Link): string {
+  const dialect = dialectOf(link.node);
+  const rnss = dialect === Dialect.DIALECT_CIRCUIT ? ` rnss ${link.rnss}` : '';
+  return `${printable(link.id)} dist ${distText(link.dist, dialect)}${rnss} via ${printable(link.connection)}`;
+}

@@ -1,0 +1,79 @@
+import { peerTypeName } from '@spanmesh/dmsg/names';
+import { type ClusterKey, ConnectionOrigin, Dialect, type Link, type NodeKey } from '@spanmesh/proto/v1/types';
+import { printable } from '../output/printable.ts';
+
+/** The dialect as people write it. */
+export function dialectName(dialect: Dialect | undefined): string {
+  switch (dialect) {
+    case Dialect.DIALECT_LINKID:
+      return 'linkid';
+    case Dialect.DIALECT_CIRCUIT:
+      return 'circuit';
+    default:
+      return '?';
+  }
+}
+
+/** `HAMMER2`, or the number of a type without a name. */
+export function peerType(type: number): string {
+  const name = peerTypeName(type);
+  return name.startsWith('?') ? String(type) : name;
+}
+
+/** dist as its dialect means it: circuit's is unsigned, the API's field is signed. */
+export function distText(dist: number, dialect: Dialect | undefined): string {
+  return String(dialect === Dialect.DIALECT_CIRCUIT ? dist >>> 0 : dist);
+}
+
+/** A msgid as the debug shell prints it: 16 hexadecimal digits. */
+export function msgidText(msgid: bigint): string {
+  return msgid.toString(16).padStart(16, '0');
+}
+
+/** A label in quotes, or nothing if it is empty. */
+export function quoted(label: string): string {
+  return label === '' ? '' : `"${printable(label)}"`;
+}
+
+/** How a connection came to be. */
+export function originText(origin: ConnectionOrigin): string {
+  switch (origin) {
+    case ConnectionOrigin.CONNECTION_ORIGIN_ACCEPTED:
+      return 'accepted';
+    case ConnectionOrigin.CONNECTION_ORIGIN_SHELL:
+      return 'shell';
+    case ConnectionOrigin.CONNECTION_ORIGIN_TARGET:
+      return 'target';
+    default:
+      return '?';
+  }
+}
+
+/** A cluster in a few words: `circuit HAMMER2 <uuid> "label"`. */
+export function clusterText(key: ClusterKey | undefined): string {
+  if (key === undefined) return '?';
+  const type = key.dialect === Dialect.DIALECT_CIRCUIT ? peerType(key.peerType) : '';
+  return [dialectName(key.dialect), type, printable(key.id), quoted(key.peerLabel)].filter(Boolean).join(' ');
+}
+
+/** A node's dialect, if the key says it. */
+export function dialectOf(node: NodeKey | undefined): Dialect | undefined {
+  return node?.cluster?.dialect;
+}
+
+/** When a link came up, by its age stamp (microseconds since 1970); empty if that is no time of day. */
+export function stampText(link: Link): string {
+  const ms = Number(link.stamp / 1000n);
+  return link.stamp === 0n || ms > 8.64e15 ? '' : timeText(new Date(ms));
+}
+
+/** A moment as `2026-01-31 23:59:59Z`. */
+export function timeText(time: Date | undefined): string {
+  if (time === undefined || Number.isNaN(time.getTime())) return '';
+  return `${time.toISOString().slice(0, 19).replace('T', ' ')}Z`;
+}
+
+/** `1 node`, `2 nodes`. */
+export function count(n: number, one: string): string {
+  return `${n} ${one}${n === 1 ? '' : 's'}`;
+}

@@ -1,0 +1,36 @@
+import { Change } from '@spanmesh/proto/v1/topology';
+import { TopologyApi } from '../api/topology-api.ts';
+import type { ApiOptions } from '../api-options.ts';
+import { protobufJson, writeJsonLine } from '../output/json.ts';
+import { paintFor } from '../output/paint.ts';
+import { note, type Terminal, write } from '../terminal.ts';
+import { changeLine } from './change-line.ts';
+import { Follower } from './follow.ts';
+
+export interface WatchQuery {
+  readonly withRelays: boolean;
+  readonly options: ApiOptions;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Prints changes until the signal says so (without one: for ever). JSON: one document a line, a Change with its `revision`.
+ * @throws Failure
+ */
+export async function showChanges({ withRelays, options, signal }: WatchQuery, terminal: Terminal): Promise<void> {
+  const api = new TopologyApi(options);
+  const paint = paintFor(terminal.out);
+  const onChange = (revision: string, change: Change): Promise<void> =>
+    options.output === 'json'
+      ? writeJsonLine(terminal.out, { revision, ...(protobufJson(Change, change) as object) })
+      : write(terminal.out, changeLine(change, paint));
+  try {
+    const follower = new Follower(
+      { withRelays, timeoutMs: options.timeoutMs, ...(signal && { signal }) },
+      { api, onChange, onNote: (line) => note(terminal, line) },
+    );
+    await follower.run();
+  } finally {
+    api.close();
+  }
+}
