@@ -11,6 +11,7 @@ import type { Random } from '@spanmesh/runtime/random';
 import { GatewayRegistration } from '@spanmesh/runtime/registry';
 import type { Service } from '@spanmesh/runtime/service';
 import { Turn } from '@spanmesh/runtime/turn';
+import { VERSION } from '@spanmesh/runtime/version';
 import { Admission } from './admission.ts';
 import { adopt } from './adopt.ts';
 import type { Attach } from './attach.ts';
@@ -39,8 +40,6 @@ import { connectionOpened, cutSnapshot } from './snapshot.ts';
 
 /** How soon the registry is tried again when the store is away, in milliseconds. */
 const REGISTER_RETRY_MS = 1000;
-/** Version of this software. */
-const VERSION = '0.1.0';
 
 /** Who the gateway is towards topology. */
 export interface GatewayIdentity {
@@ -143,9 +142,19 @@ export class Gateway implements Service, AttachHost {
     return this.#attach.attachedOnce ? null : 'no topology leader has taken this gateway on yet';
   }
 
-  /** Connections that stand. */
-  get connectionCount(): number {
-    return this.#core.tables.connections.size;
+  /** What is open here at this moment. */
+  counts(): Record<'connections' | 'established' | 'lnkConns' | 'links' | 'remoteLinks' | 'relays', number> {
+    const { sockets, connections, lnkConns, links, remoteLinks } = this.#core.tables;
+    let remote = 0;
+    for (const known of remoteLinks.values()) remote += known.size;
+    return {
+      connections: sockets.size,
+      established: connections.size,
+      lnkConns: lnkConns.size,
+      links: links.size,
+      remoteLinks: remote,
+      relays: this.counters.relays,
+    };
   }
 
   /** Bytes that wait for peers, of all connections together. */

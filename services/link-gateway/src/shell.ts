@@ -98,8 +98,9 @@ export class Shell {
     const text = new TreeText(dialect, this.#deps.relayMsgid);
     const abort = new AbortController();
     const request = { dialect: apiDialect(dialect), clusterId: '', withRelays: dialect === 'circuit' };
+    let parts: AsyncIterator<GetTreeResponse> | null = null;
     try {
-      const parts = this.#deps.treeSource(request, abort.signal)[Symbol.asyncIterator]();
+      parts = this.#deps.treeSource(request, abort.signal)[Symbol.asyncIterator]();
       for (;;) {
         const part = await this.#inTime(parts.next());
         if (part.done === true) return;
@@ -113,6 +114,8 @@ export class Shell {
       output.line('The tree is not available: topology cannot be reached');
     } finally {
       abort.abort();
+      // Not awaited: a source that hangs would never return.
+      parts?.return?.().catch(() => {});
     }
   }
 
