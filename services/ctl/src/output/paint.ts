@@ -20,7 +20,7 @@ const STYLES = {
 /** No colours. */
 export const plain: Paint = (_role, text) => text;
 
-/** Colours if the stream is a terminal and the user has not said otherwise (NO_COLOR, NODE_DISABLE_COLORS, FORCE_COLOR). */
+/** Colours if the stream is a terminal and the user has not said otherwise (NO_COLOR, NODE_DISABLE_COLORS). */
 export function paintFor(stream: Writable): Paint {
   if (!('isTTY' in stream)) return plain;
   return (role, text) => styleText(STYLES[role] as Parameters<typeof styleText>[0], text, { stream });

@@ -56,7 +56,7 @@ export function castParts({ peers, dialect, spans, clusters, seed }: CastOptions
     const of = (j: number): SimCluster => known[own][(first + j) % clusters]!;
     return {
       lnkConn: lnkConnOf(own, of(0), host, random),
-      spans: Array.from({ length: spans }, (_, j) => spanOf(own, of(j), `${host}.${j + 1}`, i + j, random)),
+      spans: Array.from({ length: spans }, (_, j) => spanOf(own, of(j), `${host}.${j + 1}`, first + j, random)),
     };
   });
 }
