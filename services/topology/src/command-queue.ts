@@ -1,0 +1,143 @@
+import { Commands, type GatewayPeer } from '@spanmesh/proto/v1/gateway_control';
+import type { Link } from '@spanmesh/spantree/tree';
+import { protoDialect } from './dialect.ts';
+import { type Gateway, linkData } from './gateway.ts';
+import type { RelayGroup } from './relay-group.ts';
+
+/** A message of commands is sealed past this many bytes (estimated): far below what gRPC refuses. */
+const SEAL_BYTES = 512 * 1024;
+/** Bytes (estimated) that wait for a gateway that does not read; past this its stream is ended, a snapshot is smaller. */
+export const MAX_QUEUED_BYTES = 32 * 1024 * 1024;
+
+/** Estimates of encoded sizes: a packed double; a relay command, a remote link and its end without their lists and bytes. */
+const DOUBLE_BYTES = 8;
+const RELAY_COMMAND_BYTES = 24;
+const REMOTE_LINK_BYTES = 48;
+const LINK_GONE_BYTES = 40;
+
+export interface CommandSink {
+  /** False: no more until `drained`. */
+  write(commands: Commands): boolean;
+}
+
+/** Where the numbers of messages come from: one sequence for all gateways. */
+export interface Numbering {
+  readonly epoch: number;
+  next(): number;
+}
+
+/** What is on its way to one gateway over one stream. Everything is kept in order. */
+export class CommandQueue {
+  readonly gateway: Gateway;
+  readonly #sink: CommandSink;
+  readonly #numbering: Numbering;
+  /** Links of other gateways that this gateway knows the payload of. */
+  readonly #told = new Set<Link>();
+  #sealed: Commands[] = [];
+  #open: Commands | undefined;
+  #openBytes = 0;
+  #sealedBytes: number[] = [];
+  #bytes = 0;
+  #blocked = false;
+  #gatewaysTold = '';
+
+  constructor(gateway: Gateway, { sink, numbering }: { sink: CommandSink; numbering: Numbering }) {
+    this.gateway = gateway;
+    this.#sink = sink;
+    this.#numbering = numbering;
+  }
+
+  /** Bytes (estimated) that are not written yet. */
+  get queuedBytes(): number {
+    return this.#bytes;
+  }
+
+  /** Takes the group's lists as they are: nobody may change them any more. Returns the number of the message. */
+  relays(group: RelayGroup): number {
+    const { link, open, close } = group;
+    const own = linkData(link).gateway === this.gateway;
+    const message = this.#message();
+    if (!own && open.length > 0 && !this.#told.has(link)) {
+      this.#told.add(link);
+      const { payload } = linkData(link);
+      const dialect = protoDialect(link.span.dialect);
+      message.links.push({ gateway: link.connection.gateway, link: link.id, dialect, payload });
+      this.#grow(REMOTE_LINK_BYTES + payload.length);
+    }
+    message.relays.push({ gateway: own ? '' : link.connection.gateway, link: link.id, open, close });
+    this.#grow(RELAY_COMMAND_BYTES + DOUBLE_BYTES * (open.length + close.length));
+    return message.n;
+  }
+
+  /** The gateway's snapshot shows that it knows the link's payload. */
+  known(link: Link): void {
+    this.#told.add(link);
+  }
+
+  /** Says so if the gateway knows of it. */
+  linkGone(link: Link): void {
+    if (this.#told.delete(link)) this.linkUnknown(link.connection.gateway, link.id);
+  }
+
+  linkUnknown(gateway: string, link: number): void {
+    this.#message().linksGone.push({ gateway, link });
+    this.#grow(LINK_GONE_BYTES);
+  }
+
+  probe(connection: number): void {
+    this.#message().probe.push(connection);
+    this.#grow(DOUBLE_BYTES);
+  }
+
+  /** Tells the list unless it was the last one told. */
+  gateways(peers: GatewayPeer[]): void {
+    const text = JSON.stringify(peers);
+    if (text === this.#gatewaysTold) return;
+    this.#gatewaysTold = text;
+    const message = this.#message();
+    message.gateways = peers;
+    message.gatewaysChanged = true;
+    this.#grow(text.length);
+  }
+
+  /** Writes as much as the stream takes. */
+  flush(): void {
+    if (this.#blocked || this.#bytes === 0) return;
+    this.#seal();
+    let at = 0;
+    while (at < this.#sealed.length && !this.#blocked) {
+      this.#bytes -= this.#sealedBytes[at]!;
+      this.#blocked = !this.#sink.write(this.#sealed[at++]!);
+    }
+    this.#sealed = this.#sealed.slice(at);
+    this.#sealedBytes = this.#sealedBytes.slice(at);
+  }
+
+  /** The stream takes more: flush. */
+  drained(): void {
+    this.#blocked = false;
+  }
+
+  #message(): Commands {
+    if (this.#openBytes >= SEAL_BYTES) this.#seal();
+    if (this.#open === undefined) {
+      this.#open = Commands.create();
+      this.#open.epoch = this.#numbering.epoch;
+      this.#open.n = this.#numbering.next();
+    }
+    return this.#open;
+  }
+
+  #grow(bytes: number): void {
+    this.#openBytes += bytes;
+    this.#bytes += bytes;
+  }
+
+  #seal(): void {
+    if (this.#open === undefined) return;
+    this.#sealed.push(this.#open);
+    this.#sealedBytes.push(this.#openBytes);
+    this.#open = undefined;
+    this.#openBytes = 0;
+  }
+}

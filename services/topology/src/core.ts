@@ -1,0 +1,148 @@
+import type { Clock } from '@spanmesh/runtime/clock';
+import type { LeaseState } from '@spanmesh/runtime/lease';
+import { type Logger, Throttle } from '@spanmesh/runtime/logger';
+import { Turn } from '@spanmesh/runtime/turn';
+import { SpanTree } from '@spanmesh/spantree/tree';
+import { Api } from './api.ts';
+import { Commander } from './commander.ts';
+import { lnkConnData } from './gateway.ts';
+import { GatewayControl } from './gateway-control.ts';
+import { History, type HistoryLimits } from './history.ts';
+import { Leadership, type LeaseView, type Presence } from './leadership.ts';
+import { State, type StateObserver } from './state.ts';
+
+/** The same trouble is logged once in this time. */
+const LOG_INTERVAL_MS = 10_000;
+/** How often it is looked whether a gateway without a stream is dead. */
+const BURIAL_MS = 1000;
+
+export interface CoreOptions {
+  readonly linkidWidth: number;
+  readonly circuitWidth: number;
+  /** What relays add to rnss. */
+  readonly rnssAdd: number;
+  /** Of the software. */
+  readonly version: string;
+  readonly history?: HistoryLimits;
+}
+
+export interface CoreDeps {
+  readonly lease: LeaseView;
+  readonly presence: Presence;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** One replica of topology without its surroundings: gateways' streams and the API come in, the lease says what is allowed. */
+export class Core {
+  readonly state: State;
+  readonly history: History;
+  readonly leadership: Leadership;
+  readonly commander: Commander;
+  readonly control: GatewayControl;
+  readonly api: Api;
+  /** Peers' messages that made no sense. */
+  nonsense = 0;
+  readonly #clock: Clock;
+  readonly #turn: Turn;
+  #epoch = 0;
+  #burialDue = false;
+
+  constructor(options: CoreOptions, { lease, presence, clock, logger }: CoreDeps) {
+    const { linkidWidth, circuitWidth, rnssAdd, version } = options;
+    this.#clock = clock;
+    this.#turn = new Turn(() => this.flush());
+    const request = () => this.#turn.request();
+    this.history = new History(options.history);
+    const observer = this.#observer(logger, clock);
+    this.state = new State(new SpanTree({ linkidWidth, circuitWidth }), { observer });
+    const { state, history } = this;
+    this.leadership = new Leadership({ lease, presence, clock, state });
+    const { leadership } = this;
+    this.commander = new Commander({
+      state,
+      leadership,
+      presence,
+      clock,
+      request,
+      record: (groups) => history.commit(groups),
+    });
+    const { commander } = this;
+    this.control = new GatewayControl({ version, rnssAdd }, { state, leadership, commander, logger, request });
+    this.api = new Api({ linkidWidth, circuitWidth }, { state, history, leadership, clock, logger });
+  }
+
+  /** Decides and sends what this turn has brought. Called by itself at the end of a turn. */
+  flush(): void {
+    if (this.leadership.mayCommand()) this.control.bury();
+    this.commander.flush();
+    this.history.commit();
+    if (this.control.mourning && !this.#burialDue) {
+      this.#burialDue = true;
+      this.#clock.after(BURIAL_MS, () => {
+        this.#burialDue = false;
+        this.#turn.request();
+      });
+    }
+  }
+
+  /** To be told of every change of the lease. */
+  leaseChanged(lease: LeaseState): void {
+    const led = this.leadership.inTerm;
+    this.leadership.changed(lease);
+    if (lease.kind === 'leading') {
+      if (!led) this.history.restart(lease.epoch);
+      if (lease.epoch !== this.#epoch) {
+        this.#epoch = lease.epoch;
+        this.history.epoch = lease.epoch;
+        this.control.epochChanged();
+      }
+      this.#turn.request();
+    } else if (led && !this.leadership.inTerm) {
+      this.abdicate('This topology replica does not lead any more: find the one that does.');
+    }
+  }
+
+  /** Lets go of everything: another replica leads, or this one stops. The gateways keep their relays as they are. */
+  abdicate(details: string): void {
+    this.control.endAll(details);
+    for (const gateway of [...this.state.gateways.values()]) this.state.remove(gateway);
+    this.state.tree.forgetGone();
+    this.history.restart(this.#epoch);
+    this.api.endWatches();
+  }
+
+  /** To be told when gateways appear in the registry, change or go. */
+  presenceChanged(): void {
+    this.commander.membersChanged();
+  }
+
+  #observer(logger: Logger, clock: Clock): StateObserver {
+    const { history } = this;
+    const throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock });
+    return {
+      clusterChanged: (kind, object) => history.record({ of: 'cluster', kind, object }),
+      nodeChanged: (kind, object) => history.record({ of: 'node', kind, object }),
+      linkChanged: (kind, object) => {
+        history.record({ of: 'link', kind, object });
+        if (kind === 'removed') this.commander.linkGone(object);
+      },
+      connectionChanged: (kind, object) => history.record({ of: 'connection', kind, object }),
+      lnkConnChanged: (kind, object) => history.record({ of: 'lnkConn', kind, object }),
+      relayRefused: (link, lnkConn) => {
+        const { gateway } = lnkConnData(lnkConn);
+        history.record({ of: 'relays', group: { link, gateway, open: [], close: [lnkConn.id] } });
+      },
+      probe: (connection) => this.commander.probe(connection),
+      reopen: (gateway, link, lnkConns) => this.commander.reopen(gateway, link, lnkConns),
+      linkKnown: (gateway, link) => this.commander.linkKnown(gateway, link),
+      linkUnknown: (gateway, linkGateway, link) => this.commander.linkUnknown(gateway, linkGateway, link),
+      nonsense: (gateway, what, data) => {
+        this.nonsense++;
+        const { log, suppressed } = throttle.admit(`${gateway.id} ${what}`);
+        if (log)
+          logger.warn({ gateway: gateway.id, ...data, suppressed }, `${what} from a gateway makes no sense: dropped`);
+      },
+    };
+  }
+}

@@ -1,0 +1,86 @@
+import type { LnkConn as LnkConnPayload } from '@spanmesh/dmsg/payload/lnk-conn';
+import type { ConnectionOpened } from '@spanmesh/proto/v1/gateway_control';
+import type { Connection, Link, LnkConn } from '@spanmesh/spantree/tree';
+import { InFlight } from './in-flight.ts';
+import type { RelayGroup } from './relay-group.ts';
+
+/** What is behind a connection of the tree. */
+export interface ConnectionData {
+  readonly gateway: Gateway;
+  readonly opened: ConnectionOpened;
+}
+
+/** What is behind a LNK_CONN of the tree. */
+export interface LnkConnData {
+  readonly gateway: Gateway;
+  readonly payload: LnkConnPayload;
+  /** Links that the gateway relays to it on demand (linkid return paths): its own decision. */
+  onDemand: Set<Link> | undefined;
+}
+
+/** What is behind a link of the tree. */
+export interface LinkData {
+  readonly gateway: Gateway;
+  /** LNK_SPAN after the core header, as it came, in memory of its own. */
+  readonly payload: Buffer;
+  readonly msgidLo: number;
+  readonly msgidHi: number;
+  /** That of the LNK_SPAN, or of the last status message. */
+  status: number;
+  /** LNK_CONNs that it is relayed to on demand. */
+  onDemand: Set<LnkConn> | undefined;
+}
+
+export function connectionData(connection: Connection): ConnectionData {
+  return connection.data as ConnectionData;
+}
+
+export function lnkConnData(lnkConn: LnkConn): LnkConnData {
+  return lnkConn.data as LnkConnData;
+}
+
+export function linkData(link: Link): LinkData {
+  return link.data as LinkData;
+}
+
+/** One boot of a link-gateway: what it told us is open, by its own numbers. Changed by State only. */
+export class Gateway {
+  /** `<name>.<boot>` */
+  readonly id: string;
+  readonly name: string;
+  readonly boot: string;
+  serviceAddress: string;
+  version: string;
+  readonly connections: Map<number, Connection> = new Map();
+  readonly lnkConns: Map<number, LnkConn> = new Map();
+  readonly links: Map<number, Link> = new Map();
+  /** Gateways (ids) that it cannot reach. */
+  readonly unreachable: Set<string> = new Set();
+  /** Relays of links whose gateway has not been heard of yet: gateway id → link number → what is known. */
+  readonly parked: Map<string, Map<number, ParkedRelays>> = new Map();
+  readonly inFlight: InFlight = new InFlight();
+  /** Relays on its LNK_CONNs (numbers) that peers have refused, as far as this leader has been told. */
+  readonly refused: Map<Link, Set<number>> = new Map();
+  /** A complete snapshot has come at least once. */
+  known = false;
+  /** The relays that the flush in progress groups for this gateway. */
+  group: RelayGroup | undefined = undefined;
+
+  constructor(name: string, boot: string, serviceAddress: string, version: string) {
+    this.id = gatewayId(name, boot);
+    this.name = name;
+    this.boot = boot;
+    this.serviceAddress = serviceAddress;
+    this.version = version;
+  }
+}
+
+/** LNK_CONNs (numbers) of the gateway that holds this. */
+export interface ParkedRelays {
+  readonly open: number[];
+  readonly refused: number[];
+}
+
+export function gatewayId(name: string, boot: string): string {
+  return `${name}.${boot}`;
+}

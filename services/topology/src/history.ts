@@ -1,0 +1,154 @@
+import type { Cluster, Connection, Link, LnkConn, Node } from '@spanmesh/spantree/tree';
+import type { RelayGroup } from './relay-group.ts';
+import type { ChangeKind } from './state.ts';
+
+/** A change, as a reference to the object that it happened to: it is put into words only for those who watch. */
+export type RecordedChange =
+  | { readonly of: 'cluster'; readonly kind: ChangeKind; readonly object: Cluster }
+  | { readonly of: 'node'; readonly kind: ChangeKind; readonly object: Node }
+  | { readonly of: 'link'; readonly kind: ChangeKind; readonly object: Link }
+  | { readonly of: 'connection'; readonly kind: ChangeKind; readonly object: Connection }
+  | { readonly of: 'lnkConn'; readonly kind: ChangeKind; readonly object: LnkConn }
+  | { readonly of: 'relays'; readonly group: RelayGroup };
+
+/** All changes of one revision. */
+export interface Batch {
+  readonly revision: string;
+  /** The revision before. */
+  readonly previous: string;
+  readonly changes: readonly RecordedChange[];
+  /** Relays changed too, but they were too many to keep. */
+  readonly relaysMissing: boolean;
+  readonly bytes: number;
+}
+
+/** Batches kept: at one a turn, some seconds of the busiest times and days of quiet ones. */
+export const MAX_BATCHES = 4096;
+/** Memory (estimated) that the batches kept may hold alive. */
+export const MAX_HISTORY_BYTES = 64 * 1024 * 1024;
+/** A batch whose relays take more than this is kept without them. */
+export const MAX_RELAY_BYTES = 4 * 1024 * 1024;
+
+/** Estimates: an object that may be gone from the tree, a group of relays, and a relay in it. */
+const OBJECT_BYTES = 1024;
+const GROUP_BYTES = 128;
+const RELAY_BYTES = 8;
+
+export interface HistoryLimits {
+  readonly maxBatches?: number;
+  readonly maxBytes?: number;
+  readonly maxRelayBytes?: number;
+}
+
+/**
+ * The latest changes of the trees, and which revision is current. A revision is opaque to users: epoch and a number that
+ * rises with every batch. Recording costs one small object for a change, and for relays one for each link and gateway.
+ */
+export class History {
+  readonly #maxBatches: number;
+  readonly #maxBytes: number;
+  readonly #maxRelayBytes: number;
+  readonly #listeners = new Set<() => void>();
+  #epoch = 0;
+  #n = 0;
+  #revision = '0.0';
+  #pending: RecordedChange[] = [];
+  #batches: Batch[] = [];
+  /** Sequence number of the first batch kept. */
+  #first = 0;
+  #bytes = 0;
+
+  constructor({
+    maxBatches = MAX_BATCHES,
+    maxBytes = MAX_HISTORY_BYTES,
+    maxRelayBytes = MAX_RELAY_BYTES,
+  }: HistoryLimits = {}) {
+    this.#maxBatches = maxBatches;
+    this.#maxBytes = maxBytes;
+    this.#maxRelayBytes = maxRelayBytes;
+  }
+
+  /** Memory (estimated) that the batches hold alive. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Sequence number that the next batch will have. */
+  get end(): number {
+    return this.#first + this.#batches.length;
+  }
+
+  /** The revision of the state as it is now. */
+  get revision(): string {
+    // What came in during this turn is part of what a reader sees now.
+    this.commit();
+    return this.#revision;
+  }
+
+  record(change: RecordedChange): void {
+    this.#pending.push(change);
+  }
+
+  /** Ends a batch, with the relays that the flush has decided on. */
+  commit(groups: readonly RelayGroup[] = []): void {
+    if (this.#pending.length === 0 && groups.length === 0) return;
+    const changes = this.#pending;
+    this.#pending = [];
+    let bytes = changes.length * OBJECT_BYTES;
+    let relayBytes = groups.length * GROUP_BYTES;
+    for (const { open, close } of groups) relayBytes += RELAY_BYTES * (open.length + close.length);
+    const relaysMissing = relayBytes > this.#maxRelayBytes;
+    if (!relaysMissing) {
+      for (const group of groups) changes.push({ of: 'relays', group });
+      bytes += relayBytes;
+    }
+    const previous = this.#revision;
+    this.#revision = `${this.#epoch}.${++this.#n}`;
+    this.#batches.push({ revision: this.#revision, previous, changes, relaysMissing, bytes });
+    this.#bytes += bytes;
+    while (this.#batches.length > this.#maxBatches || this.#bytes > this.#maxBytes) {
+      this.#bytes -= this.#batches.shift()!.bytes;
+      this.#first++;
+    }
+    for (const fn of this.#listeners) fn();
+  }
+
+  /** Revisions from now on are of this epoch. */
+  set epoch(epoch: number) {
+    this.#epoch = epoch;
+  }
+
+  /** We lead under this epoch: revisions of others, and of our earlier terms, are not known any more. */
+  restart(epoch: number): void {
+    this.#epoch = epoch;
+    this.#n++;
+    this.#revision = `${epoch}.${this.#n}`;
+    this.#pending = [];
+    // Beyond what any watcher waits for, so that each of them sees that it has missed something.
+    this.#first = this.end + 1;
+    this.#batches = [];
+    this.#bytes = 0;
+    for (const fn of this.#listeners) fn();
+  }
+
+  /** Sequence number of the first batch after the revision, or undefined when that is not kept (any more). */
+  after(revision: string): number | undefined {
+    if (revision === this.revision) return this.end;
+    // Newest first: those who resume have not been away for long.
+    for (let at = this.#batches.length - 1; at >= 0; at--) {
+      if (this.#batches[at]!.previous === revision) return this.#first + at;
+    }
+    return undefined;
+  }
+
+  /** The batch, or undefined when it is not kept any more. Call for numbers below `end` only. */
+  batch(sequence: number): Batch | undefined {
+    return this.#batches[sequence - this.#first];
+  }
+
+  /** Calls at every new batch, until the function that is returned is called. */
+  onBatch(fn: () => void): () => void {
+    this.#listeners.add(fn);
+    return () => this.#listeners.delete(fn);
+  }
+}

@@ -1,0 +1,73 @@
+import type { Link } from '@spanmesh/spantree/tree';
+
+interface Noted {
+  readonly n: number;
+  readonly link: Link;
+  readonly lnkConns: readonly number[];
+}
+
+/** Entries of the queue that are dropped before the queue is packed. */
+const PACK_AFTER = 1024;
+
+/**
+ * The pairs (link, LNK_CONN of one gateway) whose commands may cross a refusal, with the number of the last such command:
+ * closes, because after a close the pair may be opened anew, and opens of what had been refused. Kept until the gateway
+ * says that it has obeyed them, so the table is as large as what is under way and not as what ever was.
+ *
+ * An open of a pair that was neither closed nor refused before needs no entry: a refusal of that pair can only mean it.
+ */
+export class InFlight {
+  readonly #last = new Map<Link, Map<number, number>>();
+  #queue: Noted[] = [];
+  #head = 0;
+  #pairs = 0;
+
+  /** Pairs that are waited for, counted once for each command. */
+  get pairs(): number {
+    return this.#pairs;
+  }
+
+  /** `n` never falls. */
+  note(n: number, link: Link, lnkConns: readonly number[]): void {
+    let pairs = this.#last.get(link);
+    if (pairs === undefined) {
+      pairs = new Map();
+      this.#last.set(link, pairs);
+    }
+    for (const id of lnkConns) pairs.set(id, n);
+    this.#queue.push({ n, link, lnkConns });
+    this.#pairs += lnkConns.length;
+  }
+
+  /** Number of the last command under way for the pair that is noted here, or 0. */
+  last(link: Link, lnkConn: number): number {
+    return this.#last.get(link)?.get(lnkConn) ?? 0;
+  }
+
+  /** The gateway has obeyed the commands up to `n`. */
+  obeyed(n: number): void {
+    while (this.#head < this.#queue.length && this.#queue[this.#head]!.n <= n) {
+      const noted = this.#queue[this.#head++]!;
+      this.#pairs -= noted.lnkConns.length;
+      const pairs = this.#last.get(noted.link);
+      if (pairs === undefined) continue;
+      for (const id of noted.lnkConns) if (pairs.get(id) === noted.n) pairs.delete(id);
+      if (pairs.size === 0) this.#last.delete(noted.link);
+    }
+    if (this.#head === this.#queue.length) {
+      this.#queue = [];
+      this.#head = 0;
+    } else if (this.#head > PACK_AFTER) {
+      this.#queue = this.#queue.slice(this.#head);
+      this.#head = 0;
+    }
+  }
+
+  /** The commands are void: the stream they went on has been replaced. */
+  clear(): void {
+    this.#last.clear();
+    this.#queue = [];
+    this.#head = 0;
+    this.#pairs = 0;
+  }
+}

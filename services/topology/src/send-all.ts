@@ -1,0 +1,22 @@
+/** Of the server's side of a gRPC stream, what is needed to send. */
+export interface ResponseStream<T> {
+  readonly cancelled: boolean;
+  write(response: T): boolean;
+  end(): void;
+  once(event: 'drain' | 'cancelled', fn: () => void): unknown;
+}
+
+/** Sends all messages no faster than the peer reads them, with a turn of the event loop between them; then ends the stream. */
+export async function sendAll<T>(stream: ResponseStream<T>, messages: Iterable<T>): Promise<void> {
+  for (const message of messages) {
+    if (stream.cancelled) return;
+    if (!stream.write(message)) {
+      await new Promise<void>((resolve) => {
+        stream.once('drain', resolve);
+        stream.once('cancelled', resolve);
+      });
+    }
+    await new Promise<void>((resolve) => setImmediate(resolve));
+  }
+  stream.end();
+}

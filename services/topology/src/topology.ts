@@ -1,0 +1,119 @@
+import { GatewayControlService } from '@spanmesh/proto/v1/gateway_control';
+import { TopologyService } from '@spanmesh/proto/v1/topology';
+import type { Bus, Subscription } from '@spanmesh/runtime/bus';
+import { GATEWAYS_BUCKET, LEASES_BUCKET, TOPOLOGY_ROLE } from '@spanmesh/runtime/bus-names';
+import type { Clock } from '@spanmesh/runtime/clock';
+import type { GrpcServer } from '@spanmesh/runtime/grpc-server';
+import { Lease } from '@spanmesh/runtime/lease';
+import type { Logger } from '@spanmesh/runtime/logger';
+import type { Metrics } from '@spanmesh/runtime/metrics';
+import type { Random } from '@spanmesh/runtime/random';
+import { GatewayRegistry } from '@spanmesh/runtime/registry';
+import type { Service } from '@spanmesh/runtime/service';
+import type { AttachStream } from './attachment.ts';
+import { Core } from './core.ts';
+import type { HistoryLimits } from './history.ts';
+import type { LeaseView, Presence } from './leadership.ts';
+import { registerMetrics } from './metrics.ts';
+import { rnssAdd, type TopologySettings } from './settings.ts';
+
+export interface TopologyOptions {
+  readonly settings: TopologySettings;
+  /** Where gateways and other replicas reach this one's gRPC server, `host:port`; asked for at start. */
+  readonly address: () => string;
+  /** Of the software. */
+  readonly version: string;
+  readonly history?: HistoryLimits;
+}
+
+export interface TopologyDeps {
+  readonly bus: Bus;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  /** Gets the services of topology; must not have been started. */
+  readonly grpcServer: Pick<GrpcServer, 'addService'>;
+  readonly random: Random;
+}
+
+/** The topology service in whatever process: adds its gRPC services at once, contends for the lead once started. */
+export class Topology implements Service {
+  readonly core: Core;
+  readonly #options: TopologyOptions;
+  readonly #deps: TopologyDeps;
+  #lease: Lease | undefined;
+  #registry: GatewayRegistry | undefined;
+  #subscriptions: Subscription[] = [];
+
+  constructor(options: TopologyOptions, deps: TopologyDeps) {
+    this.#options = options;
+    this.#deps = deps;
+    const { settings, version, history } = options;
+    const { clock, logger, metrics, grpcServer } = deps;
+    const { linkidWidth, circuitWidth } = settings;
+    this.core = new Core(
+      { linkidWidth, circuitWidth, rnssAdd: rnssAdd(settings), version, ...(history && { history }) },
+      { lease: this.#leaseView(), presence: this.#presenceView(), clock, logger },
+    );
+    const { core } = this;
+    grpcServer.addService(GatewayControlService, { attach: (stream: AttachStream) => core.control.attach(stream) });
+    grpcServer.addService(TopologyService, core.api.implementation);
+    registerMetrics(metrics, core);
+  }
+
+  /**
+   * Null: it leads and has heard every gateway that exists, or another replica leads; otherwise why it is not ready. Does
+   * not fall when the store is away: the trees can be read.
+   */
+  notReady(): string | null {
+    const { leadership } = this.core;
+    if (!leadership.inTerm) return this.#lease?.holder() ? null : 'no topology replica leads';
+    return leadership.settled ? null : 'not all gateways have attached yet';
+  }
+
+  async start(): Promise<void> {
+    const { bus, clock, random } = this.#deps;
+    const { settings, address } = this.#options;
+    this.#registry = new GatewayRegistry({ kv: await bus.kv(GATEWAYS_BUCKET), clock });
+    this.#subscriptions.push(this.#registry.onChange(() => this.core.presenceChanged()));
+    // Before the lease: a leader must know which gateways to wait for.
+    await this.#registry.start();
+    const kv = await bus.kv(LEASES_BUCKET);
+    const { leaseTtlMs } = settings;
+    this.#lease = new Lease({ role: TOPOLOGY_ROLE, address: address(), ttlMs: leaseTtlMs }, { kv, clock, random });
+    this.#subscriptions.push(this.#lease.onChange((state) => this.core.leaseChanged(state)));
+    this.#lease.start();
+  }
+
+  /** Releases the lease, so that another replica leads at once, and ends all streams. */
+  async stop(): Promise<void> {
+    await this.#lease?.stop();
+    this.core.abdicate('This topology replica stops: find the one that leads.');
+    await this.#registry?.stop();
+    for (const subscription of this.#subscriptions) subscription.unsubscribe();
+    this.#subscriptions = [];
+  }
+
+  #leaseView(): LeaseView {
+    const lease = () => this.#lease;
+    return {
+      get epoch() {
+        return lease()?.epoch ?? 0;
+      },
+      isValid: () => lease()?.isValid() ?? false,
+      holder: () => lease()?.holder() ?? null,
+      raiseEpoch: (atLeast) => lease()?.raiseEpoch(atLeast) ?? Promise.resolve(),
+    };
+  }
+
+  #presenceView(): Presence {
+    return {
+      gateways: () => this.#registry?.gateways() ?? [],
+      get: (name) => this.#registry?.get(name) ?? null,
+    };
+  }
+}
+
+export function createTopology(options: TopologyOptions, deps: TopologyDeps): Topology {
+  return new Topology(options, deps);
+}
