@@ -1,3 +1,5 @@
+import { isIPv6 } from 'node:net';
+
 /** Where to connect to. */
 export interface Target {
   readonly host: string;
@@ -9,7 +11,6 @@ export const DMSG_PORT = 987;
 /** Longest name or address, in characters (RFC 1035). */
 const MAX_HOST_LENGTH = 253;
 const NAME_OR_IPV4 = /^([A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?)(?::(\d{1,5}))?$/;
-const IPV6 = /^[0-9A-Fa-f:.]+$/;
 const IPV6_IN_BRACKETS = /^\[([0-9A-Fa-f:.]+)\](?::(\d{1,5}))?$/;
 
 /**
@@ -20,8 +21,9 @@ export function parseTarget(text: string): Target | null {
   const plain = NAME_OR_IPV4.exec(text);
   if (plain !== null) return targetOf(plain[1]!, plain[3]);
   const bracketed = IPV6_IN_BRACKETS.exec(text);
-  if (bracketed !== null) return targetOf(bracketed[1]!, bracketed[2]);
-  return text.includes(':') && IPV6.test(text) ? targetOf(text, undefined) : null;
+  if (bracketed !== null) return isIPv6(bracketed[1]!) ? targetOf(bracketed[1]!, bracketed[2]) : null;
+  // Not with a zone: `%` and what follows would be a name of an interface of ours.
+  return isIPv6(text) && !text.includes('%') ? targetOf(text, undefined) : null;
 }
 
 function targetOf(host: string, digits: string | undefined): Target | null {

@@ -1,0 +1,45 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { parseTarget } from './dial-target.ts';
+
+describe('a target to dial', () => {
+  it.each([
+    ['host', { host: 'host', port: 987 }],
+    ['127.0.0.1', { host: '127.0.0.1', port: 987 }],
+    ['127.0.0.1:9987', { host: '127.0.0.1', port: 9987 }],
+    ['a.b-c.example.:1', { host: 'a.b-c.example.', port: 1 }],
+    ['::1', { host: '::1', port: 987 }],
+    ['[::1]', { host: '::1', port: 987 }],
+    ['[fe80::1]:65535', { host: 'fe80::1', port: 65535 }],
+  ])('reads %s', (text, target) => {
+    expect(parseTarget(text)).toEqual(target);
+  });
+
+  it.each([
+    '',
+    ':987',
+    'host:',
+    'host:0',
+    'host:65536',
+    'host:1x',
+    'a b',
+    '-a',
+    'a:b:c:x',
+    '[host]:1',
+    `${'a'.repeat(254)}`,
+  ])('does not read %j', (text) => {
+    expect(parseTarget(text)).toBeNull();
+  });
+
+  it('never gives a port or a host that cannot be', () => {
+    fc.assert(
+      fc.property(fc.string(), (text) => {
+        const target = parseTarget(text);
+        if (target === null) return;
+        expect(target.port).toBeGreaterThan(0);
+        expect(target.port).toBeLessThan(65536);
+        expect(target.host).toMatch(/^[A-Za-z0-9_.:-]+$/);
+      }),
+    );
+  });
+});

@@ -1,0 +1,111 @@
+import type { Socket } from 'node:net';
+import { Writable } from 'node:stream';
+import { FakeClock } from '@spanmesh/runtime/fake-clock';
+import { describe, expect, it } from 'vitest';
+import { GatewayMetrics } from './metrics.ts';
+import { SendQueue } from './send-queue.ts';
+
+const LIMIT = 1_000;
+const HIGH_WATER = 100;
+
+/** A socket that takes a write only when the test says so, and remembers how the bytes came. */
+class SlowSocket extends Writable {
+  readonly writes: number[] = [];
+  #taken: (() => void) | null = null;
+
+  constructor() {
+    super({ highWaterMark: HIGH_WATER });
+  }
+
+  override _writev(chunks: { chunk: Buffer }[], taken: () => void): void {
+    this.writes.push(chunks.reduce((bytes, { chunk }) => bytes + chunk.length, 0));
+    this.#taken = taken;
+  }
+
+  /** Takes what is being written; `drain` follows. */
+  async take(): Promise<void> {
+    const taken = this.#taken;
+    this.#taken = null;
+    taken?.();
+    await new Promise((resolve) => process.nextTick(resolve));
+  }
+}
+
+function setUp() {
+  const socket = new SlowSocket();
+  const clock = new FakeClock();
+  const heard: string[] = [];
+  const note = (what: string) => () => void heard.push(what);
+  const owner = {
+    flushLater: note('flush later'),
+    drained: note('drained'),
+    overLimit: note('over limit'),
+    stalled: note('stalled'),
+  };
+  const queue = new SendQueue(
+    { limitBytes: LIMIT, stallMs: 10_000 },
+    { socket: socket as unknown as Socket, clock, owner, metrics: new GatewayMetrics() },
+  );
+  socket.on('drain', () => queue.onDrain());
+  const put = (bytes: number) => queue.out.pass(Buffer.alloc(bytes), 0, bytes);
+  return { socket, clock, heard, queue, put };
+}
+
+describe('what waits for a socket', () => {
+  it('asks for one flush a turn, and leaves in one write', () => {
+    const { socket, heard, queue, put } = setUp();
+    for (const bytes of [10, 20, 30]) put(bytes);
+    expect(heard).toEqual(['flush later']);
+    queue.flush();
+    expect(socket.writes).toEqual([60]);
+    put(1);
+    expect(heard).toEqual(['flush later', 'flush later']);
+  });
+
+  it('stays here, counted, while the socket is full, and goes on when it drains', async () => {
+    const { socket, heard, queue, put } = setUp();
+    for (let i = 0; i < 5; i++) put(80);
+    queue.flush();
+    expect(socket.writes).toEqual([160]);
+    expect(queue.bytes).toBe(400);
+    await socket.take();
+    expect(socket.writes).toEqual([160, 160]);
+    expect(queue.bytes).toBe(240);
+    await socket.take();
+    expect(socket.writes).toEqual([160, 160, 80]);
+    expect(heard.filter((what) => what === 'drained')).toHaveLength(2);
+  });
+
+  it('says when more waits than may', () => {
+    const { heard, queue, put } = setUp();
+    for (let i = 0; i < 10; i++) put(LIMIT / 10);
+    queue.flush();
+    expect(heard).toEqual(['flush later']);
+    put(1);
+    queue.flush();
+    expect(heard.at(-1)).toBe('over limit');
+  });
+
+  it('says when nothing has drained for too long, and only then', async () => {
+    const { socket, clock, heard, queue, put } = setUp();
+    for (let i = 0; i < 5; i++) put(80);
+    queue.flush();
+    clock.advance(9_000);
+    await socket.take();
+    clock.advance(9_999);
+    expect(heard).not.toContain('stalled');
+    clock.advance(1);
+    expect(heard).toContain('stalled');
+  });
+
+  it('never calls an idle socket stalled', async () => {
+    const { socket, clock, heard, queue, put } = setUp();
+    put(200);
+    queue.flush();
+    clock.advance(9_999);
+    await socket.take();
+    clock.advance(100_000);
+    expect(heard).not.toContain('stalled');
+    expect(clock.pending).toBe(0);
+  });
+});
