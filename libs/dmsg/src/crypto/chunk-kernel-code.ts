@@ -1,0 +1,316 @@
+import { assembleModule, CodeWriter, I32, I64, V128 } from './wasm-assembler.ts';
+
+/** Bytes of plaintext in a chunk (protocol.md, "Crypto": Stream). */
+export const CHUNK_BYTES = 64;
+/** Bytes of a chunk on the wire: the ciphertext and its tag. */
+export const SEALED_CHUNK_BYTES = 80;
+/** Blocks of AES that a chunk needs, the one for the tag first. */
+export const BLOCKS_BYTES = 80;
+/**
+ * Chunks that the kernel takes at once: the 56 KiB of their buffers stay in the processor's second-level cache, and the cost of a call of
+ * the block cipher is spread over enough of them (measured: docs/decisions/011-gcm-chunks.md).
+ */
+export const BATCH_CHUNKS = 256;
+
+/** Where things are in the kernel's memory. */
+export const TABLES_AT = 0;
+/** 16 bytes for each value of a nibble, for each byte of a product, each of four blocks and each half of their bytes. */
+export const TABLES_BYTES = 16 * 16 * 4 * 2;
+/** The length block's part of the hash follows the tables. */
+export const LENGTH_TERM_AT = TABLES_AT + TABLES_BYTES;
+export const KEY_BYTES = TABLES_BYTES + 16;
+export const PLAIN_AT = 4096;
+export const SEALED_AT = PLAIN_AT + BATCH_CHUNKS * CHUNK_BYTES;
+export const BLOCKS_AT = SEALED_AT + BATCH_CHUNKS * SEALED_CHUNK_BYTES;
+const END = BLOCKS_AT + BATCH_CHUNKS * BLOCKS_BYTES;
+
+/** Offset of the table for byte `out` of the product, block 0..3 of a chunk, low or high nibble of its bytes. */
+export function tableAt(out: number, block: number, nibble: 'low' | 'high'): number {
+  return ((out * 4 + block) * 2 + (nibble === 'high' ? 1 : 0)) * 16;
+}
+
+/**
+ * The relaxed instruction differs only for indices above 15, which do not occur; without the plain one's clean-up of those it
+ * is faster. Older engines do not have it.
+ */
+export type Swizzle = 'i8x16.swizzle' | 'i8x16.relaxed_swizzle';
+
+const SIXTEEN: readonly number[] = [...new Array(16).keys()];
+/** Moves every byte of lo:hi (32 bytes, first to last) one further. */
+const SHIFT_LOW = SIXTEEN.map((i) => (i === 0 ? 16 : i - 1));
+const SHIFT_HIGH = SIXTEEN.map((i) => i + 15);
+const ZERO: readonly number[] = new Array(16).fill(0);
+
+/**
+ * The module of the chunk kernel. Exports:
+ * * `counters(iv, high, low, n)` writes the counter blocks of n chunks at BLOCKS_AT: IV (as the little-endian number of its bytes),
+ *   64-bit chunk counter, block number 1..5. Encrypted in place they are, for each chunk, the mask of the tag and the key stream.
+ * * `seal(n)`: n chunks at PLAIN_AT and their blocks → ciphertext and tags at SEALED_AT.
+ * * `open(n)`: n chunks at SEALED_AT and their blocks → plaintext at PLAIN_AT; returns how many chunks from the first on verify.
+ *
+ * The hash (NIST SP 800-38D, 6.4) of a chunk of blocks D0..D3 is D0·H^5 + D1·H^4 + D2·H^3 + D3·H^2 + L·H, linear in the bits of the Ds;
+ * L is always the same. A product is the sum over the 16 bytes of D of (byte · H^n) · x^(8 · position). For one byte of (byte · H^n)
+ * and all 16 positions at once, one swizzle looks up what the nibbles of D give: no table is read at an address that depends
+ * on data, so the time tells nothing. The sums for the 16 bytes are added up, each one byte further (Horner), and reduced once.
+ */
+export function chunkKernelModule(swizzle: Swizzle): Uint8Array {
+  return assembleModule(Math.ceil(END / 65536), [
+    { name: 'counters', params: [I32, I32, I32, I32], results: [], code: countersCode() },
+    { name: 'seal', params: [I32], results: [], code: sealCode(swizzle) },
+    { name: 'open', params: [I32], results: [I32], code: openCode(swizzle) },
+  ]);
+}
+
+function countersCode(): CodeWriter {
+  const code = new CodeWriter(4);
+  const [iv, high, low, left] = [0, 1, 2, 3];
+  const at = code.local(I32);
+  const counter = code.local(I64);
+  const numbered = [1, 2, 3, 4, 5].map((block) => {
+    const local = code.local(V128);
+    code.v128(ZERO.with(15, block));
+    code.get(iv);
+    code.replaceLane32(0);
+    code.set(local);
+    return local;
+  });
+  code.get(high);
+  code.scalar('i64.extend_i32_u');
+  code.i64(32);
+  code.scalar('i64.shl');
+  code.get(low);
+  code.scalar('i64.extend_i32_u');
+  code.scalar('i64.or');
+  code.set(counter);
+  code.repeatWhile(() => {
+    for (const [i, local] of numbered.entries()) {
+      code.get(at);
+      code.get(local);
+      code.get(counter);
+      code.vector('i64x2.splat');
+      // The counter's bytes in reverse: big-endian.
+      code.shuffle([0, 1, 2, 3, 23, 22, 21, 20, 19, 18, 17, 16, 12, 13, 14, 15]);
+      code.store(BLOCKS_AT + 16 * i);
+    }
+    code.get(counter);
+    code.i64(1);
+    code.scalar('i64.add');
+    code.set(counter);
+    advance(code, at, BLOCKS_BYTES);
+    countDown(code, left);
+  });
+  return code;
+}
+
+function sealCode(swizzle: Swizzle): CodeWriter {
+  const code = new CodeWriter(1);
+  const left = 0;
+  const [plainAt, sealedAt] = [code.local(I32), code.local(I32)];
+  const hash = new HashLocals(code);
+  code.repeatWhile(() => {
+    for (let block = 0; block < 4; block++) {
+      code.get(sealedAt);
+      code.get(plainAt);
+      code.load(PLAIN_AT + 16 * block);
+      code.get(sealedAt);
+      code.load(BLOCKS_AT + 16 + 16 * block);
+      code.vector('v128.xor');
+      code.tee(hash.sum);
+      code.store(SEALED_AT + 16 * block);
+      hash.take(block);
+    }
+    code.get(sealedAt);
+    hash.finish(swizzle);
+    code.get(sealedAt);
+    code.load(BLOCKS_AT);
+    code.vector('v128.xor');
+    code.store(SEALED_AT + CHUNK_BYTES);
+    advance(code, plainAt, CHUNK_BYTES);
+    advance(code, sealedAt, SEALED_CHUNK_BYTES);
+    countDown(code, left);
+  });
+  return code;
+}
+
+function openCode(swizzle: Swizzle): CodeWriter {
+  const code = new CodeWriter(1);
+  const left = 0;
+  const [plainAt, sealedAt, verified] = [code.local(I32), code.local(I32), code.local(I32)];
+  const hash = new HashLocals(code);
+  code.repeatWhile(() => {
+    for (let block = 0; block < 4; block++) {
+      code.get(sealedAt);
+      code.load(SEALED_AT + 16 * block);
+      code.set(hash.sum);
+      hash.take(block);
+    }
+    // The tag is compared whole; which byte differs cannot be told from the time.
+    hash.finish(swizzle);
+    code.get(sealedAt);
+    code.load(BLOCKS_AT);
+    code.vector('v128.xor');
+    code.get(sealedAt);
+    code.load(SEALED_AT + CHUNK_BYTES);
+    code.vector('v128.xor');
+    code.vector('v128.any_true');
+    code.when(() => {
+      code.get(verified);
+      code.scalar('return');
+    });
+    for (let block = 0; block < 4; block++) {
+      code.get(plainAt);
+      code.get(sealedAt);
+      code.load(SEALED_AT + 16 * block);
+      code.get(sealedAt);
+      code.load(BLOCKS_AT + 16 + 16 * block);
+      code.vector('v128.xor');
+      code.store(PLAIN_AT + 16 * block);
+    }
+    advance(code, plainAt, CHUNK_BYTES);
+    advance(code, sealedAt, SEALED_CHUNK_BYTES);
+    advance(code, verified, 1);
+    countDown(code, left);
+  });
+  code.get(verified);
+  return code;
+}
+
+/** The hash of one chunk at a time. */
+class HashLocals {
+  readonly sum: number;
+  readonly #code: CodeWriter;
+  readonly #low: number;
+  readonly #high: number;
+  readonly #lowNibbles: readonly number[];
+  readonly #highNibbles: readonly number[];
+
+  constructor(code: CodeWriter) {
+    this.#code = code;
+    this.sum = code.local(V128);
+    this.#low = code.local(V128);
+    this.#high = code.local(V128);
+    this.#lowNibbles = [0, 1, 2, 3].map(() => code.local(V128));
+    this.#highNibbles = [0, 1, 2, 3].map(() => code.local(V128));
+  }
+
+  /** Takes a block of ciphertext from `sum`. */
+  take(block: number): void {
+    const code = this.#code;
+    code.get(this.sum);
+    lowNibbles(code);
+    code.set(this.#lowNibbles[block]!);
+    code.get(this.sum);
+    highNibbles(code);
+    code.set(this.#highNibbles[block]!);
+  }
+
+  /** Leaves the hash of the four blocks and the length on the stack. */
+  finish(swizzle: Swizzle): void {
+    const code = this.#code;
+    this.#product(15, swizzle);
+    code.set(this.#low);
+    code.v128(ZERO);
+    code.set(this.#high);
+    for (let out = 14; out >= 0; out--) {
+      code.get(this.#low);
+      code.get(this.#high);
+      code.shuffle(SHIFT_HIGH);
+      code.set(this.#high);
+      code.get(this.#low);
+      code.v128(ZERO);
+      code.shuffle(SHIFT_LOW);
+      this.#product(out, swizzle);
+      code.vector('v128.xor');
+      code.set(this.#low);
+    }
+    this.#reduce(swizzle);
+  }
+
+  /** Leaves byte `out` of (byte · H^n) on the stack, added up over the four blocks, for each of the 16 positions. */
+  #product(out: number, swizzle: Swizzle): void {
+    const code = this.#code;
+    for (let block = 0; block < 4; block++) {
+      for (const nibble of ['low', 'high'] as const) {
+        code.i32(0);
+        code.load(TABLES_AT + tableAt(out, block, nibble));
+        code.get((nibble === 'low' ? this.#lowNibbles : this.#highNibbles)[block]!);
+        code.vector(swizzle);
+        if (block > 0 || nibble === 'high') code.vector('v128.xor');
+      }
+    }
+  }
+
+  /**
+   * x^128 = 1 + x + x^2 + x^7: byte 16 + i of the sum is worth that times itself at byte i, 15 bits. The last byte of `high` is 0, so
+   * nothing falls off again.
+   */
+  #reduce(swizzle: Swizzle): void {
+    const code = this.#code;
+    const [low, high] = [this.#lowNibbles[0]!, this.#highNibbles[0]!];
+    code.get(this.#high);
+    lowNibbles(code);
+    code.set(low);
+    code.get(this.#high);
+    highNibbles(code);
+    code.set(high);
+    const lookUp = (byte: 'first' | 'second') => {
+      code.v128(REDUCTION[byte].low);
+      code.get(low);
+      code.vector(swizzle);
+      code.v128(REDUCTION[byte].high);
+      code.get(high);
+      code.vector(swizzle);
+      code.vector('v128.xor');
+    };
+    lookUp('second');
+    code.v128(ZERO);
+    code.shuffle(SHIFT_LOW);
+    lookUp('first');
+    code.vector('v128.xor');
+    code.get(this.#low);
+    code.vector('v128.xor');
+    code.i32(0);
+    code.load(LENGTH_TERM_AT);
+    code.vector('v128.xor');
+  }
+}
+
+/** For each nibble, low or high in a byte: the first or second byte of the byte times 1 + x + x^2 + x^7. */
+const REDUCTION = {
+  first: { low: reductionTable(0, 8), high: reductionTable(4, 8) },
+  second: { low: reductionTable(0, 0), high: reductionTable(4, 0) },
+} as const;
+
+function reductionTable(nibbleShift: 0 | 4, byteShift: 0 | 8): readonly number[] {
+  return SIXTEEN.map((nibble) => {
+    const value = nibble << (8 + nibbleShift);
+    const product = value ^ (value >> 1) ^ (value >> 2) ^ (value >> 7);
+    return (product >> byteShift) & 0xff;
+  });
+}
+
+function lowNibbles(code: CodeWriter): void {
+  code.v128(new Array(16).fill(0x0f));
+  code.vector('v128.and');
+}
+
+function highNibbles(code: CodeWriter): void {
+  code.i32(4);
+  code.vector('i16x8.shr_u');
+  lowNibbles(code);
+}
+
+function advance(code: CodeWriter, local: number, by: number): void {
+  code.get(local);
+  code.i32(by);
+  code.scalar('i32.add');
+  code.set(local);
+}
+
+/** Leaves the decremented local on the stack, for `repeatWhile`. */
+function countDown(code: CodeWriter, local: number): void {
+  code.get(local);
+  code.i32(1);
+  code.scalar('i32.sub');
+  code.tee(local);
+}

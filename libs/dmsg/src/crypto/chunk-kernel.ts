@@ -1,0 +1,90 @@
+import {
+  BATCH_CHUNKS,
+  BLOCKS_AT,
+  BLOCKS_BYTES,
+  CHUNK_BYTES,
+  chunkKernelModule,
+  KEY_BYTES,
+  PLAIN_AT,
+  SEALED_AT,
+  SEALED_CHUNK_BYTES,
+  type Swizzle,
+  TABLES_AT,
+} from './chunk-kernel-code.ts';
+import type { ChunkKey } from './chunk-key.ts';
+
+/** The functions of the module; chunk-kernel-code.ts says what they do. */
+interface KernelExports {
+  readonly memory: { readonly buffer: ArrayBuffer };
+  counters(iv: number, high: number, low: number, n: number): void;
+  seal(n: number): void;
+  open(n: number): number;
+}
+
+/** What is used here of the global WebAssembly, which Node's types do not declare. */
+interface WasmEngine {
+  validate(bytes: Uint8Array): boolean;
+  readonly Module: new (bytes: Uint8Array) => object;
+  readonly Instance: new (module: object) => { readonly exports: unknown };
+}
+
+const engine = (globalThis as unknown as { readonly WebAssembly: WasmEngine }).WebAssembly;
+
+/**
+ * Seals and opens chunks, up to BATCH_CHUNKS at a time, in memory of its own. It works for one key after the other: whoever uses it
+ * fills, runs and empties it without calling anybody else in between.
+ */
+export class ChunkKernel {
+  /** Plaintext, 64 bytes a chunk. */
+  readonly plain: Uint8Array;
+  /** What travels, 80 bytes a chunk. */
+  readonly sealed: Uint8Array;
+  readonly #blocks: Uint8Array;
+  readonly #keyMemory: Uint8Array;
+  readonly #code: KernelExports;
+  #key: ChunkKey | null = null;
+
+  constructor(swizzle: Swizzle) {
+    const module = new engine.Module(chunkKernelModule(swizzle));
+    this.#code = new engine.Instance(module).exports as KernelExports;
+    const { buffer } = this.#code.memory;
+    this.plain = new Uint8Array(buffer, PLAIN_AT, BATCH_CHUNKS * CHUNK_BYTES);
+    this.sealed = new Uint8Array(buffer, SEALED_AT, BATCH_CHUNKS * SEALED_CHUNK_BYTES);
+    this.#blocks = new Uint8Array(buffer, BLOCKS_AT, BATCH_CHUNKS * BLOCKS_BYTES);
+    this.#keyMemory = new Uint8Array(buffer, TABLES_AT, KEY_BYTES);
+  }
+
+  /** `plain` → `sealed`, n ≥ 1 chunks; the first one's counter is high · 2^32 + low. */
+  seal(key: ChunkKey, high: number, low: number, n: number): void {
+    this.#prepare(key, high, low, n);
+    this.#code.seal(n);
+  }
+
+  /** `sealed` → `plain`, n ≥ 1 chunks; returns how many, from the first on, verify. The others are not decrypted. */
+  open(key: ChunkKey, high: number, low: number, n: number): number {
+    this.#prepare(key, high, low, n);
+    return this.#code.open(n);
+  }
+
+  #prepare(key: ChunkKey, high: number, low: number, n: number): void {
+    if (this.#key !== key) {
+      this.#keyMemory.set(key.hashMemory);
+      this.#key = key;
+    }
+    this.#code.counters(key.iv, high, low, n);
+    this.#blocks.set(key.encryptBlocks(this.#blocks.subarray(0, n * BLOCKS_BYTES)));
+  }
+}
+
+let shared: ChunkKernel | null = null;
+
+/** The kernel of this thread, made at first use: it takes a few milliseconds and 64 KiB. */
+export function chunkKernel(): ChunkKernel {
+  shared ??= new ChunkKernel(fastestSwizzle());
+  return shared;
+}
+
+/** Node 20 does not have the relaxed one. */
+export function fastestSwizzle(): Swizzle {
+  return engine.validate(chunkKernelModule('i8x16.relaxed_swizzle')) ? 'i8x16.relaxed_swizzle' : 'i8x16.swizzle';
+}

@@ -1,0 +1,41 @@
+import type { ChunkCount } from './chunk-counter.ts';
+
+/** Takes what an Opener has decrypted. */
+export interface PlainSink {
+  /** The bytes are the sink's: nobody else keeps or writes to them. */
+  onPlain(plain: Uint8Array): void;
+}
+
+/** The sending direction of an encrypted connection. */
+export interface Sealer {
+  /**
+   * Encrypts the next bytes of the stream, a multiple of 64, into memory of their own.
+   * @throws DmsgError IVWRAP: the key is used up; FIELD: not a multiple of 64. Nothing has been encrypted.
+   */
+  seal(plain: Uint8Array): Uint8Array;
+  /**
+   * The same for what OutBuffer.take() gives: many slices, each a multiple of 64, in order. What comes out is cut elsewhere: with
+   * tags every 20 KiB, so that small slices share a batch and a socket can be given a few at a time.
+   */
+  sealSlices(slices: readonly Uint8Array[]): Uint8Array[];
+  /** Bytes on the wire for so many bytes of plaintext. */
+  sealedBytes(plainBytes: number): number;
+}
+
+/** The receiving direction of an encrypted connection. */
+export interface Opener {
+  /**
+   * Takes the next bytes from the wire, cut anywhere; they are not kept and not changed. The sink gets at once all that they complete,
+   * if anything, in one piece.
+   * @throws DmsgError MACFAIL: a tag does not verify (the sink has got what came before it, nothing of it or after it); IVWRAP:
+   *   the key is used up; STATE: an earlier call threw.
+   */
+  open(wire: Uint8Array, sink: PlainSink): void;
+  /** Bytes received that do not make a whole chunk yet. */
+  readonly pendingBytes: number;
+}
+
+/** For tests: where a stream's count of chunks starts. */
+export interface StreamOptions {
+  readonly firstChunk?: ChunkCount;
+}

@@ -1,0 +1,166 @@
+import { timingSafeEqual } from 'node:crypto';
+import { DmsgError } from '../dmsg-error.ts';
+import { ErrorCode } from '../error-code.ts';
+import { MAGIC, MAGIC_SWAPPED, readU16 } from '../header.ts';
+import { BLOCK_BYTES, decryptBlock, encryptBlock, type HandshakeKeys, refused } from './handshake-block.ts';
+import type { ReplayMemory } from './replay.ts';
+import { SESSION_BYTES } from './session.ts';
+
+/** What each side sends before anything else, without waiting for the other (protocol.md, "Crypto": Handshake). */
+export const HANDSHAKE_BYTES = 2 * BLOCK_BYTES;
+
+// The plain layout (protocol.md, "Crypto": Handshake).
+const MAGIC_AT = 8;
+const VERSION_AT = 10;
+const FLAGS_AT = 12;
+const SESSION_AT = 16;
+const VERIFIER_AT = SESSION_AT + SESSION_BYTES;
+const VERIFIER_BYTES = 16;
+const REASON_AT = 96;
+const REASON_BYTES = 32;
+const VERSION = 1;
+const LOW_SIX_BITS = 0x3f;
+/** A few printable words; the references send such texts too. */
+const OUR_REASON = Buffer.from('spanmesh', 'latin1');
+
+/** A cryptographic random source: that many fresh bytes, the caller's to keep and to change. */
+export type RandomBytes = (bytes: number) => Uint8Array;
+
+/** Our half of a handshake. */
+export interface OwnHandshake {
+  /** 512 bytes to send. */
+  readonly wire: Uint8Array;
+  /** 64 bytes of key material for what we send afterwards. Secret. */
+  readonly session: Uint8Array;
+}
+
+/** The peer's half. */
+export interface PeerHandshake {
+  /** 64 bytes of key material for what the peer sends afterwards. Secret. */
+  readonly session: Uint8Array;
+  /** The text that the peer put in, its printable ASCII; authentic, and of no meaning. */
+  readonly reason: string;
+}
+
+/**
+ * Makes our half.
+ * @throws DmsgError BADURANDOM: the random source fails; KEYXCHGFAIL: the keys do not work.
+ */
+export function makeHandshake(keys: HandshakeKeys, random: RandomBytes): OwnHandshake {
+  const plain = randomPlain(random);
+  const fields = new DataView(plain.buffer, plain.byteOffset);
+  fields.setUint16(MAGIC_AT, MAGIC, true);
+  fields.setUint16(VERSION_AT, VERSION, true);
+  fields.setUint32(FLAGS_AT, 0, true);
+  const session = Uint8Array.from(plain.subarray(SESSION_AT, VERIFIER_AT));
+  plain.set(verifierOf(session), VERIFIER_AT);
+  plain.fill(0, REASON_AT, REASON_AT + REASON_BYTES);
+  plain.set(OUR_REASON, REASON_AT);
+  plain[0]! &= LOW_SIX_BITS;
+  plain[BLOCK_BYTES]! &= LOW_SIX_BITS;
+  return { wire: encryptHandshake(plain, keys), session };
+}
+
+/** Encrypts the 512 bytes of a plain handshake; counts bytes 4..7 of its two blocks up where they are. */
+export function encryptHandshake(plain: Uint8Array, keys: HandshakeKeys): Uint8Array {
+  return Buffer.concat([
+    encryptBlock(plain.subarray(0, BLOCK_BYTES), keys),
+    encryptBlock(plain.subarray(BLOCK_BYTES, HANDSHAKE_BYTES), keys),
+  ]);
+}
+
+/**
+ * Reads the peer's half: whoever made it has the peer's private key, now or once (see ReplayMemory).
+ * @param wire 512 bytes.
+ * @throws DmsgError KEYXCHGFAIL: it was not made with these keys, or breaks a rule; `data.check` says which.
+ */
+export function readHandshake(wire: Uint8Array, keys: HandshakeKeys): PeerHandshake {
+  const plain = Buffer.concat([
+    decryptBlock(wire.subarray(0, BLOCK_BYTES), keys),
+    decryptBlock(wire.subarray(BLOCK_BYTES, HANDSHAKE_BYTES), keys),
+  ]);
+  // A wrong key makes noise of the plain text: the first check of its fields to fail is nearly always this one. The magic shows the
+  // sender's byte order (protocol.md, introduction); only the version depends on it, the rest is bytes.
+  const magic = readU16(plain, MAGIC_AT);
+  if (magic !== MAGIC && magic !== MAGIC_SWAPPED) throw refused('magic');
+  const version = magic === MAGIC ? plain.readUInt16LE(VERSION_AT) : plain.readUInt16BE(VERSION_AT);
+  if (version !== VERSION) throw refused('version');
+  const session = Uint8Array.from(plain.subarray(SESSION_AT, VERIFIER_AT));
+  const verifier = plain.subarray(VERIFIER_AT, VERIFIER_AT + VERIFIER_BYTES);
+  if (!timingSafeEqual(verifier, verifierOf(session))) throw refused('verifier');
+  return { session, reason: printable(plain.subarray(REASON_AT, REASON_AT + REASON_BYTES)) };
+}
+
+/**
+ * The handshake of one connection. States: it waits for the peer's 512 bytes; `push` ends it, with a result or an error.
+ *
+ * Which code when (protocol.md, "Message": Errors): NOPEER, neither key nor permission for plaintext, is the caller's; NOLKEY, NORKEY,
+ * KEYFMT come from rsa-key.ts; BADURANDOM from the constructor; KEYXCHGFAIL is everything that is wrong with the peer's half.
+ */
+export class Handshake {
+  /** 512 bytes to send at once. */
+  readonly wire: Uint8Array;
+  /** The material for our Sealer. Secret. */
+  readonly session: Uint8Array;
+  readonly #keys: HandshakeKeys;
+  readonly #replays: ReplayMemory | null;
+  readonly #received = new Uint8Array(HANDSHAKE_BYTES);
+  #receivedBytes = 0;
+  #ended = false;
+
+  /**
+   * @param deps.replays null: recorded handshakes are not looked for.
+   * @throws DmsgError as makeHandshake.
+   */
+  constructor(keys: HandshakeKeys, deps: { readonly random: RandomBytes; readonly replays: ReplayMemory | null }) {
+    this.#keys = keys;
+    this.#replays = deps.replays;
+    ({ wire: this.wire, session: this.session } = makeHandshake(keys, deps.random));
+  }
+
+  /**
+   * Takes the next bytes from the peer. Null: more are needed. Otherwise the peer's half, and in `rest` what followed it in `bytes`: the
+   * beginning of the encrypted stream.
+   * @throws DmsgError KEYXCHGFAIL: as readHandshake, or played back; STATE: it has ended before.
+   */
+  push(bytes: Uint8Array): (PeerHandshake & { readonly rest: Uint8Array }) | null {
+    if (this.#ended) throw new DmsgError(ErrorCode.STATE, 'handshake has ended');
+    const taken = Math.min(bytes.length, HANDSHAKE_BYTES - this.#receivedBytes);
+    this.#received.set(bytes.subarray(0, taken), this.#receivedBytes);
+    this.#receivedBytes += taken;
+    if (this.#receivedBytes < HANDSHAKE_BYTES) return null;
+    this.#ended = true;
+    const peer = readHandshake(this.#received, this.#keys);
+    // Ours sent back to us, by a peer that was given our own key: both directions would have one key and one IV.
+    if (timingSafeEqual(peer.session, this.session)) throw refused('our own');
+    this.#replays?.admit(peer.session);
+    return { ...peer, rest: bytes.subarray(taken) };
+  }
+}
+
+function randomPlain(random: RandomBytes): Uint8Array {
+  let plain: Uint8Array;
+  try {
+    plain = random(HANDSHAKE_BYTES);
+  } catch (cause) {
+    throw new DmsgError(ErrorCode.BADURANDOM, 'random source fails', {}, { cause });
+  }
+  if (plain.length !== HANDSHAKE_BYTES) {
+    throw new DmsgError(ErrorCode.BADURANDOM, 'too few random bytes', { bytes: plain.length });
+  }
+  return plain;
+}
+
+/** protocol.md, "Crypto": byte i of the verifier is the XOR of session bytes 4i..4i+3. */
+function verifierOf(session: Uint8Array): Uint8Array {
+  const verifier = new Uint8Array(VERIFIER_BYTES);
+  for (const [i, byte] of session.entries()) verifier[i >> 2]! ^= byte;
+  return verifier;
+}
+
+function printable(text: Uint8Array): string {
+  const end = text.indexOf(0);
+  return Buffer.from(end < 0 ? text : text.subarray(0, end))
+    .toString('latin1')
+    .replace(/[^ -~]/g, '?');
+}

@@ -1,0 +1,75 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import { ErrorCode } from '../error-code.ts';
+import { errorOf, expectNoSecrets } from './error.fixture.ts';
+import { ownPrivateKey, peerPublicKey } from './rsa-key.ts';
+
+const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+const spki = publicKey.export({ type: 'spki', format: 'pem' }) as string;
+const pkcs1 = privateKey.export({ type: 'pkcs1', format: 'pem' }) as string;
+const pkcs8 = privateKey.export({ type: 'pkcs8', format: 'pem' }) as string;
+const short = generateKeyPairSync('rsa', { modulusLength: 1024 });
+const curve = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+const pss = generateKeyPairSync('rsa-pss', { modulusLength: 2048 });
+
+describe('own private key', () => {
+  it.each([pkcs1, pkcs8, `\n${pkcs8}`])('is read from PKCS#1 and PKCS#8', (pem) => {
+    expect(ownPrivateKey(pem).equals(privateKey)).toBe(true);
+  });
+
+  it.each([null, '', ' \n'])('is NOLKEY when there is none: %j', (pem) => {
+    errorOf(ErrorCode.NOLKEY, () => ownPrivateKey(pem));
+  });
+
+  it('is KEYFMT when it is something else, without a word of it', () => {
+    const secret = Buffer.from(pkcs8.split('\n')[5]!, 'latin1');
+    const damaged = pkcs8.replace(pkcs8.split('\n')[2]!, '!'.repeat(64));
+    const encrypted = privateKey.export({
+      type: 'pkcs8',
+      format: 'pem',
+      cipher: 'aes-256-cbc',
+      passphrase: 'x',
+    }) as string;
+    for (const pem of [
+      'hello',
+      spki,
+      damaged,
+      pkcs8.slice(0, 400),
+      encrypted,
+      ...[short, curve, pss].map((pair) => pair.privateKey.export({ type: 'pkcs8', format: 'pem' }) as string),
+    ]) {
+      expectNoSecrets(
+        errorOf(ErrorCode.KEYFMT, () => ownPrivateKey(pem)),
+        [secret],
+      );
+    }
+  });
+});
+
+describe("peer's public key", () => {
+  it('is read from SPKI', () => {
+    expect(peerPublicKey(spki).equals(publicKey)).toBe(true);
+  });
+
+  it.each([null, '', ' \n'])('is NORKEY when there is none: %j', (pem) => {
+    errorOf(ErrorCode.NORKEY, () => peerPublicKey(pem));
+  });
+
+  it('is KEYFMT when it is something else, a private key too', () => {
+    for (const pem of [
+      'hello',
+      pkcs1,
+      pkcs8,
+      publicKey.export({ type: 'pkcs1', format: 'pem' }) as string,
+      spki.slice(0, 200),
+      ...[short, curve, pss].map((pair) => pair.publicKey.export({ type: 'spki', format: 'pem' }) as string),
+    ]) {
+      errorOf(ErrorCode.KEYFMT, () => peerPublicKey(pem));
+    }
+  });
+
+  it('tells the size of a key that is too short', () => {
+    const pem = short.publicKey.export({ type: 'spki', format: 'pem' }) as string;
+    expect(errorOf(ErrorCode.KEYFMT, () => peerPublicKey(pem)).data).toEqual({ type: 'rsa', bits: 1024 });
+  });
+});

@@ -1,0 +1,45 @@
+import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
+import { DmsgError } from '../dmsg-error.ts';
+import { ErrorCode } from '../error-code.ts';
+
+/** protocol.md, "Crypto": all RSA 2048. */
+export const RSA_BITS = 2048;
+
+/**
+ * This host's private key, from PKCS#1 or PKCS#8 PEM (protocol.md, "Crypto").
+ * @param pem null: there is no such file.
+ * @throws DmsgError NOLKEY: no key; KEYFMT: something else, or not RSA of 2048 bits. Neither says anything of the content.
+ */
+export function ownPrivateKey(pem: string | null): KeyObject {
+  if (pem === null || pem.trim() === '') throw new DmsgError(ErrorCode.NOLKEY, 'no private key of this host');
+  return checked('own private key', pem, /^\s*-----BEGIN (RSA )?PRIVATE KEY-----/, createPrivateKey);
+}
+
+/**
+ * A peer's public key, from SPKI PEM (protocol.md, "Crypto"). A private key there is refused: it is in the wrong place.
+ * @param pem null: there is no such file.
+ * @throws DmsgError NORKEY: no key; KEYFMT: something else, or not RSA of 2048 bits.
+ */
+export function peerPublicKey(pem: string | null): KeyObject {
+  if (pem === null || pem.trim() === '') throw new DmsgError(ErrorCode.NORKEY, 'no public key of the peer');
+  return checked("peer's public key", pem, /^\s*-----BEGIN PUBLIC KEY-----/, createPublicKey);
+}
+
+function checked(which: string, pem: string, label: RegExp, parse: (pem: string) => KeyObject): KeyObject {
+  if (!label.test(pem)) throw new DmsgError(ErrorCode.KEYFMT, `${which}: not the expected kind of PEM`);
+  let key: KeyObject;
+  try {
+    key = parse(pem);
+  } catch {
+    // Without the cause: what OpenSSL says of a private key does not belong into a log.
+    throw new DmsgError(ErrorCode.KEYFMT, `${which}: cannot be read`);
+  }
+  const bits = key.asymmetricKeyDetails?.modulusLength ?? 0;
+  if (key.asymmetricKeyType !== 'rsa' || bits !== RSA_BITS) {
+    throw new DmsgError(ErrorCode.KEYFMT, `${which}: not RSA of 2048 bits`, {
+      type: key.asymmetricKeyType ?? 'unknown',
+      bits,
+    });
+  }
+  return key;
+}
