@@ -20,7 +20,19 @@ interface GeneratorResult {
 /** N spans of one peer until C peers have all of them, then one span flaps; a standalone process over real TCP. */
 export async function benchConvergence(): Promise<void> {
   const rows = [
-    ['spans × peers', 'dialect', 'load s', 'relays/s', 'vs ref', 'flap ms', 'worst', 'vs ref', 'CPU s', 'gen CPU', 'RSS MB'],
+    [
+      'spans × peers',
+      'dialect',
+      'load s',
+      'relays/s',
+      'vs ref',
+      'flap ms',
+      'worst',
+      'vs ref',
+      'CPU s',
+      'gen CPU',
+      'RSS MB',
+    ],
   ];
   for (const reference of REFERENCE.convergence) {
     for (const dialect of ['circuit', 'linkid'] as const) {

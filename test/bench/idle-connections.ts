@@ -34,7 +34,12 @@ export async function benchIdleConnections(): Promise<void> {
     const each = (residentKb(spanmesh.pid) - before) / CONNECTIONS;
     printTable('Memory of an idle connection', [
       ['connections', 'KB each', 'reference KB', 'of reference'],
-      [String(CONNECTIONS), each.toFixed(1), String(REFERENCE.idleConnectionKb), ratio(each / REFERENCE.idleConnectionKb)],
+      [
+        String(CONNECTIONS),
+        each.toFixed(1),
+        String(REFERENCE.idleConnectionKb),
+        ratio(each / REFERENCE.idleConnectionKb),
+      ],
     ]);
   } finally {
     await spanmesh.stop();

@@ -1,0 +1,46 @@
+import { formatHostPort } from '@spanmesh/runtime/address';
+import { runService } from '@spanmesh/runtime/service';
+import { VERSION } from '@spanmesh/runtime/version';
+import { createStandalone, type Standalone } from './standalone.ts';
+
+export { settings } from './settings.ts';
+
+/** `spanmesh run standalone`: until SIGTERM or SIGINT. Flags are keyed as declared, dashes included. */
+export async function run(flags: Record<string, string | undefined>): Promise<void> {
+  await runService(() => {
+    const standalone = createStandalone({ env: process.env, flags });
+    return {
+      start: async () => {
+        await standalone.start();
+        process.stdout.write(banner(standalone));
+      },
+      stop: () => standalone.stop(),
+    };
+  });
+}
+
+/** What listens where, and what to try next: for the person who has just started it. */
+function banner({ dmsgPorts, grpcPort, httpPort, options }: Standalone): string {
+  const dmsg = dmsgPorts.map(({ address, port, dialect }) => {
+    const where = formatHostPort({ host: address, port });
+    return dialect === null ? `${where} (both dialects)` : `${where} (${dialect})`;
+  });
+  const grpc = formatHostPort({ host: options.grpcListen.host, port: grpcPort });
+  const http = formatHostPort({ host: options.httpListen.host, port: httpPort });
+  const elsewhere = grpc === '127.0.0.1:7987' ? '' : ` --address ${grpc}`;
+  const first = dmsgPorts[0];
+  const target =
+    first === undefined || first.port === 9987
+      ? ''
+      : ` --connect ${formatHostPort({ host: first.address, port: first.port })}`;
+  return [
+    `spanmesh ${VERSION}, standalone`,
+    `  DMSG peers   ${dmsg.join(', ')}`,
+    `  gRPC API     ${grpc}`,
+    `  HTTP         http://${http}/readyz, /livez, /metrics`,
+    `Next, in another terminal:`,
+    `  npx spanmesh sim --peers 20 --dialect circuit${target}`,
+    `  npx spanmesh tree${elsewhere}`,
+    '',
+  ].join('\n');
+}
