@@ -57,6 +57,10 @@ export class LivePeer {
     this.dialect = raw.dialect;
     this.#nextId = idPrefix;
     raw.intercept = (message) => this.#handle(message);
+    // A link that is ended on one side is ended on the other, too.
+    void raw.ended.then(() => {
+      if (!this.isSilent) raw.end();
+    });
   }
 
   static async connect(options: LivePeerOptions): Promise<LivePeer> {
@@ -171,6 +175,11 @@ export class LivePeer {
   #answer(message: Message): boolean {
     const { raw, dialect, rev } = this;
     const { msgid } = message;
+    const isOpening = (message.cmd & CREATE) !== 0 && (message.cmd & REPLY) === 0;
+    if (isOpening && (this.held.has(msgid) || msgid === this.routerConn)) {
+      // architecture.md, "What must always hold" 1.
+      throw new Error(`the router opened msgid ${msgid.toString(16)} twice`);
+    }
     if (isCmd(message, CREATE | LNK_CONN[dialect])) {
       this.routerConn = msgid;
       raw.send({ cmd: CREATE | REPLY | rev | LNK_ERROR, msgid });

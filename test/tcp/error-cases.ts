@@ -474,9 +474,10 @@ export const ERROR_CASES: ErrorCase[] = [
     name: 'shell-transaction-top-level',
     template: {},
     outcome: answered(
-      // Lines, then the end with DELETE: as a bare end or with the last line.
-      (stage) => inside(stage, DBG_SHELL, [...HELP_LINES, AT_SPAN_LINE]),
+      // DELETE with the last line, or as a bare end after it.
+      (stage) => insideAtOnce(stage, DBG_SHELL, [...HELP_LINES, AT_SPAN_LINE, 'debug> ']),
       (stage) => inside(stage, DBG_SHELL, [...HELP_LINES, AT_SPAN_LINE, 'debug> ']),
+      (stage) => inside(stage, DBG_SHELL, [...HELP_LINES, AT_SPAN_LINE]),
     ),
     rule: `${TABLE}: PING or DBG_SHELL as a transaction`,
   },
@@ -558,6 +559,13 @@ function inside({ rev, free }: Stage, cmd: number, texts: string[]): Answer[] {
     ...(text === '' ? {} : { text }),
   }));
   return [...answers, { cmd: DELETE | REPLY | rev | LNK_ERROR, msgid: free }];
+}
+
+/** The same, DELETE with the last of them. */
+function insideAtOnce(stage: Stage, cmd: number, texts: string[]): Answer[] {
+  const answers = inside(stage, cmd, texts).slice(0, -1);
+  const last = answers.at(-1)!;
+  return [...answers.slice(0, -1), { ...last, cmd: last.cmd | DELETE }];
 }
 
 /** Why the message is not the answer; null if it is. */

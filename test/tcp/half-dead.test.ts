@@ -21,7 +21,10 @@ describe.each(['linkid', 'circuit'] as Dialect[])(
     afterEach(() => world.clear());
     afterAll(() => world?.stop());
 
-    const span = { cluster: testUuid(0xc1), node: testUuid(0xf1), dist: 1 };
+    // One node, two links: pfs_type tells them apart and is no part of a node's identity.
+    const OLD = 1;
+    const NEW = 2;
+    const link = (pfsType: number) => ({ cluster: testUuid(0xc1), node: testUuid(0xf1), dist: 1, pfsType });
 
     async function life(name: string, localAddress = '127.0.0.9'): Promise<LivePeer> {
       const peer = await world.live(dialect, { name, localAddress });
@@ -40,39 +43,47 @@ describe.each(['linkid', 'circuit'] as Dialect[])(
     it('is asked with a PING, ranks behind, and comes back to its place when it shows life', async () => {
       const taker = await observer();
       const old = await life('old');
-      old.openSpan({ ...span, nodeLabel: 'old' });
-      await taker.relay(({ nodeLabel }) => nodeLabel === 'old');
+      old.openSpan(link(OLD));
+      await taker.relay(({ pfsType }) => pfsType === OLD);
       old.isSilent = true;
       const fresh = await life('new');
-      fresh.openSpan({ ...span, nodeLabel: 'new' });
-      await taker.relay(({ nodeLabel }) => nodeLabel === 'new', 'the relay of the new connection');
+      fresh.openSpan(link(NEW));
+      await taker.relay(({ pfsType }) => pfsType === NEW, 'the relay of the new connection');
       // Width 1: the new one has taken its place. linkid relays both.
-      if (dialect === 'circuit') await taker.relayGone(({ nodeLabel }) => nodeLabel === 'old');
+      if (dialect === 'circuit') await taker.relayGone(({ pfsType }) => pfsType === OLD);
       expect(wasPinged(old)).toBe(true);
       expect(wasPinged(fresh)).toBe(false);
       old.isSilent = false;
       await world.settled(old, fresh, taker);
-      const labels = taker.relays().map(({ span: { nodeLabel } }) => nodeLabel);
-      expect(labels.sort()).toEqual(dialect === 'circuit' ? ['old'] : ['new', 'old']);
+      const links = taker.relays().map(({ span: { pfsType } }) => pfsType);
+      expect(links.sort()).toEqual(dialect === 'circuit' ? [OLD] : [OLD, NEW]);
       expect(old.raw.isEnded).toBe(false);
     });
 
-    it('is closed when it has ever answered a PING and does not now', async () => {
+    it('is closed when it has ever answered a PING and does not now; not when it never has', async () => {
+      // Asked first, so that its time is up before that of the other.
+      const mute = await life('mute', '127.0.0.7');
+      mute.isSilent = true;
+      const muteAgain = await life('mute again', '127.0.0.7');
+      await world.settled(muteAgain);
+      expect(wasPinged(mute)).toBe(true);
+
       const taker = await observer();
       const old = await life('old');
-      old.openSpan({ ...span, nodeLabel: 'old' });
+      old.openSpan(link(OLD));
       const passing = await life('passing');
       await world.settled(old, passing, taker);
       expect(wasPinged(old)).toBe(true);
       await passing.hangUp();
       old.isSilent = true;
       const fresh = await life('new');
-      fresh.openSpan({ ...span, nodeLabel: 'new' });
+      fresh.openSpan(link(NEW));
       await old.raw.untilEnded();
-      await taker.relay(({ nodeLabel }) => nodeLabel === 'new');
-      await taker.relayGone(({ nodeLabel }) => nodeLabel === 'old');
+      await taker.relay(({ pfsType }) => pfsType === NEW);
+      await taker.relayGone(({ pfsType }) => pfsType === OLD);
       await world.settled(fresh, taker);
       expect(fresh.raw.isEnded).toBe(false);
+      expect(mute.raw.isEnded).toBe(false);
     });
 
     it('is not asked when the address or the identity is another', async () => {

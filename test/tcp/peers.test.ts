@@ -110,11 +110,11 @@ describe.each(['linkid', 'circuit'] as Dialect[])('live peers, %s', (dialect) =>
     it('not past a link of the same peer: what is behind it is not sent either', async () => {
       const near = await member();
       const far = await member();
-      near.openSpan(span({ nodeLabel: 'near', dist: 1 }));
-      far.openSpan(span({ nodeLabel: 'far', dist: 5 }));
+      near.openSpan(span({ nodeLabel: 'n', dist: 1 }));
+      far.openSpan(span({ nodeLabel: 'n', dist: 5 }));
       await world.settled(near, far);
       expect(held(near)).toEqual([]);
-      expect(held(far)).toEqual(['near@2']);
+      expect(held(far)).toEqual(['n@2']);
     });
   });
 
