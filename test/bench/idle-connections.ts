@@ -4,7 +4,7 @@ import { REFERENCE } from './reference.ts';
 import { startSpanmesh } from './spanmesh-process.ts';
 import { printTable, ratio } from './table.ts';
 
-const CONNECTIONS = 2_000;
+const CONNECTIONS = 5_000;
 
 /** Resident memory that an idle connection with its LNK_CONNs costs a standalone process. */
 export async function benchIdleConnections(): Promise<void> {

@@ -18,6 +18,7 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import {
+  ClusterKey,
   ConnectionOrigin,
   connectionOriginFromJSON,
   connectionOriginToJSON,
@@ -105,6 +106,10 @@ export interface StateChange {
   volconfs: VolconfReceived[];
   /** Gateways that cannot be reached from this one any more, or again. */
   reachability: GatewayReachability[];
+  /** Clusters that clients of this gateway hold: they stay known without nodes. In a snapshot all, in a delta new ones. */
+  clustersHeld: ClusterKey[];
+  /** Clusters that no client of this gateway holds any more. */
+  clustersReleased: ClusterKey[];
   /**
    * Highest `n` of the leader's epoch whose Commands were obeyed before this message was cut; 0: none. Refusals that come
    * after this message can no longer be crossed by those commands.
@@ -657,6 +662,8 @@ function createBaseStateChange(): StateChange {
     connectionsAlive: [],
     volconfs: [],
     reachability: [],
+    clustersHeld: [],
+    clustersReleased: [],
     obeyed: 0,
   };
 }
@@ -720,6 +727,12 @@ export const StateChange: MessageFns<StateChange> = {
     }
     for (const v of message.reachability) {
       GatewayReachability.encode(v!, writer.uint32(114).fork()).join();
+    }
+    for (const v of message.clustersHeld) {
+      ClusterKey.encode(v!, writer.uint32(130).fork()).join();
+    }
+    for (const v of message.clustersReleased) {
+      ClusterKey.encode(v!, writer.uint32(138).fork()).join();
     }
     if (message.obeyed !== 0) {
       writer.uint32(121).double(message.obeyed);
@@ -892,6 +905,22 @@ export const StateChange: MessageFns<StateChange> = {
             message.reachability.push(GatewayReachability.decode(reader, reader.uint32()));
             continue;
           }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.clustersHeld.push(ClusterKey.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.clustersReleased.push(ClusterKey.decode(reader, reader.uint32()));
+            continue;
+          }
           case 15: {
             if (tag !== 121) {
               break;
@@ -976,6 +1005,16 @@ export const StateChange: MessageFns<StateChange> = {
       reachability: globalThis.Array.isArray(object?.reachability)
         ? object.reachability.map((e: any) => GatewayReachability.fromJSON(e))
         : [],
+      clustersHeld: globalThis.Array.isArray(object?.clustersHeld)
+        ? object.clustersHeld.map((e: any) => ClusterKey.fromJSON(e))
+        : globalThis.Array.isArray(object?.clusters_held)
+        ? object.clusters_held.map((e: any) => ClusterKey.fromJSON(e))
+        : [],
+      clustersReleased: globalThis.Array.isArray(object?.clustersReleased)
+        ? object.clustersReleased.map((e: any) => ClusterKey.fromJSON(e))
+        : globalThis.Array.isArray(object?.clusters_released)
+        ? object.clusters_released.map((e: any) => ClusterKey.fromJSON(e))
+        : [],
       obeyed: isSet(object.obeyed) ? globalThis.Number(object.obeyed) : 0,
     };
   },
@@ -1024,6 +1063,12 @@ export const StateChange: MessageFns<StateChange> = {
     if (message.reachability?.length) {
       obj.reachability = message.reachability.map((e) => GatewayReachability.toJSON(e));
     }
+    if (message.clustersHeld?.length) {
+      obj.clustersHeld = message.clustersHeld.map((e) => ClusterKey.toJSON(e));
+    }
+    if (message.clustersReleased?.length) {
+      obj.clustersReleased = message.clustersReleased.map((e) => ClusterKey.toJSON(e));
+    }
     if (message.obeyed !== 0) {
       obj.obeyed = floatToJson(message.obeyed);
     }
@@ -1049,6 +1094,8 @@ export const StateChange: MessageFns<StateChange> = {
     message.connectionsAlive = object.connectionsAlive?.map((e) => e) || [];
     message.volconfs = object.volconfs?.map((e) => VolconfReceived.fromPartial(e)) || [];
     message.reachability = object.reachability?.map((e) => GatewayReachability.fromPartial(e)) || [];
+    message.clustersHeld = object.clustersHeld?.map((e) => ClusterKey.fromPartial(e)) || [];
+    message.clustersReleased = object.clustersReleased?.map((e) => ClusterKey.fromPartial(e)) || [];
     message.obeyed = object.obeyed ?? 0;
     return message;
   },
