@@ -434,7 +434,10 @@ export interface ListAgain {
 
 /** The changes of one revision. */
 export interface ChangeBatch {
-  /** The revision that holds once they are applied. */
+  /**
+   * The revision that holds once they are applied. Of a large batch that comes in several messages all but the last have the
+   * revision before: a watch that resumes from it gets the whole batch again.
+   */
   revision: string;
   /** The changes. */
   changes: Change[];
@@ -464,7 +467,7 @@ export interface Change {
   lnkConn?:
     | LnkConn
     | undefined;
-  /** Relays of one link came or went. */
+  /** Relays of one link came or went. Those that go because their link or LNK_CONN has gone are not told one by one. */
   relays?: RelayChange | undefined;
 }
 

@@ -1,0 +1,351 @@
+import { once } from 'node:events';
+import { type ServerDuplexStream, status } from '@grpc/grpc-js';
+import {
+  type AttachRequest,
+  type AttachResponse,
+  Commands,
+  GatewayControlService,
+  StateChange,
+} from '@spanmesh/proto/v1/gateway_control';
+import { type Clock, systemClock } from '@spanmesh/runtime/clock';
+import { GrpcServer } from '@spanmesh/runtime/grpc-server';
+import { createLogger } from '@spanmesh/runtime/logger';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { AttachClient, FIRST_BACKOFF_MS, MAX_BACKOFF_MS, PART_BYTES } from './attach-client.ts';
+import type { AttachHost } from './gateway-service.ts';
+
+type ServerStream = ServerDuplexStream<AttachRequest, AttachResponse>;
+
+const logger = createLogger({ level: 'silent', service: 'test' });
+const cleanups: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+/** A leader that does what the test says. */
+class Leader {
+  readonly streams: {
+    readonly stream: ServerStream;
+    readonly requests: AttachRequest[];
+    readonly ended: () => boolean;
+  }[] = [];
+  address: string | null = null;
+  answersGoodbye = true;
+  #waiting: (() => void)[] = [];
+
+  async start(): Promise<void> {
+    const server = new GrpcServer({ listen: { host: '127.0.0.1', port: 0 }, setting: 'TEST' }, { logger });
+    server.addService(GatewayControlService, { attach: (stream: ServerStream) => this.#accept(stream) });
+    this.address = `127.0.0.1:${await server.start()}`;
+    cleanups.push(() => server.stop(0));
+  }
+
+  /** Resolves when it holds. */
+  async until(condition: () => boolean): Promise<void> {
+    while (!condition()) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  }
+
+  notify(): void {
+    for (const resolve of this.#waiting.splice(0)) resolve();
+  }
+
+  /** The newest stream, once there are `count`, and its Hello. */
+  async stream(count: number) {
+    await this.until(() => this.streams.length >= count && this.streams[count - 1]!.requests.length > 0);
+    return this.streams[count - 1]!;
+  }
+
+  #accept(stream: ServerStream): void {
+    const requests: AttachRequest[] = [];
+    let ended = false;
+    this.streams.push({ stream, requests, ended: () => ended });
+    stream.on('data', (request: AttachRequest) => {
+      requests.push(request);
+      this.notify();
+    });
+    stream.on('end', () => {
+      ended = true;
+      if (this.answersGoodbye) stream.end();
+      this.notify();
+    });
+    stream.on('error', () => {});
+  }
+}
+
+class Host implements AttachHost {
+  readonly happened: string[] = [];
+  parts: StateChange[] = [];
+  readonly commands: Commands[] = [];
+  onEvent = () => {};
+
+  welcomed(epoch: number, rnssAdd: number): void {
+    this.happened.push(`welcomed ${epoch} ${rnssAdd}`);
+    this.onEvent();
+  }
+
+  snapshot(): StateChange[] {
+    this.happened.push('snapshot');
+    return this.parts;
+  }
+
+  apply(commands: Commands): void {
+    this.happened.push(`apply ${commands.epoch} ${commands.n}`);
+    this.commands.push(commands);
+    this.onEvent();
+  }
+}
+
+async function setup({ clock = systemClock }: { clock?: Clock } = {}) {
+  const leader = new Leader();
+  await leader.start();
+  const host = new Host();
+  host.onEvent = () => leader.notify();
+  const identity = { name: 'a', boot: '0123abcd', version: '1.2.3', serviceAddress: 'a:1' };
+  const client = new AttachClient(
+    { ...identity, address: () => leader.address },
+    { clock, logger, host, random: () => 0 },
+  );
+  cleanups.push(() => client.stop());
+  return { leader, host, client, identity };
+}
+
+const link = (id: number) => ({ id, connection: 1, payload: Buffer.alloc(384), stamp: id, msgidLo: id, msgidHi: 0 });
+const commands = (epoch: number, n: number) => Commands.fromPartial({ epoch, n, probe: [n] });
+
+/** Attached, with an empty snapshot. */
+async function attached() {
+  const all = await setup();
+  all.client.start();
+  const { stream, requests } = await all.leader.stream(1);
+  stream.write({ welcome: { epoch: 3, rnssAdd: 7, version: '9' } });
+  await all.leader.until(() => requests.some(({ snapshotEnd }) => snapshotEnd !== undefined));
+  requests.length = 0;
+  return { ...all, stream, requests };
+}
+
+describe('attaching', () => {
+  it('says who it is, and after Welcome everything that is open, in parts', async () => {
+    const { leader, host, client, identity } = await setup();
+    const part = StateChange.create();
+    for (let id = 1; id <= 6000; id++) part.linksOpened.push(link(id));
+    host.parts = [part, StateChange.fromPartial({ connectionsOpened: [{ id: 1 }] })];
+    client.start();
+    const { stream, requests } = await leader.stream(1);
+    expect(requests[0]!.hello).toEqual({ ...identity, highestEpoch: 0, protocolVersion: 1 });
+    expect(client.attachedOnce).toBe(false);
+    stream.write({ welcome: { epoch: 3, rnssAdd: 7, version: '9' } });
+    await leader.until(() => requests.some(({ snapshotEnd }) => snapshotEnd !== undefined));
+    expect(host.happened).toEqual(['welcomed 3 7', 'snapshot']);
+    const parts = requests.slice(1, -1).map(({ snapshot }) => snapshot!);
+    expect(parts.length).toBeGreaterThan(2);
+    for (const one of parts) expect(StateChange.encode(one).finish().length).toBeLessThanOrEqual(PART_BYTES);
+    expect(parts.flatMap(({ linksOpened }) => linksOpened).map(({ id }) => id)).toEqual(
+      part.linksOpened.map(({ id }) => id),
+    );
+    expect(parts[0]!.connectionsOpened.map(({ id }) => id)).toEqual([1]);
+    expect([client.attachedOnce, client.epoch]).toEqual([true, 3]);
+  });
+
+  it('leaves out of the deltas what the snapshot has', async () => {
+    const { leader, client, host } = await setup();
+    client.delta.linksOpened.push(link(1));
+    client.touch();
+    client.start();
+    const { stream, requests } = await leader.stream(1);
+    client.delta.linksOpened.push(link(2));
+    client.touch();
+    host.parts = [StateChange.fromPartial({ linksOpened: [link(1), link(2)] })];
+    stream.write({ welcome: { epoch: 1, rnssAdd: 0, version: '9' } });
+    await leader.until(() => requests.some(({ snapshotEnd }) => snapshotEnd !== undefined));
+    client.delta.linksClosed.push(1);
+    client.touch();
+    await leader.until(() => requests.some(({ delta }) => delta !== undefined));
+    const [delta] = requests.flatMap((request) => request.delta ?? []);
+    expect([delta!.linksOpened, delta!.linksClosed]).toEqual([[], [1]]);
+  });
+
+  it('tries again with growing pauses while there is no leader', async () => {
+    const delays: number[] = [];
+    const due: (() => void)[] = [];
+    const clock: Clock = {
+      now: () => 0,
+      wall: () => 0,
+      after: (ms, fn) => {
+        delays.push(ms);
+        due.push(fn);
+        return { cancel: () => {} };
+      },
+    };
+    const { client, leader } = await setup({ clock });
+    leader.address = null;
+    client.start();
+    for (let i = 0; i < 9; i++) due.shift()!();
+    expect(delays[0]).toBe(FIRST_BACKOFF_MS);
+    expect(delays[1]).toBe(2 * FIRST_BACKOFF_MS);
+    expect(delays.slice(-3)).toEqual([MAX_BACKOFF_MS, MAX_BACKOFF_MS, MAX_BACKOFF_MS]);
+  });
+
+  it('goes to where the leader is now', async () => {
+    const { leader, client } = await setup();
+    const { address } = leader;
+    leader.address = '127.0.0.1:1';
+    client.start();
+    leader.address = address;
+    await leader.stream(1);
+    expect(leader.streams).toHaveLength(1);
+  });
+
+  it('attaches anew with a whole snapshot when the stream breaks, and says how far it has obeyed', async () => {
+    const { leader, stream, client, host } = await attached();
+    stream.write({ commands: commands(3, 5) });
+    await leader.until(() => host.commands.length === 1);
+    stream.emit('error', Object.assign(new Error('gone'), { code: status.ABORTED }));
+    const again = await leader.stream(2);
+    expect(again.requests[0]!.hello!.highestEpoch).toBe(3);
+    host.parts = [StateChange.fromPartial({ linksOpened: [link(9)] })];
+    again.stream.write({ welcome: { epoch: 3, rnssAdd: 7, version: '9' } });
+    await leader.until(() => again.requests.some(({ snapshotEnd }) => snapshotEnd !== undefined));
+    const parts = again.requests.flatMap(({ snapshot }) => snapshot ?? []);
+    expect(parts.flatMap(({ linksOpened }) => linksOpened).map(({ id }) => id)).toEqual([9]);
+    expect(Math.max(...parts.map(({ obeyed }) => obeyed))).toBe(5);
+    expect(client.attached).toBe(true);
+  });
+
+  it('has obeyed nothing yet under a new epoch', async () => {
+    const { leader, stream, host } = await attached();
+    stream.write({ commands: commands(3, 5) });
+    await leader.until(() => host.commands.length === 1);
+    stream.end();
+    const again = await leader.stream(2);
+    again.stream.write({ welcome: { epoch: 4, rnssAdd: 7, version: '9' } });
+    await leader.until(() => again.requests.some(({ snapshotEnd }) => snapshotEnd !== undefined));
+    expect(again.requests.flatMap(({ snapshot }) => snapshot ?? []).map(({ obeyed }) => obeyed)).toEqual([0]);
+  });
+
+  it('does not take a leader of a lower epoch', async () => {
+    const { leader, stream, client, host } = await attached();
+    stream.end();
+    const again = await leader.stream(2);
+    again.stream.write({ welcome: { epoch: 2, rnssAdd: 7, version: '9' } });
+    const third = await leader.stream(3);
+    expect(third.requests[0]!.hello!.highestEpoch).toBe(3);
+    expect(client.epoch).toBe(3);
+    expect(host.happened).toEqual(['welcomed 3 7', 'snapshot']);
+  });
+});
+
+describe('while attached', () => {
+  it('sends one delta for a turn', async () => {
+    const { leader, client, requests } = await attached();
+    for (const id of [1, 2, 3]) {
+      client.delta.linksClosed.push(id);
+      client.touch();
+    }
+    await leader.until(() => requests.length > 0);
+    client.delta.linksClosed.push(4);
+    client.touch();
+    await leader.until(() => requests.length > 1);
+    expect(requests.map(({ delta }) => delta?.linksClosed)).toEqual([[1, 2, 3], [4]]);
+  });
+
+  it('hands on commands of its epoch only, in order', async () => {
+    const { leader, stream, host } = await attached();
+    for (const [epoch, n] of [
+      [3, 1],
+      [2, 2],
+      [4, 3],
+      [3, 4],
+    ] as const)
+      stream.write({ commands: commands(epoch, n) });
+    await leader.until(() => host.commands.length === 2);
+    expect(host.happened.slice(2)).toEqual(['apply 3 1', 'apply 3 4']);
+  });
+
+  it('says what it has obeyed, with the next delta or soon without one', async () => {
+    const { leader, stream, host, client, requests } = await attached();
+    stream.write({ commands: commands(3, 1) });
+    await leader.until(() => host.commands.length === 1);
+    client.delta.linksClosed.push(1);
+    client.touch();
+    await leader.until(() => requests.length === 1);
+    stream.write({ commands: commands(3, 2) });
+    await leader.until(() => requests.length === 2);
+    expect(requests.map(({ delta }) => [delta!.linksClosed.length, delta!.obeyed])).toEqual([
+      [1, 1],
+      [0, 2],
+    ]);
+  });
+
+  it('divides a large delta', async () => {
+    const { leader, client, requests } = await attached();
+    for (let id = 1; id <= 6000; id++) client.delta.linksOpened.push(link(id));
+    client.touch();
+    const opened = () => requests.flatMap(({ delta }) => delta?.linksOpened ?? []);
+    await leader.until(() => opened().length === 6000);
+    expect(requests.length).toBeGreaterThan(1);
+  });
+
+  it('waits while the leader does not read, and loses nothing', async () => {
+    const { leader, client, stream, requests } = await attached();
+    stream.pause();
+    let id = 0;
+    for (let turn = 0; turn < 40; turn++) {
+      for (let i = 0; i < 200; i++) client.delta.linksOpened.push(link(++id));
+      client.touch();
+      await new Promise<void>((resolve) => setImmediate(resolve));
+    }
+    stream.resume();
+    const opened = () => requests.flatMap(({ delta }) => delta?.linksOpened ?? []);
+    await leader.until(() => opened().length === id);
+    expect(opened().map((one) => one.id)).toEqual(Array.from({ length: id }, (_, i) => i + 1));
+  });
+
+  it('attaches anew when too much waits for a leader that does not read', async () => {
+    const { leader, client, stream } = await attached();
+    stream.pause();
+    const payload = Buffer.alloc(384);
+    const pushing = setInterval(() => {
+      for (let id = 1; id <= 20_000; id++) client.delta.linksOpened.push({ ...link(id), payload });
+      client.touch();
+    }, 1);
+    cleanups.push(() => clearInterval(pushing));
+    const again = await leader.stream(2);
+    clearInterval(pushing);
+    expect(again.requests[0]!.hello).toBeDefined();
+    expect(client.delta.linksOpened.length).toBeLessThanOrEqual(20_000);
+  });
+});
+
+describe('stopping', () => {
+  it('says what is left to say, then goodbye, and waits for the leader to take it', async () => {
+    const { leader, client, requests, stream } = await attached();
+    leader.answersGoodbye = false;
+    client.delta.connectionsClosed.push(1);
+    client.touch();
+    const stopped = vi.fn();
+    const stopping = client.stop().then(stopped);
+    await leader.until(() => leader.streams[0]!.ended());
+    expect(requests.flatMap(({ delta }) => delta?.connectionsClosed ?? [])).toEqual([1]);
+    expect(stopped).not.toHaveBeenCalled();
+    stream.end();
+    await stopping;
+    expect(client.attached).toBe(false);
+  });
+
+  it('does not wait for ever', async () => {
+    const { leader, client } = await attached();
+    leader.answersGoodbye = false;
+    await client.stop();
+    expect(client.attached).toBe(false);
+  });
+
+  it('ends attempts, too', async () => {
+    const { leader, client } = await setup();
+    client.start();
+    const { stream } = await leader.stream(1);
+    const cancelled = once(stream, 'cancelled');
+    await client.stop();
+    await cancelled;
+    expect(leader.streams).toHaveLength(1);
+  });
+});

@@ -1,0 +1,107 @@
+import { SpanTree } from '@spanmesh/spantree/tree';
+import { describe, expect, it } from 'vitest';
+import { Gateway } from './gateway.ts';
+import { History } from './history.ts';
+import { uuid } from './world.fixture.ts';
+
+const connection = new SpanTree().addConnection('a', 1);
+const change = { of: 'connection', kind: 'added', object: connection } as const;
+
+function group(size: number) {
+  const tree = new SpanTree();
+  const link = tree.addLink(tree.addConnection('a', 1), 1, {
+    dialect: 'circuit',
+    clusterId: uuid(1),
+    nodeId: uuid(1),
+    peerType: 1,
+    peerLabel: '',
+    label: '',
+    dist: 0,
+    rnss: 0,
+    stamp: 1,
+  });
+  return {
+    link,
+    gateway: new Gateway('a', '00000001', '', ''),
+    open: Array.from({ length: size }, (_, i) => i),
+    close: [],
+  };
+}
+
+describe('the history', () => {
+  it('gives each batch a revision, and none to nothing', () => {
+    const history = new History();
+    history.restart(3);
+    const start = history.revision;
+    history.commit();
+    expect(history.revision).toBe(start);
+    history.record(change);
+    history.record(change);
+    history.commit();
+    expect(history.revision).not.toBe(start);
+    expect(history.batch(history.after(start)!)?.changes).toHaveLength(2);
+  });
+
+  it('counts what is not committed yet as part of the state that a reader sees', () => {
+    const history = new History();
+    const start = history.revision;
+    history.record(change);
+    const seen = history.revision;
+    expect(seen).not.toBe(start);
+    expect(history.after(seen)).toBe(history.end);
+  });
+
+  it('finds every revision that it keeps, and no other', () => {
+    const history = new History({ maxBatches: 3 });
+    history.restart(1);
+    const revisions = [history.revision];
+    for (let i = 0; i < 6; i++) {
+      history.record(change);
+      history.commit();
+      revisions.push(history.revision);
+    }
+    expect(revisions.map((revision) => history.after(revision))).toEqual([
+      undefined,
+      undefined,
+      undefined,
+      history.end - 3,
+      history.end - 2,
+      history.end - 1,
+      history.end,
+    ]);
+    expect(history.after('9.9')).toBeUndefined();
+    expect(history.after('')).toBeUndefined();
+    expect(history.batch(history.end - 4)).toBeUndefined();
+  });
+
+  it('forgets the oldest when it holds too much', () => {
+    const history = new History({ maxBytes: 10_000 });
+    for (let i = 0; i < 50; i++) {
+      history.record(change);
+      history.commit();
+      expect(history.bytes).toBeLessThanOrEqual(10_000);
+    }
+    expect(history.batch(history.end - 1)).toBeDefined();
+  });
+
+  it('keeps a batch without its relays if they are too many', () => {
+    const history = new History({ maxRelayBytes: 1000 });
+    history.record(change);
+    history.commit([group(10)]);
+    expect(history.batch(history.end - 1)).toMatchObject({ relaysMissing: false, changes: [change, { of: 'relays' }] });
+    history.record(change);
+    history.commit([group(1000)]);
+    expect(history.batch(history.end - 1)).toMatchObject({ relaysMissing: true, changes: [change] });
+  });
+
+  it('knows no revision of an earlier term', () => {
+    const history = new History();
+    history.restart(1);
+    history.record(change);
+    const { revision, end } = history;
+    history.restart(2);
+    expect(history.after(revision)).toBeUndefined();
+    expect(history.batch(end)).toBeUndefined();
+    expect(history.end).toBeGreaterThan(end);
+  });
+});

@@ -1,0 +1,156 @@
+import { once } from 'node:events';
+import { type ClientDuplexStream, credentials, type ServiceError, status } from '@grpc/grpc-js';
+import { type AttachRequest, type AttachResponse, GatewayControlClient } from '@spanmesh/proto/v1/gateway_control';
+import { TopologyClient } from '@spanmesh/proto/v1/topology';
+import { GATEWAYS_BUCKET } from '@spanmesh/runtime/bus-names';
+import { systemClock } from '@spanmesh/runtime/clock';
+import { GrpcServer } from '@spanmesh/runtime/grpc-server';
+import { InProcessBus } from '@spanmesh/runtime/in-process-bus';
+import { createLogger } from '@spanmesh/runtime/logger';
+import { Metrics } from '@spanmesh/runtime/metrics';
+import { GatewayRegistration } from '@spanmesh/runtime/registry';
+import { readSettings } from '@spanmesh/runtime/setting';
+import { afterEach, describe, expect, it } from 'vitest';
+import { rnssAdd, settings } from './settings.ts';
+import { createTopology } from './topology.ts';
+import { FakeGateway } from './world.fixture.ts';
+
+const logger = createLogger({ level: 'silent', service: 'test' });
+const cleanups: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+function newBus(): InProcessBus {
+  const bus = new InProcessBus({
+    onError: (error) => {
+      throw error;
+    },
+  });
+  cleanups.push(() => bus.close());
+  return bus;
+}
+
+async function replica(bus: InProcessBus) {
+  const grpcServer = new GrpcServer({ listen: { host: '127.0.0.1', port: 0 }, setting: 'TEST' }, { logger });
+  const metrics = new Metrics();
+  let port = 0;
+  const topology = createTopology(
+    {
+      settings: readSettings(settings, { env: { SPANMESH_LEASE_TTL: '400ms' }, flags: {} }),
+      address: () => `127.0.0.1:${port}`,
+      version: '1.0.0',
+    },
+    { bus, clock: systemClock, logger, metrics, grpcServer, random: Math.random },
+  );
+  port = await grpcServer.start();
+  cleanups.push(() => grpcServer.stop(0));
+  await topology.start();
+  cleanups.push(() => topology.stop());
+  return { topology, metrics, address: `127.0.0.1:${port}` };
+}
+
+/** Attaches a gateway over gRPC; everything that it has goes up in one snapshot. */
+async function attach(gateway: FakeGateway, address: string) {
+  const client = new GatewayControlClient(address, credentials.createInsecure());
+  cleanups.push(() => client.close());
+  const stream: ClientDuplexStream<AttachRequest, AttachResponse> = client.attach();
+  const errors: ServiceError[] = [];
+  stream.on('error', (error: ServiceError) => errors.push(error));
+  stream.on('data', ({ commands }: AttachResponse) => {
+    if (commands !== undefined) gateway.apply(commands);
+  });
+  const { name, boot } = gateway;
+  stream.write({ hello: { name, boot, highestEpoch: 0, version: '1', protocolVersion: 1, serviceAddress: '' } });
+  const [{ welcome }] = (await once(stream, 'data')) as [AttachResponse];
+  stream.write({ snapshot: gateway.snapshot() });
+  stream.write({ snapshotEnd: {} });
+  return { stream, welcome, errors };
+}
+
+function smallGateway(): FakeGateway {
+  const gateway = new FakeGateway('a');
+  gateway.openLnkConn(gateway.openConnection());
+  gateway.openLink(gateway.openConnection(), 1);
+  return gateway;
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise<void>((resolve) => setImmediate(resolve));
+}
+
+describe('a topology replica', () => {
+  it('leads, takes gateways on, relays, answers, and measures', async () => {
+    const { topology, metrics, address } = await replica(newBus());
+    await until(() => topology.notReady() === null);
+    const gateway = smallGateway();
+    const { welcome } = await attach(gateway, address);
+    expect(welcome).toMatchObject({ epoch: 1, rnssAdd: rnssAdd({ rnss: null, installation: 'spanmesh' }) });
+    await until(() => gateway.relays.size === 1);
+    const api = new TopologyClient(address, credentials.createInsecure());
+    cleanups.push(() => api.close());
+    const links = await new Promise<number>((resolve, reject) =>
+      api.listLinks(
+        { pageSize: 0, pageToken: '', dialect: 0, clusterId: '', node: '', connection: '' },
+        (error, answer) => (error ? reject(error) : resolve(answer.links.length)),
+      ),
+    );
+    expect(links).toBe(1);
+    const text = await metrics.text();
+    expect(text).toContain('spanmesh_topology_leading 1');
+    expect(text).toContain('spanmesh_topology_relays 1');
+    expect(text).toContain('spanmesh_topology_gateways_live 1');
+  });
+
+  it('keeps what a gateway holds when its connection breaks, though it may look like a goodbye', async () => {
+    const bus = newBus();
+    const registration = new GatewayRegistration(
+      { name: 'a', boot: '00000001', serviceAddress: '', version: '1' },
+      { kv: await bus.kv(GATEWAYS_BUCKET), clock: systemClock },
+    );
+    await registration.start();
+    cleanups.push(() => registration.stop());
+    const { topology, address } = await replica(bus);
+    await until(() => topology.core.leadership.valid);
+    const gateway = smallGateway();
+    const { stream } = await attach(gateway, address);
+    await until(() => gateway.relays.size === 1);
+    stream.cancel();
+    await until(() => topology.core.control.live === 0);
+    expect(topology.core.state.tree.counts.links).toBe(1);
+    const again = await attach(gateway, address);
+    await until(() => topology.core.control.live === 1);
+    expect(again.errors).toEqual([]);
+    expect([gateway.opens, gateway.closes]).toEqual([1, 0]);
+  });
+
+  it('lets another one take over when it stops, which closes nothing', async () => {
+    const bus = newBus();
+    const first = await replica(bus);
+    await until(() => first.topology.core.leadership.valid);
+    const second = await replica(bus);
+    const gateway = smallGateway();
+    const { errors } = await attach(gateway, first.address);
+    await until(() => gateway.relays.size === 1);
+    await first.topology.stop();
+    await until(() => errors.length > 0);
+    expect(errors[0]!.code).toBe(status.FAILED_PRECONDITION);
+    await until(() => second.topology.core.leadership.valid);
+    const { welcome } = await attach(gateway, second.address);
+    expect(welcome!.epoch).toBe(2);
+    await until(() => second.topology.core.state.tree.counts.relays === 1);
+    expect([gateway.opens, gateway.closes]).toEqual([1, 0]);
+  });
+});
+
+describe('what relays add to rnss', () => {
+  it('is the same for every replica of an installation, another one for another, or as set', () => {
+    expect(rnssAdd({ rnss: null, installation: 'x' })).toBe(rnssAdd({ rnss: null, installation: 'x' }));
+    expect(rnssAdd({ rnss: null, installation: 'x' })).not.toBe(rnssAdd({ rnss: null, installation: 'y' }));
+    expect(rnssAdd({ rnss: 5, installation: 'x' })).toBe(5);
+    const read = (rnss: string) => readSettings(settings, { env: { SPANMESH_RNSS: rnss }, flags: {} }).rnss;
+    expect(read('4294967295')).toBe(4294967295);
+    expect(read('')).toBeNull();
+    expect(() => read('4294967296')).toThrow('SPANMESH_RNSS');
+  });
+});
