@@ -317,6 +317,25 @@ describe('a peer that comes back before its old connection is known to be dead',
     expect(next.core.state.gateways.get(a.id)!.connections.get(old)!.suspect).toBe(true);
   });
 
+  it('is not doubted for what an older connection of the same peer opens', () => {
+    const { leader, a, old, young } = twice();
+    a.alive(old);
+    a.openLnkConn(old, 7);
+    settle(leader, [a]);
+    expect(a.probed).toEqual([old]);
+    expect(leader.core.state.gateways.get(a.id)!.connections.get(young)!.suspect).toBe(false);
+  });
+
+  it('is not doubted by a new leader that finds both: the one before has seen to it', () => {
+    const { leader, a, old, oldLink, relayed } = twice();
+    a.alive(old);
+    settle(leader, [a]);
+    a.disconnect();
+    settle(new FakeLeader({ epoch: 2, presence: leader.presence }), [a]);
+    expect(a.probed).toEqual([old]);
+    expect(relayed()).toEqual([oldLink]);
+  });
+
   it('is probed again if the command was lost with the stream', () => {
     const { leader, a, old } = twice();
     a.connections.get(old)!.suspect = false;
