@@ -8,7 +8,7 @@ export const SEALED_CHUNK_BYTES = 80;
 export const BLOCKS_BYTES = 80;
 /**
  * Chunks that the kernel takes at once: the 56 KiB of their buffers stay in the processor's second-level cache, and the cost of a call of
- * the block cipher is spread over enough of them (measured: docs/decisions/011-gcm-chunks.md).
+ * the block cipher is spread over enough of them (measured: docs/decisions/005-gcm-chunks.md).
  */
 export const BATCH_CHUNKS = 256;
 

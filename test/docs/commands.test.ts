@@ -1,0 +1,75 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import { commandsOf, type DocCommand, documents } from './commands.ts';
+
+const root = join(import.meta.dirname, '../..');
+const ci = readFileSync(join(root, '.ci/run'), 'utf8');
+
+/** What a command that goes on for ever prints when it has come to its work. */
+const RUNS_ON: readonly (readonly [RegExp, RegExp])[] = [
+  [/^npm start$/, /Next, in another terminal/],
+  [/^npx spanmesh run (?!.*--help)/, /listening|leads|Next, in another terminal/],
+  [/^npx spanmesh sim (?!.*--duration)/, /peers up/],
+];
+/** A command that has not ended, or come to its work, after this long is at fault; generous, for slow machines. Milliseconds. */
+const PATIENCE_MS = 60_000;
+
+const running: ChildProcess[] = [];
+
+afterEach(async () => {
+  // In the reverse order: simulated peers before what they are connected to.
+  for (const child of running.splice(0).reverse()) {
+    if (child.exitCode !== null || child.signalCode !== null) continue;
+    const ended = new Promise((resolve) => child.once('exit', resolve));
+    process.kill(-child.pid!, 'SIGTERM');
+    await ended;
+  }
+});
+
+describe('every command of the documentation works', () => {
+  it.each(
+    documents(root)
+      .map((document) => ({ document, commands: commandsOf(root, document) }))
+      .filter((d) => d.commands.length > 0),
+  )(
+    '$document',
+    async ({ commands }) => {
+      for (const command of commands) await run(command);
+    },
+    10 * PATIENCE_MS,
+  );
+});
+
+async function run({ where, command: written }: DocCommand): Promise<void> {
+  const command = written.replace(/^npm ci && /, '');
+  if (isRunByCi(command)) return;
+  const runsOn = RUNS_ON.find(([pattern]) => pattern.test(command));
+  // A process group of its own: `npm start` is npm, a launcher and the service.
+  const child = spawn('bash', ['-c', command], { cwd: root, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+  running.push(child);
+  let output = '';
+  const outcome = await new Promise<string>((resolve) => {
+    const late = setTimeout(() => resolve(`did not come to its end in ${PATIENCE_MS} ms`), PATIENCE_MS);
+    const take = (chunk: Buffer) => {
+      output += chunk.toString();
+      if (runsOn?.[1].test(output)) done('ok');
+    };
+    const done = (how: string) => {
+      clearTimeout(late);
+      resolve(how);
+    };
+    child.stdout.on('data', take);
+    child.stderr.on('data', take);
+    child.on('close', (code) => done(code === 0 && runsOn === undefined ? 'ok' : `ended with exit code ${code}`));
+  });
+  expect(outcome, `${where}: ${command}\n${output.slice(-2000)}`).toBe('ok');
+}
+
+/** `.ci/run` names it: it is run there, once, and not from within the tests. */
+function isRunByCi(command: string): boolean {
+  if (command === 'npm ci' || command === 'npm test') return true;
+  const script = /^npm run (\S+)/.exec(command)?.[1];
+  return script !== undefined && new RegExp(`npm run (--silent )?${script}(\\s|"|$)`, 'm').test(ci);
+}

@@ -1,0 +1,101 @@
+import { join } from 'node:path';
+import { settings as standaloneSettings } from '@spanmesh/standalone/settings';
+import { startStandalone } from '@spanmesh/standalone/standalone';
+import { limits } from './limits.ts';
+
+/** A document that is made from the code: `npm run docs:generate` writes it, a test compares. */
+export interface GeneratedDocument {
+  readonly path: string;
+  readonly text: string;
+}
+
+/** Every document that is made from the code. */
+export async function generatedDocuments(): Promise<GeneratedDocument[]> {
+  return [
+    { path: 'docs/configuration.md', text: configuration() },
+    { path: 'docs/limits.md', text: limitsTable() },
+    { path: 'docs/metrics.md', text: await metrics() },
+  ];
+}
+
+function configuration(): string {
+  const rows = Object.values(standaloneSettings)
+    .map(({ env, flag, default: value, describe }) => [
+      `\`${env}\``,
+      `\`${flag}\``,
+      value === '' ? '' : `\`${value}\``,
+      describe,
+    ])
+    .sort((a, b) => (a[0]! < b[0]! ? -1 : 1));
+  return [
+    '# Settings',
+    '',
+    'Every setting is an environment variable and a flag of `spanmesh run`; the flag wins. A value that cannot be used, or a port',
+    'that is taken, is one line that names the setting, and exit code 2. Durations are `250ms`, `2s`, `5m`, `1h`, or milliseconds.',
+    '',
+    'Made from the code by `npm run docs:generate`.',
+    '',
+    ...table(['variable', 'flag', 'default', 'what it is'], rows),
+    '',
+  ].join('\n');
+}
+
+function limitsTable(): string {
+  const files = Map.groupBy(limits(join(import.meta.dirname, '../..')), ({ file }) => file);
+  const parts = [...files].flatMap(([file, found]) => [
+    `## ${file}`,
+    '',
+    ...table(
+      ['limit', 'value', 'what it bounds'],
+      found.map(({ name, value, why }) => [`\`${name}\``, `\`${value}\``, why]),
+    ),
+    '',
+  ]);
+  return [
+    '# Limits',
+    '',
+    'Every table that a peer or a client can grow has a bound. Those called `DEFAULT_…` are defaults of settings',
+    '([configuration.md](configuration.md)); the others are fixed. What is over a limit is refused, counted',
+    '([metrics.md](metrics.md)) and logged once per interval.',
+    '',
+    'Made from the code by `npm run docs:generate`.',
+    '',
+    ...parts,
+  ].join('\n');
+}
+
+async function metrics(): Promise<string> {
+  const standalone = await startStandalone({
+    SPANMESH_DMSG_LISTEN: '127.0.0.1:0',
+    SPANMESH_GRPC_LISTEN: '127.0.0.1:0',
+    SPANMESH_HTTP_LISTEN: '127.0.0.1:0',
+    SPANMESH_LOG_LEVEL: 'silent',
+  });
+  try {
+    const text = await (await fetch(`http://127.0.0.1:${standalone.httpPort}/metrics`)).text();
+    const types = new Map(
+      [...text.matchAll(/^# TYPE (spanmesh_\S+) (\S+)$/gm)].map(([, name, type]) => [name!, type!]),
+    );
+    const rows = [...text.matchAll(/^# HELP (spanmesh_\S+) (.+)$/gm)]
+      .map(([, name, help]) => [`\`${name}\``, types.get(name!) ?? '', help!])
+      .sort((a, b) => (a[0]! < b[0]! ? -1 : 1));
+    return [
+      '# Metrics',
+      '',
+      '`/metrics` of the HTTP port, in the text format of Prometheus. Names carry their unit. Besides these there are those of Node',
+      'itself (`nodejs_…`, `process_…`).',
+      '',
+      'Made from the code by `npm run docs:generate`.',
+      '',
+      ...table(['metric', 'type', 'what it is'], rows),
+      '',
+    ].join('\n');
+  } finally {
+    await standalone.stop();
+  }
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
+  const line = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)];
+}
