@@ -1,0 +1,29 @@
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { packages } from './packages.ts';
+
+const all = packages(join(import.meta.dirname, '../..'));
+
+/** What may import what, low to high (docs/architecture.md, "The layers"). */
+const LAYERS: Record<string, readonly string[]> = {
+  '@spanmesh/dmsg': [],
+  '@spanmesh/spantree': [],
+  '@spanmesh/proto': [],
+  '@spanmesh/runtime': ['@spanmesh/proto'],
+};
+/** Services stand beside each other; only these know others. */
+const MAY_IMPORT_SERVICES = ['@spanmesh/standalone', '@spanmesh/ctl'];
+
+describe.each(all)('$path', ({ name, path, declared, imported }) => {
+  it('declares exactly what it imports', () => {
+    expect([...declared].sort()).toEqual([...imported].sort());
+  });
+
+  it('imports nothing that lies higher', () => {
+    const ours = [...imported].filter((dependency) => dependency.startsWith('@spanmesh/'));
+    if (path.startsWith('libs/')) expect(LAYERS[name]).toEqual(expect.arrayContaining(ours));
+    else if (!MAY_IMPORT_SERVICES.includes(name)) {
+      expect(ours.filter((dependency) => !(dependency in LAYERS))).toEqual([]);
+    }
+  });
+});
