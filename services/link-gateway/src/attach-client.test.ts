@@ -102,7 +102,7 @@ async function setup({ clock = systemClock }: { clock?: Clock } = {}) {
   host.onEvent = () => leader.notify();
   const identity = { name: 'a', boot: '0123abcd', version: '1.2.3', serviceAddress: 'a:1' };
   const client = new AttachClient(
-    { ...identity, address: () => leader.address },
+    { identity, address: () => leader.address },
     { clock, logger, host, random: () => 0 },
   );
   cleanups.push(() => client.stop());

@@ -71,7 +71,7 @@ export class AttachClient implements Attach {
   attachedOnce = false;
   /** Highest epoch obeyed so far; 0 for none. */
   epoch = 0;
-  readonly #options: GatewayIdentity & { readonly address: () => string | null };
+  readonly #options: { readonly identity: GatewayIdentity; readonly address: () => string | null };
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #host: AttachHost;
@@ -91,7 +91,7 @@ export class AttachClient implements Attach {
 
   /** `address`: `host:port` of the leader as far as it is known; asked anew for each attempt. */
   constructor(
-    options: GatewayIdentity & { readonly address: () => string | null },
+    options: { readonly identity: GatewayIdentity; readonly address: () => string | null },
     deps: { clock: Clock; logger: Logger; host: AttachHost; random: Random },
   ) {
     this.#options = options;
@@ -155,7 +155,7 @@ export class AttachClient implements Attach {
     stream.on('drain', () => this.#drained(call));
     stream.on('error', (error: ServiceError) => this.#lost(call, error));
     stream.on('end', () => this.#lost(call, null));
-    const { name, boot, version, serviceAddress } = this.#options;
+    const { name, boot, version, serviceAddress } = this.#options.identity;
     const hello = { name, boot, version, serviceAddress, highestEpoch: this.epoch, protocolVersion: PROTOCOL_VERSION };
     stream.write({ hello });
   }

@@ -46,6 +46,7 @@ export interface GatewayIdentity {
   readonly name: string;
   readonly boot: string;
   readonly version: string;
+  /** Where other gateways reach it; known once the ports are listened on. Empty: they cannot. */
   readonly serviceAddress: string;
 }
 
@@ -65,6 +66,8 @@ export interface GatewayDependencies {
   readonly metrics: Metrics;
   readonly random: Random;
   readonly treeSource: TreeSource;
+  /** `host:port` of the service port; asked for once there is somebody to be told. Empty: it cannot be reached. */
+  readonly serviceAddress: () => string;
   readonly makeAttach: (identity: GatewayIdentity, host: AttachHost) => Attach;
 }
 
@@ -105,7 +108,14 @@ export class Gateway implements Service, AttachHost {
     const boot = Math.floor(deps.random() * 2 ** 32)
       .toString(16)
       .padStart(8, '0');
-    this.identity = { name: options.name, boot, version: VERSION, serviceAddress: options.serviceAddress };
+    this.identity = {
+      name: options.name,
+      boot,
+      version: VERSION,
+      get serviceAddress() {
+        return deps.serviceAddress();
+      },
+    };
     this.#attach = deps.makeAttach(this.identity, this);
     // The handlers need the core, and the core's dispatcher needs the handlers.
     let dispatcher: Dispatcher;

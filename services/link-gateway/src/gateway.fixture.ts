@@ -49,6 +49,7 @@ export class TestGateway {
         metrics: new Metrics(),
         random: () => 0.5,
         treeSource,
+        serviceAddress: () => '',
         makeAttach: (_identity, host) => {
           attach = new FakeAttach(host);
           return attach;

@@ -1,23 +1,37 @@
+import type { GrpcServer } from '@spanmesh/runtime/grpc-server';
 import { type Random, systemRandom } from '@spanmesh/runtime/random';
 import { AttachClient } from './attach-client.ts';
 import { Gateway, type GatewayDependencies } from './gateway-service.ts';
 import type { GatewayOptions } from './settings.ts';
 
+/** Where a gateway puts its gRPC services; neither server has been started when it is made. */
+export interface GatewayPorts {
+  /** For users of the API. */
+  readonly api: Pick<GrpcServer, 'addService'>;
+  /** For the other services of the installation. */
+  readonly service: Pick<GrpcServer, 'addService'>;
+  /** `host:port` under which other gateways reach `service`, once started; empty: that cannot be told. */
+  readonly advertisedServiceAddress: string;
+}
+
 /** What a gateway needs from whoever runs it. */
-export interface CreateGatewayDependencies extends Omit<GatewayDependencies, 'makeAttach' | 'random'> {
+export interface CreateGatewayDependencies
+  extends Omit<GatewayDependencies, 'makeAttach' | 'random' | 'serviceAddress'> {
   /** `host:port` of the topology leader as far as it is known; asked anew for each attempt. */
   readonly topologyAddress: () => string | null;
   readonly random?: Random;
+  readonly ports: GatewayPorts;
 }
 
 /** A link-gateway with its stream to topology. */
 export function createGateway(options: GatewayOptions, deps: CreateGatewayDependencies): Gateway {
-  const { topologyAddress, random = systemRandom, ...rest } = deps;
+  const { topologyAddress, random = systemRandom, ports, ...rest } = deps;
   const { clock, logger } = deps;
   return new Gateway(options, {
     ...rest,
     random,
+    serviceAddress: () => options.serviceAddress || ports.advertisedServiceAddress,
     makeAttach: (identity, host) =>
-      new AttachClient({ ...identity, address: topologyAddress }, { clock, logger, host, random }),
+      new AttachClient({ identity, address: topologyAddress }, { clock, logger, host, random }),
   });
 }

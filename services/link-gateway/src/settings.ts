@@ -56,7 +56,7 @@ export const gatewaySettings = {
     env: 'SPANMESH_GATEWAY_SERVICE_ADDRESS',
     flag: '--gateway-service-address',
     default: '',
-    describe: 'host:port under which other gateways reach this one; empty: they cannot.',
+    describe: 'host:port under which other gateways reach the service port; empty: where it listens.',
     parse: text({ max: 300 }),
   }),
   defaultDialect: setting({

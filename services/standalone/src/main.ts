@@ -20,12 +20,12 @@ export async function run(flags: Record<string, string | undefined>): Promise<vo
 }
 
 /** What listens where, and what to try next: for the person who has just started it. */
-function banner({ dmsgPorts, grpcPort, httpPort, options }: Standalone): string {
+function banner({ dmsgPorts, ports: { apiPort, httpPort }, options }: Standalone): string {
   const dmsg = dmsgPorts.map(({ address, port, dialect }) => {
     const where = formatHostPort({ host: address, port });
     return dialect === null ? `${where} (both dialects)` : `${where} (${dialect})`;
   });
-  const grpc = formatHostPort({ host: options.grpcListen.host, port: grpcPort });
+  const grpc = formatHostPort({ host: options.grpcListen.host, port: apiPort });
   const http = formatHostPort({ host: options.httpListen.host, port: httpPort });
   const elsewhere = grpc === '127.0.0.1:7987' ? '' : ` --address ${grpc}`;
   const first = dmsgPorts[0];

@@ -1,14 +1,13 @@
 import { createGateway } from '@spanmesh/link-gateway/gateway';
 import type { Gateway, ListenPort } from '@spanmesh/link-gateway/gateway-service';
+import { treeSourceOf } from '@spanmesh/link-gateway/tree-source';
 import { TopologyClient } from '@spanmesh/proto/v1/topology';
-import { formatHostPort } from '@spanmesh/runtime/address';
 import { systemClock } from '@spanmesh/runtime/clock';
 import { createClient } from '@spanmesh/runtime/grpc-client';
-import { GrpcServer } from '@spanmesh/runtime/grpc-server';
-import { HttpServer } from '@spanmesh/runtime/http-server';
 import { InProcessBus } from '@spanmesh/runtime/in-process-bus';
 import { createLogger, type Logger } from '@spanmesh/runtime/logger';
 import { Metrics } from '@spanmesh/runtime/metrics';
+import { ProcessPorts } from '@spanmesh/runtime/process-ports';
 import { systemRandom } from '@spanmesh/runtime/random';
 import type { Service } from '@spanmesh/runtime/service';
 import { readSettings, type SettingSources } from '@spanmesh/runtime/setting';
@@ -16,22 +15,16 @@ import { VERSION } from '@spanmesh/runtime/version';
 import { createTopology, type Topology } from '@spanmesh/topology/topology';
 import { type StandaloneOptions, settings } from './settings.ts';
 
-/** How long open calls of the gRPC API are given to end when the process stops, ms. */
-const API_DRAIN_MS = 500;
-
 /** Every service in one process and one event loop, on a bus in memory: the embedded default. */
 export class Standalone implements Service {
   readonly options: StandaloneOptions;
   readonly logger: Logger;
   readonly gateway: Gateway;
   readonly topology: Topology;
-  /** Where the gRPC API and HTTP listen, once started. */
-  grpcPort = 0;
-  httpPort = 0;
+  /** Where the gRPC API, services and HTTP listen, once started. */
+  readonly ports: ProcessPorts;
 
   readonly #bus: InProcessBus;
-  readonly #grpc: GrpcServer;
-  readonly #http: HttpServer;
   #api: TopologyClient | null = null;
 
   constructor(options: StandaloneOptions, logger: Logger) {
@@ -44,10 +37,15 @@ export class Standalone implements Service {
       onError: (err, where) => logger.error({ err, where }, 'a subscriber of the bus failed; the others go on'),
     });
     this.#bus = bus;
-    this.#grpc = new GrpcServer({ listen: options.grpcListen, setting: settings.grpcListen.env }, { logger });
+    const ports = new ProcessPorts(options, {
+      ready: () => this.topology.notReady() ?? this.gateway.notReady(),
+      metrics,
+      logger,
+    });
+    this.ports = ports;
     this.topology = createTopology(
-      { settings: options, address: () => this.#loopback(), version: VERSION },
-      { bus, clock, logger, metrics, grpcServer: this.#grpc, random },
+      { settings: options, address: () => ports.serviceAddress, version: VERSION },
+      { bus, clock, logger, metrics, apiServer: ports.api, serviceServer: ports.service, random },
     );
     this.gateway = createGateway(options, {
       bus,
@@ -55,18 +53,10 @@ export class Standalone implements Service {
       logger,
       metrics,
       random,
-      topologyAddress: () => this.#loopback(),
-      treeSource: (request, signal) => {
-        if (this.#api === null) throw new Error('the API is not up yet');
-        const call = this.#api.getTree(request);
-        signal.addEventListener('abort', () => call.cancel(), { once: true });
-        return call;
-      },
+      topologyAddress: () => ports.serviceAddress,
+      treeSource: treeSourceOf(() => this.#api),
+      ports,
     });
-    this.#http = new HttpServer(
-      { listen: options.httpListen, setting: settings.httpListen.env },
-      { ready: () => this.topology.notReady() ?? this.gateway.notReady(), metrics, logger },
-    );
   }
 
   /** Where DMSG peers connect to, once started. */
@@ -74,12 +64,11 @@ export class Standalone implements Service {
     return this.gateway.ports;
   }
 
-  /** The order in which things need each other: topology's API, topology, the gateway; HTTP first, so that probes are answered. */
+  /** The order in which things need each other: the ports, topology, the gateway. */
   async start(): Promise<void> {
     try {
-      this.httpPort = await this.#http.start();
-      this.grpcPort = await this.#grpc.start();
-      this.#api = createClient(TopologyClient, this.#loopback());
+      await this.ports.start();
+      this.#api = createClient(TopologyClient, this.ports.apiAddress);
       await this.topology.start();
       await this.gateway.start();
     } catch (error) {
@@ -93,16 +82,8 @@ export class Standalone implements Service {
     await this.gateway.stop();
     await this.topology.stop();
     this.#api?.close();
-    await this.#grpc.stop(API_DRAIN_MS);
-    await this.#http.stop();
+    await this.ports.stop();
     await this.#bus.close();
-  }
-
-  /** The own gRPC server as this process reaches it. */
-  #loopback(): string {
-    const { host } = this.options.grpcListen;
-    const reached = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
-    return formatHostPort({ host: reached, port: this.grpcPort });
   }
 }
 
@@ -117,6 +98,7 @@ export interface RunningStandalone {
   /** Where DMSG peers connect to, in the order of the setting. */
   readonly dmsg: readonly ListenPort[];
   readonly grpcPort: number;
+  readonly servicePort: number;
   readonly httpPort: number;
   /** What the gateway and the tree (`tree…`) hold at this moment. */
   counts(): Record<string, number>;
@@ -130,8 +112,9 @@ export async function startStandalone(env: Record<string, string>): Promise<Runn
   const { gateway, topology } = standalone;
   return {
     dmsg: standalone.dmsgPorts,
-    grpcPort: standalone.grpcPort,
-    httpPort: standalone.httpPort,
+    grpcPort: standalone.ports.apiPort,
+    servicePort: standalone.ports.servicePort,
+    httpPort: standalone.ports.httpPort,
     counts: () => {
       const { tree } = topology.core.state;
       const { connections, lnkConns, clusters, nodes, links, relays } = tree.counts;

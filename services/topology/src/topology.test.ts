@@ -41,7 +41,7 @@ async function replica(bus: InProcessBus) {
       address: () => `127.0.0.1:${port}`,
       version: '1.0.0',
     },
-    { bus, clock: systemClock, logger, metrics, grpcServer, random: Math.random },
+    { bus, clock: systemClock, logger, metrics, apiServer: grpcServer, serviceServer: grpcServer, random: Math.random },
   );
   port = await grpcServer.start();
   cleanups.push(() => grpcServer.stop(0));

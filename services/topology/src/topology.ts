@@ -19,7 +19,7 @@ import { rnssAdd, type TopologySettings } from './settings.ts';
 
 export interface TopologyOptions {
   readonly settings: TopologySettings;
-  /** Where gateways and other replicas reach this one's gRPC server, `host:port`; asked for at start. */
+  /** Where gateways and other replicas reach this one's service port, `host:port`; asked for at start. */
   readonly address: () => string;
   /** Of the software. */
   readonly version: string;
@@ -31,8 +31,10 @@ export interface TopologyDeps {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
-  /** Gets the services of topology; must not have been started. */
-  readonly grpcServer: Pick<GrpcServer, 'addService'>;
+  /** Gets the API; must not have been started. */
+  readonly apiServer: Pick<GrpcServer, 'addService'>;
+  /** Gets what gateways call, which users of the API never reach; must not have been started. */
+  readonly serviceServer: Pick<GrpcServer, 'addService'>;
   readonly random: Random;
 }
 
@@ -49,15 +51,15 @@ export class Topology implements Service {
     this.#options = options;
     this.#deps = deps;
     const { settings, version, history } = options;
-    const { clock, logger, metrics, grpcServer } = deps;
+    const { clock, logger, metrics, apiServer, serviceServer } = deps;
     const { linkidWidth, circuitWidth } = settings;
     this.core = new Core(
       { linkidWidth, circuitWidth, rnssAdd: rnssAdd(settings), version, ...(history && { history }) },
       { lease: this.#leaseView(), presence: this.#presenceView(), clock, logger },
     );
     const { core } = this;
-    grpcServer.addService(GatewayControlService, { attach: (stream: AttachStream) => core.control.attach(stream) });
-    grpcServer.addService(TopologyService, core.api.implementation);
+    serviceServer.addService(GatewayControlService, { attach: (stream: AttachStream) => core.control.attach(stream) });
+    apiServer.addService(TopologyService, core.api.implementation);
     registerMetrics(metrics, core);
   }
 

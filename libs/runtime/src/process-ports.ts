@@ -1,0 +1,83 @@
+import { formatHostPort, type HostPort } from './address.ts';
+import { GrpcServer } from './grpc-server.ts';
+import { HttpServer } from './http-server.ts';
+import type { Logger } from './logger.ts';
+import type { Metrics } from './metrics.ts';
+import type { ProcessOptions } from './process-settings.ts';
+import type { Service } from './service.ts';
+
+/** How long open calls are given to end when the process stops, ms. */
+const DRAIN_MS = 500;
+
+export interface ProcessPortsDependencies {
+  /** null: ready, otherwise why not. */
+  readonly ready: () => string | null;
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+}
+
+/**
+ * What a process listens on, whatever services run in it: the API for its users, the service port for the other services of the
+ * installation (users of the API never reach that one), and HTTP for probes and scrapes.
+ */
+export class ProcessPorts implements Service {
+  /** Services are added before the start. */
+  readonly api: GrpcServer;
+  readonly service: GrpcServer;
+  /** Filled by `start`. */
+  apiPort = 0;
+  servicePort = 0;
+  httpPort = 0;
+
+  readonly #options: ProcessOptions;
+  readonly #http: HttpServer;
+
+  constructor(options: ProcessOptions, { ready, metrics, logger }: ProcessPortsDependencies) {
+    this.#options = options;
+    const { grpcListen, serviceListen, httpListen } = options;
+    this.api = new GrpcServer({ listen: grpcListen, setting: 'SPANMESH_GRPC_LISTEN' }, { logger });
+    this.service = new GrpcServer({ listen: serviceListen, setting: 'SPANMESH_SERVICE_LISTEN' }, { logger });
+    this.#http = new HttpServer({ listen: httpListen, setting: 'SPANMESH_HTTP_LISTEN' }, { ready, metrics, logger });
+  }
+
+  /** HTTP first, so that probes are answered. @throws SettingError: a port is taken; none is kept then. */
+  async start(): Promise<void> {
+    try {
+      this.httpPort = await this.#http.start();
+      this.servicePort = await this.service.start();
+      this.apiPort = await this.api.start();
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([this.api.stop(DRAIN_MS), this.service.stop(DRAIN_MS)]);
+    await this.#http.stop();
+  }
+
+  /** The API as this process reaches it, `host:port`. */
+  get apiAddress(): string {
+    return reached(this.#options.grpcListen, this.apiPort);
+  }
+
+  /** The service port as this process reaches it, `host:port`. */
+  get serviceAddress(): string {
+    return reached(this.#options.serviceListen, this.servicePort);
+  }
+
+  /** The service port as others reach it, as far as can be told from here: empty if it listens on all addresses. */
+  get advertisedServiceAddress(): string {
+    return isWildcard(this.#options.serviceListen) ? '' : this.serviceAddress;
+  }
+}
+
+function isWildcard({ host }: HostPort): boolean {
+  return host === '0.0.0.0' || host === '::';
+}
+
+function reached(listen: HostPort, port: number): string {
+  const { host } = listen;
+  return formatHostPort({ host: isWildcard(listen) ? (host === '::' ? '::1' : '127.0.0.1') : host, port });
+}

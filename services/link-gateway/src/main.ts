@@ -1,0 +1,9 @@
+import { runService } from '@spanmesh/runtime/service';
+import { createLinkGatewayProcess } from './process.ts';
+
+export { settings } from './process.ts';
+
+/** `spanmesh run link-gateway`: until SIGTERM or SIGINT. Flags are keyed as declared, dashes included. */
+export async function run(flags: Record<string, string | undefined>): Promise<void> {
+  await runService(() => createLinkGatewayProcess({ env: process.env, flags }));
+}
