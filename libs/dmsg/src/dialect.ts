@@ -36,6 +36,12 @@ export const CIRCUIT: DialectRules = {
   width: 1,
 };
 
+/**
+ * The rules between two gateways (architecture.md, "Trunk"): stacked like circuit, whatever dialect the messages are of that
+ * pass. aux_bytes counts bytes, so that no dialect loses anything; what a linkid message had is padded to 64 already.
+ */
+export const TRUNK: DialectRules = { ...CIRCUIT };
+
 /** The rules of a dialect by its name. */
 export function rulesOf(dialect: Dialect): DialectRules {
   return dialect === 'linkid' ? LINKID : CIRCUIT;

@@ -5,7 +5,7 @@ import { ErrorCode } from './error-code.ts';
 import type { Frame } from './frame.ts';
 import { MessageWriter } from './message-writer.ts';
 import type { Outbox } from './outbox.ts';
-import { advance, checkReplyFlags, runsOn, violation } from './receive-rules.ts';
+import { advance, checkReplyFlags, isAddressed, keepsAddress, runsOn, violation } from './receive-rules.ts';
 import type { SaltSequence } from './salt.ts';
 import {
   DISCARD,
@@ -38,9 +38,13 @@ const AUXOOB = REVTRANS;
 
 /** What a caller of `open` and `send` decides; all other flags follow from the state. */
 const CALLERS_BITS = BASE_MASK | DELETE | ABORT;
-/** Flags of a passed message that follow from the state at this hop. */
-const STATE_BITS_LINKID = CREATE | REPLY;
-const STATE_BITS_CIRCUIT = CREATE | REPLY | REVTRANS | REVCIRC;
+/**
+ * Flags of a passed message that follow from the state at this hop. Those of the circuit dialect are taken off in linkid, too: what
+ * comes off a trunk has them.
+ */
+const STATE_BITS = CREATE | REPLY | REVTRANS | REVCIRC;
+/** Those that a one-way message has in the circuit dialect only. */
+const REV_BITS = REVTRANS | REVCIRC;
 
 export interface EndpointOptions {
   readonly rules: DialectRules;
@@ -86,7 +90,6 @@ export class Endpoint {
   refusedCircuit = 0;
 
   readonly #stacked: boolean;
-  readonly #stateBits: number;
   readonly #maxDepth: number;
   readonly #maxTransactions: number;
   readonly #handler: EndpointHandler;
@@ -97,7 +100,6 @@ export class Endpoint {
   constructor(options: EndpointOptions, { out, handler, salts }: EndpointDependencies) {
     this.rules = options.rules;
     this.#stacked = options.rules.stacked;
-    this.#stateBits = this.#stacked ? STATE_BITS_CIRCUIT : STATE_BITS_LINKID;
     this.#maxDepth = options.maxDepth ?? DEFAULT_MAX_DEPTH;
     this.#maxTransactions = options.maxTransactions ?? DEFAULT_MAX_TRANSACTIONS;
     this.#handler = handler;
@@ -122,6 +124,11 @@ export class Endpoint {
   /** Everything in the table, what is stacked before what it is stacked on: a copy. */
   transactions(): Transaction[] {
     return this.#table.leavesFirst(null);
+  }
+
+  /** Everything that is stacked on `tx`, leaves first: a copy. */
+  stackedOn(tx: Transaction): Transaction[] {
+    return tx.firstChild === null ? [] : this.#table.leavesFirst(tx);
   }
 
   /** A transaction that we opened, by its msgid. */
@@ -160,7 +167,12 @@ export class Endpoint {
       this.#receiveOther(frame, tx);
       return;
     }
-    if (this.#stacked) checkReplyFlags(frame);
+    if (this.#stacked) {
+      checkReplyFlags(frame);
+    } else if (!keepsAddress(tx, frame)) {
+      this.dropped++;
+      return;
+    }
     if (!advance(tx, frame)) {
       this.dropped++;
       return;
@@ -293,9 +305,7 @@ export class Endpoint {
       this.dropped++;
       return false;
     }
-    const word = this.#stacked
-      ? ((frame.cmd & ~REVCIRC) | (circuit?.openedByPeer === true ? REVCIRC : 0)) >>> 0
-      : frame.cmd;
+    const word = ((frame.cmd & ~REV_BITS) | (circuit?.openedByPeer === true ? REVCIRC : 0)) >>> 0;
     const { sourceLo, sourceHi, targetLo, targetHi } = address ?? NOWHERE;
     if (circuit === null) this.#writer.pass(frame, word, 0, 0, sourceLo, sourceHi, targetLo, targetHi);
     else this.#writer.pass(frame, word, 0, 0, circuit.msgidLo, circuit.msgidHi, 0, 0);
@@ -346,7 +356,8 @@ export class Endpoint {
       return;
     }
     // protocol.md, "Transactions": DELETE, REPLY|CREATE, REPLY|DELETE without ABORT; with it, or without these flags: quietly.
-    if ((cmd & ABORT) === 0 && (cmd & (CREATE | DELETE)) !== 0) {
+    // "Routing, linkid": what is on a route that is gone is thrown away.
+    if ((cmd & ABORT) === 0 && (cmd & (CREATE | DELETE)) !== 0 && (this.#stacked || !isAddressed(frame))) {
       throw violation(frame, 'message for a transaction that is not there');
     }
     this.dropped++;
@@ -444,7 +455,7 @@ export class Endpoint {
   }
 
   #pass(tx: Transaction, frame: Frame, first: number): void {
-    const word = ((frame.cmd & ~this.#stateBits) | tx.sendFlags | first) >>> 0;
+    const word = ((frame.cmd & ~STATE_BITS) | tx.sendFlags | first) >>> 0;
     this.#writer.pass(frame, word, tx.msgidLo, tx.msgidHi, tx.fromLo, tx.fromHi, tx.toLo, tx.toHi);
   }
 

@@ -5,6 +5,7 @@ import { DmsgError } from './dmsg-error.ts';
 import { ErrorCode } from './error-code.ts';
 import type { Frame } from './frame.ts';
 import {
+  AUX_BYTES_AT,
   auxField,
   CIRCUIT_AT,
   CMD_AT,
@@ -97,7 +98,7 @@ export class MessageWriter {
   /**
    * Passes a received message on without a copy: its core header is rewritten where it stands and its bytes belong to the
    * outbox from then on. Everything but cmd, msgid, circuit (linkid: source and target), salt and hdr_crc stays as it came
-   * (protocol.md, "Routing, circuit").
+   * (protocol.md, "Routing, circuit"); aux_bytes is converted to our unit, for messages that come off a trunk or go onto one.
    */
   pass(
     frame: Frame,
@@ -109,18 +110,25 @@ export class MessageWriter {
     toLo: number,
     toHi: number,
   ): void {
-    const { buf, off, headBytes } = frame;
+    const { buf, off, headBytes, auxPadded } = frame;
+    if (auxPadded !== 0) {
+      // protocol.md, "Message": Limits. A trunk takes more than linkid does.
+      const { auxUnit, auxLimit } = this.#rules;
+      if (auxPadded > auxLimit) throw new DmsgError(ErrorCode.FIELD, 'aux data too large', { auxPadded, auxLimit });
+      writeU32(buf, off + AUX_BYTES_AT, auxUnit === 1 ? frame.auxBytes : auxPadded / auxUnit);
+    }
     writeU32(buf, off + CMD_AT, cmd);
     writeU32(buf, off + MSGID_AT, msgidLo);
     writeU32(buf, off + MSGID_AT + 4, msgidHi);
     writeU32(buf, off + CIRCUIT_AT, fromLo);
     writeU32(buf, off + CIRCUIT_AT + 4, fromHi);
+    if (frame.auxBytes !== 0) writeU32(buf, off + AUX_BYTES_AT, auxField(this.#rules.auxUnit, frame.auxBytes));
     if (!this.#rules.stacked) {
       writeU32(buf, off + TARGET_AT, toLo);
       writeU32(buf, off + TARGET_AT + 4, toHi);
     }
     sealHeader(buf, off, headBytes, this.#salts.next());
-    this.#out.pass(buf, off, off + headBytes + frame.auxPadded);
+    this.#out.pass(buf, off, off + headBytes + auxPadded);
     this.messages++;
   }
 }

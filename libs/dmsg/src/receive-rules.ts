@@ -15,6 +15,24 @@ export function runsOn(tx: Transaction, frame: Frame): boolean {
   );
 }
 
+/** linkid: the frame is not for the link itself (protocol.md, "Routing, linkid"). */
+export function isAddressed(frame: Frame): boolean {
+  return (frame.circuitLo | frame.circuitHi | frame.targetLo | frame.targetHi) !== 0;
+}
+
+/**
+ * linkid: the frame is between the same two spans as the transaction (protocol.md, "Routing, linkid": a transaction keeps its
+ * source and target). What is not is thrown away, as everything is whose route is not there.
+ */
+export function keepsAddress(tx: Transaction, frame: Frame): boolean {
+  return (
+    frame.circuitLo === tx.toLo &&
+    frame.circuitHi === tx.toHi &&
+    frame.targetLo === tx.fromLo &&
+    frame.targetHi === tx.fromHi
+  );
+}
+
 /** protocol.md, "Transactions": (circuit) in a transaction REPLY and REVTRANS come together or not at all. */
 export function checkReplyFlags(frame: Frame): void {
   const both = frame.cmd & (REPLY | REVTRANS);
