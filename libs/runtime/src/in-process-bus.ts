@@ -12,6 +12,14 @@ interface Subscriber {
 /** Hears of what a subscriber or watcher threw; `where` is the subject or key. */
 export type OnBusError = (error: unknown, where: string) => void;
 
+/** A bucket that the bus closes with itself. */
+export interface ClosableKeyValue extends KeyValue {
+  close(): void;
+}
+
+/** Opens a bucket that is kept elsewhere than in memory; null: this one is not. What it rejects with, `kv` rejects with. */
+export type OpenBucket = (bucket: string) => Promise<ClosableKeyValue> | null;
+
 /**
  * The bus of one process (standalone, tests). Bytes are handed on as they are, not copied. Deliveries are microtasks:
  * never inside publish, and in the order of publishing.
@@ -20,12 +28,14 @@ export class InProcessBus implements Bus {
   readonly #onError: OnBusError;
   readonly #exact = new Map<string, Set<Subscriber>>();
   readonly #wild = new Set<Subscriber>();
-  readonly #buckets = new Map<string, InProcessKeyValue>();
+  readonly #openBucket: OpenBucket;
+  readonly #buckets = new Map<string, Promise<ClosableKeyValue>>();
   #published = 0;
   #closed = false;
 
-  constructor({ onError }: { onError: OnBusError }) {
+  constructor({ onError, openBucket = () => null }: { onError: OnBusError; openBucket?: OpenBucket }) {
     this.#onError = onError;
+    this.#openBucket = openBucket;
   }
 
   publish(subject: string, data: Uint8Array): void {
@@ -63,8 +73,10 @@ export class InProcessBus implements Bus {
     checkBucket(bucket);
     let store = this.#buckets.get(bucket);
     if (store === undefined) {
-      store = new InProcessKeyValue({ onError: this.#onError });
+      store = this.#openBucket(bucket) ?? Promise.resolve(new InProcessKeyValue({ onError: this.#onError }));
       this.#buckets.set(bucket, store);
+      // One that could not be opened is tried again by the next who asks.
+      store.catch(() => this.#buckets.delete(bucket));
     }
     return store;
   }
@@ -74,8 +86,12 @@ export class InProcessBus implements Bus {
     this.#exact.clear();
     this.#wild.clear();
     for (const store of this.#buckets.values()) {
-      store.close();
+      store.then(
+        (opened) => opened.close(),
+        () => {},
+      );
     }
+    await Promise.allSettled(this.#buckets.values());
   }
 
   #deliver(number: number, subject: string, data: Uint8Array): void {

@@ -81,6 +81,32 @@ export class InProcessKeyValue implements KeyValue {
     };
   }
 
+  /** Highest revision given out so far. */
+  get revision(): number {
+    return this.#revision;
+  }
+
+  /** Every entry, deleted ones too. */
+  entries(): Iterable<KvEntry> {
+    return this.#entries.values();
+  }
+
+  /** A bucket that starts as this one is and has no watchers: to try a change on. Throws BusError `closed`. */
+  draft(): InProcessKeyValue {
+    this.#checkOpen();
+    const draft = new InProcessKeyValue({ onError: this.#onError });
+    draft.restore(this.#entries.values(), this.#revision);
+    return draft;
+  }
+
+  /** Before anything else is done with it: what an earlier life of it held; the next revision is above `revision`. */
+  restore(entries: Iterable<KvEntry>, revision: number): void {
+    for (const entry of entries) {
+      this.#entries.set(entry.key, entry);
+    }
+    this.#revision = revision;
+  }
+
   /** Everything answers `closed` from now on. */
   close(): void {
     this.#closed = true;
