@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** A bound that the code names. */
@@ -20,6 +20,7 @@ export function limits(root: string): Limit[] {
   const found: Limit[] = [];
   for (const layer of ['libs', 'services']) {
     for (const name of readdirSync(join(root, layer)).sort()) {
+      if (!existsSync(join(root, layer, name, 'src'))) continue;
       const sources = readdirSync(join(root, layer, name, 'src'), { recursive: true, encoding: 'utf8' }).sort();
       for (const source of sources.filter((file) => file.endsWith('.ts') && !/\.(test|fixture)\.ts$/.test(file))) {
         const text = readFileSync(join(root, layer, name, 'src', source), 'utf8');

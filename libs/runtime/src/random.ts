@@ -9,5 +9,6 @@ export const systemRandom: Random = () => randomBytes(6).readUIntBE(0, 6) / 2 **
 
 /** A version 4 UUID from the given source: unique without being secret. */
 export function randomNonce(random: Random): string {
-  return v4({ random: Uint8Array.from({ length: 16 }, () => Math.floor(random() * 256)) });
+  const words = Uint32Array.from({ length: 4 }, () => Math.floor(random() * 2 ** 32));
+  return v4({ random: new Uint8Array(words.buffer) });
 }
