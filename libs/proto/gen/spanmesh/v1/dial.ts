@@ -112,7 +112,7 @@ export interface MediaLnkConn {
   label: string;
 }
 
-/** A LNK_VOLCONF. */
+/** A LNK_VOLCONF; of several for one slot in short time only the last need be told. */
 export interface SlotReceived {
   /** The LNK_CONN that it came in. */
   lnkConn: number;
@@ -136,6 +136,12 @@ export interface DialledUp {
   connection: number;
   /** Numeric address and port of the peer. */
   remoteAddress: string;
+  /** Host of the order: a new leader adopts what leads to where it should. */
+  host: string;
+  /** Port of the order. */
+  port: number;
+  /** Dialect of the order. */
+  dialect: Dialect;
 }
 
 /** A dialled connection ended. */
@@ -1159,7 +1165,7 @@ export const SlotReceived: MessageFns<SlotReceived> = {
 };
 
 function createBaseDialledUp(): DialledUp {
-  return { owner: "", epoch: 0, generation: 0, connection: 0, remoteAddress: "" };
+  return { owner: "", epoch: 0, generation: 0, connection: 0, remoteAddress: "", host: "", port: 0, dialect: 0 };
 }
 
 export const DialledUp: MessageFns<DialledUp> = {
@@ -1178,6 +1184,15 @@ export const DialledUp: MessageFns<DialledUp> = {
     }
     if (message.remoteAddress !== "") {
       writer.uint32(42).string(message.remoteAddress);
+    }
+    if (message.host !== "") {
+      writer.uint32(50).string(message.host);
+    }
+    if (message.port !== 0) {
+      writer.uint32(56).uint32(message.port);
+    }
+    if (message.dialect !== 0) {
+      writer.uint32(64).int32(message.dialect);
     }
     return writer;
   },
@@ -1235,6 +1250,30 @@ export const DialledUp: MessageFns<DialledUp> = {
             message.remoteAddress = reader.string();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.host = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.port = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.dialect = reader.int32() as any;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1258,6 +1297,9 @@ export const DialledUp: MessageFns<DialledUp> = {
         : isSet(object.remote_address)
         ? globalThis.String(object.remote_address)
         : "",
+      host: isSet(object.host) ? globalThis.String(object.host) : "",
+      port: isSet(object.port) ? globalThis.Number(object.port) : 0,
+      dialect: isSet(object.dialect) ? dialectFromJSON(object.dialect) : 0,
     };
   },
 
@@ -1278,6 +1320,15 @@ export const DialledUp: MessageFns<DialledUp> = {
     if (message.remoteAddress !== "") {
       obj.remoteAddress = message.remoteAddress;
     }
+    if (message.host !== "") {
+      obj.host = message.host;
+    }
+    if (message.port !== 0) {
+      obj.port = Math.round(message.port);
+    }
+    if (message.dialect !== 0) {
+      obj.dialect = dialectToJSON(message.dialect);
+    }
     return obj;
   },
 
@@ -1291,6 +1342,9 @@ export const DialledUp: MessageFns<DialledUp> = {
     message.generation = object.generation ?? 0;
     message.connection = object.connection ?? 0;
     message.remoteAddress = object.remoteAddress ?? "";
+    message.host = object.host ?? "";
+    message.port = object.port ?? 0;
+    message.dialect = object.dialect ?? 0;
     return message;
   },
 };
@@ -1416,15 +1470,17 @@ export const DialledDown: MessageFns<DialledDown> = {
  * Served by every gateway.
  *
  * Fencing: every order carries the epoch of volconf's leader. A gateway refuses (FAILED_PRECONDITION) an epoch below the
- * highest that it has seen. An owner (a slot or an operator's target) has at most one connection on a gateway; the order with
- * the highest (epoch, generation) counts.
+ * highest that it has seen; the metadata `spanmesh-epoch` has that one. With a higher one come to an end: what a leader before has
+ * begun and not completed, and its watches. An owner (a slot or an operator's target) has at most one connection on a gateway; the
+ * order with the highest (epoch, generation) counts, Hangup included: lower ones are ABORTED.
  */
 export type DialService = typeof DialService;
 export const DialService = {
   /**
    * Connects to a peer. Idempotent for the same owner, epoch and generation: it answers with the connection that stands.
    * An older connection of the same owner is hung up first. UNAVAILABLE: look-up, connect or handshake failed (the reason
-   * is in the message). DEADLINE_EXCEEDED: the peer did not answer our LNK_CONN in time.
+   * is in the message). DEADLINE_EXCEEDED: the peer did not answer our LNK_CONN in time. With either comes the metadata
+   * `spanmesh-dial-failure`, one word: the gateway says that no connection stands. Without it an error leaves the outcome open.
    */
   dial: {
     path: "/spanmesh.v1.Dial/Dial" as const,
@@ -1435,7 +1491,10 @@ export const DialService = {
     responseSerialize: (value: DialResponse): Buffer => Buffer.from(DialResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): DialResponse => DialResponse.decode(value),
   },
-  /** Closes the connection of an owner, if its generation is not above the one given. What is gone already is no error. */
+  /**
+   * Closes the connection of an owner, or ends the attempt, if its (epoch, generation) is not above the one given; answers when its
+   * socket is closed. What is gone already is no error.
+   */
   hangup: {
     path: "/spanmesh.v1.Dial/Hangup" as const,
     requestStream: false as const,
@@ -1447,7 +1506,8 @@ export const DialService = {
   },
   /**
    * What the peers of this gateway ask for: media and slots, and how dialled connections fare. A snapshot, its end, then
-   * changes; a broken stream means a full snapshot again.
+   * changes; a broken stream means a full snapshot again. What is in one message is meant in the order opened, slots, closed, up,
+   * down. RESOURCE_EXHAUSTED: the watcher does not read fast enough.
    */
   watchMedia: {
     path: "/spanmesh.v1.Dial/WatchMedia" as const,
@@ -1464,14 +1524,19 @@ export interface DialServer extends UntypedServiceImplementation {
   /**
    * Connects to a peer. Idempotent for the same owner, epoch and generation: it answers with the connection that stands.
    * An older connection of the same owner is hung up first. UNAVAILABLE: look-up, connect or handshake failed (the reason
-   * is in the message). DEADLINE_EXCEEDED: the peer did not answer our LNK_CONN in time.
+   * is in the message). DEADLINE_EXCEEDED: the peer did not answer our LNK_CONN in time. With either comes the metadata
+   * `spanmesh-dial-failure`, one word: the gateway says that no connection stands. Without it an error leaves the outcome open.
    */
   dial: handleUnaryCall<DialRequest, DialResponse>;
-  /** Closes the connection of an owner, if its generation is not above the one given. What is gone already is no error. */
+  /**
+   * Closes the connection of an owner, or ends the attempt, if its (epoch, generation) is not above the one given; answers when its
+   * socket is closed. What is gone already is no error.
+   */
   hangup: handleUnaryCall<HangupRequest, HangupResponse>;
   /**
    * What the peers of this gateway ask for: media and slots, and how dialled connections fare. A snapshot, its end, then
-   * changes; a broken stream means a full snapshot again.
+   * changes; a broken stream means a full snapshot again. What is in one message is meant in the order opened, slots, closed, up,
+   * down. RESOURCE_EXHAUSTED: the watcher does not read fast enough.
    */
   watchMedia: handleServerStreamingCall<WatchMediaRequest, WatchMediaResponse>;
 }
@@ -1480,7 +1545,8 @@ export interface DialClient extends Client {
   /**
    * Connects to a peer. Idempotent for the same owner, epoch and generation: it answers with the connection that stands.
    * An older connection of the same owner is hung up first. UNAVAILABLE: look-up, connect or handshake failed (the reason
-   * is in the message). DEADLINE_EXCEEDED: the peer did not answer our LNK_CONN in time.
+   * is in the message). DEADLINE_EXCEEDED: the peer did not answer our LNK_CONN in time. With either comes the metadata
+   * `spanmesh-dial-failure`, one word: the gateway says that no connection stands. Without it an error leaves the outcome open.
    */
   dial(request: DialRequest, callback: (error: ServiceError | null, response: DialResponse) => void): ClientUnaryCall;
   dial(
@@ -1494,7 +1560,10 @@ export interface DialClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: DialResponse) => void,
   ): ClientUnaryCall;
-  /** Closes the connection of an owner, if its generation is not above the one given. What is gone already is no error. */
+  /**
+   * Closes the connection of an owner, or ends the attempt, if its (epoch, generation) is not above the one given; answers when its
+   * socket is closed. What is gone already is no error.
+   */
   hangup(
     request: HangupRequest,
     callback: (error: ServiceError | null, response: HangupResponse) => void,
@@ -1512,7 +1581,8 @@ export interface DialClient extends Client {
   ): ClientUnaryCall;
   /**
    * What the peers of this gateway ask for: media and slots, and how dialled connections fare. A snapshot, its end, then
-   * changes; a broken stream means a full snapshot again.
+   * changes; a broken stream means a full snapshot again. What is in one message is meant in the order opened, slots, closed, up,
+   * down. RESOURCE_EXHAUSTED: the watcher does not read fast enough.
    */
   watchMedia(request: WatchMediaRequest, options?: Partial<CallOptions>): ClientReadableStream<WatchMediaResponse>;
   watchMedia(

@@ -1687,8 +1687,8 @@ export const WatchTargetsResponse: MessageFns<WatchTargetsResponse> = {
 };
 
 /**
- * Targets: read them, set an operator's own, watch them. Reads are served by any replica that follows, writes by any replica
- * (they go to the key-value store).
+ * Targets: read them, set an operator's own, watch them. Reads are served by the leader, which alone knows how the connections
+ * fare (others: UNAVAILABLE, the message names it), writes by any replica (they go to the key-value store).
  */
 export type VolconfService = typeof VolconfService;
 export const VolconfService = {
