@@ -5,6 +5,8 @@ const NUMBER_BYTES = 9;
 const ENTRY_BYTES = 64;
 const CONNECTION_BYTES = 256;
 const REFUSAL_BYTES = 120;
+/** Labels of 127 characters may take two bytes each. */
+const CLUSTER_KEY_BYTES = 320;
 const RELAY_SET_BYTES = 96;
 /** Numbers of one relay set that go into one part. */
 const MOST_NUMBERS = 65_536;
@@ -18,6 +20,7 @@ export function sizeOf(change: StateChange): number {
   bytes += REFUSAL_BYTES * change.refusals.length;
   bytes += (ENTRY_BYTES + (change.volconfs[0]?.copy.length ?? 0)) * change.volconfs.length;
   bytes += CONNECTION_BYTES * change.reachability.length;
+  bytes += CLUSTER_KEY_BYTES * (change.clustersHeld.length + change.clustersReleased.length);
   for (const sets of [change.relaysOpen, change.onDemandOpened, change.onDemandClosed]) {
     for (const { lnkConns } of sets) bytes += RELAY_SET_BYTES + NUMBER_BYTES * lnkConns.length;
   }
@@ -75,6 +78,15 @@ export function* inParts(changes: Iterable<StateChange>, maxBytes: number): Iter
   yield* put(
     (change) => change.reachability,
     () => CONNECTION_BYTES,
+  );
+  // What one part holds and a later one releases is released: they are told in the order in which it may be taken.
+  yield* put(
+    (change) => change.clustersHeld,
+    () => CLUSTER_KEY_BYTES,
+  );
+  yield* put(
+    (change) => change.clustersReleased,
+    () => CLUSTER_KEY_BYTES,
   );
   yield* put((change) => change.relaysOpen, relays, divided);
   yield* put(

@@ -5,6 +5,7 @@ import { Turn } from '@spanmesh/runtime/turn';
 import { SpanTree } from '@spanmesh/spantree/tree';
 import { Api } from './api.ts';
 import { Commander } from './commander.ts';
+import { Directory } from './directory/directory.ts';
 import { lnkConnData } from './gateway.ts';
 import { GatewayControl } from './gateway-control.ts';
 import { History, type HistoryLimits } from './history.ts';
@@ -41,6 +42,7 @@ export class Core {
   readonly commander: Commander;
   readonly control: GatewayControl;
   readonly api: Api;
+  readonly directory: Directory;
   /** Peers' messages that made no sense. */
   nonsense = 0;
   readonly #clock: Clock;
@@ -69,6 +71,7 @@ export class Core {
     });
     const { commander } = this;
     this.control = new GatewayControl({ version, rnssAdd }, { state, leadership, commander, logger, request });
+    this.directory = new Directory({ state, leadership, logger });
     this.api = new Api({ linkidWidth, circuitWidth }, { state, history, leadership, clock, logger });
   }
 
@@ -77,6 +80,7 @@ export class Core {
     if (this.leadership.mayCommand()) this.control.bury();
     this.commander.flush();
     this.history.commit();
+    this.directory.flush();
     if (this.control.mourning && !this.#burialDue) {
       this.#burialDue = true;
       this.#clock.after(BURIAL_MS, () => {
@@ -110,6 +114,7 @@ export class Core {
     this.state.tree.forgetGone();
     this.history.restart(this.#epoch);
     this.api.endWatches();
+    this.directory.endAll(details);
   }
 
   /** To be told when gateways appear in the registry, change or go. */
@@ -122,13 +127,18 @@ export class Core {
     const throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock });
     return {
       clusterChanged: (kind, object) => history.record({ of: 'cluster', kind, object }),
-      nodeChanged: (kind, object) => history.record({ of: 'node', kind, object }),
+      nodeChanged: (kind, object) => {
+        history.record({ of: 'node', kind, object });
+        if (kind === 'added') this.directory.nodeAdded(object.cluster);
+      },
       linkChanged: (kind, object) => {
         history.record({ of: 'link', kind, object });
         if (kind === 'removed') this.commander.linkGone(object);
+        else if (kind === 'added') this.directory.linkAdded(object);
       },
       connectionChanged: (kind, object) => history.record({ of: 'connection', kind, object }),
       lnkConnChanged: (kind, object) => history.record({ of: 'lnkConn', kind, object }),
+      reachable: (gateway) => this.directory.reachable(gateway.id),
       relayRefused: (link, lnkConn) => {
         const { gateway } = lnkConnData(lnkConn);
         history.record({ of: 'relays', group: { link, gateway, open: [], close: [lnkConn.id] } });

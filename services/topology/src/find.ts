@@ -14,10 +14,20 @@ const MAX_CANDIDATES = 10;
  */
 export function findNode(tree: SpanTree, text: string): Node {
   if (text === '') throw invalid('Name a node: its id, its label, or the beginning of its id.');
+  const found = findOneNode(nodesOf(tree), text);
+  if (found !== undefined) return found;
+  throw new ApiError(status.NOT_FOUND, `There is no node ${text}: ListNodes shows those that are there.`);
+}
+
+/**
+ * The same among some nodes, undefined for none.
+ * @throws ApiError INVALID_ARGUMENT: several
+ */
+export function findOneNode(nodes: Iterable<Node>, text: string): Node | undefined {
   const id = text.toLowerCase();
   const exact: Node[] = [];
   const prefixed: Node[] = [];
-  for (const node of nodesOf(tree)) {
+  for (const node of nodes) {
     if (node.nodeId === id || node.label === text) exact.push(node);
     else if (node.nodeId.startsWith(id)) prefixed.push(node);
   }
@@ -29,9 +39,7 @@ export function findNode(tree: SpanTree, text: string): Node {
       found.map((node) => (node.label === '' ? node.nodeId : `${node.nodeId} (${node.label})`)),
     );
   }
-  if (found.length === 0)
-    throw new ApiError(status.NOT_FOUND, `There is no node ${text}: ListNodes shows those that are there.`);
-  return found[0]!;
+  return found[0];
 }
 
 /**

@@ -1,6 +1,6 @@
 import type { LnkConn as LnkConnPayload } from '@spanmesh/dmsg/payload/lnk-conn';
 import type { ConnectionOpened } from '@spanmesh/proto/v1/gateway_control';
-import type { Connection, Link, LnkConn } from '@spanmesh/spantree/tree';
+import type { Cluster, Connection, Link, LnkConn } from '@spanmesh/spantree/tree';
 import { InFlight } from './in-flight.ts';
 import type { RelayGroup } from './relay-group.ts';
 
@@ -61,6 +61,8 @@ export class Gateway {
   readonly inFlight: InFlight = new InFlight();
   /** Relays on its LNK_CONNs (numbers) that peers have refused, as far as this leader has been told. */
   readonly refused: Map<Link, Set<number>> = new Map();
+  /** Clusters that its clients hold, by their key as text. Changed by ClusterHolds only. */
+  readonly held: Map<string, Cluster> = new Map();
   /** A complete snapshot has come at least once. */
   known = false;
   /** The relays that the flush in progress groups for this gateway. */

@@ -1,6 +1,7 @@
 import type { Metrics } from '@spanmesh/runtime/metrics';
 import type { Api } from './api.ts';
 import type { Commander } from './commander.ts';
+import type { Directory } from './directory/directory.ts';
 import type { GatewayControl } from './gateway-control.ts';
 import type { History } from './history.ts';
 import type { Leadership } from './leadership.ts';
@@ -13,13 +14,14 @@ export interface Measured {
   readonly history: History;
   readonly leadership: Leadership;
   readonly api: Api;
+  readonly directory: Directory;
   /** Peers' messages that made no sense. */
   readonly nonsense: number;
 }
 
 /** What topology measures; everything is read from plain fields when it is scraped. */
 export function registerMetrics(metrics: Metrics, measured: Measured): void {
-  const { state, control, commander, history, leadership, api } = measured;
+  const { state, control, commander, history, leadership, api, directory } = measured;
   const { tree } = state;
   metrics.gauge('spanmesh_topology_leading', '1 if this replica leads.', () => (leadership.valid ? 1 : 0));
   metrics.gauge('spanmesh_topology_epoch', 'Epoch that this replica leads or led under.', () => leadership.epoch);
@@ -56,6 +58,11 @@ export function registerMetrics(metrics: Metrics, measured: Measured): void {
     'spanmesh_topology_history_bytes',
     'Memory (estimated) that the history of changes holds.',
     () => history.bytes,
+  );
+  metrics.gauge(
+    'spanmesh_topology_directory_waiting',
+    'Calls of gateways that wait for a node or a cluster.',
+    () => directory.waiting,
   );
   metrics.gauge('spanmesh_topology_watches', 'Watches.', () => api.watches);
   metrics.counter(

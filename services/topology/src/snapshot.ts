@@ -22,6 +22,7 @@ export class Snapshot {
     this.#append(all.relaysOpen, chunk.relaysOpen);
     this.#append(all.onDemandOpened, chunk.onDemandOpened);
     this.#append(all.reachability, chunk.reachability);
+    this.#append(all.clustersHeld, chunk.clustersHeld);
     for (const set of chunk.relaysOpen) this.#entries += set.lnkConns.length;
     for (const set of chunk.onDemandOpened) this.#entries += set.lnkConns.length;
     all.obeyed = Math.max(all.obeyed, chunk.obeyed);

@@ -10,6 +10,7 @@ import type {
   StateChange,
 } from '@spanmesh/proto/v1/gateway_control';
 import type { Cluster, Connection, Link, LnkConn, Node, SpanTree } from '@spanmesh/spantree/tree';
+import { ClusterHolds } from './cluster-holds.ts';
 import { dialectOf } from './dialect.ts';
 import {
   type ConnectionData,
@@ -32,6 +33,8 @@ export interface StateObserver {
   linkChanged(kind: ChangeKind, link: Link): void;
   connectionChanged(kind: ChangeKind, connection: Connection): void;
   lnkConnChanged(kind: ChangeKind, lnkConn: LnkConn): void;
+  /** The gateway can use the links of some other gateway again. */
+  reachable(gateway: Gateway): void;
   /** A peer has closed a relay. */
   relayRefused(link: Link, lnkConn: LnkConn): void;
   /** The connection is suspect now and shall be asked for a sign of life. */
@@ -55,11 +58,13 @@ export class State {
   /** By id. */
   readonly gateways: Map<string, Gateway> = new Map();
   readonly #samePeer = new SamePeer();
+  readonly #holds: ClusterHolds;
   readonly #observer: StateObserver;
 
   constructor(tree: SpanTree, { observer }: { observer: StateObserver }) {
     this.tree = tree;
     this.#observer = observer;
+    this.#holds = new ClusterHolds(tree, observer);
   }
 
   add(gateway: Gateway): void {
@@ -69,6 +74,7 @@ export class State {
   /** The gateway is dead, or has said goodbye: all that was on it is gone. */
   remove(gateway: Gateway): void {
     for (const connection of gateway.connections.values()) this.#removeConnection(connection);
+    this.#holds.replace(gateway, []);
     this.gateways.delete(gateway.id);
     for (const other of this.gateways.values()) other.unreachable.delete(gateway.id);
     this.forgetParked(gateway.id);
@@ -88,6 +94,8 @@ export class State {
     for (const refusal of change.refusals) this.#refuse(gateway, refusal);
     for (const set of change.onDemandOpened) this.#onDemand(gateway, set, true);
     for (const set of change.onDemandClosed) this.#onDemand(gateway, set, false);
+    for (const key of change.clustersHeld) this.#holds.hold(gateway, key);
+    for (const key of change.clustersReleased) this.#holds.release(gateway, key);
     for (const id of change.linksClosed) this.#removeLink(gateway.links.get(id));
     for (const id of change.lnkConnsClosed) this.#removeLnkConn(gateway.lnkConns.get(id));
     for (const id of change.connectionsClosed) this.#removeConnection(gateway.connections.get(id));
@@ -123,6 +131,7 @@ export class State {
     }
     for (const { link, status } of all.linkStatuses) this.#setStatus(gateway, link, status);
 
+    this.#holds.replace(gateway, all.clustersHeld);
     gateway.parked.clear();
     for (const set of all.relaysOpen) this.#adoptRelays(gateway, set);
     if (first) for (const refusal of all.refusals) this.#adoptRefusal(gateway, refusal);
@@ -219,7 +228,9 @@ export class State {
     }
     const { node } = link;
     if (node.links.length === 1) {
-      if (node.cluster.nodeCount === 1) this.#observer.clusterChanged('added', node.cluster);
+      if (node.cluster.nodeCount === 1) {
+        this.#observer.clusterChanged(node.cluster.holds > 0 ? 'changed' : 'added', node.cluster);
+      }
       this.#observer.nodeChanged('added', node);
     }
     this.#observer.linkChanged('added', link);
@@ -239,6 +250,7 @@ export class State {
     for (const link of this.gateways.get(other)?.links.values() ?? []) {
       this.tree.setReachable(link, gateway.id, reachable);
     }
+    if (reachable) this.#observer.reachable(gateway);
   }
 
   #setSuspect(connection: Connection | undefined, suspect: boolean): void {
@@ -405,7 +417,9 @@ export class State {
     const { node } = link;
     if (node.links.length > 0) return;
     this.#observer.nodeChanged('removed', node);
-    if (node.cluster.nodeCount === 0) this.#observer.clusterChanged('removed', node.cluster);
+    if (node.cluster.nodeCount === 0) {
+      this.#observer.clusterChanged(node.cluster.holds > 0 ? 'changed' : 'removed', node.cluster);
+    }
   }
 
   #removeLnkConn(lnkConn: LnkConn | undefined): void {

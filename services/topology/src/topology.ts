@@ -1,3 +1,4 @@
+import { DirectoryService } from '@spanmesh/proto/v1/directory';
 import { GatewayControlService } from '@spanmesh/proto/v1/gateway_control';
 import { TopologyService } from '@spanmesh/proto/v1/topology';
 import type { Bus, Subscription } from '@spanmesh/runtime/bus';
@@ -59,6 +60,7 @@ export class Topology implements Service {
     );
     const { core } = this;
     serviceServer.addService(GatewayControlService, { attach: (stream: AttachStream) => core.control.attach(stream) });
+    serviceServer.addService(DirectoryService, core.directory.implementation);
     apiServer.addService(TopologyService, core.api.implementation);
     registerMetrics(metrics, core);
   }

@@ -8,7 +8,7 @@ import {
   type RelaySet,
   StateChange,
 } from '@spanmesh/proto/v1/gateway_control';
-import { ConnectionOrigin } from '@spanmesh/proto/v1/types';
+import { type ClusterKey, ConnectionOrigin } from '@spanmesh/proto/v1/types';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { createLogger } from '@spanmesh/runtime/logger';
 import type { GatewayRecord } from '@spanmesh/runtime/registry';
@@ -179,6 +179,7 @@ export class FakeGateway {
   readonly refused = new Set<string>();
   readonly onDemand = new Set<string>();
   readonly unreachable = new Set<string>();
+  held: ClusterKey[] = [];
   /** `<gateway>:<number>` of links that Commands named. */
   readonly remote = new Set<string>();
   peers: string[] = [];
@@ -268,6 +269,16 @@ export class FakeGateway {
     if (reachable) this.unreachable.delete(gateway);
     else this.unreachable.add(gateway);
     this.#delta.reachability.push({ gateway, reachable });
+  }
+
+  hold(key: ClusterKey): void {
+    this.held.push(key);
+    this.#delta.clustersHeld.push(key);
+  }
+
+  release(key: ClusterKey): void {
+    this.held = this.held.filter((one) => one !== key);
+    this.#delta.clustersReleased.push(key);
   }
 
   openOnDemand(pair: string): void {
@@ -387,6 +398,7 @@ export class FakeGateway {
     }
     for (const gateway of this.unreachable) all.reachability.push({ gateway, reachable: false });
     all.obeyed = this.#obeyed;
+    all.clustersHeld = [...this.held];
     return all;
   }
 

@@ -1,0 +1,89 @@
+import type { NodeSelector } from '../gen/spanmesh/v1/messaging.ts';
+import { type ClusterKey, Dialect, type NodeKey } from '../gen/spanmesh/v1/types.ts';
+
+/** Largest label in characters: a field of 128 bytes with its NUL (types.proto; protocol.md, "Payloads"). */
+export const MAX_LABEL_CHARS = 127;
+/** Highest peer_type (protocol.md, "Payloads"). */
+const MAX_PEER_TYPE = 63;
+/** Longest name of a node that a selector may have, characters: labels of linkid spans have up to 255. */
+const MAX_SELECTOR_CHARS = 255;
+
+const DIALECTS: ReadonlySet<Dialect> = new Set([
+  Dialect.DIALECT_UNSPECIFIED,
+  Dialect.DIALECT_LINKID,
+  Dialect.DIALECT_CIRCUIT,
+]);
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+/** What is wrong with a key, as a sentence; null: it can be used, once canonical. */
+export function clusterKeyFault(key: ClusterKey | undefined): string | null {
+  if (key === undefined) return 'Name a cluster.';
+  const { dialect, id, peerType, peerLabel } = key;
+  if (dialect !== Dialect.DIALECT_LINKID && dialect !== Dialect.DIALECT_CIRCUIT) {
+    return 'Say whether the cluster is of the dialect LINKID or CIRCUIT.';
+  }
+  if (!UUID.test(id)) return 'The id of a cluster is a uuid, written in full.';
+  if (dialect === Dialect.DIALECT_LINKID) return null;
+  if (peerType > MAX_PEER_TYPE) return `The peer type of a cluster is 0 to ${MAX_PEER_TYPE}.`;
+  return labelFault(peerLabel);
+}
+
+/** The same key for the same cluster. Only for keys without fault. */
+export function canonicalClusterKey({ dialect, id, peerType, peerLabel }: ClusterKey): ClusterKey {
+  const isCircuit = dialect === Dialect.DIALECT_CIRCUIT;
+  // protocol.md, "The link layer" 2: in linkid the uuid alone is the identity.
+  return {
+    dialect,
+    id: id.toLowerCase(),
+    peerType: isCircuit ? peerType : 0,
+    peerLabel: isCircuit ? peerLabel : '',
+  };
+}
+
+/** A text that is equal for equal canonical keys, and only for them. */
+export function clusterKeyText({ dialect, id, peerType, peerLabel }: ClusterKey): string {
+  return `${dialect} ${peerType} ${id} ${peerLabel}`;
+}
+
+/** What is wrong with a selector, as a sentence; null: it can be used, once canonical. */
+export function nodeSelectorFault(selector: NodeSelector | undefined): string | null {
+  if (selector === undefined) return 'Name a node.';
+  if (selector.key !== undefined) return nodeKeyFault(selector.key);
+  const { dialect, clusterId, node } = selector;
+  if (!DIALECTS.has(dialect)) {
+    return 'There is no such dialect: leave it unspecified, or give LINKID or CIRCUIT.';
+  }
+  if (clusterId !== '' && !UUID.test(clusterId)) return 'The id of a cluster is a uuid, written in full.';
+  if (node === '') return 'Name a node: its id, its label, or the beginning of its id.';
+  if (node.length > MAX_SELECTOR_CHARS) return `The name of a node has at most ${MAX_SELECTOR_CHARS} characters.`;
+  return null;
+}
+
+/** The same selector for what means the same. Only for selectors without fault. */
+export function canonicalNodeSelector({ key, dialect, clusterId, node }: NodeSelector): NodeSelector {
+  if (key === undefined) return { key, dialect, clusterId: clusterId.toLowerCase(), node };
+  const cluster = canonicalClusterKey(key.cluster!);
+  const label = cluster.dialect === Dialect.DIALECT_CIRCUIT ? key.label : '';
+  return {
+    key: { cluster, id: key.id.toLowerCase(), label },
+    dialect: Dialect.DIALECT_UNSPECIFIED,
+    clusterId: '',
+    node: '',
+  };
+}
+
+function nodeKeyFault({ cluster, id, label }: NodeKey): string | null {
+  const fault = clusterKeyFault(cluster);
+  if (fault !== null) return fault;
+  if (!UUID.test(id)) return 'The id of a node is a uuid, written in full.';
+  return cluster!.dialect === Dialect.DIALECT_CIRCUIT ? labelFault(label) : null;
+}
+
+function labelFault(label: string): string | null {
+  // Labels are bytes of the wire as Latin-1 (types.proto), ended by a NUL there.
+  for (let i = 0; i < label.length; i++) {
+    const char = label.charCodeAt(i);
+    if (char === 0 || char > 0xff) return 'A label consists of characters U+0001 to U+00FF: the bytes of the wire.';
+  }
+  return label.length > MAX_LABEL_CHARS ? `A label has at most ${MAX_LABEL_CHARS} characters.` : null;
+}

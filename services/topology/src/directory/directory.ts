@@ -1,0 +1,181 @@
+import { type handleUnaryCall, type ServerUnaryCall, type sendUnaryData, status } from '@grpc/grpc-js';
+import {
+  canonicalClusterKey,
+  canonicalNodeSelector,
+  clusterKeyFault,
+  clusterKeyText,
+  nodeSelectorFault,
+} from '@spanmesh/proto/cluster-key';
+import type * as proto from '@spanmesh/proto/v1/directory';
+import type { NodeSelector } from '@spanmesh/proto/v1/messaging';
+import type { Logger } from '@spanmesh/runtime/logger';
+import type { Cluster, Link, Node } from '@spanmesh/spantree/tree';
+import { ApiError, invalid, toApiError } from '../api-error.ts';
+import { treeClusterKey } from '../dialect.ts';
+import { linkData } from '../gateway.ts';
+import type { Leadership } from '../leadership.ts';
+import { showCluster, showNode } from '../show-cluster.ts';
+import { showClusterKey } from '../show-ids.ts';
+import { showLink } from '../show-link.ts';
+import type { State } from '../state.ts';
+import { keysOfNode, selectNode, selectorKeys } from './select-node.ts';
+import { type Waiter, Waiters } from './waiters.ts';
+
+/** Calls that wait at a time, about 10 KB each. Gateways put calls for the same thing together. */
+export const MAX_WAITING = 20_000;
+/** Links that an answer names: more than anybody has routes to one node over different links. */
+export const MAX_FOUND_LINKS = 64;
+
+export interface DirectoryDeps {
+  readonly state: State;
+  readonly leadership: Leadership;
+  readonly logger: Logger;
+}
+
+type Handlers = Pick<proto.DirectoryServer, 'findNode' | 'findCluster'>;
+
+/** What a call is answered with, or null: it has to wait. */
+type Look<Answer> = () => Answer | null;
+
+/** The Directory service of directory.proto: gateways ask it where nodes are. Waiting costs nothing until what is awaited changes. */
+export class Directory {
+  readonly #deps: DirectoryDeps;
+  readonly #waiters = new Waiters();
+
+  constructor(deps: DirectoryDeps) {
+    this.#deps = deps;
+  }
+
+  /** Calls that wait. */
+  get waiting(): number {
+    return this.#waiters.size;
+  }
+
+  /** What a gRPC server needs. */
+  readonly implementation: Handlers = {
+    findNode: this.#waiting((request: proto.FindNodeRequest) => {
+      const fault = nodeSelectorFault(request.node);
+      if (fault !== null) throw invalid(fault);
+      const selector = canonicalNodeSelector(request.node!);
+      const { gateway } = request;
+      return {
+        look: () => this.#findNode(selector, gateway),
+        keys: [...selectorKeys(selector), gatewayKey(gateway)],
+      };
+    }),
+    findCluster: this.#waiting((request: proto.FindClusterRequest) => {
+      const fault = clusterKeyFault(request.cluster);
+      if (fault !== null) throw invalid(fault);
+      const key = canonicalClusterKey(request.cluster!);
+      const nodes = Math.max(1, request.nodes);
+      const look = (): proto.FindClusterResponse | null => {
+        const cluster = this.#deps.state.tree.findCluster(treeClusterKey(key));
+        return cluster !== undefined && cluster.nodeCount >= nodes ? { cluster: showCluster(cluster) } : null;
+      };
+      return { look, keys: [`cluster ${clusterKeyText(key)}`] };
+    }),
+  };
+
+  /** A node has got a link. */
+  linkAdded({ node }: Link): void {
+    if (this.#waiters.size === 0) return;
+    for (const key of keysOfNode(node)) this.#waiters.touch(key);
+  }
+
+  /** A cluster has got a node. */
+  nodeAdded(cluster: Cluster): void {
+    if (this.#waiters.size > 0) this.#waiters.touch(`cluster ${clusterKeyText(showClusterKey(cluster))}`);
+  }
+
+  /** The gateway can reach another one again. */
+  reachable(gateway: string): void {
+    this.#waiters.touch(gatewayKey(gateway));
+  }
+
+  /** Answers those whose wait is over. To be called once a turn. */
+  flush(): void {
+    this.#waiters.flush();
+  }
+
+  /** This replica does not lead any more. */
+  endAll(details: string): void {
+    this.#waiters.failAll(details);
+  }
+
+  #findNode(selector: NodeSelector, gateway: string): proto.FindNodeResponse | null {
+    const node = selectNode(this.#deps.state.tree, selector);
+    if (node === undefined) return null;
+    const links = this.#usableLinks(node, gateway);
+    if (links.length === 0) return null;
+    return {
+      node: showNode(node),
+      links: links.map((link) => ({ gateway: link.connection.gateway, number: link.id, link: showLink(link) })),
+    };
+  }
+
+  /** Best first; those of other gateways only if the two can reach each other. */
+  #usableLinks(node: Node, gateway: string): Link[] {
+    const usable: Link[] = [];
+    for (const link of node.links) {
+      const owner = linkData(link).gateway;
+      if (owner.id !== gateway && (owner.serviceAddress === '' || link.unreachable?.has(gateway) === true)) continue;
+      usable.push(link);
+      if (usable.length === MAX_FOUND_LINKS) break;
+    }
+    return usable;
+  }
+
+  /** A unary call that is answered when there is an answer; its deadline, or its end, ends the wait. */
+  #waiting<Request, Answer>(
+    prepare: (request: Request) => { look: Look<Answer>; keys: readonly string[] },
+  ): handleUnaryCall<Request, Answer> {
+    return (call, callback) => {
+      try {
+        const why = this.#deps.leadership.notLeading();
+        if (why !== null) throw new ApiError(status.UNAVAILABLE, why);
+        const { look, keys } = prepare(call.request);
+        const answer = look();
+        if (answer !== null) callback(null, answer);
+        else this.#wait(call, callback, look, keys);
+      } catch (error) {
+        callback(this.#report(error));
+      }
+    };
+  }
+
+  #wait<Request, Answer>(
+    call: ServerUnaryCall<Request, Answer>,
+    callback: sendUnaryData<Answer>,
+    look: Look<Answer>,
+    keys: readonly string[],
+  ): void {
+    if (this.#waiters.size >= MAX_WAITING) {
+      throw new ApiError(status.RESOURCE_EXHAUSTED, `${MAX_WAITING} calls wait already: try again later.`);
+    }
+    const waiter: Waiter = {
+      look: () => {
+        try {
+          const answer = look();
+          if (answer === null) return false;
+          callback(null, answer);
+        } catch (error) {
+          callback(this.#report(error));
+        }
+        return true;
+      },
+      fail: (details) => callback(new ApiError(status.UNAVAILABLE, details)),
+    };
+    this.#waiters.add(waiter, keys);
+    // Also when the deadline has passed: grpc-js cancels the call then.
+    call.once('cancelled', () => this.#waiters.remove(waiter));
+  }
+
+  #report(error: unknown): ApiError {
+    if (!(error instanceof ApiError)) this.#deps.logger.error({ err: error }, 'request failed');
+    return toApiError(error);
+  }
+}
+
+function gatewayKey(gateway: string): string {
+  return `gateway ${gateway}`;
+}
