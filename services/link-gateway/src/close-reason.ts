@@ -10,6 +10,8 @@ export type CloseReason =
   | 'receive-limit'
   | 'self'
   | 'command'
+  | 'hangup'
+  | 'unanswered'
   | 'stopping'
   | 'internal';
 
@@ -25,6 +27,8 @@ export const CLOSE_REASONS: readonly CloseReason[] = [
   'receive-limit',
   'self',
   'command',
+  'hangup',
+  'unanswered',
   'stopping',
   'internal',
 ];

@@ -61,6 +61,10 @@ export class Connection implements FrameSink, EndpointHandler, SendQueueOwner {
   shell: ShellQueue | null = null;
   /** Our LNK_CONN. */
   ownLnkConn: Transaction | null = null;
+  /** The peer has answered our LNK_CONN, one way or the other. */
+  answered = false;
+  /** Called once, when it has. */
+  onAnswered: (() => void) | null = null;
 
   /** When the last byte came, on the clock's monotonic scale. */
   heardAt: number;
@@ -122,6 +126,11 @@ export class Connection implements FrameSink, EndpointHandler, SendQueueOwner {
 
   get isOpen(): boolean {
     return this.#state.kind === 'open';
+  }
+
+  /** Why it has ended or is ending; null while it has not. */
+  get closeReason(): CloseReason | null {
+    return this.#state.kind === 'closing' || this.#state.kind === 'closed' ? this.#state.reason : null;
   }
 
   /** Bytes that wait for the peer. */
@@ -315,12 +324,8 @@ export class Connection implements FrameSink, EndpointHandler, SendQueueOwner {
     this.#core.established(this);
     // protocol.md, "The link layer" 1. The peer's answer, and its refusal, need no more than the endpoint does by itself, but a
     // refusal or close is answered with our DELETE.
-    this.ownLnkConn = endpoint.open(
-      endpoint.rules.lnkConn,
-      null,
-      CLOSE_WHEN_CLOSED,
-      this.#core.ownLnkConn.payload(dialect),
-    );
+    this.ownLnkConn = endpoint.open(endpoint.rules.lnkConn, null, OWN_LNK_CONN, this.#core.ownLnkConn.payload(dialect));
+    this.ownLnkConn.data = this;
   }
 
   /** Everything on it ends. Topology hears of the connection only (gateway_control.proto, StateChange). */
@@ -361,8 +366,14 @@ export class Connection implements FrameSink, EndpointHandler, SendQueueOwner {
 }
 
 /** protocol.md, "The link layer" 1: a peer that refuses or closes our LNK_CONN gets our DELETE. */
-const CLOSE_WHEN_CLOSED: TransactionHandler = {
+const OWN_LNK_CONN: TransactionHandler = {
   onMessage(tx) {
+    const connection = tx.data as Connection;
+    if (!connection.answered) {
+      connection.answered = true;
+      connection.onAnswered?.();
+      connection.onAnswered = null;
+    }
     if (tx.rxDeleted) tx.endpoint.end(tx);
   },
   onLost() {},

@@ -6,6 +6,7 @@ import type { Admission } from './admission.ts';
 import type { Deltas } from './attach.ts';
 import type { CloseReason } from './close-reason.ts';
 import type { Connection } from './connection.ts';
+import type { MediaNews } from './dial/media-news.ts';
 import type { GatewayMetrics } from './metrics.ts';
 import type { OpenTables } from './open-tables.ts';
 import type { OwnLnkConn } from './own-lnk-conn.ts';
@@ -33,6 +34,7 @@ export interface Core {
   readonly tables: OpenTables;
   readonly deltas: Deltas;
   readonly relays: Relays;
+  readonly media: MediaNews;
   readonly ownLnkConn: OwnLnkConn;
   readonly admission: Admission;
   readonly receiveMemory: ReceiveMemory;

@@ -15,11 +15,15 @@ import { VERSION } from '@spanmesh/runtime/version';
 import { Admission } from './admission.ts';
 import { adopt } from './adopt.ts';
 import type { Attach } from './attach.ts';
+import type { CloseReason } from './close-reason.ts';
 import { CommandRunner } from './commands.ts';
 import type { Connection } from './connection.ts';
 import type { Core, Dispatch } from './core.ts';
+import { DialServer } from './dial/dial-server.ts';
+import { MediaNews } from './dial/media-news.ts';
+import { Orders } from './dial/orders.ts';
 import type { Target } from './dial-target.ts';
-import { Dialler } from './dialler.ts';
+import { Dialler, type Resolve, systemResolve } from './dialler.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { LOG_INTERVAL_MS } from './limits.ts';
 import { Links } from './links.ts';
@@ -68,6 +72,8 @@ export interface GatewayDependencies {
   readonly treeSource: TreeSource;
   /** `host:port` of the service port; asked for once there is somebody to be told. Empty: it cannot be reached. */
   readonly serviceAddress: () => string;
+  /** How names of targets are looked up; default: as this host does. */
+  readonly resolve?: Resolve;
   readonly makeAttach: (identity: GatewayIdentity, host: AttachHost) => Attach;
 }
 
@@ -92,6 +98,8 @@ export class Gateway implements Service, AttachHost {
   readonly #commands: CommandRunner;
   readonly #prober: Prober;
   readonly #dialler: Dialler;
+  readonly #orders: Orders;
+  readonly #dialServer: DialServer;
   readonly #lnkConns: LnkConns;
   readonly #listeners: Listener[] = [];
   readonly #turn: Turn;
@@ -136,7 +144,12 @@ export class Gateway implements Service, AttachHost {
       routing: new NoRouting(this.counters),
     });
     this.#prober = new Prober(this.#core);
-    this.#dialler = new Dialler(this.#core);
+    this.#dialler = new Dialler(this.#core, deps.resolve ?? systemResolve);
+    this.#orders = new Orders({ dialler: this.#dialler, news: this.#core.media, clock: deps.clock });
+    this.#dialServer = new DialServer(
+      { gateway: this.id, connectTimeout: options.connectTimeout },
+      { orders: this.#orders, news: this.#core.media, tables: this.#core.tables, logger: deps.logger },
+    );
     this.#commands = new CommandRunner(this.#core, this.#prober);
     registerMetrics(deps.metrics, this.#core);
   }
@@ -144,6 +157,11 @@ export class Gateway implements Service, AttachHost {
   /** `<name>.<boot>`: prefix of the ids of everything here. */
   get id(): string {
     return `${this.identity.name}.${this.identity.boot}`;
+  }
+
+  /** The gRPC service Dial (dial.proto), for the service port. */
+  get dialImplementation(): DialServer['implementation'] {
+    return this.#dialServer.implementation;
   }
 
   /** null: ready; otherwise why not (architecture.md, "Fail static": once attached, it stays ready). */
@@ -206,6 +224,8 @@ export class Gateway implements Service, AttachHost {
     for (const listener of this.#listeners) listener.stop();
     this.#core.admission.close();
     this.#prober.stop();
+    this.#dialServer.stop();
+    this.#orders.stop();
     await this.#closeConnections();
     await this.#attach.stop();
     await this.#registration?.stop();
@@ -241,6 +261,7 @@ export class Gateway implements Service, AttachHost {
       tables: new OpenTables(),
       deltas: this.#attach,
       relays: new Relays({ deltas: this.#attach, metrics }),
+      media: new MediaNews(),
       ownLnkConn: new OwnLnkConn(randomBytes(MARK_BYTES)),
       admission: new Admission({ total: options.maxConnections, perAddress: options.maxConnectionsPerAddress }),
       receiveMemory: new ReceiveMemory(options.receiveLimit),
@@ -249,7 +270,7 @@ export class Gateway implements Service, AttachHost {
       },
       flushLater: (connection) => this.#flushLater(connection),
       established: (connection) => this.#established(connection),
-      gone: (connection) => this.#gone(connection),
+      gone: (connection, reason) => this.#gone(connection, reason),
     };
   }
 
@@ -279,9 +300,10 @@ export class Gateway implements Service, AttachHost {
     );
   }
 
-  #gone(connection: Connection): void {
+  #gone(connection: Connection, reason: CloseReason): void {
     const { sockets } = this.#core.tables;
     sockets.delete(connection);
+    this.#orders.gone(connection, reason);
     if (sockets.size === 0) this.#allGone?.();
   }
 

@@ -45,3 +45,12 @@ export const TCP_KEEPALIVE_MS = 60_000;
 export const LOG_INTERVAL_MS = 10_000;
 /** Size of one part of a snapshot in bytes of payload: half of what Attach allows, so that framing never matters. */
 export const SNAPSHOT_PART_BYTES = 512 * 1024;
+
+/** Owners of dialled connections, with those that have none at present: a small object each. */
+export const MAX_DIAL_OWNERS = 100_000;
+/** Watches of media and dialled connections at a time: one is needed, and a moment of two when volconf's leader changes. */
+export const MAX_MEDIA_WATCHES = 8;
+/** Changes (LNK_CONNs, slots, connections) that wait for such a watch to read; past this a snapshot is cheaper. */
+export const MAX_MEDIA_CHANGES = 50_000;
+/** LNK_CONNs, slots and connections in one message of such a watch: at most some 200 KB. */
+export const MEDIA_PART_ENTRIES = 500;

@@ -3,6 +3,14 @@ import type { Connection } from './connection.ts';
 import type { Relay } from './relay.ts';
 import type { RelaySource } from './relay-source.ts';
 
+/** A LNK_VOLCONF as it came. */
+export interface ReceivedVolconf {
+  /** Its 128 bytes. */
+  readonly copy: Buffer;
+  /** Microseconds since 1970 by the clock of this gateway, rising: of two for one slot the later one counts. */
+  readonly receivedUs: number;
+}
+
 /** A LNK_CONN that a peer has open: its request for spans on its connection. In its transaction's `data`. */
 export class LnkConn {
   readonly id: number;
@@ -13,8 +21,8 @@ export class LnkConn {
   readonly relays = new Set<Relay>();
   /** Links whose relays the peer closed here. */
   refused: Set<RelaySource> | null = null;
-  /** Last good LNK_VOLCONF of each slot: its 128 bytes. */
-  volconfs: Map<number, Buffer> | null = null;
+  /** Last good LNK_VOLCONF of each slot. */
+  volconfs: Map<number, ReceivedVolconf> | null = null;
 
   constructor(id: number, connection: Connection, tx: Transaction, payload: Buffer) {
     this.id = id;

@@ -22,7 +22,7 @@ export class LnkConns implements TransactionHandler {
 
   /** A peer opens a LNK_CONN. */
   open(connection: Connection, tx: Transaction, frame: Frame): void {
-    const { metrics, tables, deltas, ownLnkConn, options } = this.#core;
+    const { metrics, tables, deltas, media, ownLnkConn, options } = this.#core;
     const start = frame.off + CORE_HEADER_BYTES;
     const end = frame.off + frame.headBytes;
     if (ownLnkConn.isOwn(frame.buf, start, end)) {
@@ -48,6 +48,7 @@ export class LnkConns implements TransactionHandler {
     tables.lnkConns.set(lnkConn.id, lnkConn);
     connection.lnkConns.add(lnkConn);
     metrics.lnkConns++;
+    media.lnkConnOpened(lnkConn);
     deltas.delta.lnkConnsOpened.push({ id: lnkConn.id, connection: connection.id, payload });
     deltas.touch();
   }
@@ -89,7 +90,7 @@ export class LnkConns implements TransactionHandler {
   }
 
   #volconf(lnkConn: LnkConn, frame: Frame): void {
-    const { metrics, deltas, logger, throttle } = this.#core;
+    const { metrics, deltas, media, tables, clock, logger, throttle } = this.#core;
     const at = frame.off + CORE_HEADER_BYTES;
     const fault = volconfFault(frame.buf, at);
     if (fault !== null) {
@@ -108,17 +109,19 @@ export class LnkConns implements TransactionHandler {
     const index = volconfIndex(frame.buf, at);
     const copy = volconfCopy(frame.buf, at);
     lnkConn.volconfs ??= new Map();
-    lnkConn.volconfs.set(index, copy);
+    lnkConn.volconfs.set(index, { copy, receivedUs: tables.nextStamp(clock.wall()) });
+    media.slotReceived(lnkConn, index);
     deltas.delta.volconfs.push({ lnkConn: lnkConn.id, index, copy });
     deltas.touch();
   }
 
   #forget(lnkConn: LnkConn): void {
-    const { relays, tables, metrics } = this.#core;
+    const { relays, tables, media, metrics } = this.#core;
     relays.closeAllOn(lnkConn);
     lnkConn.tx.data = null;
     tables.lnkConns.delete(lnkConn.id);
     lnkConn.connection.lnkConns.delete(lnkConn);
+    media.lnkConnClosed(lnkConn);
     metrics.lnkConns--;
   }
 }

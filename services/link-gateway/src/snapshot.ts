@@ -60,7 +60,7 @@ export function cutSnapshot(tables: OpenTables): StateChange[] {
   for (const { id, connection, payload, volconfs } of tables.lnkConns.values()) {
     parts.next(ENTRY_BYTES + payload.length).lnkConnsOpened.push({ id, connection: connection.id, payload });
     if (volconfs === null) continue;
-    for (const [index, copy] of volconfs) {
+    for (const [index, { copy }] of volconfs) {
       parts.next(ENTRY_BYTES + copy.length).volconfs.push({ lnkConn: id, index, copy });
     }
   }

@@ -1,0 +1,202 @@
+import {
+  type handleServerStreamingCall,
+  type handleUnaryCall,
+  Metadata,
+  type ServerWritableStream,
+  status,
+} from '@grpc/grpc-js';
+import type {
+  DialRequest,
+  DialResponse,
+  HangupRequest,
+  HangupResponse,
+  WatchMediaRequest,
+  WatchMediaResponse,
+} from '@spanmesh/proto/v1/dial';
+import type { Logger } from '@spanmesh/runtime/logger';
+import { parseTarget } from '../dial-target.ts';
+import { MAX_MEDIA_WATCHES } from '../limits.ts';
+import type { OpenTables } from '../open-tables.ts';
+import { dialectOf } from '../wire-dialect.ts';
+import type { MediaNews } from './media-news.ts';
+import { MediaWatch } from './media-watch.ts';
+import { OrderError } from './order-error.ts';
+import type { Orders } from './orders.ts';
+import type { Order } from './standing.ts';
+
+/** Longest owner and label, in characters (dial.proto). */
+const MAX_OWNER_CHARS = 256;
+const MAX_U32 = 2 ** 32 - 1;
+/** Longest time that an order may give an attempt, ms: who waits longer has made a mistake. */
+const MAX_TIMEOUT_MS = 600_000;
+
+/** A call that fails: a gRPC status, and what is in its metadata (dial.proto). */
+interface Refusal {
+  readonly code: status;
+  readonly details: string;
+  readonly metadata?: Metadata;
+}
+
+interface Watching {
+  readonly call: ServerWritableStream<WatchMediaRequest, WatchMediaResponse>;
+  readonly watch: MediaWatch;
+}
+
+export interface DialServerDependencies {
+  readonly orders: Orders;
+  readonly news: MediaNews;
+  readonly tables: OpenTables;
+  readonly logger: Logger;
+}
+
+/** The service Dial of dial.proto: for volconf, on the service port. */
+export class DialServer {
+  readonly #options: { readonly gateway: string; readonly connectTimeout: number };
+  readonly #deps: DialServerDependencies;
+  readonly #watches = new Set<Watching>();
+
+  /** `gateway`: its id; `connectTimeout`: of orders that name none, ms. */
+  constructor(options: { gateway: string; connectTimeout: number }, deps: DialServerDependencies) {
+    this.#options = options;
+    this.#deps = deps;
+    deps.orders.onEpoch = () =>
+      this.#endWatches({ code: status.FAILED_PRECONDITION, details: 'another leader has come' });
+  }
+
+  /** What a gRPC server needs. */
+  readonly implementation: {
+    readonly dial: handleUnaryCall<DialRequest, DialResponse>;
+    readonly hangup: handleUnaryCall<HangupRequest, HangupResponse>;
+    readonly watchMedia: handleServerStreamingCall<WatchMediaRequest, WatchMediaResponse>;
+  } = {
+    dial: (call, callback) => {
+      this.#dial(call.request).then(
+        (response) => callback(null, response),
+        (error: unknown) => callback(this.#refusal(error)),
+      );
+    },
+    hangup: (call, callback) => {
+      this.#hangup(call.request).then(
+        (closed) => callback(null, { closed }),
+        (error: unknown) => callback(this.#refusal(error)),
+      );
+    },
+    watchMedia: (call) => {
+      try {
+        this.#watch(call);
+      } catch (error) {
+        call.emit('error', this.#refusal(error));
+      }
+    },
+  };
+
+  /** Ends all watches. */
+  stop(): void {
+    this.#endWatches({ code: status.UNAVAILABLE, details: 'the gateway is stopping' });
+  }
+
+  async #dial(request: DialRequest): Promise<DialResponse> {
+    const connection = await this.#deps.orders.dial(orderOf(request, this.#options.connectTimeout));
+    return { connection: connection.id, remoteAddress: connection.remote };
+  }
+
+  async #hangup({ owner, epoch, generation, reason }: HangupRequest): Promise<boolean> {
+    checkOwner(owner, epoch);
+    const closed = await this.#deps.orders.hangup({ owner, epoch, generation });
+    if (closed) this.#deps.logger.debug({ owner, reason: reason.slice(0, MAX_OWNER_CHARS) }, 'hung up');
+    return closed;
+  }
+
+  #watch(call: ServerWritableStream<WatchMediaRequest, WatchMediaResponse>): void {
+    const { orders, news, tables } = this.#deps;
+    checkOwner('watch', call.request.epoch);
+    orders.checkEpoch(call.request.epoch);
+    if (this.#watches.size >= MAX_MEDIA_WATCHES) {
+      // The oldest is most likely one whose end has not been noticed.
+      const [oldest] = this.#watches;
+      this.#end(oldest!, { code: status.RESOURCE_EXHAUSTED, details: 'too many watches' });
+    }
+    // Registered in the same turn as the snapshot is cut: nothing falls between the two.
+    const watch = new MediaWatch(
+      { gateway: this.#options.gateway, lnkConns: tables.lnkConns.values(), standing: orders.standing() },
+      {
+        stream: call,
+        tooSlow: () => this.#end(watching, { code: status.RESOURCE_EXHAUSTED, details: 'read too slowly' }),
+      },
+    );
+    const watching: Watching = { call, watch };
+    this.#watches.add(watching);
+    news.listeners.add(watch);
+    call.on('cancelled', () => this.#forget(watching));
+  }
+
+  #endWatches(refusal: Refusal): void {
+    for (const watching of [...this.#watches]) this.#end(watching, refusal);
+  }
+
+  #end(watching: Watching, refusal: Refusal): void {
+    this.#forget(watching);
+    watching.call.emit('error', refusal);
+  }
+
+  #forget(watching: Watching): void {
+    watching.watch.end();
+    this.#watches.delete(watching);
+    this.#deps.news.listeners.delete(watching.watch);
+  }
+
+  #refusal(error: unknown): Refusal {
+    if (error instanceof InvalidOrder) return { code: status.INVALID_ARGUMENT, details: error.message };
+    if (!(error instanceof OrderError)) {
+      this.#deps.logger.error({ err: error }, 'an order failed');
+      return { code: status.INTERNAL, details: 'the gateway failed; its log says why' };
+    }
+    const { code, message: details, failure, epoch } = error;
+    const metadata = new Metadata();
+    switch (code) {
+      case 'stale-epoch':
+        metadata.set('spanmesh-epoch', String(epoch));
+        return { code: status.FAILED_PRECONDITION, details, metadata };
+      case 'superseded':
+        return { code: status.ABORTED, details };
+      case 'too-many':
+        metadata.set('spanmesh-dial-failure', 'refused');
+        return { code: status.RESOURCE_EXHAUSTED, details, metadata };
+      case 'failed':
+        metadata.set('spanmesh-dial-failure', failure!);
+        return { code: failure === 'unanswered' ? status.DEADLINE_EXCEEDED : status.UNAVAILABLE, details, metadata };
+    }
+  }
+}
+
+class InvalidOrder extends Error {
+  override readonly name = 'InvalidOrder';
+}
+
+/** @throws InvalidOrder */
+function orderOf(request: DialRequest, connectTimeout: number): Order {
+  const { owner, epoch, generation, host, port, label } = request;
+  checkOwner(owner, epoch);
+  if (generation < 1) throw new InvalidOrder('generations begin with 1');
+  if (port < 1 || port > 65535) throw new InvalidOrder(`${port} is no port`);
+  const target = parseTarget(host.includes(':') ? `[${host}]` : host);
+  if (target === null) throw new InvalidOrder('host is neither a name nor a numeric address');
+  return {
+    owner,
+    epoch,
+    generation,
+    host,
+    port,
+    dialect: dialectOf(request.dialect) ?? 'auto',
+    connectTimeout: Math.min(request.connectTimeoutMs || connectTimeout, MAX_TIMEOUT_MS),
+    answerTimeout: Math.min(request.answerTimeoutMs, MAX_TIMEOUT_MS),
+    label: label.slice(0, MAX_OWNER_CHARS),
+  };
+}
+
+/** @throws InvalidOrder */
+function checkOwner(owner: string, epoch: number): void {
+  if (owner === '' || owner.length > MAX_OWNER_CHARS)
+    throw new InvalidOrder(`owner: 1 to ${MAX_OWNER_CHARS} characters`);
+  if (epoch < 1 || epoch > MAX_U32) throw new InvalidOrder('epochs begin with 1');
+}

@@ -1,0 +1,176 @@
+import type { Clock } from '@spanmesh/runtime/clock';
+import { adviceFor, type CloseReason } from '../close-reason.ts';
+import type { Connection } from '../connection.ts';
+import { DialError, type Dialler } from '../dialler.ts';
+import { type DialFailure, OrderError } from './order-error.ts';
+import type { Order } from './standing.ts';
+
+/**
+ * What has become of an order; changed in `#become` only.
+ *
+ * * waiting: the owner's connection before is still closing. From the start.
+ * * dialling: looking up and connecting. From waiting, when that one is gone.
+ * * answering: connected; the peer has not answered our LNK_CONN. From dialling.
+ * * standing: the connection counts. From answering, or from dialling if no answer is asked for.
+ * * ending: told to end; its attempt or its socket is on the way. From all of the above.
+ * * ended: no socket is left. From all of the above, always last.
+ */
+type State = 'waiting' | 'dialling' | 'answering' | 'standing' | 'ending' | 'ended';
+
+export interface HeldDependencies {
+  readonly dialler: Dialler;
+  readonly clock: Clock;
+  /** It has a socket: `socketClosed` is to be called when that has closed. */
+  readonly connected: (held: Held, connection: Connection) => void;
+  /** It stands. */
+  readonly up: (held: Held, connection: Connection) => void;
+}
+
+/** One order being carried out: the attempt, then the connection, until its socket is closed. */
+export class Held {
+  readonly order: Order;
+  /** The connection once it stands. @throws OrderError failed or superseded */
+  readonly result: Promise<Connection>;
+  /** Resolves when nothing of it is left. */
+  readonly ended: Promise<void>;
+  /** It stands, or stood until it ended. */
+  stood = false;
+
+  readonly #deps: HeldDependencies;
+  readonly #abort = new AbortController();
+  readonly #gone = Promise.withResolvers<void>();
+  #state: State = 'waiting';
+  #connection: Connection | null = null;
+  /** Why its socket was closed, once it is. */
+  #reason: CloseReason | null = null;
+
+  /** `before`: resolves when the owner's connection before is gone. */
+  constructor(order: Order, before: Promise<void>, deps: HeldDependencies) {
+    this.order = order;
+    this.#deps = deps;
+    this.ended = this.#gone.promise;
+    this.result = this.#run(before);
+    // Those who ordered hear of it; when there is nobody any more that is no fault.
+    this.result.catch(() => {});
+  }
+
+  /** The connection while it stands. */
+  get standing(): Connection | null {
+    return this.#state === 'standing' ? this.#connection : null;
+  }
+
+  get connection(): Connection | null {
+    return this.#connection;
+  }
+
+  /** It counts, or is on the way to. */
+  get live(): boolean {
+    return this.#state !== 'ending' && this.#state !== 'ended';
+  }
+
+  /** Ends the attempt or the connection. Resolves when nothing of it is left. */
+  end(reason: CloseReason): Promise<void> {
+    if (this.live) {
+      this.#become('ending');
+      this.#abort.abort();
+      this.#connection?.close(reason);
+    }
+    return this.ended;
+  }
+
+  /** The connection's socket has closed. */
+  socketClosed(reason: CloseReason): void {
+    this.#reason = reason;
+    this.#become('ended');
+    this.#gone.resolve();
+  }
+
+  async #run(before: Promise<void>): Promise<Connection> {
+    await before;
+    try {
+      const connection = await this.#dial();
+      if (this.order.answerTimeout > 0) await this.#answer(connection);
+      this.#checkLive();
+      this.#become('standing');
+      this.stood = true;
+      this.#deps.up(this, connection);
+      return connection;
+    } catch (error) {
+      if (this.#connection === null) {
+        this.#become('ended');
+        this.#gone.resolve();
+      } else {
+        // What has failed must be gone before somebody is told that no connection stands.
+        this.#connection.close('unanswered');
+        await this.ended;
+      }
+      throw error;
+    }
+  }
+
+  async #dial(): Promise<Connection> {
+    this.#checkLive();
+    this.#become('dialling');
+    const { owner, generation, label, host, port, dialect, connectTimeout } = this.order;
+    let connection: Connection;
+    try {
+      connection = await this.#deps.dialler.dial(
+        { host, port },
+        dialect,
+        { kind: 'target', owner, generation, label },
+        { timeout: connectTimeout, signal: this.#abort.signal },
+      );
+    } catch (error) {
+      this.#checkLive();
+      throw error instanceof DialError ? failed(error.code, error) : error;
+    }
+    this.#connection = connection;
+    this.#deps.connected(this, connection);
+    this.#checkLive();
+    this.#become('answering');
+    return connection;
+  }
+
+  async #answer(connection: Connection): Promise<void> {
+    if (connection.answered) return;
+    const late = Promise.withResolvers<'late'>();
+    const deadline = this.#deps.clock.after(this.order.answerTimeout, () => late.resolve('late'));
+    const answered = new Promise<'answered'>((resolve) => {
+      connection.onAnswered = () => resolve('answered');
+    });
+    const how = await Promise.race([answered, late.promise, this.ended]);
+    deadline.cancel();
+    connection.onAnswered = null;
+    this.#checkLive();
+    if (how === 'late') throw failed('unanswered');
+  }
+
+  /** @throws OrderError: it was told to end, or its connection has closed. */
+  #checkLive(): void {
+    if (this.#state === 'ending') throw new OrderError('superseded', 'a later order ended it');
+    const reason = this.#connection?.closeReason ?? this.#reason;
+    if (reason !== null) throw failed('closed', undefined, reason);
+  }
+
+  #become(state: State): void {
+    if (this.#state !== 'ended') this.#state = state;
+  }
+}
+
+/** What an operator reads of it. */
+const SAYS: Readonly<Record<DialFailure, string>> = {
+  unresolved: 'the name has no address',
+  'not-admitted': 'no key and no permission for the address: only peers on this host may be connected without',
+  unreachable: 'nobody answers there',
+  timeout: 'the connection could not be made in time',
+  refused: 'the gateway takes no more connections',
+  closed: 'the connection was closed before our LNK_CONN was answered',
+  unanswered: 'the peer connected but did not answer our LNK_CONN',
+};
+
+function failed(failure: DialFailure, cause?: DialError, reason?: CloseReason): OrderError {
+  const system = cause?.cause instanceof Error ? (cause.cause as NodeJS.ErrnoException).code : undefined;
+  const more = system ?? (reason === undefined ? undefined : (adviceFor(reason) ?? reason));
+  const message = more === undefined ? SAYS[failure] : `${SAYS[failure]} (${more})`;
+  return new OrderError('failed', message, { failure, cause });
+}

@@ -1,0 +1,38 @@
+import type { LnkConn } from '../lnk-conn.ts';
+import type { Standing } from './standing.ts';
+
+/** Who wants to know at once what peers ask for, and how dialled connections fare. */
+export interface MediaListener {
+  lnkConnOpened(lnkConn: LnkConn): void;
+  lnkConnClosed(lnkConn: LnkConn): void;
+  /** `lnkConn.volconfs` has what came. */
+  slotReceived(lnkConn: LnkConn, index: number): void;
+  up(standing: Standing): void;
+  /** `reason`: for people. */
+  down(standing: Standing, reason: string): void;
+}
+
+/** Passes on what happens to whoever listens; most of the time nobody does. */
+export class MediaNews implements MediaListener {
+  readonly listeners = new Set<MediaListener>();
+
+  lnkConnOpened(lnkConn: LnkConn): void {
+    for (const listener of this.listeners) listener.lnkConnOpened(lnkConn);
+  }
+
+  lnkConnClosed(lnkConn: LnkConn): void {
+    for (const listener of this.listeners) listener.lnkConnClosed(lnkConn);
+  }
+
+  slotReceived(lnkConn: LnkConn, index: number): void {
+    for (const listener of this.listeners) listener.slotReceived(lnkConn, index);
+  }
+
+  up(standing: Standing): void {
+    for (const listener of this.listeners) listener.up(standing);
+  }
+
+  down(standing: Standing, reason: string): void {
+    for (const listener of this.listeners) listener.down(standing, reason);
+  }
+}

@@ -1,0 +1,186 @@
+import { decodeLnkConnPayload } from '@spanmesh/dmsg/payload/lnk-conn';
+import {
+  type DialledDown,
+  type DialledUp,
+  type MediaLnkConn,
+  type SlotReceived,
+  WatchMediaResponse,
+} from '@spanmesh/proto/v1/dial';
+import { Dialect as ApiDialect } from '@spanmesh/proto/v1/types';
+import { Turn } from '@spanmesh/runtime/turn';
+import { MAX_MEDIA_CHANGES, MEDIA_PART_ENTRIES } from '../limits.ts';
+import type { LnkConn } from '../lnk-conn.ts';
+import { apiDialect } from '../wire-dialect.ts';
+import type { MediaListener } from './media-news.ts';
+import type { Standing } from './standing.ts';
+
+/** Of the server's side of a watch, what is needed here. */
+export interface MediaStream {
+  write(response: WatchMediaResponse): boolean;
+  on(event: 'drain' | 'cancelled', fn: () => void): unknown;
+}
+
+export interface MediaWatchDependencies {
+  readonly stream: MediaStream;
+  /** It does not read: to be ended by whoever made it. */
+  readonly tooSlow: () => void;
+}
+
+/**
+ * One watch: the snapshot, then changes, written as fast as the stream takes them. What waits is bounded: of several
+ * LNK_VOLCONFs for one slot the last is kept, and a watcher that leaves too much unread is ended: it comes back for a snapshot.
+ */
+export class MediaWatch implements MediaListener {
+  readonly #deps: MediaWatchDependencies;
+  readonly #turn: Turn;
+  #snapshot: WatchMediaResponse[];
+  #changes = WatchMediaResponse.create();
+  /** Where a slot stands in `#changes.slots`, by LNK_CONN and index. */
+  #slots = new Map<number, Map<number, number>>();
+  #count = 0;
+  #blocked = false;
+  #ended = false;
+
+  /** `lnkConns` and `standing` are read at once: what changes after this call is told as a change. */
+  constructor(
+    { gateway, lnkConns, standing }: { gateway: string; lnkConns: Iterable<LnkConn>; standing: Iterable<Standing> },
+    deps: MediaWatchDependencies,
+  ) {
+    this.#deps = deps;
+    this.#turn = new Turn(() => this.#pump());
+    this.#snapshot = cut(gateway, lnkConns, standing);
+    deps.stream.on('drain', () => {
+      this.#blocked = false;
+      this.#pump();
+    });
+    this.#turn.request();
+  }
+
+  /** Writes nothing any more. */
+  end(): void {
+    this.#ended = true;
+    this.#snapshot = [];
+  }
+
+  lnkConnOpened(lnkConn: LnkConn): void {
+    this.#changes.opened.push(openedOf(lnkConn));
+    this.#changed();
+  }
+
+  lnkConnClosed({ id }: LnkConn): void {
+    this.#changes.closed.push(id);
+    this.#changed();
+  }
+
+  slotReceived(lnkConn: LnkConn, index: number): void {
+    const { slots } = this.#changes;
+    let waiting = this.#slots.get(lnkConn.id);
+    if (waiting === undefined) {
+      waiting = new Map();
+      this.#slots.set(lnkConn.id, waiting);
+    }
+    const at = waiting.get(index);
+    if (at !== undefined) {
+      slots[at] = slotOf(lnkConn, index);
+      return;
+    }
+    waiting.set(index, slots.length);
+    slots.push(slotOf(lnkConn, index));
+    this.#changed();
+  }
+
+  up(standing: Standing): void {
+    this.#changes.up.push(upOf(standing));
+    this.#changed();
+  }
+
+  down({ order: { owner, epoch, generation } }: Standing, reason: string): void {
+    this.#changes.down.push({ owner, epoch, generation, reason } satisfies DialledDown);
+    this.#changed();
+  }
+
+  #changed(): void {
+    if (this.#ended) return;
+    this.#count++;
+    if (this.#count > MAX_MEDIA_CHANGES) this.#deps.tooSlow();
+    else if (!this.#blocked) this.#turn.request();
+  }
+
+  #pump(): void {
+    while (!this.#blocked && !this.#ended) {
+      const part = this.#snapshot.shift();
+      if (part !== undefined) {
+        this.#write(part);
+        continue;
+      }
+      if (this.#count === 0) return;
+      const changes = this.#changes;
+      this.#changes = WatchMediaResponse.create();
+      this.#slots = new Map();
+      this.#count = 0;
+      this.#snapshot = inParts(changes);
+    }
+  }
+
+  #write(response: WatchMediaResponse): void {
+    this.#blocked = !this.#deps.stream.write(response);
+  }
+}
+
+function cut(gateway: string, lnkConns: Iterable<LnkConn>, standing: Iterable<Standing>): WatchMediaResponse[] {
+  const all = WatchMediaResponse.create();
+  for (const lnkConn of lnkConns) {
+    all.opened.push(openedOf(lnkConn));
+    if (lnkConn.volconfs === null) continue;
+    for (const index of lnkConn.volconfs.keys()) all.slots.push(slotOf(lnkConn, index));
+  }
+  for (const one of standing) all.up.push(upOf(one));
+  const parts = inParts(all);
+  parts.push(WatchMediaResponse.create({ snapshotEnd: true, gateway }));
+  return parts;
+}
+
+/** The same in small messages, in the order in which one is meant (dial.proto, WatchMedia). */
+function inParts(all: WatchMediaResponse): WatchMediaResponse[] {
+  const { opened, slots, closed, up, down } = all;
+  if (opened.length + slots.length + closed.length + up.length + down.length <= MEDIA_PART_ENTRIES) return [all];
+  const parts: WatchMediaResponse[] = [];
+  const put = <T>(from: T[], into: (part: WatchMediaResponse) => T[]) => {
+    for (let at = 0; at < from.length; at += MEDIA_PART_ENTRIES) {
+      const part = WatchMediaResponse.create();
+      into(part).push(...from.slice(at, at + MEDIA_PART_ENTRIES));
+      parts.push(part);
+    }
+  };
+  put(opened, (part) => part.opened);
+  put(slots, (part) => part.slots);
+  put(closed, (part) => part.closed);
+  put(up, (part) => part.up);
+  put(down, (part) => part.down);
+  return parts;
+}
+
+function openedOf({ id, connection, payload, tx }: LnkConn): MediaLnkConn {
+  const { dialect } = tx.endpoint.rules;
+  const { mediaId, label } = decodeLnkConnPayload(dialect, payload, 0);
+  return { lnkConn: id, mediaId, dialect: apiDialect(dialect), remoteAddress: connection.remote, label };
+}
+
+function slotOf(lnkConn: LnkConn, index: number): SlotReceived {
+  const { copy, receivedUs } = lnkConn.volconfs!.get(index)!;
+  return { lnkConn: lnkConn.id, index, copy, receivedUs };
+}
+
+function upOf({ order, connection }: Standing): DialledUp {
+  const { owner, epoch, generation, host, port, dialect } = order;
+  return {
+    owner,
+    epoch,
+    generation,
+    connection: connection.id,
+    remoteAddress: connection.remote,
+    host,
+    port,
+    dialect: dialect === 'auto' ? ApiDialect.DIALECT_UNSPECIFIED : apiDialect(dialect),
+  };
+}

@@ -1,0 +1,168 @@
+import type { Clock } from '@spanmesh/runtime/clock';
+import type { CloseReason } from '../close-reason.ts';
+import type { Connection } from '../connection.ts';
+import type { Dialler } from '../dialler.ts';
+import { MAX_DIAL_OWNERS } from '../limits.ts';
+import { Held } from './held.ts';
+import type { MediaNews } from './media-news.ts';
+import { OrderError } from './order-error.ts';
+import type { Order, Standing } from './standing.ts';
+
+/** What is known of an owner: the highest order heard, and what is there. Kept as a fence when nothing is there. */
+interface Owner {
+  epoch: number;
+  generation: number;
+  held: Held | null;
+}
+
+/**
+ * What volconf has ordered, by owner (dial.proto, "Dial"): one connection an owner, the order with the highest (epoch,
+ * generation) counts, whatever order they arrive in and however often.
+ */
+export class Orders {
+  readonly #deps: { readonly dialler: Dialler; readonly news: MediaNews; readonly clock: Clock };
+  readonly #owners = new Map<string, Owner>();
+  /** Of every socket that was made to order and has not closed. */
+  readonly #byConnection = new Map<Connection, Held>();
+  #epoch = 0;
+  #stopped = false;
+  #onEpoch: () => void = () => {};
+
+  constructor(deps: { dialler: Dialler; news: MediaNews; clock: Clock }) {
+    this.#deps = deps;
+  }
+
+  /** Highest epoch heard; 0: none. */
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  /** Owners that are known, those with nothing there included. */
+  get size(): number {
+    return this.#owners.size;
+  }
+
+  /** Called when a higher epoch has been heard. */
+  set onEpoch(fn: () => void) {
+    this.#onEpoch = fn;
+  }
+
+  /** Connections that stand. */
+  *standing(): Iterable<Standing> {
+    for (const [connection, held] of this.#byConnection) {
+      if (held.standing === connection) yield { order: held.order, connection };
+    }
+  }
+
+  /**
+   * Refuses a leader whose time is over, and makes room for a new one: what a former one has begun and not completed ends, so
+   * that what is standing now is all that there is from before. What stands is left alone: the new leader adopts it.
+   * @throws OrderError stale-epoch
+   */
+  checkEpoch(epoch: number): void {
+    if (epoch < this.#epoch) {
+      throw new OrderError('stale-epoch', `epoch ${epoch} is over, ${this.#epoch} has begun`, { epoch: this.#epoch });
+    }
+    if (epoch === this.#epoch) return;
+    this.#epoch = epoch;
+    for (const [name, owner] of this.#owners) {
+      if (owner.held === null) this.#owners.delete(name);
+      else if (owner.held.standing === null) void owner.held.end('hangup');
+    }
+    this.#onEpoch();
+  }
+
+  /**
+   * The connection for an order, made or standing already; the owner's connection before is closed first.
+   * @throws OrderError
+   */
+  dial(order: Order): Promise<Connection> {
+    this.checkEpoch(order.epoch);
+    if (this.#stopped) throw new OrderError('failed', 'the gateway is stopping', { failure: 'refused' });
+    const owner = this.#ownerOf(order.owner);
+    const rank = compare(order, owner);
+    if (rank === 0 && owner.held?.live === true && compare(order, owner.held.order) === 0) return owner.held.result;
+    if (rank <= 0) throw superseded(owner);
+    const before = owner.held?.end('hangup') ?? Promise.resolve();
+    owner.epoch = order.epoch;
+    owner.generation = order.generation;
+    const { dialler, clock, news } = this.#deps;
+    const held = new Held(order, before, {
+      dialler,
+      clock,
+      connected: (which, connection) => this.#byConnection.set(connection, which),
+      up: (which, connection) => news.up({ order: which.order, connection }),
+    });
+    owner.held = held;
+    void held.ended.then(() => {
+      if (owner.held === held) owner.held = null;
+    });
+    return held.result;
+  }
+
+  /**
+   * Closes what an owner has of this (epoch, generation) or below, and lets none of those come any more. True if there was
+   * something; resolves when its socket is closed.
+   * @throws OrderError stale-epoch
+   */
+  async hangup(order: Pick<Order, 'owner' | 'epoch' | 'generation'>): Promise<boolean> {
+    this.checkEpoch(order.epoch);
+    const owner = this.#ownerOf(order.owner);
+    if (compare(order, owner) > 0) {
+      owner.epoch = order.epoch;
+      owner.generation = order.generation;
+    }
+    const { held } = owner;
+    if (held === null || compare(order, held.order) < 0) return false;
+    await held.end('hangup');
+    return true;
+  }
+
+  /** A connection's socket has closed: for those that were dialled to order. */
+  gone(connection: Connection, reason: CloseReason): void {
+    const held = this.#byConnection.get(connection);
+    if (held === undefined) return;
+    this.#byConnection.delete(connection);
+    held.socketClosed(reason);
+    if (held.stood) this.#deps.news.down({ order: held.order, connection }, reason);
+  }
+
+  /** Takes no more orders and ends attempts; connections are closed with all others. */
+  stop(): void {
+    this.#stopped = true;
+    for (const { held } of this.#owners.values()) {
+      if (held !== null && held.connection === null) void held.end('stopping');
+    }
+  }
+
+  #ownerOf(name: string): Owner {
+    let owner = this.#owners.get(name);
+    if (owner === undefined) {
+      if (this.#owners.size >= MAX_DIAL_OWNERS) this.#forgetOne();
+      owner = { epoch: 0, generation: 0, held: null };
+      this.#owners.set(name, owner);
+    }
+    return owner;
+  }
+
+  /** The oldest that has nothing here. */
+  #forgetOne(): void {
+    for (const [name, owner] of this.#owners) {
+      if (owner.held !== null) continue;
+      this.#owners.delete(name);
+      return;
+    }
+    throw new OrderError('too-many', `${MAX_DIAL_OWNERS} owners have connections here already`);
+  }
+}
+
+type Rank = Pick<Order, 'epoch' | 'generation'>;
+
+/** Negative: `a` is the older order. */
+function compare(a: Rank, b: Rank): number {
+  return a.epoch - b.epoch || a.generation - b.generation;
+}
+
+function superseded({ epoch, generation }: Rank): OrderError {
+  return new OrderError('superseded', `order ${epoch}.${generation} or a later one has come already`);
+}

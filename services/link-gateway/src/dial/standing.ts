@@ -1,0 +1,22 @@
+import type { Dialect } from '@spanmesh/dmsg/dialect';
+import type { Connection } from '../connection.ts';
+
+/** An order of volconf's leader to connect (dial.proto). Times in milliseconds. */
+export interface Order {
+  readonly owner: string;
+  readonly epoch: number;
+  readonly generation: number;
+  readonly host: string;
+  readonly port: number;
+  readonly dialect: Dialect | 'auto';
+  readonly connectTimeout: number;
+  /** For the peer to answer our LNK_CONN; 0: it need not. */
+  readonly answerTimeout: number;
+  readonly label: string;
+}
+
+/** A dialled connection that stands, and the order that it was made for. */
+export interface Standing {
+  readonly order: Order;
+  readonly connection: Connection;
+}
