@@ -1,4 +1,4 @@
-import { credentials, type ServiceError, status } from '@grpc/grpc-js';
+import { credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import {
   DirectoryClient,
   DirectoryService,
@@ -45,7 +45,7 @@ async function installation() {
   cleanups.push(() => client.close());
   const find = (node: NodeSelector | undefined, gateway = a.id, ms = PATIENCE_MS) => {
     const { promise, resolve, reject } = Promise.withResolvers<FindNodeResponse>();
-    const call = client.findNode({ node, gateway }, { deadline: Date.now() + ms }, (error, answer) => {
+    const call = client.findNode({ node, gateway }, new Metadata(), { deadline: Date.now() + ms }, (error, answer) => {
       if (error === null) resolve(answer);
       else reject(error);
     });
@@ -54,8 +54,11 @@ async function installation() {
   };
   const findCluster = (nodes: number) =>
     new Promise<FindClusterResponse>((resolve, reject) => {
-      client.findCluster({ cluster: CLUSTER, nodes }, { deadline: Date.now() + PATIENCE_MS }, (error, answer) =>
-        error === null ? resolve(answer) : reject(error),
+      client.findCluster(
+        { cluster: CLUSTER, nodes },
+        new Metadata(),
+        { deadline: Date.now() + PATIENCE_MS },
+        (error, answer) => (error === null ? resolve(answer) : reject(error)),
       );
     });
   const waiting = async (n: number): Promise<void> => {
