@@ -2,7 +2,6 @@ import { LNK_SPAN_BYTES } from '@spanmesh/dmsg/payload/lnk-span';
 import type { Commands, RelayCommand, RemoteLink, RemoteLinkGone } from '@spanmesh/proto/v1/gateway_control';
 import type { Core } from './core.ts';
 import type { Prober } from './prober.ts';
-import { RelaySource } from './relay-source.ts';
 import { dialectOf } from './wire-dialect.ts';
 
 /**
@@ -36,29 +35,21 @@ export class CommandRunner {
   }
 
   #learn({ gateway, link, dialect, payload }: RemoteLink): void {
-    const { remoteLinks } = this.#core.tables;
     const known = dialectOf(dialect);
     // Not believed blindly: a leader of another version must not make us throw at every relay.
     if (gateway === '' || known === null || payload.length < LNK_SPAN_BYTES) {
       this.#core.metrics.commandsStale++;
       return;
     }
-    let links = remoteLinks.get(gateway);
-    if (links === undefined) {
-      links = new Map();
-      remoteLinks.set(gateway, links);
-    }
-    if (!links.has(link)) links.set(link, new RelaySource(gateway, link, known, payload));
+    this.#core.tables.learnRemote(gateway, link, known, payload).named = true;
   }
 
   #forget({ gateway, link }: RemoteLinkGone): void {
-    const { remoteLinks } = this.#core.tables;
-    const links = remoteLinks.get(gateway);
-    const source = links?.get(link);
-    if (links === undefined || source === undefined) return;
-    links.delete(link);
-    if (links.size === 0) remoteLinks.delete(gateway);
-    this.#core.relays.closeAllOf(source);
+    const { tables, relays } = this.#core;
+    const source = tables.source(gateway, link);
+    if (gateway === '' || source === undefined) return;
+    relays.closeAllOf(source);
+    tables.forgetRemote(source);
   }
 
   #relay({ gateway, link, open, close }: RelayCommand, n: number): void {

@@ -13,10 +13,19 @@ import type { Timer } from '@spanmesh/runtime/clock';
 import { peerAddress } from './admission.ts';
 import { adviceFor, type CloseReason } from './close-reason.ts';
 import type { Core } from './core.ts';
-import { CLOSE_LINGER_MS, PAUSE_READING_SHARE, RESUME_READING_SHARE } from './limits.ts';
+import {
+  CLOSE_LINGER_MS,
+  HIGH_WATER_BYTES,
+  HIGH_WATER_SHARE,
+  LOW_WATER_SHARE,
+  PAUSE_READING_SHARE,
+  RESUME_READING_SHARE,
+} from './limits.ts';
 import type { LnkConn } from './lnk-conn.ts';
 import type { Origin } from './origin.ts';
 import type { Relay } from './relay.ts';
+import type { Destination, Reader } from './routing/flow.ts';
+import type { Pressure } from './routing/trunks.ts';
 import { SendQueue, type SendQueueOwner } from './send-queue.ts';
 import type { ShellQueue } from './shell-queue.ts';
 
@@ -40,7 +49,7 @@ type State =
 export type CloseDetail = Readonly<Record<string, unknown>>;
 
 /** A TCP link to a peer: socket, framing, transactions. What the messages mean is up to `core.dispatch`. */
-export class Connection implements FrameSink, EndpointHandler, SendQueueOwner {
+export class Connection implements FrameSink, EndpointHandler, SendQueueOwner, Reader, Destination {
   readonly id: number;
   readonly origin: Origin;
   /** Numeric address of the peer, without port. */
@@ -51,6 +60,8 @@ export class Connection implements FrameSink, EndpointHandler, SendQueueOwner {
 
   /** Microseconds since 1970: when it came to stand. */
   sinceUs = 0;
+  /** linkid: routes that begin on it. */
+  routes = 0;
   /** Links that came in on it. */
   links = 0;
   /** LNK_CONNs that the peer has open on it. */
@@ -83,10 +94,16 @@ export class Connection implements FrameSink, EndpointHandler, SendQueueOwner {
   readonly #socket: Socket;
   readonly #reader: FrameReader;
   readonly #queue: SendQueue;
+  /** Bytes queued that make it high. */
+  readonly #highWater: number;
   #state: State;
   #silence: Timer | null = null;
+  /** Too much waits for itself. */
   #paused = false;
+  /** What it is not read for: destinations that lag. */
+  readonly #waitsFor = new Set<Pressure>();
   #onDrained: (() => void)[] = [];
+  #onLow: (() => void)[] = [];
 
   /** Takes over a connected socket; `dialect` null: the peer's first messages tell. */
   constructor(socket: Socket, dialect: Dialect | null, origin: Origin, core: Core) {
@@ -102,8 +119,9 @@ export class Connection implements FrameSink, EndpointHandler, SendQueueOwner {
     this.#reader = new FrameReader({ rules: dialect === null ? null : rulesOf(dialect) });
     this.#queue = new SendQueue(
       { limitBytes: options.sendLimit, stallMs: options.stallTimeout },
-      { socket, clock, owner: this, metrics },
+      { socket, clock, owner: this, metrics, notes: { flow: core.flow, destination: this } },
     );
+    this.#highWater = Math.min(HIGH_WATER_BYTES, options.sendLimit * HIGH_WATER_SHARE);
     this.#state = {
       kind: 'recognising',
       deadline: clock.after(options.dialectTimeout, () => this.#recognitionOver()),
@@ -138,6 +156,34 @@ export class Connection implements FrameSink, EndpointHandler, SendQueueOwner {
     return this.#queue.bytes;
   }
 
+  /** It is not read at the moment: its silence means nothing. */
+  get isPaused(): boolean {
+    return this.#paused || this.#waitsFor.size > 0;
+  }
+
+  /** More waits for the peer than should: those that send to it are not read until it has drained. */
+  get isHigh(): boolean {
+    return this.#state.kind === 'open' && this.#queue.bytes > this.#highWater;
+  }
+
+  /** Calls back once, when it is low again or has ended. */
+  onceLow(fn: () => void): void {
+    if (this.isHigh) this.#onLow.push(fn);
+    else fn();
+  }
+
+  /** Reads no more until the destination is low. */
+  pauseFor(destination: Pressure): void {
+    if (this.#waitsFor.has(destination) || !this.isOpen) return;
+    if (!this.isPaused) this.#socket.pause();
+    this.#waitsFor.add(destination);
+    this.#core.metrics.pauses++;
+    destination.onceLow(() => {
+      this.#waitsFor.delete(destination);
+      this.#resume();
+    });
+  }
+
   /** Calls back once, when bytes have drained or the connection ends. */
   onceDrained(fn: () => void): void {
     this.#onDrained.push(fn);
@@ -153,8 +199,8 @@ export class Connection implements FrameSink, EndpointHandler, SendQueueOwner {
     }
     this.#queue.flush();
     if (!this.#paused && this.#queue.bytes > this.#core.options.sendLimit * PAUSE_READING_SHARE) {
+      if (!this.isPaused) this.#socket.pause();
       this.#paused = true;
-      this.#socket.pause();
     }
   }
 
@@ -205,12 +251,7 @@ export class Connection implements FrameSink, EndpointHandler, SendQueueOwner {
     if (this.#state.kind === 'recognising') this.#establish(this.#reader.rules!.dialect);
     if (this.#state.kind !== 'open') return;
     this.#core.metrics.messagesIn++;
-    const { endpoint } = this.#state;
-    if (!endpoint.rules.stacked && (frame.circuitLo | frame.circuitHi | frame.targetLo | frame.targetHi) !== 0) {
-      this.#core.dispatch.routed(this, frame);
-    } else {
-      endpoint.receive(frame);
-    }
+    this.#state.endpoint.receive(frame);
   }
 
   onOpen(tx: Transaction, frame: Frame): void {
@@ -229,7 +270,12 @@ export class Connection implements FrameSink, EndpointHandler, SendQueueOwner {
     if (this.waitingRelays.length > 0) this.#core.relays.resume(this);
     if (this.#paused && this.#queue.bytes < this.#core.options.sendLimit * RESUME_READING_SHARE) {
       this.#paused = false;
-      this.#socket.resume();
+      this.#resume();
+    }
+    if (this.#onLow.length > 0 && (!this.isOpen || this.#queue.bytes <= this.#highWater * LOW_WATER_SHARE)) {
+      const low = this.#onLow;
+      this.#onLow = [];
+      for (const fn of low) fn();
     }
     if (this.#onDrained.length === 0) return;
     const waiting = this.#onDrained;
@@ -247,6 +293,13 @@ export class Connection implements FrameSink, EndpointHandler, SendQueueOwner {
 
   #become(state: State): void {
     this.#state = state;
+  }
+
+  #resume(): void {
+    if (this.isPaused || this.#state.kind === 'closed') return;
+    // It was not read: what it has to say comes now.
+    this.heardAt = this.#core.clock.now();
+    this.#socket.resume();
   }
 
   #listenTo(socket: Socket): void {
@@ -270,7 +323,14 @@ export class Connection implements FrameSink, EndpointHandler, SendQueueOwner {
     }
     if (this.suspect) this.#showsLife();
     if (this.#state.kind === 'closing' || this.#state.kind === 'closed') return;
-    this.#guard(() => this.#reader.push(chunk, this));
+    const { flow } = this.#core;
+    flow.begin();
+    try {
+      this.#reader.push(chunk, this);
+    } catch (error) {
+      this.#fail(error);
+    }
+    flow.end(this);
     receiveMemory.set(this, this.#reader.pendingBytes);
   }
 
@@ -279,15 +339,19 @@ export class Connection implements FrameSink, EndpointHandler, SendQueueOwner {
     try {
       run();
     } catch (error) {
-      if (error instanceof DmsgError) {
-        const name = errorName(error.code);
-        const { protocolErrors } = this.#core.metrics;
-        protocolErrors[name] = (protocolErrors[name] ?? 0) + 1;
-        this.close('protocol-error', { error: name, rule: error.reason, ...error.data });
-      } else {
-        this.#core.metrics.internalErrors++;
-        this.close('internal', { err: error });
-      }
+      this.#fail(error);
+    }
+  }
+
+  #fail(error: unknown): void {
+    if (error instanceof DmsgError) {
+      const name = errorName(error.code);
+      const { protocolErrors } = this.#core.metrics;
+      protocolErrors[name] = (protocolErrors[name] ?? 0) + 1;
+      this.close('protocol-error', { error: name, rule: error.reason, ...error.data });
+    } else {
+      this.#core.metrics.internalErrors++;
+      this.close('internal', { err: error });
     }
   }
 

@@ -12,6 +12,8 @@ import type { OpenTables } from './open-tables.ts';
 import type { OwnLnkConn } from './own-lnk-conn.ts';
 import type { ReceiveMemory } from './receive-memory.ts';
 import type { Relays } from './relays.ts';
+import type { Flow } from './routing/flow.ts';
+import type { Routing } from './routing.ts';
 import type { GatewayOptions } from './settings.ts';
 
 /** What peers begin, for whoever handles it. */
@@ -20,8 +22,6 @@ export interface Dispatch {
   open(connection: Connection, tx: Transaction, frame: Frame): void;
   /** A one-way message (EndpointHandler.onOneWay). */
   oneWay(connection: Connection, frame: Frame, circuit: Transaction | null): void;
-  /** linkid: a message that names a source or a target, before anything else looks at it. */
-  routed(connection: Connection, frame: Frame): void;
 }
 
 /** What every part of a gateway shares. */
@@ -39,6 +39,8 @@ export interface Core {
   readonly admission: Admission;
   readonly receiveMemory: ReceiveMemory;
   readonly dispatch: Dispatch;
+  readonly routing: Routing;
+  readonly flow: Flow;
   /** Writes what the connection has queued at the end of this turn. */
   flushLater(connection: Connection): void;
   /** The connection's dialect is known: it stands. */

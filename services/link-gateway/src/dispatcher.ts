@@ -1,4 +1,5 @@
 import { BASE_MASK, DBG_SHELL, DELETE, LNK_ERROR, LNK_PAD, LNK_PING, LNK_SPAN, REPLY } from '@spanmesh/dmsg/command';
+import type { DialectRules } from '@spanmesh/dmsg/dialect';
 import { ErrorCode } from '@spanmesh/dmsg/error-code';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
@@ -7,7 +8,6 @@ import type { Dispatch } from './core.ts';
 import type { Links } from './links.ts';
 import type { LnkConns } from './lnk-conns.ts';
 import type { GatewayMetrics } from './metrics.ts';
-import { Relays } from './relays.ts';
 import type { Routing } from './routing.ts';
 import type { Shell } from './shell.ts';
 
@@ -29,11 +29,8 @@ export class Dispatcher implements Dispatch {
 
   open(connection: Connection, tx: Transaction, frame: Frame): void {
     const { lnkConns, links, shell, routing, metrics } = this.#deps;
-    if (isOnRelay(tx.circuit)) {
-      routing.openOnRelay(connection, tx, frame);
-      return;
-    }
     const { endpoint } = tx;
+    if (isRouted(endpoint.rules, frame) && routing.open(connection, tx, frame)) return;
     const base = frame.cmd & BASE_MASK;
     // On a circuit of the peer's own (its span, its LNK_CONN) the transaction is for the router itself (protocol.md, "Routing,
     // circuit"); LNK_CONN and LNK_SPAN run on the link only.
@@ -50,16 +47,14 @@ export class Dispatcher implements Dispatch {
 
   oneWay(connection: Connection, frame: Frame, circuit: Transaction | null): void {
     const { shell, routing, metrics } = this.#deps;
-    if (circuit !== null && isOnRelay(circuit)) {
-      routing.oneWayOnRelay(connection, circuit, frame);
-      return;
-    }
     const { endpoint } = connection;
     if (endpoint === null) return;
+    if (isRouted(endpoint.rules, frame) && routing.oneWay(connection, frame, circuit)) return;
     const base = frame.cmd & BASE_MASK;
     // Never answered: the references answer each other's answers for ever.
     if ((frame.cmd & REPLY) !== 0) {
-      noteAnswer(connection, base, frame.error);
+      // On a circuit it answers what was passed on.
+      if (circuit === null) noteAnswer(connection, base, frame.error);
       return;
     }
     switch (base) {
@@ -83,17 +78,12 @@ export class Dispatcher implements Dispatch {
         endpoint.oneWay(LNK_ERROR | REPLY, ErrorCode.NOSUPP, null, null, circuit);
     }
   }
-
-  routed(connection: Connection, frame: Frame): void {
-    this.#deps.routing.linkid(connection, frame);
-  }
 }
 
-/** Runs, at whatever depth, on a LNK_SPAN that we opened (and may be closing): it is for the peer that the relay leads to. */
-function isOnRelay(circuit: Transaction | null): boolean {
-  let at = circuit;
-  while (at !== null && at.circuit !== null) at = at.circuit;
-  return at !== null && !at.openedByPeer && at.handler instanceof Relays;
+/** It may be for somebody else: circuit: it runs on something; linkid: it names a source or a target. */
+function isRouted(rules: DialectRules, frame: Frame): boolean {
+  if ((frame.circuitLo | frame.circuitHi) !== 0) return true;
+  return !rules.stacked && (frame.targetLo | frame.targetHi) !== 0;
 }
 
 /** An answer to our PING: PING|REPLY, or from a peer that does not know PING ERROR|REPLY NOSUPP. */

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { Dialect } from '@spanmesh/dmsg/dialect';
 import type { Commands, StateChange } from '@spanmesh/proto/v1/gateway_control';
@@ -37,7 +37,11 @@ import { Prober } from './prober.ts';
 import { ReceiveMemory } from './receive-memory.ts';
 import { registerMetrics } from './register-metrics.ts';
 import { Relays } from './relays.ts';
-import { NoRouting } from './routing.ts';
+import { Flow } from './routing/flow.ts';
+import type { LocalClients } from './routing/local-clients.ts';
+import { NoTrunks } from './routing/no-trunks.ts';
+import { Router } from './routing/router.ts';
+import type { RouteTerminal, Trunks } from './routing/trunks.ts';
 import type { GatewayOptions } from './settings.ts';
 import { Shell, type TreeSource } from './shell.ts';
 import { connectionOpened, cutSnapshot } from './snapshot.ts';
@@ -74,6 +78,8 @@ export interface GatewayDependencies {
   readonly serviceAddress: () => string;
   /** How names of targets are looked up; default: as this host does. */
   readonly resolve?: Resolve;
+  /** Connections to the other gateways; default: none. */
+  readonly makeTrunks?: (identity: GatewayIdentity) => Trunks;
   readonly makeAttach: (identity: GatewayIdentity, host: AttachHost) => Attach;
 }
 
@@ -83,6 +89,13 @@ export interface ListenPort {
   readonly port: number;
   readonly dialect: Dialect | null;
 }
+
+/** What is open on a gateway. */
+export type GatewayCounts = Record<
+  'connections' | 'established' | 'lnkConns' | 'links' | 'remoteLinks' | 'relays' | 'onDemandRelays' | 'transactions',
+  number
+> &
+  ReturnType<Router['counts']>;
 
 /** The link-gateway: terminates DMSG connections, tells topology what is open, and does what topology says. */
 export class Gateway implements Service, AttachHost {
@@ -94,6 +107,7 @@ export class Gateway implements Service, AttachHost {
   readonly #options: GatewayOptions;
   readonly #deps: GatewayDependencies;
   readonly #core: Core;
+  readonly #router: Router;
   readonly #attach: Attach;
   readonly #commands: CommandRunner;
   readonly #prober: Prober;
@@ -127,7 +141,17 @@ export class Gateway implements Service, AttachHost {
     this.#attach = deps.makeAttach(this.identity, this);
     // The handlers need the core, and the core's dispatcher needs the handlers.
     let dispatcher: Dispatcher;
-    this.#core = this.#makeCore(() => dispatcher);
+    const trunks = deps.makeTrunks?.(this.identity) ?? new NoTrunks();
+    this.#core = this.#makeCore(
+      () => dispatcher,
+      () => this.#router,
+      new Flow(trunks),
+    );
+    const { clock, metrics, tables, relays, flow } = this.#core;
+    this.#router = new Router(
+      { onDemandIdle: options.onDemandIdle, name: options.name, node: gatewayUuid(this.id) },
+      { clock, metrics, tables, relays, flow, trunks },
+    );
     this.#lnkConns = new LnkConns(this.#core);
     dispatcher = new Dispatcher({
       metrics: this.counters,
@@ -141,7 +165,7 @@ export class Gateway implements Service, AttachHost {
         dial: (target, connection) => this.dial(target, connection.dialect ?? 'auto', { kind: 'shell' }),
         relayMsgid: (linkId, lnkConnId) => this.#relayMsgid(linkId, lnkConnId),
       }),
-      routing: new NoRouting(this.counters),
+      routing: this.#router,
     });
     this.#prober = new Prober(this.#core);
     this.#dialler = new Dialler(this.#core, deps.resolve ?? systemResolve);
@@ -171,10 +195,12 @@ export class Gateway implements Service, AttachHost {
   }
 
   /** What is open here at this moment. */
-  counts(): Record<'connections' | 'established' | 'lnkConns' | 'links' | 'remoteLinks' | 'relays', number> {
+  counts(): GatewayCounts {
     const { sockets, connections, lnkConns, links, remoteLinks } = this.#core.tables;
     let remote = 0;
     for (const known of remoteLinks.values()) remote += known.size;
+    let transactions = 0;
+    for (const { endpoint } of connections.values()) transactions += endpoint?.openCount ?? 0;
     return {
       connections: sockets.size,
       established: connections.size,
@@ -182,7 +208,20 @@ export class Gateway implements Service, AttachHost {
       links: links.size,
       remoteLinks: remote,
       relays: this.counters.relays,
+      onDemandRelays: this.counters.onDemandRelays,
+      transactions,
+      ...this.#router.counts(),
     };
+  }
+
+  /** Routes of clients in this process. */
+  get clients(): LocalClients {
+    return this.#router.clients;
+  }
+
+  /** What other gateways' trunks need of this one. */
+  get terminal(): RouteTerminal {
+    return this.#router.terminal;
   }
 
   /** Bytes that wait for peers, of all connections together. */
@@ -248,19 +287,20 @@ export class Gateway implements Service, AttachHost {
     if (!this.#stopping) this.#commands.run(commands);
   }
 
-  #makeCore(dispatch: () => Dispatch): Core {
+  #makeCore(dispatch: () => Dispatch, routing: () => Router, flow: Flow): Core {
     const { clock, logger } = this.#deps;
     const options = this.#options;
     const metrics = this.counters;
+    const tables = new OpenTables();
     return {
       options,
       clock,
       logger,
       throttle: new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock }),
       metrics,
-      tables: new OpenTables(),
+      tables,
       deltas: this.#attach,
-      relays: new Relays({ deltas: this.#attach, metrics }),
+      relays: new Relays({ deltas: this.#attach, metrics, tables, routing }),
       media: new MediaNews(),
       ownLnkConn: new OwnLnkConn(randomBytes(MARK_BYTES)),
       admission: new Admission({ total: options.maxConnections, perAddress: options.maxConnectionsPerAddress }),
@@ -268,6 +308,10 @@ export class Gateway implements Service, AttachHost {
       get dispatch() {
         return dispatch();
       },
+      get routing() {
+        return routing();
+      },
+      flow,
       flushLater: (connection) => this.#flushLater(connection),
       established: (connection) => this.#established(connection),
       gone: (connection, reason) => this.#gone(connection, reason),
@@ -349,6 +393,13 @@ export class Gateway implements Service, AttachHost {
     const tx = source?.relays.get(lnkConn.number)?.tx ?? null;
     return tx === null ? null : hex8(tx.msgidHi) + hex8(tx.msgidLo);
   }
+}
+
+/** What the span that a gateway offers for its clients has as its node: the same for one boot, another for each. */
+function gatewayUuid(id: string): string {
+  const hash = createHash('sha256').update(id).digest('hex');
+  // RFC 9562: version 8 (made otherwise), variant 10.
+  return `${hash.slice(0, 8)}-${hash.slice(8, 12)}-8${hash.slice(13, 16)}-8${hash.slice(17, 20)}-${hash.slice(20, 32)}`;
 }
 
 /** The parts of `<gateway>:<number>`. */

@@ -15,6 +15,18 @@ export const DEFAULT_SEND_LIMIT_BYTES = 16 * 1024 * 1024;
 /** Bytes of half-received messages, of all connections together; beyond it the connection that holds most is closed. */
 export const DEFAULT_RECEIVE_LIMIT_BYTES = 256 * 1024 * 1024;
 
+/**
+ * Bytes queued for a connection at which those that send to it are not read any more: several times what a socket takes at once,
+ * so that a peer that keeps up is never waited for.
+ */
+export const HIGH_WATER_BYTES = 1024 * 1024;
+/** The same as a share of the send limit, if that is less. */
+export const HIGH_WATER_SHARE = 0.25;
+/** Share of the high-water mark at which they are read again. */
+export const LOW_WATER_SHARE = 0.25;
+/** Routes (pairs of spans that have exchanged messages lately) of one linkid connection; what comes on further ones is thrown away. */
+export const MAX_ROUTES_PER_CONNECTION = 10_000;
+
 /** Share of the send limit at which a connection is not read any more: its own requests must not fill its own queue. */
 export const PAUSE_READING_SHARE = 0.5;
 /** Share of the send limit at which it is read again. */

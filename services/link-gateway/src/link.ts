@@ -2,6 +2,12 @@ import type { Transaction } from '@spanmesh/dmsg/transaction';
 import type { Connection } from './connection.ts';
 import type { RelaySource } from './relay-source.ts';
 
+/** Whatever ends with a link. */
+export interface LinkUser {
+  /** The link is about to close. */
+  linkClosing(): void;
+}
+
 /** A link: a LNK_SPAN that a peer has open. In its transaction's `data`. */
 export class Link {
   readonly id: number;
@@ -12,6 +18,8 @@ export class Link {
   readonly stamp: number;
   /** Of the last status message; null: none came. */
   status: number | null = null;
+  /** What reaches it otherwise than over relays of this gateway: routes of other gateways, and of this one's own clients. */
+  users: Set<LinkUser> | null = null;
 
   constructor(id: number, connection: Connection, tx: Transaction, source: RelaySource, stamp: number) {
     this.id = id;

@@ -48,6 +48,8 @@ export class Links implements TransactionHandler {
     const id = tables.nextNumber();
     const source = new RelaySource('', id, endpoint.rules.dialect, payload);
     const link = new Link(id, connection, tx, source, tables.nextStamp(clock.wall()));
+    source.local = link;
+    source.named = true;
     tx.handler = this;
     tx.data = link;
     tables.links.set(id, link);
@@ -94,11 +96,13 @@ export class Links implements TransactionHandler {
 
   /** architecture.md, "Loss is local": its relays close without asking. */
   #forget(link: Link): void {
-    const { relays, tables, metrics } = this.#core;
+    const { relays, tables, metrics, routing } = this.#core;
+    routing.linkClosing(link);
     link.tx.data = null;
     tables.links.delete(link.id);
     link.connection.links--;
     metrics.links--;
     relays.closeAllOf(link.source);
+    link.source.local = null;
   }
 }

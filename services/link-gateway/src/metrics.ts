@@ -26,6 +26,8 @@ export class GatewayMetrics {
   relays = 0;
   relaysOpened = 0;
   relaysRefused = 0;
+  /** Relays that are open on demand only. */
+  onDemandRelays = 0;
   /** LNK_SPANs, LNK_CONNs refused: a bad peer_type, one too many. */
   opensRefused = 0;
   volconfs = 0;
@@ -34,11 +36,15 @@ export class GatewayMetrics {
   unknownCommands = 0;
   /** Messages inside LNK_CONN, LNK_SPAN and relays that mean nothing there. */
   ignoredMessages = 0;
+  /** Transactions passed on to other peers or gateways, or begun by clients of this one. */
+  routedTransactions = 0;
   /** Messages for other peers that could not be passed on. */
   routedDropped = 0;
   shellCommands = 0;
   shellRefused = 0;
   probesSent = 0;
+  /** Times that a connection was not read for a while because a destination of it did not keep up. */
+  pauses = 0;
   /** Commands of topology that named something that is not here any more. */
   commandsStale = 0;
   /** Faults of this program that cost a connection. */

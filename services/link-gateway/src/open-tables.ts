@@ -1,7 +1,8 @@
+import type { Dialect } from '@spanmesh/dmsg/dialect';
 import type { Connection } from './connection.ts';
 import type { Link } from './link.ts';
 import type { LnkConn } from './lnk-conn.ts';
-import type { RelaySource } from './relay-source.ts';
+import { RelaySource } from './relay-source.ts';
 
 /** Microseconds in a millisecond. */
 const US = 1000;
@@ -31,6 +32,28 @@ export class OpenTables {
   nextStamp(wallMs: number): number {
     this.#lastStamp = Math.max(Math.floor(wallMs * US), this.#lastStamp + 1);
     return this.#lastStamp;
+  }
+
+  /** Takes a link of another gateway in, if it is not known. */
+  learnRemote(gateway: string, link: number, dialect: Dialect, payload: Uint8Array): RelaySource {
+    let links = this.remoteLinks.get(gateway);
+    if (links === undefined) {
+      links = new Map();
+      this.remoteLinks.set(gateway, links);
+    }
+    let source = links.get(link);
+    if (source === undefined) {
+      source = new RelaySource(gateway, link, dialect, Buffer.from(payload));
+      links.set(link, source);
+    }
+    return source;
+  }
+
+  /** Forgets a link of another gateway. */
+  forgetRemote({ gateway, link }: RelaySource): void {
+    const links = this.remoteLinks.get(gateway);
+    links?.delete(link);
+    if (links?.size === 0) this.remoteLinks.delete(gateway);
   }
 
   /** A link of this gateway (empty) or of another one. */

@@ -42,7 +42,7 @@ export class Prober {
     this.#ping(connection);
     const { pingedAt } = connection;
     this.#core.clock.after(this.#core.options.probeTimeout, () => {
-      if (connection.suspect && connection.pingedAt === pingedAt && connection.answersPings)
+      if (connection.suspect && connection.pingedAt === pingedAt && connection.answersPings && !connection.isPaused)
         connection.close('half-dead');
     });
   }
@@ -51,6 +51,8 @@ export class Prober {
     const { tables, clock, options } = this.#core;
     const now = clock.now();
     for (const connection of tables.connections.values()) {
+      // What we do not read proves nothing.
+      if (connection.isPaused) continue;
       const { pingedAt, heardAt } = connection;
       if (pingedAt <= heardAt) {
         if (now - heardAt >= options.idleProbe) this.#ping(connection);

@@ -11,6 +11,7 @@ export function registerMetrics(to: Metrics, core: Core): void {
   to.gauge(name('lnk_conns'), 'LNK_CONNs that peers have open.', () => m.lnkConns);
   to.gauge(name('links'), 'LNK_SPANs that peers have open.', () => m.links);
   to.gauge(name('relays'), 'LNK_SPANs that this gateway has open, or about to be.', () => m.relays);
+  to.gauge(name('on_demand_relays'), 'LNK_SPANs open only as return paths (linkid).', () => m.onDemandRelays);
   to.gauge(name('receive_pending_bytes'), 'Bytes of half-received messages.', () => receiveMemory.bytes);
 
   to.counter(name('connections_accepted_total'), 'Connections taken by listeners.', () => m.connectionsAccepted);
@@ -30,9 +31,11 @@ export function registerMetrics(to: Metrics, core: Core): void {
   to.counter(name('volconfs_ignored_total'), 'LNK_VOLCONFs with a bad index or path.', () => m.volconfsIgnored);
   to.counter(name('unknown_commands_total'), 'Commands answered NOSUPP.', () => m.unknownCommands);
   to.counter(name('ignored_messages_total'), 'Messages that mean nothing where they came.', () => m.ignoredMessages);
+  to.counter(name('routed_transactions_total'), 'Transactions passed on to other peers.', () => m.routedTransactions);
   to.counter(name('routed_dropped_total'), 'Messages for other peers not passed on.', () => m.routedDropped);
   to.counter(name('shell_commands_total'), 'Debug shell commands.', () => m.shellCommands);
   to.counter(name('shell_refused_total'), 'Debug shell commands too long or too many.', () => m.shellRefused);
+  to.counter(name('pauses_total'), 'Times that a peer was not read because its destinations lag.', () => m.pauses);
   to.counter(name('probes_sent_total'), 'PINGs sent to find half-dead peers.', () => m.probesSent);
   to.counter(name('commands_stale_total'), 'Commands of topology about something gone.', () => m.commandsStale);
   to.counter(name('internal_errors_total'), 'Faults that cost a connection.', () => m.internalErrors);

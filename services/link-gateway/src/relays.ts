@@ -6,12 +6,16 @@ import type { Connection } from './connection.ts';
 import { RELAY_PACE_BYTES } from './limits.ts';
 import type { LnkConn } from './lnk-conn.ts';
 import type { GatewayMetrics } from './metrics.ts';
+import type { OpenTables } from './open-tables.ts';
 import { Relay } from './relay.ts';
 import type { RelaySource } from './relay-source.ts';
+import type { Routing } from './routing.ts';
 
 export interface RelaysDependencies {
   readonly deltas: Deltas;
   readonly metrics: GatewayMetrics;
+  readonly tables: Pick<OpenTables, 'forgetRemote'>;
+  readonly routing: () => Pick<Routing, 'relayClosing'>;
 }
 
 /**
@@ -25,25 +29,34 @@ export class Relays implements TransactionHandler {
 
   readonly #deltas: Deltas;
   readonly #metrics: GatewayMetrics;
+  readonly #tables: Pick<OpenTables, 'forgetRemote'>;
+  readonly #routing: () => Pick<Routing, 'relayClosing'>;
 
-  constructor({ deltas, metrics }: RelaysDependencies) {
+  constructor({ deltas, metrics, tables, routing }: RelaysDependencies) {
     this.#deltas = deltas;
+    this.#tables = tables;
     this.#metrics = metrics;
+    this.#routing = routing;
   }
 
-  /** Opens a relay; one that is open already stays as it is. `n`: number of the command that asks for it. */
+  /**
+   * Opens a relay that topology wants; one that is open already stays open, and is no longer one on demand. `n`: number of the
+   * command that asks for it.
+   */
   open(source: RelaySource, lnkConn: LnkConn, n: number): void {
     const known = source.relays.get(lnkConn.id);
     if (known !== undefined) {
       // The refusal of a relay counts if it is not older than the last command for the pair.
       known.n = n;
+      if (!known.wanted) {
+        this.#report('onDemandClosed', known);
+        this.#metrics.onDemandRelays--;
+        known.wanted = true;
+      }
       return;
     }
     forgetRefusal(source, lnkConn);
-    const relay = new Relay(source, lnkConn, n);
-    source.relays.set(lnkConn.id, relay);
-    lnkConn.relays.add(relay);
-    this.#metrics.relays++;
+    const relay = this.#add(new Relay(source, lnkConn, n, true));
     const { connection } = lnkConn;
     if (connection.waitingRelays.length > 0 || connection.queuedBytes >= RELAY_PACE_BYTES) {
       connection.waitingRelays.push(relay);
@@ -52,18 +65,56 @@ export class Relays implements TransactionHandler {
     }
   }
 
-  /** Closes a relay. What runs on it ends first, leaves first (protocol.md, "stacking"): the endpoint sees to that. */
+  /**
+   * The relay that is the return path to a link (protocol.md, "Routing, linkid"), open on the wire when this returns: topology's,
+   * on whichever LNK_CONN of the connection, or one opened on demand on the first. null: the connection has no LNK_CONN, or its peer
+   * has closed such a relay.
+   */
+  returnPath(source: RelaySource, connection: Connection): Relay | null {
+    for (const lnkConn of connection.lnkConns) {
+      const known = source.relays.get(lnkConn.id);
+      if (known === undefined) continue;
+      if (known.tx === null) this.#begin(known, connection);
+      return known;
+    }
+    for (const lnkConn of connection.lnkConns) {
+      if (source.notOnDemand?.has(lnkConn) === true || source.refusedBy?.has(lnkConn) === true) return null;
+      const relay = this.#add(new Relay(source, lnkConn, 0, false));
+      this.#report('onDemandOpened', relay);
+      this.#begin(relay, connection);
+      return relay;
+    }
+    return null;
+  }
+
+  /** Closes a relay. What runs on it ends first, leaves first (protocol.md, "stacking"): routing and the endpoint see to that. */
   close(relay: Relay): void {
     const { tx } = relay;
     this.#forget(relay);
     if (tx !== null) tx.endpoint.end(tx);
   }
 
-  /** Closes the relay of a link on a LNK_CONN, if there is one, and forgets that it was refused. */
+  /** Closes a relay that is open on demand and not used any more. */
+  closeUnused(relay: Relay): void {
+    this.#report('onDemandClosed', relay);
+    this.close(relay);
+  }
+
+  /**
+   * Topology does not want the relay of a link on a LNK_CONN any more: closes it, unless it is a return path in use, and forgets
+   * that it was refused.
+   */
   closePair(source: RelaySource, lnkConn: LnkConn): void {
     forgetRefusal(source, lnkConn);
     const relay = source.relays.get(lnkConn.id);
-    if (relay !== undefined) this.close(relay);
+    if (relay === undefined || !relay.wanted) return;
+    if (relay.use?.isReturnPath === true) {
+      relay.wanted = false;
+      this.#metrics.onDemandRelays++;
+      this.#report('onDemandOpened', relay);
+    } else {
+      this.close(relay);
+    }
   }
 
   /** The link is gone (architecture.md, "Loss is local"): closes all its relays on this gateway. */
@@ -71,12 +122,18 @@ export class Relays implements TransactionHandler {
     for (const relay of source.relays.values()) this.close(relay);
     if (source.refusedBy !== null) for (const lnkConn of source.refusedBy) lnkConn.refused?.delete(source);
     source.refusedBy = null;
+    source.notOnDemand = null;
   }
 
   /** The LNK_CONN is gone: closes (or, when its connection was lost, forgets) all its relays. */
   closeAllOn(lnkConn: LnkConn): void {
     for (const relay of lnkConn.relays) this.close(relay);
-    if (lnkConn.refused !== null) for (const source of lnkConn.refused) source.refusedBy?.delete(lnkConn);
+    if (lnkConn.refused !== null) {
+      for (const source of lnkConn.refused) {
+        source.refusedBy?.delete(lnkConn);
+        source.notOnDemand?.delete(lnkConn);
+      }
+    }
     lnkConn.refused = null;
   }
 
@@ -86,7 +143,7 @@ export class Relays implements TransactionHandler {
     let at = 0;
     while (at < waiting.length && connection.queuedBytes < RELAY_PACE_BYTES) {
       const relay = waiting[at++]!;
-      if (!relay.closed) this.#begin(relay, connection);
+      if (!relay.closed && relay.tx === null) this.#begin(relay, connection);
     }
     connection.waitingRelays = at === waiting.length ? [] : waiting.slice(at);
   }
@@ -104,10 +161,16 @@ export class Relays implements TransactionHandler {
     tx.endpoint.end(tx);
     this.#metrics.relaysRefused++;
     const { source, lnkConn } = relay;
-    source.refusedBy ??= new Set();
-    source.refusedBy.add(lnkConn);
     lnkConn.refused ??= new Set();
     lnkConn.refused.add(source);
+    if (!relay.wanted) {
+      source.notOnDemand ??= new Set();
+      source.notOnDemand.add(lnkConn);
+      this.#report('onDemandClosed', relay);
+      return;
+    }
+    source.refusedBy ??= new Set();
+    source.refusedBy.add(lnkConn);
     this.#deltas.delta.refusals.push({
       lnkConn: lnkConn.id,
       linkGateway: source.gateway,
@@ -123,6 +186,21 @@ export class Relays implements TransactionHandler {
     if (relay !== null) this.#forget(relay);
   }
 
+  #add(relay: Relay): Relay {
+    relay.source.relays.set(relay.lnkConn.id, relay);
+    relay.lnkConn.relays.add(relay);
+    this.#metrics.relays++;
+    if (!relay.wanted) this.#metrics.onDemandRelays++;
+    return relay;
+  }
+
+  /** What topology hears of relays on demand (gateway_control.proto, StateChange). It does not know gateways' own spans. */
+  #report(list: 'onDemandOpened' | 'onDemandClosed', { source, lnkConn }: Relay): void {
+    if (source.isOwnSpan) return;
+    this.#deltas.delta[list].push({ linkGateway: source.gateway, link: source.link, lnkConns: [lnkConn.id] });
+    this.#deltas.touch();
+  }
+
   #begin(relay: Relay, connection: Connection): void {
     const { endpoint } = connection;
     if (endpoint === null) return;
@@ -133,10 +211,15 @@ export class Relays implements TransactionHandler {
 
   #forget(relay: Relay): void {
     const { source, tx } = relay;
+    this.#routing().relayClosing(relay);
     relay.closed = true;
     this.#metrics.relays--;
+    if (!relay.wanted) this.#metrics.onDemandRelays--;
     source.relays.delete(relay.lnkConn.id);
-    if (source.relays.size === 0) source.dropTemplate();
+    if (source.relays.size === 0) {
+      source.dropTemplate();
+      if (!source.named && source.notOnDemand === null) this.#tables.forgetRemote(source);
+    }
     relay.lnkConn.relays.delete(relay);
     if (tx !== null) tx.data = null;
     relay.tx = null;

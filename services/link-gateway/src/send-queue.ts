@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Clock, Timer } from '@spanmesh/runtime/clock';
 import type { GatewayMetrics } from './metrics.ts';
-import { TurnBuffer } from './turn-buffer.ts';
+import { type PassNotes, TurnBuffer } from './turn-buffer.ts';
 
 export interface SendQueueOptions {
   /** Most bytes that may wait once the socket has taken what it takes. */
@@ -33,7 +33,7 @@ export class SendQueue {
   readonly #socket: Socket;
   readonly #clock: Clock;
   readonly #owner: SendQueueOwner;
-  readonly #metrics: GatewayMetrics;
+  readonly #metrics: Pick<GatewayMetrics, 'bytesOut'>;
   #slices: Uint8Array[] = [];
   #next = 0;
   #sliceBytes = 0;
@@ -44,14 +44,20 @@ export class SendQueue {
 
   constructor(
     options: SendQueueOptions,
-    deps: { socket: Socket; clock: Clock; owner: SendQueueOwner; metrics: GatewayMetrics },
+    deps: {
+      socket: Socket;
+      clock: Clock;
+      owner: SendQueueOwner;
+      metrics: Pick<GatewayMetrics, 'bytesOut'> /** Back-pressure on those that pass messages on to it. */;
+      notes?: PassNotes;
+    },
   ) {
     this.#options = options;
     this.#socket = deps.socket;
     this.#clock = deps.clock;
     this.#owner = deps.owner;
     this.#metrics = deps.metrics;
-    this.out = new TurnBuffer(() => deps.owner.flushLater());
+    this.out = new TurnBuffer(() => deps.owner.flushLater(), deps.notes ?? null);
   }
 
   /** Bytes that the kernel has not taken: of this turn, waiting, and in the socket. */

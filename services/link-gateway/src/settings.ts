@@ -108,6 +108,13 @@ export const gatewaySettings = {
     describe: 'A peer that takes no bytes for this long while some wait for it is closed.',
     parse: duration({ min: 1 }),
   }),
+  onDemandIdle: setting({
+    env: 'SPANMESH_ON_DEMAND_IDLE',
+    flag: '--on-demand-idle',
+    default: '30s',
+    describe: 'A span relayed only as the way back for messages (linkid) is closed when unused for this long.',
+    parse: duration({ min: 1 }),
+  }),
   stopTimeout: setting({
     env: 'SPANMESH_STOP_TIMEOUT',
     flag: '--stop-timeout',

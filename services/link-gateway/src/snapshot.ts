@@ -71,8 +71,14 @@ export function cutSnapshot(tables: OpenTables): StateChange[] {
   for (const link of tables.links.values()) addRelays(parts, link.source);
   for (const [gateway, links] of tables.remoteLinks) {
     for (const [number, source] of links) {
-      if (source.relays.size === 0 && (source.refusedBy === null || source.refusedBy.size === 0)) links.delete(number);
-      else addRelays(parts, source);
+      const { relays, refusedBy } = source;
+      if (relays.size === 0 && (refusedBy === null || refusedBy.size === 0)) {
+        links.delete(number);
+        continue;
+      }
+      // The leader names again what it knows.
+      source.named = false;
+      addRelays(parts, source);
     }
     if (links.size === 0) tables.remoteLinks.delete(gateway);
   }
@@ -82,9 +88,18 @@ export function cutSnapshot(tables: OpenTables): StateChange[] {
 function addRelays(parts: Parts, source: RelaySource): void {
   const { gateway, link, relays, refusedBy } = source;
   if (relays.size > 0) {
-    for (const relay of relays.values()) relay.n = 0;
-    const lnkConns = [...relays.keys()];
-    parts.next(ENTRY_BYTES + NUMBER_BYTES * lnkConns.length).relaysOpen.push({ linkGateway: gateway, link, lnkConns });
+    const wanted: number[] = [];
+    const onDemand: number[] = [];
+    for (const relay of relays.values()) {
+      relay.n = 0;
+      (relay.wanted ? wanted : onDemand).push(relay.lnkConn.id);
+    }
+    const put = (list: 'relaysOpen' | 'onDemandOpened', lnkConns: number[]) => {
+      if (lnkConns.length === 0) return;
+      parts.next(ENTRY_BYTES + NUMBER_BYTES * lnkConns.length)[list].push({ linkGateway: gateway, link, lnkConns });
+    };
+    put('relaysOpen', wanted);
+    if (!source.isOwnSpan) put('onDemandOpened', onDemand);
   }
   if (refusedBy === null) return;
   for (const lnkConn of refusedBy) {

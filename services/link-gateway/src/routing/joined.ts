@@ -1,0 +1,44 @@
+import { ErrorCode } from '@spanmesh/dmsg/error-code';
+import type { Frame } from '@spanmesh/dmsg/frame';
+import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
+
+/**
+ * Handler of joined transactions (protocol.md, "Routing, circuit"): what comes in one goes out in the other, which its `data` is.
+ * When one is lost the other is aborted with LOSTLINK, and nothing passes any more.
+ */
+export class Joined implements TransactionHandler {
+  /** Called before a message goes out in a transaction: to note where the connection that is being read sends. */
+  readonly #sending: ((to: Transaction) => void) | null;
+
+  constructor(sending: ((to: Transaction) => void) | null = null) {
+    this.#sending = sending;
+  }
+
+  /** A message is about to go out in `to`, or has. */
+  note(to: Transaction): void {
+    if (this.#sending !== null) this.#sending(to);
+  }
+
+  onMessage(tx: Transaction, frame: Frame): void {
+    const other = tx.data as Transaction;
+    if (this.#sending !== null) this.#sending(other);
+    other.endpoint.forward(other, frame);
+  }
+
+  onLost(tx: Transaction): void {
+    abort(tx.data as Transaction);
+  }
+}
+
+/** Ends our direction, if it is open, because the route is gone (protocol.md, "Routing, circuit"). */
+export function abort(tx: Transaction): void {
+  tx.endpoint.end(tx, ErrorCode.LOSTLINK, true);
+}
+
+/** Aborts what is joined to anything that is stacked on `circuit`, leaves first. */
+export function abortPartnersOn(circuit: Transaction): void {
+  if (circuit.firstChild === null) return;
+  for (const tx of circuit.endpoint.stackedOn(circuit)) {
+    if (tx.handler instanceof Joined) abort(tx.data as Transaction);
+  }
+}

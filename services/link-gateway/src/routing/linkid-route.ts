@@ -1,0 +1,129 @@
+import type { Endpoint } from '@spanmesh/dmsg/endpoint';
+import type { Frame } from '@spanmesh/dmsg/frame';
+import type { LinkAddress, Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
+import type { Relay } from '../relay.ts';
+import type { RelaySource } from '../relay-source.ts';
+import { abort } from './joined.ts';
+import type { ReturnPathUser } from './relay-use.ts';
+import type { RouteUser } from './trunk-routes.ts';
+
+/** Where the messages of a route go: a link of this gateway, or the route transaction to another one. */
+export type RouteWay =
+  | { readonly endpoint: Endpoint; readonly address: LinkAddress; readonly circuit: null; readonly back: Relay }
+  | { readonly endpoint: Endpoint; readonly address: null; readonly circuit: Transaction; readonly back: null };
+
+/**
+ * linkid: what passes from one span, the sender's, to another, the target, over the relay of the target on the sender's connection.
+ * Transactions are joined over it; they end with it.
+ */
+export class LinkidRoute implements ReturnPathUser, RouteUser {
+  readonly relay: Relay;
+  readonly sender: RelaySource;
+  /** Set before the route is used. */
+  way!: RouteWay;
+  /** Joined transactions, those that are over on one side included. */
+  open = 0;
+  /** When it was last used, on the clock's monotonic scale in milliseconds. */
+  usedAt: number;
+  firstJoin: LinkidJoin | null = null;
+
+  readonly #ended: (route: LinkidRoute) => void;
+  #closed = false;
+
+  constructor(
+    { relay, sender, now }: { relay: Relay; sender: RelaySource; now: number },
+    ended: (route: LinkidRoute) => void,
+  ) {
+    this.relay = relay;
+    this.sender = sender;
+    this.usedAt = now;
+    this.#ended = ended;
+  }
+
+  /** Ends what runs over it, on both sides, and takes it out of all tables. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (let join = this.firstJoin; join !== null; ) {
+      const { next } = join;
+      join.detach();
+      abort(join.near);
+      abort(join.far);
+      join = next;
+    }
+    this.#ended(this);
+  }
+
+  returnPathClosing(): void {
+    this.close();
+  }
+
+  routeGone(): void {
+    this.close();
+  }
+}
+
+/** Two transactions joined over a route: `data` of both. */
+export class LinkidJoin {
+  readonly near: Transaction;
+  readonly far: Transaction;
+  next: LinkidJoin | null = null;
+  #previous: LinkidJoin | null = null;
+  #route: LinkidRoute | null;
+  #left = 2;
+
+  constructor(route: LinkidRoute, near: Transaction, far: Transaction) {
+    this.near = near;
+    this.far = far;
+    this.#route = route;
+    route.open++;
+    this.next = route.firstJoin;
+    if (this.next !== null) this.next.#previous = this;
+    route.firstJoin = this;
+  }
+
+  /** One of the two is out of its table. */
+  left(): void {
+    if (--this.#left === 0) this.detach();
+  }
+
+  /** Takes it off its route. */
+  detach(): void {
+    const route = this.#route;
+    if (route === null) return;
+    this.#route = null;
+    route.open--;
+    if (this.#previous === null) route.firstJoin = this.next;
+    else this.#previous.next = this.next;
+    if (this.next !== null) this.next.#previous = this.#previous;
+    this.#previous = null;
+  }
+}
+
+/** Handler of transactions that are joined over a LinkidRoute. As `Joined`. */
+export class LinkidJoined implements TransactionHandler {
+  readonly #sending: ((to: Transaction) => void) | null;
+
+  constructor(sending: ((to: Transaction) => void) | null = null) {
+    this.#sending = sending;
+  }
+
+  onMessage(tx: Transaction, frame: Frame): void {
+    const other = otherOf(tx);
+    if (this.#sending !== null) this.#sending(other);
+    other.endpoint.forward(other, frame);
+  }
+
+  onLost(tx: Transaction): void {
+    abort(otherOf(tx));
+  }
+
+  onGone(tx: Transaction): void {
+    (tx.data as LinkidJoin).left();
+  }
+}
+
+function otherOf(tx: Transaction): Transaction {
+  const join = tx.data as LinkidJoin;
+  return tx === join.near ? join.far : join.near;
+}

@@ -1,0 +1,196 @@
+import { BASE_MASK, LNK_CONN_LINKID, LNK_SPAN } from '@spanmesh/dmsg/command';
+import { DmsgError } from '@spanmesh/dmsg/dmsg-error';
+import { ErrorCode } from '@spanmesh/dmsg/error-code';
+import type { Frame } from '@spanmesh/dmsg/frame';
+import type { Transaction } from '@spanmesh/dmsg/transaction';
+import type { Connection } from '../connection.ts';
+import { MAX_ROUTES_PER_CONNECTION } from '../limits.ts';
+import { Link } from '../link.ts';
+import type { GatewayMetrics } from '../metrics.ts';
+import { Relay } from '../relay.ts';
+import type { RelaySource } from '../relay-source.ts';
+import { addressOf } from './address.ts';
+import type { Flow } from './flow.ts';
+import { LinkidJoin, LinkidJoined, LinkidRoute, type RouteWay } from './linkid-route.ts';
+import { keyOfLink, type LocalClients } from './local-clients.ts';
+import { RelayUse } from './relay-use.ts';
+import type { ReturnPaths } from './return-paths.ts';
+import type { TrunkRoutes } from './trunk-routes.ts';
+
+export interface LinkidRoutingDependencies {
+  readonly metrics: GatewayMetrics;
+  readonly flow: Flow;
+  readonly trunkRoutes: TrunkRoutes;
+  readonly returnPaths: ReturnPaths;
+  readonly clients: LocalClients;
+}
+
+/** Messages with a source and a target (protocol.md, "Routing, linkid"). */
+export class LinkidRouting {
+  readonly #deps: LinkidRoutingDependencies;
+  readonly #joined: LinkidJoined;
+  /** For messages that go out to another gateway. */
+  readonly #joinedToTrunk: LinkidJoined;
+
+  constructor(deps: LinkidRoutingDependencies) {
+    this.#deps = deps;
+    this.#joined = new LinkidJoined();
+    this.#joinedToTrunk = new LinkidJoined((to) => deps.flow.sentOn(to));
+  }
+
+  /** A peer opens a transaction towards another one. */
+  open(connection: Connection, tx: Transaction, frame: Frame): void {
+    const { metrics, clients } = this.#deps;
+    const base = frame.cmd & BASE_MASK;
+    // The seed's nodes take these from wherever they come: no peer may pass off spans on another through us.
+    if (base === LNK_SPAN || base === LNK_CONN_LINKID) {
+      metrics.routedDropped++;
+      tx.endpoint.end(tx, ErrorCode.NOSUPP);
+      return;
+    }
+    const relay = targetOf(tx);
+    const sender = senderOf(tx);
+    if (relay === null || sender === null) {
+      this.#throwAway(tx);
+      return;
+    }
+    if (isOurOwn(relay)) {
+      if (!clients.opened(keyOfLink(sender), tx, frame)) this.#throwAway(tx);
+      return;
+    }
+    const route = this.#route(connection, relay, sender.source);
+    if (route === null) {
+      this.#throwAway(tx);
+      return;
+    }
+    this.#join(route, tx, frame, connection.heardAt);
+  }
+
+  /** A one-way message: passes without state. */
+  oneWay(connection: Connection, frame: Frame): void {
+    const { metrics, flow, clients } = this.#deps;
+    const { endpoint } = connection;
+    if (endpoint === null) return;
+    const relay = asRelay(endpoint.findOwn(frame.targetLo, frame.targetHi));
+    const sender = asLink(endpoint.findPeers(frame.circuitLo, frame.circuitHi));
+    if (relay === null || sender === null) {
+      metrics.routedDropped++;
+      return;
+    }
+    if (isOurOwn(relay)) {
+      if (!clients.oneWay(keyOfLink(sender), frame)) metrics.routedDropped++;
+      return;
+    }
+    const route = this.#route(connection, relay, sender.source);
+    if (route === null) {
+      metrics.routedDropped++;
+      return;
+    }
+    route.usedAt = connection.heardAt;
+    const { way } = route;
+    if (way.circuit !== null) flow.sentOn(way.circuit);
+    if (!way.endpoint.forwardOneWay(frame, way.circuit, way.address)) metrics.routedDropped++;
+  }
+
+  /** A relay is about to close: its routes end, and what it is the return path of. */
+  relayClosing(use: RelayUse): void {
+    for (const route of use.routes.values()) route.close();
+    for (const user of use.returns) user.returnPathClosing();
+  }
+
+  /** protocol.md, "Routing, linkid": a message whose route is not there is thrown away and counted. */
+  #throwAway(tx: Transaction): void {
+    this.#deps.metrics.routedDropped++;
+    tx.endpoint.abandon(tx);
+  }
+
+  #join(route: LinkidRoute, tx: Transaction, frame: Frame, now: number): void {
+    const { metrics, flow } = this.#deps;
+    const { way } = route;
+    let far: Transaction;
+    try {
+      far =
+        way.circuit === null
+          ? way.endpoint.openForwarded(null, this.#joined, frame, way.address)
+          : way.endpoint.openForwarded(way.circuit, this.#joined, frame);
+    } catch (error) {
+      if (!(error instanceof DmsgError)) throw error;
+      this.#throwAway(tx);
+      return;
+    }
+    if (way.circuit !== null) flow.sentOn(way.circuit);
+    metrics.routedTransactions++;
+    route.usedAt = now;
+    const join = new LinkidJoin(route, tx, far);
+    tx.handler = way.circuit === null ? this.#joined : this.#joinedToTrunk;
+    tx.data = join;
+    far.data = join;
+  }
+
+  /** The route over the relay for the sender's span, made when it is first needed. null: there can be none. */
+  #route(connection: Connection, relay: Relay, sender: RelaySource): LinkidRoute | null {
+    relay.use ??= new RelayUse();
+    const known = relay.use.routes.get(sender);
+    if (known !== undefined) {
+      const { circuit } = known.way;
+      if (circuit === null || !(circuit.ended || circuit.txDeleted)) return known;
+      known.close();
+    }
+    if (connection.routes >= MAX_ROUTES_PER_CONNECTION) return null;
+    const { returnPaths, trunkRoutes } = this.#deps;
+    const now = connection.heardAt;
+    const route = new LinkidRoute({ relay, sender, now }, ({ way, usedAt }) => {
+      connection.routes--;
+      returnPaths.routes.delete(route);
+      relay.use!.routes.delete(sender);
+      relay.use!.usedAt = Math.max(relay.use!.usedAt, usedAt);
+      if (way.back !== null) returnPaths.release(way.back, route, usedAt);
+      else trunkRoutes.release(way.circuit, route);
+    });
+    const way = this.#way(connection, route, now);
+    if (way === null) return null;
+    route.way = way;
+    connection.routes++;
+    relay.use.routes.set(sender, route);
+    returnPaths.add(route);
+    return route;
+  }
+
+  #way(connection: Connection, route: LinkidRoute, now: number): RouteWay | null {
+    const { trunkRoutes, returnPaths } = this.#deps;
+    const { sender } = route;
+    const { gateway, link, dialect, local } = route.relay.source;
+    if (gateway !== '') {
+      const source = { gateway: '', number: sender.link, payload: sender.payload };
+      const circuit = trunkRoutes.use({ gateway, number: link }, dialect, source, route);
+      return circuit === null ? null : { endpoint: circuit.endpoint, address: null, circuit, back: null };
+    }
+    if (local === null) return null;
+    const { endpoint } = local.connection;
+    if (endpoint === null || local.connection === connection) return null;
+    const back = returnPaths.open(sender, local.connection, route, now);
+    return back === null ? null : { endpoint, address: addressOf(back, local), circuit: null, back };
+  }
+}
+
+/** The relay that a peer's transaction is addressed to. */
+function targetOf(tx: Transaction): Relay | null {
+  return asRelay(tx.endpoint.findOwn(tx.fromLo, tx.fromHi));
+}
+
+/** The peer's own span that its transaction comes from. */
+function senderOf(tx: Transaction): Link | null {
+  return asLink(tx.endpoint.findPeers(tx.toLo, tx.toHi));
+}
+
+function asRelay(tx: Transaction | undefined): Relay | null {
+  return tx?.data instanceof Relay ? tx.data : null;
+}
+
+function asLink(tx: Transaction | undefined): Link | null {
+  return tx?.data instanceof Link ? tx.data : null;
+}
+
+function isOurOwn(relay: Relay): boolean {
+  return relay.source.isOwnSpan && relay.source.gateway === '';
+}

@@ -1,0 +1,195 @@
+import type { Dialect } from '@spanmesh/dmsg/dialect';
+import type { Frame } from '@spanmesh/dmsg/frame';
+import { encodeLnkSpan, LNK_SPAN_BYTES } from '@spanmesh/dmsg/payload/lnk-span';
+import type { Transaction } from '@spanmesh/dmsg/transaction';
+import type { Clock } from '@spanmesh/runtime/clock';
+import type { Link } from '../link.ts';
+import type { OpenTables } from '../open-tables.ts';
+import { OWN_SPAN, RelaySource } from '../relay-source.ts';
+import { addressOf } from './address.ts';
+import type { Flow } from './flow.ts';
+import { LocalRoute, type LocalRouteHandlers, type LocalWay } from './local-route.ts';
+import type { ReturnPathUser } from './relay-use.ts';
+import type { ReturnPaths } from './return-paths.ts';
+import type { TrunkRoutes } from './trunk-routes.ts';
+import type { RemoteLinkKey, RouteSource, Trunks } from './trunks.ts';
+
+/** protocol.md, "The link layer": a router (linkid: cluster) is peer_type 1. */
+const PEER_TYPE_ROUTER = 1;
+const NIL_UUID = '00000000-0000-0000-0000-000000000000';
+
+export interface LocalClientsOptions {
+  /** Name of the gateway: label of its own span. */
+  readonly name: string;
+  /** Uuid that its own span has as a node. */
+  readonly node: string;
+}
+
+export interface LocalClientsDependencies {
+  readonly clock: Clock;
+  readonly flow: Flow;
+  readonly tables: Pick<OpenTables, 'links'>;
+  readonly trunks: Trunks;
+  readonly trunkRoutes: TrunkRoutes;
+  readonly returnPaths: ReturnPaths;
+}
+
+/**
+ * Routes of clients in this process. Towards linkid nodes they share a span that the gateway offers on the node's connection while
+ * any of them uses it, as the source of their messages (protocol.md, "Routing, linkid").
+ */
+export class LocalClients {
+  /** The gateway's own span. */
+  readonly ownSpan: RelaySource;
+
+  readonly #deps: LocalClientsDependencies;
+  /** linkid: routes by the link that they lead to, for what its node begins. */
+  readonly #byLink = new Map<string, Set<LocalRoute>>();
+  #open = 0;
+
+  constructor(options: LocalClientsOptions, deps: LocalClientsDependencies) {
+    this.#deps = deps;
+    this.ownSpan = new RelaySource('', OWN_SPAN, 'linkid', ownSpanPayload(options));
+    this.ownSpan.named = true;
+  }
+
+  /** Routes that are open. */
+  get open(): number {
+    return this.#open;
+  }
+
+  /**
+   * A route to a link, of this gateway by its number or of another one. null: the link is gone, or cannot be reached from here, or
+   * its peer takes no span to send answers to.
+   */
+  openRoute(link: number | RemoteLinkKey, dialect: Dialect, handlers: LocalRouteHandlers): LocalRoute | null {
+    // Whatever it uses knows it before it stands.
+    const late: { route: LocalRoute | null } = { route: null };
+    const made = typeof link === 'number' ? this.#toLink(link, dialect, late) : this.#toGateway(link, dialect, late);
+    if (made === null) return null;
+    const key = dialect === 'linkid' ? keyOf(typeof link === 'number' ? { gateway: '', number: link } : link) : null;
+    const route = new LocalRoute(handlers, made.way, {
+      flow: this.#deps.flow,
+      ended: () => {
+        this.#open--;
+        if (key !== null) this.#forget(key, route);
+        made.release();
+      },
+    });
+    late.route = route;
+    this.#open++;
+    if (key !== null) this.#remember(key, route);
+    return route;
+  }
+
+  /** linkid: a node opens a transaction towards the own span. False: no client has a route to it. */
+  opened(sender: RemoteLinkKey, tx: Transaction, frame: Frame): boolean {
+    const route = this.#first(sender);
+    route?.opened(tx, frame);
+    return route !== undefined;
+  }
+
+  /** linkid: the same for a one-way message. */
+  oneWay(sender: RemoteLinkKey, frame: Frame): boolean {
+    const route = this.#first(sender);
+    route?.heard(frame, null);
+    return route !== undefined;
+  }
+
+  #toLink(number: number, dialect: Dialect, late: { route: LocalRoute | null }): Made | null {
+    const link = this.#deps.tables.links.get(number);
+    const { endpoint } = link?.connection ?? { endpoint: null };
+    if (link === undefined || endpoint === null || link.source.dialect !== dialect) return null;
+    const pressure = link.connection;
+    const linkUser = { linkClosing: () => late.route?.linkClosing() };
+    const use = (way: LocalWay, release: () => void): Made => {
+      link.users ??= new Set();
+      link.users.add(linkUser);
+      return {
+        way,
+        release: () => {
+          link.users?.delete(linkUser);
+          release();
+        },
+      };
+    };
+    if (dialect === 'circuit') return use({ endpoint, circuit: link.tx, address: null, pressure }, () => {});
+    const { returnPaths, clock } = this.#deps;
+    const user: ReturnPathUser = { returnPathClosing: () => late.route?.returnPathClosing() };
+    const back = returnPaths.open(this.ownSpan, link.connection, user, clock.now());
+    if (back === null) return null;
+    return use({ endpoint, circuit: null, address: addressOf(back, link), pressure }, () =>
+      returnPaths.release(back, user, clock.now()),
+    );
+  }
+
+  #toGateway(link: RemoteLinkKey, dialect: Dialect, late: { route: LocalRoute | null }): Made | null {
+    const { trunks, trunkRoutes } = this.#deps;
+    const user = { routeGone: () => late.route?.routeGone() };
+    const source: RouteSource | null =
+      dialect === 'linkid' ? { gateway: '', number: OWN_SPAN, payload: this.ownSpan.payload } : null;
+    const circuit = trunkRoutes.use(link, dialect, source, user);
+    if (circuit === null) return null;
+    const pressure = trunks.pressureOf(circuit);
+    return {
+      way: { endpoint: circuit.endpoint, circuit, address: null, pressure },
+      release: () => trunkRoutes.release(circuit, user),
+    };
+  }
+
+  #first(sender: RemoteLinkKey): LocalRoute | undefined {
+    return this.#byLink.get(keyOf(sender))?.values().next().value;
+  }
+
+  #remember(key: string, route: LocalRoute): void {
+    let routes = this.#byLink.get(key);
+    if (routes === undefined) {
+      routes = new Set();
+      this.#byLink.set(key, routes);
+    }
+    routes.add(route);
+  }
+
+  #forget(key: string, route: LocalRoute): void {
+    const routes = this.#byLink.get(key);
+    routes?.delete(route);
+    if (routes?.size === 0) this.#byLink.delete(key);
+  }
+}
+
+interface Made {
+  readonly way: LocalWay;
+  readonly release: () => void;
+}
+
+/** The key of a link of this gateway. */
+export function keyOfLink(link: Link): RemoteLinkKey {
+  return { gateway: '', number: link.id };
+}
+
+function keyOf({ gateway, number }: RemoteLinkKey): string {
+  return `${gateway}/${number}`;
+}
+
+function ownSpanPayload({ name, node }: LocalClientsOptions): Buffer {
+  const payload = Buffer.alloc(LNK_SPAN_BYTES);
+  encodeLnkSpan(
+    {
+      dialect: 'linkid',
+      clusterId: NIL_UUID,
+      nodeId: node,
+      pfsType: 0,
+      peerType: PEER_TYPE_ROUTER,
+      protoVersion: 1,
+      status: 0,
+      dist: 0,
+      rnss: 0,
+      mediaBlksize: 0,
+      peerLabel: '',
+      label: name,
+    },
+    payload,
+    0,
+  );
+  return payload;
+}

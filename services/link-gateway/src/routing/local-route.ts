@@ -1,0 +1,192 @@
+import type { Endpoint } from '@spanmesh/dmsg/endpoint';
+import { ErrorCode } from '@spanmesh/dmsg/error-code';
+import type { Frame } from '@spanmesh/dmsg/frame';
+import { DISCARD, type LinkAddress, type Transaction, type TransactionHandler } from '@spanmesh/dmsg/transaction';
+import type { LinkUser } from '../link.ts';
+import type { Flow } from './flow.ts';
+import { abort } from './joined.ts';
+import { RESTING } from './pressure.ts';
+import type { ReturnPathUser } from './relay-use.ts';
+import type { RouteUser } from './trunk-routes.ts';
+import type { Pressure } from './trunks.ts';
+
+/** Why a route of a client has ended. */
+export type LostReason = 'link' | 'trunk' | 'return-path';
+
+/** A client in this process (gRPC messaging): hears of what the node begins, and of the end of the route. */
+export interface LocalRouteHandlers {
+  /**
+   * The node opens a transaction: `tx.circuit` is what it is stacked on (circuit), null otherwise. Take it with `route.accept`, or
+   * refuse it with `tx.endpoint.end(tx, error)`. As EndpointHandler.onOpen: the frame holds its first message.
+   */
+  onOpen(route: LocalRoute, tx: Transaction, frame: Frame): void;
+  /** A one-way message of the node, on a transaction of the route (circuit), or (linkid) to the span of this gateway. */
+  onOneWay(route: LocalRoute, frame: Frame, circuit: Transaction | null): void;
+  /**
+   * The route is gone, once; every transaction's `onLost` has been called. Nothing can be sent any more. Not called after `close`.
+   */
+  onLost(route: LocalRoute, reason: LostReason): void;
+  /** Where messages to the client wait: while it is high, their senders are not read. */
+  readonly pressure?: Pressure;
+}
+
+/** Where a route of a client leads. */
+export interface LocalWay {
+  readonly endpoint: Endpoint;
+  /** circuit, and linkid over a trunk: what transactions are stacked on. */
+  readonly circuit: Transaction | null;
+  /** linkid, link of this gateway. */
+  readonly address: LinkAddress | null;
+  readonly pressure: Pressure;
+}
+
+/**
+ * A way from a client in this process to a link, of this gateway or of another one. It is the handler of its transactions and keeps
+ * the client's handlers of them in their `data`.
+ */
+export class LocalRoute implements TransactionHandler, LinkUser, RouteUser, ReturnPathUser {
+  readonly #way: LocalWay;
+  readonly #flow: Flow;
+  readonly #handlers: LocalRouteHandlers;
+  readonly #transactions = new Set<Transaction>();
+  readonly #ended: () => void;
+  #isOpen = true;
+
+  constructor(handlers: LocalRouteHandlers, way: LocalWay, deps: { flow: Flow; ended: () => void }) {
+    this.#handlers = handlers;
+    this.#way = way;
+    this.#flow = deps.flow;
+    this.#ended = deps.ended;
+  }
+
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
+  /** Transactions that are not over in both directions. */
+  get openCount(): number {
+    return this.#transactions.size;
+  }
+
+  /** Where what is sent waits: send no more while it is high. */
+  get pressure(): Pressure {
+    return this.#isOpen ? this.#way.pressure : RESTING;
+  }
+
+  /**
+   * Opens a transaction with the node, or (circuit) on one of this route. `cmd`: the command, with DELETE if nothing more is sent
+   * in it. Further messages, and ends, by `tx.endpoint`. `handler.onLost` is called if the route goes first.
+   * @throws DmsgError LOSTLINK: the route or the circuit is gone; CANTCIRC; FIELD: message out of bounds.
+   */
+  open(
+    cmd: number,
+    circuit: Transaction | null,
+    handler: TransactionHandler,
+    payload: Uint8Array | null = null,
+    aux: Uint8Array | null = null,
+    error = 0,
+  ): Transaction {
+    const { endpoint, address } = this.#way;
+    const tx = endpoint.open(cmd, circuit ?? this.#way.circuit, this, payload, error, aux, address);
+    this.#take(tx, handler);
+    return tx;
+  }
+
+  /** Takes a transaction that the node has opened. */
+  accept(tx: Transaction, handler: TransactionHandler): void {
+    tx.handler = this;
+    this.#take(tx, handler);
+  }
+
+  /** Sends a one-way message to the node, or (circuit) on a transaction of this route. False: it is gone. @throws DmsgError FIELD */
+  oneWay(
+    cmd: number,
+    circuit: Transaction | null = null,
+    payload: Uint8Array | null = null,
+    aux: Uint8Array | null = null,
+    error = 0,
+  ): boolean {
+    if (!this.#isOpen) return false;
+    const { endpoint, address } = this.#way;
+    return endpoint.oneWay(cmd, error, payload, aux, circuit ?? this.#way.circuit, address);
+  }
+
+  /** The client has done with it: what is open is aborted, without another call of its handlers. */
+  close(): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    for (const tx of this.#leavesFirst()) {
+      tx.data = DISCARD;
+      abort(tx);
+    }
+    this.#ended();
+  }
+
+  /** The node opens a transaction on one of the route, or (linkid) towards the span of this gateway. */
+  opened(tx: Transaction, frame: Frame): void {
+    this.#noteDelivery();
+    this.#handlers.onOpen(this, tx, frame);
+  }
+
+  /** The node sends a one-way message there. */
+  heard(frame: Frame, circuit: Transaction | null): void {
+    this.#noteDelivery();
+    this.#handlers.onOneWay(this, frame, circuit);
+  }
+
+  onMessage(tx: Transaction, frame: Frame): void {
+    this.#noteDelivery();
+    (tx.data as TransactionHandler).onMessage(tx, frame);
+  }
+
+  onLost(tx: Transaction, error: number): void {
+    (tx.data as TransactionHandler).onLost(tx, error);
+  }
+
+  onGone(tx: Transaction): void {
+    this.#transactions.delete(tx);
+    (tx.data as TransactionHandler).onGone?.(tx);
+  }
+
+  linkClosing(): void {
+    this.#lose('link');
+  }
+
+  routeGone(): void {
+    this.#lose('trunk');
+  }
+
+  returnPathClosing(): void {
+    this.#lose('return-path');
+  }
+
+  #take(tx: Transaction, handler: TransactionHandler): void {
+    tx.data = handler;
+    this.#transactions.add(tx);
+  }
+
+  #noteDelivery(): void {
+    const { pressure } = this.#handlers;
+    if (pressure !== undefined) this.#flow.sentToClient(pressure);
+  }
+
+  #lose(reason: LostReason): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    for (const tx of this.#leavesFirst()) {
+      const handler = tx.data as TransactionHandler;
+      tx.data = DISCARD;
+      abort(tx);
+      // A transaction gets one final notification: the peer's DELETE, or this.
+      if (!tx.rxDeleted) handler.onLost(tx, ErrorCode.LOSTLINK);
+      handler.onGone?.(tx);
+    }
+    this.#ended();
+    this.#handlers.onLost(this, reason);
+  }
+
+  /** What is stacked on a transaction was opened after it. */
+  #leavesFirst(): Transaction[] {
+    return [...this.#transactions].reverse();
+  }
+}

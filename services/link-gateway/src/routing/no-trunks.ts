@@ -1,0 +1,15 @@
+import { RESTING } from './pressure.ts';
+import type { Pressure, Trunks } from './trunks.ts';
+
+/** A gateway that reaches no other: what it cannot deliver itself is answered LOSTLINK. */
+export class NoTrunks implements Trunks {
+  route(): null {
+    return null;
+  }
+
+  dropRoute(): void {}
+
+  pressureOf(): Pressure {
+    return RESTING;
+  }
+}

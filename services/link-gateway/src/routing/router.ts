@@ -1,0 +1,170 @@
+import type { Frame } from '@spanmesh/dmsg/frame';
+import type { Transaction } from '@spanmesh/dmsg/transaction';
+import type { Clock } from '@spanmesh/runtime/clock';
+import type { Connection } from '../connection.ts';
+import type { Link } from '../link.ts';
+import type { GatewayMetrics } from '../metrics.ts';
+import type { OpenTables } from '../open-tables.ts';
+import { Relay } from '../relay.ts';
+import { Relays } from '../relays.ts';
+import type { Routing } from '../routing.ts';
+import { ArrivedRoutes } from './arrived-routes.ts';
+import type { Flow } from './flow.ts';
+import { abortPartnersOn, Joined } from './joined.ts';
+import { Joins } from './joins.ts';
+import { LinkidRouting } from './linkid-routing.ts';
+import { LocalClients, type LocalClientsOptions } from './local-clients.ts';
+import { LocalRoute } from './local-route.ts';
+import { ReturnPaths } from './return-paths.ts';
+import { TrunkRoutes } from './trunk-routes.ts';
+import type { Trunks } from './trunks.ts';
+
+export interface RouterOptions extends LocalClientsOptions {
+  /** How long a route, and then a relay that is open on demand only, may be unused, in milliseconds. */
+  readonly onDemandIdle: number;
+}
+
+export interface RouterDependencies {
+  readonly clock: Clock;
+  readonly metrics: GatewayMetrics;
+  readonly tables: OpenTables;
+  readonly relays: Relays;
+  readonly flow: Flow;
+  readonly trunks: Trunks;
+}
+
+/** The data plane: what peers send each other through this gateway (protocol.md, "Routing"). */
+export class Router implements Routing {
+  /** For the trunks. */
+  readonly terminal: ArrivedRoutes;
+  /** For clients in this process. */
+  readonly clients: LocalClients;
+
+  readonly #metrics: GatewayMetrics;
+  readonly #flow: Flow;
+  readonly #trunkRoutes: TrunkRoutes;
+  readonly #returnPaths: ReturnPaths;
+  readonly #linkid: LinkidRouting;
+  readonly #joins: Joins;
+
+  constructor(options: RouterOptions, { clock, metrics, tables, relays, flow, trunks }: RouterDependencies) {
+    this.#metrics = metrics;
+    this.#flow = flow;
+    const trunkRoutes = new TrunkRoutes(trunks);
+    const returnPaths = new ReturnPaths({ idleMs: options.onDemandIdle }, { relays, clock });
+    this.#trunkRoutes = trunkRoutes;
+    this.#returnPaths = returnPaths;
+    const joins = new Joins({ metrics, flow });
+    this.#joins = joins;
+    this.clients = new LocalClients(options, { clock, flow, tables, trunks, trunkRoutes, returnPaths });
+    this.terminal = new ArrivedRoutes({
+      clock,
+      metrics,
+      tables,
+      trunkRoutes,
+      returnPaths,
+      clients: this.clients,
+      joins,
+    });
+    this.#linkid = new LinkidRouting({ metrics, flow, trunkRoutes, returnPaths, clients: this.clients });
+  }
+
+  /** What is open, for whoever embeds the gateway. */
+  counts(): Record<'routes' | 'trunkRoutes' | 'arrivedRoutes' | 'localRoutes', number> {
+    return {
+      routes: this.#returnPaths.routes.size,
+      trunkRoutes: this.#trunkRoutes.size,
+      arrivedRoutes: this.terminal.size,
+      localRoutes: this.clients.open,
+    };
+  }
+
+  stop(): void {
+    this.#returnPaths.stop();
+  }
+
+  open(connection: Connection, tx: Transaction, frame: Frame): boolean {
+    const { circuit } = tx;
+    if (circuit === null) {
+      this.#linkid.open(connection, tx, frame);
+      return true;
+    }
+    const { handler } = circuit;
+    if (handler instanceof Joined) {
+      this.#joins.stackOnJoined(tx, circuit, frame);
+      return true;
+    }
+    if (handler instanceof LocalRoute) {
+      handler.opened(tx, frame);
+      return true;
+    }
+    // Anything else is the peer's own, or ours and for ourselves (protocol.md, "Routing, circuit").
+    if (!(handler instanceof Relays)) return false;
+    const target = this.#targetOf(circuit);
+    const joins = this.#joins;
+    if (target === null) {
+      joins.refuse(tx);
+    } else if (isAbroad(circuit)) {
+      this.#flow.sentOn(target);
+      joins.stack(tx, target, frame, joins.toTrunk, joins.toPeer);
+    } else {
+      joins.stack(tx, target, frame, joins.toPeer, joins.toPeer);
+    }
+    return true;
+  }
+
+  oneWay(connection: Connection, frame: Frame, circuit: Transaction | null): boolean {
+    if (circuit === null) {
+      this.#linkid.oneWay(connection, frame);
+      return true;
+    }
+    const { handler } = circuit;
+    if (handler instanceof LocalRoute) {
+      handler.heard(frame, circuit);
+      return true;
+    }
+    const isJoined = handler instanceof Joined;
+    if (!isJoined && !(handler instanceof Relays)) return false;
+    const target = isJoined ? (circuit.data as Transaction) : this.#targetOf(circuit);
+    if (target === null || target.txDeleted || !target.endpoint.forwardOneWay(frame, target)) {
+      this.#metrics.routedDropped++;
+    } else if (isJoined ? handler === this.#joins.toTrunk : isAbroad(circuit)) {
+      this.#flow.sentOn(target);
+    }
+    return true;
+  }
+
+  relayClosing(relay: Relay): void {
+    const { tx, use, route } = relay;
+    // What is stacked on it (circuit) is ended by the endpoint; its other halves are ended here.
+    if (tx !== null) abortPartnersOn(tx);
+    if (use !== null) this.#linkid.relayClosing(use);
+    if (route !== null) {
+      relay.route = null;
+      this.#trunkRoutes.release(route, relay);
+    }
+  }
+
+  linkClosing(link: Link): void {
+    if (link.users === null) return;
+    for (const user of link.users) user.linkClosing();
+  }
+
+  /** circuit: what the link of a relay is for those who open transactions on it; null: out of reach. */
+  #targetOf(relayTx: Transaction): Transaction | null {
+    const relay = relayTx.data;
+    // Without data we have closed it, and the peer does not know yet.
+    if (!(relay instanceof Relay)) return null;
+    const { local, gateway, link, dialect } = relay.source;
+    if (local !== null) return local.tx;
+    if (relay.route !== null && !relay.route.ended && !relay.route.txDeleted) return relay.route;
+    if (gateway === '') return null;
+    relay.route = this.#trunkRoutes.use({ gateway, number: link }, dialect, null, relay);
+    return relay.route;
+  }
+}
+
+/** The transaction of a relay whose link is on another gateway. */
+function isAbroad(relayTx: Transaction): boolean {
+  return (relayTx.data as Relay).source.gateway !== '';
+}

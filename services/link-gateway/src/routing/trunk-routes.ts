@@ -1,0 +1,54 @@
+import type { Dialect } from '@spanmesh/dmsg/dialect';
+import type { Transaction } from '@spanmesh/dmsg/transaction';
+import type { RemoteLinkKey, RouteSource, Trunks } from './trunks.ts';
+
+/** Whatever uses a route to another gateway. */
+export interface RouteUser {
+  /** The route transaction has ended, and what was stacked on it. */
+  routeGone(): void;
+}
+
+/** Route transactions that this gateway has opened: who uses them, so that each is dropped with its last user. */
+export class TrunkRoutes {
+  readonly #trunks: Trunks;
+  readonly #users = new Map<Transaction, Set<RouteUser>>();
+
+  constructor(trunks: Trunks) {
+    this.#trunks = trunks;
+  }
+
+  /** Route transactions in use. */
+  get size(): number {
+    return this.#users.size;
+  }
+
+  /** null: the gateway cannot be reached. */
+  use(link: RemoteLinkKey, dialect: Dialect, source: RouteSource | null, user: RouteUser): Transaction | null {
+    const route = this.#trunks.route(link, dialect, source);
+    if (route === null) return null;
+    let users = this.#users.get(route);
+    if (users === undefined) {
+      users = new Set();
+      this.#users.set(route, users);
+    }
+    users.add(user);
+    return route;
+  }
+
+  /** The user does not need it any more; it has ended what it had there. */
+  release(route: Transaction, user: RouteUser): void {
+    const users = this.#users.get(route);
+    if (users?.delete(user) !== true || users.size > 0) return;
+    this.#users.delete(route);
+    this.#trunks.dropRoute(route);
+  }
+
+  /** It has ended. False: it is not one of ours. */
+  gone(route: Transaction): boolean {
+    const users = this.#users.get(route);
+    if (users === undefined) return false;
+    this.#users.delete(route);
+    for (const user of users) user.routeGone();
+    return true;
+  }
+}

@@ -1,0 +1,67 @@
+import type { Dialect } from '@spanmesh/dmsg/dialect';
+import type { Frame } from '@spanmesh/dmsg/frame';
+import type { Transaction } from '@spanmesh/dmsg/transaction';
+
+// What routing and the trunks ask of each other. A trunk is an Endpoint like that of a peer's connection (stacked, whatever
+// dialect passes over it). For every route in use there is one long-lived transaction on it, the route transaction, opened by the
+// gateway of the relay; what runs on the route is stacked on it, exactly as transactions are stacked on a link.
+
+/** A link of another gateway. */
+export interface RemoteLinkKey {
+  /** `<name>.<boot>`. */
+  readonly gateway: string;
+  /** Number of the link there. */
+  readonly number: number;
+}
+
+/** linkid: the sender's own span, that the other end needs a relay of as the way back. */
+export interface RouteSource {
+  /** Gateway of the source link; empty: this one. */
+  readonly gateway: string;
+  /** Number of the source link there. */
+  readonly number: number;
+  /** Its LNK_SPAN after the core header. */
+  readonly payload: Uint8Array;
+}
+
+/** Something that bytes wait in: a connection's send queue, or a trunk's window. */
+export interface Pressure {
+  /** More waits than it should: whoever sends there is paused. */
+  readonly isHigh: boolean;
+  /** Calls back once when it is not any more, or has ended. */
+  onceLow(fn: () => void): void;
+}
+
+/** The trunks, as routing sees them. */
+export interface Trunks {
+  /**
+   * The route transaction to a link of another gateway, opened (and the trunk with it) on first use; messages may be sent on
+   * it at once, they wait for the trunk in order. null: the gateway cannot be reached, the caller answers LOSTLINK.
+   * `destination`: number of the connection of this gateway that is served (that of the relay), for credits of what comes
+   * back; 0: not known, all such routes share one window. Same (link, dialect, source, destination): same transaction while
+   * it is open. Keep it rather than ask for each message. Its `data` is the caller's, its `handler` the trunk's.
+   */
+  route(link: RemoteLinkKey, dialect: Dialect, source: RouteSource | null, destination?: number): Transaction | null;
+  /** The relay or link that used it is gone: what runs on it is ended, then the route transaction. */
+  dropRoute(route: Transaction): void;
+  /** Where bytes for this route wait. */
+  pressureOf(route: Transaction): Pressure;
+}
+
+/** Routing, as the trunks see it. */
+export interface RouteTerminal {
+  /**
+   * Another gateway opens a route to a link of ours; false: the link is gone, or cannot be used (LOSTLINK). The route transaction
+   * is the circuit of what follows.
+   */
+  routeOpened(route: Transaction, link: number, dialect: Dialect, source: RouteSource | null): boolean;
+  /** A transaction is opened on a route, or on one stacked on it. */
+  openOnRoute(tx: Transaction, frame: Frame): void;
+  /** A one-way message on a route, or on a transaction stacked on it. */
+  oneWayOnRoute(circuit: Transaction, frame: Frame): void;
+  /**
+   * The route transaction has ended, from whichever side (also after `dropRoute`): once for each that `route` returned or
+   * `routeOpened` took; what ran on it has been told before, or is ending.
+   */
+  routeEnded(route: Transaction): void;
+}
