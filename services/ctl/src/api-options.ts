@@ -51,12 +51,19 @@ export function addApiOptions(command: Command): Command {
 /** Reads them: the command's own, else the program's, else the environment's, else the default. */
 export function readApiOptions(command: Command, terminal: Terminal): ApiOptions {
   const own = command.opts<RawOptions>();
-  const shared = command.parent?.opts<RawOptions>() ?? {};
+  const shared: RawOptions = programOf(command).opts();
   return {
     address: own.address ?? shared.address ?? addressFromEnv(command, terminal) ?? DEFAULT_ADDRESS,
     timeoutMs: own.timeout ?? shared.timeout ?? DEFAULT_TIMEOUT_MS,
     output: own.output ?? 'text',
   };
+}
+
+/** The command itself may be a command of a command. */
+function programOf(command: Command): Command {
+  let program = command;
+  while (program.parent !== null) program = program.parent;
+  return program;
 }
 
 function addressFromEnv(command: Command, terminal: Terminal): string | undefined {
@@ -94,4 +101,13 @@ export function parseTime(text: string): number {
 /** The same, or 0 for none. */
 export function parseTimeOrZero(text: string): number {
   return text === '0' ? 0 : parseTime(text);
+}
+
+/** A parser of whole numbers within bounds. */
+export function integer(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
+    if (!(value >= min && value <= max)) throw new InvalidArgumentError(`Expected a number from ${min} to ${max}.`);
+    return value;
+  };
 }

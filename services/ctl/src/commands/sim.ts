@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { parseAddress, parseTimeOrZero } from '../api-options.ts';
+import { integer, parseAddress, parseTimeOrZero } from '../api-options.ts';
 import type { SimCommandOptions } from '../sim/run-sim.ts';
 import type { Terminal } from '../terminal.ts';
 
@@ -7,6 +7,8 @@ import type { Terminal } from '../terminal.ts';
 const MAX_PEERS = 20_000;
 const MAX_SPANS = 10_000;
 const MAX_SEED = 2 ** 32 - 1;
+/** Most transactions per second and peer. */
+const MAX_LOAD = 100_000;
 
 /** `spanmesh sim` */
 export function addSim(program: Command, terminal: Terminal): void {
@@ -32,6 +34,11 @@ export function addSim(program: Command, terminal: Terminal): void {
         .argParser(parseTimeOrZero),
     )
     .addOption(
+      new Option('--load <rate>', 'transactions that each peer runs with others, per second; 0: none')
+        .default(0)
+        .argParser(rate),
+    )
+    .addOption(
       new Option('--duration <time>', 'stop by itself after this time; 0: never').default(0).argParser(parseTimeOrZero),
     )
     .addOption(new Option('--seed <n>', 'same seed, same peers').default(1).argParser(integer(0, MAX_SEED)))
@@ -41,10 +48,8 @@ export function addSim(program: Command, terminal: Terminal): void {
     });
 }
 
-function integer(min: number, max: number): (text: string) => number {
-  return (text) => {
-    const value = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
-    if (!(value >= min && value <= max)) throw new InvalidArgumentError(`Expected a number from ${min} to ${max}.`);
-    return value;
-  };
+function rate(text: string): number {
+  const value = /^\d{1,6}(\.\d{1,3})?$/.test(text) ? Number(text) : Number.NaN;
+  if (!(value >= 0 && value <= MAX_LOAD)) throw new InvalidArgumentError(`Expected a number from 0 to ${MAX_LOAD}.`);
+  return value;
 }

@@ -32,9 +32,9 @@ const PROTO_VERSION = 1;
 /** pfs_types of a master and a slave; the router only shows them. */
 const PFS_TYPES = [8, 5] as const;
 const VOLUMES = ['tank', 'home', 'vault', 'media', 'build', 'mail', 'backup', 'scratch'] as const;
-/** Media of BLOCK spans: 64 GiB in blocks of 512 bytes. */
-const MEDIA_BYTES = 64n * 2n ** 30n;
-const MEDIA_BLOCK_BYTES = 512;
+/** Media behind the spans: 64 GiB in blocks of 512 bytes. BLOCK spans say so. */
+export const MEDIA_BYTES = 64n * 2n ** 30n;
+export const MEDIA_BLOCK_BYTES = 512;
 /** Streams of the seed's random numbers: the clusters' (one a dialect), then one for each peer. */
 const CLUSTER_STREAMS = { linkid: 0, circuit: 1 } as const;
 const FIRST_PEER_STREAM = 2;

@@ -18,11 +18,12 @@ import type { Frame } from '@spanmesh/dmsg/frame';
 import { FrameReader, type FrameSink } from '@spanmesh/dmsg/framing';
 import { OutBuffer } from '@spanmesh/dmsg/out-buffer';
 import { decodeLnkConn, encodeLnkConn, type LnkConn, lnkConnBytes } from '@spanmesh/dmsg/payload/lnk-conn';
-import { encodeLnkSpan, LNK_SPAN_BYTES, type LnkSpan } from '@spanmesh/dmsg/payload/lnk-span';
+import { decodeLnkSpan, encodeLnkSpan, LNK_SPAN_BYTES, type LnkSpan } from '@spanmesh/dmsg/payload/lnk-span';
 import { SaltSequence } from '@spanmesh/dmsg/salt';
 import type { LinkAddress, Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
 import { Turn } from '@spanmesh/runtime/turn';
-import type { SpanService } from './span-service.ts';
+import type { Requester, RequestPort } from './requester.ts';
+import type { ServedLink, SpanService } from './span-service.ts';
 
 /** Longest wait for the router to close what we close, and then for it to close the connection, in milliseconds. */
 const CLOSE_WAIT_MS = 2000;
@@ -46,6 +47,8 @@ export interface SimLinkDependencies {
   readonly socket: Socket;
   readonly events: SimLinkEvents;
   readonly service: SpanService;
+  /** Uses the relays; null: nobody does. */
+  readonly requester: Requester | null;
 }
 
 /**
@@ -54,7 +57,7 @@ export interface SimLinkDependencies {
  * connecting: our LNK_CONN is sent → up: theirs has come and ours is accepted → closing: spans, then LNK_CONN, are being closed
  * → finishing: FIN is sent → ended. Closed while connecting: finishing at once. A loss or a protocol error leads to ended from anywhere.
  */
-export class SimLink implements EndpointHandler, FrameSink {
+export class SimLink implements EndpointHandler, FrameSink, ServedLink, RequestPort {
   /** Relays that the router has open to us now. */
   relays = 0;
 
@@ -62,6 +65,7 @@ export class SimLink implements EndpointHandler, FrameSink {
   readonly #socket: Socket;
   readonly #events: SimLinkEvents;
   readonly #service: SpanService;
+  readonly #requester: Requester | null;
   readonly #out = new OutBuffer();
   readonly #reader: FrameReader;
   readonly #endpoint: Endpoint;
@@ -77,11 +81,12 @@ export class SimLink implements EndpointHandler, FrameSink {
   #closeTimer: NodeJS.Timeout | null = null;
   #reason: string | null = null;
 
-  constructor({ lnkConn }: SimLinkOptions, { socket, events, service }: SimLinkDependencies) {
+  constructor({ lnkConn }: SimLinkOptions, { socket, events, service, requester }: SimLinkDependencies) {
     this.#lnkConn = lnkConn;
     this.#socket = socket;
     this.#events = events;
     this.#service = service;
+    this.#requester = requester;
     const rules = rulesOf(lnkConn.dialect);
     this.#reader = new FrameReader({ rules });
     this.#endpoint = new Endpoint({ rules }, { out: this.#out, handler: this, salts: new SaltSequence() });
@@ -110,6 +115,26 @@ export class SimLink implements EndpointHandler, FrameSink {
     let offered = 0;
     for (const tx of this.#spans.keys()) if (!tx.txDeleted) offered++;
     return offered;
+  }
+
+  /** Bytes that the router has not taken yet, those in the socket included. */
+  get queuedBytes(): number {
+    return this.#out.bytes + this.#socket.writableLength;
+  }
+
+  request(
+    relay: Transaction,
+    cmd: number,
+    handler: TransactionHandler,
+    payload: Uint8Array,
+    aux: Uint8Array | null,
+  ): Transaction | null {
+    if (this.#state !== 'up' || relay.rxDeleted || relay.txDeleted) return null;
+    const { stacked } = this.#endpoint.rules;
+    const address = stacked ? null : this.#addressOf(relay);
+    if (!stacked && address === null) return null;
+    this.#turn.request();
+    return this.#endpoint.open(cmd, stacked ? relay : null, handler, payload, 0, aux, address);
   }
 
   /** Offers a span; null if the router's LNK_CONN does not want its peer type, or the link is not up. */
@@ -155,11 +180,13 @@ export class SimLink implements EndpointHandler, FrameSink {
     } else if (base === LNK_SPAN) {
       this.#acceptRelay(tx, frame);
     } else if (base === LNK_PING) {
-      // protocol.md, "Transactions": PING as a transaction is answered inside it, ended with DELETE.
-      this.#endpoint.send(tx, LNK_PING | DELETE);
+      // protocol.md, "Transactions": PING as a transaction is answered inside it, ended with DELETE. "Message": linkid's
+      // reference does not know it.
+      if (this.#endpoint.rules.stacked) this.#endpoint.send(tx, LNK_PING | DELETE);
+      else this.#endpoint.end(tx, ErrorCode.NOSUPP);
     } else {
       const span = this.#spanOf(tx);
-      if (span === undefined || !this.#service.onOpen(tx, frame, span)) this.#endpoint.end(tx, ErrorCode.NOSUPP);
+      if (span === undefined || !this.#service.onOpen(tx, frame, span, this)) this.#endpoint.end(tx, ErrorCode.NOSUPP);
     }
   }
 
@@ -217,6 +244,7 @@ export class SimLink implements EndpointHandler, FrameSink {
     // protocol.md, "stacking": circuit acknowledges a LNK_SPAN; linkid does not, its first answer is its end.
     if ((frame.cmd & DELETE) !== 0) this.#endpoint.end(tx);
     else if (this.#endpoint.rules.stacked) this.#endpoint.send(tx, LNK_ERROR);
+    if (!tx.rxDeleted) this.#requester?.onRelay(tx, decodeLnkSpan(frame, this.#lnkConn.dialect), this);
   }
 
   readonly #connHandler: TransactionHandler = {
@@ -242,8 +270,9 @@ export class SimLink implements EndpointHandler, FrameSink {
       if ((frame.cmd & DELETE) !== 0) this.#endpoint.end(tx);
     },
     onLost() {},
-    onGone: () => {
+    onGone: (tx) => {
       this.relays--;
+      this.#requester?.onRelayGone(tx);
     },
   };
 
@@ -260,10 +289,24 @@ export class SimLink implements EndpointHandler, FrameSink {
 
   /** The span of ours that a transaction of the router runs on. */
   #spanOf(tx: Transaction): LnkSpan | undefined {
-    if (tx.circuit !== null) return this.#spans.get(tx.circuit);
+    if (tx.circuit !== null) {
+      let at = tx.circuit;
+      while (at.circuit !== null) at = at.circuit;
+      return this.#spans.get(at);
+    }
     // linkid: an answer swaps source and target, so what we would send from is what the message was for.
     const target = this.#endpoint.findOwn(tx.fromLo, tx.fromHi);
     return target === undefined ? undefined : this.#spans.get(target);
+  }
+
+  /** linkid: from a span of ours to a relay (protocol.md, "Routing, linkid"); null if none is offered. */
+  #addressOf(relay: Transaction): LinkAddress | null {
+    for (const source of this.#spans.keys()) {
+      if (source.txDeleted || source.rxDeleted) continue;
+      const { msgidLo: sourceLo, msgidHi: sourceHi } = source;
+      return { sourceLo, sourceHi, targetLo: relay.msgidLo, targetHi: relay.msgidHi };
+    }
+    return null;
   }
 
   #isWanted(peerType: number): boolean {

@@ -1,9 +1,21 @@
-import { BASE_MASK, BLK_OPEN, CREATE, DBG_SHELL, DELETE, LNK_ERROR, LNK_PING, REPLY } from '@spanmesh/dmsg/command';
+import {
+  BASE_MASK,
+  BLK_OPEN,
+  BLK_READ,
+  BLK_WRITE,
+  CREATE,
+  DBG_SHELL,
+  DELETE,
+  LNK_ERROR,
+  LNK_PING,
+  REPLY,
+} from '@spanmesh/dmsg/command';
 import type { Dialect } from '@spanmesh/dmsg/dialect';
 import { ErrorCode } from '@spanmesh/dmsg/error-code';
 import { afterEach, describe, expect, it } from 'vitest';
 import { castParts } from './cast.ts';
 import { SimPeer, type SimPeerEvents } from './peer.ts';
+import { type LoadCounts, Requester } from './requester.ts';
 import { FakeRouter, type FakeRouterOptions } from './router.fixture.ts';
 import type { SpanService } from './span-service.ts';
 
@@ -15,15 +27,16 @@ afterEach(async () => {
 
 interface Setup extends FakeRouterOptions {
   readonly service?: SpanService;
+  readonly requester?: Requester;
   readonly events?: Partial<SimPeerEvents>;
 }
 
 /** A router, a peer with two spans that is connected to it, and the router's side of that. */
-async function setUp({ service, events = {}, ...options }: Setup) {
+async function setUp({ service, requester, events = {}, ...options }: Setup) {
   const router = new FakeRouter(options);
   await router.start();
   const [part] = castParts({ peers: 1, dialect: options.dialect, spans: 2, clusters: 1, seed: 7 });
-  const deps = { random: () => 0, events, ...(service && { service }) };
+  const deps = { random: () => 0, events, ...(service && { service }), ...(requester && { requester }) };
   const peer = new SimPeer({ ...part!, connect: router.connect }, deps);
   // Unless the test has: the router goes last, so that the peer can end in order.
   cleanups.push(() => router.stop());
@@ -79,12 +92,13 @@ describe.each(DIALECTS)('SimPeer, %s', (dialect) => {
     side.endpoint.open(LNK_PING, null, side.answers);
     side.endpoint.oneWay(LNK_PING);
     side.flush();
-    expect((await side.nth('answer', 2)).cmd & (CREATE | DELETE | BASE_MASK)).toBe(CREATE | DELETE | LNK_PING | 0);
+    const inside = await side.nth('answer', 2);
+    expect(inside.cmd & (CREATE | DELETE)).toBe(CREATE | DELETE | 0);
     const answer = await side.nth('one-way');
     // protocol.md, "Message": the linkid reference does not support it.
-    expect([answer.cmd & BASE_MASK, answer.error]).toEqual(
-      dialect === 'circuit' ? [LNK_PING, 0] : [LNK_ERROR, ErrorCode.NOSUPP],
-    );
+    const expected = dialect === 'circuit' ? [LNK_PING, 0] : [LNK_ERROR, ErrorCode.NOSUPP];
+    expect([inside.cmd & BASE_MASK, inside.error]).toEqual(expected);
+    expect([answer.cmd & BASE_MASK, answer.error]).toEqual(expected);
     expect(answer.cmd & REPLY).toBe(REPLY);
   });
 
@@ -163,12 +177,15 @@ describe('what a span serves', () => {
     };
     const { side, part } = await setUp({ dialect: 'circuit', service });
     const { tx } = await side.nth('LNK_SPAN', 2);
-    side.endpoint.open(BLK_OPEN, tx, side.answers);
+    const open = side.endpoint.open(BLK_OPEN, tx, side.answers);
+    side.endpoint.open(BLK_READ, side.endpoint.open(BLK_OPEN, open, side.answers), side.answers);
     side.endpoint.oneWay(LNK_PING, 0, null, null, tx);
     side.flush();
     expect((await side.nth('answer', 2)).error).toBe(ErrorCode.IO);
-    expect(opened).toEqual([part.spans[1]!.nodeId]);
     expect(await side.nth('one-way')).toMatchObject({ onSpan: true, error: 0 });
+    // At whatever depth.
+    const { nodeId } = part.spans[1]!;
+    expect(opened).toEqual([nodeId, nodeId, nodeId]);
   });
 
   it('is reached by its link id (linkid)', async () => {
@@ -187,6 +204,48 @@ describe('what a span serves', () => {
     side.flush();
     expect((await side.nth('answer', 2)).cmd & DELETE).toBe(DELETE);
     expect(opened).toEqual([part.spans[0]!.nodeId]);
+  });
+});
+
+describe('what is asked of others', () => {
+  function requesterOf(counts: LoadCounts): Requester {
+    return new Requester({ number: 0 }, { random: () => 0, now: () => 0, counts, isTarget: () => true });
+  }
+
+  it.each(DIALECTS)('goes over the relay, and is lost with it (%s)', async (dialect) => {
+    const counts = { ok: 0, lost: 0, errors: 0 };
+    const requester = requesterOf(counts);
+    const { side, part } = await setUp({ dialect, requester });
+    const { tx: own } = await side.nth('LNK_SPAN', 1);
+    const relay = side.relay(part.spans[0]!);
+    // Whatever was sent before the answer to this has come.
+    side.endpoint.open(LNK_PING, null, side.answers);
+    side.flush();
+    await side.nth('answer', dialect === 'circuit' ? 3 : 2);
+    expect(requester.run()).toBe(true);
+    const { tx, cmd } = await side.nth('request');
+    expect(cmd & (CREATE | DELETE | BASE_MASK)).toBe((CREATE | DELETE | BLK_WRITE) & -1);
+    // protocol.md, "Routing, linkid": target names the relay, source the sender's own span; answers swap them.
+    if (dialect === 'circuit') expect(tx.circuit).toBe(relay);
+    else expect([tx.fromLo, tx.toLo]).toEqual([relay.msgidLo, own.msgidLo]);
+    side.endpoint.end(relay);
+    side.flush();
+    await side.nth('answer', dialect === 'circuit' ? 4 : 3);
+    expect(counts).toEqual({ ok: 0, lost: 1, errors: 0 });
+    expect(requester.run()).toBe(false);
+  });
+
+  it('has no source in linkid without a span', async () => {
+    const requester = requesterOf({ ok: 0, lost: 0, errors: 0 });
+    const { side, part, peer } = await setUp({ dialect: 'linkid', requester });
+    await side.nth('LNK_SPAN', 2);
+    side.relay(part.spans[0]!);
+    peer.withdraw(0);
+    peer.withdraw(1);
+    side.endpoint.open(LNK_PING, null, side.answers);
+    side.flush();
+    await side.nth('answer', 2);
+    expect(requester.run()).toBe(false);
   });
 });
 

@@ -5,6 +5,7 @@ import type { HostPort } from '@spanmesh/runtime/address';
 import type { Random } from '@spanmesh/runtime/random';
 import type { Part } from './cast.ts';
 import { SimLink } from './link.ts';
+import type { Requester } from './requester.ts';
 import { NO_SERVICE, type SpanService } from './span-service.ts';
 
 /** First and longest wait before another attempt to connect, in milliseconds; the wait is drawn from half of it up. */
@@ -24,6 +25,8 @@ export interface SimPeerDependencies {
   readonly events?: Partial<SimPeerEvents>;
   /** What it serves on its spans. Default: nothing. */
   readonly service?: SpanService;
+  /** Uses the spans that are relayed to it. Default: nobody does. */
+  readonly requester?: Requester;
 }
 
 export interface SimPeerEvents {
@@ -44,8 +47,8 @@ interface Offer {
 }
 
 /**
- * A simulated DMSG peer over TCP: it connects, opens LNK_CONN, offers its spans, acknowledges relays, answers PING, and comes
- * back when the connection is lost. `start` and `stop` once each.
+ * A simulated DMSG peer over TCP: it connects, opens LNK_CONN, offers its spans, acknowledges relays, answers PING and
+ * what its service serves, and comes back when the connection is lost. `start` and `stop` once each.
  */
 export class SimPeer {
   /** Relays that the router has opened to us, on all connections so far. */
@@ -57,6 +60,7 @@ export class SimPeer {
   readonly #random: Random;
   readonly #events: Partial<SimPeerEvents>;
   readonly #service: SpanService;
+  readonly #requester: Requester | null;
   readonly #offers: Offer[];
   #socket: Socket | null = null;
   #link: SimLink | null = null;
@@ -65,11 +69,12 @@ export class SimPeer {
   #stopping = false;
   #stopped: PromiseWithResolvers<void> | null = null;
 
-  constructor(options: SimPeerOptions, { random, events = {}, service = NO_SERVICE }: SimPeerDependencies) {
+  constructor(options: SimPeerOptions, { random, events = {}, service = NO_SERVICE, requester }: SimPeerDependencies) {
     this.#options = options;
     this.#random = random;
     this.#events = events;
     this.#service = service;
+    this.#requester = requester ?? null;
     this.#offers = options.spans.map((span) => ({ span, isWithdrawn: false, tx: null }));
   }
 
@@ -147,6 +152,7 @@ export class SimPeer {
     const link = new SimLink(this.#options, {
       socket,
       service: this.#service,
+      requester: this.#requester,
       events: {
         onUp: () => {
           this.#attempts = 0;

@@ -25,6 +25,7 @@ export type RouterEvent =
   | { readonly what: 'end'; readonly of: 'LNK_CONN' | 'LNK_SPAN' }
   | { readonly what: 'answer'; readonly cmd: number; readonly error: number }
   | { readonly what: 'one-way'; readonly cmd: number; readonly error: number; readonly onSpan: boolean }
+  | { readonly what: 'request'; readonly cmd: number; readonly tx: Transaction }
   | { readonly what: 'FIN' };
 
 /** The router's side of one connection: a real endpoint that answers as a router does and writes down what happens. */
@@ -100,7 +101,12 @@ export class RouterSide implements EndpointHandler {
   }
 
   onOpen(tx: Transaction, frame: Frame): void {
-    const isSpan = (frame.cmd & BASE_MASK) === LNK_SPAN;
+    const base = frame.cmd & BASE_MASK;
+    const isSpan = base === LNK_SPAN;
+    if (!isSpan && base !== this.endpoint.rules.lnkConn) {
+      this.#note({ what: 'request', cmd: frame.cmd, tx });
+      return;
+    }
     if (isSpan) this.#note({ what: 'LNK_SPAN', span: decodeLnkSpan(frame, this.#dialect), tx });
     else this.#note({ what: 'LNK_CONN', conn: decodeLnkConn(frame) });
     tx.handler = {

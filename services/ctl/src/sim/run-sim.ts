@@ -2,10 +2,11 @@ import { parseHostPort } from '@spanmesh/runtime/address';
 import { EXIT_FAILED, Failure } from '../failure.ts';
 import { note, type Terminal } from '../terminal.ts';
 import { count } from '../views/words.ts';
-import { Sim, type SimOptions } from './sim.ts';
+import { loadText, Sim, type SimOptions } from './sim.ts';
 
 /** What was typed. */
-export interface SimCommandOptions extends Pick<SimOptions, 'peers' | 'dialect' | 'spans' | 'clusters' | 'seed'> {
+export interface SimCommandOptions
+  extends Pick<SimOptions, 'peers' | 'dialect' | 'spans' | 'clusters' | 'seed' | 'load'> {
   /** `host:port` */
   readonly connect: string;
   /** Milliseconds, 0: none. */
@@ -29,10 +30,10 @@ export async function runSim(options: SimCommandOptions, terminal: Terminal): Pr
   );
   sim.start();
   await timeOrSignal(duration);
-  const { up, spansOpened, relaysSeen } = await sim.stop();
+  const { up, spansOpened, relaysSeen, load } = await sim.stop();
   terminal.out.write(
     `done: ${up} of ${count(options.peers, 'peer')} were up, ${count(spansOpened, 'span')} offered and ` +
-      `${count(relaysSeen, 'relay')} seen in all\n`,
+      `${count(relaysSeen, 'relay')} seen in all${loadText(load)}\n`,
   );
   if (!sim.hasBeenUp) {
     throw new Failure('unreachable', `cannot reach ${connect}: is spanmesh running? try \`npm start\``);

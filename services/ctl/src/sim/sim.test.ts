@@ -15,7 +15,7 @@ async function startRouter(): Promise<FakeRouter> {
   return router;
 }
 
-const OPTIONS = { peers: 4, dialect: 'circuit', spans: 2, clusters: 3, seed: 1, churnMs: 0 } as const;
+const OPTIONS = { peers: 4, dialect: 'circuit', spans: 2, clusters: 3, seed: 1, churnMs: 0, load: 0 } as const;
 
 it('brings all peers up and counts', async () => {
   const router = await startRouter();
@@ -23,7 +23,7 @@ it('brings all peers up and counts', async () => {
   const sim = new Sim({ ...OPTIONS, connect: router.connect }, { onSummary() {}, onNote: (line) => notes.push(line) });
   sim.start();
   for (let n = 1; n <= 4; n++) await (await router.side(n)).nth('LNK_SPAN', 2);
-  expect(sim.totals).toEqual({ up: 4, spans: 8, relays: 0, spansOpened: 8, relaysSeen: 0 });
+  expect(sim.totals).toEqual({ up: 4, spans: 8, relays: 0, spansOpened: 8, relaysSeen: 0, load: null });
   expect(await sim.stop()).toMatchObject({ up: 4 });
   expect(sim.totals).toMatchObject({ up: 0, spans: 0 });
   expect(notes).toEqual([]);
@@ -49,7 +49,10 @@ it('says once that the router is gone, and once that it is back', async () => {
 });
 
 it('sums up in a line', () => {
-  expect(summaryLine({ up: 1, spans: 1, relays: 57, spansOpened: 1, relaysSeen: 60 }, 20)).toBe(
-    '1 of 20 peers up, 1 span offered, 57 relays open, 60 seen',
+  const totals = { up: 1, spans: 1, relays: 57, spansOpened: 1, relaysSeen: 60 };
+  const line = '1 of 20 peers up, 1 span offered, 57 relays open, 60 seen';
+  expect(summaryLine({ ...totals, load: null }, 20)).toBe(line);
+  expect(summaryLine({ ...totals, load: { ok: 1, lost: 0, errors: 2 } }, 20)).toBe(
+    `${line}; 1 transaction ok, 0 lost, 2 errors`,
   );
 });

@@ -3,7 +3,10 @@ import { printable } from '../output/printable.ts';
 import { count } from '../views/words.ts';
 import { type CastOptions, castParts, peerRandom } from './cast.ts';
 import { Churn } from './churn.ts';
+import { Load } from './load.ts';
 import { SimPeer } from './peer.ts';
+import { MAX_BLOCKS, PeerService } from './peer-service.ts';
+import { type LoadCounts, Requester } from './requester.ts';
 
 /** Shortest time between two summary lines, in milliseconds. */
 const SUMMARY_MS = 1000;
@@ -13,6 +16,8 @@ export interface SimOptions extends CastOptions {
   readonly connect: HostPort;
   /** Mean time that a span stays open, in milliseconds; 0: for ever. */
   readonly churnMs: number;
+  /** Transactions that each peer runs with others, per second; 0: none. */
+  readonly load: number;
 }
 
 export interface SimDependencies {
@@ -20,6 +25,8 @@ export interface SimDependencies {
   readonly onSummary: (line: string) => void;
   /** Something that people may want to know; a line. */
   readonly onNote: (line: string) => void;
+  /** Monotonic milliseconds. Default: the system's. */
+  readonly now?: () => number;
 }
 
 /** What there is now, and what there has been. */
@@ -34,6 +41,8 @@ export interface SimTotals {
   readonly spansOpened: number;
   /** Relays that peers have received so far. */
   readonly relaysSeen: number;
+  /** What has become of the transactions that peers ran so far; null: they run none. */
+  readonly load: Readonly<LoadCounts> | null;
 }
 
 /** A number of simulated peers on one router. `start` and `stop` once each. */
@@ -45,6 +54,8 @@ export class Sim {
   readonly #deps: SimDependencies;
   readonly #peers: SimPeer[];
   readonly #churns: Churn[] = [];
+  readonly #counts: LoadCounts = { ok: 0, lost: 0, errors: 0 };
+  readonly #load: Load | null;
   readonly #down = new Set<SimPeer>();
   #summaryTimer: NodeJS.Timeout | null = null;
   #summary = '';
@@ -52,12 +63,23 @@ export class Sim {
   constructor(options: SimOptions, deps: SimDependencies) {
     this.#options = options;
     this.#deps = deps;
-    this.#peers = castParts(options).map((part, i) => {
+    const now = deps.now ?? (() => performance.now());
+    const parts = castParts(options);
+    const budget = { blocks: MAX_BLOCKS };
+    // Requesters write: only to what is simulated here.
+    const nodeIds = new Set(parts.flatMap(({ spans }) => spans.map((span) => span.nodeId)));
+    const isTarget = ({ nodeId }: { readonly nodeId: string }): boolean => nodeIds.has(nodeId);
+    const requesters: Requester[] = [];
+    this.#peers = parts.map((part, i) => {
       const random = peerRandom(options.seed, i);
+      const requester = new Requester({ number: i }, { random, now, counts: this.#counts, isTarget });
+      requesters.push(requester);
       const peer = new SimPeer(
         { ...part, connect: options.connect },
         {
           random,
+          service: new PeerService({ budget, now }),
+          ...(options.load > 0 && { requester }),
           events: {
             onUp: (self) => this.#onUp(self),
             onDown: (self, reason) => this.#onDown(self, reason),
@@ -67,10 +89,12 @@ export class Sim {
       if (options.churnMs > 0) this.#churns.push(new Churn({ meanMs: options.churnMs }, { peer, random }));
       return peer;
     });
+    this.#load = options.load > 0 ? new Load({ ratePerPeer: options.load }, { requesters, now }) : null;
   }
 
   get totals(): SimTotals {
-    const totals = { up: 0, spans: 0, relays: 0, spansOpened: 0, relaysSeen: 0 };
+    const load = this.#load === null ? null : { ...this.#counts };
+    const totals = { up: 0, spans: 0, relays: 0, spansOpened: 0, relaysSeen: 0, load };
     for (const peer of this.#peers) {
       if (peer.isUp) totals.up++;
       totals.spans += peer.spansOffered;
@@ -85,6 +109,7 @@ export class Sim {
     this.#summaryTimer = setInterval(() => this.#summarise(), SUMMARY_MS);
     for (const peer of this.#peers) peer.start();
     for (const churn of this.#churns) churn.start();
+    this.#load?.start();
   }
 
   /** Ends every peer in order, and gives what there was just before. */
@@ -92,6 +117,7 @@ export class Sim {
     const totals = this.totals;
     if (this.#summaryTimer !== null) clearInterval(this.#summaryTimer);
     for (const churn of this.#churns) churn.stop();
+    this.#load?.stop();
     await Promise.all(this.#peers.map((peer) => peer.stop()));
     return totals;
   }
@@ -118,7 +144,14 @@ export class Sim {
   }
 }
 
-/** `20 of 20 peers up, 20 spans offered, 57 relays open, 60 seen`. */
-export function summaryLine({ up, spans, relays, relaysSeen }: SimTotals, peers: number): string {
-  return `${up} of ${count(peers, 'peer')} up, ${count(spans, 'span')} offered, ${count(relays, 'relay')} open, ${relaysSeen} seen`;
+/** `20 of 20 peers up, 20 spans offered, 57 relays open, 60 seen`, and with load `; 812 transactions ok, 0 lost, 0 errors`. */
+export function summaryLine({ up, spans, relays, relaysSeen, load }: SimTotals, peers: number): string {
+  const now = `${up} of ${count(peers, 'peer')} up, ${count(spans, 'span')} offered, ${count(relays, 'relay')} open`;
+  return `${now}, ${relaysSeen} seen${loadText(load)}`;
+}
+
+/** `; 812 transactions ok, 0 lost, 0 errors`, or nothing without load. */
+export function loadText(load: SimTotals['load']): string {
+  if (load === null) return '';
+  return `; ${count(load.ok, 'transaction')} ok, ${load.lost} lost, ${count(load.errors, 'error')}`;
 }
