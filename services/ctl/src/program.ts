@@ -6,10 +6,14 @@ import { addConns } from './commands/conns.ts';
 import { addExplain } from './commands/explain.ts';
 import { addLinks } from './commands/links.ts';
 import { addNodes } from './commands/nodes.ts';
+import { addPing } from './commands/ping.ts';
 import { addRelays } from './commands/relays.ts';
 import { addRun } from './commands/run.ts';
+import { addSend } from './commands/send.ts';
+import { addShell } from './commands/shell.ts';
 import { addSim } from './commands/sim.ts';
 import { addTree } from './commands/tree.ts';
+import { addVolconf } from './commands/volconf.ts';
 import { addWatch } from './commands/watch.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -41,6 +45,10 @@ export function buildProgram(terminal: Terminal): Command {
   addConns(program, terminal);
   addRelays(program, terminal);
   addExplain(program, terminal);
+  addPing(program, terminal);
+  addShell(program, terminal);
+  addSend(program, terminal);
+  addVolconf(program, terminal);
   addSim(program, terminal);
   return program;
 }

@@ -1,9 +1,11 @@
-import { Writable } from 'node:stream';
+import { Readable, Writable } from 'node:stream';
 import type { Terminal } from './terminal.ts';
 
 /** A terminal that remembers what was printed, and tells when it is. */
 export class RecordingTerminal implements Terminal {
   readonly env: Record<string, string | undefined>;
+  /** What is typed. */
+  in: Readable = Readable.from([]);
   printed = '';
   noted = '';
   readonly out = this.#stream((text) => {

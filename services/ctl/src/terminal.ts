@@ -1,10 +1,11 @@
 import { once } from 'node:events';
-import type { Writable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 
 /** What a command talks to: the process's streams and environment, or a test's. */
 export interface Terminal {
   readonly out: Writable;
   readonly err: Writable;
+  readonly in: Readable;
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
@@ -16,7 +17,15 @@ export function processTerminal(): Terminal {
       throw error;
     });
   }
-  return { out: process.stdout, err: process.stderr, env: process.env };
+  return {
+    out: process.stdout,
+    err: process.stderr,
+    // Opened by the first who looks at it.
+    get in() {
+      return process.stdin;
+    },
+    env: process.env,
+  };
 }
 
 /** Writes text, and waits while the reader is behind: an endless watch must not pile up in memory. */

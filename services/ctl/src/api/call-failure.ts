@@ -6,12 +6,14 @@ import { printable } from '../output/printable.ts';
 export interface CallContext {
   readonly address: string;
   readonly timeoutMs: number;
+  /** Full name of the service that was called. */
+  readonly service: string;
   /** The caller cancelled the call because no answer came in time. */
   readonly late?: boolean;
 }
 
 /** One line about a failed call, for whoever typed the command. Anything but a gRPC error is given back as it is. */
-export function failureOf(error: unknown, { address, timeoutMs, late = false }: CallContext): unknown {
+export function failureOf(error: unknown, { address, timeoutMs, service, late = false }: CallContext): unknown {
   if (!isServiceError(error)) return error;
   const details = printable(error.details);
   if (late || error.code === status.DEADLINE_EXCEEDED) {
@@ -28,7 +30,7 @@ export function failureOf(error: unknown, { address, timeoutMs, late = false }: 
           })
         : new Failure('unreachable', `${address} is not available now: ${details}`, { cause: error });
     case status.UNIMPLEMENTED:
-      return new Failure('refused', `${address} does not serve spanmesh.v1.Topology`, { cause: error });
+      return new Failure('refused', `${address} does not serve ${service}`, { cause: error });
     default:
       return new Failure('refused', details === '' ? `${address} answered ${status[error.code]}` : details, {
         cause: error,

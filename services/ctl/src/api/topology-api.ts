@@ -1,12 +1,4 @@
-import {
-  type CallOptions,
-  type ChannelOptions,
-  type ClientReadableStream,
-  type ClientUnaryCall,
-  credentials,
-  Metadata,
-  type ServiceError,
-} from '@grpc/grpc-js';
+import { type ClientReadableStream, credentials } from '@grpc/grpc-js';
 import {
   type ExplainResponse,
   type GetTreeRequest,
@@ -21,18 +13,12 @@ import {
   type WatchResponse,
 } from '@spanmesh/proto/v1/topology';
 import type { Cluster, Connection, Link, Node, Relay } from '@spanmesh/proto/v1/types';
-import { failureOf } from './call-failure.ts';
+import { type CallContext, failureOf } from './call-failure.ts';
+import { CHANNEL_OPTIONS, callUnary, type UnaryCall } from './channel.ts';
 
 /** Objects asked for at once: the most that the API gives, for the fewest round trips. */
 const PAGE_SIZE = 5000;
-/** Largest answer accepted, in bytes; the services send no larger ones. */
-const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
-
-const CHANNEL_OPTIONS: ChannelOptions = {
-  'grpc.max_receive_message_length': MAX_ANSWER_BYTES,
-  // What is asked is near; an http_proxy in the environment is for the web.
-  'grpc.enable_http_proxy': 0,
-};
+const SERVICE = 'spanmesh.v1.Topology';
 
 /** What a list's filter leaves for this class to fill in. */
 type Filter<T> = Omit<T, 'pageSize' | 'pageToken'>;
@@ -50,13 +36,6 @@ interface Page<T> {
   readonly revision: string;
 }
 
-type Call<Q, R> = (
-  request: Q,
-  metadata: Metadata,
-  options: Partial<CallOptions>,
-  callback: (error: ServiceError | null, response: R) => void,
-) => ClientUnaryCall;
-
 /**
  * The Topology service as the commands use it: lists with all their pages, trees whole, one Failure for whatever goes wrong.
  * `timeoutMs` is for each answer (each page, each part), not for a list as a whole.
@@ -70,6 +49,11 @@ export class TopologyApi {
     this.address = address;
     this.#timeoutMs = timeoutMs;
     this.#client = new TopologyClient(address, credentials.createInsecure(), CHANNEL_OPTIONS);
+  }
+
+  /** For `failureOf`. */
+  get context(): CallContext {
+    return { address: this.address, timeoutMs: this.#timeoutMs, service: SERVICE };
   }
 
   close(): void {
@@ -130,7 +114,7 @@ export class TopologyApi {
         yield part;
       }
     } catch (error) {
-      throw failureOf(error, { address: this.address, timeoutMs: this.#timeoutMs, late });
+      throw failureOf(error, { ...this.context, late });
     } finally {
       clearTimeout(timer);
       // grpc-js reports a cancelled call as an error of the stream; nobody listens any more.
@@ -157,13 +141,7 @@ export class TopologyApi {
     return { items, revision };
   }
 
-  #unary<Q, R>(call: Call<Q, R>, request: Q): Promise<R> {
-    return new Promise((resolve, reject) => {
-      const deadline = Date.now() + this.#timeoutMs;
-      call.call(this.#client, request, new Metadata(), { deadline }, (error, response) => {
-        if (error === null) resolve(response);
-        else reject(failureOf(error, { address: this.address, timeoutMs: this.#timeoutMs }));
-      });
-    });
+  #unary<Q, R>(call: UnaryCall<Q, R>, request: Q): Promise<R> {
+    return callUnary(call.bind(this.#client), request, this.context);
   }
 }

@@ -13,6 +13,7 @@ const ENUM_ZERO: Readonly<Record<string, string>> = {
   origin: 'CONNECTION_ORIGIN_UNSPECIFIED',
   kind: 'CHANGE_KIND_UNSPECIFIED',
   reason: 'VERDICT_REASON_UNSPECIFIED',
+  state: 'TARGET_STATE_UNSPECIFIED',
 };
 
 /**
@@ -27,6 +28,8 @@ function withDefaults(message: unknown, json: unknown): unknown {
   if (Array.isArray(message))
     return message.map((item, i) => withDefaults(item, Array.isArray(json) ? json[i] : undefined));
   if (typeof message !== 'object' || message === null || message instanceof Date) return json;
+  // Bytes are base64 there.
+  if (message instanceof Uint8Array) return json ?? '';
   const given = (json ?? {}) as Record<string, unknown>;
   const full: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(message)) {

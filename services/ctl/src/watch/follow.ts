@@ -93,7 +93,7 @@ export class Follower {
   }
 
   async #afterLoss(error: unknown): Promise<void> {
-    const failure = failureOf(error, { address: this.#deps.api.address, timeoutMs: this.#options.timeoutMs });
+    const failure = failureOf(error, this.#deps.api.context);
     if (!(failure instanceof Failure) || !this.#stood || isFinal(failure)) throw failure;
     if (!this.#lossNoted) this.#deps.onNote(`${failure.message}; trying again`);
     this.#lossNoted = true;
@@ -147,8 +147,7 @@ export class Follower {
       }
       return { why: 'lost', error: new Failure('lost', `${api.address} ended the watch`) };
     } catch (error) {
-      const context = { address: api.address, timeoutMs: this.#options.timeoutMs, late };
-      return { why: 'lost', error: failureOf(error, context) };
+      return { why: 'lost', error: failureOf(error, { ...api.context, late }) };
     } finally {
       clearTimeout(timer);
       this.#options.signal?.removeEventListener('abort', cancel);

@@ -1,0 +1,38 @@
+import {
+  type CallOptions,
+  type ChannelOptions,
+  type ClientUnaryCall,
+  Metadata,
+  type ServiceError,
+} from '@grpc/grpc-js';
+import { type CallContext, failureOf } from './call-failure.ts';
+
+/** Largest answer accepted, in bytes; the services send no larger ones. */
+const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
+
+export const CHANNEL_OPTIONS: ChannelOptions = {
+  'grpc.max_receive_message_length': MAX_ANSWER_BYTES,
+  // What is asked is near; an http_proxy in the environment is for the web.
+  'grpc.enable_http_proxy': 0,
+};
+
+/** A unary call of a generated client. */
+export type UnaryCall<Q, R> = (
+  request: Q,
+  metadata: Metadata,
+  options: Partial<CallOptions>,
+  callback: (error: ServiceError | null, response: R) => void,
+) => ClientUnaryCall;
+
+/**
+ * Makes a unary call that is bound to its client.
+ * @throws Failure
+ */
+export function callUnary<Q, R>(call: UnaryCall<Q, R>, request: Q, context: CallContext): Promise<R> {
+  return new Promise((resolve, reject) => {
+    call(request, new Metadata(), { deadline: Date.now() + context.timeoutMs }, (error, response) => {
+      if (error === null) resolve(response);
+      else reject(failureOf(error, context));
+    });
+  });
+}

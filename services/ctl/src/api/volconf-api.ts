@@ -1,0 +1,64 @@
+import { type ClientReadableStream, credentials } from '@grpc/grpc-js';
+import {
+  type ListTargetsRequest,
+  type SetTargetRequest,
+  type Target,
+  VolconfClient,
+  type WatchTargetsResponse,
+} from '@spanmesh/proto/v1/volconf';
+import type { CallContext } from './call-failure.ts';
+import { CHANNEL_OPTIONS, callUnary, type UnaryCall } from './channel.ts';
+
+const SERVICE = 'spanmesh.v1.Volconf';
+/** Objects asked for at once: the most that the API gives, for the fewest round trips. */
+const PAGE_SIZE = 5000;
+
+/** The Volconf service as the commands use it: lists with all their pages, one Failure for whatever goes wrong. */
+export class VolconfApi {
+  /** For `failureOf`. */
+  readonly context: CallContext;
+  readonly #client: VolconfClient;
+
+  constructor({ address, timeoutMs }: { readonly address: string; readonly timeoutMs: number }) {
+    this.context = { address, timeoutMs, service: SERVICE };
+    this.#client = new VolconfClient(address, credentials.createInsecure(), CHANNEL_OPTIONS);
+  }
+
+  close(): void {
+    this.#client.close();
+  }
+
+  async targets(filter: Pick<ListTargetsRequest, 'state' | 'mediaId'>): Promise<Target[]> {
+    const all: Target[] = [];
+    let pageToken = '';
+    do {
+      const request = { ...filter, pageSize: PAGE_SIZE, pageToken };
+      const { targets, nextPageToken } = await this.#unary(this.#client.listTargets, request);
+      for (const target of targets) all.push(target);
+      pageToken = nextPageToken;
+    } while (pageToken !== '');
+    return all;
+  }
+
+  /** undefined: the service has forgotten to fill in the answer. */
+  async target(name: string): Promise<Target | undefined> {
+    return (await this.#unary(this.#client.getTarget, { name })).target;
+  }
+
+  async set(request: SetTargetRequest): Promise<Target | undefined> {
+    return (await this.#unary(this.#client.setTarget, request)).target;
+  }
+
+  async remove(name: string): Promise<void> {
+    await this.#unary(this.#client.removeTarget, { name });
+  }
+
+  /** A watch. The stream's errors are ServiceErrors: `failureOf` explains them. */
+  watch(): ClientReadableStream<WatchTargetsResponse> {
+    return this.#client.watchTargets({});
+  }
+
+  #unary<Q, R>(call: UnaryCall<Q, R>, request: Q): Promise<R> {
+    return callUnary(call.bind(this.#client), request, this.context);
+  }
+}

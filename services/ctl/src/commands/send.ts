@@ -1,0 +1,40 @@
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { addApiOptions, readApiOptions } from '../api-options.ts';
+import { addFilters, type FilterOptions } from '../filter-options.ts';
+import type { SendQuery } from '../route/send.ts';
+import type { Terminal } from '../terminal.ts';
+
+type Typed = Pick<SendQuery, 'command' | 'payload' | 'aux' | 'oneWay' | 'expectStream' | 'out'>;
+
+/** `spanmesh send NODE --command WORD` */
+export function addSend(program: Command, terminal: Terminal): void {
+  const command = program
+    .command('send')
+    .description('send a DMSG message to a node over its span, and print the answer')
+    .argument('<node>', 'id of a node, the beginning of it, or its label')
+    .addOption(
+      new Option('--command <word>', 'command word without flags, header size included: 0x00500302 is BLK_READ')
+        .argParser(parseWord)
+        .makeOptionMandatory(),
+    )
+    .option('--payload <hex|@file>', 'the header after its first 64 bytes')
+    .option('--aux <text|@file|->', 'aux data; -: standard input')
+    .option('--one-way', 'no transaction: nothing is waited for', false)
+    .option('--expect-stream', 'more answers than one: print all until the node ends the transaction', false)
+    .option('--out <file>', "write the answers' aux data there, instead of printing it");
+  addApiOptions(addFilters(command, 'dialect', 'cluster'));
+  command.action(async (node: string, typed: Typed & FilterOptions) => {
+    const [{ sendMessage }, { nodeSelector }] = await Promise.all([
+      import('../route/send.ts'),
+      import('../route/node-selector.ts'),
+    ]);
+    const query = { ...typed, ...readApiOptions(command, terminal), node: nodeSelector(node, typed) };
+    await sendMessage(query, terminal);
+  });
+}
+
+function parseWord(text: string): number {
+  const value = /^(0x[0-9a-f]{1,8}|\d{1,10})$/i.test(text) ? Number(text) : Number.NaN;
+  if (!(value <= 0xffffffff)) throw new InvalidArgumentError('Expected a command word like 0x00500302.');
+  return value;
+}

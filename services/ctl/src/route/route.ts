@@ -1,0 +1,188 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type ClientDuplexStream, credentials, status } from '@grpc/grpc-js';
+import { LNK_ERROR } from '@spanmesh/dmsg/command';
+import { ErrorCode } from '@spanmesh/dmsg/error-code';
+import {
+  MessagingClient,
+  type NodeSelector,
+  type OpenRouteRequest,
+  type OpenRouteResponse,
+  RoutedMessage,
+  type RouteOpened,
+} from '@spanmesh/proto/v1/messaging';
+import { failureOf, isServiceError } from '../api/call-failure.ts';
+import { CHANNEL_OPTIONS } from '../api/channel.ts';
+import { Failure } from '../failure.ts';
+import { printable } from '../output/printable.ts';
+
+const SERVICE = 'spanmesh.v1.Messaging';
+/** What the service may take longer than it was told to wait for a link, in milliseconds. */
+const GRACE_MS = 1000;
+
+export interface RouteOptions {
+  readonly address: string;
+  readonly node: NodeSelector;
+  /** Longest wait for the route to stand, in milliseconds. */
+  readonly timeoutMs: number;
+}
+
+/** What a message is made of; what is left out is 0, false or empty. */
+export type MessageParts = Partial<RoutedMessage>;
+
+/**
+ * A route to a node (messaging.proto, OpenRoute), from when it stands until `close`. Transactions that the node opens are
+ * refused with NOSUPP: whoever types a command serves nothing.
+ */
+export class Route {
+  readonly opened: RouteOpened;
+  readonly #options: RouteOptions;
+  readonly #client: MessagingClient;
+  readonly #call: ClientDuplexStream<OpenRouteRequest, OpenRouteResponse>;
+  readonly #answers: AsyncIterator<OpenRouteResponse>;
+  /** An answer that is being waited for, perhaps since an earlier `next` that gave up. */
+  #pending: Promise<IteratorResult<OpenRouteResponse>> | null = null;
+
+  private constructor(
+    options: RouteOptions,
+    client: MessagingClient,
+    call: ClientDuplexStream<OpenRouteRequest, OpenRouteResponse>,
+    answers: AsyncIterator<OpenRouteResponse>,
+    opened: RouteOpened,
+  ) {
+    this.#options = options;
+    this.#client = client;
+    this.#call = call;
+    this.#answers = answers;
+    this.opened = opened;
+  }
+
+  /**
+   * Opens a route, and resolves once it stands.
+   * @throws Failure
+   */
+  static async open(options: RouteOptions): Promise<Route> {
+    const { address, node, timeoutMs } = options;
+    const client = new MessagingClient(address, credentials.createInsecure(), CHANNEL_OPTIONS);
+    const call = client.openRoute();
+    // Whoever iterates gets it; a cancelled call reports one when nobody does any more.
+    call.on('error', () => {});
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      call.cancel();
+    }, timeoutMs + GRACE_MS);
+    try {
+      const answers: AsyncIterator<OpenRouteResponse> = call[Symbol.asyncIterator]();
+      call.write({ open: { node, waitMs: Math.ceil(timeoutMs) } });
+      const first = await answers.next();
+      const opened = first.done === true ? undefined : first.value.opened;
+      if (opened === undefined) throw new Failure('lost', `${address} did not open a route`);
+      return new Route(options, client, call, answers, opened);
+    } catch (error) {
+      client.close();
+      // Not the call: the service has waited for the node.
+      if (!late && isServiceError(error) && error.code === status.DEADLINE_EXCEEDED) {
+        throw new Failure('timeout', unreachable(node, error.details), { cause: error });
+      }
+      throw failureOf(error, { address, timeoutMs, service: SERVICE, late });
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** The node in a word, as it was asked for; safe to print. */
+  get name(): string {
+    return printable(this.#options.node.node);
+  }
+
+  /** Sends a message. Its number, if it opens a transaction, is the caller's choice. */
+  send(parts: MessageParts): void {
+    this.#call.write({ routed: RoutedMessage.fromPartial(parts) });
+  }
+
+  /**
+   * The next message of the node; null: none has come within `ms` milliseconds, it may still come.
+   * @throws Failure lost: the route is gone
+   */
+  async next(ms: number): Promise<RoutedMessage | null> {
+    const end = performance.now() + ms;
+    for (;;) {
+      const answer = await this.#answer(Math.max(end - performance.now(), 0));
+      if (answer === null) return null;
+      const { routed } = answer;
+      if (routed === undefined) continue;
+      if (!routed.openedByNode) return routed;
+      if (routed.create) this.#refuse(routed);
+    }
+  }
+
+  /** Ends our side and waits until the service has taken what was sent, at most `ms` milliseconds. */
+  async finish(ms: number): Promise<void> {
+    this.#call.end();
+    const end = performance.now() + ms;
+    try {
+      while ((await this.#answer(Math.max(end - performance.now(), 0))) !== null);
+    } catch (error) {
+      // The end of the stream is what is waited for.
+      if (!(error instanceof Failure) || error !== this.#ended) throw error;
+    }
+  }
+
+  /** Gives the route up at once; what is open on it is aborted. */
+  close(): void {
+    this.#call.cancel();
+    this.#client.close();
+  }
+
+  readonly #ended = new Failure('lost', 'the service ended the route');
+
+  async #answer(ms: number): Promise<OpenRouteResponse | null> {
+    if (this.#pending === null) {
+      this.#pending = this.#answers.next();
+      // It is looked at by whoever waits next.
+      this.#pending.catch(() => {});
+    }
+    const given = new AbortController();
+    const timer = sleep(ms, null, { signal: given.signal }).catch(() => null);
+    try {
+      const result = await Promise.race([this.#pending, timer]);
+      if (result === null) return null;
+      this.#pending = null;
+      if (result.done === true) throw this.#ended;
+      return result.value;
+    } catch (error) {
+      throw this.#failureOf(error);
+    } finally {
+      given.abort();
+    }
+  }
+
+  #failureOf(error: unknown): unknown {
+    if (!isServiceError(error)) return error;
+    const details = printable(error.details);
+    // messaging.proto: the stream ends with UNAVAILABLE and the reason when the route goes.
+    if (error.code === status.UNAVAILABLE) {
+      return new Failure('lost', `the route to ${this.name} is gone: ${details}`, { cause: error });
+    }
+    const { address, timeoutMs } = this.#options;
+    return failureOf(error, { address, timeoutMs, service: SERVICE });
+  }
+
+  #refuse({ transaction, circuit, circuitOpenedByNode }: RoutedMessage): void {
+    this.send({
+      transaction,
+      openedByNode: true,
+      circuit,
+      circuitOpenedByNode,
+      command: LNK_ERROR,
+      create: true,
+      delete: true,
+      error: ErrorCode.NOSUPP,
+    });
+  }
+}
+
+function unreachable({ node }: NodeSelector, details: string): string {
+  const why = details === '' ? 'no link to it in time' : printable(details);
+  return `cannot reach ${printable(node)}: ${why}`;
+}

@@ -1,0 +1,147 @@
+import { PassThrough, Readable } from 'node:stream';
+import { status } from '@grpc/grpc-js';
+import { DBG_SHELL, LNK_ERROR } from '@spanmesh/dmsg/command';
+import { ErrorCode } from '@spanmesh/dmsg/error-code';
+import type { RoutedMessage } from '@spanmesh/proto/v1/messaging';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { main } from '../main.ts';
+import { FakeMessaging, type FakeRoute } from '../messaging.fixture.ts';
+import { RecordingTerminal } from '../terminal.fixture.ts';
+
+let node: FakeMessaging;
+let terminal: RecordingTerminal;
+
+beforeEach(async () => {
+  node = new FakeMessaging();
+  await node.server.start();
+  terminal = new RecordingTerminal();
+});
+
+afterEach(() => node.server.stop());
+
+function shell(...args: string[]): Promise<number> {
+  return main(['shell', '--address', node.server.address, 'DATA', ...args], terminal);
+}
+
+const text = (line: string): Buffer => Buffer.from(`${line}\0`);
+
+/** Says lines and ends as a dialect does. */
+function answer(lines: readonly string[], end: Partial<RoutedMessage>) {
+  return ({ transaction }: RoutedMessage, route: FakeRoute): void => {
+    lines.forEach((line, i) => {
+      route.say({ transaction, command: DBG_SHELL, create: i === 0, aux: text(line) });
+    });
+    route.say({ transaction, create: lines.length === 0, ...end });
+  };
+}
+
+const CIRCUIT_END = { command: DBG_SHELL, delete: true, aux: text('debug> ') };
+const LINKID_END = { command: LNK_ERROR, delete: true };
+
+describe('spanmesh shell with a command', () => {
+  it.each([
+    ['circuit', CIRCUIT_END],
+    ['linkid', LINKID_END],
+    ['circuit, from a node that forgets to end it', { ...CIRCUIT_END, delete: false }],
+    ['linkid, from a node that forgets to end it', { ...LINKID_END, delete: false }],
+  ])('prints the answer, without its end (%s)', async (_name, end) => {
+    node.onMessage = answer(['help\n', '\tspan <host>\n', 'no line end'], end);
+    expect(await shell('help', 'me')).toBe(0);
+    expect(terminal.printed).toBe('help\n\tspan <host>\nno line end\n');
+    expect(node.heard).toMatchObject([{ transaction: 1, command: DBG_SHELL, create: true, delete: true }]);
+    expect(node.heard[0]!.aux).toEqual(text('help me'));
+  });
+
+  it('is done when the transaction ends without a word', async () => {
+    node.onMessage = answer([], { command: LNK_ERROR, delete: true });
+    expect(await shell('')).toBe(0);
+    expect(terminal.printed).toBe('');
+  });
+
+  it('goes on after an acknowledgement', async () => {
+    node.onMessage = ({ transaction }, route) => {
+      route.say({ transaction, command: LNK_ERROR, create: true });
+      route.say({ transaction, command: DBG_SHELL, delete: true, aux: text('later\n') });
+    };
+    expect(await shell('x')).toBe(0);
+    expect(terminal.printed).toBe('later\n');
+  });
+
+  it('escapes what a terminal would obey, and stops at the first NUL', async () => {
+    node.onMessage = answer(['\x1b[2Jred\u202e\\ \r\nbell\x07\n\0hidden'], CIRCUIT_END);
+    await shell('x');
+    expect(terminal.printed).toBe('\\x1b[2Jred\\u{202e}\\\\ \\x0d\nbell\\x07\n');
+  });
+
+  it('says what a silence means', async () => {
+    expect(await shell('x', '--timeout', '20ms')).toBe(1);
+    expect(terminal.noted).toBe(
+      'spanmesh: DATA has not answered on the circuit within 0.02 s; one that answers elsewhere cannot be heard\n',
+    );
+  });
+
+  it('says that an answer stops in the middle', async () => {
+    node.onMessage = ({ transaction }, route) =>
+      route.say({ transaction, command: DBG_SHELL, create: true, aux: text('one\n') });
+    expect(await shell('x', '--timeout', '200ms')).toBe(1);
+    expect(terminal.printed).toBe('one\n');
+    expect(terminal.noted).toBe('spanmesh: DATA has stopped in the middle of its answer: nothing more within 0.2 s\n');
+  });
+
+  it.each([
+    [ErrorCode.NOSUPP, 'spanmesh: DATA has no shell here: NOSUPP\n'],
+    [ErrorCode.LOSTLINK, 'spanmesh: DATA answered LNK_ERROR|CREATE|DELETE|REPLY LOSTLINK\n'],
+  ])('says what a node without a shell answers (%s)', async (error, line) => {
+    node.onMessage = answer([], { command: LNK_ERROR, delete: true, error });
+    expect(await shell('x')).toBe(1);
+    expect(terminal.noted).toBe(line);
+  });
+
+  it('does not send what does not fit', async () => {
+    node.auxLimit = 64;
+    expect(await shell('x'.repeat(64))).toBe(2);
+    expect(node.heard).toEqual([]);
+  });
+});
+
+describe('spanmesh shell with lines', () => {
+  it('runs each in a transaction of its own, and leaves out empty ones', async () => {
+    node.onMessage = (message, route) =>
+      answer([`${message.aux.toString('utf8').slice(0, -1)}!\n`], CIRCUIT_END)(message, route);
+    terminal.in = Readable.from(['one\n\nt', 'wo\r\n  \nthree']);
+    expect(await shell()).toBe(0);
+    expect(terminal.printed).toBe('one!\ntwo!\nthree!\n');
+    expect(node.heard.map(({ transaction }) => transaction)).toEqual([1, 2, 3]);
+  });
+
+  it('prompts whoever types', async () => {
+    node.onMessage = answer(['ok\n'], CIRCUIT_END);
+    const typed = Object.assign(new PassThrough(), { isTTY: true });
+    terminal.in = typed;
+    const done = shell();
+    await terminal.until(() => terminal.printed === 'DATA> ');
+    typed.write('x\n');
+    await terminal.until(() => terminal.printed === 'DATA> ok\nDATA> ');
+    typed.end();
+    expect(await done).toBe(0);
+    expect(terminal.printed).toBe('DATA> ok\nDATA> \n');
+  });
+
+  it('goes on after a command that fails, and fails in the end', async () => {
+    node.onMessage = (message, route) =>
+      message.transaction === 1
+        ? answer([], { command: LNK_ERROR, delete: true, error: ErrorCode.NOSUPP })(message, route)
+        : answer(['ok\n'], CIRCUIT_END)(message, route);
+    terminal.in = Readable.from(['a\nb\n']);
+    expect(await shell()).toBe(1);
+    expect(terminal.printed).toBe('ok\n');
+    expect(terminal.noted).toBe('spanmesh: DATA has no shell here: NOSUPP\nspanmesh: 1 of 2 commands failed\n');
+  });
+
+  it('stops when the route is gone', async () => {
+    node.onMessage = (_message, route) => route.fail(status.UNAVAILABLE, 'closed');
+    terminal.in = Readable.from(['a\nb\n']);
+    expect(await shell()).toBe(1);
+    expect(terminal.noted).toBe('spanmesh: the route to DATA is gone: closed\n');
+  });
+});

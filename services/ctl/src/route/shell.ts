@@ -1,0 +1,119 @@
+import { createInterface } from 'node:readline';
+import { DBG_SHELL, LNK_ERROR } from '@spanmesh/dmsg/command';
+import { ErrorCode } from '@spanmesh/dmsg/error-code';
+import type { NodeSelector, RoutedMessage } from '@spanmesh/proto/v1/messaging';
+import { Failure } from '../failure.ts';
+import { printable } from '../output/printable.ts';
+import { note, type Terminal, write } from '../terminal.ts';
+import { count } from '../views/words.ts';
+import { messageWords } from './message-words.ts';
+import { Route } from './route.ts';
+
+export interface ShellQuery {
+  readonly node: NodeSelector;
+  readonly address: string;
+  /** Longest wait for the route, and for each line of output, in milliseconds. */
+  readonly timeoutMs: number;
+  /** The command; null: lines of standard input, until it ends. */
+  readonly command: string | null;
+}
+
+/** End of output in the circuit dialect, as the reference sends it without ending the transaction (protocol.md, "Message"). */
+const PROMPT = 'debug> ';
+/** Transactions are numbered with 32 bits. */
+const MAX_NUMBER = 0xffffffff;
+
+/**
+ * Runs commands of the debug shell on a node, each as a transaction, and prints what it says.
+ * @throws Failure
+ */
+export async function shell(query: ShellQuery, terminal: Terminal): Promise<void> {
+  const route = await Route.open(query);
+  try {
+    if (query.command !== null) await runCommand(query.command, 1, route, query.timeoutMs, terminal);
+    else await runLines(route, query.timeoutMs, terminal);
+  } finally {
+    route.close();
+  }
+}
+
+/** Line by line; one that fails does not keep the next from its turn, unless the route is gone. */
+async function runLines(route: Route, timeoutMs: number, terminal: Terminal): Promise<void> {
+  const isTyped = 'isTTY' in terminal.in && terminal.in.isTTY === true;
+  const prompt = (): Promise<void> => (isTyped ? write(terminal.out, `${route.name}> `) : Promise.resolve());
+  let ran = 0;
+  let failed = 0;
+  await prompt();
+  // Not before somebody listens: it does not keep lines.
+  const lines = createInterface({ input: terminal.in, crlfDelay: Number.POSITIVE_INFINITY });
+  for await (const line of lines) {
+    if (line.trim() !== '') {
+      ran++;
+      try {
+        await runCommand(line, ((ran - 1) % MAX_NUMBER) + 1, route, timeoutMs, terminal);
+      } catch (error) {
+        if (!(error instanceof Failure) || error.code === 'lost') throw error;
+        failed++;
+        note(terminal, error.message);
+      }
+    }
+    await prompt();
+  }
+  if (isTyped) await write(terminal.out, '\n');
+  if (failed > 0) throw new Failure('refused', `${failed} of ${count(ran, 'command')} failed`);
+}
+
+async function runCommand(
+  command: string,
+  transaction: number,
+  route: Route,
+  timeoutMs: number,
+  terminal: Terminal,
+): Promise<void> {
+  const aux = Buffer.from(`${command}\0`, 'utf8');
+  if (aux.length > route.opened.auxLimit) throw new Failure('usage', 'the command is longer than a message may be');
+  route.send({ transaction, command: DBG_SHELL, create: true, delete: true, aux });
+  let hasSpoken = false;
+  for (;;) {
+    const message = await route.next(timeoutMs);
+    if (message === null) throw silence(route.name, timeoutMs, hasSpoken);
+    // What an earlier command still says is not this one's answer.
+    if (message.transaction !== transaction) continue;
+    hasSpoken = true;
+    if (message.error !== 0) throw refusal(route.name, message);
+    if (message.command === DBG_SHELL) {
+      const text = shellText(message.aux);
+      if (text === PROMPT) return;
+      await write(terminal.out, printableLines(text));
+    }
+    // An LNK_ERROR without DELETE only opens the node's direction (CREATE), or is an end that forgets it.
+    if (message.delete || (message.command === LNK_ERROR && !message.create)) return;
+  }
+}
+
+function silence(name: string, timeoutMs: number, hasSpoken: boolean): Failure {
+  const after = `within ${timeoutMs / 1000} s`;
+  return new Failure(
+    'timeout',
+    hasSpoken
+      ? `${name} has stopped in the middle of its answer: nothing more ${after}`
+      : `${name} has not answered on the circuit ${after}; one that answers elsewhere cannot be heard`,
+  );
+}
+
+function refusal(name: string, message: RoutedMessage): Failure {
+  if (message.error === ErrorCode.NOSUPP) return new Failure('refused', `${name} has no shell here: NOSUPP`);
+  return new Failure('refused', `${name} answered ${messageWords(message)}`);
+}
+
+/** protocol.md, "Payloads": a shell text ends at its first NUL or at the end of the aux data. */
+function shellText(aux: Uint8Array): string {
+  const end = aux.indexOf(0);
+  return Buffer.from(end < 0 ? aux : aux.subarray(0, end)).toString('utf8');
+}
+
+/** Lines and tabs stay as they are: `tree` is laid out with them. */
+function printableLines(text: string): string {
+  const shown = text.replace(/[^\n\t]+/g, printable);
+  return shown === '' || shown.endsWith('\n') ? shown : `${shown}\n`;
+}

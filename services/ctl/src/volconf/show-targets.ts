@@ -1,0 +1,84 @@
+import {
+  GetTargetResponse,
+  ListTargetsResponse,
+  RemoveTargetResponse,
+  type SetTargetRequest,
+  SetTargetResponse,
+  type Target,
+} from '@spanmesh/proto/v1/volconf';
+import { VolconfApi } from '../api/volconf-api.ts';
+import type { ApiOptions } from '../api-options.ts';
+import { Failure } from '../failure.ts';
+import { protobufJson, writeJson } from '../output/json.ts';
+import { paintFor } from '../output/paint.ts';
+import { printable } from '../output/printable.ts';
+import { renderTable } from '../output/table.ts';
+import { type Terminal, write } from '../terminal.ts';
+import { describeTarget } from './describe-target.ts';
+import { type STATE_NAMES, stateFilter, stateName, TARGET_COLUMNS } from './target-words.ts';
+
+export interface TargetFilters {
+  readonly state?: (typeof STATE_NAMES)[number];
+  readonly media?: string;
+}
+
+/**
+ * Prints the targets, all pages, as a table or one document.
+ * @throws Failure
+ */
+export function listTargets(filters: TargetFilters, options: ApiOptions, terminal: Terminal): Promise<void> {
+  return withApi(options, async (api) => {
+    const targets = await api.targets({ state: stateFilter(filters.state), mediaId: filters.media ?? '' });
+    if (options.output === 'json') {
+      // All pages are there, so the document does not speak of the next one.
+      const { nextPageToken: _, ...document } = protobufJson(ListTargetsResponse, { targets, nextPageToken: '' }) as {
+        nextPageToken: string;
+      };
+      await writeJson(terminal.out, document);
+    } else {
+      await write(terminal.out, renderTable(TARGET_COLUMNS, targets, paintFor(terminal.out)));
+    }
+  });
+}
+
+/** @throws Failure */
+export function showTarget(name: string, options: ApiOptions, terminal: Terminal): Promise<void> {
+  return withApi(options, async (api) => {
+    const target = filled(await api.target(name), name);
+    if (options.output === 'json') await writeJson(terminal.out, protobufJson(GetTargetResponse, { target }));
+    else await write(terminal.out, describeTarget(target, paintFor(terminal.out)));
+  });
+}
+
+/** @throws Failure */
+export function setTarget(request: SetTargetRequest, options: ApiOptions, terminal: Terminal): Promise<void> {
+  return withApi(options, async (api) => {
+    const target = filled(await api.set(request), request.name);
+    if (options.output === 'json') await writeJson(terminal.out, protobufJson(SetTargetResponse, { target }));
+    else
+      await write(terminal.out, `${printable(target.name)}: ${printable(target.path)}, ${stateName(target.state)}\n`);
+  });
+}
+
+/** @throws Failure */
+export function removeTarget(name: string, options: ApiOptions, terminal: Terminal): Promise<void> {
+  return withApi(options, async (api) => {
+    await api.remove(name);
+    if (options.output === 'json') await writeJson(terminal.out, protobufJson(RemoveTargetResponse, {}));
+    else await write(terminal.out, `${printable(name)}: removed\n`);
+  });
+}
+
+async function withApi(options: ApiOptions, use: (api: VolconfApi) => Promise<void>): Promise<void> {
+  const api = new VolconfApi(options);
+  try {
+    await use(api);
+  } finally {
+    api.close();
+  }
+}
+
+function filled(target: Target | undefined, name: string): Target {
+  if (target === undefined) throw new Failure('refused', `no answer about ${printable(name)}`);
+  return target;
+}

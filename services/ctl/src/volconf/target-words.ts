@@ -1,0 +1,67 @@
+import { type Target, TargetOrigin, TargetState } from '@spanmesh/proto/v1/volconf';
+import type { Role } from '../output/paint.ts';
+import { printable } from '../output/printable.ts';
+import type { Column } from '../output/table.ts';
+import { dialectName, timeText } from '../views/words.ts';
+
+const STATES = {
+  [TargetState.TARGET_STATE_STOPPED]: 'stopped',
+  [TargetState.TARGET_STATE_CONNECT]: 'connect',
+  [TargetState.TARGET_STATE_RUNNING]: 'running',
+} as const;
+
+/** States as they are typed and printed. */
+export const STATE_NAMES = Object.values(STATES);
+
+/** `stopped`, `connect`, `running`. */
+export function stateName(state: TargetState): string {
+  return (STATES as Partial<Record<number, string>>)[state] ?? '?';
+}
+
+/** The state of a name that was typed; nothing: all. */
+export function stateFilter(name: string | undefined): TargetState {
+  switch (name) {
+    case 'stopped':
+      return TargetState.TARGET_STATE_STOPPED;
+    case 'connect':
+      return TargetState.TARGET_STATE_CONNECT;
+    case 'running':
+      return TargetState.TARGET_STATE_RUNNING;
+    default:
+      return TargetState.TARGET_STATE_UNSPECIFIED;
+  }
+}
+
+export function originName(origin: TargetOrigin): string {
+  switch (origin) {
+    case TargetOrigin.TARGET_ORIGIN_SLOT:
+      return 'slot';
+    case TargetOrigin.TARGET_ORIGIN_OPERATOR:
+      return 'operator';
+    default:
+      return '?';
+  }
+}
+
+/** Where a connection is made in whatever dialect the peer speaks, there is none to name. */
+export function targetDialect({ dialect }: Target): string {
+  return dialect === 0 ? 'auto' : dialectName(dialect);
+}
+
+export function stateRole({ state }: Target): Role | undefined {
+  if (state === TargetState.TARGET_STATE_RUNNING) return 'good';
+  return state === TargetState.TARGET_STATE_CONNECT ? 'warn' : undefined;
+}
+
+export const TARGET_COLUMNS: readonly Column<Target>[] = [
+  { heading: 'NAME', text: (t) => printable(t.name), role: () => 'node' },
+  { heading: 'ORIGIN', text: (t) => originName(t.origin) },
+  { heading: 'PATH', text: (t) => printable(t.path) },
+  { heading: 'DIALECT', text: targetDialect },
+  { heading: 'STATE', text: (t) => stateName(t.state), role: stateRole },
+  { heading: 'SINCE', text: (t) => timeText(t.since) },
+  { heading: 'REMOTE', text: (t) => printable(t.remoteAddress) },
+  { heading: 'CONNECTION', text: (t) => printable(t.connection || t.gateway) },
+  { heading: 'TRIES', align: 'right', text: (t) => String(t.attempts) },
+  { heading: 'LAST ERROR', text: (t) => printable(t.lastError) },
+];
