@@ -1,0 +1,33 @@
+import { expect, it } from 'vitest';
+import { FairQueue } from './fair-queue.ts';
+
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+it('does one job a turn, and takes turns between addresses', async () => {
+  const queue = new FairQueue();
+  const done: string[] = [];
+  for (const n of [1, 2, 3]) queue.add('a', () => done.push(`a${n}`));
+  for (const n of [1, 2]) queue.add('b', () => done.push(`b${n}`));
+  queue.add('c', () => done.push('c1'));
+  expect(done).toEqual([]);
+  await turn();
+  expect(done).toEqual(['a1']);
+  await turn();
+  expect(done).toEqual(['a1', 'b1']);
+  for (let n = 0; n < 4; n++) await turn();
+  expect(done).toEqual(['a1', 'b1', 'c1', 'a2', 'b2', 'a3']);
+});
+
+it('passes over what was cancelled, and goes on when a job adds another', async () => {
+  const queue = new FairQueue();
+  const done: string[] = [];
+  queue.add('a', () => done.push('never')).cancel();
+  queue.add('b', () => {
+    done.push('b1');
+    queue.add('b', () => done.push('b2'));
+  });
+  await turn();
+  expect(done).toEqual(['b1']);
+  await turn();
+  expect(done).toEqual(['b1', 'b2']);
+});

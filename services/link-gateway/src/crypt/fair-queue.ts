@@ -1,0 +1,60 @@
+/** Work that waits; `cancel` makes sure that it is not done. */
+export interface Queued {
+  cancel(): void;
+}
+
+interface Job extends Queued {
+  run: (() => void) | null;
+}
+
+/**
+ * Does one piece of work a turn of the event loop, so that sockets are served in between, and takes turns between addresses, so
+ * that one with many does not keep another waiting. For RSA, which takes milliseconds and cannot be interrupted. What `run`
+ * throws is an uncaught exception. The number of jobs is bounded by whoever adds them.
+ */
+export class FairQueue {
+  /** Jobs by address; the first address is the next one's turn. */
+  readonly #waiting = new Map<string, Job[]>();
+  readonly #work = () => this.#next();
+  #scheduled = false;
+
+  add(address: string, run: () => void): Queued {
+    const job: Job = {
+      run,
+      cancel() {
+        this.run = null;
+      },
+    };
+    const known = this.#waiting.get(address);
+    if (known === undefined) this.#waiting.set(address, [job]);
+    else known.push(job);
+    this.#schedule();
+    return job;
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(this.#work);
+  }
+
+  #next(): void {
+    this.#scheduled = false;
+    const run = this.#take();
+    if (this.#waiting.size > 0) this.#schedule();
+    run?.();
+  }
+
+  /** The next job that has not been cancelled; null: there is none. */
+  #take(): (() => void) | null {
+    for (const [address, jobs] of this.#waiting) {
+      // To the end of the line, if it has more.
+      this.#waiting.delete(address);
+      let run: (() => void) | null = null;
+      while (run === null && jobs.length > 0) run = jobs.shift()!.run;
+      if (jobs.length > 0) this.#waiting.set(address, jobs);
+      if (run !== null) return run;
+    }
+    return null;
+  }
+}

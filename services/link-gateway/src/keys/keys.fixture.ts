@@ -1,0 +1,42 @@
+import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+
+/** A key pair and its two files. */
+export interface TestKeys {
+  readonly own: KeyObject;
+  readonly shown: KeyObject;
+  readonly prv: string;
+  readonly pub: string;
+}
+
+/** A fresh pair. */
+export function testKeys(modulusLength = 2048): TestKeys {
+  const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength });
+  return {
+    own: privateKey,
+    shown: publicKey,
+    prv: privateKey.export({ type: 'pkcs1', format: 'pem' }).toString(),
+    pub: publicKey.export({ type: 'spki', format: 'pem' }).toString(),
+  };
+}
+
+/** A directory that goes with the test: file name → content. */
+export class TestDirectory {
+  readonly path = mkdtempSync(join(tmpdir(), 'spanmesh-keys-'));
+
+  constructor(files: Readonly<Record<string, string>> = {}) {
+    for (const [file, content] of Object.entries(files)) this.write(file, content);
+  }
+
+  write(file: string, content: string): void {
+    const path = join(this.path, file);
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, content, { mode: 0o600 });
+  }
+
+  remove(): void {
+    rmSync(this.path, { recursive: true, force: true });
+  }
+}

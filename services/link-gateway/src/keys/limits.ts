@@ -1,0 +1,10 @@
+// What a keys directory may hold. It is an operator's, so these bounds are against slips.
+
+/** Bytes of a key file: several times the largest PEM of a 2048-bit key. */
+export const MAX_KEY_FILE_BYTES = 16 * 1024;
+/** Files in remote/: each is read and its key parsed, at start and when it changes. */
+export const MAX_PEER_FILES = 20_000;
+/** Milliseconds between two looks at the directory, in case the file system tells nobody of changes (NFS, some containers). */
+export const KEYS_POLL_MS = 5_000;
+/** Milliseconds that changes are waited for to be complete: a copy of many files is read once. */
+export const KEYS_SETTLE_MS = 100;

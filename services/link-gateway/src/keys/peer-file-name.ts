@@ -1,0 +1,29 @@
+import { addressBytes } from './numeric-address.ts';
+import { type Prefix, prefixOf, wholeAddress } from './prefix.ts';
+
+/**
+ * What a file of `remote/` says about the peers that it is named for: `pub` holds their public key, `none` allows them plaintext,
+ * `untagged` says that their encrypted stream has no tags (with a `pub` of the same name).
+ */
+export type PeerFileKind = 'pub' | 'none' | 'untagged';
+
+export interface PeerFileName {
+  readonly prefix: Prefix;
+  readonly kind: PeerFileKind;
+}
+
+const NAME = /^([0-9A-Fa-f:.-]{2,60})(?:_([0-9]{1,3}))?\.(pub|none|untagged)$/;
+
+/**
+ * Reads the name of a file of `remote/`: ADDRESS.KIND as the reference has it (protocol.md, "Crypto"), or ADDRESS_BITS.KIND for
+ * a prefix. In an IPv6 address `-` may stand for `:`, because a Secret's keys cannot have colons: `2001-db8--_32.pub`.
+ * null: not such a name. An IPv4-mapped address is IPv4.
+ */
+export function parsePeerFileName(name: string): PeerFileName | null {
+  const parts = NAME.exec(name);
+  if (parts === null) return null;
+  const address = addressBytes(parts[1]!.replaceAll('-', ':'));
+  if (address === null) return null;
+  const prefix = parts[2] === undefined ? wholeAddress(address) : prefixOf(address, parts[2]);
+  return prefix === null ? null : { prefix, kind: parts[3] as PeerFileKind };
+}

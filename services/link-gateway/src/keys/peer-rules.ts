@@ -1,0 +1,78 @@
+import type { KeyObject } from 'node:crypto';
+import { type AddressBytes, addressBytes } from './numeric-address.ts';
+import { masked, type Prefix } from './prefix.ts';
+
+/** Why the directory lets nobody in: neither file; a file for the peer, or our own key, that cannot be used. */
+export type KeysRefusal = 'no-key' | 'bad-key' | 'no-own-key';
+
+/** What a peer gets. `file` decided it, relative to the directory; null: there is none for it. */
+export type PeerAccess =
+  | {
+      readonly kind: 'encrypted';
+      readonly file: string;
+      /** The private key of this host. */
+      readonly own: KeyObject;
+      /** The public key of the peer. */
+      readonly peer: KeyObject;
+      /** false: the stream has no tags, as an operator has asked (protocol.md, "Crypto": Stream). */
+      readonly tagged: boolean;
+    }
+  | { readonly kind: 'plaintext'; readonly file: string }
+  | { readonly kind: 'refused'; readonly file: string | null; readonly refusal: KeysRefusal; readonly why: string };
+
+/** What the files of one prefix say. */
+export interface PrefixRule {
+  readonly prefix: Prefix;
+  readonly access: PeerAccess;
+}
+
+/**
+ * Who gets what: the longest prefix that holds the address decides, alone. A file that cannot be used refuses its peers;
+ * it does not hand them on to a shorter prefix, which may allow plaintext.
+ */
+export class PeerRules {
+  /** By length of the address in bytes; in each, longest prefix first. */
+  readonly #byFamily: Readonly<
+    Record<number, readonly { readonly bits: number; readonly rules: Map<string, PeerAccess> }[]>
+  >;
+
+  constructor(rules: readonly PrefixRule[]) {
+    this.#byFamily = { 4: byLength(rules, 4), 16: byLength(rules, 16) };
+  }
+
+  /** @param address numeric; what is none is refused. */
+  of(address: string): PeerAccess {
+    const bytes = addressBytes(address);
+    return bytes === null ? NOBODY : this.#of(bytes);
+  }
+
+  #of(address: AddressBytes): PeerAccess {
+    for (const { bits, rules } of this.#byFamily[address.length]!) {
+      const found = rules.get(keyOf(masked(address, bits)));
+      if (found !== undefined) return found;
+    }
+    return NOBODY;
+  }
+}
+
+/** protocol.md, "Crypto": neither file, refuse. */
+const NOBODY: PeerAccess = {
+  kind: 'refused',
+  file: null,
+  refusal: 'no-key',
+  why: 'no file in remote/ is named for this address or a prefix of it',
+};
+
+function byLength(rules: readonly PrefixRule[], family: 4 | 16) {
+  const lengths = Map.groupBy(
+    rules.filter(({ prefix }) => prefix.address.length === family),
+    ({ prefix }) => prefix.bits,
+  );
+  return [...lengths]
+    .sort(([a], [b]) => b - a)
+    .map(([bits, found]) => ({ bits, rules: new Map(found.map((rule) => [keyOf(rule.prefix.address), rule.access])) }));
+}
+
+function keyOf(address: AddressBytes): string {
+  return Buffer.from(address).toString('latin1');
+}

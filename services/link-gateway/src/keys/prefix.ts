@@ -1,0 +1,57 @@
+import { type AddressBytes, addressBytes, addressText } from './numeric-address.ts';
+
+/** The addresses that begin with the same bits. */
+export interface Prefix {
+  /** Bits behind `bits` are 0. */
+  readonly address: AddressBytes;
+  /** 0 to 32 or 128. */
+  readonly bits: number;
+}
+
+/**
+ * Reads `10.1.0.0/16`, `2001:db8::/32`, or an address, which is all of its bits.
+ * Throws an Error whose message says what is wrong.
+ */
+export function parsePrefix(text: string): Prefix {
+  const slash = text.indexOf('/');
+  const address = addressBytes(slash < 0 ? text : text.slice(0, slash));
+  if (address === null) throw new Error('must be an address or a prefix such as 10.1.0.0/16');
+  const prefix = slash < 0 ? wholeAddress(address) : prefixOf(address, text.slice(slash + 1));
+  if (prefix === null)
+    throw new Error(`the length of a prefix must be 0..${8 * address.length}, and no bit behind it set`);
+  return prefix;
+}
+
+/** The prefix that is one address. */
+export function wholeAddress(address: AddressBytes): Prefix {
+  return { address, bits: 8 * address.length };
+}
+
+/** null: `bits` is not a length, or bits behind it are set, which would be a slip. */
+export function prefixOf(address: AddressBytes, bits: string): Prefix | null {
+  if (!/^(0|[1-9][0-9]{0,2})$/.test(bits)) return null;
+  const prefix = { address, bits: Number(bits) };
+  if (prefix.bits > 8 * address.length) return null;
+  return Buffer.compare(masked(address, prefix.bits), address) === 0 ? prefix : null;
+}
+
+/** The address with everything behind `bits` cleared. */
+export function masked(address: AddressBytes, bits: number): AddressBytes {
+  const bytes = Uint8Array.from(address);
+  for (let at = 0; at < bytes.length; at++) {
+    const kept = Math.min(8, Math.max(0, bits - 8 * at));
+    bytes[at]! &= (0xff00 >>> kept) & 0xff;
+  }
+  return bytes;
+}
+
+/** Is the address in the prefix? IPv4 is never in a prefix of IPv6. */
+export function contains(prefix: Prefix, address: AddressBytes): boolean {
+  if (address.length !== prefix.address.length) return false;
+  return Buffer.compare(masked(address, prefix.bits), prefix.address) === 0;
+}
+
+/** `10.1.0.0/16`, or the address alone when it is all of its bits. */
+export function prefixText({ address, bits }: Prefix): string {
+  return bits === 8 * address.length ? addressText(address) : `${addressText(address)}/${bits}`;
+}

@@ -1,0 +1,45 @@
+import type { Socket } from 'node:net';
+import type { Clock } from '@spanmesh/runtime/clock';
+import { ProxyError } from './proxy-error.ts';
+import { type ProxyHeader, readProxyHeader } from './proxy-header.ts';
+
+/** A socket is done with while `done` runs: it is paused, and has none of our listeners. */
+type Done = (result: ProxyHeader | ProxyError) => void;
+
+/**
+ * Takes the PROXY header off the front of an accepted connection; what follows it is the next reader's. On an error, too, the
+ * socket is the caller's. Returns what ends the wait: the result is then `closed`.
+ */
+export function readProxied(socket: Socket, timeoutMs: number, clock: Clock, done: Done): () => void {
+  let taken: Buffer = Buffer.alloc(0);
+  let over = false;
+  const finish = (result: ProxyHeader | ProxyError) => {
+    if (over) return;
+    over = true;
+    deadline.cancel();
+    socket.off('data', onData).off('end', onEnd).off('error', onEnd).off('close', onEnd);
+    done(result);
+  };
+  const onEnd = () => finish(new ProxyError('closed'));
+  const onData = (chunk: Buffer) => {
+    taken = taken.length === 0 ? chunk : Buffer.concat([taken, chunk]);
+    let header: ProxyHeader | null;
+    try {
+      header = readProxyHeader(taken);
+    } catch (error) {
+      socket.pause();
+      finish(error as ProxyError);
+      return;
+    }
+    if (header === null) return;
+    socket.pause();
+    if (taken.length > header.bytes) socket.unshift(taken.subarray(header.bytes));
+    finish(header);
+  };
+  const deadline = clock.after(timeoutMs, () => {
+    socket.pause();
+    finish(new ProxyError('timeout'));
+  });
+  socket.on('end', onEnd).on('error', onEnd).on('close', onEnd).on('data', onData);
+  return onEnd;
+}
