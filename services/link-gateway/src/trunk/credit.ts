@@ -1,0 +1,101 @@
+import type { Pressure } from '../routing/trunks.ts';
+import { WINDOW_BYTES } from './limits.ts';
+import type { Credit } from './messages.ts';
+
+// Credits (architecture.md, "Trunk"). The receiver names a window for each connection of its own that routes lead to; every
+// message carries the name of the window that it is charged to, so that both sides count alike whatever becomes of it.
+
+/** Charged to nobody: the trunk's own messages, and answers to what is gone. */
+export const FREE_WINDOW = 0;
+/** For what leads to a connection that is not known (yet): consumed as it comes. */
+export const SHARED_WINDOW = 1;
+
+/** Somebody who waits for a window or a queue. */
+export interface Waiter {
+  recheck(): void;
+}
+
+/** Sender's side: what is on its way to one connection of the other gateway. */
+export class OutWindow {
+  readonly id: number;
+  /** Bytes ever. */
+  sent = 0;
+  consumed = 0;
+  readonly waiting = new Set<Waiter>();
+
+  constructor(id: number) {
+    this.id = id;
+  }
+
+  /** Used up. One message may overdraw it; ends are sent, and charged, in any case. */
+  get isShut(): boolean {
+    return this.sent - this.consumed >= WINDOW_BYTES;
+  }
+
+  /** `consumed`: the other side's cumulative count. */
+  credited(consumed: number): void {
+    if (consumed <= this.consumed || consumed > this.sent) return;
+    this.consumed = consumed;
+    if (!this.isShut) release(this.waiting);
+  }
+
+  /** The other side has let go of it: it holds nobody up any more. */
+  open(): void {
+    this.consumed = Number.POSITIVE_INFINITY;
+    release(this.waiting);
+  }
+}
+
+/** Receiver's side: what has come for one connection of ours. Credit is returned by halves, and not while the connection is full. */
+export class InWindow {
+  readonly id: number;
+  routes = 0;
+  readonly #pressure: Pressure | null;
+  readonly #tell: (credit: Credit) => void;
+  #received = 0;
+  #told = 0;
+  #waits = false;
+  #isClosed = false;
+
+  /** `pressure` null: whatever comes is consumed at once. */
+  constructor(id: number, pressure: Pressure | null, tell: (credit: Credit) => void) {
+    this.id = id;
+    this.#pressure = pressure;
+    this.#tell = tell;
+  }
+
+  /** A message has come and was handed on. */
+  received(bytes: number): void {
+    this.#received += bytes;
+    if (this.#waits || this.#received - this.#told < WINDOW_BYTES / 2) return;
+    if (this.#pressure?.isHigh === true) {
+      this.#waits = true;
+      this.#pressure.onceLow(() => {
+        this.#waits = false;
+        this.#consumed();
+      });
+    } else {
+      this.#consumed();
+    }
+  }
+
+  /** No route leads there any more. */
+  close(): void {
+    this.#isClosed = true;
+    this.#tell({ window: this.id, consumed: this.#received, isClosed: true });
+  }
+
+  #consumed(): void {
+    if (this.#isClosed) return;
+    this.#told = this.#received;
+    this.#tell({ window: this.id, consumed: this.#received, isClosed: false });
+  }
+}
+
+/** Tells all who wait that it may be over; they may wait again. */
+export function release(waiting: Set<Waiter>): void {
+  if (waiting.size === 0) return;
+  const all = [...waiting];
+  waiting.clear();
+  for (const waiter of all) waiter.recheck();
+}

@@ -1,0 +1,446 @@
+import { connect } from 'node:net';
+import { BLK_READ, DELETE, LNK_PING } from '@spanmesh/dmsg/command';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { QUEUE_HIGH_BYTES, TOKEN_BYTES, UNAUTHENTICATED_MS, WAITING_LIMIT_BYTES, WINDOW_BYTES } from './limits.ts';
+import { isEnd, LOSTLINK, TestPair, turns, until, Wire } from './trunk.fixture.ts';
+
+const DISCARDED = { onMessage() {}, onLost() {} };
+
+describe('trunks between two gateways', () => {
+  let pair: TestPair;
+
+  beforeEach(async () => {
+    pair = await new TestPair().start();
+  });
+  afterEach(() => pair.stop());
+
+  const standing = async (link = 1) => {
+    const route = pair.route(link);
+    await until(() => pair.b.terminal.opened.length > 0);
+    return route;
+  };
+
+  describe('opening', () => {
+    it('opens on first use, and what was sent before it stands comes in order', async () => {
+      const route = pair.route(7, 'circuit');
+      for (let n = 0; n < 3; n++) route.endpoint.oneWay(LNK_PING, n, null, null, route);
+      const tx = route.endpoint.open(BLK_READ, route, DISCARDED, new Uint8Array([9]), 0, new Uint8Array(100).fill(3));
+      route.endpoint.send(tx, BLK_READ);
+      await until(() => pair.b.terminal.heard.length === 5);
+      const { opened, heard } = pair.b.terminal;
+      expect(opened.map(({ link, dialect, source }) => [link, dialect, source])).toEqual([[7, 'circuit', null]]);
+      expect(heard.map(({ what, error }) => [what, error])).toEqual([
+        ['one-way', 0],
+        ['one-way', 1],
+        ['one-way', 2],
+        ['open', 0],
+        ['message', 0],
+      ]);
+      expect([heard[3]!.bytes[64], heard[3]!.bytes[128 + 99], heard[3]!.bytes.length]).toEqual([9, 3, 256]);
+      expect(pair.a.trunks.counts()).toMatchObject({ trunks: 1, standing: 1, routes: 1 });
+    });
+
+    it('keeps one route for each link, dialect, source and destination', async () => {
+      const source = { gateway: '', number: 5, payload: new Uint8Array(384).fill(4) };
+      const first = pair.route(1, 'linkid', source, 9);
+      expect(pair.route(1, 'linkid', { ...source }, 9)).toBe(first);
+      const others = [
+        pair.route(2, 'linkid', source, 9),
+        pair.route(1, 'circuit', source, 9),
+        pair.route(1, 'linkid', { ...source, number: 6 }, 9),
+        pair.route(1, 'linkid', null, 9),
+        pair.route(1, 'linkid', source, 8),
+      ];
+      expect(new Set([first, ...others]).size).toBe(6);
+      await until(() => pair.b.terminal.opened.length === 6);
+      expect(pair.b.terminal.opened[0]!.source).toEqual({
+        gateway: 'a.00000001',
+        number: 5,
+        payload: source.payload,
+      });
+    });
+
+    it('answers a route to a link that is gone with its end', async () => {
+      const route = pair.route(1000);
+      await until(() => pair.a.terminal.ended.length === 1);
+      expect(pair.a.terminal.ended).toEqual([route]);
+      expect([pair.b.terminal.opened, pair.b.terminal.ended]).toEqual([[], []]);
+      await until(() => pair.b.trunks.counts().transactions === 0);
+      expect(pair.route(1000)).not.toBe(route);
+    });
+
+    it('makes one trunk of two that are opened at once, and loses nothing', async () => {
+      const open = Promise.withResolvers<void>();
+      pair.a.hold = open.promise;
+      pair.b.hold = open.promise;
+      const there = pair.route(1);
+      const back = pair.b.trunks.route({ gateway: pair.a.id, number: 2 }, 'circuit', null)!;
+      there.endpoint.oneWay(LNK_PING, 0, null, null, there);
+      back.endpoint.oneWay(LNK_PING, 0, null, null, back);
+      open.resolve();
+      await until(() => pair.a.terminal.heard.length === 1 && pair.b.terminal.heard.length === 1);
+      await turns();
+      expect([pair.a.asked, pair.b.asked]).toEqual([1, 1]);
+      expect([pair.a.trunks.metrics.opened, pair.b.trunks.metrics.opened]).toEqual([1, 1]);
+      expect([pair.a.terminal.ended, pair.b.terminal.ended]).toEqual([[], []]);
+    });
+
+    it('leaves it to the other side when that has a token already', async () => {
+      const held = Promise.withResolvers<void>();
+      pair.b.hold = held.promise;
+      const back = pair.b.trunks.route({ gateway: pair.a.id, number: 2 }, 'circuit', null)!;
+      held.resolve();
+      await until(() => pair.a.trunks.counts().trunks === 1 && pair.a.trunks.counts().tokens === 1);
+      pair.route(1);
+      await until(() => pair.b.terminal.opened.length === 1 && pair.a.terminal.opened.length === 1);
+      expect([pair.a.asked, pair.b.asked, back.rxDeleted]).toEqual([0, 1, false]);
+    });
+
+    it('refuses what is not in the list', () => {
+      expect(pair.a.trunks.route({ gateway: 'c.00000003', number: 1 }, 'circuit', null)).toBeNull();
+    });
+
+    it('takes what waits up to a bound, and refuses new users beyond it', () => {
+      pair.a.hold = new Promise(() => {});
+      const route = pair.route(1);
+      const aux = new Uint8Array(1024 * 1024);
+      for (let i = 0; i < WAITING_LIMIT_BYTES / aux.length; i++) {
+        expect(pair.a.trunks.route({ gateway: pair.b.id, number: 2 + i }, 'circuit', null)).not.toBeNull();
+        route.endpoint.oneWay(BLK_READ, 0, null, aux, route);
+      }
+      expect(pair.a.trunks.route({ gateway: pair.b.id, number: 90 }, 'circuit', null)).toBeNull();
+      expect(pair.a.trunks.pressureOf(route).isHigh).toBe(true);
+    });
+  });
+
+  describe('tokens', () => {
+    const dial = (port: number) => {
+      const socket = connect({ port, host: '127.0.0.1' });
+      socket.on('error', () => {});
+      const closed = new Promise<void>((resolve) => socket.on('close', () => resolve()));
+      return { socket, closed };
+    };
+    const ask = () => pair.b.trunks.openTrunk({ from: 'c.00000003', to: pair.b.id, version: 1 });
+    const portOf = (address: string) => Number(address.slice(1));
+
+    it('closes a connection with a wrong one', async () => {
+      const { address } = ask();
+      const { socket, closed } = dial(portOf(address));
+      socket.write(Buffer.alloc(TOKEN_BYTES));
+      await closed;
+      expect(pair.b.trunks.metrics.tokensRefused).toBe(1);
+      expect(pair.b.trunks.counts()).toMatchObject({ tokens: 1, unauthenticated: 0 });
+    });
+
+    it('closes a connection that does not send one in time', async () => {
+      const { socket, closed } = dial(portOf(ask().address));
+      socket.write(Buffer.alloc(TOKEN_BYTES - 1));
+      await until(() => pair.b.trunks.counts().unauthenticated === 1);
+      pair.clock.advance(UNAUTHENTICATED_MS);
+      await closed;
+      expect(pair.b.trunks.counts().unauthenticated).toBe(0);
+    });
+
+    it('takes a token once, in whatever pieces it comes', async () => {
+      const { address, token } = ask();
+      const first = dial(portOf(address));
+      for (const byte of token) first.socket.write(Buffer.of(byte));
+      await until(() => pair.b.trunks.counts().standing === 1);
+      const second = dial(portOf(address));
+      second.socket.write(token);
+      await second.closed;
+      expect(pair.b.trunks.counts().standing).toBe(1);
+      first.socket.destroy();
+      await until(() => pair.b.trunks.counts().trunks === 1);
+    });
+
+    it('takes only the last one of a gateway, and none after its time', async () => {
+      const old = ask();
+      const late = ask();
+      const first = dial(portOf(old.address));
+      first.socket.write(old.token);
+      await first.closed;
+      pair.clock.advance(10_000);
+      const second = dial(portOf(late.address));
+      await until(() => pair.b.trunks.counts().unauthenticated === 1);
+      second.socket.write(late.token);
+      await second.closed;
+      expect(pair.b.trunks.metrics.tokensRefused).toBe(2);
+    });
+
+    it('refuses calls for another boot, of another version, and of what is no gateway', () => {
+      const code = (request: { from: string; to: string; version: number }) => {
+        try {
+          pair.b.trunks.openTrunk(request);
+          return null;
+        } catch (error) {
+          return (error as { code: string }).code;
+        }
+      };
+      expect(code({ from: 'a.00000001', to: 'b.00000001', version: 1 })).toBe('not-this-gateway');
+      expect(code({ from: 'a.00000001', to: pair.b.id, version: 2 })).toBe('invalid');
+      expect(code({ from: 'A!', to: pair.b.id, version: 1 })).toBe('invalid');
+      expect(code({ from: pair.b.id, to: pair.b.id, version: 1 })).toBe('invalid');
+    });
+  });
+
+  describe('credits', () => {
+    const KIB64 = new Uint8Array(64 * 1024);
+
+    it('slow one destination down without the others', async () => {
+      const slow = await standing(1);
+      const fast = pair.route(2);
+      await until(() => pair.b.terminal.opened.length === 2);
+      pair.b.terminal.pressureOfConnection(101).isHigh = true;
+      await until(() => [slow, fast].every((route) => route.rxCreated));
+      const pressure = pair.a.trunks.pressureOf(slow);
+      let sent = 0;
+      while (!pressure.isHigh) {
+        slow.endpoint.oneWay(BLK_READ, 0, null, KIB64, slow);
+        sent++;
+      }
+      // One message may overdraw it.
+      expect(sent).toBe(Math.ceil(WINDOW_BYTES / (KIB64.length + 128)));
+      let low = 0;
+      pressure.onceLow(() => low++);
+      const other = pair.a.trunks.pressureOf(fast);
+      for (let i = 0; i < 40; i++) {
+        await until(() => !other.isHigh);
+        fast.endpoint.oneWay(BLK_READ, 0, null, KIB64, fast);
+      }
+      await until(() => pair.b.terminal.messages === sent + 40);
+      expect([low, pressure.isHigh]).toEqual([0, true]);
+      pair.b.terminal.pressureOfConnection(101).low();
+      await until(() => low === 1);
+      expect(pressure.isHigh).toBe(false);
+      expect(pair.a.trunks.metrics.creditWaits).toBeGreaterThan(0);
+    });
+
+    it('count messages that are thrown away, ends, and what leads to transactions that are gone', async () => {
+      const route = await standing(1);
+      await until(() => route.rxCreated);
+      const pressure = pair.a.trunks.pressureOf(route);
+      pair.b.terminal.onMessage = (tx) => tx.endpoint.end(tx);
+      // Far more than a window: a leak of a part of it would end in a standstill.
+      for (let i = 0; i < 400; i++) {
+        await until(() => !pressure.isHigh);
+        const tx = route.endpoint.open(BLK_READ, route, DISCARDED, null, 0, new Uint8Array(2048));
+        const child = route.endpoint.open(BLK_READ, tx, DISCARDED, null, 0, new Uint8Array(2048));
+        route.endpoint.send(child, BLK_READ, 0, null, new Uint8Array(2048));
+        route.endpoint.end(tx);
+      }
+      await until(() => !pressure.isHigh);
+      await until(() => pair.a.trunks.counts().transactions === 1);
+    });
+
+    it('slow what comes back, too, by the connection that is served', async () => {
+      const route = pair.route(1, 'circuit', null, 77);
+      await until(() => pair.b.terminal.opened.length === 1);
+      pair.a.terminal.pressureOfConnection(77).isHigh = true;
+      const back = pair.b.terminal.opened[0]!.route;
+      const pressure = pair.b.trunks.pressureOf(back);
+      while (!pressure.isHigh) back.endpoint.oneWay(BLK_READ, 0, null, KIB64, back);
+      await turns();
+      expect(pressure.isHigh).toBe(true);
+      pair.a.terminal.pressureOfConnection(77).low();
+      await until(() => !pressure.isHigh);
+      expect(route.ended).toBe(false);
+    });
+
+    it('hold nobody up whose route is gone', async () => {
+      const route = await standing(1);
+      pair.b.terminal.pressureOfConnection(101).isHigh = true;
+      await until(() => route.rxCreated);
+      const pressure = pair.a.trunks.pressureOf(route);
+      while (!pressure.isHigh) route.endpoint.oneWay(BLK_READ, 0, null, KIB64, route);
+      let low = 0;
+      pressure.onceLow(() => low++);
+      pair.a.trunks.dropRoute(route);
+      expect(low).toBe(1);
+      // A new one has a window of its own.
+      await until(() => pair.b.terminal.ended.length === 1);
+      pair.b.terminal.pressureOfConnection(101).low();
+      const again = pair.route(1);
+      await until(() => again.rxCreated);
+      expect(pair.a.trunks.pressureOf(again).isHigh).toBe(false);
+    });
+  });
+
+  describe('routes', () => {
+    it('end what runs on them, on both sides, whichever drops them', async () => {
+      for (const side of ['near', 'far'] as const) {
+        pair.b.terminal.opened.length = 0;
+        pair.b.terminal.heard.length = 0;
+        const route = await standing(1);
+        const heard: number[] = [];
+        const handler = {
+          onMessage: (_tx: unknown, frame: { error: number }) => void heard.push(frame.error),
+          onLost: (_tx: unknown, error: number) => void heard.push(error),
+        };
+        route.endpoint.open(BLK_READ, route, handler);
+        await until(() => pair.b.terminal.heard.length === 1);
+        if (side === 'near') pair.a.trunks.dropRoute(route);
+        else pair.b.trunks.dropRoute(pair.b.terminal.opened[0]!.route);
+        await until(() => pair.a.trunks.counts().transactions + pair.b.trunks.counts().transactions === 0);
+        const far = pair.b.terminal.heard;
+        if (side === 'near') expect(far.filter(isEnd).map(({ error }) => error)).toEqual([LOSTLINK]);
+        else expect(heard).toEqual([LOSTLINK]);
+        expect(pair.a.terminal.ended.splice(0)).toEqual([route]);
+        expect(pair.b.terminal.ended.splice(0)).toEqual([pair.b.terminal.opened[0]!.route]);
+        expect(pair.route(1)).not.toBe(route);
+        pair.a.trunks.dropRoute(pair.route(1));
+        await until(() => pair.b.trunks.counts().routes === 0 && pair.a.trunks.counts().transactions === 0);
+        pair.a.terminal.ended.length = 0;
+        pair.b.terminal.ended.length = 0;
+      }
+    });
+
+    it('deliver nothing after their end', async () => {
+      const route = await standing(1);
+      const back = pair.b.terminal.opened[0]!.route;
+      pair.a.trunks.dropRoute(route);
+      back.endpoint.oneWay(LNK_PING, 0, null, null, back);
+      const late = back.endpoint.open(BLK_READ, back, DISCARDED);
+      await until(() => late.rxDeleted || late.ended);
+      expect(pair.a.terminal.heard).toEqual([]);
+    });
+  });
+
+  describe('loss', () => {
+    it('ends both halves with LOSTLINK, refuses until the trunk is back, and is back by itself', async () => {
+      const route = await standing(1);
+      const lost: number[] = [];
+      route.endpoint.open(BLK_READ, route, { onMessage() {}, onLost: (_tx, error) => lost.push(error) });
+      await until(() => pair.b.terminal.heard.length === 1);
+      pair.clock.advance(2_000);
+      pair.clock.advance(2_000);
+      await until(() => pair.a.trunks.counts().standing === 0 && pair.b.trunks.counts().standing === 0);
+      expect(lost).toEqual([LOSTLINK]);
+      expect(pair.b.terminal.heard.map(({ what }) => what)).toEqual(['open', 'lost']);
+      expect([pair.a.terminal.ended, pair.b.terminal.ended.length]).toEqual([[route], 1]);
+      expect(pair.a.trunks.route({ gateway: pair.b.id, number: 1 }, 'circuit', null)).toBeNull();
+      expect(pair.a.log.filter(({ msg }) => msg === 'trunk lost')).toMatchObject([{ peer: pair.b.id }]);
+      pair.clock.advance(100);
+      await until(() => pair.a.trunks.counts().standing === 1 && pair.b.trunks.counts().standing === 1);
+      expect(pair.a.trunks.route({ gateway: pair.b.id, number: 1 }, 'circuit', null)).not.toBeNull();
+      expect(pair.a.reachability).toEqual([]);
+    });
+
+    it('tells topology after 2 s without it, and again when it is back', async () => {
+      await standing(1);
+      const { other } = pair.a;
+      pair.a.other = null;
+      pair.b.other = null;
+      pair.clock.advance(2_000);
+      pair.clock.advance(2_000);
+      await until(() => pair.a.trunks.counts().standing === 0 && pair.b.trunks.counts().standing === 0);
+      pair.clock.advance(1_999);
+      expect(pair.a.reachability).toEqual([]);
+      pair.clock.advance(1);
+      expect(pair.a.reachability).toEqual([[pair.b.id, false]]);
+      expect(pair.a.trunks.unreachable()).toEqual([pair.b.id]);
+      pair.a.other = other;
+      await turns();
+      for (let i = 0; i < 40 && pair.a.reachability.length === 1; i++) {
+        pair.clock.advance(500);
+        await turns();
+      }
+      expect(pair.a.reachability).toEqual([
+        [pair.b.id, false],
+        [pair.b.id, true],
+      ]);
+      expect(pair.b.reachability.at(-1)).toEqual([pair.a.id, true]);
+      expect(pair.a.trunks.unreachable()).toEqual([]);
+    });
+
+    it('answers what waits when the trunk cannot be opened', async () => {
+      pair.a.other = null;
+      const route = pair.route(1);
+      const lost: number[] = [];
+      route.endpoint.open(BLK_READ, route, { onMessage() {}, onLost: (_tx, error) => lost.push(error) });
+      await until(() => lost.length === 1);
+      expect([lost, pair.a.terminal.ended]).toEqual([[LOSTLINK], [route]]);
+    });
+
+    it('takes a new connection of a gateway that has lost the old one', async () => {
+      await standing(1);
+      // A forgets the trunk without B's noticing.
+      const { address, token } = pair.b.trunks.openTrunk({ from: pair.a.id, to: pair.b.id, version: 1 });
+      const socket = connect({ port: Number(address.slice(1)), host: '127.0.0.1' });
+      socket.write(token);
+      await until(() => pair.b.trunks.metrics.lost.replaced === 1);
+      expect(pair.b.terminal.ended.length).toBe(1);
+      expect(pair.b.trunks.counts()).toMatchObject({ standing: 1, routes: 0 });
+      socket.destroy();
+    });
+
+    it('closes the trunk of a gateway that leaves the list', async () => {
+      await standing(1);
+      pair.a.trunks.gateways([]);
+      expect(pair.a.trunks.counts()).toMatchObject({ trunks: 0, standing: 0, routes: 0 });
+      await until(() => pair.b.trunks.counts().standing === 0);
+      expect(pair.a.trunks.route({ gateway: pair.b.id, number: 1 }, 'circuit', null)).toBeNull();
+    });
+  });
+
+  describe('keep-alive', () => {
+    it('probes a quiet trunk, and keeps one that answers', async () => {
+      await standing(1);
+      for (let i = 0; i < 5; i++) {
+        const before = pair.a.trunks.metrics.messagesIn;
+        pair.clock.advance(2_000);
+        await until(() => pair.a.trunks.metrics.messagesIn >= before + 2);
+      }
+      expect([pair.a.trunks.counts().standing, pair.b.trunks.counts().standing]).toEqual([1, 1]);
+    });
+  });
+
+  describe('a far side that does not read', () => {
+    it('costs bounded memory, and the trunk when it goes on', async () => {
+      const wire = new Wire();
+      await wire.start(
+        Number(pair.b.trunks.openTrunk({ from: 'c.00000003', to: pair.b.id, version: 1 }).address.slice(1)),
+      );
+      pair.b.port = wire.port;
+      const aux = new Uint8Array(64 * 1024);
+      await standing(0);
+      wire.pause();
+      const routes = Array.from({ length: 100 }, (_, link) => pair.route(link));
+      let sent = 0;
+      for (const route of routes) {
+        const pressure = pair.a.trunks.pressureOf(route);
+        while (!pressure.isHigh) {
+          route.endpoint.oneWay(BLK_READ, 0, null, aux, route);
+          sent += aux.length;
+        }
+      }
+      expect(sent).toBeLessThan(QUEUE_HIGH_BYTES + routes.length * aux.length);
+      let low = 0;
+      for (const route of routes) pair.a.trunks.pressureOf(route).onceLow(() => low++);
+      await turns();
+      pair.clock.advance(2_000);
+      await turns();
+      pair.clock.advance(2_000);
+      await until(() => pair.a.trunks.counts().standing === 0);
+      expect([pair.a.trunks.queuedBytes, low]).toEqual([0, routes.length]);
+      expect(pair.a.terminal.ended.length).toBe(routes.length);
+      wire.stop();
+    });
+  });
+
+  describe('stopping', () => {
+    it('ends all routes in order on the other side, and says so to whoever asks', async () => {
+      const route = await standing(1);
+      route.endpoint.open(BLK_READ, route, DISCARDED);
+      await until(() => pair.b.terminal.heard.length === 1);
+      pair.a.other = null;
+      await pair.a.trunks.stop();
+      expect(pair.b.terminal.heard.filter(isEnd).map(({ what, cmd }) => [what, cmd & DELETE])).toEqual([
+        ['message', DELETE],
+      ]);
+      expect(pair.b.terminal.ended.length).toBe(1);
+      expect(() => pair.a.trunks.openTrunk({ from: pair.b.id, to: pair.a.id, version: 1 })).toThrow('stopping');
+      expect(pair.a.trunks.counts()).toMatchObject({ trunks: 0, standing: 0, routes: 0, transactions: 0 });
+    });
+  });
+});

@@ -1,0 +1,61 @@
+import { InWindow, SHARED_WINDOW } from './credit.ts';
+import { MAX_WINDOW } from './limits.ts';
+import type { Credit } from './messages.ts';
+import type { LocalDestinations } from './trunk-end.ts';
+
+/** The windows that this side of a trunk has named: one for each connection of ours that routes on the trunk lead to. */
+export class InWindows {
+  readonly #destinations: LocalDestinations;
+  readonly #tell: (credit: Credit) => void;
+  readonly #shared: InWindow;
+  readonly #byConnection = new Map<number, InWindow>();
+  readonly #byId = new Map<number, InWindow>();
+  readonly #connectionOf = new Map<InWindow, number>();
+  #last: InWindow;
+  #lastId = SHARED_WINDOW;
+
+  constructor(destinations: LocalDestinations, tell: (credit: Credit) => void) {
+    this.#destinations = destinations;
+    this.#tell = tell;
+    this.#shared = new InWindow(SHARED_WINDOW, null, tell);
+    this.#last = this.#shared;
+    this.#byId.set(SHARED_WINDOW, this.#shared);
+  }
+
+  /** For one more route to this connection; 0, or one that is gone: the shared one. */
+  take(connection: number): InWindow {
+    const window = this.#byConnection.get(connection) ?? this.#make(connection);
+    window.routes++;
+    return window;
+  }
+
+  /** A route less. */
+  leave(window: InWindow): void {
+    if (--window.routes > 0 || window === this.#shared) return;
+    this.#byId.delete(window.id);
+    this.#byConnection.delete(this.#connectionOf.get(window)!);
+    this.#connectionOf.delete(window);
+    window.close();
+    if (this.#last === window) this.#last = this.#shared;
+  }
+
+  /** A message that was charged to this window has come. Of one that is gone: nobody counts any more. */
+  received(id: number, bytes: number): void {
+    if (this.#last.id !== id) {
+      const window = this.#byId.get(id);
+      if (window === undefined) return;
+      this.#last = window;
+    }
+    this.#last.received(bytes);
+  }
+
+  #make(connection: number): InWindow {
+    const pressure = connection === 0 ? null : this.#destinations.pressureOfConnection(connection);
+    if (pressure === null || this.#lastId === MAX_WINDOW) return this.#shared;
+    const window = new InWindow(++this.#lastId, pressure, this.#tell);
+    this.#byConnection.set(connection, window);
+    this.#byId.set(window.id, window);
+    this.#connectionOf.set(window, connection);
+    return window;
+  }
+}

@@ -1,0 +1,121 @@
+import type { Dialect } from '@spanmesh/dmsg/dialect';
+import type { Frame } from '@spanmesh/dmsg/frame';
+import { CORE_HEADER_BYTES } from '@spanmesh/dmsg/header';
+import { LNK_SPAN_BYTES } from '@spanmesh/dmsg/payload/lnk-span';
+import type { RouteSource } from '../routing/trunks.ts';
+import { TRUNK_VERSION } from './limits.ts';
+
+// The trunk's own messages, in a protocol number that no peer uses. Header sizes are part of the commands, as everywhere.
+
+/** Opens a route transaction (576 bytes). */
+export const ROUTE_OPEN = 0x00e00109;
+/** Takes it: sent in the route transaction by the gateway of the link (128 bytes). */
+export const ROUTE_OPENED = 0x00e00202;
+/** One-way: so much has been consumed (128 bytes). */
+export const CREDIT = 0x00e00302;
+
+/** What ROUTE_OPEN says. */
+export interface RouteOpen {
+  readonly link: number;
+  readonly dialect: Dialect;
+  /** Its `gateway` is never empty on the wire. */
+  readonly source: RouteSource | null;
+  /** Window that what comes back on the route is charged to. */
+  readonly window: number;
+}
+
+/** What CREDIT says. */
+export interface Credit {
+  readonly window: number;
+  /** Bytes of this window since it exists. */
+  readonly consumed: number;
+  /** Nothing is counted in it any more, and its name is not used again. */
+  readonly isClosed: boolean;
+}
+
+// Offsets in the payloads. Numbers of links are doubles, as in gateway_control.proto.
+const VERSION = 0;
+const DIALECT = 1;
+const HAS_SOURCE = 2;
+const GATEWAY_LENGTH = 3;
+const WINDOW = 4;
+const LINK = 8;
+const CONSUMED = 8;
+/** In CREDIT: nothing more is counted in this window. */
+const CLOSED = 1;
+const SOURCE_NUMBER = 16;
+const GATEWAY = 24;
+const SPAN = 104;
+const ROUTE_OPEN_BYTES = SPAN + LNK_SPAN_BYTES;
+const GATEWAY_BYTES = SPAN - GATEWAY;
+
+export function encodeRouteOpen({ link, dialect, source, window }: RouteOpen): Uint8Array {
+  const payload = Buffer.alloc(ROUTE_OPEN_BYTES);
+  payload[VERSION] = TRUNK_VERSION;
+  payload[DIALECT] = dialect === 'linkid' ? 1 : 2;
+  payload.writeUInt32LE(window, WINDOW);
+  payload.writeDoubleLE(link, LINK);
+  if (source !== null) {
+    payload[HAS_SOURCE] = 1;
+    payload[GATEWAY_LENGTH] = payload.write(source.gateway, GATEWAY, GATEWAY_BYTES, 'latin1');
+    payload.writeDoubleLE(source.number, SOURCE_NUMBER);
+    payload.set(source.payload.subarray(0, LNK_SPAN_BYTES), SPAN);
+  }
+  return payload;
+}
+
+/** null: it makes no sense, or is of another version. Its bytes are copied. */
+export function decodeRouteOpen(frame: Frame): RouteOpen | null {
+  const payload = payloadOf(frame);
+  if (payload.length < ROUTE_OPEN_BYTES || payload[VERSION] !== TRUNK_VERSION) return null;
+  const link = payload.readDoubleLE(LINK);
+  const dialect = payload[DIALECT] === 1 ? 'linkid' : payload[DIALECT] === 2 ? 'circuit' : null;
+  if (dialect === null || !isNumber(link)) return null;
+  const window = payload.readUInt32LE(WINDOW);
+  if (payload[HAS_SOURCE] === 0) return { link, dialect, source: null, window };
+  const length = payload[GATEWAY_LENGTH]!;
+  const number = payload.readDoubleLE(SOURCE_NUMBER);
+  if (length === 0 || length > GATEWAY_BYTES || !isNumber(number)) return null;
+  const gateway = payload.toString('latin1', GATEWAY, GATEWAY + length);
+  const span = new Uint8Array(payload.subarray(SPAN, SPAN + LNK_SPAN_BYTES));
+  return { link, dialect, source: { gateway, number, payload: span }, window };
+}
+
+export function encodeRouteOpened(window: number): Uint8Array {
+  const payload = Buffer.alloc(CORE_HEADER_BYTES);
+  payload[VERSION] = TRUNK_VERSION;
+  payload.writeUInt32LE(window, WINDOW);
+  return payload;
+}
+
+/** The window that what is sent on the route is charged to; null as `decodeRouteOpen`. */
+export function decodeRouteOpened(frame: Frame): number | null {
+  const payload = payloadOf(frame);
+  return payload[VERSION] === TRUNK_VERSION ? payload.readUInt32LE(WINDOW) : null;
+}
+
+export function encodeCredit({ window, consumed, isClosed }: Credit): Uint8Array {
+  const payload = Buffer.alloc(CORE_HEADER_BYTES);
+  payload[VERSION] = TRUNK_VERSION;
+  payload[CLOSED] = isClosed ? 1 : 0;
+  payload.writeUInt32LE(window, WINDOW);
+  payload.writeDoubleLE(consumed, CONSUMED);
+  return payload;
+}
+
+/** null as `decodeRouteOpen`. */
+export function decodeCredit(frame: Frame): Credit | null {
+  const payload = payloadOf(frame);
+  if (payload.length < CORE_HEADER_BYTES || payload[VERSION] !== TRUNK_VERSION) return null;
+  const consumed = payload.readDoubleLE(CONSUMED);
+  if (!isNumber(consumed)) return null;
+  return { window: payload.readUInt32LE(WINDOW), consumed, isClosed: payload[CLOSED] !== 0 };
+}
+
+function payloadOf({ buf, off, headBytes }: Frame): Buffer {
+  return Buffer.from(buf.buffer, buf.byteOffset + off + CORE_HEADER_BYTES, headBytes - CORE_HEADER_BYTES);
+}
+
+function isNumber(value: number): boolean {
+  return Number.isSafeInteger(value) && value >= 0;
+}

@@ -1,0 +1,98 @@
+import type { Socket } from 'node:net';
+import { type ServiceError, status } from '@grpc/grpc-js';
+import { type OpenTrunkRequest, type OpenTrunkResponse, TrunkClient } from '@spanmesh/proto/v1/trunk';
+import { type HostPort, parseHostPort } from '@spanmesh/runtime/address';
+import { createClient } from '@spanmesh/runtime/grpc-client';
+import { TOKEN_BYTES } from './limits.ts';
+import { connectTrunk } from './transport.ts';
+import { TrunkError } from './trunk-error.ts';
+import { GREETING } from './trunk-listener.ts';
+
+/** Calls Trunk.OpenTrunk of the gateway at this service address. @throws TrunkError */
+export type AskForTrunk = (
+  address: string,
+  request: OpenTrunkRequest,
+  signal: AbortSignal,
+) => Promise<OpenTrunkResponse>;
+
+/** Over gRPC, on a channel of its own, so that the name is looked up afresh. */
+export const askOverGrpc: AskForTrunk = (address, request, signal) =>
+  new Promise((resolve, reject) => {
+    const client = createClient(TrunkClient, address);
+    const call = client.openTrunk(request, (error: ServiceError | null, response: OpenTrunkResponse) => {
+      signal.removeEventListener('abort', cancel);
+      client.close();
+      if (error === null) resolve(response);
+      else if (signal.aborted) reject(new TrunkError('timeout'));
+      else if (error.code === status.ALREADY_EXISTS) reject(new TrunkError('already-exists'));
+      else reject(new TrunkError('unreachable', error.message, { cause: error }));
+    });
+    const cancel = () => call.cancel();
+    signal.addEventListener('abort', cancel, { once: true });
+  });
+
+/** A connection whose token the other side has taken. It is paused; `rest` has come after the greeting. */
+export interface OpenedTrunk {
+  readonly socket: Socket;
+  readonly rest: Uint8Array;
+}
+
+/**
+ * Asks for a trunk, connects, and shows the token; the other side has taken it when this resolves.
+ * @throws TrunkError
+ */
+export async function openTrunk(
+  address: string,
+  request: OpenTrunkRequest,
+  ask: AskForTrunk,
+  signal: AbortSignal,
+): Promise<OpenedTrunk> {
+  const response = await ask(address, request, signal);
+  if (response.token.length !== TOKEN_BYTES) throw new TrunkError('invalid', 'the token has a wrong length');
+  const socket = await connectTrunk(whereTo(response.address, address), signal);
+  return greet(socket, response.token, signal);
+}
+
+/** trunk.proto, OpenTrunkResponse: an empty host is the one that the call went to. */
+function whereTo(address: string, called: string): HostPort {
+  try {
+    if (!address.startsWith(':')) return parseHostPort(address);
+    const { host } = parseHostPort(called);
+    return { host, port: parseHostPort(`localhost${address}`).port };
+  } catch (cause) {
+    throw new TrunkError('invalid', 'the address makes no sense', { cause });
+  }
+}
+
+function greet(socket: Socket, token: Uint8Array, signal: AbortSignal): Promise<OpenedTrunk> {
+  return new Promise((resolve, reject) => {
+    const greeting = Buffer.alloc(GREETING.length);
+    let have = 0;
+    const fail = (error: TrunkError) => {
+      signal.removeEventListener('abort', expire);
+      socket.destroy();
+      reject(error);
+    };
+    const expire = () => fail(new TrunkError('timeout'));
+    const refused = () => fail(new TrunkError('unreachable', 'the other side closed the connection'));
+    const take = (chunk: Buffer) => {
+      const used = chunk.copy(greeting, have);
+      have += used;
+      if (have < greeting.length) return;
+      if (!greeting.equals(GREETING)) {
+        fail(new TrunkError('invalid', 'this is not a trunk'));
+        return;
+      }
+      signal.removeEventListener('abort', expire);
+      socket.pause();
+      socket.off('data', take).off('end', refused).off('close', refused);
+      resolve({ socket, rest: chunk.subarray(used) });
+    };
+    signal.addEventListener('abort', expire, { once: true });
+    // Stays until whoever takes the socket has its own.
+    socket.on('error', refused);
+    socket.on('data', take).on('end', refused).on('close', refused);
+    if (signal.aborted) expire();
+    else socket.write(token);
+  });
+}

@@ -1,0 +1,313 @@
+import type { Socket } from 'node:net';
+import type { Dialect } from '@spanmesh/dmsg/dialect';
+import type { Transaction } from '@spanmesh/dmsg/transaction';
+import type { Timer } from '@spanmesh/runtime/clock';
+import { type Logger, Throttle } from '@spanmesh/runtime/logger';
+import type { Random } from '@spanmesh/runtime/random';
+import type { RouteSource } from '../routing/trunks.ts';
+import {
+  FIRST_BACKOFF_MS,
+  LOG_INTERVAL_MS,
+  MAX_BACKOFF_MS,
+  OPEN_TIMEOUT_MS,
+  TRUNK_VERSION,
+  UNREACHABLE_AFTER_MS,
+} from './limits.ts';
+import { type AskForTrunk, type OpenedTrunk, openTrunk } from './open-trunk.ts';
+import type { Tokens } from './tokens.ts';
+import { TrunkEnd, type TrunkEndDependencies } from './trunk-end.ts';
+import { TrunkError } from './trunk-error.ts';
+import { GREETING } from './trunk-listener.ts';
+import type { TrunkLossReason } from './trunk-metrics.ts';
+
+export interface PeerTrunkDependencies extends Omit<TrunkEndDependencies, 'ended'> {
+  readonly logger: Logger;
+  readonly random: Random;
+  readonly tokens: Tokens;
+  readonly ask: AskForTrunk;
+  /** Whether the gateway's links count as reachable from here has changed. */
+  readonly reachable: (gateway: string, isReachable: boolean) => void;
+  /** Nothing is open on it any more; one that is not in the list can be forgotten. */
+  readonly down: (trunk: PeerTrunk) => void;
+}
+
+/**
+ * Where the one trunk to another gateway is in its life; changed in `#become` only.
+ *
+ * * idle: never needed so far. From the start, and from expecting when nobody came and nobody waits. A route leads to opening,
+ *   an OpenTrunk of the other side to expecting.
+ * * opening: we ask and connect. From idle, and from down as a retry. Leads to standing; to expecting if both open at once and
+ *   the other side's id is smaller; to down if it fails.
+ * * expecting: the other side has a token and should connect. From idle, opening and down. Leads to standing, or down.
+ * * standing: bytes flow. From anywhere but closed, by a connection of either side. Leads to down when it is lost, and to
+ *   standing again if the other side, which has lost it without our noticing, connects anew.
+ * * down: lost, or could not be opened: what wants to use it is refused until a retry succeeds or the other side connects.
+ * * closed: the gateway has left the list, or this one stops. From anywhere.
+ *
+ * `waits`: messages may be sent on it before it stands; not while it is being opened again.
+ */
+type State =
+  | { readonly kind: 'idle' }
+  | { readonly kind: 'opening'; readonly end: TrunkEnd; readonly waits: boolean; readonly abort: AbortController }
+  | { readonly kind: 'expecting'; readonly end: TrunkEnd; readonly waits: boolean; readonly deadline: Timer }
+  | { readonly kind: 'standing'; readonly end: TrunkEnd; readonly sinceMs: number }
+  | { readonly kind: 'down'; readonly retry: Timer | null }
+  | { readonly kind: 'closed' };
+
+/** The trunk to one other gateway: opened on first use, opened again when it is lost. */
+export class PeerTrunk {
+  /** Id of the other gateway, `<name>.<boot>`. */
+  readonly gateway: string;
+  /** A link of the other gateway counts as unreachable from here, and topology knows. */
+  isUnreachable = false;
+  readonly #deps: PeerTrunkDependencies;
+  readonly #throttle: Throttle;
+  /** Its service port, `host:port`; empty: it cannot be called; null: it is not in the list. */
+  #address: string | null = null;
+  #state: State = { kind: 'idle' };
+  #backoff = FIRST_BACKOFF_MS;
+  #isFinishing = false;
+  #unreachableTimer: Timer | null = null;
+
+  constructor(gateway: string, deps: PeerTrunkDependencies) {
+    this.gateway = gateway;
+    this.#deps = deps;
+    this.#throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock: deps.clock });
+  }
+
+  get kind(): State['kind'] {
+    return this.#state.kind;
+  }
+
+  get isListed(): boolean {
+    return this.#address !== null;
+  }
+
+  /** Transactions and bytes on it, for counts. */
+  get openCount(): number {
+    return this.#end?.openCount ?? 0;
+  }
+
+  get queuedBytes(): number {
+    return this.#end?.queuedBytes ?? 0;
+  }
+
+  /** The list says where it is. One that cannot be reached is tried at once if that has changed. */
+  listed(address: string): void {
+    if (address === this.#address) return;
+    this.#address = address;
+    if (this.#state.kind !== 'down' || address === '') return;
+    this.#state.retry?.cancel();
+    this.#backoff = FIRST_BACKOFF_MS;
+    this.#open(false);
+  }
+
+  /** null: it cannot be reached. */
+  route(link: number, dialect: Dialect, source: RouteSource | null, destination: number): Transaction | null {
+    if (this.#state.kind === 'idle') {
+      if (this.#address === null) return null;
+      if (this.#address === '') this.#goDown();
+      else this.#open(true);
+    }
+    const state = this.#state;
+    const usable =
+      state.kind === 'standing' || ((state.kind === 'opening' || state.kind === 'expecting') && state.waits);
+    if (!usable || !state.end.hasRoom) return null;
+    return state.end.route(link, dialect, source, destination);
+  }
+
+  /**
+   * The other side asks for a trunk: a token for it.
+   * @throws TrunkError already-exists: we open one, too, and ours stays; stopping; too-many.
+   */
+  asked(): Uint8Array {
+    const state = this.#state;
+    if (state.kind === 'closed') throw new TrunkError('stopping');
+    // trunk.proto, OpenTrunk: that of the smaller id stays.
+    if (state.kind === 'opening' && this.#deps.self < this.gateway) throw new TrunkError('already-exists');
+    const token = this.#deps.tokens.issue(this.gateway);
+    if (token === null) throw new TrunkError('too-many');
+    switch (state.kind) {
+      case 'opening':
+        this.#expect(state.end, state.waits);
+        state.abort.abort();
+        break;
+      case 'expecting':
+        this.#expect(state.end, state.waits);
+        break;
+      case 'idle':
+      case 'down':
+        this.#expect(this.#makeEnd(), state.kind === 'idle');
+        break;
+      case 'standing':
+        // It has lost it, or changes its mind: its connecting will tell.
+        break;
+    }
+    return token;
+  }
+
+  /** The other side has connected, with a good token. */
+  accepted(socket: Socket, rest: Uint8Array): void {
+    const state = this.#state;
+    if (state.kind === 'closed') {
+      socket.destroy();
+      return;
+    }
+    socket.write(GREETING);
+    const end = state.kind === 'opening' || state.kind === 'expecting' ? state.end : this.#makeEnd();
+    this.#stand(end, { socket, rest });
+    if (state.kind === 'opening') state.abort.abort();
+  }
+
+  /** Ends everything on it with LOSTLINK, and does not come back. */
+  close(reason: TrunkLossReason): void {
+    const state = this.#state;
+    if (state.kind === 'closed') return;
+    this.#deps.tokens.revoke(this.gateway);
+    this.#address = null;
+    this.#unreachableTimer?.cancel();
+    this.isUnreachable = false;
+    this.#become({ kind: 'closed' });
+    if (state.kind === 'opening') state.abort.abort();
+    if ('end' in state) state.end.lose(reason);
+  }
+
+  /** Ends everything on it in order; what waits is still sent. The other side closes the connection. */
+  finish(): void {
+    this.#isFinishing = true;
+    if (this.#state.kind === 'standing') this.#state.end.finish();
+    else this.close('stopping');
+  }
+
+  get #end(): TrunkEnd | null {
+    return 'end' in this.#state ? this.#state.end : null;
+  }
+
+  #become(state: State): void {
+    const before = this.#state;
+    if (before.kind === 'expecting') before.deadline.cancel();
+    if (before.kind === 'down') before.retry?.cancel();
+    if (before.kind === 'standing') this.#deps.metrics.standing--;
+    if (state.kind === 'standing') this.#deps.metrics.standing++;
+    this.#state = state;
+  }
+
+  #makeEnd(): TrunkEnd {
+    return new TrunkEnd({ ...this.#deps, ended: (end, reason, detail) => this.#ended(end, reason, detail) });
+  }
+
+  #open(waits: boolean): void {
+    const end = this.#makeEnd();
+    const abort = new AbortController();
+    const { clock, tokens, self, ask } = this.#deps;
+    // One that we gave before would make two trunks of this.
+    tokens.revoke(this.gateway);
+    this.#become({ kind: 'opening', end, waits, abort });
+    const deadline = clock.after(OPEN_TIMEOUT_MS, () => abort.abort());
+    const request = { from: self, to: this.gateway, version: TRUNK_VERSION };
+    openTrunk(this.#address!, request, ask, abort.signal)
+      .then(
+        (opened) => this.#opened(abort, opened),
+        (error: unknown) => this.#notOpened(abort, error),
+      )
+      .finally(() => deadline.cancel());
+  }
+
+  #opened(attempt: AbortController, opened: OpenedTrunk): void {
+    const state = this.#state;
+    if (state.kind === 'opening' && state.abort === attempt) this.#stand(state.end, opened);
+    else opened.socket.destroy();
+  }
+
+  #notOpened(attempt: AbortController, error: unknown): void {
+    const state = this.#state;
+    if (state.kind !== 'opening' || state.abort !== attempt) return;
+    if (error instanceof TrunkError && error.code === 'already-exists') {
+      this.#expect(state.end, state.waits);
+      return;
+    }
+    const detail = error instanceof TrunkError ? { error: error.code, why: error.message } : { err: error };
+    state.end.lose('not-opened', detail);
+  }
+
+  #expect(end: TrunkEnd, waits: boolean): void {
+    const deadline = this.#deps.clock.after(OPEN_TIMEOUT_MS, () => {
+      if (waits && end.openCount === 0) {
+        this.#become({ kind: 'idle' });
+        this.#left();
+      } else {
+        end.lose('not-opened', { error: 'timeout', why: 'the other side did not connect' });
+      }
+    });
+    this.#become({ kind: 'expecting', end, waits, deadline });
+  }
+
+  #stand(end: TrunkEnd, { socket, rest }: OpenedTrunk): void {
+    const { clock, metrics, logger, reachable } = this.#deps;
+    this.#deps.tokens.revoke(this.gateway);
+    const before = this.#state;
+    this.#become({ kind: 'standing', end, sinceMs: clock.now() });
+    if (before.kind === 'standing') before.end.lose('replaced');
+    metrics.opened++;
+    this.#unreachableTimer?.cancel();
+    this.#unreachableTimer = null;
+    logger.info({ peer: this.gateway }, 'trunk stands');
+    if (this.isUnreachable) {
+      this.isUnreachable = false;
+      reachable(this.gateway, true);
+    }
+    end.attach(socket, rest);
+  }
+
+  #ended(end: TrunkEnd, reason: TrunkLossReason, detail: Readonly<Record<string, unknown>>): void {
+    const why = this.#isFinishing ? 'stopping' : reason;
+    this.#deps.metrics.lost[why]++;
+    this.#log(why, detail);
+    if (this.#end !== end) return;
+    const state = this.#state;
+    if (state.kind === 'standing' && this.#deps.clock.now() - state.sinceMs >= MAX_BACKOFF_MS) {
+      this.#backoff = FIRST_BACKOFF_MS;
+    }
+    this.#goDown();
+  }
+
+  #goDown(): void {
+    const { clock, random } = this.#deps;
+    let retry: Timer | null = null;
+    if (this.#address !== null && this.#address !== '' && !this.#isFinishing) {
+      const pause = this.#backoff * (1 - random() / 2);
+      this.#backoff = Math.min(this.#backoff * 2, MAX_BACKOFF_MS);
+      retry = clock.after(pause, () => this.#open(false));
+    }
+    this.#become({ kind: 'down', retry });
+    if (this.#unreachableTimer === null && !this.isUnreachable) {
+      this.#unreachableTimer = clock.after(UNREACHABLE_AFTER_MS, () => this.#outOfReach());
+    }
+    this.#left();
+  }
+
+  #outOfReach(): void {
+    this.#unreachableTimer = null;
+    this.isUnreachable = true;
+    this.#deps.reachable(this.gateway, false);
+  }
+
+  #left(): void {
+    if (this.#address === null) {
+      // Only the other side knew of it: whatever it offers has gone with it.
+      this.#unreachableTimer?.cancel();
+      this.#unreachableTimer = null;
+    }
+    this.#deps.down(this);
+  }
+
+  #log(reason: TrunkLossReason, detail: Readonly<Record<string, unknown>>): void {
+    const { logger } = this.#deps;
+    const { log, suppressed } = this.#throttle.admit(reason);
+    if (!log) return;
+    const line = { peer: this.gateway, reason, ...detail, suppressed };
+    if (reason === 'internal') logger.error(line, 'trunk lost');
+    else if (reason === 'stopping' || reason === 'unlisted') logger.info(line, 'trunk closed');
+    else logger.warn(line, reason === 'not-opened' ? 'trunk cannot be opened' : 'trunk lost');
+  }
+}

@@ -1,0 +1,54 @@
+import type { Dialect } from '@spanmesh/dmsg/dialect';
+import type { Transaction } from '@spanmesh/dmsg/transaction';
+import type { RouteSource } from '../routing/trunks.ts';
+import type { Route } from './route.ts';
+
+/** The routes of one trunk end; those that we opened are found by what they are for. */
+export class RouteTable {
+  readonly #transactions = new Map<Route, Transaction>();
+  /** By link, then by destination; few share both. */
+  readonly #own = new Map<number, Map<number, Route[]>>();
+
+  /** One that we opened and that is open. */
+  find(link: number, dialect: Dialect, source: RouteSource | null, destination: number): Transaction | undefined {
+    const alike = this.#own.get(link)?.get(destination);
+    const route = alike?.find((one) => one.dialect === dialect && isSameSource(one.source, source));
+    return route === undefined ? undefined : this.#transactions.get(route);
+  }
+
+  /** One that we opened. */
+  add(route: Route, tx: Transaction): void {
+    this.#transactions.set(route, tx);
+    let byDestination = this.#own.get(route.link);
+    if (byDestination === undefined) {
+      byDestination = new Map();
+      this.#own.set(route.link, byDestination);
+    }
+    const alike = byDestination.get(route.destination);
+    if (alike === undefined) byDestination.set(route.destination, [route]);
+    else alike.push(route);
+  }
+
+  /** One that the other side opened. */
+  adopt(route: Route, tx: Transaction): void {
+    this.#transactions.set(route, tx);
+  }
+
+  /** It has ended; its transaction. */
+  remove(route: Route): Transaction {
+    const tx = this.#transactions.get(route)!;
+    this.#transactions.delete(route);
+    if (tx.openedByPeer) return tx;
+    const byDestination = this.#own.get(route.link)!;
+    const left = byDestination.get(route.destination)!.filter((one) => one !== route);
+    if (left.length > 0) byDestination.set(route.destination, left);
+    else byDestination.delete(route.destination);
+    if (byDestination.size === 0) this.#own.delete(route.link);
+    return tx;
+  }
+}
+
+function isSameSource(a: RouteSource | null, b: RouteSource | null): boolean {
+  if (a === null || b === null) return a === b;
+  return a.number === b.number && a.gateway === b.gateway;
+}

@@ -1,0 +1,323 @@
+import type { Socket } from 'node:net';
+import { BASE_MASK, DELETE, LNK_PING, REPLY } from '@spanmesh/dmsg/command';
+import { type Dialect, TRUNK } from '@spanmesh/dmsg/dialect';
+import { DmsgError } from '@spanmesh/dmsg/dmsg-error';
+import type { EndpointHandler } from '@spanmesh/dmsg/endpoint';
+import { ErrorCode, errorName } from '@spanmesh/dmsg/error-code';
+import type { Frame } from '@spanmesh/dmsg/frame';
+import { FrameReader, type FrameSink } from '@spanmesh/dmsg/framing';
+import { readU32, SALT_AT } from '@spanmesh/dmsg/header';
+import { OutBuffer } from '@spanmesh/dmsg/out-buffer';
+import type { Transaction } from '@spanmesh/dmsg/transaction';
+import type { Clock } from '@spanmesh/runtime/clock';
+import type { Pressure, RouteSource, RouteTerminal } from '../routing/trunks.ts';
+import { SendQueue, type SendQueueOwner } from '../send-queue.ts';
+import { FREE_WINDOW, OutWindow, release, type Waiter } from './credit.ts';
+import { InWindows } from './in-windows.ts';
+import { KeepAlive } from './keep-alive.ts';
+import { QUEUE_HIGH_BYTES, QUEUE_LIMIT_BYTES, QUEUE_LOW_BYTES, STALL_MS, WAITING_LIMIT_BYTES } from './limits.ts';
+import {
+  CREDIT,
+  decodeCredit,
+  decodeRouteOpen,
+  encodeCredit,
+  encodeRouteOpen,
+  encodeRouteOpened,
+  ROUTE_OPEN,
+  ROUTE_OPENED,
+} from './messages.ts';
+import { OutWindows } from './out-windows.ts';
+import { Route, type RouteOwner } from './route.ts';
+import { RouteTable } from './route-table.ts';
+import { routeOf, TrunkEndpoint } from './trunk-endpoint.ts';
+import type { TrunkLossReason, TrunkMetrics } from './trunk-metrics.ts';
+import { TrunkOutbox } from './trunk-outbox.ts';
+
+/** This gateway's own links and connections, as the trunks need to know them. */
+export interface LocalDestinations {
+  /** Number of the connection of a link of this gateway; 0: the link is gone. */
+  connectionOfLink(link: number): number;
+  /** Where bytes for this connection wait; null: it is gone. */
+  pressureOfConnection(connection: number): Pressure | null;
+}
+
+export interface TrunkEndDependencies {
+  /** Id of this gateway, `<name>.<boot>`. */
+  readonly self: string;
+  readonly clock: Clock;
+  readonly metrics: TrunkMetrics;
+  readonly terminal: RouteTerminal;
+  readonly destinations: LocalDestinations;
+  /** Flush it at the end of this turn. */
+  readonly flushLater: (end: TrunkEnd) => void;
+  /** It has ended by itself; what runs on it is told after this returns. */
+  readonly ended: (end: TrunkEnd, reason: TrunkLossReason, detail: Readonly<Record<string, unknown>>) => void;
+}
+
+/**
+ * This side's half of one trunk, from the first message that wants to use it until it is lost: an endpoint like that of a peer's
+ * connection. Until a socket is attached what is sent waits, in order. It does not come back: a new trunk has a new one.
+ */
+export class TrunkEnd implements FrameSink, EndpointHandler, SendQueueOwner, RouteOwner {
+  /** Routes that wait until the queue has drained. */
+  readonly waiting = new Set<Waiter>();
+
+  readonly #deps: TrunkEndDependencies;
+  readonly #reader = new FrameReader({ rules: TRUNK });
+  readonly #before = new OutBuffer();
+  readonly #out: TrunkOutbox;
+  readonly #endpoint: TrunkEndpoint;
+  readonly #outWindows = new OutWindows();
+  readonly #inWindows: InWindows;
+  /** Those that we opened. */
+  readonly #routes = new RouteTable();
+  #socket: Socket | null = null;
+  #queue: SendQueue | null = null;
+  #keepAlive: KeepAlive | null = null;
+  #isLost = false;
+  #flushedMessages = 0;
+
+  constructor(deps: TrunkEndDependencies) {
+    this.#deps = deps;
+    this.#out = new TrunkOutbox(this.#before, new OutWindow(FREE_WINDOW));
+    this.#endpoint = new TrunkEndpoint(this.#out, this);
+    this.#inWindows = new InWindows(deps.destinations, (credit) => {
+      if (this.#endpoint.oneWay(CREDIT, 0, encodeCredit(credit))) deps.metrics.creditsSent++;
+    });
+  }
+
+  /** It has ended. */
+  get isLost(): boolean {
+    return this.#isLost;
+  }
+
+  /** Transactions in the table, routes included. */
+  get openCount(): number {
+    return this.#endpoint.openCount;
+  }
+
+  /** Bytes of memory that wait for the other side. */
+  get queuedBytes(): number {
+    return this.#queue === null ? this.#before.heldBytes : this.#queue.bytes;
+  }
+
+  get isHigh(): boolean {
+    return this.#queue === null
+      ? this.#before.heldBytes > WAITING_LIMIT_BYTES / 2
+      : this.queuedBytes > QUEUE_HIGH_BYTES;
+  }
+
+  /** Something new may wait for it. */
+  get hasRoom(): boolean {
+    return this.#queue !== null || this.#before.heldBytes < WAITING_LIMIT_BYTES;
+  }
+
+  /** The connection stands: what waits goes out, then `rest` of what has come is read, then everything else. */
+  attach(socket: Socket, rest: Uint8Array): void {
+    const { clock, metrics } = this.#deps;
+    this.#socket = socket;
+    this.#queue = new SendQueue(
+      { limitBytes: QUEUE_LIMIT_BYTES, stallMs: STALL_MS },
+      { socket, clock, owner: this, metrics },
+    );
+    this.#out.switchTo(this.#queue.out);
+    this.#keepAlive = new KeepAlive({
+      clock,
+      probe: () => this.#endpoint.oneWay(LNK_PING),
+      dead: () => this.lose('silent'),
+    });
+    this.#keepAlive.start();
+    socket.on('data', (chunk: Buffer) => this.#onData(chunk));
+    socket.on('drain', () => this.#queue!.onDrain());
+    // protocol.md, "Transactions": TCP half-close counts as the end of the link.
+    socket.on('end', () => this.lose('peer-closed'));
+    socket.on('error', (error: NodeJS.ErrnoException) => this.lose('socket-error', { code: error.code }));
+    socket.on('close', () => this.lose('peer-closed'));
+    // It may have closed while nobody was listening.
+    if (socket.destroyed) {
+      this.lose('peer-closed');
+      return;
+    }
+    release(this.waiting);
+    if (rest.length > 0) this.#onData(rest);
+    if (!this.#isLost) socket.resume();
+  }
+
+  /** The route transaction for this; opened if there is none. */
+  route(link: number, dialect: Dialect, source: RouteSource | null, destination: number): Transaction {
+    const known = this.#routes.find(link, dialect, source, destination);
+    if (known !== undefined) return known;
+    const inWindow = this.#inWindows.take(destination);
+    const out = this.#outWindows.shared;
+    const route = new Route({ link, dialect, source, destination }, { inWindow, out }, this);
+    const named = source !== null && source.gateway === '' ? { ...source, gateway: this.#deps.self } : source;
+    const payload = encodeRouteOpen({ link, dialect, source: named, window: inWindow.id });
+    const tx = this.#endpoint.open(ROUTE_OPEN, null, route, payload);
+    this.#routes.add(route, tx);
+    this.#deps.metrics.routes++;
+    return tx;
+  }
+
+  /** In order: ends all routes, and sends FIN once everything queued is sent; the other side closes then. */
+  finish(): void {
+    for (const tx of this.#endpoint.transactions()) {
+      if (tx.circuit === null && tx.handler instanceof Route) tx.handler.drop(tx);
+    }
+    this.#countSent();
+    this.#queue?.flushAll();
+    this.#socket?.end();
+  }
+
+  /** The trunk is gone: everything on it ends with LOSTLINK (architecture.md, "Trunk"). */
+  lose(reason: TrunkLossReason, detail: Readonly<Record<string, unknown>> = {}): void {
+    if (this.#isLost) return;
+    this.#isLost = true;
+    this.#keepAlive?.stop();
+    this.#reader.stop();
+    this.#queue?.discard();
+    this.#before.take();
+    this.#socket?.destroy();
+    this.#deps.ended(this, reason, detail);
+    this.#endpoint.lost(ErrorCode.LOSTLINK);
+    release(this.waiting);
+  }
+
+  /** Writes what was queued in this turn. */
+  flush(): void {
+    if (this.#isLost || this.#queue === null) return;
+    this.#countSent();
+    if (this.#socket!.writableEnded) {
+      this.#queue.discard();
+      return;
+    }
+    this.#queue.flush();
+    if (this.queuedBytes < QUEUE_LOW_BYTES) release(this.waiting);
+  }
+
+  onFrame(frame: Frame): void {
+    if (this.#isLost) return;
+    this.#deps.metrics.messagesIn++;
+    const window = readU32(frame.buf, frame.off + SALT_AT) >>> 8;
+    const bytes = frame.headBytes + frame.auxPadded;
+    this.#endpoint.receive(frame);
+    // After it was handed on, so that the connection that it went to shows it.
+    if (window !== FREE_WINDOW) this.#inWindows.received(window, bytes);
+  }
+
+  onOpen(tx: Transaction, frame: Frame): void {
+    if (tx.circuit === null) {
+      this.#openRoute(tx, frame);
+      return;
+    }
+    const route = routeOf(tx);
+    if (route === null || route.isClosed) this.#endpoint.end(tx, ErrorCode.LOSTLINK);
+    else this.#deps.terminal.openOnRoute(tx, frame);
+  }
+
+  onOneWay(frame: Frame, circuit: Transaction | null): void {
+    if (circuit !== null) {
+      const route = routeOf(circuit);
+      if (route !== null && !route.isClosed) this.#deps.terminal.oneWayOnRoute(circuit, frame);
+      return;
+    }
+    const base = frame.cmd & BASE_MASK;
+    if (base === LNK_PING) {
+      if ((frame.cmd & REPLY) === 0) this.#endpoint.oneWay(LNK_PING | REPLY);
+    } else if (base === CREDIT) {
+      const credit = decodeCredit(frame);
+      if (credit === null) return;
+      this.#outWindows.credited(credit.window, credit.consumed);
+      if (credit.isClosed) this.#outWindows.closed(credit.window);
+    } else {
+      this.#deps.metrics.ignoredMessages++;
+    }
+  }
+
+  routeTaken(route: Route, window: number): void {
+    const before = route.out;
+    route.out = this.#outWindows.named(window);
+    before.waiting.delete(route);
+    route.recheck();
+  }
+
+  routeClosed(route: Route): void {
+    this.#deps.metrics.routes--;
+    const tx = this.#routes.remove(route);
+    this.#inWindows.leave(route.inWindow);
+    this.#deps.terminal.routeEnded(tx);
+  }
+
+  creditWaits(): void {
+    this.#deps.metrics.creditWaits++;
+  }
+
+  flushLater(): void {
+    this.#deps.flushLater(this);
+  }
+
+  drained(): void {
+    if (this.queuedBytes < QUEUE_LOW_BYTES) release(this.waiting);
+  }
+
+  overLimit(): void {
+    this.lose('queue-limit', { queued: this.queuedBytes });
+  }
+
+  stalled(): void {
+    this.lose('stalled', { queued: this.queuedBytes });
+  }
+
+  #onData(chunk: Uint8Array): void {
+    if (this.#isLost) return;
+    this.#deps.metrics.bytesIn += chunk.length;
+    this.#keepAlive!.heard();
+    try {
+      this.#reader.push(chunk, this);
+    } catch (error) {
+      if (error instanceof DmsgError) {
+        this.lose('protocol-error', { error: errorName(error.code), rule: error.reason, ...error.data });
+      } else {
+        this.lose('internal', { err: error });
+      }
+    }
+  }
+
+  #openRoute(tx: Transaction, frame: Frame): void {
+    const { terminal, destinations, metrics, self } = this.#deps;
+    const wanted = (frame.cmd & (BASE_MASK | DELETE)) === ROUTE_OPEN ? decodeRouteOpen(frame) : null;
+    if (wanted === null) {
+      metrics.ignoredMessages++;
+      this.#endpoint.end(tx, ErrorCode.NOSUPP);
+      return;
+    }
+    const { link, dialect, source } = wanted;
+    const destination = destinations.connectionOfLink(link);
+    const inWindow = this.#inWindows.take(destination);
+    const out = this.#outWindows.named(wanted.window);
+    const route = new Route({ link, dialect, source, destination }, { inWindow, out }, this);
+    this.#routes.adopt(route, tx);
+    tx.handler = route;
+    metrics.routes++;
+    const named = source !== null && source.gateway === self ? { ...source, gateway: '' } : source;
+    // First of all, so that what routing sends on it comes after it.
+    this.#endpoint.send(tx, ROUTE_OPENED, 0, encodeRouteOpened(inWindow.id));
+    if (destination !== 0 && terminal.routeOpened(tx, link, dialect, named)) return;
+    metrics.routesRefused++;
+    this.#refuse(route, tx);
+  }
+
+  /** As if it had never been: routing is not told of its end. */
+  #refuse(route: Route, tx: Transaction): void {
+    this.#endpoint.end(tx, ErrorCode.LOSTLINK);
+    route.isClosed = true;
+    this.#deps.metrics.routes--;
+    this.#routes.remove(route);
+    this.#inWindows.leave(route.inWindow);
+  }
+
+  #countSent(): void {
+    const { messagesOut } = this.#endpoint;
+    this.#deps.metrics.messagesOut += messagesOut - this.#flushedMessages;
+    this.#flushedMessages = messagesOut;
+  }
+}

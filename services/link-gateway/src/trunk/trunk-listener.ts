@@ -1,0 +1,112 @@
+import type { Server, Socket } from 'node:net';
+import { formatHostPort, type HostPort } from '@spanmesh/runtime/address';
+import type { Clock } from '@spanmesh/runtime/clock';
+import type { Logger } from '@spanmesh/runtime/logger';
+import { SettingError } from '@spanmesh/runtime/setting';
+import { MAX_UNAUTHENTICATED, TOKEN_BYTES, UNAUTHENTICATED_MS } from './limits.ts';
+import type { Tokens } from './tokens.ts';
+import { listenTrunk, mayListenPlain } from './transport.ts';
+import type { TrunkMetrics } from './trunk-metrics.ts';
+
+/** What the accepting side says once it has taken the connection: the caller sends nothing but its token before. */
+export const GREETING = Buffer.from('spanmesh trunk 1');
+
+export interface TrunkListenerDependencies {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly tokens: Tokens;
+  readonly metrics: TrunkMetrics;
+  /** Its token was good: `rest` came after it. The greeting is the taker's to send. */
+  readonly accepted: (gateway: string, socket: Socket, rest: Uint8Array) => void;
+}
+
+/** The port that other gateways connect to with their tokens. */
+export class TrunkListener {
+  readonly #listen: HostPort;
+  readonly #setting: string;
+  readonly #deps: TrunkListenerDependencies;
+  readonly #waiting = new Set<Socket>();
+  #server: Server | null = null;
+
+  /** `setting`: what a SettingError names. */
+  constructor({ listen, setting }: { listen: HostPort; setting: string }, deps: TrunkListenerDependencies) {
+    this.#listen = listen;
+    this.#setting = setting;
+    this.#deps = deps;
+  }
+
+  /** Connections whose token has not come yet. */
+  get unauthenticated(): number {
+    return this.#waiting.size;
+  }
+
+  /**
+   * Resolves with the port.
+   * @throws SettingError: the address cannot be listened on.
+   */
+  start(): Promise<number> {
+    const { host, port } = this.#listen;
+    const where = formatHostPort(this.#listen);
+    if (!mayListenPlain(host)) {
+      const why = `cannot listen on ${where}: trunks have no keys yet, so only the loopback may be used`;
+      return Promise.reject(new SettingError(this.#setting, why));
+    }
+    const server = listenTrunk((socket) => this.#authenticate(socket));
+    this.#server = server;
+    return new Promise((resolve, reject) => {
+      const refuse = (cause: NodeJS.ErrnoException) =>
+        reject(new SettingError(this.#setting, `cannot listen on ${where}: ${cause.code}`, { cause }));
+      server.once('error', refuse);
+      server.listen({ host, port }, () => {
+        server.off('error', refuse);
+        server.on('error', (err) => this.#deps.logger.error({ err }, 'trunk listener'));
+        resolve((server.address() as { port: number }).port);
+      });
+    });
+  }
+
+  /** Takes no more connections, and closes those that have not said who they are. */
+  stop(): void {
+    this.#server?.close();
+    for (const socket of this.#waiting) socket.destroy();
+  }
+
+  #authenticate(socket: Socket): void {
+    const { clock, metrics } = this.#deps;
+    socket.on('error', () => socket.destroy());
+    if (this.#waiting.size >= MAX_UNAUTHENTICATED) {
+      metrics.tokensRefused++;
+      socket.destroy();
+      return;
+    }
+    this.#waiting.add(socket);
+    const token = Buffer.alloc(TOKEN_BYTES);
+    let have = 0;
+    const deadline = clock.after(UNAUTHENTICATED_MS, () => {
+      metrics.tokensRefused++;
+      socket.destroy();
+    });
+    const settle = () => {
+      deadline.cancel();
+      this.#waiting.delete(socket);
+    };
+    socket.on('close', settle);
+    // allowHalfOpen: a FIN would otherwise leave it to the deadline.
+    socket.on('end', () => socket.destroy());
+    socket.on('data', (chunk: Buffer) => {
+      const used = chunk.copy(token, have);
+      have += used;
+      if (have < TOKEN_BYTES) return;
+      // The first 32 bytes decide (trunk.proto, Trunk).
+      const gateway = this.#deps.tokens.redeem(token);
+      if (gateway === null) {
+        metrics.tokensRefused++;
+        socket.destroy();
+        return;
+      }
+      settle();
+      socket.removeAllListeners();
+      this.#deps.accepted(gateway, socket, chunk.subarray(used));
+    });
+  }
+}

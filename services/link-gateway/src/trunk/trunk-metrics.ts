@@ -1,0 +1,67 @@
+import type { Metrics } from '@spanmesh/runtime/metrics';
+
+/** Why a trunk ended. */
+export const TRUNK_LOSS_REASONS = [
+  'peer-closed',
+  'socket-error',
+  'silent',
+  'protocol-error',
+  'internal',
+  'stalled',
+  'queue-limit',
+  'replaced',
+  'not-opened',
+  'unlisted',
+  'stopping',
+] as const;
+export type TrunkLossReason = (typeof TRUNK_LOSS_REASONS)[number];
+
+/** What the trunks of a gateway count: plain numbers, read when they are scraped. */
+export class TrunkMetrics {
+  /** Trunks that stand. */
+  standing = 0;
+  routes = 0;
+  opened = 0;
+  readonly lost: Record<TrunkLossReason, number>;
+  bytesIn = 0;
+  bytesOut = 0;
+  messagesIn = 0;
+  messagesOut = 0;
+  /** How often a sender was held up because a window was used up. */
+  creditWaits = 0;
+  creditsSent = 0;
+  /** Connections without a good token. */
+  tokensRefused = 0;
+  routesRefused = 0;
+  /** Routes that could not be had because the other gateway cannot be reached. */
+  routesUnreachable = 0;
+  /** One-way messages that nobody waits for. */
+  ignoredMessages = 0;
+
+  constructor() {
+    this.lost = Object.fromEntries(TRUNK_LOSS_REASONS.map((reason) => [reason, 0])) as Record<TrunkLossReason, number>;
+  }
+}
+
+/** Shows them to whoever scrapes. */
+export function registerTrunkMetrics(to: Metrics, m: TrunkMetrics): void {
+  const name = (what: string) => `spanmesh_gateway_trunk_${what}`;
+  to.gauge(name('standing'), 'Trunks to other gateways that stand.', () => m.standing);
+  to.gauge(name('routes'), 'Route transactions open on trunks.', () => m.routes);
+  to.counter(name('opened_total'), 'Trunks that came to stand.', () => m.opened);
+  to.counter(name('lost_total'), 'Trunks that ended, or could not be opened.', () => m.lost, 'reason');
+  to.counter(name('received_bytes_total'), 'Bytes from other gateways.', () => m.bytesIn);
+  to.counter(name('sent_bytes_total'), 'Bytes handed to the sockets of trunks.', () => m.bytesOut);
+  to.counter(name('received_messages_total'), 'Messages from other gateways.', () => m.messagesIn);
+  to.counter(name('sent_messages_total'), 'Messages to other gateways.', () => m.messagesOut);
+  to.counter(name('credit_waits_total'), 'Senders held up because a window was used up.', () => m.creditWaits);
+  to.counter(name('credits_sent_total'), 'Credits returned to other gateways.', () => m.creditsSent);
+  to.counter(
+    name('tokens_refused_total'),
+    'Connections to the trunk port without a good token.',
+    () => m.tokensRefused,
+  );
+  to.counter(name('routes_refused_total'), 'Routes to links that are gone.', () => m.routesRefused);
+  to.counter(name('routes_unreachable_total'), 'Routes to gateways out of reach.', () => m.routesUnreachable);
+  to.counter(name('ignored_messages_total'), 'Messages that mean nothing where they came.', () => m.ignoredMessages);
+}

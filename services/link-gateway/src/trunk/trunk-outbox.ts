@@ -1,0 +1,51 @@
+import type { OutBuffer } from '@spanmesh/dmsg/out-buffer';
+import type { Outbox } from '@spanmesh/dmsg/outbox';
+import type { SaltSequence } from '@spanmesh/dmsg/salt';
+import type { OutWindow } from './credit.ts';
+
+/**
+ * What a trunk's endpoint writes into: charges every message to the current window, and marks it with the window's name in the
+ * upper 24 bits of the salt (which are this hop's own; the low 8 count messages as everywhere). The bytes go to one buffer
+ * while the trunk does not stand, and to the socket's afterwards.
+ */
+export class TrunkOutbox implements Outbox, Pick<SaltSequence, 'next'> {
+  /** Set by the endpoint for the duration of a call. */
+  window: OutWindow;
+  #target: OutBuffer;
+  #count = 0;
+
+  constructor(target: OutBuffer, window: OutWindow) {
+    this.#target = target;
+    this.window = window;
+  }
+
+  get buf(): Uint8Array {
+    return this.#target.buf;
+  }
+
+  get at(): number {
+    return this.#target.at;
+  }
+
+  reserve(bytes: number): void {
+    this.window.sent += bytes;
+    this.#target.reserve(bytes);
+  }
+
+  pass(buf: Uint8Array, start: number, end: number): void {
+    this.window.sent += end - start;
+    this.#target.pass(buf, start, end);
+  }
+
+  next(): number {
+    const salt = ((this.window.id << 8) | this.#count) >>> 0;
+    this.#count = (this.#count + 1) & 0xff;
+    return salt;
+  }
+
+  /** What has been written so far goes first. */
+  switchTo(target: OutBuffer): void {
+    for (const slice of this.#target.take()) target.pass(slice, 0, slice.length);
+    this.#target = target;
+  }
+}

@@ -1,0 +1,31 @@
+import { type ServerUnaryCall, type sendUnaryData, status } from '@grpc/grpc-js';
+import { type OpenTrunkRequest, type OpenTrunkResponse, TrunkService } from '@spanmesh/proto/v1/trunk';
+import type { GrpcServer } from '@spanmesh/runtime/grpc-server';
+import type { GatewayTrunks } from './gateway-trunks.ts';
+import { TrunkError, type TrunkErrorCode } from './trunk-error.ts';
+
+/** As trunk.proto says; what it does not name is refused for good, too. */
+const STATUS: Readonly<Partial<Record<TrunkErrorCode, status>>> = {
+  'already-exists': status.ALREADY_EXISTS,
+  'not-this-gateway': status.FAILED_PRECONDITION,
+  stopping: status.FAILED_PRECONDITION,
+  'too-many': status.RESOURCE_EXHAUSTED,
+  invalid: status.INVALID_ARGUMENT,
+};
+
+/** Serves Trunk (trunk.proto) to the other gateways. Before the server's start. */
+export function serveTrunks(server: Pick<GrpcServer, 'addService'>, trunks: GatewayTrunks): void {
+  server.addService(TrunkService, {
+    openTrunk(
+      call: ServerUnaryCall<OpenTrunkRequest, OpenTrunkResponse>,
+      answer: sendUnaryData<OpenTrunkResponse>,
+    ): void {
+      try {
+        answer(null, trunks.openTrunk(call.request));
+      } catch (error) {
+        if (!(error instanceof TrunkError)) throw error;
+        answer({ code: STATUS[error.code] ?? status.INTERNAL, details: error.message });
+      }
+    },
+  });
+}

@@ -1,0 +1,259 @@
+import { createServer, connect as netConnect, type Server, type Socket } from 'node:net';
+import { DELETE } from '@spanmesh/dmsg/command';
+import type { Dialect } from '@spanmesh/dmsg/dialect';
+import { ErrorCode } from '@spanmesh/dmsg/error-code';
+import type { Frame } from '@spanmesh/dmsg/frame';
+import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
+import { FakeClock } from '@spanmesh/runtime/fake-clock';
+import { createLogger } from '@spanmesh/runtime/logger';
+import type { Pressure, RouteSource, RouteTerminal } from '../routing/trunks.ts';
+import { GatewayTrunks } from './gateway-trunks.ts';
+import type { AskForTrunk } from './open-trunk.ts';
+import type { LocalDestinations } from './trunk-end.ts';
+import { TrunkError } from './trunk-error.ts';
+
+/** A destination that is as full as the test says. */
+export class FakePressure implements Pressure {
+  isHigh = false;
+  #waiting: (() => void)[] = [];
+
+  onceLow(fn: () => void): void {
+    if (this.isHigh) this.#waiting.push(fn);
+    else fn();
+  }
+
+  low(): void {
+    this.isHigh = false;
+    for (const fn of this.#waiting.splice(0)) fn();
+  }
+}
+
+/** What came on a route. */
+export interface Heard {
+  readonly what: 'open' | 'message' | 'lost' | 'one-way';
+  readonly tx: Transaction | null;
+  readonly cmd: number;
+  readonly error: number;
+  readonly bytes: Buffer;
+}
+
+/** Routing at one end: records what comes. Link n is on connection 100 + n; links from 1000 on are gone. */
+export class FakeTerminal implements RouteTerminal, LocalDestinations {
+  readonly opened: { route: Transaction; link: number; dialect: Dialect; source: RouteSource | null }[] = [];
+  readonly ended: Transaction[] = [];
+  readonly heard: Heard[] = [];
+  readonly pressures = new Map<number, FakePressure>();
+  refuses = false;
+  records = true;
+  messages = 0;
+  /** Told after the recording. */
+  onMessage: (tx: Transaction, frame: Frame) => void = () => {};
+
+  readonly handler: TransactionHandler = {
+    onMessage: (tx, frame) => {
+      this.#hear('message', tx, frame);
+      this.onMessage(tx, frame);
+    },
+    onLost: (tx, error) => {
+      this.heard.push({ what: 'lost', tx, cmd: 0, error, bytes: Buffer.alloc(0) });
+    },
+  };
+
+  connectionOfLink(link: number): number {
+    return link < 1000 ? 100 + link : 0;
+  }
+
+  pressureOfConnection(connection: number): FakePressure {
+    let pressure = this.pressures.get(connection);
+    if (pressure === undefined) {
+      pressure = new FakePressure();
+      this.pressures.set(connection, pressure);
+    }
+    return pressure;
+  }
+
+  routeOpened(route: Transaction, link: number, dialect: Dialect, source: RouteSource | null): boolean {
+    if (this.refuses) return false;
+    this.opened.push({ route, link, dialect, source });
+    return true;
+  }
+
+  openOnRoute(tx: Transaction, frame: Frame): void {
+    tx.handler = this.handler;
+    this.#hear('open', tx, frame);
+    this.onMessage(tx, frame);
+  }
+
+  oneWayOnRoute(_circuit: Transaction, frame: Frame): void {
+    this.#hear('one-way', null, frame);
+  }
+
+  routeEnded(route: Transaction): void {
+    this.ended.push(route);
+  }
+
+  #hear(what: Heard['what'], tx: Transaction | null, frame: Frame): void {
+    this.messages++;
+    if (!this.records) return;
+    const { buf, off, headBytes, auxPadded, cmd, error } = frame;
+    this.heard.push({ what, tx, cmd, error, bytes: Buffer.from(buf.subarray(off, off + headBytes + auxPadded)) });
+  }
+}
+
+/** A TCP proxy between the gateways, so that a test can cut or hold what passes. */
+export class Wire {
+  readonly sockets: Socket[] = [];
+  /** Bytes that may pass towards the listener before everything is cut; null: no cut. */
+  cutAfter: number | null = null;
+  passed = 0;
+  #server: Server | null = null;
+  port = 0;
+
+  async start(target: number): Promise<void> {
+    const server = createServer({ allowHalfOpen: true }, (near) => {
+      const far = netConnect({ port: target, host: '127.0.0.1', allowHalfOpen: true });
+      this.sockets.push(near, far);
+      near.on('data', (chunk) => {
+        this.passed += chunk.length;
+        if (this.cutAfter !== null && this.passed >= this.cutAfter) {
+          far.write(chunk.subarray(0, chunk.length - (this.passed - this.cutAfter)), () => far.destroy());
+          near.destroy();
+        } else far.write(chunk);
+      });
+      far.on('data', (chunk) => near.write(chunk));
+      for (const [one, other] of [
+        [near, far],
+        [far, near],
+      ] as const) {
+        one.on('end', () => other.end());
+        one.on('error', () => {});
+        one.on('close', () => other.destroy());
+      }
+    });
+    this.#server = server;
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    this.port = (server.address() as { port: number }).port;
+  }
+
+  pause(): void {
+    for (const socket of this.sockets) socket.pause();
+  }
+
+  resume(): void {
+    for (const socket of this.sockets) socket.resume();
+  }
+
+  cut(): void {
+    for (const socket of this.sockets) socket.destroy();
+  }
+
+  stop(): void {
+    this.cut();
+    this.#server?.close();
+  }
+}
+
+export class TestGatewayEnd {
+  readonly id: string;
+  readonly terminal = new FakeTerminal();
+  readonly reachability: [string, boolean][] = [];
+  readonly log: Record<string, unknown>[] = [];
+  readonly trunks: GatewayTrunks;
+  /** Where its OpenTrunk goes; null: nowhere. */
+  other: TestGatewayEnd | null = null;
+  asked = 0;
+  /** Waited for before each OpenTrunk is delivered. */
+  hold: Promise<void> = Promise.resolve();
+  /** The port that OpenTrunk's answers name instead of the real one. */
+  port: number | null = null;
+
+  constructor(id: string, clock: FakeClock, ask?: AskForTrunk) {
+    this.id = id;
+    const direct: AskForTrunk = async (_address, request) => {
+      this.asked++;
+      await this.hold;
+      if (this.other === null) throw new TrunkError('unreachable');
+      const { address, token } = this.other.trunks.openTrunk(request);
+      return { address: this.other.port === null ? address : `:${this.other.port}`, token };
+    };
+    this.trunks = new GatewayTrunks(
+      { self: id, listen: { host: '127.0.0.1', port: 0 }, setting: 'SPANMESH_TRUNK_LISTEN' },
+      {
+        clock,
+        logger: createLogger({
+          level: 'debug',
+          service: 'test',
+          destination: { write: (line: string) => void this.log.push(JSON.parse(line)) },
+        }),
+        random: () => 0,
+        terminal: () => this.terminal,
+        destinations: this.terminal,
+        reachable: (gateway, isReachable) => this.reachability.push([gateway, isReachable]),
+        ask: ask ?? direct,
+      },
+    );
+  }
+}
+
+/** Two gateways that know each other: A's id is the smaller. */
+export class TestPair {
+  readonly clock = new FakeClock();
+  readonly a: TestGatewayEnd;
+  readonly b: TestGatewayEnd;
+
+  constructor() {
+    this.a = new TestGatewayEnd('a.00000001', this.clock);
+    this.b = new TestGatewayEnd('b.00000002', this.clock);
+    this.a.other = this.b;
+    this.b.other = this.a;
+  }
+
+  async start({ listed = true } = {}): Promise<this> {
+    await this.a.trunks.start();
+    await this.b.trunks.start();
+    if (listed) this.list();
+    return this;
+  }
+
+  list(): void {
+    const all = [this.a, this.b].map(({ id }) => ({ gateway: id, serviceAddress: '127.0.0.1:1' }));
+    this.a.trunks.gateways(all);
+    this.b.trunks.gateways(all);
+  }
+
+  /** A's route to B's link. */
+  route(link = 1, dialect: Dialect = 'circuit', source: RouteSource | null = null, destination = 0): Transaction {
+    const route = this.a.trunks.route({ gateway: this.b.id, number: link }, dialect, source, destination);
+    if (route === null) throw new Error('no route');
+    return route;
+  }
+
+  async stop(): Promise<void> {
+    this.a.other = null;
+    this.b.other = null;
+    const stopping = Promise.all([this.a.trunks.stop(), this.b.trunks.stop()]);
+    this.clock.advance(60_000);
+    await stopping;
+  }
+}
+
+/** Turns of the event loop until it is so. */
+export async function until(condition: () => boolean): Promise<void> {
+  const giveUp = performance.now() + 10_000;
+  while (!condition()) {
+    if (performance.now() > giveUp) throw new Error(`never: ${condition}`);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+/** Some turns, for what should not happen. */
+export async function turns(count = 20): Promise<void> {
+  for (let i = 0; i < count; i++) await new Promise((resolve) => setImmediate(resolve));
+}
+
+/** The end of a transaction, as `Heard` has it. */
+export function isEnd({ what, cmd }: Heard): boolean {
+  return what === 'lost' || (cmd & DELETE) !== 0;
+}
+
+export const LOSTLINK: number = ErrorCode.LOSTLINK;
