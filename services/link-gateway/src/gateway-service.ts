@@ -29,6 +29,8 @@ import { LOG_INTERVAL_MS } from './limits.ts';
 import { Links } from './links.ts';
 import { Listener } from './listener.ts';
 import { LnkConns } from './lnk-conns.ts';
+import { DirectoryCalls } from './messaging/directory-calls.ts';
+import { Messaging } from './messaging/messaging.ts';
 import { GatewayMetrics } from './metrics.ts';
 import { OpenTables } from './open-tables.ts';
 import type { Origin } from './origin.ts';
@@ -80,6 +82,8 @@ export interface GatewayDependencies {
   readonly resolve?: Resolve;
   /** Connections to the other gateways; default: none. */
   readonly makeTrunks?: (identity: GatewayIdentity) => Trunks;
+  /** Where nodes are, for clients of this gateway (its id); default: nobody knows. */
+  readonly makeDirectory?: (gateway: string) => DirectoryCalls;
   readonly makeAttach: (identity: GatewayIdentity, host: AttachHost) => Attach;
 }
 
@@ -95,7 +99,8 @@ export type GatewayCounts = Record<
   'connections' | 'established' | 'lnkConns' | 'links' | 'remoteLinks' | 'relays' | 'onDemandRelays' | 'transactions',
   number
 > &
-  ReturnType<Router['counts']>;
+  ReturnType<Router['counts']> &
+  ReturnType<Messaging['counts']>;
 
 /** The link-gateway: terminates DMSG connections, tells topology what is open, and does what topology says. */
 export class Gateway implements Service, AttachHost {
@@ -114,6 +119,7 @@ export class Gateway implements Service, AttachHost {
   readonly #dialler: Dialler;
   readonly #orders: Orders;
   readonly #dialServer: DialServer;
+  readonly #messaging: Messaging;
   readonly #lnkConns: LnkConns;
   readonly #listeners: Listener[] = [];
   readonly #turn: Turn;
@@ -174,6 +180,18 @@ export class Gateway implements Service, AttachHost {
       { gateway: this.id, connectTimeout: options.connectTimeout },
       { orders: this.#orders, news: this.#core.media, tables: this.#core.tables, logger: deps.logger },
     );
+    this.#messaging = new Messaging(
+      { gateway: this.id },
+      {
+        directory:
+          deps.makeDirectory?.(this.id) ?? new DirectoryCalls({ gateway: this.id, address: () => null }, { clock }),
+        clients: this.#router.clients,
+        deltas: this.#attach,
+        metrics: deps.metrics,
+        clock,
+        logger: deps.logger,
+      },
+    );
     this.#commands = new CommandRunner(this.#core, this.#prober);
     registerMetrics(deps.metrics, this.#core);
   }
@@ -186,6 +204,11 @@ export class Gateway implements Service, AttachHost {
   /** The gRPC service Dial (dial.proto), for the service port. */
   get dialImplementation(): DialServer['implementation'] {
     return this.#dialServer.implementation;
+  }
+
+  /** The gRPC service Messaging (messaging.proto), for users of the API. */
+  get messagingImplementation(): Messaging['implementation'] {
+    return this.#messaging.implementation;
   }
 
   /** null: ready; otherwise why not (architecture.md, "Fail static": once attached, it stays ready). */
@@ -211,6 +234,7 @@ export class Gateway implements Service, AttachHost {
       onDemandRelays: this.counters.onDemandRelays,
       transactions,
       ...this.#router.counts(),
+      ...this.#messaging.counts(),
     };
   }
 
@@ -263,6 +287,7 @@ export class Gateway implements Service, AttachHost {
     for (const listener of this.#listeners) listener.stop();
     this.#core.admission.close();
     this.#prober.stop();
+    this.#messaging.stop();
     this.#dialServer.stop();
     this.#orders.stop();
     await this.#closeConnections();
@@ -280,7 +305,7 @@ export class Gateway implements Service, AttachHost {
   }
 
   snapshot(): StateChange[] {
-    return cutSnapshot(this.#core.tables);
+    return [...cutSnapshot(this.#core.tables), ...this.#messaging.held.cut()];
   }
 
   apply(commands: Commands): void {

@@ -1,7 +1,10 @@
+import { DialService } from '@spanmesh/proto/v1/dial';
+import { MessagingService } from '@spanmesh/proto/v1/messaging';
 import type { GrpcServer } from '@spanmesh/runtime/grpc-server';
 import { type Random, systemRandom } from '@spanmesh/runtime/random';
 import { AttachClient } from './attach-client.ts';
 import { Gateway, type GatewayDependencies } from './gateway-service.ts';
+import { DirectoryCalls } from './messaging/directory-calls.ts';
 import type { GatewayOptions } from './settings.ts';
 
 /** Where a gateway puts its gRPC services; neither server has been started when it is made. */
@@ -16,22 +19,26 @@ export interface GatewayPorts {
 
 /** What a gateway needs from whoever runs it. */
 export interface CreateGatewayDependencies
-  extends Omit<GatewayDependencies, 'makeAttach' | 'random' | 'serviceAddress'> {
+  extends Omit<GatewayDependencies, 'makeAttach' | 'makeDirectory' | 'random' | 'serviceAddress'> {
   /** `host:port` of the topology leader as far as it is known; asked anew for each attempt. */
   readonly topologyAddress: () => string | null;
   readonly random?: Random;
   readonly ports: GatewayPorts;
 }
 
-/** A link-gateway with its stream to topology. */
+/** A link-gateway with its stream to topology and its gRPC services. */
 export function createGateway(options: GatewayOptions, deps: CreateGatewayDependencies): Gateway {
   const { topologyAddress, random = systemRandom, ports, ...rest } = deps;
   const { clock, logger } = deps;
-  return new Gateway(options, {
+  const gateway = new Gateway(options, {
     ...rest,
     random,
     serviceAddress: () => options.serviceAddress || ports.advertisedServiceAddress,
+    makeDirectory: (id) => new DirectoryCalls({ gateway: id, address: topologyAddress }, { clock }),
     makeAttach: (identity, host) =>
       new AttachClient({ identity, address: topologyAddress }, { clock, logger, host, random }),
   });
+  ports.api.addService(MessagingService, gateway.messagingImplementation);
+  ports.service.addService(DialService, gateway.dialImplementation);
+  return gateway;
 }

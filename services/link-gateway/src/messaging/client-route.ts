@@ -1,0 +1,278 @@
+import { status } from '@grpc/grpc-js';
+import { ABORT, DELETE, REPLY } from '@spanmesh/dmsg/command';
+import type { DialectRules } from '@spanmesh/dmsg/dialect';
+import { DmsgError } from '@spanmesh/dmsg/dmsg-error';
+import { ErrorCode } from '@spanmesh/dmsg/error-code';
+import type { Frame } from '@spanmesh/dmsg/frame';
+import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
+import type { RoutedMessage } from '@spanmesh/proto/v1/messaging';
+import type { LocalRoute, LocalRouteHandlers, LostReason } from '../routing/local-route.ts';
+import { CallError, invalid } from './call-error.ts';
+import type { ClientStream } from './client-stream.ts';
+import { MAX_ROUTE_TRANSACTIONS } from './limits.ts';
+import type { MessagingMetrics } from './messaging-metrics.ts';
+import {
+  lostMessage,
+  MESSAGE_BYTES,
+  messageFault,
+  NO_TRANSACTION,
+  type TransactionName,
+  toRouted,
+} from './routed-message.ts';
+
+/** A transaction of a route, as the client knows it: the handler of the transaction. */
+class ClientTransaction implements TransactionName, TransactionHandler {
+  readonly number: number;
+  readonly openedByNode: boolean;
+  /** The client has opened, closed its direction. */
+  created: boolean;
+  deleted: boolean;
+  /** Set as soon as there is one. */
+  tx!: Transaction;
+
+  readonly #route: ClientRoute;
+
+  constructor(
+    route: ClientRoute,
+    { number, openedByNode, created, deleted }: TransactionName & { created: boolean; deleted: boolean },
+  ) {
+    this.#route = route;
+    this.number = number;
+    this.openedByNode = openedByNode;
+    this.created = created;
+    this.deleted = deleted;
+  }
+
+  onMessage(tx: Transaction, frame: Frame): void {
+    this.#route.heard(this, tx, frame);
+  }
+
+  onLost(tx: Transaction, error: number): void {
+    this.#route.lost(this, tx, error);
+  }
+
+  onGone(): void {
+    this.#route.gone(this);
+  }
+}
+
+export interface ClientRouteDependencies {
+  readonly stream: ClientStream;
+  readonly metrics: MessagingMetrics;
+  /** The route is gone: the stream is to be ended. */
+  readonly onLost: (reason: LostReason) => void;
+  /** The client has said all, and has got every answer. */
+  readonly onDone: () => void;
+}
+
+/**
+ * What runs on a route that stands: translates between the client's messages and transactions towards the node. It checks what
+ * the client sends so that none of it becomes a protocol error towards the node. Messages for a transaction that is gone are
+ * thrown away: its end and they have crossed.
+ */
+export class ClientRoute implements LocalRouteHandlers {
+  readonly pressure: ClientStream;
+  readonly #rules: DialectRules;
+  readonly #deps: ClientRouteDependencies;
+  readonly #own = new Map<number, ClientTransaction>();
+  readonly #nodes = new Map<number, ClientTransaction>();
+  #lastNodeNumber = 0;
+  /** Null until `attach`. */
+  #route: LocalRoute | null = null;
+  #halfClosed = false;
+  #closed = false;
+
+  constructor(rules: DialectRules, deps: ClientRouteDependencies) {
+    this.#rules = rules;
+    this.#deps = deps;
+    this.pressure = deps.stream;
+  }
+
+  /** The route stands; to be called before anything else. */
+  attach(route: LocalRoute): void {
+    this.#route = route;
+  }
+
+  /** Transactions open. */
+  get open(): number {
+    return this.#own.size + this.#nodes.size;
+  }
+
+  /** Takes a message of the client. @throws CallError: the stream is to be ended with it. */
+  take(message: RoutedMessage): void {
+    const route = this.#route;
+    if (route === null || this.#closed) return;
+    const fault = messageFault(message, this.#rules);
+    if (fault !== null) throw invalid(fault);
+    this.#deps.metrics.messagesFromClients++;
+    if (message.transaction === 0) this.#oneWay(route, message);
+    else this.#inTransaction(route, message);
+  }
+
+  /** The client sends nothing any more: what it has not closed is aborted, what it waits for may still come. */
+  halfClose(): void {
+    this.#halfClosed = true;
+    for (const one of [...this.#all()]) if (!one.deleted) this.#abort(one);
+    this.#checkDone();
+  }
+
+  /** The client is gone, or the stream has ended: what is open is aborted towards the node. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#own.clear();
+    this.#nodes.clear();
+    this.#route?.close();
+  }
+
+  onOpen(route: LocalRoute, tx: Transaction, frame: Frame): void {
+    const isOver = this.#closed || this.#halfClosed;
+    if (isOver || this.open >= MAX_ROUTE_TRANSACTIONS) {
+      tx.endpoint.end(tx, isOver ? ErrorCode.LOSTLINK : ErrorCode.CANTCIRC);
+      return;
+    }
+    const number = this.#nextNodeNumber();
+    const one = new ClientTransaction(this, { number, openedByNode: true, created: false, deleted: false });
+    one.tx = tx;
+    this.#nodes.set(number, one);
+    route.accept(tx, one);
+    this.#toClient(frame, one, circuitOf(tx));
+  }
+
+  onOneWay(_route: LocalRoute, frame: Frame, circuit: Transaction | null): void {
+    if (!this.#closed) this.#toClient(frame, NO_TRANSACTION, nameOf(circuit));
+  }
+
+  onLost(_route: LocalRoute, reason: LostReason): void {
+    if (!this.#closed) this.#deps.onLost(reason);
+  }
+
+  /** @internal A message of the node in a transaction. */
+  heard(one: ClientTransaction, tx: Transaction, frame: Frame): void {
+    this.#toClient(frame, one, circuitOf(tx));
+  }
+
+  /** @internal The node's direction has ended without a message of the node. */
+  lost(one: ClientTransaction, tx: Transaction, error: number): void {
+    const routed = lostMessage(one, circuitOf(tx), { create: !tx.rxCreated, error });
+    this.pressure.write({ routed }, MESSAGE_BYTES);
+  }
+
+  /** @internal It is over in both directions. */
+  gone(one: ClientTransaction): void {
+    const all = one.openedByNode ? this.#nodes : this.#own;
+    // Its number may be in use again.
+    if (all.get(one.number) === one) all.delete(one.number);
+    this.#checkDone();
+  }
+
+  #inTransaction(route: LocalRoute, message: RoutedMessage): void {
+    const { transaction: number, openedByNode, create } = message;
+    const one = (openedByNode ? this.#nodes : this.#own).get(number);
+    if (one === undefined) {
+      if (create && !openedByNode) this.#open(route, message);
+      else this.#deps.metrics.messagesLate++;
+      return;
+    }
+    // protocol.md, "Transactions": each direction is opened once, closed once, and silent afterwards.
+    if (one.deleted) throw invalid(`Transaction ${number}: you have closed your direction of it.`);
+    if (create === one.created) {
+      throw invalid(
+        create
+          ? `Transaction ${number} is open already: choose a number that is not in use.`
+          : `Transaction ${number}: your first message opens your direction of it, set create.`,
+      );
+    }
+    one.created = true;
+    one.deleted = message.delete;
+    one.tx.endpoint.send(one.tx, wordOf(message), message.error, message.payload, message.aux);
+  }
+
+  #open(route: LocalRoute, message: RoutedMessage): void {
+    const { transaction: number } = message;
+    if (message.abort) throw invalid(`Transaction ${number}: what is not open cannot be aborted.`);
+    if (this.open >= MAX_ROUTE_TRANSACTIONS) {
+      throw new CallError(
+        status.RESOURCE_EXHAUSTED,
+        `A route carries at most ${MAX_ROUTE_TRANSACTIONS} transactions at a time: close some, or open another route.`,
+      );
+    }
+    const circuit = this.#circuit(message);
+    if (circuit === undefined) {
+      this.#refuse(message);
+      return;
+    }
+    const one = new ClientTransaction(this, { number, openedByNode: false, created: true, deleted: message.delete });
+    try {
+      one.tx = route.open(wordOf(message), circuit, one, message.payload, message.aux, message.error);
+      this.#own.set(number, one);
+    } catch (error) {
+      if (!(error instanceof DmsgError)) throw error;
+      if (error.code === ErrorCode.CANTCIRC) throw invalid(`Transaction ${number} is stacked too deep.`);
+      this.#refuse(message);
+    }
+  }
+
+  /** protocol.md, "stacking": a CREATE on a circuit that is gone is answered LOSTLINK. */
+  #refuse(message: RoutedMessage): void {
+    const name = { number: message.transaction, openedByNode: false };
+    const circuit = { number: message.circuit, openedByNode: message.circuitOpenedByNode };
+    const routed = lostMessage(name, circuit, { create: true, error: ErrorCode.LOSTLINK });
+    this.pressure.write({ routed }, MESSAGE_BYTES);
+  }
+
+  #oneWay(route: LocalRoute, message: RoutedMessage): void {
+    const circuit = this.#circuit(message);
+    const word = message.command | (message.reply ? REPLY : 0);
+    if (circuit === undefined || !route.oneWay(word, circuit, message.payload, message.aux, message.error)) {
+      this.#deps.metrics.messagesLate++;
+    }
+  }
+
+  /** What a message is stacked on: null the span itself, undefined something that is gone. */
+  #circuit({ circuit, circuitOpenedByNode }: RoutedMessage): Transaction | null | undefined {
+    if (circuit === 0) return null;
+    const tx = (circuitOpenedByNode ? this.#nodes : this.#own).get(circuit)?.tx;
+    return tx === undefined || tx.ended ? undefined : tx;
+  }
+
+  #toClient(frame: Frame, transaction: TransactionName, circuit: TransactionName): void {
+    this.#deps.metrics.messagesToClients++;
+    const routed = toRouted(frame, transaction, circuit);
+    this.pressure.write({ routed }, MESSAGE_BYTES + routed.payload.length + routed.aux.length);
+  }
+
+  #abort(one: ClientTransaction): void {
+    one.created = true;
+    one.deleted = true;
+    one.tx.endpoint.end(one.tx, ErrorCode.LOSTLINK, true);
+  }
+
+  #checkDone(): void {
+    if (this.#halfClosed && !this.#closed && this.open === 0) this.#deps.onDone();
+  }
+
+  #nextNodeNumber(): number {
+    do this.#lastNodeNumber = this.#lastNodeNumber === 0xffffffff ? 1 : this.#lastNodeNumber + 1;
+    while (this.#nodes.has(this.#lastNodeNumber));
+    return this.#lastNodeNumber;
+  }
+
+  *#all(): Iterable<ClientTransaction> {
+    yield* this.#own.values();
+    yield* this.#nodes.values();
+  }
+}
+
+function wordOf(message: RoutedMessage): number {
+  return message.command | (message.delete ? DELETE : 0) | (message.abort ? ABORT : 0);
+}
+
+function circuitOf(tx: Transaction): TransactionName {
+  return nameOf(tx.circuit);
+}
+
+/** What is not a transaction of the client is the span itself. */
+function nameOf(tx: Transaction | null): TransactionName {
+  return tx?.data instanceof ClientTransaction ? tx.data : NO_TRANSACTION;
+}

@@ -1,0 +1,168 @@
+import { status } from '@grpc/grpc-js';
+import type { OpenRouteResponse } from '@spanmesh/proto/v1/messaging';
+import type { Clock, Timer } from '@spanmesh/runtime/clock';
+import type { Pressure } from '../routing/trunks.ts';
+import { CallError } from './call-error.ts';
+import { CLIENT_HIGH_BYTES, CLIENT_IN_FLIGHT_BYTES, CLIENT_LIMIT_BYTES, CLIENT_STALL_MS } from './limits.ts';
+
+/** Of the server's side of an OpenRoute call, what is written to. */
+export interface ResponseStream {
+  write(response: OpenRouteResponse, written: (error?: Error | null) => void): boolean;
+  end(): void;
+  emit(event: 'error', error: Error): boolean;
+}
+
+/**
+ * What waits for one client, in order, bounded. gRPC is given little at a time, because what it has cannot be taken back; while
+ * much waits the pressure is high, and a client that takes nothing for long, or has too much waiting, is given up.
+ */
+export class ClientStream implements Pressure {
+  readonly #stream: ResponseStream;
+  readonly #clock: Clock;
+  readonly #onStuck: (error: CallError) => void;
+  #queue: OpenRouteResponse[] = [];
+  #next = 0;
+  /** Sizes of all that waits: what gRPC has, then the queue. */
+  #sizes: number[] = [];
+  #firstSize = 0;
+  #inFlight = 0;
+  #waiting = 0;
+  #onLow: (() => void)[] = [];
+  #takenAt = 0;
+  #stall: Timer | null = null;
+  #ended = false;
+  readonly #written = (): void => this.#onWritten();
+
+  /** `onStuck`: the client does not read; whoever is told ends the stream. */
+  constructor(stream: ResponseStream, deps: { clock: Clock; onStuck: (error: CallError) => void }) {
+    this.#stream = stream;
+    this.#clock = deps.clock;
+    this.#onStuck = deps.onStuck;
+  }
+
+  /** Bytes that the client has not taken, as far as gRPC tells. */
+  get bytes(): number {
+    return this.#inFlight + this.#waiting;
+  }
+
+  get isHigh(): boolean {
+    return !this.#ended && this.bytes > CLIENT_HIGH_BYTES;
+  }
+
+  onceLow(fn: () => void): void {
+    if (this.isHigh) this.#onLow.push(fn);
+    else fn();
+  }
+
+  /** `bytes`: size of the message, about. */
+  write(response: OpenRouteResponse, bytes: number): void {
+    if (this.#ended) return;
+    this.#sizes.push(bytes);
+    if (this.#inFlight < CLIENT_IN_FLIGHT_BYTES && this.#next === this.#queue.length) {
+      this.#inFlight += bytes;
+      this.#stream.write(response, this.#written);
+    } else {
+      this.#waiting += bytes;
+      this.#queue.push(response);
+    }
+    if (this.#stall === null) {
+      this.#takenAt = this.#clock.now();
+      this.#watch(CLIENT_STALL_MS);
+    }
+    if (this.bytes > CLIENT_LIMIT_BYTES) {
+      this.#onStuck(
+        new CallError(
+          status.RESOURCE_EXHAUSTED,
+          `More than ${CLIENT_LIMIT_BYTES} bytes wait for this client: read faster.`,
+        ),
+      );
+    }
+  }
+
+  /** Sends what waits, then the end. */
+  end(): void {
+    if (this.#ended) return;
+    while (this.#next < this.#queue.length) this.#stream.write(this.#queue[this.#next++]!, this.#written);
+    this.#drop();
+    this.#stream.end();
+  }
+
+  /** Ends it with an error; what waits is dropped. */
+  fail(error: CallError): void {
+    if (this.#ended) return;
+    this.#drop();
+    this.#stream.emit('error', error);
+  }
+
+  /** The client is gone. */
+  abandon(): void {
+    this.#drop();
+  }
+
+  #drop(): void {
+    this.#ended = true;
+    this.#stall?.cancel();
+    this.#stall = null;
+    this.#queue = [];
+    this.#next = 0;
+    this.#sizes = [];
+    this.#callLow();
+  }
+
+  #onWritten(): void {
+    if (this.#ended) return;
+    this.#inFlight -= this.#takeSize();
+    this.#takenAt = this.#clock.now();
+    while (this.#inFlight < CLIENT_IN_FLIGHT_BYTES && this.#next < this.#queue.length) {
+      const bytes = this.#sizes[this.#sizes.length - (this.#queue.length - this.#next)]!;
+      this.#inFlight += bytes;
+      this.#waiting -= bytes;
+      this.#stream.write(this.#queue[this.#next++]!, this.#written);
+    }
+    if (this.#next === this.#queue.length) {
+      this.#queue.length = 0;
+      this.#next = 0;
+    } else if (this.#next > 1024 && this.#next * 2 > this.#queue.length) {
+      this.#queue.splice(0, this.#next);
+      this.#next = 0;
+    }
+    if (this.bytes === 0) {
+      this.#stall?.cancel();
+      this.#stall = null;
+    }
+    if (this.bytes < CLIENT_HIGH_BYTES / 2) this.#callLow();
+  }
+
+  #takeSize(): number {
+    const bytes = this.#sizes[this.#firstSize++]!;
+    if (this.#firstSize === this.#sizes.length) {
+      this.#sizes.length = 0;
+      this.#firstSize = 0;
+    } else if (this.#firstSize > 1024 && this.#firstSize * 2 > this.#sizes.length) {
+      this.#sizes.splice(0, this.#firstSize);
+      this.#firstSize = 0;
+    }
+    return bytes;
+  }
+
+  #callLow(): void {
+    if (this.#onLow.length === 0) return;
+    const waiting = this.#onLow;
+    this.#onLow = [];
+    for (const fn of waiting) fn();
+  }
+
+  /** One timer while anything waits, not one a message. */
+  #watch(ms: number): void {
+    this.#stall = this.#clock.after(ms, () => {
+      this.#stall = null;
+      const left = this.#takenAt + CLIENT_STALL_MS - this.#clock.now();
+      if (left > 0) {
+        this.#watch(left);
+        return;
+      }
+      const details = `This client has read nothing for ${CLIENT_STALL_MS} ms while messages wait for it.`;
+      this.#onStuck(new CallError(status.RESOURCE_EXHAUSTED, details));
+    });
+  }
+}

@@ -1,0 +1,107 @@
+import { status } from '@grpc/grpc-js';
+import { clusterKeyText } from '@spanmesh/proto/cluster-key';
+import { DirectoryClient, type FindClusterResponse, type FindNodeResponse } from '@spanmesh/proto/v1/directory';
+import { NodeSelector } from '@spanmesh/proto/v1/messaging';
+import type { ClusterKey } from '@spanmesh/proto/v1/types';
+import type { Clock } from '@spanmesh/runtime/clock';
+import { createClient } from '@spanmesh/runtime/grpc-client';
+import { CallError } from './call-error.ts';
+import { MAX_QUESTIONS, MAX_WAITING } from './limits.ts';
+import { type Ask, Question } from './question.ts';
+
+/** Where nodes and clusters are: what messaging asks topology. */
+export interface Directory {
+  /** `selector` is canonical. Waits until it can be reached, or `signal` is aborted. @throws CallError */
+  findNode(selector: NodeSelector, signal: AbortSignal): Promise<FindNodeResponse>;
+  /** `key` is canonical. @throws CallError */
+  findCluster(key: ClusterKey, nodes: number, signal: AbortSignal): Promise<FindClusterResponse>;
+}
+
+/** Asks the Directory of the topology leader; those who want to know the same at the same time share one call. */
+export class DirectoryCalls implements Directory {
+  readonly #gateway: string;
+  readonly #address: () => string | null;
+  readonly #clock: Clock;
+  readonly #questions = new Map<string, Question<unknown>>();
+  #client: DirectoryClient | null = null;
+  #clientAddress = '';
+  #waiting = 0;
+  #stopped = false;
+
+  /** `gateway`: id of this one. `address`: `host:port` of the leader as far as it is known; asked anew for each call. */
+  constructor(options: { gateway: string; address: () => string | null }, { clock }: { clock: Clock }) {
+    this.#gateway = options.gateway;
+    this.#address = options.address;
+    this.#clock = clock;
+  }
+
+  /** Calls of clients that wait for an answer. */
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  findNode(selector: NodeSelector, signal: AbortSignal): Promise<FindNodeResponse> {
+    const key = `node ${Buffer.from(NodeSelector.encode(selector).finish()).toString('base64')}`;
+    return this.#answer<FindNodeResponse>(key, signal, (done) => {
+      const client = this.#leader();
+      if (client === null) return later(done);
+      return client.findNode({ node: selector, gateway: this.#gateway }, done);
+    });
+  }
+
+  findCluster(cluster: ClusterKey, nodes: number, signal: AbortSignal): Promise<FindClusterResponse> {
+    return this.#answer<FindClusterResponse>(`cluster ${nodes} ${clusterKeyText(cluster)}`, signal, (done) => {
+      const client = this.#leader();
+      if (client === null) return later(done);
+      return client.findCluster({ cluster, nodes }, done);
+    });
+  }
+
+  /** Ends all that waits. */
+  stop(): void {
+    this.#stopped = true;
+    const stopping = new CallError(status.UNAVAILABLE, 'This gateway stops: use another one.');
+    for (const question of [...this.#questions.values()]) question.fail(stopping);
+    this.#client?.close();
+    this.#client = null;
+  }
+
+  async #answer<Answer>(key: string, signal: AbortSignal, ask: Ask<Answer>): Promise<Answer> {
+    if (this.#stopped) throw new CallError(status.UNAVAILABLE, 'This gateway stops: use another one.');
+    if (signal.aborted) throw new CallError(status.CANCELLED, 'Nobody waits for the answer any more.');
+    let question = this.#questions.get(key) as Question<Answer> | undefined;
+    if (this.#waiting >= MAX_WAITING || (question === undefined && this.#questions.size >= MAX_QUESTIONS)) {
+      throw new CallError(status.RESOURCE_EXHAUSTED, 'Too many calls wait at this gateway: try again later.');
+    }
+    if (question === undefined) {
+      const asked = new Question<Answer>(ask, { clock: this.#clock, onOver: () => this.#questions.delete(key) });
+      this.#questions.set(key, asked as Question<unknown>);
+      question = asked;
+    }
+    this.#waiting++;
+    try {
+      return await question.answer(signal);
+    } finally {
+      this.#waiting--;
+    }
+  }
+
+  #leader(): DirectoryClient | null {
+    const address = this.#address();
+    if (address === null || this.#stopped) return null;
+    if (this.#client === null || this.#clientAddress !== address) {
+      this.#client?.close();
+      this.#client = createClient(DirectoryClient, address);
+      this.#clientAddress = address;
+    }
+    return this.#client;
+  }
+}
+
+/** Nobody can be asked now. */
+function later(done: (error: never, answer: undefined) => void): { cancel(): void } {
+  const immediate = setImmediate(() => done(NOBODY as never, undefined));
+  return { cancel: () => clearImmediate(immediate) };
+}
+
+const NOBODY = Object.assign(new Error('no leader is known'), { code: status.UNAVAILABLE, details: '' });

@@ -1,0 +1,98 @@
+import { randomUUID } from 'node:crypto';
+import { status } from '@grpc/grpc-js';
+import type { ClusterKey } from '@spanmesh/proto/v1/types';
+import type { Clock, Timer } from '@spanmesh/runtime/clock';
+import { CallError, invalid } from './call-error.ts';
+import type { HeldClusters } from './held-clusters.ts';
+import { DEFAULT_LEASE_MS, MAX_HANDLES, MAX_LEASE_MS, MAX_RENEWALS } from './limits.ts';
+
+interface Handle {
+  readonly cluster: ClusterKey;
+  readonly leaseMs: number;
+  /** On the clock's monotonic scale. */
+  expiresAt: number;
+  timer: Timer;
+}
+
+/** Clients' handles on clusters: each holds its cluster until it is released or its lease runs out. */
+export class Handles {
+  readonly #held: HeldClusters;
+  readonly #clock: Clock;
+  readonly #max: number;
+  readonly #handles = new Map<string, Handle>();
+
+  constructor({ max = MAX_HANDLES }: { max?: number }, { held, clock }: { held: HeldClusters; clock: Clock }) {
+    this.#held = held;
+    this.#clock = clock;
+    this.#max = max;
+  }
+
+  get size(): number {
+    return this.#handles.size;
+  }
+
+  /**
+   * `cluster` is canonical; `leaseMs` 0: the default.
+   * @throws CallError INVALID_ARGUMENT: the lease is too long; RESOURCE_EXHAUSTED: too many handles
+   */
+  acquire(cluster: ClusterKey, leaseMs: number): { handle: string; leaseMs: number } {
+    if (leaseMs > MAX_LEASE_MS) throw invalid(`A lease has at most ${MAX_LEASE_MS} ms: renew it instead.`);
+    if (this.#handles.size >= this.#max) {
+      throw new CallError(status.RESOURCE_EXHAUSTED, `This gateway has ${this.#max} handles already: use another one.`);
+    }
+    const lease = leaseMs === 0 ? DEFAULT_LEASE_MS : leaseMs;
+    // Not to be guessed: whoever knows a handle can release it.
+    const id = randomUUID();
+    const handle: Handle = {
+      cluster,
+      leaseMs: lease,
+      expiresAt: this.#clock.now() + lease,
+      timer: this.#watch(id, lease),
+    };
+    this.#handles.set(id, handle);
+    this.#held.hold(cluster);
+    return { handle: id, leaseMs: lease };
+  }
+
+  /**
+   * Renews those that are there, whatever becomes of the others.
+   * @throws CallError INVALID_ARGUMENT: too many at once; NOT_FOUND: some are gone, which are named
+   */
+  renew(ids: readonly string[]): void {
+    if (ids.length > MAX_RENEWALS) throw invalid(`A call renews at most ${MAX_RENEWALS} handles.`);
+    const now = this.#clock.now();
+    const gone: string[] = [];
+    for (const id of ids) {
+      const handle = this.#handles.get(id);
+      if (handle === undefined) gone.push(id.slice(0, 64));
+      else handle.expiresAt = now + handle.leaseMs;
+    }
+    if (gone.length === 0) return;
+    throw new CallError(status.NOT_FOUND, `Gone, to be acquired again: ${gone.join(', ')}`);
+  }
+
+  /** A handle that is gone already is no error. */
+  release(id: string): void {
+    const handle = this.#handles.get(id);
+    if (handle === undefined) return;
+    handle.timer.cancel();
+    this.#handles.delete(id);
+    this.#held.release(handle.cluster);
+  }
+
+  /** Releases all. */
+  clear(): void {
+    for (const id of [...this.#handles.keys()]) this.release(id);
+  }
+
+  /** Renewing does not touch the timer: it looks when it fires. */
+  #watch(id: string, ms: number): Timer {
+    return this.#clock.after(ms, () => {
+      const handle = this.#handles.get(id);
+      if (handle === undefined) return;
+      const left = handle.expiresAt - this.#clock.now();
+      if (left > 0) handle.timer = this.#watch(id, left);
+      else this.release(id);
+    });
+  }
+}

@@ -1,0 +1,31 @@
+// What users of the API may take of one gateway.
+
+/** Lease of a handle that names none, and the longest one, in milliseconds (messaging.proto). */
+export const DEFAULT_LEASE_MS = 30_000;
+export const MAX_LEASE_MS = 3_600_000;
+/** Handles of all clients together: about 300 bytes each. */
+export const MAX_HANDLES = 100_000;
+/** Handles renewed by one call (messaging.proto). */
+export const MAX_RENEWALS = 1000;
+/** Calls that wait for a node or a cluster, of all clients together. */
+export const MAX_WAITING = 20_000;
+/** Different nodes and clusters that topology is asked about at a time: each takes a stream of the one connection to it. */
+export const MAX_QUESTIONS = 1000;
+/** Milliseconds before topology is asked again when it is away. */
+export const ASK_AGAIN_MS = 250;
+
+/** Milliseconds that a route waits for a link when the client names no time (messaging.proto), and the longest such time. */
+export const DEFAULT_ROUTE_WAIT_MS = 5000;
+export const MAX_ROUTE_WAIT_MS = 3_600_000;
+/** Routes of all clients together: about 10 KB each without traffic. */
+export const MAX_ROUTES = 20_000;
+/** Transactions open on one route, whoever opened them. */
+export const MAX_ROUTE_TRANSACTIONS = 1024;
+/** Bytes that wait for one client: from here on its node is not read (DMSG has no flow control of its own) until half are gone. */
+export const CLIENT_HIGH_BYTES = 256 * 1024;
+/** Bytes that wait for one client at which its route ends: the pause above comes after what was read already. */
+export const CLIENT_LIMIT_BYTES = 8 * 1024 * 1024;
+/** Milliseconds that a client may take nothing while bytes wait for it. */
+export const CLIENT_STALL_MS = 10_000;
+/** Bytes handed to gRPC at a time: what waits there cannot be taken back. */
+export const CLIENT_IN_FLIGHT_BYTES = 64 * 1024;

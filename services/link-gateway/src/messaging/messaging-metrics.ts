@@ -1,0 +1,37 @@
+import type { Metrics } from '@spanmesh/runtime/metrics';
+
+/** What messaging counts: plain numbers, read when they are scraped. */
+export class MessagingMetrics {
+  routes = 0;
+  routesOpened = 0;
+  /** Routes whose stream ended because the way to the node was lost. */
+  routesLost = 0;
+  messagesFromClients = 0;
+  messagesToClients = 0;
+  /** Messages of clients for transactions that were gone. */
+  messagesLate = 0;
+}
+
+/** What else is measured, read when it is scraped. */
+export interface MessagingGauges {
+  readonly handles: number;
+  readonly heldClusters: number;
+  readonly waiting: number;
+}
+
+export function registerMessagingMetrics(to: Metrics, m: MessagingMetrics, gauges: MessagingGauges): void {
+  const name = (rest: string) => `spanmesh_messaging_${rest}`;
+  to.gauge(name('handles'), 'Handles on clusters that clients have.', () => gauges.handles);
+  to.gauge(name('held_clusters'), 'Clusters that clients hold.', () => gauges.heldClusters);
+  to.gauge(name('waiting'), 'Calls that wait for a node or a cluster.', () => gauges.waiting);
+  to.gauge(name('routes'), 'Routes that clients have open.', () => m.routes);
+  to.counter(name('routes_opened_total'), 'Routes that were opened.', () => m.routesOpened);
+  to.counter(name('routes_lost_total'), 'Routes that ended because the way was lost.', () => m.routesLost);
+  to.counter(name('messages_from_clients_total'), 'Messages of clients.', () => m.messagesFromClients);
+  to.counter(name('messages_to_clients_total'), 'Messages of nodes for clients.', () => m.messagesToClients);
+  to.counter(
+    name('messages_late_total'),
+    'Messages of clients for what was gone already, thrown away.',
+    () => m.messagesLate,
+  );
+}

@@ -1,0 +1,172 @@
+import {
+  type handleUnaryCall,
+  type ServerDuplexStream,
+  type ServerUnaryCall,
+  type sendUnaryData,
+  status,
+} from '@grpc/grpc-js';
+import {
+  canonicalClusterKey,
+  canonicalNodeSelector,
+  clusterKeyFault,
+  nodeSelectorFault,
+} from '@spanmesh/proto/cluster-key';
+import type * as proto from '@spanmesh/proto/v1/messaging';
+import type { ClusterKey } from '@spanmesh/proto/v1/types';
+import type { Clock } from '@spanmesh/runtime/clock';
+import type { Logger } from '@spanmesh/runtime/logger';
+import type { Metrics } from '@spanmesh/runtime/metrics';
+import type { Deltas } from '../attach.ts';
+import type { LocalClients } from '../routing/local-clients.ts';
+import { CallError, invalid, toCallError } from './call-error.ts';
+import type { DirectoryCalls } from './directory-calls.ts';
+import { Handles } from './handles.ts';
+import { HeldClusters } from './held-clusters.ts';
+import { MAX_ROUTES } from './limits.ts';
+import { MessagingMetrics, registerMessagingMetrics } from './messaging-metrics.ts';
+import { RouteCall } from './route-call.ts';
+import { RouteLinks } from './route-links.ts';
+
+export interface MessagingDependencies {
+  readonly directory: DirectoryCalls;
+  readonly clients: Pick<LocalClients, 'openRoute'>;
+  readonly deltas: Deltas;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+type Handlers = Pick<
+  proto.MessagingServer,
+  'acquireCluster' | 'renewClusters' | 'releaseCluster' | 'waitCluster' | 'resolveNode' | 'openRoute'
+>;
+
+/** The Messaging service of messaging.proto. */
+export class Messaging {
+  readonly counters = new MessagingMetrics();
+  /** What clients hold, for snapshots. */
+  readonly held: HeldClusters;
+
+  readonly #gateway: string;
+  readonly #deps: MessagingDependencies;
+  readonly #handles: Handles;
+  readonly #links = new RouteLinks();
+  readonly #calls = new Set<RouteCall>();
+  #stopped = false;
+
+  /** `gateway`: id of this one. */
+  constructor({ gateway }: { gateway: string }, deps: MessagingDependencies) {
+    this.#gateway = gateway;
+    this.#deps = deps;
+    this.held = new HeldClusters(deps.deltas);
+    this.#handles = new Handles({}, { held: this.held, clock: deps.clock });
+    const handles = () => this.#handles.size;
+    const heldClusters = () => this.held.size;
+    registerMessagingMetrics(deps.metrics, this.counters, {
+      get handles() {
+        return handles();
+      },
+      get heldClusters() {
+        return heldClusters();
+      },
+      get waiting() {
+        return deps.directory.waiting;
+      },
+    });
+  }
+
+  /** What is open, for whoever embeds the gateway. */
+  counts(): Record<'handles' | 'heldClusters' | 'routeCalls' | 'routeLinks', number> {
+    return {
+      handles: this.#handles.size,
+      heldClusters: this.held.size,
+      routeCalls: this.#calls.size,
+      routeLinks: this.#links.size,
+    };
+  }
+
+  /** What a gRPC server needs. */
+  readonly implementation: Handlers = {
+    acquireCluster: this.#unary(({ cluster, leaseMs }: proto.AcquireClusterRequest) =>
+      this.#handles.acquire(clusterOf(cluster), leaseMs),
+    ),
+    renewClusters: this.#unary(({ handles }: proto.RenewClustersRequest) => {
+      this.#handles.renew(handles);
+      return {};
+    }),
+    releaseCluster: this.#unary(({ handle }: proto.ReleaseClusterRequest) => {
+      this.#handles.release(handle);
+      return {};
+    }),
+    waitCluster: this.#unary(({ cluster, nodes }: proto.WaitClusterRequest, signal) =>
+      this.#deps.directory.findCluster(clusterOf(cluster), Math.max(1, nodes), signal),
+    ),
+    resolveNode: this.#unary(async ({ node }: proto.ResolveNodeRequest, signal) => {
+      const fault = nodeSelectorFault(node);
+      if (fault !== null) throw invalid(fault);
+      const found = await this.#deps.directory.findNode(canonicalNodeSelector(node!), signal);
+      return { node: found.node, links: found.links.map(({ link }) => link!) };
+    }),
+    openRoute: (call) => this.#openRoute(call),
+  };
+
+  /** Ends all routes and waits; handles go with the gateway. */
+  stop(): void {
+    this.#stopped = true;
+    this.#deps.directory.stop();
+    for (const call of [...this.#calls]) call.fail(stopping());
+    this.#handles.clear();
+  }
+
+  #openRoute(stream: ServerDuplexStream<proto.OpenRouteRequest, proto.OpenRouteResponse>): void {
+    if (this.#stopped || this.#calls.size >= MAX_ROUTES) {
+      const full = `This gateway has ${MAX_ROUTES} routes already: use another one.`;
+      stream.emit('error', this.#stopped ? stopping() : new CallError(status.RESOURCE_EXHAUSTED, full));
+      return;
+    }
+    const { directory, clients, clock, logger } = this.#deps;
+    const call = new RouteCall(stream, {
+      gateway: this.#gateway,
+      directory,
+      clients,
+      links: this.#links,
+      metrics: this.counters,
+      clock,
+      logger,
+      onEnd: (ended) => this.#calls.delete(ended),
+    });
+    this.#calls.add(call);
+  }
+
+  #unary<Request, Answer>(
+    answer: (request: Request, signal: AbortSignal) => Answer | Promise<Answer>,
+  ): handleUnaryCall<Request, Answer> {
+    return (call: ServerUnaryCall<Request, Answer>, callback: sendUnaryData<Answer>) => {
+      const abort = new AbortController();
+      // Also when the deadline has passed: grpc-js cancels the call then.
+      call.once('cancelled', () => abort.abort());
+      const run = async (): Promise<Answer> => {
+        if (this.#stopped) throw stopping();
+        return answer(call.request, abort.signal);
+      };
+      run().then(
+        (answered) => callback(null, answered),
+        (error: unknown) => {
+          if (!(error instanceof CallError)) this.#deps.logger.error({ err: error }, 'request failed');
+          callback(toCallError(error));
+        },
+      );
+    };
+  }
+}
+
+function stopping(): CallError {
+  return new CallError(status.UNAVAILABLE, 'This gateway stops: use another one.');
+}
+
+/** @throws CallError INVALID_ARGUMENT */
+function clusterOf(key: ClusterKey | undefined): ClusterKey {
+  const fault = clusterKeyFault(key);
+  if (fault !== null) throw invalid(fault);
+  return canonicalClusterKey(key!);
+}

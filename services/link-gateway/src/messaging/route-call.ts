@@ -1,0 +1,230 @@
+import { status } from '@grpc/grpc-js';
+import { type Dialect, rulesOf } from '@spanmesh/dmsg/dialect';
+import { canonicalNodeSelector, nodeSelectorFault } from '@spanmesh/proto/cluster-key';
+import type { FindNodeResponse, FoundLink } from '@spanmesh/proto/v1/directory';
+import type { OpenRoute, OpenRouteRequest, OpenRouteResponse, RoutedMessage } from '@spanmesh/proto/v1/messaging';
+import type { Clock } from '@spanmesh/runtime/clock';
+import type { Logger } from '@spanmesh/runtime/logger';
+import type { LocalClients } from '../routing/local-clients.ts';
+import type { LocalRoute, LostReason } from '../routing/local-route.ts';
+import { apiDialect, dialectOf } from '../wire-dialect.ts';
+import { CallError, invalid, toCallError } from './call-error.ts';
+import { ClientRoute } from './client-route.ts';
+import { ClientStream, type ResponseStream } from './client-stream.ts';
+import type { Directory } from './directory-calls.ts';
+import { ASK_AGAIN_MS, DEFAULT_ROUTE_WAIT_MS, MAX_ROUTE_WAIT_MS } from './limits.ts';
+import type { MessagingMetrics } from './messaging-metrics.ts';
+import type { RouteLinks } from './route-links.ts';
+
+/** Of the server's side of an OpenRoute call, what is needed here. */
+export interface RouteCallStream extends ResponseStream {
+  pause(): unknown;
+  resume(): unknown;
+  on(event: 'data', fn: (request: OpenRouteRequest) => void): unknown;
+  on(event: 'end' | 'cancelled', fn: () => void): unknown;
+}
+
+export interface RouteCallDependencies {
+  /** Id of this gateway. */
+  readonly gateway: string;
+  readonly directory: Directory;
+  readonly clients: Pick<LocalClients, 'openRoute'>;
+  readonly links: RouteLinks;
+  readonly metrics: MessagingMetrics;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** The call is over, whoever ended it. */
+  readonly onEnd: (call: RouteCall) => void;
+}
+
+/**
+ * Where a call stands; changed in `#become` only.
+ *   greeting   nothing has come yet
+ *   waiting    `open` came: the node is looked up, the client is not read; `abort` ends that
+ *   open       the route stands: messages go both ways
+ *   ended      by either side, or because the route is gone; nothing is done any more
+ */
+type CallState =
+  | { readonly kind: 'greeting' }
+  | { readonly kind: 'waiting'; readonly abort: AbortController }
+  | { readonly kind: 'open'; readonly client: ClientRoute; readonly route: LocalRoute; readonly link: FoundLink }
+  | { readonly kind: 'ended' };
+
+/** Why a route has ended, for the client. */
+const LOST: Record<LostReason, string> = {
+  link: 'The link that the route used is gone: open another route.',
+  trunk: 'The gateway that holds the link cannot be reached any more: open another route.',
+  'return-path': 'The node takes no answers over this link any more: open another route.',
+};
+
+/** One OpenRoute call. */
+export class RouteCall {
+  readonly #stream: RouteCallStream;
+  readonly #client: ClientStream;
+  readonly #deps: RouteCallDependencies;
+  #state: CallState = { kind: 'greeting' };
+  #halfClosed = false;
+  #paused = false;
+  readonly #onLow = (): void => {
+    this.#paused = false;
+    this.#stream.resume();
+  };
+
+  constructor(stream: RouteCallStream, deps: RouteCallDependencies) {
+    this.#stream = stream;
+    this.#deps = deps;
+    this.#client = new ClientStream(stream, { clock: deps.clock, onStuck: (error) => this.fail(error) });
+    stream.on('data', (request) => this.#guard(() => this.#take(request)));
+    stream.on('end', () => this.#guard(() => this.#onHalfClose()));
+    stream.on('cancelled', () => this.#end(() => this.#client.abandon()));
+  }
+
+  /** Ends the call with an error; what is open on the route is aborted. */
+  fail(error: CallError): void {
+    this.#end(() => this.#client.fail(error));
+  }
+
+  #take({ open, routed }: OpenRouteRequest): void {
+    const state = this.#state;
+    if (state.kind === 'greeting') {
+      if (open === undefined) throw invalid('The first message must be open.');
+      const abort = new AbortController();
+      this.#become({ kind: 'waiting', abort });
+      // Nothing more is taken before the route stands.
+      this.#stream.pause();
+      this.#open(open, abort).catch((error: unknown) => this.#fail(error));
+    } else if (routed === undefined) throw invalid('After open, send routed messages only.');
+    else if (state.kind === 'open') this.#routed(state.client, state.route, routed);
+  }
+
+  #routed(client: ClientRoute, route: LocalRoute, message: RoutedMessage): void {
+    client.take(message);
+    const { pressure } = route;
+    if (!pressure.isHigh || this.#paused) return;
+    this.#paused = true;
+    this.#stream.pause();
+    pressure.onceLow(this.#onLow);
+  }
+
+  async #open({ node, waitMs }: OpenRoute, abort: AbortController): Promise<void> {
+    const fault = nodeSelectorFault(node);
+    if (fault !== null) throw invalid(fault);
+    if (waitMs > MAX_ROUTE_WAIT_MS) throw invalid(`A route is waited for at most ${MAX_ROUTE_WAIT_MS} ms.`);
+    const selector = canonicalNodeSelector(node!);
+    const { directory, clock } = this.#deps;
+    const wait = waitMs === 0 ? DEFAULT_ROUTE_WAIT_MS : waitMs;
+    let late = false;
+    const timer = clock.after(wait, () => {
+      late = true;
+      abort.abort();
+    });
+    try {
+      for (;;) {
+        const found = await directory.findNode(selector, abort.signal);
+        if (this.#state.kind !== 'waiting' || this.#tryLinks(found)) return;
+        // Topology has not heard yet of what this gateway sees.
+        await pause(ASK_AGAIN_MS, { clock, signal: abort.signal });
+      }
+    } catch (error) {
+      if (!late) throw error;
+      throw new CallError(status.DEADLINE_EXCEEDED, `There was no way to the node within ${wait} ms.`);
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  /** True if a route over one of the links stands. */
+  #tryLinks({ node, links }: FindNodeResponse): boolean {
+    const ranked = this.#deps.links.ranked(links);
+    for (const link of ranked) {
+      const dialect = dialectOf(node!.key!.cluster!.dialect);
+      if (dialect === null || !this.#tryLink(link, dialect, node!.key!)) continue;
+      return true;
+    }
+    return false;
+  }
+
+  #tryLink(link: FoundLink, dialect: Dialect, node: NonNullable<FindNodeResponse['node']>['key']): boolean {
+    const { clients, links, metrics, gateway } = this.#deps;
+    const rules = rulesOf(dialect);
+    const client = new ClientRoute(rules, {
+      stream: this.#client,
+      metrics,
+      onLost: (reason) => {
+        metrics.routesLost++;
+        this.fail(new CallError(status.UNAVAILABLE, LOST[reason]));
+      },
+      onDone: () => this.#end(() => this.#client.end()),
+    });
+    const isOurs = link.gateway === gateway;
+    const route = clients.openRoute(isOurs ? link.number : link, dialect, client);
+    if (route === null) return false;
+    client.attach(route);
+    links.opened(link);
+    metrics.routes++;
+    metrics.routesOpened++;
+    this.#become({ kind: 'open', client, route, link });
+    const opened: OpenRouteResponse = {
+      opened: { node, link: link.link!.id, dialect: apiDialect(dialect), auxLimit: rules.auxLimit },
+    };
+    this.#client.write(opened, JSON.stringify(opened).length);
+    if (this.#halfClosed) client.halfClose();
+    else this.#stream.resume();
+    return true;
+  }
+
+  #onHalfClose(): void {
+    this.#halfClosed = true;
+    if (this.#state.kind === 'greeting') throw invalid('The first message must be open.');
+    if (this.#state.kind === 'open') this.#state.client.halfClose();
+  }
+
+  #end(finish: () => void): void {
+    const state = this.#state;
+    if (state.kind === 'ended') return;
+    this.#become({ kind: 'ended' });
+    if (state.kind === 'waiting') state.abort.abort();
+    if (state.kind === 'open') {
+      state.client.close();
+      this.#deps.links.closed(state.link);
+      this.#deps.metrics.routes--;
+    }
+    finish();
+    // So that the end of what the client sends is noticed.
+    this.#stream.resume();
+    this.#deps.onEnd(this);
+  }
+
+  #become(state: CallState): void {
+    this.#state = state;
+  }
+
+  #guard(fn: () => void): void {
+    try {
+      fn();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #fail(error: unknown): void {
+    if (!(error instanceof CallError)) this.#deps.logger.error({ err: error }, 'route failed');
+    this.fail(toCallError(error));
+  }
+}
+
+/** @throws CallError CANCELLED: `signal` was aborted meanwhile. */
+function pause(ms: number, { clock, signal }: { clock: Clock; signal: AbortSignal }): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => {
+      timer.cancel();
+      reject(new CallError(status.CANCELLED, 'Nobody waits any more.'));
+    };
+    const timer = clock.after(ms, () => {
+      signal.removeEventListener('abort', onAbort);
+      resolve();
+    });
+    if (signal.aborted) onAbort();
+    else signal.addEventListener('abort', onAbort, { once: true });
+  });
+}

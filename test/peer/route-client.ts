@@ -1,0 +1,120 @@
+import { type ClientDuplexStream, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
+import {
+  MessagingClient,
+  type NodeSelector,
+  type OpenRouteRequest,
+  type OpenRouteResponse,
+  RoutedMessage,
+  type RouteOpened,
+} from '@spanmesh/proto/v1/messaging';
+import { Dialect as ApiDialect, type ClusterKey } from '@spanmesh/proto/v1/types';
+import { channelOptions } from '@spanmesh/runtime/grpc-client';
+import { ECHO_CLUSTER } from './echo-node.ts';
+import { testUuid } from './payloads.ts';
+import { PATIENCE_MS } from './raw-peer.ts';
+import type { Dialect } from './wire.ts';
+
+/** The cluster of echo nodes. */
+export function echoCluster(dialect: Dialect): ClusterKey {
+  return dialect === 'linkid'
+    ? { dialect: ApiDialect.DIALECT_LINKID, id: ECHO_CLUSTER, peerType: 0, peerLabel: '' }
+    : { dialect: ApiDialect.DIALECT_CIRCUIT, id: ECHO_CLUSTER, peerType: 3, peerLabel: 'echo' };
+}
+
+/** An echo node, exactly. */
+export function echoNode(dialect: Dialect, node: number): NodeSelector {
+  const label = dialect === 'linkid' ? '' : `echo${node}`;
+  const key = { cluster: echoCluster(dialect), id: testUuid(node), label };
+  return { key, dialect: ApiDialect.DIALECT_UNSPECIFIED, clusterId: '', node: '' };
+}
+
+/** With a connection of its own: one takes 1,024 calls at a time. */
+export function messagingClient(port: number): MessagingClient {
+  return new MessagingClient(`127.0.0.1:${port}`, credentials.createInsecure(), {
+    ...channelOptions,
+    'grpc.use_local_subchannel_pool': 1,
+  });
+}
+
+type Unary<Request, Answer> = (
+  request: Request,
+  metadata: Metadata,
+  options: { deadline: number },
+  done: (error: ServiceError | null, answer: Answer) => void,
+) => { cancel(): void };
+
+/** Calls a unary method; rejects with the ServiceError. */
+export function ask<Request, Answer>(
+  client: MessagingClient,
+  method: Unary<Request, Answer>,
+  request: Request,
+  ms = PATIENCE_MS,
+): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    method.call(client, request, new Metadata(), { deadline: Date.now() + ms }, (error, answer) =>
+      error === null ? resolve(answer) : reject(error),
+    );
+  });
+}
+
+/** One OpenRoute call: what comes is read one by one. */
+export class RouteClient {
+  readonly stream: ClientDuplexStream<OpenRouteRequest, OpenRouteResponse>;
+  /** How the call ended. */
+  readonly ended: Promise<ServiceError | null>;
+  readonly #inbox: OpenRouteResponse[] = [];
+  #wake: (() => void) | null = null;
+  #over: ServiceError | null | undefined;
+
+  constructor(client: MessagingClient) {
+    this.stream = client.openRoute();
+    const { promise, resolve } = Promise.withResolvers<ServiceError | null>();
+    this.ended = promise;
+    const end = (how: ServiceError | null): void => {
+      if (this.#over !== undefined) return;
+      this.#over = how;
+      resolve(how);
+      this.#wake?.();
+    };
+    this.stream.on('data', (response: OpenRouteResponse) => {
+      this.#inbox.push(response);
+      this.#wake?.();
+    });
+    this.stream.on('error', (error: ServiceError) => end(error));
+    this.stream.on('end', () => setImmediate(end, null));
+  }
+
+  /** A route that stands. */
+  static async open(
+    client: MessagingClient,
+    node: NodeSelector,
+    waitMs = PATIENCE_MS,
+  ): Promise<RouteClient & { readonly opened: RouteOpened }> {
+    const route = new RouteClient(client);
+    route.stream.write({ open: { node, waitMs } });
+    const { opened } = await route.next();
+    return Object.assign(route, { opened: opened! });
+  }
+
+  send(message: Partial<RoutedMessage>): void {
+    this.stream.write({ routed: RoutedMessage.fromPartial(message) });
+  }
+
+  /** The next message; fails if the call has ended first. */
+  async next(): Promise<OpenRouteResponse> {
+    while (this.#inbox.length === 0) {
+      if (this.#over !== undefined) throw this.#over ?? new Error('the call has ended');
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+    return this.#inbox.shift()!;
+  }
+
+  /** The next message of the node. */
+  async message(): Promise<RoutedMessage> {
+    const { routed } = await this.next();
+    if (routed === undefined) throw new Error('not a routed message');
+    return routed;
+  }
+}
