@@ -6,6 +6,7 @@ import { DmsgError } from './dmsg-error.ts';
 import { ErrorCode } from './error-code.ts';
 import type { Frame } from './frame.ts';
 import { FrameCursor } from './frame-cursor.ts';
+import { giveBack } from './give-back.ts';
 import {
   AUX_BYTES_AT,
   AUX_CRC_AT,
@@ -42,6 +43,9 @@ export interface FrameReaderOptions {
  */
 export const MAX_HELD_BYTES = 64 * 1024;
 
+/** A cut message gets this many times the room that its bytes need: most messages of 64 KiB are copied once. */
+const GROWTH = 4;
+
 /** How far the checks of the current message have come; each state needs more bytes than the one before. */
 const START = 0;
 /** The core header's sizes are checked: header and aux size are known. */
@@ -73,6 +77,9 @@ export class FrameReader {
   #state: 'open' | 'busy' | 'stopped' | 'dead' = 'open';
   /** Low 8 bits that the next message's salt must have. */
   #sequence = 0;
+
+  /** A message of the current chunk was handed out where it is. */
+  #handedOut = false;
 
   // The current message.
   #stage = START;
@@ -106,12 +113,14 @@ export class FrameReader {
   }
 
   /**
-   * Takes the next bytes of the stream; the chunk is given away. The sink gets every message that is now complete.
+   * Takes the next bytes of the stream; the chunk is given away. The sink gets every message that is now complete. True: no message
+   * was handed out where it is in the chunk, so nobody has any use for it any more.
    * @throws DmsgError SYNC, FIELD, HCRC, ACRC, MSGSEQ: the stream is bad; STATE: the reader is dead, or called from its own sink.
    */
-  push(chunk: Uint8Array, sink: FrameSink): void {
-    if (this.#state === 'stopped') return;
+  push(chunk: Uint8Array, sink: FrameSink): boolean {
+    if (this.#state === 'stopped') return true;
     this.#enter(sink);
+    this.#handedOut = false;
     let at = 0;
     try {
       if (this.#rules === null) at = this.#hold(chunk);
@@ -121,6 +130,7 @@ export class FrameReader {
       throw error;
     }
     this.#leave();
+    return !this.#handedOut;
   }
 
   /**
@@ -186,6 +196,7 @@ export class FrameReader {
         return;
       }
       const bytes = this.#headBytes + this.#auxPadded;
+      this.#handedOut = true;
       this.#deliver(chunk, at, sink);
       at += bytes;
     }
@@ -223,18 +234,14 @@ export class FrameReader {
   }
 
   /**
-   * Copies to the end of the partial buffer. It grows to at most twice what has come (`coming`: bytes of it that are known to be
-   * here), whatever the header claims, and to no more than the message.
+   * Copies to the end of the partial buffer. It grows to at most GROWTH times what has come (`coming`: bytes of it that are known
+   * to be here), whatever the header claims, and to no more than the message.
    */
   #append(chunk: Uint8Array, start: number, end: number, coming: number): void {
     const bytes = this.#partialBytes + end - start;
     if (bytes > this.#partial.length) {
       const limit = this.#limit();
-      this.#partial = grown(
-        this.#partial,
-        this.#partialBytes,
-        Math.min(limit, Math.max(coming, 2 * this.#partial.length)),
-      );
+      this.#partial = grown(this.#partial, this.#partialBytes, Math.min(limit, GROWTH * Math.max(coming, bytes)));
     }
     this.#partial.set(start === 0 && end === chunk.length ? chunk : chunk.subarray(start, end), this.#partialBytes);
     this.#partialBytes = bytes;
@@ -383,5 +390,6 @@ function verifyAux(buf: Uint8Array, start: number, bytes: number, auxCrc: number
 function grown(old: Uint8Array, bytes: number, capacity: number): Uint8Array {
   const buf = Buffer.allocUnsafeSlow(capacity);
   if (bytes > 0) buf.set(old.subarray(0, bytes), 0);
+  giveBack(old);
   return buf;
 }

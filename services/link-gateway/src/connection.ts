@@ -6,6 +6,7 @@ import { Endpoint, type EndpointHandler } from '@spanmesh/dmsg/endpoint';
 import { ErrorCode, errorName } from '@spanmesh/dmsg/error-code';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import { FrameReader, type FrameSink } from '@spanmesh/dmsg/framing';
+import { giveBack } from '@spanmesh/dmsg/give-back';
 import { SaltSequence } from '@spanmesh/dmsg/salt';
 import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
 import { formatHostPort } from '@spanmesh/runtime/address';
@@ -326,7 +327,7 @@ export class Connection implements FrameSink, EndpointHandler, SendQueueOwner, R
     const { flow } = this.#core;
     flow.begin();
     try {
-      this.#reader.push(chunk, this);
+      if (this.#reader.push(chunk, this)) giveBack(chunk);
     } catch (error) {
       this.#fail(error);
     }

@@ -1,7 +1,11 @@
 import type { Socket } from 'node:net';
+import { giveBack } from '@spanmesh/dmsg/give-back';
 import type { Clock, Timer } from '@spanmesh/runtime/clock';
 import type { GatewayMetrics } from './metrics.ts';
 import { type PassNotes, TurnBuffer } from './turn-buffer.ts';
+
+/** Slices of this many bytes and more that are the whole of their memory are given back by hand. */
+const BULK_BYTES = 16 * 1024;
 
 export interface SendQueueOptions {
   /** Most bytes that may wait once the socket has taken what it takes. */
@@ -36,6 +40,12 @@ export class SendQueue {
   readonly #metrics: Pick<GatewayMetrics, 'bytesOut'>;
   #slices: Uint8Array[] = [];
   #next = 0;
+  /** Bulk slices that the socket has and the kernel does not, in order. */
+  readonly #bulk: Uint8Array[] = [];
+  readonly #onWritten = () => {
+    const slice = this.#bulk.shift();
+    if (slice !== undefined) giveBack(slice);
+  };
   #sliceBytes = 0;
   /** The socket said stop; it emits `drain` when it goes on. */
   #blocked = false;
@@ -84,7 +94,7 @@ export class SendQueue {
   flushAll(): void {
     this.#takeOut();
     this.#socket.cork();
-    for (; this.#next < this.#slices.length; this.#next++) this.#socket.write(this.#slices[this.#next]!);
+    for (; this.#next < this.#slices.length; this.#next++) this.#hand(this.#slices[this.#next]!);
     this.#socket.uncork();
     this.discard();
   }
@@ -121,7 +131,7 @@ export class SendQueue {
       const slice = this.#slices[this.#next]!;
       this.#slices[this.#next++] = NOTHING;
       this.#sliceBytes -= slice.length;
-      this.#blocked = !socket.write(slice);
+      this.#blocked = !this.#hand(slice);
     }
     socket.uncork();
     if (this.#next === this.#slices.length) {
@@ -132,6 +142,13 @@ export class SendQueue {
       this.#drainedAt = this.#clock.now();
       if (this.#stallTimer === null) this.#watch(this.#options.stallMs);
     }
+  }
+
+  /** Memory of bulk data is given back as soon as the kernel has it. What is left of a slice's memory is nobody else's. */
+  #hand(slice: Uint8Array): boolean {
+    if (slice.length < BULK_BYTES || slice.length !== slice.buffer.byteLength) return this.#socket.write(slice);
+    this.#bulk.push(slice);
+    return this.#socket.write(slice, this.#onWritten);
   }
 
   /** One timer while the socket is blocked, not one a drain: busy connections drain thousands of times a second. */
