@@ -44,6 +44,8 @@ describe('a command line that makes no sense', () => {
     [['nodes', '--address', 'nowhere'], 'must be host:port'],
     [['nodes', '--timeout', 'soon'], 'Expected a time like 10s'],
     [['sim', '--peers', '0'], 'Expected a number from 1'],
+    [['sim', '--load', '-1'], 'Expected a number from 0'],
+    [['sim', '--load', '100001'], 'Expected a number from 0'],
   ])('%j is refused with exit code 2', async (args, line) => {
     const terminal = new RecordingTerminal();
     expect(await main(args, terminal)).toBe(2);

@@ -18,6 +18,8 @@ import { printable } from '../output/printable.ts';
 const SERVICE = 'spanmesh.v1.Messaging';
 /** What the service may take longer than it was told to wait for a link, in milliseconds. */
 const GRACE_MS = 1000;
+/** Longest time that the service can be told to wait, in milliseconds: its own limit. */
+const LONGEST_WAIT_MS = 3_600_000;
 
 export interface RouteOptions {
   readonly address: string;
@@ -73,7 +75,7 @@ export class Route {
     }, timeoutMs + GRACE_MS);
     try {
       const answers: AsyncIterator<OpenRouteResponse> = call[Symbol.asyncIterator]();
-      call.write({ open: { node, waitMs: Math.ceil(timeoutMs) } });
+      call.write({ open: { node, waitMs: Math.min(Math.ceil(timeoutMs), LONGEST_WAIT_MS) } });
       const first = await answers.next();
       const opened = first.done === true ? undefined : first.value.opened;
       if (opened === undefined) throw new Failure('lost', `${address} did not open a route`);

@@ -29,6 +29,13 @@ it('brings all peers up and counts', async () => {
   expect(notes).toEqual([]);
 });
 
+it('counts transactions only if it runs some', () => {
+  const deps = { onSummary() {}, onNote() {} };
+  const connect = { host: '127.0.0.1', port: 1 };
+  expect(new Sim({ ...OPTIONS, connect, load: 5 }, deps).totals.load).toEqual({ ok: 0, lost: 0, errors: 0 });
+  expect(new Sim({ ...OPTIONS, connect }, deps).totals.load).toBe(null);
+});
+
 it('says once that the router is gone, and once that it is back', async () => {
   const router = await startRouter();
   const notes: string[] = [];

@@ -1,6 +1,7 @@
 import { Target, type WatchTargetsResponse } from '@spanmesh/proto/v1/volconf';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { main } from '../main.ts';
+import { FakeMessaging } from '../messaging.fixture.ts';
 import { RecordingTerminal } from '../terminal.fixture.ts';
 import { FakeVolconf, OPERATOR_TARGET, SLOT_TARGET, type TargetWatchCall } from '../volconf.fixture.ts';
 import { showTargetChanges } from './show-target-changes.ts';
@@ -94,6 +95,15 @@ it.each([['list'], ['describe', 'x'], ['set', 'x', 'span:y'], ['rm', 'x'], ['wat
     expect(terminal.printed).toBe('');
   },
 );
+
+it('says which service is not there', async () => {
+  const messaging = new FakeMessaging();
+  await messaging.server.start();
+  const { address } = messaging.server;
+  expect(await main(['volconf', 'list', '--address', address], terminal)).toBe(1);
+  expect(terminal.noted).toBe(`spanmesh: ${address} does not serve spanmesh.v1.Volconf\n`);
+  messaging.server.stop();
+});
 
 describe('spanmesh volconf watch', () => {
   let end: AbortController;

@@ -1,0 +1,43 @@
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { Load } from './load.ts';
+import { Requester } from './requester.ts';
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+it('gives each its turn, at the rate, and makes up for no more than a little', () => {
+  let nowMs = 0;
+  const now = (): number => nowMs;
+  const runs = [0, 0, 0];
+  const requesters = runs.map((_, number) => {
+    const counts = { ok: 0, lost: 0, errors: 0 };
+    const requester = new Requester({ number }, { random: () => 0, now, counts, isTarget: () => false });
+    vi.spyOn(requester, 'run').mockImplementation(() => {
+      runs[number]!++;
+      return true;
+    });
+    return requester;
+  });
+  const load = new Load({ ratePerPeer: 10 }, { requesters, now });
+  load.start();
+  for (let i = 0; i < 50; i++) {
+    nowMs += 20;
+    vi.advanceTimersByTime(20);
+  }
+  // Sums of fractions may be a hair under.
+  expect(runs.reduce((sum, n) => sum + n, 0)).toBeGreaterThanOrEqual(29);
+  expect(Math.max(...runs) - Math.min(...runs)).toBeLessThanOrEqual(1);
+  const before = runs.reduce((sum, n) => sum + n, 0);
+  nowMs += 60_000;
+  vi.advanceTimersByTime(20);
+  expect(runs.reduce((sum, n) => sum + n, 0) - before).toBeLessThanOrEqual(7);
+  load.stop();
+  nowMs += 1000;
+  vi.advanceTimersByTime(1000);
+  expect(runs.reduce((sum, n) => sum + n, 0) - before).toBeLessThanOrEqual(7);
+});
