@@ -1,0 +1,114 @@
+import { status } from '@grpc/grpc-js';
+import { StateChange } from '@spanmesh/proto/v1/gateway_control';
+import { type ClusterKey, Dialect } from '@spanmesh/proto/v1/types';
+import { FakeClock } from '@spanmesh/runtime/fake-clock';
+import { describe, expect, it } from 'vitest';
+import { Handles } from './handles.ts';
+import { HeldClusters } from './held-clusters.ts';
+import { DEFAULT_LEASE_MS, MAX_LEASE_MS } from './limits.ts';
+
+const cluster = (n: number): ClusterKey => ({
+  dialect: Dialect.DIALECT_LINKID,
+  id: `00000000-0000-0000-0000-${String(n).padStart(12, '0')}`,
+  peerType: 0,
+  peerLabel: '',
+});
+const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+function world(max?: number) {
+  const clock = new FakeClock();
+  const deltas = { delta: StateChange.create(), touch: () => {} };
+  const held = new HeldClusters(deltas);
+  const handles = new Handles(max === undefined ? {} : { max }, { held, clock });
+  /** What topology is told at the end of the turn. */
+  const told = async () => {
+    await turn();
+    const { clustersHeld, clustersReleased } = deltas.delta;
+    deltas.delta = StateChange.create();
+    return { held: clustersHeld, released: clustersReleased };
+  };
+  return { clock, held, handles, told };
+}
+
+describe('handles', () => {
+  it('are released when their lease runs out, unless renewed', async () => {
+    const { clock, handles, told } = world();
+    const { handle: short } = handles.acquire(cluster(1), 1000);
+    const { handle: renewed } = handles.acquire(cluster(2), 1000);
+    const { leaseMs } = handles.acquire(cluster(3), 0);
+    expect(leaseMs).toBe(DEFAULT_LEASE_MS);
+    expect(await told()).toEqual({ held: [cluster(1), cluster(2), cluster(3)], released: [] });
+    clock.advance(999);
+    handles.renew([renewed]);
+    clock.advance(1);
+    expect(await told()).toEqual({ held: [], released: [cluster(1)] });
+    expect(() => handles.renew([short, renewed])).toThrow(
+      expect.objectContaining({ code: status.NOT_FOUND, details: expect.stringContaining(short) }),
+    );
+    clock.advance(999);
+    expect(handles.size).toBe(2);
+    clock.advance(1);
+    expect(await told()).toEqual({ held: [], released: [cluster(2)] });
+    clock.advance(DEFAULT_LEASE_MS);
+    expect(await told()).toEqual({ held: [], released: [cluster(3)] });
+    expect(clock.pending).toBe(0);
+  });
+
+  it('renew what is there even if something else is gone', () => {
+    const { clock, handles } = world();
+    const { handle } = handles.acquire(cluster(1), 1000);
+    clock.advance(900);
+    expect(() => handles.renew(['gone', handle])).toThrow(expect.objectContaining({ code: status.NOT_FOUND }));
+    clock.advance(900);
+    expect(handles.size).toBe(1);
+  });
+
+  it('of one cluster are told as one hold', async () => {
+    const { handles, told } = world();
+    const [a, b] = [handles.acquire(cluster(1), 0), handles.acquire(cluster(1), 0)];
+    expect(a.handle).not.toBe(b.handle);
+    expect(await told()).toEqual({ held: [cluster(1)], released: [] });
+    handles.release(a.handle);
+    handles.release(a.handle);
+    expect(await told()).toEqual({ held: [], released: [] });
+    handles.release(b.handle);
+    expect(await told()).toEqual({ held: [], released: [cluster(1)] });
+  });
+
+  it('that come and go within a turn are not told: in a delta the order does not matter', async () => {
+    const { handles, told } = world();
+    handles.release(handles.acquire(cluster(1), 0).handle);
+    expect(await told()).toEqual({ held: [], released: [] });
+    const { handle } = handles.acquire(cluster(2), 0);
+    await told();
+    handles.release(handle);
+    handles.acquire(cluster(2), 0);
+    expect(await told()).toEqual({ held: [], released: [] });
+  });
+
+  it('are in the snapshot, and told from there on', async () => {
+    const { handles, held, told } = world();
+    const { handle } = handles.acquire(cluster(1), 0);
+    // Cut in the same turn: what is in it is not told again.
+    expect(held.cut().flatMap(({ clustersHeld }) => clustersHeld)).toEqual([cluster(1)]);
+    expect(await told()).toEqual({ held: [], released: [] });
+    handles.release(handle);
+    expect(held.cut()).toEqual([]);
+    expect(await told()).toEqual({ held: [], released: [] });
+  });
+
+  it('are bounded, in number and in time', () => {
+    const { handles } = world(2);
+    handles.acquire(cluster(1), 0);
+    expect(() => handles.acquire(cluster(2), MAX_LEASE_MS + 1)).toThrow(
+      expect.objectContaining({ code: status.INVALID_ARGUMENT }),
+    );
+    handles.acquire(cluster(2), MAX_LEASE_MS);
+    expect(() => handles.acquire(cluster(3), 0)).toThrow(expect.objectContaining({ code: status.RESOURCE_EXHAUSTED }));
+    expect(() => handles.renew(Array.from({ length: 1001 }, String))).toThrow(
+      expect.objectContaining({ code: status.INVALID_ARGUMENT }),
+    );
+    handles.clear();
+    expect(handles.size).toBe(0);
+  });
+});
