@@ -57,3 +57,8 @@ function parseHost(text: string): string {
   }
   return text;
 }
+
+/** True for what only this host reaches: 127.0.0.0/8, ::1, and the name localhost. Other names may mean anything. */
+export function isLoopbackHost(host: string): boolean {
+  return /^(localhost|::1|(::ffff:)?127\.\d{1,3}\.\d{1,3}\.\d{1,3})$/i.test(host);
+}

@@ -1,10 +1,11 @@
-import { type ChannelCredentials, type ClientOptions, credentials as grpcCredentials } from '@grpc/grpc-js';
+import { type ChannelCredentials, type ClientOptions, credentials } from '@grpc/grpc-js';
 import {
   GRPC_KEEPALIVE_MS,
   GRPC_KEEPALIVE_TIMEOUT_MS,
   GRPC_MAX_BACKOFF_MS,
   MAX_GRPC_MESSAGE_BYTES,
 } from './grpc-channel.ts';
+import type { ChannelSecurity } from './tls-credentials.ts';
 
 /** Options of every channel between services and from the command line. */
 export const channelOptions: ClientOptions = {
@@ -27,11 +28,14 @@ export type ClientConstructor<C> = new (
   options?: Partial<ClientOptions>,
 ) => C;
 
-/** A client of `host:port` (formatHostPort), plaintext unless credentials are given. Close it when done. */
+/** What there is without certificates. */
+export const PLAINTEXT: ChannelSecurity = { credentials: credentials.createInsecure(), options: {} };
+
+/** A client of `host:port` (formatHostPort), plaintext unless `security` (Security.channel) says otherwise. Close it when done. */
 export function createClient<C>(
   Client: ClientConstructor<C>,
   address: string,
-  { credentials = grpcCredentials.createInsecure() }: { credentials?: ChannelCredentials } = {},
+  { security = PLAINTEXT }: { security?: ChannelSecurity } = {},
 ): C {
-  return new Client(address, credentials, channelOptions);
+  return new Client(address, security.credentials, { ...channelOptions, ...security.options });
 }

@@ -2,8 +2,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import {
   Server,
-  type ServerCredentials,
-  ServerCredentials as ServerCredentialsClass,
+  ServerCredentials,
   type ServiceDefinition,
   setLogger,
   type UntypedServiceImplementation,
@@ -12,8 +11,11 @@ import { loadFileDescriptorSetFromBuffer, loadSync, type PackageDefinition } fro
 import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation, protoPath as healthProtoPath } from 'grpc-health-check';
 import { formatHostPort, type HostPort } from './address.ts';
+import { type Clock, systemClock } from './clock.ts';
+import { gateInterceptor } from './gate.ts';
 import { GRPC_KEEPALIVE_MS, GRPC_KEEPALIVE_TIMEOUT_MS, MAX_GRPC_MESSAGE_BYTES } from './grpc-channel.ts';
 import type { Logger } from './logger.ts';
+import type { ServerSecurity } from './security.ts';
 import { SettingError } from './setting.ts';
 
 const HEALTH_SERVICE = 'grpc.health.v1.Health';
@@ -36,14 +38,18 @@ export class GrpcServer {
   readonly #held = new Set<string>();
   #started = false;
 
-  /** `setting`: the name that a SettingError gives when the port cannot be had. Plaintext unless credentials are given. */
+  /**
+   * `setting`: the name that a SettingError gives when the port cannot be had. Plaintext, and open to everybody, unless
+   * `security` says otherwise; `refused` is called for each call that its gate refuses.
+   */
   constructor(
-    { listen, setting, credentials }: { listen: HostPort | null; setting: string; credentials?: ServerCredentials },
-    { logger }: { logger: Logger },
+    { listen, setting, security = {} }: { listen: HostPort | null; setting: string; security?: ServerSecurity },
+    { logger, clock = systemClock, refused = () => {} }: { logger: Logger; clock?: Clock; refused?: () => void },
   ) {
+    const { credentials = ServerCredentials.createInsecure(), gate } = security;
     this.#listen = listen;
     this.#setting = setting;
-    this.#credentials = credentials ?? ServerCredentialsClass.createInsecure();
+    this.#credentials = credentials;
     this.#logger = logger;
     // By default grpc-js writes to stderr by itself. What matters comes back as errors, so this is for debugging.
     const report = (...args: unknown[]): void => logger.debug({ detail: args.join(' ') }, 'grpc-js');
@@ -54,6 +60,8 @@ export class GrpcServer {
       'grpc.max_concurrent_streams': MAX_STREAMS_PER_CONNECTION,
       'grpc.keepalive_time_ms': GRPC_KEEPALIVE_MS,
       'grpc.keepalive_timeout_ms': GRPC_KEEPALIVE_TIMEOUT_MS,
+      // Not there unless needed: each message of a call passes through.
+      interceptors: gate === undefined ? [] : [gateInterceptor({ gate, clock, logger, refused })],
     });
   }
 

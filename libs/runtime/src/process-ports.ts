@@ -1,10 +1,13 @@
 import { formatHostPort, type HostPort } from './address.ts';
+import { type Clock, systemClock } from './clock.ts';
 import { GrpcServer } from './grpc-server.ts';
 import { HttpServer } from './http-server.ts';
 import type { Logger } from './logger.ts';
 import type { Metrics } from './metrics.ts';
 import type { ProcessOptions } from './process-settings.ts';
+import { Security } from './security.ts';
 import type { Service } from './service.ts';
+import type { ServiceName } from './service-names.ts';
 
 /** How long open calls are given to end when the process stops, ms. */
 const DRAIN_MS = 500;
@@ -14,6 +17,9 @@ export interface ProcessPortsDependencies {
   readonly ready: () => string | null;
   readonly metrics: Metrics;
   readonly logger: Logger;
+  /** The services that run in the process: its certificate must name them. */
+  readonly names?: readonly ServiceName[];
+  readonly clock?: Clock;
 }
 
 /**
@@ -24,6 +30,8 @@ export class ProcessPorts implements Service {
   /** Services are added before the start. */
   readonly api: GrpcServer;
   readonly service: GrpcServer;
+  /** Who may come in, and how this process shows other services who it is. */
+  readonly security: Security;
   /** Filled by `start`. */
   apiPort = 0;
   servicePort = 0;
@@ -32,17 +40,30 @@ export class ProcessPorts implements Service {
   readonly #options: ProcessOptions;
   readonly #http: HttpServer;
 
-  constructor(options: ProcessOptions, { ready, metrics, logger }: ProcessPortsDependencies) {
+  /** @throws SettingError: what it listens on cannot be secured as it must be (security.ts). */
+  constructor(
+    options: ProcessOptions,
+    { ready, metrics, logger, names = [], clock = systemClock }: ProcessPortsDependencies,
+  ) {
     this.#options = options;
     const { grpcListen, serviceListen, httpListen } = options;
-    this.api = new GrpcServer({ listen: grpcListen, setting: 'SPANMESH_GRPC_LISTEN' }, { logger });
-    this.service = new GrpcServer({ listen: serviceListen, setting: 'SPANMESH_SERVICE_LISTEN' }, { logger });
+    this.security = new Security(options, { names, listen: options }, { clock, logger, metrics });
+    const { api, service, refused } = this.security;
+    this.api = new GrpcServer(
+      { listen: grpcListen, setting: 'SPANMESH_GRPC_LISTEN', security: api },
+      { logger, clock, refused: () => refused.api++ },
+    );
+    this.service = new GrpcServer(
+      { listen: serviceListen, setting: 'SPANMESH_SERVICE_LISTEN', security: service },
+      { logger, clock, refused: () => refused.service++ },
+    );
     this.#http = new HttpServer({ listen: httpListen, setting: 'SPANMESH_HTTP_LISTEN' }, { ready, metrics, logger });
   }
 
   /** HTTP first, so that probes are answered. @throws SettingError: a port is taken; none is kept then. */
   async start(): Promise<void> {
     try {
+      this.security.start();
       this.httpPort = await this.#http.start();
       this.servicePort = await this.service.start();
       this.apiPort = await this.api.start();
@@ -55,6 +76,7 @@ export class ProcessPorts implements Service {
   async stop(): Promise<void> {
     await Promise.all([this.api.stop(DRAIN_MS), this.service.stop(DRAIN_MS)]);
     await this.#http.stop();
+    await this.security.stop();
   }
 
   /** The API as this process reaches it, `host:port`. */

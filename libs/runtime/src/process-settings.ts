@@ -1,5 +1,6 @@
 import type { HostPort } from './address.ts';
 import { LOG_LEVELS } from './logger.ts';
+import { securitySettings } from './security-settings.ts';
 import { type SettingValues, setting } from './setting.ts';
 import { listenAddress, oneOf } from './setting-types.ts';
 
@@ -41,6 +42,7 @@ export function processSettings({ grpc, service, http }: ListenDefaults) {
       describe: `Least important log lines that are written: ${LOG_LEVELS.join(', ')}.`,
       parse: oneOf(LOG_LEVELS),
     }),
+    ...securitySettings,
   };
 }
 

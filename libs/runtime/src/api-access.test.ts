@@ -1,0 +1,68 @@
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { loadFileDescriptorSetFromBuffer, loadSync } from '@grpc/proto-loader';
+import { protoPath as healthProtoPath } from 'grpc-health-check';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { apiGate, METHOD_ROLES } from './api-access.ts';
+import { createApiToken, parseApiTokens } from './api-tokens.ts';
+import { SERVICE_CALLERS, serviceGate } from './service-callers.ts';
+
+/** Services of proto/ that users of the API never see: each says so in its comment. */
+const SERVICE_PORT_ONLY = ['GatewayControl', 'Directory', 'Trunk', 'Dial'].map((name) => `spanmesh.v1.${name}`);
+
+/** Paths of every method of everything that is loaded. */
+function methodsOf(definitions: object): string[] {
+  return Object.values(definitions).flatMap((definition: object) =>
+    'format' in definition ? [] : Object.values(definition).map(({ path }: { path: string }) => path),
+  );
+}
+
+function standardMethods(): string[] {
+  const resolve = createRequire(import.meta.resolve('@grpc/reflection')).resolve;
+  const reflection = ['v1', 'v1alpha'].map((version) =>
+    loadSync(resolve(`@grpc/reflection/build/proto/grpc/reflection/${version}/reflection.proto`)),
+  );
+  return [loadSync(healthProtoPath), ...reflection].flatMap(methodsOf);
+}
+
+const ours = methodsOf(
+  loadFileDescriptorSetFromBuffer(readFileSync(fileURLToPath(import.meta.resolve('@spanmesh/proto/spanmesh.binpb')))),
+);
+const serviceOf = (path: string) => path.split('/')[1]!;
+const onApi = ours.filter((path) => !SERVICE_PORT_ONLY.includes(serviceOf(path)));
+const onlyBetween = ours.filter((path) => SERVICE_PORT_ONLY.includes(serviceOf(path)));
+
+describe('every method', () => {
+  it('of the API has a role, and no role is for a method that is not there', () => {
+    expect(Object.keys(METHOD_ROLES).sort()).toEqual([...onApi, ...standardMethods()].sort());
+  });
+
+  it('of the service port has its callers', () => {
+    expect(onlyBetween.length).toBeGreaterThan(0);
+    expect(onlyBetween.filter((path) => !(serviceOf(path) in SERVICE_CALLERS))).toEqual([]);
+  });
+});
+
+describe('who may call what on the API', () => {
+  const read = createApiToken({ name: 'r', role: 'read' });
+  const operate = createApiToken({ name: 'o', role: 'operate' });
+  let gate: ReturnType<typeof apiGate>;
+  beforeAll(() => {
+    const tokens = parseApiTokens('tokens', Buffer.from(`${read.line}\n${operate.line}`));
+    gate = apiGate(() => tokens);
+  });
+  const isIn = (path: string, token: string | null) => gate(path, { certificate: null, token }) === null;
+
+  it.each(Object.entries(METHOD_ROLES))('%s: %s', (path, role) => {
+    expect([isIn(path, null), isIn(path, read.token), isIn(path, operate.token)]).toEqual(
+      { anyone: [true, true, true], read: [false, true, true], operate: [false, false, true] }[role],
+    );
+    // Nothing that a user can show opens the service port.
+    expect(serviceGate(path, { certificate: null, token: operate.token })).not.toBeNull();
+  });
+
+  it.each(onlyBetween)('%s: nobody', (path) => {
+    expect(isIn(path, operate.token)).toBe(false);
+  });
+});
