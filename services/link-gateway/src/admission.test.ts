@@ -1,7 +1,31 @@
 import { describe, expect, it } from 'vitest';
-import { Admission, isLoopback, peerAddress } from './admission.ts';
+import { AddressCount } from './address-count.ts';
+import { Admission, isLoopback, loopbackOnly, peerAddress } from './admission.ts';
+import { testKeys } from './keys/keys.fixture.ts';
+import type { PeerAccess } from './keys/peer-rules.ts';
 
-const wide = { total: 10, perAddress: 10 };
+const keys = testKeys();
+const encrypted: PeerAccess = { kind: 'encrypted', file: 'f', own: keys.own, peer: keys.shown, tagged: true };
+
+function admission({
+  total = 10,
+  perAddress = 10,
+  handshakes = new AddressCount({ total: 10, perAddress: 10 }),
+  accessOf = loopbackOnly,
+}: {
+  total?: number;
+  perAddress?: number;
+  handshakes?: AddressCount;
+  accessOf?: (address: string) => PeerAccess;
+}): Admission {
+  return new Admission({ accessOf, connections: new AddressCount({ total, perAddress }), handshakes });
+}
+
+/** What `admit` says, in a word. */
+function admit(to: Admission, address: string): string {
+  const access = to.admit(address);
+  return access.kind === 'refused' ? access.refusal : access.kind;
+}
 
 describe('admission', () => {
   it.each([
@@ -17,27 +41,43 @@ describe('admission', () => {
     ['', false],
   ])('takes %j for the loopback: %s', (address, loopback) => {
     expect(isLoopback(peerAddress(address))).toBe(loopback);
-    expect(new Admission(wide).admit(peerAddress(address))).toBe(loopback ? null : 'not-loopback');
+    expect(admit(admission({}), peerAddress(address))).toBe(loopback ? 'plaintext' : 'not-loopback');
   });
 
   it('counts all connections and those of each address, and forgets those that are released', () => {
-    const admission = new Admission({ total: 3, perAddress: 2 });
-    expect(['127.0.0.1', '127.0.0.1', '127.0.0.1'].map((address) => admission.admit(address))).toEqual([
-      null,
-      null,
+    const to = admission({ total: 3, perAddress: 2 });
+    expect(['127.0.0.1', '127.0.0.1', '127.0.0.1'].map((address) => admit(to, address))).toEqual([
+      'plaintext',
+      'plaintext',
       'too-many-from-address',
     ]);
-    expect(admission.admit('127.0.0.2')).toBeNull();
-    expect(admission.admit('127.0.0.3')).toBe('too-many');
-    admission.release('127.0.0.1');
-    expect(admission.total).toBe(2);
-    expect(admission.admit('127.0.0.1')).toBeNull();
+    expect(admit(to, '127.0.0.2')).toBe('plaintext');
+    expect(to.refusal('127.0.0.3')).toBe('too-many');
+    expect(admit(to, '127.0.0.3')).toBe('too-many');
+    to.release('127.0.0.1');
+    expect(to.total).toBe(2);
+    expect(to.refusal('127.0.0.1')).toBeNull();
+    expect(admit(to, '127.0.0.1')).toBe('plaintext');
+  });
+
+  it('looks at handshakes where there will be one', () => {
+    const handshakes = new AddressCount({ total: 2, perAddress: 1 });
+    const to = admission({
+      handshakes,
+      accessOf: (address) => (address === 'plain' ? { kind: 'plaintext', file: 'f' } : encrypted),
+    });
+    expect(admit(to, 'a')).toBe('encrypted');
+    handshakes.take('a');
+    expect(admit(to, 'a')).toBe('too-many-handshakes-from-address');
+    handshakes.take('b');
+    expect(admit(to, 'c')).toBe('too-many-handshakes');
+    expect(admit(to, 'plain')).toBe('plaintext');
   });
 
   it('takes nobody once it is closed', () => {
-    const admission = new Admission(wide);
-    admission.close();
-    expect(admission.admit('127.0.0.1')).toBe('stopping');
-    expect(admission.total).toBe(0);
+    const to = admission({});
+    to.close();
+    expect(admit(to, '127.0.0.1')).toBe('stopping');
+    expect(to.total).toBe(0);
   });
 });

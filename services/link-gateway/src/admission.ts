@@ -1,5 +1,43 @@
+import type { AddressCount, Full } from './address-count.ts';
+import { addressBytes, addressText } from './keys/numeric-address.ts';
+import type { KeysRefusal, PeerAccess } from './keys/peer-rules.ts';
+
 /** Why a connection is not taken. */
-export type Refusal = 'not-loopback' | 'too-many' | 'too-many-from-address' | 'stopping';
+export type Refusal =
+  | KeysRefusal
+  | 'too-many'
+  | 'too-many-from-address'
+  | 'too-many-handshakes'
+  | 'too-many-handshakes-from-address'
+  | 'handshake'
+  | 'proxy-header'
+  | 'stopping';
+
+/** All of them. */
+export const REFUSALS: readonly Refusal[] = [
+  'not-loopback',
+  'no-key',
+  'bad-key',
+  'no-own-key',
+  'too-many',
+  'too-many-from-address',
+  'too-many-handshakes',
+  'too-many-handshakes-from-address',
+  'handshake',
+  'proxy-header',
+  'stopping',
+];
+
+/** What somebody who is taken gets. */
+export type Admitted = Exclude<PeerAccess, { kind: 'refused' }>;
+
+/** Somebody who is not taken; `file` and `why` when the keys decided it. */
+export interface NotAdmitted {
+  readonly kind: 'refused';
+  readonly refusal: Refusal;
+  readonly file?: string | null;
+  readonly why?: string;
+}
 
 /** The numeric address as peers are known by: an IPv4-mapped IPv6 address as IPv4 (protocol.md, "Crypto"). */
 export function peerAddress(address: string): string {
@@ -7,57 +45,74 @@ export function peerAddress(address: string): string {
   return mapped === null ? address : mapped[1]!;
 }
 
-/** True for 127.0.0.0/8 and ::1, as `peerAddress` gives them. */
+/** True for 127.0.0.0/8 and ::1. */
 export function isLoopback(address: string): boolean {
-  return address === '::1' || /^127\.\d+\.\d+\.\d+$/.test(address);
+  const bytes = addressBytes(address);
+  return bytes !== null && (bytes.length === 4 ? bytes[0] === 127 : addressText(bytes) === '::1');
 }
 
-/**
- * Who may be connected, in both directions. protocol.md, "Crypto": plaintext only where it was allowed; as long as there are
- * no keys that is the loopback.
- */
+/** Without keys: plaintext, and only within this host. */
+export function loopbackOnly(address: string): PeerAccess {
+  if (isLoopback(address)) return { kind: 'plaintext', file: '' };
+  return { kind: 'refused', file: null, refusal: 'not-loopback', why: 'there is no keys directory' };
+}
+
+export interface AdmissionDependencies {
+  /** Who gets what. */
+  readonly accessOf: (address: string) => PeerAccess;
+  /** Connections, of all kinds. */
+  readonly connections: AddressCount;
+  /** Whether one more handshake may begin. */
+  readonly handshakes: { full(address: string): Full | null };
+}
+
+/** Who may be connected, in both directions (protocol.md, "Crypto": chosen by the peer's address). */
 export class Admission {
-  readonly #limits: { readonly total: number; readonly perAddress: number };
-  readonly #byAddress = new Map<string, number>();
-  #total = 0;
+  readonly #deps: AdmissionDependencies;
   #closed = false;
 
-  constructor(limits: { readonly total: number; readonly perAddress: number }) {
-    this.#limits = limits;
+  constructor(deps: AdmissionDependencies) {
+    this.#deps = deps;
   }
 
   /** Connections that are taken. */
   get total(): number {
-    return this.#total;
+    return this.#deps.connections.total;
   }
 
   /** Takes one with this address (as `peerAddress` gives it), or says why not. What was taken must be released. */
-  admit(address: string): Refusal | null {
-    const refusal = this.refusal(address);
-    if (refusal !== null) return refusal;
-    this.#total++;
-    this.#byAddress.set(address, (this.#byAddress.get(address) ?? 0) + 1);
-    return null;
+  admit(address: string): Admitted | NotAdmitted {
+    const access = this.#look(address);
+    if (access.kind !== 'refused') this.#deps.connections.take(address);
+    return access;
   }
 
-  /** What `admit` would answer. */
+  /** Why `admit` would not take it; null: it would. */
   refusal(address: string): Refusal | null {
-    if (this.#closed) return 'stopping';
-    if (!isLoopback(address)) return 'not-loopback';
-    if (this.#total >= this.#limits.total) return 'too-many';
-    return (this.#byAddress.get(address) ?? 0) >= this.#limits.perAddress ? 'too-many-from-address' : null;
+    const access = this.#look(address);
+    return access.kind === 'refused' ? access.refusal : null;
   }
 
   /** The socket of one that was taken has closed. */
   release(address: string): void {
-    this.#total--;
-    const left = this.#byAddress.get(address)! - 1;
-    if (left === 0) this.#byAddress.delete(address);
-    else this.#byAddress.set(address, left);
+    this.#deps.connections.release(address);
   }
 
   /** Takes no more. */
   close(): void {
     this.#closed = true;
+  }
+
+  #look(address: string): Admitted | NotAdmitted {
+    if (this.#closed) return { kind: 'refused', refusal: 'stopping' };
+    const { accessOf, connections, handshakes } = this.#deps;
+    const access = accessOf(address);
+    if (access.kind === 'refused') return access;
+    const full = connections.full(address);
+    if (full !== null) return { kind: 'refused', refusal: full === 'total' ? 'too-many' : 'too-many-from-address' };
+    const busy = access.kind === 'encrypted' ? handshakes.full(address) : null;
+    if (busy === null) return access;
+    const refusal = busy === 'total' ? 'too-many-handshakes' : 'too-many-handshakes-from-address';
+    return { kind: 'refused', refusal };
   }
 }

@@ -3,6 +3,8 @@ export type CloseReason =
   | 'peer-closed'
   | 'socket-error'
   | 'protocol-error'
+  | 'transaction-limit'
+  | 'message-timeout'
   | 'silent'
   | 'half-dead'
   | 'send-limit'
@@ -20,6 +22,8 @@ export const CLOSE_REASONS: readonly CloseReason[] = [
   'peer-closed',
   'socket-error',
   'protocol-error',
+  'transaction-limit',
+  'message-timeout',
   'silent',
   'half-dead',
   'send-limit',
@@ -38,6 +42,10 @@ export function adviceFor(reason: CloseReason): string | null {
   switch (reason) {
     case 'protocol-error':
       return 'check that the peer speaks DMSG in the dialect of this connection, and its version; only this connection is closed';
+    case 'transaction-limit':
+      return 'the peer has more transactions open than it may; raise the limit of transactions if that is how it works';
+    case 'message-timeout':
+      return 'the peer began a message and did not finish it; if its network is that slow, raise the message timeout';
     case 'silent':
       return 'the peer connected and sent nothing; if it is slow to start, raise the silent timeout';
     case 'half-dead':

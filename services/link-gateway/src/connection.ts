@@ -1,4 +1,6 @@
 import type { Socket } from 'node:net';
+import { LNK_ERROR } from '@spanmesh/dmsg/command';
+import type { Opener, PlainSink } from '@spanmesh/dmsg/crypto/cipher';
 import type { Dialect } from '@spanmesh/dmsg/dialect';
 import { rulesOf } from '@spanmesh/dmsg/dialect';
 import { DmsgError } from '@spanmesh/dmsg/dmsg-error';
@@ -9,11 +11,12 @@ import { FrameReader, type FrameSink } from '@spanmesh/dmsg/framing';
 import { giveBack } from '@spanmesh/dmsg/give-back';
 import { SaltSequence } from '@spanmesh/dmsg/salt';
 import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
-import { formatHostPort } from '@spanmesh/runtime/address';
+import { formatHostPort, type HostPort } from '@spanmesh/runtime/address';
 import type { Timer } from '@spanmesh/runtime/clock';
 import { peerAddress } from './admission.ts';
 import { adviceFor, type CloseReason } from './close-reason.ts';
 import type { Core } from './core.ts';
+import type { CipherPair } from './crypt/cipher-pair.ts';
 import {
   CLOSE_LINGER_MS,
   HIGH_WATER_BYTES,
@@ -23,6 +26,7 @@ import {
   RESUME_READING_SHARE,
 } from './limits.ts';
 import type { LnkConn } from './lnk-conn.ts';
+import { MessageDeadline, type MessageReceiver } from './message-deadline.ts';
 import type { Origin } from './origin.ts';
 import type { Relay } from './relay.ts';
 import type { Destination, Reader } from './routing/flow.ts';
@@ -46,11 +50,21 @@ type State =
   | { readonly kind: 'closing'; readonly reason: CloseReason; readonly deadline: Timer }
   | { readonly kind: 'closed'; readonly reason: CloseReason };
 
+/** What is known of a connection before its first message. */
+export interface ConnectionStart {
+  /** Numeric address and port of the peer: of the socket, or as its balancer says. */
+  readonly remote: HostPort;
+  /** As its handshake has left them; null: plaintext. */
+  readonly cipher: CipherPair | null;
+}
+
 /** More about why a connection is closed, for the log. */
 export type CloseDetail = Readonly<Record<string, unknown>>;
 
 /** A TCP link to a peer: socket, framing, transactions. What the messages mean is up to `core.dispatch`. */
-export class Connection implements FrameSink, EndpointHandler, SendQueueOwner, Reader, Destination {
+export class Connection
+  implements FrameSink, PlainSink, EndpointHandler, SendQueueOwner, MessageReceiver, Reader, Destination
+{
   readonly id: number;
   readonly origin: Origin;
   /** Numeric address of the peer, without port. */
@@ -95,6 +109,11 @@ export class Connection implements FrameSink, EndpointHandler, SendQueueOwner, R
   readonly #socket: Socket;
   readonly #reader: FrameReader;
   readonly #queue: SendQueue;
+  /** null: plaintext. */
+  readonly #opener: Opener | null;
+  readonly #deadline: MessageDeadline;
+  /** Messages that have come. */
+  #messages = 0;
   /** Bytes queued that make it high. */
   readonly #highWater: number;
   #state: State;
@@ -106,22 +125,38 @@ export class Connection implements FrameSink, EndpointHandler, SendQueueOwner, R
   #onDrained: (() => void)[] = [];
   #onLow: (() => void)[] = [];
 
-  /** Takes over a connected socket; `dialect` null: the peer's first messages tell. */
-  constructor(socket: Socket, dialect: Dialect | null, origin: Origin, core: Core) {
+  /** Takes over a connected socket; `dialect` null: the peer's first messages tell. Reads nothing until `begin`. */
+  constructor(
+    socket: Socket,
+    dialect: Dialect | null,
+    origin: Origin,
+    core: Core,
+    { remote, cipher }: ConnectionStart,
+  ) {
     this.#core = core;
     this.#socket = socket;
     this.origin = origin;
     this.id = core.tables.nextNumber();
-    this.address = peerAddress(socket.remoteAddress ?? '');
-    this.remote = formatHostPort({ host: this.address, port: socket.remotePort ?? 0 });
+    this.address = remote.host;
+    this.remote = formatHostPort(remote);
     this.local = formatHostPort({ host: peerAddress(socket.localAddress ?? ''), port: socket.localPort ?? 0 });
     this.heardAt = core.clock.now();
     const { options, clock, metrics } = core;
     this.#reader = new FrameReader({ rules: dialect === null ? null : rulesOf(dialect) });
+    const sealing = cipher && { sealer: cipher.sealer, onFailed: (error: unknown) => this.#fail(error) };
     this.#queue = new SendQueue(
       { limitBytes: options.sendLimit, stallMs: options.stallTimeout },
-      { socket, clock, owner: this, metrics, notes: { flow: core.flow, destination: this } },
+      {
+        socket,
+        clock,
+        owner: this,
+        metrics,
+        notes: { flow: core.flow, destination: this },
+        sealing,
+      },
     );
+    this.#opener = cipher?.opener ?? null;
+    this.#deadline = new MessageDeadline({ limitMs: options.messageTimeout }, { clock, receiver: this });
     this.#highWater = Math.min(HIGH_WATER_BYTES, options.sendLimit * HIGH_WATER_SHARE);
     this.#state = {
       kind: 'recognising',
@@ -131,6 +166,17 @@ export class Connection implements FrameSink, EndpointHandler, SendQueueOwner, R
     this.#listenTo(socket);
     // A listener with a fixed dialect speaks first (protocol.md, introduction).
     if (dialect !== null) this.#establish(dialect);
+  }
+
+  /** Starts to read; `first`: bytes of the stream that have been read already. */
+  begin(first: Uint8Array | null): void {
+    if (first !== null && first.length > 0) this.#onData(first);
+    if (!this.isPaused && this.#state.kind !== 'closed') this.#socket.resume();
+  }
+
+  /** Its bytes are encrypted. */
+  get isEncrypted(): boolean {
+    return this.#opener !== null;
   }
 
   /** null unless it stands. */
@@ -215,6 +261,7 @@ export class Connection implements FrameSink, EndpointHandler, SendQueueOwner, R
       deadline: this.#core.clock.after(CLOSE_LINGER_MS, () => this.#socket.destroy()),
     });
     this.#silence?.cancel();
+    this.#deadline.stop();
     this.#reader.stop();
     this.#core.receiveMemory.set(this, 0);
     this.#core.metrics.closed[reason]++;
@@ -252,7 +299,12 @@ export class Connection implements FrameSink, EndpointHandler, SendQueueOwner, R
     if (this.#state.kind === 'recognising') this.#establish(this.#reader.rules!.dialect);
     if (this.#state.kind !== 'open') return;
     this.#core.metrics.messagesIn++;
+    this.#messages++;
     this.#state.endpoint.receive(frame);
+  }
+
+  onPlain(plain: Uint8Array): void {
+    this.#reader.push(plain, this);
   }
 
   onOpen(tx: Transaction, frame: Frame): void {
@@ -292,6 +344,11 @@ export class Connection implements FrameSink, EndpointHandler, SendQueueOwner, R
     this.close('stalled', { queued: this.#queue.bytes });
   }
 
+  messageOverdue(): void {
+    this.#tell(ErrorCode.PARAM);
+    this.close('message-timeout', { pending: this.#reader.pendingBytes, afterMs: this.#core.options.messageTimeout });
+  }
+
   #become(state: State): void {
     this.#state = state;
   }
@@ -313,7 +370,7 @@ export class Connection implements FrameSink, EndpointHandler, SendQueueOwner, R
     socket.on('close', () => this.#onClose());
   }
 
-  #onData(chunk: Buffer): void {
+  #onData(chunk: Uint8Array): void {
     const { metrics, clock, receiveMemory } = this.#core;
     metrics.bytesIn += chunk.length;
     this.heardAt = clock.now();
@@ -325,14 +382,23 @@ export class Connection implements FrameSink, EndpointHandler, SendQueueOwner, R
     if (this.suspect) this.#showsLife();
     if (this.#state.kind === 'closing' || this.#state.kind === 'closed') return;
     const { flow } = this.#core;
+    const messages = this.#messages;
     flow.begin();
     try {
-      if (this.#reader.push(chunk, this)) giveBack(chunk);
+      if (this.#opener === null) {
+        if (this.#reader.push(chunk, this)) giveBack(chunk);
+      } else {
+        this.#opener.open(chunk, this);
+        giveBack(chunk);
+      }
     } catch (error) {
       this.#fail(error);
     }
     flow.end(this);
-    receiveMemory.set(this, this.#reader.pendingBytes);
+    if (this.closeReason !== null) return;
+    const pending = this.#reader.pendingBytes + (this.#opener?.pendingBytes ?? 0);
+    receiveMemory.set(this, pending);
+    this.#deadline.note(pending, this.#messages !== messages);
   }
 
   /** Runs what a peer's bytes lead to: whatever goes wrong there costs this connection only. */
@@ -349,11 +415,23 @@ export class Connection implements FrameSink, EndpointHandler, SendQueueOwner, R
       const name = errorName(error.code);
       const { protocolErrors } = this.#core.metrics;
       protocolErrors[name] = (protocolErrors[name] ?? 0) + 1;
-      this.close('protocol-error', { error: name, rule: error.reason, ...error.data });
+      // The endpoint's word for a limit that the peer is over.
+      const isLimit = error.code === ErrorCode.PARAM;
+      if (isLimit) this.#tell(error.code);
+      this.close(isLimit ? 'transaction-limit' : 'protocol-error', {
+        error: name,
+        rule: error.reason,
+        ...error.data,
+      });
     } else {
       this.#core.metrics.internalErrors++;
       this.close('internal', { err: error });
     }
+  }
+
+  /** Says why, one-way (protocol.md, "Transactions": never answered), before the connection is closed. */
+  #tell(error: ErrorCode): void {
+    if (this.#state.kind === 'open') this.#state.endpoint.oneWay(LNK_ERROR, error);
   }
 
   #showsLife(): void {
@@ -410,7 +488,7 @@ export class Connection implements FrameSink, EndpointHandler, SendQueueOwner, R
     const { reason, deadline } = this.#state;
     deadline.cancel();
     this.#become({ kind: 'closed', reason });
-    this.#core.admission.release(this.address);
+    this.#core.entrance.admission.release(this.address);
     this.#core.gone(this, reason);
   }
 

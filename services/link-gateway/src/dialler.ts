@@ -2,7 +2,7 @@ import { lookup } from 'node:dns/promises';
 import { connect, type Socket } from 'node:net';
 import type { Dialect } from '@spanmesh/dmsg/dialect';
 import type { Clock } from '@spanmesh/runtime/clock';
-import { peerAddress } from './admission.ts';
+import { peerAddress, type Refusal } from './admission.ts';
 import { adopt } from './adopt.ts';
 import type { Connection } from './connection.ts';
 import type { Core } from './core.ts';
@@ -11,9 +11,9 @@ import type { Origin } from './origin.ts';
 
 /**
  * Why a dial failed: the name has no address; no address of it may be connected; nobody answered; it took too long; the
- * gateway has no room or is stopping.
+ * gateway has no room or is stopping; the crypto handshake failed.
  */
-export type DialErrorCode = 'unresolved' | 'not-admitted' | 'unreachable' | 'timeout' | 'refused';
+export type DialErrorCode = 'unresolved' | 'not-admitted' | 'unreachable' | 'timeout' | 'refused' | 'handshake';
 
 export class DialError extends Error {
   override readonly name = 'DialError';
@@ -75,7 +75,8 @@ export class Dialler {
         socket.destroy();
         throw new DialError('timeout');
       }
-      const connection = adopt(this.#core, socket, dialect === 'auto' ? null : dialect, origin);
+      const connection = await this.#adopt(socket, dialect === 'auto' ? null : dialect, origin, abort.signal);
+      if (connection === 'handshake') throw new DialError(abort.signal.aborted ? 'timeout' : 'handshake');
       if (typeof connection === 'string') throw new DialError('refused');
       metrics.connectionsDialled++;
       return connection;
@@ -88,11 +89,25 @@ export class Dialler {
     }
   }
 
+  /** A handshake counts as part of the dial. */
+  #adopt(socket: Socket, dialect: Dialect | null, origin: Origin, signal: AbortSignal): Promise<Connection | Refusal> {
+    return new Promise((resolve) => {
+      const give = () => socket.destroy();
+      signal.addEventListener('abort', give, { once: true });
+      adopt(this.#core, { socket, dialect, origin }, (result) => {
+        signal.removeEventListener('abort', give);
+        resolve(result);
+      });
+    });
+  }
+
   async #connect({ host, port }: Target, signal: AbortSignal, deadlineAt: number): Promise<Socket> {
     const { clock } = this.#core;
     const addresses = await this.#resolve(host, signal);
     // Checked before connecting: a shell must not make us knock at other hosts' doors.
-    const admitted = addresses.filter((address) => this.#core.admission.refusal(peerAddress(address)) === null);
+    const admitted = addresses.filter(
+      (address) => this.#core.entrance.admission.refusal(peerAddress(address)) === null,
+    );
     if (admitted.length === 0) throw new DialError('not-admitted');
     let failure: unknown;
     for (const [i, address] of admitted.entries()) {

@@ -12,8 +12,7 @@ import { GatewayRegistration } from '@spanmesh/runtime/registry';
 import type { Service } from '@spanmesh/runtime/service';
 import { Turn } from '@spanmesh/runtime/turn';
 import { VERSION } from '@spanmesh/runtime/version';
-import { Admission } from './admission.ts';
-import { adopt } from './adopt.ts';
+import { accept } from './accept.ts';
 import type { Attach } from './attach.ts';
 import type { CloseReason } from './close-reason.ts';
 import { CommandRunner } from './commands.ts';
@@ -25,6 +24,7 @@ import { Orders } from './dial/orders.ts';
 import type { Target } from './dial-target.ts';
 import { Dialler, type Resolve, systemResolve } from './dialler.ts';
 import { Dispatcher } from './dispatcher.ts';
+import { Entrance } from './entrance.ts';
 import { LOG_INTERVAL_MS } from './limits.ts';
 import { Links } from './links.ts';
 import { Listener } from './listener.ts';
@@ -37,6 +37,7 @@ import type { Origin } from './origin.ts';
 import { MARK_BYTES, OwnLnkConn } from './own-lnk-conn.ts';
 import { Prober } from './prober.ts';
 import { ReceiveMemory } from './receive-memory.ts';
+import { registerEntranceMetrics } from './register-entrance-metrics.ts';
 import { registerMetrics } from './register-metrics.ts';
 import { Relays } from './relays.ts';
 import { Flow } from './routing/flow.ts';
@@ -194,6 +195,7 @@ export class Gateway implements Service, AttachHost {
     );
     this.#commands = new CommandRunner(this.#core, this.#prober);
     registerMetrics(deps.metrics, this.#core);
+    registerEntranceMetrics(deps.metrics, this.#core.entrance);
   }
 
   /** `<name>.<boot>`: prefix of the ids of everything here. */
@@ -257,14 +259,17 @@ export class Gateway implements Service, AttachHost {
 
   /**
    * Listens, then reports to topology.
-   * @throws SettingError: an address cannot be listened on.
+   * @throws SettingError: the keys directory cannot be read, an address cannot be listened on.
    */
   async start(): Promise<void> {
+    await this.#core.entrance.start();
     try {
       for (const listen of this.#options.dmsgListen) {
         const { logger } = this.#deps;
-        const accept = (socket: Socket) => this.#accept(socket, listen.dialect);
-        const listener = new Listener(listen, { logger, accept });
+        const listener = new Listener(listen, {
+          logger,
+          accept: (socket: Socket) => accept(this.#core, socket, listen.dialect),
+        });
         this.ports.push({ address: listen.host, port: await listener.start(), dialect: listen.dialect });
         this.#listeners.push(listener);
       }
@@ -285,7 +290,7 @@ export class Gateway implements Service, AttachHost {
   async stop(): Promise<void> {
     this.#stopping = true;
     for (const listener of this.#listeners) listener.stop();
-    this.#core.admission.close();
+    this.#core.entrance.stop();
     this.#prober.stop();
     this.#messaging.stop();
     this.#dialServer.stop();
@@ -328,7 +333,7 @@ export class Gateway implements Service, AttachHost {
       relays: new Relays({ deltas: this.#attach, metrics, tables, routing }),
       media: new MediaNews(),
       ownLnkConn: new OwnLnkConn(randomBytes(MARK_BYTES)),
-      admission: new Admission({ total: options.maxConnections, perAddress: options.maxConnectionsPerAddress }),
+      entrance: new Entrance(options, { clock, logger }),
       receiveMemory: new ReceiveMemory(options.receiveLimit),
       get dispatch() {
         return dispatch();
@@ -341,11 +346,6 @@ export class Gateway implements Service, AttachHost {
       established: (connection) => this.#established(connection),
       gone: (connection, reason) => this.#gone(connection, reason),
     };
-  }
-
-  #accept(socket: Socket, dialect: Dialect | null): void {
-    const connection = adopt(this.#core, socket, dialect, { kind: 'accepted' });
-    if (typeof connection !== 'string') this.counters.connectionsAccepted++;
   }
 
   #flushLater(connection: Connection): void {

@@ -1,4 +1,4 @@
-import type { Refusal } from './admission.ts';
+import { REFUSALS, type Refusal } from './admission.ts';
 import { CLOSE_REASONS, type CloseReason } from './close-reason.ts';
 
 /** What a gateway counts: plain numbers, read when they are scraped (register-metrics.ts). */
@@ -6,12 +6,7 @@ export class GatewayMetrics {
   connectionsAccepted = 0;
   connectionsDialled = 0;
   dialsFailed = 0;
-  readonly refused: Record<Refusal, number> = {
-    'not-loopback': 0,
-    'too-many': 0,
-    'too-many-from-address': 0,
-    stopping: 0,
-  };
+  readonly refused: Record<Refusal, number>;
   readonly closed: Record<CloseReason, number>;
   /** Connections closed for what the peer sent, by the name of the error (protocol.md, "Message"). */
   readonly protocolErrors: Record<string, number> = {};
@@ -51,6 +46,7 @@ export class GatewayMetrics {
   internalErrors = 0;
 
   constructor() {
+    this.refused = Object.fromEntries(REFUSALS.map((reason) => [reason, 0])) as Record<Refusal, number>;
     this.closed = Object.fromEntries(CLOSE_REASONS.map((reason) => [reason, 0])) as Record<CloseReason, number>;
   }
 }

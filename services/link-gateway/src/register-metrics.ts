@@ -3,10 +3,10 @@ import type { Core } from './core.ts';
 
 /** Gives a gateway's numbers their names. Call once a process and gateway. */
 export function registerMetrics(to: Metrics, core: Core): void {
-  const { metrics: m, tables, admission, receiveMemory } = core;
+  const { metrics: m, tables, entrance, receiveMemory } = core;
   const name = (rest: string) => `spanmesh_gateway_${rest}`;
 
-  to.gauge(name('connections'), 'DMSG connections with an open socket.', () => admission.total);
+  to.gauge(name('connections'), 'DMSG connections with an open socket.', () => entrance.admission.total);
   to.gauge(name('connections_established'), 'DMSG connections whose dialect is known.', () => tables.connections.size);
   to.gauge(name('lnk_conns'), 'LNK_CONNs that peers have open.', () => m.lnkConns);
   to.gauge(name('links'), 'LNK_SPANs that peers have open.', () => m.links);

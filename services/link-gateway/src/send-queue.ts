@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import type { Sealer } from '@spanmesh/dmsg/crypto/cipher';
 import { giveBack } from '@spanmesh/dmsg/give-back';
 import type { Clock, Timer } from '@spanmesh/runtime/clock';
 import type { GatewayMetrics } from './metrics.ts';
@@ -12,6 +13,13 @@ export interface SendQueueOptions {
   readonly limitBytes: number;
   /** How long nothing may drain while bytes wait, in milliseconds. */
   readonly stallMs: number;
+}
+
+/** What encrypts what leaves. */
+export interface Sealing {
+  readonly sealer: Sealer;
+  /** What was queued cannot be encrypted, and is lost. */
+  onFailed(error: unknown): void;
 }
 
 /** The connection of a queue. */
@@ -38,6 +46,8 @@ export class SendQueue {
   readonly #clock: Clock;
   readonly #owner: SendQueueOwner;
   readonly #metrics: Pick<GatewayMetrics, 'bytesOut'>;
+  /** null: plaintext. */
+  readonly #sealing: Sealing | null;
   #slices: Uint8Array[] = [];
   #next = 0;
   /** Bulk slices that the socket has and the kernel does not, in order. */
@@ -58,8 +68,11 @@ export class SendQueue {
       socket: Socket;
       clock: Clock;
       owner: SendQueueOwner;
-      metrics: Pick<GatewayMetrics, 'bytesOut'> /** Back-pressure on those that pass messages on to it. */;
+      metrics: Pick<GatewayMetrics, 'bytesOut'>;
+      /** Back-pressure on those that pass messages on to it. */
       notes?: PassNotes;
+      /** Default: plaintext. */
+      sealing?: Sealing | null;
     },
   ) {
     this.#options = options;
@@ -67,6 +80,7 @@ export class SendQueue {
     this.#clock = deps.clock;
     this.#owner = deps.owner;
     this.#metrics = deps.metrics;
+    this.#sealing = deps.sealing ?? null;
     this.out = new TurnBuffer(() => deps.owner.flushLater(), deps.notes ?? null);
   }
 
@@ -110,16 +124,28 @@ export class SendQueue {
   }
 
   #takeOut(): void {
-    const { bytes } = this.out;
-    if (bytes === 0) return;
+    const plainBytes = this.out.bytes;
+    if (plainBytes === 0) return;
+    const taken = this.#sealing === null ? this.out.take() : this.#sealed(this.#sealing);
+    const bytes = this.#sealing?.sealer.sealedBytes(plainBytes) ?? plainBytes;
+    if (taken === null) return;
     this.#metrics.bytesOut += bytes;
-    const taken = this.out.take();
     this.#sliceBytes += bytes;
     if (this.#next === this.#slices.length) {
       this.#slices = taken;
       this.#next = 0;
     } else {
       for (const slice of taken) this.#slices.push(slice);
+    }
+  }
+
+  /** What is taken out, encrypted, a turn's messages together; null: it cannot be. */
+  #sealed({ sealer, onFailed }: Sealing): Uint8Array[] | null {
+    try {
+      return sealer.sealSlices(this.out.take());
+    } catch (error) {
+      onFailed(error);
+      return null;
     }
   }
 

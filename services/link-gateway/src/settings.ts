@@ -2,6 +2,7 @@ import type { Dialect } from '@spanmesh/dmsg/dialect';
 import { parseHostPort } from '@spanmesh/runtime/address';
 import { type SettingValues, setting } from '@spanmesh/runtime/setting';
 import { duration, integer, list, oneOf, text } from '@spanmesh/runtime/setting-types';
+import { entranceSettings } from './entrance-settings.ts';
 import {
   DEFAULT_MAX_CONNECTIONS,
   DEFAULT_MAX_CONNECTIONS_PER_ADDRESS,
@@ -33,6 +34,7 @@ const positive = { min: 1, max: 2 ** 31 };
 
 /** Everything an operator can set about a gateway. */
 export const gatewaySettings = {
+  ...entranceSettings,
   name: setting({
     env: 'SPANMESH_GATEWAY_NAME',
     flag: '--gateway-name',

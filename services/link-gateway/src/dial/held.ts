@@ -160,10 +160,11 @@ export class Held {
 /** What an operator reads of it. */
 const SAYS: Readonly<Record<DialFailure, string>> = {
   unresolved: 'the name has no address',
-  'not-admitted': 'no key and no permission for the address: only peers on this host may be connected without',
+  'not-admitted': 'no key and no permission for plaintext for any of its addresses (spanmesh keys check ADDRESS)',
   unreachable: 'nobody answers there',
   timeout: 'the connection could not be made in time',
   refused: 'the gateway takes no more connections',
+  handshake: 'the crypto handshake failed: check the keys of both sides',
   closed: 'the connection was closed before our LNK_CONN was answered',
   unanswered: 'the peer connected but did not answer our LNK_CONN',
 };

@@ -2,8 +2,11 @@ import type { KeyObject } from 'node:crypto';
 import { type AddressBytes, addressBytes } from './numeric-address.ts';
 import { masked, type Prefix } from './prefix.ts';
 
-/** Why the directory lets nobody in: neither file; a file for the peer, or our own key, that cannot be used. */
-export type KeysRefusal = 'no-key' | 'bad-key' | 'no-own-key';
+/**
+ * Why a peer is not let in: there is no directory, and it is not on this host; neither file is there; a file for the peer, or our own
+ * key, cannot be used.
+ */
+export type KeysRefusal = 'not-loopback' | 'no-key' | 'bad-key' | 'no-own-key';
 
 /** What a peer gets. `file` decided it, relative to the directory; null: there is none for it. */
 export type PeerAccess =

@@ -1,0 +1,53 @@
+import { setting } from '@spanmesh/runtime/setting';
+import { duration, integer, list, text } from '@spanmesh/runtime/setting-types';
+import { DEFAULT_MAX_HANDSHAKES, DEFAULT_MAX_HANDSHAKES_PER_ADDRESS } from './crypt/limits.ts';
+import { parsePrefix } from './keys/prefix.ts';
+
+const positive = { min: 1, max: 2 ** 31 };
+
+/** Who gets in, and how. */
+export const entranceSettings = {
+  keysDir: setting({
+    env: 'SPANMESH_KEYS_DIR',
+    flag: '--keys-dir',
+    default: '',
+    describe: 'Directory of keys, as docs/security.md has it; empty: plaintext, and from this host only.',
+    parse: text({ max: 4096 }),
+  }),
+  handshakeTimeout: setting({
+    env: 'SPANMESH_HANDSHAKE_TIMEOUT',
+    flag: '--handshake-timeout',
+    default: '10s',
+    describe: 'How long the handshake of an encrypted connection, or a PROXY header, may take.',
+    parse: duration({ min: 1 }),
+  }),
+  messageTimeout: setting({
+    env: 'SPANMESH_MESSAGE_TIMEOUT',
+    flag: '--message-timeout',
+    default: '30s',
+    describe: 'A peer that has begun a message and not finished it for this long is closed.',
+    parse: duration({ min: 1 }),
+  }),
+  maxHandshakes: setting({
+    env: 'SPANMESH_MAX_HANDSHAKES',
+    flag: '--max-handshakes',
+    default: String(DEFAULT_MAX_HANDSHAKES),
+    describe: 'Most handshakes that are under way at a time.',
+    parse: integer(positive),
+  }),
+  maxHandshakesPerAddress: setting({
+    env: 'SPANMESH_MAX_HANDSHAKES_PER_ADDRESS',
+    flag: '--max-handshakes-per-address',
+    default: String(DEFAULT_MAX_HANDSHAKES_PER_ADDRESS),
+    describe: 'Most handshakes with one address that are under way at a time.',
+    parse: integer(positive),
+  }),
+  proxyProtocolFrom: setting({
+    env: 'SPANMESH_PROXY_PROTOCOL_FROM',
+    flag: '--proxy-protocol-from',
+    default: '',
+    describe:
+      'Balancers whose connections must begin with a PROXY protocol v2 header: comma-separated addresses or prefixes.',
+    parse: list(parsePrefix, { max: 256 }),
+  }),
+};

@@ -1,0 +1,21 @@
+import type { Metrics } from '@spanmesh/runtime/metrics';
+import type { Entrance } from './entrance.ts';
+
+/** Gives the numbers of who gets in their names. Call once a process and gateway. */
+export function registerEntranceMetrics(to: Metrics, entrance: Entrance): void {
+  const name = (rest: string) => `spanmesh_gateway_${rest}`;
+  to.gauge(name('handshakes'), 'Crypto handshakes under way.', () => entrance.handshaker.total);
+  to.counter(name('handshakes_total'), 'Crypto handshakes completed.', () => entrance.handshakesDone);
+  to.counter(
+    name('handshakes_failed_total'),
+    'Crypto handshakes that failed; the connection was closed.',
+    () => entrance.handshakesFailed,
+    'error',
+  );
+  to.gauge(
+    name('keys_problems'),
+    'Files of the keys directory that cannot be used as they are.',
+    () => entrance.keys?.problems ?? 0,
+  );
+  to.counter(name('keys_reloads_total'), 'Times that changed keys were taken over.', () => entrance.keys?.reloads ?? 0);
+}
