@@ -1,0 +1,131 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import { PATIENCE_MS } from './raw-peer.ts';
+import type { Dialect } from './wire.ts';
+
+const LAUNCHER = fileURLToPath(new URL('../../services/ctl/bin/spanmesh.js', import.meta.url));
+/** Milliseconds between two looks at whether a process is ready. */
+const LOOK_MS = 20;
+
+type Ports = Record<'grpc' | 'service' | 'http', number>;
+
+/** A service in a process of its own, on free ports of loopback. */
+export class ServiceProcess {
+  readonly ports: Ports;
+  readonly child: ChildProcess;
+  /** What it has written on standard error and standard output. */
+  output = '';
+
+  private constructor(service: string, ports: Ports, env: Record<string, string>) {
+    this.ports = ports;
+    this.child = spawn(process.execPath, [LAUNCHER, 'run', service], {
+      env: {
+        ...process.env,
+        SPANMESH_GRPC_LISTEN: `127.0.0.1:${ports.grpc}`,
+        SPANMESH_SERVICE_LISTEN: `127.0.0.1:${ports.service}`,
+        SPANMESH_HTTP_LISTEN: `127.0.0.1:${ports.http}`,
+        SPANMESH_LOG_LEVEL: 'warn',
+        ...env,
+      },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    for (const stream of [this.child.stdout!, this.child.stderr!]) {
+      stream.on('data', (chunk) => {
+        this.output += chunk;
+      });
+    }
+  }
+
+  static async start(service: string, env: Record<string, string>): Promise<ServiceProcess> {
+    const [grpc, servicePort, http] = [await freePort(), await freePort(), await freePort()];
+    return new ServiceProcess(service, { grpc, service: servicePort, http }, env);
+  }
+
+  /** Waits until it says so itself. */
+  async ready(): Promise<void> {
+    const giveUp = performance.now() + PATIENCE_MS;
+    for (;;) {
+      if (this.child.exitCode !== null || performance.now() > giveUp) {
+        throw new Error(`a service does not get ready (exit code ${this.child.exitCode}): ${this.output}`);
+      }
+      const answer = await fetch(`http://127.0.0.1:${this.ports.http}/readyz`).catch(() => null);
+      if (answer?.ok) return;
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    }
+  }
+
+  /** Its exit code. */
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
+    if (this.child.exitCode === null && this.child.signalCode === null) {
+      const exited = once(this.child, 'exit');
+      this.child.kill(signal);
+      await exited;
+    }
+    return this.child.exitCode;
+  }
+}
+
+export interface GatewayProcess extends ServiceProcess {
+  readonly dmsg: Record<Dialect, number>;
+}
+
+/** Topology and gateways, each in a process of its own. */
+export class Installation {
+  readonly topology: ServiceProcess;
+  readonly gateways: readonly GatewayProcess[];
+
+  private constructor(topology: ServiceProcess, gateways: readonly GatewayProcess[]) {
+    this.topology = topology;
+    this.gateways = gateways;
+  }
+
+  static async start(gateways: number, env: Record<string, string> = {}): Promise<Installation> {
+    const topology = await ServiceProcess.start('topology', env);
+    const started = await Promise.all(
+      Array.from({ length: gateways }, (_, i) => startGateway(`gateway-${i + 1}`, topology, env)),
+    );
+    const installation = new Installation(topology, started);
+    try {
+      await Promise.all([topology, ...started].map((one) => one.ready()));
+    } catch (error) {
+      await installation.stop();
+      throw error;
+    }
+    return installation;
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.gateways.map((gateway) => gateway.stop()));
+    await this.topology.stop();
+  }
+}
+
+async function startGateway(
+  name: string,
+  topology: ServiceProcess,
+  env: Record<string, string>,
+): Promise<GatewayProcess> {
+  const dmsg = { linkid: await freePort(), circuit: await freePort() };
+  const gateway = await ServiceProcess.start('link-gateway', {
+    SPANMESH_GATEWAY_NAME: name,
+    SPANMESH_TOPOLOGY_ADDRESS: `127.0.0.1:${topology.ports.service}`,
+    SPANMESH_TOPOLOGY_API_ADDRESS: `127.0.0.1:${topology.ports.grpc}`,
+    SPANMESH_DMSG_LISTEN: `linkid://127.0.0.1:${dmsg.linkid},circuit://127.0.0.1:${dmsg.circuit}`,
+    SPANMESH_TRUNK_LISTEN: '127.0.0.1:0',
+    ...env,
+  });
+  return Object.assign(gateway, { dmsg });
+}
+
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
+    });
+  });
+}

@@ -1,0 +1,109 @@
+import { credentials, type ServiceError, status } from '@grpc/grpc-js';
+import { DirectoryClient, FindClusterRequest } from '@spanmesh/proto/v1/directory';
+import { ListNodesRequest, TopologyClient } from '@spanmesh/proto/v1/topology';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ECHO, EchoNode } from '../peer/echo-node.ts';
+import { Installation, ServiceProcess } from '../peer/installation.ts';
+import { LivePeer } from '../peer/live-peer.ts';
+import { testUuid } from '../peer/payloads.ts';
+import { echoNode, messagingClient, RouteClient } from '../peer/route-client.ts';
+import type { Dialect } from '../peer/wire.ts';
+
+const DIALECTS: Dialect[] = ['linkid', 'circuit'];
+const LAST = testUuid(0x1a57);
+
+let installation: Installation;
+const peers: LivePeer[] = [];
+
+beforeAll(async () => {
+  installation = await Installation.start(2, { SPANMESH_RNSS: '1000' });
+});
+
+afterAll(async () => {
+  for (const peer of peers) peer.raw.destroy();
+  await installation.stop();
+});
+
+async function peerAt(gateway: number, dialect: Dialect, name: string): Promise<LivePeer> {
+  const port = installation.gateways[gateway]!.dmsg[dialect];
+  const peer = await LivePeer.connect({ port, dialect, name, localAddress: `127.0.0.${10 + peers.length}` });
+  peers.push(peer);
+  await peer.openConn({ label: name });
+  return peer;
+}
+
+describe.each(DIALECTS)('two gateways and topology in processes of their own, %s', (dialect) => {
+  it('look like one router: a span leaves every other LNK_CONN once, one hop farther', async () => {
+    const giver = await peerAt(0, dialect, 'giver');
+    const takers = [await peerAt(0, dialect, 'near'), await peerAt(1, dialect, 'far')];
+    giver.openSpan({ node: testUuid(1), dist: 3, rnss: 7, nodeLabel: 'disk0' });
+    // Changes are decided in the order in which they come, so what belongs to the first is there when the last is.
+    giver.openSpan({ node: LAST });
+    for (const taker of takers) {
+      await taker.relay(({ node }) => node === LAST);
+      const relays = taker.relays().filter(({ span }) => span.node === testUuid(1));
+      expect(relays).toHaveLength(1);
+      expect(relays[0]!.span).toMatchObject({ dist: 4, nodeLabel: 'disk0' });
+      if (dialect === 'circuit') expect(relays[0]!.span.rnss).toBe(1007);
+    }
+    expect(giver.relays()).toEqual([]);
+    giver.raw.destroy();
+    for (const taker of takers) await taker.relayGone(() => true);
+  });
+
+  it('carry routes of clients of one gateway to nodes of the other', async () => {
+    const node = await EchoNode.start(installation.gateways[0]!.dmsg[dialect], dialect, 7);
+    const client = messagingClient(installation.gateways[1]!.ports.grpc);
+    try {
+      const route = await RouteClient.open(client, echoNode(dialect, 7));
+      expect(route.opened.link).toMatch(/^gateway-1\./);
+      route.send({ transaction: 1, create: true, delete: true, command: ECHO, aux: Buffer.alloc(64, 3) });
+      expect(await route.message()).toMatchObject({
+        transaction: 1,
+        create: true,
+        delete: true,
+        aux: Buffer.alloc(64, 3),
+      });
+      await node.stop();
+      expect(await route.ended).toMatchObject({ code: status.UNAVAILABLE });
+    } finally {
+      client.close();
+      await node.stop();
+    }
+  });
+});
+
+describe('the ports of a process', () => {
+  it('keep what services tell each other from users of the API', async () => {
+    const { grpc, service } = installation.topology.ports;
+    const codeOf = (call: (done: (error: ServiceError | null) => void) => unknown) =>
+      new Promise((resolve) => call((error) => resolve(error?.code ?? status.OK)));
+    for (const [port, topology, directory] of [
+      [grpc, status.OK, status.UNIMPLEMENTED],
+      [service, status.UNIMPLEMENTED, status.INVALID_ARGUMENT],
+    ] as const) {
+      const api = new TopologyClient(`127.0.0.1:${port}`, credentials.createInsecure());
+      const internal = new DirectoryClient(`127.0.0.1:${port}`, credentials.createInsecure());
+      expect(await codeOf((done) => api.listNodes(ListNodesRequest.create(), done))).toBe(topology);
+      expect(await codeOf((done) => internal.findCluster(FindClusterRequest.create(), done))).toBe(directory);
+      api.close();
+      internal.close();
+    }
+  });
+});
+
+describe('a process', () => {
+  it('that is told to stop drains, and exits with 0', async () => {
+    const lone = await ServiceProcess.start('topology', {});
+    await lone.ready();
+    expect(await lone.stop()).toBe(0);
+    expect(lone.output).toBe('');
+  });
+
+  it('whose port is taken says so in one line, and exits with 2', async () => {
+    const { service } = installation.topology.ports;
+    const second = await ServiceProcess.start('topology', { SPANMESH_SERVICE_LISTEN: `127.0.0.1:${service}` });
+    await expect(second.ready()).rejects.toThrow(/exit code 2/);
+    expect(second.output).toMatch(/^SPANMESH_SERVICE_LISTEN: .*\n$/);
+  });
+});
