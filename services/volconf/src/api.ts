@@ -1,0 +1,229 @@
+import {
+  type handleServerStreamingCall,
+  type handleUnaryCall,
+  type ServerWritableStream,
+  type sendUnaryData,
+  status,
+} from '@grpc/grpc-js';
+import {
+  type Target as ApiTarget,
+  TargetState as ApiTargetState,
+  type GetTargetResponse,
+  type ListTargetsRequest,
+  type ListTargetsResponse,
+  type RemoveTargetRequest,
+  type RemoveTargetResponse,
+  type SetTargetRequest,
+  type SetTargetResponse,
+  type VolconfServer,
+  type WatchTargetsRequest,
+  type WatchTargetsResponse,
+} from '@spanmesh/proto/v1/volconf';
+import type { Clock } from '@spanmesh/runtime/clock';
+import type { Logger } from '@spanmesh/runtime/logger';
+import { ApiError, invalid, toApiError } from './api-error.ts';
+import { dialectOf } from './dialect.ts';
+import { MAX_WATCHES } from './limits.ts';
+import { OperatorTargetError, type OperatorTargets } from './operator-targets.ts';
+import { pageOf, type TargetKey } from './paging.ts';
+import { showOperator, showSlot, showStored, type Times } from './show-target.ts';
+import type { Slot } from './slot.ts';
+import { parseSpanPath } from './span-path.ts';
+import { TargetWatch } from './target-watch.ts';
+import type { Term } from './term.ts';
+
+/** volconf.proto, SetTargetRequest. A key of the store may not have two dots side by side. */
+const NAME = /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/;
+const MAX_NAME_CHARS = 63;
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+
+export interface ApiDeps {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** null: this replica does not lead. */
+  readonly term: () => Term | null;
+  /** Why this replica does not answer, as a sentence that says whom to ask. */
+  readonly notLeading: () => string;
+  /** null: not started yet. */
+  readonly operators: () => OperatorTargets | null;
+}
+
+/** A target by where it comes from. */
+type Known = { readonly slot: Slot } | { readonly operator: string };
+
+/** The service Volconf of volconf.proto. */
+export class Api {
+  readonly #options: { readonly defaultPort: number };
+  readonly #deps: ApiDeps;
+  readonly #watches = new Set<TargetWatch>();
+
+  constructor(options: { defaultPort: number }, deps: ApiDeps) {
+    this.#options = options;
+    this.#deps = deps;
+  }
+
+  get watches(): number {
+    return this.#watches.size;
+  }
+
+  /** What a gRPC server needs. */
+  readonly implementation: Pick<
+    VolconfServer,
+    'listTargets' | 'getTarget' | 'setTarget' | 'removeTarget' | 'watchTargets'
+  > = {
+    listTargets: this.#unary((request: ListTargetsRequest) => this.#list(request)),
+    getTarget: this.#unary(({ name }: { name: string }): GetTargetResponse => ({ target: this.#get(name) })),
+    setTarget: this.#unary((request: SetTargetRequest) => this.#set(request)),
+    removeTarget: this.#unary((request: RemoveTargetRequest) => this.#remove(request)),
+    watchTargets: ((call) => this.#watch(call)) as handleServerStreamingCall<WatchTargetsRequest, WatchTargetsResponse>,
+  };
+
+  /** To be called with the name of every target that has changed or is gone. */
+  changed(name: string): void {
+    for (const watch of this.#watches) watch.changed(name);
+  }
+
+  /** Ends all watches: the replica stops or does not lead any more. */
+  endWatches(): void {
+    for (const watch of [...this.#watches]) watch.end();
+  }
+
+  #list(request: ListTargetsRequest): ListTargetsResponse {
+    const term = this.#leading();
+    if (request.mediaId !== '' && !UUID.test(request.mediaId)) {
+      throw invalid('media_id must be a canonical uuid, in lower case, or empty.');
+    }
+    const times = this.#times();
+    const state = request.state;
+    const all = [...this.#known(term, request.mediaId)].filter(
+      (known) => state === ApiTargetState.TARGET_STATE_UNSPECIFIED || this.#show(term, known, times)?.state === state,
+    );
+    const { items, nextPageToken } = pageOf(all, keyOf, request);
+    return { targets: items.map((known) => this.#show(term, known, times)!), nextPageToken };
+  }
+
+  #get(name: string): ApiTarget {
+    const target = this.#byName(this.#leading(), name);
+    if (target === null) throw new ApiError(status.NOT_FOUND, `There is no target ${name.slice(0, 100)}.`);
+    return target;
+  }
+
+  async #set({ name, path, dialect }: SetTargetRequest): Promise<SetTargetResponse> {
+    checkName(name);
+    if (parseSpanPath(path, this.#options.defaultPort) === null) {
+      throw invalid('path must be span:HOST, span:HOST:PORT or span:[V6]:PORT.');
+    }
+    const asked = { name, path, dialect: dialectOf(dialect) ?? ('auto' as const) };
+    await this.#store((operators) => operators.set(asked));
+    const known = this.#deps.term()?.operator(name);
+    const isShown = known !== undefined && known.asked.path === path && known.asked.dialect === asked.dialect;
+    const times = this.#times();
+    return { target: isShown ? showOperator(known.asked, known.target, times) : showStored(asked, times) };
+  }
+
+  async #remove({ name }: RemoveTargetRequest): Promise<RemoveTargetResponse> {
+    checkName(name);
+    await this.#store((operators) => operators.remove(name));
+    return {};
+  }
+
+  async #store(change: (operators: OperatorTargets) => Promise<void>): Promise<void> {
+    const operators = this.#deps.operators();
+    if (operators === null) throw new ApiError(status.UNAVAILABLE, 'The service is starting: try again.');
+    try {
+      await change(operators);
+    } catch (error) {
+      if (!(error instanceof OperatorTargetError)) throw error;
+      const code =
+        error.code === 'missing'
+          ? status.NOT_FOUND
+          : error.code === 'too-many'
+            ? status.RESOURCE_EXHAUSTED
+            : status.UNAVAILABLE;
+      throw new ApiError(code, error.message, { cause: error });
+    }
+  }
+
+  #watch(call: ServerWritableStream<WatchTargetsRequest, WatchTargetsResponse>): void {
+    try {
+      const term = this.#leading();
+      if (this.#watches.size >= MAX_WATCHES) {
+        throw new ApiError(status.RESOURCE_EXHAUSTED, `There are ${MAX_WATCHES} watches already: end some.`);
+      }
+      const names = [...this.#known(term, '')].map((known) => ('slot' in known ? known.slot.name : known.operator));
+      // Registered before the first message is sent: nothing falls between the two.
+      const watch: TargetWatch = new TargetWatch(names, {
+        stream: call,
+        show: (name) => {
+          const now = this.#deps.term();
+          return now === null ? null : this.#byName(now, name);
+        },
+        onEnd: () => this.#watches.delete(watch),
+      });
+      this.#watches.add(watch);
+    } catch (error) {
+      call.emit('error', this.#report(error));
+    }
+  }
+
+  *#known(term: Term, mediaId: string): Iterable<Known> {
+    for (const slot of term.media.all(mediaId)) yield { slot };
+    if (mediaId !== '') return;
+    for (const [operator] of term.operators()) yield { operator };
+  }
+
+  #byName(term: Term, name: string): ApiTarget | null {
+    const [, mediaId, index] = /^([^/]*)\/(\d{1,3})$/.exec(name) ?? [];
+    const slot = mediaId === undefined ? undefined : term.media.slot(mediaId, Number(index));
+    return this.#show(term, slot === undefined ? { operator: name } : { slot }, this.#times());
+  }
+
+  #show(term: Term, known: Known, times: Times): ApiTarget | null {
+    if ('slot' in known) return showSlot(known.slot, times);
+    const operated = term.operator(known.operator);
+    return operated === undefined ? null : showOperator(operated.asked, operated.target, times);
+  }
+
+  #times(): Times {
+    const { clock } = this.#deps;
+    return { now: clock.now(), wall: clock.wall() };
+  }
+
+  /** What there is, and how it fares, the leader alone knows. */
+  #leading(): Term {
+    const term = this.#deps.term();
+    if (term === null) throw new ApiError(status.UNAVAILABLE, this.#deps.notLeading());
+    return term;
+  }
+
+  #unary<Request, Answer>(answer: (request: Request) => Answer | Promise<Answer>): handleUnaryCall<Request, Answer> {
+    return (call, callback: sendUnaryData<Answer>) => {
+      // Also for what is thrown before there is a promise.
+      Promise.resolve()
+        .then(() => answer(call.request))
+        .then(
+          (response) => callback(null, response),
+          (error: unknown) => callback(this.#report(error)),
+        );
+    };
+  }
+
+  #report(error: unknown): ApiError {
+    if (!(error instanceof ApiError)) this.#deps.logger.error({ err: error }, 'request failed');
+    return toApiError(error);
+  }
+}
+
+function keyOf(known: Known): TargetKey {
+  if ('slot' in known) return { isOperator: false, id: known.slot.mediaId, index: known.slot.index };
+  return { isOperator: true, id: known.operator, index: 0 };
+}
+
+/** @throws ApiError */
+function checkName(name: string): void {
+  if (!NAME.test(name) || name.length > MAX_NAME_CHARS || name.includes('..')) {
+    throw invalid(
+      'name must be made of a-z, 0-9, - and single dots, begin and end with a letter or digit, 63 characters at most.',
+    );
+  }
+}

@@ -1,0 +1,521 @@
+import type { DialledUp, DialRequest } from '@spanmesh/proto/v1/dial';
+import type { Clock } from '@spanmesh/runtime/clock';
+import type { Random } from '@spanmesh/runtime/random';
+import { pauseAfter } from './backoff.ts';
+import { apiDialect, dialectOf } from './dialect.ts';
+import { GatewayError, type GatewayPort } from './gateway-port.ts';
+import { HANGUP_RETRY_MS, TIMER_QUANTUM_MS } from './limits.ts';
+import { rendezvous } from './rendezvous.ts';
+import {
+  comparePlaced,
+  type Destination,
+  type Leftover,
+  type Placed,
+  sameDestination,
+  Target,
+  type TargetState,
+} from './target.ts';
+import { TimerHeap } from './timer-heap.ts';
+
+export interface KeeperOptions {
+  readonly epoch: number;
+  readonly connectTimeout: number;
+  readonly answerTimeout: number;
+  readonly retryFirst: number;
+  readonly retryMax: number;
+  readonly stableAfter: number;
+  readonly maxDials: number;
+}
+
+/** A gateway that can be ordered from. */
+export interface LiveGateway {
+  /** `<name>.<boot>` */
+  readonly id: string;
+  readonly name: string;
+  readonly port: GatewayPort;
+}
+
+/** The gateways, as the keeper sees them. */
+export interface GatewayView {
+  /** Those whose watch stands: new connections go there. */
+  live(): Iterable<LiveGateway>;
+  /** One that exists, whether its watch stands or not; null: it is gone, and with it all that it held. */
+  port(id: string): GatewayPort | null;
+}
+
+export interface KeeperDependencies {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly gateways: GatewayView;
+  /** Orders may be given: asked before each (architecture.md, "Lease"). */
+  readonly mayOrder: () => boolean;
+  /** All gateways that exist have told what stands, or have had their time: asked before each attempt. */
+  readonly mayDial: () => boolean;
+  /** All gateways that exist have told what stands and what their peers want, and the store what operators want. */
+  readonly allHeard: () => boolean;
+  /** Something that people see has changed; `was`: the kind of state before. */
+  readonly changed: (target: Target, was: TargetState['kind']) => void;
+  /** A gateway has heard of a later leader. */
+  readonly staleEpoch: (heard: number) => void;
+}
+
+/**
+ * Keeps every target at what it wants, for one leader's term: orders connections from gateways, tries again, hangs up.
+ *
+ * Never two connections of one target: an attempt is made only when everything that earlier orders may have left is known to
+ * be gone. An order whose outcome is unknown leaves something behind that is hung up, by its generation, until the gateway has
+ * said so or is gone itself.
+ */
+export class Keeper {
+  readonly #options: KeeperOptions;
+  readonly #deps: KeeperDependencies;
+  readonly #targets = new Map<string, Target>();
+  readonly #heap: TimerHeap<Target>;
+  /** Targets whose try is due, oldest first. */
+  #queue = new Set<Target>();
+  #dialling = 0;
+  #closed = false;
+  attemptsMade = 0;
+  attemptsFailed = 0;
+  connectionsLost = 0;
+  adopted = 0;
+  hangups = 0;
+
+  constructor(options: KeeperOptions, deps: KeeperDependencies) {
+    this.#options = options;
+    this.#deps = deps;
+    this.#heap = new TimerHeap(
+      { quantumMs: TIMER_QUANTUM_MS },
+      { clock: deps.clock, due: (target) => this.#due(target) },
+    );
+  }
+
+  /** Targets that want something or have something left. */
+  get size(): number {
+    return this.#targets.size;
+  }
+
+  get dialling(): number {
+    return this.#dialling;
+  }
+
+  /** Those that wait for their next try or hang-up. */
+  get timers(): number {
+    return this.#heap.size;
+  }
+
+  targets(): Iterable<Target> {
+    return this.#targets.values();
+  }
+
+  get(owner: string): Target | undefined {
+    return this.#targets.get(owner);
+  }
+
+  /** The target of this owner, with whatever is left of an earlier life of it. */
+  target(owner: string, label: string): Target {
+    let target = this.#targets.get(owner);
+    if (target === undefined) {
+      target = new Target(owner, label, this.#deps.clock.wall());
+      this.#targets.set(owner, target);
+    }
+    target.label = label;
+    return target;
+  }
+
+  /** Nobody shows it any more: it is stopped, and forgotten when nothing is left of it. */
+  drop(target: Target): void {
+    target.shown = false;
+    this.want(target, null);
+    this.#step(target);
+  }
+
+  /** What it wants from now on. The same object again changes nothing; another one means: stop the old, start the new. */
+  want(target: Target, destination: Destination | null): void {
+    if (target.wanted === destination) return;
+    const isNew = target.wanted === null;
+    target.wanted = destination;
+    if (destination === null) {
+      this.#leave(target, 'not wanted any more');
+      this.#queue.delete(target);
+      this.#become(target, { kind: 'stopped' });
+      target.failing = false;
+    } else {
+      const { state } = target;
+      if (state.kind === 'running' && isNew && sameDestination(state.destination, destination)) {
+        // It stood before it was known who wants it.
+        this.adopted++;
+        this.#become(target, { ...state, destination });
+        return;
+      }
+      this.#leave(target, 'another target');
+      target.attempts = 0;
+      target.failures = 0;
+      target.failing = false;
+      this.#become(target, { kind: 'ready' });
+    }
+    this.#step(target);
+  }
+
+  /** A gateway says that a connection stands: in its snapshot, or a moment ago. */
+  up(gateway: string, up: DialledUp): void {
+    const { owner, epoch, generation } = up;
+    const target = this.target(owner, owner);
+    target.generation = Math.max(target.generation, generation);
+    const placed: Placed = { gateway, epoch, generation };
+    const { state } = target;
+    if (state.kind === 'running' && same(state.placed, placed)) return;
+    if (state.kind === 'dialling' && same(state.placed, placed)) {
+      this.#run(target, placed, state.destination, up);
+      return;
+    }
+    const leftover = target.leftovers.get(gateway);
+    if (leftover !== undefined && comparePlaced(placed, leftover.placed) <= 0) return;
+    const { wanted } = target;
+    const there: Destination = { host: up.host, port: up.port, dialect: dialectOf(up.dialect) ?? 'auto' };
+    const free = state.kind !== 'running' && state.kind !== 'dialling' && target.leftovers.size === 0;
+    if (free && wanted !== null && sameDestination(wanted, there)) {
+      this.adopted++;
+      this.#run(target, placed, wanted, up);
+      return;
+    }
+    if (free && wanted === null && !this.#deps.allHeard()) {
+      // Who wants it may not be known yet.
+      this.#become(target, {
+        kind: 'running',
+        placed,
+        destination: there,
+        connection: up.connection,
+        remoteAddress: up.remoteAddress,
+        upAt: this.#deps.clock.now(),
+      });
+      return;
+    }
+    // Of two, the later order counts; an earlier one is of a gateway that was cut off.
+    if (
+      state.kind === 'running' &&
+      comparePlaced(state.placed, placed) < 0 &&
+      wanted !== null &&
+      sameDestination(wanted, there)
+    ) {
+      this.#leaveBehind(target, state.placed, 'a later connection stands');
+      this.#run(target, placed, wanted, up);
+    } else {
+      this.#leaveBehind(target, placed, 'not the connection that counts');
+    }
+    this.#step(target);
+  }
+
+  /** A gateway says that one has ended. */
+  down(
+    gateway: string,
+    { owner, epoch, generation }: Omit<Placed, 'gateway'> & { owner: string },
+    reason: string,
+  ): void {
+    const target = this.#targets.get(owner);
+    if (target === undefined) return;
+    const placed: Placed = { gateway, epoch, generation };
+    const { state } = target;
+    if (state.kind === 'running' && same(state.placed, placed)) {
+      this.#lost(target, `the connection was lost: ${reason}`);
+    } else if (state.kind === 'dialling' && same(state.placed, placed)) {
+      // It stood and ended before the answer came.
+      this.#failed(target, `the connection was lost: ${reason}`, true);
+    } else {
+      const leftover = target.leftovers.get(gateway);
+      if (leftover !== undefined && same(leftover.placed, placed)) target.leftovers.delete(gateway);
+    }
+    this.#step(target);
+  }
+
+  /** A gateway's snapshot is complete; `standing`: the owners in it. What it does not have is gone, or unknown. */
+  snapshot(gateway: string, standing: ReadonlySet<string>): void {
+    for (const target of this.#targets.values()) {
+      const { state } = target;
+      if (state.kind === 'running' && state.placed.gateway === gateway && !standing.has(target.owner)) {
+        // It may have come to stand after the snapshot was cut.
+        this.#leaveBehind(target, state.placed, 'not in the snapshot of its gateway');
+        this.#lost(target, 'the connection was lost while its gateway could not be watched');
+      }
+      const leftover = target.leftovers.get(gateway);
+      if (leftover !== undefined) leftover.retryAt = 0;
+      this.#step(target);
+    }
+    this.#pump();
+  }
+
+  /** A gateway is gone, and with it all that it held. */
+  gone(gateway: string): void {
+    for (const target of this.#targets.values()) {
+      const { state } = target;
+      target.leftovers.delete(gateway);
+      if (state.kind === 'running' && state.placed.gateway === gateway) this.#lost(target, 'its gateway is gone', true);
+      else if (state.kind === 'dialling' && state.placed.gateway === gateway) {
+        this.#failed(target, 'its gateway is gone', true);
+      }
+      this.#step(target);
+    }
+    this.#pump();
+  }
+
+  /** `allHeard` has become true: what stands and nobody wants is hung up. Not before: who wants it may not be known yet. */
+  hangUpUnwanted(): void {
+    for (const target of [...this.#targets.values()]) {
+      if (target.wanted !== null || target.state.kind === 'stopped') continue;
+      this.#leave(target, 'nobody wants it');
+      this.#become(target, { kind: 'stopped' });
+      this.#step(target);
+    }
+  }
+
+  /** Orders may be given again, or a gateway has come: whatever is due is done. */
+  resume(): void {
+    for (const target of this.#targets.values()) {
+      if (target.leftovers.size > 0) this.#step(target);
+    }
+    this.#pump();
+  }
+
+  /** The term is over: orders nothing any more and hears nothing. What stands is left standing. */
+  close(): void {
+    this.#closed = true;
+    this.#heap.clear();
+    this.#queue.clear();
+  }
+
+  #run(
+    target: Target,
+    placed: Placed,
+    destination: Destination,
+    up: { connection: number; remoteAddress: string },
+  ): void {
+    const { connection, remoteAddress } = up;
+    target.attempts = 0;
+    target.failing = false;
+    this.#queue.delete(target);
+    this.#heap.remove(target);
+    this.#become(target, {
+      kind: 'running',
+      placed,
+      destination,
+      connection,
+      remoteAddress,
+      upAt: this.#deps.clock.now(),
+    });
+  }
+
+  /** What is ordered or stands is a leftover from now on. */
+  #leave(target: Target, reason: string): void {
+    const { state } = target;
+    if (state.kind === 'running' || state.kind === 'dialling') this.#leaveBehind(target, state.placed, reason);
+  }
+
+  #leaveBehind(target: Target, placed: Placed, reason: string): void {
+    if (this.#deps.gateways.port(placed.gateway) === null) return;
+    const known = target.leftovers.get(placed.gateway);
+    if (known !== undefined && comparePlaced(placed, known.placed) <= 0) return;
+    target.leftovers.set(placed.gateway, { placed, reason, asked: false, retryAt: 0 });
+  }
+
+  /** The connection stood and does not any more. */
+  #lost(target: Target, why: string, isGatewaysFault = false): void {
+    const { state } = target;
+    if (state.kind !== 'running') return;
+    this.connectionsLost++;
+    const stood = this.#deps.clock.now() - state.upAt;
+    if (stood >= this.#options.stableAfter) target.failures = 0;
+    this.#retry(target, why, isGatewaysFault);
+  }
+
+  /** The attempt has come to nothing. `isCertain`: nothing is left of it. */
+  #failed(target: Target, why: string, isCertain: boolean): void {
+    const { state } = target;
+    if (state.kind !== 'dialling') return;
+    this.attemptsFailed++;
+    if (!isCertain) this.#leaveBehind(target, state.placed, 'it is not known whether it stands');
+    this.#retry(target, why, false);
+  }
+
+  /** `atOnce`: the target is not to blame. */
+  #retry(target: Target, why: string, atOnce: boolean): void {
+    const { clock, random } = this.#deps;
+    target.lastError = why;
+    target.lastErrorAt = clock.wall();
+    target.failing = true;
+    if (target.wanted === null) {
+      this.#become(target, { kind: 'stopped' });
+    } else if (atOnce) {
+      this.#become(target, { kind: 'ready' });
+    } else {
+      target.failures++;
+      const { retryFirst: first, retryMax: max } = this.#options;
+      const at = clock.now() + pauseAfter(target.failures, { first, max }, random);
+      this.#become(target, { kind: 'waiting', at });
+    }
+  }
+
+  /** Does what can be done for a target now: hang-ups first, then the attempt. */
+  #step(target: Target): void {
+    if (this.#closed) return;
+    for (const leftover of target.leftovers.values()) this.#hangUp(target, leftover);
+    if (target.state.kind === 'ready' && target.leftovers.size === 0) {
+      this.#queue.add(target);
+      this.#pump();
+    }
+    this.#arm(target);
+    if (target.state.kind === 'stopped' && target.leftovers.size === 0 && target.wanted === null) this.#forget(target);
+  }
+
+  /** Not wanted and with nothing left, it is kept only while somebody shows it. */
+  #forget(target: Target): void {
+    this.#heap.remove(target);
+    this.#queue.delete(target);
+    if (!target.shown && this.#targets.get(target.owner) === target) this.#targets.delete(target.owner);
+  }
+
+  #arm(target: Target): void {
+    let at = target.state.kind === 'waiting' ? target.state.at : Number.POSITIVE_INFINITY;
+    for (const { asked, retryAt } of target.leftovers.values()) {
+      if (!asked) at = Math.min(at, retryAt);
+    }
+    if (at === Number.POSITIVE_INFINITY) this.#heap.remove(target);
+    else this.#heap.set(target, at);
+  }
+
+  #due(target: Target): void {
+    const { state } = target;
+    if (state.kind === 'waiting' && state.at <= this.#deps.clock.now()) this.#become(target, { kind: 'ready' });
+    this.#step(target);
+  }
+
+  #hangUp(target: Target, leftover: Leftover): void {
+    const { clock, gateways, mayOrder } = this.#deps;
+    const { placed, reason } = leftover;
+    if (leftover.asked || leftover.retryAt > clock.now()) return;
+    const port = gateways.port(placed.gateway);
+    if (port === null) {
+      target.leftovers.delete(placed.gateway);
+      return;
+    }
+    if (!mayOrder()) {
+      leftover.retryAt = clock.now() + HANGUP_RETRY_MS;
+      return;
+    }
+    leftover.asked = true;
+    this.hangups++;
+    const { owner } = target;
+    // Under our epoch: what an earlier leader ordered is of a lower one, whatever its generation.
+    port.hangup({ owner, epoch: this.#options.epoch, generation: placed.generation, reason }).then(
+      () => this.#hungUp(target, leftover),
+      (error: unknown) => {
+        leftover.asked = false;
+        leftover.retryAt = clock.now() + HANGUP_RETRY_MS;
+        this.#noteEpoch(error);
+        this.#step(target);
+      },
+    );
+  }
+
+  #hungUp(target: Target, leftover: Leftover): void {
+    const { gateway } = leftover.placed;
+    // Meanwhile there may be a later one at the same gateway.
+    if (target.leftovers.get(gateway) === leftover) target.leftovers.delete(gateway);
+    if (this.#closed) return;
+    this.#deps.changed(target, target.state.kind);
+    this.#step(target);
+  }
+
+  /** Starts as many attempts as may run. */
+  #pump(): void {
+    const { maxDials } = this.#options;
+    while (!this.#closed && this.#dialling < maxDials && this.#queue.size > 0) {
+      const { gateways, mayOrder, mayDial } = this.#deps;
+      if (!mayOrder() || !mayDial()) return;
+      const [target] = this.#queue as Set<Target>;
+      const gateway = rendezvous(target!.owner, gateways.live(), ({ name }) => name);
+      if (gateway === null) {
+        this.#noGateway();
+        return;
+      }
+      this.#queue.delete(target!);
+      this.#dial(target!, gateway);
+    }
+  }
+
+  #noGateway(): void {
+    const why = 'no link-gateway can be reached';
+    for (const target of this.#queue) {
+      if (target.lastError === why) continue;
+      target.lastError = why;
+      target.lastErrorAt = this.#deps.clock.wall();
+      this.#deps.changed(target, target.state.kind);
+    }
+  }
+
+  #dial(target: Target, gateway: LiveGateway): void {
+    const { epoch } = this.#options;
+    const destination = target.wanted!;
+    const generation = ++target.generation;
+    target.attempts++;
+    this.attemptsMade++;
+    this.#dialling++;
+    const placed: Placed = { gateway: gateway.id, epoch, generation };
+    const state: TargetState = { kind: 'dialling', placed, destination };
+    this.#become(target, state);
+    gateway.port
+      .dial(this.#request(target, destination, generation))
+      .then(
+        (answer) => {
+          if (target.state === state) this.#run(target, placed, destination, answer);
+        },
+        (error: unknown) => {
+          this.#noteEpoch(error);
+          if (target.state !== state) return;
+          const isCertain = error instanceof GatewayError && error.code === 'failed';
+          this.#failed(target, error instanceof Error ? error.message : String(error), isCertain);
+        },
+      )
+      .finally(() => {
+        this.#dialling--;
+        this.#step(target);
+        this.#pump();
+      });
+  }
+
+  #request(target: Target, { host, port, dialect }: Destination, generation: number): DialRequest {
+    const { epoch, connectTimeout, answerTimeout } = this.#options;
+    return {
+      owner: target.owner,
+      epoch,
+      generation,
+      host,
+      port,
+      dialect: apiDialect(dialect),
+      connectTimeoutMs: Math.ceil(connectTimeout),
+      answerTimeoutMs: Math.ceil(answerTimeout),
+      label: target.label,
+    };
+  }
+
+  #noteEpoch(error: unknown): void {
+    if (this.#closed || !(error instanceof GatewayError) || error.code !== 'stale-epoch') return;
+    this.#deps.staleEpoch(error.epoch);
+  }
+
+  /** The one place where a state changes. */
+  #become(target: Target, state: TargetState): void {
+    const was = target.state.kind;
+    target.state = state;
+    if (visible(was) !== visible(state.kind)) target.since = this.#deps.clock.wall();
+    if (!this.#closed) this.#deps.changed(target, was);
+  }
+}
+
+/** STOPPED, CONNECT or RUNNING (volconf.proto, TargetState). */
+export function visible(kind: TargetState['kind']): 'stopped' | 'connect' | 'running' {
+  return kind === 'stopped' || kind === 'running' ? kind : 'connect';
+}
+
+function same(a: Placed, b: Placed): boolean {
+  return a.gateway === b.gateway && a.epoch === b.epoch && a.generation === b.generation;
+}

@@ -1,0 +1,37 @@
+import type { Metrics } from '@spanmesh/runtime/metrics';
+import { visible } from './keeper.ts';
+import type { Volconf } from './volconf.ts';
+
+/** What volconf measures; everything is read when it is scraped. Zero where this replica does not lead. */
+export function registerMetrics(metrics: Metrics, volconf: Volconf): void {
+  const name = (rest: string) => `spanmesh_volconf_${rest}`;
+  const { totals } = volconf;
+  metrics.gauge(name('leading'), '1 if this replica leads.', () => (volconf.leads ? 1 : 0));
+  metrics.gauge(name('epoch'), 'Epoch that this replica leads or led under.', () => volconf.epoch);
+  metrics.gauge(name('gateways'), 'Gateways that exist, as far as is known.', () => volconf.term?.fleet.size ?? 0);
+  metrics.gauge(name('media'), 'Media that have a LNK_CONN.', () => volconf.term?.media.size ?? 0);
+  metrics.gauge(name('slots'), 'Slots of all media.', () => volconf.term?.media.slots ?? 0);
+  metrics.gauge(
+    name('targets'),
+    'Targets by state.',
+    () => {
+      const counts = { stopped: 0, connect: 0, running: 0 };
+      for (const { state } of volconf.term?.keeper.targets() ?? []) counts[visible(state.kind)]++;
+      return counts;
+    },
+    'state',
+  );
+  metrics.gauge(name('dialling'), 'Attempts under way.', () => volconf.term?.keeper.dialling ?? 0);
+  metrics.gauge(name('waiting'), 'Targets that wait for a time.', () => volconf.term?.keeper.timers ?? 0);
+  metrics.gauge(name('watches'), 'Watches of targets.', () => volconf.api.watches);
+  metrics.counter(name('attempts_total'), 'Attempts to connect.', () => totals().attemptsMade);
+  metrics.counter(name('attempts_failed_total'), 'Attempts that failed.', () => totals().attemptsFailed);
+  metrics.counter(
+    name('connections_lost_total'),
+    'Connections that stood and were lost.',
+    () => totals().connectionsLost,
+  );
+  metrics.counter(name('adopted_total'), 'Connections taken over from an earlier leader.', () => totals().adopted);
+  metrics.counter(name('hangups_total'), 'Hang-ups ordered.', () => totals().hangups);
+  metrics.counter(name('slots_ignored_total'), 'LNK_VOLCONFs ignored.', () => totals().slotsIgnored);
+}

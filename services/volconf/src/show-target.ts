@@ -1,0 +1,101 @@
+import { type Slot as ApiSlot, type Target as ApiTarget, TargetOrigin, TargetState } from '@spanmesh/proto/v1/volconf';
+import { apiDialect } from './dialect.ts';
+import { visible } from './keeper.ts';
+import type { OperatorTarget } from './operator-targets.ts';
+import type { Slot } from './slot.ts';
+import type { Target } from './target.ts';
+
+const STATES = {
+  stopped: TargetState.TARGET_STATE_STOPPED,
+  connect: TargetState.TARGET_STATE_CONNECT,
+  running: TargetState.TARGET_STATE_RUNNING,
+} as const;
+
+/** Now on both scales: times to come are kept on the monotonic one. */
+export interface Times {
+  readonly now: number;
+  readonly wall: number;
+}
+
+/** A slot, as people see it. */
+export function showSlot(slot: Slot, times: Times): ApiTarget {
+  const target = slot.target!;
+  return {
+    ...common(target, times),
+    name: slot.name,
+    origin: TargetOrigin.TARGET_ORIGIN_SLOT,
+    path: slot.copy.path,
+    dialect: apiDialect(slot.dialect),
+    lastError: slot.problem || target.lastError,
+    slot: fieldsOf(slot),
+  };
+}
+
+/** An operator's target, as people see it. */
+export function showOperator({ name, path, dialect }: OperatorTarget, target: Target, times: Times): ApiTarget {
+  return {
+    ...common(target, times),
+    name,
+    origin: TargetOrigin.TARGET_ORIGIN_OPERATOR,
+    path,
+    dialect: apiDialect(dialect),
+    slot: undefined,
+  };
+}
+
+/** One that this replica keeps in the store but does not connect: its leader does. */
+export function showStored({ name, path, dialect }: OperatorTarget, { wall }: Times): ApiTarget {
+  return {
+    name,
+    origin: TargetOrigin.TARGET_ORIGIN_OPERATOR,
+    path,
+    state: TargetState.TARGET_STATE_CONNECT,
+    since: new Date(wall),
+    dialect: apiDialect(dialect),
+    gateway: '',
+    connection: '',
+    remoteAddress: '',
+    lastError: '',
+    lastErrorAt: undefined,
+    attempts: 0,
+    nextTry: undefined,
+    slot: undefined,
+    generation: 0,
+  };
+}
+
+function common(target: Target, { now, wall }: Times) {
+  const { state } = target;
+  const running = state.kind === 'running' ? state : null;
+  const placed = state.kind === 'running' || state.kind === 'dialling' ? state.placed : null;
+  return {
+    state: STATES[visible(state.kind)],
+    since: new Date(target.since),
+    gateway: placed?.gateway ?? '',
+    connection: running === null ? '' : `${running.placed.gateway}:${running.connection}`,
+    remoteAddress: running?.remoteAddress ?? '',
+    lastError: target.lastError,
+    lastErrorAt: target.lastErrorAt === 0 ? undefined : new Date(target.lastErrorAt),
+    attempts: target.attempts,
+    nextTry: state.kind === 'waiting' ? new Date(wall + Math.max(0, state.at - now)) : undefined,
+    generation: target.generation,
+  };
+}
+
+function fieldsOf(slot: Slot): ApiSlot {
+  const { copy } = slot;
+  return {
+    mediaId: slot.mediaId,
+    index: slot.index,
+    copyId: copy.copyId,
+    inprog: copy.inprog,
+    flags: copy.flags,
+    error: copy.error,
+    priority: copy.priority,
+    remotePfsType: copy.remotePfsType,
+    clusterId: copy.pfsClid,
+    label: copy.label,
+    heldBack: slot.heldBack,
+    pending: slot.pending !== null,
+  };
+}

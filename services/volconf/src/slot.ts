@@ -1,0 +1,95 @@
+import type { Dialect } from '@spanmesh/dmsg/dialect';
+import type { VolconfCopy } from '@spanmesh/dmsg/payload/lnk-volconf';
+import { parseSpanPath, SPAN_PREFIX } from './span-path.ts';
+import type { Destination, Target } from './target.ts';
+
+/** Bits of priority (protocol.md, "Payloads", LNK_VOLCONF). */
+const ROUND_ROBIN = 0x80;
+const MEDIA_ERROR = 0x40;
+const PRIORITY = 0x0f;
+
+/** A slot of a media: what the volume says, and what follows from it. */
+export class Slot {
+  readonly mediaId: string;
+  readonly index: number;
+  /** What runs: it changes when the connection of the copy before is gone. null: none yet. */
+  running: VolconfCopy | null = null;
+  /** What has come and does not run yet. */
+  pending: VolconfCopy | null;
+  /** Dialect of the LNK_CONN that it came in: the target is spoken to in it (protocol.md, introduction). */
+  dialect: Dialect;
+  /** By the clock of the gateway that it came in at, microseconds since 1970. */
+  receivedUs: number;
+  /** What it wants, whatever the policy says; null: nothing. */
+  destination: Destination | null = null;
+  /** Why it cannot be connected to although it wants something; empty: it can. */
+  problem = '';
+  heldBack = false;
+  /** Set by whoever keeps it connected. */
+  target: Target | null = null;
+
+  constructor(mediaId: string, index: number, copy: VolconfCopy, dialect: Dialect, receivedUs: number) {
+    this.mediaId = mediaId;
+    this.index = index;
+    this.pending = copy;
+    this.dialect = dialect;
+    this.receivedUs = receivedUs;
+  }
+
+  /** What the volume said last. */
+  get copy(): VolconfCopy {
+    return (this.pending ?? this.running)!;
+  }
+
+  get name(): string {
+    return `${this.mediaId}/${this.index}`;
+  }
+
+  /** types.proto, Connection.wanted_by. */
+  get owner(): string {
+    return `media ${this.mediaId}/slot ${this.index}`;
+  }
+
+  get label(): string {
+    const { label } = this.copy;
+    return label === '' ? this.owner : `${this.owner} (${label})`;
+  }
+
+  get roundRobin(): boolean {
+    return (this.copy.priority & ROUND_ROBIN) !== 0;
+  }
+
+  /** The higher, the better; a copy whose media has errors is the last resort. */
+  get rank(): number {
+    const { priority } = this.copy;
+    return (priority & PRIORITY) + ((priority & MEDIA_ERROR) !== 0 ? 0 : PRIORITY + 1);
+  }
+
+  /** The same 128 bytes in the same dialect (protocol.md, "The link layer" 3: nothing happens then). */
+  isSame(bytes: Uint8Array, dialect: Dialect): boolean {
+    return dialect === this.dialect && Buffer.compare(bytes, this.copy.raw) === 0;
+  }
+
+  change(copy: VolconfCopy, dialect: Dialect): void {
+    this.pending = copy;
+    this.dialect = dialect;
+  }
+
+  /** Nothing of the copy before is left. */
+  settle(): void {
+    if (this.pending === null) return;
+    this.running = this.pending;
+    this.pending = null;
+  }
+
+  /** Reads what the copy says (protocol.md, "The link layer" 3: copyid not 0, and a path that begins with `span:`). */
+  interpret(defaultPort: number): void {
+    const { copyId, path } = this.copy;
+    this.destination = null;
+    this.problem = '';
+    if (copyId === 0 || !path.startsWith(SPAN_PREFIX)) return;
+    const address = parseSpanPath(path, defaultPort);
+    if (address === null) this.problem = 'the path names neither a host nor an address';
+    else this.destination = { ...address, dialect: this.dialect };
+  }
+}

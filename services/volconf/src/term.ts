@@ -1,0 +1,303 @@
+import type { DialledUp, WatchMediaResponse } from '@spanmesh/proto/v1/dial';
+import type { Clock } from '@spanmesh/runtime/clock';
+import type { Logger, Throttle } from '@spanmesh/runtime/logger';
+import type { Random } from '@spanmesh/runtime/random';
+import type { GatewayRecord } from '@spanmesh/runtime/registry';
+import { Fleet } from './fleet.ts';
+import type { GatewayLink, LinkSink } from './gateway-link.ts';
+import type { GatewayError, GatewayPort } from './gateway-port.ts';
+import { Keeper } from './keeper.ts';
+import { type MediaSink, MediaTable, type SlotFault } from './media.ts';
+import type { OperatorTarget, OperatorTargets } from './operator-targets.ts';
+import { chosen, groupOf } from './policy.ts';
+import type { VolconfSettings } from './settings.ts';
+import type { Slot } from './slot.ts';
+import { parseSpanPath } from './span-path.ts';
+import type { Target, TargetState } from './target.ts';
+
+/** What people see of a target has changed, or it is gone. */
+export interface TermSink {
+  slot(slot: Slot, was: TargetState['kind'] | null): void;
+  slotGone(slot: Slot): void;
+  operator(name: string, target: Target, was: TargetState['kind'] | null): void;
+  operatorGone(name: string): void;
+  /** A gateway has heard of a later leader than us. */
+  staleEpoch(heard: number): void;
+}
+
+export interface TermDependencies {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly throttle: Throttle;
+  readonly present: () => Iterable<GatewayRecord>;
+  readonly connect: (record: GatewayRecord) => GatewayPort | null;
+  /** Since when the lease has been valid without a break, monotonic; null: it is not. */
+  readonly leadingSince: () => number | null;
+  readonly operators: OperatorTargets;
+  readonly sink: TermSink;
+}
+
+/** An operator's target in a term. */
+interface Operated {
+  readonly asked: OperatorTarget;
+  readonly target: Target;
+}
+
+/**
+ * Everything that a leader knows and does under one epoch. It begins with nothing: media, slots and what stands come from the
+ * gateways (architecture.md, "Who owns what"), and with it ends what is under way, not what stands.
+ */
+export class Term implements LinkSink, MediaSink {
+  readonly epoch: number;
+  readonly media: MediaTable;
+  readonly keeper: Keeper;
+  readonly fleet: Fleet;
+  slotsIgnored = 0;
+
+  readonly #settings: VolconfSettings;
+  readonly #deps: TermDependencies;
+  readonly #slotOf = new Map<Target, Slot>();
+  readonly #operatorOf = new Map<Target, string>();
+  readonly #operators = new Map<string, Operated>();
+  /** Slots with a destination that the policy weighs against each other, by group. */
+  readonly #groups = new Map<string, Set<Slot>>();
+  readonly #groupOf = new Map<Slot, string>();
+  /** What the snapshot that is being read names, by gateway. */
+  readonly #standing = new Map<string, Set<string>>();
+  #judged = false;
+  /** Groups that have changed since they were looked at. */
+  readonly #undecided = new Set<string>();
+  #isDeciding = false;
+
+  constructor({ epoch, settings }: { epoch: number; settings: VolconfSettings }, deps: TermDependencies) {
+    this.epoch = epoch;
+    this.#settings = settings;
+    this.#deps = deps;
+    const { clock, random, sink } = deps;
+    this.media = new MediaTable({ maxSlots: settings.volconfMaxSlots }, this);
+    this.fleet = new Fleet(
+      { epoch },
+      { ...deps, sink: this, gone: (id) => this.#gatewayGone(id), recheck: () => this.check() },
+    );
+    this.keeper = new Keeper(
+      {
+        epoch,
+        connectTimeout: settings.volconfConnectTimeout,
+        answerTimeout: settings.volconfAnswerTimeout,
+        retryFirst: settings.volconfRetryFirst,
+        retryMax: settings.volconfRetryMax,
+        stableAfter: settings.volconfStableAfter,
+        maxDials: settings.volconfMaxDials,
+      },
+      {
+        clock,
+        random,
+        gateways: this.fleet,
+        mayOrder: () => deps.leadingSince() !== null,
+        mayDial: () => this.fleet.gathered,
+        allHeard: () => this.#allHeard,
+        changed: (target, was) => this.#changed(target, was),
+        staleEpoch: (heard) => sink.staleEpoch(heard),
+      },
+    );
+  }
+
+  start(): void {
+    for (const { name } of this.#deps.operators.all()) this.operatorChanged(name);
+    this.check();
+  }
+
+  /** The registry, the lease or the store has changed. */
+  check(): void {
+    this.fleet.check();
+    this.#judge();
+    this.keeper.resume();
+  }
+
+  close(): void {
+    this.keeper.close();
+    this.fleet.close();
+  }
+
+  operators(): Iterable<[string, Target]> {
+    return [...this.#operators].map(([name, { target }]) => [name, target] as [string, Target]);
+  }
+
+  operator(name: string): { readonly asked: OperatorTarget; readonly target: Target } | undefined {
+    return this.#operators.get(name);
+  }
+
+  /** An operator has set or removed a target. */
+  operatorChanged(name: string): void {
+    const { operators, sink } = this.#deps;
+    const asked = operators.get(name);
+    const before = this.#operators.get(name);
+    if (asked === before?.asked) return;
+    if (asked === undefined) {
+      this.#operators.delete(name);
+      this.#operatorOf.delete(before!.target);
+      this.keeper.drop(before!.target);
+      sink.operatorGone(name);
+      return;
+    }
+    const target = this.keeper.target(name, name);
+    target.shown = true;
+    this.#operators.set(name, { asked, target });
+    this.#operatorOf.set(target, name);
+    const address = parseSpanPath(asked.path, this.#settings.volconfPort);
+    const known = target.state.kind;
+    this.keeper.want(target, address === null ? null : { ...address, dialect: asked.dialect });
+    sink.operator(name, target, before === undefined ? null : known);
+  }
+
+  begin({ id }: GatewayLink): void {
+    this.media.begin(id);
+    this.#standing.set(id, new Set());
+  }
+
+  /** In the order of dial.proto, WatchMedia. */
+  message({ id }: GatewayLink, response: WatchMediaResponse): void {
+    for (const lnkConn of response.opened) this.media.opened(id, lnkConn);
+    for (const slot of response.slots) this.media.received(id, slot);
+    for (const lnkConn of response.closed) this.media.closed(id, lnkConn);
+    for (const up of response.up) this.#up(id, up);
+    for (const down of response.down) this.keeper.down(id, down, down.reason);
+  }
+
+  live({ id }: GatewayLink): void {
+    this.media.complete(id);
+    const standing = this.#standing.get(id) ?? new Set();
+    this.#standing.delete(id);
+    this.keeper.snapshot(id, standing);
+    this.#deps.logger.info({ gateway: id, connections: standing.size }, 'gateway is watched');
+    this.check();
+  }
+
+  broken({ id }: GatewayLink, error: GatewayError): void {
+    if (error.code === 'stale-epoch') {
+      this.#deps.sink.staleEpoch(error.epoch);
+      return;
+    }
+    const { log, suppressed } = this.#deps.throttle.admit(`watch ${id}`);
+    if (log) this.#deps.logger.info({ gateway: id, why: error.message, suppressed }, 'gateway cannot be watched');
+    this.fleet.check();
+  }
+
+  slotChanged(slot: Slot): void {
+    slot.interpret(this.#settings.volconfPort);
+    const isNew = slot.target === null;
+    const target = slot.target ?? this.keeper.target(slot.owner, slot.label);
+    target.shown = true;
+    target.label = slot.label;
+    slot.target = target;
+    this.#slotOf.set(target, slot);
+    this.#regroup(slot);
+    // The policy has not wished for anything: it is stopped, if only to be started anew.
+    if (slot.destination === null) this.keeper.want(target, null);
+    if (target.leftovers.size === 0) slot.settle();
+    this.#deps.sink.slot(slot, isNew ? null : target.state.kind);
+  }
+
+  slotGone(slot: Slot): void {
+    const target = slot.target!;
+    this.#ungroup(slot);
+    this.#slotOf.delete(target);
+    this.keeper.drop(target);
+    this.#deps.sink.slotGone(slot);
+  }
+
+  ignored(gateway: string, fault: SlotFault): void {
+    this.slotsIgnored++;
+    const { log, suppressed } = this.#deps.throttle.admit(`slot ${fault}`);
+    if (log) this.#deps.logger.warn({ gateway, fault, suppressed }, 'LNK_VOLCONF ignored');
+  }
+
+  get #allHeard(): boolean {
+    return this.fleet.allHeard && this.#deps.operators.loaded;
+  }
+
+  /** Each time that everybody has been heard: what nobody wants ends. */
+  #judge(): void {
+    const all = this.#allHeard;
+    if (all && !this.#judged) this.keeper.hangUpUnwanted();
+    this.#judged = all;
+  }
+
+  #up(gateway: string, up: DialledUp): void {
+    this.#standing.get(gateway)?.add(up.owner);
+    this.keeper.up(gateway, up);
+  }
+
+  #gatewayGone(id: string): void {
+    this.#standing.delete(id);
+    this.#deps.logger.info({ gateway: id }, 'gateway is gone');
+    this.media.gone(id);
+    this.keeper.gone(id);
+    this.#judge();
+  }
+
+  #changed(target: Target, was: TargetState['kind']): void {
+    const slot = this.#slotOf.get(target);
+    if (slot !== undefined) {
+      if (target.leftovers.size === 0) slot.settle();
+      this.#deps.sink.slot(slot, was);
+      // One that comes up or fails changes what is wanted of the others.
+      if (this.#settings.volconfPolicy === 'priority') this.#decide(this.#groupOf.get(slot));
+      return;
+    }
+    const name = this.#operatorOf.get(target);
+    if (name !== undefined) this.#deps.sink.operator(name, target, was);
+  }
+
+  #regroup(slot: Slot): void {
+    const before = this.#groupOf.get(slot);
+    const now = slot.destination === null ? undefined : groupOf(slot);
+    if (before !== now) this.#ungroup(slot);
+    if (now === undefined) return;
+    let group = this.#groups.get(now);
+    if (group === undefined) {
+      group = new Set();
+      this.#groups.set(now, group);
+    }
+    group.add(slot);
+    this.#groupOf.set(slot, now);
+    if (this.#settings.volconfPolicy === 'all') this.#follow([slot]);
+    else this.#decide(now);
+  }
+
+  #ungroup(slot: Slot): void {
+    const key = this.#groupOf.get(slot);
+    if (key === undefined) return;
+    this.#groupOf.delete(slot);
+    slot.heldBack = false;
+    const group = this.#groups.get(key)!;
+    group.delete(slot);
+    if (group.size === 0) this.#groups.delete(key);
+    else this.#decide(key);
+  }
+
+  /** Wishes follow the policy. What that changes comes back here (`#changed`), and is looked at when this is done. */
+  #decide(key: string | undefined): void {
+    if (key === undefined) return;
+    this.#undecided.add(key);
+    if (this.#isDeciding) return;
+    this.#isDeciding = true;
+    for (const undecided of this.#undecided) {
+      this.#undecided.delete(undecided);
+      this.#follow([...(this.#groups.get(undecided) ?? [])]);
+    }
+    this.#isDeciding = false;
+  }
+
+  #follow(slots: readonly Slot[]): void {
+    const taken = chosen(this.#settings.volconfPolicy, slots);
+    for (const slot of slots) {
+      const held = !taken.has(slot);
+      const changed = slot.heldBack !== held;
+      slot.heldBack = held;
+      this.keeper.want(slot.target!, held ? null : slot.destination);
+      if (changed) this.#deps.sink.slot(slot, slot.target!.state.kind);
+    }
+  }
+}

@@ -1,0 +1,118 @@
+import type { Clock, Timer } from '@spanmesh/runtime/clock';
+
+/** What a TimerHeap keeps with an entry; for its own use. */
+export interface Timed {
+  /** Place in the heap; -1: not in it. */
+  heapIndex: number;
+  /** When it is due, on the clock's monotonic scale. */
+  heapAt: number;
+}
+
+/** Due times of many entries on one timer of the clock: O(log n) to set and to remove, nothing while nothing is due. */
+export class TimerHeap<T extends Timed> {
+  readonly #quantumMs: number;
+  readonly #clock: Clock;
+  readonly #due: (entry: T) => void;
+  readonly #heap: T[] = [];
+  #timer: Timer | null = null;
+  #armedAt = Number.POSITIVE_INFINITY;
+
+  /** `quantumMs`: an entry may be that much late, so that those that are close share a wake-up. */
+  constructor({ quantumMs }: { quantumMs: number }, { clock, due }: { clock: Clock; due: (entry: T) => void }) {
+    this.#quantumMs = quantumMs;
+    this.#clock = clock;
+    this.#due = due;
+  }
+
+  get size(): number {
+    return this.#heap.length;
+  }
+
+  /** Makes an entry due at this time instead of any other. */
+  set(entry: T, at: number): void {
+    const isNew = entry.heapIndex < 0;
+    entry.heapAt = at;
+    if (isNew) {
+      entry.heapIndex = this.#heap.length;
+      this.#heap.push(entry);
+    }
+    this.#up(entry.heapIndex);
+    this.#down(entry.heapIndex);
+    this.#arm();
+  }
+
+  /** Harmless when it is not in. */
+  remove(entry: T): void {
+    const at = entry.heapIndex;
+    if (at < 0) return;
+    entry.heapIndex = -1;
+    const last = this.#heap.pop()!;
+    if (last === entry) return;
+    this.#heap[at] = last;
+    last.heapIndex = at;
+    this.#up(at);
+    this.#down(last.heapIndex);
+  }
+
+  clear(): void {
+    for (const entry of this.#heap) entry.heapIndex = -1;
+    this.#heap.length = 0;
+    this.#timer?.cancel();
+    this.#timer = null;
+    this.#armedAt = Number.POSITIVE_INFINITY;
+  }
+
+  #arm(): void {
+    const first = this.#heap[0];
+    if (first === undefined) return;
+    const at = Math.ceil(first.heapAt / this.#quantumMs) * this.#quantumMs;
+    if (at >= this.#armedAt) return;
+    this.#timer?.cancel();
+    this.#armedAt = at;
+    this.#timer = this.#clock.after(Math.max(0, at - this.#clock.now()), () => this.#fire());
+  }
+
+  #fire(): void {
+    this.#timer = null;
+    this.#armedAt = Number.POSITIVE_INFINITY;
+    const now = this.#clock.now();
+    for (let first = this.#heap[0]; first !== undefined && first.heapAt <= now; first = this.#heap[0]) {
+      this.remove(first);
+      this.#due(first);
+    }
+    this.#arm();
+  }
+
+  #up(from: number): void {
+    const heap = this.#heap;
+    const entry = heap[from]!;
+    let at = from;
+    while (at > 0) {
+      const parent = (at - 1) >> 1;
+      if (heap[parent]!.heapAt <= entry.heapAt) break;
+      this.#put(at, heap[parent]!);
+      at = parent;
+    }
+    this.#put(at, entry);
+  }
+
+  #down(from: number): void {
+    const heap = this.#heap;
+    const entry = heap[from]!;
+    let at = from;
+    for (;;) {
+      let child = 2 * at + 1;
+      if (child >= heap.length) break;
+      if (child + 1 < heap.length && heap[child + 1]!.heapAt < heap[child]!.heapAt) child++;
+      if (heap[child]!.heapAt >= entry.heapAt) break;
+      this.#put(at, heap[child]!);
+      at = child;
+    }
+    this.#put(at, entry);
+  }
+
+  #put(at: number, entry: T): void {
+    this.#heap[at] = entry;
+    entry.heapIndex = at;
+  }
+}

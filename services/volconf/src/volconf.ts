@@ -1,0 +1,238 @@
+import { VolconfService } from '@spanmesh/proto/v1/volconf';
+import type { Bus, Subscription } from '@spanmesh/runtime/bus';
+import { GATEWAYS_BUCKET, LEASES_BUCKET, TARGETS_BUCKET, VOLCONF_ROLE } from '@spanmesh/runtime/bus-names';
+import type { Clock } from '@spanmesh/runtime/clock';
+import type { GrpcServer } from '@spanmesh/runtime/grpc-server';
+import { Lease, type LeaseState } from '@spanmesh/runtime/lease';
+import { type Logger, Throttle } from '@spanmesh/runtime/logger';
+import type { Metrics } from '@spanmesh/runtime/metrics';
+import type { Random } from '@spanmesh/runtime/random';
+import { type GatewayRecord, GatewayRegistry } from '@spanmesh/runtime/registry';
+import type { Service } from '@spanmesh/runtime/service';
+import { Api } from './api.ts';
+import { publishTarget } from './events.ts';
+import type { GatewayPort } from './gateway-port.ts';
+import { GrpcGatewayPort } from './grpc-gateway-port.ts';
+import { visible } from './keeper.ts';
+import { LOG_INTERVAL_MS } from './limits.ts';
+import { registerMetrics } from './metrics.ts';
+import { OperatorTargets } from './operator-targets.ts';
+import type { VolconfSettings } from './settings.ts';
+import type { Target, TargetState } from './target.ts';
+import { Term } from './term.ts';
+
+export interface VolconfOptions {
+  readonly settings: VolconfSettings;
+  /** Where other replicas and users reach this one's gRPC server, `host:port`; asked for at start. */
+  readonly address: () => string;
+}
+
+export interface VolconfDeps {
+  readonly bus: Bus;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly random: Random;
+  /** Gets the service Volconf; must not have been started. */
+  readonly grpcServer: Pick<GrpcServer, 'addService'>;
+  /** The way to a gateway; null: none. Default: gRPC to the address in its record. */
+  readonly connect?: (record: GatewayRecord) => GatewayPort | null;
+}
+
+/** What is counted over all terms of a replica. */
+interface Totals {
+  readonly attemptsMade: number;
+  readonly attemptsFailed: number;
+  readonly connectionsLost: number;
+  readonly adopted: number;
+  readonly hangups: number;
+  readonly slotsIgnored: number;
+}
+
+/** The volconf service in whatever process: adds its gRPC service at once, contends for the lead once started. */
+export class Volconf implements Service {
+  readonly api: Api;
+  readonly #options: VolconfOptions;
+  readonly #deps: VolconfDeps;
+  readonly #throttle: Throttle;
+  #lease: Lease | null = null;
+  #registry: GatewayRegistry | null = null;
+  #operators: OperatorTargets | null = null;
+  #subscriptions: Subscription[] = [];
+  #term: Term | null = null;
+  #leadingSince: number | null = null;
+  #past: Totals = { attemptsMade: 0, attemptsFailed: 0, connectionsLost: 0, adopted: 0, hangups: 0, slotsIgnored: 0 };
+
+  constructor(options: VolconfOptions, deps: VolconfDeps) {
+    this.#options = options;
+    this.#deps = deps;
+    const { clock, logger, grpcServer, metrics } = deps;
+    this.#throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock });
+    this.api = new Api(
+      { defaultPort: options.settings.volconfPort },
+      {
+        clock,
+        logger,
+        term: () => this.#term,
+        notLeading: () => this.#notLeading(),
+        operators: () => this.#operators,
+      },
+    );
+    grpcServer.addService(VolconfService, this.api.implementation);
+    registerMetrics(metrics, this);
+  }
+
+  /** What this replica knows as leader; null: it does not lead. */
+  get term(): Term | null {
+    return this.#term;
+  }
+
+  get leads(): boolean {
+    return this.#lease?.isValid() ?? false;
+  }
+
+  get epoch(): number {
+    return this.#lease?.epoch ?? 0;
+  }
+
+  /** Null: it leads and has heard the gateways, or another replica leads; otherwise why it is not ready. */
+  notReady(): string | null {
+    if (this.#term !== null) return this.#term.fleet.gathered ? null : 'not all gateways have been heard yet';
+    return this.#lease?.holder() ? null : 'no volconf replica leads';
+  }
+
+  totals = (): Totals => {
+    const { keeper, slotsIgnored } = this.#term ?? {};
+    const past = this.#past;
+    return {
+      attemptsMade: past.attemptsMade + (keeper?.attemptsMade ?? 0),
+      attemptsFailed: past.attemptsFailed + (keeper?.attemptsFailed ?? 0),
+      connectionsLost: past.connectionsLost + (keeper?.connectionsLost ?? 0),
+      adopted: past.adopted + (keeper?.adopted ?? 0),
+      hangups: past.hangups + (keeper?.hangups ?? 0),
+      slotsIgnored: past.slotsIgnored + (slotsIgnored ?? 0),
+    };
+  };
+
+  /** @throws SettingError: the directory of targets cannot be used. */
+  async start(): Promise<void> {
+    const { bus, clock, logger, random } = this.#deps;
+    const { settings, address } = this.#options;
+    this.#operators = new OperatorTargets({ kv: await bus.kv(TARGETS_BUCKET), clock, logger });
+    this.#subscriptions.push(this.#operators.onChange((name) => this.#operatorChanged(name)));
+    await this.#operators.start();
+    this.#registry = new GatewayRegistry({ kv: await bus.kv(GATEWAYS_BUCKET), clock });
+    this.#subscriptions.push(this.#registry.onChange(() => this.#term?.check()));
+    // Before the lease: a leader must know which gateways to wait for.
+    await this.#registry.start();
+    const kv = await bus.kv(LEASES_BUCKET);
+    const { volconfLeaseTtl: ttlMs } = settings;
+    this.#lease = new Lease({ role: VOLCONF_ROLE, address: address(), ttlMs }, { kv, clock, random });
+    this.#subscriptions.push(this.#lease.onChange((state) => this.#leaseChanged(state)));
+    this.#lease.start();
+  }
+
+  /** Releases the lease, so that another replica leads at once and adopts what stands. */
+  async stop(): Promise<void> {
+    this.#endTerm();
+    await this.#lease?.stop();
+    this.#endTerm();
+    await this.#registry?.stop();
+    this.#operators?.stop();
+    for (const subscription of this.#subscriptions) subscription.unsubscribe();
+    this.#subscriptions = [];
+  }
+
+  #leaseChanged(state: LeaseState): void {
+    switch (state.kind) {
+      case 'leading':
+        this.#leadingSince ??= this.#deps.clock.now();
+        if (this.#term?.epoch !== state.epoch) this.#beginTerm(state.epoch);
+        else this.#term.check();
+        break;
+      case 'frozen':
+        // Nothing is ordered, and everything is heard (architecture.md, "Lease").
+        this.#leadingSince = null;
+        break;
+      default:
+        this.#leadingSince = null;
+        this.#endTerm();
+    }
+  }
+
+  #beginTerm(epoch: number): void {
+    this.#endTerm();
+    const { clock, logger, random, connect = connectByGrpc } = this.#deps;
+    logger.info({ epoch }, 'leading');
+    this.#term = new Term(
+      { epoch, settings: this.#options.settings },
+      {
+        clock,
+        logger,
+        random,
+        throttle: this.#throttle,
+        present: () => this.#registry?.gateways() ?? [],
+        connect,
+        leadingSince: () => (this.leads ? this.#leadingSince : null),
+        operators: this.#operators!,
+        sink: {
+          slot: (slot, was) => this.#changed(slot.name, slot.target!, was),
+          slotGone: (slot) => this.#removed(slot.name),
+          operator: (name, target, was) => this.#changed(name, target, was),
+          operatorGone: (name) => this.#removed(name),
+          staleEpoch: (heard) => this.#staleEpoch(heard),
+        },
+      },
+    );
+    this.#term.start();
+  }
+
+  #endTerm(): void {
+    if (this.#term === null) return;
+    this.#past = this.totals();
+    this.#term.close();
+    this.#term = null;
+    this.api.endWatches();
+  }
+
+  #operatorChanged(name: string): void {
+    if (name === '') this.#term?.check();
+    else this.#term?.operatorChanged(name);
+  }
+
+  #changed(name: string, target: Target, was: TargetState['kind'] | null): void {
+    this.api.changed(name);
+    const isVisible = was === null || visible(was) !== visible(target.state.kind);
+    if (isVisible || target.state.kind === 'waiting') {
+      publishTarget(this.#deps.bus, name, target, this.#deps.clock.wall());
+    }
+  }
+
+  #removed(name: string): void {
+    this.api.changed(name);
+    publishTarget(this.#deps.bus, name, null, this.#deps.clock.wall());
+  }
+
+  /** A gateway knew a later leader: the store has been wiped, or that leader is not us (the lease will say). */
+  #staleEpoch(heard: number): void {
+    if (this.#lease === null || heard < this.epoch) return;
+    this.#lease.raiseEpoch(heard + 1).catch((err: unknown) => {
+      const { log, suppressed } = this.#throttle.admit('raise epoch');
+      if (log) this.#deps.logger.warn({ err, heard, suppressed }, 'a gateway speaks of an epoch that cannot be');
+    });
+  }
+
+  #notLeading(): string {
+    const holder = this.#lease?.holder() ?? null;
+    if (holder === null || holder.address === '') return 'No volconf replica leads at the moment: try again.';
+    return `This volconf replica does not lead: ask the one at ${holder.address}.`;
+  }
+}
+
+export function createVolconf(options: VolconfOptions, deps: VolconfDeps): Volconf {
+  return new Volconf(options, deps);
+}
+
+function connectByGrpc({ serviceAddress }: GatewayRecord): GatewayPort | null {
+  return serviceAddress === '' ? null : new GrpcGatewayPort(serviceAddress);
+}
