@@ -111,7 +111,6 @@ async function startGateway(
   const gateway = await ServiceProcess.start('link-gateway', {
     SPANMESH_GATEWAY_NAME: name,
     SPANMESH_TOPOLOGY_ADDRESS: `127.0.0.1:${topology.ports.service}`,
-    SPANMESH_TOPOLOGY_API_ADDRESS: `127.0.0.1:${topology.ports.grpc}`,
     SPANMESH_DMSG_LISTEN: `linkid://127.0.0.1:${dmsg.linkid},circuit://127.0.0.1:${dmsg.circuit}`,
     SPANMESH_TRUNK_LISTEN: '127.0.0.1:0',
     ...env,

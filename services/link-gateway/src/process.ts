@@ -9,6 +9,7 @@ import { ProcessPorts } from '@spanmesh/runtime/process-ports';
 import { processSettings } from '@spanmesh/runtime/process-settings';
 import { systemRandom } from '@spanmesh/runtime/random';
 import type { Service } from '@spanmesh/runtime/service';
+import { LINK_GATEWAY_NAME, TOPOLOGY_NAME } from '@spanmesh/runtime/service-names';
 import { readSettings, type SettingSources, type SettingValues, setting } from '@spanmesh/runtime/setting';
 import { hostPort } from '@spanmesh/runtime/setting-types';
 import { createGateway } from './gateway.ts';
@@ -25,13 +26,6 @@ export const settings = {
     flag: '--topology-address',
     default: '127.0.0.1:7986',
     describe: 'Service port of topology: host:port.',
-    parse: hostPort(),
-  }),
-  topologyApiAddress: setting({
-    env: 'SPANMESH_TOPOLOGY_API_ADDRESS',
-    flag: '--topology-api-address',
-    default: '127.0.0.1:7987',
-    describe: 'gRPC API of topology, for the trees that the debug shell prints: host:port.',
     parse: hostPort(),
   }),
 };
@@ -52,9 +46,15 @@ export class LinkGatewayProcess implements Service {
       onError: (err, where) => logger.error({ err, where }, 'a subscriber of the bus failed; the others go on'),
     });
     this.#bus = bus;
-    this.ports = new ProcessPorts(options, { ready: () => this.gateway.notReady(), metrics, logger });
-    this.#api = createClient(TopologyClient, formatHostPort(options.topologyApiAddress));
+    this.ports = new ProcessPorts(options, {
+      ready: () => this.gateway.notReady(),
+      metrics,
+      logger,
+      names: [LINK_GATEWAY_NAME],
+    });
     const topologyAddress = formatHostPort(options.topologyAddress);
+    const security = this.ports.security.channel(TOPOLOGY_NAME);
+    this.#api = createClient(TopologyClient, topologyAddress, { security });
     this.gateway = createGateway(options, {
       bus,
       clock: systemClock,

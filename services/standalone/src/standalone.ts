@@ -10,6 +10,7 @@ import { Metrics } from '@spanmesh/runtime/metrics';
 import { ProcessPorts } from '@spanmesh/runtime/process-ports';
 import { systemRandom } from '@spanmesh/runtime/random';
 import type { Service } from '@spanmesh/runtime/service';
+import { SERVICE_NAMES, TOPOLOGY_NAME } from '@spanmesh/runtime/service-names';
 import { readSettings, type SettingSources } from '@spanmesh/runtime/setting';
 import { VERSION } from '@spanmesh/runtime/version';
 import { createTopology, type Topology } from '@spanmesh/topology/topology';
@@ -41,6 +42,7 @@ export class Standalone implements Service {
       ready: () => this.topology.notReady() ?? this.gateway.notReady(),
       metrics,
       logger,
+      names: SERVICE_NAMES,
     });
     this.ports = ports;
     this.topology = createTopology(
@@ -68,7 +70,8 @@ export class Standalone implements Service {
   async start(): Promise<void> {
     try {
       await this.ports.start();
-      this.#api = createClient(TopologyClient, this.ports.apiAddress);
+      const security = this.ports.security.channel(TOPOLOGY_NAME);
+      this.#api = createClient(TopologyClient, this.ports.serviceAddress, { security });
       await this.topology.start();
       await this.gateway.start();
     } catch (error) {

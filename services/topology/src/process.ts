@@ -6,6 +6,7 @@ import { ProcessPorts } from '@spanmesh/runtime/process-ports';
 import { processSettings } from '@spanmesh/runtime/process-settings';
 import { systemRandom } from '@spanmesh/runtime/random';
 import type { Service } from '@spanmesh/runtime/service';
+import { TOPOLOGY_NAME } from '@spanmesh/runtime/service-names';
 import { readSettings, type SettingSources, type SettingValues, setting } from '@spanmesh/runtime/setting';
 import { text } from '@spanmesh/runtime/setting-types';
 import { VERSION } from '@spanmesh/runtime/version';
@@ -40,7 +41,12 @@ export class TopologyProcess implements Service {
       onError: (err, where) => logger.error({ err, where }, 'a subscriber of the bus failed; the others go on'),
     });
     this.#bus = bus;
-    this.ports = new ProcessPorts(options, { ready: () => this.topology.notReady(), metrics, logger });
+    this.ports = new ProcessPorts(options, {
+      ready: () => this.topology.notReady(),
+      metrics,
+      logger,
+      names: [TOPOLOGY_NAME],
+    });
     this.topology = createTopology(
       { settings: options, address: () => options.serviceAddress || this.ports.serviceAddress, version: VERSION },
       {

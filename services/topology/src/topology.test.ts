@@ -33,6 +33,7 @@ function newBus(): InProcessBus {
 
 async function replica(bus: InProcessBus) {
   const grpcServer = new GrpcServer({ listen: { host: '127.0.0.1', port: 0 }, setting: 'TEST' }, { logger });
+  const apiServer = new GrpcServer({ listen: null, setting: 'TEST' }, { logger });
   const metrics = new Metrics();
   let port = 0;
   const topology = createTopology(
@@ -41,7 +42,7 @@ async function replica(bus: InProcessBus) {
       address: () => `127.0.0.1:${port}`,
       version: '1.0.0',
     },
-    { bus, clock: systemClock, logger, metrics, apiServer: grpcServer, serviceServer: grpcServer, random: Math.random },
+    { bus, clock: systemClock, logger, metrics, apiServer, serviceServer: grpcServer, random: Math.random },
   );
   port = await grpcServer.start();
   cleanups.push(() => grpcServer.stop(0));

@@ -61,7 +61,8 @@ export class Topology implements Service {
     const { core } = this;
     serviceServer.addService(GatewayControlService, { attach: (stream: AttachStream) => core.control.attach(stream) });
     serviceServer.addService(DirectoryService, core.directory.implementation);
-    apiServer.addService(TopologyService, core.api.implementation);
+    // Also for gateways, whose debug shells print trees: they have certificates, and no token.
+    for (const server of [apiServer, serviceServer]) server.addService(TopologyService, core.api.implementation);
     registerMetrics(metrics, core);
   }
 
