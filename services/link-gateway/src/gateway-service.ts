@@ -44,10 +44,12 @@ import { Flow } from './routing/flow.ts';
 import type { LocalClients } from './routing/local-clients.ts';
 import { NoTrunks } from './routing/no-trunks.ts';
 import { Router } from './routing/router.ts';
-import type { RouteTerminal, Trunks } from './routing/trunks.ts';
+import type { RouteTerminal } from './routing/trunks.ts';
 import type { GatewayOptions } from './settings.ts';
 import { Shell, type TreeSource } from './shell.ts';
 import { connectionOpened, cutSnapshot } from './snapshot.ts';
+import type { GatewayTrunks, TrunkHost } from './trunk/gateway-trunks.ts';
+import { registerTrunkMetrics } from './trunk/trunk-metrics.ts';
 
 /** How soon the registry is tried again when the store is away, in milliseconds. */
 const REGISTER_RETRY_MS = 1000;
@@ -81,8 +83,8 @@ export interface GatewayDependencies {
   readonly serviceAddress: () => string;
   /** How names of targets are looked up; default: as this host does. */
   readonly resolve?: Resolve;
-  /** Connections to the other gateways; default: none. */
-  readonly makeTrunks?: (identity: GatewayIdentity) => Trunks;
+  /** Connections to the other gateways, of a gateway with this id; default: none. */
+  readonly makeTrunks?: (id: string, host: TrunkHost) => GatewayTrunks;
   /** Where nodes are, for clients of this gateway (its id); default: nobody knows. */
   readonly makeDirectory?: (gateway: string) => DirectoryCalls;
   readonly makeAttach: (identity: GatewayIdentity, host: AttachHost) => Attach;
@@ -114,6 +116,7 @@ export class Gateway implements Service, AttachHost {
   readonly #deps: GatewayDependencies;
   readonly #core: Core;
   readonly #router: Router;
+  readonly #trunks: GatewayTrunks | null;
   readonly #attach: Attach;
   readonly #commands: CommandRunner;
   readonly #prober: Prober;
@@ -148,7 +151,8 @@ export class Gateway implements Service, AttachHost {
     this.#attach = deps.makeAttach(this.identity, this);
     // The handlers need the core, and the core's dispatcher needs the handlers.
     let dispatcher: Dispatcher;
-    const trunks = deps.makeTrunks?.(this.identity) ?? new NoTrunks();
+    this.#trunks = deps.makeTrunks?.(this.id, this.#trunkHost()) ?? null;
+    const trunks = this.#trunks ?? new NoTrunks();
     this.#core = this.#makeCore(
       () => dispatcher,
       () => this.#router,
@@ -196,6 +200,7 @@ export class Gateway implements Service, AttachHost {
     this.#commands = new CommandRunner(this.#core, this.#prober);
     registerMetrics(deps.metrics, this.#core);
     registerEntranceMetrics(deps.metrics, this.#core.entrance);
+    if (this.#trunks !== null) registerTrunkMetrics(deps.metrics, this.#trunks.metrics);
   }
 
   /** `<name>.<boot>`: prefix of the ids of everything here. */
@@ -250,6 +255,11 @@ export class Gateway implements Service, AttachHost {
     return this.#router.terminal;
   }
 
+  /** Connections to the other gateways; null: it was made without. */
+  get trunks(): GatewayTrunks | null {
+    return this.#trunks;
+  }
+
   /** Bytes that wait for peers, of all connections together. */
   get queuedBytes(): number {
     let bytes = 0;
@@ -273,6 +283,7 @@ export class Gateway implements Service, AttachHost {
         this.ports.push({ address: listen.host, port: await listener.start(), dialect: listen.dialect });
         this.#listeners.push(listener);
       }
+      await this.#trunks?.start();
     } catch (error) {
       for (const listener of this.#listeners) listener.stop();
       throw error;
@@ -296,6 +307,7 @@ export class Gateway implements Service, AttachHost {
     this.#dialServer.stop();
     this.#orders.stop();
     await this.#closeConnections();
+    await this.#trunks?.stop();
     await this.#attach.stop();
     await this.#registration?.stop();
   }
@@ -310,11 +322,28 @@ export class Gateway implements Service, AttachHost {
   }
 
   snapshot(): StateChange[] {
-    return [...cutSnapshot(this.#core.tables), ...this.#messaging.held.cut()];
+    return [...cutSnapshot(this.#core.tables), ...this.#messaging.held.cut(), ...(this.#trunks?.cut() ?? [])];
   }
 
   apply(commands: Commands): void {
-    if (!this.#stopping) this.#commands.run(commands);
+    if (this.#stopping) return;
+    if (commands.gatewaysChanged) this.#trunks?.gateways(commands.gateways);
+    this.#commands.run(commands);
+  }
+
+  #trunkHost(): TrunkHost {
+    const tables = () => this.#core.tables;
+    return {
+      terminal: () => this.#router.terminal,
+      destinations: {
+        connectionOfLink: (link) => tables().links.get(link)?.connection.id ?? 0,
+        pressureOfConnection: (connection) => tables().connections.get(connection) ?? null,
+      },
+      reachable: (gateway, reachable) => {
+        this.#attach.delta.reachability.push({ gateway, reachable });
+        this.#attach.touch();
+      },
+    };
   }
 
   #makeCore(dispatch: () => Dispatch, routing: () => Router, flow: Flow): Core {

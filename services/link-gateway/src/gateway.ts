@@ -5,7 +5,9 @@ import { type Random, systemRandom } from '@spanmesh/runtime/random';
 import { AttachClient } from './attach-client.ts';
 import { Gateway, type GatewayDependencies } from './gateway-service.ts';
 import { DirectoryCalls } from './messaging/directory-calls.ts';
-import type { GatewayOptions } from './settings.ts';
+import { type GatewayOptions, gatewaySettings } from './settings.ts';
+import { GatewayTrunks } from './trunk/gateway-trunks.ts';
+import { serveTrunks } from './trunk/trunk-service.ts';
 
 /** Where a gateway puts its gRPC services; neither server has been started when it is made. */
 export interface GatewayPorts {
@@ -19,7 +21,7 @@ export interface GatewayPorts {
 
 /** What a gateway needs from whoever runs it. */
 export interface CreateGatewayDependencies
-  extends Omit<GatewayDependencies, 'makeAttach' | 'makeDirectory' | 'random' | 'serviceAddress'> {
+  extends Omit<GatewayDependencies, 'makeAttach' | 'makeDirectory' | 'makeTrunks' | 'random' | 'serviceAddress'> {
   /** `host:port` of the topology leader as far as it is known; asked anew for each attempt. */
   readonly topologyAddress: () => string | null;
   readonly random?: Random;
@@ -30,15 +32,18 @@ export interface CreateGatewayDependencies
 export function createGateway(options: GatewayOptions, deps: CreateGatewayDependencies): Gateway {
   const { topologyAddress, random = systemRandom, ports, ...rest } = deps;
   const { clock, logger } = deps;
+  const trunkOptions = { listen: options.trunkListen, setting: gatewaySettings.trunkListen.env };
   const gateway = new Gateway(options, {
     ...rest,
     random,
     serviceAddress: () => options.serviceAddress || ports.advertisedServiceAddress,
+    makeTrunks: (self, host) => new GatewayTrunks({ self, ...trunkOptions }, { clock, logger, random, ...host }),
     makeDirectory: (id) => new DirectoryCalls({ gateway: id, address: topologyAddress }, { clock }),
     makeAttach: (identity, host) =>
       new AttachClient({ identity, address: topologyAddress }, { clock, logger, host, random }),
   });
   ports.api.addService(MessagingService, gateway.messagingImplementation);
   ports.service.addService(DialService, gateway.dialImplementation);
+  if (gateway.trunks !== null) serveTrunks(ports.service, gateway.trunks);
   return gateway;
 }

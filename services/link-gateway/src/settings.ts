@@ -1,7 +1,7 @@
 import type { Dialect } from '@spanmesh/dmsg/dialect';
 import { parseHostPort } from '@spanmesh/runtime/address';
 import { type SettingValues, setting } from '@spanmesh/runtime/setting';
-import { duration, integer, list, oneOf, text } from '@spanmesh/runtime/setting-types';
+import { duration, integer, list, listenAddress, oneOf, text } from '@spanmesh/runtime/setting-types';
 import { entranceSettings } from './entrance-settings.ts';
 import {
   DEFAULT_MAX_CONNECTIONS,
@@ -60,6 +60,13 @@ export const gatewaySettings = {
     default: '',
     describe: 'host:port under which other gateways reach the service port; empty: where it listens.',
     parse: text({ max: 300 }),
+  }),
+  trunkListen: setting({
+    env: 'SPANMESH_TRUNK_LISTEN',
+    flag: '--trunk-listen',
+    default: '127.0.0.1:0',
+    describe: 'Where other gateways connect for routed messages: host:port; port 0: any free one, they are told.',
+    parse: listenAddress(),
   }),
   defaultDialect: setting({
     env: 'SPANMESH_DEFAULT_DIALECT',

@@ -162,7 +162,7 @@ export class LinkidRouting {
     const { gateway, link, dialect, local } = route.relay.source;
     if (gateway !== '') {
       const source = { gateway: '', number: sender.link, payload: sender.payload };
-      const circuit = trunkRoutes.use({ gateway, number: link }, dialect, source, route);
+      const circuit = trunkRoutes.use({ gateway, number: link }, dialect, source, connection.id, route);
       return circuit === null ? null : { endpoint: circuit.endpoint, address: null, circuit, back: null };
     }
     if (local === null) return null;

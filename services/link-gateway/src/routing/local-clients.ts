@@ -128,7 +128,7 @@ export class LocalClients {
     const user = { routeGone: () => late.route?.routeGone() };
     const source: RouteSource | null =
       dialect === 'linkid' ? { gateway: '', number: OWN_SPAN, payload: this.ownSpan.payload } : null;
-    const circuit = trunkRoutes.use(link, dialect, source, user);
+    const circuit = trunkRoutes.use(link, dialect, source, 0, user);
     if (circuit === null) return null;
     const pressure = trunks.pressureOf(circuit);
     return {

@@ -159,7 +159,8 @@ export class Router implements Routing {
     if (local !== null) return local.tx;
     if (relay.route !== null && !relay.route.ended && !relay.route.txDeleted) return relay.route;
     if (gateway === '') return null;
-    relay.route = this.#trunkRoutes.use({ gateway, number: link }, dialect, null, relay);
+    const served = relay.lnkConn.connection.id;
+    relay.route = this.#trunkRoutes.use({ gateway, number: link }, dialect, null, served, relay);
     return relay.route;
   }
 }

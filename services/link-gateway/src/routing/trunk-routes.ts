@@ -22,9 +22,15 @@ export class TrunkRoutes {
     return this.#users.size;
   }
 
-  /** null: the gateway cannot be reached. */
-  use(link: RemoteLinkKey, dialect: Dialect, source: RouteSource | null, user: RouteUser): Transaction | null {
-    const route = this.#trunks.route(link, dialect, source);
+  /** `destination`: number of the connection that is served, 0 if none is. null: the gateway cannot be reached. */
+  use(
+    link: RemoteLinkKey,
+    dialect: Dialect,
+    source: RouteSource | null,
+    destination: number,
+    user: RouteUser,
+  ): Transaction | null {
+    const route = this.#trunks.route(link, dialect, source, destination);
     if (route === null) return null;
     let users = this.#users.get(route);
     if (users === undefined) {

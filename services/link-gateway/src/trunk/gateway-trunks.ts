@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Dialect } from '@spanmesh/dmsg/dialect';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
-import type { GatewayPeer } from '@spanmesh/proto/v1/gateway_control';
+import { type GatewayPeer, StateChange } from '@spanmesh/proto/v1/gateway_control';
 import type { OpenTrunkRequest, OpenTrunkResponse } from '@spanmesh/proto/v1/trunk';
 import type { HostPort } from '@spanmesh/runtime/address';
 import type { Clock } from '@spanmesh/runtime/clock';
@@ -27,15 +27,19 @@ export interface GatewayTrunksOptions {
   readonly setting: string;
 }
 
-export interface GatewayTrunksDependencies {
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly random: Random;
+/** What the gateway is to its trunks. */
+export interface TrunkHost {
   /** Asked for when the first trunk is made: routing needs the trunks, too. */
   readonly terminal: () => RouteTerminal;
   readonly destinations: LocalDestinations;
   /** Whether a gateway's links count as reachable from here has changed (StateChange.reachability). */
   readonly reachable: (gateway: string, isReachable: boolean) => void;
+}
+
+export interface GatewayTrunksDependencies extends TrunkHost {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly random: Random;
   /** Default: over gRPC. */
   readonly ask?: AskForTrunk;
 }
@@ -97,9 +101,16 @@ export class GatewayTrunks implements Trunks {
     return bytes;
   }
 
-  /** Gateways that topology was told cannot be reached from here: for snapshots. */
+  /** Gateways that topology was told cannot be reached from here. */
   unreachable(): string[] {
     return [...this.#trunks.values()].filter((trunk) => trunk.isUnreachable).map(({ gateway }) => gateway);
+  }
+
+  /** The same for a snapshot. */
+  cut(): StateChange[] {
+    const change = StateChange.create();
+    for (const gateway of this.unreachable()) change.reachability.push({ gateway, reachable: false });
+    return change.reachability.length === 0 ? [] : [change];
   }
 
   /** Listens for other gateways. @throws SettingError */

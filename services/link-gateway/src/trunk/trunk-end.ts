@@ -35,7 +35,7 @@ import { TrunkOutbox } from './trunk-outbox.ts';
 
 /** This gateway's own links and connections, as the trunks need to know them. */
 export interface LocalDestinations {
-  /** Number of the connection of a link of this gateway; 0: the link is gone. */
+  /** Number of the connection of a link of this gateway; 0: the link is gone, or on none. */
   connectionOfLink(link: number): number;
   /** Where bytes for this connection wait; null: it is gone. */
   pressureOfConnection(connection: number): Pressure | null;
@@ -301,7 +301,7 @@ export class TrunkEnd implements FrameSink, EndpointHandler, SendQueueOwner, Rou
     const named = source !== null && source.gateway === self ? { ...source, gateway: '' } : source;
     // First of all, so that what routing sends on it comes after it.
     this.#endpoint.send(tx, ROUTE_OPENED, 0, encodeRouteOpened(inWindow.id));
-    if (destination !== 0 && terminal.routeOpened(tx, link, dialect, named)) return;
+    if (terminal.routeOpened(tx, link, dialect, named)) return;
     metrics.routesRefused++;
     this.#refuse(route, tx);
   }

@@ -73,7 +73,7 @@ export class FakeTerminal implements RouteTerminal, LocalDestinations {
   }
 
   routeOpened(route: Transaction, link: number, dialect: Dialect, source: RouteSource | null): boolean {
-    if (this.refuses) return false;
+    if (this.refuses || link >= 1000) return false;
     this.opened.push({ route, link, dialect, source });
     return true;
   }
