@@ -1,5 +1,6 @@
 import { formatHostPort, parseHostPort } from '@spanmesh/runtime/address';
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type ApiAccess, addAccessOptions, readAccess } from './api-access.ts';
 import type { Terminal } from './terminal.ts';
 
 /** Where a standalone spanmesh serves its API unless told otherwise. */
@@ -17,17 +18,22 @@ export interface ApiOptions {
   /** Longest wait for one answer, in milliseconds. */
   readonly timeoutMs: number;
   readonly output: OutputFormat;
+  /** undefined: plaintext, and nothing to show. */
+  readonly access?: ApiAccess | undefined;
 }
 
-interface RawOptions {
+interface RawOptions extends ApiAccess {
   readonly address?: string;
   readonly timeout?: number;
   readonly output?: OutputFormat;
 }
 
-/** Declares --address and --timeout: on the program and on each command, so that they may stand on either side of its name. */
+/**
+ * Declares --address, --timeout and those of access: on the program and on each command, so that they may stand on either side of
+ * its name.
+ */
 export function addAddressOptions(command: Command): Command {
-  return command
+  const withAddress = command
     .addOption(
       new Option(
         '--address <host:port>',
@@ -39,6 +45,7 @@ export function addAddressOptions(command: Command): Command {
         parseTime,
       ),
     );
+  return addAccessOptions(withAddress);
 }
 
 /** Declares all of ApiOptions on a command. */
@@ -56,6 +63,7 @@ export function readApiOptions(command: Command, terminal: Terminal): ApiOptions
     address: own.address ?? shared.address ?? addressFromEnv(command, terminal) ?? DEFAULT_ADDRESS,
     timeoutMs: own.timeout ?? shared.timeout ?? DEFAULT_TIMEOUT_MS,
     output: own.output ?? 'text',
+    access: readAccess(own, shared, terminal),
   };
 }
 

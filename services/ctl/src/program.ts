@@ -4,6 +4,7 @@ import { addAddressOptions } from './api-options.ts';
 import { addClusters } from './commands/clusters.ts';
 import { addConns } from './commands/conns.ts';
 import { addExplain } from './commands/explain.ts';
+import { addKeys } from './commands/keys.ts';
 import { addLinks } from './commands/links.ts';
 import { addNodes } from './commands/nodes.ts';
 import { addPing } from './commands/ping.ts';
@@ -49,6 +50,7 @@ export function buildProgram(terminal: Terminal): Command {
   addShell(program, terminal);
   addSend(program, terminal);
   addVolconf(program, terminal);
+  addKeys(program, terminal);
   addSim(program, terminal);
   return program;
 }

@@ -1,4 +1,4 @@
-import { type ClientReadableStream, credentials } from '@grpc/grpc-js';
+import type { ClientReadableStream } from '@grpc/grpc-js';
 import {
   type ExplainResponse,
   type GetTreeRequest,
@@ -14,7 +14,8 @@ import {
 } from '@spanmesh/proto/v1/topology';
 import type { Cluster, Connection, Link, Node, Relay } from '@spanmesh/proto/v1/types';
 import { type CallContext, failureOf } from './call-failure.ts';
-import { CHANNEL_OPTIONS, callUnary, type UnaryCall } from './channel.ts';
+import { callUnary, type UnaryCall } from './channel.ts';
+import { type ApiTarget, openClient } from './open-client.ts';
 
 /** Objects asked for at once: the most that the API gives, for the fewest round trips. */
 const PAGE_SIZE = 5000;
@@ -45,10 +46,11 @@ export class TopologyApi {
   readonly #timeoutMs: number;
   readonly #client: TopologyClient;
 
-  constructor({ address, timeoutMs }: { readonly address: string; readonly timeoutMs: number }) {
-    this.address = address;
+  /** @throws Failure usage */
+  constructor({ timeoutMs, ...target }: ApiTarget & { readonly timeoutMs: number }) {
+    this.address = target.address;
     this.#timeoutMs = timeoutMs;
-    this.#client = new TopologyClient(address, credentials.createInsecure(), CHANNEL_OPTIONS);
+    this.#client = openClient(TopologyClient, target);
   }
 
   /** For `failureOf`. */

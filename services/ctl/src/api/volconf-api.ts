@@ -1,4 +1,4 @@
-import { type ClientReadableStream, credentials } from '@grpc/grpc-js';
+import type { ClientReadableStream } from '@grpc/grpc-js';
 import {
   type ListTargetsRequest,
   type SetTargetRequest,
@@ -7,7 +7,8 @@ import {
   type WatchTargetsResponse,
 } from '@spanmesh/proto/v1/volconf';
 import type { CallContext } from './call-failure.ts';
-import { CHANNEL_OPTIONS, callUnary, type UnaryCall } from './channel.ts';
+import { callUnary, type UnaryCall } from './channel.ts';
+import { type ApiTarget, openClient } from './open-client.ts';
 
 const SERVICE = 'spanmesh.v1.Volconf';
 /** Objects asked for at once: the most that the API gives, for the fewest round trips. */
@@ -19,9 +20,10 @@ export class VolconfApi {
   readonly context: CallContext;
   readonly #client: VolconfClient;
 
-  constructor({ address, timeoutMs }: { readonly address: string; readonly timeoutMs: number }) {
-    this.context = { address, timeoutMs, service: SERVICE };
-    this.#client = new VolconfClient(address, credentials.createInsecure(), CHANNEL_OPTIONS);
+  /** @throws Failure usage */
+  constructor({ timeoutMs, ...target }: ApiTarget & { readonly timeoutMs: number }) {
+    this.context = { address: target.address, timeoutMs, service: SERVICE };
+    this.#client = openClient(VolconfClient, target);
   }
 
   close(): void {

@@ -41,6 +41,7 @@ export function addSim(program: Command, terminal: Terminal): void {
     .addOption(
       new Option('--duration <time>', 'stop by itself after this time; 0: never').default(0).argParser(parseTimeOrZero),
     )
+    .option('--keys <dir>', "the peers' keys directory (docs/security.md); without it they speak plaintext")
     .addOption(new Option('--seed <n>', 'same seed, same peers').default(1).argParser(integer(0, MAX_SEED)))
     .action(async (options: SimCommandOptions) => {
       const { runSim } = await import('../sim/run-sim.ts');

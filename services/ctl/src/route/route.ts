@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type ClientDuplexStream, credentials, status } from '@grpc/grpc-js';
+import { type ClientDuplexStream, status } from '@grpc/grpc-js';
 import { LNK_ERROR } from '@spanmesh/dmsg/command';
 import { ErrorCode } from '@spanmesh/dmsg/error-code';
 import {
@@ -11,7 +11,7 @@ import {
   type RouteOpened,
 } from '@spanmesh/proto/v1/messaging';
 import { failureOf, isServiceError } from '../api/call-failure.ts';
-import { CHANNEL_OPTIONS } from '../api/channel.ts';
+import { type ApiTarget, openClient } from '../api/open-client.ts';
 import { Failure } from '../failure.ts';
 import { printable } from '../output/printable.ts';
 
@@ -21,8 +21,7 @@ const GRACE_MS = 1000;
 /** Longest time that the service can be told to wait, in milliseconds: its own limit. */
 const LONGEST_WAIT_MS = 3_600_000;
 
-export interface RouteOptions {
-  readonly address: string;
+export interface RouteOptions extends ApiTarget {
   readonly node: NodeSelector;
   /** Longest wait for the route to stand, in milliseconds. */
   readonly timeoutMs: number;
@@ -64,7 +63,7 @@ export class Route {
    */
   static async open(options: RouteOptions): Promise<Route> {
     const { address, node, timeoutMs } = options;
-    const client = new MessagingClient(address, credentials.createInsecure(), CHANNEL_OPTIONS);
+    const client = openClient(MessagingClient, options);
     const call = client.openRoute();
     // Whoever iterates gets it; a cancelled call reports one when nobody does any more.
     call.on('error', () => {});

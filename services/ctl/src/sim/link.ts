@@ -10,6 +10,7 @@ import {
   LNK_SPAN,
   REPLY,
 } from '@spanmesh/dmsg/command';
+import type { PlainSink } from '@spanmesh/dmsg/crypto/cipher';
 import { rulesOf } from '@spanmesh/dmsg/dialect';
 import { DmsgError } from '@spanmesh/dmsg/dmsg-error';
 import { Endpoint, type EndpointHandler } from '@spanmesh/dmsg/endpoint';
@@ -21,6 +22,8 @@ import { decodeLnkConn, encodeLnkConn, type LnkConn, lnkConnBytes } from '@spanm
 import { decodeLnkSpan, encodeLnkSpan, LNK_SPAN_BYTES, type LnkSpan } from '@spanmesh/dmsg/payload/lnk-span';
 import { SaltSequence } from '@spanmesh/dmsg/salt';
 import type { LinkAddress, Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
+import type { CipherPair } from '@spanmesh/link-gateway/crypt/cipher-pair';
+import type { Secured } from '@spanmesh/link-gateway/crypt/handshaker';
 import { Turn } from '@spanmesh/runtime/turn';
 import type { Requester, RequestPort } from './requester.ts';
 import type { ServedLink, SpanService } from './span-service.ts';
@@ -45,6 +48,8 @@ export interface SimLinkEvents {
 export interface SimLinkDependencies {
   /** Connected. */
   readonly socket: Socket;
+  /** What a handshake on it has led to. Default, and null: plaintext. */
+  readonly secured?: Secured | null;
   readonly events: SimLinkEvents;
   readonly service: SpanService;
   /** Uses the relays; null: nobody does. */
@@ -57,7 +62,7 @@ export interface SimLinkDependencies {
  * connecting: our LNK_CONN is sent → up: theirs has come and ours is accepted → closing: spans, then LNK_CONN, are being closed
  * → finishing: FIN is sent → ended. Closed while connecting: finishing at once. A loss or a protocol error leads to ended from anywhere.
  */
-export class SimLink implements EndpointHandler, FrameSink, ServedLink, RequestPort {
+export class SimLink implements EndpointHandler, FrameSink, PlainSink, ServedLink, RequestPort {
   /** Relays that the router has open to us now. */
   relays = 0;
 
@@ -68,6 +73,7 @@ export class SimLink implements EndpointHandler, FrameSink, ServedLink, RequestP
   readonly #requester: Requester | null;
   readonly #out = new OutBuffer();
   readonly #reader: FrameReader;
+  readonly #cipher: CipherPair | null;
   readonly #endpoint: Endpoint;
   readonly #turn = new Turn(() => this.#flush());
   readonly #spans = new Map<Transaction, LnkSpan>();
@@ -81,12 +87,13 @@ export class SimLink implements EndpointHandler, FrameSink, ServedLink, RequestP
   #closeTimer: NodeJS.Timeout | null = null;
   #reason: string | null = null;
 
-  constructor({ lnkConn }: SimLinkOptions, { socket, events, service, requester }: SimLinkDependencies) {
+  constructor({ lnkConn }: SimLinkOptions, { socket, secured, events, service, requester }: SimLinkDependencies) {
     this.#lnkConn = lnkConn;
     this.#socket = socket;
     this.#events = events;
     this.#service = service;
     this.#requester = requester;
+    this.#cipher = secured ?? null;
     const rules = rulesOf(lnkConn.dialect);
     this.#reader = new FrameReader({ rules });
     this.#endpoint = new Endpoint({ rules }, { out: this.#out, handler: this, salts: new SaltSequence() });
@@ -103,6 +110,10 @@ export class SimLink implements EndpointHandler, FrameSink, ServedLink, RequestP
     socket.on('end', () => this.#lose('the router closed the connection'));
     socket.on('close', () => this.#ended());
     this.#openConn();
+    if (secured) {
+      if (secured.rest.length > 0) this.#read(secured.rest);
+      socket.resume();
+    }
   }
 
   /** Both LNK_CONNs stand. */
@@ -167,6 +178,10 @@ export class SimLink implements EndpointHandler, FrameSink, ServedLink, RequestP
     for (const tx of this.#spans.keys()) this.#endpoint.end(tx);
     this.#closeFurther();
     this.#turn.request();
+  }
+
+  onPlain(plain: Uint8Array): void {
+    this.#reader.push(plain, this);
   }
 
   onFrame(frame: Frame): void {
@@ -340,7 +355,8 @@ export class SimLink implements EndpointHandler, FrameSink, ServedLink, RequestP
   #read(chunk: Uint8Array): void {
     if (this.#endpoint.isLost) return;
     try {
-      this.#reader.push(chunk, this);
+      if (this.#cipher === null) this.#reader.push(chunk, this);
+      else this.#cipher.opener.open(chunk, this);
     } catch (error) {
       if (!(error instanceof DmsgError)) throw error;
       this.#lose(error.message);
@@ -351,7 +367,8 @@ export class SimLink implements EndpointHandler, FrameSink, ServedLink, RequestP
   #flush(): void {
     if (this.#blocked || this.#out.bytes === 0 || this.#socket.destroyed || this.#socket.writableEnded) return;
     this.#socket.cork();
-    for (const slice of this.#out.take()) {
+    const plain = this.#out.take();
+    for (const slice of this.#cipher?.sealer.sealSlices(plain) ?? plain) {
       if (!this.#socket.write(slice)) this.#blocked = true;
     }
     this.#socket.uncork();

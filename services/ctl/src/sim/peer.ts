@@ -1,11 +1,13 @@
 import { connect, type Socket } from 'node:net';
 import type { LnkSpan } from '@spanmesh/dmsg/payload/lnk-span';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
+import type { Secured } from '@spanmesh/link-gateway/crypt/handshaker';
 import type { HostPort } from '@spanmesh/runtime/address';
 import type { Random } from '@spanmesh/runtime/random';
 import type { Part } from './cast.ts';
 import { SimLink } from './link.ts';
 import type { Requester } from './requester.ts';
+import type { SimKeys } from './sim-keys.ts';
 import { NO_SERVICE, type SpanService } from './span-service.ts';
 
 /** First and longest wait before another attempt to connect, in milliseconds; the wait is drawn from half of it up. */
@@ -23,6 +25,8 @@ export interface SimPeerDependencies {
   /** Spreads the attempts to connect. */
   readonly random: Random;
   readonly events?: Partial<SimPeerEvents>;
+  /** How it is encrypted. Default, and null: it is not. */
+  readonly keys?: SimKeys | null;
   /** What it serves on its spans. Default: nothing. */
   readonly service?: SpanService;
   /** Uses the spans that are relayed to it. Default: nobody does. */
@@ -61,6 +65,7 @@ export class SimPeer {
   readonly #events: Partial<SimPeerEvents>;
   readonly #service: SpanService;
   readonly #requester: Requester | null;
+  readonly #keys: SimKeys | null;
   readonly #offers: Offer[];
   #socket: Socket | null = null;
   #link: SimLink | null = null;
@@ -69,12 +74,16 @@ export class SimPeer {
   #stopping = false;
   #stopped: PromiseWithResolvers<void> | null = null;
 
-  constructor(options: SimPeerOptions, { random, events = {}, service = NO_SERVICE, requester }: SimPeerDependencies) {
+  constructor(
+    options: SimPeerOptions,
+    { random, events = {}, keys, service = NO_SERVICE, requester }: SimPeerDependencies,
+  ) {
     this.#options = options;
     this.#random = random;
     this.#events = events;
     this.#service = service;
     this.#requester = requester ?? null;
+    this.#keys = keys ?? null;
     this.#offers = options.spans.map((span) => ({ span, isWithdrawn: false, tx: null }));
   }
 
@@ -144,13 +153,21 @@ export class SimPeer {
     socket.once('connect', () => {
       socket.setTimeout(0);
       socket.off('timeout', onTimeout).off('error', onError).off('close', onClose);
-      this.#connected(socket);
+      if (this.#keys === null) {
+        this.#connected(socket, null);
+        return;
+      }
+      this.#keys.secure(socket, (result) => {
+        if (typeof result === 'string') this.#ended(result);
+        else this.#connected(socket, result);
+      });
     });
   }
 
-  #connected(socket: Socket): void {
+  #connected(socket: Socket, secured: Secured | null): void {
     const link = new SimLink(this.#options, {
       socket,
+      secured,
       service: this.#service,
       requester: this.#requester,
       events: {

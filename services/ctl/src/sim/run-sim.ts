@@ -3,6 +3,7 @@ import { EXIT_FAILED, Failure } from '../failure.ts';
 import { note, type Terminal } from '../terminal.ts';
 import { count } from '../views/words.ts';
 import { loadText, Sim, type SimOptions } from './sim.ts';
+import type { SimKeys } from './sim-keys.ts';
 
 /** What was typed. */
 export interface SimCommandOptions
@@ -13,17 +14,21 @@ export interface SimCommandOptions
   readonly churn: number;
   /** Milliseconds, 0: until a signal comes. */
   readonly duration: number;
+  /** Directory; undefined: plaintext. */
+  readonly keys?: string;
 }
 
 /**
  * Runs a simulation until its time is over or SIGINT or SIGTERM comes; a second signal ends the process at once.
- * @throws Failure unreachable: no peer has ever been connected.
+ * @throws Failure unreachable: no peer has ever been connected; refused: the keys cannot be read.
  */
 export async function runSim(options: SimCommandOptions, terminal: Terminal): Promise<void> {
-  const { connect, churn, duration, ...cast } = options;
+  const { connect, churn, duration, keys: directory, ...cast } = options;
+  const keys = directory === undefined ? null : await simKeys(directory);
   const sim = new Sim(
     { ...cast, connect: parseHostPort(connect), churnMs: churn },
     {
+      keys,
       onSummary: (line) => terminal.out.write(`${line}\n`),
       onNote: (line) => note(terminal, line),
     },
@@ -38,6 +43,13 @@ export async function runSim(options: SimCommandOptions, terminal: Terminal): Pr
   if (!sim.hasBeenUp) {
     throw new Failure('unreachable', `cannot reach ${connect}: is spanmesh running? try \`npm start\``);
   }
+}
+
+/** What is needed for it is loaded only then. */
+async function simKeys(directory: string): Promise<SimKeys> {
+  const [{ readFiles }, { SimKeys }] = await Promise.all([import('../keys/check.ts'), import('./sim-keys.ts')]);
+  const { rules } = await readFiles(directory);
+  return new SimKeys(rules);
 }
 
 /** Resolves after a time (0: never) or at the first signal; from then on signals end the process. */

@@ -7,6 +7,7 @@ import { Load } from './load.ts';
 import { SimPeer } from './peer.ts';
 import { MAX_BLOCKS, PeerService } from './peer-service.ts';
 import { type LoadCounts, Requester } from './requester.ts';
+import type { SimKeys } from './sim-keys.ts';
 
 /** Shortest time between two summary lines, in milliseconds. */
 const SUMMARY_MS = 1000;
@@ -25,6 +26,8 @@ export interface SimDependencies {
   readonly onSummary: (line: string) => void;
   /** Something that people may want to know; a line. */
   readonly onNote: (line: string) => void;
+  /** How peers are encrypted. Default, and null: they are not. */
+  readonly keys?: SimKeys | null;
   /** Monotonic milliseconds. Default: the system's. */
   readonly now?: () => number;
 }
@@ -78,6 +81,7 @@ export class Sim {
         { ...part, connect: options.connect },
         {
           random,
+          keys: deps.keys ?? null,
           service: new PeerService({ budget, now }),
           ...(options.load > 0 && { requester }),
           events: {

@@ -1,0 +1,47 @@
+import { type KeyFiles, readKeyFiles } from '@spanmesh/link-gateway/keys/key-files';
+import { KeysError } from '@spanmesh/link-gateway/keys/keys-error';
+import { addressBytes, addressText } from '@spanmesh/link-gateway/keys/numeric-address';
+import type { PeerAccess } from '@spanmesh/link-gateway/keys/peer-rules';
+import { Failure } from '../failure.ts';
+import { printable } from '../output/printable.ts';
+import { type Terminal, write } from '../terminal.ts';
+import { fingerprint } from './fingerprint.ts';
+
+/**
+ * Says what a peer at this address gets from a keys directory, by the rules that the gateway itself follows, and what is wrong with any file.
+ * @throws Failure usage: not a numeric address; refused: the directory cannot be read.
+ */
+export async function checkKeys(address: string, directory: string, terminal: Terminal): Promise<void> {
+  const bytes = addressBytes(address);
+  if (bytes === null)
+    throw new Failure('usage', `${printable(address)} is not a numeric address; keys go by addresses`);
+  const { rules, problems } = await readFiles(directory);
+  const canonical = addressText(bytes);
+  const lines = [`${canonical}: ${describe(rules.of(canonical))}`];
+  for (const { file, problem } of problems) lines.push(`problem: ${printable(file)} ${printable(problem)}`);
+  await write(terminal.out, `${lines.join('\n')}\n`);
+}
+
+/** @throws Failure refused: it cannot be read. */
+export async function readFiles(directory: string): Promise<KeyFiles> {
+  try {
+    return await readKeyFiles(directory);
+  } catch (error) {
+    if (!(error instanceof KeysError)) throw error;
+    throw new Failure('refused', `${printable(directory)}: ${error.message}`, { cause: error });
+  }
+}
+
+function describe(access: PeerAccess): string {
+  if (access.kind === 'plaintext') return `plaintext, by ${printable(access.file)}`;
+  if (access.kind === 'refused') {
+    const by = access.file === null ? '' : `, by ${printable(access.file)}`;
+    return `refused${by}: ${printable(access.why)}`;
+  }
+  const stream = access.tagged ? 'encrypted' : 'encrypted without integrity (.untagged)';
+  return [
+    `${stream}, by ${printable(access.file)}`,
+    `  key of the peer  ${fingerprint(access.peer)}`,
+    `  key of this host ${fingerprint(access.own)}`,
+  ].join('\n');
+}
