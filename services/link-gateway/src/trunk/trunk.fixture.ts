@@ -221,6 +221,18 @@ export class TestPair {
     this.b.trunks.gateways(all);
   }
 
+  /** Puts a proxy before each trunk port. */
+  async wired(): Promise<{ toA: Wire; toB: Wire }> {
+    const wires = { toA: new Wire(), toB: new Wire() };
+    const portOf = (end: TestGatewayEnd) =>
+      Number(end.trunks.openTrunk({ from: 'c.00000003', to: end.id, version: 1 }).address.slice(1));
+    await wires.toA.start(portOf(this.a));
+    await wires.toB.start(portOf(this.b));
+    this.a.port = wires.toA.port;
+    this.b.port = wires.toB.port;
+    return wires;
+  }
+
   /** A's route to B's link. */
   route(link = 1, dialect: Dialect = 'circuit', source: RouteSource | null = null, destination = 0): Transaction {
     const route = this.a.trunks.route({ gateway: this.b.id, number: link }, dialect, source, destination);

@@ -1,0 +1,61 @@
+import { FakeClock } from '@spanmesh/runtime/fake-clock';
+import { GrpcServer } from '@spanmesh/runtime/grpc-server';
+import { createLogger } from '@spanmesh/runtime/logger';
+import { afterEach, describe, expect, it } from 'vitest';
+import { askOverGrpc } from './open-trunk.ts';
+import { TestGatewayEnd, until } from './trunk.fixture.ts';
+import { serveTrunks } from './trunk-service.ts';
+
+const logger = createLogger({ level: 'silent', service: 'test' });
+const servers: GrpcServer[] = [];
+
+/** A gateway whose OpenTrunk is served by a real server; its `host:port`. */
+async function serve(id: string, clock: FakeClock): Promise<{ end: TestGatewayEnd; address: string }> {
+  const end = new TestGatewayEnd(id, clock, askOverGrpc);
+  const server = new GrpcServer({ listen: { host: '127.0.0.1', port: 0 }, setting: 'TEST' }, { logger });
+  servers.push(server);
+  serveTrunks(server, end.trunks);
+  await end.trunks.start();
+  return { end, address: `127.0.0.1:${await server.start()}` };
+}
+
+describe('OpenTrunk over gRPC', () => {
+  afterEach(async () => {
+    await Promise.all(servers.splice(0).map((server) => server.stop(100)));
+  });
+
+  it('sets a trunk up, both opening at once or not', async () => {
+    for (const both of [false, true]) {
+      const clock = new FakeClock();
+      const [a, b] = [await serve('a.00000001', clock), await serve('b.00000002', clock)];
+      const list = [
+        { gateway: a.end.id, serviceAddress: a.address },
+        { gateway: b.end.id, serviceAddress: b.address },
+      ];
+      for (const { end } of [a, b]) end.trunks.gateways(list);
+      expect(a.end.trunks.route({ gateway: b.end.id, number: 1 }, 'circuit', null)).not.toBeNull();
+      if (both) expect(b.end.trunks.route({ gateway: a.end.id, number: 2 }, 'linkid', null)).not.toBeNull();
+      await until(() => b.end.terminal.opened.length === 1 && (!both || a.end.terminal.opened.length === 1));
+      expect([a.end.trunks.counts().standing, b.end.trunks.counts().standing]).toEqual([1, 1]);
+      const stopped = Promise.all([a.end.trunks.stop(), b.end.trunks.stop()]);
+      clock.advance(10_000);
+      await stopped;
+    }
+  });
+
+  it('is refused by another boot of the gateway, and the caller finds it out of reach', async () => {
+    const clock = new FakeClock();
+    const [a, b] = [await serve('a.00000001', clock), await serve('b.00000002', clock)];
+    a.end.trunks.gateways([{ gateway: 'b.00000009', serviceAddress: b.address }]);
+    const route = a.end.trunks.route({ gateway: 'b.00000009', number: 1 }, 'circuit', null);
+    expect(route).not.toBeNull();
+    await until(() => a.end.terminal.ended.length === 1);
+    clock.advance(2_000);
+    expect(a.end.reachability).toEqual([['b.00000009', false]]);
+    expect(a.end.trunks.cut()[0]!.reachability).toEqual([{ gateway: 'b.00000009', reachable: false }]);
+    const line = a.end.log.find(({ msg }) => msg === 'trunk cannot be opened');
+    expect(line).toMatchObject({ peer: 'b.00000009', error: 'unreachable' });
+    await a.end.trunks.stop();
+    await b.end.trunks.stop();
+  });
+});
