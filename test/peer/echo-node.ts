@@ -15,7 +15,7 @@ type Dialect = 'linkid' | 'circuit';
 export const ECHO = 0x00100202;
 /** Asks for as many messages as the first word of the payload says, each with as much aux data as the second says. */
 export const FLOOD = 0x00100302;
-/** Asks the node to open a transaction stacked on this one, with the same payload. */
+/** Asks the node to open a transaction with the same payload: stacked on this one (circuit), or towards its sender (linkid). */
 export const CALL_BACK = 0x00100402;
 /** Is never answered. */
 export const SILENCE = 0x00100502;
@@ -91,7 +91,11 @@ export class EchoNode {
       return;
     }
     if (base === CALL_BACK && (frame.cmd & CREATE) !== 0) {
-      endpoint.open(ECHO, endpoint.rules.stacked ? tx : null, this.#callBack, payload);
+      // linkid: back to where the message came from (protocol.md, "Routing, linkid").
+      const { fromLo: sourceLo, fromHi: sourceHi, toLo: targetLo, toHi: targetHi } = tx;
+      const back = { sourceLo, sourceHi, targetLo, targetHi };
+      const { stacked } = endpoint.rules;
+      endpoint.open(ECHO, stacked ? tx : null, this.#callBack, payload, 0, null, stacked ? null : back);
     }
     if (base === FLOOD) {
       const [count, bytes] = [payload.readUInt32LE(0), payload.readUInt32LE(4)];

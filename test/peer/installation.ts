@@ -15,11 +15,15 @@ type Ports = Record<'grpc' | 'service' | 'http', number>;
 export class ServiceProcess {
   readonly ports: Ports;
   readonly child: ChildProcess;
+  readonly #service: string;
+  readonly #env: Record<string, string>;
   /** What it has written on standard error and standard output. */
   output = '';
 
   private constructor(service: string, ports: Ports, env: Record<string, string>) {
     this.ports = ports;
+    this.#service = service;
+    this.#env = env;
     this.child = spawn(process.execPath, [LAUNCHER, 'run', service], {
       env: {
         ...process.env,
@@ -41,6 +45,11 @@ export class ServiceProcess {
   static async start(service: string, env: Record<string, string>): Promise<ServiceProcess> {
     const [grpc, servicePort, http] = [await freePort(), await freePort(), await freePort()];
     return new ServiceProcess(service, { grpc, service: servicePort, http }, env);
+  }
+
+  /** One like it, on the same ports; to be called once it has stopped. */
+  again(): ServiceProcess {
+    return new ServiceProcess(this.#service, this.ports, this.#env);
   }
 
   /** Waits until it says so itself. */

@@ -1,6 +1,7 @@
 import { credentials, type ServiceError, status } from '@grpc/grpc-js';
+import { DialClient, DialRequest } from '@spanmesh/proto/v1/dial';
 import { DirectoryClient, FindClusterRequest } from '@spanmesh/proto/v1/directory';
-import { ListNodesRequest, TopologyClient } from '@spanmesh/proto/v1/topology';
+import { AcquireClusterRequest, MessagingClient } from '@spanmesh/proto/v1/messaging';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ECHO, EchoNode } from '../peer/echo-node.ts';
 import { Installation, ServiceProcess } from '../peer/installation.ts';
@@ -75,19 +76,58 @@ describe.each(DIALECTS)('two gateways and topology in processes of their own, %s
 
 describe('the ports of a process', () => {
   it('keep what services tell each other from users of the API', async () => {
-    const { grpc, service } = installation.topology.ports;
     const codeOf = (call: (done: (error: ServiceError | null) => void) => unknown) =>
       new Promise((resolve) => call((error) => resolve(error?.code ?? status.OK)));
-    for (const [port, topology, directory] of [
-      [grpc, status.OK, status.UNIMPLEMENTED],
-      [service, status.UNIMPLEMENTED, status.INVALID_ARGUMENT],
-    ] as const) {
-      const api = new TopologyClient(`127.0.0.1:${port}`, credentials.createInsecure());
-      const internal = new DirectoryClient(`127.0.0.1:${port}`, credentials.createInsecure());
-      expect(await codeOf((done) => api.listNodes(ListNodesRequest.create(), done))).toBe(topology);
-      expect(await codeOf((done) => internal.findCluster(FindClusterRequest.create(), done))).toBe(directory);
-      api.close();
-      internal.close();
+    const codes = async ({ ports }: ServiceProcess) => {
+      const found: unknown[] = [];
+      for (const port of [ports.grpc, ports.service]) {
+        const address = `127.0.0.1:${port}`;
+        const directory = new DirectoryClient(address, credentials.createInsecure());
+        const messaging = new MessagingClient(address, credentials.createInsecure());
+        const dial = new DialClient(address, credentials.createInsecure());
+        found.push([
+          await codeOf((done) => directory.findCluster(FindClusterRequest.create(), done)),
+          await codeOf((done) => messaging.acquireCluster(AcquireClusterRequest.create(), done)),
+          await codeOf((done) => dial.dial(DialRequest.create(), done)),
+        ]);
+        for (const client of [directory, messaging, dial]) client.close();
+      }
+      return found;
+    };
+    const [absent, there] = [status.UNIMPLEMENTED, status.INVALID_ARGUMENT];
+    expect(await codes(installation.topology)).toEqual([
+      [absent, absent, absent],
+      [there, absent, absent],
+    ]);
+    expect(await codes(installation.gateways[0]!)).toEqual([
+      [absent, there, absent],
+      [absent, absent, there],
+    ]);
+  });
+});
+
+describe('without topology', () => {
+  it('routes stay, and those who ask for a node wait until it is back', async () => {
+    const { topology, gateways } = installation;
+    const node = await EchoNode.start(gateways[0]!.dmsg.circuit, 'circuit', 8);
+    const client = messagingClient(gateways[1]!.ports.grpc);
+    try {
+      const route = await RouteClient.open(client, echoNode('circuit', 8));
+      await topology.stop('SIGKILL');
+      route.send({ transaction: 1, create: true, delete: true, command: ECHO });
+      expect(await route.message()).toMatchObject({ transaction: 1, delete: true });
+      const later = RouteClient.open(client, echoNode('circuit', 8));
+      const again = topology.again();
+      await again.ready();
+      const second = await later;
+      second.send({ transaction: 1, create: true, delete: true, command: ECHO });
+      expect(await second.message()).toMatchObject({ transaction: 1, delete: true });
+      route.stream.cancel();
+      second.stream.cancel();
+      await again.stop();
+    } finally {
+      client.close();
+      await node.stop();
     }
   });
 });
@@ -101,7 +141,7 @@ describe('a process', () => {
   });
 
   it('whose port is taken says so in one line, and exits with 2', async () => {
-    const { service } = installation.topology.ports;
+    const { service } = installation.gateways[0]!.ports;
     const second = await ServiceProcess.start('topology', { SPANMESH_SERVICE_LISTEN: `127.0.0.1:${service}` });
     await expect(second.ready()).rejects.toThrow(/exit code 2/);
     expect(second.output).toMatch(/^SPANMESH_SERVICE_LISTEN: .*\n$/);

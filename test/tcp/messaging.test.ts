@@ -10,11 +10,12 @@ import { createClient } from '@spanmesh/runtime/grpc-client';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { CALL_BACK, ECHO, EchoNode, FLOOD, SILENCE } from '../peer/echo-node.ts';
 import { ask, echoCluster, echoNode, messagingClient, RouteClient } from '../peer/route-client.ts';
-import type { Dialect } from '../peer/wire.ts';
+import { type Dialect, LNK_ERROR, LNK_PING } from '../peer/wire.ts';
 import { until, World } from '../peer/world.ts';
 
 const DIALECTS: Dialect[] = ['linkid', 'circuit'];
 const LOSTLINK = 0x21;
+const NOSUPP = 0x20;
 const { prototype: method } = MessagingClient;
 
 let world: World;
@@ -235,6 +236,21 @@ describe.each(DIALECTS)('a route to a %s node', (dialect) => {
     expect(await route.ended).toMatchObject({ code: status.RESOURCE_EXHAUSTED });
   });
 
+  it('ends with UNAVAILABLE when the gateway stops', async () => {
+    const node = await startNode(dialect, 7);
+    const route = await RouteClient.open(client, echoNode(dialect, 7));
+    const waits = expect(ask(client, method.resolveNode, { node: echoNode(dialect, 8) })).rejects;
+    const refused = waits.toMatchObject({ code: status.UNAVAILABLE });
+    await count('routeCalls', 1);
+    route.send(opening(1));
+    await route.message();
+    const stopped = world.stopRouter();
+    expect(await route.ended).toMatchObject({ code: status.UNAVAILABLE });
+    await refused;
+    await node.stop();
+    await stopped;
+  });
+
   it('loses nothing when the client reads late', async () => {
     await startNode(dialect, 7);
     const route = await RouteClient.open(client, echoNode(dialect, 7));
@@ -304,6 +320,20 @@ describe('transactions stacked on circuits', () => {
     route.stream.cancel();
   });
 
+  it('are what one-way messages can be sent on', async () => {
+    await startNode('circuit', 7);
+    const route = await RouteClient.open(client, echoNode('circuit', 7));
+    route.send(opening(1));
+    await route.message();
+    route.send({ circuit: 1, command: LNK_PING });
+    expect(await route.message()).toMatchObject({ transaction: 0, circuit: 1, command: LNK_PING, reply: true });
+    // On something that is gone it is lost, as messages are that cross an end.
+    route.send({ circuit: 2, command: LNK_PING });
+    route.send({ transaction: 1, command: ECHO, delete: true });
+    expect(await route.message()).toMatchObject({ transaction: 1, delete: true });
+    route.stream.cancel();
+  });
+
   it('are not there in linkid', async () => {
     await startNode('linkid', 7);
     const route = await RouteClient.open(client, echoNode('linkid', 7));
@@ -319,6 +349,40 @@ describe('transactions stacked on circuits', () => {
       code: status.INVALID_ARGUMENT,
       details: expect.stringMatching(/too deep/),
     });
+  });
+});
+
+describe('a linkid node', () => {
+  it('opens transactions towards the client', async () => {
+    const node = await startNode('linkid', 7);
+    const route = await RouteClient.open(client, echoNode('linkid', 7));
+    route.send(opening(1, { command: CALL_BACK, payload: words(77) }));
+    const called = await route.message();
+    expect(called).toMatchObject({ openedByNode: true, circuit: 0, create: true, payload: words(77) });
+    expect(await route.message()).toMatchObject({ transaction: 1, openedByNode: false });
+    const { transaction } = called;
+    route.send({ transaction, openedByNode: true, create: true, delete: true, command: ECHO, payload: words(78) });
+    expect(await route.message()).toMatchObject({ transaction, openedByNode: true, delete: true });
+    expect(node.answers).toEqual([words(78)]);
+    route.stream.cancel();
+  });
+
+  it('answers one-way messages', async () => {
+    await startNode('linkid', 7);
+    const route = await RouteClient.open(client, echoNode('linkid', 7));
+    // The reference does not know PING, and a simulated peer is like it.
+    route.send({ command: LNK_PING });
+    expect(await route.message()).toMatchObject({ transaction: 0, command: LNK_ERROR, reply: true, error: NOSUPP });
+    route.stream.cancel();
+  });
+
+  it('is not opened anything by a client that says so', async () => {
+    await startNode('linkid', 7);
+    const route = await RouteClient.open(client, echoNode('linkid', 7));
+    route.send({ transaction: 4, openedByNode: true, create: true, command: ECHO });
+    route.send(opening(1));
+    expect(await route.message()).toMatchObject({ transaction: 1, openedByNode: false });
+    route.stream.cancel();
   });
 });
 
@@ -419,8 +483,6 @@ describe('2,000 clients', () => {
     const routes = await Promise.all(
       Array.from({ length: CLIENTS }, (_, i) => RouteClient.open(channels[i % 4]!, echoNode(dialect, 7))),
     );
-    // linkid: one span of the gateway as the source for all of them; circuit: none is needed.
-    expect(node.peer.relays).toBe(dialect === 'linkid' ? 1 : 0);
     await Promise.all(
       routes.map(async (route, i) => {
         route.send(opening(1, { payload: words(i), delete: true }));
@@ -428,6 +490,8 @@ describe('2,000 clients', () => {
       }),
     );
     expect(node.messages).toBe(CLIENTS);
+    // linkid: one span of the gateway as the source for all of them; circuit: none is needed.
+    expect(node.peer.relaysSeen).toBe(dialect === 'linkid' ? 1 : 0);
     for (const route of routes) route.send(opening(2, { command: SILENCE }));
     await until(
       () => node.messages === 2 * CLIENTS,

@@ -4,7 +4,8 @@ import { DirectoryClient, type FindClusterResponse, type FindNodeResponse } from
 import { NodeSelector } from '@spanmesh/proto/v1/messaging';
 import type { ClusterKey } from '@spanmesh/proto/v1/types';
 import type { Clock } from '@spanmesh/runtime/clock';
-import { createClient } from '@spanmesh/runtime/grpc-client';
+import { createClient, PLAINTEXT } from '@spanmesh/runtime/grpc-client';
+import type { ChannelSecurity } from '@spanmesh/runtime/tls-credentials';
 import { CallError } from './call-error.ts';
 import { MAX_QUESTIONS, MAX_WAITING } from './limits.ts';
 import { type Ask, Question } from './question.ts';
@@ -21,6 +22,7 @@ export interface Directory {
 export class DirectoryCalls implements Directory {
   readonly #gateway: string;
   readonly #address: () => string | null;
+  readonly #security: ChannelSecurity;
   readonly #clock: Clock;
   readonly #questions = new Map<string, Question<unknown>>();
   #client: DirectoryClient | null = null;
@@ -28,10 +30,14 @@ export class DirectoryCalls implements Directory {
   #waiting = 0;
   #stopped = false;
 
-  /** `gateway`: id of this one. `address`: `host:port` of the leader as far as it is known; asked anew for each call. */
-  constructor(options: { gateway: string; address: () => string | null }, { clock }: { clock: Clock }) {
+  /** `gateway`: id of this one. `address`: `host:port` of the leader as far as it is known; asked anew for each call. `security`: of the way to it. */
+  constructor(
+    options: { gateway: string; address: () => string | null; security?: ChannelSecurity },
+    { clock }: { clock: Clock },
+  ) {
     this.#gateway = options.gateway;
     this.#address = options.address;
+    this.#security = options.security ?? PLAINTEXT;
     this.#clock = clock;
   }
 
@@ -91,7 +97,7 @@ export class DirectoryCalls implements Directory {
     if (address === null || this.#stopped) return null;
     if (this.#client === null || this.#clientAddress !== address) {
       this.#client?.close();
-      this.#client = createClient(DirectoryClient, address);
+      this.#client = createClient(DirectoryClient, address, { security: this.#security });
       this.#clientAddress = address;
     }
     return this.#client;
