@@ -5,8 +5,11 @@ import { type GatewayPeer, StateChange } from '@spanmesh/proto/v1/gateway_contro
 import type { OpenTrunkRequest, OpenTrunkResponse } from '@spanmesh/proto/v1/trunk';
 import type { HostPort } from '@spanmesh/runtime/address';
 import type { Clock } from '@spanmesh/runtime/clock';
+import { PLAINTEXT } from '@spanmesh/runtime/grpc-client';
 import type { Logger } from '@spanmesh/runtime/logger';
 import type { Random } from '@spanmesh/runtime/random';
+import type { ChannelSecurity } from '@spanmesh/runtime/tls-credentials';
+import type { TlsFiles } from '@spanmesh/runtime/tls-files';
 import { Turn } from '@spanmesh/runtime/turn';
 import type { Pressure, RemoteLinkKey, RouteSource, RouteTerminal, Trunks } from '../routing/trunks.ts';
 import { FINISH_MS, MAX_TRUNKS, TRUNK_VERSION } from './limits.ts';
@@ -40,6 +43,10 @@ export interface GatewayTrunksDependencies extends TrunkHost {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly random: Random;
+  /** How the other gateways' service ports are called; default: plaintext. */
+  readonly security?: ChannelSecurity;
+  /** This gateway's certificate, for the trunks themselves; default: none, plain TCP on the loopback. */
+  readonly tls?: TlsFiles | null;
   /** Default: over gRPC. */
   readonly ask?: AskForTrunk;
 }
@@ -67,13 +74,14 @@ export class GatewayTrunks implements Trunks {
     this.#deps = deps;
     this.#tokens = new Tokens(deps.clock);
     this.#turn = new Turn(() => this.#flush());
-    const { clock, logger } = deps;
+    const { clock, logger, tls = null } = deps;
     this.#listener = new TrunkListener(
       { listen: options.listen, setting: options.setting },
       {
         clock,
         logger,
         tokens: this.#tokens,
+        tls,
         metrics: this.metrics,
         accepted: (gateway, socket, rest) => this.#accepted(gateway, socket, rest),
       },
@@ -182,7 +190,8 @@ export class GatewayTrunks implements Trunks {
     const known = this.#trunks.get(gateway);
     if (known !== undefined) return known;
     if (this.#trunks.size >= MAX_TRUNKS) return null;
-    const { clock, logger, random, destinations, reachable, terminal, ask = askOverGrpc } = this.#deps;
+    const { clock, logger, random, destinations, reachable, terminal, tls = null } = this.#deps;
+    const { security = PLAINTEXT, ask = askOverGrpc(security) } = this.#deps;
     const trunk = new PeerTrunk(gateway, {
       self: this.#options.self,
       clock,
@@ -190,6 +199,7 @@ export class GatewayTrunks implements Trunks {
       random,
       tokens: this.#tokens,
       ask,
+      tls,
       reachable,
       metrics: this.metrics,
       terminal: terminal(),

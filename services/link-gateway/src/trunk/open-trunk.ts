@@ -3,6 +3,8 @@ import { type ServiceError, status } from '@grpc/grpc-js';
 import { type OpenTrunkRequest, type OpenTrunkResponse, TrunkClient } from '@spanmesh/proto/v1/trunk';
 import { type HostPort, parseHostPort } from '@spanmesh/runtime/address';
 import { createClient } from '@spanmesh/runtime/grpc-client';
+import type { ChannelSecurity } from '@spanmesh/runtime/tls-credentials';
+import type { TlsFiles } from '@spanmesh/runtime/tls-files';
 import { TOKEN_BYTES } from './limits.ts';
 import { connectTrunk } from './transport.ts';
 import { TrunkError } from './trunk-error.ts';
@@ -16,20 +18,22 @@ export type AskForTrunk = (
 ) => Promise<OpenTrunkResponse>;
 
 /** Over gRPC, on a channel of its own, so that the name is looked up afresh. */
-export const askOverGrpc: AskForTrunk = (address, request, signal) =>
-  new Promise((resolve, reject) => {
-    const client = createClient(TrunkClient, address);
-    const call = client.openTrunk(request, (error: ServiceError | null, response: OpenTrunkResponse) => {
-      signal.removeEventListener('abort', cancel);
-      client.close();
-      if (error === null) resolve(response);
-      else if (signal.aborted) reject(new TrunkError('timeout'));
-      else if (error.code === status.ALREADY_EXISTS) reject(new TrunkError('already-exists'));
-      else reject(new TrunkError('unreachable', error.message, { cause: error }));
+export const askOverGrpc =
+  (security: ChannelSecurity): AskForTrunk =>
+  (address, request, signal) =>
+    new Promise((resolve, reject) => {
+      const client = createClient(TrunkClient, address, { security });
+      const call = client.openTrunk(request, (error: ServiceError | null, response: OpenTrunkResponse) => {
+        signal.removeEventListener('abort', cancel);
+        client.close();
+        if (error === null) resolve(response);
+        else if (signal.aborted) reject(new TrunkError('timeout'));
+        else if (error.code === status.ALREADY_EXISTS) reject(new TrunkError('already-exists'));
+        else reject(new TrunkError('unreachable', error.message, { cause: error }));
+      });
+      const cancel = () => call.cancel();
+      signal.addEventListener('abort', cancel, { once: true });
     });
-    const cancel = () => call.cancel();
-    signal.addEventListener('abort', cancel, { once: true });
-  });
 
 /** A connection whose token the other side has taken. It is paused; `rest` has come after the greeting. */
 export interface OpenedTrunk {
@@ -44,12 +48,12 @@ export interface OpenedTrunk {
 export async function openTrunk(
   address: string,
   request: OpenTrunkRequest,
-  ask: AskForTrunk,
+  { ask, tls }: { ask: AskForTrunk; tls: TlsFiles | null },
   signal: AbortSignal,
 ): Promise<OpenedTrunk> {
   const response = await ask(address, request, signal);
   if (response.token.length !== TOKEN_BYTES) throw new TrunkError('invalid', 'the token has a wrong length');
-  const socket = await connectTrunk(whereTo(response.address, address), signal);
+  const socket = await connectTrunk(whereTo(response.address, address), tls, signal);
   return greet(socket, response.token, signal);
 }
 

@@ -4,6 +4,7 @@ import type { Transaction } from '@spanmesh/dmsg/transaction';
 import type { Timer } from '@spanmesh/runtime/clock';
 import { type Logger, Throttle } from '@spanmesh/runtime/logger';
 import type { Random } from '@spanmesh/runtime/random';
+import type { TlsFiles } from '@spanmesh/runtime/tls-files';
 import type { RouteSource } from '../routing/trunks.ts';
 import {
   FIRST_BACKOFF_MS,
@@ -25,6 +26,8 @@ export interface PeerTrunkDependencies extends Omit<TrunkEndDependencies, 'ended
   readonly random: Random;
   readonly tokens: Tokens;
   readonly ask: AskForTrunk;
+  /** This gateway's certificate; null: plain. */
+  readonly tls: TlsFiles | null;
   /** Whether the gateway's links count as reachable from here has changed. */
   readonly reachable: (gateway: string, isReachable: boolean) => void;
   /** Nothing is open on it any more; one that is not in the list can be forgotten. */
@@ -199,13 +202,13 @@ export class PeerTrunk {
   #open(waits: boolean): void {
     const end = this.#makeEnd();
     const abort = new AbortController();
-    const { clock, tokens, self, ask } = this.#deps;
+    const { clock, tokens, self, ask, tls } = this.#deps;
     // One that we gave before would make two trunks of this.
     tokens.revoke(this.gateway);
     this.#become({ kind: 'opening', end, waits, abort });
     const deadline = clock.after(OPEN_TIMEOUT_MS, () => abort.abort());
     const request = { from: self, to: this.gateway, version: TRUNK_VERSION };
-    openTrunk(this.#address!, request, ask, abort.signal)
+    openTrunk(this.#address!, request, { ask, tls }, abort.signal)
       .then(
         (opened) => this.#opened(abort, opened),
         (error: unknown) => this.#notOpened(abort, error),

@@ -1,22 +1,29 @@
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import type { HostPort } from '@spanmesh/runtime/address';
+import { connect as connectTls } from 'node:tls';
+import { type HostPort, isLoopbackHost } from '@spanmesh/runtime/address';
+import { LINK_GATEWAY_NAME } from '@spanmesh/runtime/service-names';
+import type { TlsFiles } from '@spanmesh/runtime/tls-files';
+import { createTlsServer, tlsConnectOptions } from '@spanmesh/runtime/tls-stream';
 import { isLoopback, peerAddress } from '../admission.ts';
 import { TrunkError } from './trunk-error.ts';
 
-// The one place that knows what a trunk's bytes travel on. Plain TCP, and so on the loopback only, until gateways have
-// certificates: then these two take TLS options, make TLS sockets, and the loopback is not asked for any more.
+// The one place that knows what a trunk's bytes travel on: TLS with the certificates of both gateways, or, where there are none,
+// plain TCP on the loopback.
 
 /**
- * Connects to another gateway's trunk port; the name is looked up afresh.
- * @throws TrunkError unreachable, not-loopback; timeout when `signal` says so.
+ * Connects to another gateway's trunk port; the name is looked up afresh. `tls` null: plain.
+ * @throws TrunkError unreachable (a wrong certificate, too), not-loopback; timeout when `signal` says so.
  */
-export function connectTrunk({ host, port }: HostPort, signal: AbortSignal): Promise<Socket> {
+export function connectTrunk({ host, port }: HostPort, tls: TlsFiles | null, signal: AbortSignal): Promise<Socket> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) {
       reject(new TrunkError('timeout'));
       return;
     }
-    const socket = connect({ host, port, noDelay: true, allowHalfOpen: true });
+    const socket =
+      tls === null
+        ? connect({ host, port, noDelay: true, allowHalfOpen: true })
+        : connectTls({ ...tlsConnectOptions(tls, LINK_GATEWAY_NAME), host, port, allowHalfOpen: true });
     const fail = (error: TrunkError) => {
       signal.removeEventListener('abort', expire);
       socket.destroy();
@@ -25,11 +32,12 @@ export function connectTrunk({ host, port }: HostPort, signal: AbortSignal): Pro
     const expire = () => fail(new TrunkError('timeout'));
     signal.addEventListener('abort', expire, { once: true });
     socket.on('error', (cause) => fail(new TrunkError('unreachable', cause.message, { cause })));
-    socket.once('connect', () => {
-      if (!mayBePlain(socket)) {
+    socket.once(tls === null ? 'connect' : 'secureConnect', () => {
+      if (tls === null && !isFromHere(socket)) {
         fail(new TrunkError('not-loopback'));
         return;
       }
+      socket.setNoDelay(true);
       signal.removeEventListener('abort', expire);
       socket.removeAllListeners('error');
       resolve(socket);
@@ -37,23 +45,28 @@ export function connectTrunk({ host, port }: HostPort, signal: AbortSignal): Pro
   });
 }
 
-/** A server for trunks; `accept` gets only connections that may be used. */
-export function listenTrunk(accept: (socket: Socket) => void): Server {
+/** A server for trunks; `accept` gets only connections that may be used, `refused` hears of the others. */
+export function listenTrunk(
+  tls: TlsFiles | null,
+  { accept, refused }: { accept: (socket: Socket) => void; refused: () => void },
+): Server {
+  if (tls !== null) return createTlsServer(tls, { name: LINK_GATEWAY_NAME, accept, refused });
   return createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
-    if (mayBePlain(socket)) {
+    if (isFromHere(socket)) {
       accept(socket);
       return;
     }
     socket.on('error', () => {});
     socket.destroy();
+    refused();
   });
 }
 
 /** True for addresses that a trunk may listen on without keys. */
 export function mayListenPlain(host: string): boolean {
-  return host === 'localhost' || isLoopback(peerAddress(host));
+  return isLoopbackHost(host);
 }
 
-function mayBePlain(socket: Socket): boolean {
+function isFromHere(socket: Socket): boolean {
   return isLoopback(peerAddress(socket.remoteAddress ?? ''));
 }

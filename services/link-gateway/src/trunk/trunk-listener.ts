@@ -3,6 +3,7 @@ import { formatHostPort, type HostPort } from '@spanmesh/runtime/address';
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { Logger } from '@spanmesh/runtime/logger';
 import { SettingError } from '@spanmesh/runtime/setting';
+import type { TlsFiles } from '@spanmesh/runtime/tls-files';
 import { MAX_UNAUTHENTICATED, TOKEN_BYTES, UNAUTHENTICATED_MS } from './limits.ts';
 import type { Tokens } from './tokens.ts';
 import { listenTrunk, mayListenPlain } from './transport.ts';
@@ -15,6 +16,8 @@ export interface TrunkListenerDependencies {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly tokens: Tokens;
+  /** This gateway's certificate; null: plain. */
+  readonly tls: TlsFiles | null;
   readonly metrics: TrunkMetrics;
   /** Its token was good: `rest` came after it. The greeting is the taker's to send. */
   readonly accepted: (gateway: string, socket: Socket, rest: Uint8Array) => void;
@@ -47,11 +50,15 @@ export class TrunkListener {
   start(): Promise<number> {
     const { host, port } = this.#listen;
     const where = formatHostPort(this.#listen);
-    if (!mayListenPlain(host)) {
-      const why = `cannot listen on ${where}: trunks have no keys yet, so only the loopback may be used`;
+    const { tls, metrics } = this.#deps;
+    if (tls === null && !mayListenPlain(host)) {
+      const why = `cannot listen on ${where}: without certificates only the loopback may be used`;
       return Promise.reject(new SettingError(this.#setting, why));
     }
-    const server = listenTrunk((socket) => this.#authenticate(socket));
+    const refused = () => {
+      metrics.tokensRefused++;
+    };
+    const server = listenTrunk(tls, { accept: (socket) => this.#authenticate(socket), refused });
     this.#server = server;
     return new Promise((resolve, reject) => {
       const refuse = (cause: NodeJS.ErrnoException) =>

@@ -1,6 +1,11 @@
+import { Certificates } from '@spanmesh/runtime/certificates.fixture';
+import { systemClock } from '@spanmesh/runtime/clock';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
+import { PLAINTEXT } from '@spanmesh/runtime/grpc-client';
 import { GrpcServer } from '@spanmesh/runtime/grpc-server';
 import { createLogger } from '@spanmesh/runtime/logger';
+import { LINK_GATEWAY_NAME, TOPOLOGY_NAME } from '@spanmesh/runtime/service-names';
+import { type TlsFiles, watchTlsFiles } from '@spanmesh/runtime/tls-files';
 import { afterEach, describe, expect, it } from 'vitest';
 import { askOverGrpc } from './open-trunk.ts';
 import { TestGatewayEnd, until } from './trunk.fixture.ts';
@@ -10,8 +15,12 @@ const logger = createLogger({ level: 'silent', service: 'test' });
 const servers: GrpcServer[] = [];
 
 /** A gateway whose OpenTrunk is served by a real server; its `host:port`. */
-async function serve(id: string, clock: FakeClock): Promise<{ end: TestGatewayEnd; address: string }> {
-  const end = new TestGatewayEnd(id, clock, askOverGrpc);
+async function serve(
+  id: string,
+  clock: FakeClock,
+  tls: TlsFiles | null = null,
+): Promise<{ end: TestGatewayEnd; address: string }> {
+  const end = new TestGatewayEnd(id, clock, askOverGrpc(PLAINTEXT), tls);
   const server = new GrpcServer({ listen: { host: '127.0.0.1', port: 0 }, setting: 'TEST' }, { logger });
   servers.push(server);
   serveTrunks(server, end.trunks);
@@ -41,6 +50,28 @@ describe('OpenTrunk over gRPC', () => {
       clock.advance(10_000);
       await stopped;
     }
+  });
+
+  it('sets up trunks of TLS between gateways, and refuses other services', async () => {
+    const certificates = new Certificates();
+    const files = (name: string) => watchTlsFiles(certificates.files([name]), { clock: systemClock, logger });
+    for (const [name, isTaken] of [
+      [LINK_GATEWAY_NAME, true],
+      [TOPOLOGY_NAME, false],
+    ] as const) {
+      const clock = new FakeClock();
+      const a = await serve('a.00000001', clock, files(name));
+      const b = await serve('b.00000002', clock, files(LINK_GATEWAY_NAME));
+      a.end.trunks.gateways([{ gateway: b.end.id, serviceAddress: b.address }]);
+      const route = a.end.trunks.route({ gateway: b.end.id, number: 1 }, 'circuit', null)!;
+      await until(() => (isTaken ? b.end.terminal.opened.length : a.end.terminal.ended.length) === 1);
+      expect(route.ended).toBe(!isTaken);
+      expect(b.end.trunks.metrics.tokensRefused).toBe(isTaken ? 0 : 1);
+      const stopped = Promise.all([a.end.trunks.stop(), b.end.trunks.stop()]);
+      clock.advance(10_000);
+      await stopped;
+    }
+    certificates.remove();
   });
 
   it('is refused by another boot of the gateway, and the caller finds it out of reach', async () => {

@@ -6,6 +6,7 @@ import type { Frame } from '@spanmesh/dmsg/frame';
 import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { createLogger } from '@spanmesh/runtime/logger';
+import type { TlsFiles } from '@spanmesh/runtime/tls-files';
 import type { Pressure, RouteSource, RouteTerminal } from '../routing/trunks.ts';
 import { GatewayTrunks } from './gateway-trunks.ts';
 import type { AskForTrunk } from './open-trunk.ts';
@@ -167,7 +168,7 @@ export class TestGatewayEnd {
   /** The port that OpenTrunk's answers name instead of the real one. */
   port: number | null = null;
 
-  constructor(id: string, clock: FakeClock, ask?: AskForTrunk) {
+  constructor(id: string, clock: FakeClock, ask?: AskForTrunk, tls: TlsFiles | null = null) {
     this.id = id;
     const direct: AskForTrunk = async (_address, request) => {
       this.asked++;
@@ -190,6 +191,7 @@ export class TestGatewayEnd {
         destinations: this.terminal,
         reachable: (gateway, isReachable) => this.reachability.push([gateway, isReachable]),
         ask: ask ?? direct,
+        tls,
       },
     );
   }
