@@ -58,7 +58,8 @@ export const gatewaySettings = {
     env: 'SPANMESH_GATEWAY_SERVICE_ADDRESS',
     flag: '--gateway-service-address',
     default: '',
-    describe: 'host:port under which other gateways reach the service port; empty: where it listens.',
+    describe:
+      'host:port under which other gateways reach the service port; empty: where it listens, unless that is all addresses.',
     parse: text({ max: 300 }),
   }),
   trunkListen: setting({

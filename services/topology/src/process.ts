@@ -34,6 +34,7 @@ export class TopologyProcess implements Service {
   readonly ports: ProcessPorts;
 
   readonly #bus: InProcessBus;
+  readonly #logger: Logger;
 
   constructor(options: Options, logger: Logger) {
     const metrics = new Metrics({ processMetrics: true });
@@ -41,6 +42,7 @@ export class TopologyProcess implements Service {
       onError: (err, where) => logger.error({ err, where }, 'a subscriber of the bus failed; the others go on'),
     });
     this.#bus = bus;
+    this.#logger = logger;
     this.ports = new ProcessPorts(options, {
       ready: () => this.topology.notReady(),
       metrics,
@@ -65,6 +67,8 @@ export class TopologyProcess implements Service {
     try {
       await this.ports.start();
       await this.topology.start();
+      const { apiPort, servicePort, httpPort } = this.ports;
+      this.#logger.info({ apiPort, servicePort, httpPort }, 'topology is listening');
     } catch (error) {
       await this.stop();
       throw error;

@@ -14,6 +14,8 @@ export const MAX_QUESTIONS = 1000;
 /** Milliseconds before topology is asked again when it is away. */
 export const ASK_AGAIN_MS = 250;
 
+/** Milliseconds in which a call must say what it wants; routes are counted from the start of their calls. */
+export const GREETING_MS = 10_000;
 /** Milliseconds that a route waits for a link when the client names no time (messaging.proto), and the longest such time. */
 export const DEFAULT_ROUTE_WAIT_MS = 5000;
 export const MAX_ROUTE_WAIT_MS = 3_600_000;

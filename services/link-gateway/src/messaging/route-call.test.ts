@@ -16,7 +16,7 @@ import { LocalRoute, type LocalRouteHandlers } from '../routing/local-route.ts';
 import { NoTrunks } from '../routing/no-trunks.ts';
 import type { CallError } from './call-error.ts';
 import type { Directory } from './directory-calls.ts';
-import { ASK_AGAIN_MS, DEFAULT_ROUTE_WAIT_MS, MAX_ROUTE_WAIT_MS } from './limits.ts';
+import { ASK_AGAIN_MS, DEFAULT_ROUTE_WAIT_MS, GREETING_MS, MAX_ROUTE_WAIT_MS } from './limits.ts';
 import { MessagingMetrics } from './messaging-metrics.ts';
 import { RouteCall } from './route-call.ts';
 import { RouteLinks } from './route-links.ts';
@@ -214,6 +214,15 @@ describe('a call that opens a route', () => {
     endless.stream.open(MAX_ROUTE_WAIT_MS + 1);
     await turn();
     expect(endless.stream.error).toMatchObject({ code: status.INVALID_ARGUMENT });
+  });
+
+  it('must say what it wants in time', () => {
+    const { clock, start, over } = world();
+    const { stream } = start();
+    clock.advance(GREETING_MS);
+    expect(stream.error).toMatchObject({ code: status.DEADLINE_EXCEEDED });
+    start().stream.emit('cancelled');
+    expect([clock.pending, over()]).toEqual([0, 2]);
   });
 
   it('gives up when the client goes', async () => {

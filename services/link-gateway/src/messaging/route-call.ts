@@ -3,7 +3,7 @@ import { type Dialect, rulesOf } from '@spanmesh/dmsg/dialect';
 import { canonicalNodeSelector, nodeSelectorFault } from '@spanmesh/proto/cluster-key';
 import type { FindNodeResponse, FoundLink } from '@spanmesh/proto/v1/directory';
 import type { OpenRoute, OpenRouteRequest, OpenRouteResponse, RoutedMessage } from '@spanmesh/proto/v1/messaging';
-import type { Clock } from '@spanmesh/runtime/clock';
+import type { Clock, Timer } from '@spanmesh/runtime/clock';
 import type { Logger } from '@spanmesh/runtime/logger';
 import type { LocalClients } from '../routing/local-clients.ts';
 import type { LocalRoute, LostReason } from '../routing/local-route.ts';
@@ -12,7 +12,7 @@ import { CallError, invalid, toCallError } from './call-error.ts';
 import { ClientRoute } from './client-route.ts';
 import { ClientStream, type ResponseStream } from './client-stream.ts';
 import type { Directory } from './directory-calls.ts';
-import { ASK_AGAIN_MS, DEFAULT_ROUTE_WAIT_MS, MAX_ROUTE_WAIT_MS } from './limits.ts';
+import { ASK_AGAIN_MS, DEFAULT_ROUTE_WAIT_MS, GREETING_MS, MAX_ROUTE_WAIT_MS } from './limits.ts';
 import type { MessagingMetrics } from './messaging-metrics.ts';
 import type { RouteLinks } from './route-links.ts';
 
@@ -39,13 +39,13 @@ export interface RouteCallDependencies {
 
 /**
  * Where a call stands; changed in `#become` only.
- *   greeting   nothing has come yet
+ *   greeting   nothing has come yet; `timer` gives the client up
  *   waiting    `open` came: the node is looked up, the client is not read; `abort` ends that
  *   open       the route stands: messages go both ways
  *   ended      by either side, or because the route is gone; nothing is done any more
  */
 type CallState =
-  | { readonly kind: 'greeting' }
+  | { readonly kind: 'greeting'; readonly timer: Timer }
   | { readonly kind: 'waiting'; readonly abort: AbortController }
   | { readonly kind: 'open'; readonly client: ClientRoute; readonly route: LocalRoute; readonly link: FoundLink }
   | { readonly kind: 'ended' };
@@ -62,7 +62,7 @@ export class RouteCall {
   readonly #stream: RouteCallStream;
   readonly #client: ClientStream;
   readonly #deps: RouteCallDependencies;
-  #state: CallState = { kind: 'greeting' };
+  #state: CallState;
   #halfClosed = false;
   #paused = false;
   readonly #onLow = (): void => {
@@ -74,6 +74,10 @@ export class RouteCall {
     this.#stream = stream;
     this.#deps = deps;
     this.#client = new ClientStream(stream, { clock: deps.clock, onStuck: (error) => this.fail(error) });
+    const timer = deps.clock.after(GREETING_MS, () =>
+      this.fail(new CallError(status.DEADLINE_EXCEEDED, `Nothing has come for ${GREETING_MS} ms: send open first.`)),
+    );
+    this.#state = { kind: 'greeting', timer };
     stream.on('data', (request) => this.#guard(() => this.#take(request)));
     stream.on('end', () => this.#guard(() => this.#onHalfClose()));
     stream.on('cancelled', () => this.#end(() => this.#client.abandon()));
@@ -88,6 +92,7 @@ export class RouteCall {
     const state = this.#state;
     if (state.kind === 'greeting') {
       if (open === undefined) throw invalid('The first message must be open.');
+      state.timer.cancel();
       const abort = new AbortController();
       this.#become({ kind: 'waiting', abort });
       // Nothing more is taken before the route stands.
@@ -183,6 +188,7 @@ export class RouteCall {
     const state = this.#state;
     if (state.kind === 'ended') return;
     this.#become({ kind: 'ended' });
+    if (state.kind === 'greeting') state.timer.cancel();
     if (state.kind === 'waiting') state.abort.abort();
     if (state.kind === 'open') {
       state.client.close();
