@@ -28,7 +28,9 @@ export function addAccessOptions(command: Command): Command {
     .addOption(new Option('--ca <file>', `${ca} (env: SPANMESH_CA)`))
     .addOption(new Option('--cert <file>', 'client certificate to show (PEM, env: SPANMESH_CERT)'))
     .addOption(new Option('--key <file>', 'its key (PEM, env: SPANMESH_KEY)'))
-    .addOption(new Option('--token-file <file>', 'file of the token to show (env: SPANMESH_TOKEN_FILE, SPANMESH_TOKEN)'));
+    .addOption(
+      new Option('--token-file <file>', 'file of the token to show (env: SPANMESH_TOKEN_FILE, SPANMESH_TOKEN)'),
+    );
 }
 
 /** Reads them: the command's own, else the program's, else the environment's. undefined: none is set. */

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { addAddressOptions } from './api-options.ts';
+import { addCerts } from './commands/certs.ts';
 import { addClusters } from './commands/clusters.ts';
 import { addConns } from './commands/conns.ts';
 import { addExplain } from './commands/explain.ts';
@@ -13,6 +14,7 @@ import { addRun } from './commands/run.ts';
 import { addSend } from './commands/send.ts';
 import { addShell } from './commands/shell.ts';
 import { addSim } from './commands/sim.ts';
+import { addTokens } from './commands/tokens.ts';
 import { addTree } from './commands/tree.ts';
 import { addVolconf } from './commands/volconf.ts';
 import { addWatch } from './commands/watch.ts';
@@ -51,6 +53,8 @@ export function buildProgram(terminal: Terminal): Command {
   addSend(program, terminal);
   addVolconf(program, terminal);
   addKeys(program, terminal);
+  addCerts(program, terminal);
+  addTokens(program, terminal);
   addSim(program, terminal);
   return program;
 }

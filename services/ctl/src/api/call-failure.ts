@@ -20,7 +20,13 @@ export function failureOf(error: unknown, { address, timeoutMs, service, late = 
     return new Failure('timeout', `${address} did not answer within ${timeoutMs / 1000} s`, { cause: error });
   }
   switch (error.code) {
-    case status.UNAVAILABLE:
+    case status.UNAUTHENTICATED:
+      return new Failure('refused', `${details} Give --token-file (or SPANMESH_TOKEN), or --cert and --key.`, {
+        cause: error,
+      });
+    case status.UNAVAILABLE: {
+      const trouble = tlsTrouble(address, details);
+      if (trouble !== null) return new Failure('refused', trouble, { cause: error });
       // Whether nobody listens or somebody who will not serve: grpc-js says so only in its text.
       return /^No connection established|^Name resolution failed|ECONNREFUSED|EHOSTUNREACH|ENOTFOUND/.test(
         error.details,
@@ -29,6 +35,7 @@ export function failureOf(error: unknown, { address, timeoutMs, service, late = 
             cause: error,
           })
         : new Failure('unreachable', `${address} is not available now: ${details}`, { cause: error });
+    }
     case status.UNIMPLEMENTED:
       return new Failure('refused', `${address} does not serve ${service}`, { cause: error });
     default:
@@ -36,6 +43,24 @@ export function failureOf(error: unknown, { address, timeoutMs, service, late = 
         cause: error,
       });
   }
+}
+
+/** What to do about a connection that TLS has ended; null: it was something else. The texts are those of Node and OpenSSL. */
+function tlsTrouble(address: string, details: string): string | null {
+  const name = /its certificate is that of .*? or [a-z.]+/.exec(details);
+  if (name !== null) return `${address} is somebody else: ${name[0]}`;
+  if (/self.signed certificate|unable to (get|verify)|certificate signature failure/i.test(details)) {
+    return `the certificate of ${address} is not trusted: --ca must be the CA that has signed it (ca.crt of \`spanmesh certs init\`)`;
+  }
+  if (/certificate has expired|certificate is not yet valid/.test(details)) {
+    return `the certificate of ${address} is out of date: ${details}`;
+  }
+  if (/wrong version number|packet length too long/i.test(details)) {
+    return `${address} does not speak TLS: leave out --ca (and SPANMESH_CA)`;
+  }
+  // Connected, and closed before a word was said.
+  if (/Last error: Failed to connect/.test(details)) return `${address} hangs up: if it has TLS, give --ca`;
+  return null;
 }
 
 /** True for an error of a call, with its status. */

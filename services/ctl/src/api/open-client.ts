@@ -6,8 +6,8 @@ import {
   type ChannelOptions,
   type ClientOptions,
   credentials,
-  type Interceptor,
   InterceptingCall,
+  type Interceptor,
 } from '@grpc/grpc-js';
 import { isLoopbackHost, parseHostPort } from '@spanmesh/runtime/address';
 import { carriesName, namesOf } from '@spanmesh/runtime/certificate-name';
@@ -40,7 +40,8 @@ export function openClient<C>(Client: ClientClass<C>, { address, access = {} }: 
   try {
     const { host } = parseHostPort(address);
     const token = readToken(access);
-    const { credentials: channel, options } = access.ca === undefined ? plaintext(access, host, token) : tls(access, host);
+    const { credentials: channel, options } =
+      access.ca === undefined ? plaintext(access, host, token) : tls(access, host);
     return new Client(address, channel, {
       ...CHANNEL_OPTIONS,
       ...options,
@@ -103,7 +104,10 @@ function readToken({ token, tokenFile }: ApiAccess): string | null {
   const shown = text.trim();
   // What a header may hold; and it must not be repeated here.
   if (!/^[\x21-\x7e]+$/.test(shown)) {
-    throw new Failure('usage', `${tokenFile ?? 'SPANMESH_TOKEN'}: must be one token, as \`spanmesh tokens new\` prints it`);
+    throw new Failure(
+      'usage',
+      `${tokenFile ?? 'SPANMESH_TOKEN'}: must be one token, as \`spanmesh tokens new\` prints it`,
+    );
   }
   return shown;
 }

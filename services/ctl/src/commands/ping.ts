@@ -29,8 +29,8 @@ export function addPing(program: Command, terminal: Terminal): void {
       import('../route/ping.ts'),
       import('../route/node-selector.ts'),
     ]);
-    const { address, timeoutMs } = readApiOptions(command, terminal);
-    const query = { node: nodeSelector(node, filters), address, timeoutMs, count, intervalMs: interval };
+    const { address, access, timeoutMs } = readApiOptions(command, terminal);
+    const query = { node: nodeSelector(node, filters), address, access, timeoutMs, count, intervalMs: interval };
     await ping(query, terminal);
   });
 }

@@ -16,8 +16,8 @@ export function addShell(program: Command, terminal: Terminal): void {
       import('../route/shell.ts'),
       import('../route/node-selector.ts'),
     ]);
-    const { address, timeoutMs } = readApiOptions(command, terminal);
+    const { address, access, timeoutMs } = readApiOptions(command, terminal);
     const text = words.length === 0 ? null : words.join(' ');
-    await shell({ node: nodeSelector(node, filters), address, timeoutMs, command: text }, terminal);
+    await shell({ node: nodeSelector(node, filters), address, access, timeoutMs, command: text }, terminal);
   });
 }

@@ -1,6 +1,7 @@
 import { LNK_ERROR, LNK_PING } from '@spanmesh/dmsg/command';
 import { ErrorCode, errorName } from '@spanmesh/dmsg/error-code';
 import type { NodeSelector, RoutedMessage } from '@spanmesh/proto/v1/messaging';
+import type { ApiTarget } from '../api/open-client.ts';
 import { Failure } from '../failure.ts';
 import { printable } from '../output/printable.ts';
 import { type Terminal, write } from '../terminal.ts';
@@ -8,9 +9,8 @@ import { dialectName } from '../views/words.ts';
 import { messageWords } from './message-words.ts';
 import { Route } from './route.ts';
 
-export interface PingQuery {
+export interface PingQuery extends ApiTarget {
   readonly node: NodeSelector;
-  readonly address: string;
   /** Longest wait for the route, and for the last answer, in milliseconds. */
   readonly timeoutMs: number;
   readonly count: number;

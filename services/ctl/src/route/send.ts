@@ -4,6 +4,7 @@ import { errorName } from '@spanmesh/dmsg/error-code';
 import { CORE_HEADER_BYTES, MAX_HEADER_BYTES } from '@spanmesh/dmsg/header';
 import { commandName } from '@spanmesh/dmsg/names';
 import { type NodeSelector, RoutedMessage } from '@spanmesh/proto/v1/messaging';
+import type { ApiTarget } from '../api/open-client.ts';
 import type { OutputFormat } from '../api-options.ts';
 import { Failure } from '../failure.ts';
 import { protobufJson, writeJsonLine } from '../output/json.ts';
@@ -13,9 +14,8 @@ import { auxArgument, payloadArgument } from './bytes-argument.ts';
 import { messageWords } from './message-words.ts';
 import { Route } from './route.ts';
 
-export interface SendQuery {
+export interface SendQuery extends ApiTarget {
   readonly node: NodeSelector;
-  readonly address: string;
   /** Longest wait for the route, and for each answer, in milliseconds. */
   readonly timeoutMs: number;
   readonly output: OutputFormat;

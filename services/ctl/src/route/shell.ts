@@ -2,6 +2,7 @@ import { createInterface } from 'node:readline';
 import { DBG_SHELL, LNK_ERROR } from '@spanmesh/dmsg/command';
 import { ErrorCode } from '@spanmesh/dmsg/error-code';
 import type { NodeSelector, RoutedMessage } from '@spanmesh/proto/v1/messaging';
+import type { ApiTarget } from '../api/open-client.ts';
 import { Failure } from '../failure.ts';
 import { printable } from '../output/printable.ts';
 import { note, type Terminal, write } from '../terminal.ts';
@@ -9,9 +10,8 @@ import { count } from '../views/words.ts';
 import { messageWords } from './message-words.ts';
 import { Route } from './route.ts';
 
-export interface ShellQuery {
+export interface ShellQuery extends ApiTarget {
   readonly node: NodeSelector;
-  readonly address: string;
   /** Longest wait for the route, and for each line of output, in milliseconds. */
   readonly timeoutMs: number;
   /** The command; null: lines of standard input, until it ends. */

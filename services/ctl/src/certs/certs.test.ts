@@ -1,0 +1,114 @@
+import { X509Certificate } from 'node:crypto';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { main } from '../main.ts';
+import { RecordingTerminal } from '../terminal.fixture.ts';
+
+let parent: string;
+let directory: string;
+beforeEach(() => {
+  parent = mkdtempSync(join(tmpdir(), 'spanmesh-certs-'));
+  directory = join(parent, 'tls');
+});
+afterEach(() => rmSync(parent, { recursive: true }));
+
+async function certs(...args: string[]) {
+  const terminal = new RecordingTerminal();
+  const code = await main(['certs', ...args], terminal);
+  return { code, printed: terminal.printed, noted: terminal.noted };
+}
+const certificate = (name: string, from = directory) => new X509Certificate(readFileSync(join(from, `${name}.crt`)));
+const NAMES = ['api', 'ca', 'link-gateway', 'operator', 'reader', 'standalone', 'topology', 'volconf'];
+
+describe('certs init', () => {
+  it('makes a CA and what it signs; only the owner can read keys', async () => {
+    const { code, printed, noted } = await certs('init', directory, '--host', 'api.example.org', '--host', '192.0.2.7');
+    expect([code, noted]).toEqual([0, '']);
+    expect(printed).toMatch(/^8 certificates in .*, good until \d{4}-\d\d-\d\d: ca, link-gateway, /);
+    expect(readdirSync(directory).sort()).toEqual(NAMES.flatMap((name) => [`${name}.crt`, `${name}.key`]));
+    expect(statSync(directory).mode & 0o777).toBe(0o700);
+    const ca = certificate('ca');
+    expect(ca.ca).toBe(true);
+    for (const name of NAMES) {
+      expect(statSync(join(directory, `${name}.key`)).mode & 0o777).toBe(0o600);
+      expect(certificate(name).verify(ca.publicKey), name).toBe(true);
+    }
+    expect(certificate('topology').subjectAltName).toBe('DNS:topology.spanmesh');
+    expect(certificate('api').subjectAltName).toBe(
+      'DNS:api.spanmesh, DNS:localhost, IP Address:127.0.0.1, IP Address:0:0:0:0:0:0:0:1, DNS:api.example.org, ' +
+        'IP Address:192.0.2.7',
+    );
+    expect(certificate('operator').subjectAltName).toBe('DNS:operate.clients.spanmesh');
+  });
+
+  it('overwrites nothing', async () => {
+    await certs('init', directory);
+    rmSync(join(directory, 'ca.crt'));
+    const before = readdirSync(directory).map((name) => readFileSync(join(directory, name), 'utf8'));
+    const { code, noted } = await certs('init', directory);
+    expect(code).toBe(2);
+    expect(noted).toContain(`${join(directory, 'ca.key')} is there already, and nothing is overwritten`);
+    expect(readdirSync(directory).map((name) => readFileSync(join(directory, name), 'utf8'))).toEqual(before);
+  });
+
+  it('renews with a CA that is there, and leaves its key where it is', async () => {
+    await certs('init', directory);
+    const next = join(parent, 'next');
+    expect(await certs('init', next, '--authority', directory, '--days', '30')).toMatchObject({ code: 0, noted: '' });
+    expect(readdirSync(next)).not.toContain('ca.key');
+    expect(certificate('ca', next).fingerprint256).toBe(certificate('ca').fingerprint256);
+    expect(certificate('api', next).verify(certificate('ca').publicKey)).toBe(true);
+    const days = (Date.parse(certificate('api', next).validTo) - Date.now()) / 86_400_000;
+    expect(Math.round(days)).toBe(30);
+    expect(await certs('init', join(parent, 'x'), '--authority', parent)).toMatchObject({ code: 2 });
+  });
+
+  it.each([
+    [['--days', '0'], /Expected a number from 1/],
+    [['--host', 'a b'], /Expected a host name or an address/],
+  ])('refuses %j', async (args, message) => {
+    const { code, noted } = await certs('init', directory, ...args);
+    expect(code).toBe(2);
+    expect(noted).toMatch(message);
+  });
+});
+
+describe('certs check', () => {
+  const line = (printed: string, file: string) => printed.split('\n').find((text) => text.startsWith(`${file} `));
+
+  it('says of each certificate when it ends and for whom it is', async () => {
+    await certs('init', directory);
+    const { code, printed } = await certs('check', directory);
+    expect(code).toBe(0);
+    expect(line(printed, 'standalone.crt')).toMatch(
+      /\d{4}-\d\d-\d\d +ok +link-gateway\.spanmesh, topology\.spanmesh, volconf\.spanmesh$/,
+    );
+    expect(printed.split('\n')).toHaveLength(1 + NAMES.length + 1);
+  });
+
+  it('says what is wrong', async () => {
+    await certs('init', directory);
+    await certs('init', join(parent, 'other'), '--days', '5');
+    const copy = (from: string, to: string) =>
+      writeFileSync(join(directory, to), readFileSync(join(parent, 'other', from)));
+    copy('topology.crt', 'topology.crt');
+    copy('volconf.key', 'volconf.key');
+    chmodSync(join(directory, 'reader.key'), 0o644);
+    writeFileSync(join(directory, 'api.crt'), '\x1b[2J');
+    const { code, printed, noted } = await certs('check', directory);
+    expect(code).toBe(1);
+    expect(noted).toBe('spanmesh: 4 of 8 certificates cannot be used, or not for long\n');
+    expect(line(printed, 'topology.crt')).toContain('not signed by ca.crt');
+    expect(line(printed, 'volconf.crt')).toContain('its .key is that of another');
+    expect(line(printed, 'reader.crt')).toContain('its .key can be read by others');
+    expect(line(printed, 'api.crt')).toContain('holds no PEM certificate');
+    expect((await certs('check', join(parent, 'other'))).printed).toMatch(/ends in 5 days/);
+  });
+
+  it('refuses a directory without any', async () => {
+    expect(await certs('check', parent)).toMatchObject({ code: 2 });
+    expect(await certs('check', join(parent, 'none'))).toMatchObject({ code: 2 });
+  });
+});

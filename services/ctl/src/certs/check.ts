@@ -1,0 +1,102 @@
+import { createPrivateKey, type X509Certificate } from 'node:crypto';
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { readSecretFile } from '@spanmesh/runtime/secret-file';
+import { TlsError } from '@spanmesh/runtime/tls-error';
+import { parseCertificates } from '@spanmesh/runtime/tls-material';
+import { Failure } from '../failure.ts';
+import { paintFor } from '../output/paint.ts';
+import { printable } from '../output/printable.ts';
+import { type Column, renderTable } from '../output/table.ts';
+import { type Terminal, write } from '../terminal.ts';
+import { CA_FILE } from './certificate-set.ts';
+
+const DAY_MS = 86_400_000;
+/** A certificate that ends within this time is worth a warning, days. */
+const SOON_DAYS = 30;
+
+/** What was found out about one certificate. */
+interface Finding {
+  readonly file: string;
+  readonly names: string;
+  readonly expires: string;
+  readonly verdict: string;
+  readonly isBad: boolean;
+}
+
+const COLUMNS: readonly Column<Finding>[] = [
+  { heading: 'FILE', text: ({ file }) => printable(file) },
+  { heading: 'EXPIRES', text: ({ expires }) => expires },
+  { heading: 'STATE', text: ({ verdict }) => printable(verdict), role: ({ isBad }) => (isBad ? 'bad' : 'good') },
+  { heading: 'NAMES', text: ({ names }) => printable(names) },
+];
+
+/**
+ * Says of each certificate of a directory (`*.crt`) when it ends, for whom it is, and what is wrong with it.
+ * @throws Failure usage: no directory; refused: something is wrong
+ */
+export async function checkCertificates(directory: string, terminal: Terminal): Promise<void> {
+  const findings = filesOf(directory).map((file) => check(directory, file));
+  await write(terminal.out, renderTable(COLUMNS, findings, paintFor(terminal.out)));
+  const bad = findings.filter(({ isBad }) => isBad);
+  if (bad.length > 0) {
+    throw new Failure('refused', `${bad.length} of ${findings.length} certificates cannot be used, or not for long`);
+  }
+}
+
+function filesOf(directory: string): string[] {
+  let files: string[];
+  try {
+    files = readdirSync(directory).filter((name) => name.endsWith('.crt'));
+  } catch (error) {
+    throw new Failure('usage', `${directory}: ${(error as NodeJS.ErrnoException).code}`, { cause: error });
+  }
+  if (files.length === 0) throw new Failure('usage', `${directory} holds no certificates (*.crt)`);
+  return files.sort();
+}
+
+function check(directory: string, file: string): Finding {
+  try {
+    const certificate = read(join(directory, file));
+    const problem = problemOf(certificate, directory, file);
+    return {
+      file,
+      names: (certificate.subjectAltName ?? '').replaceAll(/DNS:|IP Address:/g, ''),
+      expires: new Date(certificate.validTo).toISOString().slice(0, 10),
+      verdict: problem ?? 'ok',
+      isBad: problem !== null,
+    };
+  } catch (error) {
+    if (!(error instanceof TlsError)) throw error;
+    return { file, names: '', expires: '', verdict: error.message, isBad: true };
+  }
+}
+
+function problemOf(certificate: X509Certificate, directory: string, file: string): string | null {
+  const left = (Date.parse(certificate.validTo) - Date.now()) / DAY_MS;
+  if (left <= 0) return 'expired';
+  if (Date.parse(certificate.validFrom) > Date.now()) return 'not valid yet';
+  const authority = join(directory, `${CA_FILE}.crt`);
+  if (existsSync(authority)) {
+    const ca = read(authority);
+    if (!(certificate.checkIssued(ca) && certificate.verify(ca.publicKey))) return `not signed by ${CA_FILE}.crt`;
+  }
+  const keyFile = join(directory, file.replace(/\.crt$/, '.key'));
+  if (existsSync(keyFile)) {
+    if (!isKeyOf(certificate, keyFile)) return 'its .key is that of another';
+    if ((statSync(keyFile).mode & 0o077) !== 0) return 'its .key can be read by others';
+  }
+  return left < SOON_DAYS ? `ends in ${Math.ceil(left)} days` : null;
+}
+
+function isKeyOf(certificate: X509Certificate, keyFile: string): boolean {
+  try {
+    return certificate.checkPrivateKey(createPrivateKey(readSecretFile(keyFile)));
+  } catch {
+    return false;
+  }
+}
+
+function read(file: string): X509Certificate {
+  return parseCertificates(file, readSecretFile(file))[0]!;
+}

@@ -1,0 +1,85 @@
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { CertificateAuthority, type Issued } from '@spanmesh/runtime/certificate-authority';
+import { readSecretFile } from '@spanmesh/runtime/secret-file';
+import { Failure } from '../failure.ts';
+import { type Terminal, write } from '../terminal.ts';
+import { CA_FILE, certificatePlans } from './certificate-set.ts';
+
+export interface InitQuery {
+  readonly directory: string;
+  /** How long the certificates are good for. */
+  readonly days: number;
+  /** Names and addresses under which the API is reached, besides its own name and the loopback. */
+  readonly hosts: readonly string[];
+  /** Directory of the CA that signs; undefined: a new one. */
+  readonly authority?: string;
+}
+
+const DAY_MS = 86_400_000;
+/** A CA lasts: what it has signed is changed often, everybody's file of it seldom. */
+const CA_DAYS = 3650;
+/** Clocks of hosts differ: what is made now must count as valid on all of them. */
+const CLOCK_SKEW_MS = 3_600_000;
+
+/**
+ * Makes a CA and the certificates of every service and of two users of the API. Writes nothing if any of the files is there.
+ * @throws Failure usage
+ */
+export async function initCertificates(query: InitQuery, terminal: Terminal): Promise<void> {
+  const { directory, days, hosts } = query;
+  const plans = certificatePlans(hosts);
+  const present = [CA_FILE, ...plans.map(({ file }) => file)]
+    .flatMap((file) => [`${file}.crt`, `${file}.key`])
+    .find((file) => existsSync(join(directory, file)));
+  if (present !== undefined) {
+    throw new Failure(
+      'usage',
+      `${join(directory, present)} is there already, and nothing is overwritten: take another directory`,
+    );
+  }
+  const now = Date.now();
+  const notBefore = new Date(now - CLOCK_SKEW_MS);
+  const authority =
+    query.authority === undefined
+      ? CertificateAuthority.create({ subject: 'spanmesh CA', notBefore, notAfter: new Date(now + CA_DAYS * DAY_MS) })
+      : readAuthority(query.authority);
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  // Whoever renews has the CA's key where it should stay.
+  if (query.authority === undefined) writePair(directory, CA_FILE, authority.pem);
+  else writeNew(join(directory, `${CA_FILE}.crt`), authority.pem.cert, 0o644);
+  const notAfter = new Date(now + days * DAY_MS);
+  for (const { file, ...request } of plans) {
+    writePair(directory, file, authority.issue({ ...request, notBefore, notAfter }));
+  }
+  await write(
+    terminal.out,
+    `${plans.length + 1} certificates in ${directory}, good until ${notAfter.toISOString().slice(0, 10)}: ` +
+      `${[CA_FILE, ...plans.map(({ file }) => file)].join(', ')}\n` +
+      (query.authority === undefined
+        ? `Keep ${join(directory, `${CA_FILE}.key`)} where no service runs: whoever has it can be any of them.\n`
+        : ''),
+  );
+}
+
+function readAuthority(directory: string): CertificateAuthority {
+  const read = (ending: string) => readSecretFile(join(directory, `${CA_FILE}.${ending}`)).toString('utf8');
+  try {
+    return new CertificateAuthority({ cert: read('crt'), key: read('key') });
+  } catch (error) {
+    throw new Failure('usage', `no CA to sign with: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+function writePair(directory: string, file: string, { cert, key }: Issued): void {
+  writeNew(join(directory, `${file}.key`), key, 0o600);
+  writeNew(join(directory, `${file}.crt`), cert, 0o644);
+}
+
+function writeNew(path: string, content: string, mode: number): void {
+  try {
+    writeFileSync(path, content, { mode, flag: 'wx' });
+  } catch (error) {
+    throw new Failure('usage', `cannot write ${path}: ${(error as NodeJS.ErrnoException).code}`, { cause: error });
+  }
+}

@@ -1,0 +1,47 @@
+import { isIP } from 'node:net';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { integer } from '../api-options.ts';
+import type { Terminal } from '../terminal.ts';
+
+/** Longest that certificates may be good for: more, and nobody knows any more how they are changed. */
+const MAX_DAYS = 825;
+const HOST_NAME = /^(\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/;
+
+interface InitOptions {
+  readonly days: number;
+  readonly host: readonly string[];
+  readonly authority?: string;
+}
+
+/** `spanmesh certs init|check` */
+export function addCerts(program: Command, terminal: Terminal): void {
+  const certs = program.command('certs').description('certificates of services, and of users of the API');
+  certs
+    .command('init')
+    .description('make a CA and the certificates of all services; nothing is overwritten')
+    .argument('<directory>', 'where to; it is made')
+    .addOption(new Option('--days <n>', 'how long they are good for').default(365).argParser(integer(1, MAX_DAYS)))
+    .addOption(
+      new Option('--host <name>', 'where programs reach the API: a name or an address; may be given several times')
+        .default([], 'only localhost')
+        .argParser((text: string, hosts: readonly string[]) => [...hosts, parseHost(text)]),
+    )
+    .option('--authority <directory>', 'sign with the CA of this directory instead of a new one: renew')
+    .action(async (directory: string, { days, host: hosts, authority }: InitOptions) => {
+      const { initCertificates } = await import('../certs/init.ts');
+      await initCertificates({ directory, days, hosts, ...(authority !== undefined && { authority }) }, terminal);
+    });
+  certs
+    .command('check')
+    .description('say when the certificates of a directory end, for whom they are, and what is wrong with them')
+    .argument('<directory>', 'with *.crt and *.key')
+    .action(async (directory: string) => {
+      const { checkCertificates } = await import('../certs/check.ts');
+      await checkCertificates(directory, terminal);
+    });
+}
+
+function parseHost(text: string): string {
+  if (isIP(text) === 0 && !HOST_NAME.test(text)) throw new InvalidArgumentError('Expected a host name or an address.');
+  return text;
+}
