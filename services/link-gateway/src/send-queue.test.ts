@@ -76,6 +76,25 @@ describe('what waits for a socket', () => {
     expect(heard.filter((what) => what === 'drained')).toHaveLength(2);
   });
 
+  it('copies what has to wait out of a larger buffer, once', async () => {
+    const { socket, queue } = setUp();
+    const read = Buffer.alloc(64 * 1024, 1);
+    for (let i = 0; i < 5; i++) {
+      queue.out.pass(read, 1000 * i, 1000 * i + 80);
+      queue.flush();
+    }
+    // The socket has the first two.
+    read.fill(2);
+    const bytes: number[] = [];
+    socket._writev = (chunks, taken) => {
+      for (const { chunk } of chunks) bytes.push(...chunk);
+      taken();
+    };
+    await socket.take();
+    await socket.take();
+    expect(bytes.slice(-3 * 80)).toEqual(Array(3 * 80).fill(1));
+  });
+
   it('says when more waits than may', () => {
     const { heard, queue, put } = setUp();
     for (let i = 0; i < 10; i++) put(LIMIT / 10);

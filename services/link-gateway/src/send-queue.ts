@@ -50,6 +50,8 @@ export class SendQueue {
   readonly #sealing: Sealing | null;
   #slices: Uint8Array[] = [];
   #next = 0;
+  /** Slices before this one hold no more than twice their size. */
+  #kept = 0;
   /** Bulk slices that the socket has and the kernel does not, in order. */
   readonly #bulk: Uint8Array[] = [];
   readonly #onWritten = () => {
@@ -118,6 +120,7 @@ export class SendQueue {
     this.out.take();
     this.#slices = [];
     this.#next = 0;
+    this.#kept = 0;
     this.#sliceBytes = 0;
     this.#stallTimer?.cancel();
     this.#stallTimer = null;
@@ -134,6 +137,7 @@ export class SendQueue {
     if (this.#next === this.#slices.length) {
       this.#slices = taken;
       this.#next = 0;
+      this.#kept = 0;
     } else {
       for (const slice of taken) this.#slices.push(slice);
     }
@@ -150,6 +154,7 @@ export class SendQueue {
   }
 
   #write(): void {
+    if (this.#blocked) this.#keepOwn();
     if (this.#blocked || this.#next === this.#slices.length) return;
     const socket = this.#socket;
     socket.cork();
@@ -163,11 +168,28 @@ export class SendQueue {
     if (this.#next === this.#slices.length) {
       this.#slices = [];
       this.#next = 0;
+      this.#kept = 0;
     }
     if (this.#blocked) {
+      this.#keepOwn();
       this.#drainedAt = this.#clock.now();
       if (this.#stallTimer === null) this.#watch(this.#options.stallMs);
     }
+  }
+
+  /**
+   * What has to wait is copied if it is less than half of the memory that it keeps alive: a small message would hold the whole read
+   * that it came in, and `bytes` would not tell.
+   */
+  #keepOwn(): void {
+    for (let i = Math.max(this.#next, this.#kept); i < this.#slices.length; i++) {
+      const slice = this.#slices[i]!;
+      if (2 * slice.length >= slice.buffer.byteLength) continue;
+      const copy = Buffer.allocUnsafeSlow(slice.length);
+      copy.set(slice);
+      this.#slices[i] = copy;
+    }
+    this.#kept = this.#slices.length;
   }
 
   /** Memory of bulk data is given back as soon as the kernel has it. What is left of a slice's memory is nobody else's. */

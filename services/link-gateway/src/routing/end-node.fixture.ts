@@ -1,0 +1,169 @@
+import { connect, type Socket } from 'node:net';
+import { BASE_MASK, DELETE, LNK_ERROR, LNK_PING, LNK_SPAN, REPLY } from '@spanmesh/dmsg/command';
+import { type Dialect, type DialectRules, rulesOf } from '@spanmesh/dmsg/dialect';
+import { Endpoint } from '@spanmesh/dmsg/endpoint';
+import type { Frame } from '@spanmesh/dmsg/frame';
+import { FrameReader } from '@spanmesh/dmsg/framing';
+import { OutBuffer } from '@spanmesh/dmsg/out-buffer';
+import { SaltSequence } from '@spanmesh/dmsg/salt';
+import type { LinkAddress, Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
+import { lnkConnPayload } from '../gateway.fixture.ts';
+
+/**
+ * A peer with an endpoint of its own, so that whatever the router sends against the rules of protocol.md is a fault. Keeps its
+ * LNK_CONN open, takes every relay, and answers what it is told to.
+ */
+export class EndNode {
+  readonly dialect: Dialect;
+  readonly rules: DialectRules;
+  readonly endpoint: Endpoint;
+  readonly socket: Socket;
+  /** Open relays, in the order in which they came. */
+  readonly relays: Transaction[] = [];
+  /** What the router did wrong. */
+  fault: unknown = null;
+  closed = false;
+  /** Transactions of other peers, on a span of ours, one of ours, or theirs. */
+  onOpen: (tx: Transaction, frame: Frame) => void = () => {};
+  onOneWay: (frame: Frame, circuit: Transaction | null) => void = () => {};
+
+  readonly #out = new OutBuffer();
+  #pings = 0;
+  #pongs = 0;
+  #wake: (() => void)[] = [];
+
+  private constructor(socket: Socket, dialect: Dialect) {
+    this.socket = socket;
+    this.dialect = dialect;
+    this.rules = rulesOf(dialect);
+    this.endpoint = new Endpoint(
+      { rules: this.rules },
+      {
+        out: this.#out,
+        salts: new SaltSequence(),
+        handler: {
+          onOpen: (tx, frame) => this.#opened(tx, frame),
+          onOneWay: (frame, circuit) => this.#heard(frame, circuit),
+        },
+      },
+    );
+    const reader = new FrameReader({ rules: this.rules });
+    socket.on('data', (chunk: Buffer) => {
+      try {
+        reader.push(chunk, { onFrame: (frame) => this.endpoint.receive(frame) });
+      } catch (error) {
+        this.fault ??= error;
+        socket.destroy();
+      }
+      this.flush();
+      this.#notify();
+    });
+    const ended = () => {
+      this.closed = true;
+      this.#notify();
+    };
+    socket.on('end', ended);
+    socket.on('error', ended);
+    socket.on('close', ended);
+  }
+
+  /** Connects to a gateway on this host and opens LNK_CONN. */
+  static async connect(port: number, dialect: Dialect): Promise<EndNode> {
+    const socket = connect({ host: '127.0.0.1', port, allowHalfOpen: true });
+    socket.setNoDelay(true);
+    const node = new EndNode(socket, dialect);
+    await new Promise((resolve, reject) => socket.once('connect', resolve).once('error', reject));
+    node.endpoint.open(node.rules.lnkConn, null, QUIET, lnkConnPayload(dialect));
+    node.flush();
+    return node;
+  }
+
+  /** Offers a span. */
+  span(payload: Uint8Array): Transaction {
+    const tx = this.endpoint.open(LNK_SPAN, null, QUIET, payload);
+    this.flush();
+    return tx;
+  }
+
+  /** linkid: from a span of ours to a relay. */
+  address(span: Transaction, relay: Transaction): LinkAddress {
+    return {
+      sourceLo: span.msgidLo,
+      sourceHi: span.msgidHi,
+      targetLo: relay.msgidLo,
+      targetHi: relay.msgidHi,
+    };
+  }
+
+  /** Writes what was sent. */
+  flush(): void {
+    for (const slice of this.#out.take()) if (!this.socket.destroyed) this.socket.write(slice);
+  }
+
+  /** Resolves when the router has answered: it has acted on all that was sent before, and what it sent before has come. */
+  async barrier(): Promise<void> {
+    const ping = ++this.#pings;
+    this.endpoint.oneWay(LNK_PING);
+    this.flush();
+    await this.until(() => this.#pongs >= ping);
+  }
+
+  async until(holds: () => boolean): Promise<void> {
+    while (!holds()) {
+      if (this.fault !== null) throw this.fault;
+      if (this.closed) throw new Error('the connection has ended');
+      await new Promise<void>((resolve) => this.#wake.push(resolve));
+    }
+    if (this.fault !== null) throw this.fault;
+  }
+
+  destroy(): void {
+    this.closed = true;
+    this.socket.destroy();
+  }
+
+  #opened(tx: Transaction, frame: Frame): void {
+    const base = frame.cmd & BASE_MASK;
+    if (tx.circuit === null && base === this.rules.lnkConn) {
+      tx.handler = QUIET;
+      this.endpoint.send(tx, LNK_ERROR);
+    } else if (tx.circuit === null && base === LNK_SPAN) {
+      tx.handler = this.#relayHandler;
+      if (this.rules.stacked) this.endpoint.send(tx, LNK_ERROR);
+      this.relays.push(tx);
+    } else {
+      this.onOpen(tx, frame);
+    }
+  }
+
+  readonly #relayHandler: TransactionHandler = {
+    onMessage: (tx, frame) => {
+      if ((frame.cmd & DELETE) === 0) return;
+      this.endpoint.end(tx);
+      this.relays.splice(this.relays.indexOf(tx), 1);
+    },
+    onLost: (tx) => {
+      this.relays.splice(this.relays.indexOf(tx), 1);
+    },
+  };
+
+  #heard(frame: Frame, circuit: Transaction | null): void {
+    const base = frame.cmd & BASE_MASK;
+    const isOurs = circuit === null && (frame.circuitLo | frame.circuitHi | frame.targetLo | frame.targetHi) === 0;
+    if (isOurs && (frame.cmd & REPLY) !== 0 && (base === LNK_PING || base === LNK_ERROR)) this.#pongs++;
+    else this.onOneWay(frame, circuit);
+  }
+
+  #notify(): void {
+    const wake = this.#wake;
+    this.#wake = [];
+    for (const fn of wake) fn();
+  }
+}
+
+const QUIET: TransactionHandler = {
+  onMessage(tx, frame) {
+    if ((frame.cmd & DELETE) !== 0) tx.endpoint.end(tx);
+  },
+  onLost() {},
+};

@@ -1,0 +1,102 @@
+import { BLK_WRITE, DELETE } from '@spanmesh/dmsg/command';
+import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
+import { afterEach, describe, expect, it } from 'vitest';
+import { type Member, Mesh } from './mesh.fixture.ts';
+
+let mesh: Mesh;
+afterEach(() => mesh.stop());
+
+const BLOCK = 64 * 1024;
+const BLOCKS = 32;
+const SENDERS = 20;
+
+/** Answers every transaction at once; `answers` counts them. */
+function answering(member: Member): void {
+  member.node.onOpen = (tx) => {
+    member.node.endpoint.end(tx);
+  };
+}
+
+/** Finals by what they were. */
+class Finals implements TransactionHandler {
+  done = 0;
+  lost = 0;
+
+  onMessage(tx: Transaction, { error }: { error: number }): void {
+    if (error === 0) this.done++;
+    else this.lost++;
+    tx.endpoint.end(tx);
+  }
+
+  onLost(): void {
+    this.lost++;
+  }
+}
+
+/** A stuck owner, one that works, and twenty that send to the stuck one 64 MB in all; nobody may hold more than a part of it. */
+async function crowd() {
+  // The peers' kernels take some, whatever we do.
+  mesh = await Mesh.start({ SPANMESH_SEND_LIMIT: String(16 * 1024 * 1024) });
+  const stuck = await mesh.join('circuit');
+  const works = await mesh.join('circuit');
+  answering(stuck);
+  answering(works);
+  const toStuck = await mesh.span(stuck);
+  const toWorking = await mesh.span(works);
+  const senders: { member: Member; relay: Transaction }[] = [];
+  for (let i = 0; i < SENDERS; i++) {
+    const member = await mesh.join('circuit');
+    senders.push({ member, relay: await mesh.relay(toStuck.link, member) });
+  }
+  const other = await mesh.join('circuit');
+  const otherRelay = await mesh.relay(toWorking.link, other);
+  stuck.node.socket.pause();
+  const finals = new Finals();
+  const block = Buffer.alloc(BLOCK, 7);
+  for (let i = 0; i < BLOCKS; i++) {
+    for (const { member, relay } of senders) {
+      member.node.endpoint.open(BLK_WRITE | DELETE, relay, finals, null, 0, block);
+      member.node.flush();
+    }
+  }
+  const { gateway } = mesh.gateway;
+  // Some have had all that they sent taken before it came to that.
+  while (gateway.counters.pauses < SENDERS / 2) await new Promise((resolve) => setImmediate(resolve));
+  return { stuck, works, other, otherRelay, finals, gateway, senders };
+}
+
+describe('given a receiver that does not read, and twenty that send to it', () => {
+  it('they are paused with little queued, the others go on, and all arrives when it reads again', async () => {
+    const { stuck, other, otherRelay, finals, gateway } = await crowd();
+    const quick = new Finals();
+    for (let i = 0; i < 50; i++) {
+      other.node.endpoint.open(BLK_WRITE | DELETE, otherRelay, quick, null, 0, Buffer.alloc(BLOCK));
+      other.node.flush();
+      await other.node.until(() => quick.done === i + 1);
+    }
+    // A high-water mark, and what each of the twenty had been read of when it was reached.
+    expect(gateway.queuedBytes).toBeLessThan(1024 * 1024 + SENDERS * 2 * (BLOCK + 128));
+    stuck.node.socket.resume();
+    while (finals.done < SENDERS * BLOCKS) await new Promise((resolve) => setImmediate(resolve));
+    expect(finals.lost).toBe(0);
+    await mesh.settled();
+    expect(gateway.queuedBytes).toBe(0);
+    // LNK_CONNs of both sides, two spans, their relays.
+    expect(mesh.counts.transactions).toBe(2 * (SENDERS + 3) + 2 + SENDERS + 1);
+  });
+
+  it('it is closed when it takes nothing for too long, and everyone hears of it', async () => {
+    const { stuck, finals, gateway, senders } = await crowd();
+    mesh.gateway.clock.advance(10_001);
+    mesh.gateway.clock.advance(10_001);
+    const sent = SENDERS * BLOCKS;
+    while (finals.done + finals.lost < sent) await new Promise((resolve) => setImmediate(resolve));
+    expect(gateway.counters.closed.stalled).toBe(1);
+    expect(finals.lost).toBeGreaterThan(0);
+    // It does not read, so it does not hear that it was closed.
+    stuck.node.destroy();
+    await Promise.all(senders.map(({ member }) => member.node.until(() => member.node.relays.length === 0)));
+    await mesh.settled();
+    expect(mesh.counts).toMatchObject({ links: 1, relays: 1, transactions: 2 * (SENDERS + 2) + 1 + 1 });
+  });
+});
