@@ -1,6 +1,8 @@
 import { encodeVolconf, LNK_VOLCONF_BYTES, VOLCONF_COPY_BYTES } from '@spanmesh/dmsg/payload/lnk-volconf';
-import { GATEWAYS_BUCKET } from '@spanmesh/runtime/bus-names';
+import type { Bus } from '@spanmesh/runtime/bus';
+import { GATEWAYS_BUCKET, LEASES_BUCKET, TARGETS_BUCKET } from '@spanmesh/runtime/bus-names';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
+import { FaultyKv } from '@spanmesh/runtime/faulty-kv';
 import { InProcessBus } from '@spanmesh/runtime/in-process-bus';
 import { createLogger } from '@spanmesh/runtime/logger';
 import { Metrics } from '@spanmesh/runtime/metrics';
@@ -42,12 +44,14 @@ export class World {
   readonly gateways: FakeGateway[];
   readonly bus: InProcessBus;
   readonly replicas = new Set<Volconf>();
+  /** Whether a replica can reach the store of leases. */
+  readonly leases = new Map<Volconf, { away: boolean }>();
   readonly log: Record<string, unknown>[] = [];
   /** Gateways whose entry in the registry is not renewed. */
   readonly unregistered = new Set<FakeGateway>();
   /** Owners that had two connections, other than excused. */
   readonly doubles: string[] = [];
-  /** Connections of gateways that a new leader could not ask: `gateway id/owner`. */
+  /** Ids of gateways that a new leader could not ask: what they have cannot be known. */
   readonly excused = new Set<string>();
   readonly #env: Record<string, string>;
   #stampUs = 1e15;
@@ -96,13 +100,23 @@ export class World {
   async addReplica(): Promise<Volconf> {
     const address = `127.0.0.1:${this.#address++}`;
     const { bus, clock } = this;
+    const lease = { away: false };
+    const faulty: Bus = {
+      publish: (subject, data) => bus.publish(subject, data),
+      subscribe: (subject, fn) => bus.subscribe(subject, fn),
+      close: () => bus.close(),
+      kv: async (bucket) =>
+        bucket === LEASES_BUCKET
+          ? new FaultyKv(await bus.kv(bucket), { clock, next: () => ({ kind: lease.away ? 'fail' : 'ok' }) })
+          : bus.kv(bucket),
+    };
     const volconf = createVolconf(
       {
         settings: readSettings(settings, { env: this.#env, flags: {} }),
         address: () => address,
       },
       {
-        bus,
+        bus: faulty,
         clock,
         random: seeded(this.#address),
         logger: createLogger({
@@ -116,14 +130,25 @@ export class World {
       },
     );
     this.replicas.add(volconf);
+    this.leases.set(volconf, lease);
     await volconf.start();
     return volconf;
   }
 
+  /** Operators' targets as they are in the store. */
+  readonly targets = {
+    put: async (name: string, path: string): Promise<void> => {
+      const kv = await this.bus.kv(TARGETS_BUCKET);
+      await kv.put(name, new TextEncoder().encode(JSON.stringify({ path, dialect: 'auto' })));
+    },
+    remove: async (name: string): Promise<void> => (await this.bus.kv(TARGETS_BUCKET)).delete(name),
+  };
+
   /** Stops a replica in order: it releases the lease. */
   async stopReplica(volconf: Volconf): Promise<void> {
     this.replicas.delete(volconf);
-    this.#excuse();
+    this.leases.delete(volconf);
+    this.excuseCut();
     await this.#while(volconf.stop());
   }
 
@@ -143,6 +168,7 @@ export class World {
       this.clock.advance(Math.max(0, to - this.clock.now()) || Math.min(STEP_MS, end - this.clock.now()));
       if (this.clock.now() >= this.#renewAt) await this.#renew();
       await settle();
+      if (!this.allHeard) this.excuseCut();
     }
   }
 
@@ -156,24 +182,41 @@ export class World {
     await this.bus.close();
   }
 
-  /** Another leader may come that cannot ask those that are cut off. */
-  #excuse(): void {
+  /** To be called when another leader may come: it cannot ask those that are cut off. */
+  excuseCut(): void {
     for (const gateway of this.gateways) {
       if (!gateway.cut && !this.unregistered.has(gateway)) continue;
-      for (const owner of gateway.owners.keys()) this.excused.add(`${gateway.id}/${owner}`);
+      this.excused.add(gateway.id);
     }
+  }
+
+  /** There is a leader, and it has heard all gateways that are there. */
+  get allHeard(): boolean {
+    const terms = [...this.replicas].flatMap(({ term }) => (term === null ? [] : [term]));
+    return terms.length === 1 && terms[0]!.fleet.allHeard;
+  }
+
+  /** Once all gateways are back and what is left of the time before is hung up, nothing is excused any more. */
+  excuseNoMore(): void {
+    const isWhole = this.gateways.every((gateway) => !gateway.cut) && this.unregistered.size === 0 && this.allHeard;
+    if (!isWhole) return;
+    const { term } = this.leader;
+    const isQuiet =
+      term!.fleet.size === this.gateways.length &&
+      [...term!.keeper.targets()].every(({ leftovers }) => leftovers.size === 0);
+    if (isQuiet) this.excused.clear();
   }
 
   /** To be called when a gateway is cut from the registry, too. */
   excuse(gateway: FakeGateway): void {
-    for (const owner of gateway.owners.keys()) this.excused.add(`${gateway.id}/${owner}`);
+    this.excused.add(gateway.id);
   }
 
   #count(): void {
     const seen = new Map<string, string>();
     for (const gateway of this.gateways) {
       for (const [owner, { up }] of gateway.owners) {
-        if (up === null || this.excused.has(`${gateway.id}/${owner}`)) continue;
+        if (up === null || this.excused.has(gateway.id)) continue;
         const before = seen.get(owner);
         if (before !== undefined) this.doubles.push(`${owner} at ${before} and ${gateway.id}, ${this.clock.now()} ms`);
         seen.set(owner, gateway.id);
