@@ -1,5 +1,9 @@
+import { EventEmitter } from 'node:events';
+import { Metadata, status } from '@grpc/grpc-js';
+import { type Target as ApiTarget, TargetState, type WatchTargetsResponse } from '@spanmesh/proto/v1/volconf';
+import { ALL_EVENTS } from '@spanmesh/runtime/bus-names';
 import { afterEach, describe, expect, it } from 'vitest';
-import { copyOf, MEDIA, World } from './world.fixture.ts';
+import { copyOf, MEDIA, MEDIA_2, settle, World } from './world.fixture.ts';
 
 let world: World;
 afterEach(async () => {
@@ -59,5 +63,452 @@ describe('a slot', () => {
     await world.advance(100);
     expect(world.connections()).toEqual([]);
     expect(world.leader.term!.media.slot(MEDIA, 3)!.target!.state.kind).toBe('stopped');
+  });
+});
+
+describe('slots of a media', () => {
+  it('stop with its last LNK_CONN, and only then', async () => {
+    world = await World.start({ gateways: 2 });
+    const [a, b] = world.gateways;
+    const one = a!.openConn(MEDIA);
+    const two = b!.openConn(MEDIA);
+    world.volconf(a!, one, 3, copyOf('span:host'));
+    await world.advance(100);
+    a!.closeConn(one);
+    await world.advance(100);
+    expect(world.connections()).toEqual([`${OWNER_3} host:987`]);
+    b!.closeConn(two);
+    await world.advance(100);
+    expect(world.connections()).toEqual([]);
+    expect(world.leader.term!.keeper.size).toBe(0);
+  });
+
+  it('are as the latest LNK_VOLCONF says, whichever LNK_CONN it came in', async () => {
+    world = await World.start({ gateways: 2 });
+    const [a, b] = world.gateways;
+    const [one, two] = [a!.openConn(MEDIA), b!.openConn(MEDIA)];
+    b!.volconf(two, 3, copyOf('span:late'), 2000);
+    a!.volconf(one, 3, copyOf('span:early'), 1000);
+    await world.advance(100);
+    expect(world.connections()).toEqual([`${OWNER_3} late:987`]);
+  });
+
+  it('are reported and ignored when they are illegal, and when there are too many', async () => {
+    world = await World.start({ env: { SPANMESH_VOLCONF_MAX_SLOTS: '1' } });
+    const conn = world.gateway.openConn(MEDIA);
+    const unterminated = copyOf('span:host');
+    unterminated[127] = 1;
+    world.volconf(world.gateway, conn, 256, copyOf('span:host'));
+    world.volconf(world.gateway, conn, 1, copyOf(''));
+    world.volconf(world.gateway, conn, 2, unterminated);
+    world.volconf(world.gateway, conn, 3, new Uint8Array(5));
+    world.volconf(world.gateway, conn, 4, copyOf('span:host'));
+    world.volconf(world.gateway, conn, 5, copyOf('span:host'));
+    await world.advance(100);
+    expect(world.connections()).toEqual([`media ${MEDIA}/slot 4 host:987`]);
+    const faults = world.log.filter(({ msg }) => msg === 'LNK_VOLCONF ignored').map(({ fault }) => fault);
+    expect(faults).toEqual(['index', 'empty-path', 'unterminated-path', 'copy', 'too-many']);
+  });
+});
+
+describe('a target that fails', () => {
+  const tries = () => world.gateway.log.filter((line) => line.startsWith('dial')).length;
+  const target = () => world.leader.term!.keeper.get(OWNER_3)!;
+  const begin = async (env: Record<string, string> = {}) => {
+    world = await World.start({ env });
+    const conn = world.gateway.openConn(MEDIA);
+    world.volconf(world.gateway, conn, 3, copyOf('span:host'));
+  };
+
+  it('is tried again after 1, 2, 4 … 60 s, each shortened by up to half', async () => {
+    world = await World.start();
+    world.hosts.set('host', 'refuses');
+    const conn = world.gateway.openConn(MEDIA);
+    world.volconf(world.gateway, conn, 3, copyOf('span:host'));
+    await world.advance(100);
+    for (const full of [1, 2, 4, 8, 16, 32, 60, 60].map((seconds) => seconds * 1000)) {
+      const { state } = target();
+      if (state.kind !== 'waiting') throw new Error(state.kind);
+      const pause = state.at - world.clock.now() + (world.clock.wall() - target().lastErrorAt);
+      expect(pause).toBeGreaterThanOrEqual(full / 2 - 1);
+      expect(pause).toBeLessThanOrEqual(full + 1);
+      const before = tries();
+      await world.advance(state.at - world.clock.now() + 50);
+      expect(tries()).toBe(before + 1);
+    }
+    expect(target().attempts).toBe(9);
+    expect(target().lastError).toBe('nobody answers there');
+    world.hosts.set('host', 'up');
+    await world.advance(60_000);
+    expect(world.connections()).toEqual([`${OWNER_3} host:987`]);
+    expect(target().attempts).toBe(0);
+  });
+
+  it('is given up after the time to connect', async () => {
+    world = await World.start({ env: { SPANMESH_VOLCONF_CONNECT_TIMEOUT: '3s' } });
+    world.hosts.set('host', 'silent');
+    const conn = world.gateway.openConn(MEDIA);
+    world.volconf(world.gateway, conn, 3, copyOf('span:host'));
+    await world.advance(2900);
+    expect(target().state.kind).toBe('dialling');
+    await world.advance(150);
+    expect(target().state.kind).toBe('waiting');
+  });
+
+  it('goes on counting when it is lost before a minute is over, and begins anew after it', async () => {
+    await begin();
+    await world.advance(100);
+    for (let i = 0; i < 4; i++) {
+      world.gateway.drop(OWNER_3);
+      await world.advance(20_000);
+    }
+    expect(target().failures).toBe(4);
+    await world.advance(61_000);
+    world.gateway.drop(OWNER_3);
+    await world.advance(0);
+    expect(target().failures).toBe(1);
+    await world.advance(1100);
+    expect(world.connections()).toEqual([`${OWNER_3} host:987`]);
+  });
+
+  it('is moved when its gateway goes, and stays when another comes', async () => {
+    world = await World.start({ gateways: 3 });
+    const [first] = world.gateways;
+    for (let i = 0; i < 30; i++) await world.targets.put(`t${i}`, 'span:host');
+    await world.advance(500);
+    expect(world.connections().length).toBe(30);
+    const shares = world.gateways.map(({ connections }) => connections.length);
+    for (const share of shares) expect(share).toBeGreaterThan(2);
+    first!.restart();
+    world.unregistered.add(first!);
+    first!.cutOff();
+    await world.advance(9000);
+    expect(first!.connections).toEqual([]);
+    expect(world.connections().length).toBe(30);
+    world.unregistered.clear();
+    first!.cut = false;
+    const before = world.connections().toSorted();
+    const kept = world.gateways.map(({ connections }) => connections.length);
+    await world.advance(9000);
+    expect(world.connections()).toEqual(before);
+    expect(world.gateways.map(({ connections }) => connections.length)).toEqual(kept);
+  });
+
+  it('costs nothing while all wait: one timer, however many', async () => {
+    world = await World.start({ env: { SPANMESH_VOLCONF_RETRY_FIRST: '60s' } });
+    world.hosts.set('dead', 'refuses');
+    const conn = world.gateway.openConn(MEDIA);
+    for (let slot = 0; slot < 256; slot++) world.volconf(world.gateway, conn, slot, copyOf('span:dead'));
+    const idle = world.clock.pending;
+    await world.advance(500);
+    expect(world.leader.term!.keeper.timers).toBe(256);
+    expect(world.clock.pending).toBeLessThanOrEqual(idle + 1);
+  });
+
+  it('is attempted together with no more others than the setting says', async () => {
+    world = await World.start({ env: { SPANMESH_VOLCONF_MAX_DIALS: '10' } });
+    world.gateway.dialMs = 1000;
+    const conn = world.gateway.openConn(MEDIA);
+    for (let slot = 0; slot < 25; slot++) world.volconf(world.gateway, conn, slot, copyOf('span:host'));
+    await world.advance(100);
+    expect(world.leader.term!.keeper.dialling).toBe(10);
+    await world.advance(3000);
+    expect(world.connections().length).toBe(25);
+  });
+});
+
+describe('the policy priority', () => {
+  const up = () =>
+    world
+      .connections()
+      .map((line) => line.split(' ').at(-1)!.replace(':987', ''))
+      .toSorted();
+  const begin = async (slots: [path: string, priority: number, cluster?: string][]) => {
+    world = await World.start({ env: { SPANMESH_VOLCONF_POLICY: 'priority' } });
+    const conn = world.gateway.openConn(MEDIA);
+    for (const [i, [path, priority, cluster]] of slots.entries()) {
+      world.volconf(world.gateway, conn, i, copyOf(path, { priority, ...(cluster !== undefined && { cluster }) }));
+    }
+    await world.advance(100);
+  };
+
+  it('keeps the best up, and a worse one while it is down', async () => {
+    await begin([
+      ['span:worse', 3],
+      ['span:best', 15],
+      ['span:mid', 7],
+    ]);
+    expect(up()).toEqual(['best']);
+    expect([...world.leader.term!.media.all()].map(({ heldBack }) => heldBack)).toEqual([true, false, true]);
+    world.hosts.set('best', 'refuses');
+    world.gateway.drop(`media ${MEDIA}/slot 1`);
+    await world.advance(100);
+    expect(up()).toEqual(['mid']);
+    world.hosts.set('mid', 'refuses');
+    world.gateway.drop(`media ${MEDIA}/slot 2`);
+    await world.advance(100);
+    expect(up()).toEqual(['worse']);
+    world.hosts.clear();
+    await world.advance(60_000);
+    expect(up()).toEqual(['best']);
+  });
+
+  it('lets equal ones with the round-robin flag share, and takes the first of the others', async () => {
+    await begin([
+      ['span:rr1', 0x85],
+      ['span:rr2', 0x85],
+      ['span:low', 0x84],
+    ]);
+    expect(up()).toEqual(['rr1', 'rr2']);
+    await world.stop();
+    await begin([
+      ['span:a', 5],
+      ['span:b', 5],
+    ]);
+    expect(up()).toEqual(['a']);
+  });
+
+  it('takes one whose media has errors last, and weighs clusters apart', async () => {
+    await begin([
+      ['span:errors', 0x4f],
+      ['span:sound', 1],
+      ['span:other', 0, '00000000-0000-0000-0000-000000000001'],
+    ]);
+    expect(up()).toEqual(['other', 'sound']);
+  });
+});
+
+describe('replicas', () => {
+  it('take over what stands instead of connecting again', async () => {
+    world = await World.start({ gateways: 2, replicas: 2 });
+    const conn = world.gateway.openConn(MEDIA);
+    for (let slot = 0; slot < 20; slot++) world.volconf(world.gateway, conn, slot, copyOf(`span:h${slot}`));
+    await world.targets.put('op', 'span:far');
+    await world.advance(500);
+    expect(world.connections().length).toBe(21);
+    const orders = world.gateways.flatMap(({ log }) => log).length;
+    const [first] = world.replicas;
+    expect(first!.term).not.toBeNull();
+    await world.stopReplica(first!);
+    await world.advance(10_000);
+    expect(world.leader).not.toBe(first);
+    expect(world.leader.totals().adopted).toBe(21);
+    expect(world.gateways.flatMap(({ log }) => log).length).toBe(orders);
+    expect(world.leader.term!.keeper.get('op')!.state.kind).toBe('running');
+  });
+
+  it('connect anew what changed while nobody led, and hang up what nobody wants', async () => {
+    world = await World.start();
+    const conn = world.gateway.openConn(MEDIA);
+    for (const slot of [1, 2, 3]) world.volconf(world.gateway, conn, slot, copyOf(`span:h${slot}`));
+    await world.targets.put('op', 'span:far');
+    await world.advance(500);
+    await world.stopReplica(world.leader);
+    world.volconf(world.gateway, conn, 1, copyOf('span:new'));
+    world.volconf(world.gateway, conn, 2, copyOf('span:h2', { copyId: 0 }));
+    await world.targets.remove('op');
+    await world.addReplica();
+    await world.advance(1000);
+    expect(world.connections()).toEqual([`media ${MEDIA}/slot 1 new:987`, `${OWNER_3} h3:987`]);
+  });
+
+  it('go above the epoch of gateways that have heard more than the store', async () => {
+    world = await World.start();
+    world.gateway.epoch = 41;
+    await world.targets.put('op', 'span:far');
+    await world.addReplica();
+    world.gateway.cutOff();
+    world.gateway.cut = false;
+    await world.advance(3000);
+    expect(world.leader.epoch).toBe(42);
+    expect(world.connections()).toEqual(['op far:987']);
+  });
+});
+
+/** A call of the API without a server. */
+function call<Answer>(method: unknown, request: object): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    (method as (call: object, callback: (error: Error | null, answer: Answer) => void) => void)(
+      { request, metadata: new Metadata() },
+      (error, answer) => (error === null ? resolve(answer) : reject(error)),
+    );
+  });
+}
+
+class FakeTargetStream extends EventEmitter {
+  readonly sent: WatchTargetsResponse[] = [];
+  readonly request = {};
+  accepts = true;
+  ended = false;
+  error: (Error & { code?: number }) | null = null;
+
+  constructor() {
+    super();
+    this.on('error', (error) => {
+      this.error = error;
+    });
+  }
+
+  write(response: WatchTargetsResponse): boolean {
+    this.sent.push(response);
+    return this.accepts;
+  }
+
+  end(): void {
+    this.ended = true;
+  }
+
+  /** Names, as they were told. */
+  get names(): string[] {
+    return this.sent.map(({ target, removed }) => target?.name ?? (removed === undefined ? 'current' : `-${removed}`));
+  }
+}
+
+describe('the API', () => {
+  const api = () => world.leader.api.implementation;
+  const list = (request: object = {}) =>
+    call<{ targets: ApiTarget[]; nextPageToken: string }>(api().listTargets, {
+      pageSize: 0,
+      pageToken: '',
+      state: 0,
+      mediaId: '',
+      ...request,
+    });
+  const set = (name: string, path: string, dialect = 0) =>
+    call<{ target: ApiTarget }>(api().setTarget, { name, path, dialect });
+
+  it('sets, shows, keeps and removes operators’ targets', async () => {
+    world = await World.start();
+    const { target } = await set('far', 'span:host:1000', 1);
+    expect(target).toMatchObject({
+      name: 'far',
+      path: 'span:host:1000',
+      state: TargetState.TARGET_STATE_CONNECT,
+      dialect: 1,
+    });
+    await world.advance(100);
+    expect(await call(api().getTarget, { name: 'far' })).toMatchObject({
+      target: {
+        state: TargetState.TARGET_STATE_RUNNING,
+        gateway: 'gw0.b1',
+        connection: 'gw0.b1:1',
+        remoteAddress: 'host:1000',
+      },
+    });
+    await set('far', 'span:host:1000', 1);
+    await world.advance(100);
+    expect(world.gateway.log.length).toBe(1);
+    await world.stopReplica(world.leader);
+    await world.addReplica();
+    await world.advance(100);
+    expect((await list()).targets.map(({ name }) => name)).toEqual(['far']);
+    await call(api().removeTarget, { name: 'far' });
+    await world.advance(100);
+    expect(world.connections()).toEqual([]);
+    await expect(call(api().getTarget, { name: 'far' })).rejects.toMatchObject({ code: status.NOT_FOUND });
+    await expect(call(api().removeTarget, { name: 'far' })).rejects.toMatchObject({ code: status.NOT_FOUND });
+  });
+
+  it.each([
+    ['', 'span:a'],
+    ['UPPER', 'span:a'],
+    ['a..b', 'span:a'],
+    ['-a', 'span:a'],
+    ['a'.repeat(64), 'span:a'],
+    ['a', 'a'],
+    ['a', 'span:'],
+    ['a', 'span:h:99999'],
+    ['a', 'span:[::1'],
+  ])('refuses the name %j with %j', async (name, path) => {
+    world = await World.start();
+    await expect(set(name, path)).rejects.toMatchObject({ code: status.INVALID_ARGUMENT });
+  });
+
+  it('lists slots first, by media and slot, in pages, of one state or media', async () => {
+    world = await World.start();
+    world.hosts.set('dead', 'refuses');
+    for (const media of [MEDIA_2, MEDIA]) {
+      const conn = world.gateway.openConn(media);
+      world.volconf(world.gateway, conn, 10, copyOf('span:dead'));
+      world.volconf(world.gateway, conn, 9, copyOf('span:host', { label: 'far', priority: 0x83 }));
+    }
+    await set('a', 'span:host');
+    await world.advance(100);
+    const all = [`${MEDIA}/9`, `${MEDIA}/10`, `${MEDIA_2}/9`, `${MEDIA_2}/10`, 'a'];
+    expect((await list()).targets.map(({ name }) => name)).toEqual(all);
+    const paged: string[] = [];
+    let pageToken = '';
+    do {
+      const page = await list({ pageSize: 2, pageToken });
+      paged.push(...page.targets.map(({ name }) => name));
+      pageToken = page.nextPageToken;
+    } while (pageToken !== '');
+    expect(paged).toEqual(all);
+    expect((await list({ mediaId: MEDIA_2 })).targets.map(({ name }) => name)).toEqual(all.slice(2, 4));
+    const failing = await list({ state: TargetState.TARGET_STATE_CONNECT });
+    expect(failing.targets.map(({ name }) => name)).toEqual([`${MEDIA}/10`, `${MEDIA_2}/10`]);
+    expect(failing.targets[0]).toMatchObject({ attempts: 1, lastError: 'nobody answers there', path: 'span:dead' });
+    expect(failing.targets[0]!.nextTry!.getTime()).toBeGreaterThan(world.clock.wall());
+    expect((await list()).targets[0]!.slot).toMatchObject({ index: 9, priority: 0x83, label: 'far', pending: false });
+    await expect(list({ pageToken: 'x' })).rejects.toMatchObject({ code: status.INVALID_ARGUMENT });
+    await expect(list({ mediaId: 'x' })).rejects.toMatchObject({ code: status.INVALID_ARGUMENT });
+  });
+
+  it('watches: all, `current`, then every change; what is not read waits by name', async () => {
+    world = await World.start();
+    await set('a', 'span:host');
+    await set('b', 'span:host');
+    await world.advance(100);
+    const stream = new FakeTargetStream();
+    (api().watchTargets as (stream: unknown) => void)(stream);
+    // Between the call and the first message.
+    await set('c', 'span:host');
+    await settle();
+    expect(stream.names.slice(0, 3)).toEqual(['a', 'b', 'current']);
+    await world.advance(100);
+    expect(stream.sent.at(-1)!.target).toMatchObject({ name: 'c', state: TargetState.TARGET_STATE_RUNNING });
+    stream.accepts = false;
+    world.gateway.drop('a');
+    await world.advance(0);
+    const read = stream.sent.length;
+    await world.advance(10_000);
+    await call(api().removeTarget, { name: 'b' });
+    await world.advance(100);
+    expect(stream.sent.length).toBe(read);
+    stream.accepts = true;
+    stream.emit('drain');
+    expect(stream.names.slice(read).toSorted()).toEqual(['-b', 'a']);
+    await world.stopReplica(world.leader);
+    expect(stream.ended).toBe(true);
+  });
+
+  it('names the leader when asked at another replica', async () => {
+    world = await World.start({ replicas: 2 });
+    const standby = [...world.replicas].find(({ term }) => term === null)!;
+    const request = { pageSize: 0, pageToken: '', state: 0, mediaId: '' };
+    await expect(call(standby.api.implementation.listTargets, request)).rejects.toMatchObject({
+      code: status.UNAVAILABLE,
+      details: 'This volconf replica does not lead: ask the one at 127.0.0.1:1.',
+    });
+    // Writes go to the store.
+    await call(standby.api.implementation.setTarget, { name: 'x', path: 'span:host', dialect: 0 });
+    await world.advance(100);
+    expect(world.connections()).toEqual(['x host:987']);
+  });
+
+  it('is accompanied by news on the bus', async () => {
+    world = await World.start();
+    const news: string[] = [];
+    world.bus.subscribe(ALL_EVENTS, (subject, data) => {
+      const { name, state } = JSON.parse(new TextDecoder().decode(data)) as { name: string; state: string };
+      news.push(`${subject} ${name} ${state}`);
+    });
+    await set('a', 'span:host');
+    await world.advance(100);
+    await call(api().removeTarget, { name: 'a' });
+    await world.advance(100);
+    expect(news[0]).toBe('spanmesh.events.target.none a connect');
+    expect(news).toContain('spanmesh.events.target.gw0_b1 a running');
+    expect(news.at(-1)).toBe('spanmesh.events.target.none a removed');
   });
 });
