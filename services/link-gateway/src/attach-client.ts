@@ -1,4 +1,4 @@
-import { type ClientDuplexStream, credentials, type ServiceError, status } from '@grpc/grpc-js';
+import { type ClientDuplexStream, type ServiceError, status } from '@grpc/grpc-js';
 import {
   type AttachRequest,
   type AttachResponse,
@@ -8,9 +8,10 @@ import {
   type Welcome,
 } from '@spanmesh/proto/v1/gateway_control';
 import type { Clock, Timer } from '@spanmesh/runtime/clock';
-import { channelOptions } from '@spanmesh/runtime/grpc-client';
+import { channelOptions, PLAINTEXT } from '@spanmesh/runtime/grpc-client';
 import { type Logger, Throttle } from '@spanmesh/runtime/logger';
 import type { Random } from '@spanmesh/runtime/random';
+import type { ChannelSecurity } from '@spanmesh/runtime/tls-credentials';
 import { Turn } from '@spanmesh/runtime/turn';
 import type { Attach } from './attach.ts';
 import type { AttachHost, GatewayIdentity } from './gateway-service.ts';
@@ -35,6 +36,14 @@ export const GOODBYE_MS = 2000;
 const LOG_INTERVAL_MS = 10_000;
 /** Why a lost stream is the way of things and not worth a warning: the leader stops or changes. */
 const EXPECTED = new Set<status>([status.FAILED_PRECONDITION, status.ABORTED, status.CANCELLED]);
+
+export interface AttachClientOptions {
+  readonly identity: GatewayIdentity;
+  /** `host:port` of the leader as far as it is known; asked anew for each attempt. */
+  readonly address: () => string | null;
+  /** Of the way to the leader; plaintext unless given. */
+  readonly security?: ChannelSecurity;
+}
 
 type Stream = ClientDuplexStream<AttachRequest, AttachResponse>;
 
@@ -71,7 +80,7 @@ export class AttachClient implements Attach {
   attachedOnce = false;
   /** Highest epoch obeyed so far; 0 for none. */
   epoch = 0;
-  readonly #options: { readonly identity: GatewayIdentity; readonly address: () => string | null };
+  readonly #options: AttachClientOptions;
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #host: AttachHost;
@@ -89,11 +98,7 @@ export class AttachClient implements Attach {
   #obeyedTold = 0;
   #obeyedTimer: Timer | undefined;
 
-  /** `address`: `host:port` of the leader as far as it is known; asked anew for each attempt. */
-  constructor(
-    options: { readonly identity: GatewayIdentity; readonly address: () => string | null },
-    deps: { clock: Clock; logger: Logger; host: AttachHost; random: Random },
-  ) {
+  constructor(options: AttachClientOptions, deps: { clock: Clock; logger: Logger; host: AttachHost; random: Random }) {
     this.#options = options;
     this.#clock = deps.clock;
     this.#logger = deps.logger;
@@ -142,8 +147,10 @@ export class AttachClient implements Attach {
       this.#retry();
       return;
     }
-    const client = new GatewayControlClient(address, credentials.createInsecure(), {
+    const { credentials, options } = this.#options.security ?? PLAINTEXT;
+    const client = new GatewayControlClient(address, credentials, {
       ...channelOptions,
+      ...options,
       // Otherwise a pause that an earlier channel has to keep would be this one's, too.
       'grpc.use_local_subchannel_pool': 1,
     });

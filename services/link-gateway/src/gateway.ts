@@ -2,6 +2,8 @@ import { DialService } from '@spanmesh/proto/v1/dial';
 import { MessagingService } from '@spanmesh/proto/v1/messaging';
 import type { GrpcServer } from '@spanmesh/runtime/grpc-server';
 import { type Random, systemRandom } from '@spanmesh/runtime/random';
+import type { Security } from '@spanmesh/runtime/security';
+import { LINK_GATEWAY_NAME, TOPOLOGY_NAME } from '@spanmesh/runtime/service-names';
 import { AttachClient } from './attach-client.ts';
 import { Gateway, type GatewayDependencies } from './gateway-service.ts';
 import { DirectoryCalls } from './messaging/directory-calls.ts';
@@ -17,6 +19,8 @@ export interface GatewayPorts {
   readonly service: Pick<GrpcServer, 'addService'>;
   /** `host:port` under which other gateways reach `service`, once started; empty: that cannot be told. */
   readonly advertisedServiceAddress: string;
+  /** How this gateway shows other services who it is, and knows them. */
+  readonly security: Pick<Security, 'channel' | 'serviceFiles'>;
 }
 
 /** What a gateway needs from whoever runs it. */
@@ -32,15 +36,18 @@ export interface CreateGatewayDependencies
 export function createGateway(options: GatewayOptions, deps: CreateGatewayDependencies): Gateway {
   const { topologyAddress, random = systemRandom, ports, ...rest } = deps;
   const { clock, logger } = deps;
+  const { security } = ports;
+  const trunkSecurity = { tls: security.serviceFiles, security: security.channel(LINK_GATEWAY_NAME) };
+  const topology = { address: topologyAddress, security: security.channel(TOPOLOGY_NAME) };
   const trunkOptions = { listen: options.trunkListen, setting: gatewaySettings.trunkListen.env };
   const gateway = new Gateway(options, {
     ...rest,
     random,
     serviceAddress: () => options.serviceAddress || ports.advertisedServiceAddress,
-    makeTrunks: (self, host) => new GatewayTrunks({ self, ...trunkOptions }, { clock, logger, random, ...host }),
-    makeDirectory: (id) => new DirectoryCalls({ gateway: id, address: topologyAddress }, { clock }),
-    makeAttach: (identity, host) =>
-      new AttachClient({ identity, address: topologyAddress }, { clock, logger, host, random }),
+    makeTrunks: (self, host) =>
+      new GatewayTrunks({ self, ...trunkOptions }, { clock, logger, random, ...trunkSecurity, ...host }),
+    makeDirectory: (id) => new DirectoryCalls({ gateway: id, ...topology }, { clock }),
+    makeAttach: (identity, host) => new AttachClient({ identity, ...topology }, { clock, logger, host, random }),
   });
   ports.api.addService(MessagingService, gateway.messagingImplementation);
   ports.service.addService(DialService, gateway.dialImplementation);

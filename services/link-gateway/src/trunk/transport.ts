@@ -23,7 +23,7 @@ export function connectTrunk({ host, port }: HostPort, tls: TlsFiles | null, sig
     const socket =
       tls === null
         ? connect({ host, port, noDelay: true, allowHalfOpen: true })
-        : connectTls({ ...tlsConnectOptions(tls, LINK_GATEWAY_NAME), host, port, allowHalfOpen: true });
+        : connectTls({ ...tlsConnectOptions(tls, LINK_GATEWAY_NAME), host, port });
     const fail = (error: TrunkError) => {
       signal.removeEventListener('abort', expire);
       socket.destroy();
@@ -38,6 +38,7 @@ export function connectTrunk({ host, port }: HostPort, tls: TlsFiles | null, sig
         return;
       }
       socket.setNoDelay(true);
+      socket.allowHalfOpen = true;
       signal.removeEventListener('abort', expire);
       socket.removeAllListeners('error');
       resolve(socket);
