@@ -22,8 +22,9 @@ export const OPEN_TIMEOUT_MS = 2_000;
 export const UNREACHABLE_AFTER_MS = 2_000;
 /** Milliseconds of silence until a trunk is probed, and again until it counts as dead. */
 export const KEEP_ALIVE_MS = 2_000;
-/** Pauses between attempts to open a lost trunk: doubled each time, each shortened by up to half at random. */
+/** Milliseconds before a lost trunk is opened again: doubled each time, each shortened by up to half at random. */
 export const FIRST_BACKOFF_MS = 100;
+/** The longest of these pauses, milliseconds: a gateway that is back is found within it. */
 export const MAX_BACKOFF_MS = 5_000;
 /** Milliseconds that an orderly end may take. */
 export const FINISH_MS = 1_000;
@@ -41,8 +42,9 @@ export const MAX_OUT_WINDOWS = 1 << 16;
 
 /** Bytes that wait (counted as the memory they keep) for a trunk that does not stand yet; beyond it nothing new may use it. */
 export const WAITING_LIMIT_BYTES = 4 * 1024 * 1024;
-/** Bytes in a trunk's own queue at which everybody who sends over it is paused, and at which they go on. */
+/** Bytes in a trunk's own queue at which everybody who sends over it is paused. */
 export const QUEUE_HIGH_BYTES = 4 * 1024 * 1024;
+/** Bytes in a trunk's own queue at which they go on. */
 export const QUEUE_LOW_BYTES = 1024 * 1024;
 /** Bytes in a trunk's own queue at which the trunk is given up: nobody who is paused sends so much more. */
 export const QUEUE_LIMIT_BYTES = 256 * 1024 * 1024;

@@ -15,7 +15,14 @@ import { SendQueue, type SendQueueOwner } from '../send-queue.ts';
 import { FREE_WINDOW, OutWindow, release, type Waiter } from './credit.ts';
 import { InWindows } from './in-windows.ts';
 import { KeepAlive } from './keep-alive.ts';
-import { QUEUE_HIGH_BYTES, QUEUE_LIMIT_BYTES, QUEUE_LOW_BYTES, STALL_MS, WAITING_LIMIT_BYTES } from './limits.ts';
+import {
+  MAX_TRUNK_TRANSACTIONS,
+  QUEUE_HIGH_BYTES,
+  QUEUE_LIMIT_BYTES,
+  QUEUE_LOW_BYTES,
+  STALL_MS,
+  WAITING_LIMIT_BYTES,
+} from './limits.ts';
 import {
   CREDIT,
   decodeCredit,
@@ -109,6 +116,7 @@ export class TrunkEnd implements FrameSink, EndpointHandler, SendQueueOwner, Rou
 
   /** Something new may wait for it. */
   get hasRoom(): boolean {
+    if (this.#endpoint.openCount >= MAX_TRUNK_TRANSACTIONS) return false;
     return this.#queue !== null || this.#before.heldBytes < WAITING_LIMIT_BYTES;
   }
 

@@ -1,5 +1,7 @@
 import { TRUNK } from '@spanmesh/dmsg/dialect';
+import { DmsgError } from '@spanmesh/dmsg/dmsg-error';
 import { Endpoint, type EndpointHandler } from '@spanmesh/dmsg/endpoint';
+import { ErrorCode } from '@spanmesh/dmsg/error-code';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import type { LinkAddress, Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
 import type { OutWindow } from './credit.ts';
@@ -11,10 +13,12 @@ import type { TrunkOutbox } from './trunk-outbox.ts';
 export class TrunkEndpoint extends Endpoint {
   readonly #out: TrunkOutbox;
   readonly #free: OutWindow;
+  readonly #maxTransactions: number;
 
   /** `out.window` at this moment is what is not on a route is charged to. */
-  constructor(out: TrunkOutbox, handler: EndpointHandler) {
-    super({ rules: TRUNK, maxTransactions: MAX_TRUNK_TRANSACTIONS }, { out, handler, salts: out });
+  constructor(out: TrunkOutbox, handler: EndpointHandler, maxTransactions = MAX_TRUNK_TRANSACTIONS) {
+    super({ rules: TRUNK, maxTransactions }, { out, handler, salts: out });
+    this.#maxTransactions = maxTransactions;
     this.#out = out;
     this.#free = out.window;
   }
@@ -27,6 +31,7 @@ export class TrunkEndpoint extends Endpoint {
     error = 0,
     aux: Uint8Array | null = null,
   ): Transaction {
+    this.#checkRoom();
     this.#charge(circuit);
     try {
       return super.open(cmd, circuit, handler, payload, error, aux);
@@ -41,6 +46,7 @@ export class TrunkEndpoint extends Endpoint {
     frame: Frame,
     _address: LinkAddress | null = null,
   ): Transaction {
+    this.#checkRoom();
     this.#charge(circuit);
     try {
       return super.openForwarded(circuit, handler, frame);
@@ -95,6 +101,12 @@ export class TrunkEndpoint extends Endpoint {
     } finally {
       this.#out.window = this.#free;
     }
+  }
+
+  /** Beyond its limit the other side would end the trunk, and with it everybody's transactions: refused here, one by one. */
+  #checkRoom(): void {
+    if (this.openCount < this.#maxTransactions) return;
+    throw new DmsgError(ErrorCode.PARAM, 'too many open transactions', { limit: this.#maxTransactions });
   }
 
   #charge(tx: Transaction | null): void {
