@@ -4,7 +4,7 @@ import { promisify } from 'node:util';
 import type { BenchDialect } from './generator-peer.ts';
 import { cpuSeconds, residentKb } from './machine.ts';
 import { REFERENCE } from './reference.ts';
-import { startSpanmesh } from './spanmesh-process.ts';
+import { startStandaloneProcess } from './spanmesh-process.ts';
 import { count, printTable, ratio } from './table.ts';
 
 const GENERATOR = fileURLToPath(new URL('./convergence-generator.ts', import.meta.url));
@@ -58,15 +58,15 @@ export async function benchConvergence(): Promise<void> {
 }
 
 async function run(dialect: BenchDialect, spans: number, receivers: number) {
-  const spanmesh = await startSpanmesh(dialect);
+  const spanmesh = await startStandaloneProcess(dialect);
   try {
-    const before = cpuSeconds(spanmesh.pid);
-    const args = [GENERATOR, spanmesh.dmsgPort, dialect, spans, receivers, FLAPS].map(String);
+    const before = cpuSeconds(spanmesh.pids[0]!);
+    const args = [GENERATOR, spanmesh.port, dialect, spans, receivers, FLAPS].map(String);
     const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 120_000 });
     return {
       result: JSON.parse(stdout) as GeneratorResult,
-      cpu: cpuSeconds(spanmesh.pid) - before,
-      rss: residentKb(spanmesh.pid),
+      cpu: cpuSeconds(spanmesh.pids[0]!) - before,
+      rss: residentKb(spanmesh.pids[0]!),
     };
   } finally {
     await spanmesh.stop();

@@ -60,7 +60,17 @@ export class GeneratorPeer {
   }
 
   /** Appends a message to the batch. Ids are (lo, hi) halves; `aux` bytes of zeros follow the header. */
-  send(cmd: number, idLo: number, idHi: number, aLo: number, aHi: number, b: number, body: Buffer | null, aux: number) {
+  send(
+    cmd: number,
+    idLo: number,
+    idHi: number,
+    aLo: number,
+    aHi: number,
+    b: number,
+    body: Buffer | null,
+    aux: number,
+    bHi = 0,
+  ) {
     const head = (cmd & 0xff) * 64;
     const padded = (aux + 63) & ~63;
     if (this.#outBytes + head + padded > this.#out.length) {
@@ -78,6 +88,7 @@ export class GeneratorPeer {
     out.writeUInt32LE(aLo, at + 16);
     out.writeUInt32LE(aHi, at + 20);
     out.writeUInt32LE(b, at + 24);
+    out.writeUInt32LE(bHi, at + 28);
     out.writeUInt32LE(cmd >>> 0, at + 32);
     if (aux > 0) {
       out.writeUInt32LE(zeroCrc(padded), at + 36);

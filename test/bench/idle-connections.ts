@@ -1,14 +1,16 @@
 import { GeneratorPeer } from './generator-peer.ts';
 import { residentKb } from './machine.ts';
 import { REFERENCE } from './reference.ts';
-import { startSpanmesh } from './spanmesh-process.ts';
+import { startStandaloneProcess } from './spanmesh-process.ts';
 import { printTable, ratio } from './table.ts';
 
 const CONNECTIONS = 5_000;
 
 /** Resident memory that an idle connection with its LNK_CONNs costs a standalone process. */
 export async function benchIdleConnections(): Promise<void> {
-  const spanmesh = await startSpanmesh('circuit', { SPANMESH_MAX_CONNECTIONS_PER_ADDRESS: String(CONNECTIONS * 2) });
+  const spanmesh = await startStandaloneProcess('circuit', {
+    SPANMESH_MAX_CONNECTIONS_PER_ADDRESS: String(CONNECTIONS * 2),
+  });
   try {
     // The first connections bring code and tables into memory that the others share.
     let answered = 0;
@@ -19,7 +21,7 @@ export async function benchIdleConnections(): Promise<void> {
         all = () => answered >= reach && resolve();
       });
       for (let i = 0; i < connections; i++) {
-        await GeneratorPeer.open(spanmesh.dmsgPort, 'circuit', `i${i}`, (_peer, _buf, _at, cmd) => {
+        await GeneratorPeer.open(spanmesh.port, 'circuit', `i${i}`, (_peer, _buf, _at, cmd) => {
           if ((cmd & 0xffffff) === 0xfff01) {
             answered++;
             all();
@@ -29,9 +31,9 @@ export async function benchIdleConnections(): Promise<void> {
       await done;
     };
     await open(100);
-    const before = residentKb(spanmesh.pid);
+    const before = residentKb(spanmesh.pids[0]!);
     await open(CONNECTIONS);
-    const each = (residentKb(spanmesh.pid) - before) / CONNECTIONS;
+    const each = (residentKb(spanmesh.pids[0]!) - before) / CONNECTIONS;
     printTable('Memory of an idle connection', [
       ['connections', 'KB each', 'reference KB', 'of reference'],
       [

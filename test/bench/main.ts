@@ -1,15 +1,20 @@
 /**
- * `npm run bench [-- name…]`: measures, prints tables, asserts nothing. Names: codec, convergence, memory; none: all.
+ * `npm run bench [-- name…]`: measures, prints tables, asserts nothing. Names: those below; none: all.
  */
+
+import { benchCipher } from './cipher.ts';
 import { benchCodec } from './codec.ts';
 import { benchConvergence } from './convergence.ts';
 import { benchIdleConnections } from './idle-connections.ts';
 import { machine } from './machine.ts';
+import { benchRouting } from './routing.ts';
 
 const BENCHES: Record<string, () => void | Promise<void>> = {
   codec: benchCodec,
   convergence: benchConvergence,
+  routing: benchRouting,
   memory: benchIdleConnections,
+  cipher: benchCipher,
 };
 
 const names = process.argv.slice(2);

@@ -1,58 +1,39 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { createServer } from 'node:net';
-import { fileURLToPath } from 'node:url';
+import { freePort, Installation, ServiceProcess } from '../peer/installation.ts';
+import type { BenchDialect } from './generator-peer.ts';
 
-const LAUNCHER = fileURLToPath(new URL('../../services/ctl/bin/spanmesh.js', import.meta.url));
+/** What is measured: one process or several. */
+export interface Measured {
+  /** Of every process. */
+  readonly pids: readonly number[];
+  /** Where the first peer connects to. */
+  readonly port: number;
+  /** Where the second one does: the same, or another gateway. */
+  readonly otherPort: number;
+  stop(): Promise<unknown>;
+}
+
+const QUIET = { SPANMESH_LOG_LEVEL: 'error' };
 
 /** A standalone spanmesh in a process of its own. */
-export interface SpanmeshProcess {
-  readonly pid: number;
-  readonly dmsgPort: number;
-  stop(): Promise<void>;
+export async function startStandaloneProcess(
+  dialect: BenchDialect,
+  settings: Record<string, string> = {},
+): Promise<Measured> {
+  const port = await freePort();
+  const listen = { SPANMESH_DMSG_LISTEN: `${dialect}://127.0.0.1:${port}`, SPANMESH_DATA_DIR: '' };
+  const standalone = await ServiceProcess.start('standalone', { ...QUIET, ...listen, ...settings });
+  await standalone.ready();
+  return { pids: [standalone.child.pid!], port, otherPort: port, stop: () => standalone.stop() };
 }
 
-/** Starts `spanmesh run standalone` on free ports of loopback and waits until it is ready. */
-export async function startSpanmesh(scheme: string, settings: Record<string, string> = {}): Promise<SpanmeshProcess> {
-  const [dmsgPort, grpcPort, httpPort] = [await freePort(), await freePort(), await freePort()];
-  const child = spawn(process.execPath, [LAUNCHER, 'run', 'standalone'], {
-    env: {
-      ...process.env,
-      SPANMESH_DMSG_LISTEN: `${scheme}://127.0.0.1:${dmsgPort}`,
-      SPANMESH_GRPC_LISTEN: `127.0.0.1:${grpcPort}`,
-      SPANMESH_HTTP_LISTEN: `127.0.0.1:${httpPort}`,
-      SPANMESH_LOG_LEVEL: 'error',
-      ...settings,
-    },
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
-  await ready(child, `http://127.0.0.1:${httpPort}/readyz`);
+/** Topology and two gateways, each a process of its own; the two peers are on different gateways. */
+export async function startTwoGateways(dialect: BenchDialect): Promise<Measured> {
+  const installation = await Installation.start(2, QUIET);
+  const [one, two] = installation.gateways;
   return {
-    pid: child.pid!,
-    dmsgPort,
-    stop: () =>
-      new Promise((resolve) => {
-        child.once('exit', () => resolve());
-        child.kill('SIGTERM');
-      }),
+    pids: [installation.topology, ...installation.gateways].map(({ child }) => child.pid!),
+    port: one!.dmsg[dialect],
+    otherPort: two!.dmsg[dialect],
+    stop: () => installation.stop(),
   };
-}
-
-async function ready(child: ChildProcess, url: string): Promise<void> {
-  for (;;) {
-    if (child.exitCode !== null) throw new Error(`spanmesh ended with exit code ${child.exitCode}`);
-    const answer = await fetch(url).catch(() => null);
-    if (answer?.ok) return;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
-    });
-  });
 }

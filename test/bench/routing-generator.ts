@@ -1,0 +1,137 @@
+/**
+ * Load generator, a process of its own: one peer owns a span, another runs transactions on its relay through the router,
+ * INFLIGHT at a time. Arguments: port dialect inflight auxRequest auxReply seconds [owner's port]. Prints one JSON object:
+ * round trips and latencies, and the generator's own CPU share, so that it shows if the generator was the bottleneck.
+ */
+import { performance } from 'node:perf_hooks';
+import {
+  type BenchDialect,
+  CREATE,
+  DELETE,
+  ERROR,
+  GeneratorPeer,
+  REPLY,
+  REVCIRC,
+  REVTRANS,
+  SPAN,
+  spanBody,
+} from './generator-peer.ts';
+
+const READ = 0x00500302;
+const BLK = 0x00500000;
+const PROTOCOL = 0x00f00000;
+/** Numbers of the two nodes, and the msgids of their spans. */
+const OWNER = { node: 0xf5, span: 0x2000 };
+const REQUESTER = { node: 0xf6, span: 0x2001 };
+const FIRST_MSGID = 0x100000;
+/** Latencies kept at most. */
+const SAMPLES = 1 << 22;
+
+const port = Number(process.argv[2]);
+const dialect = process.argv[3] as BenchDialect;
+const inflight = Number(process.argv[4]);
+const auxRequest = Number(process.argv[5]);
+const auxReply = Number(process.argv[6]);
+const seconds = Number(process.argv[7]);
+const ownerPort = Number(process.argv[8] ?? port);
+
+const owner = await GeneratorPeer.open(ownerPort, dialect, 'owner', (peer, buf, at, cmd) => {
+  if ((cmd & PROTOCOL) !== BLK || (cmd & (CREATE | REPLY)) >> 0 !== CREATE >> 0) return;
+  const [idLo, idHi] = [buf.readUInt32LE(at + 8), buf.readUInt32LE(at + 12)];
+  if (dialect === 'linkid') {
+    // The answer swaps source and target.
+    const answer = (READ & ~0xff) | 1 | REPLY | CREATE | DELETE;
+    peer.send(
+      answer,
+      idLo,
+      idHi,
+      buf.readUInt32LE(at + 24),
+      buf.readUInt32LE(at + 28),
+      buf.readUInt32LE(at + 16),
+      null,
+      auxReply,
+      buf.readUInt32LE(at + 20),
+    );
+  } else {
+    peer.send(
+      ERROR | REPLY | CREATE | DELETE | REVTRANS,
+      idLo,
+      idHi,
+      buf.readUInt32LE(at + 16),
+      buf.readUInt32LE(at + 20),
+      0,
+      null,
+      auxReply,
+    );
+  }
+});
+
+let relay: number | null = null;
+let relayHi = 0;
+let onRelay: () => void = () => {};
+let onAnswer: (slot: number) => void = () => {};
+const requester = await GeneratorPeer.open(port, dialect, 'requester', (_peer, buf, at, cmd) => {
+  if ((cmd & 0xffffff) === SPAN && (cmd & (CREATE | REPLY)) >> 0 === CREATE >> 0) {
+    if (buf.readUInt32LE(at + 80) !== OWNER.node) return;
+    relay = buf.readUInt32LE(at + 8);
+    relayHi = buf.readUInt32LE(at + 12);
+    onRelay();
+  } else if ((cmd & (REPLY | DELETE)) === (REPLY | DELETE) && buf.readUInt32LE(at + 8) >= FIRST_MSGID) {
+    const error = buf.readUInt32LE(at + 44);
+    if (error !== 0) throw new Error(`the router answered with error ${error}`);
+    onAnswer(buf.readUInt32LE(at + 8) & 4095);
+  }
+});
+
+owner.send(SPAN | CREATE, OWNER.span, 0, 0, 0, 0, spanBody(dialect, OWNER.node), 0);
+owner.flush();
+if (dialect === 'linkid') {
+  requester.send(SPAN | CREATE, REQUESTER.span, 0, 0, 0, 0, spanBody(dialect, REQUESTER.node), 0);
+  requester.flush();
+}
+if (relay === null) await new Promise<void>((resolve) => (onRelay = resolve));
+
+const latencies = new Float64Array(SAMPLES);
+const sentAt = new Float64Array(4096);
+let samples = 0;
+let done = 0;
+let next = 0;
+let open = 0;
+const cpuBefore = process.cpuUsage();
+const began = performance.now();
+const end = began + seconds * 1000;
+
+function request(slot: number, now: number) {
+  sentAt[slot] = now;
+  open++;
+  const id = FIRST_MSGID + (next++ % 0xf0000) * 4096 + slot;
+  if (dialect === 'linkid')
+    requester.send(READ | CREATE | DELETE, id >>> 0, 0, REQUESTER.span, 0, relay!, null, auxRequest, relayHi);
+  else requester.send(READ | CREATE | DELETE | REVCIRC, id >>> 0, 0, relay!, relayHi, 0, null, auxRequest);
+}
+
+await new Promise<void>((resolve) => {
+  onAnswer = (slot) => {
+    const now = performance.now();
+    open--;
+    done++;
+    if (samples < SAMPLES) latencies[samples++] = now - sentAt[slot]!;
+    if (now < end) request(slot, now);
+    else if (open === 0) resolve();
+  };
+  for (let slot = 0; slot < inflight; slot++) request(slot, began);
+  requester.flush();
+});
+const wall = (performance.now() - began) / 1000;
+const cpu = process.cpuUsage(cpuBefore);
+const sorted = latencies.subarray(0, samples).sort();
+console.log(
+  JSON.stringify({
+    roundTripsPerSecond: done / wall,
+    auxMbPerSecond: (done * (auxRequest + auxReply)) / wall / 1e6,
+    p50Us: sorted[samples >> 1]! * 1000,
+    p99Us: sorted[Math.floor(samples * 0.99)]! * 1000,
+    generatorCpu: (cpu.user + cpu.system) / 1e6 / wall,
+  }),
+);
+process.exit(0);
