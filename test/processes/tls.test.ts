@@ -1,0 +1,148 @@
+import { mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type ServiceError, status } from '@grpc/grpc-js';
+import { openClient } from '@spanmesh/ctl/api/open-client';
+import { main } from '@spanmesh/ctl/main';
+import { RecordingTerminal } from '@spanmesh/ctl/terminal.fixture';
+import { DirectoryClient, FindClusterRequest } from '@spanmesh/proto/v1/directory';
+import { MessagingClient } from '@spanmesh/proto/v1/messaging';
+import { ListClustersRequest, TopologyClient } from '@spanmesh/proto/v1/topology';
+import { createApiToken } from '@spanmesh/runtime/api-tokens';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ECHO, EchoNode } from '../peer/echo-node.ts';
+import { freePort, ServiceProcess } from '../peer/installation.ts';
+import { echoNode, RouteClient } from '../peer/route-client.ts';
+
+const operator = createApiToken({ name: 'operator', role: 'operate' });
+const reader = createApiToken({ name: 'reader', role: 'read' });
+
+let directory: string;
+let topology: ServiceProcess;
+const gateways: { readonly service: ServiceProcess; readonly dmsg: number }[] = [];
+const started: ServiceProcess[] = [];
+
+beforeAll(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'spanmesh-tls-'));
+  await certs('first');
+  symlinkSync('first', file('current'));
+  writeFileSync(file('tokens'), `${operator.line}\n${reader.line}\n`);
+  topology = await start('topology', tlsOf('topology'));
+  for (const name of ['gateway-1', 'gateway-2']) {
+    const dmsg = await freePort();
+    const service = await start('link-gateway', {
+      ...tlsOf('link-gateway'),
+      SPANMESH_GATEWAY_NAME: name,
+      SPANMESH_TOPOLOGY_ADDRESS: `127.0.0.1:${topology.ports.service}`,
+      SPANMESH_DMSG_LISTEN: `circuit://127.0.0.1:${dmsg}`,
+    });
+    gateways.push({ service, dmsg });
+  }
+  await topology.ready();
+  for (const { service } of gateways) await service.ready();
+});
+
+afterAll(async () => {
+  await Promise.all(started.map((service) => service.stop()));
+  rmSync(directory, { recursive: true });
+});
+
+const file = (name: string) => join(directory, name);
+
+async function certs(name: string, ...args: string[]): Promise<void> {
+  expect(await main(['certs', 'init', file(name), ...args], new RecordingTerminal())).toBe(0);
+}
+
+async function start(service: string, env: Record<string, string>): Promise<ServiceProcess> {
+  const made = await ServiceProcess.start(service, env);
+  started.push(made);
+  return made;
+}
+
+/** Settings of a process that is the service of this name. */
+function tlsOf(name: string): Record<string, string> {
+  return {
+    SPANMESH_TLS_CA: file('current/ca.crt'),
+    SPANMESH_TLS_CERT: file(`current/${name}.crt`),
+    SPANMESH_TLS_KEY: file(`current/${name}.key`),
+    SPANMESH_API_TLS_CERT: file('current/api.crt'),
+    SPANMESH_API_TLS_KEY: file('current/api.key'),
+    SPANMESH_API_TLS_CA: file('current/ca.crt'),
+    SPANMESH_API_TOKENS_FILE: file('tokens'),
+  };
+}
+
+const target = (port: number, token: string | undefined, ca = 'current') => ({
+  address: `127.0.0.1:${port}`,
+  access: { ca: file(`${ca}/ca.crt`), ...(token !== undefined && { token }) },
+});
+
+function codeOf(call: (done: (error: ServiceError | null) => void) => unknown): Promise<string> {
+  return new Promise((resolve) => call((error) => resolve(error === null ? 'OK' : status[error.code]!)));
+}
+
+/** ListClusters of topology. */
+async function list(token: string | undefined, ca?: string): Promise<string> {
+  const client = openClient(TopologyClient, target(topology.ports.grpc, token, ca));
+  try {
+    return await codeOf((done) => client.listClusters(ListClustersRequest.create(), done));
+  } finally {
+    client.close();
+  }
+}
+
+describe('an installation with certificates, each service in a process of its own', () => {
+  it('carries a route over a trunk, for a user with a token', async () => {
+    const node = await EchoNode.start(gateways[0]!.dmsg, 'circuit', 7);
+    const client = openClient(MessagingClient, target(gateways[1]!.service.ports.grpc, operator.token));
+    try {
+      const route = await RouteClient.open(client, echoNode('circuit', 7));
+      expect(route.opened.link).toMatch(/^gateway-1\./);
+      route.send({ transaction: 1, create: true, delete: true, command: ECHO, aux: Buffer.alloc(64, 3) });
+      expect(await route.message()).toMatchObject({ transaction: 1, aux: Buffer.alloc(64, 3) });
+    } finally {
+      client.close();
+      await node.stop();
+    }
+  });
+
+  it('asks users who they are, and does not let them in at the service port', async () => {
+    expect([await list(undefined), await list('x'), await list(reader.token)]).toEqual([
+      'UNAUTHENTICATED',
+      'UNAUTHENTICATED',
+      'OK',
+    ]);
+    const client = openClient(DirectoryClient, target(topology.ports.service, operator.token));
+    expect(await codeOf((done) => client.findCluster(FindClusterRequest.create(), done))).toBe('UNAVAILABLE');
+    client.close();
+  });
+
+  it('keeps a service with the certificate of another out', async () => {
+    const impostor = await ServiceProcess.start('link-gateway', {
+      ...tlsOf('volconf'),
+      SPANMESH_DMSG_LISTEN: '127.0.0.1:0',
+    });
+    started.push(impostor);
+    // It notices by itself.
+    await expect(impostor.ready()).rejects.toThrow(
+      /exit code 2\): SPANMESH_TLS_CERT: .* is the certificate of volconf\.spanmesh, and must name link-gateway\.spanmesh/,
+    );
+  });
+
+  it('takes new certificates and tokens while it runs', async () => {
+    await certs('second');
+    const late = createApiToken({ name: 'late', role: 'read' });
+    writeFileSync(file('tokens'), `${late.line}\n`);
+    symlinkSync('second', file('next'));
+    renameSync(file('next'), file('current'));
+    // Files are looked at every five seconds.
+    await expect.poll(() => list(late.token, 'second'), { timeout: 20_000 }).toBe('OK');
+    expect(await list(late.token, 'first')).toBe('UNAVAILABLE');
+    expect(await list(reader.token, 'second')).toBe('UNAUTHENTICATED');
+    expect(gateways.map(({ service }) => service.child.exitCode)).toEqual([null, null]);
+  });
+
+  it('writes no token and no key into its logs', () => {
+    for (const { output } of started) expect(output).not.toMatch(/spm_|PRIVATE KEY/);
+  });
+});
