@@ -11,6 +11,7 @@ import { Relay } from '../relay.ts';
 import type { RelaySource } from '../relay-source.ts';
 import { addressOf } from './address.ts';
 import type { Flow } from './flow.ts';
+import { abort } from './joined.ts';
 import { LinkidJoin, LinkidJoined, LinkidRoute, type RouteWay } from './linkid-route.ts';
 import { keyOfLink, type LocalClients } from './local-clients.ts';
 import { RelayUse } from './relay-use.ts';
@@ -55,12 +56,12 @@ export class LinkidRouting {
       return;
     }
     if (isOurOwn(relay)) {
-      if (!clients.opened(keyOfLink(sender), tx, frame)) this.#throwAway(tx);
+      if (!clients.opened(keyOfLink(sender), tx, frame)) this.#refuse(tx);
       return;
     }
     const route = this.#route(connection, relay, sender.source);
     if (route === null) {
-      this.#throwAway(tx);
+      this.#refuse(tx);
       return;
     }
     this.#join(route, tx, frame, connection.heardAt);
@@ -98,6 +99,12 @@ export class LinkidRouting {
     for (const user of use.returns) user.returnPathClosing();
   }
 
+  /** Both spans are there, and stay, but there is no way between them: no span that closes would tell the sender. */
+  #refuse(tx: Transaction): void {
+    this.#deps.metrics.routedDropped++;
+    abort(tx);
+  }
+
   /** protocol.md, "Routing, linkid": a message whose route is not there is thrown away and counted. */
   #throwAway(tx: Transaction): void {
     this.#deps.metrics.routedDropped++;
@@ -115,7 +122,7 @@ export class LinkidRouting {
           : way.endpoint.openForwarded(way.circuit, this.#joined, frame);
     } catch (error) {
       if (!(error instanceof DmsgError)) throw error;
-      this.#throwAway(tx);
+      this.#refuse(tx);
       return;
     }
     if (way.circuit !== null) flow.sentOn(way.circuit);

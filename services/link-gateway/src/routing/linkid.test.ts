@@ -215,13 +215,15 @@ describe('given a message whose route is not there', () => {
     expect(mesh.counts).toEqual(before);
   });
 
-  it('throws away what would need a way back past dist 16, or one that the receiver has closed', async () => {
+  it('refuses what would need a way back past dist 16, and opens none again that the receiver has closed', async () => {
     const far = await pair(17);
     const taken = takes(far.b);
-    far.a.node.endpoint.open(BLK_READ | DELETE, null, new Log(), null, 0, null, far.to);
+    const refused = new Log();
+    far.a.node.endpoint.open(BLK_READ | DELETE, null, refused, null, 0, null, far.to);
     far.a.node.flush();
     await mesh.settled();
     expect([taken.length, far.b.node.relays.length]).toEqual([0, 0]);
+    expect(refused.words).toEqual([`${word(CREATE, DELETE, ABORT, REPLY, LNK_ERROR)} 21`]);
     await mesh.stop();
     const { a, b, to } = await pair();
     a.node.endpoint.oneWay(LNK_PING, 0, null, null, null, to);
