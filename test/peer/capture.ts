@@ -58,6 +58,18 @@ export function loadCapture(name: string): Capture {
   };
 }
 
+/** PEM files of both sides of a recording of an encrypted session. */
+export interface RecordedKeys {
+  daemonPrivate: string;
+  daemonPublic: string;
+  clientPrivate: string;
+  clientPublic: string;
+}
+
+export function loadKeys(name: string): RecordedKeys {
+  return (readJson(`${name}.json`) as { keys: RecordedKeys }).keys;
+}
+
 /** What a reference daemon did with malformed or unexpected input. */
 export interface RecordedError {
   case: string;

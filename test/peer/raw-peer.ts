@@ -1,4 +1,5 @@
 import { type Socket, connect as tcpConnect } from 'node:net';
+import { type CryptKeys, CryptSide } from './crypt.ts';
 import {
   DBG_SHELL,
   type Dialect,
@@ -23,6 +24,8 @@ export interface RawPeerOptions {
   /** Local address, so that a router can tell peers apart by it. */
   localAddress?: string;
   name?: string;
+  /** Encrypt, after a handshake. */
+  crypt?: CryptKeys | CryptSide;
 }
 
 /** Sees every message before the inbox does; true: dealt with, keep it out of the inbox. */
@@ -53,18 +56,22 @@ export class RawPeer {
   fault: Error | null = null;
   intercept: Interceptor = () => false;
 
+  /** null: plaintext. */
+  readonly crypt: CryptSide | null;
   readonly #reader: MessageReader;
   #waiters: Waiter[] = [];
   #sent = 0;
   #isEnded = false;
 
   /** For `RawPeer.connect` and servers of the tests. */
-  constructor(socket: Socket, dialect: Dialect, name: string) {
+  constructor(socket: Socket, dialect: Dialect, name: string, crypt: CryptSide | null = null) {
+    this.crypt = crypt;
     this.socket = socket;
     this.dialect = dialect;
     this.name = name;
     this.#reader = new MessageReader(dialect);
     socket.setNoDelay(true);
+    if (crypt !== null) socket.write(crypt.handshake);
     socket.on('data', (chunk) => this.#receive(chunk));
     this.ended = new Promise((resolve) => {
       socket.once('end', () => resolve('fin'));
@@ -78,12 +85,13 @@ export class RawPeer {
   }
 
   static connect(options: RawPeerOptions): Promise<RawPeer> {
-    const { port, host = '127.0.0.1', dialect, localAddress, name = 'peer' } = options;
+    const { port, host = '127.0.0.1', dialect, localAddress, name = 'peer', crypt } = options;
+    const side = crypt === undefined || crypt instanceof CryptSide ? (crypt ?? null) : new CryptSide(crypt);
     return new Promise((resolve, reject) => {
       const socket = tcpConnect({ port, host, localAddress, allowHalfOpen: true });
       socket.once('error', reject);
       // Made before the first byte can come: a listener with a fixed dialect speaks first.
-      const peer = new RawPeer(socket, dialect, name);
+      const peer = new RawPeer(socket, dialect, name, side);
       socket.once('connect', () => {
         socket.off('error', reject);
         resolve(peer);
@@ -119,7 +127,8 @@ export class RawPeer {
 
   /** Bytes as they are; the salt counter does not move. */
   sendBytes(bytes: Uint8Array): void {
-    if (!this.socket.writableEnded && !this.socket.destroyed) this.socket.write(bytes);
+    if (this.socket.writableEnded || this.socket.destroyed) return;
+    this.socket.write(this.crypt === null ? bytes : this.crypt.seal(bytes));
   }
 
   /** The next message in order of arrival. */
@@ -200,7 +209,8 @@ export class RawPeer {
   #receive(chunk: Uint8Array): void {
     if (this.fault !== null) return;
     try {
-      for (const message of this.#reader.push(chunk)) this.#deliver(message);
+      const plain = this.crypt === null ? chunk : this.crypt.push(chunk);
+      for (const message of this.#reader.push(plain)) this.#deliver(message);
     } catch (error) {
       this.fault = new Error(`${this.name}: ${(error as Error).message}`, { cause: error });
       this.#fail(this.fault);

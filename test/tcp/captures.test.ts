@@ -7,7 +7,7 @@ import { DIFFERENCES } from './capture-differences.ts';
 
 /**
  * The recorded sessions, played to listeners with a fixed dialect. Not here: 4 (VOLCONF makes the router dial), 6 (messages
- * routed through it), 7 (encrypted).
+ * routed through it), 7 (encrypted: encrypted-captures.test.ts).
  */
 const names = captureNames().filter((name) => !/^v\d-[467]/.test(name));
 
