@@ -41,6 +41,8 @@ export class Held {
   readonly #gone = Promise.withResolvers<void>();
   #state: State = 'waiting';
   #connection: Connection | null = null;
+  /** It was told to end: what comes of it is no failure. */
+  #toldToEnd = false;
   /** Why its socket was closed, once it is. */
   #reason: CloseReason | null = null;
 
@@ -71,6 +73,7 @@ export class Held {
   /** Ends the attempt or the connection. Resolves when nothing of it is left. */
   end(reason: CloseReason): Promise<void> {
     if (this.live) {
+      this.#toldToEnd = true;
       this.#become('ending');
       this.#abort.abort();
       this.#connection?.close(reason);
@@ -147,7 +150,7 @@ export class Held {
 
   /** @throws OrderError: it was told to end, or its connection has closed. */
   #checkLive(): void {
-    if (this.#state === 'ending') throw new OrderError('superseded', 'a later order ended it');
+    if (this.#toldToEnd) throw new OrderError('superseded', 'a later order ended it');
     const reason = this.#connection?.closeReason ?? this.#reason;
     if (reason !== null) throw failed('closed', undefined, reason);
   }
