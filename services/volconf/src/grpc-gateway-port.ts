@@ -1,4 +1,4 @@
-import { type Client, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import { type Client, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import {
   DialClient,
   type DialRequest,
@@ -8,6 +8,7 @@ import {
   type WatchMediaResponse,
 } from '@spanmesh/proto/v1/dial';
 import { channelOptions } from '@spanmesh/runtime/grpc-client';
+import type { ChannelSecurity } from '@spanmesh/runtime/tls-credentials';
 import { GatewayError, type GatewayPort, type MediaSink, type MediaStream } from './gateway-port.ts';
 import { CALL_MARGIN_MS, HANGUP_CALL_MS } from './limits.ts';
 
@@ -15,9 +16,10 @@ import { CALL_MARGIN_MS, HANGUP_CALL_MS } from './limits.ts';
 export class GrpcGatewayPort implements GatewayPort {
   readonly #client: DialClient;
 
-  constructor(address: string) {
-    this.#client = new DialClient(address, credentials.createInsecure(), {
+  constructor(address: string, { credentials, options }: ChannelSecurity) {
+    this.#client = new DialClient(address, credentials, {
       ...channelOptions,
+      ...options,
       // Otherwise a pause that an earlier channel to the same address has to keep would be this one's, too.
       'grpc.use_local_subchannel_pool': 1,
     });

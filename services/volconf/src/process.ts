@@ -6,6 +6,7 @@ import { ProcessPorts } from '@spanmesh/runtime/process-ports';
 import { processSettings } from '@spanmesh/runtime/process-settings';
 import { systemRandom } from '@spanmesh/runtime/random';
 import type { Service } from '@spanmesh/runtime/service';
+import { LINK_GATEWAY_NAME, VOLCONF_NAME } from '@spanmesh/runtime/service-names';
 import { readSettings, type SettingSources, type SettingValues, setting } from '@spanmesh/runtime/setting';
 import { text } from '@spanmesh/runtime/setting-types';
 import { settings as volconfSettings } from './settings.ts';
@@ -39,10 +40,16 @@ export class VolconfProcess implements Service {
       onError: (err, where) => logger.error({ err, where }, 'a subscriber of the bus failed; the others go on'),
     });
     this.#bus = bus;
-    this.ports = new ProcessPorts(options, { ready: () => this.volconf.notReady(), metrics, logger });
+    this.ports = new ProcessPorts(options, {
+      ready: () => this.volconf.notReady(),
+      metrics,
+      logger,
+      names: [VOLCONF_NAME],
+    });
+    const security = this.ports.security.channel(LINK_GATEWAY_NAME);
     this.volconf = createVolconf(
       { settings: options, address: () => options.apiAddress || this.ports.apiAddress },
-      { bus, clock: systemClock, logger, metrics, random: systemRandom, grpcServer: this.ports.api },
+      { bus, clock: systemClock, logger, metrics, random: systemRandom, grpcServer: this.ports.api, security },
     );
   }
 

@@ -2,6 +2,7 @@ import { VolconfService } from '@spanmesh/proto/v1/volconf';
 import type { Bus, Subscription } from '@spanmesh/runtime/bus';
 import { GATEWAYS_BUCKET, LEASES_BUCKET, TARGETS_BUCKET, VOLCONF_ROLE } from '@spanmesh/runtime/bus-names';
 import type { Clock } from '@spanmesh/runtime/clock';
+import { PLAINTEXT } from '@spanmesh/runtime/grpc-client';
 import type { GrpcServer } from '@spanmesh/runtime/grpc-server';
 import { Lease, type LeaseState } from '@spanmesh/runtime/lease';
 import { type Logger, Throttle } from '@spanmesh/runtime/logger';
@@ -9,6 +10,7 @@ import type { Metrics } from '@spanmesh/runtime/metrics';
 import type { Random } from '@spanmesh/runtime/random';
 import { type GatewayRecord, GatewayRegistry } from '@spanmesh/runtime/registry';
 import type { Service } from '@spanmesh/runtime/service';
+import type { ChannelSecurity } from '@spanmesh/runtime/tls-credentials';
 import { Api } from './api.ts';
 import { publishTarget } from './events.ts';
 import type { GatewayPort } from './gateway-port.ts';
@@ -35,7 +37,11 @@ export interface VolconfDeps {
   readonly random: Random;
   /** Gets the service Volconf; must not have been started. */
   readonly grpcServer: Pick<GrpcServer, 'addService'>;
-  /** The way to a gateway; null: none. Default: gRPC to the address in its record. */
+  /** How gateways are met: `Security.channel(LINK_GATEWAY_NAME)`; default: in plaintext. */
+  readonly security?: ChannelSecurity;
+  /** Where a gateway's service port is, `host:port`; empty: it cannot be reached. Default: what its record says. */
+  readonly gatewayAddress?: (record: GatewayRecord) => string;
+  /** The way to a gateway; null: none. Default: gRPC to its address. */
   readonly connect?: (record: GatewayRecord) => GatewayPort | null;
 }
 
@@ -162,7 +168,7 @@ export class Volconf implements Service {
 
   #beginTerm(epoch: number): void {
     this.#endTerm();
-    const { clock, logger, random, connect = connectByGrpc } = this.#deps;
+    const { clock, logger, random, connect = (record: GatewayRecord) => this.#connect(record) } = this.#deps;
     logger.info({ epoch }, 'leading');
     this.#term = new Term(
       { epoch, settings: this.#options.settings },
@@ -185,6 +191,12 @@ export class Volconf implements Service {
       },
     );
     this.#term.start();
+  }
+
+  #connect(record: GatewayRecord): GatewayPort | null {
+    const { security = PLAINTEXT, gatewayAddress = ({ serviceAddress }: GatewayRecord) => serviceAddress } = this.#deps;
+    const address = gatewayAddress(record);
+    return address === '' ? null : new GrpcGatewayPort(address, security);
   }
 
   #endTerm(): void {
@@ -231,8 +243,4 @@ export class Volconf implements Service {
 
 export function createVolconf(options: VolconfOptions, deps: VolconfDeps): Volconf {
   return new Volconf(options, deps);
-}
-
-function connectByGrpc({ serviceAddress }: GatewayRecord): GatewayPort | null {
-  return serviceAddress === '' ? null : new GrpcGatewayPort(serviceAddress);
 }
