@@ -18,6 +18,7 @@ const NIL = '00000000-0000-0000-0000-000000000000';
 /** A gateway with one listener of each dialect and one that recognises, a clock that stands still and a fake topology. */
 export class TestGateway {
   readonly clock = new FakeClock();
+  readonly metrics = new Metrics();
   readonly gateway: Gateway;
   readonly log: Record<string, unknown>[] = [];
   readonly attach: FakeAttach;
@@ -42,11 +43,11 @@ export class TestGateway {
         }),
         clock: this.clock,
         logger: createLogger({
-          level: 'debug',
+          level: 'trace',
           service: 'test',
           destination: { write: (line: string) => void this.log.push(JSON.parse(line)) },
         }),
-        metrics: new Metrics(),
+        metrics: this.metrics,
         random: () => 0.5,
         treeSource,
         serviceAddress: () => '',

@@ -1,0 +1,122 @@
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { makeHandshake } from '@spanmesh/dmsg/crypto/handshake';
+import { StreamSealer } from '@spanmesh/dmsg/crypto/stream-sealer';
+import { CIRCUIT } from '@spanmesh/dmsg/dialect';
+import { encodeMessage } from '@spanmesh/dmsg/message';
+import { afterEach, describe, expect, it } from 'vitest';
+import { CONN, lnkConnPayload, openConn, TestGateway } from './gateway.fixture.ts';
+import { TestDirectory, testKeys } from './keys/keys.fixture.ts';
+
+const ours = testKeys();
+const theirs = testKeys();
+const other = testKeys();
+const keys = { own: theirs.own, peer: ours.shown };
+
+/** The numbers of a private key that make it one. */
+const privateParts = ['d', 'p', 'q', 'dp', 'dq', 'qi'] as const;
+
+let made: { stop(): Promise<void> }[] = [];
+afterEach(async () => {
+  for (const one of made) await one.stop();
+  made = [];
+});
+
+/** Every run of so many bytes of a secret, as logs could show it. */
+function spellings(secret: Uint8Array): string[] {
+  const bytes = Buffer.from(secret);
+  const found: string[] = [];
+  for (let at = 0; at + 9 <= bytes.length; at++) {
+    const part = bytes.subarray(at, at + 9);
+    found.push(part.toString('hex'), part.toString('hex').toUpperCase(), [...part].join(','), part.toString('base64'));
+    found.push(part.toString('base64url'));
+  }
+  return found;
+}
+
+describe('key material', () => {
+  it('is in no log line, error or metric, whatever peers do', async () => {
+    const directory = new TestDirectory({
+      'rsa.prv': ours.prv,
+      // Wrong on purpose: what is said about it must not show it.
+      'rsa.pub': ours.prv,
+      'remote/127.0.0.1.pub': theirs.pub,
+      'remote/127.0.0.2.pub': other.prv,
+      'remote/127.0.0.3.none': other.prv,
+      [`remote/${other.pub.split('\n')[1]!.slice(0, 20).replaceAll('/', '')}.pub`]: other.pub,
+    });
+    const gateway = await TestGateway.start({ env: { SPANMESH_KEYS_DIR: directory.path } });
+    made.push({ stop: async () => directory.remove() }, gateway);
+    const secrets: Uint8Array[] = [ours, theirs, other].flatMap(({ own }) => {
+      const jwk = own.export({ format: 'jwk' }) as Record<string, string>;
+      return privateParts.map((part) => Buffer.from(jwk[part]!, 'base64url'));
+    });
+
+    const sockets: Socket[] = [];
+    const dial = async (localAddress = '127.0.0.1') => {
+      const socket = connect({ host: '127.0.0.1', port: gateway.port('circuit'), localAddress });
+      socket.on('error', () => {});
+      socket.resume();
+      sockets.push(socket);
+      await once(socket, 'connect');
+      return socket;
+    };
+    // One that is served, then sends a message that is out of order.
+    const { wire, session } = makeHandshake(keys, randomBytes);
+    secrets.push(session, wire);
+    const good = await dial();
+    const sealer = new StreamSealer(session);
+    const message = encodeMessage({
+      rules: CIRCUIT,
+      cmd: openConn('circuit'),
+      msgid: CONN,
+      payload: lnkConnPayload('circuit'),
+      salt: 0,
+    });
+    good.write(Buffer.concat([wire, sealer.seal(message)]));
+    await gateway.attach.until((delta) => delta.lnkConnsOpened.length === 1);
+    good.write(sealer.seal(message));
+    await once(good, 'close');
+    // The same handshake again; one with a bit flipped; noise; somebody else's; a bad tag; those whose files are wrong.
+    const flipped = Buffer.from(makeHandshake(keys, randomBytes).wire);
+    flipped[100]! ^= 1;
+    const fresh = makeHandshake(keys, randomBytes);
+    secrets.push(fresh.session);
+    const strange = makeHandshake({ own: other.own, peer: ours.shown }, randomBytes);
+    secrets.push(strange.session);
+    for (const bytes of [
+      wire,
+      flipped,
+      randomBytes(512),
+      strange.wire,
+      Buffer.concat([fresh.wire, randomBytes(160)]),
+    ]) {
+      const socket = await dial();
+      socket.write(bytes);
+      await once(socket, 'close');
+    }
+    await once(await dial('127.0.0.2'), 'close');
+    await once(await dial('127.0.0.9'), 'close');
+    const cut = await dial();
+    cut.end(wire.subarray(0, 200));
+    await once(cut, 'close');
+    for (const socket of sockets) socket.destroy();
+
+    const log = gateway.log.map((line) => JSON.stringify(line));
+    const said = log.join('\n') + (await gateway.metrics.text());
+    // Something was said about each.
+    for (const word of ['MSGSEQ', 'replay', 'KEYXCHGFAIL', 'MACFAIL', 'bad-key', 'no-key', 'closed', 'rsa.pub']) {
+      expect(said).toContain(word);
+    }
+    for (const secret of secrets) {
+      const shown = spellings(secret).filter((spelling) => said.includes(spelling));
+      expect(shown).toEqual([]);
+    }
+    expect(said).not.toMatch(/BEGIN|PRIVATE/);
+    for (const { prv } of [ours, theirs, other]) {
+      for (const line of prv.split('\n').filter((text) => text.length > 40))
+        expect(said).not.toContain(line.slice(0, 20));
+    }
+  });
+});
