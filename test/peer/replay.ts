@@ -13,6 +13,7 @@ import {
   MessageReader,
   padded,
   REPLY,
+  REVCIRC,
   REVTRANS,
   sealHeader,
   textOf,
@@ -24,8 +25,11 @@ import {
  */
 const MARK_BYTES = 16;
 
-/** How an entry of a recording is to be taken: as recorded, or as a known difference. */
-export type Ours = 'as recorded' | 'missing' | 'closes' | Partial<Message>;
+/**
+ * How an entry of a recording is to be taken: as recorded, or as a known difference. `in another order`: it comes among the others that
+ * are marked so, whichever of them comes first.
+ */
+export type Ours = 'as recorded' | 'missing' | 'closes' | 'in another order' | Partial<Message>;
 
 export interface ReplayDependencies {
   /** A new connection for the recording's `conn`. */
@@ -34,6 +38,8 @@ export interface ReplayDependencies {
   settled: (peers: RawPeer[]) => Promise<void>;
   /** What is known to be different; `step`: text of the last step; `nth`: see capture-differences.ts. */
   oursFor: (step: string | null, conn: string, entry: string, nth: number) => Ours;
+  /** What comes in this step besides what was recorded, in order: command words in hexadecimal, and the error if there is one. */
+  extrasFor?: (step: string | null, conn: string) => readonly string[];
 }
 
 /** One connection of a recording in play, with the ids of both runs side by side. */
@@ -137,9 +143,17 @@ export class Replay {
       if (id === undefined) throw new Error(`the daemon's msgid ${message.msgid.toString(16)} has not come yet`);
       put.u64(8, id);
     }
+    // circuit: the circuit is one that the daemon opened; linkid: the target is a relay of it.
+    const namesDaemons = this.#dialect === 'circuit' ? (message.cmd & REVCIRC) !== 0 : line.ids.has(message.target);
+    if (this.#dialect === 'circuit' && namesDaemons) put.u64(16, idOf(line, message.circuit));
+    if (this.#dialect === 'linkid' && namesDaemons) put.u64(24, idOf(line, message.target));
     if (isCmd(message, CREATE | LNK_CONN[this.#dialect])) line.conns.add(message.msgid);
     sealHeader(raw, 64 + message.body.length, message.bigEndian);
     line.peer.sendBytes(raw);
+  }
+
+  #extrasFor(conn: string): readonly string[] {
+    return this.#deps.extrasFor?.(this.#step, conn) ?? [];
   }
 
   async #compare(line: Line, entry: RecordedMessage): Promise<void> {
@@ -154,9 +168,16 @@ export class Replay {
       return;
     }
     if (line.omitted.has(recorded.msgid)) return;
-    const endOf = isRelay && (recorded.cmd & DELETE) !== 0 ? line.ids.get(recorded.msgid) : undefined;
+    const ownId = (recorded.cmd & REPLY) === 0 ? line.ids.get(recorded.msgid) : recorded.msgid;
+    const endOf = (isRelay && (recorded.cmd & DELETE) !== 0) || ours === 'in another order' ? ownId : undefined;
+    // What is more than recorded is left for the end of the step.
+    const extras = new Set(this.#extrasFor(entry.conn));
+    const isExtra = (message: Message) => extras.has(extraName(message)) && message.cmd !== recorded.cmd;
     const actual = await line.peer.expect(
-      (message) => this.#isRelay(message, line.relays) === isRelay && (endOf === undefined || message.msgid === endOf),
+      (message) =>
+        this.#isRelay(message, line.relays) === isRelay &&
+        (endOf === undefined || message.msgid === endOf) &&
+        !isExtra(message),
       describeMessage(recorded),
     );
     const expected = typeof ours === 'object' ? { ...recorded, ...ours } : recorded;
@@ -183,7 +204,8 @@ export class Replay {
     const isDaemons = recorded.msgid !== 0n && (recorded.cmd & REPLY) === 0;
     same('cmd', hex(recorded.cmd), hex(actual.cmd));
     same('msgid', isDaemons ? line.ids.get(recorded.msgid) : recorded.msgid, actual.msgid);
-    same('circuit/source', recorded.circuit, actual.circuit);
+    const onDaemons = this.#dialect === 'circuit' && recorded.circuit !== 0n && (recorded.cmd & REVCIRC) === 0;
+    same('circuit/source', onDaemons ? idOf(line, recorded.circuit) : recorded.circuit, actual.circuit);
     same('verifier/target', recorded.target, actual.target);
     same('error', recorded.error, actual.error);
     same('aux_descr', recorded.auxDescr, actual.auxDescr);
@@ -194,7 +216,9 @@ export class Replay {
     if (differs !== null) wrong.push(`body: differs at offset ${differs + 64} of the message`);
     same('text', this.#text(recorded, true), this.#text(actual, false));
     const text = textOf(actual);
-    if (text !== null && actual.aux.subarray(text.length).some((byte) => byte !== 0)) {
+    // What is passed on keeps its padding.
+    const isPassedOn = actual.aux.equals(recorded.aux);
+    if (text !== null && !isPassedOn && actual.aux.subarray(text.length).some((byte) => byte !== 0)) {
       wrong.push('padding: not zero after the text');
     }
     if (wrong.length > 0) {
@@ -281,6 +305,13 @@ export class Replay {
     for (const [conn, { peer }] of this.#lines) {
       if (peer.fault !== null) throw peer.fault;
       const more = peer.inbox.filter((message) => !isBarrierAnswer(this.#dialect, message));
+      const extras = this.#extrasFor(conn);
+      if (extras.length > 0 && more.map(extraName).join() === extras.join()) {
+        peer.inbox.length = 0;
+        continue;
+      }
+      if (extras.length > 0)
+        throw new Error(`${conn} should have got ${extras.join()}, not ${more.map(extraName).join()}`);
       if (peer.inbox.length > 0) {
         throw new Error(
           `${conn} got more than recorded: ${(more.length > 0 ? more : peer.inbox).map(describeMessage).join('; ')}`,
@@ -288,6 +319,18 @@ export class Replay {
       }
     }
   }
+}
+
+/** The id of this run for a recorded one of the daemon's on this connection. */
+function idOf(line: Line, recorded: bigint): bigint {
+  const id = line.ids.get(recorded);
+  if (id === undefined) throw new Error(`the daemon's id ${recorded.toString(16)} has not come yet`);
+  return id;
+}
+
+/** As `extrasFor` lists messages. */
+function extraName({ cmd, error }: Message): string {
+  return error === 0 ? hex(cmd) : `${hex(cmd)} ${error.toString(16)}`;
 }
 
 function firstDifference(a: Buffer, b: Buffer): number | null {

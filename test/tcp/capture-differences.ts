@@ -13,11 +13,31 @@ export interface Difference {
   entry: string;
   /** Which of the daemon's messages of that name on that connection within the step; 0 is the first. */
   nth: number;
-  /** `missing`: not sent by us. `closes`: the connection is ended by us. Otherwise the fields that differ. */
-  ours: 'missing' | 'closes' | Partial<Pick<Message, 'error' | 'target' | 'auxDescr'>>;
+  /**
+   * `missing`: not sent by us. `closes`: the connection is ended by us. `in another order`: among others marked so. Otherwise the fields that differ.
+   */
+  ours: 'missing' | 'closes' | 'in another order' | Partial<Pick<Message, 'error' | 'target' | 'auxDescr'>>;
   /** Where protocol.md says so. */
   reason: string;
 }
+
+/** What this router sends in a step besides what was recorded. It must come. */
+export interface Extra {
+  capture: string;
+  step: string | null;
+  conn: string;
+  /** In order: command words in hexadecimal, and the error if there is one. */
+  words: string[];
+  reason: string;
+}
+
+const ENDS_FIRST =
+  'Transactions, stacking: the ends of what is stacked come first, leaves first, and the circuit’s own DELETE last; the reference sends it first';
+const ENDS_STACKED =
+  'Transactions, stacking: when a transaction ends, everything stacked on it ends too; the reference forgets it on an orderly close';
+const ROUTED_BY_TARGET =
+  'Routing, linkid: a message whose source is unknown is thrown away; the reference never routes, and answers by itself';
+const SHELL_INSIDE = 'Transactions: DBG_SHELL as a transaction is answered inside it, and ended with DELETE';
 
 const OFFERED_AGAIN =
   'The link layer, 4: a refused relay is offered again only when the selection for that node and connection changes';
@@ -61,5 +81,190 @@ export const DIFFERENCES: Difference[] = [
     nth: 0,
     ours: 'closes',
     reason: 'Transactions: TCP half-close counts as the end of the link',
+  },
+  {
+    capture: 'v2-6c-owner-drops',
+    step: 'A drops',
+    conn: 'B',
+    entry: 'LNK_ERROR',
+    nth: 1,
+    ours: 'in another order',
+    reason: ENDS_FIRST,
+  },
+  {
+    capture: 'v2-6c-owner-drops',
+    step: 'A drops',
+    conn: 'B',
+    entry: 'LNK_ERROR',
+    nth: 2,
+    ours: 'in another order',
+    reason: ENDS_FIRST,
+  },
+  {
+    capture: 'v2-6c-owner-drops',
+    step: 'A drops',
+    conn: 'B',
+    entry: 'LNK_ERROR',
+    nth: 3,
+    ours: 'in another order',
+    reason: ENDS_FIRST,
+  },
+  {
+    capture: 'v2-6d-requester-drops',
+    step: 'B drops',
+    conn: 'A',
+    entry: 'LNK_ERROR',
+    nth: 0,
+    ours: 'in another order',
+    reason: ENDS_FIRST,
+  },
+  {
+    capture: 'v2-6d-requester-drops',
+    step: 'B drops',
+    conn: 'A',
+    entry: 'LNK_ERROR',
+    nth: 1,
+    ours: 'in another order',
+    reason: ENDS_FIRST,
+  },
+  {
+    capture: 'v2-6e-span-closed',
+    step: 'B uses the orphaned BLK_OPEN; A answers the orphaned BLK_READ',
+    conn: 'B',
+    entry: 'LNK_ERROR',
+    nth: 0,
+    ours: 'missing',
+    reason: ENDS_STACKED,
+  },
+  {
+    capture: 'v2-6f-relay-closed',
+    step: "still open: A: CONN ours, SPAN ours, CONN daemon's, BLK_OPEN daemon's; B: CONN ours, BLK_OPEN ours, CONN daemon's; A drops",
+    conn: 'B',
+    entry: 'LNK_ERROR',
+    nth: 0,
+    ours: 'missing',
+    reason: ENDS_STACKED,
+  },
+  {
+    capture: 'v2-6h-shell-transactions',
+    step: 'A: DBG_SHELL CREATE|DELETE on its own span',
+    conn: 'A',
+    entry: 'SHELL',
+    nth: 0,
+    ours: 'missing',
+    reason: SHELL_INSIDE,
+  },
+  {
+    capture: 'v2-6h-shell-transactions',
+    step: 'A: DBG_SHELL CREATE|DELETE on its own span',
+    conn: 'A',
+    entry: 'SHELL',
+    nth: 1,
+    ours: 'missing',
+    reason: SHELL_INSIDE,
+  },
+  {
+    capture: 'v2-6h-shell-transactions',
+    step: 'A: DBG_SHELL CREATE|DELETE on its own span',
+    conn: 'A',
+    entry: 'SHELL',
+    nth: 2,
+    ours: 'missing',
+    reason: SHELL_INSIDE,
+  },
+  {
+    capture: 'v2-6h-shell-transactions',
+    step: 'A: DBG_SHELL CREATE|DELETE on its own span',
+    conn: 'A',
+    entry: 'SHELL',
+    nth: 3,
+    ours: 'missing',
+    reason: SHELL_INSIDE,
+  },
+  {
+    capture: 'v2-6h-shell-transactions',
+    step: 'A: DBG_SHELL CREATE|DELETE on its own span',
+    conn: 'A',
+    entry: 'SHELL',
+    nth: 4,
+    ours: 'missing',
+    reason: SHELL_INSIDE,
+  },
+  {
+    capture: 'v1-6-target',
+    step: 'DBG_SHELL with target = relay msgid',
+    conn: 'B',
+    entry: 'SHELL',
+    nth: 0,
+    ours: 'missing',
+    reason: ROUTED_BY_TARGET,
+  },
+  {
+    capture: 'v1-6-target',
+    step: 'DBG_SHELL with target = relay msgid',
+    conn: 'B',
+    entry: 'SHELL',
+    nth: 1,
+    ours: 'missing',
+    reason: ROUTED_BY_TARGET,
+  },
+  {
+    capture: 'v1-6-target',
+    step: 'DBG_SHELL with target = relay msgid',
+    conn: 'B',
+    entry: 'SHELL',
+    nth: 2,
+    ours: 'missing',
+    reason: ROUTED_BY_TARGET,
+  },
+  {
+    capture: 'v1-6-target',
+    step: 'DBG_SHELL with target = relay msgid',
+    conn: 'B',
+    entry: 'LNK_ERROR',
+    nth: 0,
+    ours: 'missing',
+    reason: ROUTED_BY_TARGET,
+  },
+  {
+    capture: 'v1-6-target',
+    step: 'a transaction (CREATE) with target = relay msgid',
+    conn: 'B',
+    entry: 'LNK_ERROR',
+    nth: 0,
+    ours: 'missing',
+    reason: ROUTED_BY_TARGET,
+  },
+];
+
+export const EXTRAS: Extra[] = [
+  { capture: 'v2-6e-span-closed', step: 'A closes the span', conn: 'A', words: ['540fff01 21'], reason: ENDS_STACKED },
+  {
+    capture: 'v2-6e-span-closed',
+    step: 'A closes the span',
+    conn: 'B',
+    words: ['fc0fff01 21', '780fff01 21'],
+    reason: ENDS_STACKED,
+  },
+  {
+    capture: 'v2-6f-relay-closed',
+    step: 'B closes the relay (REPLY|DELETE on the span)',
+    conn: 'A',
+    words: ['540fff01 21'],
+    reason: ENDS_STACKED,
+  },
+  {
+    capture: 'v2-6f-relay-closed',
+    step: 'B closes the relay (REPLY|DELETE on the span)',
+    conn: 'B',
+    words: ['780fff01 21'],
+    reason: ENDS_STACKED,
+  },
+  {
+    capture: 'v2-6h-shell-transactions',
+    step: 'A: DBG_SHELL CREATE|DELETE on its own span',
+    conn: 'A',
+    words: ['ac100101', '2c100101', '2c100101', '2c100101', '6c100101'],
+    reason: SHELL_INSIDE,
   },
 ];
