@@ -5,10 +5,17 @@ import { type ServiceError, status } from '@grpc/grpc-js';
 import { openClient } from '@spanmesh/ctl/api/open-client';
 import { main } from '@spanmesh/ctl/main';
 import { RecordingTerminal } from '@spanmesh/ctl/terminal.fixture';
+import { DialClient, DialRequest } from '@spanmesh/proto/v1/dial';
 import { DirectoryClient, FindClusterRequest } from '@spanmesh/proto/v1/directory';
 import { MessagingClient } from '@spanmesh/proto/v1/messaging';
 import { ListClustersRequest, TopologyClient } from '@spanmesh/proto/v1/topology';
 import { createApiToken } from '@spanmesh/runtime/api-tokens';
+import { recordingLogger } from '@spanmesh/runtime/certificates.fixture';
+import { systemClock } from '@spanmesh/runtime/clock';
+import { createClient } from '@spanmesh/runtime/grpc-client';
+import { LINK_GATEWAY_NAME } from '@spanmesh/runtime/service-names';
+import { channelCredentials, meaning } from '@spanmesh/runtime/tls-credentials';
+import { watchTlsFiles } from '@spanmesh/runtime/tls-files';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ECHO, EchoNode } from '../peer/echo-node.ts';
 import { freePort, ServiceProcess } from '../peer/installation.ts';
@@ -115,6 +122,24 @@ describe('an installation with certificates, each service in a process of its ow
     const client = openClient(DirectoryClient, target(topology.ports.service, operator.token));
     expect(await codeOf((done) => client.findCluster(FindClusterRequest.create(), done))).toBe('UNAVAILABLE');
     client.close();
+  });
+
+  it('takes orders to connect from volconf, and from nobody else', async () => {
+    const dial = async (name: string): Promise<string> => {
+      const { logger } = recordingLogger();
+      const pair = { cert: file(`current/${name}.crt`), key: file(`current/${name}.key`) };
+      const files = watchTlsFiles({ ca: file('current/ca.crt'), ...pair }, { clock: systemClock, logger });
+      const security = { credentials: channelCredentials(files), options: meaning(LINK_GATEWAY_NAME) };
+      const client = createClient(DialClient, `127.0.0.1:${gateways[0]!.service.ports.service}`, { security });
+      const code = await codeOf((done) => client.dial(DialRequest.create(), done));
+      client.close();
+      return code;
+    };
+    expect([await dial('volconf'), await dial('link-gateway'), await dial('operator')]).toEqual([
+      'INVALID_ARGUMENT',
+      'PERMISSION_DENIED',
+      'PERMISSION_DENIED',
+    ]);
   });
 
   it('keeps a service with the certificate of another out', async () => {

@@ -20,14 +20,16 @@ export async function run(flags: Record<string, string | undefined>): Promise<vo
 }
 
 /** What listens where, and what to try next: for the person who has just started it. */
-function banner({ dmsgPorts, ports: { apiPort, httpPort }, options }: Standalone): string {
+function banner({ dmsgPorts, ports: { apiPort, apiAddress, httpPort }, options }: Standalone): string {
   const dmsg = dmsgPorts.map(({ address, port, dialect }) => {
     const where = formatHostPort({ host: address, port });
     return dialect === null ? `${where} (both dialects)` : `${where} (${dialect})`;
   });
   const grpc = formatHostPort({ host: options.grpcListen.host, port: apiPort });
   const http = formatHostPort({ host: options.httpListen.host, port: httpPort });
-  const elsewhere = grpc === '127.0.0.1:7987' ? '' : ` --address ${grpc}`;
+  const elsewhere = grpc === '127.0.0.1:7987' ? '' : ` --address ${apiAddress}`;
+  const ca = options.apiTlsCert === '' ? '' : ' --ca FILE';
+  const token = options.apiTokensFile === '' ? '' : ' --token-file FILE';
   const first = dmsgPorts[0];
   const target =
     first === undefined || first.port === 9987
@@ -40,7 +42,7 @@ function banner({ dmsgPorts, ports: { apiPort, httpPort }, options }: Standalone
     `  HTTP         http://${http}/readyz, /livez, /metrics`,
     `Next, in another terminal:`,
     `  npx spanmesh sim --peers 20 --dialect circuit${target}`,
-    `  npx spanmesh tree${elsewhere}`,
+    `  npx spanmesh tree${elsewhere}${ca}${token}`,
     '',
   ].join('\n');
 }
