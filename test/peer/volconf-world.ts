@@ -1,0 +1,184 @@
+import { EventEmitter, once } from 'node:events';
+import { createServer, type Server } from 'node:net';
+import { ALL_EVENTS } from '@spanmesh/runtime/bus-names';
+import { systemClock } from '@spanmesh/runtime/clock';
+import { InProcessBus } from '@spanmesh/runtime/in-process-bus';
+import { createLogger } from '@spanmesh/runtime/logger';
+import { Metrics } from '@spanmesh/runtime/metrics';
+import { ProcessPorts } from '@spanmesh/runtime/process-ports';
+import { processSettings } from '@spanmesh/runtime/process-settings';
+import { systemRandom } from '@spanmesh/runtime/random';
+import { LINK_GATEWAY_NAME, SERVICE_NAMES } from '@spanmesh/runtime/service-names';
+import { readSettings } from '@spanmesh/runtime/setting';
+import { createGateway } from '../../services/link-gateway/src/gateway.ts';
+import type { Gateway } from '../../services/link-gateway/src/gateway-service.ts';
+import { gatewaySettings } from '../../services/link-gateway/src/settings.ts';
+import { settings as topologySettings } from '../../services/topology/src/settings.ts';
+import { createTopology, type Topology } from '../../services/topology/src/topology.ts';
+import { settings as volconfSettings } from '../../services/volconf/src/settings.ts';
+import { createVolconf, type Volconf } from '../../services/volconf/src/volconf.ts';
+import { LivePeer, MARKER_CLUSTER } from './live-peer.ts';
+import { testUuid } from './payloads.ts';
+import { PATIENCE_MS, RawPeer } from './raw-peer.ts';
+import type { Dialect } from './wire.ts';
+
+const settings = {
+  ...processSettings({ grpc: '127.0.0.1:0', service: '127.0.0.1:0', http: '127.0.0.1:0' }),
+  ...gatewaySettings,
+  ...topologySettings,
+  ...volconfSettings,
+};
+
+/** A host that the router is told to connect to. Its connections answer nothing by themselves. */
+export class DialledHost {
+  readonly host: string;
+  readonly peers: RawPeer[] = [];
+  readonly #dialect: Dialect;
+  #server: Server | null = null;
+  #taken = 0;
+  port: number;
+
+  constructor(host: string, port: number, dialect: Dialect) {
+    this.host = host;
+    this.port = port;
+    this.#dialect = dialect;
+  }
+
+  async listen(): Promise<this> {
+    this.#server = createServer({ allowHalfOpen: true }, (socket) => {
+      this.peers.push(new RawPeer(socket, this.#dialect, `${this.host} ${this.peers.length}`));
+    });
+    this.#server.listen(this.port, this.host);
+    await once(this.#server, 'listening');
+    this.port = (this.#server.address() as { port: number }).port;
+    return this;
+  }
+
+  /** The next connection that the router makes. */
+  async next(): Promise<RawPeer> {
+    const giveUp = AbortSignal.timeout(PATIENCE_MS);
+    while (this.peers.length <= this.#taken) await once(this.#server!, 'connection', { signal: giveUp });
+    return this.peers[this.#taken++]!;
+  }
+
+  /** Connections that stand. */
+  get open(): number {
+    return this.peers.filter(({ isEnded }) => !isEnded).length;
+  }
+
+  /** Nobody is answered any more; connections that stand are left. */
+  async refuse(): Promise<void> {
+    const server = this.#server;
+    this.#server = null;
+    server?.close();
+  }
+
+  stop(): void {
+    for (const peer of this.peers) peer.destroy();
+    void this.refuse();
+  }
+}
+
+/** Gateway, topology and volconf in this process, over real TCP and gRPC, with names that the test resolves. */
+export class VolconfWorld {
+  readonly gateway: Gateway;
+  readonly topology: Topology;
+  readonly volconf: Volconf;
+  readonly ports: ProcessPorts;
+  /** Addresses of names; others have none. */
+  readonly names = new Map<string, string[]>();
+  /** `change` at every piece of news about a target. */
+  readonly events = new EventEmitter();
+  readonly #bus: InProcessBus;
+  #giver: LivePeer | null = null;
+  #watcher: LivePeer | null = null;
+  #marker = 0;
+
+  private constructor(env: Record<string, string>) {
+    const options = readSettings(settings, {
+      env: {
+        SPANMESH_DMSG_LISTEN: 'linkid://127.0.0.1:0,circuit://127.0.0.1:0',
+        SPANMESH_LOG_LEVEL: 'silent',
+        SPANMESH_VOLCONF_RETRY_FIRST: '100ms',
+        ...env,
+      },
+      flags: {},
+    });
+    const logger = createLogger({ level: 'silent', service: 'test' });
+    const metrics = new Metrics();
+    const bus = new InProcessBus({
+      onError: (error) => {
+        throw error;
+      },
+    });
+    this.#bus = bus;
+    bus.subscribe(ALL_EVENTS, () => this.events.emit('change'));
+    const ports = new ProcessPorts(options, { ready: () => null, metrics, logger, names: SERVICE_NAMES });
+    this.ports = ports;
+    const common = { bus, clock: systemClock, logger, metrics, random: systemRandom };
+    this.topology = createTopology(
+      { settings: options, address: () => ports.serviceAddress, version: 'test' },
+      { ...common, apiServer: ports.api, serviceServer: ports.service },
+    );
+    this.gateway = createGateway(options, {
+      ...common,
+      topologyAddress: () => ports.serviceAddress,
+      // biome-ignore lint/correctness/useYield: nobody asks for the tree.
+      treeSource: async function* () {
+        throw new Error('not here');
+      },
+      resolve: async (host) => {
+        const addresses = /^[\d.]+$/.test(host) ? [host] : (this.names.get(host) ?? []);
+        if (addresses.length === 0) throw Object.assign(new Error('not found'), { code: 'ENOTFOUND' });
+        return addresses;
+      },
+      ports,
+    });
+    this.volconf = createVolconf(
+      { settings: options, address: () => ports.apiAddress },
+      { ...common, grpcServer: ports.api, security: ports.security.channel(LINK_GATEWAY_NAME) },
+    );
+  }
+
+  /** `markers`: the dialect that the test does not speak (World.settled). */
+  static async start({ markers = 'circuit', env = {} }: { markers?: Dialect; env?: Record<string, string> } = {}) {
+    const world = new VolconfWorld(env);
+    await world.ports.start();
+    await world.topology.start();
+    await world.volconf.start();
+    await world.gateway.start();
+    const where = { port: world.port(markers), dialect: markers };
+    world.#giver = await LivePeer.connect({ ...where, localAddress: '127.0.0.254', name: 'marker giver' });
+    world.#watcher = await LivePeer.connect({ ...where, localAddress: '127.0.0.253', name: 'marker watcher' });
+    // Of a media of its own: slots go with the last LNK_CONN of theirs, and recorded clients have the nil one.
+    await world.#watcher.openConn({ media: testUuid(0xffff) });
+    await world.settled([]);
+    return world;
+  }
+
+  port(dialect: Dialect): number {
+    return this.gateway.ports.find((one) => one.dialect === dialect)!.port;
+  }
+
+  /** Resolves when everything sent on these has had its effects (see World.settled). */
+  async settled(peers: RawPeer[]): Promise<void> {
+    const open = peers.filter((peer) => !peer.isEnded);
+    await Promise.all(open.map((peer) => peer.barrier()));
+    const node = testUuid(++this.#marker);
+    const marker = this.#giver!.openSpan({ cluster: MARKER_CLUSTER, node });
+    await this.#watcher!.relay((span) => span.node === node, 'a marker');
+    await this.#giver!.close(marker);
+    await this.#watcher!.relayGone((span) => span.node === node, 'the end of a marker');
+    await Promise.all(open.map((peer) => peer.barrier()));
+  }
+
+  async stop(): Promise<void> {
+    this.#giver?.raw.destroy();
+    this.#watcher?.raw.destroy();
+    await this.volconf.stop();
+    await this.gateway.stop();
+    await this.topology.stop();
+    await this.ports.stop();
+    await this.#bus.close();
+  }
+}
