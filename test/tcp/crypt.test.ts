@@ -257,6 +257,42 @@ describe.each(['linkid', 'circuit'] as Dialect[])('encrypted peers, %s', (dialec
     expect(first.raw.isEnded).toBe(false);
   });
 
+  it('a recorded stream whose handshake has been forgotten: its first answer ends the link', async () => {
+    // Another router with the same keys stands for one that has forgotten.
+    const other = await World.start({
+      markers: dialect === 'linkid' ? 'circuit' : 'linkid',
+      settings: { SPANMESH_KEYS_DIR: keys.path },
+    });
+    try {
+      const side = new CryptSide(crypt());
+      const recorded: Buffer[] = [];
+      const first = await world.live(dialect, { localAddress: SEALED, crypt: side });
+      const write = first.raw.socket.write.bind(first.raw.socket);
+      first.raw.socket.write = ((bytes: Buffer) => {
+        recorded.push(bytes);
+        return write(bytes);
+      }) as typeof write;
+      await first.openConn({ label: 'first' });
+      await until(
+        () => first.routerConn !== null,
+        () => "the router's LNK_CONN",
+      );
+      first.openSpan({ nodeLabel: 'dead' });
+      await first.barrier();
+      const replayed = await other.raw(dialect, { localAddress: SEALED });
+      replayed.socket.removeAllListeners('data');
+      const wireAgain = new Wire(replayed.socket);
+      replayed.socket.write(Buffer.concat([side.handshake, ...recorded]));
+      await wireAgain.ended;
+      const closed = await other.metrics();
+      expect(closed.get('spanmesh_gateway_handshakes_total')).toBe(1);
+      expect(closed.get('spanmesh_gateway_protocol_errors_total{error="TRANS"}')).toBe(1);
+      await other.clear();
+    } finally {
+      await other.stop();
+    }
+  });
+
   it('our own handshake sent back: refused', async () => {
     // With our own key as the peer's, which an operator may have put there by mistake.
     keys.write('remote/127.0.0.8.pub', keys.router.pub);

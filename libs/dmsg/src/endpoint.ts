@@ -52,6 +52,11 @@ export interface EndpointOptions {
   readonly maxDepth?: number;
   /** Default: DEFAULT_MAX_TRANSACTIONS. */
   readonly maxTransactions?: number;
+  /**
+   * Where the upper halves of our msgids are counted on from, an unsigned 32-bit number; default 0. A random one keeps answers that were
+   * recorded on another connection from fitting this one (protocol.md, "Crypto": a recorded handshake can be played again).
+   */
+  readonly generation?: number;
 }
 
 export interface EndpointDependencies {
@@ -94,7 +99,7 @@ export class Endpoint {
   readonly #maxTransactions: number;
   readonly #handler: EndpointHandler;
   readonly #writer: MessageWriter;
-  readonly #table = new TransactionTable();
+  readonly #table: TransactionTable;
   #isLost = false;
 
   constructor(options: EndpointOptions, { out, handler, salts }: EndpointDependencies) {
@@ -103,6 +108,7 @@ export class Endpoint {
     this.#maxDepth = options.maxDepth ?? DEFAULT_MAX_DEPTH;
     this.#maxTransactions = options.maxTransactions ?? DEFAULT_MAX_TRANSACTIONS;
     this.#handler = handler;
+    this.#table = new TransactionTable(options.generation);
     this.#writer = new MessageWriter(options.rules, out, salts);
   }
 

@@ -12,9 +12,14 @@ export class TransactionTable {
   #slots: (Transaction | null)[] = [];
   #freeSlots: number[] = [];
   #ownCount = 0;
-  #generation = 0;
+  #generation: number;
   /** First of the transactions that run on the link itself. */
   #firstRoot: Transaction | null = null;
+
+  /** `generation`: an unsigned 32-bit number to count on from; a random one makes our msgids those of this connection only. */
+  constructor(generation = 0) {
+    this.#generation = generation;
+  }
 
   /** Number of transactions in the table. */
   get size(): number {

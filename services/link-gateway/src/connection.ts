@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { LNK_ERROR } from '@spanmesh/dmsg/command';
 import type { Opener, PlainSink } from '@spanmesh/dmsg/crypto/cipher';
@@ -459,7 +460,7 @@ export class Connection
   #establish(dialect: Dialect): void {
     if (this.#state.kind === 'recognising') this.#state.deadline.cancel();
     const endpoint = new Endpoint(
-      { rules: rulesOf(dialect), maxTransactions: this.#core.options.maxTransactions },
+      { rules: rulesOf(dialect), maxTransactions: this.#core.options.maxTransactions, generation: randomInt(2 ** 32) },
       { out: this.#queue.out, handler: this, salts: new SaltSequence() },
     );
     this.#become({ kind: 'open', endpoint });

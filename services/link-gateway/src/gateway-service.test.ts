@@ -644,6 +644,7 @@ describe('given limits', () => {
     await made.span(peer, 'circuit');
     peer.say({ cmd: 0x80001207, msgid: { lo: 2, hi: 2 }, payload: spanPayload('circuit') });
     expect(word(await peer.next())).toBe(`e80fff01 ${NOSUPP}`);
+    expect(made.log.find(({ msg }) => msg === 'refused: too many open')).toMatchObject({ what: 'LNK_SPAN', limit: 1 });
   });
 
   it('closes a connection that opens too many transactions', async () => {
@@ -651,8 +652,10 @@ describe('given limits', () => {
     const { peer } = await made.established('circuit');
     await made.span(peer, 'circuit');
     peer.say({ cmd: 0x80001207, msgid: { lo: 2, hi: 2 }, payload: spanPayload('circuit') });
+    expect(word(await peer.next())).toBe(`000fff01 ${PARAM}`);
     await peer.end();
     expect(made.gateway.counters.protocolErrors).toEqual({ PARAM: 1 });
+    expect(made.gateway.counters.closed['transaction-limit']).toBe(1);
   });
 
   it('closes the connection that holds most half-received bytes', async () => {

@@ -393,7 +393,12 @@ export class Gateway implements Service, AttachHost {
     this.#attach.delta.connectionsOpened.push(connectionOpened(connection));
     this.#attach.touch();
     this.#deps.logger.debug(
-      { connection: connection.id, peer: connection.remote, dialect: connection.dialect },
+      {
+        connection: connection.id,
+        peer: connection.remote,
+        dialect: connection.dialect,
+        encrypted: connection.isEncrypted,
+      },
       'connection stands',
     );
   }

@@ -7,6 +7,7 @@ import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction
 import type { Connection } from './connection.ts';
 import type { Core } from './core.ts';
 import { Link } from './link.ts';
+import { logOpenOverLimit } from './open-over-limit.ts';
 import { RelaySource } from './relay-source.ts';
 
 // Offsets in the payload: those of protocol.md, "Payloads", less 64; the same in both dialects.
@@ -35,6 +36,7 @@ export class Links implements TransactionHandler {
           : ErrorCode.OK;
     if (error !== ErrorCode.OK) {
       metrics.opensRefused++;
+      if (error === ErrorCode.NOSUPP) logOpenOverLimit(this.#core, connection, 'LNK_SPAN', options.maxLinks);
       endpoint.end(tx, error);
       return;
     }

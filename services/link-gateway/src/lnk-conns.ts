@@ -7,6 +7,7 @@ import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction
 import type { Connection } from './connection.ts';
 import type { Core } from './core.ts';
 import { LnkConn } from './lnk-conn.ts';
+import { logOpenOverLimit } from './open-over-limit.ts';
 import { volconfCopy, volconfFault, volconfIndex } from './volconf.ts';
 
 /** Offset of peer_type in the payload (protocol.md, "Payloads", less 64), the same in both dialects. */
@@ -32,6 +33,7 @@ export class LnkConns implements TransactionHandler {
     const error = this.#fault(connection, frame.buf[start + PEER_TYPE]!, options.maxLnkConns);
     if (error !== ErrorCode.OK) {
       metrics.opensRefused++;
+      if (error === ErrorCode.NOSUPP) logOpenOverLimit(this.#core, connection, 'LNK_CONN', options.maxLnkConns);
       tx.endpoint.end(tx, error);
       return;
     }
