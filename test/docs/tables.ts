@@ -1,6 +1,10 @@
 import { join } from 'node:path';
-import { settings as standaloneSettings } from '@spanmesh/standalone/settings';
+import { settings as gatewaySettings } from '@spanmesh/link-gateway/main';
+import type { Setting } from '@spanmesh/runtime/setting';
+import { settings as standaloneSettings } from '@spanmesh/standalone/main';
 import { startStandalone } from '@spanmesh/standalone/standalone';
+import { settings as topologySettings } from '@spanmesh/topology/main';
+import { settings as volconfSettings } from '@spanmesh/volconf/main';
 import { limits } from './limits.ts';
 
 /** A document that is made from the code: `npm run docs:generate` writes it, a test compares. */
@@ -18,15 +22,37 @@ export async function generatedDocuments(): Promise<GeneratedDocument[]> {
   ];
 }
 
+const SERVICES: Record<string, Record<string, Setting<unknown>>> = {
+  standalone: standaloneSettings,
+  'link-gateway': gatewaySettings,
+  topology: topologySettings,
+  volconf: volconfSettings,
+};
+
 function configuration(): string {
-  const rows = Object.values(standaloneSettings)
-    .map(({ env, flag, default: value, describe }) => [
+  const names = [
+    ...new Set(Object.values(SERVICES).flatMap((settings) => Object.values(settings).map(({ env }) => env))),
+  ].sort();
+  const rows = names.map((env) => {
+    const users = Object.entries(SERVICES).flatMap(([service, settings]) => {
+      const found = Object.values(settings).find((setting) => setting.env === env);
+      return found === undefined ? [] : [{ service, ...found }];
+    });
+    const { flag, describe } = users[0]!;
+    const defaults = Map.groupBy(users, (user) => user.default);
+    const shown = [...defaults].map(([value, by]) => {
+      const text = value === '' ? 'none' : `\`${value}\``;
+      return defaults.size === 1 ? text : `${text} (${by.map(({ service }) => service).join(', ')})`;
+    });
+    const everyone = users.length === Object.keys(SERVICES).length;
+    return [
       `\`${env}\``,
       `\`${flag}\``,
-      value === '' ? '' : `\`${value}\``,
+      shown.join(', '),
+      everyone ? 'all' : users.map(({ service }) => service).join(', '),
       describe,
-    ])
-    .sort((a, b) => (a[0]! < b[0]! ? -1 : 1));
+    ];
+  });
   return [
     '# Settings',
     '',
@@ -35,7 +61,7 @@ function configuration(): string {
     '',
     'Made from the code by `npm run docs:generate`.',
     '',
-    ...table(['variable', 'flag', 'default', 'what it is'], rows),
+    ...table(['variable', 'flag', 'default', 'of', 'what it is'], rows),
     '',
   ].join('\n');
 }

@@ -1,13 +1,24 @@
 import { gatewaySettings } from '@spanmesh/link-gateway/settings';
 import { processSettings } from '@spanmesh/runtime/process-settings';
-import type { SettingValues } from '@spanmesh/runtime/setting';
+import { type SettingValues, setting } from '@spanmesh/runtime/setting';
+import { text } from '@spanmesh/runtime/setting-types';
 import { settings as topologySettings } from '@spanmesh/topology/settings';
+import { settings as volconfSettings } from '@spanmesh/volconf/settings';
 
 /** Everything that `spanmesh run standalone` can be told. The service port is used within the process only: any will do. */
 export const settings = {
   ...processSettings({ grpc: '127.0.0.1:7987', service: '127.0.0.1:0', http: '127.0.0.1:8987' }),
   ...gatewaySettings,
   ...topologySettings,
+  ...volconfSettings,
+  dataDir: setting({
+    env: 'SPANMESH_DATA_DIR',
+    flag: '--data-dir',
+    default: '.spanmesh',
+    describe:
+      "Where an operator's targets are kept; made when the first one is set. Empty: they are forgotten at the end.",
+    parse: text({ max: 4096 }),
+  }),
 };
 
 /** What `readSettings(settings, …)` returns. */

@@ -2,18 +2,21 @@ import { createGateway } from '@spanmesh/link-gateway/gateway';
 import type { Gateway, ListenPort } from '@spanmesh/link-gateway/gateway-service';
 import { treeSourceOf } from '@spanmesh/link-gateway/tree-source';
 import { TopologyClient } from '@spanmesh/proto/v1/topology';
+import { TARGETS_BUCKET } from '@spanmesh/runtime/bus-names';
 import { systemClock } from '@spanmesh/runtime/clock';
+import { FileKeyValue } from '@spanmesh/runtime/file-kv';
 import { createClient } from '@spanmesh/runtime/grpc-client';
-import { InProcessBus } from '@spanmesh/runtime/in-process-bus';
+import { InProcessBus, type OnBusError, type OpenBucket } from '@spanmesh/runtime/in-process-bus';
 import { createLogger, type Logger } from '@spanmesh/runtime/logger';
 import { Metrics } from '@spanmesh/runtime/metrics';
 import { ProcessPorts } from '@spanmesh/runtime/process-ports';
 import { systemRandom } from '@spanmesh/runtime/random';
 import type { Service } from '@spanmesh/runtime/service';
-import { SERVICE_NAMES, TOPOLOGY_NAME } from '@spanmesh/runtime/service-names';
+import { LINK_GATEWAY_NAME, SERVICE_NAMES, TOPOLOGY_NAME } from '@spanmesh/runtime/service-names';
 import { readSettings, type SettingSources } from '@spanmesh/runtime/setting';
 import { VERSION } from '@spanmesh/runtime/version';
 import { createTopology, type Topology } from '@spanmesh/topology/topology';
+import { createVolconf, type Volconf } from '@spanmesh/volconf/volconf';
 import { type StandaloneOptions, settings } from './settings.ts';
 
 /** Every service in one process and one event loop, on a bus in memory: the embedded default. */
@@ -22,6 +25,7 @@ export class Standalone implements Service {
   readonly logger: Logger;
   readonly gateway: Gateway;
   readonly topology: Topology;
+  readonly volconf: Volconf;
   /** Where the gRPC API, services and HTTP listen, once started. */
   readonly ports: ProcessPorts;
 
@@ -34,12 +38,12 @@ export class Standalone implements Service {
     const clock = systemClock;
     const random = systemRandom;
     const metrics = new Metrics({ processMetrics: true });
-    const bus = new InProcessBus({
-      onError: (err, where) => logger.error({ err, where }, 'a subscriber of the bus failed; the others go on'),
-    });
+    const onError: OnBusError = (err, where) =>
+      logger.error({ err, where }, 'a subscriber of the bus failed; the others go on');
+    const bus = new InProcessBus({ onError, openBucket: bucketsOnDisk(options.dataDir, onError) });
     this.#bus = bus;
     const ports = new ProcessPorts(options, {
-      ready: () => this.topology.notReady() ?? this.gateway.notReady(),
+      ready: () => this.topology.notReady() ?? this.gateway.notReady() ?? this.volconf.notReady(),
       metrics,
       logger,
       names: SERVICE_NAMES,
@@ -59,6 +63,21 @@ export class Standalone implements Service {
       treeSource: treeSourceOf(() => this.#api),
       ports,
     });
+    const security = ports.security.channel(LINK_GATEWAY_NAME);
+    this.volconf = createVolconf(
+      { settings: options, address: () => ports.apiAddress },
+      {
+        bus,
+        clock,
+        logger,
+        metrics,
+        random,
+        grpcServer: ports.api,
+        security,
+        // There is one gateway, and its service port is this process's.
+        gatewayAddress: () => ports.serviceAddress,
+      },
+    );
   }
 
   /** Where DMSG peers connect to, once started. */
@@ -66,7 +85,7 @@ export class Standalone implements Service {
     return this.gateway.ports;
   }
 
-  /** The order in which things need each other: the ports, topology, the gateway. */
+  /** The order in which things need each other: the ports, topology, the gateway, volconf. */
   async start(): Promise<void> {
     try {
       await this.ports.start();
@@ -74,6 +93,7 @@ export class Standalone implements Service {
       this.#api = createClient(TopologyClient, this.ports.serviceAddress, { security });
       await this.topology.start();
       await this.gateway.start();
+      await this.volconf.start();
     } catch (error) {
       await this.stop();
       throw error;
@@ -82,12 +102,22 @@ export class Standalone implements Service {
 
   /** Peers first, then the decisions, then those who look on. */
   async stop(): Promise<void> {
+    await this.volconf.stop();
     await this.gateway.stop();
     await this.topology.stop();
     this.#api?.close();
     await this.ports.stop();
     await this.#bus.close();
   }
+}
+
+/** What an operator has set is kept on disk, if there is a place; everything else is of this process only. */
+function bucketsOnDisk(directory: string, onError: OnBusError): OpenBucket {
+  const { env } = settings.dataDir;
+  return (bucket) =>
+    bucket === TARGETS_BUCKET && directory !== ''
+      ? FileKeyValue.open({ directory, bucket, setting: env }, { onError })
+      : null;
 }
 
 /** A standalone process's work, by its settings. @throws SettingError */
