@@ -1,0 +1,75 @@
+import { LivePeer } from '../peer/live-peer.ts';
+import { testUuid } from '../peer/payloads.ts';
+import type { Dialect } from '../peer/wire.ts';
+
+/**
+ * Two good peers of one dialect among the hostile ones: one offers a span, the other is relayed it. Their codec is the tests' own and
+ * strict, so they also judge every relay of what hostile peers offer.
+ */
+export class Bystanders {
+  readonly #dialect: Dialect;
+  readonly #giver: LivePeer;
+  readonly #taker: LivePeer;
+  #span = 0n;
+  #turn = 0;
+
+  private constructor(dialect: Dialect, giver: LivePeer, taker: LivePeer) {
+    this.#dialect = dialect;
+    this.#giver = giver;
+    this.#taker = taker;
+  }
+
+  static async connect(dialect: Dialect, port: number): Promise<Bystanders> {
+    const where = { port, dialect };
+    const giver = await LivePeer.connect({ ...where, localAddress: '127.0.0.254', name: `${dialect} giver` });
+    const taker = await LivePeer.connect({ ...where, localAddress: '127.0.0.253', name: `${dialect} taker` });
+    await giver.openConn({ label: 'good giver', cluster: testUuid(0x600d0001) });
+    await taker.openConn({ label: 'good taker', cluster: testUuid(0x600d0002) });
+    const pair = new Bystanders(dialect, giver, taker);
+    await pair.#offer();
+    return pair;
+  }
+
+  /**
+   * The span is still relayed, pings are answered, and another span comes through in place of the first.
+   * @throws Error: something of this is not so, or one of the peers has got bytes that break the protocol.
+   */
+  async check(): Promise<void> {
+    const { held } = this.#taker;
+    const node = this.#node();
+    if (![...held.values()].some(({ span }) => span.node === node))
+      throw new Error(`${this.#dialect}: the relay is gone`);
+    await Promise.all([this.#giver.barrier(), this.#taker.barrier()]);
+    await this.#giver.close(this.#span);
+    await this.#taker.relayGone((span) => span.node === node, 'the end of the relay');
+    await this.#offer();
+    for (const { raw } of [this.#giver, this.#taker]) {
+      if (raw.fault !== null) throw raw.fault;
+      if (raw.isEnded) throw new Error(`${raw.name}: disconnected`);
+      raw.log.length = 0;
+      raw.inbox.length = 0;
+    }
+  }
+
+  /** Relays of spans that are not the pair's own. */
+  get strangers(): number {
+    return this.#taker.held.size - 1;
+  }
+
+  destroy(): void {
+    this.#giver.raw.destroy();
+    this.#taker.raw.destroy();
+  }
+
+  async #offer(): Promise<void> {
+    this.#turn++;
+    const node = this.#node();
+    // HAMMER2 and a cluster: what linkid relays.
+    this.#span = this.#giver.openSpan({ cluster: testUuid(0x600d0000), node, peerType: 3, nodeLabel: 'good' });
+    await this.#taker.relay((span) => span.node === node, 'the relay');
+  }
+
+  #node(): string {
+    return testUuid(0x60000000 + this.#turn);
+  }
+}

@@ -1,0 +1,323 @@
+import { ABORT, BLK_READ, CREATE, DELETE, LNK_ERROR, LNK_PING, LNK_SPAN, REPLY } from '@spanmesh/dmsg/command';
+import type { DialectRules } from '@spanmesh/dmsg/dialect';
+import { DmsgError } from '@spanmesh/dmsg/dmsg-error';
+import { Endpoint, type EndpointHandler } from '@spanmesh/dmsg/endpoint';
+import { ErrorCode } from '@spanmesh/dmsg/error-code';
+import type { Frame } from '@spanmesh/dmsg/frame';
+import type { Outbox } from '@spanmesh/dmsg/outbox';
+import {
+  GONE,
+  type LinkAddress,
+  type Transaction,
+  type TransactionHandler,
+  TX_DELETED,
+} from '@spanmesh/dmsg/transaction';
+import { expectThat, Finding } from './target.ts';
+
+/** What an endpoint has sent, end to end in one buffer that is emptied by whoever reads it. */
+export class Tape implements Outbox {
+  buf: Uint8Array = new Uint8Array(64 * 1024);
+  at = 0;
+  end = 0;
+
+  reserve(bytes: number): void {
+    this.at = this.end;
+    this.end += bytes;
+    if (this.end > this.buf.length) {
+      const larger = new Uint8Array(2 * this.end);
+      larger.set(this.buf);
+      this.buf = larger;
+    }
+    // Room is not promised to be zeroed.
+    this.buf.fill(0xa5, this.at, this.end);
+  }
+
+  pass(buf: Uint8Array, start: number, end: number): void {
+    this.reserve(end - start);
+    this.buf.set(buf.subarray(start, end), this.at);
+  }
+}
+
+/** What is known of a transaction besides its own fields. */
+interface Heard {
+  finals: number;
+  gone: number;
+}
+
+const PAYLOAD = new Uint8Array(64);
+const ADDRESS: LinkAddress = { sourceLo: 3, sourceHi: 1, targetLo: 2, targetHi: 0 };
+/** Transactions that reactions and steps may open in one run, and reactions at all: so that it ends. */
+const MAX_OPENS = 60;
+const MAX_REACTIONS = 400;
+
+/** What happened first while a message was received. */
+export type FirstEvent = 'none' | 'open' | 'message' | 'oneWay';
+
+/**
+ * The user of an endpoint: its handlers do what a stream of bytes says, whatever that is and however deep it is called, and it checks
+ * that it is told of everything exactly once.
+ */
+export class Actor implements EndpointHandler {
+  readonly tape = new Tape();
+  readonly endpoint: Endpoint;
+  /** Everything that it opened or was offered, in order. */
+  readonly known: Transaction[] = [];
+  /** What it opened. */
+  readonly own: Transaction[] = [];
+  firstEvent: FirstEvent = 'none';
+  /** Acts that it leaves out. */
+  withoutActs: readonly number[] = [];
+  /** Called just before our direction of `tx` is closed without a word. */
+  onAbandon: (tx: Transaction) => void = () => {};
+
+  readonly #rules: DialectRules;
+  #lcg = 1;
+  #quiet = false;
+  /** The bytes of the frame at hand have been given away. */
+  #passed = false;
+  #opensLeft = MAX_OPENS;
+  #reactionsLeft = MAX_REACTIONS;
+  readonly #ownIds = new Set<number>();
+
+  readonly #handler: TransactionHandler = {
+    onMessage: (tx, frame) => {
+      if (this.firstEvent === 'none') this.firstEvent = 'message';
+      const heard = heardOf(tx);
+      expectThat(heard.finals === 0 && heard.gone === 0, 'a message after the final notification');
+      if ((frame.cmd & DELETE) !== 0) heard.finals++;
+      this.#react(tx, frame);
+    },
+    onLost: (tx) => {
+      const heard = heardOf(tx);
+      expectThat(heard.gone === 0 && ++heard.finals === 1, 'a second final notification');
+      expectThat((tx.state & GONE) !== 0, 'lost, and still in the table');
+      this.#react(tx, null);
+    },
+    onGone: (tx) => {
+      const heard = heardOf(tx);
+      expectThat(heard.finals === 1 && ++heard.gone === 1, 'gone before the final notification, or twice');
+      expectThat((tx.state & GONE) !== 0, 'gone, and still in the table');
+      this.#react(tx, null);
+    },
+  };
+
+  constructor(rules: DialectRules, maxDepth: number, maxTransactions: number) {
+    this.#rules = rules;
+    this.endpoint = new Endpoint(
+      { rules, maxDepth, maxTransactions },
+      { out: this.tape, handler: this, salts: new CountingSalts() },
+    );
+  }
+
+  onOpen(tx: Transaction, frame: Frame): void {
+    if (this.firstEvent === 'none') this.firstEvent = 'open';
+    tx.data = { finals: (frame.cmd & DELETE) === 0 ? 0 : 1, gone: 0 } satisfies Heard;
+    tx.handler = this.#handler;
+    this.known.push(tx);
+    this.#react(tx, frame);
+  }
+
+  onOneWay(frame: Frame, circuit: Transaction | null): void {
+    if (this.firstEvent === 'none') this.firstEvent = 'oneWay';
+    this.#react(circuit, frame);
+  }
+
+  /** Hands a message to the endpoint. */
+  receive(frame: Frame): void {
+    this.firstEvent = 'none';
+    this.#passed = false;
+    this.endpoint.receive(frame);
+  }
+
+  /** Seeds the reactions that follow; what was before does not count, so that an input can be made smaller. */
+  seed(seed: number): void {
+    this.#lcg = Math.imul(seed + 1, 2654435761) >>> 0;
+  }
+
+  /** From here on handlers do nothing. */
+  quiet(): void {
+    this.#quiet = true;
+  }
+
+  /** Transactions that are not gone. */
+  *live(): Iterable<Transaction> {
+    for (const tx of this.known) if ((tx.state & GONE) === 0) yield tx;
+  }
+
+  /** Any transaction that ever was; the later ones more often. */
+  some(choice: number): Transaction | null {
+    const { known } = this;
+    if (known.length === 0) return null;
+    return known[choice < 192 ? known.length - 1 - (choice % Math.min(known.length, 12)) : choice % known.length]!;
+  }
+
+  /** After `lost`: nothing is left, and everybody was told once. */
+  checkEmpty(): void {
+    const { endpoint } = this;
+    expectThat(endpoint.openCount === 0 && endpoint.transactions().length === 0, 'not empty after lost()');
+    for (const tx of this.known) {
+      const { finals, gone } = heardOf(tx);
+      expectThat(finals === 1 && gone === 1, () => `${finals} final notifications, gone ${gone} times`);
+      expectThat(tx.firstChild === null || (tx.firstChild.state & GONE) !== 0, 'a gone transaction carries a live one');
+    }
+  }
+
+  /** One thing that its user may do, at any time. `tx`: in what; null: the link. */
+  act(what: number, tx: Transaction | null, frame: Frame | null): void {
+    const { endpoint } = this;
+    const stacked = this.#rules.stacked;
+    const act = what % 24;
+    if (this.withoutActs.includes(act)) return;
+    switch (act) {
+      case 0:
+      case 1:
+        if (tx !== null) endpoint.send(tx, LNK_ERROR);
+        break;
+      case 2:
+        if (tx !== null) endpoint.end(tx);
+        break;
+      case 3:
+        if (tx !== null) endpoint.end(tx, ErrorCode.IO, true);
+        break;
+      case 4:
+        if (tx !== null && tx.circuit !== null) endpoint.end(tx.circuit, 0, (what & 32) !== 0);
+        break;
+      case 5:
+      case 6:
+        this.#open(LNK_SPAN, tx);
+        break;
+      case 7:
+        this.#open(LNK_SPAN, null);
+        break;
+      case 8:
+        this.#open(BLK_READ | DELETE, tx);
+        break;
+      case 9:
+        if (tx !== null) endpoint.send(tx, BLK_READ | DELETE, 0, PAYLOAD, PAYLOAD.subarray(0, what & 63));
+        break;
+      case 10:
+        if (tx !== null) endpoint.send(tx, LNK_PING | ABORT);
+        break;
+      case 11:
+        endpoint.oneWay((what & 32) === 0 ? LNK_PING : LNK_PING | REPLY, 0, null, null, stacked ? tx : null);
+        break;
+      case 12:
+      case 13:
+        this.#forward(what, frame);
+        break;
+      case 14:
+        this.#openForwarded(tx, frame);
+        break;
+      case 15: {
+        const other = this.some(what);
+        if (other !== null) endpoint.end(other);
+        break;
+      }
+      case 16:
+        if (!stacked && tx !== null && (tx.state & (TX_DELETED | GONE)) === 0) {
+          this.onAbandon(tx);
+          endpoint.abandon(tx);
+        }
+        break;
+      case 17:
+        if ((this.#next() & 15) === 0) endpoint.lost(ErrorCode.EOF);
+        break;
+      case 18:
+        this.#checkLists(tx);
+        break;
+    }
+  }
+
+  #react(tx: Transaction | null, frame: Frame | null): void {
+    if (this.#quiet || this.#reactionsLeft-- <= 0) return;
+    const what = this.#next();
+    // A third does nothing; now and then two things.
+    if (what % 3 === 0) return;
+    this.act(what >>> 2, tx, frame);
+    if ((what & 0xf000) === 0) this.act(this.#next(), this.some(this.#next() & 0xff), frame);
+  }
+
+  #next(): number {
+    this.#lcg = (Math.imul(this.#lcg, 1664525) + 1013904223) >>> 0;
+    return this.#lcg >>> 8;
+  }
+
+  #open(cmd: number, circuit: Transaction | null): void {
+    if (this.#opensLeft-- <= 0) return;
+    const { stacked } = this.#rules;
+    const address = !stacked && (this.#next() & 3) === 0 ? ADDRESS : null;
+    this.#opened(() =>
+      this.endpoint.open(cmd, stacked ? circuit : null, this.#handler, PAYLOAD.subarray(0, 32), 0, null, address),
+    );
+  }
+
+  #openForwarded(circuit: Transaction | null, frame: Frame | null): void {
+    if (frame === null || (frame.cmd & CREATE) === 0 || this.#passed) return;
+    if (this.#opensLeft-- <= 0) return;
+    this.#opened(() => {
+      const tx = this.endpoint.openForwarded(this.#rules.stacked ? circuit : null, this.#handler, frame);
+      this.#passed = true;
+      return tx;
+    });
+  }
+
+  #opened(open: () => Transaction): void {
+    let tx: Transaction;
+    try {
+      tx = open();
+    } catch (error) {
+      if (error instanceof DmsgError && (error.code === ErrorCode.LOSTLINK || error.code === ErrorCode.CANTCIRC))
+        return;
+      throw error;
+    }
+    tx.data = { finals: 0, gone: 0 } satisfies Heard;
+    // architecture.md, "What must always hold" 1, and stricter: not even after it was closed.
+    const id = tx.msgidHi * 2 ** 32 + tx.msgidLo;
+    expectThat(id !== 0 && !this.#ownIds.has(id), () => `own msgid ${id} used twice`);
+    this.#ownIds.add(id);
+    this.known.push(tx);
+    this.own.push(tx);
+  }
+
+  /** Passes the frame at hand on, in another transaction or, if it is one-way, on another circuit. */
+  #forward(what: number, frame: Frame | null): void {
+    if (frame === null || this.#passed) return;
+    const { stacked } = this.#rules;
+    const other = this.some((what >>> 5) & 0xff);
+    const sent =
+      (frame.msgidLo | frame.msgidHi) === 0
+        ? this.endpoint.forwardOneWay(frame, stacked ? other : null, stacked ? null : ADDRESS)
+        : other !== null && this.endpoint.forward(other, frame);
+    if (sent) this.#passed = true;
+  }
+
+  #checkLists(tx: Transaction | null): void {
+    const { endpoint } = this;
+    const all = endpoint.transactions();
+    expectThat(all.length === endpoint.openCount, 'transactions() and openCount differ');
+    if (tx === null || (tx.state & GONE) !== 0) return;
+    const found = tx.openedByPeer
+      ? endpoint.findPeers(tx.msgidLo, tx.msgidHi)
+      : endpoint.findOwn(tx.msgidLo, tx.msgidHi);
+    expectThat(found === tx, 'a live transaction is not found');
+    const seen = new Set<Transaction>();
+    for (const one of all) {
+      expectThat(one.circuit === null || !seen.has(one.circuit), 'not leaves first');
+      seen.add(one);
+    }
+  }
+}
+
+/** Salts that are nothing but their counter. */
+class CountingSalts {
+  #count = 0;
+
+  next(): number {
+    return this.#count++ & 0xff;
+  }
+}
+
+function heardOf(tx: Transaction): Heard {
+  if (tx.data === null) throw new Finding('called for a transaction before open() has returned');
+  return tx.data as Heard;
+}

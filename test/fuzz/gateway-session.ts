@@ -1,0 +1,133 @@
+import { connect, type Socket } from 'node:net';
+import { CREATE, REPLY } from '@spanmesh/dmsg/command';
+import { rulesOf } from '@spanmesh/dmsg/dialect';
+import type { Frame } from '@spanmesh/dmsg/frame';
+import { FrameReader } from '@spanmesh/dmsg/framing';
+import type { Dialect } from '../peer/wire.ts';
+import type { Grower } from './grow.ts';
+import type { Random } from './random.ts';
+import { SessionBytes } from './session-bytes.ts';
+
+/** Milliseconds after which a session that waits for the router to close gives up: many are left open by right. */
+const WAIT_MS = 120;
+/** Ids of the router's transactions that are remembered. */
+const MAX_ROUTER_IDS = 24;
+
+/** Where a session goes. */
+export interface SessionPlace {
+  readonly port: number;
+  readonly dialect: Dialect;
+  /** The listener knows the dialect, so what it says can be read. */
+  readonly isFixed: boolean;
+}
+
+/** A session as it really was: enough to send the same again. */
+export interface SessionRecord {
+  readonly index: number;
+  readonly port: 'fixed' | 'auto';
+  readonly dialect: Dialect;
+  readonly sent: Buffer[];
+}
+
+/** One hostile connection from beginning to end. Errors of the socket are its own business: the router may well hang up. */
+export class GatewaySession {
+  readonly record: SessionRecord;
+  /** What the router said that is no message. */
+  fault: unknown = null;
+  /** Messages that the router sent. */
+  received = 0;
+
+  readonly #random: Random;
+  readonly #bytes: SessionBytes;
+  readonly #reader: FrameReader | null;
+  readonly #socket: Socket;
+  readonly #done: () => void;
+  #burstsLeft: number;
+  #first = true;
+  #timer: NodeJS.Timeout | null = null;
+
+  constructor(index: number, place: SessionPlace, random: Random, grower: Grower, done: () => void) {
+    this.record = { index, port: place.isFixed ? 'fixed' : 'auto', dialect: place.dialect, sent: [] };
+    this.#random = random;
+    this.#bytes = new SessionBytes(place.dialect, random, grower);
+    this.#reader = place.isFixed ? new FrameReader({ rules: rulesOf(place.dialect) }) : null;
+    this.#burstsLeft = random.few(6, 180);
+    this.#done = done;
+    const localAddress = `127.0.0.${2 + random.below(60)}`;
+    this.#socket = connect({ port: place.port, host: '127.0.0.1', localAddress, allowHalfOpen: random.oneIn(4) });
+    this.#socket.setNoDelay(true);
+    this.#socket.on('error', () => {});
+    this.#socket.on('data', (chunk) => this.#hear(chunk));
+    // A listener with a dialect speaks first; whoever is gone before it does was not there at all.
+    if (place.isFixed && !random.oneIn(8)) this.#socket.once('data', () => this.#speak());
+    else this.#socket.once('connect', () => this.#speak());
+    this.#socket.once('close', () => this.#closed());
+  }
+
+  #closed(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#reader?.close();
+    this.#done();
+  }
+
+  #hear(chunk: Buffer): void {
+    if (this.#reader === null || this.fault !== null) return;
+    try {
+      this.#reader.push(chunk, { onFrame: (frame) => this.#onFrame(frame) });
+    } catch (error) {
+      this.fault = error;
+    }
+  }
+
+  #onFrame({ cmd, msgidLo, msgidHi }: Frame): void {
+    this.received++;
+    const { routers } = this.#bytes;
+    if ((cmd & (CREATE | REPLY)) >>> 0 !== CREATE || routers.length >= MAX_ROUTER_IDS) return;
+    routers.push((BigInt(msgidHi) << 32n) | BigInt(msgidLo));
+  }
+
+  #speak(): void {
+    const socket = this.#socket;
+    if (socket.destroyed) return;
+    if (this.#burstsLeft-- <= 0) {
+      if (this.#socket.bytesRead > 0 || this.#random.oneIn(8)) this.#finish();
+      else this.#timer = setTimeout(() => this.#finish(), WAIT_MS);
+      return;
+    }
+    const random = this.#random;
+    const bytes = this.#bytes.burst(this.#first);
+    this.#first = false;
+    this.record.sent.push(bytes);
+    const cut = random.oneIn(4) ? random.below(bytes.length + 1) : bytes.length;
+    socket.write(bytes.subarray(0, cut));
+    if (cut < bytes.length) setImmediate(() => socket.destroyed || socket.write(bytes.subarray(cut)));
+    // Time for the router to answer, or none.
+    this.#timer = setTimeout(() => this.#speak(), random.oneIn(3) ? 0 : 1 + random.below(5));
+  }
+
+  #finish(): void {
+    const socket = this.#socket;
+    switch (this.#random.below(8)) {
+      case 0:
+        socket.destroy();
+        break;
+      case 1:
+        socket.end();
+        this.#resetLater();
+        break;
+      case 2:
+        this.#resetLater();
+        break;
+      case 3:
+        socket.resetAndDestroy();
+        break;
+      default:
+        // Once what was sent has had effects.
+        this.#timer = setTimeout(() => socket.resetAndDestroy(), 1 + this.#random.below(12));
+    }
+  }
+
+  #resetLater(): void {
+    this.#timer = setTimeout(() => this.#socket.resetAndDestroy(), WAIT_MS);
+  }
+}

@@ -1,0 +1,73 @@
+import type { DialectRules } from '@spanmesh/dmsg/dialect';
+import { CMD_AT, CORE_HEADER_BYTES, writeU32 } from '@spanmesh/dmsg/header';
+import { mend, messageBytes, mutate, mutateInside } from './mutate.ts';
+import type { Random } from './random.ts';
+import type { RecordedStream } from './recordings.ts';
+
+/** Longest recorded piece that is taken whole: the others are one in errors.json, which would make most inputs long. */
+const USUAL_BYTES = 4096;
+
+/** Grows streams of messages out of recorded ones. */
+export class Grower {
+  readonly #streams: readonly RecordedStream[];
+
+  constructor(streams: readonly RecordedStream[]) {
+    this.#streams = streams;
+  }
+
+  /** Any recorded stream. */
+  stream(random: Random): RecordedStream {
+    return random.pick(this.#streams);
+  }
+
+  /**
+   * Writes a few messages of `stream` from `at` on, some of them changed, repeated, left out or from elsewhere. Returns where they
+   * end, at most at `end`.
+   */
+  messages(random: Random, stream: RecordedStream, count: number, buf: Uint8Array, at: number, end: number): number {
+    const { messages } = stream;
+    // Beginnings matter: LNK_CONN stands there.
+    let next = random.oneIn(2) ? 0 : random.below(messages.length);
+    let to = at;
+    for (let i = 0; i < count; i++) {
+      const source = random.oneIn(16) ? random.pick(random.pick(this.#streams).messages) : messages[next]!;
+      if (!random.oneIn(16)) next = (next + 1) % messages.length;
+      if (source.length > USUAL_BYTES && !random.oneIn(64)) continue;
+      if (source.length > end - to) break;
+      buf.set(source, to);
+      if (source.length > 0 && random.oneIn(4)) mutateInside(random, buf, to, to + source.length);
+      if (source.length > 0 && random.oneIn(12)) mutate(random, buf, to, to + source.length);
+      to += source.length;
+    }
+    return to;
+  }
+
+  /** Adds one message of random bytes with sizes that fit. */
+  noise(random: Random, buf: Uint8Array, at: number, end: number): number {
+    const units = Math.min(1 + random.below(4), (end - at) >> 6);
+    if (units === 0) return at;
+    const to = at + units * CORE_HEADER_BYTES;
+    random.fill(buf, at, to);
+    buf[at + CMD_AT] = random.few(units);
+    return to;
+  }
+
+  /** Adds a message with much aux data; `bytes` of it, a multiple of 64. */
+  large(random: Random, rules: DialectRules, bytes: number, buf: Uint8Array, at: number): number {
+    buf.fill(0, at, at + CORE_HEADER_BYTES + bytes);
+    writeU32(buf, at + CMD_AT, 0x00100101);
+    writeU32(buf, at + 40, bytes / rules.auxUnit);
+    buf[at + CORE_HEADER_BYTES + random.below(bytes)] = 1;
+    return at + CORE_HEADER_BYTES + bytes;
+  }
+
+  /** What is done to a stream last: its checksums are put right, or not, and something is broken, or not. */
+  finish(random: Random, rules: DialectRules, buf: Uint8Array, start: number, end: number): number {
+    if (!random.oneIn(8)) mend(buf, start, end, rules);
+    if (end > start && random.oneIn(4)) {
+      const first = messageBytes(buf, start, end, rules);
+      mutate(random, buf, random.oneIn(2) ? start : Math.min(start + first, end - 1), end);
+    }
+    return end > start && random.oneIn(6) ? start + random.below(end - start) : end;
+  }
+}

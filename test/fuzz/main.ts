@@ -1,0 +1,67 @@
+import { argv, env, exit, stdout } from 'node:process';
+import { parseArgs } from 'node:util';
+import type { Outcome } from './fuzz.ts';
+import { TARGETS } from './targets.ts';
+
+/**
+ * `node test/fuzz/main.ts [target…] [--seed N] [--runs N | --seconds S] [--input FILE]`: see docs/fuzzing.md. Ends with 1 if there is a
+ * finding. Without --runs and --seconds: SPANMESH_FUZZ_SECONDS (60) seconds, shared by the targets.
+ */
+const { values, positionals } = parseArgs({
+  args: argv.slice(2),
+  allowPositionals: true,
+  options: {
+    seed: { type: 'string' },
+    runs: { type: 'string' },
+    seconds: { type: 'string' },
+    input: { type: 'string' },
+  },
+});
+const names = positionals.length > 0 ? positionals : Object.keys(TARGETS);
+const seed = values.seed === undefined ? Math.floor(Math.random() * 2 ** 32) : Number(values.seed);
+const seconds = Number(values.seconds ?? env.SPANMESH_FUZZ_SECONDS ?? 60);
+const runs = values.runs === undefined ? null : Number(values.runs);
+if (![seed, seconds, runs ?? 0].every((number) => Number.isFinite(number) && number >= 0)) {
+  throw new Error('--seed, --runs and --seconds are numbers');
+}
+const unknown = names.filter((name) => !(name in TARGETS));
+if (unknown.length > 0) throw new Error(`no such target: ${unknown}; there are ${Object.keys(TARGETS).join(', ')}`);
+
+if (values.input === undefined) {
+  let findings = 0;
+  const shares = names.reduce((sum, name) => sum + shareOf(name), 0);
+  for (const name of names) {
+    const budget = runs === null ? { seconds: (seconds * shareOf(name)) / shares } : { runs };
+    const outcome = await TARGETS[name]!.fuzz({ seed, ...budget, report: (line) => print(line) });
+    print(summary(outcome));
+    findings += outcome.findings;
+  }
+  exit(findings === 0 ? 0 : 1);
+}
+try {
+  await TARGETS[names[0]!]!.replay(values.input);
+  print('nothing found');
+} catch (error) {
+  print(error instanceof Error ? (error.stack ?? error.message) : String(error));
+  exit(1);
+}
+exit(0);
+
+function shareOf(name: string): number {
+  return TARGETS[name]?.share ?? 0;
+}
+
+function summary({ target, seed, inputs, seconds, counts, findings }: Outcome): string {
+  const more = Object.entries(counts).map(([what, count]) => `${count.toLocaleString('en')} ${what}`);
+  const rate = Math.round(inputs / Math.max(seconds, 0.001)).toLocaleString('en');
+  return [
+    `${target}: seed ${seed}, ${inputs.toLocaleString('en')} inputs`,
+    ...more,
+    `${seconds.toFixed(1)} s (${rate}/s)`,
+    `findings: ${findings}`,
+  ].join(', ');
+}
+
+function print(line: string): void {
+  stdout.write(`${line}\n`);
+}

@@ -1,0 +1,66 @@
+import type { Target } from './target.ts';
+
+/** Runs that are spent on making one input smaller. */
+const MAX_TRIES = 4000;
+/** Milliseconds after which it is left as it is. */
+const MAX_MS = 10_000;
+
+/** What a run of an input throws; null if nothing. */
+export function failureOf(target: Target, input: Uint8Array): Error | null {
+  try {
+    target.run(input);
+    return null;
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error));
+  }
+}
+
+/**
+ * A smaller input that fails in the same way (the same class of error, the same text up to its first digit): pieces are cut out,
+ * large ones first, then bytes are set to 0; each try once as it is and once with checksums mended.
+ */
+export function minimise(target: Target, input: Uint8Array): Uint8Array {
+  const wanted = signature(failureOf(target, input));
+  let best: Uint8Array = input.slice();
+  let tries = 0;
+  const until = performance.now() + MAX_MS;
+  const isOver = () => tries >= MAX_TRIES || performance.now() > until;
+  const isBetter = (candidate: Uint8Array): boolean => {
+    if (isOver()) return false;
+    tries++;
+    if (signature(failureOf(target, candidate)) === wanted) {
+      best = candidate;
+      return true;
+    }
+    if (target.mend === undefined) return false;
+    const mended = candidate.slice();
+    target.mend(mended);
+    if (signature(failureOf(target, mended)) !== wanted) return false;
+    best = mended;
+    return true;
+  };
+  for (let size = 1 << 20; size >= 1; size >>= 1) {
+    if (size > best.length) continue;
+    for (let at = best.length - size; at >= target.controlBytes && !isOver(); at -= size) {
+      if (at + size <= best.length) isBetter(without(best, at, size));
+    }
+  }
+  for (let at = 0; at < best.length && !isOver(); at++) {
+    if (best[at] === 0) continue;
+    const zeroed = best.slice();
+    zeroed[at] = 0;
+    isBetter(zeroed);
+  }
+  return best;
+}
+
+function without(input: Uint8Array, at: number, size: number): Uint8Array {
+  const shorter = new Uint8Array(input.length - size);
+  shorter.set(input.subarray(0, at));
+  shorter.set(input.subarray(at + size), at);
+  return shorter;
+}
+
+function signature(failure: Error | null): string | null {
+  return failure === null ? null : `${failure.name}: ${failure.message.split(/\d/)[0]}`;
+}

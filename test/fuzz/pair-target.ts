@@ -1,0 +1,102 @@
+import { CIRCUIT, type DialectRules, LINKID } from '@spanmesh/dmsg/dialect';
+import { ErrorCode } from '@spanmesh/dmsg/error-code';
+import { FrameReader } from '@spanmesh/dmsg/framing';
+import { Actor } from './endpoint-actor.ts';
+import type { Random } from './random.ts';
+import { expectThat, type Target } from './target.ts';
+
+// Control bytes: bit 0: dialect; how deep either side goes.
+const CONTROL_BYTES = 3;
+/** A step: side and how much it hears, what it does, in what, reactions. */
+const STEP_BYTES = 4;
+const MAX_STEPS = 120;
+/** More than a run can open: the limit is the endpoint target's. */
+const MAX_TRANSACTIONS = 1000;
+/** Neither side closes without a word nor loses the link before the end. */
+const LEFT_OUT: readonly number[] = [16, 17];
+
+/** One side, and what it has not heard yet. */
+class Side {
+  readonly actor: Actor;
+  readonly reader: FrameReader;
+  /** On its way here. */
+  pending = Buffer.alloc(0);
+  heard = 0;
+
+  constructor(rules: DialectRules, maxDepth: number) {
+    this.actor = new Actor(rules, maxDepth, MAX_TRANSACTIONS);
+    this.actor.withoutActs = LEFT_OUT;
+    this.reader = new FrameReader({ rules });
+  }
+
+  /** Takes a part of what is on its way, cut anywhere. */
+  hear(bytes: number): void {
+    const part = Buffer.from(this.pending.subarray(0, bytes));
+    this.pending = this.pending.subarray(part.length);
+    this.reader.push(part, {
+      onFrame: (frame) => {
+        this.heard++;
+        this.actor.receive(frame);
+      },
+    });
+  }
+}
+
+/**
+ * Two endpoints whose users do anything at any time, with messages crossing on the way. Oracles: neither ever refuses what the other
+ * sends; everything is told once; once all has been delivered and ended, nothing is left.
+ */
+export class PairTarget implements Target {
+  readonly name = 'pair';
+  readonly maxBytes = CONTROL_BYTES + MAX_STEPS * STEP_BYTES;
+  readonly controlBytes = CONTROL_BYTES;
+  readonly counts: Record<string, number> = { 'messages received': 0 };
+
+  generate(random: Random, buf: Uint8Array): number {
+    const end = CONTROL_BYTES + STEP_BYTES * random.few(MAX_STEPS, 252);
+    random.fill(buf, 0, end);
+    return end;
+  }
+
+  run(input: Uint8Array): void {
+    if (input.length < CONTROL_BYTES) return;
+    const rules = (input[0]! & 1) === 0 ? LINKID : CIRCUIT;
+    const sides = [new Side(rules, input[1]! & 7), new Side(rules, input[2]! & 7)] as const;
+    for (let at = CONTROL_BYTES; at + STEP_BYTES <= input.length; at += STEP_BYTES) {
+      const how = input[at]!;
+      const [one, other] = (how & 1) === 0 ? sides : [sides[1], sides[0]];
+      one.actor.seed((input[at + 2]! << 8) | input[at + 3]!);
+      if ((how & 6) === 0) one.hear(how >> 3 === 31 ? one.pending.length : (how >> 3) * 40);
+      else one.actor.act(input[at + 1]!, one.actor.some(input[at + 2]!), null);
+      carry(one, other);
+    }
+    for (const { actor } of sides) actor.quiet();
+    deliverAll(sides);
+    for (const { actor } of sides) for (const tx of actor.live()) actor.endpoint.end(tx);
+    deliverAll(sides);
+    for (const { actor, heard } of sides) {
+      expectThat(actor.endpoint.openCount === 0, () => `${actor.endpoint.openCount} transactions are left`);
+      actor.checkEmpty();
+      actor.endpoint.lost(ErrorCode.EOF);
+      this.counts['messages received']! += heard;
+    }
+  }
+}
+
+function carry(from: Side, to: Side): void {
+  const { tape } = from.actor;
+  if (tape.end === 0) return;
+  to.pending = Buffer.concat([to.pending, tape.buf.subarray(0, tape.end)]);
+  tape.end = 0;
+}
+
+function deliverAll(sides: readonly [Side, Side]): void {
+  const [a, b] = sides;
+  for (;;) {
+    carry(a, b);
+    carry(b, a);
+    if (a.pending.length + b.pending.length === 0) return;
+    a.hear(a.pending.length);
+    b.hear(b.pending.length);
+  }
+}
