@@ -98,6 +98,14 @@ describe('connections through a balancer', () => {
     expect(await refused('proxy-header')).toBe(before + 1);
   });
 
+  it('are closed when the balancer only looks whether the port is there', async () => {
+    const before = await refused('proxy-header');
+    const look = await through(Buffer.alloc(0));
+    look.end();
+    await look.untilEnded();
+    expect(await refused('proxy-header')).toBe(before + 1);
+  });
+
   it('are closed when nobody knows the one behind it', async () => {
     const before = await refused('no-key');
     await (await through(proxyHeader('192.0.2.2', 1))).untilEnded();

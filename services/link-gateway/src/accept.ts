@@ -3,6 +3,7 @@ import type { Dialect } from '@spanmesh/dmsg/dialect';
 import { peerAddress } from './admission.ts';
 import { adopt, refuse } from './adopt.ts';
 import type { Core } from './core.ts';
+import { ProxyError } from './proxy/proxy-error.ts';
 
 /** Takes what a listener has accepted: with the peer's address from the PROXY header, if it comes from a balancer that we trust. */
 export function accept(core: Core, socket: Socket, dialect: Dialect | null): void {
@@ -18,8 +19,10 @@ export function accept(core: Core, socket: Socket, dialect: Dialect | null): voi
   }
   const balancer = { host: address, port: socket.remotePort ?? 0 };
   proxied.read(socket, (result) => {
-    if (result === 'full') refuse(core, balancer, { kind: 'refused', refusal: 'too-many-handshakes' });
-    else if (result instanceof Error)
+    // A balancer that only looks whether the port is there.
+    if (result instanceof ProxyError && result.code === 'empty') core.metrics.refused['proxy-header']++;
+    else if (result === 'full') refuse(core, balancer, { kind: 'refused', refusal: 'too-many-handshakes' });
+    else if (result instanceof ProxyError)
       refuse(core, balancer, { kind: 'refused', refusal: 'proxy-header', why: result.code });
     else adopt(core, { ...arrival, remote: result.source ?? balancer }, count);
   });

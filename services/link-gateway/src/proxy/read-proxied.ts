@@ -8,7 +8,7 @@ type Done = (result: ProxyHeader | ProxyError) => void;
 
 /**
  * Takes the PROXY header off the front of an accepted connection; what follows it is the next reader's. On an error, too, the
- * socket is the caller's. Returns what ends the wait: the result is then `closed`.
+ * socket is the caller's. Returns what ends the wait: the result is then `closed` or `empty`.
  */
 export function readProxied(socket: Socket, timeoutMs: number, clock: Clock, done: Done): () => void {
   let taken: Buffer = Buffer.alloc(0);
@@ -20,7 +20,7 @@ export function readProxied(socket: Socket, timeoutMs: number, clock: Clock, don
     socket.off('data', onData).off('end', onEnd).off('error', onEnd).off('close', onEnd);
     done(result);
   };
-  const onEnd = () => finish(new ProxyError('closed'));
+  const onEnd = () => finish(new ProxyError(taken.length === 0 ? 'empty' : 'closed'));
   const onData = (chunk: Buffer) => {
     taken = taken.length === 0 ? chunk : Buffer.concat([taken, chunk]);
     let header: ProxyHeader | null;
