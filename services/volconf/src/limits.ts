@@ -14,7 +14,7 @@ export const MAX_WATCHES = 1000;
 /** Due times are rounded up to this, ms, so that many targets share a timer. */
 export const TIMER_QUANTUM_MS = 20;
 /** Part of a pause by which it is shortened at most, at random, so that targets do not stay in step. */
-export const JITTER_PART = 0.5;
+export const JITTER_PART = 0.25;
 /** How soon a hang-up of unknown outcome is ordered again, ms. */
 export const HANGUP_RETRY_MS = 1000;
 /** How long a gateway may take to answer beyond what an attempt may take, ms. */
@@ -28,7 +28,7 @@ export const GATHER_MS = 5000;
  * away nobody could renew an entry. As long as an entry is believed.
  */
 export const TRUST_ABSENCE_MS = 5000;
-/** Pauses between attempts to watch a gateway: doubled each time, shortened by up to half at random, ms. */
+/** Pauses between attempts to watch a gateway: doubled each time, shortened at random, ms. */
 export const FIRST_WATCH_RETRY_MS = 100;
 export const MAX_WATCH_RETRY_MS = 2000;
 /** How soon the store is asked again when it is away, ms. */

@@ -38,7 +38,7 @@ export const settings = {
     flag: '--volconf-retry-first',
     default: '1s',
     describe:
-      'Pause before a target is tried again; doubled each time it fails, and shortened by up to half at random.',
+      'Pause before a target is tried again; doubled each time it fails, and shortened by up to a quarter at random.',
     parse: duration({ min: 1 }),
   }),
   volconfRetryMax: setting({
