@@ -1,6 +1,19 @@
 import { LivePeer } from '../peer/live-peer.ts';
 import { testUuid } from '../peer/payloads.ts';
-import type { Dialect } from '../peer/wire.ts';
+import {
+  CREATE,
+  DELETE,
+  type Dialect,
+  ERROR,
+  isCmd,
+  LNK_CONN,
+  LNK_ERROR,
+  LNK_SPAN,
+  type Message,
+  REPLY,
+  REVCIRC,
+  REVTRANS,
+} from '../peer/wire.ts';
 
 /**
  * Two good peers of one dialect among the hostile ones: one offers a span, the other is relayed it. Their codec is the tests' own and
@@ -25,6 +38,7 @@ export class Bystanders {
     const taker = await LivePeer.connect({ ...where, localAddress: '127.0.0.253', name: `${dialect} taker` });
     await giver.openConn({ label: 'good giver', cluster: testUuid(0x600d0001) });
     await taker.openConn({ label: 'good taker', cluster: testUuid(0x600d0002) });
+    for (const peer of [giver, taker]) refuseTransactions(peer);
     const pair = new Bystanders(dialect, giver, taker);
     await pair.#offer();
     return pair;
@@ -51,11 +65,6 @@ export class Bystanders {
     }
   }
 
-  /** Relays of spans that are not the pair's own. */
-  get strangers(): number {
-    return this.#taker.held.size - 1;
-  }
-
   destroy(): void {
     this.#giver.raw.destroy();
     this.#taker.raw.destroy();
@@ -72,4 +81,24 @@ export class Bystanders {
   #node(): string {
     return testUuid(0x60000000 + this.#turn);
   }
+}
+
+/** What strangers open through the router is ended at once; without an answer it would stay open for ever, by right. */
+function refuseTransactions({ raw, dialect }: LivePeer): void {
+  const inner = raw.intercept;
+  const isLinks = (message: Message) => isCmd(message, CREATE | LNK_SPAN) || isCmd(message, CREATE | LNK_CONN[dialect]);
+  raw.intercept = (message) => {
+    if (inner(message)) return true;
+    const { cmd, msgid, circuit, target } = message;
+    if (msgid === 0n || (cmd & CREATE) === 0 || (cmd & REPLY) !== 0 || isLinks(message)) return false;
+    const end = CREATE | DELETE | REPLY | LNK_ERROR;
+    if (dialect === 'linkid') {
+      raw.send({ cmd: end, msgid, error: ERROR.NOSUPP, circuit: target, target: circuit });
+      return true;
+    }
+    // The roles turn round.
+    const rev = circuit !== 0n && (cmd & REVCIRC) === 0 ? REVTRANS | REVCIRC : REVTRANS;
+    raw.send({ cmd: end | rev, msgid, error: ERROR.NOSUPP, circuit });
+    return true;
+  };
 }

@@ -10,8 +10,6 @@ import { SessionBytes } from './session-bytes.ts';
 
 /** Milliseconds after which a session that waits for the router to close gives up: many are left open by right. */
 const WAIT_MS = 120;
-/** Ids of the router's transactions that are remembered. */
-const MAX_ROUTER_IDS = 24;
 
 /** Where a session goes. */
 export interface SessionPlace {
@@ -42,6 +40,8 @@ export class GatewaySession {
   readonly #reader: FrameReader | null;
   readonly #socket: Socket;
   readonly #done: () => void;
+  /** It waits for what comes of what it has sent: relays are decided elsewhere. */
+  readonly #isPatient: boolean;
   #burstsLeft: number;
   #first = true;
   #timer: NodeJS.Timeout | null = null;
@@ -51,7 +51,8 @@ export class GatewaySession {
     this.#random = random;
     this.#bytes = new SessionBytes(place.dialect, random, grower);
     this.#reader = place.isFixed ? new FrameReader({ rules: rulesOf(place.dialect) }) : null;
-    this.#burstsLeft = random.few(6, 180);
+    this.#isPatient = random.oneIn(3);
+    this.#burstsLeft = random.few(6, this.#isPatient ? 230 : 180);
     this.#done = done;
     const localAddress = `127.0.0.${2 + random.below(60)}`;
     this.#socket = connect({ port: place.port, host: '127.0.0.1', localAddress, allowHalfOpen: random.oneIn(4) });
@@ -79,11 +80,9 @@ export class GatewaySession {
     }
   }
 
-  #onFrame({ cmd, msgidLo, msgidHi }: Frame): void {
+  #onFrame(frame: Frame): void {
     this.received++;
-    const { routers } = this.#bytes;
-    if ((cmd & (CREATE | REPLY)) >>> 0 !== CREATE || routers.length >= MAX_ROUTER_IDS) return;
-    routers.push((BigInt(msgidHi) << 32n) | BigInt(msgidLo));
+    if ((frame.cmd & (CREATE | REPLY)) >>> 0 === CREATE) this.#bytes.opened(frame);
   }
 
   #speak(): void {
@@ -102,7 +101,8 @@ export class GatewaySession {
     socket.write(bytes.subarray(0, cut));
     if (cut < bytes.length) setImmediate(() => socket.destroyed || socket.write(bytes.subarray(cut)));
     // Time for the router to answer, or none.
-    this.#timer = setTimeout(() => this.#speak(), random.oneIn(3) ? 0 : 1 + random.below(5));
+    const pause = this.#isPatient ? 10 + random.below(20) : random.oneIn(3) ? 0 : 1 + random.below(5);
+    this.#timer = setTimeout(() => this.#speak(), pause);
   }
 
   #finish(): void {

@@ -1,4 +1,6 @@
+import { BASE_MASK } from '@spanmesh/dmsg/command';
 import { rulesOf } from '@spanmesh/dmsg/dialect';
+import type { Frame } from '@spanmesh/dmsg/frame';
 import { CMD_AT, MSGID_AT, readU32, writeU32 } from '@spanmesh/dmsg/header';
 import { connBody, connFields, PEER, spanBody, spanFields, testUuid } from '../peer/payloads.ts';
 import {
@@ -33,6 +35,17 @@ const LABELS = ['', 'a', 'disk0', 'x'.repeat(127), 'x'.repeat(255), '\x01\xff%s'
 /** Messages that clients of the references sent, by dialect. */
 const CLIENT_STREAMS = recordedStreams().filter(({ fromClient }) => fromClient);
 
+/** What every message of a transaction carries besides its msgid: on what it runs (circuit) or between what (linkid). */
+interface Address {
+  readonly flags: number;
+  readonly circuit: bigint;
+  readonly target: bigint;
+}
+
+const ON_THE_LINK: Address = { flags: 0, circuit: 0n, target: 0n };
+/** Transactions of the router that are remembered. */
+const MAX_ROUTERS = 24;
+
 /**
  * What a hostile peer sends on one connection, burst by burst: a recorded session with few changes, or messages of its own that
  * mostly are allowed. It knows what the router has opened, so that it can answer and stack.
@@ -40,6 +53,12 @@ const CLIENT_STREAMS = recordedStreams().filter(({ fromClient }) => fromClient);
 export class SessionBytes {
   /** msgids of transactions that the router has open: the first is its LNK_CONN, the others are relays. */
   readonly routers: bigint[] = [];
+  /** Those of them that are relays, and its own spans. */
+  readonly #relays: bigint[] = [];
+  readonly #spans: bigint[] = [];
+  /** Where messages of transactions that do not run on the link itself go; own ones and the router's, by msgid. */
+  readonly #ownAddress = new Map<bigint, Address>();
+  readonly #routersAddress = new Map<bigint, Address>();
   readonly #answered = new Set<bigint>();
   /** A recorded session that is sent from its beginning; null: own messages. */
   readonly #recorded: RecordedStream | null;
@@ -59,6 +78,23 @@ export class SessionBytes {
     this.#grower = grower;
     const fitting = CLIENT_STREAMS.filter(({ rules }) => rules.dialect === dialect);
     this.#recorded = random.oneIn(3) ? random.pick(fitting) : null;
+  }
+
+  /** The router has opened a transaction. */
+  opened({ cmd, msgidLo, msgidHi, circuitLo, circuitHi, targetLo, targetHi }: Frame): void {
+    if (this.routers.length >= MAX_ROUTERS) return;
+    const msgid = idOf(msgidLo, msgidHi);
+    this.routers.push(msgid);
+    if ((cmd & BASE_MASK) === LNK_SPAN) this.#relays.push(msgid);
+    const circuit = idOf(circuitLo, circuitHi);
+    const target = idOf(targetLo, targetHi);
+    if (circuit === 0n && target === 0n) return;
+    // An answer turns the roles round.
+    const answer: Address =
+      this.#dialect === 'linkid'
+        ? { flags: 0, circuit: target, target: circuit }
+        : { flags: (cmd & REVCIRC) === 0 ? REVCIRC : 0, circuit, target: 0n };
+    this.#routersAddress.set(msgid, answer);
   }
 
   /** The next bytes; in memory of their own. `first`: the session's beginning, which mostly makes sense. */
@@ -186,26 +222,31 @@ export class SessionBytes {
     const rev = isCircuit ? REVTRANS : 0;
     const own = this.#own.length === 0 ? 0n : random.pick(this.#own);
     const routers = this.routers.length === 0 ? 0n : random.pick(this.routers);
+    const relay = this.#relays.length === 0 || random.oneIn(16) ? routers : random.pick(this.#relays);
     const ping: Outgoing = { cmd: LNK_PING };
-    switch (random.below(16)) {
+    switch (random.below(20)) {
       case 0:
         return isCircuit && !random.oneIn(8) ? ping : this.#conn();
       case 1:
       case 2:
       case 3:
       case 4:
+        this.#spans.push(this.#newId());
         return {
           cmd: (random.oneIn(12) ? CREATE | DELETE : CREATE) | LNK_SPAN,
-          msgid: this.#newId(),
+          msgid: this.#spans.at(-1)!,
           body: this.#span(),
         };
       case 5:
-        return own === 0n ? ping : { cmd: LNK_SPAN, msgid: own, body: this.#span() };
+        return own === 0n ? ping : this.#inside(own, LNK_SPAN, this.#span());
       case 6:
-        return own === 0n ? ping : { cmd: DELETE | LNK_ERROR, msgid: this.#forget(own) };
+        return own === 0n ? ping : this.#inside(this.#forget(own), DELETE | LNK_ERROR);
       case 7:
-      case 8:
-        return routers === 0n ? ping : { cmd: this.#answer(routers) | REPLY | rev | LNK_ERROR, msgid: routers };
+      case 8: {
+        if (routers === 0n) return ping;
+        const { flags, ...address } = this.#routersAddress.get(routers) ?? ON_THE_LINK;
+        return { cmd: this.#answer(routers) | REPLY | rev | flags | LNK_ERROR, msgid: routers, ...address };
+      }
       case 9:
         return { cmd: DBG_SHELL, aux: textAux(random.pick(SHELL_TEXTS)) };
       case 10:
@@ -219,16 +260,39 @@ export class SessionBytes {
           ? ping
           : { cmd: LNK_VOLCONF, msgid: random.pick(this.#conns), body: this.#volconf() };
       case 14:
+      case 15:
+      case 16:
+      case 17:
         // On a relay, or (linkid) to one: for routing.
-        return isCircuit
-          ? { cmd: CREATE | REVCIRC | BLK_OPEN, msgid: this.#newId(), circuit: routers, body: Buffer.alloc(64) }
-          : { cmd: CREATE | BLK_OPEN, msgid: this.#newId(), circuit: own, target: routers, body: Buffer.alloc(64) };
+        if (relay === 0n) return ping;
+        return this.#open(isCircuit ? { flags: REVCIRC, circuit: relay, target: 0n } : this.#between(relay));
+      case 18:
+        // One-way, the same.
+        if (isCircuit) return { cmd: LNK_PING | (relay === 0n ? 0 : REVCIRC), circuit: relay };
+        return { cmd: LNK_PING, ...this.#between(relay) };
       default:
         // On something of its own.
-        return isCircuit
-          ? { cmd: CREATE | BLK_OPEN, msgid: this.#newId(), circuit: own, body: Buffer.alloc(64) }
-          : { cmd: LNK_PING, circuit: own, target: routers };
+        return this.#open(isCircuit ? { flags: 0, circuit: own, target: 0n } : this.#between(own));
     }
+  }
+
+  /** From a span of its own to a relay. */
+  #between(target: bigint): Address {
+    return { flags: 0, circuit: this.#spans.length === 0 ? 0n : this.#random.pick(this.#spans), target };
+  }
+
+  #open(address: Address): Outgoing {
+    const msgid = this.#newId();
+    const { flags, ...where } = address;
+    this.#ownAddress.set(msgid, address);
+    const last = this.#random.oneIn(4) ? DELETE : 0;
+    return { cmd: CREATE | BLK_OPEN | flags | last, msgid, ...where, body: Buffer.alloc(64) };
+  }
+
+  /** A message of a transaction of its own. */
+  #inside(msgid: bigint, cmd: number, body: Outgoing['body'] = undefined): Outgoing {
+    const { flags, ...address } = this.#ownAddress.get(msgid) ?? ON_THE_LINK;
+    return { cmd: cmd | flags, msgid, ...address, ...(body === undefined ? {} : { body }) };
   }
 
   /** The flags of an answer that the state of the router's transaction allows: it stays open, or ends. */
@@ -257,12 +321,16 @@ export class SessionBytes {
   }
 
   #forget(id: bigint): bigint {
-    for (const list of [this.#own, this.#conns]) {
+    for (const list of [this.#own, this.#conns, this.#spans]) {
       const at = list.indexOf(id);
       if (at >= 0) list.splice(at, 1);
     }
     return id;
   }
+}
+
+function idOf(lo: number, hi: number): bigint {
+  return (BigInt(hi) << 32n) | BigInt(lo);
 }
 
 /** Nobody else's host is to be dialled, whatever becomes of a text. */
