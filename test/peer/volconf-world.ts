@@ -34,19 +34,24 @@ export class DialledHost {
   readonly host: string;
   readonly peers: RawPeer[] = [];
   readonly #dialect: Dialect;
+  readonly #accepted: (peer: RawPeer) => void;
   #server: Server | null = null;
   #taken = 0;
   port: number;
 
-  constructor(host: string, port: number, dialect: Dialect) {
+  /** `accepted`: called with each connection before it is read. */
+  constructor(host: string, port: number, dialect: Dialect, accepted: (peer: RawPeer) => void = () => {}) {
     this.host = host;
     this.port = port;
     this.#dialect = dialect;
+    this.#accepted = accepted;
   }
 
   async listen(): Promise<this> {
     this.#server = createServer({ allowHalfOpen: true }, (socket) => {
-      this.peers.push(new RawPeer(socket, this.#dialect, `${this.host} ${this.peers.length}`));
+      const peer = new RawPeer(socket, this.#dialect, `${this.host} ${this.peers.length}`);
+      this.#accepted(peer);
+      this.peers.push(peer);
     });
     this.#server.listen(this.port, this.host);
     await once(this.#server, 'listening');
