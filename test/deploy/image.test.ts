@@ -1,0 +1,72 @@
+import { readFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { packages } from '../house/packages.ts';
+import { runHealth } from './health-command.ts';
+import { settingNames } from './setting-names.ts';
+
+const root = join(import.meta.dirname, '../..');
+const text = (path: string) => readFileSync(join(root, path), 'utf8');
+const dockerfile = text('deploy/docker/Dockerfile');
+
+describe('the Dockerfile', () => {
+  it('copies the manifest of every workspace before it installs: npm ci asks for all of them', () => {
+    const copied = [...dockerfile.matchAll(/^COPY (\S+)\/package\.json \S+$/gm)].map(([, path]) => path);
+    expect(copied.sort()).toEqual([...packages(root).map(({ path }) => path), 'test'].sort());
+  });
+
+  it('says the version that package.json has', () => {
+    const { version } = JSON.parse(text('package.json')) as { version: string };
+    expect(/^ARG VERSION=(\S+)$/m.exec(dockerfile)?.[1]).toBe(version);
+  });
+
+  it('sets only what some service reads', () => {
+    const known = settingNames();
+    const used = [...dockerfile.matchAll(/SPANMESH_[A-Z_]+/g)].map(([name]) => name);
+    expect(used.length).toBeGreaterThan(0);
+    expect(used.filter((name) => !known.has(name))).toEqual([]);
+  });
+
+  it('runs as a numeric user that is not root, and without a shell', () => {
+    expect(dockerfile).toMatch(/^USER 1000:1000$/m);
+    for (const instruction of ['ENTRYPOINT', 'CMD']) {
+      const forms = [...dockerfile.matchAll(new RegExp(`(?:^|\\s)${instruction} (.)`, 'g'))].map(([, first]) => first);
+      expect(forms.length).toBeGreaterThan(0);
+      expect(new Set(forms)).toEqual(new Set(['[']));
+    }
+  });
+});
+
+describe('what the HEALTHCHECK runs', () => {
+  let server: Server;
+  let answer = 200;
+  let port = 0;
+
+  beforeAll(async () => {
+    server = createServer((request, response) => response.writeHead(answer).end(`${request.url}\n`));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    port = (server.address() as { port: number }).port;
+  });
+
+  afterAll(() => {
+    server.close();
+  });
+
+  it('asks for liveness, on the address where HTTP listens', async () => {
+    answer = 200;
+    expect(await runHealth(`127.0.0.1:${port}`)).toEqual({ code: 0, output: '/livez\n' });
+    expect(await runHealth(`0.0.0.0:${port}`)).toEqual({ code: 0, output: '/livez\n' });
+  });
+
+  it('asks for readiness when it is told to', async () => {
+    answer = 503;
+    expect(await runHealth(`127.0.0.1:${port}`, 'readyz')).toEqual({ code: 1, output: '/readyz\n' });
+  });
+
+  it('fails, and says why, where nobody answers', async () => {
+    const { code, output } = await runHealth('127.0.0.1:1');
+    expect(code).toBe(1);
+    expect(output).toMatch(/fetch failed|bad port/);
+  });
+});
