@@ -8,6 +8,7 @@ import { benchConvergence } from './convergence.ts';
 import { benchIdleConnections } from './idle-connections.ts';
 import { machine } from './machine.ts';
 import { benchRouting } from './routing.ts';
+import { benchVolconf } from './volconf.ts';
 
 const BENCHES: Record<string, () => void | Promise<void>> = {
   codec: benchCodec,
@@ -15,6 +16,7 @@ const BENCHES: Record<string, () => void | Promise<void>> = {
   routing: benchRouting,
   memory: benchIdleConnections,
   cipher: benchCipher,
+  volconf: benchVolconf,
 };
 
 const names = process.argv.slice(2);
