@@ -276,7 +276,7 @@ export class Gateway implements Service, AttachHost {
     try {
       for (const listen of this.#options.dmsgListen) {
         const { logger } = this.#deps;
-        const listener = new Listener(listen, {
+        const listener = new Listener({ ...listen, reusePort: this.#options.reusePort }, {
           logger,
           accept: (socket: Socket) => accept(this.#core, socket, listen.dialect),
         });

@@ -7,13 +7,16 @@ import { type DmsgListen, gatewaySettings } from './settings.ts';
 /** Connections that the kernel may hold for us while we are busy. */
 const BACKLOG = 511;
 
+/** Where to listen, and whether other processes on this host may do so as well: the kernel spreads connections over them. */
+export type ListenerOptions = DmsgListen & { readonly reusePort: boolean };
+
 /** One address that peers connect to. */
 export class Listener {
-  readonly #listen: DmsgListen;
+  readonly #listen: ListenerOptions;
   readonly #server: Server;
   readonly #logger: Logger;
 
-  constructor(listen: DmsgListen, deps: { logger: Logger; accept: (socket: Socket) => void }) {
+  constructor(listen: ListenerOptions, deps: { logger: Logger; accept: (socket: Socket) => void }) {
     this.#listen = listen;
     this.#logger = deps.logger;
     // Half-open: a peer's FIN must not end our side before what is queued is sent.
@@ -25,14 +28,14 @@ export class Listener {
    * @throws SettingError: the address cannot be used.
    */
   start(): Promise<number> {
-    const { host, port } = this.#listen;
+    const { host, port, reusePort } = this.#listen;
     return new Promise((resolve, reject) => {
       const refuse = (error: NodeJS.ErrnoException) => {
         const problem = `cannot listen on ${formatHostPort({ host, port })}: ${error.code ?? error.message}`;
         reject(new SettingError(gatewaySettings.dmsgListen.env, problem, { cause: error }));
       };
       this.#server.once('error', refuse);
-      this.#server.listen({ host, port, backlog: BACKLOG }, () => {
+      this.#server.listen({ host, port, reusePort, backlog: BACKLOG }, () => {
         this.#server.off('error', refuse);
         // E.g. out of file descriptors: the listener goes on, the kernel holds what comes.
         this.#server.on('error', (err) => this.#logger.error({ err }, 'listener'));

@@ -1,7 +1,7 @@
 import type { Dialect } from '@spanmesh/dmsg/dialect';
 import { parseHostPort } from '@spanmesh/runtime/address';
 import { type SettingValues, setting } from '@spanmesh/runtime/setting';
-import { duration, integer, list, listenAddress, oneOf, text } from '@spanmesh/runtime/setting-types';
+import { boolean, duration, integer, list, listenAddress, oneOf, text } from '@spanmesh/runtime/setting-types';
 import { entranceSettings } from './entrance-settings.ts';
 import {
   DEFAULT_MAX_CONNECTIONS,
@@ -53,6 +53,14 @@ export const gatewaySettings = {
     default: '127.0.0.1:9987',
     describe: 'Where DMSG peers connect to: comma-separated [linkid://|circuit://]host:port.',
     parse: list(parseDmsgListen, { max: 64 }),
+  }),
+  reusePort: setting({
+    env: 'SPANMESH_DMSG_REUSE_PORT',
+    flag: '--dmsg-reuse-port',
+    default: 'false',
+    describe:
+      'Let other gateways of the same user on this host listen on the same port for peers: the kernel spreads them (SO_REUSEPORT).',
+    parse: boolean(),
   }),
   serviceAddress: setting({
     env: 'SPANMESH_GATEWAY_SERVICE_ADDRESS',
