@@ -53,6 +53,24 @@ describe('commands', () => {
     expect(commands.flatMap(({ linksGone }) => linksGone)).toEqual([{ gateway: a.id, link }]);
   });
 
+  it('name the end of a link to gateways that have it on demand only', () => {
+    const leader = new FakeLeader();
+    const [a, b] = [new FakeGateway('a'), new FakeGateway('b')];
+    settle(leader, [a, b]);
+    // Too far away for the selection.
+    const link = a.openLink(a.openConnection(), 1, 17);
+    const lnkConn = b.openLnkConn(b.openConnection());
+    settle(leader, [a, b]);
+    b.openOnDemand(`${a.id}:${link}>${lnkConn}`);
+    settle(leader, [a, b]);
+    a.closeLink(link);
+    settle(leader, [a, b]);
+    const commands = b.stream!.sent.flatMap((response) => response.commands ?? []);
+    expect(commands.flatMap(({ links }) => links)).toEqual([]);
+    expect(commands.flatMap(({ linksGone }) => linksGone)).toEqual([{ gateway: a.id, link }]);
+    expect([...b.onDemand]).toEqual([]);
+  });
+
   it('wait while the lease does not hold; what has become of it meanwhile is what counts', () => {
     const { leader, a, lnkConn } = relaying();
     leader.freeze();

@@ -43,7 +43,7 @@ export interface StateObserver {
   reopen(gateway: Gateway, link: Link, lnkConns: readonly number[]): void;
   /** The gateway relays a link of another gateway, so it knows its payload. */
   linkKnown(gateway: Gateway, link: Link): void;
-  /** The gateway relays a link of another gateway that does not exist. */
+  /** The gateway relays a link of another gateway that does not exist (any more). */
   linkUnknown(gateway: Gateway, linkGateway: string, link: number): void;
   /** A peer's message that makes no sense. Nothing else happens because of it. */
   nonsense(gateway: Gateway, what: string, data: Readonly<Record<string, string | number>>): void;
@@ -405,12 +405,24 @@ export class State {
     data.onDemand = undefined;
   }
 
+  /** Gateways that have a relay of the link as a way back, learnt from another gateway: nobody has named it to them. */
+  #forgetOnDemandOf(link: Link): Set<Gateway> {
+    const data = linkData(link);
+    const others = new Set<Gateway>();
+    for (const lnkConn of data.onDemand ?? []) {
+      const other = lnkConnData(lnkConn);
+      other.onDemand?.delete(link);
+      if (other.gateway !== data.gateway) others.add(other.gateway);
+    }
+    data.onDemand = undefined;
+    return others;
+  }
+
   #removeLink(link: Link | undefined): void {
     if (link === undefined) return;
     const data = linkData(link);
     data.gateway.links.delete(link.id);
-    for (const lnkConn of data.onDemand ?? []) lnkConnData(lnkConn).onDemand?.delete(link);
-    data.onDemand = undefined;
+    for (const other of this.#forgetOnDemandOf(link)) this.#observer.linkUnknown(other, data.gateway.id, link.id);
     for (const gateway of this.gateways.values()) gateway.refused.delete(link);
     this.tree.removeLink(link);
     this.#observer.linkChanged('removed', link);
