@@ -1,6 +1,7 @@
 import type { Endpoint } from '@spanmesh/dmsg/endpoint';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import type { LinkAddress, Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
+import type { LinkUser } from '../link.ts';
 import type { Relay } from '../relay.ts';
 import type { RelaySource } from '../relay-source.ts';
 import { abort } from './joined.ts';
@@ -16,7 +17,7 @@ export type RouteWay =
  * linkid: what passes from one span, the sender's, to another, the target, over the relay of the target on the sender's connection.
  * Transactions are joined over it; they end with it.
  */
-export class LinkidRoute implements ReturnPathUser, RouteUser {
+export class LinkidRoute implements ReturnPathUser, RouteUser, LinkUser {
   readonly relay: Relay;
   readonly sender: RelaySource;
   /** Set before the route is used. */
@@ -59,6 +60,11 @@ export class LinkidRoute implements ReturnPathUser, RouteUser {
   }
 
   routeGone(): void {
+    this.close();
+  }
+
+  /** The sender's own span closes. */
+  linkClosing(): void {
     this.close();
   }
 }

@@ -153,10 +153,12 @@ export class LinkidRouting {
       relay.use!.usedAt = Math.max(relay.use!.usedAt, usedAt);
       if (way.back !== null) returnPaths.release(way.back, route, usedAt);
       else trunkRoutes.release(way.circuit, route);
+      sender.local?.users?.delete(route);
     });
     const way = this.#way(connection, route, now);
     if (way === null) return null;
     route.way = way;
+    if (way.circuit !== null) endWithSender(route);
     connection.routes++;
     relay.use.routes.set(sender, route);
     returnPaths.add(route);
@@ -196,6 +198,13 @@ function asRelay(tx: Transaction | undefined): Relay | null {
 
 function asLink(tx: Transaction | undefined): Link | null {
   return tx?.data instanceof Link ? tx.data : null;
+}
+
+/** The way back is on another gateway, which learns only from the end of the route that the sender's span has closed. */
+function endWithSender(route: LinkidRoute): void {
+  const link = route.sender.local!;
+  link.users ??= new Set();
+  link.users.add(route);
 }
 
 function isOurOwn(relay: Relay): boolean {
