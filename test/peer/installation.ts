@@ -84,11 +84,15 @@ export interface GatewayProcess extends ServiceProcess {
 /** Topology and gateways, each in a process of its own. */
 export class Installation {
   readonly topology: ServiceProcess;
-  readonly gateways: readonly GatewayProcess[];
+  readonly #gateways: GatewayProcess[];
 
-  private constructor(topology: ServiceProcess, gateways: readonly GatewayProcess[]) {
+  private constructor(topology: ServiceProcess, gateways: GatewayProcess[]) {
     this.topology = topology;
-    this.gateways = gateways;
+    this.#gateways = gateways;
+  }
+
+  get gateways(): readonly GatewayProcess[] {
+    return this.#gateways;
   }
 
   static async start(gateways: number, env: Record<string, string> = {}): Promise<Installation> {
@@ -104,6 +108,13 @@ export class Installation {
       throw error;
     }
     return installation;
+  }
+
+  /** Starts a gateway that has stopped once more, on the same ports. */
+  async again(gateway: number): Promise<void> {
+    const { dmsg } = this.#gateways[gateway]!;
+    this.#gateways[gateway] = Object.assign(this.#gateways[gateway]!.again(), { dmsg });
+    await this.#gateways[gateway].ready();
   }
 
   async stop(): Promise<void> {

@@ -2,6 +2,7 @@ import { startStandalone } from '../../services/standalone/src/standalone.ts';
 import { LivePeer, type LivePeerOptions, MARKER_CLUSTER } from './live-peer.ts';
 import { testUuid } from './payloads.ts';
 import { PATIENCE_MS, RawPeer, type RawPeerOptions } from './raw-peer.ts';
+import { scrape } from './scrape.ts';
 import type { Dialect } from './wire.ts';
 
 type Standalone = Awaited<ReturnType<typeof startStandalone>>;
@@ -122,14 +123,8 @@ export class World {
   }
 
   /** Samples of the router's metrics: name with labels → value. */
-  async metrics(): Promise<Map<string, number>> {
-    const response = await fetch(`http://127.0.0.1:${this.standalone.httpPort}/metrics`);
-    const samples = new Map<string, number>();
-    for (const line of (await response.text()).split('\n')) {
-      const match = /^([a-zA-Z_:][^ ]*(?:\{[^}]*\})?) ([^ ]+)$/.exec(line);
-      if (match !== null) samples.set(match[1]!, Number(match[2]));
-    }
-    return samples;
+  metrics(): Promise<Map<string, number>> {
+    return scrape(this.standalone.httpPort);
   }
 
   /** Stop the router in order while the peers are still there. Once; later calls wait for the first. */

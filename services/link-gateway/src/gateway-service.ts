@@ -39,6 +39,7 @@ import { Prober } from './prober.ts';
 import { ReceiveMemory } from './receive-memory.ts';
 import { registerEntranceMetrics } from './register-entrance-metrics.ts';
 import { registerMetrics } from './register-metrics.ts';
+import { registerOpenMetrics } from './register-open-metrics.ts';
 import { Relays } from './relays.ts';
 import { Flow } from './routing/flow.ts';
 import type { LocalClients } from './routing/local-clients.ts';
@@ -199,6 +200,7 @@ export class Gateway implements Service, AttachHost {
     );
     this.#commands = new CommandRunner(this.#core, this.#prober);
     registerMetrics(deps.metrics, this.#core);
+    registerOpenMetrics(deps.metrics, this);
     registerEntranceMetrics(deps.metrics, this.#core.entrance);
     if (this.#trunks !== null) registerTrunkMetrics(deps.metrics, this.#trunks.metrics);
   }

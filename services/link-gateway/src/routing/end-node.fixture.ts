@@ -68,12 +68,12 @@ export class EndNode {
   }
 
   /** Connects to a gateway on this host and opens LNK_CONN. */
-  static async connect(port: number, dialect: Dialect): Promise<EndNode> {
+  static async connect(port: number, dialect: Dialect, lnkConn = lnkConnPayload(dialect)): Promise<EndNode> {
     const socket = connect({ host: '127.0.0.1', port, allowHalfOpen: true });
     socket.setNoDelay(true);
     const node = new EndNode(socket, dialect);
     await new Promise((resolve, reject) => socket.once('connect', resolve).once('error', reject));
-    node.endpoint.open(node.rules.lnkConn, null, QUIET, lnkConnPayload(dialect));
+    node.endpoint.open(node.rules.lnkConn, null, QUIET, lnkConn);
     node.flush();
     return node;
   }

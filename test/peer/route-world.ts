@@ -1,0 +1,213 @@
+import { REVCIRC, REVTRANS } from '@spanmesh/dmsg/command';
+import type { Frame } from '@spanmesh/dmsg/frame';
+import type { LinkAddress, Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
+import { EndNode } from '../../services/link-gateway/src/routing/end-node.fixture.ts';
+import { Installation } from './installation.ts';
+import { connBody, connFields, PEER, spanBody, spanFields, testUuid } from './payloads.ts';
+import { kept, scrape } from './scrape.ts';
+import type { Dialect } from './wire.ts';
+import { until } from './world.ts';
+
+/** What came in one transaction, in order. */
+export class Heard implements TransactionHandler {
+  /** `word error`, the error only if there is one. REV bits are left out: the endpoint has checked them. */
+  readonly words: string[] = [];
+  readonly payloads: Buffer[] = [];
+  readonly auxes: Buffer[] = [];
+
+  take({ cmd, error, buf, off, headBytes, auxBytes }: Frame): void {
+    this.words.push(word(cmd & ~(REVTRANS | REVCIRC)) + (error === 0 ? '' : ` ${error.toString(16)}`));
+    this.payloads.push(Buffer.from(buf.subarray(off + 64, off + headBytes)));
+    this.auxes.push(Buffer.from(buf.subarray(off + headBytes, off + headBytes + auxBytes)));
+  }
+
+  onMessage(_tx: Transaction, frame: Frame): void {
+    this.take(frame);
+  }
+
+  onLost(_tx: Transaction, error: number): void {
+    this.words.push(`lost ${error.toString(16)}`);
+  }
+}
+
+/** A word of the table in protocol.md. */
+export function word(...parts: number[]): string {
+  return (parts.reduce((all, part) => all | part, 0) >>> 0).toString(16).padStart(8, '0');
+}
+
+/** A transaction that the other party has opened. */
+export interface Taken {
+  readonly tx: Transaction;
+  readonly heard: Heard;
+}
+
+/** A peer with a span, and what it holds of the other one. */
+export class Party {
+  readonly node: EndNode;
+  readonly span: Transaction;
+  /** What others have opened, in order. */
+  readonly taken: Taken[] = [];
+
+  constructor(node: EndNode, span: Transaction) {
+    this.node = node;
+    this.span = span;
+    node.onOpen = (tx, frame) => {
+      const heard = new Heard();
+      heard.take(frame);
+      tx.handler = heard;
+      this.taken.push({ tx, heard });
+    };
+  }
+
+  get relay(): Transaction {
+    return this.node.relays[0]!;
+  }
+
+  /** linkid: from the own span to the relay. */
+  get address(): LinkAddress | null {
+    return this.node.dialect === 'linkid' ? this.node.address(this.span, this.relay) : null;
+  }
+
+  /** Opens a transaction towards the other party. Not written yet. */
+  open(
+    cmd: number,
+    handler: TransactionHandler,
+    { aux = null, payload = null }: { aux?: Uint8Array | null; payload?: Uint8Array | null } = {},
+  ): Transaction {
+    const circuit = this.node.dialect === 'circuit' ? this.relay : null;
+    return this.node.endpoint.open(cmd, circuit, handler, payload, 0, aux, this.address);
+  }
+
+  oneWay(cmd: number, aux: Uint8Array | null = null): void {
+    const circuit = this.node.dialect === 'circuit' ? this.relay : null;
+    this.node.endpoint.oneWay(cmd, 0, null, aux, circuit, this.address);
+    this.node.flush();
+  }
+
+  send(tx: Transaction, cmd: number, aux: Uint8Array | null = null, error = 0): void {
+    this.node.endpoint.send(tx, cmd, error, null, aux);
+    this.node.flush();
+  }
+
+  end(tx: Transaction, error = 0, abort = false): void {
+    this.node.endpoint.end(tx, error, abort);
+    this.node.flush();
+  }
+
+  /** Closes our direction of everything that is open with others. */
+  endAll(): void {
+    for (const tx of this.node.endpoint.transactions()) {
+      if (tx.handler instanceof Heard) this.node.endpoint.end(tx);
+    }
+    this.node.flush();
+  }
+
+  /** The nth transaction that others have opened here, once it is there. */
+  async take(n: number): Promise<Taken> {
+    await this.node.until(() => this.taken.length > n);
+    return this.taken[n]!;
+  }
+}
+
+/** Topology and two gateways in processes of their own, with parties on them. */
+export class RouteWorld {
+  readonly installation: Installation;
+  readonly #parties: Party[] = [];
+  #labels = 0;
+
+  private constructor(installation: Installation) {
+    this.installation = installation;
+  }
+
+  static async start(env: Record<string, string> = {}): Promise<RouteWorld> {
+    return new RouteWorld(await Installation.start(2, env));
+  }
+
+  /** A peer with an open LNK_CONN that takes spans of `mask`, and a span of its own. */
+  async join(gateway: number, dialect: Dialect, { peerType = PEER.HAMMER2 as number, mask = 0xffn } = {}) {
+    // Labels differ, so that none is taken for another one's new connection (architecture.md, "Half-dead peers").
+    const label = `party ${++this.#labels}`;
+    const conn = connBody(dialect, connFields({ label, peerMask: mask }));
+    const node = await EndNode.connect(this.installation.gateways[gateway]!.dmsg[dialect], dialect, conn);
+    const span = node.span(spanBody(dialect, spanFields({ node: testUuid(this.#labels), peerType })));
+    const party = new Party(node, span);
+    this.#parties.push(party);
+    return party;
+  }
+
+  /** A requester on the first gateway and an owner on the second, each with the relay of the other's span. */
+  async pair(dialect: Dialect): Promise<{ requester: Party; owner: Party }> {
+    const requester = await this.join(0, dialect);
+    const owner = await this.join(1, dialect);
+    for (const { node } of [requester, owner]) await node.until(() => node.relays.length === 1);
+    return { requester, owner };
+  }
+
+  /** linkid, the same; but the owner does not ask for spans of the requester's type, so no selection relays that one to it. */
+  async oneSided(): Promise<{ requester: Party; owner: Party }> {
+    const requester = await this.join(0, 'linkid', { peerType: PEER.BLOCK });
+    const owner = await this.join(1, 'linkid', { mask: 1n << BigInt(PEER.HAMMER2) });
+    await requester.node.until(() => requester.node.relays.length === 1);
+    await owner.node.barrier();
+    return { requester, owner };
+  }
+
+  /** What each gateway holds (`kept`). */
+  kept(): Promise<Record<string, number>[]> {
+    return Promise.all(this.installation.gateways.map(({ ports }) => kept(ports.http)));
+  }
+
+  /** Waits until no transaction runs between a party on each gateway, and nothing waits: only what stays is open. */
+  async noTransactions(): Promise<void> {
+    let found: Record<string, number>[] = [];
+    await until(
+      async () => {
+        found = await this.kept();
+        return found.every((each) => {
+          const of = (name: string) => each[`spanmesh_gateway_${name}`] ?? 0;
+          const waiting = of('queued_bytes') + of('trunk_queued_bytes') + of('receive_pending_bytes');
+          // Two LNK_CONNs, the span and the relay.
+          return (
+            of('open{table="transactions"}') === 4 && of('trunk_transactions') === of('trunk_routes') && waiting === 0
+          );
+        });
+      },
+      () => `the gateways hold ${JSON.stringify(found)}`,
+    );
+  }
+
+  /** Waits until both gateways hold exactly this again. */
+  async holds(expected: Record<string, number>[]): Promise<void> {
+    let found: Record<string, number>[] = [];
+    await until(
+      async () => {
+        found = await this.kept();
+        return JSON.stringify(found) === JSON.stringify(expected);
+      },
+      () => `the gateways hold ${JSON.stringify(found)}, not ${JSON.stringify(expected)}`,
+    );
+  }
+
+  /** Cuts everybody off, and waits until nothing of them is left in any table of either gateway. */
+  async clear(): Promise<void> {
+    for (const { node } of this.#parties.splice(0)) node.destroy();
+    await this.holds([{}, {}]);
+  }
+
+  /** Faults of the gateways themselves, and what they took for faults of the parties. */
+  async faults(): Promise<number[]> {
+    const found: number[] = [];
+    for (const { ports } of this.installation.gateways) {
+      for (const [name, value] of await scrape(ports.http)) {
+        if (/^spanmesh_gateway_(internal_errors|protocol_errors)_total/.test(name)) found.push(value);
+        if (/^spanmesh_gateway_trunk_lost_total.*(internal|protocol-error)/.test(name)) found.push(value);
+      }
+    }
+    return found.filter((value) => value !== 0);
+  }
+
+  stop(): Promise<void> {
+    for (const { node } of this.#parties.splice(0)) node.destroy();
+    return this.installation.stop();
+  }
+}
