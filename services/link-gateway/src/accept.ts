@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Dialect } from '@spanmesh/dmsg/dialect';
 import { peerAddress } from './admission.ts';
-import { adopt, refuse } from './adopt.ts';
+import { adopt, dropSocket, refuse } from './adopt.ts';
 import type { Core } from './core.ts';
 import { ProxyError } from './proxy/proxy-error.ts';
 
@@ -12,7 +12,13 @@ export function accept(core: Core, socket: Socket, dialect: Dialect | null): voi
     if (typeof result !== 'string') core.metrics.connectionsAccepted++;
   };
   const { proxied } = core.entrance;
-  const address = peerAddress(socket.remoteAddress ?? '');
+  if (socket.remoteAddress === undefined) {
+    // Reset before we came to it; who it was nobody can say, and nothing can be done about it.
+    dropSocket(socket);
+    core.metrics.refused.gone++;
+    return;
+  }
+  const address = peerAddress(socket.remoteAddress);
   if (!proxied.trusts(address)) {
     adopt(core, arrival, count);
     return;

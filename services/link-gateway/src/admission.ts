@@ -11,6 +11,7 @@ export type Refusal =
   | 'too-many-handshakes-from-address'
   | 'handshake'
   | 'proxy-header'
+  | 'gone'
   | 'stopping';
 
 /** All of them. */
@@ -25,6 +26,7 @@ export const REFUSALS: readonly Refusal[] = [
   'too-many-handshakes-from-address',
   'handshake',
   'proxy-header',
+  'gone',
   'stopping',
 ];
 
@@ -41,6 +43,8 @@ export interface NotAdmitted {
 
 /** The numeric address as peers are known by: an IPv4-mapped IPv6 address as IPv4 (protocol.md, "Crypto"). */
 export function peerAddress(address: string): string {
+  // The usual case, for nothing.
+  if (!address.includes(':')) return address;
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address);
   return mapped === null ? address : mapped[1]!;
 }
@@ -82,28 +86,19 @@ export class Admission {
 
   /** Takes one with this address (as `peerAddress` gives it), or says why not. What was taken must be released. */
   admit(address: string): Admitted | NotAdmitted {
-    const access = this.#look(address);
+    const access = this.look(address);
     if (access.kind !== 'refused') this.#deps.connections.take(address);
     return access;
   }
 
   /** Why `admit` would not take it; null: it would. */
   refusal(address: string): Refusal | null {
-    const access = this.#look(address);
+    const access = this.look(address);
     return access.kind === 'refused' ? access.refusal : null;
   }
 
-  /** The socket of one that was taken has closed. */
-  release(address: string): void {
-    this.#deps.connections.release(address);
-  }
-
-  /** Takes no more. */
-  close(): void {
-    this.#closed = true;
-  }
-
-  #look(address: string): Admitted | NotAdmitted {
+  /** What `admit` would answer; takes nothing. */
+  look(address: string): Admitted | NotAdmitted {
     if (this.#closed) return { kind: 'refused', refusal: 'stopping' };
     const { accessOf, connections, handshakes } = this.#deps;
     const access = accessOf(address);
@@ -114,5 +109,15 @@ export class Admission {
     if (busy === null) return access;
     const refusal = busy === 'total' ? 'too-many-handshakes' : 'too-many-handshakes-from-address';
     return { kind: 'refused', refusal };
+  }
+
+  /** The socket of one that was taken has closed. */
+  release(address: string): void {
+    this.#deps.connections.release(address);
+  }
+
+  /** Takes no more. */
+  close(): void {
+    this.#closed = true;
   }
 }

@@ -21,6 +21,7 @@ const ADVICE: Readonly<Record<Refusal, string>> = {
   'too-many-handshakes-from-address': 'raise the limit of handshakes per address if this many are expected',
   handshake: 'check that each side has the present public key of the other, and what connects there',
   'proxy-header': 'let the balancer send PROXY protocol version 2, or correct SPANMESH_PROXY_PROTOCOL_FROM',
+  gone: 'none: the peer had hung up before it was looked at',
   stopping: 'the gateway is stopping',
 };
 

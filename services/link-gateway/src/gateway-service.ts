@@ -24,6 +24,7 @@ import { Orders } from './dial/orders.ts';
 import type { Target } from './dial-target.ts';
 import { Dialler, type Resolve, systemResolve } from './dialler.ts';
 import { Dispatcher } from './dispatcher.ts';
+import { Door } from './door.ts';
 import { Entrance } from './entrance.ts';
 import { LOG_INTERVAL_MS } from './limits.ts';
 import { Links } from './links.ts';
@@ -276,12 +277,17 @@ export class Gateway implements Service, AttachHost {
   async start(): Promise<void> {
     await this.#core.entrance.start();
     try {
+      const { logger } = this.#deps;
+      const door = new Door(this.#core);
       for (const listen of this.#options.dmsgListen) {
-        const { logger } = this.#deps;
-        const listener = new Listener({ ...listen, reusePort: this.#options.reusePort }, {
-          logger,
-          accept: (socket: Socket) => accept(this.#core, socket, listen.dialect),
-        });
+        const listener = new Listener(
+          { ...listen, reusePort: this.#options.reusePort },
+          {
+            logger,
+            door,
+            accept: (socket: Socket) => accept(this.#core, socket, listen.dialect),
+          },
+        );
         this.ports.push({ address: listen.host, port: await listener.start(), dialect: listen.dialect });
         this.#listeners.push(listener);
       }

@@ -1,11 +1,15 @@
-import { createServer, type Server, type Socket } from 'node:net';
+import { type BlockList, createServer, type Server, type Socket } from 'node:net';
 import { formatHostPort } from '@spanmesh/runtime/address';
 import type { Logger } from '@spanmesh/runtime/logger';
 import { SettingError } from '@spanmesh/runtime/setting';
 import { type DmsgListen, gatewaySettings } from './settings.ts';
 
-/** Connections that the kernel may hold for us while we are busy. */
-const BACKLOG = 511;
+/**
+ * Connections that the kernel may hold for us: one is accepted each turn of the event loop, so that a flood takes no more than its turn.
+ * Past it newcomers try again after a second or more. Room for all peers that come back at once after a restart; the kernel may allow
+ * less (net.core.somaxconn).
+ */
+const BACKLOG = 4096;
 
 /** Where to listen, and whether other processes on this host may do so as well: the kernel spreads connections over them. */
 export type ListenerOptions = DmsgListen & { readonly reusePort: boolean };
@@ -16,11 +20,11 @@ export class Listener {
   readonly #server: Server;
   readonly #logger: Logger;
 
-  constructor(listen: ListenerOptions, deps: { logger: Logger; accept: (socket: Socket) => void }) {
+  constructor(listen: ListenerOptions, deps: { logger: Logger; door: BlockList; accept: (socket: Socket) => void }) {
     this.#listen = listen;
     this.#logger = deps.logger;
     // Half-open: a peer's FIN must not end our side before what is queued is sent.
-    this.#server = createServer({ allowHalfOpen: true }, deps.accept);
+    this.#server = createServer({ allowHalfOpen: true, blockList: deps.door }, deps.accept);
   }
 
   /**

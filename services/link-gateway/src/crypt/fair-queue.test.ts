@@ -1,9 +1,14 @@
 import { expect, it } from 'vitest';
-import { FairQueue } from './fair-queue.ts';
+import { FairQueue, TURNS_PER_JOB } from './fair-queue.ts';
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
-it('does one job a turn, and takes turns between addresses', async () => {
+/** As many turns as a job has. */
+async function turns(): Promise<void> {
+  for (let n = 0; n < TURNS_PER_JOB; n++) await turn();
+}
+
+it('does one job every few turns, and takes turns between addresses', async () => {
   const queue = new FairQueue();
   const done: string[] = [];
   for (const n of [1, 2, 3]) queue.add('a', () => done.push(`a${n}`));
@@ -12,9 +17,11 @@ it('does one job a turn, and takes turns between addresses', async () => {
   expect(done).toEqual([]);
   await turn();
   expect(done).toEqual(['a1']);
+  for (let n = 1; n < TURNS_PER_JOB; n++) await turn();
+  expect(done).toEqual(['a1']);
   await turn();
   expect(done).toEqual(['a1', 'b1']);
-  for (let n = 0; n < 4; n++) await turn();
+  for (let n = 0; n < 4; n++) await turns();
   expect(done).toEqual(['a1', 'b1', 'c1', 'a2', 'b2', 'a3']);
 });
 
@@ -28,6 +35,6 @@ it('passes over what was cancelled, and goes on when a job adds another', async 
   });
   await turn();
   expect(done).toEqual(['b1']);
-  await turn();
+  await turns();
   expect(done).toEqual(['b1', 'b2']);
 });

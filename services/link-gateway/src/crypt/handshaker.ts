@@ -35,7 +35,7 @@ type Done = (result: Secured | HandshakeFailure) => void;
 
 /**
  * Runs the handshakes of new connections, accepted and dialled (protocol.md, "Crypto": Handshake), and bounds what they cost: how many
- * are under way, how long each may take, and RSA one step a turn.
+ * are under way, how long each may take, and RSA one step every few turns.
  */
 export class Handshaker {
   readonly #timeoutMs: number;
