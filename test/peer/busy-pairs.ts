@@ -1,0 +1,174 @@
+import type { CryptKeys } from './crypt.ts';
+import { LivePeer } from './live-peer.ts';
+import { testUuid } from './payloads.ts';
+import { CREATE, DELETE, type Dialect, type Message, type Outgoing, REPLY, REVCIRC, REVTRANS } from './wire.ts';
+
+/** A command that means something here only: `BLK` with a header of 128 bytes, so 64 bytes of payload. */
+const ASK = 0x00500302;
+const BASE = 0x00ffff00;
+const PAYLOAD = 64;
+
+export interface BusyPairsOptions {
+  readonly port: number;
+  readonly dialect: Dialect;
+  /** Half of the peers. */
+  readonly pairs: number;
+  /** Local address of peer `n`, owners first. */
+  readonly addressOf: (n: number) => string;
+  /** Keys of peer `n`; undefined: plaintext. */
+  readonly cryptOf?: (n: number) => CryptKeys | undefined;
+}
+
+interface Asker {
+  readonly peer: LivePeer;
+  /** msgids of its relays, and (linkid) of its own span. */
+  readonly relays: bigint[];
+  readonly span: bigint;
+  /** What the open transaction must be answered with; null: none is open. */
+  awaited: { msgid: bigint; payload: Buffer } | null;
+  asked: number;
+  answered: number;
+}
+
+/**
+ * Peers that route transactions to each other: half of them own a span and send back what they are asked, the other half
+ * ask, every one of them each owner in turn, one transaction at a time. Whatever is not as it must be is a fault.
+ */
+export class BusyPairs {
+  readonly peers: LivePeer[] = [];
+  readonly faults: string[] = [];
+  readonly #askers: Asker[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  #onIdle: (() => void) | null = null;
+
+  static async start({ port, dialect, pairs, addressOf, cryptOf }: BusyPairsOptions): Promise<BusyPairs> {
+    const made = new BusyPairs();
+    const connect = async (n: number) => {
+      const crypt = cryptOf?.(n);
+      const where = { port, dialect, localAddress: addressOf(n) };
+      const peer = await LivePeer.connect({ ...where, name: `busy ${n}`, ...(crypt && { crypt }) });
+      made.peers.push(peer);
+      await peer.openConn({ label: `busy${n}` });
+      return peer;
+    };
+    for (let n = 0; n < pairs; n++) {
+      const owner = await connect(n);
+      const span = owner.openSpan({ node: testUuid(0xb00 + n), nodeLabel: `owner${n}` });
+      made.#serve(owner, span);
+    }
+    for (let n = 0; n < pairs; n++) {
+      const peer = await connect(pairs + n);
+      // linkid: messages name the span that they come from.
+      const span = dialect === 'linkid' ? peer.openSpan({ node: testUuid(0xc00 + n), nodeLabel: `asker${n}` }) : 0n;
+      const relays: bigint[] = [];
+      for (let m = 0; m < pairs; m++) {
+        relays.push((await peer.relay(({ nodeLabel }) => nodeLabel === `owner${m}`)).msgid);
+      }
+      const asker: Asker = { peer, relays, span, awaited: null, asked: 0, answered: 0 };
+      made.#askers.push(asker);
+      made.#listen(asker);
+    }
+    return made;
+  }
+
+  /** Transactions that were answered as they must be, of each asker. */
+  get answered(): number[] {
+    return this.#askers.map(({ answered }) => answered);
+  }
+
+  /** Transactions that were begun. */
+  get asked(): number[] {
+    return this.#askers.map(({ asked }) => asked);
+  }
+
+  /** Every asker begins a transaction each `everyMs`, unless its last one is still open. */
+  run(everyMs: number): void {
+    this.#timer = setInterval(() => {
+      for (const asker of this.#askers) if (asker.awaited === null) this.#ask(asker);
+    }, everyMs);
+  }
+
+  /** Begins no more transactions. Resolves when none is open, or `false` when one is still after `ms`. */
+  async finish(ms: number): Promise<boolean> {
+    clearInterval(this.#timer);
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<boolean>((resolve) => {
+      timer = setTimeout(resolve, ms, false);
+    });
+    const idle = new Promise<boolean>((resolve) => {
+      this.#onIdle = () => this.#askers.every(({ awaited }) => awaited === null) && resolve(true);
+      this.#onIdle();
+    });
+    const result = await Promise.race([late, idle]);
+    clearTimeout(timer);
+    return result;
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+    for (const { raw } of this.peers) raw.destroy();
+  }
+
+  #ask(asker: Asker): void {
+    const { peer, relays, span } = asker;
+    const relay = relays[asker.asked % relays.length]!;
+    const payload = Buffer.alloc(PAYLOAD);
+    payload.write(`${peer.raw.name} ${asker.asked++}`);
+    const msgid = peer.newId();
+    asker.awaited = { msgid, payload };
+    const where = peer.dialect === 'circuit' ? { circuit: relay } : { circuit: span, target: relay };
+    const cmd = CREATE | DELETE | ASK | (peer.dialect === 'circuit' ? REVCIRC : 0);
+    peer.raw.send({ cmd, msgid, body: payload, ...where });
+  }
+
+  #listen(asker: Asker): void {
+    const { raw } = asker.peer;
+    this.#watch(asker.peer);
+    raw.intercept = intercepting(raw.intercept, (message) => {
+      const { awaited } = asker;
+      if (awaited === null || message.msgid !== awaited.msgid) return false;
+      const isEnd = (message.cmd & (DELETE | REPLY)) >>> 0 === (DELETE | REPLY) >>> 0;
+      const isRight = isEnd && (message.cmd & BASE) === (ASK & BASE) && message.body.equals(awaited.payload);
+      if (!isRight) this.faults.push(`${raw.name}: a wrong answer, ${message.cmd.toString(16)} error ${message.error}`);
+      asker.answered++;
+      asker.awaited = null;
+      this.#onIdle?.();
+      return true;
+    });
+  }
+
+  #serve(owner: LivePeer, span: bigint): void {
+    const { raw, dialect } = owner;
+    this.#watch(owner);
+    raw.intercept = intercepting(raw.intercept, (message) => {
+      const isRequest = (message.cmd & (CREATE | REPLY)) >>> 0 === CREATE && (message.cmd & BASE) === (ASK & BASE);
+      if (!isRequest) return false;
+      if ((dialect === 'circuit' ? message.circuit : message.target) !== span) {
+        this.faults.push(`${raw.name}: a request for another span`);
+      }
+      raw.send(answerTo(dialect, message));
+      return true;
+    });
+  }
+
+  #watch({ raw }: LivePeer): void {
+    void raw.ended.then((how) => {
+      if (!raw.socket.destroyed) this.faults.push(`${raw.name}: the connection has ended (${how}) ${raw.fault ?? ''}`);
+    });
+  }
+}
+
+function answerTo(dialect: Dialect, { msgid, circuit, target, body }: Message): Outgoing {
+  const cmd = CREATE | DELETE | REPLY | ASK;
+  return dialect === 'circuit'
+    ? { cmd: cmd | REVTRANS, msgid, circuit, body }
+    : // protocol.md, "Routing, linkid": a reply swaps source and target.
+      { cmd, msgid, circuit: target, target: circuit, body };
+}
+
+type Interceptor = (message: Message) => boolean;
+
+/** `first` is asked before `then`. */
+function intercepting(then: Interceptor, first: Interceptor): Interceptor {
+  return (message) => first(message) || then(message);
+}
