@@ -38,9 +38,15 @@ export class GeneratorPeer {
   }
 
   /** Connects and opens LNK_CONN for every peer type. */
-  static open(port: number, dialect: BenchDialect, label: string, onMessage: OnMessage): Promise<GeneratorPeer> {
+  static open(
+    port: number,
+    dialect: BenchDialect,
+    label: string,
+    onMessage: OnMessage,
+    localAddress = '127.0.0.1',
+  ): Promise<GeneratorPeer> {
     return new Promise((resolve, reject) => {
-      const socket = connect({ port, host: '127.0.0.1', noDelay: true });
+      const socket = connect({ port, host: '127.0.0.1', localAddress, noDelay: true });
       socket.once('error', reject);
       socket.once('connect', () => {
         socket.off('error', reject);

@@ -5,6 +5,7 @@
 import { benchCipher } from './cipher.ts';
 import { benchCodec } from './codec.ts';
 import { benchConvergence } from './convergence.ts';
+import { benchFlood } from './flood.ts';
 import { benchIdleConnections } from './idle-connections.ts';
 import { machine } from './machine.ts';
 import { benchRouting } from './routing.ts';
@@ -16,6 +17,7 @@ const BENCHES: Record<string, () => void | Promise<void>> = {
   routing: benchRouting,
   memory: benchIdleConnections,
   cipher: benchCipher,
+  flood: benchFlood,
   volconf: benchVolconf,
 };
 

@@ -1,0 +1,129 @@
+/**
+ * Load generator, a process of its own: pairs of peers from addresses of 127.0.1.0/24; one of each pair owns a span, the other runs
+ * transactions on its relay. Arguments: port pairs seconds rate; transactions a second of all together, 0: as many as go, 8 of each
+ * pair at a time. Prints a line when it begins to measure, and one JSON object when it is over.
+ */
+import { performance } from 'node:perf_hooks';
+import { CREATE, DELETE, ERROR, GeneratorPeer, REPLY, REVCIRC, REVTRANS, SPAN, spanBody } from './generator-peer.ts';
+
+/** What came of it. */
+export interface PacedResult {
+  answeredPerSecond: number;
+  p50Us: number;
+  p99Us: number;
+}
+
+const READ = 0x00500302;
+const BLK = 0x00500000;
+const PROTOCOL = 0x00f00000;
+const SPAN_MSGID = 0x2000;
+const FIRST_MSGID = 0x100000;
+const FIRST_NODE = 0xb00;
+/** Open transactions of a pair: when not paced, and at most (a power of two: the slot is in the msgid). */
+const INFLIGHT = 8;
+const SLOTS = 1024;
+/** Milliseconds between two batches, when paced. */
+const BATCH_MS = 2;
+/** Latencies kept at most. */
+const SAMPLES = 1 << 20;
+
+const [port, pairs, seconds, rate] = process.argv.slice(2).map(Number) as [number, number, number, number];
+
+const latencies = new Float64Array(SAMPLES);
+let samples = 0;
+let answered = 0;
+let measuring = false;
+
+/** One that asks: its transactions are numbered, the slot in the lowest bits. */
+class Asker {
+  relay: readonly [number, number] | null = null;
+  peer!: GeneratorPeer;
+  readonly #sentAt = new Float64Array(SLOTS);
+  readonly #free = Array.from({ length: SLOTS }, (_, slot) => slot);
+  #next = 0;
+
+  /** False: too many are open. */
+  ask(now: number): boolean {
+    const slot = this.#free.pop();
+    if (slot === undefined) return false;
+    this.#sentAt[slot] = now;
+    const id = FIRST_MSGID + (this.#next++ % 0x3fff0) * SLOTS + slot;
+    this.peer.send(READ | CREATE | DELETE | REVCIRC, id >>> 0, 0, this.relay![0], this.relay![1], 0, null, 0);
+    return true;
+  }
+
+  answered(id: number, now: number): void {
+    const slot = id & (SLOTS - 1);
+    this.#free.push(slot);
+    answered++;
+    if (measuring && samples < SAMPLES) latencies[samples++] = now - this.#sentAt[slot]!;
+  }
+}
+
+let waiting = pairs;
+let onRelays: () => void = () => {};
+let onAnswer: (asker: Asker) => void = () => {};
+const askers: Asker[] = [];
+for (let n = 0; n < pairs; n++) {
+  const answer = (peer: GeneratorPeer, buf: Buffer, at: number, cmd: number) => {
+    if ((cmd & PROTOCOL) !== BLK || (cmd & (CREATE | REPLY)) >> 0 !== CREATE >> 0) return;
+    const flags = ERROR | REPLY | CREATE | DELETE | REVTRANS;
+    const u32 = (offset: number) => buf.readUInt32LE(at + offset);
+    peer.send(flags, u32(8), u32(12), u32(16), u32(20), 0, null, 0);
+  };
+  const owner = await GeneratorPeer.open(port, 'circuit', `owner${n}`, answer, `127.0.1.${n + 1}`);
+  owner.send(SPAN | CREATE, SPAN_MSGID, 0, 0, 0, 0, spanBody('circuit', FIRST_NODE + n), 0);
+  owner.flush();
+  const asker = new Asker();
+  askers.push(asker);
+  const take = (_peer: GeneratorPeer, buf: Buffer, at: number, cmd: number) => {
+    if ((cmd & 0xffffff) === SPAN && (cmd & (CREATE | REPLY)) >> 0 === CREATE >> 0) {
+      if (buf.readUInt32LE(at + 80) !== FIRST_NODE + n) return;
+      asker.relay = [buf.readUInt32LE(at + 8), buf.readUInt32LE(at + 12)];
+      waiting--;
+      onRelays();
+    } else if ((cmd & (REPLY | DELETE)) === (REPLY | DELETE) && buf.readUInt32LE(at + 8) >= FIRST_MSGID) {
+      const error = buf.readUInt32LE(at + 44);
+      if (error !== 0) throw new Error(`the router answered with error ${error}`);
+      asker.answered(buf.readUInt32LE(at + 8), performance.now());
+      onAnswer(asker);
+    }
+  };
+  asker.peer = await GeneratorPeer.open(port, 'circuit', `asker${n}`, take, `127.0.1.${pairs + n + 1}`);
+}
+if (waiting > 0) await new Promise<void>((resolve) => (onRelays = () => waiting === 0 && resolve()));
+
+if (rate === 0) {
+  onAnswer = (asker) => void asker.ask(performance.now());
+  for (const asker of askers) {
+    for (let n = 0; n < INFLIGHT; n++) asker.ask(performance.now());
+    asker.peer.flush();
+  }
+} else {
+  let due = 0;
+  let before = performance.now();
+  let turn = 0;
+  setInterval(() => {
+    const now = performance.now();
+    due += ((now - before) / 1000) * rate;
+    before = now;
+    for (; due >= 1; due--) askers[turn++ % pairs]!.ask(now);
+    for (const asker of askers) asker.peer.flush();
+  }, BATCH_MS);
+}
+// What warms up is not measured.
+setTimeout(() => {
+  console.log('begun');
+  measuring = true;
+  const [answeredBefore, began] = [answered, performance.now()];
+  setTimeout(() => {
+    const sorted = latencies.subarray(0, samples).sort();
+    const result: PacedResult = {
+      answeredPerSecond: ((answered - answeredBefore) / (performance.now() - began)) * 1000,
+      p50Us: sorted[samples >> 1]! * 1000,
+      p99Us: sorted[Math.floor(samples * 0.99)]! * 1000,
+    };
+    console.log(JSON.stringify(result));
+    process.exit(0);
+  }, seconds * 1000);
+}, 1000);
