@@ -132,6 +132,8 @@ export class Relays implements TransactionHandler {
       for (const source of lnkConn.refused) {
         source.refusedBy?.delete(lnkConn);
         source.notOnDemand?.delete(lnkConn);
+        if (source.notOnDemand?.size === 0) source.notOnDemand = null;
+        this.#forgetUnnamed(source);
       }
     }
     lnkConn.refused = null;
@@ -218,11 +220,17 @@ export class Relays implements TransactionHandler {
     source.relays.delete(relay.lnkConn.id);
     if (source.relays.size === 0) {
       source.dropTemplate();
-      if (!source.named && source.notOnDemand === null) this.#tables.forgetRemote(source);
+      this.#forgetUnnamed(source);
     }
     relay.lnkConn.relays.delete(relay);
     if (tx !== null) tx.data = null;
     relay.tx = null;
+  }
+
+  /** A link of another gateway that topology has not named is known for its relays, and for those who have refused one. */
+  #forgetUnnamed(source: RelaySource): void {
+    if (source.gateway === '' || source.named || source.notOnDemand !== null || source.relays.size > 0) return;
+    this.#tables.forgetRemote(source);
   }
 }
 

@@ -55,7 +55,10 @@ export class ReturnPaths {
     if (use?.returns.delete(user) !== true) return;
     use.usedAt = Math.max(use.usedAt, usedAt);
     // Topology may have closed it meanwhile, so that only its use kept it.
-    if (!relay.wanted) this.#onDemand.add(relay);
+    if (relay.wanted) return;
+    this.#onDemand.add(relay);
+    // While it was wanted nobody looked at it.
+    this.#arm();
   }
 
   /** A route is there: it goes when it is idle. */
