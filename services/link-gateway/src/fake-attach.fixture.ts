@@ -38,7 +38,7 @@ export class FakeAttach implements Attach {
     return [...this.host.snapshot()];
   }
 
-  command(commands: Partial<Omit<Commands, 'epoch' | 'n' | 'gateways' | 'gatewaysChanged'>>): void {
+  command(commands: Partial<Omit<Commands, 'epoch' | 'n'>>): void {
     this.#n++;
     this.host.apply({
       epoch: 1,

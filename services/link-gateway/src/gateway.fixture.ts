@@ -11,20 +11,26 @@ import { Gateway } from './gateway-service.ts';
 import { RawPeer } from './raw-peer.fixture.ts';
 import { gatewaySettings } from './settings.ts';
 import type { TreeSource } from './shell.ts';
+import { GatewayTrunks, type TrunkHost } from './trunk/gateway-trunks.ts';
+import { TrunkError } from './trunk/trunk-error.ts';
 
 const CLUSTER = '0b8f1a52-6c3d-11e4-8a21-01a2b3c4d5e6';
 const NIL = '00000000-0000-0000-0000-000000000000';
 
 /** A gateway with one listener of each dialect and one that recognises, a clock that stands still and a fake topology. */
 export class TestGateway {
-  readonly clock = new FakeClock();
+  readonly clock: FakeClock;
   readonly metrics = new Metrics();
   readonly gateway: Gateway;
   readonly log: Record<string, unknown>[] = [];
   readonly attach: FakeAttach;
   readonly #peers: RawPeer[] = [];
 
-  private constructor(env: Record<string, string>, treeSource: TreeSource) {
+  /** Where its OpenTrunk goes; null: nowhere. */
+  other: TestGateway | null = null;
+
+  private constructor(env: Record<string, string>, treeSource: TreeSource, clock: FakeClock) {
+    this.clock = clock;
     let attach: FakeAttach | undefined;
     this.gateway = new Gateway(
       readSettings(gatewaySettings, {
@@ -51,6 +57,7 @@ export class TestGateway {
         random: () => 0.5,
         treeSource,
         serviceAddress: () => '',
+        makeTrunks: (self, host) => this.#makeTrunks(self, host),
         makeAttach: (_identity, host) => {
           attach = new FakeAttach(host);
           return attach;
@@ -66,11 +73,13 @@ export class TestGateway {
     treeSource = async function* () {
       throw new Error('away');
     },
+    clock = new FakeClock(),
   }: {
     env?: Record<string, string>;
     treeSource?: TreeSource;
+    clock?: FakeClock;
   } = {}): Promise<TestGateway> {
-    const made = new TestGateway(env, treeSource);
+    const made = new TestGateway(env, treeSource, clock);
     await made.gateway.start();
     return made;
   }
@@ -104,6 +113,23 @@ export class TestGateway {
     if (dialect === 'circuit') await peer.next();
     const { linksOpened } = await this.attach.until((delta) => delta.linksOpened.length > known);
     return linksOpened[known]!.id;
+  }
+
+  #makeTrunks(self: string, host: TrunkHost): GatewayTrunks {
+    return new GatewayTrunks(
+      { self, listen: { host: '127.0.0.1', port: 0 }, setting: 'SPANMESH_TRUNK_LISTEN' },
+      {
+        ...host,
+        clock: this.clock,
+        logger: createLogger({ level: 'silent', service: 'test' }),
+        random: () => 0.5,
+        ask: async (_address, request) => {
+          const trunks = this.other?.gateway.trunks ?? null;
+          if (trunks === null) throw new TrunkError('unreachable');
+          return trunks.openTrunk(request);
+        },
+      },
+    );
   }
 
   async stop(): Promise<void> {

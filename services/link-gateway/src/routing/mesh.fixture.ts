@@ -1,74 +1,213 @@
 import type { Dialect } from '@spanmesh/dmsg/dialect';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
+import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { spanPayload, TestGateway } from '../gateway.fixture.ts';
+import type { GatewayCounts } from '../gateway-service.ts';
+import { apiDialect } from '../wire-dialect.ts';
 import { EndNode } from './end-node.fixture.ts';
 
-/** A node with its number of LNK_CONN and the numbers of its spans. */
-export interface Member {
-  readonly node: EndNode;
-  readonly lnkConn: number;
-  readonly spans: { readonly tx: Transaction; readonly link: number }[];
+/** A span of a member. */
+export interface Span {
+  readonly tx: Transaction;
+  /** Number of the link on its gateway. */
+  readonly link: number;
+  readonly at: TestGateway;
+  readonly payload: Uint8Array;
 }
 
-/** A gateway, nodes, and a topology that relays what the test says. */
+/** A node with its number of LNK_CONN and its spans. */
+export interface Member {
+  readonly node: EndNode;
+  readonly at: TestGateway;
+  readonly lnkConn: number;
+  readonly spans: Span[];
+}
+
+/** What a topology has read of a gateway's reports. */
+interface Read {
+  links: number;
+  connections: number;
+}
+
+/** A gateway or two with a trunk between, nodes, and a topology that relays what the test says. */
 export class Mesh {
-  readonly gateway: TestGateway;
+  readonly gateways: readonly TestGateway[];
   readonly members: Member[] = [];
+  readonly #read = new Map<TestGateway, Read>();
+  /** Messages that trunks have lost, so far. */
+  #lost = 0;
 
-  private constructor(gateway: TestGateway) {
-    this.gateway = gateway;
+  private constructor(gateways: readonly TestGateway[]) {
+    this.gateways = gateways;
+    for (const gateway of gateways) this.#read.set(gateway, { links: 0, connections: 0 });
   }
 
-  static async start(env: Record<string, string> = {}): Promise<Mesh> {
-    return new Mesh(await TestGateway.start({ env }));
+  static async start(env: Record<string, string> = {}, gateways: 1 | 2 = 1): Promise<Mesh> {
+    const clock = new FakeClock();
+    const first = await TestGateway.start({ env, clock });
+    if (gateways === 1) return new Mesh([first]);
+    const second = await TestGateway.start({ env: { ...env, SPANMESH_GATEWAY_NAME: 'gw-2' }, clock });
+    first.other = second;
+    second.other = first;
+    const mesh = new Mesh([first, second]);
+    mesh.#list();
+    return mesh;
   }
 
-  get counts() {
-    return this.gateway.gateway.counts();
+  /** The only gateway, or the first. */
+  get gateway(): TestGateway {
+    return this.gateways[0]!;
   }
 
-  async join(dialect: Dialect): Promise<Member> {
-    const { attach } = this.gateway;
+  /** Of all gateways together. */
+  get counts(): GatewayCounts {
+    const all = this.gateways.map(({ gateway }) => gateway.counts());
+    const sum = { ...all[0]! };
+    for (const key of Object.keys(sum) as (keyof GatewayCounts)[]) {
+      sum[key] = all.reduce((total, counts) => total + counts[key], 0);
+    }
+    return sum;
+  }
+
+  /** What is open on the trunks of all gateways, and waits for them. */
+  get trunkCounts(): { standing: number; routes: number; transactions: number; queuedBytes: number } {
+    const sum = { standing: 0, routes: 0, transactions: 0, queuedBytes: 0 };
+    for (const { gateway } of this.gateways) {
+      const { standing, routes, transactions } = gateway.trunks!.counts();
+      sum.standing += standing;
+      sum.routes += routes;
+      sum.transactions += transactions;
+      sum.queuedBytes += gateway.trunks!.queuedBytes;
+    }
+    return sum;
+  }
+
+  async join(dialect: Dialect, at = this.gateway): Promise<Member> {
+    const { attach } = at;
     const known = attach.delta.lnkConnsOpened.length;
-    const node = await EndNode.connect(this.gateway.port(dialect), dialect);
+    const node = await EndNode.connect(at.port(dialect), dialect);
     const { lnkConnsOpened } = await attach.until((delta) => delta.lnkConnsOpened.length > known);
-    const member = { node, lnkConn: lnkConnsOpened[known]!.id, spans: [] };
+    const member = { node, at, lnkConn: lnkConnsOpened[known]!.id, spans: [] };
     await node.barrier();
     this.members.push(member);
     return member;
   }
 
-  async span(member: Member, dist = 1): Promise<{ tx: Transaction; link: number }> {
-    const { attach } = this.gateway;
-    const known = attach.delta.linksOpened.length;
-    const tx = member.node.span(spanPayload(member.node.dialect, 3, dist));
-    const { linksOpened } = await attach.until((delta) => delta.linksOpened.length > known);
-    const span = { tx, link: linksOpened[known]!.id };
+  async span(member: Member, dist = 1): Promise<Span> {
+    const { at, node } = member;
+    const known = at.attach.delta.linksOpened.length;
+    const payload = spanPayload(node.dialect, 3, dist);
+    const tx = node.span(payload);
+    const { linksOpened } = await at.attach.until((delta) => delta.linksOpened.length > known);
+    const span = { tx, link: linksOpened[known]!.id, at, payload };
     member.spans.push(span);
     return span;
   }
 
-  /** Has a link relayed to a member; the relay as the member has it. */
+  /** Has a link of the member's own gateway relayed to it; the relay as the member has it. */
   async relay(link: number, to: Member): Promise<Transaction> {
     const known = to.node.relays.length;
-    this.gateway.attach.command({ relays: [{ gateway: '', link, open: [to.lnkConn], close: [] }] });
+    to.at.attach.command({ relays: [{ gateway: '', link, open: [to.lnkConn], close: [] }] });
+    await to.node.until(() => to.node.relays.length > known);
+    return to.node.relays[known]!;
+  }
+
+  /** The same with a span of whichever gateway. */
+  async relaySpan({ link, at, payload }: Span, to: Member): Promise<Transaction> {
+    if (at === to.at) return this.relay(link, to);
+    const gateway = at.gateway.id;
+    const known = to.node.relays.length;
+    const dialect = apiDialect(to.node.dialect);
+    to.at.attach.command({
+      links: [{ gateway, link, dialect, payload: Buffer.from(payload) }],
+      relays: [{ gateway, link, open: [to.lnkConn], close: [] }],
+    });
     await to.node.until(() => to.node.relays.length > known);
     return to.node.relays[known]!;
   }
 
   unrelay(link: number, from: Member): void {
-    this.gateway.attach.command({ relays: [{ gateway: '', link, open: [], close: [from.lnkConn] }] });
+    from.at.attach.command({ relays: [{ gateway: '', link, open: [], close: [from.lnkConn] }] });
+  }
+
+  unrelaySpan({ link, at }: Span, from: Member): void {
+    const gateway = at === from.at ? '' : at.gateway.id;
+    from.at.attach.command({ relays: [{ gateway, link, open: [], close: [from.lnkConn] }] });
   }
 
   /** Everything that the members have sent has arrived where it goes to, as often as they answer each other at once. */
   async settled(rounds = 4): Promise<void> {
     for (let round = 0; round < rounds; round++) {
-      await Promise.all(this.members.filter(({ node }) => !node.closed).map(({ node }) => node.barrier()));
+      await this.#barriers();
+      if (this.gateways.length === 1) continue;
+      // What one gateway ends reaches the other in order with what was sent before, and then its members.
+      this.#tellEnds();
+      await this.#trunksQuiet();
+      await this.#barriers();
     }
+  }
+
+  /** The trunk is lost, with what is on its way; it may be opened again at once. */
+  async cutTrunk(): Promise<void> {
+    const { trunks } = this.gateway.gateway;
+    if (trunks!.counts().standing === 0) return;
+    this.gateway.attach.command({ gateways: [], gatewaysChanged: true });
+    while (this.trunkCounts.standing > 0) await turn();
+    this.#lost = this.#sentLessReceived();
+    this.#list();
   }
 
   async stop(): Promise<void> {
     for (const { node } of this.members) node.destroy();
-    await this.gateway.stop();
+    await Promise.all(this.gateways.map((gateway) => gateway.stop()));
   }
+
+  #barriers(): Promise<unknown> {
+    return Promise.all(this.members.filter(({ node }) => !node.closed).map(({ node }) => node.barrier()));
+  }
+
+  /** As topology does: the end of a link is told to the other gateway. */
+  #tellEnds(): void {
+    for (const gateway of this.gateways) {
+      const { linksOpened, linksClosed, connectionsClosed } = gateway.attach.delta;
+      const read = this.#read.get(gateway)!;
+      const gone = linksClosed.slice(read.links);
+      const cut = new Set(connectionsClosed.slice(read.connections));
+      this.#read.set(gateway, { links: linksClosed.length, connections: connectionsClosed.length });
+      for (const { id, connection } of linksOpened) if (cut.has(connection)) gone.push(id);
+      const linksGone = gone.map((link) => ({ gateway: gateway.gateway.id, link }));
+      if (linksGone.length > 0) gateway.other!.attach.command({ linksGone });
+    }
+  }
+
+  async #trunksQuiet(): Promise<void> {
+    // Twice: what has come may have been answered in the same turn.
+    for (let times = 0; times < 2; times++) {
+      await turn();
+      while (this.#sentLessReceived() > this.#lost || this.#isOpening()) await turn();
+    }
+  }
+
+  #isOpening(): boolean {
+    const { standing, transactions } = this.trunkCounts;
+    return transactions > 0 && standing < 2;
+  }
+
+  #sentLessReceived(): number {
+    return this.gateways.reduce((sum, { gateway }) => {
+      const { messagesOut, messagesIn } = gateway.trunks!.metrics;
+      return sum + messagesOut - messagesIn;
+    }, 0);
+  }
+
+  #list(): void {
+    for (const { attach, other } of this.gateways) {
+      const gateways = [{ gateway: other!.gateway.id, serviceAddress: '127.0.0.1:1' }];
+      attach.command({ gateways, gatewaysChanged: true });
+    }
+  }
+}
+
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
