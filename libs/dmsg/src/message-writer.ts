@@ -122,7 +122,6 @@ export class MessageWriter {
     writeU32(buf, off + MSGID_AT + 4, msgidHi);
     writeU32(buf, off + CIRCUIT_AT, fromLo);
     writeU32(buf, off + CIRCUIT_AT + 4, fromHi);
-    if (frame.auxBytes !== 0) writeU32(buf, off + AUX_BYTES_AT, auxField(this.#rules.auxUnit, frame.auxBytes));
     if (!this.#rules.stacked) {
       writeU32(buf, off + TARGET_AT, toLo);
       writeU32(buf, off + TARGET_AT + 4, toHi);
