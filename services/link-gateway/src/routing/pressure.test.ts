@@ -1,6 +1,7 @@
 import { BLK_WRITE, DELETE } from '@spanmesh/dmsg/command';
 import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
 import { afterEach, describe, expect, it } from 'vitest';
+import { WINDOW_BYTES } from '../trunk/limits.ts';
 import { type Member, Mesh } from './mesh.fixture.ts';
 
 let mesh: Mesh;
@@ -33,12 +34,16 @@ class Finals implements TransactionHandler {
   }
 }
 
-/** A stuck owner, one that works, and twenty that send to the stuck one 64 MB in all; nobody may hold more than a part of it. */
-async function crowd() {
+/**
+ * A stuck owner, one that works, and twenty that send to the stuck one 64 MB in all; nobody may hold more than a part of it. On two
+ * gateways the owners are on one and the senders on the other.
+ */
+async function crowd(gateways: 1 | 2 = 1) {
   // The peers' kernels take some, whatever we do.
-  mesh = await Mesh.start({ SPANMESH_SEND_LIMIT: String(16 * 1024 * 1024) });
-  const stuck = await mesh.join('circuit');
-  const works = await mesh.join('circuit');
+  mesh = await Mesh.start({ SPANMESH_SEND_LIMIT: String(16 * 1024 * 1024) }, gateways);
+  const receiving = mesh.gateways.at(-1)!;
+  const stuck = await mesh.join('circuit', receiving);
+  const works = await mesh.join('circuit', receiving);
   answering(stuck);
   answering(works);
   const toStuck = await mesh.span(stuck);
@@ -46,10 +51,10 @@ async function crowd() {
   const senders: { member: Member; relay: Transaction }[] = [];
   for (let i = 0; i < SENDERS; i++) {
     const member = await mesh.join('circuit');
-    senders.push({ member, relay: await mesh.relay(toStuck.link, member) });
+    senders.push({ member, relay: await mesh.relaySpan(toStuck, member) });
   }
   const other = await mesh.join('circuit');
-  const otherRelay = await mesh.relay(toWorking.link, other);
+  const otherRelay = await mesh.relaySpan(toWorking, other);
   stuck.node.socket.pause();
   const finals = new Finals();
   const block = Buffer.alloc(BLOCK, 7);
@@ -98,5 +103,74 @@ describe('given a receiver that does not read, and twenty that send to it', () =
     await Promise.all(senders.map(({ member }) => member.node.until(() => member.node.relays.length === 0)));
     await mesh.settled();
     expect(mesh.counts).toMatchObject({ links: 1, relays: 1, transactions: 2 * (SENDERS + 2) + 1 + 1 });
+  });
+});
+
+describe('given the same with a trunk between', () => {
+  /** As the gateways show it to whoever scrapes them. */
+  async function queued(): Promise<{ sending: number; receiving: number; trunk: number }> {
+    const [sending, receiving] = await Promise.all(mesh.gateways.map(({ metrics }) => metrics.text()));
+    const of = (text: string, name: string) =>
+      Number(new RegExp(`^spanmesh_gateway_${name} (\\S+)$`, 'm').exec(text)![1]);
+    const trunk = of(sending!, 'trunk_queued_bytes') + of(receiving!, 'trunk_queued_bytes');
+    return { sending: of(sending!, 'queued_bytes'), receiving: of(receiving!, 'queued_bytes'), trunk };
+  }
+
+  /** What each of the twenty had been read of when the window was used up. */
+  const READ_AHEAD = SENDERS * 2 * (BLOCK + 128);
+
+  it('little is queued on either gateway, others of the receiving one go on, and all arrives when it reads again', async () => {
+    const { stuck, other, otherRelay, finals, senders } = await crowd(2);
+    const quick = new Finals();
+    let most = { sending: 0, receiving: 0, trunk: 0 };
+    for (let i = 0; i < 50; i++) {
+      other.node.endpoint.open(BLK_WRITE | DELETE, otherRelay, quick, null, 0, Buffer.alloc(BLOCK));
+      other.node.flush();
+      await other.node.until(() => quick.done === i + 1);
+      const { sending, receiving, trunk } = await queued();
+      most = {
+        sending: Math.max(most.sending, sending),
+        receiving: Math.max(most.receiving, receiving),
+        trunk: Math.max(most.trunk, trunk),
+      };
+    }
+    expect(finals.done).toBeLessThan(SENDERS * BLOCKS);
+    expect(most.receiving).toBeGreaterThan(0);
+    // Answers only; a high-water mark, a window and what was read; what was read, and what `other` sends.
+    expect(most.sending).toBeLessThan(64 * 1024);
+    expect(most.receiving).toBeLessThan(1024 * 1024 + WINDOW_BYTES + READ_AHEAD);
+    expect(most.trunk).toBeLessThan(READ_AHEAD + BLOCK + 128);
+    stuck.node.socket.resume();
+    while (finals.done < SENDERS * BLOCKS) await new Promise((resolve) => setImmediate(resolve));
+    expect(finals.lost).toBe(0);
+    await mesh.settled();
+    expect(await queued()).toEqual({ sending: 0, receiving: 0, trunk: 0 });
+    // LNK_CONNs of both sides, two spans, their relays.
+    expect(mesh.counts.transactions).toBe(2 * (senders.length + 3) + 2 + senders.length + 1);
+    expect(mesh.trunkCounts.transactions).toBe(mesh.trunkCounts.routes);
+  });
+
+  it('it is closed when it takes nothing for too long, and everyone hears of it', async () => {
+    const { stuck, finals, senders, other, otherRelay } = await crowd(2);
+    const [, receiving] = mesh.gateways;
+    // By the second, so that the gateways can still show each other that they are alive.
+    for (let s = 0; s < 25 && receiving!.gateway.counters.closed.stalled === 0; s++) {
+      mesh.gateway.clock.advance(1000);
+      await other.node.barrier();
+      const quick = new Finals();
+      other.node.endpoint.open(BLK_WRITE | DELETE, otherRelay, quick);
+      other.node.flush();
+      await other.node.until(() => quick.done === 1);
+    }
+    expect(receiving!.gateway.counters.closed.stalled).toBe(1);
+    // It does not read, so it does not hear that it was closed.
+    stuck.node.destroy();
+    const sent = SENDERS * BLOCKS;
+    while (finals.done + finals.lost < sent) await new Promise((resolve) => setImmediate(resolve));
+    expect(finals.lost).toBeGreaterThan(0);
+    await mesh.settled();
+    expect(await queued()).toEqual({ sending: 0, receiving: 0, trunk: 0 });
+    expect(mesh.counts).toMatchObject({ links: 1, relays: 1, transactions: 2 * (senders.length + 2) + 1 + 1 });
+    expect(mesh.trunkCounts).toMatchObject({ standing: 2, transactions: mesh.trunkCounts.routes });
   });
 });
