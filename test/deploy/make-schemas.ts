@@ -69,9 +69,13 @@ function* declared(source: string): Generator<[string, Schema]> {
   }
   const full = (name: string) =>
     (new RegExp(`\\b${name} as (I(?:Io|Com)\\w+)`).exec(code)?.[1] ?? name).replace(PREFIX, '');
-  for (const found of code.matchAll(/export interface (I\w+)[^{]*\{/g)) {
-    const from = found.index + found[0].length;
-    yield [full(found[1]!), objectOf(code.slice(from, closing(code, from)), inside)];
+  for (const found of code.matchAll(/export interface (I\w+)(?: extends (\w+))?[^{]*\{/g)) {
+    const [head, name, base] = found;
+    const from = found.index + head.length;
+    const object = objectOf(code.slice(from, closing(code, from)), inside);
+    // What apiVersion and kind are, every object says itself.
+    const extended = base === undefined || base === 'TypeMeta' ? {} : { $ref: `#/$defs/${base.replace(PREFIX, '')}` };
+    yield [full(name!), { ...object, ...extended }];
   }
   for (const [, name, type] of code.matchAll(/export (?:declare )?type (I\w+) = ([^;]+(?:\{[^}]*\})?);/g)) {
     if (!type!.startsWith(PREFIX)) yield [full(name!), schemaOf(type!, inside)];
@@ -84,6 +88,18 @@ function closing(code: string, from: number): number {
     if (code[i] === '{') depth++;
     else if (code[i] === '}' && --depth === 0) return i;
   }
+}
+
+/** An object type that extends another one, as one type. */
+function merged({ $ref, ...own }: Schema, all: ReadonlyMap<string, Schema>): Schema {
+  const base = all.get($ref!.replace('#/$defs/', ''));
+  if (base === undefined) throw new Error(`${$ref} is not declared`);
+  const required = [...(base.required ?? []), ...(own.required ?? [])];
+  return {
+    ...own,
+    properties: { ...base.properties, ...own.properties },
+    ...(required.length > 0 ? { required } : {}),
+  };
 }
 
 /** Names that a schema refers to. */
@@ -102,13 +118,18 @@ function main([out, ...args]: string[]): void {
       }
     }
   }
+  for (const [name, schema] of all) {
+    if (schema.$ref !== undefined && schema.properties !== undefined) all.set(name, merged(schema, all));
+  }
   const wanted = args.slice(split + 1);
   const kept = new Map<string, Schema>();
   for (const name of wanted) {
     if (kept.has(name)) continue;
     const schema = all.get(name);
-    if (schema === undefined) throw new Error(`${name} is not declared`);
-    kept.set(name, schema);
+    // Of a package that is not there: anything goes.
+    if (schema === undefined) console.warn(`${name} is not declared`);
+    kept.set(name, schema ?? {});
+    if (schema === undefined) continue;
     wanted.push(...references(schema));
   }
   const $defs = Object.fromEntries([...kept].sort(([a], [b]) => (a < b ? -1 : 1)));
