@@ -113,6 +113,16 @@ export class GeneratorPeer {
     this.#outBytes = 0;
   }
 
+  /** Reads no more. */
+  pause() {
+    this.#socket.pause();
+  }
+
+  /** Reads again. */
+  resume() {
+    this.#socket.resume();
+  }
+
   /** Answers the open LNK_CONN or LNK_SPAN at `at`: stays open. */
   acknowledge(buf: Buffer, at: number) {
     const reply = this.dialect === 'circuit' ? REPLY | REVTRANS : REPLY;

@@ -5,6 +5,7 @@
 import { benchCipher } from './cipher.ts';
 import { benchCodec } from './codec.ts';
 import { benchConvergence } from './convergence.ts';
+import { benchFairness } from './fairness.ts';
 import { benchFlood } from './flood.ts';
 import { benchIdleConnections } from './idle-connections.ts';
 import { machine } from './machine.ts';
@@ -15,6 +16,7 @@ const BENCHES: Record<string, () => void | Promise<void>> = {
   codec: benchCodec,
   convergence: benchConvergence,
   routing: benchRouting,
+  fairness: benchFairness,
   memory: benchIdleConnections,
   cipher: benchCipher,
   flood: benchFlood,
