@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -35,6 +35,28 @@ describe('the Dockerfile', () => {
       expect(forms.length).toBeGreaterThan(0);
       expect(new Set(forms)).toEqual(new Set(['[']));
     }
+  });
+});
+
+describe('docker-compose.yml', () => {
+  const compose = text('docker-compose.yml');
+
+  it('sets only what some service reads', () => {
+    const known = settingNames();
+    const used = [...compose.matchAll(/^ {2,}(SPANMESH_[A-Z_]+):/gm)].map(([, name]) => name!);
+    expect(used).toEqual(expect.arrayContaining(['SPANMESH_NATS_URL', 'SPANMESH_GATEWAY_NAME']));
+    expect(used.filter((name) => !known.has(name))).toEqual([]);
+  });
+
+  it('lets in peers from its own network, and from nowhere else', () => {
+    const subnet = /subnet: (\S+)$/m.exec(compose)?.[1];
+    expect(readdirSync(join(root, 'deploy/compose/peers'))).toEqual([`${subnet!.replace('/', '_')}.none`]);
+  });
+
+  it('publishes on the loopback unless it is told otherwise', () => {
+    const published = [...compose.matchAll(/^ {6}- (\S+:\d+)$/gm)].map(([, port]) => port!);
+    expect(published).toHaveLength(4);
+    for (const port of published) expect(port).toMatch(/^(\$\{SPANMESH_PUBLISH:-)?127\.0\.0\.1:/);
   });
 });
 
