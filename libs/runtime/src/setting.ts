@@ -10,6 +10,8 @@ export interface Setting<T> {
   readonly describe: string;
   /** Throws an Error whose message says what a good value looks like. */
   readonly parse: (text: string) => T;
+  /** What is written is never shown, not even when it cannot be used. */
+  readonly secret?: boolean;
 }
 
 /** What readSettings returns for a set of declarations. */
@@ -71,6 +73,6 @@ function readOne(spec: Setting<unknown>, { env, flags }: SettingSources): unknow
   } catch (error) {
     const shown = text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text;
     const problem = error instanceof Error ? error.message : String(error);
-    throw new SettingError(name, `'${shown}': ${problem}`, { cause: error });
+    throw new SettingError(name, spec.secret === true ? problem : `'${shown}': ${problem}`, { cause: error });
   }
 }

@@ -1,0 +1,142 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { natsProgram } from './nats-program.fixture.ts';
+import { type NatsOptions, natsSettings } from './nats-settings.ts';
+import { readSettings } from './setting.ts';
+
+/** A server that does not listen after this is at fault, ms. */
+const PATIENCE_MS = 20_000;
+const LOOK_MS = 20;
+
+/** A real nats-server with JetStream, on a free port of loopback, its store in a directory of its own. */
+export class NatsServerProcess {
+  readonly port: number;
+  readonly directory: string;
+  readonly #config: string;
+  #child: ChildProcess | null = null;
+  #log = '';
+
+  private constructor(port: number, directory: string, config: string) {
+    this.port = port;
+    this.directory = directory;
+    this.#config = config;
+  }
+
+  /** `config`: what its configuration has besides, in its own language. `wait`: until it listens. */
+  static async start({
+    config = '',
+    wait = true,
+  }: {
+    config?: string;
+    wait?: boolean;
+  } = {}): Promise<NatsServerProcess> {
+    const directory = mkdtempSync(join(tmpdir(), 'spanmesh-nats-'));
+    const server = new NatsServerProcess(await freeNatsPort(), directory, config);
+    await server.startAgain({ wait });
+    return server;
+  }
+
+  get url(): string {
+    return `nats://127.0.0.1:${this.port}`;
+  }
+
+  /** On the same port, with what it has stored. */
+  async startAgain({ wait = true }: { wait?: boolean } = {}): Promise<void> {
+    const { directory, port } = this;
+    const file = join(directory, 'nats.conf');
+    const own = `listen: "127.0.0.1:${port}"\njetstream { store_dir: "${directory}/store" }\n`;
+    writeFileSync(file, `${own}${this.#config}`);
+    const { command, before } = natsProgram();
+    const child = spawn(command, [...before(directory), '--config', file], { stdio: ['ignore', 'pipe', 'pipe'] });
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on('data', (chunk) => {
+        this.#log = (this.#log + chunk).slice(-4000);
+      });
+    }
+    this.#child = child;
+    if (wait) await this.#listens();
+  }
+
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    const child = this.#child;
+    this.#child = null;
+    if (child === null || child.exitCode !== null || child.signalCode !== null) return;
+    const exited = once(child, 'exit');
+    child.kill(signal);
+    await exited;
+  }
+
+  /** Stops it and removes what it has stored. */
+  async remove(): Promise<void> {
+    await this.stop('SIGKILL');
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+
+  /** Forgets what it has stored: to be called while it is stopped. */
+  wipe(): void {
+    rmSync(join(this.directory, 'store'), { recursive: true, force: true });
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#child?.kill(signal);
+  }
+
+  async #listens(): Promise<void> {
+    const giveUp = performance.now() + PATIENCE_MS;
+    while (!(await answers(this.port))) {
+      if (this.#child?.exitCode != null || performance.now() > giveUp) {
+        throw new Error(`nats-server does not listen: ${this.#log}`);
+      }
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    }
+  }
+}
+
+/** Three servers that are one JetStream. */
+export async function startNatsCluster(): Promise<NatsServerProcess[]> {
+  const routes = [await freeNatsPort(), await freeNatsPort(), await freeNatsPort()];
+  const all = routes.map((port) => `"nats://127.0.0.1:${port}"`).join(', ');
+  return Promise.all(
+    routes.map((port, i) =>
+      NatsServerProcess.start({
+        config: `server_name: n${i + 1}\ncluster { name: test, listen: "127.0.0.1:${port}", routes: [${all}] }\n`,
+      }),
+    ),
+  );
+}
+
+/** Settings for these servers; `env`: further ones by their SPANMESH_ names. */
+export function natsOptionsFor(servers: readonly NatsServerProcess[], env: Record<string, string> = {}): NatsOptions {
+  const url = servers.map((server) => server.url).join(',');
+  return readSettings(natsSettings, { env: { SPANMESH_NATS_URL: url, ...env }, flags: {} });
+}
+
+/** Below the ports that the kernel gives out by itself: free now, it is free when the server starts. */
+async function freeNatsPort(): Promise<number> {
+  for (;;) {
+    const port = 10_000 + Math.floor(Math.random() * 22_000);
+    const isFree = await new Promise<boolean>((resolve) => {
+      const server = createServer();
+      server.once('error', () => resolve(false));
+      server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+    });
+    if (isFree) return port;
+  }
+}
+
+function answers(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    const done = (outcome: boolean) => {
+      socket.destroy();
+      resolve(outcome);
+    };
+    socket.once('data', () => done(true));
+    socket.once('error', () => done(false));
+    socket.once('close', () => done(false));
+  });
+}
