@@ -1,6 +1,12 @@
 import { type Client, credentials, Metadata, type ServiceError, type sendUnaryData, status } from '@grpc/grpc-js';
 import { DirectoryClient, DirectoryService, FindClusterResponse } from '@spanmesh/proto/v1/directory';
 import {
+  AcquireClusterRequest,
+  AcquireClusterResponse,
+  MessagingClient,
+  MessagingService,
+} from '@spanmesh/proto/v1/messaging';
+import {
   GetTreeRequest,
   GetTreeResponse,
   ListClustersResponse,
@@ -54,7 +60,7 @@ const answering =
   (_call: unknown, done: sendUnaryData<R>) =>
     done(null, response);
 
-/** A server of two services; gives its address. */
+/** A server of some services; gives its address. */
 async function serve(security: ServerSecurity, clock: Clock = systemClock): Promise<string> {
   const server = new GrpcServer(
     { listen: LOOPBACK, setting: 'TEST', security },
@@ -65,6 +71,7 @@ async function serve(security: ServerSecurity, clock: Clock = systemClock): Prom
       listClusters: answering(ListClustersResponse.create()),
       getTree: (call: { write(part: GetTreeResponse): void }) => call.write(GetTreeResponse.create()),
     })
+    .addService(MessagingService, { acquireCluster: answering(AcquireClusterResponse.create()) })
     .addService(VolconfService, {
       listTargets: answering(ListTargetsResponse.create()),
       setTarget: answering(SetTargetResponse.create()),
@@ -141,8 +148,8 @@ describe('a service port', () => {
 
   it('has nothing for a service that no rule names', async () => {
     const address = await serve(requirements());
-    const client = open(VolconfClient, address, as(gatewayFiles()));
-    expect(await outcome(client.listTargets.bind(client), ListTargetsRequest.create())).toMatch(
+    const client = open(MessagingClient, address, as(gatewayFiles()));
+    expect(await outcome(client.acquireCluster.bind(client), AcquireClusterRequest.create())).toMatch(
       /^PERMISSION_DENIED: .* is for nobody;/,
     );
   });

@@ -1,7 +1,7 @@
 import { status } from '@grpc/grpc-js';
 import { carriesName, namesOf } from './certificate-name.ts';
 import type { Gate } from './gate.ts';
-import { LINK_GATEWAY_NAME, SERVICE_NAMES, type ServiceName, VOLCONF_NAME } from './service-names.ts';
+import { LINK_GATEWAY_NAME, SERVICE_NAMES, type ServiceName, TOPOLOGY_NAME, VOLCONF_NAME } from './service-names.ts';
 
 /** Who may call what on a service port, by the full name of the gRPC service. What is not here is for nobody. */
 export const SERVICE_CALLERS: Readonly<Record<string, readonly ServiceName[]>> = {
@@ -9,8 +9,9 @@ export const SERVICE_CALLERS: Readonly<Record<string, readonly ServiceName[]>> =
   'spanmesh.v1.Directory': [LINK_GATEWAY_NAME],
   'spanmesh.v1.Trunk': [LINK_GATEWAY_NAME],
   'spanmesh.v1.Dial': [VOLCONF_NAME],
-  // For the debug shell of a gateway, which prints trees.
-  'spanmesh.v1.Topology': [LINK_GATEWAY_NAME],
+  // For the debug shell of a gateway, which prints trees, and for replicas that do not lead.
+  'spanmesh.v1.Topology': [LINK_GATEWAY_NAME, TOPOLOGY_NAME],
+  'spanmesh.v1.Volconf': [VOLCONF_NAME],
   'grpc.health.v1.Health': SERVICE_NAMES,
   'grpc.reflection.v1.ServerReflection': SERVICE_NAMES,
   'grpc.reflection.v1alpha.ServerReflection': SERVICE_NAMES,
