@@ -146,6 +146,37 @@ describe('attaching', () => {
     expect([client.attachedOnce, client.epoch]).toEqual([true, 3]);
   });
 
+  it('leaves a leader that says nothing as soon as another is named, and does not wait to be told by it', async () => {
+    const old = await attached();
+    const next = new Leader();
+    await next.start();
+    old.host.onEvent = () => next.notify();
+    old.client.leaderChanged();
+    expect(old.client.attached).toBe(true);
+    old.leader.address = next.address;
+    old.client.leaderChanged();
+    const { stream, requests } = await next.stream(1);
+    expect(requests[0]!.hello).toMatchObject({ highestEpoch: 3 });
+    stream.write({ welcome: { epoch: 4, rnssAdd: 7, version: '9' } });
+    await next.until(() => requests.some(({ snapshotEnd }) => snapshotEnd !== undefined));
+    expect([old.client.attached, old.client.epoch]).toEqual([true, 4]);
+    // What the one before still says is not obeyed.
+    old.stream.write({ commands: commands(3, 1) });
+    stream.write({ commands: commands(4, 1) });
+    await next.until(() => old.host.commands.length > 0);
+    expect(old.host.commands.map(({ epoch }) => epoch)).toEqual([4]);
+  });
+
+  it('does not wait for its pause to be over when another leader is named', async () => {
+    const { leader, client } = await setup();
+    const { address } = leader;
+    leader.address = null;
+    client.start();
+    leader.address = address;
+    client.leaderChanged();
+    await leader.stream(1);
+  });
+
   it('leaves out of the deltas what the snapshot has', async () => {
     const { leader, client, host } = await setup();
     client.delta.linksOpened.push(link(1));

@@ -51,6 +51,7 @@ type Stream = ClientDuplexStream<AttachRequest, AttachResponse>;
 interface Call {
   readonly client: GatewayControlClient;
   readonly stream: Stream;
+  readonly address: string;
 }
 
 /**
@@ -122,6 +123,25 @@ export class AttachClient implements Attach {
     if (this.#state.kind === 'stopped') this.#connect();
   }
 
+  /**
+   * Another leads: attaches there at once. Whom it is attached to may be paused or cut off, and would not say that it does not
+   * lead any more; its commands are of a lower epoch.
+   */
+  leaderChanged(): void {
+    const state = this.#state;
+    this.#backoff = FIRST_BACKOFF_MS;
+    if (state.kind === 'waiting') {
+      state.timer.cancel();
+      this.#connect();
+    } else if (state.kind === 'greeting' || state.kind === 'attached') {
+      if (state.call.address === this.#options.address()) return;
+      if (state.kind === 'greeting') state.timer.cancel();
+      this.#letGo(state.call);
+      this.#logger.info('another topology replica leads');
+      this.#connect();
+    }
+  }
+
   /** Says what is left to say, then goodbye. Resolves when the leader has taken it in, or has taken too long. */
   async stop(): Promise<void> {
     const state = this.#state;
@@ -155,7 +175,7 @@ export class AttachClient implements Attach {
       'grpc.use_local_subchannel_pool': 1,
     });
     const stream = client.attach();
-    const call: Call = { client, stream };
+    const call: Call = { client, stream, address };
     const timer = this.#clock.after(WELCOME_MS, () => this.#lost(call, null));
     this.#state = { kind: 'greeting', call, timer };
     stream.on('data', (response: AttachResponse) => this.#take(call, response));
@@ -265,11 +285,7 @@ export class AttachClient implements Attach {
   #lost(call: Call, error: ServiceError | null): void {
     const state = this.#state;
     if (state.kind === 'stopped' || state.kind === 'waiting' || state.call !== call) return;
-    close(call);
-    this.#outbox = [];
-    this.#outboxAt = 0;
-    this.#blocked = false;
-    this.delta = StateChange.create();
+    this.#letGo(call);
     if (state.kind === 'leaving') {
       this.#state = { kind: 'stopped' };
       state.left();
@@ -283,6 +299,14 @@ export class AttachClient implements Attach {
       this.#logger[level]({ code, details: error?.details, suppressed }, 'not attached to topology');
     }
     this.#retry();
+  }
+
+  #letGo(call: Call): void {
+    close(call);
+    this.#outbox = [];
+    this.#outboxAt = 0;
+    this.#blocked = false;
+    this.delta = StateChange.create();
   }
 
   #retry(): void {

@@ -28,13 +28,15 @@ export interface CreateGatewayDependencies
   extends Omit<GatewayDependencies, 'makeAttach' | 'makeDirectory' | 'makeTrunks' | 'random' | 'serviceAddress'> {
   /** `host:port` of the topology leader as far as it is known; asked anew for each attempt. */
   readonly topologyAddress: () => string | null;
+  /** Calls `fn` each time that another leads; default: never. */
+  readonly onTopologyChange?: (fn: () => void) => void;
   readonly random?: Random;
   readonly ports: GatewayPorts;
 }
 
 /** A link-gateway with its stream to topology and its gRPC services. */
 export function createGateway(options: GatewayOptions, deps: CreateGatewayDependencies): Gateway {
-  const { topologyAddress, random = systemRandom, ports, ...rest } = deps;
+  const { topologyAddress, onTopologyChange = () => {}, random = systemRandom, ports, ...rest } = deps;
   const { clock, logger } = deps;
   const { security } = ports;
   const trunkSecurity = { tls: security.serviceFiles, security: security.channel(LINK_GATEWAY_NAME) };
@@ -46,8 +48,16 @@ export function createGateway(options: GatewayOptions, deps: CreateGatewayDepend
     serviceAddress: () => options.serviceAddress || ports.advertisedServiceAddress,
     makeTrunks: (self, host) =>
       new GatewayTrunks({ self, ...trunkOptions }, { clock, logger, random, ...trunkSecurity, ...host }),
-    makeDirectory: (id) => new DirectoryCalls({ gateway: id, ...topology }, { clock }),
-    makeAttach: (identity, host) => new AttachClient({ identity, ...topology }, { clock, logger, host, random }),
+    makeDirectory: (id) => {
+      const directory = new DirectoryCalls({ gateway: id, ...topology }, { clock });
+      onTopologyChange(() => directory.leaderChanged());
+      return directory;
+    },
+    makeAttach: (identity, host) => {
+      const attach = new AttachClient({ identity, ...topology }, { clock, logger, host, random });
+      onTopologyChange(() => attach.leaderChanged());
+      return attach;
+    },
   });
   ports.api.addService(MessagingService, gateway.messagingImplementation);
   ports.service.addService(DialService, gateway.dialImplementation);

@@ -1,32 +1,36 @@
-import { TopologyClient } from '@spanmesh/proto/v1/topology';
-import { formatHostPort } from '@spanmesh/runtime/address';
 import { systemClock } from '@spanmesh/runtime/clock';
-import { createClient } from '@spanmesh/runtime/grpc-client';
-import { InProcessBus } from '@spanmesh/runtime/in-process-bus';
 import { createLogger, type Logger } from '@spanmesh/runtime/logger';
 import { Metrics } from '@spanmesh/runtime/metrics';
+import { natsSettings } from '@spanmesh/runtime/nats-settings';
+import { openBus, type ProcessBus } from '@spanmesh/runtime/open-bus';
 import { ProcessPorts } from '@spanmesh/runtime/process-ports';
 import { processSettings } from '@spanmesh/runtime/process-settings';
 import { systemRandom } from '@spanmesh/runtime/random';
 import type { Service } from '@spanmesh/runtime/service';
 import { LINK_GATEWAY_NAME, TOPOLOGY_NAME } from '@spanmesh/runtime/service-names';
 import { readSettings, type SettingSources, type SettingValues, setting } from '@spanmesh/runtime/setting';
-import { hostPort } from '@spanmesh/runtime/setting-types';
+import { hostPort, optional } from '@spanmesh/runtime/setting-types';
 import { createGateway } from './gateway.ts';
 import type { Gateway } from './gateway-service.ts';
 import { gatewaySettings } from './settings.ts';
-import { treeSourceOf } from './tree-source.ts';
+import { fixedTopology, LeasedTopology, type TopologyLocator } from './topology-locator.ts';
+import { TopologyApi, treeSourceOf } from './tree-source.ts';
+
+/** Where topology is if nothing is said: on this host. */
+const DEFAULT_TOPOLOGY = { host: '127.0.0.1', port: 7986 };
 
 /** Everything that `spanmesh run link-gateway` can be told. */
 export const settings = {
   ...processSettings({ grpc: '127.0.0.1:7988', service: '127.0.0.1:7985', http: '127.0.0.1:8988' }),
   ...gatewaySettings,
+  ...natsSettings,
   topologyAddress: setting({
     env: 'SPANMESH_TOPOLOGY_ADDRESS',
     flag: '--topology-address',
-    default: '127.0.0.1:7986',
-    describe: 'Service port of topology: host:port.',
-    parse: hostPort(),
+    default: '',
+    describe:
+      'Service port of topology: host:port; empty: whoever leads by what NATS says, without NATS 127.0.0.1:7986.',
+    parse: optional(hostPort()),
   }),
 };
 
@@ -37,39 +41,46 @@ export class LinkGatewayProcess implements Service {
   readonly gateway: Gateway;
   readonly ports: ProcessPorts;
 
-  readonly #bus: InProcessBus;
-  readonly #api: TopologyClient;
+  readonly #bus: ProcessBus;
+  readonly #locator: TopologyLocator;
+  readonly #api: TopologyApi;
 
   constructor(options: Options, logger: Logger) {
     const metrics = new Metrics({ processMetrics: true });
-    const bus = new InProcessBus({
-      onError: (err, where) => logger.error({ err, where }, 'a subscriber of the bus failed; the others go on'),
-    });
-    this.#bus = bus;
+    this.#bus = openBus(options, { logger, metrics });
+    const { bus } = this.#bus;
     this.ports = new ProcessPorts(options, {
       ready: () => this.gateway.notReady(),
       metrics,
       logger,
       names: [LINK_GATEWAY_NAME],
     });
-    const topologyAddress = formatHostPort(options.topologyAddress);
+    const { topologyAddress, natsUrl } = options;
+    const locator =
+      topologyAddress === null && natsUrl.length > 0
+        ? new LeasedTopology({ bus, clock: systemClock })
+        : fixedTopology(topologyAddress ?? DEFAULT_TOPOLOGY);
+    this.#locator = locator;
     const security = this.ports.security.channel(TOPOLOGY_NAME);
-    this.#api = createClient(TopologyClient, topologyAddress, { security });
+    this.#api = new TopologyApi({ address: () => locator.address(), security });
     this.gateway = createGateway(options, {
       bus,
       clock: systemClock,
       logger,
       metrics,
       random: systemRandom,
-      topologyAddress: () => topologyAddress,
-      treeSource: treeSourceOf(() => this.#api),
+      topologyAddress: () => locator.address(),
+      onTopologyChange: (fn) => locator.onChange(fn),
+      treeSource: treeSourceOf(() => this.#api.client()),
       ports: this.ports,
     });
   }
 
   async start(): Promise<void> {
     try {
+      await this.#bus.check();
       await this.ports.start();
+      this.#locator.start();
       await this.gateway.start();
     } catch (error) {
       await this.stop();
@@ -80,9 +91,10 @@ export class LinkGatewayProcess implements Service {
   /** Peers first, then those who look on. */
   async stop(): Promise<void> {
     await this.gateway.stop();
+    await this.#locator.stop();
     this.#api.close();
     await this.ports.stop();
-    await this.#bus.close();
+    await this.#bus.bus.close();
   }
 }
 

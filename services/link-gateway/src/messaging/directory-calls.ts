@@ -63,6 +63,11 @@ export class DirectoryCalls implements Directory {
     });
   }
 
+  /** Another leads: the one before may never answer. */
+  leaderChanged(): void {
+    for (const question of this.#questions.values()) question.again();
+  }
+
   /** Ends all that waits. */
   stop(): void {
     this.#stopped = true;

@@ -57,6 +57,11 @@ export class Question<Answer> {
     return promise;
   }
 
+  /** Asks anew what has been asked and not answered. */
+  again(): void {
+    this.#call?.cancel();
+  }
+
   /** Gives it up. */
   fail(error: CallError): void {
     const askers = [...this.#askers];
