@@ -1,13 +1,20 @@
 import { systemClock } from '@spanmesh/runtime/clock';
-import { InProcessBus } from '@spanmesh/runtime/in-process-bus';
 import { createLogger, type Logger } from '@spanmesh/runtime/logger';
 import { Metrics } from '@spanmesh/runtime/metrics';
+import { natsSettings } from '@spanmesh/runtime/nats-settings';
+import { openBus, type ProcessBus } from '@spanmesh/runtime/open-bus';
 import { ProcessPorts } from '@spanmesh/runtime/process-ports';
 import { processSettings } from '@spanmesh/runtime/process-settings';
 import { systemRandom } from '@spanmesh/runtime/random';
 import type { Service } from '@spanmesh/runtime/service';
 import { TOPOLOGY_NAME } from '@spanmesh/runtime/service-names';
-import { readSettings, type SettingSources, type SettingValues, setting } from '@spanmesh/runtime/setting';
+import {
+  readSettings,
+  SettingError,
+  type SettingSources,
+  type SettingValues,
+  setting,
+} from '@spanmesh/runtime/setting';
 import { text } from '@spanmesh/runtime/setting-types';
 import { VERSION } from '@spanmesh/runtime/version';
 import { settings as topologySettings } from './settings.ts';
@@ -17,6 +24,7 @@ import { createTopology, type Topology } from './topology.ts';
 export const settings = {
   ...processSettings({ grpc: '127.0.0.1:7987', service: '127.0.0.1:7986', http: '127.0.0.1:8987' }),
   ...topologySettings,
+  ...natsSettings,
   serviceAddress: setting({
     env: 'SPANMESH_TOPOLOGY_SERVICE_ADDRESS',
     flag: '--topology-service-address',
@@ -33,15 +41,15 @@ export class TopologyProcess implements Service {
   readonly topology: Topology;
   readonly ports: ProcessPorts;
 
-  readonly #bus: InProcessBus;
+  readonly #bus: ProcessBus;
+  readonly #options: Options;
   readonly #logger: Logger;
 
   constructor(options: Options, logger: Logger) {
+    this.#options = options;
     const metrics = new Metrics({ processMetrics: true });
-    const bus = new InProcessBus({
-      onError: (err, where) => logger.error({ err, where }, 'a subscriber of the bus failed; the others go on'),
-    });
-    this.#bus = bus;
+    this.#bus = openBus(options, { logger, metrics });
+    const { bus } = this.#bus;
     this.#logger = logger;
     this.ports = new ProcessPorts(options, {
       ready: () => this.topology.notReady(),
@@ -59,13 +67,16 @@ export class TopologyProcess implements Service {
         apiServer: this.ports.api,
         serviceServer: this.ports.service,
         random: systemRandom,
+        security: this.ports.security.channel(TOPOLOGY_NAME),
       },
     );
   }
 
   async start(): Promise<void> {
     try {
+      await this.#bus.check();
       await this.ports.start();
+      this.#checkReachable();
       await this.topology.start();
       const { apiPort, servicePort, httpPort } = this.ports;
       this.#logger.info({ apiPort, servicePort, httpPort }, 'topology is listening');
@@ -75,10 +86,19 @@ export class TopologyProcess implements Service {
     }
   }
 
+  /** What the lease says must be where others reach us. */
+  #checkReachable(): void {
+    const options = this.#options;
+    const isKnown = this.ports.advertisedServiceAddress !== '' || options.serviceAddress !== '';
+    if (options.natsUrl.length === 0 || isKnown) return;
+    const why = 'must be set: the service port listens on all addresses, and others must be told one';
+    throw new SettingError('SPANMESH_TOPOLOGY_SERVICE_ADDRESS', why);
+  }
+
   async stop(): Promise<void> {
     await this.topology.stop();
     await this.ports.stop();
-    await this.#bus.close();
+    await this.#bus.bus.close();
   }
 }
 

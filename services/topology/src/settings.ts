@@ -40,7 +40,7 @@ export const settings = {
   leaseTtlMs: setting({
     env: 'SPANMESH_LEASE_TTL',
     flag: '--lease-ttl',
-    default: '5s',
+    default: '2s',
     describe: 'How long a topology leader that has gone silent is waited for; the same for every replica.',
     parse: duration({ min: 400, max: 60_000 }),
   }),

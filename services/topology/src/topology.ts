@@ -4,6 +4,8 @@ import { TopologyService } from '@spanmesh/proto/v1/topology';
 import type { Bus, Subscription } from '@spanmesh/runtime/bus';
 import { GATEWAYS_BUCKET, LEASES_BUCKET, TOPOLOGY_ROLE } from '@spanmesh/runtime/bus-names';
 import type { Clock } from '@spanmesh/runtime/clock';
+import { Forwarder } from '@spanmesh/runtime/forwarder';
+import { PLAINTEXT } from '@spanmesh/runtime/grpc-client';
 import type { GrpcServer } from '@spanmesh/runtime/grpc-server';
 import { Lease } from '@spanmesh/runtime/lease';
 import type { Logger } from '@spanmesh/runtime/logger';
@@ -11,6 +13,7 @@ import type { Metrics } from '@spanmesh/runtime/metrics';
 import type { Random } from '@spanmesh/runtime/random';
 import { GatewayRegistry } from '@spanmesh/runtime/registry';
 import type { Service } from '@spanmesh/runtime/service';
+import type { ChannelSecurity } from '@spanmesh/runtime/tls-credentials';
 import type { AttachStream } from './attachment.ts';
 import { Core } from './core.ts';
 import type { HistoryLimits } from './history.ts';
@@ -37,6 +40,8 @@ export interface TopologyDeps {
   /** Gets what gateways call, which users of the API never reach; must not have been started. */
   readonly serviceServer: Pick<GrpcServer, 'addService'>;
   readonly random: Random;
+  /** How other replicas are met: `Security.channel(TOPOLOGY_NAME)`; default: in plaintext. */
+  readonly security?: ChannelSecurity;
 }
 
 /** The topology service in whatever process: adds its gRPC services at once, contends for the lead once started. */
@@ -44,6 +49,7 @@ export class Topology implements Service {
   readonly core: Core;
   readonly #options: TopologyOptions;
   readonly #deps: TopologyDeps;
+  readonly #forwarder: Forwarder;
   #lease: Lease | undefined;
   #registry: GatewayRegistry | undefined;
   #subscriptions: Subscription[] = [];
@@ -52,7 +58,7 @@ export class Topology implements Service {
     this.#options = options;
     this.#deps = deps;
     const { settings, version, history } = options;
-    const { clock, logger, metrics, apiServer, serviceServer } = deps;
+    const { clock, logger, metrics, apiServer, serviceServer, security = PLAINTEXT } = deps;
     const { linkidWidth, circuitWidth } = settings;
     this.core = new Core(
       { linkidWidth, circuitWidth, rnssAdd: rnssAdd(settings), version, ...(history && { history }) },
@@ -62,8 +68,15 @@ export class Topology implements Service {
     serviceServer.addService(GatewayControlService, { attach: (stream: AttachStream) => core.control.attach(stream) });
     serviceServer.addService(DirectoryService, core.directory.implementation);
     // Also for gateways, whose debug shells print trees: they have certificates, and no token.
-    for (const server of [apiServer, serviceServer]) server.addService(TopologyService, core.api.implementation);
+    this.#forwarder = new Forwarder({ leader: () => this.#leader(), security });
+    const anyReplica = this.#forwarder.wrap(TopologyService, core.api.implementation);
+    for (const server of [apiServer, serviceServer]) server.addService(TopologyService, anyReplica);
     registerMetrics(metrics, core);
+    metrics.counter(
+      'spanmesh_topology_calls_forwarded_total',
+      'Calls of the API that were passed on to the replica that leads.',
+      () => this.#forwarder.forwarded,
+    );
   }
 
   /**
@@ -86,17 +99,31 @@ export class Topology implements Service {
     const kv = await bus.kv(LEASES_BUCKET);
     const { leaseTtlMs } = settings;
     this.#lease = new Lease({ role: TOPOLOGY_ROLE, address: address(), ttlMs: leaseTtlMs }, { kv, clock, random });
-    this.#subscriptions.push(this.#lease.onChange((state) => this.core.leaseChanged(state)));
+    this.#subscriptions.push(
+      this.#lease.onChange((state) => {
+        this.core.leaseChanged(state);
+        this.#forwarder.leaderChanged();
+      }),
+    );
     this.#lease.start();
   }
 
   /** Releases the lease, so that another replica leads at once, and ends all streams. */
   async stop(): Promise<void> {
     await this.#lease?.stop();
+    this.#forwarder.stop();
     this.core.abdicate('This topology replica stops: find the one that leads.');
     await this.#registry?.stop();
     for (const subscription of this.#subscriptions) subscription.unsubscribe();
     this.#subscriptions = [];
+  }
+
+  /** Where the replica is that leads, unless it is this one. */
+  #leader(): string | null {
+    if (this.core.leadership.inTerm) return null;
+    const address = this.#lease?.holder()?.address ?? '';
+    // Of an earlier life of this process.
+    return address === '' || address === this.#options.address() ? null : address;
   }
 
   #leaseView(): LeaseView {

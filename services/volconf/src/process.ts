@@ -1,14 +1,22 @@
+import { formatHostPort } from '@spanmesh/runtime/address';
 import { systemClock } from '@spanmesh/runtime/clock';
-import { InProcessBus } from '@spanmesh/runtime/in-process-bus';
 import { createLogger, type Logger } from '@spanmesh/runtime/logger';
 import { Metrics } from '@spanmesh/runtime/metrics';
+import { natsSettings } from '@spanmesh/runtime/nats-settings';
+import { openBus, type ProcessBus } from '@spanmesh/runtime/open-bus';
 import { ProcessPorts } from '@spanmesh/runtime/process-ports';
 import { processSettings } from '@spanmesh/runtime/process-settings';
 import { systemRandom } from '@spanmesh/runtime/random';
 import type { Service } from '@spanmesh/runtime/service';
 import { LINK_GATEWAY_NAME, VOLCONF_NAME } from '@spanmesh/runtime/service-names';
-import { readSettings, type SettingSources, type SettingValues, setting } from '@spanmesh/runtime/setting';
-import { text } from '@spanmesh/runtime/setting-types';
+import {
+  readSettings,
+  SettingError,
+  type SettingSources,
+  type SettingValues,
+  setting,
+} from '@spanmesh/runtime/setting';
+import { hostPort, optional } from '@spanmesh/runtime/setting-types';
 import { settings as volconfSettings } from './settings.ts';
 import { createVolconf, type Volconf } from './volconf.ts';
 
@@ -16,12 +24,14 @@ import { createVolconf, type Volconf } from './volconf.ts';
 export const settings = {
   ...processSettings({ grpc: '127.0.0.1:7985', service: '127.0.0.1:7984', http: '127.0.0.1:8985' }),
   ...volconfSettings,
-  apiAddress: setting({
+  ...natsSettings,
+  address: setting({
     env: 'SPANMESH_VOLCONF_ADDRESS',
     flag: '--volconf-address',
     default: '',
-    describe: 'host:port under which users of the API reach this replica; empty: where it listens.',
-    parse: text({ max: 300 }),
+    describe:
+      'host:port of this replica as others reach it; of it other replicas take the host, for the service port. Empty: where it listens.',
+    parse: optional(hostPort()),
   }),
 };
 
@@ -32,14 +42,16 @@ export class VolconfProcess implements Service {
   readonly volconf: Volconf;
   readonly ports: ProcessPorts;
 
-  readonly #bus: InProcessBus;
+  readonly #bus: ProcessBus;
+  readonly #options: Options;
+  readonly #logger: Logger;
 
   constructor(options: Options, logger: Logger) {
+    this.#options = options;
+    this.#logger = logger;
     const metrics = new Metrics({ processMetrics: true });
-    const bus = new InProcessBus({
-      onError: (err, where) => logger.error({ err, where }, 'a subscriber of the bus failed; the others go on'),
-    });
-    this.#bus = bus;
+    this.#bus = openBus(options, { logger, metrics });
+    const { bus } = this.#bus;
     this.ports = new ProcessPorts(options, {
       ready: () => this.volconf.notReady(),
       metrics,
@@ -48,25 +60,53 @@ export class VolconfProcess implements Service {
     });
     const security = this.ports.security.channel(LINK_GATEWAY_NAME);
     this.volconf = createVolconf(
-      { settings: options, address: () => options.apiAddress || this.ports.apiAddress },
-      { bus, clock: systemClock, logger, metrics, random: systemRandom, grpcServer: this.ports.api, security },
+      { settings: options, address: () => this.#serviceAddress(options) },
+      {
+        bus,
+        clock: systemClock,
+        logger,
+        metrics,
+        random: systemRandom,
+        grpcServer: this.ports.api,
+        serviceServer: this.ports.service,
+        security,
+        replicaSecurity: this.ports.security.channel(VOLCONF_NAME),
+      },
     );
   }
 
   async start(): Promise<void> {
     try {
+      await this.#bus.check();
       await this.ports.start();
+      this.#checkReachable();
       await this.volconf.start();
+      const { apiPort, servicePort, httpPort } = this.ports;
+      this.#logger.info({ apiPort, servicePort, httpPort }, 'volconf is listening');
     } catch (error) {
       await this.stop();
       throw error;
     }
   }
 
+  #serviceAddress({ address }: Options): string {
+    const { serviceAddress, servicePort } = this.ports;
+    return address === null ? serviceAddress : formatHostPort({ host: address.host, port: servicePort });
+  }
+
+  /** What the lease says must be where others reach us. */
+  #checkReachable(): void {
+    const options = this.#options;
+    const isKnown = this.ports.advertisedServiceAddress !== '' || options.address !== null;
+    if (options.natsUrl.length === 0 || isKnown) return;
+    const why = 'must be set: the service port listens on all addresses, and others must be told one';
+    throw new SettingError('SPANMESH_VOLCONF_ADDRESS', why);
+  }
+
   async stop(): Promise<void> {
     await this.volconf.stop();
     await this.ports.stop();
-    await this.#bus.close();
+    await this.#bus.bus.close();
   }
 }
 

@@ -72,7 +72,7 @@ export const settings = {
   volconfLeaseTtl: setting({
     env: 'SPANMESH_VOLCONF_LEASE_TTL',
     flag: '--volconf-lease-ttl',
-    default: '5s',
+    default: '2s',
     describe: 'How long a volconf leader that has gone silent is waited for; the same for every replica.',
     parse: duration({ min: 400, max: 60_000 }),
   }),

@@ -2,6 +2,7 @@ import { VolconfService } from '@spanmesh/proto/v1/volconf';
 import type { Bus, Subscription } from '@spanmesh/runtime/bus';
 import { GATEWAYS_BUCKET, LEASES_BUCKET, TARGETS_BUCKET, VOLCONF_ROLE } from '@spanmesh/runtime/bus-names';
 import type { Clock } from '@spanmesh/runtime/clock';
+import { Forwarder } from '@spanmesh/runtime/forwarder';
 import { PLAINTEXT } from '@spanmesh/runtime/grpc-client';
 import type { GrpcServer } from '@spanmesh/runtime/grpc-server';
 import { Lease, type LeaseState } from '@spanmesh/runtime/lease';
@@ -25,7 +26,7 @@ import { Term } from './term.ts';
 
 export interface VolconfOptions {
   readonly settings: VolconfSettings;
-  /** Where other replicas and users reach this one's gRPC server, `host:port`; asked for at start. */
+  /** Where other replicas reach this one's service port, `host:port`; asked for at start. */
   readonly address: () => string;
 }
 
@@ -37,6 +38,10 @@ export interface VolconfDeps {
   readonly random: Random;
   /** Gets the service Volconf; must not have been started. */
   readonly grpcServer: Pick<GrpcServer, 'addService'>;
+  /** Gets it for other replicas, which pass calls on to the one that leads. Must not have been started. */
+  readonly serviceServer?: Pick<GrpcServer, 'addService'>;
+  /** How other replicas are met: `Security.channel(VOLCONF_NAME)`; default: in plaintext. */
+  readonly replicaSecurity?: ChannelSecurity;
   /** How gateways are met: `Security.channel(LINK_GATEWAY_NAME)`; default: in plaintext. */
   readonly security?: ChannelSecurity;
   /** Where a gateway's service port is, `host:port`; empty: it cannot be reached. Default: what its record says. */
@@ -61,6 +66,7 @@ export class Volconf implements Service {
   readonly #options: VolconfOptions;
   readonly #deps: VolconfDeps;
   readonly #throttle: Throttle;
+  readonly #forwarder: Forwarder;
   #lease: Lease | null = null;
   #registry: GatewayRegistry | null = null;
   #operators: OperatorTargets | null = null;
@@ -72,7 +78,7 @@ export class Volconf implements Service {
   constructor(options: VolconfOptions, deps: VolconfDeps) {
     this.#options = options;
     this.#deps = deps;
-    const { clock, logger, grpcServer, metrics } = deps;
+    const { clock, logger, grpcServer, serviceServer, metrics, replicaSecurity: security = PLAINTEXT } = deps;
     this.#throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock });
     this.api = new Api(
       { defaultPort: options.settings.volconfPort },
@@ -84,7 +90,10 @@ export class Volconf implements Service {
         operators: () => this.#operators,
       },
     );
-    grpcServer.addService(VolconfService, this.api.implementation);
+    this.#forwarder = new Forwarder({ leader: () => this.#leader(), security });
+    const anyReplica = this.#forwarder.wrap(VolconfService, this.api.implementation);
+    grpcServer.addService(VolconfService, anyReplica);
+    serviceServer?.addService(VolconfService, anyReplica);
     registerMetrics(metrics, this);
   }
 
@@ -134,7 +143,12 @@ export class Volconf implements Service {
     const kv = await bus.kv(LEASES_BUCKET);
     const { volconfLeaseTtl: ttlMs } = settings;
     this.#lease = new Lease({ role: VOLCONF_ROLE, address: address(), ttlMs }, { kv, clock, random });
-    this.#subscriptions.push(this.#lease.onChange((state) => this.#leaseChanged(state)));
+    this.#subscriptions.push(
+      this.#lease.onChange((state) => {
+        this.#leaseChanged(state);
+        this.#forwarder.leaderChanged();
+      }),
+    );
     this.#lease.start();
   }
 
@@ -143,6 +157,7 @@ export class Volconf implements Service {
     this.#endTerm();
     await this.#lease?.stop();
     this.#endTerm();
+    this.#forwarder.stop();
     await this.#registry?.stop();
     this.#operators?.stop();
     for (const subscription of this.#subscriptions) subscription.unsubscribe();
@@ -232,6 +247,14 @@ export class Volconf implements Service {
       const { log, suppressed } = this.#throttle.admit('raise epoch');
       if (log) this.#deps.logger.warn({ err, heard, suppressed }, 'a gateway speaks of an epoch that cannot be');
     });
+  }
+
+  /** Where the replica is that leads, unless it is this one. */
+  #leader(): string | null {
+    if (this.#term !== null) return null;
+    const address = this.#lease?.holder()?.address ?? '';
+    // Of an earlier life of this process.
+    return address === '' || address === this.#options.address() ? null : address;
   }
 
   #notLeading(): string {
