@@ -12,6 +12,7 @@ const RUNS_ON: readonly (readonly [RegExp, RegExp])[] = [
   [/^npm start$/, /Next, in another terminal/],
   [/^npx spanmesh run (?!.*--help)/, /listening|leads|Next, in another terminal/],
   [/^npx spanmesh sim (?!.*--duration)/, /peers up/],
+  [/^nats-server /, /Server is ready/],
 ];
 /** A command that has not ended, or come to its work, after this long is at fault; generous, for slow machines. Milliseconds. */
 const PATIENCE_MS = 60_000;
