@@ -240,6 +240,43 @@ describe('who we say we are', () => {
     }
   });
 
+  it('is a user of an account, by a file of credentials', async () => {
+    const [operator, account, system, user] = [
+      nkeys.createOperator(),
+      nkeys.createAccount(),
+      nkeys.createAccount(),
+      nkeys.createUser(),
+    ];
+    const any = { subs: -1, data: -1, payload: -1, imports: -1, exports: -1, wildcards: true, conn: -1, leaf: -1 };
+    const stores = { mem_storage: -1, disk_storage: -1, streams: -1, consumer: -1 };
+    const systemJwt = token(operator, system, { type: 'account', limits: any });
+    const accountJwt = token(operator, account, { type: 'account', limits: { ...any, ...stores } });
+    const preload = `${system.getPublicKey()}: ${systemJwt}, ${account.getPublicKey()}: ${accountJwt}`;
+    const one = await server(
+      `operator: ${token(operator, operator, { type: 'operator' })}
+       system_account: ${system.getPublicKey()}
+       resolver: MEMORY
+       resolver_preload: { ${preload} }`,
+    );
+    const userJwt = token(account, user, { type: 'user', subs: -1, data: -1, payload: -1 });
+    const files = new Certificates();
+    try {
+      const seed = Buffer.from(user.getSeed());
+      const creds = files.file(
+        `-----BEGIN NATS USER JWT-----\n${userJwt}\n------END NATS USER JWT------\n\n-----BEGIN USER NKEY SEED-----\n${seed}\n------END USER NKEY SEED------\n`,
+      );
+      const bus = busAt([one], { SPANMESH_NATS_CREDS_FILE: creds });
+      await connected(bus);
+      await (await bus.kv('account')).put('k', encode('x'));
+      const none = files.file('nothing of use');
+      for (const env of [{}, { SPANMESH_NATS_CREDS_FILE: none }] as Record<string, string>[]) {
+        expect((await outcome([one], env)).said).toMatch(/^SPANMESH_NATS_URL: the server does not let us in/);
+      }
+    } finally {
+      files.remove();
+    }
+  });
+
   it('is said in one way only', async () => {
     const one = await server();
     const both = { SPANMESH_NATS_USER: 'u', SPANMESH_NATS_TOKEN: 't' };
@@ -287,3 +324,21 @@ describe('TLS', () => {
     }
   });
 });
+
+/** A JWT as `nsc` makes it. */
+function token(issuer: KeyPair, subject: KeyPair, nats: object): string {
+  const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const [iss, sub] = [issuer.getPublicKey(), subject.getPublicKey()];
+  const claims = {
+    jti: sub,
+    iat: Math.floor(Date.now() / 1000),
+    iss,
+    name: 'test',
+    sub,
+    nats: { ...nats, version: 2 },
+  };
+  const signed = `${part({ typ: 'JWT', alg: 'ed25519-nkey' })}.${part(claims)}`;
+  return `${signed}.${Buffer.from(issuer.sign(Buffer.from(signed))).toString('base64url')}`;
+}
+
+type KeyPair = ReturnType<typeof nkeys.createUser>;

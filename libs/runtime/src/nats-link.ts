@@ -8,7 +8,14 @@ const FIRST_RETRY_MS = 500;
 /** The same trouble is logged once in this time. */
 const LOG_INTERVAL_MS = 10_000;
 /** What the library calls a login that was refused. */
-const REFUSED = new Set(['AUTHORIZATION_VIOLATION', 'AUTHENTICATION_EXPIRED', 'PERMISSIONS_VIOLATION']);
+const REFUSED = new Set([
+  'AUTHORIZATION_VIOLATION',
+  'AUTHENTICATION_EXPIRED',
+  'PERMISSIONS_VIOLATION',
+  // What the files hold is not what they should.
+  'BAD_CREDS',
+  'BAD_AUTHENTICATION',
+]);
 
 /** How an attempt to connect for the first time has ended; null: connected. */
 export interface NatsFailure {

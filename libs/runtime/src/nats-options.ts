@@ -76,7 +76,9 @@ function lastGood(setting: string, file: string): () => Uint8Array {
 }
 
 function trimmed(content: Buffer): Uint8Array {
-  return Buffer.from(content.toString('utf8').trim());
+  // The library wants no blank behind a seed, and a line end behind the last line of credentials.
+  const text = content.toString('utf8').trim();
+  return Buffer.from(text.includes('\n') ? `${text}\n` : text);
 }
 
 function read(setting: string, file: string): Buffer {
