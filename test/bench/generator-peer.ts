@@ -26,6 +26,9 @@ export class GeneratorPeer {
   readonly #socket: Socket;
   readonly #onMessage: OnMessage;
   #partial: Buffer | null = null;
+  /** Header of a message that has not come whole, and how many of its bytes are missing. */
+  readonly #head = Buffer.alloc(2048);
+  #missing = 0;
   #sequence = 0;
   #out = Buffer.allocUnsafe(1 << 16);
   #outBytes = 0;
@@ -137,27 +140,45 @@ export class GeneratorPeer {
 
   #scan(chunk: Buffer) {
     let buf = chunk;
-    if (this.#partial !== null) {
+    let at = 0;
+    if (this.#missing > 0) {
+      // The rest of a message whose header is known: nobody looks at its aux data.
+      at = Math.min(this.#missing, chunk.length);
+      this.#missing -= at;
+      if (this.#missing > 0) return;
+      this.#take(this.#head, 0);
+    } else if (this.#partial !== null) {
       buf = Buffer.concat([this.#partial, chunk]);
       this.#partial = null;
     }
-    let at = 0;
     const unit = this.dialect === 'linkid' ? 64 : 1;
     while (buf.length - at >= 64) {
-      const cmd = buf.readUInt32LE(at + 32);
-      const size = (cmd & 0xff) * 64 + ((buf.readUInt32LE(at + 40) * unit + 63) & ~63);
-      if (buf.length - at < size) break;
+      const head = (buf.readUInt32LE(at + 32) & 0xff) * 64;
+      const size = head + ((buf.readUInt32LE(at + 40) * unit + 63) & ~63);
       if (buf[at] !== 0x32 || buf[at + 1] !== 0x48) throw new Error('bad magic from the router');
-      const base = cmd & 0xffffff;
-      // Everything that the router opens towards us is a LNK_CONN or a LNK_SPAN: acknowledged.
-      if ((cmd & (CREATE | REPLY)) >> 0 === CREATE >> 0 && (base === SPAN || base === CONN[this.dialect])) {
-        this.acknowledge(buf, at);
+      if (buf.length - at < size) {
+        if (buf.length - at >= head) {
+          buf.copy(this.#head, 0, at, at + head);
+          this.#missing = size - (buf.length - at);
+          at = buf.length;
+        }
+        break;
       }
-      this.#onMessage(this, buf, at, cmd);
+      this.#take(buf, at);
       at += size;
     }
     if (at < buf.length) this.#partial = buf.subarray(at);
     this.flush();
+  }
+
+  #take(buf: Buffer, at: number) {
+    const cmd = buf.readUInt32LE(at + 32);
+    const base = cmd & 0xffffff;
+    // Everything that the router opens towards us is a LNK_CONN or a LNK_SPAN: acknowledged.
+    if ((cmd & (CREATE | REPLY)) >> 0 === CREATE >> 0 && (base === SPAN || base === CONN[this.dialect])) {
+      this.acknowledge(buf, at);
+    }
+    this.#onMessage(this, buf, at, cmd);
   }
 }
 
