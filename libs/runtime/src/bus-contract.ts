@@ -294,12 +294,15 @@ export function busContract(name: string, make: (thrown: (error: unknown) => voi
     it('keeps what one watcher throws from the others, and reports it', async () => {
       const got = new Received<string>();
       const trouble = new Error('trouble');
+      const thrower = Promise.withResolvers<void>();
       await kv.watch(() => {
+        thrower.resolve();
         throw trouble;
       });
       await kv.watch((entry) => got.add(shown(entry)));
       await kv.put('k', encode('x'));
-      await got.until(1);
+      // Watchers are told one by one, in any order.
+      await Promise.all([got.until(1), thrower.promise]);
       expect(thrown).toEqual([trouble]);
     });
   });
