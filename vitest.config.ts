@@ -1,10 +1,27 @@
 import { defineConfig } from 'vitest/config';
 
+/**
+ * Tests that start processes of their own, flood a router, or need the default ports: one file at a time, after the others, so
+ * that what they measure themselves against is not the rest of the suite.
+ */
+const ALONE = ['test/processes/**/*.test.ts', 'test/tcp/flood.test.ts', 'test/docs/commands.test.ts'];
+
 export default defineConfig({
   test: {
-    include: ['{libs,services,test}/**/*.test.ts'],
     testTimeout: 30_000,
     hookTimeout: 30_000,
     pool: 'forks',
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'side by side',
+          include: ['{libs,services,test}/**/*.test.ts'],
+          exclude: ['**/node_modules/**', ...ALONE],
+          sequence: { groupOrder: 0 },
+        },
+      },
+      { extends: true, test: { name: 'alone', include: ALONE, maxWorkers: 1, sequence: { groupOrder: 1 } } },
+    ],
   },
 });
