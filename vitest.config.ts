@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
 /**
- * Tests that start processes of their own, flood a router, or need the default ports: one file at a time, after the others, so
+ * Tests that start processes of their own, flood a router, or need the default ports: one file at a time and apart from the others, so
  * that what they measure themselves against is not the rest of the suite.
  */
 const ALONE = ['test/processes/**/*.test.ts', 'test/tcp/flood.test.ts', 'test/docs/commands.test.ts'];
