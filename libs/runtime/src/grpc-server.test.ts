@@ -149,7 +149,7 @@ describe('GrpcServer', () => {
     expect(error).toBeInstanceOf(SettingError);
     expect((error as SettingError).setting).toBe(SETTING);
     expect((error as SettingError).message).toMatch(
-      new RegExp(`^${SETTING}: cannot listen on 127\\.0\\.0\\.1:${port}: .*EADDRINUSE`),
+      new RegExp(`^${SETTING}: cannot listen on 127\\.0\\.0\\.1:${port}: EADDRINUSE, the port is taken`),
     );
     await second.stop(0);
   });

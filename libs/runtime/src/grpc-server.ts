@@ -14,9 +14,9 @@ import { formatHostPort, type HostPort } from './address.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { gateInterceptor } from './gate.ts';
 import { GRPC_KEEPALIVE_MS, GRPC_KEEPALIVE_TIMEOUT_MS, MAX_GRPC_MESSAGE_BYTES } from './grpc-channel.ts';
+import { listenError } from './listen-error.ts';
 import type { Logger } from './logger.ts';
 import type { ServerSecurity } from './security.ts';
-import { SettingError } from './setting.ts';
 
 const HEALTH_SERVICE = 'grpc.health.v1.Health';
 /** Streams that one connection may have open; each costs memory whether used or not. */
@@ -85,14 +85,14 @@ export class GrpcServer {
     this.#health.addToServer(this.#server);
     const served = [...this.#services, HEALTH_SERVICE];
     new ReflectionService(loadDescriptors(), { services: served }).addToServer(this.#server);
-    const address = formatHostPort(this.#listen);
+    const listen = this.#listen;
+    const address = formatHostPort(listen);
     const port = await new Promise<number>((resolve, reject) => {
       this.#server.bindAsync(address, this.#credentials, (error, bound) => {
         if (error === null) {
           resolve(bound);
         } else {
-          const why = `cannot listen on ${address}: ${error.message}`;
-          reject(new SettingError(this.#setting, why, { cause: error }));
+          reject(listenError(this.#setting, listen, error));
         }
       });
     });

@@ -77,7 +77,9 @@ describe('HttpServer', () => {
     );
     const error = await second.start().catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(SettingError);
-    expect((error as Error).message).toBe(`SPANMESH_HTTP_LISTEN: cannot listen on 127.0.0.1:${port}: EADDRINUSE`);
+    expect((error as Error).message).toBe(
+      `SPANMESH_HTTP_LISTEN: cannot listen on 127.0.0.1:${port}: EADDRINUSE, the port is taken: stop what listens there, or choose another`,
+    );
     await second.stop();
   });
 

@@ -1,9 +1,9 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { formatHostPort, type HostPort } from './address.ts';
+import type { HostPort } from './address.ts';
+import { listenError } from './listen-error.ts';
 import type { Logger } from './logger.ts';
 import type { Metrics } from './metrics.ts';
-import { SettingError } from './setting.ts';
 
 /** Largest headers of a request, bytes. */
 const MAX_HEADER_BYTES = 16 * 1024;
@@ -62,10 +62,7 @@ export class HttpServer {
   start(): Promise<number> {
     const { host, port } = this.#listen;
     return new Promise((resolve, reject) => {
-      const onError = (error: NodeJS.ErrnoException): void => {
-        const why = `cannot listen on ${formatHostPort(this.#listen)}: ${error.code ?? error.message}`;
-        reject(new SettingError(this.#setting, why, { cause: error }));
-      };
+      const onError = (error: Error): void => reject(listenError(this.#setting, this.#listen, error));
       this.#server.once('error', onError);
       this.#server.listen({ host, port }, () => {
         this.#server.off('error', onError);

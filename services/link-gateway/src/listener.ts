@@ -1,7 +1,6 @@
 import { type BlockList, createServer, type Server, type Socket } from 'node:net';
-import { formatHostPort } from '@spanmesh/runtime/address';
+import { listenError } from '@spanmesh/runtime/listen-error';
 import type { Logger } from '@spanmesh/runtime/logger';
-import { SettingError } from '@spanmesh/runtime/setting';
 import { type DmsgListen, gatewaySettings } from './settings.ts';
 
 /**
@@ -34,10 +33,7 @@ export class Listener {
   start(): Promise<number> {
     const { host, port, reusePort } = this.#listen;
     return new Promise((resolve, reject) => {
-      const refuse = (error: NodeJS.ErrnoException) => {
-        const problem = `cannot listen on ${formatHostPort({ host, port })}: ${error.code ?? error.message}`;
-        reject(new SettingError(gatewaySettings.dmsgListen.env, problem, { cause: error }));
-      };
+      const refuse = (error: Error) => reject(listenError(gatewaySettings.dmsgListen.env, { host, port }, error));
       this.#server.once('error', refuse);
       this.#server.listen({ host, port, reusePort, backlog: BACKLOG }, () => {
         this.#server.off('error', refuse);

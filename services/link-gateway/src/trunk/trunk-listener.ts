@@ -1,6 +1,7 @@
 import type { Server, Socket } from 'node:net';
 import { formatHostPort, type HostPort } from '@spanmesh/runtime/address';
 import type { Clock } from '@spanmesh/runtime/clock';
+import { listenError } from '@spanmesh/runtime/listen-error';
 import type { Logger } from '@spanmesh/runtime/logger';
 import { SettingError } from '@spanmesh/runtime/setting';
 import type { TlsFiles } from '@spanmesh/runtime/tls-files';
@@ -61,8 +62,7 @@ export class TrunkListener {
     const server = listenTrunk(tls, { accept: (socket) => this.#authenticate(socket), refused });
     this.#server = server;
     return new Promise((resolve, reject) => {
-      const refuse = (cause: NodeJS.ErrnoException) =>
-        reject(new SettingError(this.#setting, `cannot listen on ${where}: ${cause.code}`, { cause }));
+      const refuse = (cause: Error) => reject(listenError(this.#setting, { host, port }, cause));
       server.once('error', refuse);
       server.listen({ host, port }, () => {
         server.off('error', refuse);
