@@ -33,7 +33,8 @@ export class Bystanders {
   }
 
   static async connect(dialect: Dialect, port: number): Promise<Bystanders> {
-    const where = { port, dialect };
+    // What strangers send to them through the router has in its unused fields what the strangers like.
+    const where = { port, dialect, checkZero: 'own' } as const;
     const giver = await LivePeer.connect({ ...where, localAddress: '127.0.0.254', name: `${dialect} giver` });
     const taker = await LivePeer.connect({ ...where, localAddress: '127.0.0.253', name: `${dialect} taker` });
     await giver.openConn({ label: 'good giver', cluster: testUuid(0x600d0001) });
@@ -49,6 +50,7 @@ export class Bystanders {
    * @throws Error: something of this is not so, or one of the peers has got bytes that break the protocol.
    */
   async check(): Promise<void> {
+    this.#checkLinks();
     const { held } = this.#taker;
     const node = this.#node();
     if (![...held.values()].some(({ span }) => span.node === node))
@@ -57,11 +59,17 @@ export class Bystanders {
     await this.#giver.close(this.#span);
     await this.#taker.relayGone((span) => span.node === node, 'the end of the relay');
     await this.#offer();
+    this.#checkLinks();
+    for (const { raw } of [this.#giver, this.#taker]) {
+      raw.log.length = 0;
+      raw.inbox.length = 0;
+    }
+  }
+
+  #checkLinks(): void {
     for (const { raw } of [this.#giver, this.#taker]) {
       if (raw.fault !== null) throw raw.fault;
       if (raw.isEnded) throw new Error(`${raw.name}: disconnected`);
-      raw.log.length = 0;
-      raw.inbox.length = 0;
     }
   }
 

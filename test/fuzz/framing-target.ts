@@ -303,7 +303,7 @@ function rulesOfMode(mode: number): DialectRules | null {
 function compareWithOther(input: Uint8Array, code: number, frames: number): void {
   const rules = rulesOfMode(input[MODE_AT]!);
   if (rules === null || (input[MODE_AT]! & (SINK_STOPS | SINK_THROWS)) !== 0) return;
-  const other = new MessageReader(rules.dialect, { checkSalt: true, checkZero: false });
+  const other = new MessageReader(rules.dialect, { checkSalt: true, checkZero: 'none' });
   let found = 0;
   let failed = false;
   // One message at a time, so that those before a fault are counted: its reader throws them away.

@@ -12,6 +12,7 @@ import {
   MessageReader,
   type Outgoing,
   REPLY,
+  type ZeroCheck,
 } from './wire.ts';
 
 /** How long an awaited event may take before the test fails, in ms: far above anything real, below the test's limit. */
@@ -26,6 +27,8 @@ export interface RawPeerOptions {
   name?: string;
   /** Encrypt, after a handshake. */
   crypt?: CryptKeys | CryptSide;
+  /** `own` where hostile peers may route to this one; `all` unless told. */
+  checkZero?: ZeroCheck;
 }
 
 /** Sees every message before the inbox does; true: dealt with, keep it out of the inbox. */
@@ -64,12 +67,18 @@ export class RawPeer {
   #isEnded = false;
 
   /** For `RawPeer.connect` and servers of the tests. */
-  constructor(socket: Socket, dialect: Dialect, name: string, crypt: CryptSide | null = null) {
+  constructor(
+    socket: Socket,
+    dialect: Dialect,
+    name: string,
+    crypt: CryptSide | null = null,
+    checkZero: ZeroCheck = 'all',
+  ) {
     this.crypt = crypt;
     this.socket = socket;
     this.dialect = dialect;
     this.name = name;
-    this.#reader = new MessageReader(dialect);
+    this.#reader = new MessageReader(dialect, { checkSalt: true, checkZero });
     socket.setNoDelay(true);
     if (crypt !== null) socket.write(crypt.handshake);
     socket.on('data', (chunk) => this.#receive(chunk));
@@ -85,13 +94,13 @@ export class RawPeer {
   }
 
   static connect(options: RawPeerOptions): Promise<RawPeer> {
-    const { port, host = '127.0.0.1', dialect, localAddress, name = 'peer', crypt } = options;
+    const { port, host = '127.0.0.1', dialect, localAddress, name = 'peer', crypt, checkZero } = options;
     const side = crypt === undefined || crypt instanceof CryptSide ? (crypt ?? null) : new CryptSide(crypt);
     return new Promise((resolve, reject) => {
       const socket = tcpConnect({ port, host, localAddress, allowHalfOpen: true });
       socket.once('error', reject);
       // Made before the first byte can come: a listener with a fixed dialect speaks first.
-      const peer = new RawPeer(socket, dialect, name, side);
+      const peer = new RawPeer(socket, dialect, name, side, checkZero);
       socket.once('connect', () => {
         socket.off('error', reject);
         resolve(peer);

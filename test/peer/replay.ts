@@ -340,7 +340,7 @@ function firstDifference(a: Buffer, b: Buffer): number | null {
 }
 
 function parse(dialect: Dialect, bytes: Buffer): Message {
-  return new MessageReader(dialect, { checkSalt: false, checkZero: false }).push(bytes)[0]!;
+  return new MessageReader(dialect, { checkSalt: false, checkZero: 'none' }).push(bytes)[0]!;
 }
 
 /** What the recorded router added to rnss: from the first relay and the span of the client that it stands for. */

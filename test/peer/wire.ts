@@ -154,9 +154,14 @@ export class WireFault extends Error {}
 export interface ReaderOptions {
   /** Check that the low 8 bits of the salts count up from 0. */
   checkSalt: boolean;
-  /** Check that a sender of aux_crc without aux data, or of reserved fields, sends 0. */
-  checkZero: boolean;
+  /**
+   * Whose messages must have 0 in aux_crc without aux data and in reserved fields. `own`: those on the link itself, which the sender
+   * has made; what it passes on comes through as some other peer has sent it (protocol.md, "Routing, circuit").
+   */
+  checkZero: ZeroCheck;
 }
+
+export type ZeroCheck = 'all' | 'own' | 'none';
 
 /** Cuts a byte stream into messages and checks each; throws WireFault at the first that breaks a rule. */
 export class MessageReader {
@@ -165,7 +170,7 @@ export class MessageReader {
   #pending = Buffer.alloc(0);
   #count = 0;
 
-  constructor(dialect: Dialect, options: ReaderOptions = { checkSalt: true, checkZero: true }) {
+  constructor(dialect: Dialect, options: ReaderOptions = { checkSalt: true, checkZero: 'all' }) {
     this.#dialect = dialect;
     this.#options = options;
   }
@@ -230,11 +235,16 @@ export class MessageReader {
       throw new WireFault(`salt counts ${message.salt & 0xff}, expected ${this.#count & 0xff}`);
     }
     this.#count++;
-    if (!this.#options.checkZero) return;
+    const { checkZero } = this.#options;
+    if (checkZero === 'none' || (checkZero === 'own' && (message.circuit !== 0n || this.#hasTarget(message)))) return;
     if (reserved2 !== 0 || reserved56 !== 0) throw new WireFault('a reserved field is not 0');
     if (message.auxDescr !== 0n) throw new WireFault('aux_descr is not 0');
     if (message.aux.length === 0 && message.auxCrc !== 0) throw new WireFault('aux_crc without aux data');
     if (this.#dialect === 'circuit' && message.target !== 0n) throw new WireFault('link_verifier is not 0');
+  }
+
+  #hasTarget({ target }: Message): boolean {
+    return this.#dialect === 'linkid' && target !== 0n;
   }
 }
 
