@@ -27,6 +27,12 @@ export const LOW_WATER_SHARE = 0.25;
 /** Routes (pairs of spans that have exchanged messages lately) of one linkid connection; what comes on further ones is thrown away. */
 export const MAX_ROUTES_PER_CONNECTION = 10_000;
 
+/**
+ * Links whose return paths the peer of one LNK_CONN has closed that are remembered: some 500 bytes each. Past it the first is forgotten,
+ * so that the peer is offered that one once more when somebody wants to use it.
+ */
+export const MAX_RETURN_PATHS_REFUSED = 1_000;
+
 /** Share of the send limit at which a connection is not read any more: its own requests must not fill its own queue. */
 export const PAUSE_READING_SHARE = 0.5;
 /** Share of the send limit at which it is read again. */

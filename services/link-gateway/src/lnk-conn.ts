@@ -21,6 +21,8 @@ export class LnkConn {
   readonly relays = new Set<Relay>();
   /** Links whose relays the peer closed here. */
   refused: Set<RelaySource> | null = null;
+  /** Links whose relays, open on demand, the peer closed here; in the order of that. */
+  notOnDemand: Set<RelaySource> | null = null;
   /** Last good LNK_VOLCONF of each slot. */
   volconfs: Map<number, ReceivedVolconf> | null = null;
 

@@ -3,7 +3,7 @@ import type { Frame } from '@spanmesh/dmsg/frame';
 import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
 import type { Deltas } from './attach.ts';
 import type { Connection } from './connection.ts';
-import { RELAY_PACE_BYTES } from './limits.ts';
+import { MAX_RETURN_PATHS_REFUSED, RELAY_PACE_BYTES } from './limits.ts';
 import type { LnkConn } from './lnk-conn.ts';
 import type { GatewayMetrics } from './metrics.ts';
 import type { OpenTables } from './open-tables.ts';
@@ -122,6 +122,7 @@ export class Relays implements TransactionHandler {
     for (const relay of source.relays.values()) this.close(relay);
     if (source.refusedBy !== null) for (const lnkConn of source.refusedBy) lnkConn.refused?.delete(source);
     source.refusedBy = null;
+    if (source.notOnDemand !== null) for (const lnkConn of source.notOnDemand) lnkConn.notOnDemand?.delete(source);
     source.notOnDemand = null;
   }
 
@@ -131,12 +132,12 @@ export class Relays implements TransactionHandler {
     if (lnkConn.refused !== null) {
       for (const source of lnkConn.refused) {
         source.refusedBy?.delete(lnkConn);
-        source.notOnDemand?.delete(lnkConn);
-        if (source.notOnDemand?.size === 0) source.notOnDemand = null;
         this.#forgetUnnamed(source);
       }
     }
     lnkConn.refused = null;
+    if (lnkConn.notOnDemand !== null) for (const source of lnkConn.notOnDemand) this.#mayBeOnDemand(source, lnkConn);
+    lnkConn.notOnDemand = null;
   }
 
   /** The connection has room again: opens relays that wait for it. */
@@ -158,19 +159,19 @@ export class Relays implements TransactionHandler {
       return;
     }
     if (relay === null) return;
+    const { source, lnkConn } = relay;
+    // First of all: a link that topology has not named is forgotten with its last relay unless there is this to remember.
+    if (!relay.wanted) this.#notOnDemand(source, lnkConn);
     // protocol.md, "The link layer" 4: the peer closes a relay; we close our side.
     this.#forget(relay);
     tx.endpoint.end(tx);
     this.#metrics.relaysRefused++;
-    const { source, lnkConn } = relay;
-    lnkConn.refused ??= new Set();
-    lnkConn.refused.add(source);
     if (!relay.wanted) {
-      source.notOnDemand ??= new Set();
-      source.notOnDemand.add(lnkConn);
       this.#report('onDemandClosed', relay);
       return;
     }
+    lnkConn.refused ??= new Set();
+    lnkConn.refused.add(source);
     source.refusedBy ??= new Set();
     source.refusedBy.add(lnkConn);
     this.#deltas.delta.refusals.push({
@@ -225,6 +226,24 @@ export class Relays implements TransactionHandler {
     relay.lnkConn.relays.delete(relay);
     if (tx !== null) tx.data = null;
     relay.tx = null;
+  }
+
+  /** The peer does not want the return path to the link there: none is opened again. */
+  #notOnDemand(source: RelaySource, lnkConn: LnkConn): void {
+    source.notOnDemand ??= new Set();
+    source.notOnDemand.add(lnkConn);
+    lnkConn.notOnDemand ??= new Set();
+    lnkConn.notOnDemand.add(source);
+    if (lnkConn.notOnDemand.size <= MAX_RETURN_PATHS_REFUSED) return;
+    const [oldest] = lnkConn.notOnDemand;
+    lnkConn.notOnDemand.delete(oldest!);
+    this.#mayBeOnDemand(oldest!, lnkConn);
+  }
+
+  #mayBeOnDemand(source: RelaySource, lnkConn: LnkConn): void {
+    source.notOnDemand?.delete(lnkConn);
+    if (source.notOnDemand?.size === 0) source.notOnDemand = null;
+    this.#forgetUnnamed(source);
   }
 
   /** A link of another gateway that topology has not named is known for its relays, and for those who have refused one. */

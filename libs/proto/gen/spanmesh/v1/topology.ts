@@ -3527,7 +3527,8 @@ export const LinkVerdict: MessageFns<LinkVerdict> = {
  * Reads of the span trees. Any replica serves them; what it answers is one consistent state, named by its revision.
  *
  * Paging: lists are in the order of their keys. A page is at most `page_size` objects; `next_page_token` is empty on the
- * last one. Objects that come and go between pages may be missed or seen, none is ever seen twice.
+ * last one. Objects that come and go between pages may be missed or seen; none is seen twice, but a link whose connection
+ * turns suspect in between and so goes behind the others of its node.
  */
 export type TopologyService = typeof TopologyService;
 export const TopologyService = {
