@@ -8,8 +8,8 @@ const ALONE = ['test/processes/**/*.test.ts', 'test/tcp/flood.test.ts', 'test/do
 
 export default defineConfig({
   test: {
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
     pool: 'forks',
     projects: [
       {
