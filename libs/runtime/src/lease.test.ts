@@ -310,6 +310,20 @@ describe('Lease', () => {
     expect([a.lease.isValid(), a.lease.epoch]).toEqual([true, 10]);
   });
 
+  it('says who holds it, and how long ago that was renewed last', async () => {
+    const a = await leader('a');
+    const b = contender('b');
+    b.lease.start();
+    await advance(clock, TTL / 2);
+    expect([a.lease.holderId, b.lease.holderId]).toEqual([a.lease.id, a.lease.id]);
+    expect(b.lease.id).not.toBe(a.lease.id);
+    a.weather.fate = { kind: 'fail' };
+    b.weather.fate = { kind: 'fail' };
+    const [before, seen] = [a.lease.ageMs, b.lease.ageMs];
+    await advance(clock, TTL / 2);
+    expect([a.lease.ageMs, b.lease.ageMs]).toEqual([before + TTL / 2, seen + TTL / 2]);
+  });
+
   it('is started once', async () => {
     const a = await leader('a');
     await a.lease.stop();

@@ -70,6 +70,8 @@ export class Lease {
   #floor = 0;
   #highest = 0;
   #validUntil = Number.NEGATIVE_INFINITY;
+  /** When our last renewal that succeeded was sent. */
+  #renewedAt = Number.NaN;
   #expiry: Timer | null = null;
   #raises: (() => void)[] = [];
 
@@ -93,6 +95,22 @@ export class Lease {
 
   get state(): LeaseState {
     return this.#state;
+  }
+
+  /** What this contender calls itself: the nonce in its records. */
+  get id(): string {
+    return this.#nonce;
+  }
+
+  /** The nonce of the last holder that the store showed (or ours), '' when there is none. */
+  get holderId(): string {
+    return this.#holds() ? this.#nonce : (this.#seen?.record?.holder ?? '');
+  }
+
+  /** Milliseconds since the holder's last renewal that we know of: our own was sent, or another's was first seen. */
+  get ageMs(): number {
+    const at = this.#holds() ? this.#renewedAt : (this.#seen?.since ?? Number.NaN);
+    return Number.isNaN(at) ? 0 : this.#clock.now() - at;
   }
 
   /** Whether commands may be given now. Looks at the clock, so it is right even when timers are late. */
@@ -261,6 +279,7 @@ export class Lease {
       return false;
     }
     this.#noteHeld(written, epoch);
+    this.#renewedAt = sentAt;
     if (this.#running) {
       this.#setValid(sentAt + VALID_PART * this.#ttlMs);
     }

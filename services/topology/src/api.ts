@@ -8,6 +8,7 @@ import type { History } from './history.ts';
 import type { Leadership } from './leadership.ts';
 import { listClusters, listConnections, listLinks, listNodes, listRelays } from './lists.ts';
 import { sendAll } from './send-all.ts';
+import { type ReplicasKnown, showStatus } from './show-status.ts';
 import type { State } from './state.ts';
 import { treeParts } from './tree-parts.ts';
 import { Watch } from './watch.ts';
@@ -19,13 +20,23 @@ export const MAX_TREES = 16;
 
 type TopologyHandlers = Pick<
   api.TopologyServer,
-  'listClusters' | 'listNodes' | 'listLinks' | 'listConnections' | 'listRelays' | 'getTree' | 'watch' | 'explain'
+  | 'listClusters'
+  | 'listNodes'
+  | 'listLinks'
+  | 'listConnections'
+  | 'listRelays'
+  | 'getTree'
+  | 'watch'
+  | 'explain'
+  | 'getStatus'
 >;
 
 export interface ApiDeps {
   readonly state: State;
   readonly history: History;
   readonly leadership: Leadership;
+  /** What is known of the replicas, this one among them. */
+  readonly replicas: () => ReplicasKnown;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -54,6 +65,7 @@ export class Api {
     listConnections: this.#unary(listConnections),
     listRelays: this.#unary(listRelays),
     explain: this.#unary((state, request: api.ExplainRequest) => explain(state, this.#widths, request)),
+    getStatus: (_call, callback) => callback(null, this.#getStatus()),
     getTree: (call) => this.#stream(call, () => this.#getTree(call)),
     watch: (call) => this.#stream(call, () => this.#watch(call)),
   };
@@ -61,6 +73,13 @@ export class Api {
   /** Ends all watches: for a stop. */
   endWatches(): void {
     for (const watch of [...this.#watches]) watch.end();
+  }
+
+  /** Also answered while nobody leads: to say so is what it is for. */
+  #getStatus(): api.GetStatusResponse {
+    const { state, history, leadership, replicas } = this.#deps;
+    const isKnown = leadership.notLeading() === null;
+    return showStatus(replicas(), isKnown ? state : null, isKnown ? history.revision : '');
   }
 
   #getTree(call: ServerWritableStream<api.GetTreeRequest, api.GetTreeResponse>): void {

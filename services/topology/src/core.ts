@@ -10,6 +10,7 @@ import { lnkConnData } from './gateway.ts';
 import { GatewayControl } from './gateway-control.ts';
 import { History, type HistoryLimits } from './history.ts';
 import { Leadership, type LeaseView, type Presence } from './leadership.ts';
+import { Replicas } from './replicas.ts';
 import { State, type StateObserver } from './state.ts';
 
 /** The same trouble is logged once in this time. */
@@ -24,6 +25,8 @@ export interface CoreOptions {
   readonly rnssAdd: number;
   /** Of the software. */
   readonly version: string;
+  /** Where others reach this replica's service port, `host:port`. */
+  readonly address: () => string;
   readonly history?: HistoryLimits;
 }
 
@@ -51,7 +54,7 @@ export class Core {
   #burialDue = false;
 
   constructor(options: CoreOptions, { lease, presence, clock, logger }: CoreDeps) {
-    const { linkidWidth, circuitWidth, rnssAdd, version } = options;
+    const { linkidWidth, circuitWidth, rnssAdd, version, address } = options;
     this.#clock = clock;
     this.#turn = new Turn(() => this.flush());
     const request = () => this.#turn.request();
@@ -72,7 +75,11 @@ export class Core {
     const { commander } = this;
     this.control = new GatewayControl({ version, rnssAdd }, { state, leadership, commander, logger, request });
     this.directory = new Directory({ state, leadership, logger });
-    this.api = new Api({ linkidWidth, circuitWidth }, { state, history, leadership, clock, logger });
+    const replicas = new Replicas({ address, version }, { lease, leadership, history });
+    this.api = new Api(
+      { linkidWidth, circuitWidth },
+      { state, history, leadership, replicas: () => replicas.known(), clock, logger },
+    );
   }
 
   /** Decides and sends what this turn has brought. Called by itself at the end of a turn. */

@@ -128,6 +128,7 @@ export class GatewayControl implements AttachmentHost {
       },
     });
     this.#state.replace(gateway, all);
+    gateway.attached = true;
     this.#logger.info(
       {
         gateway: gateway.id,
@@ -250,6 +251,7 @@ export class GatewayControl implements AttachmentHost {
     const { gateway } = attachment;
     if (gateway === undefined || this.#byName.get(gateway.name) !== attachment) return;
     this.#byName.delete(gateway.name);
+    gateway.attached = false;
     this.#commander.detach(gateway);
   }
 

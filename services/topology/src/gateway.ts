@@ -65,6 +65,8 @@ export class Gateway {
   readonly held: Map<string, Cluster> = new Map();
   /** A complete snapshot has come at least once. */
   known = false;
+  /** Its stream to the leader stands, and its snapshot is in. */
+  attached = false;
   /** The relays that the flush in progress groups for this gateway. */
   group: RelayGroup | undefined = undefined;
 

@@ -12,7 +12,7 @@ export const GATHER_MS = 5000;
 export const TRUST_ABSENCE_MS = 5000;
 
 /** Of the lease, what is needed here. */
-export type LeaseView = Pick<Lease, 'epoch' | 'isValid' | 'raiseEpoch' | 'holder'>;
+export type LeaseView = Pick<Lease, 'epoch' | 'isValid' | 'raiseEpoch' | 'holder' | 'id' | 'holderId' | 'ageMs'>;
 /** Of the registry, what is needed here. */
 export type Presence = Pick<GatewayRegistry, 'gateways' | 'get'>;
 

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type ClientDuplexStream, credentials, type ServiceError, status } from '@grpc/grpc-js';
 import { type AttachRequest, type AttachResponse, GatewayControlClient } from '@spanmesh/proto/v1/gateway_control';
-import { TopologyClient } from '@spanmesh/proto/v1/topology';
+import { type GetStatusResponse, ReplicaRole, TopologyClient } from '@spanmesh/proto/v1/topology';
 import { GATEWAYS_BUCKET } from '@spanmesh/runtime/bus-names';
 import { systemClock } from '@spanmesh/runtime/clock';
 import { GrpcServer } from '@spanmesh/runtime/grpc-server';
@@ -141,6 +141,53 @@ describe('a topology replica', () => {
     expect(welcome!.epoch).toBe(2);
     await until(() => second.topology.core.state.tree.counts.relays === 1);
     expect([gateway.opens, gateway.closes]).toEqual([1, 0]);
+  });
+});
+
+describe('GetStatus', () => {
+  const ask = (address: string) => {
+    const client = new TopologyClient(address, credentials.createInsecure());
+    cleanups.push(() => client.close());
+    return new Promise<GetStatusResponse>((resolve, reject) =>
+      client.getStatus({}, (error, answer) => (error ? reject(error) : resolve(answer))),
+    );
+  };
+
+  it('says who leads, which gateways there are, and how much', async () => {
+    const { topology, address } = await replica(newBus());
+    await until(() => topology.notReady() === null);
+    const gateway = smallGateway();
+    const { stream } = await attach(gateway, address);
+    await until(() => gateway.relays.size === 1);
+    const { replica: id, leader, replicas, gateways, counts, revision } = await ask(address);
+    expect(leader).toMatchObject({ replica: id, address, epoch: 1 });
+    expect(replicas).toEqual([
+      {
+        replica: id,
+        address,
+        role: ReplicaRole.REPLICA_ROLE_LEADER,
+        lagMs: 0,
+        hasState: true,
+        version: '1.0.0',
+        revision,
+      },
+    ]);
+    const { name, boot } = gateway;
+    const numbers = { connections: 2, lnkConns: 1, links: 1, relays: 1 };
+    const one = { name, boot, version: '1', serviceAddress: '', attached: true, draining: false, ...numbers };
+    expect(gateways).toEqual([one]);
+    expect(counts).toEqual({ clusters: 1, nodes: 1, refused: 0, ...numbers });
+    stream.cancel();
+    await until(() => topology.core.control.live === 0);
+    expect((await ask(address)).gateways).toEqual([{ ...one, attached: false }]);
+  });
+
+  it('is answered while nobody leads', async () => {
+    const { topology, address } = await replica(newBus());
+    await topology.stop();
+    const { leader, replicas, gateways } = await ask(address);
+    expect([leader, gateways]).toEqual([undefined, []]);
+    expect(replicas).toMatchObject([{ address, role: ReplicaRole.REPLICA_ROLE_STANDBY, hasState: false }]);
   });
 });
 

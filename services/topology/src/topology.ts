@@ -57,11 +57,11 @@ export class Topology implements Service {
   constructor(options: TopologyOptions, deps: TopologyDeps) {
     this.#options = options;
     this.#deps = deps;
-    const { settings, version, history } = options;
+    const { settings, version, address, history } = options;
     const { clock, logger, metrics, apiServer, serviceServer, security = PLAINTEXT } = deps;
     const { linkidWidth, circuitWidth } = settings;
     this.core = new Core(
-      { linkidWidth, circuitWidth, rnssAdd: rnssAdd(settings), version, ...(history && { history }) },
+      { linkidWidth, circuitWidth, rnssAdd: rnssAdd(settings), version, address, ...(history && { history }) },
       { lease: this.#leaseView(), presence: this.#presenceView(), clock, logger },
     );
     const { core } = this;
@@ -134,6 +134,15 @@ export class Topology implements Service {
       },
       isValid: () => lease()?.isValid() ?? false,
       holder: () => lease()?.holder() ?? null,
+      get id() {
+        return lease()?.id ?? '';
+      },
+      get holderId() {
+        return lease()?.holderId ?? '';
+      },
+      get ageMs() {
+        return lease()?.ageMs ?? 0;
+      },
       raiseEpoch: (atLeast) => lease()?.raiseEpoch(atLeast) ?? Promise.resolve(),
     };
   }

@@ -65,13 +65,19 @@ export class FakeStream extends EventEmitter {
 }
 
 export class FakeLease implements LeaseView {
+  readonly id: string = 'me';
   epoch = 1;
   valid = true;
+  ageMs = 0;
   raises: number[] = [];
   onRaise: () => void = () => {};
 
   isValid(): boolean {
     return this.valid;
+  }
+
+  get holderId(): string {
+    return this.valid ? 'me' : 'other';
   }
 
   holder() {
@@ -119,7 +125,7 @@ export class FakeLeader {
     this.clock = clock;
     this.lease.epoch = epoch;
     this.core = new Core(
-      { linkidWidth: 2, circuitWidth: 1, rnssAdd: 7, version: '1.0.0', ...options },
+      { linkidWidth: 2, circuitWidth: 1, rnssAdd: 7, version: '1.0.0', address: () => 'me:1', ...options },
       { lease: this.lease, presence, clock, logger: createLogger({ level: 'silent', service: 'test' }) },
     );
     this.lease.onRaise = () => this.lead();

@@ -210,6 +210,66 @@ export function verdictReasonToJSON(object: VerdictReason): string {
   }
 }
 
+/** What a replica does. */
+export const ReplicaRole = {
+  /** REPLICA_ROLE_UNSPECIFIED - Not used. */
+  REPLICA_ROLE_UNSPECIFIED: 0,
+  /** REPLICA_ROLE_LEADER - It leads: gateways attach to it. */
+  REPLICA_ROLE_LEADER: 1,
+  /** REPLICA_ROLE_STANDBY - It follows the leader. */
+  REPLICA_ROLE_STANDBY: 2,
+  /** REPLICA_ROLE_TAKING_OVER - It holds the lease and waits for the gateways' snapshots; meanwhile it answers from what the leader before it said. */
+  REPLICA_ROLE_TAKING_OVER: 3,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type ReplicaRole = typeof ReplicaRole[keyof typeof ReplicaRole];
+
+export namespace ReplicaRole {
+  export type REPLICA_ROLE_UNSPECIFIED = typeof ReplicaRole.REPLICA_ROLE_UNSPECIFIED;
+  export type REPLICA_ROLE_LEADER = typeof ReplicaRole.REPLICA_ROLE_LEADER;
+  export type REPLICA_ROLE_STANDBY = typeof ReplicaRole.REPLICA_ROLE_STANDBY;
+  export type REPLICA_ROLE_TAKING_OVER = typeof ReplicaRole.REPLICA_ROLE_TAKING_OVER;
+  export type UNRECOGNIZED = typeof ReplicaRole.UNRECOGNIZED;
+}
+
+export function replicaRoleFromJSON(object: any): ReplicaRole {
+  switch (object) {
+    case 0:
+    case "REPLICA_ROLE_UNSPECIFIED":
+      return ReplicaRole.REPLICA_ROLE_UNSPECIFIED;
+    case 1:
+    case "REPLICA_ROLE_LEADER":
+      return ReplicaRole.REPLICA_ROLE_LEADER;
+    case 2:
+    case "REPLICA_ROLE_STANDBY":
+      return ReplicaRole.REPLICA_ROLE_STANDBY;
+    case 3:
+    case "REPLICA_ROLE_TAKING_OVER":
+      return ReplicaRole.REPLICA_ROLE_TAKING_OVER;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return ReplicaRole.UNRECOGNIZED;
+  }
+}
+
+export function replicaRoleToJSON(object: ReplicaRole): string {
+  switch (object) {
+    case ReplicaRole.REPLICA_ROLE_UNSPECIFIED:
+      return "REPLICA_ROLE_UNSPECIFIED";
+    case ReplicaRole.REPLICA_ROLE_LEADER:
+      return "REPLICA_ROLE_LEADER";
+    case ReplicaRole.REPLICA_ROLE_STANDBY:
+      return "REPLICA_ROLE_STANDBY";
+    case ReplicaRole.REPLICA_ROLE_TAKING_OVER:
+      return "REPLICA_ROLE_TAKING_OVER";
+    case ReplicaRole.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
 /** Asks for clusters. */
 export interface ListClustersRequest {
   /** Most objects in one answer; 0 means 500, at most 5000. */
@@ -525,6 +585,102 @@ export interface LinkVerdict {
   reason: VerdictReason;
   /** True if a relay is open. */
   relayed: boolean;
+}
+
+/** Asks how the installation is. */
+export interface GetStatusRequest {
+}
+
+/** How the installation is, as far as the replica that answers knows. */
+export interface GetStatusResponse {
+  /** Id of the replica that answers; it is one of `replicas`. */
+  replica: string;
+  /** Who leads; unset: nobody, or nobody that is known of. */
+  leader:
+    | LeaderStatus
+    | undefined;
+  /** The replica that answers, the leader, and the standbys that follow it: the leader first, then by address. */
+  replicas: ReplicaStatus[];
+  /** The gateways whose objects are in the trees, in order of name. */
+  gateways: GatewayStatus[];
+  /** How much there is. */
+  counts:
+    | ObjectCounts
+    | undefined;
+  /** Revision of the state that `gateways` and `counts` show; empty: this replica has no state. */
+  revision: string;
+}
+
+/** The lease that says who leads. */
+export interface LeaderStatus {
+  /** Id of the replica that holds it. */
+  replica: string;
+  /** Where its service port is reached, `host:port`. */
+  address: string;
+  /** Its epoch. */
+  epoch: number;
+  /** Milliseconds since the replica that answers knows of its last renewal: more than the lease's time to live, and it has died. */
+  leaseAgeMs: number;
+}
+
+/** A replica of topology. */
+export interface ReplicaStatus {
+  /** Its id, drawn at start. */
+  replica: string;
+  /** Where its service port is reached, `host:port`. */
+  address: string;
+  /** What it does. */
+  role: ReplicaRole;
+  /** How old what it answers from is at most, in milliseconds; 0 for the leader. Meaningless without `has_state`. */
+  lagMs: number;
+  /** False: it has heard nothing of any leader yet, and passes reads on. */
+  hasState: boolean;
+  /** Version of its software; empty: not known. */
+  version: string;
+  /** Revision of the state that it answers from, as far as the replica that answers knows. */
+  revision: string;
+}
+
+/** A gateway. */
+export interface GatewayStatus {
+  /** Its name. */
+  name: string;
+  /** Its boot id: `<name>.<boot>` is the gateway's id. */
+  boot: string;
+  /** Version of its software. */
+  version: string;
+  /** Where other services reach it, `host:port`; empty: they cannot. */
+  serviceAddress: string;
+  /** True while its stream to the leader stands. False: it is gone, or cut off, and what it held is kept for now. */
+  attached: boolean;
+  /** True while it drains: it takes no new connections. */
+  draining: boolean;
+  /** Connections on it. */
+  connections: number;
+  /** LNK_CONNs on them. */
+  lnkConns: number;
+  /** Links that came in on them. */
+  links: number;
+  /** Relays on its LNK_CONNs, but for those that it opened on demand. */
+  relays: number;
+}
+
+/** How much there is in the trees. */
+export interface ObjectCounts {
+  /** Clusters. */
+  clusters: number;
+  /** Nodes. */
+  nodes: number;
+  /** Links. */
+  links: number;
+  /** Connections. */
+  connections: number;
+  /** LNK_CONNs. */
+  lnkConns: number;
+  /** Relays that are open, but for those on demand. */
+  relays: number;
+  /** Relays that peers have refused. */
+  refused: number;
 }
 
 function createBaseListClustersRequest(): ListClustersRequest {
@@ -3523,6 +3679,910 @@ export const LinkVerdict: MessageFns<LinkVerdict> = {
   },
 };
 
+function createBaseGetStatusRequest(): GetStatusRequest {
+  return {};
+}
+
+export const GetStatusRequest: MessageFns<GetStatusRequest> = {
+  encode(_: GetStatusRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetStatusRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetStatusRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): GetStatusRequest {
+    return {};
+  },
+
+  toJSON(_: GetStatusRequest): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<GetStatusRequest>, I>>(base?: I): GetStatusRequest {
+    return GetStatusRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<GetStatusRequest>, I>>(_: I): GetStatusRequest {
+    const message = createBaseGetStatusRequest();
+    return message;
+  },
+};
+
+function createBaseGetStatusResponse(): GetStatusResponse {
+  return { replica: "", leader: undefined, replicas: [], gateways: [], counts: undefined, revision: "" };
+}
+
+export const GetStatusResponse: MessageFns<GetStatusResponse> = {
+  encode(message: GetStatusResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.replica !== "") {
+      writer.uint32(10).string(message.replica);
+    }
+    if (message.leader !== undefined) {
+      LeaderStatus.encode(message.leader, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.replicas) {
+      ReplicaStatus.encode(v!, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.gateways) {
+      GatewayStatus.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.counts !== undefined) {
+      ObjectCounts.encode(message.counts, writer.uint32(42).fork()).join();
+    }
+    if (message.revision !== "") {
+      writer.uint32(50).string(message.revision);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetStatusResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetStatusResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.replica = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.leader = LeaderStatus.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.replicas.push(ReplicaStatus.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.gateways.push(GatewayStatus.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.counts = ObjectCounts.decode(reader, reader.uint32());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.revision = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GetStatusResponse {
+    return {
+      replica: isSet(object.replica) ? globalThis.String(object.replica) : "",
+      leader: isSet(object.leader) ? LeaderStatus.fromJSON(object.leader) : undefined,
+      replicas: globalThis.Array.isArray(object?.replicas)
+        ? object.replicas.map((e: any) => ReplicaStatus.fromJSON(e))
+        : [],
+      gateways: globalThis.Array.isArray(object?.gateways)
+        ? object.gateways.map((e: any) => GatewayStatus.fromJSON(e))
+        : [],
+      counts: isSet(object.counts) ? ObjectCounts.fromJSON(object.counts) : undefined,
+      revision: isSet(object.revision) ? globalThis.String(object.revision) : "",
+    };
+  },
+
+  toJSON(message: GetStatusResponse): unknown {
+    const obj: any = {};
+    if (message.replica !== "") {
+      obj.replica = message.replica;
+    }
+    if (message.leader !== undefined) {
+      obj.leader = LeaderStatus.toJSON(message.leader);
+    }
+    if (message.replicas?.length) {
+      obj.replicas = message.replicas.map((e) => ReplicaStatus.toJSON(e));
+    }
+    if (message.gateways?.length) {
+      obj.gateways = message.gateways.map((e) => GatewayStatus.toJSON(e));
+    }
+    if (message.counts !== undefined) {
+      obj.counts = ObjectCounts.toJSON(message.counts);
+    }
+    if (message.revision !== "") {
+      obj.revision = message.revision;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<GetStatusResponse>, I>>(base?: I): GetStatusResponse {
+    return GetStatusResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<GetStatusResponse>, I>>(object: I): GetStatusResponse {
+    const message = createBaseGetStatusResponse();
+    message.replica = object.replica ?? "";
+    message.leader = (object.leader !== undefined && object.leader !== null)
+      ? LeaderStatus.fromPartial(object.leader)
+      : undefined;
+    message.replicas = object.replicas?.map((e) => ReplicaStatus.fromPartial(e)) || [];
+    message.gateways = object.gateways?.map((e) => GatewayStatus.fromPartial(e)) || [];
+    message.counts = (object.counts !== undefined && object.counts !== null)
+      ? ObjectCounts.fromPartial(object.counts)
+      : undefined;
+    message.revision = object.revision ?? "";
+    return message;
+  },
+};
+
+function createBaseLeaderStatus(): LeaderStatus {
+  return { replica: "", address: "", epoch: 0, leaseAgeMs: 0 };
+}
+
+export const LeaderStatus: MessageFns<LeaderStatus> = {
+  encode(message: LeaderStatus, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.replica !== "") {
+      writer.uint32(10).string(message.replica);
+    }
+    if (message.address !== "") {
+      writer.uint32(18).string(message.address);
+    }
+    if (message.epoch !== 0) {
+      writer.uint32(24).uint32(message.epoch);
+    }
+    if (message.leaseAgeMs !== 0) {
+      writer.uint32(32).uint32(message.leaseAgeMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LeaderStatus {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLeaderStatus();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.replica = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.address = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.epoch = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.leaseAgeMs = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LeaderStatus {
+    return {
+      replica: isSet(object.replica) ? globalThis.String(object.replica) : "",
+      address: isSet(object.address) ? globalThis.String(object.address) : "",
+      epoch: isSet(object.epoch) ? globalThis.Number(object.epoch) : 0,
+      leaseAgeMs: isSet(object.leaseAgeMs)
+        ? globalThis.Number(object.leaseAgeMs)
+        : isSet(object.lease_age_ms)
+        ? globalThis.Number(object.lease_age_ms)
+        : 0,
+    };
+  },
+
+  toJSON(message: LeaderStatus): unknown {
+    const obj: any = {};
+    if (message.replica !== "") {
+      obj.replica = message.replica;
+    }
+    if (message.address !== "") {
+      obj.address = message.address;
+    }
+    if (message.epoch !== 0) {
+      obj.epoch = Math.round(message.epoch);
+    }
+    if (message.leaseAgeMs !== 0) {
+      obj.leaseAgeMs = Math.round(message.leaseAgeMs);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<LeaderStatus>, I>>(base?: I): LeaderStatus {
+    return LeaderStatus.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<LeaderStatus>, I>>(object: I): LeaderStatus {
+    const message = createBaseLeaderStatus();
+    message.replica = object.replica ?? "";
+    message.address = object.address ?? "";
+    message.epoch = object.epoch ?? 0;
+    message.leaseAgeMs = object.leaseAgeMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseReplicaStatus(): ReplicaStatus {
+  return { replica: "", address: "", role: 0, lagMs: 0, hasState: false, version: "", revision: "" };
+}
+
+export const ReplicaStatus: MessageFns<ReplicaStatus> = {
+  encode(message: ReplicaStatus, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.replica !== "") {
+      writer.uint32(10).string(message.replica);
+    }
+    if (message.address !== "") {
+      writer.uint32(18).string(message.address);
+    }
+    if (message.role !== 0) {
+      writer.uint32(24).int32(message.role);
+    }
+    if (message.lagMs !== 0) {
+      writer.uint32(32).uint32(message.lagMs);
+    }
+    if (message.hasState !== false) {
+      writer.uint32(40).bool(message.hasState);
+    }
+    if (message.version !== "") {
+      writer.uint32(50).string(message.version);
+    }
+    if (message.revision !== "") {
+      writer.uint32(58).string(message.revision);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReplicaStatus {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReplicaStatus();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.replica = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.address = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.role = reader.int32() as any;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.lagMs = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.hasState = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.version = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.revision = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReplicaStatus {
+    return {
+      replica: isSet(object.replica) ? globalThis.String(object.replica) : "",
+      address: isSet(object.address) ? globalThis.String(object.address) : "",
+      role: isSet(object.role) ? replicaRoleFromJSON(object.role) : 0,
+      lagMs: isSet(object.lagMs)
+        ? globalThis.Number(object.lagMs)
+        : isSet(object.lag_ms)
+        ? globalThis.Number(object.lag_ms)
+        : 0,
+      hasState: isSet(object.hasState)
+        ? globalThis.Boolean(object.hasState)
+        : isSet(object.has_state)
+        ? globalThis.Boolean(object.has_state)
+        : false,
+      version: isSet(object.version) ? globalThis.String(object.version) : "",
+      revision: isSet(object.revision) ? globalThis.String(object.revision) : "",
+    };
+  },
+
+  toJSON(message: ReplicaStatus): unknown {
+    const obj: any = {};
+    if (message.replica !== "") {
+      obj.replica = message.replica;
+    }
+    if (message.address !== "") {
+      obj.address = message.address;
+    }
+    if (message.role !== 0) {
+      obj.role = replicaRoleToJSON(message.role);
+    }
+    if (message.lagMs !== 0) {
+      obj.lagMs = Math.round(message.lagMs);
+    }
+    if (message.hasState !== false) {
+      obj.hasState = message.hasState;
+    }
+    if (message.version !== "") {
+      obj.version = message.version;
+    }
+    if (message.revision !== "") {
+      obj.revision = message.revision;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ReplicaStatus>, I>>(base?: I): ReplicaStatus {
+    return ReplicaStatus.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ReplicaStatus>, I>>(object: I): ReplicaStatus {
+    const message = createBaseReplicaStatus();
+    message.replica = object.replica ?? "";
+    message.address = object.address ?? "";
+    message.role = object.role ?? 0;
+    message.lagMs = object.lagMs ?? 0;
+    message.hasState = object.hasState ?? false;
+    message.version = object.version ?? "";
+    message.revision = object.revision ?? "";
+    return message;
+  },
+};
+
+function createBaseGatewayStatus(): GatewayStatus {
+  return {
+    name: "",
+    boot: "",
+    version: "",
+    serviceAddress: "",
+    attached: false,
+    draining: false,
+    connections: 0,
+    lnkConns: 0,
+    links: 0,
+    relays: 0,
+  };
+}
+
+export const GatewayStatus: MessageFns<GatewayStatus> = {
+  encode(message: GatewayStatus, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.boot !== "") {
+      writer.uint32(18).string(message.boot);
+    }
+    if (message.version !== "") {
+      writer.uint32(26).string(message.version);
+    }
+    if (message.serviceAddress !== "") {
+      writer.uint32(34).string(message.serviceAddress);
+    }
+    if (message.attached !== false) {
+      writer.uint32(40).bool(message.attached);
+    }
+    if (message.draining !== false) {
+      writer.uint32(48).bool(message.draining);
+    }
+    if (message.connections !== 0) {
+      writer.uint32(56).uint32(message.connections);
+    }
+    if (message.lnkConns !== 0) {
+      writer.uint32(64).uint32(message.lnkConns);
+    }
+    if (message.links !== 0) {
+      writer.uint32(72).uint32(message.links);
+    }
+    if (message.relays !== 0) {
+      writer.uint32(80).uint32(message.relays);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GatewayStatus {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGatewayStatus();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.boot = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.version = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.serviceAddress = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.attached = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.draining = reader.bool();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.connections = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.lnkConns = reader.uint32();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.links = reader.uint32();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.relays = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GatewayStatus {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      boot: isSet(object.boot) ? globalThis.String(object.boot) : "",
+      version: isSet(object.version) ? globalThis.String(object.version) : "",
+      serviceAddress: isSet(object.serviceAddress)
+        ? globalThis.String(object.serviceAddress)
+        : isSet(object.service_address)
+        ? globalThis.String(object.service_address)
+        : "",
+      attached: isSet(object.attached) ? globalThis.Boolean(object.attached) : false,
+      draining: isSet(object.draining) ? globalThis.Boolean(object.draining) : false,
+      connections: isSet(object.connections) ? globalThis.Number(object.connections) : 0,
+      lnkConns: isSet(object.lnkConns)
+        ? globalThis.Number(object.lnkConns)
+        : isSet(object.lnk_conns)
+        ? globalThis.Number(object.lnk_conns)
+        : 0,
+      links: isSet(object.links) ? globalThis.Number(object.links) : 0,
+      relays: isSet(object.relays) ? globalThis.Number(object.relays) : 0,
+    };
+  },
+
+  toJSON(message: GatewayStatus): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.boot !== "") {
+      obj.boot = message.boot;
+    }
+    if (message.version !== "") {
+      obj.version = message.version;
+    }
+    if (message.serviceAddress !== "") {
+      obj.serviceAddress = message.serviceAddress;
+    }
+    if (message.attached !== false) {
+      obj.attached = message.attached;
+    }
+    if (message.draining !== false) {
+      obj.draining = message.draining;
+    }
+    if (message.connections !== 0) {
+      obj.connections = Math.round(message.connections);
+    }
+    if (message.lnkConns !== 0) {
+      obj.lnkConns = Math.round(message.lnkConns);
+    }
+    if (message.links !== 0) {
+      obj.links = Math.round(message.links);
+    }
+    if (message.relays !== 0) {
+      obj.relays = Math.round(message.relays);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<GatewayStatus>, I>>(base?: I): GatewayStatus {
+    return GatewayStatus.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<GatewayStatus>, I>>(object: I): GatewayStatus {
+    const message = createBaseGatewayStatus();
+    message.name = object.name ?? "";
+    message.boot = object.boot ?? "";
+    message.version = object.version ?? "";
+    message.serviceAddress = object.serviceAddress ?? "";
+    message.attached = object.attached ?? false;
+    message.draining = object.draining ?? false;
+    message.connections = object.connections ?? 0;
+    message.lnkConns = object.lnkConns ?? 0;
+    message.links = object.links ?? 0;
+    message.relays = object.relays ?? 0;
+    return message;
+  },
+};
+
+function createBaseObjectCounts(): ObjectCounts {
+  return { clusters: 0, nodes: 0, links: 0, connections: 0, lnkConns: 0, relays: 0, refused: 0 };
+}
+
+export const ObjectCounts: MessageFns<ObjectCounts> = {
+  encode(message: ObjectCounts, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.clusters !== 0) {
+      writer.uint32(8).uint32(message.clusters);
+    }
+    if (message.nodes !== 0) {
+      writer.uint32(16).uint32(message.nodes);
+    }
+    if (message.links !== 0) {
+      writer.uint32(24).uint32(message.links);
+    }
+    if (message.connections !== 0) {
+      writer.uint32(32).uint32(message.connections);
+    }
+    if (message.lnkConns !== 0) {
+      writer.uint32(40).uint32(message.lnkConns);
+    }
+    if (message.relays !== 0) {
+      writer.uint32(48).uint32(message.relays);
+    }
+    if (message.refused !== 0) {
+      writer.uint32(56).uint32(message.refused);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ObjectCounts {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseObjectCounts();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.clusters = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.nodes = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.links = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.connections = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.lnkConns = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.relays = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.refused = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ObjectCounts {
+    return {
+      clusters: isSet(object.clusters) ? globalThis.Number(object.clusters) : 0,
+      nodes: isSet(object.nodes) ? globalThis.Number(object.nodes) : 0,
+      links: isSet(object.links) ? globalThis.Number(object.links) : 0,
+      connections: isSet(object.connections) ? globalThis.Number(object.connections) : 0,
+      lnkConns: isSet(object.lnkConns)
+        ? globalThis.Number(object.lnkConns)
+        : isSet(object.lnk_conns)
+        ? globalThis.Number(object.lnk_conns)
+        : 0,
+      relays: isSet(object.relays) ? globalThis.Number(object.relays) : 0,
+      refused: isSet(object.refused) ? globalThis.Number(object.refused) : 0,
+    };
+  },
+
+  toJSON(message: ObjectCounts): unknown {
+    const obj: any = {};
+    if (message.clusters !== 0) {
+      obj.clusters = Math.round(message.clusters);
+    }
+    if (message.nodes !== 0) {
+      obj.nodes = Math.round(message.nodes);
+    }
+    if (message.links !== 0) {
+      obj.links = Math.round(message.links);
+    }
+    if (message.connections !== 0) {
+      obj.connections = Math.round(message.connections);
+    }
+    if (message.lnkConns !== 0) {
+      obj.lnkConns = Math.round(message.lnkConns);
+    }
+    if (message.relays !== 0) {
+      obj.relays = Math.round(message.relays);
+    }
+    if (message.refused !== 0) {
+      obj.refused = Math.round(message.refused);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ObjectCounts>, I>>(base?: I): ObjectCounts {
+    return ObjectCounts.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ObjectCounts>, I>>(object: I): ObjectCounts {
+    const message = createBaseObjectCounts();
+    message.clusters = object.clusters ?? 0;
+    message.nodes = object.nodes ?? 0;
+    message.links = object.links ?? 0;
+    message.connections = object.connections ?? 0;
+    message.lnkConns = object.lnkConns ?? 0;
+    message.relays = object.relays ?? 0;
+    message.refused = object.refused ?? 0;
+    return message;
+  },
+};
+
 /**
  * Reads of the span trees. Any replica serves them; what it answers is one consistent state, named by its revision.
  *
@@ -3618,6 +4678,16 @@ export const TopologyService = {
     responseSerialize: (value: ExplainResponse): Buffer => Buffer.from(ExplainResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ExplainResponse => ExplainResponse.decode(value),
   },
+  /** Who leads, how far behind the other replicas are, which gateways there are, how much there is. */
+  getStatus: {
+    path: "/spanmesh.v1.Topology/GetStatus" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: GetStatusRequest): Buffer => Buffer.from(GetStatusRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): GetStatusRequest => GetStatusRequest.decode(value),
+    responseSerialize: (value: GetStatusResponse): Buffer => Buffer.from(GetStatusResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): GetStatusResponse => GetStatusResponse.decode(value),
+  },
 } as const;
 
 export interface TopologyServer extends UntypedServiceImplementation {
@@ -3640,6 +4710,8 @@ export interface TopologyServer extends UntypedServiceImplementation {
   watch: handleServerStreamingCall<WatchRequest, WatchResponse>;
   /** For each of a node's links, in order: would it be relayed to a connection, and if not, why. */
   explain: handleUnaryCall<ExplainRequest, ExplainResponse>;
+  /** Who leads, how far behind the other replicas are, which gateways there are, how much there is. */
+  getStatus: handleUnaryCall<GetStatusRequest, GetStatusResponse>;
 }
 
 export interface TopologyClient extends Client {
@@ -3755,6 +4827,22 @@ export interface TopologyClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ExplainResponse) => void,
+  ): ClientUnaryCall;
+  /** Who leads, how far behind the other replicas are, which gateways there are, how much there is. */
+  getStatus(
+    request: GetStatusRequest,
+    callback: (error: ServiceError | null, response: GetStatusResponse) => void,
+  ): ClientUnaryCall;
+  getStatus(
+    request: GetStatusRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: GetStatusResponse) => void,
+  ): ClientUnaryCall;
+  getStatus(
+    request: GetStatusRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: GetStatusResponse) => void,
   ): ClientUnaryCall;
 }
 

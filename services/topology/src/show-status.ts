@@ -1,0 +1,51 @@
+import type { GatewayStatus, GetStatusResponse, LeaderStatus, ReplicaStatus } from '@spanmesh/proto/v1/topology';
+import type { Gateway } from './gateway.ts';
+import type { State } from './state.ts';
+
+/** What is known of the replicas. */
+export interface ReplicasKnown {
+  /** Id of the replica that answers. */
+  readonly replica: string;
+  readonly leader: LeaderStatus | undefined;
+  readonly replicas: readonly ReplicaStatus[];
+}
+
+/** Highest value of a uint32: a lag that is longer has been long enough for weeks. */
+const MAX_U32 = 2 ** 32 - 1;
+
+/** Milliseconds as the API says them: whole ones, rounded up. */
+export function wholeMs(ms: number): number {
+  return Math.min(Math.max(0, Math.ceil(ms)), MAX_U32);
+}
+
+/** How the installation is. `state` null: this replica has none. */
+export function showStatus(known: ReplicasKnown, state: State | null, revision: string): GetStatusResponse {
+  const { clusters, nodes, links, connections, lnkConns, relays, refused } = state?.tree.counts ?? NOTHING;
+  return {
+    ...known,
+    replicas: [...known.replicas],
+    gateways: [...(state?.gateways.values() ?? [])].map(showGateway).sort((a, b) => (a.name < b.name ? -1 : 1)),
+    counts: { clusters, nodes, links, connections, lnkConns, relays, refused },
+    revision,
+  };
+}
+
+const NOTHING = { clusters: 0, nodes: 0, links: 0, connections: 0, lnkConns: 0, relays: 0, refused: 0 };
+
+function showGateway(gateway: Gateway): GatewayStatus {
+  const { name, boot, version, serviceAddress, attached } = gateway;
+  let relays = 0;
+  for (const { relayCount } of gateway.lnkConns.values()) relays += relayCount;
+  return {
+    name,
+    boot,
+    version,
+    serviceAddress,
+    attached,
+    draining: false,
+    connections: gateway.connections.size,
+    lnkConns: gateway.lnkConns.size,
+    links: gateway.links.size,
+    relays,
+  };
+}
