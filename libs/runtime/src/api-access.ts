@@ -2,7 +2,7 @@ import type { X509Certificate } from 'node:crypto';
 import { status } from '@grpc/grpc-js';
 import type { ApiRole, ApiTokens, ApiUser } from './api-tokens.ts';
 import { carriesName } from './certificate-name.ts';
-import type { Gate, Refusal } from './gate.ts';
+import type { Caller, Gate, Refusal } from './gate.ts';
 
 /** Names in the certificates of users of the API (subjectAltName, DNS), by role. */
 export const API_CLIENT_NAMES: Readonly<Record<ApiRole, string>> = {
@@ -28,6 +28,8 @@ export const METHOD_ROLES: Readonly<Record<string, MethodRole>> = {
   '/spanmesh.v1.Volconf/WatchTargets': 'read',
   '/spanmesh.v1.Volconf/SetTarget': 'operate',
   '/spanmesh.v1.Volconf/RemoveTarget': 'operate',
+  '/spanmesh.v1.Process/ListProcesses': 'read',
+  '/spanmesh.v1.Process/SetLogLevel': 'operate',
   // Whoever holds a route talks to peers, and a handle costs memory.
   '/spanmesh.v1.Messaging/AcquireCluster': 'operate',
   '/spanmesh.v1.Messaging/RenewClusters': 'operate',
@@ -45,12 +47,14 @@ export const METHOD_ROLES: Readonly<Record<string, MethodRole>> = {
 
 /** The gate of the API: a token, or a certificate that carries a role's name. `tokens` is asked at each call; null: there are none. */
 export function apiGate(tokens: () => ApiTokens | null): Gate {
-  return (path, { certificate, token }) => {
+  const userOf = apiUserOf(tokens);
+  return (path, caller) => {
+    const { certificate, token } = caller;
     const needed = METHOD_ROLES[path];
     if (needed === 'anyone') return null;
     if (needed === undefined)
       return { code: status.PERMISSION_DENIED, details: `${path} is not for users of the API.` };
-    const user = token === null ? userOfCertificate(certificate) : (tokens()?.userOf(token) ?? null);
+    const user = userOf(caller);
     if (user === null) return unknown(token !== null, certificate !== null);
     if (user.role === 'operate' || needed === 'read') return null;
     return {
@@ -58,6 +62,12 @@ export function apiGate(tokens: () => ApiTokens | null): Gate {
       details: `${path} needs the role operate; ${user.name} has the role ${user.role}.`,
     };
   };
+}
+
+/** Who a caller of the API is; null: nobody that is known. */
+export function apiUserOf(tokens: () => ApiTokens | null): (caller: Caller) => ApiUser | null {
+  return ({ certificate, token }) =>
+    token === null ? userOfCertificate(certificate) : (tokens()?.userOf(token) ?? null);
 }
 
 function unknown(token: boolean, certificate: boolean): Refusal {

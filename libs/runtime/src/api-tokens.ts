@@ -4,7 +4,7 @@ import type { Logger } from './logger.ts';
 import { TlsError } from './tls-error.ts';
 import { WatchedFiles } from './watched-files.ts';
 
-/** What a user of the API may do: `read`: look; `operate`: also send messages and set targets. */
+/** What a user of the API may do: `read`: look; `operate`: also send messages, set targets, change what is logged. */
 export const API_ROLES = ['read', 'operate'] as const;
 export type ApiRole = (typeof API_ROLES)[number];
 

@@ -23,3 +23,11 @@ export function eventSubject(kind: string, gateway: string): string {
 export function eventsOfKind(kind: string): string {
   return `spanmesh.events.${kind}.*`;
 }
+
+/** What a process asks all others (process-directory.ts). */
+export const PROCESS_QUESTIONS = 'spanmesh.processes.ask';
+
+/** Where the answers to one question go. */
+export function processAnswers(question: string): string {
+  return `spanmesh.processes.answer.${question}`;
+}

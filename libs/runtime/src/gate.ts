@@ -23,6 +23,9 @@ export interface Caller {
   readonly token: string | null;
 }
 
+/** Header under which handlers find who makes the call, for logs; whatever the caller himself has put there is taken out. */
+export const USER_HEADER = 'spanmesh-user';
+
 /** Decides about a call of a method (`/package.Service/Method`): null: let in. */
 export type Gate = (path: string, caller: Caller) => Refusal | null;
 
@@ -31,6 +34,8 @@ export const REFUSAL_LOG_INTERVAL_MS = 10_000;
 
 export interface GateDependencies {
   readonly gate: Gate;
+  /** What people call whoever makes a call; null: he is not known by a name. Default: nobody is. */
+  readonly userOf?: (caller: Caller) => string | null;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Called for each refusal. */
@@ -38,7 +43,13 @@ export interface GateDependencies {
 }
 
 /** A gRPC server interceptor that asks a gate about every call before its first message is read. */
-export function gateInterceptor({ gate, clock, logger, refused }: GateDependencies): ServerInterceptor {
+export function gateInterceptor({
+  gate,
+  userOf = () => null,
+  clock,
+  logger,
+  refused,
+}: GateDependencies): ServerInterceptor {
   const throttle = new Throttle({ intervalMs: REFUSAL_LOG_INTERVAL_MS }, { clock });
   const refuse = (path: string, call: ServerInterceptingCallInterface, refusal: Refusal): void => {
     refused();
@@ -55,8 +66,9 @@ export function gateInterceptor({ gate, clock, logger, refused }: GateDependenci
       start: (next) =>
         next({
           onReceiveMetadata: (metadata, take) => {
-            const refusal = gate(path, callerOf(call, metadata));
-            if (refusal === null) take(metadata);
+            const caller = callerOf(call, metadata);
+            const refusal = gate(path, caller);
+            if (refusal === null) take(named(metadata, userOf(caller)));
             else refuse(path, call, refusal);
           },
         }),
@@ -74,6 +86,13 @@ function bearer(metadata: Metadata): string | null {
   const [value] = metadata.get('authorization');
   metadata.remove('authorization');
   return typeof value === 'string' ? (/^Bearer +(\S+)$/i.exec(value)?.[1] ?? null) : null;
+}
+
+/** The subject of a certificate may hold what a header may not. */
+function named(metadata: Metadata, user: string | null): Metadata {
+  metadata.remove(USER_HEADER);
+  if (user !== null) metadata.set(USER_HEADER, user.replace(/[^\x20-\x7e]/g, '?'));
+  return metadata;
 }
 
 function hostOf(peer: string): string {

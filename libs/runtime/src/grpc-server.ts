@@ -46,7 +46,7 @@ export class GrpcServer {
     { listen, setting, security = {} }: { listen: HostPort | null; setting: string; security?: ServerSecurity },
     { logger, clock = systemClock, refused = () => {} }: { logger: Logger; clock?: Clock; refused?: () => void },
   ) {
-    const { credentials = ServerCredentials.createInsecure(), gate } = security;
+    const { credentials = ServerCredentials.createInsecure(), gate, userOf } = security;
     this.#listen = listen;
     this.#setting = setting;
     this.#credentials = credentials;
@@ -61,7 +61,8 @@ export class GrpcServer {
       'grpc.keepalive_time_ms': GRPC_KEEPALIVE_MS,
       'grpc.keepalive_timeout_ms': GRPC_KEEPALIVE_TIMEOUT_MS,
       // Not there unless needed: each message of a call passes through.
-      interceptors: gate === undefined ? [] : [gateInterceptor({ gate, clock, logger, refused })],
+      interceptors:
+        gate === undefined ? [] : [gateInterceptor({ gate, clock, logger, refused, ...(userOf && { userOf }) })],
     });
   }
 

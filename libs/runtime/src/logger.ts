@@ -1,11 +1,8 @@
 import { type DestinationStream, type Logger, pino, stdTimeFunctions } from 'pino';
 import type { Clock } from './clock.ts';
+import type { LogLevel } from './log-levels.ts';
 
 export type { Logger };
-
-/** Levels an operator may choose. */
-export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
-export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** One JSON object per line, to stdout unless told otherwise. Errors go under the key `err`. */
 export function createLogger({

@@ -6,7 +6,7 @@ import { InProcessBus, type OnBusError } from './in-process-bus.ts';
 import type { Logger } from './logger.ts';
 import type { Metrics } from './metrics.ts';
 import { NatsBus } from './nats-bus.ts';
-import type { NatsFailure } from './nats-link.ts';
+import type { NatsFailure, NatsLink } from './nats-link.ts';
 import type { NatsOptions } from './nats-settings.ts';
 import { BucketError } from './nats-stream.ts';
 import { SettingError } from './setting.ts';
@@ -23,6 +23,8 @@ export interface OpenBusDependencies {
 /** The bus of a process: NATS if the settings name a server, otherwise one that ends with the process. */
 export interface ProcessBus {
   readonly bus: Bus;
+  /** The way to NATS; null: the settings name no server. */
+  readonly link: Pick<NatsLink, 'connected' | 'losses'> | null;
   /**
    * Waits a moment for NATS, and looks whether it is what the settings say. A NATS that is away is no error: a process works, or
    * waits, without. @throws SettingError: it will never do.
@@ -37,12 +39,12 @@ export function openBus(options: NatsOptions, deps: OpenBusDependencies): Proces
     logger.error({ err, where }, 'a subscriber of the bus failed; the others go on');
   checkSettings(options);
   warnIfOpen(options, logger);
-  if (options.natsUrl.length === 0) return { bus: new InProcessBus({ onError }), check: async () => {} };
+  if (options.natsUrl.length === 0) return { bus: new InProcessBus({ onError }), link: null, check: async () => {} };
   const bus = new NatsBus(options, { clock, logger, onError });
   const { link } = bus;
   metrics.gauge('spanmesh_nats_connected', '1 if a NATS server is connected.', () => (link.connected ? 1 : 0));
   metrics.counter('spanmesh_nats_losses_total', 'Connections with NATS that were lost.', () => link.losses);
-  return { bus, check: () => check(bus, { clock, logger }) };
+  return { bus, link, check: () => check(bus, { clock, logger }) };
 }
 
 async function check(bus: NatsBus, { clock, logger }: { clock: Clock; logger: Logger }): Promise<void> {

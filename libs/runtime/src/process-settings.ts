@@ -1,5 +1,5 @@
 import type { HostPort } from './address.ts';
-import { LOG_LEVELS } from './logger.ts';
+import { LOG_LEVELS } from './log-levels.ts';
 import { securitySettings } from './security-settings.ts';
 import { type SettingValues, setting } from './setting.ts';
 import { listenAddress, oneOf } from './setting-types.ts';

@@ -1,10 +1,10 @@
 import { type ChannelCredentials, credentials, type ServerCredentials } from '@grpc/grpc-js';
 import { formatHostPort, type HostPort, isLoopbackHost } from './address.ts';
-import { apiGate } from './api-access.ts';
+import { apiGate, apiUserOf } from './api-access.ts';
 import { type ApiTokens, watchApiTokens } from './api-tokens.ts';
 import { carriesName, namesOf } from './certificate-name.ts';
 import type { Clock } from './clock.ts';
-import type { Gate } from './gate.ts';
+import type { Caller, Gate } from './gate.ts';
 import type { Logger } from './logger.ts';
 import type { Metrics } from './metrics.ts';
 import { registerSecurityMetrics } from './security-metrics.ts';
@@ -22,6 +22,8 @@ import type { WatchedFiles } from './watched-files.ts';
 export interface ServerSecurity {
   readonly credentials?: ServerCredentials;
   readonly gate?: Gate;
+  /** Gives the name under which handlers find who makes a call (USER_HEADER). */
+  readonly userOf?: (caller: Caller) => string | null;
 }
 
 /** Where a process listens. */
@@ -71,6 +73,8 @@ export class Security {
         : usable('SPANMESH_API_TOKENS_FILE', () => watchApiTokens(options.apiTokensFile, deps));
     refuseOpenPorts(options, listen, logger);
     const { serviceFiles } = this;
+    const tokens = () => this.#tokens?.value ?? null;
+    const userOf = apiUserOf(tokens);
     this.#channel = serviceFiles === null ? credentials.createInsecure() : channelCredentials(serviceFiles);
     this.service =
       serviceFiles === null ? {} : { credentials: serverCredentials(serviceFiles, 'required'), gate: serviceGate };
@@ -78,7 +82,7 @@ export class Security {
       ...(this.#apiFiles !== null && {
         credentials: serverCredentials(this.#apiFiles, this.#apiFiles.value.ca === null ? 'none' : 'optional'),
       }),
-      ...(asksForUsers(options) && { gate: apiGate(() => this.#tokens?.value ?? null) }),
+      ...(asksForUsers(options) && { gate: apiGate(tokens), userOf: (caller: Caller) => userOf(caller)?.name ?? null }),
     };
     const { refused } = this;
     registerSecurityMetrics(deps.metrics, {

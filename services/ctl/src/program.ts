@@ -7,6 +7,7 @@ import { addConns } from './commands/conns.ts';
 import { addExplain } from './commands/explain.ts';
 import { addKeys } from './commands/keys.ts';
 import { addLinks } from './commands/links.ts';
+import { addLogLevel } from './commands/log-level.ts';
 import { addNodes } from './commands/nodes.ts';
 import { addPing } from './commands/ping.ts';
 import { addRelays } from './commands/relays.ts';
@@ -52,6 +53,7 @@ export function buildProgram(terminal: Terminal): Command {
   addShell(program, terminal);
   addSend(program, terminal);
   addVolconf(program, terminal);
+  addLogLevel(program, terminal);
   addKeys(program, terminal);
   addCerts(program, terminal);
   addTokens(program, terminal);

@@ -3,6 +3,7 @@ import { createLogger, type Logger } from '@spanmesh/runtime/logger';
 import { Metrics } from '@spanmesh/runtime/metrics';
 import { natsSettings } from '@spanmesh/runtime/nats-settings';
 import { openBus, type ProcessBus } from '@spanmesh/runtime/open-bus';
+import { ProcessControl } from '@spanmesh/runtime/process-control';
 import { ProcessPorts } from '@spanmesh/runtime/process-ports';
 import { processSettings } from '@spanmesh/runtime/process-settings';
 import { systemRandom } from '@spanmesh/runtime/random';
@@ -42,6 +43,7 @@ export class LinkGatewayProcess implements Service {
   readonly ports: ProcessPorts;
 
   readonly #bus: ProcessBus;
+  readonly #control: ProcessControl;
   readonly #locator: TopologyLocator;
   readonly #api: TopologyApi;
 
@@ -55,6 +57,17 @@ export class LinkGatewayProcess implements Service {
       logger,
       names: [LINK_GATEWAY_NAME],
     });
+    this.#control = new ProcessControl(
+      { service: 'link-gateway', logLevel: options.logLevel },
+      {
+        ...this.#bus,
+        clock: systemClock,
+        logger,
+        ports: this.ports,
+        ready: () => this.gateway.notReady(),
+        gateway: () => this.gateway.id,
+      },
+    );
     const { topologyAddress, natsUrl } = options;
     const locator =
       topologyAddress === null && natsUrl.length > 0
@@ -82,6 +95,7 @@ export class LinkGatewayProcess implements Service {
       await this.ports.start();
       this.#locator.start();
       await this.gateway.start();
+      this.#control.start();
     } catch (error) {
       await this.stop();
       throw error;
@@ -90,6 +104,7 @@ export class LinkGatewayProcess implements Service {
 
   /** Peers first, then those who look on. */
   async stop(): Promise<void> {
+    this.#control.stop();
     await this.gateway.stop();
     await this.#locator.stop();
     this.#api.close();

@@ -9,6 +9,7 @@ import { createClient } from '@spanmesh/runtime/grpc-client';
 import { InProcessBus, type OnBusError, type OpenBucket } from '@spanmesh/runtime/in-process-bus';
 import { createLogger, type Logger } from '@spanmesh/runtime/logger';
 import { Metrics } from '@spanmesh/runtime/metrics';
+import { ProcessControl } from '@spanmesh/runtime/process-control';
 import { ProcessPorts } from '@spanmesh/runtime/process-ports';
 import { systemRandom } from '@spanmesh/runtime/random';
 import type { Service } from '@spanmesh/runtime/service';
@@ -30,6 +31,7 @@ export class Standalone implements Service {
   readonly ports: ProcessPorts;
 
   readonly #bus: InProcessBus;
+  readonly #control: ProcessControl;
   #api: TopologyClient | null = null;
 
   constructor(options: StandaloneOptions, logger: Logger) {
@@ -42,13 +44,18 @@ export class Standalone implements Service {
       logger.error({ err, where }, 'a subscriber of the bus failed; the others go on');
     const bus = new InProcessBus({ onError, openBucket: bucketsOnDisk(options.dataDir, onError) });
     this.#bus = bus;
+    const ready = () => this.topology.notReady() ?? this.gateway.notReady() ?? this.volconf.notReady();
     const ports = new ProcessPorts(options, {
-      ready: () => this.topology.notReady() ?? this.gateway.notReady() ?? this.volconf.notReady(),
+      ready,
       metrics,
       logger,
       names: SERVICE_NAMES,
     });
     this.ports = ports;
+    this.#control = new ProcessControl(
+      { service: 'standalone', logLevel: options.logLevel },
+      { bus, link: null, clock, logger, ports, ready, leads: () => this.#leads(), gateway: () => this.gateway.id },
+    );
     this.topology = createTopology(
       { settings: options, address: () => ports.serviceAddress, version: VERSION },
       { bus, clock, logger, metrics, apiServer: ports.api, serviceServer: ports.service, random },
@@ -94,6 +101,7 @@ export class Standalone implements Service {
       await this.topology.start();
       await this.gateway.start();
       await this.volconf.start();
+      this.#control.start();
     } catch (error) {
       await this.stop();
       throw error;
@@ -102,12 +110,18 @@ export class Standalone implements Service {
 
   /** Peers first, then the decisions, then those who look on. */
   async stop(): Promise<void> {
+    this.#control.stop();
     await this.volconf.stop();
     await this.gateway.stop();
     await this.topology.stop();
     this.#api?.close();
     await this.ports.stop();
     await this.#bus.close();
+  }
+
+  #leads(): string[] {
+    const topology = this.topology.core.leadership.valid ? ['topology'] : [];
+    return this.volconf.leads ? [...topology, 'volconf'] : topology;
   }
 }
 

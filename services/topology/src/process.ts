@@ -3,6 +3,7 @@ import { createLogger, type Logger } from '@spanmesh/runtime/logger';
 import { Metrics } from '@spanmesh/runtime/metrics';
 import { natsSettings } from '@spanmesh/runtime/nats-settings';
 import { openBus, type ProcessBus } from '@spanmesh/runtime/open-bus';
+import { ProcessControl } from '@spanmesh/runtime/process-control';
 import { ProcessPorts } from '@spanmesh/runtime/process-ports';
 import { processSettings } from '@spanmesh/runtime/process-settings';
 import { systemRandom } from '@spanmesh/runtime/random';
@@ -42,6 +43,7 @@ export class TopologyProcess implements Service {
   readonly ports: ProcessPorts;
 
   readonly #bus: ProcessBus;
+  readonly #control: ProcessControl;
   readonly #options: Options;
   readonly #logger: Logger;
 
@@ -57,6 +59,17 @@ export class TopologyProcess implements Service {
       logger,
       names: [TOPOLOGY_NAME],
     });
+    this.#control = new ProcessControl(
+      { service: 'topology', logLevel: options.logLevel },
+      {
+        ...this.#bus,
+        clock: systemClock,
+        logger,
+        ports: this.ports,
+        ready: () => this.topology.notReady(),
+        leads: () => (this.topology.core.leadership.valid ? ['topology'] : []),
+      },
+    );
     this.topology = createTopology(
       { settings: options, address: () => options.serviceAddress || this.ports.serviceAddress, version: VERSION },
       {
@@ -78,6 +91,7 @@ export class TopologyProcess implements Service {
       await this.ports.start();
       this.#checkReachable();
       await this.topology.start();
+      this.#control.start();
       const { apiPort, servicePort, httpPort } = this.ports;
       this.#logger.info({ apiPort, servicePort, httpPort }, 'topology is listening');
     } catch (error) {
@@ -96,6 +110,7 @@ export class TopologyProcess implements Service {
   }
 
   async stop(): Promise<void> {
+    this.#control.stop();
     await this.topology.stop();
     await this.ports.stop();
     await this.#bus.bus.close();

@@ -4,6 +4,7 @@ import { createLogger, type Logger } from '@spanmesh/runtime/logger';
 import { Metrics } from '@spanmesh/runtime/metrics';
 import { natsSettings } from '@spanmesh/runtime/nats-settings';
 import { openBus, type ProcessBus } from '@spanmesh/runtime/open-bus';
+import { ProcessControl } from '@spanmesh/runtime/process-control';
 import { ProcessPorts } from '@spanmesh/runtime/process-ports';
 import { processSettings } from '@spanmesh/runtime/process-settings';
 import { systemRandom } from '@spanmesh/runtime/random';
@@ -43,6 +44,7 @@ export class VolconfProcess implements Service {
   readonly ports: ProcessPorts;
 
   readonly #bus: ProcessBus;
+  readonly #control: ProcessControl;
   readonly #options: Options;
   readonly #logger: Logger;
 
@@ -58,6 +60,17 @@ export class VolconfProcess implements Service {
       logger,
       names: [VOLCONF_NAME],
     });
+    this.#control = new ProcessControl(
+      { service: 'volconf', logLevel: options.logLevel },
+      {
+        ...this.#bus,
+        clock: systemClock,
+        logger,
+        ports: this.ports,
+        ready: () => this.volconf.notReady(),
+        leads: () => (this.volconf.leads ? ['volconf'] : []),
+      },
+    );
     const security = this.ports.security.channel(LINK_GATEWAY_NAME);
     this.volconf = createVolconf(
       { settings: options, address: () => this.#serviceAddress(options) },
@@ -81,6 +94,7 @@ export class VolconfProcess implements Service {
       await this.ports.start();
       this.#checkReachable();
       await this.volconf.start();
+      this.#control.start();
       const { apiPort, servicePort, httpPort } = this.ports;
       this.#logger.info({ apiPort, servicePort, httpPort }, 'volconf is listening');
     } catch (error) {
@@ -104,6 +118,7 @@ export class VolconfProcess implements Service {
   }
 
   async stop(): Promise<void> {
+    this.#control.stop();
     await this.volconf.stop();
     await this.ports.stop();
     await this.#bus.bus.close();
