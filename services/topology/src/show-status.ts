@@ -11,11 +11,11 @@ export interface ReplicasKnown {
 }
 
 /** Highest value of a uint32: a lag that is longer has been long enough for weeks. */
-const MAX_U32 = 2 ** 32 - 1;
+const HIGHEST_U32 = 2 ** 32 - 1;
 
 /** Milliseconds as the API says them: whole ones, rounded up. */
 export function wholeMs(ms: number): number {
-  return Math.min(Math.max(0, Math.ceil(ms)), MAX_U32);
+  return Math.min(Math.max(0, Math.ceil(ms)), HIGHEST_U32);
 }
 
 /** How the installation is. `state` null: this replica has none. */
