@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import { DialService } from '@spanmesh/proto/v1/dial';
 import { MessagingService } from '@spanmesh/proto/v1/messaging';
 import type { GrpcServer } from '@spanmesh/runtime/grpc-server';
@@ -17,8 +18,10 @@ export interface GatewayPorts {
   readonly api: Pick<GrpcServer, 'addService'>;
   /** For the other services of the installation. */
   readonly service: Pick<GrpcServer, 'addService'>;
-  /** `host:port` under which other gateways reach `service`, once started; empty: that cannot be told. */
+  /** `host:port` under which other gateways reach `service`, once started; empty: it listens on all addresses. */
   readonly advertisedServiceAddress: string;
+  /** Port of `service`, once started. */
+  readonly servicePort: number;
   /** How this gateway shows other services who it is, and knows them. */
   readonly security: Pick<Security, 'channel' | 'serviceFiles'>;
 }
@@ -45,7 +48,8 @@ export function createGateway(options: GatewayOptions, deps: CreateGatewayDepend
   const gateway = new Gateway(options, {
     ...rest,
     random,
-    serviceAddress: () => options.serviceAddress || ports.advertisedServiceAddress,
+    serviceAddress: () =>
+      options.serviceAddress || ports.advertisedServiceAddress || `${hostname()}:${ports.servicePort}`,
     makeTrunks: (self, host) =>
       new GatewayTrunks({ self, ...trunkOptions }, { clock, logger, random, ...trunkSecurity, ...host }),
     makeDirectory: (id) => {

@@ -3,6 +3,7 @@ import { parseHostPort } from '@spanmesh/runtime/address';
 import { type SettingValues, setting } from '@spanmesh/runtime/setting';
 import { boolean, duration, integer, list, listenAddress, oneOf, text } from '@spanmesh/runtime/setting-types';
 import { entranceSettings } from './entrance-settings.ts';
+import { hostLabel, MAX_NAME } from './host-name.ts';
 import {
   DEFAULT_MAX_CONNECTIONS,
   DEFAULT_MAX_CONNECTIONS_PER_ADDRESS,
@@ -30,6 +31,13 @@ export function parseDmsgListen(written: string): DmsgListen {
   return { host, port, dialect: scheme === null ? null : (scheme[1] as Dialect) };
 }
 
+const gatewayName = text({
+  min: 1,
+  max: MAX_NAME,
+  pattern: /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/,
+  says: 'must be made of a-z, 0-9 and -, and neither begin nor end with -',
+});
+
 const positive = { min: 1, max: 2 ** 31 };
 
 /** Everything an operator can set about a gateway. */
@@ -39,13 +47,8 @@ export const gatewaySettings = {
     env: 'SPANMESH_GATEWAY_NAME',
     flag: '--gateway-name',
     default: 'gateway',
-    describe: 'Name of this gateway, unique in the installation.',
-    parse: text({
-      min: 1,
-      max: 63,
-      pattern: /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/,
-      says: 'must be made of a-z, 0-9 and -, and neither begin nor end with -',
-    }),
+    describe: 'Name of this gateway, unique in the installation; empty: that of the host.',
+    parse: (written) => (written === '' ? hostLabel() : gatewayName(written)),
   }),
   dmsgListen: setting({
     env: 'SPANMESH_DMSG_LISTEN',
@@ -67,7 +70,7 @@ export const gatewaySettings = {
     flag: '--gateway-service-address',
     default: '',
     describe:
-      'host:port under which other gateways reach the service port; empty: where it listens, unless that is all addresses.',
+      'host:port under which other gateways reach the service port; empty: where it listens, or the host by its name if that is all addresses.',
     parse: text({ max: 300 }),
   }),
   trunkListen: setting({
