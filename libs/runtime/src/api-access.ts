@@ -23,6 +23,7 @@ export const METHOD_ROLES: Readonly<Record<string, MethodRole>> = {
   '/spanmesh.v1.Topology/GetTree': 'read',
   '/spanmesh.v1.Topology/Watch': 'read',
   '/spanmesh.v1.Topology/Explain': 'read',
+  '/spanmesh.v1.Topology/GetStatus': 'read',
   '/spanmesh.v1.Volconf/ListTargets': 'read',
   '/spanmesh.v1.Volconf/GetTarget': 'read',
   '/spanmesh.v1.Volconf/WatchTargets': 'read',

@@ -15,6 +15,7 @@ import { addRun } from './commands/run.ts';
 import { addSend } from './commands/send.ts';
 import { addShell } from './commands/shell.ts';
 import { addSim } from './commands/sim.ts';
+import { addStatus } from './commands/status.ts';
 import { addTokens } from './commands/tokens.ts';
 import { addTree } from './commands/tree.ts';
 import { addVolconf } from './commands/volconf.ts';
@@ -41,6 +42,7 @@ export function buildProgram(terminal: Terminal): Command {
     });
   addAddressOptions(program);
   addRun(program, terminal);
+  addStatus(program, terminal);
   addTree(program, terminal);
   addWatch(program, terminal);
   addClusters(program, terminal);

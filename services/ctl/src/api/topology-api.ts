@@ -1,6 +1,7 @@
 import type { ClientReadableStream } from '@grpc/grpc-js';
 import {
   type ExplainResponse,
+  type GetStatusResponse,
   type GetTreeRequest,
   type GetTreeResponse,
   type ListClustersRequest,
@@ -99,6 +100,10 @@ export class TopologyApi {
 
   explain(node: string, connection: string): Promise<ExplainResponse> {
     return this.#unary(this.#client.explain, { node, connection });
+  }
+
+  status(): Promise<GetStatusResponse> {
+    return this.#unary(this.#client.getStatus, {});
   }
 
   /** The trees, part by part, as they come. Each part must come in time. */

@@ -14,6 +14,7 @@ const ENUM_ZERO: Readonly<Record<string, string>> = {
   kind: 'CHANGE_KIND_UNSPECIFIED',
   reason: 'VERDICT_REASON_UNSPECIFIED',
   state: 'TARGET_STATE_UNSPECIFIED',
+  role: 'REPLICA_ROLE_UNSPECIFIED',
 };
 
 /**

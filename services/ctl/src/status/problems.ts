@@ -1,0 +1,115 @@
+import type { ListProcessesResponse, ProcessInfo } from '@spanmesh/proto/v1/process';
+import {
+  type GatewayStatus,
+  type GetStatusResponse,
+  ReplicaRole,
+  type ReplicaStatus,
+} from '@spanmesh/proto/v1/topology';
+import { printable } from '../output/printable.ts';
+
+/** What `spanmesh status` has asked for. */
+export interface Status {
+  readonly topology: GetStatusResponse;
+  /** null: whoever was asked knows nothing of processes (an older release). */
+  readonly processes: ListProcessesResponse | null;
+}
+
+/** A lease that was not renewed for so long is worth a word, ms: leaders renew several times a second. */
+export const LATE_LEASE_MS = 5000;
+/** A standby that answers from what is so old is far behind, ms. */
+export const FAR_BEHIND_MS = 5000;
+
+/** Everything that an operator should look at, a sentence each, the worst first; empty: the installation is well. */
+export function problemsOf({ topology, processes }: Status): string[] {
+  const all = processes?.processes ?? [];
+  return [
+    ...leaderProblems(topology),
+    ...(processes?.alone === true
+      ? [`NATS is away from ${printable(processes.answeredBy)}: others cannot be seen from there`]
+      : []),
+    ...gatewayProblems(topology, all),
+    ...topology.replicas.flatMap(replicaProblems),
+    ...volconfProblems(all),
+    ...all.flatMap(processProblems),
+    ...versionProblems(topology, all),
+  ];
+}
+
+function leaderProblems({ leader, replicas }: GetStatusResponse): string[] {
+  if (leader === undefined) {
+    return ['no topology replica leads: what stands goes on, but new spans and connections are not relayed'];
+  }
+  const late =
+    leader.leaseAgeMs < LATE_LEASE_MS
+      ? []
+      : [
+          `the lease of topology was not renewed for ${seconds(leader.leaseAgeMs)}: the leader at ${printable(leader.address)}, or its NATS, is away`,
+        ];
+  const takingOver = replicas
+    .filter(({ role }) => role === ReplicaRole.REPLICA_ROLE_TAKING_OVER)
+    .map(
+      ({ address }) =>
+        `the topology replica at ${printable(address)} takes over: it waits for the snapshots of gateways`,
+    );
+  return [...late, ...takingOver];
+}
+
+function gatewayProblems({ gateways, leader }: GetStatusResponse, processes: readonly ProcessInfo[]): string[] {
+  const known = new Set(gateways.map(idOf));
+  const strangers = processes
+    .filter(({ gateway }) => gateway !== '' && !known.has(gateway))
+    .map(({ gateway, id }) => `gateway ${printable(gateway)} runs (${printable(id)}), and topology does not know it`);
+  if (gateways.length === 0 && strangers.length === 0 && leader !== undefined) {
+    return ['no gateway is attached: no peer can connect'];
+  }
+  const away = gateways
+    .filter(({ attached }) => !attached)
+    .map(
+      (gateway) =>
+        `gateway ${printable(idOf(gateway))} is not attached: it is gone or cut off, what it held is kept for now`,
+    );
+  const draining = gateways
+    .filter((gateway) => gateway.draining)
+    .map((gateway) => `gateway ${printable(idOf(gateway))} drains: it takes no new connections`);
+  return [...away, ...strangers, ...draining];
+}
+
+function replicaProblems({ address, role, hasState, lagMs }: ReplicaStatus): string[] {
+  if (role !== ReplicaRole.REPLICA_ROLE_STANDBY) return [];
+  const who = `the topology standby at ${printable(address)}`;
+  if (!hasState) return [`${who} has heard nothing of a leader yet`];
+  return lagMs < FAR_BEHIND_MS ? [] : [`${who} is ${seconds(lagMs)} behind the leader`];
+}
+
+/** An installation may do without volconf; one that has it wants it to work. */
+function volconfProblems(processes: readonly ProcessInfo[]): string[] {
+  const replicas = processes.filter(({ service }) => service === 'volconf' || service === 'standalone');
+  if (replicas.length === 0 || replicas.some(({ leads }) => leads.includes('volconf'))) return [];
+  return ['no volconf replica leads: connections that volumes or operators ask for are not made anew'];
+}
+
+function processProblems({ id, notReady, usesNats, natsConnected }: ProcessInfo): string[] {
+  return [
+    ...(notReady === '' ? [] : [`${printable(id)} is not ready: ${printable(notReady)}`]),
+    ...(usesNats && !natsConnected ? [`${printable(id)} has no connection with NATS`] : []),
+  ];
+}
+
+/** Also of those that do not answer for themselves, as releases before do not. */
+function versionProblems({ replicas, gateways }: GetStatusResponse, processes: readonly ProcessInfo[]): string[] {
+  const versions = new Set([...processes, ...replicas, ...gateways].map(({ version }) => printable(version)));
+  versions.delete('');
+  return versions.size < 2
+    ? []
+    : [`several versions run: ${[...versions].sort().join(', ')}; finish the upgrade (docs/scaling.md)`];
+}
+
+/** `<name>.<boot>` */
+export function idOf({ name, boot }: GatewayStatus): string {
+  return `${name}.${boot}`;
+}
+
+/** `0.3 s` */
+export function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(1)} s`;
+}

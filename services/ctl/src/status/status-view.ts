@@ -1,0 +1,91 @@
+import type { ProcessInfo } from '@spanmesh/proto/v1/process';
+import { type GatewayStatus, ReplicaRole, type ReplicaStatus } from '@spanmesh/proto/v1/topology';
+import type { Paint, Role } from '../output/paint.ts';
+import { printable } from '../output/printable.ts';
+import { type Column, renderTable } from '../output/table.ts';
+import { count, timeText } from '../views/words.ts';
+import { idOf, type Status, seconds } from './problems.ts';
+
+const REPLICA_COLUMNS: readonly Column<ReplicaStatus>[] = [
+  { heading: 'TOPOLOGY', text: (r) => printable(r.address), role: () => 'node' },
+  { heading: 'ROLE', text: (r) => roleName(r.role), role: (r) => roleRole(r.role) },
+  { heading: 'BEHIND', align: 'right', text: (r) => (r.hasState ? seconds(r.lagMs) : '') },
+  { heading: 'VERSION', text: (r) => printable(r.version) },
+];
+
+const GATEWAY_COLUMNS: readonly Column<GatewayStatus>[] = [
+  { heading: 'GATEWAY', text: (g) => printable(idOf(g)), role: () => 'node' },
+  { heading: 'STATE', text: gatewayState, role: (g) => (g.attached && !g.draining ? 'good' : 'warn') },
+  { heading: 'CONNS', align: 'right', text: (g) => String(g.connections) },
+  { heading: 'LNK_CONNS', align: 'right', text: (g) => String(g.lnkConns) },
+  { heading: 'LINKS', align: 'right', text: (g) => String(g.links) },
+  { heading: 'RELAYS', align: 'right', text: (g) => String(g.relays) },
+  { heading: 'VERSION', text: (g) => printable(g.version) },
+];
+
+const PROCESS_COLUMNS: readonly Column<ProcessInfo>[] = [
+  { heading: 'PROCESS', text: (p) => printable(p.id), role: () => 'node' },
+  { heading: 'LEADS', text: (p) => printable(p.leads.join(', ')) },
+  {
+    heading: 'READY',
+    text: (p) => (p.notReady === '' ? 'yes' : 'no'),
+    role: (p) => (p.notReady === '' ? 'good' : 'bad'),
+  },
+  { heading: 'NATS', text: natsState, role: (p) => (p.usesNats && !p.natsConnected ? 'bad' : undefined) },
+  { heading: 'SINCE', text: (p) => timeText(p.startedAt) },
+  { heading: 'VERSION', text: (p) => printable(p.version) },
+];
+
+/** How the installation is: problems first, then who there is. */
+export function statusText(status: Status, problems: readonly string[], paint: Paint): string {
+  const { topology, processes } = status;
+  const { leader, counts } = topology;
+  const head =
+    problems.length === 0
+      ? paint('good', 'healthy\n')
+      : `${paint('bad', count(problems.length, 'problem'))}\n${problems.map((problem) => `  ${problem}\n`).join('')}`;
+  const lead =
+    leader === undefined
+      ? 'leader: none\n'
+      : `leader: ${printable(leader.address)}, epoch ${leader.epoch}, lease renewed ${seconds(leader.leaseAgeMs)} ago\n`;
+  const parts = [head, lead, renderTable(REPLICA_COLUMNS, topology.replicas, paint)];
+  parts.push(renderTable(GATEWAY_COLUMNS, topology.gateways, paint));
+  if (processes !== null) parts.push(renderTable(PROCESS_COLUMNS, processes.processes, paint));
+  if (counts !== undefined) {
+    const { clusters, nodes, links, connections, relays, refused } = counts;
+    parts.push(
+      `${count(connections, 'connection')}, ${count(clusters, 'cluster')}, ${count(nodes, 'node')}, ` +
+        `${count(links, 'link')}, ${count(relays, 'relay')}${refused === 0 ? '' : `, ${refused} refused`}\n`,
+    );
+  }
+  return parts.join('\n');
+}
+
+function roleName(role: ReplicaRole): string {
+  switch (role) {
+    case ReplicaRole.REPLICA_ROLE_LEADER:
+      return 'leader';
+    case ReplicaRole.REPLICA_ROLE_STANDBY:
+      return 'standby';
+    case ReplicaRole.REPLICA_ROLE_TAKING_OVER:
+      return 'taking over';
+    default:
+      return '?';
+  }
+}
+
+function roleRole(role: ReplicaRole): Role | undefined {
+  if (role === ReplicaRole.REPLICA_ROLE_LEADER) return 'good';
+  return role === ReplicaRole.REPLICA_ROLE_TAKING_OVER ? 'warn' : undefined;
+}
+
+function gatewayState({ attached, draining }: GatewayStatus): string {
+  if (!attached) return 'not attached';
+  return draining ? 'draining' : 'attached';
+}
+
+function natsState({ usesNats, natsConnected, natsLosses }: ProcessInfo): string {
+  if (!usesNats) return '';
+  const losses = natsLosses === 0 ? '' : `, lost ${natsLosses}×`;
+  return `${natsConnected ? 'connected' : 'away'}${losses}`;
+}
