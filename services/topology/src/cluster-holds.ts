@@ -1,14 +1,18 @@
 import { canonicalClusterKey, clusterKeyFault, clusterKeyText } from '@spanmesh/proto/cluster-key';
 import type { ClusterKey as ProtoClusterKey } from '@spanmesh/proto/v1/types';
-import type { SpanTree } from '@spanmesh/spantree/tree';
+import type { Cluster, SpanTree } from '@spanmesh/spantree/tree';
 import { treeClusterKey } from './dialect.ts';
 import type { Gateway } from './gateway.ts';
-import type { StateObserver } from './state.ts';
+import { showClusterKey } from './show-ids.ts';
+import type { TreesObserver } from './trees.ts';
 
 /** Clusters that the clients of one gateway may hold; gateways themselves take fewer handles. */
 export const MAX_HELD_CLUSTERS = 200_000;
 
-type Observer = Pick<StateObserver, 'clusterChanged' | 'nonsense'>;
+type Observer = Pick<TreesObserver, 'clusterChanged' | 'nonsense'> & {
+  held(gateway: Gateway, key: ProtoClusterKey): void;
+  released(gateway: Gateway, key: ProtoClusterKey): void;
+};
 
 /** Clusters that clients hold through their gateways: they stay known without nodes, as long as the gateway does. */
 export class ClusterHolds {
@@ -32,24 +36,37 @@ export class ClusterHolds {
     const known = this.#tree.findCluster(treeKey) !== undefined;
     const cluster = this.#tree.holdCluster(treeKey);
     gateway.held.set(text, cluster);
+    this.#observer.held(gateway, key);
     if (!known) this.#observer.clusterChanged('added', cluster);
   }
 
   release(gateway: Gateway, released: ProtoClusterKey): void {
-    if (clusterKeyFault(released) === null) this.#release(gateway, clusterKeyText(canonicalClusterKey(released)));
+    if (clusterKeyFault(released) === null) this.#drop(gateway, canonicalClusterKey(released));
   }
 
   /** The gateway holds these, and no others. */
   replace(gateway: Gateway, all: readonly ProtoClusterKey[]): void {
     const held = new Set(all.map((key) => clusterKeyText(canonicalClusterKey(key))));
-    for (const text of [...gateway.held.keys()]) if (!held.has(text)) this.#release(gateway, text);
+    for (const [text, cluster] of [...gateway.held]) if (!held.has(text)) this.#drop(gateway, showClusterKey(cluster));
     for (const key of all) this.hold(gateway, key);
   }
 
-  #release(gateway: Gateway, text: string): void {
+  /** The gateway is gone; that it is says enough. */
+  dropAll(gateway: Gateway): void {
+    for (const cluster of gateway.held.values()) this.#release(cluster);
+    gateway.held.clear();
+  }
+
+  #drop(gateway: Gateway, key: ProtoClusterKey): void {
+    const text = clusterKeyText(key);
     const cluster = gateway.held.get(text);
     if (cluster === undefined) return;
     gateway.held.delete(text);
+    this.#observer.released(gateway, key);
+    this.#release(cluster);
+  }
+
+  #release(cluster: Cluster): void {
     this.#tree.releaseCluster(cluster);
     if (cluster.nodeCount === 0 && cluster.holds === 0) this.#observer.clusterChanged('removed', cluster);
   }

@@ -1,10 +1,10 @@
 import type { GatewayPeer } from '@spanmesh/proto/v1/gateway_control';
 import type { Clock } from '@spanmesh/runtime/clock';
-import type { Connection, Link, LnkConn, RelayDelta } from '@spanmesh/spantree/tree';
+import type { Connection, Link } from '@spanmesh/spantree/tree';
 import { CommandQueue, type CommandSink, MAX_QUEUED_BYTES, type Numbering } from './command-queue.ts';
-import { connectionData, type Gateway, lnkConnData } from './gateway.ts';
+import { connectionData, type Gateway } from './gateway.ts';
 import type { Leadership, Presence } from './leadership.ts';
-import type { RelayGroup } from './relay-group.ts';
+import { type RelayGroup, RelayGroups } from './relay-group.ts';
 import type { State } from './state.ts';
 
 /** How soon a flush that was not allowed is tried again. */
@@ -30,8 +30,7 @@ export class Commander implements Numbering {
   readonly #record: (groups: readonly RelayGroup[]) => void;
   readonly #queues = new Map<Gateway, CommandQueue>();
   readonly #streams = new Map<CommandQueue, CommandStream>();
-  readonly #out: RelayDelta;
-  #groups: RelayGroup[] = [];
+  readonly #out = new RelayGroups();
   #n = 0;
   #membersChanged = true;
   #retryDue = false;
@@ -55,10 +54,6 @@ export class Commander implements Numbering {
     this.#clock = deps.clock;
     this.#request = deps.request;
     this.#record = deps.record;
-    this.#out = {
-      open: (link, lnkConn) => this.#groupOf(link, lnkConn).open.push(lnkConn.id),
-      close: (link, lnkConn) => this.#groupOf(link, lnkConn).close.push(lnkConn.id),
-    };
   }
 
   get epoch(): number {
@@ -141,10 +136,8 @@ export class Commander implements Numbering {
       this.#retry();
       return;
     }
-    this.#state.tree.flush(this.#out);
-    const groups = this.#groups;
-    this.#groups = [];
-    for (const group of groups) group.gateway.group = undefined;
+    this.#state.select(this.#out);
+    const groups = this.#out.take();
     for (const group of groups) this.#dispatch(group);
     this.#record(groups);
     if (this.#membersChanged) this.#tellMembers();
@@ -152,17 +145,6 @@ export class Commander implements Numbering {
       queue.flush();
       if (queue.queuedBytes > MAX_QUEUED_BYTES) this.#streams.get(queue)!.overflow();
     }
-  }
-
-  #groupOf(link: Link, lnkConn: LnkConn): RelayGroup {
-    const { gateway } = lnkConnData(lnkConn);
-    let { group } = gateway;
-    if (group === undefined || group.link !== link) {
-      group = { link, gateway, open: [], close: [] };
-      gateway.group = group;
-      this.#groups.push(group);
-    }
-    return group;
   }
 
   #dispatch(group: RelayGroup): void {

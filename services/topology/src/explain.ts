@@ -6,14 +6,14 @@ import { findConnection, findNode } from './find.ts';
 import { showNode } from './show-cluster.ts';
 import { showConnection, showLnkConn } from './show-connection.ts';
 import { showLink } from './show-link.ts';
-import type { State } from './state.ts';
+import type { Trees } from './trees.ts';
 
 /**
  * Why each link of a node is relayed to a connection, or not.
  * @throws ApiError INVALID_ARGUMENT, NOT_FOUND; FAILED_PRECONDITION: the two have nothing to do with each other
  */
 export function explain(
-  state: State,
+  state: Trees,
   widths: { readonly linkid: number; readonly circuit: number },
   request: ExplainRequest,
 ): Omit<ExplainResponse, 'revision'> {

@@ -3,7 +3,7 @@ import type { Connection, Node, SpanTree } from '@spanmesh/spantree/tree';
 import { ApiError, invalid } from './api-error.ts';
 import { lnkConnData } from './gateway.ts';
 import { connectionId } from './show-ids.ts';
-import type { State } from './state.ts';
+import type { Trees } from './trees.ts';
 
 /** Candidates that an answer lists. */
 const MAX_CANDIDATES = 10;
@@ -46,7 +46,7 @@ export function findOneNode(nodes: Iterable<Node>, text: string): Node | undefin
  * The connection that `text` means: its id, its number, or the label of a LNK_CONN on it.
  * @throws ApiError INVALID_ARGUMENT: several; NOT_FOUND: none
  */
-export function findConnection(state: State, text: string): Connection {
+export function findConnection(state: Trees, text: string): Connection {
   if (text === '') throw invalid('Name a connection: its id, its number, or the label of a LNK_CONN on it.');
   const connection = matchConnection(state, text);
   if (connection !== undefined) return connection;
@@ -57,7 +57,7 @@ export function findConnection(state: State, text: string): Connection {
  * The same, undefined for none.
  * @throws ApiError INVALID_ARGUMENT: several
  */
-export function matchConnection(state: State, text: string): Connection | undefined {
+export function matchConnection(state: Trees, text: string): Connection | undefined {
   const colon = text.lastIndexOf(':');
   const byId = state.gateways.get(text.slice(0, colon))?.connections.get(Number(text.slice(colon + 1)));
   if (byId !== undefined && connectionId(byId) === text) return byId;

@@ -129,6 +129,7 @@ export class GatewayControl implements AttachmentHost {
     });
     this.#state.replace(gateway, all);
     gateway.attached = true;
+    this.#state.put(gateway);
     this.#logger.info(
       {
         gateway: gateway.id,
@@ -210,6 +211,7 @@ export class GatewayControl implements AttachmentHost {
       if (gateway.boot === boot) {
         gateway.serviceAddress = serviceAddress;
         gateway.version = version;
+        this.#state.put(gateway);
         return gateway;
       }
       // Of one name only one boot can live, and this is it now.
@@ -252,6 +254,7 @@ export class GatewayControl implements AttachmentHost {
     if (gateway === undefined || this.#byName.get(gateway.name) !== attachment) return;
     this.#byName.delete(gateway.name);
     gateway.attached = false;
+    this.#state.put(gateway);
     this.#commander.detach(gateway);
   }
 

@@ -51,6 +51,8 @@ export class Gateway {
   readonly boot: string;
   serviceAddress: string;
   version: string;
+  /** What stands for it in the journal; given by Trees, never twice. */
+  number = 0;
   readonly connections: Map<number, Connection> = new Map();
   readonly lnkConns: Map<number, LnkConn> = new Map();
   readonly links: Map<number, Link> = new Map();

@@ -1,6 +1,6 @@
 import type { Cluster, Connection, Link, LnkConn, Node } from '@spanmesh/spantree/tree';
 import type { RelayGroup } from './relay-group.ts';
-import type { ChangeKind } from './state.ts';
+import type { ChangeKind } from './trees.ts';
 
 /** A change, as a reference to the object that it happened to: it is put into words only for those who watch. */
 export type RecordedChange =

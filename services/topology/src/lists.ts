@@ -11,14 +11,14 @@ import { showCluster, showNode } from './show-cluster.ts';
 import { relayedTo, showConnection } from './show-connection.ts';
 import { linkId } from './show-ids.ts';
 import { showLink, showRelay } from './show-link.ts';
-import type { State } from './state.ts';
+import type { Trees } from './trees.ts';
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 // The lists of topology.proto. Each is answered at once from the state as it is; the revision is the caller's to add.
 
 export function listClusters(
-  state: State,
+  state: Trees,
   request: api.ListClustersRequest,
 ): Omit<api.ListClustersResponse, 'revision'> {
   const clusters = clustersOf(state, request.dialect, request.id);
@@ -26,20 +26,20 @@ export function listClusters(
   return { clusters: items.map(showCluster), nextPageToken };
 }
 
-export function listNodes(state: State, request: api.ListNodesRequest): Omit<api.ListNodesResponse, 'revision'> {
+export function listNodes(state: Trees, request: api.ListNodesRequest): Omit<api.ListNodesResponse, 'revision'> {
   const nodes = nodesOf(state, request.dialect, request.clusterId, request.node);
   const { items, nextPageToken } = pageOf(nodes, request, { key: keys.nodeKey, bytes: keys.nodeBytes });
   return { nodes: items.map((node) => showNode(node)), nextPageToken };
 }
 
-export function listLinks(state: State, request: api.ListLinksRequest): Omit<api.ListLinksResponse, 'revision'> {
+export function listLinks(state: Trees, request: api.ListLinksRequest): Omit<api.ListLinksResponse, 'revision'> {
   const links = linksOf(state, request);
   const { items, nextPageToken } = pageOf(links, request, { key: keys.linkKey, bytes: keys.linkBytes });
   return { links: items.map((link) => showLink(link)), nextPageToken };
 }
 
 export function listConnections(
-  state: State,
+  state: Trees,
   request: api.ListConnectionsRequest,
 ): Omit<api.ListConnectionsResponse, 'revision'> {
   const connections = connectionsOf(state, request);
@@ -50,7 +50,7 @@ export function listConnections(
   return { connections: items.map(showConnection), nextPageToken };
 }
 
-export function listRelays(state: State, request: api.ListRelaysRequest): Omit<api.ListRelaysResponse, 'revision'> {
+export function listRelays(state: Trees, request: api.ListRelaysRequest): Omit<api.ListRelaysResponse, 'revision'> {
   const { items, nextPageToken } = pageOf(relaysOf(state, request), request, {
     key: ([link, lnkConn]) => keys.relayKey(link, lnkConn),
     bytes: ([link]) => keys.relayBytes(link),
@@ -59,7 +59,7 @@ export function listRelays(state: State, request: api.ListRelaysRequest): Omit<a
 }
 
 /** @throws ApiError INVALID_ARGUMENT: not an id or not a dialect. */
-export function* clustersOf(state: State, dialect: ProtoDialect, id: string): Iterable<Cluster> {
+export function* clustersOf(state: Trees, dialect: ProtoDialect, id: string): Iterable<Cluster> {
   const wanted = id.toLowerCase();
   if (wanted !== '' && !UUID.test(wanted)) throw invalid(`${id} is not the id of a cluster: write the uuid in full.`);
   const matches = dialectFilter(dialect);
@@ -68,14 +68,14 @@ export function* clustersOf(state: State, dialect: ProtoDialect, id: string): It
   }
 }
 
-function* nodesOf(state: State, dialect: ProtoDialect, clusterId: string, text: string): Iterable<Node> {
+function* nodesOf(state: Trees, dialect: ProtoDialect, clusterId: string, text: string): Iterable<Node> {
   const matches = nodeFilter(text);
   for (const cluster of clustersOf(state, dialect, clusterId)) {
     for (const node of cluster.nodes()) if (matches(node)) yield node;
   }
 }
 
-function* linksOf(state: State, request: api.ListLinksRequest): Iterable<Link> {
+function* linksOf(state: Trees, request: api.ListLinksRequest): Iterable<Link> {
   const connection = connectionFilter(state, request.connection);
   if (connection === null) return;
   for (const node of nodesOf(state, request.dialect, request.clusterId, request.node)) {
@@ -83,7 +83,7 @@ function* linksOf(state: State, request: api.ListLinksRequest): Iterable<Link> {
   }
 }
 
-function* connectionsOf(state: State, request: api.ListConnectionsRequest): Iterable<Connection> {
+function* connectionsOf(state: Trees, request: api.ListConnectionsRequest): Iterable<Connection> {
   const matches = dialectFilter(request.dialect);
   for (const gateway of gatewaysInOrder(state)) {
     if (request.gateway !== '' && request.gateway !== gateway.id && request.gateway !== gateway.name) continue;
@@ -93,7 +93,7 @@ function* connectionsOf(state: State, request: api.ListConnectionsRequest): Iter
   }
 }
 
-function* relaysOf(state: State, request: api.ListRelaysRequest): Iterable<[Link, LnkConn]> {
+function* relaysOf(state: Trees, request: api.ListRelaysRequest): Iterable<[Link, LnkConn]> {
   const connection = connectionFilter(state, request.connection);
   if (connection === null) return;
   const dialectMatches = dialectFilter(request.dialect);
@@ -112,11 +112,11 @@ function* relaysOf(state: State, request: api.ListRelaysRequest): Iterable<[Link
   }
 }
 
-function* lnkConnsInOrder(state: State): Iterable<LnkConn> {
+function* lnkConnsInOrder(state: Trees): Iterable<LnkConn> {
   for (const gateway of gatewaysInOrder(state)) yield* gateway.lnkConns.values();
 }
 
-function gatewaysInOrder(state: State) {
+function gatewaysInOrder(state: Trees) {
   return [...state.gateways.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
 }
 
@@ -133,6 +133,6 @@ function nodeFilter(text: string): (node: Node) => boolean {
 }
 
 /** Undefined: any connection; null: none is meant. */
-function connectionFilter(state: State, text: string): Connection | undefined | null {
+function connectionFilter(state: Trees, text: string): Connection | undefined | null {
   return text === '' ? undefined : (matchConnection(state, text) ?? null);
 }

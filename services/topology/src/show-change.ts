@@ -4,7 +4,7 @@ import { showCluster, showNode } from './show-cluster.ts';
 import { showConnection, showLnkConn } from './show-connection.ts';
 import { linkId } from './show-ids.ts';
 import { showLink } from './show-link.ts';
-import type { ChangeKind } from './state.ts';
+import type { ChangeKind } from './trees.ts';
 
 /** Relays in one Change: what is more is divided, so that no message grows with the number of LNK_CONNs. */
 const MOST_RELAYS = 4096;

@@ -1,6 +1,6 @@
 import type { GatewayStatus, GetStatusResponse, LeaderStatus, ReplicaStatus } from '@spanmesh/proto/v1/topology';
 import type { Gateway } from './gateway.ts';
-import type { State } from './state.ts';
+import type { Trees } from './trees.ts';
 
 /** What is known of the replicas. */
 export interface ReplicasKnown {
@@ -19,7 +19,7 @@ export function wholeMs(ms: number): number {
 }
 
 /** How the installation is. `state` null: this replica has none. */
-export function showStatus(known: ReplicasKnown, state: State | null, revision: string): GetStatusResponse {
+export function showStatus(known: ReplicasKnown, state: Trees | null, revision: string): GetStatusResponse {
   const { clusters, nodes, links, connections, lnkConns, relays, refused } = state?.tree.counts ?? NOTHING;
   return {
     ...known,

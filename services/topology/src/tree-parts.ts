@@ -5,7 +5,7 @@ import { linkBytes, nodeBytes } from './keys.ts';
 import { clustersOf } from './lists.ts';
 import { showCluster, showNode } from './show-cluster.ts';
 import { type LinkMoment, momentOf, relaysOf, showLink, showTarget } from './show-link.ts';
-import type { State } from './state.ts';
+import type { Trees } from './trees.ts';
 
 /** Bytes (estimated) after which a part is complete; a node is never divided. */
 const PART_BYTES = 512 * 1024;
@@ -28,7 +28,7 @@ interface CapturedCluster {
  * captured here, so all parts show one state.
  * @throws ApiError INVALID_ARGUMENT: not an id or not a dialect
  */
-export function treeParts(state: State, request: GetTreeRequest, revision: string): Iterable<GetTreeResponse> {
+export function treeParts(state: Trees, request: GetTreeRequest, revision: string): Iterable<GetTreeResponse> {
   const captured: CapturedCluster[] = [];
   for (const cluster of clustersOf(state, request.dialect, request.clusterId)) {
     const nodes = cluster.nodes().map((node) => ({

@@ -1,0 +1,335 @@
+import { MAX_PEER_TYPE } from '@spanmesh/dmsg/names';
+import { decodeLnkConnPayload } from '@spanmesh/dmsg/payload/lnk-conn';
+import { decodeLnkSpanPayload } from '@spanmesh/dmsg/payload/lnk-span';
+import type { ConnectionOpened, LinkOpened, LnkConnOpened, RelaySet } from '@spanmesh/proto/v1/gateway_control';
+import type { TreeChange } from '@spanmesh/proto/v1/replication';
+import type { ClusterKey } from '@spanmesh/proto/v1/types';
+import type { Cluster, Connection, Link, LnkConn, Node, RelayDelta, SpanTree } from '@spanmesh/spantree/tree';
+import { ClusterHolds } from './cluster-holds.ts';
+import { dialectOf } from './dialect.ts';
+import {
+  type ConnectionData,
+  connectionData,
+  type Gateway,
+  type LinkData,
+  type LnkConnData,
+  linkData,
+  lnkConnData,
+} from './gateway.ts';
+
+export type ChangeKind = 'added' | 'changed' | 'removed';
+
+/** Whom Trees tells what has changed. None of these may change the trees. */
+export interface TreesObserver {
+  clusterChanged(kind: ChangeKind, cluster: Cluster): void;
+  nodeChanged(kind: ChangeKind, node: Node): void;
+  linkChanged(kind: ChangeKind, link: Link): void;
+  connectionChanged(kind: ChangeKind, connection: Connection): void;
+  lnkConnChanged(kind: ChangeKind, lnkConn: LnkConn): void;
+  /** The gateway can use the links of some other gateway again. */
+  reachable(gateway: Gateway): void;
+  /** A peer has closed a relay. */
+  relayRefused(link: Link, lnkConn: LnkConn): void;
+  /** The gateway relays a link of another gateway that does not exist (any more). */
+  linkUnknown(gateway: Gateway, linkGateway: string, link: number): void;
+  /** A peer's message that makes no sense. Nothing else happens because of it. */
+  nonsense(gateway: Gateway, what: string, data: Readonly<Record<string, string | number>>): void;
+}
+
+/** Takes each change in the words of replication.proto, as it is made. */
+export type Journal = (gateway: Gateway | null, change: Omit<TreeChange, 'gateway'>) => void;
+
+/**
+ * The span trees with the gateways whose objects are in them: every change there is, one by one. Each is told to the observer
+ * (what is different now) and, while somebody follows, to the journal (how to do the same elsewhere). What a change names
+ * and is not known (any more) is passed over: reports and removals cross.
+ */
+export class Trees {
+  readonly tree: SpanTree;
+  /** By id. */
+  readonly gateways: Map<string, Gateway> = new Map();
+  /** Set while somebody follows; without it a change costs nothing more. */
+  journal: Journal | undefined = undefined;
+  protected readonly holds: ClusterHolds;
+  readonly #observer: TreesObserver;
+  #numbered = 0;
+
+  constructor(tree: SpanTree, { observer }: { observer: TreesObserver }) {
+    this.tree = tree;
+    this.#observer = observer;
+    this.holds = new ClusterHolds(tree, {
+      clusterChanged: (kind, cluster) => observer.clusterChanged(kind, cluster),
+      nonsense: (gateway, what, data) => observer.nonsense(gateway, what, data),
+      held: (gateway, clusterHeld) => this.journal?.(gateway, { clusterHeld }),
+      released: (gateway, clusterReleased) => this.journal?.(gateway, { clusterReleased }),
+    });
+  }
+
+  add(gateway: Gateway): void {
+    gateway.number = ++this.#numbered;
+    this.gateways.set(gateway.id, gateway);
+    this.put(gateway);
+  }
+
+  /** What is said of the gateway itself has changed. */
+  put(gateway: Gateway): void {
+    this.journal?.(gateway, { gatewayPut: gateway });
+  }
+
+  /** The gateway is dead, or has said goodbye: all that was on it is gone. */
+  remove(gateway: Gateway): void {
+    this.journal?.(gateway, { gatewayGone: true });
+    for (const connection of gateway.connections.values()) this.#dropConnection(connection);
+    this.holds.dropAll(gateway);
+    this.gateways.delete(gateway.id);
+    for (const other of this.gateways.values()) other.unreachable.delete(gateway.id);
+  }
+
+  openConnection(gateway: Gateway, opened: ConnectionOpened): void {
+    if (!isNumber(opened.id) || dialectOf(opened.dialect) === undefined || gateway.connections.has(opened.id)) {
+      this.#observer.nonsense(gateway, 'connection', { connection: opened.id, dialect: opened.dialect });
+      return;
+    }
+    const data: ConnectionData = { gateway, opened };
+    const connection = this.tree.addConnection(gateway.id, opened.id, data);
+    gateway.connections.set(opened.id, connection);
+    if (opened.suspect) this.tree.setSuspect(connection, true);
+    this.journal?.(gateway, { connectionOpened: opened });
+    this.#observer.connectionChanged('added', connection);
+  }
+
+  openLnkConn(gateway: Gateway, opened: LnkConnOpened): LnkConn | undefined {
+    const connection = gateway.connections.get(opened.connection);
+    const dialect = connection && dialectOf(connectionData(connection).opened.dialect);
+    let lnkConn: LnkConn;
+    try {
+      if (dialect === undefined || !isNumber(opened.id) || gateway.lnkConns.has(opened.id)) throw new Error('number');
+      const payload = decodeLnkConnPayload(dialect, opened.payload, 0);
+      if (payload.peerType > MAX_PEER_TYPE) throw new Error('peer type');
+      lnkConn = this.tree.addLnkConn(connection!, opened.id, payload);
+      const data: LnkConnData = { gateway, payload, onDemand: undefined };
+      lnkConn.data = data;
+    } catch (error) {
+      this.#observer.nonsense(gateway, 'LNK_CONN', { lnkConn: opened.id, error: String(error) });
+      return undefined;
+    }
+    gateway.lnkConns.set(opened.id, lnkConn);
+    this.journal?.(gateway, { lnkConnOpened: opened });
+    this.#observer.lnkConnChanged('added', lnkConn);
+    return lnkConn;
+  }
+
+  openLink(gateway: Gateway, opened: LinkOpened): void {
+    const connection = gateway.connections.get(opened.connection);
+    const dialect = connection && dialectOf(connectionData(connection).opened.dialect);
+    let link: Link;
+    try {
+      if (dialect === undefined || !isNumber(opened.id) || gateway.links.has(opened.id)) throw new Error('number');
+      if (!isNumber(opened.stamp)) throw new Error('stamp');
+      const span = decodeLnkSpanPayload(dialect, opened.payload, 0);
+      if (span.peerType > MAX_PEER_TYPE) throw new Error('peer type');
+      const { clusterId, nodeId, peerType, peerLabel, label, dist, rnss, status } = span;
+      const { stamp, msgidLo, msgidHi } = opened;
+      const key = { dialect, clusterId, nodeId, peerType, peerLabel, label, dist, rnss, stamp };
+      link = this.tree.addLink(connection!, opened.id, key);
+      // A copy: what was decoded is a view that keeps the whole message alive.
+      const payload = Buffer.from(opened.payload);
+      const data: LinkData = { gateway, payload, msgidLo, msgidHi, status, onDemand: undefined };
+      link.data = data;
+    } catch (error) {
+      this.#observer.nonsense(gateway, 'LNK_SPAN', { link: opened.id, error: String(error) });
+      return;
+    }
+    gateway.links.set(opened.id, link);
+    for (const other of this.gateways.values()) {
+      if (other.unreachable.has(gateway.id)) this.tree.setReachable(link, other.id, false);
+    }
+    this.journal?.(gateway, { linkOpened: opened });
+    const { node } = link;
+    if (node.links.length === 1) {
+      if (node.cluster.nodeCount === 1) {
+        this.#observer.clusterChanged(node.cluster.holds > 0 ? 'changed' : 'added', node.cluster);
+      }
+      this.#observer.nodeChanged('added', node);
+    }
+    this.#observer.linkChanged('added', link);
+  }
+
+  setStatus(gateway: Gateway, id: number, status: number): void {
+    const link = gateway.links.get(id);
+    if (link === undefined || linkData(link).status === status) return;
+    linkData(link).status = status;
+    this.journal?.(gateway, { linkStatus: { link: id, status } });
+    this.#observer.linkChanged('changed', link);
+  }
+
+  setReachable(gateway: Gateway, other: string, reachable: boolean): void {
+    if (other === gateway.id) return;
+    if (reachable) gateway.unreachable.delete(other);
+    else gateway.unreachable.add(other);
+    for (const link of this.gateways.get(other)?.links.values() ?? []) {
+      this.tree.setReachable(link, gateway.id, reachable);
+    }
+    this.journal?.(gateway, { reachability: { gateway: other, reachable } });
+    if (reachable) this.#observer.reachable(gateway);
+  }
+
+  setSuspect(connection: Connection | undefined, suspect: boolean): void {
+    if (connection === undefined || connection.suspect === suspect) return;
+    this.tree.setSuspect(connection, suspect);
+    this.journal?.(connectionData(connection).gateway, { suspicion: { connection: connection.id, suspect } });
+    this.#observer.connectionChanged('changed', connection);
+  }
+
+  /** The peer has closed the relay. False: there was none. */
+  refuse(gateway: Gateway, link: Link, lnkConn: LnkConn): boolean {
+    if (link.span.dialect !== lnkConn.filter.dialect) return false;
+    const before = link.relayCount;
+    this.tree.refuse(lnkConn, link);
+    if (link.relayCount === before) return false;
+    this.journal?.(gateway, { relaysRefused: relaySet(gateway, link, [lnkConn.id]) });
+    this.#observer.relayRefused(link, lnkConn);
+    return true;
+  }
+
+  /** The relays are open already: the next selection closes those that it does not take. */
+  adoptRelays(gateway: Gateway, link: Link, lnkConns: readonly number[]): void {
+    const fitting = fittingOf(gateway, link, lnkConns);
+    for (const lnkConn of fitting) this.tree.adoptRelay(lnkConn, link);
+    if (fitting.length > 0) this.journal?.(gateway, { relaysAdopted: relaySet(gateway, link, idsOf(fitting)) });
+  }
+
+  /** The peers had refused the relays already. */
+  adoptRefusals(gateway: Gateway, link: Link, lnkConns: readonly number[]): void {
+    const fitting = fittingOf(gateway, link, lnkConns);
+    for (const lnkConn of fitting) this.tree.adoptRefusal(lnkConn, link);
+    if (fitting.length > 0) this.journal?.(gateway, { refusalsAdopted: relaySet(gateway, link, idsOf(fitting)) });
+  }
+
+  setOnDemand(gateway: Gateway, set: RelaySet, open: boolean): void {
+    const link = this.linkOf(gateway, set.linkGateway, set.link);
+    if (link === undefined) return;
+    for (const id of set.lnkConns) {
+      const lnkConn = gateway.lnkConns.get(id);
+      if (lnkConn === undefined) continue;
+      if (open) {
+        linkData(link).onDemand ??= new Set();
+        linkData(link).onDemand!.add(lnkConn);
+        lnkConnData(lnkConn).onDemand ??= new Set();
+        lnkConnData(lnkConn).onDemand!.add(link);
+      } else {
+        linkData(link).onDemand?.delete(lnkConn);
+        lnkConnData(lnkConn).onDemand?.delete(link);
+      }
+    }
+    this.journal?.(gateway, open ? { onDemandOpened: set } : { onDemandClosed: set });
+  }
+
+  hold(gateway: Gateway, key: ClusterKey): void {
+    this.holds.hold(gateway, key);
+  }
+
+  release(gateway: Gateway, key: ClusterKey): void {
+    this.holds.release(gateway, key);
+  }
+
+  closeLink(link: Link | undefined): void {
+    if (link === undefined) return;
+    this.journal?.(linkData(link).gateway, { linkClosed: link.id });
+    this.dropLink(link);
+  }
+
+  closeLnkConn(lnkConn: LnkConn | undefined): void {
+    if (lnkConn === undefined) return;
+    this.journal?.(lnkConnData(lnkConn).gateway, { lnkConnClosed: lnkConn.id });
+    this.dropLnkConn(lnkConn);
+  }
+
+  closeConnection(connection: Connection | undefined): void {
+    if (connection === undefined) return;
+    this.journal?.(connectionData(connection).gateway, { connectionClosed: connection.id });
+    this.#dropConnection(connection);
+  }
+
+  /** Selects: hands out which relays are to be opened and closed because of what has changed. */
+  select(out: RelayDelta): void {
+    this.journal?.(null, { selected: true });
+    this.tree.flush(out);
+  }
+
+  linkOf(gateway: Gateway, linkGateway: string, link: number): Link | undefined {
+    const owner = linkGateway === '' ? gateway : this.gateways.get(linkGateway);
+    return owner?.links.get(link);
+  }
+
+  /** The link goes, by itself or with what it was on. */
+  protected dropLink(link: Link): void {
+    const data = linkData(link);
+    data.gateway.links.delete(link.id);
+    for (const other of forgetOnDemandOf(link)) this.#observer.linkUnknown(other, data.gateway.id, link.id);
+    this.tree.removeLink(link);
+    this.#observer.linkChanged('removed', link);
+    const { node } = link;
+    if (node.links.length > 0) return;
+    this.#observer.nodeChanged('removed', node);
+    if (node.cluster.nodeCount === 0) {
+      this.#observer.clusterChanged(node.cluster.holds > 0 ? 'changed' : 'removed', node.cluster);
+    }
+  }
+
+  /** The LNK_CONN goes, by itself or with what it was on. */
+  protected dropLnkConn(lnkConn: LnkConn): void {
+    const data = lnkConnData(lnkConn);
+    data.gateway.lnkConns.delete(lnkConn.id);
+    for (const link of data.onDemand ?? []) linkData(link).onDemand?.delete(lnkConn);
+    data.onDemand = undefined;
+    this.tree.removeLnkConn(lnkConn);
+    this.#observer.lnkConnChanged('removed', lnkConn);
+  }
+
+  #dropConnection(connection: Connection): void {
+    const { gateway } = connectionData(connection);
+    gateway.connections.delete(connection.id);
+    for (const link of connection.links) this.dropLink(link);
+    for (const lnkConn of connection.lnkConns) this.dropLnkConn(lnkConn);
+    this.tree.removeConnection(connection);
+    this.#observer.connectionChanged('removed', connection);
+  }
+}
+
+/** LNK_CONNs of the gateway that one link is relayed to, as gateways write it. */
+export function relaySet(gateway: Gateway, link: Link, lnkConns: number[]): RelaySet {
+  const owner = linkData(link).gateway;
+  return { linkGateway: owner === gateway ? '' : owner.id, link: link.id, lnkConns };
+}
+
+function fittingOf(gateway: Gateway, link: Link, lnkConns: readonly number[]): LnkConn[] {
+  const fitting: LnkConn[] = [];
+  for (const id of lnkConns) {
+    const lnkConn = gateway.lnkConns.get(id);
+    if (lnkConn?.filter.dialect === link.span.dialect) fitting.push(lnkConn);
+  }
+  return fitting;
+}
+
+function idsOf(lnkConns: readonly LnkConn[]): number[] {
+  return lnkConns.map(({ id }) => id);
+}
+
+/** Gateways that have a relay of the link as a way back, learnt from another gateway: nobody has named it to them. */
+function forgetOnDemandOf(link: Link): Set<Gateway> {
+  const data = linkData(link);
+  const others = new Set<Gateway>();
+  for (const lnkConn of data.onDemand ?? []) {
+    const other = lnkConnData(lnkConn);
+    other.onDemand?.delete(link);
+    if (other.gateway !== data.gateway) others.add(other.gateway);
+  }
+  data.onDemand = undefined;
+  return others;
+}
+
+/** Whether a gateway may have given this number or stamp (gateway_control.proto: integers below 2^53). */
+function isNumber(value: number): boolean {
+  return Number.isSafeInteger(value) && value > 0;
+}
