@@ -9,7 +9,7 @@ const LAUNCHER = fileURLToPath(new URL('../../services/ctl/bin/spanmesh.js', imp
 /** Milliseconds between two looks at whether a process is ready. */
 const LOOK_MS = 20;
 
-type Ports = Record<'grpc' | 'service' | 'http', number>;
+export type Ports = Record<'grpc' | 'service' | 'http', number>;
 
 /** A service in a process of its own, on free ports of loopback. */
 export class ServiceProcess {
@@ -43,8 +43,12 @@ export class ServiceProcess {
   }
 
   static async start(service: string, env: Record<string, string>): Promise<ServiceProcess> {
-    const [grpc, servicePort, http] = [await freePort(), await freePort(), await freePort()];
-    return new ServiceProcess(service, { grpc, service: servicePort, http }, env);
+    return ServiceProcess.on(await freePorts(), service, env);
+  }
+
+  /** On these ports. */
+  static on(ports: Ports, service: string, env: Record<string, string>): ServiceProcess {
+    return new ServiceProcess(service, ports, env);
   }
 
   /** One like it, on the same ports; to be called once it has stopped. */
@@ -147,6 +151,11 @@ const PORTS = { from: 10_000, to: 32_000 };
 /** Each process of the tests takes its ports from a part of its own, one after the other: they run side by side. */
 const PART = 250;
 let taken = 0;
+
+/** Ports for a service. */
+export async function freePorts(): Promise<Ports> {
+  return { grpc: await freePort(), service: await freePort(), http: await freePort() };
+}
 
 /** A port of loopback on which nothing listens. */
 export async function freePort(): Promise<number> {

@@ -5,8 +5,9 @@ import { systemClock } from '@spanmesh/runtime/clock';
 import { decodeLeaseRecord } from '@spanmesh/runtime/lease-record';
 import { createLogger } from '@spanmesh/runtime/logger';
 import { NatsBus } from '@spanmesh/runtime/nats-bus';
-import { NatsServerProcess, natsOptionsFor } from '@spanmesh/runtime/nats-server.fixture';
-import { freePort, type GatewayProcess, ServiceProcess } from './installation.ts';
+import { NatsServerProcess, natsOptionsFor, startNatsCluster } from '@spanmesh/runtime/nats-server.fixture';
+import { freePort, freePorts, type GatewayProcess, type Ports, ServiceProcess } from './installation.ts';
+import type { LoopbackNetwork } from './loopback-network.ts';
 import { PATIENCE_MS } from './raw-peer.ts';
 
 /** Milliseconds between two looks at something that tells nobody when it changes. */
@@ -16,35 +17,59 @@ export interface Sizes {
   readonly topologies: number;
   readonly gateways: number;
   readonly volconfs: number;
+  /** Default: one server. */
+  readonly nats?: 1 | 3;
 }
+
+/** The hosts of a LoopbackNetwork that an installation is: NATS servers, topologies, gateways and volconfs count from 1. */
+export const hostOf = (kind: 'nats' | 'topology' | 'gateway' | 'volconf', index: number): string =>
+  `${kind}-${index + 1}`;
 
 /** Every service several times over, in processes of their own, which find each other by a real nats-server. */
 export class NatsInstallation {
-  readonly nats: NatsServerProcess;
+  readonly natsServers: readonly NatsServerProcess[];
+  /** What is between the processes, if it can be cut; null: nothing is. */
+  readonly network: LoopbackNetwork | null;
   readonly topologies: ServiceProcess[] = [];
   readonly gateways: GatewayProcess[] = [];
   readonly volconfs: ServiceProcess[] = [];
   readonly #bus: NatsBus;
   readonly #env: Record<string, string>;
 
-  private constructor(nats: NatsServerProcess, env: Record<string, string>) {
-    this.nats = nats;
-    this.#env = { SPANMESH_NATS_URL: nats.url, ...env };
+  private constructor(
+    natsServers: readonly NatsServerProcess[],
+    env: Record<string, string>,
+    network: LoopbackNetwork | null,
+  ) {
+    this.natsServers = natsServers;
+    this.network = network;
+    const replicas = { SPANMESH_NATS_REPLICAS: String(natsServers.length) };
+    const urls = natsServers.map(({ url, port }, i) =>
+      network === null ? url : `nats://${network.address(hostOf('nats', i))}:${port}`,
+    );
+    this.#env = { SPANMESH_NATS_URL: urls.join(), ...replicas, ...env };
     const logger = createLogger({ level: 'silent', service: 'test' });
-    this.#bus = new NatsBus(natsOptionsFor([nats]), { clock: systemClock, logger, onError: () => {} });
+    this.#bus = new NatsBus(natsOptionsFor(natsServers, replicas), { clock: systemClock, logger, onError: () => {} });
   }
 
-  static async start(sizes: Sizes, env: Record<string, string> = {}): Promise<NatsInstallation> {
-    const made = new NatsInstallation(await NatsServerProcess.start(), env);
+  /** `network`: the processes know each other by the addresses that they have there. */
+  static async start(
+    sizes: Sizes,
+    env: Record<string, string> = {},
+    network: LoopbackNetwork | null = null,
+  ): Promise<NatsInstallation> {
+    const nats = sizes.nats === 3 ? await startNatsCluster() : [await NatsServerProcess.start()];
+    const made = new NatsInstallation(nats, env, network);
     try {
+      for (const [i, { port }] of nats.entries()) await network?.serve(hostOf('nats', i), [port]);
       // One after the other: who leads is known.
       for (let i = 0; i < sizes.topologies; i++) {
-        made.topologies.push(await made.#started('topology'));
+        made.topologies.push(await made.#started('topology', hostOf('topology', i)));
         await made.topologies[i]!.ready();
       }
-      for (let i = 0; i < sizes.gateways; i++) made.gateways.push(await made.gateway(`gateway-${i + 1}`));
+      for (let i = 0; i < sizes.gateways; i++) made.gateways.push(await made.gateway(hostOf('gateway', i)));
       for (let i = 0; i < sizes.volconfs; i++) {
-        made.volconfs.push(await made.#started('volconf'));
+        made.volconfs.push(await made.#started('volconf', hostOf('volconf', i)));
         await made.volconfs[i]!.ready();
       }
       await Promise.all(made.gateways.map((gateway) => gateway.ready()));
@@ -58,11 +83,27 @@ export class NatsInstallation {
   /** One more, not waited for. */
   async gateway(name: string): Promise<GatewayProcess> {
     const dmsg = { linkid: await freePort(), circuit: await freePort() };
-    const gateway = await this.#started('link-gateway', {
+    const trunk = await freePort();
+    const gateway = await this.#started('link-gateway', name, {
       SPANMESH_GATEWAY_NAME: name,
       SPANMESH_DMSG_LISTEN: `linkid://127.0.0.1:${dmsg.linkid},circuit://127.0.0.1:${dmsg.circuit}`,
+      SPANMESH_TRUNK_LISTEN: `127.0.0.1:${trunk}`,
     });
+    await this.network?.serve(name, [trunk, dmsg.linkid, dmsg.circuit]);
     return Object.assign(gateway, { dmsg });
+  }
+
+  /** The only NATS server. */
+  get nats(): NatsServerProcess {
+    return this.natsServers[0]!;
+  }
+
+  /** The gateway's process once more, on the same ports; to be called once it has stopped. */
+  gatewayAgain(index: number): GatewayProcess {
+    const { dmsg } = this.gateways[index]!;
+    const gateway = Object.assign(this.gateways[index]!.again(), { dmsg });
+    this.gateways[index] = gateway;
+    return gateway;
   }
 
   /** Who leads by what the store says, and under which epoch. */
@@ -107,12 +148,27 @@ export class NatsInstallation {
     const all = [...this.gateways, ...this.volconfs, ...this.topologies];
     for (const { child } of all) child.kill('SIGCONT');
     await Promise.all(all.map((one) => one.stop('SIGKILL')));
-    await this.nats.remove();
+    await Promise.all(this.natsServers.map((server) => server.remove()));
+    this.network?.close();
   }
 
-  #started(service: string, env: Record<string, string> = {}): Promise<ServiceProcess> {
-    return ServiceProcess.start(service, { ...this.#env, ...env });
+  /** `host`: its name in the network. */
+  async #started(service: string, host: string, env: Record<string, string> = {}): Promise<ServiceProcess> {
+    const ports = await freePorts();
+    if (this.network === null) return ServiceProcess.on(ports, service, { ...this.#env, ...env });
+    const own = { ...this.network.env(host), ...addressSettings(this.network.address(host), ports) };
+    await this.network.serve(host, [ports.service]);
+    return ServiceProcess.on(ports, service, { ...this.#env, ...own, ...env });
   }
+}
+
+/** Where the others reach a service, as it must be told. Each takes the one that it knows. */
+function addressSettings(address: string, ports: Ports): Record<string, string> {
+  return {
+    SPANMESH_TOPOLOGY_SERVICE_ADDRESS: `${address}:${ports.service}`,
+    SPANMESH_GATEWAY_SERVICE_ADDRESS: `${address}:${ports.service}`,
+    SPANMESH_VOLCONF_ADDRESS: `${address}:${ports.grpc}`,
+  };
 }
 
 /** What `look` finds, once it finds something. */
