@@ -42,6 +42,10 @@ export class LivePeer {
   readonly dialect: Dialect;
   /** Relays held now, by msgid. */
   readonly held = new Map<bigint, HeldRelay>();
+  /** LNK_CONNs that it has open, by msgid. */
+  readonly conns = new Map<bigint, ConnFields>();
+  /** LNK_SPANs that it has open, by msgid, as they were opened. */
+  readonly spans = new Map<bigint, SpanFields>();
   /** msgid of the router's LNK_CONN while it is open. */
   routerConn: bigint | null = null;
   /** Set to answer nothing at all any more (a peer that hangs); the bytes are still read. */
@@ -81,7 +85,9 @@ export class LivePeer {
   /** Open LNK_CONN and wait until it is acknowledged. Returns its msgid. */
   async openConn(fields: Partial<ConnFields> = {}): Promise<bigint> {
     const msgid = this.newId();
-    this.raw.send({ cmd: CREATE | LNK_CONN[this.dialect], msgid, body: connBody(this.dialect, connFields(fields)) });
+    const conn = connFields(fields);
+    this.conns.set(msgid, conn);
+    this.raw.send({ cmd: CREATE | LNK_CONN[this.dialect], msgid, body: connBody(this.dialect, conn) });
     await this.raw.expectCmd(CREATE | REPLY | this.rev | LNK_ERROR, msgid);
     return msgid;
   }
@@ -90,7 +96,9 @@ export class LivePeer {
   openSpan(fields: Partial<SpanFields>): bigint {
     const msgid = this.newId();
     this.#unacknowledged.add(msgid);
-    this.raw.send({ cmd: CREATE | LNK_SPAN, msgid, body: spanBody(this.dialect, spanFields(fields)) });
+    const span = spanFields(fields);
+    this.spans.set(msgid, span);
+    this.raw.send({ cmd: CREATE | LNK_SPAN, msgid, body: spanBody(this.dialect, span) });
     return msgid;
   }
 
@@ -101,6 +109,8 @@ export class LivePeer {
 
   /** Close a transaction of ours (LNK_CONN or span) and wait for the router's end of it. */
   async close(msgid: bigint): Promise<void> {
+    this.conns.delete(msgid);
+    this.spans.delete(msgid);
     const ended = new Promise<void>((resolve) => this.#ends.set(msgid, resolve));
     this.raw.send({ cmd: DELETE | LNK_ERROR, msgid });
     await within(ended, () => `${this.raw.name}: the end of ${msgid.toString(16)} was not answered`, this.raw);

@@ -123,6 +123,14 @@ export class NatsInstallation {
     }, `another ${role} leads`);
   }
 
+  /** Which of three NATS servers (from 0) leads the stream of the leases. */
+  async leaseStreamLeader(): Promise<number> {
+    const manager = await this.#bus.link.nats.jetstreamManager();
+    const { cluster } = await manager.streams.info(`KV_${LEASES_BUCKET}`);
+    // startNatsCluster calls them n1, n2, n3.
+    return Number(cluster!.leader!.slice(1)) - 1;
+  }
+
   /** A number of a process's metrics. */
   async metric(process: ServiceProcess, name: string): Promise<number> {
     const text = await (await fetch(`http://127.0.0.1:${process.ports.http}/metrics`)).text();

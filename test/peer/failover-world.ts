@@ -1,0 +1,282 @@
+import { stdout } from 'node:process';
+import { TOPOLOGY_ROLE } from '@spanmesh/runtime/bus-names';
+import { expect } from 'vitest';
+import type { ServiceProcess } from './installation.ts';
+import { LivePeer } from './live-peer.ts';
+import { LoopbackNetwork } from './loopback-network.ts';
+import { hostOf, NatsInstallation, type Sizes } from './nats-installation.ts';
+import { testUuid } from './payloads.ts';
+import { Asker, Responder } from './routed-traffic.ts';
+import { differences, readTrees } from './trees.ts';
+import type { Dialect } from './wire.ts';
+
+const DIALECTS: Dialect[] = ['linkid', 'circuit'];
+/** Spans of each giver that stand before and after everything that happens. */
+const STANDING = 20;
+/** Every asker begins a transaction every so many milliseconds, and at every gateway a new peer comes. */
+const ASK_MS = 10;
+const KNOCK_MS = 50;
+/** What relays add to rnss. */
+const RNSS_ADD = 7;
+/** How long healing may take before it counts as never, ms: a gateway is waited for, a trunk is tried again after 5 s at most. */
+const HEAL_MS = 30_000;
+const LOOK_MS = 5;
+/** First nodes of what gateway 1 gives, of what the victim gives, and of spans that come and go. */
+const FIRST_NODE = { standing: 1, victim: 0x100, asker: 0x200, passing: 0x1000 } as const;
+
+export type Figures = Record<string, number>;
+
+interface Taker {
+  readonly peer: LivePeer;
+  readonly asker: Asker;
+}
+
+export interface UndisturbedOptions {
+  /** Gateways (from 0) that need not take new connections meanwhile. */
+  readonly closed?: readonly number[];
+}
+
+/**
+ * An installation of several processes with a real NATS server under traffic: peers that give spans at gateway 1, others that take them
+ * at gateways 2 and 3 and route transactions to their owners, and, at a gateway 4 if there is one, both: what becomes of these is for
+ * the test to say. All of it in either dialect.
+ */
+export class FailoverWorld {
+  readonly installation: NatsInstallation;
+  readonly network: LoopbackNetwork;
+  readonly givers: LivePeer[] = [];
+  readonly takers: Taker[] = [];
+  /** Peers of gateway 4: givers, then takers. */
+  victims: LivePeer[] = [];
+  readonly #responders: Responder[] = [];
+  #addresses = 0;
+  #passing: number = FIRST_NODE.passing;
+
+  private constructor(installation: NatsInstallation, network: LoopbackNetwork) {
+    this.installation = installation;
+    this.network = network;
+  }
+
+  static async start(sizes: Sizes): Promise<FailoverWorld> {
+    const network = new LoopbackNetwork();
+    const env = { SPANMESH_RNSS: String(RNSS_ADD), SPANMESH_ON_DEMAND_IDLE: '1s' };
+    const world = new FailoverWorld(await NatsInstallation.start(sizes, env, network), network);
+    try {
+      await world.#populate();
+    } catch (error) {
+      await world.stop();
+      throw error;
+    }
+    return world;
+  }
+
+  async stop(): Promise<void> {
+    for (const { raw } of this.peers()) raw.destroy();
+    await this.installation.stop();
+  }
+
+  /** Those of the installation's gateways that live. */
+  peers(): LivePeer[] {
+    return [...this.givers, ...this.takers.map(({ peer }) => peer), ...this.victims];
+  }
+
+  /** A connected peer with a LNK_CONN at a gateway (from 0), from an address of its own, through the network. */
+  async peerAt(gateway: number, dialect: Dialect, name: string): Promise<LivePeer> {
+    const { dmsg } = this.installation.gateways[gateway]!;
+    const n = this.#addresses++;
+    const localAddress = `127.0.${1 + Math.floor(n / 250)}.${1 + (n % 250)}`;
+    const host = this.network.address(hostOf('gateway', gateway));
+    const peer = await LivePeer.connect({ host, port: dmsg[dialect], dialect, name, localAddress });
+    await peer.openConn({ label: name });
+    return peer;
+  }
+
+  /** New spans of gateway 1 come through at every taker. Gives how long it took, ms. */
+  async newSpansPass(): Promise<number> {
+    const began = performance.now();
+    const node = testUuid(this.#passing++);
+    const opened = this.givers.map((giver) => giver.openSpan({ node }));
+    const holders = () => this.takers.filter(({ peer }) => peer.relays().some(({ span }) => span.node === node)).length;
+    await until(() => holders() === this.takers.length, 'a new span passes');
+    const took = performance.now() - began;
+    for (const [i, giver] of this.givers.entries()) await giver.close(opened[i]!);
+    await until(() => holders() === 0, 'its end passes');
+    return took;
+  }
+
+  async leading(): Promise<{ leader: ServiceProcess; epoch: number; index: number; host: string }> {
+    const { topologies } = this.installation;
+    const { port, epoch } = (await this.installation.leader(TOPOLOGY_ROLE))!;
+    const index = topologies.findIndex(({ ports }) => ports.service === port);
+    return { leader: topologies[index]!, epoch, index, host: hostOf('topology', index) };
+  }
+
+  /** Waits until the trees, and what peers hold, are what the peers' connections offer. Gives how long that took, ms. */
+  async healed(): Promise<number> {
+    const began = performance.now();
+    let found: string[] = [];
+    const healed = async () => {
+      found = await this.#differences();
+      return found.length === 0;
+    };
+    await until(healed, () => `healed: ${found.join('; ')}`);
+    return performance.now() - began;
+  }
+
+  /**
+   * Runs `fault` under traffic. Relays of what gateway 1 gives stay the same at the takers of gateways 2 and 3, on the wire; no
+   * transaction on them is lost; new connections are taken all the time; at the end everything is as the connections offer.
+   */
+  async undisturbed(
+    what: string,
+    fault: () => Promise<Figures>,
+    { closed = [] }: UndisturbedOptions = {},
+  ): Promise<void> {
+    const before = this.takers.map(({ peer }) => standing(peer));
+    const routedBefore = this.#routed();
+    const traffic = setInterval(() => this.#ask(), ASK_MS);
+    const knocking = new Knocking(this, closed);
+    let figures: Figures;
+    try {
+      figures = await fault();
+      this.network.heal();
+    } finally {
+      clearInterval(traffic);
+      await knocking.stop();
+    }
+    const healed = await this.healed();
+    await this.#finished();
+    const after = this.#routed();
+    // The same LNK_SPANs under the same msgids: none was closed, nor opened again.
+    expect(
+      this.takers.map(({ peer }) => standing(peer)),
+      what,
+    ).toEqual(before);
+    expect({ lost: after.lost - routedBefore.lost, some: after.done > routedBefore.done }, what).toEqual({
+      lost: 0,
+      some: true,
+    });
+    expect(
+      this.takers.flatMap(({ asker }) => asker.faults),
+      what,
+    ).toEqual([]);
+    expect({ refused: knocking.refused, some: knocking.taken > 0 }, what).toEqual({ refused: [], some: true });
+    const rest = {
+      transactions: after.done - routedBefore.done,
+      'connections taken': knocking.taken,
+      'healed after ms': healed,
+    };
+    const shown = Object.entries({ ...figures, ...rest }).map(([name, n]) => `${name} ${Math.round(n)}`);
+    stdout.write(`${what}: ${shown.join(', ')}\n`);
+  }
+
+  /** Peers at gateway 4 (again). */
+  async populateVictim(): Promise<void> {
+    this.victims = [];
+    for (const dialect of DIALECTS) {
+      const giver = await this.peerAt(3, dialect, `victim-giver-${dialect}`);
+      for (let n = 0; n < STANDING; n++) giver.openSpan({ node: testUuid(FIRST_NODE.victim + n) });
+      this.victims.push(giver);
+    }
+    for (const dialect of DIALECTS) this.victims.push(await this.peerAt(3, dialect, `victim-taker-${dialect}`));
+    await this.healed();
+  }
+
+  async #populate(): Promise<void> {
+    for (const dialect of DIALECTS) {
+      const giver = await this.peerAt(0, dialect, `giver-${dialect}`);
+      for (let n = 0; n < STANDING; n++) {
+        giver.openSpan({ node: testUuid(FIRST_NODE.standing + n), nodeLabel: `disk${n}` });
+      }
+      this.#responders.push(new Responder(giver));
+      this.givers.push(giver);
+      for (const gateway of [1, 2]) {
+        const peer = await this.peerAt(gateway, dialect, `taker-${gateway + 1}-${dialect}`);
+        // linkid: messages name the span that they come from.
+        const span = dialect === 'linkid' ? peer.openSpan({ node: testUuid(FIRST_NODE.asker + gateway) }) : 0n;
+        this.takers.push({ peer, asker: new Asker(peer, span) });
+      }
+    }
+    if (this.installation.gateways.length > 3) await this.populateVictim();
+    else await this.healed();
+  }
+
+  async #differences(): Promise<string[]> {
+    const gone = this.peers().filter(({ raw }) => raw.isEnded);
+    if (gone.length > 0) return gone.map(({ raw }) => `${raw.name}: its connection has ended`);
+    try {
+      const { leader } = await this.leading();
+      return differences(this.peers(), await readTrees(leader.ports.grpc), { rnssAdd: RNSS_ADD });
+    } catch (error) {
+      return [`no trees: ${(error as Error).message}`];
+    }
+  }
+
+  #ask(): void {
+    for (const { peer, asker } of this.takers) {
+      if (asker.open.size > 0) continue;
+      const relay = peer.relays().find(({ span }) => span.node === testUuid(FIRST_NODE.standing));
+      if (relay !== undefined) asker.ask(relay, 3);
+    }
+  }
+
+  /** Waits until no transaction is open at either end. */
+  async #finished(): Promise<void> {
+    const open = () => [...this.takers.map(({ asker }) => asker.open), ...this.#responders.map(({ open }) => open)];
+    await until(() => open().every(({ size }) => size === 0), 'no transaction is open');
+  }
+
+  #routed(): { done: number; lost: number } {
+    const sum = (of: (asker: Asker) => number) => this.takers.reduce((all, { asker }) => all + of(asker), 0);
+    return { done: sum(({ done }) => done), lost: sum(({ lost }) => lost) };
+  }
+}
+
+/** Looks until it is so, for longer than a single event may take: a leader is elected, a gateway ages out. */
+async function until(holds: () => boolean | Promise<boolean>, what: string | (() => string)): Promise<void> {
+  const giveUp = performance.now() + HEAL_MS;
+  while (!(await holds())) {
+    if (performance.now() > giveUp) throw new Error(`never so: ${typeof what === 'string' ? what : what()}`);
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+  }
+}
+
+/** The relays of what gateway 1 gives, by msgid. */
+function standing(peer: LivePeer): string[] {
+  return peer
+    .relays()
+    .filter(({ span }) => span.nodeLabel.startsWith('disk'))
+    .map(({ msgid, span }) => `${msgid.toString(16)} ${span.node} dist ${span.dist}`)
+    .toSorted();
+}
+
+/** Peers that come to every gateway all the time, open a LNK_CONN, and go. */
+class Knocking {
+  taken = 0;
+  readonly refused: string[] = [];
+  readonly #tasks: Promise<void>[];
+  #stopped = false;
+
+  constructor(world: FailoverWorld, closed: readonly number[]) {
+    const open = world.installation.gateways.map((_, i) => i).filter((i) => !closed.includes(i));
+    this.#tasks = open.map((gateway) => this.#knock(world, gateway));
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await Promise.all(this.#tasks);
+  }
+
+  async #knock(world: FailoverWorld, gateway: number): Promise<void> {
+    while (!this.#stopped) {
+      try {
+        const peer = await world.peerAt(gateway, 'circuit', `knocker-${gateway + 1}`);
+        await peer.hangUp();
+        this.taken++;
+      } catch (error) {
+        this.refused.push(`gateway ${gateway + 1}: ${(error as Error).message}`);
+      }
+      await new Promise((resolve) => setTimeout(resolve, KNOCK_MS));
+    }
+  }
+}

@@ -1,0 +1,165 @@
+import type { HeldRelay, LivePeer } from './live-peer.ts';
+import {
+  ABORT,
+  CREATE,
+  DELETE,
+  ERROR,
+  LNK_ERROR,
+  type Message,
+  type Outgoing,
+  REPLY,
+  REVCIRC,
+  REVTRANS,
+} from './wire.ts';
+
+/** A command that means something here only: `DBG` with a header of 128 bytes, so 64 bytes of payload. */
+const ASK = 0x00100202;
+const PAYLOAD = 64;
+/** The command without flags and header size. */
+const BASE_MASK = 0x00ffff00;
+
+const isLast = ({ cmd }: Message) => (cmd & DELETE) !== 0;
+const isAbort = ({ cmd }: Message) => (cmd & ABORT) !== 0;
+const baseOf = (cmd: number) => cmd & BASE_MASK;
+
+/** Makes a peer answer every message in a transaction on its spans with the same command, payload and end. */
+export class Responder {
+  /** msgids of transactions that are open → whether the first answer was sent. */
+  readonly open = new Map<bigint, boolean>();
+  readonly #peer: LivePeer;
+
+  constructor(peer: LivePeer) {
+    this.#peer = peer;
+    const then = peer.raw.intercept;
+    peer.raw.intercept = (message) => this.#take(message) || then(message);
+    void peer.raw.ended.then(() => this.open.clear());
+  }
+
+  #take(message: Message): boolean {
+    const { cmd, msgid, circuit, target, body } = message;
+    if (msgid === 0n || (cmd & REPLY) !== 0) return false;
+    const isCircuit = this.#peer.dialect === 'circuit';
+    const span = isCircuit ? circuit : target;
+    if (span === 0n) return false;
+    const isOpening = (cmd & CREATE) !== 0;
+    const send = (out: Outgoing) => this.#peer.raw.send(isCircuit ? out : { ...out, circuit: target, target: circuit });
+    const flags = REPLY | (isCircuit ? REVTRANS : 0) | (isLast(message) ? DELETE : 0);
+    if (!this.#peer.spans.has(span)) {
+      // The span is closed, which the router did not know yet (protocol.md, "Transactions": stacking; linkid: thrown away).
+      const lost = CREATE | DELETE | ABORT | REPLY | REVTRANS | LNK_ERROR;
+      if (isOpening && isCircuit) send({ cmd: lost, msgid, circuit, error: ERROR.LOSTLINK });
+      return true;
+    }
+    const answered = this.open.get(msgid);
+    if (answered === undefined && !isOpening) return true;
+    if (isLast(message)) this.open.delete(msgid);
+    else this.open.set(msgid, true);
+    const first = answered === true ? 0 : CREATE;
+    const base = isAbort(message) ? LNK_ERROR : baseOf(cmd);
+    send({ cmd: flags | first | base, msgid, circuit, body: isAbort(message) ? Buffer.alloc(0) : body });
+    return true;
+  }
+}
+
+interface Asked {
+  readonly relay: bigint;
+  readonly text: string;
+  /** Messages that are still to be sent, and answers that are still to come. */
+  unsent: number;
+  unanswered: number;
+}
+
+/** Makes a peer open transactions on relays that it holds, one message after the other, and compares the answers. */
+export class Asker {
+  /** Transactions that were answered to their end, and such that ended before because their route has gone. */
+  done = 0;
+  lost = 0;
+  /** What must not be. */
+  readonly faults: string[] = [];
+  readonly open = new Map<bigint, Asked>();
+  readonly #peer: LivePeer;
+  /** linkid: the span that messages come from. */
+  readonly #source: bigint;
+  #asked = 0;
+
+  constructor(peer: LivePeer, source = 0n) {
+    this.#peer = peer;
+    this.#source = source;
+    const then = peer.raw.intercept;
+    peer.raw.intercept = (message) => {
+      if (this.#take(message)) return true;
+      const taken = then(message);
+      if (isLast(message)) this.#forgetRoutes();
+      return taken;
+    };
+    void peer.raw.ended.then(() => {
+      this.lost += this.open.size;
+      this.open.clear();
+    });
+  }
+
+  /** Opens a transaction of so many messages. */
+  ask(relay: HeldRelay, messages = 1): void {
+    const msgid = this.#peer.newId();
+    const text = `${this.#peer.raw.name} ${this.#asked++}`;
+    const asked: Asked = { relay: relay.msgid, text, unsent: messages, unanswered: messages };
+    this.open.set(msgid, asked);
+    this.#send(msgid, asked, CREATE);
+  }
+
+  #send(msgid: bigint, asked: Asked, create: number): void {
+    const body = Buffer.alloc(PAYLOAD);
+    body.write(`${asked.text} ${asked.unsent}`);
+    asked.unsent--;
+    const isCircuit = this.#peer.dialect === 'circuit';
+    const cmd = create | (asked.unsent === 0 ? DELETE : 0) | ASK | (isCircuit ? REVCIRC : 0);
+    const where = isCircuit ? { circuit: asked.relay } : { circuit: this.#source, target: asked.relay };
+    this.#peer.raw.send({ cmd, msgid, body, ...where });
+  }
+
+  #take(message: Message): boolean {
+    const { cmd, msgid, body, error } = message;
+    if ((cmd & REPLY) === 0 || msgid === 0n) return false;
+    const asked = this.open.get(msgid);
+    const isAnswer = baseOf(cmd) === baseOf(ASK);
+    if (asked === undefined) {
+      // architecture.md, "What must always hold" 3.
+      const { spans, conns } = this.#peer;
+      if (isAnswer) this.faults.push(`${this.#peer.raw.name}: an answer to what is over`);
+      return isAnswer || (isAbort(message) && !spans.has(msgid) && !conns.has(msgid));
+    }
+    if (isAbort(message) || !isAnswer) {
+      if (error !== ERROR.LOSTLINK) this.faults.push(`${asked.text}: ended with error ${error}`);
+      this.lost++;
+      this.open.delete(msgid);
+      // protocol.md, "Transactions": closed by one side, it is closed by the other, too.
+      if (asked.unsent > 0) this.#close(msgid, asked);
+      return true;
+    }
+    const text = body.toString('latin1').replace(/\0+$/, '');
+    if (text !== `${asked.text} ${asked.unanswered--}`) this.faults.push(`${asked.text}: answered with ${text}`);
+    if (isLast(message)) {
+      if (asked.unsent > 0 || asked.unanswered > 0) this.faults.push(`${asked.text}: ended by its answer`);
+      this.open.delete(msgid);
+      this.done++;
+    } else if (asked.unsent > 0) this.#send(msgid, asked, 0);
+    return true;
+  }
+
+  #close(msgid: bigint, asked: Asked): void {
+    const isCircuit = this.#peer.dialect === 'circuit';
+    const where = isCircuit ? { circuit: asked.relay } : { circuit: this.#source, target: asked.relay };
+    // On a relay that is gone it is dropped; what was stacked on it has ended by itself.
+    if (!this.#peer.held.has(asked.relay)) return;
+    this.#peer.raw.send({ cmd: DELETE | LNK_ERROR | (isCircuit ? REVCIRC : 0), msgid, ...where });
+  }
+
+  /** What runs on a relay ends with it. */
+  #forgetRoutes(): void {
+    for (const [msgid, { relay }] of this.open) {
+      if (this.#peer.held.has(relay)) continue;
+      this.open.delete(msgid);
+      this.lost++;
+    }
+  }
+}

@@ -1,0 +1,256 @@
+import { type Client, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
+import {
+  ListConnectionsRequest,
+  type ListConnectionsResponse,
+  ListLinksRequest,
+  type ListLinksResponse,
+  ListRelaysRequest,
+  type ListRelaysResponse,
+  TopologyClient,
+} from '@spanmesh/proto/v1/topology';
+import type { Connection, Link, Relay } from '@spanmesh/proto/v1/types';
+import { parseHostPort } from '@spanmesh/runtime/address';
+import {
+  nodeName,
+  Oracle,
+  type OracleConnection,
+  type OracleLink,
+  type OracleLnkConn,
+} from '@spanmesh/spantree/test-oracle';
+import type { LivePeer } from './live-peer.ts';
+import type { SpanFields } from './payloads.ts';
+import { PATIENCE_MS } from './raw-peer.ts';
+
+/** More than any test has. */
+const PAGE = 5000;
+/** What the router takes unless told otherwise (architecture.md, "Relay selection"). */
+const LINKID_WIDTH = 2;
+const CIRCUIT_WIDTH = 1;
+const MAX_DIST = 16;
+/** At most so many differences are said. */
+const MAX_SAID = 20;
+
+/** What topology's API shows. */
+export interface Trees {
+  readonly connections: readonly Connection[];
+  readonly links: readonly Link[];
+  readonly relays: readonly Relay[];
+}
+
+/** Asks a replica. Rejects with the ServiceError. */
+export async function readTrees(grpcPort: number): Promise<Trees> {
+  const client = new TopologyClient(`127.0.0.1:${grpcPort}`, credentials.createInsecure());
+  const page = { pageSize: PAGE };
+  try {
+    const [{ connections }, { links }, { relays }] = await Promise.all([
+      ask<ListConnectionsRequest, ListConnectionsResponse>(client, client.listConnections, {
+        ...ListConnectionsRequest.create(page),
+      }),
+      ask<ListLinksRequest, ListLinksResponse>(client, client.listLinks, ListLinksRequest.create(page)),
+      ask<ListRelaysRequest, ListRelaysResponse>(client, client.listRelays, ListRelaysRequest.create(page)),
+    ]);
+    return { connections, links, relays };
+  } finally {
+    client.close();
+  }
+}
+
+/**
+ * architecture.md, "What must always hold" 2 and 4: how the trees, and the relays that peers hold, differ from what the peers'
+ * connections offer; empty: they do not. Selection is worked out anew by the naive oracle of libs/spantree.
+ * `peers`: every peer that is connected, each from an address of its own; not those from addresses that `isOther` says yes to, whose
+ * spans nobody else selects and who select nothing.
+ * `rnssAdd`: SPANMESH_RNSS of the installation.
+ */
+export function differences(
+  peers: readonly LivePeer[],
+  trees: Trees,
+  { rnssAdd, isOther = () => false }: { rnssAdd: number; isOther?: (address: string) => boolean },
+): string[] {
+  const found: string[] = [];
+  const byAddress = new Map<string, Connection>();
+  for (const connection of trees.connections) {
+    const host = parseHostPort(connection.remoteAddress).host;
+    if (byAddress.has(host)) found.push(`the trees have several connections with ${host}`);
+    byAddress.set(host, connection);
+  }
+  const oracle = new Oracle(LINKID_WIDTH, CIRCUIT_WIDTH, MAX_DIST);
+  const owners = new Map<OracleLnkConn, LivePeer>();
+  const named = new Map<OracleLink, { id: string; span: SpanFields }>();
+  for (const peer of peers) {
+    const address = peer.raw.socket.localAddress ?? 'nowhere';
+    const connection = byAddress.get(address);
+    byAddress.delete(address);
+    if (connection === undefined) {
+      found.push(`${peer.raw.name}: no connection with ${address} in the trees`);
+      continue;
+    }
+    if (connection.suspect) found.push(`${peer.raw.name}: ${connection.id} is suspect`);
+    const own: OracleConnection = { gateway: connection.gateway, suspect: connection.suspect };
+    oracle.connections.push(own);
+    found.push(...addLnkConns(peer, connection, own, oracle, owners));
+    found.push(...addLinks(peer, connection, own, oracle, named, trees.links));
+  }
+  for (const [address, { id }] of byAddress) {
+    if (!isOther(address)) found.push(`the trees have a connection ${id} with ${address}: nobody has it`);
+  }
+  const wanted = new Map<string, SpanFields>();
+  for (const lnkConn of oracle.lnkConns) {
+    const peer = owners.get(lnkConn)!;
+    for (const link of takenFor(lnkConn, oracle)) {
+      const { id, span } = named.get(link)!;
+      wanted.set(`${lnkConn.connection.gateway}:${lnkConn.id} ${id}`, relayed(peer, span, rnssAdd));
+    }
+  }
+  const others = new Set([...byAddress.values()].map(({ id }) => id));
+  found.push(...compareRelays(wanted, trees.relays, others));
+  found.push(...peers.flatMap((peer) => compareHeld(peer, oracle, owners, named, rnssAdd)));
+  return found.slice(0, MAX_SAID);
+}
+
+function addLnkConns(
+  peer: LivePeer,
+  connection: Connection,
+  own: OracleConnection,
+  oracle: Oracle,
+  owners: Map<OracleLnkConn, LivePeer>,
+): string[] {
+  const { name } = peer.raw;
+  const open = [...peer.conns.values()];
+  if (open.length !== connection.lnkConns.length) {
+    return [`${name}: ${open.length} LNK_CONNs are open, the trees have ${connection.lnkConns.length}`];
+  }
+  for (const [i, { id }] of connection.lnkConns.entries()) {
+    const { peerMask, peerType, cluster } = open[i]!;
+    const lnkConn: OracleLnkConn = {
+      id: numberOf(id),
+      connection: own,
+      filter: {
+        dialect: peer.dialect,
+        peerMaskLo: Number(peerMask & 0xffffffffn),
+        peerMaskHi: Number(peerMask >> 32n),
+        peerType,
+        clusterId: cluster,
+      },
+    };
+    oracle.lnkConns.push(lnkConn);
+    owners.set(lnkConn, peer);
+  }
+  return [];
+}
+
+function addLinks(
+  peer: LivePeer,
+  connection: Connection,
+  own: OracleConnection,
+  oracle: Oracle,
+  named: Map<OracleLink, { id: string; span: SpanFields }>,
+  links: readonly Link[],
+): string[] {
+  const found: string[] = [];
+  const shown = new Map(links.filter((link) => link.connection === connection.id).map((link) => [link.msgid, link]));
+  for (const [msgid, span] of peer.spans) {
+    const link = shown.get(msgid);
+    shown.delete(msgid);
+    if (link === undefined) {
+      found.push(`${peer.raw.name}: no link for its span of ${span.node} in the trees`);
+      continue;
+    }
+    if (link.node?.id !== span.node || link.dist !== span.dist) found.push(`${link.id} is not what its peer offers`);
+    const entry: OracleLink = {
+      id: numberOf(link.id),
+      connection: own,
+      span: {
+        dialect: peer.dialect,
+        clusterId: span.cluster,
+        nodeId: span.node,
+        peerType: span.peerType,
+        peerLabel: peer.dialect === 'circuit' ? span.clusterLabel : '',
+        label: span.nodeLabel,
+        dist: span.dist,
+        rnss: span.rnss,
+        stamp: Number(link.stamp),
+      },
+      unreachable: new Set(),
+    };
+    oracle.links.push(entry);
+    named.set(entry, { id: link.id, span });
+  }
+  for (const { id, node } of shown.values()) found.push(`${peer.raw.name}: the trees have ${id} of ${node?.id}: gone`);
+  return found;
+}
+
+function compareRelays(
+  wanted: ReadonlyMap<string, SpanFields>,
+  relays: readonly Relay[],
+  others: ReadonlySet<string>,
+): string[] {
+  const has = new Set(relays.filter(({ connection }) => !others.has(connection)).map((r) => `${r.lnkConn} ${r.link}`));
+  return [
+    ...[...wanted.keys()].filter((name) => !has.has(name)).map((name) => `the trees lack the relay ${name}`),
+    ...[...has].filter((name) => !wanted.has(name)).map((name) => `the trees have the relay ${name}: not selected`),
+  ];
+}
+
+/** What a peer holds on the wire, all its LNK_CONNs together. */
+function compareHeld(
+  peer: LivePeer,
+  oracle: Oracle,
+  owners: ReadonlyMap<OracleLnkConn, LivePeer>,
+  named: ReadonlyMap<OracleLink, { span: SpanFields }>,
+  rnssAdd: number,
+): string[] {
+  const found: string[] = [];
+  const missing = new Map<string, number>();
+  for (const lnkConn of oracle.lnkConns) {
+    if (owners.get(lnkConn) !== peer) continue;
+    for (const link of takenFor(lnkConn, oracle)) {
+      const name = nameOf(relayed(peer, named.get(link)!.span, rnssAdd));
+      missing.set(name, (missing.get(name) ?? 0) + 1);
+    }
+  }
+  for (const { span, msgid } of peer.relays()) {
+    const name = nameOf(span);
+    const count = missing.get(name) ?? 0;
+    if (count === 0) found.push(`${peer.raw.name}: holds ${msgid.toString(16)} of ${name}: not selected`);
+    else missing.set(name, count - 1);
+  }
+  for (const [name, count] of missing) if (count > 0) found.push(`${peer.raw.name}: lacks a relay of ${name}`);
+  return found;
+}
+
+function takenFor(lnkConn: OracleLnkConn, oracle: Oracle): OracleLink[] {
+  const { dialect } = lnkConn.filter;
+  const nodes = new Map<string, OracleLink['span']>();
+  for (const { span } of oracle.links) if (span.dialect === dialect) nodes.set(nodeName(span), span);
+  return [...nodes.values()].flatMap((span) => oracle.select(lnkConn, span));
+}
+
+/** architecture.md, "Relay selection": dist + 1; circuit: rnss + the installation's constant. */
+function relayed(peer: LivePeer, span: SpanFields, rnssAdd: number): SpanFields {
+  const rnss = peer.dialect === 'circuit' ? (span.rnss + rnssAdd) >>> 0 : span.rnss;
+  return { ...span, dist: span.dist + 1, rnss };
+}
+
+function nameOf({ cluster, node, peerType, dist, rnss, clusterLabel, nodeLabel }: SpanFields): string {
+  return `${cluster} ${node} ${nodeLabel} (${clusterLabel}) type ${peerType} dist ${dist} rnss ${rnss}`;
+}
+
+function numberOf(id: string): number {
+  return Number(id.slice(id.lastIndexOf(':') + 1));
+}
+
+type Unary<Request, Answer> = (
+  request: Request,
+  metadata: Metadata,
+  options: { deadline: number },
+  done: (error: ServiceError | null, answer: Answer) => void,
+) => unknown;
+
+function ask<Request, Answer>(client: Client, method: Unary<Request, Answer>, request: Request): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    method.call(client, request, new Metadata(), { deadline: Date.now() + PATIENCE_MS }, (error, answer) =>
+      error === null ? resolve(answer) : reject(error),
+    );
+  });
+}

@@ -1,0 +1,153 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { FailoverWorld, type Figures } from '../peer/failover-world.ts';
+import type { NatsInstallation } from '../peer/nats-installation.ts';
+import { eventually, hostOf } from '../peer/nats-installation.ts';
+
+/** The one that suffers (from 0): what gateway 1 gives and gateways 2 and 3 take does not touch it. */
+const VICTIM = 3;
+/** Paused for longer than a trunk waits for a sign of life and the registry for a renewal, ms. */
+const PAUSE_MS = 6_000;
+
+let world: FailoverWorld;
+let installation: NatsInstallation;
+
+beforeAll(async () => {
+  world = await FailoverWorld.start({ topologies: 2, gateways: 4, volconfs: 0 });
+  installation = world.installation;
+}, 60_000);
+
+afterAll(() => world.stop());
+
+/** Relays of the victim's spans that the takers of other gateways hold. */
+const ofVictim = () =>
+  world.takers.map(({ peer }) => {
+    const nodes = new Set(world.victims.flatMap(({ spans }) => [...spans.values()].map(({ node }) => node)));
+    return peer.relays().filter(({ span }) => nodes.has(span.node)).length;
+  });
+
+const allOfVictim = () => ofVictim().every((count) => count > 0);
+const noneOfVictim = () => ofVictim().every((count) => count === 0);
+
+async function once(holds: () => boolean, what: string): Promise<number> {
+  const began = performance.now();
+  await eventually(async () => (holds() ? true : undefined), what);
+  return performance.now() - began;
+}
+
+/** The victim's peers keep their connections, and everything is back to what it was once the way is open. */
+async function cutOff(from: string | null, way: 'cut' | 'silent', fault: () => Promise<Figures>): Promise<void> {
+  const what = `gateway 4's way to ${from ?? 'everybody'} ${way}`;
+  await world.undisturbed(
+    what,
+    async () => {
+      expect(allOfVictim()).toBe(true);
+      world.network.set(hostOf('gateway', VICTIM), from, way);
+      const figures = await fault();
+      world.network.heal();
+      return { ...figures, 'whole again ms': await world.healed() };
+    },
+    { closed: from === null ? [VICTIM] : [] },
+  );
+}
+
+describe('four gateways, one of which', () => {
+  it('is killed: only what its peers gave is closed', async () => {
+    await world.undisturbed(
+      'gateway 4 killed -9',
+      async () => {
+        await installation.gateways[VICTIM]!.stop('SIGKILL');
+        const closed = await once(noneOfVictim, 'what its peers gave is closed');
+        const span = await world.newSpansPass();
+        await installation.gatewayAgain(VICTIM).ready();
+        await world.populateVictim();
+        return { 'what its peers gave is closed after ms': closed, 'new span then ms': span };
+      },
+      { closed: [VICTIM] },
+    );
+  }, 60_000);
+
+  it('is stopped: its peers’ spans are closed at once', async () => {
+    await world.undisturbed(
+      'gateway 4 stopped',
+      async () => {
+        const [code, closed] = await Promise.all([
+          installation.gateways[VICTIM]!.stop(),
+          once(noneOfVictim, 'what its peers gave is closed'),
+        ]);
+        expect(code).toBe(0);
+        await installation.gatewayAgain(VICTIM).ready();
+        await world.populateVictim();
+        return { 'what its peers gave is closed after ms': closed };
+      },
+      { closed: [VICTIM] },
+    );
+  }, 60_000);
+
+  it('is paused, and goes on with all its connections', async () => {
+    await world.undisturbed(
+      `gateway 4 paused for ${PAUSE_MS} ms`,
+      async () => {
+        const { child } = installation.gateways[VICTIM]!;
+        child.kill('SIGSTOP');
+        const waited: number[] = [];
+        for (const began = performance.now(); performance.now() - began < PAUSE_MS; ) {
+          waited.push(await world.newSpansPass());
+        }
+        child.kill('SIGCONT');
+        const healed = await world.healed();
+        return { 'longest wait for a new span ms': Math.max(...waited), 'whole again ms': healed };
+      },
+      { closed: [VICTIM] },
+    );
+  }, 60_000);
+
+  it('is cut off from topology: it is in the registry, so its spans stay', async () => {
+    for (const way of ['cut', 'silent'] as const) {
+      const { leader, host } = await world.leading();
+      await cutOff(host, way, async () => {
+        const began = performance.now();
+        await live(leader.ports.http, 3);
+        const detached = performance.now() - began;
+        expect(allOfVictim()).toBe(true);
+        return { 'detached after ms': detached };
+      });
+    }
+  }, 60_000);
+
+  it('is cut off from NATS: it is attached, so its spans stay', async () => {
+    for (const way of ['cut', 'silent'] as const) {
+      await cutOff(hostOf('nats', 0), way, async () => {
+        const gateway = installation.gateways[VICTIM]!;
+        await eventually(
+          async () => ((await installation.metric(gateway, 'spanmesh_nats_connected')) === 0 ? true : undefined),
+          'it notices',
+        );
+        const span = await world.newSpansPass();
+        expect(allOfVictim()).toBe(true);
+        await gateway.ready();
+        return { 'new span ms': span };
+      });
+    }
+  }, 60_000);
+
+  it('is cut off from another gateway: there its spans are skipped until the trunk is back', async () => {
+    for (const way of ['cut', 'silent'] as const) {
+      await cutOff(hostOf('gateway', 1), way, async () => ({ 'new span ms': await world.newSpansPass() }));
+    }
+  }, 60_000);
+
+  it('is cut off from everybody: its peers’ spans are closed, its connections stand, and all comes back', async () => {
+    await cutOff(null, 'silent', async () => {
+      const closed = await once(noneOfVictim, 'what its peers gave is closed');
+      return { 'what its peers gave is closed after ms': closed, 'new span then ms': await world.newSpansPass() };
+    });
+  }, 60_000);
+});
+
+async function live(httpPort: number, count: number): Promise<void> {
+  const leader = installation.topologies.find(({ ports }) => ports.http === httpPort)!;
+  await eventually(
+    async () => ((await installation.metric(leader, 'spanmesh_topology_gateways_live')) === count ? true : undefined),
+    `${count} gateways are attached`,
+  );
+}

@@ -1,0 +1,104 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { FailoverWorld } from '../peer/failover-world.ts';
+import { LivePeer } from '../peer/live-peer.ts';
+import { eventually, listClusters } from '../peer/nats-installation.ts';
+
+describe('one NATS server', () => {
+  let world: FailoverWorld;
+
+  beforeAll(async () => {
+    world = await FailoverWorld.start({ topologies: 2, gateways: 3, volconfs: 0 });
+  }, 60_000);
+
+  afterAll(() => world.stop());
+
+  it('may go and come back: nothing is lost', async () => {
+    const { installation } = world;
+    for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+      await world.undisturbed(`NATS ended by ${signal}`, async () => {
+        const { leader, epoch } = await world.leading();
+        await installation.nats.stop(signal);
+        await frozen(world, leader);
+        expect(await installation.metric(leader, 'spanmesh_nats_connected')).toBe(0);
+        // It freezes, and answers still; gateways stay ready.
+        expect((await listClusters(leader)).code).toBe('OK');
+        for (const gateway of installation.gateways) await gateway.ready();
+        const began = performance.now();
+        await installation.nats.startAgain();
+        const span = await world.newSpansPass();
+        expect((await world.leading()).epoch).toBeLessThanOrEqual(epoch + 1);
+        return { 'until new spans pass ms': performance.now() - began, 'the span itself ms': span };
+      });
+    }
+  }, 60_000);
+
+  it('may lose all it has stored', async () => {
+    const { installation } = world;
+    await world.undisturbed('NATS came back empty', async () => {
+      const { leader, epoch } = await world.leading();
+      await installation.nats.stop('SIGKILL');
+      await frozen(world, leader);
+      installation.nats.wipe();
+      const began = performance.now();
+      await installation.nats.startAgain();
+      const span = await world.newSpansPass();
+      // Whoever leads now is above what gateways have obeyed.
+      expect((await world.leading()).epoch).toBeGreaterThan(epoch);
+      return { 'until new spans pass ms': performance.now() - began, 'the span itself ms': span };
+    });
+  }, 60_000);
+
+  it('may come later than a gateway', async () => {
+    const { installation } = world;
+    await installation.nats.stop();
+    const late = await installation.gateway('gateway-late');
+    const peer = await eventually(
+      () => LivePeer.connect({ port: late.dmsg.circuit, dialect: 'circuit', name: 'early' }).catch(() => undefined),
+      'it listens',
+    );
+    await peer.openConn({ label: 'early' });
+    await installation.nats.startAgain();
+    await late.ready();
+    for (const { node } of world.givers[1]!.spans.values()) await peer.relay((span) => span.node === node);
+    await peer.hangUp();
+    expect(await late.stop()).toBe(0);
+  }, 60_000);
+});
+
+describe('three NATS servers', () => {
+  let world: FailoverWorld;
+
+  beforeAll(async () => {
+    world = await FailoverWorld.start({ topologies: 2, gateways: 3, volconfs: 1, nats: 3 });
+  }, 60_000);
+
+  afterAll(() => world.stop());
+
+  it('may lose the one that leads the stream of leases: nothing changes hands', async () => {
+    const { installation } = world;
+    await world.undisturbed('leader of the stream killed -9', async () => {
+      const { leader, epoch } = await world.leading();
+      const index = await installation.leaseStreamLeader();
+      const began = performance.now();
+      await installation.natsServers[index]!.stop('SIGKILL');
+      const waited = [];
+      // Spans come all the time; the longest that one has waited is what the others would have waited at most.
+      while (performance.now() - began < WATCH_MS) waited.push(await world.newSpansPass());
+      await installation.natsServers[index]!.startAgain();
+      const now = await world.leading();
+      expect({ leader: now.leader.ports, epoch: now.epoch }).toEqual({ leader: leader.ports, epoch });
+      return { 'spans passed': waited.length, 'longest wait for a new span ms': Math.max(...waited) };
+    });
+  }, 60_000);
+});
+
+/** How long a span after the other is given while NATS elects anew, ms. */
+const WATCH_MS = 8_000;
+
+async function frozen({ installation }: FailoverWorld, leader: { ports: { http: number } }): Promise<void> {
+  const process = installation.topologies.find(({ ports }) => ports === leader.ports)!;
+  await eventually(
+    async () => ((await installation.metric(process, 'spanmesh_topology_leading')) === 0 ? true : undefined),
+    'the leader freezes',
+  );
+}

@@ -1,0 +1,161 @@
+import { credentials } from '@grpc/grpc-js';
+import { GetTreeRequest, type GetTreeResponse, TopologyClient, WatchRequest } from '@spanmesh/proto/v1/topology';
+import { TOPOLOGY_ROLE } from '@spanmesh/runtime/bus-names';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { FailoverWorld } from '../peer/failover-world.ts';
+import type { ServiceProcess } from '../peer/installation.ts';
+import type { NatsInstallation } from '../peer/nats-installation.ts';
+import { eventually, hostOf, listClusters } from '../peer/nats-installation.ts';
+
+let world: FailoverWorld;
+let installation: NatsInstallation;
+
+beforeAll(async () => {
+  world = await FailoverWorld.start({ topologies: 2, gateways: 3, volconfs: 0 });
+  installation = world.installation;
+}, 60_000);
+
+afterAll(() => world.stop());
+
+async function leading(): Promise<Awaited<ReturnType<FailoverWorld['leading']>> & { standby: ServiceProcess }> {
+  const leading = await world.leading();
+  return { ...leading, standby: installation.topologies[1 - leading.index]! };
+}
+
+/** Waits until another leads and has all gateways; a new span passes. */
+async function replaced(leader: ServiceProcess, standby: ServiceProcess): Promise<Record<string, number>> {
+  const next = await installation.leaderOtherThan(TOPOLOGY_ROLE, leader.ports.service);
+  expect(next.port).toBe(standby.ports.service);
+  await installation.gathered(standby);
+  return { 'new leader ms': next.ms, 'new span after that ms': await world.newSpansPass() };
+}
+
+describe('two topologies and three gateways with NATS', () => {
+  it('answer at any replica, which says when another has answered', async () => {
+    const { leader, standby, host } = await leading();
+    expect(await listClusters(leader)).toEqual({ code: 'OK', details: '', replica: '' });
+    const replica = `${world.network.address(host)}:${leader.ports.service}`;
+    expect(await listClusters(standby)).toEqual({ code: 'OK', details: '', replica });
+  });
+
+  it('stream trees and watches from any replica', async () => {
+    const { standby } = await leading();
+    const client = new TopologyClient(`127.0.0.1:${standby.ports.grpc}`, credentials.createInsecure());
+    try {
+      const parts: GetTreeResponse[] = [];
+      for await (const part of client.getTree(GetTreeRequest.create())) parts.push(part as GetTreeResponse);
+      const nodes = parts.flatMap(({ clusters }) => clusters).flatMap((tree) => tree.nodes);
+      const offered = world.peers().reduce((sum, { spans }) => sum + spans.size, 0);
+      expect(nodes.length).toBe(offered);
+      const watch = client.watch(WatchRequest.create());
+      const changed = Promise.withResolvers<void>();
+      watch.on('error', () => {});
+      watch.on('data', (response) => {
+        if (response.changes !== undefined) changed.resolve();
+      });
+      await new Promise((resolve) => watch.once('data', resolve));
+      await world.newSpansPass();
+      await changed.promise;
+      watch.cancel();
+    } finally {
+      client.close();
+    }
+  });
+
+  it('go on when the topology leader is killed', async () => {
+    await world.undisturbed('leader killed -9', async () => {
+      const { leader, standby, epoch, index } = await leading();
+      await leader.stop('SIGKILL');
+      const figures = await replaced(leader, standby);
+      expect((await leading()).epoch).toBe(epoch + 1);
+      installation.topologies[index] = leader.again();
+      await installation.topologies[index]!.ready();
+      return figures;
+    });
+  }, 60_000);
+
+  it('go on when it is stopped: it hands over at once', async () => {
+    await world.undisturbed('leader stopped', async () => {
+      const { leader, standby, index } = await leading();
+      const [code, figures] = await Promise.all([leader.stop('SIGTERM'), replaced(leader, standby)]);
+      expect(code).toBe(0);
+      installation.topologies[index] = leader.again();
+      await installation.topologies[index]!.ready();
+      return figures;
+    });
+  }, 60_000);
+
+  it('go on when it is paused, and it does nothing when it wakes', async () => {
+    await world.undisturbed('leader paused', async () => {
+      const { leader, standby } = await leading();
+      leader.child.kill('SIGSTOP');
+      const figures = await replaced(leader, standby);
+      const decided = await relaysDecided(leader, () => leader.child.kill('SIGCONT'));
+      await standsBy(leader, decided);
+      expect((await leading()).leader).toBe(standby);
+      await world.newSpansPass();
+      return figures;
+    });
+  }, 60_000);
+
+  it('go on when it is cut off from NATS, though gateways reach it still', async () => {
+    for (const way of ['cut', 'silent'] as const) {
+      await world.undisturbed(`leader's way to NATS ${way}`, async () => {
+        const { leader, standby, host, epoch } = await leading();
+        world.network.set(host, hostOf('nats', 0), way);
+        await eventually(
+          async () => ((await installation.metric(leader, 'spanmesh_topology_leading')) === 0 ? true : undefined),
+          'its lease runs out',
+        );
+        const decided = await relaysDecided(leader);
+        const figures = await replaced(leader, standby);
+        expect((await leading()).epoch).toBe(epoch + 1);
+        // Without its lease it has decided nothing about what came since.
+        expect(await relaysDecided(leader)).toBe(decided);
+        expect(await installation.metric(leader, 'spanmesh_topology_leading')).toBe(0);
+        world.network.heal();
+        await standsBy(leader, decided);
+        return figures;
+      });
+    }
+  }, 60_000);
+
+  it('go on when it is cut off from some of the gateways: it leads on, and takes them back', async () => {
+    for (const way of ['cut', 'silent'] as const) {
+      await world.undisturbed(`leader's way to gateway 3 ${way}`, async () => {
+        const { leader, host, epoch } = await leading();
+        const spans = () => installation.metric(leader, 'spanmesh_topology_links');
+        const known = await spans();
+        world.network.set(host, hostOf('gateway', 2), way);
+        await eventually(
+          async () => ((await installation.metric(leader, 'spanmesh_topology_gateways_live')) === 2 ? true : undefined),
+          'the leader misses a gateway',
+        );
+        // It is in the registry: it lives, and its peers' spans stay.
+        expect(await spans()).toBe(known);
+        const began = performance.now();
+        world.network.heal();
+        const figures = { 'until new spans pass at all gateways ms': await world.newSpansPass() };
+        await installation.gathered(leader);
+        expect((await leading()).epoch).toBe(epoch);
+        return { ...figures, 'until attached again ms': performance.now() - began };
+      });
+    }
+  }, 90_000);
+});
+
+/** It has heard that another leads, and has decided nothing since. */
+async function standsBy(topology: ServiceProcess, decided: number): Promise<void> {
+  await eventually(async () => ((await listClusters(topology)).replica === '' ? undefined : true), 'it stands by');
+  expect(await relaysDecided(topology)).toBe(decided);
+  expect(await installation.metric(topology, 'spanmesh_topology_leading')).toBe(0);
+}
+
+/** Relays that it has decided to open or close in its life. */
+async function relaysDecided(topology: ServiceProcess, first: () => void = () => {}): Promise<number> {
+  first();
+  return (
+    (await installation.metric(topology, 'spanmesh_topology_relays_opened_total')) +
+    (await installation.metric(topology, 'spanmesh_topology_relays_closed_total'))
+  );
+}
