@@ -134,6 +134,35 @@ describe('Lease', () => {
     expect(a.states.map((state) => state.kind)).toEqual(['standby', 'leading', 'frozen', 'leading']);
   });
 
+  it('stays with its holder when the store is away for all, and comes back to the standby first', async () => {
+    const a = await leader('a');
+    const b = contender('b');
+    b.lease.start();
+    await advance(clock, TTL);
+    a.weather.fate = { kind: 'fail' };
+    b.weather.fate = { kind: 'fail' };
+    await advance(clock, 5 * TTL);
+    b.weather.fate = { kind: 'ok' };
+    await advance(clock, TTL / 2);
+    expect([a.lease.state.kind, b.lease.state.kind]).toEqual(['frozen', 'standby']);
+    a.weather.fate = { kind: 'ok' };
+    await advance(clock, TTL / 4);
+    expect([a.lease.isValid(), a.lease.epoch, b.lease.isValid()]).toEqual([true, 1, false]);
+  });
+
+  it('goes to a standby after the store was away, when the holder is not heard of for a whole ttl', async () => {
+    const a = await leader('a');
+    const b = contender('b');
+    b.lease.start();
+    await advance(clock, TTL);
+    a.weather.fate = { kind: 'fail' };
+    b.weather.fate = { kind: 'fail' };
+    await advance(clock, 5 * TTL);
+    b.weather.fate = { kind: 'ok' };
+    await advance(clock, 1.5 * TTL);
+    expect([a.lease.isValid(), b.lease.isValid(), b.lease.epoch]).toEqual([false, true, 2]);
+  });
+
   it('goes to a standby that saw no new revision for a whole ttl, not before, under the next epoch', async () => {
     const a = await leader('a');
     const b = contender('b');

@@ -30,6 +30,9 @@ const STEPS_PER_TTL = 4;
  */
 const VALID_PART = 0.8;
 
+/** Part of the ttl without an answer that counts as a gap: one look that fails, or is late, does not. */
+const GAP_PART = 0.75;
+
 /** Epochs are told us by others: a made-up one must leave room to rise from, for ever, in a double. */
 const MAX_EPOCH = 2 ** 48;
 
@@ -61,6 +64,9 @@ export class Lease {
   #wake: (() => void) | null = null;
   #woken = false;
   #seen: Seen | null = null;
+  /** When the store answered a look last, and since when it has done so without a gap. */
+  #answeredAt = Number.NEGATIVE_INFINITY;
+  #answersSince = Number.NEGATIVE_INFINITY;
   /** Whether there has ever been a record: an empty store is then a lost one, and a holder may be out there. */
   #sawRecord = false;
   /** Our own record's revision while leading or frozen. */
@@ -263,7 +269,7 @@ export class Lease {
     }
     // A holder with a longer ttl than ours trusts its renewals for longer.
     const wait = Math.max(this.#ttlMs, seen.record?.ttl ?? 0);
-    return this.#clock.now() - seen.since >= wait;
+    return this.#clock.now() - Math.max(seen.since, this.#answersSince) >= wait;
   }
 
   /** Compare-and-set of our record (`revision` null: there must be none). False when it failed or the outcome is unknown. */
@@ -294,6 +300,7 @@ export class Lease {
     } catch {
       return;
     }
+    this.#answered();
     const record = entry?.value == null ? null : decodeLeaseRecord(entry.value);
     const revision = entry?.revision ?? 0;
     if (entry !== null) {
@@ -315,6 +322,16 @@ export class Lease {
     if (this.#running) {
       this.#loseTo(record === null || record.holder === '' ? null : { address: record.address, epoch: record.epoch });
     }
+  }
+
+  /**
+   * While the store gave us no answer its holder could hardly renew either: then the holder has a whole ttl again. Otherwise a store
+   * that comes back (NATS that has elected anew) would hand the lease to whoever asks first.
+   */
+  #answered(): void {
+    const now = this.#clock.now();
+    if (now - this.#answeredAt > this.#ttlMs * GAP_PART) this.#answersSince = now;
+    this.#answeredAt = now;
   }
 
   #noteHeld(revision: number, epoch: number): void {
