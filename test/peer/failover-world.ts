@@ -26,7 +26,16 @@ const FIRST_NODE = { standing: 1, victim: 0x100, asker: 0x200, passing: 0x1000 }
 
 export type Figures = Record<string, number>;
 
+/** A peer that gives spans and answers what is asked of them. */
+interface Giver {
+  readonly gateway: number;
+  readonly peer: LivePeer;
+  readonly responder: Responder;
+}
+
+/** A peer that takes spans, and asks. */
 interface Taker {
+  readonly gateway: number;
   readonly peer: LivePeer;
   readonly asker: Asker;
 }
@@ -44,11 +53,10 @@ export interface UndisturbedOptions {
 export class FailoverWorld {
   readonly installation: NatsInstallation;
   readonly network: LoopbackNetwork;
-  readonly givers: LivePeer[] = [];
+  readonly givers: Giver[] = [];
   readonly takers: Taker[] = [];
   /** Peers of gateway 4: givers, then takers. */
   victims: LivePeer[] = [];
-  readonly #responders: Responder[] = [];
   #addresses = 0;
   #passing: number = FIRST_NODE.passing;
 
@@ -77,7 +85,7 @@ export class FailoverWorld {
 
   /** Those of the installation's gateways that live. */
   peers(): LivePeer[] {
-    return [...this.givers, ...this.takers.map(({ peer }) => peer), ...this.victims];
+    return [...[...this.givers, ...this.takers].map(({ peer }) => peer), ...this.victims];
   }
 
   /** A connected peer with a LNK_CONN at a gateway (from 0), from an address of its own, through the network. */
@@ -95,11 +103,11 @@ export class FailoverWorld {
   async newSpansPass(): Promise<number> {
     const began = performance.now();
     const node = testUuid(this.#passing++);
-    const opened = this.givers.map((giver) => giver.openSpan({ node }));
+    const opened = this.givers.map(({ peer }) => peer.openSpan({ node }));
     const holders = () => this.takers.filter(({ peer }) => peer.relays().some(({ span }) => span.node === node)).length;
     await until(() => holders() === this.takers.length, 'a new span passes');
     const took = performance.now() - began;
-    for (const [i, giver] of this.givers.entries()) await giver.close(opened[i]!);
+    for (const [i, { peer }] of this.givers.entries()) await peer.close(opened[i]!);
     await until(() => holders() === 0, 'its end passes');
     return took;
   }
@@ -182,23 +190,40 @@ export class FailoverWorld {
     await this.healed();
   }
 
+  /** The peers of a gateway that has stopped come to another one. */
+  async move(from: number, to: number): Promise<void> {
+    const lost = [...this.givers, ...this.takers].filter(({ gateway }) => gateway === from);
+    await until(() => lost.every(({ peer }) => peer.raw.isEnded), 'its peers have lost their connections');
+    for (const [i, { gateway, peer }] of this.givers.entries()) {
+      if (gateway === from) this.givers[i] = await this.#giver(to, peer.dialect);
+    }
+    for (const [i, { gateway, peer }] of this.takers.entries()) {
+      if (gateway === from) this.takers[i] = await this.#taker(to, peer.dialect, i);
+    }
+  }
+
   async #populate(): Promise<void> {
     for (const dialect of DIALECTS) {
-      const giver = await this.peerAt(0, dialect, `giver-${dialect}`);
-      for (let n = 0; n < STANDING; n++) {
-        giver.openSpan({ node: testUuid(FIRST_NODE.standing + n), nodeLabel: `disk${n}` });
-      }
-      this.#responders.push(new Responder(giver));
-      this.givers.push(giver);
-      for (const gateway of [1, 2]) {
-        const peer = await this.peerAt(gateway, dialect, `taker-${gateway + 1}-${dialect}`);
-        // linkid: messages name the span that they come from.
-        const span = dialect === 'linkid' ? peer.openSpan({ node: testUuid(FIRST_NODE.asker + gateway) }) : 0n;
-        this.takers.push({ peer, asker: new Asker(peer, span) });
-      }
+      this.givers.push(await this.#giver(0, dialect));
+      for (const gateway of [1, 2]) this.takers.push(await this.#taker(gateway, dialect, this.takers.length));
     }
     if (this.installation.gateways.length > 3) await this.populateVictim();
     else await this.healed();
+  }
+
+  async #giver(gateway: number, dialect: Dialect): Promise<Giver> {
+    const peer = await this.peerAt(gateway, dialect, `giver-${dialect}`);
+    for (let n = 0; n < STANDING; n++) {
+      peer.openSpan({ node: testUuid(FIRST_NODE.standing + n), nodeLabel: `disk${n}` });
+    }
+    return { gateway, peer, responder: new Responder(peer) };
+  }
+
+  async #taker(gateway: number, dialect: Dialect, n: number): Promise<Taker> {
+    const peer = await this.peerAt(gateway, dialect, `taker-${n + 1}-${dialect}`);
+    // linkid: messages name the span that they come from.
+    const span = dialect === 'linkid' ? peer.openSpan({ node: testUuid(FIRST_NODE.asker + n) }) : 0n;
+    return { gateway, peer, asker: new Asker(peer, span) };
   }
 
   async #differences(): Promise<string[]> {
@@ -222,7 +247,10 @@ export class FailoverWorld {
 
   /** Waits until no transaction is open at either end. */
   async #finished(): Promise<void> {
-    const open = () => [...this.takers.map(({ asker }) => asker.open), ...this.#responders.map(({ open }) => open)];
+    const open = () => [
+      ...this.takers.map(({ asker }) => asker.open),
+      ...this.givers.map(({ responder }) => responder.open),
+    ];
     await until(() => open().every(({ size }) => size === 0), 'no transaction is open');
   }
 

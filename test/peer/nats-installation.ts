@@ -1,6 +1,6 @@
 import { credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { ListClustersRequest, TopologyClient } from '@spanmesh/proto/v1/topology';
-import { LEASES_BUCKET } from '@spanmesh/runtime/bus-names';
+import { GATEWAYS_BUCKET, LEASES_BUCKET, TARGETS_BUCKET } from '@spanmesh/runtime/bus-names';
 import { systemClock } from '@spanmesh/runtime/clock';
 import { decodeLeaseRecord } from '@spanmesh/runtime/lease-record';
 import { createLogger } from '@spanmesh/runtime/logger';
@@ -129,6 +129,22 @@ export class NatsInstallation {
     const { cluster } = await manager.streams.info(`KV_${LEASES_BUCKET}`);
     // startNatsCluster calls them n1, n2, n3.
     return Number(cluster!.leader!.slice(1)) - 1;
+  }
+
+  /** Waits until each of three NATS servers has all that is stored. */
+  async storeIsWhole(): Promise<void> {
+    await eventually(async () => {
+      try {
+        const manager = await this.#bus.link.nats.jetstreamManager();
+        for (const bucket of [LEASES_BUCKET, GATEWAYS_BUCKET, TARGETS_BUCKET]) {
+          const { cluster } = await manager.streams.info(`KV_${bucket}`);
+          if (cluster?.leader === undefined || cluster.replicas?.every(({ current }) => current) !== true) return;
+        }
+        return true;
+      } catch {
+        return; // It elects.
+      }
+    }, 'the NATS servers have caught up');
   }
 
   /** A number of a process's metrics. */

@@ -59,7 +59,7 @@ describe('one NATS server', () => {
     await peer.openConn({ label: 'early' });
     await installation.nats.startAgain();
     await late.ready();
-    for (const { node } of world.givers[1]!.spans.values()) await peer.relay((span) => span.node === node);
+    for (const { node } of world.givers[1]!.peer.spans.values()) await peer.relay((span) => span.node === node);
     await peer.hangUp();
     expect(await late.stop()).toBe(0);
   }, 60_000);
