@@ -117,15 +117,18 @@ export class GrpcServer {
     }
   }
 
+  /** Health says so of everything from now on; calls are answered as before. For a process that is going to stop. */
+  notServing(): void {
+    for (const name of ['', ...this.#services]) this.setServing(name, false);
+  }
+
   /** Takes no new calls, lets the open ones end, and cuts those that are still open after `deadlineMs`. */
   async stop(deadlineMs: number): Promise<void> {
     if (!this.#started) {
       return;
     }
+    this.notServing();
     this.#started = false;
-    for (const name of ['', ...this.#services]) {
-      this.#health.setStatus(name, 'NOT_SERVING');
-    }
     await new Promise<void>((resolve) => {
       const timer = setTimeout(() => {
         this.#logger.warn({ deadlineMs }, 'gRPC calls still open at the deadline are cut');

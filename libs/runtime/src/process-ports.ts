@@ -73,6 +73,12 @@ export class ProcessPorts implements Service {
     }
   }
 
+  /** The process is going to stop: gRPC health says NOT_SERVING from now on. (HTTP asks `ready`.) */
+  notServing(): void {
+    this.api.notServing();
+    this.service.notServing();
+  }
+
   async stop(): Promise<void> {
     await Promise.all([this.api.stop(DRAIN_MS), this.service.stop(DRAIN_MS)]);
     await this.#http.stop();

@@ -17,8 +17,20 @@ async function advance(clock: FakeClock, ms: number): Promise<void> {
   await settle();
 }
 
-const gw1: GatewayRecord = { name: 'gw1', boot: 'b1', serviceAddress: '10.0.0.1:9988', version: '0.1.0' };
-const gw2: GatewayRecord = { name: 'gw2', boot: 'b2', serviceAddress: '10.0.0.2:9988', version: '0.1.0' };
+const gw1: GatewayRecord = {
+  name: 'gw1',
+  boot: 'b1',
+  serviceAddress: '10.0.0.1:9988',
+  version: '0.1.0',
+  draining: false,
+};
+const gw2: GatewayRecord = {
+  name: 'gw2',
+  boot: 'b2',
+  serviceAddress: '10.0.0.2:9988',
+  version: '0.1.0',
+  draining: false,
+};
 
 describe('gateway registry', () => {
   let clock: FakeClock;

@@ -10,6 +10,8 @@ export interface GatewayRecord {
   /** Where other services reach it, `host:port`. */
   readonly serviceAddress: string;
   readonly version: string;
+  /** It is going to stop: it takes no connections and no orders any more. */
+  readonly draining: boolean;
 }
 
 /** How often a gateway renews its entry, ms. */
@@ -26,15 +28,18 @@ const schema = z.object({
   boot: z.string().min(1).max(256),
   serviceAddress: z.string().max(1024),
   version: z.string().max(256),
+  // A gateway of an earlier version does not say.
+  draining: z.boolean().default(false),
 });
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
 /** Keeps a gateway's entry fresh: put every second, deleted on stop. A store that is away is tried again. */
 export class GatewayRegistration {
-  readonly #record: GatewayRecord;
+  readonly #record: Omit<GatewayRecord, 'draining'>;
   readonly #kv: KeyValue;
   readonly #clock: Clock;
+  #draining = false;
   #timer: Timer | null = null;
   #running = false;
   #revision = 0;
@@ -42,7 +47,7 @@ export class GatewayRegistration {
   /** Renewals that failed since the last one that did not. */
   failures = 0;
 
-  constructor(record: GatewayRecord, { kv, clock }: { kv: KeyValue; clock: Clock }) {
+  constructor(record: Omit<GatewayRecord, 'draining'>, { kv, clock }: { kv: KeyValue; clock: Clock }) {
     this.#record = record;
     this.#kv = kv;
     this.#clock = clock;
@@ -55,6 +60,18 @@ export class GatewayRegistration {
       this.#renew();
     }
     await this.#pending;
+  }
+
+  /** Says so at once, and as long as the entry is there. */
+  drain(): void {
+    if (this.#draining) return;
+    this.#draining = true;
+    if (!this.#running) return;
+    void this.#pending.then(() => {
+      if (!this.#running) return;
+      this.#timer?.cancel();
+      this.#renew();
+    });
   }
 
   /** Deletes the entry, unless another boot of the same name has taken it over. */
@@ -72,7 +89,8 @@ export class GatewayRegistration {
   }
 
   #renew(): void {
-    this.#pending = this.#kv.put(this.#record.name, encoder.encode(JSON.stringify(this.#record))).then(
+    const record: GatewayRecord = { ...this.#record, draining: this.#draining };
+    this.#pending = this.#kv.put(record.name, encoder.encode(JSON.stringify(record))).then(
       (revision) => {
         this.#revision = revision;
         this.failures = 0;
@@ -241,5 +259,7 @@ function decodeRecord(key: string, value: Uint8Array): GatewayRecord | null {
 }
 
 function sameRecord(a: GatewayRecord, b: GatewayRecord): boolean {
-  return a.boot === b.boot && a.serviceAddress === b.serviceAddress && a.version === b.version;
+  const { boot, serviceAddress, version, draining } = a;
+  const same = boot === b.boot && serviceAddress === b.serviceAddress && version === b.version;
+  return same && draining === b.draining;
 }

@@ -24,6 +24,28 @@ const services: Record<string, () => Service> = {
       return never;
     },
   }),
+  hurries: () => {
+    const hurried = Promise.withResolvers<void>();
+    return {
+      start: async () => say('started'),
+      stop: () => {
+        say('stopping');
+        return hurried.promise;
+      },
+      hurry: () => {
+        say('hurried');
+        hurried.resolve();
+      },
+    };
+  },
+  'hangs-hurried': () => ({
+    start: async () => say('started'),
+    stop: () => {
+      say('stopping');
+      return never;
+    },
+    hurry: () => say('hurried'),
+  }),
   'stop-fails': () => ({
     start: async () => say('started'),
     stop: async () => {

@@ -74,6 +74,27 @@ describe('runService', () => {
     expect(await run.ended).toBe(1);
   });
 
+  it('hurries at the second signal, if the service can, and exits with 0', async () => {
+    const run = new Run('hurries');
+    await run.said('started');
+    run.child.kill('SIGTERM');
+    await run.said('stopping');
+    run.child.kill('SIGTERM');
+    expect(await run.ended).toBe(0);
+    expect(run.stdout).toContain('hurried');
+  });
+
+  it('exits with 1 at the third signal, whatever the service can', async () => {
+    const run = new Run('hangs-hurried');
+    await run.said('started');
+    run.child.kill('SIGTERM');
+    await run.said('stopping');
+    run.child.kill('SIGTERM');
+    await run.said('hurried');
+    run.child.kill('SIGTERM');
+    expect(await run.ended).toBe(1);
+  });
+
   it('exits with 0 on a signal when its start hangs: there is nothing to drain', async () => {
     const run = new Run('start-hangs');
     await run.said('starting');

@@ -7,6 +7,8 @@ export interface Service {
   start(): Promise<void>;
   /** Drains: resolves when everything is closed. Has its own deadlines. */
   stop(): Promise<void>;
+  /** While it stops: whoever runs it is in a hurry. A service without this one is not waited for then. */
+  hurry?(): void;
 }
 
 /** Exit codes of a service. */
@@ -17,8 +19,8 @@ const EXIT_SETTING = 2;
 const START_GRACE_MS = 2000;
 
 /**
- * Runs a service until it is told to stop. The first SIGTERM or SIGINT drains and exits with 0, a second exits with 1
- * at once. SettingError is one line on stderr and exit 2. Anything unhandled is logged as fatal and exits with 1.
+ * Runs a service until it is told to stop. The first SIGTERM or SIGINT drains and exits with 0, a second one hurries the drain (or
+ * exits with 1 at once, if the service knows no hurry), a third exits with 1 at once. SettingError is one line on stderr and exit 2. Anything unhandled is logged as fatal and exits with 1.
  */
 export async function runService(
   make: () => Promise<Service> | Service,
@@ -29,6 +31,7 @@ export async function runService(
   let service: Service | undefined;
   let started: Promise<void> | undefined;
   let stopping = false;
+  let hurried = false;
   let ended = false;
 
   const end = (code: number): void => {
@@ -64,7 +67,13 @@ export async function runService(
   };
   const onSignal = (signal: NodeJS.Signals): void => {
     if (stopping) {
-      logger?.warn({ signal }, 'second signal: exiting without draining');
+      if (service?.hurry !== undefined && !hurried) {
+        hurried = true;
+        logger?.warn({ signal }, 'second signal: draining in a hurry; a third one ends it');
+        service.hurry();
+        return;
+      }
+      logger?.warn({ signal }, 'another signal: exiting without draining');
       end(EXIT_FAILED);
       return;
     }

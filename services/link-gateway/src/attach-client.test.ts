@@ -131,7 +131,7 @@ describe('attaching', () => {
     host.parts = [part, StateChange.fromPartial({ connectionsOpened: [{ id: 1 }] })];
     client.start();
     const { stream, requests } = await leader.stream(1);
-    expect(requests[0]!.hello).toEqual({ ...identity, highestEpoch: 0, protocolVersion: 1 });
+    expect(requests[0]!.hello).toEqual({ ...identity, highestEpoch: 0, capabilities: ['drain'], protocolVersion: 1 });
     expect(client.attachedOnce).toBe(false);
     stream.write({ welcome: { epoch: 3, rnssAdd: 7, version: '9' } });
     await leader.until(() => requests.some(({ snapshotEnd }) => snapshotEnd !== undefined));

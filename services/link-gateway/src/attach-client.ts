@@ -19,6 +19,8 @@ import { inParts, sizeOf } from './state-change-parts.ts';
 
 /** What gateway_control.proto says it is. */
 export const PROTOCOL_VERSION = 1;
+/** The same: what this gateway can do beyond that version. */
+const CAPABILITIES: readonly string[] = ['drain'];
 /** Pauses between attempts: doubled each time, each shortened by up to half at random. */
 export const FIRST_BACKOFF_MS = 100;
 export const MAX_BACKOFF_MS = 5000;
@@ -183,8 +185,8 @@ export class AttachClient implements Attach {
     stream.on('error', (error: ServiceError) => this.#lost(call, error));
     stream.on('end', () => this.#lost(call, null));
     const { name, boot, version, serviceAddress } = this.#options.identity;
-    const hello = { name, boot, version, serviceAddress, highestEpoch: this.epoch, protocolVersion: PROTOCOL_VERSION };
-    stream.write({ hello });
+    const known = { highestEpoch: this.epoch, protocolVersion: PROTOCOL_VERSION, capabilities: [...CAPABILITIES] };
+    stream.write({ hello: { name, boot, version, serviceAddress, ...known } });
   }
 
   #take(call: Call, { welcome, commands }: AttachResponse): void {

@@ -13,6 +13,7 @@ export type CloseReason =
   | 'self'
   | 'command'
   | 'hangup'
+  | 'drain'
   | 'unanswered'
   | 'stopping'
   | 'internal';
@@ -32,6 +33,7 @@ export const CLOSE_REASONS: readonly CloseReason[] = [
   'self',
   'command',
   'hangup',
+  'drain',
   'unanswered',
   'stopping',
   'internal',

@@ -1,6 +1,7 @@
 import { LNK_SPAN_BYTES } from '@spanmesh/dmsg/payload/lnk-span';
 import type { Commands, RelayCommand, RemoteLink, RemoteLinkGone } from '@spanmesh/proto/v1/gateway_control';
 import type { Core } from './core.ts';
+import type { Drains } from './drain/drains.ts';
 import type { Prober } from './prober.ts';
 import { dialectOf } from './wire-dialect.ts';
 
@@ -11,10 +12,12 @@ import { dialectOf } from './wire-dialect.ts';
 export class CommandRunner {
   readonly #core: Core;
   readonly #prober: Prober;
+  readonly #drains: Pick<Drains, 'close' | 'order'>;
 
-  constructor(core: Core, prober: Prober) {
+  constructor(core: Core, deps: { readonly prober: Prober; readonly drains: Pick<Drains, 'close' | 'order'> }) {
     this.#core = core;
-    this.#prober = prober;
+    this.#prober = deps.prober;
+    this.#drains = deps.drains;
   }
 
   run(commands: Commands): void {
@@ -27,11 +30,13 @@ export class CommandRunner {
       if (connection === undefined) metrics.commandsStale++;
       else this.#prober.probe(connection);
     }
-    for (const { connection: id, reason } of commands.close) {
+    for (const { connection: id, reason, inOrder } of commands.close) {
       const connection = tables.connections.get(id);
       if (connection === undefined) metrics.commandsStale++;
+      else if (inOrder) this.#drains.close(connection, reason);
       else connection.close('command', { why: reason });
     }
+    for (const order of commands.drains) this.#drains.order(order);
   }
 
   #learn({ gateway, link, dialect, payload }: RemoteLink): void {

@@ -41,8 +41,8 @@ import type { ShellQueue } from './shell-queue.ts';
  * * recognising: the dialect is not known. From the start, unless the dialect is fixed. Leads to open when the peer's first
  *   messages tell the dialect or the time for that is over.
  * * open: it stands; our LNK_CONN is sent, topology knows it. From recognising, or at once.
- * * closing: everything on it has ended; the socket is given a moment to send what is queued. From recognising and open, by
- *   `close`, whatever the reason.
+ * * closing: everything on it has ended; the socket is given a moment to send what is queued, and after `finish` the peer one to
+ *   close its side. From recognising and open, by `close`, whatever the reason, and by `finish`.
  * * closed: the socket has closed. From closing, always by way of it.
  */
 type State =
@@ -57,6 +57,15 @@ export interface ConnectionStart {
   readonly remote: HostPort;
   /** As its handshake has left them; null: plaintext. */
   readonly cipher: CipherPair | null;
+}
+
+/** Of a connection that is being closed in order. */
+export interface Leaving {
+  readonly reason: CloseReason;
+  /** Why, a sentence for people. */
+  readonly why: string;
+  /** The peer has answered the end of our LNK_CONN, and with it everything before; may be called more than once. */
+  answered(): void;
 }
 
 /** More about why a connection is closed, for the log. */
@@ -92,6 +101,10 @@ export class Connection
   answered = false;
   /** Called once, when it has. */
   onAnswered: (() => void) | null = null;
+  /** It is being closed in order (drain/orderly-close.ts); null: it is not. */
+  leaving: Leaving | null = null;
+  /** Its peer has sent FIN: it ends without a loss. */
+  peerEnded = false;
 
   /** When the last byte came, on the clock's monotonic scale. */
   heardAt: number;
@@ -222,7 +235,7 @@ export class Connection
 
   /** Reads no more until the destination is low. */
   pauseFor(destination: Pressure): void {
-    if (this.#waitsFor.has(destination) || !this.isOpen) return;
+    if (this.#waitsFor.has(destination) || !this.isOpen || this.leaving !== null) return;
     if (!this.isPaused) this.#socket.pause();
     this.#waitsFor.add(destination);
     this.#core.metrics.pauses++;
@@ -254,21 +267,7 @@ export class Connection
 
   /** Ends it: what is on it ends as if the peer had aborted it, what is queued is still sent, then the socket closes. */
   close(reason: CloseReason, detail: CloseDetail = {}): void {
-    const state = this.#state;
-    if (state.kind === 'closing' || state.kind === 'closed') return;
-    this.#become({
-      kind: 'closing',
-      reason,
-      deadline: this.#core.clock.after(CLOSE_LINGER_MS, () => this.#socket.destroy()),
-    });
-    this.#silence?.cancel();
-    this.#deadline.stop();
-    this.#reader.stop();
-    this.#core.receiveMemory.set(this, 0);
-    this.#core.metrics.closed[reason]++;
-    this.#log(reason, detail);
-    if (state.kind === 'recognising') state.deadline.cancel();
-    if (state.kind === 'open') this.#end(state.endpoint);
+    if (!this.#beginClosing(reason, detail, CLOSE_LINGER_MS)) return;
     // A peer that does not read would never take the rest.
     if (reason === 'send-limit' || reason === 'stalled' || reason === 'half-dead') {
       this.#queue.discard();
@@ -280,19 +279,42 @@ export class Connection
     this.drained();
   }
 
-  /** In order: ends our LNK_CONN, sends FIN once everything queued is sent, and waits for the peer to close its side. */
-  finish(): void {
+  /**
+   * In order, first half: ends our LNK_CONN; what the peer begins from now on is refused. `leaving.answered` is called when the peer
+   * has answered that, perhaps at once.
+   */
+  leave(leaving: Leaving): void {
     const state = this.#state;
-    if (state.kind === 'recognising') this.close('stopping');
-    if (state.kind !== 'open') return;
+    if (state.kind !== 'open' || this.leaving !== null) return;
+    this.leaving = leaving;
+    // Its answers must be read: nothing that it sends is passed on any more.
+    this.#waitsFor.clear();
+    this.#resume();
     if (this.ownLnkConn !== null) state.endpoint.end(this.ownLnkConn);
+    if (this.ownLnkConn === null || this.ownLnkConn.rxDeleted) leaving.answered();
+  }
+
+  /**
+   * In order, second half: everything on it ends, FIN is sent once what is queued is sent, and the peer is given `lingerMs` to close
+   * its side.
+   */
+  finish(lingerMs: number): void {
+    const { reason } = this.leaving ?? { reason: 'stopping' as const };
+    if (!this.isOpen) {
+      this.close(reason);
+      return;
+    }
+    this.#beginClosing(reason, {}, lingerMs);
     this.#queue.flushAll();
     this.#socket.end();
+    // What the peer still says is thrown away; its FIN must be read.
+    this.#socket.resume();
+    this.drained();
   }
 
   /** Cuts it off: the peer has had its time. */
-  abandon(): void {
-    this.close('stopping');
+  abandon(reason: CloseReason): void {
+    this.close(reason);
     this.#socket.destroy();
   }
 
@@ -309,6 +331,10 @@ export class Connection
   }
 
   onOpen(tx: Transaction, frame: Frame): void {
+    if (this.leaving !== null) {
+      tx.endpoint.end(tx, ErrorCode.LOSTLINK);
+      return;
+    }
     this.#core.dispatch.open(this, tx, frame);
   }
 
@@ -354,6 +380,26 @@ export class Connection
     this.#state = state;
   }
 
+  /** Everything on it ends. False: that has happened before. */
+  #beginClosing(reason: CloseReason, detail: CloseDetail, lingerMs: number): boolean {
+    const state = this.#state;
+    if (state.kind === 'closing' || state.kind === 'closed') return false;
+    this.#become({
+      kind: 'closing',
+      reason,
+      deadline: this.#core.clock.after(lingerMs, () => this.#socket.destroy()),
+    });
+    this.#silence?.cancel();
+    this.#deadline.stop();
+    this.#reader.stop();
+    this.#core.receiveMemory.set(this, 0);
+    this.#core.metrics.closed[reason]++;
+    this.#log(reason, detail);
+    if (state.kind === 'recognising') state.deadline.cancel();
+    if (state.kind === 'open') this.#end(state.endpoint);
+    return true;
+  }
+
   #resume(): void {
     if (this.isPaused || this.#state.kind === 'closed') return;
     // It was not read: what it has to say comes now.
@@ -365,7 +411,10 @@ export class Connection
     socket.on('data', (chunk: Buffer) => this.#onData(chunk));
     socket.on('drain', () => this.#queue.onDrain());
     // protocol.md, "Transactions": TCP half-close counts as the end of the link.
-    socket.on('end', () => this.close('peer-closed'));
+    socket.on('end', () => {
+      this.peerEnded = true;
+      this.close(this.leaving?.reason ?? 'peer-closed');
+    });
     // `close` follows by itself.
     socket.on('error', (error: NodeJS.ErrnoException) => this.close('socket-error', { code: error.code }));
     socket.on('close', () => this.#onClose());
@@ -518,7 +567,9 @@ const OWN_LNK_CONN: TransactionHandler = {
       connection.onAnswered?.();
       connection.onAnswered = null;
     }
-    if (tx.rxDeleted) tx.endpoint.end(tx);
+    if (!tx.rxDeleted) return;
+    tx.endpoint.end(tx);
+    connection.leaving?.answered();
   },
   onLost() {},
 };

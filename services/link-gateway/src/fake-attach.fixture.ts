@@ -50,6 +50,7 @@ export class FakeAttach implements Attach {
       close: [],
       gateways: [],
       gatewaysChanged: false,
+      drains: [],
       ...commands,
     });
   }

@@ -1,14 +1,12 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { Dialect } from '@spanmesh/dmsg/dialect';
 import type { Commands, StateChange } from '@spanmesh/proto/v1/gateway_control';
 import type { Bus } from '@spanmesh/runtime/bus';
-import { GATEWAYS_BUCKET } from '@spanmesh/runtime/bus-names';
 import type { Clock } from '@spanmesh/runtime/clock';
 import { type Logger, Throttle } from '@spanmesh/runtime/logger';
 import type { Metrics } from '@spanmesh/runtime/metrics';
 import type { Random } from '@spanmesh/runtime/random';
-import { GatewayRegistration } from '@spanmesh/runtime/registry';
 import type { Service } from '@spanmesh/runtime/service';
 import { Turn } from '@spanmesh/runtime/turn';
 import { VERSION } from '@spanmesh/runtime/version';
@@ -25,7 +23,9 @@ import type { Target } from './dial-target.ts';
 import { Dialler, type Resolve, systemResolve } from './dialler.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { Door } from './door.ts';
+import { Drains } from './drain/drains.ts';
 import { Entrance } from './entrance.ts';
+import { bootId, gatewayUuid, hex8, splitId } from './gateway-ids.ts';
 import { LOG_INTERVAL_MS } from './limits.ts';
 import { Links } from './links.ts';
 import { Listener } from './listener.ts';
@@ -41,6 +41,7 @@ import { ReceiveMemory } from './receive-memory.ts';
 import { registerEntranceMetrics } from './register-entrance-metrics.ts';
 import { registerMetrics } from './register-metrics.ts';
 import { registerOpenMetrics } from './register-open-metrics.ts';
+import { Registration } from './registration.ts';
 import { Relays } from './relays.ts';
 import { Flow } from './routing/flow.ts';
 import type { LocalClients } from './routing/local-clients.ts';
@@ -52,9 +53,6 @@ import { Shell, type TreeSource } from './shell.ts';
 import { connectionOpened, cutSnapshot } from './snapshot.ts';
 import type { GatewayTrunks, TrunkHost } from './trunk/gateway-trunks.ts';
 import { registerTrunkMetrics } from './trunk/trunk-metrics.ts';
-
-/** How soon the registry is tried again when the store is away, in milliseconds. */
-const REGISTER_RETRY_MS = 1000;
 
 /** Who the gateway is towards topology. */
 export interface GatewayIdentity {
@@ -126,22 +124,18 @@ export class Gateway implements Service, AttachHost {
   readonly #orders: Orders;
   readonly #dialServer: DialServer;
   readonly #messaging: Messaging;
-  readonly #lnkConns: LnkConns;
+  readonly #drains: Drains;
+  readonly #registration: Registration;
   readonly #listeners: Listener[] = [];
   readonly #turn: Turn;
   #dirty: Connection[] = [];
-  #registration: GatewayRegistration | null = null;
   #stopping = false;
-  /** Resolves when the last socket has closed. */
-  #allGone: (() => void) | null = null;
 
   constructor(options: GatewayOptions, deps: GatewayDependencies) {
     this.#options = options;
     this.#deps = deps;
     this.#turn = new Turn(() => this.#flush());
-    const boot = Math.floor(deps.random() * 2 ** 32)
-      .toString(16)
-      .padStart(8, '0');
+    const boot = bootId(deps.random());
     this.identity = {
       name: options.name,
       boot,
@@ -165,10 +159,10 @@ export class Gateway implements Service, AttachHost {
       { onDemandIdle: options.onDemandIdle, name: options.name, node: gatewayUuid(this.id) },
       { clock, metrics, tables, relays, flow, trunks },
     );
-    this.#lnkConns = new LnkConns(this.#core);
+    const lnkConns = new LnkConns(this.#core);
     dispatcher = new Dispatcher({
       metrics: this.counters,
-      lnkConns: this.#lnkConns,
+      lnkConns,
       links: new Links(this.#core),
       shell: new Shell({
         clock: deps.clock,
@@ -199,7 +193,14 @@ export class Gateway implements Service, AttachHost {
         logger: deps.logger,
       },
     );
-    this.#commands = new CommandRunner(this.#core, this.#prober);
+    const { clients } = this.#router;
+    this.#drains = new Drains(
+      { deadlineMs: options.stopTimeout },
+      { core: this.#core, lnkConns, clients, logger: deps.logger, random: deps.random },
+    );
+    this.#commands = new CommandRunner(this.#core, { prober: this.#prober, drains: this.#drains });
+    const { bus, logger } = deps;
+    this.#registration = new Registration(this.identity, { bus, clock, logger, throttle: this.#core.throttle });
     registerMetrics(deps.metrics, this.#core);
     registerOpenMetrics(deps.metrics, this);
     registerEntranceMetrics(deps.metrics, this.#core.entrance);
@@ -298,26 +299,33 @@ export class Gateway implements Service, AttachHost {
     }
     this.#prober.start();
     this.#attach.start();
-    await this.#register();
+    await this.#registration.start();
     this.#deps.logger.info({ gateway: this.id, ports: this.ports }, 'link-gateway is listening');
   }
 
   /**
-   * Takes no more connections, closes relays, then LNK_CONNs, then sockets, and gives peers the time of the setting to close
-   * theirs; then leaves topology.
+   * Takes no more connections and no more orders, closes those that are there in order (drain/drains.ts), within the time of the
+   * setting; then leaves topology.
    */
   async stop(): Promise<void> {
     this.#stopping = true;
     for (const listener of this.#listeners) listener.stop();
     this.#core.entrance.stop();
     this.#prober.stop();
+    this.#messaging.takeNoMore();
+    this.#orders.stop();
+    this.#registration.leaving();
+    await this.#drains.stop();
     this.#messaging.stop();
     this.#dialServer.stop();
-    this.#orders.stop();
-    await this.#closeConnections();
     await this.#trunks?.stop();
     await this.#attach.stop();
-    await this.#registration?.stop();
+    await this.#registration.stop();
+  }
+
+  /** While it stops: without further grace. */
+  hurry(): void {
+    this.#drains.hurry();
   }
 
   /** Connects to a peer. @throws DialError */
@@ -330,11 +338,11 @@ export class Gateway implements Service, AttachHost {
   }
 
   snapshot(): StateChange[] {
-    return [...cutSnapshot(this.#core.tables), ...this.#messaging.held.cut(), ...(this.#trunks?.cut() ?? [])];
+    const { held } = this.#messaging;
+    return [...cutSnapshot(this.#core.tables), ...held.cut(), ...(this.#trunks?.cut() ?? []), ...this.#drains.cut()];
   }
 
   apply(commands: Commands): void {
-    if (this.#stopping) return;
     if (commands.gatewaysChanged) this.#trunks?.gateways(commands.gateways);
     this.#commands.run(commands);
   }
@@ -412,43 +420,9 @@ export class Gateway implements Service, AttachHost {
   }
 
   #gone(connection: Connection, reason: CloseReason): void {
-    const { sockets } = this.#core.tables;
-    sockets.delete(connection);
+    this.#core.tables.sockets.delete(connection);
     this.#orders.gone(connection, reason);
-    if (sockets.size === 0) this.#allGone?.();
-  }
-
-  /** Relays first, on all connections, then LNK_CONNs, then FIN; whoever has not closed in time is cut off. */
-  async #closeConnections(): Promise<void> {
-    const { tables, relays, clock } = this.#core;
-    for (const lnkConn of tables.lnkConns.values()) relays.closeAllOn(lnkConn);
-    for (const lnkConn of tables.lnkConns.values()) this.#lnkConns.end(lnkConn);
-    for (const connection of tables.sockets) connection.finish();
-    if (tables.sockets.size === 0) return;
-    const done = Promise.withResolvers<void>();
-    this.#allGone = done.resolve;
-    const deadline = clock.after(this.#options.stopTimeout, () => {
-      for (const connection of tables.sockets) connection.abandon();
-    });
-    await done.promise;
-    deadline.cancel();
-  }
-
-  /** Without the store a gateway works, too; it is tried again until it is there. */
-  async #register(): Promise<void> {
-    const { bus, clock, logger } = this.#deps;
-    try {
-      const kv = await bus.kv(GATEWAYS_BUCKET);
-      if (this.#stopping) return;
-      this.#registration = new GatewayRegistration(this.identity, { kv, clock });
-      await this.#registration.start();
-    } catch (err) {
-      const { log, suppressed } = this.#core.throttle.admit('register');
-      if (log) logger.warn({ err, suppressed }, 'the registry of gateways cannot be reached; it is tried again');
-      clock.after(REGISTER_RETRY_MS, () => {
-        if (!this.#stopping) void this.#register();
-      });
-    }
+    this.#drains.gone(connection);
   }
 
   /** For the shell's `tree`: 16 hexadecimal digits; null: not a relay of this gateway, or not opened yet. */
@@ -460,21 +434,4 @@ export class Gateway implements Service, AttachHost {
     const tx = source?.relays.get(lnkConn.number)?.tx ?? null;
     return tx === null ? null : hex8(tx.msgidHi) + hex8(tx.msgidLo);
   }
-}
-
-/** What the span that a gateway offers for its clients has as its node: the same for one boot, another for each. */
-function gatewayUuid(id: string): string {
-  const hash = createHash('sha256').update(id).digest('hex');
-  // RFC 9562: version 8 (made otherwise), variant 10.
-  return `${hash.slice(0, 8)}-${hash.slice(8, 12)}-8${hash.slice(13, 16)}-8${hash.slice(17, 20)}-${hash.slice(20, 32)}`;
-}
-
-/** The parts of `<gateway>:<number>`. */
-function splitId(id: string): { gateway: string; number: number } {
-  const colon = id.lastIndexOf(':');
-  return { gateway: id.slice(0, colon), number: Number(id.slice(colon + 1)) };
-}
-
-function hex8(word: number): string {
-  return word.toString(16).padStart(8, '0');
 }

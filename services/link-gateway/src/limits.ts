@@ -57,6 +57,14 @@ export const VOLCONF_SLOTS = 256;
 
 /** Milliseconds that a peer is given to take the last bytes and close its side, once the connection is being closed. */
 export const CLOSE_LINGER_MS = 2_000;
+/** Milliseconds that a peer is given to answer the end of our LNK_CONN before FIN, when its connection is closed in order. */
+export const ANSWER_PATIENCE_MS = 1_000;
+/** Connections that a drain closes a second, if it has the time: what other gateways take on at once with ease, crypto included. */
+export const DRAIN_CLOSES_PER_SECOND = 500;
+/** Milliseconds that a drain has left once it is told to hurry. */
+export const HURRIED_DRAIN_MS = 1_000;
+/** Drains by order that are known at a time, those that have ended included: a small object each. */
+export const MAX_DRAINS = 16;
 /** Milliseconds of silence on a new TCP connection before the kernel probes the peer. */
 export const TCP_KEEPALIVE_MS = 60_000;
 /** Milliseconds between two log lines about the same trouble. */

@@ -104,12 +104,17 @@ export class LinkGatewayProcess implements Service {
 
   /** Peers first, then those who look on. */
   async stop(): Promise<void> {
+    this.ports.notServing();
     this.#control.stop();
     await this.gateway.stop();
     await this.#locator.stop();
     this.#api.close();
     await this.ports.stop();
     await this.#bus.bus.close();
+  }
+
+  hurry(): void {
+    this.gateway.hurry();
   }
 }
 

@@ -140,7 +140,8 @@ export const gatewaySettings = {
     env: 'SPANMESH_STOP_TIMEOUT',
     flag: '--stop-timeout',
     default: '5s',
-    describe: 'How long peers are given to close when the gateway stops.',
+    describe:
+      'How long a gateway that stops gives transactions in progress, and then peers, to end; also a drain by order.',
     parse: duration(),
   }),
   maxConnections: setting({

@@ -26,6 +26,7 @@ export function connectionOpened(connection: Connection): ConnectionOpened {
     generation: target?.generation ?? 0,
     sinceUs: connection.sinceUs,
     suspect: connection.suspect,
+    closing: connection.leaving?.why ?? '',
   };
 }
 

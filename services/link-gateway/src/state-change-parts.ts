@@ -5,6 +5,8 @@ const NUMBER_BYTES = 9;
 const ENTRY_BYTES = 64;
 const CONNECTION_BYTES = 256;
 const REFUSAL_BYTES = 120;
+/** A reason of 256 characters may take four bytes each. */
+const CLOSING_BYTES = 1100;
 /** Labels of 127 characters may take two bytes each. */
 const CLUSTER_KEY_BYTES = 320;
 const RELAY_SET_BYTES = 96;
@@ -17,7 +19,8 @@ export function sizeOf(change: StateChange): number {
   bytes += (ENTRY_BYTES + (change.lnkConnsOpened[0]?.payload.length ?? 0)) * change.lnkConnsOpened.length;
   bytes += (ENTRY_BYTES + (change.linksOpened[0]?.payload.length ?? 0)) * change.linksOpened.length;
   bytes += ENTRY_BYTES * change.linkStatuses.length;
-  bytes += REFUSAL_BYTES * change.refusals.length;
+  bytes += REFUSAL_BYTES * (change.refusals.length + change.drains.length);
+  bytes += CLOSING_BYTES * change.connectionsClosing.length;
   bytes += (ENTRY_BYTES + (change.volconfs[0]?.copy.length ?? 0)) * change.volconfs.length;
   bytes += CONNECTION_BYTES * change.reachability.length;
   bytes += CLUSTER_KEY_BYTES * (change.clustersHeld.length + change.clustersReleased.length);
@@ -100,9 +103,17 @@ export function* inParts(changes: Iterable<StateChange>, maxBytes: number): Iter
     (change) => change.volconfs,
     ({ copy }) => ENTRY_BYTES + copy.length,
   );
+  yield* put(
+    (change) => change.connectionsClosing,
+    () => CLOSING_BYTES,
+  );
   yield* put((change) => change.linksClosed, number);
   yield* put((change) => change.lnkConnsClosed, number);
   yield* put((change) => change.connectionsClosed, number);
+  yield* put(
+    (change) => change.drains,
+    () => REFUSAL_BYTES,
+  );
   if (bytes > 0) yield part;
 }
 

@@ -110,6 +110,7 @@ export class Standalone implements Service {
 
   /** Peers first, then the decisions, then those who look on. */
   async stop(): Promise<void> {
+    this.ports.notServing();
     this.#control.stop();
     await this.volconf.stop();
     await this.gateway.stop();
@@ -117,6 +118,10 @@ export class Standalone implements Service {
     this.#api?.close();
     await this.ports.stop();
     await this.#bus.close();
+  }
+
+  hurry(): void {
+    this.gateway.hurry();
   }
 
   #leads(): string[] {

@@ -2,7 +2,15 @@ import { status } from '@grpc/grpc-js';
 import { describe, expect, it } from 'vitest';
 import { FakeGateway, FakeLeader, FakeStream, settle } from './world.fixture.ts';
 
-const HELLO = { name: 'a', boot: '00000001', highestEpoch: 0, version: '1', protocolVersion: 1, serviceAddress: 'a:1' };
+const HELLO = {
+  capabilities: ['drain'],
+  name: 'a',
+  boot: '00000001',
+  highestEpoch: 0,
+  version: '1',
+  protocolVersion: 1,
+  serviceAddress: 'a:1',
+};
 
 function greet(leader: FakeLeader, hello: Partial<typeof HELLO> = {}): FakeStream {
   const stream = new FakeStream();

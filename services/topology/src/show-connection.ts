@@ -19,6 +19,7 @@ export function showConnection(connection: Connection): ProtoConnection {
     links: connection.links.size,
     relays: lnkConns.reduce((sum, { relays }) => sum + relays, 0),
     suspect: connection.suspect,
+    closing: opened.closing,
   };
 }
 

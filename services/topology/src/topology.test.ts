@@ -62,7 +62,8 @@ async function attach(gateway: FakeGateway, address: string) {
     if (commands !== undefined) gateway.apply(commands);
   });
   const { name, boot } = gateway;
-  stream.write({ hello: { name, boot, highestEpoch: 0, version: '1', protocolVersion: 1, serviceAddress: '' } });
+  const versions = { highestEpoch: 0, version: '1', protocolVersion: 1 };
+  stream.write({ hello: { name, boot, ...versions, serviceAddress: '', capabilities: [] } });
   const [{ welcome }] = (await once(stream, 'data')) as [AttachResponse];
   stream.write({ snapshot: gateway.snapshot() });
   stream.write({ snapshotEnd: {} });

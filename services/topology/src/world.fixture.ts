@@ -104,7 +104,7 @@ export class FakePresence implements Presence {
   }
 
   put(name: string, boot: string): void {
-    this.records.set(name, { name, boot, serviceAddress: `${name}:1`, version: '1.0.0' });
+    this.records.set(name, { name, boot, serviceAddress: `${name}:1`, version: '1.0.0', draining: false });
   }
 }
 
@@ -176,6 +176,7 @@ export class FakeGateway {
   readonly name: string;
   readonly boot: string;
   readonly id: string;
+  capabilities: string[] = ['drain'];
   highestEpoch = 0;
   readonly connections = new Map<number, FakeConnection>();
   readonly lnkConns = new Map<number, FakeLnkConn>();
@@ -311,8 +312,9 @@ export class FakeGateway {
     this.stream = stream;
     this.#read = 0;
     leader.core.control.attach(stream);
-    const { name, boot, highestEpoch } = this;
-    const hello = { name, boot, highestEpoch, version: '1.0.0', protocolVersion: 1, serviceAddress: `${name}:1` };
+    const { name, boot, highestEpoch, capabilities } = this;
+    const known = { version: '1.0.0', protocolVersion: 1, serviceAddress: `${name}:1` };
+    const hello = { name, boot, highestEpoch, ...known, capabilities };
     this.up.push({ hello });
     return stream;
   }
@@ -441,6 +443,7 @@ export class FakeGateway {
     const { dialect, remote, suspect } = this.connections.get(id)!;
     return {
       id,
+      closing: '',
       dialect: protoDialect(dialect),
       remoteAddress: remote,
       localAddress: '192.0.2.9:987',

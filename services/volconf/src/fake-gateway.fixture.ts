@@ -94,9 +94,9 @@ export class FakeGateway {
   }
 
   /** The peer of an owner's connection ends it. */
-  drop(owner: string, reason = 'peer-closed'): void {
+  drop(owner: string, reason = 'peer-closed', gatewayStops = false): void {
     const known = this.owners.get(owner);
-    if (known?.up != null) this.#down(known, reason);
+    if (known?.up != null) this.#down(known, reason, gatewayStops);
   }
 
   /** The way to it is interrupted: watches break, orders are lost. */
@@ -268,11 +268,11 @@ export class FakeGateway {
     if (owner.up !== null) this.#down(owner, 'hangup');
   }
 
-  #down(owner: Owner, reason: string): void {
+  #down(owner: Owner, reason: string, gatewayStops = false): void {
     const { owner: name, epoch, generation } = owner.up!;
     owner.up = null;
     this.onConnections();
-    this.#tell({ down: [{ owner: name, epoch, generation, reason }] });
+    this.#tell({ down: [{ owner: name, epoch, generation, reason, gatewayStops }] });
   }
 }
 

@@ -39,7 +39,7 @@ export class Fleet implements GatewayView {
 
   *live(): Iterable<LiveGateway> {
     for (const link of this.#links.values()) {
-      if (link.isLive) yield link;
+      if (link.isLive && !link.draining) yield link;
     }
   }
 
@@ -80,6 +80,8 @@ export class Fleet implements GatewayView {
     }
     for (const [id, record] of present) {
       if (!this.#links.has(id)) this.#add(record);
+      const link = this.#links.get(id);
+      if (link !== undefined) link.draining = record.draining;
     }
     this.#checkAgain();
   }

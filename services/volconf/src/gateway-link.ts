@@ -36,6 +36,8 @@ export class GatewayLink {
   readonly port: GatewayPort;
   /** It has told everything once in this term. */
   heard = false;
+  /** By the registry it is going to stop: no new orders go there. */
+  draining = false;
 
   readonly #epoch: number;
   readonly #deps: { readonly clock: Clock; readonly random: Random; readonly sink: LinkSink };

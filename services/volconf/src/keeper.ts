@@ -209,7 +209,7 @@ export class Keeper {
   /** A gateway says that one has ended. */
   down(
     gateway: string,
-    { owner, epoch, generation }: Omit<Placed, 'gateway'> & { owner: string },
+    { owner, epoch, generation, gatewayStops }: Omit<Placed, 'gateway'> & { owner: string; gatewayStops: boolean },
     reason: string,
   ): void {
     const target = this.#targets.get(owner);
@@ -217,7 +217,7 @@ export class Keeper {
     const placed: Placed = { gateway, epoch, generation };
     const { state } = target;
     if (state.kind === 'running' && same(state.placed, placed)) {
-      this.#lost(target, `the connection was lost: ${reason}`);
+      this.#lost(target, `the connection was lost: ${reason}`, gatewayStops);
     } else if (state.kind === 'dialling' && same(state.placed, placed)) {
       // It stood and ended before the answer came.
       this.#failed(target, `the connection was lost: ${reason}`, true);

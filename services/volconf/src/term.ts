@@ -157,12 +157,17 @@ export class Term implements LinkSink, MediaSink {
   }
 
   /** In the order of dial.proto, WatchMedia. */
-  message({ id }: GatewayLink, response: WatchMediaResponse): void {
+  message(link: GatewayLink, response: WatchMediaResponse): void {
+    const { id } = link;
     for (const lnkConn of response.opened) this.media.opened(id, lnkConn);
     for (const slot of response.slots) this.media.received(id, slot);
     for (const lnkConn of response.closed) this.media.closed(id, lnkConn);
     for (const up of response.up) this.#up(id, up);
-    for (const down of response.down) this.keeper.down(id, down, down.reason);
+    for (const down of response.down) {
+      // It may say so before the registry does.
+      if (down.gatewayStops) link.draining = true;
+      this.keeper.down(id, down, down.reason);
+    }
   }
 
   live({ id }: GatewayLink): void {

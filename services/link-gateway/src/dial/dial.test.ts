@@ -321,7 +321,9 @@ describe('WatchMedia', () => {
     await watch.until(() => watch.all('up').length === 2);
     host.sockets[0]!.end();
     await watch.until(() => watch.all('down').length === 1);
-    expect(watch.all('down')).toEqual([{ owner: 'o', epoch: 1, generation: 2, reason: 'peer-closed' }]);
+    expect(watch.all('down')).toEqual([
+      { owner: 'o', epoch: 1, generation: 2, reason: 'peer-closed', gatewayStops: false },
+    ]);
   });
 
   it('ends what a former leader has begun and not completed, and its watches', async () => {
@@ -357,9 +359,9 @@ describe('WatchMedia', () => {
       },
     );
     const order = { owner: 'o', epoch: 1, generation: 1 } as Order;
-    for (let i = 0; i < MAX_MEDIA_CHANGES; i++) watch.down({ order } as Standing, 'x');
+    for (let i = 0; i < MAX_MEDIA_CHANGES; i++) watch.down({ order } as Standing, 'peer-closed');
     expect(ended).toBe(0);
-    watch.down({ order } as Standing, 'x');
+    watch.down({ order } as Standing, 'peer-closed');
     expect(ended).toBe(1);
     expect(sent.length).toBeLessThanOrEqual(1);
   });

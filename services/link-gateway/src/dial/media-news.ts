@@ -1,3 +1,4 @@
+import type { CloseReason } from '../close-reason.ts';
 import type { LnkConn } from '../lnk-conn.ts';
 import type { Standing } from './standing.ts';
 
@@ -8,8 +9,7 @@ export interface MediaListener {
   /** `lnkConn.volconfs` has what came. */
   slotReceived(lnkConn: LnkConn, index: number): void;
   up(standing: Standing): void;
-  /** `reason`: for people. */
-  down(standing: Standing, reason: string): void;
+  down(standing: Standing, reason: CloseReason): void;
 }
 
 /** Passes on what happens to whoever listens; most of the time nobody does. */
@@ -32,7 +32,7 @@ export class MediaNews implements MediaListener {
     for (const listener of this.listeners) listener.up(standing);
   }
 
-  down(standing: Standing, reason: string): void {
+  down(standing: Standing, reason: CloseReason): void {
     for (const listener of this.listeners) listener.down(standing, reason);
   }
 }

@@ -8,6 +8,7 @@ import {
 } from '@spanmesh/proto/v1/dial';
 import { Dialect as ApiDialect } from '@spanmesh/proto/v1/types';
 import { Turn } from '@spanmesh/runtime/turn';
+import type { CloseReason } from '../close-reason.ts';
 import { MAX_MEDIA_CHANGES, MEDIA_PART_ENTRIES } from '../limits.ts';
 import type { LnkConn } from '../lnk-conn.ts';
 import { apiDialect } from '../wire-dialect.ts';
@@ -94,8 +95,9 @@ export class MediaWatch implements MediaListener {
     this.#changed();
   }
 
-  down({ order: { owner, epoch, generation } }: Standing, reason: string): void {
-    this.#changes.down.push({ owner, epoch, generation, reason } satisfies DialledDown);
+  down({ order: { owner, epoch, generation } }: Standing, reason: CloseReason): void {
+    const gatewayStops = reason === 'stopping';
+    this.#changes.down.push({ owner, epoch, generation, reason, gatewayStops } satisfies DialledDown);
     this.#changed();
   }
 

@@ -110,9 +110,14 @@ export class Messaging {
     openRoute: (call) => this.#openRoute(call),
   };
 
+  /** The gateway is going to stop: what is open goes on for now. */
+  takeNoMore(): void {
+    this.#stopped = true;
+  }
+
   /** Ends all routes and waits; handles go with the gateway. */
   stop(): void {
-    this.#stopped = true;
+    this.takeNoMore();
     this.#deps.directory.stop();
     for (const call of [...this.#calls]) call.fail(stopping());
     this.#handles.clear();

@@ -45,7 +45,7 @@ export class LocalClients {
   readonly #deps: LocalClientsDependencies;
   /** linkid: routes by the link that they lead to, for what its node begins. */
   readonly #byLink = new Map<string, Set<LocalRoute>>();
-  #open = 0;
+  readonly #open = new Set<LocalRoute>();
 
   constructor(options: LocalClientsOptions, deps: LocalClientsDependencies) {
     this.#deps = deps;
@@ -55,7 +55,13 @@ export class LocalClients {
 
   /** Routes that are open. */
   get open(): number {
-    return this.#open;
+    return this.#open.size;
+  }
+
+  /** Some of their transactions are in progress. */
+  get isBusy(): boolean {
+    for (const { openCount } of this.#open) if (openCount > 0) return true;
+    return false;
   }
 
   /**
@@ -71,13 +77,13 @@ export class LocalClients {
     const route = new LocalRoute(handlers, made.way, {
       flow: this.#deps.flow,
       ended: () => {
-        this.#open--;
+        this.#open.delete(route);
         if (key !== null) this.#forget(key, route);
         made.release();
       },
     });
     late.route = route;
-    this.#open++;
+    this.#open.add(route);
     if (key !== null) this.#remember(key, route);
     return route;
   }

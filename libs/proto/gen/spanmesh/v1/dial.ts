@@ -154,6 +154,8 @@ export interface DialledDown {
   generation: number;
   /** Why, for people. */
   reason: string;
+  /** True: the gateway stops, neither the peer nor the target is to blame. */
+  gatewayStops: boolean;
 }
 
 function createBaseDialRequest(): DialRequest {
@@ -1350,7 +1352,7 @@ export const DialledUp: MessageFns<DialledUp> = {
 };
 
 function createBaseDialledDown(): DialledDown {
-  return { owner: "", epoch: 0, generation: 0, reason: "" };
+  return { owner: "", epoch: 0, generation: 0, reason: "", gatewayStops: false };
 }
 
 export const DialledDown: MessageFns<DialledDown> = {
@@ -1366,6 +1368,9 @@ export const DialledDown: MessageFns<DialledDown> = {
     }
     if (message.reason !== "") {
       writer.uint32(34).string(message.reason);
+    }
+    if (message.gatewayStops !== false) {
+      writer.uint32(40).bool(message.gatewayStops);
     }
     return writer;
   },
@@ -1415,6 +1420,14 @@ export const DialledDown: MessageFns<DialledDown> = {
             message.reason = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.gatewayStops = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1433,6 +1446,11 @@ export const DialledDown: MessageFns<DialledDown> = {
       epoch: isSet(object.epoch) ? globalThis.Number(object.epoch) : 0,
       generation: isSet(object.generation) ? globalThis.Number(object.generation) : 0,
       reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      gatewayStops: isSet(object.gatewayStops)
+        ? globalThis.Boolean(object.gatewayStops)
+        : isSet(object.gateway_stops)
+        ? globalThis.Boolean(object.gateway_stops)
+        : false,
     };
   },
 
@@ -1450,6 +1468,9 @@ export const DialledDown: MessageFns<DialledDown> = {
     if (message.reason !== "") {
       obj.reason = message.reason;
     }
+    if (message.gatewayStops !== false) {
+      obj.gatewayStops = message.gatewayStops;
+    }
     return obj;
   },
 
@@ -1462,6 +1483,7 @@ export const DialledDown: MessageFns<DialledDown> = {
     message.epoch = object.epoch ?? 0;
     message.generation = object.generation ?? 0;
     message.reason = object.reason ?? "";
+    message.gatewayStops = object.gatewayStops ?? false;
     return message;
   },
 };

@@ -63,6 +63,11 @@ export interface Hello {
   protocolVersion: number;
   /** Where other gateways reach this one's service port: `host:port`; empty: they cannot. */
   serviceAddress: string;
+  /**
+   * What this gateway can do beyond version 1 of the protocol, a word each: `drain`: it obeys `drains`, and closes connections in
+   * order. A leader takes at most 32, each of at most 32 characters; it does not ask a gateway for what it has not named.
+   */
+  capabilities: string[];
 }
 
 /** The snapshot is complete. */
@@ -110,6 +115,13 @@ export interface StateChange {
   clustersHeld: ClusterKey[];
   /** Clusters that no client of this gateway holds any more. */
   clustersReleased: ClusterKey[];
+  /** Connections that the gateway has begun to close in order. */
+  connectionsClosing: ConnectionClosing[];
+  /**
+   * Drains that have begun or got on: how far they are now. In a snapshot all that are known: those that run, and the last that
+   * ended.
+   */
+  drains: DrainProgress[];
   /**
    * Highest `n` of the leader's epoch whose Commands were obeyed before this message was cut; 0: none. Refusals that come
    * after this message can no longer be crossed by those commands.
@@ -137,6 +149,30 @@ export interface ConnectionOpened {
   sinceUs: number;
   /** Snapshot only: true while it is probed and has not shown life. */
   suspect: boolean;
+  /** Snapshot only: why it is being closed in order; empty: it is not. */
+  closing: string;
+}
+
+/** A connection is being closed in order: relays, LNK_CONNs, FIN. */
+export interface ConnectionClosing {
+  /** Its number. */
+  id: number;
+  /** Why, a sentence for people. */
+  reason: string;
+}
+
+/** How far a drain is. */
+export interface DrainProgress {
+  /** Id of its order. */
+  order: string;
+  /** Connections that were chosen. */
+  chosen: number;
+  /** Those of them that have ended in order, or that their peers have ended. */
+  closed: number;
+  /** Those of them that were cut off because their peers had had their time. */
+  cut: number;
+  /** Nothing is left to do. */
+  done: boolean;
 }
 
 /** A LNK_CONN is open. */
@@ -256,6 +292,24 @@ export interface Commands {
   gateways: GatewayPeer[];
   /** True if `gateways` is set (an empty list is a list, too). */
   gatewaysChanged: boolean;
+  /** Shares of the gateway's accepted connections to close in order. Only to a gateway that has said `drain` in Hello. */
+  drains: DrainOrder[];
+}
+
+/**
+ * A share of a gateway's accepted connections shall go: each is closed in order, so that its peer connects anew. The gateway goes on
+ * accepting. Connections that were dialled are neither counted nor closed: they are volconf's.
+ */
+export interface DrainOrder {
+  /** Id of the order, 1 to 64 characters. One that the gateway knows is not begun again. */
+  order: string;
+  /** How much of what is there now, in per mille: 1 to 1000. */
+  sharePermille: number;
+  /**
+   * How long transactions that are in progress may go on before their connection is closed all the same, and how long peers may take
+   * to close, both together, in milliseconds. 0: as long as the gateway gives when it stops.
+   */
+  deadlineMs: number;
 }
 
 /** A link of another gateway. */
@@ -296,6 +350,8 @@ export interface CloseConnection {
   connection: number;
   /** Why, for the log and the peer. */
   reason: string;
+  /** In order (relays, LNK_CONNs, FIN), not as if the peer had gone. Only to a gateway that has said `drain` in Hello. */
+  inOrder: boolean;
 }
 
 /** Another gateway of the installation. */
@@ -434,7 +490,7 @@ export const AttachRequest: MessageFns<AttachRequest> = {
 };
 
 function createBaseHello(): Hello {
-  return { name: "", boot: "", highestEpoch: 0, version: "", protocolVersion: 0, serviceAddress: "" };
+  return { name: "", boot: "", highestEpoch: 0, version: "", protocolVersion: 0, serviceAddress: "", capabilities: [] };
 }
 
 export const Hello: MessageFns<Hello> = {
@@ -456,6 +512,9 @@ export const Hello: MessageFns<Hello> = {
     }
     if (message.serviceAddress !== "") {
       writer.uint32(50).string(message.serviceAddress);
+    }
+    for (const v of message.capabilities) {
+      writer.uint32(58).string(v!);
     }
     return writer;
   },
@@ -521,6 +580,14 @@ export const Hello: MessageFns<Hello> = {
             message.serviceAddress = reader.string();
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.capabilities.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -553,6 +620,9 @@ export const Hello: MessageFns<Hello> = {
         : isSet(object.service_address)
         ? globalThis.String(object.service_address)
         : "",
+      capabilities: globalThis.Array.isArray(object?.capabilities)
+        ? object.capabilities.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -576,6 +646,9 @@ export const Hello: MessageFns<Hello> = {
     if (message.serviceAddress !== "") {
       obj.serviceAddress = message.serviceAddress;
     }
+    if (message.capabilities?.length) {
+      obj.capabilities = message.capabilities;
+    }
     return obj;
   },
 
@@ -590,6 +663,7 @@ export const Hello: MessageFns<Hello> = {
     message.version = object.version ?? "";
     message.protocolVersion = object.protocolVersion ?? 0;
     message.serviceAddress = object.serviceAddress ?? "";
+    message.capabilities = object.capabilities?.map((e) => e) || [];
     return message;
   },
 };
@@ -664,6 +738,8 @@ function createBaseStateChange(): StateChange {
     reachability: [],
     clustersHeld: [],
     clustersReleased: [],
+    connectionsClosing: [],
+    drains: [],
     obeyed: 0,
   };
 }
@@ -733,6 +809,12 @@ export const StateChange: MessageFns<StateChange> = {
     }
     for (const v of message.clustersReleased) {
       ClusterKey.encode(v!, writer.uint32(138).fork()).join();
+    }
+    for (const v of message.connectionsClosing) {
+      ConnectionClosing.encode(v!, writer.uint32(146).fork()).join();
+    }
+    for (const v of message.drains) {
+      DrainProgress.encode(v!, writer.uint32(154).fork()).join();
     }
     if (message.obeyed !== 0) {
       writer.uint32(121).double(message.obeyed);
@@ -921,6 +1003,22 @@ export const StateChange: MessageFns<StateChange> = {
             message.clustersReleased.push(ClusterKey.decode(reader, reader.uint32()));
             continue;
           }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.connectionsClosing.push(ConnectionClosing.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 19: {
+            if (tag !== 154) {
+              break;
+            }
+
+            message.drains.push(DrainProgress.decode(reader, reader.uint32()));
+            continue;
+          }
           case 15: {
             if (tag !== 121) {
               break;
@@ -1015,6 +1113,12 @@ export const StateChange: MessageFns<StateChange> = {
         : globalThis.Array.isArray(object?.clusters_released)
         ? object.clusters_released.map((e: any) => ClusterKey.fromJSON(e))
         : [],
+      connectionsClosing: globalThis.Array.isArray(object?.connectionsClosing)
+        ? object.connectionsClosing.map((e: any) => ConnectionClosing.fromJSON(e))
+        : globalThis.Array.isArray(object?.connections_closing)
+        ? object.connections_closing.map((e: any) => ConnectionClosing.fromJSON(e))
+        : [],
+      drains: globalThis.Array.isArray(object?.drains) ? object.drains.map((e: any) => DrainProgress.fromJSON(e)) : [],
       obeyed: isSet(object.obeyed) ? globalThis.Number(object.obeyed) : 0,
     };
   },
@@ -1069,6 +1173,12 @@ export const StateChange: MessageFns<StateChange> = {
     if (message.clustersReleased?.length) {
       obj.clustersReleased = message.clustersReleased.map((e) => ClusterKey.toJSON(e));
     }
+    if (message.connectionsClosing?.length) {
+      obj.connectionsClosing = message.connectionsClosing.map((e) => ConnectionClosing.toJSON(e));
+    }
+    if (message.drains?.length) {
+      obj.drains = message.drains.map((e) => DrainProgress.toJSON(e));
+    }
     if (message.obeyed !== 0) {
       obj.obeyed = floatToJson(message.obeyed);
     }
@@ -1096,6 +1206,8 @@ export const StateChange: MessageFns<StateChange> = {
     message.reachability = object.reachability?.map((e) => GatewayReachability.fromPartial(e)) || [];
     message.clustersHeld = object.clustersHeld?.map((e) => ClusterKey.fromPartial(e)) || [];
     message.clustersReleased = object.clustersReleased?.map((e) => ClusterKey.fromPartial(e)) || [];
+    message.connectionsClosing = object.connectionsClosing?.map((e) => ConnectionClosing.fromPartial(e)) || [];
+    message.drains = object.drains?.map((e) => DrainProgress.fromPartial(e)) || [];
     message.obeyed = object.obeyed ?? 0;
     return message;
   },
@@ -1112,6 +1224,7 @@ function createBaseConnectionOpened(): ConnectionOpened {
     generation: 0,
     sinceUs: 0,
     suspect: false,
+    closing: "",
   };
 }
 
@@ -1143,6 +1256,9 @@ export const ConnectionOpened: MessageFns<ConnectionOpened> = {
     }
     if (message.suspect !== false) {
       writer.uint32(72).bool(message.suspect);
+    }
+    if (message.closing !== "") {
+      writer.uint32(82).string(message.closing);
     }
     return writer;
   },
@@ -1232,6 +1348,14 @@ export const ConnectionOpened: MessageFns<ConnectionOpened> = {
             message.suspect = reader.bool();
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.closing = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1267,6 +1391,7 @@ export const ConnectionOpened: MessageFns<ConnectionOpened> = {
         ? globalThis.Number(object.since_us)
         : 0,
       suspect: isSet(object.suspect) ? globalThis.Boolean(object.suspect) : false,
+      closing: isSet(object.closing) ? globalThis.String(object.closing) : "",
     };
   },
 
@@ -1299,6 +1424,9 @@ export const ConnectionOpened: MessageFns<ConnectionOpened> = {
     if (message.suspect !== false) {
       obj.suspect = message.suspect;
     }
+    if (message.closing !== "") {
+      obj.closing = message.closing;
+    }
     return obj;
   },
 
@@ -1316,6 +1444,225 @@ export const ConnectionOpened: MessageFns<ConnectionOpened> = {
     message.generation = object.generation ?? 0;
     message.sinceUs = object.sinceUs ?? 0;
     message.suspect = object.suspect ?? false;
+    message.closing = object.closing ?? "";
+    return message;
+  },
+};
+
+function createBaseConnectionClosing(): ConnectionClosing {
+  return { id: 0, reason: "" };
+}
+
+export const ConnectionClosing: MessageFns<ConnectionClosing> = {
+  encode(message: ConnectionClosing, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== 0) {
+      writer.uint32(9).double(message.id);
+    }
+    if (message.reason !== "") {
+      writer.uint32(18).string(message.reason);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ConnectionClosing {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseConnectionClosing();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 9) {
+              break;
+            }
+
+            message.id = reader.double();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ConnectionClosing {
+    return {
+      id: isSet(object.id) ? globalThis.Number(object.id) : 0,
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+    };
+  },
+
+  toJSON(message: ConnectionClosing): unknown {
+    const obj: any = {};
+    if (message.id !== 0) {
+      obj.id = floatToJson(message.id);
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ConnectionClosing>, I>>(base?: I): ConnectionClosing {
+    return ConnectionClosing.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ConnectionClosing>, I>>(object: I): ConnectionClosing {
+    const message = createBaseConnectionClosing();
+    message.id = object.id ?? 0;
+    message.reason = object.reason ?? "";
+    return message;
+  },
+};
+
+function createBaseDrainProgress(): DrainProgress {
+  return { order: "", chosen: 0, closed: 0, cut: 0, done: false };
+}
+
+export const DrainProgress: MessageFns<DrainProgress> = {
+  encode(message: DrainProgress, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.order !== "") {
+      writer.uint32(10).string(message.order);
+    }
+    if (message.chosen !== 0) {
+      writer.uint32(16).uint32(message.chosen);
+    }
+    if (message.closed !== 0) {
+      writer.uint32(24).uint32(message.closed);
+    }
+    if (message.cut !== 0) {
+      writer.uint32(32).uint32(message.cut);
+    }
+    if (message.done !== false) {
+      writer.uint32(40).bool(message.done);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DrainProgress {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDrainProgress();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.order = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.chosen = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.closed = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.cut = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.done = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DrainProgress {
+    return {
+      order: isSet(object.order) ? globalThis.String(object.order) : "",
+      chosen: isSet(object.chosen) ? globalThis.Number(object.chosen) : 0,
+      closed: isSet(object.closed) ? globalThis.Number(object.closed) : 0,
+      cut: isSet(object.cut) ? globalThis.Number(object.cut) : 0,
+      done: isSet(object.done) ? globalThis.Boolean(object.done) : false,
+    };
+  },
+
+  toJSON(message: DrainProgress): unknown {
+    const obj: any = {};
+    if (message.order !== "") {
+      obj.order = message.order;
+    }
+    if (message.chosen !== 0) {
+      obj.chosen = Math.round(message.chosen);
+    }
+    if (message.closed !== 0) {
+      obj.closed = Math.round(message.closed);
+    }
+    if (message.cut !== 0) {
+      obj.cut = Math.round(message.cut);
+    }
+    if (message.done !== false) {
+      obj.done = message.done;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<DrainProgress>, I>>(base?: I): DrainProgress {
+    return DrainProgress.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<DrainProgress>, I>>(object: I): DrainProgress {
+    const message = createBaseDrainProgress();
+    message.order = object.order ?? "";
+    message.chosen = object.chosen ?? 0;
+    message.closed = object.closed ?? 0;
+    message.cut = object.cut ?? 0;
+    message.done = object.done ?? false;
     return message;
   },
 };
@@ -2306,6 +2653,7 @@ function createBaseCommands(): Commands {
     close: [],
     gateways: [],
     gatewaysChanged: false,
+    drains: [],
   };
 }
 
@@ -2341,6 +2689,9 @@ export const Commands: MessageFns<Commands> = {
     }
     if (message.gatewaysChanged !== false) {
       writer.uint32(72).bool(message.gatewaysChanged);
+    }
+    for (const v of message.drains) {
+      DrainOrder.encode(v!, writer.uint32(82).fork()).join();
     }
     return writer;
   },
@@ -2440,6 +2791,14 @@ export const Commands: MessageFns<Commands> = {
             message.gatewaysChanged = reader.bool();
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.drains.push(DrainOrder.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2473,6 +2832,7 @@ export const Commands: MessageFns<Commands> = {
         : isSet(object.gateways_changed)
         ? globalThis.Boolean(object.gateways_changed)
         : false,
+      drains: globalThis.Array.isArray(object?.drains) ? object.drains.map((e: any) => DrainOrder.fromJSON(e)) : [],
     };
   },
 
@@ -2505,6 +2865,9 @@ export const Commands: MessageFns<Commands> = {
     if (message.gatewaysChanged !== false) {
       obj.gatewaysChanged = message.gatewaysChanged;
     }
+    if (message.drains?.length) {
+      obj.drains = message.drains.map((e) => DrainOrder.toJSON(e));
+    }
     return obj;
   },
 
@@ -2522,6 +2885,116 @@ export const Commands: MessageFns<Commands> = {
     message.close = object.close?.map((e) => CloseConnection.fromPartial(e)) || [];
     message.gateways = object.gateways?.map((e) => GatewayPeer.fromPartial(e)) || [];
     message.gatewaysChanged = object.gatewaysChanged ?? false;
+    message.drains = object.drains?.map((e) => DrainOrder.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseDrainOrder(): DrainOrder {
+  return { order: "", sharePermille: 0, deadlineMs: 0 };
+}
+
+export const DrainOrder: MessageFns<DrainOrder> = {
+  encode(message: DrainOrder, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.order !== "") {
+      writer.uint32(10).string(message.order);
+    }
+    if (message.sharePermille !== 0) {
+      writer.uint32(16).uint32(message.sharePermille);
+    }
+    if (message.deadlineMs !== 0) {
+      writer.uint32(24).uint32(message.deadlineMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DrainOrder {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDrainOrder();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.order = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.sharePermille = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.deadlineMs = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DrainOrder {
+    return {
+      order: isSet(object.order) ? globalThis.String(object.order) : "",
+      sharePermille: isSet(object.sharePermille)
+        ? globalThis.Number(object.sharePermille)
+        : isSet(object.share_permille)
+        ? globalThis.Number(object.share_permille)
+        : 0,
+      deadlineMs: isSet(object.deadlineMs)
+        ? globalThis.Number(object.deadlineMs)
+        : isSet(object.deadline_ms)
+        ? globalThis.Number(object.deadline_ms)
+        : 0,
+    };
+  },
+
+  toJSON(message: DrainOrder): unknown {
+    const obj: any = {};
+    if (message.order !== "") {
+      obj.order = message.order;
+    }
+    if (message.sharePermille !== 0) {
+      obj.sharePermille = Math.round(message.sharePermille);
+    }
+    if (message.deadlineMs !== 0) {
+      obj.deadlineMs = Math.round(message.deadlineMs);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<DrainOrder>, I>>(base?: I): DrainOrder {
+    return DrainOrder.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<DrainOrder>, I>>(object: I): DrainOrder {
+    const message = createBaseDrainOrder();
+    message.order = object.order ?? "";
+    message.sharePermille = object.sharePermille ?? 0;
+    message.deadlineMs = object.deadlineMs ?? 0;
     return message;
   },
 };
@@ -2874,7 +3347,7 @@ export const RelayCommand: MessageFns<RelayCommand> = {
 };
 
 function createBaseCloseConnection(): CloseConnection {
-  return { connection: 0, reason: "" };
+  return { connection: 0, reason: "", inOrder: false };
 }
 
 export const CloseConnection: MessageFns<CloseConnection> = {
@@ -2884,6 +3357,9 @@ export const CloseConnection: MessageFns<CloseConnection> = {
     }
     if (message.reason !== "") {
       writer.uint32(18).string(message.reason);
+    }
+    if (message.inOrder !== false) {
+      writer.uint32(24).bool(message.inOrder);
     }
     return writer;
   },
@@ -2917,6 +3393,14 @@ export const CloseConnection: MessageFns<CloseConnection> = {
             message.reason = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.inOrder = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2933,6 +3417,11 @@ export const CloseConnection: MessageFns<CloseConnection> = {
     return {
       connection: isSet(object.connection) ? globalThis.Number(object.connection) : 0,
       reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      inOrder: isSet(object.inOrder)
+        ? globalThis.Boolean(object.inOrder)
+        : isSet(object.in_order)
+        ? globalThis.Boolean(object.in_order)
+        : false,
     };
   },
 
@@ -2944,6 +3433,9 @@ export const CloseConnection: MessageFns<CloseConnection> = {
     if (message.reason !== "") {
       obj.reason = message.reason;
     }
+    if (message.inOrder !== false) {
+      obj.inOrder = message.inOrder;
+    }
     return obj;
   },
 
@@ -2954,6 +3446,7 @@ export const CloseConnection: MessageFns<CloseConnection> = {
     const message = createBaseCloseConnection();
     message.connection = object.connection ?? 0;
     message.reason = object.reason ?? "";
+    message.inOrder = object.inOrder ?? false;
     return message;
   },
 };

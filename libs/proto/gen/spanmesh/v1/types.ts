@@ -244,6 +244,8 @@ export interface Connection {
   relays: number;
   /** True while it is suspected to be half dead. */
   suspect: boolean;
+  /** Why it is being closed by order: an operator's, or because its gateway is drained or stops. Empty: it is not. */
+  closing: string;
 }
 
 /** A LNK_CONN: a peer's request for spans on its connection. */
@@ -1145,6 +1147,7 @@ function createBaseConnection(): Connection {
     links: 0,
     relays: 0,
     suspect: false,
+    closing: "",
   };
 }
 
@@ -1185,6 +1188,9 @@ export const Connection: MessageFns<Connection> = {
     }
     if (message.suspect !== false) {
       writer.uint32(96).bool(message.suspect);
+    }
+    if (message.closing !== "") {
+      writer.uint32(106).string(message.closing);
     }
     return writer;
   },
@@ -1298,6 +1304,14 @@ export const Connection: MessageFns<Connection> = {
             message.suspect = reader.bool();
             continue;
           }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.closing = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1340,6 +1354,7 @@ export const Connection: MessageFns<Connection> = {
       links: isSet(object.links) ? globalThis.Number(object.links) : 0,
       relays: isSet(object.relays) ? globalThis.Number(object.relays) : 0,
       suspect: isSet(object.suspect) ? globalThis.Boolean(object.suspect) : false,
+      closing: isSet(object.closing) ? globalThis.String(object.closing) : "",
     };
   },
 
@@ -1381,6 +1396,9 @@ export const Connection: MessageFns<Connection> = {
     if (message.suspect !== false) {
       obj.suspect = message.suspect;
     }
+    if (message.closing !== "") {
+      obj.closing = message.closing;
+    }
     return obj;
   },
 
@@ -1401,6 +1419,7 @@ export const Connection: MessageFns<Connection> = {
     message.links = object.links ?? 0;
     message.relays = object.relays ?? 0;
     message.suspect = object.suspect ?? false;
+    message.closing = object.closing ?? "";
     return message;
   },
 };

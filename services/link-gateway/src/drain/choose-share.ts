@@ -1,0 +1,33 @@
+import type { Random } from '@spanmesh/runtime/random';
+import type { Connection } from '../connection.ts';
+import { hasRouted } from '../routing/in-progress.ts';
+
+/**
+ * A share (0 to 1) of the accepted connections, those that are on their way out already not counted. Those without a transaction in
+ * progress come first, as nobody notices when they move. Among equals at random: the youngest would be those that the drain before has
+ * just moved, the oldest perhaps all of one site.
+ */
+export function chooseShare(connections: Iterable<Connection>, share: number, random: Random): Connection[] {
+  const quiet: Connection[] = [];
+  const busy: Connection[] = [];
+  for (const connection of connections) {
+    if (connection.origin.kind !== 'accepted' || connection.leaving !== null) continue;
+    (hasRouted(connection) ? busy : quiet).push(connection);
+  }
+  const wanted = Math.round((quiet.length + busy.length) * share);
+  const chosen = anyOf(quiet, wanted, random);
+  return [...chosen, ...anyOf(busy, wanted - chosen.length, random)];
+}
+
+/** So many of them, or all. They are put into another order. */
+function anyOf(all: Connection[], wanted: number, random: Random): Connection[] {
+  const count = Math.min(wanted, all.length);
+  // The first steps of a Fisher-Yates shuffle.
+  for (let i = 0; i < count; i++) {
+    const j = i + Math.floor(random() * (all.length - i));
+    const chosen = all[j]!;
+    all[j] = all[i]!;
+    all[i] = chosen;
+  }
+  return all.slice(0, count);
+}

@@ -1,0 +1,161 @@
+import type { DrainOrder, DrainProgress } from '@spanmesh/proto/v1/gateway_control';
+import { StateChange } from '@spanmesh/proto/v1/gateway_control';
+import type { Logger } from '@spanmesh/runtime/logger';
+import type { Random } from '@spanmesh/runtime/random';
+import type { Connection } from '../connection.ts';
+import type { Core } from '../core.ts';
+import { CLOSE_LINGER_MS, MAX_DRAINS } from '../limits.ts';
+import type { LnkConns } from '../lnk-conns.ts';
+import { chooseShare } from './choose-share.ts';
+import { Drain, graceOf } from './drain.ts';
+import { OrderlyClose } from './orderly-close.ts';
+import { Until } from './until.ts';
+
+/** Longest reason of an operator that is kept, in characters. */
+const MAX_WHY_CHARS = 256;
+
+/** What else must come to rest before a gateway may stop. */
+export interface Clients {
+  /** Transactions of clients in this process are in progress. */
+  readonly isBusy: boolean;
+}
+
+export interface DrainsDependencies {
+  readonly core: Core;
+  readonly lnkConns: Pick<LnkConns, 'end'>;
+  readonly clients: Clients;
+  readonly logger: Logger;
+  readonly random: Random;
+}
+
+/** Everything that closes connections in order: the gateway's stop, a share of them by order, one by order. */
+export class Drains {
+  /** How long a drain may take unless its order says so, in milliseconds. */
+  readonly #deadlineMs: number;
+  readonly #deps: DrainsDependencies;
+  readonly #orderly: OrderlyClose;
+  /** By id of the order, oldest first. */
+  readonly #ordered = new Map<string, Drain>();
+  #last: { readonly drain: Drain; readonly clients: Until } | null = null;
+  #isHurried = false;
+
+  constructor(options: { readonly deadlineMs: number }, deps: DrainsDependencies) {
+    this.#deadlineMs = options.deadlineMs;
+    this.#deps = deps;
+    this.#orderly = new OrderlyClose(deps.core, deps.lnkConns);
+  }
+
+  /** Closes one connection, by order of an operator. */
+  close(connection: Connection, why: string): void {
+    const { logger } = this.#deps;
+    const said = why.slice(0, MAX_WHY_CHARS);
+    logger.info({ connection: connection.id, peer: connection.remote, why: said }, 'connection is closed by order');
+    this.#orderly.begin(connection, { reason: 'command', why: said, lingerMs: CLOSE_LINGER_MS });
+  }
+
+  /** Closes a share of the accepted connections. An order that is known is not begun again. */
+  order({ order, sharePermille, deadlineMs }: DrainOrder): void {
+    if (this.#ordered.has(order)) {
+      this.#report(order);
+      return;
+    }
+    const { core, random } = this.#deps;
+    if (!this.#makeRoom()) {
+      // A leader does not give so many at a time.
+      core.metrics.commandsStale++;
+      return;
+    }
+    const connections = chooseShare(core.tables.connections.values(), sharePermille / 1000, random);
+    const drain = this.#make(connections, {
+      reason: 'drain',
+      why: `a share of this gateway's connections is moved (order ${order})`,
+      deadlineMs: deadlineMs || this.#deadlineMs,
+    });
+    this.#ordered.set(order, drain);
+    this.#run(drain, { order });
+    this.#report(order);
+    void drain.done.then(() => this.#report(order));
+  }
+
+  /**
+   * Closes everything, and lets clients' transactions end meanwhile. Resolves when no socket is left, at the latest after the time of
+   * the setting.
+   */
+  async stop(): Promise<void> {
+    const { core, clients } = this.#deps;
+    const deadlineMs = this.#deadlineMs;
+    const drain = this.#make(core.tables.sockets, { reason: 'stopping', why: 'this gateway stops', deadlineMs });
+    this.#last = { drain, clients: new Until(() => !clients.isBusy, graceOf(deadlineMs), core.clock) };
+    this.#run(drain, {});
+    if (this.#isHurried) this.hurry();
+    await Promise.all([drain.done, this.#last.clients.done]);
+  }
+
+  /** Whoever stops the gateway is in a hurry. */
+  hurry(): void {
+    this.#isHurried = true;
+    this.#last?.clients.hurry();
+    this.#last?.drain.hurry();
+  }
+
+  /** A connection's socket has closed. */
+  gone(connection: Connection): void {
+    for (const [order, drain] of this.#ordered) if (drain.gone(connection)) this.#report(order);
+    this.#last?.drain.gone(connection);
+  }
+
+  /** What topology is to know of orders, for a snapshot. */
+  cut(): StateChange[] {
+    if (this.#ordered.size === 0) return [];
+    const change = StateChange.create();
+    for (const [order, drain] of this.#ordered) change.drains.push(progress(order, drain));
+    return [change];
+  }
+
+  #make(connections: Iterable<Connection>, options: ConstructorParameters<typeof Drain>[1]): Drain {
+    return new Drain(connections, options, { clock: this.#deps.core.clock, orderly: this.#orderly });
+  }
+
+  #run(drain: Drain, what: { readonly order?: string }): void {
+    const { logger } = this.#deps;
+    const { chosen: connections, busy } = drain;
+    logger.info({ ...what, connections, busy }, 'drain begins: connections are closed in order, busy ones last');
+    drain.start();
+    void drain.done.then(() => {
+      const { closed, cut } = drain;
+      logger.info({ ...what, closed, cut, tookMs: Math.round(drain.tookMs) }, 'drain is done');
+    });
+  }
+
+  #makeRoom(): boolean {
+    if (this.#ordered.size < MAX_DRAINS) return true;
+    for (const [order, drain] of this.#ordered) {
+      if (!isDone(drain)) continue;
+      this.#ordered.delete(order);
+      return true;
+    }
+    return false;
+  }
+
+  /** One entry an order in each delta, however many connections have gone. */
+  #report(order: string): void {
+    const { deltas } = this.#deps.core;
+    const { drains } = deltas.delta;
+    const drain = this.#ordered.get(order);
+    if (drain === undefined) return;
+    const now = progress(order, drain);
+    const at = drains.findIndex((one) => one.order === order);
+    if (at === -1) drains.push(now);
+    else drains[at] = now;
+    deltas.touch();
+  }
+}
+
+function isDone({ chosen, closed, cut }: Drain): boolean {
+  return closed + cut === chosen;
+}
+
+function progress(order: string, drain: Drain): DrainProgress {
+  const { chosen, closed, cut } = drain;
+  return { order, chosen, closed, cut, done: isDone(drain) };
+}

@@ -1,0 +1,24 @@
+import { createHash } from 'node:crypto';
+
+/** Boot id: 8 hexadecimal digits (gateway_control.proto, Hello). `random`: 0 to 1. */
+export function bootId(random: number): string {
+  return hex8(Math.floor(random * 2 ** 32));
+}
+
+/** What the span that a gateway offers for its clients has as its node: the same for one boot, another for each. */
+export function gatewayUuid(id: string): string {
+  const hash = createHash('sha256').update(id).digest('hex');
+  // RFC 9562: version 8 (made otherwise), variant 10.
+  return `${hash.slice(0, 8)}-${hash.slice(8, 12)}-8${hash.slice(13, 16)}-8${hash.slice(17, 20)}-${hash.slice(20, 32)}`;
+}
+
+/** The parts of `<gateway>:<number>`. */
+export function splitId(id: string): { gateway: string; number: number } {
+  const colon = id.lastIndexOf(':');
+  return { gateway: id.slice(0, colon), number: Number(id.slice(colon + 1)) };
+}
+
+/** 8 hexadecimal digits of an unsigned 32-bit number. */
+export function hex8(word: number): string {
+  return word.toString(16).padStart(8, '0');
+}
