@@ -5,9 +5,10 @@ import {
   GRPC_MAX_BACKOFF_MS,
   MAX_GRPC_MESSAGE_BYTES,
 } from './grpc-channel.ts';
+import { sayProtocol } from './protocol-interceptors.ts';
 import type { ChannelSecurity } from './tls-credentials.ts';
 
-/** Options of every channel between services and from the command line. */
+/** Options of every channel between services. */
 export const channelOptions: ClientOptions = {
   'grpc.max_receive_message_length': MAX_GRPC_MESSAGE_BYTES,
   'grpc.max_send_message_length': MAX_GRPC_MESSAGE_BYTES,
@@ -19,6 +20,7 @@ export const channelOptions: ClientOptions = {
   'grpc.min_reconnect_backoff_ms': 200,
   'grpc.max_reconnect_backoff_ms': GRPC_MAX_BACKOFF_MS,
   'grpc.enable_http_proxy': 0,
+  interceptors: [sayProtocol()],
 };
 
 /** A client class as ts-proto generates it. */

@@ -16,6 +16,8 @@ import { gateInterceptor } from './gate.ts';
 import { GRPC_KEEPALIVE_MS, GRPC_KEEPALIVE_TIMEOUT_MS, MAX_GRPC_MESSAGE_BYTES } from './grpc-channel.ts';
 import { listenError } from './listen-error.ts';
 import type { Logger } from './logger.ts';
+import { checkProtocol } from './protocol-interceptors.ts';
+import type { ProtocolRule } from './protocol-version.ts';
 import type { ServerSecurity } from './security.ts';
 
 const HEALTH_SERVICE = 'grpc.health.v1.Health';
@@ -40,10 +42,15 @@ export class GrpcServer {
 
   /**
    * `setting`: the name that a SettingError gives when the port cannot be had. Plaintext, and open to everybody, unless
-   * `security` says otherwise; `refused` is called for each call that its gate refuses.
+   * `security` says otherwise; with `protocol` callers must speak a version that fits; `refused` is called for each call that its gate refuses.
    */
   constructor(
-    { listen, setting, security = {} }: { listen: HostPort | null; setting: string; security?: ServerSecurity },
+    {
+      listen,
+      setting,
+      security = {},
+      protocol,
+    }: { listen: HostPort | null; setting: string; security?: ServerSecurity; protocol?: ProtocolRule },
     { logger, clock = systemClock, refused = () => {} }: { logger: Logger; clock?: Clock; refused?: () => void },
   ) {
     const { credentials = ServerCredentials.createInsecure(), gate, userOf } = security;
@@ -61,8 +68,10 @@ export class GrpcServer {
       'grpc.keepalive_time_ms': GRPC_KEEPALIVE_MS,
       'grpc.keepalive_timeout_ms': GRPC_KEEPALIVE_TIMEOUT_MS,
       // Not there unless needed: each message of a call passes through.
-      interceptors:
-        gate === undefined ? [] : [gateInterceptor({ gate, clock, logger, refused, ...(userOf && { userOf }) })],
+      interceptors: [
+        ...(gate === undefined ? [] : [gateInterceptor({ gate, clock, logger, refused, ...(userOf && { userOf }) })]),
+        ...(protocol === undefined ? [] : [checkProtocol(protocol)]),
+      ],
     });
   }
 

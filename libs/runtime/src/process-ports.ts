@@ -5,6 +5,7 @@ import { HttpServer } from './http-server.ts';
 import type { Logger } from './logger.ts';
 import type { Metrics } from './metrics.ts';
 import type { ProcessOptions } from './process-settings.ts';
+import { ProtocolRule } from './protocol-version.ts';
 import { Security } from './security.ts';
 import type { Service } from './service.ts';
 import type { ServiceName } from './service-names.ts';
@@ -20,6 +21,8 @@ export interface ProcessPortsDependencies {
   /** The services that run in the process: its certificate must name them. */
   readonly names?: readonly ServiceName[];
   readonly clock?: Clock;
+  /** What this process says that it speaks; another than its own in tests only. */
+  readonly protocolVersion?: number;
 }
 
 /**
@@ -32,6 +35,8 @@ export class ProcessPorts implements Service {
   readonly service: GrpcServer;
   /** Who may come in, and how this process shows other services who it is. */
   readonly security: Security;
+  /** Which other versions are understood. */
+  readonly protocol: ProtocolRule;
   /** Filled by `start`. */
   apiPort = 0;
   servicePort = 0;
@@ -43,18 +48,24 @@ export class ProcessPorts implements Service {
   /** @throws SettingError: what it listens on cannot be secured as it must be (security.ts). */
   constructor(
     options: ProcessOptions,
-    { ready, metrics, logger, names = [], clock = systemClock }: ProcessPortsDependencies,
+    { ready, metrics, logger, names = [], clock = systemClock, protocolVersion }: ProcessPortsDependencies,
   ) {
     this.#options = options;
     const { grpcListen, serviceListen, httpListen } = options;
-    this.security = new Security(options, { names, listen: options }, { clock, logger, metrics });
+    this.security = new Security(options, { names, listen: options, protocolVersion }, { clock, logger, metrics });
+    this.protocol = new ProtocolRule(
+      { ...(protocolVersion !== undefined && { own: protocolVersion }) },
+      { logger, clock },
+    );
+    this.protocol.register(metrics);
     const { api, service, refused } = this.security;
+    const { protocol } = this;
     this.api = new GrpcServer(
       { listen: grpcListen, setting: 'SPANMESH_GRPC_LISTEN', security: api },
       { logger, clock, refused: () => refused.api++ },
     );
     this.service = new GrpcServer(
-      { listen: serviceListen, setting: 'SPANMESH_SERVICE_LISTEN', security: service },
+      { listen: serviceListen, setting: 'SPANMESH_SERVICE_LISTEN', security: service, protocol },
       { logger, clock, refused: () => refused.service++ },
     );
     this.#http = new HttpServer({ listen: httpListen, setting: 'SPANMESH_HTTP_LISTEN' }, { ready, metrics, logger });

@@ -1,4 +1,4 @@
-import { type ChannelCredentials, credentials, type ServerCredentials } from '@grpc/grpc-js';
+import { type ChannelCredentials, type ClientOptions, credentials, type ServerCredentials } from '@grpc/grpc-js';
 import { formatHostPort, type HostPort, isLoopbackHost } from './address.ts';
 import { apiGate, apiUserOf } from './api-access.ts';
 import { type ApiTokens, watchApiTokens } from './api-tokens.ts';
@@ -7,6 +7,7 @@ import type { Clock } from './clock.ts';
 import type { Caller, Gate } from './gate.ts';
 import type { Logger } from './logger.ts';
 import type { Metrics } from './metrics.ts';
+import { sayProtocol } from './protocol-interceptors.ts';
 import { registerSecurityMetrics } from './security-metrics.ts';
 import type { SecurityOptions } from './security-settings.ts';
 import { serviceGate } from './service-callers.ts';
@@ -53,18 +54,29 @@ export class Security {
   readonly #tokens: WatchedFiles<ApiTokens> | null;
   readonly #apiFiles: TlsFiles | null;
   readonly #channel: ChannelCredentials;
+  readonly #says: Partial<ClientOptions>;
 
   /**
-   * `names`: the services that run in this process, which its certificate must name.
+   * `names`: the services that run in this process, which its certificate must name. `protocolVersion`: what its calls say that it
+   * speaks, if that is not its own.
    * @throws SettingError: a file cannot be used, some of those that belong together are missing, or an address is not loopback
    * and has no TLS.
    */
   constructor(
     options: SecurityOptions,
-    { names, listen }: { readonly names: readonly ServiceName[]; readonly listen: SecuredAddresses },
+    {
+      names,
+      listen,
+      protocolVersion,
+    }: {
+      readonly names: readonly ServiceName[];
+      readonly listen: SecuredAddresses;
+      readonly protocolVersion?: number | undefined;
+    },
     deps: { readonly clock: Clock; readonly logger: Logger; readonly metrics: Metrics },
   ) {
     const { logger } = deps;
+    this.#says = protocolVersion === undefined ? {} : { interceptors: [sayProtocol(protocolVersion)] };
     this.serviceFiles = readServiceFiles(options, names, deps);
     this.#apiFiles = readApiFiles(options, deps);
     this.#tokens =
@@ -94,7 +106,10 @@ export class Security {
 
   /** For a client of another service of the installation, on its service port. */
   channel(name: ServiceName): ChannelSecurity {
-    return { credentials: this.#channel, options: this.serviceFiles === null ? {} : meaning(name) };
+    return {
+      credentials: this.#channel,
+      options: { ...this.#says, ...(this.serviceFiles === null ? {} : meaning(name)) },
+    };
   }
 
   /** Looks after the files from now on. */

@@ -1,4 +1,4 @@
-import { type ChannelCredentials, type ChannelOptions, experimental, ServerCredentials } from '@grpc/grpc-js';
+import { type ChannelCredentials, type ClientOptions, experimental, ServerCredentials } from '@grpc/grpc-js';
 import { checkServiceIdentity } from './certificate-name.ts';
 import type { ServiceName } from './service-names.ts';
 import type { TlsFiles } from './tls-files.ts';
@@ -14,7 +14,7 @@ type IdentityListener = experimental.IdentityCertificateUpdateListener;
 /** What a client needs to meet a service: for the constructors of grpc-js clients. */
 export interface ChannelSecurity {
   readonly credentials: ChannelCredentials;
-  readonly options: ChannelOptions;
+  readonly options: Partial<ClientOptions>;
 }
 
 /**
@@ -89,6 +89,6 @@ export function channelCredentials(files: TlsFiles): ChannelCredentials {
 }
 
 /** The options that make a channel insist on a service. */
-export function meaning(name: ServiceName): ChannelOptions {
+export function meaning(name: ServiceName): Partial<ClientOptions> {
   return { 'grpc.ssl_target_name_override': name };
 }

@@ -8,8 +8,10 @@ import {
   StateChange,
 } from '@spanmesh/proto/v1/gateway_control';
 import { type Clock, systemClock } from '@spanmesh/runtime/clock';
+import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { GrpcServer } from '@spanmesh/runtime/grpc-server';
 import { createLogger } from '@spanmesh/runtime/logger';
+import { ProtocolRule } from '@spanmesh/runtime/protocol-version';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { AttachClient, FIRST_BACKOFF_MS, MAX_BACKOFF_MS, PART_BYTES } from './attach-client.ts';
 import type { AttachHost } from './gateway-service.ts';
@@ -95,18 +97,19 @@ class Host implements AttachHost {
   }
 }
 
-async function setup({ clock = systemClock }: { clock?: Clock } = {}) {
+async function setup({ clock = systemClock, own = 1 }: { clock?: Clock; own?: number } = {}) {
   const leader = new Leader();
   await leader.start();
   const host = new Host();
   host.onEvent = () => leader.notify();
   const identity = { name: 'a', boot: '0123abcd', version: '1.2.3', serviceAddress: 'a:1' };
+  const rule = new ProtocolRule({ own }, { logger, clock });
   const client = new AttachClient(
     { identity, address: () => leader.address },
-    { clock, logger, host, random: () => 0 },
+    { clock, logger, host, random: () => 0, protocol: rule },
   );
   cleanups.push(() => client.stop());
-  return { leader, host, client, identity };
+  return { leader, host, client, identity, rule };
 }
 
 const link = (id: number) => ({ id, connection: 1, payload: Buffer.alloc(384), stamp: id, msgidLo: id, msgidHi: 0 });
@@ -117,11 +120,50 @@ async function attached() {
   const all = await setup();
   all.client.start();
   const { stream, requests } = await all.leader.stream(1);
-  stream.write({ welcome: { epoch: 3, rnssAdd: 7, version: '9' } });
+  stream.write({ welcome: { epoch: 3, rnssAdd: 7, version: '9', protocolVersion: 1 } });
   await all.leader.until(() => requests.some(({ snapshotEnd }) => snapshotEnd !== undefined));
   requests.length = 0;
   return { ...all, stream, requests };
 }
+
+describe('the version of the leader', () => {
+  it.each([
+    [5, 4],
+    [5, 5],
+    [5, 6],
+    [1, 0],
+  ])('we speak %i, it speaks %i: welcome', async (own, theirs) => {
+    const { leader, client } = await setup({ own });
+    client.start();
+    const { stream, requests } = await leader.stream(1);
+    expect(requests[0]!.hello?.protocolVersion).toBe(own);
+    stream.write({ welcome: { epoch: 3, rnssAdd: 7, version: '9', protocolVersion: theirs } });
+    await leader.until(() => requests.some(({ snapshotEnd }) => snapshotEnd !== undefined));
+    expect(client.attached).toBe(true);
+  });
+
+  it.each([3, 7, 0])(
+    'we speak 5, it speaks %i: nothing is told, and it is tried again after longer and longer',
+    async (theirs) => {
+      const clock = new FakeClock();
+      const { leader, client, host, rule } = await setup({ own: 5, clock });
+      client.start();
+      let pause = FIRST_BACKOFF_MS;
+      for (let attempt = 1; attempt <= 8; attempt++) {
+        const { stream, requests } = await leader.stream(attempt);
+        stream.write({ welcome: { epoch: 3, rnssAdd: 7, version: '9', protocolVersion: theirs } });
+        await vi.waitFor(() => expect(rule.refused.leader).toBe(attempt));
+        expect(requests).toHaveLength(1);
+        clock.advance(pause - 1);
+        expect(leader.streams).toHaveLength(attempt);
+        clock.advance(1);
+        pause = Math.min(2 * pause, MAX_BACKOFF_MS);
+      }
+      expect(pause).toBe(MAX_BACKOFF_MS);
+      expect([client.attachedOnce, client.epoch, host.happened]).toEqual([false, 0, []]);
+    },
+  );
+});
 
 describe('attaching', () => {
   it('says who it is, and after Welcome everything that is open, in parts', async () => {
@@ -133,7 +175,7 @@ describe('attaching', () => {
     const { stream, requests } = await leader.stream(1);
     expect(requests[0]!.hello).toEqual({ ...identity, highestEpoch: 0, capabilities: ['drain'], protocolVersion: 1 });
     expect(client.attachedOnce).toBe(false);
-    stream.write({ welcome: { epoch: 3, rnssAdd: 7, version: '9' } });
+    stream.write({ welcome: { epoch: 3, rnssAdd: 7, version: '9', protocolVersion: 1 } });
     await leader.until(() => requests.some(({ snapshotEnd }) => snapshotEnd !== undefined));
     expect(host.happened).toEqual(['welcomed 3 7', 'snapshot']);
     const parts = requests.slice(1, -1).map(({ snapshot }) => snapshot!);
@@ -157,7 +199,7 @@ describe('attaching', () => {
     old.client.leaderChanged();
     const { stream, requests } = await next.stream(1);
     expect(requests[0]!.hello).toMatchObject({ highestEpoch: 3 });
-    stream.write({ welcome: { epoch: 4, rnssAdd: 7, version: '9' } });
+    stream.write({ welcome: { epoch: 4, rnssAdd: 7, version: '9', protocolVersion: 1 } });
     await next.until(() => requests.some(({ snapshotEnd }) => snapshotEnd !== undefined));
     expect([old.client.attached, old.client.epoch]).toEqual([true, 4]);
     // What the one before still says is not obeyed.
@@ -186,7 +228,7 @@ describe('attaching', () => {
     client.delta.linksOpened.push(link(2));
     client.touch();
     host.parts = [StateChange.fromPartial({ linksOpened: [link(1), link(2)] })];
-    stream.write({ welcome: { epoch: 1, rnssAdd: 0, version: '9' } });
+    stream.write({ welcome: { epoch: 1, rnssAdd: 0, version: '9', protocolVersion: 1 } });
     await leader.until(() => requests.some(({ snapshotEnd }) => snapshotEnd !== undefined));
     client.delta.linksClosed.push(1);
     client.touch();
@@ -234,7 +276,7 @@ describe('attaching', () => {
     const again = await leader.stream(2);
     expect(again.requests[0]!.hello!.highestEpoch).toBe(3);
     host.parts = [StateChange.fromPartial({ linksOpened: [link(9)] })];
-    again.stream.write({ welcome: { epoch: 3, rnssAdd: 7, version: '9' } });
+    again.stream.write({ welcome: { epoch: 3, rnssAdd: 7, version: '9', protocolVersion: 1 } });
     await leader.until(() => again.requests.some(({ snapshotEnd }) => snapshotEnd !== undefined));
     const parts = again.requests.flatMap(({ snapshot }) => snapshot ?? []);
     expect(parts.flatMap(({ linksOpened }) => linksOpened).map(({ id }) => id)).toEqual([9]);
@@ -248,7 +290,7 @@ describe('attaching', () => {
     await leader.until(() => host.commands.length === 1);
     stream.end();
     const again = await leader.stream(2);
-    again.stream.write({ welcome: { epoch: 4, rnssAdd: 7, version: '9' } });
+    again.stream.write({ welcome: { epoch: 4, rnssAdd: 7, version: '9', protocolVersion: 1 } });
     await leader.until(() => again.requests.some(({ snapshotEnd }) => snapshotEnd !== undefined));
     expect(again.requests.flatMap(({ snapshot }) => snapshot ?? []).map(({ obeyed }) => obeyed)).toEqual([0]);
   });
@@ -257,7 +299,7 @@ describe('attaching', () => {
     const { leader, stream, client, host } = await attached();
     stream.end();
     const again = await leader.stream(2);
-    again.stream.write({ welcome: { epoch: 2, rnssAdd: 7, version: '9' } });
+    again.stream.write({ welcome: { epoch: 2, rnssAdd: 7, version: '9', protocolVersion: 1 } });
     const third = await leader.stream(3);
     expect(third.requests[0]!.hello!.highestEpoch).toBe(3);
     expect(client.epoch).toBe(3);

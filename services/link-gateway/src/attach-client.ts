@@ -10,6 +10,7 @@ import {
 import type { Clock, Timer } from '@spanmesh/runtime/clock';
 import { channelOptions, PLAINTEXT } from '@spanmesh/runtime/grpc-client';
 import { type Logger, Throttle } from '@spanmesh/runtime/logger';
+import { ProtocolRule } from '@spanmesh/runtime/protocol-version';
 import type { Random } from '@spanmesh/runtime/random';
 import type { ChannelSecurity } from '@spanmesh/runtime/tls-credentials';
 import { Turn } from '@spanmesh/runtime/turn';
@@ -17,9 +18,7 @@ import type { Attach } from './attach.ts';
 import type { AttachHost, GatewayIdentity } from './gateway-service.ts';
 import { inParts, sizeOf } from './state-change-parts.ts';
 
-/** What gateway_control.proto says it is. */
-export const PROTOCOL_VERSION = 1;
-/** The same: what this gateway can do beyond that version. */
+/** gateway_control.proto, Hello: what this gateway can do beyond that version of the protocol. */
 const CAPABILITIES: readonly string[] = ['drain'];
 /** Pauses between attempts: doubled each time, each shortened by up to half at random. */
 export const FIRST_BACKOFF_MS = 100;
@@ -89,6 +88,7 @@ export class AttachClient implements Attach {
   readonly #host: AttachHost;
   readonly #random: Random;
   readonly #turn: Turn;
+  readonly #protocol: ProtocolRule;
   readonly #throttle: Throttle;
   #state: AttachState = { kind: 'stopped' };
   #backoff = FIRST_BACKOFF_MS;
@@ -101,12 +101,16 @@ export class AttachClient implements Attach {
   #obeyedTold = 0;
   #obeyedTimer: Timer | undefined;
 
-  constructor(options: AttachClientOptions, deps: { clock: Clock; logger: Logger; host: AttachHost; random: Random }) {
+  constructor(
+    options: AttachClientOptions,
+    deps: { clock: Clock; logger: Logger; host: AttachHost; random: Random; protocol?: ProtocolRule },
+  ) {
     this.#options = options;
     this.#clock = deps.clock;
     this.#logger = deps.logger;
     this.#host = deps.host;
     this.#random = deps.random;
+    this.#protocol = deps.protocol ?? new ProtocolRule({}, deps);
     this.#turn = new Turn(() => this.#flush());
     this.#throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock: deps.clock });
   }
@@ -185,7 +189,7 @@ export class AttachClient implements Attach {
     stream.on('error', (error: ServiceError) => this.#lost(call, error));
     stream.on('end', () => this.#lost(call, null));
     const { name, boot, version, serviceAddress } = this.#options.identity;
-    const known = { highestEpoch: this.epoch, protocolVersion: PROTOCOL_VERSION, capabilities: [...CAPABILITIES] };
+    const known = { highestEpoch: this.epoch, protocolVersion: this.#protocol.own, capabilities: [...CAPABILITIES] };
     stream.write({ hello: { name, boot, version, serviceAddress, ...known } });
   }
 
@@ -200,6 +204,12 @@ export class AttachClient implements Attach {
   #welcomed({ call, timer }: { readonly call: Call; readonly timer: Timer }, welcome: Welcome): void {
     if (welcome.epoch < this.epoch) {
       // It should have gone above what Hello said: not one to obey.
+      this.#lost(call, null);
+      return;
+    }
+    const who = `the topology leader at ${call.address} (${welcome.version})`;
+    const agreement = this.#protocol.check(welcome.protocolVersion, { role: 'leader', who });
+    if (agreement.kind === 'refused') {
       this.#lost(call, null);
       return;
     }
@@ -220,7 +230,8 @@ export class AttachClient implements Attach {
     this.#outbox = [...parts, obeyed].map((snapshot) => ({ snapshot }));
     this.#outbox.push({ snapshotEnd: {} });
     this.#outboxAt = 0;
-    this.#logger.info({ epoch: welcome.epoch, leader: welcome.version, parts: parts.length }, 'attached to topology');
+    const { epoch, version: leader } = welcome;
+    this.#logger.info({ epoch, leader, protocol: agreement.version, parts: parts.length }, 'attached to topology');
     this.#write();
   }
 

@@ -2,6 +2,7 @@ import { hostname } from 'node:os';
 import { DialService } from '@spanmesh/proto/v1/dial';
 import { MessagingService } from '@spanmesh/proto/v1/messaging';
 import type { GrpcServer } from '@spanmesh/runtime/grpc-server';
+import { ProtocolRule } from '@spanmesh/runtime/protocol-version';
 import { type Random, systemRandom } from '@spanmesh/runtime/random';
 import type { Security } from '@spanmesh/runtime/security';
 import { LINK_GATEWAY_NAME, TOPOLOGY_NAME } from '@spanmesh/runtime/service-names';
@@ -24,6 +25,8 @@ export interface GatewayPorts {
   readonly servicePort: number;
   /** How this gateway shows other services who it is, and knows them. */
   readonly security: Pick<Security, 'channel' | 'serviceFiles'>;
+  /** Which versions of other services are understood; default: those that fit to ours. */
+  readonly protocol?: ProtocolRule;
 }
 
 /** What a gateway needs from whoever runs it. */
@@ -41,7 +44,7 @@ export interface CreateGatewayDependencies
 export function createGateway(options: GatewayOptions, deps: CreateGatewayDependencies): Gateway {
   const { topologyAddress, onTopologyChange = () => {}, random = systemRandom, ports, ...rest } = deps;
   const { clock, logger } = deps;
-  const { security } = ports;
+  const { security, protocol = new ProtocolRule({}, { logger, clock }) } = ports;
   const trunkSecurity = { tls: security.serviceFiles, security: security.channel(LINK_GATEWAY_NAME) };
   const topology = { address: topologyAddress, security: security.channel(TOPOLOGY_NAME) };
   const trunkOptions = { listen: options.trunkListen, setting: gatewaySettings.trunkListen.env };
@@ -51,14 +54,14 @@ export function createGateway(options: GatewayOptions, deps: CreateGatewayDepend
     serviceAddress: () =>
       options.serviceAddress || ports.advertisedServiceAddress || `${hostname()}:${ports.servicePort}`,
     makeTrunks: (self, host) =>
-      new GatewayTrunks({ self, ...trunkOptions }, { clock, logger, random, ...trunkSecurity, ...host }),
+      new GatewayTrunks({ self, ...trunkOptions }, { clock, logger, random, protocol, ...trunkSecurity, ...host }),
     makeDirectory: (id) => {
       const directory = new DirectoryCalls({ gateway: id, ...topology }, { clock });
       onTopologyChange(() => directory.leaderChanged());
       return directory;
     },
     makeAttach: (identity, host) => {
-      const attach = new AttachClient({ identity, ...topology }, { clock, logger, host, random });
+      const attach = new AttachClient({ identity, ...topology }, { clock, logger, host, random, protocol });
       onTopologyChange(() => attach.leaderChanged());
       return attach;
     },

@@ -47,7 +47,8 @@ export class LinkGatewayProcess implements Service {
   readonly #locator: TopologyLocator;
   readonly #api: TopologyApi;
 
-  constructor(options: Options, logger: Logger) {
+  /** `protocolVersion`: what it says that it speaks; for tests of versions side by side. */
+  constructor(options: Options, logger: Logger, { protocolVersion }: { protocolVersion?: number } = {}) {
     const metrics = new Metrics({ processMetrics: true });
     this.#bus = openBus(options, { logger, metrics });
     const { bus } = this.#bus;
@@ -55,6 +56,7 @@ export class LinkGatewayProcess implements Service {
       ready: () => this.gateway.notReady(),
       metrics,
       logger,
+      ...(protocolVersion !== undefined && { protocolVersion }),
       names: [LINK_GATEWAY_NAME],
     });
     this.#control = new ProcessControl(

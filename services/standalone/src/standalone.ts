@@ -58,7 +58,16 @@ export class Standalone implements Service {
     );
     this.topology = createTopology(
       { settings: options, address: () => ports.serviceAddress, version: VERSION },
-      { bus, clock, logger, metrics, apiServer: ports.api, serviceServer: ports.service, random },
+      {
+        bus,
+        clock,
+        logger,
+        metrics,
+        apiServer: ports.api,
+        serviceServer: ports.service,
+        random,
+        protocol: ports.protocol,
+      },
     );
     this.gateway = createGateway(options, {
       bus,

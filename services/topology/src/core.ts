@@ -1,6 +1,7 @@
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { LeaseState } from '@spanmesh/runtime/lease';
 import { type Logger, Throttle } from '@spanmesh/runtime/logger';
+import { ProtocolRule } from '@spanmesh/runtime/protocol-version';
 import { Turn } from '@spanmesh/runtime/turn';
 import { SpanTree } from '@spanmesh/spantree/tree';
 import { Api } from './api.ts';
@@ -35,6 +36,8 @@ export interface CoreDeps {
   readonly presence: Presence;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Which versions of gateways are understood; default: those that fit to ours. */
+  readonly protocol?: ProtocolRule;
 }
 
 /** One replica of topology without its surroundings: gateways' streams and the API come in, the lease says what is allowed. */
@@ -53,7 +56,10 @@ export class Core {
   #epoch = 0;
   #burialDue = false;
 
-  constructor(options: CoreOptions, { lease, presence, clock, logger }: CoreDeps) {
+  constructor(
+    options: CoreOptions,
+    { lease, presence, clock, logger, protocol = new ProtocolRule({}, { logger, clock }) }: CoreDeps,
+  ) {
     const { linkidWidth, circuitWidth, rnssAdd, version, address } = options;
     this.#clock = clock;
     this.#turn = new Turn(() => this.flush());
@@ -73,7 +79,10 @@ export class Core {
       record: (groups) => history.commit(groups),
     });
     const { commander } = this;
-    this.control = new GatewayControl({ version, rnssAdd }, { state, leadership, commander, logger, request });
+    this.control = new GatewayControl(
+      { version, rnssAdd },
+      { state, leadership, commander, protocol, logger, request },
+    );
     this.directory = new Directory({ state, leadership, logger });
     const replicas = new Replicas({ address, version }, { lease, leadership, history });
     this.api = new Api(

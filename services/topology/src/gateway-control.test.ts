@@ -24,11 +24,11 @@ const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 describe('Hello', () => {
   it('is welcomed with the epoch and what relays add to rnss', () => {
     const stream = greet(new FakeLeader({ epoch: 4, rnssAdd: 99 }));
-    expect(stream.sent).toEqual([{ welcome: { epoch: 4, rnssAdd: 99, version: '1.0.0' } }]);
+    expect(stream.sent).toEqual([{ welcome: { epoch: 4, rnssAdd: 99, version: '1.0.0', protocolVersion: 1 } }]);
   });
 
   it.each([
-    ['another version of the protocol', { protocolVersion: 2 }, status.UNIMPLEMENTED],
+    ['a version of the protocol that is too far', { protocolVersion: 3 }, status.UNIMPLEMENTED],
     ['no name', { name: '' }, status.INVALID_ARGUMENT],
     ['a name with a dot', { name: 'a.b' }, status.INVALID_ARGUMENT],
     ['a name that is too long', { name: 'a'.repeat(64) }, status.INVALID_ARGUMENT],
@@ -40,6 +40,18 @@ describe('Hello', () => {
     expect(stream.error?.code).toBe(code);
     expect(stream.sent).toEqual([]);
     expect(leader.core.state.gateways.size).toBe(0);
+  });
+
+  it.each([0, 1, 2])('is welcomed with version %i of the protocol, by a leader of version 1', (protocolVersion) => {
+    const leader = new FakeLeader();
+    expect(greet(leader, { protocolVersion }).error).toBeUndefined();
+  });
+
+  it('that is refused for its version is told both', () => {
+    const { error } = greet(new FakeLeader(), { protocolVersion: 3, version: '3.4.5' });
+    expect(error?.details).toMatch(
+      /^This service speaks version 1 of .*, gateway a\.00000001 \(3\.4\.5\) version 3: .*Upgrade this service, or /,
+    );
   });
 
   it('is refused by a replica that does not lead, which says who does', () => {

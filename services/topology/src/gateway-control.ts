@@ -1,14 +1,13 @@
 import { status } from '@grpc/grpc-js';
 import type { Hello, StateChange } from '@spanmesh/proto/v1/gateway_control';
 import type { Logger } from '@spanmesh/runtime/logger';
+import type { ProtocolRule } from '@spanmesh/runtime/protocol-version';
 import { Attachment, type AttachmentHost, type AttachStream } from './attachment.ts';
 import type { Commander } from './commander.ts';
 import { Gateway, gatewayId } from './gateway.ts';
 import type { Leadership } from './leadership.ts';
 import type { State } from './state.ts';
 
-/** What gateway_control.proto says it is. */
-export const PROTOCOL_VERSION = 1;
 /** Gateways taken on at a time: as many as the registry keeps. */
 export const MAX_GATEWAYS = 4096;
 
@@ -22,6 +21,7 @@ const MAX_VERSION_CHARS = 100;
 export class GatewayControl implements AttachmentHost {
   readonly #version: string;
   readonly #rnssAdd: number;
+  readonly #protocol: ProtocolRule;
   readonly #state: State;
   readonly #leadership: Leadership;
   readonly #commander: Commander;
@@ -36,10 +36,18 @@ export class GatewayControl implements AttachmentHost {
 
   constructor(
     options: { version: string; rnssAdd: number },
-    deps: { state: State; leadership: Leadership; commander: Commander; logger: Logger; request: () => void },
+    deps: {
+      state: State;
+      leadership: Leadership;
+      commander: Commander;
+      protocol: ProtocolRule;
+      logger: Logger;
+      request: () => void;
+    },
   ) {
     this.#version = options.version;
     this.#rnssAdd = options.rnssAdd;
+    this.#protocol = deps.protocol;
     this.#state = deps.state;
     this.#leadership = deps.leadership;
     this.#commander = deps.commander;
@@ -80,15 +88,16 @@ export class GatewayControl implements AttachmentHost {
 
   hello(attachment: Attachment, hello: Hello): void {
     const { name, boot, protocolVersion } = hello;
-    if (protocolVersion !== PROTOCOL_VERSION) {
-      const details = `This leader speaks version ${PROTOCOL_VERSION} of the protocol, the gateway ${protocolVersion}: run versions that are next to each other.`;
-      this.#drop(attachment, status.UNIMPLEMENTED, details);
-      return;
-    }
     const fits = hello.serviceAddress.length <= MAX_ADDRESS_CHARS && hello.version.length <= MAX_VERSION_CHARS;
     if (!NAME.test(name) || !BOOT.test(boot) || !fits) {
       const details = 'A gateway needs a name of a-z, 0-9 and -, and a boot id of 8 hexadecimal digits.';
       this.#drop(attachment, status.INVALID_ARGUMENT, details);
+      return;
+    }
+    const who = `gateway ${gatewayId(name, boot)} (${hello.version})`;
+    const agreement = this.#protocol.check(protocolVersion, { role: 'gateway', who });
+    if (agreement.kind === 'refused') {
+      this.#drop(attachment, status.UNIMPLEMENTED, agreement.why);
       return;
     }
     if (!this.#leadership.valid) {
@@ -238,7 +247,12 @@ export class GatewayControl implements AttachmentHost {
 
   #welcome(attachment: Attachment): void {
     this.attached++;
-    attachment.welcome({ epoch: this.#leadership.epoch, rnssAdd: this.#rnssAdd, version: this.#version });
+    attachment.welcome({
+      epoch: this.#leadership.epoch,
+      rnssAdd: this.#rnssAdd,
+      version: this.#version,
+      protocolVersion: this.#protocol.own,
+    });
   }
 
   /** Ends the stream with an error; what the gateway held stays. */

@@ -47,7 +47,8 @@ export class TopologyProcess implements Service {
   readonly #options: Options;
   readonly #logger: Logger;
 
-  constructor(options: Options, logger: Logger) {
+  /** `protocolVersion`: what it says that it speaks; for tests of versions side by side. */
+  constructor(options: Options, logger: Logger, { protocolVersion }: { protocolVersion?: number } = {}) {
     this.#options = options;
     const metrics = new Metrics({ processMetrics: true });
     this.#bus = openBus(options, { logger, metrics });
@@ -57,6 +58,7 @@ export class TopologyProcess implements Service {
       ready: () => this.topology.notReady(),
       metrics,
       logger,
+      ...(protocolVersion !== undefined && { protocolVersion }),
       names: [TOPOLOGY_NAME],
     });
     this.#control = new ProcessControl(
@@ -81,6 +83,7 @@ export class TopologyProcess implements Service {
         serviceServer: this.ports.service,
         random: systemRandom,
         security: this.ports.security.channel(TOPOLOGY_NAME),
+        protocol: this.ports.protocol,
       },
     );
   }

@@ -10,6 +10,7 @@ import type { GrpcServer } from '@spanmesh/runtime/grpc-server';
 import { Lease } from '@spanmesh/runtime/lease';
 import type { Logger } from '@spanmesh/runtime/logger';
 import type { Metrics } from '@spanmesh/runtime/metrics';
+import type { ProtocolRule } from '@spanmesh/runtime/protocol-version';
 import type { Random } from '@spanmesh/runtime/random';
 import { GatewayRegistry } from '@spanmesh/runtime/registry';
 import type { Service } from '@spanmesh/runtime/service';
@@ -42,6 +43,8 @@ export interface TopologyDeps {
   readonly random: Random;
   /** How other replicas are met: `Security.channel(TOPOLOGY_NAME)`; default: in plaintext. */
   readonly security?: ChannelSecurity;
+  /** Which versions of gateways are understood; default: those that fit to ours. */
+  readonly protocol?: ProtocolRule;
 }
 
 /** The topology service in whatever process: adds its gRPC services at once, contends for the lead once started. */
@@ -58,11 +61,11 @@ export class Topology implements Service {
     this.#options = options;
     this.#deps = deps;
     const { settings, version, address, history } = options;
-    const { clock, logger, metrics, apiServer, serviceServer, security = PLAINTEXT } = deps;
+    const { clock, logger, metrics, apiServer, serviceServer, security = PLAINTEXT, protocol } = deps;
     const { linkidWidth, circuitWidth } = settings;
     this.core = new Core(
       { linkidWidth, circuitWidth, rnssAdd: rnssAdd(settings), version, address, ...(history && { history }) },
-      { lease: this.#leaseView(), presence: this.#presenceView(), clock, logger },
+      { lease: this.#leaseView(), presence: this.#presenceView(), clock, logger, ...(protocol && { protocol }) },
     );
     const { core } = this;
     serviceServer.addService(GatewayControlService, { attach: (stream: AttachStream) => core.control.attach(stream) });

@@ -48,7 +48,8 @@ export class VolconfProcess implements Service {
   readonly #options: Options;
   readonly #logger: Logger;
 
-  constructor(options: Options, logger: Logger) {
+  /** `protocolVersion`: what it says that it speaks; for tests of versions side by side. */
+  constructor(options: Options, logger: Logger, { protocolVersion }: { protocolVersion?: number } = {}) {
     this.#options = options;
     this.#logger = logger;
     const metrics = new Metrics({ processMetrics: true });
@@ -58,6 +59,7 @@ export class VolconfProcess implements Service {
       ready: () => this.volconf.notReady(),
       metrics,
       logger,
+      ...(protocolVersion !== undefined && { protocolVersion }),
       names: [VOLCONF_NAME],
     });
     this.#control = new ProcessControl(

@@ -178,7 +178,7 @@ describe('trunks between two gateways', () => {
         }
       };
       expect(code({ from: 'a.00000001', to: 'b.00000001', version: 1 })).toBe('not-this-gateway');
-      expect(code({ from: 'a.00000001', to: pair.b.id, version: 2 })).toBe('invalid');
+      expect(code({ from: 'a.00000001', to: pair.b.id, version: 3 })).toBe('version');
       expect(code({ from: 'A!', to: pair.b.id, version: 1 })).toBe('invalid');
       expect(code({ from: pair.b.id, to: pair.b.id, version: 1 })).toBe('invalid');
     });

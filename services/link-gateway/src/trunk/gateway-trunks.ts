@@ -7,12 +7,13 @@ import type { HostPort } from '@spanmesh/runtime/address';
 import type { Clock } from '@spanmesh/runtime/clock';
 import { PLAINTEXT } from '@spanmesh/runtime/grpc-client';
 import type { Logger } from '@spanmesh/runtime/logger';
+import { ProtocolRule } from '@spanmesh/runtime/protocol-version';
 import type { Random } from '@spanmesh/runtime/random';
 import type { ChannelSecurity } from '@spanmesh/runtime/tls-credentials';
 import type { TlsFiles } from '@spanmesh/runtime/tls-files';
 import { Turn } from '@spanmesh/runtime/turn';
 import type { Pressure, RemoteLinkKey, RouteSource, RouteTerminal, Trunks } from '../routing/trunks.ts';
-import { FINISH_MS, MAX_TRUNKS, TRUNK_VERSION } from './limits.ts';
+import { FINISH_MS, MAX_TRUNKS } from './limits.ts';
 import { type AskForTrunk, askOverGrpc } from './open-trunk.ts';
 import { PeerTrunk } from './peer-trunk.ts';
 import { Route } from './route.ts';
@@ -47,6 +48,8 @@ export interface GatewayTrunksDependencies extends TrunkHost {
   readonly security?: ChannelSecurity;
   /** This gateway's certificate, for the trunks themselves; default: none, plain TCP on the loopback. */
   readonly tls?: TlsFiles | null;
+  /** Which versions of other gateways are understood; default: those that fit to ours. */
+  readonly protocol?: ProtocolRule;
   /** Default: over gRPC. */
   readonly ask?: AskForTrunk;
 }
@@ -59,6 +62,7 @@ export class GatewayTrunks implements Trunks {
   readonly metrics = new TrunkMetrics();
   readonly #options: GatewayTrunksOptions;
   readonly #deps: GatewayTrunksDependencies;
+  readonly #protocol: ProtocolRule;
   readonly #tokens: Tokens;
   readonly #listener: TrunkListener;
   readonly #trunks = new Map<string, PeerTrunk>();
@@ -72,6 +76,7 @@ export class GatewayTrunks implements Trunks {
   constructor(options: GatewayTrunksOptions, deps: GatewayTrunksDependencies) {
     this.#options = options;
     this.#deps = deps;
+    this.#protocol = deps.protocol ?? new ProtocolRule({}, deps);
     this.#tokens = new Tokens(deps.clock);
     this.#turn = new Turn(() => this.#flush());
     const { clock, logger, tls = null } = deps;
@@ -164,11 +169,12 @@ export class GatewayTrunks implements Trunks {
   openTrunk({ from, to, version }: OpenTrunkRequest): OpenTrunkResponse {
     if (this.#stopping || this.#port === 0) throw new TrunkError('stopping');
     if (to !== this.#options.self) throw new TrunkError('not-this-gateway');
-    if (version !== TRUNK_VERSION) throw new TrunkError('invalid', 'another version of trunks');
     if (!GATEWAY_ID.test(from) || from === this.#options.self) throw new TrunkError('invalid', 'not a gateway');
+    const agreement = this.#protocol.check(version, { role: 'gateway', who: `gateway ${from}` });
+    if (agreement.kind === 'refused') throw new TrunkError('version', agreement.why);
     const trunk = this.#trunk(from);
     if (trunk === null) throw new TrunkError('too-many');
-    return { address: `:${this.#port}`, token: Buffer.from(trunk.asked()) };
+    return { address: `:${this.#port}`, token: Buffer.from(trunk.asked()), version: this.#protocol.own };
   }
 
   route(link: RemoteLinkKey, dialect: Dialect, source: RouteSource | null, destination = 0): Transaction | null {
@@ -200,6 +206,7 @@ export class GatewayTrunks implements Trunks {
       tokens: this.#tokens,
       ask,
       tls,
+      protocol: this.#protocol,
       reachable,
       metrics: this.metrics,
       terminal: terminal(),

@@ -1,6 +1,6 @@
 // What trunks take, and why there is a bound (architecture.md, "Trunk").
 
-/** Version of the trunk's own messages and of OpenTrunk (trunk.proto). */
+/** Version of the trunk's own messages: that of version 1 of the protocol between services. */
 export const TRUNK_VERSION = 1;
 
 /** Bytes of a token: out of reach of guessing, and what the first bytes of a connection are compared with. */

@@ -3,6 +3,7 @@ import { type ServiceError, status } from '@grpc/grpc-js';
 import { type OpenTrunkRequest, type OpenTrunkResponse, TrunkClient } from '@spanmesh/proto/v1/trunk';
 import { type HostPort, parseHostPort } from '@spanmesh/runtime/address';
 import { createClient } from '@spanmesh/runtime/grpc-client';
+import type { ProtocolRule } from '@spanmesh/runtime/protocol-version';
 import type { ChannelSecurity } from '@spanmesh/runtime/tls-credentials';
 import type { TlsFiles } from '@spanmesh/runtime/tls-files';
 import { TOKEN_BYTES } from './limits.ts';
@@ -29,6 +30,8 @@ export const askOverGrpc =
         if (error === null) resolve(response);
         else if (signal.aborted) reject(new TrunkError('timeout'));
         else if (error.code === status.ALREADY_EXISTS) reject(new TrunkError('already-exists'));
+        else if (error.code === status.UNIMPLEMENTED)
+          reject(new TrunkError('version', error.details, { cause: error }));
         else reject(new TrunkError('unreachable', error.message, { cause: error }));
       });
       const cancel = () => call.cancel();
@@ -48,10 +51,12 @@ export interface OpenedTrunk {
 export async function openTrunk(
   address: string,
   request: OpenTrunkRequest,
-  { ask, tls }: { ask: AskForTrunk; tls: TlsFiles | null },
+  { ask, tls, protocol }: { ask: AskForTrunk; tls: TlsFiles | null; protocol: ProtocolRule },
   signal: AbortSignal,
 ): Promise<OpenedTrunk> {
   const response = await ask(address, request, signal);
+  const agreement = protocol.check(response.version, { role: 'gateway', who: `gateway ${request.to}` });
+  if (agreement.kind === 'refused') throw new TrunkError('version', agreement.why);
   if (response.token.length !== TOKEN_BYTES) throw new TrunkError('invalid', 'the token has a wrong length');
   const socket = await connectTrunk(whereTo(response.address, address), tls, signal);
   return greet(socket, response.token, signal);

@@ -3,17 +3,11 @@ import type { Dialect } from '@spanmesh/dmsg/dialect';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
 import type { Timer } from '@spanmesh/runtime/clock';
 import { type Logger, Throttle } from '@spanmesh/runtime/logger';
+import type { ProtocolRule } from '@spanmesh/runtime/protocol-version';
 import type { Random } from '@spanmesh/runtime/random';
 import type { TlsFiles } from '@spanmesh/runtime/tls-files';
 import type { RouteSource } from '../routing/trunks.ts';
-import {
-  FIRST_BACKOFF_MS,
-  LOG_INTERVAL_MS,
-  MAX_BACKOFF_MS,
-  OPEN_TIMEOUT_MS,
-  TRUNK_VERSION,
-  UNREACHABLE_AFTER_MS,
-} from './limits.ts';
+import { FIRST_BACKOFF_MS, LOG_INTERVAL_MS, MAX_BACKOFF_MS, OPEN_TIMEOUT_MS, UNREACHABLE_AFTER_MS } from './limits.ts';
 import { type AskForTrunk, type OpenedTrunk, openTrunk } from './open-trunk.ts';
 import type { Tokens } from './tokens.ts';
 import { TrunkEnd, type TrunkEndDependencies } from './trunk-end.ts';
@@ -28,6 +22,8 @@ export interface PeerTrunkDependencies extends Omit<TrunkEndDependencies, 'ended
   readonly ask: AskForTrunk;
   /** This gateway's certificate; null: plain. */
   readonly tls: TlsFiles | null;
+  /** Which versions of the other side are understood. */
+  readonly protocol: ProtocolRule;
   /** Whether the gateway's links count as reachable from here has changed. */
   readonly reachable: (gateway: string, isReachable: boolean) => void;
   /** Nothing is open on it any more; one that is not in the list can be forgotten. */
@@ -202,13 +198,13 @@ export class PeerTrunk {
   #open(waits: boolean): void {
     const end = this.#makeEnd();
     const abort = new AbortController();
-    const { clock, tokens, self, ask, tls } = this.#deps;
+    const { clock, tokens, self, ask, tls, protocol } = this.#deps;
     // One that we gave before would make two trunks of this.
     tokens.revoke(this.gateway);
     this.#become({ kind: 'opening', end, waits, abort });
     const deadline = clock.after(OPEN_TIMEOUT_MS, () => abort.abort());
-    const request = { from: self, to: this.gateway, version: TRUNK_VERSION };
-    openTrunk(this.#address!, request, { ask, tls }, abort.signal)
+    const request = { from: self, to: this.gateway, version: protocol.own };
+    openTrunk(this.#address!, request, { ask, tls, protocol }, abort.signal)
       .then(
         (opened) => this.#opened(abort, opened),
         (error: unknown) => this.#notOpened(abort, error),

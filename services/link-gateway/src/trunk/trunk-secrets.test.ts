@@ -28,10 +28,10 @@ it('tokens of trunks are in no log line, error or metric, whether they are good 
   ];
   const b = new TestGatewayEnd('b.00000002', clock);
   const ask: AskForTrunk = async (_address, request) => {
-    const { address, token } = b.trunks.openTrunk(request);
+    const { address, token, version } = b.trunks.openTrunk(request);
     const changed = (ways.length > 1 ? ways.shift()! : ways[0]!)(Buffer.from(token));
     secrets.push(token, changed);
-    return { address, token: changed };
+    return { address, token: changed, version };
   };
   const a = new TestGatewayEnd('a.00000001', clock, ask);
   ends.push(a, b);

@@ -11,6 +11,7 @@ const STATUS: Readonly<Partial<Record<TrunkErrorCode, status>>> = {
   stopping: status.FAILED_PRECONDITION,
   'too-many': status.RESOURCE_EXHAUSTED,
   invalid: status.INVALID_ARGUMENT,
+  version: status.UNIMPLEMENTED,
 };
 
 /** Serves Trunk (trunk.proto) to the other gateways. Before the server's start. */

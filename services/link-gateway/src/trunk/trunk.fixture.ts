@@ -174,8 +174,8 @@ export class TestGatewayEnd {
       this.asked++;
       await this.hold;
       if (this.other === null) throw new TrunkError('unreachable');
-      const { address, token } = this.other.trunks.openTrunk(request);
-      return { address: this.other.port === null ? address : `:${this.other.port}`, token };
+      const { address, token, version } = this.other.trunks.openTrunk(request);
+      return { address: this.other.port === null ? address : `:${this.other.port}`, token, version };
     };
     this.trunks = new GatewayTrunks(
       { self: id, listen: { host: '127.0.0.1', port: 0 }, setting: 'SPANMESH_TRUNK_LISTEN' },

@@ -59,7 +59,10 @@ export interface Hello {
   highestEpoch: number;
   /** Version of the software, semantic. */
   version: string;
-  /** Version of this protocol: 1. A leader accepts its own and the one before. */
+  /**
+   * Version of the protocol between services that the gateway speaks, 1; it also speaks the one before. The leader's may differ
+   * by one, then the lower of the two is spoken; by more: UNIMPLEMENTED.
+   */
   protocolVersion: number;
   /** Where other gateways reach this one's service port: `host:port`; empty: they cannot. */
   serviceAddress: string;
@@ -270,6 +273,11 @@ export interface Welcome {
   rnssAdd: number;
   /** Version of the leader's software. */
   version: string;
+  /**
+   * Version of the protocol between services that the leader speaks; it also speaks the one before. 0 means 1. A gateway that it
+   * does not fit to ends the stream.
+   */
+  protocolVersion: number;
 }
 
 /** What to do, in order. Everything is idempotent; what names something that is gone is a no-op. */
@@ -2538,7 +2546,7 @@ export const AttachResponse: MessageFns<AttachResponse> = {
 };
 
 function createBaseWelcome(): Welcome {
-  return { epoch: 0, rnssAdd: 0, version: "" };
+  return { epoch: 0, rnssAdd: 0, version: "", protocolVersion: 0 };
 }
 
 export const Welcome: MessageFns<Welcome> = {
@@ -2551,6 +2559,9 @@ export const Welcome: MessageFns<Welcome> = {
     }
     if (message.version !== "") {
       writer.uint32(26).string(message.version);
+    }
+    if (message.protocolVersion !== 0) {
+      writer.uint32(32).uint32(message.protocolVersion);
     }
     return writer;
   },
@@ -2592,6 +2603,14 @@ export const Welcome: MessageFns<Welcome> = {
             message.version = reader.string();
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.protocolVersion = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2613,6 +2632,11 @@ export const Welcome: MessageFns<Welcome> = {
         ? globalThis.Number(object.rnss_add)
         : 0,
       version: isSet(object.version) ? globalThis.String(object.version) : "",
+      protocolVersion: isSet(object.protocolVersion)
+        ? globalThis.Number(object.protocolVersion)
+        : isSet(object.protocol_version)
+        ? globalThis.Number(object.protocol_version)
+        : 0,
     };
   },
 
@@ -2627,6 +2651,9 @@ export const Welcome: MessageFns<Welcome> = {
     if (message.version !== "") {
       obj.version = message.version;
     }
+    if (message.protocolVersion !== 0) {
+      obj.protocolVersion = Math.round(message.protocolVersion);
+    }
     return obj;
   },
 
@@ -2638,6 +2665,7 @@ export const Welcome: MessageFns<Welcome> = {
     message.epoch = object.epoch ?? 0;
     message.rnssAdd = object.rnssAdd ?? 0;
     message.version = object.version ?? "";
+    message.protocolVersion = object.protocolVersion ?? 0;
     return message;
   },
 };

@@ -29,7 +29,10 @@ export interface OpenTrunkRequest {
   from: string;
   /** Id of the gateway that the caller means. */
   to: string;
-  /** Version of the trunk's framing: 1. */
+  /**
+   * Version of the protocol between services that the caller speaks, 1; the trunk's framing belongs to it. The two may differ by
+   * one, then the lower is spoken; by more: UNIMPLEMENTED.
+   */
   version: number;
 }
 
@@ -39,6 +42,8 @@ export interface OpenTrunkResponse {
   address: string;
   /** 32 random bytes, good for one connection within 10 s. */
   token: Buffer;
+  /** Version of the protocol between services that the callee speaks; 0 means 1. */
+  version: number;
 }
 
 function createBaseOpenTrunkRequest(): OpenTrunkRequest {
@@ -143,7 +148,7 @@ export const OpenTrunkRequest: MessageFns<OpenTrunkRequest> = {
 };
 
 function createBaseOpenTrunkResponse(): OpenTrunkResponse {
-  return { address: "", token: Buffer.alloc(0) };
+  return { address: "", token: Buffer.alloc(0), version: 0 };
 }
 
 export const OpenTrunkResponse: MessageFns<OpenTrunkResponse> = {
@@ -153,6 +158,9 @@ export const OpenTrunkResponse: MessageFns<OpenTrunkResponse> = {
     }
     if (message.token.length !== 0) {
       writer.uint32(18).bytes(message.token);
+    }
+    if (message.version !== 0) {
+      writer.uint32(24).uint32(message.version);
     }
     return writer;
   },
@@ -186,6 +194,14 @@ export const OpenTrunkResponse: MessageFns<OpenTrunkResponse> = {
             message.token = Buffer.from(reader.bytes());
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.version = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -202,6 +218,7 @@ export const OpenTrunkResponse: MessageFns<OpenTrunkResponse> = {
     return {
       address: isSet(object.address) ? globalThis.String(object.address) : "",
       token: isSet(object.token) ? Buffer.from(bytesFromBase64(object.token)) : Buffer.alloc(0),
+      version: isSet(object.version) ? globalThis.Number(object.version) : 0,
     };
   },
 
@@ -213,6 +230,9 @@ export const OpenTrunkResponse: MessageFns<OpenTrunkResponse> = {
     if (message.token.length !== 0) {
       obj.token = base64FromBytes(message.token);
     }
+    if (message.version !== 0) {
+      obj.version = Math.round(message.version);
+    }
     return obj;
   },
 
@@ -223,6 +243,7 @@ export const OpenTrunkResponse: MessageFns<OpenTrunkResponse> = {
     const message = createBaseOpenTrunkResponse();
     message.address = object.address ?? "";
     message.token = object.token ?? Buffer.alloc(0);
+    message.version = object.version ?? 0;
     return message;
   },
 };
