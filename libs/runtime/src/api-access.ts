@@ -23,6 +23,8 @@ export const METHOD_ROLES: Readonly<Record<string, MethodRole>> = {
   '/spanmesh.v1.Topology/GetTree': 'read',
   '/spanmesh.v1.Topology/Watch': 'read',
   '/spanmesh.v1.Topology/Explain': 'read',
+  '/spanmesh.v1.Topology/DrainGateway': 'operate',
+  '/spanmesh.v1.Topology/CloseConnection': 'operate',
   '/spanmesh.v1.Topology/GetStatus': 'read',
   '/spanmesh.v1.Volconf/ListTargets': 'read',
   '/spanmesh.v1.Volconf/GetTarget': 'read',

@@ -19,6 +19,7 @@ export function sizeOf(change: StateChange): number {
   bytes += (ENTRY_BYTES + (change.lnkConnsOpened[0]?.payload.length ?? 0)) * change.lnkConnsOpened.length;
   bytes += (ENTRY_BYTES + (change.linksOpened[0]?.payload.length ?? 0)) * change.linksOpened.length;
   bytes += ENTRY_BYTES * change.linkStatuses.length;
+  if (change.stopping) bytes += NUMBER_BYTES;
   bytes += REFUSAL_BYTES * (change.refusals.length + change.drains.length);
   bytes += CLOSING_BYTES * change.connectionsClosing.length;
   bytes += (ENTRY_BYTES + (change.volconfs[0]?.copy.length ?? 0)) * change.volconfs.length;
@@ -114,6 +115,10 @@ export function* inParts(changes: Iterable<StateChange>, maxBytes: number): Iter
     (change) => change.drains,
     () => REFUSAL_BYTES,
   );
+  if (all.some(({ stopping }) => stopping)) {
+    part.stopping = true;
+    bytes += NUMBER_BYTES;
+  }
   if (bytes > 0) yield part;
 }
 

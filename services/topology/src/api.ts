@@ -3,10 +3,13 @@ import type * as api from '@spanmesh/proto/v1/topology';
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { Logger } from '@spanmesh/runtime/logger';
 import { ApiError, toApiError } from './api-error.ts';
+import type { Commander } from './commander.ts';
 import { explain } from './explain.ts';
 import type { History } from './history.ts';
 import type { Leadership } from './leadership.ts';
 import { listClusters, listConnections, listLinks, listNodes, listRelays } from './lists.ts';
+import { closeConnection } from './operate/close-connection.ts';
+import type { Drains } from './operate/drains.ts';
 import { sendAll } from './send-all.ts';
 import { type ReplicasKnown, showStatus } from './show-status.ts';
 import type { State } from './state.ts';
@@ -29,12 +32,16 @@ type TopologyHandlers = Pick<
   | 'watch'
   | 'explain'
   | 'getStatus'
+  | 'drainGateway'
+  | 'closeConnection'
 >;
 
 export interface ApiDeps {
   readonly state: State;
   readonly history: History;
   readonly leadership: Leadership;
+  readonly commander: Pick<Commander, 'close'>;
+  readonly drains: Pick<Drains, 'drain'>;
   /** What is known of the replicas, this one among them. */
   readonly replicas: () => ReplicasKnown;
   readonly clock: Clock;
@@ -68,6 +75,20 @@ export class Api {
     getStatus: (_call, callback) => callback(null, this.#getStatus()),
     getTree: (call) => this.#stream(call, () => this.#getTree(call)),
     watch: (call) => this.#stream(call, () => this.#watch(call)),
+    drainGateway: (call) =>
+      this.#stream(call, () => {
+        this.#checkCommanding();
+        this.#deps.drains.drain(call);
+      }),
+    closeConnection: (call, callback) => {
+      try {
+        this.#checkCommanding();
+        const { state, commander } = this.#deps;
+        callback(null, closeConnection(state, commander, call.request));
+      } catch (error) {
+        callback(this.#report(error));
+      }
+    },
   };
 
   /** Ends all watches: for a stop. */
@@ -144,6 +165,15 @@ export class Api {
   #checkLeading(): void {
     const why = this.#deps.leadership.notLeading();
     if (why !== null) throw new ApiError(status.UNAVAILABLE, why);
+  }
+
+  /** Orders go out only while nobody else can lead (architecture.md, "Lease"). */
+  #checkCommanding(): void {
+    this.#checkLeading();
+    if (this.#deps.leadership.mayCommand()) return;
+    const why =
+      'The leader may not command at the moment: its lease is not sure, or not all gateways have attached yet.';
+    throw new ApiError(status.UNAVAILABLE, `${why} Try again.`);
   }
 
   #report(error: unknown): ApiError {

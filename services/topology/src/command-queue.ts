@@ -1,4 +1,4 @@
-import { Commands, type GatewayPeer } from '@spanmesh/proto/v1/gateway_control';
+import { Commands, type DrainOrder, type GatewayPeer } from '@spanmesh/proto/v1/gateway_control';
 import type { Link } from '@spanmesh/spantree/tree';
 import { protoDialect } from './dialect.ts';
 import { type Gateway, linkData } from './gateway.ts';
@@ -14,6 +14,7 @@ const DOUBLE_BYTES = 8;
 const RELAY_COMMAND_BYTES = 24;
 const REMOTE_LINK_BYTES = 48;
 const LINK_GONE_BYTES = 40;
+const ORDER_BYTES = 24;
 
 export interface CommandSink {
   /** False: no more until `drained`. */
@@ -87,6 +88,18 @@ export class CommandQueue {
   probe(connection: number): void {
     this.#message().probe.push(connection);
     this.#grow(DOUBLE_BYTES);
+  }
+
+  /** The gateway must have the capability `drain`. */
+  close(connection: number, reason: string): void {
+    this.#message().close.push({ connection, reason, inOrder: true });
+    this.#grow(ORDER_BYTES + reason.length);
+  }
+
+  /** The gateway must have the capability `drain`. */
+  drain(order: DrainOrder): void {
+    this.#message().drains.push(order);
+    this.#grow(ORDER_BYTES + order.order.length);
   }
 
   /** Tells the list unless it was the last one told. */

@@ -1,4 +1,4 @@
-import type { GatewayPeer } from '@spanmesh/proto/v1/gateway_control';
+import type { DrainOrder, GatewayPeer } from '@spanmesh/proto/v1/gateway_control';
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { Connection, Link } from '@spanmesh/spantree/tree';
 import { CommandQueue, type CommandSink, MAX_QUEUED_BYTES, type Numbering } from './command-queue.ts';
@@ -119,6 +119,22 @@ export class Commander implements Numbering {
 
   probe(connection: Connection): void {
     this.#queues.get(connectionData(connection).gateway)?.probe(connection.id);
+  }
+
+  /** Has its gateway close the connection in order. False: it is not attached, so nobody is told. */
+  close(connection: Connection, reason: string): boolean {
+    const queue = this.#queues.get(connectionData(connection).gateway);
+    queue?.close(connection.id, reason);
+    this.#request();
+    return queue !== undefined;
+  }
+
+  /** Has the gateway close a share of its connections. False as `close`. */
+  drain(gateway: Gateway, order: DrainOrder): boolean {
+    const queue = this.#queues.get(gateway);
+    queue?.drain(order);
+    this.#request();
+    return queue !== undefined;
   }
 
   /** The gateway's snapshot lacks relays that the tree holds for open. */

@@ -11,6 +11,7 @@ import { lnkConnData } from './gateway.ts';
 import { GatewayControl } from './gateway-control.ts';
 import { History, type HistoryLimits } from './history.ts';
 import { Leadership, type LeaseView, type Presence } from './leadership.ts';
+import { Drains } from './operate/drains.ts';
 import { Replicas } from './replicas.ts';
 import { State, type StateObserver } from './state.ts';
 
@@ -49,6 +50,7 @@ export class Core {
   readonly control: GatewayControl;
   readonly api: Api;
   readonly directory: Directory;
+  readonly drains: Drains;
   /** Peers' messages that made no sense. */
   nonsense = 0;
   readonly #clock: Clock;
@@ -84,10 +86,12 @@ export class Core {
       { state, leadership, commander, protocol, logger, request },
     );
     this.directory = new Directory({ state, leadership, logger });
+    this.drains = new Drains({ state, commander });
+    const { drains } = this;
     const replicas = new Replicas({ address, version }, { lease, leadership, history });
     this.api = new Api(
       { linkidWidth, circuitWidth },
-      { state, history, leadership, replicas: () => replicas.known(), clock, logger },
+      { state, history, leadership, commander, drains, replicas: () => replicas.known(), clock, logger },
     );
   }
 
@@ -125,6 +129,7 @@ export class Core {
 
   /** Lets go of everything: another replica leads, or this one stops. The gateways keep their relays as they are. */
   abdicate(details: string): void {
+    this.drains.endAll(details);
     this.control.endAll(details);
     for (const gateway of [...this.state.gateways.values()]) this.state.remove(gateway);
     this.state.tree.forgetGone();
@@ -163,6 +168,8 @@ export class Core {
       reopen: (gateway, link, lnkConns) => this.commander.reopen(gateway, link, lnkConns),
       linkKnown: (gateway, link) => this.commander.linkKnown(gateway, link),
       linkUnknown: (gateway, linkGateway, link) => this.commander.linkUnknown(gateway, linkGateway, link),
+      drained: (gateway) => this.drains.progressed(gateway),
+      gatewayGone: (gateway) => this.drains.gatewayGone(gateway),
       nonsense: (gateway, what, data) => {
         this.nonsense++;
         const { log, suppressed } = throttle.admit(`${gateway.id} ${what}`);

@@ -16,6 +16,9 @@ const BOOT = /^[0-9a-f]{8}$/;
 /** `host:port` */
 const MAX_ADDRESS_CHARS = 300;
 const MAX_VERSION_CHARS = 100;
+/** Capabilities in a Hello, and characters of one (gateway_control.proto). */
+const MAX_CAPABILITIES = 32;
+const MAX_CAPABILITY_CHARS = 32;
 
 /** The streams of all gateways: who may attach, and what becomes of what a gateway held when its stream ends. */
 export class GatewayControl implements AttachmentHost {
@@ -122,6 +125,8 @@ export class GatewayControl implements AttachmentHost {
     this.#greeting.delete(attachment);
     this.#byName.set(name, attachment);
     attachment.gateway = this.#gatewayOf(hello);
+    const capabilities = hello.capabilities.slice(0, MAX_CAPABILITIES);
+    attachment.gateway.capabilities = new Set(capabilities.filter((one) => one.length <= MAX_CAPABILITY_CHARS));
     // architecture.md, "Lease": a leader that hears of a higher epoch takes that + 1 before it commands.
     if (hello.highestEpoch > this.#leadership.epoch) void this.#outrank(attachment, hello.highestEpoch);
     else this.#welcome(attachment);

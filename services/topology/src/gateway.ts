@@ -1,5 +1,5 @@
 import type { LnkConn as LnkConnPayload } from '@spanmesh/dmsg/payload/lnk-conn';
-import type { ConnectionOpened } from '@spanmesh/proto/v1/gateway_control';
+import type { ConnectionOpened, DrainProgress } from '@spanmesh/proto/v1/gateway_control';
 import type { Cluster, Connection, Link, LnkConn } from '@spanmesh/spantree/tree';
 import { InFlight } from './in-flight.ts';
 import type { RelayGroup } from './relay-group.ts';
@@ -69,6 +69,12 @@ export class Gateway {
   known = false;
   /** Its stream to the leader stands, and its snapshot is in. */
   attached = false;
+  /** It is going to stop and takes no more connections. */
+  draining = false;
+  /** What it can do beyond the protocol's version (gateway_control.proto, Hello). */
+  capabilities: ReadonlySet<string> = new Set();
+  /** Drains that it has told of, by order. */
+  readonly drains: Map<string, DrainProgress> = new Map();
   /** The relays that the flush in progress groups for this gateway. */
   group: RelayGroup | undefined = undefined;
 

@@ -33,7 +33,7 @@ export function showStatus(known: ReplicasKnown, state: Trees | null, revision: 
 const NOTHING = { clusters: 0, nodes: 0, links: 0, connections: 0, lnkConns: 0, relays: 0, refused: 0 };
 
 function showGateway(gateway: Gateway): GatewayStatus {
-  const { name, boot, version, serviceAddress, attached } = gateway;
+  const { name, boot, version, serviceAddress, attached, draining } = gateway;
   let relays = 0;
   for (const { relayCount } of gateway.lnkConns.values()) relays += relayCount;
   return {
@@ -42,7 +42,7 @@ function showGateway(gateway: Gateway): GatewayStatus {
     version,
     serviceAddress,
     attached,
-    draining: false,
+    draining,
     connections: gateway.connections.size,
     lnkConns: gateway.lnkConns.size,
     links: gateway.links.size,

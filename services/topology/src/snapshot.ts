@@ -23,6 +23,8 @@ export class Snapshot {
     this.#append(all.onDemandOpened, chunk.onDemandOpened);
     this.#append(all.reachability, chunk.reachability);
     this.#append(all.clustersHeld, chunk.clustersHeld);
+    this.#append(all.drains, chunk.drains);
+    all.stopping ||= chunk.stopping;
     for (const set of chunk.relaysOpen) this.#entries += set.lnkConns.length;
     for (const set of chunk.onDemandOpened) this.#entries += set.lnkConns.length;
     all.obeyed = Math.max(all.obeyed, chunk.obeyed);

@@ -1,5 +1,6 @@
 import type {
   ConnectionOpened,
+  DrainProgress,
   LnkConnOpened,
   Refusal,
   RelaySet,
@@ -11,10 +12,17 @@ import { SamePeer } from './same-peer.ts';
 import { byId, missing, pairsOf } from './snapshot-diff.ts';
 import { relaySet, Trees, type TreesObserver } from './trees.ts';
 
+/** Drains of one gateway that are known at a time: more than a gateway keeps. */
+const MAX_DRAINS = 64;
+
 /** Whom State tells what it has found out. None of these may change the state. */
 export interface StateObserver extends TreesObserver {
   /** The connection is suspect now and shall be asked for a sign of life. */
   probe(connection: Connection): void;
+  /** The gateway has told how far its drains are. */
+  drained(gateway: Gateway): void;
+  /** The gateway is gone: dead, or it has said goodbye. */
+  gatewayGone(gateway: Gateway): void;
   /** The relay should be open on the gateway, and its snapshot says that it is not. */
   reopen(gateway: Gateway, link: Link, lnkConns: readonly number[]): void;
   /** The gateway relays a link of another gateway, so it knows its payload. */
@@ -37,6 +45,7 @@ export class State extends Trees {
   /** The gateway is dead, or has said goodbye: all that was on it is gone. */
   override remove(gateway: Gateway): void {
     super.remove(gateway);
+    this.#observer.gatewayGone(gateway);
     this.forgetParked(gateway.id);
   }
 
@@ -51,6 +60,7 @@ export class State extends Trees {
     for (const { link, status } of change.linkStatuses) this.setStatus(gateway, link, status);
     for (const { gateway: other, reachable } of change.reachability) this.setReachable(gateway, other, reachable);
     for (const id of change.connectionsAlive) this.setSuspect(gateway.connections.get(id), false);
+    for (const { id, reason } of change.connectionsClosing) this.setClosing(gateway.connections.get(id), reason);
     for (const refusal of change.refusals) this.#refuse(gateway, refusal);
     for (const set of change.onDemandOpened) this.setOnDemand(gateway, set, true);
     for (const set of change.onDemandClosed) this.setOnDemand(gateway, set, false);
@@ -60,6 +70,9 @@ export class State extends Trees {
     for (const id of change.lnkConnsClosed) this.closeLnkConn(gateway.lnkConns.get(id));
     for (const id of change.connectionsClosed) this.closeConnection(gateway.connections.get(id));
     gateway.inFlight.obeyed(change.obeyed);
+    this.#noteStopping(gateway, change);
+    for (const progress of change.drains) noteDrain(gateway, progress);
+    if (change.drains.length > 0) this.#observer.drained(gateway);
   }
 
   /**
@@ -104,6 +117,10 @@ export class State extends Trees {
     // then has seen to it, and doubting them again would move relays.
     if (!first) for (const lnkConn of added) this.#suspectOthers(lnkConn);
     this.#unpark(gateway);
+    this.#noteStopping(gateway, all);
+    gateway.drains.clear();
+    for (const progress of all.drains) noteDrain(gateway, progress);
+    this.#observer.drained(gateway);
   }
 
   /** Gateways that are named by relays and have not been heard of. */
@@ -119,6 +136,12 @@ export class State extends Trees {
       gateway.parked.delete(id);
       for (const link of links.keys()) this.#observer.linkUnknown(gateway, id, link);
     }
+  }
+
+  #noteStopping(gateway: Gateway, { stopping }: StateChange): void {
+    if (!stopping || gateway.draining) return;
+    gateway.draining = true;
+    this.put(gateway);
   }
 
   #reviewConnection(gateway: Gateway, opened: ConnectionOpened): void {
@@ -267,4 +290,12 @@ function noteRefused(gateway: Gateway, link: Link, lnkConn: LnkConn): void {
   const ids = gateway.refused.get(link);
   if (ids === undefined) gateway.refused.set(link, new Set([lnkConn.id]));
   else ids.add(lnkConn.id);
+}
+
+/** The gateway keeps its last ones; those that it has forgotten are forgotten here, too, a while later. */
+function noteDrain({ drains }: Gateway, progress: DrainProgress): void {
+  drains.set(progress.order, progress);
+  if (drains.size <= MAX_DRAINS) return;
+  const oldest = [...drains.values()].find(({ done }) => done) ?? progress;
+  drains.delete(oldest.order);
 }

@@ -181,6 +181,16 @@ export class Trees {
     this.#observer.connectionChanged('changed', connection);
   }
 
+  /** Its gateway closes the connection in order. */
+  setClosing(connection: Connection | undefined, reason: string): void {
+    if (connection === undefined) return;
+    const { gateway, opened } = connectionData(connection);
+    if (opened.closing === reason) return;
+    opened.closing = reason;
+    this.journal?.(gateway, { connectionClosing: { id: connection.id, reason } });
+    this.#observer.connectionChanged('changed', connection);
+  }
+
   /** The peer has closed the relay. False: there was none. */
   refuse(gateway: Gateway, link: Link, lnkConn: LnkConn): boolean {
     if (link.span.dialect !== lnkConn.filter.dialect) return false;

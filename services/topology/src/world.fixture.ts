@@ -4,7 +4,10 @@ import { encodeLnkSpan, LNK_SPAN_BYTES } from '@spanmesh/dmsg/payload/lnk-span';
 import {
   type AttachRequest,
   type AttachResponse,
+  type CloseConnection,
   type Commands,
+  type DrainOrder,
+  type DrainProgress,
   type RelaySet,
   StateChange,
 } from '@spanmesh/proto/v1/gateway_control';
@@ -191,6 +194,10 @@ export class FakeGateway {
   readonly remote = new Set<string>();
   peers: string[] = [];
   probed: number[] = [];
+  /** Orders of drains and closes as they came; `drains`: what it says of them. */
+  readonly ordered: DrainOrder[] = [];
+  readonly closing: CloseConnection[] = [];
+  readonly drains = new Map<string, DrainProgress>();
   stream: FakeStream | undefined;
   /** What has not reached the leader yet. */
   up: Partial<AttachRequest>[] = [];
@@ -261,6 +268,17 @@ export class FakeGateway {
     this.refused.add(pair);
     const { gateway, link, lnkConn } = parsePair(pair);
     this.#delta.refusals.push({ lnkConn, linkGateway: gateway === this.id ? '' : gateway, link, n });
+  }
+
+  /** A drain has got on. */
+  progress(progress: DrainProgress): void {
+    this.drains.set(progress.order, progress);
+    this.#delta.drains.push(progress);
+  }
+
+  /** It begins to stop. */
+  stops(): void {
+    this.#delta.stopping = true;
   }
 
   status(link: number, status: number): void {
@@ -389,6 +407,16 @@ export class FakeGateway {
       const connection = this.connections.get(id);
       if (connection !== undefined) connection.suspect = true;
     }
+    for (const order of commands.drains) {
+      this.ordered.push(order);
+      const known = this.drains.get(order.order);
+      const chosen = Math.round((this.connections.size * order.sharePermille) / 1000);
+      this.progress(known ?? { order: order.order, chosen, closed: 0, cut: 0, done: chosen === 0 });
+    }
+    for (const close of commands.close) {
+      this.closing.push(close);
+      this.#delta.connectionsClosing.push({ id: close.connection, reason: close.reason });
+    }
     if (commands.gatewaysChanged) this.peers = commands.gateways.map(({ gateway }) => gateway);
     this.#obeyed = commands.n;
   }
@@ -407,6 +435,7 @@ export class FakeGateway {
     for (const gateway of this.unreachable) all.reachability.push({ gateway, reachable: false });
     all.obeyed = this.#obeyed;
     all.clustersHeld = [...this.held];
+    all.drains = [...this.drains.values()];
     return all;
   }
 
@@ -537,7 +566,7 @@ export function settle(leader: FakeLeader, gateways: readonly FakeGateway[]): vo
 
 function isEmpty({ delta }: Partial<AttachRequest>): boolean {
   if (delta === undefined) return false;
-  return Object.values(delta).every((value) => typeof value === 'number' || value.length === 0);
+  return Object.values(delta).every((value) => value === false || typeof value === 'number' || value.length === 0);
 }
 
 /**

@@ -86,6 +86,8 @@ export class Drains {
     const deadlineMs = this.#deadlineMs;
     const drain = this.#make(core.tables.sockets, { reason: 'stopping', why: 'this gateway stops', deadlineMs });
     this.#last = { drain, clients: new Until(() => !clients.isBusy, graceOf(deadlineMs), core.clock) };
+    core.deltas.delta.stopping = true;
+    core.deltas.touch();
     this.#run(drain, {});
     if (this.#isHurried) this.hurry();
     await Promise.all([drain.done, this.#last.clients.done]);
@@ -106,8 +108,9 @@ export class Drains {
 
   /** What topology is to know of orders, for a snapshot. */
   cut(): StateChange[] {
-    if (this.#ordered.size === 0) return [];
+    if (this.#ordered.size === 0 && this.#last === null) return [];
     const change = StateChange.create();
+    change.stopping = this.#last !== null;
     for (const [order, drain] of this.#ordered) change.drains.push(progress(order, drain));
     return [change];
   }

@@ -125,6 +125,8 @@ export interface StateChange {
    * ended.
    */
   drains: DrainProgress[];
+  /** True: the gateway is going to stop and takes no more connections. It stays so for this boot. */
+  stopping: boolean;
   /**
    * Highest `n` of the leader's epoch whose Commands were obeyed before this message was cut; 0: none. Refusals that come
    * after this message can no longer be crossed by those commands.
@@ -748,6 +750,7 @@ function createBaseStateChange(): StateChange {
     clustersReleased: [],
     connectionsClosing: [],
     drains: [],
+    stopping: false,
     obeyed: 0,
   };
 }
@@ -823,6 +826,9 @@ export const StateChange: MessageFns<StateChange> = {
     }
     for (const v of message.drains) {
       DrainProgress.encode(v!, writer.uint32(154).fork()).join();
+    }
+    if (message.stopping !== false) {
+      writer.uint32(160).bool(message.stopping);
     }
     if (message.obeyed !== 0) {
       writer.uint32(121).double(message.obeyed);
@@ -1027,6 +1033,14 @@ export const StateChange: MessageFns<StateChange> = {
             message.drains.push(DrainProgress.decode(reader, reader.uint32()));
             continue;
           }
+          case 20: {
+            if (tag !== 160) {
+              break;
+            }
+
+            message.stopping = reader.bool();
+            continue;
+          }
           case 15: {
             if (tag !== 121) {
               break;
@@ -1127,6 +1141,7 @@ export const StateChange: MessageFns<StateChange> = {
         ? object.connections_closing.map((e: any) => ConnectionClosing.fromJSON(e))
         : [],
       drains: globalThis.Array.isArray(object?.drains) ? object.drains.map((e: any) => DrainProgress.fromJSON(e)) : [],
+      stopping: isSet(object.stopping) ? globalThis.Boolean(object.stopping) : false,
       obeyed: isSet(object.obeyed) ? globalThis.Number(object.obeyed) : 0,
     };
   },
@@ -1187,6 +1202,9 @@ export const StateChange: MessageFns<StateChange> = {
     if (message.drains?.length) {
       obj.drains = message.drains.map((e) => DrainProgress.toJSON(e));
     }
+    if (message.stopping !== false) {
+      obj.stopping = message.stopping;
+    }
     if (message.obeyed !== 0) {
       obj.obeyed = floatToJson(message.obeyed);
     }
@@ -1216,6 +1234,7 @@ export const StateChange: MessageFns<StateChange> = {
     message.clustersReleased = object.clustersReleased?.map((e) => ClusterKey.fromPartial(e)) || [];
     message.connectionsClosing = object.connectionsClosing?.map((e) => ConnectionClosing.fromPartial(e)) || [];
     message.drains = object.drains?.map((e) => DrainProgress.fromPartial(e)) || [];
+    message.stopping = object.stopping ?? false;
     message.obeyed = object.obeyed ?? 0;
     return message;
   },

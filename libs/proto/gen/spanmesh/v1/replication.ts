@@ -18,6 +18,7 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import {
+  ConnectionClosing,
   ConnectionOpened,
   GatewayReachability,
   LinkOpened,
@@ -198,7 +199,11 @@ export interface TreeChange {
     | boolean
     | undefined;
   /** The leader has given what happened so far this position. */
-  committed?: Position | undefined;
+  committed?:
+    | Position
+    | undefined;
+  /** A connection is being closed in order. */
+  connectionClosing?: ConnectionClosing | undefined;
 }
 
 /** A gateway as the leader knows it. */
@@ -213,6 +218,8 @@ export interface ReplicatedGateway {
   version: string;
   /** Its stream to the leader stands, and its snapshot is in. */
   attached: boolean;
+  /** It is going to stop and takes no more connections. */
+  draining: boolean;
 }
 
 /** Whether a connection is suspect. */
@@ -1024,6 +1031,7 @@ function createBaseTreeChange(): TreeChange {
     clusterReleased: undefined,
     selected: undefined,
     committed: undefined,
+    connectionClosing: undefined,
   };
 }
 
@@ -1091,6 +1099,9 @@ export const TreeChange: MessageFns<TreeChange> = {
     }
     if (message.committed !== undefined) {
       Position.encode(message.committed, writer.uint32(170).fork()).join();
+    }
+    if (message.connectionClosing !== undefined) {
+      ConnectionClosing.encode(message.connectionClosing, writer.uint32(178).fork()).join();
     }
     return writer;
   },
@@ -1276,6 +1287,14 @@ export const TreeChange: MessageFns<TreeChange> = {
             message.committed = Position.decode(reader, reader.uint32());
             continue;
           }
+          case 22: {
+            if (tag !== 178) {
+              break;
+            }
+
+            message.connectionClosing = ConnectionClosing.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1375,6 +1394,11 @@ export const TreeChange: MessageFns<TreeChange> = {
         : undefined,
       selected: isSet(object.selected) ? globalThis.Boolean(object.selected) : undefined,
       committed: isSet(object.committed) ? Position.fromJSON(object.committed) : undefined,
+      connectionClosing: isSet(object.connectionClosing)
+        ? ConnectionClosing.fromJSON(object.connectionClosing)
+        : isSet(object.connection_closing)
+        ? ConnectionClosing.fromJSON(object.connection_closing)
+        : undefined,
     };
   },
 
@@ -1443,6 +1467,9 @@ export const TreeChange: MessageFns<TreeChange> = {
     if (message.committed !== undefined) {
       obj.committed = Position.toJSON(message.committed);
     }
+    if (message.connectionClosing !== undefined) {
+      obj.connectionClosing = ConnectionClosing.toJSON(message.connectionClosing);
+    }
     return obj;
   },
 
@@ -1502,12 +1529,15 @@ export const TreeChange: MessageFns<TreeChange> = {
     message.committed = (object.committed !== undefined && object.committed !== null)
       ? Position.fromPartial(object.committed)
       : undefined;
+    message.connectionClosing = (object.connectionClosing !== undefined && object.connectionClosing !== null)
+      ? ConnectionClosing.fromPartial(object.connectionClosing)
+      : undefined;
     return message;
   },
 };
 
 function createBaseReplicatedGateway(): ReplicatedGateway {
-  return { name: "", boot: "", serviceAddress: "", version: "", attached: false };
+  return { name: "", boot: "", serviceAddress: "", version: "", attached: false, draining: false };
 }
 
 export const ReplicatedGateway: MessageFns<ReplicatedGateway> = {
@@ -1526,6 +1556,9 @@ export const ReplicatedGateway: MessageFns<ReplicatedGateway> = {
     }
     if (message.attached !== false) {
       writer.uint32(40).bool(message.attached);
+    }
+    if (message.draining !== false) {
+      writer.uint32(48).bool(message.draining);
     }
     return writer;
   },
@@ -1583,6 +1616,14 @@ export const ReplicatedGateway: MessageFns<ReplicatedGateway> = {
             message.attached = reader.bool();
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.draining = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1606,6 +1647,7 @@ export const ReplicatedGateway: MessageFns<ReplicatedGateway> = {
         : "",
       version: isSet(object.version) ? globalThis.String(object.version) : "",
       attached: isSet(object.attached) ? globalThis.Boolean(object.attached) : false,
+      draining: isSet(object.draining) ? globalThis.Boolean(object.draining) : false,
     };
   },
 
@@ -1626,6 +1668,9 @@ export const ReplicatedGateway: MessageFns<ReplicatedGateway> = {
     if (message.attached !== false) {
       obj.attached = message.attached;
     }
+    if (message.draining !== false) {
+      obj.draining = message.draining;
+    }
     return obj;
   },
 
@@ -1639,6 +1684,7 @@ export const ReplicatedGateway: MessageFns<ReplicatedGateway> = {
     message.serviceAddress = object.serviceAddress ?? "";
     message.version = object.version ?? "";
     message.attached = object.attached ?? false;
+    message.draining = object.draining ?? false;
     return message;
   },
 };

@@ -270,6 +270,51 @@ export function replicaRoleToJSON(object: ReplicaRole): string {
   }
 }
 
+/** Asks for a drain. */
+export interface DrainGatewayRequest {
+  /** The gateway: its name, or its id (`<name>.<boot>`). */
+  gateway: string;
+  /** How much of its accepted connections, above 0 and at most 1. */
+  share: number;
+  /**
+   * Id of the order: 1 to 64 of A-Z, a-z, 0-9 and -. A call with the id of an order that the gateway knows begins nothing anew and
+   * follows that one. Empty: the leader makes one up.
+   */
+  order: string;
+  /** How long transactions in progress, and then peers, are given to end, in milliseconds. 0: as long as the gateway gives when it stops. */
+  deadlineMs: number;
+}
+
+/** How far a drain is. The first one says how many connections were chosen. */
+export interface DrainGatewayResponse {
+  /** Id of the order. */
+  order: string;
+  /** Id of the gateway. */
+  gateway: string;
+  /** Connections that were chosen. */
+  chosen: number;
+  /** Those of them that have ended in order, or that their peers have ended. */
+  closed: number;
+  /** Those of them that were cut off because their peers had had their time. */
+  cut: number;
+  /** Nothing is left to do: the last message. */
+  done: boolean;
+}
+
+/** Asks for the end of a connection. */
+export interface CloseConnectionRequest {
+  /** The connection: its id, its number, or the label of a LNK_CONN on it; whatever fits one connection only. */
+  connection: string;
+  /** Why, for the log and for those who watch; at most 200 characters. Empty: nothing but that an operator did it. */
+  reason: string;
+}
+
+/** The gateway has been told. */
+export interface CloseConnectionResponse {
+  /** The connection, as it is. */
+  connection: Connection | undefined;
+}
+
 /** Asks for clusters. */
 export interface ListClustersRequest {
   /** Most objects in one answer; 0 means 500, at most 5000. */
@@ -682,6 +727,430 @@ export interface ObjectCounts {
   /** Relays that peers have refused. */
   refused: number;
 }
+
+function createBaseDrainGatewayRequest(): DrainGatewayRequest {
+  return { gateway: "", share: 0, order: "", deadlineMs: 0 };
+}
+
+export const DrainGatewayRequest: MessageFns<DrainGatewayRequest> = {
+  encode(message: DrainGatewayRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.gateway !== "") {
+      writer.uint32(10).string(message.gateway);
+    }
+    if (message.share !== 0) {
+      writer.uint32(17).double(message.share);
+    }
+    if (message.order !== "") {
+      writer.uint32(26).string(message.order);
+    }
+    if (message.deadlineMs !== 0) {
+      writer.uint32(32).uint32(message.deadlineMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DrainGatewayRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDrainGatewayRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.gateway = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.share = reader.double();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.order = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.deadlineMs = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DrainGatewayRequest {
+    return {
+      gateway: isSet(object.gateway) ? globalThis.String(object.gateway) : "",
+      share: isSet(object.share) ? globalThis.Number(object.share) : 0,
+      order: isSet(object.order) ? globalThis.String(object.order) : "",
+      deadlineMs: isSet(object.deadlineMs)
+        ? globalThis.Number(object.deadlineMs)
+        : isSet(object.deadline_ms)
+        ? globalThis.Number(object.deadline_ms)
+        : 0,
+    };
+  },
+
+  toJSON(message: DrainGatewayRequest): unknown {
+    const obj: any = {};
+    if (message.gateway !== "") {
+      obj.gateway = message.gateway;
+    }
+    if (message.share !== 0) {
+      obj.share = floatToJson(message.share);
+    }
+    if (message.order !== "") {
+      obj.order = message.order;
+    }
+    if (message.deadlineMs !== 0) {
+      obj.deadlineMs = Math.round(message.deadlineMs);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<DrainGatewayRequest>, I>>(base?: I): DrainGatewayRequest {
+    return DrainGatewayRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<DrainGatewayRequest>, I>>(object: I): DrainGatewayRequest {
+    const message = createBaseDrainGatewayRequest();
+    message.gateway = object.gateway ?? "";
+    message.share = object.share ?? 0;
+    message.order = object.order ?? "";
+    message.deadlineMs = object.deadlineMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseDrainGatewayResponse(): DrainGatewayResponse {
+  return { order: "", gateway: "", chosen: 0, closed: 0, cut: 0, done: false };
+}
+
+export const DrainGatewayResponse: MessageFns<DrainGatewayResponse> = {
+  encode(message: DrainGatewayResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.order !== "") {
+      writer.uint32(10).string(message.order);
+    }
+    if (message.gateway !== "") {
+      writer.uint32(18).string(message.gateway);
+    }
+    if (message.chosen !== 0) {
+      writer.uint32(24).uint32(message.chosen);
+    }
+    if (message.closed !== 0) {
+      writer.uint32(32).uint32(message.closed);
+    }
+    if (message.cut !== 0) {
+      writer.uint32(40).uint32(message.cut);
+    }
+    if (message.done !== false) {
+      writer.uint32(48).bool(message.done);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DrainGatewayResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDrainGatewayResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.order = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.gateway = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.chosen = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.closed = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.cut = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.done = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DrainGatewayResponse {
+    return {
+      order: isSet(object.order) ? globalThis.String(object.order) : "",
+      gateway: isSet(object.gateway) ? globalThis.String(object.gateway) : "",
+      chosen: isSet(object.chosen) ? globalThis.Number(object.chosen) : 0,
+      closed: isSet(object.closed) ? globalThis.Number(object.closed) : 0,
+      cut: isSet(object.cut) ? globalThis.Number(object.cut) : 0,
+      done: isSet(object.done) ? globalThis.Boolean(object.done) : false,
+    };
+  },
+
+  toJSON(message: DrainGatewayResponse): unknown {
+    const obj: any = {};
+    if (message.order !== "") {
+      obj.order = message.order;
+    }
+    if (message.gateway !== "") {
+      obj.gateway = message.gateway;
+    }
+    if (message.chosen !== 0) {
+      obj.chosen = Math.round(message.chosen);
+    }
+    if (message.closed !== 0) {
+      obj.closed = Math.round(message.closed);
+    }
+    if (message.cut !== 0) {
+      obj.cut = Math.round(message.cut);
+    }
+    if (message.done !== false) {
+      obj.done = message.done;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<DrainGatewayResponse>, I>>(base?: I): DrainGatewayResponse {
+    return DrainGatewayResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<DrainGatewayResponse>, I>>(object: I): DrainGatewayResponse {
+    const message = createBaseDrainGatewayResponse();
+    message.order = object.order ?? "";
+    message.gateway = object.gateway ?? "";
+    message.chosen = object.chosen ?? 0;
+    message.closed = object.closed ?? 0;
+    message.cut = object.cut ?? 0;
+    message.done = object.done ?? false;
+    return message;
+  },
+};
+
+function createBaseCloseConnectionRequest(): CloseConnectionRequest {
+  return { connection: "", reason: "" };
+}
+
+export const CloseConnectionRequest: MessageFns<CloseConnectionRequest> = {
+  encode(message: CloseConnectionRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.connection !== "") {
+      writer.uint32(10).string(message.connection);
+    }
+    if (message.reason !== "") {
+      writer.uint32(18).string(message.reason);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CloseConnectionRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCloseConnectionRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.connection = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CloseConnectionRequest {
+    return {
+      connection: isSet(object.connection) ? globalThis.String(object.connection) : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+    };
+  },
+
+  toJSON(message: CloseConnectionRequest): unknown {
+    const obj: any = {};
+    if (message.connection !== "") {
+      obj.connection = message.connection;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<CloseConnectionRequest>, I>>(base?: I): CloseConnectionRequest {
+    return CloseConnectionRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<CloseConnectionRequest>, I>>(object: I): CloseConnectionRequest {
+    const message = createBaseCloseConnectionRequest();
+    message.connection = object.connection ?? "";
+    message.reason = object.reason ?? "";
+    return message;
+  },
+};
+
+function createBaseCloseConnectionResponse(): CloseConnectionResponse {
+  return { connection: undefined };
+}
+
+export const CloseConnectionResponse: MessageFns<CloseConnectionResponse> = {
+  encode(message: CloseConnectionResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.connection !== undefined) {
+      Connection.encode(message.connection, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CloseConnectionResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCloseConnectionResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.connection = Connection.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CloseConnectionResponse {
+    return { connection: isSet(object.connection) ? Connection.fromJSON(object.connection) : undefined };
+  },
+
+  toJSON(message: CloseConnectionResponse): unknown {
+    const obj: any = {};
+    if (message.connection !== undefined) {
+      obj.connection = Connection.toJSON(message.connection);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<CloseConnectionResponse>, I>>(base?: I): CloseConnectionResponse {
+    return CloseConnectionResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<CloseConnectionResponse>, I>>(object: I): CloseConnectionResponse {
+    const message = createBaseCloseConnectionResponse();
+    message.connection = (object.connection !== undefined && object.connection !== null)
+      ? Connection.fromPartial(object.connection)
+      : undefined;
+    return message;
+  },
+};
 
 function createBaseListClustersRequest(): ListClustersRequest {
   return { pageSize: 0, pageToken: "", dialect: 0, id: "" };
@@ -4688,6 +5157,38 @@ export const TopologyService = {
     responseSerialize: (value: GetStatusResponse): Buffer => Buffer.from(GetStatusResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): GetStatusResponse => GetStatusResponse.decode(value),
   },
+  /**
+   * Moves a share of a gateway's accepted connections: each is closed in order, so that its peer connects anew, to another gateway if a
+   * balancer or several addresses offer one. The gateway goes on accepting. Dialled connections are volconf's: neither counted nor
+   * closed. The stream tells how far it is, until it is done; whoever hangs up earlier stops nothing. The leader answers.
+   * NOT_FOUND: no such gateway. INVALID_ARGUMENT: not a share. FAILED_PRECONDITION: the gateway's software is too old for it.
+   * UNAVAILABLE: the gateway or the leader cannot be reached, or is gone; call again, with the same `order`.
+   */
+  drainGateway: {
+    path: "/spanmesh.v1.Topology/DrainGateway" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: DrainGatewayRequest): Buffer => Buffer.from(DrainGatewayRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): DrainGatewayRequest => DrainGatewayRequest.decode(value),
+    responseSerialize: (value: DrainGatewayResponse): Buffer =>
+      Buffer.from(DrainGatewayResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): DrainGatewayResponse => DrainGatewayResponse.decode(value),
+  },
+  /**
+   * Closes one connection in order. The peer may connect anew; volconf dials again what it had dialled. Answers once the gateway has been
+   * told; `Watch` shows the end. The leader answers, with the errors of DrainGateway.
+   */
+  closeConnection: {
+    path: "/spanmesh.v1.Topology/CloseConnection" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: CloseConnectionRequest): Buffer =>
+      Buffer.from(CloseConnectionRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): CloseConnectionRequest => CloseConnectionRequest.decode(value),
+    responseSerialize: (value: CloseConnectionResponse): Buffer =>
+      Buffer.from(CloseConnectionResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): CloseConnectionResponse => CloseConnectionResponse.decode(value),
+  },
 } as const;
 
 export interface TopologyServer extends UntypedServiceImplementation {
@@ -4712,6 +5213,19 @@ export interface TopologyServer extends UntypedServiceImplementation {
   explain: handleUnaryCall<ExplainRequest, ExplainResponse>;
   /** Who leads, how far behind the other replicas are, which gateways there are, how much there is. */
   getStatus: handleUnaryCall<GetStatusRequest, GetStatusResponse>;
+  /**
+   * Moves a share of a gateway's accepted connections: each is closed in order, so that its peer connects anew, to another gateway if a
+   * balancer or several addresses offer one. The gateway goes on accepting. Dialled connections are volconf's: neither counted nor
+   * closed. The stream tells how far it is, until it is done; whoever hangs up earlier stops nothing. The leader answers.
+   * NOT_FOUND: no such gateway. INVALID_ARGUMENT: not a share. FAILED_PRECONDITION: the gateway's software is too old for it.
+   * UNAVAILABLE: the gateway or the leader cannot be reached, or is gone; call again, with the same `order`.
+   */
+  drainGateway: handleServerStreamingCall<DrainGatewayRequest, DrainGatewayResponse>;
+  /**
+   * Closes one connection in order. The peer may connect anew; volconf dials again what it had dialled. Answers once the gateway has been
+   * told; `Watch` shows the end. The leader answers, with the errors of DrainGateway.
+   */
+  closeConnection: handleUnaryCall<CloseConnectionRequest, CloseConnectionResponse>;
 }
 
 export interface TopologyClient extends Client {
@@ -4844,6 +5358,41 @@ export interface TopologyClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: GetStatusResponse) => void,
   ): ClientUnaryCall;
+  /**
+   * Moves a share of a gateway's accepted connections: each is closed in order, so that its peer connects anew, to another gateway if a
+   * balancer or several addresses offer one. The gateway goes on accepting. Dialled connections are volconf's: neither counted nor
+   * closed. The stream tells how far it is, until it is done; whoever hangs up earlier stops nothing. The leader answers.
+   * NOT_FOUND: no such gateway. INVALID_ARGUMENT: not a share. FAILED_PRECONDITION: the gateway's software is too old for it.
+   * UNAVAILABLE: the gateway or the leader cannot be reached, or is gone; call again, with the same `order`.
+   */
+  drainGateway(
+    request: DrainGatewayRequest,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<DrainGatewayResponse>;
+  drainGateway(
+    request: DrainGatewayRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<DrainGatewayResponse>;
+  /**
+   * Closes one connection in order. The peer may connect anew; volconf dials again what it had dialled. Answers once the gateway has been
+   * told; `Watch` shows the end. The leader answers, with the errors of DrainGateway.
+   */
+  closeConnection(
+    request: CloseConnectionRequest,
+    callback: (error: ServiceError | null, response: CloseConnectionResponse) => void,
+  ): ClientUnaryCall;
+  closeConnection(
+    request: CloseConnectionRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: CloseConnectionResponse) => void,
+  ): ClientUnaryCall;
+  closeConnection(
+    request: CloseConnectionRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: CloseConnectionResponse) => void,
+  ): ClientUnaryCall;
 }
 
 export const TopologyClient = makeGenericClientConstructor(TopologyService, "spanmesh.v1.Topology") as unknown as {
@@ -4851,6 +5400,10 @@ export const TopologyClient = makeGenericClientConstructor(TopologyService, "spa
   service: typeof TopologyService;
   serviceName: string;
 };
+
+function floatToJson(value: number | null | undefined): number | string | null | undefined {
+  return typeof value === "number" && !globalThis.Number.isFinite(value) ? globalThis.String(value) : value;
+}
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
 

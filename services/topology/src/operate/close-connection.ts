@@ -1,0 +1,34 @@
+import { status } from '@grpc/grpc-js';
+import type { CloseConnectionRequest, CloseConnectionResponse } from '@spanmesh/proto/v1/topology';
+import { ApiError, invalid } from '../api-error.ts';
+import type { Commander } from '../commander.ts';
+import { findConnection } from '../find.ts';
+import { connectionData } from '../gateway.ts';
+import { showConnection } from '../show-connection.ts';
+import type { State } from '../state.ts';
+import { checkCanDrain, notAttached } from './find-gateway.ts';
+
+/** Longest reason, in characters (topology.proto). */
+const MAX_REASON_CHARS = 200;
+
+/**
+ * Has the gateway close a connection, by order of an operator.
+ * @throws ApiError NOT_FOUND, INVALID_ARGUMENT, FAILED_PRECONDITION, UNAVAILABLE (topology.proto)
+ */
+export function closeConnection(
+  state: State,
+  commander: Pick<Commander, 'close'>,
+  { connection: text, reason }: CloseConnectionRequest,
+): CloseConnectionResponse {
+  if (reason.length > MAX_REASON_CHARS)
+    throw new ApiError(status.INVALID_ARGUMENT, `A reason has at most ${MAX_REASON_CHARS} characters.`);
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they would spoil logs and terminals.
+  if (/[\x00-\x1f\x7f]/.test(reason)) throw invalid('A reason is one line, without control characters.');
+  const connection = findConnection(state, text);
+  const { gateway } = connectionData(connection);
+  checkCanDrain(gateway);
+  if (!commander.close(connection, reason === '' ? 'by an operator' : `by an operator: ${reason}`)) {
+    throw notAttached(gateway);
+  }
+  return { connection: showConnection(connection) };
+}

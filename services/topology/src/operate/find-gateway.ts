@@ -1,0 +1,33 @@
+import { status } from '@grpc/grpc-js';
+import { ApiError, invalid } from '../api-error.ts';
+import type { Gateway } from '../gateway.ts';
+import type { State } from '../state.ts';
+
+/** What a gateway says that obeys `drains` and closes connections in order (gateway_control.proto, Hello). */
+const CAPABILITY = 'drain';
+
+/**
+ * The gateway that `text` means: its name, or its id.
+ * @throws ApiError NOT_FOUND, INVALID_ARGUMENT
+ */
+export function findGateway(state: State, text: string): Gateway {
+  if (text === '') throw invalid('Name a gateway: its name, or its id.');
+  const byId = state.gateways.get(text);
+  if (byId !== undefined) return byId;
+  for (const gateway of state.gateways.values()) if (gateway.name === text) return gateway;
+  throw new ApiError(status.NOT_FOUND, `There is no gateway ${text}: GetStatus shows those that are there.`);
+}
+
+/** @throws ApiError FAILED_PRECONDITION: the gateway is too old. */
+export function checkCanDrain({ id, version, capabilities, attached }: Gateway): void {
+  if (capabilities.has(CAPABILITY) || !attached) return;
+  const software = version === '' ? 'its software' : `version ${version}`;
+  throw new ApiError(
+    status.FAILED_PRECONDITION,
+    `Gateway ${id} (${software}) is too old to be told to close connections in order: upgrade it first.`,
+  );
+}
+
+export function notAttached({ id }: Gateway): ApiError {
+  return new ApiError(status.UNAVAILABLE, `Gateway ${id} is not attached to the leader at the moment: try again.`);
+}
