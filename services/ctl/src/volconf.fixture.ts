@@ -49,6 +49,8 @@ type Unary<Q, R> = (call: ServerUnaryCall<Q, R>, callback: sendUnaryData<R>) => 
 export class FakeVolconf {
   readonly server: FakeServer;
   targets: Target[] = [SLOT_TARGET, OPERATOR_TARGET];
+  /** Name of a target that cannot be set. */
+  refuses = '';
   readonly listed: ListTargetsRequest[] = [];
   readonly sets: SetTargetRequest[] = [];
   /** What happens to each watch, in turn; the last one stays open. */
@@ -68,6 +70,10 @@ export class FakeVolconf {
       else callback(null, { target });
     };
     const setTarget: Unary<SetTargetRequest, SetTargetResponse> = ({ request }, callback) => {
+      if (request.name === this.refuses) {
+        callback({ code: status.INVALID_ARGUMENT, details: 'The path makes no sense.' });
+        return;
+      }
       this.sets.push(request);
       callback(null, { target: Target.fromPartial({ ...request, origin: 2, state: 2 }) });
     };

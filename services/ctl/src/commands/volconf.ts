@@ -1,10 +1,10 @@
 import { type Command, Option } from 'commander';
-import { addApiOptions, parseTimeOrZero, readApiOptions } from '../api-options.ts';
+import { addAddressOptions, addApiOptions, parseTimeOrZero, readApiOptions } from '../api-options.ts';
 import type { FilterOptions } from '../filter-options.ts';
 import type { Terminal } from '../terminal.ts';
 import type { TargetFilters } from '../volconf/show-targets.ts';
 
-/** `spanmesh volconf list|describe|set|rm|watch` */
+/** `spanmesh volconf list|describe|set|rm|watch|export|import` */
 export function addVolconf(program: Command, terminal: Terminal): void {
   const volconf = program
     .command('volconf')
@@ -14,6 +14,8 @@ export function addVolconf(program: Command, terminal: Terminal): void {
   addSet(volconf, terminal);
   addRemove(volconf, terminal);
   addWatchTargets(volconf, terminal);
+  addExport(volconf, terminal);
+  addImport(volconf, terminal);
 }
 
 function addList(volconf: Command, terminal: Terminal): void {
@@ -82,4 +84,32 @@ function addWatchTargets(volconf: Command, terminal: Terminal): void {
     const query = { options: readApiOptions(command, terminal) };
     await showTargetChanges(duration === 0 ? query : { ...query, signal: AbortSignal.timeout(duration) }, terminal);
   });
+}
+
+function addExport(volconf: Command, terminal: Terminal): void {
+  const command = volconf
+    .command('export')
+    .description("print an operator's targets as `import` takes them: a JSON object a line, in order of their names");
+  addAddressOptions(command).action(async () => {
+    const { exportTargets } = await import('../volconf/export-import.ts');
+    await exportTargets(readApiOptions(command, terminal), terminal);
+  });
+}
+
+function addImport(volconf: Command, terminal: Terminal): void {
+  const command = volconf
+    .command('import')
+    .description("set an operator's targets as a file says, and print what that changes")
+    .argument('<file>', 'as `export` prints them; -: standard input')
+    .option('--dry-run', 'only say what would be done')
+    .option('--prune', 'also remove targets that are not in the file');
+  addAddressOptions(command).action(
+    async (
+      file: string,
+      { dryRun = false, prune = false }: { readonly dryRun?: boolean; readonly prune?: boolean },
+    ) => {
+      const { importTargets } = await import('../volconf/export-import.ts');
+      await importTargets({ file, dryRun, prune }, readApiOptions(command, terminal), terminal);
+    },
+  );
 }
