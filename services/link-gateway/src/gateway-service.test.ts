@@ -221,6 +221,33 @@ describe.each(['linkid', 'circuit'] as const)('given a connection to a %s listen
     expect(made.gateway.counters.commandsStale).toBe(1);
   });
 
+  it('keeps a link of another gateway that its snapshot names: the leader does not say again what it is', async () => {
+    const made = await start();
+    const { peer, lnkConn } = await made.established(dialect);
+    const remote = { gateway: 'other.01234567', link: 5 };
+    const wire = dialect === 'linkid' ? ApiDialect.DIALECT_LINKID : ApiDialect.DIALECT_CIRCUIT;
+    made.attach.command({
+      links: [{ ...remote, dialect: wire, payload: Buffer.from(spanPayload(dialect)) }],
+      relays: [{ ...remote, open: [lnkConn], close: [] }],
+    });
+    const first = await peer.next();
+    made.attach.attach();
+    // Out of reach, and within reach again.
+    made.attach.command({ relays: [{ ...remote, open: [], close: [lnkConn] }] });
+    expect(word(await peer.next())).toBe('400fff01');
+    made.attach.command({ relays: [{ ...remote, open: [lnkConn], close: [] }] });
+    const again = await peer.next();
+    expect([word(again), again.msgid === first.msgid]).toEqual(['80001207', false]);
+    // The same of a relay that the peer has closed.
+    peer.say({ cmd: dialect === 'linkid' ? 0xe00fff01 : 0xe80fff01, msgid: again.msgid });
+    expect(word(await peer.next())).toBe('400fff01');
+    made.attach.attach();
+    made.attach.command({ relays: [{ ...remote, open: [], close: [lnkConn] }] });
+    made.attach.command({ relays: [{ ...remote, open: [lnkConn], close: [] }] });
+    expect(word(await peer.next())).toBe('80001207');
+    expect(made.gateway.counters.commandsStale).toBe(0);
+  });
+
   it('takes good LNK_VOLCONFs and ignores bad ones', async () => {
     const made = await start();
     const { peer, lnkConn } = await made.established(dialect);

@@ -50,8 +50,8 @@ const ORIGINS = {
 
 /**
  * Everything that is open, in parts (architecture.md, "Attach"); cut at once, so that the deltas that follow count from here.
- * Payloads are shared, not copied. Relays count as opened before this Attach from now on, and links of other gateways that no
- * relay uses are forgotten: the leader names them again.
+ * Payloads are shared, not copied. Relays count as opened before this Attach from now on. The leader takes links of other gateways
+ * for known whose relays or refusals it is told of here, and says when they are gone; the rest is forgotten until it names them.
  */
 export function cutSnapshot(tables: OpenTables): StateChange[] {
   const parts = new Parts();
@@ -77,13 +77,19 @@ export function cutSnapshot(tables: OpenTables): StateChange[] {
         links.delete(number);
         continue;
       }
-      // The leader names again what it knows.
-      source.named = false;
+      source.named = isNamed(source);
       addRelays(parts, source);
     }
     if (links.size === 0) tables.remoteLinks.delete(gateway);
   }
   return parts.all;
+}
+
+/** Not by ways back alone, which the leader does not count on. */
+function isNamed({ relays, refusedBy }: RelaySource): boolean {
+  if (refusedBy !== null && refusedBy.size > 0) return true;
+  for (const { wanted } of relays.values()) if (wanted) return true;
+  return false;
 }
 
 function addRelays(parts: Parts, source: RelaySource): void {

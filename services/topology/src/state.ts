@@ -109,6 +109,9 @@ export class State extends Trees {
     for (const set of all.relaysOpen) this.#adoptRelays(gateway, set);
     if (first) for (const refusal of all.refusals) this.#adoptRefusal(gateway, refusal);
     else this.#reviewRelays(gateway, all);
+    // What the snapshot names the gateway knows, and is told of its end.
+    if (!first)
+      for (const { linkGateway, link } of all.refusals) this.#adoptRelays(gateway, { linkGateway, link, lnkConns: [] });
     for (const lnkConn of gateway.lnkConns.values()) this.#forgetOnDemand(lnkConn);
     for (const set of all.onDemandOpened) this.setOnDemand(gateway, set, true);
 
