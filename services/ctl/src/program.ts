@@ -5,6 +5,7 @@ import { addCerts } from './commands/certs.ts';
 import { addClusters } from './commands/clusters.ts';
 import { addConns } from './commands/conns.ts';
 import { addExplain } from './commands/explain.ts';
+import { addGateways } from './commands/gateways.ts';
 import { addKeys } from './commands/keys.ts';
 import { addLinks } from './commands/links.ts';
 import { addLogLevel } from './commands/log-level.ts';
@@ -50,6 +51,7 @@ export function buildProgram(terminal: Terminal): Command {
   addLinks(program, terminal);
   addConns(program, terminal);
   addRelays(program, terminal);
+  addGateways(program, terminal);
   addExplain(program, terminal);
   addPing(program, terminal);
   addShell(program, terminal);

@@ -1,5 +1,9 @@
 import type { ClientReadableStream } from '@grpc/grpc-js';
 import {
+  type CloseConnectionRequest,
+  type CloseConnectionResponse,
+  type DrainGatewayRequest,
+  type DrainGatewayResponse,
   type ExplainResponse,
   type GetStatusResponse,
   type GetTreeRequest,
@@ -106,18 +110,36 @@ export class TopologyApi {
     return this.#unary(this.#client.getStatus, {});
   }
 
+  closeConnection(request: CloseConnectionRequest): Promise<CloseConnectionResponse> {
+    return this.#unary(this.#client.closeConnection, request);
+  }
+
+  /** How far a drain is, as it goes on; the first answer must come in time. */
+  async *drain(request: DrainGatewayRequest): AsyncGenerator<DrainGatewayResponse, void, undefined> {
+    yield* this.#streamed(this.#client.drainGateway(request), false);
+  }
+
   /** The trees, part by part, as they come. Each part must come in time. */
   async *tree(request: GetTreeRequest): AsyncGenerator<GetTreeResponse, void, undefined> {
-    const call = this.#client.getTree(request);
-    const cancel = (): void => call.cancel();
+    yield* this.#streamed(this.#client.getTree(request), true);
+  }
+
+  /** A watch. The stream's errors are ServiceErrors: `failureOf` explains them. */
+  watch(request: WatchRequest): ClientReadableStream<WatchResponse> {
+    return this.#client.watch(request);
+  }
+
+  /** `each`: each message must come in time, not only the first. */
+  async *#streamed<T>(call: ClientReadableStream<T>, each: boolean): AsyncGenerator<T, void, undefined> {
     let late = false;
     const timer = setTimeout(() => {
       late = true;
       call.cancel();
     }, this.#timeoutMs);
     try {
-      for await (const part of call as AsyncIterable<GetTreeResponse>) {
-        timer.refresh();
+      for await (const part of call as AsyncIterable<T>) {
+        if (each) timer.refresh();
+        else clearTimeout(timer);
         yield part;
       }
     } catch (error) {
@@ -126,13 +148,8 @@ export class TopologyApi {
       clearTimeout(timer);
       // grpc-js reports a cancelled call as an error of the stream; nobody listens any more.
       call.on('error', () => {});
-      cancel();
+      call.cancel();
     }
-  }
-
-  /** A watch. The stream's errors are ServiceErrors: `failureOf` explains them. */
-  watch(request: WatchRequest): ClientReadableStream<WatchResponse> {
-    return this.#client.watch(request);
   }
 
   async #list<T>(fetch: (page: { pageSize: number; pageToken: string }) => Promise<Page<T>>): Promise<Listing<T>> {

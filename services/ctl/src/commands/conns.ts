@@ -3,12 +3,25 @@ import { addApiOptions, readApiOptions } from '../api-options.ts';
 import { addFilters, type FilterOptions } from '../filter-options.ts';
 import type { Terminal } from '../terminal.ts';
 
-/** `spanmesh conns` */
+/** `spanmesh conns`, `spanmesh conns close` */
 export function addConns(program: Command, terminal: Terminal): void {
   const command = program.command('conns').description('list connections, with the LNK_CONNs that are open on them');
   addApiOptions(addFilters(command, 'dialect', 'gateway'));
   command.action(async (filters: FilterOptions) => {
     const { showList } = await import('../views/lists.ts');
     await showList('conns', { filters, options: readApiOptions(command, terminal) }, terminal);
+  });
+  addClose(command, terminal);
+}
+
+function addClose(conns: Command, terminal: Terminal): void {
+  const command = conns
+    .command('close')
+    .description('close a connection in order; its peer may connect anew, and volconf dials again what it had dialled')
+    .argument('<connection>', 'its id, its number, or the label of a LNK_CONN on it')
+    .option('--reason <text>', 'why, for the log and those who watch', '');
+  addApiOptions(command).action(async (connection: string, { reason }: { readonly reason: string }) => {
+    const { closeConnection } = await import('../gateways/close-connection.ts');
+    await closeConnection({ connection, reason }, readApiOptions(command, terminal), terminal);
   });
 }

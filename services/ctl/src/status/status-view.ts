@@ -13,7 +13,7 @@ const REPLICA_COLUMNS: readonly Column<ReplicaStatus>[] = [
   { heading: 'VERSION', text: (r) => printable(r.version) },
 ];
 
-const GATEWAY_COLUMNS: readonly Column<GatewayStatus>[] = [
+export const GATEWAY_COLUMNS: readonly Column<GatewayStatus>[] = [
   { heading: 'GATEWAY', text: (g) => printable(idOf(g)), role: () => 'node' },
   { heading: 'STATE', text: gatewayState, role: (g) => (g.attached && !g.draining ? 'good' : 'warn') },
   { heading: 'CONNS', align: 'right', text: (g) => String(g.connections) },

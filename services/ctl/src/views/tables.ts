@@ -5,6 +5,7 @@ import { dialectName, dialectOf, distText, msgidText, originText, peerType, stam
 
 const suspect = (row: { readonly suspect: boolean }): 'warn' | undefined => (row.suspect ? 'warn' : undefined);
 const state = (row: { readonly suspect: boolean }): string => (row.suspect ? 'suspect' : 'ok');
+const connectionState = (c: Connection): string => (c.closing === '' ? state(c) : `closing: ${printable(c.closing)}`);
 
 export const CLUSTER_COLUMNS: readonly Column<Cluster>[] = [
   { heading: 'DIALECT', text: (c) => dialectName(c.key?.dialect) },
@@ -49,7 +50,7 @@ export const CONNECTION_COLUMNS: readonly Column<Connection>[] = [
   { heading: 'LINKS', align: 'right', text: (c) => String(c.links) },
   { heading: 'RELAYS', align: 'right', text: (c) => String(c.relays) },
   { heading: 'SINCE', text: (c) => timeText(c.since) },
-  { heading: 'STATE', text: state, role: suspect },
+  { heading: 'STATE', text: connectionState, role: (c) => (c.closing === '' ? suspect(c) : 'warn') },
   // Whose peer it is: what LNK_CONN says, and who wanted a connection that we dialled.
   {
     heading: 'LABEL',

@@ -30,9 +30,9 @@ function describe({ cluster, node, link, connection, lnkConn, relays }: Change):
     return ['link', words(linkText(link), 'of node', printable(link.node?.id ?? '?'), quoted(link.label), state)];
   }
   if (connection !== undefined) {
-    const { id, dialect, remoteAddress, origin, wantedBy, suspect } = connection;
+    const { id, dialect, remoteAddress, origin, wantedBy, suspect, closing } = connection;
     const wanted = wantedBy === '' ? '' : `wanted by ${printable(wantedBy)}`;
-    const state = suspect ? 'suspect' : '';
+    const state = words(suspect ? 'suspect' : '', closing === '' ? '' : `closing: ${printable(closing)}`);
     return [
       'connection',
       words(printable(id), dialectName(dialect), printable(remoteAddress), originText(origin), wanted, state),

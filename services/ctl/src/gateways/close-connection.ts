@@ -1,0 +1,36 @@
+import { CloseConnectionResponse } from '@spanmesh/proto/v1/topology';
+import { ConnectionOrigin } from '@spanmesh/proto/v1/types';
+import { TopologyApi } from '../api/topology-api.ts';
+import type { ApiOptions } from '../api-options.ts';
+import { Failure } from '../failure.ts';
+import { protobufJson, writeJson } from '../output/json.ts';
+import { printable } from '../output/printable.ts';
+import { type Terminal, write } from '../terminal.ts';
+
+/**
+ * Has a connection closed in order.
+ * @throws Failure
+ */
+export async function closeConnection(
+  request: { readonly connection: string; readonly reason: string },
+  options: ApiOptions,
+  terminal: Terminal,
+): Promise<void> {
+  const api = new TopologyApi(options);
+  try {
+    const answer = await api.closeConnection(request);
+    if (options.output === 'json') {
+      await writeJson(terminal.out, protobufJson(CloseConnectionResponse, answer));
+      return;
+    }
+    const { connection } = answer;
+    if (connection === undefined) throw new Failure('refused', `no answer about ${printable(request.connection)}`);
+    const { id, remoteAddress, origin, wantedBy } = connection;
+    await write(terminal.out, `${printable(id)}: closing, peer ${printable(remoteAddress)}\n`);
+    if (origin === ConnectionOrigin.CONNECTION_ORIGIN_TARGET) {
+      await write(terminal.out, `volconf will dial it again: ${printable(wantedBy)} wants it\n`);
+    }
+  } finally {
+    api.close();
+  }
+}
