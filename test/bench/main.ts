@@ -1,7 +1,8 @@
 /**
- * `npm run bench [-- name…]`: measures, prints tables, asserts nothing. Names: those below; none: all.
+ * `npm run bench [-- name… [options of scale]]`: measures, prints tables, asserts nothing. Names: those below; none: all.
  */
 
+import { parseArgs } from 'node:util';
 import { benchCipher } from './cipher.ts';
 import { benchCodec } from './codec.ts';
 import { benchConvergence } from './convergence.ts';
@@ -10,7 +11,10 @@ import { benchFlood } from './flood.ts';
 import { benchIdleConnections } from './idle-connections.ts';
 import { machine } from './machine.ts';
 import { benchRouting } from './routing.ts';
+import { benchScale, SCALE_OPTIONS } from './scale.ts';
 import { benchVolconf } from './volconf.ts';
+
+const { values: options, positionals: names } = parseArgs({ options: SCALE_OPTIONS, allowPositionals: true });
 
 const BENCHES: Record<string, () => void | Promise<void>> = {
   codec: benchCodec,
@@ -21,9 +25,9 @@ const BENCHES: Record<string, () => void | Promise<void>> = {
   cipher: benchCipher,
   flood: benchFlood,
   volconf: benchVolconf,
+  scale: () => benchScale(options),
 };
 
-const names = process.argv.slice(2);
 const unknown = names.filter((name) => !(name in BENCHES));
 if (unknown.length > 0) {
   console.error(`bench: no such benchmark: ${unknown.join(', ')}; there are ${Object.keys(BENCHES).join(', ')}`);

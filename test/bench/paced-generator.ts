@@ -4,7 +4,8 @@
  * pair at a time. Prints a line when it begins to measure, and one JSON object when it is over.
  */
 import { performance } from 'node:perf_hooks';
-import { CREATE, DELETE, ERROR, GeneratorPeer, REPLY, REVCIRC, REVTRANS, SPAN, spanBody } from './generator-peer.ts';
+import { answerBlock, askForBlock, asksForBlock, isAnswer, type RelayName } from './generator-blocks.ts';
+import { CREATE, GeneratorPeer, REPLY, SPAN, spanBody } from './generator-peer.ts';
 
 /** What came of it. */
 export interface PacedResult {
@@ -13,9 +14,6 @@ export interface PacedResult {
   p99Us: number;
 }
 
-const READ = 0x00500302;
-const BLK = 0x00500000;
-const PROTOCOL = 0x00f00000;
 const SPAN_MSGID = 0x2000;
 const FIRST_MSGID = 0x100000;
 const FIRST_NODE = 0xb00;
@@ -36,7 +34,7 @@ let measuring = false;
 
 /** One that asks: its transactions are numbered, the slot in the lowest bits. */
 class Asker {
-  relay: readonly [number, number] | null = null;
+  relay: RelayName | null = null;
   peer!: GeneratorPeer;
   readonly #sentAt = new Float64Array(SLOTS);
   readonly #free = Array.from({ length: SLOTS }, (_, slot) => slot);
@@ -48,7 +46,7 @@ class Asker {
     if (slot === undefined) return false;
     this.#sentAt[slot] = now;
     const id = FIRST_MSGID + (this.#next++ % 0x3fff0) * SLOTS + slot;
-    this.peer.send(READ | CREATE | DELETE | REVCIRC, id >>> 0, 0, this.relay![0], this.relay![1], 0, null, 0);
+    askForBlock(this.peer, id, this.relay!, SPAN_MSGID);
     return true;
   }
 
@@ -66,10 +64,7 @@ let onAnswer: (asker: Asker) => void = () => {};
 const askers: Asker[] = [];
 for (let n = 0; n < pairs; n++) {
   const answer = (peer: GeneratorPeer, buf: Buffer, at: number, cmd: number) => {
-    if ((cmd & PROTOCOL) !== BLK || (cmd & (CREATE | REPLY)) >> 0 !== CREATE >> 0) return;
-    const flags = ERROR | REPLY | CREATE | DELETE | REVTRANS;
-    const u32 = (offset: number) => buf.readUInt32LE(at + offset);
-    peer.send(flags, u32(8), u32(12), u32(16), u32(20), 0, null, 0);
+    if (asksForBlock(cmd)) answerBlock(peer, buf, at);
   };
   const owner = await GeneratorPeer.open(port, 'circuit', `owner${n}`, answer, `127.0.1.${n + 1}`);
   owner.send(SPAN | CREATE, SPAN_MSGID, 0, 0, 0, 0, spanBody('circuit', FIRST_NODE + n), 0);
@@ -79,12 +74,10 @@ for (let n = 0; n < pairs; n++) {
   const take = (_peer: GeneratorPeer, buf: Buffer, at: number, cmd: number) => {
     if ((cmd & 0xffffff) === SPAN && (cmd & (CREATE | REPLY)) >> 0 === CREATE >> 0) {
       if (buf.readUInt32LE(at + 80) !== FIRST_NODE + n) return;
-      asker.relay = [buf.readUInt32LE(at + 8), buf.readUInt32LE(at + 12)];
+      asker.relay = { lo: buf.readUInt32LE(at + 8), hi: buf.readUInt32LE(at + 12) };
       waiting--;
       onRelays();
-    } else if ((cmd & (REPLY | DELETE)) === (REPLY | DELETE) && buf.readUInt32LE(at + 8) >= FIRST_MSGID) {
-      const error = buf.readUInt32LE(at + 44);
-      if (error !== 0) throw new Error(`the router answered with error ${error}`);
+    } else if (isAnswer(buf, at, cmd, FIRST_MSGID)) {
       asker.answered(buf.readUInt32LE(at + 8), performance.now());
       onAnswer(asker);
     }

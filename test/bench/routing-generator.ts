@@ -4,22 +4,9 @@
  * round trips and latencies, and the generator's own CPU share, so that it shows if the generator was the bottleneck.
  */
 import { performance } from 'node:perf_hooks';
-import {
-  type BenchDialect,
-  CREATE,
-  DELETE,
-  ERROR,
-  GeneratorPeer,
-  REPLY,
-  REVCIRC,
-  REVTRANS,
-  SPAN,
-  spanBody,
-} from './generator-peer.ts';
+import { answerBlock, askForBlock, asksForBlock, isAnswer, type RelayName } from './generator-blocks.ts';
+import { type BenchDialect, CREATE, GeneratorPeer, REPLY, SPAN, spanBody } from './generator-peer.ts';
 
-const READ = 0x00500302;
-const BLK = 0x00500000;
-const PROTOCOL = 0x00f00000;
 /** Numbers of the two nodes, and the msgids of their spans. */
 const OWNER = { node: 0xf5, span: 0x2000 };
 const REQUESTER = { node: 0xf6, span: 0x2001 };
@@ -36,49 +23,18 @@ const seconds = Number(process.argv[7]);
 const ownerPort = Number(process.argv[8] ?? port);
 
 const owner = await GeneratorPeer.open(ownerPort, dialect, 'owner', (peer, buf, at, cmd) => {
-  if ((cmd & PROTOCOL) !== BLK || (cmd & (CREATE | REPLY)) >> 0 !== CREATE >> 0) return;
-  const [idLo, idHi] = [buf.readUInt32LE(at + 8), buf.readUInt32LE(at + 12)];
-  if (dialect === 'linkid') {
-    // The answer swaps source and target.
-    const answer = (READ & ~0xff) | 1 | REPLY | CREATE | DELETE;
-    peer.send(
-      answer,
-      idLo,
-      idHi,
-      buf.readUInt32LE(at + 24),
-      buf.readUInt32LE(at + 28),
-      buf.readUInt32LE(at + 16),
-      null,
-      auxReply,
-      buf.readUInt32LE(at + 20),
-    );
-  } else {
-    peer.send(
-      ERROR | REPLY | CREATE | DELETE | REVTRANS,
-      idLo,
-      idHi,
-      buf.readUInt32LE(at + 16),
-      buf.readUInt32LE(at + 20),
-      0,
-      null,
-      auxReply,
-    );
-  }
+  if (asksForBlock(cmd)) answerBlock(peer, buf, at, auxReply);
 });
 
-let relay: number | null = null;
-let relayHi = 0;
+let relay: RelayName | null = null;
 let onRelay: () => void = () => {};
 let onAnswer: (slot: number) => void = () => {};
 const requester = await GeneratorPeer.open(port, dialect, 'requester', (_peer, buf, at, cmd) => {
   if ((cmd & 0xffffff) === SPAN && (cmd & (CREATE | REPLY)) >> 0 === CREATE >> 0) {
     if (buf.readUInt32LE(at + 80) !== OWNER.node) return;
-    relay = buf.readUInt32LE(at + 8);
-    relayHi = buf.readUInt32LE(at + 12);
+    relay = { lo: buf.readUInt32LE(at + 8), hi: buf.readUInt32LE(at + 12) };
     onRelay();
-  } else if ((cmd & (REPLY | DELETE)) === (REPLY | DELETE) && buf.readUInt32LE(at + 8) >= FIRST_MSGID) {
-    const error = buf.readUInt32LE(at + 44);
-    if (error !== 0) throw new Error(`the router answered with error ${error}`);
+  } else if (isAnswer(buf, at, cmd, FIRST_MSGID)) {
     onAnswer(buf.readUInt32LE(at + 8) & 4095);
   }
 });
@@ -105,9 +61,7 @@ function request(slot: number, now: number) {
   sentAt[slot] = now;
   open++;
   const id = FIRST_MSGID + (next++ % 0xf0000) * 4096 + slot;
-  if (dialect === 'linkid')
-    requester.send(READ | CREATE | DELETE, id >>> 0, 0, REQUESTER.span, 0, relay!, null, auxRequest, relayHi);
-  else requester.send(READ | CREATE | DELETE | REVCIRC, id >>> 0, 0, relay!, relayHi, 0, null, auxRequest);
+  askForBlock(requester, id, relay!, REQUESTER.span, auxRequest);
 }
 
 await new Promise<void>((resolve) => {

@@ -2,10 +2,11 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
-import { PATIENCE_MS } from './raw-peer.ts';
 import type { Dialect } from './wire.ts';
 
 const LAUNCHER = fileURLToPath(new URL('../../services/ctl/bin/spanmesh.js', import.meta.url));
+/** Milliseconds that a process may take to get ready: many that start at once share the cores. */
+const START_PATIENCE_MS = 60_000;
 /** Milliseconds between two looks at whether a process is ready. */
 const LOOK_MS = 20;
 
@@ -58,7 +59,7 @@ export class ServiceProcess {
 
   /** Waits until it says so itself. */
   async ready(): Promise<void> {
-    const giveUp = performance.now() + PATIENCE_MS;
+    const giveUp = performance.now() + START_PATIENCE_MS;
     for (;;) {
       if (this.child.exitCode !== null || performance.now() > giveUp) {
         throw new Error(`a service does not get ready (exit code ${this.child.exitCode}): ${this.output}`);

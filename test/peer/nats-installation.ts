@@ -19,6 +19,8 @@ export interface Sizes {
   readonly volconfs: number;
   /** Default: one server. */
   readonly nats?: 1 | 3;
+  /** What the configuration of the only NATS server has besides. */
+  readonly natsConfig?: string;
 }
 
 /** The hosts of a LoopbackNetwork that an installation is: NATS servers, topologies, gateways and volconfs count from 1. */
@@ -58,7 +60,8 @@ export class NatsInstallation {
     env: Record<string, string> = {},
     network: LoopbackNetwork | null = null,
   ): Promise<NatsInstallation> {
-    const nats = sizes.nats === 3 ? await startNatsCluster() : [await NatsServerProcess.start()];
+    const nats =
+      sizes.nats === 3 ? await startNatsCluster() : [await NatsServerProcess.start({ config: sizes.natsConfig ?? '' })];
     const made = new NatsInstallation(nats, env, network);
     try {
       for (const [i, { port }] of nats.entries()) await network?.serve(hostOf('nats', i), [port]);

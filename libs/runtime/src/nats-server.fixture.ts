@@ -44,6 +44,11 @@ export class NatsServerProcess {
     return `nats://127.0.0.1:${this.port}`;
   }
 
+  /** Of the process, or of what runs it; undefined while it is stopped. */
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
   /** On the same port, with what it has stored. */
   async startAgain({ wait = true }: { wait?: boolean } = {}): Promise<void> {
     const { directory, port } = this;

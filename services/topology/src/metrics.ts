@@ -1,3 +1,4 @@
+import type { GrpcTraffic } from '@spanmesh/runtime/grpc-traffic';
 import type { Metrics } from '@spanmesh/runtime/metrics';
 import type { Api } from './api.ts';
 import type { Commander } from './commander.ts';
@@ -70,4 +71,13 @@ export function registerMetrics(metrics: Metrics, measured: Measured): void {
     'Messages of peers that made no sense and were dropped.',
     () => measured.nonsense,
   );
+}
+
+/** What goes over the streams of all gateways. */
+export function registerAttachTraffic(metrics: Metrics, traffic: GrpcTraffic): void {
+  const name = (what: string) => `spanmesh_topology_attach_${what}_total`;
+  metrics.counter(name('received_bytes'), 'Bytes of messages from gateways.', () => traffic.bytesIn);
+  metrics.counter(name('received_messages'), 'Messages from gateways.', () => traffic.messagesIn);
+  metrics.counter(name('sent_bytes'), 'Bytes of messages to gateways.', () => traffic.bytesOut);
+  metrics.counter(name('sent_messages'), 'Messages to gateways.', () => traffic.messagesOut);
 }

@@ -102,6 +102,9 @@ describe('a topology replica', () => {
     expect(text).toContain('spanmesh_topology_leading 1');
     expect(text).toContain('spanmesh_topology_relays 1');
     expect(text).toContain('spanmesh_topology_gateways_live 1');
+    for (const what of ['received_bytes', 'received_messages', 'sent_bytes', 'sent_messages']) {
+      expect(text).toMatch(new RegExp(`^spanmesh_topology_attach_${what}_total [1-9]`, 'm'));
+    }
   });
 
   it('keeps what a gateway holds when its connection breaks, though it may look like a goodbye', async () => {

@@ -7,6 +7,7 @@ import type { Clock } from '@spanmesh/runtime/clock';
 import { Forwarder } from '@spanmesh/runtime/forwarder';
 import { PLAINTEXT } from '@spanmesh/runtime/grpc-client';
 import type { GrpcServer } from '@spanmesh/runtime/grpc-server';
+import { countedMethod, GrpcTraffic } from '@spanmesh/runtime/grpc-traffic';
 import { Lease } from '@spanmesh/runtime/lease';
 import type { Logger } from '@spanmesh/runtime/logger';
 import type { Metrics } from '@spanmesh/runtime/metrics';
@@ -19,7 +20,7 @@ import type { AttachStream } from './attachment.ts';
 import { Core } from './core.ts';
 import type { HistoryLimits } from './history.ts';
 import type { LeaseView, Presence } from './leadership.ts';
-import { registerMetrics } from './metrics.ts';
+import { registerAttachTraffic, registerMetrics } from './metrics.ts';
 import { rnssAdd, type TopologySettings } from './settings.ts';
 
 export interface TopologyOptions {
@@ -68,13 +69,18 @@ export class Topology implements Service {
       { lease: this.#leaseView(), presence: this.#presenceView(), clock, logger, ...(protocol && { protocol }) },
     );
     const { core } = this;
-    serviceServer.addService(GatewayControlService, { attach: (stream: AttachStream) => core.control.attach(stream) });
+    const traffic = new GrpcTraffic();
+    serviceServer.addService(
+      { attach: countedMethod(GatewayControlService.attach, traffic) },
+      { attach: (stream: AttachStream) => core.control.attach(stream) },
+    );
     serviceServer.addService(DirectoryService, core.directory.implementation);
     // Also for gateways, whose debug shells print trees: they have certificates, and no token.
     this.#forwarder = new Forwarder({ leader: () => this.#leader(), security });
     const anyReplica = this.#forwarder.wrap(TopologyService, core.api.implementation);
     for (const server of [apiServer, serviceServer]) server.addService(TopologyService, anyReplica);
     registerMetrics(metrics, core);
+    registerAttachTraffic(metrics, traffic);
     metrics.counter(
       'spanmesh_topology_calls_forwarded_total',
       'Calls of the API that were passed on to the replica that leads.',

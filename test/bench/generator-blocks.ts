@@ -1,0 +1,45 @@
+import { CREATE, DELETE, ERROR, type GeneratorPeer, REPLY, REVCIRC, REVTRANS } from './generator-peer.ts';
+
+const READ = 0x00500302;
+const BLK = 0x00500000;
+const PROTOCOL = 0x00f00000;
+/** linkid: an answer keeps protocol and command, and has a header of its own size. */
+const LINKID_ANSWER = (READ & ~0xff) | 1;
+
+/** A relay as its receiver names it. */
+export interface RelayName {
+  readonly lo: number;
+  readonly hi: number;
+}
+
+/** Asks for a block on a relay; `ownSpan`: msgid of a span of the sender, which linkid needs. `aux` bytes go with it. */
+export function askForBlock(peer: GeneratorPeer, id: number, relay: RelayName, ownSpan: number, aux = 0): void {
+  const cmd = READ | CREATE | DELETE;
+  if (peer.dialect === 'linkid') peer.send(cmd, id >>> 0, 0, ownSpan, 0, relay.lo, null, aux, relay.hi);
+  else peer.send(cmd | REVCIRC, id >>> 0, 0, relay.lo, relay.hi, 0, null, aux);
+}
+
+/** True for what askForBlock sends, as it comes to the owner of the span. */
+export function asksForBlock(cmd: number): boolean {
+  return (cmd & PROTOCOL) === BLK && (cmd & (CREATE | REPLY)) >> 0 === CREATE >> 0;
+}
+
+/** Answers it. */
+export function answerBlock(peer: GeneratorPeer, buf: Buffer, at: number, aux = 0): void {
+  const word = (offset: number) => buf.readUInt32LE(at + offset);
+  if (peer.dialect === 'linkid') {
+    // The answer swaps source and target.
+    const cmd = LINKID_ANSWER | REPLY | CREATE | DELETE;
+    peer.send(cmd, word(8), word(12), word(24), word(28), word(16), null, aux, word(20));
+  } else {
+    peer.send(ERROR | REPLY | CREATE | DELETE | REVTRANS, word(8), word(12), word(16), word(20), 0, null, aux);
+  }
+}
+
+/** True for an answer to a transaction of a peer with a msgid of `from` or more. @throws Error when the router refuses. */
+export function isAnswer(buf: Buffer, at: number, cmd: number, from: number): boolean {
+  if ((cmd & (REPLY | DELETE)) !== (REPLY | DELETE) || buf.readUInt32LE(at + 8) < from) return false;
+  const error = buf.readUInt32LE(at + 44);
+  if (error !== 0) throw new Error(`the router answered with error ${error}`);
+  return true;
+}

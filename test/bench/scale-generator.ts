@@ -1,0 +1,227 @@
+/**
+ * Load generator, a process of its own that is told over IPC what to do (ScaleOrder) and answers (ScaleDone) when it is done and
+ * the gateways have dealt with everything that they were sent: peers spread over gateways, each with its share of the nodes.
+ */
+import { performance } from 'node:perf_hooks';
+import { answerBlock, askForBlock, asksForBlock, isAnswer } from './generator-blocks.ts';
+import { type BenchDialect, CREATE, DELETE, ERROR, GeneratorPeer, REPLY, SPAN, spanBody } from './generator-peer.ts';
+
+/** With a peer on the same gateway, or on another one. */
+export type Where = 'local' | 'remote';
+
+/** What it can be told to do. */
+export type ScaleOrder =
+  /** Connects peers until there are so many, by turns to these ports, and waits until they have all nodes. */
+  | { what: 'connect'; dialect: BenchDialect; ports: readonly number[]; peers: number }
+  /** Offers nodes until there are so many, owned by the peers by turns, and waits until every other peer has a relay of each. */
+  | { what: 'offer'; nodes: number }
+  /** Takes all of them back. */
+  | { what: 'withdraw' }
+  /** One node after the other goes and comes again, each time until all peers know. */
+  | { what: 'flap'; times: number }
+  /** Every peer runs so many transactions with another one, some at a time. */
+  | { what: 'route'; where: Where; inFlight: number; each: number };
+
+/** How long it took until all peers had it, and in `flaps` each of them, milliseconds. */
+export interface ScaleDone {
+  readonly ms: number;
+  readonly flaps: readonly number[];
+}
+
+const PING = 0x101;
+const FIRST_SPAN = 0x10000;
+/** Above all spans. */
+const FIRST_REQUEST = 0x40000000;
+
+/** A peer: what it has been offered, and how many transactions it has to run. */
+class Peer {
+  connection!: GeneratorPeer;
+  /** By node: what its relay is called here, two words each. */
+  #relays = new Uint32Array(1024);
+  #partner = 0;
+  #ownSpan = 0;
+  #todo = 0;
+  #nextRequest = FIRST_REQUEST;
+
+  relayed(node: number, lo: number, hi: number): void {
+    if (2 * node >= this.#relays.length) {
+      const longer = new Uint32Array(4 * node);
+      longer.set(this.#relays);
+      this.#relays = longer;
+    }
+    this.#relays[2 * node] = lo;
+    this.#relays[2 * node + 1] = hi;
+  }
+
+  run(to: { partner: number; ownSpan: number; each: number; inFlight: number }): void {
+    this.#partner = to.partner;
+    this.#ownSpan = to.ownSpan;
+    this.#todo = to.each;
+    for (let n = 0; n < to.inFlight; n++) this.askAgain();
+    this.connection.flush();
+  }
+
+  /** Unless it has done all it had to. */
+  askAgain(): void {
+    if (this.#todo === 0) return;
+    this.#todo--;
+    const relay = { lo: this.#relays[2 * this.#partner]!, hi: this.#relays[2 * this.#partner + 1]! };
+    askForBlock(this.connection, this.#nextRequest++, relay, this.#ownSpan);
+  }
+}
+
+const peers: Peer[] = [];
+/** By node. */
+const spans: number[] = [];
+const owners: number[] = [];
+let dialect: BenchDialect = 'circuit';
+let gateways = 1;
+let nextSpan = FIRST_SPAN;
+/** What has come so far, of all peers. */
+const seen = { opened: 0, closed: 0, answers: 0, settled: 0 };
+let awaited: { of: keyof typeof seen; reach: number; done: () => void } | null = null;
+
+function take(peer: Peer, buf: Buffer, at: number, cmd: number): void {
+  const base = cmd & 0xffffff;
+  if (base === SPAN && (cmd & (CREATE | REPLY)) >> 0 === CREATE >> 0) {
+    peer.relayed(buf.readUInt32LE(at + 80), buf.readUInt32LE(at + 8), buf.readUInt32LE(at + 12));
+    seen.opened++;
+  } else if (base === ERROR && (cmd & (DELETE | REPLY)) === DELETE) {
+    peer.connection.closed(buf, at);
+    seen.closed++;
+  } else if (asksForBlock(cmd)) {
+    answerBlock(peer.connection, buf, at);
+  } else if (isAnswer(buf, at, cmd, FIRST_REQUEST)) {
+    peer.askAgain();
+    seen.answers++;
+  } else if ((cmd & (CREATE | DELETE | REPLY)) === REPLY && (base === PING || base === ERROR)) {
+    // linkid does not know PING, and says so.
+    seen.settled++;
+  }
+  if (awaited !== null && seen[awaited.of] >= awaited.reach) {
+    const { done } = awaited;
+    awaited = null;
+    done();
+  }
+}
+
+/** Waits for so many more than there were `before`. */
+function until(of: keyof typeof seen, before: number, more: number): Promise<void> {
+  if (seen[of] >= before + more) return Promise.resolve();
+  return new Promise((done) => {
+    awaited = { of, reach: before + more, done };
+  });
+}
+
+/** What was sent before is dealt with once this has been answered. */
+async function settle(): Promise<void> {
+  const before = seen.settled;
+  for (const { connection } of peers) {
+    connection.send(PING, 0, 0, 0, 0, 0, null, 0);
+    connection.flush();
+  }
+  await until('settled', before, peers.length);
+}
+
+function open(node: number): void {
+  spans[node] = nextSpan++;
+  peers[owners[node]!]!.connection.send(SPAN | CREATE, spans[node], 0, 0, 0, 0, spanBody(dialect, node), 0);
+}
+
+function close(node: number): void {
+  peers[owners[node]!]!.connection.send(ERROR | DELETE, spans[node]!, 0, 0, 0, 0, null, 0);
+}
+
+function flush(): void {
+  for (const { connection } of peers) connection.flush();
+}
+
+async function connect(ports: readonly number[], reach: number): Promise<void> {
+  gateways = ports.length;
+  const before = seen.opened;
+  const more = reach - peers.length;
+  while (peers.length < reach) {
+    const peer = new Peer();
+    const number = peers.push(peer) - 1;
+    const port = ports[number % ports.length]!;
+    peer.connection = await GeneratorPeer.open(port, dialect, `peer ${number}`, (_peer, buf, at, cmd) =>
+      take(peer, buf, at, cmd),
+    );
+  }
+  await until('opened', before, more * spans.length);
+}
+
+async function offer(reach: number): Promise<void> {
+  const before = seen.opened;
+  const more = reach - spans.length;
+  for (let node = spans.length; node < reach; node++) {
+    owners[node] = node % peers.length;
+    open(node);
+  }
+  flush();
+  await until('opened', before, more * (peers.length - 1));
+}
+
+async function withdraw(): Promise<void> {
+  const before = seen.closed;
+  for (let node = 0; node < spans.length; node++) close(node);
+  flush();
+  await until('closed', before, spans.length * (peers.length - 1));
+  spans.length = 0;
+}
+
+async function flap(node: number): Promise<number> {
+  const began = performance.now();
+  const { opened, closed } = seen;
+  close(node);
+  flush();
+  await until('closed', closed, peers.length - 1);
+  open(node);
+  flush();
+  await until('opened', opened, peers.length - 1);
+  return performance.now() - began;
+}
+
+/** Peer n is on gateway n % gateways, and owns node n. Remote partners are spread over all other gateways. */
+function partnerOf(number: number, where: Where): number {
+  const turn = Math.floor(number / gateways) % (gateways - 1);
+  return (number + (where === 'local' ? gateways : 1 + turn)) % peers.length;
+}
+
+async function route(where: Where, inFlight: number, each: number): Promise<void> {
+  const before = seen.answers;
+  for (const [n, peer] of peers.entries()) {
+    peer.run({ partner: partnerOf(n, where), ownSpan: spans[n]!, each, inFlight });
+  }
+  await until('answers', before, peers.length * each);
+}
+
+async function obey(order: ScaleOrder): Promise<ScaleDone> {
+  const began = performance.now();
+  const flaps: number[] = [];
+  switch (order.what) {
+    case 'connect':
+      dialect = order.dialect;
+      await connect(order.ports, order.peers);
+      break;
+    case 'offer':
+      await offer(order.nodes);
+      break;
+    case 'withdraw':
+      await withdraw();
+      break;
+    case 'flap':
+      // By steps of one, so that the owners, and with them the gateways, take turns.
+      for (let n = 0; n < order.times; n++) flaps.push(await flap(n % spans.length));
+      break;
+    case 'route':
+      await route(order.where, order.inFlight, order.each);
+      break;
+  }
+  const ms = performance.now() - began;
+  await settle();
+  return { ms, flaps };
+}
+
+process.on('message', (order: ScaleOrder) => void obey(order).then((done) => process.send!(done)));
+process.on('disconnect', () => process.exit(0));
