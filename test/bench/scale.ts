@@ -10,21 +10,21 @@ export const SCALE_OPTIONS = {
   nodes: { type: 'string', default: '5000' },
   topologies: { type: 'string', default: '1' },
   dialect: { type: 'string', default: 'circuit' },
-  rounds: { type: 'string', default: '3' },
+  rounds: { type: 'string', default: '1' },
 } as const satisfies ParseArgsOptionsConfig;
 
 export type ScaleArguments = { readonly [name in keyof typeof SCALE_OPTIONS]?: string };
 
 /** Span changes one at a time, of which the first are not measured. */
-const FLAPS = 200;
-const WARM_UP_FLAPS = 100;
+const FLAPS = 100;
+const WARM_UP_FLAPS = 40;
 /** Transactions of each connection in one round, by how many it has open at a time. */
 const ROUTING = [
-  { inFlight: 1, each: 400 },
-  { inFlight: 16, each: 1200 },
+  { inFlight: 1, each: 200 },
+  { inFlight: 16, each: 800 },
 ];
 /** Rounds of it before those that count, at most: one for each gateway, which has to get warm. */
-const MOST_WARM_UP_ROUNDS = 4;
+const MOST_WARM_UP_ROUNDS = 3;
 /** Milliseconds in which nothing happens, for what processes cost that do nothing. */
 const IDLE_MS = 2000;
 
@@ -88,7 +88,10 @@ export async function benchScale(args: ScaleArguments = {}): Promise<void> {
     routing: [['gateways', 'partner', 'in flight', 'CPU µs', 'vs first', 'round trips/s', 'gen CPU', 'trunks']],
   };
   const first = new Map<string, number>();
-  for (const gateways of sizes.gateways) await measure(gateways, sizes, tables, first);
+  for (const gateways of sizes.gateways) {
+    console.error(`scale: ${gateways} gateways…`);
+    await measure(gateways, sizes, tables, first);
+  }
   const { connections, nodes, dialect } = sizes;
   const what = `${count(connections)} connections, ${count(nodes)} nodes, ${dialect}`;
   printTable(`Scale: relays (${what}): ${count(nodes * (connections - 1))} relays opened and closed`, tables.relays);
