@@ -1,10 +1,11 @@
 import { join } from 'node:path';
-import { settings as gatewaySettings } from '@spanmesh/link-gateway/main';
-import type { Setting } from '@spanmesh/runtime/setting';
-import { settings as standaloneSettings } from '@spanmesh/standalone/main';
-import { startStandalone } from '@spanmesh/standalone/standalone';
-import { settings as topologySettings } from '@spanmesh/topology/main';
-import { settings as volconfSettings } from '@spanmesh/volconf/main';
+import { settings as gatewaySettings, LinkGatewayProcess } from '@spanmesh/link-gateway/process';
+import { createLogger } from '@spanmesh/runtime/logger';
+import { readSettings, type Setting } from '@spanmesh/runtime/setting';
+import { settings as standaloneSettings } from '@spanmesh/standalone/settings';
+import { Standalone } from '@spanmesh/standalone/standalone';
+import { TopologyProcess, settings as topologySettings } from '@spanmesh/topology/process';
+import { VolconfProcess, settings as volconfSettings } from '@spanmesh/volconf/process';
 import { limits } from './limits.ts';
 
 /** A document that is made from the code: `npm run docs:generate` writes it, a test compares. */
@@ -90,35 +91,55 @@ function limitsTable(): string {
   ].join('\n');
 }
 
+/** Of every way to run: what is measured only where processes find each other by NATS is part of it. */
 async function metrics(): Promise<string> {
-  const standalone = await startStandalone({
-    SPANMESH_DMSG_LISTEN: '127.0.0.1:0',
-    SPANMESH_GRPC_LISTEN: '127.0.0.1:0',
-    SPANMESH_HTTP_LISTEN: '127.0.0.1:0',
-    SPANMESH_LOG_LEVEL: 'silent',
-  });
-  try {
-    const text = await (await fetch(`http://127.0.0.1:${standalone.httpPort}/metrics`)).text();
+  const found = new Map<string, { type: string; help: string; of: string[] }>();
+  for (const [service, text] of await metricsTexts()) {
     const types = new Map(
       [...text.matchAll(/^# TYPE (spanmesh_\S+) (\S+)$/gm)].map(([, name, type]) => [name!, type!]),
     );
-    const rows = [...text.matchAll(/^# HELP (spanmesh_\S+) (.+)$/gm)]
-      .map(([, name, help]) => [`\`${name}\``, types.get(name!) ?? '', help!])
-      .sort((a, b) => (a[0]! < b[0]! ? -1 : 1));
-    return [
-      '# Metrics',
-      '',
-      '`/metrics` of the HTTP port, in the text format of Prometheus. Names carry their unit. Besides these there are those of Node',
-      'itself (`nodejs_…`, `process_…`).',
-      '',
-      'Made from the code by `npm run docs:generate`.',
-      '',
-      ...table(['metric', 'type', 'what it is'], rows),
-      '',
-    ].join('\n');
-  } finally {
-    await standalone.stop();
+    for (const [, name, help] of text.matchAll(/^# HELP (spanmesh_\S+) (.+)$/gm)) {
+      const known = found.get(name!) ?? { type: types.get(name!) ?? '', help: help!, of: [] };
+      found.set(name!, { ...known, of: [...known.of, service] });
+    }
   }
+  const rows = [...found]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, { type, help, of }]) => {
+      const everyone = of.length === Object.keys(SERVICES).length;
+      return [`\`${name}\``, type, everyone ? 'all' : of.join(', '), help];
+    });
+  return [
+    '# Metrics',
+    '',
+    '`/metrics` of the HTTP port, in the text format of Prometheus. Names carry their unit. Besides these there are those of Node',
+    'itself (`nodejs_…`, `process_…`).',
+    '',
+    'Made from the code by `npm run docs:generate`.',
+    '',
+    ...table(['metric', 'type', 'of', 'what it is'], rows),
+    '',
+  ].join('\n');
+}
+
+/** What each service would answer; none of them is started. */
+async function metricsTexts(): Promise<[string, string][]> {
+  const logger = createLogger({ level: 'silent', service: 'docs' });
+  // Nobody listens there, and nobody waits for it.
+  const env = { SPANMESH_NATS_URL: 'nats://127.0.0.1:1', SPANMESH_DATA_DIR: '' };
+  const sources = { env, flags: {} };
+  const made = {
+    standalone: new Standalone(readSettings(standaloneSettings, sources), logger),
+    'link-gateway': new LinkGatewayProcess(readSettings(gatewaySettings, sources), logger),
+    topology: new TopologyProcess(readSettings(topologySettings, sources), logger),
+    volconf: new VolconfProcess(readSettings(volconfSettings, sources), logger),
+  };
+  const texts: [string, string][] = [];
+  for (const [service, process] of Object.entries(made)) {
+    texts.push([service, await process.metrics.text()]);
+    await process.stop();
+  }
+  return texts;
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {

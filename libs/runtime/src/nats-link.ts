@@ -17,10 +17,33 @@ const REFUSED = new Set([
   'BAD_AUTHENTICATION',
 ]);
 
+/** What Node calls a server whose certificate will not do, however often it is tried. */
+const NOT_TRUSTED =
+  /CERT|SELF_SIGNED|UNABLE_TO_(VERIFY|GET_ISSUER)|HOSTNAME_MISMATCH|ALTNAME_INVALID|unable to verify|self.signed certificate/i;
+/** What an operator can do about it, by what the library says. */
+const ADVICE: readonly (readonly [RegExp, string])[] = [
+  [
+    NOT_TRUSTED,
+    'SPANMESH_NATS_TLS_CA must be the CA that has signed the certificate of the servers, which must name their host',
+  ],
+  [
+    /^(AUTH|BAD_|PERMISSIONS)|Authorization/i,
+    'look at SPANMESH_NATS_USER and _PASSWORD, _TOKEN, _NKEY_FILE, _CREDS_FILE or _TLS_CERT',
+  ],
+  [/CONNECTION_REFUSED|ECONNREFUSED/, 'nobody listens there: is the server up, and SPANMESH_NATS_URL right?'],
+  [/ENOTFOUND|EAI_AGAIN/, 'there is no such host: look at SPANMESH_NATS_URL'],
+  [
+    /TIMEOUT|DISCONNECT|ECONNRESET|CONNECTION_CLOSED|socket hang up/i,
+    'no NATS server, or one that asks for TLS (tls://) or for a certificate that it knows (SPANMESH_NATS_TLS_CERT and _KEY)',
+  ],
+];
+
 /** How an attempt to connect for the first time has ended; null: connected. */
 export interface NatsFailure {
   readonly why: string;
-  /** The server does not let us in as who we say we are. */
+  /** What to do about it; empty: nothing is known. */
+  readonly advice: string;
+  /** Will not change by itself: the server does not let us in as who we say we are, or is not whom we want. */
   readonly refused: boolean;
 }
 
@@ -145,9 +168,13 @@ export class NatsLink {
   #failed(error: Error & { code?: string }): void {
     if (this.#closed) return;
     const why = reason(error);
+    const advice = ADVICE.find(([said]) => said.test(why))?.[1] ?? '';
     const { log, suppressed } = this.#throttle.admit(why);
-    if (log) this.#deps.logger.warn({ why, suppressed }, 'NATS cannot be reached; it is tried again');
-    const failure = { why, refused: REFUSED.has(error.code ?? '') };
+    if (log) {
+      const { servers } = this.#options;
+      this.#deps.logger.warn({ servers, why, advice, suppressed }, 'NATS cannot be reached; it is tried again');
+    }
+    const failure = { why, advice, refused: REFUSED.has(error.code ?? '') || NOT_TRUSTED.test(why) };
     for (const fn of [...this.#outcomes]) fn(failure);
   }
 

@@ -102,7 +102,9 @@ export class NatsStream {
           const code = errorCode(error);
           if (code === REPLICAS_NOT_SUPPORTED || code === NO_SUITABLE_PEERS) {
             const why = (error as Error).message;
-            throw new BucketError(`the NATS servers do not keep ${this.#replicas} copies (${why})`);
+            throw new BucketError(
+              `the NATS servers do not keep ${this.#replicas} copies (${why}): set the number of servers that run JetStream`,
+            );
           }
           // Somebody else was faster: see what it made.
           if (code !== STREAM_EXISTS || attempt > 0) throw error;

@@ -51,7 +51,8 @@ async function check(bus: NatsBus, { clock, logger }: { clock: Clock; logger: Lo
   const refusal = await firstOutcome(bus, clock);
   if (refusal !== null) {
     await bus.close();
-    throw new SettingError('SPANMESH_NATS_URL', `the server does not let us in: ${refusal.why}`);
+    const advice = refusal.advice === '' ? '' : ` (${refusal.advice})`;
+    throw new SettingError('SPANMESH_NATS_URL', `the server does not let us in: ${refusal.why}${advice}`);
   }
   if (!bus.link.connected) {
     logger.warn('NATS cannot be reached yet: this process goes on, and finds the others when it can');

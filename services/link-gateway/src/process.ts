@@ -41,6 +41,7 @@ type Options = SettingValues<typeof settings>;
 export class LinkGatewayProcess implements Service {
   readonly gateway: Gateway;
   readonly ports: ProcessPorts;
+  readonly metrics: Metrics;
 
   readonly #bus: ProcessBus;
   readonly #control: ProcessControl;
@@ -50,6 +51,7 @@ export class LinkGatewayProcess implements Service {
   /** `protocolVersion`: what it says that it speaks; for tests of versions side by side. */
   constructor(options: Options, logger: Logger, { protocolVersion }: { protocolVersion?: number } = {}) {
     const metrics = new Metrics({ processMetrics: true });
+    this.metrics = metrics;
     this.#bus = openBus(options, { logger, metrics });
     const { bus } = this.#bus;
     this.ports = new ProcessPorts(options, {

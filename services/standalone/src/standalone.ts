@@ -29,6 +29,7 @@ export class Standalone implements Service {
   readonly volconf: Volconf;
   /** Where the gRPC API, services and HTTP listen, once started. */
   readonly ports: ProcessPorts;
+  readonly metrics: Metrics;
 
   readonly #bus: InProcessBus;
   readonly #control: ProcessControl;
@@ -40,6 +41,7 @@ export class Standalone implements Service {
     const clock = systemClock;
     const random = systemRandom;
     const metrics = new Metrics({ processMetrics: true });
+    this.metrics = metrics;
     const onError: OnBusError = (err, where) =>
       logger.error({ err, where }, 'a subscriber of the bus failed; the others go on');
     const bus = new InProcessBus({ onError, openBucket: bucketsOnDisk(options.dataDir, onError) });

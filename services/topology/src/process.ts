@@ -41,6 +41,7 @@ type Options = SettingValues<typeof settings>;
 export class TopologyProcess implements Service {
   readonly topology: Topology;
   readonly ports: ProcessPorts;
+  readonly metrics: Metrics;
 
   readonly #bus: ProcessBus;
   readonly #control: ProcessControl;
@@ -51,6 +52,7 @@ export class TopologyProcess implements Service {
   constructor(options: Options, logger: Logger, { protocolVersion }: { protocolVersion?: number } = {}) {
     this.#options = options;
     const metrics = new Metrics({ processMetrics: true });
+    this.metrics = metrics;
     this.#bus = openBus(options, { logger, metrics });
     const { bus } = this.#bus;
     this.#logger = logger;

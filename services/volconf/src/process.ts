@@ -42,6 +42,7 @@ type Options = SettingValues<typeof settings>;
 export class VolconfProcess implements Service {
   readonly volconf: Volconf;
   readonly ports: ProcessPorts;
+  readonly metrics: Metrics;
 
   readonly #bus: ProcessBus;
   readonly #control: ProcessControl;
@@ -53,6 +54,7 @@ export class VolconfProcess implements Service {
     this.#options = options;
     this.#logger = logger;
     const metrics = new Metrics({ processMetrics: true });
+    this.metrics = metrics;
     this.#bus = openBus(options, { logger, metrics });
     const { bus } = this.#bus;
     this.ports = new ProcessPorts(options, {

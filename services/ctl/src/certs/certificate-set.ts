@@ -22,8 +22,14 @@ export const CA_FILE = 'ca';
 
 const BOTH = ['server', 'client'] as const;
 
-/** All of them. `hosts`: names and addresses under which programs other than ours reach the API. */
-export function certificatePlans(hosts: readonly string[]): CertificatePlan[] {
+/** Under which this host reaches itself. */
+const LOOPBACK = ['localhost', '127.0.0.1', '::1'];
+
+/**
+ * All of them. `hosts`: names and addresses under which programs other than ours reach the API; `natsHosts`: those of the NATS
+ * servers, none: they have certificates from elsewhere.
+ */
+export function certificatePlans(hosts: readonly string[], natsHosts: readonly string[]): CertificatePlan[] {
   return [
     { file: 'link-gateway', subject: 'link-gateway', names: [LINK_GATEWAY_NAME], roles: BOTH },
     { file: 'topology', subject: 'topology', names: [TOPOLOGY_NAME], roles: BOTH },
@@ -32,10 +38,14 @@ export function certificatePlans(hosts: readonly string[]): CertificatePlan[] {
     {
       file: 'api',
       subject: 'api',
-      names: [...new Set([API_NAME, 'localhost', '127.0.0.1', '::1', ...hosts])],
+      names: [...new Set([API_NAME, ...LOOPBACK, ...hosts])],
       roles: ['server'],
     },
     { file: 'operator', subject: 'operator', names: [API_CLIENT_NAMES.operate], roles: ['client'] },
     { file: 'reader', subject: 'reader', names: [API_CLIENT_NAMES.read], roles: ['client'] },
+    // Servers of a cluster are each other's clients. What services show to them is their own certificate.
+    ...(natsHosts.length === 0
+      ? []
+      : [{ file: 'nats', subject: 'nats', names: [...new Set([...LOOPBACK, ...natsHosts])], roles: BOTH }]),
   ];
 }

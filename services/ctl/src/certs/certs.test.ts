@@ -43,6 +43,18 @@ describe('certs init', () => {
     expect(certificate('operator').subjectAltName).toBe('DNS:operate.clients.spanmesh');
   });
 
+  it('makes one for NATS servers, if it is told their names', async () => {
+    const { code, printed } = await certs('init', directory, '--nats', 'nats-0.nats', '--nats', '192.0.2.8');
+    expect(code).toBe(0);
+    expect(printed).toMatch(/^9 certificates in .*, reader, nats\n/);
+    const { subjectAltName, keyUsage } = certificate('nats');
+    expect(subjectAltName).toBe(
+      'DNS:localhost, IP Address:127.0.0.1, IP Address:0:0:0:0:0:0:0:1, DNS:nats-0.nats, IP Address:192.0.2.8',
+    );
+    // Extended key usage: server and client.
+    expect(keyUsage).toEqual(['1.3.6.1.5.5.7.3.1', '1.3.6.1.5.5.7.3.2']);
+  });
+
   it('overwrites nothing', async () => {
     await certs('init', directory);
     rmSync(join(directory, 'ca.crt'));

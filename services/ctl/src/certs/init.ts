@@ -12,6 +12,8 @@ export interface InitQuery {
   readonly days: number;
   /** Names and addresses under which the API is reached, besides its own name and the loopback. */
   readonly hosts: readonly string[];
+  /** Names and addresses of the NATS servers; none: no certificate is made for them. */
+  readonly natsHosts: readonly string[];
   /** Directory of the CA that signs; undefined: a new one. */
   readonly authority?: string;
 }
@@ -27,8 +29,8 @@ const CLOCK_SKEW_MS = 3_600_000;
  * @throws Failure usage
  */
 export async function initCertificates(query: InitQuery, terminal: Terminal): Promise<void> {
-  const { directory, days, hosts } = query;
-  const plans = certificatePlans(hosts);
+  const { directory, days, hosts, natsHosts } = query;
+  const plans = certificatePlans(hosts, natsHosts);
   const present = [CA_FILE, ...plans.map(({ file }) => file)]
     .flatMap((file) => [`${file}.crt`, `${file}.key`])
     .find((file) => existsSync(join(directory, file)));

@@ -10,6 +10,7 @@ const HOST_NAME = /^(\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/;
 interface InitOptions {
   readonly days: number;
   readonly host: readonly string[];
+  readonly nats: readonly string[];
   readonly authority?: string;
 }
 
@@ -26,10 +27,18 @@ export function addCerts(program: Command, terminal: Terminal): void {
         .default([], 'only localhost')
         .argParser((text: string, hosts: readonly string[]) => [...hosts, parseHost(text)]),
     )
+    .addOption(
+      new Option('--nats <name>', 'a name or an address of a NATS server: makes a certificate for those; several times')
+        .default([], 'none is made')
+        .argParser((text: string, hosts: readonly string[]) => [...hosts, parseHost(text)]),
+    )
     .option('--authority <directory>', 'sign with the CA of this directory instead of a new one: renew')
-    .action(async (directory: string, { days, host: hosts, authority }: InitOptions) => {
+    .action(async (directory: string, { days, host: hosts, nats: natsHosts, authority }: InitOptions) => {
       const { initCertificates } = await import('../certs/init.ts');
-      await initCertificates({ directory, days, hosts, ...(authority !== undefined && { authority }) }, terminal);
+      await initCertificates(
+        { directory, days, hosts, natsHosts, ...(authority !== undefined && { authority }) },
+        terminal,
+      );
     });
   certs
     .command('check')
