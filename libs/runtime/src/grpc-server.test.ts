@@ -182,6 +182,13 @@ describe('GrpcServer', () => {
     expect(await reply).toMatchObject({ code: expect.any(Number) });
   });
 
+  it('says NOT_SERVING before it stops, and answers calls all the same', async () => {
+    const port = await server.start();
+    const client = health(port);
+    server.notServing();
+    for (const service of ['', TOPOLOGY]) expect(await statusOf(client, service)).toBe('NOT_SERVING');
+  });
+
   it('tells health watchers that it drains', async () => {
     const port = await server.start();
     const client = health(port);

@@ -194,6 +194,27 @@ describe('a target that fails', () => {
     expect(world.gateways.map(({ connections }) => connections.length)).toEqual(kept);
   });
 
+  it.each([true, false])(
+    'goes elsewhere at once when its gateway stops (the registry says so first: %s)',
+    async (first) => {
+      // A retry would have to wait for longer than this test does.
+      world = await World.start({ gateways: 3, env: { SPANMESH_VOLCONF_RETRY_FIRST: '60s' } });
+      for (let i = 0; i < 30; i++) await world.targets.put(`t${i}`, 'span:host');
+      await world.advance(500);
+      const [going] = world.gateways;
+      const owners = [...going!.owners.keys()];
+      expect(owners.length).toBeGreaterThan(2);
+      if (first) {
+        world.draining.add(going!);
+        await world.advance(1500);
+      }
+      for (const owner of owners) going!.drop(owner, 'stopping', true);
+      await world.advance(1500);
+      expect(going!.connections).toEqual([]);
+      expect(world.connections().length).toBe(30);
+    },
+  );
+
   it('costs nothing while all wait: one timer, however many', async () => {
     world = await World.start({ env: { SPANMESH_VOLCONF_RETRY_FIRST: '60s' } });
     world.hosts.set('dead', 'refuses');

@@ -49,6 +49,8 @@ export class World {
   readonly log: Record<string, unknown>[] = [];
   /** Gateways whose entry in the registry is not renewed. */
   readonly unregistered = new Set<FakeGateway>();
+  /** Gateways that say in the registry that they are going to stop. */
+  readonly draining = new Set<FakeGateway>();
   /** Owners that had two connections, other than excused. */
   readonly doubles: string[] = [];
   /** Ids of gateways that a new leader could not ask: what they have cannot be known. */
@@ -230,7 +232,13 @@ export class World {
     for (const gateway of this.gateways) {
       if (this.unregistered.has(gateway)) continue;
       const { name, boot } = gateway;
-      const record = { name, boot: `b${boot}`, serviceAddress: '127.0.0.1:1', version: '0' };
+      const record = {
+        name,
+        boot: `b${boot}`,
+        serviceAddress: '127.0.0.1:1',
+        version: '0',
+        draining: this.draining.has(gateway),
+      };
       await kv.put(name, new TextEncoder().encode(JSON.stringify(record)));
     }
   }

@@ -1,0 +1,32 @@
+import { AttachResponse } from '@spanmesh/proto/v1/gateway_control';
+import { describe, expect, it } from 'vitest';
+import { FakeGateway, FakeLeader, settle } from './world.fixture.ts';
+
+/** Nine gateways that hold `spans` spans each; what each of them is told when a tenth comes, in bytes. */
+function toldOfTheTenth(spans: number): number[] {
+  const leader = new FakeLeader();
+  const gateways = Array.from({ length: 9 }, (_, i) => new FakeGateway(`gateway-${i + 1}`));
+  let node = 0;
+  for (const gateway of gateways) {
+    const connection = gateway.openConnection();
+    gateway.openLnkConn(connection);
+    for (let n = 0; n < spans; n++) gateway.openLink(connection, ++node);
+  }
+  settle(leader, gateways);
+  const before = gateways.map(({ stream }) => stream!.sent.length);
+  settle(leader, [...gateways, new FakeGateway('gateway-10')]);
+  return gateways.map(({ stream }, i) => {
+    const sent = stream!.sent.slice(before[i]);
+    return sent.reduce((bytes, message) => bytes + AttachResponse.encode(message).finish().length, 0);
+  });
+}
+
+describe('a tenth gateway', () => {
+  it('is told of to the others by name and address, however many spans there are', () => {
+    const [few, many] = [toldOfTheTenth(1), toldOfTheTenth(100)];
+    expect(Math.min(...few)).toBeGreaterThan(0);
+    // Numbers of commands are doubles: the same size, however many there were.
+    expect(many).toEqual(few);
+    process.stdout.write(`bytes that each of 9 gateways is told when a tenth comes: ${Math.max(...few)}\n`);
+  });
+});
