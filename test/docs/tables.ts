@@ -30,10 +30,14 @@ const SERVICES: Record<string, Record<string, Setting<unknown>>> = {
   volconf: volconfSettings,
 };
 
+/** Variables of all services, in order. */
+export function settingNames(): string[] {
+  const all = Object.values(SERVICES).flatMap((settings) => Object.values(settings).map(({ env }) => env));
+  return [...new Set(all)].sort();
+}
+
 function configuration(): string {
-  const names = [
-    ...new Set(Object.values(SERVICES).flatMap((settings) => Object.values(settings).map(({ env }) => env))),
-  ].sort();
+  const names = settingNames();
   const rows = names.map((env) => {
     const users = Object.entries(SERVICES).flatMap(([service, settings]) => {
       const found = Object.values(settings).find((setting) => setting.env === env);
@@ -59,6 +63,7 @@ function configuration(): string {
     '',
     'Every setting is an environment variable and a flag of `spanmesh run`; the flag wins. A value that cannot be used, or a port',
     'that is taken, is one line that names the setting, and exit code 2. Durations are `250ms`, `2s`, `5m`, `1h`, or milliseconds.',
+    'A variable that differs from a setting by a letter or two is not used, and the log warns of it.',
     '',
     'Made from the code by `npm run docs:generate`.',
     '',

@@ -1,6 +1,7 @@
 import { systemClock } from '@spanmesh/runtime/clock';
 import { createLogger, type Logger } from '@spanmesh/runtime/logger';
 import { Metrics } from '@spanmesh/runtime/metrics';
+import { warnOfMisspelt } from '@spanmesh/runtime/misspelt-settings';
 import { natsSettings } from '@spanmesh/runtime/nats-settings';
 import { openBus, type ProcessBus } from '@spanmesh/runtime/open-bus';
 import { ProcessControl } from '@spanmesh/runtime/process-control';
@@ -125,5 +126,7 @@ export class LinkGatewayProcess implements Service {
 /** A link-gateway process's work, by its settings. @throws SettingError */
 export function createLinkGatewayProcess(from: SettingSources): LinkGatewayProcess {
   const options = readSettings(settings, from);
-  return new LinkGatewayProcess(options, createLogger({ level: options.logLevel, service: 'link-gateway' }));
+  const logger = createLogger({ level: options.logLevel, service: 'link-gateway' });
+  warnOfMisspelt(from.env, settings, logger);
+  return new LinkGatewayProcess(options, logger);
 }

@@ -9,6 +9,7 @@ import { createClient } from '@spanmesh/runtime/grpc-client';
 import { InProcessBus, type OnBusError, type OpenBucket } from '@spanmesh/runtime/in-process-bus';
 import { createLogger, type Logger } from '@spanmesh/runtime/logger';
 import { Metrics } from '@spanmesh/runtime/metrics';
+import { warnOfMisspelt } from '@spanmesh/runtime/misspelt-settings';
 import { ProcessControl } from '@spanmesh/runtime/process-control';
 import { ProcessPorts } from '@spanmesh/runtime/process-ports';
 import { systemRandom } from '@spanmesh/runtime/random';
@@ -153,7 +154,9 @@ function bucketsOnDisk(directory: string, onError: OnBusError): OpenBucket {
 /** A standalone process's work, by its settings. @throws SettingError */
 export function createStandalone(from: SettingSources): Standalone {
   const options = readSettings(settings, from);
-  return new Standalone(options, createLogger({ level: options.logLevel, service: 'standalone' }));
+  const logger = createLogger({ level: options.logLevel, service: 'standalone' });
+  warnOfMisspelt(from.env, settings, logger);
+  return new Standalone(options, logger);
 }
 
 /** What a standalone that was started to be used from code shows. */

@@ -1,6 +1,7 @@
 import { systemClock } from '@spanmesh/runtime/clock';
 import { createLogger, type Logger } from '@spanmesh/runtime/logger';
 import { Metrics } from '@spanmesh/runtime/metrics';
+import { warnOfMisspelt } from '@spanmesh/runtime/misspelt-settings';
 import { natsSettings } from '@spanmesh/runtime/nats-settings';
 import { openBus, type ProcessBus } from '@spanmesh/runtime/open-bus';
 import { ProcessControl } from '@spanmesh/runtime/process-control';
@@ -125,5 +126,7 @@ export class TopologyProcess implements Service {
 /** A topology process's work, by its settings. @throws SettingError */
 export function createTopologyProcess(from: SettingSources): TopologyProcess {
   const options = readSettings(settings, from);
-  return new TopologyProcess(options, createLogger({ level: options.logLevel, service: 'topology' }));
+  const logger = createLogger({ level: options.logLevel, service: 'topology' });
+  warnOfMisspelt(from.env, settings, logger);
+  return new TopologyProcess(options, logger);
 }

@@ -2,6 +2,7 @@ import { formatHostPort } from '@spanmesh/runtime/address';
 import { systemClock } from '@spanmesh/runtime/clock';
 import { createLogger, type Logger } from '@spanmesh/runtime/logger';
 import { Metrics } from '@spanmesh/runtime/metrics';
+import { warnOfMisspelt } from '@spanmesh/runtime/misspelt-settings';
 import { natsSettings } from '@spanmesh/runtime/nats-settings';
 import { openBus, type ProcessBus } from '@spanmesh/runtime/open-bus';
 import { ProcessControl } from '@spanmesh/runtime/process-control';
@@ -132,5 +133,7 @@ export class VolconfProcess implements Service {
 /** A volconf process's work, by its settings. @throws SettingError */
 export function createVolconfProcess(from: SettingSources): VolconfProcess {
   const options = readSettings(settings, from);
-  return new VolconfProcess(options, createLogger({ level: options.logLevel, service: 'volconf' }));
+  const logger = createLogger({ level: options.logLevel, service: 'volconf' });
+  warnOfMisspelt(from.env, settings, logger);
+  return new VolconfProcess(options, logger);
 }
