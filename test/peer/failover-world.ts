@@ -57,6 +57,7 @@ export class FailoverWorld {
   readonly takers: Taker[] = [];
   /** Peers of gateway 4: givers, then takers. */
   victims: LivePeer[] = [];
+  #victimResponders: Responder[] = [];
   #addresses = 0;
   #passing: number = FIRST_NODE.passing;
 
@@ -178,13 +179,23 @@ export class FailoverWorld {
     stdout.write(`${what}: ${shown.join(', ')}\n`);
   }
 
+  /** A transaction from each taker of a gateway to the owner of something that gateway 4 gives; it may be lost. */
+  askVictim(gateway: number): void {
+    for (const { peer, asker } of this.takers.filter((taker) => taker.gateway === gateway)) {
+      const relay = peer.relays().find(({ span }) => span.node === testUuid(FIRST_NODE.victim));
+      if (relay !== undefined) asker.ask(relay, 3, true);
+    }
+  }
+
   /** Peers at gateway 4 (again). */
   async populateVictim(): Promise<void> {
     this.victims = [];
+    this.#victimResponders = [];
     for (const dialect of DIALECTS) {
       const giver = await this.peerAt(3, dialect, `victim-giver-${dialect}`);
       for (let n = 0; n < STANDING; n++) giver.openSpan({ node: testUuid(FIRST_NODE.victim + n) });
       this.victims.push(giver);
+      this.#victimResponders.push(new Responder(giver));
     }
     for (const dialect of DIALECTS) this.victims.push(await this.peerAt(3, dialect, `victim-taker-${dialect}`));
     await this.healed();

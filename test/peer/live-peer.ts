@@ -116,6 +116,11 @@ export class LivePeer {
     await within(ended, () => `${this.raw.name}: the end of ${msgid.toString(16)} was not answered`, this.raw);
   }
 
+  /** Closes whose answer has not come. */
+  get closing(): number {
+    return this.#ends.size;
+  }
+
   /** Close a relay that we hold, from our side, and wait for the router's end of it. */
   async refuse(relay: HeldRelay): Promise<void> {
     this.held.delete(relay.msgid);

@@ -24,8 +24,8 @@ const baseOf = (cmd: number) => cmd & BASE_MASK;
 
 /** Makes a peer answer every message in a transaction on its spans with the same command, payload and end. */
 export class Responder {
-  /** msgids of transactions that are open → whether the first answer was sent. */
-  readonly open = new Map<bigint, boolean>();
+  /** Spans of the transactions that are open, by the transactions' msgids. */
+  readonly open = new Map<bigint, bigint>();
   readonly #peer: LivePeer;
 
   constructor(peer: LivePeer) {
@@ -33,6 +33,12 @@ export class Responder {
     const then = peer.raw.intercept;
     peer.raw.intercept = (message) => this.#take(message) || then(message);
     void peer.raw.ended.then(() => this.open.clear());
+  }
+
+  /** Those that should have ended once nobody asks any more. circuit: what runs on a span that is closed has ended by itself. */
+  get hanging(): number {
+    const { dialect, spans } = this.#peer;
+    return [...this.open.values()].filter((span) => dialect === 'linkid' || spans.has(span)).length;
   }
 
   #take(message: Message): boolean {
@@ -44,17 +50,18 @@ export class Responder {
     const isOpening = (cmd & CREATE) !== 0;
     const send = (out: Outgoing) => this.#peer.raw.send(isCircuit ? out : { ...out, circuit: target, target: circuit });
     const flags = REPLY | (isCircuit ? REVTRANS : 0) | (isLast(message) ? DELETE : 0);
-    if (!this.#peer.spans.has(span)) {
-      // The span is closed, which the router did not know yet (protocol.md, "Transactions": stacking; linkid: thrown away).
-      const lost = CREATE | DELETE | ABORT | REPLY | REVTRANS | LNK_ERROR;
-      if (isOpening && isCircuit) send({ cmd: lost, msgid, circuit, error: ERROR.LOSTLINK });
+    const isKnown = this.open.has(msgid);
+    if (!isKnown && !this.#peer.spans.has(span)) {
+      // The span is closed, which the router did not know yet (protocol.md, "Transactions", stacking). It waits for an answer.
+      const flags = isCircuit ? ABORT | REVTRANS : 0;
+      const lost = CREATE | DELETE | REPLY | LNK_ERROR | flags;
+      if (isOpening) send({ cmd: lost, msgid, circuit, error: ERROR.LOSTLINK });
       return true;
     }
-    const answered = this.open.get(msgid);
-    if (answered === undefined && !isOpening) return true;
+    if (!isKnown && !isOpening) return true;
     if (isLast(message)) this.open.delete(msgid);
-    else this.open.set(msgid, true);
-    const first = answered === true ? 0 : CREATE;
+    else this.open.set(msgid, span);
+    const first = isKnown ? 0 : CREATE;
     const base = isAbort(message) ? LNK_ERROR : baseOf(cmd);
     send({ cmd: flags | first | base, msgid, circuit, body: isAbort(message) ? Buffer.alloc(0) : body });
     return true;
@@ -64,6 +71,8 @@ export class Responder {
 interface Asked {
   readonly relay: bigint;
   readonly text: string;
+  /** Its route may go: not counted as lost then. */
+  readonly mayBeLost: boolean;
   /** Messages that are still to be sent, and answers that are still to come. */
   unsent: number;
   unanswered: number;
@@ -93,16 +102,16 @@ export class Asker {
       return taken;
     };
     void peer.raw.ended.then(() => {
-      this.lost += this.open.size;
+      for (const asked of this.open.values()) this.#lose(asked);
       this.open.clear();
     });
   }
 
-  /** Opens a transaction of so many messages. */
-  ask(relay: HeldRelay, messages = 1): void {
+  /** Opens a transaction of so many messages. `mayBeLost`: counted as `done` only. */
+  ask(relay: HeldRelay, messages = 1, mayBeLost = false): void {
     const msgid = this.#peer.newId();
     const text = `${this.#peer.raw.name} ${this.#asked++}`;
-    const asked: Asked = { relay: relay.msgid, text, unsent: messages, unanswered: messages };
+    const asked: Asked = { relay: relay.msgid, text, mayBeLost, unsent: messages, unanswered: messages };
     this.open.set(msgid, asked);
     this.#send(msgid, asked, CREATE);
   }
@@ -130,7 +139,7 @@ export class Asker {
     }
     if (isAbort(message) || !isAnswer) {
       if (error !== ERROR.LOSTLINK) this.faults.push(`${asked.text}: ended with error ${error}`);
-      this.lost++;
+      this.#lose(asked);
       this.open.delete(msgid);
       // protocol.md, "Transactions": closed by one side, it is closed by the other, too.
       if (asked.unsent > 0) this.#close(msgid, asked);
@@ -156,10 +165,14 @@ export class Asker {
 
   /** What runs on a relay ends with it. */
   #forgetRoutes(): void {
-    for (const [msgid, { relay }] of this.open) {
-      if (this.#peer.held.has(relay)) continue;
+    for (const [msgid, asked] of this.open) {
+      if (this.#peer.held.has(asked.relay)) continue;
       this.open.delete(msgid);
-      this.lost++;
+      this.#lose(asked);
     }
+  }
+
+  #lose(asked: Asked): void {
+    if (!asked.mayBeLost) this.lost++;
   }
 }

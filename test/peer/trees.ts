@@ -197,25 +197,30 @@ function compareHeld(
   peer: LivePeer,
   oracle: Oracle,
   owners: ReadonlyMap<OracleLnkConn, LivePeer>,
-  named: ReadonlyMap<OracleLink, { span: SpanFields }>,
+  named: ReadonlyMap<OracleLink, { id: string; span: SpanFields }>,
   rnssAdd: number,
 ): string[] {
   const found: string[] = [];
-  const missing = new Map<string, number>();
+  /** What it should hold → the relays that it may be. */
+  const missing = new Map<string, string[]>();
   for (const lnkConn of oracle.lnkConns) {
     if (owners.get(lnkConn) !== peer) continue;
     for (const link of takenFor(lnkConn, oracle)) {
-      const name = nameOf(relayed(peer, named.get(link)!.span, rnssAdd));
-      missing.set(name, (missing.get(name) ?? 0) + 1);
+      const { id, span } = named.get(link)!;
+      const name = nameOf(relayed(peer, span, rnssAdd));
+      const relay = `${lnkConn.connection.gateway}:${lnkConn.id} ${id}`;
+      missing.set(name, [...(missing.get(name) ?? []), relay]);
     }
   }
   for (const { span, msgid } of peer.relays()) {
     const name = nameOf(span);
-    const count = missing.get(name) ?? 0;
-    if (count === 0) found.push(`${peer.raw.name}: holds ${msgid.toString(16)} of ${name}: not selected`);
-    else missing.set(name, count - 1);
+    const one = missing.get(name) ?? [];
+    if (one.length === 0) found.push(`${peer.raw.name}: holds ${msgid.toString(16)} of ${name}: not selected`);
+    else missing.set(name, one.slice(1));
   }
-  for (const [name, count] of missing) if (count > 0) found.push(`${peer.raw.name}: lacks a relay of ${name}`);
+  for (const [name, relays] of missing) {
+    if (relays.length > 0) found.push(`${peer.raw.name}: lacks a relay ${relays.join(' or ')} of ${name}`);
+  }
   return found;
 }
 

@@ -7,6 +7,9 @@ import { eventually, hostOf } from '../peer/nats-installation.ts';
 const VICTIM = 3;
 /** Paused for longer than a trunk waits for a sign of life and the registry for a renewal, ms. */
 const PAUSE_MS = 6_000;
+/** A gateway that routes to the victim's peers, and how often, ms. */
+const OTHER = 1;
+const ASK_MS = 20;
 
 let world: FailoverWorld;
 let installation: NatsInstallation;
@@ -18,12 +21,14 @@ beforeAll(async () => {
 
 afterAll(() => world.stop());
 
-/** Relays of the victim's spans that the takers of other gateways hold. */
-const ofVictim = () =>
-  world.takers.map(({ peer }) => {
-    const nodes = new Set(world.victims.flatMap(({ spans }) => [...spans.values()].map(({ node }) => node)));
-    return peer.relays().filter(({ span }) => nodes.has(span.node)).length;
-  });
+/** Relays of the victim's spans that the takers of other gateways, or of one of these, hold. */
+const ofVictim = (at: number | null = null) =>
+  world.takers
+    .filter(({ gateway }) => at === null || gateway === at)
+    .map(({ peer }) => {
+      const nodes = new Set(world.victims.flatMap(({ spans }) => [...spans.values()].map(({ node }) => node)));
+      return peer.relays().filter(({ span }) => nodes.has(span.node)).length;
+    });
 
 const allOfVictim = () => ofVictim().every((count) => count > 0);
 const noneOfVictim = () => ofVictim().every((count) => count === 0);
@@ -132,7 +137,21 @@ describe('four gateways, one of which', () => {
 
   it('is cut off from another gateway: there its spans are skipped until the trunk is back', async () => {
     for (const way of ['cut', 'silent'] as const) {
-      await cutOff(hostOf('gateway', 1), way, async () => ({ 'new span ms': await world.newSpansPass() }));
+      // A trunk is opened on first use, and its loss is noticed in use.
+      const routed = setInterval(() => world.askVictim(OTHER), ASK_MS);
+      try {
+        await cutOff(hostOf('gateway', OTHER), way, async () => {
+          const skipped = await once(
+            () => ofVictim(OTHER).every((count) => count === 0),
+            'its spans are skipped there',
+          );
+          // At the third gateway they stand.
+          expect(ofVictim(2).every((count) => count > 0)).toBe(true);
+          return { 'skipped after ms': skipped, 'new span then ms': await world.newSpansPass() };
+        });
+      } finally {
+        clearInterval(routed);
+      }
     }
   }, 60_000);
 

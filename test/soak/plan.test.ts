@@ -1,0 +1,30 @@
+import { describe, expect, it } from 'vitest';
+import { planRound, processesOf, type SoakSizes, showStep } from './plan.ts';
+
+const SIZES: SoakSizes = { gateways: 4, topologies: 3, peers: 40 };
+const rounds = (seed: number) => Array.from({ length: 200 }, (_, round) => planRound(seed, round, SIZES));
+
+describe('The plan of a soak', () => {
+  it('is the same for the same seed, and another for another', () => {
+    expect(rounds(7)).toEqual(rounds(7));
+    expect(rounds(7)).not.toEqual(rounds(8));
+  });
+
+  it('does everything that it can to every process', () => {
+    const shown = rounds(7).flat().map(showStep).join('\n');
+    for (const process of processesOf(SIZES)) {
+      for (const kind of ['kill', 'stop', 'pause']) expect(shown).toContain(`: ${kind} ${process}`);
+      for (const way of ['cut', 'silent']) expect(shown).toMatch(new RegExp(`: ${process} to .* ${way}`));
+    }
+    for (const kind of ['leave', 'reset', 'withdrawn', 'to everybody']) expect(shown).toContain(kind);
+  });
+
+  it('does one thing at most to a process itself in a round', () => {
+    for (const steps of rounds(7)) {
+      const struck = steps.flatMap(({ fault }) =>
+        fault.kind === 'kill' || fault.kind === 'stop' || fault.kind === 'pause' ? [fault.process] : [],
+      );
+      expect(new Set(struck).size).toBe(struck.length);
+    }
+  });
+});

@@ -1,0 +1,95 @@
+import { Random } from '../fuzz/random.ts';
+
+/** How many there are of each. */
+export interface SoakSizes {
+  readonly gateways: number;
+  readonly topologies: number;
+  readonly peers: number;
+}
+
+/** What goes wrong, or merely happens. Processes are named as hosts of the network: `gateway-1`, `topology-3`, `volconf-1`, `nats-1`. */
+export type Fault =
+  | { readonly kind: 'kill' | 'stop' | 'pause'; readonly process: string }
+  | { readonly kind: 'cut' | 'silent'; readonly process: string; readonly from: string | null }
+  /** A peer hangs up, or resets its connection, and comes back. */
+  | { readonly kind: 'leave' | 'reset'; readonly peer: number }
+  /** A peer takes back one of its spans, and offers it again. */
+  | { readonly kind: 'withdraw'; readonly peer: number; readonly span: number };
+
+/** A fault from `atMs` on in its round, for `forMs`. */
+export interface Step {
+  readonly atMs: number;
+  readonly forMs: number;
+  readonly fault: Fault;
+}
+
+/** Spans that a peer may have; which it has is drawn by crowd-peer.ts. */
+export const SPANS = 4;
+/** Faults begin within this time of a round, ms. */
+const ROUND_MS = 6_000;
+/** Shortest and longest time that a fault lasts, ms: from below any time-out to above the age of a registry entry, keep-alives and a lease. */
+const SHORT_MS = 100;
+const LONG_MS = 12_000;
+const MOST_FAULTS = 5;
+const MOST_GOING = 8;
+const MOST_WITHDRAWN = 60;
+
+/** What happens in a round: the same for the same seed, number and sizes. In order of time. */
+export function planRound(seed: number, round: number, sizes: SoakSizes): Step[] {
+  const random = new Random(seed, round);
+  const processes = processesOf(sizes);
+  const free = new Set(processes);
+  const steps: Step[] = [];
+  const add = (fault: Fault) => steps.push({ atMs: random.below(ROUND_MS), forMs: duration(random), fault });
+  for (let n = 1 + random.below(MOST_FAULTS); n > 0; n--) add(drawFault(random, processes, free));
+  for (let n = random.below(MOST_GOING + 1); n > 0; n--) {
+    add({ kind: random.oneIn(2) ? 'leave' : 'reset', peer: random.below(sizes.peers) });
+  }
+  for (let n = random.below(MOST_WITHDRAWN + 1); n > 0; n--) {
+    add({ kind: 'withdraw', peer: random.below(sizes.peers), span: random.below(SPANS) });
+  }
+  return steps.toSorted((a, b) => a.atMs - b.atMs);
+}
+
+/** Every process, by its host. */
+export function processesOf({ gateways, topologies }: SoakSizes): string[] {
+  const all = (kind: string, count: number) => Array.from({ length: count }, (_, i) => `${kind}-${i + 1}`);
+  return [...all('gateway', gateways), ...all('topology', topologies), 'volconf-1', 'nats-1'];
+}
+
+/** In a line. */
+export function showStep({ atMs, forMs, fault }: Step): string {
+  const when = `${atMs} ms +${forMs}`;
+  switch (fault.kind) {
+    case 'cut':
+    case 'silent':
+      return `${when}: ${fault.process} to ${fault.from ?? 'everybody'} ${fault.kind}`;
+    case 'leave':
+    case 'reset':
+      return `${when}: peer ${fault.peer} ${fault.kind}`;
+    case 'withdraw':
+      return `${when}: peer ${fault.peer} span ${fault.span} withdrawn`;
+    default:
+      return `${when}: ${fault.kind} ${fault.process}`;
+  }
+}
+
+/** To each process itself one thing happens in a round, to its ways any number. */
+function drawFault(random: Random, processes: readonly string[], free: Set<string>): Fault {
+  const process = random.pick(processes);
+  if (random.oneIn(2) && free.delete(process)) {
+    return { kind: random.pick(['kill', 'stop', 'pause'] as const), process };
+  }
+  const others = processes.filter((other) => other !== process);
+  return {
+    kind: random.oneIn(2) ? 'cut' : 'silent',
+    process,
+    from: random.oneIn(5) ? null : random.pick(others),
+  };
+}
+
+/** As many short ones as long ones. */
+function duration(random: Random): number {
+  const octaves = Math.log2(LONG_MS / SHORT_MS);
+  return Math.round(SHORT_MS * 2 ** ((random.below(1000) / 1000) * octaves));
+}

@@ -1,0 +1,272 @@
+import type { ServiceProcess } from '../peer/installation.ts';
+import { LoopbackNetwork } from '../peer/loopback-network.ts';
+import { hostOf, NatsInstallation } from '../peer/nats-installation.ts';
+import { scrape } from '../peer/scrape.ts';
+import { differences, readTrees } from '../peer/trees.ts';
+import type { Dialect } from '../peer/wire.ts';
+import { CrowdPeer, type Door } from './crowd-peer.ts';
+import { processesOf, type SoakSizes, type Step } from './plan.ts';
+
+/** What relays add to rnss. */
+const RNSS_ADD = 7;
+/** Every so many milliseconds some peer begins a transaction. */
+const ASK_MS = 5;
+/** A process that has not stopped so long after SIGTERM never will, ms. */
+const STOP_MS = 20_000;
+/** Resident memory of any process at most, bytes: a fresh one has a third of it. */
+const MEMORY_BYTES = 400 * 2 ** 20;
+const LOOK_MS = 50;
+
+/** Tables and gauges of a gateway that are empty when nobody routes anything. */
+const EMPTY = [
+  'spanmesh_gateway_on_demand_relays',
+  'spanmesh_gateway_queued_bytes',
+  'spanmesh_gateway_trunk_queued_bytes',
+  'spanmesh_gateway_receive_pending_bytes',
+];
+const TRUNK_TRANSACTIONS = 'spanmesh_gateway_trunk_transactions';
+const TRUNK_ROUTES = 'spanmesh_gateway_trunk_routes';
+/** Counters that stay 0: peers do nothing wrong, and no mistake is made. */
+const NEVER = /^spanmesh_gateway_(internal_errors|protocol_errors)_total/;
+
+/** A finding that waiting does not mend. */
+class Wrong extends Error {}
+
+/** The installation of a soak with its peers, and what is done to them. */
+export class SoakWorld {
+  readonly installation: NatsInstallation;
+  readonly network: LoopbackNetwork;
+  readonly peers: CrowdPeer[];
+  /** Most resident memory that a process of each kind has had so far, bytes. */
+  readonly memory = new Map<string, number>();
+  readonly #sizes: SoakSizes;
+  /** Every process that has run since the last look, also those that were replaced. */
+  readonly #ran = new Set<ServiceProcess>();
+  readonly #all: { readonly host: string; readonly process: ServiceProcess }[] = [];
+  readonly #wrong: string[] = [];
+  /** Processes that are meant to be down now. */
+  readonly #down = new Set<string>();
+  #asking: NodeJS.Timeout | undefined;
+  #next = 0;
+
+  private constructor(installation: NatsInstallation, network: LoopbackNetwork, sizes: SoakSizes, seed: number) {
+    this.installation = installation;
+    this.network = network;
+    this.#sizes = sizes;
+    const doors = (dialect: Dialect): Door[] =>
+      installation.gateways.map(({ dmsg }, i) => ({
+        host: network.address(hostOf('gateway', i)),
+        port: dmsg[dialect],
+      }));
+    this.peers = Array.from({ length: sizes.peers }, (_, n) => new CrowdPeer(n, { seed, doors }));
+    for (const host of processesOf(sizes)) this.#note(host);
+  }
+
+  /** `env`: further settings of the processes. */
+  static async start(sizes: SoakSizes, seed: number, env: Record<string, string> = {}): Promise<SoakWorld> {
+    const network = new LoopbackNetwork();
+    const { gateways, topologies } = sizes;
+    env = { SPANMESH_RNSS: String(RNSS_ADD), SPANMESH_ON_DEMAND_IDLE: '1s', ...env };
+    const installation = await NatsInstallation.start({ gateways, topologies, volconfs: 1 }, env, network);
+    const world = new SoakWorld(installation, network, sizes, seed);
+    for (const peer of world.peers) peer.come();
+    return world;
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#asking);
+    for (const peer of this.peers) peer.stop();
+    await this.installation.stop();
+  }
+
+  /** Everything that the steps say, and at the end nothing of it lasts. Routed traffic runs meanwhile. */
+  async run(steps: readonly Step[]): Promise<void> {
+    this.#asking = setInterval(() => this.peers[this.#next++ % this.peers.length]!.ask(), ASK_MS);
+    await Promise.all(steps.map((step) => this.#do(step)));
+    this.network.heal();
+    clearInterval(this.#asking);
+  }
+
+  /** Waits until everything is as it must be. Gives how long that took, ms; throws what is not after `patienceMs`. */
+  async quiet(patienceMs: number): Promise<number> {
+    const began = performance.now();
+    for (;;) {
+      const found = await this.#findings();
+      if (this.#wrong.length > 0) throw new Wrong(this.#wrong.join('\n'));
+      const took = performance.now() - began;
+      if (found.length === 0) return took;
+      if (took > patienceMs) throw new Wrong(found.join('\n'));
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    }
+  }
+
+  /** What the processes have written, in the order of time. */
+  logs(): string {
+    const lines = [...this.#all].flatMap(({ host, process }) =>
+      process.output.split('\n').flatMap((line) => (line === '' ? [] : [`${host} ${line}`])),
+    );
+    const at = (line: string) => /"time":"([^"]*)"/.exec(line)?.[1] ?? '';
+    return lines.toSorted((a, b) => at(a).localeCompare(at(b))).join('\n');
+  }
+
+  async #do({ atMs, forMs, fault }: Step): Promise<void> {
+    await sleep(atMs);
+    switch (fault.kind) {
+      case 'kill':
+      case 'stop':
+        this.#down.add(fault.process);
+        await this.#end(fault.process, fault.kind === 'kill' ? 'SIGKILL' : 'SIGTERM');
+        await sleep(forMs);
+        await this.#start(fault.process);
+        this.#down.delete(fault.process);
+        return;
+      case 'pause':
+        this.#signal(fault.process, 'SIGSTOP');
+        await sleep(forMs);
+        this.#signal(fault.process, 'SIGCONT');
+        return;
+      case 'cut':
+      case 'silent':
+        this.network.set(fault.process, fault.from, fault.kind);
+        await sleep(forMs);
+        this.network.set(fault.process, fault.from, 'open');
+        return;
+      case 'leave':
+      case 'reset':
+        this.peers[fault.peer]!.go(fault.kind);
+        await sleep(forMs);
+        this.peers[fault.peer]!.come();
+        return;
+      case 'withdraw':
+        this.peers[fault.peer]!.withdraw(fault.span);
+        await sleep(forMs);
+        this.peers[fault.peer]!.offer(fault.span);
+        return;
+    }
+  }
+
+  async #end(host: string, signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
+    if (host === 'nats-1') {
+      await this.installation.nats.stop(signal);
+      return;
+    }
+    const process = this.#process(host);
+    const timer = setTimeout(() => {
+      this.#wrong.push(`${host} does not stop on SIGTERM: ${process.output.slice(-2000)}`);
+      process.child.kill('SIGKILL');
+    }, STOP_MS);
+    const code = await process.stop(signal);
+    clearTimeout(timer);
+    if (signal === 'SIGTERM' && code !== 0) this.#wrong.push(`${host} stops with exit code ${code}`);
+  }
+
+  async #start(host: string): Promise<void> {
+    const { installation } = this;
+    const index = Number(host.slice(host.lastIndexOf('-') + 1)) - 1;
+    if (host.startsWith('nats')) await installation.nats.startAgain();
+    else if (host.startsWith('gateway')) installation.gatewayAgain(index);
+    else {
+      const all = host.startsWith('topology') ? installation.topologies : installation.volconfs;
+      all[index] = all[index]!.again();
+    }
+    this.#note(host);
+  }
+
+  #signal(host: string, signal: NodeJS.Signals): void {
+    if (host === 'nats-1') this.installation.nats.signal(signal);
+    else this.#process(host).child.kill(signal);
+  }
+
+  #process(host: string): ServiceProcess {
+    const { gateways, topologies, volconfs } = this.installation;
+    const index = Number(host.slice(host.lastIndexOf('-') + 1)) - 1;
+    const all = host.startsWith('gateway') ? gateways : host.startsWith('topology') ? topologies : volconfs;
+    return all[index]!;
+  }
+
+  /** Ends that nobody has ordered are findings. */
+  #note(host: string): void {
+    if (host === 'nats-1') return;
+    const process = this.#process(host);
+    this.#ran.add(process);
+    this.#all.push({ host, process });
+    process.child.once('exit', (code, signal) => {
+      if (!this.#down.has(host)) this.#wrong.push(`${host} has ended by itself: ${code ?? signal}\n${process.output}`);
+    });
+  }
+
+  async #findings(): Promise<string[]> {
+    this.#readLogs();
+    const { topologies } = this.installation;
+    const found: string[] = [];
+    for (const peer of this.peers) {
+      this.#wrong.push(...peer.faults);
+      if (peer.live === null) found.push(`${peer.name} is not connected`);
+      if (peer.hanging > 0) found.push(`${peer.name} has ${peer.hanging} transactions open`);
+      found.push(...peer.leftovers());
+    }
+    if (found.length > 0) return found;
+    const live = this.peers.flatMap(({ live }) => live ?? []);
+    try {
+      for (const [i, { ports }] of topologies.entries()) {
+        const differs = differences(live, await readTrees(ports.grpc), { rnssAdd: RNSS_ADD });
+        found.push(...differs.map((one) => `by ${hostOf('topology', i)}: ${one}`));
+        if (found.length > 0) return found;
+      }
+      found.push(...(await this.#measures()));
+    } catch (error) {
+      found.push(`nothing can be asked: ${(error as Error).message}`);
+    }
+    return found;
+  }
+
+  async #measures(): Promise<string[]> {
+    const found: string[] = [];
+    for (const host of processesOf(this.#sizes)) {
+      if (host === 'nats-1') continue;
+      const samples = await scrape(this.#process(host).ports.http);
+      const memory = samples.get('process_resident_memory_bytes') ?? 0;
+      const kind = host.slice(0, host.lastIndexOf('-'));
+      this.memory.set(kind, Math.max(memory, this.memory.get(kind) ?? 0));
+      if (memory > MEMORY_BYTES) this.#wrong.push(`${host} has ${Math.round(memory / 2 ** 20)} MiB of memory`);
+      // Routes stay with the relays that have used them; nothing may be stacked on one.
+      const routed = (samples.get(TRUNK_TRANSACTIONS) ?? 0) - (samples.get(TRUNK_ROUTES) ?? 0);
+      if (routed !== 0) found.push(`${host}: ${routed} transactions are open on trunks`);
+      const transactions = samples.get('spanmesh_gateway_open{table="transactions"}') ?? 0;
+      const own = this.peers.filter(({ gateway }) => gateway === this.network.address(host));
+      const open = own.reduce((sum, { live }) => sum + (live === null ? 0 : openOn(live)), 0);
+      if (transactions !== open) found.push(`${host} has ${transactions} transactions open, its peers ${open}`);
+      for (const [name, value] of samples) {
+        if (value !== 0 && NEVER.test(name)) this.#wrong.push(`${host}: ${name} is ${value}`);
+        if (value !== 0 && EMPTY.includes(name)) found.push(`${host}: ${name} is ${value}`);
+      }
+    }
+    return found;
+  }
+
+  /** What is logged as an error is one. */
+  #readLogs(): void {
+    for (const process of this.#ran) {
+      const errors = process.output.split('\n').filter((line) => /"level":"(error|fatal)"/.test(line));
+      this.#wrong.push(...errors);
+      if (process.child.exitCode !== null || process.child.signalCode !== null) this.#ran.delete(process);
+    }
+  }
+}
+
+/** Both LNK_CONNs, spans and relays of a peer. */
+function openOn({
+  conns,
+  spans,
+  held,
+}: {
+  conns: Map<unknown, unknown>;
+  spans: Map<unknown, unknown>;
+  held: Map<unknown, unknown>;
+}): number {
+  return 1 + conns.size + spans.size + held.size;
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
