@@ -1,5 +1,5 @@
 import { writeFileSync } from 'node:fs';
-import { argv, exit, stdout } from 'node:process';
+import process, { argv, exit, stdout } from 'node:process';
 import { parseArgs } from 'node:util';
 import { planRound, showStep } from './plan.ts';
 import { SoakWorld } from './world.ts';
@@ -43,6 +43,10 @@ print(
     .join(', ')}`,
 );
 const world = await SoakWorld.start(sizes, seed, { SPANMESH_LOG_LEVEL: values['log-level'] });
+// The processes that it has started do not outlive it.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => void world.stop().finally(() => exit(1)));
+}
 const began = performance.now();
 let round = firstRound;
 let failed = false;
