@@ -309,7 +309,8 @@ export class AttachClient implements Attach {
     const { log, suppressed } = this.#throttle.admit(code);
     if (log) {
       const level = error === null || EXPECTED.has(error.code) ? 'info' : 'warn';
-      this.#logger[level]({ code, details: error?.details, suppressed }, 'not attached to topology');
+      const { address } = call;
+      this.#logger[level]({ topology: address, code, details: error?.details, suppressed }, 'not attached to topology');
     }
     this.#retry();
   }

@@ -100,6 +100,9 @@ export class VolconfProcess implements Service {
       this.#checkReachable();
       await this.volconf.start();
       this.#control.start();
+      if (this.#options.natsUrl.length === 0) {
+        this.#logger.warn('SPANMESH_NATS_URL is not set: volconf finds gateways by NATS, and has none without');
+      }
       const { apiPort, servicePort, httpPort } = this.ports;
       this.#logger.info({ apiPort, servicePort, httpPort }, 'volconf is listening');
     } catch (error) {

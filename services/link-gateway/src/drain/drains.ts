@@ -122,11 +122,13 @@ export class Drains {
   #run(drain: Drain, what: { readonly order?: string }): void {
     const { logger } = this.#deps;
     const { chosen: connections, busy } = drain;
-    logger.info({ ...what, connections, busy }, 'drain begins: connections are closed in order, busy ones last');
+    // One that nobody has ordered, of nothing, is the end of a gateway that had no peers, or never came up.
+    const level = what.order === undefined && connections === 0 ? 'debug' : 'info';
+    logger[level]({ ...what, connections, busy }, 'drain begins: connections are closed in order, busy ones last');
     drain.start();
     void drain.done.then(() => {
       const { closed, cut } = drain;
-      logger.info({ ...what, closed, cut, tookMs: Math.round(drain.tookMs) }, 'drain is done');
+      logger[level]({ ...what, closed, cut, tookMs: Math.round(drain.tookMs) }, 'drain is done');
     });
   }
 
