@@ -41,6 +41,11 @@ describe('the Dockerfile', () => {
 describe('docker-compose.yml', () => {
   const compose = text('docker-compose.yml');
 
+  it('gives a gateway the time to drain that it takes, and some', () => {
+    const seconds = (name: string) => Number(new RegExp(`^ *${name}: (\\d+)s$`, 'm').exec(compose)?.[1]);
+    expect(seconds('stop_grace_period')).toBeGreaterThanOrEqual(seconds('SPANMESH_STOP_TIMEOUT') + 5);
+  });
+
   it('sets only what some service reads', () => {
     const known = settingNames();
     const used = [...compose.matchAll(/^ {2,}(SPANMESH_[A-Z_]+):/gm)].map(([, name]) => name!);
