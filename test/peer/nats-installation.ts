@@ -209,19 +209,28 @@ export async function eventually<T>(look: () => Promise<T | undefined>, what: st
   }
 }
 
-/** ListClusters of a replica: how it ended, what it says on failure, and which other replica has answered, if one has. */
-export function listClusters({ ports }: ServiceProcess): Promise<{ code: string; details: string; replica: string }> {
+/** How a call ended, what it says on failure, and which replica has answered as what, if one has. */
+export interface Answered {
+  readonly code: string;
+  readonly details: string;
+  readonly replica: string;
+  readonly role: string;
+}
+
+/** ListClusters of a replica. */
+export function listClusters({ ports }: ServiceProcess): Promise<Answered> {
   const client = new TopologyClient(`127.0.0.1:${ports.grpc}`, credentials.createInsecure());
   return new Promise((resolve) => {
-    let replica = '';
+    let [replica, role] = ['', ''];
     const deadline = { deadline: Date.now() + PATIENCE_MS };
     client
       .listClusters(ListClustersRequest.create(), new Metadata(), deadline, (error: ServiceError | null) => {
         client.close();
-        resolve({ code: status[error?.code ?? status.OK]!, details: error?.details ?? '', replica });
+        resolve({ code: status[error?.code ?? status.OK]!, details: error?.details ?? '', replica, role });
       })
       .on('metadata', (metadata) => {
         replica = String(metadata.get('spanmesh-replica')[0] ?? '');
+        role = String(metadata.get('spanmesh-role')[0] ?? '');
       });
   });
 }

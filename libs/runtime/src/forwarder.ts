@@ -12,8 +12,12 @@ import {
 import { createClient } from './grpc-client.ts';
 import type { ChannelSecurity } from './tls-credentials.ts';
 
-/** Header of an answer that another replica has given: its address. */
+/** Header of an answer: the address of the replica that has given it, if that is another one or if there could be several. */
 export const REPLICA_HEADER = 'spanmesh-replica';
+/** Header of an answer: what that replica is, `leader`, `standby` or `taking-over`. */
+export const ROLE_HEADER = 'spanmesh-role';
+/** Header of an answer: how old what it shows is at most, ms. */
+export const LAG_HEADER = 'spanmesh-lag-ms';
 /** Header of a call that a replica has passed on: it is not passed on again. */
 export const FORWARDED_HEADER = 'spanmesh-forwarded';
 /** Calls passed on at a time: each is a call at the leader, too. */
@@ -44,8 +48,15 @@ export class Forwarder {
     this.#options = options;
   }
 
-  /** The implementation, for a server: it is asked when this replica leads, and when it knows of nobody who does. */
-  wrap<Implementation extends object>(definition: ServiceDefinition, implementation: Implementation): Implementation {
+  /**
+   * The implementation, for a server: it is asked when this replica leads, and when it knows of nobody who does, and for
+   * methods of which `answersItself` says so.
+   */
+  wrap<Implementation extends object>(
+    definition: ServiceDefinition,
+    implementation: Implementation,
+    answersItself: (method: string) => boolean = () => false,
+  ): Implementation {
     const own = implementation as Record<string, Unary | Streaming>;
     const wrapped: Record<string, Unary | Streaming> = {};
     for (const [name, method] of Object.entries(definition)) {
@@ -53,12 +64,12 @@ export class Forwarder {
       if (handler === undefined || method.requestStream) continue;
       wrapped[name] = method.responseStream
         ? (call: ServerWritableStream<unknown, unknown>) => {
-            const leader = this.#leaderFor(call.metadata);
+            const leader = answersItself(name) ? null : this.#leaderFor(call.metadata);
             if (leader === null) (handler as Streaming)(call);
             else this.#stream(method, call, leader);
           }
         : (call: ServerUnaryCall<unknown, unknown>, callback: sendUnaryData<unknown>) => {
-            const leader = this.#leaderFor(call.metadata);
+            const leader = answersItself(name) ? null : this.#leaderFor(call.metadata);
             if (leader === null) (handler as Unary)(call, callback);
             else this.#unary(method, call, callback, leader);
           };
@@ -119,7 +130,7 @@ export class Forwarder {
     };
     this.#active.set(active, leader);
     this.forwarded++;
-    call.sendMetadata(answeredBy(leader));
+    call.sendMetadata(byLeader(leader));
     call.on('cancelled', () => {
       end({ code: status.CANCELLED, details: 'cancelled' });
       upstream.cancel();
@@ -159,7 +170,7 @@ export class Forwarder {
     };
     this.#active.set(active, leader);
     this.forwarded++;
-    call.sendMetadata(answeredBy(leader));
+    call.sendMetadata(byLeader(leader));
     // A client that reads slowly slows the leader down, not fills this replica.
     upstream.on('data', (message) => {
       if (!done && !call.write(message)) upstream.pause();
@@ -194,10 +205,17 @@ function marked(): Metadata {
   return metadata;
 }
 
-function answeredBy(leader: string): Metadata {
+/** The headers that say who has answered. `lagMs`: a whole number. */
+export function answeredBy({ address, role, lagMs }: { address: string; role: string; lagMs: number }): Metadata {
   const metadata = new Metadata();
-  metadata.set(REPLICA_HEADER, leader);
+  metadata.set(REPLICA_HEADER, address);
+  metadata.set(ROLE_HEADER, role);
+  metadata.set(LAG_HEADER, String(lagMs));
   return metadata;
+}
+
+function byLeader(address: string): Metadata {
+  return answeredBy({ address, role: 'leader', lagMs: 0 });
 }
 
 /** What the leader says is passed on; that it cannot be reached is said in our words. */

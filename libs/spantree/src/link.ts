@@ -38,6 +38,14 @@ export class Link {
     return this.#relays();
   }
 
+  /** The LNK_CONNs whose peers have refused it. Takes time in the number of LNK_CONNs; the tree must not change meanwhile. */
+  *refusals(): Iterable<LnkConn> {
+    const { row, rowWidth, cluster } = this.node;
+    for (let at = 0; at < row.length; at++) {
+      if (row[at] === -this.ref) yield cluster.tables.lnkConn(Math.floor(at / rowWidth));
+    }
+  }
+
   *#relays(): Iterable<LnkConn> {
     let left = this.relayCount;
     const { row, rowWidth, cluster } = this.node;

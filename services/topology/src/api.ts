@@ -1,25 +1,53 @@
-import { type handleUnaryCall, type ServerWritableStream, type sendUnaryData, status } from '@grpc/grpc-js';
+import {
+  type handleUnaryCall,
+  type Metadata,
+  type ServerWritableStream,
+  type sendUnaryData,
+  status,
+} from '@grpc/grpc-js';
 import type * as api from '@spanmesh/proto/v1/topology';
+import { ReplicaRole } from '@spanmesh/proto/v1/topology';
 import type { Clock } from '@spanmesh/runtime/clock';
+import { answeredBy } from '@spanmesh/runtime/forwarder';
 import type { Logger } from '@spanmesh/runtime/logger';
 import { ApiError, toApiError } from './api-error.ts';
 import type { Commander } from './commander.ts';
 import { explain } from './explain.ts';
-import type { History } from './history.ts';
 import type { Leadership } from './leadership.ts';
 import { listClusters, listConnections, listLinks, listNodes, listRelays } from './lists.ts';
 import { closeConnection } from './operate/close-connection.ts';
 import type { Drains } from './operate/drains.ts';
 import { sendAll } from './send-all.ts';
-import { type ReplicasKnown, showStatus } from './show-status.ts';
+import { type ReplicasKnown, showStatus, wholeMs } from './show-status.ts';
 import type { State } from './state.ts';
 import { treeParts } from './tree-parts.ts';
+import type { View } from './view.ts';
 import { Watch } from './watch.ts';
 
 /** Watches at a time: each may be a batch behind. */
 export const MAX_WATCHES = 1000;
 /** Trees being sent at a time: each holds a capture of the whole tree. */
 export const MAX_TREES = 16;
+
+/** Roles as answers name them. */
+const ROLE_NAMES: Readonly<Record<number, string>> = {
+  [ReplicaRole.REPLICA_ROLE_LEADER]: 'leader',
+  [ReplicaRole.REPLICA_ROLE_STANDBY]: 'standby',
+  [ReplicaRole.REPLICA_ROLE_TAKING_OVER]: 'taking-over',
+};
+
+/** The calls that only read: any replica answers them that has something to read. */
+export const READS: ReadonlySet<string> = new Set<keyof TopologyHandlers>([
+  'listClusters',
+  'listNodes',
+  'listLinks',
+  'listConnections',
+  'listRelays',
+  'getTree',
+  'watch',
+  'explain',
+  'getStatus',
+]);
 
 type TopologyHandlers = Pick<
   api.TopologyServer,
@@ -37,8 +65,12 @@ type TopologyHandlers = Pick<
 >;
 
 export interface ApiDeps {
+  /** What is read; null: there is nothing. */
+  readonly view: () => View | null;
+  /** Why there is nothing, as a sentence that says whom to ask. */
+  readonly whyNot: () => string;
+  /** The leader's own, for orders. */
   readonly state: State;
-  readonly history: History;
   readonly leadership: Leadership;
   readonly commander: Pick<Commander, 'close'>;
   readonly drains: Pick<Drains, 'drain'>;
@@ -50,13 +82,14 @@ export interface ApiDeps {
 
 /** The Topology service of topology.proto. */
 export class Api {
-  readonly #widths: { readonly linkid: number; readonly circuit: number };
+  readonly #address: () => string;
   readonly #deps: ApiDeps;
   readonly #watches = new Set<Watch>();
   #trees = 0;
 
-  constructor(options: { linkidWidth: number; circuitWidth: number }, deps: ApiDeps) {
-    this.#widths = { linkid: options.linkidWidth, circuit: options.circuitWidth };
+  /** `address`: how this replica is named in answers, `host:port`. */
+  constructor({ address }: { address: () => string }, deps: ApiDeps) {
+    this.#address = address;
     this.#deps = deps;
   }
 
@@ -66,25 +99,23 @@ export class Api {
 
   /** What a gRPC server needs. */
   readonly implementation: TopologyHandlers = {
-    listClusters: this.#unary(listClusters),
-    listNodes: this.#unary(listNodes),
-    listLinks: this.#unary(listLinks),
-    listConnections: this.#unary(listConnections),
-    listRelays: this.#unary(listRelays),
-    explain: this.#unary((state, request: api.ExplainRequest) => explain(state, this.#widths, request)),
-    getStatus: (_call, callback) => callback(null, this.#getStatus()),
-    getTree: (call) => this.#stream(call, () => this.#getTree(call)),
-    watch: (call) => this.#stream(call, () => this.#watch(call)),
-    drainGateway: (call) =>
-      this.#stream(call, () => {
-        this.#checkCommanding();
-        this.#deps.drains.drain(call);
-      }),
+    listClusters: this.#unary(({ trees }, request: api.ListClustersRequest) => listClusters(trees, request)),
+    listNodes: this.#unary(({ trees }, request: api.ListNodesRequest) => listNodes(trees, request)),
+    listLinks: this.#unary(({ trees }, request: api.ListLinksRequest) => listLinks(trees, request)),
+    listConnections: this.#unary(({ trees }, request: api.ListConnectionsRequest) => listConnections(trees, request)),
+    listRelays: this.#unary(({ trees }, request: api.ListRelaysRequest) => listRelays(trees, request)),
+    explain: this.#unary(({ trees, widths }, request: api.ExplainRequest) => explain(trees, widths, request)),
+    getStatus: (call, callback) => this.#getStatus(call, callback),
+    getTree: (call) => this.#stream(call, (view) => this.#getTree(call, view)),
+    watch: (call) => this.#stream(call, (view) => this.#watch(call, view)),
+    drainGateway: (call) => this.#stream(call, () => this.#order(() => this.#deps.drains.drain(call))),
     closeConnection: (call, callback) => {
       try {
-        this.#checkCommanding();
         const { state, commander } = this.#deps;
-        callback(null, closeConnection(state, commander, call.request));
+        callback(
+          null,
+          this.#order(() => closeConnection(state, commander, call.request)),
+        );
       } catch (error) {
         callback(this.#report(error));
       }
@@ -97,18 +128,18 @@ export class Api {
   }
 
   /** Also answered while nobody leads: to say so is what it is for. */
-  #getStatus(): api.GetStatusResponse {
-    const { state, history, leadership, replicas } = this.#deps;
-    const isKnown = leadership.notLeading() === null;
-    return showStatus(replicas(), isKnown ? state : null, isKnown ? history.revision : '');
+  #getStatus(call: { sendMetadata(metadata: Metadata): void }, callback: sendUnaryData<api.GetStatusResponse>): void {
+    const view = this.#deps.view();
+    if (view !== null) this.#announce(call, view);
+    callback(null, showStatus(this.#deps.replicas(), view?.trees ?? null, view?.history.revision ?? ''));
   }
 
-  #getTree(call: ServerWritableStream<api.GetTreeRequest, api.GetTreeResponse>): void {
-    const { state, history, logger } = this.#deps;
+  #getTree(call: ServerWritableStream<api.GetTreeRequest, api.GetTreeResponse>, { trees, history }: View): void {
+    const { logger } = this.#deps;
     if (this.#trees >= MAX_TREES) {
       throw new ApiError(status.RESOURCE_EXHAUSTED, `${MAX_TREES} trees are being sent already: try again later.`);
     }
-    const parts = treeParts(state, call.request, history.revision);
+    const parts = treeParts(trees, call.request, history.revision);
     this.#trees++;
     sendAll(call, parts)
       .catch((error: unknown) => {
@@ -120,8 +151,8 @@ export class Api {
       });
   }
 
-  #watch(call: ServerWritableStream<api.WatchRequest, api.WatchResponse>): void {
-    const { history, clock } = this.#deps;
+  #watch(call: ServerWritableStream<api.WatchRequest, api.WatchResponse>, { history, role }: View): void {
+    const { clock } = this.#deps;
     if (this.#watches.size >= MAX_WATCHES) {
       throw new ApiError(status.RESOURCE_EXHAUSTED, `There are ${MAX_WATCHES} watches already: end some.`);
     }
@@ -130,6 +161,7 @@ export class Api {
       stream: call,
       history,
       clock,
+      mayBeBehind: role === ReplicaRole.REPLICA_ROLE_STANDBY,
       onEnd: () => {
         ended = true;
         this.#watches.delete(watch);
@@ -139,41 +171,53 @@ export class Api {
   }
 
   #unary<Request, Answer extends object>(
-    answer: (state: State, request: Request) => Answer,
+    answer: (view: View, request: Request) => Answer,
   ): handleUnaryCall<Request, Answer & { revision: string }> {
     return (call, callback: sendUnaryData<Answer & { revision: string }>) => {
       try {
-        this.#checkLeading();
-        const { revision } = this.#deps.history;
-        callback(null, { ...answer(this.#deps.state, call.request), revision });
+        const view = this.#view();
+        this.#announce(call, view);
+        const { revision } = view.history;
+        callback(null, { ...answer(view, call.request), revision });
       } catch (error) {
         callback(this.#report(error));
       }
     };
   }
 
-  #stream(call: { emit(event: 'error', error: Error): boolean }, answer: () => void): void {
+  #stream(
+    call: { sendMetadata(metadata: Metadata): void; emit(event: 'error', error: Error): boolean },
+    answer: (view: View) => void,
+  ): void {
     try {
-      this.#checkLeading();
-      answer();
+      const view = this.#view();
+      this.#announce(call, view);
+      answer(view);
     } catch (error) {
       call.emit('error', this.#report(error));
     }
   }
 
-  /** The trees are where the gateways attach: at the leader. */
-  #checkLeading(): void {
-    const why = this.#deps.leadership.notLeading();
-    if (why !== null) throw new ApiError(status.UNAVAILABLE, why);
+  #view(): View {
+    const view = this.#deps.view();
+    if (view === null) throw new ApiError(status.UNAVAILABLE, this.#deps.whyNot());
+    return view;
+  }
+
+  /** Says who answers, and how old the answer is. */
+  #announce(call: { sendMetadata(metadata: Metadata): void }, { role, lagMs }: View): void {
+    call.sendMetadata(answeredBy({ address: this.#address(), role: ROLE_NAMES[role] ?? '', lagMs: wholeMs(lagMs) }));
   }
 
   /** Orders go out only while nobody else can lead (architecture.md, "Lease"). */
-  #checkCommanding(): void {
-    this.#checkLeading();
-    if (this.#deps.leadership.mayCommand()) return;
-    const why =
+  #order<T>(give: () => T): T {
+    const { leadership } = this.#deps;
+    const why = leadership.notLeading();
+    if (why !== null) throw new ApiError(status.UNAVAILABLE, why);
+    if (leadership.mayCommand()) return give();
+    const details =
       'The leader may not command at the moment: its lease is not sure, or not all gateways have attached yet.';
-    throw new ApiError(status.UNAVAILABLE, `${why} Try again.`);
+    throw new ApiError(status.UNAVAILABLE, `${details} Try again.`);
   }
 
   #report(error: unknown): ApiError {

@@ -1,7 +1,9 @@
+import { ReplicaRole } from '@spanmesh/proto/v1/topology';
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { LeaseState } from '@spanmesh/runtime/lease';
 import { type Logger, Throttle } from '@spanmesh/runtime/logger';
 import { ProtocolRule } from '@spanmesh/runtime/protocol-version';
+import type { Random } from '@spanmesh/runtime/random';
 import { Turn } from '@spanmesh/runtime/turn';
 import { SpanTree } from '@spanmesh/spantree/tree';
 import { Api } from './api.ts';
@@ -13,7 +15,10 @@ import { History, type HistoryLimits } from './history.ts';
 import { Leadership, type LeaseView, type Presence } from './leadership.ts';
 import { Drains } from './operate/drains.ts';
 import { Replicas } from './replicas.ts';
+import { type FollowCall, Follower, type FollowerDeps } from './replication/follower.ts';
+import { Publisher } from './replication/publisher.ts';
 import { State, type StateObserver } from './state.ts';
+import type { View, Widths } from './view.ts';
 
 /** The same trouble is logged once in this time. */
 const LOG_INTERVAL_MS = 10_000;
@@ -32,6 +37,12 @@ export interface CoreOptions {
   readonly history?: HistoryLimits;
 }
 
+/** How a standby follows the leader. */
+export interface Following {
+  readonly open: FollowerDeps['open'];
+  readonly random: Random;
+}
+
 export interface CoreDeps {
   readonly lease: LeaseView;
   readonly presence: Presence;
@@ -39,6 +50,8 @@ export interface CoreDeps {
   readonly logger: Logger;
   /** Which versions of gateways are understood; default: those that fit to ours. */
   readonly protocol?: ProtocolRule;
+  /** Without it this replica follows nobody while it stands by. */
+  readonly following?: Following;
 }
 
 /** One replica of topology without its surroundings: gateways' streams and the API come in, the lease says what is allowed. */
@@ -51,26 +64,40 @@ export class Core {
   readonly api: Api;
   readonly directory: Directory;
   readonly drains: Drains;
+  readonly publisher: Publisher;
+  readonly follower: Follower;
   /** Peers' messages that made no sense. */
   nonsense = 0;
   readonly #clock: Clock;
   readonly #turn: Turn;
+  readonly #widths: Widths;
+  readonly #follows: boolean;
   #epoch = 0;
   #burialDue = false;
 
   constructor(
     options: CoreOptions,
-    { lease, presence, clock, logger, protocol = new ProtocolRule({}, { logger, clock }) }: CoreDeps,
+    { lease, presence, clock, logger, following, protocol = new ProtocolRule({}, { logger, clock }) }: CoreDeps,
   ) {
     const { linkidWidth, circuitWidth, rnssAdd, version, address } = options;
     this.#clock = clock;
+    this.#widths = { linkid: linkidWidth, circuit: circuitWidth };
+    this.#follows = following !== undefined;
     this.#turn = new Turn(() => this.flush());
     const request = () => this.#turn.request();
     this.history = new History(options.history);
     const observer = this.#observer(logger, clock);
     this.state = new State(new SpanTree({ linkidWidth, circuitWidth }), { observer });
     const { state, history } = this;
-    this.leadership = new Leadership({ lease, presence, clock, state });
+    const { open = nobody, random = () => 0 } = following ?? {};
+    this.follower = new Follower(
+      { replica: () => lease.id, address, version, history: options.history },
+      { open, random, clock, logger },
+    );
+    const { follower } = this;
+    // architecture.md, "Attach": a new leader waits for the gateways in its replica.
+    const expected = () => follower.view?.trees.gateways.values() ?? [];
+    this.leadership = new Leadership({ lease, presence, clock, state, expected });
     const { leadership } = this;
     this.commander = new Commander({
       state,
@@ -88,11 +115,39 @@ export class Core {
     this.directory = new Directory({ state, leadership, logger });
     this.drains = new Drains({ state, commander });
     const { drains } = this;
-    const replicas = new Replicas({ address, version }, { lease, leadership, history });
-    this.api = new Api(
-      { linkidWidth, circuitWidth },
-      { state, history, leadership, commander, drains, replicas: () => replicas.known(), clock, logger },
+    const view = () => this.view();
+    this.publisher = new Publisher(
+      { widths: this.#widths },
+      { trees: state, history, leadership, clock, logger, request, replicas: () => replicas.leading() },
     );
+    const replicas = new Replicas({ address, version }, { lease, view, publisher: this.publisher, follower });
+    this.api = new Api(
+      { address },
+      {
+        view,
+        whyNot: () => leadership.notLeading() ?? '',
+        state,
+        leadership,
+        commander,
+        drains,
+        replicas: () => replicas.known(),
+        clock,
+        logger,
+      },
+    );
+  }
+
+  /**
+   * What reads are answered from: the leader's own trees, or those that a standby has heard of; while it takes over, too, because
+   * its own are not complete yet. Null: there is nothing to answer from.
+   */
+  view(): View | null {
+    const { leadership, follower } = this;
+    if (leadership.settled) return this.#own(ReplicaRole.REPLICA_ROLE_LEADER);
+    const { view } = follower;
+    const role = ReplicaRole.REPLICA_ROLE_TAKING_OVER;
+    if (leadership.inTerm) return view === undefined ? this.#own(role) : { ...view, role };
+    return view ?? null;
   }
 
   /** Decides and sends what this turn has brought. Called by itself at the end of a turn. */
@@ -100,7 +155,10 @@ export class Core {
     if (this.leadership.mayCommand()) this.control.bury();
     this.commander.flush();
     this.history.commit();
+    this.publisher.flush();
     this.directory.flush();
+    // From here on the trees are complete: what the leader before said is of no more use.
+    if (this.follower.view !== undefined && this.leadership.settled) this.follower.forget();
     if (this.control.mourning && !this.#burialDue) {
       this.#burialDue = true;
       this.#clock.after(BURIAL_MS, () => {
@@ -114,6 +172,7 @@ export class Core {
   leaseChanged(lease: LeaseState): void {
     const led = this.leadership.inTerm;
     this.leadership.changed(lease);
+    this.#follow(lease);
     if (lease.kind === 'leading') {
       if (!led) this.history.restart(lease.epoch);
       if (lease.epoch !== this.#epoch) {
@@ -129,6 +188,8 @@ export class Core {
 
   /** Lets go of everything: another replica leads, or this one stops. The gateways keep their relays as they are. */
   abdicate(details: string): void {
+    // First of all: standbys keep what they have, and are not to hear of what is let go of.
+    this.publisher.endAll(details);
     this.drains.endAll(details);
     this.control.endAll(details);
     for (const gateway of [...this.state.gateways.values()]) this.state.remove(gateway);
@@ -141,6 +202,16 @@ export class Core {
   /** To be told when gateways appear in the registry, change or go. */
   presenceChanged(): void {
     this.commander.membersChanged();
+  }
+
+  #follow(lease: LeaseState): void {
+    if (!this.#follows) return;
+    if (lease.kind !== 'standby') this.follower.stop();
+    else this.follower.leaderIs(lease.holder === null || lease.holder.address === '' ? null : lease.holder.address);
+  }
+
+  #own(role: ReplicaRole): View {
+    return { trees: this.state, history: this.history, widths: this.#widths, role, lagMs: 0 };
   }
 
   #observer(logger: Logger, clock: Clock): StateObserver {
@@ -178,4 +249,8 @@ export class Core {
       },
     };
   }
+}
+
+function nobody(): FollowCall {
+  throw new Error('this replica does not follow');
 }

@@ -1,3 +1,4 @@
+import type { Position } from '@spanmesh/proto/v1/replication';
 import type { Cluster, Connection, Link, LnkConn, Node } from '@spanmesh/spantree/tree';
 import type { RelayGroup } from './relay-group.ts';
 import type { ChangeKind } from './trees.ts';
@@ -91,7 +92,11 @@ export class History {
 
   /** Ends a batch, with the relays that the flush has decided on. */
   commit(groups: readonly RelayGroup[] = []): void {
-    if (this.#pending.length === 0 && groups.length === 0) return;
+    if (this.#pending.length > 0 || groups.length > 0) this.commitAt({ epoch: this.#epoch, n: this.#n + 1 }, groups);
+  }
+
+  /** The same for one that follows: the leader has given the batch this position. */
+  commitAt({ epoch, n }: Position, groups: readonly RelayGroup[]): void {
     const changes = this.#pending;
     this.#pending = [];
     let bytes = changes.length * OBJECT_BYTES;
@@ -103,7 +108,9 @@ export class History {
       bytes += relayBytes;
     }
     const previous = this.#revision;
-    this.#revision = `${this.#epoch}.${++this.#n}`;
+    this.#epoch = epoch;
+    this.#n = n;
+    this.#revision = revisionAt({ epoch, n });
     this.#batches.push({ revision: this.#revision, previous, changes, relaysMissing, bytes });
     this.#bytes += bytes;
     while (this.#batches.length > this.#maxBatches || this.#bytes > this.#maxBytes) {
@@ -120,15 +127,33 @@ export class History {
 
   /** We lead under this epoch: revisions of others, and of our earlier terms, are not known any more. */
   restart(epoch: number): void {
+    this.restartAt({ epoch, n: this.#n + 1 });
+  }
+
+  /** The state is another one, of this position: what led to it is not known. */
+  restartAt({ epoch, n }: Position): void {
     this.#epoch = epoch;
-    this.#n++;
-    this.#revision = `${epoch}.${this.#n}`;
+    this.#n = n;
+    this.#revision = revisionAt({ epoch, n });
     this.#pending = [];
     // Beyond what any watcher waits for, so that each of them sees that it has missed something.
     this.#first = this.end + 1;
     this.#batches = [];
     this.#bytes = 0;
     for (const fn of this.#listeners) fn();
+  }
+
+  /** The revision as its parts. */
+  get position(): Position {
+    return { epoch: this.#epoch, n: this.#n };
+  }
+
+  /** Whether the revision may be one that comes later. */
+  isAhead(revision: string): boolean {
+    const parts = /^([0-9]{1,16})\.([0-9]{1,16})$/.exec(revision);
+    if (parts === null) return false;
+    const epoch = Number(parts[1]);
+    return epoch > this.#epoch || (epoch === this.#epoch && Number(parts[2]) > this.#n);
   }
 
   /** Sequence number of the first batch after the revision, or undefined when that is not kept (any more). */
@@ -151,4 +176,9 @@ export class History {
     this.#listeners.add(fn);
     return () => this.#listeners.delete(fn);
   }
+}
+
+/** A revision as users see it: opaque to them. */
+function revisionAt({ epoch, n }: Position): string {
+  return `${epoch}.${n}`;
 }

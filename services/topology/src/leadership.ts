@@ -1,6 +1,7 @@
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { Lease, LeaseState } from '@spanmesh/runtime/lease';
 import type { GatewayRegistry } from '@spanmesh/runtime/registry';
+import { gatewayId } from './gateway.ts';
 import type { State } from './state.ts';
 
 /** How long a new leader waits for gateways that it knows to exist before it commands the others (architecture.md, "Attach"). */
@@ -16,21 +17,41 @@ export type LeaseView = Pick<Lease, 'epoch' | 'isValid' | 'raiseEpoch' | 'holder
 /** Of the registry, what is needed here. */
 export type Presence = Pick<GatewayRegistry, 'gateways' | 'get'>;
 
+interface GatewayName {
+  readonly name: string;
+  readonly boot: string;
+}
+
 /** Whether this replica may command now, and what it may believe about absent gateways. */
 export class Leadership {
   readonly #lease: LeaseView;
   readonly #presence: Presence;
   readonly #clock: Clock;
   readonly #state: State;
+  readonly #expected: () => Iterable<GatewayName>;
   #termSince = 0;
   #leadingSince: number | undefined;
   #gathered = false;
 
-  constructor({ lease, presence, clock, state }: { lease: LeaseView; presence: Presence; clock: Clock; state: State }) {
+  /** `expected`: gateways that the leader before had, as far as is known. */
+  constructor({
+    lease,
+    presence,
+    clock,
+    state,
+    expected = () => [],
+  }: {
+    lease: LeaseView;
+    presence: Presence;
+    clock: Clock;
+    state: State;
+    expected?: () => Iterable<GatewayName>;
+  }) {
     this.#lease = lease;
     this.#presence = presence;
     this.#clock = clock;
     this.#state = state;
+    this.#expected = expected;
   }
 
   get epoch(): number {
@@ -102,9 +123,18 @@ export class Leadership {
     this.#gathered =
       this.#clock.now() - this.#termSince >= GATHER_MS ||
       ([...this.#state.gateways.values()].every((gateway) => gateway.known) &&
-        this.#presence
-          .gateways()
-          .every(({ name, boot }) => this.#state.gateways.get(`${name}.${boot}`)?.known === true));
+        this.#presence.gateways().every((gateway) => this.#isKnown(gateway)) &&
+        [...this.#expected()].every((gateway) => this.#isKnown(gateway) || this.#isReplaced(gateway)));
     return this.#gathered;
+  }
+
+  #isKnown({ name, boot }: GatewayName): boolean {
+    return this.#state.gateways.get(gatewayId(name, boot))?.known === true;
+  }
+
+  /** The gateway lives under another boot id: this one will not come. */
+  #isReplaced({ name, boot }: GatewayName): boolean {
+    const record = this.#presence.get(name);
+    return record !== null && record.boot !== boot;
   }
 }

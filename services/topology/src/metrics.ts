@@ -6,6 +6,8 @@ import type { Directory } from './directory/directory.ts';
 import type { GatewayControl } from './gateway-control.ts';
 import type { History } from './history.ts';
 import type { Leadership } from './leadership.ts';
+import type { Follower } from './replication/follower.ts';
+import type { Publisher } from './replication/publisher.ts';
 import type { State } from './state.ts';
 
 export interface Measured {
@@ -16,13 +18,15 @@ export interface Measured {
   readonly leadership: Leadership;
   readonly api: Api;
   readonly directory: Directory;
+  readonly publisher: Publisher;
+  readonly follower: Follower;
   /** Peers' messages that made no sense. */
   readonly nonsense: number;
 }
 
 /** What topology measures; everything is read from plain fields when it is scraped. */
 export function registerMetrics(metrics: Metrics, measured: Measured): void {
-  const { state, control, commander, history, leadership, api, directory } = measured;
+  const { state, control, commander, history, leadership, api, directory, publisher, follower } = measured;
   const { tree } = state;
   metrics.gauge('spanmesh_topology_leading', '1 if this replica leads.', () => (leadership.valid ? 1 : 0));
   metrics.gauge('spanmesh_topology_epoch', 'Epoch that this replica leads or led under.', () => leadership.epoch);
@@ -70,6 +74,45 @@ export function registerMetrics(metrics: Metrics, measured: Measured): void {
     'spanmesh_topology_nonsense_total',
     'Messages of peers that made no sense and were dropped.',
     () => measured.nonsense,
+  );
+  metrics.gauge(
+    'spanmesh_topology_replica_lag_ms',
+    'How old what a standby answers reads from is at most; 0 at the leader, NaN without anything to answer from.',
+    () => (leadership.settled ? 0 : (follower.view?.lagMs ?? Number.NaN)),
+  );
+  metrics.gauge('spanmesh_topology_replica_following', '1 if this replica stands by and hears of every change.', () =>
+    follower.isLive ? 1 : 0,
+  );
+  metrics.counter(
+    'spanmesh_topology_replica_snapshots_total',
+    'Snapshots of the leader that this replica has taken in.',
+    () => follower.snapshots,
+  );
+  metrics.counter(
+    'spanmesh_topology_replica_differences_total',
+    'Times that this replica was not what the leader had, and began again.',
+    () => follower.differences,
+  );
+  metrics.gauge('spanmesh_topology_followers', 'Standbys that follow this leader.', () => publisher.followers);
+  metrics.counter(
+    'spanmesh_topology_follower_messages_total',
+    'Messages for standbys, counted for each.',
+    () => publisher.messages,
+  );
+  metrics.counter(
+    'spanmesh_topology_follower_bytes_total',
+    'Bytes of messages for standbys, counted for each.',
+    () => publisher.bytes,
+  );
+  metrics.gauge(
+    'spanmesh_topology_follower_queued_bytes',
+    'Bytes of changes that wait for standbys to read.',
+    () => publisher.queuedBytes,
+  );
+  metrics.counter(
+    'spanmesh_topology_followers_cut_off_total',
+    'Standbys that did not read and were cut off.',
+    () => publisher.cutOff,
   );
 }
 

@@ -1,7 +1,9 @@
 import { type LeaderStatus, ReplicaRole, type ReplicaStatus } from '@spanmesh/proto/v1/topology';
-import type { History } from './history.ts';
-import type { Leadership, LeaseView } from './leadership.ts';
+import type { LeaseView } from './leadership.ts';
+import type { Follower } from './replication/follower.ts';
+import type { Publisher } from './replication/publisher.ts';
 import { type ReplicasKnown, wholeMs } from './show-status.ts';
+import type { View } from './view.ts';
 
 export interface ReplicasOptions {
   /** Where others reach this replica's service port, `host:port`. */
@@ -10,15 +12,19 @@ export interface ReplicasOptions {
   readonly version: string;
 }
 
-/** The replicas of topology as this one knows them: itself, and whoever leads. */
+export interface ReplicasDeps {
+  readonly lease: LeaseView;
+  readonly view: () => View | null;
+  readonly publisher: Publisher;
+  readonly follower: Follower;
+}
+
+/** The replicas of topology as this one knows them: itself, whoever leads, and those that follow. */
 export class Replicas {
   readonly #options: ReplicasOptions;
-  readonly #deps: { readonly lease: LeaseView; readonly leadership: Leadership; readonly history: History };
+  readonly #deps: ReplicasDeps;
 
-  constructor(
-    options: ReplicasOptions,
-    deps: { readonly lease: LeaseView; readonly leadership: Leadership; readonly history: History },
-  ) {
+  constructor(options: ReplicasOptions, deps: ReplicasDeps) {
     this.#options = options;
     this.#deps = deps;
   }
@@ -26,9 +32,26 @@ export class Replicas {
   known(): ReplicasKnown {
     const { lease } = this.#deps;
     const leader = this.#leader();
-    const replicas = [this.#self()];
-    if (leader !== undefined && leader.replica !== lease.id) replicas.unshift(leading(leader));
-    return { replica: lease.id, leader, replicas };
+    const self = this.#self();
+    const replicas = leader?.replica === lease.id ? this.leading() : [...this.#followed(leader), self];
+    return { replica: lease.id, leader, replicas: replicas.sort(leaderFirst) };
+  }
+
+  /** This replica and those that follow it. */
+  leading(): ReplicaStatus[] {
+    return [this.#self(), ...this.#deps.publisher.standbys()];
+  }
+
+  /** The leader and the other standbys: what it said last, older by as much as that is. */
+  #followed(leader: LeaderStatus | undefined): ReplicaStatus[] {
+    if (leader === undefined) return [];
+    const { follower, lease } = this.#deps;
+    const told = follower.leader === leader.address && follower.isLive ? follower.replicas : [];
+    const age = follower.view?.lagMs ?? 0;
+    const others = told
+      .filter(({ replica }) => replica !== lease.id)
+      .map((one) => (one.role === ReplicaRole.REPLICA_ROLE_LEADER ? one : { ...one, lagMs: wholeMs(one.lagMs + age) }));
+    return others.some(({ replica }) => replica === leader.replica) ? others : [leading(leader), ...others];
   }
 
   #leader(): LeaderStatus | undefined {
@@ -44,19 +67,27 @@ export class Replicas {
   }
 
   #self(): ReplicaStatus {
-    const { lease, leadership, history } = this.#deps;
-    const { version } = this.#options;
-    const address = this.#options.address();
-    if (!leadership.inTerm) {
-      const role = ReplicaRole.REPLICA_ROLE_STANDBY;
-      return { replica: lease.id, address, role, lagMs: 0, hasState: false, version, revision: '' };
-    }
-    const role = leadership.settled ? ReplicaRole.REPLICA_ROLE_LEADER : ReplicaRole.REPLICA_ROLE_TAKING_OVER;
-    return { replica: lease.id, address, role, lagMs: 0, hasState: true, version, revision: history.revision };
+    const { lease, view } = this.#deps;
+    const shown = view();
+    return {
+      replica: lease.id,
+      address: this.#options.address(),
+      role: shown?.role ?? ReplicaRole.REPLICA_ROLE_STANDBY,
+      lagMs: wholeMs(shown?.lagMs ?? 0),
+      hasState: shown !== null,
+      version: this.#options.version,
+      revision: shown?.history.revision ?? '',
+    };
   }
 }
 
-/** The leader, of which no more is known than its lease says. */
+function leaderFirst(a: ReplicaStatus, b: ReplicaStatus): number {
+  const standbys =
+    Number(a.role === ReplicaRole.REPLICA_ROLE_STANDBY) - Number(b.role === ReplicaRole.REPLICA_ROLE_STANDBY);
+  return standbys !== 0 ? standbys : a.address < b.address ? -1 : 1;
+}
+
+/** A leader of which no more is known than its lease says. */
 function leading({ replica, address }: LeaderStatus): ReplicaStatus {
   const role = ReplicaRole.REPLICA_ROLE_LEADER;
   return { replica, address, role, lagMs: 0, hasState: true, version: '', revision: '' };

@@ -1,4 +1,10 @@
-import type { GatewayStatus, GetStatusResponse, LeaderStatus, ReplicaStatus } from '@spanmesh/proto/v1/topology';
+import {
+  type GatewayStatus,
+  type GetStatusResponse,
+  type LeaderStatus,
+  ObjectCounts,
+  type ReplicaStatus,
+} from '@spanmesh/proto/v1/topology';
 import type { Gateway } from './gateway.ts';
 import type { Trees } from './trees.ts';
 
@@ -15,22 +21,24 @@ const HIGHEST_U32 = 2 ** 32 - 1;
 
 /** Milliseconds as the API says them: whole ones, rounded up. */
 export function wholeMs(ms: number): number {
-  return Math.min(Math.max(0, Math.ceil(ms)), HIGHEST_U32);
+  return ms > 0 ? Math.min(Math.ceil(ms), HIGHEST_U32) : 0;
 }
 
 /** How the installation is. `state` null: this replica has none. */
 export function showStatus(known: ReplicasKnown, state: Trees | null, revision: string): GetStatusResponse {
-  const { clusters, nodes, links, connections, lnkConns, relays, refused } = state?.tree.counts ?? NOTHING;
   return {
     ...known,
     replicas: [...known.replicas],
     gateways: [...(state?.gateways.values() ?? [])].map(showGateway).sort((a, b) => (a.name < b.name ? -1 : 1)),
-    counts: { clusters, nodes, links, connections, lnkConns, relays, refused },
+    counts: state === null ? ObjectCounts.create() : countsOf(state),
     revision,
   };
 }
 
-const NOTHING = { clusters: 0, nodes: 0, links: 0, connections: 0, lnkConns: 0, relays: 0, refused: 0 };
+export function countsOf({ tree }: Trees): ObjectCounts {
+  const { clusters, nodes, links, connections, lnkConns, relays, refused } = tree.counts;
+  return { clusters, nodes, links, connections, lnkConns, relays, refused };
+}
 
 function showGateway(gateway: Gateway): GatewayStatus {
   const { name, boot, version, serviceAddress, attached, draining } = gateway;

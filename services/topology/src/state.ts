@@ -145,6 +145,7 @@ export class State extends Trees {
     if (!stopping || gateway.draining) return;
     gateway.draining = true;
     this.put(gateway);
+    this.put(gateway);
   }
 
   #reviewConnection(gateway: Gateway, opened: ConnectionOpened): void {

@@ -16,11 +16,15 @@ import type { Random } from '@spanmesh/runtime/random';
 import { GatewayRegistry } from '@spanmesh/runtime/registry';
 import type { Service } from '@spanmesh/runtime/service';
 import type { ChannelSecurity } from '@spanmesh/runtime/tls-credentials';
+import { READS } from './api.ts';
 import type { AttachStream } from './attachment.ts';
 import { Core } from './core.ts';
 import type { HistoryLimits } from './history.ts';
 import type { LeaseView, Presence } from './leadership.ts';
 import { registerAttachTraffic, registerMetrics } from './metrics.ts';
+import { EncodedReplicationService } from './replication/messages.ts';
+import { openCall } from './replication/open-call.ts';
+import type { FollowStream } from './replication/standby-stream.ts';
 import { rnssAdd, type TopologySettings } from './settings.ts';
 
 export interface TopologyOptions {
@@ -62,11 +66,18 @@ export class Topology implements Service {
     this.#options = options;
     this.#deps = deps;
     const { settings, version, address, history } = options;
-    const { clock, logger, metrics, apiServer, serviceServer, security = PLAINTEXT, protocol } = deps;
+    const { clock, logger, metrics, apiServer, serviceServer, random, security = PLAINTEXT, protocol } = deps;
     const { linkidWidth, circuitWidth } = settings;
     this.core = new Core(
       { linkidWidth, circuitWidth, rnssAdd: rnssAdd(settings), version, address, ...(history && { history }) },
-      { lease: this.#leaseView(), presence: this.#presenceView(), clock, logger, ...(protocol && { protocol }) },
+      {
+        lease: this.#leaseView(),
+        presence: this.#presenceView(),
+        clock,
+        logger,
+        following: { open: (at) => openCall(at, security), random },
+        ...(protocol && { protocol }),
+      },
     );
     const { core } = this;
     const traffic = new GrpcTraffic();
@@ -74,10 +85,17 @@ export class Topology implements Service {
       { attach: countedMethod(GatewayControlService.attach, traffic) },
       { attach: (stream: AttachStream) => core.control.attach(stream) },
     );
+    serviceServer.addService(EncodedReplicationService, {
+      follow: (stream: FollowStream) => core.publisher.follow(stream),
+    });
     serviceServer.addService(DirectoryService, core.directory.implementation);
     // Also for gateways, whose debug shells print trees: they have certificates, and no token.
     this.#forwarder = new Forwarder({ leader: () => this.#leader(), security });
-    const anyReplica = this.#forwarder.wrap(TopologyService, core.api.implementation);
+    const anyReplica = this.#forwarder.wrap(
+      TopologyService,
+      core.api.implementation,
+      (method) => READS.has(method) && core.view() !== null,
+    );
     for (const server of [apiServer, serviceServer]) server.addService(TopologyService, anyReplica);
     registerMetrics(metrics, core);
     registerAttachTraffic(metrics, traffic);
@@ -89,12 +107,14 @@ export class Topology implements Service {
   }
 
   /**
-   * Null: it leads and has heard every gateway that exists, or another replica leads; otherwise why it is not ready. Does
-   * not fall when the store is away: the trees can be read.
+   * Null: it leads and has heard every gateway that exists, or another replica leads, or led and told this one what there
+   * was; otherwise why it is not ready. Does not fall when the store is away: the trees can be read.
    */
   notReady(): string | null {
     const { leadership } = this.core;
-    if (!leadership.inTerm) return this.#lease?.holder() ? null : 'no topology replica leads';
+    if (!leadership.inTerm) {
+      return this.core.view() !== null || this.#lease?.holder() ? null : 'no topology replica leads';
+    }
     return leadership.settled ? null : 'not all gateways have attached yet';
   }
 

@@ -6,9 +6,13 @@ import { showChange } from './show-change.ts';
 
 /** A watcher hears from us at least this often. */
 export const PROGRESS_MS = 10_000;
+/** How long a watch from a revision that a standby has not heard of yet waits for it. */
+export const AHEAD_MS = 5000;
 /** Changes, and ids of relays, in one message: some hundred kilobytes. */
 const MOST_CHANGES = 500;
 const MOST_RELAY_IDS = 8192;
+
+const UNKNOWN = 'The history does not reach back to this revision.';
 
 /** Of the server's side of a watch, what is needed here. */
 export interface WatchStream extends ResponseStream<WatchResponse> {
@@ -26,7 +30,8 @@ export class Watch {
   readonly #clock: Clock;
   readonly #onEnd: () => void;
   readonly #unsubscribe: () => void;
-  #next: number;
+  /** Undefined: the revision to go on from has not come yet. */
+  #next: number | undefined;
   #last: string;
   /** What is left of a batch that has been begun. */
   #parts: Iterator<WatchResponse> | undefined;
@@ -34,16 +39,20 @@ export class Watch {
   #ended = false;
   #sentAt = 0;
   #timer: Timer | undefined;
+  #patience: Timer | undefined;
 
-  constructor(request: WatchRequest, deps: { stream: WatchStream; history: History; clock: Clock; onEnd: () => void }) {
+  /** `mayBeBehind`: the history is that of a standby; who comes from another replica may have seen more. */
+  constructor(
+    request: WatchRequest,
+    deps: { stream: WatchStream; history: History; clock: Clock; onEnd: () => void; mayBeBehind?: boolean },
+  ) {
     this.#withRelays = request.withRelays;
     this.#stream = deps.stream;
     this.#history = deps.history;
     this.#clock = deps.clock;
     this.#onEnd = deps.onEnd;
     const revision = request.revision === '' ? this.#history.revision : request.revision;
-    const next = this.#history.after(revision);
-    this.#next = next ?? 0;
+    this.#next = this.#history.after(revision);
     this.#last = revision;
     // Registered before `created` is sent: nothing falls between the two.
     this.#unsubscribe = this.#history.onBatch(() => this.#pump());
@@ -52,9 +61,12 @@ export class Watch {
       this.#pump();
     });
     deps.stream.on('cancelled', () => this.end());
-    if (next === undefined) {
-      this.#listAgain('The history does not reach back to this revision.');
-      return;
+    if (this.#next === undefined) {
+      if (deps.mayBeBehind !== true || !this.#history.isAhead(revision)) {
+        this.#listAgain(UNKNOWN);
+        return;
+      }
+      this.#patience = this.#clock.after(AHEAD_MS, () => this.#listAgain(UNKNOWN));
     }
     this.#send({ created: { revision } });
     this.#tick();
@@ -67,11 +79,22 @@ export class Watch {
     this.#ended = true;
     this.#unsubscribe();
     this.#timer?.cancel();
+    this.#patience?.cancel();
     this.#stream.end();
     this.#onEnd();
   }
 
+  /** False: still waiting for the revision to go on from. */
+  #hasBegun(): boolean {
+    if (this.#next !== undefined) return true;
+    this.#next = this.#history.after(this.#last);
+    if (this.#next !== undefined) this.#patience?.cancel();
+    else if (!this.#history.isAhead(this.#last)) this.#listAgain(UNKNOWN);
+    return this.#next !== undefined;
+  }
+
   #pump(): void {
+    if (this.#ended || !this.#hasBegun()) return;
     while (!this.#blocked && !this.#ended) {
       const part = this.#parts?.next();
       if (part !== undefined && part.done !== true) {
@@ -79,8 +102,9 @@ export class Watch {
         continue;
       }
       this.#parts = undefined;
-      if (this.#next >= this.#history.end) return;
-      const batch = this.#history.batch(this.#next);
+      const next = this.#next!;
+      if (next >= this.#history.end) return;
+      const batch = this.#history.batch(next);
       if (batch === undefined) {
         this.#listAgain('Changes came faster than this watch read them.');
         return;
@@ -89,7 +113,7 @@ export class Watch {
         this.#listAgain('Too many relays changed at once.');
         return;
       }
-      this.#next++;
+      this.#next = next + 1;
       this.#last = batch.revision;
       this.#parts = this.#partsOf(batch.revision, batch.previous, batch.changes);
     }

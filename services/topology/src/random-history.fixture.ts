@@ -1,0 +1,146 @@
+import fc from 'fast-check';
+import { FakeGateway, FakeLeader, settle } from './world.fixture.ts';
+
+type Pick = (choices: readonly number[]) => number | undefined;
+
+/** What happens, with its weight; numbers choose among what there is. */
+const WEIGHTS = {
+  connection: 1,
+  lnkConn: 2,
+  link: 6,
+  closeConnection: 1,
+  closeLnkConn: 1,
+  closeLink: 5,
+  refuse: 6,
+  flush: 10,
+  up: 16,
+  down: 16,
+  decide: 12,
+  break: 1,
+  attach: 6,
+  restart: 1,
+  freeze: 1,
+  lead: 3,
+  unreachable: 1,
+  reachable: 2,
+} as const;
+
+/** One thing that happens. */
+export const event = fc.record({
+  what: fc.constantFrom(
+    ...(Object.keys(WEIGHTS) as (keyof typeof WEIGHTS)[]).flatMap((what) =>
+      Array<typeof what>(WEIGHTS[what]).fill(what),
+    ),
+  ),
+  gateway: fc.nat(2),
+  choice: fc.nat(1000),
+  more: fc.nat(1000),
+});
+/** Long enough that something is open most of the time. */
+export const histories = (maxLength: number) => fc.array(event, { minLength: 60, maxLength, size: 'max' });
+export type Event = typeof event extends fc.Arbitrary<infer T> ? T : never;
+
+/** Three gateways and whoever leads, to which things happen. */
+export class RandomHistory {
+  readonly gateways = ['a', 'b', 'c'].map((name) => new FakeGateway(name));
+  leader = new FakeLeader();
+  readonly refusals: boolean;
+
+  constructor(refusals: boolean) {
+    this.refusals = refusals;
+    for (const { name, boot } of this.gateways) this.leader.presence.put(name, boot);
+    for (const gateway of this.gateways) {
+      for (const dialect of ['circuit', 'circuit', 'linkid'] as const) {
+        const connection = gateway.openConnection(dialect);
+        gateway.openLnkConn(connection);
+        gateway.openLink(connection, 1);
+      }
+    }
+    settle(this.leader, this.gateways);
+  }
+
+  run({ what, gateway: index, choice, more }: Event): void {
+    const gateway = this.gateways[index]!;
+    const pick: Pick = (choices) => (choices.length === 0 ? undefined : choices[choice % choices.length]);
+    const pickAnd = (choices: Iterable<number>, fn: (id: number) => void) => {
+      const id = pick([...choices]);
+      if (id !== undefined) fn(id);
+    };
+    switch (what) {
+      case 'connection':
+        gateway.openConnection(more % 2 === 0 ? 'circuit' : 'linkid');
+        return;
+      case 'lnkConn':
+        pickAnd(gateway.connections.keys(), (id) => gateway.openLnkConn(id));
+        return;
+      case 'link':
+        pickAnd(gateway.connections.keys(), (id) => gateway.openLink(id, more % 2, (more >> 2) % 3));
+        return;
+      case 'closeConnection':
+        pickAnd(gateway.connections.keys(), (id) => gateway.closeConnection(id));
+        return;
+      case 'closeLnkConn':
+        pickAnd(gateway.lnkConns.keys(), (id) => gateway.closeLnkConn(id));
+        return;
+      case 'closeLink':
+        pickAnd(gateway.links.keys(), (id) => {
+          gateway.closeLink(id);
+          // Loss is local: gateways that have a trunk to this one hear of it before topology does.
+          if (more % 2 === 0)
+            for (const other of this.gateways) if (other !== gateway) other.dropRemote(gateway.id, id);
+        });
+        return;
+      case 'refuse': {
+        const pairs = [...gateway.relays.keys()];
+        if (this.refusals && pairs.length > 0) gateway.refuse(pairs[choice % pairs.length]!);
+        return;
+      }
+      case 'flush':
+        gateway.flush();
+        return;
+      case 'up':
+        gateway.deliverUp();
+        return;
+      case 'down':
+        gateway.deliverDown();
+        return;
+      case 'decide':
+        this.leader.core.flush();
+        return;
+      case 'break':
+        gateway.disconnect();
+        return;
+      case 'attach':
+        if (gateway.stream === undefined || gateway.stream.over) gateway.connect(this.leader);
+        return;
+      case 'restart':
+        this.restart();
+        return;
+      case 'freeze':
+        this.leader.freeze();
+        return;
+      case 'lead':
+        this.leader.lead();
+        return;
+      case 'unreachable':
+        gateway.reach(this.gateways[(index + 1) % 3]!.id, false);
+        return;
+      case 'reachable':
+        gateway.reach(this.gateways[(index + 1) % 3]!.id, true);
+        return;
+    }
+  }
+
+  /** Another replica takes over. */
+  restart(): void {
+    const { presence, clock, lease } = this.leader;
+    for (const gateway of this.gateways) gateway.disconnect();
+    this.leader = new FakeLeader({ epoch: lease.epoch + 1, presence, clock });
+  }
+
+  heal(): void {
+    this.leader.lead();
+    for (const gateway of this.gateways) if (!gateway.live) gateway.disconnect();
+    settle(this.leader, this.gateways);
+  }
+}

@@ -1,0 +1,269 @@
+import { type ServiceError, status } from '@grpc/grpc-js';
+import type { FollowRequest, FollowResponse, TreeChange } from '@spanmesh/proto/v1/replication';
+import { ReplicaRole, type ReplicaStatus } from '@spanmesh/proto/v1/topology';
+import type { Clock, Timer } from '@spanmesh/runtime/clock';
+import { type Logger, Throttle } from '@spanmesh/runtime/logger';
+import type { Random } from '@spanmesh/runtime/random';
+import { Turn } from '@spanmesh/runtime/turn';
+import { History, type HistoryLimits } from '../history.ts';
+import type { View } from '../view.ts';
+import { Lag } from './lag.ts';
+import { PROTOCOL_VERSION } from './messages.ts';
+import { Replica, ReplicaError } from './replica.ts';
+
+/** Pauses between attempts: doubled each time, each shortened by up to half at random. */
+export const FIRST_BACKOFF_MS = 100;
+export const MAX_BACKOFF_MS = 2000;
+/** A standby that is further behind says so in its log. */
+export const BEHIND_MS = 2000;
+/** The same trouble is logged once in this time. */
+const LOG_INTERVAL_MS = 10_000;
+
+/** Of the standby's side of the gRPC stream, what is needed here. */
+export interface FollowClientStream {
+  write(request: FollowRequest): unknown;
+  on(event: 'data', fn: (response: FollowResponse) => void): unknown;
+  on(event: 'error', fn: (error: ServiceError) => void): unknown;
+  on(event: 'end', fn: () => void): unknown;
+}
+
+/** A stream to a leader, and the channel below it. */
+export interface FollowCall {
+  readonly stream: FollowClientStream;
+  /** Ends both. */
+  close(): void;
+}
+
+export interface FollowerOptions {
+  /** Id of this replica. */
+  readonly replica: () => string;
+  /** Where others reach this replica's service port, `host:port`. */
+  readonly address: () => string;
+  /** Of the software. */
+  readonly version: string;
+  readonly history?: HistoryLimits | undefined;
+}
+
+export interface FollowerDeps {
+  /** Opens a stream to the leader at this address. */
+  readonly open: (address: string) => FollowCall;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly random: Random;
+}
+
+/** A replica that is complete, and how old. */
+interface Standing {
+  readonly replica: Replica;
+  readonly lag: Lag;
+}
+
+/**
+ * Where the way to the leader stands.
+ *   idle       there is nobody to follow
+ *   waiting    `timer` starts the next attempt
+ *   open       a stream: first nothing but heartbeats, then a snapshot into `building`, then changes of `live`
+ */
+type FollowState =
+  | { readonly kind: 'idle' }
+  | { readonly kind: 'waiting'; readonly address: string; readonly timer: Timer }
+  | {
+      readonly kind: 'open';
+      readonly address: string;
+      readonly call: FollowCall;
+      building: Replica | undefined;
+      live: Standing | undefined;
+      /** Changes of a turn of which more is to come. */
+      changes: TreeChange[];
+    };
+type Open = FollowState & { kind: 'open' };
+
+/**
+ * The standby's side of replication: follows whoever leads, and keeps what it has heard until there is something newer that is
+ * complete, also while nobody leads.
+ */
+export class Follower {
+  /** Snapshots taken in, and times that the replica was not what the leader had, so far. */
+  snapshots = 0;
+  differences = 0;
+  /** The leader and its standbys, as the leader saw them last. */
+  replicas: readonly ReplicaStatus[] = [];
+  readonly #options: FollowerOptions;
+  readonly #deps: FollowerDeps;
+  readonly #history: History;
+  readonly #throttle: Throttle;
+  readonly #acknowledging: Turn;
+  #state: FollowState = { kind: 'idle' };
+  #standing: Standing | undefined;
+  #backoff = FIRST_BACKOFF_MS;
+  #heardAt = 0;
+  #isBehind = false;
+  #watchdog: Timer | undefined;
+
+  constructor(options: FollowerOptions, deps: FollowerDeps) {
+    this.#options = options;
+    this.#deps = deps;
+    this.#history = new History(options.history);
+    this.#throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock: deps.clock });
+    this.#acknowledging = new Turn(() => this.#acknowledge());
+  }
+
+  /** What can be read here; undefined: nothing has been heard of any leader yet. */
+  get view(): View | undefined {
+    if (this.#standing === undefined) return undefined;
+    const { replica, lag } = this.#standing;
+    const { trees, widths } = replica;
+    return { trees, widths, history: this.#history, role: ReplicaRole.REPLICA_ROLE_STANDBY, lagMs: lag.ms };
+  }
+
+  /** It has a snapshot and hears of every change. */
+  get isLive(): boolean {
+    return this.#state.kind === 'open' && this.#state.live !== undefined;
+  }
+
+  /** Whom it follows, or tries to. */
+  get leader(): string | null {
+    return this.#state.kind === 'idle' ? null : this.#state.address;
+  }
+
+  /** Where the leader is as far as the store says; null: nobody, or this replica itself. */
+  leaderIs(address: string | null): void {
+    const state = this.#state;
+    if (address === this.leader) return;
+    // It may be about to come back, and what it says is still the newest there is.
+    if (address === null && state.kind === 'open') return;
+    this.#letGo();
+    if (address === null) return;
+    this.#deps.logger.info({ leader: address }, 'leader found');
+    this.#backoff = FIRST_BACKOFF_MS;
+    this.#connect(address);
+  }
+
+  /** Follows nobody any more; what is there can still be read. */
+  stop(): void {
+    this.#letGo();
+  }
+
+  /** What is there is not needed any more: this replica knows better now. Whoever watches is told to list again. */
+  forget(): void {
+    this.#letGo();
+    if (this.#standing === undefined) return;
+    this.#standing = undefined;
+    this.replicas = [];
+    const { epoch, n } = this.#history.position;
+    this.#history.restartAt({ epoch, n: n + 1 });
+  }
+
+  #connect(address: string): void {
+    const { open } = this.#deps;
+    const call = open(address);
+    const state: Open = { kind: 'open', address, call, building: undefined, live: undefined, changes: [] };
+    this.#state = state;
+    call.stream.on('data', (response) => {
+      if (this.#state === state) this.#guard(state, () => this.#take(state, response));
+    });
+    call.stream.on('error', (error) => this.#lost(state, error));
+    call.stream.on('end', () => this.#lost(state, null));
+    const { replica, version, address: own } = this.#options;
+    const hello = { replica: replica(), address: own(), version, protocolVersion: PROTOCOL_VERSION };
+    call.stream.write({ hello });
+  }
+
+  #take(state: Open, response: FollowResponse): void {
+    const { snapshotBegin, snapshot, snapshotEnd, delta, position, counts, replicas, clockMs } = response;
+    this.#backoff = FIRST_BACKOFF_MS;
+    if (replicas.length > 0) this.replicas = replicas;
+    if (snapshotBegin !== undefined) {
+      const widths = { linkid: snapshotBegin.linkidWidth, circuit: snapshotBegin.circuitWidth };
+      state.building = new Replica({ widths }, { history: this.#history });
+    } else if (snapshot !== undefined) state.building?.apply(snapshot.changes);
+    else if (snapshotEnd !== undefined && state.building !== undefined && position !== undefined) {
+      state.building.begin(position);
+      state.live = { replica: state.building, lag: new Lag({ clock: this.#deps.clock }) };
+      state.building = undefined;
+      this.#standing = state.live;
+      this.snapshots++;
+      this.#deps.logger.info({ leader: state.address, epoch: position.epoch, ...counts }, 'following the leader');
+    } else if (delta !== undefined) {
+      if (state.changes.length === 0) state.changes = delta.changes;
+      else for (const change of delta.changes) state.changes.push(change);
+      if (delta.more) return;
+      const { changes } = state;
+      state.changes = [];
+      state.live?.replica.apply(changes);
+    }
+    if (state.live === undefined || state.changes.length > 0) return;
+    if (counts !== undefined) state.live.replica.check(counts);
+    state.live.lag.heard(clockMs);
+    this.#heardAt = clockMs;
+    this.#acknowledging.request();
+    this.#watch(state.live.lag);
+  }
+
+  #acknowledge(): void {
+    const state = this.#state;
+    if (state.kind !== 'open' || state.live === undefined) return;
+    state.call.stream.write({ ack: { clockMs: this.#heardAt, position: this.#history.position } });
+  }
+
+  /** Says in the log when it falls behind, and when it has caught up. */
+  #watch(lag: Lag): void {
+    this.#watchdog?.cancel();
+    this.#watchdog = this.#deps.clock.after(BEHIND_MS, () => this.#behind(lag));
+    if (lag.ms >= BEHIND_MS) this.#behind(lag);
+    else if (this.#isBehind) {
+      this.#isBehind = false;
+      this.#deps.logger.info({ lagMs: Math.round(lag.ms) }, 'the replica has caught up');
+    }
+  }
+
+  #behind(lag: Lag): void {
+    if (this.#isBehind) return;
+    this.#isBehind = true;
+    this.#deps.logger.warn({ leader: this.leader, lagMs: Math.round(lag.ms) }, 'the replica has fallen behind');
+  }
+
+  /** What it has is not what the leader has: begin again, and go on answering until then. */
+  #guard(state: Open, fn: () => void): void {
+    try {
+      fn();
+    } catch (error) {
+      this.differences++;
+      const data = error instanceof ReplicaError ? error.data : {};
+      this.#deps.logger.error({ err: error, leader: state.address, ...data }, 'the replica differs from the leader');
+      this.#retry(state);
+    }
+  }
+
+  #lost(state: Open, error: ServiceError | null): void {
+    if (this.#state !== state) return;
+    const { logger } = this.#deps;
+    // Its version is another one: it is asked instead, so that nobody reads what grows old.
+    if (error?.code === status.UNIMPLEMENTED) this.#standing = undefined;
+    const { log, suppressed } = this.#throttle.admit(state.address);
+    if (log) {
+      const why = error?.details ?? 'the stream has ended';
+      logger.warn(
+        { leader: state.address, code: error?.code, why, suppressed },
+        'the leader cannot be followed: trying again',
+      );
+    }
+    this.#retry(state);
+  }
+
+  #retry(state: Open): void {
+    this.#letGo();
+    const { clock, random } = this.#deps;
+    const pause = this.#backoff * (1 - random() / 2);
+    this.#backoff = Math.min(this.#backoff * 2, MAX_BACKOFF_MS);
+    const { address } = state;
+    this.#state = { kind: 'waiting', address, timer: clock.after(pause, () => this.#connect(address)) };
+  }
+
+  #letGo(): void {
+    const state = this.#state;
+    this.#state = { kind: 'idle' };
+    if (state.kind === 'waiting') state.timer.cancel();
+    if (state.kind === 'open') state.call.close();
+  }
+}

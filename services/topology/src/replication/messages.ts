@@ -1,0 +1,76 @@
+import { FollowRequest, FollowResponse, ReplicationService, type TreeChange } from '@spanmesh/proto/v1/replication';
+
+/** What replication.proto says it is. */
+export const PROTOCOL_VERSION = 1;
+
+/** A message is full past this many bytes (estimated); one change more fits into 1 MiB. */
+const FULL_BYTES = 384 * 1024;
+/** Numbers of one relay set that go into one change: 8 bytes each. */
+const MOST_NUMBERS = 65_536;
+
+/** Encoded sizes, estimated from above: a change without what varies in it, and a number in a packed list. */
+const CHANGE_BYTES = 64;
+const NUMBER_BYTES = 8;
+/** A connection's or a gateway's addresses and names; a cluster with its label. */
+const TEXTS_BYTES = 768;
+
+/** Replication with answers that are encoded already: what all standbys are told is encoded once. */
+export const EncodedReplicationService = {
+  follow: {
+    ...ReplicationService.follow,
+    requestDeserialize: (bytes: Buffer): FollowRequest => FollowRequest.decode(bytes),
+    responseSerialize: (message: Buffer): Buffer => message,
+  },
+} as const;
+
+export function encodeResponse(message: FollowResponse): Buffer {
+  return Buffer.from(FollowResponse.encode(message).finish());
+}
+
+/** The changes in the same order, so many together that each part makes a message of less than 1 MiB. */
+export function* inMessages(changes: Iterable<TreeChange>): Iterable<TreeChange[]> {
+  let part: TreeChange[] = [];
+  let bytes = 0;
+  for (const whole of changes) {
+    for (const change of divided(whole)) {
+      part.push(change);
+      bytes += bytesOf(change);
+      if (bytes < FULL_BYTES) continue;
+      yield part;
+      part = [];
+      bytes = 0;
+    }
+  }
+  if (part.length > 0) yield part;
+}
+
+function bytesOf(change: TreeChange): number {
+  const { connectionOpened, gatewayPut, clusterHeld, clusterReleased, lnkConnOpened, linkOpened } = change;
+  if (linkOpened !== undefined) return CHANGE_BYTES + linkOpened.payload.length;
+  if (lnkConnOpened !== undefined) return CHANGE_BYTES + lnkConnOpened.payload.length;
+  if (connectionOpened ?? gatewayPut ?? clusterHeld ?? clusterReleased) return CHANGE_BYTES + TEXTS_BYTES;
+  const numbers = setOf(change)?.set.lnkConns.length ?? 0;
+  return 2 * CHANGE_BYTES + NUMBER_BYTES * numbers;
+}
+
+const SETS = ['relaysAdopted', 'refusalsAdopted', 'relaysRefused', 'onDemandOpened', 'onDemandClosed'] as const;
+
+function setOf(change: TreeChange) {
+  for (const name of SETS) {
+    const set = change[name];
+    if (set !== undefined) return { name, set };
+  }
+  return undefined;
+}
+
+function* divided(change: TreeChange): Iterable<TreeChange> {
+  const found = setOf(change);
+  if (found === undefined || found.set.lnkConns.length <= MOST_NUMBERS) {
+    yield change;
+    return;
+  }
+  const { name, set } = found;
+  for (let at = 0; at < set.lnkConns.length; at += MOST_NUMBERS) {
+    yield { ...change, [name]: { ...set, lnkConns: set.lnkConns.slice(at, at + MOST_NUMBERS) } };
+  }
+}

@@ -1,0 +1,247 @@
+import { status } from '@grpc/grpc-js';
+import type { FollowHello, FollowResponse, TreeChange } from '@spanmesh/proto/v1/replication';
+import { ReplicaRole, type ReplicaStatus } from '@spanmesh/proto/v1/topology';
+import type { Clock, Timer } from '@spanmesh/runtime/clock';
+import type { Logger } from '@spanmesh/runtime/logger';
+import type { History } from '../history.ts';
+import type { Leadership } from '../leadership.ts';
+import { countsOf, wholeMs } from '../show-status.ts';
+import type { Journal, Trees } from '../trees.ts';
+import type { Widths } from '../view.ts';
+import { encodeResponse, inMessages, PROTOCOL_VERSION } from './messages.ts';
+import { snapshotChanges } from './snapshot-changes.ts';
+import { type FollowStream, type StandbyHost, StandbyStream } from './standby-stream.ts';
+
+/** How often standbys hear from the leader at least. */
+export const HEARTBEAT_MS = 250;
+/** Streams of standbys at a time: more replicas than anybody runs. */
+export const MAX_STANDBYS = 16;
+/** Characters of what a standby says of itself. */
+const MAX_TEXT_CHARS = 300;
+
+export interface PublisherDeps {
+  readonly trees: Trees;
+  readonly history: History;
+  readonly leadership: Leadership;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Asks for a flush at the end of this turn. */
+  readonly request: () => void;
+  /** The leader and its standbys, for the standbys to know. */
+  readonly replicas: () => readonly ReplicaStatus[];
+}
+
+/** The leader's side of replication: tells standbys what it has, then every change, once a turn. Costs nothing while nobody follows. */
+export class Publisher implements StandbyHost {
+  /** Messages and bytes sent to standbys, or waiting to be, and standbys that were cut off, so far. */
+  messages = 0;
+  bytes = 0;
+  cutOff = 0;
+  readonly #widths: Widths;
+  readonly #deps: PublisherDeps;
+  readonly #standbys = new Set<StandbyStream>();
+  readonly #journal: Journal;
+  #changes: TreeChange[] = [];
+  /** Something has changed since the journal was last told of a selection. */
+  #unselected = false;
+  #unsubscribe: (() => void) | undefined;
+  #timer: Timer | undefined;
+
+  constructor({ widths }: { widths: Widths }, deps: PublisherDeps) {
+    this.#widths = widths;
+    this.#deps = deps;
+    this.#journal = (gateway, change) => {
+      if (change.selected === true && !this.#unselected) return;
+      this.#unselected = change.selected !== true;
+      this.#changes.push({ gateway: gateway?.number ?? 0, ...change });
+      deps.request();
+    };
+  }
+
+  /** Standbys that have been sent a snapshot. */
+  get followers(): number {
+    return this.#following().length;
+  }
+
+  /** Bytes that wait for standbys that do not read. */
+  get queuedBytes(): number {
+    return this.#following().reduce((sum, { queuedBytes }) => sum + queuedBytes, 0);
+  }
+
+  /** A standby has opened a stream. */
+  follow(stream: FollowStream): void {
+    const standby = new StandbyStream(stream, this);
+    if (this.#standbys.size >= MAX_STANDBYS) {
+      standby.refuse(status.RESOURCE_EXHAUSTED, `${MAX_STANDBYS} standbys follow already.`);
+      return;
+    }
+    this.#standbys.add(standby);
+    this.#timer ??= this.#deps.clock.after(HEARTBEAT_MS, () => this.#beat());
+  }
+
+  /** Ends every stream: this replica does not lead any more, or is going to stop. */
+  endAll(details: string): void {
+    for (const standby of this.#standbys) standby.refuse(status.FAILED_PRECONDITION, details);
+    this.#standbys.clear();
+    this.#rest();
+  }
+
+  /** Tells what this turn has brought; to be called at its end, when everything is decided. */
+  flush(): void {
+    if (this.#standbys.size === 0) return;
+    this.#publish();
+    const waiting = [...this.#standbys].filter(({ state }) => state === 'waiting');
+    if (waiting.length > 0 && this.#deps.leadership.settled) this.#begin(waiting);
+  }
+
+  hello(standby: StandbyStream, hello: FollowHello): void {
+    const { replica, address, version, protocolVersion } = hello;
+    const why = this.#deps.leadership.notLeading();
+    if (why !== null) this.#drop(standby, status.FAILED_PRECONDITION, why);
+    else if (protocolVersion !== PROTOCOL_VERSION) {
+      const details = `The leader replicates by version ${PROTOCOL_VERSION} of the protocol, the standby by ${protocolVersion}.`;
+      this.#drop(standby, status.UNIMPLEMENTED, details);
+    } else if (replica === '' || [replica, address, version].some(({ length }) => length > MAX_TEXT_CHARS)) {
+      this.#drop(standby, status.INVALID_ARGUMENT, 'A standby needs an id and an address.');
+    } else {
+      for (const other of this.#standbys) {
+        if (other.hello?.replica === replica) {
+          this.#drop(other, status.ABORTED, 'A newer stream of this standby has replaced this one.');
+        }
+      }
+      standby.hello = hello;
+      standby.state = 'waiting';
+      this.#deps.logger.info({ replica, address, version }, 'standby follows');
+      this.#deps.request();
+    }
+  }
+
+  overflow(standby: StandbyStream): void {
+    this.cutOff++;
+    this.#deps.logger.warn({ ...said(standby) }, 'standby does not read what changes: it is cut off');
+    this.#drop(standby, status.RESOURCE_EXHAUSTED, 'Too many changes wait to be read: follow again.');
+  }
+
+  ended(standby: StandbyStream): void {
+    if (standby.hello !== undefined) this.#deps.logger.info({ ...said(standby) }, 'standby follows no longer');
+    this.#forget(standby);
+  }
+
+  /** The standbys that said Hello, as far as the leader knows. */
+  standbys(): ReplicaStatus[] {
+    const role = ReplicaRole.REPLICA_ROLE_STANDBY;
+    const known: ReplicaStatus[] = [];
+    for (const { hello, acknowledged } of this.#standbys) {
+      if (hello === undefined) continue;
+      const { replica, address, version } = hello;
+      const { position, clockMs = 0 } = acknowledged ?? {};
+      const hasState = position !== undefined;
+      const lagMs = hasState ? wholeMs(this.#deps.clock.now() - clockMs) : 0;
+      const revision = hasState ? `${position.epoch}.${position.n}` : '';
+      known.push({ replica, address, role, lagMs, hasState, version, revision });
+    }
+    return known.sort((a, b) => (a.address < b.address ? -1 : 1));
+  }
+
+  #following(): StandbyStream[] {
+    return [...this.#standbys].filter(({ state }) => state === 'following');
+  }
+
+  #begin(waiting: readonly StandbyStream[]): void {
+    const { trees, history } = this.#deps;
+    if (trees.journal === undefined) {
+      trees.journal = this.#journal;
+      this.#unsubscribe = history.onBatch(() => this.#journal(null, { committed: history.position }));
+    }
+    const snapshot = [
+      this.#encode({ snapshotBegin: { linkidWidth: this.#widths.linkid, circuitWidth: this.#widths.circuit } }),
+    ];
+    for (const changes of inMessages(snapshotChanges(trees))) {
+      snapshot.push(this.#encode({ snapshot: { changes, more: true } }));
+    }
+    snapshot.push(this.#encode({ ...this.#now(), snapshotEnd: {} }));
+    // Whoever begins looks at everything at the next selection.
+    this.#unselected = true;
+    for (const standby of waiting) {
+      for (const message of snapshot) this.#count(message);
+      standby.begin(snapshot);
+      this.#deps.logger.info({ ...said(standby), messages: snapshot.length }, 'standby is sent a snapshot');
+    }
+  }
+
+  #publish(): void {
+    // What happened has its position before it is told: a standby gives none.
+    this.#deps.history.commit();
+    const changes = this.#changes;
+    if (changes.length === 0) return;
+    this.#changes = [];
+    const following = this.#following();
+    const parts = [...inMessages(changes)];
+    for (const [i, part] of parts.entries()) {
+      const more = i + 1 < parts.length;
+      const message = this.#encode({ ...(more ? {} : this.#now()), delta: { changes: part, more } });
+      for (const standby of following) {
+        this.#count(message);
+        standby.send(message);
+      }
+    }
+  }
+
+  #beat(): void {
+    this.#timer = this.#deps.clock.after(HEARTBEAT_MS, () => this.#beat());
+    // Counts are compared: what has changed comes first.
+    this.#publish();
+    const replicas = [...this.#deps.replicas()];
+    const beat = (fields: Partial<FollowResponse>, state: string): void => {
+      const to = [...this.#standbys].filter((standby) => standby.state === state);
+      if (to.length === 0) return;
+      const message = this.#encode({ ...fields, replicas });
+      for (const standby of to) {
+        this.#count(message);
+        standby.heartbeat(message);
+      }
+    };
+    beat(this.#now(), 'following');
+    beat({}, 'waiting');
+  }
+
+  #now(): Pick<FollowResponse, 'position' | 'counts'> {
+    const { trees, history } = this.#deps;
+    return { position: history.position, counts: countsOf(trees) };
+  }
+
+  #encode(fields: Partial<FollowResponse>): Buffer {
+    const unset = { position: undefined, counts: undefined, replicas: [] };
+    return encodeResponse({ ...unset, ...fields, clockMs: this.#deps.clock.now() });
+  }
+
+  #count(message: Buffer): void {
+    this.messages++;
+    this.bytes += message.length;
+  }
+
+  #drop(standby: StandbyStream, code: status, details: string): void {
+    standby.refuse(code, details);
+    this.#forget(standby);
+  }
+
+  #forget(standby: StandbyStream): void {
+    this.#standbys.delete(standby);
+    if (this.#following().length === 0) this.#rest();
+  }
+
+  /** Nobody follows: nothing needs to be noted. */
+  #rest(): void {
+    this.#deps.trees.journal = undefined;
+    this.#unsubscribe?.();
+    this.#unsubscribe = undefined;
+    this.#changes = [];
+    if (this.#standbys.size > 0) return;
+    this.#timer?.cancel();
+    this.#timer = undefined;
+  }
+}
+
+function said({ hello }: StandbyStream): { replica: string; address: string } {
+  return { replica: hello?.replica ?? '', address: hello?.address ?? '' };
+}

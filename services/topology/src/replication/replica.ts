@@ -1,0 +1,164 @@
+import type { RelaySet } from '@spanmesh/proto/v1/gateway_control';
+import type { Position, TreeChange } from '@spanmesh/proto/v1/replication';
+import type { ObjectCounts } from '@spanmesh/proto/v1/topology';
+import { SpanTree } from '@spanmesh/spantree/tree';
+import { Gateway, lnkConnData } from '../gateway.ts';
+import type { History } from '../history.ts';
+import { RelayGroups } from '../relay-group.ts';
+import { countsOf } from '../show-status.ts';
+import { Trees, type TreesObserver } from '../trees.ts';
+import type { Widths } from '../view.ts';
+
+/** Why a change cannot be made: the replica is not what the leader has. */
+export class ReplicaError extends Error {
+  readonly code: 'unknown' | 'nonsense' | 'counts';
+  readonly data: Readonly<Record<string, unknown>>;
+
+  constructor(code: ReplicaError['code'], message: string, data: Readonly<Record<string, unknown>>) {
+    super(message);
+    this.name = 'ReplicaError';
+    this.code = code;
+    this.data = data;
+  }
+}
+
+/**
+ * The leader's trees once more, made by the same changes in the same order: relays are selected here as they were there, and the
+ * history gets the same batches under the same revisions.
+ */
+export class Replica {
+  readonly trees: Trees;
+  readonly widths: Widths;
+  readonly #history: History;
+  readonly #groups = new RelayGroups();
+  readonly #gateways = new Map<number, Gateway>();
+  /** What the snapshot brings is where the history begins. */
+  #isRecording = false;
+
+  constructor({ widths }: { widths: Widths }, { history }: { history: History }) {
+    this.widths = widths;
+    this.#history = history;
+    const tree = new SpanTree({ linkidWidth: widths.linkid, circuitWidth: widths.circuit });
+    this.trees = new Trees(tree, { observer: this.#observer() });
+  }
+
+  /** From now on changes are history. Those who watch go on if it ends where this begins. */
+  begin(position: Position): void {
+    const { epoch, n } = this.#history.position;
+    if (epoch !== position.epoch || n !== position.n) this.#history.restartAt(position);
+    this.#isRecording = true;
+  }
+
+  /** @throws ReplicaError `unknown`, `nonsense` */
+  apply(changes: readonly TreeChange[]): void {
+    for (const change of changes) this.#make(change);
+    this.trees.tree.forgetGone();
+  }
+
+  /** @throws ReplicaError `counts`: it is not what the leader has. */
+  check(theirs: ObjectCounts): void {
+    const ours = countsOf(this.trees);
+    for (const key of Object.keys(ours) as (keyof ObjectCounts)[]) {
+      if (ours[key] !== theirs[key]) throw new ReplicaError('counts', 'the leader has other numbers', { ours, theirs });
+    }
+  }
+
+  #make(change: TreeChange): void {
+    const { trees } = this;
+    if (change.selected === true) {
+      trees.select(this.#groups);
+      return;
+    }
+    if (change.committed !== undefined) {
+      this.#history.commitAt(change.committed, this.#groups.take());
+      return;
+    }
+    if (change.gatewayPut !== undefined) {
+      const { name, boot, serviceAddress, version, attached, draining } = change.gatewayPut;
+      let gateway = this.#gateways.get(change.gateway);
+      if (gateway === undefined) {
+        gateway = new Gateway(name, boot, serviceAddress, version);
+        trees.add(gateway);
+        this.#gateways.set(change.gateway, gateway);
+      }
+      Object.assign(gateway, { serviceAddress, version, attached, draining, known: true });
+      return;
+    }
+    const gateway = this.#gateways.get(change.gateway);
+    if (gateway === undefined) throw new ReplicaError('unknown', 'no such gateway', { gateway: change.gateway });
+    if (change.gatewayGone === true) {
+      this.#gateways.delete(change.gateway);
+      trees.remove(gateway);
+    } else if (!this.#onGateway(gateway, change)) {
+      throw new ReplicaError('unknown', 'no change that is known', { change: Object.keys(change) });
+    }
+  }
+
+  #onGateway(gateway: Gateway, change: TreeChange): boolean {
+    const { trees } = this;
+    if (change.linkOpened !== undefined) trees.openLink(gateway, change.linkOpened);
+    else if (change.linkClosed !== undefined) trees.closeLink(gateway.links.get(change.linkClosed));
+    else if (change.linkStatus !== undefined)
+      trees.setStatus(gateway, change.linkStatus.link, change.linkStatus.status);
+    else if (change.lnkConnOpened !== undefined) trees.openLnkConn(gateway, change.lnkConnOpened);
+    else if (change.lnkConnClosed !== undefined) trees.closeLnkConn(gateway.lnkConns.get(change.lnkConnClosed));
+    else if (change.connectionOpened !== undefined) trees.openConnection(gateway, change.connectionOpened);
+    else if (change.connectionClosed !== undefined) {
+      trees.closeConnection(gateway.connections.get(change.connectionClosed));
+    } else if (change.suspicion !== undefined) {
+      trees.setSuspect(gateway.connections.get(change.suspicion.connection), change.suspicion.suspect);
+    } else if (change.reachability !== undefined) {
+      trees.setReachable(gateway, change.reachability.gateway, change.reachability.reachable);
+    } else if (change.clusterHeld !== undefined) trees.hold(gateway, change.clusterHeld);
+    else if (change.clusterReleased !== undefined) trees.release(gateway, change.clusterReleased);
+    else if (change.onDemandOpened !== undefined) trees.setOnDemand(gateway, change.onDemandOpened, true);
+    else if (change.onDemandClosed !== undefined) trees.setOnDemand(gateway, change.onDemandClosed, false);
+    else return this.#onRelays(gateway, change);
+    return true;
+  }
+
+  #onRelays(gateway: Gateway, { relaysAdopted, refusalsAdopted, relaysRefused }: TreeChange): boolean {
+    const { trees } = this;
+    const set = relaysAdopted ?? refusalsAdopted ?? relaysRefused;
+    if (set === undefined) return false;
+    const link = this.#linkOf(gateway, set);
+    if (relaysAdopted !== undefined) trees.adoptRelays(gateway, link, set.lnkConns);
+    else if (refusalsAdopted !== undefined) trees.adoptRefusals(gateway, link, set.lnkConns);
+    else {
+      for (const id of set.lnkConns) {
+        const lnkConn = gateway.lnkConns.get(id);
+        if (lnkConn !== undefined) trees.refuse(gateway, link, lnkConn);
+      }
+    }
+    return true;
+  }
+
+  #linkOf(gateway: Gateway, { linkGateway, link: number }: RelaySet) {
+    const link = this.trees.linkOf(gateway, linkGateway, number);
+    if (link === undefined)
+      throw new ReplicaError('unknown', 'no such link', { gateway: gateway.id, linkGateway, number });
+    return link;
+  }
+
+  #observer(): TreesObserver {
+    const record: History['record'] = (change) => {
+      if (this.#isRecording) this.#history.record(change);
+    };
+    return {
+      clusterChanged: (kind, object) => record({ of: 'cluster', kind, object }),
+      nodeChanged: (kind, object) => record({ of: 'node', kind, object }),
+      linkChanged: (kind, object) => record({ of: 'link', kind, object }),
+      connectionChanged: (kind, object) => record({ of: 'connection', kind, object }),
+      lnkConnChanged: (kind, object) => record({ of: 'lnkConn', kind, object }),
+      relayRefused: (link, lnkConn) => {
+        const { gateway } = lnkConnData(lnkConn);
+        record({ of: 'relays', group: { link, gateway, open: [], close: [lnkConn.id] } });
+      },
+      reachable: () => {},
+      linkUnknown: () => {},
+      nonsense: (gateway, what, data) => {
+        throw new ReplicaError('nonsense', `${what} makes no sense`, { gateway: gateway.id, ...data });
+      },
+    };
+  }
+}

@@ -1,0 +1,130 @@
+import { status } from '@grpc/grpc-js';
+import type { FollowAck, FollowHello, FollowRequest } from '@spanmesh/proto/v1/replication';
+
+/** Bytes of changes that wait for a standby that does not read; past this its stream is ended, a snapshot is smaller. */
+export const MAX_STANDBY_BYTES = 32 * 1024 * 1024;
+
+/** Of the leader's side of the gRPC stream, what is needed here. Messages are encoded already. */
+export interface FollowStream {
+  write(message: Buffer): boolean;
+  end(): void;
+  on(event: 'data', fn: (request: FollowRequest) => void): unknown;
+  on(event: 'end' | 'cancelled' | 'drain', fn: () => void): unknown;
+  on(event: 'error', fn: (error: Error) => void): unknown;
+  emit(event: 'error', error: Error): boolean;
+}
+
+/**
+ * Where the stream of a standby stands.
+ *   greeting    opened, no Hello yet
+ *   waiting     Hello came; the leader has not heard its gateways yet: heartbeats only
+ *   following   the snapshot is on its way or has arrived: changes follow
+ *   ended       by either side
+ */
+export type StandbyState = 'greeting' | 'waiting' | 'following' | 'ended';
+
+export interface StandbyHost {
+  hello(standby: StandbyStream, hello: FollowHello): void;
+  /** More waits than it may: the standby does not read. */
+  overflow(standby: StandbyStream): void;
+  ended(standby: StandbyStream): void;
+}
+
+/** The leader's end of the stream of one standby: what waits for it, and what it has taken in. */
+export class StandbyStream {
+  /** Set when Hello was accepted. */
+  hello: FollowHello | undefined;
+  acknowledged: FollowAck | undefined;
+  state: StandbyState = 'greeting';
+  readonly #stream: FollowStream;
+  readonly #host: StandbyHost;
+  #snapshot: Buffer[] = [];
+  #queue: Buffer[] = [];
+  #bytes = 0;
+  #blocked = false;
+
+  constructor(stream: FollowStream, host: StandbyHost) {
+    this.#stream = stream;
+    this.#host = host;
+    stream.on('data', (request) => this.#take(request));
+    stream.on('drain', () => {
+      this.#blocked = false;
+      this.#pump();
+    });
+    stream.on('end', () => this.#over());
+    stream.on('cancelled', () => this.#over());
+    stream.on('error', () => this.#over());
+  }
+
+  /** Bytes of changes that are not written yet. */
+  get queuedBytes(): number {
+    return this.#bytes;
+  }
+
+  /** The snapshot, in messages: changes that are sent from now on come after it. */
+  begin(snapshot: readonly Buffer[]): void {
+    if (this.state !== 'waiting') return;
+    this.state = 'following';
+    this.#snapshot = [...snapshot];
+    this.#pump();
+  }
+
+  send(message: Buffer): void {
+    if (this.state === 'ended') return;
+    this.#queue.push(message);
+    this.#bytes += message.length;
+    this.#pump();
+    if (this.#bytes > MAX_STANDBY_BYTES) this.#host.overflow(this);
+  }
+
+  /** Sent only if the standby has read everything before it: it would say nothing otherwise. */
+  heartbeat(message: Buffer): void {
+    if (!this.#blocked) this.send(message);
+  }
+
+  /** Ends the stream with an error. The host is not told. */
+  refuse(code: status, details: string): void {
+    if (this.state === 'ended') return;
+    this.#end();
+    this.#stream.emit('error', Object.assign(new Error(details), { code, details }));
+  }
+
+  #take(request: FollowRequest): void {
+    if (this.state === 'ended') return;
+    if (request.hello !== undefined && this.state === 'greeting') this.#host.hello(this, request.hello);
+    else if (request.ack !== undefined && this.state !== 'greeting') this.acknowledged = request.ack;
+    else {
+      this.refuse(status.INVALID_ARGUMENT, 'The first message must be Hello, all others acknowledgements.');
+      this.#host.ended(this);
+    }
+  }
+
+  #pump(): void {
+    const snapshot = this.#snapshot;
+    let written = 0;
+    while (!this.#blocked && written < snapshot.length) this.#blocked = !this.#stream.write(snapshot[written++]!);
+    if (written > 0) this.#snapshot = snapshot.slice(written);
+    if (this.#blocked || this.#snapshot.length > 0) return;
+    const queue = this.#queue;
+    written = 0;
+    while (!this.#blocked && written < queue.length) {
+      this.#bytes -= queue[written]!.length;
+      this.#blocked = !this.#stream.write(queue[written++]!);
+    }
+    if (written > 0) this.#queue = queue.slice(written);
+  }
+
+  #over(): void {
+    if (this.state === 'ended') return;
+    this.#end();
+    this.#stream.end();
+    this.#host.ended(this);
+  }
+
+  #end(): void {
+    this.state = 'ended';
+    this.#snapshot = [];
+    this.#queue = [];
+    this.#bytes = 0;
+  }
+}

@@ -1,0 +1,168 @@
+import { EventEmitter } from 'node:events';
+import type { ServiceError } from '@grpc/grpc-js';
+import { type FollowRequest, FollowResponse } from '@spanmesh/proto/v1/replication';
+import { Dialect } from '@spanmesh/proto/v1/types';
+import type { Clock } from '@spanmesh/runtime/clock';
+import { createLogger } from '@spanmesh/runtime/logger';
+import { explain } from '../explain.ts';
+import { listClusters, listConnections, listLinks, listNodes, listRelays } from '../lists.ts';
+import { showStatus } from '../show-status.ts';
+import { treeParts } from '../tree-parts.ts';
+import type { View } from '../view.ts';
+import type { FakeLeader } from '../world.fixture.ts';
+import { Follower } from './follower.ts';
+
+/** The leader's end of a stream in memory: what it writes arrives when a test says so. */
+class FakeFollowStream extends EventEmitter {
+  readonly sent: Buffer[] = [];
+  /** What write answers. */
+  accepts = true;
+  ended = false;
+
+  write(message: Buffer): boolean {
+    this.sent.push(message);
+    return this.accepts;
+  }
+
+  end(): void {
+    this.ended = true;
+  }
+
+  drain(): void {
+    this.accepts = true;
+    this.emit('drain');
+  }
+}
+
+/** A stream between a standby and a leader, both ends. */
+export class FakeCall {
+  readonly leaderEnd = new FakeFollowStream();
+  readonly stream = Object.assign(new EventEmitter(), {
+    write: (request: FollowRequest) => this.leaderEnd.emit('data', request),
+  });
+  isOver = false;
+
+  constructor(leader: FakeLeader | undefined) {
+    this.leaderEnd.on('error', (error: ServiceError) => this.end(error));
+    if (leader === undefined) this.isOver = true;
+    else leader.core.publisher.follow(this.leaderEnd);
+  }
+
+  /** The oldest message arrives. */
+  deliver(): boolean {
+    const message = this.isOver ? undefined : this.leaderEnd.sent.shift();
+    if (message === undefined) return false;
+    this.stream.emit('data', FollowResponse.decode(message));
+    return true;
+  }
+
+  /** The stream ends, for the standby. */
+  end(error: Partial<ServiceError> = {}): void {
+    if (this.isOver) return;
+    this.isOver = true;
+    this.stream.emit('error', error);
+  }
+
+  close(): void {
+    if (this.isOver) return;
+    this.isOver = true;
+    this.leaderEnd.emit('cancelled');
+  }
+}
+
+/** A standby in memory. Leaders are known by names instead of addresses. */
+export class FakeStandby {
+  readonly follower: Follower;
+  readonly leaders = new Map<string, FakeLeader>();
+  readonly calls: FakeCall[] = [];
+
+  constructor({ clock, replica = 'standby' }: { clock: Clock; replica?: string }) {
+    this.follower = new Follower(
+      { replica: () => replica, address: () => `${replica}:1`, version: '1.0.0' },
+      {
+        open: (address) => {
+          const call = new FakeCall(this.leaders.get(address));
+          this.calls.push(call);
+          return call;
+        },
+        clock,
+        logger: createLogger({ level: 'silent', service: 'test' }),
+        random: () => 0,
+      },
+    );
+  }
+
+  get call(): FakeCall {
+    return this.calls.at(-1)!;
+  }
+
+  follow(leader: FakeLeader, name = 'leader:1'): void {
+    this.leaders.set(name, leader);
+    this.follower.leaderIs(name);
+  }
+
+  /** The leader's turn ends, and everything that it has said arrives. */
+  catchUp(leader: FakeLeader): void {
+    leader.core.flush();
+    while (this.call.deliver());
+  }
+}
+
+const ANY = {
+  pageToken: '',
+  dialect: Dialect.DIALECT_UNSPECIFIED,
+  id: '',
+  clusterId: '',
+  node: '',
+  connection: '',
+  gateway: '',
+  link: '',
+};
+
+/** All that can be read of a state, to be compared. */
+export function answersOf({ trees, history, widths }: View): unknown {
+  const any = { ...ANY, pageSize: 5000, withRelays: true };
+  const { connections } = listConnections(trees, any);
+  const { nodes } = listNodes(trees, any);
+  const explained = nodes.flatMap(({ key }) =>
+    connections
+      .filter(({ dialect }) => dialect === key!.cluster!.dialect)
+      // Nodes of one id and several labels cannot be named by the id alone.
+      .map(({ id }) => attempt(() => explain(trees, widths, { node: key!.id, connection: id }))),
+  );
+  const none = { replica: '', leader: undefined, replicas: [] };
+  return plain({
+    revision: history.revision,
+    clusters: listClusters(trees, any),
+    nodes,
+    links: listLinks(trees, any),
+    connections,
+    relays: listRelays(trees, any),
+    tree: [...treeParts(trees, any, '')].map(sortTargets),
+    explained,
+    status: showStatus(none, trees, ''),
+  });
+}
+
+function attempt<T>(fn: () => T): T | string {
+  try {
+    return fn();
+  } catch (error) {
+    return String(error);
+  }
+}
+
+/** The LNK_CONNs that a link is relayed to come in no order. */
+function sortTargets(part: ReturnType<typeof treeParts> extends Iterable<infer T> ? T : never): unknown {
+  for (const { nodes } of part.clusters) {
+    for (const { links } of nodes) {
+      for (const link of links) link.relays.sort((a, b) => (a.lnkConn < b.lnkConn ? -1 : 1));
+    }
+  }
+  return part;
+}
+
+/** Without 64-bit integers, which are no JSON. */
+function plain(value: unknown): unknown {
+  return JSON.parse(JSON.stringify(value, (_, one) => (typeof one === 'bigint' ? String(one) : one)));
+}

@@ -1,0 +1,19 @@
+import type { ReplicaRole } from '@spanmesh/proto/v1/topology';
+import type { History } from './history.ts';
+import type { Trees } from './trees.ts';
+
+/** Most links of one node that are relayed to one LNK_CONN. */
+export interface Widths {
+  readonly linkid: number;
+  readonly circuit: number;
+}
+
+/** What this replica answers reads from at the moment. */
+export interface View {
+  readonly trees: Trees;
+  readonly history: History;
+  readonly widths: Widths;
+  readonly role: ReplicaRole;
+  /** How old it is at most, ms: 0 at the leader. */
+  readonly lagMs: number;
+}
