@@ -4,7 +4,7 @@ import { freePort, type ServiceProcess } from '../peer/installation.ts';
 import { eventually, NatsInstallation } from '../peer/nats-installation.ts';
 import { scrape } from '../peer/scrape.ts';
 import type { BenchDialect } from './generator-peer.ts';
-import { cpuSeconds, residentKb } from './machine.ts';
+import { cpuSeconds, residentKb, wakeUps } from './machine.ts';
 import type { ScaleDone, ScaleOrder } from './scale-generator.ts';
 
 const GENERATOR = fileURLToPath(new URL('./scale-generator.ts', import.meta.url));
@@ -33,6 +33,8 @@ export interface Traffic {
 export interface Used {
   readonly seconds: number;
   readonly cpu: Cpu;
+  /** Of topology and gateways: how often they had nothing to do, and were woken. */
+  readonly wakeUps: number;
   readonly traffic: Traffic;
 }
 
@@ -96,12 +98,14 @@ export class ScaleWorld {
   async meter<T>(run: () => Promise<T>): Promise<{ used: Used; result: T }> {
     const trafficBefore = await this.#traffic();
     const cpuBefore = this.#cpu();
+    const wakeUpsBefore = this.#wakeUps();
     const began = performance.now();
     const result = await run();
     const seconds = (performance.now() - began) / 1000;
     const cpu = difference(this.#cpu(), cpuBefore);
+    const woken = this.#wakeUps() - wakeUpsBefore;
     const traffic = difference(await this.#traffic(), trafficBefore);
-    return { used: { seconds, cpu, traffic }, result };
+    return { used: { seconds, cpu, wakeUps: woken, traffic }, result };
   }
 
   /** Trunks that stand. */
@@ -118,6 +122,11 @@ export class ScaleWorld {
       nats: cpuSeconds(nats.pid!),
       generator: cpuSeconds(this.#generator.pid!),
     };
+  }
+
+  #wakeUps(): number {
+    const { topologies, gateways } = this.installation;
+    return sum([...topologies, ...gateways].map(({ child }) => wakeUps(child.pid!)));
   }
 
   async #traffic(): Promise<Traffic> {

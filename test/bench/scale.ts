@@ -76,6 +76,7 @@ export async function benchScale(args: ScaleArguments = {}): Promise<void> {
         'CPU ms',
         'topology',
         'gateways',
+        'wake-ups',
         'msgs up',
         'bytes up',
         'msgs down',
@@ -85,7 +86,9 @@ export async function benchScale(args: ScaleArguments = {}): Promise<void> {
         'idle CPU %',
       ],
     ],
-    routing: [['gateways', 'partner', 'in flight', 'CPU µs', 'vs first', 'round trips/s', 'gen CPU', 'trunks']],
+    routing: [
+      ['gateways', 'partner', 'in flight', 'CPU µs', 'vs first', 'wake-ups', 'round trips/s', 'gen CPU', 'trunks'],
+    ],
   };
   const first = new Map<string, number>();
   for (const gateways of sizes.gateways) {
@@ -166,6 +169,7 @@ async function changes(world: ScaleWorld): Promise<string[]> {
     ms(ours(used)),
     ms(cpu.topology),
     ms(cpu.gateways),
+    count(used.wakeUps / FLAPS),
     (traffic.upMessages / FLAPS).toFixed(1),
     count(traffic.upBytes / FLAPS),
     (traffic.downMessages / FLAPS).toFixed(1),
@@ -193,6 +197,7 @@ async function routing(
   return [
     microseconds.toFixed(1),
     versus(first, `${where} ${inFlight}`, microseconds),
+    (median(rounds.map(({ used }) => used.wakeUps)) / all).toFixed(2),
     count((all / median(rounds.map(({ result }) => result.ms))) * 1000),
     percent(median(rounds.map(({ used }) => used.cpu.generator / used.seconds))),
     String(await world.trunks()),
