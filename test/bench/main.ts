@@ -11,7 +11,7 @@ import { benchFlood } from './flood.ts';
 import { benchIdleConnections } from './idle-connections.ts';
 import { machine } from './machine.ts';
 import { benchRouting } from './routing.ts';
-import { benchScale, SCALE_OPTIONS } from './scale.ts';
+import { benchScale, SCALE_OPTIONS, ScaleArgumentError } from './scale.ts';
 import { benchVolconf } from './volconf.ts';
 
 const { values: options, positionals: names } = parseArgs({ options: SCALE_OPTIONS, allowPositionals: true });
@@ -34,5 +34,11 @@ if (unknown.length > 0) {
   process.exit(2);
 }
 console.log(machine());
-for (const name of names.length > 0 ? names : Object.keys(BENCHES)) await BENCHES[name]!();
+try {
+  for (const name of names.length > 0 ? names : Object.keys(BENCHES)) await BENCHES[name]!();
+} catch (error) {
+  if (!(error instanceof ScaleArgumentError)) throw error;
+  console.error(error.message);
+  process.exit(2);
+}
 process.exit(0);

@@ -13,6 +13,9 @@ export const SCALE_OPTIONS = {
   rounds: { type: 'string', default: '1' },
 } as const satisfies ParseArgsOptionsConfig;
 
+/** An argument that makes no sense; the message says what does. */
+export class ScaleArgumentError extends Error {}
+
 export type ScaleArguments = { readonly [name in keyof typeof SCALE_OPTIONS]?: string };
 
 /** Span changes one at a time, of which the first are not measured. */
@@ -286,6 +289,10 @@ function pause(ms: number): Promise<void> {
 function sizesOf(args: ScaleArguments): Sizes {
   const text = (name: keyof typeof SCALE_OPTIONS) => args[name] ?? SCALE_OPTIONS[name].default;
   const number = (name: keyof typeof SCALE_OPTIONS) => positive(name, text(name));
+  const dialect = text('dialect');
+  if (dialect !== 'linkid' && dialect !== 'circuit') {
+    throw new ScaleArgumentError(`bench: --dialect is linkid or circuit, not ${dialect}`);
+  }
   const sizes: Sizes = {
     gateways: text('gateways')
       .split(',')
@@ -293,12 +300,12 @@ function sizesOf(args: ScaleArguments): Sizes {
     connections: number('connections'),
     nodes: number('nodes'),
     topologies: number('topologies'),
-    dialect: text('dialect') === 'linkid' ? 'linkid' : 'circuit',
+    dialect,
     rounds: number('rounds'),
   };
   const { gateways, connections, nodes } = sizes;
   if (gateways.some((each) => connections % each > 0 || connections < 2 * each) || nodes < connections) {
-    throw new Error(
+    throw new ScaleArgumentError(
       'bench: give every gateway the same number of connections, at least two, and every connection a node',
     );
   }
@@ -308,6 +315,6 @@ function sizesOf(args: ScaleArguments): Sizes {
 function positive(name: string, text: string): number {
   const value = Number(text);
   if (!Number.isInteger(value) || value < 1)
-    throw new Error(`bench: --${name} must be a whole number above 0: ${text}`);
+    throw new ScaleArgumentError(`bench: --${name} must be a whole number above 0: ${text}`);
   return value;
 }
