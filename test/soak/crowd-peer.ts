@@ -2,7 +2,7 @@ import { Random } from '../fuzz/random.ts';
 import { LivePeer } from '../peer/live-peer.ts';
 import { ALL_TYPES, type ConnFields, PEER, type SpanFields, testUuid } from '../peer/payloads.ts';
 import { Asker, Responder } from '../peer/routed-traffic.ts';
-import { type Dialect, describeMessage } from '../peer/wire.ts';
+import { DELETE, type Dialect, describeMessage, REPLY } from '../peer/wire.ts';
 import { SPANS } from './plan.ts';
 
 /** Nodes that the spans of all peers together name: most have links of several peers. */
@@ -54,6 +54,8 @@ export class CrowdPeer {
   /** Where its spans are open, by their index; absent: withdrawn, or not connected. */
   readonly #open = new Map<number, bigint>();
   readonly #withdrawn = new Set<number>();
+  /** Every message in a transaction on the present connection, in the order in which it was sent or came. */
+  #said: { readonly by: 'peer' | 'router'; readonly cmd: number; readonly msgid: bigint }[] = [];
   #isAway = true;
   #isStopped = false;
   #comesBack: (() => void) | null = null;
@@ -109,6 +111,25 @@ export class CrowdPeer {
     this.#offer(span);
   }
 
+  /** Transactions on its connection that one side has not ended, or neither, besides those that stay: for who looks for one too many. */
+  unfinished(): string[] {
+    const live = this.#live;
+    if (live === null) return [];
+    const open = new Map<string, { ends: Set<string>; text: string }>();
+    for (const { cmd, msgid, by } of this.#said) {
+      const opener = ((cmd & REPLY) === 0) === (by === 'peer') ? 'peer' : 'router';
+      const name = `${opener} ${msgid.toString(16)}`;
+      const one = open.get(name) ?? { ends: new Set(), text: '' };
+      one.text += ` ${by}:${(cmd >>> 0).toString(16)}`;
+      if ((cmd & DELETE) !== 0) one.ends.add(by);
+      if (one.ends.size === 2) open.delete(name);
+      else open.set(name, one);
+    }
+    for (const msgid of [...live.conns.keys(), ...live.spans.keys()]) open.delete(`peer ${msgid.toString(16)}`);
+    for (const msgid of [...live.held.keys(), live.routerConn ?? 0n]) open.delete(`router ${msgid.toString(16)}`);
+    return [...open].map(([name, { text }]) => `${this.name}: opened by ${name}:${text}`);
+  }
+
   /** Begins a transaction, if it asks and has something to ask. */
   ask(): void {
     const asker = this.#asker;
@@ -154,6 +175,7 @@ export class CrowdPeer {
     const where = { ...door, dialect, name: this.name, localAddress: this.#address };
     const peer = await LivePeer.connect(where).catch(() => null);
     if (peer === null) return null;
+    this.#listen(peer);
     const late = setTimeout(() => peer.raw.reset(), ANSWER_MS);
     try {
       for (const conn of conns) await peer.openConn(conn);
@@ -176,6 +198,23 @@ export class CrowdPeer {
     const source = this.#open.get(0);
     if (asks && (dialect === 'circuit' || source !== undefined)) this.#asker = new Asker(peer, source);
     return peer;
+  }
+
+  #listen({ raw }: LivePeer): void {
+    this.#said = [];
+    const said = (by: 'peer' | 'router', { cmd, msgid = 0n }: { cmd: number; msgid?: bigint }) => {
+      if (msgid !== 0n) this.#said.push({ by, cmd, msgid });
+    };
+    const send = raw.send.bind(raw);
+    raw.send = (message) => {
+      said('peer', message);
+      send(message);
+    };
+    const then = raw.intercept;
+    raw.intercept = (message) => {
+      said('router', message);
+      return then(message);
+    };
   }
 
   #offer(n: number): void {

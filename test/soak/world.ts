@@ -235,7 +235,10 @@ export class SoakWorld {
       const transactions = samples.get('spanmesh_gateway_open{table="transactions"}') ?? 0;
       const own = this.peers.filter(({ gateway }) => gateway === this.network.address(host));
       const open = own.reduce((sum, { live }) => sum + (live === null ? 0 : openOn(live)), 0);
-      if (transactions !== open) found.push(`${host} has ${transactions} transactions open, its peers ${open}`);
+      if (transactions !== open) {
+        found.push(`${host} has ${transactions} transactions open, its peers ${open}`);
+        found.push(...own.flatMap((peer) => peer.unfinished()));
+      }
       for (const [name, value] of samples) {
         if (value !== 0 && NEVER.test(name)) this.#wrong.push(`${host}: ${name} is ${value}`);
         if (value !== 0 && EMPTY.includes(name)) found.push(`${host}: ${name} is ${value}`);
