@@ -169,6 +169,11 @@ export class Asker {
       if (this.#peer.held.has(asked.relay)) continue;
       this.open.delete(msgid);
       this.#lose(asked);
+      // protocol.md, "Routing, linkid": what crossed the relay's end was thrown away, and is open until we end it.
+      if (this.#peer.dialect === 'linkid' && asked.unsent > 0) {
+        const cmd = ABORT | DELETE | LNK_ERROR;
+        this.#peer.raw.send({ cmd, msgid, circuit: this.#source, target: asked.relay, error: ERROR.LOSTLINK });
+      }
     }
   }
 

@@ -2,7 +2,7 @@ import { Random } from '../fuzz/random.ts';
 import { LivePeer } from '../peer/live-peer.ts';
 import { ALL_TYPES, type ConnFields, PEER, type SpanFields, testUuid } from '../peer/payloads.ts';
 import { Asker, Responder } from '../peer/routed-traffic.ts';
-import { DELETE, type Dialect, describeMessage, REPLY } from '../peer/wire.ts';
+import { CREATE, DELETE, type Dialect, describeMessage, type Outgoing, REPLY } from '../peer/wire.ts';
 import { SPANS } from './plan.ts';
 
 /** Nodes that the spans of all peers together name: most have links of several peers. */
@@ -54,8 +54,8 @@ export class CrowdPeer {
   /** Where its spans are open, by their index; absent: withdrawn, or not connected. */
   readonly #open = new Map<number, bigint>();
   readonly #withdrawn = new Set<number>();
-  /** Every message in a transaction on the present connection, in the order in which it was sent or came. */
-  #said: { readonly by: 'peer' | 'router'; readonly cmd: number; readonly msgid: bigint }[] = [];
+  /** Everything that was sent on the present connection. */
+  #sent: Outgoing[] = [];
   #isAway = true;
   #isStopped = false;
   #comesBack: (() => void) | null = null;
@@ -115,16 +115,20 @@ export class CrowdPeer {
   unfinished(): string[] {
     const live = this.#live;
     if (live === null) return [];
-    const open = new Map<string, { ends: Set<string>; text: string }>();
-    for (const { cmd, msgid, by } of this.#said) {
+    const open = new Map<string, { peer: number; router: number; opened: number; text: string }>();
+    const note = (by: 'peer' | 'router', { cmd, msgid = 0n }: { cmd: number; msgid?: bigint }) => {
+      if (msgid === 0n) return;
       const opener = ((cmd & REPLY) === 0) === (by === 'peer') ? 'peer' : 'router';
       const name = `${opener} ${msgid.toString(16)}`;
-      const one = open.get(name) ?? { ends: new Set(), text: '' };
+      const one = open.get(name) ?? { peer: 0, router: 0, opened: 0, text: '' };
+      if (opener === by && (cmd & CREATE) !== 0) one.opened++;
+      if ((cmd & DELETE) !== 0) one[by]++;
       one.text += ` ${by}:${(cmd >>> 0).toString(16)}`;
-      if ((cmd & DELETE) !== 0) one.ends.add(by);
-      if (one.ends.size === 2) open.delete(name);
-      else open.set(name, one);
-    }
+      open.set(name, one);
+    };
+    for (const message of this.#sent) note('peer', message);
+    for (const message of live.raw.log) note('router', message);
+    for (const [name, { peer, router, opened }] of open) if (Math.min(peer, router) >= opened) open.delete(name);
     for (const msgid of [...live.conns.keys(), ...live.spans.keys()]) open.delete(`peer ${msgid.toString(16)}`);
     for (const msgid of [...live.held.keys(), live.routerConn ?? 0n]) open.delete(`router ${msgid.toString(16)}`);
     return [...open].map(([name, { text }]) => `${this.name}: opened by ${name}:${text}`);
@@ -201,19 +205,11 @@ export class CrowdPeer {
   }
 
   #listen({ raw }: LivePeer): void {
-    this.#said = [];
-    const said = (by: 'peer' | 'router', { cmd, msgid = 0n }: { cmd: number; msgid?: bigint }) => {
-      if (msgid !== 0n) this.#said.push({ by, cmd, msgid });
-    };
+    this.#sent = [];
     const send = raw.send.bind(raw);
     raw.send = (message) => {
-      said('peer', message);
+      this.#sent.push(message);
       send(message);
-    };
-    const then = raw.intercept;
-    raw.intercept = (message) => {
-      said('router', message);
-      return then(message);
     };
   }
 
