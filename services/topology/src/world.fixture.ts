@@ -16,7 +16,7 @@ import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { createLogger } from '@spanmesh/runtime/logger';
 import type { GatewayRecord } from '@spanmesh/runtime/registry';
 import type { Dialect } from '@spanmesh/spantree/tree';
-import { Core, type CoreOptions } from './core.ts';
+import { Core, type CoreOptions, type Following } from './core.ts';
 import { protoDialect } from './dialect.ts';
 import type { LeaseView, Presence } from './leadership.ts';
 
@@ -122,17 +122,31 @@ export class FakeLeader {
     epoch = 1,
     presence = new FakePresence(),
     clock = new FakeClock(),
+    following,
+    leads = true,
     ...options
-  }: Partial<CoreOptions> & { epoch?: number; presence?: FakePresence; clock?: FakeClock } = {}) {
+  }: Partial<CoreOptions> & {
+    epoch?: number;
+    presence?: FakePresence;
+    clock?: FakeClock;
+    following?: Following;
+    leads?: boolean;
+  } = {}) {
     this.presence = presence;
     this.clock = clock;
     this.lease.epoch = epoch;
     this.core = new Core(
       { linkidWidth: 2, circuitWidth: 1, rnssAdd: 7, version: '1.0.0', address: () => 'me:1', ...options },
-      { lease: this.lease, presence, clock, logger: createLogger({ level: 'silent', service: 'test' }) },
+      {
+        lease: this.lease,
+        presence,
+        clock,
+        logger: createLogger({ level: 'silent', service: 'test' }),
+        ...(following && { following }),
+      },
     );
     this.lease.onRaise = () => this.lead();
-    this.lead();
+    if (leads) this.lead();
   }
 
   lead(): void {

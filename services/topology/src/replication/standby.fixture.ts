@@ -38,14 +38,18 @@ class FakeFollowStream extends EventEmitter {
 export class FakeCall {
   readonly leaderEnd = new FakeFollowStream();
   readonly stream = Object.assign(new EventEmitter(), {
-    write: (request: FollowRequest) => this.leaderEnd.emit('data', request),
+    write: (request: FollowRequest) => {
+      if (request.hello !== undefined) this.#leader?.core.publisher.follow(this.leaderEnd);
+      if (!this.isOver) this.leaderEnd.emit('data', request);
+    },
   });
   isOver = false;
+  readonly #leader: FakeLeader | undefined;
 
   constructor(leader: FakeLeader | undefined) {
     this.leaderEnd.on('error', (error: ServiceError) => this.end(error));
-    if (leader === undefined) this.isOver = true;
-    else leader.core.publisher.follow(this.leaderEnd);
+    this.#leader = leader;
+    this.isOver = leader === undefined;
   }
 
   /** The oldest message arrives. */

@@ -1,0 +1,285 @@
+import { status } from '@grpc/grpc-js';
+import { ReplicaRole } from '@spanmesh/proto/v1/topology';
+import { Dialect } from '@spanmesh/proto/v1/types';
+import { FakeClock } from '@spanmesh/runtime/fake-clock';
+import { describe, expect, it } from 'vitest';
+import { Watch } from '../watch.ts';
+import { FakeGateway, FakeLeader, FakePresence, settle, uuid } from '../world.fixture.ts';
+import { Lag } from './lag.ts';
+import { HEARTBEAT_MS, MAX_STANDBYS } from './publisher.ts';
+import { answersOf, FakeCall, FakeStandby } from './standby.fixture.ts';
+import { MAX_STANDBY_BYTES } from './standby-stream.ts';
+
+function installation() {
+  const leader = new FakeLeader();
+  const gateway = new FakeGateway('a');
+  const connection = gateway.openConnection();
+  gateway.openLnkConn(gateway.openConnection());
+  gateway.openLink(connection, 1);
+  settle(leader, [gateway]);
+  const standby = new FakeStandby({ clock: leader.clock });
+  standby.follow(leader);
+  standby.catchUp(leader);
+  const same = () => expect(answersOf(standby.follower.view!)).toEqual(answersOf(leader.core.view()!));
+  return { leader, gateway, connection, standby, same };
+}
+
+/** Acknowledgements go out at the end of a turn. */
+const turn = () => new Promise<void>((resolve) => setImmediate(() => setImmediate(resolve)));
+
+describe('a standby', () => {
+  it('costs the leader nothing once it is gone', () => {
+    const { leader, standby } = installation();
+    expect(leader.core.state.journal).toBeDefined();
+    standby.follower.stop();
+    expect([leader.core.state.journal, leader.core.publisher.followers]).toEqual([undefined, 0]);
+    const { messages } = leader.core.publisher;
+    leader.clock.advance(10 * HEARTBEAT_MS);
+    expect(leader.core.publisher.messages).toBe(messages);
+  });
+
+  it('is told of a change what has changed, and not the relays', () => {
+    const { leader, gateway, connection, standby, same } = installation();
+    const few = leader.core.publisher.bytes;
+    for (let i = 0; i < 500; i++) gateway.openLnkConn(gateway.openConnection());
+    settle(leader, [gateway]);
+    standby.catchUp(leader);
+    const before = leader.core.publisher.bytes;
+    gateway.openLink(connection, 2);
+    settle(leader, [gateway]);
+    standby.catchUp(leader);
+    same();
+    expect(standby.follower.view!.trees.tree.counts.relays).toBe(2 * 501);
+    // One link, whose relays are 501.
+    expect(leader.core.publisher.bytes - before).toBeLessThan(few);
+  });
+
+  it('is shown by the leader with how far behind it is, and hears of the others', async () => {
+    const { leader, standby } = installation();
+    leader.clock.advance(HEARTBEAT_MS);
+    while (standby.call.deliver());
+    await turn();
+    const [known] = leader.core.publisher.standbys();
+    const { revision } = leader.core.history;
+    const role = ReplicaRole.REPLICA_ROLE_STANDBY;
+    expect(known).toEqual({
+      replica: 'standby',
+      address: 'standby:1',
+      role,
+      lagMs: 0,
+      hasState: true,
+      version: '1.0.0',
+      revision,
+    });
+    leader.clock.advance(HEARTBEAT_MS);
+    expect(leader.core.publisher.standbys()[0]!.lagMs).toBe(HEARTBEAT_MS);
+    expect(standby.follower.replicas.map(({ replica }) => replica)).toEqual(['me', 'standby']);
+  });
+
+  it('says how old what it has is, while it hears nothing', () => {
+    const { leader, standby } = installation();
+    expect(standby.follower.view!.lagMs).toBe(0);
+    leader.clock.advance(7000);
+    expect(standby.follower.view!.lagMs).toBe(7000);
+    // What comes at last has been under way all the time.
+    standby.call.deliver();
+    expect(standby.follower.view!.lagMs).toBe(7000 - HEARTBEAT_MS);
+    while (standby.call.deliver());
+    expect(standby.follower.view!.lagMs).toBe(0);
+  });
+
+  it('that does not read is cut off, and comes back with a snapshot', () => {
+    const { leader, gateway, standby, same } = installation();
+    const slow = standby.call;
+    slow.leaderEnd.accepts = false;
+    // One write says that it was the last; what follows waits.
+    while (leader.core.publisher.cutOff === 0) {
+      expect(leader.core.publisher.queuedBytes).toBeLessThanOrEqual(MAX_STANDBY_BYTES);
+      // Large for what they cost here.
+      const opened = Array.from({ length: 500 }, () => gateway.openConnection('circuit', '1'.repeat(8000)));
+      settle(leader, [gateway]);
+      for (const connection of opened) gateway.closeConnection(connection);
+      settle(leader, [gateway]);
+    }
+    expect([slow.isOver, leader.core.publisher.queuedBytes]).toEqual([true, 0]);
+    expect(standby.follower.isLive).toBe(false);
+    const old = standby.follower.view!;
+    leader.clock.advance(100);
+    expect(standby.call).not.toBe(slow);
+    standby.catchUp(leader);
+    expect(standby.follower.isLive).toBe(true);
+    expect(standby.follower.view!.trees).not.toBe(old.trees);
+    same();
+  });
+
+  it('that takes long over its snapshot is not cut off for it, and gets what has changed after it', () => {
+    const { leader, gateway, connection, standby, same } = installation();
+    for (let i = 0; i < 1000; i++) gateway.openLink(connection, 10 + i);
+    settle(leader, [gateway]);
+    standby.call.end();
+    leader.clock.advance(100);
+    standby.call.leaderEnd.accepts = false;
+    leader.core.flush();
+    gateway.openLink(connection, 9999);
+    settle(leader, [gateway]);
+    expect(standby.call.deliver()).toBe(true);
+    expect(standby.call.deliver()).toBe(false);
+    standby.call.leaderEnd.drain();
+    standby.catchUp(leader);
+    same();
+  });
+
+  it('begins again when it is not what the leader has', () => {
+    const { leader, gateway, connection, standby, same } = installation();
+    const { trees } = standby.follower.view!;
+    trees.closeLink([...trees.gateways.get(gateway.id)!.links.values()][0]);
+    gateway.openLink(connection, 2);
+    settle(leader, [gateway]);
+    standby.catchUp(leader);
+    expect([standby.follower.differences, standby.follower.isLive]).toEqual([1, false]);
+    leader.clock.advance(100);
+    standby.catchUp(leader);
+    expect([standby.follower.differences, standby.follower.snapshots]).toEqual([1, 2]);
+    same();
+  });
+
+  it('passes reads on to a leader that speaks another version', () => {
+    const { standby } = installation();
+    standby.call.end({ code: status.UNIMPLEMENTED });
+    expect(standby.follower.view).toBeUndefined();
+  });
+
+  it('is refused by who does not lead, and by who has enough of them', () => {
+    const { leader, standby } = installation();
+    const more = Array.from(
+      { length: MAX_STANDBYS },
+      (_, i) => new FakeStandby({ clock: leader.clock, replica: `s${i}` }),
+    );
+    for (const one of more) one.follow(leader);
+    expect(more.filter(({ call }) => call.isOver).length).toBe(1);
+    leader.lose();
+    expect([standby.call.isOver, standby.follower.isLive]).toEqual([true, false]);
+    // What it has is not taken away from it.
+    expect(standby.follower.view!.trees.tree.counts.links).toBe(1);
+    const late = new FakeStandby({ clock: leader.clock });
+    late.follow(leader);
+    expect(late.call.isOver).toBe(true);
+  });
+
+  it('keeps what it has while a new leader hears its gateways, then has what that one has', () => {
+    const { leader, gateway, standby } = installation();
+    const presence = new FakePresence();
+    presence.put(gateway.name, gateway.boot);
+    gateway.disconnect();
+    const next = new FakeLeader({ epoch: 2, presence, clock: leader.clock });
+    standby.follow(next, 'next:1');
+    standby.catchUp(next);
+    leader.clock.advance(HEARTBEAT_MS);
+    standby.catchUp(next);
+    expect(standby.follower.isLive).toBe(false);
+    expect(standby.follower.view!.trees.tree.counts.relays).toBe(1);
+    settle(next, [gateway]);
+    standby.catchUp(next);
+    expect(answersOf(standby.follower.view!)).toEqual(answersOf(next.core.view()!));
+    expect(gateway.needless).toBe(0);
+  });
+
+  it('lets who watches go on after a break in which nothing happened, and list again otherwise', () => {
+    const { leader, gateway, standby } = installation();
+    const { history } = standby.follower.view!;
+    let ends = 0;
+    const stream = { cancelled: false, write: () => true, end: () => ends++, on: () => {}, once: () => {} };
+    new Watch({ revision: '', withRelays: false }, { stream, history, clock: leader.clock, onEnd: () => {} });
+    standby.call.end();
+    leader.clock.advance(100);
+    standby.catchUp(leader);
+    expect([standby.follower.snapshots, ends]).toEqual([2, 0]);
+    standby.call.end();
+    gateway.hold({ dialect: Dialect.DIALECT_CIRCUIT, id: uuid(77), peerType: 1, peerLabel: '' });
+    settle(leader, [gateway]);
+    leader.clock.advance(200);
+    standby.catchUp(leader);
+    expect([standby.follower.snapshots, ends]).toEqual([3, 1]);
+  });
+
+  it('waits for a revision that somebody has seen elsewhere, for a while', () => {
+    const { leader, gateway, connection, standby } = installation();
+    gateway.openLink(connection, 2);
+    settle(leader, [gateway]);
+    leader.core.flush();
+    const { revision } = leader.core.history;
+    const { history } = standby.follower.view!;
+    const sent: unknown[] = [];
+    const stream = {
+      cancelled: false,
+      write: (one: unknown) => sent.push(one) > 0,
+      end: () => {},
+      on: () => {},
+      once: () => {},
+    };
+    const watch = (from: string, mayBeBehind: boolean) =>
+      new Watch(
+        { revision: from, withRelays: false },
+        { stream, history, clock: leader.clock, onEnd: () => {}, mayBeBehind },
+      );
+    watch(revision, true);
+    expect(sent).toEqual([{ created: { revision } }]);
+    standby.catchUp(leader);
+    gateway.openLink(connection, 3);
+    settle(leader, [gateway]);
+    standby.catchUp(leader);
+    expect(sent.length).toBe(2);
+    expect(sent[1]).toMatchObject({ changes: { revision: leader.core.history.revision } });
+    watch('1.999', false);
+    expect(sent.at(-1)).toMatchObject({ listAgain: {} });
+    watch('1.999', true);
+    expect(sent.at(-1)).toEqual({ created: { revision: '1.999' } });
+    leader.clock.advance(5000);
+    expect(sent.at(-1)).toMatchObject({ listAgain: {} });
+  });
+});
+
+describe('a replica that takes over', () => {
+  it('waits for the gateways of its replica, and answers from it meanwhile', () => {
+    const { leader, gateway } = installation();
+    const { clock } = leader;
+    const calls: FakeCall[] = [];
+    const open = () => calls[calls.push(new FakeCall(leader)) - 1]!;
+    const next = new FakeLeader({ clock, leads: false, following: { open, random: () => 0 } });
+    const { core } = next;
+    next.lose();
+    leader.core.flush();
+    while (calls[0]!.deliver());
+    expect(core.view()).toMatchObject({ role: ReplicaRole.REPLICA_ROLE_STANDBY, lagMs: 0 });
+    const { revision } = core.view()!.history;
+    clock.advance(2000);
+    next.lease.epoch = 2;
+    next.lead();
+    // No gateway is in the registry: the replica is all that says that there is one.
+    expect([core.leadership.settled, core.leadership.mayCommand()]).toEqual([false, false]);
+    expect(core.view()).toMatchObject({ role: ReplicaRole.REPLICA_ROLE_TAKING_OVER, lagMs: 2000 });
+    expect(core.view()!.trees.tree.counts).toMatchObject({ links: 1, relays: 1 });
+    expect(core.view()!.history.revision).toBe(revision);
+    gateway.disconnect();
+    settle(next, [gateway]);
+    expect(core.view()).toMatchObject({ role: ReplicaRole.REPLICA_ROLE_LEADER, lagMs: 0, trees: core.state });
+    expect(core.follower.view).toBeUndefined();
+    expect([core.state.tree.counts.relays, gateway.needless, gateway.closes]).toEqual([1, 0, 0]);
+  });
+});
+
+describe('how old the newest message is', () => {
+  it('does not depend on what the clocks show, nor on their drifting apart', () => {
+    const clock = new FakeClock();
+    const lag = new Lag({ clock });
+    // Theirs loses one millisecond in a hundred.
+    const theirs = () => 1_000_000 + clock.now() * 0.99;
+    for (let i = 0; i < 10_000; i++) {
+      lag.heard(theirs());
+      clock.advance(250);
+    }
+    expect(lag.ms).toBeLessThan(250 + 0.01 * 120_000 + 1);
+    lag.heard(theirs() - 5000);
+    expect(lag.ms).toBeGreaterThanOrEqual(5000);
+  });
+});
