@@ -15,17 +15,11 @@ import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction
 import { formatHostPort, type HostPort } from '@spanmesh/runtime/address';
 import type { Timer } from '@spanmesh/runtime/clock';
 import { peerAddress } from './admission.ts';
+import { Backpressure, type BackpressureOwner } from './backpressure.ts';
 import { adviceFor, type CloseReason } from './close-reason.ts';
 import type { Core } from './core.ts';
 import type { CipherPair } from './crypt/cipher-pair.ts';
-import {
-  CLOSE_LINGER_MS,
-  HIGH_WATER_BYTES,
-  HIGH_WATER_SHARE,
-  LOW_WATER_SHARE,
-  PAUSE_READING_SHARE,
-  RESUME_READING_SHARE,
-} from './limits.ts';
+import { CLOSE_LINGER_MS } from './limits.ts';
 import type { LnkConn } from './lnk-conn.ts';
 import { MessageDeadline, type MessageReceiver } from './message-deadline.ts';
 import type { Origin } from './origin.ts';
@@ -73,7 +67,15 @@ export type CloseDetail = Readonly<Record<string, unknown>>;
 
 /** A TCP link to a peer: socket, framing, transactions. What the messages mean is up to `core.dispatch`. */
 export class Connection
-  implements FrameSink, PlainSink, EndpointHandler, SendQueueOwner, MessageReceiver, Reader, Destination
+  implements
+    FrameSink,
+    PlainSink,
+    EndpointHandler,
+    SendQueueOwner,
+    MessageReceiver,
+    BackpressureOwner,
+    Reader,
+    Destination
 {
   readonly id: number;
   readonly origin: Origin;
@@ -128,16 +130,9 @@ export class Connection
   readonly #deadline: MessageDeadline;
   /** Messages that have come. */
   #messages = 0;
-  /** Bytes queued that make it high. */
-  readonly #highWater: number;
+  readonly #backpressure: Backpressure;
   #state: State;
   #silence: Timer | null = null;
-  /** Too much waits for itself. */
-  #paused = false;
-  /** What it is not read for: destinations that lag. */
-  readonly #waitsFor = new Set<Pressure>();
-  #onDrained: (() => void)[] = [];
-  #onLow: (() => void)[] = [];
 
   /** Takes over a connected socket; `dialect` null: the peer's first messages tell. Reads nothing until `begin`. */
   constructor(
@@ -171,7 +166,7 @@ export class Connection
     );
     this.#opener = cipher?.opener ?? null;
     this.#deadline = new MessageDeadline({ limitMs: options.messageTimeout }, { clock, receiver: this });
-    this.#highWater = Math.min(HIGH_WATER_BYTES, options.sendLimit * HIGH_WATER_SHARE);
+    this.#backpressure = new Backpressure(options, { socket, queue: this.#queue, metrics, owner: this });
     this.#state = {
       kind: 'recognising',
       deadline: clock.after(options.dialectTimeout, () => this.#recognitionOver()),
@@ -219,35 +214,39 @@ export class Connection
 
   /** It is not read at the moment: its silence means nothing. */
   get isPaused(): boolean {
-    return this.#paused || this.#waitsFor.size > 0;
+    return this.#backpressure.isPaused;
   }
 
   /** More waits for the peer than should: those that send to it are not read until it has drained. */
   get isHigh(): boolean {
-    return this.#state.kind === 'open' && this.#queue.bytes > this.#highWater;
+    return this.#backpressure.isHigh;
+  }
+
+  /** Nothing that it sends is passed on any more once it is leaving: its answers must be read. */
+  get mayWait(): boolean {
+    return this.isOpen && this.leaving === null;
+  }
+
+  resuming(): boolean {
+    if (this.#state.kind === 'closed') return false;
+    // It was not read: what it has to say comes now.
+    this.heardAt = this.#core.clock.now();
+    return true;
   }
 
   /** Calls back once, when it is low again or has ended. */
   onceLow(fn: () => void): void {
-    if (this.isHigh) this.#onLow.push(fn);
-    else fn();
+    this.#backpressure.onceLow(fn);
   }
 
   /** Reads no more until the destination is low. */
   pauseFor(destination: Pressure): void {
-    if (this.#waitsFor.has(destination) || !this.isOpen || this.leaving !== null) return;
-    if (!this.isPaused) this.#socket.pause();
-    this.#waitsFor.add(destination);
-    this.#core.metrics.pauses++;
-    destination.onceLow(() => {
-      this.#waitsFor.delete(destination);
-      this.#resume();
-    });
+    this.#backpressure.pauseFor(destination);
   }
 
   /** Calls back once, when bytes have drained or the connection ends. */
   onceDrained(fn: () => void): void {
-    this.#onDrained.push(fn);
+    this.#backpressure.onceDrained(fn);
   }
 
   /** Writes what was queued in this turn. */
@@ -259,10 +258,7 @@ export class Connection
       return;
     }
     this.#queue.flush();
-    if (!this.#paused && this.#queue.bytes > this.#core.options.sendLimit * PAUSE_READING_SHARE) {
-      if (!this.isPaused) this.#socket.pause();
-      this.#paused = true;
-    }
+    this.#backpressure.queued();
   }
 
   /** Ends it: what is on it ends as if the peer had aborted it, what is queued is still sent, then the socket closes. */
@@ -287,9 +283,7 @@ export class Connection
     const state = this.#state;
     if (state.kind !== 'open' || this.leaving !== null) return;
     this.leaving = leaving;
-    // Its answers must be read: nothing that it sends is passed on any more.
-    this.#waitsFor.clear();
-    this.#resume();
+    this.#backpressure.waitForNobody();
     if (this.ownLnkConn !== null) state.endpoint.end(this.ownLnkConn);
     if (this.ownLnkConn === null || this.ownLnkConn.rxDeleted) leaving.answered();
   }
@@ -348,19 +342,7 @@ export class Connection
 
   drained(): void {
     if (this.waitingRelays.length > 0) this.#core.relays.resume(this);
-    if (this.#paused && this.#queue.bytes < this.#core.options.sendLimit * RESUME_READING_SHARE) {
-      this.#paused = false;
-      this.#resume();
-    }
-    if (this.#onLow.length > 0 && (!this.isOpen || this.#queue.bytes <= this.#highWater * LOW_WATER_SHARE)) {
-      const low = this.#onLow;
-      this.#onLow = [];
-      for (const fn of low) fn();
-    }
-    if (this.#onDrained.length === 0) return;
-    const waiting = this.#onDrained;
-    this.#onDrained = [];
-    for (const fn of waiting) fn();
+    this.#backpressure.drained();
   }
 
   overLimit(): void {
@@ -398,13 +380,6 @@ export class Connection
     if (state.kind === 'recognising') state.deadline.cancel();
     if (state.kind === 'open') this.#end(state.endpoint);
     return true;
-  }
-
-  #resume(): void {
-    if (this.isPaused || this.#state.kind === 'closed') return;
-    // It was not read: what it has to say comes now.
-    this.heardAt = this.#core.clock.now();
-    this.#socket.resume();
   }
 
   #listenTo(socket: Socket): void {
