@@ -105,6 +105,9 @@ export class Replica {
     else if (change.connectionOpened !== undefined) trees.openConnection(gateway, change.connectionOpened);
     else if (change.connectionClosed !== undefined) {
       trees.closeConnection(gateway.connections.get(change.connectionClosed));
+    } else if (change.connectionClosing !== undefined) {
+      const { id, reason } = change.connectionClosing;
+      trees.setClosing(gateway.connections.get(id), reason);
     } else if (change.suspicion !== undefined) {
       trees.setSuspect(gateway.connections.get(change.suspicion.connection), change.suspicion.suspect);
     } else if (change.reachability !== undefined) {

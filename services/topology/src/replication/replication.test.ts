@@ -3,6 +3,7 @@ import { ReplicaRole } from '@spanmesh/proto/v1/topology';
 import { Dialect } from '@spanmesh/proto/v1/types';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { describe, expect, it } from 'vitest';
+import { connectionData } from '../gateway.ts';
 import { Watch } from '../watch.ts';
 import { FakeGateway, FakeLeader, FakePresence, settle, uuid } from '../world.fixture.ts';
 import { Lag } from './lag.ts';
@@ -52,6 +53,17 @@ describe('a standby', () => {
     expect(standby.follower.view!.trees.tree.counts.relays).toBe(2 * 501);
     // One link, whose relays are 501.
     expect(leader.core.publisher.bytes - before).toBeLessThan(few);
+  });
+
+  it('hears of a connection that its gateway closes in order', () => {
+    const { leader, gateway, connection, standby, same } = installation();
+    leader.core.state.setClosing(leader.core.state.gateways.get(gateway.id)!.connections.get(connection), 'draining');
+    settle(leader, [gateway]);
+    standby.catchUp(leader);
+    same();
+    expect(standby.follower.differences).toBe(0);
+    const [replicated] = [...standby.follower.view!.trees.gateways.values()];
+    expect(connectionData(replicated!.connections.get(connection)!).opened.closing).toBe('draining');
   });
 
   it('is shown by the leader with how far behind it is, and hears of the others', async () => {
