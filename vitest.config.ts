@@ -17,7 +17,7 @@ export default defineConfig({
         test: {
           name: 'side by side',
           include: ['{libs,services,test}/**/*.test.ts'],
-          exclude: ['**/node_modules/**', ...ALONE],
+          exclude: ['**/node_modules/**', 'test/containers/**', ...ALONE],
           sequence: { groupOrder: 0 },
         },
       },

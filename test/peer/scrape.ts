@@ -1,6 +1,6 @@
 /** Samples of a process's metrics: name with labels → value. */
-export async function scrape(httpPort: number): Promise<Map<string, number>> {
-  const response = await fetch(`http://127.0.0.1:${httpPort}/metrics`);
+export async function scrape(httpPort: number, host = '127.0.0.1'): Promise<Map<string, number>> {
+  const response = await fetch(`http://${host}:${httpPort}/metrics`);
   const samples = new Map<string, number>();
   for (const line of (await response.text()).split('\n')) {
     const match = /^([a-zA-Z_:][^ ]*(?:\{[^}]*\})?) ([^ ]+)$/.exec(line);
@@ -14,6 +14,8 @@ const KEPT =
   /^spanmesh_gateway_(open\{.*|queued_bytes|trunk_queued_bytes|trunk_transactions|trunk_routes|receive_pending_bytes)$/;
 
 /** What a gateway holds: samples that are not 0, of those that are when it has no peers. */
-export async function kept(httpPort: number): Promise<Record<string, number>> {
-  return Object.fromEntries([...(await scrape(httpPort))].filter(([name, value]) => KEPT.test(name) && value !== 0));
+export async function kept(httpPort: number, host?: string): Promise<Record<string, number>> {
+  return Object.fromEntries(
+    [...(await scrape(httpPort, host))].filter(([name, value]) => KEPT.test(name) && value !== 0),
+  );
 }

@@ -30,6 +30,24 @@ const MAX_DIST = 16;
 /** At most so many differences are said. */
 const MAX_SAID = 20;
 
+/** How a peer's connection is found in the trees. */
+export interface Naming {
+  readonly ofPeer: (peer: LivePeer) => string;
+  readonly ofConnection: (connection: Connection) => string;
+}
+
+/** Each peer has an address of its own. */
+const BY_ADDRESS: Naming = {
+  ofPeer: ({ raw }) => raw.socket.localAddress ?? 'nowhere',
+  ofConnection: ({ remoteAddress }) => parseHostPort(remoteAddress).host,
+};
+
+/** Each peer has a LNK_CONN with a label of its own: where its address does not arrive as it was. */
+export const BY_LABEL: Naming = {
+  ofPeer: ({ conns }) => [...conns.values()][0]?.label ?? 'unlabelled',
+  ofConnection: ({ id, lnkConns }) => lnkConns[0]?.label ?? id,
+};
+
 /** What topology's API shows. */
 export interface Trees {
   readonly connections: readonly Connection[];
@@ -58,31 +76,35 @@ export async function readTrees(grpcPort: number): Promise<Trees> {
 /**
  * architecture.md, "What must always hold" 2 and 4: how the trees, and the relays that peers hold, differ from what the peers'
  * connections offer; empty: they do not. Selection is worked out anew by the naive oracle of libs/spantree.
- * `peers`: every peer that is connected, each from an address of its own; not those from addresses that `isOther` says yes to, whose
- * spans nobody else selects and who select nothing.
+ * `peers`: every peer that is connected; not those whose names (`naming`, addresses unless told) `isOther` says yes to, whose spans
+ * nobody else selects and who select nothing.
  * `rnssAdd`: SPANMESH_RNSS of the installation.
  */
 export function differences(
   peers: readonly LivePeer[],
   trees: Trees,
-  { rnssAdd, isOther = () => false }: { rnssAdd: number; isOther?: (address: string) => boolean },
+  {
+    rnssAdd,
+    isOther = () => false,
+    naming = BY_ADDRESS,
+  }: { rnssAdd: number; isOther?: (name: string) => boolean; naming?: Naming },
 ): string[] {
   const found: string[] = [];
-  const byAddress = new Map<string, Connection>();
+  const byName = new Map<string, Connection>();
   for (const connection of trees.connections) {
-    const host = parseHostPort(connection.remoteAddress).host;
-    if (byAddress.has(host)) found.push(`the trees have several connections with ${host}`);
-    byAddress.set(host, connection);
+    const name = naming.ofConnection(connection);
+    if (byName.has(name)) found.push(`the trees have several connections with ${name}`);
+    byName.set(name, connection);
   }
   const oracle = new Oracle(LINKID_WIDTH, CIRCUIT_WIDTH, MAX_DIST);
   const owners = new Map<OracleLnkConn, LivePeer>();
   const named = new Map<OracleLink, { id: string; span: SpanFields }>();
   for (const peer of peers) {
-    const address = peer.raw.socket.localAddress ?? 'nowhere';
-    const connection = byAddress.get(address);
-    byAddress.delete(address);
+    const name = naming.ofPeer(peer);
+    const connection = byName.get(name);
+    byName.delete(name);
     if (connection === undefined) {
-      found.push(`${peer.raw.name}: no connection with ${address} in the trees`);
+      found.push(`${peer.raw.name}: no connection with ${name} in the trees`);
       continue;
     }
     if (connection.suspect) found.push(`${peer.raw.name}: ${connection.id} is suspect`);
@@ -91,8 +113,8 @@ export function differences(
     found.push(...addLnkConns(peer, connection, own, oracle, owners));
     found.push(...addLinks(peer, connection, own, oracle, named, trees.links));
   }
-  for (const [address, { id }] of byAddress) {
-    if (!isOther(address)) found.push(`the trees have a connection ${id} with ${address}: nobody has it`);
+  for (const [name, { id }] of byName) {
+    if (!isOther(name)) found.push(`the trees have a connection ${id} with ${name}: nobody has it`);
   }
   const wanted = new Map<string, SpanFields>();
   for (const lnkConn of oracle.lnkConns) {
@@ -102,7 +124,7 @@ export function differences(
       wanted.set(`${lnkConn.connection.gateway}:${lnkConn.id} ${id}`, relayed(peer, span, rnssAdd));
     }
   }
-  const others = new Set([...byAddress.values()].map(({ id }) => id));
+  const others = new Set([...byName.values()].map(({ id }) => id));
   found.push(...compareRelays(wanted, trees.relays, others));
   found.push(...peers.flatMap((peer) => compareHeld(peer, oracle, owners, named, rnssAdd)));
   return found.slice(0, MAX_SAID);
