@@ -78,6 +78,7 @@ class Host implements AttachHost {
   readonly happened: string[] = [];
   parts: StateChange[] = [];
   readonly commands: Commands[] = [];
+  lastNumber = 0;
   onEvent = () => {};
 
   welcomed(epoch: number, rnssAdd: number): void {

@@ -224,10 +224,11 @@ export class AttachClient implements Attach {
     this.#host.welcomed(welcome.epoch, welcome.rnssAdd);
     const parts = [...inParts(this.#host.snapshot(), PART_BYTES)];
     this.delta = StateChange.create();
-    const obeyed = StateChange.create();
-    obeyed.obeyed = this.#obeyed;
+    const last = StateChange.create();
+    last.obeyed = this.#obeyed;
+    last.lastNumber = this.#host.lastNumber;
     this.#obeyedTold = this.#obeyed;
-    this.#outbox = [...parts, obeyed].map((snapshot) => ({ snapshot }));
+    this.#outbox = [...parts, last].map((snapshot) => ({ snapshot }));
     this.#outbox.push({ snapshotEnd: {} });
     this.#outboxAt = 0;
     const { epoch, version: leader } = welcome;
@@ -289,7 +290,9 @@ export class AttachClient implements Attach {
     this.delta = StateChange.create();
     const parts = bytes > PART_BYTES ? [...inParts([delta], PART_BYTES)] : [delta];
     // Said last: whatever was refused before the commands were obeyed has been told by then.
-    parts[parts.length - 1]!.obeyed = this.#obeyed;
+    const last = parts[parts.length - 1]!;
+    last.obeyed = this.#obeyed;
+    last.lastNumber = this.#host.lastNumber;
     this.#obeyedTold = this.#obeyed;
     this.#outbox = parts.map((part) => ({ delta: part }));
   }

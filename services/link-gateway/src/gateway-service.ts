@@ -67,6 +67,8 @@ export interface GatewayIdentity {
 export interface AttachHost {
   /** A leader of this epoch has taken it on; `rnssAdd`: what relays add to rnss. */
   welcomed(epoch: number, rnssAdd: number): void;
+  /** Highest number that it has given to anything. */
+  readonly lastNumber: number;
   /** Everything that is open, cut in the same turn. */
   snapshot(): Iterable<StateChange>;
   apply(commands: Commands): void;
@@ -335,6 +337,10 @@ export class Gateway implements Service, AttachHost {
 
   welcomed(_epoch: number, rnssAdd: number): void {
     this.#core.relays.rnssAdd = rnssAdd;
+  }
+
+  get lastNumber(): number {
+    return this.#core.tables.lastNumber;
   }
 
   snapshot(): StateChange[] {

@@ -28,6 +28,11 @@ export class OpenTables {
     return ++this.#lastNumber;
   }
 
+  /** The highest number so far. */
+  get lastNumber(): number {
+    return this.#lastNumber;
+  }
+
   /** The stamp of a link that opens now (architecture.md, "Attach"): max(wall clock, highest so far + 1), microseconds. */
   nextStamp(wallMs: number): number {
     this.#lastStamp = Math.max(Math.floor(wallMs * US), this.#lastStamp + 1);

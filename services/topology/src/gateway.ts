@@ -58,8 +58,10 @@ export class Gateway {
   readonly links: Map<number, Link> = new Map();
   /** Gateways (ids) that it cannot reach. */
   readonly unreachable: Set<string> = new Set();
-  /** Relays of links whose gateway has not been heard of yet: gateway id → link number → what is known. */
+  /** Relays of links that have not been heard of yet: gateway id → link number → what is known. */
   readonly parked: Map<string, Map<number, ParkedRelays>> = new Map();
+  /** Highest number that it has given to anything, as far as it has told; 0: it does not tell. */
+  lastNumber = 0;
   readonly inFlight: InFlight = new InFlight();
   /** Relays on its LNK_CONNs (numbers) that peers have refused, as far as this leader has been told. */
   readonly refused: Map<Link, Set<number>> = new Map();
@@ -91,6 +93,9 @@ export class Gateway {
 export interface ParkedRelays {
   readonly open: number[];
   readonly refused: number[];
+  readonly onDemand: Set<number>;
+  /** A snapshot has named the link among the wanted relays: the gateway keeps its payload. */
+  named: boolean;
 }
 
 export function gatewayId(name: string, boot: string): string {

@@ -21,6 +21,11 @@ describe('random histories of three gateways and their leaders', () => {
           expect(names(open.difference(should))).toEqual([]);
           expect(names(should.difference(open).difference(gateway.refused))).toEqual([]);
           for (const pair of open) expect(gateway.refused.has(pair)).toBe(false);
+          // Ways back are the gateways' own, but none is left of a link that is gone.
+          for (const pair of gateway.onDemand) {
+            const { gateway: owner, link } = parsePair(pair);
+            expect(history.gateways.find(({ id }) => id === owner)!.links.has(link)).toBe(true);
+          }
         }
       }),
       { numRuns: 300 },

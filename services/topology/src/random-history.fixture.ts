@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { FakeGateway, FakeLeader, settle } from './world.fixture.ts';
+import { FakeGateway, FakeLeader, pairName, settle } from './world.fixture.ts';
 
 type Pick = (choices: readonly number[]) => number | undefined;
 
@@ -12,6 +12,7 @@ const WEIGHTS = {
   closeLnkConn: 1,
   closeLink: 5,
   refuse: 6,
+  onDemand: 4,
   flush: 10,
   up: 16,
   down: 16,
@@ -90,6 +91,22 @@ export class RandomHistory {
             for (const other of this.gateways) if (other !== gateway) other.dropRemote(gateway.id, id);
         });
         return;
+      case 'onDemand': {
+        // A way back, to a link that a message has named (linkid); it ends by itself or with the link.
+        const open = [...gateway.onDemand];
+        if (more % 4 === 0 && open.length > 0) {
+          gateway.closeOnDemand(open[choice % open.length]!);
+          return;
+        }
+        const owner = this.gateways[more % 3]!;
+        const isLinkid = (connection: number, of: FakeGateway) => of.connections.get(connection)!.dialect === 'linkid';
+        const links = [...owner.links].filter(([, { connection }]) => isLinkid(connection, owner));
+        const lnkConns = [...gateway.lnkConns].filter(([, { connection }]) => isLinkid(connection, gateway));
+        if (links.length === 0 || lnkConns.length === 0) return;
+        const pair = pairName(owner.id, links[choice % links.length]![0], lnkConns[choice % lnkConns.length]![0]);
+        if (!gateway.relays.has(pair) && !gateway.onDemand.has(pair)) gateway.openOnDemand(pair);
+        return;
+      }
       case 'refuse': {
         const pairs = [...gateway.relays.keys()];
         if (this.refusals && pairs.length > 0) gateway.refuse(pairs[choice % pairs.length]!);

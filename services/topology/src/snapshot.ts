@@ -28,6 +28,7 @@ export class Snapshot {
     for (const set of chunk.relaysOpen) this.#entries += set.lnkConns.length;
     for (const set of chunk.onDemandOpened) this.#entries += set.lnkConns.length;
     all.obeyed = Math.max(all.obeyed, chunk.obeyed);
+    all.lastNumber = Math.max(all.lastNumber, chunk.lastNumber);
     return this.#entries <= MAX_SNAPSHOT_ENTRIES;
   }
 

@@ -62,14 +62,16 @@ export class State extends Trees {
     for (const id of change.connectionsAlive) this.setSuspect(gateway.connections.get(id), false);
     for (const { id, reason } of change.connectionsClosing) this.setClosing(gateway.connections.get(id), reason);
     for (const refusal of change.refusals) this.#refuse(gateway, refusal);
-    for (const set of change.onDemandOpened) this.setOnDemand(gateway, set, true);
-    for (const set of change.onDemandClosed) this.setOnDemand(gateway, set, false);
+    for (const set of change.onDemandOpened) this.#openOnDemand(gateway, set);
+    for (const set of change.onDemandClosed) this.#closeOnDemand(gateway, set);
     for (const key of change.clustersHeld) this.holds.hold(gateway, key);
     for (const key of change.clustersReleased) this.holds.release(gateway, key);
     for (const id of change.linksClosed) this.closeLink(gateway.links.get(id));
     for (const id of change.lnkConnsClosed) this.closeLnkConn(gateway.lnkConns.get(id));
     for (const id of change.connectionsClosed) this.closeConnection(gateway.connections.get(id));
     gateway.inFlight.obeyed(change.obeyed);
+    gateway.lastNumber = Math.max(gateway.lastNumber, change.lastNumber);
+    this.#unpark(gateway);
     this.#noteStopping(gateway, change);
     for (const progress of change.drains) noteDrain(gateway, progress);
     if (change.drains.length > 0) this.#observer.drained(gateway);
@@ -113,9 +115,10 @@ export class State extends Trees {
     if (!first)
       for (const { linkGateway, link } of all.refusals) this.#adoptRelays(gateway, { linkGateway, link, lnkConns: [] });
     for (const lnkConn of gateway.lnkConns.values()) this.#forgetOnDemand(lnkConn);
-    for (const set of all.onDemandOpened) this.setOnDemand(gateway, set, true);
+    for (const set of all.onDemandOpened) this.#openOnDemand(gateway, set);
 
     gateway.known = true;
+    gateway.lastNumber = Math.max(gateway.lastNumber, all.lastNumber);
     // At a first sight of the gateway both the old and the new connection of a peer have been there before: whoever led
     // then has seen to it, and doubting them again would move relays.
     if (!first) for (const lnkConn of added) this.#suspectOthers(lnkConn);
@@ -128,7 +131,9 @@ export class State extends Trees {
 
   /** Gateways that are named by relays and have not been heard of. */
   *parkedFor(): Iterable<string> {
-    for (const gateway of this.gateways.values()) yield* gateway.parked.keys();
+    for (const { parked } of this.gateways.values()) {
+      for (const id of parked.keys()) if (this.gateways.get(id)?.known !== true) yield id;
+    }
   }
 
   /** The gateway will not come (any more): relays of its links are to be closed. */
@@ -144,7 +149,6 @@ export class State extends Trees {
   #noteStopping(gateway: Gateway, { stopping }: StateChange): void {
     if (!stopping || gateway.draining) return;
     gateway.draining = true;
-    this.put(gateway);
     this.put(gateway);
   }
 
@@ -205,7 +209,9 @@ export class State extends Trees {
     const link = this.linkOf(gateway, linkGateway, number);
     if (link === undefined) {
       const parked = this.#park(gateway, linkGateway, number);
-      for (const id of lnkConns) parked?.open.push(id);
+      if (parked === undefined) return;
+      parked.named = true;
+      for (const id of lnkConns) parked.open.push(id);
       return;
     }
     if (linkData(link).gateway !== gateway) this.#observer.linkKnown(gateway, link);
@@ -236,10 +242,28 @@ export class State extends Trees {
     for (const [link, lnkConns] of lost) this.#observer.reopen(gateway, link, lnkConns);
   }
 
-  /** Keeps relays of a link that is not known until its gateway is; undefined if that is known and the link is gone. */
+  /** A link of another gateway may be used there before its own gateway has told of it, and after it has told of its end. */
+  #openOnDemand(gateway: Gateway, set: RelaySet): void {
+    if (this.linkOf(gateway, set.linkGateway, set.link) !== undefined) {
+      this.setOnDemand(gateway, set, true);
+      return;
+    }
+    const parked = this.#park(gateway, set.linkGateway, set.link);
+    for (const id of set.lnkConns) parked?.onDemand.add(id);
+  }
+
+  #closeOnDemand(gateway: Gateway, set: RelaySet): void {
+    const parked = gateway.parked.get(set.linkGateway)?.get(set.link);
+    for (const id of set.lnkConns) parked?.onDemand.delete(id);
+    this.setOnDemand(gateway, set, false);
+  }
+
+  /** Keeps relays of a link that is not known until its gateway has told of it; undefined if it has, and of its end. */
   #park(gateway: Gateway, linkGateway: string, link: number): ParkedRelays | undefined {
     if (linkGateway === '' || linkGateway === gateway.id) return undefined;
-    if (this.gateways.get(linkGateway)?.known === true) {
+    const owner = this.gateways.get(linkGateway);
+    // What has a higher number than any that it has told of comes yet.
+    if (owner?.known === true && (owner.lastNumber === 0 || link <= owner.lastNumber)) {
       this.#observer.linkUnknown(gateway, linkGateway, link);
       return undefined;
     }
@@ -250,20 +274,21 @@ export class State extends Trees {
     }
     let relays = links.get(link);
     if (relays === undefined) {
-      relays = { open: [], refused: [] };
+      relays = { open: [], refused: [], onDemand: new Set(), named: false };
       links.set(link, relays);
     }
     return relays;
   }
 
-  /** The gateway is known now: what others relay of its links can be judged. */
+  /** The gateway has told what it has: what others relay of its links can be judged. */
   #unpark(gateway: Gateway): void {
     for (const other of this.gateways.values()) {
       const links = other.parked.get(gateway.id);
       if (links === undefined) continue;
       other.parked.delete(gateway.id);
-      for (const [link, { open, refused }] of links) {
-        this.#adoptRelays(other, { linkGateway: gateway.id, link, lnkConns: open });
+      for (const [link, { open, refused, onDemand, named }] of links) {
+        if (named) this.#adoptRelays(other, { linkGateway: gateway.id, link, lnkConns: open });
+        if (onDemand.size > 0) this.#openOnDemand(other, { linkGateway: gateway.id, link, lnkConns: [...onDemand] });
         for (const lnkConn of refused) {
           this.#adoptRefusal(other, { linkGateway: gateway.id, link, lnkConn, n: 0 });
         }

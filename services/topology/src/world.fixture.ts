@@ -335,6 +335,7 @@ export class FakeGateway {
     const delta = this.#delta;
     this.#delta = StateChange.create();
     delta.obeyed = this.#obeyed;
+    delta.lastNumber = this.#number;
     if (this.live) this.up.push({ delta: StateChange.decode(StateChange.encode(delta).finish()) });
   }
 
@@ -405,6 +406,7 @@ export class FakeGateway {
         const pair = pairName(owner, link, lnkConn);
         this.opens++;
         if (this.relays.has(pair)) this.needless++;
+        if (this.onDemand.has(pair)) this.closeOnDemand(pair);
         this.relays.set(pair, commands.n);
         this.refused.delete(pair);
       }
@@ -448,6 +450,7 @@ export class FakeGateway {
     }
     for (const gateway of this.unreachable) all.reachability.push({ gateway, reachable: false });
     all.obeyed = this.#obeyed;
+    all.lastNumber = this.#number;
     all.clustersHeld = [...this.held];
     all.drains = [...this.drains.values()];
     return all;

@@ -128,6 +128,11 @@ export interface StateChange {
   /** True: the gateway is going to stop and takes no more connections. It stays so for this boot. */
   stopping: boolean;
   /**
+   * Highest number that the gateway had given to anything when this message was cut; only in the last of the parts that were cut
+   * together. What another gateway names by a higher one comes yet, what it names by a lower one and is not known is gone. 0: not told.
+   */
+  lastNumber: number;
+  /**
    * Highest `n` of the leader's epoch whose Commands were obeyed before this message was cut; 0: none. Refusals that come
    * after this message can no longer be crossed by those commands.
    */
@@ -751,6 +756,7 @@ function createBaseStateChange(): StateChange {
     connectionsClosing: [],
     drains: [],
     stopping: false,
+    lastNumber: 0,
     obeyed: 0,
   };
 }
@@ -829,6 +835,9 @@ export const StateChange: MessageFns<StateChange> = {
     }
     if (message.stopping !== false) {
       writer.uint32(160).bool(message.stopping);
+    }
+    if (message.lastNumber !== 0) {
+      writer.uint32(169).double(message.lastNumber);
     }
     if (message.obeyed !== 0) {
       writer.uint32(121).double(message.obeyed);
@@ -1041,6 +1050,14 @@ export const StateChange: MessageFns<StateChange> = {
             message.stopping = reader.bool();
             continue;
           }
+          case 21: {
+            if (tag !== 169) {
+              break;
+            }
+
+            message.lastNumber = reader.double();
+            continue;
+          }
           case 15: {
             if (tag !== 121) {
               break;
@@ -1142,6 +1159,11 @@ export const StateChange: MessageFns<StateChange> = {
         : [],
       drains: globalThis.Array.isArray(object?.drains) ? object.drains.map((e: any) => DrainProgress.fromJSON(e)) : [],
       stopping: isSet(object.stopping) ? globalThis.Boolean(object.stopping) : false,
+      lastNumber: isSet(object.lastNumber)
+        ? globalThis.Number(object.lastNumber)
+        : isSet(object.last_number)
+        ? globalThis.Number(object.last_number)
+        : 0,
       obeyed: isSet(object.obeyed) ? globalThis.Number(object.obeyed) : 0,
     };
   },
@@ -1205,6 +1227,9 @@ export const StateChange: MessageFns<StateChange> = {
     if (message.stopping !== false) {
       obj.stopping = message.stopping;
     }
+    if (message.lastNumber !== 0) {
+      obj.lastNumber = floatToJson(message.lastNumber);
+    }
     if (message.obeyed !== 0) {
       obj.obeyed = floatToJson(message.obeyed);
     }
@@ -1235,6 +1260,7 @@ export const StateChange: MessageFns<StateChange> = {
     message.connectionsClosing = object.connectionsClosing?.map((e) => ConnectionClosing.fromPartial(e)) || [];
     message.drains = object.drains?.map((e) => DrainProgress.fromPartial(e)) || [];
     message.stopping = object.stopping ?? false;
+    message.lastNumber = object.lastNumber ?? 0;
     message.obeyed = object.obeyed ?? 0;
     return message;
   },
