@@ -1,6 +1,7 @@
 import { z } from 'zod';
-import { BusError, type KeyValue, type KvEntry, type Subscription } from './bus.ts';
+import type { KeyValue, KvEntry, Subscription } from './bus.ts';
 import type { Clock, Timer } from './clock.ts';
+import { LastingWatch } from './lasting-watch.ts';
 
 /** What a gateway says of itself in the gateways bucket, under its name. */
 export interface GatewayRecord {
@@ -18,8 +19,6 @@ export interface GatewayRecord {
 export const REGISTRATION_INTERVAL_MS = 1000;
 /** How long a reader believes an entry of which it sees no new revision, ms: five missed renewals. */
 export const REGISTRY_AGE_MS = 5000;
-/** How soon a watch that could not be opened is tried again, ms. */
-const WATCH_RETRY_MS = 1000;
 /** Entries that a reader keeps; far above any installation. */
 const MAX_GATEWAYS = 4096;
 
@@ -122,29 +121,27 @@ interface Known {
  * new revision of it for REGISTRY_AGE_MS (architecture.md "Interfaces", Bus: presence is aged by the reader).
  */
 export class GatewayRegistry {
-  readonly #kv: KeyValue;
+  readonly #watch: LastingWatch;
   readonly #clock: Clock;
   readonly #known = new Map<string, Known>();
   readonly #listeners = new Set<() => void>();
-  #watch: Subscription | null = null;
   #timer: Timer | null = null;
   #running = false;
 
   constructor({ kv, clock }: { kv: KeyValue; clock: Clock }) {
-    this.#kv = kv;
     this.#clock = clock;
+    this.#watch = new LastingWatch({ kv, clock, note: (entry) => this.#note(entry) });
   }
 
   /** Resolves when the entries present now are known, or when the store could not be asked (it is tried again). */
   async start(): Promise<void> {
     this.#running = true;
-    await this.#open();
+    await this.#watch.start();
   }
 
   async stop(): Promise<void> {
     this.#running = false;
-    this.#watch?.unsubscribe();
-    this.#watch = null;
+    this.#watch.stop();
     this.#timer?.cancel();
     this.#timer = null;
     this.#known.clear();
@@ -168,29 +165,7 @@ export class GatewayRegistry {
     return { unsubscribe: () => this.#listeners.delete(fn) };
   }
 
-  async #open(): Promise<void> {
-    try {
-      const watch = await this.#kv.watch((entry) => this.#note(entry));
-      if (this.#running) {
-        this.#watch = watch;
-      } else {
-        watch.unsubscribe();
-      }
-    } catch (error) {
-      if (this.#running && !(error instanceof BusError && error.code === 'closed')) {
-        this.#clock.after(WATCH_RETRY_MS, () => {
-          if (this.#running && this.#watch === null) {
-            void this.#open();
-          }
-        });
-      }
-    }
-  }
-
   #note(entry: KvEntry): void {
-    if (!this.#running) {
-      return;
-    }
     const record = entry.value === null ? null : decodeRecord(entry.key, entry.value);
     const known = this.#known.get(entry.key);
     if (record === null) {

@@ -1,16 +1,13 @@
-import { systemClock } from '@spanmesh/runtime/clock';
-import { createLogger, type Logger } from '@spanmesh/runtime/logger';
-import { Metrics } from '@spanmesh/runtime/metrics';
-import { warnOfMisspelt } from '@spanmesh/runtime/misspelt-settings';
+import type { Logger } from '@spanmesh/runtime/logger';
+import type { Metrics } from '@spanmesh/runtime/metrics';
 import { natsSettings } from '@spanmesh/runtime/nats-settings';
-import { openBus, type ProcessBus } from '@spanmesh/runtime/open-bus';
-import { ProcessControl } from '@spanmesh/runtime/process-control';
-import { ProcessPorts } from '@spanmesh/runtime/process-ports';
+import { createByName, ProcessFrame } from '@spanmesh/runtime/process-frame';
+import type { ProcessPorts } from '@spanmesh/runtime/process-ports';
 import { processSettings } from '@spanmesh/runtime/process-settings';
 import { systemRandom } from '@spanmesh/runtime/random';
 import type { Service } from '@spanmesh/runtime/service';
 import { LINK_GATEWAY_NAME, TOPOLOGY_NAME } from '@spanmesh/runtime/service-names';
-import { readSettings, type SettingSources, type SettingValues, setting } from '@spanmesh/runtime/setting';
+import { type SettingSources, type SettingValues, setting } from '@spanmesh/runtime/setting';
 import { hostPort, optional } from '@spanmesh/runtime/setting-types';
 import { createGateway } from './gateway.ts';
 import type { Gateway } from './gateway-service.ts';
@@ -41,66 +38,54 @@ type Options = SettingValues<typeof settings>;
 /** A link-gateway in a process of its own. */
 export class LinkGatewayProcess implements Service {
   readonly gateway: Gateway;
-  readonly ports: ProcessPorts;
-  readonly metrics: Metrics;
 
-  readonly #bus: ProcessBus;
-  readonly #control: ProcessControl;
+  readonly #frame: ProcessFrame;
   readonly #locator: TopologyLocator;
   readonly #api: TopologyApi;
 
   /** `protocolVersion`: what it says that it speaks; for tests of versions side by side. */
   constructor(options: Options, logger: Logger, { protocolVersion }: { protocolVersion?: number } = {}) {
-    const metrics = new Metrics({ processMetrics: true });
-    this.metrics = metrics;
-    this.#bus = openBus(options, { logger, metrics });
-    const { bus } = this.#bus;
-    this.ports = new ProcessPorts(options, {
-      ready: () => this.gateway.notReady(),
-      metrics,
-      logger,
-      ...(protocolVersion !== undefined && { protocolVersion }),
-      names: [LINK_GATEWAY_NAME],
-    });
-    this.#control = new ProcessControl(
-      { service: 'link-gateway', logLevel: options.logLevel },
-      {
-        ...this.#bus,
-        clock: systemClock,
-        logger,
-        ports: this.ports,
-        ready: () => this.gateway.notReady(),
-        gateway: () => this.gateway.id,
-      },
+    const frame = new ProcessFrame(
+      { service: 'link-gateway', name: LINK_GATEWAY_NAME, settings: options, protocolVersion },
+      { logger, service: { notReady: () => this.gateway.notReady(), gateway: () => this.gateway.id } },
     );
+    this.#frame = frame;
+    const { bus, clock, metrics, ports } = frame;
     const { topologyAddress, natsUrl } = options;
     const locator =
       topologyAddress === null && natsUrl.length > 0
-        ? new LeasedTopology({ bus, clock: systemClock })
+        ? new LeasedTopology({ bus, clock })
         : fixedTopology(topologyAddress ?? DEFAULT_TOPOLOGY);
     this.#locator = locator;
-    const security = this.ports.security.channel(TOPOLOGY_NAME);
+    const security = ports.security.channel(TOPOLOGY_NAME);
     this.#api = new TopologyApi({ address: () => locator.address(), security });
     this.gateway = createGateway(options, {
       bus,
-      clock: systemClock,
+      clock,
       logger,
       metrics,
       random: systemRandom,
       topologyAddress: () => locator.address(),
       onTopologyChange: (fn) => locator.onChange(fn),
       treeSource: treeSourceOf(() => this.#api.client()),
-      ports: this.ports,
+      ports,
     });
+  }
+
+  get ports(): ProcessPorts {
+    return this.#frame.ports;
+  }
+
+  get metrics(): Metrics {
+    return this.#frame.metrics;
   }
 
   async start(): Promise<void> {
     try {
-      await this.#bus.check();
-      await this.ports.start();
-      this.#locator.start();
-      await this.gateway.start();
-      this.#control.start();
+      await this.#frame.start(() => {
+        this.#locator.start();
+        return this.gateway.start();
+      });
     } catch (error) {
       await this.stop();
       throw error;
@@ -108,14 +93,12 @@ export class LinkGatewayProcess implements Service {
   }
 
   /** Peers first, then those who look on. */
-  async stop(): Promise<void> {
-    this.ports.notServing();
-    this.#control.stop();
-    await this.gateway.stop();
-    await this.#locator.stop();
-    this.#api.close();
-    await this.ports.stop();
-    await this.#bus.bus.close();
+  stop(): Promise<void> {
+    return this.#frame.stop(async () => {
+      await this.gateway.stop();
+      await this.#locator.stop();
+      this.#api.close();
+    });
   }
 
   hurry(): void {
@@ -125,8 +108,5 @@ export class LinkGatewayProcess implements Service {
 
 /** A link-gateway process's work, by its settings. @throws SettingError */
 export function createLinkGatewayProcess(from: SettingSources): LinkGatewayProcess {
-  const options = readSettings(settings, from);
-  const logger = createLogger({ level: options.logLevel, service: 'link-gateway' });
-  warnOfMisspelt(from.env, settings, logger);
-  return new LinkGatewayProcess(options, logger);
+  return createByName('link-gateway', settings, from, (options, logger) => new LinkGatewayProcess(options, logger));
 }

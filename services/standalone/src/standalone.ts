@@ -7,15 +7,15 @@ import { systemClock } from '@spanmesh/runtime/clock';
 import { FileKeyValue } from '@spanmesh/runtime/file-kv';
 import { createClient } from '@spanmesh/runtime/grpc-client';
 import { InProcessBus, type OnBusError, type OpenBucket } from '@spanmesh/runtime/in-process-bus';
-import { createLogger, type Logger } from '@spanmesh/runtime/logger';
+import type { Logger } from '@spanmesh/runtime/logger';
 import { Metrics } from '@spanmesh/runtime/metrics';
-import { warnOfMisspelt } from '@spanmesh/runtime/misspelt-settings';
 import { ProcessControl } from '@spanmesh/runtime/process-control';
+import { createByName } from '@spanmesh/runtime/process-frame';
 import { ProcessPorts } from '@spanmesh/runtime/process-ports';
 import { systemRandom } from '@spanmesh/runtime/random';
 import type { Service } from '@spanmesh/runtime/service';
 import { LINK_GATEWAY_NAME, SERVICE_NAMES, TOPOLOGY_NAME } from '@spanmesh/runtime/service-names';
-import { readSettings, type SettingSources } from '@spanmesh/runtime/setting';
+import type { SettingSources } from '@spanmesh/runtime/setting';
 import { VERSION } from '@spanmesh/runtime/version';
 import { createTopology, type Topology } from '@spanmesh/topology/topology';
 import { createVolconf, type Volconf } from '@spanmesh/volconf/volconf';
@@ -153,10 +153,7 @@ function bucketsOnDisk(directory: string, onError: OnBusError): OpenBucket {
 
 /** A standalone process's work, by its settings. @throws SettingError */
 export function createStandalone(from: SettingSources): Standalone {
-  const options = readSettings(settings, from);
-  const logger = createLogger({ level: options.logLevel, service: 'standalone' });
-  warnOfMisspelt(from.env, settings, logger);
-  return new Standalone(options, logger);
+  return createByName('standalone', settings, from, (options, logger) => new Standalone(options, logger));
 }
 
 /** What a standalone that was started to be used from code shows. */
