@@ -50,7 +50,10 @@ export function findConnection(state: Trees, text: string): Connection {
   if (text === '') throw invalid('Name a connection: its id, its number, or the label of a LNK_CONN on it.');
   const connection = matchConnection(state, text);
   if (connection !== undefined) return connection;
-  throw new ApiError(status.NOT_FOUND, `There is no connection ${text}: ListConnections shows those that are there.`);
+  throw new ApiError(
+    status.NOT_FOUND,
+    `There is no connection ${text}: \`spanmesh conns\` (ListConnections) shows those that are there.`,
+  );
 }
 
 /**

@@ -15,7 +15,10 @@ export function findGateway(state: State, text: string): Gateway {
   const byId = state.gateways.get(text);
   if (byId !== undefined) return byId;
   for (const gateway of state.gateways.values()) if (gateway.name === text) return gateway;
-  throw new ApiError(status.NOT_FOUND, `There is no gateway ${text}: GetStatus shows those that are there.`);
+  throw new ApiError(
+    status.NOT_FOUND,
+    `There is no gateway ${text}: \`spanmesh gateways list\` (GetStatus) shows those that are there.`,
+  );
 }
 
 /** @throws ApiError FAILED_PRECONDITION: the gateway is too old. */
