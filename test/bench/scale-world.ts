@@ -1,7 +1,8 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { eventually } from '../peer/eventually.ts';
 import { freePort, type ServiceProcess } from '../peer/installation.ts';
-import { eventually, NatsInstallation } from '../peer/nats-installation.ts';
+import { NatsInstallation } from '../peer/nats-installation.ts';
 import { scrape } from '../peer/scrape.ts';
 import type { BenchDialect } from './generator-peer.ts';
 import { cpuSeconds, residentKb, wakeUps } from './machine.ts';

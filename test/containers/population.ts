@@ -1,4 +1,4 @@
-import { setTimeout as after } from 'node:timers/promises';
+import { until } from '../peer/eventually.ts';
 import { testUuid } from '../peer/payloads.ts';
 import { ReturningPeer } from '../peer/returning-peer.ts';
 import { BY_LABEL, differences, readTrees, type Trees } from '../peer/trees.ts';
@@ -63,7 +63,7 @@ export class Population {
   async rest(): Promise<{ done: number; lost: number }> {
     clearInterval(this.#load);
     const open = () => this.peers.filter((peer) => peer.open > 0).map(({ label, open: n }) => `${label}: ${n} open`);
-    await eventually(async () => open(), 'no transaction is open');
+    await cleared(async () => open(), 'no transaction is open');
     return this.outcome();
   }
 
@@ -102,7 +102,7 @@ export class Population {
    */
   async healed(): Promise<number> {
     const began = performance.now();
-    await eventually(() => this.#differences(), 'everything is as the connections offer');
+    await cleared(() => this.#differences(), 'everything is as the connections offer');
     return performance.now() - began;
   }
 
@@ -167,12 +167,11 @@ export class Population {
 }
 
 /** Looks until nothing is in the way; fails with what is. */
-export async function eventually(look: () => Promise<string[]>, what: string, ms = HEAL_MS): Promise<void> {
-  const giveUp = performance.now() + ms;
-  for (;;) {
-    const found = await look();
-    if (found.length === 0) return;
-    if (performance.now() > giveUp) throw new Error(`never so: ${what}; ${found.slice(0, 20).join('; ')}`);
-    await after(LOOK_MS);
-  }
+export async function cleared(look: () => Promise<string[]>, what: string): Promise<void> {
+  let found: string[] = [];
+  const isClear = async () => {
+    found = await look();
+    return found.length === 0;
+  };
+  await until(isClear, () => `${what}; ${found.slice(0, 20).join('; ')}`, { ms: HEAL_MS, everyMs: LOOK_MS });
 }

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { kept } from '../peer/scrape.ts';
 import { ComposeSystem } from './compose-system.ts';
 import { type Container, docker } from './docker.ts';
-import { eventually, Population } from './population.ts';
+import { cleared, Population } from './population.ts';
 
 /** Peers at the beginning, and those that come after more gateways have been added. */
 const PEERS = 16;
@@ -46,7 +46,7 @@ async function underLoad(name: string, what: () => Promise<void>): Promise<{ los
   await what();
   await pause(LOAD_MS);
   // Peers that were away are back before the load ends, so that it is on what has healed, too.
-  await eventually(
+  await cleared(
     async () => population.peers.filter(({ live }) => live === null).map(({ label }) => label),
     'peers are back',
   );
@@ -116,7 +116,7 @@ async function suffer(container: Container, fault: string): Promise<void> {
 }
 
 async function healthy(): Promise<void> {
-  await eventually(async () => {
+  await cleared(async () => {
     const all = await system.containers();
     const sick = all.filter(({ service, health, isRunning }) =>
       service === 'certificates' ? isRunning : !isRunning || (service !== 'nats' && health !== 'healthy'),
@@ -209,7 +209,7 @@ describe('the system of docker-compose.yml', () => {
   it('keeps nothing of peers that have left', async () => {
     await population.stop();
     for (const gateway of await system.running('gateway')) {
-      await eventually(
+      await cleared(
         async () => Object.entries(await kept(8080, gateway.address)).map(([name, value]) => `${name} ${value}`),
         'the gateway is empty',
       );

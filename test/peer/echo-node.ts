@@ -5,9 +5,9 @@ import type { LnkConn } from '@spanmesh/dmsg/payload/lnk-conn';
 import type { LnkSpan } from '@spanmesh/dmsg/payload/lnk-span';
 import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
 import { SimPeer } from '../../services/ctl/src/sim/peer.ts';
+import { until } from './eventually.ts';
 import { testUuid } from './payloads.ts';
 import { PATIENCE_MS } from './raw-peer.ts';
-import { until } from './world.ts';
 
 type Dialect = 'linkid' | 'circuit';
 

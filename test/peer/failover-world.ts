@@ -1,6 +1,7 @@
 import { stdout } from 'node:process';
 import { TOPOLOGY_ROLE } from '@spanmesh/runtime/bus-names';
 import { expect } from 'vitest';
+import { until as holdsWithin } from './eventually.ts';
 import type { ServiceProcess } from './installation.ts';
 import { LivePeer } from './live-peer.ts';
 import { LoopbackNetwork } from './loopback-network.ts';
@@ -20,7 +21,6 @@ const KNOCK_MS = 50;
 const RNSS_ADD = 7;
 /** How long healing may take before it counts as never, ms: a gateway is waited for, a trunk is tried again after 5 s at most. */
 const HEAL_MS = 30_000;
-const LOOK_MS = 5;
 /** First nodes of what gateway 1 gives, of what the victim gives, and of spans that come and go. */
 const FIRST_NODE = { standing: 1, victim: 0x100, asker: 0x200, passing: 0x1000 } as const;
 
@@ -272,12 +272,8 @@ export class FailoverWorld {
 }
 
 /** Looks until it is so, for longer than a single event may take: a leader is elected, a gateway ages out. */
-async function until(holds: () => boolean | Promise<boolean>, what: string | (() => string)): Promise<void> {
-  const giveUp = performance.now() + HEAL_MS;
-  while (!(await holds())) {
-    if (performance.now() > giveUp) throw new Error(`never so: ${typeof what === 'string' ? what : what()}`);
-    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
-  }
+function until(holds: () => boolean | Promise<boolean>, what: string | (() => string)): Promise<void> {
+  return holdsWithin(holds, what, { ms: HEAL_MS });
 }
 
 /** The relays of what gateway 1 gives, by msgid. */

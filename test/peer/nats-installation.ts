@@ -6,12 +6,10 @@ import { decodeLeaseRecord } from '@spanmesh/runtime/lease-record';
 import { createLogger } from '@spanmesh/runtime/logger';
 import { NatsBus } from '@spanmesh/runtime/nats-bus';
 import { NatsServerProcess, natsOptionsFor, startNatsCluster } from '@spanmesh/runtime/nats-server.fixture';
+import { eventually } from './eventually.ts';
 import { freePort, freePorts, type GatewayProcess, type Ports, ServiceProcess } from './installation.ts';
 import type { LoopbackNetwork } from './loopback-network.ts';
 import { PATIENCE_MS } from './raw-peer.ts';
-
-/** Milliseconds between two looks at something that tells nobody when it changes. */
-const LOOK_MS = 10;
 
 export interface Sizes {
   readonly topologies: number;
@@ -196,17 +194,6 @@ function addressSettings(address: string, ports: Ports): Record<string, string> 
     SPANMESH_GATEWAY_SERVICE_ADDRESS: `${address}:${ports.service}`,
     SPANMESH_VOLCONF_ADDRESS: `${address}:${ports.grpc}`,
   };
-}
-
-/** What `look` finds, once it finds something. */
-export async function eventually<T>(look: () => Promise<T | undefined>, what: string): Promise<T> {
-  const giveUp = performance.now() + 2 * PATIENCE_MS;
-  for (;;) {
-    const found = await look();
-    if (found !== undefined) return found;
-    if (performance.now() > giveUp) throw new Error(`in vain: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
-  }
 }
 
 /** How a call ended, what it says on failure, and which replica has answered as what, if one has. */

@@ -2,11 +2,11 @@ import { REVCIRC, REVTRANS } from '@spanmesh/dmsg/command';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import type { LinkAddress, Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
 import { EndNode } from '../../services/link-gateway/src/routing/end-node.fixture.ts';
+import { until } from './eventually.ts';
 import { Installation } from './installation.ts';
 import { connBody, connFields, PEER, spanBody, spanFields, testUuid } from './payloads.ts';
 import { kept, scrape } from './scrape.ts';
 import type { Dialect } from './wire.ts';
-import { until } from './world.ts';
 
 /** What came in one transaction, in order. */
 export class Heard implements TransactionHandler {

@@ -1,7 +1,8 @@
 import { startStandalone } from '../../services/standalone/src/standalone.ts';
+import { until } from './eventually.ts';
 import { LivePeer, type LivePeerOptions, MARKER_CLUSTER } from './live-peer.ts';
 import { testUuid } from './payloads.ts';
-import { PATIENCE_MS, RawPeer, type RawPeerOptions } from './raw-peer.ts';
+import { RawPeer, type RawPeerOptions } from './raw-peer.ts';
 import { scrape } from './scrape.ts';
 import type { Dialect } from './wire.ts';
 
@@ -14,9 +15,6 @@ const SETTINGS: Record<string, string> = {
   SPANMESH_HTTP_LISTEN: '127.0.0.1:0',
   SPANMESH_LOG_LEVEL: 'silent',
 };
-
-/** Milliseconds between two looks at something that sends no event (counters of the router). */
-const LOOK_MS = 3;
 
 export type Counts = Record<string, number>;
 
@@ -139,15 +137,6 @@ export class World {
     this.#giver.raw.destroy();
     this.#watcher.raw.destroy();
     await this.stopRouter();
-  }
-}
-
-/** Look until `holds`; for what sends no event. Fails with the text of `what`. */
-export async function until(holds: () => boolean | Promise<boolean>, what: () => string): Promise<void> {
-  const giveUp = performance.now() + PATIENCE_MS;
-  while (!(await holds())) {
-    if (performance.now() > giveUp) throw new Error(`never so: ${what()}`);
-    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
   }
 }
 

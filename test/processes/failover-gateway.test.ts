@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { eventually } from '../peer/eventually.ts';
 import { FailoverWorld, type Figures } from '../peer/failover-world.ts';
 import type { NatsInstallation } from '../peer/nats-installation.ts';
-import { eventually, hostOf } from '../peer/nats-installation.ts';
+import { hostOf } from '../peer/nats-installation.ts';
 
 /** The one that suffers (from 0): what gateway 1 gives and gateways 2 and 3 take does not touch it. */
 const VICTIM = 3;

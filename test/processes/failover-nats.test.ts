@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { eventually } from '../peer/eventually.ts';
 import { FailoverWorld } from '../peer/failover-world.ts';
 import { LivePeer } from '../peer/live-peer.ts';
-import { eventually, listClusters } from '../peer/nats-installation.ts';
+import { listClusters } from '../peer/nats-installation.ts';
 
 describe('one NATS server', () => {
   let world: FailoverWorld;

@@ -2,10 +2,11 @@ import { credentials } from '@grpc/grpc-js';
 import { GetTreeRequest, type GetTreeResponse, TopologyClient, WatchRequest } from '@spanmesh/proto/v1/topology';
 import { TOPOLOGY_ROLE } from '@spanmesh/runtime/bus-names';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { eventually } from '../peer/eventually.ts';
 import { FailoverWorld } from '../peer/failover-world.ts';
 import type { ServiceProcess } from '../peer/installation.ts';
 import type { NatsInstallation } from '../peer/nats-installation.ts';
-import { eventually, hostOf, listClusters } from '../peer/nats-installation.ts';
+import { hostOf, listClusters } from '../peer/nats-installation.ts';
 
 let world: FailoverWorld;
 let installation: NatsInstallation;

@@ -2,7 +2,8 @@ import { credentials } from '@grpc/grpc-js';
 import { ListTargetsRequest, SetTargetRequest, VolconfClient } from '@spanmesh/proto/v1/volconf';
 import { VOLCONF_ROLE } from '@spanmesh/runtime/bus-names';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { eventually, NatsInstallation } from '../peer/nats-installation.ts';
+import { eventually } from '../peer/eventually.ts';
+import { NatsInstallation } from '../peer/nats-installation.ts';
 
 let installation: NatsInstallation;
 

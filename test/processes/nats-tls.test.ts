@@ -5,8 +5,8 @@ import { main } from '@spanmesh/ctl/main';
 import { RecordingTerminal } from '@spanmesh/ctl/terminal.fixture';
 import { NatsServerProcess } from '@spanmesh/runtime/nats-server.fixture';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { eventually } from '../peer/eventually.ts';
 import { ServiceProcess } from '../peer/installation.ts';
-import { eventually } from '../peer/nats-installation.ts';
 import { PATIENCE_MS } from '../peer/raw-peer.ts';
 
 // docs/tls.md, "NATS": what `spanmesh certs init --nats` makes, with a real nats-server that asks for certificates.

@@ -1,8 +1,9 @@
 import { main } from '@spanmesh/ctl/main';
 import { RecordingTerminal } from '@spanmesh/ctl/terminal.fixture';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { eventually } from '../peer/eventually.ts';
 import type { ServiceProcess } from '../peer/installation.ts';
-import { eventually, NatsInstallation } from '../peer/nats-installation.ts';
+import { NatsInstallation } from '../peer/nats-installation.ts';
 import { PATIENCE_MS } from '../peer/raw-peer.ts';
 
 let installation: NatsInstallation;

@@ -12,9 +12,9 @@ import {
 } from '@spanmesh/dmsg/command';
 import { ErrorCode } from '@spanmesh/dmsg/error-code';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { until as eventually } from '../peer/eventually.ts';
 import { Heard, type Party, RouteWorld, word } from '../peer/route-world.ts';
 import type { Dialect } from '../peer/wire.ts';
-import { until as eventually } from '../peer/world.ts';
 
 // Routing over real TCP: topology and two gateways in processes of their own, the requester on one gateway, the owner of the span
 // on the other. After each case neither gateway may hold anything of it.

@@ -1,8 +1,9 @@
 import { stdout } from 'node:process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ECHO, EchoNode } from '../peer/echo-node.ts';
+import { eventually } from '../peer/eventually.ts';
 import type { GatewayProcess } from '../peer/installation.ts';
-import { eventually, NatsInstallation } from '../peer/nats-installation.ts';
+import { NatsInstallation } from '../peer/nats-installation.ts';
 import { PATIENCE_MS } from '../peer/raw-peer.ts';
 import { echoNode, messagingClient, RouteClient } from '../peer/route-client.ts';
 

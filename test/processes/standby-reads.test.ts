@@ -12,9 +12,10 @@ import {
 } from '@spanmesh/proto/v1/topology';
 import { TOPOLOGY_ROLE } from '@spanmesh/runtime/bus-names';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { eventually } from '../peer/eventually.ts';
 import type { ServiceProcess } from '../peer/installation.ts';
 import { LivePeer } from '../peer/live-peer.ts';
-import { eventually, NatsInstallation } from '../peer/nats-installation.ts';
+import { NatsInstallation } from '../peer/nats-installation.ts';
 import { testUuid } from '../peer/payloads.ts';
 
 // Three topologies: two follow the one that leads, and answer by themselves. The last test leaves it killed.

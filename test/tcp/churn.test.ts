@@ -1,8 +1,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { until } from '../peer/eventually.ts';
 import type { LivePeer } from '../peer/live-peer.ts';
 import { testUuid } from '../peer/payloads.ts';
 import type { Dialect } from '../peer/wire.ts';
-import { until, World } from '../peer/world.ts';
+import { World } from '../peer/world.ts';
 
 /**
  * Peers that come, go, offer, withdraw and refuse at random, without waiting for anything; once quiet, one that was there all

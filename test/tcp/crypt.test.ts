@@ -5,12 +5,13 @@ import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { CryptSide, HANDSHAKE, makeKeys, plainHandshake, sealHandshake } from '../peer/crypt.ts';
+import { until } from '../peer/eventually.ts';
 import { KeysDir } from '../peer/keys-dir.ts';
 import { LivePeer } from '../peer/live-peer.ts';
 import { testUuid } from '../peer/payloads.ts';
 import { RawPeer } from '../peer/raw-peer.ts';
 import { CREATE, type Dialect, encode, LNK_CONN } from '../peer/wire.ts';
-import { until, World } from '../peer/world.ts';
+import { World } from '../peer/world.ts';
 
 // Addresses that the peers of these tests have, and what the keys say of them.
 const SEALED = '127.0.0.2';

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { proxyHeader } from '../../services/link-gateway/src/proxy/proxy.fixture.ts';
 import { CryptSide } from '../peer/crypt.ts';
+import { until } from '../peer/eventually.ts';
 import { KeysDir } from '../peer/keys-dir.ts';
 import { connBody, connFields } from '../peer/payloads.ts';
 import type { RawPeer } from '../peer/raw-peer.ts';
@@ -16,7 +17,7 @@ import {
   REPLY,
   textAux,
 } from '../peer/wire.ts';
-import { until, World } from '../peer/world.ts';
+import { World } from '../peer/world.ts';
 
 const BALANCER = '127.0.0.2';
 

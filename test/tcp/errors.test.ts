@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadErrors } from '../peer/capture.ts';
+import { until } from '../peer/eventually.ts';
 import { testUuid } from '../peer/payloads.ts';
 import { CREATE, type Dialect, describeMessage, ERROR, isCmd, LNK_ERROR, type Message, REPLY } from '../peer/wire.ts';
-import { until, World } from '../peer/world.ts';
+import { World } from '../peer/world.ts';
 import { type Answer, ERROR_CASES, type ErrorCase, mismatch } from './error-cases.ts';
 import { adaptTemplate, OFFENDER_NODE, type Stage, setStage } from './error-stage.ts';
 

@@ -3,11 +3,11 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { residentKb } from '../bench/machine.ts';
 import { BusyPairs } from '../peer/busy-pairs.ts';
 import type { CryptKeys } from '../peer/crypt.ts';
+import { until } from '../peer/eventually.ts';
 import { Flood } from '../peer/flood.ts';
 import { freePort, ServiceProcess } from '../peer/installation.ts';
 import { KeysDir } from '../peer/keys-dir.ts';
 import { LivePeer } from '../peer/live-peer.ts';
-import { until } from '../peer/world.ts';
 
 /** Attempts a second that are aimed at; what is reached depends on the machine, and is printed. */
 const RATE = 10_000;

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { until } from '../peer/eventually.ts';
 import { connBody, connFields, spanBody, spanFields, testUuid } from '../peer/payloads.ts';
 import type { RawPeer } from '../peer/raw-peer.ts';
 import {
@@ -15,7 +16,7 @@ import {
   REPLY,
   REVTRANS,
 } from '../peer/wire.ts';
-import { until, World } from '../peer/world.ts';
+import { World } from '../peer/world.ts';
 
 /** Input that is allowed message by message, and meant to hurt (architecture.md, "What must always hold" 5). */
 describe('hostile peers', () => {

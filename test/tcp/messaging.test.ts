@@ -9,9 +9,10 @@ import { ListClustersRequest, TopologyClient } from '@spanmesh/proto/v1/topology
 import { createClient } from '@spanmesh/runtime/grpc-client';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { CALL_BACK, ECHO, EchoNode, FLOOD, SILENCE } from '../peer/echo-node.ts';
+import { until } from '../peer/eventually.ts';
 import { ask, echoCluster, echoNode, messagingClient, RouteClient } from '../peer/route-client.ts';
 import { type Dialect, LNK_ERROR, LNK_PING } from '../peer/wire.ts';
-import { until, World } from '../peer/world.ts';
+import { World } from '../peer/world.ts';
 
 const DIALECTS: Dialect[] = ['linkid', 'circuit'];
 const LOSTLINK = 0x21;

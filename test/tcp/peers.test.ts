@@ -1,8 +1,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { until } from '../peer/eventually.ts';
 import type { LivePeer } from '../peer/live-peer.ts';
 import { type ConnFields, NIL_UUID, PEER, type SpanFields, testUuid } from '../peer/payloads.ts';
 import type { Dialect } from '../peer/wire.ts';
-import { until, World } from '../peer/world.ts';
+import { World } from '../peer/world.ts';
 
 /** Live peers and one router: who gets which spans, and when they go (architecture.md, "Relay selection"). */
 

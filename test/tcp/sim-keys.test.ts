@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { main } from '../../services/ctl/src/main.ts';
 import { RecordingTerminal } from '../../services/ctl/src/terminal.fixture.ts';
+import { until } from '../peer/eventually.ts';
 import { KeysDir } from '../peer/keys-dir.ts';
-import { until, World } from '../peer/world.ts';
+import { World } from '../peer/world.ts';
 
 let router: KeysDir;
 let peers: KeysDir;

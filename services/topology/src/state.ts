@@ -234,7 +234,11 @@ export class State extends Trees {
         // With a command for the pair under way, the refusal is that of an earlier offer.
         const offered = gateway.inFlight.last(link, lnkConn.id) > 0;
         if (!offered && refused.get(link)?.has(lnkConn.id) === true) refusals.push([link, lnkConn]);
-        else lost.set(link, [...(lost.get(link) ?? []), lnkConn.id]);
+        else {
+          const ids = lost.get(link);
+          if (ids === undefined) lost.set(link, [lnkConn.id]);
+          else ids.push(lnkConn.id);
+        }
       }
     }
     gateway.inFlight.clear();
