@@ -1,6 +1,6 @@
 import { until } from '../peer/eventually.ts';
 import { testUuid } from '../peer/payloads.ts';
-import { ReturningPeer } from '../peer/returning-peer.ts';
+import { ReturningPeer, STANDING } from '../peer/returning-peer.ts';
 import { BY_LABEL, differences, readTrees, type Trees } from '../peer/trees.ts';
 import type { Dialect } from '../peer/wire.ts';
 import type { ComposeSystem } from './compose-system.ts';
@@ -88,7 +88,7 @@ export class Population {
   /** msgids under which each peer holds what others offer all the time. */
   held(): string[] {
     return this.peers.map(({ live }) => {
-      const relays = live?.relays().filter(({ span }) => span.nodeLabel.startsWith('standing')) ?? [];
+      const relays = live?.relays().filter(({ span }) => span.nodeLabel.startsWith(STANDING)) ?? [];
       return relays
         .map(({ msgid, span }) => `${msgid.toString(16)} ${span.node} ${span.dist}`)
         .toSorted()

@@ -67,6 +67,7 @@ async function underLoad(name: string, what: () => Promise<void>): Promise<{ los
 /** The same, of what no connection, relay or route depends on: all of them stay as they are. */
 async function untouched(name: string, what: () => Promise<void>): Promise<void> {
   const held = population.held();
+  expect(held).not.toContain('');
   expect(await underLoad(name, what)).toEqual({ lost: 0, arrivals: 0 });
   expect(population.held()).toEqual(held);
 }

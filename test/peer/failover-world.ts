@@ -142,6 +142,7 @@ export class FailoverWorld {
     { closed = [] }: UndisturbedOptions = {},
   ): Promise<void> {
     const before = this.takers.map(({ peer }) => standing(peer));
+    if (before.some((held) => held.length === 0)) throw new Error('a taker holds nothing that could be disturbed');
     const routedBefore = this.#routed();
     const traffic = setInterval(() => this.#ask(), ASK_MS);
     const knocking = new Knocking(this, closed);

@@ -10,6 +10,7 @@ import { eventually } from './eventually.ts';
 import { freePort, freePorts, type GatewayProcess, type Ports, ServiceProcess } from './installation.ts';
 import type { LoopbackNetwork } from './loopback-network.ts';
 import { PATIENCE_MS } from './raw-peer.ts';
+import { sample } from './scrape.ts';
 
 export interface Sizes {
   readonly topologies: number;
@@ -148,10 +149,9 @@ export class NatsInstallation {
     }, 'the NATS servers have caught up');
   }
 
-  /** A number of a process's metrics. */
-  async metric(process: ServiceProcess, name: string): Promise<number> {
-    const text = await (await fetch(`http://127.0.0.1:${process.ports.http}/metrics`)).text();
-    return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1]);
+  /** A number of a process's metrics, which must be there. */
+  metric(process: ServiceProcess, name: string): Promise<number> {
+    return sample(process.ports.http, name);
   }
 
   /** Of all gateways together. */

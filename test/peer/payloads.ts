@@ -140,11 +140,6 @@ export function parseSpan(dialect: Dialect, body: Buffer): SpanFields {
   };
 }
 
-/** The fields of a LNK_CONN that the tests look at. */
-export function parseConn(body: Buffer): Pick<ConnFields, 'peerMask' | 'peerType'> {
-  return { peerMask: body.readBigUInt64LE(112 - 64), peerType: body.readUInt8(120 - 64) };
-}
-
 function cString(body: Buffer, at: number, size: number): string {
   const field = body.subarray(at, at + size);
   const nul = field.indexOf(0);

@@ -138,4 +138,4 @@ export class ReturningPeer {
 }
 
 /** Labels of the spans that are offered each time begin with it. */
-const STANDING = 'standing';
+export const STANDING = 'standing';

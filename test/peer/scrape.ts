@@ -9,6 +9,13 @@ export async function scrape(httpPort: number, host = '127.0.0.1'): Promise<Map<
   return samples;
 }
 
+/** One of them. @throws Error: there is none of that name. */
+export async function sample(httpPort: number, name: string): Promise<number> {
+  const value = (await scrape(httpPort)).get(name);
+  if (value === undefined) throw new Error(`no metric ${name}`);
+  return value;
+}
+
 /** What must be 0 on a gateway without peers: entries of tables, and bytes that wait. */
 const KEPT =
   /^spanmesh_gateway_(open\{.*|queued_bytes|trunk_queued_bytes|trunk_transactions|trunk_routes|receive_pending_bytes)$/;

@@ -267,11 +267,6 @@ export function isCmd(message: Message, cmd: number): boolean {
   return (message.cmd & 0xffffff00) >>> 0 === (cmd & 0xffffff00) >>> 0;
 }
 
-/** Flags only. */
-export function flagsOf(cmd: number): number {
-  return (cmd & 0xff000000) >>> 0;
-}
-
 const FLAG_NAMES: [number, string][] = [
   [CREATE, 'CREATE'],
   [DELETE, 'DELETE'],

@@ -10,6 +10,7 @@ import { NatsInstallation } from '../peer/nats-installation.ts';
 import { testUuid } from '../peer/payloads.ts';
 import { PATIENCE_MS, RawPeer } from '../peer/raw-peer.ts';
 import { echoNode, messagingClient, RouteClient } from '../peer/route-client.ts';
+import { sample } from '../peer/scrape.ts';
 import { differences, readTrees } from '../peer/trees.ts';
 import { DELETE, type Dialect, type Message } from '../peer/wire.ts';
 
@@ -239,7 +240,7 @@ it('two gateways on one port: one drains, and all who come are the other one’s
     await Promise.all([topology, ...gateways].map((one) => one.ready()));
     const [going, staying] = gateways as [ServiceProcess, ServiceProcess];
     // Some at each: those of the one that goes answer nothing, so that it is draining all the time.
-    const connections = ({ ports }: ServiceProcess) => metric(ports.http, 'spanmesh_gateway_connections');
+    const connections = ({ ports }: ServiceProcess) => sample(ports.http, 'spanmesh_gateway_connections');
     while ((await connections(going)) === 0 || (await connections(staying)) === 0) await connect();
     const held = await connections(staying);
     const exited = going.stop('SIGTERM');
@@ -254,8 +255,3 @@ it('two gateways on one port: one drains, and all who come are the other one’s
     await Promise.all([topology, ...gateways].map((one) => one.stop('SIGKILL')));
   }
 });
-
-async function metric(httpPort: number, name: string): Promise<number> {
-  const text = await (await fetch(`http://127.0.0.1:${httpPort}/metrics`)).text();
-  return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1]);
-}

@@ -69,6 +69,11 @@ export class CrowdPeer {
     void this.#run();
   }
 
+  /** Transactions that were answered, those of the present connection included. */
+  get answered(): number {
+    return this.done + (this.#asker?.done ?? 0);
+  }
+
   /** Connected, LNK_CONNs and spans open; null: not. */
   get live(): LivePeer | null {
     return this.#live;

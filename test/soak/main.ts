@@ -47,6 +47,7 @@ const world = await SoakWorld.start(sizes, seed, { SPANMESH_LOG_LEVEL: values['l
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => void world.stop().finally(() => exit(1)));
 }
+const answered = () => world.peers.reduce((all, peer) => all + peer.answered, 0);
 const began = performance.now();
 let round = firstRound;
 let failed = false;
@@ -56,7 +57,9 @@ try {
     const steps = planRound(seed, round, sizes);
     const shown = steps.filter(({ fault }) => fault.kind !== 'withdraw').map(showStep);
     print(`round ${round}: ${shown.join('; ')}; ${steps.length - shown.length} spans withdrawn`);
+    const before = answered();
     await world.run(steps);
+    if (answered() === before) throw new Error('no transaction was answered in this round');
     print(`round ${round}: whole again after ${Math.round(await world.quiet(HEAL_MS))} ms`);
     round++;
   }

@@ -225,7 +225,8 @@ export class SoakWorld {
     for (const host of processesOf(this.#sizes)) {
       if (host === 'nats-1') continue;
       const samples = await scrape(this.#process(host).ports.http);
-      const memory = samples.get('process_resident_memory_bytes') ?? 0;
+      const memory = samples.get('process_resident_memory_bytes');
+      if (memory === undefined) throw new Wrong(`${host} does not say how much memory it has`);
       const kind = host.slice(0, host.lastIndexOf('-'));
       this.memory.set(kind, Math.max(memory, this.memory.get(kind) ?? 0));
       if (memory > MEMORY_BYTES) this.#wrong.push(`${host} has ${Math.round(memory / 2 ** 20)} MiB of memory`);

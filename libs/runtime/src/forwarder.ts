@@ -83,6 +83,9 @@ export class Forwarder {
     for (const [call, address] of [...this.#active]) {
       if (address !== leader) call.abort('The leader has changed: call again.');
     }
+    if (leader === this.#address) return;
+    this.#client?.close();
+    this.#client = null;
   }
 
   stop(): void {

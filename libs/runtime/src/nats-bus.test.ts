@@ -2,7 +2,7 @@ import { nkeys } from 'nats';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { BusError, type KvEntry } from './bus.ts';
 import { busContract } from './bus-contract.ts';
-import { GATEWAYS_BUCKET } from './bus-names.ts';
+import { GATEWAYS_BUCKET, LEASES_BUCKET } from './bus-names.ts';
 import { Certificates, recordingLogger } from './certificates.fixture.ts';
 import { systemClock } from './clock.ts';
 import { Metrics } from './metrics.ts';
@@ -192,6 +192,17 @@ describe('a bucket that somebody else has made', () => {
     await connected(bus);
     await bus.link.nats.jetstream().views.kv(GATEWAYS_BUCKET, { ttl: 1000 });
     expect((await outcome([one], {})).said).toMatch(/must have no TTL/);
+  });
+
+  it('with another number of copies is refused, with the command that changes it', async () => {
+    const one = await server();
+    const bus = busAt([one]);
+    await connected(bus);
+    // The first that is looked at.
+    await (await bus.kv(LEASES_BUCKET)).put('k', encode('x'));
+    expect((await outcome([one], { SPANMESH_NATS_REPLICAS: '3' })).said).toMatch(
+      /^SPANMESH_NATS_REPLICAS: .*has 1 copies, not 3: set 1, or /,
+    );
   });
 
   it('is shared with other clients of NATS', async () => {

@@ -91,6 +91,8 @@ export class Connection
   routes = 0;
   /** Links that came in on it. */
   links = 0;
+  /** Relays that are open on it, on the wire. */
+  relays = 0;
   /** LNK_CONNs that the peer has open on it. */
   readonly lnkConns = new Set<LnkConn>();
   /** Relays that wait until it has drained. */

@@ -29,7 +29,7 @@ beforeEach(() => {
   });
   side = new RecordingSide({ rules: LINKID });
   // What relays need of one.
-  connection = { endpoint: side.endpoint, waitingRelays: [], queuedBytes: 0, lnkConns: new Set() } as never;
+  connection = { endpoint: side.endpoint, waitingRelays: [], queuedBytes: 0, relays: 0, lnkConns: new Set() } as never;
   lnkConn = aLnkConn(1);
 });
 

@@ -210,6 +210,7 @@ export class Relays implements TransactionHandler {
     this.#metrics.relaysOpened++;
     relay.tx = endpoint.open(LNK_SPAN, null, this, relay.source.template(this.rnssAdd));
     relay.tx.data = relay;
+    connection.relays++;
   }
 
   #forget(relay: Relay): void {
@@ -224,8 +225,10 @@ export class Relays implements TransactionHandler {
       this.#forgetUnnamed(source);
     }
     relay.lnkConn.relays.delete(relay);
-    if (tx !== null) tx.data = null;
+    if (tx === null) return;
+    tx.data = null;
     relay.tx = null;
+    relay.lnkConn.connection.relays--;
   }
 
   /** The peer does not want the return path to the link there: none is opened again. */

@@ -2,7 +2,7 @@ import type { DrainOrder, GatewayPeer } from '@spanmesh/proto/v1/gateway_control
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { Connection, Link } from '@spanmesh/spantree/tree';
 import { CommandQueue, type CommandSink, MAX_QUEUED_BYTES, type Numbering } from './command-queue.ts';
-import { connectionData, type Gateway } from './gateway.ts';
+import { connectionData, type Gateway, gatewayId } from './gateway.ts';
 import type { Leadership, Presence } from './leadership.ts';
 import { type RelayGroup, RelayGroups } from './relay-group.ts';
 import type { State } from './state.ts';
@@ -181,7 +181,7 @@ export class Commander implements Numbering {
     this.#membersChanged = false;
     const members = new Map<string, GatewayPeer>();
     for (const { name, boot, serviceAddress } of this.#presence.gateways()) {
-      const gateway = `${name}.${boot}`;
+      const gateway = gatewayId(name, boot);
       members.set(gateway, { gateway, serviceAddress });
     }
     for (const { id, serviceAddress } of this.#state.gateways.values()) {

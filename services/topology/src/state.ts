@@ -70,8 +70,10 @@ export class State extends Trees {
     for (const id of change.lnkConnsClosed) this.closeLnkConn(gateway.lnkConns.get(id));
     for (const id of change.connectionsClosed) this.closeConnection(gateway.connections.get(id));
     gateway.inFlight.obeyed(change.obeyed);
+    // Only what is new can be what others have named already, or show that it will not come.
+    const isNew = change.linksOpened.length > 0 || change.lastNumber > gateway.lastNumber;
     gateway.lastNumber = Math.max(gateway.lastNumber, change.lastNumber);
-    this.#unpark(gateway);
+    if (isNew) this.#unpark(gateway);
     this.#noteStopping(gateway, change);
     for (const progress of change.drains) noteDrain(gateway, progress);
     if (change.drains.length > 0) this.#observer.drained(gateway);
@@ -313,7 +315,8 @@ export class State extends Trees {
   }
 
   protected override dropLnkConn(lnkConn: LnkConn): void {
-    for (const ids of lnkConnData(lnkConn).gateway.refused.values()) ids.delete(lnkConn.id);
+    const { refused } = lnkConnData(lnkConn).gateway;
+    for (const [link, ids] of refused) if (ids.delete(lnkConn.id) && ids.size === 0) refused.delete(link);
     this.#samePeer.remove(lnkConn);
     super.dropLnkConn(lnkConn);
   }

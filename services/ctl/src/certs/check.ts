@@ -83,15 +83,17 @@ function problemOf(certificate: X509Certificate, directory: string, file: string
   }
   const keyFile = join(directory, file.replace(/\.crt$/, '.key'));
   if (existsSync(keyFile)) {
-    if (!isKeyOf(certificate, keyFile)) return 'its .key is that of another';
+    if (!isKeyOf(certificate, keyFile)) return 'its .key is that of another, or no key';
     if ((statSync(keyFile).mode & 0o077) !== 0) return 'its .key can be read by others';
   }
   return left < SOON_DAYS ? `ends in ${Math.ceil(left)} days` : null;
 }
 
 function isKeyOf(certificate: X509Certificate, keyFile: string): boolean {
+  // One that cannot be read is another finding.
+  const pem = readSecretFile(keyFile);
   try {
-    return certificate.checkPrivateKey(createPrivateKey(readSecretFile(keyFile)));
+    return certificate.checkPrivateKey(createPrivateKey(pem));
   } catch {
     return false;
   }

@@ -174,6 +174,17 @@ describe('a drain', () => {
     await expect(made.peer('circuit')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
   });
 
+  it('by order cuts off at its own deadline who has not answered', async () => {
+    const made = await start({ SPANMESH_STOP_TIMEOUT: '1h' });
+    await made.established('circuit');
+    made.attach.command({ drains: [{ order: 'o', sharePermille: 1000, deadlineMs: 2000 }] });
+    made.clock.advance(1_900);
+    expect(made.attach.delta.drains).toMatchObject([{ chosen: 1, done: false }]);
+    made.clock.advance(100);
+    const { drains } = await made.attach.until((delta) => delta.drains.some(({ done }) => done));
+    expect(drains).toMatchObject([{ closed: 0, cut: 1 }]);
+  });
+
   it('moves no dialled connections', async () => {
     const made = await start();
     const host = await start();

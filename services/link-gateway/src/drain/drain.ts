@@ -122,9 +122,13 @@ export class Drain {
   /** A connection's socket has closed. True if it was one of these. */
   gone(connection: Connection): boolean {
     if (!this.#left.delete(connection)) return false;
-    if (connection.peerEnded || !this.#begun.has(connection)) this.closed++;
+    const begun = this.#begun.delete(connection);
+    if (connection.peerEnded || !begun) this.closed++;
     else this.cut++;
     if (this.#left.size === 0) {
+      // A drain that has ended is remembered, its connections are not.
+      this.#quiet = [];
+      this.#busy = [];
       this.#step?.cancel();
       this.#deadline?.cancel();
       this.#finished.resolve();

@@ -14,10 +14,8 @@ export function hasRouted(connection: Connection): boolean {
 
 /** How many are open on the connection in the link layer. */
 function openAnyway(connection: Connection): number {
-  const { links, lnkConns, ownLnkConn } = connection;
-  let open = links + lnkConns.size + (ownLnkConn === null || ownLnkConn.ended ? 0 : 1);
-  for (const { relays } of lnkConns) for (const { tx } of relays) if (tx !== null) open++;
-  return open;
+  const { links, relays, lnkConns, ownLnkConn } = connection;
+  return links + relays + lnkConns.size + (ownLnkConn === null || ownLnkConn.ended ? 0 : 1);
 }
 
 function isRouted({ handler }: Transaction): boolean {

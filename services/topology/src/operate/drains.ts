@@ -52,7 +52,10 @@ export class Drains {
     checkCanDrain(gateway);
     if (!gateway.attached) throw notAttached(gateway);
     if (this.#followers.size >= MAX_FOLLOWED) {
-      throw new ApiError(status.RESOURCE_EXHAUSTED, `${MAX_FOLLOWED} drains are being followed already.`);
+      throw new ApiError(
+        status.RESOURCE_EXHAUSTED,
+        `${MAX_FOLLOWED} drains are being followed already: try again when one is done.`,
+      );
     }
     const order: DrainOrder = {
       order: call.request.order || `${commander.epoch}-${commander.next()}`,
@@ -62,7 +65,10 @@ export class Drains {
     if (!gateway.drains.has(order.order)) {
       const running = [...gateway.drains.values()].filter(({ done }) => !done).length;
       if (running >= MAX_RUNNING) {
-        throw new ApiError(status.RESOURCE_EXHAUSTED, `Gateway ${gateway.id} runs ${running} drains already.`);
+        throw new ApiError(
+          status.RESOURCE_EXHAUSTED,
+          `Gateway ${gateway.id} runs ${running} drains already: wait until one is done.`,
+        );
       }
       if (!commander.drain(gateway, order)) throw notAttached(gateway);
     }

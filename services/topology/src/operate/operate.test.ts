@@ -36,7 +36,7 @@ async function installation() {
 
 /** A DrainGateway call: what has come, and how it ended. */
 function drain(client: TopologyClient, request: { gateway: string; share: number; order?: string }) {
-  const call = client.drainGateway({ order: 'o-1', deadlineMs: 0, ...request });
+  const call = client.drainGateway({ order: 'o-1', deadlineMs: 2000, ...request });
   const got: DrainGatewayResponse[] = [];
   const ended = Promise.withResolvers<ServiceError | null>();
   call.on('data', (response) => got.push(response));
@@ -59,7 +59,7 @@ describe('DrainGateway', () => {
       settle(leader, [a, b]);
       return first.got.length === 1;
     });
-    expect(a.ordered).toEqual([{ order: 'o-1', sharePermille: 500, deadlineMs: 0 }]);
+    expect(a.ordered).toEqual([{ order: 'o-1', sharePermille: 500, deadlineMs: 2000 }]);
     expect(b.ordered).toEqual([]);
     const again = drain(client, { gateway: a.id, share: 0.5 });
     await vi.waitUntil(() => again.got.length === 1);

@@ -149,6 +149,8 @@ export class Follower {
     this.#letGo();
     if (this.#standing === undefined) return;
     this.#standing = undefined;
+    this.#watchdog?.cancel();
+    this.#isBehind = false;
     this.replicas = [];
     const { epoch, n } = this.#history.position;
     this.#history.restartAt({ epoch, n: n + 1 });
@@ -171,7 +173,6 @@ export class Follower {
 
   #take(state: Open, response: FollowResponse): void {
     const { snapshotBegin, snapshot, snapshotEnd, delta, position, counts, replicas, clockMs } = response;
-    this.#backoff = FIRST_BACKOFF_MS;
     if (replicas.length > 0) this.replicas = replicas;
     if (snapshotBegin !== undefined) {
       const widths = { linkid: snapshotBegin.linkidWidth, circuit: snapshotBegin.circuitWidth };
@@ -194,6 +195,8 @@ export class Follower {
     }
     if (state.live === undefined || state.changes.length > 0) return;
     if (counts !== undefined) state.live.replica.check(counts);
+    // A heartbeat: what it has is right. Not sooner, or a difference that comes again and again costs the leader a snapshot each time.
+    if (delta === undefined && snapshotEnd === undefined) this.#backoff = FIRST_BACKOFF_MS;
     state.live.lag.heard(clockMs);
     this.#heardAt = clockMs;
     this.#acknowledging.request();
@@ -230,7 +233,9 @@ export class Follower {
     } catch (error) {
       this.differences++;
       const data = error instanceof ReplicaError ? error.data : {};
-      this.#deps.logger.error({ err: error, leader: state.address, ...data }, 'the replica differs from the leader');
+      const { log, suppressed } = this.#throttle.admit(`${state.address} differs`);
+      const about = { err: error, leader: state.address, ...data, suppressed };
+      if (log) this.#deps.logger.error(about, 'the replica differs from the leader: it begins again with a snapshot');
       this.#retry(state);
     }
   }
