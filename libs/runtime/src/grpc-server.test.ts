@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 import {
-  type Client,
+  Client,
   credentials,
   loadPackageDefinition,
   makeGenericClientConstructor,
@@ -47,14 +47,19 @@ function answer<T>(call: (done: Done<T>) => void): Promise<T> {
 }
 
 /** One request of server reflection, as any client would make it. */
-function reflect(address: string, request: object): Promise<Record<string, unknown>> {
+function reflect(address: string, request: object, version: 'v1' | 'v1alpha' = 'v1'): Promise<Record<string, unknown>> {
   const proto = createRequire(import.meta.resolve('@grpc/reflection')).resolve(
-    '@grpc/reflection/build/proto/grpc/reflection/v1/reflection.proto',
+    `@grpc/reflection/build/proto/grpc/reflection/${version}/reflection.proto`,
   );
   const loaded = loadPackageDefinition(loadSync(proto)) as unknown as {
-    grpc: { reflection: { v1: { ServerReflection: new (...args: ConstructorParameters<typeof Client>) => Client } } };
+    grpc: {
+      reflection: Record<string, { ServerReflection: new (...args: ConstructorParameters<typeof Client>) => Client }>;
+    };
   };
-  const client = new loaded.grpc.reflection.v1.ServerReflection(address, credentials.createInsecure()) as Client & {
+  const client = new loaded.grpc.reflection[version]!.ServerReflection(
+    address,
+    credentials.createInsecure(),
+  ) as Client & {
     serverReflectionInfo(): NodeJS.ReadWriteStream & { write(request: object): void };
   };
   return new Promise((resolve, reject) => {
@@ -118,6 +123,26 @@ describe('GrpcServer', () => {
       fileDescriptorResponse: { fileDescriptorProto: Uint8Array[] };
     };
     expect(described.fileDescriptorResponse.fileDescriptorProto.length).toBeGreaterThan(0);
+  });
+
+  it('serves the older name of reflection, too', async () => {
+    const address = `127.0.0.1:${await server.start()}`;
+    const listed = await reflect(address, { listServices: '*' }, 'v1alpha');
+    expect(JSON.stringify(listed)).toContain(TOPOLOGY);
+  });
+
+  it('refuses bytes that are no request of reflection, and goes on', async () => {
+    const address = `127.0.0.1:${await server.start()}`;
+    const same = (bytes: Buffer): Buffer => bytes;
+    const client = new Client(address, credentials.createInsecure());
+    const path = '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo';
+    const stream = client.makeBidiStreamRequest(path, same, same);
+    const refused = new Promise((resolve) => stream.once('error', resolve));
+    stream.resume();
+    stream.write(Buffer.from([0x0a, 0xff]));
+    await expect(refused).resolves.toMatchObject({ code: status.INVALID_ARGUMENT });
+    client.close();
+    await expect(reflect(address, { listServices: '*' })).resolves.toBeDefined();
   });
 
   it('answers health checks for itself and each service', async () => {

@@ -1,5 +1,3 @@
-import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import {
   Server,
   ServerCredentials,
@@ -7,13 +5,12 @@ import {
   setLogger,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
-import { loadFileDescriptorSetFromBuffer, loadSync, type PackageDefinition } from '@grpc/proto-loader';
-import { ReflectionService } from '@grpc/reflection';
-import { HealthImplementation, protoPath as healthProtoPath } from 'grpc-health-check';
+import { HealthImplementation } from 'grpc-health-check';
 import { formatHostPort, type HostPort } from './address.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { gateInterceptor } from './gate.ts';
 import { GRPC_KEEPALIVE_MS, GRPC_KEEPALIVE_TIMEOUT_MS, MAX_GRPC_MESSAGE_BYTES } from './grpc-channel.ts';
+import { LazyReflection } from './lazy-reflection.ts';
 import { listenError } from './listen-error.ts';
 import type { Logger } from './logger.ts';
 import { checkProtocol } from './protocol-interceptors.ts';
@@ -94,7 +91,7 @@ export class GrpcServer {
     }
     this.#health.addToServer(this.#server);
     const served = [...this.#services, HEALTH_SERVICE];
-    new ReflectionService(loadDescriptors(), { services: served }).addToServer(this.#server);
+    new LazyReflection(served).addToServer(this.#server);
     const listen = this.#listen;
     const address = formatHostPort(listen);
     const port = await new Promise<number>((resolve, reject) => {
@@ -150,10 +147,4 @@ export class GrpcServer {
       });
     });
   }
-}
-
-/** What reflection describes: everything in proto/, and the health service. */
-function loadDescriptors(): PackageDefinition {
-  const ours = readFileSync(fileURLToPath(import.meta.resolve('@spanmesh/proto/spanmesh.binpb')));
-  return { ...loadFileDescriptorSetFromBuffer(ours), ...loadSync(healthProtoPath) };
 }

@@ -1,0 +1,123 @@
+import { readFileSync } from 'node:fs';
+import { type MethodDefinition, type Server, type ServerDuplexStream, status } from '@grpc/grpc-js';
+import { DESCRIPTORS } from '@spanmesh/proto/descriptors';
+
+/** Versions of the reflection service that clients ask for: the names differ, the messages do not. */
+const VERSIONS = ['v1', 'v1alpha'] as const;
+
+type Version = (typeof VERSIONS)[number];
+type RawStream = Pick<
+  ServerDuplexStream<Buffer, Buffer>,
+  'on' | 'once' | 'write' | 'end' | 'emit' | 'pause' | 'resume'
+>;
+
+/** Of the stream that @grpc/reflection is given, what it uses. */
+interface MessageStream {
+  on(event: 'data', fn: (message: object) => void): void;
+  on(event: 'end', fn: () => void): void;
+  write(message: object): void;
+  end(): void;
+}
+
+/** What @grpc/reflection would have added to a server for one version. */
+interface Served {
+  readonly method: MethodDefinition<object, object>;
+  readonly handle: (stream: MessageStream) => void;
+}
+
+/**
+ * Server reflection (grpc/reflection) that is loaded when somebody first asks for it. Loading parses and encodes every descriptor: a
+ * third of the time that a process takes to start, and 20 MB, for what most processes are never asked.
+ */
+export class LazyReflection {
+  readonly #services: readonly string[];
+  #loading: Promise<ReadonlyMap<Version, Served>> | undefined;
+
+  /** `services`: full names of what the server serves. */
+  constructor(services: readonly string[]) {
+    this.#services = services;
+  }
+
+  addToServer(server: Pick<Server, 'addService'>): void {
+    const same = (bytes: Buffer): Buffer => bytes;
+    for (const version of VERSIONS) {
+      const path = `/grpc.reflection.${version}.ServerReflection/ServerReflectionInfo`;
+      const raw = {
+        requestSerialize: same,
+        requestDeserialize: same,
+        responseSerialize: same,
+        responseDeserialize: same,
+      };
+      server.addService(
+        { serverReflectionInfo: { path, requestStream: true, responseStream: true, ...raw } },
+        { serverReflectionInfo: (stream: RawStream) => void this.#serve(version, stream) },
+      );
+    }
+  }
+
+  async #serve(version: Version, stream: RawStream): Promise<void> {
+    try {
+      this.#loading ??= load(this.#services);
+      const served = (await this.#loading).get(version);
+      if (served === undefined) throw new Error(`no reflection of ${version}`);
+      served.handle(decoded(stream, served.method));
+    } catch (error) {
+      // The next call tries again.
+      this.#loading = undefined;
+      fail(stream, status.INTERNAL, `Reflection could not be loaded: ${String(error)}`);
+    }
+  }
+}
+
+async function load(services: readonly string[]): Promise<ReadonlyMap<Version, Served>> {
+  const [{ ReflectionService }, { loadFileDescriptorSetFromBuffer, loadSync }, { protoPath }] = await Promise.all([
+    import('@grpc/reflection'),
+    import('@grpc/proto-loader'),
+    import('grpc-health-check'),
+  ]);
+  const descriptors = { ...loadFileDescriptorSetFromBuffer(readFileSync(DESCRIPTORS)), ...loadSync(protoPath) };
+  const served = new Map<Version, Served>();
+  const capture: Pick<Server, 'addService'> = {
+    addService(definition, implementation) {
+      const [name] = Object.keys(implementation);
+      const method = Object.values(definition)[0];
+      const version = VERSIONS.find((one) => method?.path.includes(`.${one}.`));
+      if (name === undefined || method === undefined || version === undefined) return;
+      served.set(version, { method, handle: implementation[name] as unknown as Served['handle'] });
+    },
+  };
+  new ReflectionService(descriptors, { services: [...services] }).addToServer(capture);
+  return served;
+}
+
+/** The stream in messages, read no faster than its client reads. */
+function decoded(stream: RawStream, method: MethodDefinition<object, object>): MessageStream {
+  return {
+    on(event: 'data' | 'end', fn: (message: object) => void): void {
+      if (event === 'end') {
+        stream.on('end', fn as () => void);
+        return;
+      }
+      stream.on('data', (bytes: Buffer) => {
+        let message: object;
+        try {
+          message = method.requestDeserialize(bytes);
+        } catch {
+          fail(stream, status.INVALID_ARGUMENT, 'Not a request of server reflection.');
+          return;
+        }
+        fn(message);
+      });
+    },
+    write(message: object): void {
+      if (stream.write(method.responseSerialize(message))) return;
+      stream.pause();
+      stream.once('drain', () => stream.resume());
+    },
+    end: () => stream.end(),
+  };
+}
+
+function fail(stream: RawStream, code: status, details: string): void {
+  stream.emit('error', Object.assign(new Error(details), { code, details }));
+}
