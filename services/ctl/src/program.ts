@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { VERSION } from '@spanmesh/runtime/version';
 import { Command } from 'commander';
 import { addAddressOptions } from './api-options.ts';
 import { addCerts } from './commands/certs.ts';
@@ -30,7 +30,7 @@ import type { Terminal } from './terminal.ts';
 export function buildProgram(terminal: Terminal): Command {
   const program = new Command('spanmesh')
     .description('A DMSG cluster controller that runs as a cluster.')
-    .version(version(), '-V, --version', 'print the version and exit')
+    .version(VERSION, '-V, --version', 'print the version and exit')
     .helpOption('-h, --help', 'print this help and exit')
     .helpCommand('help [command]', 'print the help of a command')
     // Options after a command are that command's own: a service's flags must not be taken for ours.
@@ -63,9 +63,4 @@ export function buildProgram(terminal: Terminal): Command {
   addTokens(program, terminal);
   addSim(program, terminal);
   return program;
-}
-
-function version(): string {
-  const manifest: unknown = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
-  return (manifest as { version: string }).version;
 }

@@ -7,7 +7,7 @@ import { RecordingTerminal } from './terminal.fixture.ts';
 const CALL = {
   name: 'standalone',
   description: 'Everything.',
-  specifier: new URL('./service.fixture.ts', import.meta.url).href,
+  load: () => import('./service.fixture.ts'),
 };
 
 describe('spanmesh run SERVICE', () => {

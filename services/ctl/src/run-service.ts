@@ -12,18 +12,18 @@ export interface ServiceMain {
 export interface ServiceCall {
   readonly name: string;
   readonly description: string;
-  /** Module specifier of the service's main. */
-  readonly specifier: string;
+  /** Loads the service's main. */
+  readonly load: () => Promise<ServiceMain>;
   /** What stands behind the service's name. */
   readonly args: readonly string[];
 }
 
 /** Loads a service and runs it with the flags given, which its settings declare. */
 export async function runNamedService(
-  { name, description, specifier, args }: ServiceCall,
+  { name, description, load, args }: ServiceCall,
   terminal: Terminal,
 ): Promise<void> {
-  const service = (await import(specifier)) as ServiceMain;
+  const service = await load();
   const command = serviceCommand(name, description, service.settings, terminal);
   command.parse(args, { from: 'user' });
   await service.run(givenFlags(command, service.settings));
