@@ -1,4 +1,4 @@
-import { crc32c as nativeCrc32c } from '@node-rs/crc32';
+import { nativeCrc32c } from './native-crc.ts';
 
 /** CRC-32C (Castagnoli), reflected polynomial (protocol.md, "Message": CRC). */
 const POLYNOMIAL = 0x82f63b78;
@@ -31,7 +31,9 @@ function makeTables(): Int32Array {
  * `crc32c(b, m, n, crc32c(b, 0, m))` is the CRC of `b[0 .. n)`.
  */
 export function crc32c(buf: Uint8Array, start: number, end: number, crc = 0): number {
-  if (end - start >= NATIVE_CRC_BYTES) return nativeCrc32c(buf.subarray(start, end), crc) >>> 0;
+  if (nativeCrc32c !== null && end - start >= NATIVE_CRC_BYTES) {
+    return nativeCrc32c(buf.subarray(start, end), crc) >>> 0;
+  }
   return ~tableCrc(buf, start, end, ~crc) >>> 0;
 }
 

@@ -1,0 +1,117 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { packForNpm } from '../../deploy/package/npm.ts';
+
+/** Packing and installing on a slow machine, milliseconds. */
+const PATIENCE_MS = 120_000;
+
+describe('the npm package, installed where the project is not', () => {
+  let home: string;
+  let tarball: string;
+
+  beforeAll(async () => {
+    home = mkdtempSync(join(tmpdir(), 'spanmesh-installed-'));
+    tarball = await packForNpm(join(home, 'work'), home);
+  }, PATIENCE_MS);
+
+  afterAll(() => rmSync(home, { recursive: true, force: true }));
+
+  it.each([
+    { name: 'with the native CRC', omit: [] },
+    { name: 'where there is no native CRC', omit: ['--omit=optional'] },
+  ])(
+    '$name, runs a controller that peers connect to and the command line sees',
+    async ({ name, omit }) => {
+      const at = join(home, name.replaceAll(' ', '-'));
+      mkdirSync(at);
+      execFileSync('npm', ['install', '--no-audit', '--no-fund', ...omit, tarball], { cwd: at, stdio: 'pipe' });
+      const standalone = await Running.start(
+        at,
+        [
+          'run',
+          'standalone',
+          '--dmsg-listen',
+          '127.0.0.1:0',
+          '--grpc-listen',
+          '127.0.0.1:0',
+          '--http-listen',
+          '127.0.0.1:0',
+        ],
+        /Next, in another terminal/,
+      );
+      try {
+        const dmsg = /DMSG peers +(\S+)/.exec(standalone.output)?.[1] ?? '';
+        const grpc = /gRPC API +(\S+)/.exec(standalone.output)?.[1] ?? '';
+        const sim = await Running.start(
+          at,
+          ['sim', '--peers', '3', '--dialect', 'circuit', '--connect', dmsg],
+          /3 peers up/,
+        );
+        try {
+          expect(spanmesh(at, ['--address', grpc, 'nodes', '-o', 'json'])).toContain('peer01');
+          expect(spanmesh(at, ['--address', grpc, 'status'])).toContain(manifest.version);
+        } finally {
+          await sim.stop();
+        }
+      } finally {
+        expect(await standalone.stop()).toBe(0);
+      }
+    },
+    PATIENCE_MS,
+  );
+
+  it('names who made what is in it', () => {
+    const notices = readFileSync(join(home, 'work/THIRD-PARTY.md'), 'utf8');
+    expect(notices).toMatch(/^## @grpc\/grpc-js \d/m);
+    expect(notices).toMatch(/^## nats \d/m);
+    expect(notices).not.toMatch(/^## (vitest|typescript|esbuild) /m);
+  });
+});
+
+const manifest = JSON.parse(readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8')) as {
+  version: string;
+};
+
+function spanmesh(at: string, args: readonly string[]): string {
+  return execFileSync(process.execPath, [join(at, 'node_modules/spanmesh/lib/spanmesh.mjs'), ...args], {
+    cwd: at,
+    encoding: 'utf8',
+  });
+}
+
+/** A command that runs on until it is stopped. */
+class Running {
+  output = '';
+  readonly #child: ChildProcess;
+  readonly #ended: Promise<number | null>;
+
+  private constructor(child: ChildProcess) {
+    this.#child = child;
+    this.#ended = new Promise((resolve) => child.once('exit', (code) => resolve(code)));
+  }
+
+  /** Resolves when it has printed what it prints at its work. Rejects if it ends before. */
+  static async start(at: string, args: readonly string[], ready: RegExp): Promise<Running> {
+    const child = spawn(process.execPath, [join(at, 'node_modules/spanmesh/lib/spanmesh.mjs'), ...args], { cwd: at });
+    const running = new Running(child);
+    await new Promise<void>((resolve, reject) => {
+      const take = (chunk: Buffer): void => {
+        running.output += chunk.toString();
+        if (ready.test(running.output)) resolve();
+      };
+      child.stdout.on('data', take);
+      child.stderr.on('data', take);
+      void running.#ended.then((code) => reject(new Error(`ended with ${code}: ${running.output}`)));
+    });
+    return running;
+  }
+
+  /** Its exit code. */
+  async stop(): Promise<number | null> {
+    this.#child.kill('SIGTERM');
+    return this.#ended;
+  }
+}
