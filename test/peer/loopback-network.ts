@@ -78,6 +78,11 @@ export class LoopbackNetwork {
     this.#apply();
   }
 
+  /** Connections that came while their way was silent, and wait for it to be healed. */
+  get held(): number {
+    return [...this.#passages].filter(({ far }) => far === null).length;
+  }
+
   close(): void {
     for (const server of this.#servers) server.close();
     for (const { near, far } of this.#passages) {

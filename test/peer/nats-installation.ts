@@ -1,6 +1,6 @@
 import { credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { ListClustersRequest, TopologyClient } from '@spanmesh/proto/v1/topology';
-import { GATEWAYS_BUCKET, LEASES_BUCKET, TARGETS_BUCKET } from '@spanmesh/runtime/bus-names';
+import { BUCKETS, bucketOf, LEASES_BUCKET } from '@spanmesh/runtime/bus-names';
 import { systemClock } from '@spanmesh/runtime/clock';
 import { decodeLeaseRecord } from '@spanmesh/runtime/lease-record';
 import { createLogger } from '@spanmesh/runtime/logger';
@@ -25,6 +25,9 @@ export interface Sizes {
 /** The hosts of a LoopbackNetwork that an installation is: NATS servers, topologies, gateways and volconfs count from 1. */
 export const hostOf = (kind: 'nats' | 'topology' | 'gateway' | 'volconf', index: number): string =>
   `${kind}-${index + 1}`;
+
+/** What JetStream calls a bucket of an installation that was given no name. */
+const streamOf = (bucket: string): string => `KV_${bucketOf('spanmesh', bucket)}`;
 
 /** Every service several times over, in processes of their own, which find each other by a real nats-server. */
 export class NatsInstallation {
@@ -128,7 +131,7 @@ export class NatsInstallation {
   /** Which of three NATS servers (from 0) leads the stream of the leases. */
   async leaseStreamLeader(): Promise<number> {
     const manager = await this.#bus.link.nats.jetstreamManager();
-    const { cluster } = await manager.streams.info(`KV_${LEASES_BUCKET}`);
+    const { cluster } = await manager.streams.info(streamOf(LEASES_BUCKET));
     // startNatsCluster calls them n1, n2, n3.
     return Number(cluster!.leader!.slice(1)) - 1;
   }
@@ -138,8 +141,8 @@ export class NatsInstallation {
     await eventually(async () => {
       try {
         const manager = await this.#bus.link.nats.jetstreamManager();
-        for (const bucket of [LEASES_BUCKET, GATEWAYS_BUCKET, TARGETS_BUCKET]) {
-          const { cluster } = await manager.streams.info(`KV_${bucket}`);
+        for (const bucket of BUCKETS) {
+          const { cluster } = await manager.streams.info(streamOf(bucket));
           if (cluster?.leader === undefined || cluster.replicas?.every(({ current }) => current) !== true) return;
         }
         return true;

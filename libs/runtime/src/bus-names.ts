@@ -1,33 +1,53 @@
-/** Every bucket and subject on the bus, so that two services cannot mean different things by one name. */
+/**
+ * Every bucket and subject on the bus, so that two services cannot mean different things by one name. On NATS the installation's name
+ * stands before each: whoever has another name is on another bus.
+ */
 
 /** Presence of gateways; key: the gateway's name, value: GatewayRecord (registry.ts). */
-export const GATEWAYS_BUCKET = 'spanmesh-gateways';
+export const GATEWAYS_BUCKET = 'gateways';
 /** Who leads; key: the role, value: LeaseRecord (lease-record.ts). */
-export const LEASES_BUCKET = 'spanmesh-leases';
+export const LEASES_BUCKET = 'leases';
 /** Outbound connections that an operator asks for; the key is volconf's business. */
-export const TARGETS_BUCKET = 'spanmesh-targets';
+export const TARGETS_BUCKET = 'targets';
+/** All buckets. */
+export const BUCKETS = [LEASES_BUCKET, GATEWAYS_BUCKET, TARGETS_BUCKET] as const;
 
 /** Roles that are held by one process at a time; keys in LEASES_BUCKET. */
 export const TOPOLOGY_ROLE = 'topology';
 export const VOLCONF_ROLE = 'volconf';
 
 /** All news. */
-export const ALL_EVENTS = 'spanmesh.events.>';
+export const ALL_EVENTS = 'events.>';
 
-/** `spanmesh.events.<kind>.<gateway>`: what happened, and at which gateway. A `.` in the name is no separator. */
+/** `events.<kind>.<gateway>`: what happened, and at which gateway. A `.` in the name is no separator. */
 export function eventSubject(kind: string, gateway: string): string {
-  return `spanmesh.events.${kind}.${gateway.replaceAll(/[.*>\s]/g, '_')}`;
+  return `events.${kind}.${gateway.replaceAll(/[.*>\s]/g, '_')}`;
 }
 
 /** All news of one kind, from every gateway. */
 export function eventsOfKind(kind: string): string {
-  return `spanmesh.events.${kind}.*`;
+  return `events.${kind}.*`;
 }
 
 /** What a process asks all others (process-directory.ts). */
-export const PROCESS_QUESTIONS = 'spanmesh.processes.ask';
+export const PROCESS_QUESTIONS = 'processes.ask';
 
 /** Where the answers to one question go. */
 export function processAnswers(question: string): string {
-  return `spanmesh.processes.answer.${question}`;
+  return `processes.answer.${question}`;
+}
+
+/** `<installation>-<bucket>`: a bucket where installations share a place, as on NATS. Two different ones never give the same. */
+export function bucketOf(installation: string, bucket: string): string {
+  return `${installation}-${bucket}`;
+}
+
+/** `<installation>.<subject>`: the same of a subject, or of a pattern. */
+export function subjectOf(installation: string, subject: string): string {
+  return `${installation}.${subject}`;
+}
+
+/** What `subjectOf` has made it of. */
+export function subjectWithin(installation: string, subject: string): string {
+  return subject.slice(installation.length + 1);
 }

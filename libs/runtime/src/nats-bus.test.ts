@@ -2,7 +2,7 @@ import { nkeys } from 'nats';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { BusError, type KvEntry } from './bus.ts';
 import { busContract } from './bus-contract.ts';
-import { GATEWAYS_BUCKET, LEASES_BUCKET } from './bus-names.ts';
+import { LEASES_BUCKET } from './bus-names.ts';
 import { Certificates, recordingLogger } from './certificates.fixture.ts';
 import { systemClock } from './clock.ts';
 import { Metrics } from './metrics.ts';
@@ -167,7 +167,7 @@ describe('a cluster of three', () => {
     const told: KvEntry[] = [];
     await untilTaken(async () => (await reader.kv('shared')).watch((entry) => told.push(entry)));
     const manager = await writer.link.nats.jetstreamManager();
-    const { cluster } = await manager.streams.info('KV_shared');
+    const { cluster } = await manager.streams.info('KV_spanmesh-shared');
     await three[Number(cluster!.leader!.slice(1)) - 1]!.stop('SIGKILL');
     await untilTaken(async () => {
       // An unknown outcome is looked up, as a lease does.
@@ -180,7 +180,7 @@ describe('a cluster of three', () => {
   it('is needed for more than one copy, and a start says so', async () => {
     const one = await server();
     expect((await outcome([one], { SPANMESH_NATS_REPLICAS: '3' })).said).toMatch(
-      /^SPANMESH_NATS_REPLICAS: the NATS servers do not keep 3 copies/,
+      /^SPANMESH_NATS_REPLICAS: .*the NATS servers are no cluster, and keep one copy: set 1, or /,
     );
   });
 });
@@ -190,7 +190,7 @@ describe('a bucket that somebody else has made', () => {
     const one = await server();
     const bus = busAt([one]);
     await connected(bus);
-    await bus.link.nats.jetstream().views.kv(GATEWAYS_BUCKET, { ttl: 1000 });
+    await bus.link.nats.jetstream().views.kv('spanmesh-gateways', { ttl: 1000 });
     expect((await outcome([one], {})).said).toMatch(/must have no TTL/);
   });
 
@@ -211,7 +211,7 @@ describe('a bucket that somebody else has made', () => {
     await connected(bus);
     const kv = await bus.kv('other');
     await kv.put('k', encode('x'));
-    const theirs = await bus.link.nats.jetstream().views.kv('other');
+    const theirs = await bus.link.nats.jetstream().views.kv('spanmesh-other');
     expect((await theirs.get('k'))!.string()).toBe('x');
     await theirs.purge('k');
     expect(await kv.get('k')).toBeNull();

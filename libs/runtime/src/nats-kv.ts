@@ -2,9 +2,10 @@ import { headers, type MsgHdrs } from 'nats';
 import { BusError, type KeyValue, type KvEntry, type Subscription } from './bus.ts';
 import { checkKey, checkSize } from './bus-subjects.ts';
 import type { Clock } from './clock.ts';
+import { jetStreamError } from './jetstream-errors.ts';
 import { NatsWatch } from './nats-kv-watch.ts';
 import type { NatsLink } from './nats-link.ts';
-import { errorCode, JETSTREAM_MS, MESSAGE_NOT_FOUND, type NatsStream } from './nats-stream.ts';
+import { JETSTREAM_MS, type NatsStream } from './nats-stream.ts';
 
 /** What a message that stands for a deleted key has in its headers. */
 export const KV_OPERATION = 'KV-Operation';
@@ -98,7 +99,7 @@ export class NatsKeyValue implements KeyValue {
         });
         return { key, value: isDeleted(header) ? null : data, revision: seq };
       } catch (error) {
-        if (errorCode(error) === MESSAGE_NOT_FOUND) return null;
+        if (jetStreamError(error).meaning === 'no-message') return null;
         throw error;
       }
     });

@@ -1,51 +1,28 @@
-import { type ConnectionOptions, connect, Events, type Msg, type NatsConnection, NatsError } from 'nats';
+import { type ConnectionOptions, Events, type Msg, type NatsConnection, NatsError } from 'nats';
 import { BusError, type Subscription } from './bus.ts';
 import type { Clock } from './clock.ts';
 import { type Logger, Throttle } from './logger.ts';
+import { failureOf, type NatsFailure, reason } from './nats-failure.ts';
+import { type NatsAddress, NatsServers } from './nats-servers.ts';
+import type { NatsServer } from './nats-settings.ts';
+import { dialNats } from './nats-transport.ts';
+import { type Random, systemRandom } from './random.ts';
 
-/** Pause before the first connection is tried again, ms. */
-const FIRST_RETRY_MS = 500;
+/** Between the beginnings of two rounds of all servers, ms: that much, and up to as much again at random. */
+const ROUND_MS = 200;
 /** The same trouble is logged once in this time. */
 const LOG_INTERVAL_MS = 10_000;
-/** What the library calls a login that was refused. */
-const REFUSED = new Set([
-  'AUTHORIZATION_VIOLATION',
-  'AUTHENTICATION_EXPIRED',
-  'PERMISSIONS_VIOLATION',
-  // What the files hold is not what they should.
-  'BAD_CREDS',
-  'BAD_AUTHENTICATION',
-]);
 
-/** What Node calls a server whose certificate will not do, however often it is tried. */
-const NOT_TRUSTED =
-  /CERT|SELF_SIGNED|UNABLE_TO_(VERIFY|GET_ISSUER)|HOSTNAME_MISMATCH|ALTNAME_INVALID|unable to verify|self.signed certificate/i;
-/** What an operator can do about it, by what the library says. */
-const ADVICE: readonly (readonly [RegExp, string])[] = [
-  [
-    NOT_TRUSTED,
-    'SPANMESH_NATS_TLS_CA must be the CA that has signed the certificate of the servers, which must name their host',
-  ],
-  [
-    /^(AUTH|BAD_|PERMISSIONS)|Authorization/i,
-    'look at SPANMESH_NATS_USER and _PASSWORD, _TOKEN, _NKEY_FILE, _CREDS_FILE or _TLS_CERT',
-  ],
-  [/CONNECTION_REFUSED|ECONNREFUSED/, 'nobody listens there: is the server up, and SPANMESH_NATS_URL right?'],
-  [/ENOTFOUND|EAI_AGAIN/, 'there is no such host: look at SPANMESH_NATS_URL'],
-  [
-    /TIMEOUT|DISCONNECT|ECONNRESET|CONNECTION_CLOSED|socket hang up/i,
-    'no NATS server, or one that asks for TLS (tls://) or for a certificate that it knows (SPANMESH_NATS_TLS_CERT and _KEY)',
-  ],
-];
-
-/** How an attempt to connect for the first time has ended; null: connected. */
-export interface NatsFailure {
-  readonly why: string;
-  /** What to do about it; empty: nothing is known. */
-  readonly advice: string;
-  /** Will not change by itself: the server does not let us in as who we say we are, or is not whom we want. */
-  readonly refused: boolean;
-}
+/**
+ *   away       no server is connected; `since`: when that began
+ *   connected  with one, since then
+ *   closed     for good
+ * `since` is of the monotonic clock.
+ */
+type State =
+  | { readonly kind: 'away'; readonly since: number }
+  | { readonly kind: 'connected'; readonly since: number; readonly nats: NatsConnection; readonly server: NatsAddress }
+  | { readonly kind: 'closed' };
 
 interface Subscribed {
   readonly subject: string;
@@ -53,46 +30,65 @@ interface Subscribed {
   end: (() => void) | null;
 }
 
+export interface NatsLinkOptions {
+  /** The servers of the settings. */
+  readonly servers: readonly NatsServer[];
+  /** What the library is told for each connection. */
+  readonly connection: ConnectionOptions;
+}
+
 export interface NatsLinkDependencies {
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly random?: Random;
   /** Hears of what a subscriber threw. */
   readonly onError: (error: unknown, where: string) => void;
 }
 
 /**
  * The way to the NATS servers, kept for ever, from before the first of them is there. What is published without a connection
- * is lost, and who needs an answer is told at once: nothing is kept to be sent late.
+ * is lost, and who needs an answer is told at once: nothing is kept to be sent late. Connections are made anew here and not by the
+ * library, which waits by a clock that may jump.
  */
 export class NatsLink {
   /** Times that a connection was lost. */
   losses = 0;
-  readonly #options: ConnectionOptions;
+  readonly #connection: ConnectionOptions;
   readonly #deps: NatsLinkDependencies;
+  readonly #random: Random;
+  readonly #servers: NatsServers;
   readonly #throttle: Throttle;
   readonly #subscribed = new Set<Subscribed>();
   readonly #onConnect = new Set<() => void>();
   readonly #outcomes = new Set<(failure: NatsFailure | null) => void>();
-  #nats: NatsConnection | null = null;
-  #connected = false;
-  #closed = false;
+  #state: State;
 
-  constructor(options: ConnectionOptions, deps: NatsLinkDependencies) {
-    this.#options = options;
+  /** Begins to connect. */
+  constructor({ servers, connection }: NatsLinkOptions, deps: NatsLinkDependencies) {
+    const { clock, random = systemRandom } = deps;
+    this.#connection = connection;
     this.#deps = deps;
-    this.#throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock: deps.clock });
+    this.#random = random;
+    this.#servers = new NatsServers(servers, { random });
+    this.#throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock });
+    this.#state = { kind: 'away', since: clock.now() };
     void this.#connect();
   }
 
   get connected(): boolean {
-    return this.#connected;
+    return this.#state.kind === 'connected';
+  }
+
+  /** How long a server has been connected, or none, ms, whatever wall clocks do meanwhile. */
+  get unchangedMs(): number {
+    return this.#state.kind === 'closed' ? 0 : this.#deps.clock.now() - this.#state.since;
   }
 
   /** The connection to ask something of now. @throws BusError closed, unavailable */
   get nats(): NatsConnection {
     this.checkOpen();
-    if (!this.#connected) throw new BusError('unavailable', 'not connected with NATS');
-    return this.#nats!;
+    if (this.#state.kind !== 'connected') throw new BusError('unavailable', 'not connected with NATS');
+    return this.#state.nats;
   }
 
   /** Called each time that a connection stands. */
@@ -101,7 +97,7 @@ export class NatsLink {
     return { unsubscribe: () => this.#onConnect.delete(fn) };
   }
 
-  /** How the attempts to connect for the first time end, one call each. */
+  /** How rounds of attempts to connect end, one call each. */
   onOutcome(fn: (failure: NatsFailure | null) => void): Subscription {
     this.#outcomes.add(fn);
     return { unsubscribe: () => this.#outcomes.delete(fn) };
@@ -110,9 +106,10 @@ export class NatsLink {
   /** Lost without a connection. @throws BusError closed, invalid: more than the server takes */
   publish(subject: string, data: Uint8Array): void {
     this.checkOpen();
-    if (!this.#connected) return;
+    const nats = this.#living();
+    if (nats === null) return;
     try {
-      this.#nats!.publish(subject, data);
+      nats.publish(subject, data);
     } catch (cause) {
       const code = cause instanceof NatsError && cause.code === 'MAX_PAYLOAD_EXCEEDED' ? 'invalid' : 'unavailable';
       throw new BusError(code, `NATS does not take it: ${(cause as Error).message}`, { cause });
@@ -124,7 +121,8 @@ export class NatsLink {
     this.checkOpen();
     const subscribed: Subscribed = { subject, fn, end: null };
     this.#subscribed.add(subscribed);
-    if (this.#nats !== null) this.#subscribe(this.#nats, subscribed);
+    const nats = this.#living();
+    if (nats !== null) this.#subscribe(nats, subscribed);
     return {
       unsubscribe: () => {
         this.#subscribed.delete(subscribed);
@@ -135,96 +133,98 @@ export class NatsLink {
   }
 
   checkOpen(): void {
-    if (this.#closed) throw new BusError('closed', 'the bus is closed');
+    if (this.#state.kind === 'closed') throw new BusError('closed', 'the bus is closed');
   }
 
   /** What was published goes out. */
   async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
-    const nats = this.#nats;
-    if (nats === null || nats.isClosed()) return;
-    if (this.#connected) await nats.flush().catch(() => {});
+    const nats = this.#living();
+    this.#state = { kind: 'closed' };
+    if (nats === null) return;
+    await nats.flush().catch(() => {});
     await nats.close();
   }
 
+  /** The connection, unless it has ended and we have not heard of it yet. */
+  #living(): NatsConnection | null {
+    return this.#state.kind === 'connected' && !this.#state.nats.isClosed() ? this.#state.nats : null;
+  }
+
+  /** Tries all servers, round after round, until one lets us in. */
   async #connect(): Promise<void> {
-    while (!this.#closed) {
+    const { clock } = this.#deps;
+    while (this.#state.kind === 'away') {
+      const began = clock.now();
+      if (await this.#round()) return;
+      const wait = ROUND_MS + this.#random() * ROUND_MS - (clock.now() - began);
+      if (wait > 0) await new Promise<void>((resolve) => clock.after(wait, resolve));
+    }
+  }
+
+  /** Whether it is over: connected, or closed meanwhile. */
+  async #round(): Promise<boolean> {
+    let failure: NatsFailure | null = null;
+    for (const server of this.#servers.inRandomOrder()) {
       try {
-        const nats = await connect(this.#options);
-        if (this.#closed) {
-          await nats.close();
-          return;
-        }
-        this.#established(nats);
-        return;
+        const nats = await dialNats(server, this.#connection);
+        if (this.#state.kind === 'away') this.#established(nats, server);
+        else await nats.close();
+        return true;
       } catch (error) {
-        this.#failed(error as Error);
-        await new Promise<void>((resolve) => this.#deps.clock.after(FIRST_RETRY_MS, resolve));
+        if (this.#state.kind !== 'away') return true;
+        const found = failureOf(error as Error);
+        this.#complain({ ...found, server: server.address }, 'NATS cannot be reached; it is tried again');
+        // One that knows us and does not want us says more than one that is not there.
+        if (failure === null || !failure.refused) failure = found;
       }
     }
-  }
-
-  #failed(error: Error & { code?: string }): void {
-    if (this.#closed) return;
-    const why = reason(error);
-    const advice = ADVICE.find(([said]) => said.test(why))?.[1] ?? '';
-    const { log, suppressed } = this.#throttle.admit(why);
-    if (log) {
-      const { servers } = this.#options;
-      this.#deps.logger.warn({ servers, why, advice, suppressed }, 'NATS cannot be reached; it is tried again');
-    }
-    const failure = { why, advice, refused: REFUSED.has(error.code ?? '') || NOT_TRUSTED.test(why) };
     for (const fn of [...this.#outcomes]) fn(failure);
+    return false;
   }
 
-  #established(nats: NatsConnection): void {
-    this.#nats = nats;
+  #established(nats: NatsConnection, server: NatsAddress): void {
+    this.#state = { kind: 'connected', since: this.#deps.clock.now(), nats, server };
     for (const subscribed of this.#subscribed) this.#subscribe(nats, subscribed);
-    void this.#follow(nats);
-    void nats.closed().then(() => {
-      if (this.#closed || this.#nats !== nats) return;
-      // The library has given up, which it was told not to.
-      this.#lost('the connection was closed');
-      this.#nats = null;
-      void this.#connect();
-    });
-    this.#stands();
-  }
-
-  #stands(): void {
-    this.#connected = true;
-    this.#deps.logger.info({ server: this.#nats!.getServer() }, 'connected with NATS');
+    this.#servers.note(nats.info?.connect_urls ?? [], server);
+    void this.#follow(nats, server);
+    void nats.closed().then((error) => this.#lost(nats, error));
+    this.#deps.logger.info({ server: server.address }, 'connected with NATS');
     for (const fn of [...this.#outcomes]) fn(null);
     for (const fn of [...this.#onConnect]) fn();
   }
 
-  async #follow(nats: NatsConnection): Promise<void> {
-    for await (const { type, data } of nats.status()) {
-      if (this.#closed || this.#nats !== nats) return;
-      if (type === Events.Disconnect) this.#lost(String(data));
-      else if (type === Events.Reconnect) this.#stands();
-      else if (type === Events.Error) this.#complain(String(data));
+  async #follow(nats: NatsConnection, server: NatsAddress): Promise<void> {
+    for await (const { type, data, permissionContext } of nats.status()) {
+      if (type === Events.Update) this.#servers.note(nats.info?.connect_urls ?? [], server);
+      if (type !== Events.Error) continue;
+      const about = permissionContext === undefined ? {} : { subject: permissionContext.subject };
+      this.#complain({ why: String(data), ...about }, 'trouble with NATS');
     }
   }
 
-  #lost(server: string): void {
-    if (!this.#connected) return;
-    this.#connected = false;
+  #lost(nats: NatsConnection, error: unknown): void {
+    if (this.#state.kind !== 'connected' || this.#state.nats !== nats) return;
+    const { server } = this.#state;
+    this.#state = { kind: 'away', since: this.#deps.clock.now() };
     this.losses++;
-    this.#deps.logger.warn({ server }, 'the connection with NATS is lost; this process goes on without');
+    const why = error instanceof Error ? reason(error) : undefined;
+    this.#deps.logger.warn(
+      { server: server.address, ...(why !== undefined && { why }) },
+      'the connection with NATS is lost; this process goes on without',
+    );
+    void this.#connect();
   }
 
-  #complain(why: string): void {
-    const { log, suppressed } = this.#throttle.admit(why);
-    if (log) this.#deps.logger.warn({ why, suppressed }, 'trouble with NATS');
+  #complain(trouble: { readonly why: string } & Record<string, unknown>, message: string): void {
+    const { log, suppressed } = this.#throttle.admit(trouble.why);
+    if (log) this.#deps.logger.warn({ ...trouble, suppressed }, message);
   }
 
   #subscribe(nats: NatsConnection, subscribed: Subscribed): void {
     const subscription = nats.subscribe(subscribed.subject, {
       callback: (error, message) => {
         if (error !== null) {
-          this.#complain(reason(error));
+          this.#complain({ why: reason(error), subject: subscribed.subject }, 'trouble with NATS');
           return;
         }
         if (subscribed.end === null) return;
@@ -237,11 +237,4 @@ export class NatsLink {
     });
     subscribed.end = () => subscription.unsubscribe();
   }
-}
-
-/** What can be shown of an error of the library. */
-export function reason(error: Error & { code?: string }): string {
-  return error.code !== undefined && !error.message.includes(error.code)
-    ? `${error.code}: ${error.message}`
-    : error.message;
 }

@@ -6,7 +6,6 @@ import {
   tokenAuthenticator,
   usernamePasswordAuthenticator,
 } from 'nats';
-import { formatHostPort } from './address.ts';
 import type { NatsOptions } from './nats-settings.ts';
 import { readSecretFile } from './secret-file.ts';
 import { SettingError } from './setting.ts';
@@ -17,10 +16,8 @@ export const NATS_PING_MS = 1000;
 export const NATS_MAX_PINGS_OUT = 2;
 /** How long a server may take until it has let us in, ms. */
 const CONNECT_MS = 2000;
-/** Pauses between attempts at the same server, ms: that much, and up to as much again at random. */
-const RECONNECT_MS = 200;
 
-/** What the library is told. Files of credentials are read at each login. @throws SettingError: one cannot be read. */
+/** What the library is told for each connection. Files of credentials are read at each login. @throws SettingError: one cannot be read. */
 export function connectionOptions(options: NatsOptions): ConnectionOptions {
   const { natsUrl, natsTlsCa, natsTlsCert, natsTlsKey } = options;
   const tls = natsTlsCa !== '' || natsTlsCert !== '' || natsUrl.some((server) => server.tls);
@@ -33,17 +30,10 @@ export function connectionOptions(options: NatsOptions): ConnectionOptions {
     if (file !== '') read(setting, file);
   }
   return {
-    servers: natsUrl.map(formatHostPort),
     name: 'spanmesh',
     timeout: CONNECT_MS,
     pingInterval: NATS_PING_MS,
     maxPingOut: NATS_MAX_PINGS_OUT,
-    maxReconnectAttempts: -1,
-    reconnectTimeWait: RECONNECT_MS,
-    reconnectJitter: RECONNECT_MS,
-    reconnectJitterTLS: RECONNECT_MS,
-    // Credentials may be changed under us: tried for ever, too, and seen in the log.
-    ignoreAuthErrorAbort: true,
     ...(authenticator !== null && { authenticator }),
     ...(tls && {
       tls: {
@@ -55,19 +45,24 @@ export function connectionOptions(options: NatsOptions): ConnectionOptions {
 }
 
 function authenticatorOf(options: NatsOptions): Authenticator | null {
-  const { natsCredsFile, natsNkeyFile, natsToken, natsUser, natsPassword } = options;
-  if (natsCredsFile !== '') return credsAuthenticator(lastGood('SPANMESH_NATS_CREDS_FILE', natsCredsFile));
-  if (natsNkeyFile !== '') return nkeyAuthenticator(lastGood('SPANMESH_NATS_NKEY_FILE', natsNkeyFile));
+  const { natsCredsFile, natsNkeyFile, natsToken, natsUser, natsPassword, natsPasswordFile } = options;
+  if (natsCredsFile !== '') return credsAuthenticator(lastGood('SPANMESH_NATS_CREDS_FILE', natsCredsFile, trimmed));
+  if (natsNkeyFile !== '') return nkeyAuthenticator(lastGood('SPANMESH_NATS_NKEY_FILE', natsNkeyFile, trimmed));
   if (natsToken !== '') return tokenAuthenticator(natsToken);
-  return natsUser === '' ? null : usernamePasswordAuthenticator(natsUser, natsPassword);
+  if (natsUser === '') return null;
+  if (natsPasswordFile === '') return usernamePasswordAuthenticator(natsUser, natsPassword);
+  return usernamePasswordAuthenticator(natsUser, lastGood('SPANMESH_NATS_PASSWORD_FILE', natsPasswordFile, password));
 }
 
-/** A file that is being changed when it is read must not end the connection for good. */
-function lastGood(setting: string, file: string): () => Uint8Array {
-  let last = trimmed(read(setting, file));
+/** What a file holds at each login: one that is being changed when it is read must not end the connection for good. */
+function lastGood<T>(setting: string, file: string, parse: (content: Buffer) => T): () => T {
+  const first = read(setting, file);
+  if (first.length === 0) throw new SettingError(setting, `${file} is empty`);
+  let last = parse(first);
   return () => {
     try {
-      last = trimmed(readSecretFile(file));
+      const content = readSecretFile(file);
+      if (content.length > 0) last = parse(content);
     } catch {
       // Goes on with what it had; the server says if that will not do.
     }
@@ -75,10 +70,15 @@ function lastGood(setting: string, file: string): () => Uint8Array {
   };
 }
 
+/** The library wants no blank behind a seed, and a line end behind the last line of credentials. */
 function trimmed(content: Buffer): Uint8Array {
-  // The library wants no blank behind a seed, and a line end behind the last line of credentials.
   const text = content.toString('utf8').trim();
   return Buffer.from(text.includes('\n') ? `${text}\n` : text);
+}
+
+/** Without the line end that editors and `echo` leave behind it. */
+function password(content: Buffer): string {
+  return content.toString('utf8').replace(/\r?\n$/, '');
 }
 
 function read(setting: string, file: string): Buffer {

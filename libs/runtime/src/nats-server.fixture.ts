@@ -4,8 +4,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { installationSetting } from './installation-setting.ts';
+import type { NatsBusOptions } from './nats-bus.ts';
 import { natsProgram } from './nats-program.fixture.ts';
-import { type NatsOptions, natsSettings } from './nats-settings.ts';
+import { natsSettings } from './nats-settings.ts';
 import { readSettings } from './setting.ts';
 
 /** A server that does not listen after this is at fault, ms. */
@@ -115,9 +117,15 @@ export async function startNatsCluster(): Promise<NatsServerProcess[]> {
 }
 
 /** Settings for these servers; `env`: further ones by their SPANMESH_ names. */
-export function natsOptionsFor(servers: readonly NatsServerProcess[], env: Record<string, string> = {}): NatsOptions {
+export function natsOptionsFor(
+  servers: readonly NatsServerProcess[],
+  env: Record<string, string> = {},
+): NatsBusOptions {
   const url = servers.map((server) => server.url).join(',');
-  return readSettings(natsSettings, { env: { SPANMESH_NATS_URL: url, ...env }, flags: {} });
+  return readSettings(
+    { ...natsSettings, ...installationSetting },
+    { env: { SPANMESH_NATS_URL: url, ...env }, flags: {} },
+  );
 }
 
 /** Below the ports that the kernel gives out by itself: free now, it is free when the server starts. */

@@ -56,6 +56,12 @@ export const natsSettings = {
     flag: '--nats-password',
     describe: 'Password of that user. Others on the host can read flags: use the variable.',
   }),
+  natsPasswordFile: file({
+    env: 'SPANMESH_NATS_PASSWORD_FILE',
+    flag: '--nats-password-file',
+    describe:
+      'File of that password instead; it is read at each login, so that it can be changed. A last line end is not part of it.',
+  }),
   natsToken: secret({
     env: 'SPANMESH_NATS_TOKEN',
     flag: '--nats-token',

@@ -2,29 +2,27 @@ import {
   DiscardPolicy,
   type JetStreamClient,
   type JetStreamManager,
-  NatsError,
   RetentionPolicy,
   StorageType,
+  type StreamConfig,
 } from 'nats';
 import { BusError } from './bus.ts';
+import { jetStreamError } from './jetstream-errors.ts';
 import type { NatsLink } from './nats-link.ts';
 
 /** How long JetStream may take to answer, ms. */
 export const JETSTREAM_MS = 2000;
-/** JetStream's numbers of errors (err_code). */
-const STREAM_NOT_FOUND = 10059;
+/** JetStream's number of an error: a stream of that name is there, with another configuration. */
 const STREAM_EXISTS = 10058;
-const REPLICAS_NOT_SUPPORTED = 10074;
-const NO_SUITABLE_PEERS = 10005;
-export const MESSAGE_NOT_FOUND = 10037;
-export const WRONG_LAST_SEQUENCE = 10071;
-/** Nobody listens on a subject: there is no JetStream, or no such bucket; nothing has happened. */
-const NO_RESPONDERS = '503';
 
-/** The bucket cannot be what the settings say. Its message is for an operator. */
+/** The bucket will not be what the settings say unless somebody changes something. Its message is for an operator. */
 export class BucketError extends BusError {
-  constructor(message: string) {
-    super('unavailable', message);
+  /** Which setting it is about. */
+  readonly setting: string;
+
+  constructor(setting: string, message: string, options?: { cause?: unknown }) {
+    super('unavailable', message, options);
+    this.setting = setting;
   }
 }
 
@@ -36,6 +34,7 @@ export class NatsStream {
   readonly #link: NatsLink;
   #opening: Promise<void> | null = null;
 
+  /** `bucket`: as it is called on NATS. */
   constructor({ bucket, replicas }: { bucket: string; replicas: number }, link: NatsLink) {
     this.#bucket = bucket;
     this.name = `KV_${bucket}`;
@@ -60,7 +59,7 @@ export class NatsStream {
     return this.#opening;
   }
 
-  /** Asks something of JetStream. @throws BusError */
+  /** Asks something of JetStream. @throws BucketError, BusError */
   async ask<T>(call: (apis: { jetstream: JetStreamClient; manager: JetStreamManager }) => Promise<T>): Promise<T> {
     const { nats } = this.#link;
     try {
@@ -75,15 +74,20 @@ export class NatsStream {
   #translated(error: unknown): BusError {
     if (error instanceof BusError) return error;
     const { message } = error as Error;
-    if (errorCode(error) === WRONG_LAST_SEQUENCE) return new BusError('conflict', message, { cause: error });
-    if (error instanceof NatsError && error.code === 'MAX_PAYLOAD_EXCEEDED') {
-      return new BusError('invalid', 'more bytes than the NATS server takes', { cause: error });
-    }
+    const { code, meaning, advice, setting } = jetStreamError(error);
     // A store that was wiped: it is made again by the next who needs it.
-    const absent = error instanceof NatsError && error.code === NO_RESPONDERS;
-    if (absent || errorCode(error) === STREAM_NOT_FOUND) this.#opening = null;
-    const why = absent ? 'nobody answers: is JetStream on, and has it a leader?' : message;
-    return new BusError('unavailable', `JetStream: ${why}`, { cause: error });
+    if (meaning === 'no-stream' || code === '503') this.#opening = null;
+    const said = advice === '' ? message : `${message}: ${advice}`;
+    switch (meaning) {
+      case 'conflict':
+        return new BusError('conflict', message, { cause: error });
+      case 'invalid':
+        return new BusError('invalid', 'more bytes than the NATS server takes', { cause: error });
+      case 'settings':
+        return new BucketError(setting, `the bucket ${this.#bucket} cannot be had: ${said}`, { cause: error });
+      default:
+        return new BusError('unavailable', `JetStream: ${said}`, { cause: error });
+    }
   }
 
   async #open(): Promise<void> {
@@ -93,37 +97,33 @@ export class NatsStream {
           this.#check((await streams.info(this.name)).config);
           return;
         } catch (error) {
-          if (errorCode(error) !== STREAM_NOT_FOUND) throw error;
+          if (jetStreamError(error).meaning !== 'no-stream') throw error;
         }
         try {
           await streams.add(this.#config());
           return;
         } catch (error) {
-          const code = errorCode(error);
-          if (code === REPLICAS_NOT_SUPPORTED || code === NO_SUITABLE_PEERS) {
-            const why = (error as Error).message;
-            throw new BucketError(
-              `the NATS servers do not keep ${this.#replicas} copies (${why}): set the number of servers that run JetStream`,
-            );
-          }
           // Somebody else was faster: see what it made.
-          if (code !== STREAM_EXISTS || attempt > 0) throw error;
+          if (jetStreamError(error).code !== STREAM_EXISTS || attempt > 0) throw error;
         }
       }
     });
   }
 
-  #check(config: { num_replicas: number; max_age: number; max_msgs_per_subject: number }): void {
-    if (config.num_replicas !== this.#replicas) {
-      const how = `nats stream edit ${this.name} --replicas=${this.#replicas}`;
-      const has = config.num_replicas;
-      throw new BucketError(
-        `the bucket ${this.#bucket} has ${has} copies, not ${this.#replicas}: set ${has}, or ${how}`,
-      );
+  #check({ num_replicas, max_age, max_msgs_per_subject, subjects, sealed }: StreamConfig): void {
+    if (!subjects?.includes(this.subject('>')) || sealed) {
+      const why = `there is a stream ${this.name} that is no bucket of ours`;
+      throw new BucketError('SPANMESH_INSTALLATION', `${why}: remove it, or give the installation another name`);
     }
     // architecture.md "Lease": what expires makes no event, and a lease that vanishes is a second leader.
-    if (config.max_age !== 0 || config.max_msgs_per_subject !== 1) {
-      throw new BucketError(`the bucket ${this.#bucket} must have no TTL and a history of 1: remove or change it`);
+    if (max_age !== 0 || max_msgs_per_subject !== 1) {
+      const why = `the bucket ${this.#bucket} must have no TTL and a history of 1`;
+      throw new BucketError('SPANMESH_INSTALLATION', `${why}: remove or change it`);
+    }
+    if (num_replicas !== this.#replicas) {
+      const how = `nats stream edit ${this.name} --replicas=${this.#replicas}`;
+      const why = `the bucket ${this.#bucket} has ${num_replicas} copies, not ${this.#replicas}`;
+      throw new BucketError('SPANMESH_NATS_REPLICAS', `${why}: set ${num_replicas}, or ${how}`);
     }
   }
 
@@ -143,9 +143,4 @@ export class NatsStream {
       allow_direct: false,
     };
   }
-}
-
-/** JetStream's number of an error; 0: it is none of its. */
-export function errorCode(error: unknown): number {
-  return error instanceof NatsError ? (error.api_error?.err_code ?? 0) : 0;
 }

@@ -1,12 +1,14 @@
 import { isLoopbackHost } from './address.ts';
 import type { Bus } from './bus.ts';
-import { GATEWAYS_BUCKET, LEASES_BUCKET, TARGETS_BUCKET } from './bus-names.ts';
+import { BUCKETS } from './bus-names.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { InProcessBus, type OnBusError } from './in-process-bus.ts';
 import type { Logger } from './logger.ts';
 import type { Metrics } from './metrics.ts';
-import { NatsBus } from './nats-bus.ts';
-import type { NatsFailure, NatsLink } from './nats-link.ts';
+import { NatsBuckets } from './nats-buckets.ts';
+import { NatsBus, type NatsBusOptions } from './nats-bus.ts';
+import type { NatsFailure } from './nats-failure.ts';
+import type { NatsLink } from './nats-link.ts';
 import type { NatsOptions } from './nats-settings.ts';
 import { BucketError } from './nats-stream.ts';
 import { SettingError } from './setting.ts';
@@ -24,7 +26,7 @@ export interface OpenBusDependencies {
 export interface ProcessBus {
   readonly bus: Bus;
   /** The way to NATS; null: the settings name no server. */
-  readonly link: Pick<NatsLink, 'connected' | 'losses'> | null;
+  readonly link: Pick<NatsLink, 'connected' | 'losses' | 'unchangedMs'> | null;
   /**
    * Waits a moment for NATS, and looks whether it is what the settings say. A NATS that is away is no error: a process works, or
    * waits, without. @throws SettingError: it will never do.
@@ -33,7 +35,7 @@ export interface ProcessBus {
 }
 
 /** @throws SettingError: settings that contradict each other. */
-export function openBus(options: NatsOptions, deps: OpenBusDependencies): ProcessBus {
+export function openBus(options: NatsBusOptions, deps: OpenBusDependencies): ProcessBus {
   const { logger, metrics, clock = systemClock } = deps;
   const onError: OnBusError = (err, where) =>
     logger.error({ err, where }, 'a subscriber of the bus failed; the others go on');
@@ -56,19 +58,16 @@ async function check(bus: NatsBus, { clock, logger }: { clock: Clock; logger: Lo
   }
   if (!bus.link.connected) {
     logger.warn('NATS cannot be reached yet: this process goes on, and finds the others when it can');
-    return;
   }
-  for (const bucket of [LEASES_BUCKET, GATEWAYS_BUCKET, TARGETS_BUCKET]) {
-    try {
-      await bus.open(bucket);
-    } catch (error) {
-      if (error instanceof BucketError) {
-        await bus.close();
-        throw new SettingError('SPANMESH_NATS_REPLICAS', error.message, { cause: error });
-      }
-      logger.warn({ err: error, bucket }, 'a bucket of NATS cannot be had yet; it is tried again when it is needed');
-    }
+  const buckets = new NatsBuckets(BUCKETS, { bus, clock, logger });
+  try {
+    await buckets.look();
+  } catch (error) {
+    if (!(error instanceof BucketError)) throw error;
+    await bus.close();
+    throw new SettingError(error.setting, error.message, { cause: error });
   }
+  void buckets.keepLooking();
 }
 
 /** Who refuses us; null: connected, or nobody was there in time. */
@@ -88,7 +87,7 @@ function firstOutcome({ link }: NatsBus, clock: Clock): Promise<NatsFailure | nu
 }
 
 function checkSettings(options: NatsOptions): void {
-  const { natsUser, natsPassword, natsToken, natsNkeyFile, natsCredsFile } = options;
+  const { natsUser, natsPassword, natsPasswordFile, natsToken, natsNkeyFile, natsCredsFile } = options;
   const ways = {
     SPANMESH_NATS_USER: natsUser,
     SPANMESH_NATS_TOKEN: natsToken,
@@ -97,7 +96,11 @@ function checkSettings(options: NatsOptions): void {
   };
   const set = Object.entries(ways).flatMap(([name, value]) => (value === '' ? [] : [name]));
   if (set.length > 1) throw new SettingError(set[1]!, `cannot be used together with ${set[0]}`);
-  if (natsPassword !== '' && natsUser === '') throw new SettingError('SPANMESH_NATS_USER', 'must be set, too');
+  if (natsPassword !== '' && natsPasswordFile !== '') {
+    throw new SettingError('SPANMESH_NATS_PASSWORD_FILE', 'cannot be used together with SPANMESH_NATS_PASSWORD');
+  }
+  if (natsPassword + natsPasswordFile !== '' && natsUser === '')
+    throw new SettingError('SPANMESH_NATS_USER', 'must be set, too');
   const { natsTlsCert, natsTlsKey } = options;
   if ((natsTlsCert === '') !== (natsTlsKey === '')) {
     const missing = natsTlsCert === '' ? 'SPANMESH_NATS_TLS_CERT' : 'SPANMESH_NATS_TLS_KEY';

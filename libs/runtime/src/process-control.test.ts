@@ -8,7 +8,7 @@ import {
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { apiGate, apiUserOf } from './api-access.ts';
 import { createApiToken, parseApiTokens } from './api-tokens.ts';
-import { PROCESS_QUESTIONS } from './bus-names.ts';
+import { PROCESS_QUESTIONS, processAnswers } from './bus-names.ts';
 import { systemClock } from './clock.ts';
 import { USER_HEADER } from './gate.ts';
 import { GrpcServer } from './grpc-server.ts';
@@ -183,8 +183,8 @@ describe('ProcessDirectory', () => {
     }
     bus.subscribe(PROCESS_QUESTIONS, (_, data) => {
       const { id } = JSON.parse(Buffer.from(data).toString()) as { id: string };
-      bus.publish(`spanmesh.processes.answer.${id}`, Buffer.from([0xff, 0xff]));
-      bus.publish(`spanmesh.processes.answer.${id}`, Buffer.alloc(100_000));
+      bus.publish(processAnswers(id), Buffer.from([0xff, 0xff]));
+      bus.publish(processAnswers(id), Buffer.alloc(100_000));
     });
     expect((await list(client)).processes.map(({ id }) => id)).toEqual(['other', control.info().id].sort());
     expect(orders).toEqual([]);

@@ -1,4 +1,5 @@
 import type { HostPort } from './address.ts';
+import { installationSetting } from './installation-setting.ts';
 import { LOG_LEVELS } from './log-levels.ts';
 import { securitySettings } from './security-settings.ts';
 import { type SettingValues, setting } from './setting.ts';
@@ -42,6 +43,7 @@ export function processSettings({ grpc, service, http }: ListenDefaults) {
       describe: `Least important log lines that are written: ${LOG_LEVELS.join(', ')}.`,
       parse: oneOf(LOG_LEVELS),
     }),
+    ...installationSetting,
     ...securitySettings,
   };
 }

@@ -2,7 +2,7 @@ import { createGateway } from '@spanmesh/link-gateway/gateway';
 import type { Gateway, ListenPort } from '@spanmesh/link-gateway/gateway-service';
 import { treeSourceOf } from '@spanmesh/link-gateway/tree-source';
 import { TopologyClient } from '@spanmesh/proto/v1/topology';
-import { TARGETS_BUCKET } from '@spanmesh/runtime/bus-names';
+import { bucketOf, TARGETS_BUCKET } from '@spanmesh/runtime/bus-names';
 import { systemClock } from '@spanmesh/runtime/clock';
 import { FileKeyValue } from '@spanmesh/runtime/file-kv';
 import { createClient } from '@spanmesh/runtime/grpc-client';
@@ -45,7 +45,7 @@ export class Standalone implements Service {
     this.metrics = metrics;
     const onError: OnBusError = (err, where) =>
       logger.error({ err, where }, 'a subscriber of the bus failed; the others go on');
-    const bus = new InProcessBus({ onError, openBucket: bucketsOnDisk(options.dataDir, onError) });
+    const bus = new InProcessBus({ onError, openBucket: bucketsOnDisk(options, onError) });
     this.#bus = bus;
     const ready = () => this.topology.notReady() ?? this.gateway.notReady() ?? this.volconf.notReady();
     const ports = new ProcessPorts(options, {
@@ -143,11 +143,11 @@ export class Standalone implements Service {
 }
 
 /** What an operator has set is kept on disk, if there is a place; everything else is of this process only. */
-function bucketsOnDisk(directory: string, onError: OnBusError): OpenBucket {
+function bucketsOnDisk({ dataDir: directory, installation }: StandaloneOptions, onError: OnBusError): OpenBucket {
   const { env } = settings.dataDir;
   return (bucket) =>
     bucket === TARGETS_BUCKET && directory !== ''
-      ? FileKeyValue.open({ directory, bucket, setting: env }, { onError })
+      ? FileKeyValue.open({ directory, bucket: bucketOf(installation, bucket), setting: env }, { onError })
       : null;
 }
 

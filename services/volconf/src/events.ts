@@ -19,7 +19,7 @@ export interface TargetEvent {
   readonly at: number;
 }
 
-/** `spanmesh.events.target.<gateway>`; `none` if no gateway is concerned. A bus that is closed takes none: no harm. */
+/** `events.target.<gateway>`; `none` if no gateway is concerned. A bus that is closed takes none: no harm. */
 export function publishTarget(bus: Bus, name: string, target: Target | null, at: number): void {
   const state = target?.state;
   const gateway = state?.kind === 'running' || state?.kind === 'dialling' ? state.placed.gateway : '';

@@ -528,8 +528,8 @@ describe('the API', () => {
     await world.advance(100);
     await call(api().removeTarget, { name: 'a' });
     await world.advance(100);
-    expect(news[0]).toBe('spanmesh.events.target.none a connect');
-    expect(news).toContain('spanmesh.events.target.gw0_b1 a running');
-    expect(news.at(-1)).toBe('spanmesh.events.target.none a removed');
+    expect(news[0]).toBe('events.target.none a connect');
+    expect(news).toContain('events.target.gw0_b1 a running');
+    expect(news.at(-1)).toBe('events.target.none a removed');
   });
 });

@@ -1,0 +1,54 @@
+/** What the library calls a login that was refused. */
+const REFUSED = new Set([
+  'AUTHORIZATION_VIOLATION',
+  'AUTHENTICATION_EXPIRED',
+  'PERMISSIONS_VIOLATION',
+  // What the files hold is not what they should.
+  'BAD_CREDS',
+  'BAD_AUTHENTICATION',
+]);
+
+/** What Node calls a server whose certificate will not do, however often it is tried. */
+const NOT_TRUSTED =
+  /CERT|SELF_SIGNED|UNABLE_TO_(VERIFY|GET_ISSUER)|HOSTNAME_MISMATCH|ALTNAME_INVALID|unable to verify|self.signed certificate/i;
+/** What an operator can do about it, by what the library says. */
+const ADVICE: readonly (readonly [RegExp, string])[] = [
+  [
+    NOT_TRUSTED,
+    'SPANMESH_NATS_TLS_CA must be the CA that has signed the certificate of the servers, which must name their host',
+  ],
+  [
+    /^(AUTH|BAD_|PERMISSIONS)|Authorization/i,
+    'look at SPANMESH_NATS_USER and _PASSWORD or _PASSWORD_FILE, _TOKEN, _NKEY_FILE, _CREDS_FILE or _TLS_CERT',
+  ],
+  [/CONNECTION_REFUSED|ECONNREFUSED/, 'nobody listens there: is the server up, and SPANMESH_NATS_URL right?'],
+  [/NOT_NATS/, 'something else listens there: look at SPANMESH_NATS_URL'],
+  [/ENOTFOUND|EAI_AGAIN/, 'there is no such host: look at SPANMESH_NATS_URL'],
+  [
+    /TIMEOUT|DISCONNECT|ECONNRESET|CONNECTION_CLOSED|socket hang up/i,
+    'no NATS server, or one that asks for TLS (tls://) or for a certificate that it knows (SPANMESH_NATS_TLS_CERT and _KEY)',
+  ],
+];
+
+/** How an attempt to connect has failed. */
+export interface NatsFailure {
+  readonly why: string;
+  /** What to do about it; empty: nothing is known. */
+  readonly advice: string;
+  /** Will not change by itself: the server does not let us in as who we say we are, or is not whom we want. */
+  readonly refused: boolean;
+}
+
+/** What an error of a connection that could not be made means. */
+export function failureOf(error: Error & { code?: string }): NatsFailure {
+  const why = reason(error);
+  const advice = ADVICE.find(([said]) => said.test(why))?.[1] ?? '';
+  return { why, advice, refused: REFUSED.has(error.code ?? '') || NOT_TRUSTED.test(why) };
+}
+
+/** What can be shown of an error of the library. */
+export function reason(error: Error & { code?: string }): string {
+  return error.code !== undefined && !error.message.includes(error.code)
+    ? `${error.code}: ${error.message}`
+    : error.message;
+}
