@@ -18,7 +18,7 @@ const LOOK_MS = 20;
 export class NatsServerProcess {
   readonly port: number;
   readonly directory: string;
-  readonly #config: string;
+  #config: string;
   #child: ChildProcess | null = null;
   #log = '';
 
@@ -36,10 +36,15 @@ export class NatsServerProcess {
     config?: string;
     wait?: boolean;
   } = {}): Promise<NatsServerProcess> {
-    const directory = mkdtempSync(join(tmpdir(), 'spanmesh-nats-'));
-    const server = new NatsServerProcess(await freeNatsPort(), directory, config);
+    const server = await NatsServerProcess.stopped(config);
     await server.startAgain({ wait });
     return server;
+  }
+
+  /** One that has not been started yet. */
+  static async stopped(config = ''): Promise<NatsServerProcess> {
+    const directory = mkdtempSync(join(tmpdir(), 'spanmesh-nats-'));
+    return new NatsServerProcess(await freeNatsPort(), directory, config);
   }
 
   get url(): string {
@@ -53,10 +58,8 @@ export class NatsServerProcess {
 
   /** On the same port, with what it has stored. */
   async startAgain({ wait = true }: { wait?: boolean } = {}): Promise<void> {
-    const { directory, port } = this;
-    const file = join(directory, 'nats.conf');
-    const own = `listen: "127.0.0.1:${port}"\njetstream { store_dir: "${directory}/store" }\n`;
-    writeFileSync(file, `${own}${this.#config}`);
+    const { directory } = this;
+    const file = this.#writeConfig();
     const { command, before } = natsProgram();
     const child = spawn(command, [...before(directory), '--config', file], { stdio: ['ignore', 'pipe', 'pipe'] });
     for (const stream of [child.stdout, child.stderr]) {
@@ -88,6 +91,20 @@ export class NatsServerProcess {
     rmSync(join(this.directory, 'store'), { recursive: true, force: true });
   }
 
+  /** Gives it another configuration while it runs. */
+  reload(config: string): void {
+    this.#config = config;
+    this.#writeConfig();
+    this.signal('SIGHUP');
+  }
+
+  #writeConfig(): string {
+    const file = join(this.directory, 'nats.conf');
+    const own = `listen: "127.0.0.1:${this.port}"\njetstream { store_dir: "${this.directory}/store" }\n`;
+    writeFileSync(file, `${own}${this.#config}`);
+    return file;
+  }
+
   signal(signal: NodeJS.Signals): void {
     this.#child?.kill(signal);
   }
@@ -105,13 +122,20 @@ export class NatsServerProcess {
 
 /** Three servers that are one JetStream. */
 export async function startNatsCluster(): Promise<NatsServerProcess[]> {
+  const three = await stoppedNatsCluster();
+  await Promise.all(three.map((server) => server.startAgain()));
+  return three;
+}
+
+/** Three servers that will be one JetStream once they are started. */
+export async function stoppedNatsCluster(): Promise<NatsServerProcess[]> {
   const routes = [await freeNatsPort(), await freeNatsPort(), await freeNatsPort()];
   const all = routes.map((port) => `"nats://127.0.0.1:${port}"`).join(', ');
   return Promise.all(
     routes.map((port, i) =>
-      NatsServerProcess.start({
-        config: `server_name: n${i + 1}\ncluster { name: test, listen: "127.0.0.1:${port}", routes: [${all}] }\n`,
-      }),
+      NatsServerProcess.stopped(
+        `server_name: n${i + 1}\ncluster { name: test, listen: "127.0.0.1:${port}", routes: [${all}] }\n`,
+      ),
     ),
   );
 }

@@ -32,7 +32,7 @@ afterEach(async () => {
 interface Made {
   readonly control: ProcessControl;
   readonly client: ProcessClient;
-  readonly link: { connected: boolean; losses: number };
+  readonly link: { connected: boolean; losses: number; unchangedMs: number };
 }
 
 async function process(
@@ -40,7 +40,7 @@ async function process(
   { security = {}, gateway = '' } = {} as { security?: ServerSecurity; gateway?: string },
 ): Promise<Made> {
   const api = new GrpcServer({ listen: { host: '127.0.0.1', port: 0 }, setting: 'X', security }, { logger });
-  const link = { connected: true, losses: 0 };
+  const link = { connected: true, losses: 0, unchangedMs: 61_900 };
   // A logger of its own, whose level can be changed.
   const own = createLogger({ level: 'silent', service, destination: { write: () => {} } });
   const control = new ProcessControl(
@@ -101,7 +101,12 @@ describe('ProcessControl', () => {
         ['topology', '', ['topology']],
         ['volconf', 'waits', []],
       ]);
-      expect(processes[0]).toMatchObject({ gateway: 'gw-1.0badcafe', natsConnected: true, logLevel: 'warn' });
+      expect(processes[0]).toMatchObject({
+        gateway: 'gw-1.0badcafe',
+        natsConnected: true,
+        natsForSeconds: 61,
+        logLevel: 'warn',
+      });
       expect([alone, answeredBy]).toEqual([false, control.info().id]);
     }
   });

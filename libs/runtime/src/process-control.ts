@@ -33,7 +33,7 @@ export interface ProcessControlOptions {
 export interface ProcessControlDependencies {
   readonly bus: Bus;
   /** The way to NATS; null: there is none, and so nobody else. */
-  readonly link: Pick<NatsLink, 'connected' | 'losses'> | null;
+  readonly link: Pick<NatsLink, 'connected' | 'losses' | 'unchangedMs'> | null;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Its API port gets the service; must not have been started. */
@@ -112,6 +112,7 @@ export class ProcessControl {
       usesNats: link !== null,
       natsConnected: link?.connected ?? false,
       natsLosses: link?.losses ?? 0,
+      natsForSeconds: Math.floor((link?.unchangedMs ?? 0) / 1000),
     });
   }
 

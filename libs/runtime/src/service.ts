@@ -1,3 +1,4 @@
+import { consoleToLog } from './console-to-log.ts';
 import type { Logger } from './logger.ts';
 import { SettingError } from './setting.ts';
 
@@ -9,6 +10,8 @@ export interface Service {
   stop(): Promise<void>;
   /** While it stops: whoever runs it is in a hurry. A service without this one is not waited for then. */
   hurry?(): void;
+  /** What it logs with: what libraries print goes there, too. Without one it is printed as it is. */
+  readonly logger?: Logger;
 }
 
 /** Exit codes of a service. */
@@ -91,6 +94,7 @@ export async function runService(
 
   try {
     service = await make();
+    if (service.logger !== undefined) consoleToLog(service.logger);
     if (stopping) {
       end(EXIT_DRAINED);
       return;

@@ -38,6 +38,7 @@ type Options = SettingValues<typeof settings>;
 /** A link-gateway in a process of its own. */
 export class LinkGatewayProcess implements Service {
   readonly gateway: Gateway;
+  readonly logger: Logger;
 
   readonly #frame: ProcessFrame;
   readonly #locator: TopologyLocator;
@@ -45,6 +46,7 @@ export class LinkGatewayProcess implements Service {
 
   /** `protocolVersion`: what it says that it speaks; for tests of versions side by side. */
   constructor(options: Options, logger: Logger, { protocolVersion }: { protocolVersion?: number } = {}) {
+    this.logger = logger;
     const frame = new ProcessFrame(
       { service: 'link-gateway', name: LINK_GATEWAY_NAME, settings: options, protocolVersion },
       { logger, service: { notReady: () => this.gateway.notReady(), gateway: () => this.gateway.id } },

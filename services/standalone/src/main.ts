@@ -15,6 +15,7 @@ export async function run(flags: Record<string, string | undefined>): Promise<vo
         process.stdout.write(banner(standalone));
       },
       stop: () => standalone.stop(),
+      logger: standalone.logger,
     };
   });
 }

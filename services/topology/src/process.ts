@@ -32,15 +32,15 @@ type Options = SettingValues<typeof settings>;
 /** A replica of topology in a process of its own. */
 export class TopologyProcess implements Service {
   readonly topology: Topology;
+  readonly logger: Logger;
 
   readonly #frame: ProcessFrame;
   readonly #options: Options;
-  readonly #logger: Logger;
 
   /** `protocolVersion`: what it says that it speaks; for tests of versions side by side. */
   constructor(options: Options, logger: Logger, { protocolVersion }: { protocolVersion?: number } = {}) {
     this.#options = options;
-    this.#logger = logger;
+    this.logger = logger;
     const frame = new ProcessFrame(
       { service: 'topology', name: TOPOLOGY_NAME, settings: options, protocolVersion },
       {
@@ -95,7 +95,7 @@ export class TopologyProcess implements Service {
     this.#frame.checkReachable(settings.serviceAddress.env, { isSet: serviceAddress !== '' });
     await this.topology.start();
     const { apiPort, servicePort, httpPort } = this.ports;
-    this.#logger.info({ apiPort, servicePort, httpPort }, 'topology is listening');
+    this.logger.info({ apiPort, servicePort, httpPort }, 'topology is listening');
   }
 }
 

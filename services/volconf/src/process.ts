@@ -33,15 +33,15 @@ type Options = SettingValues<typeof settings>;
 /** A replica of volconf in a process of its own. */
 export class VolconfProcess implements Service {
   readonly volconf: Volconf;
+  readonly logger: Logger;
 
   readonly #frame: ProcessFrame;
   readonly #options: Options;
-  readonly #logger: Logger;
 
   /** `protocolVersion`: what it says that it speaks; for tests of versions side by side. */
   constructor(options: Options, logger: Logger, { protocolVersion }: { protocolVersion?: number } = {}) {
     this.#options = options;
-    this.#logger = logger;
+    this.logger = logger;
     const frame = new ProcessFrame(
       { service: 'volconf', name: VOLCONF_NAME, settings: options, protocolVersion },
       {
@@ -93,10 +93,10 @@ export class VolconfProcess implements Service {
     this.#frame.checkReachable(settings.address.env, { isSet: address !== null });
     await this.volconf.start();
     if (natsUrl.length === 0) {
-      this.#logger.warn('SPANMESH_NATS_URL is not set: volconf finds gateways by NATS, and has none without');
+      this.logger.warn('SPANMESH_NATS_URL is not set: volconf finds gateways by NATS, and has none without');
     }
     const { apiPort, servicePort, httpPort } = this.ports;
-    this.#logger.info({ apiPort, servicePort, httpPort }, 'volconf is listening');
+    this.logger.info({ apiPort, servicePort, httpPort }, 'volconf is listening');
   }
 
   #serviceAddress({ address }: Options): string {

@@ -5,6 +5,7 @@ import {
   ReplicaRole,
   type ReplicaStatus,
 } from '@spanmesh/proto/v1/topology';
+import { ageText } from '../output/age-text.ts';
 import { printable } from '../output/printable.ts';
 
 /** What `spanmesh status` has asked for. */
@@ -25,7 +26,9 @@ export function problemsOf({ topology, processes }: Status): string[] {
   return [
     ...leaderProblems(topology),
     ...(processes?.alone === true
-      ? [`NATS is away from ${printable(processes.answeredBy)}: others cannot be seen from there`]
+      ? [
+          `NATS is away from ${printable(processes.answeredBy)}${sinceWhen(processes)}: others cannot be seen from there`,
+        ]
       : []),
     ...gatewayProblems(topology, all),
     ...topology.replicas.flatMap(replicaProblems),
@@ -88,11 +91,22 @@ function volconfProblems(processes: readonly ProcessInfo[]): string[] {
   return ['no volconf replica leads: connections that volumes or operators ask for are not made anew'];
 }
 
-function processProblems({ id, notReady, usesNats, natsConnected }: ProcessInfo): string[] {
+function processProblems({ id, notReady, usesNats, natsConnected, natsForSeconds }: ProcessInfo): string[] {
   return [
     ...(notReady === '' ? [] : [`${printable(id)} is not ready: ${printable(notReady)}`]),
-    ...(usesNats && !natsConnected ? [`${printable(id)} has no connection with NATS`] : []),
+    ...(usesNats && !natsConnected ? [`${printable(id)} is without NATS${forHowLong(natsForSeconds)}`] : []),
   ];
+}
+
+/** For how long the one that was called has been without NATS. */
+function sinceWhen({ processes, answeredBy }: ListProcessesResponse): string {
+  const called = processes.find(({ id, natsConnected }) => id === answeredBy && !natsConnected);
+  return forHowLong(called?.natsForSeconds ?? 0);
+}
+
+/** Empty of a release that does not say. */
+function forHowLong(seconds: number): string {
+  return seconds === 0 ? '' : ` for ${ageText(seconds)}`;
 }
 
 /** Also of those that do not answer for themselves, as releases before do not. */

@@ -1,5 +1,6 @@
 import type { ProcessInfo } from '@spanmesh/proto/v1/process';
 import { type GatewayStatus, ReplicaRole, type ReplicaStatus } from '@spanmesh/proto/v1/topology';
+import { ageText } from '../output/age-text.ts';
 import type { Paint, Role } from '../output/paint.ts';
 import { printable } from '../output/printable.ts';
 import { type Column, renderTable } from '../output/table.ts';
@@ -84,8 +85,9 @@ function gatewayState({ attached, draining }: GatewayStatus): string {
   return draining ? 'draining' : 'attached';
 }
 
-function natsState({ usesNats, natsConnected, natsLosses }: ProcessInfo): string {
+function natsState({ usesNats, natsConnected, natsLosses, natsForSeconds }: ProcessInfo): string {
   if (!usesNats) return '';
   const losses = natsLosses === 0 ? '' : `, lost ${natsLosses}×`;
-  return `${natsConnected ? 'connected' : 'away'}${losses}`;
+  const age = natsForSeconds === 0 ? '' : ` ${ageText(natsForSeconds)}`;
+  return `${natsConnected ? 'connected' : 'away'}${age}${losses}`;
 }

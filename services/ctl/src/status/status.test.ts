@@ -126,6 +126,25 @@ describe('what is a problem', () => {
       /^NATS is away from topology-a-7/,
     ],
     [
+      'NATS away for some time',
+      {
+        processes: [{ ...TOPOLOGY_PROCESS, usesNats: true, natsConnected: false, natsForSeconds: 190 }],
+        alone: true,
+      },
+      /^NATS is away from topology-a-7 for 3 min: others/,
+    ],
+    [
+      'a process without NATS',
+      {
+        processes: [
+          { ...GATEWAY_PROCESS, usesNats: true, natsConnected: false, natsForSeconds: 7 },
+          TOPOLOGY_PROCESS,
+          VOLCONF_PROCESS,
+        ],
+      },
+      /is without NATS for 7 s$/,
+    ],
+    [
       'several versions',
       { processes: [GATEWAY_PROCESS, { ...TOPOLOGY_PROCESS, version: '0.2.0' }] },
       /^several versions run: 0\.1\.0, 0\.2\.0/,

@@ -64,6 +64,11 @@ export interface ProcessInfo {
   natsConnected: boolean;
   /** Connections with NATS that it has lost so far. */
   natsLosses: number;
+  /**
+   * For how long `nats_connected` has been what it is, seconds, by the process's own clock, which does not jump: since it is connected,
+   * or since it has had no NATS server.
+   */
+  natsForSeconds: number;
 }
 
 /** Asks for the processes. */
@@ -119,6 +124,7 @@ function createBaseProcessInfo(): ProcessInfo {
     usesNats: false,
     natsConnected: false,
     natsLosses: 0,
+    natsForSeconds: 0,
   };
 }
 
@@ -174,6 +180,9 @@ export const ProcessInfo: MessageFns<ProcessInfo> = {
     }
     if (message.natsLosses !== 0) {
       writer.uint32(136).uint32(message.natsLosses);
+    }
+    if (message.natsForSeconds !== 0) {
+      writer.uint32(144).uint32(message.natsForSeconds);
     }
     return writer;
   },
@@ -327,6 +336,14 @@ export const ProcessInfo: MessageFns<ProcessInfo> = {
             message.natsLosses = reader.uint32();
             continue;
           }
+          case 18: {
+            if (tag !== 144) {
+              break;
+            }
+
+            message.natsForSeconds = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -400,6 +417,11 @@ export const ProcessInfo: MessageFns<ProcessInfo> = {
         : isSet(object.nats_losses)
         ? globalThis.Number(object.nats_losses)
         : 0,
+      natsForSeconds: isSet(object.natsForSeconds)
+        ? globalThis.Number(object.natsForSeconds)
+        : isSet(object.nats_for_seconds)
+        ? globalThis.Number(object.nats_for_seconds)
+        : 0,
     };
   },
 
@@ -456,6 +478,9 @@ export const ProcessInfo: MessageFns<ProcessInfo> = {
     if (message.natsLosses !== 0) {
       obj.natsLosses = Math.round(message.natsLosses);
     }
+    if (message.natsForSeconds !== 0) {
+      obj.natsForSeconds = Math.round(message.natsForSeconds);
+    }
     return obj;
   },
 
@@ -481,6 +506,7 @@ export const ProcessInfo: MessageFns<ProcessInfo> = {
     message.usesNats = object.usesNats ?? false;
     message.natsConnected = object.natsConnected ?? false;
     message.natsLosses = object.natsLosses ?? 0;
+    message.natsForSeconds = object.natsForSeconds ?? 0;
     return message;
   },
 };
