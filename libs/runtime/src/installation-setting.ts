@@ -12,7 +12,7 @@ export const installationSetting = {
     flag: '--installation',
     default: 'spanmesh',
     describe:
-      'Name of the installation, the same for all its processes: a-z, 0-9 and -, at most 40. Everything that it has on NATS begins with it.',
+      'Name of the installation, the same for all its processes: a-z, 0-9 and -, at most 40. Everything that it has on NATS begins with it, and what relays add to rnss is derived from it.',
     parse: text({ min: 1, max: MAX_CHARS, pattern: NAME, says: 'must be made of a-z, 0-9 and -' }),
   }),
 };

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
+import { installationSetting } from '@spanmesh/runtime/installation-setting';
 import { setting } from '@spanmesh/runtime/setting';
-import { duration, integer, optional, text } from '@spanmesh/runtime/setting-types';
+import { duration, integer, optional } from '@spanmesh/runtime/setting-types';
 
 /** Most links of a node that can be relayed to one LNK_CONN. */
 const MAX_WIDTH = 64;
@@ -22,13 +23,7 @@ export const settings = {
     describe: 'Links of one node that are relayed to one LNK_CONN of the circuit dialect, at most.',
     parse: integer({ min: 1, max: MAX_WIDTH }),
   }),
-  installation: setting({
-    env: 'SPANMESH_INSTALLATION',
-    flag: '--installation',
-    default: 'spanmesh',
-    describe: 'Name of the installation, the same for every replica: what relays add to rnss is derived from it.',
-    parse: text({ min: 1, max: 100 }),
-  }),
+  ...installationSetting,
   rnss: setting({
     env: 'SPANMESH_RNSS',
     flag: '--rnss',
