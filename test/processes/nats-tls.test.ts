@@ -90,6 +90,6 @@ describe('a NATS server that knows services by their certificates', () => {
       async () => (process.output.includes('SPANMESH_NATS_TLS_CERT and _KEY') ? true : undefined),
       'it says why',
     );
-    expect(process.output).toContain(`"servers":["127.0.0.1:${nats.port}"]`);
+    expect(process.output).toContain(`"server":"127.0.0.1:${nats.port}"`);
   });
 });

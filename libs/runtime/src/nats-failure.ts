@@ -8,11 +8,17 @@ const REFUSED = new Set([
   'BAD_AUTHENTICATION',
 ]);
 
+/** What Node says when the server ends TLS because of the certificate that we have shown, or have not. */
+const NOT_WANTED = /ALERT_(\w*CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED)/;
 /** What Node calls a server whose certificate will not do, however often it is tried. */
 const NOT_TRUSTED =
   /CERT|SELF_SIGNED|UNABLE_TO_(VERIFY|GET_ISSUER)|HOSTNAME_MISMATCH|ALTNAME_INVALID|unable to verify|self.signed certificate/i;
 /** What an operator can do about it, by what the library says. */
 const ADVICE: readonly (readonly [RegExp, string])[] = [
+  [
+    NOT_WANTED,
+    'the server wants a certificate that it knows: SPANMESH_NATS_TLS_CERT and _KEY must be one that its CA has signed',
+  ],
   [
     NOT_TRUSTED,
     'SPANMESH_NATS_TLS_CA must be the CA that has signed the certificate of the servers, which must name their host',
@@ -43,12 +49,12 @@ export interface NatsFailure {
 export function failureOf(error: Error & { code?: string }): NatsFailure {
   const why = reason(error);
   const advice = ADVICE.find(([said]) => said.test(why))?.[1] ?? '';
-  return { why, advice, refused: REFUSED.has(error.code ?? '') || NOT_TRUSTED.test(why) };
+  const refused = REFUSED.has(error.code ?? '') || NOT_WANTED.test(why) || NOT_TRUSTED.test(why);
+  return { why, advice, refused };
 }
 
 /** What can be shown of an error of the library. */
-export function reason(error: Error & { code?: string }): string {
-  return error.code !== undefined && !error.message.includes(error.code)
-    ? `${error.code}: ${error.message}`
-    : error.message;
+export function reason({ code, message }: Error & { code?: string }): string {
+  const said = message.trim();
+  return code !== undefined && !said.includes(code) ? `${code}: ${said}` : said;
 }

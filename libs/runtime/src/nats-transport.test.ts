@@ -71,6 +71,16 @@ it.each([
   await expect.poll(() => other.sockets.size).toBe(0);
 });
 
+it('a server that hangs up when it hears who we are has closed the connection', async () => {
+  const server = await listening((socket) => {
+    socket.write(INFO);
+    socket.once('data', () => socket.end());
+  });
+  await expect(dialNats(at(server.port), { ...OPTIONS, timeout: 5000 })).rejects.toMatchObject({
+    code: 'CONNECTION_CLOSED',
+  });
+});
+
 it('what cannot be read ends the connection at once', async () => {
   const printed = vi.spyOn(console, 'log').mockImplementation(() => {});
   const server = await listening(lettingIn);

@@ -165,11 +165,21 @@ export class NatsTransport implements Transport {
 }
 
 /** Connects with one server. It is one connection: when it is lost it is closed. @throws what the library throws */
-export function dialNats({ address, tlsName }: NatsAddress, options: ConnectionOptions): Promise<NatsConnection> {
+export async function dialNats({ address, tlsName }: NatsAddress, options: ConnectionOptions): Promise<NatsConnection> {
   // For the whole process, as the library keeps it: whoever has used its own `connect` has changed it.
   setTransportFactory({ factory: () => new NatsTransport() });
   const dial: DialOptions = { ...options, tlsName, servers: [address], reconnect: false, resolve: false };
-  return NatsConnectionImpl.connect(dial);
+  try {
+    return await NatsConnectionImpl.connect(dial);
+  } catch (error) {
+    // So the library calls a server that hangs up without a word, as on a certificate that it does not know. One where nobody
+    // listens has an error of the system's.
+    throw error instanceof NatsError && error.code === 'CONNECTION_REFUSED' ? hungUp() : error;
+  }
+}
+
+function hungUp(): NatsError {
+  return new NatsError('closed by the server', 'CONNECTION_CLOSED');
 }
 
 /** Up to the end of its first line, and whatever came with it. */
@@ -185,7 +195,7 @@ function firstLine(socket: Socket): Promise<Buffer> {
       reject(new NatsError('it does not say who it is', NOT_NATS));
     }
   };
-  const onClose = (): void => reject(new NatsError('closed by the server', 'CONNECTION_CLOSED'));
+  const onClose = (): void => reject(hungUp());
   socket.on('data', onData);
   // Stays: a socket that has no such listener ends the process when something is wrong with it.
   socket.on('error', reject);
@@ -222,6 +232,6 @@ async function secured(socket: Socket, name: string, { tls }: ConnectionOptions)
   const { promise, resolve, reject } = Promise.withResolvers<Socket>();
   const secure = connectTls(options, () => resolve(secure));
   secure.on('error', reject);
-  secure.once('close', () => reject(new NatsError('closed by the server', 'CONNECTION_CLOSED')));
+  secure.once('close', () => reject(hungUp()));
   return promise;
 }
