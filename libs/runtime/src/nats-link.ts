@@ -165,18 +165,20 @@ export class NatsLink {
   async #round(): Promise<boolean> {
     let failure: NatsFailure | null = null;
     for (const server of this.#servers.inRandomOrder()) {
+      let nats: NatsConnection;
       try {
-        const nats = await dialNats(server, this.#connection);
-        if (this.#state.kind === 'away') this.#established(nats, server);
-        else await nats.close();
-        return true;
+        nats = await dialNats(server, this.#connection);
       } catch (error) {
         if (this.#state.kind !== 'away') return true;
         const found = failureOf(error as Error);
         this.#complain({ ...found, server: server.address }, 'NATS cannot be reached; it is tried again');
         // One that knows us and does not want us says more than one that is not there.
         if (failure === null || !failure.refused) failure = found;
+        continue;
       }
+      if (this.#state.kind === 'away') this.#established(nats, server);
+      else await nats.close();
+      return true;
     }
     for (const fn of [...this.#outcomes]) fn(failure);
     return false;

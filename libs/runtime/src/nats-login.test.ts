@@ -1,8 +1,10 @@
+import { type Authenticator, nkeys } from 'nats';
 import { afterEach, expect, it } from 'vitest';
 import { Certificates, recordingLogger } from './certificates.fixture.ts';
 import { systemClock } from './clock.ts';
 import { Metrics } from './metrics.ts';
 import { NatsBus } from './nats-bus.ts';
+import { connectionOptions } from './nats-options.ts';
 import { NatsServerProcess, natsOptionsFor } from './nats-server.fixture.ts';
 import { openBus } from './open-bus.ts';
 
@@ -74,6 +76,30 @@ it('a password in a file may change, first there or first at the server: the pro
   await (await made.kv('k')).put('k', new Uint8Array([1]));
   expect(lines.join('')).not.toMatch(/oLd|seCond|tHird/);
 }, 60_000);
+
+it.each(['SPANMESH_NATS_NKEY_FILE', 'SPANMESH_NATS_CREDS_FILE'])('%s is read again at each login', (setting) => {
+  const files = directory();
+  const [first, second] = [nkeys.createUser(), nkeys.createUser()] as const;
+  const content = (seed: Uint8Array) =>
+    setting === 'SPANMESH_NATS_NKEY_FILE'
+      ? `${Buffer.from(seed)}\n`
+      : `-----BEGIN NATS USER JWT-----\nx.y.z\n------END NATS USER JWT------\n\n-----BEGIN USER NKEY SEED-----\n${Buffer.from(seed)}\n------END USER NKEY SEED------\n`;
+  const at = { url: 'nats://127.0.0.1:1' } as NatsServerProcess;
+  const { authenticator } = connectionOptions(
+    natsOptionsFor([at], { [setting]: files.file(content(first.getSeed()), 'key') }),
+  );
+  // Who has signed what the server has asked for.
+  const signs = (key: typeof first) => {
+    const { sig } = (authenticator as Authenticator)('nonce') as { sig: string };
+    return key.verify(Buffer.from('nonce'), Buffer.from(sig, 'base64url'));
+  };
+  expect([signs(first), signs(second)]).toEqual([true, false]);
+  files.file(content(second.getSeed()), 'key');
+  expect([signs(first), signs(second)]).toEqual([false, true]);
+  // Half-way through a change there is nothing in it.
+  files.file('', 'key');
+  expect(signs(second)).toBe(true);
+});
 
 it('settings that make no sense with a file of a password are refused', () => {
   const files = directory();

@@ -35,7 +35,7 @@ interface DialOptions extends ConnectionOptions {
 
 /**
  *   idle     nothing was done yet
- *   dialing  on the way to a server that has said who it is; nobody has been told of it
+ *   dialing  on the way to a server, until it has said who it is and TLS is made; nothing is read or written by the library
  *   open     the library reads and writes
  *   closed   for good; `error`: why, if there was something wrong
  */
@@ -85,6 +85,8 @@ export class NatsTransport implements Transport {
     this.#state = { kind: 'dialing', socket, abort: aborted.reject };
     try {
       const [opened, first] = await Promise.race([this.#open(socket, hostname, options), aborted.promise]);
+      // Closed in the very moment in which it was made.
+      if (this.isClosed) throw this.closeError ?? hungUp();
       this.#state = { kind: 'open', socket: opened, first };
       opened.once('error', (error) => this.#lost(error));
       opened.once('close', () => this.#lost(undefined));
