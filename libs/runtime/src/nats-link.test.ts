@@ -1,5 +1,8 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { afterEach, expect, it } from 'vitest';
 import { recordingLogger } from './certificates.fixture.ts';
+import { type Clock, systemClock } from './clock.ts';
 import { FakeClock } from './fake-clock.ts';
 import { NatsBus } from './nats-bus.ts';
 import { NatsServerProcess, natsOptionsFor, startNatsCluster } from './nats-server.fixture.ts';
@@ -9,7 +12,7 @@ afterEach(async () => {
   for (const end of ends.splice(0).reverse()) await end();
 });
 
-function busAt(servers: readonly NatsServerProcess[], clock: FakeClock): NatsBus {
+function busAt(servers: readonly NatsServerProcess[], clock: Clock): NatsBus {
   const { logger } = recordingLogger();
   const bus = new NatsBus(natsOptionsFor(servers), { clock, logger, onError: () => {} });
   ends.push(() => bus.close());
@@ -50,8 +53,7 @@ it('knows for how long it has been connected, or not', async () => {
 it('goes to a server of the cluster that it was only told of', async () => {
   const three = await startNatsCluster();
   ends.push(() => Promise.all(three.map((server) => server.remove())));
-  const clock = new FakeClock();
-  const bus = busAt(three.slice(0, 1), clock);
+  const bus = busAt(three.slice(0, 1), systemClock);
   await connected(bus);
   await expect.poll(() => bus.link.nats.info?.connect_urls?.length, { timeout: 20_000 }).toBe(3);
   const again = connected(bus);
@@ -59,3 +61,25 @@ it('goes to a server of the cluster that it was only told of', async () => {
   await again;
   expect(bus.link.losses).toBe(1);
 }, 60_000);
+
+it('that is lost as soon as it stands is made again at a pace', async () => {
+  let came = 0;
+  const server = createServer((socket) => {
+    came++;
+    socket.on('error', () => {}).write('INFO {"server_id":"x","version":"2.9.0","proto":1,"max_payload":1000}\r\n');
+    socket.once('data', () => socket.end('PONG\r\n'));
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  ends.push(() => server.close());
+  const url = `nats://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const clock = new FakeClock();
+  const bus = busAt([{ url } as NatsServerProcess], clock);
+  for (let i = 1; i <= 3; i++) {
+    await expect.poll(() => bus.link.losses).toBe(i);
+    // It waits, and it is its clock that it waits for.
+    await expect.poll(() => clock.nextAt()).not.toBeNull();
+    expect(came).toBe(i);
+    clock.advance(400);
+  }
+});

@@ -62,6 +62,8 @@ export class NatsLink {
   readonly #onConnect = new Set<() => void>();
   readonly #outcomes = new Set<(failure: NatsFailure | null) => void>();
   #state: State;
+  /** On the monotonic clock. */
+  #nextRoundAt = Number.NEGATIVE_INFINITY;
 
   /** Begins to connect. */
   constructor({ servers, connection }: NatsLinkOptions, deps: NatsLinkDependencies) {
@@ -153,12 +155,12 @@ export class NatsLink {
   /** Tries all servers, round after round, until one lets us in. */
   async #connect(): Promise<void> {
     const { clock } = this.#deps;
-    while (this.#state.kind === 'away') {
-      const began = clock.now();
-      if (await this.#round()) return;
-      const wait = ROUND_MS + this.#random() * ROUND_MS - (clock.now() - began);
+    do {
+      // Also after a connection that was lost as soon as it stood.
+      const wait = this.#nextRoundAt - clock.now();
       if (wait > 0) await new Promise<void>((resolve) => clock.after(wait, resolve));
-    }
+      this.#nextRoundAt = clock.now() + ROUND_MS + this.#random() * ROUND_MS;
+    } while (this.#state.kind === 'away' && !(await this.#round()));
   }
 
   /** Whether it is over: connected, or closed meanwhile. */
