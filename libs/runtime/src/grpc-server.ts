@@ -30,6 +30,7 @@ export class GrpcServer {
   readonly #setting: string;
   readonly #credentials: ServerCredentials;
   readonly #logger: Logger;
+  readonly #clock: Clock;
   readonly #server: Server;
   readonly #health = new HealthImplementation({ '': 'NOT_SERVING' });
   readonly #services: string[] = [];
@@ -55,6 +56,7 @@ export class GrpcServer {
     this.#setting = setting;
     this.#credentials = credentials;
     this.#logger = logger;
+    this.#clock = clock;
     // By default grpc-js writes to stderr by itself. What matters comes back as errors, so this is for debugging.
     const report = (...args: unknown[]): void => logger.debug({ detail: args.join(' ') }, 'grpc-js');
     setLogger({ error: report, info: report, debug: report });
@@ -136,13 +138,13 @@ export class GrpcServer {
     this.notServing();
     this.#started = false;
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(() => {
+      const deadline = this.#clock.after(deadlineMs, () => {
         this.#logger.warn({ deadlineMs }, 'gRPC calls still open at the deadline are cut');
         this.#server.forceShutdown();
         resolve();
-      }, deadlineMs);
+      });
       this.#server.tryShutdown(() => {
-        clearTimeout(timer);
+        deadline.cancel();
         resolve();
       });
     });

@@ -1,11 +1,12 @@
 import { z } from 'zod';
 import { type HostPort, parseHostPort } from './address.ts';
+import { MAX_TIMER_MS } from './clock.ts';
 
 /** Parsers for Setting.parse. Each throws an Error whose message completes "'value': …". */
 type Parser<T> = (text: string) => T;
 
-/** Largest delay that setTimeout keeps (2^31 - 1 ms, 24 days); longer ones would fire at once. */
-const MAX_DURATION_MS = 2 ** 31 - 1;
+/** Longest duration of a setting, ms: 24 days. */
+const MAX_DURATION_MS = MAX_TIMER_MS;
 const UNIT_MS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 
 /** Any text within the given lengths (in characters), optionally of a pattern that `says` describes. */

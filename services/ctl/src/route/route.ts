@@ -10,6 +10,7 @@ import {
   RoutedMessage,
   type RouteOpened,
 } from '@spanmesh/proto/v1/messaging';
+import { systemClock } from '@spanmesh/runtime/clock';
 import { failureOf, isServiceError } from '../api/call-failure.ts';
 import { type ApiTarget, openClient } from '../api/open-client.ts';
 import { Failure } from '../failure.ts';
@@ -68,10 +69,10 @@ export class Route {
     // Whoever iterates gets it; a cancelled call reports one when nobody does any more.
     call.on('error', () => {});
     let late = false;
-    const timer = setTimeout(() => {
+    const timer = systemClock.after(timeoutMs + GRACE_MS, () => {
       late = true;
       call.cancel();
-    }, timeoutMs + GRACE_MS);
+    });
     try {
       const answers: AsyncIterator<OpenRouteResponse> = call[Symbol.asyncIterator]();
       call.write({ open: { node, waitMs: Math.min(Math.ceil(timeoutMs), LONGEST_WAIT_MS) } });
@@ -87,7 +88,7 @@ export class Route {
       }
       throw failureOf(error, { address, timeoutMs, service: SERVICE, late });
     } finally {
-      clearTimeout(timer);
+      timer.cancel();
     }
   }
 

@@ -1,3 +1,4 @@
+import { systemClock, type Timer } from '@spanmesh/runtime/clock';
 import type { Random } from '@spanmesh/runtime/random';
 import type { SimPeer } from './peer.ts';
 
@@ -12,7 +13,7 @@ export class Churn {
   readonly #peer: SimPeer;
   readonly #meanMs: number;
   readonly #random: Random;
-  readonly #timers = new Set<NodeJS.Timeout>();
+  readonly #timers = new Set<Timer>();
 
   constructor(
     { meanMs }: { readonly meanMs: number },
@@ -28,7 +29,7 @@ export class Churn {
   }
 
   stop(): void {
-    for (const timer of this.#timers) clearTimeout(timer);
+    for (const timer of this.#timers) timer.cancel();
     this.#timers.clear();
   }
 
@@ -43,10 +44,10 @@ export class Churn {
   }
 
   #after(ms: number, fn: () => void): void {
-    const timer = setTimeout(() => {
+    const timer = systemClock.after(ms, () => {
       this.#timers.delete(timer);
       fn();
-    }, ms);
+    });
     this.#timers.add(timer);
   }
 }

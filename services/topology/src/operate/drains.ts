@@ -12,6 +12,9 @@ export const MAX_FOLLOWED = 200;
 /** Drains of one gateway that run at a time: fewer than a gateway keeps. */
 export const MAX_RUNNING = 8;
 
+/** Longest deadline of a drain, ms (topology.proto): what runs for longer will not end by itself. */
+const MAX_DRAIN_MS = 24 * 3_600_000;
+
 const ORDER = /^[A-Za-z0-9-]{1,64}$/;
 
 type Call = Pick<ServerWritableStream<DrainGatewayRequest, DrainGatewayResponse>, 'request' | 'write' | 'end'> & {
@@ -48,6 +51,7 @@ export class Drains {
     if (call.request.order !== '' && !ORDER.test(call.request.order)) {
       throw invalid('The id of an order is 1 to 64 of A-Z, a-z, 0-9 and -.');
     }
+    if (deadlineMs > MAX_DRAIN_MS) throw invalid(`The deadline of a drain is at most ${MAX_DRAIN_MS} ms (24 hours).`);
     const gateway = findGateway(state, name);
     checkCanDrain(gateway);
     if (!gateway.attached) throw notAttached(gateway);

@@ -35,7 +35,7 @@ async function installation() {
 }
 
 /** A DrainGateway call: what has come, and how it ended. */
-function drain(client: TopologyClient, request: { gateway: string; share: number; order?: string }) {
+function drain(client: TopologyClient, request: { gateway: string; share: number; order?: string; deadlineMs?: number }) {
   const call = client.drainGateway({ order: 'o-1', deadlineMs: 2000, ...request });
   const got: DrainGatewayResponse[] = [];
   const ended = Promise.withResolvers<ServiceError | null>();
@@ -104,6 +104,18 @@ describe('DrainGateway', () => {
     settle(leader, [a, old]);
     expect((await drain(client, { gateway, share, order }).ended)?.code).toBe(code);
     expect([...a.ordered, ...old.ordered]).toEqual([]);
+  });
+
+  it('takes a deadline of a day, and names that bound to whoever asks for more', async () => {
+    const { leader, a, b, client } = await installation();
+    const longer = await drain(client, { gateway: 'a', share: 1, deadlineMs: 86_400_001 }).ended;
+    expect([longer?.code, longer?.details]).toEqual([status.INVALID_ARGUMENT, expect.stringContaining('86400000 ms')]);
+    const longest = drain(client, { gateway: 'a', share: 1, deadlineMs: 86_400_000 });
+    await vi.waitUntil(() => {
+      settle(leader, [a, b]);
+      return longest.got.length === 1;
+    });
+    expect(a.ordered).toMatchObject([{ deadlineMs: 86_400_000 }]);
   });
 
   it('fails while the leader may not command, and when the gateway goes', async () => {

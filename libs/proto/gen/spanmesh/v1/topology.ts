@@ -281,7 +281,10 @@ export interface DrainGatewayRequest {
    * follows that one. Empty: the leader makes one up.
    */
   order: string;
-  /** How long transactions in progress, and then peers, are given to end, in milliseconds. 0: as long as the gateway gives when it stops. */
+  /**
+   * How long transactions in progress, and then peers, are given to end, in milliseconds: at most 24 hours. 0: as long as the gateway
+   * gives when it stops.
+   */
   deadlineMs: number;
 }
 
@@ -5161,8 +5164,8 @@ export const TopologyService = {
    * Moves a share of a gateway's accepted connections: each is closed in order, so that its peer connects anew, to another gateway if a
    * balancer or several addresses offer one. The gateway goes on accepting. Dialled connections are volconf's: neither counted nor
    * closed. The stream tells how far it is, until it is done; whoever hangs up earlier stops nothing. The leader answers.
-   * NOT_FOUND: no such gateway. INVALID_ARGUMENT: not a share. FAILED_PRECONDITION: the gateway's software is too old for it.
-   * UNAVAILABLE: the gateway or the leader cannot be reached, or is gone; call again, with the same `order`.
+   * NOT_FOUND: no such gateway. INVALID_ARGUMENT: not a share, or too long a deadline. FAILED_PRECONDITION: the gateway's software is
+   * too old for it. UNAVAILABLE: the gateway or the leader cannot be reached, or is gone; call again, with the same `order`.
    */
   drainGateway: {
     path: "/spanmesh.v1.Topology/DrainGateway" as const,
@@ -5217,8 +5220,8 @@ export interface TopologyServer extends UntypedServiceImplementation {
    * Moves a share of a gateway's accepted connections: each is closed in order, so that its peer connects anew, to another gateway if a
    * balancer or several addresses offer one. The gateway goes on accepting. Dialled connections are volconf's: neither counted nor
    * closed. The stream tells how far it is, until it is done; whoever hangs up earlier stops nothing. The leader answers.
-   * NOT_FOUND: no such gateway. INVALID_ARGUMENT: not a share. FAILED_PRECONDITION: the gateway's software is too old for it.
-   * UNAVAILABLE: the gateway or the leader cannot be reached, or is gone; call again, with the same `order`.
+   * NOT_FOUND: no such gateway. INVALID_ARGUMENT: not a share, or too long a deadline. FAILED_PRECONDITION: the gateway's software is
+   * too old for it. UNAVAILABLE: the gateway or the leader cannot be reached, or is gone; call again, with the same `order`.
    */
   drainGateway: handleServerStreamingCall<DrainGatewayRequest, DrainGatewayResponse>;
   /**
@@ -5362,8 +5365,8 @@ export interface TopologyClient extends Client {
    * Moves a share of a gateway's accepted connections: each is closed in order, so that its peer connects anew, to another gateway if a
    * balancer or several addresses offer one. The gateway goes on accepting. Dialled connections are volconf's: neither counted nor
    * closed. The stream tells how far it is, until it is done; whoever hangs up earlier stops nothing. The leader answers.
-   * NOT_FOUND: no such gateway. INVALID_ARGUMENT: not a share. FAILED_PRECONDITION: the gateway's software is too old for it.
-   * UNAVAILABLE: the gateway or the leader cannot be reached, or is gone; call again, with the same `order`.
+   * NOT_FOUND: no such gateway. INVALID_ARGUMENT: not a share, or too long a deadline. FAILED_PRECONDITION: the gateway's software is
+   * too old for it. UNAVAILABLE: the gateway or the leader cannot be reached, or is gone; call again, with the same `order`.
    */
   drainGateway(
     request: DrainGatewayRequest,
