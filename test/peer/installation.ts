@@ -12,19 +12,24 @@ const LOOK_MS = 20;
 
 export type Ports = Record<'grpc' | 'service' | 'http', number>;
 
+/** Where a process's standard output goes: to `output`, or to a file descriptor of ours. */
+export type Stdout = 'pipe' | number;
+
 /** A service in a process of its own, on free ports of loopback. */
 export class ServiceProcess {
   readonly ports: Ports;
   readonly child: ChildProcess;
   readonly #service: string;
   readonly #env: Record<string, string>;
+  readonly #stdout: Stdout;
   /** What it has written on standard error and standard output. */
   output = '';
 
-  private constructor(service: string, ports: Ports, env: Record<string, string>) {
+  private constructor(service: string, ports: Ports, env: Record<string, string>, stdout: Stdout) {
     this.ports = ports;
     this.#service = service;
     this.#env = env;
+    this.#stdout = stdout;
     this.child = spawn(process.execPath, [LAUNCHER, 'run', service], {
       env: {
         ...process.env,
@@ -34,27 +39,27 @@ export class ServiceProcess {
         SPANMESH_LOG_LEVEL: 'warn',
         ...env,
       },
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['ignore', stdout, 'pipe'],
     });
-    for (const stream of [this.child.stdout!, this.child.stderr!]) {
-      stream.on('data', (chunk) => {
+    for (const stream of [this.child.stdout, this.child.stderr]) {
+      stream?.on('data', (chunk) => {
         this.output += chunk;
       });
     }
   }
 
-  static async start(service: string, env: Record<string, string>): Promise<ServiceProcess> {
-    return ServiceProcess.on(await freePorts(), service, env);
+  static async start(service: string, env: Record<string, string>, stdout: Stdout = 'pipe'): Promise<ServiceProcess> {
+    return new ServiceProcess(service, await freePorts(), env, stdout);
   }
 
   /** On these ports. */
   static on(ports: Ports, service: string, env: Record<string, string>): ServiceProcess {
-    return new ServiceProcess(service, ports, env);
+    return new ServiceProcess(service, ports, env, 'pipe');
   }
 
   /** One like it, on the same ports; to be called once it has stopped. */
   again(): ServiceProcess {
-    return new ServiceProcess(this.#service, this.ports, this.#env);
+    return new ServiceProcess(this.#service, this.ports, this.#env, this.#stdout);
   }
 
   /** Waits until it says so itself. */

@@ -1,6 +1,8 @@
 import { type DestinationStream, type Logger, pino, stdTimeFunctions } from 'pino';
 import type { Clock } from './clock.ts';
 import type { LogLevel } from './log-levels.ts';
+import type { Metrics } from './metrics.ts';
+import { processOutput } from './process-output.ts';
 
 export type { Logger };
 
@@ -20,7 +22,19 @@ export function createLogger({
     timestamp: stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
   };
-  return destination === undefined ? pino(options) : pino(options, destination);
+  if (destination !== undefined) return pino(options, destination);
+  processOutput.describeLoss = (loss) => {
+    const lines: string[] = [];
+    const writer = pino(options, { write: (line) => lines.push(line) });
+    writer.error(loss, 'lines of this log were lost: it could not be written');
+    return lines.join('');
+  };
+  return pino(options, processOutput);
+}
+
+/** Lines of this process's log that could not be written. */
+export function registerLogMetrics(metrics: Metrics): void {
+  metrics.counter('spanmesh_log_lines_lost_total', 'Lines that the log could not take.', () => processOutput.lost);
 }
 
 /** Keys that a Throttle remembers: more different troubles than this within one interval are only counted. */

@@ -2,7 +2,7 @@ import { formatHostPort, type HostPort } from './address.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { GrpcServer } from './grpc-server.ts';
 import { HttpServer } from './http-server.ts';
-import type { Logger } from './logger.ts';
+import { type Logger, registerLogMetrics } from './logger.ts';
 import type { Metrics } from './metrics.ts';
 import type { ProcessOptions } from './process-settings.ts';
 import { ProtocolRule } from './protocol-version.ts';
@@ -58,6 +58,7 @@ export class ProcessPorts implements Service {
       { logger, clock },
     );
     this.protocol.register(metrics);
+    registerLogMetrics(metrics);
     const { api, service, refused } = this.security;
     const { protocol } = this;
     this.api = new GrpcServer(

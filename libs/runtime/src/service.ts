@@ -1,5 +1,6 @@
 import { consoleToLog } from './console-to-log.ts';
 import type { Logger } from './logger.ts';
+import { processErrors } from './process-output.ts';
 import { SettingError } from './setting.ts';
 
 /** A process's whole work. */
@@ -49,14 +50,14 @@ export async function runService(
       return;
     }
     if (error instanceof SettingError) {
-      process.stderr.write(`${error.message}\n`);
+      processErrors.write(`${error.message}\n`);
       end(EXIT_SETTING);
       return;
     }
     if (logger !== undefined) {
       logger.fatal({ err: error }, 'fatal');
     } else {
-      process.stderr.write(`fatal: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+      processErrors.write(`fatal: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
     }
     end(EXIT_FAILED);
   };
@@ -87,6 +88,8 @@ export async function runService(
       drain().catch(fail);
     }
   };
+  // Of a command, an output that nobody reads is the end. A service goes on.
+  for (const stream of [process.stdout, process.stderr]) stream.removeAllListeners('error').on('error', () => {});
   process.on('SIGTERM', onSignal);
   process.on('SIGINT', onSignal);
   process.on('uncaughtException', fail);

@@ -1,4 +1,5 @@
 import { formatHostPort } from '@spanmesh/runtime/address';
+import { processOutput } from '@spanmesh/runtime/process-output';
 import { runService } from '@spanmesh/runtime/service';
 import { VERSION } from '@spanmesh/runtime/version';
 import { createStandalone, type Standalone } from './standalone.ts';
@@ -12,7 +13,7 @@ export async function run(flags: Record<string, string | undefined>): Promise<vo
     return {
       start: async () => {
         await standalone.start();
-        process.stdout.write(banner(standalone));
+        processOutput.write(banner(standalone));
       },
       stop: () => standalone.stop(),
       logger: standalone.logger,

@@ -35,7 +35,10 @@ async function installation() {
 }
 
 /** A DrainGateway call: what has come, and how it ended. */
-function drain(client: TopologyClient, request: { gateway: string; share: number; order?: string; deadlineMs?: number }) {
+function drain(
+  client: TopologyClient,
+  request: { gateway: string; share: number; order?: string; deadlineMs?: number },
+) {
   const call = client.drainGateway({ order: 'o-1', deadlineMs: 2000, ...request });
   const got: DrainGatewayResponse[] = [];
   const ended = Promise.withResolvers<ServiceError | null>();
