@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { connect as http2 } from 'node:http2';
 import { createRequire } from 'node:module';
 import {
   Client,
@@ -13,7 +15,7 @@ import {
 import { loadSync } from '@grpc/proto-loader';
 import { ListClustersRequest, ListClustersResponse, TopologyService } from '@spanmesh/proto/v1/topology';
 import { service as healthService } from 'grpc-health-check';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type ClientConstructor, createClient } from './grpc-client.ts';
 import { GrpcServer } from './grpc-server.ts';
 import { createLogger } from './logger.ts';
@@ -233,5 +235,27 @@ describe('GrpcServer', () => {
     }
     await stopped;
     expect(seen).toEqual(['SERVING', 'NOT_SERVING']);
+  });
+
+  it('bounds the calls of its health service on a connection, with and without a message', async () => {
+    const session = http2(`http://127.0.0.1:${await server.start()}`);
+    const codes = Array.from({ length: 40 }, (_, i) => {
+      // Headers alone hold a call open, too. The others are Watch calls for names that nobody knows.
+      const stream = session.request({
+        ':method': 'POST',
+        ':path': `/${HEALTH}/${i % 2 === 0 ? 'Check' : 'Watch'}`,
+        'content-type': 'application/grpc',
+        te: 'trailers',
+      });
+      stream.on('error', () => {});
+      if (i % 2 === 1) stream.end(Buffer.from([0, 0, 0, 0, 0]));
+      return stream;
+    });
+    // Those that are over the limit are answered, with nothing but a status.
+    const refused = await Promise.all(codes.slice(16).map((stream) => once(stream, 'response')));
+    expect(refused.map(([headers]) => Number(headers['grpc-status']))).toEqual(Array(24).fill(8));
+    expect([server.publicCalls.size, server.publicCalls.refused]).toEqual([16, 24]);
+    session.destroy();
+    await vi.waitUntil(() => server.publicCalls.size === 0);
   });
 });

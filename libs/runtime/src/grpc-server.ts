@@ -5,19 +5,19 @@ import {
   setLogger,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
-import { HealthImplementation } from 'grpc-health-check';
 import { formatHostPort, type HostPort } from './address.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { gateInterceptor } from './gate.ts';
 import { GRPC_KEEPALIVE_MS, GRPC_KEEPALIVE_TIMEOUT_MS, MAX_GRPC_MESSAGE_BYTES } from './grpc-channel.ts';
+import { HEALTH_SERVICE, HealthService } from './health-service.ts';
 import { LazyReflection } from './lazy-reflection.ts';
 import { listenError } from './listen-error.ts';
 import type { Logger } from './logger.ts';
+import { limitCalls, OpenCalls } from './open-calls.ts';
 import { checkProtocol } from './protocol-interceptors.ts';
 import type { ProtocolRule } from './protocol-version.ts';
 import type { ServerSecurity } from './security.ts';
 
-const HEALTH_SERVICE = 'grpc.health.v1.Health';
 /** Streams that one connection may have open; each costs memory whether used or not. */
 const MAX_STREAMS_PER_CONNECTION = 1024;
 
@@ -32,7 +32,9 @@ export class GrpcServer {
   readonly #logger: Logger;
   readonly #clock: Clock;
   readonly #server: Server;
-  readonly #health = new HealthImplementation({ '': 'NOT_SERVING' });
+  readonly #health = new HealthService();
+  /** Of the health service, which is open to everybody. */
+  readonly publicCalls = new OpenCalls();
   readonly #services: string[] = [];
   /** Services that setServing declared not serving. */
   readonly #held = new Set<string>();
@@ -57,6 +59,7 @@ export class GrpcServer {
     this.#credentials = credentials;
     this.#logger = logger;
     this.#clock = clock;
+    this.#health.set('', 'NOT_SERVING');
     // By default grpc-js writes to stderr by itself. What matters comes back as errors, so this is for debugging.
     const report = (...args: unknown[]): void => logger.debug({ detail: args.join(' ') }, 'grpc-js');
     setLogger({ error: report, info: report, debug: report });
@@ -68,6 +71,7 @@ export class GrpcServer {
       'grpc.keepalive_timeout_ms': GRPC_KEEPALIVE_TIMEOUT_MS,
       // Not there unless needed: each message of a call passes through.
       interceptors: [
+        limitCalls(`/${HEALTH_SERVICE}/`, this.publicCalls),
         ...(gate === undefined ? [] : [gateInterceptor({ gate, clock, logger, refused, ...(userOf && { userOf }) })]),
         ...(protocol === undefined ? [] : [checkProtocol(protocol)]),
       ],
@@ -81,7 +85,7 @@ export class GrpcServer {
     if (path !== undefined) {
       const name = path.split('/')[1]!;
       this.#services.push(name);
-      this.#health.setStatus(name, 'NOT_SERVING');
+      this.#health.set(name, 'NOT_SERVING');
     }
     return this;
   }
@@ -91,7 +95,7 @@ export class GrpcServer {
     if (this.#listen === null) {
       return 0;
     }
-    this.#health.addToServer(this.#server);
+    this.#health.addTo(this.#server);
     const served = [...this.#services, HEALTH_SERVICE];
     new LazyReflection(served).addToServer(this.#server);
     const listen = this.#listen;
@@ -106,9 +110,9 @@ export class GrpcServer {
       });
     });
     this.#started = true;
-    this.#health.setStatus('', 'SERVING');
+    this.#health.set('', 'SERVING');
     for (const name of this.#services) {
-      this.#health.setStatus(name, this.#held.has(name) ? 'NOT_SERVING' : 'SERVING');
+      this.#health.set(name, this.#held.has(name) ? 'NOT_SERVING' : 'SERVING');
     }
     return port;
   }
@@ -121,7 +125,7 @@ export class GrpcServer {
       this.#held.add(serviceName);
     }
     if (this.#started) {
-      this.#health.setStatus(serviceName, serving ? 'SERVING' : 'NOT_SERVING');
+      this.#health.set(serviceName, serving ? 'SERVING' : 'NOT_SERVING');
     }
   }
 

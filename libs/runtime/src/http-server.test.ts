@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { HttpServer } from './http-server.ts';
 import { createLogger } from './logger.ts';
@@ -5,6 +7,19 @@ import { Metrics } from './metrics.ts';
 import { SettingError } from './setting.ts';
 
 const logger = createLogger({ level: 'silent', service: 'test' });
+
+interface SilentConnection {
+  readonly socket: Socket;
+  readonly closed: Promise<unknown>;
+}
+
+async function silentConnection(port: number): Promise<SilentConnection> {
+  const socket = connect(port, '127.0.0.1');
+  socket.on('error', () => {});
+  const closed = once(socket, 'close');
+  await once(socket, 'connect');
+  return { socket, closed };
+}
 
 describe('HttpServer', () => {
   let reason: string | null;
@@ -73,7 +88,7 @@ describe('HttpServer', () => {
   it('names the setting when its port is taken', async () => {
     const second = new HttpServer(
       { listen: { host: '127.0.0.1', port }, setting: 'SPANMESH_HTTP_LISTEN' },
-      { ready: () => null, metrics, logger },
+      { ready: () => null, metrics: new Metrics(), logger },
     );
     const error = await second.start().catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(SettingError);
@@ -81,6 +96,17 @@ describe('HttpServer', () => {
       `SPANMESH_HTTP_LISTEN: cannot listen on 127.0.0.1:${port}: EADDRINUSE, the port is taken: stop what listens there, or choose another`,
     );
     await second.stop();
+  });
+
+  it('answers a probe while others hold connections and say nothing', async () => {
+    // More than it takes.
+    const silent = await Promise.all(Array.from({ length: 260 }, () => silentConnection(port)));
+    expect((await fetch(`${base}/livez`)).status).toBe(200);
+    expect((await fetch(`${base}/readyz`)).status).toBe(200);
+    // Those who had to give way were closed.
+    await Promise.all(silent.slice(0, 4).map(({ closed }) => closed));
+    expect(await (await fetch(`${base}/metrics`)).text()).toMatch(/^spanmesh_http_connections_displaced_total [5-9]$/m);
+    for (const { socket } of silent) socket.destroy();
   });
 
   it('closes kept connections on stop', async () => {

@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { HostPort } from './address.ts';
+import { HttpConnections } from './http-connections.ts';
 import { listenError } from './listen-error.ts';
 import type { Logger } from './logger.ts';
 import type { Metrics } from './metrics.ts';
@@ -11,7 +12,11 @@ const MAX_HEADER_BYTES = 16 * 1024;
 const REQUEST_TIMEOUT_MS = 10_000;
 /** Idle time after which a kept connection is closed, ms; above the scrape interval of common collectors' keep-alive. */
 const KEEP_ALIVE_MS = 30_000;
-/** Connections at one time; health checks and scrapes need a handful. */
+/** Time for a client to take some of an answer, ms; who takes nothing is cut off. */
+const ANSWER_TIMEOUT_MS = 30_000;
+/** How often connections are looked at whose time is over, ms. */
+const LOOK_MS = 2000;
+/** Connections at one time; health checks and scrapes need a handful. Past it the one idle for longest is closed. */
 const MAX_CONNECTIONS = 256;
 
 /** Answers requests that are not this server's own; false when it does not know the path either. */
@@ -29,6 +34,7 @@ export class HttpServer {
   readonly #logger: Logger;
   readonly #fallback: HttpFallback | undefined;
   readonly #server: Server;
+  readonly #connections = new HttpConnections({ limit: MAX_CONNECTIONS });
 
   /** `setting`: the name that a SettingError gives when the port cannot be had. `ready`: null, or why not. */
   constructor(
@@ -52,10 +58,21 @@ export class HttpServer {
         requestTimeout: REQUEST_TIMEOUT_MS,
         headersTimeout: REQUEST_TIMEOUT_MS,
         keepAliveTimeout: KEEP_ALIVE_MS,
+        connectionsCheckingInterval: LOOK_MS,
       },
-      (request, response) => this.#answer(request, response),
+      (request, response) => {
+        this.#connections.began(request.socket);
+        response.once('close', () => this.#connections.ended(request.socket));
+        this.#answer(request, response);
+      },
     );
-    this.#server.maxConnections = MAX_CONNECTIONS;
+    this.#server.setTimeout(ANSWER_TIMEOUT_MS);
+    this.#server.on('connection', (socket) => this.#connections.add(socket));
+    metrics.counter(
+      'spanmesh_http_connections_displaced_total',
+      'Idle connections to the HTTP port closed to make room for others.',
+      () => this.#connections.displaced,
+    );
   }
 
   /** The port it listens on. Rejects with SettingError when that cannot be had. */

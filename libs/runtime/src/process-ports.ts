@@ -69,6 +69,12 @@ export class ProcessPorts implements Service {
       { listen: serviceListen, setting: 'SPANMESH_SERVICE_LISTEN', security: service, protocol },
       { logger, clock, refused: () => refused.service++ },
     );
+    metrics.counter(
+      'spanmesh_public_calls_refused_total',
+      'Calls of the health service refused, or ended, because too many were open.',
+      () => ({ api: this.api.publicCalls.refused, service: this.service.publicCalls.refused }),
+      'port',
+    );
     this.#http = new HttpServer({ listen: httpListen, setting: 'SPANMESH_HTTP_LISTEN' }, { ready, metrics, logger });
   }
 

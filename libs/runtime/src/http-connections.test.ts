@@ -1,0 +1,49 @@
+import type { Socket } from 'node:net';
+import { PassThrough } from 'node:stream';
+import { describe, expect, it } from 'vitest';
+import { HttpConnections } from './http-connections.ts';
+
+const LIMIT = 3;
+
+function from(remoteAddress: string): Socket {
+  return Object.assign(new PassThrough(), { remoteAddress }) as unknown as Socket;
+}
+
+function setUp(...addresses: string[]) {
+  const connections = new HttpConnections({ limit: LIMIT });
+  const sockets = addresses.map(from);
+  for (const socket of sockets) connections.add(socket);
+  return { connections, sockets, closed: () => sockets.map(({ destroyed }) => destroyed) };
+}
+
+describe('connections past their number', () => {
+  it('the one idle for longest gives way, not the newcomer', () => {
+    const { connections, sockets, closed } = setUp('a', 'a', 'a');
+    connections.began(sockets[0]!);
+    connections.ended(sockets[0]!);
+    const newcomer = from('a');
+    connections.add(newcomer);
+    expect([...closed(), newcomer.destroyed]).toEqual([false, true, false, false]);
+    expect([connections.size, connections.displaced]).toEqual([LIMIT, 1]);
+  });
+
+  it('one of the address that has most gives way', () => {
+    const { connections, closed } = setUp('quiet', 'loud', 'loud');
+    connections.add(from('other'));
+    expect(closed()).toEqual([false, true, false]);
+  });
+
+  it('a request that is being answered is left alone as long as there are idle ones', () => {
+    const { connections, sockets, closed } = setUp('a', 'a', 'a');
+    for (const socket of sockets.slice(0, 2)) connections.began(socket);
+    connections.add(from('a'));
+    expect(closed()).toEqual([false, false, true]);
+  });
+
+  it('who never takes an answer gives way at last', () => {
+    const { connections, sockets, closed } = setUp('a', 'a', 'a');
+    for (const socket of sockets) connections.began(socket);
+    connections.add(from('a'));
+    expect(closed()).toEqual([true, false, false]);
+  });
+});

@@ -1,0 +1,71 @@
+import type { Socket } from 'node:net';
+
+interface Kept {
+  readonly address: string;
+  /** Requests that are being answered. */
+  requests: number;
+}
+
+/**
+ * Connections of an HTTP server, up to a number. Past it not the newcomer goes, who may be a probe that decides whether this process
+ * lives: of the address that has most, the one that has been idle for longest.
+ */
+export class HttpConnections {
+  readonly #limit: number;
+  /** Whoever was last used longest ago comes first. */
+  readonly #kept = new Map<Socket, Kept>();
+  /** Connections that had to give way. */
+  displaced = 0;
+
+  constructor({ limit }: { readonly limit: number }) {
+    this.#limit = limit;
+  }
+
+  get size(): number {
+    return this.#kept.size;
+  }
+
+  /** A connection has come. */
+  add(socket: Socket): void {
+    if (this.#kept.size >= this.#limit) this.#displaceOne();
+    this.#kept.set(socket, { address: socket.remoteAddress ?? '', requests: 0 });
+    socket.once('close', () => this.#kept.delete(socket));
+  }
+
+  /** A request has come on it. */
+  began(socket: Socket): void {
+    this.#used(socket, 1);
+  }
+
+  /** It has been answered. */
+  ended(socket: Socket): void {
+    this.#used(socket, -1);
+  }
+
+  #used(socket: Socket, requests: 1 | -1): void {
+    const kept = this.#kept.get(socket);
+    if (kept === undefined) return;
+    kept.requests += requests;
+    this.#kept.delete(socket);
+    this.#kept.set(socket, kept);
+  }
+
+  #displaceOne(): void {
+    const most = this.#addressOfMost();
+    const ofAddress = [...this.#kept].filter(([, { address }]) => address === most);
+    // Who has requests open but does not read the answers must not be safe for that.
+    const [socket] = ofAddress.find(([, { requests }]) => requests === 0) ?? ofAddress[0] ?? [];
+    if (socket === undefined) return;
+    this.displaced++;
+    this.#kept.delete(socket);
+    socket.destroy();
+  }
+
+  #addressOfMost(): string {
+    const counts = new Map<string, number>();
+    for (const { address } of this.#kept.values()) counts.set(address, (counts.get(address) ?? 0) + 1);
+    let most = '';
+    for (const [address, count] of counts) if (count > (counts.get(most) ?? 0)) most = address;
+    return most;
+  }
+}

@@ -1,0 +1,108 @@
+import {
+  ServerInterceptingCall,
+  type ServerInterceptingCallInterface,
+  type ServerInterceptor,
+  status,
+} from '@grpc/grpc-js';
+
+/** Most open calls of the health service on one connection: a client watches a service or two. */
+const MAX_PUBLIC_CALLS_PER_CONNECTION = 16;
+/** Most of them from one address: some 15 KiB each. */
+const MAX_PUBLIC_CALLS_PER_ADDRESS = 256;
+/** Most of them in all, on one port. Past it the oldest of the address that has most is ended. */
+const MAX_PUBLIC_CALLS = 2048;
+
+/** A call from when its headers have come until it ends, whether or not it ever sends a message. */
+interface OpenCall {
+  readonly address: string;
+  /** `address:port` of the client. */
+  readonly connection: string;
+  end(details: string): void;
+}
+
+/** Open calls of methods that everybody may call, without a certificate and without a token: nobody may hold them all. */
+export class OpenCalls {
+  /** Oldest first. */
+  readonly #open = new Set<OpenCall>();
+  readonly #perAddress = new Map<string, number>();
+  readonly #perConnection = new Map<string, number>();
+  /** Calls that were refused or ended for these limits. */
+  refused = 0;
+
+  get size(): number {
+    return this.#open.size;
+  }
+
+  /** null: it may go on; otherwise why not. */
+  add(call: OpenCall): string | null {
+    const { address, connection } = call;
+    if ((this.#perConnection.get(connection) ?? 0) >= MAX_PUBLIC_CALLS_PER_CONNECTION) {
+      this.refused++;
+      return `A connection may have ${MAX_PUBLIC_CALLS_PER_CONNECTION} such calls open.`;
+    }
+    if ((this.#perAddress.get(address) ?? 0) >= MAX_PUBLIC_CALLS_PER_ADDRESS) {
+      this.refused++;
+      return `An address may have ${MAX_PUBLIC_CALLS_PER_ADDRESS} such calls open.`;
+    }
+    if (this.#open.size >= MAX_PUBLIC_CALLS) this.#endOne();
+    this.#open.add(call);
+    count(this.#perAddress, address, 1);
+    count(this.#perConnection, connection, 1);
+    return null;
+  }
+
+  /** It has ended; harmless if it is not here. */
+  remove(call: OpenCall): void {
+    if (!this.#open.delete(call)) return;
+    count(this.#perAddress, call.address, -1);
+    count(this.#perConnection, call.connection, -1);
+  }
+
+  #endOne(): void {
+    let most = '';
+    for (const [address, calls] of this.#perAddress) if (calls > (this.#perAddress.get(most) ?? 0)) most = address;
+    for (const call of this.#open) {
+      if (call.address !== most) continue;
+      this.refused++;
+      this.remove(call);
+      call.end(`There are ${MAX_PUBLIC_CALLS} such calls open, and your address has most of them.`);
+      return;
+    }
+  }
+}
+
+/** Counts calls of methods whose path begins with `prefix`, and refuses those that are too many with RESOURCE_EXHAUSTED. */
+export function limitCalls(prefix: string, calls: OpenCalls): ServerInterceptor {
+  return ({ path }, call) => {
+    // Nothing stands between other calls and their messages. The library wants its own class, and uses the interface.
+    if (!path.startsWith(prefix)) return call as ServerInterceptingCall;
+    const connection = call.getPeer();
+    const open: OpenCall = {
+      address: connection.replace(/:\d+$/, ''),
+      connection,
+      end: (details) => refuse(call, details),
+    };
+    return new ServerInterceptingCall(call, {
+      start: (next) =>
+        next({
+          onReceiveMetadata: (metadata, take) => {
+            const why = calls.add(open);
+            if (why === null) take(metadata);
+            else refuse(call, why);
+          },
+          // However it ended: the library says so once its stream is closed.
+          onCancel: () => calls.remove(open),
+        }),
+    });
+  };
+}
+
+function refuse(call: ServerInterceptingCallInterface, details: string): void {
+  call.sendStatus({ code: status.RESOURCE_EXHAUSTED, details });
+}
+
+function count(counts: Map<string, number>, key: string, by: 1 | -1): void {
+  const now = (counts.get(key) ?? 0) + by;
+  if (now === 0) counts.delete(key);
+  else counts.set(key, now);
+}
