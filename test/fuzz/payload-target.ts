@@ -156,7 +156,7 @@ function checkRelay(dialect: Dialect, payload: Uint8Array, rnssAdd: number): voi
   const span = decodeLnkSpanPayload(dialect, payload, 0);
   const relayed = decodeLnkSpanPayload(dialect, relay, 0);
   const isLinkid = dialect === 'linkid';
-  const dist = isLinkid ? (span.dist + 1) | 0 : (span.dist + 1) >>> 0;
+  const dist = isLinkid ? (Math.max(0, span.dist) + 1) | 0 : (span.dist + 1) >>> 0;
   const rnss = isLinkid ? 0 : (span.rnss + rnssAdd) >>> 0;
   expectThat(
     comparable(relayed) === comparable({ ...span, dist, rnss }),

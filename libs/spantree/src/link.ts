@@ -14,7 +14,7 @@ export class Link {
   /** Relays of it that are open. */
   relayCount = 0;
   removed = false;
-  /** As the dialect compares it: linkid signed, circuit unsigned (architecture.md, "Relay selection"). */
+  /** As the dialect compares it: linkid signed, a negative one is 0; circuit unsigned (architecture.md, "Relay selection"). */
   readonly dist: number;
   /** As the dialect compares it: circuit unsigned, linkid always 0. */
   readonly rnss: number;
@@ -29,7 +29,7 @@ export class Link {
     this.span = span;
     this.node = node;
     this.ref = ref;
-    this.dist = span.dialect === 'linkid' ? span.dist | 0 : span.dist >>> 0;
+    this.dist = span.dialect === 'linkid' ? Math.max(0, span.dist | 0) : span.dist >>> 0;
     this.rnss = span.dialect === 'linkid' ? 0 : span.rnss >>> 0;
   }
 

@@ -189,15 +189,19 @@ describe('an unreachable link is skipped, not stopped at', () => {
 });
 
 describe('which link is best', () => {
-  it('dist: signed in linkid, unsigned in circuit', () => {
+  it('dist: signed in linkid, a negative one is 0; unsigned in circuit', () => {
     const linkid = new Mesh('linkid');
     const linkidPeer = linkid.asks('peer');
     linkid.offers('a', 0);
     linkid.offers('b', 1);
-    const last = linkid.offers('negative', 0xffffffff);
+    const last = linkid.offers('negative', 0xfff0bdc0);
     linkid.flush();
     expect(of(linkidPeer.relays())).toEqual(['a', 'negative']);
-    expect(last.dist).toBe(-1);
+    expect(last.dist).toBe(0);
+    // It is not nearer than what was there before.
+    linkid.offers('c', 0);
+    linkid.flush();
+    expect(verdicts(linkid.tree.explain(last.node, linkidPeer)).slice(0, 2)).toEqual(['a taken', 'negative taken']);
 
     const circuit = new Mesh('circuit');
     const circuitPeer = circuit.asks('peer');

@@ -35,7 +35,7 @@ export interface SpanKey {
   readonly peerLabel: string;
   /** circuit: pfs_label, part of the node's identity. linkid: label, for display only. */
   readonly label: string;
-  /** 32 bits, taken as signed in linkid and as unsigned in circuit, however they are given. */
+  /** 32 bits, taken as signed in linkid (negative: as 0) and as unsigned in circuit, however they are given. */
   readonly dist: number;
   /** circuit: 32 bits, unsigned. linkid: not looked at. */
   readonly rnss: number;

@@ -111,7 +111,7 @@ export class Oracle {
       .filter((l) => nodeName(l.span) === nodeName(span))
       .filter((l) => !l.unreachable.has(lnkConn.connection.gateway));
     const rank = (l: OracleLink): (number | string)[] => [
-      dialect === 'linkid' ? toSigned(l.span.dist) : toUnsigned(l.span.dist),
+      distOf(l.span),
       dialect === 'linkid' ? 0 : toUnsigned(l.span.rnss),
       l.connection.suspect ? 1 : 0,
       l.span.stamp,
@@ -129,8 +129,7 @@ export class Oracle {
 
   #passes({ connection, filter }: OracleLnkConn, link: OracleLink): boolean {
     const { span } = link;
-    const dist = span.dialect === 'linkid' ? toSigned(span.dist) : toUnsigned(span.dist);
-    if (dist > this.#maxDist || link.connection === connection) return false;
+    if (distOf(span) > this.#maxDist || link.connection === connection) return false;
     const mask = (BigInt(filter.peerMaskHi) << 32n) | BigInt(filter.peerMaskLo);
     if (((mask >> BigInt(span.peerType)) & 1n) === 0n) return false;
     const nil = (uuid: string): boolean => /^[0-]*$/.test(uuid);
@@ -170,6 +169,11 @@ export class Oracle {
 export function nodeName(span: SpanKey): string {
   const { dialect, clusterId, nodeId, peerType, peerLabel, label } = span;
   return JSON.stringify(dialect === 'linkid' ? [clusterId, nodeId] : [peerType, clusterId, peerLabel, label, nodeId]);
+}
+
+/** A negative one is 0: nothing is nearer than what its own peer offers. */
+function distOf({ dialect, dist }: SpanKey): number {
+  return dialect === 'linkid' ? Math.max(0, toSigned(dist)) : toUnsigned(dist);
 }
 
 const toSigned = (n: number): number => Number(BigInt.asIntN(32, BigInt(n)));

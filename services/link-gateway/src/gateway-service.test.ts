@@ -363,6 +363,17 @@ describe.each(['linkid', 'circuit'] as const)('given a connection to a %s listen
     await end();
   });
 
+  it('counts LNK_SPANs with a negative dist, which linkid alone has, and says so once', async () => {
+    const made = await start();
+    const { peer } = await made.established(dialect);
+    const payload = spanPayload(dialect, 3, -1_000_000);
+    for (const lo of [1, 2]) peer.say({ cmd: 0x80001207, msgid: { hi: 1, lo }, payload });
+    await made.attach.until(({ linksOpened }) => linksOpened.length === 2);
+    const [count, lines] = dialect === 'linkid' ? [2, 1] : [0, 0];
+    expect(made.gateway.counters.negativeDists).toBe(count);
+    expect(made.log.filter(({ msg }) => String(msg).includes('negative dist'))).toHaveLength(lines);
+  });
+
   it('answers a shell command that is a transaction inside it, and ends it', async () => {
     const made = await start();
     const peer = await made.peer(dialect);

@@ -3,6 +3,7 @@ import { ErrorCode } from '@spanmesh/dmsg/error-code';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import { CORE_HEADER_BYTES, readU32 } from '@spanmesh/dmsg/header';
 import { MAX_PEER_TYPE } from '@spanmesh/dmsg/names';
+import { hasNegativeDist } from '@spanmesh/dmsg/payload/lnk-span';
 import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
 import type { Connection } from './connection.ts';
 import type { Core } from './core.ts';
@@ -47,6 +48,7 @@ export class Links implements TransactionHandler {
       return;
     }
     const payload = Buffer.from(frame.buf.subarray(start, frame.off + frame.headBytes));
+    if (endpoint.rules.dialect === 'linkid' && hasNegativeDist(payload)) this.#noteNegative(connection);
     const id = tables.nextNumber();
     const source = new RelaySource('', id, endpoint.rules.dialect, payload);
     const link = new Link(id, connection, tx, source, tables.nextStamp(clock.wall()));
@@ -94,6 +96,18 @@ export class Links implements TransactionHandler {
 
   onLost(tx: Transaction): void {
     if (tx.data !== null) this.#forget(tx.data as Link);
+  }
+
+  /** protocol.md, "The link layer" 2: taken as 0. Once an interval. */
+  #noteNegative(connection: Connection): void {
+    const { metrics, throttle, logger } = this.#core;
+    metrics.negativeDists++;
+    const { log, suppressed } = throttle.admit(`negative dist ${connection.address}`);
+    if (!log) return;
+    logger.warn(
+      { connection: connection.id, peer: connection.remote, suppressed },
+      'a LNK_SPAN has a negative dist: taken as 0',
+    );
   }
 
   /** architecture.md, "Loss is local": its relays close without asking. */

@@ -25,6 +25,8 @@ export class GatewayMetrics {
   onDemandRelays = 0;
   /** LNK_SPANs, LNK_CONNs refused: a bad peer_type, one too many. */
   opensRefused = 0;
+  /** LNK_SPANs (linkid) with a negative dist. */
+  negativeDists = 0;
   volconfs = 0;
   volconfsIgnored = 0;
   /** Commands that we do not know, answered NOSUPP. */

@@ -27,6 +27,7 @@ export function registerMetrics(to: Metrics, core: Core): void {
   to.counter(name('relays_opened_total'), 'LNK_SPANs opened by this gateway.', () => m.relaysOpened);
   to.counter(name('relays_refused_total'), 'Relays closed by peers.', () => m.relaysRefused);
   to.counter(name('opens_refused_total'), 'LNK_CONNs and LNK_SPANs of peers refused.', () => m.opensRefused);
+  to.counter(name('negative_dists_total'), 'LNK_SPANs with a negative dist, taken as 0.', () => m.negativeDists);
   to.counter(name('volconfs_total'), 'LNK_VOLCONFs taken.', () => m.volconfs);
   to.counter(name('volconfs_ignored_total'), 'LNK_VOLCONFs with a bad index or path.', () => m.volconfsIgnored);
   to.counter(name('unknown_commands_total'), 'Commands answered NOSUPP.', () => m.unknownCommands);

@@ -68,12 +68,15 @@ function hex(value: number | bigint, digits: number): string {
   return value.toString(16).padStart(digits, '0');
 }
 
-/** Text of peers for other peers' terminals: one byte a character, no control characters. */
+/**
+ * Text of peers for other peers' terminals: a byte string without control characters. Those of 0x80 to 0x9f (0x9b begins a control
+ * sequence) go wherever they stand: a terminal that does not read UTF-8 obeys them within a character, too.
+ */
 export function printable(text: string): string {
   let shown = '';
   for (const char of text) {
     const code = char.codePointAt(0)!;
-    shown += code < 0x20 || code === 0x7f || code > 0xff ? '?' : char;
+    shown += code < 0x20 || (code >= 0x7f && code < 0xa0) || code > 0xff ? '?' : char;
   }
   return shown;
 }

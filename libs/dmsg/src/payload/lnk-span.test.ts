@@ -42,14 +42,14 @@ describe('LNK_SPAN', () => {
 });
 
 describe('relaySpanPayload', () => {
-  it('is the span with dist + 1 and, in circuit, rnss + the constant mod 2^32', () => {
+  it('is the span with dist + 1 (of a negative one 1) and, in circuit, rnss + the constant mod 2^32', () => {
     fc.assert(
       fc.property(dialects, payloads, fc.integer({ min: 0, max: 0xffffffff }), (dialect, payload, add) => {
         const span = decodeLnkSpanPayload(dialect, payload, 0);
         const relay = relaySpanPayload(dialect, payload, add);
         expect(decodeLnkSpanPayload(dialect, relay, 0)).toEqual({
           ...span,
-          dist: dialect === 'linkid' ? (span.dist + 1) | 0 : (span.dist + 1) >>> 0,
+          dist: dialect === 'linkid' ? (Math.max(0, span.dist) + 1) | 0 : (span.dist + 1) >>> 0,
           rnss: dialect === 'linkid' ? 0 : (span.rnss + add) >>> 0,
         });
       }),

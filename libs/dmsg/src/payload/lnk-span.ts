@@ -124,8 +124,8 @@ export function encodeLnkSpan(span: LnkSpan, buf: Uint8Array, off: number): void
 }
 
 /**
- * The payload of the relay of a LNK_SPAN, from the 384 bytes that came after its header: dist + 1 and, in circuit, rnss +
- * `rnssAdd` mod 2^32 (protocol.md, "The link layer" 2). Only the fields of protocol.md are passed on, labels end in a NUL,
+ * The payload of the relay of a LNK_SPAN, from the 384 bytes that came after its header: dist + 1 (linkid: of a negative dist 1) and, in
+ * circuit, rnss + `rnssAdd` mod 2^32 (protocol.md, "The link layer" 2). Only the fields of protocol.md are passed on, labels end in a NUL,
  * what lies between fields is zero: a peer's old memory goes no further. Media (circuit) goes as its 56 bytes, because what
  * they mean depends on the peer type.
  * @throws DmsgError FIELD: too short.
@@ -135,7 +135,9 @@ export function relaySpanPayload(dialect: Dialect, payload: Uint8Array, rnssAdd:
   const out = new Uint8Array(LNK_SPAN_BYTES);
   // The identities, types, version and status follow each other without a gap.
   out.set(payload.subarray(CLUSTER_ID, STATUS + 4), CLUSTER_ID);
-  writeU32(out, DIST, readU32(payload, DIST) + 1);
+  // protocol.md, "The link layer" 2: each hop counts, or loops never end.
+  const dist = readU32(payload, DIST);
+  writeU32(out, DIST, dialect === 'linkid' && isNegative(dist) ? 1 : dist + 1);
   if (dialect === 'linkid') {
     copyLabel(payload, out, LINKID_LABEL, LINKID_LABEL_BYTES);
     return out;
@@ -145,6 +147,15 @@ export function relaySpanPayload(dialect: Dialect, payload: Uint8Array, rnssAdd:
   copyLabel(payload, out, PEER_LABEL, CIRCUIT_LABEL_BYTES);
   copyLabel(payload, out, PFS_LABEL, CIRCUIT_LABEL_BYTES);
   return out;
+}
+
+/** Of the linkid dialect, where dist is signed: the sender says that it is nearer than what offers it. Taken as 0. */
+export function hasNegativeDist(payload: Uint8Array): boolean {
+  return isNegative(readU32(payload, DIST));
+}
+
+function isNegative(dist: number): boolean {
+  return (dist | 0) < 0;
 }
 
 /** Copies a label up to its NUL into a field of zeros, whose last byte stays 0. */

@@ -1,12 +1,16 @@
 import {
   ABORT,
+  BASE_MASK,
   BLK_OPEN,
   BLK_READ,
   BLK_WRITE,
   CREATE,
   DELETE,
+  LNK_CONN_CIRCUIT,
+  LNK_CONN_LINKID,
   LNK_ERROR,
   LNK_PING,
+  LNK_SPAN,
   REPLY,
   REVCIRC,
   REVTRANS,
@@ -169,6 +173,51 @@ describe('given a relay, and a transaction on it', () => {
     requester.node.flush();
     await owner.node.until(() => heard.length === 2);
     expect(heard).toEqual([`${word(REVCIRC, LNK_PING)} on span`, `${word(0x00700a01)} on transaction`]);
+  });
+});
+
+describe('LNK_SPAN and LNK_CONN', () => {
+  /** LNK_CONN of the other dialect, too: a node may know both. */
+  const commands = [LNK_SPAN, LNK_CONN_CIRCUIT, LNK_CONN_LINKID];
+
+  it('on a relay, or on what is stacked on it, are refused, and reach nobody', async () => {
+    const { owner, requester, relay, before } = await pair();
+    const taken = takes(owner);
+    const base = requester.node.endpoint.open(BLK_OPEN, relay, new Log());
+    const logs = commands.flatMap((command) =>
+      [relay, base].map((circuit) => {
+        const log = new Log();
+        requester.node.endpoint.open(command, circuit, log, null, 320);
+        return log;
+      }),
+    );
+    requester.node.flush();
+    await mesh.settled();
+    const refused = (circuit: Transaction) =>
+      word(CREATE, DELETE, REPLY, REVTRANS, LNK_ERROR, circuit === base ? REVCIRC : 0);
+    expect(logs.map(({ words }) => words)).toEqual(
+      commands.flatMap(() => [relay, base].map((circuit) => [`${refused(circuit)} 20`])),
+    );
+    expect(taken.map(({ log }) => log.words)).toEqual([[word(CREATE, REVCIRC, BLK_OPEN)]]);
+    for (const { node } of [requester, owner]) {
+      for (const tx of node.endpoint.transactions()) if (tx.depth > 0) node.endpoint.end(tx);
+      node.flush();
+    }
+    await mesh.settled();
+    expect(mesh.counts).toEqual(before);
+  });
+
+  it('one-way on a relay are thrown away and counted', async () => {
+    const { owner, requester, relay } = await pair();
+    const heard: number[] = [];
+    owner.node.onOneWay = ({ cmd }) => void heard.push(cmd & BASE_MASK);
+    const { routedDropped } = mesh.gateway.gateway.counters;
+    for (const command of commands) requester.node.endpoint.oneWay(command, 0, null, null, relay);
+    requester.node.endpoint.oneWay(LNK_PING, 0, null, null, relay);
+    requester.node.flush();
+    await owner.node.until(() => heard.length > 0);
+    expect(heard).toEqual([LNK_PING]);
+    expect(mesh.gateway.gateway.counters.routedDropped).toBe(routedDropped + 3);
   });
 });
 

@@ -1,6 +1,4 @@
-import { BASE_MASK, LNK_CONN_LINKID, LNK_SPAN } from '@spanmesh/dmsg/command';
 import { DmsgError } from '@spanmesh/dmsg/dmsg-error';
-import { ErrorCode } from '@spanmesh/dmsg/error-code';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
 import type { Connection } from '../connection.ts';
@@ -41,14 +39,7 @@ export class LinkidRouting {
 
   /** A peer opens a transaction towards another one. */
   open(connection: Connection, tx: Transaction, frame: Frame): void {
-    const { metrics, clients } = this.#deps;
-    const base = frame.cmd & BASE_MASK;
-    // The seed's nodes take these from wherever they come: no peer may pass off spans on another through us.
-    if (base === LNK_SPAN || base === LNK_CONN_LINKID) {
-      metrics.routedDropped++;
-      tx.endpoint.end(tx, ErrorCode.NOSUPP);
-      return;
-    }
+    const { clients } = this.#deps;
     const relay = targetOf(tx);
     const sender = senderOf(tx);
     if (relay === null || sender === null) {

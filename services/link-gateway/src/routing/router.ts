@@ -1,3 +1,4 @@
+import { ErrorCode } from '@spanmesh/dmsg/error-code';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
 import type { Clock } from '@spanmesh/runtime/clock';
@@ -12,6 +13,7 @@ import { ArrivedRoutes } from './arrived-routes.ts';
 import type { Flow } from './flow.ts';
 import { abortPartnersOn, Joined } from './joined.ts';
 import { Joins } from './joins.ts';
+import { isLinkLayer } from './link-layer.ts';
 import { LinkidRouting } from './linkid-routing.ts';
 import { LocalClients, type LocalClientsOptions } from './local-clients.ts';
 import { LocalRoute } from './local-route.ts';
@@ -84,6 +86,11 @@ export class Router implements Routing {
   }
 
   open(connection: Connection, tx: Transaction, frame: Frame): boolean {
+    if (isLinkLayer(frame)) {
+      this.#metrics.routedDropped++;
+      tx.endpoint.end(tx, ErrorCode.NOSUPP);
+      return true;
+    }
     const { circuit } = tx;
     if (circuit === null) {
       this.#linkid.open(connection, tx, frame);
@@ -114,6 +121,10 @@ export class Router implements Routing {
   }
 
   oneWay(connection: Connection, frame: Frame, circuit: Transaction | null): boolean {
+    if (isLinkLayer(frame)) {
+      this.#metrics.routedDropped++;
+      return true;
+    }
     if (circuit === null) {
       this.#linkid.oneWay(connection, frame);
       return true;
