@@ -103,6 +103,11 @@ export class ProcessPorts implements Service {
     await this.security.stop();
   }
 
+  /** Every port that it listens on. */
+  get all(): number[] {
+    return [this.apiPort, this.servicePort, this.httpPort].filter((port) => port !== 0);
+  }
+
   /** The API as this process reaches it, `host:port`. */
   get apiAddress(): string {
     return reached(this.#options.grpcListen, this.apiPort);

@@ -103,7 +103,7 @@ export class Connection
   ownLnkConn: Transaction | null = null;
   /** The peer has answered our LNK_CONN, one way or the other. */
   answered = false;
-  /** Called once, when it has. */
+  /** Called once, when it has, or the connection has ended. */
   onAnswered: (() => void) | null = null;
   /** It is being closed in order (drain/orderly-close.ts); null: it is not. */
   leaving: Leaving | null = null;
@@ -517,6 +517,8 @@ export class Connection
     this.#become({ kind: 'closed', reason });
     this.#core.entrance.admission.release(this.address);
     this.#core.gone(this, reason);
+    this.onAnswered?.();
+    this.onAnswered = null;
   }
 
   #log(reason: CloseReason, detail: CloseDetail): void {

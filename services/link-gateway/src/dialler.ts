@@ -1,19 +1,29 @@
-import { lookup } from 'node:dns/promises';
-import { connect, type Socket } from 'node:net';
+import { connect, isIP, type Socket } from 'node:net';
 import type { Dialect } from '@spanmesh/dmsg/dialect';
 import type { Clock } from '@spanmesh/runtime/clock';
 import { peerAddress, type Refusal } from './admission.ts';
 import { adopt } from './adopt.ts';
 import type { Connection } from './connection.ts';
 import type { Core } from './core.ts';
+import { type Asker, askerName } from './dial/asker.ts';
+import type { DialPolicy } from './dial/dial-policy.ts';
 import type { Target } from './dial-target.ts';
+import { LookUpError } from './names/look-up-error.ts';
+import type { Asking } from './names/look-ups.ts';
 import type { Origin } from './origin.ts';
 
 /**
- * Why a dial failed: the name has no address; no address of it may be connected; nobody answered; it took too long; the
- * gateway has no room or is stopping; the crypto handshake failed.
+ * Why a dial failed: the name has no address; whoever asks may not have us connect there; no key and no permission for plaintext for any
+ * address; nobody answered; it took too long; the gateway has no room or is stopping; the crypto handshake failed.
  */
-export type DialErrorCode = 'unresolved' | 'not-admitted' | 'unreachable' | 'timeout' | 'refused' | 'handshake';
+export type DialErrorCode =
+  | 'unresolved'
+  | 'not-allowed'
+  | 'not-admitted'
+  | 'unreachable'
+  | 'timeout'
+  | 'refused'
+  | 'handshake';
 
 export class DialError extends Error {
   override readonly name = 'DialError';
@@ -25,17 +35,12 @@ export class DialError extends Error {
   }
 }
 
-/** The numeric addresses of a name (or of a numeric address), best first; rejects if there are none. */
-export type Resolve = (host: string) => Promise<string[]>;
+/** The numeric addresses of a name, best first, at least one. Rejects when the signal says so, and with LookUpError. */
+export type Resolve = (host: string, asking: Asking) => Promise<readonly string[]>;
 
-/** As this host looks names up. */
-export const systemResolve: Resolve = async (host) => {
-  const found = await lookup(host, { all: true });
-  return found.map(({ address }) => address);
-};
-
-/** How long a dial may take, in milliseconds, and what gives it up. */
+/** Who asks for a dial, how long it may take, in milliseconds, and what gives it up. */
 export interface DialLimits {
+  readonly asker: Asker;
   /** Default: that of the setting. */
   readonly timeout?: number;
   readonly signal?: AbortSignal;
@@ -45,14 +50,16 @@ export interface DialLimits {
 export class Dialler {
   readonly #core: Core;
   readonly #resolveName: Resolve;
+  readonly #policy: DialPolicy;
 
-  constructor(core: Core, resolve: Resolve) {
+  constructor(core: Core, { resolve, policy }: { readonly resolve: Resolve; readonly policy: DialPolicy }) {
     this.#core = core;
     this.#resolveName = resolve;
+    this.#policy = policy;
   }
 
   /**
-   * Connects to the first address of the target that answers; the name is looked up afresh. `auto`: the peer's first messages
+   * Connects to the first address of the target that answers. `auto`: the peer's first messages
    * tell the dialect, as on a listener (protocol.md, introduction).
    * @throws DialError
    */
@@ -60,7 +67,7 @@ export class Dialler {
     target: Target,
     dialect: Dialect | 'auto',
     origin: Origin,
-    { timeout, signal }: DialLimits = {},
+    { asker, timeout, signal }: DialLimits,
   ): Promise<Connection> {
     const { clock, metrics, options } = this.#core;
     const abort = new AbortController();
@@ -70,7 +77,7 @@ export class Dialler {
     signal?.addEventListener('abort', give, { once: true });
     if (signal?.aborted) give();
     try {
-      const socket = await this.#connect(target, abort.signal, clock.now() + limit);
+      const socket = await this.#connect(target, { asker, signal: abort.signal, deadlineAt: clock.now() + limit });
       if (abort.signal.aborted) {
         socket.destroy();
         throw new DialError('timeout');
@@ -101,13 +108,18 @@ export class Dialler {
     });
   }
 
-  async #connect({ host, port }: Target, signal: AbortSignal, deadlineAt: number): Promise<Socket> {
+  async #connect(
+    { host, port }: Target,
+    { asker, signal, deadlineAt }: { asker: Asker; signal: AbortSignal; deadlineAt: number },
+  ): Promise<Socket> {
     const { clock } = this.#core;
-    const addresses = await this.#resolve(host, signal);
-    // Checked before connecting: a shell must not make us knock at other hosts' doors.
-    const admitted = addresses.filter(
-      (address) => this.#core.entrance.admission.refusal(peerAddress(address)) === null,
-    );
+    const isFree = asker.kind === 'operator';
+    if (!isFree && this.#policy.forbidsPort(port)) throw new DialError('not-allowed');
+    const addresses = await this.#resolve(host, { asker: askerName(asker), signal });
+    // Checked here, as addresses: what a name leads to may be another thing each time that it is looked up.
+    const allowed = isFree ? addresses : addresses.filter((address) => this.#policy.allows(address, port));
+    if (allowed.length === 0) throw new DialError('not-allowed');
+    const admitted = allowed.filter((address) => this.#core.entrance.admission.refusal(peerAddress(address)) === null);
     if (admitted.length === 0) throw new DialError('not-admitted');
     let failure: unknown;
     for (const [i, address] of admitted.entries()) {
@@ -123,17 +135,29 @@ export class Dialler {
     throw failure instanceof DialError ? failure : new DialError('unreachable', { cause: failure });
   }
 
-  async #resolve(host: string, signal: AbortSignal): Promise<string[]> {
-    // A look-up cannot be ended, only left alone.
-    const late = Promise.withResolvers<never>();
-    late.promise.catch(() => {});
-    if (signal.aborted) throw new DialError('timeout');
-    signal.addEventListener('abort', () => late.reject(new DialError('timeout')), { once: true });
+  async #resolve(host: string, asking: Asking): Promise<readonly string[]> {
+    // No name, and nothing to be looked up.
+    if (isIP(host) !== 0) return [host];
     try {
-      return await Promise.race([this.#resolveName(host), late.promise]);
+      return await this.#resolveName(host, asking);
     } catch (error) {
-      throw error instanceof DialError ? error : new DialError('unresolved', { cause: error });
+      throw dialErrorOf(error, asking.signal);
     }
+  }
+}
+
+function dialErrorOf(error: unknown, signal: AbortSignal): DialError {
+  if (!(error instanceof LookUpError)) return new DialError('unresolved', { cause: error });
+  switch (error.code) {
+    case 'timeout':
+      return new DialError('timeout', { cause: error });
+    case 'given-up':
+      return new DialError(signal.aborted ? 'timeout' : 'unresolved', { cause: error });
+    case 'too-many':
+      return new DialError('refused', { cause: error });
+    case 'not-found':
+      // What the name server or the system said.
+      return new DialError('unresolved', { cause: error.cause });
   }
 }
 

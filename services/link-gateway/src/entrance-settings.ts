@@ -1,6 +1,7 @@
 import { setting } from '@spanmesh/runtime/setting';
 import { duration, integer, list, text } from '@spanmesh/runtime/setting-types';
 import { DEFAULT_MAX_HANDSHAKES, DEFAULT_MAX_HANDSHAKES_PER_ADDRESS } from './crypt/limits.ts';
+import { parseDialRule } from './dial/dial-rule.ts';
 import { parsePrefix } from './keys/prefix.ts';
 
 const positive = { min: 1, max: 2 ** 31 };
@@ -49,5 +50,13 @@ export const entranceSettings = {
     describe:
       'Balancers whose connections must begin with a PROXY protocol v2 header: comma-separated addresses or prefixes.',
     parse: list(parsePrefix, { max: 256 }),
+  }),
+  dialAllow: setting({
+    env: 'SPANMESH_DIAL_ALLOW',
+    flag: '--dial-allow',
+    default: '',
+    describe:
+      "Where peers may have this gateway connect to (LNK_VOLCONF, the shell's span), besides port 987 of all but this host: comma-separated PREFIX:PORT, [PREFIX]:PORT (IPv6) or *:PORT, port * for any.",
+    parse: list(parseDialRule, { max: 256 }),
   }),
 };

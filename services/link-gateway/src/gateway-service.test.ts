@@ -1,4 +1,5 @@
-import { type AddressInfo, createServer } from 'node:net';
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { CIRCUIT } from '@spanmesh/dmsg/dialect';
 import { encodeMessage } from '@spanmesh/dmsg/message';
 import { shellAux } from '@spanmesh/dmsg/payload/dbg-shell';
@@ -396,19 +397,72 @@ describe.each(['linkid', 'circuit'] as const)('given a connection to a %s listen
     const target = `127.0.0.1:${(server.address() as AddressInfo).port}`;
     peer.say({ cmd: 0x00100101, aux: shellAux(`span ${target}`) });
     const called = await accepted;
-    expect(word(await called.next())).toBe(openConn(dialect).toString(16));
+    const conn = await called.next();
+    expect(word(conn)).toBe(openConn(dialect).toString(16));
+    // Not before it has shown that it is a peer.
+    called.say({ cmd: dialect === 'linkid' ? 0xa00fff01 : 0xa80fff01, msgid: conn.msgid });
     expect((await peer.next()).text).toBe(`Connected to ${target}\n`);
     const { connectionsOpened } = made.attach.delta;
     expect(connectionsOpened.at(-1)).toMatchObject({ origin: ConnectionOrigin.CONNECTION_ORIGIN_SHELL });
     called.destroy();
     server.close();
     await peer.next();
-    peer.say({ cmd: 0x00100101, aux: shellAux(`span 127.0.0.1:${made.port(dialect)}`) });
-    await peer.next();
+    await made.gateway.dial({ host: '127.0.0.1', port: made.port(dialect) }, dialect, { kind: 'shell' });
     // Both ends of it are ours: opened, recognised, closed.
     await made.attach.until((delta) => delta.connectionsClosed.length === 3);
     expect(made.gateway.counters.closed.self).toBeGreaterThan(0);
     expect(peer.closed).toBe(false);
+  });
+
+  it('does not say what else than a peer is where `span HOST` leads to', async () => {
+    const made = await start();
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const accepted = new Promise<Socket>((resolve) => server.once('connection', resolve));
+    const peer = await made.peer(dialect);
+    await peer.next();
+    const target = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+    peer.say({ cmd: 0x00100101, aux: shellAux(`span ${target}`) });
+    const socket = await accepted;
+    const ended = once(socket, 'end');
+    await once(socket, 'data');
+    made.clock.advance(5_000);
+    expect((await peer.next()).text).toBe(`Connection to ${target} failed\n`);
+    await ended;
+    socket.destroy();
+    server.close();
+  });
+
+  it('connects for `span HOST` nowhere but where peers may have it connect', async () => {
+    const made = await start({ env: { SPANMESH_DIAL_ALLOW: '' } });
+    let knocks = 0;
+    const server = createServer(() => knocks++);
+    await new Promise<void>((resolve) => server.listen(0, '::', resolve));
+    const { port } = server.address() as AddressInfo;
+    const peer = await made.peer(dialect);
+    await peer.next();
+    const hosts = ['127.0.0.1', 'localhost', '0.0.0.0', '[::1]', '[::ffff:127.0.0.1]', '[::ffff:7f00:1]', '127.1'];
+    for (const host of [...hosts, '169.254.169.254', '2130706433', '0x7f.1']) {
+      for (const target of [`${host}:${port}`, `${host}:987`]) {
+        peer.say({ cmd: 0x00100101, aux: shellAux(`span ${target}`) });
+        expect((await peer.next()).text).toBe(`Connection to ${target} failed\n`);
+        await peer.next();
+      }
+    }
+    expect([knocks, made.gateway.counters.connectionsDialled]).toEqual([0, 0]);
+    server.close();
+  });
+
+  it('connects for `span HOST` to no port of its own, whatever the setting says', async () => {
+    const made = await start({ env: { SPANMESH_DIAL_ALLOW: '127.0.0.0/8:*' } });
+    const peer = await made.peer(dialect);
+    await peer.next();
+    for (const { port } of [...made.gateway.ports, { port: made.gateway.trunks!.port }]) {
+      peer.say({ cmd: 0x00100101, aux: shellAux(`span 127.0.0.1:${port}`) });
+      expect((await peer.next()).text).toBe(`Connection to 127.0.0.1:${port} failed\n`);
+      await peer.next();
+    }
+    expect(made.gateway.counters).toMatchObject({ connectionsDialled: 0, connectionsAccepted: 1 });
   });
 
   it('says when `span` fails', async () => {

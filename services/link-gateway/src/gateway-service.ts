@@ -16,11 +16,14 @@ import type { CloseReason } from './close-reason.ts';
 import { CommandRunner } from './commands.ts';
 import type { Connection } from './connection.ts';
 import type { Core, Dispatch } from './core.ts';
+import { answered } from './dial/answered.ts';
+import { type Asker, OPERATOR } from './dial/asker.ts';
+import { DialPolicy } from './dial/dial-policy.ts';
 import { DialServer } from './dial/dial-server.ts';
 import { MediaNews } from './dial/media-news.ts';
 import { Orders } from './dial/orders.ts';
 import type { Target } from './dial-target.ts';
-import { Dialler, type Resolve, systemResolve } from './dialler.ts';
+import { DialError, Dialler, type Resolve } from './dialler.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { Door } from './door.ts';
 import { Drains } from './drain/drains.ts';
@@ -33,6 +36,10 @@ import { LnkConns } from './lnk-conns.ts';
 import { DirectoryCalls } from './messaging/directory-calls.ts';
 import { Messaging } from './messaging/messaging.ts';
 import { GatewayMetrics } from './metrics.ts';
+import { dnsLookUp } from './names/dns-look-up.ts';
+import { HostsFile } from './names/hosts-file.ts';
+import { LookUps } from './names/look-ups.ts';
+import { readResolverConf } from './names/resolver-conf.ts';
 import { OpenTables } from './open-tables.ts';
 import type { Origin } from './origin.ts';
 import { MARK_BYTES, OwnLnkConn } from './own-lnk-conn.ts';
@@ -85,6 +92,8 @@ export interface GatewayDependencies {
   readonly serviceAddress: () => string;
   /** How names of targets are looked up; default: as this host does. */
   readonly resolve?: Resolve;
+  /** Ports of this process for other things than peers and trunks; default: none. */
+  readonly otherPorts?: () => Iterable<number>;
   /** Connections to the other gateways, of a gateway with this id; default: none. */
   readonly makeTrunks?: (id: string, host: TrunkHost) => GatewayTrunks;
   /** Where nodes are, for clients of this gateway (its id); default: nobody knows. */
@@ -171,13 +180,17 @@ export class Gateway implements Service, AttachHost {
         metrics: this.counters,
         treeSource: deps.treeSource,
         // protocol.md, introduction: the shell's `span` uses the dialect of the shell's link.
-        dial: (target, connection) => this.dial(target, connection.dialect ?? 'auto', { kind: 'shell' }),
+        dial: (target, { dialect, address }) =>
+          this.#dialAnswered(target, dialect ?? 'auto', { kind: 'shell', address }),
         relayMsgid: (linkId, lnkConnId) => this.#relayMsgid(linkId, lnkConnId),
       }),
       routing: this.#router,
     });
     this.#prober = new Prober(this.#core);
-    this.#dialler = new Dialler(this.#core, deps.resolve ?? systemResolve);
+    this.#dialler = new Dialler(this.#core, {
+      resolve: deps.resolve ?? this.#makeResolve(),
+      policy: new DialPolicy({ allow: options.dialAllow }, { ownPorts: () => this.#ownPorts() }),
+    });
     this.#orders = new Orders({ dialler: this.#dialler, news: this.#core.media, clock: deps.clock });
     this.#dialServer = new DialServer(
       { gateway: this.id, connectTimeout: options.connectTimeout },
@@ -331,8 +344,8 @@ export class Gateway implements Service, AttachHost {
   }
 
   /** Connects to a peer. @throws DialError */
-  dial(target: Target, dialect: Dialect | 'auto', origin: Origin): Promise<Connection> {
-    return this.#dialler.dial(target, dialect, origin);
+  dial(target: Target, dialect: Dialect | 'auto', origin: Origin, asker: Asker = OPERATOR): Promise<Connection> {
+    return this.#dialler.dial(target, dialect, origin, { asker });
   }
 
   welcomed(_epoch: number, rnssAdd: number): void {
@@ -351,6 +364,29 @@ export class Gateway implements Service, AttachHost {
   apply(commands: Commands): void {
     if (commands.gatewaysChanged) this.#trunks?.gateways(commands.gateways);
     this.#commands.run(commands);
+  }
+
+  /** Connects for a shell: what does not answer our LNK_CONN is no peer, and nobody is told what else it may be. @throws DialError */
+  async #dialAnswered(target: Target, dialect: Dialect | 'auto', asker: Asker): Promise<void> {
+    const connection = await this.dial(target, dialect, { kind: 'shell' }, asker);
+    const { clock } = this.#deps;
+    if (await answered(connection, { ms: this.#options.connectTimeout, clock })) return;
+    connection.close('unanswered');
+    throw new DialError('unreachable');
+  }
+
+  #makeResolve(): Resolve {
+    const { clock, metrics } = this.#deps;
+    const lookUps = new LookUps({ lookUp: dnsLookUp({ hosts: new HostsFile(), conf: readResolverConf }), clock });
+    metrics.gauge('spanmesh_gateway_look_ups', 'Look-ups of names that run.', () => lookUps.running);
+    metrics.gauge('spanmesh_gateway_look_ups_waiting', 'Names that wait to be looked up.', () => lookUps.waiting);
+    return (host, asking) => lookUps.resolve(host, asking);
+  }
+
+  *#ownPorts(): Iterable<number> {
+    for (const { port } of this.ports) yield port;
+    if (this.#trunks !== null) yield this.#trunks.port;
+    yield* this.#deps.otherPorts?.() ?? [];
   }
 
   #trunkHost(): TrunkHost {

@@ -37,6 +37,8 @@ export class TestGateway {
         env: {
           SPANMESH_GATEWAY_NAME: 'gw',
           SPANMESH_DMSG_LISTEN: 'linkid://127.0.0.1:0, circuit://127.0.0.1:0, 127.0.0.1:0',
+          // Everything is on this host here.
+          SPANMESH_DIAL_ALLOW: '127.0.0.0/8:*',
           ...env,
         },
         flags: {},

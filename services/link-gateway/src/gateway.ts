@@ -23,6 +23,8 @@ export interface GatewayPorts {
   readonly advertisedServiceAddress: string;
   /** Port of `service`, once started. */
   readonly servicePort: number;
+  /** Every port of the process that is not the gateway's own, once started. */
+  readonly all: readonly number[];
   /** How this gateway shows other services who it is, and knows them. */
   readonly security: Pick<Security, 'channel' | 'serviceFiles'>;
   /** Which versions of other services are understood; default: those that fit to ours. */
@@ -51,6 +53,7 @@ export function createGateway(options: GatewayOptions, deps: CreateGatewayDepend
   const gateway = new Gateway(options, {
     ...rest,
     random,
+    otherPorts: () => ports.all,
     serviceAddress: () =>
       options.serviceAddress || ports.advertisedServiceAddress || `${hostname()}:${ports.servicePort}`,
     makeTrunks: (self, host) =>

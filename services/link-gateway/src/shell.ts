@@ -19,7 +19,7 @@ export interface ShellDependencies {
   readonly clock: Clock;
   readonly metrics: GatewayMetrics;
   readonly treeSource: TreeSource;
-  /** `span HOST`: connects, in the dialect of the shell's link; rejects if that fails. */
+  /** `span HOST`: connects, in the dialect of the shell's link; rejects if that fails, or no peer answers there. */
   readonly dial: (target: Target, connection: Connection) => Promise<unknown>;
   /** msgid of a relay of this gateway by the ids of link and LNK_CONN, 16 hexadecimal digits; null: it is not ours. */
   readonly relayMsgid: (linkId: string, lnkConnId: string) => string | null;

@@ -494,6 +494,8 @@ export class Keeper {
       connectTimeoutMs: Math.ceil(connectTimeout),
       answerTimeoutMs: Math.ceil(answerTimeout),
       label: target.label,
+      mediaId: target.mediaId,
+      byOperator: target.byOperator,
     };
   }
 

@@ -57,6 +57,10 @@ export class Target implements Timed {
   /** What people call it, for logs. */
   label: string;
   wanted: Destination | null = null;
+  /** The media whose slot stands for it; empty: an operator's target. */
+  mediaId = '';
+  /** An operator has set it: it may lead anywhere (dial.proto). */
+  byOperator = false;
   /** A slot or an operator's target stands for it. */
   shown = false;
   /** Set by Keeper only. */

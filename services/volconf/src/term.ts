@@ -144,6 +144,7 @@ export class Term implements LinkSink, MediaSink {
     const target = this.keeper.target(name, name);
     target.shown = true;
     this.#operators.set(name, { asked, target });
+    target.byOperator = true;
     this.#operatorOf.set(target, name);
     const address = parseSpanPath(asked.path, this.#settings.volconfPort);
     const known = target.state.kind;
@@ -195,6 +196,7 @@ export class Term implements LinkSink, MediaSink {
     const target = slot.target ?? this.keeper.target(slot.owner, slot.label);
     target.shown = true;
     target.label = slot.label;
+    target.mediaId = slot.mediaId;
     slot.target = target;
     this.#slotOf.set(target, slot);
     this.#regroup(slot);

@@ -18,6 +18,7 @@ import { parseTarget } from '../dial-target.ts';
 import { MAX_MEDIA_WATCHES } from '../limits.ts';
 import type { OpenTables } from '../open-tables.ts';
 import { dialectOf } from '../wire-dialect.ts';
+import { OPERATOR } from './asker.ts';
 import type { MediaNews } from './media-news.ts';
 import { MediaWatch } from './media-watch.ts';
 import { OrderError } from './order-error.ts';
@@ -175,9 +176,10 @@ class InvalidOrder extends Error {
 
 /** @throws InvalidOrder */
 function orderOf(request: DialRequest, connectTimeout: number): Order {
-  const { owner, epoch, generation, host, port, label } = request;
+  const { owner, epoch, generation, host, port, label, mediaId, byOperator } = request;
   checkOwner(owner, epoch);
   if (generation < 1) throw new InvalidOrder('generations begin with 1');
+  if (mediaId.length > MAX_OWNER_CHARS) throw new InvalidOrder(`media: at most ${MAX_OWNER_CHARS} characters`);
   if (port < 1 || port > 65535) throw new InvalidOrder(`${port} is no port`);
   const target = parseTarget(host.includes(':') ? `[${host}]` : host);
   if (target === null) throw new InvalidOrder('host is neither a name nor a numeric address');
@@ -191,6 +193,7 @@ function orderOf(request: DialRequest, connectTimeout: number): Order {
     connectTimeout: Math.min(request.connectTimeoutMs || connectTimeout, MAX_TIMEOUT_MS),
     answerTimeout: Math.min(request.answerTimeoutMs, MAX_TIMEOUT_MS),
     label: label.slice(0, MAX_OWNER_CHARS),
+    asker: byOperator ? OPERATOR : { kind: 'media', mediaId },
   };
 }
 

@@ -39,8 +39,8 @@ class TargetHost {
     });
   }
 
-  async listen(): Promise<this> {
-    this.server.listen(0, '127.0.0.2');
+  async listen(address = '127.0.0.2'): Promise<this> {
+    this.server.listen(0, address);
     await once(this.server, 'listening');
     this.port = (this.server.address() as { port: number }).port;
     return this;
@@ -102,6 +102,8 @@ function dial(request: Partial<DialRequest> = {}): Promise<DialResponse> {
     connectTimeoutMs: 5000,
     answerTimeoutMs: 5000,
     label: 'far',
+    mediaId: '',
+    byOperator: true,
     ...request,
   };
   return new Promise((resolve, reject) => {
@@ -156,6 +158,40 @@ class Watched {
     for (const fn of wake) fn();
   }
 }
+
+describe('where a connection may lead to', () => {
+  beforeEach(async () => {
+    await world.stop();
+    await server.stop(0);
+    client.close();
+    world = await TestGateway.start({ env: { SPANMESH_DIAL_ALLOW: '127.0.0.2:*' } });
+    const logger = createLogger({ level: 'silent', service: 'test' });
+    server = new GrpcServer({ listen: { host: '127.0.0.1', port: 0 }, setting: 'TEST' }, { logger });
+    server.addService(DialService, world.gateway.dialImplementation);
+    client = createClient(DialClient, `127.0.0.1:${await server.start()}`);
+  });
+
+  it.each(['127.0.0.1', 'localhost', '169.254.169.254', '::ffff:127.0.0.1'])(
+    'a peer may not have us connect to %s',
+    async (where) => {
+      const asked = dial({ host: where, byOperator: false, mediaId: 'm' });
+      const error = await asked.catch((reason: unknown) => reason as ServiceError);
+      expect(error).toMatchObject({
+        code: status.UNAVAILABLE,
+        details: expect.stringContaining('SPANMESH_DIAL_ALLOW'),
+      });
+      expect((error as ServiceError).metadata.get('spanmesh-dial-failure')).toEqual(['not-allowed']);
+    },
+  );
+
+  it('a peer may where the setting says so, an operator anywhere', async () => {
+    await dial({ owner: 'peer', byOperator: false, mediaId: 'm' });
+    host.server.close();
+    const elsewhere = await new TargetHost().listen('127.0.0.3');
+    await dial({ owner: 'operator', host: '127.0.0.3', port: elsewhere.port });
+    elsewhere.stop();
+  });
+});
 
 describe('Dial', () => {
   it('connects, waits for the answer to our LNK_CONN, and shows whose connection it is', async () => {

@@ -2,6 +2,7 @@ import type { Clock } from '@spanmesh/runtime/clock';
 import { adviceFor, type CloseReason } from '../close-reason.ts';
 import type { Connection } from '../connection.ts';
 import { DialError, type Dialler } from '../dialler.ts';
+import { answered } from './answered.ts';
 import { type DialFailure, OrderError } from './order-error.ts';
 import type { Order } from './standing.ts';
 
@@ -114,14 +115,14 @@ export class Held {
   async #dial(): Promise<Connection> {
     this.#checkLive();
     this.#become('dialling');
-    const { owner, generation, label, host, port, dialect, connectTimeout } = this.order;
+    const { owner, generation, label, host, port, dialect, connectTimeout, asker } = this.order;
     let connection: Connection;
     try {
       connection = await this.#deps.dialler.dial(
         { host, port },
         dialect,
         { kind: 'target', owner, generation, label },
-        { timeout: connectTimeout, signal: this.#abort.signal },
+        { asker, timeout: connectTimeout, signal: this.#abort.signal },
       );
     } catch (error) {
       this.#checkLive();
@@ -135,17 +136,9 @@ export class Held {
   }
 
   async #answer(connection: Connection): Promise<void> {
-    if (connection.answered) return;
-    const late = Promise.withResolvers<'late'>();
-    const deadline = this.#deps.clock.after(this.order.answerTimeout, () => late.resolve('late'));
-    const answered = new Promise<'answered'>((resolve) => {
-      connection.onAnswered = () => resolve('answered');
-    });
-    const how = await Promise.race([answered, late.promise, this.ended]);
-    deadline.cancel();
-    connection.onAnswered = null;
+    const hasAnswered = await answered(connection, { ms: this.order.answerTimeout, clock: this.#deps.clock });
     this.#checkLive();
-    if (how === 'late') throw failed('unanswered');
+    if (!hasAnswered) throw failed('unanswered');
   }
 
   /** @throws OrderError: it was told to end, or its connection has closed. */
@@ -163,6 +156,7 @@ export class Held {
 /** What an operator reads of it. */
 const SAYS: Readonly<Record<DialFailure, string>> = {
   unresolved: 'the name has no address',
+  'not-allowed': 'peers may not have this gateway connect there (SPANMESH_DIAL_ALLOW)',
   'not-admitted': 'no key and no permission for plaintext for any of its addresses (spanmesh keys check ADDRESS)',
   unreachable: 'nobody answers there',
   timeout: 'the connection could not be made in time',

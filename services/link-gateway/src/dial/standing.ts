@@ -1,5 +1,6 @@
 import type { Dialect } from '@spanmesh/dmsg/dialect';
 import type { Connection } from '../connection.ts';
+import type { Asker } from './asker.ts';
 
 /** An order of volconf's leader to connect (dial.proto). Times in milliseconds. */
 export interface Order {
@@ -13,6 +14,7 @@ export interface Order {
   /** For the peer to answer our LNK_CONN; 0: it need not. */
   readonly answerTimeout: number;
   readonly label: string;
+  readonly asker: Asker;
 }
 
 /** A dialled connection that stands, and the order that it was made for. */

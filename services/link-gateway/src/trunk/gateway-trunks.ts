@@ -107,6 +107,11 @@ export class GatewayTrunks implements Trunks {
     };
   }
 
+  /** Where other gateways connect to, once started; 0 before. */
+  get port(): number {
+    return this.#port;
+  }
+
   /** Bytes that wait for other gateways. */
   get queuedBytes(): number {
     let bytes = 0;

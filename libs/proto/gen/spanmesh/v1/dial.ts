@@ -34,7 +34,7 @@ export interface DialRequest {
   epoch: number;
   /** Generation of the owner's target, rising with every order for it. */
   generation: number;
-  /** Host name or numeric address, as the target says; looked up afresh by the gateway. */
+  /** Host name or numeric address, as the target says; looked up by the gateway. */
   host: string;
   /** TCP port, 1..65535. */
   port: number;
@@ -46,6 +46,10 @@ export interface DialRequest {
   answerTimeoutMs: number;
   /** What people call the owner: shown in logs and in the tree. */
   label: string;
+  /** The media whose peers ask for it, as uuid text: look-ups have their shares and their turns by it. Empty if an operator asks. */
+  mediaId: string;
+  /** True: an operator asks for it, and may have it lead anywhere. Otherwise it may lead where this gateway lets peers have it connect. */
+  byOperator: boolean;
 }
 
 /** The connection stands. */
@@ -169,6 +173,8 @@ function createBaseDialRequest(): DialRequest {
     connectTimeoutMs: 0,
     answerTimeoutMs: 0,
     label: "",
+    mediaId: "",
+    byOperator: false,
   };
 }
 
@@ -200,6 +206,12 @@ export const DialRequest: MessageFns<DialRequest> = {
     }
     if (message.label !== "") {
       writer.uint32(74).string(message.label);
+    }
+    if (message.mediaId !== "") {
+      writer.uint32(82).string(message.mediaId);
+    }
+    if (message.byOperator !== false) {
+      writer.uint32(88).bool(message.byOperator);
     }
     return writer;
   },
@@ -289,6 +301,22 @@ export const DialRequest: MessageFns<DialRequest> = {
             message.label = reader.string();
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.mediaId = reader.string();
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.byOperator = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -320,6 +348,16 @@ export const DialRequest: MessageFns<DialRequest> = {
         ? globalThis.Number(object.answer_timeout_ms)
         : 0,
       label: isSet(object.label) ? globalThis.String(object.label) : "",
+      mediaId: isSet(object.mediaId)
+        ? globalThis.String(object.mediaId)
+        : isSet(object.media_id)
+        ? globalThis.String(object.media_id)
+        : "",
+      byOperator: isSet(object.byOperator)
+        ? globalThis.Boolean(object.byOperator)
+        : isSet(object.by_operator)
+        ? globalThis.Boolean(object.by_operator)
+        : false,
     };
   },
 
@@ -352,6 +390,12 @@ export const DialRequest: MessageFns<DialRequest> = {
     if (message.label !== "") {
       obj.label = message.label;
     }
+    if (message.mediaId !== "") {
+      obj.mediaId = message.mediaId;
+    }
+    if (message.byOperator !== false) {
+      obj.byOperator = message.byOperator;
+    }
     return obj;
   },
 
@@ -369,6 +413,8 @@ export const DialRequest: MessageFns<DialRequest> = {
     message.connectTimeoutMs = object.connectTimeoutMs ?? 0;
     message.answerTimeoutMs = object.answerTimeoutMs ?? 0;
     message.label = object.label ?? "";
+    message.mediaId = object.mediaId ?? "";
+    message.byOperator = object.byOperator ?? false;
     return message;
   },
 };

@@ -188,7 +188,7 @@ export interface Link {
     | undefined;
   /** Id of the connection that it came in on. */
   connection: string;
-  /** Distance in hops as received. linkid: signed. circuit: unsigned (values past 2^31 are shown as negative). */
+  /** Distance in hops as received. linkid: a negative one is 0. circuit: unsigned (values past 2^31 are shown as negative). */
   dist: number;
   /** circuit: random number that spreads paths of the same distance, unsigned. linkid: 0. */
   rnss: number;

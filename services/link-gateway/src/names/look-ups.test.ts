@@ -1,0 +1,128 @@
+import { FakeClock } from '@spanmesh/runtime/fake-clock';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { LookUpError } from './look-up-error.ts';
+import { type Found, LookUps } from './look-ups.ts';
+
+interface Running {
+  readonly name: string;
+  readonly signal: AbortSignal;
+  answer(addresses: string[], ttlMs?: number): void;
+  fail(error: Error): void;
+}
+
+let clock: FakeClock;
+let lookUps: LookUps;
+/** Look-ups that were begun, in order. */
+let begun: Running[];
+beforeEach(() => {
+  clock = new FakeClock();
+  begun = [];
+  lookUps = new LookUps({
+    clock,
+    lookUp: (name, signal) => {
+      const found = Promise.withResolvers<Found>();
+      const answer = (addresses: string[], ttlMs = 0) => found.resolve({ addresses, ttlMs });
+      begun.push({ name, signal, answer, fail: found.reject });
+      return found.promise;
+    },
+  });
+});
+
+const never = new AbortController().signal;
+
+/** What an asker got: the addresses, or the code of the error. */
+function ask(name: string, asker: string, signal: AbortSignal = never): Promise<readonly string[] | string> {
+  return lookUps
+    .resolve(name, { asker, signal })
+    .catch((error: unknown) => (error instanceof LookUpError ? error.code : String(error)));
+}
+
+const names = () => begun.map(({ name }) => name);
+
+describe('names that are looked up', () => {
+  it('64 that are never answered do not keep the name of another asker waiting', async () => {
+    const silent = Array.from({ length: 64 }, (_, i) => ask(`host${i}.nowhere.example`, 'evil'));
+    expect(lookUps.running).toBe(16);
+    const good = ask('good.example', 'good');
+    expect(names().at(-1)).toBe('good.example');
+    begun.at(-1)!.answer(['192.0.2.1']);
+    expect(await good).toEqual(['192.0.2.1']);
+    // Theirs end in their time, a share after the other, and leave nothing behind.
+    for (let i = 0; i < 4; i++) clock.advance(5_000);
+    expect(await Promise.all(silent)).toEqual(Array(64).fill('timeout'));
+    expect([lookUps.running, lookUps.waiting, clock.pending]).toEqual([0, 0, 0]);
+    expect(begun.every(({ signal }) => signal.aborted)).toBe(true);
+  });
+
+  it('askers have their turns, however many names one has', async () => {
+    for (const asker of ['a', 'b', 'c', 'd']) for (let i = 0; i < 40; i++) void ask(`${asker}${i}`, asker);
+    expect(lookUps.running).toBe(64);
+    begun = [];
+    const late = ask('late', 'e');
+    void ask('f0', 'f');
+    clock.advance(5_000);
+    // All that ran have ended. The newcomers have not waited behind the names that came before theirs.
+    const [first] = names();
+    expect(first).toBe('a16');
+    expect(names().indexOf('late')).toBeLessThan(6);
+    begun[names().indexOf('late')]!.answer(['192.0.2.1']);
+    expect(await late).toEqual(['192.0.2.1']);
+    expect(lookUps.running).toBe(64);
+  });
+
+  it('a name is looked up once for all who ask, in whoever of them has his turn first', async () => {
+    for (let i = 0; i < 40; i++) void ask(`evil${i}`, 'evil');
+    const both = [ask('Shared.example', 'evil'), ask('shared.example', 'good')];
+    expect(names().at(-1)).toBe('shared.example');
+    begun.at(-1)!.answer(['192.0.2.1']);
+    expect(await Promise.all(both)).toEqual([['192.0.2.1'], ['192.0.2.1']]);
+    expect(names().filter((name) => name === 'shared.example')).toHaveLength(1);
+  });
+
+  it('are remembered for as long as the record says', async () => {
+    const get = async (ttlMs: number): Promise<unknown> => {
+      const asked = ask('a.example', 'a');
+      if (begun.length > 0) begun.shift()!.answer(['192.0.2.1'], ttlMs);
+      return asked;
+    };
+    await get(60_000);
+    await ask('A.example', 'b');
+    expect(begun).toEqual([]);
+    clock.advance(60_000);
+    await get(0);
+    await get(0);
+    expect(names()).toEqual([]);
+  });
+
+  it('end as soon as nobody waits for them', async () => {
+    const one = new AbortController();
+    const other = new AbortController();
+    const asked = [ask('a', 'a', one.signal), ask('a', 'b', other.signal)];
+    one.abort();
+    expect(await asked[0]).toBe('given-up');
+    expect(begun[0]!.signal.aborted).toBe(false);
+    other.abort();
+    expect(await asked[1]).toBe('given-up');
+    expect([begun[0]!.signal.aborted, lookUps.running, clock.pending]).toEqual([true, 0, 0]);
+    // What comes then is nobody's.
+    begun[0]!.answer(['192.0.2.1'], 60_000);
+    expect(await ask('a', 'a', AbortSignal.abort())).toBe('given-up');
+  });
+
+  it('have a bound: the asker who has most loses one, and only he', async () => {
+    const most = Array.from({ length: 16 + 4096 }, (_, i) => ask(`evil${i}`, 'evil'));
+    expect(lookUps.waiting).toBe(4096);
+    expect(await ask('one more', 'evil')).toBe('too-many');
+    for (let i = 0; i < 60; i++) void ask(`good${i}`, 'good');
+    expect(await most.at(-1)).toBe('too-many');
+    expect(lookUps.waiting).toBe(4096);
+  });
+
+  it('that are not there say why', async () => {
+    const asked = lookUps.resolve('a', { asker: 'a', signal: never });
+    const cause = new Error('ENOTFOUND');
+    begun[0]!.fail(cause);
+    await expect(asked).rejects.toMatchObject({ code: 'not-found', cause });
+    expect(lookUps.running).toBe(0);
+  });
+});

@@ -1,0 +1,225 @@
+import type { Clock, Timer } from '@spanmesh/runtime/clock';
+import {
+  LOOK_UP_MS,
+  MAX_LOOK_UPS,
+  MAX_LOOK_UPS_PER_ASKER,
+  MAX_REMEMBERED_MS,
+  MAX_REMEMBERED_NAMES,
+  MAX_WAITING_LOOK_UPS,
+} from './limits.ts';
+import { LookUpError } from './look-up-error.ts';
+
+/** The addresses of a name, best first, at least one; `ttlMs`: how long they may be remembered. */
+export interface Found {
+  readonly addresses: readonly string[];
+  readonly ttlMs: number;
+}
+
+/** Looks one name up. Ends when the signal says so; rejects when there is no address, with the system's or the server's error. */
+export type LookUp = (name: string, signal: AbortSignal) => Promise<Found>;
+
+/** Who asks for a name, and when he gives up. */
+export interface Asking {
+  /** Look-ups have their shares and their turns by this. */
+  readonly asker: string;
+  readonly signal: AbortSignal;
+}
+
+/** Somebody who waits for a name. */
+interface Waiter {
+  readonly resolve: (addresses: readonly string[]) => void;
+  readonly reject: (error: LookUpError) => void;
+}
+
+/** A name that is asked for: one, however many ask. */
+interface Job {
+  readonly name: string;
+  readonly waiters: Set<Waiter>;
+  /** Askers in whose queues it stands, while it waits. */
+  readonly askers: Set<string>;
+  /** null: it waits. */
+  run: { readonly asker: string; readonly abort: AbortController; readonly deadline: Timer } | null;
+}
+
+interface Remembered {
+  readonly addresses: readonly string[];
+  readonly until: number;
+}
+
+/**
+ * Look-ups for peers, none of whom can take what others need: a bounded number at a time, a share of them for each asker, the askers in
+ * turn, each name once, and none for longer than its time.
+ */
+export class LookUps {
+  readonly #lookUp: LookUp;
+  readonly #clock: Clock;
+  readonly #jobs = new Map<string, Job>();
+  /** Names that wait, by asker; whose turn is next comes first. */
+  readonly #queues = new Map<string, Set<Job>>();
+  /** By asker. */
+  readonly #running = new Map<string, number>();
+  #waiting = 0;
+  #runningTotal = 0;
+  readonly #remembered = new Map<string, Remembered>();
+
+  constructor({ lookUp, clock }: { readonly lookUp: LookUp; readonly clock: Clock }) {
+    this.#lookUp = lookUp;
+    this.#clock = clock;
+  }
+
+  /** Look-ups that run. */
+  get running(): number {
+    return this.#runningTotal;
+  }
+
+  /** Places in the queues of askers that are taken. */
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  /** The addresses of a name, best first. @throws LookUpError */
+  async resolve(name: string, { asker, signal }: Asking): Promise<readonly string[]> {
+    if (signal.aborted) throw new LookUpError('given-up');
+    const key = name.toLowerCase();
+    const known = this.#remembered.get(key);
+    if (known !== undefined && this.#clock.now() < known.until) return known.addresses;
+    this.#remembered.delete(key);
+    const job = this.#jobFor(key, asker);
+    const waiting = Promise.withResolvers<readonly string[]>();
+    const waiter: Waiter = waiting;
+    const giveUp = () => {
+      waiter.reject(new LookUpError('given-up'));
+      job.waiters.delete(waiter);
+      if (job.waiters.size === 0) this.#drop(job);
+    };
+    job.waiters.add(waiter);
+    signal.addEventListener('abort', giveUp, { once: true });
+    this.#pump();
+    try {
+      return await waiting.promise;
+    } finally {
+      signal.removeEventListener('abort', giveUp);
+    }
+  }
+
+  /** @throws LookUpError too-many */
+  #jobFor(name: string, asker: string): Job {
+    const known = this.#jobs.get(name);
+    if (known?.run) return known;
+    if (known?.askers.has(asker) !== true && this.#waiting >= MAX_WAITING_LOOK_UPS) this.#makeRoom(asker);
+    const job = known ?? { name, waiters: new Set(), askers: new Set(), run: null };
+    this.#jobs.set(name, job);
+    this.#enqueue(job, asker);
+    return job;
+  }
+
+  #enqueue(job: Job, asker: string): void {
+    if (job.askers.has(asker)) return;
+    let queue = this.#queues.get(asker);
+    if (queue === undefined) {
+      queue = new Set();
+      this.#queues.set(asker, queue);
+    }
+    // In each queue of those who ask: a name must not wait behind the others of whoever asked first.
+    queue.add(job);
+    job.askers.add(asker);
+    this.#waiting++;
+  }
+
+  #dequeue(job: Job): void {
+    for (const asker of job.askers) {
+      const queue = this.#queues.get(asker);
+      queue?.delete(job);
+      if (queue?.size === 0) this.#queues.delete(asker);
+      this.#waiting--;
+    }
+    job.askers.clear();
+  }
+
+  /** The last name of the asker that has most goes. @throws LookUpError too-many: that is the one who asks. */
+  #makeRoom(asker: string): void {
+    let most = asker;
+    for (const [other, queue] of this.#queues) {
+      if (queue.size > (this.#queues.get(most)?.size ?? 0)) most = other;
+    }
+    if (most === asker) throw new LookUpError('too-many');
+    const last = [...(this.#queues.get(most) ?? [])].at(-1);
+    if (last !== undefined) this.#end(last, new LookUpError('too-many'));
+  }
+
+  #pump(): void {
+    for (let next = this.#next(); next !== null; next = this.#next()) this.#start(next.job, next.asker);
+  }
+
+  /** Whose turn it is, and with which name. */
+  #next(): { readonly job: Job; readonly asker: string } | null {
+    if (this.#runningTotal >= MAX_LOOK_UPS) return null;
+    for (const [asker, queue] of this.#queues) {
+      const [job] = queue;
+      if (job === undefined || this.#runningOf(asker) >= MAX_LOOK_UPS_PER_ASKER) continue;
+      // Whoever has had his turn is last.
+      this.#queues.delete(asker);
+      this.#queues.set(asker, queue);
+      return { job, asker };
+    }
+    return null;
+  }
+
+  #start(job: Job, asker: string): void {
+    this.#dequeue(job);
+    const abort = new AbortController();
+    const deadline = this.#clock.after(LOOK_UP_MS, () => this.#end(job, new LookUpError('timeout')));
+    job.run = { asker, abort, deadline };
+    this.#running.set(asker, this.#runningOf(asker) + 1);
+    this.#runningTotal++;
+    this.#lookUp(job.name, abort.signal).then(
+      (found) => {
+        if (this.#jobs.get(job.name) !== job) return;
+        this.#remember(job.name, found);
+        this.#end(job, found.addresses);
+      },
+      (cause: unknown) => {
+        const isLate = cause instanceof LookUpError && cause.code === 'timeout';
+        this.#end(job, isLate ? cause : new LookUpError('not-found', { cause }));
+      },
+    );
+  }
+
+  #end(job: Job, result: readonly string[] | LookUpError): void {
+    for (const waiter of job.waiters) {
+      if (result instanceof LookUpError) waiter.reject(result);
+      else waiter.resolve(result);
+    }
+    job.waiters.clear();
+    this.#drop(job);
+  }
+
+  /** Nobody waits for it any more: what it holds is let go at once, whatever the look-up does. */
+  #drop(job: Job): void {
+    if (this.#jobs.get(job.name) !== job) return;
+    this.#jobs.delete(job.name);
+    this.#dequeue(job);
+    const { run } = job;
+    if (run === null) return;
+    run.deadline.cancel();
+    run.abort.abort();
+    this.#runningTotal--;
+    const left = this.#runningOf(run.asker) - 1;
+    if (left === 0) this.#running.delete(run.asker);
+    else this.#running.set(run.asker, left);
+    this.#pump();
+  }
+
+  #runningOf(asker: string): number {
+    return this.#running.get(asker) ?? 0;
+  }
+
+  #remember(name: string, { addresses, ttlMs }: Found): void {
+    if (ttlMs <= 0) return;
+    if (this.#remembered.size >= MAX_REMEMBERED_NAMES) {
+      const [oldest] = this.#remembered.keys();
+      if (oldest !== undefined) this.#remembered.delete(oldest);
+    }
+    this.#remembered.set(name, { addresses, until: this.#clock.now() + Math.min(ttlMs, MAX_REMEMBERED_MS) });
+  }
+}

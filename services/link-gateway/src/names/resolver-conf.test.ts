@@ -1,0 +1,34 @@
+import { describe, expect, it } from 'vitest';
+import { candidatesOf, parseResolverConf, readResolverConf } from './resolver-conf.ts';
+
+const CLUSTER =
+  'nameserver 10.96.0.10\n; a comment\nsearch ns.svc.cluster.local svc.cluster.local cluster.local.\noptions edns0 ndots:5\n';
+
+describe('resolv.conf', () => {
+  it('says which names are asked for', () => {
+    const conf = parseResolverConf(CLUSTER);
+    expect(conf).toEqual({ search: ['ns.svc.cluster.local', 'svc.cluster.local', 'cluster.local.'], ndots: 5 });
+    expect(candidatesOf('vol.ns', conf)).toEqual([
+      'vol.ns.ns.svc.cluster.local',
+      'vol.ns.svc.cluster.local',
+      'vol.ns.cluster.local',
+      'vol.ns',
+    ]);
+    expect(candidatesOf('vol.ns.', conf)).toEqual(['vol.ns']);
+  });
+
+  it('without a word: the name as it is', () => {
+    const conf = readResolverConf('/nonexistent/resolv.conf');
+    expect(candidatesOf('a', conf)).toEqual(['a']);
+    expect(candidatesOf('a.example', parseResolverConf('domain lab.example'))).toEqual([
+      'a.example',
+      'a.example.lab.example',
+    ]);
+    expect(candidatesOf('a', parseResolverConf('domain lab.example'))).toEqual(['a.lab.example', 'a']);
+  });
+
+  it('bounds what a file can ask for', () => {
+    const conf = parseResolverConf(`search ${'x '.repeat(500)}\noptions ndots:999`);
+    expect([conf.search.length, conf.ndots]).toEqual([6, 15]);
+  });
+});
