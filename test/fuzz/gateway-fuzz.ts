@@ -16,6 +16,7 @@ type Standalone = Awaited<ReturnType<typeof startStandalone>>;
 /** Small limits, so that sessions reach them; short times, so that they are reached, too. */
 const SETTINGS: Record<string, string> = {
   SPANMESH_DMSG_LISTEN: 'linkid://127.0.0.1:0,circuit://127.0.0.1:0,127.0.0.1:0',
+  SPANMESH_DIAL_ALLOW: '127.0.0.0/8:*',
   SPANMESH_GRPC_LISTEN: '127.0.0.1:0',
   SPANMESH_HTTP_LISTEN: '127.0.0.1:0',
   SPANMESH_LOG_LEVEL: 'error',

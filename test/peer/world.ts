@@ -11,6 +11,8 @@ type Standalone = Awaited<ReturnType<typeof startStandalone>>;
 /** Listeners of each kind, everything on free ports of the loopback, nothing in the log. */
 const SETTINGS: Record<string, string> = {
   SPANMESH_DMSG_LISTEN: 'linkid://127.0.0.1:0,circuit://127.0.0.1:0,127.0.0.1:0',
+  // All peers are on this host.
+  SPANMESH_DIAL_ALLOW: '127.0.0.0/8:*',
   SPANMESH_GRPC_LISTEN: '127.0.0.1:0',
   SPANMESH_HTTP_LISTEN: '127.0.0.1:0',
   SPANMESH_LOG_LEVEL: 'silent',
