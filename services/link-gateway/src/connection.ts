@@ -164,6 +164,7 @@ export class Connection
         metrics,
         notes: { flow: core.flow, destination: this },
         sealing,
+        unacknowledged: () => core.kernelQueues.bytesOf(socket),
       },
     );
     this.#opener = cipher?.opener ?? null;

@@ -7,6 +7,7 @@ import type { CloseReason } from './close-reason.ts';
 import type { Connection } from './connection.ts';
 import type { MediaNews } from './dial/media-news.ts';
 import type { Entrance } from './entrance.ts';
+import type { KernelQueues } from './kernel-queues.ts';
 import type { GatewayMetrics } from './metrics.ts';
 import type { OpenTables } from './open-tables.ts';
 import type { OwnLnkConn } from './own-lnk-conn.ts';
@@ -38,6 +39,7 @@ export interface Core {
   readonly ownLnkConn: OwnLnkConn;
   readonly entrance: Entrance;
   readonly receiveMemory: ReceiveMemory;
+  readonly kernelQueues: KernelQueues;
   readonly dispatch: Dispatch;
   readonly routing: Routing;
   readonly flow: Flow;

@@ -29,6 +29,7 @@ import { Door } from './door.ts';
 import { Drains } from './drain/drains.ts';
 import { Entrance } from './entrance.ts';
 import { bootId, gatewayUuid, hex8, splitId } from './gateway-ids.ts';
+import { KernelQueues } from './kernel-queues.ts';
 import { LOG_INTERVAL_MS } from './limits.ts';
 import { Links } from './links.ts';
 import { Listener } from './listener.ts';
@@ -422,6 +423,7 @@ export class Gateway implements Service, AttachHost {
       ownLnkConn: new OwnLnkConn(randomBytes(MARK_BYTES)),
       entrance: new Entrance(options, { clock, logger }),
       receiveMemory: new ReceiveMemory(options.receiveLimit),
+      kernelQueues: new KernelQueues({ clock }),
       get dispatch() {
         return dispatch();
       },

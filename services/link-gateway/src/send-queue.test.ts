@@ -31,7 +31,7 @@ class SlowSocket extends Writable {
   }
 }
 
-function setUp() {
+function setUp({ unacknowledged }: { unacknowledged?: () => number } = {}) {
   const socket = new SlowSocket();
   const clock = new FakeClock();
   const heard: string[] = [];
@@ -44,7 +44,13 @@ function setUp() {
   };
   const queue = new SendQueue(
     { limitBytes: LIMIT, stallMs: 10_000 },
-    { socket: socket as unknown as Socket, clock, owner, metrics: new GatewayMetrics() },
+    {
+      socket: socket as unknown as Socket,
+      clock,
+      owner,
+      metrics: new GatewayMetrics(),
+      ...(unacknowledged !== undefined && { unacknowledged }),
+    },
   );
   socket.on('drain', () => queue.onDrain());
   const put = (bytes: number) => queue.out.pass(Buffer.alloc(bytes), 0, bytes);
@@ -114,6 +120,23 @@ describe('what waits for a socket', () => {
     clock.advance(9_999);
     expect(heard).not.toContain('stalled');
     clock.advance(1);
+    expect(heard).toContain('stalled');
+  });
+
+  it('counts what the kernel alone has given away as drained, if it is more than nothing to speak of', () => {
+    let kernel = 100_000;
+    const { clock, heard, queue, put } = setUp({ unacknowledged: () => kernel });
+    put(200);
+    queue.flush();
+    for (let seconds = 0; seconds < 60; seconds += 5) {
+      kernel -= 20_000;
+      clock.advance(5_000);
+    }
+    expect(heard).not.toContain('stalled');
+    for (let seconds = 0; seconds < 10; seconds += 5) {
+      kernel -= 100;
+      clock.advance(5_000);
+    }
     expect(heard).toContain('stalled');
   });
 

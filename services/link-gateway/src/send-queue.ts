@@ -5,6 +5,10 @@ import type { Clock, Timer } from '@spanmesh/runtime/clock';
 import type { GatewayMetrics } from './metrics.ts';
 import { type PassNotes, TurnBuffer } from './turn-buffer.ts';
 
+/** Looks at whether bytes drain, in the time in which some must: a peer's kernel makes room in steps of up to some 400 KB. */
+const STALL_LOOKS = 4;
+/** Bytes that a peer must have taken between two looks: less is as good as nothing. */
+const MIN_PROGRESS_BYTES = 16 * 1024;
 /** Slices of this many bytes and more that are the whole of their memory are given back by hand. */
 const BULK_BYTES = 16 * 1024;
 
@@ -63,6 +67,9 @@ export class SendQueue {
   #blocked = false;
   #drainedAt = 0;
   #stallTimer: Timer | null = null;
+  readonly #unacknowledged: () => number | null;
+  /** What that was at the last look; null: it has drained since, or cannot be told. */
+  #lookedAt: number | null = null;
 
   constructor(
     options: SendQueueOptions,
@@ -75,6 +82,8 @@ export class SendQueue {
       notes?: PassNotes;
       /** Default: plaintext. */
       sealing?: Sealing | null;
+      /** Bytes that the kernel has of it and the peer has not taken; null, and by default: that cannot be told. */
+      unacknowledged?: () => number | null;
     },
   ) {
     this.#options = options;
@@ -83,6 +92,7 @@ export class SendQueue {
     this.#owner = deps.owner;
     this.#metrics = deps.metrics;
     this.#sealing = deps.sealing ?? null;
+    this.#unacknowledged = deps.unacknowledged ?? (() => null);
     this.out = new TurnBuffer(() => deps.owner.flushLater(), deps.notes ?? null);
   }
 
@@ -101,6 +111,7 @@ export class SendQueue {
   /** The socket's `drain`. */
   onDrain(): void {
     this.#blocked = false;
+    this.#lookedAt = null;
     this.#drainedAt = this.#clock.now();
     this.#write();
     this.#owner.drained();
@@ -175,7 +186,7 @@ export class SendQueue {
     if (this.#blocked) {
       this.#keepOwn();
       this.#drainedAt = this.#clock.now();
-      if (this.#stallTimer === null) this.#watch(this.#options.stallMs);
+      if (this.#stallTimer === null) this.#watch(this.#options.stallMs / STALL_LOOKS);
     }
   }
 
@@ -206,10 +217,22 @@ export class SendQueue {
     this.#stallTimer = this.#clock.after(ms, () => {
       this.#stallTimer = null;
       if (!this.#blocked) return;
-      const left = this.#drainedAt + this.#options.stallMs - this.#clock.now();
+      const { stallMs } = this.#options;
+      const step = stallMs / STALL_LOOKS;
+      const now = this.#clock.now();
+      // A kernel with a large buffer has room for more only when a slow peer has taken a third of it.
+      if (now - this.#drainedAt >= step && this.#hasProgress()) this.#drainedAt = now;
+      const left = this.#drainedAt + stallMs - now;
       if (left <= 0) this.#owner.stalled();
-      else this.#watch(left);
+      else this.#watch(Math.min(step, left));
     });
+  }
+
+  /** Since the last look. More than before is progress, too: the socket could write the rest of what it has. */
+  #hasProgress(): boolean {
+    const before = this.#lookedAt;
+    this.#lookedAt = this.#unacknowledged();
+    return before !== null && this.#lookedAt !== null && Math.abs(before - this.#lookedAt) >= MIN_PROGRESS_BYTES;
   }
 }
 
