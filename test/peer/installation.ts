@@ -12,8 +12,13 @@ const LOOK_MS = 20;
 
 export type Ports = Record<'grpc' | 'service' | 'http', number>;
 
-/** Where a process's standard output goes: to `output`, or to a file descriptor of ours. */
-export type Stdout = 'pipe' | number;
+/** How a process is started, besides its settings. */
+export interface Surroundings {
+  /** Where its standard output goes: to `output`, or to a file descriptor of ours. */
+  readonly stdout?: 'pipe' | number;
+  /** Most files that it may have open. */
+  readonly openFiles?: number;
+}
 
 /** A service in a process of its own, on free ports of loopback. */
 export class ServiceProcess {
@@ -21,16 +26,18 @@ export class ServiceProcess {
   readonly child: ChildProcess;
   readonly #service: string;
   readonly #env: Record<string, string>;
-  readonly #stdout: Stdout;
+  readonly #surroundings: Surroundings;
   /** What it has written on standard error and standard output. */
   output = '';
 
-  private constructor(service: string, ports: Ports, env: Record<string, string>, stdout: Stdout) {
+  private constructor(service: string, ports: Ports, env: Record<string, string>, surroundings: Surroundings) {
     this.ports = ports;
     this.#service = service;
     this.#env = env;
-    this.#stdout = stdout;
-    this.child = spawn(process.execPath, [LAUNCHER, 'run', service], {
+    this.#surroundings = surroundings;
+    const { stdout = 'pipe', openFiles } = surroundings;
+    const [command, ...args] = [...limited(openFiles), process.execPath, LAUNCHER, 'run', service] as const;
+    this.child = spawn(command, args, {
       env: {
         ...process.env,
         SPANMESH_GRPC_LISTEN: `127.0.0.1:${ports.grpc}`,
@@ -48,18 +55,22 @@ export class ServiceProcess {
     }
   }
 
-  static async start(service: string, env: Record<string, string>, stdout: Stdout = 'pipe'): Promise<ServiceProcess> {
-    return new ServiceProcess(service, await freePorts(), env, stdout);
+  static async start(
+    service: string,
+    env: Record<string, string>,
+    surroundings: Surroundings = {},
+  ): Promise<ServiceProcess> {
+    return new ServiceProcess(service, await freePorts(), env, surroundings);
   }
 
   /** On these ports. */
   static on(ports: Ports, service: string, env: Record<string, string>): ServiceProcess {
-    return new ServiceProcess(service, ports, env, 'pipe');
+    return new ServiceProcess(service, ports, env, {});
   }
 
   /** One like it, on the same ports; to be called once it has stopped. */
   again(): ServiceProcess {
-    return new ServiceProcess(this.#service, this.ports, this.#env, this.#stdout);
+    return new ServiceProcess(this.#service, this.ports, this.#env, this.#surroundings);
   }
 
   /** Waits until it says so itself. */
@@ -84,6 +95,11 @@ export class ServiceProcess {
     }
     return this.child.exitCode;
   }
+}
+
+/** What stands before a command so that it gets no more open files than these. */
+function limited(openFiles: number | undefined): string[] {
+  return openFiles === undefined ? [] : ['sh', '-c', `ulimit -n ${openFiles} && exec "$@"`, 'sh'];
 }
 
 export interface GatewayProcess extends ServiceProcess {

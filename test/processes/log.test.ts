@@ -6,7 +6,7 @@ import { main } from '@spanmesh/ctl/main';
 import { RecordingTerminal } from '@spanmesh/ctl/terminal.fixture';
 import { afterEach, describe, expect, it } from 'vitest';
 import { until } from '../peer/eventually.ts';
-import { freePort, ServiceProcess, type Stdout } from '../peer/installation.ts';
+import { freePort, ServiceProcess, type Surroundings } from '../peer/installation.ts';
 import { sample } from '../peer/scrape.ts';
 
 const LOST = 'spanmesh_log_lines_lost_total';
@@ -17,13 +17,13 @@ afterEach(async () => {
 });
 
 /** A standalone that logs to `stdout`: at least its banner and that it drains. */
-async function standalone(stdout: Stdout): Promise<ServiceProcess> {
+async function standalone(stdout: Surroundings['stdout']): Promise<ServiceProcess> {
   const env = {
     SPANMESH_DMSG_LISTEN: `127.0.0.1:${await freePort()}`,
     SPANMESH_DATA_DIR: '',
     SPANMESH_LOG_LEVEL: 'info',
   };
-  const made = await ServiceProcess.start('standalone', env, stdout);
+  const made = await ServiceProcess.start('standalone', env, { stdout });
   cleanups.push(() => made.stop('SIGKILL'));
   await made.ready();
   return made;

@@ -9,6 +9,7 @@ export type Refusal =
   | 'too-many-from-address'
   | 'too-many-handshakes'
   | 'too-many-handshakes-from-address'
+  | 'file-descriptors'
   | 'handshake'
   | 'proxy-header'
   | 'gone'
@@ -24,6 +25,7 @@ export const REFUSALS: readonly Refusal[] = [
   'too-many-from-address',
   'too-many-handshakes',
   'too-many-handshakes-from-address',
+  'file-descriptors',
   'handshake',
   'proxy-header',
   'gone',
@@ -68,6 +70,8 @@ export interface AdmissionDependencies {
   readonly connections: AddressCount;
   /** Whether one more handshake may begin. */
   readonly handshakes: { full(address: string): Full | null };
+  /** Whether this process may open one more socket, given how many connections there are; default: it may. */
+  readonly files?: { isFull(sockets: number): boolean };
 }
 
 /** Who may be connected, in both directions (protocol.md, "Crypto": chosen by the peer's address). */
@@ -100,11 +104,12 @@ export class Admission {
   /** What `admit` would answer; takes nothing. */
   look(address: string): Admitted | NotAdmitted {
     if (this.#closed) return { kind: 'refused', refusal: 'stopping' };
-    const { accessOf, connections, handshakes } = this.#deps;
+    const { accessOf, connections, handshakes, files } = this.#deps;
     const access = accessOf(address);
     if (access.kind === 'refused') return access;
     const full = connections.full(address);
     if (full !== null) return { kind: 'refused', refusal: full === 'total' ? 'too-many' : 'too-many-from-address' };
+    if (files?.isFull(connections.total) === true) return { kind: 'refused', refusal: 'file-descriptors' };
     const busy = access.kind === 'encrypted' ? handshakes.full(address) : null;
     if (busy === null) return access;
     const refusal = busy === 'total' ? 'too-many-handshakes' : 'too-many-handshakes-from-address';

@@ -19,6 +19,7 @@ const ADVICE: Readonly<Record<Refusal, string>> = {
   'too-many-from-address': 'raise the limit of connections per address if this many are expected',
   'too-many-handshakes': 'raise the limit of handshakes if this many peers connect at a time',
   'too-many-handshakes-from-address': 'raise the limit of handshakes per address if this many are expected',
+  'file-descriptors': 'raise the limit of open files of this process (ulimit -n, LimitNOFILE)',
   handshake: 'check that each side has the present public key of the other, and what connects there',
   'proxy-header': 'let the balancer send PROXY protocol version 2, or correct SPANMESH_PROXY_PROTOCOL_FROM',
   gone: 'none: the peer had hung up before it was looked at',

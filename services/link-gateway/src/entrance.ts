@@ -7,6 +7,7 @@ import { AddressCount } from './address-count.ts';
 import { Admission, loopbackOnly } from './admission.ts';
 import { Handshaker } from './crypt/handshaker.ts';
 import { entranceSettings } from './entrance-settings.ts';
+import { FileDescriptors } from './file-descriptors.ts';
 import { KeysDirectory } from './keys/keys-directory.ts';
 import { KeysError } from './keys/keys-error.ts';
 import { ProxiedSockets } from './proxy/proxied-sockets.ts';
@@ -40,6 +41,7 @@ export class Entrance {
       accessOf: keys === null ? loopbackOnly : (address) => keys.of(address),
       connections: new AddressCount({ total: options.maxConnections, perAddress: options.maxConnectionsPerAddress }),
       handshakes: this.handshaker,
+      files: new FileDescriptors({ clock }),
     });
     this.proxied = new ProxiedSockets(
       { from: options.proxyProtocolFrom, timeoutMs: options.handshakeTimeout, limit: options.maxHandshakes },

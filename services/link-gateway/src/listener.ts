@@ -37,7 +37,7 @@ export class Listener {
       this.#server.once('error', refuse);
       this.#server.listen({ host, port, reusePort, backlog: BACKLOG }, () => {
         this.#server.off('error', refuse);
-        // E.g. out of file descriptors: the listener goes on, the kernel holds what comes.
+        // It goes on. (Out of file descriptors is none of these: Node closes what it cannot take. See file-descriptors.ts.)
         this.#server.on('error', (err) => this.#logger.error({ err }, 'listener'));
         resolve((this.#server.address() as { port: number }).port);
       });

@@ -1,0 +1,54 @@
+import { FakeClock } from '@spanmesh/runtime/fake-clock';
+import { describe, expect, it } from 'vitest';
+import { FileDescriptors } from './file-descriptors.ts';
+
+function setUp({ limit, other }: { limit: number | null; other: number }) {
+  const clock = new FakeClock();
+  const made = { clock, sockets: 0, other, counts: 0 };
+  const files = new FileDescriptors({
+    clock,
+    limit: () => limit,
+    count: () => {
+      made.counts++;
+      return made.other + made.sockets;
+    },
+  });
+  /** Peers that get in, of many. */
+  const letIn = (many: number) => {
+    for (let i = 0; i < many && !files.isFull(made.sockets); i++) made.sockets++;
+    return made.sockets;
+  };
+  return { made, files, letIn };
+}
+
+describe('file descriptors', () => {
+  it('leave room for what is not a peer', () => {
+    expect(setUp({ limit: 1024, other: 40 }).letIn(5000)).toBe(1024 - 64 - 40);
+    expect(setUp({ limit: 100, other: 40 }).letIn(5000)).toBe(100 - 25 - 40);
+  });
+
+  it('are counted now and then, not for each peer', () => {
+    const { made, letIn } = setUp({ limit: 1024, other: 40 });
+    letIn(5000);
+    expect(made.counts).toBe(1);
+    made.other = 50;
+    made.sockets -= 20;
+    made.clock.advance(1000);
+    expect(letIn(5000)).toBe(1024 - 64 - 50);
+    expect(made.counts).toBe(2);
+  });
+
+  it('are taken by others, too', () => {
+    const { made, files } = setUp({ limit: 1024, other: 40 });
+    expect(files.isFull(0)).toBe(false);
+    made.other = 1000;
+    made.clock.advance(10_000);
+    expect(files.isFull(0)).toBe(true);
+  });
+
+  it('are no matter where nobody knows their limit', () => {
+    const { made, letIn } = setUp({ limit: null, other: 40 });
+    expect(letIn(100_000)).toBe(100_000);
+    expect(made.counts).toBe(0);
+  });
+});
