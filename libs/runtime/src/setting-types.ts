@@ -5,7 +5,7 @@ import { MAX_TIMER_MS } from './clock.ts';
 /** Parsers for Setting.parse. Each throws an Error whose message completes "'value': …". */
 type Parser<T> = (text: string) => T;
 
-/** Longest duration of a setting, ms: 24 days. */
+/** Longest duration of a setting, ms: 24 days, as long as a timer of Node can be. */
 const MAX_DURATION_MS = MAX_TIMER_MS;
 const UNIT_MS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 
