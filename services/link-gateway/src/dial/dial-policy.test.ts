@@ -16,6 +16,7 @@ describe('where peers may have us connect to', () => {
     ['2001:db8::1', 987],
     ['fd00::7', 987],
     ['::ffff:192.0.2.1', 987],
+    ['64:ff9b::c000:201', 987],
   ])('without a setting: %s port %i', (address, port) => {
     expect(policy().allows(address, port)).toBe(true);
   });
@@ -26,6 +27,7 @@ describe('where peers may have us connect to', () => {
     ['127.0.0.1', 987],
     ['::1', 987],
     ['::ffff:127.0.0.1', 987],
+    ['::127.0.0.1', 987],
     ['::ffff:7f00:1', 987],
     ['0.0.0.0', 987],
     ['::', 987],

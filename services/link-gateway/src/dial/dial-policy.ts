@@ -26,7 +26,7 @@ const FORBIDDEN = prefixes(
   '192.0.0.192',
 );
 /** Only when a rule names them: `*` is what can be routed. */
-const LOCAL = prefixes('127.0.0.0/8', '::/8');
+const LOCAL = prefixes('127.0.0.0/8', '::/16');
 /** IPv6 whose last 32 bits are an IPv4 address (RFC 6052). */
 const NAT64 = parsePrefix('64:ff9b::/96');
 /** IPv6 whose bits 16 to 47 are an IPv4 address (RFC 3056). */
