@@ -378,7 +378,12 @@ export class Gateway implements Service, AttachHost {
 
   #makeResolve(): Resolve {
     const { clock, metrics } = this.#deps;
-    const lookUps = new LookUps({ lookUp: dnsLookUp({ hosts: new HostsFile(), conf: readResolverConf }), clock });
+    const hosts = new HostsFile();
+    const lookUps = new LookUps({
+      pinned: (name) => hosts.addressesOf(name),
+      lookUp: dnsLookUp({ conf: readResolverConf }),
+      clock,
+    });
     metrics.gauge('spanmesh_gateway_look_ups', 'Look-ups of names that run.', () => lookUps.running);
     metrics.gauge('spanmesh_gateway_look_ups_waiting', 'Names that wait to be looked up.', () => lookUps.waiting);
     return (host, asking) => lookUps.resolve(host, asking);

@@ -9,12 +9,7 @@ afterEach(() => server.stop());
 
 async function lookUpWith(zone: Zone, { search = [], ndots = 1 }: { search?: string[]; ndots?: number } = {}) {
   server = await NameServer.start(zone);
-  const pinned: Record<string, string[]> = { 'pinned.example': ['192.0.2.9', '2001:db8::9'] };
-  return dnsLookUp({
-    hosts: { addressesOf: (name) => pinned[name] ?? [] },
-    conf: () => ({ search, ndots }),
-    servers: [server.address],
-  });
+  return dnsLookUp({ conf: () => ({ search, ndots }), servers: [server.address] });
 }
 
 const never = new AbortController().signal;
@@ -27,14 +22,6 @@ describe('a look-up', () => {
       addresses: expect.arrayContaining(['192.0.2.1', '192.0.2.2']),
       ttlMs: 30_000,
     });
-  });
-
-  it('asks no server for what is pinned, nor for this host', async () => {
-    const lookUp = await lookUpWith({});
-    expect((await found(lookUp, 'pinned.example')).addresses).toEqual(['192.0.2.9', '2001:db8::9']);
-    expect((await found(lookUp, 'pinned.example.')).addresses).toEqual(['192.0.2.9', '2001:db8::9']);
-    expect((await found(lookUp, 'localhost')).addresses).toEqual(['127.0.0.1', '::1']);
-    expect(server.asked).toEqual([]);
   });
 
   it('goes through the search list', async () => {

@@ -1,7 +1,6 @@
 import { Resolver } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
-import type { HostsFile } from './hosts-file.ts';
 import { NAME_SERVER_MS, OTHER_FAMILY_MS } from './limits.ts';
 import { LookUpError } from './look-up-error.ts';
 import type { Found, LookUp } from './look-ups.ts';
@@ -9,26 +8,20 @@ import { candidatesOf, type ResolverConf } from './resolver-conf.ts';
 
 /** A name that does not exist, or has no address of this kind. */
 const ABSENT = new Set(['ENOTFOUND', 'ENODATA', 'ESERVFAIL', 'EBADNAME']);
-const LOCALHOST = ['127.0.0.1', '::1'];
 
 export interface DnsLookUpOptions {
-  readonly hosts: Pick<HostsFile, 'addressesOf'>;
   readonly conf: () => ResolverConf;
   /** Name servers, `address` or `address:port`; default: those of this host. */
   readonly servers?: readonly string[];
 }
 
 /**
- * Looks names up as this host does (hosts file, then name servers with the search list of resolv.conf), but not with getaddrinfo: that
- * would hold one of the four threads that this process has for files and look-ups, for as long as a name server is silent, and could
- * not be ended. Other sources of nsswitch.conf (mDNS, LDAP) are not asked.
+ * Looks names up with the name servers of this host and the search list of resolv.conf, but not with getaddrinfo: that would hold one of the
+ * four threads that this process has for files and look-ups, for as long as a name server is silent, and could not be ended. Other
+ * sources of nsswitch.conf than these and the hosts file (mDNS, LDAP) are not asked.
  */
-export function dnsLookUp({ hosts, conf, servers }: DnsLookUpOptions): LookUp {
+export function dnsLookUp({ conf, servers }: DnsLookUpOptions): LookUp {
   return async (name, signal) => {
-    const pinned = hosts.addressesOf(name.replace(/\.$/, ''));
-    if (pinned.length > 0) return { addresses: pinned, ttlMs: 0 };
-    // RFC 6761: never asked for.
-    if (/^(.*\.)?localhost\.?$/.test(name)) return { addresses: LOCALHOST, ttlMs: 0 };
     let absent: unknown;
     for (const candidate of candidatesOf(name, conf())) {
       try {

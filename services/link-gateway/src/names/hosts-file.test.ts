@@ -29,7 +29,9 @@ describe('the hosts file', () => {
     expect(hosts.addressesOf('a')).toEqual(['192.0.2.1']);
     writeFileSync(path, '192.0.2.1 a\n192.0.2.2 a\n');
     expect(hosts.addressesOf('a')).toEqual(['192.0.2.1', '192.0.2.2']);
+    expect(hosts.addressesOf('a.')).toEqual(['192.0.2.1', '192.0.2.2']);
     rmSync(path);
     expect(hosts.addressesOf('a')).toEqual([]);
+    expect([hosts.addressesOf('localhost'), hosts.addressesOf('notlocalhost')]).toEqual([['127.0.0.1', '::1'], []]);
   });
 });

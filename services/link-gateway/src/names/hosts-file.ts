@@ -1,6 +1,9 @@
 import { readFileSync, statSync } from 'node:fs';
 import { isIP } from 'node:net';
 
+/** RFC 6761: nobody is asked for it. */
+const LOCALHOST = ['127.0.0.1', '::1'];
+
 /**
  * Names that are pinned on this host (hosts(5)). Read when it has changed, without libuv's pool: a look-up must not wait for what else
  * the pool does.
@@ -14,10 +17,11 @@ export class HostsFile {
     this.#path = path;
   }
 
-  /** The addresses of a name in lower case, in the order of the file; empty: it is not pinned. */
+  /** The addresses of a name in lower case, in the order of the file; empty: it is not pinned. `localhost` always is. */
   addressesOf(name: string): readonly string[] {
     this.#refresh();
-    return this.#addresses.get(name) ?? [];
+    const bare = name.endsWith('.') ? name.slice(0, -1) : name;
+    return this.#addresses.get(bare) ?? (/^(.*\.)?localhost$/.test(bare) ? LOCALHOST : []);
   }
 
   #refresh(): void {

@@ -79,6 +79,16 @@ describe('names that are looked up', () => {
     expect(names().filter((name) => name === 'shared.example')).toHaveLength(1);
   });
 
+  it('that are pinned wait for nobody, not even behind names of the same asker', async () => {
+    lookUps = new LookUps({
+      clock,
+      pinned: (name) => (name === 'pinned.example' ? ['192.0.2.9'] : []),
+      lookUp: () => new Promise(() => {}),
+    });
+    for (let i = 0; i < 64; i++) void ask(`host${i}.nowhere.example`, 'a');
+    expect(await ask('Pinned.example', 'a')).toEqual(['192.0.2.9']);
+  });
+
   it('are remembered for as long as the record says', async () => {
     const get = async (ttlMs: number): Promise<unknown> => {
       const asked = ask('a.example', 'a');

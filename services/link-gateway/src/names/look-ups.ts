@@ -51,6 +51,7 @@ interface Remembered {
  * turn, each name once, and none for longer than its time.
  */
 export class LookUps {
+  readonly #pinned: (name: string) => readonly string[];
   readonly #lookUp: LookUp;
   readonly #clock: Clock;
   readonly #jobs = new Map<string, Job>();
@@ -62,7 +63,17 @@ export class LookUps {
   #runningTotal = 0;
   readonly #remembered = new Map<string, Remembered>();
 
-  constructor({ lookUp, clock }: { readonly lookUp: LookUp; readonly clock: Clock }) {
+  /** `pinned`: addresses of a name in lower case that is known without asking anybody; empty: it is not. Default: none is. */
+  constructor({
+    pinned = () => [],
+    lookUp,
+    clock,
+  }: {
+    readonly pinned?: (name: string) => readonly string[];
+    readonly lookUp: LookUp;
+    readonly clock: Clock;
+  }) {
+    this.#pinned = pinned;
     this.#lookUp = lookUp;
     this.#clock = clock;
   }
@@ -81,6 +92,8 @@ export class LookUps {
   async resolve(name: string, { asker, signal }: Asking): Promise<readonly string[]> {
     if (signal.aborted) throw new LookUpError('given-up');
     const key = name.toLowerCase();
+    const pinned = this.#pinned(key);
+    if (pinned.length > 0) return pinned;
     const known = this.#remembered.get(key);
     if (known !== undefined && this.#clock.now() < known.until) return known.addresses;
     this.#remembered.delete(key);
