@@ -20,7 +20,7 @@ import {
 import {
   ConnectionClosing,
   ConnectionOpened,
-  GatewayReachability,
+  GatewayTrunks,
   LinkOpened,
   LinkStatus,
   LnkConnOpened,
@@ -54,6 +54,10 @@ export interface FollowHello {
   version: string;
   /** Version of this protocol: 1. It rises also when the selection of relays changes: both sides select. */
   protocolVersion: number;
+  /** Name of the installation that the replica belongs to. Another one's leader answers FAILED_PRECONDITION. */
+  installation: string;
+  /** What must be equal at all replicas (lease record). A leader whose settings differ answers FAILED_PRECONDITION. */
+  settings: string;
 }
 
 /** Everything up to here has been taken in. */
@@ -66,10 +70,12 @@ export interface FollowAck {
 
 /** A revision of the trees. */
 export interface Position {
-  /** Epoch of the leader. */
+  /** Epoch of the leader. Below 2^53. */
   epoch: number;
   /** Number of the change within the leader's life. */
   n: number;
+  /** Id of the leader's history: 16 hexadecimal digits, drawn when a history begins. Positions of different histories cannot be compared. */
+  history: string;
 }
 
 /** Leader to standby. */
@@ -162,9 +168,9 @@ export interface TreeChange {
   linkStatus?:
     | LinkStatus
     | undefined;
-  /** Another gateway cannot be reached from the gateway, or can again. */
-  reachability?:
-    | GatewayReachability
+  /** How the gateway is connected with the others. */
+  trunks?:
+    | GatewayTrunks
     | undefined;
   /** Relays that are open on the gateway already. */
   relaysAdopted?:
@@ -318,7 +324,7 @@ export const FollowRequest: MessageFns<FollowRequest> = {
 };
 
 function createBaseFollowHello(): FollowHello {
-  return { replica: "", address: "", version: "", protocolVersion: 0 };
+  return { replica: "", address: "", version: "", protocolVersion: 0, installation: "", settings: "" };
 }
 
 export const FollowHello: MessageFns<FollowHello> = {
@@ -334,6 +340,12 @@ export const FollowHello: MessageFns<FollowHello> = {
     }
     if (message.protocolVersion !== 0) {
       writer.uint32(32).uint32(message.protocolVersion);
+    }
+    if (message.installation !== "") {
+      writer.uint32(42).string(message.installation);
+    }
+    if (message.settings !== "") {
+      writer.uint32(50).string(message.settings);
     }
     return writer;
   },
@@ -383,6 +395,22 @@ export const FollowHello: MessageFns<FollowHello> = {
             message.protocolVersion = reader.uint32();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.installation = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.settings = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -405,6 +433,8 @@ export const FollowHello: MessageFns<FollowHello> = {
         : isSet(object.protocol_version)
         ? globalThis.Number(object.protocol_version)
         : 0,
+      installation: isSet(object.installation) ? globalThis.String(object.installation) : "",
+      settings: isSet(object.settings) ? globalThis.String(object.settings) : "",
     };
   },
 
@@ -422,6 +452,12 @@ export const FollowHello: MessageFns<FollowHello> = {
     if (message.protocolVersion !== 0) {
       obj.protocolVersion = Math.round(message.protocolVersion);
     }
+    if (message.installation !== "") {
+      obj.installation = message.installation;
+    }
+    if (message.settings !== "") {
+      obj.settings = message.settings;
+    }
     return obj;
   },
 
@@ -434,6 +470,8 @@ export const FollowHello: MessageFns<FollowHello> = {
     message.address = object.address ?? "";
     message.version = object.version ?? "";
     message.protocolVersion = object.protocolVersion ?? 0;
+    message.installation = object.installation ?? "";
+    message.settings = object.settings ?? "";
     return message;
   },
 };
@@ -530,16 +568,22 @@ export const FollowAck: MessageFns<FollowAck> = {
 };
 
 function createBasePosition(): Position {
-  return { epoch: 0, n: 0 };
+  return { epoch: 0, n: 0, history: "" };
 }
 
 export const Position: MessageFns<Position> = {
   encode(message: Position, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.epoch !== 0) {
-      writer.uint32(8).uint32(message.epoch);
+      if (BigInt.asUintN(64, BigInt(message.epoch)) !== BigInt(message.epoch)) {
+        throw new globalThis.Error("value provided for field BigInt(message.epoch) of type uint64 too large");
+      }
+      writer.uint32(8).uint64(BigInt(message.epoch));
     }
     if (message.n !== 0) {
       writer.uint32(17).double(message.n);
+    }
+    if (message.history !== "") {
+      writer.uint32(26).string(message.history);
     }
     return writer;
   },
@@ -562,7 +606,7 @@ export const Position: MessageFns<Position> = {
               break;
             }
 
-            message.epoch = reader.uint32();
+            message.epoch = longToNumber(reader.uint64());
             continue;
           }
           case 2: {
@@ -571,6 +615,14 @@ export const Position: MessageFns<Position> = {
             }
 
             message.n = reader.double();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.history = reader.string();
             continue;
           }
         }
@@ -589,16 +641,20 @@ export const Position: MessageFns<Position> = {
     return {
       epoch: isSet(object.epoch) ? globalThis.Number(object.epoch) : 0,
       n: isSet(object.n) ? globalThis.Number(object.n) : 0,
+      history: isSet(object.history) ? globalThis.String(object.history) : "",
     };
   },
 
   toJSON(message: Position): unknown {
     const obj: any = {};
     if (message.epoch !== 0) {
-      obj.epoch = Math.round(message.epoch);
+      obj.epoch = globalThis.Number(message.epoch);
     }
     if (message.n !== 0) {
       obj.n = floatToJson(message.n);
+    }
+    if (message.history !== "") {
+      obj.history = message.history;
     }
     return obj;
   },
@@ -610,6 +666,7 @@ export const Position: MessageFns<Position> = {
     const message = createBasePosition();
     message.epoch = object.epoch ?? 0;
     message.n = object.n ?? 0;
+    message.history = object.history ?? "";
     return message;
   },
 };
@@ -1021,7 +1078,7 @@ function createBaseTreeChange(): TreeChange {
     linkOpened: undefined,
     linkClosed: undefined,
     linkStatus: undefined,
-    reachability: undefined,
+    trunks: undefined,
     relaysAdopted: undefined,
     refusalsAdopted: undefined,
     relaysRefused: undefined,
@@ -1070,8 +1127,8 @@ export const TreeChange: MessageFns<TreeChange> = {
     if (message.linkStatus !== undefined) {
       LinkStatus.encode(message.linkStatus, writer.uint32(90).fork()).join();
     }
-    if (message.reachability !== undefined) {
-      GatewayReachability.encode(message.reachability, writer.uint32(98).fork()).join();
+    if (message.trunks !== undefined) {
+      GatewayTrunks.encode(message.trunks, writer.uint32(98).fork()).join();
     }
     if (message.relaysAdopted !== undefined) {
       RelaySet.encode(message.relaysAdopted, writer.uint32(106).fork()).join();
@@ -1212,7 +1269,7 @@ export const TreeChange: MessageFns<TreeChange> = {
               break;
             }
 
-            message.reachability = GatewayReachability.decode(reader, reader.uint32());
+            message.trunks = GatewayTrunks.decode(reader, reader.uint32());
             continue;
           }
           case 13: {
@@ -1356,7 +1413,7 @@ export const TreeChange: MessageFns<TreeChange> = {
         : isSet(object.link_status)
         ? LinkStatus.fromJSON(object.link_status)
         : undefined,
-      reachability: isSet(object.reachability) ? GatewayReachability.fromJSON(object.reachability) : undefined,
+      trunks: isSet(object.trunks) ? GatewayTrunks.fromJSON(object.trunks) : undefined,
       relaysAdopted: isSet(object.relaysAdopted)
         ? RelaySet.fromJSON(object.relaysAdopted)
         : isSet(object.relays_adopted)
@@ -1437,8 +1494,8 @@ export const TreeChange: MessageFns<TreeChange> = {
     if (message.linkStatus !== undefined) {
       obj.linkStatus = LinkStatus.toJSON(message.linkStatus);
     }
-    if (message.reachability !== undefined) {
-      obj.reachability = GatewayReachability.toJSON(message.reachability);
+    if (message.trunks !== undefined) {
+      obj.trunks = GatewayTrunks.toJSON(message.trunks);
     }
     if (message.relaysAdopted !== undefined) {
       obj.relaysAdopted = RelaySet.toJSON(message.relaysAdopted);
@@ -1501,8 +1558,8 @@ export const TreeChange: MessageFns<TreeChange> = {
     message.linkStatus = (object.linkStatus !== undefined && object.linkStatus !== null)
       ? LinkStatus.fromPartial(object.linkStatus)
       : undefined;
-    message.reachability = (object.reachability !== undefined && object.reachability !== null)
-      ? GatewayReachability.fromPartial(object.reachability)
+    message.trunks = (object.trunks !== undefined && object.trunks !== null)
+      ? GatewayTrunks.fromPartial(object.trunks)
       : undefined;
     message.relaysAdopted = (object.relaysAdopted !== undefined && object.relaysAdopted !== null)
       ? RelaySet.fromPartial(object.relaysAdopted)
@@ -1840,6 +1897,17 @@ export type DeepPartial<T> = T extends bigint ? string | number | bigint
 type KeysOfUnion<T> = T extends T ? keyof T : never;
 export type Exact<P, I extends P> = P extends Builtin ? P
   : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
+
+function longToNumber(int64: { toString(): string }): number {
+  const num = globalThis.Number(int64.toString());
+  if (num > globalThis.Number.MAX_SAFE_INTEGER) {
+    throw new globalThis.Error("Value is larger than Number.MAX_SAFE_INTEGER");
+  }
+  if (num < globalThis.Number.MIN_SAFE_INTEGER) {
+    throw new globalThis.Error("Value is smaller than Number.MIN_SAFE_INTEGER");
+  }
+  return num;
+}
 
 function isSet(value: any): boolean {
   return value !== null && value !== undefined;
