@@ -322,12 +322,17 @@ export interface LinkOpened {
   connection: number;
   /** The message after its 64-byte core header, as it came. */
   payload: Buffer;
-  /** Age stamp: max(wall clock in microseconds since 1970, highest stamp seen + 1). Integer below 2^53. */
+  /**
+   * Age stamp, for the order of links only: max(wall clock in microseconds since 1970, highest stamp seen + 1). Integer below 2^53. It
+   * is no time: after a clock that was once ahead it goes on from there.
+   */
   stamp: number;
   /** Lower half of the msgid that the peer gave it. */
   msgidLo: number;
   /** Upper half of that msgid. */
   msgidHi: number;
+  /** When it was opened, microseconds since 1970 by the gateway's clock as it was then: for people. */
+  sinceUs: number;
 }
 
 /** A status message came on a link. */
@@ -2004,7 +2009,7 @@ export const LnkConnOpened: MessageFns<LnkConnOpened> = {
 };
 
 function createBaseLinkOpened(): LinkOpened {
-  return { id: 0, connection: 0, payload: Buffer.alloc(0), stamp: 0, msgidLo: 0, msgidHi: 0 };
+  return { id: 0, connection: 0, payload: Buffer.alloc(0), stamp: 0, msgidLo: 0, msgidHi: 0, sinceUs: 0 };
 }
 
 export const LinkOpened: MessageFns<LinkOpened> = {
@@ -2026,6 +2031,9 @@ export const LinkOpened: MessageFns<LinkOpened> = {
     }
     if (message.msgidHi !== 0) {
       writer.uint32(53).fixed32(message.msgidHi);
+    }
+    if (message.sinceUs !== 0) {
+      writer.uint32(57).double(message.sinceUs);
     }
     return writer;
   },
@@ -2091,6 +2099,14 @@ export const LinkOpened: MessageFns<LinkOpened> = {
             message.msgidHi = reader.fixed32();
             continue;
           }
+          case 7: {
+            if (tag !== 57) {
+              break;
+            }
+
+            message.sinceUs = reader.double();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2119,6 +2135,11 @@ export const LinkOpened: MessageFns<LinkOpened> = {
         : isSet(object.msgid_hi)
         ? globalThis.Number(object.msgid_hi)
         : 0,
+      sinceUs: isSet(object.sinceUs)
+        ? globalThis.Number(object.sinceUs)
+        : isSet(object.since_us)
+        ? globalThis.Number(object.since_us)
+        : 0,
     };
   },
 
@@ -2142,6 +2163,9 @@ export const LinkOpened: MessageFns<LinkOpened> = {
     if (message.msgidHi !== 0) {
       obj.msgidHi = Math.round(message.msgidHi);
     }
+    if (message.sinceUs !== 0) {
+      obj.sinceUs = floatToJson(message.sinceUs);
+    }
     return obj;
   },
 
@@ -2156,6 +2180,7 @@ export const LinkOpened: MessageFns<LinkOpened> = {
     message.stamp = object.stamp ?? 0;
     message.msgidLo = object.msgidLo ?? 0;
     message.msgidHi = object.msgidHi ?? 0;
+    message.sinceUs = object.sinceUs ?? 0;
     return message;
   },
 };
