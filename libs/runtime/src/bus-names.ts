@@ -1,6 +1,6 @@
 /** Every bucket and subject on the bus, so that two services cannot mean different things by one name. */
 
-/** Presence of gateways; key: the gateway's name, value: GatewayRecord (registry.ts). */
+/** Gateways that have joined; key: the gateway's name, value: GatewayRecord (registry.ts). */
 export const GATEWAYS_BUCKET = 'spanmesh-gateways';
 /** Who leads; key: the role, value: LeaseRecord (lease-record.ts). */
 export const LEASES_BUCKET = 'spanmesh-leases';
@@ -31,3 +31,6 @@ export const PROCESS_QUESTIONS = 'spanmesh.processes.ask';
 export function processAnswers(question: string): string {
   return `spanmesh.processes.answer.${question}`;
 }
+
+/** Signs of life of all processes (signs-of-life.ts), once a second each. */
+export const SIGNS_OF_LIFE = 'spanmesh.alive';
