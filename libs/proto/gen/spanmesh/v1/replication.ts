@@ -124,7 +124,10 @@ export interface TreeChanges {
   more: boolean;
 }
 
-/** One thing that the leader has taken in, found out, or done. */
+/**
+ * One thing that the leader has taken in, found out, or done. A standby passes over a kind of change that it does not know: one that
+ * makes the trees different comes with a higher version.
+ */
 export interface TreeChange {
   /** The leader's number of the gateway that it concerns; 0: none. */
   gateway: number;
@@ -209,7 +212,15 @@ export interface TreeChange {
     | Position
     | undefined;
   /** A connection is being closed in order. */
-  connectionClosing?: ConnectionClosing | undefined;
+  connectionClosing?:
+    | ConnectionClosing
+    | undefined;
+  /** A snapshot of the gateway is taken in: which relays are open on it is told anew. */
+  relaysForgotten?:
+    | boolean
+    | undefined;
+  /** It has been told: what was open before and has not been told is not open. */
+  relaysTold?: boolean | undefined;
 }
 
 /** A gateway as the leader knows it. */
@@ -226,6 +237,8 @@ export interface ReplicatedGateway {
   attached: boolean;
   /** It is going to stop and takes no more connections. */
   draining: boolean;
+  /** Relays on it are selected: its stream stands, and the gateways that it has named have been heard or had their time. */
+  commanded: boolean;
 }
 
 /** Whether a connection is suspect. */
@@ -1089,6 +1102,8 @@ function createBaseTreeChange(): TreeChange {
     selected: undefined,
     committed: undefined,
     connectionClosing: undefined,
+    relaysForgotten: undefined,
+    relaysTold: undefined,
   };
 }
 
@@ -1159,6 +1174,12 @@ export const TreeChange: MessageFns<TreeChange> = {
     }
     if (message.connectionClosing !== undefined) {
       ConnectionClosing.encode(message.connectionClosing, writer.uint32(178).fork()).join();
+    }
+    if (message.relaysForgotten !== undefined) {
+      writer.uint32(184).bool(message.relaysForgotten);
+    }
+    if (message.relaysTold !== undefined) {
+      writer.uint32(192).bool(message.relaysTold);
     }
     return writer;
   },
@@ -1352,6 +1373,22 @@ export const TreeChange: MessageFns<TreeChange> = {
             message.connectionClosing = ConnectionClosing.decode(reader, reader.uint32());
             continue;
           }
+          case 23: {
+            if (tag !== 184) {
+              break;
+            }
+
+            message.relaysForgotten = reader.bool();
+            continue;
+          }
+          case 24: {
+            if (tag !== 192) {
+              break;
+            }
+
+            message.relaysTold = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1456,6 +1493,16 @@ export const TreeChange: MessageFns<TreeChange> = {
         : isSet(object.connection_closing)
         ? ConnectionClosing.fromJSON(object.connection_closing)
         : undefined,
+      relaysForgotten: isSet(object.relaysForgotten)
+        ? globalThis.Boolean(object.relaysForgotten)
+        : isSet(object.relays_forgotten)
+        ? globalThis.Boolean(object.relays_forgotten)
+        : undefined,
+      relaysTold: isSet(object.relaysTold)
+        ? globalThis.Boolean(object.relaysTold)
+        : isSet(object.relays_told)
+        ? globalThis.Boolean(object.relays_told)
+        : undefined,
     };
   },
 
@@ -1527,6 +1574,12 @@ export const TreeChange: MessageFns<TreeChange> = {
     if (message.connectionClosing !== undefined) {
       obj.connectionClosing = ConnectionClosing.toJSON(message.connectionClosing);
     }
+    if (message.relaysForgotten !== undefined) {
+      obj.relaysForgotten = message.relaysForgotten;
+    }
+    if (message.relaysTold !== undefined) {
+      obj.relaysTold = message.relaysTold;
+    }
     return obj;
   },
 
@@ -1589,12 +1642,14 @@ export const TreeChange: MessageFns<TreeChange> = {
     message.connectionClosing = (object.connectionClosing !== undefined && object.connectionClosing !== null)
       ? ConnectionClosing.fromPartial(object.connectionClosing)
       : undefined;
+    message.relaysForgotten = object.relaysForgotten ?? undefined;
+    message.relaysTold = object.relaysTold ?? undefined;
     return message;
   },
 };
 
 function createBaseReplicatedGateway(): ReplicatedGateway {
-  return { name: "", boot: "", serviceAddress: "", version: "", attached: false, draining: false };
+  return { name: "", boot: "", serviceAddress: "", version: "", attached: false, draining: false, commanded: false };
 }
 
 export const ReplicatedGateway: MessageFns<ReplicatedGateway> = {
@@ -1616,6 +1671,9 @@ export const ReplicatedGateway: MessageFns<ReplicatedGateway> = {
     }
     if (message.draining !== false) {
       writer.uint32(48).bool(message.draining);
+    }
+    if (message.commanded !== false) {
+      writer.uint32(56).bool(message.commanded);
     }
     return writer;
   },
@@ -1681,6 +1739,14 @@ export const ReplicatedGateway: MessageFns<ReplicatedGateway> = {
             message.draining = reader.bool();
             continue;
           }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.commanded = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1705,6 +1771,7 @@ export const ReplicatedGateway: MessageFns<ReplicatedGateway> = {
       version: isSet(object.version) ? globalThis.String(object.version) : "",
       attached: isSet(object.attached) ? globalThis.Boolean(object.attached) : false,
       draining: isSet(object.draining) ? globalThis.Boolean(object.draining) : false,
+      commanded: isSet(object.commanded) ? globalThis.Boolean(object.commanded) : false,
     };
   },
 
@@ -1728,6 +1795,9 @@ export const ReplicatedGateway: MessageFns<ReplicatedGateway> = {
     if (message.draining !== false) {
       obj.draining = message.draining;
     }
+    if (message.commanded !== false) {
+      obj.commanded = message.commanded;
+    }
     return obj;
   },
 
@@ -1742,6 +1812,7 @@ export const ReplicatedGateway: MessageFns<ReplicatedGateway> = {
     message.version = object.version ?? "";
     message.attached = object.attached ?? false;
     message.draining = object.draining ?? false;
+    message.commanded = object.commanded ?? false;
     return message;
   },
 };
