@@ -34,6 +34,3 @@ export function processAnswers(question: string): string {
 
 /** Signs of life of all processes (signs-of-life.ts), once a second each. */
 export const SIGNS_OF_LIFE = 'spanmesh.alive';
-
-/** Signs of life (sign-of-life.ts): who is there says so once a second, and nobody keeps it. */
-export const ALIVE = 'spanmesh.alive';
