@@ -58,8 +58,8 @@ export class TestGateway {
         treeSource,
         serviceAddress: () => '',
         makeTrunks: (self, host) => this.#makeTrunks(self, host),
-        makeAttach: (_identity, host) => {
-          attach = new FakeAttach(host);
+        makeAttach: (host, reports) => {
+          attach = new FakeAttach(host, reports);
           return attach;
         },
       },
@@ -115,7 +115,7 @@ export class TestGateway {
     return linksOpened[known]!.id;
   }
 
-  #makeTrunks(self: string, host: TrunkHost): GatewayTrunks {
+  #makeTrunks(self: () => string, host: TrunkHost): GatewayTrunks {
     return new GatewayTrunks(
       { self, listen: { host: '127.0.0.1', port: 0 }, setting: 'SPANMESH_TRUNK_LISTEN' },
       {

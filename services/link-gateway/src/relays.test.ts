@@ -1,7 +1,6 @@
 import { CREATE, DELETE, LNK_ERROR, REPLY } from '@spanmesh/dmsg/command';
 import { LINKID } from '@spanmesh/dmsg/dialect';
 import { idOf, RecordingSide } from '@spanmesh/dmsg/recording-side.fixture';
-import { StateChange } from '@spanmesh/proto/v1/gateway_control';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { Connection } from './connection.ts';
 import { spanPayload } from './gateway.fixture.ts';
@@ -12,17 +11,20 @@ import { OpenTables } from './open-tables.ts';
 import type { Relay } from './relay.ts';
 import type { RelaySource } from './relay-source.ts';
 import { Relays } from './relays.ts';
+import { Reports } from './reports.ts';
 
 let tables: OpenTables;
 let relays: Relays;
+let reports: Reports;
 let side: RecordingSide;
 let connection: Connection;
 let lnkConn: LnkConn;
 
 beforeEach(() => {
   tables = new OpenTables();
+  reports = new Reports();
   relays = new Relays({
-    deltas: { delta: StateChange.fromPartial({}), touch: () => {} },
+    reports,
     metrics: new GatewayMetrics(),
     tables,
     routing: () => ({ relayClosing: () => {} }),

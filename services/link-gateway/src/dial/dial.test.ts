@@ -17,6 +17,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { CONN, TestGateway } from '../gateway.fixture.ts';
 import { MAX_MEDIA_CHANGES } from '../limits.ts';
 import { RawPeer } from '../raw-peer.fixture.ts';
+import { until } from '../trunk/trunk.fixture.ts';
 import { MediaWatch } from './media-watch.ts';
 import type { Order, Standing } from './standing.ts';
 
@@ -297,7 +298,7 @@ describe('WatchMedia', () => {
   it('tells media and slots: those that are there, then what changes', async () => {
     const { peer, lnkConn } = await world.established('linkid');
     peer.say(volconf(3, 'span:a'));
-    await world.attach.until((delta) => delta.volconfs.length === 1);
+    await until(() => world.gateway.counters.volconfs === 1);
     const watch = await new Watched(1).snapshot();
     expect(watch.got.at(-1)).toMatchObject({ snapshotEnd: true, gateway: world.gateway.id });
     expect(watch.all('opened')).toMatchObject([{ lnkConn, label: 'probe', dialect: ApiDialect.DIALECT_LINKID }]);
