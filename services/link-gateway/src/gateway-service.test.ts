@@ -436,6 +436,7 @@ describe.each(['linkid', 'circuit'] as const)('given a connection to a %s listen
           msgid: 0x45e22346ec810020n,
           relays: 1,
           suspect: false,
+          sinceUs: 0n,
         };
         const node = { key: nodeKey, label: 'vol0', pfsType: 8, links: 1, bestDist: 1 };
         const cluster = { key, nodes: 1, links: 1, peerTypeName: 'BLOCK' };
