@@ -6,6 +6,7 @@ import {
   type AttachResponse,
   Commands,
   GatewayControlService,
+  RefusalReason,
   StateChange,
 } from '@spanmesh/proto/v1/gateway_control';
 import { LEASES_BUCKET, TOPOLOGY_ROLE } from '@spanmesh/runtime/bus-names';
@@ -365,6 +366,149 @@ describe('attaching', () => {
     expect(third.requests[0]!.hello!.highestEpoch).toBe(3);
     expect(client.epoch).toBe(3);
     expect(host.happened).toEqual(['welcomed 3 7', 'snapshot']);
+  });
+});
+
+/** Refuses the gateway, as a leader does. */
+function refuse(stream: ServerStream, reason: RefusalReason, leaderAddress = ''): void {
+  stream.write({ refused: { reason, leaderAddress } });
+  stream.emit('error', Object.assign(new Error('refused'), { code: status.FAILED_PRECONDITION }));
+}
+
+/** Resolves once the pause before the next round has begun: it is shorter than what anybody is waited for. */
+function pausing(clock: FakeClock, ms: number): Promise<void> {
+  return vi.waitFor(() => expect(clock.nextAt()! - clock.now()).toBe(ms));
+}
+
+async function otherLeader(): Promise<Leader> {
+  const other = new Leader();
+  await other.start();
+  return other;
+}
+
+describe('when it is not taken on', () => {
+  it('goes at once to whom a replica names that does not lead', async () => {
+    const { leader, client, addresses, log } = await setup({ clock: new FakeClock() });
+    const [second, third] = [await otherLeader(), await otherLeader()];
+    addresses.push(second.address);
+    client.start();
+    refuse((await leader.stream(1)).stream, RefusalReason.REFUSAL_REASON_NOT_LEADER, third.address);
+    const { stream } = await third.stream(1);
+    stream.write({ welcome: { epoch: 3, rnssAdd: 0, version: '9', protocolVersion: 1, replicas: [] } });
+    await vi.waitFor(() => expect(client.attached).toBe(true));
+    expect([second.streams.length, client.refused, log.filter(({ level }) => level === 'warn')]).toEqual([0, null, []]);
+  });
+
+  it('asks all replicas in turn, without a lease, and pauses only when it has asked all', async () => {
+    const clock = new FakeClock();
+    const { leader, client, addresses } = await setup({ clock });
+    const others = [await otherLeader(), await otherLeader()];
+    addresses.push(...others.map(({ address }) => address));
+    client.start();
+    for (const one of [leader, ...others]) {
+      refuse((await one.stream(1)).stream, RefusalReason.REFUSAL_REASON_NOT_LEADER);
+    }
+    await pausing(clock, FIRST_BACKOFF_MS);
+    clock.advance(FIRST_BACKOFF_MS);
+    await leader.stream(2);
+    expect(others.map(({ streams }) => streams.length)).toEqual([1, 1]);
+  });
+
+  it('finds the replicas that the last Welcome has named when that leader is gone and no lease can be read', async () => {
+    const { client, leader, stream } = await attached();
+    const next = await otherLeader();
+    stream.write({ commands: { ...commands(3, 1), replicas: [leader.address, next.address] } });
+    await vi.waitFor(() => expect(client.attached).toBe(true));
+    stream.end();
+    refuse((await leader.stream(2)).stream, RefusalReason.REFUSAL_REASON_NOT_LEADER);
+    const { requests } = await next.stream(1);
+    expect(requests[0]!.hello!.highestEpoch).toBe(3);
+  });
+
+  it('takes another boot id when it was declared dead, and says so to the same leader', async () => {
+    const { leader, stream, client, host } = await attached();
+    stream.write({ commands: commands(3, 5) });
+    await leader.until(() => host.commands.length === 1);
+    stream.end();
+    const again = await leader.stream(2);
+    expect(again.requests[0]!.hello!.boot).toBe('0123abcd');
+    refuse(again.stream, RefusalReason.REFUSAL_REASON_DECLARED_DEAD);
+    const third = await leader.stream(3);
+    expect(third.requests[0]!.hello).toMatchObject({ boot: '89abcdef', highestEpoch: 3 });
+    expect(host.happened.filter((what) => what === 'declared dead')).toHaveLength(1);
+    third.stream.write({ welcome: { epoch: 3, rnssAdd: 7, version: '9', protocolVersion: 1, replicas: [] } });
+    await leader.until(() => third.requests.some(({ snapshotEnd }) => snapshotEnd !== undefined));
+    // What the one that is dead has obeyed says nothing of this one.
+    expect(third.requests.flatMap(({ snapshot }) => snapshot ?? []).map(({ obeyed }) => obeyed)).toEqual([0]);
+    expect(client.refused).toBeNull();
+  });
+
+  it.each([
+    [RefusalReason.REFUSAL_REASON_NAME_TAKEN, /SPANMESH_GATEWAY_NAME/],
+    [RefusalReason.REFUSAL_REASON_OTHER_INSTALLATION, /SPANMESH_INSTALLATION/],
+    [RefusalReason.REFUSAL_REASON_VERSION, /upgrade/],
+    [RefusalReason.REFUSAL_REASON_EPOCH, /clock/],
+    [RefusalReason.REFUSAL_REASON_TOO_MANY, /limits/],
+    [RefusalReason.REFUSAL_REASON_NOT_ALLOWED, /certificate/],
+    [RefusalReason.REFUSAL_REASON_UNSPECIFIED, /upgrade/],
+  ])('says why, what to do and who says so, once (%i)', async (reason, advice) => {
+    const clock = new FakeClock();
+    const { leader, client, host, log } = await setup({ clock });
+    client.start();
+    for (let attempt = 1; attempt <= 3; attempt++) {
+      refuse((await leader.stream(attempt)).stream, reason);
+      await vi.waitFor(() => expect(client.refused?.reason).toBe(reason));
+      const pause = FIRST_BACKOFF_MS * 2 ** (attempt - 1);
+      await pausing(clock, pause);
+      clock.advance(pause);
+    }
+    expect(client.refused).toMatchObject({ by: leader.address, advice: expect.stringMatching(advice) });
+    const lines = log.filter(({ topology }) => topology === leader.address);
+    expect(lines).toMatchObject([{ level: 'warn', msg: client.refused!.why, advice: client.refused!.advice }]);
+    expect([client.attachedOnce, host.happened]).toEqual([false, []]);
+    const { stream } = await leader.stream(4);
+    stream.write({ welcome: { epoch: 3, rnssAdd: 0, version: '9', protocolVersion: 1, replicas: [] } });
+    await vi.waitFor(() => expect(client.attached).toBe(true));
+    expect(client.refused).toBeNull();
+  });
+
+  it('says which gateways it has to do with', async () => {
+    const { leader, client, host } = await setup();
+    host.gatewaysKnown.push('b.00000002', 'c.00000003');
+    client.start();
+    const { requests } = await leader.stream(1);
+    expect(requests[0]!.hello!.gatewaysKnown).toEqual(['b.00000002', 'c.00000003']);
+  });
+});
+
+describe('a message of the leader that makes it fail', () => {
+  it('costs the stream only, and is logged; the next snapshot puts right what was half done', async () => {
+    const clock = new FakeClock();
+    const { leader, client, host, log } = await setup({ clock });
+    client.start();
+    const { stream } = await leader.stream(1);
+    stream.write({ welcome: { epoch: 3, rnssAdd: 7, version: '9', protocolVersion: 1, replicas: [] } });
+    stream.write({ commands: { ...commands(3, 1), probe: [POISON] } });
+    await pausing(clock, MAX_BACKOFF_MS);
+    expect(log.filter(({ level }) => level === 'error')).toMatchObject([{ topology: leader.address }]);
+    clock.advance(MAX_BACKOFF_MS);
+    const again = await leader.stream(2);
+    again.stream.write({ welcome: { epoch: 3, rnssAdd: 7, version: '9', protocolVersion: 1, replicas: [] } });
+    await leader.until(() => again.requests.some(({ snapshotEnd }) => snapshotEnd !== undefined));
+    expect(host.commands).toEqual([]);
+    // It was not obeyed.
+    expect(again.requests.flatMap(({ snapshot }) => snapshot ?? []).at(-1)!.obeyed).toBe(0);
+  });
+
+  it('may have any epoch that can be', async () => {
+    const { leader, client } = await setup();
+    client.start();
+    const { stream } = await leader.stream(1);
+    const epoch = Number.MAX_SAFE_INTEGER - 1;
+    stream.write({ welcome: { epoch, rnssAdd: 7, version: '9', protocolVersion: 1, replicas: [] } });
+    await vi.waitFor(() => expect(client.epoch).toBe(epoch));
+    stream.end();
+    expect((await leader.stream(2)).requests[0]!.hello!.highestEpoch).toBe(epoch);
   });
 });
 
