@@ -21,11 +21,18 @@ const NIL = '00000000-0000-0000-0000-000000000000';
 export class TestGateway {
   readonly clock: FakeClock;
   readonly metrics = new Metrics();
+  readonly bus = new InProcessBus({
+    onError: (error) => {
+      throw error;
+    },
+  });
   readonly gateway: Gateway;
   readonly log: Record<string, unknown>[] = [];
   readonly attach: FakeAttach;
   readonly #peers: RawPeer[] = [];
 
+  /** What is drawn next. */
+  random = 0.5;
   /** Where its OpenTrunk goes; null: nowhere. */
   other: TestGateway | null = null;
 
@@ -42,11 +49,7 @@ export class TestGateway {
         flags: {},
       }),
       {
-        bus: new InProcessBus({
-          onError: (error) => {
-            throw error;
-          },
-        }),
+        bus: this.bus,
         clock: this.clock,
         logger: createLogger({
           level: 'trace',
@@ -54,7 +57,7 @@ export class TestGateway {
           destination: { write: (line: string) => void this.log.push(JSON.parse(line)) },
         }),
         metrics: this.metrics,
-        random: () => 0.5,
+        random: () => this.random,
         treeSource,
         serviceAddress: () => '',
         makeTrunks: (self, host) => this.#makeTrunks(self, host),
