@@ -5,6 +5,7 @@ import { shellAux } from '@spanmesh/dmsg/payload/dbg-shell';
 import { decodeLnkSpanPayload } from '@spanmesh/dmsg/payload/lnk-span';
 import { StateChange } from '@spanmesh/proto/v1/gateway_control';
 import { Dialect as ApiDialect, ConnectionOrigin } from '@spanmesh/proto/v1/types';
+import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { SettingError } from '@spanmesh/runtime/setting';
 import { afterEach, describe, expect, it } from 'vitest';
 import { CONN, lnkConnPayload, openConn, SPAN, spanPayload, TestGateway } from './gateway.fixture.ts';
@@ -41,6 +42,32 @@ async function linkidBarrier(peer: RawPeer): Promise<void> {
   peer.say({ cmd: 0x00100101 });
   expect(word(await peer.next())).toBe('200fff01');
 }
+
+/** A clock that is set, as an operator or a broken time server does. */
+class SetClock extends FakeClock {
+  ahead = 0;
+
+  override wall(): number {
+    return super.wall() + this.ahead;
+  }
+}
+
+it('says when a link was opened by the clock as it is, whatever it was before, and orders links by age all the same', async () => {
+  const clock = new SetClock();
+  const made = await start({ clock });
+  const { peer } = await made.established('linkid');
+  const day = 86_400_000;
+  const wall = clock.wall() * 1000;
+  const spans: number[] = [];
+  for (const [n, ahead] of [0, day, 0].entries()) {
+    clock.ahead = ahead;
+    spans.push(await made.span(peer, 'linkid', { ...SPAN, lo: SPAN.lo + 64 * n }));
+  }
+  const { linksOpened } = made.attach.delta;
+  expect(linksOpened.map(({ sinceUs }) => sinceUs)).toEqual([wall, wall + day * 1000, wall]);
+  expect(linksOpened.map(({ stamp }) => stamp)).toEqual([wall, wall + day * 1000, wall + day * 1000 + 1]);
+  expect(made.attach.attach().flatMap((part) => part.linksOpened)).toEqual(linksOpened);
+});
 
 describe.each(['linkid', 'circuit'] as const)('given a connection to a %s listener', (dialect) => {
   it('speaks first, with the LNK_CONN of a controller', async () => {

@@ -295,6 +295,16 @@ describe('Hangup', () => {
 });
 
 describe('WatchMedia', () => {
+  it('ends when the gateway has taken another boot id, and the next one says so', async () => {
+    const watch = await new Watched(1).snapshot();
+    world.random = 0.25;
+    world.gateway.declaredDead();
+    await watch.until(() => watch.error !== null);
+    expect(watch.error!.code).toBe(status.UNAVAILABLE);
+    const again = await new Watched(1).snapshot();
+    expect(again.got.at(-1)!.gateway).toBe('gw.40000000');
+  });
+
   it('tells media and slots: those that are there, then what changes', async () => {
     const { peer, lnkConn } = await world.established('linkid');
     peer.say(volconf(3, 'span:a'));

@@ -74,6 +74,19 @@ describe('OpenTrunk over gRPC', () => {
     certificates.remove();
   });
 
+  it('is refused to one that was declared dead, in so many words, and it is told', async () => {
+    const clock = new FakeClock();
+    const [a, b] = [await serve('a.00000001', clock), await serve('b.00000002', clock)];
+    b.end.trunks.gone([a.end.id]);
+    a.end.trunks.listed([{ gateway: b.end.id, serviceAddress: b.address }]);
+    expect(a.end.trunks.route({ gateway: b.end.id, number: 1 }, 'circuit', null)).not.toBeNull();
+    await until(() => a.end.deadCalls === 1);
+    const line = a.end.log.find(({ msg }) => msg === 'trunk cannot be opened');
+    expect(line).toMatchObject({ peer: b.end.id, error: 'declared-dead' });
+    await a.end.trunks.stop();
+    await b.end.trunks.stop();
+  });
+
   it('is refused by another boot of the gateway, and the caller finds it out of reach', async () => {
     const clock = new FakeClock();
     const [a, b] = [await serve('a.00000001', clock), await serve('b.00000002', clock)];
