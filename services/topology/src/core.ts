@@ -24,6 +24,7 @@ import { Replicas } from './replicas.ts';
 import { type FollowCall, Follower, type FollowerDeps } from './replication/follower.ts';
 import { Publisher } from './replication/publisher.ts';
 import { Roster } from './roster.ts';
+import type { ProcessesKnown } from './show-status.ts';
 import { State, type StateObserver } from './state.ts';
 import type { View, Widths } from './view.ts';
 
@@ -192,11 +193,7 @@ export class Core {
         leadership,
         commander,
         drains,
-        processes: () => ({
-          ...replicas.known(),
-          missing: missingProcesses({ roster, reaper, presence, clock, inTerm: leadership.inTerm }),
-          refused: refusals.list(),
-        }),
+        processes: () => this.processes(),
         clock,
         logger,
       },
@@ -214,6 +211,13 @@ export class Core {
     const role = ReplicaRole.REPLICA_ROLE_TAKING_OVER;
     if (leadership.inTerm) return view === undefined ? this.#own(role) : { ...view, role };
     return view ?? null;
+  }
+
+  /** The replicas, whoever was there and is not, and whoever was refused. */
+  processes(): ProcessesKnown {
+    const { roster, reaper, leadership, refusals } = this;
+    const about = { roster, reaper, presence: this.#presence, clock: this.#clock, inTerm: leadership.inTerm };
+    return { ...this.#replicas.known(), missing: missingProcesses(about), refused: refusals.list() };
   }
 
   /** Decides and sends what this turn has brought. Called by itself at the end of a turn. */

@@ -114,6 +114,8 @@ export class FakePresence implements Presence {
   readonly signs = new Map<string, number>();
   /** Service ports of topology replicas that give signs of life. */
   readonly replicas: string[] = [];
+  /** Other processes that were there and give no sign of life any more. */
+  readonly silent: Missed[] = [];
   isComplete = true;
   /** Since when signs of anybody have come, on the clock of the leader; null: none comes. */
   flowingSince: number | null = 0;
@@ -145,7 +147,7 @@ export class FakePresence implements Presence {
   }
 
   missed(): Missed[] {
-    return [];
+    return this.silent;
   }
 
   /** The gateway joins, and gives signs of life from now on. */

@@ -80,14 +80,24 @@ export class FakeStandby {
   readonly leaders = new Map<string, FakeLeader>();
   readonly calls: FakeCall[] = [];
 
-  constructor({ clock, replica = 'standby' }: { clock: Clock; replica?: string }) {
+  constructor({
+    clock,
+    replica = 'standby',
+    installation = 'spanmesh',
+    settings = '',
+  }: {
+    clock: Clock;
+    replica?: string;
+    installation?: string;
+    settings?: string;
+  }) {
     this.follower = new Follower(
       {
         replica: () => replica,
         address: () => `${replica}:1`,
         version: '1.0.0',
-        installation: 'spanmesh',
-        settings: '',
+        installation,
+        settings,
       },
       {
         open: (address) => {
