@@ -79,6 +79,7 @@ export class Standalone implements Service {
       logger,
       metrics,
       random,
+      installation: options.installation,
       locator: new TopologyLocator({ addresses: () => [ports.serviceAddress] }, { bus: null, clock }),
       treeSource: treeSourceOf(() => this.#api),
       ports,
