@@ -230,6 +230,33 @@ describe('a new leader', () => {
     expect(b.relays.size).toBe(1);
   });
 
+  it('deletes the entry of a dead gateway again that has been written again', () => {
+    const { leader, a, b, pass } = two();
+    a.disconnect();
+    leader.presence.silence('a');
+    pass(leader, [b], 6000);
+    // It wakes up, and does not know yet.
+    leader.presence.put('a', a.boot);
+    expect(leader.presence.get('a')).toBeNull();
+    settle(leader, [b]);
+    expect(b.peers).toEqual([]);
+  });
+
+  it('does not wait for a boot that another one has replaced', () => {
+    const { leader, a, b, next } = two();
+    const old = a.id;
+    a.disconnect();
+    b.disconnect();
+    leader.presence.silence('a');
+    const young = new FakeGateway('a', '00000002');
+    const at = next();
+    at.presence.put('a', young.boot);
+    settle(at, [young]);
+    // It still knows the former one, and names it.
+    settle(at, [young, b]);
+    expect([b.gone, b.peers, at.core.graves.has(old), b.relays.size]).toEqual([[old], [young.id], true, 0]);
+  });
+
   it('does not take it for everybody that nobody is known yet', () => {
     const leader = new FakeLeader();
     expect(leader.core.leadership.settled).toBe(false);

@@ -97,13 +97,18 @@ export class History {
 
   /** The same for one that follows: the leader has given the batch this position. */
   commitAt({ epoch, n }: Position, groups: readonly RelayGroup[]): void {
-    const changes = this.#pending;
+    let changes = this.#pending;
     this.#pending = [];
-    let bytes = changes.length * OBJECT_BYTES;
-    let relayBytes = groups.length * GROUP_BYTES;
-    for (const { open, close } of groups) relayBytes += RELAY_BYTES * (open.length + close.length);
+    let bytes = 0;
+    let relayBytes = 0;
+    for (const change of changes) {
+      if (change.of === 'relays') relayBytes += bytesOf(change.group);
+      else bytes += OBJECT_BYTES;
+    }
+    for (const group of groups) relayBytes += bytesOf(group);
     const relaysMissing = relayBytes > this.#maxRelayBytes;
-    if (!relaysMissing) {
+    if (relaysMissing) changes = changes.filter((change) => change.of !== 'relays');
+    else {
       for (const group of groups) changes.push({ of: 'relays', group });
       bytes += relayBytes;
     }
@@ -176,6 +181,10 @@ export class History {
     this.#listeners.add(fn);
     return () => this.#listeners.delete(fn);
   }
+}
+
+function bytesOf({ open, close }: RelayGroup): number {
+  return GROUP_BYTES + RELAY_BYTES * (open.length + close.length);
 }
 
 /** A revision as users see it: opaque to them. */

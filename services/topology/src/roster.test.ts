@@ -57,5 +57,9 @@ describe('the roster', () => {
     expect(roster.size).toBe(0);
     for (let i = 0; i <= MAX_ROSTER; i++) roster.heard(`g${i}.00000001`);
     expect(roster.size).toBe(MAX_ROSTER);
+    // One that has a stream is never missing.
+    roster.attached(A);
+    roster.detached(A);
+    expect([...roster.silent()].some(({ id }) => id === A)).toBe(true);
   });
 });

@@ -45,17 +45,12 @@ export class Roster {
 
   /** Somebody names it. What is no id of a gateway is passed over. */
   heard(id: string): void {
-    if (this.#entries.has(id) || this.#entries.size >= MAX_ROSTER) return;
-    const name = gatewayName(id);
-    const now = this.#clock.now();
-    if (name === null) return;
-    this.#entries.set(id, { ...name, heardAt: now, silentSince: now, trunkAt: now, hasTold: false });
-    this.#silent.add(id);
+    if (this.#entries.size < MAX_ROSTER) this.#add(id);
   }
 
-  /** It has a stream. */
+  /** It has a stream. Those are bounded elsewhere, and never missing here. */
   attached(id: string): void {
-    this.heard(id);
+    this.#add(id);
     const entry = this.#entries.get(id);
     if (entry !== undefined) entry.silentSince = undefined;
     this.#silent.delete(id);
@@ -127,5 +122,14 @@ export class Roster {
     const ids: string[] = [];
     for (const [id, entry] of this.#entries) if (entry.name === name && entry.boot !== boot) ids.push(id);
     return ids;
+  }
+
+  #add(id: string): void {
+    if (this.#entries.has(id)) return;
+    const name = gatewayName(id);
+    const now = this.#clock.now();
+    if (name === null) return;
+    this.#entries.set(id, { ...name, heardAt: now, silentSince: now, trunkAt: now, hasTold: false });
+    this.#silent.add(id);
   }
 }
