@@ -33,7 +33,10 @@ export class OpenTables {
     return this.#lastNumber;
   }
 
-  /** The stamp of a link that opens now, for the order of links (architecture.md, "Attach"): max(wall clock, highest so far + 1), microseconds. */
+  /**
+   * The stamp of a link that opens now, for the order of links (architecture.md, "Attach"): max(wall clock, highest so far + 1),
+   * microseconds.
+   */
   nextStamp(wallMs: number): number {
     this.#lastStamp = Math.max(Math.floor(wallMs * US), this.#lastStamp + 1);
     return this.#lastStamp;

@@ -37,8 +37,8 @@ export interface PeerTrunkDependencies extends Omit<TrunkEndDependencies, 'ended
 /**
  * Where the one trunk to another gateway is in its life; changed in `#become` only.
  *
- * * idle: not needed so far. From the start, from expecting when nobody came and nobody waits, and when this gateway has another id. A route leads to opening,
- *   an OpenTrunk of the other side to expecting.
+ * * idle: not needed so far. From the start, from expecting when nobody came and nobody waits, and when this gateway has another
+ *   id. A route leads to opening, an OpenTrunk of the other side to expecting.
  * * opening: we ask and connect. From idle, and from down as a retry. Leads to standing; to expecting if both open at once and
  *   the other side's id is smaller; to down if it fails.
  * * expecting: the other side has a token and should connect. From idle, opening and down. Leads to standing, or down.
