@@ -193,7 +193,6 @@ function addLinks(
         rnss: span.rnss,
         stamp: Number(link.stamp),
       },
-      unreachable: new Set(),
     };
     oracle.links.push(entry);
     named.set(entry, { id: link.id, span });

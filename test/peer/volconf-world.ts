@@ -13,6 +13,7 @@ import { readSettings } from '@spanmesh/runtime/setting';
 import { createGateway } from '../../services/link-gateway/src/gateway.ts';
 import type { Gateway } from '../../services/link-gateway/src/gateway-service.ts';
 import { gatewaySettings } from '../../services/link-gateway/src/settings.ts';
+import { TopologyLocator } from '../../services/link-gateway/src/topology-locator.ts';
 import { settings as topologySettings } from '../../services/topology/src/settings.ts';
 import { createTopology, type Topology } from '../../services/topology/src/topology.ts';
 import { settings as volconfSettings } from '../../services/volconf/src/settings.ts';
@@ -129,7 +130,7 @@ export class VolconfWorld {
     );
     this.gateway = createGateway(options, {
       ...common,
-      topologyAddress: () => ports.serviceAddress,
+      locator: new TopologyLocator({ addresses: () => [ports.serviceAddress] }, { bus: null, clock: systemClock }),
       // biome-ignore lint/correctness/useYield: nobody asks for the tree.
       treeSource: async function* () {
         throw new Error('not here');

@@ -107,7 +107,7 @@ describe('four gateways, one of which', () => {
     );
   }, 60_000);
 
-  it('is cut off from topology: it is in the registry, so its spans stay', async () => {
+  it('is cut off from topology: it gives signs of life, so its spans stay', async () => {
     for (const way of ['cut', 'silent'] as const) {
       const { leader, host } = await world.leading();
       await cutOff(host, way, async () => {

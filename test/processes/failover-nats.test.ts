@@ -27,7 +27,7 @@ describe('one NATS server', () => {
         const began = performance.now();
         await installation.nats.startAgain();
         const span = await world.newSpansPass();
-        expect([epoch, epoch + 1]).toContain((await world.leading()).epoch);
+        expect((await world.leading()).epoch).toBeGreaterThanOrEqual(epoch);
         return { 'until new spans pass ms': performance.now() - began, 'the span itself ms': span };
       });
     }

@@ -61,7 +61,7 @@ describe('two topologies and four gateways with NATS', () => {
       const { leader, standby, epoch, index } = await leading();
       await leader.stop('SIGKILL');
       const figures = await replaced(leader, standby);
-      expect((await leading()).epoch).toBe(epoch + 1);
+      expect((await leading()).epoch).toBeGreaterThan(epoch);
       installation.topologies[index] = leader.again();
       await installation.topologies[index]!.ready();
       return figures;
@@ -104,7 +104,7 @@ describe('two topologies and four gateways with NATS', () => {
         );
         const decided = await relaysDecided(leader);
         const figures = await replaced(leader, standby);
-        expect((await leading()).epoch).toBe(epoch + 1);
+        expect((await leading()).epoch).toBeGreaterThan(epoch);
         // Without its lease it has decided nothing about what came since.
         expect(await relaysDecided(leader)).toBe(decided);
         expect(await installation.metric(leader, 'spanmesh_topology_leading')).toBe(0);

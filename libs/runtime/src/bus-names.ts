@@ -3,7 +3,7 @@
  * stands before each: whoever has another name is on another bus.
  */
 
-/** Presence of gateways; key: the gateway's name, value: GatewayRecord (registry.ts). */
+/** Gateways that have joined; key: the gateway's name, value: GatewayRecord (registry.ts). */
 export const GATEWAYS_BUCKET = 'gateways';
 /** Who leads; key: the role, value: LeaseRecord (lease-record.ts). */
 export const LEASES_BUCKET = 'leases';
@@ -51,3 +51,6 @@ export function subjectOf(installation: string, subject: string): string {
 export function subjectWithin(installation: string, subject: string): string {
   return subject.slice(installation.length + 1);
 }
+
+/** Signs of life of all processes (signs-of-life.ts), once a second each. */
+export const SIGNS_OF_LIFE = 'alive';

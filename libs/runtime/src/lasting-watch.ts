@@ -9,6 +9,8 @@ export interface LastingWatchDependencies {
   readonly clock: Clock;
   /** Told of every entry: those that are there, then each change. Not after `stop`. */
   readonly note: (entry: KvEntry) => void;
+  /** The entries that are there have been told for the first time. */
+  readonly opened?: () => void;
 }
 
 /** A watch of a store that is tried until it can be opened, unless the bus is closed. */
@@ -34,13 +36,15 @@ export class LastingWatch {
   }
 
   async #open(): Promise<void> {
-    const { kv, clock, note } = this.#deps;
+    const { kv, clock, note, opened } = this.#deps;
     try {
       const watch = await kv.watch((entry) => {
         if (this.#running) note(entry);
       });
-      if (this.#running) this.#watch = watch;
-      else watch.unsubscribe();
+      if (this.#running) {
+        this.#watch = watch;
+        opened?.();
+      } else watch.unsubscribe();
     } catch (error) {
       if (!this.#running || (error instanceof BusError && error.code === 'closed')) return;
       clock.after(RETRY_MS, () => {

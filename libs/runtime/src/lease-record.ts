@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { MAX_EPOCH } from './epoch.ts';
 
 /** What stands in the leases bucket under a role (architecture.md "Lease"). */
 export interface LeaseRecord {
@@ -10,16 +11,21 @@ export interface LeaseRecord {
   readonly epoch: number;
   /** The holder's time to live, ms. */
   readonly ttl: number;
+  /** What must be equal at all replicas, as the holder has it; kept when it is released. Empty: nothing is said. */
+  readonly settings: string;
 }
 
 /** A longer one would be a mistake that nobody can wait out, ms. */
 const MAX_TTL_MS = 3_600_000;
+/** Longest `settings`, in characters. */
+export const MAX_SETTINGS_CHARS = 256;
 
 const schema = z.object({
   holder: z.string().max(256),
   address: z.string().max(1024),
-  epoch: z.int().nonnegative(),
+  epoch: z.int().nonnegative().max(MAX_EPOCH),
   ttl: z.int().positive().max(MAX_TTL_MS),
+  settings: z.string().max(MAX_SETTINGS_CHARS).default(''),
 });
 
 const encoder = new TextEncoder();
@@ -29,7 +35,10 @@ export function encodeLeaseRecord(record: LeaseRecord): Uint8Array {
   return encoder.encode(JSON.stringify(record));
 }
 
-/** null for anything that is not a lease record. */
+/**
+ * null for anything that is not a lease record. An epoch from which nobody could rise is none: it is replaced like what cannot be read,
+ * after a ttl, and the next term has the epoch of its clock.
+ */
 export function decodeLeaseRecord(value: Uint8Array): LeaseRecord | null {
   try {
     return schema.parse(JSON.parse(decoder.decode(value)));

@@ -4,6 +4,9 @@ import { InProcessKeyValue } from './in-process-kv.ts';
 import { Lease, type LeaseHolder } from './lease.ts';
 import { LeaseWatch } from './lease-watch.ts';
 
+/** Epoch of a term that begins when the fake clock begins: the seconds of its wall clock. */
+const FIRST = 1_600_000_000;
+
 const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 it('LeaseWatch names the holder of its role, and changes of it, not renewals', async () => {
@@ -21,13 +24,13 @@ it('LeaseWatch names the holder of its role, and changes of it, not renewals', a
   const changes: (LeaseHolder | null)[] = [];
   watch.onChange((holder) => changes.push(holder));
   await watch.start();
-  expect(watch.holder()).toEqual({ address: 'a:1', epoch: 1 });
+  expect(watch.holder()).toEqual({ address: 'a:1', epoch: FIRST });
   clock.advance(250);
   await settle();
   await first.stop();
   await settle();
   contend('bb:1', 'topology');
   await settle();
-  expect(changes).toEqual([{ address: 'a:1', epoch: 1 }, null, { address: 'bb:1', epoch: 2 }]);
+  expect(changes).toEqual([{ address: 'a:1', epoch: FIRST }, null, { address: 'bb:1', epoch: FIRST + 1 }]);
   await watch.stop();
 });

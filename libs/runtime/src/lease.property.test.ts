@@ -75,7 +75,7 @@ const fate: fc.Arbitrary<Fate> = fc.oneof(
 const action = fc.record({
   afterMs: fc.integer({ min: 0, max: TTL }),
   who: fc.nat(2),
-  what: fc.constantFrom('pause', 'resume', 'resume', 'restart', 'raise', 'nothing'),
+  what: fc.constantFrom('pause', 'resume', 'resume', 'restart', 'raise', 'stepDown', 'nothing'),
 });
 
 const host = fc.record({
@@ -164,6 +164,9 @@ it('has at most one valid holder at any real time, and epochs rise strictly from
               stopping.push(contender.lease);
               contender.lease.stop().catch((error) => expect.unreachable(String(error)));
               contender.lease = newLease(who, contender.clock, nexts[who]!);
+              break;
+            case 'stepDown':
+              contender.lease.stepDown(2 * TTL);
               break;
             case 'raise':
               contender.lease.raiseEpoch(contender.lease.epoch + 3).catch((error) => expect.unreachable(String(error)));

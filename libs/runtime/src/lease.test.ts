@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { KeyValue } from './bus.ts';
+import { MAX_EPOCH } from './epoch.ts';
 import { FakeClock } from './fake-clock.ts';
 import { type Fate, FaultyKv } from './faulty-kv.ts';
 import { InProcessKeyValue } from './in-process-kv.ts';
@@ -7,6 +8,8 @@ import { Lease, type LeaseState } from './lease.ts';
 import { decodeLeaseRecord, encodeLeaseRecord, type LeaseRecord } from './lease-record.ts';
 
 const TTL = 1000;
+/** Epoch of a term that begins when the fake clock begins: the seconds of its wall clock. */
+const FIRST = 1_600_000_000;
 const ROLE = 'topology';
 
 /** Lets everything that waits for an answer of the in-process store go on. */
@@ -42,12 +45,12 @@ describe('Lease', () => {
     nonces = 0;
   });
 
-  function contender(name: string, kv: KeyValue = store, ttlMs = TTL): Contender {
+  function contender(name: string, kv: KeyValue = store, ttlMs = TTL, settings = ''): Contender {
     const fates: Fate[] = [];
     const weather = { fate: { kind: 'ok' } as Fate };
     const seed = ++nonces / 100;
     const lease = new Lease(
-      { role: ROLE, address: `${name}:1`, ttlMs },
+      { role: ROLE, address: `${name}:1`, ttlMs, settings },
       { kv: new FaultyKv(kv, { clock, next: () => fates.shift() ?? weather.fate }), clock, random: () => seed },
     );
     const states: LeaseState[] = [];
@@ -67,15 +70,19 @@ describe('Lease', () => {
     return it;
   }
 
-  it('is taken at once in a store that never had it, under epoch 1', async () => {
+  it('is taken at once in a store that never had it, under the epoch of the clock', async () => {
     const a = contender('a');
     expect([a.lease.isValid(), a.lease.holder(), a.lease.epoch]).toEqual([false, null, 0]);
     a.lease.start();
     expect(a.lease.isValid()).toBe(false);
     await settle();
-    expect([a.lease.isValid(), a.lease.holder(), a.lease.epoch]).toEqual([true, { address: 'a:1', epoch: 1 }, 1]);
+    expect([a.lease.isValid(), a.lease.holder(), a.lease.epoch]).toEqual([
+      true,
+      { address: 'a:1', epoch: FIRST },
+      FIRST,
+    ]);
     expect(a.states.map((state) => state.kind)).toEqual(['standby', 'leading']);
-    expect(await record()).toMatchObject({ address: 'a:1', epoch: 1, ttl: TTL });
+    expect(await record()).toMatchObject({ address: 'a:1', epoch: FIRST, ttl: TTL });
   });
 
   it('is renewed every quarter of its ttl and stays valid', async () => {
@@ -92,10 +99,10 @@ describe('Lease', () => {
     b.lease.start();
     await advance(clock, 10 * TTL);
     expect([a.lease.isValid(), b.lease.isValid()]).toEqual([true, false]);
-    expect(b.lease.holder()).toEqual({ address: 'a:1', epoch: 1 });
+    expect(b.lease.holder()).toEqual({ address: 'a:1', epoch: FIRST });
     expect(b.states).toEqual([
       { kind: 'standby', holder: null },
-      { kind: 'standby', holder: { address: 'a:1', epoch: 1 } },
+      { kind: 'standby', holder: { address: 'a:1', epoch: FIRST } },
     ]);
   });
 
@@ -127,10 +134,10 @@ describe('Lease', () => {
     const a = await leader('a');
     a.weather.fate = { kind: 'fail' };
     await advance(clock, 5 * TTL);
-    expect(a.lease.state).toEqual({ kind: 'frozen', epoch: 1 });
+    expect(a.lease.state).toEqual({ kind: 'frozen', epoch: FIRST });
     a.weather.fate = { kind: 'ok' };
     await advance(clock, TTL / 4);
-    expect([a.lease.isValid(), a.lease.epoch]).toEqual([true, 1]);
+    expect([a.lease.isValid(), a.lease.epoch]).toEqual([true, FIRST]);
     expect(a.states.map((state) => state.kind)).toEqual(['standby', 'leading', 'frozen', 'leading']);
   });
 
@@ -147,7 +154,7 @@ describe('Lease', () => {
     expect([a.lease.state.kind, b.lease.state.kind]).toEqual(['frozen', 'standby']);
     a.weather.fate = { kind: 'ok' };
     await advance(clock, TTL / 4);
-    expect([a.lease.isValid(), a.lease.epoch, b.lease.isValid()]).toEqual([true, 1, false]);
+    expect([a.lease.isValid(), a.lease.epoch, b.lease.isValid()]).toEqual([true, FIRST, false]);
   });
 
   it('goes to a standby after the store was away, when the holder is not heard of for a whole ttl', async () => {
@@ -160,7 +167,7 @@ describe('Lease', () => {
     await advance(clock, 5 * TTL);
     b.weather.fate = { kind: 'ok' };
     await advance(clock, 1.5 * TTL);
-    expect([a.lease.isValid(), b.lease.isValid(), b.lease.epoch]).toEqual([false, true, 2]);
+    expect([a.lease.isValid(), b.lease.isValid(), b.lease.epoch]).toEqual([false, true, FIRST + 7]);
   });
 
   it('goes to a standby that saw no new revision for a whole ttl, not before, under the next epoch', async () => {
@@ -172,10 +179,10 @@ describe('Lease', () => {
     await advance(clock, TTL - 1);
     expect(b.lease.isValid()).toBe(false);
     await advance(clock, TTL / 4);
-    expect([a.lease.isValid(), b.lease.isValid(), b.lease.epoch]).toEqual([false, true, 2]);
+    expect([a.lease.isValid(), b.lease.isValid(), b.lease.epoch]).toEqual([false, true, FIRST + 1]);
     a.weather.fate = { kind: 'ok' };
     await advance(clock, TTL / 4);
-    expect(a.lease.state).toEqual({ kind: 'standby', holder: { address: 'b:1', epoch: 2 } });
+    expect(a.lease.state).toEqual({ kind: 'standby', holder: { address: 'b:1', epoch: FIRST + 1 } });
   });
 
   it('is waited for as long as the holder said when its ttl is the longer one', async () => {
@@ -195,7 +202,7 @@ describe('Lease', () => {
     const a = await leader('a');
     a.fates.push(kind === 'lost' ? { kind } : { kind, delayMs: 300 });
     await advance(clock, 3 * TTL);
-    expect([a.lease.isValid(), a.lease.epoch]).toEqual([true, 1]);
+    expect([a.lease.isValid(), a.lease.epoch]).toEqual([true, FIRST]);
     expect(a.states.map((state) => state.kind)).toEqual(['standby', 'leading']);
   });
 
@@ -205,7 +212,7 @@ describe('Lease', () => {
     a.lease.start();
     await advance(clock, 2 * TTL);
     expect(a.states.map((state) => state.kind)).toEqual(['standby', 'frozen', 'leading']);
-    expect([a.lease.isValid(), a.lease.epoch]).toEqual([true, 1]);
+    expect([a.lease.isValid(), a.lease.epoch]).toEqual([true, FIRST]);
   });
 
   it('is released by a clean stop: a standby takes over at once, under a higher epoch', async () => {
@@ -217,15 +224,15 @@ describe('Lease', () => {
     expect([a.lease.isValid(), a.lease.holder()]).toEqual([false, null]);
     await stopped;
     await settle();
-    expect([b.lease.isValid(), b.lease.epoch]).toEqual([true, 2]);
+    expect([b.lease.isValid(), b.lease.epoch]).toEqual([true, FIRST + 1]);
   });
 
   it('keeps its epoch in the store when the last contender stops', async () => {
     const a = await leader('a');
     await a.lease.stop();
-    expect(await record()).toMatchObject({ holder: '', epoch: 1 });
+    expect(await record()).toMatchObject({ holder: '', epoch: FIRST });
     const b = await leader('b');
-    expect(b.lease.epoch).toBe(2);
+    expect(b.lease.epoch).toBe(FIRST + 1);
   });
 
   it('is released also when the last renewal is of unknown outcome', async () => {
@@ -263,35 +270,42 @@ describe('Lease', () => {
 
   it('raises its epoch on demand and is not valid until the store has it', async () => {
     const a = await leader('a');
-    const raised = a.lease.raiseEpoch(8);
-    expect([a.lease.isValid(), a.lease.state]).toEqual([false, { kind: 'frozen', epoch: 1 }]);
+    const raised = a.lease.raiseEpoch(FIRST + 7);
+    expect([a.lease.isValid(), a.lease.state]).toEqual([false, { kind: 'frozen', epoch: FIRST }]);
     await raised;
-    expect([a.lease.isValid(), a.lease.epoch, (await record()).epoch]).toEqual([true, 8, 8]);
-    await a.lease.raiseEpoch(8);
-    await a.lease.raiseEpoch(3);
-    expect(a.lease.epoch).toBe(8);
+    expect([a.lease.isValid(), a.lease.epoch, (await record()).epoch]).toEqual([true, FIRST + 7, FIRST + 7]);
+    await a.lease.raiseEpoch(FIRST + 7);
+    await a.lease.raiseEpoch(FIRST + 2);
+    expect(a.lease.epoch).toBe(FIRST + 7);
   });
 
   it('raises its epoch past a store that does not answer at first', async () => {
     const a = await leader('a');
     a.fates.push({ kind: 'mute' }, { kind: 'lost' }, { kind: 'fail' });
     let done = false;
-    const raised = a.lease.raiseEpoch(5).then(() => {
+    const raised = a.lease.raiseEpoch(FIRST + 4).then(() => {
       done = true;
     });
     await advance(clock, TTL / 2);
     expect([done, a.lease.isValid()]).toEqual([false, false]);
     await advance(clock, 2 * TTL);
     await raised;
-    expect([a.lease.isValid(), a.lease.epoch]).toEqual([true, 5]);
+    expect([a.lease.isValid(), a.lease.epoch]).toEqual([true, FIRST + 4]);
   });
 
-  it('refuses an epoch from which it could not rise', async () => {
+  it('refuses an epoch that nobody can have had', async () => {
     const a = await leader('a');
-    for (const epoch of [Number.MAX_SAFE_INTEGER, Number.POSITIVE_INFINITY, Number.NaN, 1.5]) {
+    for (const epoch of [
+      FIRST + 11 * 366 * 86_400,
+      2 ** 32,
+      Number.MAX_SAFE_INTEGER,
+      Number.POSITIVE_INFINITY,
+      Number.NaN,
+      1.5,
+    ]) {
       await expect(a.lease.raiseEpoch(epoch)).rejects.toThrow(RangeError);
     }
-    expect([a.lease.isValid(), a.lease.epoch]).toEqual([true, 1]);
+    expect([a.lease.isValid(), a.lease.epoch]).toEqual([true, FIRST]);
   });
 
   it('takes over at or above an epoch that a standby was told of', async () => {
@@ -299,25 +313,25 @@ describe('Lease', () => {
     const b = contender('b');
     b.lease.start();
     await settle();
-    await b.lease.raiseEpoch(20);
+    await b.lease.raiseEpoch(FIRST + 19);
     await a.lease.stop();
     await settle();
-    expect([b.lease.isValid(), b.lease.epoch]).toEqual([true, 20]);
+    expect([b.lease.isValid(), b.lease.epoch]).toEqual([true, FIRST + 19]);
   });
 
   it('waits a ttl in a store that lost the record, and goes above the epoch that it knew', async () => {
     const a = await leader('a');
     const b = contender('b');
     b.lease.start();
-    await a.lease.raiseEpoch(7);
+    await a.lease.raiseEpoch(FIRST + 6);
     await advance(clock, TTL);
-    expect(b.lease.holder()).toEqual({ address: 'a:1', epoch: 7 });
+    expect(b.lease.holder()).toEqual({ address: 'a:1', epoch: FIRST + 6 });
     a.weather.fate = { kind: 'fail' };
     await store.delete(ROLE);
     await advance(clock, TTL - 1);
     expect(b.lease.isValid()).toBe(false);
     await advance(clock, TTL / 4);
-    expect([b.lease.isValid(), b.lease.epoch]).toEqual([true, 8]);
+    expect([b.lease.isValid(), b.lease.epoch]).toEqual([true, FIRST + 7]);
   });
 
   it('replaces a record that it cannot read after a ttl', async () => {
@@ -332,11 +346,14 @@ describe('Lease', () => {
 
   it('is overruled by a record that somebody wrote over its own', async () => {
     const a = await leader('a');
-    await store.put(ROLE, encodeLeaseRecord({ holder: 'other', address: 'other:1', epoch: 9, ttl: TTL }));
+    await store.put(
+      ROLE,
+      encodeLeaseRecord({ holder: 'other', address: 'other:1', epoch: FIRST + 8, ttl: TTL, settings: '' }),
+    );
     await advance(clock, TTL / 4);
-    expect(a.lease.state).toEqual({ kind: 'standby', holder: { address: 'other:1', epoch: 9 } });
+    expect(a.lease.state).toEqual({ kind: 'standby', holder: { address: 'other:1', epoch: FIRST + 8 } });
     await advance(clock, 2 * TTL);
-    expect([a.lease.isValid(), a.lease.epoch]).toEqual([true, 10]);
+    expect([a.lease.isValid(), a.lease.epoch]).toEqual([true, FIRST + 9]);
   });
 
   it('says who holds it, and how long ago that was renewed last', async () => {
@@ -351,6 +368,124 @@ describe('Lease', () => {
     const [before, seen] = [a.lease.ageMs, b.lease.ageMs];
     await advance(clock, TTL / 2);
     expect([a.lease.ageMs, b.lease.ageMs]).toEqual([before + TTL / 2, seen + TTL / 2]);
+  });
+
+  it('does not repeat the epochs of lives that its store knows nothing of', async () => {
+    const a = await leader('a');
+    await advance(clock, 5 * TTL);
+    const other = contender('b', new InProcessKeyValue({ onError: (error) => expect.unreachable(String(error)) }));
+    other.lease.start();
+    await settle();
+    expect(other.lease.epoch).toBe(FIRST + 5);
+    expect(other.lease.epoch).toBeGreaterThan(a.lease.epoch);
+  });
+
+  it('goes on above an epoch of another century, and replaces one from which nobody could rise', async () => {
+    const put = (epoch: number) =>
+      store.put(ROLE, encodeLeaseRecord({ holder: '', address: '', epoch, ttl: TTL, settings: '' }));
+    await put(2 ** 32);
+    const a = await leader('a');
+    expect(a.lease.epoch).toBe(2 ** 32 + 1);
+    await a.lease.raiseEpoch(2 ** 32 + 8);
+    expect([a.lease.isValid(), a.lease.epoch]).toEqual([true, 2 ** 32 + 8]);
+    await a.lease.stop();
+    for (const epoch of [Number.MAX_SAFE_INTEGER, MAX_EPOCH]) {
+      await put(epoch);
+      const b = contender('b');
+      b.lease.start();
+      await advance(clock, 1.5 * TTL);
+      expect(b.lease.isValid()).toBe(true);
+      expect(b.lease.epoch).toBeLessThan(FIRST + 10);
+      await b.lease.stop();
+    }
+  });
+
+  it('steps down: gives the record back at once, and does not stand for a while', async () => {
+    const a = await leader('a');
+    const b = contender('b');
+    b.lease.start();
+    await settle();
+    a.lease.stepDown(10 * TTL);
+    expect([a.lease.isValid(), a.lease.state]).toEqual([false, { kind: 'standby', holder: null }]);
+    await settle();
+    expect([b.lease.isValid(), b.lease.epoch]).toEqual([true, FIRST + 1]);
+    await b.lease.stop();
+    await advance(clock, 10 * TTL - 1);
+    expect(a.lease.state).toEqual({ kind: 'standby', holder: null });
+    await advance(clock, TTL / 4);
+    expect([a.lease.isValid(), a.lease.epoch]).toEqual([true, FIRST + 10]);
+  });
+
+  it.each(['lost', 'fail', 'mute', 'late'] as const)(
+    'steps down though the store does not answer as it should (%s)',
+    async (kind) => {
+      const a = await leader('a');
+      const b = contender('b');
+      b.lease.start();
+      await settle();
+      // A renewal is under way.
+      a.fates.push({ kind: 'slow', delayMs: TTL / 8 });
+      await advance(clock, TTL / 4);
+      a.lease.stepDown(10 * TTL);
+      a.fates.push(kind === 'late' ? { kind, delayMs: TTL / 2 } : { kind }, { kind: 'ok' }, { kind: 'fail' });
+      await advance(clock, 1.5 * TTL);
+      expect([a.lease.isValid(), a.lease.state.kind, b.lease.isValid()]).toEqual([false, 'standby', true]);
+      expect(a.states.map((state) => state.kind)).not.toContain('frozen');
+    },
+  );
+
+  it('waits longer when its settings differ from the holder’s, so that one with the same settings is faster', async () => {
+    const a = contender('a', store, TTL, 'widths 2');
+    a.lease.start();
+    await settle();
+    const b = contender('b', store, TTL, 'widths 3');
+    const c = contender('c', store, TTL, 'widths 2');
+    b.lease.start();
+    await settle();
+    c.lease.start();
+    await settle();
+    expect([b.lease.settings, b.lease.holderSettings, b.lease.settingsDiffer]).toEqual(['widths 3', 'widths 2', true]);
+    expect([a.lease.settingsDiffer, c.lease.settingsDiffer]).toEqual([false, false]);
+    await a.lease.stop();
+    await settle();
+    expect([b.lease.isValid(), c.lease.isValid()]).toEqual([false, true]);
+    c.weather.fate = { kind: 'fail' };
+    await advance(clock, 3 * TTL - 1);
+    expect(b.lease.isValid()).toBe(false);
+    await advance(clock, TTL / 2);
+    expect([b.lease.isValid(), b.lease.settingsDiffer]).toEqual([true, false]);
+  });
+
+  it('takes a released record over with other settings after a ttl in which nobody else has', async () => {
+    const a = contender('a', store, TTL, 'widths 2');
+    a.lease.start();
+    await settle();
+    await a.lease.stop();
+    expect(await record()).toMatchObject({ holder: '', settings: 'widths 2' });
+    const b = contender('b', store, TTL, 'widths 3');
+    b.lease.start();
+    await advance(clock, TTL - 1);
+    expect(b.lease.isValid()).toBe(false);
+    await advance(clock, TTL / 4);
+    expect(b.lease.isValid()).toBe(true);
+  });
+
+  it('says since when it is frozen: since the last moment of a valid lease, told by the clock', async () => {
+    const a = await leader('a');
+    expect(a.lease.frozenSince).toBeNull();
+    a.weather.fate = { kind: 'mute' };
+    await advance(clock, 3_600_000);
+    expect([a.lease.state.kind, a.lease.frozenSince]).toEqual(['frozen', 0.8 * TTL]);
+    a.weather.fate = { kind: 'ok' };
+    await advance(clock, TTL / 4);
+    expect(a.lease.frozenSince).toBeNull();
+    a.weather.fate = { kind: 'fail' };
+    const raised = a.lease.raiseEpoch(a.lease.epoch + 5);
+    expect(a.lease.frozenSince).toBe(clock.now());
+    a.weather.fate = { kind: 'ok' };
+    await advance(clock, TTL);
+    await raised;
+    expect(a.lease.frozenSince).toBeNull();
   });
 
   it('is started once', async () => {

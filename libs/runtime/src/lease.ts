@@ -1,12 +1,13 @@
 import { BusError, type KeyValue, type KvEntry, type Subscription } from './bus.ts';
 import type { Clock, Timer } from './clock.ts';
+import { epochOfClock, isBelievableEpoch, MAX_EPOCH } from './epoch.ts';
 import { decodeLeaseRecord, encodeLeaseRecord, type LeaseRecord } from './lease-record.ts';
 import { type Random, randomNonce } from './random.ts';
 
 /**
  * Where a contender for a role stands.
  *   stopped   not started, or stop() was called
- *   standby   somebody else may hold it; entered by start(), and when a read shows that our record was replaced
+ *   standby   somebody else may hold it; entered by start(), by stepDown(), and when a read shows that our record was replaced
  *   leading   our last renewal is young enough; entered only by a compare-and-set of ours that succeeded
  *   frozen    the record is ours but not renewed in time (or not yet, or under too low an epoch): command nothing;
  *             entered from leading when the time is up, from standby when a takeover of unknown outcome turns out ours
@@ -33,8 +34,11 @@ const VALID_PART = 0.8;
 /** Part of the ttl without an answer that counts as a gap: one look that fails, or is late, does not. */
 const GAP_PART = 0.75;
 
-/** Epochs are told us by others: a made-up one must leave room to rise from, for ever, in a double. */
-const MAX_EPOCH = 2 ** 48;
+/**
+ * Whose settings differ from the holder's waits this many ttl for a record that ages, and one for a record that was given back: a replica
+ * that has the holder's settings is faster then (docs/decisions/006-epochs-and-leases.md).
+ */
+const OTHER_SETTINGS_TTLS = 3;
 
 /** The last thing the store showed us; `since` is when it showed it first, on our clock. */
 interface Seen {
@@ -52,6 +56,7 @@ export class Lease {
   readonly #role: string;
   readonly #address: string;
   readonly #ttlMs: number;
+  readonly #settings: string;
   readonly #kv: KeyValue;
   readonly #clock: Clock;
   readonly #listeners = new Set<(state: LeaseState) => void>();
@@ -80,15 +85,23 @@ export class Lease {
   #renewedAt = Number.NaN;
   #expiry: Timer | null = null;
   #raises: (() => void)[] = [];
+  /** Until then it does not stand (`stepDown`). */
+  #standsFrom = Number.NEGATIVE_INFINITY;
+  /** While frozen: the last moment of a valid lease. */
+  #frozenSince = Number.NaN;
 
-  /** `address`: where the holder is reached, `host:port`. `ttlMs` should be the same for every contender of a role. */
+  /**
+   * `address`: where the holder is reached, `host:port`. `ttlMs` should be the same for every contender of a role. `settings`: what must be
+   * equal at all of them, in at most 256 characters; empty: nothing.
+   */
   constructor(
-    { role, address, ttlMs }: { role: string; address: string; ttlMs: number },
+    { role, address, ttlMs, settings = '' }: { role: string; address: string; ttlMs: number; settings?: string },
     { kv, clock, random }: { kv: KeyValue; clock: Clock; random: Random },
   ) {
     this.#role = role;
     this.#address = address;
     this.#ttlMs = ttlMs;
+    this.#settings = settings;
     this.#kv = kv;
     this.#clock = clock;
     this.#nonce = randomNonce(random);
@@ -122,6 +135,31 @@ export class Lease {
   /** Whether commands may be given now. Looks at the clock, so it is right even when timers are late. */
   isValid(): boolean {
     return this.#state.kind === 'leading' && this.#epoch >= this.#floor && this.#clock.now() < this.#validUntil;
+  }
+
+  /**
+   * Since when (monotonic) the lease that we hold is not valid, counted from its last valid moment; null: it is valid, or not ours. Like
+   * `isValid` it looks at the clock: a process that was stopped for an hour knows it before its timers do.
+   */
+  get frozenSince(): number | null {
+    if (!this.#holds() || this.isValid()) return null;
+    return this.#state.kind === 'frozen' ? this.#frozenSince : Math.min(this.#validUntil, this.#clock.now());
+  }
+
+  /** What must be equal at all replicas, as this one has it. */
+  get settings(): string {
+    return this.#settings;
+  }
+
+  /** The same as the record says, which is the holder's, or the last holder's; empty: it says nothing. */
+  get holderSettings(): string {
+    return this.#holds() ? this.#settings : (this.#seen?.record?.settings ?? '');
+  }
+
+  /** The record says something else than we do: whoever follows or leads now would do it differently. */
+  get settingsDiffer(): boolean {
+    const theirs = this.holderSettings;
+    return theirs !== '' && this.#settings !== '' && theirs !== this.#settings;
   }
 
   /** The last holder that the store showed (or ourselves), null when there is none. It may be gone. */
@@ -170,14 +208,28 @@ export class Lease {
   }
 
   /**
+   * Lets go of the lease at once, gives the record back as soon as the store takes it, and does not stand for the next `ms`: for a leader
+   * that finds that it cannot do its work where another one might. Not standing, it does not take over either when nobody else does.
+   */
+  stepDown(ms: number): void {
+    this.#standsFrom = this.#clock.now() + ms;
+    if (!this.#holds()) return;
+    this.#invalidate();
+    this.#setState({ kind: 'standby', holder: null });
+    this.#settleRaises();
+    this.#wakeUp();
+  }
+
+  /**
    * Makes our epoch at least this (architecture.md "Lease": a leader that hears of a higher epoch, from a gateway that
    * knew an earlier life of the store, takes that + 1 before it commands: pass heard + 1). Not valid until the store
    * has it. Resolves when it has, or when we do not hold the lease any more; it then binds the next takeover.
-   * Rejects with RangeError for what cannot be an epoch.
+   * Rejects with RangeError for what cannot be an epoch: more than ten years ahead of ours and of the clock.
    */
   raiseEpoch(atLeast: number): Promise<void> {
-    if (!Number.isInteger(atLeast) || atLeast > MAX_EPOCH) {
-      return Promise.reject(new RangeError(`epoch ${atLeast} is not an integer up to ${MAX_EPOCH}`));
+    const known = Math.max(this.#epoch, this.#highest);
+    if (!isBelievableEpoch(atLeast, { known, wallMs: this.#clock.wall() })) {
+      return Promise.reject(new RangeError(`epoch ${atLeast} cannot be: this one is ${known}`));
     }
     this.#floor = Math.max(this.#floor, atLeast);
     if (!this.#holds() || this.#epoch >= this.#floor) {
@@ -221,7 +273,9 @@ export class Lease {
   }
 
   async #step(): Promise<void> {
-    if (this.#holds()) {
+    if (this.#abstains) {
+      await this.#giveBack();
+    } else if (this.#holds()) {
       await this.#renew();
     } else {
       await this.#read();
@@ -248,8 +302,25 @@ export class Lease {
     }
   }
 
+  get #abstains(): boolean {
+    return this.#clock.now() < this.#standsFrom;
+  }
+
+  /** What stands there under our nonce is emptied, also what a write of unknown outcome has made. */
+  async #giveBack(): Promise<void> {
+    await this.#read();
+    if (this.#running && this.#revision !== 0) await this.#empty();
+  }
+
+  /** Over every epoch that is known, and over those of lives that this store knows nothing of: they were begun earlier. */
+  #nextEpoch(): number {
+    const byClock = epochOfClock(this.#clock.wall());
+    const next = Math.max(this.#highest + 1, this.#floor, byClock);
+    return next <= MAX_EPOCH ? next : byClock;
+  }
+
   async #take(): Promise<void> {
-    const epoch = Math.max(this.#highest + 1, this.#floor);
+    const epoch = this.#nextEpoch();
     const seen = this.#seen!;
     if (!(await this.#write(epoch, seen.record === null && seen.revision === 0 ? null : seen.revision))) {
       if (this.#running) {
@@ -264,17 +335,23 @@ export class Lease {
     if (seen === null) {
       return false;
     }
-    if (seen.record?.holder === '' || (seen.revision === 0 && !this.#sawRecord)) {
+    if (seen.revision === 0 && !this.#sawRecord) {
+      return true;
+    }
+    const isReleased = seen.record?.holder === '';
+    const differs = this.settingsDiffer;
+    if (isReleased && !differs) {
       return true;
     }
     // A holder with a longer ttl than ours trusts its renewals for longer.
-    const wait = Math.max(this.#ttlMs, seen.record?.ttl ?? 0);
+    const ttl = Math.max(this.#ttlMs, seen.record?.ttl ?? 0);
+    const wait = differs && !isReleased ? OTHER_SETTINGS_TTLS * ttl : ttl;
     return this.#clock.now() - Math.max(seen.since, this.#answersSince) >= wait;
   }
 
   /** Compare-and-set of our record (`revision` null: there must be none). False when it failed or the outcome is unknown. */
   async #write(epoch: number, revision: number | null): Promise<boolean> {
-    const value = encodeLeaseRecord({ holder: this.#nonce, address: this.#address, epoch, ttl: this.#ttlMs });
+    const value = this.#record({ holder: this.#nonce, address: this.#address, epoch });
     const sentAt = this.#clock.now();
     let written: number;
     try {
@@ -286,7 +363,7 @@ export class Lease {
     }
     this.#noteHeld(written, epoch);
     this.#renewedAt = sentAt;
-    if (this.#running) {
+    if (this.#running && !this.#abstains) {
       this.#setValid(sentAt + VALID_PART * this.#ttlMs);
     }
     return true;
@@ -310,7 +387,7 @@ export class Lease {
     if (record !== null && record.holder === this.#nonce) {
       // Ours, by a write of unknown outcome: the next renewal builds on it. Reading makes nothing valid.
       this.#noteHeld(revision, record.epoch);
-      if (this.#running && this.#state.kind === 'standby') {
+      if (this.#running && this.#state.kind === 'standby' && !this.#abstains) {
         this.#setState({ kind: 'frozen', epoch: this.#epoch });
       }
       return;
@@ -388,7 +465,7 @@ export class Lease {
     }
   }
 
-  /** Empties the record, keeping its epoch: whoever comes next goes above it. Best effort: it would run out anyway. */
+  /** Empties the record. Best effort: it would run out anyway. */
   async #release(held: boolean): Promise<void> {
     this.#settleRaises();
     if (!held) {
@@ -399,16 +476,28 @@ export class Lease {
       if (this.#revision === 0) {
         return;
       }
-      try {
-        const value = encodeLeaseRecord({ holder: '', address: '', epoch: this.#epoch, ttl: this.#ttlMs });
-        await this.#bounded(this.#kv.update(this.#role, value, this.#revision));
-        this.#revision = 0;
+      if (await this.#empty()) {
         return;
-      } catch {
-        this.#revision = 0;
-        await this.#read();
       }
+      await this.#read();
     }
+  }
+
+  /** Our record without a holder, and with its epoch: whoever comes next goes above it. False: it is not known whether it is. */
+  async #empty(): Promise<boolean> {
+    const revision = this.#revision;
+    this.#revision = 0;
+    try {
+      const value = this.#record({ holder: '', address: '', epoch: this.#epoch });
+      await this.#bounded(this.#kv.update(this.#role, value, revision));
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  #record(fields: Pick<LeaseRecord, 'holder' | 'address' | 'epoch'>): Uint8Array {
+    return encodeLeaseRecord({ ...fields, ttl: this.#ttlMs, settings: this.#settings });
   }
 
   #holds(): boolean {
@@ -447,6 +536,10 @@ export class Lease {
   }
 
   #setState(state: LeaseState): void {
+    if (state.kind === 'frozen' && this.#state.kind !== 'frozen') {
+      const now = this.#clock.now();
+      this.#frozenSince = Number.isFinite(this.#validUntil) ? Math.min(now, this.#validUntil) : now;
+    }
     this.#state = state;
     for (const fn of this.#listeners) {
       fn(state);

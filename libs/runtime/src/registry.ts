@@ -6,7 +6,7 @@ import { LastingWatch } from './lasting-watch.ts';
 /** What a gateway says of itself in the gateways bucket, under its name. */
 export interface GatewayRecord {
   readonly name: string;
-  /** Made anew at every start of the process. */
+  /** Drawn at every start of the process, and anew when a leader has declared the gateway dead. */
   readonly boot: string;
   /** Where other services reach it, `host:port`. */
   readonly serviceAddress: string;
@@ -15,10 +15,8 @@ export interface GatewayRecord {
   readonly draining: boolean;
 }
 
-/** How often a gateway renews its entry, ms. */
-export const REGISTRATION_INTERVAL_MS = 1000;
-/** How long a reader believes an entry of which it sees no new revision, ms: five missed renewals. */
-export const REGISTRY_AGE_MS = 5000;
+/** How soon a write that failed is tried again, ms. */
+export const REGISTRATION_RETRY_MS = 1000;
 /** Entries that a reader keeps; far above any installation. */
 const MAX_GATEWAYS = 4096;
 
@@ -33,194 +31,191 @@ const schema = z.object({
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-/** Keeps a gateway's entry fresh: put every second, deleted on stop. A store that is away is tried again. */
+/**
+ * A gateway's entry in the registry: written when it joins and when what it says of itself changes, deleted when it stops. An entry that
+ * is deleted meanwhile (the store was wiped, or a leader has declared the gateway dead) is written again, as the gateway is called then.
+ * One that another boot of the same name has replaced is left alone until `renew`: a leader decides which of the two is taken on.
+ */
 export class GatewayRegistration {
-  readonly #record: Omit<GatewayRecord, 'draining'>;
+  readonly #record: () => Omit<GatewayRecord, 'draining'>;
+  readonly #name: string;
   readonly #kv: KeyValue;
   readonly #clock: Clock;
+  readonly #watch: LastingWatch;
   #draining = false;
   #timer: Timer | null = null;
   #running = false;
+  /** What was written last, and the revision that it has; 0: nothing was. */
+  #written = '';
   #revision = 0;
-  #pending: Promise<void> = Promise.resolve();
-  /** Renewals that failed since the last one that did not. */
+  /** Revision of the newest change of the entry that the store has told, and of its newest deletion. */
+  #seen = 0;
+  #deletedAt = 0;
+  #pending: Promise<void> | null = null;
+  /** Writes that failed since the last one that did not. */
   failures = 0;
 
-  constructor(record: Omit<GatewayRecord, 'draining'>, { kv, clock }: { kv: KeyValue; clock: Clock }) {
+  /** `record`: asked for at each write; the name must not change. */
+  constructor(record: () => Omit<GatewayRecord, 'draining'>, { kv, clock }: { kv: KeyValue; clock: Clock }) {
     this.#record = record;
+    this.#name = record().name;
     this.#kv = kv;
     this.#clock = clock;
+    this.#watch = new LastingWatch({ kv, clock, note: (entry) => this.#note(entry) });
   }
 
   /** Resolves after the first attempt, whether it succeeded or not: a gateway works without the store. */
   async start(): Promise<void> {
     if (!this.#running) {
       this.#running = true;
-      this.#renew();
+      this.#write();
+      void this.#watch.start();
     }
     await this.#pending;
   }
 
   /** Says so at once, and as long as the entry is there. */
   drain(): void {
-    if (this.#draining) return;
     this.#draining = true;
+    this.renew();
+  }
+
+  /** A leader has taken the gateway on, or it says something else of itself: the entry is written unless it is there as it should be. */
+  renew(): void {
     if (!this.#running) return;
-    void this.#pending.then(() => {
-      if (!this.#running) return;
-      this.#timer?.cancel();
-      this.#renew();
-    });
+    if (this.#pending !== null) void this.#pending.then(() => this.renew());
+    else if (this.#written !== this.#text() || this.#seen > this.#revision) this.#write();
   }
 
   /** Deletes the entry, unless another boot of the same name has taken it over. */
   async stop(): Promise<void> {
-    if (!this.#running) {
-      return;
-    }
+    if (!this.#running) return;
     this.#running = false;
+    this.#watch.stop();
     this.#timer?.cancel();
     await this.#pending;
-    if (this.#revision !== 0) {
-      // Failing is harmless: readers age it out.
-      await this.#kv.delete(this.#record.name, this.#revision).catch(() => {});
-    }
+    // Failing is harmless: the leader deletes the entries of the dead.
+    if (this.#revision !== 0) await this.#kv.delete(this.#name, this.#revision).catch(() => {});
   }
 
-  #renew(): void {
-    const record: GatewayRecord = { ...this.#record, draining: this.#draining };
-    this.#pending = this.#kv.put(record.name, encoder.encode(JSON.stringify(record))).then(
+  #text(): string {
+    const record: GatewayRecord = { ...this.#record(), draining: this.#draining };
+    return JSON.stringify(record);
+  }
+
+  #write(): void {
+    this.#timer?.cancel();
+    this.#timer = null;
+    const text = this.#text();
+    this.#pending = this.#kv.put(this.#name, encoder.encode(text)).then(
       (revision) => {
+        this.#pending = null;
+        this.#written = text;
         this.#revision = revision;
         this.failures = 0;
-        this.#again();
+        if (this.#running && this.#deletedAt > revision) this.#write();
       },
       () => {
+        this.#pending = null;
         this.failures++;
-        this.#again();
+        this.#retry();
       },
     );
   }
 
-  #again(): void {
-    if (this.#running) {
-      this.#timer = this.#clock.after(REGISTRATION_INTERVAL_MS, () => this.#renew());
-    }
+  #retry(): void {
+    if (!this.#running) return;
+    this.#timer ??= this.#clock.after(REGISTRATION_RETRY_MS, () => this.#write());
+  }
+
+  #note({ key, value, revision }: KvEntry): void {
+    if (key !== this.#name) return;
+    this.#seen = revision;
+    if (value !== null) return;
+    this.#deletedAt = revision;
+    // A store that was wiped tells the end of what it told last. A pause, so that nobody who deletes is fought with all one's might.
+    if (this.#pending === null && revision >= this.#revision) this.#retry();
   }
 }
 
 interface Known {
   readonly record: GatewayRecord;
   readonly revision: number;
-  /** When this reader saw its revision, on this reader's monotonic clock. */
-  readonly seenAt: number;
 }
 
 /**
- * The gateways that are there, as this reader sees it: an entry counts until it is deleted or the reader has seen no
- * new revision of it for REGISTRY_AGE_MS (architecture.md "Interfaces", Bus: presence is aged by the reader).
+ * The gateways that have joined, as the store tells: an entry counts until it is deleted, by its gateway when that stops or by the leader
+ * of topology when that has declared the gateway dead. Whether a gateway lives is not to be learnt from here.
  */
 export class GatewayRegistry {
   readonly #watch: LastingWatch;
-  readonly #clock: Clock;
+  readonly #kv: KeyValue;
   readonly #known = new Map<string, Known>();
   readonly #listeners = new Set<() => void>();
-  #timer: Timer | null = null;
-  #running = false;
+  #isComplete = false;
 
   constructor({ kv, clock }: { kv: KeyValue; clock: Clock }) {
-    this.#clock = clock;
-    this.#watch = new LastingWatch({ kv, clock, note: (entry) => this.#note(entry) });
+    this.#kv = kv;
+    const opened = (): void => {
+      this.#isComplete = true;
+      this.#changed();
+    };
+    this.#watch = new LastingWatch({ kv, clock, note: (entry) => this.#note(entry), opened });
   }
 
   /** Resolves when the entries present now are known, or when the store could not be asked (it is tried again). */
   async start(): Promise<void> {
-    this.#running = true;
     await this.#watch.start();
   }
 
   async stop(): Promise<void> {
-    this.#running = false;
     this.#watch.stop();
-    this.#timer?.cancel();
-    this.#timer = null;
     this.#known.clear();
+    this.#isComplete = false;
   }
 
-  /** Those that are present, in no order. */
+  /** All entries have been read: what is not here was not there then. */
+  get isComplete(): boolean {
+    return this.#isComplete;
+  }
+
+  /** Those that have joined, in no order. */
   gateways(): GatewayRecord[] {
-    const oldest = this.#clock.now() - REGISTRY_AGE_MS;
-    return [...this.#known.values()].filter((known) => known.seenAt > oldest).map((known) => known.record);
+    return [...this.#known.values()].map(({ record }) => record);
   }
 
-  /** The one of this name if it is present. */
+  /** The one of this name if it has joined. */
   get(name: string): GatewayRecord | null {
-    const known = this.#known.get(name);
-    return known !== undefined && known.seenAt > this.#clock.now() - REGISTRY_AGE_MS ? known.record : null;
+    return this.#known.get(name)?.record ?? null;
   }
 
-  /** Called when a gateway appears, changes (another boot, another address) or goes. Not at mere renewals. */
+  /** Deletes the entry of a gateway that is dead, unless it is another boot's. Best effort: a store that is away is not asked again. */
+  async remove(name: string, boot: string): Promise<void> {
+    const known = this.#known.get(name);
+    if (known?.record.boot !== boot) return;
+    await this.#kv.delete(name, known.revision).catch(() => {});
+  }
+
+  /** Called when a gateway appears, changes (another boot, another address) or goes, and once all entries have been read. */
   onChange(fn: () => void): Subscription {
     this.#listeners.add(fn);
     return { unsubscribe: () => this.#listeners.delete(fn) };
   }
 
-  #note(entry: KvEntry): void {
-    const record = entry.value === null ? null : decodeRecord(entry.key, entry.value);
-    const known = this.#known.get(entry.key);
+  #note({ key, value, revision }: KvEntry): void {
+    const record = value === null ? null : decodeRecord(key, value);
+    const known = this.#known.get(key);
     if (record === null) {
-      if (this.#known.delete(entry.key)) {
-        this.#changed();
-      }
+      if (this.#known.delete(key)) this.#changed();
       return;
     }
-    // The same revision again (a watch that was reopened) is no sign of life.
-    if (known?.revision === entry.revision || (known === undefined && this.#known.size >= MAX_GATEWAYS)) {
-      return;
-    }
-    // Kept in the order of their last sign of life, so that the first is the first to age out.
-    this.#known.delete(entry.key);
-    this.#known.set(entry.key, { record, revision: entry.revision, seenAt: this.#clock.now() });
-    this.#arm();
-    if (known === undefined || !sameRecord(known.record, record)) {
-      this.#changed();
-    }
-  }
-
-  #arm(): void {
-    if (this.#timer !== null || !this.#running) {
-      return;
-    }
-    const first = this.#known.values().next().value;
-    if (first !== undefined) {
-      const left = first.seenAt + REGISTRY_AGE_MS - this.#clock.now();
-      this.#timer = this.#clock.after(Math.max(0, left), () => {
-        this.#timer = null;
-        this.#sweep();
-      });
-    }
-  }
-
-  #sweep(): void {
-    const oldest = this.#clock.now() - REGISTRY_AGE_MS;
-    let gone = 0;
-    for (const [name, known] of this.#known) {
-      if (known.seenAt > oldest) {
-        break;
-      }
-      this.#known.delete(name);
-      gone++;
-    }
-    this.#arm();
-    if (gone > 0) {
-      this.#changed();
-    }
+    if (known === undefined && this.#known.size >= MAX_GATEWAYS) return;
+    this.#known.set(key, { record, revision });
+    if (known === undefined || !sameRecord(known.record, record)) this.#changed();
   }
 
   #changed(): void {
-    for (const fn of this.#listeners) {
-      fn();
-    }
+    for (const fn of this.#listeners) fn();
   }
 }
 

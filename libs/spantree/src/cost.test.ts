@@ -81,9 +81,21 @@ describe.each([{ nodes: 10 }, { nodes: 1000 }])('one change among $nodes nodes',
     expect(cost(tree, () => {}).pairs).toBe(0);
   });
 
-  it('reachability of a link: its node for each LNK_CONN', () => {
-    const { tree, links } = mesh(nodes);
-    expect(cost(tree, () => tree.setReachable(links[0]!, 'g', false)).pairs).toBe(LNK_CONNS);
+  it('a gateway that cannot be reached: the nodes of its links for each LNK_CONN', () => {
+    const { tree } = mesh(nodes);
+    const far = tree.addConnection('far', 5000);
+    for (const node of [0, 1]) offer(tree, far, 5000 + node, node);
+    tree.flush(ignored);
+    const unreachable = new Set(['far', 'nobody']);
+    expect(cost(tree, () => tree.setUnreachable('g', unreachable)).pairs).toBe(2 * LNK_CONNS);
+    expect(cost(tree, () => tree.setUnreachable('g', unreachable)).pairs).toBe(0);
+  });
+
+  it('a gateway that is held: nothing; that is not any more: each node for its LNK_CONNs', () => {
+    const { tree, owner } = mesh(nodes);
+    expect(cost(tree, () => tree.setHeld('g', true)).pairs).toBe(0);
+    expect(cost(tree, () => offer(tree, owner, nodes, 0)).pairs).toBe(0);
+    expect(cost(tree, () => tree.setHeld('g', false)).pairs).toBe(LNK_CONNS * nodes);
   });
 });
 

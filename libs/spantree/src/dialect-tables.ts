@@ -5,6 +5,7 @@ import { Link } from './link.ts';
 import { LnkConn } from './lnk-conn.ts';
 import type { Node } from './node.ts';
 import { insertLink, removeLink } from './order.ts';
+import type { Reachability } from './reachability.ts';
 import type { ClusterKey, LnkConnFilter, SpanKey } from './span.ts';
 
 /** What one dialect has: clusters → nodes → links, the LNK_CONNs, and which of them a change has touched. Opens and closes nothing. */
@@ -13,6 +14,7 @@ export class DialectTables {
   readonly width: number;
   /** Highest dist of a link that is relayed. */
   readonly maxDist: number;
+  readonly reachability: Reachability;
   readonly nodes: Node[] = [];
   /** Nodes to look at again for every LNK_CONN. */
   readonly dirtyNodes: Set<Node> = new Set();
@@ -34,9 +36,10 @@ export class DialectTables {
   readonly #lnkConns: (LnkConn | undefined)[] = [];
   readonly #freeSlots: number[] = [];
 
-  constructor(width: number, maxDist: number) {
+  constructor(width: number, maxDist: number, reachability: Reachability) {
     this.width = width;
     this.maxDist = maxDist;
+    this.reachability = reachability;
   }
 
   /** Highest slot in use so far + 1. */
@@ -96,7 +99,7 @@ export class DialectTables {
     const key = filterClassKey(connection.gateway, filter);
     let filterClass = this.#classes.get(key);
     if (filterClass === undefined) {
-      filterClass = new FilterClass(connection.gateway, filter, this.maxDist);
+      filterClass = new FilterClass(connection.gateway, filter, this);
       this.#classes.set(key, filterClass);
     }
     const slot = this.#freeSlots.pop() ?? this.#lnkConns.length;

@@ -1,5 +1,6 @@
 import type { Link } from './link.ts';
 import type { LnkConn } from './lnk-conn.ts';
+import type { Reachability } from './reachability.ts';
 import { type Dialect, type LnkConnFilter, NIL_UUID, PEER_CLIENT, PEER_HAMMER2 } from './span.ts';
 
 /** Why the walk stops at a link (architecture.md, "Relay selection"). */
@@ -29,8 +30,13 @@ export class FilterClass {
   readonly #peerType: number;
   readonly #clusterId: string;
   readonly #maxDist: number;
+  readonly #reachability: Reachability;
 
-  constructor(gateway: string, filter: LnkConnFilter, maxDist: number) {
+  constructor(
+    gateway: string,
+    filter: LnkConnFilter,
+    { maxDist, reachability }: { readonly maxDist: number; readonly reachability: Reachability },
+  ) {
     this.key = filterClassKey(gateway, filter);
     this.gateway = gateway;
     this.#dialect = filter.dialect;
@@ -39,11 +45,12 @@ export class FilterClass {
     this.#peerType = filter.peerType;
     this.#clusterId = filter.clusterId;
     this.#maxDist = maxDist;
+    this.#reachability = reachability;
   }
 
   /** For these LNK_CONNs the link is not there at all: it is skipped, not stopped at (architecture.md, "Trunk"). */
   skips(link: Link): boolean {
-    return link.unreachable?.has(this.gateway) === true;
+    return !this.#reachability.reaches(this.gateway, link.connection.gateway);
   }
 
   /** Why the walk of every member stops at the link, or undefined. The stop at own links is the caller's. */

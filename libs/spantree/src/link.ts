@@ -18,8 +18,6 @@ export class Link {
   readonly dist: number;
   /** As the dialect compares it: circuit unsigned, linkid always 0. */
   readonly rnss: number;
-  /** Gateways whose LNK_CONNs must do without this link; undefined when there are none. */
-  unreachable: Set<string> | undefined = undefined;
   /** @internal What stands for it in its node's row: > 0, reused after it is gone. */
   readonly ref: number;
 

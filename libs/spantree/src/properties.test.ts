@@ -38,7 +38,9 @@ type Op =
       readonly stamp: number;
     }
   | { readonly op: 'refuse' | 'adopt' | 'adoptRefusal'; readonly pick: number; readonly pick2: number }
-  | { readonly op: 'reach'; readonly pick: number; readonly gateway: number; readonly reachable: boolean }
+  | { readonly op: 'forget'; readonly pick: number }
+  | { readonly op: 'reach'; readonly gateway: number; readonly unreachable: readonly number[] }
+  | { readonly op: 'hold'; readonly gateway: number; readonly held: boolean }
   | { readonly op: 'flush' };
 
 const pick = fc.nat(1000);
@@ -86,10 +88,14 @@ function changeOp(dialects: readonly Dialect[]): fc.Arbitrary<Op> {
       weight: 2,
       arbitrary: fc.record({
         op: fc.constant('reach' as const),
-        pick,
         gateway: fc.nat(2),
-        reachable: fc.boolean(),
+        unreachable: fc.uniqueArray(fc.nat(2), { maxLength: 2 }),
       }),
+    },
+    { weight: 1, arbitrary: fc.record({ op: fc.constant('forget' as const), pick }) },
+    {
+      weight: 1,
+      arbitrary: fc.record({ op: fc.constant('hold' as const), gateway: fc.nat(2), held: fc.boolean() }),
     },
     { weight: 6, arbitrary: fc.constant({ op: 'flush' as const }) },
   );
@@ -187,7 +193,7 @@ class Twins {
           rnss,
           stamp,
         };
-        const link = { id: this.#nextId++, connection, span, unreachable: new Set<string>() };
+        const link = { id: this.#nextId++, connection, span };
         oracle.links.push(link);
         this.#links.set(link, tree.addLink(this.#connections.get(connection)!, link.id, span));
         return;
@@ -228,12 +234,28 @@ class Twins {
         return;
       }
       case 'reach': {
-        const link = at(oracle.links, op.pick);
-        if (link === undefined) return;
         const gateway = GATEWAYS[op.gateway]!;
-        if (op.reachable) link.unreachable.delete(gateway);
-        else link.unreachable.add(gateway);
-        tree.setReachable(this.#links.get(link)!, gateway, op.reachable);
+        const others = new Set(op.unreachable.map((one) => GATEWAYS[one]!));
+        const before = tree.unreachableFrom(gateway);
+        expect(sorted(tree.setUnreachable(gateway, others))).toEqual(sorted(before.symmetricDifference(others)));
+        oracle.unreachable.set(gateway, others);
+        return;
+      }
+      case 'hold': {
+        const gateway = GATEWAYS[op.gateway]!;
+        if (op.held) oracle.held.add(gateway);
+        else oracle.held.delete(gateway);
+        tree.setHeld(gateway, op.held);
+        return;
+      }
+      case 'forget': {
+        const lnkConn = at(oracle.lnkConns, op.pick);
+        if (lnkConn === undefined) return;
+        // One that went before is still told as gone.
+        const open = [...oracle.open()].filter((pair) => pair.startsWith(`${lnkConn.id}/`));
+        oracle.forgetRelays(lnkConn);
+        tree.forgetRelays(this.#lnkConns.get(lnkConn)!);
+        for (const pair of open) this.believed.delete(pair);
         return;
       }
       case 'flush':
@@ -344,6 +366,12 @@ class Twins {
     return all;
   }
 
+  /** The relays on the pair's LNK_CONN are left as they are. */
+  isHeld(pair: string): boolean {
+    const lnkConn = this.oracle.lnkConns.find(({ id }) => id === Number.parseInt(pair, 10));
+    return lnkConn !== undefined && this.oracle.held.has(lnkConn.connection.gateway);
+  }
+
   /** A LNK_CONN and a link of its dialect. */
   #pair(first: number, second: number): [OracleLnkConn | undefined, OracleLink | undefined] {
     const lnkConn = at(this.oracle.lnkConns, first);
@@ -407,7 +435,8 @@ describe.each([
             expect(twins.opened.intersection(twins.closed).size).toBe(0);
             const { open, refused } = twins.held();
             expect(new Set(open).intersection(new Set(refused)).size).toBe(0);
-            expect(sorted([...open, ...refused])).toEqual(sorted(twins.selected()));
+            const chosen = [...open, ...refused].filter((pair) => !twins.isHeld(pair));
+            expect(sorted(chosen)).toEqual(sorted([...twins.selected()].filter((pair) => !twins.isHeld(pair))));
             twins.flushTree();
             expect(twins.opened.size + twins.closed.size).toBe(0);
           }

@@ -2,11 +2,12 @@ import { describe, expect, it } from 'vitest';
 import { Cluster } from './cluster.ts';
 import { DialectTables } from './dialect-tables.ts';
 import type { Node } from './node.ts';
+import { Reachability } from './reachability.ts';
 import { findCell, putCell } from './row.ts';
 
 function node(): Node {
   const key = { dialect: 'linkid', clusterId: '', peerType: 0, peerLabel: '' } as const;
-  return new Cluster(key, new DialectTables(2, 16)).addNode('', '');
+  return new Cluster(key, new DialectTables(2, 16, new Reachability())).addNode('', '');
 }
 
 describe("a node's row", () => {

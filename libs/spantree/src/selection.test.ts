@@ -177,14 +177,20 @@ describe('an unreachable link is skipped, not stopped at', () => {
     mesh.connection('far', 'g2');
     const near = mesh.asks('near');
     const far = mesh.asks('far');
+    mesh.connection('a', 'g3');
     const best = mesh.offers('a', 0);
     mesh.offers('b', 1);
-    mesh.tree.setReachable(best, 'g1', false);
+    mesh.tree.setUnreachable('g1', new Set(['g3']));
     mesh.flush();
     expect([of(near.relays()), of(far.relays())]).toEqual([['b'], ['a']]);
     expect(verdicts(mesh.tree.explain(best.node, near))).toEqual(['a unreachable', 'b taken']);
-    mesh.tree.setReachable(best, 'g1', true);
-    expect(mesh.flush()).toEqual(['+a', '-b']);
+    // Also one that comes later.
+    const late = mesh.offers('a', 0, { nodeId: OTHER_VOLUME });
+    mesh.flush();
+    expect(of(near.relays())).toEqual(['b']);
+    expect([...late.relays]).toEqual([far]);
+    expect(mesh.tree.setUnreachable('g1', new Set())).toEqual(new Set(['g3']));
+    expect(mesh.flush()).toEqual(['+a', '-b', '+a']);
   });
 });
 

@@ -19,7 +19,6 @@ export interface OracleLink {
   readonly id: number;
   readonly connection: OracleConnection;
   readonly span: SpanKey;
-  readonly unreachable: Set<string>;
 }
 
 /** What is known of a (node, LNK_CONN): what the last flush took, less what went since, and of that what is open and what refused. */
@@ -37,6 +36,10 @@ export class Oracle {
   connections: OracleConnection[] = [];
   lnkConns: OracleLnkConn[] = [];
   links: OracleLink[] = [];
+  /** By gateway: those that it cannot reach. */
+  readonly unreachable = new Map<string, ReadonlySet<string>>();
+  /** Gateways whose LNK_CONNs are left as they are. */
+  readonly held = new Set<string>();
   #pairs = new Map<string, Pair>();
 
   constructor(linkidWidth: number, circuitWidth: number, maxDist: number) {
@@ -57,7 +60,7 @@ export class Oracle {
 
   removeLnkConn(lnkConn: OracleLnkConn): void {
     this.lnkConns = this.lnkConns.filter((k) => k !== lnkConn);
-    for (const name of [...this.#pairs.keys()]) if (name.startsWith(`${lnkConn.id}|`)) this.#pairs.delete(name);
+    this.forgetRelays(lnkConn);
   }
 
   removeConnection(connection: OracleConnection): void {
@@ -79,8 +82,13 @@ export class Oracle {
     (refused ? pair.refused : pair.open).add(link.id);
   }
 
+  forgetRelays(lnkConn: OracleLnkConn): void {
+    for (const name of [...this.#pairs.keys()]) if (name.startsWith(`${lnkConn.id}|`)) this.#pairs.delete(name);
+  }
+
   flush(): void {
     for (const lnkConn of this.lnkConns) {
+      if (this.held.has(lnkConn.connection.gateway)) continue;
       for (const span of this.#nodes(lnkConn.filter.dialect)) {
         const taken = new Set(this.select(lnkConn, span).map((l) => l.id));
         const pair = this.#pair(lnkConn, span);
@@ -109,7 +117,7 @@ export class Oracle {
     const { dialect } = lnkConn.filter;
     const links = this.links
       .filter((l) => nodeName(l.span) === nodeName(span))
-      .filter((l) => !l.unreachable.has(lnkConn.connection.gateway));
+      .filter((l) => this.unreachable.get(lnkConn.connection.gateway)?.has(l.connection.gateway) !== true);
     const rank = (l: OracleLink): (number | string)[] => [
       distOf(l.span),
       dialect === 'linkid' ? 0 : toUnsigned(l.span.rnss),

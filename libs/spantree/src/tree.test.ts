@@ -187,7 +187,7 @@ describe('what is gone', () => {
     tree.refuse(lnkConn, link);
     tree.adoptRelay(lnkConn, link);
     tree.adoptRefusal(lnkConn, link);
-    tree.setReachable(link, 'g', false);
+    tree.forgetRelays(lnkConn);
     tree.setSuspect(owner, true);
     tree.removeLnkConn(lnkConn);
     tree.removeLnkConn(lnkConn);

@@ -6,6 +6,7 @@ import { type Explanation, explain } from './explain.ts';
 import type { Link } from './link.ts';
 import type { LnkConn } from './lnk-conn.ts';
 import type { Node } from './node.ts';
+import { Reachability } from './reachability.ts';
 import { findCell, putCell } from './row.ts';
 import { Selection } from './selection.ts';
 import { type ClusterKey, type Dialect, type LnkConnFilter, PEER_TYPE_MAX, type SpanKey } from './span.ts';
@@ -73,7 +74,12 @@ export interface TreeCounts {
  */
 export class SpanTree {
   readonly #tables: Readonly<Record<Dialect, DialectTables>>;
-  readonly #connections = new Set<Connection>();
+  readonly #reachability = new Reachability();
+  /** By gateway. */
+  readonly #connections = new Map<string, Set<Connection>>();
+  #connectionCount = 0;
+  /** Gateways whose LNK_CONNs are left as they are. */
+  readonly #held = new Set<string>();
   readonly #selection = new Selection();
   /** Relays that went since the last flush, in pairs. Only flushes and adoptions open relays, so these bound it. */
   readonly #goneLinks: Link[] = [];
@@ -84,15 +90,18 @@ export class SpanTree {
   constructor(options: SpanTreeOptions = {}) {
     const maxDist = option('maxDist', options.maxDist ?? DEFAULT_MAX_DIST, 0);
     this.#tables = {
-      linkid: new DialectTables(option('linkidWidth', options.linkidWidth ?? DEFAULT_LINKID_WIDTH, 1), maxDist),
-      circuit: new DialectTables(option('circuitWidth', options.circuitWidth ?? DEFAULT_CIRCUIT_WIDTH, 1), maxDist),
+      linkid: this.#newTables(option('linkidWidth', options.linkidWidth ?? DEFAULT_LINKID_WIDTH, 1), maxDist),
+      circuit: this.#newTables(option('circuitWidth', options.circuitWidth ?? DEFAULT_CIRCUIT_WIDTH, 1), maxDist),
     };
   }
 
   addConnection(gateway: string, id: number, data?: unknown): Connection {
     this.#changing();
     const connection = new Connection(gateway, id, data);
-    this.#connections.add(connection);
+    const all = this.#connections.get(gateway);
+    if (all === undefined) this.#connections.set(gateway, new Set([connection]));
+    else all.add(connection);
+    this.#connectionCount++;
     return connection;
   }
 
@@ -103,7 +112,10 @@ export class SpanTree {
     for (const link of connection.links) this.removeLink(link);
     for (const lnkConn of connection.lnkConns) this.removeLnkConn(lnkConn);
     connection.removed = true;
-    this.#connections.delete(connection);
+    this.#connectionCount--;
+    const all = this.#connections.get(connection.gateway);
+    all?.delete(connection);
+    if (all?.size === 0) this.#connections.delete(connection.gateway);
   }
 
   /** The links of a suspect rank behind equally near ones. */
@@ -194,21 +206,65 @@ export class SpanTree {
   }
 
   /**
-   * Whether `gateway` can reach the link's gateway: if not, the link is skipped (not stopped at) for the LNK_CONNs of
-   * `gateway`. What is set stays until it is set back or the link goes.
+   * Which others `gateway` cannot reach, all of them: their links, also those that come later, are skipped (not stopped at) for the
+   * LNK_CONNs of `gateway`. Stays until it is set anew. Gives those for which that is different now.
    */
-  setReachable(link: Link, gateway: string, reachable: boolean): void {
+  setUnreachable(gateway: string, others: ReadonlySet<string>): ReadonlySet<string> {
     this.#changing();
-    if (link.removed) return;
-    if (reachable) {
-      if (link.unreachable?.delete(gateway) !== true) return;
-      if (link.unreachable.size === 0) link.unreachable = undefined;
-    } else {
-      if (link.unreachable?.has(gateway) === true) return;
-      link.unreachable ??= new Set();
-      link.unreachable.add(gateway);
+    const changed = this.#reachability.set(gateway, others);
+    for (const other of changed) {
+      for (const { links } of this.#connections.get(other) ?? []) {
+        for (const link of links) this.#tablesOf(link).dirtyNodes.add(link.node);
+      }
     }
-    this.#tablesOf(link).dirtyNodes.add(link.node);
+    return changed;
+  }
+
+  /** Those that `gateway` cannot reach, as was set. */
+  unreachableFrom(gateway: string): ReadonlySet<string> {
+    return this.#reachability.of(gateway);
+  }
+
+  /** Whether the links of gateway `to` are of use to the LNK_CONNs of gateway `from`. */
+  reaches(from: string, to: string): boolean {
+    return this.#reachability.reaches(from, to);
+  }
+
+  /**
+   * Whether relays on the LNK_CONNs of `gateway` are left as they are: flushes open and close none there, but what goes with its link or
+   * its LNK_CONN goes, and what is adopted is taken. Once it is not held any more, the next flush looks at all of them.
+   */
+  setHeld(gateway: string, held: boolean): void {
+    this.#changing();
+    if (held) {
+      this.#held.add(gateway);
+      return;
+    }
+    if (!this.#held.delete(gateway)) return;
+    for (const { lnkConns } of this.#connections.get(gateway) ?? []) {
+      for (const lnkConn of lnkConns) this.#tables[lnkConn.filter.dialect].dirtyLnkConns.add(lnkConn);
+    }
+  }
+
+  /**
+   * Forgets which relays are open on the LNK_CONN and which were refused, as if neither had been: what is so is adopted next. The next
+   * flush looks at it for every node.
+   */
+  forgetRelays(lnkConn: LnkConn): void {
+    this.#changing();
+    if (lnkConn.removed) return;
+    const tables = this.#tables[lnkConn.filter.dialect];
+    for (const node of tables.nodes) {
+      const { row, rowWidth } = node;
+      const end = Math.min((lnkConn.slot + 1) * rowWidth, row.length);
+      for (let at = lnkConn.slot * rowWidth; at < end; at++) {
+        const cell = row[at]!;
+        row[at] = 0;
+        if (cell < 0) tables.refusals--;
+        else if (cell > 0) uncount(tables, tables.link(cell), lnkConn);
+      }
+    }
+    tables.dirtyLnkConns.add(lnkConn);
   }
 
   /**
@@ -310,7 +366,7 @@ export class SpanTree {
       links: linkid.linkCount + circuit.linkCount,
       lnkConns: linkid.lnkConnCount + circuit.lnkConnCount,
       relays: linkid.openRelays + circuit.openRelays,
-      connections: this.#connections.size,
+      connections: this.#connectionCount,
       refused: linkid.refusals + circuit.refusals,
     };
   }
@@ -328,7 +384,7 @@ export class SpanTree {
   #flushDialect(tables: DialectTables, out: RelayDelta): void {
     const { dirtyNodes, dirtyLnkConns } = tables;
     if (dirtyNodes.size === 0 && dirtyLnkConns.size === 0) return;
-    const all = tables.lnkConnsByClass();
+    const all = this.#selectable(tables);
     const open = (link: Link, lnkConn: LnkConn): void => out.open(link, lnkConn);
     const close = (link: Link, lnkConn: LnkConn): void => out.close(link, lnkConn);
     const evaluate = (node: Node, lnkConns: readonly LnkConn[]): void => {
@@ -344,6 +400,16 @@ export class SpanTree {
     for (const node of dirtyNodes) evaluate(node, all);
     dirtyNodes.clear();
     dirtyLnkConns.clear();
+  }
+
+  #newTables(width: number, maxDist: number): DialectTables {
+    return new DialectTables(width, maxDist, this.#reachability);
+  }
+
+  /** The LNK_CONNs that are not held, those of a filter class next to each other. */
+  #selectable(tables: DialectTables): readonly LnkConn[] {
+    const all = tables.lnkConnsByClass();
+    return this.#held.size === 0 ? all : all.filter(({ connection }) => !this.#held.has(connection.gateway));
   }
 
   #gone(tables: DialectTables, link: Link, lnkConn: LnkConn): void {

@@ -4,6 +4,10 @@ import {
   type AttachResponse,
   type Commands,
   GatewayControlClient,
+  type Hello,
+  RefusalReason,
+  type Refused,
+  refusalReasonToJSON,
   StateChange,
   type Welcome,
 } from '@spanmesh/proto/v1/gateway_control';
@@ -14,19 +18,22 @@ import { ProtocolRule } from '@spanmesh/runtime/protocol-version';
 import type { Random } from '@spanmesh/runtime/random';
 import type { ChannelSecurity } from '@spanmesh/runtime/tls-credentials';
 import { Turn } from '@spanmesh/runtime/turn';
-import type { Attach } from './attach.ts';
-import type { AttachHost, GatewayIdentity } from './gateway-service.ts';
-import { inParts, sizeOf } from './state-change-parts.ts';
+import type { Attach, AttachRefusal } from './attach.ts';
+import type { AttachHost } from './attach-host.ts';
+import { PART_BYTES } from './limits.ts';
+import { explain } from './refusals.ts';
+import type { Reports } from './reports.ts';
+import type { TopologyLocator } from './topology-locator.ts';
 
 /** gateway_control.proto, Hello: what this gateway can do beyond that version of the protocol. */
 const CAPABILITIES: readonly string[] = ['drain'];
-/** Pauses between attempts: doubled each time, each shortened by up to half at random. */
+/** Pauses between rounds of attempts: doubled each time, each shortened by up to half at random. */
 export const FIRST_BACKOFF_MS = 100;
 export const MAX_BACKOFF_MS = 5000;
 /** How long a leader may take to say Welcome; it may have to raise its epoch first. */
 export const WELCOME_MS = 10_000;
-/** Largest part of a snapshot or delta in bytes (gateway_control.proto: at most 1 MiB). */
-export const PART_BYTES = 960 * 1024;
+/** The same for one of several that nobody says leads. */
+export const ANSWER_MS = 3000;
 /** Bytes (estimated) of changes that wait for a leader that does not read; past this a snapshot is cheaper. */
 export const MAX_PENDING_BYTES = 32 * 1024 * 1024;
 /** How long a leader waits to hear that its commands were obeyed, when there is nothing else to tell. */
@@ -39,11 +46,23 @@ const LOG_INTERVAL_MS = 10_000;
 const EXPECTED = new Set<status>([status.FAILED_PRECONDITION, status.ABORTED, status.CANCELLED]);
 
 export interface AttachClientOptions {
-  readonly identity: GatewayIdentity;
-  /** `host:port` of the leader as far as it is known; asked anew for each attempt. */
-  readonly address: () => string | null;
+  /** Name of the installation that the gateway belongs to. */
+  readonly installation: string;
   /** Of the way to the leader; plaintext unless given. */
   readonly security?: ChannelSecurity;
+}
+
+export interface AttachClientDependencies {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly random: Random;
+  readonly host: AttachHost;
+  readonly reports: Reports;
+  readonly locator: Pick<
+    TopologyLocator,
+    'address' | 'next' | 'isExhausted' | 'again' | 'isNamed' | 'leads' | 'knows' | 'doesNotLead'
+  >;
+  readonly protocol?: ProtocolRule;
 }
 
 type Stream = ClientDuplexStream<AttachRequest, AttachResponse>;
@@ -56,19 +75,19 @@ interface Call {
 }
 
 /**
- * Where the way to the leader stands.
+ * Where the way to the leader stands; changed in `#become` only.
  *   stopped    start() was not called yet, or stop() has ended it
- *   waiting    no stream; `timer` starts the next attempt
+ *   waiting    no stream; `timer` starts the next round of attempts
  *   greeting   Hello was sent; `timer` gives it up
  *   attached   Welcome came: first the snapshot is written, then deltas
- *   leaving    stop() was called: the last delta is on its way, the stream is half-closed
+ *   leaving    stop() was called: the last delta is on its way, the stream is half-closed; `timer` gives that up
  */
 type AttachState =
   | { readonly kind: 'stopped' }
   | { readonly kind: 'waiting'; readonly timer: Timer }
   | { readonly kind: 'greeting'; readonly call: Call; readonly timer: Timer }
   | { readonly kind: 'attached'; readonly call: Call }
-  | { readonly kind: 'leaving'; readonly call: Call; readonly left: () => void };
+  | { readonly kind: 'leaving'; readonly call: Call; readonly timer: Timer; readonly left: () => void };
 
 /**
  * The gateway's end of the Attach stream (architecture.md, "Attach"): finds the leader, tells it what is open and then
@@ -76,57 +95,43 @@ type AttachState =
  * next snapshot has them.
  */
 export class AttachClient implements Attach {
-  /** What has changed since the last message. Another object after each flush: read it anew for every change. */
-  delta: StateChange = StateChange.create();
   /** A leader has taken this gateway on once: what readiness needs. */
   attachedOnce = false;
+  /** What a leader has refused it for since then. */
+  refused: AttachRefusal | null = null;
   /** Highest epoch obeyed so far; 0 for none. */
   epoch = 0;
   readonly #options: AttachClientOptions;
-  readonly #clock: Clock;
-  readonly #logger: Logger;
-  readonly #host: AttachHost;
-  readonly #random: Random;
+  readonly #deps: AttachClientDependencies;
   readonly #turn: Turn;
   readonly #protocol: ProtocolRule;
   readonly #throttle: Throttle;
   #state: AttachState = { kind: 'stopped' };
   #backoff = FIRST_BACKOFF_MS;
-  /** What waits to be written before the delta: the rest of the snapshot, parts of a large delta. */
+  /** What waits to be written before the reports: the rest of the snapshot, parts of a large delta. */
   #outbox: AttachRequest[] = [];
   #outboxAt = 0;
   #blocked = false;
   /** `n` of the last commands of this epoch that were obeyed, and the last that the leader was told of. */
   #obeyed = 0;
   #obeyedTold = 0;
-  #obeyedTimer: Timer | undefined;
+  #obeyedTimer: Timer | null = null;
 
-  constructor(
-    options: AttachClientOptions,
-    deps: { clock: Clock; logger: Logger; host: AttachHost; random: Random; protocol?: ProtocolRule },
-  ) {
+  constructor(options: AttachClientOptions, deps: AttachClientDependencies) {
     this.#options = options;
-    this.#clock = deps.clock;
-    this.#logger = deps.logger;
-    this.#host = deps.host;
-    this.#random = deps.random;
+    this.#deps = deps;
     this.#protocol = deps.protocol ?? new ProtocolRule({}, deps);
-    this.#turn = new Turn(() => this.#flush());
+    this.#turn = new Turn(() => this.#write());
     this.#throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock: deps.clock });
+    deps.reports.onChange = () => this.#turn.request();
   }
 
-  /** True while a leader has this gateway. */
   get attached(): boolean {
     return this.#state.kind === 'attached';
   }
 
-  /** `delta` has changed: it goes out at the end of this turn. */
-  touch(): void {
-    this.#turn.request();
-  }
-
   start(): void {
-    if (this.#state.kind === 'stopped') this.#connect();
+    if (this.#state.kind === 'stopped') this.#beginRound();
   }
 
   /**
@@ -136,43 +141,57 @@ export class AttachClient implements Attach {
   leaderChanged(): void {
     const state = this.#state;
     this.#backoff = FIRST_BACKOFF_MS;
-    if (state.kind === 'waiting') {
-      state.timer.cancel();
-      this.#connect();
-    } else if (state.kind === 'greeting' || state.kind === 'attached') {
-      if (state.call.address === this.#options.address()) return;
-      if (state.kind === 'greeting') state.timer.cancel();
-      this.#letGo(state.call);
-      this.#logger.info('another topology replica leads');
-      this.#connect();
-    }
+    if (state.kind === 'waiting') this.#beginRound();
+    if (state.kind !== 'greeting' && state.kind !== 'attached') return;
+    if (state.call.address === this.#deps.locator.address()) return;
+    this.#letGo(state.call);
+    this.#deps.logger.info('another topology replica leads');
+    this.#beginRound();
   }
 
   /** Says what is left to say, then goodbye. Resolves when the leader has taken it in, or has taken too long. */
   async stop(): Promise<void> {
     const state = this.#state;
     this.#obeyedTimer?.cancel();
+    this.#obeyedTimer = null;
     if (state.kind === 'attached') {
-      const left = new Promise<void>((resolve) => {
-        this.#state = { kind: 'leaving', call: state.call, left: resolve };
-      });
-      const timer = this.#clock.after(GOODBYE_MS, () => this.#lost(state.call, null));
+      const { call } = state;
+      const timer = this.#deps.clock.after(GOODBYE_MS, () => this.#lost(call, null));
+      const left = Promise.withResolvers<void>();
+      this.#become({ kind: 'leaving', call, timer, left: left.resolve });
       this.#write();
-      await left;
-      timer.cancel();
+      await left.promise;
     } else if (state.kind !== 'leaving') {
-      if (state.kind !== 'stopped') state.timer.cancel();
-      this.#state = { kind: 'stopped' };
+      this.#become({ kind: 'stopped' });
       if (state.kind === 'greeting') close(state.call);
     }
   }
 
-  #connect(): void {
-    const address = this.#options.address();
-    if (address === null) {
-      this.#retry();
-      return;
-    }
+  #become(state: AttachState): void {
+    if ('timer' in this.#state) this.#state.timer.cancel();
+    this.#state = state;
+  }
+
+  #beginRound(): void {
+    this.#deps.locator.again();
+    this.#connectToNext();
+  }
+
+  /** The next of this round; the round after it begins in a while. */
+  #connectToNext(): void {
+    const address = this.#deps.locator.next();
+    if (address === null) this.#pause();
+    else this.#connect(address);
+  }
+
+  #pause(): void {
+    const pause = this.#backoff * (1 - this.#deps.random() / 2);
+    this.#backoff = Math.min(this.#backoff * 2, MAX_BACKOFF_MS);
+    this.#become({ kind: 'waiting', timer: this.#deps.clock.after(pause, () => this.#beginRound()) });
+  }
+
+  #connect(address: string): void {
+    const { clock, locator } = this.#deps;
     const { credentials, options } = this.#options.security ?? PLAINTEXT;
     const client = new GatewayControlClient(address, credentials, {
       ...channelOptions,
@@ -182,26 +201,57 @@ export class AttachClient implements Attach {
     });
     const stream = client.attach();
     const call: Call = { client, stream, address };
-    const timer = this.#clock.after(WELCOME_MS, () => this.#lost(call, null));
-    this.#state = { kind: 'greeting', call, timer };
-    stream.on('data', (response: AttachResponse) => this.#take(call, response));
+    const patience = locator.isNamed(address) || locator.isExhausted ? WELCOME_MS : ANSWER_MS;
+    this.#become({ kind: 'greeting', call, timer: clock.after(patience, () => this.#lost(call, null)) });
+    stream.on('data', (response: AttachResponse) => this.#guard(call, () => this.#take(call, response)));
     stream.on('drain', () => this.#drained(call));
     stream.on('error', (error: ServiceError) => this.#lost(call, error));
     stream.on('end', () => this.#lost(call, null));
-    const { name, boot, version, serviceAddress } = this.#options.identity;
-    const known = { highestEpoch: this.epoch, protocolVersion: this.#protocol.own, capabilities: [...CAPABILITIES] };
-    stream.write({ hello: { name, boot, version, serviceAddress, ...known } });
+    stream.write({ hello: this.#hello() });
   }
 
-  #take(call: Call, { welcome, commands }: AttachResponse): void {
+  #hello(): Hello {
+    const { identity, gatewaysKnown } = this.#deps.host;
+    const { name, boot, version, serviceAddress } = identity;
+    return {
+      name,
+      boot,
+      highestEpoch: this.epoch,
+      version,
+      protocolVersion: this.#protocol.own,
+      serviceAddress,
+      capabilities: [...CAPABILITIES],
+      installation: this.#options.installation,
+      gatewaysKnown: [...gatewaysKnown],
+    };
+  }
+
+  /** What a leader's message makes throw costs the stream, not the process; a snapshot puts right what was half done. */
+  #guard(call: Call, run: () => void): void {
+    try {
+      run();
+    } catch (err) {
+      const { log, suppressed } = this.#throttle.admit('failed');
+      const { address } = call;
+      if (log)
+        this.#deps.logger.error({ err, topology: address, suppressed }, 'a message of topology cannot be obeyed');
+      // Whoever says it once may say it again.
+      this.#backoff = MAX_BACKOFF_MS;
+      this.#lost(call, null);
+    }
+  }
+
+  #take(call: Call, { welcome, commands, refused }: AttachResponse): void {
     const state = this.#state;
-    if (state.kind !== 'greeting' && state.kind !== 'attached') return;
-    if (state.call !== call) return;
-    if (welcome !== undefined && state.kind === 'greeting') this.#welcomed(state, welcome);
-    else if (commands !== undefined && state.kind === 'attached') this.#obey(commands);
+    if ((state.kind !== 'greeting' && state.kind !== 'attached') || state.call !== call) return;
+    if (state.kind === 'attached') {
+      if (commands !== undefined) this.#obey(commands);
+    } else if (welcome !== undefined) this.#welcomed(call, welcome);
+    else if (refused !== undefined) this.#refusedBy(call, refused);
   }
 
-  #welcomed({ call, timer }: { readonly call: Call; readonly timer: Timer }, welcome: Welcome): void {
+  #welcomed(call: Call, welcome: Welcome): void {
+    const { host, locator, reports, logger } = this.#deps;
     if (welcome.epoch < this.epoch) {
       // It should have gone above what Hello said: not one to obey.
       this.#lost(call, null);
@@ -210,47 +260,65 @@ export class AttachClient implements Attach {
     const who = `the topology leader at ${call.address} (${welcome.version})`;
     const agreement = this.#protocol.check(welcome.protocolVersion, { role: 'leader', who });
     if (agreement.kind === 'refused') {
+      this.refused = explain(RefusalReason.REFUSAL_REASON_VERSION, call.address);
       this.#lost(call, null);
       return;
     }
-    timer.cancel();
     if (welcome.epoch > this.epoch) this.#obeyed = 0;
     this.epoch = welcome.epoch;
     this.attachedOnce = true;
+    this.refused = null;
     this.#backoff = FIRST_BACKOFF_MS;
-    this.#state = { kind: 'attached', call };
-    this.#blocked = false;
-    // In one turn: what changes from here on is in the deltas, all before is in the snapshot.
-    this.#host.welcomed(welcome.epoch, welcome.rnssAdd);
-    const parts = [...inParts(this.#host.snapshot(), PART_BYTES)];
-    this.delta = StateChange.create();
-    const last = StateChange.create();
-    last.obeyed = this.#obeyed;
-    last.lastNumber = this.#host.lastNumber;
-    this.#obeyedTold = this.#obeyed;
-    this.#outbox = [...parts, last].map((snapshot) => ({ snapshot }));
+    this.#become({ kind: 'attached', call });
+    locator.leads(call.address, welcome.replicas);
+    // In one turn: what changes from here on is in the reports, all before is in the snapshot.
+    host.welcomed(welcome.epoch, welcome.rnssAdd);
+    const parts = host.snapshot();
+    reports.begin();
+    this.#outbox = this.#finished(parts).map((snapshot) => ({ snapshot }));
     this.#outbox.push({ snapshotEnd: {} });
     this.#outboxAt = 0;
+    this.#blocked = false;
     const { epoch, version: leader } = welcome;
-    this.#logger.info({ epoch, leader, protocol: agreement.version, parts: parts.length }, 'attached to topology');
+    logger.info({ epoch, leader, protocol: agreement.version, parts: parts.length }, 'attached to topology');
     this.#write();
+  }
+
+  #refusedBy(call: Call, { reason, leaderAddress }: Refused): void {
+    const { host, locator, logger } = this.#deps;
+    if (reason === RefusalReason.REFUSAL_REASON_NOT_LEADER) {
+      locator.doesNotLead(leaderAddress);
+      this.#letGo(call);
+      this.#connectToNext();
+      return;
+    }
+    this.refused = explain(reason, call.address);
+    if (reason === RefusalReason.REFUSAL_REASON_DECLARED_DEAD) {
+      this.#letGo(call);
+      host.declaredDead();
+      // Its commands were for the one that is dead.
+      this.#obeyed = 0;
+      this.#backoff = FIRST_BACKOFF_MS;
+      this.#connectToNext();
+      return;
+    }
+    const { by, why, advice } = this.refused;
+    const { log, suppressed } = this.#throttle.admit(`refused ${reason}`);
+    if (log) logger.warn({ topology: by, refusal: refusalReasonToJSON(reason), advice, suppressed }, why);
+    this.#letGo(call);
+    this.#connectToNext();
   }
 
   #obey(commands: Commands): void {
     // A leader whose time is over (architecture.md, "Lease").
     if (commands.epoch !== this.epoch) return;
-    this.#host.apply(commands);
+    if (commands.replicas.length > 0) this.#deps.locator.knows(commands.replicas);
+    this.#deps.host.apply(commands);
     this.#obeyed = commands.n;
-    if (this.#obeyedTimer !== undefined) return;
-    this.#obeyedTimer = this.#clock.after(OBEYED_MS, () => {
-      this.#obeyedTimer = undefined;
-      this.touch();
+    this.#obeyedTimer ??= this.#deps.clock.after(OBEYED_MS, () => {
+      this.#obeyedTimer = null;
+      this.#turn.request();
     });
-  }
-
-  #flush(): void {
-    if (this.#state.kind === 'attached') this.#write();
-    else if (this.#state.kind !== 'leaving') this.delta = StateChange.create();
   }
 
   #drained(call: Call): void {
@@ -264,6 +332,7 @@ export class AttachClient implements Attach {
   #write(): void {
     const state = this.#state;
     if (state.kind !== 'attached' && state.kind !== 'leaving') return;
+    const { reports, logger } = this.#deps;
     const { stream } = state.call;
     for (;;) {
       while (this.#outboxAt < this.#outbox.length && !this.#blocked) {
@@ -272,29 +341,26 @@ export class AttachClient implements Attach {
       if (this.#blocked) break;
       this.#outbox = [];
       this.#outboxAt = 0;
-      const bytes = sizeOf(this.delta);
-      if (bytes === 0 && this.#obeyed === this.#obeyedTold) {
+      if (reports.bytes === 0 && this.#obeyed === this.#obeyedTold) {
         if (state.kind === 'leaving') stream.end();
         return;
       }
-      this.#enqueueDelta(bytes);
+      this.#outbox = this.#finished(reports.take(PART_BYTES)).map((delta) => ({ delta }));
     }
-    if (state.kind === 'attached' && sizeOf(this.delta) > MAX_PENDING_BYTES) {
-      this.#logger.warn('topology does not read: attaching anew');
+    if (state.kind === 'attached' && reports.bytes > MAX_PENDING_BYTES) {
+      logger.warn('topology does not read: attaching anew');
       this.#lost(state.call, null);
     }
   }
 
-  #enqueueDelta(bytes: number): void {
-    const { delta } = this;
-    this.delta = StateChange.create();
-    const parts = bytes > PART_BYTES ? [...inParts([delta], PART_BYTES)] : [delta];
-    // Said last: whatever was refused before the commands were obeyed has been told by then.
-    const last = parts[parts.length - 1]!;
+  /** Parts that were cut together, with what is said last: what was refused before the commands were obeyed has been told by then. */
+  #finished(parts: StateChange[]): StateChange[] {
+    const all = parts.length === 0 ? [StateChange.create()] : parts;
+    const last = all[all.length - 1]!;
     last.obeyed = this.#obeyed;
-    last.lastNumber = this.#host.lastNumber;
+    last.lastNumber = this.#deps.host.lastNumber;
     this.#obeyedTold = this.#obeyed;
-    this.#outbox = parts.map((part) => ({ delta: part }));
+    return all;
   }
 
   /** The stream is over, or is given up. */
@@ -303,19 +369,21 @@ export class AttachClient implements Attach {
     if (state.kind === 'stopped' || state.kind === 'waiting' || state.call !== call) return;
     this.#letGo(call);
     if (state.kind === 'leaving') {
-      this.#state = { kind: 'stopped' };
+      this.#become({ kind: 'stopped' });
       state.left();
       return;
     }
-    if (state.kind === 'greeting') state.timer.cancel();
     const code = error === null ? 'none' : status[error.code];
     const { log, suppressed } = this.#throttle.admit(code);
     if (log) {
       const level = error === null || EXPECTED.has(error.code) ? 'info' : 'warn';
       const { address } = call;
-      this.#logger[level]({ topology: address, code, details: error?.details, suppressed }, 'not attached to topology');
+      const line = { topology: address, code, details: error?.details, suppressed };
+      this.#deps.logger[level](line, 'not attached to topology');
     }
-    this.#retry();
+    // One that takes a gateway on and lets go of it again is not asked at once.
+    if (state.kind === 'attached') this.#pause();
+    else this.#connectToNext();
   }
 
   #letGo(call: Call): void {
@@ -323,13 +391,7 @@ export class AttachClient implements Attach {
     this.#outbox = [];
     this.#outboxAt = 0;
     this.#blocked = false;
-    this.delta = StateChange.create();
-  }
-
-  #retry(): void {
-    const pause = this.#backoff * (1 - this.#random() / 2);
-    this.#backoff = Math.min(this.#backoff * 2, MAX_BACKOFF_MS);
-    this.#state = { kind: 'waiting', timer: this.#clock.after(pause, () => this.#connect()) };
+    this.#deps.reports.end();
   }
 }
 

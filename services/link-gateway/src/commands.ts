@@ -1,8 +1,9 @@
 import { LNK_SPAN_BYTES } from '@spanmesh/dmsg/payload/lnk-span';
-import type { Commands, RelayCommand, RemoteLink, RemoteLinkGone } from '@spanmesh/proto/v1/gateway_control';
+import type { Commands, LinkRef, RelayCommand, RemoteLink } from '@spanmesh/proto/v1/gateway_control';
 import type { Core } from './core.ts';
 import type { Drains } from './drain/drains.ts';
 import type { Prober } from './prober.ts';
+import type { RelaySource } from './relay-source.ts';
 import { dialectOf } from './wire-dialect.ts';
 
 /**
@@ -46,13 +47,23 @@ export class CommandRunner {
       this.#core.metrics.commandsStale++;
       return;
     }
-    this.#core.tables.learnRemote(gateway, link, known, payload).named = true;
+    this.#core.tables.learnRemote(gateway, link, known, payload).leaderKnows = true;
   }
 
-  #forget({ gateway, link }: RemoteLinkGone): void {
+  /** Everything that is known of another gateway's links goes: their relays, and the ways back to them. */
+  forgetGateway(gateway: string): void {
+    const links = this.#core.tables.remoteLinks.get(gateway);
+    if (links !== undefined) for (const source of [...links.values()]) this.#forgetSource(source);
+  }
+
+  #forget({ gateway, link }: LinkRef): void {
+    const source = this.#core.tables.source(gateway, link);
+    if (gateway !== '' && source !== undefined) this.#forgetSource(source);
+  }
+
+  #forgetSource(source: RelaySource): void {
     const { tables, relays } = this.#core;
-    const source = tables.source(gateway, link);
-    if (gateway === '' || source === undefined) return;
+    source.leaderKnows = false;
     relays.closeAllOf(source);
     tables.forgetRemote(source);
   }

@@ -465,8 +465,7 @@ export class Connection
   #showsLife(): void {
     this.suspect = false;
     if (this.#state.kind !== 'open') return;
-    this.#core.deltas.delta.connectionsAlive.push(this.id);
-    this.#core.deltas.touch();
+    this.#core.reports.connectionAlive(this);
   }
 
   /** protocol.md, introduction: the peer has not shown its dialect in time: go on in the default one, and speak. */
@@ -501,10 +500,9 @@ export class Connection
 
   /** Everything on it ends. Topology hears of the connection only (gateway_control.proto, StateChange). */
   #end(endpoint: Endpoint): void {
-    const { tables, deltas } = this.#core;
+    const { tables, reports } = this.#core;
     tables.connections.delete(this.id);
-    deltas.delta.connectionsClosed.push(this.id);
-    deltas.touch();
+    reports.connectionClosed(this);
     this.waitingRelays = [];
     this.#guard(() => endpoint.lost(ErrorCode.LOSTLINK));
   }

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { Dialect } from '@spanmesh/dmsg/dialect';
+import { StateChangeParts } from '@spanmesh/proto/state-change';
 import type { Commands, StateChange } from '@spanmesh/proto/v1/gateway_control';
 import type { Bus } from '@spanmesh/runtime/bus';
 import type { Clock } from '@spanmesh/runtime/clock';
@@ -11,7 +12,8 @@ import type { Service } from '@spanmesh/runtime/service';
 import { Turn } from '@spanmesh/runtime/turn';
 import { VERSION } from '@spanmesh/runtime/version';
 import { accept } from './accept.ts';
-import type { Attach } from './attach.ts';
+import type { Attach, AttachRefusal } from './attach.ts';
+import type { AttachHost, GatewayIdentity } from './attach-host.ts';
 import type { CloseReason } from './close-reason.ts';
 import { CommandRunner } from './commands.ts';
 import type { Connection } from './connection.ts';
@@ -30,7 +32,7 @@ import { Drains } from './drain/drains.ts';
 import { Entrance } from './entrance.ts';
 import { bootId, gatewayUuid, hex8, splitId } from './gateway-ids.ts';
 import { KernelQueues } from './kernel-queues.ts';
-import { LOG_INTERVAL_MS } from './limits.ts';
+import { LOG_INTERVAL_MS, PART_BYTES } from './limits.ts';
 import { Links } from './links.ts';
 import { Listener } from './listener.ts';
 import { LnkConns } from './lnk-conns.ts';
@@ -51,6 +53,7 @@ import { registerMetrics } from './register-metrics.ts';
 import { registerOpenMetrics } from './register-open-metrics.ts';
 import { Registration } from './registration.ts';
 import { Relays } from './relays.ts';
+import { Reports } from './reports.ts';
 import { Flow } from './routing/flow.ts';
 import type { LocalClients } from './routing/local-clients.ts';
 import { NoTrunks } from './routing/no-trunks.ts';
@@ -58,29 +61,9 @@ import { Router } from './routing/router.ts';
 import type { RouteTerminal } from './routing/trunks.ts';
 import type { GatewayOptions } from './settings.ts';
 import { Shell, type TreeSource } from './shell.ts';
-import { connectionOpened, cutSnapshot } from './snapshot.ts';
+import { cutSnapshot } from './snapshot.ts';
 import type { GatewayTrunks, TrunkHost } from './trunk/gateway-trunks.ts';
 import { registerTrunkMetrics } from './trunk/trunk-metrics.ts';
-
-/** Who the gateway is towards topology. */
-export interface GatewayIdentity {
-  readonly name: string;
-  readonly boot: string;
-  readonly version: string;
-  /** Where other gateways reach it; known once the ports are listened on. Empty: they cannot. */
-  readonly serviceAddress: string;
-}
-
-/** What the stream to topology asks of the gateway. */
-export interface AttachHost {
-  /** A leader of this epoch has taken it on; `rnssAdd`: what relays add to rnss. */
-  welcomed(epoch: number, rnssAdd: number): void;
-  /** Highest number that it has given to anything. */
-  readonly lastNumber: number;
-  /** Everything that is open, cut in the same turn. */
-  snapshot(): Iterable<StateChange>;
-  apply(commands: Commands): void;
-}
 
 export interface GatewayDependencies {
   readonly bus: Bus;
@@ -95,11 +78,11 @@ export interface GatewayDependencies {
   readonly resolve?: Resolve;
   /** Ports of this process for other things than peers and trunks; default: none. */
   readonly otherPorts?: () => Iterable<number>;
-  /** Connections to the other gateways, of a gateway with this id; default: none. */
-  readonly makeTrunks?: (id: string, host: TrunkHost) => GatewayTrunks;
-  /** Where nodes are, for clients of this gateway (its id); default: nobody knows. */
-  readonly makeDirectory?: (gateway: string) => DirectoryCalls;
-  readonly makeAttach: (identity: GatewayIdentity, host: AttachHost) => Attach;
+  /** Connections to the other gateways, of a gateway with this id, which may change; default: none. */
+  readonly makeTrunks?: (id: () => string, host: TrunkHost) => GatewayTrunks;
+  /** Where nodes are, for clients of this gateway (its id, which may change); default: nobody knows. */
+  readonly makeDirectory?: (gateway: () => string) => DirectoryCalls;
+  readonly makeAttach: (host: AttachHost, reports: Reports) => Attach;
 }
 
 /** A port that peers connect to. */
@@ -129,7 +112,9 @@ export class Gateway implements Service, AttachHost {
   readonly #core: Core;
   readonly #router: Router;
   readonly #trunks: GatewayTrunks | null;
+  readonly #reports = new Reports();
   readonly #attach: Attach;
+  readonly #directory: DirectoryCalls;
   readonly #commands: CommandRunner;
   readonly #prober: Prober;
   readonly #dialler: Dialler;
@@ -140,6 +125,7 @@ export class Gateway implements Service, AttachHost {
   readonly #registration: Registration;
   readonly #listeners: Listener[] = [];
   readonly #turn: Turn;
+  #boot: string;
   #dirty: Connection[] = [];
   #stopping = false;
 
@@ -147,19 +133,23 @@ export class Gateway implements Service, AttachHost {
     this.#options = options;
     this.#deps = deps;
     this.#turn = new Turn(() => this.#flush());
-    const boot = bootId(deps.random());
+    this.#boot = bootId(deps.random());
+    const boot = () => this.#boot;
+    const id = () => this.id;
     this.identity = {
       name: options.name,
-      boot,
+      get boot() {
+        return boot();
+      },
       version: VERSION,
       get serviceAddress() {
         return deps.serviceAddress();
       },
     };
-    this.#attach = deps.makeAttach(this.identity, this);
+    this.#attach = deps.makeAttach(this, this.#reports);
     // The handlers need the core, and the core's dispatcher needs the handlers.
     let dispatcher: Dispatcher;
-    this.#trunks = deps.makeTrunks?.(this.id, this.#trunkHost()) ?? null;
+    this.#trunks = deps.makeTrunks?.(id, this.#trunkHost()) ?? null;
     const trunks = this.#trunks ?? new NoTrunks();
     this.#core = this.#makeCore(
       () => dispatcher,
@@ -194,16 +184,16 @@ export class Gateway implements Service, AttachHost {
     });
     this.#orders = new Orders({ dialler: this.#dialler, news: this.#core.media, clock: deps.clock });
     this.#dialServer = new DialServer(
-      { gateway: this.id, connectTimeout: options.connectTimeout },
+      { gateway: id, connectTimeout: options.connectTimeout },
       { orders: this.#orders, news: this.#core.media, tables: this.#core.tables, logger: deps.logger },
     );
+    this.#directory = deps.makeDirectory?.(id) ?? new DirectoryCalls({ gateway: id, address: () => null }, { clock });
     this.#messaging = new Messaging(
-      { gateway: this.id },
+      { gateway: id },
       {
-        directory:
-          deps.makeDirectory?.(this.id) ?? new DirectoryCalls({ gateway: this.id, address: () => null }, { clock }),
+        directory: this.#directory,
         clients: this.#router.clients,
-        deltas: this.#attach,
+        reports: this.#reports,
         metrics: deps.metrics,
         clock,
         logger: deps.logger,
@@ -223,7 +213,7 @@ export class Gateway implements Service, AttachHost {
     if (this.#trunks !== null) registerTrunkMetrics(deps.metrics, this.#trunks.metrics);
   }
 
-  /** `<name>.<boot>`: prefix of the ids of everything here. */
+  /** `<name>.<boot>`: prefix of the ids of everything here. It changes when a leader has declared the gateway dead. */
   get id(): string {
     return `${this.identity.name}.${this.identity.boot}`;
   }
@@ -241,7 +231,13 @@ export class Gateway implements Service, AttachHost {
   /** null: ready; otherwise why not (architecture.md, "Fail static": once attached, it stays ready). */
   notReady(): string | null {
     if (this.#stopping) return 'stopping';
-    return this.#attach.attachedOnce ? null : 'no topology leader has taken this gateway on yet';
+    if (this.#attach.attachedOnce) return null;
+    return this.refused?.why ?? 'no topology leader has taken this gateway on yet';
+  }
+
+  /** Why topology does not take this gateway on, as it said last; null: it has it, or has said nothing. */
+  get refused(): AttachRefusal | null {
+    return this.#attach.refused;
   }
 
   /** What is open here at this moment. */
@@ -349,8 +345,16 @@ export class Gateway implements Service, AttachHost {
     return this.#dialler.dial(target, dialect, origin, { asker });
   }
 
-  welcomed(_epoch: number, rnssAdd: number): void {
+  welcomed(epoch: number, rnssAdd: number): void {
     this.#core.relays.rnssAdd = rnssAdd;
+    this.#trunks?.welcomed(epoch);
+    // Another boot of this name may have written its own while it was not known which of the two would be taken on.
+    this.#registration.renew();
+  }
+
+  /** Those that topology has named, those that have a trunk, and those whose links are known here. */
+  get gatewaysKnown(): ReadonlySet<string> {
+    return new Set([...(this.#trunks?.known ?? []), ...this.#core.tables.remoteLinks.keys()]);
   }
 
   get lastNumber(): number {
@@ -358,12 +362,17 @@ export class Gateway implements Service, AttachHost {
   }
 
   snapshot(): StateChange[] {
-    const { held } = this.#messaging;
-    return [...cutSnapshot(this.#core.tables), ...held.cut(), ...(this.#trunks?.cut() ?? []), ...this.#drains.cut()];
+    const parts = new StateChangeParts(PART_BYTES);
+    cutSnapshot(this.#core.tables, parts);
+    this.#messaging.held.cut(parts);
+    parts.trunks(this.#trunks?.state() ?? { established: [], unreachable: [] });
+    this.#drains.cut(parts);
+    return parts.all;
   }
 
   apply(commands: Commands): void {
-    if (commands.gatewaysChanged) this.#trunks?.gateways(commands.gateways);
+    if (commands.gatewaysGone.length > 0) this.#gatewaysGone(commands.gatewaysGone);
+    if (commands.gateways.length > 0) this.#trunks?.listed(commands.gateways);
     this.#commands.run(commands);
   }
 
@@ -395,6 +404,31 @@ export class Gateway implements Service, AttachHost {
     yield* this.#deps.otherPorts?.() ?? [];
   }
 
+  /**
+   * Takes another boot id: this one has been given up, and never lives again. Connections, transactions and numbers stay, and the peers
+   * notice nothing; what other gateways had open with the former id ends.
+   */
+  declaredDead(): void {
+    if (this.#stopping) return;
+    const before = this.id;
+    this.#boot = bootId(this.#deps.random());
+    const { logger } = this.#deps;
+    logger.warn(
+      { before, gateway: this.id },
+      'topology had declared this gateway dead: it goes on under another boot id',
+    );
+    this.#trunks?.renamed();
+    this.#dialServer.renamed();
+    this.#directory.askAgain();
+    this.#registration.renew();
+  }
+
+  #gatewaysGone(gateways: readonly string[]): void {
+    const others = gateways.filter((gateway) => gateway !== this.id);
+    this.#trunks?.gone(others);
+    for (const gateway of others) this.#commands.forgetGateway(gateway);
+  }
+
   #trunkHost(): TrunkHost {
     const tables = () => this.#core.tables;
     return {
@@ -403,9 +437,10 @@ export class Gateway implements Service, AttachHost {
         connectionOfLink: (link) => tables().links.get(link)?.connection.id ?? 0,
         pressureOfConnection: (connection) => tables().connections.get(connection) ?? null,
       },
-      reachable: (gateway, reachable) => {
-        this.#attach.delta.reachability.push({ gateway, reachable });
-        this.#attach.touch();
+      changed: () => this.#reports.trunks(() => this.#trunks!.state()),
+      declaredDead: () => {
+        // A leader that has this gateway knows better.
+        if (!this.#attach.attached) this.declaredDead();
       },
     };
   }
@@ -422,8 +457,8 @@ export class Gateway implements Service, AttachHost {
       throttle: new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock }),
       metrics,
       tables,
-      deltas: this.#attach,
-      relays: new Relays({ deltas: this.#attach, metrics, tables, routing }),
+      reports: this.#reports,
+      relays: new Relays({ reports: this.#reports, metrics, tables, routing }),
       media: new MediaNews(),
       ownLnkConn: new OwnLnkConn(randomBytes(MARK_BYTES)),
       entrance: new Entrance(options, { clock, logger }),
@@ -455,8 +490,7 @@ export class Gateway implements Service, AttachHost {
 
   #established(connection: Connection): void {
     this.#core.tables.connections.set(connection.id, connection);
-    this.#attach.delta.connectionsOpened.push(connectionOpened(connection));
-    this.#attach.touch();
+    this.#reports.connectionOpened(connection);
     this.#deps.logger.debug(
       {
         connection: connection.id,

@@ -21,11 +21,18 @@ const NIL = '00000000-0000-0000-0000-000000000000';
 export class TestGateway {
   readonly clock: FakeClock;
   readonly metrics = new Metrics();
+  readonly bus = new InProcessBus({
+    onError: (error) => {
+      throw error;
+    },
+  });
   readonly gateway: Gateway;
   readonly log: Record<string, unknown>[] = [];
   readonly attach: FakeAttach;
   readonly #peers: RawPeer[] = [];
 
+  /** What is drawn next. */
+  random = 0.5;
   /** Where its OpenTrunk goes; null: nowhere. */
   other: TestGateway | null = null;
 
@@ -44,11 +51,7 @@ export class TestGateway {
         flags: {},
       }),
       {
-        bus: new InProcessBus({
-          onError: (error) => {
-            throw error;
-          },
-        }),
+        bus: this.bus,
         clock: this.clock,
         logger: createLogger({
           level: 'trace',
@@ -56,12 +59,12 @@ export class TestGateway {
           destination: { write: (line: string) => void this.log.push(JSON.parse(line)) },
         }),
         metrics: this.metrics,
-        random: () => 0.5,
+        random: () => this.random,
         treeSource,
         serviceAddress: () => '',
         makeTrunks: (self, host) => this.#makeTrunks(self, host),
-        makeAttach: (_identity, host) => {
-          attach = new FakeAttach(host);
+        makeAttach: (host, reports) => {
+          attach = new FakeAttach(host, reports);
           return attach;
         },
       },
@@ -117,7 +120,7 @@ export class TestGateway {
     return linksOpened[known]!.id;
   }
 
-  #makeTrunks(self: string, host: TrunkHost): GatewayTrunks {
+  #makeTrunks(self: () => string, host: TrunkHost): GatewayTrunks {
     return new GatewayTrunks(
       { self, listen: { host: '127.0.0.1', port: 0 }, setting: 'SPANMESH_TRUNK_LISTEN' },
       {

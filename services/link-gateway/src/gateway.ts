@@ -10,8 +10,12 @@ import { AttachClient } from './attach-client.ts';
 import { Gateway, type GatewayDependencies } from './gateway-service.ts';
 import { DirectoryCalls } from './messaging/directory-calls.ts';
 import { type GatewayOptions, gatewaySettings } from './settings.ts';
+import type { TopologyLocator } from './topology-locator.ts';
 import { GatewayTrunks } from './trunk/gateway-trunks.ts';
 import { serveTrunks } from './trunk/trunk-service.ts';
+
+/** Name of an installation that nobody has named. */
+const DEFAULT_INSTALLATION = 'spanmesh';
 
 /** Where a gateway puts its gRPC services; neither server has been started when it is made. */
 export interface GatewayPorts {
@@ -34,21 +38,21 @@ export interface GatewayPorts {
 /** What a gateway needs from whoever runs it. */
 export interface CreateGatewayDependencies
   extends Omit<GatewayDependencies, 'makeAttach' | 'makeDirectory' | 'makeTrunks' | 'random' | 'serviceAddress'> {
-  /** `host:port` of the topology leader as far as it is known; asked anew for each attempt. */
-  readonly topologyAddress: () => string | null;
-  /** Calls `fn` each time that another leads; default: never. */
-  readonly onTopologyChange?: (fn: () => void) => void;
+  /** Name of the installation that the gateway belongs to; default: DEFAULT_INSTALLATION. */
+  readonly installation?: string;
+  /** Where the topology leader is. */
+  readonly locator: TopologyLocator;
   readonly random?: Random;
   readonly ports: GatewayPorts;
 }
 
 /** A link-gateway with its stream to topology and its gRPC services. */
 export function createGateway(options: GatewayOptions, deps: CreateGatewayDependencies): Gateway {
-  const { topologyAddress, onTopologyChange = () => {}, random = systemRandom, ports, ...rest } = deps;
+  const { installation = DEFAULT_INSTALLATION, locator, random = systemRandom, ports, ...rest } = deps;
   const { clock, logger } = deps;
   const { security, protocol = new ProtocolRule({}, { logger, clock }) } = ports;
   const trunkSecurity = { tls: security.serviceFiles, security: security.channel(LINK_GATEWAY_NAME) };
-  const topology = { address: topologyAddress, security: security.channel(TOPOLOGY_NAME) };
+  const topologySecurity = security.channel(TOPOLOGY_NAME);
   const trunkOptions = { listen: options.trunkListen, setting: gatewaySettings.trunkListen.env };
   const gateway = new Gateway(options, {
     ...rest,
@@ -59,13 +63,17 @@ export function createGateway(options: GatewayOptions, deps: CreateGatewayDepend
     makeTrunks: (self, host) =>
       new GatewayTrunks({ self, ...trunkOptions }, { clock, logger, random, protocol, ...trunkSecurity, ...host }),
     makeDirectory: (id) => {
-      const directory = new DirectoryCalls({ gateway: id, ...topology }, { clock });
-      onTopologyChange(() => directory.leaderChanged());
+      const where = { gateway: id, address: () => locator.address(), security: topologySecurity };
+      const directory = new DirectoryCalls(where, { clock });
+      locator.onChange(() => directory.askAgain());
       return directory;
     },
-    makeAttach: (identity, host) => {
-      const attach = new AttachClient({ identity, ...topology }, { clock, logger, host, random, protocol });
-      onTopologyChange(() => attach.leaderChanged());
+    makeAttach: (host, reports) => {
+      const attach = new AttachClient(
+        { installation, security: topologySecurity },
+        { clock, logger, random, host, reports, locator, protocol },
+      );
+      locator.onChange(() => attach.leaderChanged());
       return attach;
     },
   });

@@ -69,8 +69,19 @@ export const MAX_DRAINS = 16;
 export const TCP_KEEPALIVE_MS = 60_000;
 /** Milliseconds between two log lines about the same trouble. */
 export const LOG_INTERVAL_MS = 10_000;
-/** Size of one part of a snapshot in bytes of payload: half of what Attach allows, so that framing never matters. */
-export const SNAPSHOT_PART_BYTES = 512 * 1024;
+/** Largest part of a snapshot or delta in bytes: less than the 1 MiB that Attach allows, so that framing never matters. */
+export const PART_BYTES = 960 * 1024;
+/** Topology replicas whose addresses are kept, as a leader names them (gateway_control.proto, Welcome). */
+export const MAX_REPLICAS = 16;
+/** Addresses of topology that an operator may name. */
+export const MAX_TOPOLOGY_ADDRESSES = 16;
+/** Ids of gateways that were declared dead in this epoch and are remembered, to refuse their trunks; past it the first is forgotten. */
+export const MAX_DEAD_GATEWAYS = 4096;
+/**
+ * Relays open on demand (return paths, linkid) on one LNK_CONN: as many as there may be routes from one connection. They are closed when
+ * unused for a while; until then nobody may grow them by changing spans.
+ */
+export const MAX_RETURN_PATHS = 10_000;
 
 /** Owners of dialled connections, with those that have none at present: a small object each. */
 export const MAX_DIAL_OWNERS = 100_000;

@@ -14,18 +14,27 @@ export class Link {
   readonly connection: Connection;
   readonly tx: Transaction;
   readonly source: RelaySource;
-  /** Age (architecture.md, "Attach"): microseconds since 1970, unique and rising. */
+  /** Age, for the order of links only (architecture.md, "Attach"): unique and rising, whatever the clock does. */
   readonly stamp: number;
+  /** When it was opened, microseconds since 1970 by the clock as it was then: for people. */
+  readonly sinceUs: number;
   /** Of the last status message; null: none came. */
   status: number | null = null;
   /** What reaches it otherwise than over relays of this gateway: routes of other gateways, and of this one's own clients. */
   users: Set<LinkUser> | null = null;
 
-  constructor(id: number, connection: Connection, tx: Transaction, source: RelaySource, stamp: number) {
+  constructor(
+    id: number,
+    connection: Connection,
+    tx: Transaction,
+    source: RelaySource,
+    { stamp, sinceUs }: { readonly stamp: number; readonly sinceUs: number },
+  ) {
     this.id = id;
     this.connection = connection;
     this.tx = tx;
     this.source = source;
     this.stamp = stamp;
+    this.sinceUs = sinceUs;
   }
 }

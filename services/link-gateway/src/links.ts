@@ -25,7 +25,7 @@ export class Links implements TransactionHandler {
 
   /** A peer opens a LNK_SPAN. */
   open(connection: Connection, tx: Transaction, frame: Frame): void {
-    const { metrics, tables, deltas, clock, options } = this.#core;
+    const { metrics, tables, reports, clock, options } = this.#core;
     const { endpoint } = tx;
     const start = frame.off + CORE_HEADER_BYTES;
     // protocol.md, "Payloads": a peer_type over 63 has no bit in a peer_mask.
@@ -51,43 +51,36 @@ export class Links implements TransactionHandler {
     if (endpoint.rules.dialect === 'linkid' && hasNegativeDist(payload)) this.#noteNegative(connection);
     const id = tables.nextNumber();
     const source = new RelaySource('', id, endpoint.rules.dialect, payload);
-    const link = new Link(id, connection, tx, source, tables.nextStamp(clock.wall()));
+    const wall = clock.wall();
+    const link = new Link(id, connection, tx, source, {
+      stamp: tables.nextStamp(wall),
+      sinceUs: Math.floor(wall * 1000),
+    });
     source.local = link;
-    source.named = true;
     tx.handler = this;
     tx.data = link;
     tables.links.set(id, link);
     connection.links++;
     metrics.links++;
     metrics.linksOpened++;
-    deltas.delta.linksOpened.push({
-      id,
-      connection: connection.id,
-      payload,
-      stamp: link.stamp,
-      msgidLo: tx.msgidLo,
-      msgidHi: tx.msgidHi,
-    });
-    deltas.touch();
+    reports.linkOpened(link);
   }
 
   onMessage(tx: Transaction, frame: Frame): void {
     const link = tx.data as Link | null;
     if (link === null) return;
-    const { deltas, metrics } = this.#core;
+    const { reports, metrics } = this.#core;
     if ((frame.cmd & DELETE) !== 0) {
       this.#forget(link);
       tx.endpoint.end(tx);
-      deltas.delta.linksClosed.push(link.id);
-      deltas.touch();
+      reports.linkClosed(link);
       return;
     }
     const base = frame.cmd & BASE_MASK;
     if (base === LNK_SPAN) {
       // A status message: kept for the tree, not relayed (protocol.md, "The link layer" 2).
       link.status = readU32(frame.buf, frame.off + CORE_HEADER_BYTES + STATUS);
-      deltas.delta.linkStatuses.push({ link: link.id, status: link.status });
-      deltas.touch();
+      reports.linkStatus(link);
     } else if (base !== LNK_ERROR) {
       // protocol.md, "Transactions": an unknown command inside an open LNK_SPAN is counted and ignored.
       metrics.ignoredMessages++;

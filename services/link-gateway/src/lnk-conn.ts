@@ -19,6 +19,8 @@ export class LnkConn {
   /** The message after the core header, as it came. */
   readonly payload: Buffer;
   readonly relays = new Set<Relay>();
+  /** Relays on it that are open on demand. */
+  returnPaths = 0;
   /** Links whose relays the peer closed here. */
   refused: Set<RelaySource> | null = null;
   /** Links whose relays, open on demand, the peer closed here; in the order of that. */

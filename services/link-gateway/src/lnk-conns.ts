@@ -23,7 +23,7 @@ export class LnkConns implements TransactionHandler {
 
   /** A peer opens a LNK_CONN. */
   open(connection: Connection, tx: Transaction, frame: Frame): void {
-    const { metrics, tables, deltas, media, ownLnkConn, options } = this.#core;
+    const { metrics, tables, reports, media, ownLnkConn, options } = this.#core;
     const start = frame.off + CORE_HEADER_BYTES;
     const end = frame.off + frame.headBytes;
     if (ownLnkConn.isOwn(frame.buf, start, end)) {
@@ -51,8 +51,7 @@ export class LnkConns implements TransactionHandler {
     connection.lnkConns.add(lnkConn);
     metrics.lnkConns++;
     media.lnkConnOpened(lnkConn);
-    deltas.delta.lnkConnsOpened.push({ id: lnkConn.id, connection: connection.id, payload });
-    deltas.touch();
+    reports.lnkConnOpened(lnkConn);
   }
 
   onMessage(tx: Transaction, frame: Frame): void {
@@ -77,9 +76,7 @@ export class LnkConns implements TransactionHandler {
     const { tx } = lnkConn;
     this.#forget(lnkConn);
     tx.endpoint.end(tx);
-    const { delta } = this.#core.deltas;
-    delta.lnkConnsClosed.push(lnkConn.id);
-    this.#core.deltas.touch();
+    this.#core.reports.lnkConnClosed(lnkConn);
   }
 
   #fault(connection: Connection, peerType: number, limit: number): 0 | 0x23 | 0x20 {
@@ -92,7 +89,7 @@ export class LnkConns implements TransactionHandler {
   }
 
   #volconf(lnkConn: LnkConn, frame: Frame): void {
-    const { metrics, deltas, media, tables, clock, logger, throttle } = this.#core;
+    const { metrics, media, tables, clock, logger, throttle } = this.#core;
     const at = frame.off + CORE_HEADER_BYTES;
     const fault = volconfFault(frame.buf, at);
     if (fault !== null) {
@@ -113,8 +110,6 @@ export class LnkConns implements TransactionHandler {
     lnkConn.volconfs ??= new Map();
     lnkConn.volconfs.set(index, { copy, receivedUs: tables.nextStamp(clock.wall()) });
     media.slotReceived(lnkConn, index);
-    deltas.delta.volconfs.push({ lnkConn: lnkConn.id, index, copy });
-    deltas.touch();
   }
 
   #forget(lnkConn: LnkConn): void {

@@ -18,7 +18,7 @@ export class OpenTables {
   readonly connections = new Map<number, Connection>();
   readonly lnkConns = new Map<number, LnkConn>();
   readonly links = new Map<number, Link>();
-  /** Links of other gateways that topology has named, by gateway, then number. */
+  /** Links of other gateways that topology has named, or that are in use here as the way back; by gateway, then number. */
   readonly remoteLinks = new Map<string, Map<number, RelaySource>>();
 
   #lastNumber = 0;
@@ -33,7 +33,10 @@ export class OpenTables {
     return this.#lastNumber;
   }
 
-  /** The stamp of a link that opens now (architecture.md, "Attach"): max(wall clock, highest so far + 1), microseconds. */
+  /**
+   * The stamp of a link that opens now, for the order of links (architecture.md, "Attach"): max(wall clock, highest so far + 1),
+   * microseconds.
+   */
   nextStamp(wallMs: number): number {
     this.#lastStamp = Math.max(Math.floor(wallMs * US), this.#lastStamp + 1);
     return this.#lastStamp;
@@ -41,17 +44,21 @@ export class OpenTables {
 
   /** Takes a link of another gateway in, if it is not known. */
   learnRemote(gateway: string, link: number, dialect: Dialect, payload: Uint8Array): RelaySource {
-    let links = this.remoteLinks.get(gateway);
+    const known = this.source(gateway, link);
+    if (known !== undefined) return known;
+    const source = new RelaySource(gateway, link, dialect, Buffer.from(payload));
+    this.keepRemote(source);
+    return source;
+  }
+
+  /** Keeps a link of another gateway, until it is forgotten. */
+  keepRemote(source: RelaySource): void {
+    let links = this.remoteLinks.get(source.gateway);
     if (links === undefined) {
       links = new Map();
-      this.remoteLinks.set(gateway, links);
+      this.remoteLinks.set(source.gateway, links);
     }
-    let source = links.get(link);
-    if (source === undefined) {
-      source = new RelaySource(gateway, link, dialect, Buffer.from(payload));
-      links.set(link, source);
-    }
-    return source;
+    links.set(source.link, source);
   }
 
   /** Forgets a link of another gateway. */

@@ -1,3 +1,4 @@
+import { formatHostPort } from '@spanmesh/runtime/address';
 import type { Logger } from '@spanmesh/runtime/logger';
 import type { Metrics } from '@spanmesh/runtime/metrics';
 import { natsSettings } from '@spanmesh/runtime/nats-settings';
@@ -8,11 +9,12 @@ import { systemRandom } from '@spanmesh/runtime/random';
 import type { Service } from '@spanmesh/runtime/service';
 import { LINK_GATEWAY_NAME, TOPOLOGY_NAME } from '@spanmesh/runtime/service-names';
 import { type SettingSources, type SettingValues, setting } from '@spanmesh/runtime/setting';
-import { hostPort, optional } from '@spanmesh/runtime/setting-types';
+import { hostPort, list } from '@spanmesh/runtime/setting-types';
 import { createGateway } from './gateway.ts';
 import type { Gateway } from './gateway-service.ts';
+import { MAX_TOPOLOGY_ADDRESSES } from './limits.ts';
 import { gatewaySettings } from './settings.ts';
-import { fixedTopology, LeasedTopology, type TopologyLocator } from './topology-locator.ts';
+import { TopologyLocator } from './topology-locator.ts';
 import { TopologyApi, treeSourceOf } from './tree-source.ts';
 
 /** Where topology is if nothing is said: on this host. */
@@ -23,13 +25,14 @@ export const settings = {
   ...processSettings({ grpc: '127.0.0.1:7988', service: '127.0.0.1:7985', http: '127.0.0.1:8988' }),
   ...gatewaySettings,
   ...natsSettings,
-  topologyAddress: setting({
+  topologyAddresses: setting({
     env: 'SPANMESH_TOPOLOGY_ADDRESS',
     flag: '--topology-address',
     default: '',
     describe:
-      'Service port of topology: host:port; empty: whoever leads by what NATS says, without NATS 127.0.0.1:7986.',
-    parse: optional(hostPort()),
+      'Service ports of topology: comma-separated host:port. With NATS whoever leads by what NATS says is asked first, and these ' +
+      'while it is away; without, and empty: 127.0.0.1:7986.',
+    parse: list(hostPort(), { max: MAX_TOPOLOGY_ADDRESSES }),
   }),
 };
 
@@ -53,11 +56,10 @@ export class LinkGatewayProcess implements Service {
     );
     this.#frame = frame;
     const { bus, clock, metrics, ports } = frame;
-    const { topologyAddress, natsUrl } = options;
-    const locator =
-      topologyAddress === null && natsUrl.length > 0
-        ? new LeasedTopology({ bus, clock })
-        : fixedTopology(topologyAddress ?? DEFAULT_TOPOLOGY);
+    const hasNats = options.natsUrl.length > 0;
+    const named = options.topologyAddresses;
+    const addresses = (named.length > 0 || hasNats ? named : [DEFAULT_TOPOLOGY]).map(formatHostPort);
+    const locator = new TopologyLocator({ addresses: () => addresses }, { bus: hasNats ? bus : null, clock });
     this.#locator = locator;
     const security = ports.security.channel(TOPOLOGY_NAME);
     this.#api = new TopologyApi({ address: () => locator.address(), security });
@@ -67,8 +69,7 @@ export class LinkGatewayProcess implements Service {
       logger,
       metrics,
       random: systemRandom,
-      topologyAddress: () => locator.address(),
-      onTopologyChange: (fn) => locator.onChange(fn),
+      locator,
       treeSource: treeSourceOf(() => this.#api.client()),
       ports,
     });

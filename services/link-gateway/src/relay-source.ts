@@ -18,8 +18,11 @@ export class RelaySource {
   readonly payload: Buffer;
   /** The link, if it is on this gateway. */
   local: Link | null = null;
-  /** Named by topology. Otherwise a message of another gateway has brought it, and it goes with its last relay. */
-  named = false;
+  /**
+   * Of a link of another gateway: the leader of this stream has named it, or was told that it is known here, and says when it is gone.
+   * Otherwise it goes with whatever last used it.
+   */
+  leaderKnows = false;
   /** Its relays on this gateway, by the number of their LNK_CONN. */
   readonly relays = new Map<number, Relay>();
   /** LNK_CONNs whose peers closed the relay, until topology asks for it again. */
@@ -40,6 +43,11 @@ export class RelaySource {
   /** The span of a gateway for its own clients: topology does not know it. */
   get isOwnSpan(): boolean {
     return this.link === OWN_SPAN;
+  }
+
+  /** It has a relay on this gateway, or a peer here has refused one. */
+  get isInUse(): boolean {
+    return this.relays.size > 0 || (this.refusedBy?.size ?? 0) > 0 || (this.notOnDemand?.size ?? 0) > 0;
   }
 
   /** What its relays carry; computed once while it has any. `rnssAdd`: protocol.md, "The link layer" 2. */

@@ -1,28 +1,30 @@
 import { CREATE, DELETE, LNK_ERROR, REPLY } from '@spanmesh/dmsg/command';
 import { LINKID } from '@spanmesh/dmsg/dialect';
 import { idOf, RecordingSide } from '@spanmesh/dmsg/recording-side.fixture';
-import { StateChange } from '@spanmesh/proto/v1/gateway_control';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { Connection } from './connection.ts';
 import { spanPayload } from './gateway.fixture.ts';
-import { MAX_RETURN_PATHS_REFUSED } from './limits.ts';
+import { MAX_RETURN_PATHS, MAX_RETURN_PATHS_REFUSED } from './limits.ts';
 import { LnkConn } from './lnk-conn.ts';
 import { GatewayMetrics } from './metrics.ts';
 import { OpenTables } from './open-tables.ts';
 import type { Relay } from './relay.ts';
 import type { RelaySource } from './relay-source.ts';
 import { Relays } from './relays.ts';
+import { Reports } from './reports.ts';
 
 let tables: OpenTables;
 let relays: Relays;
+let reports: Reports;
 let side: RecordingSide;
 let connection: Connection;
 let lnkConn: LnkConn;
 
 beforeEach(() => {
   tables = new OpenTables();
+  reports = new Reports();
   relays = new Relays({
-    deltas: { delta: StateChange.fromPartial({}), touch: () => {} },
+    reports,
     metrics: new GatewayMetrics(),
     tables,
     routing: () => ({ relayClosing: () => {} }),
@@ -49,6 +51,27 @@ function refused(source: RelaySource): Relay {
   side.hear(CREATE | DELETE | REPLY | LNK_ERROR, { msgid: idOf(relay.tx!) });
   return relay;
 }
+
+describe('return paths', () => {
+  it('are so many at most on a LNK_CONN, whoever opens spans elsewhere', () => {
+    for (let link = 1; link <= MAX_RETURN_PATHS; link++) {
+      expect(relays.returnPath(brought(link), connection)).not.toBeNull();
+    }
+    expect(relays.returnPath(brought(MAX_RETURN_PATHS + 1), connection)).toBeNull();
+    expect(lnkConn.returnPaths).toBe(MAX_RETURN_PATHS);
+    relays.closeUnused(tables.source('gw-2.00000001', 1)!.relays.get(1)!);
+    expect(relays.returnPath(brought(MAX_RETURN_PATHS + 1), connection)).not.toBeNull();
+  });
+
+  it('that topology wants do not count, until it does not any more', () => {
+    const source = brought(1);
+    relays.returnPath(source, connection);
+    relays.open(source, lnkConn, 1);
+    expect(lnkConn.returnPaths).toBe(0);
+    relays.close(source.relays.get(1)!);
+    expect(lnkConn.returnPaths).toBe(0);
+  });
+});
 
 describe('given a return path that its peer has closed', () => {
   it('opens none to that link again', () => {

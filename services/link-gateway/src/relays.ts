@@ -1,18 +1,18 @@
 import { BASE_MASK, DELETE, LNK_ERROR, LNK_SPAN } from '@spanmesh/dmsg/command';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
-import type { Deltas } from './attach.ts';
 import type { Connection } from './connection.ts';
-import { MAX_RETURN_PATHS_REFUSED, RELAY_PACE_BYTES } from './limits.ts';
+import { MAX_RETURN_PATHS, MAX_RETURN_PATHS_REFUSED, RELAY_PACE_BYTES } from './limits.ts';
 import type { LnkConn } from './lnk-conn.ts';
 import type { GatewayMetrics } from './metrics.ts';
 import type { OpenTables } from './open-tables.ts';
 import { Relay } from './relay.ts';
 import type { RelaySource } from './relay-source.ts';
+import type { Reports } from './reports.ts';
 import type { Routing } from './routing.ts';
 
 export interface RelaysDependencies {
-  readonly deltas: Deltas;
+  readonly reports: Reports;
   readonly metrics: GatewayMetrics;
   readonly tables: Pick<OpenTables, 'forgetRemote'>;
   readonly routing: () => Pick<Routing, 'relayClosing'>;
@@ -27,13 +27,13 @@ export class Relays implements TransactionHandler {
   /** What relays add to rnss (circuit), as the leader says (protocol.md, "The link layer" 2). */
   rnssAdd = 0;
 
-  readonly #deltas: Deltas;
+  readonly #reports: Reports;
   readonly #metrics: GatewayMetrics;
   readonly #tables: Pick<OpenTables, 'forgetRemote'>;
   readonly #routing: () => Pick<Routing, 'relayClosing'>;
 
-  constructor({ deltas, metrics, tables, routing }: RelaysDependencies) {
-    this.#deltas = deltas;
+  constructor({ reports, metrics, tables, routing }: RelaysDependencies) {
+    this.#reports = reports;
     this.#tables = tables;
     this.#metrics = metrics;
     this.#routing = routing;
@@ -49,9 +49,8 @@ export class Relays implements TransactionHandler {
       // The refusal of a relay counts if it is not older than the last command for the pair.
       known.n = n;
       if (!known.wanted) {
-        this.#report('onDemandClosed', known);
-        this.#metrics.onDemandRelays--;
-        known.wanted = true;
+        this.#reports.onDemandClosed(known);
+        this.#setWanted(known, true);
       }
       return;
     }
@@ -79,8 +78,10 @@ export class Relays implements TransactionHandler {
     }
     for (const lnkConn of connection.lnkConns) {
       if (source.notOnDemand?.has(lnkConn) === true || source.refusedBy?.has(lnkConn) === true) return null;
+      if (lnkConn.returnPaths >= MAX_RETURN_PATHS) return null;
       const relay = this.#add(new Relay(source, lnkConn, 0, false));
-      this.#report('onDemandOpened', relay);
+      this.#reports.linkKnown(source);
+      this.#reports.onDemandOpened(relay);
       this.#begin(relay, connection);
       return relay;
     }
@@ -96,7 +97,7 @@ export class Relays implements TransactionHandler {
 
   /** Closes a relay that is open on demand and not used any more. */
   closeUnused(relay: Relay): void {
-    this.#report('onDemandClosed', relay);
+    this.#reports.onDemandClosed(relay);
     this.close(relay);
   }
 
@@ -109,9 +110,8 @@ export class Relays implements TransactionHandler {
     const relay = source.relays.get(lnkConn.id);
     if (relay === undefined || !relay.wanted) return;
     if (relay.use?.isReturnPath === true) {
-      relay.wanted = false;
-      this.#metrics.onDemandRelays++;
-      this.#report('onDemandOpened', relay);
+      this.#setWanted(relay, false);
+      this.#reports.onDemandOpened(relay);
     } else {
       this.close(relay);
     }
@@ -132,7 +132,7 @@ export class Relays implements TransactionHandler {
     if (lnkConn.refused !== null) {
       for (const source of lnkConn.refused) {
         source.refusedBy?.delete(lnkConn);
-        this.#forgetUnnamed(source);
+        this.#forgetUnused(source);
       }
     }
     lnkConn.refused = null;
@@ -160,27 +160,18 @@ export class Relays implements TransactionHandler {
     }
     if (relay === null) return;
     const { source, lnkConn } = relay;
-    // First of all: a link that topology has not named is forgotten with its last relay unless there is this to remember.
-    if (!relay.wanted) this.#notOnDemand(source, lnkConn);
+    // First of all: a link that the leader does not know to be known here goes with its last relay, unless there is this to remember.
+    if (relay.wanted) refuse(source, lnkConn);
+    else this.#notOnDemand(source, lnkConn);
     // protocol.md, "The link layer" 4: the peer closes a relay; we close our side.
     this.#forget(relay);
     tx.endpoint.end(tx);
     this.#metrics.relaysRefused++;
     if (!relay.wanted) {
-      this.#report('onDemandClosed', relay);
+      this.#reports.onDemandClosed(relay);
       return;
     }
-    lnkConn.refused ??= new Set();
-    lnkConn.refused.add(source);
-    source.refusedBy ??= new Set();
-    source.refusedBy.add(lnkConn);
-    this.#deltas.delta.refusals.push({
-      lnkConn: lnkConn.id,
-      linkGateway: source.gateway,
-      link: source.link,
-      n: relay.n,
-    });
-    this.#deltas.touch();
+    this.#reports.relayRefused(relay);
   }
 
   /** Its connection was lost. */
@@ -193,15 +184,19 @@ export class Relays implements TransactionHandler {
     relay.source.relays.set(relay.lnkConn.id, relay);
     relay.lnkConn.relays.add(relay);
     this.#metrics.relays++;
-    if (!relay.wanted) this.#metrics.onDemandRelays++;
+    if (!relay.wanted) this.#count(relay, 1);
     return relay;
   }
 
-  /** What topology hears of relays on demand (gateway_control.proto, StateChange). It does not know gateways' own spans. */
-  #report(list: 'onDemandOpened' | 'onDemandClosed', { source, lnkConn }: Relay): void {
-    if (source.isOwnSpan) return;
-    this.#deltas.delta[list].push({ linkGateway: source.gateway, link: source.link, lnkConns: [lnkConn.id] });
-    this.#deltas.touch();
+  #setWanted(relay: Relay, isWanted: boolean): void {
+    relay.wanted = isWanted;
+    this.#count(relay, isWanted ? -1 : 1);
+  }
+
+  /** A relay more, or less, that is open on demand. */
+  #count({ lnkConn }: Relay, more: 1 | -1): void {
+    this.#metrics.onDemandRelays += more;
+    lnkConn.returnPaths += more;
   }
 
   #begin(relay: Relay, connection: Connection): void {
@@ -218,11 +213,11 @@ export class Relays implements TransactionHandler {
     this.#routing().relayClosing(relay);
     relay.closed = true;
     this.#metrics.relays--;
-    if (!relay.wanted) this.#metrics.onDemandRelays--;
+    if (!relay.wanted) this.#count(relay, -1);
     source.relays.delete(relay.lnkConn.id);
     if (source.relays.size === 0) {
       source.dropTemplate();
-      this.#forgetUnnamed(source);
+      this.#forgetUnused(source);
     }
     relay.lnkConn.relays.delete(relay);
     if (tx === null) return;
@@ -246,14 +241,21 @@ export class Relays implements TransactionHandler {
   #mayBeOnDemand(source: RelaySource, lnkConn: LnkConn): void {
     source.notOnDemand?.delete(lnkConn);
     if (source.notOnDemand?.size === 0) source.notOnDemand = null;
-    this.#forgetUnnamed(source);
+    this.#forgetUnused(source);
   }
 
-  /** A link of another gateway that topology has not named is known for its relays, and for those who have refused one. */
-  #forgetUnnamed(source: RelaySource): void {
-    if (source.gateway === '' || source.named || source.notOnDemand !== null || source.relays.size > 0) return;
+  /** Of a link of another gateway that the leader knows to be known here it says when it is gone; others go when nothing uses them. */
+  #forgetUnused(source: RelaySource): void {
+    if (source.gateway === '' || source.leaderKnows || source.isInUse) return;
     this.#tables.forgetRemote(source);
   }
+}
+
+function refuse(source: RelaySource, lnkConn: LnkConn): void {
+  lnkConn.refused ??= new Set();
+  lnkConn.refused.add(source);
+  source.refusedBy ??= new Set();
+  source.refusedBy.add(lnkConn);
 }
 
 function forgetRefusal(source: RelaySource, lnkConn: LnkConn): void {

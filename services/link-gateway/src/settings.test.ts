@@ -1,5 +1,6 @@
 import { readSettings, SettingError } from '@spanmesh/runtime/setting';
 import { describe, expect, it } from 'vitest';
+import { settings } from './process.ts';
 import { gatewaySettings, parseDmsgListen } from './settings.ts';
 
 describe('the settings of a gateway', () => {
@@ -35,6 +36,15 @@ describe('the settings of a gateway', () => {
       expect(() => parseDmsgListen(written)).toThrow();
     },
   );
+
+  it('may name several addresses of topology', () => {
+    const flags = { '--topology-address': '127.0.0.1:1, [::1]:2' };
+    const { topologyAddresses } = readSettings(settings, { env: {}, flags });
+    expect(topologyAddresses).toEqual([
+      { host: '127.0.0.1', port: 1 },
+      { host: '::1', port: 2 },
+    ]);
+  });
 
   it('are named when they are wrong', () => {
     const env = { SPANMESH_DMSG_LISTEN: '127.0.0.1:1,nonsense' };

@@ -1,5 +1,6 @@
 import { createGateway } from '@spanmesh/link-gateway/gateway';
 import type { Gateway, ListenPort } from '@spanmesh/link-gateway/gateway-service';
+import { TopologyLocator } from '@spanmesh/link-gateway/topology-locator';
 import { treeSourceOf } from '@spanmesh/link-gateway/tree-source';
 import { TopologyClient } from '@spanmesh/proto/v1/topology';
 import { bucketOf, TARGETS_BUCKET } from '@spanmesh/runtime/bus-names';
@@ -78,7 +79,8 @@ export class Standalone implements Service {
       logger,
       metrics,
       random,
-      topologyAddress: () => ports.serviceAddress,
+      installation: options.installation,
+      locator: new TopologyLocator({ addresses: () => [ports.serviceAddress] }, { bus: null, clock }),
       treeSource: treeSourceOf(() => this.#api),
       ports,
     });

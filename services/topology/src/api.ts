@@ -18,7 +18,7 @@ import { listClusters, listConnections, listLinks, listNodes, listRelays } from 
 import { closeConnection } from './operate/close-connection.ts';
 import type { Drains } from './operate/drains.ts';
 import { sendAll } from './send-all.ts';
-import { type ReplicasKnown, showStatus, wholeMs } from './show-status.ts';
+import { type ProcessesKnown, showStatus, wholeMs } from './show-status.ts';
 import type { State } from './state.ts';
 import { treeParts } from './tree-parts.ts';
 import type { View } from './view.ts';
@@ -74,8 +74,8 @@ export interface ApiDeps {
   readonly leadership: Leadership;
   readonly commander: Pick<Commander, 'close'>;
   readonly drains: Pick<Drains, 'drain'>;
-  /** What is known of the replicas, this one among them. */
-  readonly replicas: () => ReplicasKnown;
+  /** What is known of all processes, this one among them. */
+  readonly processes: () => ProcessesKnown;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -131,7 +131,7 @@ export class Api {
   #getStatus(call: { sendMetadata(metadata: Metadata): void }, callback: sendUnaryData<api.GetStatusResponse>): void {
     const view = this.#deps.view();
     if (view !== null) this.#announce(call, view);
-    callback(null, showStatus(this.#deps.replicas(), view?.trees ?? null, view?.history.revision ?? ''));
+    callback(null, showStatus(this.#deps.processes(), view?.trees ?? null, view?.history.revision ?? ''));
   }
 
   #getTree(call: ServerWritableStream<api.GetTreeRequest, api.GetTreeResponse>, { trees, history }: View): void {

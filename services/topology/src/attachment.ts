@@ -1,5 +1,5 @@
 import { status } from '@grpc/grpc-js';
-import type { AttachRequest, AttachResponse, Commands, Hello } from '@spanmesh/proto/v1/gateway_control';
+import type { AttachRequest, AttachResponse, Commands, Hello, Refused } from '@spanmesh/proto/v1/gateway_control';
 import type { Gateway } from './gateway.ts';
 import { Snapshot } from './snapshot.ts';
 
@@ -44,6 +44,10 @@ export interface AttachmentHost {
 export class Attachment {
   /** Set when Hello was accepted. */
   gateway: Gateway | undefined;
+  /** Other gateways (ids) that Hello has named. */
+  named: readonly string[] = [];
+  /** What Welcome has said of the replicas. */
+  replicas: readonly string[] = [];
   readonly #stream: AttachStream;
   readonly #host: AttachmentHost;
   #state: AttachmentState = { kind: 'greeting' };
@@ -71,6 +75,7 @@ export class Attachment {
   welcome(welcome: NonNullable<AttachResponse['welcome']>): void {
     if (this.#state.kind === 'ended') return;
     this.#state = { kind: 'snapshot', snapshot: new Snapshot() };
+    this.replicas = welcome.replicas;
     this.#stream.write({ welcome });
   }
 
@@ -79,9 +84,11 @@ export class Attachment {
     return this.#state.kind === 'ended' || this.#stream.write({ commands });
   }
 
-  /** Ends the stream with an error. The host is not told. */
-  refuse(code: status, details: string): void {
-    if (this.#state.kind === 'ended') return;
+  /** Ends the stream with an error; before Welcome, `refused` says why to whoever is no human. The host is not told. */
+  refuse(code: status, details: string, refused?: Refused): void {
+    const { kind } = this.#state;
+    if (kind === 'ended') return;
+    if (refused !== undefined && (kind === 'greeting' || kind === 'waiting')) this.#stream.write({ refused });
     this.#state = { kind: 'ended' };
     this.#stream.emit('error', Object.assign(new Error(details), { code, details }));
   }

@@ -1,5 +1,4 @@
 import { Commands, type DrainOrder, type GatewayPeer } from '@spanmesh/proto/v1/gateway_control';
-import type { Link } from '@spanmesh/spantree/tree';
 import { protoDialect } from './dialect.ts';
 import { type Gateway, linkData } from './gateway.ts';
 import type { RelayGroup } from './relay-group.ts';
@@ -15,6 +14,7 @@ const RELAY_COMMAND_BYTES = 24;
 const REMOTE_LINK_BYTES = 48;
 const LINK_GONE_BYTES = 40;
 const ORDER_BYTES = 24;
+const GATEWAY_BYTES = 80;
 
 export interface CommandSink {
   /** False: no more until `drained`. */
@@ -30,22 +30,31 @@ export interface Numbering {
 /** What is on its way to one gateway over one stream. Everything is kept in order. */
 export class CommandQueue {
   readonly gateway: Gateway;
+  /** Nothing is written before: the gateway has named others that are waited for. */
+  isOpen = false;
   readonly #sink: CommandSink;
   readonly #numbering: Numbering;
-  /** Links of other gateways that this gateway knows the payload of. */
-  readonly #told = new Set<Link>();
+  /** Other gateways that it was told of, with their addresses. */
+  readonly #gateways = new Map<string, string>();
+  #replicas: string;
   #sealed: Commands[] = [];
   #open: Commands | undefined;
   #openBytes = 0;
   #sealedBytes: number[] = [];
   #bytes = 0;
   #blocked = false;
-  #gatewaysTold = '';
+  /** The open message has nothing but the ends of gateways in it. */
+  #onlyEnds = false;
 
-  constructor(gateway: Gateway, { sink, numbering }: { sink: CommandSink; numbering: Numbering }) {
+  /** `replicas`: what Welcome has said. */
+  constructor(
+    gateway: Gateway,
+    { sink, numbering, replicas }: { sink: CommandSink; numbering: Numbering; replicas: readonly string[] },
+  ) {
     this.gateway = gateway;
     this.#sink = sink;
     this.#numbering = numbering;
+    this.#replicas = replicas.join();
   }
 
   /** Bytes (estimated) that are not written yet. */
@@ -58,8 +67,9 @@ export class CommandQueue {
     const { link, open, close } = group;
     const own = linkData(link).gateway === this.gateway;
     const message = this.#message();
-    if (!own && open.length > 0 && !this.#told.has(link)) {
-      this.#told.add(link);
+    const { knows } = this.gateway;
+    if (!own && open.length > 0 && knows?.has(link) === false) {
+      knows.add(link);
       const { payload } = linkData(link);
       const dialect = protoDialect(link.span.dialect);
       message.links.push({ gateway: link.connection.gateway, link: link.id, dialect, payload });
@@ -70,17 +80,8 @@ export class CommandQueue {
     return message.n;
   }
 
-  /** The gateway's snapshot shows that it knows the link's payload. */
-  known(link: Link): void {
-    this.#told.add(link);
-  }
-
-  /** Says so if the gateway knows of it. */
-  linkGone(link: Link): void {
-    if (this.#told.delete(link)) this.linkUnknown(link.connection.gateway, link.id);
-  }
-
-  linkUnknown(gateway: string, link: number): void {
+  /** A link that the gateway knows is gone. */
+  linkGone(gateway: string, link: number): void {
     this.#message().linksGone.push({ gateway, link });
     this.#grow(LINK_GONE_BYTES);
   }
@@ -102,20 +103,36 @@ export class CommandQueue {
     this.#grow(ORDER_BYTES + order.order.length);
   }
 
-  /** Tells the list unless it was the last one told. */
-  gateways(peers: GatewayPeer[]): void {
-    const text = JSON.stringify(peers);
-    if (text === this.#gatewaysTold) return;
-    this.#gatewaysTold = text;
-    const message = this.#message();
-    message.gateways = peers;
-    message.gatewaysChanged = true;
+  /** Tells of the other gateway unless it was told so before. */
+  peer(peer: GatewayPeer): void {
+    const { gateway, serviceAddress } = peer;
+    if (gateway === this.gateway.id || this.#gateways.get(gateway) === serviceAddress) return;
+    this.#gateways.set(gateway, serviceAddress);
+    this.#message().gateways.push(peer);
+    this.#grow(GATEWAY_BYTES + serviceAddress.length);
+  }
+
+  /** The other gateway is gone. What was said of it and its links before has been said in earlier messages. */
+  peerGone(gateway: string): void {
+    this.#gateways.delete(gateway);
+    if (!this.#onlyEnds) this.#seal();
+    this.#message().gatewaysGone.push(gateway);
+    this.#onlyEnds = true;
+    this.#grow(GATEWAY_BYTES);
+  }
+
+  /** Tells where the replicas are unless it was told so before. */
+  replicas(addresses: readonly string[]): void {
+    const text = addresses.join();
+    if (text === this.#replicas) return;
+    this.#replicas = text;
+    this.#message().replicas = [...addresses];
     this.#grow(text.length);
   }
 
   /** Writes as much as the stream takes. */
   flush(): void {
-    if (this.#blocked || this.#bytes === 0) return;
+    if (!this.isOpen || this.#blocked || this.#bytes === 0) return;
     this.#seal();
     let at = 0;
     while (at < this.#sealed.length && !this.#blocked) {
@@ -133,6 +150,7 @@ export class CommandQueue {
 
   #message(): Commands {
     if (this.#openBytes >= SEAL_BYTES) this.#seal();
+    this.#onlyEnds = false;
     if (this.#open === undefined) {
       this.#open = Commands.create();
       this.#open.epoch = this.#numbering.epoch;

@@ -1,10 +1,13 @@
 import type { DrainOrder, GatewayPeer } from '@spanmesh/proto/v1/gateway_control';
 import type { Clock } from '@spanmesh/runtime/clock';
-import type { Connection, Link } from '@spanmesh/spantree/tree';
+import type { Connection } from '@spanmesh/spantree/tree';
 import { CommandQueue, type CommandSink, MAX_QUEUED_BYTES, type Numbering } from './command-queue.ts';
-import { connectionData, type Gateway, gatewayId } from './gateway.ts';
-import type { Leadership, Presence } from './leadership.ts';
+import { connectionData, type Gateway } from './gateway.ts';
+import { gatewayId } from './gateway-id.ts';
+import type { Leadership } from './leadership.ts';
+import type { Presence } from './presence.ts';
 import { type RelayGroup, RelayGroups } from './relay-group.ts';
+import type { Roster } from './roster.ts';
 import type { State } from './state.ts';
 
 /** How soon a flush that was not allowed is tried again. */
@@ -17,19 +20,22 @@ export interface CommandStream extends CommandSink {
 }
 
 /**
- * Turns what the tree decides into commands, packed by gateway and link, and sends them: once a turn, only while the lease
- * holds, only to gateways whose snapshot is in. What cannot be sent because a gateway has no stream is not kept: its
- * next snapshot shows what is missing.
+ * Turns what the tree decides into commands, packed by gateway and link, and sends them: once a turn, only while the lease holds, only
+ * to gateways whose snapshot is in and that name nobody who is waited for. For the others nothing is decided.
  */
 export class Commander implements Numbering {
   readonly #state: State;
   readonly #leadership: Leadership;
-  readonly #presence: Presence;
+  readonly #presence: Pick<Presence, 'gateways'>;
+  readonly #roster: Roster;
+  readonly #isDead: (id: string) => boolean;
   readonly #clock: Clock;
   readonly #request: () => void;
   readonly #record: (groups: readonly RelayGroup[]) => void;
   readonly #queues = new Map<Gateway, CommandQueue>();
   readonly #streams = new Map<CommandQueue, CommandStream>();
+  /** Queues that are not open yet, with the gateways that they wait for. */
+  readonly #waiting = new Map<CommandQueue, readonly string[]>();
   readonly #out = new RelayGroups();
   #n = 0;
   #membersChanged = true;
@@ -41,7 +47,9 @@ export class Commander implements Numbering {
   constructor(deps: {
     state: State;
     leadership: Leadership;
-    presence: Presence;
+    presence: Pick<Presence, 'gateways'>;
+    roster: Roster;
+    isDead: (id: string) => boolean;
     clock: Clock;
     /** Asks for a flush at the end of this turn. */
     request: () => void;
@@ -51,6 +59,8 @@ export class Commander implements Numbering {
     this.#state = deps.state;
     this.#leadership = deps.leadership;
     this.#presence = deps.presence;
+    this.#roster = deps.roster;
+    this.#isDead = deps.isDead;
     this.#clock = deps.clock;
     this.#request = deps.request;
     this.#record = deps.record;
@@ -76,11 +86,19 @@ export class Commander implements Numbering {
     this.#n = 0;
   }
 
-  /** From now on the gateway is commanded; to be called before its snapshot is taken in. */
-  attach(gateway: Gateway, stream: CommandStream): void {
-    const queue = new CommandQueue(gateway, { sink: stream, numbering: this });
+  /**
+   * From now on the gateway is told things; to be called before its snapshot is taken in. It is commanded once all that it `named` (ids)
+   * have told what they have, or had their time. `replicas`: what it was told with Welcome.
+   */
+  attach(
+    gateway: Gateway,
+    stream: CommandStream,
+    { named, replicas }: { named: readonly string[]; replicas: readonly string[] },
+  ): void {
+    const queue = new CommandQueue(gateway, { sink: stream, numbering: this, replicas });
     this.#queues.set(gateway, queue);
     this.#streams.set(queue, stream);
+    this.#waiting.set(queue, named);
     this.#membersChanged = true;
   }
 
@@ -90,6 +108,7 @@ export class Commander implements Numbering {
     if (queue === undefined) return;
     this.#queues.delete(gateway);
     this.#streams.delete(queue);
+    this.#waiting.delete(queue);
   }
 
   /** The gateway's stream takes more. */
@@ -105,16 +124,25 @@ export class Commander implements Numbering {
     this.#request();
   }
 
-  linkGone(link: Link): void {
-    for (const queue of this.#queues.values()) queue.linkGone(link);
+  /** The gateway is gone: all that are attached are told. */
+  gatewayGone(id: string): void {
+    for (const queue of this.#queues.values()) queue.peerGone(id);
+    this.#request();
   }
 
-  linkKnown(gateway: Gateway, link: Link): void {
-    this.#queues.get(gateway)?.known(link);
+  /** This one is told that another is gone. */
+  tellGone(gateway: Gateway, id: string): void {
+    this.#queues.get(gateway)?.peerGone(id);
   }
 
-  linkUnknown(gateway: Gateway, linkGateway: string, link: number): void {
-    this.#queues.get(gateway)?.linkUnknown(linkGateway, link);
+  /** Where the replicas are: told to those who do not know. */
+  replicasAre(addresses: readonly string[]): void {
+    for (const queue of this.#queues.values()) queue.replicas(addresses);
+    this.#request();
+  }
+
+  linkGone(gateway: Gateway, linkGateway: string, link: number): void {
+    this.#queues.get(gateway)?.linkGone(linkGateway, link);
   }
 
   probe(connection: Connection): void {
@@ -137,14 +165,6 @@ export class Commander implements Numbering {
     return queue !== undefined;
   }
 
-  /** The gateway's snapshot lacks relays that the tree holds for open. */
-  reopen(gateway: Gateway, link: Link, lnkConns: readonly number[]): void {
-    const open = [...lnkConns];
-    const n = this.#queues.get(gateway)?.relays({ link, gateway, open, close: [] }) ?? this.next();
-    gateway.inFlight.note(n, link, open);
-    this.opened += open.length;
-  }
-
   /** Decides and sends, if that is allowed now; otherwise asks to be called again. */
   flush(): void {
     if (!this.#leadership.mayCommand()) {
@@ -152,6 +172,7 @@ export class Commander implements Numbering {
       this.#retry();
       return;
     }
+    this.#openQueues();
     this.#state.select(this.#out);
     const groups = this.#out.take();
     for (const group of groups) this.#dispatch(group);
@@ -159,13 +180,26 @@ export class Commander implements Numbering {
     if (this.#membersChanged) this.#tellMembers();
     for (const queue of this.#queues.values()) {
       queue.flush();
-      if (queue.queuedBytes > MAX_QUEUED_BYTES) this.#streams.get(queue)!.overflow();
+      if (queue.queuedBytes > MAX_QUEUED_BYTES) this.#streams.get(queue)?.overflow();
+    }
+    if (this.#waiting.size > 0) this.#retry();
+  }
+
+  /** Those that wait for nobody any more are commanded from now on. */
+  #openQueues(): void {
+    for (const [queue, named] of this.#waiting) {
+      if (!named.every((id) => this.#roster.isResolved(id))) continue;
+      this.#waiting.delete(queue);
+      queue.isOpen = true;
+      this.#state.setCommanded(queue.gateway, true);
     }
   }
 
   #dispatch(group: RelayGroup): void {
     const { link, gateway, open, close } = group;
-    const n = this.#queues.get(gateway)?.relays(group) ?? this.next();
+    const queue = this.#queues.get(gateway);
+    if (queue === undefined) return;
+    const n = queue.relays(group);
     this.opened += open.length;
     this.closed += close.length;
     if (close.length > 0) gateway.inFlight.note(n, link, close);
@@ -176,21 +210,19 @@ export class Commander implements Numbering {
     if (refused.size === 0) gateway.refused.delete(link);
   }
 
-  /** Every gateway gets the list of all others: those that are known here, and those that are present though not attached (yet). */
+  /** Every gateway hears of all others: those that are known here, and those that have joined though they are not attached (yet). */
   #tellMembers(): void {
     this.#membersChanged = false;
     const members = new Map<string, GatewayPeer>();
     for (const { name, boot, serviceAddress } of this.#presence.gateways()) {
-      const gateway = gatewayId(name, boot);
-      members.set(gateway, { gateway, serviceAddress });
+      const gateway = gatewayId({ name, boot });
+      if (!this.#isDead(gateway)) members.set(gateway, { gateway, serviceAddress });
     }
     for (const { id, serviceAddress } of this.#state.gateways.values()) {
       members.set(id, { gateway: id, serviceAddress });
     }
     const sorted = [...members.values()].sort((a, b) => (a.gateway < b.gateway ? -1 : 1));
-    for (const queue of this.#queues.values()) {
-      queue.gateways(sorted.filter(({ gateway }) => gateway !== queue.gateway.id));
-    }
+    for (const queue of this.#queues.values()) for (const peer of sorted) queue.peer(peer);
   }
 
   #retry(): void {

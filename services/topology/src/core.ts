@@ -1,5 +1,5 @@
 import { ReplicaRole } from '@spanmesh/proto/v1/topology';
-import type { Clock } from '@spanmesh/runtime/clock';
+import type { Clock, Timer } from '@spanmesh/runtime/clock';
 import type { LeaseState } from '@spanmesh/runtime/lease';
 import { type Logger, Throttle } from '@spanmesh/runtime/logger';
 import { ProtocolRule } from '@spanmesh/runtime/protocol-version';
@@ -8,22 +8,34 @@ import { Turn } from '@spanmesh/runtime/turn';
 import { SpanTree } from '@spanmesh/spantree/tree';
 import { Api } from './api.ts';
 import { Commander } from './commander.ts';
+import { Deathwatch } from './deathwatch.ts';
 import { Directory } from './directory/directory.ts';
-import { lnkConnData } from './gateway.ts';
 import { GatewayControl } from './gateway-control.ts';
+import { Graves } from './graves.ts';
 import { History, type HistoryLimits } from './history.ts';
-import { Leadership, type LeaseView, type Presence } from './leadership.ts';
+import { Isolation, STEP_DOWN_MS } from './isolation.ts';
+import { Leadership, type LeaseView } from './leadership.ts';
+import { missingProcesses } from './missing.ts';
 import { Drains } from './operate/drains.ts';
+import type { Presence } from './presence.ts';
+import { Reaper } from './reaper.ts';
+import { Refusals } from './refusals.ts';
 import { Replicas } from './replicas.ts';
 import { type FollowCall, Follower, type FollowerDeps } from './replication/follower.ts';
 import { Publisher } from './replication/publisher.ts';
+import { Roster } from './roster.ts';
+import type { ProcessesKnown } from './show-status.ts';
 import { State, type StateObserver } from './state.ts';
 import type { View, Widths } from './view.ts';
 
 /** The same trouble is logged once in this time. */
 const LOG_INTERVAL_MS = 10_000;
-/** How often it is looked whether a gateway without a stream is dead. */
-const BURIAL_MS = 1000;
+/** How often a leader looks for what time alone brings: who is dead, who the replicas are, whether anybody reaches it. */
+const TICK_MS = 500;
+/** What a lease is good for unless it is said, ms. */
+const DEFAULT_TTL_MS = 2000;
+/** Name of an installation that has none of its own. */
+const DEFAULT_INSTALLATION = 'spanmesh';
 
 export interface CoreOptions {
   readonly linkidWidth: number;
@@ -34,6 +46,12 @@ export interface CoreOptions {
   readonly version: string;
   /** Where others reach this replica's service port, `host:port`. */
   readonly address: () => string;
+  /** Name of the installation: gateways and standbys of another one are refused. */
+  readonly installation?: string;
+  /** What must be equal at all replicas, as text. */
+  readonly settings?: string;
+  /** How long a lease is good for. */
+  readonly leaseTtlMs?: number;
   readonly history?: HistoryLimits;
 }
 
@@ -66,61 +84,106 @@ export class Core {
   readonly drains: Drains;
   readonly publisher: Publisher;
   readonly follower: Follower;
+  readonly roster: Roster;
+  readonly graves: Graves = new Graves();
+  readonly reaper: Reaper;
+  readonly refusals: Refusals;
   /** Peers' messages that made no sense. */
   nonsense = 0;
   readonly #clock: Clock;
   readonly #turn: Turn;
   readonly #widths: Widths;
   readonly #follows: boolean;
+  readonly #replicas: Replicas;
+  readonly #isolation: Isolation;
+  readonly #presence: Presence;
+  readonly #logger: Logger;
   #epoch = 0;
-  #burialDue = false;
+  #ticking: Timer | undefined;
 
   constructor(
     options: CoreOptions,
     { lease, presence, clock, logger, following, protocol = new ProtocolRule({}, { logger, clock }) }: CoreDeps,
   ) {
     const { linkidWidth, circuitWidth, rnssAdd, version, address } = options;
+    const { installation = DEFAULT_INSTALLATION, settings = '', leaseTtlMs = DEFAULT_TTL_MS } = options;
     this.#clock = clock;
+    this.#logger = logger;
+    this.#presence = presence;
     this.#widths = { linkid: linkidWidth, circuit: circuitWidth };
     this.#follows = following !== undefined;
     this.#turn = new Turn(() => this.flush());
     const request = () => this.#turn.request();
     this.history = new History(options.history);
+    this.roster = new Roster({ clock });
+    this.refusals = new Refusals({ clock });
+    const { history, roster, graves, refusals } = this;
+    const isDead = (id: string) => graves.has(id);
     const observer = this.#observer(logger, clock);
-    this.state = new State(new SpanTree({ linkidWidth, circuitWidth }), { observer });
-    const { state, history } = this;
+    this.state = new State(new SpanTree({ linkidWidth, circuitWidth }), { observer, isDead });
+    const { state } = this;
     const { open = nobody, random = () => 0 } = following ?? {};
     this.follower = new Follower(
-      { replica: () => lease.id, address, version, history: options.history },
+      { replica: () => lease.id, address, version, installation, settings, history: options.history },
       { open, random, clock, logger },
     );
     const { follower } = this;
-    // architecture.md, "Attach": a new leader waits for the gateways in its replica.
-    const expected = () => follower.view?.trees.gateways.values() ?? [];
-    this.leadership = new Leadership({ lease, presence, clock, state, expected });
+    this.leadership = new Leadership({ lease, presence, clock, roster });
     const { leadership } = this;
+    const deathwatch = new Deathwatch({
+      clock,
+      presence,
+      leadingSince: () => leadership.leadingSince,
+      hasTrunk: (id) => state.hasTrunk(id),
+    });
     this.commander = new Commander({
       state,
       leadership,
       presence,
+      roster,
+      isDead,
       clock,
       request,
       record: (groups) => history.commit(groups),
     });
     const { commander } = this;
+    const gone = (id: string) => commander.gatewayGone(id);
+    this.reaper = new Reaper({ roster, graves, deathwatch, state, presence, clock, logger, gone });
+    const { reaper } = this;
     this.control = new GatewayControl(
-      { version, rnssAdd },
-      { state, leadership, commander, protocol, logger, request },
+      { version, rnssAdd, installation },
+      {
+        state,
+        leadership,
+        commander,
+        roster,
+        graves,
+        deathwatch,
+        reaper,
+        refusals,
+        presence,
+        protocol,
+        clock,
+        logger,
+        replicas: () => replicas.addresses(),
+        request,
+      },
+    );
+    const { control } = this;
+    this.#isolation = new Isolation(
+      { ttlMs: leaseTtlMs },
+      { clock, presence, leadingSince: () => leadership.leadingSince, reachedAt: () => control.reachedAt },
     );
     this.directory = new Directory({ state, leadership, logger });
     this.drains = new Drains({ state, commander });
     const { drains } = this;
     const view = () => this.view();
     this.publisher = new Publisher(
-      { widths: this.#widths },
-      { trees: state, history, leadership, clock, logger, request, replicas: () => replicas.leading() },
+      { widths: this.#widths, installation, settings },
+      { trees: state, history, leadership, refusals, clock, logger, request, replicas: () => replicas.leading() },
     );
-    const replicas = new Replicas({ address, version }, { lease, view, publisher: this.publisher, follower });
+    const replicas = new Replicas({ address, version }, { lease, view, presence, publisher: this.publisher, follower });
+    this.#replicas = replicas;
     this.api = new Api(
       { address },
       {
@@ -130,7 +193,7 @@ export class Core {
         leadership,
         commander,
         drains,
-        replicas: () => replicas.known(),
+        processes: () => this.processes(),
         clock,
         logger,
       },
@@ -150,28 +213,29 @@ export class Core {
     return view ?? null;
   }
 
+  /** The replicas, whoever was there and is not, and whoever was refused. */
+  processes(): ProcessesKnown {
+    const { roster, reaper, leadership, refusals } = this;
+    const about = { roster, reaper, presence: this.#presence, clock: this.#clock, inTerm: leadership.inTerm };
+    return { ...this.#replicas.known(), missing: missingProcesses(about), refused: refusals.list() };
+  }
+
   /** Decides and sends what this turn has brought. Called by itself at the end of a turn. */
   flush(): void {
-    if (this.leadership.mayCommand()) this.control.bury();
+    if (this.leadership.mayCommand()) this.reaper.reap();
     this.commander.flush();
     this.history.commit();
     this.publisher.flush();
     this.directory.flush();
     // From here on the trees are complete: what the leader before said is of no more use.
     if (this.follower.view !== undefined && this.leadership.settled) this.follower.forget();
-    if (this.control.mourning && !this.#burialDue) {
-      this.#burialDue = true;
-      this.#clock.after(BURIAL_MS, () => {
-        this.#burialDue = false;
-        this.#turn.request();
-      });
-    }
   }
 
   /** To be told of every change of the lease. */
   leaseChanged(lease: LeaseState): void {
     const led = this.leadership.inTerm;
-    this.leadership.changed(lease);
+    const begins = this.leadership.changed(lease);
+    if (begins) this.#beginTerm();
     this.#follow(lease);
     if (lease.kind === 'leading') {
       if (!led) this.history.restart(lease.epoch);
@@ -186,6 +250,31 @@ export class Core {
     }
   }
 
+  #beginTerm(): void {
+    this.reaper.clear();
+    // architecture.md, "Attach": a new leader waits for the gateways in its replica, and in the registry.
+    for (const id of this.follower.view?.trees.gateways.keys() ?? []) this.roster.heard(id);
+    this.#readRegistry();
+    this.#ticking ??= this.#clock.after(TICK_MS, () => this.#tick());
+  }
+
+  #tick(): void {
+    this.#ticking = undefined;
+    if (!this.leadership.inTerm) return;
+    this.#ticking = this.#clock.after(TICK_MS, () => this.#tick());
+    if (this.#isolation.isCutOff) {
+      this.#logger.warn({}, 'gateways are there, but none reaches this leader: another replica may do better');
+      this.leadership.stepDown(STEP_DOWN_MS);
+      return;
+    }
+    this.commander.replicasAre(this.#replicas.addresses());
+    if (this.reaper.isWaiting) this.#turn.request();
+  }
+
+  #readRegistry(): void {
+    if (this.leadership.inTerm && this.#presence.isComplete) this.reaper.registered();
+  }
+
   /** Lets go of everything: another replica leads, or this one stops. The gateways keep their relays as they are. */
   abdicate(details: string): void {
     // First of all: standbys keep what they have, and are not to hear of what is let go of.
@@ -193,6 +282,7 @@ export class Core {
     this.drains.endAll(details);
     this.control.endAll(details);
     for (const gateway of [...this.state.gateways.values()]) this.state.remove(gateway);
+    this.reaper.clear();
     this.state.tree.forgetGone();
     this.history.restart(this.#epoch);
     this.api.endWatches();
@@ -201,6 +291,7 @@ export class Core {
 
   /** To be told when gateways appear in the registry, change or go. */
   presenceChanged(): void {
+    this.#readRegistry();
     this.commander.membersChanged();
   }
 
@@ -225,20 +316,17 @@ export class Core {
       },
       linkChanged: (kind, object) => {
         history.record({ of: 'link', kind, object });
-        if (kind === 'removed') this.commander.linkGone(object);
-        else if (kind === 'added') this.directory.linkAdded(object);
+        if (kind === 'added') this.directory.linkAdded(object);
       },
       connectionChanged: (kind, object) => history.record({ of: 'connection', kind, object }),
       lnkConnChanged: (kind, object) => history.record({ of: 'lnkConn', kind, object }),
       reachable: (gateway) => this.directory.reachable(gateway.id),
-      relayRefused: (link, lnkConn) => {
-        const { gateway } = lnkConnData(lnkConn);
-        history.record({ of: 'relays', group: { link, gateway, open: [], close: [lnkConn.id] } });
-      },
+      relaysChanged: (group) => history.record({ of: 'relays', group }),
       probe: (connection) => this.commander.probe(connection),
-      reopen: (gateway, link, lnkConns) => this.commander.reopen(gateway, link, lnkConns),
-      linkKnown: (gateway, link) => this.commander.linkKnown(gateway, link),
-      linkUnknown: (gateway, linkGateway, link) => this.commander.linkUnknown(gateway, linkGateway, link),
+      linkGone: (gateway, linkGateway, link) => this.commander.linkGone(gateway, linkGateway, link),
+      named: (id) => {
+        if (!this.graves.has(id)) this.roster.heard(id);
+      },
       drained: (gateway) => this.drains.progressed(gateway),
       gatewayGone: (gateway) => this.drains.gatewayGone(gateway),
       nonsense: (gateway, what, data) => {

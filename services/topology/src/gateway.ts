@@ -1,7 +1,9 @@
 import type { LnkConn as LnkConnPayload } from '@spanmesh/dmsg/payload/lnk-conn';
 import type { ConnectionOpened, DrainProgress } from '@spanmesh/proto/v1/gateway_control';
 import type { Cluster, Connection, Link, LnkConn } from '@spanmesh/spantree/tree';
+import { gatewayId } from './gateway-id.ts';
 import { InFlight } from './in-flight.ts';
+import type { KnownLinks } from './known-links.ts';
 import type { RelayGroup } from './relay-group.ts';
 
 /** What is behind a connection of the tree. */
@@ -25,6 +27,8 @@ export interface LinkData {
   readonly payload: Buffer;
   readonly msgidLo: number;
   readonly msgidHi: number;
+  /** When it was opened, by its gateway's clock, for people. */
+  readonly sinceUs: number;
   /** That of the LNK_SPAN, or of the last status message. */
   status: number;
   /** LNK_CONNs that it is relayed to on demand. */
@@ -56,12 +60,13 @@ export class Gateway {
   readonly connections: Map<number, Connection> = new Map();
   readonly lnkConns: Map<number, LnkConn> = new Map();
   readonly links: Map<number, Link> = new Map();
-  /** Gateways (ids) that it cannot reach. */
-  readonly unreachable: Set<string> = new Set();
-  /** Relays of links that have not been heard of yet: gateway id → link number → what is known. */
-  readonly parked: Map<string, Map<number, ParkedRelays>> = new Map();
-  /** Highest number that it has given to anything, as far as it has told; 0: it does not tell. */
+  /** Gateways (ids) that it has trunks to; only while it is attached. */
+  established: ReadonlySet<string> = new Set();
+  /** Links of other gateways that it knows; only while it is attached. */
+  knows: KnownLinks | undefined = undefined;
+  /** Highest number that it has given to anything, as far as it has told. */
   lastNumber = 0;
+  /** Commands that it may not have obeyed. Noted only while it is attached, kept until its next snapshot. */
   readonly inFlight: InFlight = new InFlight();
   /** Relays on its LNK_CONNs (numbers) that peers have refused, as far as this leader has been told. */
   readonly refused: Map<Link, Set<number>> = new Map();
@@ -71,6 +76,10 @@ export class Gateway {
   known = false;
   /** Its stream to the leader stands, and its snapshot is in. */
   attached = false;
+  /** Relays on it are selected; otherwise they are left as they are. Implies `attached`. Changed by Trees only. */
+  commanded = false;
+  /** It has been removed: whoever knows its links is told of it as a whole. */
+  gone = false;
   /** It is going to stop and takes no more connections. */
   draining = false;
   /** What it can do beyond the protocol's version (gateway_control.proto, Hello). */
@@ -81,23 +90,10 @@ export class Gateway {
   group: RelayGroup | undefined = undefined;
 
   constructor(name: string, boot: string, serviceAddress: string, version: string) {
-    this.id = gatewayId(name, boot);
+    this.id = gatewayId({ name, boot });
     this.name = name;
     this.boot = boot;
     this.serviceAddress = serviceAddress;
     this.version = version;
   }
-}
-
-/** LNK_CONNs (numbers) of the gateway that holds this. */
-export interface ParkedRelays {
-  readonly open: number[];
-  readonly refused: number[];
-  readonly onDemand: Set<number>;
-  /** A snapshot has named the link among the wanted relays: the gateway keeps its payload. */
-  named: boolean;
-}
-
-export function gatewayId(name: string, boot: string): string {
-  return `${name}.${boot}`;
 }

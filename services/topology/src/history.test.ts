@@ -51,6 +51,22 @@ describe('the history', () => {
     expect(history.after(seen)).toBe(history.end);
   });
 
+  it('counts relays that change otherwise than by selection as relays, too: many are kept as that they changed', () => {
+    const history = new History({ maxRelayBytes: 1000 });
+    const start = history.revision;
+    history.record(change);
+    history.record({ of: 'relays', group: group(50) });
+    history.commit();
+    const few = history.batch(history.after(start) ?? -1);
+    expect([few?.changes.length, few?.relaysMissing]).toEqual([2, false]);
+    const then = history.revision;
+    history.record(change);
+    history.record({ of: 'relays', group: group(80) });
+    history.commit([group(80)]);
+    const many = history.batch(history.after(then) ?? -1);
+    expect([many?.changes, many?.relaysMissing]).toEqual([[change], true]);
+  });
+
   it('finds every revision that it keeps, and no other', () => {
     const history = new History({ maxBatches: 3 });
     history.restart(1);

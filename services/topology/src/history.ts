@@ -92,25 +92,30 @@ export class History {
 
   /** Ends a batch, with the relays that the flush has decided on. */
   commit(groups: readonly RelayGroup[] = []): void {
-    if (this.#pending.length > 0 || groups.length > 0) this.commitAt({ epoch: this.#epoch, n: this.#n + 1 }, groups);
+    if (this.#pending.length > 0 || groups.length > 0) this.commitAt({ ...this.position, n: this.#n + 1 }, groups);
   }
 
   /** The same for one that follows: the leader has given the batch this position. */
   commitAt({ epoch, n }: Position, groups: readonly RelayGroup[]): void {
-    const changes = this.#pending;
+    let changes = this.#pending;
     this.#pending = [];
-    let bytes = changes.length * OBJECT_BYTES;
-    let relayBytes = groups.length * GROUP_BYTES;
-    for (const { open, close } of groups) relayBytes += RELAY_BYTES * (open.length + close.length);
+    let bytes = 0;
+    let relayBytes = 0;
+    for (const change of changes) {
+      if (change.of === 'relays') relayBytes += bytesOf(change.group);
+      else bytes += OBJECT_BYTES;
+    }
+    for (const group of groups) relayBytes += bytesOf(group);
     const relaysMissing = relayBytes > this.#maxRelayBytes;
-    if (!relaysMissing) {
+    if (relaysMissing) changes = changes.filter((change) => change.of !== 'relays');
+    else {
       for (const group of groups) changes.push({ of: 'relays', group });
       bytes += relayBytes;
     }
     const previous = this.#revision;
     this.#epoch = epoch;
     this.#n = n;
-    this.#revision = revisionAt({ epoch, n });
+    this.#revision = revisionAt(epoch, n);
     this.#batches.push({ revision: this.#revision, previous, changes, relaysMissing, bytes });
     this.#bytes += bytes;
     while (this.#batches.length > this.#maxBatches || this.#bytes > this.#maxBytes) {
@@ -127,14 +132,14 @@ export class History {
 
   /** We lead under this epoch: revisions of others, and of our earlier terms, are not known any more. */
   restart(epoch: number): void {
-    this.restartAt({ epoch, n: this.#n + 1 });
+    this.restartAt({ ...this.position, epoch, n: this.#n + 1 });
   }
 
   /** The state is another one, of this position: what led to it is not known. */
   restartAt({ epoch, n }: Position): void {
     this.#epoch = epoch;
     this.#n = n;
-    this.#revision = revisionAt({ epoch, n });
+    this.#revision = revisionAt(epoch, n);
     this.#pending = [];
     // Beyond what any watcher waits for, so that each of them sees that it has missed something.
     this.#first = this.end + 1;
@@ -145,7 +150,7 @@ export class History {
 
   /** The revision as its parts. */
   get position(): Position {
-    return { epoch: this.#epoch, n: this.#n };
+    return { epoch: this.#epoch, n: this.#n, history: '' };
   }
 
   /** Whether the revision may be one that comes later. */
@@ -178,7 +183,11 @@ export class History {
   }
 }
 
+function bytesOf({ open, close }: RelayGroup): number {
+  return GROUP_BYTES + RELAY_BYTES * (open.length + close.length);
+}
+
 /** A revision as users see it: opaque to them. */
-function revisionAt({ epoch, n }: Position): string {
+function revisionAt(epoch: number, n: number): string {
   return `${epoch}.${n}`;
 }

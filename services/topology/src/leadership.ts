@@ -1,57 +1,40 @@
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { Lease, LeaseState } from '@spanmesh/runtime/lease';
-import type { GatewayRegistry } from '@spanmesh/runtime/registry';
-import { gatewayId } from './gateway.ts';
-import type { State } from './state.ts';
-
-/** How long a new leader waits for gateways that it knows to exist before it commands the others (architecture.md, "Attach"). */
-export const GATHER_MS = 5000;
-/**
- * How long a leader must have led without a break before it believes the registry about a missing gateway: while the store
- * was away nobody could renew an entry. As long as an entry is believed.
- */
-export const TRUST_ABSENCE_MS = 5000;
+import type { Presence } from './presence.ts';
+import { GATHER_MS, type Roster } from './roster.ts';
 
 /** Of the lease, what is needed here. */
-export type LeaseView = Pick<Lease, 'epoch' | 'isValid' | 'raiseEpoch' | 'holder' | 'id' | 'holderId' | 'ageMs'>;
-/** Of the registry, what is needed here. */
-export type Presence = Pick<GatewayRegistry, 'gateways' | 'get'>;
+export type LeaseView = Pick<
+  Lease,
+  'epoch' | 'isValid' | 'raiseEpoch' | 'stepDown' | 'holder' | 'id' | 'holderId' | 'ageMs'
+>;
 
-interface GatewayName {
-  readonly name: string;
-  readonly boot: string;
-}
-
-/** Whether this replica may command now, and what it may believe about absent gateways. */
+/** Whether this replica may command now, and whether it has heard the gateways that there are. */
 export class Leadership {
   readonly #lease: LeaseView;
-  readonly #presence: Presence;
+  readonly #presence: Pick<Presence, 'isComplete'>;
   readonly #clock: Clock;
-  readonly #state: State;
-  readonly #expected: () => Iterable<GatewayName>;
+  readonly #roster: Roster;
   #termSince = 0;
   #leadingSince: number | undefined;
   #gathered = false;
 
-  /** `expected`: gateways that the leader before had, as far as is known. */
   constructor({
     lease,
     presence,
     clock,
-    state,
-    expected = () => [],
+    roster,
   }: {
     lease: LeaseView;
-    presence: Presence;
+    presence: Pick<Presence, 'isComplete'>;
     clock: Clock;
-    state: State;
-    expected?: () => Iterable<GatewayName>;
+    /** Those who are waited for. */
+    roster: Roster;
   }) {
     this.#lease = lease;
     this.#presence = presence;
     this.#clock = clock;
-    this.#state = state;
-    this.#expected = expected;
+    this.#roster = roster;
   }
 
   get epoch(): number {
@@ -63,12 +46,22 @@ export class Leadership {
     return this.#leadingSince !== undefined;
   }
 
+  /** Since when the lease has held without a break, monotonic; undefined: it does not hold now. */
+  get leadingSince(): number | undefined {
+    return this.valid ? this.#leadingSince : undefined;
+  }
+
+  /** Where the replica is that leads, as far as is known; empty: nobody that is known of. */
+  get leaderAddress(): string {
+    return this.inTerm ? '' : (this.#lease.holder()?.address ?? '');
+  }
+
   /** Why this replica does not answer for the trees, as a sentence that says whom to ask; null if it does. */
   notLeading(): string | null {
     if (this.inTerm) return null;
-    const holder = this.#lease.holder();
-    if (holder === null || holder.address === '') return 'No topology replica leads at the moment: try again.';
-    return `This topology replica does not lead: ask the one at ${holder.address}.`;
+    const { leaderAddress } = this;
+    if (leaderAddress === '') return 'No topology replica leads at the moment: try again.';
+    return `This topology replica does not lead: ask the one at ${leaderAddress}.`;
   }
 
   /** The lease holds: synchronously true only while nobody else can lead. */
@@ -76,18 +69,20 @@ export class Leadership {
     return this.#lease.isValid();
   }
 
-  /** To be told of every change of the lease. */
-  changed(state: LeaseState): void {
+  /** To be told of every change of the lease. True: a term begins. */
+  changed(state: LeaseState): boolean {
     if (state.kind === 'leading') {
       const now = this.#clock.now();
-      if (this.#leadingSince === undefined) {
+      const begins = this.#leadingSince === undefined;
+      if (begins) {
         this.#termSince = now;
         this.#gathered = false;
       }
       this.#leadingSince = now;
-    } else if (state.kind !== 'frozen') {
-      this.#leadingSince = undefined;
+      return begins;
     }
+    if (state.kind !== 'frozen') this.#leadingSince = undefined;
+    return false;
   }
 
   /** It leads, or led a moment ago, and has heard the gateways that exist. */
@@ -100,41 +95,22 @@ export class Leadership {
     return this.valid && this.#haveGathered();
   }
 
-  /** The gateway's registry entry has aged out, or is another boot's. */
-  isAbsent(name: string, boot: string): boolean {
-    const record = this.#presence.get(name);
-    if (record !== null) return record.boot !== boot;
-    const since = this.#leadingSince;
-    return since !== undefined && this.#clock.now() - since >= TRUST_ABSENCE_MS;
-  }
-
-  /** The registry shows the gateway. */
-  isPresent(name: string, boot: string): boolean {
-    return this.#presence.get(name)?.boot === boot;
-  }
-
   /** The term takes the epoch that follows `heard`. Resolves when it has, or when it is over. */
   async raiseEpoch(heard: number): Promise<void> {
     await this.#lease.raiseEpoch(heard + 1);
   }
 
+  /** Lets another replica lead, and does not stand for the next `ms`. */
+  stepDown(ms: number): void {
+    this.#lease.stepDown(ms);
+  }
+
   #haveGathered(): boolean {
     if (this.#gathered) return true;
-    this.#gathered =
-      this.#clock.now() - this.#termSince >= GATHER_MS ||
-      ([...this.#state.gateways.values()].every((gateway) => gateway.known) &&
-        this.#presence.gateways().every((gateway) => this.#isKnown(gateway)) &&
-        [...this.#expected()].every((gateway) => this.#isKnown(gateway) || this.#isReplaced(gateway)));
+    const hadTime = this.#clock.now() - this.#termSince >= GATHER_MS;
+    // That nobody is known yet does not mean that everybody is here.
+    const areHere = this.#presence.isComplete && this.#roster.size > 0 && this.#roster.areResolved;
+    this.#gathered = hadTime || areHere;
     return this.#gathered;
-  }
-
-  #isKnown({ name, boot }: GatewayName): boolean {
-    return this.#state.gateways.get(gatewayId(name, boot))?.known === true;
-  }
-
-  /** The gateway lives under another boot id: this one will not come. */
-  #isReplaced({ name, boot }: GatewayName): boolean {
-    const record = this.#presence.get(name);
-    return record !== null && record.boot !== boot;
   }
 }

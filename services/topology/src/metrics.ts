@@ -6,8 +6,10 @@ import type { Directory } from './directory/directory.ts';
 import type { GatewayControl } from './gateway-control.ts';
 import type { History } from './history.ts';
 import type { Leadership } from './leadership.ts';
+import type { Reaper } from './reaper.ts';
 import type { Follower } from './replication/follower.ts';
 import type { Publisher } from './replication/publisher.ts';
+import type { Roster } from './roster.ts';
 import type { State } from './state.ts';
 
 export interface Measured {
@@ -20,13 +22,16 @@ export interface Measured {
   readonly directory: Directory;
   readonly publisher: Publisher;
   readonly follower: Follower;
+  readonly reaper: Reaper;
+  readonly roster: Roster;
   /** Peers' messages that made no sense. */
   readonly nonsense: number;
 }
 
 /** What topology measures; everything is read from plain fields when it is scraped. */
 export function registerMetrics(metrics: Metrics, measured: Measured): void {
-  const { state, control, commander, history, leadership, api, directory, publisher, follower } = measured;
+  const { state, control, commander, history, leadership, api, directory, publisher, follower, reaper, roster } =
+    measured;
   const { tree } = state;
   metrics.gauge('spanmesh_topology_leading', '1 if this replica leads.', () => (leadership.valid ? 1 : 0));
   metrics.gauge('spanmesh_topology_epoch', 'Epoch that this replica leads or led under.', () => leadership.epoch);
@@ -35,6 +40,12 @@ export function registerMetrics(metrics: Metrics, measured: Measured): void {
     'spanmesh_topology_gateways_live',
     'Gateways whose stream stands and whose snapshot is in.',
     () => control.live,
+  );
+  metrics.counter('spanmesh_topology_gateways_dead_total', 'Gateways that were declared dead.', () => reaper.declared);
+  metrics.gauge(
+    'spanmesh_topology_gateways_silent',
+    'Gateways that are known of and have no stream.',
+    () => [...roster.silent()].length,
   );
   metrics.counter(
     'spanmesh_topology_attaches_total',
@@ -92,6 +103,11 @@ export function registerMetrics(metrics: Metrics, measured: Measured): void {
     'spanmesh_topology_replica_differences_total',
     'Times that this replica was not what the leader had, and began again.',
     () => follower.differences,
+  );
+  metrics.counter(
+    'spanmesh_topology_replica_unknown_changes_total',
+    'Changes of a kind that this replica does not know, passed over.',
+    () => follower.unknownChanges,
   );
   metrics.gauge('spanmesh_topology_followers', 'Standbys that follow this leader.', () => publisher.followers);
   metrics.counter(

@@ -1,9 +1,13 @@
 import { type LeaderStatus, ReplicaRole, type ReplicaStatus } from '@spanmesh/proto/v1/topology';
 import type { LeaseView } from './leadership.ts';
+import type { Presence } from './presence.ts';
 import type { Follower } from './replication/follower.ts';
 import type { Publisher } from './replication/publisher.ts';
 import { type ReplicasKnown, wholeMs } from './show-status.ts';
 import type { View } from './view.ts';
+
+/** Addresses that gateways are told (gateway_control.proto, Welcome). */
+const MAX_ADDRESSES = 16;
 
 export interface ReplicasOptions {
   /** Where others reach this replica's service port, `host:port`. */
@@ -15,6 +19,7 @@ export interface ReplicasOptions {
 export interface ReplicasDeps {
   readonly lease: LeaseView;
   readonly view: () => View | null;
+  readonly presence: Pick<Presence, 'living'>;
   readonly publisher: Publisher;
   readonly follower: Follower;
 }
@@ -35,6 +40,15 @@ export class Replicas {
     const self = this.#self();
     const replicas = leader?.replica === lease.id ? this.leading() : [...this.#followed(leader), self];
     return { replica: lease.id, leader, replicas: replicas.sort(leaderFirst) };
+  }
+
+  /** Where this replica and the others are that it knows of, sorted: gateways ask there who leads while they cannot read the lease. */
+  addresses(): string[] {
+    const { publisher, presence } = this.#deps;
+    const addresses = new Set([this.#options.address()]);
+    for (const { address } of publisher.standbys()) addresses.add(address);
+    for (const { name } of presence.living('topology')) addresses.add(name);
+    return [...addresses].slice(0, MAX_ADDRESSES).sort();
   }
 
   /** This replica and those that follow it. */

@@ -49,6 +49,12 @@ export interface TopologySettings {
   readonly leaseTtlMs: number;
 }
 
+/** What must be equal at all replicas, in words: a replica that differs would select other relays than the leader. */
+export function sharedSettings(settings: TopologySettings): string {
+  const { linkidWidth, circuitWidth } = settings;
+  return `linkid-width=${linkidWidth} circuit-width=${circuitWidth} rnss=${rnssAdd(settings)}`;
+}
+
 /**
  * What relays add to rnss: one number for the installation, stable over restarts and the same at every replica
  * (protocol.md, "The link layer" 2). 32 bits, unsigned.

@@ -17,7 +17,7 @@ export function momentOf(link: Link): LinkMoment {
 }
 
 export function showLink(link: Link, { status, relays, suspect }: LinkMoment = momentOf(link)): ProtoLink {
-  const { payload, msgidLo, msgidHi } = linkData(link);
+  const { payload, msgidLo, msgidHi, sinceUs } = linkData(link);
   const span = decodeLnkSpanPayload(link.span.dialect, payload, 0);
   return {
     id: linkId(link),
@@ -36,7 +36,13 @@ export function showLink(link: Link, { status, relays, suspect }: LinkMoment = m
     msgid: (BigInt(msgidHi >>> 0) << 32n) | BigInt(msgidLo >>> 0),
     relays,
     suspect,
+    sinceUs: isTime(sinceUs) ? BigInt(sinceUs) : 0n,
   };
+}
+
+/** A gateway may say anything. */
+function isTime(us: number): boolean {
+  return Number.isSafeInteger(us) && us > 0;
 }
 
 /** The LNK_CONNs that a link is relayed to: by choice, and on demand. */

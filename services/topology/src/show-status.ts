@@ -2,7 +2,9 @@ import {
   type GatewayStatus,
   type GetStatusResponse,
   type LeaderStatus,
+  type MissingProcess,
   ObjectCounts,
+  type RefusedProcess,
   type ReplicaStatus,
 } from '@spanmesh/proto/v1/topology';
 import type { Gateway } from './gateway.ts';
@@ -16,6 +18,12 @@ export interface ReplicasKnown {
   readonly replicas: readonly ReplicaStatus[];
 }
 
+/** What is known of all processes. */
+export interface ProcessesKnown extends ReplicasKnown {
+  readonly missing: readonly MissingProcess[];
+  readonly refused: readonly RefusedProcess[];
+}
+
 /** Highest value of a uint32: a lag that is longer has been long enough for weeks. */
 const HIGHEST_U32 = 2 ** 32 - 1;
 
@@ -25,10 +33,12 @@ export function wholeMs(ms: number): number {
 }
 
 /** How the installation is. `state` null: this replica has none. */
-export function showStatus(known: ReplicasKnown, state: Trees | null, revision: string): GetStatusResponse {
+export function showStatus(known: ProcessesKnown, state: Trees | null, revision: string): GetStatusResponse {
   return {
     ...known,
     replicas: [...known.replicas],
+    missing: [...known.missing],
+    refused: [...known.refused],
     gateways: [...(state?.gateways.values() ?? [])].map(showGateway).sort((a, b) => (a.name < b.name ? -1 : 1)),
     counts: state === null ? ObjectCounts.create() : countsOf(state),
     revision,

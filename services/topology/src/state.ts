@@ -1,19 +1,37 @@
 import type {
   ConnectionOpened,
   DrainProgress,
+  LinkRef,
   LnkConnOpened,
   Refusal,
   RelaySet,
   StateChange,
 } from '@spanmesh/proto/v1/gateway_control';
 import type { Connection, Link, LnkConn, SpanTree } from '@spanmesh/spantree/tree';
-import { type Gateway, linkData, lnkConnData, type ParkedRelays } from './gateway.ts';
+import { type Gateway, linkData, lnkConnData } from './gateway.ts';
+import { KnownLinks } from './known-links.ts';
 import { SamePeer } from './same-peer.ts';
-import { byId, missing, pairsOf } from './snapshot-diff.ts';
+import { byId, missing } from './snapshot-diff.ts';
 import { relaySet, Trees, type TreesObserver } from './trees.ts';
 
 /** Drains of one gateway that are known at a time: more than a gateway keeps. */
 const MAX_DRAINS = 64;
+/** Links of one gateway's `links_known` that wait for their gateways at a time: more than any gateway has relays of. */
+export const MAX_WAITING_LINKS = 1_000_000;
+/** Gateways in one set of how a gateway is connected; more than there can be. */
+const MAX_TRUNKS = 8192;
+
+/** A gateway tells more than a leader takes. */
+export class StateError extends Error {
+  readonly code = 'too-much';
+  readonly data: Readonly<Record<string, string | number>>;
+
+  constructor(message: string, data: StateError['data']) {
+    super(message);
+    this.name = 'StateError';
+    this.data = data;
+  }
+}
 
 /** Whom State tells what it has found out. None of these may change the state. */
 export interface StateObserver extends TreesObserver {
@@ -23,10 +41,10 @@ export interface StateObserver extends TreesObserver {
   drained(gateway: Gateway): void;
   /** The gateway is gone: dead, or it has said goodbye. */
   gatewayGone(gateway: Gateway): void;
-  /** The relay should be open on the gateway, and its snapshot says that it is not. */
-  reopen(gateway: Gateway, link: Link, lnkConns: readonly number[]): void;
-  /** The gateway relays a link of another gateway, so it knows its payload. */
-  linkKnown(gateway: Gateway, link: Link): void;
+  /** A link that the gateway knows is gone: it is to be told, once. */
+  linkGone(gateway: Gateway, linkGateway: string, link: number): void;
+  /** A gateway is named by this id, of which nothing has been told. */
+  named(id: string): void;
 }
 
 /**
@@ -36,20 +54,46 @@ export interface StateObserver extends TreesObserver {
 export class State extends Trees {
   readonly #samePeer = new SamePeer();
   readonly #observer: StateObserver;
+  readonly #isDead: (id: string) => boolean;
 
-  constructor(tree: SpanTree, { observer }: { observer: StateObserver }) {
+  /** `isDead`: whether the id was declared dead, so that nothing of it will come. */
+  constructor(
+    tree: SpanTree,
+    { observer, isDead = () => false }: { observer: StateObserver; isDead?: (id: string) => boolean },
+  ) {
     super(tree, { observer });
     this.#observer = observer;
+    this.#isDead = isDead;
   }
 
   /** The gateway is dead, or has said goodbye: all that was on it is gone. */
   override remove(gateway: Gateway): void {
     super.remove(gateway);
     this.#observer.gatewayGone(gateway);
-    this.forgetParked(gateway.id);
+    this.forgetWaiting(gateway.id);
   }
 
-  /** Takes in a delta. What it names and is not known (any more) is passed over: reports and removals cross. */
+  /** The gateway will not come: nothing waits for it any more. Whoever knows links of it is told of it as a whole. */
+  forgetWaiting(id: string): void {
+    for (const { knows } of this.gateways.values()) knows?.endWaits(id);
+  }
+
+  /** Its stream has ended: what it has open is left as it is, and what it said of others does not count any more. */
+  detach(gateway: Gateway): void {
+    gateway.attached = false;
+    gateway.knows = undefined;
+    gateway.established = new Set();
+    this.setCommanded(gateway, false);
+    this.put(gateway);
+  }
+
+  /** An attached gateway has a trunk to it. */
+  hasTrunk(id: string): boolean {
+    for (const { established } of this.gateways.values()) if (established.has(id)) return true;
+    return false;
+  }
+
+  /** Takes in a delta. What it names and is not known (any more) is passed over: reports and removals cross. @throws StateError */
   apply(gateway: Gateway, change: StateChange): void {
     for (const opened of change.connectionsOpened) this.openConnection(gateway, opened);
     for (const opened of change.lnkConnsOpened) {
@@ -58,12 +102,14 @@ export class State extends Trees {
     }
     for (const opened of change.linksOpened) this.openLink(gateway, opened);
     for (const { link, status } of change.linkStatuses) this.setStatus(gateway, link, status);
-    for (const { gateway: other, reachable } of change.reachability) this.setReachable(gateway, other, reachable);
+    if (change.trunks !== undefined) this.#setTrunks(gateway, change.trunks);
+    for (const ref of change.linksKnown) this.#know(gateway, ref);
     for (const id of change.connectionsAlive) this.setSuspect(gateway.connections.get(id), false);
     for (const { id, reason } of change.connectionsClosing) this.setClosing(gateway.connections.get(id), reason);
     for (const refusal of change.refusals) this.#refuse(gateway, refusal);
-    for (const set of change.onDemandOpened) this.#openOnDemand(gateway, set);
-    for (const set of change.onDemandClosed) this.#closeOnDemand(gateway, set);
+    // What a pair was before comes before what it is now.
+    for (const set of change.onDemandClosed) this.#setOnDemand(gateway, set, false);
+    for (const set of change.onDemandOpened) this.#setOnDemand(gateway, set, true);
     for (const key of change.clustersHeld) this.holds.hold(gateway, key);
     for (const key of change.clustersReleased) this.holds.release(gateway, key);
     for (const id of change.linksClosed) this.closeLink(gateway.links.get(id));
@@ -73,30 +119,26 @@ export class State extends Trees {
     // Only what is new can be what others have named already, or show that it will not come.
     const isNew = change.linksOpened.length > 0 || change.lastNumber > gateway.lastNumber;
     gateway.lastNumber = Math.max(gateway.lastNumber, change.lastNumber);
-    if (isNew) this.#unpark(gateway);
+    if (isNew) this.#resolveWaiting(gateway);
     this.#noteStopping(gateway, change);
     for (const progress of change.drains) noteDrain(gateway, progress);
     if (change.drains.length > 0) this.#observer.drained(gateway);
   }
 
   /**
-   * Takes in a complete snapshot: brings what is held of the gateway in line with it, and leaves alone what is the same.
-   * Relays that are open on the wire are kept for the next flush to judge; those that should be and are not are reported
-   * (`reopen`), because the command or its loss went with the previous stream.
+   * Takes in a complete snapshot, the first one and any later one alike: what was held of the gateway and is the same stays what it is;
+   * its relays, its refusals and the links that it knows are forgotten and taken from the snapshot, for the next selection to judge.
+   * @throws StateError
    */
   replace(gateway: Gateway, all: StateChange): void {
     const first = !gateway.known;
-    gateway.inFlight.obeyed(all.obeyed);
     for (const link of missing(gateway.links, all.linksOpened)) this.closeLink(link);
     for (const lnkConn of missing(gateway.lnkConns, all.lnkConnsOpened)) this.closeLnkConn(lnkConn);
     for (const connection of missing(gateway.connections, all.connectionsOpened)) this.closeConnection(connection);
+    this.forgetRelays(gateway);
 
     for (const opened of all.connectionsOpened.sort(byId)) this.#reviewConnection(gateway, opened);
-    const unreachable = new Set(all.reachability.filter((one) => !one.reachable).map((one) => one.gateway));
-    for (const other of [...gateway.unreachable]) {
-      if (!unreachable.has(other)) this.setReachable(gateway, other, true);
-    }
-    for (const other of unreachable) this.setReachable(gateway, other, false);
+    this.#setTrunks(gateway, all.trunks ?? { established: [], unreachable: [] });
     const added: LnkConn[] = [];
     for (const opened of all.lnkConnsOpened.sort(byId)) {
       if (gateway.lnkConns.has(opened.id)) continue;
@@ -107,45 +149,24 @@ export class State extends Trees {
       if (!gateway.links.has(opened.id)) this.openLink(gateway, opened);
     }
     for (const { link, status } of all.linkStatuses) this.setStatus(gateway, link, status);
-
     this.holds.replace(gateway, all.clustersHeld);
-    gateway.parked.clear();
-    for (const set of all.relaysOpen) this.#adoptRelays(gateway, set);
-    if (first) for (const refusal of all.refusals) this.#adoptRefusal(gateway, refusal);
-    else this.#reviewRelays(gateway, all);
-    // What the snapshot names the gateway knows, and is told of its end.
-    if (!first)
-      for (const { linkGateway, link } of all.refusals) this.#adoptRelays(gateway, { linkGateway, link, lnkConns: [] });
+
+    gateway.knows = new KnownLinks();
+    for (const ref of all.linksKnown) this.#know(gateway, ref);
+    this.#takeRelays(gateway, all);
     for (const lnkConn of gateway.lnkConns.values()) this.#forgetOnDemand(lnkConn);
-    for (const set of all.onDemandOpened) this.#openOnDemand(gateway, set);
+    for (const set of all.onDemandOpened) this.#setOnDemand(gateway, set, true);
 
     gateway.known = true;
     gateway.lastNumber = Math.max(gateway.lastNumber, all.lastNumber);
     // At a first sight of the gateway both the old and the new connection of a peer have been there before: whoever led
     // then has seen to it, and doubting them again would move relays.
     if (!first) for (const lnkConn of added) this.#suspectOthers(lnkConn);
-    this.#unpark(gateway);
+    this.#resolveWaiting(gateway);
     this.#noteStopping(gateway, all);
     gateway.drains.clear();
     for (const progress of all.drains) noteDrain(gateway, progress);
     this.#observer.drained(gateway);
-  }
-
-  /** Gateways that are named by relays and have not been heard of. */
-  *parkedFor(): Iterable<string> {
-    for (const { parked } of this.gateways.values()) {
-      for (const id of parked.keys()) if (this.gateways.get(id)?.known !== true) yield id;
-    }
-  }
-
-  /** The gateway will not come (any more): relays of its links are to be closed. */
-  forgetParked(id: string): void {
-    for (const gateway of this.gateways.values()) {
-      const links = gateway.parked.get(id);
-      if (links === undefined) continue;
-      gateway.parked.delete(id);
-      for (const link of links.keys()) this.#observer.linkUnknown(gateway, id, link);
-    }
   }
 
   #noteStopping(gateway: Gateway, { stopping }: StateChange): void {
@@ -160,6 +181,15 @@ export class State extends Trees {
     // It has shown life meanwhile, or the command to probe it was lost: asking once more is right for both.
     else if (connection.suspect && !opened.suspect) this.#observer.probe(connection);
     else if (opened.suspect) this.setSuspect(connection, true);
+  }
+
+  #setTrunks(gateway: Gateway, { established, unreachable }: NonNullable<StateChange['trunks']>): void {
+    if (established.length > MAX_TRUNKS || unreachable.length > MAX_TRUNKS) {
+      throw new StateError('more trunks than there can be gateways', { gateway: gateway.id });
+    }
+    gateway.established = new Set(established);
+    for (const id of established) if (!this.gateways.has(id)) this.#observer.named(id);
+    this.setUnreachable(gateway, unreachable);
   }
 
   override openLnkConn(gateway: Gateway, opened: LnkConnOpened): LnkConn | undefined {
@@ -179,125 +209,95 @@ export class State extends Trees {
     }
   }
 
-  #refuse(gateway: Gateway, refusal: Refusal): void {
-    const lnkConn = gateway.lnkConns.get(refusal.lnkConn);
-    const link = this.linkOf(gateway, refusal.linkGateway, refusal.link);
-    if (lnkConn === undefined || link === undefined) {
-      gateway.parked.get(refusal.linkGateway)?.get(refusal.link)?.refused.push(refusal.lnkConn);
+  /** The gateway knows a link of another one. It is told once when that is gone, which is now if it is gone already. */
+  #know(gateway: Gateway, { gateway: linkGateway, link: number }: LinkRef): void {
+    const { knows } = gateway;
+    if (knows === undefined || linkGateway === '' || linkGateway === gateway.id) return;
+    const owner = this.gateways.get(linkGateway);
+    const link = owner?.links.get(number);
+    if (link !== undefined) knows.add(link);
+    else if (this.#isDead(linkGateway) || isGone(owner, number)) this.#observer.linkGone(gateway, linkGateway, number);
+    else {
+      if (knows.waitingCount >= MAX_WAITING_LINKS) {
+        throw new StateError('too many links of gateways that are not here', { gateway: gateway.id });
+      }
+      knows.wait(linkGateway, number);
+      if (owner === undefined) this.#observer.named(linkGateway);
+    }
+  }
+
+  /** Which relays are open, and which were refused, as a snapshot says. */
+  #takeRelays(gateway: Gateway, { obeyed, relaysOpen, refusals }: StateChange): void {
+    gateway.inFlight.obeyed(obeyed);
+    gateway.refused.clear();
+    for (const { linkGateway, link: number, lnkConns } of relaysOpen) {
+      const link = this.linkOf(gateway, linkGateway, number);
+      if (link !== undefined) this.adoptRelays(gateway, link, lnkConns);
+      else for (const id of lnkConns) gateway.knows?.waiting(linkGateway, number)?.open.push(id);
+    }
+    for (const { linkGateway, link: number, lnkConn } of refusals) {
+      const link = this.linkOf(gateway, linkGateway, number);
+      if (link !== undefined) this.#adoptRefusal(gateway, link, lnkConn);
+      else gateway.knows?.waiting(linkGateway, number)?.refused.add(lnkConn);
+    }
+    gateway.inFlight.clear();
+    this.relaysTold(gateway);
+  }
+
+  #adoptRefusal(gateway: Gateway, link: Link, id: number): void {
+    const lnkConn = gateway.lnkConns.get(id);
+    if (lnkConn === undefined || lnkConn.filter.dialect !== link.span.dialect) return;
+    noteRefused(gateway, link, id);
+    // With a command for the pair that was not obeyed, the refusal is that of an earlier offer: it is offered again.
+    if (gateway.inFlight.last(link, id) === 0) this.adoptRefusals(gateway, link, [id]);
+  }
+
+  #refuse(gateway: Gateway, { lnkConn: id, linkGateway, link: number, n }: Refusal): void {
+    const lnkConn = gateway.lnkConns.get(id);
+    if (lnkConn === undefined) return;
+    const link = this.linkOf(gateway, linkGateway, number);
+    if (link === undefined) {
+      const waiting = gateway.knows?.waiting(linkGateway, number);
+      if (waiting === undefined) return;
+      waiting.open = waiting.open.filter((one) => one !== id);
+      waiting.refused.add(id);
       return;
     }
     // architecture.md, "Attach": a refusal that is older than our last command for the pair is ignored.
-    if (refusal.n < gateway.inFlight.last(link, lnkConn.id)) return;
-    this.#takeRefusal(gateway, link, lnkConn);
+    if (n < gateway.inFlight.last(link, id)) return;
+    if (this.refuse(gateway, link, lnkConn)) noteRefused(gateway, link, id);
   }
 
-  #takeRefusal(gateway: Gateway, link: Link, lnkConn: LnkConn): void {
-    if (this.refuse(gateway, link, lnkConn)) noteRefused(gateway, link, lnkConn);
-  }
-
-  #adoptRefusal(gateway: Gateway, refusal: Refusal): void {
-    const lnkConn = gateway.lnkConns.get(refusal.lnkConn);
-    const link = this.linkOf(gateway, refusal.linkGateway, refusal.link);
-    if (lnkConn === undefined) return;
-    if (link === undefined) this.#park(gateway, refusal.linkGateway, refusal.link)?.refused.push(refusal.lnkConn);
-    else if (link.span.dialect === lnkConn.filter.dialect) {
-      if (linkData(link).gateway !== gateway) this.#observer.linkKnown(gateway, link);
-      this.adoptRefusals(gateway, link, [lnkConn.id]);
-      noteRefused(gateway, link, lnkConn);
-    }
-  }
-
-  #adoptRelays(gateway: Gateway, { linkGateway, link: number, lnkConns }: RelaySet): void {
-    const link = this.linkOf(gateway, linkGateway, number);
-    if (link === undefined) {
-      const parked = this.#park(gateway, linkGateway, number);
-      if (parked === undefined) return;
-      parked.named = true;
-      for (const id of lnkConns) parked.open.push(id);
+  #setOnDemand(gateway: Gateway, set: RelaySet, open: boolean): void {
+    const { linkGateway, link, lnkConns } = set;
+    if (this.linkOf(gateway, linkGateway, link) !== undefined) {
+      this.setOnDemand(gateway, set, open);
       return;
     }
-    if (linkData(link).gateway !== gateway) this.#observer.linkKnown(gateway, link);
-    this.adoptRelays(gateway, link, lnkConns);
+    const waiting = gateway.knows?.waiting(linkGateway, link);
+    for (const id of lnkConns) {
+      if (open) waiting?.onDemand.add(id);
+      else waiting?.onDemand.delete(id);
+    }
   }
 
-  /** After the same leader has got a second snapshot: what became of the relays that it took for open? */
-  #reviewRelays(gateway: Gateway, all: StateChange): void {
-    const resolve = (linkGateway: string, link: number) => this.linkOf(gateway, linkGateway, link);
-    const open = pairsOf(all.relaysOpen, resolve);
-    const refused = pairsOf(
-      all.refusals.map(({ linkGateway, link, lnkConn }) => ({ linkGateway, link, lnkConns: [lnkConn] })),
-      resolve,
-    );
-    const lost = new Map<Link, number[]>();
-    const refusals: [Link, LnkConn][] = [];
-    for (const lnkConn of gateway.lnkConns.values()) {
-      for (const link of lnkConn.relays()) {
-        if (open.get(link)?.has(lnkConn.id) === true) continue;
-        // With a command for the pair under way, the refusal is that of an earlier offer.
-        const offered = gateway.inFlight.last(link, lnkConn.id) > 0;
-        if (!offered && refused.get(link)?.has(lnkConn.id) === true) refusals.push([link, lnkConn]);
-        else {
-          const ids = lost.get(link);
-          if (ids === undefined) lost.set(link, [lnkConn.id]);
-          else ids.push(lnkConn.id);
+  /** The gateway has told what it has: what others know of its links can be judged, unless it may come yet. */
+  #resolveWaiting(owner: Gateway): void {
+    for (const gateway of this.gateways.values()) {
+      const { knows } = gateway;
+      if (knows === undefined) continue;
+      for (const [number, { open, refused, onDemand }] of knows.waitingFor(owner.id)) {
+        const link = owner.links.get(number);
+        if (link === undefined && !isGone(owner, number)) continue;
+        knows.endWait(owner.id, number);
+        if (link === undefined) {
+          this.#observer.linkGone(gateway, owner.id, number);
+          continue;
         }
-      }
-    }
-    gateway.inFlight.clear();
-    for (const [link, lnkConn] of refusals) this.#takeRefusal(gateway, link, lnkConn);
-    for (const [link, lnkConns] of lost) this.#observer.reopen(gateway, link, lnkConns);
-  }
-
-  /** A link of another gateway may be used there before its own gateway has told of it, and after it has told of its end. */
-  #openOnDemand(gateway: Gateway, set: RelaySet): void {
-    if (this.linkOf(gateway, set.linkGateway, set.link) !== undefined) {
-      this.setOnDemand(gateway, set, true);
-      return;
-    }
-    const parked = this.#park(gateway, set.linkGateway, set.link);
-    for (const id of set.lnkConns) parked?.onDemand.add(id);
-  }
-
-  #closeOnDemand(gateway: Gateway, set: RelaySet): void {
-    const parked = gateway.parked.get(set.linkGateway)?.get(set.link);
-    for (const id of set.lnkConns) parked?.onDemand.delete(id);
-    this.setOnDemand(gateway, set, false);
-  }
-
-  /** Keeps relays of a link that is not known until its gateway has told of it; undefined if it has, and of its end. */
-  #park(gateway: Gateway, linkGateway: string, link: number): ParkedRelays | undefined {
-    if (linkGateway === '' || linkGateway === gateway.id) return undefined;
-    const owner = this.gateways.get(linkGateway);
-    // What has a higher number than any that it has told of comes yet.
-    if (owner?.known === true && (owner.lastNumber === 0 || link <= owner.lastNumber)) {
-      this.#observer.linkUnknown(gateway, linkGateway, link);
-      return undefined;
-    }
-    let links = gateway.parked.get(linkGateway);
-    if (links === undefined) {
-      links = new Map();
-      gateway.parked.set(linkGateway, links);
-    }
-    let relays = links.get(link);
-    if (relays === undefined) {
-      relays = { open: [], refused: [], onDemand: new Set(), named: false };
-      links.set(link, relays);
-    }
-    return relays;
-  }
-
-  /** The gateway has told what it has: what others relay of its links can be judged. */
-  #unpark(gateway: Gateway): void {
-    for (const other of this.gateways.values()) {
-      const links = other.parked.get(gateway.id);
-      if (links === undefined) continue;
-      other.parked.delete(gateway.id);
-      for (const [link, { open, refused, onDemand, named }] of links) {
-        if (named) this.#adoptRelays(other, { linkGateway: gateway.id, link, lnkConns: open });
-        if (onDemand.size > 0) this.#openOnDemand(other, { linkGateway: gateway.id, link, lnkConns: [...onDemand] });
-        for (const lnkConn of refused) {
-          this.#adoptRefusal(other, { linkGateway: gateway.id, link, lnkConn, n: 0 });
-        }
+        knows.add(link);
+        this.adoptRelays(gateway, link, open);
+        for (const id of refused) this.#adoptRefusal(gateway, link, id);
+        if (onDemand.size > 0) this.setOnDemand(gateway, relaySet(gateway, link, [...onDemand]), true);
       }
     }
   }
@@ -310,7 +310,13 @@ export class State extends Trees {
   }
 
   protected override dropLink(link: Link): void {
-    for (const gateway of this.gateways.values()) gateway.refused.delete(link);
+    const owner = linkData(link).gateway;
+    for (const gateway of this.gateways.values()) {
+      gateway.refused.delete(link);
+      const knew = gateway.knows?.delete(link) === true;
+      // A gateway that goes is told as a whole.
+      if (knew && !owner.gone) this.#observer.linkGone(gateway, owner.id, link.id);
+    }
     super.dropLink(link);
   }
 
@@ -322,10 +328,15 @@ export class State extends Trees {
   }
 }
 
-function noteRefused(gateway: Gateway, link: Link, lnkConn: LnkConn): void {
+/** A link of this number, which the gateway does not have, will not come: it has told all up to a higher one. */
+function isGone(owner: Gateway | undefined, number: number): boolean {
+  return owner?.known === true && number <= owner.lastNumber;
+}
+
+function noteRefused(gateway: Gateway, link: Link, id: number): void {
   const ids = gateway.refused.get(link);
-  if (ids === undefined) gateway.refused.set(link, new Set([lnkConn.id]));
-  else ids.add(lnkConn.id);
+  if (ids === undefined) gateway.refused.set(link, new Set([id]));
+  else ids.add(id);
 }
 
 /** The gateway keeps its last ones; those that it has forgotten are forgotten here, too, a while later. */

@@ -62,8 +62,9 @@ async function attach(gateway: FakeGateway, address: string) {
     if (commands !== undefined) gateway.apply(commands);
   });
   const { name, boot } = gateway;
+  const about = { installation: 'spanmesh', gatewaysKnown: [] };
   const versions = { highestEpoch: 0, version: '1', protocolVersion: 1 };
-  stream.write({ hello: { name, boot, ...versions, serviceAddress: '', capabilities: [] } });
+  stream.write({ hello: { name, boot, ...versions, serviceAddress: '', capabilities: [], ...about } });
   const [{ welcome }] = (await once(stream, 'data')) as [AttachResponse];
   stream.write({ snapshot: gateway.snapshot() });
   stream.write({ snapshotEnd: {} });
@@ -84,10 +85,15 @@ async function until(condition: () => boolean): Promise<void> {
 describe('a topology replica', () => {
   it('leads, takes gateways on, relays, answers, and measures', async () => {
     const { topology, metrics, address } = await replica(newBus());
-    await until(() => topology.notReady() === null);
+    await until(() => topology.core.leadership.valid);
     const gateway = smallGateway();
     const { welcome } = await attach(gateway, address);
-    expect(welcome).toMatchObject({ epoch: 1, rnssAdd: rnssAdd({ rnss: null, installation: 'spanmesh' }) });
+    const { epoch } = topology.core.leadership;
+    expect(welcome).toMatchObject({
+      epoch,
+      replicas: [address],
+      rnssAdd: rnssAdd({ rnss: null, installation: 'spanmesh' }),
+    });
     await until(() => gateway.relays.size === 1);
     const api = new TopologyClient(address, credentials.createInsecure());
     cleanups.push(() => api.close());
@@ -110,7 +116,7 @@ describe('a topology replica', () => {
   it('keeps what a gateway holds when its connection breaks, though it may look like a goodbye', async () => {
     const bus = newBus();
     const registration = new GatewayRegistration(
-      { name: 'a', boot: '00000001', serviceAddress: '', version: '1' },
+      () => ({ name: 'a', boot: '00000001', serviceAddress: '', version: '1' }),
       { kv: await bus.kv(GATEWAYS_BUCKET), clock: systemClock },
     );
     await registration.start();
@@ -137,12 +143,14 @@ describe('a topology replica', () => {
     const gateway = smallGateway();
     const { errors } = await attach(gateway, first.address);
     await until(() => gateway.relays.size === 1);
+    const { epoch } = first.topology.core.leadership;
     await first.topology.stop();
     await until(() => errors.length > 0);
     expect(errors[0]!.code).toBe(status.FAILED_PRECONDITION);
     await until(() => second.topology.core.leadership.valid);
     const { welcome } = await attach(gateway, second.address);
-    expect(welcome!.epoch).toBe(2);
+    expect(welcome!.epoch).toBe(second.topology.core.leadership.epoch);
+    expect(welcome!.epoch).toBeGreaterThan(epoch);
     await until(() => second.topology.core.state.tree.counts.relays === 1);
     expect([gateway.opens, gateway.closes]).toEqual([1, 0]);
   });
@@ -159,12 +167,13 @@ describe('GetStatus', () => {
 
   it('says who leads, which gateways there are, and how much', async () => {
     const { topology, address } = await replica(newBus());
-    await until(() => topology.notReady() === null);
+    await until(() => topology.core.leadership.valid);
     const gateway = smallGateway();
     const { stream } = await attach(gateway, address);
     await until(() => gateway.relays.size === 1);
     const { replica: id, leader, replicas, gateways, counts, revision } = await ask(address);
-    expect(leader).toMatchObject({ replica: id, address, epoch: 1 });
+    const { epoch } = topology.core.leadership;
+    expect(leader).toMatchObject({ replica: id, address, epoch });
     expect(replicas).toEqual([
       {
         replica: id,

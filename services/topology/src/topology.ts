@@ -2,7 +2,7 @@ import { DirectoryService } from '@spanmesh/proto/v1/directory';
 import { GatewayControlService } from '@spanmesh/proto/v1/gateway_control';
 import { TopologyService } from '@spanmesh/proto/v1/topology';
 import type { Bus, Subscription } from '@spanmesh/runtime/bus';
-import { GATEWAYS_BUCKET, LEASES_BUCKET, TOPOLOGY_ROLE } from '@spanmesh/runtime/bus-names';
+import { LEASES_BUCKET, TOPOLOGY_ROLE } from '@spanmesh/runtime/bus-names';
 import type { Clock } from '@spanmesh/runtime/clock';
 import { Forwarder } from '@spanmesh/runtime/forwarder';
 import { PLAINTEXT } from '@spanmesh/runtime/grpc-client';
@@ -13,19 +13,19 @@ import type { Logger } from '@spanmesh/runtime/logger';
 import type { Metrics } from '@spanmesh/runtime/metrics';
 import type { ProtocolRule } from '@spanmesh/runtime/protocol-version';
 import type { Random } from '@spanmesh/runtime/random';
-import { GatewayRegistry } from '@spanmesh/runtime/registry';
 import type { Service } from '@spanmesh/runtime/service';
 import type { ChannelSecurity } from '@spanmesh/runtime/tls-credentials';
 import { READS } from './api.ts';
 import type { AttachStream } from './attachment.ts';
 import { Core } from './core.ts';
 import type { HistoryLimits } from './history.ts';
-import type { LeaseView, Presence } from './leadership.ts';
+import type { LeaseView } from './leadership.ts';
 import { registerAttachTraffic, registerMetrics } from './metrics.ts';
+import { BusPresence } from './presence.ts';
 import { EncodedReplicationService } from './replication/messages.ts';
 import { openCall } from './replication/open-call.ts';
 import type { FollowStream } from './replication/standby-stream.ts';
-import { rnssAdd, type TopologySettings } from './settings.ts';
+import { rnssAdd, sharedSettings, type TopologySettings } from './settings.ts';
 
 export interface TopologyOptions {
   readonly settings: TopologySettings;
@@ -59,20 +59,31 @@ export class Topology implements Service {
   readonly #deps: TopologyDeps;
   readonly #forwarder: Forwarder;
   #lease: Lease | undefined;
-  #registry: GatewayRegistry | undefined;
+  readonly #presence: BusPresence;
   #subscriptions: Subscription[] = [];
 
   constructor(options: TopologyOptions, deps: TopologyDeps) {
     this.#options = options;
     this.#deps = deps;
     const { settings, version, address, history } = options;
-    const { clock, logger, metrics, apiServer, serviceServer, random, security = PLAINTEXT, protocol } = deps;
-    const { linkidWidth, circuitWidth } = settings;
+    const { bus, clock, logger, metrics, apiServer, serviceServer, random, security = PLAINTEXT, protocol } = deps;
+    const { linkidWidth, circuitWidth, installation, leaseTtlMs } = settings;
+    this.#presence = new BusPresence({ bus, clock });
     this.core = new Core(
-      { linkidWidth, circuitWidth, rnssAdd: rnssAdd(settings), version, address, ...(history && { history }) },
+      {
+        linkidWidth,
+        circuitWidth,
+        rnssAdd: rnssAdd(settings),
+        version,
+        address,
+        installation,
+        settings: sharedSettings(settings),
+        leaseTtlMs,
+        ...(history && { history }),
+      },
       {
         lease: this.#leaseView(),
-        presence: this.#presenceView(),
+        presence: this.#presence,
         clock,
         logger,
         following: { open: (at) => openCall(at, security), random },
@@ -121,13 +132,16 @@ export class Topology implements Service {
   async start(): Promise<void> {
     const { bus, clock, random } = this.#deps;
     const { settings, address } = this.#options;
-    this.#registry = new GatewayRegistry({ kv: await bus.kv(GATEWAYS_BUCKET), clock });
-    this.#subscriptions.push(this.#registry.onChange(() => this.core.presenceChanged()));
-    // Before the lease: a leader must know which gateways to wait for.
-    await this.#registry.start();
     const kv = await bus.kv(LEASES_BUCKET);
-    const { leaseTtlMs } = settings;
-    this.#lease = new Lease({ role: TOPOLOGY_ROLE, address: address(), ttlMs: leaseTtlMs }, { kv, clock, random });
+    const shared = sharedSettings(settings);
+    const lease = { role: TOPOLOGY_ROLE, address: address(), ttlMs: settings.leaseTtlMs, settings: shared };
+    this.#lease = new Lease(lease, { kv, clock, random });
+    const { id } = this.#lease;
+    // Before the lease: a leader must know which gateways to wait for.
+    await this.#presence.start({
+      self: () => ({ kind: 'topology', id, name: address() }),
+      changed: () => this.core.presenceChanged(),
+    });
     this.#subscriptions.push(
       this.#lease.onChange((state) => {
         this.core.leaseChanged(state);
@@ -142,7 +156,7 @@ export class Topology implements Service {
     await this.#lease?.stop();
     this.#forwarder.stop();
     this.core.abdicate('This topology replica stops: find the one that leads.');
-    await this.#registry?.stop();
+    await this.#presence.stop();
     for (const subscription of this.#subscriptions) subscription.unsubscribe();
     this.#subscriptions = [];
   }
@@ -172,14 +186,8 @@ export class Topology implements Service {
       get ageMs() {
         return lease()?.ageMs ?? 0;
       },
+      stepDown: (ms) => lease()?.stepDown(ms),
       raiseEpoch: (atLeast) => lease()?.raiseEpoch(atLeast) ?? Promise.resolve(),
-    };
-  }
-
-  #presenceView(): Presence {
-    return {
-      gateways: () => this.#registry?.gateways() ?? [],
-      get: (name) => this.#registry?.get(name) ?? null,
     };
   }
 }

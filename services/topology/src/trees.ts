@@ -16,6 +16,7 @@ import {
   linkData,
   lnkConnData,
 } from './gateway.ts';
+import type { RelayGroup } from './relay-group.ts';
 
 export type ChangeKind = 'added' | 'changed' | 'removed';
 
@@ -28,10 +29,8 @@ export interface TreesObserver {
   lnkConnChanged(kind: ChangeKind, lnkConn: LnkConn): void;
   /** The gateway can use the links of some other gateway again. */
   reachable(gateway: Gateway): void;
-  /** A peer has closed a relay. */
-  relayRefused(link: Link, lnkConn: LnkConn): void;
-  /** The gateway relays a link of another gateway that does not exist (any more). */
-  linkUnknown(gateway: Gateway, linkGateway: string, link: number): void;
+  /** Relays are open, or not open any more, otherwise than by selection: a peer has closed them, or a snapshot says so. */
+  relaysChanged(group: RelayGroup): void;
   /** A peer's message that makes no sense. Nothing else happens because of it. */
   nonsense(gateway: Gateway, what: string, data: Readonly<Record<string, string | number>>): void;
 }
@@ -53,6 +52,8 @@ export class Trees {
   protected readonly holds: ClusterHolds;
   readonly #observer: TreesObserver;
   #numbered = 0;
+  /** By gateway whose relays are being told anew: those that were open before and have not been told yet, by link. */
+  readonly #untold = new Map<Gateway, Map<Link, Set<number>>>();
 
   constructor(tree: SpanTree, { observer }: { observer: TreesObserver }) {
     this.tree = tree;
@@ -68,6 +69,15 @@ export class Trees {
   add(gateway: Gateway): void {
     gateway.number = ++this.#numbered;
     this.gateways.set(gateway.id, gateway);
+    this.tree.setHeld(gateway.id, true);
+    this.put(gateway);
+  }
+
+  /** Whether relays on the gateway are selected: otherwise nobody could tell it what was. */
+  setCommanded(gateway: Gateway, commanded: boolean): void {
+    if (gateway.commanded === commanded) return;
+    gateway.commanded = commanded;
+    this.tree.setHeld(gateway.id, !commanded);
     this.put(gateway);
   }
 
@@ -79,10 +89,13 @@ export class Trees {
   /** The gateway is dead, or has said goodbye: all that was on it is gone. */
   remove(gateway: Gateway): void {
     this.journal?.(gateway, { gatewayGone: true });
+    gateway.gone = true;
     for (const connection of gateway.connections.values()) this.#dropConnection(connection);
     this.holds.dropAll(gateway);
     this.gateways.delete(gateway.id);
-    for (const other of this.gateways.values()) other.unreachable.delete(gateway.id);
+    this.#untold.delete(gateway);
+    this.tree.setHeld(gateway.id, false);
+    this.tree.setUnreachable(gateway.id, new Set());
   }
 
   openConnection(gateway: Gateway, opened: ConnectionOpened): void {
@@ -129,21 +142,18 @@ export class Trees {
       const span = decodeLnkSpanPayload(dialect, opened.payload, 0);
       if (span.peerType > MAX_PEER_TYPE) throw new Error('peer type');
       const { clusterId, nodeId, peerType, peerLabel, label, dist, rnss, status } = span;
-      const { stamp, msgidLo, msgidHi } = opened;
+      const { stamp, msgidLo, msgidHi, sinceUs } = opened;
       const key = { dialect, clusterId, nodeId, peerType, peerLabel, label, dist, rnss, stamp };
       link = this.tree.addLink(connection!, opened.id, key);
       // A copy: what was decoded is a view that keeps the whole message alive.
       const payload = Buffer.from(opened.payload);
-      const data: LinkData = { gateway, payload, msgidLo, msgidHi, status, onDemand: undefined };
+      const data: LinkData = { gateway, payload, msgidLo, msgidHi, sinceUs, status, onDemand: undefined };
       link.data = data;
     } catch (error) {
       this.#observer.nonsense(gateway, 'LNK_SPAN', { link: opened.id, error: String(error) });
       return;
     }
     gateway.links.set(opened.id, link);
-    for (const other of this.gateways.values()) {
-      if (other.unreachable.has(gateway.id)) this.tree.setReachable(link, other.id, false);
-    }
     this.journal?.(gateway, { linkOpened: opened });
     const { node } = link;
     if (node.links.length === 1) {
@@ -163,15 +173,14 @@ export class Trees {
     this.#observer.linkChanged('changed', link);
   }
 
-  setReachable(gateway: Gateway, other: string, reachable: boolean): void {
-    if (other === gateway.id) return;
-    if (reachable) gateway.unreachable.delete(other);
-    else gateway.unreachable.add(other);
-    for (const link of this.gateways.get(other)?.links.values() ?? []) {
-      this.tree.setReachable(link, gateway.id, reachable);
-    }
-    this.journal?.(gateway, { reachability: { gateway: other, reachable } });
-    if (reachable) this.#observer.reachable(gateway);
+  /** Other gateways that the gateway cannot reach, all of them. */
+  setUnreachable(gateway: Gateway, others: Iterable<string>): void {
+    const unreachable = new Set(others);
+    unreachable.delete(gateway.id);
+    const changed = this.tree.setUnreachable(gateway.id, unreachable);
+    if (changed.size === 0) return;
+    this.journal?.(gateway, { trunks: { established: [], unreachable: [...unreachable] } });
+    if (!changed.isSubsetOf(unreachable)) this.#observer.reachable(gateway);
   }
 
   setSuspect(connection: Connection | undefined, suspect: boolean): void {
@@ -198,18 +207,55 @@ export class Trees {
     this.tree.refuse(lnkConn, link);
     if (link.relayCount === before) return false;
     this.journal?.(gateway, { relaysRefused: relaySet(gateway, link, [lnkConn.id]) });
-    this.#observer.relayRefused(link, lnkConn);
+    this.#observer.relaysChanged({ link, gateway, open: [], close: [lnkConn.id] });
     return true;
+  }
+
+  /**
+   * The gateway tells anew which relays are open and which were refused: until `relaysTold` with `adoptRelays` and `adoptRefusals`. What is
+   * the same before and after is no change.
+   */
+  forgetRelays(gateway: Gateway): void {
+    const untold = new Map<Link, Set<number>>();
+    for (const lnkConn of gateway.lnkConns.values()) {
+      for (const link of lnkConn.relays()) {
+        const ids = untold.get(link);
+        if (ids === undefined) untold.set(link, new Set([lnkConn.id]));
+        else ids.add(lnkConn.id);
+      }
+      this.tree.forgetRelays(lnkConn);
+    }
+    this.#untold.set(gateway, untold);
+    this.journal?.(gateway, { relaysForgotten: true });
   }
 
   /** The relays are open already: the next selection closes those that it does not take. */
   adoptRelays(gateway: Gateway, link: Link, lnkConns: readonly number[]): void {
     const fitting = fittingOf(gateway, link, lnkConns);
-    for (const lnkConn of fitting) this.tree.adoptRelay(lnkConn, link);
-    if (fitting.length > 0) this.journal?.(gateway, { relaysAdopted: relaySet(gateway, link, idsOf(fitting)) });
+    if (fitting.length === 0) return;
+    const before = this.#untold.get(gateway)?.get(link);
+    const open: number[] = [];
+    for (const lnkConn of fitting) {
+      const count = link.relayCount;
+      this.tree.adoptRelay(lnkConn, link);
+      const isNew = link.relayCount > count;
+      if (before?.delete(lnkConn.id) !== true && isNew) open.push(lnkConn.id);
+    }
+    this.journal?.(gateway, { relaysAdopted: relaySet(gateway, link, idsOf(fitting)) });
+    if (open.length > 0) this.#observer.relaysChanged({ link, gateway, open, close: [] });
   }
 
-  /** The peers had refused the relays already. */
+  /** All relays that are open have been told. */
+  relaysTold(gateway: Gateway): void {
+    const untold = this.#untold.get(gateway) ?? [];
+    this.#untold.delete(gateway);
+    this.journal?.(gateway, { relaysTold: true });
+    for (const [link, ids] of untold) {
+      if (ids.size > 0) this.#observer.relaysChanged({ link, gateway, open: [], close: [...ids] });
+    }
+  }
+
+  /** The peers had refused the relays already. None of these may be open. */
   adoptRefusals(gateway: Gateway, link: Link, lnkConns: readonly number[]): void {
     const fitting = fittingOf(gateway, link, lnkConns);
     for (const lnkConn of fitting) this.tree.adoptRefusal(lnkConn, link);
@@ -276,7 +322,8 @@ export class Trees {
   protected dropLink(link: Link): void {
     const data = linkData(link);
     data.gateway.links.delete(link.id);
-    for (const other of forgetOnDemandOf(link)) this.#observer.linkUnknown(other, data.gateway.id, link.id);
+    for (const lnkConn of data.onDemand ?? []) lnkConnData(lnkConn).onDemand?.delete(link);
+    data.onDemand = undefined;
     this.tree.removeLink(link);
     this.#observer.linkChanged('removed', link);
     const { node } = link;
@@ -324,19 +371,6 @@ function fittingOf(gateway: Gateway, link: Link, lnkConns: readonly number[]): L
 
 function idsOf(lnkConns: readonly LnkConn[]): number[] {
   return lnkConns.map(({ id }) => id);
-}
-
-/** Gateways that have a relay of the link as a way back, learnt from another gateway: nobody has named it to them. */
-function forgetOnDemandOf(link: Link): Set<Gateway> {
-  const data = linkData(link);
-  const others = new Set<Gateway>();
-  for (const lnkConn of data.onDemand ?? []) {
-    const other = lnkConnData(lnkConn);
-    other.onDemand?.delete(link);
-    if (other.gateway !== data.gateway) others.add(other.gateway);
-  }
-  data.onDemand = undefined;
-  return others;
 }
 
 /** Whether a gateway may have given this number or stamp (gateway_control.proto: integers below 2^53). */

@@ -8,6 +8,8 @@ import {
   type Commands,
   type DrainOrder,
   type DrainProgress,
+  type GatewayTrunks,
+  RefusalReason,
   type RelaySet,
   StateChange,
 } from '@spanmesh/proto/v1/gateway_control';
@@ -15,10 +17,13 @@ import { type ClusterKey, ConnectionOrigin } from '@spanmesh/proto/v1/types';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { createLogger } from '@spanmesh/runtime/logger';
 import type { GatewayRecord } from '@spanmesh/runtime/registry';
+import type { Living, Missed } from '@spanmesh/runtime/signs-of-life';
 import type { Dialect } from '@spanmesh/spantree/tree';
 import { Core, type CoreOptions, type Following } from './core.ts';
 import { protoDialect } from './dialect.ts';
-import type { LeaseView, Presence } from './leadership.ts';
+import { gatewayId } from './gateway-id.ts';
+import type { LeaseView } from './leadership.ts';
+import type { Presence } from './presence.ts';
 
 export const uuid = (n: number): string => `00000000-0000-0000-0000-${n.toString(16).padStart(12, '0')}`;
 
@@ -73,6 +78,8 @@ export class FakeLease implements LeaseView {
   valid = true;
   ageMs = 0;
   raises: number[] = [];
+  /** For how long it was stepped down from, each time. */
+  readonly stepsDown: number[] = [];
   onRaise: () => void = () => {};
 
   isValid(): boolean {
@@ -87,6 +94,10 @@ export class FakeLease implements LeaseView {
     return this.valid ? { address: 'me:1', epoch: this.epoch } : { address: 'other:1', epoch: this.epoch };
   }
 
+  stepDown(ms: number): void {
+    this.stepsDown.push(ms);
+  }
+
   raiseEpoch(atLeast: number): Promise<void> {
     this.raises.push(atLeast);
     this.epoch = Math.max(this.epoch, atLeast);
@@ -95,8 +106,22 @@ export class FakeLease implements LeaseView {
   }
 }
 
+/** Those who are in the registry, and who gives signs of life: at all times while it is in `alive`. */
 export class FakePresence implements Presence {
   readonly records = new Map<string, GatewayRecord>();
+  readonly alive = new Set<string>();
+  /** When the last sign of those came that are not alive any more. */
+  readonly signs = new Map<string, number>();
+  /** Service ports of topology replicas that give signs of life. */
+  readonly replicas: string[] = [];
+  /** Other processes that were there and give no sign of life any more. */
+  readonly silent: Missed[] = [];
+  isComplete = true;
+  /** Since when signs of anybody have come, on the clock of the leader; null: none comes. */
+  flowingSince: number | null = 0;
+  clock = new FakeClock();
+  /** Told when the registry has changed. */
+  readonly listeners: (() => void)[] = [];
 
   gateways(): GatewayRecord[] {
     return [...this.records.values()];
@@ -106,8 +131,42 @@ export class FakePresence implements Presence {
     return this.records.get(name) ?? null;
   }
 
+  remove(name: string, boot: string): void {
+    if (this.records.get(name)?.boot !== boot) return;
+    this.records.delete(name);
+    this.#changed();
+  }
+
+  lastSign(id: string): number | undefined {
+    return this.alive.has(id) ? this.clock.now() : this.signs.get(id);
+  }
+
+  living(kind: Living['kind']): Living[] {
+    if (kind === 'topology') return this.replicas.map((name) => ({ kind, id: name, name }));
+    return [...this.alive].map((id) => ({ kind, id, name: id.slice(0, id.indexOf('.')) }));
+  }
+
+  missed(): Missed[] {
+    return this.silent;
+  }
+
+  /** The gateway joins, and gives signs of life from now on. */
   put(name: string, boot: string): void {
     this.records.set(name, { name, boot, serviceAddress: `${name}:1`, version: '1.0.0', draining: false });
+    this.alive.add(gatewayId({ name, boot }));
+    this.#changed();
+  }
+
+  /** It gives no sign of life any more. */
+  silence(name: string): void {
+    const record = this.records.get(name);
+    if (record === undefined) return;
+    const id = gatewayId(record);
+    if (this.alive.delete(id)) this.signs.set(id, this.clock.now());
+  }
+
+  #changed(): void {
+    for (const changed of this.listeners) changed();
   }
 }
 
@@ -134,6 +193,7 @@ export class FakeLeader {
   } = {}) {
     this.presence = presence;
     this.clock = clock;
+    presence.clock = clock;
     this.lease.epoch = epoch;
     this.core = new Core(
       { linkidWidth: 2, circuitWidth: 1, rnssAdd: 7, version: '1.0.0', address: () => 'me:1', ...options },
@@ -146,6 +206,7 @@ export class FakeLeader {
       },
     );
     this.lease.onRaise = () => this.lead();
+    presence.listeners.push(() => this.core.presenceChanged());
     if (leads) this.lead();
   }
 
@@ -191,8 +252,8 @@ interface FakeLnkConn {
 /** A link-gateway as topology sees it: opens and closes what it is told to, remembers refusals, cuts snapshots. */
 export class FakeGateway {
   readonly name: string;
-  readonly boot: string;
-  readonly id: string;
+  boot: string;
+  id: string;
   capabilities: string[] = ['drain'];
   highestEpoch = 0;
   readonly connections = new Map<number, FakeConnection>();
@@ -203,10 +264,18 @@ export class FakeGateway {
   readonly refused = new Set<string>();
   readonly onDemand = new Set<string>();
   readonly unreachable = new Set<string>();
+  /** Gateways that it has trunks to. */
+  readonly established = new Set<string>();
   held: ClusterKey[] = [];
-  /** `<gateway>:<number>` of links that Commands named. */
+  /** `<gateway>:<number>` of links of others that it knows, by Commands or by itself. */
   readonly remote = new Set<string>();
+  /** Other gateways that it was told of and that are not gone, in order; and those that it was told are gone. */
   peers: string[] = [];
+  readonly gone: string[] = [];
+  replicas: readonly string[] = [];
+  installation = 'spanmesh';
+  /** Said in Hello besides those that it was told of. */
+  named: string[] = [];
   probed: number[] = [];
   /** Orders of drains and closes as they came; `drains`: what it says of them. */
   readonly ordered: DrainOrder[] = [];
@@ -307,7 +376,14 @@ export class FakeGateway {
   reach(gateway: string, reachable: boolean): void {
     if (reachable) this.unreachable.delete(gateway);
     else this.unreachable.add(gateway);
-    this.#delta.reachability.push({ gateway, reachable });
+    this.#delta.trunks = this.#trunks();
+  }
+
+  /** A trunk to the other one is established, or is lost. */
+  trunk(gateway: string, established: boolean): void {
+    if (established) this.established.add(gateway);
+    else this.established.delete(gateway);
+    this.#delta.trunks = this.#trunks();
   }
 
   hold(key: ClusterKey): void {
@@ -322,12 +398,17 @@ export class FakeGateway {
 
   openOnDemand(pair: string): void {
     this.onDemand.add(pair);
-    this.#delta.onDemandOpened.push(this.#set(pair));
+    this.#tellOnDemand(pair);
+    const { gateway, link } = parsePair(pair);
+    const name = `${gateway}:${link}`;
+    if (gateway === this.id || this.remote.has(name)) return;
+    this.remote.add(name);
+    this.#delta.linksKnown.push({ gateway, link });
   }
 
   closeOnDemand(pair: string): void {
     this.onDemand.delete(pair);
-    this.#delta.onDemandClosed.push(this.#set(pair));
+    this.#tellOnDemand(pair);
   }
 
   /** The turn ends: what has changed goes on its way. */
@@ -345,9 +426,17 @@ export class FakeGateway {
     this.stream = stream;
     this.#read = 0;
     leader.core.control.attach(stream);
-    const { name, boot, highestEpoch, capabilities } = this;
+    const { name, boot, highestEpoch, capabilities, installation } = this;
     const known = { version: '1.0.0', protocolVersion: 1, serviceAddress: `${name}:1` };
-    const hello = { name, boot, highestEpoch, ...known, capabilities };
+    const hello = {
+      name,
+      boot,
+      highestEpoch,
+      ...known,
+      capabilities,
+      installation,
+      gatewaysKnown: this.#gatewaysKnown(),
+    };
     this.up.push({ hello });
     return stream;
   }
@@ -380,18 +469,40 @@ export class FakeGateway {
     if (response.welcome !== undefined) {
       if (response.welcome.epoch > this.highestEpoch) this.#obeyed = 0;
       this.highestEpoch = response.welcome.epoch;
+      this.replicas = response.welcome.replicas;
       this.live = true;
       this.#delta = StateChange.create();
       for (const pair of this.relays.keys()) this.relays.set(pair, 0);
       this.up.push({ snapshot: this.snapshot() }, { snapshotEnd: {} });
     } else if (response.commands !== undefined && response.commands.epoch === this.highestEpoch) {
       this.apply(response.commands);
-    }
+    } else if (response.refused?.reason === RefusalReason.REFUSAL_REASON_DECLARED_DEAD) this.rename();
     return true;
+  }
+
+  /** It was declared dead: it goes on under another boot id, and keeps what it has. */
+  rename(): void {
+    const before = this.id;
+    this.boot = ((Number.parseInt(this.boot, 16) + 0x10000000) >>> 0).toString(16).padStart(8, '0');
+    this.id = `${this.name}.${this.boot}`;
+    for (const pairs of [this.relays, this.refused, this.onDemand]) {
+      for (const pair of [...pairs.keys()]) {
+        if (!pair.startsWith(`${before}:`)) continue;
+        const renamed = `${this.id}${pair.slice(before.length)}`;
+        if (pairs instanceof Map) pairs.set(renamed, pairs.get(pair) ?? 0);
+        else pairs.add(renamed);
+        pairs.delete(pair);
+      }
+    }
+    this.established.clear();
   }
 
   apply(commands: Commands): void {
     this.commandCount++;
+    for (const { gateway } of commands.gateways) if (!this.peers.includes(gateway)) this.peers.push(gateway);
+    this.peers.sort();
+    for (const gateway of commands.gatewaysGone) this.#forgetGateway(gateway);
+    if (commands.replicas.length > 0) this.replicas = commands.replicas;
     for (const { gateway, link } of commands.links) this.remote.add(`${gateway}:${link}`);
     for (const { gateway, link } of commands.linksGone) {
       this.remote.delete(`${gateway}:${link}`);
@@ -433,7 +544,6 @@ export class FakeGateway {
       this.closing.push(close);
       this.#delta.connectionsClosing.push({ id: close.connection, reason: close.reason });
     }
-    if (commands.gatewaysChanged) this.peers = commands.gateways.map(({ gateway }) => gateway);
     this.#obeyed = commands.n;
   }
 
@@ -448,7 +558,8 @@ export class FakeGateway {
       const { linkGateway, link, lnkConns } = this.#set(pair);
       all.refusals.push({ lnkConn: lnkConns[0]!, linkGateway, link, n: 0 });
     }
-    for (const gateway of this.unreachable) all.reachability.push({ gateway, reachable: false });
+    all.trunks = this.#trunks();
+    for (const name of this.remote) all.linksKnown.push(linkRef(name));
     all.obeyed = this.#obeyed;
     all.lastNumber = this.#number;
     all.clustersHeld = [...this.held];
@@ -460,6 +571,37 @@ export class FakeGateway {
   dropRemote(gateway: string, link: number): void {
     this.remote.delete(`${gateway}:${link}`);
     this.#dropRelaysOf(gateway, link);
+  }
+
+  #gatewaysKnown(): string[] {
+    const known = new Set([...this.peers, ...this.established, ...this.named]);
+    for (const name of this.remote) known.add(linkRef(name).gateway);
+    return [...known];
+  }
+
+  #trunks(): GatewayTrunks {
+    return { established: [...this.established], unreachable: [...this.unreachable] };
+  }
+
+  /** A pair is named once in a delta, with what became of it last. */
+  #tellOnDemand(pair: string): void {
+    const is = ({ linkGateway, link, lnkConns }: RelaySet) =>
+      pairName(linkGateway === '' ? this.id : linkGateway, link, lnkConns[0]!) === pair;
+    const delta = this.#delta;
+    delta.onDemandOpened = delta.onDemandOpened.filter((set) => !is(set));
+    delta.onDemandClosed = delta.onDemandClosed.filter((set) => !is(set));
+    (this.onDemand.has(pair) ? delta.onDemandOpened : delta.onDemandClosed).push(this.#set(pair));
+  }
+
+  #forgetGateway(gateway: string): void {
+    this.gone.push(gateway);
+    this.peers = this.peers.filter((peer) => peer !== gateway);
+    const trunks = this.established.delete(gateway);
+    if (this.unreachable.delete(gateway) || trunks) this.#delta.trunks = this.#trunks();
+    for (const name of [...this.remote]) if (name.startsWith(`${gateway}:`)) this.remote.delete(name);
+    for (const pairs of [this.relays, this.refused, this.onDemand]) {
+      for (const pair of [...pairs.keys()]) if (pair.startsWith(`${gateway}:`)) pairs.delete(pair);
+    }
   }
 
   #set(pair: string): RelaySet {
@@ -525,7 +667,15 @@ export class FakeGateway {
 
   #linkOpened(id: number): StateChange['linksOpened'][number] {
     const { connection, dialect, node, dist, stamp } = this.links.get(id)!;
-    return { id, connection, payload: spanPayload(dialect, node, dist), stamp, msgidLo: id, msgidHi: 0xfffff800 };
+    return {
+      id,
+      connection,
+      payload: spanPayload(dialect, node, dist),
+      stamp,
+      msgidLo: id,
+      msgidHi: 0xfffff800,
+      sinceUs: stamp,
+    };
   }
 }
 
@@ -550,6 +700,11 @@ export function spanPayload(dialect: Dialect, node: number, dist: number): Buffe
     0,
   );
   return payload;
+}
+
+function linkRef(name: string): { gateway: string; link: number } {
+  const colon = name.lastIndexOf(':');
+  return { gateway: name.slice(0, colon), link: Number(name.slice(colon + 1)) };
 }
 
 export function pairName(gateway: string, link: number, lnkConn: number): string {
@@ -583,7 +738,7 @@ export function settle(leader: FakeLeader, gateways: readonly FakeGateway[]): vo
 
 function isEmpty({ delta }: Partial<AttachRequest>): boolean {
   if (delta === undefined) return false;
-  return Object.values(delta).every((value) => value === false || typeof value === 'number' || value.length === 0);
+  return Object.values(delta).every((value) => !value || typeof value === 'number' || value.length === 0);
 }
 
 /**

@@ -9,7 +9,7 @@ import { GATHER_MS, TRUST_ABSENCE_MS } from './limits.ts';
 export interface FleetDependencies {
   readonly clock: Clock;
   readonly random: Random;
-  /** Gateways that the registry shows. */
+  /** Gateways that the registry shows: one lives until its entry is deleted, by itself or by the leader of topology. */
   readonly present: () => Iterable<GatewayRecord>;
   /** The way to one; null: it has no address. */
   readonly connect: (record: GatewayRecord) => GatewayPort | null;
@@ -22,7 +22,10 @@ export interface FleetDependencies {
   readonly recheck: () => void;
 }
 
-/** The gateways of one leader's term (architecture.md, "Attach": what is dead, and how long a new leader waits). */
+/**
+ * The gateways of one leader's term (architecture.md, "Attach": how long a new leader waits). Who is dead is for topology to say: it deletes
+ * the entry in the registry.
+ */
 export class Fleet implements GatewayView {
   readonly #epoch: number;
   readonly #deps: FleetDependencies;

@@ -24,8 +24,8 @@ export const HANGUP_CALL_MS = 5000;
 /** How long a new leader waits for gateways that it knows to exist before it orders (architecture.md, "Attach": the same). */
 export const GATHER_MS = 5000;
 /**
- * How long a leader must have led without a break before it believes the registry about a missing gateway: while the store was
- * away nobody could renew an entry. As long as an entry is believed.
+ * How long a leader must have led without a break before it believes the registry about a missing gateway: a store that was wiped has lost
+ * the leases, too, and gateways write their entries again.
  */
 export const TRUST_ABSENCE_MS = 5000;
 /** Pauses between attempts to watch a gateway: doubled each time, shortened at random, ms. */

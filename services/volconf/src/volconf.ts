@@ -11,6 +11,7 @@ import type { Metrics } from '@spanmesh/runtime/metrics';
 import type { Random } from '@spanmesh/runtime/random';
 import { type GatewayRecord, GatewayRegistry } from '@spanmesh/runtime/registry';
 import type { Service } from '@spanmesh/runtime/service';
+import { SignOfLife } from '@spanmesh/runtime/signs-of-life';
 import type { ChannelSecurity } from '@spanmesh/runtime/tls-credentials';
 import { Api } from './api.ts';
 import { publishTarget } from './events.ts';
@@ -69,6 +70,7 @@ export class Volconf implements Service {
   readonly #forwarder: Forwarder;
   #lease: Lease | null = null;
   #registry: GatewayRegistry | null = null;
+  #sign: SignOfLife | null = null;
   #operators: OperatorTargets | null = null;
   #subscriptions: Subscription[] = [];
   #term: Term | null = null;
@@ -143,6 +145,9 @@ export class Volconf implements Service {
     const kv = await bus.kv(LEASES_BUCKET);
     const { volconfLeaseTtl: ttlMs } = settings;
     this.#lease = new Lease({ role: VOLCONF_ROLE, address: address(), ttlMs }, { kv, clock, random });
+    const { id } = this.#lease;
+    this.#sign = new SignOfLife(() => ({ kind: 'volconf', id, name: address() }), { bus, clock });
+    this.#sign.start();
     this.#subscriptions.push(
       this.#lease.onChange((state) => {
         this.#leaseChanged(state);
@@ -154,6 +159,7 @@ export class Volconf implements Service {
 
   /** Releases the lease, so that another replica leads at once and adopts what stands. */
   async stop(): Promise<void> {
+    this.#sign?.stop();
     this.#endTerm();
     await this.#lease?.stop();
     this.#endTerm();

@@ -7,6 +7,7 @@ import { InProcessBus } from '@spanmesh/runtime/in-process-bus';
 import { createLogger } from '@spanmesh/runtime/logger';
 import { Metrics } from '@spanmesh/runtime/metrics';
 import { readSettings } from '@spanmesh/runtime/setting';
+import { SILENT_MS } from '@spanmesh/runtime/signs-of-life';
 import { FakeGateway, type Host } from './fake-gateway.fixture.ts';
 import { settings } from './settings.ts';
 import { createVolconf, type Volconf } from './volconf.ts';
@@ -47,7 +48,7 @@ export class World {
   /** Whether a replica can reach the store of leases. */
   readonly leases = new Map<Volconf, { away: boolean }>();
   readonly log: Record<string, unknown>[] = [];
-  /** Gateways whose entry in the registry is not renewed. */
+  /** Gateways that give no signs of life: topology's leader declares them dead 5 s later, and deletes their entry in the registry. */
   readonly unregistered = new Set<FakeGateway>();
   /** Gateways that say in the registry that they are going to stop. */
   readonly draining = new Set<FakeGateway>();
@@ -56,6 +57,7 @@ export class World {
   /** Ids of gateways that a new leader could not ask: what they have cannot be known. */
   readonly excused = new Set<string>();
   readonly #env: Record<string, string>;
+  readonly #silentSince = new Map<FakeGateway, number>();
   #stampUs = 1e15;
   #renewAt = 0;
   #address = 1;
@@ -230,8 +232,14 @@ export class World {
     this.#renewAt = this.clock.now() + 1000;
     const kv = await this.bus.kv(GATEWAYS_BUCKET);
     for (const gateway of this.gateways) {
-      if (this.unregistered.has(gateway)) continue;
       const { name, boot } = gateway;
+      if (this.unregistered.has(gateway)) {
+        const since = this.#silentSince.get(gateway) ?? this.clock.now();
+        this.#silentSince.set(gateway, since);
+        if (this.clock.now() - since >= SILENT_MS) await kv.delete(name);
+        continue;
+      }
+      this.#silentSince.delete(gateway);
       const record = {
         name,
         boot: `b${boot}`,

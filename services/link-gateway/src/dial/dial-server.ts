@@ -27,7 +27,6 @@ import type { Order } from './standing.ts';
 
 /** Longest owner and label, in characters (dial.proto). */
 const MAX_OWNER_CHARS = 256;
-const MAX_U32 = 2 ** 32 - 1;
 /** Longest time that an order may give an attempt, ms: who waits longer has made a mistake. */
 const MAX_TIMEOUT_MS = 600_000;
 
@@ -52,12 +51,12 @@ export interface DialServerDependencies {
 
 /** The service Dial of dial.proto: for volconf, on the service port. */
 export class DialServer {
-  readonly #options: { readonly gateway: string; readonly connectTimeout: number };
+  readonly #options: { readonly gateway: () => string; readonly connectTimeout: number };
   readonly #deps: DialServerDependencies;
   readonly #watches = new Set<Watching>();
 
-  /** `gateway`: its id; `connectTimeout`: of orders that name none, ms. */
-  constructor(options: { gateway: string; connectTimeout: number }, deps: DialServerDependencies) {
+  /** `gateway`: its id, asked for at each use; `connectTimeout`: of orders that name none, ms. */
+  constructor(options: { gateway: () => string; connectTimeout: number }, deps: DialServerDependencies) {
     this.#options = options;
     this.#deps = deps;
     deps.orders.onEpoch = () =>
@@ -91,6 +90,11 @@ export class DialServer {
     },
   };
 
+  /** The gateway has another id: watches begin again, and are told. */
+  renamed(): void {
+    this.#endWatches({ code: status.UNAVAILABLE, details: 'the gateway has another boot id now' });
+  }
+
   /** Ends all watches. */
   stop(): void {
     this.#endWatches({ code: status.UNAVAILABLE, details: 'the gateway is stopping' });
@@ -119,7 +123,7 @@ export class DialServer {
     }
     // Registered in the same turn as the snapshot is cut: nothing falls between the two.
     const watch = new MediaWatch(
-      { gateway: this.#options.gateway, lnkConns: tables.lnkConns.values(), standing: orders.standing() },
+      { gateway: this.#options.gateway(), lnkConns: tables.lnkConns.values(), standing: orders.standing() },
       {
         stream: call,
         tooSlow: () => this.#end(watching, { code: status.RESOURCE_EXHAUSTED, details: 'read too slowly' }),
@@ -201,5 +205,5 @@ function orderOf(request: DialRequest, connectTimeout: number): Order {
 function checkOwner(owner: string, epoch: number): void {
   if (owner === '' || owner.length > MAX_OWNER_CHARS)
     throw new InvalidOrder(`owner: 1 to ${MAX_OWNER_CHARS} characters`);
-  if (epoch < 1 || epoch > MAX_U32) throw new InvalidOrder('epochs begin with 1');
+  if (epoch < 1 || !Number.isSafeInteger(epoch)) throw new InvalidOrder('epochs begin with 1');
 }

@@ -17,6 +17,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { CONN, TestGateway } from '../gateway.fixture.ts';
 import { MAX_MEDIA_CHANGES } from '../limits.ts';
 import { RawPeer } from '../raw-peer.fixture.ts';
+import { until } from '../trunk/trunk.fixture.ts';
 import { MediaWatch } from './media-watch.ts';
 import type { Order, Standing } from './standing.ts';
 
@@ -330,10 +331,20 @@ describe('Hangup', () => {
 });
 
 describe('WatchMedia', () => {
+  it('ends when the gateway has taken another boot id, and the next one says so', async () => {
+    const watch = await new Watched(1).snapshot();
+    world.random = 0.25;
+    world.gateway.declaredDead();
+    await watch.until(() => watch.error !== null);
+    expect(watch.error!.code).toBe(status.UNAVAILABLE);
+    const again = await new Watched(1).snapshot();
+    expect(again.got.at(-1)!.gateway).toBe('gw.40000000');
+  });
+
   it('tells media and slots: those that are there, then what changes', async () => {
     const { peer, lnkConn } = await world.established('linkid');
     peer.say(volconf(3, 'span:a'));
-    await world.attach.until((delta) => delta.volconfs.length === 1);
+    await until(() => world.gateway.counters.volconfs === 1);
     const watch = await new Watched(1).snapshot();
     expect(watch.got.at(-1)).toMatchObject({ snapshotEnd: true, gateway: world.gateway.id });
     expect(watch.all('opened')).toMatchObject([{ lnkConn, label: 'probe', dialect: ApiDialect.DIALECT_LINKID }]);

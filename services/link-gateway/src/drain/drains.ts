@@ -1,5 +1,5 @@
+import type { StateChangeParts } from '@spanmesh/proto/state-change';
 import type { DrainOrder, DrainProgress } from '@spanmesh/proto/v1/gateway_control';
-import { StateChange } from '@spanmesh/proto/v1/gateway_control';
 import type { Logger } from '@spanmesh/runtime/logger';
 import type { Random } from '@spanmesh/runtime/random';
 import type { Connection } from '../connection.ts';
@@ -86,8 +86,7 @@ export class Drains {
     const deadlineMs = this.#deadlineMs;
     const drain = this.#make(core.tables.sockets, { reason: 'stopping', why: 'this gateway stops', deadlineMs });
     this.#last = { drain, clients: new Until(() => !clients.isBusy, graceOf(deadlineMs), core.clock) };
-    core.deltas.delta.stopping = true;
-    core.deltas.touch();
+    core.reports.stopping();
     this.#run(drain, {});
     if (this.#isHurried) this.hurry();
     await Promise.all([drain.done, this.#last.clients.done]);
@@ -106,13 +105,10 @@ export class Drains {
     this.#last?.drain.gone(connection);
   }
 
-  /** What topology is to know of orders, for a snapshot. */
-  cut(): StateChange[] {
-    if (this.#ordered.size === 0 && this.#last === null) return [];
-    const change = StateChange.create();
-    change.stopping = this.#last !== null;
-    for (const [order, drain] of this.#ordered) change.drains.push(progress(order, drain));
-    return [change];
+  /** Puts what topology is to know of orders into a snapshot. */
+  cut(parts: StateChangeParts): void {
+    parts.stopping(this.#last !== null);
+    for (const [order, drain] of this.#ordered) parts.put('drains', progress(order, drain));
   }
 
   #make(connections: Iterable<Connection>, options: ConstructorParameters<typeof Drain>[1]): Drain {
@@ -142,17 +138,9 @@ export class Drains {
     return false;
   }
 
-  /** One entry an order in each delta, however many connections have gone. */
   #report(order: string): void {
-    const { deltas } = this.#deps.core;
-    const { drains } = deltas.delta;
     const drain = this.#ordered.get(order);
-    if (drain === undefined) return;
-    const now = progress(order, drain);
-    const at = drains.findIndex((one) => one.order === order);
-    if (at === -1) drains.push(now);
-    else drains[at] = now;
-    deltas.touch();
+    if (drain !== undefined) this.#deps.core.reports.drain(progress(order, drain));
   }
 }
 

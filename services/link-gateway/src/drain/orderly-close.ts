@@ -19,10 +19,10 @@ export interface OrderlyEnd {
  * knows end, no cut message and no reset, and connects anew.
  */
 export class OrderlyClose {
-  readonly #core: Pick<Core, 'clock' | 'deltas' | 'relays'>;
+  readonly #core: Pick<Core, 'clock' | 'reports' | 'relays'>;
   readonly #lnkConns: Pick<LnkConns, 'end'>;
 
-  constructor(core: Pick<Core, 'clock' | 'deltas' | 'relays'>, lnkConns: Pick<LnkConns, 'end'>) {
+  constructor(core: Pick<Core, 'clock' | 'reports' | 'relays'>, lnkConns: Pick<LnkConns, 'end'>) {
     this.#core = core;
     this.#lnkConns = lnkConns;
   }
@@ -35,9 +35,8 @@ export class OrderlyClose {
       connection.finish(lingerMs);
       return;
     }
-    const { clock, deltas, relays } = this.#core;
-    deltas.delta.connectionsClosing.push({ id: connection.id, reason: why });
-    deltas.touch();
+    const { clock, reports, relays } = this.#core;
+    reports.connectionClosing(connection, why);
     const lnkConns = [...connection.lnkConns];
     for (const lnkConn of lnkConns) relays.closeAllOn(lnkConn);
     for (const lnkConn of lnkConns) this.#lnkConns.end(lnkConn);

@@ -20,7 +20,7 @@ export interface Directory {
 
 /** Asks the Directory of the topology leader; those who want to know the same at the same time share one call. */
 export class DirectoryCalls implements Directory {
-  readonly #gateway: string;
+  readonly #gateway: () => string;
   readonly #address: () => string | null;
   readonly #security: ChannelSecurity;
   readonly #clock: Clock;
@@ -30,9 +30,12 @@ export class DirectoryCalls implements Directory {
   #waiting = 0;
   #stopped = false;
 
-  /** `gateway`: id of this one. `address`: `host:port` of the leader as far as it is known; asked anew for each call. `security`: of the way to it. */
+  /**
+   * `gateway`: id of this one; `address`: `host:port` of the leader as far as it is known; both are asked for at each call. `security`: of
+   * the way to it.
+   */
   constructor(
-    options: { gateway: string; address: () => string | null; security?: ChannelSecurity },
+    options: { gateway: () => string; address: () => string | null; security?: ChannelSecurity },
     { clock }: { clock: Clock },
   ) {
     this.#gateway = options.gateway;
@@ -51,7 +54,7 @@ export class DirectoryCalls implements Directory {
     return this.#answer<FindNodeResponse>(key, signal, (done) => {
       const client = this.#leader();
       if (client === null) return later(done);
-      return client.findNode({ node: selector, gateway: this.#gateway }, done);
+      return client.findNode({ node: selector, gateway: this.#gateway() }, done);
     });
   }
 
@@ -63,8 +66,8 @@ export class DirectoryCalls implements Directory {
     });
   }
 
-  /** Another leads: the one before may never answer. */
-  leaderChanged(): void {
+  /** Another leads, and the one before may never answer; or this gateway has another id: what waits is asked again. */
+  askAgain(): void {
     for (const question of this.#questions.values()) question.again();
   }
 

@@ -1,8 +1,10 @@
 import { status } from '@grpc/grpc-js';
+import { StateChangeParts } from '@spanmesh/proto/state-change';
 import { StateChange } from '@spanmesh/proto/v1/gateway_control';
 import { type ClusterKey, Dialect } from '@spanmesh/proto/v1/types';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { describe, expect, it } from 'vitest';
+import { Reports } from '../reports.ts';
 import { Handles } from './handles.ts';
 import { HeldClusters } from './held-clusters.ts';
 import { DEFAULT_LEASE_MS, MAX_LEASE_MS } from './limits.ts';
@@ -13,18 +15,25 @@ const cluster = (n: number): ClusterKey => ({
   peerType: 0,
   peerLabel: '',
 });
+const PART_BYTES = 1024 * 1024;
+/** What a snapshot has of them. */
+const cut = (held: HeldClusters) => {
+  const parts = new StateChangeParts(PART_BYTES);
+  held.cut(parts);
+  return parts.all.flatMap(({ clustersHeld }) => clustersHeld);
+};
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 function world(max?: number) {
   const clock = new FakeClock();
-  const deltas = { delta: StateChange.create(), touch: () => {} };
-  const held = new HeldClusters(deltas);
+  const reports = new Reports();
+  reports.begin();
+  const held = new HeldClusters(reports);
   const handles = new Handles(max === undefined ? {} : { max }, { held, clock });
   /** What topology is told at the end of the turn. */
   const told = async () => {
     await turn();
-    const { clustersHeld, clustersReleased } = deltas.delta;
-    deltas.delta = StateChange.create();
+    const [{ clustersHeld, clustersReleased } = StateChange.create()] = reports.take(PART_BYTES);
     return { held: clustersHeld, released: clustersReleased };
   };
   return { clock, held, handles, told };
@@ -90,10 +99,10 @@ describe('handles', () => {
     const { handles, held, told } = world();
     const { handle } = handles.acquire(cluster(1), 0);
     // Cut in the same turn: what is in it is not told again.
-    expect(held.cut().flatMap(({ clustersHeld }) => clustersHeld)).toEqual([cluster(1)]);
+    expect(cut(held)).toEqual([cluster(1)]);
     expect(await told()).toEqual({ held: [], released: [] });
     handles.release(handle);
-    expect(held.cut()).toEqual([]);
+    expect(cut(held)).toEqual([]);
     expect(await told()).toEqual({ held: [], released: [] });
   });
 

@@ -1,8 +1,8 @@
 import { clusterKeyText } from '@spanmesh/proto/cluster-key';
-import { StateChange } from '@spanmesh/proto/v1/gateway_control';
+import type { StateChangeParts } from '@spanmesh/proto/state-change';
 import type { ClusterKey } from '@spanmesh/proto/v1/types';
 import { Turn } from '@spanmesh/runtime/turn';
-import type { Deltas } from '../attach.ts';
+import type { Reports } from '../reports.ts';
 
 interface Held {
   readonly key: ClusterKey;
@@ -17,13 +17,13 @@ interface Held {
  * given back within a turn is not told at all, because within a delta the order does not matter (gateway_control.proto).
  */
 export class HeldClusters {
-  readonly #deltas: Deltas;
+  readonly #reports: Pick<Reports, 'clusterHeld' | 'clusterReleased'>;
   readonly #held = new Map<string, Held>();
   readonly #changed = new Set<Held>();
   readonly #turn = new Turn(() => this.#flush());
 
-  constructor(deltas: Deltas) {
-    this.#deltas = deltas;
+  constructor(reports: Pick<Reports, 'clusterHeld' | 'clusterReleased'>) {
+    this.#reports = reports;
   }
 
   /** Clusters held. */
@@ -53,16 +53,14 @@ export class HeldClusters {
     if (held.holds === 0) this.#change(held);
   }
 
-  /** All, as a part of a snapshot if there are any: from then on topology knows them. */
-  cut(): StateChange[] {
-    const all = StateChange.create();
+  /** Puts all into a snapshot: from then on topology knows them. */
+  cut(parts: StateChangeParts): void {
     this.#changed.clear();
     for (const [text, held] of this.#held) {
       held.told = held.holds > 0;
-      if (held.told) all.clustersHeld.push(held.key);
+      if (held.told) parts.put('clustersHeld', held.key);
       else this.#held.delete(text);
     }
-    return all.clustersHeld.length === 0 ? [] : [all];
   }
 
   #change(held: Held): void {
@@ -75,9 +73,8 @@ export class HeldClusters {
       const isHeld = held.holds > 0;
       if (isHeld !== held.told) {
         held.told = isHeld;
-        const { delta } = this.#deltas;
-        (isHeld ? delta.clustersHeld : delta.clustersReleased).push(held.key);
-        this.#deltas.touch();
+        if (isHeld) this.#reports.clusterHeld(held.key);
+        else this.#reports.clusterReleased(held.key);
       }
       if (!isHeld) this.#held.delete(clusterKeyText(held.key));
     }

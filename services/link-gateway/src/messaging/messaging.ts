@@ -16,7 +16,7 @@ import type { ClusterKey } from '@spanmesh/proto/v1/types';
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { Logger } from '@spanmesh/runtime/logger';
 import type { Metrics } from '@spanmesh/runtime/metrics';
-import type { Deltas } from '../attach.ts';
+import type { Reports } from '../reports.ts';
 import type { LocalClients } from '../routing/local-clients.ts';
 import { CallError, invalid, toCallError } from './call-error.ts';
 import type { DirectoryCalls } from './directory-calls.ts';
@@ -30,7 +30,7 @@ import { RouteLinks } from './route-links.ts';
 export interface MessagingDependencies {
   readonly directory: DirectoryCalls;
   readonly clients: Pick<LocalClients, 'openRoute'>;
-  readonly deltas: Deltas;
+  readonly reports: Reports;
   readonly metrics: Metrics;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -47,18 +47,18 @@ export class Messaging {
   /** What clients hold, for snapshots. */
   readonly held: HeldClusters;
 
-  readonly #gateway: string;
+  readonly #gateway: () => string;
   readonly #deps: MessagingDependencies;
   readonly #handles: Handles;
   readonly #links = new RouteLinks();
   readonly #calls = new Set<RouteCall>();
   #stopped = false;
 
-  /** `gateway`: id of this one. */
-  constructor({ gateway }: { gateway: string }, deps: MessagingDependencies) {
+  /** `gateway`: id of this one, asked for at each use. */
+  constructor({ gateway }: { gateway: () => string }, deps: MessagingDependencies) {
     this.#gateway = gateway;
     this.#deps = deps;
-    this.held = new HeldClusters(deps.deltas);
+    this.held = new HeldClusters(deps.reports);
     this.#handles = new Handles({}, { held: this.held, clock: deps.clock });
     const handles = () => this.#handles.size;
     const heldClusters = () => this.held.size;

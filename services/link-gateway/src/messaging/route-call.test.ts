@@ -128,7 +128,7 @@ function world({ reachable = ['x.00000001', 'y.00000001'] }: { reachable?: strin
   const start = () => {
     const stream = new FakeCall();
     const call = new RouteCall(stream, {
-      gateway: 'x.00000001',
+      gateway: () => 'x.00000001',
       directory,
       clients,
       links,

@@ -25,8 +25,8 @@ export interface RouteCallStream extends ResponseStream {
 }
 
 export interface RouteCallDependencies {
-  /** Id of this gateway. */
-  readonly gateway: string;
+  /** Id of this gateway, asked for at each use. */
+  readonly gateway: () => string;
   readonly directory: Directory;
   readonly clients: Pick<LocalClients, 'openRoute'>;
   readonly links: RouteLinks;
@@ -161,7 +161,7 @@ export class RouteCall {
       },
       onDone: () => this.#end(() => this.#client.end()),
     });
-    const isOurs = link.gateway === gateway;
+    const isOurs = link.gateway === gateway();
     const route = clients.openRoute(isOurs ? link.number : link, dialect, client);
     if (route === null) return false;
     client.attach(route);

@@ -5,7 +5,7 @@ import type { Transaction } from '@spanmesh/dmsg/transaction';
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { GatewayMetrics } from '../metrics.ts';
 import type { OpenTables } from '../open-tables.ts';
-import { OWN_SPAN } from '../relay-source.ts';
+import { OWN_SPAN, RelaySource } from '../relay-source.ts';
 import { addressOf } from './address.ts';
 import { ArrivedRoute } from './arrived-route.ts';
 import { Joined } from './joined.ts';
@@ -19,7 +19,7 @@ import type { Pressure, RemoteLinkKey, RouteSource, RouteTerminal } from './trun
 export interface ArrivedRoutesDependencies {
   readonly clock: Clock;
   readonly metrics: GatewayMetrics;
-  readonly tables: Pick<OpenTables, 'links' | 'learnRemote'>;
+  readonly tables: Pick<OpenTables, 'links' | 'source' | 'keepRemote'>;
   readonly trunkRoutes: TrunkRoutes;
   readonly returnPaths: ReturnPaths;
   readonly clients: LocalClients;
@@ -61,9 +61,11 @@ export class ArrivedRoutes implements RouteTerminal {
     });
     if (dialect === 'linkid') {
       const { gateway, number, payload } = source!;
-      const sender = tables.learnRemote(gateway, number, dialect, payload);
+      const sender = tables.source(gateway, number) ?? new RelaySource(gateway, number, dialect, Buffer.from(payload));
       const back = returnPaths.open(sender, found.connection, arrived, clock.now());
       if (back === null) return false;
+      // Only with a way back: a sender that opens spans by the thousand, and has none, leaves nothing here.
+      tables.keepRemote(sender);
       arrived.back = back;
       arrived.address = addressOf(back, found);
     }

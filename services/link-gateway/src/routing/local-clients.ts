@@ -50,7 +50,6 @@ export class LocalClients {
   constructor(options: LocalClientsOptions, deps: LocalClientsDependencies) {
     this.#deps = deps;
     this.ownSpan = new RelaySource('', OWN_SPAN, 'linkid', ownSpanPayload(options));
-    this.ownSpan.named = true;
   }
 
   /** Routes that are open. */

@@ -27,6 +27,9 @@ export interface Member {
 interface Read {
   links: number;
   connections: number;
+  known: number;
+  /** Links of this gateway that are gone. */
+  readonly gone: Set<number>;
 }
 
 /** A gateway or two with a trunk between, nodes, and a topology that relays what the test says. */
@@ -39,7 +42,7 @@ export class Mesh {
 
   private constructor(gateways: readonly TestGateway[]) {
     this.gateways = gateways;
-    for (const gateway of gateways) this.#read.set(gateway, { links: 0, connections: 0 });
+    for (const gateway of gateways) this.#read.set(gateway, { links: 0, connections: 0, known: 0, gone: new Set() });
   }
 
   static async start(env: Record<string, string> = {}, gateways: 1 | 2 = 1): Promise<Mesh> {
@@ -151,10 +154,9 @@ export class Mesh {
   async cutTrunk(): Promise<void> {
     const { trunks } = this.gateway.gateway;
     if (trunks!.counts().standing === 0) return;
-    this.gateway.attach.command({ gateways: [], gatewaysChanged: true });
+    trunks!.renamed();
     while (this.trunkCounts.standing > 0) await turn();
     this.#lost = this.#sentLessReceived();
-    this.#list();
   }
 
   async stop(): Promise<void> {
@@ -166,15 +168,21 @@ export class Mesh {
     return Promise.all(this.members.filter(({ node }) => !node.closed).map(({ node }) => node.barrier()));
   }
 
-  /** As topology does: the end of a link is told to the other gateway. */
+  /** As topology does: the end of a link is told to the other gateway, and once more if that says only then that it knows it. */
   #tellEnds(): void {
     for (const gateway of this.gateways) {
       const { linksOpened, linksClosed, connectionsClosed } = gateway.attach.delta;
       const read = this.#read.get(gateway)!;
       const gone = linksClosed.slice(read.links);
       const cut = new Set(connectionsClosed.slice(read.connections));
-      this.#read.set(gateway, { links: linksClosed.length, connections: connectionsClosed.length });
+      read.links = linksClosed.length;
+      read.connections = connectionsClosed.length;
       for (const { id, connection } of linksOpened) if (cut.has(connection)) gone.push(id);
+      for (const link of gone) read.gone.add(link);
+      const { linksKnown } = gateway.other!.attach.delta;
+      const readOfOther = this.#read.get(gateway.other!)!;
+      for (const { link } of linksKnown.slice(readOfOther.known)) if (read.gone.has(link)) gone.push(link);
+      readOfOther.known = linksKnown.length;
       const linksGone = gone.map((link) => ({ gateway: gateway.gateway.id, link }));
       if (linksGone.length > 0) gateway.other!.attach.command({ linksGone });
     }
@@ -203,7 +211,7 @@ export class Mesh {
   #list(): void {
     for (const { attach, other } of this.gateways) {
       const gateways = [{ gateway: other!.gateway.id, serviceAddress: '127.0.0.1:1' }];
-      attach.command({ gateways, gatewaysChanged: true });
+      attach.command({ gateways });
     }
   }
 }

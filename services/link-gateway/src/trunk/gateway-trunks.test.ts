@@ -1,6 +1,7 @@
 import { connect } from 'node:net';
 import { BLK_READ, DELETE, LNK_PING } from '@spanmesh/dmsg/command';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { MAX_DEAD_GATEWAYS } from '../limits.ts';
 import { QUEUE_HIGH_BYTES, TOKEN_BYTES, UNAUTHENTICATED_MS, WAITING_LIMIT_BYTES, WINDOW_BYTES } from './limits.ts';
 import { isEnd, LOSTLINK, TestPair, turns, until, Wire } from './trunk.fixture.ts';
 
@@ -323,7 +324,7 @@ describe('trunks between two gateways', () => {
       pair.clock.advance(100);
       await until(() => pair.a.trunks.counts().standing === 1 && pair.b.trunks.counts().standing === 1);
       expect(pair.a.trunks.route({ gateway: pair.b.id, number: 1 }, 'circuit', null)).not.toBeNull();
-      expect(pair.a.reachability).toEqual([]);
+      expect(pair.a.unreachable.flat()).toEqual([]);
     });
 
     it('tells topology after 2 s without it, and again when it is back', async () => {
@@ -334,23 +335,22 @@ describe('trunks between two gateways', () => {
       pair.clock.advance(2_000);
       pair.clock.advance(2_000);
       await until(() => pair.a.trunks.counts().standing === 0 && pair.b.trunks.counts().standing === 0);
+      // That it was established, and is not any more.
+      expect(pair.a.unreachable).toEqual([[], []]);
       pair.clock.advance(1_999);
-      expect(pair.a.reachability).toEqual([]);
+      expect(pair.a.unreachable.flat()).toEqual([]);
       pair.clock.advance(1);
-      expect(pair.a.reachability).toEqual([[pair.b.id, false]]);
-      expect(pair.a.trunks.unreachable()).toEqual([pair.b.id]);
+      expect(pair.a.unreachable).toEqual([[], [], [pair.b.id]]);
+      expect(pair.a.trunks.state()).toEqual({ established: [], unreachable: [pair.b.id] });
       pair.a.other = other;
       await turns();
-      for (let i = 0; i < 40 && pair.a.reachability.length === 1; i++) {
+      for (let i = 0; i < 40 && pair.a.unreachable.length === 3; i++) {
         pair.clock.advance(500);
         await turns();
       }
-      expect(pair.a.reachability).toEqual([
-        [pair.b.id, false],
-        [pair.b.id, true],
-      ]);
-      expect(pair.b.reachability.at(-1)).toEqual([pair.a.id, true]);
-      expect(pair.a.trunks.unreachable()).toEqual([]);
+      expect(pair.a.unreachable.at(-1)).toEqual([]);
+      expect(pair.b.unreachable.at(-1)).toEqual([]);
+      expect(pair.a.trunks.state()).toEqual({ established: [pair.b.id], unreachable: [] });
     });
 
     it('answers what waits when the trunk cannot be opened', async () => {
@@ -374,12 +374,55 @@ describe('trunks between two gateways', () => {
       socket.destroy();
     });
 
-    it('closes the trunk of a gateway that leaves the list', async () => {
+    it('keeps the trunk of a gateway that a list leaves out', async () => {
+      const route = await standing(1);
+      pair.a.trunks.welcomed(2);
+      pair.a.trunks.listed([]);
+      pair.a.trunks.listed([{ gateway: 'c.00000003', serviceAddress: '127.0.0.1:2' }]);
+      expect(pair.a.trunks.counts()).toMatchObject({ trunks: 2, standing: 1, routes: 1 });
+      expect(pair.a.trunks.route({ gateway: pair.b.id, number: 1 }, 'circuit', null)).toBe(route);
+      expect([...pair.a.trunks.known]).toEqual([pair.b.id, 'c.00000003']);
+    });
+
+    it('ends the trunk of a gateway that is gone, and lets none of its id come again in this epoch', async () => {
       await standing(1);
-      pair.a.trunks.gateways([]);
+      pair.a.trunks.gone([pair.b.id]);
+      const ask = () => pair.a.trunks.openTrunk({ from: pair.b.id, to: pair.a.id, version: 1 });
+      expect(ask).toThrow(expect.objectContaining({ code: 'declared-dead' }));
+      pair.list();
+      expect(pair.a.trunks.state()).toEqual({ established: [], unreachable: [] });
       expect(pair.a.trunks.counts()).toMatchObject({ trunks: 0, standing: 0, routes: 0 });
       await until(() => pair.b.trunks.counts().standing === 0);
       expect(pair.a.trunks.route({ gateway: pair.b.id, number: 1 }, 'circuit', null)).toBeNull();
+      // The other side hears it as soon as it tries again.
+      pair.clock.advance(5_000);
+      await until(() => pair.b.deadCalls > 0);
+      // A leader of the next epoch may know better.
+      pair.a.trunks.welcomed(1);
+      expect(ask).not.toThrow();
+    });
+
+    it('remembers only so many that are gone', () => {
+      const ids = Array.from({ length: MAX_DEAD_GATEWAYS + 1 }, (_, n) => `c.${n.toString(16).padStart(8, '0')}`);
+      pair.a.trunks.gone(ids);
+      const ask = (from: string) => () => pair.a.trunks.openTrunk({ from, to: pair.a.id, version: 1 });
+      expect(ask(ids[0]!)).not.toThrow();
+      expect(ask(ids[1]!)).toThrow(expect.objectContaining({ code: 'declared-dead' }));
+    });
+
+    it('ends when this gateway has another id, and is opened under that one', async () => {
+      const route = await standing(1);
+      const lost: number[] = [];
+      route.endpoint.open(BLK_READ, route, { onMessage() {}, onLost: (_tx, error) => lost.push(error) });
+      pair.a.id = 'a.00000009';
+      pair.a.trunks.renamed();
+      expect(lost).toEqual([LOSTLINK]);
+      await until(() => pair.b.trunks.counts().standing === 0);
+      const source = { gateway: '', number: 5, payload: new Uint8Array(384) };
+      pair.route(2, 'linkid', source);
+      await until(() => pair.b.terminal.opened.length === 2);
+      expect(pair.b.terminal.opened[1]!.source!.gateway).toBe('a.00000009');
+      expect(pair.b.trunks.state().established).toEqual(['a.00000009']);
     });
   });
 

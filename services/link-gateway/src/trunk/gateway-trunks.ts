@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Dialect } from '@spanmesh/dmsg/dialect';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
-import { type GatewayPeer, StateChange } from '@spanmesh/proto/v1/gateway_control';
+import type { GatewayPeer, GatewayTrunks as TrunkState } from '@spanmesh/proto/v1/gateway_control';
 import type { OpenTrunkRequest, OpenTrunkResponse } from '@spanmesh/proto/v1/trunk';
 import type { HostPort } from '@spanmesh/runtime/address';
 import type { Clock } from '@spanmesh/runtime/clock';
@@ -12,6 +12,7 @@ import type { Random } from '@spanmesh/runtime/random';
 import type { ChannelSecurity } from '@spanmesh/runtime/tls-credentials';
 import type { TlsFiles } from '@spanmesh/runtime/tls-files';
 import { Turn } from '@spanmesh/runtime/turn';
+import { MAX_DEAD_GATEWAYS } from '../limits.ts';
 import type { Pressure, RemoteLinkKey, RouteSource, RouteTerminal, Trunks } from '../routing/trunks.ts';
 import { FINISH_MS, MAX_TRUNKS } from './limits.ts';
 import { type AskForTrunk, askOverGrpc } from './open-trunk.ts';
@@ -24,8 +25,8 @@ import { TrunkListener } from './trunk-listener.ts';
 import { TrunkMetrics } from './trunk-metrics.ts';
 
 export interface GatewayTrunksOptions {
-  /** Id of this gateway, `<name>.<boot>`. */
-  readonly self: string;
+  /** Id of this gateway, `<name>.<boot>`; read at each use. */
+  readonly self: () => string;
   readonly listen: HostPort;
   /** What a SettingError about `listen` names. */
   readonly setting: string;
@@ -36,8 +37,10 @@ export interface TrunkHost {
   /** Asked for when the first trunk is made: routing needs the trunks, too. */
   readonly terminal: () => RouteTerminal;
   readonly destinations: LocalDestinations;
-  /** Whether a gateway's links count as reachable from here has changed (StateChange.reachability). */
-  readonly reachable: (gateway: string, isReachable: boolean) => void;
+  /** How this gateway is connected with the others has changed: `state` says how it is. */
+  readonly changed: () => void;
+  /** Another gateway says that this one's id was declared dead. */
+  readonly declaredDead: () => void;
 }
 
 export interface GatewayTrunksDependencies extends TrunkHost {
@@ -66,6 +69,9 @@ export class GatewayTrunks implements Trunks {
   readonly #tokens: Tokens;
   readonly #listener: TrunkListener;
   readonly #trunks = new Map<string, PeerTrunk>();
+  /** Ids that the leader of this epoch has declared dead. */
+  readonly #dead = new Set<string>();
+  #epoch = 0;
   readonly #turn: Turn;
   #dirty: TrunkEnd[] = [];
   #port = 0;
@@ -119,16 +125,19 @@ export class GatewayTrunks implements Trunks {
     return bytes;
   }
 
-  /** Gateways that topology was told cannot be reached from here. */
-  unreachable(): string[] {
-    return [...this.#trunks.values()].filter((trunk) => trunk.isUnreachable).map(({ gateway }) => gateway);
+  /** How this gateway is connected with the others (gateway_control.proto). */
+  state(): TrunkState {
+    const state: TrunkState = { established: [], unreachable: [] };
+    for (const trunk of this.#trunks.values()) {
+      if (trunk.isEstablished) state.established.push(trunk.gateway);
+      else if (trunk.isUnreachable) state.unreachable.push(trunk.gateway);
+    }
+    return state;
   }
 
-  /** The same for a snapshot. */
-  cut(): StateChange[] {
-    const change = StateChange.create();
-    for (const gateway of this.unreachable()) change.reachability.push({ gateway, reachable: false });
-    return change.reachability.length === 0 ? [] : [change];
+  /** Ids of all gateways that it knows of: those that topology has named, and those that have a trunk. */
+  get known(): Iterable<string> {
+    return this.#trunks.keys();
   }
 
   /** Listens for other gateways. @throws SettingError */
@@ -153,18 +162,42 @@ export class GatewayTrunks implements Trunks {
     this.#trunks.clear();
   }
 
-  /** The other gateways, all of them (Commands.gateways). One that has left the list loses its trunk. */
-  gateways(peers: readonly GatewayPeer[]): void {
+  /** A leader of this epoch has taken the gateway on. What one of a lower epoch has declared dead may be alive for it. */
+  welcomed(epoch: number): void {
+    if (epoch > this.#epoch) this.#dead.clear();
+    this.#epoch = epoch;
+  }
+
+  /** Other gateways that are new, or whose addresses are (Commands.gateways). Those that it has not in it stay as they are. */
+  listed(peers: readonly GatewayPeer[]): void {
     if (this.#stopping) return;
-    const listed = new Set(peers.map(({ gateway }) => gateway));
-    for (const trunk of [...this.#trunks.values()]) {
-      if (!trunk.isListed || listed.has(trunk.gateway)) continue;
-      this.#trunks.delete(trunk.gateway);
-      trunk.close('unlisted');
-    }
     for (const { gateway, serviceAddress } of peers) {
-      if (gateway !== this.#options.self) this.#trunk(gateway)?.listed(serviceAddress);
+      if (gateway === this.#options.self() || this.#dead.has(gateway)) continue;
+      const trunk = this.#trunk(gateway);
+      if (trunk === null)
+        this.#deps.logger.warn({ peer: gateway, limit: MAX_TRUNKS }, 'too many gateways: no trunk to this one');
+      else trunk.listed(serviceAddress);
     }
+  }
+
+  /** Other gateways are dead (Commands.gateways_gone): their trunks end, and do not come back under these ids in this epoch. */
+  gone(gateways: readonly string[]): void {
+    for (const gateway of gateways) {
+      this.#dead.delete(gateway);
+      this.#dead.add(gateway);
+      this.#forget(gateway);
+    }
+    for (const oldest of this.#dead) {
+      if (this.#dead.size <= MAX_DEAD_GATEWAYS) break;
+      this.#dead.delete(oldest);
+    }
+    this.#deps.changed();
+  }
+
+  /** This gateway has another id: trunks of the former one end, and are opened anew when they are needed. */
+  renamed(): void {
+    this.#tokens.clear();
+    for (const trunk of [...this.#trunks.values()]) trunk.renamed();
   }
 
   /**
@@ -173,8 +206,10 @@ export class GatewayTrunks implements Trunks {
    */
   openTrunk({ from, to, version }: OpenTrunkRequest): OpenTrunkResponse {
     if (this.#stopping || this.#port === 0) throw new TrunkError('stopping');
-    if (to !== this.#options.self) throw new TrunkError('not-this-gateway');
-    if (!GATEWAY_ID.test(from) || from === this.#options.self) throw new TrunkError('invalid', 'not a gateway');
+    const self = this.#options.self();
+    if (to !== self) throw new TrunkError('not-this-gateway');
+    if (!GATEWAY_ID.test(from) || from === self) throw new TrunkError('invalid', 'not a gateway');
+    if (this.#dead.has(from)) throw new TrunkError('declared-dead', `${from} was declared dead`);
     const agreement = this.#protocol.check(version, { role: 'gateway', who: `gateway ${from}` });
     if (agreement.kind === 'refused') throw new TrunkError('version', agreement.why);
     const trunk = this.#trunk(from);
@@ -201,7 +236,7 @@ export class GatewayTrunks implements Trunks {
     const known = this.#trunks.get(gateway);
     if (known !== undefined) return known;
     if (this.#trunks.size >= MAX_TRUNKS) return null;
-    const { clock, logger, random, destinations, reachable, terminal, tls = null } = this.#deps;
+    const { clock, logger, random, destinations, changed, declaredDead, terminal, tls = null } = this.#deps;
     const { security = PLAINTEXT, ask = askOverGrpc(security) } = this.#deps;
     const trunk = new PeerTrunk(gateway, {
       self: this.#options.self,
@@ -212,7 +247,8 @@ export class GatewayTrunks implements Trunks {
       ask,
       tls,
       protocol: this.#protocol,
-      reachable,
+      changed,
+      declaredDead,
       metrics: this.metrics,
       terminal: terminal(),
       destinations,
@@ -224,6 +260,13 @@ export class GatewayTrunks implements Trunks {
     });
     this.#trunks.set(gateway, trunk);
     return trunk;
+  }
+
+  #forget(gateway: string): void {
+    const trunk = this.#trunks.get(gateway);
+    if (trunk === undefined) return;
+    this.#trunks.delete(gateway);
+    trunk.close('gone');
   }
 
   #down(trunk: PeerTrunk): void {

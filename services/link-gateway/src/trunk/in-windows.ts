@@ -13,6 +13,9 @@ export class InWindows {
   readonly #connectionOf = new Map<InWindow, number>();
   #last: InWindow;
   #lastId = SHARED_WINDOW;
+  /** Names of windows that are closed, until the other side has let go of them; then they may be used again. */
+  readonly #closing = new Set<number>();
+  readonly #free: number[] = [];
 
   constructor(destinations: LocalDestinations, tell: (credit: Credit) => void) {
     this.#destinations = destinations;
@@ -35,6 +38,7 @@ export class InWindows {
     this.#byId.delete(window.id);
     this.#byConnection.delete(this.#connectionOf.get(window)!);
     this.#connectionOf.delete(window);
+    this.#closing.add(window.id);
     window.close();
     if (this.#last === window) this.#last = this.#shared;
   }
@@ -49,10 +53,22 @@ export class InWindows {
     this.#last.received(bytes);
   }
 
+  /** The other side has let go of a window that is closed: nothing that was charged to it can come any more. */
+  freed(id: number): void {
+    if (this.#closing.delete(id)) this.#free.push(id);
+  }
+
+  /** Names that were given out and are not free. */
+  get named(): number {
+    return this.#byId.size - 1 + this.#closing.size;
+  }
+
   #make(connection: number): InWindow {
     const pressure = connection === 0 ? null : this.#destinations.pressureOfConnection(connection);
-    if (pressure === null || this.#lastId === MAX_WINDOW) return this.#shared;
-    const window = new InWindow(++this.#lastId, pressure, this.#tell);
+    if (pressure === null) return this.#shared;
+    const id = this.#free.pop() ?? (this.#lastId < MAX_WINDOW ? ++this.#lastId : null);
+    if (id === null) return this.#shared;
+    const window = new InWindow(id, pressure, this.#tell);
     this.#byConnection.set(connection, window);
     this.#byId.set(window.id, window);
     this.#connectionOf.set(window, connection);

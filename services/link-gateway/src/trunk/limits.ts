@@ -7,15 +7,18 @@ export const TRUNK_VERSION = 1;
 export const TOKEN_BYTES = 32;
 /** Milliseconds that a token is good for (trunk.proto). */
 export const TOKEN_TTL_MS = 10_000;
-/** Tokens that may be out at once, one a gateway: more than any installation has gateways. */
-export const MAX_TOKENS = 1024;
+/** Tokens that may be out at once, one a gateway: as many as a leader takes gateways. */
+export const MAX_TOKENS = 4096;
 /** Milliseconds that a connection has to send its token. */
 export const UNAUTHENTICATED_MS = 2_000;
 /** Connections that may be waited for in that time; others are closed at once. */
 export const MAX_UNAUTHENTICATED = 64;
 
-/** Trunks of one gateway, in whatever state. */
-export const MAX_TRUNKS = 1024;
+/**
+ * Other gateways that one gateway knows, each with at most one trunk: twice as many as a leader takes, since one that has taken another id
+ * is known by both until the former one is told to be gone.
+ */
+export const MAX_TRUNKS = 8192;
 /** Milliseconds that opening a trunk may take: OpenTrunk, connecting and the other side's greeting together. */
 export const OPEN_TIMEOUT_MS = 2_000;
 /** Milliseconds from losing a trunk until the other gateway's links count as unreachable from here. */
@@ -34,7 +37,7 @@ export const FINISH_MS = 1_000;
  * 10 Gbit/s link over 0.2 ms with it.
  */
 export const WINDOW_BYTES = 256 * 1024;
-/** Windows are named by 24 bits; names are not used again while a trunk stands. */
+/** Windows are named by 24 bits. A name is used again once the other side has let go of it. */
 export const MAX_WINDOW = 2 ** 24 - 1;
 
 /** Windows that the other gateway may have named at once: connections of one gateway; for what is beyond, the shared one. */

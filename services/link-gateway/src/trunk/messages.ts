@@ -13,6 +13,8 @@ export const ROUTE_OPEN = 0x00e00109;
 export const ROUTE_OPENED = 0x00e00202;
 /** One-way: so much has been consumed (128 bytes). */
 export const CREDIT = 0x00e00302;
+/** One-way, the answer to a CREDIT that closes a window: nothing is charged to it any more, its name may be used again (128 bytes). */
+export const WINDOW_FREED = 0x00e00402;
 
 /** What ROUTE_OPEN says. */
 export interface RouteOpen {
@@ -29,7 +31,7 @@ export interface Credit {
   readonly window: number;
   /** Bytes of this window since it exists. */
   readonly consumed: number;
-  /** Nothing is counted in it any more, and its name is not used again. */
+  /** Nothing is counted in it any more; its name is not used again before WINDOW_FREED has come. */
   readonly isClosed: boolean;
 }
 
@@ -101,6 +103,15 @@ export function encodeCredit({ window, consumed, isClosed }: Credit): Uint8Array
   payload.writeUInt32LE(window, WINDOW);
   payload.writeDoubleLE(consumed, CONSUMED);
   return payload;
+}
+
+export function encodeWindowFreed(window: number): Uint8Array {
+  return encodeRouteOpened(window);
+}
+
+/** The window that was let go of; null as `decodeRouteOpen`. */
+export function decodeWindowFreed(frame: Frame): number | null {
+  return decodeRouteOpened(frame);
 }
 
 /** null as `decodeRouteOpen`. */

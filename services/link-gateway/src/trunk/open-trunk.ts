@@ -30,6 +30,8 @@ export const askOverGrpc =
         if (error === null) resolve(response);
         else if (signal.aborted) reject(new TrunkError('timeout'));
         else if (error.code === status.ALREADY_EXISTS) reject(new TrunkError('already-exists'));
+        else if (error.code === status.NOT_FOUND)
+          reject(new TrunkError('declared-dead', error.details, { cause: error }));
         else if (error.code === status.UNIMPLEMENTED)
           reject(new TrunkError('version', error.details, { cause: error }));
         else reject(new TrunkError('unreachable', error.message, { cause: error }));

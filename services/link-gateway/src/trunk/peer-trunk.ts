@@ -15,7 +15,9 @@ import { TrunkError } from './trunk-error.ts';
 import { GREETING } from './trunk-listener.ts';
 import type { TrunkLossReason } from './trunk-metrics.ts';
 
-export interface PeerTrunkDependencies extends Omit<TrunkEndDependencies, 'ended'> {
+export interface PeerTrunkDependencies extends Omit<TrunkEndDependencies, 'ended' | 'self'> {
+  /** Id of this gateway, `<name>.<boot>`; read at each use. */
+  readonly self: () => string;
   readonly logger: Logger;
   readonly random: Random;
   readonly tokens: Tokens;
@@ -24,8 +26,10 @@ export interface PeerTrunkDependencies extends Omit<TrunkEndDependencies, 'ended
   readonly tls: TlsFiles | null;
   /** Which versions of the other side are understood. */
   readonly protocol: ProtocolRule;
-  /** Whether the gateway's links count as reachable from here has changed. */
-  readonly reachable: (gateway: string, isReachable: boolean) => void;
+  /** Whether it is established, or its links count as reachable from here, has changed. */
+  readonly changed: () => void;
+  /** The other side says that this gateway's id was declared dead. */
+  readonly declaredDead: () => void;
   /** Nothing is open on it any more; one that is not in the list can be forgotten. */
   readonly down: (trunk: PeerTrunk) => void;
 }
@@ -33,15 +37,15 @@ export interface PeerTrunkDependencies extends Omit<TrunkEndDependencies, 'ended
 /**
  * Where the one trunk to another gateway is in its life; changed in `#become` only.
  *
- * * idle: never needed so far. From the start, and from expecting when nobody came and nobody waits. A route leads to opening,
- *   an OpenTrunk of the other side to expecting.
+ * * idle: not needed so far. From the start, from expecting when nobody came and nobody waits, and when this gateway has another
+ *   id. A route leads to opening, an OpenTrunk of the other side to expecting.
  * * opening: we ask and connect. From idle, and from down as a retry. Leads to standing; to expecting if both open at once and
  *   the other side's id is smaller; to down if it fails.
  * * expecting: the other side has a token and should connect. From idle, opening and down. Leads to standing, or down.
  * * standing: bytes flow. From anywhere but closed, by a connection of either side. Leads to down when it is lost, and to
  *   standing again if the other side, which has lost it without our noticing, connects anew.
  * * down: lost, or could not be opened: what wants to use it is refused until a retry succeeds or the other side connects.
- * * closed: the gateway has left the list, or this one stops. From anywhere.
+ * * closed: the gateway is dead, or this one stops. From anywhere.
  *
  * `waits`: messages may be sent on it before it stands; not while it is being opened again.
  */
@@ -57,11 +61,11 @@ type State =
 export class PeerTrunk {
   /** Id of the other gateway, `<name>.<boot>`. */
   readonly gateway: string;
-  /** A link of the other gateway counts as unreachable from here, and topology knows. */
+  /** The links of the other gateway count as unreachable from here. */
   isUnreachable = false;
   readonly #deps: PeerTrunkDependencies;
   readonly #throttle: Throttle;
-  /** Its service port, `host:port`; empty: it cannot be called; null: it is not in the list. */
+  /** Its service port, `host:port`; empty: it cannot be called; null: topology has not named it. */
   #address: string | null = null;
   #state: State = { kind: 'idle' };
   #backoff = FIRST_BACKOFF_MS;
@@ -78,6 +82,12 @@ export class PeerTrunk {
     return this.#state.kind;
   }
 
+  /** Bytes flow. */
+  get isEstablished(): boolean {
+    return this.#state.kind === 'standing';
+  }
+
+  /** Topology has named the other gateway. */
   get isListed(): boolean {
     return this.#address !== null;
   }
@@ -91,7 +101,7 @@ export class PeerTrunk {
     return this.#end?.queuedBytes ?? 0;
   }
 
-  /** The list says where it is. One that cannot be reached is tried at once if that has changed. */
+  /** Topology says where it is. One that cannot be reached is tried at once if that has changed. */
   listed(address: string): void {
     if (address === this.#address) return;
     this.#address = address;
@@ -123,7 +133,7 @@ export class PeerTrunk {
     const state = this.#state;
     if (state.kind === 'closed') throw new TrunkError('stopping');
     // trunk.proto, OpenTrunk: that of the smaller id stays.
-    if (state.kind === 'opening' && this.#deps.self < this.gateway) throw new TrunkError('already-exists');
+    if (state.kind === 'opening' && this.#deps.self() < this.gateway) throw new TrunkError('already-exists');
     const token = this.#deps.tokens.issue(this.gateway);
     if (token === null) throw new TrunkError('too-many');
     switch (state.kind) {
@@ -178,6 +188,17 @@ export class PeerTrunk {
     else this.close('stopping');
   }
 
+  /** This gateway has another id: what there is was the former one's. */
+  renamed(): void {
+    const state = this.#state;
+    if (!('end' in state)) return;
+    this.#backoff = FIRST_BACKOFF_MS;
+    this.#become({ kind: 'idle' });
+    if (state.kind === 'opening') state.abort.abort();
+    state.end.lose('renamed');
+    this.#left();
+  }
+
   get #end(): TrunkEnd | null {
     return 'end' in this.#state ? this.#state.end : null;
   }
@@ -189,10 +210,15 @@ export class PeerTrunk {
     if (before.kind === 'standing') this.#deps.metrics.standing--;
     if (state.kind === 'standing') this.#deps.metrics.standing++;
     this.#state = state;
+    if (before.kind === 'standing' || state.kind === 'standing') this.#deps.changed();
   }
 
   #makeEnd(): TrunkEnd {
-    return new TrunkEnd({ ...this.#deps, ended: (end, reason, detail) => this.#ended(end, reason, detail) });
+    return new TrunkEnd({
+      ...this.#deps,
+      self: this.#deps.self(),
+      ended: (end, reason, detail) => this.#ended(end, reason, detail),
+    });
   }
 
   #open(waits: boolean): void {
@@ -203,7 +229,7 @@ export class PeerTrunk {
     tokens.revoke(this.gateway);
     this.#become({ kind: 'opening', end, waits, abort });
     const deadline = clock.after(OPEN_TIMEOUT_MS, () => abort.abort());
-    const request = { from: self, to: this.gateway, version: protocol.own };
+    const request = { from: self(), to: this.gateway, version: protocol.own };
     openTrunk(this.#address!, request, { ask, tls, protocol }, abort.signal)
       .then(
         (opened) => this.#opened(abort, opened),
@@ -227,6 +253,7 @@ export class PeerTrunk {
     }
     const detail = error instanceof TrunkError ? { error: error.code, why: error.message } : { err: error };
     state.end.lose('not-opened', detail);
+    if (error instanceof TrunkError && error.code === 'declared-dead') this.#deps.declaredDead();
   }
 
   #expect(end: TrunkEnd, waits: boolean): void {
@@ -242,19 +269,16 @@ export class PeerTrunk {
   }
 
   #stand(end: TrunkEnd, { socket, rest }: OpenedTrunk): void {
-    const { clock, metrics, logger, reachable } = this.#deps;
+    const { clock, metrics, logger } = this.#deps;
     this.#deps.tokens.revoke(this.gateway);
     const before = this.#state;
+    this.isUnreachable = false;
     this.#become({ kind: 'standing', end, sinceMs: clock.now() });
     if (before.kind === 'standing') before.end.lose('replaced');
     metrics.opened++;
     this.#unreachableTimer?.cancel();
     this.#unreachableTimer = null;
     logger.info({ peer: this.gateway }, 'trunk stands');
-    if (this.isUnreachable) {
-      this.isUnreachable = false;
-      reachable(this.gateway, true);
-    }
     end.attach(socket, rest);
   }
 
@@ -288,7 +312,7 @@ export class PeerTrunk {
   #outOfReach(): void {
     this.#unreachableTimer = null;
     this.isUnreachable = true;
-    this.#deps.reachable(this.gateway, false);
+    this.#deps.changed();
   }
 
   #left(): void {
@@ -306,7 +330,7 @@ export class PeerTrunk {
     if (!log) return;
     const line = { peer: this.gateway, reason, ...detail, suppressed };
     if (reason === 'internal') logger.error(line, 'trunk lost');
-    else if (reason === 'stopping' || reason === 'unlisted') logger.info(line, 'trunk closed');
+    else if (reason === 'stopping' || reason === 'gone' || reason === 'renamed') logger.info(line, 'trunk closed');
     else logger.warn(line, reason === 'not-opened' ? 'trunk cannot be opened' : 'trunk lost');
   }
 }

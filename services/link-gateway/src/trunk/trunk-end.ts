@@ -27,11 +27,14 @@ import {
   CREDIT,
   decodeCredit,
   decodeRouteOpen,
+  decodeWindowFreed,
   encodeCredit,
   encodeRouteOpen,
   encodeRouteOpened,
+  encodeWindowFreed,
   ROUTE_OPEN,
   ROUTE_OPENED,
+  WINDOW_FREED,
 } from './messages.ts';
 import { OutWindows } from './out-windows.ts';
 import { Route, type RouteOwner } from './route.ts';
@@ -235,7 +238,12 @@ export class TrunkEnd implements FrameSink, EndpointHandler, SendQueueOwner, Rou
       const credit = decodeCredit(frame);
       if (credit === null) return;
       this.#outWindows.credited(credit.window, credit.consumed);
-      if (credit.isClosed) this.#outWindows.closed(credit.window);
+      if (!credit.isClosed) return;
+      this.#outWindows.closed(credit.window);
+      this.#endpoint.oneWay(WINDOW_FREED, 0, encodeWindowFreed(credit.window));
+    } else if (base === WINDOW_FREED) {
+      const window = decodeWindowFreed(frame);
+      if (window !== null) this.#inWindows.freed(window);
     } else {
       this.#deps.metrics.ignoredMessages++;
     }

@@ -1,7 +1,8 @@
 /**
  * Why a trunk cannot be had: `already-exists`: both open at once and the other side's stays; `not-this-gateway`: another boot or
  * name was meant; `stopping`; `too-many`: a limit; `invalid`: a message that makes no sense; `timeout`; `unreachable`: the other
- * side cannot be connected to, or refused; `version`: it speaks a protocol too far from ours; `not-loopback`: without keys only this host may be talked to.
+ * side cannot be connected to, or refused; `declared-dead`: the leader has declared the caller's id dead; `version`: it speaks a
+ * protocol too far from ours; `not-loopback`: without keys only this host may be talked to.
  */
 export type TrunkErrorCode =
   | 'already-exists'
@@ -11,6 +12,7 @@ export type TrunkErrorCode =
   | 'invalid'
   | 'timeout'
   | 'unreachable'
+  | 'declared-dead'
   | 'version'
   | 'not-loopback';
 

@@ -176,7 +176,7 @@ describe('a trunk that is lost', () => {
       { weight: 1, arbitrary: fc.record({ what: fc.constant('drop' as const), n: fc.nat(9), m: fc.nat() }) },
       { weight: 1, arbitrary: fc.record({ what: fc.constant('drop-far' as const), n: fc.nat(9), m: fc.nat() }) },
       { weight: 1, arbitrary: fc.record({ what: fc.constant('cut' as const), n: fc.nat(), m: fc.nat() }) },
-      { weight: 1, arbitrary: fc.record({ what: fc.constant('unlist' as const), n: fc.nat(), m: fc.nat() }) },
+      { weight: 1, arbitrary: fc.record({ what: fc.constant('gone' as const), n: fc.nat(), m: fc.nat() }) },
       { weight: 4, arbitrary: fc.record({ what: fc.constant('turns' as const), n: fc.nat(8), m: fc.nat() }) },
       { weight: 2, arbitrary: fc.record({ what: fc.constant('time' as const), n: fc.nat(2500), m: fc.nat() }) },
     );
@@ -186,6 +186,7 @@ describe('a trunk that is lost', () => {
         const scene = new Scene();
         await scene.start();
         const { a, b } = scene.pair;
+        let epoch = 0;
         for (const { what, n, m } of actions) {
           if (what === 'open') scene.open(n, m);
           else if (what === 'send') scene.send(n, m);
@@ -197,8 +198,10 @@ describe('a trunk that is lost', () => {
             const all = b.terminal.opened.filter(({ route }) => !route.ended);
             if (all.length > 0) b.trunks.dropRoute(all[n % all.length]!.route);
           } else if (what === 'cut') scene.cut();
-          else if (what === 'unlist') {
-            a.trunks.gateways([]);
+          else if (what === 'gone') {
+            a.trunks.gone([b.id]);
+            // A leader of the next epoch has it.
+            for (const end of [a, b]) end.trunks.welcomed(++epoch);
             scene.pair.list();
           } else if (what === 'turns') await turns(n);
           else scene.pair.clock.advance(n);

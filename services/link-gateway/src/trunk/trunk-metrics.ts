@@ -11,7 +11,8 @@ export const TRUNK_LOSS_REASONS = [
   'queue-limit',
   'replaced',
   'not-opened',
-  'unlisted',
+  'gone',
+  'renamed',
   'stopping',
 ] as const;
 export type TrunkLossReason = (typeof TRUNK_LOSS_REASONS)[number];

@@ -42,7 +42,7 @@ it('tokens of trunks are in no log line, error or metric, whether they are good 
   });
   for (const { trunks } of ends) await trunks.start();
   const list = [{ gateway: b.id, serviceAddress: '127.0.0.1:1' }];
-  a.trunks.gateways(list);
+  a.trunks.listed(list);
   // Of a wrong length, a wrong one, the right one.
   await until(() => {
     a.trunks.route({ gateway: b.id, number: 1 }, 'circuit', null);

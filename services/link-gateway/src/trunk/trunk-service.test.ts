@@ -41,7 +41,7 @@ describe('OpenTrunk over gRPC', () => {
         { gateway: a.end.id, serviceAddress: a.address },
         { gateway: b.end.id, serviceAddress: b.address },
       ];
-      for (const { end } of [a, b]) end.trunks.gateways(list);
+      for (const { end } of [a, b]) end.trunks.listed(list);
       expect(a.end.trunks.route({ gateway: b.end.id, number: 1 }, 'circuit', null)).not.toBeNull();
       if (both) expect(b.end.trunks.route({ gateway: a.end.id, number: 2 }, 'linkid', null)).not.toBeNull();
       await until(() => b.end.terminal.opened.length === 1 && (!both || a.end.terminal.opened.length === 1));
@@ -62,7 +62,7 @@ describe('OpenTrunk over gRPC', () => {
       const clock = new FakeClock();
       const a = await serve('a.00000001', clock, files(name));
       const b = await serve('b.00000002', clock, files(LINK_GATEWAY_NAME));
-      a.end.trunks.gateways([{ gateway: b.end.id, serviceAddress: b.address }]);
+      a.end.trunks.listed([{ gateway: b.end.id, serviceAddress: b.address }]);
       const route = a.end.trunks.route({ gateway: b.end.id, number: 1 }, 'circuit', null)!;
       await until(() => (isTaken ? b.end.terminal.opened.length : a.end.terminal.ended.length) === 1);
       expect(route.ended).toBe(!isTaken);
@@ -74,16 +74,29 @@ describe('OpenTrunk over gRPC', () => {
     certificates.remove();
   });
 
+  it('is refused to one that was declared dead, in so many words, and it is told', async () => {
+    const clock = new FakeClock();
+    const [a, b] = [await serve('a.00000001', clock), await serve('b.00000002', clock)];
+    b.end.trunks.gone([a.end.id]);
+    a.end.trunks.listed([{ gateway: b.end.id, serviceAddress: b.address }]);
+    expect(a.end.trunks.route({ gateway: b.end.id, number: 1 }, 'circuit', null)).not.toBeNull();
+    await until(() => a.end.deadCalls === 1);
+    const line = a.end.log.find(({ msg }) => msg === 'trunk cannot be opened');
+    expect(line).toMatchObject({ peer: b.end.id, error: 'declared-dead' });
+    await a.end.trunks.stop();
+    await b.end.trunks.stop();
+  });
+
   it('is refused by another boot of the gateway, and the caller finds it out of reach', async () => {
     const clock = new FakeClock();
     const [a, b] = [await serve('a.00000001', clock), await serve('b.00000002', clock)];
-    a.end.trunks.gateways([{ gateway: 'b.00000009', serviceAddress: b.address }]);
+    a.end.trunks.listed([{ gateway: 'b.00000009', serviceAddress: b.address }]);
     const route = a.end.trunks.route({ gateway: 'b.00000009', number: 1 }, 'circuit', null);
     expect(route).not.toBeNull();
     await until(() => a.end.terminal.ended.length === 1);
     clock.advance(2_000);
-    expect(a.end.reachability).toEqual([['b.00000009', false]]);
-    expect(a.end.trunks.cut()[0]!.reachability).toEqual([{ gateway: 'b.00000009', reachable: false }]);
+    expect(a.end.unreachable).toEqual([['b.00000009']]);
+    expect(a.end.trunks.state()).toEqual({ established: [], unreachable: ['b.00000009'] });
     const line = a.end.log.find(({ msg }) => msg === 'trunk cannot be opened');
     expect(line).toMatchObject({ peer: 'b.00000009', error: 'unreachable' });
     await a.end.trunks.stop();

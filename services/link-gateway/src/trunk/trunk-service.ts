@@ -9,6 +9,7 @@ const STATUS: Readonly<Partial<Record<TrunkErrorCode, status>>> = {
   'already-exists': status.ALREADY_EXISTS,
   'not-this-gateway': status.FAILED_PRECONDITION,
   stopping: status.FAILED_PRECONDITION,
+  'declared-dead': status.NOT_FOUND,
   'too-many': status.RESOURCE_EXHAUSTED,
   invalid: status.INVALID_ARGUMENT,
   version: status.UNIMPLEMENTED,

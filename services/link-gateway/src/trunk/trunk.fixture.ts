@@ -155,9 +155,11 @@ export class Wire {
 }
 
 export class TestGatewayEnd {
-  readonly id: string;
+  id: string;
   readonly terminal = new FakeTerminal();
-  readonly reachability: [string, boolean][] = [];
+  /** What was told whenever something changed, of gateways out of reach. */
+  readonly unreachable: string[][] = [];
+  deadCalls = 0;
   readonly log: Record<string, unknown>[] = [];
   readonly trunks: GatewayTrunks;
   /** Where its OpenTrunk goes; null: nowhere. */
@@ -178,7 +180,7 @@ export class TestGatewayEnd {
       return { address: this.other.port === null ? address : `:${this.other.port}`, token, version };
     };
     this.trunks = new GatewayTrunks(
-      { self: id, listen: { host: '127.0.0.1', port: 0 }, setting: 'SPANMESH_TRUNK_LISTEN' },
+      { self: () => this.id, listen: { host: '127.0.0.1', port: 0 }, setting: 'SPANMESH_TRUNK_LISTEN' },
       {
         clock,
         logger: createLogger({
@@ -189,7 +191,8 @@ export class TestGatewayEnd {
         random: () => 0,
         terminal: () => this.terminal,
         destinations: this.terminal,
-        reachable: (gateway, isReachable) => this.reachability.push([gateway, isReachable]),
+        changed: () => this.unreachable.push(this.trunks.state().unreachable),
+        declaredDead: () => this.deadCalls++,
         ask: ask ?? direct,
         tls,
       },
@@ -219,8 +222,8 @@ export class TestPair {
 
   list(): void {
     const all = [this.a, this.b].map(({ id }) => ({ gateway: id, serviceAddress: '127.0.0.1:1' }));
-    this.a.trunks.gateways(all);
-    this.b.trunks.gateways(all);
+    this.a.trunks.listed(all);
+    this.b.trunks.listed(all);
   }
 
   /** Puts a proxy before each trunk port. */

@@ -115,10 +115,11 @@ export class Directory {
 
   /** Best first; those of other gateways only if the two can reach each other. */
   #usableLinks(node: Node, gateway: string): Link[] {
+    const { tree } = this.#deps.state;
     const usable: Link[] = [];
     for (const link of node.links) {
       const owner = linkData(link).gateway;
-      if (owner.id !== gateway && (owner.serviceAddress === '' || link.unreachable?.has(gateway) === true)) continue;
+      if (owner.id !== gateway && (owner.serviceAddress === '' || !tree.reaches(gateway, owner.id))) continue;
       usable.push(link);
       if (usable.length === MAX_FOUND_LINKS) break;
     }

@@ -41,6 +41,10 @@ export interface FollowerOptions {
   readonly address: () => string;
   /** Of the software. */
   readonly version: string;
+  /** Name of the installation. */
+  readonly installation: string;
+  /** What must be equal at all replicas, as text. */
+  readonly settings: string;
   readonly history?: HistoryLimits | undefined;
 }
 
@@ -86,6 +90,8 @@ export class Follower {
   /** Snapshots taken in, and times that the replica was not what the leader had, so far. */
   snapshots = 0;
   differences = 0;
+  /** Changes of kinds that this version does not know, passed over, so far. */
+  unknownChanges = 0;
   /** The leader and its standbys, as the leader saw them last. */
   replicas: readonly ReplicaStatus[] = [];
   readonly #options: FollowerOptions;
@@ -152,8 +158,8 @@ export class Follower {
     this.#watchdog?.cancel();
     this.#isBehind = false;
     this.replicas = [];
-    const { epoch, n } = this.#history.position;
-    this.#history.restartAt({ epoch, n: n + 1 });
+    const { position } = this.#history;
+    this.#history.restartAt({ ...position, n: position.n + 1 });
   }
 
   #connect(address: string): void {
@@ -166,8 +172,9 @@ export class Follower {
     });
     call.stream.on('error', (error) => this.#lost(state, error));
     call.stream.on('end', () => this.#lost(state, null));
-    const { replica, version, address: own } = this.#options;
-    const hello = { replica: replica(), address: own(), version, protocolVersion: PROTOCOL_VERSION };
+    const { replica, version, address: own, installation, settings } = this.#options;
+    const about = { version, protocolVersion: PROTOCOL_VERSION, installation, settings };
+    const hello = { replica: replica(), address: own(), ...about };
     call.stream.write({ hello });
   }
 
@@ -193,6 +200,7 @@ export class Follower {
       state.changes = [];
       state.live?.replica.apply(changes);
     }
+    this.#noteUnknown(state);
     if (state.live === undefined || state.changes.length > 0) return;
     if (counts !== undefined) state.live.replica.check(counts);
     // A heartbeat: what it has is right. Not sooner, or a difference that comes again and again costs the leader a snapshot each time.
@@ -201,6 +209,17 @@ export class Follower {
     this.#heardAt = clockMs;
     this.#acknowledging.request();
     this.#watch(state.live.lag);
+  }
+
+  /** A leader of another version tells more than this one knows: what it tells makes no difference to the trees, but shows in the log. */
+  #noteUnknown({ address, building, live }: Open): void {
+    const replica = building ?? live?.replica;
+    if (replica === undefined || replica.unknown === 0) return;
+    this.unknownChanges += replica.unknown;
+    replica.unknown = 0;
+    const { log, suppressed } = this.#throttle.admit(`${address} unknown`);
+    const about = { leader: address, unknownChanges: this.unknownChanges, suppressed };
+    if (log) this.#deps.logger.warn(about, 'the leader tells changes of a kind that is not known here: passed over');
   }
 
   #acknowledge(): void {

@@ -13,6 +13,8 @@ const CHANGE_BYTES = 64;
 const NUMBER_BYTES = 8;
 /** A connection's or a gateway's addresses and names; a cluster with its label. */
 const TEXTS_BYTES = 768;
+/** A gateway's id in a list. */
+const GATEWAY_BYTES = 76;
 
 /** Replication with answers that are encoded already: what all standbys are told is encoded once. */
 export const EncodedReplicationService = {
@@ -45,9 +47,10 @@ export function* inMessages(changes: Iterable<TreeChange>): Iterable<TreeChange[
 }
 
 function bytesOf(change: TreeChange): number {
-  const { connectionOpened, gatewayPut, clusterHeld, clusterReleased, lnkConnOpened, linkOpened } = change;
+  const { connectionOpened, gatewayPut, clusterHeld, clusterReleased, lnkConnOpened, linkOpened, trunks } = change;
   if (linkOpened !== undefined) return CHANGE_BYTES + linkOpened.payload.length;
   if (lnkConnOpened !== undefined) return CHANGE_BYTES + lnkConnOpened.payload.length;
+  if (trunks !== undefined) return CHANGE_BYTES + GATEWAY_BYTES * trunks.unreachable.length;
   if (connectionOpened ?? gatewayPut ?? clusterHeld ?? clusterReleased) return CHANGE_BYTES + TEXTS_BYTES;
   const numbers = setOf(change)?.set.lnkConns.length ?? 0;
   return 2 * CHANGE_BYTES + NUMBER_BYTES * numbers;

@@ -1,10 +1,11 @@
 import { status } from '@grpc/grpc-js';
 import type { FollowHello, FollowResponse, TreeChange } from '@spanmesh/proto/v1/replication';
-import { ReplicaRole, type ReplicaStatus } from '@spanmesh/proto/v1/topology';
+import { ProcessKind, RefusalCause, ReplicaRole, type ReplicaStatus } from '@spanmesh/proto/v1/topology';
 import type { Clock, Timer } from '@spanmesh/runtime/clock';
 import type { Logger } from '@spanmesh/runtime/logger';
 import type { History } from '../history.ts';
 import type { Leadership } from '../leadership.ts';
+import type { Refusals } from '../refusals.ts';
 import { countsOf, wholeMs } from '../show-status.ts';
 import type { Journal, Trees } from '../trees.ts';
 import type { Widths } from '../view.ts';
@@ -19,10 +20,19 @@ export const MAX_STANDBYS = 16;
 /** Characters of what a standby says of itself. */
 const MAX_TEXT_CHARS = 300;
 
+export interface PublisherOptions {
+  readonly widths: Widths;
+  /** Name of the installation. */
+  readonly installation: string;
+  /** What must be equal at all replicas, as text. */
+  readonly settings: string;
+}
+
 export interface PublisherDeps {
   readonly trees: Trees;
   readonly history: History;
   readonly leadership: Leadership;
+  readonly refusals: Refusals;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Asks for a flush at the end of this turn. */
@@ -37,7 +47,7 @@ export class Publisher implements StandbyHost {
   messages = 0;
   bytes = 0;
   cutOff = 0;
-  readonly #widths: Widths;
+  readonly #options: PublisherOptions;
   readonly #deps: PublisherDeps;
   readonly #standbys = new Set<StandbyStream>();
   readonly #journal: Journal;
@@ -47,8 +57,8 @@ export class Publisher implements StandbyHost {
   #unsubscribe: (() => void) | undefined;
   #timer: Timer | undefined;
 
-  constructor({ widths }: { widths: Widths }, deps: PublisherDeps) {
-    this.#widths = widths;
+  constructor(options: PublisherOptions, deps: PublisherDeps) {
+    this.#options = options;
     this.#deps = deps;
     this.#journal = (gateway, change) => {
       if (change.selected === true && !this.#unselected) return;
@@ -100,7 +110,15 @@ export class Publisher implements StandbyHost {
     if (why !== null) this.#drop(standby, status.FAILED_PRECONDITION, why);
     else if (protocolVersion !== PROTOCOL_VERSION) {
       const details = `The leader replicates by version ${PROTOCOL_VERSION} of the protocol, the standby by ${protocolVersion}.`;
-      this.#drop(standby, status.UNIMPLEMENTED, details);
+      this.#refuse(standby, hello, { code: status.UNIMPLEMENTED, cause: RefusalCause.REFUSAL_CAUSE_VERSION, details });
+    } else if (hello.installation !== this.#options.installation) {
+      const details = `The leader is of installation ${this.#options.installation}, the standby of ${shown(hello.installation)}.`;
+      const cause = RefusalCause.REFUSAL_CAUSE_OTHER_INSTALLATION;
+      this.#refuse(standby, hello, { code: status.FAILED_PRECONDITION, cause, details });
+    } else if (hello.settings !== this.#options.settings) {
+      const details = `Settings that must be equal at all replicas differ: the leader has ${this.#options.settings}, the standby ${shown(hello.settings)}.`;
+      const cause = RefusalCause.REFUSAL_CAUSE_SETTINGS;
+      this.#refuse(standby, hello, { code: status.FAILED_PRECONDITION, cause, details });
     } else if (replica === '' || [replica, address, version].some(({ length }) => length > MAX_TEXT_CHARS)) {
       this.#drop(standby, status.INVALID_ARGUMENT, 'A standby needs an id and an address.');
     } else {
@@ -109,6 +127,7 @@ export class Publisher implements StandbyHost {
           this.#drop(other, status.ABORTED, 'A newer stream of this standby has replaced this one.');
         }
       }
+      this.#deps.refusals.taken({ kind: ProcessKind.PROCESS_KIND_TOPOLOGY, name: address });
       standby.hello = hello;
       standby.state = 'waiting';
       this.#deps.logger.info({ replica, address, version }, 'standby follows');
@@ -149,13 +168,12 @@ export class Publisher implements StandbyHost {
 
   #begin(waiting: readonly StandbyStream[]): void {
     const { trees, history } = this.#deps;
+    const { widths } = this.#options;
     if (trees.journal === undefined) {
       trees.journal = this.#journal;
       this.#unsubscribe = history.onBatch(() => this.#journal(null, { committed: history.position }));
     }
-    const snapshot = [
-      this.#encode({ snapshotBegin: { linkidWidth: this.#widths.linkid, circuitWidth: this.#widths.circuit } }),
-    ];
+    const snapshot = [this.#encode({ snapshotBegin: { linkidWidth: widths.linkid, circuitWidth: widths.circuit } })];
     for (const changes of inMessages(snapshotChanges(trees))) {
       snapshot.push(this.#encode({ snapshot: { changes, more: true } }));
     }
@@ -220,6 +238,17 @@ export class Publisher implements StandbyHost {
     this.bytes += message.length;
   }
 
+  #refuse(
+    standby: StandbyStream,
+    { address }: FollowHello,
+    { code, cause, details }: { code: status; cause: RefusalCause; details: string },
+  ): void {
+    const name = shown(address);
+    this.#deps.refusals.note({ kind: ProcessKind.PROCESS_KIND_TOPOLOGY, name, cause, details });
+    this.#deps.logger.warn({ standby: name, details }, 'a standby is refused');
+    this.#drop(standby, code, details);
+  }
+
   #drop(standby: StandbyStream, code: status, details: string): void {
     standby.refuse(code, details);
     this.#forget(standby);
@@ -240,6 +269,10 @@ export class Publisher implements StandbyHost {
     this.#timer?.cancel();
     this.#timer = undefined;
   }
+}
+
+function shown(text: string): string {
+  return text.slice(0, MAX_TEXT_CHARS);
 }
 
 function said({ hello }: StandbyStream): { replica: string; address: string } {

@@ -2,7 +2,7 @@ import type { RelaySet } from '@spanmesh/proto/v1/gateway_control';
 import type { Position, TreeChange } from '@spanmesh/proto/v1/replication';
 import type { ObjectCounts } from '@spanmesh/proto/v1/topology';
 import { SpanTree } from '@spanmesh/spantree/tree';
-import { Gateway, lnkConnData } from '../gateway.ts';
+import { Gateway } from '../gateway.ts';
 import type { History } from '../history.ts';
 import { RelayGroups } from '../relay-group.ts';
 import { countsOf } from '../show-status.ts';
@@ -34,6 +34,8 @@ export class Replica {
   readonly #gateways = new Map<number, Gateway>();
   /** What the snapshot brings is where the history begins. */
   #isRecording = false;
+  /** Changes that were passed over because this version does not know them. */
+  unknown = 0;
 
   constructor({ widths }: { widths: Widths }, { history }: { history: History }) {
     this.widths = widths;
@@ -74,7 +76,7 @@ export class Replica {
       return;
     }
     if (change.gatewayPut !== undefined) {
-      const { name, boot, serviceAddress, version, attached, draining } = change.gatewayPut;
+      const { name, boot, serviceAddress, version, attached, draining, commanded } = change.gatewayPut;
       let gateway = this.#gateways.get(change.gateway);
       if (gateway === undefined) {
         gateway = new Gateway(name, boot, serviceAddress, version);
@@ -82,6 +84,7 @@ export class Replica {
         this.#gateways.set(change.gateway, gateway);
       }
       Object.assign(gateway, { serviceAddress, version, attached, draining, known: true });
+      trees.setCommanded(gateway, commanded);
       return;
     }
     const gateway = this.#gateways.get(change.gateway);
@@ -90,7 +93,8 @@ export class Replica {
       this.#gateways.delete(change.gateway);
       trees.remove(gateway);
     } else if (!this.#onGateway(gateway, change)) {
-      throw new ReplicaError('unknown', 'no change that is known', { change: Object.keys(change) });
+      // replication.proto, TreeChange: one that makes the trees different would come with a higher version.
+      this.unknown++;
     }
   }
 
@@ -110,9 +114,11 @@ export class Replica {
       trees.setClosing(gateway.connections.get(id), reason);
     } else if (change.suspicion !== undefined) {
       trees.setSuspect(gateway.connections.get(change.suspicion.connection), change.suspicion.suspect);
-    } else if (change.reachability !== undefined) {
-      trees.setReachable(gateway, change.reachability.gateway, change.reachability.reachable);
-    } else if (change.clusterHeld !== undefined) trees.hold(gateway, change.clusterHeld);
+    } else if (change.trunks !== undefined) {
+      trees.setUnreachable(gateway, change.trunks.unreachable);
+    } else if (change.relaysForgotten === true) trees.forgetRelays(gateway);
+    else if (change.relaysTold === true) trees.relaysTold(gateway);
+    else if (change.clusterHeld !== undefined) trees.hold(gateway, change.clusterHeld);
     else if (change.clusterReleased !== undefined) trees.release(gateway, change.clusterReleased);
     else if (change.onDemandOpened !== undefined) trees.setOnDemand(gateway, change.onDemandOpened, true);
     else if (change.onDemandClosed !== undefined) trees.setOnDemand(gateway, change.onDemandClosed, false);
@@ -153,12 +159,8 @@ export class Replica {
       linkChanged: (kind, object) => record({ of: 'link', kind, object }),
       connectionChanged: (kind, object) => record({ of: 'connection', kind, object }),
       lnkConnChanged: (kind, object) => record({ of: 'lnkConn', kind, object }),
-      relayRefused: (link, lnkConn) => {
-        const { gateway } = lnkConnData(lnkConn);
-        record({ of: 'relays', group: { link, gateway, open: [], close: [lnkConn.id] } });
-      },
+      relaysChanged: (group) => record({ of: 'relays', group }),
       reachable: () => {},
-      linkUnknown: () => {},
       nonsense: (gateway, what, data) => {
         throw new ReplicaError('nonsense', `${what} makes no sense`, { gateway: gateway.id, ...data });
       },

@@ -1,5 +1,6 @@
 import { status } from '@grpc/grpc-js';
-import { ReplicaRole } from '@spanmesh/proto/v1/topology';
+import { FollowResponse } from '@spanmesh/proto/v1/replication';
+import { RefusalCause, ReplicaRole } from '@spanmesh/proto/v1/topology';
 import { Dialect } from '@spanmesh/proto/v1/types';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { describe, expect, it } from 'vitest';
@@ -53,6 +54,44 @@ describe('a standby', () => {
     expect(standby.follower.view!.trees.tree.counts.relays).toBe(2 * 501);
     // One link, whose relays are 501.
     expect(leader.core.publisher.bytes - before).toBeLessThan(few);
+  });
+
+  it('passes over a change of a kind that it does not know, counts it, and goes on', () => {
+    const { leader, gateway, connection, standby, same } = installation();
+    // TreeChange { gateway = 1, field 99 = {} } in a delta, as a leader of another version would send it.
+    const change = [0x08, 0x01, 0x9a, 0x06, 0x00];
+    standby.call.stream.emit('data', FollowResponse.decode(Buffer.from([0x42, 7, 0x0a, 5, ...change])));
+    const { follower } = standby;
+    expect([follower.unknownChanges, follower.differences, follower.isLive]).toEqual([1, 0, true]);
+    gateway.openLink(connection, 2);
+    settle(leader, [gateway]);
+    standby.catchUp(leader);
+    same();
+    expect([follower.snapshots, standby.calls.length]).toEqual([1, 1]);
+  });
+
+  it.each([
+    [
+      'another installation',
+      { installation: 'other' },
+      RefusalCause.REFUSAL_CAUSE_OTHER_INSTALLATION,
+      ['spanmesh', 'other'],
+    ],
+    ['other settings', { settings: 'rnss=8' }, RefusalCause.REFUSAL_CAUSE_SETTINGS, ['rnss=7', 'rnss=8']],
+  ])('of %s is refused, and shown with both values', (_, about, cause, values) => {
+    const leader = new FakeLeader({ settings: 'rnss=7' });
+    settle(leader, [new FakeGateway('a')]);
+    const standby = new FakeStandby({ clock: leader.clock, settings: 'rnss=7', ...about });
+    standby.follow(leader);
+    standby.catchUp(leader);
+    expect([standby.follower.isLive, standby.follower.view, leader.core.publisher.followers]).toEqual([
+      false,
+      undefined,
+      0,
+    ]);
+    const [refused, ...others] = leader.core.refusals.list();
+    expect([refused?.name, refused?.cause, others]).toEqual(['standby:1', cause, []]);
+    for (const value of values) expect(refused?.details).toContain(value);
   });
 
   it('hears of a connection that its gateway closes in order', () => {

@@ -7,12 +7,11 @@ import { showClusterKey } from '../show-ids.ts';
 import { relaySet, type Trees } from '../trees.ts';
 
 /** Changes that make empty trees into these. To be read to the end before anything changes. */
-export function* snapshotChanges({ gateways }: Trees): Iterable<TreeChange> {
+export function* snapshotChanges({ gateways, tree }: Trees): Iterable<TreeChange> {
   for (const gateway of gateways.values()) yield { gateway: gateway.number, gatewayPut: gateway };
   for (const gateway of gateways.values()) {
-    for (const other of gateway.unreachable) {
-      yield { gateway: gateway.number, reachability: { gateway: other, reachable: false } };
-    }
+    const unreachable = [...tree.unreachableFrom(gateway.id)];
+    if (unreachable.length > 0) yield { gateway: gateway.number, trunks: { established: [], unreachable } };
     yield* openOn(gateway);
   }
   // Links of all gateways first: a relay may be of any of them.
@@ -33,9 +32,9 @@ function* openOn(gateway: Gateway): Iterable<TreeChange> {
   }
   for (const link of links.values()) {
     const { id, connection, span } = link;
-    const { payload, msgidLo, msgidHi, status } = linkData(link);
+    const { payload, msgidLo, msgidHi, sinceUs, status } = linkData(link);
     const { stamp } = span;
-    yield { gateway: number, linkOpened: { id, connection: connection.id, payload, stamp, msgidLo, msgidHi } };
+    yield { gateway: number, linkOpened: { id, connection: connection.id, payload, stamp, msgidLo, msgidHi, sinceUs } };
     if (decodeLnkSpanPayload(span.dialect, payload, 0).status !== status) {
       yield { gateway: number, linkStatus: { link: id, status } };
     }

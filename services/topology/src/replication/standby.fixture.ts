@@ -80,9 +80,25 @@ export class FakeStandby {
   readonly leaders = new Map<string, FakeLeader>();
   readonly calls: FakeCall[] = [];
 
-  constructor({ clock, replica = 'standby' }: { clock: Clock; replica?: string }) {
+  constructor({
+    clock,
+    replica = 'standby',
+    installation = 'spanmesh',
+    settings = '',
+  }: {
+    clock: Clock;
+    replica?: string;
+    installation?: string;
+    settings?: string;
+  }) {
     this.follower = new Follower(
-      { replica: () => replica, address: () => `${replica}:1`, version: '1.0.0' },
+      {
+        replica: () => replica,
+        address: () => `${replica}:1`,
+        version: '1.0.0',
+        installation,
+        settings,
+      },
       {
         open: (address) => {
           const call = new FakeCall(this.leaders.get(address));
@@ -134,7 +150,7 @@ export function answersOf({ trees, history, widths }: View): unknown {
       // Nodes of one id and several labels cannot be named by the id alone.
       .map(({ id }) => attempt(() => explain(trees, widths, { node: key!.id, connection: id }))),
   );
-  const none = { replica: '', leader: undefined, replicas: [] };
+  const none = { replica: '', leader: undefined, replicas: [], missing: [], refused: [] };
   return plain({
     revision: history.revision,
     clusters: listClusters(trees, any),

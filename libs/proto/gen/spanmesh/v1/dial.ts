@@ -184,7 +184,10 @@ export const DialRequest: MessageFns<DialRequest> = {
       writer.uint32(10).string(message.owner);
     }
     if (message.epoch !== 0) {
-      writer.uint32(16).uint32(message.epoch);
+      if (BigInt.asUintN(64, BigInt(message.epoch)) !== BigInt(message.epoch)) {
+        throw new globalThis.Error("value provided for field BigInt(message.epoch) of type uint64 too large");
+      }
+      writer.uint32(16).uint64(BigInt(message.epoch));
     }
     if (message.generation !== 0) {
       writer.uint32(24).uint32(message.generation);
@@ -242,7 +245,7 @@ export const DialRequest: MessageFns<DialRequest> = {
               break;
             }
 
-            message.epoch = reader.uint32();
+            message.epoch = longToNumber(reader.uint64());
             continue;
           }
           case 3: {
@@ -367,7 +370,7 @@ export const DialRequest: MessageFns<DialRequest> = {
       obj.owner = message.owner;
     }
     if (message.epoch !== 0) {
-      obj.epoch = Math.round(message.epoch);
+      obj.epoch = globalThis.Number(message.epoch);
     }
     if (message.generation !== 0) {
       obj.generation = Math.round(message.generation);
@@ -518,7 +521,10 @@ export const HangupRequest: MessageFns<HangupRequest> = {
       writer.uint32(10).string(message.owner);
     }
     if (message.epoch !== 0) {
-      writer.uint32(16).uint32(message.epoch);
+      if (BigInt.asUintN(64, BigInt(message.epoch)) !== BigInt(message.epoch)) {
+        throw new globalThis.Error("value provided for field BigInt(message.epoch) of type uint64 too large");
+      }
+      writer.uint32(16).uint64(BigInt(message.epoch));
     }
     if (message.generation !== 0) {
       writer.uint32(24).uint32(message.generation);
@@ -555,7 +561,7 @@ export const HangupRequest: MessageFns<HangupRequest> = {
               break;
             }
 
-            message.epoch = reader.uint32();
+            message.epoch = longToNumber(reader.uint64());
             continue;
           }
           case 3: {
@@ -601,7 +607,7 @@ export const HangupRequest: MessageFns<HangupRequest> = {
       obj.owner = message.owner;
     }
     if (message.epoch !== 0) {
-      obj.epoch = Math.round(message.epoch);
+      obj.epoch = globalThis.Number(message.epoch);
     }
     if (message.generation !== 0) {
       obj.generation = Math.round(message.generation);
@@ -699,7 +705,10 @@ function createBaseWatchMediaRequest(): WatchMediaRequest {
 export const WatchMediaRequest: MessageFns<WatchMediaRequest> = {
   encode(message: WatchMediaRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.epoch !== 0) {
-      writer.uint32(8).uint32(message.epoch);
+      if (BigInt.asUintN(64, BigInt(message.epoch)) !== BigInt(message.epoch)) {
+        throw new globalThis.Error("value provided for field BigInt(message.epoch) of type uint64 too large");
+      }
+      writer.uint32(8).uint64(BigInt(message.epoch));
     }
     return writer;
   },
@@ -722,7 +731,7 @@ export const WatchMediaRequest: MessageFns<WatchMediaRequest> = {
               break;
             }
 
-            message.epoch = reader.uint32();
+            message.epoch = longToNumber(reader.uint64());
             continue;
           }
         }
@@ -744,7 +753,7 @@ export const WatchMediaRequest: MessageFns<WatchMediaRequest> = {
   toJSON(message: WatchMediaRequest): unknown {
     const obj: any = {};
     if (message.epoch !== 0) {
-      obj.epoch = Math.round(message.epoch);
+      obj.epoch = globalThis.Number(message.epoch);
     }
     return obj;
   },
@@ -1222,7 +1231,10 @@ export const DialledUp: MessageFns<DialledUp> = {
       writer.uint32(10).string(message.owner);
     }
     if (message.epoch !== 0) {
-      writer.uint32(16).uint32(message.epoch);
+      if (BigInt.asUintN(64, BigInt(message.epoch)) !== BigInt(message.epoch)) {
+        throw new globalThis.Error("value provided for field BigInt(message.epoch) of type uint64 too large");
+      }
+      writer.uint32(16).uint64(BigInt(message.epoch));
     }
     if (message.generation !== 0) {
       writer.uint32(24).uint32(message.generation);
@@ -1271,7 +1283,7 @@ export const DialledUp: MessageFns<DialledUp> = {
               break;
             }
 
-            message.epoch = reader.uint32();
+            message.epoch = longToNumber(reader.uint64());
             continue;
           }
           case 3: {
@@ -1357,7 +1369,7 @@ export const DialledUp: MessageFns<DialledUp> = {
       obj.owner = message.owner;
     }
     if (message.epoch !== 0) {
-      obj.epoch = Math.round(message.epoch);
+      obj.epoch = globalThis.Number(message.epoch);
     }
     if (message.generation !== 0) {
       obj.generation = Math.round(message.generation);
@@ -1407,7 +1419,10 @@ export const DialledDown: MessageFns<DialledDown> = {
       writer.uint32(10).string(message.owner);
     }
     if (message.epoch !== 0) {
-      writer.uint32(16).uint32(message.epoch);
+      if (BigInt.asUintN(64, BigInt(message.epoch)) !== BigInt(message.epoch)) {
+        throw new globalThis.Error("value provided for field BigInt(message.epoch) of type uint64 too large");
+      }
+      writer.uint32(16).uint64(BigInt(message.epoch));
     }
     if (message.generation !== 0) {
       writer.uint32(24).uint32(message.generation);
@@ -1447,7 +1462,7 @@ export const DialledDown: MessageFns<DialledDown> = {
               break;
             }
 
-            message.epoch = reader.uint32();
+            message.epoch = longToNumber(reader.uint64());
             continue;
           }
           case 3: {
@@ -1506,7 +1521,7 @@ export const DialledDown: MessageFns<DialledDown> = {
       obj.owner = message.owner;
     }
     if (message.epoch !== 0) {
-      obj.epoch = Math.round(message.epoch);
+      obj.epoch = globalThis.Number(message.epoch);
     }
     if (message.generation !== 0) {
       obj.generation = Math.round(message.generation);
@@ -1689,6 +1704,17 @@ export type DeepPartial<T> = T extends bigint ? string | number | bigint
 type KeysOfUnion<T> = T extends T ? keyof T : never;
 export type Exact<P, I extends P> = P extends Builtin ? P
   : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
+
+function longToNumber(int64: { toString(): string }): number {
+  const num = globalThis.Number(int64.toString());
+  if (num > globalThis.Number.MAX_SAFE_INTEGER) {
+    throw new globalThis.Error("Value is larger than Number.MAX_SAFE_INTEGER");
+  }
+  if (num < globalThis.Number.MIN_SAFE_INTEGER) {
+    throw new globalThis.Error("Value is smaller than Number.MIN_SAFE_INTEGER");
+  }
+  return num;
+}
 
 function isSet(value: any): boolean {
   return value !== null && value !== undefined;

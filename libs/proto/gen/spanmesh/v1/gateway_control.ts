@@ -31,6 +31,109 @@ export const protobufPackage = "spanmesh.v1";
 
 export const protobufFileName = "spanmesh/v1/gateway_control.proto";
 
+/** Why a leader does not take a gateway on. */
+export const RefusalReason = {
+  /** REFUSAL_REASON_UNSPECIFIED - Not used. */
+  REFUSAL_REASON_UNSPECIFIED: 0,
+  /** REFUSAL_REASON_NOT_LEADER - This replica does not lead. `leader_address` says who does, if that is known. FAILED_PRECONDITION. */
+  REFUSAL_REASON_NOT_LEADER: 1,
+  /**
+   * REFUSAL_REASON_DECLARED_DEAD - The gateway's id was declared dead, and its links given up. It takes a new boot id, keeps its connections, and attaches again.
+   * FAILED_PRECONDITION.
+   */
+  REFUSAL_REASON_DECLARED_DEAD: 2,
+  /** REFUSAL_REASON_NAME_TAKEN - Another gateway of the same name lives. ALREADY_EXISTS. */
+  REFUSAL_REASON_NAME_TAKEN: 3,
+  /** REFUSAL_REASON_OTHER_INSTALLATION - The gateway belongs to another installation. FAILED_PRECONDITION. */
+  REFUSAL_REASON_OTHER_INSTALLATION: 4,
+  /** REFUSAL_REASON_VERSION - The versions of the protocol do not fit. UNIMPLEMENTED. */
+  REFUSAL_REASON_VERSION: 5,
+  /** REFUSAL_REASON_EPOCH - Hello names an epoch that cannot be. INVALID_ARGUMENT. */
+  REFUSAL_REASON_EPOCH: 6,
+  /** REFUSAL_REASON_TOO_MANY - There are as many gateways as a leader takes. RESOURCE_EXHAUSTED. */
+  REFUSAL_REASON_TOO_MANY: 7,
+  /** REFUSAL_REASON_NOT_ALLOWED - The caller's certificate does not allow it to be this gateway. PERMISSION_DENIED. */
+  REFUSAL_REASON_NOT_ALLOWED: 8,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type RefusalReason = typeof RefusalReason[keyof typeof RefusalReason];
+
+export namespace RefusalReason {
+  export type REFUSAL_REASON_UNSPECIFIED = typeof RefusalReason.REFUSAL_REASON_UNSPECIFIED;
+  export type REFUSAL_REASON_NOT_LEADER = typeof RefusalReason.REFUSAL_REASON_NOT_LEADER;
+  export type REFUSAL_REASON_DECLARED_DEAD = typeof RefusalReason.REFUSAL_REASON_DECLARED_DEAD;
+  export type REFUSAL_REASON_NAME_TAKEN = typeof RefusalReason.REFUSAL_REASON_NAME_TAKEN;
+  export type REFUSAL_REASON_OTHER_INSTALLATION = typeof RefusalReason.REFUSAL_REASON_OTHER_INSTALLATION;
+  export type REFUSAL_REASON_VERSION = typeof RefusalReason.REFUSAL_REASON_VERSION;
+  export type REFUSAL_REASON_EPOCH = typeof RefusalReason.REFUSAL_REASON_EPOCH;
+  export type REFUSAL_REASON_TOO_MANY = typeof RefusalReason.REFUSAL_REASON_TOO_MANY;
+  export type REFUSAL_REASON_NOT_ALLOWED = typeof RefusalReason.REFUSAL_REASON_NOT_ALLOWED;
+  export type UNRECOGNIZED = typeof RefusalReason.UNRECOGNIZED;
+}
+
+export function refusalReasonFromJSON(object: any): RefusalReason {
+  switch (object) {
+    case 0:
+    case "REFUSAL_REASON_UNSPECIFIED":
+      return RefusalReason.REFUSAL_REASON_UNSPECIFIED;
+    case 1:
+    case "REFUSAL_REASON_NOT_LEADER":
+      return RefusalReason.REFUSAL_REASON_NOT_LEADER;
+    case 2:
+    case "REFUSAL_REASON_DECLARED_DEAD":
+      return RefusalReason.REFUSAL_REASON_DECLARED_DEAD;
+    case 3:
+    case "REFUSAL_REASON_NAME_TAKEN":
+      return RefusalReason.REFUSAL_REASON_NAME_TAKEN;
+    case 4:
+    case "REFUSAL_REASON_OTHER_INSTALLATION":
+      return RefusalReason.REFUSAL_REASON_OTHER_INSTALLATION;
+    case 5:
+    case "REFUSAL_REASON_VERSION":
+      return RefusalReason.REFUSAL_REASON_VERSION;
+    case 6:
+    case "REFUSAL_REASON_EPOCH":
+      return RefusalReason.REFUSAL_REASON_EPOCH;
+    case 7:
+    case "REFUSAL_REASON_TOO_MANY":
+      return RefusalReason.REFUSAL_REASON_TOO_MANY;
+    case 8:
+    case "REFUSAL_REASON_NOT_ALLOWED":
+      return RefusalReason.REFUSAL_REASON_NOT_ALLOWED;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return RefusalReason.UNRECOGNIZED;
+  }
+}
+
+export function refusalReasonToJSON(object: RefusalReason): string {
+  switch (object) {
+    case RefusalReason.REFUSAL_REASON_UNSPECIFIED:
+      return "REFUSAL_REASON_UNSPECIFIED";
+    case RefusalReason.REFUSAL_REASON_NOT_LEADER:
+      return "REFUSAL_REASON_NOT_LEADER";
+    case RefusalReason.REFUSAL_REASON_DECLARED_DEAD:
+      return "REFUSAL_REASON_DECLARED_DEAD";
+    case RefusalReason.REFUSAL_REASON_NAME_TAKEN:
+      return "REFUSAL_REASON_NAME_TAKEN";
+    case RefusalReason.REFUSAL_REASON_OTHER_INSTALLATION:
+      return "REFUSAL_REASON_OTHER_INSTALLATION";
+    case RefusalReason.REFUSAL_REASON_VERSION:
+      return "REFUSAL_REASON_VERSION";
+    case RefusalReason.REFUSAL_REASON_EPOCH:
+      return "REFUSAL_REASON_EPOCH";
+    case RefusalReason.REFUSAL_REASON_TOO_MANY:
+      return "REFUSAL_REASON_TOO_MANY";
+    case RefusalReason.REFUSAL_REASON_NOT_ALLOWED:
+      return "REFUSAL_REASON_NOT_ALLOWED";
+    case RefusalReason.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
 /** Gateway to topology. */
 export interface AttachRequest {
   /** The first message. */
@@ -53,9 +156,9 @@ export interface AttachRequest {
 export interface Hello {
   /** Name of the gateway, unique in the installation: `[a-z0-9]([-a-z0-9]*[a-z0-9])?`, at most 63 characters. */
   name: string;
-  /** Boot id: 8 hexadecimal digits, drawn at start. */
+  /** Boot id: 8 hexadecimal digits, drawn at start, and drawn anew when a leader says that this one was declared dead. */
   boot: string;
-  /** Highest epoch that this gateway has obeyed; 0 for none. */
+  /** Highest epoch that this gateway has obeyed; 0 for none. Below 2^53. */
   highestEpoch: number;
   /** Version of the software, semantic. */
   version: string;
@@ -71,6 +174,13 @@ export interface Hello {
    * order. A leader takes at most 32, each of at most 32 characters; it does not ask a gateway for what it has not named.
    */
   capabilities: string[];
+  /** Name of the installation that the gateway belongs to. Another one's leader refuses it. */
+  installation: string;
+  /**
+   * Every other gateway that this one has something to do with, `<name>.<boot>`: those it was told of, those it has a trunk with, those
+   * whose links it knows. The leader tells it which of them are gone, and commands it once it has heard the others, or 5 s later.
+   */
+  gatewaysKnown: string[];
 }
 
 /** The snapshot is complete. */
@@ -104,16 +214,19 @@ export interface StateChange {
    * demand ends the wish, not the relay.
    */
   relaysOpen: RelaySet[];
-  /** Relays opened on demand as return paths (linkid), by link. They are the gateway's own decision. */
+  /**
+   * Relays opened on demand as return paths (linkid), by link: the gateway's own decision, told so that the API can show them. In a delta
+   * a pair is named once, with what became of it last.
+   */
   onDemandOpened: RelaySet[];
   /** On-demand relays that the gateway closed. */
   onDemandClosed: RelaySet[];
   /** Connections that were probed by command and have shown life since. */
   connectionsAlive: number[];
-  /** Last LNK_VOLCONF of a slot. */
-  volconfs: VolconfReceived[];
-  /** Gateways that cannot be reached from this one any more, or again. */
-  reachability: GatewayReachability[];
+  /** How this gateway is connected with the others; unset: as before. Always in a snapshot. */
+  trunks:
+    | GatewayTrunks
+    | undefined;
   /** Clusters that clients of this gateway hold: they stay known without nodes. In a snapshot all, in a delta new ones. */
   clustersHeld: ClusterKey[];
   /** Clusters that no client of this gateway holds any more. */
@@ -128,8 +241,14 @@ export interface StateChange {
   /** True: the gateway is going to stop and takes no more connections. It stays so for this boot. */
   stopping: boolean;
   /**
+   * Links of other gateways that this one knows now, each told once: a relay, a refusal or a return path of it is here. Topology answers
+   * once, in `links_gone`, when the link is gone; a link that is gone already is answered at once. What a leader has named itself
+   * (`links`) is not told. In a snapshot: all that are known.
+   */
+  linksKnown: LinkRef[];
+  /**
    * Highest number that the gateway had given to anything when this message was cut; only in the last of the parts that were cut
-   * together. What another gateway names by a higher one comes yet, what it names by a lower one and is not known is gone. 0: not told.
+   * together. What another gateway knows by a higher number comes yet, what it knows by a lower one and was not told of is gone.
    */
   lastNumber: number;
   /**
@@ -203,12 +322,17 @@ export interface LinkOpened {
   connection: number;
   /** The message after its 64-byte core header, as it came. */
   payload: Buffer;
-  /** Age stamp: max(wall clock in microseconds since 1970, highest stamp seen + 1). Integer below 2^53. */
+  /**
+   * Age stamp, for the order of links only: max(wall clock in microseconds since 1970, highest stamp seen + 1). Integer below 2^53. It
+   * is no time: after a clock that was once ahead it goes on from there.
+   */
   stamp: number;
   /** Lower half of the msgid that the peer gave it. */
   msgidLo: number;
   /** Upper half of that msgid. */
   msgidHi: number;
+  /** When it was opened, microseconds since 1970 by the gateway's clock as it was then: for people. */
+  sinceUs: number;
 }
 
 /** A status message came on a link. */
@@ -241,22 +365,20 @@ export interface RelaySet {
   lnkConns: number[];
 }
 
-/** A LNK_VOLCONF came. */
-export interface VolconfReceived {
-  /** Number of the LNK_CONN that it came in. */
-  lnkConn: number;
-  /** Slot, 0..255. */
-  index: number;
-  /** The 128 bytes of the copy field. */
-  copy: Buffer;
+/** How a gateway is connected with the others: two sets, each told whole. */
+export interface GatewayTrunks {
+  /** Gateways, `<name>.<boot>`, to which a trunk is established: they live. */
+  established: string[];
+  /** Gateways, `<name>.<boot>`, that cannot be reached: their links are of no use here. */
+  unreachable: string[];
 }
 
-/** Whether another gateway can be reached. */
-export interface GatewayReachability {
-  /** The other gateway, `<name>.<boot>`. */
+/** A link of some gateway. */
+export interface LinkRef {
+  /** Its gateway, `<name>.<boot>`. */
   gateway: string;
-  /** True: its links can be used from here. */
-  reachable: boolean;
+  /** Its number there. */
+  link: number;
 }
 
 /** Topology to gateway. */
@@ -266,14 +388,26 @@ export interface AttachResponse {
     | Welcome
     | undefined;
   /** What to do. */
-  commands?: Commands | undefined;
+  commands?:
+    | Commands
+    | undefined;
+  /** Instead of Welcome: the gateway is not taken on. The stream ends, with a status that says the same to people. */
+  refused?: Refused | undefined;
+}
+
+/** The gateway is not taken on. */
+export interface Refused {
+  /** Why. */
+  reason: RefusalReason;
+  /** With NOT_LEADER: service port of the replica that leads, `host:port`; empty: not known. */
+  leaderAddress: string;
 }
 
 /** The leader takes the gateway on. */
 export interface Welcome {
   /**
    * Epoch of the leader. The gateway takes it if it is not below the highest it has seen, drops queued commands of lower
-   * ones and cuts its snapshot in the same turn.
+   * ones and cuts its snapshot in the same turn. Below 2^53.
    */
   epoch: number;
   /** What relays add to rnss (circuit), one for the installation, stable over restarts. */
@@ -285,6 +419,11 @@ export interface Welcome {
    * does not fit to ends the stream.
    */
   protocolVersion: number;
+  /**
+   * Service ports of all topology replicas that the leader knows, its own included, `host:port`: where a gateway asks who leads while it
+   * cannot read the lease. At most 16.
+   */
+  replicas: string[];
 }
 
 /** What to do, in order. Everything is idempotent; what names something that is gone is a no-op. */
@@ -296,17 +435,22 @@ export interface Commands {
   /** Links of other gateways that `relays` below (or later messages) name: each is told to a gateway once. */
   links: RemoteLink[];
   /** Links of other gateways that are gone: their relays close, their payload can be forgotten. */
-  linksGone: RemoteLinkGone[];
+  linksGone: LinkRef[];
   /** Relays to open and close, by link. */
   relays: RelayCommand[];
   /** Connections to probe with a PING because a second one of the same peer has come. */
   probe: number[];
   /** Connections to close. */
   close: CloseConnection[];
-  /** The other gateways, when that changed: all of them. */
+  /** Other gateways that are new, or whose address is. Nothing is said by leaving one out. */
   gateways: GatewayPeer[];
-  /** True if `gateways` is set (an empty list is a list, too). */
-  gatewaysChanged: boolean;
+  /**
+   * Other gateways, `<name>.<boot>`, that are dead or have said goodbye: everything that is known of them and their links is forgotten,
+   * trunks with them end. Such an id does not come back while this leader leads.
+   */
+  gatewaysGone: string[];
+  /** Service ports of the topology replicas as in Welcome, when they have changed. */
+  replicas: string[];
   /** Shares of the gateway's accepted connections to close in order. Only to a gateway that has said `drain` in Hello. */
   drains: DrainOrder[];
 }
@@ -337,14 +481,6 @@ export interface RemoteLink {
   dialect: Dialect;
   /** Its LNK_SPAN after the 64-byte core header, as it came. */
   payload: Buffer;
-}
-
-/** A link of another gateway is gone. */
-export interface RemoteLinkGone {
-  /** Its gateway, `<name>.<boot>`. */
-  gateway: string;
-  /** Its number there. */
-  link: number;
 }
 
 /** Relays of one link. */
@@ -505,7 +641,17 @@ export const AttachRequest: MessageFns<AttachRequest> = {
 };
 
 function createBaseHello(): Hello {
-  return { name: "", boot: "", highestEpoch: 0, version: "", protocolVersion: 0, serviceAddress: "", capabilities: [] };
+  return {
+    name: "",
+    boot: "",
+    highestEpoch: 0,
+    version: "",
+    protocolVersion: 0,
+    serviceAddress: "",
+    capabilities: [],
+    installation: "",
+    gatewaysKnown: [],
+  };
 }
 
 export const Hello: MessageFns<Hello> = {
@@ -517,7 +663,10 @@ export const Hello: MessageFns<Hello> = {
       writer.uint32(18).string(message.boot);
     }
     if (message.highestEpoch !== 0) {
-      writer.uint32(24).uint32(message.highestEpoch);
+      if (BigInt.asUintN(64, BigInt(message.highestEpoch)) !== BigInt(message.highestEpoch)) {
+        throw new globalThis.Error("value provided for field BigInt(message.highestEpoch) of type uint64 too large");
+      }
+      writer.uint32(24).uint64(BigInt(message.highestEpoch));
     }
     if (message.version !== "") {
       writer.uint32(34).string(message.version);
@@ -530,6 +679,12 @@ export const Hello: MessageFns<Hello> = {
     }
     for (const v of message.capabilities) {
       writer.uint32(58).string(v!);
+    }
+    if (message.installation !== "") {
+      writer.uint32(66).string(message.installation);
+    }
+    for (const v of message.gatewaysKnown) {
+      writer.uint32(74).string(v!);
     }
     return writer;
   },
@@ -568,7 +723,7 @@ export const Hello: MessageFns<Hello> = {
               break;
             }
 
-            message.highestEpoch = reader.uint32();
+            message.highestEpoch = longToNumber(reader.uint64());
             continue;
           }
           case 4: {
@@ -601,6 +756,22 @@ export const Hello: MessageFns<Hello> = {
             }
 
             message.capabilities.push(reader.string());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.installation = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.gatewaysKnown.push(reader.string());
             continue;
           }
         }
@@ -638,6 +809,12 @@ export const Hello: MessageFns<Hello> = {
       capabilities: globalThis.Array.isArray(object?.capabilities)
         ? object.capabilities.map((e: any) => globalThis.String(e))
         : [],
+      installation: isSet(object.installation) ? globalThis.String(object.installation) : "",
+      gatewaysKnown: globalThis.Array.isArray(object?.gatewaysKnown)
+        ? object.gatewaysKnown.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.gateways_known)
+        ? object.gateways_known.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -650,7 +827,7 @@ export const Hello: MessageFns<Hello> = {
       obj.boot = message.boot;
     }
     if (message.highestEpoch !== 0) {
-      obj.highestEpoch = Math.round(message.highestEpoch);
+      obj.highestEpoch = globalThis.Number(message.highestEpoch);
     }
     if (message.version !== "") {
       obj.version = message.version;
@@ -663,6 +840,12 @@ export const Hello: MessageFns<Hello> = {
     }
     if (message.capabilities?.length) {
       obj.capabilities = message.capabilities;
+    }
+    if (message.installation !== "") {
+      obj.installation = message.installation;
+    }
+    if (message.gatewaysKnown?.length) {
+      obj.gatewaysKnown = message.gatewaysKnown;
     }
     return obj;
   },
@@ -679,6 +862,8 @@ export const Hello: MessageFns<Hello> = {
     message.protocolVersion = object.protocolVersion ?? 0;
     message.serviceAddress = object.serviceAddress ?? "";
     message.capabilities = object.capabilities?.map((e) => e) || [];
+    message.installation = object.installation ?? "";
+    message.gatewaysKnown = object.gatewaysKnown?.map((e) => e) || [];
     return message;
   },
 };
@@ -749,13 +934,13 @@ function createBaseStateChange(): StateChange {
     onDemandOpened: [],
     onDemandClosed: [],
     connectionsAlive: [],
-    volconfs: [],
-    reachability: [],
+    trunks: undefined,
     clustersHeld: [],
     clustersReleased: [],
     connectionsClosing: [],
     drains: [],
     stopping: false,
+    linksKnown: [],
     lastNumber: 0,
     obeyed: 0,
   };
@@ -815,11 +1000,8 @@ export const StateChange: MessageFns<StateChange> = {
       }
       writer.join();
     }
-    for (const v of message.volconfs) {
-      VolconfReceived.encode(v!, writer.uint32(106).fork()).join();
-    }
-    for (const v of message.reachability) {
-      GatewayReachability.encode(v!, writer.uint32(114).fork()).join();
+    if (message.trunks !== undefined) {
+      GatewayTrunks.encode(message.trunks, writer.uint32(114).fork()).join();
     }
     for (const v of message.clustersHeld) {
       ClusterKey.encode(v!, writer.uint32(130).fork()).join();
@@ -835,6 +1017,9 @@ export const StateChange: MessageFns<StateChange> = {
     }
     if (message.stopping !== false) {
       writer.uint32(160).bool(message.stopping);
+    }
+    for (const v of message.linksKnown) {
+      LinkRef.encode(v!, writer.uint32(178).fork()).join();
     }
     if (message.lastNumber !== 0) {
       writer.uint32(169).double(message.lastNumber);
@@ -994,20 +1179,12 @@ export const StateChange: MessageFns<StateChange> = {
 
             break;
           }
-          case 13: {
-            if (tag !== 106) {
-              break;
-            }
-
-            message.volconfs.push(VolconfReceived.decode(reader, reader.uint32()));
-            continue;
-          }
           case 14: {
             if (tag !== 114) {
               break;
             }
 
-            message.reachability.push(GatewayReachability.decode(reader, reader.uint32()));
+            message.trunks = GatewayTrunks.decode(reader, reader.uint32());
             continue;
           }
           case 16: {
@@ -1048,6 +1225,14 @@ export const StateChange: MessageFns<StateChange> = {
             }
 
             message.stopping = reader.bool();
+            continue;
+          }
+          case 22: {
+            if (tag !== 178) {
+              break;
+            }
+
+            message.linksKnown.push(LinkRef.decode(reader, reader.uint32()));
             continue;
           }
           case 21: {
@@ -1136,12 +1321,7 @@ export const StateChange: MessageFns<StateChange> = {
         : globalThis.Array.isArray(object?.connections_alive)
         ? object.connections_alive.map((e: any) => globalThis.Number(e))
         : [],
-      volconfs: globalThis.Array.isArray(object?.volconfs)
-        ? object.volconfs.map((e: any) => VolconfReceived.fromJSON(e))
-        : [],
-      reachability: globalThis.Array.isArray(object?.reachability)
-        ? object.reachability.map((e: any) => GatewayReachability.fromJSON(e))
-        : [],
+      trunks: isSet(object.trunks) ? GatewayTrunks.fromJSON(object.trunks) : undefined,
       clustersHeld: globalThis.Array.isArray(object?.clustersHeld)
         ? object.clustersHeld.map((e: any) => ClusterKey.fromJSON(e))
         : globalThis.Array.isArray(object?.clusters_held)
@@ -1159,6 +1339,11 @@ export const StateChange: MessageFns<StateChange> = {
         : [],
       drains: globalThis.Array.isArray(object?.drains) ? object.drains.map((e: any) => DrainProgress.fromJSON(e)) : [],
       stopping: isSet(object.stopping) ? globalThis.Boolean(object.stopping) : false,
+      linksKnown: globalThis.Array.isArray(object?.linksKnown)
+        ? object.linksKnown.map((e: any) => LinkRef.fromJSON(e))
+        : globalThis.Array.isArray(object?.links_known)
+        ? object.links_known.map((e: any) => LinkRef.fromJSON(e))
+        : [],
       lastNumber: isSet(object.lastNumber)
         ? globalThis.Number(object.lastNumber)
         : isSet(object.last_number)
@@ -1206,11 +1391,8 @@ export const StateChange: MessageFns<StateChange> = {
     if (message.connectionsAlive?.length) {
       obj.connectionsAlive = message.connectionsAlive.map((e) => floatToJson(e));
     }
-    if (message.volconfs?.length) {
-      obj.volconfs = message.volconfs.map((e) => VolconfReceived.toJSON(e));
-    }
-    if (message.reachability?.length) {
-      obj.reachability = message.reachability.map((e) => GatewayReachability.toJSON(e));
+    if (message.trunks !== undefined) {
+      obj.trunks = GatewayTrunks.toJSON(message.trunks);
     }
     if (message.clustersHeld?.length) {
       obj.clustersHeld = message.clustersHeld.map((e) => ClusterKey.toJSON(e));
@@ -1226,6 +1408,9 @@ export const StateChange: MessageFns<StateChange> = {
     }
     if (message.stopping !== false) {
       obj.stopping = message.stopping;
+    }
+    if (message.linksKnown?.length) {
+      obj.linksKnown = message.linksKnown.map((e) => LinkRef.toJSON(e));
     }
     if (message.lastNumber !== 0) {
       obj.lastNumber = floatToJson(message.lastNumber);
@@ -1253,13 +1438,15 @@ export const StateChange: MessageFns<StateChange> = {
     message.onDemandOpened = object.onDemandOpened?.map((e) => RelaySet.fromPartial(e)) || [];
     message.onDemandClosed = object.onDemandClosed?.map((e) => RelaySet.fromPartial(e)) || [];
     message.connectionsAlive = object.connectionsAlive?.map((e) => e) || [];
-    message.volconfs = object.volconfs?.map((e) => VolconfReceived.fromPartial(e)) || [];
-    message.reachability = object.reachability?.map((e) => GatewayReachability.fromPartial(e)) || [];
+    message.trunks = (object.trunks !== undefined && object.trunks !== null)
+      ? GatewayTrunks.fromPartial(object.trunks)
+      : undefined;
     message.clustersHeld = object.clustersHeld?.map((e) => ClusterKey.fromPartial(e)) || [];
     message.clustersReleased = object.clustersReleased?.map((e) => ClusterKey.fromPartial(e)) || [];
     message.connectionsClosing = object.connectionsClosing?.map((e) => ConnectionClosing.fromPartial(e)) || [];
     message.drains = object.drains?.map((e) => DrainProgress.fromPartial(e)) || [];
     message.stopping = object.stopping ?? false;
+    message.linksKnown = object.linksKnown?.map((e) => LinkRef.fromPartial(e)) || [];
     message.lastNumber = object.lastNumber ?? 0;
     message.obeyed = object.obeyed ?? 0;
     return message;
@@ -1822,7 +2009,7 @@ export const LnkConnOpened: MessageFns<LnkConnOpened> = {
 };
 
 function createBaseLinkOpened(): LinkOpened {
-  return { id: 0, connection: 0, payload: Buffer.alloc(0), stamp: 0, msgidLo: 0, msgidHi: 0 };
+  return { id: 0, connection: 0, payload: Buffer.alloc(0), stamp: 0, msgidLo: 0, msgidHi: 0, sinceUs: 0 };
 }
 
 export const LinkOpened: MessageFns<LinkOpened> = {
@@ -1844,6 +2031,9 @@ export const LinkOpened: MessageFns<LinkOpened> = {
     }
     if (message.msgidHi !== 0) {
       writer.uint32(53).fixed32(message.msgidHi);
+    }
+    if (message.sinceUs !== 0) {
+      writer.uint32(57).double(message.sinceUs);
     }
     return writer;
   },
@@ -1909,6 +2099,14 @@ export const LinkOpened: MessageFns<LinkOpened> = {
             message.msgidHi = reader.fixed32();
             continue;
           }
+          case 7: {
+            if (tag !== 57) {
+              break;
+            }
+
+            message.sinceUs = reader.double();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1937,6 +2135,11 @@ export const LinkOpened: MessageFns<LinkOpened> = {
         : isSet(object.msgid_hi)
         ? globalThis.Number(object.msgid_hi)
         : 0,
+      sinceUs: isSet(object.sinceUs)
+        ? globalThis.Number(object.sinceUs)
+        : isSet(object.since_us)
+        ? globalThis.Number(object.since_us)
+        : 0,
     };
   },
 
@@ -1960,6 +2163,9 @@ export const LinkOpened: MessageFns<LinkOpened> = {
     if (message.msgidHi !== 0) {
       obj.msgidHi = Math.round(message.msgidHi);
     }
+    if (message.sinceUs !== 0) {
+      obj.sinceUs = floatToJson(message.sinceUs);
+    }
     return obj;
   },
 
@@ -1974,6 +2180,7 @@ export const LinkOpened: MessageFns<LinkOpened> = {
     message.stamp = object.stamp ?? 0;
     message.msgidLo = object.msgidLo ?? 0;
     message.msgidHi = object.msgidHi ?? 0;
+    message.sinceUs = object.sinceUs ?? 0;
     return message;
   },
 };
@@ -2311,25 +2518,22 @@ export const RelaySet: MessageFns<RelaySet> = {
   },
 };
 
-function createBaseVolconfReceived(): VolconfReceived {
-  return { lnkConn: 0, index: 0, copy: Buffer.alloc(0) };
+function createBaseGatewayTrunks(): GatewayTrunks {
+  return { established: [], unreachable: [] };
 }
 
-export const VolconfReceived: MessageFns<VolconfReceived> = {
-  encode(message: VolconfReceived, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.lnkConn !== 0) {
-      writer.uint32(9).double(message.lnkConn);
+export const GatewayTrunks: MessageFns<GatewayTrunks> = {
+  encode(message: GatewayTrunks, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.established) {
+      writer.uint32(10).string(v!);
     }
-    if (message.index !== 0) {
-      writer.uint32(16).uint32(message.index);
-    }
-    if (message.copy.length !== 0) {
-      writer.uint32(26).bytes(message.copy);
+    for (const v of message.unreachable) {
+      writer.uint32(18).string(v!);
     }
     return writer;
   },
 
-  decode(input: BinaryReader | Uint8Array, length?: number): VolconfReceived {
+  decode(input: BinaryReader | Uint8Array, length?: number): GatewayTrunks {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
@@ -2338,32 +2542,24 @@ export const VolconfReceived: MessageFns<VolconfReceived> = {
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
       const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseVolconfReceived();
+      const message = createBaseGatewayTrunks();
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
           case 1: {
-            if (tag !== 9) {
+            if (tag !== 10) {
               break;
             }
 
-            message.lnkConn = reader.double();
+            message.established.push(reader.string());
             continue;
           }
           case 2: {
-            if (tag !== 16) {
+            if (tag !== 18) {
               break;
             }
 
-            message.index = reader.uint32();
-            continue;
-          }
-          case 3: {
-            if (tag !== 26) {
-              break;
-            }
-
-            message.copy = Buffer.from(reader.bytes());
+            message.unreachable.push(reader.string());
             continue;
           }
         }
@@ -2378,60 +2574,55 @@ export const VolconfReceived: MessageFns<VolconfReceived> = {
     }
   },
 
-  fromJSON(object: any): VolconfReceived {
+  fromJSON(object: any): GatewayTrunks {
     return {
-      lnkConn: isSet(object.lnkConn)
-        ? globalThis.Number(object.lnkConn)
-        : isSet(object.lnk_conn)
-        ? globalThis.Number(object.lnk_conn)
-        : 0,
-      index: isSet(object.index) ? globalThis.Number(object.index) : 0,
-      copy: isSet(object.copy) ? Buffer.from(bytesFromBase64(object.copy)) : Buffer.alloc(0),
+      established: globalThis.Array.isArray(object?.established)
+        ? object.established.map((e: any) => globalThis.String(e))
+        : [],
+      unreachable: globalThis.Array.isArray(object?.unreachable)
+        ? object.unreachable.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
-  toJSON(message: VolconfReceived): unknown {
+  toJSON(message: GatewayTrunks): unknown {
     const obj: any = {};
-    if (message.lnkConn !== 0) {
-      obj.lnkConn = floatToJson(message.lnkConn);
+    if (message.established?.length) {
+      obj.established = message.established;
     }
-    if (message.index !== 0) {
-      obj.index = Math.round(message.index);
-    }
-    if (message.copy.length !== 0) {
-      obj.copy = base64FromBytes(message.copy);
+    if (message.unreachable?.length) {
+      obj.unreachable = message.unreachable;
     }
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<VolconfReceived>, I>>(base?: I): VolconfReceived {
-    return VolconfReceived.fromPartial(base ?? ({} as any));
+  create<I extends Exact<DeepPartial<GatewayTrunks>, I>>(base?: I): GatewayTrunks {
+    return GatewayTrunks.fromPartial(base ?? ({} as any));
   },
-  fromPartial<I extends Exact<DeepPartial<VolconfReceived>, I>>(object: I): VolconfReceived {
-    const message = createBaseVolconfReceived();
-    message.lnkConn = object.lnkConn ?? 0;
-    message.index = object.index ?? 0;
-    message.copy = object.copy ?? Buffer.alloc(0);
+  fromPartial<I extends Exact<DeepPartial<GatewayTrunks>, I>>(object: I): GatewayTrunks {
+    const message = createBaseGatewayTrunks();
+    message.established = object.established?.map((e) => e) || [];
+    message.unreachable = object.unreachable?.map((e) => e) || [];
     return message;
   },
 };
 
-function createBaseGatewayReachability(): GatewayReachability {
-  return { gateway: "", reachable: false };
+function createBaseLinkRef(): LinkRef {
+  return { gateway: "", link: 0 };
 }
 
-export const GatewayReachability: MessageFns<GatewayReachability> = {
-  encode(message: GatewayReachability, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+export const LinkRef: MessageFns<LinkRef> = {
+  encode(message: LinkRef, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.gateway !== "") {
       writer.uint32(10).string(message.gateway);
     }
-    if (message.reachable !== false) {
-      writer.uint32(16).bool(message.reachable);
+    if (message.link !== 0) {
+      writer.uint32(17).double(message.link);
     }
     return writer;
   },
 
-  decode(input: BinaryReader | Uint8Array, length?: number): GatewayReachability {
+  decode(input: BinaryReader | Uint8Array, length?: number): LinkRef {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
@@ -2440,7 +2631,7 @@ export const GatewayReachability: MessageFns<GatewayReachability> = {
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
       const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseGatewayReachability();
+      const message = createBaseLinkRef();
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
@@ -2453,11 +2644,11 @@ export const GatewayReachability: MessageFns<GatewayReachability> = {
             continue;
           }
           case 2: {
-            if (tag !== 16) {
+            if (tag !== 17) {
               break;
             }
 
-            message.reachable = reader.bool();
+            message.link = reader.double();
             continue;
           }
         }
@@ -2472,37 +2663,37 @@ export const GatewayReachability: MessageFns<GatewayReachability> = {
     }
   },
 
-  fromJSON(object: any): GatewayReachability {
+  fromJSON(object: any): LinkRef {
     return {
       gateway: isSet(object.gateway) ? globalThis.String(object.gateway) : "",
-      reachable: isSet(object.reachable) ? globalThis.Boolean(object.reachable) : false,
+      link: isSet(object.link) ? globalThis.Number(object.link) : 0,
     };
   },
 
-  toJSON(message: GatewayReachability): unknown {
+  toJSON(message: LinkRef): unknown {
     const obj: any = {};
     if (message.gateway !== "") {
       obj.gateway = message.gateway;
     }
-    if (message.reachable !== false) {
-      obj.reachable = message.reachable;
+    if (message.link !== 0) {
+      obj.link = floatToJson(message.link);
     }
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<GatewayReachability>, I>>(base?: I): GatewayReachability {
-    return GatewayReachability.fromPartial(base ?? ({} as any));
+  create<I extends Exact<DeepPartial<LinkRef>, I>>(base?: I): LinkRef {
+    return LinkRef.fromPartial(base ?? ({} as any));
   },
-  fromPartial<I extends Exact<DeepPartial<GatewayReachability>, I>>(object: I): GatewayReachability {
-    const message = createBaseGatewayReachability();
+  fromPartial<I extends Exact<DeepPartial<LinkRef>, I>>(object: I): LinkRef {
+    const message = createBaseLinkRef();
     message.gateway = object.gateway ?? "";
-    message.reachable = object.reachable ?? false;
+    message.link = object.link ?? 0;
     return message;
   },
 };
 
 function createBaseAttachResponse(): AttachResponse {
-  return { welcome: undefined, commands: undefined };
+  return { welcome: undefined, commands: undefined, refused: undefined };
 }
 
 export const AttachResponse: MessageFns<AttachResponse> = {
@@ -2512,6 +2703,9 @@ export const AttachResponse: MessageFns<AttachResponse> = {
     }
     if (message.commands !== undefined) {
       Commands.encode(message.commands, writer.uint32(18).fork()).join();
+    }
+    if (message.refused !== undefined) {
+      Refused.encode(message.refused, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -2545,6 +2739,14 @@ export const AttachResponse: MessageFns<AttachResponse> = {
             message.commands = Commands.decode(reader, reader.uint32());
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.refused = Refused.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2561,6 +2763,7 @@ export const AttachResponse: MessageFns<AttachResponse> = {
     return {
       welcome: isSet(object.welcome) ? Welcome.fromJSON(object.welcome) : undefined,
       commands: isSet(object.commands) ? Commands.fromJSON(object.commands) : undefined,
+      refused: isSet(object.refused) ? Refused.fromJSON(object.refused) : undefined,
     };
   },
 
@@ -2571,6 +2774,9 @@ export const AttachResponse: MessageFns<AttachResponse> = {
     }
     if (message.commands !== undefined) {
       obj.commands = Commands.toJSON(message.commands);
+    }
+    if (message.refused !== undefined) {
+      obj.refused = Refused.toJSON(message.refused);
     }
     return obj;
   },
@@ -2586,18 +2792,113 @@ export const AttachResponse: MessageFns<AttachResponse> = {
     message.commands = (object.commands !== undefined && object.commands !== null)
       ? Commands.fromPartial(object.commands)
       : undefined;
+    message.refused = (object.refused !== undefined && object.refused !== null)
+      ? Refused.fromPartial(object.refused)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseRefused(): Refused {
+  return { reason: 0, leaderAddress: "" };
+}
+
+export const Refused: MessageFns<Refused> = {
+  encode(message: Refused, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.reason !== 0) {
+      writer.uint32(8).int32(message.reason);
+    }
+    if (message.leaderAddress !== "") {
+      writer.uint32(18).string(message.leaderAddress);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Refused {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRefused();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.reason = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.leaderAddress = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Refused {
+    return {
+      reason: isSet(object.reason) ? refusalReasonFromJSON(object.reason) : 0,
+      leaderAddress: isSet(object.leaderAddress)
+        ? globalThis.String(object.leaderAddress)
+        : isSet(object.leader_address)
+        ? globalThis.String(object.leader_address)
+        : "",
+    };
+  },
+
+  toJSON(message: Refused): unknown {
+    const obj: any = {};
+    if (message.reason !== 0) {
+      obj.reason = refusalReasonToJSON(message.reason);
+    }
+    if (message.leaderAddress !== "") {
+      obj.leaderAddress = message.leaderAddress;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Refused>, I>>(base?: I): Refused {
+    return Refused.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Refused>, I>>(object: I): Refused {
+    const message = createBaseRefused();
+    message.reason = object.reason ?? 0;
+    message.leaderAddress = object.leaderAddress ?? "";
     return message;
   },
 };
 
 function createBaseWelcome(): Welcome {
-  return { epoch: 0, rnssAdd: 0, version: "", protocolVersion: 0 };
+  return { epoch: 0, rnssAdd: 0, version: "", protocolVersion: 0, replicas: [] };
 }
 
 export const Welcome: MessageFns<Welcome> = {
   encode(message: Welcome, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.epoch !== 0) {
-      writer.uint32(8).uint32(message.epoch);
+      if (BigInt.asUintN(64, BigInt(message.epoch)) !== BigInt(message.epoch)) {
+        throw new globalThis.Error("value provided for field BigInt(message.epoch) of type uint64 too large");
+      }
+      writer.uint32(8).uint64(BigInt(message.epoch));
     }
     if (message.rnssAdd !== 0) {
       writer.uint32(16).uint32(message.rnssAdd);
@@ -2607,6 +2908,9 @@ export const Welcome: MessageFns<Welcome> = {
     }
     if (message.protocolVersion !== 0) {
       writer.uint32(32).uint32(message.protocolVersion);
+    }
+    for (const v of message.replicas) {
+      writer.uint32(42).string(v!);
     }
     return writer;
   },
@@ -2629,7 +2933,7 @@ export const Welcome: MessageFns<Welcome> = {
               break;
             }
 
-            message.epoch = reader.uint32();
+            message.epoch = longToNumber(reader.uint64());
             continue;
           }
           case 2: {
@@ -2654,6 +2958,14 @@ export const Welcome: MessageFns<Welcome> = {
             }
 
             message.protocolVersion = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.replicas.push(reader.string());
             continue;
           }
         }
@@ -2682,13 +2994,14 @@ export const Welcome: MessageFns<Welcome> = {
         : isSet(object.protocol_version)
         ? globalThis.Number(object.protocol_version)
         : 0,
+      replicas: globalThis.Array.isArray(object?.replicas) ? object.replicas.map((e: any) => globalThis.String(e)) : [],
     };
   },
 
   toJSON(message: Welcome): unknown {
     const obj: any = {};
     if (message.epoch !== 0) {
-      obj.epoch = Math.round(message.epoch);
+      obj.epoch = globalThis.Number(message.epoch);
     }
     if (message.rnssAdd !== 0) {
       obj.rnssAdd = Math.round(message.rnssAdd);
@@ -2698,6 +3011,9 @@ export const Welcome: MessageFns<Welcome> = {
     }
     if (message.protocolVersion !== 0) {
       obj.protocolVersion = Math.round(message.protocolVersion);
+    }
+    if (message.replicas?.length) {
+      obj.replicas = message.replicas;
     }
     return obj;
   },
@@ -2711,6 +3027,7 @@ export const Welcome: MessageFns<Welcome> = {
     message.rnssAdd = object.rnssAdd ?? 0;
     message.version = object.version ?? "";
     message.protocolVersion = object.protocolVersion ?? 0;
+    message.replicas = object.replicas?.map((e) => e) || [];
     return message;
   },
 };
@@ -2725,7 +3042,8 @@ function createBaseCommands(): Commands {
     probe: [],
     close: [],
     gateways: [],
-    gatewaysChanged: false,
+    gatewaysGone: [],
+    replicas: [],
     drains: [],
   };
 }
@@ -2733,7 +3051,10 @@ function createBaseCommands(): Commands {
 export const Commands: MessageFns<Commands> = {
   encode(message: Commands, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.epoch !== 0) {
-      writer.uint32(8).uint32(message.epoch);
+      if (BigInt.asUintN(64, BigInt(message.epoch)) !== BigInt(message.epoch)) {
+        throw new globalThis.Error("value provided for field BigInt(message.epoch) of type uint64 too large");
+      }
+      writer.uint32(8).uint64(BigInt(message.epoch));
     }
     if (message.n !== 0) {
       writer.uint32(17).double(message.n);
@@ -2742,7 +3063,7 @@ export const Commands: MessageFns<Commands> = {
       RemoteLink.encode(v!, writer.uint32(26).fork()).join();
     }
     for (const v of message.linksGone) {
-      RemoteLinkGone.encode(v!, writer.uint32(34).fork()).join();
+      LinkRef.encode(v!, writer.uint32(34).fork()).join();
     }
     for (const v of message.relays) {
       RelayCommand.encode(v!, writer.uint32(42).fork()).join();
@@ -2760,8 +3081,11 @@ export const Commands: MessageFns<Commands> = {
     for (const v of message.gateways) {
       GatewayPeer.encode(v!, writer.uint32(66).fork()).join();
     }
-    if (message.gatewaysChanged !== false) {
-      writer.uint32(72).bool(message.gatewaysChanged);
+    for (const v of message.gatewaysGone) {
+      writer.uint32(74).string(v!);
+    }
+    for (const v of message.replicas) {
+      writer.uint32(90).string(v!);
     }
     for (const v of message.drains) {
       DrainOrder.encode(v!, writer.uint32(82).fork()).join();
@@ -2787,7 +3111,7 @@ export const Commands: MessageFns<Commands> = {
               break;
             }
 
-            message.epoch = reader.uint32();
+            message.epoch = longToNumber(reader.uint64());
             continue;
           }
           case 2: {
@@ -2811,7 +3135,7 @@ export const Commands: MessageFns<Commands> = {
               break;
             }
 
-            message.linksGone.push(RemoteLinkGone.decode(reader, reader.uint32()));
+            message.linksGone.push(LinkRef.decode(reader, reader.uint32()));
             continue;
           }
           case 5: {
@@ -2857,11 +3181,19 @@ export const Commands: MessageFns<Commands> = {
             continue;
           }
           case 9: {
-            if (tag !== 72) {
+            if (tag !== 74) {
               break;
             }
 
-            message.gatewaysChanged = reader.bool();
+            message.gatewaysGone.push(reader.string());
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.replicas.push(reader.string());
             continue;
           }
           case 10: {
@@ -2890,9 +3222,9 @@ export const Commands: MessageFns<Commands> = {
       n: isSet(object.n) ? globalThis.Number(object.n) : 0,
       links: globalThis.Array.isArray(object?.links) ? object.links.map((e: any) => RemoteLink.fromJSON(e)) : [],
       linksGone: globalThis.Array.isArray(object?.linksGone)
-        ? object.linksGone.map((e: any) => RemoteLinkGone.fromJSON(e))
+        ? object.linksGone.map((e: any) => LinkRef.fromJSON(e))
         : globalThis.Array.isArray(object?.links_gone)
-        ? object.links_gone.map((e: any) => RemoteLinkGone.fromJSON(e))
+        ? object.links_gone.map((e: any) => LinkRef.fromJSON(e))
         : [],
       relays: globalThis.Array.isArray(object?.relays) ? object.relays.map((e: any) => RelayCommand.fromJSON(e)) : [],
       probe: globalThis.Array.isArray(object?.probe) ? object.probe.map((e: any) => globalThis.Number(e)) : [],
@@ -2900,11 +3232,12 @@ export const Commands: MessageFns<Commands> = {
       gateways: globalThis.Array.isArray(object?.gateways)
         ? object.gateways.map((e: any) => GatewayPeer.fromJSON(e))
         : [],
-      gatewaysChanged: isSet(object.gatewaysChanged)
-        ? globalThis.Boolean(object.gatewaysChanged)
-        : isSet(object.gateways_changed)
-        ? globalThis.Boolean(object.gateways_changed)
-        : false,
+      gatewaysGone: globalThis.Array.isArray(object?.gatewaysGone)
+        ? object.gatewaysGone.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.gateways_gone)
+        ? object.gateways_gone.map((e: any) => globalThis.String(e))
+        : [],
+      replicas: globalThis.Array.isArray(object?.replicas) ? object.replicas.map((e: any) => globalThis.String(e)) : [],
       drains: globalThis.Array.isArray(object?.drains) ? object.drains.map((e: any) => DrainOrder.fromJSON(e)) : [],
     };
   },
@@ -2912,7 +3245,7 @@ export const Commands: MessageFns<Commands> = {
   toJSON(message: Commands): unknown {
     const obj: any = {};
     if (message.epoch !== 0) {
-      obj.epoch = Math.round(message.epoch);
+      obj.epoch = globalThis.Number(message.epoch);
     }
     if (message.n !== 0) {
       obj.n = floatToJson(message.n);
@@ -2921,7 +3254,7 @@ export const Commands: MessageFns<Commands> = {
       obj.links = message.links.map((e) => RemoteLink.toJSON(e));
     }
     if (message.linksGone?.length) {
-      obj.linksGone = message.linksGone.map((e) => RemoteLinkGone.toJSON(e));
+      obj.linksGone = message.linksGone.map((e) => LinkRef.toJSON(e));
     }
     if (message.relays?.length) {
       obj.relays = message.relays.map((e) => RelayCommand.toJSON(e));
@@ -2935,8 +3268,11 @@ export const Commands: MessageFns<Commands> = {
     if (message.gateways?.length) {
       obj.gateways = message.gateways.map((e) => GatewayPeer.toJSON(e));
     }
-    if (message.gatewaysChanged !== false) {
-      obj.gatewaysChanged = message.gatewaysChanged;
+    if (message.gatewaysGone?.length) {
+      obj.gatewaysGone = message.gatewaysGone;
+    }
+    if (message.replicas?.length) {
+      obj.replicas = message.replicas;
     }
     if (message.drains?.length) {
       obj.drains = message.drains.map((e) => DrainOrder.toJSON(e));
@@ -2952,12 +3288,13 @@ export const Commands: MessageFns<Commands> = {
     message.epoch = object.epoch ?? 0;
     message.n = object.n ?? 0;
     message.links = object.links?.map((e) => RemoteLink.fromPartial(e)) || [];
-    message.linksGone = object.linksGone?.map((e) => RemoteLinkGone.fromPartial(e)) || [];
+    message.linksGone = object.linksGone?.map((e) => LinkRef.fromPartial(e)) || [];
     message.relays = object.relays?.map((e) => RelayCommand.fromPartial(e)) || [];
     message.probe = object.probe?.map((e) => e) || [];
     message.close = object.close?.map((e) => CloseConnection.fromPartial(e)) || [];
     message.gateways = object.gateways?.map((e) => GatewayPeer.fromPartial(e)) || [];
-    message.gatewaysChanged = object.gatewaysChanged ?? false;
+    message.gatewaysGone = object.gatewaysGone?.map((e) => e) || [];
+    message.replicas = object.replicas?.map((e) => e) || [];
     message.drains = object.drains?.map((e) => DrainOrder.fromPartial(e)) || [];
     return message;
   },
@@ -3185,91 +3522,6 @@ export const RemoteLink: MessageFns<RemoteLink> = {
     message.link = object.link ?? 0;
     message.dialect = object.dialect ?? 0;
     message.payload = object.payload ?? Buffer.alloc(0);
-    return message;
-  },
-};
-
-function createBaseRemoteLinkGone(): RemoteLinkGone {
-  return { gateway: "", link: 0 };
-}
-
-export const RemoteLinkGone: MessageFns<RemoteLinkGone> = {
-  encode(message: RemoteLinkGone, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.gateway !== "") {
-      writer.uint32(10).string(message.gateway);
-    }
-    if (message.link !== 0) {
-      writer.uint32(17).double(message.link);
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): RemoteLinkGone {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseRemoteLinkGone();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.gateway = reader.string();
-            continue;
-          }
-          case 2: {
-            if (tag !== 17) {
-              break;
-            }
-
-            message.link = reader.double();
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  fromJSON(object: any): RemoteLinkGone {
-    return {
-      gateway: isSet(object.gateway) ? globalThis.String(object.gateway) : "",
-      link: isSet(object.link) ? globalThis.Number(object.link) : 0,
-    };
-  },
-
-  toJSON(message: RemoteLinkGone): unknown {
-    const obj: any = {};
-    if (message.gateway !== "") {
-      obj.gateway = message.gateway;
-    }
-    if (message.link !== 0) {
-      obj.link = floatToJson(message.link);
-    }
-    return obj;
-  },
-
-  create<I extends Exact<DeepPartial<RemoteLinkGone>, I>>(base?: I): RemoteLinkGone {
-    return RemoteLinkGone.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<RemoteLinkGone>, I>>(object: I): RemoteLinkGone {
-    const message = createBaseRemoteLinkGone();
-    message.gateway = object.gateway ?? "";
-    message.link = object.link ?? 0;
     return message;
   },
 };
@@ -3617,9 +3869,8 @@ export const GatewayPeer: MessageFns<GatewayPeer> = {
 export type GatewayControlService = typeof GatewayControlService;
 export const GatewayControlService = {
   /**
-   * One stream a gateway. Up: Hello, a snapshot in chunks, End, then deltas. Down: Welcome, then commands.
-   * A broken stream means: a new stream, a full snapshot. The newest stream of a boot wins (ABORTED ends the older one);
-   * a second live boot of the same name is refused (ALREADY_EXISTS); FAILED_PRECONDITION: this replica does not lead.
+   * One stream a gateway. Up: Hello, a snapshot in chunks, End, then deltas. Down: Welcome, then commands; or Refused, and the end of
+   * the stream. A broken stream means: a new stream, a full snapshot. The newest stream of a boot wins (ABORTED ends the older one).
    */
   attach: {
     path: "/spanmesh.v1.GatewayControl/Attach" as const,
@@ -3634,18 +3885,16 @@ export const GatewayControlService = {
 
 export interface GatewayControlServer extends UntypedServiceImplementation {
   /**
-   * One stream a gateway. Up: Hello, a snapshot in chunks, End, then deltas. Down: Welcome, then commands.
-   * A broken stream means: a new stream, a full snapshot. The newest stream of a boot wins (ABORTED ends the older one);
-   * a second live boot of the same name is refused (ALREADY_EXISTS); FAILED_PRECONDITION: this replica does not lead.
+   * One stream a gateway. Up: Hello, a snapshot in chunks, End, then deltas. Down: Welcome, then commands; or Refused, and the end of
+   * the stream. A broken stream means: a new stream, a full snapshot. The newest stream of a boot wins (ABORTED ends the older one).
    */
   attach: handleBidiStreamingCall<AttachRequest, AttachResponse>;
 }
 
 export interface GatewayControlClient extends Client {
   /**
-   * One stream a gateway. Up: Hello, a snapshot in chunks, End, then deltas. Down: Welcome, then commands.
-   * A broken stream means: a new stream, a full snapshot. The newest stream of a boot wins (ABORTED ends the older one);
-   * a second live boot of the same name is refused (ALREADY_EXISTS); FAILED_PRECONDITION: this replica does not lead.
+   * One stream a gateway. Up: Hello, a snapshot in chunks, End, then deltas. Down: Welcome, then commands; or Refused, and the end of
+   * the stream. A broken stream means: a new stream, a full snapshot. The newest stream of a boot wins (ABORTED ends the older one).
    */
   attach(): ClientDuplexStream<AttachRequest, AttachResponse>;
   attach(options: Partial<CallOptions>): ClientDuplexStream<AttachRequest, AttachResponse>;
@@ -3684,6 +3933,17 @@ export type DeepPartial<T> = T extends bigint ? string | number | bigint
 type KeysOfUnion<T> = T extends T ? keyof T : never;
 export type Exact<P, I extends P> = P extends Builtin ? P
   : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
+
+function longToNumber(int64: { toString(): string }): number {
+  const num = globalThis.Number(int64.toString());
+  if (num > globalThis.Number.MAX_SAFE_INTEGER) {
+    throw new globalThis.Error("Value is larger than Number.MAX_SAFE_INTEGER");
+  }
+  if (num < globalThis.Number.MIN_SAFE_INTEGER) {
+    throw new globalThis.Error("Value is smaller than Number.MIN_SAFE_INTEGER");
+  }
+  return num;
+}
 
 function isSet(value: any): boolean {
   return value !== null && value !== undefined;

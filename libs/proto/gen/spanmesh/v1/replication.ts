@@ -20,7 +20,7 @@ import {
 import {
   ConnectionClosing,
   ConnectionOpened,
-  GatewayReachability,
+  GatewayTrunks,
   LinkOpened,
   LinkStatus,
   LnkConnOpened,
@@ -54,6 +54,10 @@ export interface FollowHello {
   version: string;
   /** Version of this protocol: 1. It rises also when the selection of relays changes: both sides select. */
   protocolVersion: number;
+  /** Name of the installation that the replica belongs to. Another one's leader answers FAILED_PRECONDITION. */
+  installation: string;
+  /** What must be equal at all replicas (lease record). A leader whose settings differ answers FAILED_PRECONDITION. */
+  settings: string;
 }
 
 /** Everything up to here has been taken in. */
@@ -66,10 +70,12 @@ export interface FollowAck {
 
 /** A revision of the trees. */
 export interface Position {
-  /** Epoch of the leader. */
+  /** Epoch of the leader. Below 2^53. */
   epoch: number;
   /** Number of the change within the leader's life. */
   n: number;
+  /** Id of the leader's history: 16 hexadecimal digits, drawn when a history begins. Positions of different histories cannot be compared. */
+  history: string;
 }
 
 /** Leader to standby. */
@@ -118,7 +124,10 @@ export interface TreeChanges {
   more: boolean;
 }
 
-/** One thing that the leader has taken in, found out, or done. */
+/**
+ * One thing that the leader has taken in, found out, or done. A standby passes over a kind of change that it does not know: one that
+ * makes the trees different comes with a higher version.
+ */
 export interface TreeChange {
   /** The leader's number of the gateway that it concerns; 0: none. */
   gateway: number;
@@ -162,9 +171,9 @@ export interface TreeChange {
   linkStatus?:
     | LinkStatus
     | undefined;
-  /** Another gateway cannot be reached from the gateway, or can again. */
-  reachability?:
-    | GatewayReachability
+  /** How the gateway is connected with the others. */
+  trunks?:
+    | GatewayTrunks
     | undefined;
   /** Relays that are open on the gateway already. */
   relaysAdopted?:
@@ -203,7 +212,15 @@ export interface TreeChange {
     | Position
     | undefined;
   /** A connection is being closed in order. */
-  connectionClosing?: ConnectionClosing | undefined;
+  connectionClosing?:
+    | ConnectionClosing
+    | undefined;
+  /** A snapshot of the gateway is taken in: which relays are open on it is told anew. */
+  relaysForgotten?:
+    | boolean
+    | undefined;
+  /** It has been told: what was open before and has not been told is not open. */
+  relaysTold?: boolean | undefined;
 }
 
 /** A gateway as the leader knows it. */
@@ -220,6 +237,8 @@ export interface ReplicatedGateway {
   attached: boolean;
   /** It is going to stop and takes no more connections. */
   draining: boolean;
+  /** Relays on it are selected: its stream stands, and the gateways that it has named have been heard or had their time. */
+  commanded: boolean;
 }
 
 /** Whether a connection is suspect. */
@@ -318,7 +337,7 @@ export const FollowRequest: MessageFns<FollowRequest> = {
 };
 
 function createBaseFollowHello(): FollowHello {
-  return { replica: "", address: "", version: "", protocolVersion: 0 };
+  return { replica: "", address: "", version: "", protocolVersion: 0, installation: "", settings: "" };
 }
 
 export const FollowHello: MessageFns<FollowHello> = {
@@ -334,6 +353,12 @@ export const FollowHello: MessageFns<FollowHello> = {
     }
     if (message.protocolVersion !== 0) {
       writer.uint32(32).uint32(message.protocolVersion);
+    }
+    if (message.installation !== "") {
+      writer.uint32(42).string(message.installation);
+    }
+    if (message.settings !== "") {
+      writer.uint32(50).string(message.settings);
     }
     return writer;
   },
@@ -383,6 +408,22 @@ export const FollowHello: MessageFns<FollowHello> = {
             message.protocolVersion = reader.uint32();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.installation = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.settings = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -405,6 +446,8 @@ export const FollowHello: MessageFns<FollowHello> = {
         : isSet(object.protocol_version)
         ? globalThis.Number(object.protocol_version)
         : 0,
+      installation: isSet(object.installation) ? globalThis.String(object.installation) : "",
+      settings: isSet(object.settings) ? globalThis.String(object.settings) : "",
     };
   },
 
@@ -422,6 +465,12 @@ export const FollowHello: MessageFns<FollowHello> = {
     if (message.protocolVersion !== 0) {
       obj.protocolVersion = Math.round(message.protocolVersion);
     }
+    if (message.installation !== "") {
+      obj.installation = message.installation;
+    }
+    if (message.settings !== "") {
+      obj.settings = message.settings;
+    }
     return obj;
   },
 
@@ -434,6 +483,8 @@ export const FollowHello: MessageFns<FollowHello> = {
     message.address = object.address ?? "";
     message.version = object.version ?? "";
     message.protocolVersion = object.protocolVersion ?? 0;
+    message.installation = object.installation ?? "";
+    message.settings = object.settings ?? "";
     return message;
   },
 };
@@ -530,16 +581,22 @@ export const FollowAck: MessageFns<FollowAck> = {
 };
 
 function createBasePosition(): Position {
-  return { epoch: 0, n: 0 };
+  return { epoch: 0, n: 0, history: "" };
 }
 
 export const Position: MessageFns<Position> = {
   encode(message: Position, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.epoch !== 0) {
-      writer.uint32(8).uint32(message.epoch);
+      if (BigInt.asUintN(64, BigInt(message.epoch)) !== BigInt(message.epoch)) {
+        throw new globalThis.Error("value provided for field BigInt(message.epoch) of type uint64 too large");
+      }
+      writer.uint32(8).uint64(BigInt(message.epoch));
     }
     if (message.n !== 0) {
       writer.uint32(17).double(message.n);
+    }
+    if (message.history !== "") {
+      writer.uint32(26).string(message.history);
     }
     return writer;
   },
@@ -562,7 +619,7 @@ export const Position: MessageFns<Position> = {
               break;
             }
 
-            message.epoch = reader.uint32();
+            message.epoch = longToNumber(reader.uint64());
             continue;
           }
           case 2: {
@@ -571,6 +628,14 @@ export const Position: MessageFns<Position> = {
             }
 
             message.n = reader.double();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.history = reader.string();
             continue;
           }
         }
@@ -589,16 +654,20 @@ export const Position: MessageFns<Position> = {
     return {
       epoch: isSet(object.epoch) ? globalThis.Number(object.epoch) : 0,
       n: isSet(object.n) ? globalThis.Number(object.n) : 0,
+      history: isSet(object.history) ? globalThis.String(object.history) : "",
     };
   },
 
   toJSON(message: Position): unknown {
     const obj: any = {};
     if (message.epoch !== 0) {
-      obj.epoch = Math.round(message.epoch);
+      obj.epoch = globalThis.Number(message.epoch);
     }
     if (message.n !== 0) {
       obj.n = floatToJson(message.n);
+    }
+    if (message.history !== "") {
+      obj.history = message.history;
     }
     return obj;
   },
@@ -610,6 +679,7 @@ export const Position: MessageFns<Position> = {
     const message = createBasePosition();
     message.epoch = object.epoch ?? 0;
     message.n = object.n ?? 0;
+    message.history = object.history ?? "";
     return message;
   },
 };
@@ -1021,7 +1091,7 @@ function createBaseTreeChange(): TreeChange {
     linkOpened: undefined,
     linkClosed: undefined,
     linkStatus: undefined,
-    reachability: undefined,
+    trunks: undefined,
     relaysAdopted: undefined,
     refusalsAdopted: undefined,
     relaysRefused: undefined,
@@ -1032,6 +1102,8 @@ function createBaseTreeChange(): TreeChange {
     selected: undefined,
     committed: undefined,
     connectionClosing: undefined,
+    relaysForgotten: undefined,
+    relaysTold: undefined,
   };
 }
 
@@ -1070,8 +1142,8 @@ export const TreeChange: MessageFns<TreeChange> = {
     if (message.linkStatus !== undefined) {
       LinkStatus.encode(message.linkStatus, writer.uint32(90).fork()).join();
     }
-    if (message.reachability !== undefined) {
-      GatewayReachability.encode(message.reachability, writer.uint32(98).fork()).join();
+    if (message.trunks !== undefined) {
+      GatewayTrunks.encode(message.trunks, writer.uint32(98).fork()).join();
     }
     if (message.relaysAdopted !== undefined) {
       RelaySet.encode(message.relaysAdopted, writer.uint32(106).fork()).join();
@@ -1102,6 +1174,12 @@ export const TreeChange: MessageFns<TreeChange> = {
     }
     if (message.connectionClosing !== undefined) {
       ConnectionClosing.encode(message.connectionClosing, writer.uint32(178).fork()).join();
+    }
+    if (message.relaysForgotten !== undefined) {
+      writer.uint32(184).bool(message.relaysForgotten);
+    }
+    if (message.relaysTold !== undefined) {
+      writer.uint32(192).bool(message.relaysTold);
     }
     return writer;
   },
@@ -1212,7 +1290,7 @@ export const TreeChange: MessageFns<TreeChange> = {
               break;
             }
 
-            message.reachability = GatewayReachability.decode(reader, reader.uint32());
+            message.trunks = GatewayTrunks.decode(reader, reader.uint32());
             continue;
           }
           case 13: {
@@ -1295,6 +1373,22 @@ export const TreeChange: MessageFns<TreeChange> = {
             message.connectionClosing = ConnectionClosing.decode(reader, reader.uint32());
             continue;
           }
+          case 23: {
+            if (tag !== 184) {
+              break;
+            }
+
+            message.relaysForgotten = reader.bool();
+            continue;
+          }
+          case 24: {
+            if (tag !== 192) {
+              break;
+            }
+
+            message.relaysTold = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1356,7 +1450,7 @@ export const TreeChange: MessageFns<TreeChange> = {
         : isSet(object.link_status)
         ? LinkStatus.fromJSON(object.link_status)
         : undefined,
-      reachability: isSet(object.reachability) ? GatewayReachability.fromJSON(object.reachability) : undefined,
+      trunks: isSet(object.trunks) ? GatewayTrunks.fromJSON(object.trunks) : undefined,
       relaysAdopted: isSet(object.relaysAdopted)
         ? RelaySet.fromJSON(object.relaysAdopted)
         : isSet(object.relays_adopted)
@@ -1399,6 +1493,16 @@ export const TreeChange: MessageFns<TreeChange> = {
         : isSet(object.connection_closing)
         ? ConnectionClosing.fromJSON(object.connection_closing)
         : undefined,
+      relaysForgotten: isSet(object.relaysForgotten)
+        ? globalThis.Boolean(object.relaysForgotten)
+        : isSet(object.relays_forgotten)
+        ? globalThis.Boolean(object.relays_forgotten)
+        : undefined,
+      relaysTold: isSet(object.relaysTold)
+        ? globalThis.Boolean(object.relaysTold)
+        : isSet(object.relays_told)
+        ? globalThis.Boolean(object.relays_told)
+        : undefined,
     };
   },
 
@@ -1437,8 +1541,8 @@ export const TreeChange: MessageFns<TreeChange> = {
     if (message.linkStatus !== undefined) {
       obj.linkStatus = LinkStatus.toJSON(message.linkStatus);
     }
-    if (message.reachability !== undefined) {
-      obj.reachability = GatewayReachability.toJSON(message.reachability);
+    if (message.trunks !== undefined) {
+      obj.trunks = GatewayTrunks.toJSON(message.trunks);
     }
     if (message.relaysAdopted !== undefined) {
       obj.relaysAdopted = RelaySet.toJSON(message.relaysAdopted);
@@ -1469,6 +1573,12 @@ export const TreeChange: MessageFns<TreeChange> = {
     }
     if (message.connectionClosing !== undefined) {
       obj.connectionClosing = ConnectionClosing.toJSON(message.connectionClosing);
+    }
+    if (message.relaysForgotten !== undefined) {
+      obj.relaysForgotten = message.relaysForgotten;
+    }
+    if (message.relaysTold !== undefined) {
+      obj.relaysTold = message.relaysTold;
     }
     return obj;
   },
@@ -1501,8 +1611,8 @@ export const TreeChange: MessageFns<TreeChange> = {
     message.linkStatus = (object.linkStatus !== undefined && object.linkStatus !== null)
       ? LinkStatus.fromPartial(object.linkStatus)
       : undefined;
-    message.reachability = (object.reachability !== undefined && object.reachability !== null)
-      ? GatewayReachability.fromPartial(object.reachability)
+    message.trunks = (object.trunks !== undefined && object.trunks !== null)
+      ? GatewayTrunks.fromPartial(object.trunks)
       : undefined;
     message.relaysAdopted = (object.relaysAdopted !== undefined && object.relaysAdopted !== null)
       ? RelaySet.fromPartial(object.relaysAdopted)
@@ -1532,12 +1642,14 @@ export const TreeChange: MessageFns<TreeChange> = {
     message.connectionClosing = (object.connectionClosing !== undefined && object.connectionClosing !== null)
       ? ConnectionClosing.fromPartial(object.connectionClosing)
       : undefined;
+    message.relaysForgotten = object.relaysForgotten ?? undefined;
+    message.relaysTold = object.relaysTold ?? undefined;
     return message;
   },
 };
 
 function createBaseReplicatedGateway(): ReplicatedGateway {
-  return { name: "", boot: "", serviceAddress: "", version: "", attached: false, draining: false };
+  return { name: "", boot: "", serviceAddress: "", version: "", attached: false, draining: false, commanded: false };
 }
 
 export const ReplicatedGateway: MessageFns<ReplicatedGateway> = {
@@ -1559,6 +1671,9 @@ export const ReplicatedGateway: MessageFns<ReplicatedGateway> = {
     }
     if (message.draining !== false) {
       writer.uint32(48).bool(message.draining);
+    }
+    if (message.commanded !== false) {
+      writer.uint32(56).bool(message.commanded);
     }
     return writer;
   },
@@ -1624,6 +1739,14 @@ export const ReplicatedGateway: MessageFns<ReplicatedGateway> = {
             message.draining = reader.bool();
             continue;
           }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.commanded = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1648,6 +1771,7 @@ export const ReplicatedGateway: MessageFns<ReplicatedGateway> = {
       version: isSet(object.version) ? globalThis.String(object.version) : "",
       attached: isSet(object.attached) ? globalThis.Boolean(object.attached) : false,
       draining: isSet(object.draining) ? globalThis.Boolean(object.draining) : false,
+      commanded: isSet(object.commanded) ? globalThis.Boolean(object.commanded) : false,
     };
   },
 
@@ -1671,6 +1795,9 @@ export const ReplicatedGateway: MessageFns<ReplicatedGateway> = {
     if (message.draining !== false) {
       obj.draining = message.draining;
     }
+    if (message.commanded !== false) {
+      obj.commanded = message.commanded;
+    }
     return obj;
   },
 
@@ -1685,6 +1812,7 @@ export const ReplicatedGateway: MessageFns<ReplicatedGateway> = {
     message.version = object.version ?? "";
     message.attached = object.attached ?? false;
     message.draining = object.draining ?? false;
+    message.commanded = object.commanded ?? false;
     return message;
   },
 };
@@ -1840,6 +1968,17 @@ export type DeepPartial<T> = T extends bigint ? string | number | bigint
 type KeysOfUnion<T> = T extends T ? keyof T : never;
 export type Exact<P, I extends P> = P extends Builtin ? P
   : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
+
+function longToNumber(int64: { toString(): string }): number {
+  const num = globalThis.Number(int64.toString());
+  if (num > globalThis.Number.MAX_SAFE_INTEGER) {
+    throw new globalThis.Error("Value is larger than Number.MAX_SAFE_INTEGER");
+  }
+  if (num < globalThis.Number.MIN_SAFE_INTEGER) {
+    throw new globalThis.Error("Value is smaller than Number.MIN_SAFE_INTEGER");
+  }
+  return num;
+}
 
 function isSet(value: any): boolean {
   return value !== null && value !== undefined;

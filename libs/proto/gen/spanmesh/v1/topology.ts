@@ -210,6 +210,150 @@ export function verdictReasonToJSON(object: VerdictReason): string {
   }
 }
 
+/** What kind of process it is. */
+export const ProcessKind = {
+  /** PROCESS_KIND_UNSPECIFIED - Not used. */
+  PROCESS_KIND_UNSPECIFIED: 0,
+  /** PROCESS_KIND_LINK_GATEWAY - A link-gateway. */
+  PROCESS_KIND_LINK_GATEWAY: 1,
+  /** PROCESS_KIND_TOPOLOGY - A replica of topology. */
+  PROCESS_KIND_TOPOLOGY: 2,
+  /** PROCESS_KIND_VOLCONF - A replica of volconf. */
+  PROCESS_KIND_VOLCONF: 3,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type ProcessKind = typeof ProcessKind[keyof typeof ProcessKind];
+
+export namespace ProcessKind {
+  export type PROCESS_KIND_UNSPECIFIED = typeof ProcessKind.PROCESS_KIND_UNSPECIFIED;
+  export type PROCESS_KIND_LINK_GATEWAY = typeof ProcessKind.PROCESS_KIND_LINK_GATEWAY;
+  export type PROCESS_KIND_TOPOLOGY = typeof ProcessKind.PROCESS_KIND_TOPOLOGY;
+  export type PROCESS_KIND_VOLCONF = typeof ProcessKind.PROCESS_KIND_VOLCONF;
+  export type UNRECOGNIZED = typeof ProcessKind.UNRECOGNIZED;
+}
+
+export function processKindFromJSON(object: any): ProcessKind {
+  switch (object) {
+    case 0:
+    case "PROCESS_KIND_UNSPECIFIED":
+      return ProcessKind.PROCESS_KIND_UNSPECIFIED;
+    case 1:
+    case "PROCESS_KIND_LINK_GATEWAY":
+      return ProcessKind.PROCESS_KIND_LINK_GATEWAY;
+    case 2:
+    case "PROCESS_KIND_TOPOLOGY":
+      return ProcessKind.PROCESS_KIND_TOPOLOGY;
+    case 3:
+    case "PROCESS_KIND_VOLCONF":
+      return ProcessKind.PROCESS_KIND_VOLCONF;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return ProcessKind.UNRECOGNIZED;
+  }
+}
+
+export function processKindToJSON(object: ProcessKind): string {
+  switch (object) {
+    case ProcessKind.PROCESS_KIND_UNSPECIFIED:
+      return "PROCESS_KIND_UNSPECIFIED";
+    case ProcessKind.PROCESS_KIND_LINK_GATEWAY:
+      return "PROCESS_KIND_LINK_GATEWAY";
+    case ProcessKind.PROCESS_KIND_TOPOLOGY:
+      return "PROCESS_KIND_TOPOLOGY";
+    case ProcessKind.PROCESS_KIND_VOLCONF:
+      return "PROCESS_KIND_VOLCONF";
+    case ProcessKind.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
+/** Why a process was refused. */
+export const RefusalCause = {
+  /** REFUSAL_CAUSE_UNSPECIFIED - Another cause: see `details`. */
+  REFUSAL_CAUSE_UNSPECIFIED: 0,
+  /** REFUSAL_CAUSE_NAME_TAKEN - A gateway of the same name lives. */
+  REFUSAL_CAUSE_NAME_TAKEN: 1,
+  /** REFUSAL_CAUSE_OTHER_INSTALLATION - It belongs to another installation. */
+  REFUSAL_CAUSE_OTHER_INSTALLATION: 2,
+  /** REFUSAL_CAUSE_VERSION - The versions of the protocol between services do not fit. */
+  REFUSAL_CAUSE_VERSION: 3,
+  /** REFUSAL_CAUSE_EPOCH - It names an epoch that cannot be. */
+  REFUSAL_CAUSE_EPOCH: 4,
+  /** REFUSAL_CAUSE_TOO_MANY - There are as many as are taken. */
+  REFUSAL_CAUSE_TOO_MANY: 5,
+  /** REFUSAL_CAUSE_SETTINGS - Settings that must be equal at all replicas differ. */
+  REFUSAL_CAUSE_SETTINGS: 6,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type RefusalCause = typeof RefusalCause[keyof typeof RefusalCause];
+
+export namespace RefusalCause {
+  export type REFUSAL_CAUSE_UNSPECIFIED = typeof RefusalCause.REFUSAL_CAUSE_UNSPECIFIED;
+  export type REFUSAL_CAUSE_NAME_TAKEN = typeof RefusalCause.REFUSAL_CAUSE_NAME_TAKEN;
+  export type REFUSAL_CAUSE_OTHER_INSTALLATION = typeof RefusalCause.REFUSAL_CAUSE_OTHER_INSTALLATION;
+  export type REFUSAL_CAUSE_VERSION = typeof RefusalCause.REFUSAL_CAUSE_VERSION;
+  export type REFUSAL_CAUSE_EPOCH = typeof RefusalCause.REFUSAL_CAUSE_EPOCH;
+  export type REFUSAL_CAUSE_TOO_MANY = typeof RefusalCause.REFUSAL_CAUSE_TOO_MANY;
+  export type REFUSAL_CAUSE_SETTINGS = typeof RefusalCause.REFUSAL_CAUSE_SETTINGS;
+  export type UNRECOGNIZED = typeof RefusalCause.UNRECOGNIZED;
+}
+
+export function refusalCauseFromJSON(object: any): RefusalCause {
+  switch (object) {
+    case 0:
+    case "REFUSAL_CAUSE_UNSPECIFIED":
+      return RefusalCause.REFUSAL_CAUSE_UNSPECIFIED;
+    case 1:
+    case "REFUSAL_CAUSE_NAME_TAKEN":
+      return RefusalCause.REFUSAL_CAUSE_NAME_TAKEN;
+    case 2:
+    case "REFUSAL_CAUSE_OTHER_INSTALLATION":
+      return RefusalCause.REFUSAL_CAUSE_OTHER_INSTALLATION;
+    case 3:
+    case "REFUSAL_CAUSE_VERSION":
+      return RefusalCause.REFUSAL_CAUSE_VERSION;
+    case 4:
+    case "REFUSAL_CAUSE_EPOCH":
+      return RefusalCause.REFUSAL_CAUSE_EPOCH;
+    case 5:
+    case "REFUSAL_CAUSE_TOO_MANY":
+      return RefusalCause.REFUSAL_CAUSE_TOO_MANY;
+    case 6:
+    case "REFUSAL_CAUSE_SETTINGS":
+      return RefusalCause.REFUSAL_CAUSE_SETTINGS;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return RefusalCause.UNRECOGNIZED;
+  }
+}
+
+export function refusalCauseToJSON(object: RefusalCause): string {
+  switch (object) {
+    case RefusalCause.REFUSAL_CAUSE_UNSPECIFIED:
+      return "REFUSAL_CAUSE_UNSPECIFIED";
+    case RefusalCause.REFUSAL_CAUSE_NAME_TAKEN:
+      return "REFUSAL_CAUSE_NAME_TAKEN";
+    case RefusalCause.REFUSAL_CAUSE_OTHER_INSTALLATION:
+      return "REFUSAL_CAUSE_OTHER_INSTALLATION";
+    case RefusalCause.REFUSAL_CAUSE_VERSION:
+      return "REFUSAL_CAUSE_VERSION";
+    case RefusalCause.REFUSAL_CAUSE_EPOCH:
+      return "REFUSAL_CAUSE_EPOCH";
+    case RefusalCause.REFUSAL_CAUSE_TOO_MANY:
+      return "REFUSAL_CAUSE_TOO_MANY";
+    case RefusalCause.REFUSAL_CAUSE_SETTINGS:
+      return "REFUSAL_CAUSE_SETTINGS";
+    case RefusalCause.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
 /** What a replica does. */
 export const ReplicaRole = {
   /** REPLICA_ROLE_UNSPECIFIED - Not used. */
@@ -657,6 +801,43 @@ export interface GetStatusResponse {
     | undefined;
   /** Revision of the state that `gateways` and `counts` show; empty: this replica has no state. */
   revision: string;
+  /**
+   * Processes that were there, have not said that they stop, and are not there now, as the replica that answers knows: at most 256, in
+   * order of kind and name.
+   */
+  missing: MissingProcess[];
+  /** Processes that this replica has refused and not taken on since: at most 64, the last ones. */
+  refused: RefusedProcess[];
+}
+
+/** A process that was there and is not. */
+export interface MissingProcess {
+  /** What it is. */
+  kind: ProcessKind;
+  /** A gateway's name; otherwise where its service port was reached, `host:port`. */
+  name: string;
+  /** Of this life: `<name>.<boot>` of a gateway, otherwise what was drawn at start. */
+  id: string;
+  /** For how long, in milliseconds. */
+  missingMs: number;
+  /** True: a gateway that was declared dead; what it held has been given up. */
+  dead: boolean;
+}
+
+/** A process that was refused. */
+export interface RefusedProcess {
+  /** What it is. */
+  kind: ProcessKind;
+  /** A gateway's `<name>.<boot>`; otherwise where its service port is reached, `host:port`. */
+  name: string;
+  /** Why. */
+  cause: RefusalCause;
+  /** The same in words, with both values where two differ. */
+  details: string;
+  /** How long ago it was refused last, in milliseconds. */
+  ageMs: number;
+  /** How often it has been. */
+  times: number;
 }
 
 /** The lease that says who leads. */
@@ -4204,7 +4385,16 @@ export const GetStatusRequest: MessageFns<GetStatusRequest> = {
 };
 
 function createBaseGetStatusResponse(): GetStatusResponse {
-  return { replica: "", leader: undefined, replicas: [], gateways: [], counts: undefined, revision: "" };
+  return {
+    replica: "",
+    leader: undefined,
+    replicas: [],
+    gateways: [],
+    counts: undefined,
+    revision: "",
+    missing: [],
+    refused: [],
+  };
 }
 
 export const GetStatusResponse: MessageFns<GetStatusResponse> = {
@@ -4226,6 +4416,12 @@ export const GetStatusResponse: MessageFns<GetStatusResponse> = {
     }
     if (message.revision !== "") {
       writer.uint32(50).string(message.revision);
+    }
+    for (const v of message.missing) {
+      MissingProcess.encode(v!, writer.uint32(58).fork()).join();
+    }
+    for (const v of message.refused) {
+      RefusedProcess.encode(v!, writer.uint32(66).fork()).join();
     }
     return writer;
   },
@@ -4291,6 +4487,22 @@ export const GetStatusResponse: MessageFns<GetStatusResponse> = {
             message.revision = reader.string();
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.missing.push(MissingProcess.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.refused.push(RefusedProcess.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4315,6 +4527,12 @@ export const GetStatusResponse: MessageFns<GetStatusResponse> = {
         : [],
       counts: isSet(object.counts) ? ObjectCounts.fromJSON(object.counts) : undefined,
       revision: isSet(object.revision) ? globalThis.String(object.revision) : "",
+      missing: globalThis.Array.isArray(object?.missing)
+        ? object.missing.map((e: any) => MissingProcess.fromJSON(e))
+        : [],
+      refused: globalThis.Array.isArray(object?.refused)
+        ? object.refused.map((e: any) => RefusedProcess.fromJSON(e))
+        : [],
     };
   },
 
@@ -4338,6 +4556,12 @@ export const GetStatusResponse: MessageFns<GetStatusResponse> = {
     if (message.revision !== "") {
       obj.revision = message.revision;
     }
+    if (message.missing?.length) {
+      obj.missing = message.missing.map((e) => MissingProcess.toJSON(e));
+    }
+    if (message.refused?.length) {
+      obj.refused = message.refused.map((e) => RefusedProcess.toJSON(e));
+    }
     return obj;
   },
 
@@ -4356,6 +4580,298 @@ export const GetStatusResponse: MessageFns<GetStatusResponse> = {
       ? ObjectCounts.fromPartial(object.counts)
       : undefined;
     message.revision = object.revision ?? "";
+    message.missing = object.missing?.map((e) => MissingProcess.fromPartial(e)) || [];
+    message.refused = object.refused?.map((e) => RefusedProcess.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseMissingProcess(): MissingProcess {
+  return { kind: 0, name: "", id: "", missingMs: 0, dead: false };
+}
+
+export const MissingProcess: MessageFns<MissingProcess> = {
+  encode(message: MissingProcess, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== 0) {
+      writer.uint32(8).int32(message.kind);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.id !== "") {
+      writer.uint32(26).string(message.id);
+    }
+    if (message.missingMs !== 0) {
+      writer.uint32(33).double(message.missingMs);
+    }
+    if (message.dead !== false) {
+      writer.uint32(40).bool(message.dead);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MissingProcess {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMissingProcess();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.kind = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 33) {
+              break;
+            }
+
+            message.missingMs = reader.double();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.dead = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): MissingProcess {
+    return {
+      kind: isSet(object.kind) ? processKindFromJSON(object.kind) : 0,
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      missingMs: isSet(object.missingMs)
+        ? globalThis.Number(object.missingMs)
+        : isSet(object.missing_ms)
+        ? globalThis.Number(object.missing_ms)
+        : 0,
+      dead: isSet(object.dead) ? globalThis.Boolean(object.dead) : false,
+    };
+  },
+
+  toJSON(message: MissingProcess): unknown {
+    const obj: any = {};
+    if (message.kind !== 0) {
+      obj.kind = processKindToJSON(message.kind);
+    }
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.missingMs !== 0) {
+      obj.missingMs = floatToJson(message.missingMs);
+    }
+    if (message.dead !== false) {
+      obj.dead = message.dead;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<MissingProcess>, I>>(base?: I): MissingProcess {
+    return MissingProcess.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<MissingProcess>, I>>(object: I): MissingProcess {
+    const message = createBaseMissingProcess();
+    message.kind = object.kind ?? 0;
+    message.name = object.name ?? "";
+    message.id = object.id ?? "";
+    message.missingMs = object.missingMs ?? 0;
+    message.dead = object.dead ?? false;
+    return message;
+  },
+};
+
+function createBaseRefusedProcess(): RefusedProcess {
+  return { kind: 0, name: "", cause: 0, details: "", ageMs: 0, times: 0 };
+}
+
+export const RefusedProcess: MessageFns<RefusedProcess> = {
+  encode(message: RefusedProcess, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== 0) {
+      writer.uint32(8).int32(message.kind);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.cause !== 0) {
+      writer.uint32(24).int32(message.cause);
+    }
+    if (message.details !== "") {
+      writer.uint32(34).string(message.details);
+    }
+    if (message.ageMs !== 0) {
+      writer.uint32(41).double(message.ageMs);
+    }
+    if (message.times !== 0) {
+      writer.uint32(48).uint32(message.times);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RefusedProcess {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRefusedProcess();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.kind = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.cause = reader.int32() as any;
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.details = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 41) {
+              break;
+            }
+
+            message.ageMs = reader.double();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.times = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RefusedProcess {
+    return {
+      kind: isSet(object.kind) ? processKindFromJSON(object.kind) : 0,
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      cause: isSet(object.cause) ? refusalCauseFromJSON(object.cause) : 0,
+      details: isSet(object.details) ? globalThis.String(object.details) : "",
+      ageMs: isSet(object.ageMs)
+        ? globalThis.Number(object.ageMs)
+        : isSet(object.age_ms)
+        ? globalThis.Number(object.age_ms)
+        : 0,
+      times: isSet(object.times) ? globalThis.Number(object.times) : 0,
+    };
+  },
+
+  toJSON(message: RefusedProcess): unknown {
+    const obj: any = {};
+    if (message.kind !== 0) {
+      obj.kind = processKindToJSON(message.kind);
+    }
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.cause !== 0) {
+      obj.cause = refusalCauseToJSON(message.cause);
+    }
+    if (message.details !== "") {
+      obj.details = message.details;
+    }
+    if (message.ageMs !== 0) {
+      obj.ageMs = floatToJson(message.ageMs);
+    }
+    if (message.times !== 0) {
+      obj.times = Math.round(message.times);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<RefusedProcess>, I>>(base?: I): RefusedProcess {
+    return RefusedProcess.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RefusedProcess>, I>>(object: I): RefusedProcess {
+    const message = createBaseRefusedProcess();
+    message.kind = object.kind ?? 0;
+    message.name = object.name ?? "";
+    message.cause = object.cause ?? 0;
+    message.details = object.details ?? "";
+    message.ageMs = object.ageMs ?? 0;
+    message.times = object.times ?? 0;
     return message;
   },
 };

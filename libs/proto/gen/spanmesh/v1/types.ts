@@ -206,7 +206,7 @@ export interface Link {
   mediaBytes: bigint;
   /** circuit: block size of the medium in bytes. linkid: 0. */
   mediaBlockSize: number;
-  /** Age stamp in microseconds since 1970 by the clock of the link's gateway; unique and rising per gateway. */
+  /** Age stamp, which links are ordered by: unique and rising per gateway. As a time, see `since_us`. */
   stamp: bigint;
   /** msgid that the peer gave the LNK_SPAN, 64 opaque bits. */
   msgid: bigint;
@@ -214,6 +214,11 @@ export interface Link {
   relays: number;
   /** True while the link's connection is suspected to be half dead: such links rank behind the others. */
   suspect: boolean;
+  /**
+   * When it was opened, by the clock of its gateway as it was then, microseconds since 1970; 0: not known. Unlike `stamp` it may lie before
+   * that of an older link, if the clock has jumped.
+   */
+  sinceUs: bigint;
 }
 
 /** A connection: a TCP link to a peer. */
@@ -794,6 +799,7 @@ function createBaseLink(): Link {
     msgid: 0n,
     relays: 0,
     suspect: false,
+    sinceUs: 0n,
   };
 }
 
@@ -855,6 +861,12 @@ export const Link: MessageFns<Link> = {
     }
     if (message.suspect !== false) {
       writer.uint32(128).bool(message.suspect);
+    }
+    if (message.sinceUs !== 0n) {
+      if (BigInt.asUintN(64, message.sinceUs) !== message.sinceUs) {
+        throw new globalThis.Error("value provided for field message.sinceUs of type uint64 too large");
+      }
+      writer.uint32(136).uint64(message.sinceUs);
     }
     return writer;
   },
@@ -1000,6 +1012,14 @@ export const Link: MessageFns<Link> = {
             message.suspect = reader.bool();
             continue;
           }
+          case 17: {
+            if (tag !== 136) {
+              break;
+            }
+
+            message.sinceUs = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1050,6 +1070,7 @@ export const Link: MessageFns<Link> = {
       msgid: isSet(object.msgid) ? BigInt(object.msgid) : 0n,
       relays: isSet(object.relays) ? globalThis.Number(object.relays) : 0,
       suspect: isSet(object.suspect) ? globalThis.Boolean(object.suspect) : false,
+      sinceUs: isSet(object.sinceUs) ? BigInt(object.sinceUs) : isSet(object.since_us) ? BigInt(object.since_us) : 0n,
     };
   },
 
@@ -1103,6 +1124,9 @@ export const Link: MessageFns<Link> = {
     if (message.suspect !== false) {
       obj.suspect = message.suspect;
     }
+    if (message.sinceUs !== 0n) {
+      obj.sinceUs = message.sinceUs.toString();
+    }
     return obj;
   },
 
@@ -1129,6 +1153,7 @@ export const Link: MessageFns<Link> = {
     message.msgid = (object.msgid !== undefined && object.msgid !== null) ? BigInt(object.msgid) : 0n;
     message.relays = object.relays ?? 0;
     message.suspect = object.suspect ?? false;
+    message.sinceUs = (object.sinceUs !== undefined && object.sinceUs !== null) ? BigInt(object.sinceUs) : 0n;
     return message;
   },
 };

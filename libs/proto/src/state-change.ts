@@ -1,0 +1,219 @@
+import type { RelaySet } from '../gen/spanmesh/v1/gateway_control.ts';
+import { StateChange } from '../gen/spanmesh/v1/gateway_control.ts';
+
+// What a StateChange has, in one table. Size, division and appending derive from it, on both sides of Attach. A field that is new in
+// the proto and missing here does not compile.
+
+/** Encoded sizes in bytes, from above: a number in a packed list, and messages without what varies in them. */
+const NUMBER_BYTES = 10;
+const ENTRY_BYTES = 72;
+const CONNECTION_BYTES = 640;
+const REFUSAL_BYTES = 120;
+/** A reason of 256 characters may take four bytes each; that of a connection that is being closed is in its entry, too. */
+const REASON_BYTES = 1100;
+/** Labels of 127 characters may take two bytes each. */
+const CLUSTER_KEY_BYTES = 320;
+/** A link's gateway, its number, and the tags. */
+const LINK_REF_BYTES = 96;
+/** Id of a drain's order (64 characters), and its numbers. */
+const DRAIN_BYTES = 120;
+/** A gateway's id in a list of ids. */
+const GATEWAY_BYTES = 76;
+/** Numbers of one relay set that go into one message. */
+const MOST_NUMBERS = 65_536;
+
+/** Names of the fields that are lists. */
+export type ListName = {
+  [Name in keyof StateChange]: StateChange[Name] extends readonly unknown[] ? Name : never;
+}[keyof StateChange];
+
+/** What a list has in it. */
+export type Entry<Name extends ListName> = StateChange[Name][number];
+
+type Lists = { [Name in ListName]: Entry<Name>[] };
+
+/** How one list is treated. */
+interface ListRule<T> {
+  /** Encoded bytes of an entry, from above. */
+  readonly bytes: (entry: T) => number;
+  /** A snapshot has it. In a delta is every list. */
+  readonly inSnapshot: boolean;
+  /** The same in several entries, none too large for a message; most never are. */
+  readonly divide?: (entry: T) => Iterable<T>;
+  /** Things in an entry that a snapshot's limit counts; 1 if not given. */
+  readonly count?: (entry: T) => number;
+}
+
+/** How a field that is no list is treated. */
+interface ValueRule<T> {
+  /** It says something. */
+  readonly isSet: (value: T) => boolean;
+  readonly bytes: (value: T) => number;
+  /** What two messages, one after the other, say together. */
+  readonly merge: (before: T, after: T) => T;
+  /** Said in the last of the parts that are cut together; otherwise wherever it fits. */
+  readonly isLast: boolean;
+}
+
+const number = () => NUMBER_BYTES;
+const withPayload = ({ payload }: { readonly payload: Uint8Array }) => ENTRY_BYTES + payload.length;
+const relays = {
+  bytes: ({ lnkConns }: RelaySet) => LINK_REF_BYTES + NUMBER_BYTES * lnkConns.length,
+  divide: divided,
+  count: ({ lnkConns }: RelaySet) => 1 + lnkConns.length,
+};
+
+/**
+ * In the order in which parts are told, so that they may be taken in one by one: what was opened before what is on it, what was
+ * closed last, and what one part holds before a later one releases it.
+ */
+const LISTS: { readonly [Name in ListName]: ListRule<Entry<Name>> } = {
+  connectionsOpened: {
+    bytes: ({ owner, closing }) => CONNECTION_BYTES + 4 * owner.length + (closing === '' ? 0 : REASON_BYTES),
+    inSnapshot: true,
+  },
+  lnkConnsOpened: { bytes: withPayload, inSnapshot: true },
+  linksOpened: { bytes: withPayload, inSnapshot: true },
+  linkStatuses: { bytes: () => ENTRY_BYTES, inSnapshot: true },
+  clustersHeld: { bytes: () => CLUSTER_KEY_BYTES, inSnapshot: true },
+  clustersReleased: { bytes: () => CLUSTER_KEY_BYTES, inSnapshot: false },
+  linksKnown: { bytes: () => LINK_REF_BYTES, inSnapshot: true },
+  relaysOpen: { ...relays, inSnapshot: true },
+  refusals: { bytes: () => REFUSAL_BYTES, inSnapshot: true },
+  onDemandOpened: { ...relays, inSnapshot: true },
+  onDemandClosed: { ...relays, inSnapshot: false },
+  connectionsAlive: { bytes: number, inSnapshot: false },
+  connectionsClosing: { bytes: () => REASON_BYTES, inSnapshot: false },
+  linksClosed: { bytes: number, inSnapshot: false },
+  lnkConnsClosed: { bytes: number, inSnapshot: false },
+  connectionsClosed: { bytes: number, inSnapshot: false },
+  drains: { bytes: () => DRAIN_BYTES, inSnapshot: true },
+};
+
+type ValueName = Exclude<keyof StateChange, ListName>;
+
+/** All of them are in snapshots, too. */
+const VALUES: { readonly [Name in ValueName]: ValueRule<StateChange[Name]> } = {
+  trunks: {
+    isSet: (trunks) => trunks !== undefined,
+    bytes: (trunks) => ENTRY_BYTES + GATEWAY_BYTES * (trunks!.established.length + trunks!.unreachable.length),
+    // Told whole each time.
+    merge: (before, after) => after ?? before,
+    isLast: false,
+  },
+  stopping: {
+    isSet: (stopping) => stopping,
+    bytes: number,
+    merge: (before, after) => before || after,
+    isLast: false,
+  },
+  lastNumber: { isSet: (last) => last > 0, bytes: number, merge: Math.max, isLast: true },
+  obeyed: { isSet: (obeyed) => obeyed > 0, bytes: number, merge: Math.max, isLast: true },
+};
+
+/** The names of the lists, in the order in which parts are told. */
+export const LIST_NAMES = Object.keys(LISTS) as readonly ListName[];
+const VALUE_NAMES = Object.keys(VALUES) as readonly ValueName[];
+
+/** Encoded bytes of an entry of a list, from above. */
+export function bytesOf<Name extends ListName>(name: Name, entry: Entry<Name>): number {
+  return LISTS[name].bytes(entry);
+}
+
+/** Appends what a part of a snapshot says to what came before; the count of what a limit of snapshots counts in it. */
+export function appendSnapshot(to: StateChange, part: StateChange): number {
+  let count = 0;
+  for (const name of LIST_NAMES) if (LISTS[name].inSnapshot) count += appendList(name, to, part);
+  for (const name of VALUE_NAMES) mergeValue(name, to, part);
+  return count;
+}
+
+/** The same with a delta: what two, one after the other, say together. */
+export function append(to: StateChange, delta: StateChange): void {
+  for (const name of LIST_NAMES) appendList(name, to, delta);
+  for (const name of VALUE_NAMES) mergeValue(name, to, delta);
+}
+
+/** State changes of at most so many bytes, made entry by entry: a snapshot, or the parts of a large delta. Entries are not copied. */
+export class StateChangeParts {
+  /** What was put in, in order; empty: nothing was. */
+  readonly all: StateChange[] = [];
+  readonly #maxBytes: number;
+  #part: StateChange = StateChange.create();
+  #bytes = 0;
+
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
+  }
+
+  put<Name extends ListName>(name: Name, whole: Entry<Name>): void {
+    const { bytes, divide } = LISTS[name];
+    if (divide === undefined) this.#put(name, whole, bytes(whole));
+    else for (const entry of divide(whole)) this.#put(name, entry, bytes(entry));
+  }
+
+  /** How the gateway is connected with others. */
+  trunks(trunks: StateChange['trunks']): void {
+    this.#set('trunks', trunks);
+  }
+
+  stopping(stopping: boolean): void {
+    this.#set('stopping', stopping);
+  }
+
+  /** Everything of a change, but what is said last: that is up to whoever sends the parts. */
+  putAll(change: StateChange): void {
+    for (const name of LIST_NAMES) this.#putList(name, change);
+    for (const name of VALUE_NAMES) if (!VALUES[name].isLast) this.#set(name, change[name]);
+  }
+
+  #putList<Name extends ListName>(name: Name, change: StateChange): void {
+    for (const entry of (change as Lists)[name]) this.put(name, entry);
+  }
+
+  #put<Name extends ListName>(name: Name, entry: Entry<Name>, bytes: number): void {
+    (this.#room(bytes) as Lists)[name].push(entry);
+  }
+
+  #set<Name extends ValueName>(name: Name, value: StateChange[Name]): void {
+    const { isSet, bytes } = VALUES[name];
+    if (isSet(value)) this.#room(bytes(value))[name] = value;
+  }
+
+  /** The part that so many bytes go into. */
+  #room(bytes: number): StateChange {
+    if (this.all.length === 0 || this.#bytes + bytes > this.#maxBytes) {
+      this.#part = StateChange.create();
+      this.all.push(this.#part);
+      this.#bytes = 0;
+    }
+    this.#bytes += bytes;
+    return this.#part;
+  }
+}
+
+function appendList<Name extends ListName>(name: Name, to: StateChange, from: StateChange): number {
+  const list = (to as Lists)[name];
+  const { count } = LISTS[name];
+  let counted = 0;
+  for (const entry of (from as Lists)[name]) {
+    list.push(entry);
+    counted += count?.(entry) ?? 1;
+  }
+  return counted;
+}
+
+function mergeValue<Name extends ValueName>(name: Name, to: StateChange, from: StateChange): void {
+  to[name] = VALUES[name].merge(to[name], from[name]);
+}
+
+function* divided(set: RelaySet): Iterable<RelaySet> {
+  const { linkGateway, link, lnkConns } = set;
+  if (lnkConns.length <= MOST_NUMBERS) {
+    yield set;
+    return;
+  }
+  for (let at = 0; at < lnkConns.length; at += MOST_NUMBERS) {
+    yield { linkGateway, link, lnkConns: lnkConns.slice(at, at + MOST_NUMBERS) };
+  }
+}

@@ -1,0 +1,25 @@
+/** What a gateway may be called (gateway_control.proto, Hello). */
+const NAME = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
+const BOOT = /^[0-9a-f]{8}$/;
+
+/** A gateway's name and boot id. */
+export interface GatewayName {
+  readonly name: string;
+  readonly boot: string;
+}
+
+export function isGatewayName({ name, boot }: GatewayName): boolean {
+  return NAME.test(name) && BOOT.test(boot);
+}
+
+/** `<name>.<boot>` */
+export function gatewayId({ name, boot }: GatewayName): string {
+  return `${name}.${boot}`;
+}
+
+/** What `gatewayId` has made an id of; null: it is none. */
+export function gatewayName(id: string): GatewayName | null {
+  const dot = id.indexOf('.');
+  const parts = { name: id.slice(0, Math.max(dot, 0)), boot: id.slice(dot + 1) };
+  return isGatewayName(parts) ? parts : null;
+}

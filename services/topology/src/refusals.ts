@@ -1,0 +1,53 @@
+import type { ProcessKind, RefusalCause, RefusedProcess } from '@spanmesh/proto/v1/topology';
+import type { Clock } from '@spanmesh/runtime/clock';
+
+/** Processes that are kept; those that were refused longest ago go first. */
+export const MAX_REFUSALS = 64;
+/** Whoever is refused tries again within seconds: one that has not for so long, ms, is not there any more. */
+export const REFUSAL_AGE_MS = 300_000;
+
+/** Who was refused, and why. */
+export interface Refusal {
+  readonly kind: ProcessKind;
+  /** As RefusedProcess says. */
+  readonly name: string;
+  readonly cause: RefusalCause;
+  readonly details: string;
+}
+
+/** Processes that were refused, for people to see. */
+export class Refusals {
+  readonly #clock: Clock;
+  readonly #all = new Map<string, Refusal & { readonly at: number; readonly times: number }>();
+
+  constructor({ clock }: { clock: Clock }) {
+    this.#clock = clock;
+  }
+
+  note(refusal: Refusal): void {
+    const key = keyOf(refusal);
+    const before = this.#all.get(key);
+    this.#all.delete(key);
+    this.#all.set(key, { ...refusal, at: this.#clock.now(), times: (before?.times ?? 0) + 1 });
+    if (this.#all.size <= MAX_REFUSALS) return;
+    const oldest = this.#all.keys().next();
+    if (oldest.done !== true) this.#all.delete(oldest.value);
+  }
+
+  /** It has been taken on. */
+  taken(one: Pick<Refusal, 'kind' | 'name'>): void {
+    this.#all.delete(keyOf(one));
+  }
+
+  /** Those that are still there, the last refused last. */
+  list(): RefusedProcess[] {
+    const now = this.#clock.now();
+    return [...this.#all.values()]
+      .filter(({ at }) => now - at < REFUSAL_AGE_MS)
+      .map(({ at, kind, name, cause, details, times }) => ({ kind, name, cause, details, times, ageMs: now - at }));
+  }
+}
+
+function keyOf({ kind, name }: Pick<Refusal, 'kind' | 'name'>): string {
+  return `${kind} ${name}`;
+}

@@ -1,0 +1,65 @@
+import { FakeClock } from '@spanmesh/runtime/fake-clock';
+import { describe, expect, it } from 'vitest';
+import { GATHER_MS, MAX_ROSTER, Roster } from './roster.ts';
+
+const A = 'a.00000001';
+
+describe('the roster', () => {
+  it('waits for whoever was heard of, for 5 s from the first time', () => {
+    const clock = new FakeClock();
+    const roster = new Roster({ clock });
+    expect(roster.isResolved(A)).toBe(true);
+    roster.heard(A);
+    expect([roster.isResolved(A), roster.areResolved]).toEqual([false, false]);
+    clock.advance(GATHER_MS - 1);
+    roster.heard(A);
+    expect(roster.isResolved(A)).toBe(false);
+    clock.advance(1);
+    expect([roster.isResolved(A), roster.areResolved]).toEqual([true, true]);
+  });
+
+  it('waits no longer for one that has told what it has, or is taken off', () => {
+    const roster = new Roster({ clock: new FakeClock() });
+    roster.attached(A);
+    roster.heard('b.00000001');
+    roster.told(A);
+    expect([roster.isResolved(A), roster.areResolved]).toEqual([true, false]);
+    roster.remove('b.00000001');
+    expect([roster.areResolved, roster.size]).toEqual([true, 1]);
+  });
+
+  it('knows since when one has been silent: the end of its stream, or of the last trunk to it', () => {
+    const clock = new FakeClock();
+    const roster = new Roster({ clock });
+    roster.attached(A);
+    expect([...roster.silent()]).toEqual([]);
+    clock.advance(100);
+    roster.detached(A);
+    clock.advance(100);
+    roster.detached(A);
+    const silent = { id: A, name: 'a', boot: '00000001', silentSince: 100 };
+    expect([...roster.silent()]).toEqual([{ ...silent, since: 100 }]);
+    roster.hasTrunk(A);
+    expect([...roster.silent()]).toEqual([{ ...silent, since: 200 }]);
+    roster.attached(A);
+    expect([...roster.silent()]).toEqual([]);
+  });
+
+  it('knows the other boots of a name', () => {
+    const roster = new Roster({ clock: new FakeClock() });
+    for (const id of [A, 'a.00000002', 'b.00000001']) roster.heard(id);
+    expect(roster.rivals({ name: 'a', boot: '00000002' })).toEqual([A]);
+  });
+
+  it('takes no name that is none, and no more than there can be', () => {
+    const roster = new Roster({ clock: new FakeClock() });
+    for (const id of ['', 'a', 'a.1', 'A.00000001', '.00000001', `${'a'.repeat(64)}.00000001`]) roster.heard(id);
+    expect(roster.size).toBe(0);
+    for (let i = 0; i <= MAX_ROSTER; i++) roster.heard(`g${i}.00000001`);
+    expect(roster.size).toBe(MAX_ROSTER);
+    // One that has a stream is never missing.
+    roster.attached(A);
+    roster.detached(A);
+    expect([...roster.silent()].some(({ id }) => id === A)).toBe(true);
+  });
+});

@@ -1,0 +1,379 @@
+import { DELETE, LNK_ERROR } from '@spanmesh/dmsg/command';
+import { encodeLnkConn, lnkConnBytes } from '@spanmesh/dmsg/payload/lnk-conn';
+import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
+import { CommandRunner } from '@spanmesh/link-gateway/commands';
+import type { Connection } from '@spanmesh/link-gateway/connection';
+import type { Core } from '@spanmesh/link-gateway/core';
+import { Link } from '@spanmesh/link-gateway/link';
+import { LnkConn } from '@spanmesh/link-gateway/lnk-conn';
+import { GatewayMetrics } from '@spanmesh/link-gateway/metrics';
+import { OpenTables } from '@spanmesh/link-gateway/open-tables';
+import { Relay } from '@spanmesh/link-gateway/relay';
+import { RelaySource } from '@spanmesh/link-gateway/relay-source';
+import { Relays } from '@spanmesh/link-gateway/relays';
+import { Reports } from '@spanmesh/link-gateway/reports';
+import { cutSnapshot } from '@spanmesh/link-gateway/snapshot';
+import { StateChangeParts } from '@spanmesh/proto/state-change';
+import {
+  type AttachRequest,
+  type AttachResponse,
+  Commands,
+  type GatewayTrunks,
+  RefusalReason,
+  StateChange,
+} from '@spanmesh/proto/v1/gateway_control';
+import type { Dialect } from '@spanmesh/spantree/tree';
+import { type FakeLeader, FakeStream, spanPayload, uuid } from '@spanmesh/topology/world.fixture';
+
+/** Parts of snapshots and deltas, so small that most have several. */
+const PART_BYTES = 900;
+/** More than a connection may have queued before relays wait. */
+const MUCH_BYTES = 1e9;
+
+/** Of a connection, what relays need: transactions that are open on the wire are those in `open`. */
+export interface ModelConnection {
+  readonly id: number;
+  readonly dialect: Dialect;
+  readonly lnkConns: Set<LnkConn>;
+  readonly open: Set<Transaction>;
+  waitingRelays: Relay[];
+  queuedBytes: number;
+  endpoint: object | null;
+}
+
+export interface ModelLink {
+  readonly link: Link;
+  readonly connection: ModelConnection;
+  readonly node: number;
+  readonly dist: number;
+}
+
+/**
+ * The gateway's side of Attach as it is (tables, relays, reports, commands, snapshots), between peers that are mere sets of open transactions
+ * and a leader whose stream is in memory: each message on it arrives when it is told to.
+ */
+export class ModelGateway {
+  readonly name: string;
+  boot: string;
+  readonly tables = new OpenTables();
+  readonly connections = new Map<number, ModelConnection>();
+  readonly links = new Map<number, ModelLink>();
+  /** Return paths in use. */
+  readonly backs: Relay[] = [];
+  /** Other gateways that it was told of, those that it cannot reach, and those that it has trunks to. */
+  readonly peers = new Set<string>();
+  readonly unreachable = new Set<string>();
+  readonly established = new Set<string>();
+  readonly reports = new Reports();
+  readonly relays: Relays;
+  stream: FakeStream | undefined;
+  leader: FakeLeader | undefined;
+  live = false;
+  /** Relays opened and closed on the wire so far. */
+  opens = 0;
+  closes = 0;
+  /** Called when it takes another id. */
+  onRenamed: (before: string) => void = () => {};
+  readonly #runner: CommandRunner;
+  #up: Partial<AttachRequest>[] = [];
+  #read = 0;
+  #epoch = 0;
+  #obeyed = 0;
+  #obeyedTold = 0;
+  #peerCount = 0;
+
+  constructor(name: string, boot: string) {
+    this.name = name;
+    this.boot = boot;
+    const { tables, reports } = this;
+    const metrics = new GatewayMetrics();
+    this.relays = new Relays({ reports, metrics, tables, routing: () => ({ relayClosing: () => {} }) });
+    const core: Pick<Core, 'tables' | 'relays' | 'metrics'> = { tables, relays: this.relays, metrics };
+    const probe = (connection: Connection) => {
+      connection.suspect = true;
+    };
+    const drains = { close: () => {}, order: () => {} };
+    this.#runner = new CommandRunner(core as never, { prober: { probe } as never, drains });
+  }
+
+  get id(): string {
+    return `${this.name}.${this.boot}`;
+  }
+
+  /** `n` of the last commands that it has obeyed. */
+  get obeyed(): number {
+    return this.#obeyed;
+  }
+
+  openConnection(dialect: Dialect): ModelConnection {
+    const open = new Set<Transaction>();
+    let msgid = 0;
+    const endpoint = {
+      rules: { dialect },
+      open: (_cmd: number, _circuit: unknown, handler: TransactionHandler) => {
+        const tx = {
+          endpoint,
+          data: null,
+          handler,
+          msgidLo: ++msgid,
+          msgidHi: 1,
+          closed: false,
+        } as never as Transaction;
+        open.add(tx);
+        this.opens++;
+        return tx;
+      },
+      end: (tx: Transaction) => {
+        if (open.delete(tx)) this.closes++;
+      },
+    };
+    const id = this.tables.nextNumber();
+    const remote = `192.0.2.1:${1000 + ++this.#peerCount}`;
+    const about = { remote, local: '192.0.2.9:987', sinceUs: 1, suspect: false, leaving: null };
+    const counts = { queuedBytes: 0, relays: 0, links: 0 };
+    const connection = {
+      ...{ id, dialect, lnkConns: new Set<LnkConn>(), open, waitingRelays: [], endpoint, origin: { kind: 'accepted' } },
+      ...about,
+      ...counts,
+    };
+    this.tables.connections.set(id, connection as never);
+    this.connections.set(id, connection);
+    this.reports.connectionOpened(connection as never);
+    return connection;
+  }
+
+  closeConnection(connection: ModelConnection): void {
+    this.tables.connections.delete(connection.id);
+    this.connections.delete(connection.id);
+    this.reports.connectionClosed(connection as never);
+    connection.endpoint = null;
+    connection.waitingRelays = [];
+    for (const tx of [...connection.open]) {
+      connection.open.delete(tx);
+      this.relays.onLost(tx);
+    }
+    for (const one of [...this.links.values()]) if (one.connection === connection) this.#forgetLink(one);
+    for (const lnkConn of [...connection.lnkConns]) this.#forgetLnkConn(lnkConn, connection);
+  }
+
+  /** A circuit peer has one. */
+  openLnkConn(connection: ModelConnection): void {
+    const { dialect } = connection;
+    if (dialect === 'circuit' && connection.lnkConns.size > 0) return;
+    const payload = Buffer.alloc(lnkConnBytes(dialect));
+    const peer = ++this.#peerCount + this.name.charCodeAt(0) * 1_000_000;
+    const asks = { clusterId: uuid(1), peerMaskLo: 0xffffffff, peerMaskHi: 0xffffffff, peerType: 1 };
+    const rest = { pfsType: 0, protoVersion: 1, status: 0, label: `p${peer}` };
+    encodeLnkConn({ dialect, mediaId: uuid(peer), ...asks, ...rest }, payload, 0);
+    const lnkConn = new LnkConn(this.tables.nextNumber(), connection as never, {} as never, payload);
+    this.tables.lnkConns.set(lnkConn.id, lnkConn);
+    connection.lnkConns.add(lnkConn);
+    this.reports.lnkConnOpened(lnkConn);
+  }
+
+  closeLnkConn(lnkConn: LnkConn): void {
+    const connection = this.connections.get(lnkConn.connection.id);
+    if (connection !== undefined) this.#forgetLnkConn(lnkConn, connection);
+    this.reports.lnkConnClosed(lnkConn);
+  }
+
+  openLink(connection: ModelConnection, node: number, dist: number): void {
+    const id = this.tables.nextNumber();
+    const source = new RelaySource('', id, connection.dialect, spanPayload(connection.dialect, node, dist));
+    const stamp = this.tables.nextStamp(1000);
+    const tx = { msgidLo: id, msgidHi: 5 } as never as Transaction;
+    const link = new Link(id, connection as never, tx, source, { stamp, sinceUs: stamp });
+    source.local = link;
+    this.tables.links.set(id, link);
+    this.links.set(id, { link, connection, node, dist });
+    this.reports.linkOpened(link);
+  }
+
+  closeLink(one: ModelLink): void {
+    this.#forgetLink(one);
+    this.reports.linkClosed(one.link);
+  }
+
+  /** Relays that are open on the wire. */
+  wire(): Relay[] {
+    const all: Relay[] = [];
+    for (const { open } of this.connections.values()) {
+      for (const { data } of open) if (data instanceof Relay) all.push(data);
+    }
+    return all;
+  }
+
+  /** Transactions that are open on the wire and are nobody's. */
+  get strays(): number {
+    let strays = 0;
+    for (const { open } of this.connections.values())
+      for (const { data } of open) if (!(data instanceof Relay)) strays++;
+    return strays;
+  }
+
+  /** The peer closes a relay. */
+  refuse({ tx }: Relay): void {
+    if (tx !== null) this.relays.onMessage(tx, { cmd: (DELETE | LNK_ERROR) >>> 0 } as never);
+  }
+
+  /** A message has come over a link of that number, of this gateway or of another one: a way back to it is opened on the connection. */
+  useBack(owner: ModelGateway, { link }: ModelLink, connection: ModelConnection): void {
+    const { dialect, payload } = link.source;
+    const source = owner === this ? link.source : this.tables.learnRemote(owner.id, link.id, dialect, payload);
+    const relay = this.relays.returnPath(source, connection as never);
+    if (relay === null) {
+      if (owner !== this && !source.leaderKnows && !source.isInUse) this.tables.forgetRemote(source);
+      return;
+    }
+    relay.use = { isReturnPath: true } as never;
+    this.backs.push(relay);
+  }
+
+  /** A way back is not used any more. */
+  releaseBack(index: number): void {
+    const [relay] = this.backs.splice(index % this.backs.length, 1);
+    if (relay === undefined || relay.closed || this.backs.includes(relay)) return;
+    relay.use = { isReturnPath: false } as never;
+    if (!relay.wanted) this.relays.closeUnused(relay);
+  }
+
+  /** The peer does not read for a while, or reads again. */
+  press(connection: ModelConnection, isMuch: boolean): void {
+    connection.queuedBytes = isMuch ? MUCH_BYTES : 0;
+    if (!isMuch && connection.waitingRelays.length > 0) this.relays.resume(connection as never);
+  }
+
+  reach(other: string, reachable: boolean): void {
+    if (reachable) this.unreachable.delete(other);
+    else this.unreachable.add(other);
+    this.reports.trunks(() => this.#trunks());
+  }
+
+  trunk(other: string, established: boolean): void {
+    if (established) this.established.add(other);
+    else this.established.delete(other);
+    this.reports.trunks(() => this.#trunks());
+  }
+
+  /** The turn ends: what has changed goes on its way. */
+  flush(): void {
+    if (!this.live) return;
+    const parts = this.reports.take(PART_BYTES);
+    if (parts.length === 0 && this.#obeyed === this.#obeyedTold) return;
+    for (const delta of this.#finished(parts)) this.#up.push({ delta });
+  }
+
+  connect(leader: FakeLeader): void {
+    this.disconnect();
+    this.leader = leader;
+    this.stream = new FakeStream();
+    this.#read = 0;
+    leader.core.control.attach(this.stream);
+    const { name, boot } = this;
+    const about = { version: '1', protocolVersion: 1, serviceAddress: `${name}:1`, capabilities: ['drain'] };
+    const gatewaysKnown = [...new Set([...this.peers, ...this.established, ...this.tables.remoteLinks.keys()])];
+    const hello = { name, boot, highestEpoch: this.#epoch, ...about, installation: 'spanmesh', gatewaysKnown };
+    this.#up.push({ hello });
+  }
+
+  disconnect(): void {
+    this.stream?.break();
+    this.stream = undefined;
+    this.live = false;
+    this.#up = [];
+    this.reports.end();
+  }
+
+  /** Everything that the leader has sent has been read. */
+  get hasReadAll(): boolean {
+    return this.stream === undefined || this.stream.sent.length === this.#read;
+  }
+
+  /** The oldest message reaches the leader. */
+  deliverUp(): boolean {
+    const message = this.#up.shift();
+    if (message === undefined || this.stream === undefined) return false;
+    this.stream.deliver(message);
+    return true;
+  }
+
+  /** The oldest message of the leader reaches the gateway. */
+  deliverDown(): boolean {
+    const response = this.stream?.sent[this.#read];
+    if (response === undefined) return false;
+    this.#read++;
+    this.#take(response);
+    return true;
+  }
+
+  #take({ welcome, commands, refused }: AttachResponse): void {
+    if (refused?.reason === RefusalReason.REFUSAL_REASON_DECLARED_DEAD) this.#rename();
+    if (commands !== undefined && this.live && commands.epoch === this.#epoch) {
+      this.#obey(Commands.decode(Commands.encode(commands).finish()));
+    }
+    if (welcome === undefined) return;
+    if (welcome.epoch < this.#epoch) {
+      this.disconnect();
+      return;
+    }
+    if (welcome.epoch > this.#epoch) this.#obeyed = 0;
+    this.#epoch = welcome.epoch;
+    this.live = true;
+    const parts = new StateChangeParts(PART_BYTES);
+    cutSnapshot(this.tables, parts);
+    parts.trunks(this.#trunks());
+    this.reports.begin();
+    for (const snapshot of this.#finished(parts.all)) this.#up.push({ snapshot });
+    this.#up.push({ snapshotEnd: {} });
+  }
+
+  #obey(commands: Commands): void {
+    for (const gone of commands.gatewaysGone) {
+      this.peers.delete(gone);
+      const wasTrunk = this.established.delete(gone);
+      if (this.unreachable.delete(gone) || wasTrunk) this.reports.trunks(() => this.#trunks());
+      this.#runner.forgetGateway(gone);
+    }
+    for (const { gateway } of commands.gateways) this.peers.add(gateway);
+    this.#runner.run(commands);
+    this.#obeyed = commands.n;
+  }
+
+  /** It was declared dead: it goes on under another id. Its trunks belong to the former one. */
+  #rename(): void {
+    const before = this.id;
+    this.boot = ((Number.parseInt(this.boot, 16) + 0x100000) >>> 0).toString(16).padStart(8, '0');
+    this.established.clear();
+    this.#obeyed = 0;
+    this.onRenamed(before);
+  }
+
+  #trunks(): GatewayTrunks {
+    return { established: [...this.established], unreachable: [...this.unreachable] };
+  }
+
+  /** As they arrive, with what is said last. */
+  #finished(parts: StateChange[]): StateChange[] {
+    const all = parts.length === 0 ? [StateChange.create()] : parts;
+    const last = all.at(-1);
+    if (last !== undefined) {
+      last.obeyed = this.#obeyed;
+      last.lastNumber = this.tables.lastNumber;
+    }
+    this.#obeyedTold = this.#obeyed;
+    return all.map((part) => StateChange.decode(StateChange.encode(part).finish()));
+  }
+
+  #forgetLink({ link }: ModelLink): void {
+    this.tables.links.delete(link.id);
+    this.links.delete(link.id);
+    this.relays.closeAllOf(link.source);
+    link.source.local = null;
+  }
+
+  #forgetLnkConn(lnkConn: LnkConn, connection: ModelConnection): void {
+    this.relays.closeAllOn(lnkConn);
+    this.tables.lnkConns.delete(lnkConn.id);
+    connection.lnkConns.delete(lnkConn);
+  }
+}
