@@ -14,8 +14,9 @@ import { formatHostPort, type HostPort } from './address.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { gateInterceptor } from './gate.ts';
 import { GRPC_KEEPALIVE_MS, GRPC_KEEPALIVE_TIMEOUT_MS, MAX_GRPC_MESSAGE_BYTES } from './grpc-channel.ts';
+import { guardedService } from './guarded-service.ts';
 import { listenError } from './listen-error.ts';
-import type { Logger } from './logger.ts';
+import { type Logger, Throttle } from './logger.ts';
 import { checkProtocol } from './protocol-interceptors.ts';
 import type { ProtocolRule } from './protocol-version.ts';
 import type { ServerSecurity } from './security.ts';
@@ -23,6 +24,8 @@ import type { ServerSecurity } from './security.ts';
 const HEALTH_SERVICE = 'grpc.health.v1.Health';
 /** Streams that one connection may have open; each costs memory whether used or not. */
 const MAX_STREAMS_PER_CONNECTION = 1024;
+/** The same trouble is logged once in this time. */
+const LOG_INTERVAL_MS = 10_000;
 
 /**
  * A gRPC server with the standard health service and reflection of what it serves. Without an address (`listen`
@@ -33,6 +36,7 @@ export class GrpcServer {
   readonly #setting: string;
   readonly #credentials: ServerCredentials;
   readonly #logger: Logger;
+  readonly #throttle: Throttle;
   readonly #server: Server;
   readonly #health = new HealthImplementation({ '': 'NOT_SERVING' });
   readonly #services: string[] = [];
@@ -58,6 +62,7 @@ export class GrpcServer {
     this.#setting = setting;
     this.#credentials = credentials;
     this.#logger = logger;
+    this.#throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock });
     // By default grpc-js writes to stderr by itself. What matters comes back as errors, so this is for debugging.
     const report = (...args: unknown[]): void => logger.debug({ detail: args.join(' ') }, 'grpc-js');
     setLogger({ error: report, info: report, debug: report });
@@ -77,7 +82,11 @@ export class GrpcServer {
 
   /** Before start(). The service is reported as serving once started, unless setServing said otherwise. */
   addService(definition: ServiceDefinition, implementation: object): this {
-    this.#server.addService(definition, implementation as UntypedServiceImplementation);
+    const guarded = guardedService(definition, implementation as UntypedServiceImplementation, (err, method, what) => {
+      const { log, suppressed } = this.#throttle.admit(`${method} ${what}`);
+      if (log) this.#logger.error({ err, method, what, suppressed }, 'a message has cost its stream');
+    });
+    this.#server.addService(guarded.definition, guarded.implementation);
     const path = Object.values(definition)[0]?.path;
     if (path !== undefined) {
       const name = path.split('/')[1]!;
