@@ -1,4 +1,9 @@
 import { status } from '@grpc/grpc-js';
+import type { Clock } from '@spanmesh/runtime/clock';
+import { type Logger, Throttle } from '@spanmesh/runtime/logger';
+
+/** The same fault is logged once in this time. */
+const LOG_INTERVAL_MS = 10_000;
 
 /** What goes wrong for a user of the API: a gRPC status, and a sentence that says what to do. */
 export class ApiError extends Error {
@@ -17,8 +22,20 @@ export function invalid(details: string): ApiError {
   return new ApiError(status.INVALID_ARGUMENT, details);
 }
 
-/** The same for whatever was thrown: a fault of ours is not explained to users. */
-export function toApiError(error: unknown): ApiError {
-  if (error instanceof ApiError) return error;
-  return new ApiError(status.INTERNAL, 'The topology service failed to answer; its log says why.');
+/** Answers for whatever was thrown. A fault of ours is not explained to users, and is in the log once an interval. */
+export class FaultLog {
+  readonly #logger: Logger;
+  readonly #throttle: Throttle;
+
+  constructor({ logger, clock }: { logger: Logger; clock: Clock }) {
+    this.#logger = logger;
+    this.#throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock });
+  }
+
+  report(error: unknown): ApiError {
+    if (error instanceof ApiError) return error;
+    const { log, suppressed } = this.#throttle.admit(error instanceof Error ? error.message : '');
+    if (log) this.#logger.error({ err: error, suppressed }, 'request failed');
+    return new ApiError(status.INTERNAL, 'The topology service failed to answer; its log says why.');
+  }
 }

@@ -10,7 +10,7 @@ import { ReplicaRole } from '@spanmesh/proto/v1/topology';
 import type { Clock } from '@spanmesh/runtime/clock';
 import { answeredBy } from '@spanmesh/runtime/forwarder';
 import type { Logger } from '@spanmesh/runtime/logger';
-import { ApiError, toApiError } from './api-error.ts';
+import { ApiError, FaultLog } from './api-error.ts';
 import type { Commander } from './commander.ts';
 import { explain } from './explain.ts';
 import type { Leadership } from './leadership.ts';
@@ -34,6 +34,7 @@ const ROLE_NAMES: Readonly<Record<number, string>> = {
   [ReplicaRole.REPLICA_ROLE_LEADER]: 'leader',
   [ReplicaRole.REPLICA_ROLE_STANDBY]: 'standby',
   [ReplicaRole.REPLICA_ROLE_TAKING_OVER]: 'taking-over',
+  [ReplicaRole.REPLICA_ROLE_FROZEN]: 'frozen',
 };
 
 /** The calls that only read: any replica answers them that has something to read. */
@@ -85,12 +86,14 @@ export class Api {
   readonly #address: () => string;
   readonly #deps: ApiDeps;
   readonly #watches = new Set<Watch>();
+  readonly #faults: FaultLog;
   #trees = 0;
 
   /** `address`: how this replica is named in answers, `host:port`. */
   constructor({ address }: { address: () => string }, deps: ApiDeps) {
     this.#address = address;
     this.#deps = deps;
+    this.#faults = new FaultLog(deps);
   }
 
   get watches(): number {
@@ -135,7 +138,6 @@ export class Api {
   }
 
   #getTree(call: ServerWritableStream<api.GetTreeRequest, api.GetTreeResponse>, { trees, history }: View): void {
-    const { logger } = this.#deps;
     if (this.#trees >= MAX_TREES) {
       throw new ApiError(status.RESOURCE_EXHAUSTED, `${MAX_TREES} trees are being sent already: try again later.`);
     }
@@ -143,8 +145,7 @@ export class Api {
     this.#trees++;
     sendAll(call, parts)
       .catch((error: unknown) => {
-        logger.error({ err: error }, 'tree could not be sent');
-        call.emit('error', toApiError(error));
+        call.emit('error', this.#faults.report(error));
       })
       .finally(() => {
         this.#trees--;
@@ -156,18 +157,15 @@ export class Api {
     if (this.#watches.size >= MAX_WATCHES) {
       throw new ApiError(status.RESOURCE_EXHAUSTED, `There are ${MAX_WATCHES} watches already: end some.`);
     }
-    let ended = false;
     const watch: Watch = new Watch(call.request, {
       stream: call,
       history,
       clock,
       mayBeBehind: role === ReplicaRole.REPLICA_ROLE_STANDBY,
-      onEnd: () => {
-        ended = true;
-        this.#watches.delete(watch);
-      },
+      onEnd: () => this.#watches.delete(watch),
     });
-    if (!ended) this.#watches.add(watch);
+    this.#watches.add(watch);
+    watch.begin();
   }
 
   #unary<Request, Answer extends object>(
@@ -221,7 +219,6 @@ export class Api {
   }
 
   #report(error: unknown): ApiError {
-    if (!(error instanceof ApiError)) this.#deps.logger.error({ err: error }, 'request failed');
-    return toApiError(error);
+    return this.#faults.report(error);
   }
 }

@@ -3,7 +3,7 @@ import type { FollowHello, FollowResponse, TreeChange } from '@spanmesh/proto/v1
 import { ProcessKind, RefusalCause, ReplicaRole, type ReplicaStatus } from '@spanmesh/proto/v1/topology';
 import type { Clock, Timer } from '@spanmesh/runtime/clock';
 import type { Logger } from '@spanmesh/runtime/logger';
-import type { History } from '../history.ts';
+import { type History, revisionAt } from '../history.ts';
 import type { Leadership } from '../leadership.ts';
 import type { Refusals } from '../refusals.ts';
 import { countsOf, wholeMs } from '../show-status.ts';
@@ -156,7 +156,7 @@ export class Publisher implements StandbyHost {
       const { position, clockMs = 0 } = acknowledged ?? {};
       const hasState = position !== undefined;
       const lagMs = hasState ? wholeMs(this.#deps.clock.now() - clockMs) : 0;
-      const revision = hasState ? `${position.epoch}.${position.n}` : '';
+      const revision = hasState ? revisionAt(position) : '';
       known.push({ replica, address, role, lagMs, hasState, version, revision });
     }
     return known.sort((a, b) => (a.address < b.address ? -1 : 1));

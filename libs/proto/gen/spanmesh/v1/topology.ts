@@ -364,6 +364,11 @@ export const ReplicaRole = {
   REPLICA_ROLE_STANDBY: 2,
   /** REPLICA_ROLE_TAKING_OVER - It holds the lease and waits for the gateways' snapshots; meanwhile it answers from what the leader before it said. */
   REPLICA_ROLE_TAKING_OVER: 3,
+  /**
+   * REPLICA_ROLE_FROZEN - It has led, and cannot renew its lease: another one may lead. It commands nothing, and takes in what its gateways tell. `lag_ms` counts
+   * from the last moment of a valid lease.
+   */
+  REPLICA_ROLE_FROZEN: 4,
   UNRECOGNIZED: -1,
 } as const;
 
@@ -374,6 +379,7 @@ export namespace ReplicaRole {
   export type REPLICA_ROLE_LEADER = typeof ReplicaRole.REPLICA_ROLE_LEADER;
   export type REPLICA_ROLE_STANDBY = typeof ReplicaRole.REPLICA_ROLE_STANDBY;
   export type REPLICA_ROLE_TAKING_OVER = typeof ReplicaRole.REPLICA_ROLE_TAKING_OVER;
+  export type REPLICA_ROLE_FROZEN = typeof ReplicaRole.REPLICA_ROLE_FROZEN;
   export type UNRECOGNIZED = typeof ReplicaRole.UNRECOGNIZED;
 }
 
@@ -391,6 +397,9 @@ export function replicaRoleFromJSON(object: any): ReplicaRole {
     case 3:
     case "REPLICA_ROLE_TAKING_OVER":
       return ReplicaRole.REPLICA_ROLE_TAKING_OVER;
+    case 4:
+    case "REPLICA_ROLE_FROZEN":
+      return ReplicaRole.REPLICA_ROLE_FROZEN;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -408,6 +417,8 @@ export function replicaRoleToJSON(object: ReplicaRole): string {
       return "REPLICA_ROLE_STANDBY";
     case ReplicaRole.REPLICA_ROLE_TAKING_OVER:
       return "REPLICA_ROLE_TAKING_OVER";
+    case ReplicaRole.REPLICA_ROLE_FROZEN:
+      return "REPLICA_ROLE_FROZEN";
     case ReplicaRole.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";
@@ -843,10 +854,12 @@ export interface LeaderStatus {
   replica: string;
   /** Where its service port is reached, `host:port`. */
   address: string;
-  /** Its epoch. */
+  /** Its epoch, 4294967295 if it is higher: `full_epoch` has it. */
   epoch: number;
   /** Milliseconds since the replica that answers knows of its last renewal: more than the lease's time to live, and it has died. */
   leaseAgeMs: number;
+  /** Its epoch. Below 2^53. */
+  fullEpoch: number;
 }
 
 /** A replica of topology. */
@@ -4874,7 +4887,7 @@ export const RefusedProcess: MessageFns<RefusedProcess> = {
 };
 
 function createBaseLeaderStatus(): LeaderStatus {
-  return { replica: "", address: "", epoch: 0, leaseAgeMs: 0 };
+  return { replica: "", address: "", epoch: 0, leaseAgeMs: 0, fullEpoch: 0 };
 }
 
 export const LeaderStatus: MessageFns<LeaderStatus> = {
@@ -4890,6 +4903,12 @@ export const LeaderStatus: MessageFns<LeaderStatus> = {
     }
     if (message.leaseAgeMs !== 0) {
       writer.uint32(32).uint32(message.leaseAgeMs);
+    }
+    if (message.fullEpoch !== 0) {
+      if (BigInt.asUintN(64, BigInt(message.fullEpoch)) !== BigInt(message.fullEpoch)) {
+        throw new globalThis.Error("value provided for field BigInt(message.fullEpoch) of type uint64 too large");
+      }
+      writer.uint32(40).uint64(BigInt(message.fullEpoch));
     }
     return writer;
   },
@@ -4939,6 +4958,14 @@ export const LeaderStatus: MessageFns<LeaderStatus> = {
             message.leaseAgeMs = reader.uint32();
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.fullEpoch = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4961,6 +4988,11 @@ export const LeaderStatus: MessageFns<LeaderStatus> = {
         : isSet(object.lease_age_ms)
         ? globalThis.Number(object.lease_age_ms)
         : 0,
+      fullEpoch: isSet(object.fullEpoch)
+        ? globalThis.Number(object.fullEpoch)
+        : isSet(object.full_epoch)
+        ? globalThis.Number(object.full_epoch)
+        : 0,
     };
   },
 
@@ -4978,6 +5010,9 @@ export const LeaderStatus: MessageFns<LeaderStatus> = {
     if (message.leaseAgeMs !== 0) {
       obj.leaseAgeMs = Math.round(message.leaseAgeMs);
     }
+    if (message.fullEpoch !== 0) {
+      obj.fullEpoch = globalThis.Number(message.fullEpoch);
+    }
     return obj;
   },
 
@@ -4990,6 +5025,7 @@ export const LeaderStatus: MessageFns<LeaderStatus> = {
     message.address = object.address ?? "";
     message.epoch = object.epoch ?? 0;
     message.leaseAgeMs = object.leaseAgeMs ?? 0;
+    message.fullEpoch = object.fullEpoch ?? 0;
     return message;
   },
 };
@@ -5932,6 +5968,17 @@ export type DeepPartial<T> = T extends bigint ? string | number | bigint
 type KeysOfUnion<T> = T extends T ? keyof T : never;
 export type Exact<P, I extends P> = P extends Builtin ? P
   : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
+
+function longToNumber(int64: { toString(): string }): number {
+  const num = globalThis.Number(int64.toString());
+  if (num > globalThis.Number.MAX_SAFE_INTEGER) {
+    throw new globalThis.Error("Value is larger than Number.MAX_SAFE_INTEGER");
+  }
+  if (num < globalThis.Number.MIN_SAFE_INTEGER) {
+    throw new globalThis.Error("Value is smaller than Number.MIN_SAFE_INTEGER");
+  }
+  return num;
+}
 
 function isSet(value: any): boolean {
   return value !== null && value !== undefined;
