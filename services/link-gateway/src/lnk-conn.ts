@@ -30,7 +30,7 @@ export class LnkConn {
   /** Last good LNK_VOLCONF of each slot. */
   volconfs: Map<number, ReceivedVolconf> | null = null;
 
-  constructor(id: number, connection: Connection, tx: Transaction, payload: Buffer, openedUs: number) {
+  constructor(id: number, connection: Connection, tx: Transaction, payload: Buffer, openedUs = 0) {
     this.id = id;
     this.connection = connection;
     this.tx = tx;

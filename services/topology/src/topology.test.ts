@@ -173,7 +173,9 @@ describe('GetStatus', () => {
     await until(() => gateway.relays.size === 1);
     const { replica: id, leader, replicas, gateways, counts, revision } = await ask(address);
     const { epoch } = topology.core.leadership;
-    expect(leader).toMatchObject({ replica: id, address, epoch });
+    expect(leader).toMatchObject({ replica: id, address, epoch, fullEpoch: epoch });
+    // Whatever is known of lives before: nothing, in a store that is empty.
+    expect(epoch).toBeGreaterThan(1_700_000_000);
     expect(replicas).toEqual([
       {
         replica: id,

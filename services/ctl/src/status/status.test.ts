@@ -20,7 +20,7 @@ const VOLCONF_PROCESS = ProcessInfo.fromPartial({
   service: 'volconf',
   leads: ['volconf'],
 });
-const LEADER = { replica: 'x', address: '192.0.2.1:7986', epoch: 12, leaseAgeMs: 300, fullEpoch: 7 };
+const LEADER = { replica: 'x', address: '192.0.2.1:7986', epoch: 12, leaseAgeMs: 300, fullEpoch: 12 };
 const GATEWAY = GatewayStatus.fromPartial({
   name: 'gw-1',
   boot: '0badcafe',
