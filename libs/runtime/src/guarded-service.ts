@@ -1,5 +1,10 @@
 import type { EventEmitter } from 'node:events';
-import { type MethodDefinition, type ServiceDefinition, status, type UntypedServiceImplementation } from '@grpc/grpc-js';
+import {
+  type MethodDefinition,
+  type ServiceDefinition,
+  status,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
 
 /** Something of a stream went wrong: in which method, when what was done. */
 export type StreamFault = (error: unknown, method: string, what: 'message-not-encoded' | 'handler-threw') => void;

@@ -7,10 +7,11 @@ import {
 } from '@grpc/grpc-js';
 import type * as api from '@spanmesh/proto/v1/topology';
 import { ReplicaRole } from '@spanmesh/proto/v1/topology';
+import { ApiError, FaultLog } from '@spanmesh/runtime/api-error';
 import type { Clock } from '@spanmesh/runtime/clock';
 import { answeredBy } from '@spanmesh/runtime/forwarder';
 import type { Logger } from '@spanmesh/runtime/logger';
-import { ApiError, FaultLog } from './api-error.ts';
+import { type Job, Slices } from '@spanmesh/runtime/slices';
 import type { Commander } from './commander.ts';
 import { explain } from './explain.ts';
 import type { Leadership } from './leadership.ts';
@@ -85,6 +86,8 @@ export interface ApiDeps {
 export class Api {
   readonly #address: () => string;
   readonly #deps: ApiDeps;
+  /** What is being answered. */
+  readonly slices = new Slices();
   readonly #watches = new Set<Watch>();
   readonly #faults: FaultLog;
   #trees = 0;
@@ -93,7 +96,7 @@ export class Api {
   constructor({ address }: { address: () => string }, deps: ApiDeps) {
     this.#address = address;
     this.#deps = deps;
-    this.#faults = new FaultLog(deps);
+    this.#faults = new FaultLog({ service: 'topology' }, deps);
   }
 
   get watches(): number {
@@ -168,19 +171,27 @@ export class Api {
     watch.begin();
   }
 
+  /** Answers are made in turns: whatever users ask for, gateways are served in between. */
   #unary<Request, Answer extends object>(
-    answer: (view: View, request: Request) => Answer,
+    answer: (view: View, request: Request) => Job<Answer>,
   ): handleUnaryCall<Request, Answer & { revision: string }> {
     return (call, callback: sendUnaryData<Answer & { revision: string }>) => {
-      try {
-        const view = this.#view();
-        this.#announce(call, view);
-        const { revision } = view.history;
-        callback(null, { ...answer(view, call.request), revision });
-      } catch (error) {
-        callback(this.#report(error));
-      }
+      this.slices.run(this.#answering(call, answer)).then(
+        (made) => callback(null, made),
+        (error: unknown) => callback(this.#report(error)),
+      );
     };
+  }
+
+  *#answering<Request, Answer extends object>(
+    call: { readonly request: Request; readonly cancelled: boolean; sendMetadata(metadata: Metadata): void },
+    answer: (view: View, request: Request) => Job<Answer>,
+  ): Job<Answer & { revision: string }> {
+    if (call.cancelled) throw new ApiError(status.CANCELLED, 'Nobody waits for the answer any more.');
+    const view = this.#view();
+    this.#announce(call, view);
+    const made = yield* answer(view, call.request);
+    return { ...made, revision: view.history.revision };
   }
 
   #stream(

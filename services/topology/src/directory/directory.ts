@@ -8,10 +8,10 @@ import {
 } from '@spanmesh/proto/cluster-key';
 import type * as proto from '@spanmesh/proto/v1/directory';
 import type { NodeSelector } from '@spanmesh/proto/v1/messaging';
+import { ApiError, FaultLog, invalid } from '@spanmesh/runtime/api-error';
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { Logger } from '@spanmesh/runtime/logger';
 import type { Cluster, Link, Node } from '@spanmesh/spantree/tree';
-import { ApiError, FaultLog, invalid } from '../api-error.ts';
 import { treeClusterKey } from '../dialect.ts';
 import { linkData } from '../gateway.ts';
 import type { Leadership } from '../leadership.ts';
@@ -48,7 +48,7 @@ export class Directory {
 
   constructor(deps: DirectoryDeps) {
     this.#deps = deps;
-    this.#faults = new FaultLog(deps);
+    this.#faults = new FaultLog({ service: 'topology' }, deps);
   }
 
   /** Calls that wait. */

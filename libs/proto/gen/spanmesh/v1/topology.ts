@@ -600,9 +600,15 @@ export interface GetTreeRequest {
   withRelays: boolean;
 }
 
-/** A part of the trees: whole clusters, or further nodes of the last cluster of the previous part. */
+/**
+ * A part of the trees, at most 1 MiB: whole clusters, or further nodes of the last cluster of the previous part; of a node with very many links,
+ * further links of its last node, and of a link with very many relays further relays.
+ */
 export interface GetTreeResponse {
-  /** Clusters with their nodes and links. A cluster with the same key as the last one before continues that one. */
+  /**
+   * Clusters with their nodes and links. A cluster with the same key as the last one before continues that one; likewise its first node, by
+   * key, and that one's first link, by id.
+   */
   clusters: ClusterTree[];
   /** Revision of the state; the same in every part. */
   revision: string;
@@ -745,6 +751,10 @@ export interface ExplainRequest {
   node: string;
   /** The connection: its id, its number, or the label of a LNK_CONN on it; whatever fits one connection only. */
   connection: string;
+  /** Most verdicts in one answer; 0 means 500, at most 5000. An answer may have fewer: it stays below 1 MiB. */
+  pageSize: number;
+  /** `next_page_token` of the previous answer; empty for the first. */
+  pageToken: string;
 }
 
 /** The answer. */
@@ -757,10 +767,15 @@ export interface ExplainResponse {
   connection:
     | Connection
     | undefined;
-  /** One for each LNK_CONN open on the connection. */
+  /**
+   * One for each LNK_CONN open on the connection, in order of number; in pages, those that this one is about. One that the page before has
+   * begun goes on.
+   */
   lnkConns: LnkConnExplanation[];
   /** Revision of the state that was looked at. */
   revision: string;
+  /** Token of the next page; empty on the last. */
+  nextPageToken: string;
 }
 
 /** What selection does for one LNK_CONN. */
@@ -3925,7 +3940,7 @@ export const RelayChange: MessageFns<RelayChange> = {
 };
 
 function createBaseExplainRequest(): ExplainRequest {
-  return { node: "", connection: "" };
+  return { node: "", connection: "", pageSize: 0, pageToken: "" };
 }
 
 export const ExplainRequest: MessageFns<ExplainRequest> = {
@@ -3935,6 +3950,12 @@ export const ExplainRequest: MessageFns<ExplainRequest> = {
     }
     if (message.connection !== "") {
       writer.uint32(18).string(message.connection);
+    }
+    if (message.pageSize !== 0) {
+      writer.uint32(24).uint32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(34).string(message.pageToken);
     }
     return writer;
   },
@@ -3968,6 +3989,22 @@ export const ExplainRequest: MessageFns<ExplainRequest> = {
             message.connection = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.pageSize = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3984,6 +4021,16 @@ export const ExplainRequest: MessageFns<ExplainRequest> = {
     return {
       node: isSet(object.node) ? globalThis.String(object.node) : "",
       connection: isSet(object.connection) ? globalThis.String(object.connection) : "",
+      pageSize: isSet(object.pageSize)
+        ? globalThis.Number(object.pageSize)
+        : isSet(object.page_size)
+        ? globalThis.Number(object.page_size)
+        : 0,
+      pageToken: isSet(object.pageToken)
+        ? globalThis.String(object.pageToken)
+        : isSet(object.page_token)
+        ? globalThis.String(object.page_token)
+        : "",
     };
   },
 
@@ -3995,6 +4042,12 @@ export const ExplainRequest: MessageFns<ExplainRequest> = {
     if (message.connection !== "") {
       obj.connection = message.connection;
     }
+    if (message.pageSize !== 0) {
+      obj.pageSize = Math.round(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      obj.pageToken = message.pageToken;
+    }
     return obj;
   },
 
@@ -4005,12 +4058,14 @@ export const ExplainRequest: MessageFns<ExplainRequest> = {
     const message = createBaseExplainRequest();
     message.node = object.node ?? "";
     message.connection = object.connection ?? "";
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
     return message;
   },
 };
 
 function createBaseExplainResponse(): ExplainResponse {
-  return { node: undefined, connection: undefined, lnkConns: [], revision: "" };
+  return { node: undefined, connection: undefined, lnkConns: [], revision: "", nextPageToken: "" };
 }
 
 export const ExplainResponse: MessageFns<ExplainResponse> = {
@@ -4026,6 +4081,9 @@ export const ExplainResponse: MessageFns<ExplainResponse> = {
     }
     if (message.revision !== "") {
       writer.uint32(34).string(message.revision);
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(42).string(message.nextPageToken);
     }
     return writer;
   },
@@ -4075,6 +4133,14 @@ export const ExplainResponse: MessageFns<ExplainResponse> = {
             message.revision = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4097,6 +4163,11 @@ export const ExplainResponse: MessageFns<ExplainResponse> = {
         ? object.lnk_conns.map((e: any) => LnkConnExplanation.fromJSON(e))
         : [],
       revision: isSet(object.revision) ? globalThis.String(object.revision) : "",
+      nextPageToken: isSet(object.nextPageToken)
+        ? globalThis.String(object.nextPageToken)
+        : isSet(object.next_page_token)
+        ? globalThis.String(object.next_page_token)
+        : "",
     };
   },
 
@@ -4114,6 +4185,9 @@ export const ExplainResponse: MessageFns<ExplainResponse> = {
     if (message.revision !== "") {
       obj.revision = message.revision;
     }
+    if (message.nextPageToken !== "") {
+      obj.nextPageToken = message.nextPageToken;
+    }
     return obj;
   },
 
@@ -4128,6 +4202,7 @@ export const ExplainResponse: MessageFns<ExplainResponse> = {
       : undefined;
     message.lnkConns = object.lnkConns?.map((e) => LnkConnExplanation.fromPartial(e)) || [];
     message.revision = object.revision ?? "";
+    message.nextPageToken = object.nextPageToken ?? "";
     return message;
   },
 };
@@ -5607,8 +5682,8 @@ export const ObjectCounts: MessageFns<ObjectCounts> = {
 /**
  * Reads of the span trees. Any replica serves them; what it answers is one consistent state, named by its revision.
  *
- * Paging: lists are in the order of their keys. A page is at most `page_size` objects; `next_page_token` is empty on the
- * last one. Objects that come and go between pages may be missed or seen; none is seen twice, but a link whose connection
+ * Paging: lists are in the order of their keys. A page is at most `page_size` objects; it may have fewer, or none, and more come:
+ * `next_page_token` is empty on the last one only. Objects that come and go between pages may be missed or seen; none is seen twice, but a link whose connection
  * turns suspect in between and so goes behind the others of its node.
  */
 export type TopologyService = typeof TopologyService;

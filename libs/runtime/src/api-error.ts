@@ -1,18 +1,18 @@
 import { status } from '@grpc/grpc-js';
-import type { Clock } from '@spanmesh/runtime/clock';
-import { type Logger, Throttle } from '@spanmesh/runtime/logger';
+import type { Clock } from './clock.ts';
+import { type Logger, Throttle } from './logger.ts';
 
 /** The same fault is logged once in this time. */
 const LOG_INTERVAL_MS = 10_000;
 
-/** What goes wrong for a user of the API: a gRPC status, and a sentence that says what to do. */
+/** What goes wrong for a user of an API: a gRPC status, and a sentence that says what to do. */
 export class ApiError extends Error {
+  override readonly name = 'ApiError';
   readonly code: status;
   readonly details: string;
 
-  constructor(code: status, details: string) {
-    super(details);
-    this.name = 'ApiError';
+  constructor(code: status, details: string, options?: ErrorOptions) {
+    super(details, options);
     this.code = code;
     this.details = details;
   }
@@ -24,10 +24,13 @@ export function invalid(details: string): ApiError {
 
 /** Answers for whatever was thrown. A fault of ours is not explained to users, and is in the log once an interval. */
 export class FaultLog {
+  readonly #service: string;
   readonly #logger: Logger;
   readonly #throttle: Throttle;
 
-  constructor({ logger, clock }: { logger: Logger; clock: Clock }) {
+  /** `service`: as users call it. */
+  constructor({ service }: { service: string }, { logger, clock }: { logger: Logger; clock: Clock }) {
+    this.#service = service;
     this.#logger = logger;
     this.#throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock });
   }
@@ -36,6 +39,6 @@ export class FaultLog {
     if (error instanceof ApiError) return error;
     const { log, suppressed } = this.#throttle.admit(error instanceof Error ? error.message : '');
     if (log) this.#logger.error({ err: error, suppressed }, 'request failed');
-    return new ApiError(status.INTERNAL, 'The topology service failed to answer; its log says why.');
+    return new ApiError(status.INTERNAL, `The ${this.#service} service failed to answer; its log says why.`);
   }
 }
