@@ -253,6 +253,22 @@ describe('a standby', () => {
     expect([standby.follower.snapshots, ends]).toEqual([3, 1]);
   });
 
+  it('costs its stream, and not the leader, when it cannot be told what changes', () => {
+    const { leader, gateway, connection, standby } = installation();
+    leader.core.history.epoch = Number.NaN;
+    gateway.openLink(connection, 2);
+    settle(leader, [gateway]);
+    expect(() => leader.core.flush()).not.toThrow();
+    expect(standby.call.isOver).toBe(true);
+    leader.core.history.epoch = leader.lease.epoch;
+    gateway.openLink(connection, 3);
+    settle(leader, [gateway]);
+    leader.clock.advance(200);
+    standby.catchUp(leader);
+    expect(standby.follower.snapshots).toBe(2);
+    expect(answersOf(standby.follower.view!)).toEqual(answersOf(leader.core.view()!));
+  });
+
   it('waits for a revision that somebody has seen elsewhere, for a while', () => {
     const { leader, gateway, connection, standby } = installation();
     gateway.openLink(connection, 2);
