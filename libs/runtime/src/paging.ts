@@ -63,8 +63,8 @@ export function firstAfter<T>(sorted: readonly T[], after: Key | undefined, keyO
 }
 
 /**
- * One page of a list whose objects stand in the order of their keys. `from` gives them from the first one after a key on, without looking at
- * those before. The page is made at once, and its work is bounded: by its size, by its bytes, and by what it looks at.
+ * One page of a list whose objects stand in the order of their keys. `from` gives them from the first one after a key on, without looking
+ * at those before. The page is made at once, and its work is bounded: by its size, by its bytes, and by what it looks at.
  * @throws ApiError INVALID_ARGUMENT: not a token of this list.
  */
 export function pageOf<T>(
@@ -92,8 +92,8 @@ export function pageOf<T>(
 }
 
 /**
- * One page of what stands in no order (null: passed over): it is looked at as a whole, in slices, for those that come next. What comes or goes meanwhile may be
- * missed or seen, none is seen twice.
+ * One page of what stands in no order (null: passed over): it is looked at as a whole, in slices, for those that come next. What comes or
+ * goes meanwhile may be missed or seen, none is seen twice.
  * @throws ApiError INVALID_ARGUMENT: not a token of this list.
  */
 export function* pageOfUnsorted<T>(

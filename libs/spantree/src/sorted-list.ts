@@ -2,8 +2,8 @@
 const MOST_PATCHES = 32;
 
 /**
- * The values of a map in an order, kept from one reading to the next. What was read stays as it was when the map changes: whoever goes through
- * it slowly sees one state.
+ * The values of a map in an order, kept from one reading to the next. What was read stays as it was when the map changes: whoever goes
+ * through it slowly sees one state.
  */
 export class SortedList<T> {
   readonly #values: () => Iterable<T>;

@@ -201,8 +201,8 @@ export class Core {
   }
 
   /**
-   * What reads are answered from: the leader's own trees, also while its lease is not valid (it says so), or those that a standby has heard of; while it takes over, too, because
-   * its own are not complete yet. Null: there is nothing to answer from.
+   * What reads are answered from: the leader's own trees, also while its lease is not valid (it says so), or those that a standby has
+   * heard of; while it takes over, too, because its own are not complete yet. Null: there is nothing to answer from.
    */
   view(): View | null {
     const { leadership, follower } = this;

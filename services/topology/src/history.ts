@@ -43,9 +43,10 @@ export interface HistoryLimits {
 }
 
 /**
- * The latest changes of the trees, and which revision is current. A revision is opaque to users: a random id of the history, the epoch and a
- * number that rises with every batch. The id says that two numbers count the same things: another life, another leader and another store
- * have other histories, whatever they count. Recording costs one small object for a change, and for relays one for each link and gateway.
+ * The latest changes of the trees, and which revision is current. A revision is opaque to users: a random id of the history, the epoch
+ * and a number that rises with every batch. The id says that two numbers count the same things: another life, another leader and another
+ * store have other histories, whatever they count. Recording costs one small object for a change, and for relays one for each link and
+ * gateway.
  */
 export class History {
   readonly #maxBatches: number;

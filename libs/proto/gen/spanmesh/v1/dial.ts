@@ -113,8 +113,8 @@ export interface MediaLnkConn {
   /** Label of the LNK_CONN, for people. */
   label: string;
   /**
-   * Who opened it: the peer's address without port, of an IPv6 address the first 64 bits. At most 64 characters, and no `/`. A media belongs
-   * to who had it first; the nil media id is a different media for each.
+   * Who opened it: the peer's address without port, of an IPv6 address the first 64 bits. At most 64 characters, and no `/`. A media
+   * belongs to who had it first; the nil media id is a different media for each.
    */
   principal: string;
   /** When it was opened, microseconds of the gateway's monotonic clock (`clock_us`). */

@@ -601,8 +601,8 @@ export interface GetTreeRequest {
 }
 
 /**
- * A part of the trees, at most 1 MiB: whole clusters, or further nodes of the last cluster of the previous part; of a node with very many links,
- * further links of its last node, and of a link with very many relays further relays.
+ * A part of the trees, at most 1 MiB: whole clusters, or further nodes of the last cluster of the previous part; of a node with very many
+ * links, further links of its last node, and of a link with very many relays further relays.
  */
 export interface GetTreeResponse {
   /**
@@ -5683,8 +5683,8 @@ export const ObjectCounts: MessageFns<ObjectCounts> = {
  * Reads of the span trees. Any replica serves them; what it answers is one consistent state, named by its revision.
  *
  * Paging: lists are in the order of their keys. A page is at most `page_size` objects; it may have fewer, or none, and more come:
- * `next_page_token` is empty on the last one only. Objects that come and go between pages may be missed or seen; none is seen twice, but a link whose connection
- * turns suspect in between and so goes behind the others of its node.
+ * `next_page_token` is empty on the last one only. Objects that come and go between pages may be missed or seen; none is seen twice, but
+ * a link whose connection turns suspect in between and so goes behind the others of its node.
  */
 export type TopologyService = typeof TopologyService;
 export const TopologyService = {
