@@ -9,10 +9,11 @@ import { formatHostPort, type HostPort } from './address.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { gateInterceptor } from './gate.ts';
 import { GRPC_KEEPALIVE_MS, GRPC_KEEPALIVE_TIMEOUT_MS, MAX_GRPC_MESSAGE_BYTES } from './grpc-channel.ts';
+import { guardedService } from './guarded-service.ts';
 import { HEALTH_SERVICE, HealthService } from './health-service.ts';
 import { LazyReflection } from './lazy-reflection.ts';
 import { listenError } from './listen-error.ts';
-import type { Logger } from './logger.ts';
+import { type Logger, Throttle } from './logger.ts';
 import { limitCalls, OpenCalls } from './open-calls.ts';
 import { checkProtocol } from './protocol-interceptors.ts';
 import type { ProtocolRule } from './protocol-version.ts';
@@ -20,6 +21,8 @@ import type { ServerSecurity } from './security.ts';
 
 /** Streams that one connection may have open; each costs memory whether used or not. */
 const MAX_STREAMS_PER_CONNECTION = 1024;
+/** The same trouble is logged once in this time. */
+const LOG_INTERVAL_MS = 10_000;
 
 /**
  * A gRPC server with the standard health service and reflection of what it serves. Without an address (`listen`
@@ -31,6 +34,7 @@ export class GrpcServer {
   readonly #credentials: ServerCredentials;
   readonly #logger: Logger;
   readonly #clock: Clock;
+  readonly #throttle: Throttle;
   readonly #server: Server;
   readonly #health = new HealthService();
   /** Of the health service, which is open to everybody. */
@@ -60,6 +64,7 @@ export class GrpcServer {
     this.#logger = logger;
     this.#clock = clock;
     this.#health.set('', 'NOT_SERVING');
+    this.#throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock });
     // By default grpc-js writes to stderr by itself. What matters comes back as errors, so this is for debugging.
     const report = (...args: unknown[]): void => logger.debug({ detail: args.join(' ') }, 'grpc-js');
     setLogger({ error: report, info: report, debug: report });
@@ -80,7 +85,11 @@ export class GrpcServer {
 
   /** Before start(). The service is reported as serving once started, unless setServing said otherwise. */
   addService(definition: ServiceDefinition, implementation: object): this {
-    this.#server.addService(definition, implementation as UntypedServiceImplementation);
+    const guarded = guardedService(definition, implementation as UntypedServiceImplementation, (err, method, what) => {
+      const { log, suppressed } = this.#throttle.admit(`${method} ${what}`);
+      if (log) this.#logger.error({ err, method, what, suppressed }, 'a message has cost its stream');
+    });
+    this.#server.addService(guarded.definition, guarded.implementation);
     const path = Object.values(definition)[0]?.path;
     if (path !== undefined) {
       const name = path.split('/')[1]!;

@@ -110,7 +110,7 @@ function outcome<Q, R>(
 }
 
 function findCluster(client: DirectoryClient): Promise<string> {
-  return outcome(client.findCluster.bind(client), { cluster: undefined, nodes: 0 });
+  return outcome(client.findCluster.bind(client), { cluster: undefined, nodes: 0, gateway: '' });
 }
 
 describe('a service port', () => {
@@ -141,9 +141,9 @@ describe('a service port', () => {
     const { token } = createApiToken({ name: 'ann', role: 'operate' });
     const address = await serve(requirements());
     const client = open(DirectoryClient, address, as(certificates.watched([API_CLIENT_NAMES.operate])));
-    expect(await outcome(client.findCluster.bind(client), { cluster: undefined, nodes: 0 }, token)).toMatch(
-      /^PERMISSION_DENIED: .* is that of operate\.clients\.spanmesh\.$/,
-    );
+    expect(
+      await outcome(client.findCluster.bind(client), { cluster: undefined, nodes: 0, gateway: '' }, token),
+    ).toMatch(/^PERMISSION_DENIED: .* is that of operate\.clients\.spanmesh\.$/);
   });
 
   it('has nothing for a service that no rule names', async () => {

@@ -1,5 +1,6 @@
 import type { DialectTables } from './dialect-tables.ts';
 import { Node } from './node.ts';
+import { SortedList } from './sorted-list.ts';
 import type { ClusterKey, Dialect } from './span.ts';
 
 /** The nodes that belong together. Exists while it has a node or is held. Made and changed by SpanTree only. */
@@ -17,7 +18,7 @@ export class Cluster {
   /** @internal */
   readonly tables: DialectTables;
   readonly #nodes = new Map<string, Node>();
-  #sorted: readonly Node[] | undefined;
+  readonly #sorted: SortedList<Node>;
 
   constructor(key: ClusterKey, tables: DialectTables) {
     this.dialect = key.dialect;
@@ -25,16 +26,16 @@ export class Cluster {
     this.peerType = key.dialect === 'circuit' ? key.peerType : 0;
     this.peerLabel = key.dialect === 'circuit' ? key.peerLabel : '';
     this.tables = tables;
+    this.#sorted = new SortedList(() => this.#nodes.values(), this.dialect === 'circuit' ? byLabelAndId : byId);
   }
 
   get nodeCount(): number {
     return this.#nodes.size;
   }
 
-  /** Sorted: circuit by (label, uuid), linkid by uuid. */
+  /** Sorted: circuit by (label, uuid), linkid by uuid. What was given stays as it is when nodes come and go. */
   nodes(): readonly Node[] {
-    this.#sorted ??= [...this.#nodes.values()].sort(this.dialect === 'circuit' ? byLabelAndId : byId);
-    return this.#sorted;
+    return this.#sorted.all;
   }
 
   /** Undefined when there is no such node. In linkid `label` is not looked at. */
@@ -46,14 +47,14 @@ export class Cluster {
   addNode(nodeId: string, label: string): Node {
     const node = new Node(this, nodeId, label);
     this.#nodes.set(this.#key(nodeId, label), node);
-    this.#sorted = undefined;
+    this.#sorted.added(node);
     return node;
   }
 
   /** @internal */
   removeNode(node: Node): void {
     this.#nodes.delete(this.#key(node.nodeId, node.label));
-    this.#sorted = undefined;
+    this.#sorted.removed(node);
   }
 
   /** protocol.md, "The link layer" 2: the identity is pfs_fsid in linkid, (pfs_label, pfs_id) in circuit. */

@@ -6,6 +6,7 @@ import { LnkConn } from './lnk-conn.ts';
 import type { Node } from './node.ts';
 import { insertLink, removeLink } from './order.ts';
 import type { Reachability } from './reachability.ts';
+import { SortedList } from './sorted-list.ts';
 import type { ClusterKey, LnkConnFilter, SpanKey } from './span.ts';
 
 /** What one dialect has: clusters → nodes → links, the LNK_CONNs, and which of them a change has touched. Opens and closes nothing. */
@@ -27,7 +28,7 @@ export class DialectTables {
   /** Pairs that are taken but refused by the peer, likewise. */
   refusals = 0;
   readonly #clusters = new Map<string, Cluster>();
-  #sortedClusters: readonly Cluster[] | undefined;
+  readonly #sortedClusters = new SortedList<Cluster>(() => this.#clusters.values(), compareClusters);
   readonly #classes = new Map<string, FilterClass>();
   #byClass: readonly LnkConn[] | undefined;
   /** By ref. Ref 0 stands for an empty cell. */
@@ -60,8 +61,7 @@ export class DialectTables {
   }
 
   sortedClusters(): readonly Cluster[] {
-    this.#sortedClusters ??= [...this.#clusters.values()].sort(compareClusters);
-    return this.#sortedClusters;
+    return this.#sortedClusters.all;
   }
 
   findCluster(key: ClusterKey): Cluster | undefined {
@@ -74,15 +74,14 @@ export class DialectTables {
     if (cluster === undefined) {
       cluster = new Cluster(key, this);
       this.#clusters.set(text, cluster);
-      this.#sortedClusters = undefined;
+      this.#sortedClusters.added(cluster);
     }
     return cluster;
   }
 
   removeClusterIfUnused(cluster: Cluster): void {
     if (cluster.nodeCount > 0 || cluster.holds > 0) return;
-    this.#clusters.delete(clusterKeyText(cluster));
-    this.#sortedClusters = undefined;
+    if (this.#clusters.delete(clusterKeyText(cluster))) this.#sortedClusters.removed(cluster);
   }
 
   /** All LNK_CONNs, those of a filter class next to each other. */

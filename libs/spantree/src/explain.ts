@@ -27,31 +27,49 @@ export interface Explanation {
   readonly refused: boolean;
 }
 
-/** The walk of `node`'s links for `lnkConn` as the next flush would make it, best link first. */
-export function explain(node: Node, lnkConn: LnkConn): Explanation[] {
+/**
+ * The walk of `node`'s links for `lnkConn` as the next flush would make it, best link first: what it makes of `count` links from the
+ * `from`th on. Those before are walked, too, as far as the walk goes.
+ */
+export function explain(node: Node, lnkConn: LnkConn, from: number, count: number): Explanation[] {
+  const asked = node.links.slice(from, from + count);
   if (node.cluster.dialect !== lnkConn.filter.dialect) {
-    return node.links.map((link) => ({ link, verdict: 'other-dialect', open: false, refused: false }));
+    return asked.map((link) => ({ link, verdict: 'other-dialect', open: false, refused: false }));
   }
-  const { filterClass, connection, slot } = lnkConn;
-  let left = node.cluster.tables.width;
-  let stopped = false;
-  return node.links.map((link) => {
-    let verdict: Verdict;
-    if (left === 0) verdict = 'width-full';
-    else if (stopped) verdict = 'after-stop';
-    else if (filterClass.skips(link)) verdict = 'unreachable';
-    else {
-      const stop = link.connection === connection ? 'own-connection' : filterClass.stopAt(link);
-      if (stop === undefined) left--;
-      else stopped = true;
-      verdict = stop ?? 'taken';
-    }
-    const known = !lnkConn.removed;
-    return {
-      link,
-      verdict,
-      open: known && findCell(node, slot, link.ref) >= 0,
-      refused: known && findCell(node, slot, -link.ref) >= 0,
-    };
-  });
+  const { slot, removed } = lnkConn;
+  const walk = new Walk(node, lnkConn);
+  for (let at = 0; at < from && !walk.isOver; at++) walk.next(node.links[at]!);
+  return asked.map((link) => ({
+    link,
+    verdict: walk.next(link),
+    open: !removed && findCell(node, slot, link.ref) >= 0,
+    refused: !removed && findCell(node, slot, -link.ref) >= 0,
+  }));
+}
+
+class Walk {
+  readonly #lnkConn: LnkConn;
+  #left: number;
+  #stopped = false;
+
+  constructor(node: Node, lnkConn: LnkConn) {
+    this.#lnkConn = lnkConn;
+    this.#left = node.cluster.tables.width;
+  }
+
+  /** Nothing more is taken. */
+  get isOver(): boolean {
+    return this.#left === 0 || this.#stopped;
+  }
+
+  next(link: Link): Verdict {
+    const { filterClass, connection } = this.#lnkConn;
+    if (this.#left === 0) return 'width-full';
+    if (this.#stopped) return 'after-stop';
+    if (filterClass.skips(link)) return 'unreachable';
+    const stop = link.connection === connection ? 'own-connection' : filterClass.stopAt(link);
+    if (stop === undefined) this.#left--;
+    else this.#stopped = true;
+    return stop ?? 'taken';
+  }
 }

@@ -327,9 +327,9 @@ export class SpanTree {
     this.#goneLnkConns.length = 0;
   }
 
-  /** For each of the node's links, best first: taken by the next flush, or why not. */
-  explain(node: Node, lnkConn: LnkConn): Explanation[] {
-    return explain(node, lnkConn);
+  /** For each of the node's links, best first, from the `from`th on, `count` at most: taken by the next flush, or why not. */
+  explain(node: Node, lnkConn: LnkConn, from = 0, count: number = Number.POSITIVE_INFINITY): Explanation[] {
+    return explain(node, lnkConn, from, count);
   }
 
   /** Keeps the cluster in existence, also without nodes, until it is released as often as it was held. */
@@ -356,6 +356,11 @@ export class SpanTree {
   *clusters(): Iterable<Cluster> {
     yield* this.#tables.linkid.sortedClusters();
     yield* this.#tables.circuit.sortedClusters();
+  }
+
+  /** Those of one dialect, sorted likewise. What was given stays as it is when clusters come and go. */
+  clustersOf(dialect: Dialect): readonly Cluster[] {
+    return this.#tables[dialect].sortedClusters();
   }
 
   get counts(): TreeCounts {

@@ -156,7 +156,7 @@ describe('what is printed', () => {
       reason: 'VERDICT_REASON_TAKEN',
       relayed: false,
     });
-    expect(server.explained).toEqual([{ node: 'DATA', connection: '103' }]);
+    expect(server.explained).toEqual([{ node: 'DATA', connection: '103', pageSize: 5000, pageToken: '' }]);
   });
 
   it('may be cut off by its reader', async () => {

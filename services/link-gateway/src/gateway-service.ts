@@ -185,7 +185,13 @@ export class Gateway implements Service, AttachHost {
     this.#orders = new Orders({ dialler: this.#dialler, news: this.#core.media, clock: deps.clock });
     this.#dialServer = new DialServer(
       { gateway: id, connectTimeout: options.connectTimeout },
-      { orders: this.#orders, news: this.#core.media, tables: this.#core.tables, logger: deps.logger },
+      {
+        orders: this.#orders,
+        news: this.#core.media,
+        tables: this.#core.tables,
+        clock: deps.clock,
+        logger: deps.logger,
+      },
     );
     this.#directory = deps.makeDirectory?.(id) ?? new DirectoryCalls({ gateway: id, address: () => null }, { clock });
     this.#messaging = new Messaging(

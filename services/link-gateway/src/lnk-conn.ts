@@ -7,7 +7,7 @@ import type { RelaySource } from './relay-source.ts';
 export interface ReceivedVolconf {
   /** Its 128 bytes. */
   readonly copy: Buffer;
-  /** Microseconds since 1970 by the clock of this gateway, rising: of two for one slot the later one counts. */
+  /** Microseconds of this gateway's monotonic clock, rising: of two for one slot the later one counts. */
   readonly receivedUs: number;
 }
 
@@ -18,6 +18,8 @@ export class LnkConn {
   readonly tx: Transaction;
   /** The message after the core header, as it came. */
   readonly payload: Buffer;
+  /** When it was opened, microseconds of this gateway's monotonic clock. */
+  readonly openedUs: number;
   readonly relays = new Set<Relay>();
   /** Relays on it that are open on demand. */
   returnPaths = 0;
@@ -28,10 +30,11 @@ export class LnkConn {
   /** Last good LNK_VOLCONF of each slot. */
   volconfs: Map<number, ReceivedVolconf> | null = null;
 
-  constructor(id: number, connection: Connection, tx: Transaction, payload: Buffer) {
+  constructor(id: number, connection: Connection, tx: Transaction, payload: Buffer, openedUs = 0) {
     this.id = id;
     this.connection = connection;
     this.tx = tx;
     this.payload = payload;
+    this.openedUs = openedUs;
   }
 }

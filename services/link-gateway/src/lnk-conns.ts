@@ -12,10 +12,14 @@ import { volconfCopy, volconfFault, volconfIndex } from './volconf.ts';
 
 /** Offset of peer_type in the payload (protocol.md, "Payloads", less 64), the same in both dialects. */
 const PEER_TYPE = 56;
+/** Stamps of LNK_VOLCONFs that come at once are that far apart, microseconds; a double has that many digits for years. */
+const STAMP_STEP_US = 2 ** -4;
 
 /** LNK_CONNs of peers (protocol.md, "The link layer" 1 to 3): one handler for all of them, told apart by `data`. */
 export class LnkConns implements TransactionHandler {
   readonly #core: Core;
+  /** Stamp of the last LNK_VOLCONF. */
+  #stampUs = 0;
 
   constructor(core: Core) {
     this.#core = core;
@@ -23,7 +27,7 @@ export class LnkConns implements TransactionHandler {
 
   /** A peer opens a LNK_CONN. */
   open(connection: Connection, tx: Transaction, frame: Frame): void {
-    const { metrics, tables, reports, media, ownLnkConn, options } = this.#core;
+    const { metrics, tables, reports, media, ownLnkConn, options, clock } = this.#core;
     const start = frame.off + CORE_HEADER_BYTES;
     const end = frame.off + frame.headBytes;
     if (ownLnkConn.isOwn(frame.buf, start, end)) {
@@ -43,7 +47,7 @@ export class LnkConns implements TransactionHandler {
       return;
     }
     const payload = Buffer.from(frame.buf.subarray(start, end));
-    const lnkConn = new LnkConn(tables.nextNumber(), connection, tx, payload);
+    const lnkConn = new LnkConn(tables.nextNumber(), connection, tx, payload, clock.now() * 1000);
     tx.handler = this;
     tx.data = lnkConn;
     tx.endpoint.send(tx, LNK_ERROR);
@@ -89,7 +93,7 @@ export class LnkConns implements TransactionHandler {
   }
 
   #volconf(lnkConn: LnkConn, frame: Frame): void {
-    const { metrics, media, tables, clock, logger, throttle } = this.#core;
+    const { metrics, media, clock, logger, throttle } = this.#core;
     const at = frame.off + CORE_HEADER_BYTES;
     const fault = volconfFault(frame.buf, at);
     if (fault !== null) {
@@ -108,7 +112,8 @@ export class LnkConns implements TransactionHandler {
     const index = volconfIndex(frame.buf, at);
     const copy = volconfCopy(frame.buf, at);
     lnkConn.volconfs ??= new Map();
-    lnkConn.volconfs.set(index, { copy, receivedUs: tables.nextStamp(clock.wall()) });
+    this.#stampUs = Math.max(this.#stampUs + STAMP_STEP_US, clock.now() * 1000);
+    lnkConn.volconfs.set(index, { copy, receivedUs: this.#stampUs });
     media.slotReceived(lnkConn, index);
   }
 

@@ -13,6 +13,9 @@ export class TreeText {
   readonly #relayMsgid: (linkId: string, lnkConnId: string) => string | null;
   /** Key of the last cluster: a part may go on with it. */
   #lastCluster = '';
+  /** Likewise of the last node, and id of the last link. */
+  #lastNode = '';
+  #lastLink = '';
 
   constructor(dialect: Dialect, relayMsgid: (linkId: string, lnkConnId: string) => string | null) {
     this.#dialect = dialect;
@@ -24,7 +27,10 @@ export class TreeText {
     for (const tree of part.clusters) {
       const key = tree.cluster?.key;
       const id = `${key?.peerType} ${key?.id} ${key?.peerLabel}`;
-      if (id !== this.#lastCluster) yield this.#cluster(tree);
+      if (id !== this.#lastCluster) {
+        this.#lastNode = '';
+        yield this.#cluster(tree);
+      }
       this.#lastCluster = id;
       for (const node of tree.nodes) yield* this.#node(node);
     }
@@ -40,18 +46,25 @@ export class TreeText {
     if (node === undefined) return;
     const label = printable(this.#dialect === 'linkid' ? node.label : (node.key?.label ?? ''));
     const type = this.#dialect === 'linkid' ? '' : `${hex(node.pfsType, 2)} `;
-    yield `    Node ${type}${node.key?.id} (${label})`;
+    const id = `${node.key?.id} ${node.key?.label}`;
+    if (id !== this.#lastNode) {
+      this.#lastLink = '';
+      yield `    Node ${type}${node.key?.id} (${label})`;
+    }
+    this.#lastNode = id;
     for (const link of links) yield* this.#link(link);
   }
 
   *#link({ link, relays }: LinkTree): Generator<string> {
     if (link === undefined) return;
     const via = connectionNumber(link.connection);
+    const isNew = link.id !== this.#lastLink;
+    this.#lastLink = link.id;
     if (this.#dialect === 'linkid') {
-      yield `\tLink dist=${link.dist} via ${via}`;
+      if (isNew) yield `\tLink dist=${link.dist} via ${via}`;
       return;
     }
-    yield `\tSLink msgid ${hex(link.msgid, 16)} dist=${link.dist} via ${via}`;
+    if (isNew) yield `\tSLink msgid ${hex(link.msgid, 16)} dist=${link.dist} via ${via}`;
     for (const relay of relays) {
       const msgid = this.#relayMsgid(link.id, relay.lnkConn) ?? UNKNOWN_MSGID;
       yield `\t    Relay-out msgid ${msgid} via ${connectionNumber(relay.connection)}`;

@@ -260,6 +260,21 @@ describe('Watch', () => {
       responses.map((response) => Object.keys(response).find((key) => response[key as 'created'] !== undefined)),
     ).toEqual(['created', 'changes']);
   });
+
+  it('from a revision that is not known is told so, and ends in order', async () => {
+    const { client, leader } = await installation();
+    const another = new FakeLeader();
+    for (const revision of ['7.7', another.core.history.revision]) {
+      const responses: WatchResponse[] = [];
+      for await (const response of client.watch({ revision, withRelays: false }) as AsyncIterable<WatchResponse>) {
+        responses.push(response);
+      }
+      expect(responses).toHaveLength(1);
+      expect(responses[0]!.listAgain).toMatchObject({ revision: leader.core.history.revision });
+      expect(responses[0]!.listAgain!.reason).toContain('another history');
+    }
+    expect(leader.core.api.watches).toBe(0);
+  });
 });
 
 describe('Explain', () => {

@@ -7,10 +7,11 @@ import {
 } from '@grpc/grpc-js';
 import type * as api from '@spanmesh/proto/v1/topology';
 import { ReplicaRole } from '@spanmesh/proto/v1/topology';
+import { ApiError, FaultLog } from '@spanmesh/runtime/api-error';
 import type { Clock } from '@spanmesh/runtime/clock';
 import { answeredBy } from '@spanmesh/runtime/forwarder';
 import type { Logger } from '@spanmesh/runtime/logger';
-import { ApiError, toApiError } from './api-error.ts';
+import { type Job, Slices } from '@spanmesh/runtime/slices';
 import type { Commander } from './commander.ts';
 import { explain } from './explain.ts';
 import type { Leadership } from './leadership.ts';
@@ -34,6 +35,7 @@ const ROLE_NAMES: Readonly<Record<number, string>> = {
   [ReplicaRole.REPLICA_ROLE_LEADER]: 'leader',
   [ReplicaRole.REPLICA_ROLE_STANDBY]: 'standby',
   [ReplicaRole.REPLICA_ROLE_TAKING_OVER]: 'taking-over',
+  [ReplicaRole.REPLICA_ROLE_FROZEN]: 'frozen',
 };
 
 /** The calls that only read: any replica answers them that has something to read. */
@@ -84,13 +86,17 @@ export interface ApiDeps {
 export class Api {
   readonly #address: () => string;
   readonly #deps: ApiDeps;
+  /** What is being answered. */
+  readonly slices = new Slices();
   readonly #watches = new Set<Watch>();
+  readonly #faults: FaultLog;
   #trees = 0;
 
   /** `address`: how this replica is named in answers, `host:port`. */
   constructor({ address }: { address: () => string }, deps: ApiDeps) {
     this.#address = address;
     this.#deps = deps;
+    this.#faults = new FaultLog({ service: 'topology' }, deps);
   }
 
   get watches(): number {
@@ -135,7 +141,6 @@ export class Api {
   }
 
   #getTree(call: ServerWritableStream<api.GetTreeRequest, api.GetTreeResponse>, { trees, history }: View): void {
-    const { logger } = this.#deps;
     if (this.#trees >= MAX_TREES) {
       throw new ApiError(status.RESOURCE_EXHAUSTED, `${MAX_TREES} trees are being sent already: try again later.`);
     }
@@ -143,8 +148,7 @@ export class Api {
     this.#trees++;
     sendAll(call, parts)
       .catch((error: unknown) => {
-        logger.error({ err: error }, 'tree could not be sent');
-        call.emit('error', toApiError(error));
+        call.emit('error', this.#faults.report(error));
       })
       .finally(() => {
         this.#trees--;
@@ -156,33 +160,38 @@ export class Api {
     if (this.#watches.size >= MAX_WATCHES) {
       throw new ApiError(status.RESOURCE_EXHAUSTED, `There are ${MAX_WATCHES} watches already: end some.`);
     }
-    let ended = false;
     const watch: Watch = new Watch(call.request, {
       stream: call,
       history,
       clock,
       mayBeBehind: role === ReplicaRole.REPLICA_ROLE_STANDBY,
-      onEnd: () => {
-        ended = true;
-        this.#watches.delete(watch);
-      },
+      onEnd: () => this.#watches.delete(watch),
     });
-    if (!ended) this.#watches.add(watch);
+    this.#watches.add(watch);
+    watch.begin();
   }
 
+  /** Answers are made in turns: whatever users ask for, gateways are served in between. */
   #unary<Request, Answer extends object>(
-    answer: (view: View, request: Request) => Answer,
+    answer: (view: View, request: Request) => Job<Answer>,
   ): handleUnaryCall<Request, Answer & { revision: string }> {
     return (call, callback: sendUnaryData<Answer & { revision: string }>) => {
-      try {
-        const view = this.#view();
-        this.#announce(call, view);
-        const { revision } = view.history;
-        callback(null, { ...answer(view, call.request), revision });
-      } catch (error) {
-        callback(this.#report(error));
-      }
+      this.slices.run(this.#answering(call, answer)).then(
+        (made) => callback(null, made),
+        (error: unknown) => callback(this.#report(error)),
+      );
     };
+  }
+
+  *#answering<Request, Answer extends object>(
+    call: { readonly request: Request; readonly cancelled: boolean; sendMetadata(metadata: Metadata): void },
+    answer: (view: View, request: Request) => Job<Answer>,
+  ): Job<Answer & { revision: string }> {
+    if (call.cancelled) throw new ApiError(status.CANCELLED, 'Nobody waits for the answer any more.');
+    const view = this.#view();
+    this.#announce(call, view);
+    const made = yield* answer(view, call.request);
+    return { ...made, revision: view.history.revision };
   }
 
   #stream(
@@ -221,7 +230,6 @@ export class Api {
   }
 
   #report(error: unknown): ApiError {
-    if (!(error instanceof ApiError)) this.#deps.logger.error({ err: error }, 'request failed');
-    return toApiError(error);
+    return this.#faults.report(error);
   }
 }

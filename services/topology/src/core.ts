@@ -114,7 +114,7 @@ export class Core {
     this.#follows = following !== undefined;
     this.#turn = new Turn(() => this.flush());
     const request = () => this.#turn.request();
-    this.history = new History(options.history);
+    this.history = new History(options.history, following && { random: following.random });
     this.roster = new Roster({ clock });
     this.refusals = new Refusals({ clock });
     const { history, roster, graves, refusals } = this;
@@ -174,7 +174,7 @@ export class Core {
       { ttlMs: leaseTtlMs },
       { clock, presence, leadingSince: () => leadership.leadingSince, reachedAt: () => control.reachedAt },
     );
-    this.directory = new Directory({ state, leadership, logger });
+    this.directory = new Directory({ state, leadership, clock, logger });
     this.drains = new Drains({ state, commander });
     const { drains } = this;
     const view = () => this.view();
@@ -201,12 +201,16 @@ export class Core {
   }
 
   /**
-   * What reads are answered from: the leader's own trees, or those that a standby has heard of; while it takes over, too, because
-   * its own are not complete yet. Null: there is nothing to answer from.
+   * What reads are answered from: the leader's own trees, also while its lease is not valid (it says so), or those that a standby has
+   * heard of; while it takes over, too, because its own are not complete yet. Null: there is nothing to answer from.
    */
   view(): View | null {
     const { leadership, follower } = this;
-    if (leadership.settled) return this.#own(ReplicaRole.REPLICA_ROLE_LEADER);
+    const { frozenMs } = leadership;
+    if (leadership.settled) {
+      const own = this.#own(frozenMs > 0 ? ReplicaRole.REPLICA_ROLE_FROZEN : ReplicaRole.REPLICA_ROLE_LEADER);
+      return { ...own, lagMs: frozenMs };
+    }
     const { view } = follower;
     const role = ReplicaRole.REPLICA_ROLE_TAKING_OVER;
     if (leadership.inTerm) return view === undefined ? this.#own(role) : { ...view, role };

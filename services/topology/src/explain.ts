@@ -1,43 +1,97 @@
 import { status } from '@grpc/grpc-js';
-import { type ExplainRequest, type ExplainResponse, VerdictReason } from '@spanmesh/proto/v1/topology';
-import type { Explanation } from '@spanmesh/spantree/tree';
-import { ApiError } from './api-error.ts';
+import {
+  type ExplainRequest,
+  type ExplainResponse,
+  type LnkConnExplanation,
+  VerdictReason,
+} from '@spanmesh/proto/v1/topology';
+import { ApiError } from '@spanmesh/runtime/api-error';
+import { firstAfter, type Key, pageOf, pageUnits, type Visit } from '@spanmesh/runtime/paging';
+import type { Job } from '@spanmesh/runtime/slices';
+import type { Explanation, LnkConn, Node } from '@spanmesh/spantree/tree';
 import { findConnection, findNode } from './find.ts';
+import { linkBytes, linkKey, lnkConnBytes } from './keys.ts';
 import { showNode } from './show-cluster.ts';
 import { showConnection, showLnkConn } from './show-connection.ts';
 import { showLink } from './show-link.ts';
 import type { Trees } from './trees.ts';
 
+/** Verdicts that are found at a time: those that a page has no room for are found in vain. */
+const VERDICTS_AT_ONCE = 256;
+
+/** What selection makes of a link for a LNK_CONN. */
+interface Found {
+  readonly lnkConn: LnkConn;
+  readonly explanation: Explanation;
+}
+
 /**
- * Why each link of a node is relayed to a connection, or not.
+ * Why each link of a node is relayed to a connection, or not: a page of it.
  * @throws ApiError INVALID_ARGUMENT, NOT_FOUND; FAILED_PRECONDITION: the two have nothing to do with each other
  */
-export function explain(
+export function* explain(
   state: Trees,
   widths: { readonly linkid: number; readonly circuit: number },
   request: ExplainRequest,
-): Omit<ExplainResponse, 'revision'> {
-  const node = findNode(state.tree, request.node);
-  const connection = findConnection(state, request.connection);
+): Job<Omit<ExplainResponse, 'revision'>> {
+  const node = yield* findNode(state.tree, request.node);
+  const connection = yield* findConnection(state, request.connection);
   const { dialect } = node.cluster;
   const lnkConns = [...connection.lnkConns].sort((a, b) => a.id - b.id);
   if (lnkConns.some((lnkConn) => lnkConn.filter.dialect !== dialect)) {
     const details = `The node is of the ${dialect} dialect, the connection is not: spans never pass between dialects.`;
     throw new ApiError(status.FAILED_PRECONDITION, details);
   }
+  yield pageUnits(request);
+  let before: LnkConn | undefined;
+  const bytesOf = ({ lnkConn, explanation }: Found): number => {
+    const first = lnkConn === before ? 0 : lnkConnBytes(lnkConn);
+    before = lnkConn;
+    return first + linkBytes(explanation.link);
+  };
+  const { items, nextPageToken } = pageOf((after) => verdictsFrom(state, node, lnkConns, after), request, bytesOf);
   return {
     node: showNode(node),
     connection: showConnection(connection),
-    lnkConns: lnkConns.map((lnkConn) => ({
-      lnkConn: showLnkConn(lnkConn),
-      width: widths[dialect],
-      verdicts: state.tree.explain(node, lnkConn).map((explanation) => ({
-        link: showLink(explanation.link),
-        reason: reasonOf(explanation),
-        relayed: explanation.open,
-      })),
-    })),
+    lnkConns: grouped(items, widths[dialect]),
+    nextPageToken,
   };
+}
+
+function* verdictsFrom(
+  { tree }: Trees,
+  node: Node,
+  lnkConns: readonly LnkConn[],
+  after: Key | undefined,
+): Iterable<Visit<Found>> {
+  const [number = 0, ...place] = after ?? [];
+  for (const lnkConn of lnkConns) {
+    if (lnkConn.id < Number(number)) continue;
+    const isBegun = lnkConn.id === number;
+    let at = isBegun ? firstAfter(node.links, place, linkKey) : 0;
+    for (;;) {
+      const explanations = tree.explain(node, lnkConn, at, VERDICTS_AT_ONCE);
+      for (const explanation of explanations) {
+        yield { item: { lnkConn, explanation }, key: () => [lnkConn.id, ...linkKey(explanation.link)] };
+      }
+      at += explanations.length;
+      if (explanations.length < VERDICTS_AT_ONCE) break;
+    }
+  }
+}
+
+function grouped(items: readonly Found[], width: number): LnkConnExplanation[] {
+  const groups = new Map<LnkConn, LnkConnExplanation>();
+  for (const { lnkConn, explanation } of items) {
+    let group = groups.get(lnkConn);
+    if (group === undefined) {
+      group = { lnkConn: showLnkConn(lnkConn), width, verdicts: [] };
+      groups.set(lnkConn, group);
+    }
+    const { link, open } = explanation;
+    group.verdicts.push({ link: showLink(link), reason: reasonOf(explanation), relayed: open });
+  }
+  return [...groups.values()];
 }
 
 function reasonOf({ verdict, refused, link }: Explanation): VerdictReason {

@@ -1,6 +1,7 @@
 import { status } from '@grpc/grpc-js';
+import { ApiError, invalid } from '@spanmesh/runtime/api-error';
+import type { Job } from '@spanmesh/runtime/slices';
 import type { Connection, Node, SpanTree } from '@spanmesh/spantree/tree';
-import { ApiError, invalid } from './api-error.ts';
 import { lnkConnData } from './gateway.ts';
 import { connectionId } from './show-ids.ts';
 import type { Trees } from './trees.ts';
@@ -8,14 +9,28 @@ import type { Trees } from './trees.ts';
 /** Candidates that an answer lists. */
 const MAX_CANDIDATES = 10;
 
+/** Objects that are looked at between two interruptions. */
+const VISITS_PER_STEP = 512;
+
 /**
- * The node that `text` means: its id, its label, or a prefix of its id.
+ * The node that `text` means: its id, its label, or a prefix of its id. One that is there all the time is found.
  * @throws ApiError INVALID_ARGUMENT: several; NOT_FOUND: none
  */
-export function findNode(tree: SpanTree, text: string): Node {
+export function* findNode(tree: SpanTree, text: string): Job<Node> {
   if (text === '') throw invalid('Name a node: its id, its label, or the beginning of its id.');
-  const found = findOneNode(nodesOf(tree), text);
-  if (found !== undefined) return found;
+  const search = new NodeSearch(text);
+  let visits = 0;
+  for (const cluster of [...tree.clusters()]) {
+    for (const node of cluster.nodes()) {
+      search.look(node);
+      if (++visits % VISITS_PER_STEP === 0) yield VISITS_PER_STEP;
+    }
+    if (++visits % VISITS_PER_STEP === 0) yield VISITS_PER_STEP;
+  }
+  const { found } = search;
+  // It may have gone and come meanwhile, as another object.
+  const node = found === undefined ? undefined : tree.findCluster(found.cluster)?.node(found.nodeId, found.label);
+  if (node !== undefined) return node;
   throw new ApiError(status.NOT_FOUND, `There is no node ${text}: ListNodes shows those that are there.`);
 }
 
@@ -24,31 +39,63 @@ export function findNode(tree: SpanTree, text: string): Node {
  * @throws ApiError INVALID_ARGUMENT: several
  */
 export function findOneNode(nodes: Iterable<Node>, text: string): Node | undefined {
-  const id = text.toLowerCase();
-  const exact: Node[] = [];
-  const prefixed: Node[] = [];
-  for (const node of nodes) {
-    if (node.nodeId === id || node.label === text) exact.push(node);
-    else if (node.nodeId.startsWith(id)) prefixed.push(node);
+  const search = new NodeSearch(text);
+  for (const node of nodes) search.look(node);
+  return search.found;
+}
+
+/** Nodes that a text may mean. Of the many that it may be the beginning of, some are remembered. */
+class NodeSearch {
+  readonly #text: string;
+  readonly #id: string;
+  readonly #exact = new Candidates<Node>();
+  readonly #prefixed = new Candidates<Node>();
+
+  constructor(text: string) {
+    this.#text = text;
+    this.#id = text.toLowerCase();
   }
-  const found = exact.length > 0 ? exact : prefixed;
-  if (found.length > 1) {
-    throw ambiguous(
-      'node',
-      text,
-      found.map((node) => (node.label === '' ? node.nodeId : `${node.nodeId} (${node.label})`)),
+
+  look(node: Node): void {
+    if (node.nodeId === this.#id || node.label === this.#text) this.#exact.add(node);
+    else if (node.nodeId.startsWith(this.#id)) this.#prefixed.add(node);
+  }
+
+  /** @throws ApiError INVALID_ARGUMENT: several */
+  get found(): Node | undefined {
+    const found = this.#exact.count > 0 ? this.#exact : this.#prefixed;
+    return found.only('node', this.#text, (node) =>
+      node.label === '' ? node.nodeId : `${node.nodeId} (${node.label})`,
     );
   }
-  return found[0];
+}
+
+/** What a text may mean: how many, and the first of them. */
+class Candidates<T> {
+  count = 0;
+  readonly #first: T[] = [];
+
+  add(one: T): void {
+    this.count++;
+    if (this.#first.length < MAX_CANDIDATES) this.#first.push(one);
+  }
+
+  /** @throws ApiError INVALID_ARGUMENT: several */
+  only(what: string, text: string, name: (one: T) => string): T | undefined {
+    if (this.count <= 1) return this.#first[0];
+    const more = this.count > this.#first.length ? `, and ${this.count - this.#first.length} more` : '';
+    const shown = this.#first.map(name).join(', ');
+    throw invalid(`${text} may mean any ${what} of: ${shown}${more}. Name one of them by its id.`);
+  }
 }
 
 /**
  * The connection that `text` means: its id, its number, or the label of a LNK_CONN on it.
  * @throws ApiError INVALID_ARGUMENT: several; NOT_FOUND: none
  */
-export function findConnection(state: Trees, text: string): Connection {
+export function* findConnection(state: Trees, text: string): Job<Connection> {
   if (text === '') throw invalid('Name a connection: its id, its number, or the label of a LNK_CONN on it.');
-  const connection = matchConnection(state, text);
+  const connection = yield* matchConnection(state, text);
   if (connection !== undefined) return connection;
   throw new ApiError(
     status.NOT_FOUND,
@@ -60,35 +107,32 @@ export function findConnection(state: Trees, text: string): Connection {
  * The same, undefined for none.
  * @throws ApiError INVALID_ARGUMENT: several
  */
-export function matchConnection(state: Trees, text: string): Connection | undefined {
+export function* matchConnection(state: Trees, text: string): Job<Connection | undefined> {
   const colon = text.lastIndexOf(':');
   const byId = state.gateways.get(text.slice(0, colon))?.connections.get(Number(text.slice(colon + 1)));
   if (byId !== undefined && connectionId(byId) === text) return byId;
-  const byNumber: Connection[] = [];
-  const byLabel: Connection[] = [];
+  const byNumber = new Candidates<Connection>();
+  const byLabel = new Candidates<Connection>();
   const number = /^[1-9][0-9]*$/.test(text) ? Number(text) : Number.NaN;
-  for (const gateway of state.gateways.values()) {
+  let visits = 0;
+  for (const gateway of [...state.gateways.values()]) {
     const connection = gateway.connections.get(number);
-    if (connection !== undefined) byNumber.push(connection);
+    if (connection !== undefined) byNumber.add(connection);
+    // What comes and goes meanwhile a Map bears.
     for (const one of gateway.connections.values()) {
       for (const lnkConn of one.lnkConns) {
+        if (++visits % VISITS_PER_STEP === 0) yield VISITS_PER_STEP;
         if (lnkConnData(lnkConn).payload.label !== text) continue;
-        byLabel.push(one);
+        byLabel.add(one);
         break;
       }
+      if (++visits % VISITS_PER_STEP === 0) yield VISITS_PER_STEP;
     }
   }
-  const found = byNumber.length > 0 ? byNumber : byLabel;
-  if (found.length > 1) throw ambiguous('connection', text, found.map(connectionId));
-  return found[0];
+  const found = (byNumber.count > 0 ? byNumber : byLabel).only('connection', text, connectionId);
+  return found?.removed === true ? undefined : found;
 }
 
 export function* nodesOf(tree: SpanTree): Iterable<Node> {
   for (const cluster of tree.clusters()) yield* cluster.nodes();
-}
-
-function ambiguous(what: string, text: string, candidates: readonly string[]): ApiError {
-  const shown = candidates.slice(0, MAX_CANDIDATES).join(', ');
-  const more = candidates.length > MAX_CANDIDATES ? `, and ${candidates.length - MAX_CANDIDATES} more` : '';
-  return invalid(`${text} may mean any ${what} of: ${shown}${more}. Name one of them by its id.`);
 }

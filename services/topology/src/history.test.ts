@@ -86,6 +86,7 @@ describe('the history', () => {
       history.end,
     ]);
     expect(history.after('9.9')).toBeUndefined();
+    expect(history.after(`0123456789abcdef.${history.position.epoch}.${history.position.n}`)).toBeUndefined();
     expect(history.after('')).toBeUndefined();
     expect(history.batch(history.end - 4)).toBeUndefined();
   });
@@ -108,6 +109,25 @@ describe('the history', () => {
     history.record(change);
     history.commit([group(1000)]);
     expect(history.batch(history.end - 1)).toMatchObject({ relaysMissing: true, changes: [change] });
+  });
+
+  it('has an id of its own: another one that counts the same does not know its revisions', () => {
+    const histories = [new History(), new History()];
+    const revisions = histories.map((history) => {
+      history.restart(1);
+      const before = history.revision;
+      history.record(change);
+      history.commit();
+      return before;
+    });
+    const [one, other] = histories;
+    expect(one!.position).toMatchObject({ epoch: other!.position.epoch, n: other!.position.n });
+    expect(revisions.map((revision) => one!.after(revision))).toEqual([one!.end - 1, undefined]);
+    expect(revisions.map((revision) => one!.isOurs(revision))).toEqual([true, false]);
+    expect(one!.isAhead(other!.revision)).toBe(false);
+    // A leader that comes later may be one that we have not heard of yet.
+    other!.restart(2);
+    expect(one!.isAhead(other!.revision)).toBe(true);
   });
 
   it('knows no revision of an earlier term', () => {

@@ -1,4 +1,5 @@
 import type { Position } from '@spanmesh/proto/v1/replication';
+import { type Random, systemRandom } from '@spanmesh/runtime/random';
 import type { Cluster, Connection, Link, LnkConn, Node } from '@spanmesh/spantree/tree';
 import type { RelayGroup } from './relay-group.ts';
 import type { ChangeKind } from './trees.ts';
@@ -42,31 +43,37 @@ export interface HistoryLimits {
 }
 
 /**
- * The latest changes of the trees, and which revision is current. A revision is opaque to users: epoch and a number that
- * rises with every batch. Recording costs one small object for a change, and for relays one for each link and gateway.
+ * The latest changes of the trees, and which revision is current. A revision is opaque to users: a random id of the history, the epoch
+ * and a number that rises with every batch. The id says that two numbers count the same things: another life, another leader and another
+ * store have other histories, whatever they count. Recording costs one small object for a change, and for relays one for each link and
+ * gateway.
  */
 export class History {
   readonly #maxBatches: number;
   readonly #maxBytes: number;
   readonly #maxRelayBytes: number;
   readonly #listeners = new Set<() => void>();
+  readonly #random: Random;
+  #history: string;
   #epoch = 0;
   #n = 0;
-  #revision = '0.0';
+  #revision: string;
   #pending: RecordedChange[] = [];
   #batches: Batch[] = [];
   /** Sequence number of the first batch kept. */
   #first = 0;
   #bytes = 0;
 
-  constructor({
-    maxBatches = MAX_BATCHES,
-    maxBytes = MAX_HISTORY_BYTES,
-    maxRelayBytes = MAX_RELAY_BYTES,
-  }: HistoryLimits = {}) {
+  constructor(
+    { maxBatches = MAX_BATCHES, maxBytes = MAX_HISTORY_BYTES, maxRelayBytes = MAX_RELAY_BYTES }: HistoryLimits = {},
+    { random = systemRandom }: { random?: Random } = {},
+  ) {
     this.#maxBatches = maxBatches;
     this.#maxBytes = maxBytes;
     this.#maxRelayBytes = maxRelayBytes;
+    this.#random = random;
+    this.#history = newHistory(random);
+    this.#revision = revisionAt(this.position);
   }
 
   /** Memory (estimated) that the batches hold alive. */
@@ -92,11 +99,11 @@ export class History {
 
   /** Ends a batch, with the relays that the flush has decided on. */
   commit(groups: readonly RelayGroup[] = []): void {
-    if (this.#pending.length > 0 || groups.length > 0) this.commitAt({ ...this.position, n: this.#n + 1 }, groups);
+    if (this.#pending.length > 0 || groups.length > 0) this.commitAt(this.#nextPosition(), groups);
   }
 
   /** The same for one that follows: the leader has given the batch this position. */
-  commitAt({ epoch, n }: Position, groups: readonly RelayGroup[]): void {
+  commitAt(position: Position, groups: readonly RelayGroup[]): void {
     let changes = this.#pending;
     this.#pending = [];
     let bytes = 0;
@@ -113,9 +120,7 @@ export class History {
       bytes += relayBytes;
     }
     const previous = this.#revision;
-    this.#epoch = epoch;
-    this.#n = n;
-    this.#revision = revisionAt(epoch, n);
+    this.#goTo(position);
     this.#batches.push({ revision: this.#revision, previous, changes, relaysMissing, bytes });
     this.#bytes += bytes;
     while (this.#batches.length > this.#maxBatches || this.#bytes > this.#maxBytes) {
@@ -132,14 +137,17 @@ export class History {
 
   /** We lead under this epoch: revisions of others, and of our earlier terms, are not known any more. */
   restart(epoch: number): void {
-    this.restartAt({ ...this.position, epoch, n: this.#n + 1 });
+    this.restartAt({ epoch, n: 1, history: newHistory(this.#random) });
+  }
+
+  /** What was there is forgotten: whoever goes on from an earlier revision is told to list again. */
+  forget(): void {
+    this.restartAt(this.#nextPosition());
   }
 
   /** The state is another one, of this position: what led to it is not known. */
-  restartAt({ epoch, n }: Position): void {
-    this.#epoch = epoch;
-    this.#n = n;
-    this.#revision = revisionAt(epoch, n);
+  restartAt(position: Position): void {
+    this.#goTo(position);
     this.#pending = [];
     // Beyond what any watcher waits for, so that each of them sees that it has missed something.
     this.#first = this.end + 1;
@@ -150,15 +158,25 @@ export class History {
 
   /** The revision as its parts. */
   get position(): Position {
-    return { epoch: this.#epoch, n: this.#n, history: '' };
+    return { epoch: this.#epoch, n: this.#n, history: this.#history };
   }
 
-  /** Whether the revision may be one that comes later. */
+  /** Whether this is where the history stands. */
+  isAt({ epoch, n, history }: Position): boolean {
+    return epoch === this.#epoch && n === this.#n && history === this.#history;
+  }
+
+  /** Whether the revision may be one that comes later: of this history, or of a later leader's that has not been heard of yet. */
   isAhead(revision: string): boolean {
-    const parts = /^([0-9]{1,16})\.([0-9]{1,16})$/.exec(revision);
-    if (parts === null) return false;
-    const epoch = Number(parts[1]);
-    return epoch > this.#epoch || (epoch === this.#epoch && Number(parts[2]) > this.#n);
+    const position = positionOf(revision);
+    if (position === null) return false;
+    if (position.history !== this.#history) return position.epoch > this.#epoch;
+    return position.epoch > this.#epoch || (position.epoch === this.#epoch && position.n > this.#n);
+  }
+
+  /** Whether the revision is one of this history, whether kept or not. */
+  isOurs(revision: string): boolean {
+    return positionOf(revision)?.history === this.#history;
   }
 
   /** Sequence number of the first batch after the revision, or undefined when that is not kept (any more). */
@@ -176,6 +194,17 @@ export class History {
     return this.#batches[sequence - this.#first];
   }
 
+  #nextPosition(): Position {
+    return { ...this.position, n: this.#n + 1 };
+  }
+
+  #goTo(position: Position): void {
+    this.#epoch = position.epoch;
+    this.#n = position.n;
+    this.#history = position.history;
+    this.#revision = revisionAt(position);
+  }
+
   /** Calls at every new batch, until the function that is returned is called. */
   onBatch(fn: () => void): () => void {
     this.#listeners.add(fn);
@@ -188,6 +217,21 @@ function bytesOf({ open, close }: RelayGroup): number {
 }
 
 /** A revision as users see it: opaque to them. */
-function revisionAt(epoch: number, n: number): string {
-  return `${epoch}.${n}`;
+export function revisionAt({ history, epoch, n }: Position): string {
+  return `${history}.${epoch}.${n}`;
+}
+
+/** null: it is none. */
+function positionOf(revision: string): Position | null {
+  const [, history, epoch, n] = /^([0-9a-f]{16})\.([0-9]{1,16})\.([0-9]{1,16})$/.exec(revision) ?? [];
+  return history === undefined ? null : { history, epoch: Number(epoch), n: Number(n) };
+}
+
+/** An id that no other history has: 16 hexadecimal digits. */
+function newHistory(random: Random): string {
+  const half = (): string =>
+    Math.floor(random() * 2 ** 32)
+      .toString(16)
+      .padStart(8, '0');
+  return half() + half();
 }

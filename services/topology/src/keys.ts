@@ -1,5 +1,5 @@
+import type { Key } from '@spanmesh/runtime/paging';
 import type { Cluster, Connection, Link, LnkConn, Node } from '@spanmesh/spantree/tree';
-import type { Key } from './paging.ts';
 
 // The orders of the lists (topology.proto); those of clusters, nodes and links are the orders that the tree keeps.
 

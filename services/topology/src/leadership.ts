@@ -6,7 +6,7 @@ import { GATHER_MS, type Roster } from './roster.ts';
 /** Of the lease, what is needed here. */
 export type LeaseView = Pick<
   Lease,
-  'epoch' | 'isValid' | 'raiseEpoch' | 'stepDown' | 'holder' | 'id' | 'holderId' | 'ageMs'
+  'epoch' | 'isValid' | 'raiseEpoch' | 'stepDown' | 'holder' | 'id' | 'holderId' | 'ageMs' | 'frozenSince'
 >;
 
 /** Whether this replica may command now, and whether it has heard the gateways that there are. */
@@ -67,6 +67,12 @@ export class Leadership {
   /** The lease holds: synchronously true only while nobody else can lead. */
   get valid(): boolean {
     return this.#lease.isValid();
+  }
+
+  /** For how long the lease has not been valid, ms; 0: it is, or this replica does not lead. Another one may lead since then. */
+  get frozenMs(): number {
+    const since = this.inTerm ? this.#lease.frozenSince : null;
+    return since === null ? 0 : Math.max(1, this.#clock.now() - since);
   }
 
   /** To be told of every change of the lease. True: a term begins. */

@@ -1,123 +1,267 @@
 import type * as api from '@spanmesh/proto/v1/topology';
 import { Dialect as ProtoDialect } from '@spanmesh/proto/v1/types';
+import { invalid } from '@spanmesh/runtime/api-error';
+import { compareKeys, firstAfter, type Key, pageOf, pageUnits, type Visit } from '@spanmesh/runtime/paging';
+import type { Job } from '@spanmesh/runtime/slices';
 import type { Cluster, Connection, Link, LnkConn, Node } from '@spanmesh/spantree/tree';
-import { invalid } from './api-error.ts';
 import { dialectOf } from './dialect.ts';
 import { matchConnection } from './find.ts';
-import { connectionData } from './gateway.ts';
+import { connectionData, type Gateway, lnkConnData } from './gateway.ts';
 import * as keys from './keys.ts';
-import { compareKeys, pageOf, parseToken } from './paging.ts';
 import { showCluster, showNode } from './show-cluster.ts';
-import { relayedTo, showConnection } from './show-connection.ts';
+import { showConnection } from './show-connection.ts';
 import { linkId } from './show-ids.ts';
 import { showLink, showRelay } from './show-link.ts';
 import type { Trees } from './trees.ts';
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
-// The lists of topology.proto. Each is answered at once from the state as it is; the revision is the caller's to add.
+/** What a list answers, but for the revision: the caller's to add, as it is when the job ends. */
+type Listed<Response extends { readonly revision: string }> = Job<Omit<Response, 'revision'>>;
 
-export function listClusters(
-  state: Trees,
-  request: api.ListClustersRequest,
-): Omit<api.ListClustersResponse, 'revision'> {
-  const clusters = clustersOf(state, request.dialect, request.id);
-  const { items, nextPageToken } = pageOf(clusters, request, { key: keys.clusterKey, bytes: keys.clusterBytes });
+// The lists of topology.proto. What a request names is looked for in slices; then the page is made at once, from the state as it is.
+
+export function* listClusters(state: Trees, request: api.ListClustersRequest): Listed<api.ListClustersResponse> {
+  const matches = clusterFilter(request.dialect, request.id);
+  yield pageUnits(request);
+  const from = (after: Key | undefined) => clustersFrom(state, after, matches);
+  const { items, nextPageToken } = pageOf(from, request, keys.clusterBytes);
   return { clusters: items.map(showCluster), nextPageToken };
 }
 
-export function listNodes(state: Trees, request: api.ListNodesRequest): Omit<api.ListNodesResponse, 'revision'> {
-  const nodes = nodesOf(state, request.dialect, request.clusterId, request.node);
-  const { items, nextPageToken } = pageOf(nodes, request, { key: keys.nodeKey, bytes: keys.nodeBytes });
+export function* listNodes(state: Trees, request: api.ListNodesRequest): Listed<api.ListNodesResponse> {
+  const ofCluster = clusterFilter(request.dialect, request.clusterId);
+  const ofNode = nodeFilter(request.node);
+  yield pageUnits(request);
+  const from = (after: Key | undefined) => nodesFrom(state, after, ofCluster, ofNode);
+  const { items, nextPageToken } = pageOf(from, request, keys.nodeBytes);
   return { nodes: items.map((node) => showNode(node)), nextPageToken };
 }
 
-export function listLinks(state: Trees, request: api.ListLinksRequest): Omit<api.ListLinksResponse, 'revision'> {
-  const links = linksOf(state, request);
-  const { items, nextPageToken } = pageOf(links, request, { key: keys.linkKey, bytes: keys.linkBytes });
+export function* listLinks(state: Trees, request: api.ListLinksRequest): Listed<api.ListLinksResponse> {
+  const ofCluster = clusterFilter(request.dialect, request.clusterId);
+  const ofNode = nodeFilter(request.node);
+  const connection = yield* connectionFilter(state, request.connection);
+  yield pageUnits(request);
+  const from = (after: Key | undefined) => linksFrom(state, after, { ofCluster, ofNode, connection });
+  const { items, nextPageToken } = pageOf(from, request, keys.linkBytes);
   return { links: items.map((link) => showLink(link)), nextPageToken };
 }
 
-export function listConnections(
+export function* listConnections(
   state: Trees,
   request: api.ListConnectionsRequest,
-): Omit<api.ListConnectionsResponse, 'revision'> {
-  const connections = connectionsOf(state, request);
-  const { items, nextPageToken } = pageOf(connections, request, {
-    key: keys.connectionKey,
-    bytes: keys.connectionBytes,
-  });
+): Listed<api.ListConnectionsResponse> {
+  const matches = dialectFilter(request.dialect);
+  yield pageUnits(request);
+  const from = (after: Key | undefined) => connectionsFrom(state, after, request.gateway, matches);
+  const { items, nextPageToken } = pageOf(from, request, keys.connectionBytes);
   return { connections: items.map(showConnection), nextPageToken };
 }
 
-export function listRelays(state: Trees, request: api.ListRelaysRequest): Omit<api.ListRelaysResponse, 'revision'> {
-  const { items, nextPageToken } = pageOf(relaysOf(state, request), request, {
-    key: ([link, lnkConn]) => keys.relayKey(link, lnkConn),
-    bytes: ([link]) => keys.relayBytes(link),
-  });
+export function* listRelays(state: Trees, request: api.ListRelaysRequest): Listed<api.ListRelaysResponse> {
+  const ofDialect = dialectFilter(request.dialect);
+  const ofNode = nodeFilter(request.node);
+  const connection = yield* connectionFilter(state, request.connection);
+  yield pageUnits(request);
+  const from = (after: Key | undefined) =>
+    relaysFrom(state, after, { ofDialect, ofNode, connection, link: request.link });
+  const { items, nextPageToken } = pageOf(from, request, ([link]) => keys.relayBytes(link));
   return { relays: items.map(([link, lnkConn]) => showRelay(link, lnkConn)), nextPageToken };
 }
 
 /** @throws ApiError INVALID_ARGUMENT: not an id or not a dialect. */
 export function* clustersOf(state: Trees, dialect: ProtoDialect, id: string): Iterable<Cluster> {
-  const wanted = id.toLowerCase();
-  if (wanted !== '' && !UUID.test(wanted)) throw invalid(`${id} is not the id of a cluster: write the uuid in full.`);
-  const matches = dialectFilter(dialect);
-  for (const cluster of state.tree.clusters()) {
-    if (matches(cluster.dialect) && (wanted === '' || cluster.clusterId === wanted)) yield cluster;
+  const matches = clusterFilter(dialect, id);
+  for (const cluster of state.tree.clusters()) if (matches(cluster)) yield cluster;
+}
+
+/** The clusters from the one with this key, or that the key begins with, on; whether they match or not. */
+function* clustersAt(state: Trees, at: Key | undefined): Iterable<Cluster> {
+  for (const dialect of ['linkid', 'circuit'] as const) {
+    const clusters = state.tree.clustersOf(dialect);
+    const first = at === undefined ? 0 : firstAfter(clusters, at.slice(0, 4), keys.clusterKey);
+    // Just before those that come after it stands the one itself, if it is there.
+    const before = clusters[first - 1];
+    const isThere =
+      at !== undefined && before !== undefined && compareKeys(keys.clusterKey(before), at.slice(0, 4)) === 0;
+    for (let i = isThere ? first - 1 : first; i < clusters.length; i++) yield clusters[i]!;
   }
 }
 
-function* nodesOf(state: Trees, dialect: ProtoDialect, clusterId: string, text: string): Iterable<Node> {
-  const matches = nodeFilter(text);
-  for (const cluster of clustersOf(state, dialect, clusterId)) {
-    for (const node of cluster.nodes()) if (matches(node)) yield node;
+function* clustersFrom(
+  state: Trees,
+  after: Key | undefined,
+  matches: (cluster: Cluster) => boolean,
+): Iterable<Visit<Cluster>> {
+  for (const cluster of clustersAt(state, after)) {
+    const key = () => keys.clusterKey(cluster);
+    if (after !== undefined && compareKeys(key(), after) <= 0) continue;
+    yield { item: matches(cluster) ? cluster : null, key };
   }
 }
 
-function* linksOf(state: Trees, request: api.ListLinksRequest): Iterable<Link> {
-  const connection = connectionFilter(state, request.connection);
+/** The nodes from the one with this key, or that the key begins with, on; in place of each cluster that does not match, the cluster. */
+function* nodesAt(
+  state: Trees,
+  at: Key | undefined,
+  ofCluster: (cluster: Cluster) => boolean,
+): Iterable<Node | Visit<never>> {
+  for (const cluster of clustersAt(state, at)) {
+    if (!ofCluster(cluster)) {
+      yield { item: null, key: () => keys.clusterKey(cluster) };
+      continue;
+    }
+    const nodes = cluster.nodes();
+    const isBegun = at !== undefined && compareKeys(keys.clusterKey(cluster), at.slice(0, 4)) === 0;
+    let first = 0;
+    if (isBegun) {
+      const nodeKey = at.slice(0, 6);
+      first = firstAfter(nodes, nodeKey, keys.nodeKey);
+      const before = nodes[first - 1];
+      if (before !== undefined && compareKeys(keys.nodeKey(before), nodeKey) === 0) first--;
+    }
+    for (let i = first; i < nodes.length; i++) yield nodes[i]!;
+  }
+}
+
+function* nodesFrom(
+  state: Trees,
+  after: Key | undefined,
+  ofCluster: (cluster: Cluster) => boolean,
+  matches: (node: Node) => boolean,
+): Iterable<Visit<Node>> {
+  for (const node of nodesAt(state, after, ofCluster)) {
+    if ('item' in node) {
+      yield node;
+      continue;
+    }
+    const key = () => keys.nodeKey(node);
+    if (after !== undefined && compareKeys(key(), after) <= 0) continue;
+    yield { item: matches(node) ? node : null, key };
+  }
+}
+
+function* linksFrom(
+  state: Trees,
+  after: Key | undefined,
+  filter: {
+    readonly ofCluster: (cluster: Cluster) => boolean;
+    readonly ofNode: (node: Node) => boolean;
+    readonly connection: Connection | undefined | null;
+  },
+): Iterable<Visit<Link>> {
+  const { ofCluster, ofNode, connection } = filter;
   if (connection === null) return;
-  for (const node of nodesOf(state, request.dialect, request.clusterId, request.node)) {
-    for (const link of node.links) if (connection === undefined || link.connection === connection) yield link;
-  }
-}
-
-function* connectionsOf(state: Trees, request: api.ListConnectionsRequest): Iterable<Connection> {
-  const matches = dialectFilter(request.dialect);
-  for (const gateway of gatewaysInOrder(state)) {
-    if (request.gateway !== '' && request.gateway !== gateway.id && request.gateway !== gateway.name) continue;
-    for (const connection of gateway.connections.values()) {
-      if (matches(dialectOf(connectionData(connection).opened.dialect)!)) yield connection;
+  for (const node of nodesAt(state, after, ofCluster)) {
+    if ('item' in node) {
+      yield node;
+      continue;
+    }
+    const { links } = node;
+    if (!ofNode(node)) {
+      yield { item: null, key: () => keys.nodeKey(node) };
+      continue;
+    }
+    const isBegun = after !== undefined && compareKeys(keys.nodeKey(node), after) <= 0;
+    for (let i = isBegun ? firstAfter(links, after, keys.linkKey) : 0; i < links.length; i++) {
+      const link = links[i]!;
+      const isMeant = connection === undefined || link.connection === connection;
+      yield { item: isMeant ? link : null, key: () => keys.linkKey(link) };
     }
   }
 }
 
-function* relaysOf(state: Trees, request: api.ListRelaysRequest): Iterable<[Link, LnkConn]> {
-  const connection = connectionFilter(state, request.connection);
-  if (connection === null) return;
-  const dialectMatches = dialectFilter(request.dialect);
-  const nodeMatches = nodeFilter(request.node);
-  // Earlier LNK_CONNs are on earlier pages: their relays need not be looked up.
-  const [gateway = '', number = 0] = parseToken(request.pageToken) ?? [];
-  for (const lnkConn of lnkConnsInOrder(state)) {
-    if (connection !== undefined && lnkConn.connection !== connection) continue;
-    if (!dialectMatches(lnkConn.filter.dialect)) continue;
-    if (compareKeys([lnkConn.connection.gateway, lnkConn.id], [gateway, number]) < 0) continue;
-    const links = relayedTo(lnkConn)
-      .filter((link) => nodeMatches(link.node) && (request.link === '' || request.link === linkId(link)))
-      .map((link) => ({ link, key: keys.relayKey(link, lnkConn) }))
-      .sort((a, b) => compareKeys(a.key, b.key));
-    for (const { link } of links) yield [link, lnkConn];
+function* connectionsFrom(
+  state: Trees,
+  after: Key | undefined,
+  gatewayText: string,
+  matches: (dialect: 'linkid' | 'circuit') => boolean,
+): Iterable<Visit<Connection>> {
+  const [gatewayId = '', number = 0] = after ?? [];
+  for (const gateway of gatewaysInOrder(state)) {
+    if (gateway.id < gatewayId) continue;
+    if (gatewayText !== '' && gatewayText !== gateway.id && gatewayText !== gateway.name) continue;
+    for (const connection of gateway.connections.values()) {
+      if (gateway.id === gatewayId && connection.id <= Number(number)) continue;
+      const isMeant = matches(dialectOf(connectionData(connection).opened.dialect)!);
+      yield { item: isMeant ? connection : null, key: () => keys.connectionKey(connection) };
+    }
   }
 }
 
-function* lnkConnsInOrder(state: Trees): Iterable<LnkConn> {
-  for (const gateway of gatewaysInOrder(state)) yield* gateway.lnkConns.values();
+function* relaysFrom(
+  state: Trees,
+  after: Key | undefined,
+  filter: {
+    readonly ofDialect: (dialect: 'linkid' | 'circuit') => boolean;
+    readonly ofNode: (node: Node) => boolean;
+    readonly connection: Connection | undefined | null;
+    readonly link: string;
+  },
+): Iterable<Visit<readonly [Link, LnkConn]>> {
+  const { ofDialect, ofNode, connection, link: wanted } = filter;
+  if (connection === null) return;
+  const [gatewayId = '', number = 0] = after ?? [];
+  for (const gateway of gatewaysInOrder(state)) {
+    if (gateway.id < gatewayId || (connection !== undefined && connection.gateway !== gateway.id)) continue;
+    for (const lnkConn of gateway.lnkConns.values()) {
+      if (connection !== undefined && lnkConn.connection !== connection) continue;
+      const isBegun = gateway.id === gatewayId && lnkConn.id === number;
+      if (gateway.id === gatewayId && lnkConn.id < Number(number)) continue;
+      const start: Key = [gateway.id, lnkConn.id];
+      const onDemand = onDemandByNode(lnkConn);
+      if (!ofDialect(lnkConn.filter.dialect) || (lnkConn.relayCount === 0 && onDemand.size === 0)) {
+        yield { item: null, key: () => start };
+        continue;
+      }
+      // The rest of the key is that of a node and a link.
+      const at = isBegun ? after?.slice(2) : undefined;
+      const ofCluster = (cluster: Cluster) => cluster.dialect === lnkConn.filter.dialect;
+      for (const node of nodesAt(state, at, ofCluster)) {
+        if ('item' in node) {
+          yield { item: null, key: () => [...start, ...node.key()] };
+          continue;
+        }
+        const links = ofNode(node) ? relaysAt(node, lnkConn, onDemand) : [];
+        if (links.length === 0) yield { item: null, key: () => [...start, ...keys.nodeKey(node)] };
+        for (const link of links) {
+          const key = () => keys.relayKey(link, lnkConn);
+          if (isBegun && after !== undefined && compareKeys(key(), after) <= 0) continue;
+          yield { item: wanted === '' || wanted === linkId(link) ? [link, lnkConn] : null, key };
+        }
+      }
+    }
+  }
 }
 
-function gatewaysInOrder(state: Trees) {
+/** The links of a node that are relayed to a LNK_CONN, by choice and on demand, in order of gateway and number. */
+function relaysAt(node: Node, lnkConn: LnkConn, onDemand: ReadonlyMap<Node, readonly Link[]>): Link[] {
+  const links = new Set(lnkConn.relaysOf(node));
+  for (const link of onDemand.get(node) ?? []) links.add(link);
+  return [...links].sort((a, b) => compareKeys(keys.relayKey(a, lnkConn), keys.relayKey(b, lnkConn)));
+}
+
+function onDemandByNode(lnkConn: LnkConn): ReadonlyMap<Node, readonly Link[]> {
+  const byNode = new Map<Node, Link[]>();
+  for (const link of lnkConnData(lnkConn).onDemand ?? []) {
+    const links = byNode.get(link.node);
+    if (links === undefined) byNode.set(link.node, [link]);
+    else links.push(link);
+  }
+  return byNode;
+}
+
+function gatewaysInOrder(state: Trees): Gateway[] {
   return [...state.gateways.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
+}
+
+/** @throws ApiError INVALID_ARGUMENT: not an id or not a dialect. */
+function clusterFilter(dialect: ProtoDialect, id: string): (cluster: Cluster) => boolean {
+  const wanted = id.toLowerCase();
+  if (wanted !== '' && !UUID.test(wanted)) throw invalid(`${id} is not the id of a cluster: write the uuid in full.`);
+  const matches = dialectFilter(dialect);
+  return (cluster) => matches(cluster.dialect) && (wanted === '' || cluster.clusterId === wanted);
 }
 
 function dialectFilter(dialect: ProtoDialect): (one: 'linkid' | 'circuit') => boolean {
@@ -133,6 +277,6 @@ function nodeFilter(text: string): (node: Node) => boolean {
 }
 
 /** Undefined: any connection; null: none is meant. */
-function connectionFilter(state: Trees, text: string): Connection | undefined | null {
-  return text === '' ? undefined : (matchConnection(state, text) ?? null);
+function* connectionFilter(state: Trees, text: string): Job<Connection | undefined | null> {
+  return text === '' ? undefined : ((yield* matchConnection(state, text)) ?? null);
 }

@@ -88,8 +88,8 @@ export function registerMetrics(metrics: Metrics, measured: Measured): void {
   );
   metrics.gauge(
     'spanmesh_topology_replica_lag_ms',
-    'How old what a standby answers reads from is at most; 0 at the leader, NaN without anything to answer from.',
-    () => (leadership.settled ? 0 : (follower.view?.lagMs ?? Number.NaN)),
+    'How old what a replica answers reads from is at most; 0 at the leader while its lease is valid, NaN without anything to answer from.',
+    () => (leadership.settled ? leadership.frozenMs : (follower.view?.lagMs ?? Number.NaN)),
   );
   metrics.gauge('spanmesh_topology_replica_following', '1 if this replica stands by and hears of every change.', () =>
     follower.isLive ? 1 : 0,

@@ -3,7 +3,7 @@ import type { LeaseView } from './leadership.ts';
 import type { Presence } from './presence.ts';
 import type { Follower } from './replication/follower.ts';
 import type { Publisher } from './replication/publisher.ts';
-import { type ReplicasKnown, wholeMs } from './show-status.ts';
+import { HIGHEST_U32, type ReplicasKnown, wholeMs } from './show-status.ts';
 import type { View } from './view.ts';
 
 /** Addresses that gateways are told (gateway_control.proto, Welcome). */
@@ -75,7 +75,8 @@ export class Replicas {
     return {
       replica: lease.holderId,
       address: holder.address,
-      epoch: holder.epoch,
+      epoch: Math.min(holder.epoch, HIGHEST_U32),
+      fullEpoch: holder.epoch,
       leaseAgeMs: wholeMs(lease.ageMs),
     };
   }

@@ -1,5 +1,5 @@
 import type { Connection as ProtoConnection, LnkConn as ProtoLnkConn } from '@spanmesh/proto/v1/types';
-import type { Connection, Link, LnkConn } from '@spanmesh/spantree/tree';
+import type { Connection, LnkConn } from '@spanmesh/spantree/tree';
 import { connectionData, lnkConnData } from './gateway.ts';
 import { connectionId, lnkConnId } from './show-ids.ts';
 
@@ -38,13 +38,8 @@ export function showLnkConn(lnkConn: LnkConn): ProtoLnkConn {
   };
 }
 
-/** The links that are relayed to a LNK_CONN, by choice and on demand, in no particular order. */
-export function relayedTo(lnkConn: LnkConn): Link[] {
-  return [...new Set([...lnkConn.relays(), ...(lnkConnData(lnkConn).onDemand ?? [])])];
-}
-
 function relayCount(lnkConn: LnkConn): number {
   let count = lnkConn.relayCount;
-  for (const link of lnkConnData(lnkConn).onDemand ?? []) if (![...link.relays].includes(lnkConn)) count++;
+  for (const link of lnkConnData(lnkConn).onDemand ?? []) if (!lnkConn.has(link)) count++;
   return count;
 }

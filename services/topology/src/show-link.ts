@@ -68,6 +68,7 @@ export function showRelay(link: Link, lnkConn: LnkConn): ProtoRelay {
 }
 
 function relayCount(link: Link): number {
-  const { onDemand } = linkData(link);
-  return onDemand === undefined || onDemand.size === 0 ? link.relayCount : relaysOf(link).length;
+  let count = link.relayCount;
+  for (const lnkConn of linkData(link).onDemand ?? []) if (!lnkConn.has(link)) count++;
+  return count;
 }

@@ -25,7 +25,7 @@ export interface ProcessesKnown extends ReplicasKnown {
 }
 
 /** Highest value of a uint32: a lag that is longer has been long enough for weeks. */
-const HIGHEST_U32 = 2 ** 32 - 1;
+export const HIGHEST_U32 = 2 ** 32 - 1;
 
 /** Milliseconds as the API says them: whole ones, rounded up. */
 export function wholeMs(ms: number): number {

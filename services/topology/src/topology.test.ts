@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type ClientDuplexStream, credentials, type ServiceError, status } from '@grpc/grpc-js';
 import { type AttachRequest, type AttachResponse, GatewayControlClient } from '@spanmesh/proto/v1/gateway_control';
-import { type GetStatusResponse, ReplicaRole, TopologyClient } from '@spanmesh/proto/v1/topology';
+import { type GetStatusResponse, ReplicaRole, TopologyClient, type WatchResponse } from '@spanmesh/proto/v1/topology';
 import { GATEWAYS_BUCKET } from '@spanmesh/runtime/bus-names';
 import { systemClock } from '@spanmesh/runtime/clock';
 import { GrpcServer } from '@spanmesh/runtime/grpc-server';
@@ -156,6 +156,31 @@ describe('a topology replica', () => {
   });
 });
 
+describe('a watch over a restart', () => {
+  it('is told to list again, though the new life knows nothing of the old one and has counted as far', async () => {
+    const life = async () => {
+      const one = await replica(newBus());
+      await until(() => one.topology.core.leadership.valid);
+      const gateway = smallGateway();
+      await attach(gateway, one.address);
+      await until(() => gateway.relays.size === 1);
+      return { ...one, position: one.topology.core.history.position };
+    };
+    const first = await life();
+    const { revision } = first.topology.core.history;
+    await first.topology.stop();
+    const second = await life();
+    expect(second.topology.core.history.position.n).toBeGreaterThanOrEqual(first.position.n);
+    const client = new TopologyClient(second.address, credentials.createInsecure());
+    cleanups.push(() => client.close());
+    const responses: WatchResponse[] = [];
+    for await (const response of client.watch({ revision, withRelays: false }) as AsyncIterable<WatchResponse>) {
+      responses.push(response);
+    }
+    expect(responses).toMatchObject([{ listAgain: { reason: expect.stringContaining('another history') } }]);
+  });
+});
+
 describe('GetStatus', () => {
   const ask = (address: string) => {
     const client = new TopologyClient(address, credentials.createInsecure());
@@ -173,7 +198,9 @@ describe('GetStatus', () => {
     await until(() => gateway.relays.size === 1);
     const { replica: id, leader, replicas, gateways, counts, revision } = await ask(address);
     const { epoch } = topology.core.leadership;
-    expect(leader).toMatchObject({ replica: id, address, epoch });
+    expect(leader).toMatchObject({ replica: id, address, epoch, fullEpoch: epoch });
+    // Whatever is known of lives before: nothing, in a store that is empty.
+    expect(epoch).toBeGreaterThan(1_700_000_000);
     expect(replicas).toEqual([
       {
         replica: id,

@@ -187,6 +187,9 @@ export class Topology implements Service {
         return lease()?.ageMs ?? 0;
       },
       stepDown: (ms) => lease()?.stepDown(ms),
+      get frozenSince() {
+        return lease()?.frozenSince ?? null;
+      },
       raiseEpoch: (atLeast) => lease()?.raiseEpoch(atLeast) ?? Promise.resolve(),
     };
   }

@@ -1,4 +1,4 @@
-import type { ClusterTree, GetTreeRequest, GetTreeResponse, NodeTree } from '@spanmesh/proto/v1/topology';
+import type { ClusterTree, GetTreeRequest, GetTreeResponse, LinkTree, NodeTree } from '@spanmesh/proto/v1/topology';
 import type { Cluster as ProtoCluster } from '@spanmesh/proto/v1/types';
 import type { Link, LnkConn, Node } from '@spanmesh/spantree/tree';
 import { linkBytes, nodeBytes } from './keys.ts';
@@ -7,10 +7,14 @@ import { showCluster, showNode } from './show-cluster.ts';
 import { type LinkMoment, momentOf, relaysOf, showLink, showTarget } from './show-link.ts';
 import type { Trees } from './trees.ts';
 
-/** Bytes (estimated) after which a part is complete; a node is never divided. */
+/** Bytes (estimated) after which a part is complete: with one link more, and its relays, it stays below 1 MiB. */
 const PART_BYTES = 512 * 1024;
 /** Encoded size of a relay target, estimated. */
 const TARGET_BYTES = 200;
+/** Relays of one link that are told together. */
+const MOST_TARGETS = 2048;
+/** Encoded size of a node that goes on in the next part, estimated from above. */
+const NODE_AGAIN_BYTES = 4096;
 
 interface CapturedLink {
   readonly link: Link;
@@ -44,31 +48,70 @@ export function treeParts(state: Trees, request: GetTreeRequest, revision: strin
   return partsOf(captured, revision);
 }
 
+/** What a part has so far. */
+class Part {
+  #clusters: ClusterTree[] = [];
+  #bytes = 0;
+  #cluster: ProtoCluster | undefined;
+  #node: NodeTree | undefined;
+
+  get isFull(): boolean {
+    return this.#bytes >= PART_BYTES;
+  }
+
+  get isEmpty(): boolean {
+    return this.#clusters.length === 0;
+  }
+
+  /** What comes next is of this cluster. */
+  beginCluster(cluster: ProtoCluster): void {
+    this.#cluster = cluster;
+    this.#node = undefined;
+    this.#clusters.push({ cluster, nodes: [] });
+  }
+
+  beginNode(node: NodeTree, bytes: number): void {
+    if (this.isEmpty) this.beginCluster(this.#cluster!);
+    this.#node = node;
+    this.#clusters.at(-1)!.nodes.push(node);
+    this.#bytes += bytes;
+  }
+
+  /** A link of the node that was begun last: goes on in this part if the one before was taken. */
+  addLink(link: LinkTree, bytes: number): void {
+    const begun = this.#node!;
+    if (this.isEmpty) this.beginNode({ node: begun.node, links: [] }, NODE_AGAIN_BYTES);
+    this.#node!.links.push(link);
+    this.#bytes += bytes;
+  }
+
+  /** Takes what there is, and begins anew: what is left of the cluster and the node goes on there. */
+  take(revision: string): GetTreeResponse {
+    const clusters = this.#clusters;
+    this.#clusters = [];
+    this.#bytes = 0;
+    return { clusters, revision };
+  }
+}
+
 function* partsOf(captured: readonly CapturedCluster[], revision: string): Iterable<GetTreeResponse> {
-  let clusters: ClusterTree[] = [];
-  let bytes = 0;
+  const part = new Part();
   for (const { cluster, nodes } of captured) {
-    let shown: NodeTree[] = [];
-    clusters.push({ cluster, nodes: shown });
+    part.beginCluster(cluster);
     for (const { node, links } of nodes) {
       const showing = links.map(({ link }) => link);
-      shown.push({
-        node: showNode(node, showing),
-        links: links.map(({ link, moment, relays }) => ({
-          link: showLink(link, moment),
-          relays: relays.map(showTarget),
-        })),
-      });
-      bytes += nodeBytes(node);
-      for (const { link, relays } of links) bytes += linkBytes(link) + TARGET_BYTES * relays.length;
-      if (bytes < PART_BYTES) continue;
-      yield { clusters, revision };
-      shown = [];
-      clusters = [{ cluster, nodes: shown }];
-      bytes = 0;
+      part.beginNode({ node: showNode(node, showing), links: [] }, nodeBytes(node));
+      for (const { link, moment, relays } of links) {
+        // At least once, also without relays.
+        for (let at = 0; at === 0 || at < relays.length; at += MOST_TARGETS) {
+          const targets = relays.slice(at, at + MOST_TARGETS);
+          const bytes = linkBytes(link) + TARGET_BYTES * targets.length;
+          part.addLink({ link: showLink(link, moment), relays: targets.map(showTarget) }, bytes);
+          if (part.isFull) yield part.take(revision);
+        }
+      }
     }
-    if (shown.length === 0) clusters.pop();
   }
   // An empty tree has a revision, too.
-  if (clusters.length > 0 || captured.length === 0) yield { clusters, revision };
+  if (!part.isEmpty || captured.length === 0) yield part.take(revision);
 }

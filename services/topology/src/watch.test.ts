@@ -36,6 +36,7 @@ function watching({ withRelays = false, revision = '', history = {} } = {}) {
       { revision: from, withRelays: relays },
       { stream: call, history: leader.core.history, clock: leader.clock, onEnd: () => ends++ },
     );
+    watch.begin();
     return { call, watch, ends: () => ends };
   };
   return { leader, gateway, start };
@@ -113,6 +114,39 @@ describe('a watch', () => {
     expect(call.sent.map((response) => Object.keys(response))).toEqual([['listAgain']]);
     expect(call.sent[0]!.listAgain!.revision).toBe(leader.core.history.revision);
     expect([call.ended, ends()]).toEqual([true, 1]);
+  });
+
+  it('is told why it must list again', () => {
+    const { leader, gateway, start } = watching({ history: { maxBatches: 2 } });
+    const revisions = [leader.core.history.revision];
+    for (let i = 0; i < 5; i++) {
+      gateway.openConnection();
+      settle(leader, [gateway]);
+      revisions.push(leader.core.history.revision);
+    }
+    const reason = (revision: string) => start(revision).call.sent[0]?.listAgain?.reason;
+    expect(reason(revisions[0]!)).toBe('The history does not reach back to this revision.');
+    // Of another life that counted as far, under the same epoch.
+    const another = new FakeLeader();
+    expect(another.core.history.position).toMatchObject({ epoch: leader.core.history.position.epoch });
+    expect(reason(another.core.history.revision)).toMatch(/of another history/);
+    expect(reason('7.7')).toMatch(/of another history/);
+    expect(reason(revisions.at(-1)!)).toBeUndefined();
+  });
+
+  it('calls nobody while it is being made', () => {
+    const { leader } = watching();
+    const call = new FakeCall();
+    const said: string[] = [];
+    const { history } = leader.core;
+    const stream = Object.assign(call, { on: (event: string) => said.push(event) });
+    const watch = new Watch(
+      { revision: '0.0', withRelays: false },
+      { stream, history, clock: leader.clock, onEnd: () => said.push('end') },
+    );
+    expect([said, call.sent]).toEqual([[], []]);
+    watch.begin();
+    expect(said.at(-1)).toBe('end');
   });
 
   it('that does not read gets nothing more, and is told to list again when it has missed something', () => {

@@ -12,7 +12,9 @@ export const AHEAD_MS = 5000;
 const MOST_CHANGES = 500;
 const MOST_RELAY_IDS = 8192;
 
-const UNKNOWN = 'The history does not reach back to this revision.';
+const FORGOTTEN = 'The history does not reach back to this revision.';
+const ANOTHER =
+  'This revision is of another history: of another leader, of an earlier life of it, or of another store.';
 
 /** Of the server's side of a watch, what is needed here. */
 export interface WatchStream extends ResponseStream<WatchResponse> {
@@ -29,7 +31,7 @@ export class Watch {
   readonly #history: History;
   readonly #clock: Clock;
   readonly #onEnd: () => void;
-  readonly #unsubscribe: () => void;
+  #unsubscribe: () => void = () => {};
   /** Undefined: the revision to go on from has not come yet. */
   #next: number | undefined;
   #last: string;
@@ -41,7 +43,12 @@ export class Watch {
   #timer: Timer | undefined;
   #patience: Timer | undefined;
 
-  /** `mayBeBehind`: the history is that of a standby; who comes from another replica may have seen more. */
+  readonly #mayBeBehind: boolean;
+
+  /**
+   * Nothing happens before `begin`. `onEnd` is called once. `mayBeBehind`: the history is that of a standby; who comes from another replica
+   * may have seen more.
+   */
   constructor(
     request: WatchRequest,
     deps: { stream: WatchStream; history: History; clock: Clock; onEnd: () => void; mayBeBehind?: boolean },
@@ -51,22 +58,28 @@ export class Watch {
     this.#history = deps.history;
     this.#clock = deps.clock;
     this.#onEnd = deps.onEnd;
-    const revision = request.revision === '' ? this.#history.revision : request.revision;
+    this.#mayBeBehind = deps.mayBeBehind ?? false;
+    this.#last = request.revision;
+  }
+
+  /** The first message is sent, and what there is after it. To be called once. */
+  begin(): void {
+    const revision = this.#last === '' ? this.#history.revision : this.#last;
     this.#next = this.#history.after(revision);
     this.#last = revision;
     // Registered before `created` is sent: nothing falls between the two.
     this.#unsubscribe = this.#history.onBatch(() => this.#pump());
-    deps.stream.on('drain', () => {
+    this.#stream.on('drain', () => {
       this.#blocked = false;
       this.#pump();
     });
-    deps.stream.on('cancelled', () => this.end());
+    this.#stream.on('cancelled', () => this.end());
     if (this.#next === undefined) {
-      if (deps.mayBeBehind !== true || !this.#history.isAhead(revision)) {
-        this.#listAgain(UNKNOWN);
+      if (!this.#mayBeBehind || !this.#history.isAhead(revision)) {
+        this.#listAgain(this.#whyUnknown());
         return;
       }
-      this.#patience = this.#clock.after(AHEAD_MS, () => this.#listAgain(UNKNOWN));
+      this.#patience = this.#clock.after(AHEAD_MS, () => this.#listAgain(this.#whyUnknown()));
     }
     this.#send({ created: { revision } });
     this.#tick();
@@ -89,7 +102,7 @@ export class Watch {
     if (this.#next !== undefined) return true;
     this.#next = this.#history.after(this.#last);
     if (this.#next !== undefined) this.#patience?.cancel();
-    else if (!this.#history.isAhead(this.#last)) this.#listAgain(UNKNOWN);
+    else if (!this.#history.isAhead(this.#last)) this.#listAgain(this.#whyUnknown());
     return this.#next !== undefined;
   }
 
@@ -148,6 +161,10 @@ export class Watch {
     if (quiet >= PROGRESS_MS && !this.#blocked) this.#send({ progress: { revision: this.#last } });
     const wait = quiet >= PROGRESS_MS ? PROGRESS_MS : PROGRESS_MS - quiet;
     this.#timer = this.#clock.after(wait, () => this.#tick());
+  }
+
+  #whyUnknown(): string {
+    return this.#history.isOurs(this.#last) ? FORGOTTEN : ANOTHER;
   }
 
   #listAgain(reason: string): void {

@@ -77,6 +77,7 @@ export class FakeLease implements LeaseView {
   epoch = 1;
   valid = true;
   ageMs = 0;
+  frozenSince: number | null = null;
   raises: number[] = [];
   /** For how long it was stepped down from, each time. */
   readonly stepsDown: number[] = [];
@@ -212,11 +213,13 @@ export class FakeLeader {
 
   lead(): void {
     this.lease.valid = true;
+    this.lease.frozenSince = null;
     this.core.leaseChanged({ kind: 'leading', epoch: this.lease.epoch });
   }
 
   freeze(): void {
     this.lease.valid = false;
+    this.lease.frozenSince = this.clock.now();
     this.core.leaseChanged({ kind: 'frozen', epoch: this.lease.epoch });
   }
 

@@ -19,13 +19,14 @@ import {
   type WatchTargetsRequest,
   type WatchTargetsResponse,
 } from '@spanmesh/proto/v1/volconf';
+import { ApiError, FaultLog, invalid } from '@spanmesh/runtime/api-error';
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { Logger } from '@spanmesh/runtime/logger';
-import { ApiError, invalid, toApiError } from './api-error.ts';
+import { type Key, pageOfUnsorted } from '@spanmesh/runtime/paging';
+import { Slices } from '@spanmesh/runtime/slices';
 import { dialectOf } from './dialect.ts';
 import { MAX_WATCHES } from './limits.ts';
 import { OperatorTargetError, type OperatorTargets } from './operator-targets.ts';
-import { pageOf, type TargetKey } from './paging.ts';
 import { showOperator, showSlot, showStored, type Times } from './show-target.ts';
 import type { Slot } from './slot.ts';
 import { parseSpanPath } from './span-path.ts';
@@ -55,11 +56,15 @@ type Known = { readonly slot: Slot } | { readonly operator: string };
 export class Api {
   readonly #options: { readonly defaultPort: number };
   readonly #deps: ApiDeps;
+  /** What is being answered. */
+  readonly slices = new Slices();
   readonly #watches = new Set<TargetWatch>();
+  readonly #faults: FaultLog;
 
   constructor(options: { defaultPort: number }, deps: ApiDeps) {
     this.#options = options;
     this.#deps = deps;
+    this.#faults = new FaultLog({ service: 'volconf' }, deps);
   }
 
   get watches(): number {
@@ -88,18 +93,20 @@ export class Api {
     for (const watch of [...this.#watches]) watch.end();
   }
 
-  #list(request: ListTargetsRequest): ListTargetsResponse {
+  async #list(request: ListTargetsRequest): Promise<ListTargetsResponse> {
     const term = this.#leading();
     if (request.mediaId !== '' && !UUID.test(request.mediaId)) {
       throw invalid('media_id must be a canonical uuid, in lower case, or empty.');
     }
     const times = this.#times();
-    const state = request.state;
-    const all = [...this.#known(term, request.mediaId)].filter(
-      (known) => state === ApiTargetState.TARGET_STATE_UNSPECIFIED || this.#show(term, known, times)?.state === state,
+    const { state } = request;
+    const isMeant = (known: Known) =>
+      state === ApiTargetState.TARGET_STATE_UNSPECIFIED || this.#show(term, known, times)?.state === state;
+    const { items, nextPageToken } = await this.slices.run(
+      pageOfUnsorted(filtered(this.#known(term, request.mediaId), isMeant), request, keyOf),
     );
-    const { items, nextPageToken } = pageOf(all, keyOf, request);
-    return { targets: items.map((known) => this.#show(term, known, times)!), nextPageToken };
+    // Some may have gone since they were looked at.
+    return { targets: items.flatMap((known) => this.#show(term, known, times) ?? []), nextPageToken };
   }
 
   #get(name: string): ApiTarget {
@@ -209,14 +216,18 @@ export class Api {
   }
 
   #report(error: unknown): ApiError {
-    if (!(error instanceof ApiError)) this.#deps.logger.error({ err: error }, 'request failed');
-    return toApiError(error);
+    return this.#faults.report(error);
   }
 }
 
-function keyOf(known: Known): TargetKey {
-  if ('slot' in known) return { isOperator: false, id: known.slot.mediaId, index: known.slot.index };
-  return { isOperator: true, id: known.operator, index: 0 };
+/** Slots first, by media and slot, then operators' targets by name. */
+function keyOf(known: Known): Key {
+  return 'slot' in known ? [0, known.slot.key, known.slot.index] : [1, known.operator, 0];
+}
+
+/** Nothing for those that are not meant, so that each of them counts as looked at. */
+function* filtered(all: Iterable<Known>, isMeant: (known: Known) => boolean): Iterable<Known | null> {
+  for (const known of all) yield isMeant(known) ? known : null;
 }
 
 /** @throws ApiError */

@@ -44,9 +44,13 @@ export class FakeGateway {
   readonly log: string[] = [];
   /** Fates of the next orders; then all are ok. */
   fates: Fate[] = [];
+  /** Its monotonic clock is that far ahead, ms; it means nothing to others. */
+  clockAhead = 0;
   /** How long connecting takes, ms. */
   dialMs = 5;
   epoch = 0;
+  /** What it answers to everything, if anything. */
+  refusal: (() => GatewayError) | null = null;
   /** Nobody can reach it. */
   cut = false;
   /** Called when connections have changed. */
@@ -54,6 +58,7 @@ export class FakeGateway {
   readonly #clock: FakeClock;
   #watches = new Set<MediaSink>();
   #number = 0;
+  #stampUs = 0;
 
   constructor(name: string, { clock, hosts }: { clock: FakeClock; hosts: Map<string, Host> }) {
     this.name = name;
@@ -75,9 +80,10 @@ export class FakeGateway {
     return this.#watches.size;
   }
 
-  openConn(mediaId: string, dialect: MediaLnkConn['dialect'] = 1): number {
+  openConn(mediaId: string, dialect: MediaLnkConn['dialect'] = 1, principal = '127.0.0.1'): number {
     const lnkConn = ++this.#number;
-    const conn = { lnkConn, mediaId, dialect, remoteAddress: '127.0.0.1:1', label: '' };
+    const openedUs = this.#clockUs();
+    const conn = { lnkConn, mediaId, dialect, remoteAddress: `${principal}:1`, label: '', principal, openedUs };
     this.lnkConns.set(lnkConn, { conn, slots: new Map() });
     this.#tell({ opened: [conn] });
     return lnkConn;
@@ -87,8 +93,9 @@ export class FakeGateway {
     if (this.lnkConns.delete(lnkConn)) this.#tell({ closed: [lnkConn] });
   }
 
-  volconf(lnkConn: number, index: number, copy: Uint8Array, receivedUs: number): void {
-    const slot = { lnkConn, index, copy: Buffer.from(copy), receivedUs };
+  volconf(lnkConn: number, index: number, copy: Uint8Array): void {
+    this.#stampUs = Math.max(this.#stampUs + 0.1, this.#clockUs());
+    const slot = { lnkConn, index, copy: Buffer.from(copy), receivedUs: this.#stampUs };
     this.lnkConns.get(lnkConn)?.slots.set(index, slot);
     this.#tell({ slots: [slot] });
   }
@@ -154,6 +161,10 @@ export class FakeGateway {
     };
   }
 
+  #clockUs(): number {
+    return (this.#clock.now() + this.clockAhead) * 1000;
+  }
+
   #giveUp<T>(): Promise<T> {
     return new Promise((_, reject) => {
       this.#clock.after(GIVE_UP_MS, () => reject(new GatewayError('unknown', 'no answer')));
@@ -172,7 +183,7 @@ export class FakeGateway {
       end(error as GatewayError);
       return { cancel: () => {} };
     }
-    const snapshot = WatchMediaResponse.create({ snapshotEnd: true, gateway: this.id });
+    const snapshot = WatchMediaResponse.create({ snapshotEnd: true, gateway: this.id, clockUs: this.#clockUs() });
     for (const { conn, slots } of this.lnkConns.values()) {
       snapshot.opened.push(conn);
       snapshot.slots.push(...slots.values());
@@ -192,7 +203,7 @@ export class FakeGateway {
   }
 
   #tell(changes: Partial<WatchMediaResponse>): void {
-    const response = WatchMediaResponse.create({ ...changes } as never);
+    const response = WatchMediaResponse.create({ ...changes, clockUs: this.#clockUs() } as never);
     for (const sink of this.#watches) {
       queueMicrotask(() => {
         if (this.#watches.has(sink)) sink.message(response);
@@ -201,6 +212,7 @@ export class FakeGateway {
   }
 
   #checkEpoch(epoch: number): void {
+    if (this.refusal !== null) throw this.refusal();
     if (epoch < this.epoch) throw new GatewayError('stale-epoch', 'stale', { epoch: this.epoch });
     if (epoch === this.epoch) return;
     this.epoch = epoch;

@@ -58,7 +58,14 @@ export class GrpcGatewayPort implements GatewayPort {
       sink.ended(error);
     };
     stream.on('data', (response: WatchMediaResponse) => {
-      if (!over) sink.message(response);
+      if (over) return;
+      try {
+        sink.message(response);
+      } catch (error) {
+        // A message costs its stream, not the process.
+        stream.cancel();
+        end(new GatewayError('unknown', 'the gateway sent what cannot be understood', { cause: error }));
+      }
     });
     stream.on('error', (error: ServiceError) => end(gatewayError(error)));
     stream.on('end', () => end(new GatewayError('unknown', 'the gateway ended the watch')));

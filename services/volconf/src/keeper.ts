@@ -2,6 +2,7 @@ import type { DialledUp, DialRequest } from '@spanmesh/proto/v1/dial';
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { Random } from '@spanmesh/runtime/random';
 import { pauseAfter } from './backoff.ts';
+import { DialQueue } from './dial-queue.ts';
 import { apiDialect, dialectOf } from './dialect.ts';
 import { GatewayError, type GatewayPort } from './gateway-port.ts';
 import { HANGUP_RETRY_MS, TIMER_QUANTUM_MS } from './limits.ts';
@@ -59,6 +60,9 @@ export interface KeeperDependencies {
   readonly staleEpoch: (heard: number) => void;
 }
 
+/** A gateway that speaks of more has made them up: nobody gives that many orders in a term, and the next one must fit the wire. */
+const MOST_GENERATIONS = 2 ** 31;
+
 /**
  * Keeps every target at what it wants, for one leader's term: orders connections from gateways, tries again, hangs up.
  *
@@ -71,9 +75,13 @@ export class Keeper {
   readonly #deps: KeeperDependencies;
   readonly #targets = new Map<string, Target>();
   readonly #heap: TimerHeap<Target>;
-  /** Targets whose try is due, oldest first. */
-  #queue = new Set<Target>();
-  #dialling = 0;
+  /** Targets whose try is due. */
+  readonly #queue: DialQueue;
+  /**
+   * Highest generation of a target that was forgotten: one that is made anew goes on above it, because gateways remember what they were
+   * ordered for its owner.
+   */
+  #forgotten = 0;
   #closed = false;
   attemptsMade = 0;
   attemptsFailed = 0;
@@ -84,6 +92,7 @@ export class Keeper {
   constructor(options: KeeperOptions, deps: KeeperDependencies) {
     this.#options = options;
     this.#deps = deps;
+    this.#queue = new DialQueue({ max: options.maxDials });
     this.#heap = new TimerHeap(
       { quantumMs: TIMER_QUANTUM_MS },
       { clock: deps.clock, due: (target) => this.#due(target) },
@@ -96,7 +105,7 @@ export class Keeper {
   }
 
   get dialling(): number {
-    return this.#dialling;
+    return this.#queue.dialling;
   }
 
   /** Those that wait for their next try or hang-up. */
@@ -117,6 +126,7 @@ export class Keeper {
     let target = this.#targets.get(owner);
     if (target === undefined) {
       target = new Target(owner, label, this.#deps.clock.wall());
+      target.generation = this.#forgotten;
       this.#targets.set(owner, target);
     }
     target.label = label;
@@ -161,7 +171,7 @@ export class Keeper {
   up(gateway: string, up: DialledUp): void {
     const { owner, epoch, generation } = up;
     const target = this.target(owner, owner);
-    target.generation = Math.max(target.generation, generation);
+    target.generation = Math.min(Math.max(target.generation, generation), MOST_GENERATIONS);
     const placed: Placed = { gateway, epoch, generation };
     const { state } = target;
     if (state.kind === 'running' && same(state.placed, placed)) return;
@@ -370,7 +380,9 @@ export class Keeper {
   #forget(target: Target): void {
     this.#heap.remove(target);
     this.#queue.delete(target);
-    if (!target.shown && this.#targets.get(target.owner) === target) this.#targets.delete(target.owner);
+    if (target.shown || this.#targets.get(target.owner) !== target) return;
+    this.#targets.delete(target.owner);
+    this.#forgotten = Math.max(this.#forgotten, target.generation);
   }
 
   #arm(target: Target): void {
@@ -427,18 +439,16 @@ export class Keeper {
 
   /** Starts as many attempts as may run. */
   #pump(): void {
-    const { maxDials } = this.#options;
-    while (!this.#closed && this.#dialling < maxDials && this.#queue.size > 0) {
+    while (!this.#closed) {
+      const target = this.#queue.next;
       const { gateways, mayOrder, mayDial } = this.#deps;
-      if (!mayOrder() || !mayDial()) return;
-      const [target] = this.#queue as Set<Target>;
-      const gateway = rendezvous(target!.owner, gateways.live(), ({ name }) => name);
+      if (target === undefined || !mayOrder() || !mayDial()) return;
+      const gateway = rendezvous(target.owner, gateways.live(), ({ name }) => name);
       if (gateway === null) {
         this.#noGateway();
         return;
       }
-      this.#queue.delete(target!);
-      this.#dial(target!, gateway);
+      this.#dial(target, gateway);
     }
   }
 
@@ -458,7 +468,7 @@ export class Keeper {
     const generation = ++target.generation;
     target.attempts++;
     this.attemptsMade++;
-    this.#dialling++;
+    const turn = this.#queue.begin(target);
     const placed: Placed = { gateway: gateway.id, epoch, generation };
     const state: TargetState = { kind: 'dialling', placed, destination };
     this.#become(target, state);
@@ -476,7 +486,7 @@ export class Keeper {
         },
       )
       .finally(() => {
-        this.#dialling--;
+        this.#queue.end(turn);
         this.#step(target);
         this.#pump();
       });

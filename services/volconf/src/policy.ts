@@ -5,7 +5,7 @@ export type Policy = 'all' | 'priority';
 
 /** Slots that a policy weighs against each other: those of one media that name the same cluster. */
 export function groupOf(slot: Slot): string {
-  return `${slot.mediaId} ${slot.copy.pfsClid}`;
+  return `${slot.key} ${slot.copy.pfsClid}`;
 }
 
 /**

@@ -66,7 +66,8 @@ export const settings = {
     env: 'SPANMESH_VOLCONF_MAX_SLOTS',
     flag: '--volconf-max-slots',
     default: String(DEFAULT_MAX_SLOTS),
-    describe: 'Most slots, of all volumes together; further ones are reported and ignored.',
+    describe:
+      'Most slots, of all volumes together. When they are taken, the peer with most gives way to one with fewer; others are reported and ignored.',
     parse: integer({ min: 1, max: 10_000_000 }),
   }),
   volconfLeaseTtl: setting({

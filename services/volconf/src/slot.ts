@@ -8,9 +8,30 @@ const ROUND_ROBIN = 0x80;
 const MEDIA_ERROR = 0x40;
 const PRIORITY = 0x0f;
 
-/** A slot of a media: what the volume says, and what follows from it. */
-export class Slot {
+/** When a LNK_VOLCONF came. */
+export interface Told {
+  /** Id of the gateway that it came in at. */
+  readonly gateway: string;
+  /** By that gateway's monotonic clock, microseconds: of two that came in there, the later one has the higher stamp. */
+  readonly stamp: number;
+  /** The same on our monotonic clock, as far as can be told: for two that came in at different gateways. */
+  readonly at: number;
+}
+
+/** Which slot it is, and whose. */
+export interface SlotId {
   readonly mediaId: string;
+  /** The media id, and for the nil one `id@principal`. */
+  readonly key: string;
+  readonly principal: string;
+  readonly index: number;
+}
+
+/** A slot of a media: what the volume says, and what follows from it. */
+export class Slot implements SlotId {
+  readonly mediaId: string;
+  readonly key: string;
+  readonly principal: string;
   readonly index: number;
   /** What runs: it changes when the connection of the copy before is gone. null: none yet. */
   running: VolconfCopy | null = null;
@@ -18,8 +39,7 @@ export class Slot {
   pending: VolconfCopy | null;
   /** Dialect of the LNK_CONN that it came in: the target is spoken to in it (protocol.md, introduction). */
   dialect: Dialect;
-  /** By the clock of the gateway that it came in at, microseconds since 1970. */
-  receivedUs: number;
+  told: Told;
   /** What it wants, whatever the policy says; null: nothing. */
   destination: Destination | null = null;
   /** Why it cannot be connected to although it wants something; empty: it can. */
@@ -27,13 +47,17 @@ export class Slot {
   heldBack = false;
   /** Set by whoever keeps it connected. */
   target: Target | null = null;
+  /** Among the slots of its principal; for SlotShares only. */
+  place = 0;
 
-  constructor(mediaId: string, index: number, copy: VolconfCopy, dialect: Dialect, receivedUs: number) {
+  constructor({ mediaId, key, principal, index }: SlotId, copy: VolconfCopy, dialect: Dialect, told: Told) {
     this.mediaId = mediaId;
+    this.key = key;
+    this.principal = principal;
     this.index = index;
     this.pending = copy;
     this.dialect = dialect;
-    this.receivedUs = receivedUs;
+    this.told = told;
   }
 
   /** What the volume said last. */
@@ -42,12 +66,12 @@ export class Slot {
   }
 
   get name(): string {
-    return `${this.mediaId}/${this.index}`;
+    return `${this.key}/${this.index}`;
   }
 
   /** types.proto, Connection.wanted_by. */
   get owner(): string {
-    return `media ${this.mediaId}/slot ${this.index}`;
+    return `media ${this.key}/slot ${this.index}`;
   }
 
   get label(): string {
@@ -65,6 +89,11 @@ export class Slot {
     return (priority & PRIORITY) + ((priority & MEDIA_ERROR) !== 0 ? 0 : PRIORITY + 1);
   }
 
+  /** Of two that seem to have come at once, the one that is told first stays. */
+  isOlderThan(told: Told): boolean {
+    return told.gateway === this.told.gateway ? told.stamp > this.told.stamp : told.at > this.told.at;
+  }
+
   /** The same 128 bytes in the same dialect (protocol.md, "The link layer" 3: nothing happens then). */
   isSame(bytes: Uint8Array, dialect: Dialect): boolean {
     return dialect === this.dialect && Buffer.compare(bytes, this.copy.raw) === 0;
@@ -73,6 +102,14 @@ export class Slot {
   change(copy: VolconfCopy, dialect: Dialect): void {
     this.pending = copy;
     this.dialect = dialect;
+  }
+
+  /** Nobody keeps it connected any more, and nothing runs. */
+  rest(): void {
+    this.pending = this.copy;
+    this.running = null;
+    this.target = null;
+    this.heldBack = false;
   }
 
   /** Nothing of the copy before is left. */

@@ -56,6 +56,8 @@ export class Target implements Timed {
   readonly owner: string;
   /** What people call it, for logs. */
   label: string;
+  /** Whose tries take turns with others'; empty: operators'. */
+  principal = '';
   wanted: Destination | null = null;
   /** The media whose slot stands for it; empty: an operator's target. */
   mediaId = '';
@@ -82,6 +84,15 @@ export class Target implements Timed {
   readonly leftovers = new Map<string, Leftover>();
   heapIndex = -1;
   heapAt = 0;
+
+  /** It stands for something else than before: what became of that is not its own. */
+  begin(): void {
+    this.attempts = 0;
+    this.failures = 0;
+    this.failing = false;
+    this.lastError = '';
+    this.lastErrorAt = 0;
+  }
 
   constructor(owner: string, label: string, wallMs: number) {
     this.owner = owner;

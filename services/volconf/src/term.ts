@@ -75,7 +75,7 @@ export class Term implements LinkSink, MediaSink {
     this.#settings = settings;
     this.#deps = deps;
     const { clock, random, sink } = deps;
-    this.media = new MediaTable({ maxSlots: settings.volconfMaxSlots }, this);
+    this.media = new MediaTable({ maxSlots: settings.volconfMaxSlots }, { sink: this, clock });
     this.fleet = new Fleet(
       { epoch },
       { ...deps, sink: this, gone: (id) => this.#gatewayGone(id), recheck: () => this.check() },
@@ -142,6 +142,7 @@ export class Term implements LinkSink, MediaSink {
       return;
     }
     const target = this.keeper.target(name, name);
+    target.begin();
     target.shown = true;
     this.#operators.set(name, { asked, target });
     target.byOperator = true;
@@ -160,8 +161,9 @@ export class Term implements LinkSink, MediaSink {
   /** In the order of dial.proto, WatchMedia. */
   message(link: GatewayLink, response: WatchMediaResponse): void {
     const { id } = link;
-    for (const lnkConn of response.opened) this.media.opened(id, lnkConn);
-    for (const slot of response.slots) this.media.received(id, slot);
+    const { clockUs } = response;
+    for (const lnkConn of response.opened) this.media.opened(id, lnkConn, clockUs);
+    for (const slot of response.slots) this.media.received(id, slot, clockUs);
     for (const lnkConn of response.closed) this.media.closed(id, lnkConn);
     for (const up of response.up) this.#up(id, up);
     for (const down of response.down) {
@@ -194,6 +196,8 @@ export class Term implements LinkSink, MediaSink {
     slot.interpret(this.#settings.volconfPort);
     const isNew = slot.target === null;
     const target = slot.target ?? this.keeper.target(slot.owner, slot.label);
+    if (slot.target === null) target.principal = slot.principal;
+    target.begin();
     target.shown = true;
     target.label = slot.label;
     target.mediaId = slot.mediaId;
@@ -214,10 +218,10 @@ export class Term implements LinkSink, MediaSink {
     this.#deps.sink.slotGone(slot);
   }
 
-  ignored(gateway: string, fault: SlotFault): void {
+  ignored(gateway: string, fault: SlotFault, principal: string): void {
     this.slotsIgnored++;
-    const { log, suppressed } = this.#deps.throttle.admit(`slot ${fault}`);
-    if (log) this.#deps.logger.warn({ gateway, fault, suppressed }, 'LNK_VOLCONF ignored');
+    const { log, suppressed } = this.#deps.throttle.admit(`slot ${fault} ${principal}`);
+    if (log) this.#deps.logger.warn({ gateway, principal, fault, suppressed }, 'LNK_VOLCONF ignored');
   }
 
   get #allHeard(): boolean {

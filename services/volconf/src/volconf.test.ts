@@ -3,6 +3,7 @@ import { Metadata, status } from '@grpc/grpc-js';
 import { type Target as ApiTarget, TargetState, type WatchTargetsResponse } from '@spanmesh/proto/v1/volconf';
 import { ALL_EVENTS } from '@spanmesh/runtime/bus-names';
 import { afterEach, describe, expect, it } from 'vitest';
+import { GatewayError } from './gateway-port.ts';
 import { copyOf, MEDIA, MEDIA_2, settle, World } from './world.fixture.ts';
 
 let world: World;
@@ -11,6 +12,8 @@ afterEach(async () => {
   await world.stop();
 });
 
+/** Of a term that begins when the fake clock begins: the seconds of its wall clock. */
+const EPOCH = 1_600_000_000;
 const OWNER_3 = `media ${MEDIA}/slot 3`;
 
 describe('a slot', () => {
@@ -31,7 +34,7 @@ describe('a slot', () => {
       world.volconf(world.gateway, conn, 3, copyOf('span:host:1000'));
       await world.advance(100);
     }
-    expect(world.gateway.log).toEqual([`dial ${OWNER_3} 1.1 host:1000`]);
+    expect(world.gateway.log).toEqual([`dial ${OWNER_3} ${EPOCH}.1 host:1000`]);
   });
 
   it('is started anew when they have changed, the old one stopped first', async () => {
@@ -42,9 +45,9 @@ describe('a slot', () => {
     world.volconf(world.gateway, conn, 3, copyOf('span:b'));
     await world.advance(100);
     expect(world.gateway.log).toEqual([
-      `dial ${OWNER_3} 1.1 a:987`,
-      `hangup ${OWNER_3} 1.1`,
-      `dial ${OWNER_3} 1.2 b:987`,
+      `dial ${OWNER_3} ${EPOCH}.1 a:987`,
+      `hangup ${OWNER_3} ${EPOCH}.1`,
+      `dial ${OWNER_3} ${EPOCH}.2 b:987`,
     ]);
     expect(world.connections()).toEqual([`${OWNER_3} b:987`]);
   });
@@ -63,6 +66,150 @@ describe('a slot', () => {
     await world.advance(100);
     expect(world.connections()).toEqual([]);
     expect(world.leader.term!.media.slot(MEDIA, 3)!.target!.state.kind).toBe('stopped');
+  });
+});
+
+describe('a target that is another one', () => {
+  const shown = (index: number) => world.leader.term!.media.slot(MEDIA, index)!.target!;
+
+  it('shows its own error and tries, not those of the one before', async () => {
+    world = await World.start();
+    world.hosts.set('bad', 'refuses');
+    const conn = world.gateway.openConn(MEDIA);
+    world.volconf(world.gateway, conn, 3, copyOf('span:bad'));
+    await world.advance(3500);
+    expect(shown(3)).toMatchObject({ lastError: 'nobody answers there', attempts: 3 });
+    world.volconf(world.gateway, conn, 3, copyOf('span:good'));
+    await world.advance(100);
+    expect(shown(3)).toMatchObject({ state: { kind: 'running' }, lastError: '', lastErrorAt: 0 });
+    world.volconf(world.gateway, conn, 3, copyOf('span:bad'));
+    await world.advance(3500);
+    world.volconf(world.gateway, conn, 3, copyOf('notspan'));
+    await world.advance(100);
+    expect(shown(3)).toMatchObject({ state: { kind: 'stopped' }, lastError: '', attempts: 0 });
+  });
+
+  it('is connected at once when an operator’s target was removed and is set again under its name', async () => {
+    world = await World.start({ gateways: 2, replicas: 2 });
+    world.hosts.set('bad', 'refuses');
+    await world.targets.put('far', 'span:bad');
+    await world.advance(10_000);
+    for (let i = 0; i < 2; i++) {
+      await world.targets.remove('far');
+      await world.advance(100);
+      await world.targets.put('far', 'span:good');
+      await world.advance(100);
+      expect(world.connections()).toEqual(['far good:987']);
+      expect(world.leader.term!.operator('far')!.target).toMatchObject({ lastError: '', attempts: 0 });
+    }
+    // Others come meanwhile, and another leader.
+    await world.targets.remove('far');
+    await world.advance(100);
+    await world.targets.put('other', 'span:good');
+    await world.stopReplica(world.leader);
+    await world.advance(2000);
+    await world.targets.put('far', 'span:good');
+    await world.advance(100);
+    expect(world.connections()).toEqual(['far good:987', 'other good:987']);
+  });
+});
+
+describe('a media that two peers name', () => {
+  const other = '198.51.100.7';
+
+  it('belongs to who had it first, until that one leaves', async () => {
+    world = await World.start({ gateways: 2 });
+    const [a, b] = world.gateways;
+    const conn = a!.openConn(MEDIA);
+    world.volconf(a!, conn, 3, copyOf('span:good'));
+    await world.advance(100);
+    const evil = b!.openConn(MEDIA, 1, other);
+    world.volconf(b!, evil, 3, copyOf('span:evil'));
+    await world.advance(100);
+    world.volconf(b!, evil, 3, copyOf('x', { copyId: 0 }));
+    world.volconf(b!, evil, 4, copyOf('span:evil'));
+    await world.advance(100);
+    expect(world.connections()).toEqual([`${OWNER_3} good:987`]);
+    expect(world.log.filter(({ fault }) => fault === 'not-the-owner')).toMatchObject([{ principal: other }]);
+    a!.closeConn(conn);
+    await world.advance(100);
+    expect(world.connections()).toEqual([`media ${MEDIA}/slot 4 evil:987`]);
+  });
+
+  it('stays with who had it first when another leader hears of the other one first', async () => {
+    world = await World.start({ gateways: 2, replicas: 2 });
+    const [a, b] = world.gateways;
+    a!.clockAhead = 5_000_000;
+    const conn = a!.openConn(MEDIA);
+    world.volconf(a!, conn, 3, copyOf('span:good'));
+    await world.advance(1000);
+    const evil = b!.openConn(MEDIA, 1, other);
+    world.volconf(b!, evil, 3, copyOf('span:evil'));
+    await world.advance(1000);
+    a!.cutOff();
+    await world.stopReplica(world.leader);
+    await world.advance(1000);
+    a!.cut = false;
+    await world.advance(5000);
+    expect(world.connections()).toEqual([`${OWNER_3} good:987`]);
+  });
+
+  it('is a media of each if it is the nil one', async () => {
+    world = await World.start();
+    const nil = '00000000-0000-0000-0000-000000000000';
+    const one = world.gateway.openConn(nil, 1, '192.0.2.1');
+    const two = world.gateway.openConn(nil, 1, '192.0.2.2');
+    world.volconf(world.gateway, one, 0, copyOf('span:a'));
+    world.volconf(world.gateway, two, 0, copyOf('span:b'));
+    await world.advance(100);
+    expect(world.connections()).toEqual([`media ${nil}@192.0.2.1/slot 0 a:987`, `media ${nil}@192.0.2.2/slot 0 b:987`]);
+    const { api } = world.leader;
+    expect([...world.leader.term!.media.all(nil)].map(({ name }) => name)).toEqual([
+      `${nil}@192.0.2.1/0`,
+      `${nil}@192.0.2.2/0`,
+    ]);
+    expect(api.watches).toBe(0);
+    world.gateway.closeConn(one);
+    await world.advance(100);
+    expect(world.connections()).toEqual([`media ${nil}@192.0.2.2/slot 0 b:987`]);
+  });
+
+  it('cannot touch an operator’s target, whatever it is called', async () => {
+    world = await World.start();
+    await world.targets.put('far', 'span:good');
+    const conn = world.gateway.openConn(MEDIA, 1, other);
+    world.volconf(world.gateway, conn, 0, copyOf('span:evil', { label: 'far' }));
+    await world.advance(100);
+    world.gateway.closeConn(conn);
+    await world.advance(100);
+    expect(world.connections()).toEqual(['far good:987']);
+  });
+});
+
+describe('one peer with many slots', () => {
+  const many = (peer: string, count: number) => {
+    for (let at = 0; at < count; at += 256) {
+      const conn = world.gateway.openConn(uuidOf(at), 1, peer);
+      for (let i = 0; i < Math.min(256, count - at); i++) {
+        world.volconf(world.gateway, conn, i, copyOf('span:silent'));
+      }
+    }
+  };
+  const uuidOf = (n: number) => `00000000-0000-0000-0000-${(n + 1).toString(16).padStart(12, '0')}`;
+
+  it('gives way to others when all slots are taken, and keeps nobody waiting who has none under way', async () => {
+    world = await World.start({ env: { SPANMESH_VOLCONF_MAX_SLOTS: '1000', SPANMESH_VOLCONF_MAX_DIALS: '32' } });
+    world.hosts.set('silent', 'silent');
+    many('198.51.100.7', 1024);
+    await world.advance(500);
+    const { term } = world.leader;
+    expect([term!.media.slots, term!.keeper.dialling]).toEqual([1000, 30]);
+    const conn = world.gateway.openConn(MEDIA, 1, '192.0.2.1');
+    world.volconf(world.gateway, conn, 3, copyOf('span:good'));
+    await world.targets.put('far', 'span:good');
+    await world.advance(100);
+    expect(world.connections()).toEqual(['far good:987', `${OWNER_3} good:987`]);
+    expect(term!.media.slots).toBe(1000);
   });
 });
 
@@ -87,9 +234,15 @@ describe('slots of a media', () => {
     world = await World.start({ gateways: 2 });
     const [a, b] = world.gateways;
     const [one, two] = [a!.openConn(MEDIA), b!.openConn(MEDIA)];
-    b!.volconf(two, 3, copyOf('span:late'), 2000);
-    a!.volconf(one, 3, copyOf('span:early'), 1000);
+    // What came in first is told last: a cannot be reached for a while.
+    a!.cutOff();
+    a!.volconf(one, 3, copyOf('span:early'));
     await world.advance(100);
+    b!.volconf(two, 3, copyOf('span:late'));
+    await world.advance(100);
+    a!.cut = false;
+    await world.advance(5000);
+    expect(world.leader.term!.fleet.allHeard).toBe(true);
     expect(world.connections()).toEqual([`${OWNER_3} late:987`]);
   });
 
@@ -333,15 +486,35 @@ describe('replicas', () => {
     expect(world.connections()).toEqual([`media ${MEDIA}/slot 1 new:987`, `${OWNER_3} h3:987`]);
   });
 
+  it.each([2 ** 32 - 1, 2 ** 60, Number.NaN])(
+    'lead on under their epoch when a gateway speaks of one that cannot be (%s)',
+    async (heard) => {
+      world = await World.start({ gateways: 2 });
+      const [rogue, honest] = world.gateways;
+      const conn = honest!.openConn(MEDIA);
+      const stale = () => new GatewayError('stale-epoch', 'stale', { epoch: heard });
+      rogue!.refusal = stale;
+      rogue!.cutOff();
+      rogue!.cut = false;
+      await world.advance(10_000);
+      world.volconf(honest!, conn, 3, copyOf('span:host'));
+      await world.advance(100);
+      expect(world.leader.epoch).toBe(EPOCH);
+      expect(world.connections()).toEqual([`${OWNER_3} host:987`]);
+      expect(world.log.filter(({ msg }) => msg === 'a gateway speaks of an epoch that cannot be')).toHaveLength(1);
+      rogue!.refusal = null;
+    },
+  );
+
   it('go above the epoch of gateways that have heard more than the store', async () => {
     world = await World.start();
-    world.gateway.epoch = 41;
+    world.gateway.epoch = EPOCH + 41;
     await world.targets.put('op', 'span:far');
     await world.addReplica();
     world.gateway.cutOff();
     world.gateway.cut = false;
     await world.advance(3000);
-    expect(world.leader.epoch).toBe(42);
+    expect(world.leader.epoch).toBe(EPOCH + 42);
     expect(world.connections()).toEqual(['op far:987']);
   });
 });

@@ -58,7 +58,6 @@ export class World {
   readonly excused = new Set<string>();
   readonly #env: Record<string, string>;
   readonly #silentSince = new Map<FakeGateway, number>();
-  #stampUs = 1e15;
   #renewAt = 0;
   #address = 1;
 
@@ -158,7 +157,7 @@ export class World {
 
   /** A volume writes a slot. */
   volconf(gateway: FakeGateway, lnkConn: number, index: number, copy: Uint8Array): void {
-    gateway.volconf(lnkConn, index, copy, this.#stampUs++);
+    gateway.volconf(lnkConn, index, copy);
   }
 
   /** Lets time pass in small steps; gateways stay in the registry. */

@@ -102,8 +102,17 @@ export class TopologyApi {
     });
   }
 
-  explain(node: string, connection: string): Promise<ExplainResponse> {
-    return this.#unary(this.#client.explain, { node, connection });
+  /** All pages as one answer. */
+  async explain(node: string, connection: string): Promise<ExplainResponse> {
+    let whole: ExplainResponse | undefined;
+    let pageToken = '';
+    do {
+      const page = await this.#unary(this.#client.explain, { node, connection, pageSize: PAGE_SIZE, pageToken });
+      if (whole === undefined) whole = page;
+      else addLnkConns(whole, page);
+      pageToken = page.nextPageToken;
+    } while (pageToken !== '');
+    return { ...whole, nextPageToken: '' };
   }
 
   status(): Promise<GetStatusResponse> {
@@ -167,5 +176,14 @@ export class TopologyApi {
 
   #unary<Q, R>(call: UnaryCall<Q, R>, request: Q): Promise<R> {
     return callUnary(call.bind(this.#client), request, this.context);
+  }
+}
+
+/** Adds what the next page says: of a LNK_CONN that was begun, further verdicts. */
+function addLnkConns(whole: ExplainResponse, { lnkConns }: ExplainResponse): void {
+  for (const one of lnkConns) {
+    const begun = whole.lnkConns.at(-1);
+    if (begun !== undefined && begun.lnkConn?.id === one.lnkConn?.id) begun.verdicts.push(...one.verdicts);
+    else whole.lnkConns.push(one);
   }
 }

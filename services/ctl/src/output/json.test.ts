@@ -31,6 +31,7 @@ describe('protobufJson', () => {
       msgid: '18446735277921949248',
       relays: 0,
       suspect: false,
+      sinceUs: '0',
     });
   });
 

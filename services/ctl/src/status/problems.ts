@@ -54,7 +54,13 @@ function leaderProblems({ leader, replicas }: GetStatusResponse): string[] {
       ({ address }) =>
         `the topology replica at ${printable(address)} takes over: it waits for the snapshots of gateways`,
     );
-  return [...late, ...takingOver];
+  const frozen = replicas
+    .filter(({ role }) => role === ReplicaRole.REPLICA_ROLE_FROZEN)
+    .map(
+      ({ address, lagMs }) =>
+        `the topology replica at ${printable(address)} has led and is frozen since ${seconds(lagMs)}: it cannot renew its lease, and commands nothing`,
+    );
+  return [...late, ...takingOver, ...frozen];
 }
 
 function gatewayProblems({ gateways, leader }: GetStatusResponse, processes: readonly ProcessInfo[]): string[] {

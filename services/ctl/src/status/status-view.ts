@@ -48,7 +48,7 @@ export function statusText(status: Status, problems: readonly string[], paint: P
   const lead =
     leader === undefined
       ? 'leader: none\n'
-      : `leader: ${printable(leader.address)}, epoch ${leader.epoch}, lease renewed ${seconds(leader.leaseAgeMs)} ago\n`;
+      : `leader: ${printable(leader.address)}, epoch ${leader.fullEpoch || leader.epoch}, lease renewed ${seconds(leader.leaseAgeMs)} ago\n`;
   const parts = [head, lead, renderTable(REPLICA_COLUMNS, topology.replicas, paint)];
   parts.push(renderTable(GATEWAY_COLUMNS, topology.gateways, paint));
   if (processes !== null) parts.push(renderTable(PROCESS_COLUMNS, processes.processes, paint));
@@ -70,6 +70,8 @@ function roleName(role: ReplicaRole): string {
       return 'standby';
     case ReplicaRole.REPLICA_ROLE_TAKING_OVER:
       return 'taking over';
+    case ReplicaRole.REPLICA_ROLE_FROZEN:
+      return 'frozen';
     default:
       return '?';
   }
@@ -77,7 +79,8 @@ function roleName(role: ReplicaRole): string {
 
 function roleRole(role: ReplicaRole): Role | undefined {
   if (role === ReplicaRole.REPLICA_ROLE_LEADER) return 'good';
-  return role === ReplicaRole.REPLICA_ROLE_TAKING_OVER ? 'warn' : undefined;
+  const isUnsure = role === ReplicaRole.REPLICA_ROLE_TAKING_OVER || role === ReplicaRole.REPLICA_ROLE_FROZEN;
+  return isUnsure ? 'warn' : undefined;
 }
 
 function gatewayState({ attached, draining }: GatewayStatus): string {

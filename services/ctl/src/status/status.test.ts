@@ -20,7 +20,7 @@ const VOLCONF_PROCESS = ProcessInfo.fromPartial({
   service: 'volconf',
   leads: ['volconf'],
 });
-const LEADER = { replica: 'x', address: '192.0.2.1:7986', epoch: 12, leaseAgeMs: 300 };
+const LEADER = { replica: 'x', address: '192.0.2.1:7986', epoch: 12, leaseAgeMs: 300, fullEpoch: 12 };
 const GATEWAY = GatewayStatus.fromPartial({
   name: 'gw-1',
   boot: '0badcafe',
@@ -82,6 +82,15 @@ describe('what is a problem', () => {
       'a lease that is late',
       { topology: topologyWith({ leader: { ...LEADER, leaseAgeMs: 6100 } }) },
       /not renewed for 6\.1 s: the leader at 192\.0\.2\.1:7986/,
+    ],
+    [
+      'a leader that is frozen',
+      {
+        topology: topologyWith({
+          replicas: [{ ...REPLICAS[0]!, role: ReplicaRole.REPLICA_ROLE_FROZEN, lagMs: 7200 }],
+        }),
+      },
+      /192\.0\.2\.1:7986 has led and is frozen since 7\.2 s/,
     ],
     [
       'a leader that waits',

@@ -36,6 +36,26 @@ describe('TreeAssembly', () => {
     expect(assembly.revision).toBe('1-7');
   });
 
+  it('puts a node together that comes in several parts, and a link with its relays', () => {
+    const [linkid, circuit] = exampleTrees();
+    const [first, ...others] = circuit!.nodes;
+    const [link, ...links] = first!.links;
+    const relays = [1, 2, 3].map((n) => ({ lnkConn: `gw.1:${n}`, connection: 'gw.1:9' }));
+    const whole = { ...link!, relays };
+    const assembly = new TreeAssembly();
+    const parts = [
+      [
+        linkid!,
+        { cluster: CLUSTER, nodes: [{ node: first!.node, links: [{ ...whole, relays: relays.slice(0, 2) }] }] },
+      ],
+      [{ cluster: CLUSTER, nodes: [{ node: first!.node, links: [{ ...whole, relays: relays.slice(2) }] }] }],
+      [{ cluster: CLUSTER, nodes: [{ node: first!.node, links }, ...others] }],
+    ];
+    for (const clusters of parts) assembly.add({ clusters, revision: '1-7' });
+    const nodes = [{ node: first!.node, links: [whole, ...links] }, ...others];
+    expect(assembly.clusters).toEqual([linkid!, { cluster: CLUSTER, nodes }]);
+  });
+
   it('keeps clusters apart that share an id but not a dialect', () => {
     const other = { ...LINKID_CLUSTER, key: { ...LINKID_CLUSTER.key!, dialect: CLUSTER.key!.dialect } };
     const assembly = new TreeAssembly();

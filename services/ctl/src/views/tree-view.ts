@@ -18,14 +18,33 @@ export class TreeAssembly {
     this.revision = part.revision;
     for (const tree of part.clusters) {
       const last = this.clusters.at(-1);
-      // The key is a plain message of strings and numbers in a fixed order.
-      if (last !== undefined && JSON.stringify(last.cluster?.key) === JSON.stringify(tree.cluster?.key)) {
-        for (const node of tree.nodes) last.nodes.push(node);
-      } else {
+      if (last === undefined || !isSame(last.cluster?.key, tree.cluster?.key)) {
         this.clusters.push({ cluster: tree.cluster, nodes: [...tree.nodes] });
+        continue;
       }
+      for (const node of tree.nodes) addNode(last.nodes, node);
     }
   }
+}
+
+/** A node with very many links comes in several parts. */
+function addNode(nodes: NodeTree[], node: NodeTree): void {
+  const last = nodes.at(-1);
+  if (last === undefined || !isSame(last.node?.key, node.node?.key)) {
+    nodes.push(node);
+    return;
+  }
+  for (const link of node.links) {
+    const begun = last.links.at(-1);
+    // So does a link with very many relays.
+    if (begun !== undefined && begun.link?.id === link.link?.id) begun.relays.push(...link.relays);
+    else last.links.push(link);
+  }
+}
+
+/** Keys are plain messages of strings and numbers in a fixed order. */
+function isSame(a: object | undefined, b: object | undefined): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
 }
 
 /** The trees as tree(1) would draw them: clusters, their nodes, the nodes' links, the links' relays; then how many of each. */

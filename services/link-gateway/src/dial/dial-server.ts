@@ -13,6 +13,8 @@ import type {
   WatchMediaRequest,
   WatchMediaResponse,
 } from '@spanmesh/proto/v1/dial';
+import type { Clock } from '@spanmesh/runtime/clock';
+import { MAX_EPOCH } from '@spanmesh/runtime/epoch';
 import type { Logger } from '@spanmesh/runtime/logger';
 import { parseTarget } from '../dial-target.ts';
 import { MAX_MEDIA_WATCHES } from '../limits.ts';
@@ -46,6 +48,7 @@ export interface DialServerDependencies {
   readonly orders: Orders;
   readonly news: MediaNews;
   readonly tables: OpenTables;
+  readonly clock: Clock;
   readonly logger: Logger;
 }
 
@@ -113,7 +116,7 @@ export class DialServer {
   }
 
   #watch(call: ServerWritableStream<WatchMediaRequest, WatchMediaResponse>): void {
-    const { orders, news, tables } = this.#deps;
+    const { orders, news, tables, clock } = this.#deps;
     checkOwner('watch', call.request.epoch);
     orders.checkEpoch(call.request.epoch);
     if (this.#watches.size >= MAX_MEDIA_WATCHES) {
@@ -126,6 +129,7 @@ export class DialServer {
       { gateway: this.#options.gateway(), lnkConns: tables.lnkConns.values(), standing: orders.standing() },
       {
         stream: call,
+        clock,
         tooSlow: () => this.#end(watching, { code: status.RESOURCE_EXHAUSTED, details: 'read too slowly' }),
       },
     );
@@ -205,5 +209,5 @@ function orderOf(request: DialRequest, connectTimeout: number): Order {
 function checkOwner(owner: string, epoch: number): void {
   if (owner === '' || owner.length > MAX_OWNER_CHARS)
     throw new InvalidOrder(`owner: 1 to ${MAX_OWNER_CHARS} characters`);
-  if (epoch < 1 || !Number.isSafeInteger(epoch)) throw new InvalidOrder('epochs begin with 1');
+  if (epoch < 1 || epoch > MAX_EPOCH) throw new InvalidOrder('that cannot be an epoch');
 }

@@ -10,6 +10,7 @@ import {
   type WatchMediaResponse,
 } from '@spanmesh/proto/v1/dial';
 import { Dialect as ApiDialect } from '@spanmesh/proto/v1/types';
+import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { createClient } from '@spanmesh/runtime/grpc-client';
 import { GrpcServer } from '@spanmesh/runtime/grpc-server';
 import { createLogger } from '@spanmesh/runtime/logger';
@@ -402,6 +403,7 @@ describe('WatchMedia', () => {
           },
           on: () => {},
         },
+        clock: new FakeClock(),
         tooSlow: () => ended++,
       },
     );

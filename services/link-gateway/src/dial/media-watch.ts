@@ -7,12 +7,14 @@ import {
   WatchMediaResponse,
 } from '@spanmesh/proto/v1/dial';
 import { Dialect as ApiDialect } from '@spanmesh/proto/v1/types';
+import type { Clock } from '@spanmesh/runtime/clock';
 import { Turn } from '@spanmesh/runtime/turn';
 import type { CloseReason } from '../close-reason.ts';
 import { MAX_MEDIA_CHANGES, MEDIA_PART_ENTRIES } from '../limits.ts';
 import type { LnkConn } from '../lnk-conn.ts';
 import { apiDialect } from '../wire-dialect.ts';
 import type { MediaListener } from './media-news.ts';
+import { principalOf } from './principal.ts';
 import type { Standing } from './standing.ts';
 
 /** Of the server's side of a watch, what is needed here. */
@@ -23,6 +25,7 @@ export interface MediaStream {
 
 export interface MediaWatchDependencies {
   readonly stream: MediaStream;
+  readonly clock: Clock;
   /** It does not read: to be ended by whoever made it. */
   readonly tooSlow: () => void;
 }
@@ -125,6 +128,7 @@ export class MediaWatch implements MediaListener {
   }
 
   #write(response: WatchMediaResponse): void {
+    response.clockUs = this.#deps.clock.now() * 1000;
     this.#blocked = !this.#deps.stream.write(response);
   }
 }
@@ -162,10 +166,19 @@ function inParts(all: WatchMediaResponse): WatchMediaResponse[] {
   return parts;
 }
 
-function openedOf({ id, connection, payload, tx }: LnkConn): MediaLnkConn {
+function openedOf({ id, connection, payload, tx, openedUs }: LnkConn): MediaLnkConn {
   const { dialect } = tx.endpoint.rules;
   const { mediaId, label } = decodeLnkConnPayload(dialect, payload, 0);
-  return { lnkConn: id, mediaId, dialect: apiDialect(dialect), remoteAddress: connection.remote, label };
+  const principal = principalOf(connection.address);
+  return {
+    lnkConn: id,
+    mediaId,
+    dialect: apiDialect(dialect),
+    remoteAddress: connection.remote,
+    label,
+    principal,
+    openedUs,
+  };
 }
 
 function slotOf(lnkConn: LnkConn, index: number): SlotReceived {

@@ -62,7 +62,7 @@ export class DirectoryCalls implements Directory {
     return this.#answer<FindClusterResponse>(`cluster ${nodes} ${clusterKeyText(cluster)}`, signal, (done) => {
       const client = this.#leader();
       if (client === null) return later(done);
-      return client.findCluster({ cluster, nodes }, done);
+      return client.findCluster({ cluster, nodes, gateway: this.#gateway() }, done);
     });
   }
 

@@ -146,6 +146,7 @@ function world({ reachable = ['x.00000001', 'y.00000001'] }: { reachable?: strin
         { gateway: 'x.00000001', number: 4, link: Link.fromPartial({ id: 'x.00000001:4' }) },
         { gateway: 'y.00000001', number: 4, link: Link.fromPartial({ id: 'y.00000001:4' }) },
       ],
+      lagMs: 0,
     });
     await turn();
   };

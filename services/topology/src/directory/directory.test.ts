@@ -55,7 +55,7 @@ async function installation() {
   const findCluster = (nodes: number) =>
     new Promise<FindClusterResponse>((resolve, reject) => {
       client.findCluster(
-        { cluster: CLUSTER, nodes },
+        { cluster: CLUSTER, nodes, gateway: 'x.00000001' },
         new Metadata(),
         { deadline: Date.now() + PATIENCE_MS },
         (error, answer) => (error === null ? resolve(answer) : reject(error)),

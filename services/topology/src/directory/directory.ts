@@ -8,15 +8,17 @@ import {
 } from '@spanmesh/proto/cluster-key';
 import type * as proto from '@spanmesh/proto/v1/directory';
 import type { NodeSelector } from '@spanmesh/proto/v1/messaging';
+import { ApiError, FaultLog, invalid } from '@spanmesh/runtime/api-error';
+import type { Clock } from '@spanmesh/runtime/clock';
 import type { Logger } from '@spanmesh/runtime/logger';
 import type { Cluster, Link, Node } from '@spanmesh/spantree/tree';
-import { ApiError, invalid, toApiError } from '../api-error.ts';
 import { treeClusterKey } from '../dialect.ts';
 import { linkData } from '../gateway.ts';
 import type { Leadership } from '../leadership.ts';
 import { showCluster, showNode } from '../show-cluster.ts';
 import { showClusterKey } from '../show-ids.ts';
 import { showLink } from '../show-link.ts';
+import { wholeMs } from '../show-status.ts';
 import type { State } from '../state.ts';
 import { keysOfNode, selectNode, selectorKeys } from './select-node.ts';
 import { type Waiter, Waiters } from './waiters.ts';
@@ -29,6 +31,7 @@ export const MAX_FOUND_LINKS = 64;
 export interface DirectoryDeps {
   readonly state: State;
   readonly leadership: Leadership;
+  readonly clock: Clock;
   readonly logger: Logger;
 }
 
@@ -41,9 +44,11 @@ type Look<Answer> = () => Answer | null;
 export class Directory {
   readonly #deps: DirectoryDeps;
   readonly #waiters = new Waiters();
+  readonly #faults: FaultLog;
 
   constructor(deps: DirectoryDeps) {
     this.#deps = deps;
+    this.#faults = new FaultLog({ service: 'topology' }, deps);
   }
 
   /** Calls that wait. */
@@ -59,6 +64,7 @@ export class Directory {
       const selector = canonicalNodeSelector(request.node!);
       const { gateway } = request;
       return {
+        gateway,
         look: () => this.#findNode(selector, gateway),
         keys: [...selectorKeys(selector), gatewayKey(gateway)],
       };
@@ -70,9 +76,10 @@ export class Directory {
       const nodes = Math.max(1, request.nodes);
       const look = (): proto.FindClusterResponse | null => {
         const cluster = this.#deps.state.tree.findCluster(treeClusterKey(key));
-        return cluster !== undefined && cluster.nodeCount >= nodes ? { cluster: showCluster(cluster) } : null;
+        if (cluster === undefined || cluster.nodeCount < nodes) return null;
+        return { cluster: showCluster(cluster), lagMs: this.#lagMs };
       };
-      return { look, keys: [`cluster ${clusterKeyText(key)}`] };
+      return { gateway: request.gateway, look, keys: [`cluster ${clusterKeyText(key)}`] };
     }),
   };
 
@@ -110,6 +117,7 @@ export class Directory {
     return {
       node: showNode(node),
       links: links.map((link) => ({ gateway: link.connection.gateway, number: link.id, link: showLink(link) })),
+      lagMs: this.#lagMs,
     };
   }
 
@@ -126,15 +134,29 @@ export class Directory {
     return usable;
   }
 
+  get #lagMs(): number {
+    return wholeMs(this.#deps.leadership.frozenMs);
+  }
+
+  /** Another replica may lead: whoever is attached to it gets its answers there. @throws ApiError UNAVAILABLE */
+  #checkFrozen(gateway: string): void {
+    const { leadership, state } = this.#deps;
+    if (leadership.frozenMs === 0 || state.gateways.get(gateway)?.attached === true) return;
+    const details =
+      'The lease of this topology replica is not sure, and the gateway is not attached to it: find the one that leads.';
+    throw new ApiError(status.UNAVAILABLE, details);
+  }
+
   /** A unary call that is answered when there is an answer; its deadline, or its end, ends the wait. */
   #waiting<Request, Answer>(
-    prepare: (request: Request) => { look: Look<Answer>; keys: readonly string[] },
+    prepare: (request: Request) => { gateway: string; look: Look<Answer>; keys: readonly string[] },
   ): handleUnaryCall<Request, Answer> {
     return (call, callback) => {
       try {
         const why = this.#deps.leadership.notLeading();
         if (why !== null) throw new ApiError(status.UNAVAILABLE, why);
-        const { look, keys } = prepare(call.request);
+        const { gateway, look, keys } = prepare(call.request);
+        this.#checkFrozen(gateway);
         const answer = look();
         if (answer !== null) callback(null, answer);
         else this.#wait(call, callback, look, keys);
@@ -172,8 +194,7 @@ export class Directory {
   }
 
   #report(error: unknown): ApiError {
-    if (!(error instanceof ApiError)) this.#deps.logger.error({ err: error }, 'request failed');
-    return toApiError(error);
+    return this.#faults.report(error);
   }
 }
 

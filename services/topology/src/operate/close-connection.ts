@@ -1,6 +1,7 @@
 import { status } from '@grpc/grpc-js';
 import type { CloseConnectionRequest, CloseConnectionResponse } from '@spanmesh/proto/v1/topology';
-import { ApiError, invalid } from '../api-error.ts';
+import { ApiError, invalid } from '@spanmesh/runtime/api-error';
+import { runNow } from '@spanmesh/runtime/slices';
 import type { Commander } from '../commander.ts';
 import { findConnection } from '../find.ts';
 import { connectionData } from '../gateway.ts';
@@ -24,7 +25,7 @@ export function closeConnection(
     throw new ApiError(status.INVALID_ARGUMENT, `A reason has at most ${MAX_REASON_CHARS} characters.`);
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they would spoil logs and terminals.
   if (/[\x00-\x1f\x7f]/.test(reason)) throw invalid('A reason is one line, without control characters.');
-  const connection = findConnection(state, text);
+  const connection = runNow(findConnection(state, text));
   const { gateway } = connectionData(connection);
   checkCanDrain(gateway);
   if (!commander.close(connection, reason === '' ? 'by an operator' : `by an operator: ${reason}`)) {

@@ -1,7 +1,7 @@
 import { type ServerWritableStream, status } from '@grpc/grpc-js';
 import type { DrainOrder } from '@spanmesh/proto/v1/gateway_control';
 import type { DrainGatewayRequest, DrainGatewayResponse } from '@spanmesh/proto/v1/topology';
-import { ApiError, invalid } from '../api-error.ts';
+import { ApiError, invalid } from '@spanmesh/runtime/api-error';
 import type { Commander } from '../commander.ts';
 import type { Gateway } from '../gateway.ts';
 import type { State } from '../state.ts';

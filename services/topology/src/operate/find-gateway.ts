@@ -1,5 +1,5 @@
 import { status } from '@grpc/grpc-js';
-import { ApiError, invalid } from '../api-error.ts';
+import { ApiError, invalid } from '@spanmesh/runtime/api-error';
 import type { Gateway } from '../gateway.ts';
 import type { State } from '../state.ts';
 

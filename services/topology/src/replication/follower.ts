@@ -109,7 +109,7 @@ export class Follower {
   constructor(options: FollowerOptions, deps: FollowerDeps) {
     this.#options = options;
     this.#deps = deps;
-    this.#history = new History(options.history);
+    this.#history = new History(options.history, { random: deps.random });
     this.#throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock: deps.clock });
     this.#acknowledging = new Turn(() => this.#acknowledge());
   }
@@ -158,8 +158,7 @@ export class Follower {
     this.#watchdog?.cancel();
     this.#isBehind = false;
     this.replicas = [];
-    const { position } = this.#history;
-    this.#history.restartAt({ ...position, n: position.n + 1 });
+    this.#history.forget();
   }
 
   #connect(address: string): void {

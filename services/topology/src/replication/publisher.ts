@@ -2,8 +2,8 @@ import { status } from '@grpc/grpc-js';
 import type { FollowHello, FollowResponse, TreeChange } from '@spanmesh/proto/v1/replication';
 import { ProcessKind, RefusalCause, ReplicaRole, type ReplicaStatus } from '@spanmesh/proto/v1/topology';
 import type { Clock, Timer } from '@spanmesh/runtime/clock';
-import type { Logger } from '@spanmesh/runtime/logger';
-import type { History } from '../history.ts';
+import { type Logger, Throttle } from '@spanmesh/runtime/logger';
+import { type History, revisionAt } from '../history.ts';
 import type { Leadership } from '../leadership.ts';
 import type { Refusals } from '../refusals.ts';
 import { countsOf, wholeMs } from '../show-status.ts';
@@ -17,6 +17,8 @@ import { type FollowStream, type StandbyHost, StandbyStream } from './standby-st
 export const HEARTBEAT_MS = 250;
 /** Streams of standbys at a time: more replicas than anybody runs. */
 export const MAX_STANDBYS = 16;
+/** The same trouble is logged once in this time. */
+const LOG_INTERVAL_MS = 10_000;
 /** Characters of what a standby says of itself. */
 const MAX_TEXT_CHARS = 300;
 
@@ -51,6 +53,7 @@ export class Publisher implements StandbyHost {
   readonly #deps: PublisherDeps;
   readonly #standbys = new Set<StandbyStream>();
   readonly #journal: Journal;
+  readonly #throttle: Throttle;
   #changes: TreeChange[] = [];
   /** Something has changed since the journal was last told of a selection. */
   #unselected = false;
@@ -60,6 +63,7 @@ export class Publisher implements StandbyHost {
   constructor(options: PublisherOptions, deps: PublisherDeps) {
     this.#options = options;
     this.#deps = deps;
+    this.#throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock: deps.clock });
     this.#journal = (gateway, change) => {
       if (change.selected === true && !this.#unselected) return;
       this.#unselected = change.selected !== true;
@@ -86,7 +90,7 @@ export class Publisher implements StandbyHost {
       return;
     }
     this.#standbys.add(standby);
-    this.#timer ??= this.#deps.clock.after(HEARTBEAT_MS, () => this.#beat());
+    this.#timer ??= this.#deps.clock.after(HEARTBEAT_MS, () => this.#telling(() => this.#beat()));
   }
 
   /** Ends every stream: this replica does not lead any more, or is going to stop. */
@@ -99,9 +103,23 @@ export class Publisher implements StandbyHost {
   /** Tells what this turn has brought; to be called at its end, when everything is decided. */
   flush(): void {
     if (this.#standbys.size === 0) return;
-    this.#publish();
-    const waiting = [...this.#standbys].filter(({ state }) => state === 'waiting');
-    if (waiting.length > 0 && this.#deps.leadership.settled) this.#begin(waiting);
+    this.#telling(() => {
+      this.#publish();
+      const waiting = [...this.#standbys].filter(({ state }) => state === 'waiting');
+      if (waiting.length > 0 && this.#deps.leadership.settled) this.#begin(waiting);
+    });
+  }
+
+  /** What cannot be put into a message costs the streams, not the leader: standbys follow anew, with a snapshot. */
+  #telling(tell: () => void): void {
+    try {
+      tell();
+    } catch (err) {
+      const { log, suppressed } = this.#throttle.admit('not told');
+      if (log) this.#deps.logger.error({ err, suppressed }, 'standbys cannot be told what changes: they follow anew');
+      const details = 'The leader failed to say what has changed; its log says why.';
+      for (const standby of [...this.#standbys]) this.#drop(standby, status.INTERNAL, details);
+    }
   }
 
   hello(standby: StandbyStream, hello: FollowHello): void {
@@ -156,7 +174,7 @@ export class Publisher implements StandbyHost {
       const { position, clockMs = 0 } = acknowledged ?? {};
       const hasState = position !== undefined;
       const lagMs = hasState ? wholeMs(this.#deps.clock.now() - clockMs) : 0;
-      const revision = hasState ? `${position.epoch}.${position.n}` : '';
+      const revision = hasState ? revisionAt(position) : '';
       known.push({ replica, address, role, lagMs, hasState, version, revision });
     }
     return known.sort((a, b) => (a.address < b.address ? -1 : 1));
@@ -206,7 +224,7 @@ export class Publisher implements StandbyHost {
   }
 
   #beat(): void {
-    this.#timer = this.#deps.clock.after(HEARTBEAT_MS, () => this.#beat());
+    this.#timer = this.#deps.clock.after(HEARTBEAT_MS, () => this.#telling(() => this.#beat()));
     // Counts are compared: what has changed comes first.
     this.#publish();
     const replicas = [...this.#deps.replicas()];

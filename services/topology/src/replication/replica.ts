@@ -46,8 +46,7 @@ export class Replica {
 
   /** From now on changes are history. Those who watch go on if it ends where this begins. */
   begin(position: Position): void {
-    const { epoch, n } = this.#history.position;
-    if (epoch !== position.epoch || n !== position.n) this.#history.restartAt(position);
+    if (!this.#history.isAt(position)) this.#history.restartAt(position);
     this.#isRecording = true;
   }
 

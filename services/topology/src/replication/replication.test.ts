@@ -240,7 +240,7 @@ describe('a standby', () => {
     const { history } = standby.follower.view!;
     let ends = 0;
     const stream = { cancelled: false, write: () => true, end: () => ends++, on: () => {}, once: () => {} };
-    new Watch({ revision: '', withRelays: false }, { stream, history, clock: leader.clock, onEnd: () => {} });
+    new Watch({ revision: '', withRelays: false }, { stream, history, clock: leader.clock, onEnd: () => {} }).begin();
     standby.call.end();
     leader.clock.advance(100);
     standby.catchUp(leader);
@@ -251,6 +251,22 @@ describe('a standby', () => {
     leader.clock.advance(200);
     standby.catchUp(leader);
     expect([standby.follower.snapshots, ends]).toEqual([3, 1]);
+  });
+
+  it('costs its stream, and not the leader, when it cannot be told what changes', () => {
+    const { leader, gateway, connection, standby } = installation();
+    leader.core.history.epoch = Number.NaN;
+    gateway.openLink(connection, 2);
+    settle(leader, [gateway]);
+    expect(() => leader.core.flush()).not.toThrow();
+    expect(standby.call.isOver).toBe(true);
+    leader.core.history.epoch = leader.lease.epoch;
+    gateway.openLink(connection, 3);
+    settle(leader, [gateway]);
+    leader.clock.advance(200);
+    standby.catchUp(leader);
+    expect(standby.follower.snapshots).toBe(2);
+    expect(answersOf(standby.follower.view!)).toEqual(answersOf(leader.core.view()!));
   });
 
   it('waits for a revision that somebody has seen elsewhere, for a while', () => {
@@ -272,7 +288,7 @@ describe('a standby', () => {
       new Watch(
         { revision: from, withRelays: false },
         { stream, history, clock: leader.clock, onEnd: () => {}, mayBeBehind },
-      );
+      ).begin();
     watch(revision, true);
     expect(sent).toEqual([{ created: { revision } }]);
     standby.catchUp(leader);
@@ -281,10 +297,11 @@ describe('a standby', () => {
     standby.catchUp(leader);
     expect(sent.length).toBe(2);
     expect(sent[1]).toMatchObject({ changes: { revision: leader.core.history.revision } });
-    watch('1.999', false);
+    const later = leader.core.history.revision.replace(/[0-9]+$/, '999');
+    watch(later, false);
     expect(sent.at(-1)).toMatchObject({ listAgain: {} });
-    watch('1.999', true);
-    expect(sent.at(-1)).toEqual({ created: { revision: '1.999' } });
+    watch(later, true);
+    expect(sent.at(-1)).toEqual({ created: { revision: later } });
     leader.clock.advance(5000);
     expect(sent.at(-1)).toMatchObject({ listAgain: {} });
   });

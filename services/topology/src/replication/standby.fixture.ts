@@ -4,6 +4,7 @@ import { type FollowRequest, FollowResponse } from '@spanmesh/proto/v1/replicati
 import { Dialect } from '@spanmesh/proto/v1/types';
 import type { Clock } from '@spanmesh/runtime/clock';
 import { createLogger } from '@spanmesh/runtime/logger';
+import { runNow } from '@spanmesh/runtime/slices';
 import { explain } from '../explain.ts';
 import { listClusters, listConnections, listLinks, listNodes, listRelays } from '../lists.ts';
 import { showStatus } from '../show-status.ts';
@@ -142,22 +143,24 @@ const ANY = {
 /** All that can be read of a state, to be compared. */
 export function answersOf({ trees, history, widths }: View): unknown {
   const any = { ...ANY, pageSize: 5000, withRelays: true };
-  const { connections } = listConnections(trees, any);
-  const { nodes } = listNodes(trees, any);
+  const { connections } = runNow(listConnections(trees, any));
+  const { nodes } = runNow(listNodes(trees, any));
   const explained = nodes.flatMap(({ key }) =>
     connections
       .filter(({ dialect }) => dialect === key!.cluster!.dialect)
       // Nodes of one id and several labels cannot be named by the id alone.
-      .map(({ id }) => attempt(() => explain(trees, widths, { node: key!.id, connection: id }))),
+      .map(({ id }) =>
+        attempt(() => runNow(explain(trees, widths, { node: key!.id, connection: id, pageSize: 5000, pageToken: '' }))),
+      ),
   );
   const none = { replica: '', leader: undefined, replicas: [], missing: [], refused: [] };
   return plain({
     revision: history.revision,
-    clusters: listClusters(trees, any),
+    clusters: runNow(listClusters(trees, any)),
     nodes,
-    links: listLinks(trees, any),
+    links: runNow(listLinks(trees, any)),
     connections,
-    relays: listRelays(trees, any),
+    relays: runNow(listRelays(trees, any)),
     tree: [...treeParts(trees, any, '')].map(sortTargets),
     explained,
     status: showStatus(none, trees, ''),

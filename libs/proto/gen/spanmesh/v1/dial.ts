@@ -100,6 +100,8 @@ export interface WatchMediaResponse {
   snapshotEnd: boolean;
   /** With snapshot_end: the gateway's id, `<name>.<boot>`. */
   gateway: string;
+  /** When this was sent, microseconds of the gateway's monotonic clock: tells how long ago something was. */
+  clockUs: number;
 }
 
 /** A LNK_CONN and its media. */
@@ -114,6 +116,13 @@ export interface MediaLnkConn {
   remoteAddress: string;
   /** Label of the LNK_CONN, for people. */
   label: string;
+  /**
+   * Who opened it: the peer's address without port, of an IPv6 address the first 64 bits. At most 64 characters, and no `/`. A media
+   * belongs to who had it first; the nil media id is a different media for each.
+   */
+  principal: string;
+  /** When it was opened, microseconds of the gateway's monotonic clock (`clock_us`). */
+  openedUs: number;
 }
 
 /** A LNK_VOLCONF; of several for one slot in short time only the last need be told. */
@@ -124,7 +133,10 @@ export interface SlotReceived {
   index: number;
   /** The 128 bytes of the copy field. */
   copy: Buffer;
-  /** When it came, microseconds since 1970 by the gateway's clock: the latest counts when two LNK_CONNs of a media differ. */
+  /**
+   * When it came, microseconds of the gateway's monotonic clock (`clock_us`), rising: the latest counts when two LNK_CONNs of a media
+   * differ. Wall clocks of gateways are not compared.
+   */
   receivedUs: number;
 }
 
@@ -769,7 +781,7 @@ export const WatchMediaRequest: MessageFns<WatchMediaRequest> = {
 };
 
 function createBaseWatchMediaResponse(): WatchMediaResponse {
-  return { opened: [], closed: [], slots: [], up: [], down: [], snapshotEnd: false, gateway: "" };
+  return { opened: [], closed: [], slots: [], up: [], down: [], snapshotEnd: false, gateway: "", clockUs: 0 };
 }
 
 export const WatchMediaResponse: MessageFns<WatchMediaResponse> = {
@@ -798,6 +810,9 @@ export const WatchMediaResponse: MessageFns<WatchMediaResponse> = {
     }
     if (message.gateway !== "") {
       writer.uint32(58).string(message.gateway);
+    }
+    if (message.clockUs !== 0) {
+      writer.uint32(65).double(message.clockUs);
     }
     return writer;
   },
@@ -881,6 +896,14 @@ export const WatchMediaResponse: MessageFns<WatchMediaResponse> = {
             message.gateway = reader.string();
             continue;
           }
+          case 8: {
+            if (tag !== 65) {
+              break;
+            }
+
+            message.clockUs = reader.double();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -906,6 +929,11 @@ export const WatchMediaResponse: MessageFns<WatchMediaResponse> = {
         ? globalThis.Boolean(object.snapshot_end)
         : false,
       gateway: isSet(object.gateway) ? globalThis.String(object.gateway) : "",
+      clockUs: isSet(object.clockUs)
+        ? globalThis.Number(object.clockUs)
+        : isSet(object.clock_us)
+        ? globalThis.Number(object.clock_us)
+        : 0,
     };
   },
 
@@ -932,6 +960,9 @@ export const WatchMediaResponse: MessageFns<WatchMediaResponse> = {
     if (message.gateway !== "") {
       obj.gateway = message.gateway;
     }
+    if (message.clockUs !== 0) {
+      obj.clockUs = floatToJson(message.clockUs);
+    }
     return obj;
   },
 
@@ -947,12 +978,13 @@ export const WatchMediaResponse: MessageFns<WatchMediaResponse> = {
     message.down = object.down?.map((e) => DialledDown.fromPartial(e)) || [];
     message.snapshotEnd = object.snapshotEnd ?? false;
     message.gateway = object.gateway ?? "";
+    message.clockUs = object.clockUs ?? 0;
     return message;
   },
 };
 
 function createBaseMediaLnkConn(): MediaLnkConn {
-  return { lnkConn: 0, mediaId: "", dialect: 0, remoteAddress: "", label: "" };
+  return { lnkConn: 0, mediaId: "", dialect: 0, remoteAddress: "", label: "", principal: "", openedUs: 0 };
 }
 
 export const MediaLnkConn: MessageFns<MediaLnkConn> = {
@@ -971,6 +1003,12 @@ export const MediaLnkConn: MessageFns<MediaLnkConn> = {
     }
     if (message.label !== "") {
       writer.uint32(42).string(message.label);
+    }
+    if (message.principal !== "") {
+      writer.uint32(50).string(message.principal);
+    }
+    if (message.openedUs !== 0) {
+      writer.uint32(57).double(message.openedUs);
     }
     return writer;
   },
@@ -1028,6 +1066,22 @@ export const MediaLnkConn: MessageFns<MediaLnkConn> = {
             message.label = reader.string();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.principal = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 57) {
+              break;
+            }
+
+            message.openedUs = reader.double();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1059,6 +1113,12 @@ export const MediaLnkConn: MessageFns<MediaLnkConn> = {
         ? globalThis.String(object.remote_address)
         : "",
       label: isSet(object.label) ? globalThis.String(object.label) : "",
+      principal: isSet(object.principal) ? globalThis.String(object.principal) : "",
+      openedUs: isSet(object.openedUs)
+        ? globalThis.Number(object.openedUs)
+        : isSet(object.opened_us)
+        ? globalThis.Number(object.opened_us)
+        : 0,
     };
   },
 
@@ -1079,6 +1139,12 @@ export const MediaLnkConn: MessageFns<MediaLnkConn> = {
     if (message.label !== "") {
       obj.label = message.label;
     }
+    if (message.principal !== "") {
+      obj.principal = message.principal;
+    }
+    if (message.openedUs !== 0) {
+      obj.openedUs = floatToJson(message.openedUs);
+    }
     return obj;
   },
 
@@ -1092,6 +1158,8 @@ export const MediaLnkConn: MessageFns<MediaLnkConn> = {
     message.dialect = object.dialect ?? 0;
     message.remoteAddress = object.remoteAddress ?? "";
     message.label = object.label ?? "";
+    message.principal = object.principal ?? "";
+    message.openedUs = object.openedUs ?? 0;
     return message;
   },
 };

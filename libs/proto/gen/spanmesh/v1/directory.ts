@@ -43,6 +43,8 @@ export interface FindNodeResponse {
     | undefined;
   /** Its links that can be used from the gateway, best first. */
   links: FoundLink[];
+  /** How old what this is answered from is at most, in milliseconds: 0 while the leader's lease is valid, otherwise since it was last. */
+  lagMs: number;
 }
 
 /** A link, as gateways name it. */
@@ -63,12 +65,18 @@ export interface FindClusterRequest {
     | undefined;
   /** Nodes that it must have; 0 means 1. */
   nodes: number;
+  /** Id of the gateway that asks, `<name>.<boot>`. */
+  gateway: string;
 }
 
 /** The cluster has them. */
 export interface FindClusterResponse {
   /** The cluster. */
-  cluster: Cluster | undefined;
+  cluster:
+    | Cluster
+    | undefined;
+  /** How old what this is answered from is at most, as in FindNodeResponse. */
+  lagMs: number;
 }
 
 function createBaseFindNodeRequest(): FindNodeRequest {
@@ -159,7 +167,7 @@ export const FindNodeRequest: MessageFns<FindNodeRequest> = {
 };
 
 function createBaseFindNodeResponse(): FindNodeResponse {
-  return { node: undefined, links: [] };
+  return { node: undefined, links: [], lagMs: 0 };
 }
 
 export const FindNodeResponse: MessageFns<FindNodeResponse> = {
@@ -169,6 +177,9 @@ export const FindNodeResponse: MessageFns<FindNodeResponse> = {
     }
     for (const v of message.links) {
       FoundLink.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.lagMs !== 0) {
+      writer.uint32(24).uint32(message.lagMs);
     }
     return writer;
   },
@@ -202,6 +213,14 @@ export const FindNodeResponse: MessageFns<FindNodeResponse> = {
             message.links.push(FoundLink.decode(reader, reader.uint32()));
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.lagMs = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -218,6 +237,11 @@ export const FindNodeResponse: MessageFns<FindNodeResponse> = {
     return {
       node: isSet(object.node) ? Node.fromJSON(object.node) : undefined,
       links: globalThis.Array.isArray(object?.links) ? object.links.map((e: any) => FoundLink.fromJSON(e)) : [],
+      lagMs: isSet(object.lagMs)
+        ? globalThis.Number(object.lagMs)
+        : isSet(object.lag_ms)
+        ? globalThis.Number(object.lag_ms)
+        : 0,
     };
   },
 
@@ -229,6 +253,9 @@ export const FindNodeResponse: MessageFns<FindNodeResponse> = {
     if (message.links?.length) {
       obj.links = message.links.map((e) => FoundLink.toJSON(e));
     }
+    if (message.lagMs !== 0) {
+      obj.lagMs = Math.round(message.lagMs);
+    }
     return obj;
   },
 
@@ -239,6 +266,7 @@ export const FindNodeResponse: MessageFns<FindNodeResponse> = {
     const message = createBaseFindNodeResponse();
     message.node = (object.node !== undefined && object.node !== null) ? Node.fromPartial(object.node) : undefined;
     message.links = object.links?.map((e) => FoundLink.fromPartial(e)) || [];
+    message.lagMs = object.lagMs ?? 0;
     return message;
   },
 };
@@ -345,7 +373,7 @@ export const FoundLink: MessageFns<FoundLink> = {
 };
 
 function createBaseFindClusterRequest(): FindClusterRequest {
-  return { cluster: undefined, nodes: 0 };
+  return { cluster: undefined, nodes: 0, gateway: "" };
 }
 
 export const FindClusterRequest: MessageFns<FindClusterRequest> = {
@@ -355,6 +383,9 @@ export const FindClusterRequest: MessageFns<FindClusterRequest> = {
     }
     if (message.nodes !== 0) {
       writer.uint32(16).uint32(message.nodes);
+    }
+    if (message.gateway !== "") {
+      writer.uint32(26).string(message.gateway);
     }
     return writer;
   },
@@ -388,6 +419,14 @@ export const FindClusterRequest: MessageFns<FindClusterRequest> = {
             message.nodes = reader.uint32();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.gateway = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -404,6 +443,7 @@ export const FindClusterRequest: MessageFns<FindClusterRequest> = {
     return {
       cluster: isSet(object.cluster) ? ClusterKey.fromJSON(object.cluster) : undefined,
       nodes: isSet(object.nodes) ? globalThis.Number(object.nodes) : 0,
+      gateway: isSet(object.gateway) ? globalThis.String(object.gateway) : "",
     };
   },
 
@@ -414,6 +454,9 @@ export const FindClusterRequest: MessageFns<FindClusterRequest> = {
     }
     if (message.nodes !== 0) {
       obj.nodes = Math.round(message.nodes);
+    }
+    if (message.gateway !== "") {
+      obj.gateway = message.gateway;
     }
     return obj;
   },
@@ -427,18 +470,22 @@ export const FindClusterRequest: MessageFns<FindClusterRequest> = {
       ? ClusterKey.fromPartial(object.cluster)
       : undefined;
     message.nodes = object.nodes ?? 0;
+    message.gateway = object.gateway ?? "";
     return message;
   },
 };
 
 function createBaseFindClusterResponse(): FindClusterResponse {
-  return { cluster: undefined };
+  return { cluster: undefined, lagMs: 0 };
 }
 
 export const FindClusterResponse: MessageFns<FindClusterResponse> = {
   encode(message: FindClusterResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.cluster !== undefined) {
       Cluster.encode(message.cluster, writer.uint32(10).fork()).join();
+    }
+    if (message.lagMs !== 0) {
+      writer.uint32(16).uint32(message.lagMs);
     }
     return writer;
   },
@@ -464,6 +511,14 @@ export const FindClusterResponse: MessageFns<FindClusterResponse> = {
             message.cluster = Cluster.decode(reader, reader.uint32());
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.lagMs = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -477,13 +532,23 @@ export const FindClusterResponse: MessageFns<FindClusterResponse> = {
   },
 
   fromJSON(object: any): FindClusterResponse {
-    return { cluster: isSet(object.cluster) ? Cluster.fromJSON(object.cluster) : undefined };
+    return {
+      cluster: isSet(object.cluster) ? Cluster.fromJSON(object.cluster) : undefined,
+      lagMs: isSet(object.lagMs)
+        ? globalThis.Number(object.lagMs)
+        : isSet(object.lag_ms)
+        ? globalThis.Number(object.lag_ms)
+        : 0,
+    };
   },
 
   toJSON(message: FindClusterResponse): unknown {
     const obj: any = {};
     if (message.cluster !== undefined) {
       obj.cluster = Cluster.toJSON(message.cluster);
+    }
+    if (message.lagMs !== 0) {
+      obj.lagMs = Math.round(message.lagMs);
     }
     return obj;
   },
@@ -496,11 +561,15 @@ export const FindClusterResponse: MessageFns<FindClusterResponse> = {
     message.cluster = (object.cluster !== undefined && object.cluster !== null)
       ? Cluster.fromPartial(object.cluster)
       : undefined;
+    message.lagMs = object.lagMs ?? 0;
     return message;
   },
 };
 
-/** Served by the topology leader. */
+/**
+ * Served by the topology leader. One whose lease is not valid answers only gateways whose stream it has, which know of nobody better;
+ * others get UNAVAILABLE: find the one that leads.
+ */
 export type DirectoryService = typeof DirectoryService;
 export const DirectoryService = {
   /**

@@ -364,6 +364,11 @@ export const ReplicaRole = {
   REPLICA_ROLE_STANDBY: 2,
   /** REPLICA_ROLE_TAKING_OVER - It holds the lease and waits for the gateways' snapshots; meanwhile it answers from what the leader before it said. */
   REPLICA_ROLE_TAKING_OVER: 3,
+  /**
+   * REPLICA_ROLE_FROZEN - It has led, and cannot renew its lease: another one may lead. It commands nothing, and takes in what its gateways tell. `lag_ms` counts
+   * from the last moment of a valid lease.
+   */
+  REPLICA_ROLE_FROZEN: 4,
   UNRECOGNIZED: -1,
 } as const;
 
@@ -374,6 +379,7 @@ export namespace ReplicaRole {
   export type REPLICA_ROLE_LEADER = typeof ReplicaRole.REPLICA_ROLE_LEADER;
   export type REPLICA_ROLE_STANDBY = typeof ReplicaRole.REPLICA_ROLE_STANDBY;
   export type REPLICA_ROLE_TAKING_OVER = typeof ReplicaRole.REPLICA_ROLE_TAKING_OVER;
+  export type REPLICA_ROLE_FROZEN = typeof ReplicaRole.REPLICA_ROLE_FROZEN;
   export type UNRECOGNIZED = typeof ReplicaRole.UNRECOGNIZED;
 }
 
@@ -391,6 +397,9 @@ export function replicaRoleFromJSON(object: any): ReplicaRole {
     case 3:
     case "REPLICA_ROLE_TAKING_OVER":
       return ReplicaRole.REPLICA_ROLE_TAKING_OVER;
+    case 4:
+    case "REPLICA_ROLE_FROZEN":
+      return ReplicaRole.REPLICA_ROLE_FROZEN;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -408,6 +417,8 @@ export function replicaRoleToJSON(object: ReplicaRole): string {
       return "REPLICA_ROLE_STANDBY";
     case ReplicaRole.REPLICA_ROLE_TAKING_OVER:
       return "REPLICA_ROLE_TAKING_OVER";
+    case ReplicaRole.REPLICA_ROLE_FROZEN:
+      return "REPLICA_ROLE_FROZEN";
     case ReplicaRole.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";
@@ -592,9 +603,15 @@ export interface GetTreeRequest {
   withRelays: boolean;
 }
 
-/** A part of the trees: whole clusters, or further nodes of the last cluster of the previous part. */
+/**
+ * A part of the trees, at most 1 MiB: whole clusters, or further nodes of the last cluster of the previous part; of a node with very many
+ * links, further links of its last node, and of a link with very many relays further relays.
+ */
 export interface GetTreeResponse {
-  /** Clusters with their nodes and links. A cluster with the same key as the last one before continues that one. */
+  /**
+   * Clusters with their nodes and links. A cluster with the same key as the last one before continues that one; likewise its first node, by
+   * key, and that one's first link, by id.
+   */
   clusters: ClusterTree[];
   /** Revision of the state; the same in every part. */
   revision: string;
@@ -737,6 +754,10 @@ export interface ExplainRequest {
   node: string;
   /** The connection: its id, its number, or the label of a LNK_CONN on it; whatever fits one connection only. */
   connection: string;
+  /** Most verdicts in one answer; 0 means 500, at most 5000. An answer may have fewer: it stays below 1 MiB. */
+  pageSize: number;
+  /** `next_page_token` of the previous answer; empty for the first. */
+  pageToken: string;
 }
 
 /** The answer. */
@@ -749,10 +770,15 @@ export interface ExplainResponse {
   connection:
     | Connection
     | undefined;
-  /** One for each LNK_CONN open on the connection. */
+  /**
+   * One for each LNK_CONN open on the connection, in order of number; in pages, those that this one is about. One that the page before has
+   * begun goes on.
+   */
   lnkConns: LnkConnExplanation[];
   /** Revision of the state that was looked at. */
   revision: string;
+  /** Token of the next page; empty on the last. */
+  nextPageToken: string;
 }
 
 /** What selection does for one LNK_CONN. */
@@ -846,10 +872,12 @@ export interface LeaderStatus {
   replica: string;
   /** Where its service port is reached, `host:port`. */
   address: string;
-  /** Its epoch. */
+  /** Its epoch, 4294967295 if it is higher: `full_epoch` has it. */
   epoch: number;
   /** Milliseconds since the replica that answers knows of its last renewal: more than the lease's time to live, and it has died. */
   leaseAgeMs: number;
+  /** Its epoch. Below 2^53. */
+  fullEpoch: number;
 }
 
 /** A replica of topology. */
@@ -3915,7 +3943,7 @@ export const RelayChange: MessageFns<RelayChange> = {
 };
 
 function createBaseExplainRequest(): ExplainRequest {
-  return { node: "", connection: "" };
+  return { node: "", connection: "", pageSize: 0, pageToken: "" };
 }
 
 export const ExplainRequest: MessageFns<ExplainRequest> = {
@@ -3925,6 +3953,12 @@ export const ExplainRequest: MessageFns<ExplainRequest> = {
     }
     if (message.connection !== "") {
       writer.uint32(18).string(message.connection);
+    }
+    if (message.pageSize !== 0) {
+      writer.uint32(24).uint32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(34).string(message.pageToken);
     }
     return writer;
   },
@@ -3958,6 +3992,22 @@ export const ExplainRequest: MessageFns<ExplainRequest> = {
             message.connection = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.pageSize = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3974,6 +4024,16 @@ export const ExplainRequest: MessageFns<ExplainRequest> = {
     return {
       node: isSet(object.node) ? globalThis.String(object.node) : "",
       connection: isSet(object.connection) ? globalThis.String(object.connection) : "",
+      pageSize: isSet(object.pageSize)
+        ? globalThis.Number(object.pageSize)
+        : isSet(object.page_size)
+        ? globalThis.Number(object.page_size)
+        : 0,
+      pageToken: isSet(object.pageToken)
+        ? globalThis.String(object.pageToken)
+        : isSet(object.page_token)
+        ? globalThis.String(object.page_token)
+        : "",
     };
   },
 
@@ -3985,6 +4045,12 @@ export const ExplainRequest: MessageFns<ExplainRequest> = {
     if (message.connection !== "") {
       obj.connection = message.connection;
     }
+    if (message.pageSize !== 0) {
+      obj.pageSize = Math.round(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      obj.pageToken = message.pageToken;
+    }
     return obj;
   },
 
@@ -3995,12 +4061,14 @@ export const ExplainRequest: MessageFns<ExplainRequest> = {
     const message = createBaseExplainRequest();
     message.node = object.node ?? "";
     message.connection = object.connection ?? "";
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
     return message;
   },
 };
 
 function createBaseExplainResponse(): ExplainResponse {
-  return { node: undefined, connection: undefined, lnkConns: [], revision: "" };
+  return { node: undefined, connection: undefined, lnkConns: [], revision: "", nextPageToken: "" };
 }
 
 export const ExplainResponse: MessageFns<ExplainResponse> = {
@@ -4016,6 +4084,9 @@ export const ExplainResponse: MessageFns<ExplainResponse> = {
     }
     if (message.revision !== "") {
       writer.uint32(34).string(message.revision);
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(42).string(message.nextPageToken);
     }
     return writer;
   },
@@ -4065,6 +4136,14 @@ export const ExplainResponse: MessageFns<ExplainResponse> = {
             message.revision = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4087,6 +4166,11 @@ export const ExplainResponse: MessageFns<ExplainResponse> = {
         ? object.lnk_conns.map((e: any) => LnkConnExplanation.fromJSON(e))
         : [],
       revision: isSet(object.revision) ? globalThis.String(object.revision) : "",
+      nextPageToken: isSet(object.nextPageToken)
+        ? globalThis.String(object.nextPageToken)
+        : isSet(object.next_page_token)
+        ? globalThis.String(object.next_page_token)
+        : "",
     };
   },
 
@@ -4104,6 +4188,9 @@ export const ExplainResponse: MessageFns<ExplainResponse> = {
     if (message.revision !== "") {
       obj.revision = message.revision;
     }
+    if (message.nextPageToken !== "") {
+      obj.nextPageToken = message.nextPageToken;
+    }
     return obj;
   },
 
@@ -4118,6 +4205,7 @@ export const ExplainResponse: MessageFns<ExplainResponse> = {
       : undefined;
     message.lnkConns = object.lnkConns?.map((e) => LnkConnExplanation.fromPartial(e)) || [];
     message.revision = object.revision ?? "";
+    message.nextPageToken = object.nextPageToken ?? "";
     return message;
   },
 };
@@ -4877,7 +4965,7 @@ export const RefusedProcess: MessageFns<RefusedProcess> = {
 };
 
 function createBaseLeaderStatus(): LeaderStatus {
-  return { replica: "", address: "", epoch: 0, leaseAgeMs: 0 };
+  return { replica: "", address: "", epoch: 0, leaseAgeMs: 0, fullEpoch: 0 };
 }
 
 export const LeaderStatus: MessageFns<LeaderStatus> = {
@@ -4893,6 +4981,12 @@ export const LeaderStatus: MessageFns<LeaderStatus> = {
     }
     if (message.leaseAgeMs !== 0) {
       writer.uint32(32).uint32(message.leaseAgeMs);
+    }
+    if (message.fullEpoch !== 0) {
+      if (BigInt.asUintN(64, BigInt(message.fullEpoch)) !== BigInt(message.fullEpoch)) {
+        throw new globalThis.Error("value provided for field BigInt(message.fullEpoch) of type uint64 too large");
+      }
+      writer.uint32(40).uint64(BigInt(message.fullEpoch));
     }
     return writer;
   },
@@ -4942,6 +5036,14 @@ export const LeaderStatus: MessageFns<LeaderStatus> = {
             message.leaseAgeMs = reader.uint32();
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.fullEpoch = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4964,6 +5066,11 @@ export const LeaderStatus: MessageFns<LeaderStatus> = {
         : isSet(object.lease_age_ms)
         ? globalThis.Number(object.lease_age_ms)
         : 0,
+      fullEpoch: isSet(object.fullEpoch)
+        ? globalThis.Number(object.fullEpoch)
+        : isSet(object.full_epoch)
+        ? globalThis.Number(object.full_epoch)
+        : 0,
     };
   },
 
@@ -4981,6 +5088,9 @@ export const LeaderStatus: MessageFns<LeaderStatus> = {
     if (message.leaseAgeMs !== 0) {
       obj.leaseAgeMs = Math.round(message.leaseAgeMs);
     }
+    if (message.fullEpoch !== 0) {
+      obj.fullEpoch = globalThis.Number(message.fullEpoch);
+    }
     return obj;
   },
 
@@ -4993,6 +5103,7 @@ export const LeaderStatus: MessageFns<LeaderStatus> = {
     message.address = object.address ?? "";
     message.epoch = object.epoch ?? 0;
     message.leaseAgeMs = object.leaseAgeMs ?? 0;
+    message.fullEpoch = object.fullEpoch ?? 0;
     return message;
   },
 };
@@ -5574,9 +5685,9 @@ export const ObjectCounts: MessageFns<ObjectCounts> = {
 /**
  * Reads of the span trees. Any replica serves them; what it answers is one consistent state, named by its revision.
  *
- * Paging: lists are in the order of their keys. A page is at most `page_size` objects; `next_page_token` is empty on the
- * last one. Objects that come and go between pages may be missed or seen; none is seen twice, but a link whose connection
- * turns suspect in between and so goes behind the others of its node.
+ * Paging: lists are in the order of their keys. A page is at most `page_size` objects; it may have fewer, or none, and more come:
+ * `next_page_token` is empty on the last one only. Objects that come and go between pages may be missed or seen; none is seen twice, but
+ * a link whose connection turns suspect in between and so goes behind the others of its node.
  */
 export type TopologyService = typeof TopologyService;
 export const TopologyService = {
@@ -5935,6 +6046,17 @@ export type DeepPartial<T> = T extends bigint ? string | number | bigint
 type KeysOfUnion<T> = T extends T ? keyof T : never;
 export type Exact<P, I extends P> = P extends Builtin ? P
   : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
+
+function longToNumber(int64: { toString(): string }): number {
+  const num = globalThis.Number(int64.toString());
+  if (num > globalThis.Number.MAX_SAFE_INTEGER) {
+    throw new globalThis.Error("Value is larger than Number.MAX_SAFE_INTEGER");
+  }
+  if (num < globalThis.Number.MIN_SAFE_INTEGER) {
+    throw new globalThis.Error("Value is smaller than Number.MIN_SAFE_INTEGER");
+  }
+  return num;
+}
 
 function isSet(value: any): boolean {
   return value !== null && value !== undefined;

@@ -141,7 +141,10 @@ export function targetOriginToJSON(object: TargetOrigin): string {
 
 /** Something to be connected to. */
 export interface Target {
-  /** Its name: `<media id>/<slot>`, or the operator's name. */
+  /**
+   * Its name: `<media id>/<slot>`, or the operator's name. Peers that leave the media id nil have a media each:
+   * `<nil id>@<address>/<slot>`, of an IPv6 address the first 64 bits.
+   */
   name: string;
   /** Where it comes from. */
   origin: TargetOrigin;

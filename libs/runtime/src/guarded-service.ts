@@ -1,0 +1,71 @@
+import type { EventEmitter } from 'node:events';
+import {
+  type MethodDefinition,
+  type ServiceDefinition,
+  status,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
+
+/** Something of a stream went wrong: in which method, when what was done. */
+export type StreamFault = (error: unknown, method: string, what: 'message-not-encoded' | 'handler-threw') => void;
+
+type Handler = UntypedServiceImplementation[string];
+type Listener = (...args: unknown[]) => void;
+
+/**
+ * The service once more, so that a message costs its stream at most (INTERNAL), never the process: one that cannot be encoded, and one that
+ * makes a listener of the stream throw. grpc-js catches the first without a word, and lets the second through.
+ */
+export function guardedService(
+  definition: ServiceDefinition,
+  implementation: UntypedServiceImplementation,
+  fault: StreamFault,
+): { definition: ServiceDefinition; implementation: UntypedServiceImplementation } {
+  const methods: Record<string, MethodDefinition<unknown, unknown>> = {};
+  const handlers: UntypedServiceImplementation = { ...implementation };
+  for (const [name, method] of Object.entries(definition)) {
+    methods[name] = {
+      ...method,
+      responseSerialize(response) {
+        try {
+          return method.responseSerialize(response);
+        } catch (error) {
+          fault(error, method.path, 'message-not-encoded');
+          throw error;
+        }
+      },
+    };
+    const handler = implementation[name];
+    if (handler === undefined || !(method.requestStream || method.responseStream)) continue;
+    handlers[name] = ((call: EventEmitter, ...rest: unknown[]) => {
+      guardListeners(call, (error) => fault(error, method.path, 'handler-threw'));
+      return (handler as (...args: unknown[]) => unknown)(call, ...rest);
+    }) as Handler;
+  }
+  return { definition: methods, implementation: handlers };
+}
+
+/** What listeners of the call throw ends the call. To be called before anybody listens. */
+function guardListeners(call: EventEmitter, fault: (error: unknown) => void): void {
+  let failed = false;
+  const guarded =
+    (listener: Listener): Listener =>
+    (...args) => {
+      try {
+        listener(...args);
+      } catch (error) {
+        fault(error);
+        if (failed) return;
+        failed = true;
+        const details = 'The service failed to handle a message; its log says why.';
+        call.emit('error', Object.assign(new Error(details), { code: status.INTERNAL, details }));
+      }
+    };
+  for (const name of ['on', 'once'] as const) {
+    const add = call[name].bind(call);
+    call[name] = (event: string | symbol, listener: Listener) => {
+      add(event, guarded(listener));
+      return call;
+    };
+  }
+}

@@ -1,0 +1,135 @@
+import { status } from '@grpc/grpc-js';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { ApiError } from './api-error.ts';
+import {
+  compareKeys,
+  firstAfter,
+  type Key,
+  MAX_PAGE_BYTES,
+  MAX_PAGE_SIZE,
+  MAX_PAGE_VISITS,
+  type Page,
+  type PageRequest,
+  pageOf,
+  pageOfUnsorted,
+} from './paging.ts';
+import { runNow } from './slices.ts';
+
+/** A page of keys that are sorted. `looked`: how many were looked at. */
+function keysPage(
+  items: readonly Key[],
+  request: PageRequest,
+  { bytes = 10, matches = (_: Key) => true }: { bytes?: number; matches?: (item: Key) => boolean } = {},
+): Page<Key> & { looked: number } {
+  let looked = 0;
+  const from = function* (after: Key | undefined) {
+    for (let at = firstAfter(items, after, (item) => item); at < items.length; at++) {
+      looked++;
+      const item = items[at]!;
+      yield { item: matches(item) ? item : null, key: () => item };
+    }
+  };
+  return { ...pageOf(from, request, () => bytes), looked };
+}
+
+function allPages(of: (request: PageRequest) => Page<Key>, pageSize: number): Key[][] {
+  const pages: Key[][] = [];
+  let pageToken = '';
+  do {
+    const page = of({ pageSize, pageToken });
+    pages.push(page.items);
+    pageToken = page.nextPageToken;
+  } while (pageToken !== '');
+  return pages;
+}
+
+describe('pages', () => {
+  it('together are the list, in order, each as large as asked for', () => {
+    const keys = fc.uniqueArray(fc.tuple(fc.string(), fc.integer(), fc.string()), {
+      selector: (key) => JSON.stringify(key),
+    });
+    fc.assert(
+      fc.property(keys, fc.integer({ min: 1, max: 7 }), (unsorted, size) => {
+        const sorted = (unsorted as Key[]).toSorted(compareKeys);
+        const inOrder = allPages((request) => keysPage(sorted, request), size);
+        const inNone = allPages((request) => runNow(pageOfUnsorted(unsorted as Key[], request, (key) => key)), size);
+        for (const pages of [inOrder, inNone]) {
+          expect(pages.flat()).toEqual(sorted);
+          for (const page of pages.slice(0, -1)) expect(page).toHaveLength(size);
+        }
+      }),
+    );
+  });
+
+  it('go on where the last one ended, though its last object is gone', () => {
+    const items = [['a'], ['b'], ['c'], ['d']];
+    const { nextPageToken } = keysPage(items, { pageSize: 2, pageToken: '' });
+    expect(keysPage([['a'], ['bb'], ['d']], { pageSize: 2, pageToken: nextPageToken }).items).toEqual([['bb'], ['d']]);
+  });
+
+  it('look at no more than is on them, wherever they are', () => {
+    const items = Array.from({ length: 100_000 }, (_, i) => [i]);
+    let pageToken = '';
+    for (let i = 0; i < 50; i++) {
+      const page = keysPage(items, { pageSize: 1, pageToken });
+      expect([page.items, page.looked]).toEqual([[[i]], 2]);
+      pageToken = page.nextPageToken;
+    }
+  });
+
+  it('end early, with a token, when a filter fits few', () => {
+    const items = Array.from({ length: 3 * MAX_PAGE_VISITS }, (_, i) => [i]);
+    const matches = ([n]: Key) => n === items.length - 1;
+    let pages = 0;
+    let found: Key[] = [];
+    for (let pageToken = ''; pages === 0 || pageToken !== ''; pages++) {
+      const page = keysPage(items, { pageSize: 10, pageToken }, { matches });
+      expect(page.looked).toBeLessThanOrEqual(MAX_PAGE_VISITS + 1);
+      found = [...found, ...page.items];
+      pageToken = page.nextPageToken;
+    }
+    expect([pages, found]).toEqual([3, [[items.length - 1]]]);
+  });
+
+  it('of what stands in no order are made in small steps', () => {
+    const items = Array.from({ length: 20_000 }, (_, i) => [(i * 7919) % 20_000]);
+    const job = pageOfUnsorted(items, { pageSize: 3, pageToken: '' }, (item) => item);
+    let most = 0;
+    for (let step = job.next(); ; step = job.next()) {
+      if (step.done === true) {
+        expect(step.value.items).toEqual([[0], [1], [2]]);
+        break;
+      }
+      most = Math.max(most, step.value);
+    }
+    expect(most).toBeLessThanOrEqual(256);
+  });
+
+  it('have a default and a largest size', () => {
+    const items = Array.from({ length: 6000 }, (_, i) => [i]);
+    expect(keysPage(items, { pageSize: 0, pageToken: '' }).items).toHaveLength(500);
+    expect(keysPage(items, { pageSize: 1_000_000, pageToken: '' }).items).toHaveLength(MAX_PAGE_SIZE);
+  });
+
+  it('stay below what a message may have, and never stand still', () => {
+    const items = [[1], [2], [3]];
+    const large = { bytes: MAX_PAGE_BYTES };
+    const first = keysPage(items, { pageSize: 10, pageToken: '' }, large);
+    expect(first.items).toEqual([[1]]);
+    expect(keysPage(items, { pageSize: 10, pageToken: first.nextPageToken }, large).items).toEqual([[2]]);
+  });
+
+  it.each(['x', 'e30', 'bnVsbA', Buffer.from('[{"a":1}]').toString('base64url'), 'A'.repeat(10_000)])(
+    'refuse the token %s',
+    (pageToken) => {
+      let thrown: unknown;
+      try {
+        keysPage([[1]], { pageSize: 1, pageToken });
+      } catch (error) {
+        thrown = error;
+      }
+      expect((thrown as ApiError).code).toBe(status.INVALID_ARGUMENT);
+    },
+  );
+});

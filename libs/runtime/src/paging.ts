@@ -1,0 +1,154 @@
+import { invalid } from './api-error.ts';
+import type { Job } from './slices.ts';
+
+/** Objects in an answer if the caller does not say. */
+export const DEFAULT_PAGE_SIZE = 500;
+/** Most objects in an answer. */
+export const MAX_PAGE_SIZE = 5000;
+/** Bytes (estimated) in an answer: what comes on top of the last object is small, and gRPC clients take 4 MB unless told otherwise. */
+export const MAX_PAGE_BYTES = 960 * 1024;
+/** Objects that are looked at for one page: a filter that fits few ends the page early, with a token to go on. */
+export const MAX_PAGE_VISITS = 16_384;
+/** A token is a key with at most two labels. */
+const MAX_TOKEN_CHARS = 8192;
+/** Objects that are looked at between two interruptions. */
+const VISITS_PER_STEP = 256;
+
+/** What a list is in the order of. Keys of one list have the same kinds of parts. */
+export type Key = readonly (string | number)[];
+
+export interface PageRequest {
+  /** 0: the default. */
+  readonly pageSize: number;
+  readonly pageToken: string;
+}
+
+export interface Page<T> {
+  readonly items: T[];
+  /** Empty: this is the last page. */
+  readonly nextPageToken: string;
+}
+
+/**
+ * Something that a list has looked at: an object that belongs to it, or (null) whatever does not. `key`: where it stands. What is passed
+ * over as a whole may have the beginning of the keys of its parts.
+ */
+export interface Visit<T> {
+  readonly item: T | null;
+  readonly key: () => Key;
+}
+
+/** Negative: `a` comes first. The beginning of a key comes before it. */
+export function compareKeys(a: Key, b: Key): number {
+  for (let i = 0; i < a.length && i < b.length; i++) {
+    const left = a[i]!;
+    const right = b[i]!;
+    if (left === right) continue;
+    return left < right ? -1 : 1;
+  }
+  return a.length - b.length;
+}
+
+/** Index of the first of `sorted` whose key comes after `after`; 0 without one. Keys are compared as far as `after` goes. */
+export function firstAfter<T>(sorted: readonly T[], after: Key | undefined, keyOf: (item: T) => Key): number {
+  if (after === undefined) return 0;
+  let low = 0;
+  let high = sorted.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (compareKeys(keyOf(sorted[middle]!), after) <= 0) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/**
+ * One page of a list whose objects stand in the order of their keys. `from` gives them from the first one after a key on, without looking
+ * at those before. The page is made at once, and its work is bounded: by its size, by its bytes, and by what it looks at.
+ * @throws ApiError INVALID_ARGUMENT: not a token of this list.
+ */
+export function pageOf<T>(
+  from: (after: Key | undefined) => Iterable<Visit<T>>,
+  request: PageRequest,
+  bytesOf: (item: T) => number,
+): Page<T> {
+  const size = sizeOf(request);
+  const items: T[] = [];
+  let bytes = 0;
+  let visits = 0;
+  let last: Visit<T> | undefined;
+  for (const visit of from(parseToken(request.pageToken))) {
+    const { item } = visit;
+    if (item !== null) bytes += bytesOf(item);
+    const isFull = item !== null && (items.length === size || (items.length > 0 && bytes > MAX_PAGE_BYTES));
+    if (last !== undefined && (isFull || visits === MAX_PAGE_VISITS)) {
+      return { items, nextPageToken: writeToken(last.key()) };
+    }
+    if (item !== null) items.push(item);
+    last = visit;
+    visits++;
+  }
+  return { items, nextPageToken: '' };
+}
+
+/**
+ * One page of what stands in no order (null: passed over): it is looked at as a whole, in slices, for those that come next. What comes or
+ * goes meanwhile may be missed or seen, none is seen twice.
+ * @throws ApiError INVALID_ARGUMENT: not a token of this list.
+ */
+export function* pageOfUnsorted<T>(
+  all: Iterable<T | null>,
+  request: PageRequest,
+  keyOf: (item: T) => Key,
+): Job<Page<T>> {
+  const size = sizeOf(request);
+  const after = parseToken(request.pageToken);
+  let next: { readonly item: T; readonly key: Key }[] = [];
+  let visits = 0;
+  for (const item of all) {
+    if (++visits % VISITS_PER_STEP === 0) yield VISITS_PER_STEP;
+    if (item === null) continue;
+    const key = keyOf(item);
+    if (after !== undefined && compareKeys(key, after) <= 0) continue;
+    next.push({ item, key });
+    // Never more than twice as many as are wanted: sorted out now and then, not each time.
+    if (next.length >= 2 * (size + 1)) next = firstOf(next, size + 1);
+  }
+  yield visits % VISITS_PER_STEP;
+  const page = firstOf(next, size + 1);
+  const isLast = page.length <= size;
+  const shown = page.slice(0, size);
+  return { items: shown.map(({ item }) => item), nextPageToken: isLast ? '' : writeToken(shown.at(-1)!.key) };
+}
+
+function firstOf<T extends { readonly key: Key }>(some: T[], count: number): T[] {
+  return some.sort((a, b) => compareKeys(a.key, b.key)).slice(0, count);
+}
+
+/** Units of work (slices.ts) that making the page may take: to be yielded before it is made. */
+export function pageUnits(request: PageRequest): number {
+  return MAX_PAGE_VISITS / 16 + sizeOf(request);
+}
+
+function sizeOf({ pageSize }: PageRequest): number {
+  return Math.min(pageSize || DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE);
+}
+
+function writeToken(key: Key): string {
+  return Buffer.from(JSON.stringify(key)).toString('base64url');
+}
+
+/** The key of the last object of the page before; undefined for the first page. */
+function parseToken(token: string): Key | undefined {
+  if (token === '') return undefined;
+  try {
+    if (token.length > MAX_TOKEN_CHARS) throw new Error('length');
+    const key: unknown = JSON.parse(Buffer.from(token, 'base64url').toString());
+    if (!Array.isArray(key) || !key.every((part) => typeof part === 'string' || typeof part === 'number')) {
+      throw new Error('shape');
+    }
+    return key;
+  } catch {
+    throw invalid('page_token is not one that this list gave: pass next_page_token as it came, or leave it empty.');
+  }
+}

@@ -1,0 +1,44 @@
+import { expect, it } from 'vitest';
+import { type Job, runNow, Slices } from './slices.ts';
+
+function* counting(name: string, steps: number, said: string[]): Job<string> {
+  for (let i = 0; i < steps; i++) {
+    said.push(name);
+    yield 10;
+  }
+  return `${name} done`;
+}
+
+it('does no more in a turn than it may, and lets a short job overtake a long one', async () => {
+  const said: string[] = [];
+  const slices = new Slices({ perTurn: 50 });
+  const long = slices.run(counting('long', 100, said)).finally(() => said.push('long is over'));
+  const short = slices.run(counting('short', 3, said)).finally(() => said.push('short is over'));
+  expect(said).toEqual([]);
+  let turns = 0;
+  const count = (): void => {
+    turns++;
+    if (slices.size > 0) setImmediate(count);
+  };
+  setImmediate(count);
+  expect(await short).toBe('short done');
+  expect(said.filter((one) => one === 'long').length).toBeLessThan(20);
+  expect(await long).toBe('long done');
+  expect(slices.most).toBeLessThanOrEqual(60);
+  expect(turns).toBeGreaterThanOrEqual(20);
+  expect(slices.size).toBe(0);
+});
+
+it('hands on what a job throws, and goes on with the others', async () => {
+  const slices = new Slices();
+  const failing = slices.run(
+    (function* (): Job<void> {
+      yield 1;
+      throw new Error('no');
+    })(),
+  );
+  const other = slices.run(counting('other', 2, []));
+  await expect(failing).rejects.toThrow('no');
+  expect(await other).toBe('other done');
+  expect(runNow(counting('now', 3, []))).toBe('now done');
+});

@@ -1,0 +1,19 @@
+import { isIPv6 } from 'node:net';
+
+/**
+ * Who a peer is as far as shares are concerned: its numeric address, and of an IPv6 address the first 64 bits, because a host has all of
+ * the others. The same text for the same principal at every gateway.
+ */
+export function principalOf(address: string): string {
+  if (!isIPv6(address)) return address;
+  const [head = '', tail] = address.split('%')[0]!.split('::');
+  const groups = head === '' ? [] : head.split(':');
+  if (tail !== undefined) {
+    const after = tail === '' ? [] : tail.split(':');
+    // An IPv4 address at the end takes two groups.
+    const size = after.length + (after.at(-1)?.includes('.') === true ? 1 : 0);
+    groups.push(...Array<string>(Math.max(0, 8 - groups.length - size)).fill('0'), ...after);
+  }
+  const network = groups.slice(0, 4).map((group) => Number.parseInt(group, 16).toString(16));
+  return `${network.join(':')}::`;
+}

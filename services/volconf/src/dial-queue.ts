@@ -1,0 +1,92 @@
+import type { Target } from './target.ts';
+
+/** Part of the attempts that only those may use who have none under way. */
+const RESERVED_PART = 1 / 16;
+
+/**
+ * Targets whose try is due, in turns between those who asked for them, and how many tries each of these has under way: who has thousands
+ * that nobody answers keeps nobody else waiting.
+ */
+export class DialQueue {
+  readonly #max: number;
+  readonly #shared: number;
+  /** By principal, the one whose turn is next first; targets oldest first. */
+  readonly #waiting = new Map<string, Set<Target>>();
+  readonly #underWay = new Map<string, number>();
+  #dialling = 0;
+  #size = 0;
+
+  /** `max`: tries under way at a time. */
+  constructor({ max }: { max: number }) {
+    this.#max = max;
+    this.#shared = max - Math.floor(max * RESERVED_PART);
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Tries under way. */
+  get dialling(): number {
+    return this.#dialling;
+  }
+
+  *[Symbol.iterator](): Iterator<Target> {
+    for (const targets of this.#waiting.values()) yield* targets;
+  }
+
+  add(target: Target): void {
+    let targets = this.#waiting.get(target.principal);
+    if (targets === undefined) {
+      targets = new Set();
+      this.#waiting.set(target.principal, targets);
+    }
+    if (targets.has(target)) return;
+    targets.add(target);
+    this.#size++;
+  }
+
+  delete(target: Target): void {
+    const targets = this.#waiting.get(target.principal);
+    if (targets?.delete(target) !== true) return;
+    this.#size--;
+    if (targets.size === 0) this.#waiting.delete(target.principal);
+  }
+
+  clear(): void {
+    this.#waiting.clear();
+    this.#size = 0;
+  }
+
+  /** The one whose try may begin now; undefined: none may. It stays in the queue. */
+  get next(): Target | undefined {
+    if (this.#dialling >= this.#max) return undefined;
+    for (const [principal, targets] of this.#waiting) {
+      if (this.#dialling >= this.#shared && this.#underWay.has(principal)) continue;
+      const [first] = targets;
+      return first;
+    }
+    return undefined;
+  }
+
+  /** Its try begins: the others of its principal are behind those of everybody else now. `end` with the result when it is over. */
+  begin(target: Target): string {
+    const { principal } = target;
+    this.delete(target);
+    const rest = this.#waiting.get(principal);
+    if (rest !== undefined) {
+      this.#waiting.delete(principal);
+      this.#waiting.set(principal, rest);
+    }
+    this.#dialling++;
+    this.#underWay.set(principal, (this.#underWay.get(principal) ?? 0) + 1);
+    return principal;
+  }
+
+  end(principal: string): void {
+    this.#dialling--;
+    const left = this.#underWay.get(principal)! - 1;
+    if (left === 0) this.#underWay.delete(principal);
+    else this.#underWay.set(principal, left);
+  }
+}

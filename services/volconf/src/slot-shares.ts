@@ -1,0 +1,55 @@
+import type { Slot } from './slot.ts';
+
+/** Slots by who asked for them, up to a bound of all together. When that is reached, who has most gives way to who has fewer. */
+export class SlotShares {
+  readonly #max: number;
+  readonly #of = new Map<string, Slot[]>();
+  #size = 0;
+
+  constructor({ max }: { max: number }) {
+    this.#max = max;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  add(slot: Slot): void {
+    let all = this.#of.get(slot.principal);
+    if (all === undefined) {
+      all = [];
+      this.#of.set(slot.principal, all);
+    }
+    slot.place = all.length;
+    all.push(slot);
+    this.#size++;
+  }
+
+  delete(slot: Slot): void {
+    const all = this.#of.get(slot.principal);
+    if (all?.[slot.place] !== slot) return;
+    const last = all.pop()!;
+    if (last !== slot) {
+      all[slot.place] = last;
+      last.place = slot.place;
+    }
+    if (all.length === 0) this.#of.delete(slot.principal);
+    this.#size--;
+  }
+
+  /**
+   * Makes room for one more slot of this principal. null: there is room; a slot: it was taken from who has most; undefined: there is none,
+   * because nobody has two more than the principal.
+   */
+  makeRoomFor(principal: string): Slot | null | undefined {
+    if (this.#size < this.#max) return null;
+    const own = this.#of.get(principal)?.length ?? 0;
+    let most: Slot[] = [];
+    for (const all of this.#of.values()) if (all.length > most.length) most = all;
+    if (most.length <= own + 1) return undefined;
+    // One of its latest: what has stood for long is disturbed last.
+    const slot = most.at(-1);
+    if (slot !== undefined) this.delete(slot);
+    return slot;
+  }
+}
