@@ -12,6 +12,12 @@ export function registerEntranceMetrics(to: Metrics, entrance: Entrance): void {
     () => entrance.handshakesFailed,
     'error',
   );
+  to.counter(
+    name('failed_handshake_limits_total'),
+    'Times that handshakes with one address, or with the key of one peer, have failed too often; the log names the address.',
+    () => entrance.failures.reached,
+    'of',
+  );
   to.gauge(
     name('keys_problems'),
     'Files of the keys directory that cannot be used as they are.',

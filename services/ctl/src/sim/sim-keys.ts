@@ -17,6 +17,7 @@ export class SimKeys {
       clock: systemClock,
       random: randomBytes,
       replays: new ReplayMemory(REPLAY_DEFAULTS, { clock: systemClock }),
+      failures: null,
     },
   );
 
