@@ -36,6 +36,8 @@ export interface HandshakerOptions {
   readonly timeoutMs: number;
   readonly total: number;
   readonly perAddress: number;
+  /** true: one that fails is closed at once, which shows what was wrong: for keys that guard nothing. */
+  readonly closesAtOnce?: boolean;
 }
 
 export interface HandshakerDependencies {
@@ -60,13 +62,16 @@ type Done = (result: Secured | HandshakeFailure) => void;
  */
 export class Handshaker {
   readonly #timeoutMs: number;
+  readonly #closesAtOnce: boolean;
   readonly #deps: HandshakerDependencies;
   readonly #count: AddressCount;
   readonly #queue = new FairQueue();
   readonly #pending = new Set<Pending>();
+  readonly #failed = new Set<Pending>();
 
   constructor(options: HandshakerOptions, deps: HandshakerDependencies) {
     this.#timeoutMs = options.timeoutMs;
+    this.#closesAtOnce = options.closesAtOnce ?? false;
     this.#count = new AddressCount(options);
     this.#deps = deps;
   }
@@ -74,6 +79,11 @@ export class Handshaker {
   /** Handshakes under way, those included that have failed and are not closed yet. */
   get total(): number {
     return this.#count.total;
+  }
+
+  /** Those that have failed, and are closed when their time is over. */
+  get failed(): number {
+    return this.#failed.size;
   }
 
   /** Why another one with this address and these keys cannot begin now; null: it can. */
@@ -88,11 +98,17 @@ export class Handshaker {
    */
   start(socket: Socket, address: string, access: Encrypted, done: Done): void {
     this.#count.take(address);
-    const pending = new Pending(socket, address, access, { ...this.#deps, queue: this.#queue }, (result) => {
+    const over: Done = (result) => {
       this.#pending.delete(pending);
       this.#count.release(address);
+      this.#failed.delete(pending);
       done(result);
-    });
+    };
+    const failed = (): void => {
+      this.#failed.add(pending);
+      if (this.#closesAtOnce) pending.end({ failure: 'closed' });
+    };
+    const pending: Pending = new Pending(socket, address, access, { ...this.#deps, queue: this.#queue, failed }, over);
     this.#pending.add(pending);
     pending.start(this.#timeoutMs);
   }
@@ -127,12 +143,18 @@ type State =
   | { readonly kind: 'failed'; readonly failure: HandshakeFailure }
   | { readonly kind: 'over' };
 
+interface PendingDependencies extends HandshakerDependencies {
+  readonly queue: FairQueue;
+  /** It has failed, and is not closed yet. */
+  readonly failed: () => void;
+}
+
 /** One handshake. */
 class Pending {
   readonly #socket: Socket;
   readonly #address: string;
   readonly #access: Encrypted;
-  readonly #deps: HandshakerDependencies & { readonly queue: FairQueue };
+  readonly #deps: PendingDependencies;
   readonly #done: Done;
   #state: State = { kind: 'waiting' };
   #timer: Timer | null = null;
@@ -141,13 +163,7 @@ class Pending {
   readonly #onData = (chunk: Buffer) => this.#take(chunk);
   readonly #onEnd = () => this.end({ failure: 'closed' });
 
-  constructor(
-    socket: Socket,
-    address: string,
-    access: Encrypted,
-    deps: HandshakerDependencies & { readonly queue: FairQueue },
-    done: Done,
-  ) {
+  constructor(socket: Socket, address: string, access: Encrypted, deps: PendingDependencies, done: Done) {
     this.#socket = socket;
     this.#address = address;
     this.#access = access;
@@ -175,10 +191,11 @@ class Pending {
 
   /** It has failed, and is closed when its time is over. What the peer does until then is not looked at. */
   #fail(failure: HandshakeFailure): void {
-    if (this.#state.kind === 'over') return;
+    if (this.#state.kind === 'over' || this.#state.kind === 'failed') return;
     this.#turn?.cancel();
     this.#socket.off('data', this.#onData).off('end', this.#onEnd).pause();
     this.#state = { kind: 'failed', failure };
+    this.#deps.failed();
   }
 
   /** protocol.md, "Crypto": Handshake: each side sends its 512 bytes at once, not waiting. */
