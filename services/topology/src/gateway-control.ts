@@ -1,5 +1,6 @@
 import { status } from '@grpc/grpc-js';
 import type { Hello, StateChange } from '@spanmesh/proto/v1/gateway_control';
+import { ANY_GATEWAY, type GatewayCheck } from '@spanmesh/runtime/gateway-certificate';
 import type { Logger } from '@spanmesh/runtime/logger';
 import type { ProtocolRule } from '@spanmesh/runtime/protocol-version';
 import { Attachment, type AttachmentHost, type AttachStream } from './attachment.ts';
@@ -65,9 +66,9 @@ export class GatewayControl implements AttachmentHost {
     return live;
   }
 
-  /** A gateway has opened a stream. */
-  attach(stream: AttachStream): void {
-    const attachment = new Attachment(stream, this);
+  /** A gateway has opened a stream. `mayBe`: which gateways it may say that it is. */
+  attach(stream: AttachStream, mayBe: GatewayCheck = ANY_GATEWAY): void {
+    const attachment = new Attachment(stream, this, mayBe);
     if (this.#greeting.size >= MAX_GATEWAYS)
       attachment.refuse(status.RESOURCE_EXHAUSTED, 'Too many streams without a Hello.');
     else this.#greeting.add(attachment);
@@ -95,6 +96,15 @@ export class GatewayControl implements AttachmentHost {
     if (!NAME.test(name) || !BOOT.test(boot) || !fits) {
       const details = 'A gateway needs a name of a-z, 0-9 and -, and a boot id of 8 hexadecimal digits.';
       this.#drop(attachment, status.INVALID_ARGUMENT, details);
+      return;
+    }
+    const whyNot = attachment.mayBe(name);
+    if (whyNot !== null) {
+      this.#logger.warn(
+        { gateway: gatewayId(name, boot), why: whyNot },
+        'somebody who may not be this gateway is refused',
+      );
+      this.#drop(attachment, status.PERMISSION_DENIED, whyNot);
       return;
     }
     const who = `gateway ${gatewayId(name, boot)} (${hello.version})`;
