@@ -19,7 +19,7 @@ const POOL = 1_000;
 const LARGEST_Z = 4;
 /** Connections at a time, and how long each is given: the gateway has read all of them long before. */
 const AT_A_TIME = 16;
-const TIMEOUT_MS = 250;
+const TIMEOUT_MS = 300;
 /** Tries that are not counted: code is compiled, files are cached. */
 const WARM_UP = 500;
 
@@ -114,9 +114,17 @@ function atATime(one: () => Promise<unknown>, n: number): Promise<unknown>[] {
   return n % AT_A_TIME === 0 ? Array.from({ length: AT_A_TIME }, one) : [];
 }
 
-/** From our last byte until the connection is closed. */
-function closeTime(port: number, wire: Buffer): Promise<number> {
-  return new Promise((resolve, reject) => {
+/** From our last byte until the connection is closed. A gateway that was too busy to say its half in time is asked again. */
+async function closeTime(port: number, wire: Buffer): Promise<number> {
+  for (;;) {
+    const time = await attempt(port, wire);
+    if (time !== null) return time;
+  }
+}
+
+/** null: it was closed before it had begun. */
+function attempt(port: number, wire: Buffer): Promise<number | null> {
+  return new Promise((resolve) => {
     const socket = connect({ host: '127.0.0.1', port, noDelay: true });
     let received = 0;
     let start = 0n;
@@ -128,8 +136,7 @@ function closeTime(port: number, wire: Buffer): Promise<number> {
     });
     socket.on('error', () => {});
     socket.on('close', () => {
-      if (start === 0n) reject(new Error('closed before it had begun'));
-      else resolve(Number(process.hrtime.bigint() - start) / 1e3);
+      resolve(start === 0n ? null : Number(process.hrtime.bigint() - start) / 1e3);
     });
   });
 }
