@@ -368,11 +368,12 @@ describe('a key that is taken away', () => {
   it('is remembered in memory alone where the directory cannot be written, and it says so once', async () => {
     const where = directory(wide);
     // Not even root can write a file over a directory.
-    mkdirSync(join(where.path, 'seen-keys.json'));
+    mkdirSync(join(where.path, 'seen-keys'));
     const world = await started(where.path);
     remove(where, '10.0.0.7.pub');
     await lookLong(world);
     expect(kind(world.keys)).toBe('key-withdrawn');
     expect(world.log.filter((line) => line.includes('a restart forgets keys'))).toHaveLength(1);
+    expect((await readRules(where.path)).problems.map(({ file }) => file)).toEqual(['seen-keys']);
   });
 });

@@ -1,15 +1,14 @@
 import { open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { z } from 'zod';
 import { MAX_SEEN_KEYS_BYTES } from './limits.ts';
 import { parsePrefix, prefixText } from './prefix.ts';
 import type { SeenKey } from './withdrawn-keys.ts';
 
-/** Beside rsa.prv: which peers have had a key, for the next run. Only names, no keys. */
-export const SEEN_KEYS_FILE = 'seen-keys.json';
+/** Beside rsa.prv: which peers have had a key, for the next run. A line for each address or prefix, no keys. */
+export const SEEN_KEYS_FILE = 'seen-keys';
+/** What comes behind the address where SeenKey.besideNone. */
+const BESIDE_NONE = ' beside-none';
 const FILE_MODE = 0o600;
-
-const content = z.object({ seen: z.array(z.object({ peers: z.string().max(100), besideNone: z.boolean() })) });
 
 /**
  * What an earlier run has written; null: there is no such file.
@@ -20,18 +19,21 @@ export async function readSeenKeys(directory: string): Promise<SeenKey[] | null>
   try {
     const found = await stat(path);
     if (!found.isFile() || found.size > MAX_SEEN_KEYS_BYTES) throw new Error('it is no file, or too large');
-    const { seen } = content.parse(JSON.parse(await readFile(path, 'utf8')));
-    return seen.map(({ peers, besideNone }) => ({ prefix: parsePrefix(peers), besideNone }));
+    const lines = (await readFile(path, 'latin1')).split('\n').filter((line) => line !== '');
+    return lines.map((line) => {
+      const besideNone = line.endsWith(BESIDE_NONE);
+      return { prefix: parsePrefix(besideNone ? line.slice(0, -BESIDE_NONE.length) : line), besideNone };
+    });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw error;
   }
 }
 
-/** What `writeSeenKeys` would write. */
+/** What `writeSeenKeys` is to write. */
 export function seenKeysText(seen: readonly SeenKey[]): string {
-  const lines = seen.map(({ prefix, besideNone }) => JSON.stringify({ peers: prefixText(prefix), besideNone }));
-  return `{"seen": [\n${lines.sort().join(',\n')}\n]}\n`;
+  const lines = seen.map(({ prefix, besideNone }) => `${prefixText(prefix)}${besideNone ? BESIDE_NONE : ''}\n`);
+  return lines.sort().join('');
 }
 
 /**
