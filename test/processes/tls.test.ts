@@ -9,6 +9,7 @@ import { DialClient, DialRequest } from '@spanmesh/proto/v1/dial';
 import { DirectoryClient, FindClusterRequest } from '@spanmesh/proto/v1/directory';
 import { GatewayControlClient, Hello } from '@spanmesh/proto/v1/gateway_control';
 import { MessagingClient } from '@spanmesh/proto/v1/messaging';
+import { ProcessClient, SetLogLevelRequest } from '@spanmesh/proto/v1/process';
 import { ListClustersRequest, TopologyClient } from '@spanmesh/proto/v1/topology';
 import { TrunkClient } from '@spanmesh/proto/v1/trunk';
 import { createApiToken } from '@spanmesh/runtime/api-tokens';
@@ -129,6 +130,24 @@ describe('an installation with certificates, each service in a process of its ow
     const client = openClient(DirectoryClient, target(topology.ports.service, operator.token));
     expect(await codeOf((done) => client.findCluster(FindClusterRequest.create(), done))).toBe('UNAVAILABLE');
     client.close();
+  });
+
+  it('takes orders about log levels from operators alone, and passes them on for them', async () => {
+    const order = async (token: string | undefined): Promise<string> => {
+      const client = openClient(ProcessClient, target(gateways[0]!.service.ports.grpc, token));
+      const request = SetLogLevelRequest.fromPartial({ level: 'debug', service: 'link-gateway' });
+      const code = await codeOf((done) => client.setLogLevel(request, done));
+      client.close();
+      return code;
+    };
+    expect([await order(undefined), await order('x'), await order(reader.token)]).toEqual([
+      'UNAUTHENTICATED',
+      'UNAUTHENTICATED',
+      'PERMISSION_DENIED',
+    ]);
+    expect(gateways[0]!.service.output).not.toContain('log level changed');
+    expect(await order(operator.token)).toBe('OK');
+    expect(gateways[0]!.service.output).toMatch(/"by":"operator from [^"]*".*"log level changed"/);
   });
 
   it('a gateway speaks for itself alone: what has its certificate cannot be another', async () => {
