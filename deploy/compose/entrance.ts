@@ -137,6 +137,7 @@ function serve(listen: number, replicas: Replicas, port: number, isProxy: boolea
 }
 
 const watched = new Map<string, Replicas>();
+warnOfOthers();
 for (const written of process.argv.slice(2)) {
   const [listen, service, port, how] = written.split(':') as [string, string, string, string?];
   const replicas = watched.get(service) ?? new Replicas(service);
@@ -144,6 +145,26 @@ for (const written of process.argv.slice(2)) {
   serve(Number(listen), replicas, Number(port), how === 'proxy');
 }
 for (const replicas of watched.values()) void replicas.watch();
+
+/** Says so where it is seen, in `docker compose up` and in the log, when others than this host reach what is published. */
+function warnOfOthers(): void {
+  const { PUBLISHED_FOR_PEERS = '', PUBLISHED_API = '', PEERS = '' } = process.env;
+  const isOpen = (published: string) => !/^(127\.[0-9.]+|\[::1\]|localhost):[0-9]+$/.test(published);
+  const warnings: string[] = [];
+  const api = PUBLISHED_API.split(' ').filter((published) => published !== '' && isOpen(published));
+  if (api.length > 0) {
+    warnings.push(`THE API IS PUBLISHED TO OTHERS (${api.join(', ')}) AND ASKS NOBODY WHO THEY ARE: see docs/tls.md`);
+  }
+  if (PUBLISHED_FOR_PEERS !== '' && isOpen(PUBLISHED_FOR_PEERS) && /plaintext/.test(PEERS)) {
+    warnings.push(
+      `${PEERS} LETS IN WHOEVER DOCKER SHOWS UNDER ITS BRIDGE, AND ${PUBLISHED_FOR_PEERS} IS PUBLISHED TO OTHERS:`,
+      'that may be the whole world, in plaintext. Use files of keys: see docs/security.md',
+    );
+  }
+  if (warnings.length === 0) return;
+  const rule = '!'.repeat(120);
+  console.error([rule, ...warnings.map((line) => `!!! ${line}`), rule].join('\n'));
+}
 
 // For the health check: the door is open once somebody stands behind each port.
 createHttpServer((_request, response) => {

@@ -56,6 +56,7 @@ export class ComposeSystem {
       .withEnvironment({
         SPANMESH_IMAGE: image,
         ...(env.NATS_IMAGE !== undefined && { NATS_IMAGE: env.NATS_IMAGE }),
+        SPANMESH_PEERS: './deploy/compose/peers-plaintext',
         SPANMESH_PUBLISH: `127.0.0.1:${ports.dmsg}`,
         SPANMESH_PUBLISH_TOPOLOGY: `127.0.0.1:${ports.topology}`,
         SPANMESH_PUBLISH_GATEWAY: `127.0.0.1:${ports.gateway}`,

@@ -53,9 +53,35 @@ describe('docker-compose.yml', () => {
     expect(used.filter((name) => !known.has(name))).toEqual([]);
   });
 
-  it('lets in peers from its own network, and from nowhere else', () => {
+  it('lets in nobody, unless it is told to take whoever comes from its own network in plaintext', () => {
+    expect(compose).toMatch(/^ {6}- \$\{SPANMESH_PEERS:-\.\/deploy\/compose\/peers\}:\/etc\/spanmesh\/peers:ro$/m);
+    expect(readdirSync(join(root, 'deploy/compose/peers')).filter((name) => !name.startsWith('.'))).toEqual([]);
     const subnet = /subnet: (\S+)$/m.exec(compose)?.[1];
-    expect(readdirSync(join(root, 'deploy/compose/peers'))).toEqual([`${subnet!.replace('/', '_')}.none`]);
+    expect(readdirSync(join(root, 'deploy/compose/peers-plaintext'))).toEqual([`${subnet!.replace('/', '_')}.none`]);
+  });
+
+  it('gives each container a volume of its own for its key pair, and none of another', () => {
+    const services = compose.slice(compose.indexOf('\nservices:'), compose.indexOf('\nvolumes:'));
+    const mounted = new Map<string, string[]>();
+    for (const [, service, text] of services.matchAll(/^ {2}([a-z-]+):\n((?: {4}.*\n|\n)*)/gm)) {
+      mounted.set(
+        service!,
+        [...text!.matchAll(/^ {6}- ((?:tls|keys)[a-z-]*):/gm)].map(([, volume]) => volume!),
+      );
+    }
+    const all = ['tls-topology-a', 'tls-topology-b', 'tls-gateway', 'tls-volconf', 'keys'];
+    expect(Object.fromEntries([...mounted].filter(([, volumes]) => volumes.length > 0))).toEqual({
+      // Makes them, and ends.
+      certificates: all,
+      'topology-a': ['tls-topology-a'],
+      'topology-b': ['tls-topology-b'],
+      gateway: ['tls-gateway', 'keys'],
+      volconf: ['tls-volconf'],
+    });
+  });
+
+  it('says beside what is published what that means', () => {
+    expect(compose).toMatch(/# │ DANGER: .*│\n(?: {4}# │.*│\n)+ {4}# └─+┘\n {4}ports:/);
   });
 
   it('publishes on the loopback unless it is told otherwise', () => {

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { gatewayCertificateName } from '@spanmesh/runtime/gateway-certificate';
 import { readSettings } from '@spanmesh/runtime/setting';
 import { describe, expect, it } from 'vitest';
 import { problemsOf, type Schemas } from './json-schema.ts';
@@ -307,9 +308,14 @@ describe('what is meant for production', () => {
     expect([...names.keys()]).toEqual(
       expect.arrayContaining([...new Set(mounted)].filter((name) => name.startsWith('spanmesh-tls-'))),
     );
-    for (const service of ['link-gateway', 'topology', 'volconf']) {
+    for (const service of ['topology', 'volconf']) {
       expect(names.get(`spanmesh-tls-${service}`)).toEqual([`${service}.spanmesh`]);
     }
+    // Gateways go by the names of their Pods, which begin with that of the Deployment.
+    expect(names.get('spanmesh-tls-link-gateway')).toEqual([
+      'link-gateway.spanmesh',
+      gatewayCertificateName('link-gateway-*'),
+    ]);
     expect(names.get('spanmesh-tls-api')).toContain('api.spanmesh');
   });
 });

@@ -7,14 +7,18 @@ import { main } from '@spanmesh/ctl/main';
 import { RecordingTerminal } from '@spanmesh/ctl/terminal.fixture';
 import { DialClient, DialRequest } from '@spanmesh/proto/v1/dial';
 import { DirectoryClient, FindClusterRequest } from '@spanmesh/proto/v1/directory';
+import { GatewayControlClient, Hello } from '@spanmesh/proto/v1/gateway_control';
 import { MessagingClient } from '@spanmesh/proto/v1/messaging';
+import { ProcessClient, SetLogLevelRequest } from '@spanmesh/proto/v1/process';
 import { ListClustersRequest, TopologyClient } from '@spanmesh/proto/v1/topology';
+import { TrunkClient } from '@spanmesh/proto/v1/trunk';
 import { createApiToken } from '@spanmesh/runtime/api-tokens';
 import { recordingLogger } from '@spanmesh/runtime/certificates.fixture';
 import { systemClock } from '@spanmesh/runtime/clock';
 import { createClient } from '@spanmesh/runtime/grpc-client';
-import { LINK_GATEWAY_NAME } from '@spanmesh/runtime/service-names';
-import { channelCredentials, meaning } from '@spanmesh/runtime/tls-credentials';
+import { PROTOCOL_VERSION } from '@spanmesh/runtime/protocol-version';
+import { LINK_GATEWAY_NAME, TOPOLOGY_NAME } from '@spanmesh/runtime/service-names';
+import { channelCredentials, meaning, meetingGateway } from '@spanmesh/runtime/tls-credentials';
 import { watchTlsFiles } from '@spanmesh/runtime/tls-files';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ECHO, EchoNode } from '../peer/echo-node.ts';
@@ -24,6 +28,10 @@ import { echoNode, RouteClient } from '../peer/route-client.ts';
 const operator = createApiToken({ name: 'operator', role: 'operate' });
 const reader = createApiToken({ name: 'reader', role: 'read' });
 
+const NAMES = ['gateway-1', 'gateway-2'];
+/** For `certs init`: a pair for each gateway. */
+const NAMED = NAMES.flatMap((name) => ['--gateway', name]);
+
 let directory: string;
 let topology: ServiceProcess;
 const gateways: { readonly service: ServiceProcess; readonly dmsg: number }[] = [];
@@ -31,14 +39,14 @@ const started: ServiceProcess[] = [];
 
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), 'spanmesh-tls-'));
-  await certs('first');
+  await certs('first', ...NAMED);
   symlinkSync('first', file('current'));
   writeFileSync(file('tokens'), `${operator.line}\n${reader.line}\n`);
   topology = await start('topology', tlsOf('topology'));
-  for (const name of ['gateway-1', 'gateway-2']) {
+  for (const name of NAMES) {
     const dmsg = await freePort();
     const service = await start('link-gateway', {
-      ...tlsOf('link-gateway'),
+      ...tlsOf(`link-gateway-${name}`),
       SPANMESH_GATEWAY_NAME: name,
       SPANMESH_TOPOLOGY_ADDRESS: `127.0.0.1:${topology.ports.service}`,
       SPANMESH_DMSG_LISTEN: `circuit://127.0.0.1:${dmsg}`,
@@ -124,6 +132,74 @@ describe('an installation with certificates, each service in a process of its ow
     client.close();
   });
 
+  it('takes orders about log levels from operators alone, and passes them on for them', async () => {
+    const order = async (token: string | undefined): Promise<string> => {
+      const client = openClient(ProcessClient, target(gateways[0]!.service.ports.grpc, token));
+      const request = SetLogLevelRequest.fromPartial({ level: 'debug', service: 'link-gateway' });
+      const code = await codeOf((done) => client.setLogLevel(request, done));
+      client.close();
+      return code;
+    };
+    expect([await order(undefined), await order('x'), await order(reader.token)]).toEqual([
+      'UNAUTHENTICATED',
+      'UNAUTHENTICATED',
+      'PERMISSION_DENIED',
+    ]);
+    expect(gateways[0]!.service.output).not.toContain('log level changed');
+    expect(await order(operator.token)).toBe('OK');
+    expect(gateways[0]!.service.output).toMatch(/"by":"operator from [^"]*".*"log level changed"/);
+  });
+
+  it('a gateway speaks for itself alone: what has its certificate cannot be another', async () => {
+    const { logger } = recordingLogger();
+    const pair = { cert: file('current/link-gateway-gateway-1.crt'), key: file('current/link-gateway-gateway-1.key') };
+    const files = watchTlsFiles({ ca: file('current/ca.crt'), ...pair }, { clock: systemClock, logger });
+    const credentials = channelCredentials(files);
+
+    const attach = (name: string): Promise<string> => {
+      const security = { credentials, options: meaning(TOPOLOGY_NAME) };
+      const client = createClient(GatewayControlClient, `127.0.0.1:${topology.ports.service}`, { security });
+      return new Promise((resolve) => {
+        const stream = client.attach();
+        const done = (answer: string) => {
+          client.close();
+          resolve(answer);
+        };
+        stream.on('error', (error: ServiceError) => done(status[error.code]!));
+        stream.on('data', () => done('taken'));
+        stream.write({ hello: Hello.fromPartial({ name, boot: '00000007', protocolVersion: PROTOCOL_VERSION }) });
+      });
+    };
+    // gateway-1 is there already, and what asks may be it.
+    expect([await attach('gateway-2'), await attach('gateway-1')]).toEqual(['PERMISSION_DENIED', 'ALREADY_EXISTS']);
+
+    const openTrunk = async (from: string, meant: string): Promise<string> => {
+      const security = meetingGateway({ credentials, options: meaning(LINK_GATEWAY_NAME) }, meant);
+      const client = createClient(TrunkClient, `127.0.0.1:${gateways[1]!.service.ports.service}`, { security });
+      const request = { from, to: 'gateway-2.00000007', version: PROTOCOL_VERSION };
+      const code = await codeOf((done) => client.openTrunk(request, done));
+      client.close();
+      return code;
+    };
+    expect([
+      await openTrunk('gateway-2.00000008', 'gateway-2'),
+      // Another boot of it than the one that runs.
+      await openTrunk('gateway-1.00000008', 'gateway-2'),
+      // And who is asked must be who is meant.
+      await openTrunk('gateway-1.00000008', 'gateway-3'),
+    ]).toEqual(['PERMISSION_DENIED', 'FAILED_PRECONDITION', 'UNAVAILABLE']);
+  });
+
+  it('a gateway with the certificate of another does not start', async () => {
+    const impostor = await ServiceProcess.start('link-gateway', {
+      ...tlsOf('link-gateway-gateway-1'),
+      SPANMESH_GATEWAY_NAME: 'gateway-2',
+      SPANMESH_DMSG_LISTEN: '127.0.0.1:0',
+    });
+    started.push(impostor);
+    await expect(impostor.ready()).rejects.toThrow(/exit code 2\): .* and must name gateway-2\.link-gateway\.spanmesh/);
+  });
+
   it('takes orders to connect from volconf, and from nobody else', async () => {
     const dial = async (name: string): Promise<string> => {
       const { logger } = recordingLogger();
@@ -135,7 +211,7 @@ describe('an installation with certificates, each service in a process of its ow
       client.close();
       return code;
     };
-    expect([await dial('volconf'), await dial('link-gateway'), await dial('operator')]).toEqual([
+    expect([await dial('volconf'), await dial('link-gateway-gateway-1'), await dial('operator')]).toEqual([
       'INVALID_ARGUMENT',
       'PERMISSION_DENIED',
       'PERMISSION_DENIED',
@@ -155,7 +231,7 @@ describe('an installation with certificates, each service in a process of its ow
   });
 
   it('takes new certificates and tokens while it runs', async () => {
-    await certs('second');
+    await certs('second', ...NAMED);
     const late = createApiToken({ name: 'late', role: 'read' });
     writeFileSync(file('tokens'), `${late.line}\n`);
     symlinkSync('second', file('next'));

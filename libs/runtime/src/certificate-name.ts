@@ -1,6 +1,4 @@
 import { X509Certificate } from 'node:crypto';
-import type { PeerCertificate } from 'node:tls';
-import { TlsError } from './tls-error.ts';
 
 /** Exactly this name: a wildcard would be every service at once, and a subject is free text. */
 const EXACTLY = { subject: 'never', wildcards: false, partialWildcards: false } as const;
@@ -15,13 +13,14 @@ export function namesOf(certificate: X509Certificate): string[] {
   return [...(certificate.subjectAltName ?? '').matchAll(/(?:^|, )DNS:([^,"\s]+)/g)].map(([, name]) => name!);
 }
 
-/**
- * tls.connect's `checkServerIdentity`: the peer must be the service that is meant, which is given as the server name, whatever its
- * address.
- */
-export function checkServiceIdentity(name: string, { raw }: PeerCertificate): Error | undefined {
-  const certificate = new X509Certificate(raw);
-  if (carriesName(certificate, name)) return undefined;
-  const names = namesOf(certificate).join(', ') || 'nobody';
-  return new TlsError('wrong-name', '', `the certificate of the other side is that of ${names}, not of ${name}`);
+/** Of the server's side of a gRPC call, what tells who makes it. */
+export interface AuthenticatedCall {
+  getAuthContext(): { readonly sslPeerCertificate?: { readonly raw: Buffer } };
+}
+
+/** The certificate that the caller of a gRPC call has shown; null: none, or no CA that we believe has signed it, or there is no TLS. */
+export function certificateOf(call: AuthenticatedCall): X509Certificate | null {
+  // Not there unless the connection is TLS and the chain was verified.
+  const raw = call.getAuthContext().sslPeerCertificate?.raw;
+  return raw === undefined ? null : new X509Certificate(raw);
 }

@@ -1,4 +1,4 @@
-import { X509Certificate } from 'node:crypto';
+import type { X509Certificate } from 'node:crypto';
 import {
   type Metadata,
   ServerInterceptingCall,
@@ -6,6 +6,7 @@ import {
   type ServerInterceptor,
   status,
 } from '@grpc/grpc-js';
+import { certificateOf } from './certificate-name.ts';
 import type { Clock } from './clock.ts';
 import { type Logger, Throttle } from './logger.ts';
 
@@ -76,9 +77,7 @@ export function gateInterceptor({
 }
 
 function callerOf(call: ServerInterceptingCallInterface, metadata: Metadata): Caller {
-  // Not there unless the connection is TLS and the chain was verified.
-  const raw = call.getAuthContext().sslPeerCertificate?.raw;
-  return { certificate: raw === undefined ? null : new X509Certificate(raw), token: bearer(metadata) };
+  return { certificate: certificateOf(call), token: bearer(metadata) };
 }
 
 /** RFC 6750: `Authorization: Bearer TOKEN`. Handlers do not get to see it: what they log cannot hold it. */

@@ -16,6 +16,8 @@ export interface ProcessFrameOptions {
   readonly service: string;
   /** What the process's certificate must name. */
   readonly name: ServiceName;
+  /** The name of the gateway that it is: the same. */
+  readonly gatewayName?: string;
   readonly settings: ProcessOptions & NatsOptions;
   /** What it says that it speaks; for tests of versions side by side. */
   readonly protocolVersion?: number | undefined;
@@ -48,7 +50,7 @@ export class ProcessFrame {
     { service, logger }: { readonly service: FramedService; readonly logger: Logger },
   ) {
     this.#options = options;
-    const { settings, name, protocolVersion } = options;
+    const { settings, name, gatewayName, protocolVersion } = options;
     const { clock, metrics } = this;
     const ready = () => service.notReady();
     this.#bus = openBus(settings, { logger, metrics });
@@ -59,6 +61,7 @@ export class ProcessFrame {
       logger,
       ...(protocolVersion !== undefined && { protocolVersion }),
       names: [name],
+      gatewayName,
     });
     const { leads, gateway } = service;
     this.#control = new ProcessControl(

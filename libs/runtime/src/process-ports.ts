@@ -20,6 +20,8 @@ export interface ProcessPortsDependencies {
   readonly logger: Logger;
   /** The services that run in the process: its certificate must name them. */
   readonly names?: readonly ServiceName[];
+  /** The name of the gateway that runs in it: the same. */
+  readonly gatewayName?: string | undefined;
   readonly clock?: Clock;
   /** What this process says that it speaks; another than its own in tests only. */
   readonly protocolVersion?: number;
@@ -48,11 +50,23 @@ export class ProcessPorts implements Service {
   /** @throws SettingError: what it listens on cannot be secured as it must be (security.ts). */
   constructor(
     options: ProcessOptions,
-    { ready, metrics, logger, names = [], clock = systemClock, protocolVersion }: ProcessPortsDependencies,
+    {
+      ready,
+      metrics,
+      logger,
+      names = [],
+      gatewayName: gateway,
+      clock = systemClock,
+      protocolVersion,
+    }: ProcessPortsDependencies,
   ) {
     this.#options = options;
     const { grpcListen, serviceListen, httpListen } = options;
-    this.security = new Security(options, { names, listen: options, protocolVersion }, { clock, logger, metrics });
+    this.security = new Security(
+      options,
+      { names, gateway, listen: options, protocolVersion },
+      { clock, logger, metrics },
+    );
     this.protocol = new ProtocolRule(
       { ...(protocolVersion !== undefined && { own: protocolVersion }) },
       { logger, clock },

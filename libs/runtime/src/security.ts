@@ -5,6 +5,7 @@ import { type ApiTokens, watchApiTokens } from './api-tokens.ts';
 import { carriesName, namesOf } from './certificate-name.ts';
 import type { Clock } from './clock.ts';
 import type { Caller, Gate } from './gate.ts';
+import { gatewayCertificateName, mayBeGateway } from './gateway-certificate.ts';
 import type { Logger } from './logger.ts';
 import type { Metrics } from './metrics.ts';
 import { sayProtocol } from './protocol-interceptors.ts';
@@ -57,7 +58,8 @@ export class Security {
   readonly #says: Partial<ClientOptions>;
 
   /**
-   * `names`: the services that run in this process, which its certificate must name. `protocolVersion`: what its calls say that it
+   * `names`: the services that run in this process, which its certificate must name; `gateway`: the name of the gateway that does, likewise
+   * (by a pattern, too). `protocolVersion`: what its calls say that it
    * speaks, if that is not its own.
    * @throws SettingError: a file cannot be used, some of those that belong together are missing, or an address is not loopback
    * and has no TLS.
@@ -66,10 +68,12 @@ export class Security {
     options: SecurityOptions,
     {
       names,
+      gateway = null,
       listen,
       protocolVersion,
     }: {
       readonly names: readonly ServiceName[];
+      readonly gateway?: string | null | undefined;
       readonly listen: SecuredAddresses;
       readonly protocolVersion?: number | undefined;
     },
@@ -77,7 +81,7 @@ export class Security {
   ) {
     const { logger } = deps;
     this.#says = protocolVersion === undefined ? {} : { interceptors: [sayProtocol(protocolVersion)] };
-    this.serviceFiles = readServiceFiles(options, names, deps);
+    this.serviceFiles = readServiceFiles(options, { names, gateway }, deps);
     this.#apiFiles = readApiFiles(options, deps);
     this.#tokens =
       options.apiTokensFile === ''
@@ -128,12 +132,14 @@ export class Security {
 
 function readServiceFiles(
   { tlsCa, tlsCert, tlsKey }: SecurityOptions,
-  names: readonly ServiceName[],
+  { names, gateway }: { names: readonly ServiceName[]; gateway: string | null },
   deps: { clock: Clock; logger: Logger },
 ): TlsFiles | null {
   if (!together({ SPANMESH_TLS_CA: tlsCa, SPANMESH_TLS_CERT: tlsCert, SPANMESH_TLS_KEY: tlsKey })) return null;
   const check = ({ certificate }: TlsMaterial): void => {
-    const missing = names.find((name) => !carriesName(certificate, name));
+    const missing =
+      names.find((name) => !carriesName(certificate, name)) ??
+      (gateway === null || mayBeGateway(certificate, gateway) ? undefined : gatewayCertificateName(gateway));
     if (missing === undefined) return;
     const shown = namesOf(certificate).join(', ') || 'nobody';
     throw new TlsError('wrong-name', tlsCert, `is the certificate of ${shown}, and must name ${missing}`);

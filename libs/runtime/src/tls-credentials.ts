@@ -1,5 +1,6 @@
 import { type ChannelCredentials, type ClientOptions, experimental, ServerCredentials } from '@grpc/grpc-js';
-import { checkServiceIdentity } from './certificate-name.ts';
+import { gatewayCertificateName } from './gateway-certificate.ts';
+import { checkServiceIdentity } from './service-identity.ts';
 import type { ServiceName } from './service-names.ts';
 import type { TlsFiles } from './tls-files.ts';
 import { secureContextOptions, type TlsMaterial } from './tls-material.ts';
@@ -88,7 +89,17 @@ export function channelCredentials(files: TlsFiles): ChannelCredentials {
   });
 }
 
+/** The option of grpc-js that says who the other side must be. */
+const MEANT = 'grpc.ssl_target_name_override';
+
 /** The options that make a channel insist on a service. */
 export function meaning(name: ServiceName): Partial<ClientOptions> {
-  return { 'grpc.ssl_target_name_override': name };
+  return { [MEANT]: name };
+}
+
+/** The same channel, insisting on the gateway of this name, where there is TLS. */
+export function meetingGateway(security: ChannelSecurity, gateway: string): ChannelSecurity {
+  const { credentials, options } = security;
+  if (options[MEANT] === undefined) return security;
+  return { credentials, options: { ...options, [MEANT]: gatewayCertificateName(gateway) } };
 }

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { type ConnectionOptions, createServer, type Server, type TLSSocket } from 'node:tls';
-import { carriesName, checkServiceIdentity } from './certificate-name.ts';
+import { carriesName } from './certificate-name.ts';
+import { checkServiceIdentity } from './service-identity.ts';
 import type { ServiceName } from './service-names.ts';
 import type { TlsFiles } from './tls-files.ts';
 import { secureContextOptions } from './tls-material.ts';
@@ -8,8 +9,11 @@ import { secureContextOptions } from './tls-material.ts';
 /** How long a TLS handshake may take, ms; a caller that needs longer holds a socket for nothing. */
 const HANDSHAKE_MS = 10_000;
 
-/** For tls.connect: our certificate, and a peer that must be the service named. Ask anew for each connection. */
-export function tlsConnectOptions(files: TlsFiles, name: ServiceName): ConnectionOptions {
+/**
+ * For tls.connect: our certificate, and a peer that must be the service named, or the gateway (gatewayCertificateName). Ask anew for each
+ * connection.
+ */
+export function tlsConnectOptions(files: TlsFiles, name: string): ConnectionOptions {
   return {
     ...secureContextOptions(files.value),
     // The name that checkServerIdentity is called with.

@@ -5,7 +5,14 @@ import { testKeys } from './keys/keys.fixture.ts';
 import type { PeerAccess } from './keys/peer-rules.ts';
 
 const keys = testKeys();
-const encrypted: PeerAccess = { kind: 'encrypted', file: 'f', own: keys.own, peer: keys.shown, tagged: true };
+const encrypted: PeerAccess = {
+  kind: 'encrypted',
+  file: 'f',
+  own: keys.own,
+  peer: keys.shown,
+  tagged: true,
+  bound: false,
+};
 
 function admission({
   total = 10,

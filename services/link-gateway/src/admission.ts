@@ -1,4 +1,5 @@
-import type { AddressCount, Full } from './address-count.ts';
+import type { AddressCount } from './address-count.ts';
+import type { HandshakesFull } from './crypt/handshaker.ts';
 import { addressBytes, addressText } from './keys/numeric-address.ts';
 import type { KeysRefusal, PeerAccess } from './keys/peer-rules.ts';
 
@@ -10,6 +11,8 @@ export type Refusal =
   | 'too-many-handshakes'
   | 'too-many-handshakes-from-address'
   | 'file-descriptors'
+  | 'too-many-failed-handshakes-of-address'
+  | 'too-many-failed-handshakes-with-key'
   | 'handshake'
   | 'proxy-header'
   | 'gone'
@@ -21,19 +24,32 @@ export const REFUSALS: readonly Refusal[] = [
   'no-key',
   'bad-key',
   'no-own-key',
+  'revoked',
+  'key-withdrawn',
   'too-many',
   'too-many-from-address',
   'too-many-handshakes',
   'too-many-handshakes-from-address',
   'file-descriptors',
+  'too-many-failed-handshakes-of-address',
+  'too-many-failed-handshakes-with-key',
   'handshake',
   'proxy-header',
   'gone',
   'stopping',
 ];
 
+const BUSY: Readonly<Record<HandshakesFull, Refusal>> = {
+  total: 'too-many-handshakes',
+  address: 'too-many-handshakes-from-address',
+  'failed-address': 'too-many-failed-handshakes-of-address',
+  'failed-key': 'too-many-failed-handshakes-with-key',
+};
+
 /** What somebody who is taken gets. */
 export type Admitted = Exclude<PeerAccess, { kind: 'refused' }>;
+
+type Encrypted = Extract<PeerAccess, { kind: 'encrypted' }>;
 
 /** Somebody who is not taken; `file` and `why` when the keys decided it. */
 export interface NotAdmitted {
@@ -69,7 +85,7 @@ export interface AdmissionDependencies {
   /** Connections, of all kinds. */
   readonly connections: AddressCount;
   /** Whether one more handshake may begin. */
-  readonly handshakes: { full(address: string): Full | null };
+  readonly handshakes: { full(address: string, access: Encrypted): HandshakesFull | null };
   /** Whether this process may open one more socket, given how many connections there are; default: it may. */
   readonly files?: { isFull(sockets: number): boolean };
 }
@@ -110,10 +126,8 @@ export class Admission {
     const full = connections.full(address);
     if (full !== null) return { kind: 'refused', refusal: full === 'total' ? 'too-many' : 'too-many-from-address' };
     if (files?.isFull(connections.total) === true) return { kind: 'refused', refusal: 'file-descriptors' };
-    const busy = access.kind === 'encrypted' ? handshakes.full(address) : null;
-    if (busy === null) return access;
-    const refusal = busy === 'total' ? 'too-many-handshakes' : 'too-many-handshakes-from-address';
-    return { kind: 'refused', refusal };
+    const busy = access.kind === 'encrypted' ? handshakes.full(address, access) : null;
+    return busy === null ? access : { kind: 'refused', refusal: BUSY[busy] };
   }
 
   /** The socket of one that was taken has closed. */

@@ -14,12 +14,20 @@ const ADVICE: Readonly<Record<Refusal, string>> = {
   'no-key':
     'put the public key of the peer into remote/ADDRESS.pub of the keys directory, or allow plaintext by remote/ADDRESS.none',
   'bad-key': 'put the right file in its place; spanmesh keys check ADDRESS shows what is wrong with it',
-  'no-own-key': 'make a key pair with spanmesh keys init, or put the right rsa.prv in its place',
+  'no-own-key':
+    'make a key pair with spanmesh keys init, or put the right rsa.prv in its place, readable for its owner only',
+  revoked: 'none: a .refused file of the keys directory keeps the peer out; take it away to let the peer in',
+  'key-withdrawn':
+    'put remote/ADDRESS.refused there to keep the peer out for good, or remote/ADDRESS.none to allow plaintext',
   'too-many': 'raise the limit of connections if this many are expected',
   'too-many-from-address': 'raise the limit of connections per address if this many are expected',
   'too-many-handshakes': 'raise the limit of handshakes if this many peers connect at a time',
   'too-many-handshakes-from-address': 'raise the limit of handshakes per address if this many are expected',
   'file-descriptors': 'raise the limit of open files of this process (ulimit -n, LimitNOFILE)',
+  'too-many-failed-handshakes-of-address':
+    'check the keys of both sides, and what connects from there; it may try again in a few seconds',
+  'too-many-failed-handshakes-with-key':
+    'check the keys of both sides, and what connects from the addresses that the file names',
   handshake: 'check that each side has the present public key of the other, and what connects there',
   'proxy-header': 'let the balancer send PROXY protocol version 2, or correct SPANMESH_PROXY_PROTOCOL_FROM',
   gone: 'none: the peer had hung up before it was looked at',
@@ -30,12 +38,18 @@ const ADVICE: Readonly<Record<Refusal, string>> = {
 const HANDSHAKE_ADVICE: Readonly<Record<string, string>> = {
   timeout: 'the peer did not send its half in time: it may have no key of ours, or speak plaintext',
   closed: 'the peer closed: it may have no key, or another key, for us, or speak plaintext',
+  limited: 'too many before it have failed with this address or key; it was not read',
   internal: 'a fault in this program; please report it with this line',
 };
-const REPLAY_ADVICE = 'a recorded handshake was played back; somebody on the way is trying (docs/security.md)';
+/** The same, by the check. */
+const CHECK_ADVICE: Readonly<Record<string, string>> = {
+  replay: 'a recorded handshake was played back; somebody on the way is trying (docs/security.md)',
+  forwarded: 'it was made for another router, which has passed it on: do not trust that router (docs/security.md)',
+  unbound: 'the peer does not name our key, and its .bound file says that it must: it is no spanmesh, or was passed on',
+};
 
-/** What becomes of a socket. */
-type Done = (result: Connection | Refusal) => void;
+/** What becomes of a socket; `failure`: of the handshake. */
+type Done = (result: Connection | Refusal, failure?: HandshakeFailure) => void;
 
 /** A connected socket that is to be a connection. */
 export interface Arrival {
@@ -102,7 +116,7 @@ function handshake(
     entrance.countFailed(result.failure);
     core.metrics.refused.handshake++;
     logFailure(core, remote, access.file, result);
-    done('handshake');
+    done('handshake', result);
   });
 }
 
@@ -122,7 +136,7 @@ function logFailure(core: Core, remote: HostPort, file: string, { failure, check
   if (failure === 'stopping') return;
   const { log, suppressed } = core.throttle.admit(`handshake ${failure} ${remote.host}`);
   if (!log) return;
-  const advice = check === 'replay' ? REPLAY_ADVICE : (HANDSHAKE_ADVICE[failure] ?? ADVICE.handshake);
+  const advice = CHECK_ADVICE[String(check)] ?? HANDSHAKE_ADVICE[failure] ?? ADVICE.handshake;
   const line = { peer: remote.host, error: failure, ...(check !== undefined && { check }), file, advice, suppressed };
   if (err === undefined) core.logger.warn(line, 'handshake failed, connection closed');
   else core.logger.error({ ...line, err }, 'handshake failed, connection closed');

@@ -83,7 +83,6 @@ export class Dialler {
         throw new DialError('timeout');
       }
       const connection = await this.#adopt(socket, dialect === 'auto' ? null : dialect, origin, abort.signal);
-      if (connection === 'handshake') throw new DialError(abort.signal.aborted ? 'timeout' : 'handshake');
       if (typeof connection === 'string') throw new DialError('refused');
       metrics.connectionsDialled++;
       return connection;
@@ -96,14 +95,20 @@ export class Dialler {
     }
   }
 
-  /** A handshake counts as part of the dial. */
+  /**
+   * A handshake counts as part of the dial.
+   * @throws DialError timeout, handshake
+   */
   #adopt(socket: Socket, dialect: Dialect | null, origin: Origin, signal: AbortSignal): Promise<Connection | Refusal> {
-    return new Promise((resolve) => {
+    return new Promise((resolve, reject) => {
       const give = () => socket.destroy();
       signal.addEventListener('abort', give, { once: true });
-      adopt(this.#core, { socket, dialect, origin }, (result) => {
+      adopt(this.#core, { socket, dialect, origin }, (result, failure) => {
         signal.removeEventListener('abort', give);
-        resolve(result);
+        // One that has failed is closed with the dial at the latest; one that was still under way was too slow.
+        const isLate = signal.aborted && failure?.failure === 'closed';
+        if (result === 'handshake') reject(new DialError(isLate ? 'timeout' : 'handshake'));
+        else resolve(result);
       });
     });
   }

@@ -1,6 +1,11 @@
 import { setting } from '@spanmesh/runtime/setting';
 import { duration, integer, list, text } from '@spanmesh/runtime/setting-types';
-import { DEFAULT_MAX_HANDSHAKES, DEFAULT_MAX_HANDSHAKES_PER_ADDRESS } from './crypt/limits.ts';
+import {
+  DEFAULT_FAILED_HANDSHAKES_PER_ADDRESS,
+  DEFAULT_FAILED_HANDSHAKES_PER_KEY,
+  DEFAULT_MAX_HANDSHAKES,
+  DEFAULT_MAX_HANDSHAKES_PER_ADDRESS,
+} from './crypt/limits.ts';
 import { parseDialRule } from './dial/dial-rule.ts';
 import { parsePrefix } from './keys/prefix.ts';
 
@@ -19,7 +24,8 @@ export const entranceSettings = {
     env: 'SPANMESH_HANDSHAKE_TIMEOUT',
     flag: '--handshake-timeout',
     default: '10s',
-    describe: 'How long the handshake of an encrypted connection, or a PROXY header, may take.',
+    describe:
+      'How long the handshake of an encrypted connection, or a PROXY header, may take; one that fails is closed when it is over.',
     parse: duration({ min: 1 }),
   }),
   messageTimeout: setting({
@@ -41,6 +47,21 @@ export const entranceSettings = {
     flag: '--max-handshakes-per-address',
     default: String(DEFAULT_MAX_HANDSHAKES_PER_ADDRESS),
     describe: 'Most handshakes with one address that are under way at a time.',
+    parse: integer(positive),
+  }),
+  failedHandshakesPerAddress: setting({
+    env: 'SPANMESH_FAILED_HANDSHAKES_PER_ADDRESS',
+    flag: '--failed-handshakes-per-address',
+    default: String(DEFAULT_FAILED_HANDSHAKES_PER_ADDRESS),
+    describe:
+      'Handshakes of one address (IPv6: one /64) that may fail in five minutes; then it is refused for a while.',
+    parse: integer(positive),
+  }),
+  failedHandshakesPerKey: setting({
+    env: 'SPANMESH_FAILED_HANDSHAKES_PER_KEY',
+    flag: '--failed-handshakes-per-key',
+    default: String(DEFAULT_FAILED_HANDSHAKES_PER_KEY),
+    describe: 'The same for all addresses that the key of one peer is for.',
     parse: integer(positive),
   }),
   proxyProtocolFrom: setting({

@@ -5,6 +5,7 @@ import type { Logger } from '@spanmesh/runtime/logger';
 import { SettingError } from '@spanmesh/runtime/setting';
 import { AddressCount } from './address-count.ts';
 import { Admission, loopbackOnly } from './admission.ts';
+import { type FailingOf, FailureLimit } from './crypt/failure-limit.ts';
 import { Handshaker } from './crypt/handshaker.ts';
 import { entranceSettings } from './entrance-settings.ts';
 import { FileDescriptors } from './file-descriptors.ts';
@@ -13,10 +14,17 @@ import { KeysError } from './keys/keys-error.ts';
 import { ProxiedSockets } from './proxy/proxied-sockets.ts';
 import type { GatewayOptions } from './settings.ts';
 
+const FAILING_ADVICE: Readonly<Record<FailingOf, string>> = {
+  address: 'a wrong key on one side, or somebody who tries keys out: look at what connects from there',
+  key: 'several addresses fail with the key of one peer: a wrong key for a prefix, or somebody who tries keys out',
+};
+
 /** Everything that decides who gets in. */
 export class Entrance {
   readonly admission: Admission;
   readonly handshaker: Handshaker;
+  /** Handshakes that have failed too often. */
+  readonly failures: FailureLimit;
   readonly proxied: ProxiedSockets;
   /** null: there is no directory. */
   readonly keys: KeysDirectory | null;
@@ -26,16 +34,26 @@ export class Entrance {
   readonly handshakesFailed: Record<string, number> = {};
 
   constructor(options: GatewayOptions, deps: { readonly clock: Clock; readonly logger: Logger }) {
-    const { clock } = deps;
+    const { clock, logger } = deps;
     const keys = options.keysDir === '' ? null : new KeysDirectory({ directory: options.keysDir }, deps);
     this.keys = keys;
+    this.failures = new FailureLimit(
+      { perAddress: options.failedHandshakesPerAddress, perKey: options.failedHandshakesPerKey },
+      {
+        clock,
+        reached: (of, address) => {
+          const words = { peer: address, limit: of, advice: FAILING_ADVICE[of] };
+          logger.warn(words, 'handshakes keep failing; further ones are refused for a while, before any RSA');
+        },
+      },
+    );
     this.handshaker = new Handshaker(
       {
         timeoutMs: options.handshakeTimeout,
         total: options.maxHandshakes,
         perAddress: options.maxHandshakesPerAddress,
       },
-      { clock, random: randomBytes, replays: new ReplayMemory(REPLAY_DEFAULTS, { clock }) },
+      { clock, random: randomBytes, replays: new ReplayMemory(REPLAY_DEFAULTS, { clock }), failures: this.failures },
     );
     this.admission = new Admission({
       accessOf: keys === null ? loopbackOnly : (address) => keys.of(address),

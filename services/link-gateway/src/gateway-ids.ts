@@ -12,6 +12,12 @@ export function gatewayUuid(id: string): string {
   return `${hash.slice(0, 8)}-${hash.slice(8, 12)}-8${hash.slice(13, 16)}-8${hash.slice(17, 20)}-${hash.slice(20, 32)}`;
 }
 
+/** The name in `<name>.<boot>`. */
+export function nameOf(id: string): string {
+  const dot = id.lastIndexOf('.');
+  return dot < 0 ? id : id.slice(0, dot);
+}
+
 /** The parts of `<gateway>:<number>`. */
 export function splitId(id: string): { gateway: string; number: number } {
   const colon = id.lastIndexOf(':');

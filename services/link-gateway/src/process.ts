@@ -51,7 +51,13 @@ export class LinkGatewayProcess implements Service {
   constructor(options: Options, logger: Logger, { protocolVersion }: { protocolVersion?: number } = {}) {
     this.logger = logger;
     const frame = new ProcessFrame(
-      { service: 'link-gateway', name: LINK_GATEWAY_NAME, settings: options, protocolVersion },
+      {
+        service: 'link-gateway',
+        name: LINK_GATEWAY_NAME,
+        gatewayName: options.name,
+        settings: options,
+        protocolVersion,
+      },
       { logger, service: { notReady: () => this.gateway.notReady(), gateway: () => this.gateway.id } },
     );
     this.#frame = frame;

@@ -54,6 +54,7 @@ export class Standalone implements Service {
       metrics,
       logger,
       names: SERVICE_NAMES,
+      gatewayName: options.name,
     });
     this.ports = ports;
     this.#control = new ProcessControl(

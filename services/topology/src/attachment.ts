@@ -1,5 +1,6 @@
 import { status } from '@grpc/grpc-js';
 import type { AttachRequest, AttachResponse, Commands, Hello, Refused } from '@spanmesh/proto/v1/gateway_control';
+import type { GatewayCheck } from '@spanmesh/runtime/gateway-certificate';
 import type { Gateway } from './gateway.ts';
 import { Snapshot } from './snapshot.ts';
 
@@ -48,11 +49,14 @@ export class Attachment {
   named: readonly string[] = [];
   /** What Welcome has said of the replicas. */
   replicas: readonly string[] = [];
+  /** For which gateways the stream's other side may speak. */
+  readonly mayBe: GatewayCheck;
   readonly #stream: AttachStream;
   readonly #host: AttachmentHost;
   #state: AttachmentState = { kind: 'greeting' };
 
-  constructor(stream: AttachStream, host: AttachmentHost) {
+  constructor(stream: AttachStream, host: AttachmentHost, mayBe: GatewayCheck) {
+    this.mayBe = mayBe;
     this.#stream = stream;
     this.#host = host;
     stream.on('data', (request) => this.#guard(() => this.#take(request)));

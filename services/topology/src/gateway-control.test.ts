@@ -98,6 +98,16 @@ describe('Hello', () => {
     expect(stream.error?.code).toBe(status.INVALID_ARGUMENT);
   });
 
+  it('of a gateway that the certificate shown is not for is refused, and ends no stream of that gateway', () => {
+    const leader = new FakeLeader();
+    const right = greet(leader);
+    const stream = new FakeStream();
+    leader.core.control.attach(stream, (name) => (name === 'b' ? null : `not ${name}`));
+    stream.deliver({ hello: HELLO });
+    expect([stream.error?.code, stream.error?.details]).toEqual([status.PERMISSION_DENIED, 'not a']);
+    expect(right.over).toBe(false);
+  });
+
   it('of the same boot replaces the older stream', () => {
     const leader = new FakeLeader();
     const older = greet(leader);

@@ -3,7 +3,8 @@ import { type Commands, type Hello, RefusalReason, type StateChange } from '@spa
 import { ProcessKind } from '@spanmesh/proto/v1/topology';
 import type { Clock } from '@spanmesh/runtime/clock';
 import { isBelievableEpoch } from '@spanmesh/runtime/epoch';
-import type { Logger } from '@spanmesh/runtime/logger';
+import { ANY_GATEWAY, type GatewayCheck } from '@spanmesh/runtime/gateway-certificate';
+import { type Logger, Throttle } from '@spanmesh/runtime/logger';
 import type { ProtocolRule } from '@spanmesh/runtime/protocol-version';
 import { Attachment, type AttachmentHost, type AttachStream } from './attachment.ts';
 import type { Commander } from './commander.ts';
@@ -59,6 +60,9 @@ export interface GatewayControlDeps {
   readonly request: () => void;
 }
 
+/** The same trouble is logged once in this time. */
+const LOG_INTERVAL_MS = 10_000;
+
 /** Why a gateway is not taken on: for itself, and in words. */
 interface No {
   readonly reason: RefusalReason;
@@ -75,11 +79,13 @@ export class GatewayControl implements AttachmentHost {
   readonly #greeting = new Set<Attachment>();
   /** Streams accepted so far. */
   attached = 0;
+  readonly #throttle: Throttle;
   #helloAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: GatewayControlOptions, deps: GatewayControlDeps) {
     this.#options = options;
     this.#deps = deps;
+    this.#throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock: deps.clock });
   }
 
   /** When a gateway was last known to reach this replica, monotonic. */
@@ -94,9 +100,9 @@ export class GatewayControl implements AttachmentHost {
     return live;
   }
 
-  /** A gateway has opened a stream. */
-  attach(stream: AttachStream): void {
-    const attachment = new Attachment(stream, this);
+  /** A gateway has opened a stream. `mayBe`: which gateways it may say that it is. */
+  attach(stream: AttachStream, mayBe: GatewayCheck = ANY_GATEWAY): void {
+    const attachment = new Attachment(stream, this, mayBe);
     if (this.#greeting.size >= MAX_GATEWAYS)
       attachment.refuse(status.RESOURCE_EXHAUSTED, 'Too many streams without a Hello.');
     else this.#greeting.add(attachment);
@@ -130,7 +136,7 @@ export class GatewayControl implements AttachmentHost {
       this.#drop(attachment, status.INVALID_ARGUMENT, details);
       return;
     }
-    const no = this.#whyNot(hello);
+    const no = this.#whyNot(hello, attachment.mayBe(name));
     if (no !== undefined) {
       this.#refuse(attachment, hello, no);
       return;
@@ -213,10 +219,12 @@ export class GatewayControl implements AttachmentHost {
   }
 
   /** Why the gateway is not taken on; undefined: it is. */
-  #whyNot(hello: Hello): No | undefined {
+  /** `notAllowed`: why the caller's certificate does not allow it to be this gateway; null: it does. */
+  #whyNot(hello: Hello, notAllowed: string | null): No | undefined {
     const { leadership, graves, protocol, clock } = this.#deps;
     const { installation } = this.#options;
     const id = gatewayId(hello);
+    if (notAllowed !== null) return { reason: RefusalReason.REFUSAL_REASON_NOT_ALLOWED, details: notAllowed };
     const agreement = protocol.check(hello.protocolVersion, {
       role: 'gateway',
       who: `gateway ${id} (${hello.version})`,
@@ -315,7 +323,8 @@ export class GatewayControl implements AttachmentHost {
     const cause = causeOf(reason);
     if (cause !== undefined) {
       refusals.note({ kind: ProcessKind.PROCESS_KIND_LINK_GATEWAY, name, cause, details });
-      logger.warn({ gateway: name, details }, 'a gateway is refused');
+      const { log, suppressed } = this.#throttle.admit(`${cause} ${hello.name}`);
+      if (log) logger.warn({ gateway: name, details, suppressed }, 'a gateway is refused');
     }
     this.#drop(attachment, statusOf(reason), details, reason);
   }

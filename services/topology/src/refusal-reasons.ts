@@ -33,6 +33,8 @@ export function causeOf(reason: RefusalReason): RefusalCause | undefined {
       return RefusalCause.REFUSAL_CAUSE_EPOCH;
     case RefusalReason.REFUSAL_REASON_TOO_MANY:
       return RefusalCause.REFUSAL_CAUSE_TOO_MANY;
+    case RefusalReason.REFUSAL_REASON_NOT_ALLOWED:
+      return RefusalCause.REFUSAL_CAUSE_NOT_ALLOWED;
     case RefusalReason.REFUSAL_REASON_NOT_LEADER:
     case RefusalReason.REFUSAL_REASON_DECLARED_DEAD:
       return undefined;

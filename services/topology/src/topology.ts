@@ -3,8 +3,10 @@ import { GatewayControlService } from '@spanmesh/proto/v1/gateway_control';
 import { TopologyService } from '@spanmesh/proto/v1/topology';
 import type { Bus, Subscription } from '@spanmesh/runtime/bus';
 import { LEASES_BUCKET, TOPOLOGY_ROLE } from '@spanmesh/runtime/bus-names';
+import type { AuthenticatedCall } from '@spanmesh/runtime/certificate-name';
 import type { Clock } from '@spanmesh/runtime/clock';
 import { Forwarder } from '@spanmesh/runtime/forwarder';
+import { gatewaysOfCaller } from '@spanmesh/runtime/gateway-certificate';
 import { PLAINTEXT } from '@spanmesh/runtime/grpc-client';
 import type { GrpcServer } from '@spanmesh/runtime/grpc-server';
 import { countedMethod, GrpcTraffic } from '@spanmesh/runtime/grpc-traffic';
@@ -94,7 +96,7 @@ export class Topology implements Service {
     const traffic = new GrpcTraffic();
     serviceServer.addService(
       { attach: countedMethod(GatewayControlService.attach, traffic) },
-      { attach: (stream: AttachStream) => core.control.attach(stream) },
+      { attach: (stream: AttachStream & AuthenticatedCall) => core.control.attach(stream, gatewaysOfCaller(stream)) },
     );
     serviceServer.addService(EncodedReplicationService, {
       follow: (stream: FollowStream) => core.publisher.follow(stream),

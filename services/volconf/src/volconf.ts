@@ -12,7 +12,7 @@ import type { Random } from '@spanmesh/runtime/random';
 import { type GatewayRecord, GatewayRegistry } from '@spanmesh/runtime/registry';
 import type { Service } from '@spanmesh/runtime/service';
 import { SignOfLife } from '@spanmesh/runtime/signs-of-life';
-import type { ChannelSecurity } from '@spanmesh/runtime/tls-credentials';
+import { type ChannelSecurity, meetingGateway } from '@spanmesh/runtime/tls-credentials';
 import { Api } from './api.ts';
 import { publishTarget } from './events.ts';
 import type { GatewayPort } from './gateway-port.ts';
@@ -217,7 +217,7 @@ export class Volconf implements Service {
   #connect(record: GatewayRecord): GatewayPort | null {
     const { security = PLAINTEXT, gatewayAddress = ({ serviceAddress }: GatewayRecord) => serviceAddress } = this.#deps;
     const address = gatewayAddress(record);
-    return address === '' ? null : new GrpcGatewayPort(address, security);
+    return address === '' ? null : new GrpcGatewayPort(address, meetingGateway(security, record.name));
   }
 
   #endTerm(): void {

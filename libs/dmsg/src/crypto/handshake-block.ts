@@ -1,7 +1,8 @@
-import { constants, type KeyObject, privateDecrypt, privateEncrypt, publicDecrypt, publicEncrypt } from 'node:crypto';
+import { constants, type KeyObject, privateEncrypt, publicEncrypt } from 'node:crypto';
 import { DmsgError } from '../dmsg-error.ts';
 import { ErrorCode } from '../error-code.ts';
 import { RSA_BITS } from './rsa-key.ts';
+import type { RsaSteps } from './rsa-steps.ts';
 
 /** Bytes of a block: one RSA number. */
 export const BLOCK_BYTES = RSA_BITS / 8;
@@ -38,21 +39,38 @@ export function encryptBlock(plain: Uint8Array, keys: HandshakeKeys): Uint8Array
   throw refused('tries');
 }
 
-/**
- * Undoes `encryptBlock`, from the other side.
- * @param wire 256 bytes.
- * @throws DmsgError KEYXCHGFAIL: a number is too large for its key, or top bits are set that a sender clears.
- */
-export function decryptBlock(wire: Uint8Array, keys: HandshakeKeys): Uint8Array {
-  const between = rsa(() => privateDecrypt(noPadding(keys.own), wire));
-  if ((between[0]! & TOP_BITS) !== 0) throw refused('top bits between the keys');
-  const plain = rsa(() => publicDecrypt(noPadding(keys.peer), between));
-  if ((plain[0]! & TOP_BITS) !== 0) throw refused('top bits');
-  return plain;
+/** A block that was read. */
+export interface OpenBlock {
+  /** 256 bytes; noise if something is wrong with the block. Secret. */
+  readonly plain: Uint8Array;
+  /** 0: made with these keys, as far as can be told from here. Otherwise bits of no meaning. */
+  readonly wrong: number;
 }
 
+/**
+ * Undoes `encryptBlock`, from the other side: a private and a public operation, whatever the block is. Where a number does not pass a
+ * check another one takes its place. How long a refusal takes must not show which check it was: who can tell that apart finds a
+ * session's key out from a recording, with some 100,000 tries.
+ * @param wire 256 bytes.
+ */
+export function openBlock(wire: Uint8Array, keys: HandshakeKeys, steps: RsaSteps): OpenBlock {
+  const first = attempt(wire, (bytes) => steps.privateDecrypt(keys.own, bytes));
+  // Always cleared: below 2^2046 a number is below the peer's modulus.
+  const between = cleared(first.bytes);
+  const second = attempt(between, (bytes) => steps.publicDecrypt(keys.peer, bytes));
+  const topBits = (first.bytes[0]! | second.bytes[0]!) & TOP_BITS;
+  return { plain: second.bytes, wrong: topBits | first.wrong | second.wrong };
+}
+
+/**
+ * Why a handshake is refused. `keys`: it was not made with the keys that we know, or breaks a rule; which, is not told apart. The others
+ * are found only once it is certain who made it: it is for another receiver; it names no receiver, and has to; it is our own half; it
+ * has been here before.
+ */
+export type HandshakeCheck = 'keys' | 'forwarded' | 'unbound' | 'our own' | 'replay';
+
 /** The error of a handshake that fails a check. It carries nothing of the handshake. */
-export function refused(check: string): DmsgError {
+export function refused(check: HandshakeCheck | 'tries'): DmsgError {
   return new DmsgError(ErrorCode.KEYXCHGFAIL, 'handshake refused', { check });
 }
 
@@ -64,6 +82,25 @@ function rsa(step: () => Uint8Array): Uint8Array {
   try {
     return step();
   } catch {
-    throw refused('number too large for its key');
+    throw refused('keys');
   }
+}
+
+/**
+ * One operation that is done in any case. A number above the modulus is no secret, whoever sent it knows that; only the first step can
+ * meet one.
+ */
+function attempt(bytes: Uint8Array, step: (bytes: Uint8Array) => Uint8Array): { bytes: Uint8Array; wrong: number } {
+  try {
+    return { bytes: step(bytes), wrong: 0 };
+  } catch {
+    return { bytes: step(cleared(bytes)), wrong: 1 };
+  }
+}
+
+/** A copy without its top two bits. */
+function cleared(bytes: Uint8Array): Uint8Array {
+  const copy = Uint8Array.from(bytes);
+  copy[0]! &= ~TOP_BITS;
+  return copy;
 }

@@ -1,20 +1,51 @@
-import { generateKeyPairSync, privateEncrypt, publicEncrypt, randomBytes } from 'node:crypto';
+import { createHash, createHmac, generateKeyPairSync, privateEncrypt, publicEncrypt, randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { ErrorCode } from '../error-code.ts';
 import { errorOf, expectNoSecrets } from './error.fixture.ts';
 import { encryptHandshake, HANDSHAKE_BYTES, Handshake, makeHandshake, readHandshake } from './handshake.ts';
-import { decryptBlock, type HandshakeKeys } from './handshake-block.ts';
+import { type HandshakeKeys, openBlock } from './handshake-block.ts';
 import { recordedSides } from './recorded-session.fixture.ts';
 import { ReplayMemory } from './replay.ts';
+import { OPENSSL_STEPS, type RsaSteps } from './rsa-steps.ts';
 
 const { keys: ours, peerKeys: theirs } = recordedSides()[0]!;
 const stranger = generateKeyPairSync('rsa', { modulusLength: 2048 });
 const deps = { random: randomBytes, replays: null };
 
+/** What both blocks say, whether they are right or not. */
+function plainOf(wire: Uint8Array, keys: HandshakeKeys): Buffer {
+  const blocks = [wire.subarray(0, 256), wire.subarray(256)];
+  return Buffer.concat(blocks.map((block) => openBlock(block, keys, OPENSSL_STEPS).plain));
+}
+
 /** A valid plain handshake, of which a test may break something. */
 function plainHandshake(): Buffer {
-  const { wire } = makeHandshake(theirs, randomBytes);
-  return Buffer.concat([decryptBlock(wire.subarray(0, 256), ours), decryptBlock(wire.subarray(256), ours)]);
+  return plainOf(makeHandshake(theirs, randomBytes).wire, ours);
+}
+
+/** One as the references make it: random where we name the receiver. */
+function unboundHandshake(): Buffer {
+  const plain = plainHandshake();
+  randomBytes(128).copy(plain, 128);
+  return plain;
+}
+
+/** Counts the RSA operations that are done; one that is refused for its number's size is none. */
+function counted(): RsaSteps & { operations: string[] } {
+  const operations: string[] = [];
+  return {
+    operations,
+    privateDecrypt: (key, bytes) => {
+      const result = OPENSSL_STEPS.privateDecrypt(key, bytes);
+      operations.push('private');
+      return result;
+    },
+    publicDecrypt: (key, bytes) => {
+      const result = OPENSSL_STEPS.publicDecrypt(key, bytes);
+      operations.push('public');
+      return result;
+    },
+  };
 }
 
 /** As a sender that does not look at top bits. */
@@ -27,7 +58,7 @@ describe('making a handshake', () => {
   it('lays it out as protocol.md says', () => {
     const random = randomBytes(512);
     const { wire, session } = makeHandshake(theirs, () => Buffer.from(random));
-    const plain = Buffer.concat([decryptBlock(wire.subarray(0, 256), ours), decryptBlock(wire.subarray(256), ours)]);
+    const plain = plainOf(wire, ours);
     expect(wire.length).toBe(HANDSHAKE_BYTES);
     expect(plain[0]).toBe(random[0]! & 0x3f);
     expect(plain[256]).toBe(random[256]! & 0x3f);
@@ -39,7 +70,18 @@ describe('making a handshake', () => {
     }
     expect(plain.subarray(96, 128).toString('latin1')).toBe('spanmesh'.padEnd(32, '\0'));
     // But for bytes 4..7 of each block, which are counted up, the rest is random.
-    expect(plain.subarray(128, 256).equals(random.subarray(128, 256))).toBe(true);
+    expect(plain.subarray(128, 136).toString('latin1')).toBe('for key:');
+    expect(plain.subarray(136, 168)).toEqual(
+      createHmac('sha256', session)
+        .update('spanmesh: receiver of a handshake')
+        .update(
+          createHash('sha256')
+            .update(theirs.peer.export({ type: 'spki', format: 'der' }))
+            .digest(),
+        )
+        .digest(),
+    );
+    expect(plain.subarray(168, 256).equals(random.subarray(168, 256))).toBe(true);
     expect(plain.subarray(264).equals(random.subarray(264))).toBe(true);
     expect(plain.subarray(1, 4).equals(random.subarray(1, 4))).toBe(true);
   });
@@ -62,7 +104,7 @@ describe('making a handshake', () => {
       plain[20] = i;
       const sent = Buffer.from(plain);
       const wire = encryptHandshake(sent, ours);
-      expect(decryptBlock(wire.subarray(0, 256), theirs)).toEqual(sent.subarray(0, 256));
+      expect(plainOf(wire, theirs)).toEqual(sent);
       expect(sent.subarray(0, 4).equals(plain.subarray(0, 4))).toBe(true);
       expect(sent.subarray(8, 260).equals(plain.subarray(8, 260))).toBe(true);
     }
@@ -101,11 +143,11 @@ describe('reading a handshake', () => {
     ['verifier', (plain: Buffer) => plain.writeUInt8(plain[16]! ^ 1, 16)],
     ['verifier', (plain: Buffer) => plain.writeUInt8(plain[79]! ^ 0x80, 79)],
     ['verifier', (plain: Buffer) => plain.writeUInt8(plain[95]! ^ 1, 95)],
-  ] as const)('checks the %s', (check, damage) => {
+  ] as const)('checks the %s, and does not say so', (_what, damage) => {
     const plain = plainHandshake();
     damage(plain);
     const error = refusal(encryptHandshake(plain, theirs));
-    expect(error.data).toEqual({ check });
+    expect(error.data).toEqual({ check: 'keys' });
     expectNoSecrets(error, [plain.subarray(0, 96)]);
   });
 
@@ -127,7 +169,7 @@ describe('reading a handshake', () => {
       const plain = plainHandshake();
       // Below the modulus, whose top bit is set: others of the top byte are cleared.
       plain[256 * block] = bit;
-      expect(refusal(encryptHandshake(plain, theirs)).data).toEqual({ check: 'top bits' });
+      expect(refusal(encryptHandshake(plain, theirs)).data).toEqual({ check: 'keys' });
     }
   });
 
@@ -143,20 +185,20 @@ describe('reading a handshake', () => {
         // Above our modulus.
         continue;
       }
-      try {
-        expect(plain.equals(decryptBlock(block, ours))).toBe(true);
-      } catch {
-        expect(errorOf(ErrorCode.KEYXCHGFAIL, () => decryptBlock(block, ours)).data).toEqual({
-          check: 'top bits between the keys',
-        });
-        seen = true;
+      const opened = openBlock(block, ours, OPENSSL_STEPS);
+      if (opened.wrong === 0) {
+        expect(plain.equals(opened.plain)).toBe(true);
+        continue;
       }
+      const second = makeHandshake(theirs, randomBytes).wire.subarray(256);
+      expect(refusal(Buffer.concat([block, second])).data).toEqual({ check: 'keys' });
+      seen = true;
     }
     expect(seen).toBe(true);
   });
 
   it('refuses numbers above the modulus', () => {
-    expect(refusal(Buffer.alloc(512, 0xff)).data).toEqual({ check: 'number too large for its key' });
+    expect(refusal(Buffer.alloc(512, 0xff)).data).toEqual({ check: 'keys' });
   });
 
   it('refuses a changed first block and noise, and throws nothing else', () => {
@@ -169,12 +211,74 @@ describe('reading a handshake', () => {
     for (let i = 0; i < 20; i++) refusal(randomBytes(512));
   });
 
+  it('takes two private and two public operations, whatever is wrong first', () => {
+    // The three kinds of failed handshake that could be told apart by their time: after one operation, after two, after all.
+    const kinds: Record<string, Buffer> = { 'above the modulus': Buffer.alloc(512, 0xff) };
+    const wanted = ['top bits between the keys', 'top bits', 'later'];
+    while (wanted.some((kind) => kinds[kind] === undefined)) {
+      const noise = randomBytes(512);
+      noise[0]! &= 0x3f;
+      noise[256]! &= 0x3f;
+      const between = OPENSSL_STEPS.privateDecrypt(ours.own, noise.subarray(0, 256));
+      if ((between[0]! & 0xc0) !== 0) kinds['top bits between the keys'] = noise;
+      else if ((OPENSSL_STEPS.publicDecrypt(ours.peer, between)[0]! & 0xc0) !== 0) kinds['top bits'] = noise;
+      else kinds.later = noise;
+    }
+    kinds.right = Buffer.from(makeHandshake(theirs, randomBytes).wire);
+    kinds['second block'] = Buffer.concat([kinds.right.subarray(0, 256), Buffer.alloc(256, 0xff)]);
+    for (const [kind, wire] of Object.entries(kinds)) {
+      const steps = counted();
+      if (kind === 'right') readHandshake(wire, ours, { steps });
+      else
+        expect(errorOf(ErrorCode.KEYXCHGFAIL, () => readHandshake(wire, ours, { steps })).data).toEqual({
+          check: 'keys',
+        });
+      expect([kind, steps.operations]).toEqual([kind, ['private', 'public', 'private', 'public']]);
+    }
+  });
+
   it('gives the text as printable ASCII up to its NUL', () => {
     const plain = plainHandshake();
     plain.write('a\nb\x7f\xe9!\0secret', 96, 'latin1');
     expect(readHandshake(encryptHandshake(plain, theirs), ours).reason).toBe('a?b??!');
     plain.fill('x', 96, 128);
     expect(readHandshake(encryptHandshake(plain, theirs), ours).reason).toBe('x'.repeat(32));
+  });
+});
+
+describe('a handshake for somebody else', () => {
+  const router = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const forRouter = { own: theirs.own, peer: router.publicKey };
+
+  /** The router takes its layer off and puts ours on; it has no key but its own. */
+  function forward(wire: Uint8Array): Uint8Array {
+    const padding = 3; // RSA_NO_PADDING
+    return Buffer.concat(
+      [0, 256].map((at) => {
+        const signed = OPENSSL_STEPS.privateDecrypt(router.privateKey, wire.subarray(at, at + 256));
+        return publicEncrypt({ key: theirs.peer, padding }, signed);
+      }),
+    );
+  }
+
+  it('is refused if its sender says for whom it is, as we do', () => {
+    const { wire } = makeHandshake(forRouter, randomBytes);
+    for (const mustBind of [false, true]) {
+      const error = errorOf(ErrorCode.KEYXCHGFAIL, () => readHandshake(forward(wire), ours, { mustBind }));
+      expect(error.data).toEqual({ check: 'forwarded' });
+    }
+  });
+
+  it('is refused from a reference, which does not say so, only where it has to', () => {
+    const wire = forward(encryptHandshake(unboundHandshake(), forRouter));
+    expect(readHandshake(wire, ours).session.length).toBe(64);
+    const error = errorOf(ErrorCode.KEYXCHGFAIL, () => readHandshake(wire, ours, { mustBind: true }));
+    expect(error.data).toEqual({ check: 'unbound' });
+  });
+
+  it('ours are taken where it has to', () => {
+    const { wire, session } = makeHandshake(theirs, randomBytes);
+    expect(readHandshake(wire, ours, { mustBind: true }).session).toEqual(session);
   });
 });
 

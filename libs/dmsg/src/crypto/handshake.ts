@@ -2,8 +2,10 @@ import { timingSafeEqual } from 'node:crypto';
 import { DmsgError } from '../dmsg-error.ts';
 import { ErrorCode } from '../error-code.ts';
 import { MAGIC, MAGIC_SWAPPED, readU16 } from '../header.ts';
-import { BLOCK_BYTES, decryptBlock, encryptBlock, type HandshakeKeys, refused } from './handshake-block.ts';
+import { bindingIn, bindTo } from './handshake-binding.ts';
+import { BLOCK_BYTES, encryptBlock, type HandshakeKeys, openBlock, refused } from './handshake-block.ts';
 import type { ReplayMemory } from './replay.ts';
+import { OPENSSL_STEPS, type RsaSteps } from './rsa-steps.ts';
 import { SESSION_BYTES } from './session.ts';
 
 /** What each side sends before anything else, without waiting for the other (protocol.md, "Crypto": Handshake). */
@@ -56,6 +58,7 @@ export function makeHandshake(keys: HandshakeKeys, random: RandomBytes): OwnHand
   plain.set(verifierOf(session), VERIFIER_AT);
   plain.fill(0, REASON_AT, REASON_AT + REASON_BYTES);
   plain.set(OUR_REASON, REASON_AT);
+  bindTo(plain, session, keys.peer);
   plain[0]! &= LOW_SIX_BITS;
   plain[BLOCK_BYTES]! &= LOW_SIX_BITS;
   return { wire: encryptHandshake(plain, keys), session };
@@ -69,26 +72,48 @@ export function encryptHandshake(plain: Uint8Array, keys: HandshakeKeys): Uint8A
   ]);
 }
 
+/** How a handshake is read. */
+export interface ReadOptions {
+  /** The peer must name our key as the receiver's (handshake-binding.ts); default: it need not, but must not name another. */
+  readonly mustBind?: boolean;
+  /** Default: those of OpenSSL. */
+  readonly steps?: RsaSteps;
+}
+
 /**
- * Reads the peer's half: whoever made it has the peer's private key, now or once (see ReplayMemory).
+ * Reads the peer's half: whoever made it has the peer's private key, now or once (see ReplayMemory). Four RSA operations and every check,
+ * whatever is wrong; one flag is looked at when all is done (handshake-block.ts says why).
  * @param wire 512 bytes.
- * @throws DmsgError KEYXCHGFAIL: it was not made with these keys, or breaks a rule; `data.check` says which.
+ * @throws DmsgError KEYXCHGFAIL: it was not made with these keys, or breaks a rule; `data.check` is a HandshakeCheck.
  */
-export function readHandshake(wire: Uint8Array, keys: HandshakeKeys): PeerHandshake {
-  const plain = Buffer.concat([
-    decryptBlock(wire.subarray(0, BLOCK_BYTES), keys),
-    decryptBlock(wire.subarray(BLOCK_BYTES, HANDSHAKE_BYTES), keys),
-  ]);
-  // A wrong key makes noise of the plain text: the first check of its fields to fail is nearly always this one. The magic shows the
-  // sender's byte order (protocol.md, introduction); only the version depends on it, the rest is bytes.
-  const magic = readU16(plain, MAGIC_AT);
-  if (magic !== MAGIC && magic !== MAGIC_SWAPPED) throw refused('magic');
-  const version = magic === MAGIC ? plain.readUInt16LE(VERSION_AT) : plain.readUInt16BE(VERSION_AT);
-  if (version !== VERSION) throw refused('version');
+export function readHandshake(
+  wire: Uint8Array,
+  keys: HandshakeKeys,
+  { mustBind = false, steps = OPENSSL_STEPS }: ReadOptions = {},
+): PeerHandshake {
+  const first = openBlock(wire.subarray(0, BLOCK_BYTES), keys, steps);
+  const second = openBlock(wire.subarray(BLOCK_BYTES, HANDSHAKE_BYTES), keys, steps);
+  const plain = Buffer.concat([first.plain, second.plain]);
   const session = Uint8Array.from(plain.subarray(SESSION_AT, VERIFIER_AT));
   const verifier = plain.subarray(VERIFIER_AT, VERIFIER_AT + VERIFIER_BYTES);
-  if (!timingSafeEqual(verifier, verifierOf(session))) throw refused('verifier');
+  const isVerified = timingSafeEqual(verifier, verifierOf(session));
+  const wrong = first.wrong | second.wrong | wrongFields(plain) | Number(!isVerified);
+  const binding = bindingIn(plain, session, keys.own);
+  if (wrong !== 0) throw refused('keys');
+  if (binding.named && !binding.ours) throw refused('forwarded');
+  if (mustBind && !binding.ours) throw refused('unbound');
   return { session, reason: printable(plain.subarray(REASON_AT, REASON_AT + REASON_BYTES)) };
+}
+
+/**
+ * 0: magic and version are right. The magic shows the sender's byte order (protocol.md, introduction); only the version depends on it,
+ * the rest is bytes.
+ */
+function wrongFields(plain: Buffer): number {
+  const magic = readU16(plain, MAGIC_AT);
+  const little = (magic ^ MAGIC) | (plain.readUInt16LE(VERSION_AT) ^ VERSION);
+  const big = (magic ^ MAGIC_SWAPPED) | (plain.readUInt16BE(VERSION_AT) ^ VERSION);
+  return Number(little !== 0) & Number(big !== 0);
 }
 
 /**
@@ -104,6 +129,7 @@ export class Handshake {
   readonly session: Uint8Array;
   readonly #keys: HandshakeKeys;
   readonly #replays: ReplayMemory | null;
+  readonly #options: ReadOptions;
   readonly #received = new Uint8Array(HANDSHAKE_BYTES);
   #receivedBytes = 0;
   #ended = false;
@@ -112,8 +138,13 @@ export class Handshake {
    * @param deps.replays null: recorded handshakes are not looked for.
    * @throws DmsgError as makeHandshake.
    */
-  constructor(keys: HandshakeKeys, deps: { readonly random: RandomBytes; readonly replays: ReplayMemory | null }) {
+  constructor(
+    keys: HandshakeKeys,
+    deps: { readonly random: RandomBytes; readonly replays: ReplayMemory | null },
+    options: ReadOptions = {},
+  ) {
     this.#keys = keys;
+    this.#options = options;
     this.#replays = deps.replays;
     ({ wire: this.wire, session: this.session } = makeHandshake(keys, deps.random));
   }
@@ -130,7 +161,7 @@ export class Handshake {
     this.#receivedBytes += taken;
     if (this.#receivedBytes < HANDSHAKE_BYTES) return null;
     this.#ended = true;
-    const peer = readHandshake(this.#received, this.#keys);
+    const peer = readHandshake(this.#received, this.#keys, this.#options);
     // Ours sent back to us, by a peer that was given our own key: both directions would have one key and one IV.
     if (timingSafeEqual(peer.session, this.session)) throw refused('our own');
     this.#replays?.admit(peer.session);

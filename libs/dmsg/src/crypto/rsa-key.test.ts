@@ -1,4 +1,4 @@
-import { generateKeyPairSync } from 'node:crypto';
+import { createPublicKey, generateKeyPairSync } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { ErrorCode } from '../error-code.ts';
 import { errorOf, expectNoSecrets } from './error.fixture.ts';
@@ -72,4 +72,27 @@ describe("peer's public key", () => {
     const pem = short.publicKey.export({ type: 'spki', format: 'pem' }) as string;
     expect(errorOf(ErrorCode.KEYFMT, () => peerPublicKey(pem)).data).toEqual({ type: 'rsa', bits: 1024 });
   });
+
+  it('is KEYFMT with another exponent than 65537, unless that is allowed, and then within bounds', () => {
+    const small = exponentKey(3);
+    errorOf(ErrorCode.KEYFMT, () => peerPublicKey(small.pub));
+    expect(peerPublicKey(small.pub, true).asymmetricKeyDetails?.publicExponent).toBe(3n);
+    errorOf(ErrorCode.KEYFMT, () => ownPrivateKey(small.prv));
+    // The modulus of a good key, and an exponent of 2046 bits: an operation with it takes as long as a private one.
+    const { n, kty } = publicKey.export({ format: 'jwk' });
+    const e = Buffer.alloc(256, 0x33).fill(0x21, 255).toString('base64url');
+    const slow = createPublicKey({ format: 'jwk', key: { kty: kty!, n: n!, e } });
+    for (const allowed of [false, true]) {
+      const pem = slow.export({ type: 'spki', format: 'pem' }) as string;
+      errorOf(ErrorCode.KEYFMT, () => peerPublicKey(pem, allowed));
+    }
+  });
 });
+
+function exponentKey(publicExponent: number): { pub: string; prv: string } {
+  const pair = generateKeyPairSync('rsa', { modulusLength: 2048, publicExponent });
+  return {
+    pub: pair.publicKey.export({ type: 'spki', format: 'pem' }).toString(),
+    prv: pair.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+  };
+}

@@ -5,27 +5,39 @@ import { ErrorCode } from '../error-code.ts';
 /** protocol.md, "Crypto": all RSA 2048. */
 export const RSA_BITS = 2048;
 
+/** What every tool makes, the reference's own included. A small one makes forging easier, a large one each handshake slower. */
+export const RSA_EXPONENT = 65537n;
+/** The largest that may be allowed: an operation takes twice as long as with the usual one. */
+export const MAX_RSA_EXPONENT = 2n ** 32n;
+
 /**
  * This host's private key, from PKCS#1 or PKCS#8 PEM (protocol.md, "Crypto").
  * @param pem null: there is no such file.
- * @throws DmsgError NOLKEY: no key; KEYFMT: something else, or not RSA of 2048 bits. Neither says anything of the content.
+ * @throws DmsgError NOLKEY: no key; KEYFMT: something else, or not RSA of 2048 bits, or its public exponent is not 65537. Neither says anything of the content.
  */
 export function ownPrivateKey(pem: string | null): KeyObject {
   if (pem === null || pem.trim() === '') throw new DmsgError(ErrorCode.NOLKEY, 'no private key of this host');
-  return checked('own private key', pem, /^\s*-----BEGIN (RSA )?PRIVATE KEY-----/, createPrivateKey);
+  return checked('own private key', pem, /^\s*-----BEGIN (RSA )?PRIVATE KEY-----/, createPrivateKey, false);
 }
 
 /**
  * A peer's public key, from SPKI PEM (protocol.md, "Crypto"). A private key there is refused: it is in the wrong place.
  * @param pem null: there is no such file.
- * @throws DmsgError NORKEY: no key; KEYFMT: something else, or not RSA of 2048 bits.
+ * @param anyExponent true: public exponents other than 65537 are taken, up to 2^32.
+ * @throws DmsgError NORKEY: no key; KEYFMT: something else, or not RSA of 2048 bits, or with another exponent.
  */
-export function peerPublicKey(pem: string | null): KeyObject {
+export function peerPublicKey(pem: string | null, anyExponent = false): KeyObject {
   if (pem === null || pem.trim() === '') throw new DmsgError(ErrorCode.NORKEY, 'no public key of the peer');
-  return checked("peer's public key", pem, /^\s*-----BEGIN PUBLIC KEY-----/, createPublicKey);
+  return checked("peer's public key", pem, /^\s*-----BEGIN PUBLIC KEY-----/, createPublicKey, anyExponent);
 }
 
-function checked(which: string, pem: string, label: RegExp, parse: (pem: string) => KeyObject): KeyObject {
+function checked(
+  which: string,
+  pem: string,
+  label: RegExp,
+  parse: (pem: string) => KeyObject,
+  anyExponent: boolean,
+): KeyObject {
   if (!label.test(pem)) throw new DmsgError(ErrorCode.KEYFMT, `${which}: not the expected kind of PEM`);
   let key: KeyObject;
   try {
@@ -40,6 +52,12 @@ function checked(which: string, pem: string, label: RegExp, parse: (pem: string)
       type: key.asymmetricKeyType ?? 'unknown',
       bits,
     });
+  }
+  const exponent = key.asymmetricKeyDetails?.publicExponent ?? 0n;
+  const isTaken = exponent === RSA_EXPONENT || (anyExponent && exponent >= 3n && exponent <= MAX_RSA_EXPONENT);
+  if (!isTaken) {
+    const allowed = anyExponent ? `between 3 and ${MAX_RSA_EXPONENT}` : String(RSA_EXPONENT);
+    throw new DmsgError(ErrorCode.KEYFMT, `${which}: its public exponent is not ${allowed}`);
   }
   return key;
 }

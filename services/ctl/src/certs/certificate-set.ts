@@ -1,4 +1,5 @@
 import { API_CLIENT_NAMES } from '@spanmesh/runtime/api-access';
+import { gatewayCertificateName } from '@spanmesh/runtime/gateway-certificate';
 import {
   API_NAME,
   LINK_GATEWAY_NAME,
@@ -20,21 +21,36 @@ export interface CertificatePlan {
 /** File name of the CA, without ending. */
 export const CA_FILE = 'ca';
 
+/** The default of SPANMESH_GATEWAY_NAME. */
+const DEFAULT_GATEWAY = 'gateway';
+
 const BOTH = ['server', 'client'] as const;
 
 /** Under which this host reaches itself. */
 const LOOPBACK = ['localhost', '127.0.0.1', '::1'];
 
-/**
- * All of them. `hosts`: names and addresses under which programs other than ours reach the API; `natsHosts`: those of the NATS
- * servers, none: they have certificates from elsewhere.
- */
-export function certificatePlans(hosts: readonly string[], natsHosts: readonly string[]): CertificatePlan[] {
+/** What certificates are to be for. */
+export interface CertificateWishes {
+  /** Names and addresses under which programs other than ours reach the API. */
+  readonly hosts: readonly string[];
+  /** Those of the NATS servers; none: they have certificates from elsewhere. */
+  readonly natsHosts: readonly string[];
+  /** Names of gateways, or patterns of names; none: the one name that a gateway has unless it is given another. */
+  readonly gateways: readonly string[];
+}
+
+/** All of them. */
+export function certificatePlans({ hosts, natsHosts, gateways }: CertificateWishes): CertificatePlan[] {
   return [
-    { file: 'link-gateway', subject: 'link-gateway', names: [LINK_GATEWAY_NAME], roles: BOTH },
+    ...gatewayPlans(gateways),
     { file: 'topology', subject: 'topology', names: [TOPOLOGY_NAME], roles: BOTH },
     { file: 'volconf', subject: 'volconf', names: [VOLCONF_NAME], roles: BOTH },
-    { file: 'standalone', subject: 'standalone', names: SERVICE_NAMES, roles: BOTH },
+    {
+      file: 'standalone',
+      subject: 'standalone',
+      names: [...SERVICE_NAMES, ...[...new Set([DEFAULT_GATEWAY, ...gateways])].map(gatewayCertificateName)],
+      roles: BOTH,
+    },
     {
       file: 'api',
       subject: 'api',
@@ -47,5 +63,22 @@ export function certificatePlans(hosts: readonly string[], natsHosts: readonly s
     ...(natsHosts.length === 0
       ? []
       : [{ file: 'nats', subject: 'nats', names: [...new Set([...LOOPBACK, ...natsHosts])], roles: BOTH }]),
+  ];
+}
+
+/** A pair for each gateway that is named, and one for all that only fit a pattern: nobody knows how many those are. */
+function gatewayPlans(gateways: readonly string[]): CertificatePlan[] {
+  const names = [...new Set(gateways.length === 0 ? [DEFAULT_GATEWAY] : gateways)];
+  const isShared = (name: string) => gateways.length === 0 || name.includes('*');
+  const shared = names.filter(isShared);
+  const plan = (file: string, of: readonly string[]): CertificatePlan => ({
+    file,
+    subject: file,
+    names: [LINK_GATEWAY_NAME, ...of.map(gatewayCertificateName)],
+    roles: BOTH,
+  });
+  return [
+    ...(shared.length === 0 ? [] : [plan('link-gateway', shared)]),
+    ...names.filter((name) => !isShared(name)).map((name) => plan(`link-gateway-${name}`, [name])),
   ];
 }

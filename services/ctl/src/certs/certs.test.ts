@@ -36,6 +36,10 @@ describe('certs init', () => {
       expect(certificate(name).verify(ca.publicKey), name).toBe(true);
     }
     expect(certificate('topology').subjectAltName).toBe('DNS:topology.spanmesh');
+    // The name that a gateway has unless it is given another.
+    expect(certificate('link-gateway').subjectAltName).toBe(
+      'DNS:link-gateway.spanmesh, DNS:gateway.link-gateway.spanmesh',
+    );
     expect(certificate('api').subjectAltName).toBe(
       'DNS:api.spanmesh, DNS:localhost, IP Address:127.0.0.1, IP Address:0:0:0:0:0:0:0:1, DNS:api.example.org, ' +
         'IP Address:192.0.2.7',
@@ -53,6 +57,24 @@ describe('certs init', () => {
     );
     // Extended key usage: server and client.
     expect(keyUsage).toEqual(['1.3.6.1.5.5.7.3.1', '1.3.6.1.5.5.7.3.2']);
+  });
+
+  it('makes a pair for each gateway that is named, and one for all that fit a pattern', async () => {
+    const { printed } = await certs('init', directory, '--gateway', 'a', '--gateway', 'b-*', '--gateway', 'c');
+    expect(printed).toContain(': ca, link-gateway, link-gateway-a, link-gateway-c, topology, ');
+    const names = ['link-gateway', 'link-gateway-a', 'link-gateway-c', 'standalone'].map(
+      (name) => certificate(name).subjectAltName,
+    );
+    expect(names).toEqual([
+      'DNS:link-gateway.spanmesh, DNS:b-*.link-gateway.spanmesh',
+      'DNS:link-gateway.spanmesh, DNS:a.link-gateway.spanmesh',
+      'DNS:link-gateway.spanmesh, DNS:c.link-gateway.spanmesh',
+      'DNS:link-gateway.spanmesh, DNS:topology.spanmesh, DNS:volconf.spanmesh, DNS:gateway.link-gateway.spanmesh, ' +
+        'DNS:a.link-gateway.spanmesh, DNS:b-*.link-gateway.spanmesh, DNS:c.link-gateway.spanmesh',
+    ]);
+    expect((await certs('init', join(parent, 'exact'), '--gateway', 'a')).printed).toContain(
+      ': ca, link-gateway-a, topology',
+    );
   });
 
   it('overwrites nothing', async () => {
@@ -80,6 +102,7 @@ describe('certs init', () => {
   it.each([
     [['--days', '0'], /Expected a number from 1/],
     [['--host', 'a b'], /Expected a host name or an address/],
+    [['--gateway', 'a*b'], /Expected a name of a-z, 0-9 and -, or the beginning of names/],
   ])('refuses %j', async (args, message) => {
     const { code, noted } = await certs('init', directory, ...args);
     expect(code).toBe(2);
@@ -95,7 +118,7 @@ describe('certs check', () => {
     const { code, printed } = await certs('check', directory);
     expect(code).toBe(0);
     expect(line(printed, 'standalone.crt')).toMatch(
-      /\d{4}-\d\d-\d\d +ok +link-gateway\.spanmesh, topology\.spanmesh, volconf\.spanmesh$/,
+      /\d{4}-\d\d-\d\d +ok +link-gateway\.spanmesh, topology\.spanmesh, volconf\.spanmesh, gateway\.link-gateway\.spanmesh$/,
     );
     expect(printed.split('\n')).toHaveLength(1 + NAMES.length + 1);
   });

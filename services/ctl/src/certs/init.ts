@@ -4,16 +4,12 @@ import { CertificateAuthority, type Issued } from '@spanmesh/runtime/certificate
 import { readSecretFile } from '@spanmesh/runtime/secret-file';
 import { Failure } from '../failure.ts';
 import { type Terminal, write } from '../terminal.ts';
-import { CA_FILE, certificatePlans } from './certificate-set.ts';
+import { CA_FILE, type CertificateWishes, certificatePlans } from './certificate-set.ts';
 
-export interface InitQuery {
+export interface InitQuery extends CertificateWishes {
   readonly directory: string;
   /** How long the certificates are good for. */
   readonly days: number;
-  /** Names and addresses under which the API is reached, besides its own name and the loopback. */
-  readonly hosts: readonly string[];
-  /** Names and addresses of the NATS servers; none: no certificate is made for them. */
-  readonly natsHosts: readonly string[];
   /** Directory of the CA that signs; undefined: a new one. */
   readonly authority?: string;
 }
@@ -29,8 +25,8 @@ const CLOCK_SKEW_MS = 3_600_000;
  * @throws Failure usage
  */
 export async function initCertificates(query: InitQuery, terminal: Terminal): Promise<void> {
-  const { directory, days, hosts, natsHosts } = query;
-  const plans = certificatePlans(hosts, natsHosts);
+  const { directory, days } = query;
+  const plans = certificatePlans(query);
   const present = [CA_FILE, ...plans.map(({ file }) => file)]
     .flatMap((file) => [`${file}.crt`, `${file}.key`])
     .find((file) => existsSync(join(directory, file)));

@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { isGatewayPattern } from '@spanmesh/runtime/gateway-certificate';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { integer } from '../api-options.ts';
 import type { Terminal } from '../terminal.ts';
@@ -11,6 +12,7 @@ interface InitOptions {
   readonly days: number;
   readonly host: readonly string[];
   readonly nats: readonly string[];
+  readonly gateway: readonly string[];
   readonly authority?: string;
 }
 
@@ -32,14 +34,21 @@ export function addCerts(program: Command, terminal: Terminal): void {
         .default([], 'none is made')
         .argParser((text: string, hosts: readonly string[]) => [...hosts, parseHost(text)]),
     )
+    .addOption(
+      new Option('--gateway <name>', 'name of a gateway, or a pattern such as gw-*, that has a pair; several times')
+        .default([], 'gateway')
+        .argParser((text: string, names: readonly string[]) => [...names, parseGateway(text)]),
+    )
     .option('--authority <directory>', 'sign with the CA of this directory instead of a new one: renew')
-    .action(async (directory: string, { days, host: hosts, nats: natsHosts, authority }: InitOptions) => {
-      const { initCertificates } = await import('../certs/init.ts');
-      await initCertificates(
-        { directory, days, hosts, natsHosts, ...(authority !== undefined && { authority }) },
-        terminal,
-      );
-    });
+    .action(
+      async (directory: string, { days, host: hosts, nats: natsHosts, gateway: gateways, authority }: InitOptions) => {
+        const { initCertificates } = await import('../certs/init.ts');
+        await initCertificates(
+          { directory, days, hosts, natsHosts, gateways, ...(authority !== undefined && { authority }) },
+          terminal,
+        );
+      },
+    );
   certs
     .command('check')
     .description('say when the certificates of a directory end, for whom they are, and what is wrong with them')
@@ -48,6 +57,11 @@ export function addCerts(program: Command, terminal: Terminal): void {
       const { checkCertificates } = await import('../certs/check.ts');
       await checkCertificates(directory, terminal);
     });
+}
+
+function parseGateway(text: string): string {
+  if (isGatewayPattern(text)) return text;
+  throw new InvalidArgumentError('Expected a name of a-z, 0-9 and -, or the beginning of names with a * behind it.');
 }
 
 function parseHost(text: string): string {

@@ -1,7 +1,8 @@
-import { type KeyFiles, readKeyFiles } from '@spanmesh/link-gateway/keys/key-files';
 import { KeysError } from '@spanmesh/link-gateway/keys/keys-error';
 import { addressBytes, addressText } from '@spanmesh/link-gateway/keys/numeric-address';
 import type { PeerAccess } from '@spanmesh/link-gateway/keys/peer-rules';
+import { readRules } from '@spanmesh/link-gateway/keys/read-rules';
+import type { Decided } from '@spanmesh/link-gateway/keys/withdrawn-keys';
 import { Failure } from '../failure.ts';
 import { printable } from '../output/printable.ts';
 import { type Terminal, write } from '../terminal.ts';
@@ -23,9 +24,9 @@ export async function checkKeys(address: string, directory: string, terminal: Te
 }
 
 /** @throws Failure refused: it cannot be read. */
-export async function readFiles(directory: string): Promise<KeyFiles> {
+export async function readFiles(directory: string): Promise<Decided> {
   try {
-    return await readKeyFiles(directory);
+    return await readRules(directory);
   } catch (error) {
     if (!(error instanceof KeysError)) throw error;
     throw new Failure('refused', `${printable(directory)}: ${error.message}`, { cause: error });
@@ -39,8 +40,9 @@ function describe(access: PeerAccess): string {
     return `refused${by}: ${printable(access.why)}`;
   }
   const stream = access.tagged ? 'encrypted' : 'encrypted without integrity (.untagged)';
+  const bound = access.bound ? ', must name this host in its handshakes (.bound)' : '';
   return [
-    `${stream}, by ${printable(access.file)}`,
+    `${stream}${bound}, by ${printable(access.file)}`,
     `  key of the peer  ${fingerprint(access.peer)}`,
     `  key of this host ${fingerprint(access.own)}`,
   ].join('\n');

@@ -1,7 +1,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readKeyFiles } from '@spanmesh/link-gateway/keys/key-files';
+import { readRules } from '@spanmesh/link-gateway/keys/read-rules';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { main } from '../main.ts';
 import { RecordingTerminal } from '../terminal.fixture.ts';
@@ -34,7 +34,7 @@ describe('keys init', () => {
     expect(modes).toEqual([0o700, 0o700, 0o600, 0o600]);
     expect(readFileSync(join(own, 'rsa.prv'), 'latin1')).toMatch(/^-----BEGIN RSA PRIVATE KEY-----\n/);
     expect(readFileSync(join(own, 'rsa.pub'), 'latin1')).toMatch(/^-----BEGIN PUBLIC KEY-----\n/);
-    expect((await readKeyFiles(own)).problems).toEqual([]);
+    expect((await readRules(own)).problems).toEqual([]);
   });
 
   it.each(['rsa.prv', 'rsa.pub'])('leaves everything as it is when %s is there', async (file) => {

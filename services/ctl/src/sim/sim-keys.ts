@@ -12,11 +12,17 @@ const HANDSHAKE_WAIT_MS = 10_000;
 export class SimKeys {
   readonly #rules: PeerRules;
   readonly #handshaker = new Handshaker(
-    { timeoutMs: HANDSHAKE_WAIT_MS, total: Number.POSITIVE_INFINITY, perAddress: Number.POSITIVE_INFINITY },
+    {
+      timeoutMs: HANDSHAKE_WAIT_MS,
+      total: Number.POSITIVE_INFINITY,
+      perAddress: Number.POSITIVE_INFINITY,
+      closesAtOnce: true,
+    },
     {
       clock: systemClock,
       random: randomBytes,
       replays: new ReplayMemory(REPLAY_DEFAULTS, { clock: systemClock }),
+      failures: null,
     },
   );
 

@@ -1,12 +1,17 @@
 import type { Socket } from 'node:net';
 import { HANDSHAKE_BYTES, Handshake, type RandomBytes } from '@spanmesh/dmsg/crypto/handshake';
+import { publicKeyHash } from '@spanmesh/dmsg/crypto/key-hash';
 import type { ReplayMemory } from '@spanmesh/dmsg/crypto/replay';
+import type { RsaSteps } from '@spanmesh/dmsg/crypto/rsa-steps';
 import { DmsgError } from '@spanmesh/dmsg/dmsg-error';
-import { errorName } from '@spanmesh/dmsg/error-code';
+import { ErrorCode, errorName } from '@spanmesh/dmsg/error-code';
 import type { Clock, Timer } from '@spanmesh/runtime/clock';
 import { AddressCount, type Full } from '../address-count.ts';
+import { addressBytes } from '../keys/numeric-address.ts';
 import type { PeerAccess } from '../keys/peer-rules.ts';
+import { masked, prefixText } from '../keys/prefix.ts';
 import { type CipherPair, cipherPair } from './cipher-pair.ts';
+import type { FailingOf, FailureLimit } from './failure-limit.ts';
 import { FairQueue, type Queued } from './fair-queue.ts';
 
 /** What a handshake ended with: the ciphers, and what followed it already. */
@@ -14,7 +19,10 @@ export interface Secured extends CipherPair {
   readonly rest: Uint8Array;
 }
 
-/** Why one failed: an error of the protocol by its name, or `timeout`, `closed` (by the peer), `stopping`, `internal`. */
+/**
+ * Why one failed: an error of the protocol by its name, or `timeout`, `closed` (by the peer), `limited` (too many before it have failed),
+ * `stopping`, `internal`.
+ */
 export interface HandshakeFailure {
   readonly failure: string;
   /** Which check (handshake.ts); nothing of what was checked. */
@@ -24,40 +32,64 @@ export interface HandshakeFailure {
 }
 
 export interface HandshakerOptions {
-  /** How long a handshake may take, in milliseconds. */
+  /** How long a handshake may take, in milliseconds; and when one that fails is closed, whatever was wrong. */
   readonly timeoutMs: number;
   readonly total: number;
   readonly perAddress: number;
+  /** true: one that fails is closed at once, which shows what was wrong: for keys that guard nothing. */
+  readonly closesAtOnce?: boolean;
 }
+
+export interface HandshakerDependencies {
+  readonly clock: Clock;
+  readonly random: RandomBytes;
+  readonly replays: ReplayMemory;
+  /** null: as many as like may fail. */
+  readonly failures: FailureLimit | null;
+  /** Default: those of OpenSSL. */
+  readonly steps?: RsaSteps;
+}
+
+/** Why another handshake cannot begin now: too many are under way, or too many have failed. */
+export type HandshakesFull = Full | `failed-${FailingOf}`;
 
 type Encrypted = Extract<PeerAccess, { kind: 'encrypted' }>;
 type Done = (result: Secured | HandshakeFailure) => void;
 
 /**
  * Runs the handshakes of new connections, accepted and dialled (protocol.md, "Crypto": Handshake), and bounds what they cost: how many
- * are under way, how long each may take, and RSA one step every few turns.
+ * are under way, how long each may take, how many may fail, and RSA one step every few turns.
  */
 export class Handshaker {
   readonly #timeoutMs: number;
-  readonly #deps: { readonly clock: Clock; readonly random: RandomBytes; readonly replays: ReplayMemory };
+  readonly #closesAtOnce: boolean;
+  readonly #deps: HandshakerDependencies;
   readonly #count: AddressCount;
   readonly #queue = new FairQueue();
   readonly #pending = new Set<Pending>();
+  readonly #failed = new Set<Pending>();
 
-  constructor(options: HandshakerOptions, deps: { clock: Clock; random: RandomBytes; replays: ReplayMemory }) {
+  constructor(options: HandshakerOptions, deps: HandshakerDependencies) {
     this.#timeoutMs = options.timeoutMs;
+    this.#closesAtOnce = options.closesAtOnce ?? false;
     this.#count = new AddressCount(options);
     this.#deps = deps;
   }
 
-  /** Handshakes under way. */
+  /** Handshakes under way, those included that have failed and are not closed yet. */
   get total(): number {
     return this.#count.total;
   }
 
-  /** Why another one with this address cannot begin now; null: it can. */
-  full(address: string): Full | null {
-    return this.#count.full(address);
+  /** Those that have failed, and are closed when their time is over. */
+  get failed(): number {
+    return this.#failed.size;
+  }
+
+  /** Why another one with this address and these keys cannot begin now; null: it can. */
+  full(address: string, access: Encrypted): HandshakesFull | null {
+    const failing = this.#deps.failures?.limited(principalOf(address), keyNameOf(access)) ?? null;
+    return failing === null ? this.#count.full(address) : `failed-${failing}`;
   }
 
   /**
@@ -66,46 +98,70 @@ export class Handshaker {
    */
   start(socket: Socket, address: string, access: Encrypted, done: Done): void {
     this.#count.take(address);
-    const pending = new Pending(socket, address, access, { ...this.#deps, queue: this.#queue }, (result) => {
+    const over: Done = (result) => {
       this.#pending.delete(pending);
       this.#count.release(address);
+      this.#failed.delete(pending);
       done(result);
-    });
+    };
+    const failed = (): void => {
+      this.#failed.add(pending);
+      if (this.#closesAtOnce) pending.end({ failure: 'closed' });
+    };
+    const pending: Pending = new Pending(socket, address, access, { ...this.#deps, queue: this.#queue, failed }, over);
     this.#pending.add(pending);
     pending.start(this.#timeoutMs);
   }
 
   /** Ends those that are under way. */
   stop(): void {
-    for (const pending of this.#pending) pending.fail({ failure: 'stopping' });
+    for (const pending of this.#pending) pending.end({ failure: 'stopping' });
   }
 }
 
-interface PendingDependencies {
-  readonly clock: Clock;
-  readonly random: RandomBytes;
-  readonly replays: ReplayMemory;
-  readonly queue: FairQueue;
+/** Whose failures they are: of an IPv6 host all of its network, which has more addresses than a table. */
+function principalOf(address: string): string {
+  const bytes = addressBytes(address);
+  return bytes === null || bytes.length === 4 ? address : prefixText({ address: masked(bytes, 64), bits: 64 });
+}
+
+function keyNameOf({ peer }: Encrypted): string {
+  return publicKeyHash(peer).toString('base64');
 }
 
 /**
- * One handshake: it waits for its turn, speaks, takes the peer's 512 bytes, waits for its turn, reads them, is over. Anything that goes
- * wrong leads to over, too.
+ *   waiting   for its turn to speak
+ *   listening for the peer's 512 bytes
+ *   reading   they are here: for its turn to read them
+ *   failed    until the time is over, so that nobody can tell by it what was wrong
+ *   over      the socket is closed, or handed over
  */
+type State =
+  | { readonly kind: 'waiting' }
+  | { readonly kind: 'listening'; readonly handshake: Handshake; received: number }
+  | { readonly kind: 'reading'; readonly handshake: Handshake }
+  | { readonly kind: 'failed'; readonly failure: HandshakeFailure }
+  | { readonly kind: 'over' };
+
+interface PendingDependencies extends HandshakerDependencies {
+  readonly queue: FairQueue;
+  /** It has failed, and is not closed yet. */
+  readonly failed: () => void;
+}
+
+/** One handshake. */
 class Pending {
   readonly #socket: Socket;
   readonly #address: string;
   readonly #access: Encrypted;
   readonly #deps: PendingDependencies;
   readonly #done: Done;
-  #handshake: Handshake | null = null;
-  #received = 0;
+  #state: State = { kind: 'waiting' };
   #timer: Timer | null = null;
   #turn: Queued | null = null;
-  #over = false;
 
   readonly #onData = (chunk: Buffer) => this.#take(chunk);
-  readonly #onEnd = () => this.fail({ failure: 'closed' });
+  readonly #onEnd = () => this.end({ failure: 'closed' });
 
   constructor(socket: Socket, address: string, access: Encrypted, deps: PendingDependencies, done: Done) {
     this.#socket = socket;
@@ -118,49 +174,76 @@ class Pending {
   start(timeoutMs: number): void {
     const { clock, queue } = this.#deps;
     this.#socket.on('end', this.#onEnd).on('error', this.#onEnd).on('close', this.#onEnd);
-    this.#timer = clock.after(timeoutMs, () => this.fail({ failure: 'timeout' }));
+    this.#timer = clock.after(timeoutMs, () => this.end({ failure: 'timeout' }));
     this.#turn = queue.add(this.#address, () => this.#guard(() => this.#speak()));
   }
 
-  fail(failure: HandshakeFailure): void {
-    if (this.#over) return;
+  /** Closes it now. What it had failed of before is told rather than `failure`. */
+  end(failure: HandshakeFailure): void {
+    const state = this.#state;
+    if (state.kind === 'over') return;
     this.#leave();
     // Its errors are nobody's business any more, and must not be unhandled.
     this.#socket.on('error', () => {});
     this.#socket.destroy();
-    this.#done(failure);
+    this.#done(state.kind === 'failed' ? state.failure : failure);
+  }
+
+  /** It has failed, and is closed when its time is over. What the peer does until then is not looked at. */
+  #fail(failure: HandshakeFailure): void {
+    if (this.#state.kind === 'over' || this.#state.kind === 'failed') return;
+    this.#turn?.cancel();
+    this.#socket.off('data', this.#onData).off('end', this.#onEnd).pause();
+    this.#state = { kind: 'failed', failure };
+    this.#deps.failed();
   }
 
   /** protocol.md, "Crypto": Handshake: each side sends its 512 bytes at once, not waiting. */
   #speak(): void {
-    const { own, peer } = this.#access;
-    this.#handshake = new Handshake({ own, peer }, this.#deps);
-    this.#socket.write(this.#handshake.wire);
+    if (this.#isLimited()) return;
+    const { steps } = this.#deps;
+    const { own, peer, bound } = this.#access;
+    const handshake = new Handshake({ own, peer }, this.#deps, { mustBind: bound, ...(steps && { steps }) });
+    this.#state = { kind: 'listening', handshake, received: 0 };
+    this.#socket.write(handshake.wire);
     this.#socket.on('data', this.#onData);
     this.#socket.resume();
   }
 
   #take(chunk: Buffer): void {
-    this.#received += chunk.length;
-    if (this.#received < HANDSHAKE_BYTES) {
-      this.#handshake!.push(chunk);
+    const state = this.#state;
+    if (state.kind !== 'listening') return;
+    const { handshake } = state;
+    state.received += chunk.length;
+    if (state.received < HANDSHAKE_BYTES) {
+      handshake.push(chunk);
       return;
     }
     // Whole: what follows stays in the kernel until it can be decrypted.
     this.#socket.pause();
-    this.#turn = this.#deps.queue.add(this.#address, () => this.#guard(() => this.#finish(chunk)));
+    this.#state = { kind: 'reading', handshake };
+    this.#turn = this.#deps.queue.add(this.#address, () => this.#guard(() => this.#finish(handshake, chunk)));
   }
 
-  #finish(chunk: Buffer): void {
-    const handshake = this.#handshake!;
-    const { session, rest } = handshake.push(chunk)!;
-    const result = { ...cipherPair(handshake.session, session, this.#access.tagged), rest };
+  #finish(handshake: Handshake, chunk: Buffer): void {
+    // Once more: others with this address or key may have failed since it began.
+    if (this.#isLimited()) return;
+    const read = handshake.push(chunk);
+    if (read === null) return;
+    const result = { ...cipherPair(handshake.session, read.session, this.#access.tagged), rest: read.rest };
     this.#leave();
     this.#done(result);
   }
 
+  /** Before any RSA. */
+  #isLimited(): boolean {
+    const limited = this.#deps.failures?.limited(principalOf(this.#address), keyNameOf(this.#access)) ?? null;
+    if (limited !== null) this.#fail({ failure: 'limited', check: limited });
+    return limited !== null;
+  }
+
   #leave(): void {
-    this.#over = true;
+    this.#state = { kind: 'over' };
     this.#timer?.cancel();
     this.#turn?.cancel();
     this.#socket.off('data', this.#onData).off('end', this.#onEnd).off('error', this.#onEnd).off('close', this.#onEnd);
@@ -171,9 +254,15 @@ class Pending {
     try {
       step();
     } catch (err) {
-      if (err instanceof DmsgError) this.fail({ failure: errorName(err.code), check: err.data.check });
-      else if (this.#over) throw err;
-      else this.fail({ failure: 'internal', err });
+      if (this.#state.kind === 'over') throw err;
+      if (!(err instanceof DmsgError)) {
+        this.#fail({ failure: 'internal', err });
+        return;
+      }
+      if (err.code === ErrorCode.KEYXCHGFAIL) {
+        this.#deps.failures?.count(principalOf(this.#address), keyNameOf(this.#access));
+      }
+      this.#fail({ failure: errorName(err.code), check: err.data.check });
     }
   }
 }

@@ -1,5 +1,5 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
-import { constants } from 'node:fs';
+import { constants, type Stats } from 'node:fs';
 import { open, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ownPrivateKey, peerPublicKey } from '@spanmesh/dmsg/crypto/rsa-key';
@@ -7,14 +7,17 @@ import { DmsgError } from '@spanmesh/dmsg/dmsg-error';
 import { ErrorCode, errorName } from '@spanmesh/dmsg/error-code';
 import { KeysError } from './keys-error.ts';
 import { MAX_KEY_FILE_BYTES, MAX_PEER_FILES } from './limits.ts';
-import { type PeerFileKind, type PeerFileName, parsePeerFileName } from './peer-file-name.ts';
-import { type PeerAccess, PeerRules, type PrefixRule } from './peer-rules.ts';
+import { PEER_OPTION_KINDS, type PeerFileKind, type PeerFileName, parsePeerFileName } from './peer-file-name.ts';
+import type { PeerAccess, PrefixRule } from './peer-rules.ts';
 import { prefixText } from './prefix.ts';
 
 /** The files of the reference (protocol.md, "Crypto"). */
 export const PRIVATE_KEY_FILE = 'rsa.prv';
 export const PUBLIC_KEY_FILE = 'rsa.pub';
 export const PEERS_DIRECTORY = 'remote';
+
+const NOT_NAMED =
+  'not named ADDRESS.pub, ADDRESS_BITS.pub, .none, .refused, .untagged, .bound or .exponent; it is ignored';
 
 /** Something wrong with one file; what it decides about is refused or unaffected, the others go on. Says nothing of keys. */
 export interface KeyProblem {
@@ -23,12 +26,18 @@ export interface KeyProblem {
   readonly problem: string;
 }
 
-/** What a keys directory says. */
+/** What the files of one prefix say, and which there are. */
+export interface PeerFiles extends PrefixRule {
+  /** There is a .pub, be it good or not: its name, relative to the directory. */
+  readonly pub: string | null;
+  /** The same of a .none. */
+  readonly none: string | null;
+}
+
+/** What is in a keys directory. */
 export interface KeyFiles {
-  readonly rules: PeerRules;
+  readonly peers: readonly PeerFiles[];
   readonly problems: readonly KeyProblem[];
-  /** Peers or prefixes that are named. */
-  readonly peers: number;
 }
 
 type Read = { readonly key: KeyObject } | { readonly problem: string };
@@ -39,13 +48,16 @@ type Read = { readonly key: KeyObject } | { readonly problem: string };
  */
 export async function readKeyFiles(directory: string): Promise<KeyFiles> {
   const problems: KeyProblem[] = [];
-  const own = await readKey(directory, PRIVATE_KEY_FILE, ownPrivateKey);
+  const own = await readKey(directory, PRIVATE_KEY_FILE, ownPrivateKey, privateToItsOwner);
   if ('problem' in own) problems.push({ file: PRIVATE_KEY_FILE, problem: own.problem });
   else problems.push(...(await problemsOfOwn(directory, own.key)));
   const named = await peerFiles(directory, problems);
-  const rules: PrefixRule[] = [];
-  for (const files of named.values()) rules.push(await ruleOf(directory, files, own, problems));
-  return { rules: new PeerRules(rules), problems, peers: rules.length };
+  const peers: PeerFiles[] = [];
+  for (const { prefix, files } of named.values()) {
+    const access = await accessOf(directory, files, own, problems);
+    peers.push({ prefix, access, pub: files.get('pub') ?? null, none: files.get('none') ?? null });
+  }
+  return { peers, problems };
 }
 
 /**
@@ -83,7 +95,7 @@ async function peerFiles(directory: string, problems: KeyProblem[]): Promise<Map
     const file = join(PEERS_DIRECTORY, name);
     const parsed = parsePeerFileName(name);
     if (parsed === null) {
-      problems.push({ file, problem: 'not named ADDRESS.pub, ADDRESS_BITS.pub, .none or .untagged; it is ignored' });
+      problems.push({ file, problem: NOT_NAMED });
       continue;
     }
     const key = prefixText(parsed.prefix);
@@ -96,60 +108,66 @@ async function peerFiles(directory: string, problems: KeyProblem[]): Promise<Map
   return found;
 }
 
-async function ruleOf(
+async function accessOf(
   directory: string,
-  { prefix, files }: NamedFiles,
+  files: NamedFiles['files'],
   own: Read,
   problems: KeyProblem[],
-): Promise<PrefixRule> {
+): Promise<PeerAccess> {
   const pub = files.get('pub');
   const none = files.get('none');
-  const untagged = files.get('untagged');
-  if (untagged !== undefined && pub === undefined) {
-    problems.push({ file: untagged, problem: 'has no .pub of the same name beside it; it says nothing' });
-  }
+  const refused = files.get('refused');
+  const options = PEER_OPTION_KINDS.filter((kind) => files.has(kind));
   if (pub === undefined) {
-    const access: PeerAccess =
-      none === undefined
-        ? { kind: 'refused', file: untagged!, refusal: 'bad-key', why: 'there is an .untagged file and no .pub' }
-        : { kind: 'plaintext', file: none };
-    return { prefix, access };
+    for (const kind of options) {
+      problems.push({ file: files.get(kind)!, problem: 'has no .pub of the same name beside it; it says nothing' });
+    }
+  }
+  if (refused !== undefined) return { kind: 'refused', file: refused, refusal: 'revoked', why: 'it says so' };
+  if (pub === undefined) {
+    if (none !== undefined) return { kind: 'plaintext', file: none };
+    const [kind] = options;
+    const file = files.get(kind!)!;
+    return { kind: 'refused', file, refusal: 'bad-key', why: `there is an .${kind} file and no .pub` };
   }
   // protocol.md, "Crypto": .pub comes first.
-  const peer = await readKey(directory, pub, peerPublicKey);
+  const peer = await readKey(directory, pub, (pem) => peerPublicKey(pem, files.has('exponent')));
   if ('problem' in peer) {
     problems.push({ file: pub, problem: peer.problem });
-    return { prefix, access: { kind: 'refused', file: pub, refusal: 'bad-key', why: peer.problem } };
+    return { kind: 'refused', file: pub, refusal: 'bad-key', why: peer.problem };
   }
-  if ('problem' in own) {
-    return { prefix, access: { kind: 'refused', file: PRIVATE_KEY_FILE, refusal: 'no-own-key', why: own.problem } };
-  }
-  return {
-    prefix,
-    access: { kind: 'encrypted', file: pub, own: own.key, peer: peer.key, tagged: untagged === undefined },
-  };
+  if ('problem' in own) return { kind: 'refused', file: PRIVATE_KEY_FILE, refusal: 'no-own-key', why: own.problem };
+  const [tagged, bound] = [!files.has('untagged'), files.has('bound')];
+  return { kind: 'encrypted', file: pub, own: own.key, peer: peer.key, tagged, bound };
+}
+
+/**
+ * A private key that others on this host can read is not one. A group may read what belongs to root: so a Secret is mounted for a process
+ * that is not root.
+ */
+function privateToItsOwner({ mode, uid }: Stats, path: string): void {
+  const mayGroup = uid === 0 && process.getuid?.() !== 0;
+  if ((mode & (mayGroup ? 0o007 : 0o077)) === 0) return;
+  const octal = (mode & 0o777).toString(8).padStart(4, '0');
+  throw new DmsgError(ErrorCode.KEYFMT, `others on this host may use it (mode ${octal}): chmod 0600 ${path}`);
 }
 
 /** rsa.pub is for others to have: it should be that of rsa.prv. */
 async function problemsOfOwn(directory: string, own: KeyObject): Promise<KeyProblem[]> {
-  const problems: KeyProblem[] = [];
-  try {
-    const { mode } = await stat(join(directory, PRIVATE_KEY_FILE));
-    if ((mode & 0o004) !== 0) problems.push({ file: PRIVATE_KEY_FILE, problem: 'everybody on this host can read it' });
-  } catch {
-    // Gone since it was read: the next look finds that.
-  }
   const shown = await readKey(directory, PUBLIC_KEY_FILE, peerPublicKey);
-  if ('problem' in shown) problems.push({ file: PUBLIC_KEY_FILE, problem: shown.problem });
-  else if (!createPublicKey(own).equals(shown.key)) {
-    problems.push({ file: PUBLIC_KEY_FILE, problem: `is not the public key of ${PRIVATE_KEY_FILE}` });
-  }
-  return problems;
+  if ('problem' in shown) return [{ file: PUBLIC_KEY_FILE, problem: shown.problem }];
+  if (createPublicKey(own).equals(shown.key)) return [];
+  return [{ file: PUBLIC_KEY_FILE, problem: `is not the public key of ${PRIVATE_KEY_FILE}` }];
 }
 
-async function readKey(directory: string, file: string, parse: (pem: string | null) => KeyObject): Promise<Read> {
+async function readKey(
+  directory: string,
+  file: string,
+  parse: (pem: string | null) => KeyObject,
+  check?: (stats: Stats, path: string) => void,
+): Promise<Read> {
   try {
-    return { key: parse(await readSmall(join(directory, file))) };
+    return { key: parse(await readSmall(join(directory, file), check)) };
   } catch (error) {
     if (error instanceof DmsgError) return { problem: `${errorName(error.code)}: ${error.reason}` };
     // The system's code only: its message has the path, and nobody knows what else one day.
@@ -158,7 +176,7 @@ async function readKey(directory: string, file: string, parse: (pem: string | nu
 }
 
 /** null: not there. */
-async function readSmall(path: string): Promise<string | null> {
+async function readSmall(path: string, check?: (stats: Stats, path: string) => void): Promise<string | null> {
   let file: Awaited<ReturnType<typeof open>>;
   try {
     // Not blocking: a pipe without a writer would keep a thread for ever.
@@ -169,7 +187,9 @@ async function readSmall(path: string): Promise<string | null> {
   }
   try {
     // A device or a pipe would never end.
-    if (!(await file.stat()).isFile()) throw new DmsgError(ErrorCode.KEYFMT, 'not a regular file');
+    const stats = await file.stat();
+    if (!stats.isFile()) throw new DmsgError(ErrorCode.KEYFMT, 'not a regular file');
+    check?.(stats, path);
     const bytes = Buffer.alloc(MAX_KEY_FILE_BYTES + 1);
     const { bytesRead } = await file.read(bytes, 0, bytes.length, 0);
     if (bytesRead > MAX_KEY_FILE_BYTES) throw new DmsgError(ErrorCode.KEYFMT, 'too large for a key');

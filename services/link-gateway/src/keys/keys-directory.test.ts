@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { createLogger } from '@spanmesh/runtime/logger';
 import { afterEach, describe, expect, it } from 'vitest';
-import { readKeyFiles } from './key-files.ts';
 import { TestDirectory, testKeys } from './keys.fixture.ts';
 import { KeysDirectory } from './keys-directory.ts';
+import { readRules } from './read-rules.ts';
 
 const ours = testKeys();
 const theirs = testKeys();
@@ -41,7 +41,7 @@ async function started(path: string) {
 
 describe('a keys directory', () => {
   it('says who gets what, and which file says so', async () => {
-    const { rules, problems, peers } = await readKeyFiles(
+    const { rules, problems, peers } = await readRules(
       directory({
         'remote/10.0.0.1.pub': theirs.pub,
         'remote/10.0.0.2.none': '',
@@ -81,7 +81,7 @@ describe('a keys directory', () => {
     ['cut', theirs.pub.slice(0, 200), /KEYFMT: .*cannot be read/],
     ['far too large', `${theirs.pub}${' '.repeat(20_000)}`, /KEYFMT: too large/],
   ])('a key file that is %s refuses its peer, and concerns nobody else', async (_what, content, why) => {
-    const { rules, problems } = await readKeyFiles(
+    const { rules, problems } = await readRules(
       directory({
         'remote/10.0.0.1.pub': content,
         // Neither plaintext of its own nor the wider rule stands in for it.
@@ -101,14 +101,74 @@ describe('a keys directory', () => {
   it('without a good private key of its own refuses those with keys, and lets in those without', async () => {
     for (const content of ['', 'x', ours.pub, small.prv]) {
       const where = directory({ 'rsa.prv': content, 'remote/10.0.0.1.pub': theirs.pub, 'remote/10.0.0.2.none': '' });
-      const { rules, problems } = await readKeyFiles(where.path);
+      const { rules, problems } = await readRules(where.path);
       expect(rules.of('10.0.0.1')).toMatchObject({ kind: 'refused', refusal: 'no-own-key', file: 'rsa.prv' });
       expect(rules.of('10.0.0.2').kind).toBe('plaintext');
       expect(problems.map(({ file }) => file)).toEqual(['rsa.prv']);
     }
   });
 
-  it('points at slips: names, doubles, an .untagged alone, the wrong rsa.pub, a private key that all can read', async () => {
+  it.each([0o640, 0o620, 0o604, 0o602])('takes no private key that others may use, mode %o', async (mode) => {
+    const where = directory({ 'remote/10.0.0.1.pub': theirs.pub, 'remote/10.0.0.2.none': '' });
+    const path = join(where.path, 'rsa.prv');
+    chmodSync(path, mode);
+    const { problems, rules } = await readRules(where.path);
+    const problem = `KEYFMT: others on this host may use it (mode 0${mode.toString(8)}): chmod 0600 ${path}`;
+    expect(problems).toEqual([{ file: 'rsa.prv', problem }]);
+    expect(rules.of('10.0.0.1')).toMatchObject({ kind: 'refused', refusal: 'no-own-key', why: problem });
+    expect(rules.of('10.0.0.2').kind).toBe('plaintext');
+  });
+
+  it('takes keys with unusual exponents only where a file says so', async () => {
+    const three = testKeys(2048, 3);
+    const { rules, problems } = await readRules(
+      directory({
+        'remote/10.0.0.1.pub': three.pub,
+        'remote/10.0.0.2.pub': three.pub,
+        'remote/10.0.0.2.exponent': '',
+      }).path,
+    );
+    expect(rules.of('10.0.0.1')).toMatchObject({ kind: 'refused', refusal: 'bad-key' });
+    expect(rules.of('10.0.0.2').kind).toBe('encrypted');
+    const problem = "KEYFMT: peer's public key: its public exponent is not 65537";
+    expect(problems).toEqual([{ file: 'remote/10.0.0.1.pub', problem }]);
+  });
+
+  it('asks for bound handshakes where a file says so', async () => {
+    const { rules } = await readRules(
+      directory({
+        'remote/10.0.0.1.pub': theirs.pub,
+        'remote/10.0.0.2.pub': theirs.pub,
+        'remote/10.0.0.2.bound': '',
+      }).path,
+    );
+    expect([rules.of('10.0.0.1'), rules.of('10.0.0.2')]).toMatchObject([{ bound: false }, { bound: true }]);
+  });
+
+  it('refuses before everything else, whatever is narrower', async () => {
+    const { rules, problems } = await readRules(
+      directory({
+        'remote/10.0.0.0_8.refused': '',
+        'remote/10.0.0.1.pub': theirs.pub,
+        'remote/10.0.0.2.none': '',
+        'remote/11.0.0.1.pub': theirs.pub,
+        'remote/11.0.0.1.refused': '',
+        'remote/11.0.0.0_8.none': '',
+      }).path,
+    );
+    expect(problems).toEqual([]);
+    expect(
+      ['10.0.0.1', '10.0.0.2', '10.9.9.9', '11.0.0.1', '11.0.0.2'].map((address) => rules.of(address)),
+    ).toMatchObject([
+      { refusal: 'revoked', file: 'remote/10.0.0.0_8.refused' },
+      { refusal: 'revoked' },
+      { refusal: 'revoked' },
+      { refusal: 'revoked', file: 'remote/11.0.0.1.refused' },
+      { kind: 'plaintext' },
+    ]);
+  });
+
+  it('points at slips: names, doubles, an .untagged alone, the wrong rsa.pub', async () => {
     const where = directory({
       'rsa.pub': theirs.pub,
       'remote/host.pub': theirs.pub,
@@ -117,13 +177,11 @@ describe('a keys directory', () => {
       'remote/10.0.0.1.untagged': '',
       'remote/.hidden': '',
     });
-    chmodSync(join(where.path, 'rsa.prv'), 0o644);
-    const { problems, rules } = await readKeyFiles(where.path);
+    const { problems, rules } = await readRules(where.path);
     expect(problems.map(({ file }) => file).sort()).toEqual([
       'remote/10.0.0.1.untagged',
       'remote/2001:db8::1.none',
       'remote/host.pub',
-      'rsa.prv',
       'rsa.pub',
     ]);
     expect(rules.of('10.0.0.1').kind).toBe('refused');
@@ -198,5 +256,124 @@ describe('a keys directory that changes', () => {
     await keys.look();
     const access = keys.of('10.0.0.1');
     expect(access.kind === 'encrypted' && access.own.equals(next.own)).toBe(true);
+  });
+});
+
+describe('a key that is taken away', () => {
+  const wide = { 'remote/10.0.0.0_8.none': '', 'remote/10.0.0.7.pub': theirs.pub };
+  const remove = (where: TestDirectory, file: string) => rmSync(join(where.path, 'remote', file));
+  const kind = (keys: KeysDirectory, address = '10.0.0.7') => {
+    const access = keys.of(address);
+    return access.kind === 'refused' ? access.refusal : access.kind;
+  };
+
+  /** Looks, and looks again when a file that is missing counts as taken away. */
+  async function lookLong({ keys, clock }: Awaited<ReturnType<typeof started>>): Promise<void> {
+    await keys.look();
+    clock.advance(1_000);
+    await keys.look();
+  }
+
+  it('does not let its peer in in plaintext, by whatever rule, until a file of its own says so', async () => {
+    const where = directory(wide);
+    const world = await started(where.path);
+    const { keys, log } = world;
+    remove(where, '10.0.0.7.pub');
+    await lookLong(world);
+    expect([kind(keys), kind(keys, '10.0.0.8')]).toEqual(['key-withdrawn', 'plaintext']);
+    expect(keys.problems).toBe(1);
+    expect(log.join()).toContain('remote/10.0.0.0_8.none would let its peer in in plaintext');
+    where.write('remote/10.0.0.7.none', '');
+    await keys.look();
+    expect([kind(keys), keys.problems]).toEqual(['plaintext', 0]);
+    remove(where, '10.0.0.7.none');
+    await keys.look();
+    expect(kind(keys)).toBe('plaintext');
+  });
+
+  it('holds for a moment more, so that a file can be replaced in two steps', async () => {
+    const where = directory(wide);
+    const { keys, clock } = await started(where.path);
+    remove(where, '10.0.0.7.pub');
+    await keys.look();
+    clock.advance(999);
+    await keys.look();
+    expect(kind(keys)).toBe('encrypted');
+    const next = testKeys();
+    where.write('remote/10.0.0.7.pub', next.pub);
+    await keys.look();
+    clock.advance(10_000);
+    await keys.look();
+    const access = keys.of('10.0.0.7');
+    expect(access.kind === 'encrypted' && access.peer.equals(next.shown)).toBe(true);
+  });
+
+  it('counts at once as taken away when a .refused is there', async () => {
+    const where = directory(wide);
+    const { keys } = await started(where.path);
+    remove(where, '10.0.0.7.pub');
+    where.write('remote/10.0.0.7.refused', '');
+    await keys.look();
+    expect(kind(keys)).toBe('revoked');
+  });
+
+  it('is not replaced by a .none that was beside it: that has to be put there anew', async () => {
+    const where = directory({ 'remote/10.0.0.7.pub': theirs.pub, 'remote/10.0.0.7.none': '' });
+    const world = await started(where.path);
+    remove(where, '10.0.0.7.pub');
+    await lookLong(world);
+    expect(kind(world.keys)).toBe('key-withdrawn');
+    remove(where, '10.0.0.7.none');
+    await world.keys.look();
+    expect(kind(world.keys)).toBe('no-key');
+    where.write('remote/10.0.0.7.none', '');
+    await world.keys.look();
+    expect(kind(world.keys)).toBe('plaintext');
+  });
+
+  it('leaves its peer to a wider key, and to narrower files', async () => {
+    const where = directory({
+      ...wide,
+      'remote/10.0.0.0_24.pub': theirs.pub,
+      'remote/10.1.0.0_16.pub': theirs.pub,
+      'remote/10.1.2.3.none': '',
+    });
+    const world = await started(where.path);
+    remove(where, '10.0.0.7.pub');
+    remove(where, '10.1.0.0_16.pub');
+    await lookLong(world);
+    expect([kind(world.keys), kind(world.keys, '10.1.2.3'), kind(world.keys, '10.1.2.4')]).toEqual([
+      'encrypted',
+      'plaintext',
+      'key-withdrawn',
+    ]);
+  });
+
+  it('is remembered over a restart, also if it went in between', async () => {
+    const where = directory({ ...wide, 'remote/10.0.0.9.pub': theirs.pub });
+    const first = await started(where.path);
+    remove(where, '10.0.0.7.pub');
+    await lookLong(first);
+    first.keys.stop();
+    remove(where, '10.0.0.9.pub');
+    const { keys } = await started(where.path);
+    expect([kind(keys), kind(keys, '10.0.0.9'), kind(keys, '10.0.0.8')]).toEqual([
+      'key-withdrawn',
+      'key-withdrawn',
+      'plaintext',
+    ]);
+    expect((await readRules(where.path)).rules.of('10.0.0.7')).toMatchObject({ refusal: 'key-withdrawn' });
+  });
+
+  it('is remembered in memory alone where the directory cannot be written, and it says so once', async () => {
+    const where = directory(wide);
+    // Not even root can write a file over a directory.
+    mkdirSync(join(where.path, 'seen-keys'));
+    const world = await started(where.path);
+    remove(where, '10.0.0.7.pub');
+    await lookLong(world);
+    expect(kind(world.keys)).toBe('key-withdrawn');
+    expect(world.log.filter((line) => line.includes('a restart forgets keys'))).toHaveLength(1);
+    expect((await readRules(where.path)).problems.map(({ file }) => file)).toEqual(['seen-keys']);
   });
 });

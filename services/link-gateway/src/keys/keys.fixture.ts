@@ -12,8 +12,8 @@ export interface TestKeys {
 }
 
 /** A fresh pair. */
-export function testKeys(modulusLength = 2048): TestKeys {
-  const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength });
+export function testKeys(modulusLength = 2048, publicExponent = 65537): TestKeys {
+  const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength, publicExponent });
   return {
     own: privateKey,
     shown: publicKey,

@@ -6,5 +6,14 @@ export const MAX_KEY_FILE_BYTES = 16 * 1024;
 export const MAX_PEER_FILES = 20_000;
 /** Milliseconds between two looks at the directory, in case the file system tells nobody of changes (NFS, some containers). */
 export const KEYS_POLL_MS = 5_000;
+/**
+ * Milliseconds for which a .pub that is gone still counts: a file that is replaced by removing and copying is away for a moment. A peer
+ * that is to be kept out at once gets a .refused.
+ */
+export const KEYS_ABSENCE_MS = 1_000;
+/** Peers and prefixes whose .pub was taken away that are remembered: some 300 bytes each. Past it the first is forgotten. */
+export const MAX_WITHDRAWN_KEYS = 20_000;
+/** Bytes of the file that remembers which keys there have been. */
+export const MAX_SEEN_KEYS_BYTES = 4 * 1024 * 1024;
 /** Milliseconds that changes are waited for to be complete: a copy of many files is read once. */
 export const KEYS_SETTLE_MS = 100;

@@ -3,16 +3,22 @@ import { type Prefix, prefixOf, wholeAddress } from './prefix.ts';
 
 /**
  * What a file of `remote/` says about the peers that it is named for: `pub` holds their public key, `none` allows them plaintext,
- * `untagged` says that their encrypted stream has no tags (with a `pub` of the same name).
+ * `refused` keeps them out, whatever other files say. With a `pub` of the same name: `untagged` says that their encrypted stream has no
+ * tags, `bound` that their handshakes must name our key, `exponent` that their key may have an unusual public exponent.
  */
-export type PeerFileKind = 'pub' | 'none' | 'untagged';
+export type PeerFileKind = 'pub' | 'none' | 'refused' | PeerOptionKind;
+
+/** What says something of a `pub` of the same name. */
+export type PeerOptionKind = (typeof PEER_OPTION_KINDS)[number];
+export const PEER_OPTION_KINDS = ['untagged', 'bound', 'exponent'] as const;
 
 export interface PeerFileName {
   readonly prefix: Prefix;
   readonly kind: PeerFileKind;
 }
 
-const NAME = /^([0-9A-Fa-f:.-]{2,60})(?:_([0-9]{1,3}))?\.(pub|none|untagged)$/;
+const KINDS = ['pub', 'none', 'refused', ...PEER_OPTION_KINDS];
+const NAME = new RegExp(`^([0-9A-Fa-f:.-]{2,60})(?:_([0-9]{1,3}))?\\.(${KINDS.join('|')})$`);
 
 /**
  * Reads the name of a file of `remote/`: ADDRESS.KIND as the reference has it (protocol.md, "Crypto"), or ADDRESS_BITS.KIND for

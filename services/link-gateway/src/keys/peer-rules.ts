@@ -4,9 +4,9 @@ import { masked, type Prefix } from './prefix.ts';
 
 /**
  * Why a peer is not let in: there is no directory, and it is not on this host; neither file is there; a file for the peer, or our own
- * key, cannot be used.
+ * key, cannot be used; a .refused file is there; its key was taken away, and plaintext would be allowed by a wider rule.
  */
-export type KeysRefusal = 'not-loopback' | 'no-key' | 'bad-key' | 'no-own-key';
+export type KeysRefusal = 'not-loopback' | 'no-key' | 'bad-key' | 'no-own-key' | 'revoked' | 'key-withdrawn';
 
 /** What a peer gets. `file` decided it, relative to the directory; null: there is none for it. */
 export type PeerAccess =
@@ -19,6 +19,8 @@ export type PeerAccess =
       readonly peer: KeyObject;
       /** false: the stream has no tags, as an operator has asked (protocol.md, "Crypto": Stream). */
       readonly tagged: boolean;
+      /** true: the peer must name our key as the receiver's, as an operator has asked (protocol.md, "Crypto": Handshake). */
+      readonly bound: boolean;
     }
   | { readonly kind: 'plaintext'; readonly file: string }
   | { readonly kind: 'refused'; readonly file: string | null; readonly refusal: KeysRefusal; readonly why: string };
@@ -29,18 +31,24 @@ export interface PrefixRule {
   readonly access: PeerAccess;
 }
 
+/** Rules of one family, longest prefix first. */
+type ByLength = readonly { readonly bits: number; readonly rules: Map<string, PeerAccess> }[];
+
 /**
- * Who gets what: the longest prefix that holds the address decides, alone. A file that cannot be used refuses its peers;
- * it does not hand them on to a shorter prefix, which may allow plaintext.
+ * Who gets what: a prefix that is refused holds for all of its addresses; otherwise the longest prefix that holds the address decides,
+ * alone. A file that cannot be used refuses its peers; it does not hand them on to a shorter prefix, which may allow plaintext.
  */
 export class PeerRules {
-  /** By length of the address in bytes; in each, longest prefix first. */
-  readonly #byFamily: Readonly<
-    Record<number, readonly { readonly bits: number; readonly rules: Map<string, PeerAccess> }[]>
-  >;
+  /** By length of the address in bytes; in each, what is asked first comes first. */
+  readonly #byFamily: Readonly<Record<number, readonly ByLength[]>>;
 
   constructor(rules: readonly PrefixRule[]) {
-    this.#byFamily = { 4: byLength(rules, 4), 16: byLength(rules, 16) };
+    const revoked = rules.filter(isRevocation);
+    const others = rules.filter((rule) => !isRevocation(rule));
+    this.#byFamily = {
+      4: [byLength(revoked, 4), byLength(others, 4)],
+      16: [byLength(revoked, 16), byLength(others, 16)],
+    };
   }
 
   /** @param address numeric; what is none is refused. */
@@ -50,9 +58,11 @@ export class PeerRules {
   }
 
   #of(address: AddressBytes): PeerAccess {
-    for (const { bits, rules } of this.#byFamily[address.length]!) {
-      const found = rules.get(keyOf(masked(address, bits)));
-      if (found !== undefined) return found;
+    for (const byLength of this.#byFamily[address.length]!) {
+      for (const { bits, rules } of byLength) {
+        const found = rules.get(keyOf(masked(address, bits)));
+        if (found !== undefined) return found;
+      }
     }
     return NOBODY;
   }
@@ -66,7 +76,12 @@ const NOBODY: PeerAccess = {
   why: 'no file in remote/ is named for this address or a prefix of it',
 };
 
-function byLength(rules: readonly PrefixRule[], family: 4 | 16) {
+/** A .refused: it holds for all addresses of its prefix. */
+export function isRevocation({ access }: PrefixRule): boolean {
+  return access.kind === 'refused' && access.refusal === 'revoked';
+}
+
+function byLength(rules: readonly PrefixRule[], family: 4 | 16): ByLength {
   const lengths = Map.groupBy(
     rules.filter(({ prefix }) => prefix.address.length === family),
     ({ prefix }) => prefix.bits,

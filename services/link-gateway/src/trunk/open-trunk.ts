@@ -4,8 +4,9 @@ import { type OpenTrunkRequest, type OpenTrunkResponse, TrunkClient } from '@spa
 import { type HostPort, parseHostPort } from '@spanmesh/runtime/address';
 import { createClient } from '@spanmesh/runtime/grpc-client';
 import type { ProtocolRule } from '@spanmesh/runtime/protocol-version';
-import type { ChannelSecurity } from '@spanmesh/runtime/tls-credentials';
+import { type ChannelSecurity, meetingGateway } from '@spanmesh/runtime/tls-credentials';
 import type { TlsFiles } from '@spanmesh/runtime/tls-files';
+import { nameOf } from '../gateway-ids.ts';
 import { TOKEN_BYTES } from './limits.ts';
 import { connectTrunk } from './transport.ts';
 import { TrunkError } from './trunk-error.ts';
@@ -23,7 +24,7 @@ export const askOverGrpc =
   (security: ChannelSecurity): AskForTrunk =>
   (address, request, signal) =>
     new Promise((resolve, reject) => {
-      const client = createClient(TrunkClient, address, { security });
+      const client = createClient(TrunkClient, address, { security: meetingGateway(security, nameOf(request.to)) });
       const call = client.openTrunk(request, (error: ServiceError | null, response: OpenTrunkResponse) => {
         signal.removeEventListener('abort', cancel);
         client.close();
@@ -60,7 +61,11 @@ export async function openTrunk(
   const agreement = protocol.check(response.version, { role: 'gateway', who: `gateway ${request.to}` });
   if (agreement.kind === 'refused') throw new TrunkError('version', agreement.why);
   if (response.token.length !== TOKEN_BYTES) throw new TrunkError('invalid', 'the token has a wrong length');
-  const socket = await connectTrunk(whereTo(response.address, address), tls, signal);
+  const socket = await connectTrunk(
+    { gateway: nameOf(request.to), ...whereTo(response.address, address) },
+    tls,
+    signal,
+  );
   return greet(socket, response.token, signal);
 }
 

@@ -1,6 +1,7 @@
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
+import { connect as connectTls, TLSSocket } from 'node:tls';
 import { type HostPort, isLoopbackHost } from '@spanmesh/runtime/address';
+import { gatewayCertificateName, mayBeGateway } from '@spanmesh/runtime/gateway-certificate';
 import { LINK_GATEWAY_NAME } from '@spanmesh/runtime/service-names';
 import type { TlsFiles } from '@spanmesh/runtime/tls-files';
 import { createTlsServer, tlsConnectOptions } from '@spanmesh/runtime/tls-stream';
@@ -11,10 +12,15 @@ import { TrunkError } from './trunk-error.ts';
 // plain TCP on the loopback.
 
 /**
- * Connects to another gateway's trunk port; the name is looked up afresh. `tls` null: plain.
+ * Connects to another gateway's trunk port; the name is looked up afresh. `gateway`: the name that its certificate must be for; `tls`
+ * null: plain.
  * @throws TrunkError unreachable (a wrong certificate, too), not-loopback; timeout when `signal` says so.
  */
-export function connectTrunk({ host, port }: HostPort, tls: TlsFiles | null, signal: AbortSignal): Promise<Socket> {
+export function connectTrunk(
+  { host, port, gateway }: HostPort & { readonly gateway: string },
+  tls: TlsFiles | null,
+  signal: AbortSignal,
+): Promise<Socket> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) {
       reject(new TrunkError('timeout'));
@@ -23,7 +29,7 @@ export function connectTrunk({ host, port }: HostPort, tls: TlsFiles | null, sig
     const socket =
       tls === null
         ? connect({ host, port, noDelay: true, allowHalfOpen: true })
-        : connectTls({ ...tlsConnectOptions(tls, LINK_GATEWAY_NAME), host, port });
+        : connectTls({ ...tlsConnectOptions(tls, gatewayCertificateName(gateway)), host, port });
     const fail = (error: TrunkError) => {
       signal.removeEventListener('abort', expire);
       socket.destroy();
@@ -44,6 +50,13 @@ export function connectTrunk({ host, port }: HostPort, tls: TlsFiles | null, sig
       resolve(socket);
     });
   });
+}
+
+/** Whether the certificate behind an accepted connection may be that of the gateway of this name; on the loopback without TLS anybody's is. */
+export function isTrunkOf(socket: Socket, gateway: string): boolean {
+  if (!(socket instanceof TLSSocket)) return true;
+  const certificate = socket.getPeerX509Certificate();
+  return certificate !== undefined && mayBeGateway(certificate, gateway);
 }
 
 /** A server for trunks; `accept` gets only connections that may be used, `refused` hears of the others. */

@@ -5,9 +5,10 @@ import { listenError } from '@spanmesh/runtime/listen-error';
 import type { Logger } from '@spanmesh/runtime/logger';
 import { SettingError } from '@spanmesh/runtime/setting';
 import type { TlsFiles } from '@spanmesh/runtime/tls-files';
+import { nameOf } from '../gateway-ids.ts';
 import { MAX_UNAUTHENTICATED, TOKEN_BYTES, UNAUTHENTICATED_MS } from './limits.ts';
 import type { Tokens } from './tokens.ts';
-import { listenTrunk, mayListenPlain } from './transport.ts';
+import { isTrunkOf, listenTrunk, mayListenPlain } from './transport.ts';
 import type { TrunkMetrics } from './trunk-metrics.ts';
 
 /** What the accepting side says once it has taken the connection: the caller sends nothing but its token before. */
@@ -106,7 +107,7 @@ export class TrunkListener {
       if (have < TOKEN_BYTES) return;
       // The first 32 bytes decide (trunk.proto, Trunk).
       const gateway = this.#deps.tokens.redeem(token);
-      if (gateway === null) {
+      if (gateway === null || !isTrunkOf(socket, nameOf(gateway))) {
         metrics.tokensRefused++;
         socket.destroy();
         return;

@@ -1,6 +1,7 @@
 import { Certificates } from '@spanmesh/runtime/certificates.fixture';
 import { systemClock } from '@spanmesh/runtime/clock';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
+import { gatewayCertificateName } from '@spanmesh/runtime/gateway-certificate';
 import { PLAINTEXT } from '@spanmesh/runtime/grpc-client';
 import { GrpcServer } from '@spanmesh/runtime/grpc-server';
 import { createLogger } from '@spanmesh/runtime/logger';
@@ -54,14 +55,16 @@ describe('OpenTrunk over gRPC', () => {
 
   it('sets up trunks of TLS between gateways, and refuses other services', async () => {
     const certificates = new Certificates();
-    const files = (name: string) => watchTlsFiles(certificates.files([name]), { clock: systemClock, logger });
-    for (const [name, isTaken] of [
-      [LINK_GATEWAY_NAME, true],
-      [TOPOLOGY_NAME, false],
+    const files = (name: string, gateway: string) =>
+      watchTlsFiles(certificates.files([name, gatewayCertificateName(gateway)]), { clock: systemClock, logger });
+    for (const [name, gateway, isTaken] of [
+      [LINK_GATEWAY_NAME, 'a', true],
+      [LINK_GATEWAY_NAME, 'c', false],
+      [TOPOLOGY_NAME, 'a', false],
     ] as const) {
       const clock = new FakeClock();
-      const a = await serve('a.00000001', clock, files(name));
-      const b = await serve('b.00000002', clock, files(LINK_GATEWAY_NAME));
+      const a = await serve('a.00000001', clock, files(name, gateway));
+      const b = await serve('b.00000002', clock, files(LINK_GATEWAY_NAME, 'b'));
       a.end.trunks.listed([{ gateway: b.end.id, serviceAddress: b.address }]);
       const route = a.end.trunks.route({ gateway: b.end.id, number: 1 }, 'circuit', null)!;
       await until(() => (isTaken ? b.end.terminal.opened.length : a.end.terminal.ended.length) === 1);

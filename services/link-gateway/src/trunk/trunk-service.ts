@@ -1,6 +1,8 @@
 import { type ServerUnaryCall, type sendUnaryData, status } from '@grpc/grpc-js';
 import { type OpenTrunkRequest, type OpenTrunkResponse, TrunkService } from '@spanmesh/proto/v1/trunk';
+import { gatewaysOfCaller } from '@spanmesh/runtime/gateway-certificate';
 import type { GrpcServer } from '@spanmesh/runtime/grpc-server';
+import { nameOf } from '../gateway-ids.ts';
 import type { GatewayTrunks } from './gateway-trunks.ts';
 import { TrunkError, type TrunkErrorCode } from './trunk-error.ts';
 
@@ -22,6 +24,11 @@ export function serveTrunks(server: Pick<GrpcServer, 'addService'>, trunks: Gate
       call: ServerUnaryCall<OpenTrunkRequest, OpenTrunkResponse>,
       answer: sendUnaryData<OpenTrunkResponse>,
     ): void {
+      const whyNot = gatewaysOfCaller(call)(nameOf(call.request.from));
+      if (whyNot !== null) {
+        answer({ code: status.PERMISSION_DENIED, details: whyNot });
+        return;
+      }
       try {
         answer(null, trunks.openTrunk(call.request));
       } catch (error) {

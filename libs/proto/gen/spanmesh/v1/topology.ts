@@ -286,6 +286,8 @@ export const RefusalCause = {
   REFUSAL_CAUSE_TOO_MANY: 5,
   /** REFUSAL_CAUSE_SETTINGS - Settings that must be equal at all replicas differ. */
   REFUSAL_CAUSE_SETTINGS: 6,
+  /** REFUSAL_CAUSE_NOT_ALLOWED - Its certificate does not allow it to be this gateway. */
+  REFUSAL_CAUSE_NOT_ALLOWED: 7,
   UNRECOGNIZED: -1,
 } as const;
 
@@ -299,6 +301,7 @@ export namespace RefusalCause {
   export type REFUSAL_CAUSE_EPOCH = typeof RefusalCause.REFUSAL_CAUSE_EPOCH;
   export type REFUSAL_CAUSE_TOO_MANY = typeof RefusalCause.REFUSAL_CAUSE_TOO_MANY;
   export type REFUSAL_CAUSE_SETTINGS = typeof RefusalCause.REFUSAL_CAUSE_SETTINGS;
+  export type REFUSAL_CAUSE_NOT_ALLOWED = typeof RefusalCause.REFUSAL_CAUSE_NOT_ALLOWED;
   export type UNRECOGNIZED = typeof RefusalCause.UNRECOGNIZED;
 }
 
@@ -325,6 +328,9 @@ export function refusalCauseFromJSON(object: any): RefusalCause {
     case 6:
     case "REFUSAL_CAUSE_SETTINGS":
       return RefusalCause.REFUSAL_CAUSE_SETTINGS;
+    case 7:
+    case "REFUSAL_CAUSE_NOT_ALLOWED":
+      return RefusalCause.REFUSAL_CAUSE_NOT_ALLOWED;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -348,6 +354,8 @@ export function refusalCauseToJSON(object: RefusalCause): string {
       return "REFUSAL_CAUSE_TOO_MANY";
     case RefusalCause.REFUSAL_CAUSE_SETTINGS:
       return "REFUSAL_CAUSE_SETTINGS";
+    case RefusalCause.REFUSAL_CAUSE_NOT_ALLOWED:
+      return "REFUSAL_CAUSE_NOT_ALLOWED";
     case RefusalCause.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";

@@ -1,0 +1,43 @@
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, expect, it } from 'vitest';
+import { TestDirectory } from './keys.fixture.ts';
+import { parsePrefix } from './prefix.ts';
+import { readSeenKeys, SEEN_KEYS_FILE, seenKeysText, writeSeenKeys } from './seen-keys-file.ts';
+
+const made: TestDirectory[] = [];
+afterEach(() => {
+  for (const one of made.splice(0)) one.remove();
+});
+
+function directory(): string {
+  const one = new TestDirectory();
+  made.push(one);
+  return one.path;
+}
+
+const seen = [
+  { prefix: parsePrefix('10.1.0.0/16'), besideNone: false },
+  { prefix: parsePrefix('10.1.2.3'), besideNone: true },
+  { prefix: parsePrefix('2001:db8::/32'), besideNone: false },
+];
+
+it('gives back what was written, for its owner only, and leaves nothing else behind', async () => {
+  const where = directory();
+  expect(await readSeenKeys(where)).toBeNull();
+  await writeSeenKeys(where, 'something older\n');
+  await writeSeenKeys(where, seenKeysText(seen));
+  expect(readFileSync(join(where, SEEN_KEYS_FILE), 'utf8')).toBe('10.1.0.0/16\n10.1.2.3 beside-none\n2001:db8::/32\n');
+  expect(await readSeenKeys(where)).toEqual(seen);
+  expect(statSync(join(where, SEEN_KEYS_FILE)).mode & 0o777).toBe(0o600);
+  expect(readdirSync(where)).toEqual([SEEN_KEYS_FILE]);
+});
+
+it.each(['host\n', '10.1.2.3 beside\n', '10.1.2.3/16\n', `${'x'.repeat(5_000_000)}`])(
+  'does not take other things',
+  async (content) => {
+    const where = directory();
+    writeFileSync(join(where, SEEN_KEYS_FILE), content);
+    await expect(readSeenKeys(where)).rejects.toThrow();
+  },
+);

@@ -1,0 +1,163 @@
+import { constants, privateDecrypt, publicEncrypt, randomBytes } from 'node:crypto';
+import { rmSync } from 'node:fs';
+import type { Socket } from 'node:net';
+import { join } from 'node:path';
+import { makeHandshake } from '@spanmesh/dmsg/crypto/handshake';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { CryptSide, HANDSHAKE, makeKeys } from '../peer/crypt.ts';
+import { until } from '../peer/eventually.ts';
+import { KeysDir } from '../peer/keys-dir.ts';
+import { World } from '../peer/world.ts';
+
+/** Has a key, and need not name the receiver of its handshakes. */
+const PEER = '127.0.0.2';
+/** Has the same key, and must. */
+const BOUND = '127.0.0.3';
+/** Has the same key, which is taken away later; plaintext is allowed around it. */
+const STOLEN = '127.0.2.7';
+const NEIGHBOUR = '127.0.2.8';
+const MAY_FAIL = 3;
+
+let keys: KeysDir;
+let world: World;
+
+beforeAll(async () => {
+  keys = new KeysDir();
+  const { pub } = keys.peer;
+  for (const address of [PEER, BOUND, STOLEN]) keys.write(`remote/${address}.pub`, pub);
+  keys.write(`remote/${BOUND}.bound`, '');
+  keys.write('remote/127.0.2.0_24.none', '');
+  world = await World.start({
+    markers: 'linkid',
+    settings: {
+      SPANMESH_KEYS_DIR: keys.path,
+      SPANMESH_HANDSHAKE_TIMEOUT: '500ms',
+      SPANMESH_FAILED_HANDSHAKES_PER_ADDRESS: String(MAY_FAIL),
+    },
+  });
+});
+afterEach(() => world.clear());
+afterAll(async () => {
+  await world?.stop();
+  keys?.remove();
+});
+
+async function metric(name: string): Promise<number> {
+  return (await world.metrics()).get(`spanmesh_gateway_${name}`) ?? 0;
+}
+
+/** A connection from this address, whose bytes nobody looks at. */
+async function dial(localAddress: string): Promise<{ socket: Socket; isOver: () => boolean }> {
+  const { socket } = await world.raw('circuit', { localAddress });
+  socket.removeAllListeners('data');
+  socket.resume();
+  let isOver = false;
+  for (const event of ['end', 'close']) socket.on(event, () => (isOver = true));
+  return { socket, isOver: () => isOver };
+}
+
+/** Connects, sends this, and waits until the gateway closes the connection, or has counted one more: true. */
+async function isCounted(localAddress: string, wire: Uint8Array, counter: string): Promise<boolean> {
+  const before = await metric(counter);
+  const { socket, isOver } = await dial(localAddress);
+  socket.write(wire);
+  await until(
+    async () => isOver() || (await metric(counter)) > before,
+    () => 'it is taken or refused',
+  );
+  socket.destroy();
+  return (await metric(counter)) > before;
+}
+
+/** What becomes of a handshake that is sent from this address. */
+async function fate(localAddress: string, wire: Uint8Array): Promise<'taken' | 'refused'> {
+  return (await isCounted(localAddress, wire, 'handshakes_total')) ? 'taken' : 'refused';
+}
+
+/** Whether somebody at this address gets in without a key. */
+function plaintext(localAddress: string): Promise<boolean> {
+  return isCounted(localAddress, new Uint8Array(0), 'connections_accepted_total');
+}
+
+describe('a handshake that was made for another router', () => {
+  const hostile = makeKeys();
+  const forHostile = () => ({ own: keys.peer.own, peer: hostile.shown });
+
+  /** The hostile router takes off what is for it and puts on what is for the router here. It has nobody's key but its own. */
+  function forward(wire: Uint8Array): Buffer {
+    const padding = constants.RSA_NO_PADDING;
+    return Buffer.concat(
+      [0, HANDSHAKE / 2].map((at) => {
+        const signed = privateDecrypt({ key: hostile.own, padding }, wire.subarray(at, at + HANDSHAKE / 2));
+        return publicEncrypt({ key: keys.router.shown, padding }, signed);
+      }),
+    );
+  }
+
+  it('is taken from a peer that does not say for whom it was: the protocol allows no better', async () => {
+    expect(await fate(PEER, forward(new CryptSide(forHostile()).handshake))).toBe('taken');
+  });
+
+  it('is refused from such a peer where .bound asks for it, as are its own', async () => {
+    expect(await fate(BOUND, forward(new CryptSide(forHostile()).handshake))).toBe('refused');
+    expect(await fate(BOUND, new CryptSide(keys.crypt).handshake)).toBe('refused');
+  });
+
+  it('is refused from one that says so, as spanmesh does, whatever is asked for', async () => {
+    const forged = () => forward(makeHandshake(forHostile(), randomBytes).wire);
+    expect(await fate(BOUND, makeHandshake(keys.crypt, randomBytes).wire)).toBe('taken');
+    expect([await fate(PEER, forged()), await fate(BOUND, forged())]).toEqual(['refused', 'refused']);
+  });
+});
+
+describe('handshakes that fail', () => {
+  it('are refused before they begin once there were too many with an address, and with that address alone', async () => {
+    const limits = 'failed_handshake_limits_total{of="address"}';
+    expect(await metric(limits)).toBe(1);
+    const refusals = 'connections_refused_total{reason="too-many-failed-handshakes-of-address"}';
+    const before = await metric(refusals);
+    // BOUND has failed three times above.
+    expect(await plaintext(BOUND)).toBe(false);
+    expect(await metric(refusals)).toBe(before + 1);
+    expect(await fate(PEER, makeHandshake(keys.crypt, randomBytes).wire)).toBe('taken');
+  });
+});
+
+describe('a key that is taken away', () => {
+  const reloads = () => metric('keys_reloads_total');
+
+  it('leaves its peer refused, not in plaintext by a wider rule, until a file of its own allows that', async () => {
+    expect([await plaintext(NEIGHBOUR), await fate(STOLEN, makeHandshake(keys.crypt, randomBytes).wire)]).toEqual([
+      true,
+      'taken',
+    ]);
+    const refusals = 'connections_refused_total{reason="key-withdrawn"}';
+    rmSync(join(keys.path, 'remote', `${STOLEN}.pub`));
+    await until(
+      async () => {
+        await plaintext(STOLEN);
+        return (await metric(refusals)) > 0;
+      },
+      () => 'the key counts as taken away',
+    );
+    expect([await plaintext(STOLEN), await plaintext(NEIGHBOUR)]).toEqual([false, true]);
+    const before = await reloads();
+    keys.write(`remote/${STOLEN}.none`, '');
+    await until(
+      async () => (await reloads()) > before,
+      () => 'the file is seen',
+    );
+    expect(await plaintext(STOLEN)).toBe(true);
+  });
+
+  it('.refused keeps out whoever has a file besides', async () => {
+    const before = await reloads();
+    keys.write('remote/127.0.2.0_24.refused', '');
+    await until(
+      async () => (await reloads()) > before,
+      () => 'the file is seen',
+    );
+    expect([await plaintext(STOLEN), await plaintext(NEIGHBOUR)]).toEqual([false, false]);
+    expect(await metric('connections_refused_total{reason="revoked"}')).toBeGreaterThan(1);
+  });
+});
