@@ -18,7 +18,7 @@ import { encodeLeaseRecord } from '@spanmesh/runtime/lease-record';
 import { createLogger } from '@spanmesh/runtime/logger';
 import { ProtocolRule } from '@spanmesh/runtime/protocol-version';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { AttachClient, FIRST_BACKOFF_MS, MAX_BACKOFF_MS } from './attach-client.ts';
+import { AttachClient, FIRST_BACKOFF_MS, MAX_BACKOFF_MS, STATUS_MS } from './attach-client.ts';
 import type { AttachHost } from './attach-host.ts';
 import type { Connection } from './connection.ts';
 import { PART_BYTES } from './limits.ts';
@@ -370,9 +370,9 @@ describe('attaching', () => {
 });
 
 /** Refuses the gateway, as a leader does. */
-function refuse(stream: ServerStream, reason: RefusalReason, leaderAddress = ''): void {
+function refuse(stream: ServerStream, reason: RefusalReason, leaderAddress = '', details = 'refused'): void {
   stream.write({ refused: { reason, leaderAddress } });
-  stream.emit('error', Object.assign(new Error('refused'), { code: status.FAILED_PRECONDITION }));
+  stream.emit('error', Object.assign(new Error(details), { code: status.FAILED_PRECONDITION, details }));
 }
 
 /** Resolves once the pause before the next round has begun: it is shorter than what anybody is waited for. */
@@ -456,20 +456,33 @@ describe('when it is not taken on', () => {
     const { leader, client, host, log } = await setup({ clock });
     client.start();
     for (let attempt = 1; attempt <= 3; attempt++) {
-      refuse((await leader.stream(attempt)).stream, reason);
+      refuse((await leader.stream(attempt)).stream, reason, '', 'This is why.');
       await vi.waitFor(() => expect(client.refused?.reason).toBe(reason));
       const pause = FIRST_BACKOFF_MS * 2 ** (attempt - 1);
       await pausing(clock, pause);
       clock.advance(pause);
     }
-    expect(client.refused).toMatchObject({ by: leader.address, advice: expect.stringMatching(advice) });
+    const told = { by: leader.address, why: 'This is why.', advice: expect.stringMatching(advice) };
+    expect(client.refused).toMatchObject(told);
     const lines = log.filter(({ topology }) => topology === leader.address);
-    expect(lines).toMatchObject([{ level: 'warn', msg: client.refused!.why, advice: client.refused!.advice }]);
+    expect(lines).toMatchObject([{ level: 'warn', details: 'This is why.', advice: told.advice }]);
     expect([client.attachedOnce, host.happened]).toEqual([false, []]);
     const { stream } = await leader.stream(4);
     stream.write({ welcome: { epoch: 3, rnssAdd: 0, version: '9', protocolVersion: 1, replicas: [] } });
     await vi.waitFor(() => expect(client.attached).toBe(true));
     expect(client.refused).toBeNull();
+  });
+
+  it('says why by itself when no status comes after the refusal', async () => {
+    const clock = new FakeClock();
+    const { leader, client } = await setup({ clock });
+    client.start();
+    const { stream } = await leader.stream(1);
+    stream.write({ refused: { reason: RefusalReason.REFUSAL_REASON_NAME_TAKEN, leaderAddress: '' } });
+    await pausing(clock, STATUS_MS);
+    clock.advance(STATUS_MS);
+    await pausing(clock, FIRST_BACKOFF_MS);
+    expect(client.refused!.why).toMatch(/another gateway of this name/);
   });
 
   it('says which gateways it has to do with', async () => {

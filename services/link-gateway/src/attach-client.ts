@@ -34,6 +34,8 @@ export const MAX_BACKOFF_MS = 5000;
 export const WELCOME_MS = 10_000;
 /** The same for one of several that nobody says leads. */
 export const ANSWER_MS = 3000;
+/** How long the status of a refusal may take to come after it. */
+export const STATUS_MS = 1000;
 /** Bytes (estimated) of changes that wait for a leader that does not read; past this a snapshot is cheaper. */
 export const MAX_PENDING_BYTES = 32 * 1024 * 1024;
 /** How long a leader waits to hear that its commands were obeyed, when there is nothing else to tell. */
@@ -79,6 +81,7 @@ interface Call {
  *   stopped    start() was not called yet, or stop() has ended it
  *   waiting    no stream; `timer` starts the next round of attempts
  *   greeting   Hello was sent; `timer` gives it up
+ *   refused    the leader does not take the gateway on: the status that ends the stream says so to people; `timer` gives that up
  *   attached   Welcome came: first the snapshot is written, then deltas
  *   leaving    stop() was called: the last delta is on its way, the stream is half-closed; `timer` gives that up
  */
@@ -86,6 +89,7 @@ type AttachState =
   | { readonly kind: 'stopped' }
   | { readonly kind: 'waiting'; readonly timer: Timer }
   | { readonly kind: 'greeting'; readonly call: Call; readonly timer: Timer }
+  | { readonly kind: 'refused'; readonly call: Call; readonly timer: Timer }
   | { readonly kind: 'attached'; readonly call: Call }
   | { readonly kind: 'leaving'; readonly call: Call; readonly timer: Timer; readonly left: () => void };
 
@@ -142,7 +146,7 @@ export class AttachClient implements Attach {
     const state = this.#state;
     this.#backoff = FIRST_BACKOFF_MS;
     if (state.kind === 'waiting') this.#beginRound();
-    if (state.kind !== 'greeting' && state.kind !== 'attached') return;
+    if (state.kind !== 'greeting' && state.kind !== 'refused' && state.kind !== 'attached') return;
     if (state.call.address === this.#deps.locator.address()) return;
     this.#letGo(state.call);
     this.#deps.logger.info('another topology replica leads');
@@ -163,7 +167,7 @@ export class AttachClient implements Attach {
       await left.promise;
     } else if (state.kind !== 'leaving') {
       this.#become({ kind: 'stopped' });
-      if (state.kind === 'greeting') close(state.call);
+      if (state.kind === 'greeting' || state.kind === 'refused') close(state.call);
     }
   }
 
@@ -285,7 +289,7 @@ export class AttachClient implements Attach {
   }
 
   #refusedBy(call: Call, { reason, leaderAddress }: Refused): void {
-    const { host, locator, logger } = this.#deps;
+    const { host, locator, clock } = this.#deps;
     if (reason === RefusalReason.REFUSAL_REASON_NOT_LEADER) {
       locator.doesNotLead(leaderAddress);
       this.#letGo(call);
@@ -302,11 +306,7 @@ export class AttachClient implements Attach {
       this.#connectToNext();
       return;
     }
-    const { by, why, advice } = this.refused;
-    const { log, suppressed } = this.#throttle.admit(`refused ${reason}`);
-    if (log) logger.warn({ topology: by, refusal: refusalReasonToJSON(reason), advice, suppressed }, why);
-    this.#letGo(call);
-    this.#connectToNext();
+    this.#become({ kind: 'refused', call, timer: clock.after(STATUS_MS, () => this.#lost(call, null)) });
   }
 
   #obey(commands: Commands): void {
@@ -373,17 +373,31 @@ export class AttachClient implements Attach {
       state.left();
       return;
     }
-    const code = error === null ? 'none' : status[error.code];
-    const { log, suppressed } = this.#throttle.admit(code);
-    if (log) {
-      const level = error === null || EXPECTED.has(error.code) ? 'info' : 'warn';
-      const { address } = call;
-      const line = { topology: address, code, details: error?.details, suppressed };
-      this.#deps.logger[level](line, 'not attached to topology');
-    }
+    if (state.kind === 'refused' && this.refused !== null) this.#logRefusal(this.refused, error);
+    else this.#logLoss(call, error);
     // One that takes a gateway on and lets go of it again is not asked at once.
     if (state.kind === 'attached') this.#pause();
     else this.#connectToNext();
+  }
+
+  #logLoss({ address }: Call, error: ServiceError | null): void {
+    const code = error === null ? 'none' : status[error.code];
+    const { log, suppressed } = this.#throttle.admit(code);
+    if (!log) return;
+    const level = error === null || EXPECTED.has(error.code) ? 'info' : 'warn';
+    const line = { topology: address, code, details: error?.details, suppressed };
+    this.#deps.logger[level](line, 'not attached to topology');
+  }
+
+  /** The status says more than the reason: which versions, which name. */
+  #logRefusal(refusal: AttachRefusal, error: ServiceError | null): void {
+    this.refused = { ...refusal, why: error?.details || refusal.why };
+    const { reason, by, why, advice } = this.refused;
+    const { log, suppressed } = this.#throttle.admit(`refused ${reason}`);
+    if (!log) return;
+    const code = error === null ? 'none' : status[error.code];
+    const line = { topology: by, code, details: why, refusal: refusalReasonToJSON(reason), advice, suppressed };
+    this.#deps.logger.warn(line, 'not attached to topology');
   }
 
   #letGo(call: Call): void {
