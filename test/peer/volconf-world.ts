@@ -130,6 +130,7 @@ export class VolconfWorld {
     );
     this.gateway = createGateway(options, {
       ...common,
+      installation: options.installation,
       locator: new TopologyLocator({ addresses: () => [ports.serviceAddress] }, { bus: null, clock: systemClock }),
       // biome-ignore lint/correctness/useYield: nobody asks for the tree.
       treeSource: async function* () {

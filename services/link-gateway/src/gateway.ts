@@ -14,9 +14,6 @@ import type { TopologyLocator } from './topology-locator.ts';
 import { GatewayTrunks } from './trunk/gateway-trunks.ts';
 import { serveTrunks } from './trunk/trunk-service.ts';
 
-/** Name of an installation that nobody has named. */
-const DEFAULT_INSTALLATION = 'spanmesh';
-
 /** Where a gateway puts its gRPC services; neither server has been started when it is made. */
 export interface GatewayPorts {
   /** For users of the API. */
@@ -38,8 +35,8 @@ export interface GatewayPorts {
 /** What a gateway needs from whoever runs it. */
 export interface CreateGatewayDependencies
   extends Omit<GatewayDependencies, 'makeAttach' | 'makeDirectory' | 'makeTrunks' | 'random' | 'serviceAddress'> {
-  /** Name of the installation that the gateway belongs to; default: DEFAULT_INSTALLATION. */
-  readonly installation?: string;
+  /** Name of the installation that the gateway belongs to. */
+  readonly installation: string;
   /** Where the topology leader is. */
   readonly locator: TopologyLocator;
   readonly random?: Random;
@@ -48,7 +45,7 @@ export interface CreateGatewayDependencies
 
 /** A link-gateway with its stream to topology and its gRPC services. */
 export function createGateway(options: GatewayOptions, deps: CreateGatewayDependencies): Gateway {
-  const { installation = DEFAULT_INSTALLATION, locator, random = systemRandom, ports, ...rest } = deps;
+  const { installation, locator, random = systemRandom, ports, ...rest } = deps;
   const { clock, logger } = deps;
   const { security, protocol = new ProtocolRule({}, { logger, clock }) } = ports;
   const trunkSecurity = { tls: security.serviceFiles, security: security.channel(LINK_GATEWAY_NAME) };

@@ -75,6 +75,7 @@ export class LinkGatewayProcess implements Service {
       logger,
       metrics,
       random: systemRandom,
+      installation: options.installation,
       locator,
       treeSource: treeSourceOf(() => this.#api.client()),
       ports,

@@ -34,8 +34,6 @@ const LOG_INTERVAL_MS = 10_000;
 const TICK_MS = 500;
 /** What a lease is good for unless it is said, ms. */
 const DEFAULT_TTL_MS = 2000;
-/** Name of an installation that has none of its own. */
-const DEFAULT_INSTALLATION = 'spanmesh';
 
 export interface CoreOptions {
   readonly linkidWidth: number;
@@ -47,7 +45,7 @@ export interface CoreOptions {
   /** Where others reach this replica's service port, `host:port`. */
   readonly address: () => string;
   /** Name of the installation: gateways and standbys of another one are refused. */
-  readonly installation?: string;
+  readonly installation: string;
   /** What must be equal at all replicas, as text. */
   readonly settings?: string;
   /** How long a lease is good for. */
@@ -106,7 +104,7 @@ export class Core {
     { lease, presence, clock, logger, following, protocol = new ProtocolRule({}, { logger, clock }) }: CoreDeps,
   ) {
     const { linkidWidth, circuitWidth, rnssAdd, version, address } = options;
-    const { installation = DEFAULT_INSTALLATION, settings = '', leaseTtlMs = DEFAULT_TTL_MS } = options;
+    const { installation, settings = '', leaseTtlMs = DEFAULT_TTL_MS } = options;
     this.#clock = clock;
     this.#logger = logger;
     this.#presence = presence;

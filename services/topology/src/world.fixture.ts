@@ -197,7 +197,15 @@ export class FakeLeader {
     presence.clock = clock;
     this.lease.epoch = epoch;
     this.core = new Core(
-      { linkidWidth: 2, circuitWidth: 1, rnssAdd: 7, version: '1.0.0', address: () => 'me:1', ...options },
+      {
+        installation: 'spanmesh',
+        linkidWidth: 2,
+        circuitWidth: 1,
+        rnssAdd: 7,
+        version: '1.0.0',
+        address: () => 'me:1',
+        ...options,
+      },
       {
         lease: this.lease,
         presence,
