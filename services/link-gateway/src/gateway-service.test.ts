@@ -534,7 +534,11 @@ describe.each(['linkid', 'circuit'] as const)('given a connection to a %s listen
         const cluster = { key, nodes: 1, links: 1, peerTypeName: 'BLOCK' };
         const relays = [{ lnkConn: 'other.1:2', connection: 'other.1:7' }];
         yield { revision: '', clusters: [{ cluster, nodes: [{ node, links: [{ link, relays }] }] }] };
-        yield { revision: '', clusters: [{ cluster, nodes: [{ node, links: [] }] }] };
+        // Further relays of the last link, and a further node of the last cluster (topology.proto, GetTreeResponse).
+        const further = [{ lnkConn: 'other.1:3', connection: 'other.1:8' }];
+        yield { revision: '', clusters: [{ cluster, nodes: [{ node, links: [{ link, relays: further }] }] }] };
+        const other = { ...node, key: { ...nodeKey, id: 'm-id' } };
+        yield { revision: '', clusters: [{ cluster, nodes: [{ node: other, links: [] }] }] };
       },
     });
     const peer = await made.peer(dialect);
@@ -542,13 +546,14 @@ describe.each(['linkid', 'circuit'] as const)('given a connection to a %s listen
     peer.say({ cmd: 0x00100101, aux: shellAux('tree') });
     const expected =
       dialect === 'linkid'
-        ? ['Cluster c-id', '    Node n-id (vol0)', '\tLink dist=1 via 4', '    Node n-id (vol0)']
+        ? ['Cluster c-id', '    Node n-id (vol0)', '\tLink dist=1 via 4', '    Node m-id (vol0)']
         : [
             'Cluster BLOCK c-id (host/dev0)',
             '    Node 08 n-id (serno?0)',
             '\tSLink msgid 45e22346ec810020 dist=1 via 4',
             '\t    Relay-out msgid ---------------- via 7',
-            '    Node 08 n-id (serno?0)',
+            '\t    Relay-out msgid ---------------- via 8',
+            '    Node 08 m-id (serno?0)',
           ];
     for (const line of expected) expect((await peer.next()).text).toBe(`${line}\n`);
     expect((await peer.next()).text).toBe(dialect === 'linkid' ? '' : 'debug> ');
