@@ -6,6 +6,7 @@ import type { EndpointHandler } from '@spanmesh/dmsg/endpoint';
 import { ErrorCode, errorName } from '@spanmesh/dmsg/error-code';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import { FrameReader, type FrameSink } from '@spanmesh/dmsg/framing';
+import { giveBack } from '@spanmesh/dmsg/give-back';
 import { readU32, SALT_AT } from '@spanmesh/dmsg/header';
 import { OutBuffer } from '@spanmesh/dmsg/out-buffer';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
@@ -280,7 +281,7 @@ export class TrunkEnd implements FrameSink, EndpointHandler, SendQueueOwner, Rou
     this.#deps.metrics.bytesIn += chunk.length;
     this.#keepAlive!.heard();
     try {
-      this.#reader.push(chunk, this);
+      if (this.#reader.push(chunk, this)) giveBack(chunk);
     } catch (error) {
       if (error instanceof DmsgError) {
         this.lose('protocol-error', { error: errorName(error.code), rule: error.reason, ...error.data });
