@@ -32,6 +32,8 @@ export interface FrameReaderOptions {
   readonly rules: DialectRules | null;
   /** Largest extended header accepted, in bytes; default and upper bound of the protocol: 2048. */
   readonly maxHeader?: number;
+  /** False: the sender has verified all aux data, and the way from there protects it. Default: it is verified here. */
+  readonly verifiesAux?: boolean;
 }
 
 /**
@@ -56,7 +58,7 @@ const NOTHING: Uint8Array = Buffer.alloc(0);
  * Finds the messages in a stream of bytes (protocol.md, "Message"), in place: a message that lies whole in a chunk is handed
  * out where it is, one that is cut is collected in a buffer of its own. Neither chunk nor buffer is written to after its
  * message has been handed out (before that, a core header of the other byte order is swapped in place), so a sink may rewrite
- * a message and keep or pass on its bytes.
+ * a message and pass on its bytes, and keep them if the owner of the chunk leaves that alone.
  *
  * With `rules: null` it first waits for the dialect: it is `linkid` or `circuit` by the first LNK_CONN, linkid by a first
  * DBG_SHELL (protocol.md, introduction), or what `setRules` says. Messages before that are held and then delivered first, in
@@ -68,6 +70,7 @@ const NOTHING: Uint8Array = Buffer.alloc(0);
  */
 export class FrameReader {
   readonly #maxHeader: number;
+  readonly #verifiesAux: boolean;
   readonly #cursor = new FrameCursor();
   #rules: DialectRules | null;
   #sink: FrameSink | null = null;
@@ -96,6 +99,7 @@ export class FrameReader {
 
   constructor(options: FrameReaderOptions) {
     this.#rules = options.rules;
+    this.#verifiesAux = options.verifiesAux ?? true;
     this.#maxHeader = Math.min(options.maxHeader ?? MAX_HEADER_BYTES, MAX_HEADER_BYTES);
   }
 
@@ -270,7 +274,7 @@ export class FrameReader {
       this.#stage = VERIFIED;
     }
     if (bytes < this.#headBytes + this.#auxPadded) return false;
-    if (this.#auxPadded > 0) {
+    if (this.#auxPadded > 0 && this.#verifiesAux) {
       verifyAux(buf, off + this.#headBytes, this.#auxPadded, view.getUint32(off + AUX_CRC_AT, true));
     }
     this.#stage = START;

@@ -398,6 +398,7 @@ export class Gateway implements Service, AttachHost {
   #trunkHost(): TrunkHost {
     const tables = () => this.#core.tables;
     return {
+      flow: () => this.#core.flow,
       terminal: () => this.#router.terminal,
       destinations: {
         connectionOfLink: (link) => tables().links.get(link)?.connection.id ?? 0,

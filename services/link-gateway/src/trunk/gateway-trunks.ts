@@ -12,6 +12,7 @@ import type { Random } from '@spanmesh/runtime/random';
 import type { ChannelSecurity } from '@spanmesh/runtime/tls-credentials';
 import type { TlsFiles } from '@spanmesh/runtime/tls-files';
 import { Turn } from '@spanmesh/runtime/turn';
+import type { Flow } from '../routing/flow.ts';
 import type { Pressure, RemoteLinkKey, RouteSource, RouteTerminal, Trunks } from '../routing/trunks.ts';
 import { FINISH_MS, MAX_TRUNKS } from './limits.ts';
 import { type AskForTrunk, askOverGrpc } from './open-trunk.ts';
@@ -36,6 +37,8 @@ export interface TrunkHost {
   /** Asked for when the first trunk is made: routing needs the trunks, too. */
   readonly terminal: () => RouteTerminal;
   readonly destinations: LocalDestinations;
+  /** Asked for when the first trunk is made, too. What is passed on out of a trunk's read, or onto a trunk, is written at the read's end. */
+  readonly flow: () => Flow;
   /** Whether a gateway's links count as reachable from here has changed (StateChange.reachability). */
   readonly reachable: (gateway: string, isReachable: boolean) => void;
 }
@@ -201,7 +204,7 @@ export class GatewayTrunks implements Trunks {
     const known = this.#trunks.get(gateway);
     if (known !== undefined) return known;
     if (this.#trunks.size >= MAX_TRUNKS) return null;
-    const { clock, logger, random, destinations, reachable, terminal, tls = null } = this.#deps;
+    const { clock, logger, random, destinations, reachable, terminal, flow, tls = null } = this.#deps;
     const { security = PLAINTEXT, ask = askOverGrpc(security) } = this.#deps;
     const trunk = new PeerTrunk(gateway, {
       self: this.#options.self,
@@ -216,6 +219,8 @@ export class GatewayTrunks implements Trunks {
       metrics: this.metrics,
       terminal: terminal(),
       destinations,
+      flow: flow(),
+      isProtected: tls !== null,
       flushLater: (end) => {
         this.#dirty.push(end);
         this.#turn.request();

@@ -11,8 +11,10 @@ import { readU32, SALT_AT } from '@spanmesh/dmsg/header';
 import { OutBuffer } from '@spanmesh/dmsg/out-buffer';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
 import type { Clock } from '@spanmesh/runtime/clock';
+import type { Destination, Flow, Reader } from '../routing/flow.ts';
 import type { Pressure, RouteSource, RouteTerminal } from '../routing/trunks.ts';
 import { SendQueue, type SendQueueOwner } from '../send-queue.ts';
+import { readWith } from '../socket/read-memory.ts';
 import { FREE_WINDOW, OutWindow, release, type Waiter } from './credit.ts';
 import { InWindows } from './in-windows.ts';
 import { KeepAlive } from './keep-alive.ts';
@@ -41,6 +43,9 @@ import { routeOf, TrunkEndpoint } from './trunk-endpoint.ts';
 import type { TrunkLossReason, TrunkMetrics } from './trunk-metrics.ts';
 import { TrunkOutbox } from './trunk-outbox.ts';
 
+/** A trunk is read whatever happens: credits slow its senders. */
+const ALWAYS_READ: Reader = { pauseFor() {} };
+
 /** This gateway's own links and connections, as the trunks need to know them. */
 export interface LocalDestinations {
   /** Number of the connection of a link of this gateway; 0: the link is gone, or on none. */
@@ -56,6 +61,10 @@ export interface TrunkEndDependencies {
   readonly metrics: TrunkMetrics;
   readonly terminal: RouteTerminal;
   readonly destinations: LocalDestinations;
+  /** What a read leads to is written at its end. */
+  readonly flow: Flow;
+  /** The way between the gateways protects its bytes. */
+  readonly isProtected: boolean;
   /** Flush it at the end of this turn. */
   readonly flushLater: (end: TrunkEnd) => void;
   /** It has ended by itself; what runs on it is told after this returns. */
@@ -71,7 +80,7 @@ export class TrunkEnd implements FrameSink, EndpointHandler, SendQueueOwner, Rou
   readonly waiting = new Set<Waiter>();
 
   readonly #deps: TrunkEndDependencies;
-  readonly #reader = new FrameReader({ rules: TRUNK });
+  readonly #reader: FrameReader;
   readonly #before = new OutBuffer();
   readonly #out: TrunkOutbox;
   readonly #endpoint: TrunkEndpoint;
@@ -87,6 +96,8 @@ export class TrunkEnd implements FrameSink, EndpointHandler, SendQueueOwner, Rou
 
   constructor(deps: TrunkEndDependencies) {
     this.#deps = deps;
+    // What has aux data was verified where it came in, and is once more where it ends.
+    this.#reader = new FrameReader({ rules: TRUNK, verifiesAux: !deps.isProtected });
     this.#out = new TrunkOutbox(this.#before, new OutWindow(FREE_WINDOW));
     this.#endpoint = new TrunkEndpoint(this.#out, this);
     this.#inWindows = new InWindows(deps.destinations, (credit) => {
@@ -122,12 +133,15 @@ export class TrunkEnd implements FrameSink, EndpointHandler, SendQueueOwner, Rou
   }
 
   /** The connection stands: what waits goes out, then `rest` of what has come is read, then everything else. */
-  attach(socket: Socket, rest: Uint8Array): void {
-    const { clock, metrics } = this.#deps;
+  attach(connected: Socket, rest: Uint8Array): void {
+    const { clock, metrics, flow } = this.#deps;
+    const { socket, held } = readWith(connected, (chunk) => this.#onData(chunk));
     this.#socket = socket;
+    // Those that send over it wait for their routes, not for the trunk as a whole.
+    const destination: Destination = { isHigh: false, onceLow: (fn) => fn(), flush: () => this.flush() };
     this.#queue = new SendQueue(
       { limitBytes: QUEUE_LIMIT_BYTES, stallMs: STALL_MS },
-      { socket, clock, owner: this, metrics },
+      { socket, clock, owner: this, metrics, notes: { flow, destination } },
     );
     this.#out.switchTo(this.#queue.out);
     this.#keepAlive = new KeepAlive({
@@ -136,8 +150,6 @@ export class TrunkEnd implements FrameSink, EndpointHandler, SendQueueOwner, Rou
       dead: () => this.lose('silent'),
     });
     this.#keepAlive.start();
-    socket.on('data', (chunk: Buffer) => this.#onData(chunk));
-    socket.on('drain', () => this.#queue!.onDrain());
     // protocol.md, "Transactions": TCP half-close counts as the end of the link.
     socket.on('end', () => this.lose('peer-closed'));
     socket.on('error', (error: NodeJS.ErrnoException) => this.lose('socket-error', { code: error.code }));
@@ -149,6 +161,7 @@ export class TrunkEnd implements FrameSink, EndpointHandler, SendQueueOwner, Rou
     }
     release(this.waiting);
     if (rest.length > 0) this.#onData(rest);
+    if (held !== null) this.#onData(held);
     if (!this.#isLost) socket.resume();
   }
 
@@ -280,6 +293,8 @@ export class TrunkEnd implements FrameSink, EndpointHandler, SendQueueOwner, Rou
     if (this.#isLost) return;
     this.#deps.metrics.bytesIn += chunk.length;
     this.#keepAlive!.heard();
+    const { flow } = this.#deps;
+    flow.begin();
     try {
       if (this.#reader.push(chunk, this)) giveBack(chunk);
     } catch (error) {
@@ -289,6 +304,7 @@ export class TrunkEnd implements FrameSink, EndpointHandler, SendQueueOwner, Rou
         this.lose('internal', { err: error });
       }
     }
+    flow.end(ALWAYS_READ);
   }
 
   #openRoute(tx: Transaction, frame: Frame): void {

@@ -7,6 +7,7 @@ import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { createLogger } from '@spanmesh/runtime/logger';
 import type { TlsFiles } from '@spanmesh/runtime/tls-files';
+import { Flow } from '../routing/flow.ts';
 import type { Pressure, RouteSource, RouteTerminal } from '../routing/trunks.ts';
 import { GatewayTrunks } from './gateway-trunks.ts';
 import type { AskForTrunk } from './open-trunk.ts';
@@ -160,6 +161,7 @@ export class TestGatewayEnd {
   readonly reachability: [string, boolean][] = [];
   readonly log: Record<string, unknown>[] = [];
   readonly trunks: GatewayTrunks;
+  readonly flow: Flow = new Flow({ pressureOf: (route) => this.trunks.pressureOf(route) });
   /** Where its OpenTrunk goes; null: nowhere. */
   other: TestGatewayEnd | null = null;
   asked = 0;
@@ -189,6 +191,7 @@ export class TestGatewayEnd {
         random: () => 0,
         terminal: () => this.terminal,
         destinations: this.terminal,
+        flow: () => this.flow,
         reachable: (gateway, isReachable) => this.reachability.push([gateway, isReachable]),
         ask: ask ?? direct,
         tls,
