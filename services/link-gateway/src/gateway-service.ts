@@ -399,6 +399,7 @@ export class Gateway implements Service, AttachHost {
     const tables = () => this.#core.tables;
     return {
       flow: () => this.#core.flow,
+      sendLimit: this.#options.sendLimit,
       terminal: () => this.#router.terminal,
       destinations: {
         connectionOfLink: (link) => tables().links.get(link)?.connection.id ?? 0,

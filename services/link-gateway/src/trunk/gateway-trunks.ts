@@ -23,6 +23,7 @@ import type { LocalDestinations, TrunkEnd } from './trunk-end.ts';
 import { TrunkError } from './trunk-error.ts';
 import { TrunkListener } from './trunk-listener.ts';
 import { TrunkMetrics } from './trunk-metrics.ts';
+import { WindowShares } from './window-shares.ts';
 
 export interface GatewayTrunksOptions {
   /** Id of this gateway, `<name>.<boot>`. */
@@ -37,6 +38,8 @@ export interface TrunkHost {
   /** Asked for when the first trunk is made: routing needs the trunks, too. */
   readonly terminal: () => RouteTerminal;
   readonly destinations: LocalDestinations;
+  /** Bytes that may wait for a connection. */
+  readonly sendLimit: number;
   /** Asked for when the first trunk is made, too. What is passed on out of a trunk's read, or onto a trunk, is written at the read's end. */
   readonly flow: () => Flow;
   /** Whether a gateway's links count as reachable from here has changed (StateChange.reachability). */
@@ -67,6 +70,7 @@ export class GatewayTrunks implements Trunks {
   readonly #deps: GatewayTrunksDependencies;
   readonly #protocol: ProtocolRule;
   readonly #tokens: Tokens;
+  readonly #shares: WindowShares;
   readonly #listener: TrunkListener;
   readonly #trunks = new Map<string, PeerTrunk>();
   readonly #turn: Turn;
@@ -81,6 +85,7 @@ export class GatewayTrunks implements Trunks {
     this.#deps = deps;
     this.#protocol = deps.protocol ?? new ProtocolRule({}, deps);
     this.#tokens = new Tokens(deps.clock);
+    this.#shares = new WindowShares(deps);
     this.#turn = new Turn(() => this.#flush());
     const { clock, logger, tls = null } = deps;
     this.#listener = new TrunkListener(
@@ -219,6 +224,7 @@ export class GatewayTrunks implements Trunks {
       metrics: this.metrics,
       terminal: terminal(),
       destinations,
+      shares: this.#shares,
       flow: flow(),
       isProtected: tls !== null,
       flushLater: (end) => {

@@ -1,11 +1,13 @@
 import { InWindow, SHARED_WINDOW } from './credit.ts';
-import { MAX_WINDOW } from './limits.ts';
+import { LARGEST_WINDOW_BYTES, MAX_WINDOW } from './limits.ts';
 import type { Credit } from './messages.ts';
 import type { LocalDestinations } from './trunk-end.ts';
+import type { WindowShares } from './window-shares.ts';
 
 /** The windows that this side of a trunk has named: one for each connection of ours that routes on the trunk lead to. */
 export class InWindows {
   readonly #destinations: LocalDestinations;
+  readonly #shares: WindowShares;
   readonly #tell: (credit: Credit) => void;
   readonly #shared: InWindow;
   readonly #byConnection = new Map<number, InWindow>();
@@ -14,10 +16,14 @@ export class InWindows {
   #last: InWindow;
   #lastId = SHARED_WINDOW;
 
-  constructor(destinations: LocalDestinations, tell: (credit: Credit) => void) {
+  constructor(
+    { destinations, shares }: { readonly destinations: LocalDestinations; readonly shares: WindowShares },
+    tell: (credit: Credit) => void,
+  ) {
     this.#destinations = destinations;
+    this.#shares = shares;
     this.#tell = tell;
-    this.#shared = new InWindow(SHARED_WINDOW, null, tell);
+    this.#shared = new InWindow(SHARED_WINDOW, null, () => LARGEST_WINDOW_BYTES, tell);
     this.#last = this.#shared;
     this.#byId.set(SHARED_WINDOW, this.#shared);
   }
@@ -33,8 +39,12 @@ export class InWindows {
   leave(window: InWindow): void {
     if (--window.routes > 0 || window === this.#shared) return;
     this.#byId.delete(window.id);
-    this.#byConnection.delete(this.#connectionOf.get(window)!);
-    this.#connectionOf.delete(window);
+    const connection = this.#connectionOf.get(window);
+    if (connection !== undefined) {
+      this.#byConnection.delete(connection);
+      this.#connectionOf.delete(window);
+      this.#shares.closed(connection);
+    }
     window.close();
     if (this.#last === window) this.#last = this.#shared;
   }
@@ -49,10 +59,18 @@ export class InWindows {
     this.#last.received(bytes);
   }
 
+  /** The trunk is gone: none of them leads anywhere any more. */
+  clear(): void {
+    for (const connection of this.#byConnection.keys()) this.#shares.closed(connection);
+    this.#byConnection.clear();
+    this.#connectionOf.clear();
+  }
+
   #make(connection: number): InWindow {
     const pressure = connection === 0 ? null : this.#destinations.pressureOfConnection(connection);
     if (pressure === null || this.#lastId === MAX_WINDOW) return this.#shared;
-    const window = new InWindow(++this.#lastId, pressure, this.#tell);
+    const window = new InWindow(++this.#lastId, pressure, () => this.#shares.shareOf(connection), this.#tell);
+    this.#shares.opened(connection);
     this.#byConnection.set(connection, window);
     this.#byId.set(window.id, window);
     this.#connectionOf.set(window, connection);

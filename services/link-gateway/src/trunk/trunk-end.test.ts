@@ -11,6 +11,7 @@ import { FakeTerminal } from './trunk.fixture.ts';
 import { TrunkEnd } from './trunk-end.ts';
 import type { TrunkLossReason } from './trunk-metrics.ts';
 import { TrunkMetrics } from './trunk-metrics.ts';
+import { WindowShares } from './window-shares.ts';
 
 /** An end of a trunk on a socket that reads what the test says, as one of TLS does. */
 function attached({ isProtected = false } = {}) {
@@ -24,6 +25,7 @@ function attached({ isProtected = false } = {}) {
     terminal,
     destinations: terminal,
     flow: new Flow({ pressureOf: () => RESTING }),
+    shares: new WindowShares({ sendLimit: 1 << 24 }),
     isProtected,
     flushLater: () => {},
     ended: (_end, reason) => void lost.push(reason),

@@ -12,10 +12,10 @@ import { OutBuffer } from '@spanmesh/dmsg/out-buffer';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { Destination, Flow, Reader } from '../routing/flow.ts';
-import type { Pressure, RouteSource, RouteTerminal } from '../routing/trunks.ts';
+import type { RouteSource, RouteTerminal } from '../routing/trunks.ts';
 import { SendQueue, type SendQueueOwner } from '../send-queue.ts';
 import { readWith } from '../socket/read-memory.ts';
-import { FREE_WINDOW, OutWindow, release, type Waiter } from './credit.ts';
+import { type Drain, FREE_WINDOW, OutWindow, release, type Waiter } from './credit.ts';
 import { InWindows } from './in-windows.ts';
 import { KeepAlive } from './keep-alive.ts';
 import {
@@ -42,6 +42,7 @@ import { RouteTable } from './route-table.ts';
 import { routeOf, TrunkEndpoint } from './trunk-endpoint.ts';
 import type { TrunkLossReason, TrunkMetrics } from './trunk-metrics.ts';
 import { TrunkOutbox } from './trunk-outbox.ts';
+import type { WindowShares } from './window-shares.ts';
 
 /** A trunk is read whatever happens: credits slow its senders. */
 const ALWAYS_READ: Reader = { pauseFor() {} };
@@ -51,7 +52,7 @@ export interface LocalDestinations {
   /** Number of the connection of a link of this gateway; 0: the link is gone, or on none. */
   connectionOfLink(link: number): number;
   /** Where bytes for this connection wait; null: it is gone. */
-  pressureOfConnection(connection: number): Pressure | null;
+  pressureOfConnection(connection: number): Drain | null;
 }
 
 export interface TrunkEndDependencies {
@@ -61,6 +62,8 @@ export interface TrunkEndDependencies {
   readonly metrics: TrunkMetrics;
   readonly terminal: RouteTerminal;
   readonly destinations: LocalDestinations;
+  /** Of all trunks of this gateway. */
+  readonly shares: WindowShares;
   /** What a read leads to is written at its end. */
   readonly flow: Flow;
   /** The way between the gateways protects its bytes. */
@@ -100,7 +103,7 @@ export class TrunkEnd implements FrameSink, EndpointHandler, SendQueueOwner, Rou
     this.#reader = new FrameReader({ rules: TRUNK, verifiesAux: !deps.isProtected });
     this.#out = new TrunkOutbox(this.#before, new OutWindow(FREE_WINDOW));
     this.#endpoint = new TrunkEndpoint(this.#out, this);
-    this.#inWindows = new InWindows(deps.destinations, (credit) => {
+    this.#inWindows = new InWindows(deps, (credit) => {
       if (this.#endpoint.oneWay(CREDIT, 0, encodeCredit(credit))) deps.metrics.creditsSent++;
     });
   }
@@ -201,6 +204,7 @@ export class TrunkEnd implements FrameSink, EndpointHandler, SendQueueOwner, Rou
     this.#socket?.destroy();
     this.#deps.ended(this, reason, detail);
     this.#endpoint.lost(ErrorCode.LOSTLINK);
+    this.#inWindows.clear();
     release(this.waiting);
   }
 
@@ -248,7 +252,7 @@ export class TrunkEnd implements FrameSink, EndpointHandler, SendQueueOwner, Rou
     } else if (base === CREDIT) {
       const credit = decodeCredit(frame);
       if (credit === null) return;
-      this.#outWindows.credited(credit.window, credit.consumed);
+      this.#outWindows.credited(credit.window, credit.consumed, credit.limit);
       if (credit.isClosed) this.#outWindows.closed(credit.window);
     } else {
       this.#deps.metrics.ignoredMessages++;

@@ -8,15 +8,17 @@ import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { createLogger } from '@spanmesh/runtime/logger';
 import type { TlsFiles } from '@spanmesh/runtime/tls-files';
 import { Flow } from '../routing/flow.ts';
-import type { Pressure, RouteSource, RouteTerminal } from '../routing/trunks.ts';
+import type { RouteSource, RouteTerminal } from '../routing/trunks.ts';
+import type { Drain } from './credit.ts';
 import { GatewayTrunks } from './gateway-trunks.ts';
 import type { AskForTrunk } from './open-trunk.ts';
 import type { LocalDestinations } from './trunk-end.ts';
 import { TrunkError } from './trunk-error.ts';
 
 /** A destination that is as full as the test says. */
-export class FakePressure implements Pressure {
+export class FakePressure implements Drain {
   isHigh = false;
+  queuedBytes = 0;
   #waiting: (() => void)[] = [];
 
   onceLow(fn: () => void): void {
@@ -192,6 +194,7 @@ export class TestGatewayEnd {
         terminal: () => this.terminal,
         destinations: this.terminal,
         flow: () => this.flow,
+        sendLimit: 16 * 1024 * 1024,
         reachable: (gateway, isReachable) => this.reachability.push([gateway, isReachable]),
         ask: ask ?? direct,
         tls,
