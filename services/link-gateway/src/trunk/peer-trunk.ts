@@ -152,9 +152,8 @@ export class PeerTrunk {
       socket.destroy();
       return;
     }
-    socket.write(GREETING);
     const end = state.kind === 'opening' || state.kind === 'expecting' ? state.end : this.#makeEnd();
-    this.#stand(end, { socket, rest });
+    this.#stand(end, { socket, rest }, GREETING);
     if (state.kind === 'opening') state.abort.abort();
   }
 
@@ -241,7 +240,7 @@ export class PeerTrunk {
     this.#become({ kind: 'expecting', end, waits, deadline });
   }
 
-  #stand(end: TrunkEnd, { socket, rest }: OpenedTrunk): void {
+  #stand(end: TrunkEnd, { socket, rest }: OpenedTrunk, greeting: Uint8Array | null = null): void {
     const { clock, metrics, logger, reachable } = this.#deps;
     this.#deps.tokens.revoke(this.gateway);
     const before = this.#state;
@@ -255,7 +254,7 @@ export class PeerTrunk {
       this.isUnreachable = false;
       reachable(this.gateway, true);
     }
-    end.attach(socket, rest);
+    end.attach(socket, rest, greeting);
   }
 
   #ended(end: TrunkEnd, reason: TrunkLossReason, detail: Readonly<Record<string, unknown>>): void {

@@ -135,8 +135,8 @@ export class TrunkEnd implements FrameSink, EndpointHandler, SendQueueOwner, Rou
     return this.#queue !== null || this.#before.heldBytes < WAITING_LIMIT_BYTES;
   }
 
-  /** The connection stands: what waits goes out, then `rest` of what has come is read, then everything else. */
-  attach(connected: Socket, rest: Uint8Array): void {
+  /** The connection stands: `greeting`, then what waits goes out; `rest` of what has come is read, then everything else. */
+  attach(connected: Socket, rest: Uint8Array, greeting: Uint8Array | null = null): void {
     const { clock, metrics, flow } = this.#deps;
     const { socket, held } = readWith(connected, (chunk) => this.#onData(chunk));
     this.#socket = socket;
@@ -146,6 +146,7 @@ export class TrunkEnd implements FrameSink, EndpointHandler, SendQueueOwner, Rou
       { limitBytes: QUEUE_LIMIT_BYTES, stallMs: STALL_MS },
       { socket, clock, owner: this, metrics, notes: { flow, destination } },
     );
+    if (greeting !== null) this.#queue.out.pass(greeting, 0, greeting.length);
     this.#out.switchTo(this.#queue.out);
     this.#keepAlive = new KeepAlive({
       clock,
