@@ -34,7 +34,7 @@ export default defineConfig({
         test: {
           name: 'public sockets',
           include: SOCKETS,
-          setupFiles: ['services/link-gateway/src/socket/public-only.setup.ts'],
+          setupFiles: ['services/link-gateway/src/socket/public-only.fixture.ts'],
           sequence: { groupOrder: 0 },
         },
       },
