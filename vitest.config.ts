@@ -6,6 +6,14 @@ import { defineConfig } from 'vitest/config';
  */
 const ALONE = ['test/processes/**/*.test.ts', 'test/tcp/flood.test.ts', 'test/docs/commands.test.ts'];
 
+/** Everything that reads and writes peers' sockets: run once more with Node's public interface alone (docs/decisions/006-sockets.md). */
+const SOCKETS = [
+  'services/link-gateway/src/{routing,trunk}/**/*.test.ts',
+  'services/link-gateway/src/{gateway-service,kernel-queues,listener,messaging,relays,send-queue-socket,volconf}.test.ts',
+  'services/link-gateway/src/socket/read-memory.test.ts',
+  'test/tcp/{crypt,dialects,entrance,errors,half-dead,hostile,messaging,peers,stop}.test.ts',
+];
+
 export default defineConfig({
   test: {
     testTimeout: 60_000,
@@ -18,6 +26,15 @@ export default defineConfig({
           name: 'side by side',
           include: ['{libs,services,test}/**/*.test.ts'],
           exclude: ['**/node_modules/**', 'test/containers/**', ...ALONE],
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'public sockets',
+          include: SOCKETS,
+          setupFiles: ['services/link-gateway/src/socket/public-only.fixture.ts'],
           sequence: { groupOrder: 0 },
         },
       },

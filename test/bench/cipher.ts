@@ -3,57 +3,53 @@ import type { Opener, Sealer } from '@spanmesh/dmsg/crypto/cipher';
 import { StreamOpener } from '@spanmesh/dmsg/crypto/stream-opener';
 import { StreamSealer } from '@spanmesh/dmsg/crypto/stream-sealer';
 import { UntaggedOpener, UntaggedSealer } from '@spanmesh/dmsg/crypto/untagged';
-import { count, printTable } from './table.ts';
+import type { Figure } from './figure.ts';
+import { threadSeconds } from './thread-time.ts';
 
-const SECONDS = 1;
 const CHUNK_BYTES = 64;
 
 /** Encryption of a connection's stream, one direction on one core, by how much is sealed or has been read at once. */
-export function benchCipher(): void {
+export function cipherFigures(seconds: number): Figure[] {
   const session = randomBytes(64);
-  const rows = [
-    ['at once', 'sealed MB/s', 'opened MB/s', 'untagged sealed', 'untagged opened', 'node:crypto by chunk'],
-  ];
-  for (const bytes of [64, 512, 4096, 16384, 65536]) {
+  return [64, 512, 4096, 16384, 65536].flatMap((bytes) => {
     const plain = randomBytes(bytes);
-    rows.push([
-      `${count(bytes)} bytes`,
-      count(sealRate(new StreamSealer(session), plain)),
-      count(openRate(new StreamSealer(session), new StreamOpener(session), plain)),
-      count(sealRate(new UntaggedSealer(session), plain)),
-      count(openRate(new UntaggedSealer(session), new UntaggedOpener(session), plain)),
-      count(nodeRate(session, plain)),
-    ]);
-  }
-  printTable('Cipher: AES-256-GCM with a tag for every 64 bytes; plaintext', rows);
+    const figure = (what: string, value: number) => ({ row: `${what}, ${bytes} bytes at once`, value, unit: 'MB/s' });
+    return [
+      figure('sealed', sealRate(new StreamSealer(session), plain, seconds)),
+      figure('opened', openRate(new StreamSealer(session), new StreamOpener(session), plain, seconds)),
+      figure('sealed untagged', sealRate(new UntaggedSealer(session), plain, seconds)),
+      figure('opened untagged', openRate(new UntaggedSealer(session), new UntaggedOpener(session), plain, seconds)),
+      figure('node:crypto by chunk', nodeRate(session, plain, seconds)),
+    ];
+  });
 }
 
-function sealRate(sealer: Sealer, plain: Uint8Array): number {
-  return rate(plain.length, (times) => {
+function sealRate(sealer: Sealer, plain: Uint8Array, seconds: number): number {
+  return rate(plain.length, seconds, (times) => {
     for (let i = 0; i < times; i++) sealer.seal(plain);
     return 0;
   });
 }
 
 /** Every chunk has a counter of its own, so what is opened has to be sealed first; that is not counted. */
-function openRate(sealer: Sealer, opener: Opener, plain: Uint8Array): number {
+function openRate(sealer: Sealer, opener: Opener, plain: Uint8Array, seconds: number): number {
   const sink = { onPlain() {} };
   const wireBytes = sealer.sealedBytes(plain.length);
-  return rate(plain.length, (times) => {
-    const began = process.hrtime.bigint();
+  return rate(plain.length, seconds, (times) => {
+    const began = threadSeconds();
     const wire = sealer.seal(Buffer.alloc(times * plain.length));
-    const sealed = process.hrtime.bigint();
+    const sealed = threadSeconds();
     for (let at = 0; at < wire.length; at += wireBytes) opener.open(wire.subarray(at, at + wireBytes), sink);
-    return Number(sealed - began);
+    return sealed - began;
   });
 }
 
 /** What the specification says literally: a cipher object for every chunk. */
-function nodeRate(session: Uint8Array, plain: Uint8Array): number {
+function nodeRate(session: Uint8Array, plain: Uint8Array, seconds: number): number {
   const key = session.subarray(0, 32);
   const iv = Buffer.alloc(12);
   let counter = 0;
-  return rate(plain.length, (times) => {
+  return rate(plain.length, seconds, (times) => {
     for (let i = 0; i < times; i++) {
       for (let at = 0; at < plain.length; at += CHUNK_BYTES) {
         iv.writeUInt32BE(counter++, 8);
@@ -67,16 +63,16 @@ function nodeRate(session: Uint8Array, plain: Uint8Array): number {
   });
 }
 
-/** MB/s. `run` works on so many pieces and returns nanoseconds that do not count. */
-function rate(bytes: number, run: (times: number) => number): number {
+/** MB/s. `run` works on so many pieces and returns seconds that do not count. */
+function rate(bytes: number, seconds: number, run: (times: number) => number): number {
   const times = Math.max(1, Math.floor((1 << 18) / bytes));
-  let [done, nanoseconds] = [0, 0];
+  let [done, used] = [0, 0];
   run(times);
-  while (nanoseconds < SECONDS * 1e9) {
-    const began = process.hrtime.bigint();
+  while (used < seconds) {
+    const began = threadSeconds();
     const uncounted = run(times);
-    nanoseconds += Number(process.hrtime.bigint() - began) - uncounted;
+    used += threadSeconds() - began - uncounted;
     done += times;
   }
-  return (done * bytes * 1e3) / nanoseconds;
+  return (done * bytes) / 1e6 / used;
 }

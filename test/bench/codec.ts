@@ -6,28 +6,23 @@ import { encodeMessage } from '@spanmesh/dmsg/message';
 import { MessageWriter } from '@spanmesh/dmsg/message-writer';
 import { OutBuffer } from '@spanmesh/dmsg/out-buffer';
 import { RandomPool, SaltSequence } from '@spanmesh/dmsg/salt';
-import { count, printTable } from './table.ts';
+import type { Figure } from './figure.ts';
+import { threadSeconds } from './thread-time.ts';
 
-const SECONDS = 2;
 /** A read of a socket is at most this large. */
 const READ_BYTES = 64 * 1024;
 
 /** Frames decoded (all checks) and as many encoded, on one core, in the sizes of a socket's reads. */
-export function benchCodec(): void {
-  const rows = [['messages', 'frames/s decoded + encoded', 'aux GB/s checked']];
-  for (const [name, auxBytes] of [
-    ['64 bytes', 0],
-    ['64 bytes + 4 KiB aux', 4096],
-    ['64 bytes + 64 KiB aux', 65536],
-  ] as const) {
-    const { frames, seconds } = pump(auxBytes);
-    const rate = frames / seconds;
-    rows.push([name, count(rate), auxBytes === 0 ? '' : ((rate * auxBytes) / 1e9).toFixed(2)]);
-  }
-  printTable('Codec: framing, header, CRC-32C; each frame decoded and an answer of 64 bytes encoded', rows);
+export function codecFigures(seconds: number): Figure[] {
+  return [0, 4096, 65536].map((auxBytes) => ({
+    row: auxBytes === 0 ? '64 bytes' : `64 bytes + ${auxBytes / 1024} KiB aux`,
+    value: pump(auxBytes, seconds),
+    unit: 'frames/s',
+  }));
 }
 
-function pump(auxBytes: number): { frames: number; seconds: number } {
+/** Frames a second. */
+function pump(auxBytes: number, seconds: number): number {
   const out = new OutBuffer();
   const writer = new MessageWriter(CIRCUIT, out, new SaltSequence(new RandomPool()));
   let frames = 0;
@@ -40,17 +35,16 @@ function pump(auxBytes: number): { frames: number; seconds: number } {
   // 256 messages: the counter in the salt comes round, so that the same bytes can be read again and again.
   const stream = messages(256, auxBytes);
   const reader = new FrameReader({ rules: CIRCUIT });
-  const began = process.hrtime.bigint();
-  const end = began + BigInt(SECONDS) * 1_000_000_000n;
-  let now = began;
+  const began = threadSeconds();
+  let used = 0;
   do {
     for (let at = 0; at < stream.length; at += READ_BYTES) {
       reader.push(stream.subarray(at, Math.min(at + READ_BYTES, stream.length)), sink);
       out.take();
     }
-    now = process.hrtime.bigint();
-  } while (now < end);
-  return { frames, seconds: Number(now - began) / 1e9 };
+    used = threadSeconds() - began;
+  } while (used < seconds);
+  return frames / used;
 }
 
 function messages(n: number, auxBytes: number): Uint8Array {

@@ -1,11 +1,11 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import type { Figure } from './figure.ts';
 import type { BenchDialect } from './generator-peer.ts';
-import { cpuSeconds, residentKb } from './machine.ts';
-import { REFERENCE } from './reference.ts';
+import { cpuSeconds } from './machine.ts';
 import { startStandaloneProcess } from './spanmesh-process.ts';
-import { count, printTable, ratio } from './table.ts';
+import { count } from './table.ts';
 
 const GENERATOR = fileURLToPath(new URL('./convergence-generator.ts', import.meta.url));
 const FLAPS = 50;
@@ -17,44 +17,31 @@ interface GeneratorResult {
   flapWorstMs: number;
 }
 
-/** N spans of one peer until C peers have all of them, then one span flaps; a standalone process over real TCP. */
-export async function benchConvergence(): Promise<void> {
-  const rows = [
-    [
-      'spans × peers',
-      'dialect',
-      'load s',
-      'relays/s',
-      'vs ref',
-      'flap ms',
-      'worst',
-      'vs ref',
-      'CPU s',
-      'gen CPU',
-      'RSS MB',
-    ],
-  ];
-  for (const reference of REFERENCE.convergence) {
-    for (const dialect of ['circuit', 'linkid'] as const) {
-      const { spans, receivers } = reference;
-      const { result, cpu, rss } = await run(dialect, spans, receivers);
-      const rate = (spans * receivers) / result.loadSeconds;
-      rows.push([
-        `${count(spans)} × ${receivers}`,
-        dialect,
-        result.loadSeconds.toFixed(2),
-        count(rate),
-        ratio(rate / reference.relaysPerSecond),
-        result.flapMeanMs.toFixed(2),
-        result.flapWorstMs.toFixed(2),
-        ratio(reference.flapMs / result.flapMeanMs),
-        cpu.toFixed(2),
-        `${Math.round(result.generatorCpu * 100)} %`,
-        count(rss / 1024),
-      ]);
+/** N × C, as the reference daemon was measured, and small. */
+const SIZES = [
+  { spans: 2_000, receivers: 8 },
+  { spans: 2_000, receivers: 64 },
+  { spans: 10_000, receivers: 32 },
+] as const;
+
+/** N spans of one peer until C peers have all of them, then one span flaps; each in a standalone process that has just started. */
+export async function convergenceFigures(): Promise<Figure[]> {
+  const figures: Figure[] = [];
+  for (const dialect of ['circuit', 'linkid'] as const) {
+    for (const { spans, receivers } of SIZES) {
+      const { result, cpu } = await run(dialect, spans, receivers);
+      const row = `${dialect} ${count(spans)} × ${receivers}`;
+      const relays = spans * receivers;
+      figures.push({ row, value: relays / result.loadSeconds, unit: 'relays/s', cpuUs: (cpu / relays) * 1e6 });
+      figures.push({
+        row: `${row}, flaps`,
+        value: 1000 / result.flapMeanMs,
+        unit: '/s',
+        p99Us: result.flapWorstMs * 1000,
+      });
     }
   }
-  printTable('Convergence: N spans from one peer to C peers, then one flaps (down + up)', rows);
+  return figures;
 }
 
 async function run(dialect: BenchDialect, spans: number, receivers: number) {
@@ -63,11 +50,7 @@ async function run(dialect: BenchDialect, spans: number, receivers: number) {
     const before = cpuSeconds(spanmesh.pids[0]!);
     const args = [GENERATOR, spanmesh.port, dialect, spans, receivers, FLAPS].map(String);
     const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 120_000 });
-    return {
-      result: JSON.parse(stdout) as GeneratorResult,
-      cpu: cpuSeconds(spanmesh.pids[0]!) - before,
-      rss: residentKb(spanmesh.pids[0]!),
-    };
+    return { result: JSON.parse(stdout) as GeneratorResult, cpu: cpuSeconds(spanmesh.pids[0]!) - before };
   } finally {
     await spanmesh.stop();
   }

@@ -1,44 +1,63 @@
 /**
- * `npm run bench [-- name… [options of scale]]`: measures, prints tables, asserts nothing. Names: those below; none: all.
+ * `npm run bench [-- name… [--against REV] [--rounds N] [--seconds S] [options of scale]]`: measures, prints tables, asserts nothing.
+ * Names: those below; none: all. `--against`: those that run in rounds, in turns with that commit.
  */
 
 import { parseArgs } from 'node:util';
-import { benchCipher } from './cipher.ts';
-import { benchCodec } from './codec.ts';
-import { benchConvergence } from './convergence.ts';
+import { checkOut, RevisionError } from './against.ts';
 import { benchFairness } from './fairness.ts';
 import { benchFlood } from './flood.ts';
 import { benchIdleConnections } from './idle-connections.ts';
 import { machine } from './machine.ts';
-import { benchRouting } from './routing.ts';
+import { benchRounds, ROUND_TITLES } from './rounds.ts';
 import { benchScale, SCALE_OPTIONS, ScaleArgumentError } from './scale.ts';
 import { benchVolconf } from './volconf.ts';
 
-const { values: options, positionals: names } = parseArgs({ options: SCALE_OPTIONS, allowPositionals: true });
+const { values: options, positionals } = parseArgs({
+  options: { ...SCALE_OPTIONS, against: { type: 'string' }, rounds: { type: 'string' }, seconds: { type: 'string' } },
+  allowPositionals: true,
+});
 
-const BENCHES: Record<string, () => void | Promise<void>> = {
-  codec: benchCodec,
-  convergence: benchConvergence,
-  routing: benchRouting,
+const ONCE: Record<string, () => Promise<void>> = {
   fairness: benchFairness,
   memory: benchIdleConnections,
-  cipher: benchCipher,
   flood: benchFlood,
   volconf: benchVolconf,
   scale: () => benchScale(options),
 };
+const IN_ROUNDS = Object.keys(ROUND_TITLES);
+const all = options.against === undefined ? [...IN_ROUNDS, ...Object.keys(ONCE)] : IN_ROUNDS;
 
-const unknown = names.filter((name) => !(name in BENCHES));
-if (unknown.length > 0) {
-  console.error(`bench: no such benchmark: ${unknown.join(', ')}; there are ${Object.keys(BENCHES).join(', ')}`);
-  process.exit(2);
-}
+const unknown = positionals.filter((name) => !all.includes(name));
+if (unknown.length > 0) refuse(`no such benchmark: ${unknown.join(', ')}; there are ${all.join(', ')}`);
+const rounds = positive('rounds', options.rounds ?? (options.against === undefined ? '3' : '5'));
+const seconds = positive('seconds', options.seconds ?? '1');
+
 console.log(machine());
+let other: Awaited<ReturnType<typeof checkOut>> | null = null;
 try {
-  for (const name of names.length > 0 ? names : Object.keys(BENCHES)) await BENCHES[name]!();
+  if (options.against !== undefined) other = await checkOut(options.against);
+  for (const name of positionals.length > 0 ? positionals : all) {
+    const once = ONCE[name];
+    if (once === undefined) await benchRounds(name, { rounds, seconds, against: other?.tree ?? null });
+    else await once();
+  }
 } catch (error) {
-  if (!(error instanceof ScaleArgumentError)) throw error;
-  console.error(error.message);
+  if (!(error instanceof ScaleArgumentError || error instanceof RevisionError)) throw error;
+  console.error(`bench: ${error.message}`);
+  process.exitCode = 2;
+} finally {
+  await other?.remove();
+}
+process.exit();
+
+function positive(name: string, text: string): number {
+  const value = Number(text);
+  if (!(value > 0)) refuse(`--${name} is a number above 0, not ${text}`);
+  return value;
+}
+
+function refuse(why: string): never {
+  console.error(`bench: ${why}`);
   process.exit(2);
 }
-process.exit(0);

@@ -1,62 +1,107 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import type { Figure } from './figure.ts';
 import type { BenchDialect } from './generator-peer.ts';
 import { cpuSeconds } from './machine.ts';
-import { REFERENCE } from './reference.ts';
+import { buildNative, type Native, removeNative, startFloor } from './native.ts';
 import { type Measured, startStandaloneProcess, startTwoGateways } from './spanmesh-process.ts';
-import { count, printTable, ratio } from './table.ts';
 
 const GENERATOR = fileURLToPath(new URL('./routing-generator.ts', import.meta.url));
-const SECONDS = 3;
+/** Seconds before it counts, once for each dialect: programs get warm. */
+const WARM_UP_SECONDS = 1;
 
+interface Load {
+  readonly inflight: number;
+  /** Bytes of aux data each way. */
+  readonly aux: number;
+}
+
+const LOADS: readonly Load[] = [
+  { inflight: 1, aux: 0 },
+  { inflight: 32, aux: 0 },
+  { inflight: 256, aux: 0 },
+  { inflight: 1, aux: 65536 },
+  { inflight: 16, aux: 65536 },
+  { inflight: 16, aux: 4096 },
+];
+
+/** What both generators print. */
 interface GeneratorResult {
-  roundTripsPerSecond: number;
-  auxMbPerSecond: number;
-  p50Us: number;
-  p99Us: number;
-  generatorCpu: number;
+  readonly roundTripsPerSecond: number;
+  readonly p99Us: number;
 }
 
-/** Transactions between two peers, over real TCP: through one gateway, and across two. */
-export async function benchRouting(): Promise<void> {
-  await measure('Routing: transactions from one peer to another through one gateway', startStandaloneProcess);
-  await measure('Routing: the same across two gateways (a trunk between them)', startTwoGateways);
+interface Where {
+  readonly port: number;
+  readonly otherPort: number;
 }
 
-async function measure(title: string, start: (dialect: BenchDialect) => Promise<Measured>): Promise<void> {
-  const rows = [
-    ['in flight', 'aux', 'dialect', 'round trips/s', 'MB/s', 'vs ref', 'p50 µs', 'p99 µs', 'router CPU', 'gen CPU'],
-  ];
-  for (const { inflight, aux, roundTripsPerSecond, mbPerSecond } of REFERENCE.routing) {
-    for (const dialect of ['circuit', 'linkid'] as const) {
-      const { result, cpu } = await run(await start(dialect), dialect, inflight, aux);
-      const measured = mbPerSecond === null ? result.roundTripsPerSecond : result.auxMbPerSecond;
-      rows.push([
-        String(inflight),
-        aux === 0 ? '-' : `${aux / 1024} KiB`,
-        dialect,
-        count(result.roundTripsPerSecond),
-        aux === 0 ? '' : count(result.auxMbPerSecond),
-        ratio(measured / (mbPerSecond ?? roundTripsPerSecond)),
-        count(result.p50Us),
-        count(result.p99Us),
-        `${Math.round(cpu * 100)} %`,
-        `${Math.round(result.generatorCpu * 100)} %`,
-      ]);
-    }
-  }
-  printTable(title, rows);
+/** Transactions between two peers over real TCP, through one gateway. */
+export function routingFigures(seconds: number): Promise<Figure[]> {
+  return measureAll(seconds, startStandaloneProcess);
 }
 
-async function run(spanmesh: Measured, dialect: BenchDialect, inflight: number, aux: number) {
+/** The same across two gateways, with a trunk between them. */
+export function trunkFigures(seconds: number): Promise<Figure[]> {
+  return measureAll(seconds, startTwoGateways);
+}
+
+/** Row by row, the floor right after ours. */
+async function measureAll(seconds: number, start: (dialect: BenchDialect) => Promise<Measured>): Promise<Figure[]> {
+  const native = await buildNative();
+  const floor = native && (await startFloor(native));
+  const figures: Figure[] = [];
   try {
-    const cpu = () => spanmesh.pids.reduce((sum, pid) => sum + cpuSeconds(pid), 0);
-    const before = cpu();
-    const args = [GENERATOR, spanmesh.port, dialect, inflight, aux, aux, SECONDS, spanmesh.otherPort].map(String);
-    const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 60_000 });
-    return { result: JSON.parse(stdout) as GeneratorResult, cpu: (cpu() - before) / SECONDS };
+    for (const dialect of ['circuit', 'linkid'] as const) {
+      const spanmesh = await start(dialect);
+      try {
+        await generate(native, spanmesh, dialect, { inflight: 32, aux: 4096 }, WARM_UP_SECONDS);
+        for (const load of LOADS) {
+          const cpuBefore = cpuOf(spanmesh);
+          const ours = await generate(native, spanmesh, dialect, load, seconds);
+          const roundTrips = ours.roundTripsPerSecond * seconds;
+          // The floor speaks circuit only; linkid is held against the same.
+          const least =
+            floor && (await generate(native, { port: floor.port, otherPort: floor.port }, 'circuit', load, seconds));
+          figures.push({
+            row: `${dialect} ${load.inflight} × ${load.aux === 0 ? 'no aux' : `${load.aux / 1024} KiB`}`,
+            ...inUnit(ours, load),
+            p99Us: ours.p99Us,
+            cpuUs: ((cpuOf(spanmesh) - cpuBefore) / roundTrips) * 1e6,
+            ...(least && { floor: inUnit(least, load).value }),
+          });
+        }
+      } finally {
+        await spanmesh.stop();
+      }
+    }
   } finally {
-    await spanmesh.stop();
+    floor?.stop();
+    if (native !== null) await removeNative(native);
   }
+  return figures;
+}
+
+/** Round trips, or the bytes of aux data that both ways carry. */
+function inUnit({ roundTripsPerSecond }: GeneratorResult, { aux }: Load): { value: number; unit: string } {
+  if (aux === 0) return { value: roundTripsPerSecond, unit: '/s' };
+  return { value: (roundTripsPerSecond * 2 * aux) / 1e6, unit: 'MB/s' };
+}
+
+async function generate(
+  native: Native | null,
+  { port, otherPort }: Where,
+  dialect: BenchDialect,
+  { inflight, aux }: Load,
+  seconds: number,
+): Promise<GeneratorResult> {
+  const args = [port, dialect, inflight, aux, aux, seconds, otherPort].map(String);
+  const [program, all] = native === null ? [process.execPath, [GENERATOR, ...args]] : [native.load, args];
+  const { stdout } = await promisify(execFile)(program, all, { timeout: 60_000 });
+  return JSON.parse(stdout);
+}
+
+function cpuOf({ pids }: Measured): number {
+  return pids.reduce((sum, pid) => sum + cpuSeconds(pid), 0);
 }

@@ -1,4 +1,5 @@
 import type { ParseArgsOptionsConfig } from 'node:util';
+import { median } from './figure.ts';
 import type { BenchDialect } from './generator-peer.ts';
 import type { Where } from './scale-generator.ts';
 import { ScaleWorld, type Used } from './scale-world.ts';
@@ -10,13 +11,12 @@ export const SCALE_OPTIONS = {
   nodes: { type: 'string', default: '5000' },
   topologies: { type: 'string', default: '1' },
   dialect: { type: 'string', default: 'circuit' },
-  rounds: { type: 'string', default: '1' },
 } as const satisfies ParseArgsOptionsConfig;
 
 /** An argument that makes no sense; the message says what does. */
 export class ScaleArgumentError extends Error {}
 
-export type ScaleArguments = { readonly [name in keyof typeof SCALE_OPTIONS]?: string };
+export type ScaleArguments = { readonly [name in keyof typeof SCALE_OPTIONS | 'rounds']?: string };
 
 /** Span changes one at a time, of which the first are not measured. */
 const FLAPS = 100;
@@ -277,11 +277,6 @@ function percent(share: number): string {
   return `${Math.round(share * 100)} %`;
 }
 
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[sorted.length >> 1]!;
-}
-
 function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
@@ -301,7 +296,7 @@ function sizesOf(args: ScaleArguments): Sizes {
     nodes: number('nodes'),
     topologies: number('topologies'),
     dialect,
-    rounds: number('rounds'),
+    rounds: positive('rounds', args.rounds ?? '1'),
   };
   const { gateways, connections, nodes } = sizes;
   if (gateways.some((each) => connections % each > 0 || connections < 2 * each) || nodes < connections) {

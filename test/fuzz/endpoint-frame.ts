@@ -9,6 +9,8 @@ const BUFFER_BYTES = 2048 + 256;
 /** One frame that is used over and over, as a FrameReader does with its own: filled, handed out, perhaps passed on. */
 export class FuzzFrame implements Frame {
   readonly buf = new Uint8Array(BUFFER_BYTES);
+  readonly view = new DataView(this.buf.buffer);
+  readonly sealed = true;
   readonly off = 0;
   headBytes = CORE_HEADER_BYTES;
   auxPadded = 0;

@@ -1,30 +1,11 @@
+import { CRC_TABLES as T } from './crc-tables.ts';
 import { nativeCrc32c } from './native-crc.ts';
-
-/** CRC-32C (Castagnoli), reflected polynomial (protocol.md, "Message": CRC). */
-const POLYNOMIAL = 0x82f63b78;
 
 /**
  * From this many bytes on the native implementation wins. Measured: a native call with its subarray costs 110 ns before it
  * computes anything and then 0.14 ns a byte, the tables 0.5 ns a byte: they meet between 256 and 320 bytes.
  */
 export const NATIVE_CRC_BYTES = 320;
-
-/** Sixteen tables of 256: table k holds the effect of a byte that is followed by k zero bytes. */
-const T = makeTables();
-
-function makeTables(): Int32Array {
-  const tables = new Int32Array(16 * 256);
-  for (let n = 0; n < 256; n++) {
-    let c = n;
-    for (let bit = 0; bit < 8; bit++) c = c & 1 ? (c >>> 1) ^ POLYNOMIAL : c >>> 1;
-    tables[n] = c;
-  }
-  for (let i = 256; i < tables.length; i++) {
-    const before = tables[i - 256]!;
-    tables[i] = (before >>> 8) ^ tables[before & 0xff]!;
-  }
-  return tables;
-}
 
 /**
  * CRC-32C of `buf[start .. end)`, unsigned. `crc` is the CRC of what comes before it, so that

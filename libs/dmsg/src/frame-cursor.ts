@@ -1,11 +1,14 @@
 import type { Frame } from './frame.ts';
-import { AUX_CRC_AT, CIRCUIT_AT, CMD_AT, ERROR_AT, MSGID_AT, readU32, TARGET_AT } from './header.ts';
+import { AUX_CRC_AT, CIRCUIT_AT, CMD_AT, ERROR_AT, MSGID_AT, TARGET_AT } from './header.ts';
 
 const NOTHING: Uint8Array = Buffer.alloc(0);
+const NO_VIEW = new DataView(new ArrayBuffer(0));
 
 /** The one Frame of a FrameReader, moved from message to message. */
 export class FrameCursor implements Frame {
   buf: Uint8Array = NOTHING;
+  view: DataView = NO_VIEW;
+  sealed = false;
   off = 0;
   headBytes = 0;
   auxPadded = 0;
@@ -21,26 +24,40 @@ export class FrameCursor implements Frame {
   auxCrc = 0;
 
   /** Moves to the message at `off`, whose core header is in little-endian; sizes in bytes, as in Frame. */
-  set(buf: Uint8Array, off: number, headBytes: number, auxBytes: number, auxPadded: number): void {
-    this.buf = buf;
+  set(
+    buf: Uint8Array,
+    view: DataView,
+    sealed: boolean,
+    off: number,
+    headBytes: number,
+    auxBytes: number,
+    auxPadded: number,
+  ): void {
+    // Storing an object costs a write barrier, and mostly it is the one of the message before.
+    if (this.buf !== buf) {
+      this.buf = buf;
+      this.view = view;
+    }
+    this.sealed = sealed;
     this.off = off;
     this.headBytes = headBytes;
     this.auxBytes = auxBytes;
     this.auxPadded = auxPadded;
-    this.msgidLo = readU32(buf, off + MSGID_AT);
-    this.msgidHi = readU32(buf, off + MSGID_AT + 4);
-    this.circuitLo = readU32(buf, off + CIRCUIT_AT);
-    this.circuitHi = readU32(buf, off + CIRCUIT_AT + 4);
-    this.targetLo = readU32(buf, off + TARGET_AT);
-    this.targetHi = readU32(buf, off + TARGET_AT + 4);
-    this.cmd = readU32(buf, off + CMD_AT);
-    this.error = readU32(buf, off + ERROR_AT);
-    this.auxCrc = readU32(buf, off + AUX_CRC_AT);
+    this.msgidLo = view.getUint32(off + MSGID_AT, true);
+    this.msgidHi = view.getUint32(off + MSGID_AT + 4, true);
+    this.circuitLo = view.getUint32(off + CIRCUIT_AT, true);
+    this.circuitHi = view.getUint32(off + CIRCUIT_AT + 4, true);
+    this.targetLo = view.getUint32(off + TARGET_AT, true);
+    this.targetHi = view.getUint32(off + TARGET_AT + 4, true);
+    this.cmd = view.getUint32(off + CMD_AT, true);
+    this.error = view.getUint32(off + ERROR_AT, true);
+    this.auxCrc = view.getUint32(off + AUX_CRC_AT, true);
   }
 
   /** Lets go of the buffer, so that an idle connection keeps none alive. */
   clear(): void {
     this.buf = NOTHING;
+    this.view = NO_VIEW;
     this.off = 0;
   }
 }

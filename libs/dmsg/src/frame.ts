@@ -7,6 +7,10 @@
 export interface Frame {
   /** The buffer that holds the whole message, core header in little-endian whatever the sender's order was. */
   readonly buf: Uint8Array;
+  /** The bytes of `buf`, to be read and written in words. */
+  readonly view: DataView;
+  /** The hdr_crc that stands in the header is that of its bytes as they stand here: they were not swapped. */
+  readonly sealed: boolean;
   /** Offset of the message in `buf`. */
   readonly off: number;
   /** Size of the extended header in bytes: 64..2048, a multiple of 64. */

@@ -4,16 +4,17 @@ import { DmsgError } from './dmsg-error.ts';
 import type { Frame } from './frame.ts';
 import type { FrameSink } from './framing.ts';
 import { FrameReader } from './framing.ts';
+import { HDR_CRC_AT, readU32, sealHeader, swapCoreHeader } from './header.ts';
 import { encodeMessage } from './message.ts';
 
 // For tests: what a FrameReader made of a stream.
 
 /** Copies of the frames' fields and bytes. */
 export class Recorder implements FrameSink {
-  readonly frames: { fields: Omit<Frame, 'buf' | 'off'>; bytes: Buffer }[] = [];
+  readonly frames: { fields: Omit<Frame, 'buf' | 'view' | 'sealed' | 'off'>; bytes: Buffer }[] = [];
 
   onFrame(frame: Frame): void {
-    const { buf, off, ...fields } = frame;
+    const { buf, view, sealed, off, ...fields } = frame;
     const end = off + frame.headBytes + frame.auxPadded;
     this.frames.push({ fields, bytes: Buffer.from(buf.subarray(off, end)) });
   }
@@ -52,4 +53,14 @@ export function errorOf(fn: () => void): DmsgError | null {
 /** A shell message with this text. */
 export function shell(rules: DialectRules, text: string, salt: number): Uint8Array {
   return encodeMessage({ rules, cmd: DBG_SHELL, aux: Buffer.from(`${text}\0`), salt });
+}
+
+/** The message as a sender of the other byte order sends it: hdr_crc is over those bytes. */
+export function inOtherOrder(message: Uint8Array): Uint8Array {
+  const swapped = Uint8Array.from(message);
+  const headBytes = message[32]! * 64;
+  swapCoreHeader(swapped, 0);
+  sealHeader(swapped, 0, headBytes, readU32(swapped, 4));
+  swapped.subarray(HDR_CRC_AT, HDR_CRC_AT + 4).reverse();
+  return swapped;
 }

@@ -5,9 +5,9 @@ import type { DialectRules } from './dialect.ts';
 import { CIRCUIT, LINKID } from './dialect.ts';
 import { ErrorCode } from './error-code.ts';
 import type { Frame } from './frame.ts';
-import { chunks, errorOf, Recorder, readerAt, shell } from './frames.fixture.ts';
+import { chunks, errorOf, inOtherOrder, Recorder, readerAt, shell } from './frames.fixture.ts';
 import { FrameReader, MAX_HELD_BYTES } from './framing.ts';
-import { HDR_CRC_AT, readU32, sealHeader, swapCoreHeader, writeU32 } from './header.ts';
+import { sealHeader, writeU32 } from './header.ts';
 import type { MessageFields } from './message.ts';
 import { encodeMessage } from './message.ts';
 
@@ -43,16 +43,6 @@ function stream(rules: DialectRules, bodies: readonly Body[], bigEndian: readonl
       return bigEndian[i] ? inOtherOrder(message) : message;
     }),
   );
-}
-
-/** The message as a sender of the other byte order sends it: hdr_crc is over those bytes. */
-function inOtherOrder(message: Uint8Array): Uint8Array {
-  const swapped = Uint8Array.from(message);
-  const headBytes = message[32]! * 64;
-  swapCoreHeader(swapped, 0);
-  sealHeader(swapped, 0, headBytes, readU32(swapped, 4));
-  swapped.subarray(HDR_CRC_AT, HDR_CRC_AT + 4).reverse();
-  return swapped;
 }
 
 function read(rules: DialectRules | null, parts: readonly Uint8Array[]): { recorder: Recorder; reader: FrameReader } {

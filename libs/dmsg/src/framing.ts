@@ -13,17 +13,14 @@ import {
   CMD_AT,
   CORE_HEADER_BYTES,
   HDR_CRC_AT,
-  headerCrc,
   MAGIC,
   MAGIC_SWAPPED,
   MAX_HEADER_BYTES,
   padded,
-  readU16,
-  readU32,
-  readU32BE,
   SALT_AT,
   swapCoreHeader,
 } from './header.ts';
+import { headerCrcIn } from './header-crc.ts';
 
 /** Takes the messages of a FrameReader. The frame is a cursor: valid inside the call only. */
 export interface FrameSink {
@@ -35,6 +32,8 @@ export interface FrameReaderOptions {
   readonly rules: DialectRules | null;
   /** Largest extended header accepted, in bytes; default and upper bound of the protocol: 2048. */
   readonly maxHeader?: number;
+  /** False: the sender has verified all aux data, and the way from there protects it. Default: it is verified here. */
+  readonly verifiesAux?: boolean;
 }
 
 /**
@@ -59,7 +58,7 @@ const NOTHING: Uint8Array = Buffer.alloc(0);
  * Finds the messages in a stream of bytes (protocol.md, "Message"), in place: a message that lies whole in a chunk is handed
  * out where it is, one that is cut is collected in a buffer of its own. Neither chunk nor buffer is written to after its
  * message has been handed out (before that, a core header of the other byte order is swapped in place), so a sink may rewrite
- * a message and keep or pass on its bytes.
+ * a message and pass on its bytes, and keep them if the owner of the chunk leaves that alone.
  *
  * With `rules: null` it first waits for the dialect: it is `linkid` or `circuit` by the first LNK_CONN, linkid by a first
  * DBG_SHELL (protocol.md, introduction), or what `setRules` says. Messages before that are held and then delivered first, in
@@ -71,6 +70,7 @@ const NOTHING: Uint8Array = Buffer.alloc(0);
  */
 export class FrameReader {
   readonly #maxHeader: number;
+  readonly #verifiesAux: boolean;
   readonly #cursor = new FrameCursor();
   #rules: DialectRules | null;
   #sink: FrameSink | null = null;
@@ -99,6 +99,7 @@ export class FrameReader {
 
   constructor(options: FrameReaderOptions) {
     this.#rules = options.rules;
+    this.#verifiesAux = options.verifiesAux ?? true;
     this.#maxHeader = Math.min(options.maxHeader ?? MAX_HEADER_BYTES, MAX_HEADER_BYTES);
   }
 
@@ -190,14 +191,16 @@ export class FrameReader {
   #consume(chunk: Uint8Array, start: number, sink: FrameSink): void {
     const end = chunk.length;
     let at = this.#partialBytes > 0 ? this.#complete(chunk, start, sink) : start;
+    if (at >= end) return;
+    const view = viewOf(chunk);
     while (at < end && this.#state === 'busy') {
-      if (!this.#check(chunk, at, end - at)) {
+      if (!this.#check(chunk, view, at, end - at)) {
         this.#keep(chunk, at, end);
         return;
       }
       const bytes = this.#headBytes + this.#auxPadded;
       this.#handedOut = true;
-      this.#deliver(chunk, at, sink);
+      this.#deliver(chunk, view, at, sink);
       at += bytes;
     }
   }
@@ -211,11 +214,12 @@ export class FrameReader {
       const bytes = Math.min(this.#needed() - this.#partialBytes, end - at);
       this.#append(chunk, at, at + bytes, this.#partialBytes + end - at);
       at += bytes;
-      if (this.#check(this.#partial, 0, this.#partialBytes)) {
-        const whole = this.#partial;
+      const whole = this.#partial;
+      const view = viewOf(whole);
+      if (this.#check(whole, view, 0, this.#partialBytes)) {
         this.#partial = NOTHING;
         this.#partialBytes = 0;
-        this.#deliver(whole, 0, sink);
+        this.#deliver(whole, view, 0, sink);
         return at;
       }
     }
@@ -256,29 +260,31 @@ export class FrameReader {
    * Runs those checks of the current message, which starts at `off` and of which `bytes` are there, that have not been run.
    * True if it is whole.
    */
-  #check(buf: Uint8Array, off: number, bytes: number): boolean {
+  #check(buf: Uint8Array, view: DataView, off: number, bytes: number): boolean {
     if (this.#stage === START) {
       if (bytes < CORE_HEADER_BYTES) return false;
-      this.#checkSizes(buf, off, this.#rules!);
+      this.#checkSizes(view, off, this.#rules!);
       this.#stage = SIZED;
     }
     if (this.#stage === SIZED) {
       if (bytes < this.#headBytes) return false;
-      verifyHeader(buf, off, this.#headBytes, this.#swapped, this.#sequence);
+      verifyHeader(buf, view, off, this.#headBytes, this.#swapped, this.#sequence);
       this.#sequence = (this.#sequence + 1) & 0xff;
       if (this.#swapped) swapCoreHeader(buf, off);
       this.#stage = VERIFIED;
     }
     if (bytes < this.#headBytes + this.#auxPadded) return false;
-    if (this.#auxPadded > 0) verifyAux(buf, off + this.#headBytes, this.#auxPadded, readU32(buf, off + AUX_CRC_AT));
+    if (this.#auxPadded > 0 && this.#verifiesAux) {
+      verifyAux(buf, off + this.#headBytes, this.#auxPadded, view.getUint32(off + AUX_CRC_AT, true));
+    }
     this.#stage = START;
     return true;
   }
 
-  #checkSizes(buf: Uint8Array, off: number, rules: DialectRules): void {
-    this.#swapped = isSwapped(buf, off);
-    this.#headBytes = this.#headerSize(word(buf, off + CMD_AT, this.#swapped));
-    const auxBytes = word(buf, off + AUX_BYTES_AT, this.#swapped) * rules.auxUnit;
+  #checkSizes(view: DataView, off: number, rules: DialectRules): void {
+    this.#swapped = isSwapped(view, off);
+    this.#headBytes = this.#headerSize(view.getUint32(off + CMD_AT, !this.#swapped));
+    const auxBytes = view.getUint32(off + AUX_BYTES_AT, !this.#swapped) * rules.auxUnit;
     const auxPadded = padded(auxBytes);
     // protocol.md, "Message": Limits.
     if (auxPadded > rules.auxLimit) {
@@ -297,8 +303,8 @@ export class FrameReader {
     return headBytes;
   }
 
-  #deliver(buf: Uint8Array, off: number, sink: FrameSink): void {
-    this.#cursor.set(buf, off, this.#headBytes, this.#auxBytes, this.#auxPadded);
+  #deliver(buf: Uint8Array, view: DataView, off: number, sink: FrameSink): void {
+    this.#cursor.set(buf, view, !this.#swapped, off, this.#headBytes, this.#auxBytes, this.#auxPadded);
     sink.onFrame(this.#cursor);
   }
 
@@ -319,16 +325,17 @@ export class FrameReader {
   /** Looks for a message that tells the dialect, and checks the ones before it without changing them. */
   #scan(): DialectRules | null {
     const buf = this.#partial;
+    const view = viewOf(buf);
     while (!this.#scanBlocked && this.#partialBytes - this.#scanAt >= CORE_HEADER_BYTES) {
       const off = this.#scanAt;
-      const swapped = isSwapped(buf, off);
-      const cmd = word(buf, off + CMD_AT, swapped);
+      const swapped = isSwapped(view, off);
+      const cmd = view.getUint32(off + CMD_AT, !swapped);
       const headBytes = this.#headerSize(cmd);
       if (this.#partialBytes - off < headBytes) return null;
-      verifyHeader(buf, off, headBytes, swapped, this.#scanSequence);
+      verifyHeader(buf, view, off, headBytes, swapped, this.#scanSequence);
       const rules = rulesByCommand(cmd);
       if (rules !== null) return rules;
-      this.#scanBlocked = word(buf, off + AUX_BYTES_AT, swapped) !== 0;
+      this.#scanBlocked = view.getUint32(off + AUX_BYTES_AT, !swapped) !== 0;
       this.#scanSequence = (this.#scanSequence + 1) & 0xff;
       this.#scanAt = off + headBytes;
     }
@@ -358,21 +365,27 @@ function rulesByCommand(cmd: number): DialectRules | null {
 }
 
 /** protocol.md, "Message": magic. */
-function isSwapped(buf: Uint8Array, off: number): boolean {
-  const magic = readU16(buf, off);
+function isSwapped(view: DataView, off: number): boolean {
+  const magic = view.getUint16(off, true);
   if (magic === MAGIC) return false;
   if (magic === MAGIC_SWAPPED) return true;
   throw new DmsgError(ErrorCode.SYNC, 'bad magic', { magic });
 }
 
-/** A word of a core header that has not been swapped yet. */
-function word(buf: Uint8Array, at: number, swapped: boolean): number {
-  return swapped ? readU32BE(buf, at) : readU32(buf, at);
+function viewOf(buf: Uint8Array): DataView {
+  return new DataView(buf.buffer, buf.byteOffset, buf.length);
 }
 
 /** protocol.md, "Message": hdr_crc over the bytes as sent, stored in the sender's order; salt counts the messages. */
-function verifyHeader(buf: Uint8Array, off: number, headBytes: number, swapped: boolean, sequence: number): void {
-  if (word(buf, off + HDR_CRC_AT, swapped) !== headerCrc(buf, off, headBytes)) {
+function verifyHeader(
+  buf: Uint8Array,
+  view: DataView,
+  off: number,
+  headBytes: number,
+  swapped: boolean,
+  sequence: number,
+): void {
+  if (view.getUint32(off + HDR_CRC_AT, !swapped) !== headerCrcIn(view, buf, off, headBytes)) {
     throw new DmsgError(ErrorCode.HCRC, 'bad header CRC', { headBytes });
   }
   const salt = buf[off + SALT_AT + (swapped ? 3 : 0)]!;

@@ -42,7 +42,23 @@ describe('IdMap', () => {
     for (let n = 0; n < 100_000; n++) expect(map.find(n * 0x40, 0xffff_f800)?.n).toBe(n);
     for (let n = 0; n < 100_000; n++) expect(map.delete(n * 0x40, 0xffff_f800)).toBe(true);
     expect(map.size).toBe(0);
+    // The last 16 KiB once it is clear that they are not filled again.
+    expect(map.capacity).toBe(1024);
+    for (let n = 0; n < 8 * 1024; n++) {
+      map.insert(n, 0, { n });
+      map.delete(n, 0);
+    }
     expect(map.capacity).toBe(16);
+  });
+
+  it('keeps its size while bursts come and go', () => {
+    const map = new IdMap<{ n: number }>();
+    for (let burst = 0; burst < 100; burst++) {
+      for (let n = 0; n < 256; n++) map.insert(n, burst, { n });
+      expect(map.capacity).toBe(512);
+      for (let n = 0; n < 256; n++) map.delete(n, burst);
+      expect(map.capacity).toBe(512);
+    }
   });
 
   it('forgets everything with clear', () => {

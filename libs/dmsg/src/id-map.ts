@@ -1,5 +1,11 @@
 /** Smallest table (entries, a power of two): below this, shrinking gains nothing. */
 const MIN_CAPACITY = 16;
+/**
+ * Up to this size (16 KiB) a table shrinks only once SHRINK_AFTER times its capacity of deletions, in a row, have left it nearly empty:
+ * transactions come and go in bursts, and the table would grow and shrink with each.
+ */
+const LARGEST_KEPT = 1024;
+const SHRINK_AFTER = 4;
 
 /**
  * Simple tabulation hashing: one table of 256 random words for each of the eight bytes of an id. Whoever does not know the
@@ -32,6 +38,8 @@ export class IdMap<T extends object> {
   #values: (T | undefined)[] = new Array<T | undefined>(MIN_CAPACITY).fill(undefined);
   #mask = MIN_CAPACITY - 1;
   #size = 0;
+  /** Deletions that have left it nearly empty, since it was last a quarter full or resized. */
+  #sparse = 0;
 
   constructor(tables: HashTables = PROCESS_TABLES) {
     this.#tables = tables;
@@ -64,6 +72,8 @@ export class IdMap<T extends object> {
   /** Put an id in. False, and nothing changed, if it is there already. */
   insert(lo: number, hi: number, value: T): boolean {
     if (2 * (this.#size + 1) > this.capacity) this.#resize(2 * this.capacity);
+    // It is filled again: no reason to shrink.
+    else if (4 * this.#size > this.capacity) this.#sparse = 0;
     const low = lo | 0;
     const high = hi | 0;
     let at = this.#hash(low, high) & this.#mask;
@@ -102,8 +112,10 @@ export class IdMap<T extends object> {
     }
     values[hole] = undefined;
     this.#size--;
+    const { capacity } = this;
     // A quarter of the load at which it grows, so that it does not grow and shrink by turns.
-    if (this.capacity > MIN_CAPACITY && 8 * this.#size < this.capacity) this.#resize(this.capacity / 2);
+    if (capacity === MIN_CAPACITY || 8 * this.#size >= capacity) return true;
+    if (capacity > LARGEST_KEPT || ++this.#sparse > SHRINK_AFTER * capacity) this.#resize(capacity / 2);
     return true;
   }
 
@@ -148,5 +160,6 @@ export class IdMap<T extends object> {
     this.#keys = new Int32Array(2 * capacity);
     this.#values = new Array<T | undefined>(capacity).fill(undefined);
     this.#mask = capacity - 1;
+    this.#sparse = 0;
   }
 }

@@ -10,14 +10,16 @@ import {
   CIRCUIT_AT,
   CMD_AT,
   CORE_HEADER_BYTES,
+  HDR_CRC_AT,
   MAX_HEADER_BYTES,
   MSGID_AT,
   padded,
+  SALT_AT,
   sealHeader,
   TARGET_AT,
   writeCoreHeader,
-  writeU32,
 } from './header.ts';
+import { headerCrcChange } from './header-crc.ts';
 import type { Outbox } from './outbox.ts';
 import type { SaltSequence } from './salt.ts';
 
@@ -110,23 +112,45 @@ export class MessageWriter {
     toLo: number,
     toHi: number,
   ): void {
-    const { buf, off, headBytes, auxPadded } = frame;
+    const { buf, view, off, headBytes, auxPadded } = frame;
+    const { stacked, auxUnit, auxLimit } = this.#rules;
+    let { sealed } = frame;
     if (auxPadded !== 0) {
       // protocol.md, "Message": Limits. A trunk takes more than linkid does.
-      const { auxUnit, auxLimit } = this.#rules;
       if (auxPadded > auxLimit) throw new DmsgError(ErrorCode.FIELD, 'aux data too large', { auxPadded, auxLimit });
-      writeU32(buf, off + AUX_BYTES_AT, auxUnit === 1 ? frame.auxBytes : auxPadded / auxUnit);
+      const field = auxUnit === 1 ? frame.auxBytes : auxPadded / auxUnit;
+      if (view.getUint32(off + AUX_BYTES_AT, true) !== field) {
+        view.setUint32(off + AUX_BYTES_AT, field, true);
+        sealed = false;
+      }
     }
-    writeU32(buf, off + CMD_AT, cmd);
-    writeU32(buf, off + MSGID_AT, msgidLo);
-    writeU32(buf, off + MSGID_AT + 4, msgidHi);
-    writeU32(buf, off + CIRCUIT_AT, fromLo);
-    writeU32(buf, off + CIRCUIT_AT + 4, fromHi);
-    if (!this.#rules.stacked) {
-      writeU32(buf, off + TARGET_AT, toLo);
-      writeU32(buf, off + TARGET_AT + 4, toHi);
+    view.setInt32(off + CMD_AT, cmd, true);
+    view.setInt32(off + MSGID_AT, msgidLo, true);
+    view.setInt32(off + MSGID_AT + 4, msgidHi, true);
+    view.setInt32(off + CIRCUIT_AT, fromLo, true);
+    view.setInt32(off + CIRCUIT_AT + 4, fromHi, true);
+    if (!stacked) {
+      view.setInt32(off + TARGET_AT, toLo, true);
+      view.setInt32(off + TARGET_AT + 4, toHi, true);
     }
-    sealHeader(buf, off, headBytes, this.#salts.next());
+    const salt = this.#salts.next();
+    if (sealed) {
+      const change = headerCrcChange(
+        headBytes,
+        view.getInt32(off + SALT_AT, true) ^ salt,
+        frame.msgidLo ^ msgidLo,
+        frame.msgidHi ^ msgidHi,
+        frame.circuitLo ^ fromLo,
+        frame.circuitHi ^ fromHi,
+        stacked ? 0 : frame.targetLo ^ toLo,
+        stacked ? 0 : frame.targetHi ^ toHi,
+        frame.cmd ^ cmd,
+      );
+      view.setInt32(off + SALT_AT, salt, true);
+      view.setInt32(off + HDR_CRC_AT, view.getInt32(off + HDR_CRC_AT, true) ^ change, true);
+    } else {
+      sealHeader(buf, off, headBytes, salt);
+    }
     this.#out.pass(buf, off, off + headBytes + auxPadded);
     this.messages++;
   }

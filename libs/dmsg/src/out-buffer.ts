@@ -23,6 +23,8 @@ export class OutBuffer implements Outbox {
   #heldBytes = 0;
   /** Memory behind the last `pass`, to count it once for a run of slices. */
   #passedMemory: ArrayBufferLike | null = null;
+  /** The buffer of the last `pass`: `buffer` of it is a call into the engine, made once for a run of messages out of one read. */
+  #passed: Uint8Array | null = null;
 
   #slices: Uint8Array[] = [];
   // The last slice, not yet in #slices because it may still grow.
@@ -53,10 +55,13 @@ export class OutBuffer implements Outbox {
 
   pass(buf: Uint8Array, start: number, end: number): void {
     if (start >= end) return;
-    const memory = buf.buffer;
-    if (memory !== this.#passedMemory) {
-      this.#passedMemory = memory;
-      this.#heldBytes += memory.byteLength;
+    if (buf !== this.#passed) {
+      this.#passed = buf;
+      const memory = buf.buffer;
+      if (memory !== this.#passedMemory) {
+        this.#passedMemory = memory;
+        this.#heldBytes += memory.byteLength;
+      }
     }
     this.#add(buf, start, end);
   }
@@ -73,6 +78,7 @@ export class OutBuffer implements Outbox {
     this.#bytes = 0;
     this.#heldBytes = 0;
     this.#passedMemory = null;
+    this.#passed = null;
     return slices;
   }
 

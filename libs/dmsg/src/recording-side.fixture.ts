@@ -23,7 +23,8 @@ export function describeFrame(frame: Frame): string {
 /** A copy of a frame that stays valid. */
 export function keepFrame(frame: Frame): Frame {
   const bytes = frame.headBytes + frame.auxPadded;
-  return { ...frame, buf: frame.buf.slice(frame.off, frame.off + bytes), off: 0 };
+  const buf = frame.buf.slice(frame.off, frame.off + bytes);
+  return { ...frame, buf, view: new DataView(buf.buffer, buf.byteOffset, buf.length), off: 0 };
 }
 
 export function idOf(tx: Transaction): Id64 {

@@ -10,17 +10,23 @@ export const NIL_UUID = '00000000-0000-0000-0000-000000000000';
 /** Where the bytes of the canonical text stand on the wire: DCE layout, u32, u16, u16 little-endian (protocol.md, top). */
 const WIRE_ORDER = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15] as const;
 const CANONICAL = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
-const HEX: readonly string[] = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+const DASH = 0x2d;
+const DIGITS = Buffer.from('0123456789abcdef', 'latin1');
+/** Where `formatUuid` puts a text together. */
+const TEXT = Buffer.alloc(NIL_UUID.length);
 
 /** The canonical text, lower case, of the 16 bytes at `off`. Texts sort as `compareUuid` does. */
 export function formatUuid(buf: Uint8Array, off: number): string {
   if (isNilUuid(buf, off)) return NIL_UUID;
-  let text = '';
+  // A string made by `+=` stays a tree of its pieces for as long as it is kept: 700 bytes for 36.
+  let at = 0;
   for (let i = 0; i < UUID_BYTES; i++) {
-    if (i === 4 || i === 6 || i === 8 || i === 10) text += '-';
-    text += HEX[buf[off + WIRE_ORDER[i]!]!]!;
+    if (i === 4 || i === 6 || i === 8 || i === 10) TEXT[at++] = DASH;
+    const byte = buf[off + WIRE_ORDER[i]!]!;
+    TEXT[at++] = DIGITS[byte >>> 4]!;
+    TEXT[at++] = DIGITS[byte & 15]!;
   }
-  return text;
+  return TEXT.toString('latin1');
 }
 
 /**

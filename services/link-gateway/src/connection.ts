@@ -28,6 +28,7 @@ import type { Destination, Reader } from './routing/flow.ts';
 import type { Pressure } from './routing/trunks.ts';
 import { SendQueue, type SendQueueOwner } from './send-queue.ts';
 import type { ShellQueue } from './shell-queue.ts';
+import { readWith } from './socket/read-memory.ts';
 
 /**
  * Where a connection is in its life; changed in `#become` only.
@@ -125,6 +126,8 @@ export class Connection
 
   readonly #core: Core;
   readonly #socket: Socket;
+  /** What had come before it was a connection; null: nothing. */
+  #held: Uint8Array | null;
   readonly #reader: FrameReader;
   readonly #queue: SendQueue;
   /** null: plaintext. */
@@ -138,14 +141,16 @@ export class Connection
 
   /** Takes over a connected socket; `dialect` null: the peer's first messages tell. Reads nothing until `begin`. */
   constructor(
-    socket: Socket,
+    connected: Socket,
     dialect: Dialect | null,
     origin: Origin,
     core: Core,
     { remote, cipher }: ConnectionStart,
   ) {
     this.#core = core;
+    const { socket, held } = readWith(connected, (chunk) => this.#onData(chunk));
     this.#socket = socket;
+    this.#held = held;
     this.origin = origin;
     this.id = core.tables.nextNumber();
     this.address = remote.host;
@@ -183,6 +188,9 @@ export class Connection
   /** Starts to read; `first`: bytes of the stream that have been read already. */
   begin(first: Uint8Array | null): void {
     if (first !== null && first.length > 0) this.#onData(first);
+    const held = this.#held;
+    this.#held = null;
+    if (held !== null) this.#onData(held);
     if (!this.isPaused && this.#state.kind !== 'closed') this.#socket.resume();
   }
 
@@ -386,8 +394,6 @@ export class Connection
   }
 
   #listenTo(socket: Socket): void {
-    socket.on('data', (chunk: Buffer) => this.#onData(chunk));
-    socket.on('drain', () => this.#queue.onDrain());
     // protocol.md, "Transactions": TCP half-close counts as the end of the link.
     socket.on('end', () => {
       this.peerEnded = true;

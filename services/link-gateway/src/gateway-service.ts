@@ -438,6 +438,8 @@ export class Gateway implements Service, AttachHost {
   #trunkHost(): TrunkHost {
     const tables = () => this.#core.tables;
     return {
+      flow: () => this.#core.flow,
+      sendLimit: this.#options.sendLimit,
       terminal: () => this.#router.terminal,
       destinations: {
         connectionOfLink: (link) => tables().links.get(link)?.connection.id ?? 0,

@@ -107,7 +107,6 @@ describe('a peer that reads slowly, behind a kernel with a large buffer', () => 
         unacknowledged: () => queues.bytesOf(ours),
       },
     );
-    ours.on('drain', () => queue.onDrain());
     for (let i = 0; i < 24; i++) queue.out.pass(Buffer.allocUnsafeSlow(MESSAGE), 0, MESSAGE);
     queue.flush();
     // Until the kernel takes no more: reading a little makes it send a little, and not say that there is room.

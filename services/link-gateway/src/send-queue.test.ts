@@ -52,7 +52,6 @@ function setUp({ unacknowledged }: { unacknowledged?: () => number } = {}) {
       ...(unacknowledged !== undefined && { unacknowledged }),
     },
   );
-  socket.on('drain', () => queue.onDrain());
   const put = (bytes: number) => queue.out.pass(Buffer.alloc(bytes), 0, bytes);
   return { socket, clock, heard, queue, put };
 }

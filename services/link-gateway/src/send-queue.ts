@@ -3,6 +3,8 @@ import type { Sealer } from '@spanmesh/dmsg/crypto/cipher';
 import { giveBack } from '@spanmesh/dmsg/give-back';
 import type { Clock, Timer } from '@spanmesh/runtime/clock';
 import type { GatewayMetrics } from './metrics.ts';
+import { copyOf, isTransient } from './socket/read-memory.ts';
+import { writeNow } from './socket/write-now.ts';
 import { type PassNotes, TurnBuffer } from './turn-buffer.ts';
 
 /** Looks at whether bytes drain, in the time in which some must: a peer's kernel makes room in steps of up to some 400 KB. */
@@ -11,6 +13,8 @@ const STALL_LOOKS = 4;
 const MIN_PROGRESS_BYTES = 16 * 1024;
 /** Slices of this many bytes and more that are the whole of their memory are given back by hand. */
 const BULK_BYTES = 16 * 1024;
+/** Most bytes that the socket is given to wait with: when they have left, a slow peer is seen to read. */
+const HANDED_BYTES = 64 * 1024;
 
 export interface SendQueueOptions {
   /** Most bytes that may wait once the socket has taken what it takes. */
@@ -39,9 +43,9 @@ export interface SendQueueOwner {
 }
 
 /**
- * What waits for one socket. A turn's messages leave in one writev; what the socket does not take at once stays here, counted,
- * until it drains. The socket is given no more than its high-water mark at a time, so that a slow peer that reads at all
- * is seen to do so.
+ * What waits for one socket. A turn's messages leave in one writev, on the socket's descriptor where it has one; what the kernel does not
+ * take at once stays here, counted, until the socket drains. The socket is given a piece at a time, so that a slow peer that reads at
+ * all is seen to do so.
  */
 export class SendQueue {
   readonly out: TurnBuffer;
@@ -63,8 +67,11 @@ export class SendQueue {
     if (slice !== undefined) giveBack(slice);
   };
   #sliceBytes = 0;
-  /** The socket said stop; it emits `drain` when it goes on. */
-  #blocked = false;
+  /** What has to come before more is written: the socket's `drain`, or that it has written the piece that it was given. */
+  #waitsFor: 'nothing' | 'drain' | 'piece' = 'nothing';
+  readonly #onPieceWritten = (error?: Error | null) => {
+    if (!error && this.#waitsFor === 'piece') this.#goOn();
+  };
   #drainedAt = 0;
   #stallTimer: Timer | null = null;
   readonly #unacknowledged: () => number | null;
@@ -93,6 +100,9 @@ export class SendQueue {
     this.#metrics = deps.metrics;
     this.#sealing = deps.sealing ?? null;
     this.#unacknowledged = deps.unacknowledged ?? (() => null);
+    deps.socket.on('drain', () => {
+      if (this.#waitsFor === 'drain') this.#goOn();
+    });
     this.out = new TurnBuffer(() => deps.owner.flushLater(), deps.notes ?? null);
   }
 
@@ -108,9 +118,8 @@ export class SendQueue {
     if (this.bytes > this.#options.limitBytes) this.#owner.overLimit();
   }
 
-  /** The socket's `drain`. */
-  onDrain(): void {
-    this.#blocked = false;
+  #goOn(): void {
+    this.#waitsFor = 'nothing';
     this.#lookedAt = null;
     this.#drainedAt = this.#clock.now();
     this.#write();
@@ -135,6 +144,10 @@ export class SendQueue {
     this.#sliceBytes = 0;
     this.#stallTimer?.cancel();
     this.#stallTimer = null;
+  }
+
+  get #isBlocked(): boolean {
+    return this.#waitsFor !== 'nothing';
   }
 
   #takeOut(): void {
@@ -165,58 +178,92 @@ export class SendQueue {
   }
 
   #write(): void {
-    if (this.#blocked) this.#keepOwn();
-    if (this.#blocked || this.#next === this.#slices.length) return;
+    if (this.#isBlocked) {
+      this.#keepOwn();
+      return;
+    }
+    if (this.#next === this.#slices.length) return;
+    const written = writeNow(this.#socket, this.#slices, this.#next);
+    if (written < 0) this.#writeBySocket();
+    else this.#written(written);
+    if (this.#isBlocked) {
+      this.#keepOwn();
+      this.#drainedAt = this.#clock.now();
+      if (this.#stallTimer === null) this.#watch(this.#options.stallMs / STALL_LOOKS);
+      return;
+    }
+    this.#slices = [];
+    this.#next = 0;
+    this.#kept = 0;
+    // No `drain` follows, and somebody may wait.
+    if (written >= 0) this.#owner.drained();
+  }
+
+  /** The kernel has taken so many bytes. The socket is given what comes next, and says when the kernel has that, too. */
+  #written(bytes: number): void {
+    this.#sliceBytes -= bytes;
+    let left = bytes;
+    for (let slice = this.#slices[this.#next]; slice !== undefined; slice = this.#slices[this.#next]) {
+      if (left < slice.length) {
+        this.#handPiece(left === 0 ? slice : slice.subarray(left));
+        return;
+      }
+      left -= slice.length;
+      this.#slices[this.#next++] = NOTHING;
+      if (isBulk(slice)) giveBack(slice);
+    }
+  }
+
+  /** `slice`: what is left of the next one. */
+  #handPiece(slice: Uint8Array): void {
+    const piece = ownOf(slice.subarray(0, HANDED_BYTES));
+    if (piece.length < slice.length) this.#slices[this.#next] = slice.subarray(piece.length);
+    else this.#slices[this.#next++] = NOTHING;
+    this.#sliceBytes -= piece.length;
+    this.#waitsFor = 'piece';
+    this.#socket.write(piece, this.#onPieceWritten);
+  }
+
+  #writeBySocket(): void {
     const socket = this.#socket;
     // Only for several: it costs a third of what writing a small message costs here besides the system call.
     const together = this.#next + 1 < this.#slices.length;
     if (together) socket.cork();
-    while (this.#next < this.#slices.length && !this.#blocked) {
-      const slice = this.#slices[this.#next]!;
+    for (let slice = this.#slices[this.#next]; slice !== undefined; slice = this.#slices[this.#next]) {
       this.#slices[this.#next++] = NOTHING;
       this.#sliceBytes -= slice.length;
-      this.#blocked = !this.#hand(slice);
+      if (this.#hand(slice)) continue;
+      this.#waitsFor = 'drain';
+      break;
     }
     if (together) socket.uncork();
-    if (this.#next === this.#slices.length) {
-      this.#slices = [];
-      this.#next = 0;
-      this.#kept = 0;
-    }
-    if (this.#blocked) {
-      this.#keepOwn();
-      this.#drainedAt = this.#clock.now();
-      if (this.#stallTimer === null) this.#watch(this.#options.stallMs / STALL_LOOKS);
-    }
   }
 
   /**
-   * What has to wait is copied if it is less than half of the memory that it keeps alive: a small message would hold the whole read
-   * that it came in, and `bytes` would not tell.
+   * What has to wait is copied if the next read overwrites it, or if it is less than half of the memory that it keeps alive: a small
+   * message would hold the whole read that it came in, and `bytes` would not tell.
    */
   #keepOwn(): void {
     for (let i = Math.max(this.#next, this.#kept); i < this.#slices.length; i++) {
       const slice = this.#slices[i]!;
-      if (2 * slice.length >= slice.buffer.byteLength) continue;
-      const copy = Buffer.allocUnsafeSlow(slice.length);
-      copy.set(slice);
-      this.#slices[i] = copy;
+      if (isTransient(slice) || 2 * slice.length < slice.buffer.byteLength) this.#slices[i] = copyOf(slice);
     }
     this.#kept = this.#slices.length;
   }
 
-  /** Memory of bulk data is given back as soon as the kernel has it. What is left of a slice's memory is nobody else's. */
+  /** Memory of bulk data is given back as soon as the kernel has it. */
   #hand(slice: Uint8Array): boolean {
-    if (slice.length < BULK_BYTES || slice.length !== slice.buffer.byteLength) return this.#socket.write(slice);
-    this.#bulk.push(slice);
-    return this.#socket.write(slice, this.#onWritten);
+    const own = ownOf(slice);
+    if (!isBulk(own)) return this.#socket.write(own);
+    this.#bulk.push(own);
+    return this.#socket.write(own, this.#onWritten);
   }
 
   /** One timer while the socket is blocked, not one a drain: busy connections drain thousands of times a second. */
   #watch(ms: number): void {
     this.#stallTimer = this.#clock.after(ms, () => {
       this.#stallTimer = null;
-      if (!this.#blocked) return;
+      if (!this.#isBlocked) return;
       const { stallMs } = this.#options;
       const step = stallMs / STALL_LOOKS;
       const now = this.#clock.now();
@@ -237,3 +284,13 @@ export class SendQueue {
 }
 
 const NOTHING: Uint8Array = Buffer.alloc(0);
+
+/** It is the whole of its memory, and nobody else's. */
+function isBulk(slice: Uint8Array): boolean {
+  return slice.length >= BULK_BYTES && slice.length === slice.buffer.byteLength;
+}
+
+/** The same bytes, in memory that the next read leaves alone. */
+function ownOf(slice: Uint8Array): Uint8Array {
+  return isTransient(slice) ? copyOf(slice) : slice;
+}

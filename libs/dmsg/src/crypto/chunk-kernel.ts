@@ -12,6 +12,7 @@ import {
   TABLES_AT,
 } from './chunk-kernel-code.ts';
 import type { ChunkKey } from './chunk-key.ts';
+import { AHEAD_CHUNKS } from './key-stream-ahead.ts';
 
 /** The functions of the module; chunk-kernel-code.ts says what they do. */
 interface KernelExports {
@@ -71,8 +72,13 @@ export class ChunkKernel {
       this.#keyMemory.set(key.hashMemory);
       this.#key = key;
     }
-    this.#code.counters(key.iv, high, low, n);
-    this.#blocks.set(key.encryptBlocks(this.#blocks.subarray(0, n * BLOCKS_BYTES)));
+    const isFew = n < AHEAD_CHUNKS;
+    if (isFew && key.ahead.take(high, low, n, this.#blocks)) return;
+    const made = isFew ? AHEAD_CHUNKS : n;
+    this.#code.counters(key.iv, high, low, made);
+    const blocks = key.encryptBlocks(this.#blocks.subarray(0, made * BLOCKS_BYTES));
+    this.#blocks.set(isFew ? blocks.subarray(0, n * BLOCKS_BYTES) : blocks);
+    if (isFew) key.ahead.keep(blocks, high, low, n);
   }
 }
 

@@ -1,6 +1,7 @@
 import { type Cipheriv, createCipheriv } from 'node:crypto';
 import { KEY_BYTES, LENGTH_TERM_AT, TABLES_AT, tableAt } from './chunk-kernel-code.ts';
 import { add, type Gf128, gf128FromBytes, gf128ToBytes, multiply, timesX } from './gf128.ts';
+import { KeyStreamAhead } from './key-stream-ahead.ts';
 import { SESSION_IV_AT, SESSION_KEY_BYTES } from './session.ts';
 
 /** The length block of a chunk: no additional data, 512 bits of ciphertext (NIST SP 800-38D, 7.1). */
@@ -12,6 +13,7 @@ export class ChunkKey {
   readonly iv: number;
   /** Tables for the powers of the hash key, and the length's share of every hash: what goes into the kernel's memory. */
   readonly hashMemory: Uint8Array;
+  readonly ahead = new KeyStreamAhead();
   // A block at a time and no state: one cipher serves for the whole life of a connection. Making one costs 10 µs, more than ten chunks.
   readonly #cipher: Cipheriv;
 

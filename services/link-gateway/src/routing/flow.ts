@@ -21,13 +21,13 @@ export class Flow {
   /** Number of the read that is going on; what is noted once a read compares it. 0: none. */
   read = 0;
 
-  readonly #trunks: Trunks;
+  readonly #trunks: Pick<Trunks, 'pressureOf'>;
   #lastRead = 0;
   #destinations: Destination[] = [];
   #routes: Transaction[] = [];
   #pressures: Pressure[] = [];
 
-  constructor(trunks: Trunks) {
+  constructor(trunks: Pick<Trunks, 'pressureOf'>) {
     this.#trunks = trunks;
   }
 

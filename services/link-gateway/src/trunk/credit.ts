@@ -1,5 +1,5 @@
 import type { Pressure } from '../routing/trunks.ts';
-import { WINDOW_BYTES } from './limits.ts';
+import { LARGEST_WINDOW_BYTES, WINDOW_BYTES } from './limits.ts';
 import type { Credit } from './messages.ts';
 
 // Credits (architecture.md, "Trunk"). The receiver names a window for each connection of its own that routes lead to; every
@@ -21,6 +21,7 @@ export class OutWindow {
   /** Bytes ever. */
   sent = 0;
   consumed = 0;
+  #limit = WINDOW_BYTES;
   readonly waiting = new Set<Waiter>();
 
   constructor(id: number) {
@@ -29,13 +30,14 @@ export class OutWindow {
 
   /** Used up. One message may overdraw it; ends are sent, and charged, in any case. */
   get isShut(): boolean {
-    return this.sent - this.consumed >= WINDOW_BYTES;
+    return this.sent - this.consumed >= this.#limit;
   }
 
-  /** `consumed`: the other side's cumulative count. */
-  credited(consumed: number): void {
+  /** `consumed`: the other side's cumulative count; `limit`: what may be on its way from now on. */
+  credited(consumed: number, limit: number): void {
     if (consumed <= this.consumed || consumed > this.sent) return;
     this.consumed = consumed;
+    this.#limit = Math.max(WINDOW_BYTES, Math.min(limit, LARGEST_WINDOW_BYTES));
     if (!this.isShut) release(this.waiting);
   }
 
@@ -46,21 +48,34 @@ export class OutWindow {
   }
 }
 
-/** Receiver's side: what has come for one connection of ours. Credit is returned by halves, and not while the connection is full. */
+/** Where what comes in a window is sent on to. */
+export interface Drain extends Pressure {
+  /** Bytes that wait there. */
+  readonly queuedBytes: number;
+}
+
+/**
+ * Receiver's side: what has come for one connection of ours. Credit is returned by halves of the smallest window, and not while the
+ * connection is full. While it keeps up the window doubles with each credit, so that the way between the gateways, however long it is,
+ * can be filled; when it does not, the window is small again: what is on its way then has to be kept here.
+ */
 export class InWindow {
   readonly id: number;
   routes = 0;
-  readonly #pressure: Pressure | null;
+  #limit = WINDOW_BYTES;
+  readonly #drain: Drain | null;
+  readonly #share: () => number;
   readonly #tell: (credit: Credit) => void;
   #received = 0;
   #told = 0;
   #waits = false;
   #isClosed = false;
 
-  /** `pressure` null: whatever comes is consumed at once. */
-  constructor(id: number, pressure: Pressure | null, tell: (credit: Credit) => void) {
+  /** `drain` null: whatever comes is consumed at once. `share`: the largest limit that the window may have. */
+  constructor(id: number, drain: Drain | null, share: () => number, tell: (credit: Credit) => void) {
     this.id = id;
-    this.#pressure = pressure;
+    this.#drain = drain;
+    this.#share = share;
     this.#tell = tell;
   }
 
@@ -68,27 +83,31 @@ export class InWindow {
   received(bytes: number): void {
     this.#received += bytes;
     if (this.#waits || this.#received - this.#told < WINDOW_BYTES / 2) return;
-    if (this.#pressure?.isHigh === true) {
+    const drain = this.#drain;
+    if (drain?.isHigh === true) {
       this.#waits = true;
-      this.#pressure.onceLow(() => {
+      this.#limit = WINDOW_BYTES;
+      drain.onceLow(() => {
         this.#waits = false;
         this.#consumed();
       });
-    } else {
-      this.#consumed();
+      return;
     }
+    const keepsUp = drain === null || drain.queuedBytes <= WINDOW_BYTES;
+    this.#limit = Math.max(WINDOW_BYTES, Math.min(keepsUp ? 2 * this.#limit : this.#limit, this.#share()));
+    this.#consumed();
   }
 
   /** No route leads there any more. */
   close(): void {
     this.#isClosed = true;
-    this.#tell({ window: this.id, consumed: this.#received, isClosed: true });
+    this.#tell({ window: this.id, consumed: this.#received, limit: this.#limit, isClosed: true });
   }
 
   #consumed(): void {
     if (this.#isClosed) return;
     this.#told = this.#received;
-    this.#tell({ window: this.id, consumed: this.#received, isClosed: false });
+    this.#tell({ window: this.id, consumed: this.#received, limit: this.#limit, isClosed: false });
   }
 }
 

@@ -13,6 +13,7 @@ import type { ChannelSecurity } from '@spanmesh/runtime/tls-credentials';
 import type { TlsFiles } from '@spanmesh/runtime/tls-files';
 import { Turn } from '@spanmesh/runtime/turn';
 import { MAX_DEAD_GATEWAYS } from '../limits.ts';
+import type { Flow } from '../routing/flow.ts';
 import type { Pressure, RemoteLinkKey, RouteSource, RouteTerminal, Trunks } from '../routing/trunks.ts';
 import { FINISH_MS, MAX_TRUNKS } from './limits.ts';
 import { type AskForTrunk, askOverGrpc } from './open-trunk.ts';
@@ -23,6 +24,7 @@ import type { LocalDestinations, TrunkEnd } from './trunk-end.ts';
 import { TrunkError } from './trunk-error.ts';
 import { TrunkListener } from './trunk-listener.ts';
 import { TrunkMetrics } from './trunk-metrics.ts';
+import { WindowShares } from './window-shares.ts';
 
 export interface GatewayTrunksOptions {
   /** Id of this gateway, `<name>.<boot>`; read at each use. */
@@ -37,6 +39,10 @@ export interface TrunkHost {
   /** Asked for when the first trunk is made: routing needs the trunks, too. */
   readonly terminal: () => RouteTerminal;
   readonly destinations: LocalDestinations;
+  /** Bytes that may wait for a connection. */
+  readonly sendLimit: number;
+  /** Asked for when the first trunk is made, too. What is passed on out of a trunk's read, or onto a trunk, is written at the read's end. */
+  readonly flow: () => Flow;
   /** How this gateway is connected with the others has changed: `state` says how it is. */
   readonly changed: () => void;
   /** Another gateway says that this one's id was declared dead. */
@@ -67,6 +73,7 @@ export class GatewayTrunks implements Trunks {
   readonly #deps: GatewayTrunksDependencies;
   readonly #protocol: ProtocolRule;
   readonly #tokens: Tokens;
+  readonly #shares: WindowShares;
   readonly #listener: TrunkListener;
   readonly #trunks = new Map<string, PeerTrunk>();
   /** Ids that the leader of this epoch has declared dead. */
@@ -84,6 +91,7 @@ export class GatewayTrunks implements Trunks {
     this.#deps = deps;
     this.#protocol = deps.protocol ?? new ProtocolRule({}, deps);
     this.#tokens = new Tokens(deps.clock);
+    this.#shares = new WindowShares(deps);
     this.#turn = new Turn(() => this.#flush());
     const { clock, logger, tls = null } = deps;
     this.#listener = new TrunkListener(
@@ -236,7 +244,7 @@ export class GatewayTrunks implements Trunks {
     const known = this.#trunks.get(gateway);
     if (known !== undefined) return known;
     if (this.#trunks.size >= MAX_TRUNKS) return null;
-    const { clock, logger, random, destinations, changed, declaredDead, terminal, tls = null } = this.#deps;
+    const { clock, logger, random, destinations, changed, declaredDead, terminal, flow, tls = null } = this.#deps;
     const { security = PLAINTEXT, ask = askOverGrpc(security) } = this.#deps;
     const trunk = new PeerTrunk(gateway, {
       self: this.#options.self,
@@ -252,6 +260,9 @@ export class GatewayTrunks implements Trunks {
       metrics: this.metrics,
       terminal: terminal(),
       destinations,
+      shares: this.#shares,
+      flow: flow(),
+      isProtected: tls !== null,
       flushLater: (end) => {
         this.#dirty.push(end);
         this.#turn.request();

@@ -3,6 +3,7 @@ import { SHARED_WINDOW } from './credit.ts';
 import { InWindows } from './in-windows.ts';
 import type { Credit } from './messages.ts';
 import { FakePressure } from './trunk.fixture.ts';
+import { WindowShares } from './window-shares.ts';
 
 let told: Credit[];
 let windows: InWindows;
@@ -11,7 +12,8 @@ beforeEach(() => {
   told = [];
   const pressure = new FakePressure();
   const destinations = { connectionOfLink: () => 0, pressureOfConnection: () => pressure };
-  windows = new InWindows(destinations, (credit) => void told.push(credit));
+  const shares = new WindowShares({ sendLimit: 16 * 1024 * 1024 });
+  windows = new InWindows({ destinations, shares }, (credit) => void told.push(credit));
 });
 
 describe('names of windows', () => {

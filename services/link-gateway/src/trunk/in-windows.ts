@@ -1,11 +1,13 @@
 import { InWindow, SHARED_WINDOW } from './credit.ts';
-import { MAX_WINDOW } from './limits.ts';
+import { LARGEST_WINDOW_BYTES, MAX_WINDOW } from './limits.ts';
 import type { Credit } from './messages.ts';
 import type { LocalDestinations } from './trunk-end.ts';
+import type { WindowShares } from './window-shares.ts';
 
 /** The windows that this side of a trunk has named: one for each connection of ours that routes on the trunk lead to. */
 export class InWindows {
   readonly #destinations: LocalDestinations;
+  readonly #shares: WindowShares;
   readonly #tell: (credit: Credit) => void;
   readonly #shared: InWindow;
   readonly #byConnection = new Map<number, InWindow>();
@@ -17,10 +19,14 @@ export class InWindows {
   readonly #closing = new Set<number>();
   readonly #free: number[] = [];
 
-  constructor(destinations: LocalDestinations, tell: (credit: Credit) => void) {
+  constructor(
+    { destinations, shares }: { readonly destinations: LocalDestinations; readonly shares: WindowShares },
+    tell: (credit: Credit) => void,
+  ) {
     this.#destinations = destinations;
+    this.#shares = shares;
     this.#tell = tell;
-    this.#shared = new InWindow(SHARED_WINDOW, null, tell);
+    this.#shared = new InWindow(SHARED_WINDOW, null, () => LARGEST_WINDOW_BYTES, tell);
     this.#last = this.#shared;
     this.#byId.set(SHARED_WINDOW, this.#shared);
   }
@@ -36,8 +42,12 @@ export class InWindows {
   leave(window: InWindow): void {
     if (--window.routes > 0 || window === this.#shared) return;
     this.#byId.delete(window.id);
-    this.#byConnection.delete(this.#connectionOf.get(window)!);
-    this.#connectionOf.delete(window);
+    const connection = this.#connectionOf.get(window);
+    if (connection !== undefined) {
+      this.#byConnection.delete(connection);
+      this.#connectionOf.delete(window);
+      this.#shares.closed(connection);
+    }
     this.#closing.add(window.id);
     window.close();
     if (this.#last === window) this.#last = this.#shared;
@@ -63,12 +73,20 @@ export class InWindows {
     return this.#byId.size - 1 + this.#closing.size;
   }
 
+  /** The trunk is gone: none of them leads anywhere any more. */
+  clear(): void {
+    for (const connection of this.#byConnection.keys()) this.#shares.closed(connection);
+    this.#byConnection.clear();
+    this.#connectionOf.clear();
+  }
+
   #make(connection: number): InWindow {
     const pressure = connection === 0 ? null : this.#destinations.pressureOfConnection(connection);
     if (pressure === null) return this.#shared;
     const id = this.#free.pop() ?? (this.#lastId < MAX_WINDOW ? ++this.#lastId : null);
     if (id === null) return this.#shared;
-    const window = new InWindow(id, pressure, this.#tell);
+    const window = new InWindow(id, pressure, () => this.#shares.shareOf(connection), this.#tell);
+    this.#shares.opened(connection);
     this.#byConnection.set(connection, window);
     this.#byId.set(window.id, window);
     this.#connectionOf.set(window, connection);

@@ -33,10 +33,14 @@ export const MAX_BACKOFF_MS = 5_000;
 export const FINISH_MS = 1_000;
 
 /**
- * Bytes that may be on their way from one gateway to one connection of another before the sender is slowed: one source fills a
- * 10 Gbit/s link over 0.2 ms with it.
+ * Bytes that may be on their way from one gateway to one connection of another before the sender is slowed, at first and whenever the
+ * connection lags.
  */
 export const WINDOW_BYTES = 256 * 1024;
+/** The same while the connection keeps up, at most: one source fills a 10 Gbit/s link over 3 ms with it, or 1.6 Gbit/s over 20 ms. */
+export const LARGEST_WINDOW_BYTES = 4 * 1024 * 1024;
+/** Share of a connection's send limit that all windows that lead to it may come to together, where that is more than WINDOW_BYTES each. */
+export const WINDOWS_SHARE = 0.25;
 /** Windows are named by 24 bits. A name is used again once the other side has let go of it. */
 export const MAX_WINDOW = 2 ** 24 - 1;
 

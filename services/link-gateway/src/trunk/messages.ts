@@ -31,6 +31,8 @@ export interface Credit {
   readonly window: number;
   /** Bytes of this window since it exists. */
   readonly consumed: number;
+  /** Bytes that may be on their way in it from now on. */
+  readonly limit: number;
   /** Nothing is counted in it any more; its name is not used again before WINDOW_FREED has come. */
   readonly isClosed: boolean;
 }
@@ -45,6 +47,7 @@ const LINK = 8;
 const CONSUMED = 8;
 /** In CREDIT: nothing more is counted in this window. */
 const CLOSED = 1;
+const LIMIT = 16;
 const SOURCE_NUMBER = 16;
 const GATEWAY = 24;
 const SPAN = 104;
@@ -96,12 +99,13 @@ export function decodeRouteOpened(frame: Frame): number | null {
   return payload[VERSION] === TRUNK_VERSION ? payload.readUInt32LE(WINDOW) : null;
 }
 
-export function encodeCredit({ window, consumed, isClosed }: Credit): Uint8Array {
+export function encodeCredit({ window, consumed, limit, isClosed }: Credit): Uint8Array {
   const payload = Buffer.alloc(CORE_HEADER_BYTES);
   payload[VERSION] = TRUNK_VERSION;
   payload[CLOSED] = isClosed ? 1 : 0;
   payload.writeUInt32LE(window, WINDOW);
   payload.writeDoubleLE(consumed, CONSUMED);
+  payload.writeUInt32LE(limit, LIMIT);
   return payload;
 }
 
@@ -120,7 +124,8 @@ export function decodeCredit(frame: Frame): Credit | null {
   if (payload.length < CORE_HEADER_BYTES || payload[VERSION] !== TRUNK_VERSION) return null;
   const consumed = payload.readDoubleLE(CONSUMED);
   if (!isNumber(consumed)) return null;
-  return { window: payload.readUInt32LE(WINDOW), consumed, isClosed: payload[CLOSED] !== 0 };
+  const limit = payload.readUInt32LE(LIMIT);
+  return { window: payload.readUInt32LE(WINDOW), consumed, limit, isClosed: payload[CLOSED] !== 0 };
 }
 
 function payloadOf({ buf, off, headBytes }: Frame): Buffer {

@@ -24,8 +24,8 @@ export class OutWindows {
     return window;
   }
 
-  credited(id: number, consumed: number): void {
-    this.#byId.get(id)?.credited(consumed);
+  credited(id: number, consumed: number, limit: number): void {
+    this.#byId.get(id)?.credited(consumed, limit);
   }
 
   /** Nobody counts what is charged to it any more; the routes that it was for are ending. */

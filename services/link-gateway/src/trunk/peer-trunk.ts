@@ -162,9 +162,8 @@ export class PeerTrunk {
       socket.destroy();
       return;
     }
-    socket.write(GREETING);
     const end = state.kind === 'opening' || state.kind === 'expecting' ? state.end : this.#makeEnd();
-    this.#stand(end, { socket, rest });
+    this.#stand(end, { socket, rest }, GREETING);
     if (state.kind === 'opening') state.abort.abort();
   }
 
@@ -268,7 +267,7 @@ export class PeerTrunk {
     this.#become({ kind: 'expecting', end, waits, deadline });
   }
 
-  #stand(end: TrunkEnd, { socket, rest }: OpenedTrunk): void {
+  #stand(end: TrunkEnd, { socket, rest }: OpenedTrunk, greeting: Uint8Array | null = null): void {
     const { clock, metrics, logger } = this.#deps;
     this.#deps.tokens.revoke(this.gateway);
     const before = this.#state;
@@ -279,7 +278,7 @@ export class PeerTrunk {
     this.#unreachableTimer?.cancel();
     this.#unreachableTimer = null;
     logger.info({ peer: this.gateway }, 'trunk stands');
-    end.attach(socket, rest);
+    end.attach(socket, rest, greeting);
   }
 
   #ended(end: TrunkEnd, reason: TrunkLossReason, detail: Readonly<Record<string, unknown>>): void {

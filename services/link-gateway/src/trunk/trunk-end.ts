@@ -6,13 +6,16 @@ import type { EndpointHandler } from '@spanmesh/dmsg/endpoint';
 import { ErrorCode, errorName } from '@spanmesh/dmsg/error-code';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import { FrameReader, type FrameSink } from '@spanmesh/dmsg/framing';
+import { giveBack } from '@spanmesh/dmsg/give-back';
 import { readU32, SALT_AT } from '@spanmesh/dmsg/header';
 import { OutBuffer } from '@spanmesh/dmsg/out-buffer';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
 import type { Clock } from '@spanmesh/runtime/clock';
-import type { Pressure, RouteSource, RouteTerminal } from '../routing/trunks.ts';
+import type { Destination, Flow, Reader } from '../routing/flow.ts';
+import type { RouteSource, RouteTerminal } from '../routing/trunks.ts';
 import { SendQueue, type SendQueueOwner } from '../send-queue.ts';
-import { FREE_WINDOW, OutWindow, release, type Waiter } from './credit.ts';
+import { readWith } from '../socket/read-memory.ts';
+import { type Drain, FREE_WINDOW, OutWindow, release, type Waiter } from './credit.ts';
 import { InWindows } from './in-windows.ts';
 import { KeepAlive } from './keep-alive.ts';
 import {
@@ -42,13 +45,17 @@ import { RouteTable } from './route-table.ts';
 import { routeOf, TrunkEndpoint } from './trunk-endpoint.ts';
 import type { TrunkLossReason, TrunkMetrics } from './trunk-metrics.ts';
 import { TrunkOutbox } from './trunk-outbox.ts';
+import type { WindowShares } from './window-shares.ts';
+
+/** A trunk is read whatever happens: credits slow its senders. */
+const ALWAYS_READ: Reader = { pauseFor() {} };
 
 /** This gateway's own links and connections, as the trunks need to know them. */
 export interface LocalDestinations {
   /** Number of the connection of a link of this gateway; 0: the link is gone, or on none. */
   connectionOfLink(link: number): number;
   /** Where bytes for this connection wait; null: it is gone. */
-  pressureOfConnection(connection: number): Pressure | null;
+  pressureOfConnection(connection: number): Drain | null;
 }
 
 export interface TrunkEndDependencies {
@@ -58,6 +65,12 @@ export interface TrunkEndDependencies {
   readonly metrics: TrunkMetrics;
   readonly terminal: RouteTerminal;
   readonly destinations: LocalDestinations;
+  /** Of all trunks of this gateway. */
+  readonly shares: WindowShares;
+  /** What a read leads to is written at its end. */
+  readonly flow: Flow;
+  /** The way between the gateways protects its bytes. */
+  readonly isProtected: boolean;
   /** Flush it at the end of this turn. */
   readonly flushLater: (end: TrunkEnd) => void;
   /** It has ended by itself; what runs on it is told after this returns. */
@@ -73,7 +86,7 @@ export class TrunkEnd implements FrameSink, EndpointHandler, SendQueueOwner, Rou
   readonly waiting = new Set<Waiter>();
 
   readonly #deps: TrunkEndDependencies;
-  readonly #reader = new FrameReader({ rules: TRUNK });
+  readonly #reader: FrameReader;
   readonly #before = new OutBuffer();
   readonly #out: TrunkOutbox;
   readonly #endpoint: TrunkEndpoint;
@@ -89,9 +102,11 @@ export class TrunkEnd implements FrameSink, EndpointHandler, SendQueueOwner, Rou
 
   constructor(deps: TrunkEndDependencies) {
     this.#deps = deps;
+    // What has aux data was verified where it came in, and is once more where it ends.
+    this.#reader = new FrameReader({ rules: TRUNK, verifiesAux: !deps.isProtected });
     this.#out = new TrunkOutbox(this.#before, new OutWindow(FREE_WINDOW));
     this.#endpoint = new TrunkEndpoint(this.#out, this);
-    this.#inWindows = new InWindows(deps.destinations, (credit) => {
+    this.#inWindows = new InWindows(deps, (credit) => {
       if (this.#endpoint.oneWay(CREDIT, 0, encodeCredit(credit))) deps.metrics.creditsSent++;
     });
   }
@@ -123,14 +138,18 @@ export class TrunkEnd implements FrameSink, EndpointHandler, SendQueueOwner, Rou
     return this.#queue !== null || this.#before.heldBytes < WAITING_LIMIT_BYTES;
   }
 
-  /** The connection stands: what waits goes out, then `rest` of what has come is read, then everything else. */
-  attach(socket: Socket, rest: Uint8Array): void {
-    const { clock, metrics } = this.#deps;
+  /** The connection stands: `greeting`, then what waits goes out; `rest` of what has come is read, then everything else. */
+  attach(connected: Socket, rest: Uint8Array, greeting: Uint8Array | null = null): void {
+    const { clock, metrics, flow } = this.#deps;
+    const { socket, held } = readWith(connected, (chunk) => this.#onData(chunk));
     this.#socket = socket;
+    // Those that send over it wait for their routes, not for the trunk as a whole.
+    const destination: Destination = { isHigh: false, onceLow: (fn) => fn(), flush: () => this.flush() };
     this.#queue = new SendQueue(
       { limitBytes: QUEUE_LIMIT_BYTES, stallMs: STALL_MS },
-      { socket, clock, owner: this, metrics },
+      { socket, clock, owner: this, metrics, notes: { flow, destination } },
     );
+    if (greeting !== null) this.#queue.out.pass(greeting, 0, greeting.length);
     this.#out.switchTo(this.#queue.out);
     this.#keepAlive = new KeepAlive({
       clock,
@@ -138,8 +157,6 @@ export class TrunkEnd implements FrameSink, EndpointHandler, SendQueueOwner, Rou
       dead: () => this.lose('silent'),
     });
     this.#keepAlive.start();
-    socket.on('data', (chunk: Buffer) => this.#onData(chunk));
-    socket.on('drain', () => this.#queue!.onDrain());
     // protocol.md, "Transactions": TCP half-close counts as the end of the link.
     socket.on('end', () => this.lose('peer-closed'));
     socket.on('error', (error: NodeJS.ErrnoException) => this.lose('socket-error', { code: error.code }));
@@ -151,6 +168,7 @@ export class TrunkEnd implements FrameSink, EndpointHandler, SendQueueOwner, Rou
     }
     release(this.waiting);
     if (rest.length > 0) this.#onData(rest);
+    if (held !== null) this.#onData(held);
     if (!this.#isLost) socket.resume();
   }
 
@@ -190,6 +208,7 @@ export class TrunkEnd implements FrameSink, EndpointHandler, SendQueueOwner, Rou
     this.#socket?.destroy();
     this.#deps.ended(this, reason, detail);
     this.#endpoint.lost(ErrorCode.LOSTLINK);
+    this.#inWindows.clear();
     release(this.waiting);
   }
 
@@ -237,7 +256,7 @@ export class TrunkEnd implements FrameSink, EndpointHandler, SendQueueOwner, Rou
     } else if (base === CREDIT) {
       const credit = decodeCredit(frame);
       if (credit === null) return;
-      this.#outWindows.credited(credit.window, credit.consumed);
+      this.#outWindows.credited(credit.window, credit.consumed, credit.limit);
       if (!credit.isClosed) return;
       this.#outWindows.closed(credit.window);
       this.#endpoint.oneWay(WINDOW_FREED, 0, encodeWindowFreed(credit.window));
@@ -287,8 +306,10 @@ export class TrunkEnd implements FrameSink, EndpointHandler, SendQueueOwner, Rou
     if (this.#isLost) return;
     this.#deps.metrics.bytesIn += chunk.length;
     this.#keepAlive!.heard();
+    const { flow } = this.#deps;
+    flow.begin();
     try {
-      this.#reader.push(chunk, this);
+      if (this.#reader.push(chunk, this)) giveBack(chunk);
     } catch (error) {
       if (error instanceof DmsgError) {
         this.lose('protocol-error', { error: errorName(error.code), rule: error.reason, ...error.data });
@@ -296,6 +317,7 @@ export class TrunkEnd implements FrameSink, EndpointHandler, SendQueueOwner, Rou
         this.lose('internal', { err: error });
       }
     }
+    flow.end(ALWAYS_READ);
   }
 
   #openRoute(tx: Transaction, frame: Frame): void {

@@ -18,7 +18,15 @@ function endpoint(maxTransactions?: number) {
   const window = new OutWindow(77);
   const route = new Route(
     { link: 1, dialect: 'circuit', source: null, destination: 0 },
-    { inWindow: new InWindow(1, null, () => {}), out: window },
+    {
+      inWindow: new InWindow(
+        1,
+        null,
+        () => 0,
+        () => {},
+      ),
+      out: window,
+    },
     { isHigh: false, waiting: new Set(), routeTaken() {}, routeClosed() {}, creditWaits() {} },
   );
   const outbox = new TrunkOutbox(out, new OutWindow(FREE_WINDOW));

@@ -1,6 +1,7 @@
 import type { OutBuffer } from '@spanmesh/dmsg/out-buffer';
 import type { Outbox } from '@spanmesh/dmsg/outbox';
 import type { SaltSequence } from '@spanmesh/dmsg/salt';
+import { copyOf, isTransient } from '../socket/read-memory.ts';
 import type { OutWindow } from './credit.ts';
 
 /**
@@ -12,6 +13,7 @@ export class TrunkOutbox implements Outbox, Pick<SaltSequence, 'next'> {
   /** Set by the endpoint for the duration of a call. */
   window: OutWindow;
   #target: OutBuffer;
+  #isSwitched = false;
   #count = 0;
 
   constructor(target: OutBuffer, window: OutWindow) {
@@ -34,7 +36,9 @@ export class TrunkOutbox implements Outbox, Pick<SaltSequence, 'next'> {
 
   pass(buf: Uint8Array, start: number, end: number): void {
     this.window.sent += end - start;
-    this.#target.pass(buf, start, end);
+    // Until there is a socket it waits.
+    if (!this.#isSwitched && isTransient(buf)) this.#target.pass(copyOf(buf.subarray(start, end)), 0, end - start);
+    else this.#target.pass(buf, start, end);
   }
 
   next(): number {
@@ -47,5 +51,6 @@ export class TrunkOutbox implements Outbox, Pick<SaltSequence, 'next'> {
   switchTo(target: OutBuffer): void {
     for (const slice of this.#target.take()) target.pass(slice, 0, slice.length);
     this.#target = target;
+    this.#isSwitched = true;
   }
 }

@@ -7,15 +7,18 @@ import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { createLogger } from '@spanmesh/runtime/logger';
 import type { TlsFiles } from '@spanmesh/runtime/tls-files';
-import type { Pressure, RouteSource, RouteTerminal } from '../routing/trunks.ts';
+import { Flow } from '../routing/flow.ts';
+import type { RouteSource, RouteTerminal } from '../routing/trunks.ts';
+import type { Drain } from './credit.ts';
 import { GatewayTrunks } from './gateway-trunks.ts';
 import type { AskForTrunk } from './open-trunk.ts';
 import type { LocalDestinations } from './trunk-end.ts';
 import { TrunkError } from './trunk-error.ts';
 
 /** A destination that is as full as the test says. */
-export class FakePressure implements Pressure {
+export class FakePressure implements Drain {
   isHigh = false;
+  queuedBytes = 0;
   #waiting: (() => void)[] = [];
 
   onceLow(fn: () => void): void {
@@ -162,6 +165,7 @@ export class TestGatewayEnd {
   deadCalls = 0;
   readonly log: Record<string, unknown>[] = [];
   readonly trunks: GatewayTrunks;
+  readonly flow: Flow = new Flow({ pressureOf: (route) => this.trunks.pressureOf(route) });
   /** Where its OpenTrunk goes; null: nowhere. */
   other: TestGatewayEnd | null = null;
   asked = 0;
@@ -191,6 +195,8 @@ export class TestGatewayEnd {
         random: () => 0,
         terminal: () => this.terminal,
         destinations: this.terminal,
+        flow: () => this.flow,
+        sendLimit: 16 * 1024 * 1024,
         changed: () => this.unreachable.push(this.trunks.state().unreachable),
         declaredDead: () => this.deadCalls++,
         ask: ask ?? direct,

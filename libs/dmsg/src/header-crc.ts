@@ -1,0 +1,205 @@
+import { crc32c, NATIVE_CRC_BYTES } from './crc.ts';
+import { CRC_TABLES as T } from './crc-tables.ts';
+
+// The CRC of a header (protocol.md, "Message": hdr_crc) in words of a view, written out: every message needs it when it comes and when it
+// goes. Of one function a step, called, it takes a third longer.
+
+/** The core header's size, and the unit of what follows it. */
+const BLOCK_BYTES = 64;
+
+/**
+ * The CRC that belongs into hdr_crc, unsigned: over the whole extended header at `off` with that field, the last four of the first 64
+ * bytes, taken as 0. `view` shows the same bytes as `buf`; `headBytes` is a multiple of 64.
+ */
+export function headerCrcIn(view: DataView, buf: Uint8Array, off: number, headBytes: number): number {
+  const core = coreHeaderCrc(view, off);
+  if (headBytes === BLOCK_BYTES) return core;
+  const end = off + headBytes;
+  if (headBytes - BLOCK_BYTES >= NATIVE_CRC_BYTES) return crc32c(buf, off + BLOCK_BYTES, end, core);
+  return crcOfWords(view, off + BLOCK_BYTES, end, core);
+}
+
+function coreHeaderCrc(view: DataView, off: number): number {
+  let a = ~view.getInt32(off, true);
+  let b = view.getInt32(off + 4, true);
+  let c = view.getInt32(off + 8, true);
+  let d = view.getInt32(off + 12, true);
+  let r =
+    T[3840 + (a & 0xff)]! ^
+    T[3584 + ((a >>> 8) & 0xff)]! ^
+    T[3328 + ((a >>> 16) & 0xff)]! ^
+    T[3072 + (a >>> 24)]! ^
+    T[2816 + (b & 0xff)]! ^
+    T[2560 + ((b >>> 8) & 0xff)]! ^
+    T[2304 + ((b >>> 16) & 0xff)]! ^
+    T[2048 + (b >>> 24)]! ^
+    T[1792 + (c & 0xff)]! ^
+    T[1536 + ((c >>> 8) & 0xff)]! ^
+    T[1280 + ((c >>> 16) & 0xff)]! ^
+    T[1024 + (c >>> 24)]! ^
+    T[768 + (d & 0xff)]! ^
+    T[512 + ((d >>> 8) & 0xff)]! ^
+    T[256 + ((d >>> 16) & 0xff)]! ^
+    T[d >>> 24]!;
+  a = r ^ view.getInt32(off + 16, true);
+  b = view.getInt32(off + 20, true);
+  c = view.getInt32(off + 24, true);
+  d = view.getInt32(off + 28, true);
+  r =
+    T[3840 + (a & 0xff)]! ^
+    T[3584 + ((a >>> 8) & 0xff)]! ^
+    T[3328 + ((a >>> 16) & 0xff)]! ^
+    T[3072 + (a >>> 24)]! ^
+    T[2816 + (b & 0xff)]! ^
+    T[2560 + ((b >>> 8) & 0xff)]! ^
+    T[2304 + ((b >>> 16) & 0xff)]! ^
+    T[2048 + (b >>> 24)]! ^
+    T[1792 + (c & 0xff)]! ^
+    T[1536 + ((c >>> 8) & 0xff)]! ^
+    T[1280 + ((c >>> 16) & 0xff)]! ^
+    T[1024 + (c >>> 24)]! ^
+    T[768 + (d & 0xff)]! ^
+    T[512 + ((d >>> 8) & 0xff)]! ^
+    T[256 + ((d >>> 16) & 0xff)]! ^
+    T[d >>> 24]!;
+  a = r ^ view.getInt32(off + 32, true);
+  b = view.getInt32(off + 36, true);
+  c = view.getInt32(off + 40, true);
+  d = view.getInt32(off + 44, true);
+  r =
+    T[3840 + (a & 0xff)]! ^
+    T[3584 + ((a >>> 8) & 0xff)]! ^
+    T[3328 + ((a >>> 16) & 0xff)]! ^
+    T[3072 + (a >>> 24)]! ^
+    T[2816 + (b & 0xff)]! ^
+    T[2560 + ((b >>> 8) & 0xff)]! ^
+    T[2304 + ((b >>> 16) & 0xff)]! ^
+    T[2048 + (b >>> 24)]! ^
+    T[1792 + (c & 0xff)]! ^
+    T[1536 + ((c >>> 8) & 0xff)]! ^
+    T[1280 + ((c >>> 16) & 0xff)]! ^
+    T[1024 + (c >>> 24)]! ^
+    T[768 + (d & 0xff)]! ^
+    T[512 + ((d >>> 8) & 0xff)]! ^
+    T[256 + ((d >>> 16) & 0xff)]! ^
+    T[d >>> 24]!;
+  a = r ^ view.getInt32(off + 48, true);
+  b = view.getInt32(off + 52, true);
+  c = view.getInt32(off + 56, true);
+  r =
+    T[3840 + (a & 0xff)]! ^
+    T[3584 + ((a >>> 8) & 0xff)]! ^
+    T[3328 + ((a >>> 16) & 0xff)]! ^
+    T[3072 + (a >>> 24)]! ^
+    T[2816 + (b & 0xff)]! ^
+    T[2560 + ((b >>> 8) & 0xff)]! ^
+    T[2304 + ((b >>> 16) & 0xff)]! ^
+    T[2048 + (b >>> 24)]! ^
+    T[1792 + (c & 0xff)]! ^
+    T[1536 + ((c >>> 8) & 0xff)]! ^
+    T[1280 + ((c >>> 16) & 0xff)]! ^
+    T[1024 + (c >>> 24)]!;
+  return ~r >>> 0;
+}
+
+/** The CRC of a multiple of 16 bytes that follow what `crc` is of. */
+function crcOfWords(view: DataView, start: number, end: number, crc: number): number {
+  let r = ~crc;
+  for (let at = start; at < end; at += 16) {
+    const a = r ^ view.getInt32(at, true);
+    const b = view.getInt32(at + 4, true);
+    const c = view.getInt32(at + 8, true);
+    const d = view.getInt32(at + 12, true);
+    r =
+      T[3840 + (a & 0xff)]! ^
+      T[3584 + ((a >>> 8) & 0xff)]! ^
+      T[3328 + ((a >>> 16) & 0xff)]! ^
+      T[3072 + (a >>> 24)]! ^
+      T[2816 + (b & 0xff)]! ^
+      T[2560 + ((b >>> 8) & 0xff)]! ^
+      T[2304 + ((b >>> 16) & 0xff)]! ^
+      T[2048 + (b >>> 24)]! ^
+      T[1792 + (c & 0xff)]! ^
+      T[1536 + ((c >>> 8) & 0xff)]! ^
+      T[1280 + ((c >>> 16) & 0xff)]! ^
+      T[1024 + (c >>> 24)]! ^
+      T[768 + (d & 0xff)]! ^
+      T[512 + ((d >>> 8) & 0xff)]! ^
+      T[256 + ((d >>> 16) & 0xff)]! ^
+      T[d >>> 24]!;
+  }
+  return ~r >>> 0;
+}
+
+/**
+ * What hdr_crc changes by (xor) when the words of a core header that a hop rewrites do: `salt` to `cmd` are old ^ new. A CRC is linear, so
+ * only what differs counts. It is half the work of a new one, and a bit that has tipped over in memory since the header was verified is
+ * not signed for. `headBytes`: the header's size; what is behind the core header stays as it is.
+ */
+export function headerCrcChange(
+  headBytes: number,
+  salt: number,
+  msgidLo: number,
+  msgidHi: number,
+  circuitLo: number,
+  circuitHi: number,
+  targetLo: number,
+  targetHi: number,
+  cmd: number,
+): number {
+  let r =
+    T[2816 + (salt & 0xff)]! ^
+    T[2560 + ((salt >>> 8) & 0xff)]! ^
+    T[2304 + ((salt >>> 16) & 0xff)]! ^
+    T[2048 + (salt >>> 24)]! ^
+    T[1792 + (msgidLo & 0xff)]! ^
+    T[1536 + ((msgidLo >>> 8) & 0xff)]! ^
+    T[1280 + ((msgidLo >>> 16) & 0xff)]! ^
+    T[1024 + (msgidLo >>> 24)]! ^
+    T[768 + (msgidHi & 0xff)]! ^
+    T[512 + ((msgidHi >>> 8) & 0xff)]! ^
+    T[256 + ((msgidHi >>> 16) & 0xff)]! ^
+    T[msgidHi >>> 24]!;
+  r ^= circuitLo;
+  r =
+    T[3840 + (r & 0xff)]! ^
+    T[3584 + ((r >>> 8) & 0xff)]! ^
+    T[3328 + ((r >>> 16) & 0xff)]! ^
+    T[3072 + (r >>> 24)]! ^
+    T[2816 + (circuitHi & 0xff)]! ^
+    T[2560 + ((circuitHi >>> 8) & 0xff)]! ^
+    T[2304 + ((circuitHi >>> 16) & 0xff)]! ^
+    T[2048 + (circuitHi >>> 24)]! ^
+    T[1792 + (targetLo & 0xff)]! ^
+    T[1536 + ((targetLo >>> 8) & 0xff)]! ^
+    T[1280 + ((targetLo >>> 16) & 0xff)]! ^
+    T[1024 + (targetLo >>> 24)]! ^
+    T[768 + (targetHi & 0xff)]! ^
+    T[512 + ((targetHi >>> 8) & 0xff)]! ^
+    T[256 + ((targetHi >>> 16) & 0xff)]! ^
+    T[targetHi >>> 24]!;
+  r ^= cmd;
+  r = T[3840 + (r & 0xff)]! ^ T[3584 + ((r >>> 8) & 0xff)]! ^ T[3328 + ((r >>> 16) & 0xff)]! ^ T[3072 + (r >>> 24)]!;
+  r = T[3840 + (r & 0xff)]! ^ T[3584 + ((r >>> 8) & 0xff)]! ^ T[3328 + ((r >>> 16) & 0xff)]! ^ T[3072 + (r >>> 24)]!;
+  for (let left = headBytes - BLOCK_BYTES; left > 0; left -= BLOCK_BYTES) {
+    r =
+      OVER_BLOCK[r & 0xff]! ^
+      OVER_BLOCK[256 + ((r >>> 8) & 0xff)]! ^
+      OVER_BLOCK[512 + ((r >>> 16) & 0xff)]! ^
+      OVER_BLOCK[768 + (r >>> 24)]!;
+  }
+  return r;
+}
+
+/** What a register becomes over 64 bytes of zeros, by its four bytes: four tables of 256. */
+const OVER_BLOCK = makeOverBlock();
+
+function makeOverBlock(): Int32Array {
+  const tables = new Int32Array(4 * 256);
+  const zeros = new Uint8Array(BLOCK_BYTES);
+  for (let byte = 0; byte < 4; byte++) {
+    // crc32c inverts its register before and after.
+    for (let n = 0; n < 256; n++) tables[256 * byte + n] = ~crc32c(zeros, 0, BLOCK_BYTES, ~(n << (8 * byte)));
+  }
+  return tables;
+}

@@ -1,0 +1,76 @@
+import { once } from 'node:events';
+import { Socket } from 'node:net';
+import { afterEach, describe, expect, it } from 'vitest';
+import { connected } from './connected.fixture.ts';
+import { descriptorOf, reopen } from './node-socket.ts';
+
+// That Node is inside as we expect: where it is not, everything else goes on, slower (docs/decisions/006-sockets.md).
+
+const closing: (() => void)[] = [];
+afterEach(() => {
+  for (const close of closing.splice(0)) close();
+});
+
+async function pair() {
+  const ends = await connected();
+  closing.push(ends.close);
+  return ends;
+}
+
+/** The socket in the place of `near`, and what comes on it. */
+function reopened(near: Socket) {
+  const came: Buffer[] = [];
+  const buffer = Buffer.alloc(64);
+  const callback = (bytes: number) => came.push(Buffer.from(buffer.subarray(0, bytes))) > 0;
+  const result = reopen(near, { buffer, callback });
+  if (result !== null) closing.push(() => result.socket.destroy());
+  return { result, came };
+}
+
+describe('the descriptor of a socket', () => {
+  it('is there while it is open, and only for plain TCP', async () => {
+    const { near } = await pair();
+    expect(descriptorOf(near)).toBeGreaterThan(2);
+    class Changing extends Socket {}
+    Object.setPrototypeOf(near, Changing.prototype);
+    expect(descriptorOf(near)).toBe(-1);
+    Object.setPrototypeOf(near, Socket.prototype);
+    near.destroy();
+    expect(descriptorOf(near)).toBe(-1);
+    expect(descriptorOf(new Socket())).toBe(-1);
+  });
+});
+
+describe('a socket in the place of another', () => {
+  it('reads into the given buffer, beginning with what the other one held', async () => {
+    const { near, far } = await pair();
+    near.unshift(Buffer.from('held'));
+    const { result, came } = reopened(near);
+    expect(result?.held?.toString()).toBe('held');
+    far.end('x'.repeat(100));
+    const ended = result && once(result.socket, 'end');
+    result?.socket.resume();
+    await ended;
+    expect(Buffer.concat(came).toString()).toBe('x'.repeat(100));
+    expect(came.every(({ length }) => length <= 64)).toBe(true);
+    expect([near.destroyed, descriptorOf(near)]).toEqual([true, -1]);
+    expect(result?.socket.destroyed).toBe(false);
+  });
+
+  it('is not to be had when the other one has read its end, or has something to write', async () => {
+    const { near, far } = await pair();
+    // It is read ahead of whoever asks for it.
+    near.once('readable', () => {});
+    far.end('last');
+    await once(near, 'readable');
+    while (!near.readableEnded && near.readableLength < 5) {
+      if ((near as unknown as { _readableState: { ended: boolean } })._readableState.ended) break;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(reopened(near).result).toBeNull();
+    const other = await pair();
+    other.near.cork();
+    other.near.write('first');
+    expect(reopened(other.near).result).toBeNull();
+  });
+});

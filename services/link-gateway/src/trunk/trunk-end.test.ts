@@ -1,0 +1,62 @@
+import type { Socket } from 'node:net';
+import { PassThrough } from 'node:stream';
+import { LNK_PING } from '@spanmesh/dmsg/command';
+import { TRUNK } from '@spanmesh/dmsg/dialect';
+import { encodeMessage } from '@spanmesh/dmsg/message';
+import { FakeClock } from '@spanmesh/runtime/fake-clock';
+import { describe, expect, it } from 'vitest';
+import { Flow } from '../routing/flow.ts';
+import { RESTING } from '../routing/pressure.ts';
+import { FakeTerminal } from './trunk.fixture.ts';
+import { TrunkEnd } from './trunk-end.ts';
+import type { TrunkLossReason } from './trunk-metrics.ts';
+import { TrunkMetrics } from './trunk-metrics.ts';
+import { WindowShares } from './window-shares.ts';
+
+/** An end of a trunk on a socket that reads what the test says, as one of TLS does. */
+function attached({ isProtected = false } = {}) {
+  const terminal = new FakeTerminal();
+  const metrics = new TrunkMetrics();
+  const lost: TrunkLossReason[] = [];
+  const end = new TrunkEnd({
+    self: 'a.00000001',
+    clock: new FakeClock(),
+    metrics,
+    terminal,
+    destinations: terminal,
+    flow: new Flow({ pressureOf: () => RESTING }),
+    shares: new WindowShares({ sendLimit: 1 << 24 }),
+    isProtected,
+    flushLater: () => {},
+    ended: (_end, reason) => void lost.push(reason),
+  });
+  const socket = new PassThrough() as unknown as Socket;
+  end.attach(socket, Buffer.alloc(0));
+  return { metrics, lost, read: (chunk: Uint8Array) => socket.emit('data', chunk) };
+}
+
+function ping(auxBytes: number): Uint8Array {
+  return encodeMessage({ rules: TRUNK, cmd: LNK_PING, aux: Buffer.alloc(auxBytes, 7), salt: 0 });
+}
+
+describe('an end of a trunk', () => {
+  it('gives back the memory of a read that it has copied', () => {
+    const { read, metrics } = attached();
+    const chunk = Buffer.allocUnsafeSlow(32768);
+    chunk.set(ping(65536).subarray(0, chunk.length));
+    read(chunk);
+    expect(metrics.bytesIn).toBe(32768);
+    expect(chunk.buffer.byteLength).toBe(0);
+  });
+
+  it('verifies aux data, unless the way from where that was done protects it', () => {
+    const bad = ping(100);
+    bad[70]! ^= 1;
+    const open = attached();
+    open.read(Uint8Array.from(bad));
+    expect([open.metrics.messagesIn, open.lost]).toEqual([0, ['protocol-error']]);
+    const covered = attached({ isProtected: true });
+    covered.read(Uint8Array.from(bad));
+    expect([covered.metrics.messagesIn, covered.lost]).toEqual([1, []]);
+  });
+});

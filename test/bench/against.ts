@@ -1,0 +1,59 @@
+import { execFile } from 'node:child_process';
+import { cp, lstat, mkdir, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { HERE } from './rounds.ts';
+
+const run = promisify(execFile);
+
+/** A commit that cannot be had. */
+export class RevisionError extends Error {}
+
+/**
+ * Checks a commit out beside this one, with what measures taken from here: both are measured alike. Packages are linked from here where
+ * the lock files agree, and installed otherwise. Call `remove` in the end.
+ * @throws RevisionError
+ */
+export async function checkOut(revision: string): Promise<{ tree: string; remove: () => Promise<void> }> {
+  const directory = await mkdtemp(join(tmpdir(), 'spanmesh-against-'));
+  const tree = join(directory, 'tree');
+  const git = (...args: string[]) => run('git', ['-C', HERE, ...args]);
+  const remove = async () => {
+    await git('worktree', 'remove', '--force', tree).catch(() => {});
+    await rm(directory, { recursive: true, force: true });
+  };
+  try {
+    await git('worktree', 'add', '--detach', tree, revision);
+    if ((await lockOf(tree)) === (await lockOf(HERE))) await linkPackages(tree);
+    else await run('npm', ['ci'], { cwd: tree });
+    await cp(join(HERE, 'test/bench'), join(tree, 'test/bench'), { recursive: true });
+    return { tree, remove };
+  } catch (cause) {
+    await remove();
+    throw new RevisionError(`cannot check ${revision} out: ${cause instanceof Error ? cause.message : cause}`, {
+      cause,
+    });
+  }
+}
+
+function lockOf(tree: string): Promise<string> {
+  return readFile(join(tree, 'package-lock.json'), 'utf8');
+}
+
+/** Everything but our own packages, which the tree has itself: those are links out of node_modules. */
+async function linkPackages(tree: string): Promise<void> {
+  await link('node_modules', 2);
+
+  async function link(directory: string, depth: number): Promise<void> {
+    await mkdir(join(tree, directory));
+    for (const name of await readdir(join(HERE, directory))) {
+      const path = join(directory, name);
+      const isScope = name.startsWith('@') && depth === 2;
+      if (isScope) await link(path, 1);
+      else if ((await lstat(join(HERE, path))).isSymbolicLink())
+        await cp(join(HERE, path), join(tree, path), { verbatimSymlinks: true });
+      else await symlink(join(HERE, path), join(tree, path));
+    }
+  }
+}

@@ -1,0 +1,24 @@
+/**
+ * One round of one benchmark, a process of its own: `one-round.ts NAME SECONDS OUT`. Writes its figures, as JSON, to the file OUT.
+ * It stands in the tree that it measures (`against.ts`).
+ */
+import { writeFileSync } from 'node:fs';
+import { cipherFigures } from './cipher.ts';
+import { codecFigures } from './codec.ts';
+import { convergenceFigures } from './convergence.ts';
+import type { Figure } from './figure.ts';
+import { routingFigures, trunkFigures } from './routing.ts';
+
+const FIGURES: Record<string, (seconds: number) => Figure[] | Promise<Figure[]>> = {
+  routing: routingFigures,
+  trunk: trunkFigures,
+  codec: codecFigures,
+  cipher: cipherFigures,
+  convergence: convergenceFigures,
+};
+
+const [name = '', seconds = '', out = ''] = process.argv.slice(2);
+const figures = FIGURES[name];
+if (figures === undefined) throw new Error(`no benchmark ${name}`);
+writeFileSync(out, JSON.stringify(await figures(Number(seconds))));
+process.exit(0);

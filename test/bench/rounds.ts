@@ -1,0 +1,115 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type Figure, median } from './figure.ts';
+import { REFERENCE } from './reference.ts';
+import { count, printTable, ratio } from './table.ts';
+
+/** The repository that this file is in. */
+export const HERE: string = fileURLToPath(new URL('../../', import.meta.url));
+
+export interface RoundsOptions {
+  readonly rounds: number;
+  readonly seconds: number;
+  /** Another tree, to be measured in turns with this one; null: none. */
+  readonly against: string | null;
+}
+
+/** What stands over the table of a benchmark that runs in rounds. */
+export const ROUND_TITLES: Readonly<Record<string, string>> = {
+  routing: 'Routing: transactions from one peer to another through one gateway',
+  trunk: 'Routing: the same across two gateways (a trunk between them)',
+  codec: 'Codec: framing, header, CRC-32C; each frame decoded and an answer of 64 bytes encoded',
+  cipher: 'Cipher: AES-256-GCM with a tag for every 64 bytes; plaintext, one direction',
+  convergence: 'Convergence: N spans from one peer to C peers, then one flaps (down + up)',
+};
+
+/** Runs a benchmark round by round, in turns with the other tree if there is one, and prints medians. */
+export async function benchRounds(name: string, options: RoundsOptions): Promise<void> {
+  const { rounds, against } = options;
+  const ours: Figure[][] = [];
+  const theirs: Figure[][] = [];
+  for (let round = 0; round < rounds; round++) {
+    // The one that comes second finds a warmer machine, or a busier one: they take turns in that, too.
+    if (against !== null && round % 2 === 0) theirs.push(await oneRound(against, name, options));
+    ours.push(await oneRound(HERE, name, options));
+    if (against !== null && round % 2 === 1) theirs.push(await oneRound(against, name, options));
+  }
+  const title = `${ROUND_TITLES[name]}; medians of ${rounds} rounds of ${options.seconds} s`;
+  printTable(title, against === null ? alone(ours) : compared(ours, theirs));
+}
+
+async function oneRound(tree: string, name: string, { seconds }: RoundsOptions): Promise<Figure[]> {
+  const directory = await mkdtemp(join(tmpdir(), 'spanmesh-round-'));
+  const out = join(directory, 'figures.json');
+  try {
+    const args = [join(tree, 'test/bench/one-round.ts'), name, String(seconds), out];
+    const [code] = await once(spawn(process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit'] }), 'exit');
+    if (code !== 0) throw new Error(`a round of ${name} in ${tree} ended with code ${code}`);
+    return JSON.parse(await readFile(out, 'utf8'));
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+function alone(rounds: readonly Figure[][]): string[][] {
+  const table = [['', 'median', 'least', 'most', 'of floor', 'vs daemon', 'p99 µs', 'CPU µs']];
+  for (const row of rowsOf(rounds)) {
+    const figures = ofRow(rounds, row);
+    const values = figures.map(({ value }) => value);
+    const unit = figures[0]?.unit ?? '';
+    const floors = figures.flatMap(({ value, floor }) => (floor === undefined ? [] : [value / floor]));
+    const daemon = REFERENCE.daemonOfFloor[row.replace(/^\S+ /, '')];
+    table.push([
+      row,
+      `${count(median(values))} ${unit}`,
+      count(Math.min(...values)),
+      count(Math.max(...values)),
+      floors.length === 0 ? '' : median(floors).toFixed(2),
+      floors.length === 0 || daemon === undefined ? '' : ratio(median(floors) / daemon),
+      optional(figures, ({ p99Us }) => p99Us, 0),
+      optional(figures, ({ cpuUs }) => cpuUs, 2),
+    ]);
+  }
+  return table;
+}
+
+function compared(ours: readonly Figure[][], theirs: readonly Figure[][]): string[][] {
+  const table = [['', 'before', 'after', 'ratio', 'won', 'CPU', 'p99 before', 'p99 after', 'of floor']];
+  for (const row of rowsOf(ours)) {
+    const after = ofRow(ours, row);
+    const before = ofRow(theirs, row);
+    const pairs = after.flatMap((figure, i) => (before[i] === undefined ? [] : [{ figure, other: before[i] }]));
+    const floors = after.flatMap(({ value, floor }) => (floor === undefined ? [] : [value / floor]));
+    const cpu = pairs.flatMap(({ figure, other }) => (figure.cpuUs && other.cpuUs ? [figure.cpuUs / other.cpuUs] : []));
+    table.push([
+      row,
+      count(median(before.map(({ value }) => value))),
+      `${count(median(after.map(({ value }) => value)))} ${after[0]?.unit ?? ''}`,
+      `${median(pairs.map(({ figure, other }) => figure.value / other.value)).toFixed(2)} ×`,
+      `${pairs.filter(({ figure, other }) => figure.value > other.value).length}/${pairs.length}`,
+      cpu.length === 0 ? '' : `${median(cpu).toFixed(2)} ×`,
+      optional(before, ({ p99Us }) => p99Us, 0),
+      optional(after, ({ p99Us }) => p99Us, 0),
+      floors.length === 0 ? '' : median(floors).toFixed(2),
+    ]);
+  }
+  return table;
+}
+
+function rowsOf(rounds: readonly Figure[][]): string[] {
+  return (rounds[0] ?? []).map(({ row }) => row);
+}
+
+function ofRow(rounds: readonly Figure[][], row: string): Figure[] {
+  return rounds.flatMap((figures) => figures.filter((figure) => figure.row === row));
+}
+
+function optional(figures: readonly Figure[], of: (figure: Figure) => number | undefined, digits: number): string {
+  const values = figures.flatMap((figure) => of(figure) ?? []);
+  if (values.length === 0) return '';
+  return digits === 0 ? count(median(values)) : median(values).toFixed(digits);
+}
