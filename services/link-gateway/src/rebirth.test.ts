@@ -96,6 +96,7 @@ describe('a gateway that was declared dead', () => {
       gatewaysGone: ['gw.80000000'],
       gateways: [{ gateway: one.gateway.id, serviceAddress: '127.0.0.1:1' }],
     });
+    await mesh.trunkLost();
     await mesh.settled();
     opened();
     await b.node.until(() => taken.length === 2);

@@ -155,6 +155,11 @@ export class Mesh {
     const { trunks } = this.gateway.gateway;
     if (trunks!.counts().standing === 0) return;
     trunks!.renamed();
+    await this.trunkLost();
+  }
+
+  /** The trunk is being lost: resolves when it is, so that what was on its way is not waited for. */
+  async trunkLost(): Promise<void> {
     while (this.trunkCounts.standing > 0) await turn();
     this.#lost = this.#sentLessReceived();
   }
