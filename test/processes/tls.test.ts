@@ -7,7 +7,7 @@ import { main } from '@spanmesh/ctl/main';
 import { RecordingTerminal } from '@spanmesh/ctl/terminal.fixture';
 import { DialClient, DialRequest } from '@spanmesh/proto/v1/dial';
 import { DirectoryClient, FindClusterRequest } from '@spanmesh/proto/v1/directory';
-import { GatewayControlClient, Hello } from '@spanmesh/proto/v1/gateway_control';
+import { type AttachResponse, GatewayControlClient, Hello } from '@spanmesh/proto/v1/gateway_control';
 import { MessagingClient } from '@spanmesh/proto/v1/messaging';
 import { ProcessClient, SetLogLevelRequest } from '@spanmesh/proto/v1/process';
 import { ListClustersRequest, TopologyClient } from '@spanmesh/proto/v1/topology';
@@ -166,8 +166,9 @@ describe('an installation with certificates, each service in a process of its ow
           resolve(answer);
         };
         stream.on('error', (error: ServiceError) => done(status[error.code]!));
-        stream.on('data', () => done('taken'));
-        stream.write({ hello: Hello.fromPartial({ name, boot: '00000007', protocolVersion: PROTOCOL_VERSION }) });
+        stream.on('data', ({ welcome }: AttachResponse) => welcome !== undefined && done('taken'));
+        const hello = { name, boot: '00000007', protocolVersion: PROTOCOL_VERSION, installation: 'spanmesh' };
+        stream.write({ hello: Hello.fromPartial(hello) });
       });
     };
     // gateway-1 is there already, and what asks may be it.
