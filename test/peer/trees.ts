@@ -58,19 +58,24 @@ export interface Trees {
 /** Asks a replica. Rejects with the ServiceError. */
 export async function readTrees(grpcPort: number): Promise<Trees> {
   const client = new TopologyClient(`127.0.0.1:${grpcPort}`, credentials.createInsecure());
-  const page = { pageSize: PAGE };
   try {
-    const [{ connections }, { links }, { relays }] = await Promise.all([
-      ask<ListConnectionsRequest, ListConnectionsResponse>(client, client.listConnections, {
-        ...ListConnectionsRequest.create(page),
-      }),
-      ask<ListLinksRequest, ListLinksResponse>(client, client.listLinks, ListLinksRequest.create(page)),
-      ask<ListRelaysRequest, ListRelaysResponse>(client, client.listRelays, ListRelaysRequest.create(page)),
-    ]);
-    return { connections, links, relays };
+    return await treesOf(client);
   } finally {
     client.close();
   }
+}
+
+/** The same by a client that is there. Rejects with the ServiceError. */
+export async function treesOf(client: TopologyClient): Promise<Trees> {
+  const page = { pageSize: PAGE };
+  const [{ connections }, { links }, { relays }] = await Promise.all([
+    ask<ListConnectionsRequest, ListConnectionsResponse>(client, client.listConnections, {
+      ...ListConnectionsRequest.create(page),
+    }),
+    ask<ListLinksRequest, ListLinksResponse>(client, client.listLinks, ListLinksRequest.create(page)),
+    ask<ListRelaysRequest, ListRelaysResponse>(client, client.listRelays, ListRelaysRequest.create(page)),
+  ]);
+  return { connections, links, relays };
 }
 
 /**
@@ -78,7 +83,8 @@ export async function readTrees(grpcPort: number): Promise<Trees> {
  * connections offer; empty: they do not. Selection is worked out anew by the naive oracle of libs/spantree.
  * `peers`: every peer that is connected; not those whose names (`naming`, addresses unless told) `isOther` says yes to, whose spans
  * nobody else selects and who select nothing.
- * `rnssAdd`: SPANMESH_RNSS of the installation.
+ * `rnssAdd`: SPANMESH_RNSS of the installation. `refused`: what a peer has refused may be there or not: a refusal is forgotten
+ * when something else is taken.
  */
 export function differences(
   peers: readonly LivePeer[],
@@ -87,7 +93,13 @@ export function differences(
     rnssAdd,
     isOther = () => false,
     naming = BY_ADDRESS,
-  }: { rnssAdd: number; isOther?: (name: string) => boolean; naming?: Naming },
+    refused = () => [],
+  }: {
+    rnssAdd: number;
+    isOther?: (name: string) => boolean;
+    naming?: Naming;
+    refused?: (peer: LivePeer) => readonly SpanFields[];
+  },
 ): string[] {
   const found: string[] = [];
   const byName = new Map<string, Connection>();
@@ -125,8 +137,16 @@ export function differences(
     }
   }
   const others = new Set([...byName.values()].map(({ id }) => id));
-  found.push(...compareRelays(wanted, trees.relays, others));
-  found.push(...peers.flatMap((peer) => compareHeld(peer, oracle, owners, named, rnssAdd)));
+  const isRefused = (peer: LivePeer, name: string) => refused(peer).some((span) => nameOf(span) === name);
+  const mayMiss = new Set<string>();
+  for (const lnkConn of oracle.lnkConns) {
+    const prefix = `${lnkConn.connection.gateway}:${lnkConn.id} `;
+    for (const [name, span] of wanted) {
+      if (name.startsWith(prefix) && isRefused(owners.get(lnkConn)!, nameOf(span))) mayMiss.add(name);
+    }
+  }
+  found.push(...compareRelays(wanted, mayMiss, trees.relays, others));
+  found.push(...peers.flatMap((peer) => compareHeld(peer, oracle, owners, named, rnssAdd, isRefused)));
   return found.slice(0, MAX_SAID);
 }
 
@@ -203,12 +223,15 @@ function addLinks(
 
 function compareRelays(
   wanted: ReadonlyMap<string, SpanFields>,
+  mayMiss: ReadonlySet<string>,
   relays: readonly Relay[],
   others: ReadonlySet<string>,
 ): string[] {
   const has = new Set(relays.filter(({ connection }) => !others.has(connection)).map((r) => `${r.lnkConn} ${r.link}`));
   return [
-    ...[...wanted.keys()].filter((name) => !has.has(name)).map((name) => `the trees lack the relay ${name}`),
+    ...[...wanted.keys()]
+      .filter((name) => !has.has(name) && !mayMiss.has(name))
+      .map((name) => `the trees lack the relay ${name}`),
     ...[...has].filter((name) => !wanted.has(name)).map((name) => `the trees have the relay ${name}: not selected`),
   ];
 }
@@ -220,6 +243,7 @@ function compareHeld(
   owners: ReadonlyMap<OracleLnkConn, LivePeer>,
   named: ReadonlyMap<OracleLink, { id: string; span: SpanFields }>,
   rnssAdd: number,
+  isRefused: (peer: LivePeer, name: string) => boolean,
 ): string[] {
   const found: string[] = [];
   /** What it should hold → the relays that it may be. */
@@ -240,7 +264,8 @@ function compareHeld(
     else missing.set(name, one.slice(1));
   }
   for (const [name, relays] of missing) {
-    if (relays.length > 0) found.push(`${peer.raw.name}: lacks a relay ${relays.join(' or ')} of ${name}`);
+    if (relays.length > 0 && !isRefused(peer, name))
+      found.push(`${peer.raw.name}: lacks a relay ${relays.join(' or ')} of ${name}`);
   }
   return found;
 }

@@ -174,9 +174,16 @@ export class Oracle {
   }
 }
 
+const names = new WeakMap<SpanKey, string>();
+
 export function nodeName(span: SpanKey): string {
-  const { dialect, clusterId, nodeId, peerType, peerLabel, label } = span;
-  return JSON.stringify(dialect === 'linkid' ? [clusterId, nodeId] : [peerType, clusterId, peerLabel, label, nodeId]);
+  let name = names.get(span);
+  if (name === undefined) {
+    const { dialect, clusterId, nodeId, peerType, peerLabel, label } = span;
+    name = JSON.stringify(dialect === 'linkid' ? [clusterId, nodeId] : [peerType, clusterId, peerLabel, label, nodeId]);
+    names.set(span, name);
+  }
+  return name;
 }
 
 /** A negative one is 0: nothing is nearer than what its own peer offers. */

@@ -192,6 +192,25 @@ describe('a new leader', () => {
     expect([...b.relays.keys()].some((pair) => pair.startsWith(`${b.id}:${local}>`))).toBe(true);
   });
 
+  it('opens and closes nothing there in the middle of its term either', () => {
+    const { a, b, next, pass } = two();
+    for (const gateway of [a, b]) gateway.disconnect();
+    const at = next();
+    at.presence.records.clear();
+    at.presence.alive.clear();
+    const leader = new FakeLeader({ epoch: 3, presence: at.presence, clock: at.clock });
+    const early = new FakeGateway('early');
+    settle(leader, [early]);
+    pass(leader, [early], 6000);
+    const local = b.openLink(b.openConnection(), 5);
+    settle(leader, [early, b]);
+    pass(leader, [early, b], 4500);
+    expect([b.opens, b.closes]).toEqual([1, 0]);
+    settle(leader, [early, a, b]);
+    expect([b.closes, b.relays.size]).toEqual([0, 2]);
+    expect([...b.relays.keys()].some((pair) => pair.startsWith(`${b.id}:${local}>`))).toBe(true);
+  });
+
   it('commands it when that one has had 5 s, which is dead then', () => {
     const { a, b, next, pass } = two();
     for (const gateway of [a, b]) gateway.disconnect();

@@ -262,12 +262,16 @@ export class Trees {
     if (fitting.length > 0) this.journal?.(gateway, { refusalsAdopted: relaySet(gateway, link, idsOf(fitting)) });
   }
 
+  /** Lists show what is open on demand like what is selected: whoever watches relays is told of it unless it is both. */
   setOnDemand(gateway: Gateway, set: RelaySet, open: boolean): void {
     const link = this.linkOf(gateway, set.linkGateway, set.link);
     if (link === undefined) return;
+    const selected = new Set(link.relays);
+    const changed: number[] = [];
     for (const id of set.lnkConns) {
       const lnkConn = gateway.lnkConns.get(id);
       if (lnkConn === undefined) continue;
+      const was = linkData(link).onDemand?.has(lnkConn) === true;
       if (open) {
         linkData(link).onDemand ??= new Set();
         linkData(link).onDemand!.add(lnkConn);
@@ -277,8 +281,11 @@ export class Trees {
         linkData(link).onDemand?.delete(lnkConn);
         lnkConnData(lnkConn).onDemand?.delete(link);
       }
+      if (was !== open && !selected.has(lnkConn)) changed.push(id);
     }
     this.journal?.(gateway, open ? { onDemandOpened: set } : { onDemandClosed: set });
+    if (changed.length === 0) return;
+    this.#observer.relaysChanged({ link, gateway, open: open ? changed : [], close: open ? [] : changed });
   }
 
   hold(gateway: Gateway, key: ClusterKey): void {

@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events';
 import { ChangeKind, type WatchResponse } from '@spanmesh/proto/v1/topology';
 import { describe, expect, it } from 'vitest';
 import { PROGRESS_MS, Watch } from './watch.ts';
-import { FakeGateway, FakeLeader, settle } from './world.fixture.ts';
+import { FakeGateway, FakeLeader, pairName, settle } from './world.fixture.ts';
 
 class FakeCall extends EventEmitter {
   readonly sent: WatchResponse[] = [];
@@ -92,6 +92,26 @@ describe('a watch', () => {
     gateway.refuse([...gateway.relays.keys()][0]!);
     settle(leader, [gateway]);
     expect(kinds(call).at(-1)).toBe('-relays');
+  });
+
+  it('says of relays on demand, which lists show, when they come and go', () => {
+    const { leader, gateway, start } = watching();
+    const lnkConn = gateway.openLnkConn(gateway.openConnection('linkid'));
+    // Too far to be selected.
+    const far = gateway.openLink(gateway.openConnection('linkid'), 1, 17);
+    settle(leader, [gateway]);
+    const { call } = start('', true);
+    const pair = pairName(gateway.id, far, lnkConn);
+    gateway.openOnDemand(pair);
+    settle(leader, [gateway]);
+    expect(kinds(call)).toEqual(['+relays']);
+    gateway.closeOnDemand(pair);
+    settle(leader, [gateway]);
+    expect(kinds(call)).toEqual(['+relays', '-relays']);
+    expect(call.sent.at(-1)?.changes?.changes[0]?.relays).toEqual({
+      link: `${gateway.id}:${far}`,
+      lnkConns: [`${gateway.id}:${lnkConn}`],
+    });
   });
 
   it('resumes from any revision that is kept, and sends what came since once', () => {

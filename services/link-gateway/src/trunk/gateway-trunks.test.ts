@@ -424,6 +424,35 @@ describe('trunks between two gateways', () => {
       expect(pair.b.terminal.opened[1]!.source!.gateway).toBe('a.00000009');
       expect(pair.b.trunks.state().established).toEqual(['a.00000009']);
     });
+
+    it('begins anew, under another id, with one that it could not reach, also in the middle of an attempt', async () => {
+      await standing(1);
+      const { other } = pair.a;
+      pair.a.other = null;
+      pair.b.other = null;
+      pair.clock.advance(2_000);
+      pair.clock.advance(2_000);
+      await until(() => pair.a.trunks.counts().standing === 0 && pair.b.trunks.counts().standing === 0);
+      const held = Promise.withResolvers<void>();
+      pair.a.hold = held.promise;
+      const { asked } = pair.a;
+      pair.clock.advance(100);
+      await until(() => pair.a.asked > asked);
+      pair.clock.advance(1_900);
+      expect(pair.a.trunks.state().unreachable).toEqual([pair.b.id]);
+      pair.a.id = 'a.00000009';
+      pair.a.trunks.renamed();
+      // Nobody would ever try it otherwise: relays of its links are not selected as long as it counts as out of reach.
+      expect(pair.a.trunks.state()).toEqual({ established: [], unreachable: [] });
+      expect(pair.a.unreachable.at(-1)).toEqual([]);
+      pair.a.other = other;
+      pair.a.hold = Promise.resolve();
+      held.resolve();
+      await turns();
+      pair.route(2);
+      await until(() => pair.a.trunks.counts().standing === 1);
+      expect(pair.b.trunks.state().established).toEqual(['a.00000009']);
+    });
   });
 
   describe('keep-alive', () => {

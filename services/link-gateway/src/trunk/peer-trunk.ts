@@ -192,7 +192,12 @@ export class PeerTrunk {
     const state = this.#state;
     if (!('end' in state)) return;
     this.#backoff = FIRST_BACKOFF_MS;
+    // Whether the new id reaches the other gateway shows when it is needed; nobody tries as long as it counts as out of reach.
+    this.#unreachableTimer?.cancel();
+    this.#unreachableTimer = null;
+    this.isUnreachable = false;
     this.#become({ kind: 'idle' });
+    this.#deps.changed();
     if (state.kind === 'opening') state.abort.abort();
     state.end.lose('renamed');
     this.#left();

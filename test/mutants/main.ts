@@ -1,0 +1,86 @@
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { MUTANTS } from './list.ts';
+import { type Check, type Mutant, mutated, showCheck } from './mutant.ts';
+import { Scratch } from './scratch.ts';
+
+const USAGE = `usage: node test/mutants/main.ts [--only TEXT] [--no-baseline]
+
+Breaks one rule after the other in a copy of what is committed, and runs what must notice it. Exit code 1 if a break is not noticed.
+
+  --only TEXT     breaks whose rule or file has this text in it
+  --no-baseline   does not run the same checks on the copy as it is first`;
+
+/** A check that takes so long has noticed something, too: it hangs. */
+const LIMIT_MS = 300_000;
+
+const { values } = parseArgs({
+  options: {
+    only: { type: 'string', default: '' },
+    'no-baseline': { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
+  },
+});
+if (values.help) console.log(USAGE);
+else process.exitCode = await main(values.only, !values['no-baseline']);
+
+async function main(only: string, withBaseline: boolean): Promise<number> {
+  const chosen = MUTANTS.filter(({ rule, file }) => `${rule} ${file}`.includes(only));
+  const scratch = new Scratch();
+  try {
+    // All of them before the first takes its time.
+    for (const mutant of chosen) mutated(scratch.read(mutant.file), mutant);
+    if (withBaseline && !(await isSound(chosen, scratch))) return 1;
+    let survived = 0;
+    for (const [i, mutant] of chosen.entries()) {
+      const how = await tryOut(mutant, scratch);
+      if (how === 'survived') survived++;
+      console.log(
+        `${String(i + 1).padStart(2)} ${how.padEnd(8)} | ${mutant.rule} | ${mutant.file} | ${showCheck(mutant.noticedBy)}`,
+      );
+    }
+    console.log(`${chosen.length} breaks, ${survived} survived`);
+    return survived === 0 ? 0 : 1;
+  } finally {
+    scratch.remove();
+  }
+}
+
+/** Whatever is to notice a break must have nothing to say without one. */
+async function isSound(chosen: readonly Mutant[], scratch: Scratch): Promise<boolean> {
+  const checks = new Map(chosen.map(({ noticedBy }) => [JSON.stringify(noticedBy), noticedBy]));
+  for (const check of checks.values()) {
+    const { isFine, output } = await run(check, scratch);
+    if (isFine) continue;
+    console.log(`without any break: ${showCheck(check)} fails\n${output}`);
+    return false;
+  }
+  console.log(`${checks.size} checks have nothing to say without a break`);
+  return true;
+}
+
+async function tryOut(mutant: Mutant, scratch: Scratch): Promise<'noticed' | 'survived'> {
+  const before = scratch.read(mutant.file);
+  scratch.write(mutant.file, mutated(before, mutant));
+  const { isFine } = await run(mutant.noticedBy, scratch);
+  scratch.write(mutant.file, before);
+  return isFine ? 'survived' : 'noticed';
+}
+
+function run(check: Check, { root }: Scratch): Promise<{ isFine: boolean; output: string }> {
+  const args =
+    check.kind === 'test'
+      ? [join(root, 'node_modules/vitest/vitest.mjs'), 'run', '--bail', '1', check.file]
+      : ['test/sim/main.ts', '--seeds', `${check.from}..${check.to}`, '--seconds', String(check.seconds), '--first'];
+  const child = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (output += String(data)));
+  const timer = setTimeout(() => child.kill('SIGKILL'), LIMIT_MS);
+  return new Promise((resolve) => {
+    child.on('close', (code) => {
+      clearTimeout(timer);
+      resolve({ isFine: code === 0, output });
+    });
+  });
+}

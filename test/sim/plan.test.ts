@@ -1,0 +1,53 @@
+import { describe, expect, it } from 'vitest';
+import { planRound, processesOf, sizesOf } from './plan.ts';
+
+describe('the plan of a round', () => {
+  it('comes from seed and number alone', () => {
+    expect(planRound(7, 3, sizesOf(7))).toEqual(planRound(7, 3, sizesOf(7)));
+    expect(planRound(7, 3, sizesOf(7))).not.toEqual(planRound(7, 4, sizesOf(7)));
+  });
+
+  it('has every kind of fault, and each process is meant by some', () => {
+    const kinds = new Set<string>();
+    const processes = new Set<string>();
+    for (let seed = 1; seed < 400; seed++) {
+      for (const { fault } of planRound(seed, 0, sizesOf(seed))) {
+        kinds.add(fault.kind);
+        if ('process' in fault) processes.add(fault.process);
+      }
+    }
+    expect([...kinds].sort()).toMatchInlineSnapshot(`
+      [
+        "cut",
+        "jump",
+        "kill",
+        "leave",
+        "one-way",
+        "pause",
+        "peer-silent",
+        "peer-slow",
+        "power",
+        "refuse",
+        "reset",
+        "reset-way",
+        "silent",
+        "slow",
+        "stop",
+        "store-away",
+        "store-leaderless",
+        "store-rolled-back",
+        "store-slow",
+        "store-wiped",
+        "two-step",
+        "withdraw",
+      ]
+    `);
+    expect([...processes].sort()).toEqual(processesOf(sizesOf(1)).sort());
+  });
+
+  it('says nothing of a store to an installation without', () => {
+    for (let seed = 4; seed < 400; seed += 4) {
+      expect(JSON.stringify(planRound(seed, 0, sizesOf(seed)))).not.toContain('store');
+    }
+  });
+});

@@ -1,0 +1,575 @@
+import { Metadata, type ServiceError } from '@grpc/grpc-js';
+import { TopologyClient } from '@spanmesh/proto/v1/topology';
+import { Dialect } from '@spanmesh/proto/v1/types';
+import { VolconfClient } from '@spanmesh/proto/v1/volconf';
+import { createClient } from '@spanmesh/runtime/grpc-client';
+import { Random } from '../fuzz/random.ts';
+import type { HeldRelay } from '../peer/live-peer.ts';
+import { differences, treesOf } from '../peer/trees.ts';
+import { describeMessage } from '../peer/wire.ts';
+import { Kernel, type SimProcess } from './kernel.ts';
+import { Network } from './network.ts';
+import { drawPart, type PeerWatch, SimPeer, witnessOf, witnessPart } from './peer.ts';
+import { type Fault, processesOf, type Sizes, type Step } from './plan.ts';
+import { setKernel } from './platform/globals.ts';
+import {
+  API_PORT,
+  RNSS_ADD,
+  type Running,
+  SERVICE_PORT,
+  type Service,
+  simSecurity,
+  startGateway,
+  startTopology,
+  startVolconf,
+} from './processes.ts';
+import { SimStore, STORE_HOST } from './store.ts';
+import { SimTarget } from './target.ts';
+import { type Harm, Touches } from './touches.ts';
+import { SimWatcher } from './watcher.ts';
+
+/** Every so many milliseconds some peer begins a transaction. */
+const ASK_MS = 80;
+/** How long everything may take to be whole again once all is healed, ms of the simulation. */
+const PATIENCE_MS = 60_000;
+/** How often it is looked whether it is, ms. */
+const LOOK_MS = 1000;
+/** A process that has not stopped so long after SIGTERM never will, ms. */
+const STOP_MS = 20_000;
+/** How long an order to volconf may take until it is given again, ms. */
+const ORDER_MS = 4000;
+/** How often it is looked who leads, ms, and for how long a lease that the store has forgotten can be believed. */
+const LEADERS_MS = 25;
+const LEASE_MS = 4000;
+const SLOW = { from: 100, to: 900 };
+const STORE_SLOW_MS = 1500;
+/** At most so many findings are said of one run. */
+const MOST_SAID = 12;
+
+/** Not what it should be: a finding. */
+export class Finding extends Error {
+  override readonly name = 'Finding';
+}
+
+export interface WorldOptions {
+  readonly seed: number;
+  readonly sizes: Sizes;
+  /** Hears what happens, and what processes log from `logLevel` up. */
+  readonly log?: ((line: string) => void) | undefined;
+  readonly logLevel?: string;
+}
+
+/** A whole installation with its peers, in virtual time. */
+export class World implements PeerWatch {
+  readonly kernel: Kernel;
+  readonly network: Network;
+  readonly store: SimStore;
+  readonly peers: SimPeer[] = [];
+  readonly running = new Map<string, Running>();
+  /** What must not be, as soon as it is seen. */
+  readonly wrong: string[] = [];
+  /** How often each kind of fault has happened. */
+  readonly faults = new Map<string, number>();
+  readonly #options: WorldOptions;
+  readonly #random: Random;
+  readonly #touches: Touches;
+  readonly #hosts = new Map<string, string>();
+  readonly #checker: SimProcess;
+  readonly #watcher: SimWatcher;
+  readonly #targets: readonly SimTarget[];
+  #ordered = new Set<SimTarget>();
+  readonly #stopping = new Set<string>();
+  #isAsking = false;
+  #storeTrustedFrom = 0;
+
+  constructor(options: WorldOptions) {
+    const { seed, sizes, log } = options;
+    this.#options = options;
+    this.kernel = new Kernel(seed);
+    setKernel(this.kernel);
+    if (log !== undefined) this.kernel.log = log;
+    this.kernel.onThrow = (error, process) => this.threw(error, process);
+    this.network = new Network(this.kernel);
+    this.store = new SimStore(this.kernel, this.network);
+    this.#random = new Random(seed, 4);
+    this.#checker = this.kernel.process('checker', '127.0.9.1');
+    for (const [i, name] of processesOf(sizes).entries()) this.#hosts.set(name, `127.0.1.${i + 1}`);
+    for (const name of this.#hosts.keys()) this.start(name);
+    const hostsOf = (kind: string) =>
+      [...this.#hosts].filter(([name]) => name.startsWith(kind)).map(([, host]) => host);
+    const [gateways, topologies] = [hostsOf('gateway'), hostsOf('topology')];
+    this.#touches = new Touches(this.kernel, { topologies, hasStore: sizes.hasStore });
+    for (let n = 0; n < sizes.peers; n++) {
+      const part = drawPart(n, new Random(seed, 0x10000 + n));
+      this.#addPeer(`peer-${n}`, `127.0.2.${n + 1}`, part, gateways);
+    }
+    for (const [i, gateway] of gateways.entries()) {
+      for (const [j, dialect] of (['linkid', 'circuit'] as const).entries()) {
+        const n = 2 * i + j;
+        this.#addPeer(`witness-${n}`, `127.0.4.${n + 1}`, witnessPart(n, dialect, gateway), gateways);
+      }
+    }
+    for (const peer of this.peers) peer.come();
+    this.#watchLeaders();
+    this.#targets = (sizes.volconfs === 0 ? [] : (['linkid', 'circuit'] as const)).map(
+      (dialect, n) => new SimTarget(this.kernel, { n, host: `127.0.5.${n + 1}`, dialect }),
+    );
+    this.#orderTargets();
+    this.#watcher = new SimWatcher(this.kernel, this.kernel.process('watcher', '127.0.9.2'), topologies);
+  }
+
+  /** Everything that the steps say, with traffic meanwhile; at the end nothing of it lasts. */
+  async round(steps: readonly Step[]): Promise<void> {
+    const { kernel } = this;
+    let left = steps.length;
+    this.#isAsking = true;
+    this.#ask();
+    for (const step of steps) {
+      kernel.at(null, kernel.now + step.atMs, () => {
+        this.#begin(step);
+        kernel.at(null, kernel.now + step.forMs, () => {
+          this.#end(step.fault);
+          left--;
+        });
+      });
+    }
+    const leastUntil = kernel.now + 1000;
+    await kernel.run(() => this.wrong.length > 0 || (left === 0 && kernel.now >= leastUntil));
+    this.#isAsking = false;
+    this.#heal();
+    this.#throwIfWrong();
+  }
+
+  /** Waits until everything is as it must be. @throws Finding: what is not after all patience. */
+  async quiet(): Promise<void> {
+    const { kernel } = this;
+    const began = kernel.now;
+    for (;;) {
+      const nextLook = kernel.now + LOOK_MS;
+      await kernel.run(() => this.wrong.length > 0 || kernel.now >= nextLook);
+      this.#throwIfWrong();
+      const found = await this.#findings();
+      this.#throwIfWrong();
+      if (found.length === 0) {
+        this.#touches.settled();
+        return;
+      }
+      if (kernel.now - began > PATIENCE_MS) throw new Finding(found.slice(0, MOST_SAID).join('\n'));
+    }
+  }
+
+  /** Transactions answered, for who wants to see that there are any. */
+  get answered(): number {
+    return this.peers.reduce((sum, { answered }) => sum + answered, 0);
+  }
+
+  start(name: string): void {
+    const host = this.#hosts.get(name)!;
+    this.network.power(host, true);
+    const process = this.kernel.process(name, host);
+    const around = {
+      network: this.network,
+      store: this.#options.sizes.hasStore ? this.store : null,
+      topology: `${this.#hosts.get('topology-1')}:${SERVICE_PORT}`,
+      log: (by: SimProcess, line: string) => this.#logged(by, line),
+      logLevel: this.#options.logLevel ?? 'error',
+    };
+    const make = name.startsWith('gateway') ? startGateway : name.startsWith('topology') ? startTopology : startVolconf;
+    // As an event, so that what its promises lead to is its, too.
+    this.kernel.next(process, () => this.running.set(name, make(process, around)));
+  }
+
+  relayClosed(peer: SimPeer, { span }: HeldRelay): void {
+    this.#mustHaveReason('relay', peer, witnessOf(span), 'the router closed the relay');
+  }
+
+  transactionLost(peer: SimPeer, { span }: HeldRelay): void {
+    this.#mustHaveReason('transaction', peer, witnessOf(span), 'a transaction was lost on the relay');
+  }
+
+  threw(error: unknown, process: SimProcess | null): void {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.wrong.push(`${process?.name ?? 'the world'} threw: ${text}`);
+  }
+
+  /** architecture.md, "What must always hold" 4: what a fault does not touch, it does not harm. */
+  #mustHaveReason(harm: Harm, peer: SimPeer, witness: number | null, what: string): void {
+    if (witness === null) return;
+    const owner = this.peers.find(({ name }) => name === `witness-${witness}`);
+    const at = peer.part.witness?.gateway;
+    const from = owner?.part.witness?.gateway;
+    if (at === undefined || from === undefined) return;
+    if (this.#touches.excuse(harm, at, from)) return;
+    this.wrong.push(`${peer.name}: ${what} of witness-${witness}, which nothing has touched`);
+  }
+
+  #addPeer(name: string, host: string, part: SimPeer['part'], gateways: readonly string[]): void {
+    this.peers.push(new SimPeer({ name, host, part, gateways }, { kernel: this.kernel, watch: this }));
+  }
+
+  /** architecture.md, "Lease": at no moment do two lead by the same store, whatever they believe. */
+  #watchLeaders(): void {
+    const { kernel } = this;
+    kernel.at(null, kernel.now + LEADERS_MS, () => this.#watchLeaders());
+    if (kernel.now < this.#storeTrustedFrom) return;
+    for (const role of ['topology', 'volconf'] as const) {
+      const leaders = [...this.running].filter(([, { service }]) => service.kind === role && leads(service));
+      if (leaders.length > 1) this.wrong.push(`two lead at once: ${leaders.map(([name]) => name).join(', ')}`);
+    }
+  }
+
+  /** As an operator does, who tries again until volconf has taken it. */
+  #orderTargets(): void {
+    this.#ordered = new Set();
+    for (const target of this.#targets) this.#order(target);
+  }
+
+  #order(target: SimTarget): void {
+    const { kernel, network } = this;
+    kernel.next(this.#checker, () => {
+      const host = this.#hosts.get(this.#random.oneIn(2) ? 'volconf-1' : 'volconf-2')!;
+      const client = createClient(VolconfClient, `${host}:${API_PORT}`, {
+        security: simSecurity(network, this.#checker),
+      });
+      const { name, path } = target;
+      const dialect = target.dialect === 'linkid' ? Dialect.DIALECT_LINKID : Dialect.DIALECT_CIRCUIT;
+      const deadline = this.#checker.wall() + ORDER_MS;
+      client.setTarget({ name, path, dialect }, new Metadata(), { deadline }, (error: ServiceError | null) => {
+        client.close();
+        if (error === null) this.#ordered.add(target);
+        else kernel.after(this.#checker, ORDER_MS / 4, () => this.#order(target));
+      });
+    });
+  }
+
+  #ask(): void {
+    if (!this.#isAsking) return;
+    this.#random.pick(this.peers).ask(this.#random);
+    this.kernel.at(null, this.kernel.now + 1 + this.#random.below(2 * ASK_MS), () => this.#ask());
+  }
+
+  #begin({ forMs, fault }: Step): void {
+    this.kernel.note(`begin ${JSON.stringify(fault)} for ${forMs}`);
+    this.faults.set(fault.kind, (this.faults.get(fault.kind) ?? 0) + 1);
+    this.#touches.begin(fault, forMs, (name) => this.#hostOf(name));
+    switch (fault.kind) {
+      case 'kill':
+      case 'power':
+        this.#die(fault.process, fault.kind === 'kill' ? 'killed' : 'power');
+        return;
+      case 'stop':
+        this.#stop(fault.process);
+        return;
+      case 'pause':
+        this.#process(fault.process)?.pause();
+        return;
+      case 'jump': {
+        const process = this.#process(fault.process);
+        if (process !== undefined) process.wallOffset += fault.ms;
+        return;
+      }
+      case 'cut':
+      case 'silent':
+      case 'one-way':
+        this.#setWay(fault, fault.to, fault.kind === 'cut' ? 'cut' : 'silent');
+        return;
+      case 'slow':
+        this.#slow(fault.process, fault.to, true);
+        return;
+      case 'reset-way':
+        this.#setWay(fault, fault.to, 'cut');
+        this.#setWay(fault, fault.to, 'open');
+        return;
+      case 'two-step':
+        this.#setWay(fault, fault.to, 'silent');
+        this.kernel.at(null, this.kernel.now + forMs / 2, () => this.#setWay(fault, null, 'silent'));
+        return;
+      case 'store-away':
+        this.store.down();
+        return;
+      case 'store-leaderless':
+        this.store.loseLeader();
+        return;
+      case 'store-slow':
+        this.store.slowMs = STORE_SLOW_MS;
+        return;
+      case 'store-wiped':
+        this.#distrustStore(forMs);
+        this.store.wipe();
+        return;
+      case 'store-rolled-back':
+        this.#distrustStore(forMs);
+        this.store.rollBack();
+        return;
+      default:
+        this.#beginPeer(fault);
+    }
+  }
+
+  /** What it has forgotten, somebody may still believe for the time of a lease. */
+  #distrustStore(forMs: number): void {
+    this.#storeTrustedFrom = Math.max(this.#storeTrustedFrom, this.kernel.now + forMs + LEASE_MS);
+  }
+
+  #beginPeer(fault: Extract<Fault, { peer: number }>): void {
+    const peer = this.peers[fault.peer]!;
+    switch (fault.kind) {
+      case 'leave':
+      case 'reset':
+        peer.go(fault.kind);
+        return;
+      case 'peer-silent':
+        this.network.set(peer.process.host, '*', 'silent');
+        this.network.set('*', peer.process.host, 'silent');
+        return;
+      case 'peer-slow':
+        peer.read(false);
+        return;
+      case 'refuse':
+        peer.refuse(fault.nth);
+        return;
+      case 'withdraw':
+        peer.withdraw(fault.nth);
+    }
+  }
+
+  #end(fault: Fault): void {
+    this.kernel.note(`end ${JSON.stringify(fault)}`);
+    switch (fault.kind) {
+      case 'kill':
+      case 'power':
+      case 'stop':
+        if (this.running.get(fault.process) === undefined) this.start(fault.process);
+        else this.#stopping.add(`${fault.process} again`);
+        break;
+      case 'pause':
+        this.#process(fault.process)?.resume();
+        break;
+      case 'cut':
+      case 'silent':
+      case 'one-way':
+        this.#setWay(fault, fault.to, 'open');
+        break;
+      case 'slow':
+        this.#slow(fault.process, fault.to, false);
+        break;
+      case 'two-step':
+        this.#setWay(fault, fault.to, 'open');
+        this.#setWay(fault, null, 'open');
+        break;
+      case 'store-away':
+      case 'store-wiped':
+      case 'store-rolled-back':
+        this.store.up();
+        break;
+      case 'store-leaderless':
+        this.store.electLeader();
+        break;
+      case 'store-slow':
+        this.store.slowMs = 0;
+        break;
+      case 'leave':
+      case 'reset':
+        this.peers[fault.peer]!.come();
+        break;
+      case 'peer-silent': {
+        const { host } = this.peers[fault.peer]!.process;
+        this.network.set(host, '*', 'open');
+        this.network.set('*', host, 'open');
+        break;
+      }
+      case 'peer-slow':
+        this.peers[fault.peer]!.read(true);
+        break;
+      case 'withdraw':
+        this.peers[fault.peer]!.offer(fault.nth);
+        break;
+      case 'jump':
+      case 'reset-way':
+      case 'refuse':
+    }
+    this.#touches.end(fault);
+  }
+
+  #heal(): void {
+    this.network.heal();
+    this.store.up();
+    this.store.electLeader();
+    this.store.slowMs = 0;
+    for (const { process } of this.running.values()) if (process.isPaused) process.resume();
+    for (const peer of this.peers) peer.read(true);
+    // A store that was wiped has forgotten them.
+    this.#orderTargets();
+    this.kernel.note('healed');
+  }
+
+  #die(name: string, how: 'killed' | 'power'): void {
+    const process = this.#process(name);
+    this.running.delete(name);
+    if (how === 'power') this.network.power(this.#hosts.get(name)!, false);
+    process?.die(how);
+  }
+
+  /** SIGTERM. It comes back when it has ended, at the earliest when its time is over. */
+  #stop(name: string): void {
+    const running = this.running.get(name);
+    if (running === undefined) return;
+    const { process } = running;
+    const { kernel } = this;
+    const over = (): void => {
+      late.cancel();
+      if (this.running.get(name) !== running) return;
+      this.running.delete(name);
+      process.die('killed');
+      if (this.#stopping.delete(`${name} again`)) kernel.at(null, kernel.now, () => this.start(name));
+    };
+    const late = kernel.at(null, kernel.now + STOP_MS, () => {
+      if (this.running.get(name) === running) this.wrong.push(`${name} does not stop on SIGTERM`);
+    });
+    kernel.next(process, () => {
+      running.stop().then(
+        () => over(),
+        (error: unknown) => this.threw(error, process),
+      );
+    });
+  }
+
+  #process(name: string): SimProcess | undefined {
+    return this.running.get(name)?.process;
+  }
+
+  #hostOf(name: string): string {
+    return name === 'store' ? STORE_HOST : this.#hosts.get(name)!;
+  }
+
+  #setWay(
+    { kind, process }: { kind: string; process: string },
+    to: string | null,
+    state: 'cut' | 'silent' | 'open',
+  ): void {
+    const from = this.#hostOf(process);
+    const there = to === null ? '*' : this.#hostOf(to);
+    this.network.set(from, there, state);
+    if (kind !== 'one-way') this.network.set(there, from, state);
+  }
+
+  #slow(process: string, to: string | null, isSlow: boolean): void {
+    const from = this.#hostOf(process);
+    const others = to === null ? [...this.#hosts.values(), STORE_HOST] : [this.#hostOf(to)];
+    for (const other of others) {
+      this.network.slow(from, other, isSlow ? SLOW : null);
+      this.network.slow(other, from, isSlow ? SLOW : null);
+    }
+  }
+
+  #logged(process: SimProcess, line: string): void {
+    if (/"level":"(error|fatal)"/.test(line)) this.wrong.push(`${process.name} logged: ${line.trim()}`);
+    this.kernel.log?.(`${(this.kernel.now / 1000).toFixed(4)} ${process.name} ${line.trim()}`);
+  }
+
+  #throwIfWrong(): void {
+    if (this.wrong.length > 0) throw new Finding(this.wrong.slice(0, MOST_SAID).join('\n'));
+  }
+
+  async #findings(): Promise<string[]> {
+    const found: string[] = [];
+    for (const name of this.#hosts.keys()) if (!this.running.has(name)) found.push(`${name} does not run`);
+    for (const peer of this.peers) {
+      this.wrong.push(...peer.faults);
+      if (peer.live === null) found.push(`${peer.name} is not connected`);
+      if (peer.hanging > 0) found.push(`${peer.name} has ${peer.hanging} transactions open`);
+      found.push(...peer.leftovers());
+    }
+    for (const target of this.#targets) {
+      this.wrong.push(...target.faults);
+      if (!this.#ordered.has(target)) found.push(`volconf has not taken ${target.name}`);
+      else if (target.live.length !== 1) found.push(`${target.name} has ${target.live.length} connections`);
+      for (const { raw } of target.live)
+        found.push(...raw.inbox.map((one) => `${target.name}: ${describeMessage(one)} came`));
+    }
+    if (found.length > 0) return found;
+    found.push(...this.#tables());
+    if (found.length > 0) return found;
+    for (const { process, service } of this.running.values()) {
+      if (service.kind !== 'topology') continue;
+      found.push(...(await this.#compareTrees(process)));
+      if (found.length > 0) return found;
+    }
+    return found;
+  }
+
+  async #compareTrees(process: SimProcess): Promise<string[]> {
+    const { kernel, network } = this;
+    let answer: string[] | null = null;
+    const live = [...this.peers.flatMap(({ live }) => live ?? []), ...this.#targets.flatMap(({ live }) => live)];
+    const refusedBy = new Map(this.peers.map(({ live, refused }) => [live, refused]));
+    kernel.next(this.#checker, () => {
+      const security = simSecurity(network, this.#checker);
+      const client = createClient(TopologyClient, `${process.host}:${API_PORT}`, { security });
+      treesOf(client)
+        .then((trees) => [
+          ...differences(live, trees, { rnssAdd: RNSS_ADD, refused: (peer) => refusedBy.get(peer) ?? [] }),
+          ...this.#watcher.differences(trees),
+        ])
+        .catch((error: unknown) => [`cannot be asked: ${(error as Error).message}`])
+        .then((found) => {
+          client.close();
+          answer = found;
+        });
+    });
+    await kernel.run(() => answer !== null);
+    return (answer ?? []).map((one) => `by ${process.name}: ${one}`);
+  }
+
+  /** Every table is as small as it should be. */
+  #tables(): string[] {
+    const found: string[] = [];
+    const open = [
+      ...this.peers.flatMap(({ gateway, live }) => (live === null ? [] : [{ gateway, live }])),
+      ...this.#targets.flatMap(({ live }) => live.map((one) => ({ gateway: one.raw.socket.remoteAddress, live: one }))),
+    ];
+    const say = (name: string, what: string, is: number, should: number) => {
+      if (is !== should) found.push(`${name}: ${is} ${what}, ${should} should be`);
+    };
+    for (const [name, { process, service }] of this.running) {
+      if (service.kind === 'gateway') {
+        const { gateway } = service;
+        const counts = gateway.counts();
+        const own = open.filter(({ gateway: host }) => host === process.host);
+        const transactions = own.reduce(
+          (sum, { live }) => sum + 1 + live.conns.size + live.spans.size + live.held.size,
+          0,
+        );
+        say(name, 'transactions', counts.transactions, transactions);
+        say(name, 'connections', counts.connections, own.length);
+        say(name, 'relays on demand', counts.onDemandRelays, 0);
+        say(name, 'bytes queued', gateway.queuedBytes, 0);
+        const trunks = gateway.trunks?.counts();
+        if (trunks !== undefined) {
+          say(name, 'transactions on trunks', trunks.transactions - trunks.routes, 0);
+          say(name, 'connections without a token', trunks.unauthenticated, 0);
+        }
+        const { internalErrors, protocolErrors } = gateway.counters as unknown as Record<string, number | object>;
+        for (const [what, count] of Object.entries({ internalErrors, protocolErrors })) {
+          if (typeof count === 'number' && count > 0) this.wrong.push(`${name}: ${count} ${what}`);
+        }
+      } else if (service.kind === 'topology') {
+        const { core } = service.topology;
+        const gateways = [...this.#hosts.keys()].filter((host) => host.startsWith('gateway')).length;
+        if (core.leadership.valid) {
+          say(name, 'gateways', core.state.gateways.size, gateways);
+          for (const gateway of core.state.gateways.values())
+            say(name, `commands in flight to ${gateway.id}`, gateway.inFlight.pairs, 0);
+        }
+      }
+    }
+    const leaders = [...this.running.values()].filter(({ service }) => service.kind === 'topology' && leads(service));
+    if (leaders.length !== 1) found.push(`${leaders.length} topologies lead`);
+    return found;
+  }
+}
+
+function leads(service: Service): boolean {
+  if (service.kind === 'topology') return service.topology.core.leadership.valid;
+  return service.kind === 'volconf' && service.volconf.leads;
+}
