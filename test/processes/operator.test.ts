@@ -59,7 +59,9 @@ describe('an operator who reaches one process', () => {
       const answer = await spanmesh(topology, 'status');
       return answer.code === 0 ? answer : undefined;
     }, 'all is well');
-    expect(healthy.printed).toMatch(/^healthy\n\nleader: 127\.0\.0\.1:\d+, epoch \d+, lease renewed /);
+    expect(healthy.printed).toMatch(
+      /^healthy\nnote: topology has no standby[^\n]*\n\nleader: 127\.0\.0\.1:\d+, epoch \d+, lease renewed /,
+    );
     expect(healthy.printed).toMatch(/^gateway-1\.[0-9a-f]{8} +attached /m);
     expect(healthy.printed).toMatch(/^volconf-\S+ +volconf +yes +connected /m);
 

@@ -7,10 +7,20 @@ export function addStatus(program: Command, terminal: Terminal): void {
   const command = program
     .command('status')
     .description('say how the installation is: problems first; exit code 1 if there are any')
-    .option('--json', 'the same as -o json');
-  addApiOptions(command).action(async ({ json = false }: { readonly json?: boolean }) => {
-    const { showStatus } = await import('../status/show-status.ts');
-    const options = readApiOptions(command, terminal);
-    await showStatus(json ? { ...options, output: 'json' } : options, terminal);
-  });
+    .option('--json', 'the same as -o json')
+    .option(
+      '--expect <list>',
+      'how many there should be at least: topology=2,link-gateway=3,volconf=1; fewer is a problem',
+    );
+  addApiOptions(command).action(
+    async ({ json = false, expect }: { readonly json?: boolean; readonly expect?: string }) => {
+      const [{ showStatus }, { parseExpected }] = await Promise.all([
+        import('../status/show-status.ts'),
+        import('../status/expect.ts'),
+      ]);
+      const expected = expect === undefined ? new Map() : parseExpected(expect);
+      const options = readApiOptions(command, terminal);
+      await showStatus(json ? { ...options, output: 'json' } : options, expected, terminal);
+    },
+  );
 }

@@ -1,12 +1,9 @@
 import type { ListProcessesResponse, ProcessInfo } from '@spanmesh/proto/v1/process';
-import {
-  type GatewayStatus,
-  type GetStatusResponse,
-  ReplicaRole,
-  type ReplicaStatus,
-} from '@spanmesh/proto/v1/topology';
+import { type GetStatusResponse, ReplicaRole, type ReplicaStatus } from '@spanmesh/proto/v1/topology';
 import { ageText } from '../output/age-text.ts';
 import { printable } from '../output/printable.ts';
+import { missingProblems, refusedProblems } from './absent.ts';
+import { idOf } from './gateway-name.ts';
 
 /** What `spanmesh status` has asked for. */
 export interface Status {
@@ -31,11 +28,23 @@ export function problemsOf({ topology, processes }: Status): string[] {
         ]
       : []),
     ...gatewayProblems(topology, all),
+    ...missingProblems(topology),
+    ...refusedProblems(topology),
     ...topology.replicas.flatMap(replicaProblems),
     ...volconfProblems(all),
     ...all.flatMap(processProblems),
     ...versionProblems(topology, all),
   ];
+}
+
+/** What is no fault, and worth knowing all the same, a sentence each. */
+export function notesOf({ topology, processes }: Status): string[] {
+  const all = processes?.processes ?? [];
+  const mayHaveStandby = all.some(({ service, usesNats }) => service === 'topology' && usesNats);
+  const isAlone = topology.replicas.length === 1 && topology.leader !== undefined;
+  return mayHaveStandby && isAlone
+    ? ['topology has no standby: while its one replica is away, what stands goes on, but nothing new is relayed']
+    : [];
 }
 
 function leaderProblems({ leader, replicas }: GetStatusResponse): string[] {
@@ -122,11 +131,6 @@ function versionProblems({ replicas, gateways }: GetStatusResponse, processes: r
   return versions.size < 2
     ? []
     : [`several versions run: ${[...versions].sort().join(', ')}; finish the upgrade (docs/scaling.md)`];
-}
-
-/** `<name>.<boot>` */
-export function idOf({ name, boot }: GatewayStatus): string {
-  return `${name}.${boot}`;
 }
 
 /** `0.3 s` */

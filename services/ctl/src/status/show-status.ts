@@ -10,23 +10,25 @@ import { protobufJson, writeJson } from '../output/json.ts';
 import { paintFor } from '../output/paint.ts';
 import { type Terminal, write } from '../terminal.ts';
 import { count } from '../views/words.ts';
-import { problemsOf, type Status } from './problems.ts';
+import { type Expected, fewerThanExpected } from './expect.ts';
+import { notesOf, problemsOf, type Status } from './problems.ts';
 import { statusText } from './status-view.ts';
 
 /**
- * Prints how the installation is.
+ * Prints how the installation is; `expected`: how many processes there should be at least.
  * @throws Failure also if there are problems: exit code 1
  */
-export async function showStatus(options: ApiOptions, terminal: Terminal): Promise<void> {
+export async function showStatus(options: ApiOptions, expected: Expected, terminal: Terminal): Promise<void> {
   const status = await fetchStatus(options);
-  const problems = problemsOf(status);
+  const problems = [...fewerThanExpected(expected, status), ...problemsOf(status)];
+  const notes = notesOf(status);
   if (options.output === 'json') {
     const topology = protobufJson(GetStatusResponse, status.topology) as object;
     const processes =
       status.processes === null ? {} : (protobufJson(ListProcessesResponse, status.processes) as object);
-    await writeJson(terminal.out, { healthy: problems.length === 0, problems, ...topology, ...processes });
+    await writeJson(terminal.out, { healthy: problems.length === 0, problems, notes, ...topology, ...processes });
   } else {
-    await write(terminal.out, statusText(status, problems, paintFor(terminal.out)));
+    await write(terminal.out, statusText(status, { problems, notes }, paintFor(terminal.out)));
   }
   if (problems.length > 0) throw new Failure('refused', `not healthy: ${count(problems.length, 'problem')}`);
 }

@@ -5,7 +5,8 @@ import type { Paint, Role } from '../output/paint.ts';
 import { printable } from '../output/printable.ts';
 import { type Column, renderTable } from '../output/table.ts';
 import { count, timeText } from '../views/words.ts';
-import { idOf, type Status, seconds } from './problems.ts';
+import { idOf } from './gateway-name.ts';
+import { type Status, seconds } from './problems.ts';
 
 const REPLICA_COLUMNS: readonly Column<ReplicaStatus>[] = [
   { heading: 'TOPOLOGY', text: (r) => printable(r.address), role: () => 'node' },
@@ -37,8 +38,14 @@ const PROCESS_COLUMNS: readonly Column<ProcessInfo>[] = [
   { heading: 'VERSION', text: (p) => printable(p.version) },
 ];
 
+/** A sentence each. */
+export interface Findings {
+  readonly problems: readonly string[];
+  readonly notes: readonly string[];
+}
+
 /** How the installation is: problems first, then who there is. */
-export function statusText(status: Status, problems: readonly string[], paint: Paint): string {
+export function statusText(status: Status, { problems, notes }: Findings, paint: Paint): string {
   const { topology, processes } = status;
   const { leader, counts } = topology;
   const head =
@@ -49,7 +56,8 @@ export function statusText(status: Status, problems: readonly string[], paint: P
     leader === undefined
       ? 'leader: none\n'
       : `leader: ${printable(leader.address)}, epoch ${leader.fullEpoch || leader.epoch}, lease renewed ${seconds(leader.leaseAgeMs)} ago\n`;
-  const parts = [head, lead, renderTable(REPLICA_COLUMNS, topology.replicas, paint)];
+  const asides = notes.map((note) => `note: ${note}\n`).join('');
+  const parts = [head + asides, lead, renderTable(REPLICA_COLUMNS, topology.replicas, paint)];
   parts.push(renderTable(GATEWAY_COLUMNS, topology.gateways, paint));
   if (processes !== null) parts.push(renderTable(PROCESS_COLUMNS, processes.processes, paint));
   if (counts !== undefined) {

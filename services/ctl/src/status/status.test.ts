@@ -3,6 +3,8 @@ import { ListProcessesResponse, ProcessInfo } from '@spanmesh/proto/v1/process';
 import {
   GatewayStatus,
   GetStatusResponse,
+  ProcessKind,
+  RefusalCause,
   ReplicaRole,
   ReplicaStatus,
   TopologyService,
@@ -12,7 +14,8 @@ import { FakeServer } from '../grpc-server.fixture.ts';
 import { main } from '../main.ts';
 import { FakeProcesses, GATEWAY_PROCESS, TOPOLOGY_PROCESS } from '../process.fixture.ts';
 import { RecordingTerminal } from '../terminal.fixture.ts';
-import { problemsOf, type Status } from './problems.ts';
+import { fewerThanExpected, parseExpected } from './expect.ts';
+import { notesOf, problemsOf, type Status } from './problems.ts';
 
 const VOLCONF_PROCESS = ProcessInfo.fromPartial({
   ...TOPOLOGY_PROCESS,
@@ -154,12 +157,125 @@ describe('what is a problem', () => {
       /is without NATS for 7 s$/,
     ],
     [
+      'a topology replica that is missing',
+      {
+        topology: topologyWith({
+          missing: [
+            {
+              kind: ProcessKind.PROCESS_KIND_TOPOLOGY,
+              name: '192.0.2.3:7986',
+              id: 'z',
+              missingMs: 190_000,
+              dead: false,
+            },
+          ],
+        }),
+      },
+      /^the topology replica at 192\.0\.2\.3:7986 is missing for 3 min$/,
+    ],
+    [
+      'a gateway that was declared dead',
+      {
+        topology: topologyWith({
+          missing: [
+            {
+              kind: ProcessKind.PROCESS_KIND_LINK_GATEWAY,
+              name: 'gw-2',
+              id: 'gw-2.00000002',
+              missingMs: 7000,
+              dead: true,
+            },
+          ],
+        }),
+      },
+      /^gateway gw-2 is missing for 7 s: declared dead, what it held has been given up$/,
+    ],
+    [
+      'a gateway that is refused',
+      {
+        topology: topologyWith({
+          refused: [
+            {
+              kind: ProcessKind.PROCESS_KIND_LINK_GATEWAY,
+              name: 'gw-1.00000009',
+              cause: RefusalCause.REFUSAL_CAUSE_NAME_TAKEN,
+              details: 'Another gateway runs under the name gw-1.\x1b',
+              ageMs: 2000,
+              times: 4,
+            },
+          ],
+        }),
+      },
+      /^gateway gw-1\.00000009 is refused, 4×, last 2 s ago: Another gateway runs under the name gw-1\.\\x1b To do: give each gateway/,
+    ],
+    [
       'several versions',
       { processes: [GATEWAY_PROCESS, { ...TOPOLOGY_PROCESS, version: '0.2.0' }] },
       /^several versions run: 0\.1\.0, 0\.2\.0/,
     ],
   ])('%s', (_, changes, words) => {
     expect(problemsOf(statusWith(changes))[0]).toMatch(words);
+  });
+});
+
+describe('a gateway that is not attached', () => {
+  it('is told of once', () => {
+    const missing = {
+      kind: ProcessKind.PROCESS_KIND_LINK_GATEWAY,
+      name: 'gw-1',
+      id: 'gw-1.0badcafe',
+      missingMs: 1,
+      dead: false,
+    };
+    const topology = topologyWith({ gateways: [{ ...GATEWAY, attached: false }], missing: [missing] });
+    expect(problemsOf(statusWith({ topology }))).toEqual([
+      expect.stringMatching(/^gateway gw-1\.0badcafe is not attached/),
+    ]);
+  });
+});
+
+describe('what is no problem and worth a word', () => {
+  const alone = topologyWith({ replicas: [REPLICAS[0]!] });
+
+  it('is a topology without a standby that might have one', () => {
+    const processes = [{ ...TOPOLOGY_PROCESS, usesNats: true, natsConnected: true }];
+    expect(notesOf(statusWith({ topology: alone, processes }))).toEqual([
+      expect.stringMatching(/^topology has no standby/),
+    ]);
+    expect(notesOf(statusWith({ processes }))).toEqual([]);
+    expect(notesOf(statusWith({ topology: alone }))).toEqual([]);
+  });
+});
+
+describe('how many are expected', () => {
+  it('is a list of services with a number each', () => {
+    expect([...parseExpected('topology=2, link-gateway=3,volconf=0')]).toEqual([
+      ['topology', 2],
+      ['link-gateway', 3],
+      ['volconf', 0],
+    ]);
+  });
+
+  it.each(['', 'topology', 'topology=x', 'topology=-1', 'nats=3', 'topology=1,topology=2', 'topology=2;volconf=1'])(
+    'is not %j',
+    (text) => expect(() => parseExpected(text)).toThrow(/--expect takes/),
+  );
+
+  it('is a problem where there are fewer, and none where there are more', () => {
+    const status = statusWith({
+      topology: topologyWith({ gateways: [GATEWAY, { ...GATEWAY, name: 'gw-2', attached: false }] }),
+    });
+    expect(fewerThanExpected(parseExpected('topology=2,link-gateway=1,volconf=1'), status)).toEqual([]);
+    expect(fewerThanExpected(parseExpected('topology=3,link-gateway=2,volconf=2'), status)).toEqual([
+      '2 of 3 expected processes of topology are there',
+      '1 of 2 expected processes of link-gateway are there',
+      '1 of 2 expected processes of volconf are there',
+    ]);
+  });
+
+  it('is one of each in a standalone process', () => {
+    const processes = [{ ...TOPOLOGY_PROCESS, service: 'standalone' }];
+    expect(fewerThanExpected(parseExpected('volconf=1'), statusWith({ processes }))).toEqual([]);
   });
 });
 
@@ -205,6 +321,12 @@ describe('spanmesh status', () => {
     expect(lines[1]).toMatch(/^ {2}no topology replica leads/);
     expect(lines[2]).toMatch(/^ {2}gateway gw-1\.0badcafe drains/);
     expect(terminal.noted).toBe('spanmesh: not healthy: 2 problems\n');
+  });
+
+  it('says what is expected and not there, and fails', async () => {
+    expect(await run(['--expect', 'topology=2,link-gateway=2'])).toBe(1);
+    expect(terminal.printed).toMatch(/^1 problem\n {2}1 of 2 expected processes of link-gateway are there\n/);
+    expect(await run(['--expect', 'gateways=2'])).toBe(2);
   });
 
   it.each([[['--json']], [['-o', 'json']]])('is one JSON document with %j', async (args) => {

@@ -1,0 +1,57 @@
+import {
+  type GetStatusResponse,
+  type MissingProcess,
+  ProcessKind,
+  RefusalCause,
+  type RefusedProcess,
+} from '@spanmesh/proto/v1/topology';
+import { ageText } from '../output/age-text.ts';
+import { printable } from '../output/printable.ts';
+import { idOf } from './gateway-name.ts';
+
+/** What to do about a refusal, by its cause. */
+const REMEDIES: Readonly<Partial<Record<RefusalCause, string>>> = {
+  [RefusalCause.REFUSAL_CAUSE_NAME_TAKEN]: 'give each gateway a SPANMESH_GATEWAY_NAME of its own',
+  [RefusalCause.REFUSAL_CAUSE_OTHER_INSTALLATION]: 'set SPANMESH_INSTALLATION to the same name in all processes',
+  [RefusalCause.REFUSAL_CAUSE_VERSION]: 'finish the upgrade, one version at a time (docs/scaling.md)',
+  [RefusalCause.REFUSAL_CAUSE_EPOCH]: 'restart it: what it has heard of a leader cannot be',
+  [RefusalCause.REFUSAL_CAUSE_TOO_MANY]: 'stop gateways that are not needed',
+  [RefusalCause.REFUSAL_CAUSE_SETTINGS]: 'give all topology replicas the same settings',
+  [RefusalCause.REFUSAL_CAUSE_NOT_ALLOWED]: 'give it a certificate for its own name (docs/tls.md)',
+};
+
+/** Processes that were there and are not, a sentence each. A gateway that is still shown among the others is told of there. */
+export function missingProblems({ missing, gateways }: GetStatusResponse): string[] {
+  const shown = new Set(gateways.map(idOf));
+  return missing
+    .filter(({ kind, id }) => kind !== ProcessKind.PROCESS_KIND_LINK_GATEWAY || !shown.has(id))
+    .map((process) => {
+      const fate = process.dead ? ': declared dead, what it held has been given up' : '';
+      return `${nameOf(process)} is missing for ${ageText(Math.round(process.missingMs / 1000))}${fate}`;
+    });
+}
+
+/** Processes that were refused and not taken on since, a sentence each. */
+export function refusedProblems({ refused }: GetStatusResponse): string[] {
+  return refused.map((process) => {
+    const remedy = REMEDIES[process.cause] ?? '';
+    return (
+      `${nameOf(process)} is refused, ${process.times}×, last ${ageText(Math.round(process.ageMs / 1000))} ago: ` +
+      `${printable(process.details)}${remedy === '' ? '' : ` To do: ${remedy}.`}`
+    );
+  });
+}
+
+function nameOf({ kind, name }: Pick<MissingProcess | RefusedProcess, 'kind' | 'name'>): string {
+  const shown = printable(name);
+  switch (kind) {
+    case ProcessKind.PROCESS_KIND_LINK_GATEWAY:
+      return `gateway ${shown}`;
+    case ProcessKind.PROCESS_KIND_TOPOLOGY:
+      return `the topology replica at ${shown}`;
+    case ProcessKind.PROCESS_KIND_VOLCONF:
+      return `the volconf replica at ${shown}`;
+    default:
+      return `a process, ${shown},`;
+  }
+}
