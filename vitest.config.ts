@@ -6,7 +6,7 @@ import { defineConfig } from 'vitest/config';
  */
 const ALONE = ['test/processes/**/*.test.ts', 'test/tcp/flood.test.ts', 'test/docs/commands.test.ts'];
 
-/** Everything that reads and writes peers' sockets: run once more with Node's public interface alone (docs/decisions/006-sockets.md). */
+/** Everything that reads and writes peers' sockets: run once more with Node's public interface alone (docs/decisions/008-sockets.md). */
 const SOCKETS = [
   'services/link-gateway/src/{routing,trunk}/**/*.test.ts',
   'services/link-gateway/src/{gateway-service,kernel-queues,listener,messaging,relays,send-queue-socket,volconf}.test.ts',

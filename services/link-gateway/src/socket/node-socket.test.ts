@@ -4,7 +4,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { connected } from './connected.fixture.ts';
 import { descriptorOf, reopen } from './node-socket.ts';
 
-// That Node is inside as we expect: where it is not, everything else goes on, slower (docs/decisions/006-sockets.md).
+// That Node is inside as we expect: where it is not, everything else goes on, slower (docs/decisions/008-sockets.md).
 
 const closing: (() => void)[] = [];
 afterEach(() => {

@@ -1,6 +1,6 @@
 import { type OnReadOpts, Socket, type SocketConstructorOpts } from 'node:net';
 
-// The one place that uses what Node keeps to itself (docs/decisions/006-sockets.md). Where it is not as expected, both functions say so,
+// The one place that uses what Node keeps to itself (docs/decisions/008-sockets.md). Where it is not as expected, both functions say so,
 // and everything goes through the public interface.
 
 interface Handle {
