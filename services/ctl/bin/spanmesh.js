@@ -14,6 +14,7 @@ const NEEDED_MAJOR = 24;
 const HANDED_OVER = 'SPANMESH_HANDED_OVER';
 
 if (Number(process.versions.node.split('.')[0]) >= NEEDED_MAJOR) {
+  if (process.env[HANDED_OVER] !== undefined) endWithLauncher();
   delete process.env[HANDED_OVER];
   const { main } = await import('../src/main.ts');
   const exitCode = await main(process.argv.slice(2));
@@ -35,6 +36,13 @@ function findNode() {
   }
 }
 
+/** A launcher that is killed passes nothing on: then this process ends in order, as if it had been told to. */
+function endWithLauncher() {
+  process.once('disconnect', () => process.kill(process.pid, 'SIGTERM'));
+  // A command that has nothing more to do ends, launcher or not.
+  process.channel?.unref();
+}
+
 /** @param {string | undefined} binary */
 function handOver(binary) {
   if (binary === undefined) {
@@ -45,7 +53,8 @@ function handOver(binary) {
     return;
   }
   const child = spawn(binary, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], {
-    stdio: 'inherit',
+    // The channel says nothing. It ends with this process, however that ends.
+    stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
     env: { ...process.env, [HANDED_OVER]: '1' },
   });
   // A terminal sends Ctrl-C to the whole process group. Passed on as well, it would come twice, and the second one means

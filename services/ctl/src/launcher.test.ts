@@ -83,6 +83,18 @@ describe.each(nodes())('with Node %s', (_version, node) => {
     expect(out).toMatch(/^done: 0 of 1 peer/m);
   });
 
+  it('takes its work with it when it is killed', async () => {
+    const child = spawn(node, [LAUNCHER, 'sim', '--peers', '1', '--connect', `127.0.0.1:${port}`], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    const [socket] = (await once(listener, 'connection')) as [Socket];
+    const gone = once(socket, 'close');
+    // Whoever works has this pipe, too: it ends when the last of them does.
+    const ended = once(child.stdout.resume(), 'end');
+    child.kill('SIGKILL');
+    await Promise.all([gone, ended]);
+  });
+
   it('ends by the signal that its work ended by', async () => {
     const child = spawn(node, [LAUNCHER, 'sim', '--peers', '1', '--connect', `127.0.0.1:${port}`], { stdio: 'ignore' });
     await once(listener, 'connection');
