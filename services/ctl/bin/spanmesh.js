@@ -7,6 +7,7 @@ import { createRequire } from 'node:module';
 import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { endWithNpm } from './npm-parent.js';
 
 /** First major version of Node that runs TypeScript without a flag and without a warning. */
 const NEEDED_MAJOR = 24;
@@ -14,7 +15,8 @@ const NEEDED_MAJOR = 24;
 const HANDED_OVER = 'SPANMESH_HANDED_OVER';
 
 if (Number(process.versions.node.split('.')[0]) >= NEEDED_MAJOR) {
-  if (process.env[HANDED_OVER] !== undefined) endWithLauncher();
+  if (process.env[HANDED_OVER] === undefined) endWithNpm();
+  else endWithLauncher();
   delete process.env[HANDED_OVER];
   const { main } = await import('../src/main.ts');
   const exitCode = await main(process.argv.slice(2));
@@ -52,6 +54,7 @@ function handOver(binary) {
     );
     return;
   }
+  endWithNpm();
   const child = spawn(binary, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], {
     // The channel says nothing. It ends with this process, however that ends.
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],

@@ -95,6 +95,20 @@ describe.each(nodes())('with Node %s', (_version, node) => {
     await Promise.all([gone, ended]);
   });
 
+  it('ends with the shell that npx runs it in', async () => {
+    const words = [node, LAUNCHER, 'sim', '--peers', '1', '--connect', `127.0.0.1:${port}`];
+    // With something behind it the shell stays, as npm's does.
+    const shell = spawn('sh', ['-c', '"$0" "$@"; true', ...words], {
+      env: { ...process.env, npm_command: 'exec' },
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    const [socket] = (await once(listener, 'connection')) as [Socket];
+    const gone = once(socket, 'close');
+    const ended = once(shell.stdout.resume(), 'end');
+    shell.kill('SIGTERM');
+    await Promise.all([gone, ended]);
+  });
+
   it('ends by the signal that its work ended by', async () => {
     const child = spawn(node, [LAUNCHER, 'sim', '--peers', '1', '--connect', `127.0.0.1:${port}`], { stdio: 'ignore' });
     await once(listener, 'connection');
