@@ -79,7 +79,7 @@ function kubectl(args: readonly string[], input?: string): string {
     const { code, stderr } = error as NodeJS.ErrnoException & { readonly stderr?: string };
     const why =
       code === 'ENOENT'
-        ? 'it is not on PATH: install kubectl 1.21 or newer (no cluster is needed; the kubernetes-client of Debian 12 is too old)'
+        ? 'it is not on PATH: install kubectl 1.24 or newer (no cluster is needed; the kubernetes-client of Debian 12 is too old)'
         : stderr;
     throw new Error(`kubectl ${args[0]}: ${why}`, { cause: error });
   }
