@@ -1,6 +1,16 @@
 /** Labels, or what selects by them. */
 export type Labels = Readonly<Record<string, string>>;
 
+/** What chooses by labels; an empty one chooses all. */
+export interface LabelSelector {
+  readonly matchLabels?: Labels;
+  readonly matchExpressions?: readonly {
+    readonly key: string;
+    readonly operator: string;
+    readonly values?: readonly string[];
+  }[];
+}
+
 export interface Container {
   readonly name: string;
   readonly image: string;
@@ -37,6 +47,8 @@ export interface EnvVariable {
 
 export interface Probe {
   readonly httpGet?: { readonly path: string; readonly port: string };
+  readonly timeoutSeconds?: number;
+  readonly periodSeconds?: number;
 }
 
 export interface Pod {
@@ -49,7 +61,8 @@ export interface Pod {
     readonly fsGroup?: number;
     readonly seccompProfile?: { readonly type: string };
   };
-  readonly topologySpreadConstraints?: readonly { readonly labelSelector: { readonly matchLabels: Labels } }[];
+  readonly tolerations?: readonly { readonly key: string; readonly tolerationSeconds?: number }[];
+  readonly topologySpreadConstraints?: readonly { readonly labelSelector: LabelSelector }[];
   readonly containers: readonly Container[];
   readonly volumes?: readonly {
     readonly name: string;
@@ -58,10 +71,17 @@ export interface Pod {
   }[];
 }
 
-/** One side of a rule of a NetworkPolicy. */
+/** One end of a rule of a NetworkPolicy. */
+export interface PolicyPeer {
+  readonly podSelector?: LabelSelector;
+  readonly namespaceSelector?: LabelSelector;
+  readonly ipBlock?: { readonly cidr: string; readonly except?: readonly string[] };
+}
+
+/** One rule of a NetworkPolicy. */
 export interface PolicyRule {
-  readonly from?: readonly { readonly podSelector?: { readonly matchLabels?: Labels } }[];
-  readonly to?: readonly { readonly podSelector?: { readonly matchLabels?: Labels } }[];
+  readonly from?: readonly PolicyPeer[];
+  readonly to?: readonly PolicyPeer[];
   readonly ports?: readonly { readonly port: string | number }[];
 }
 
@@ -74,23 +94,41 @@ export interface KubeObject {
   readonly data?: Labels;
   readonly spec: {
     readonly replicas?: number;
-    readonly selector?: Labels & { readonly matchLabels?: Labels };
+    /** Of a Service the labels themselves, of everything else a LabelSelector. */
+    readonly selector?: Labels & LabelSelector;
+    readonly serviceName?: string;
+    readonly podManagementPolicy?: string;
     readonly template?: { readonly metadata: { readonly labels: Labels }; readonly spec: Pod };
     readonly volumeClaimTemplates?: readonly KubeObject[];
     readonly type?: string;
     readonly clusterIP?: string;
     readonly externalTrafficPolicy?: string;
-    readonly ports?: readonly { readonly name: string; readonly port: number; readonly targetPort: string }[];
-    readonly podSelector?: { readonly matchLabels: Labels };
+    readonly ports?: readonly {
+      readonly name: string;
+      readonly port: number;
+      readonly targetPort: string;
+      readonly appProtocol?: string;
+    }[];
+    readonly podSelector?: LabelSelector;
+    readonly policyTypes?: readonly string[];
     readonly ingress?: readonly PolicyRule[];
     readonly egress?: readonly PolicyRule[];
     readonly scaleTargetRef?: { readonly kind: string; readonly name: string };
     readonly minReplicas?: number;
-    readonly metrics?: readonly { readonly pods?: { readonly metric: { readonly name: string } } }[];
+    readonly metrics?: readonly {
+      readonly pods?: { readonly metric: { readonly name: string } };
+      readonly resource?: { readonly name: string; readonly target: { readonly averageValue?: string } };
+    }[];
     readonly behavior?: {
       readonly scaleDown: { readonly policies: readonly { readonly value: number; readonly periodSeconds: number }[] };
     };
+    readonly podMetricsEndpoints?: readonly { readonly port: string }[];
+    readonly groups?: readonly {
+      readonly rules: readonly { readonly alert: string; readonly expr: string }[];
+    }[];
     readonly secretName?: string;
+    readonly issuerRef?: { readonly kind: string; readonly name: string };
+    readonly ca?: { readonly secretName: string };
     readonly dnsNames?: readonly string[];
   };
 }
@@ -101,6 +139,7 @@ export interface Workload {
   readonly name: string;
   readonly labels: Labels;
   readonly pod: Pod;
+  /** The first one, which does the work; others stand by it. */
   readonly container: Container;
 }
 
@@ -108,14 +147,20 @@ export function workloads(objects: readonly KubeObject[]): Workload[] {
   return objects.flatMap((object) => {
     const template = object.spec?.template;
     if (template === undefined) return [];
-    const { containers } = template.spec;
+    const [container] = template.spec.containers;
     const { name } = object.metadata;
-    if (containers.length !== 1) throw new Error(`${name}: one container was expected`);
-    return [{ object, name, labels: template.metadata.labels, pod: template.spec, container: containers[0]! }];
+    if (container === undefined) throw new Error(`${name}: a container was expected`);
+    return [{ object, name, labels: template.metadata.labels, pod: template.spec, container }];
   });
 }
 
-/** Whether labels are among those that a selector asks for. */
-export function selects(selector: Labels, labels: Labels): boolean {
-  return Object.entries(selector).every(([key, value]) => labels[key] === value);
+/** Whether labels are among those that a selector asks for. @throws for an operator other than In */
+export function selects({ matchLabels = {}, matchExpressions = [] }: LabelSelector, labels: Labels): boolean {
+  return (
+    Object.entries(matchLabels).every(([key, value]) => labels[key] === value) &&
+    matchExpressions.every(({ key, operator, values = [] }) => {
+      if (operator !== 'In') throw new Error(`${operator} is not known`);
+      return values.includes(labels[key] ?? '');
+    })
+  );
 }

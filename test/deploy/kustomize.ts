@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, relative } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import type { KubeObject } from './kube-object.ts';
 
 export const MANIFESTS = join(import.meta.dirname, '../../deploy/k8s');
@@ -11,20 +11,51 @@ export const MANIFESTS = join(import.meta.dirname, '../../deploy/k8s');
  * asked.
  */
 export function render(overlay: string, components: readonly string[] = []): KubeObject[] {
-  const directory = join(MANIFESTS, 'overlays', overlay);
-  if (components.length === 0) return objectsOf(kubectl(['kustomize', directory]));
+  if (components.length === 0) return objectsOf(kubectl(['kustomize', join(MANIFESTS, 'overlays', overlay)]));
+  return renderOwn(overlay, { namespace: 'spanmesh', components });
+}
+
+/** What an overlay of one's own says, on top of one of ours. */
+export interface OwnOverlay {
+  readonly namespace: string;
+  readonly components?: readonly string[];
+  /** Settings, for the ConfigMap. */
+  readonly config?: Readonly<Record<string, string>>;
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
+export function renderOwn(
+  overlay: string,
+  { namespace, components = [], config = {}, labels }: OwnOverlay,
+): KubeObject[] {
   const own = realpathSync(mkdtempSync(join(tmpdir(), 'overlay-')));
+  const literals = Object.entries(config).map(([name, value]) => `${name}=${value}`);
   try {
     // JSON is YAML. Kustomize takes relative paths only.
     const kustomization = {
       apiVersion: 'kustomize.config.k8s.io/v1beta1',
       kind: 'Kustomization',
-      namespace: 'spanmesh',
-      resources: [relative(own, directory)],
+      namespace,
+      resources: [relative(own, join(MANIFESTS, 'overlays', overlay))],
       components: components.map((name) => relative(own, join(MANIFESTS, 'components', name))),
+      ...(literals.length > 0 && { configMapGenerator: [{ name: 'spanmesh-config', behavior: 'merge', literals }] }),
+      ...(labels !== undefined && { labels: [{ pairs: labels }] }),
     };
     writeFileSync(join(own, 'kustomization.yaml'), JSON.stringify(kustomization));
     return objectsOf(kubectl(['kustomize', own]));
+  } finally {
+    rmSync(own, { recursive: true });
+  }
+}
+
+/** An overlay of ours, copied and changed. */
+export function renderChanged(overlay: string, change: (text: string) => string): KubeObject[] {
+  const own = mkdtempSync(join(tmpdir(), 'overlay-'));
+  try {
+    cpSync(MANIFESTS, own, { recursive: true });
+    const file = join(own, 'overlays', overlay, 'kustomization.yaml');
+    writeFileSync(file, change(readFileSync(file, 'utf8')));
+    return objectsOf(kubectl(['kustomize', dirname(file)]));
   } finally {
     rmSync(own, { recursive: true });
   }
@@ -48,7 +79,7 @@ function kubectl(args: readonly string[], input?: string): string {
     const { code, stderr } = error as NodeJS.ErrnoException & { readonly stderr?: string };
     const why =
       code === 'ENOENT'
-        ? 'it is not on PATH: install kubectl 1.21 or newer (no cluster is needed; the kubernetes-client of Debian 12 is too old)'
+        ? 'it is not on PATH: install kubectl 1.24 or newer (no cluster is needed; the kubernetes-client of Debian 12 is too old)'
         : stderr;
     throw new Error(`kubectl ${args[0]}: ${why}`, { cause: error });
   }

@@ -118,14 +118,13 @@ function main([out, ...args]: string[]): void {
       }
     }
   }
-  for (const [name, schema] of all) {
-    if (schema.$ref !== undefined && schema.properties !== undefined) all.set(name, merged(schema, all));
-  }
   const wanted = args.slice(split + 1);
   const kept = new Map<string, Schema>();
   for (const name of wanted) {
     if (kept.has(name)) continue;
-    const schema = all.get(name);
+    const declaration = all.get(name);
+    const extending = declaration?.$ref !== undefined && declaration.properties !== undefined;
+    const schema = extending ? merged(declaration, all) : declaration;
     // Of a package that is not there: anything goes.
     if (schema === undefined) console.warn(`${name} is not declared`);
     kept.set(name, schema ?? {});

@@ -3,15 +3,19 @@ import { join } from 'node:path';
 import { gatewayCertificateName } from '@spanmesh/runtime/gateway-certificate';
 import { readSettings } from '@spanmesh/runtime/setting';
 import { describe, expect, it } from 'vitest';
+import { danglingReferences } from './cross-references.ts';
+import { secretsMadeByHand } from './hand-made-secrets.ts';
 import { problemsOf, type Schemas } from './json-schema.ts';
 import { type KubeObject, selects, type Workload, workloads } from './kube-object.ts';
-import { render } from './kustomize.ts';
+import { render, renderChanged, renderOwn } from './kustomize.ts';
 import { SERVICE_SETTINGS, settingNames } from './setting-names.ts';
 
 const root = join(import.meta.dirname, '../..');
 const text = (path: string) => readFileSync(join(root, path), 'utf8');
 const schemas = (version: string) => JSON.parse(text(`test/data/kubernetes/kubernetes-${version}.json`)) as Schemas;
-const OLD = schemas('1.21');
+const OLDEST = schemas('1.21');
+/** What 1.24 knows, too. */
+const OLD = schemas('1.23');
 const NEW = schemas('1.34');
 
 /** Names of schemas by apiVersion, without the kind. */
@@ -23,16 +27,17 @@ const GROUPS: Record<string, string> = {
   'autoscaling/v2beta2': 'IoK8sApiAutoscalingV2beta2',
   'networking.k8s.io/v1': 'IoK8sApiNetworkingV1',
   'cert-manager.io/v1': 'ComGithubCertManagerCertManagerPkgApisCertmanagerV1',
+  'monitoring.coreos.com/v1': 'ComGithubPrometheusOperatorPrometheusOperatorPkgApisMonitoringV1',
 };
 
 /** What is applied, and which versions of Kubernetes must know all of it. */
 const CASES: readonly { overlay: string; components?: readonly string[]; versions: readonly Schemas[] }[] = [
-  { overlay: 'dev', versions: [OLD, NEW] },
-  { overlay: 'production', versions: [NEW] },
-  { overlay: 'production', components: ['cert-manager', 'autoscaling-connections'], versions: [NEW] },
-  { overlay: 'production-1.21', versions: [OLD] },
-  { overlay: 'production-1.21', components: ['autoscaling-connections'], versions: [OLD] },
-  { overlay: 'external-nats', versions: [NEW] },
+  { overlay: 'dev', versions: [OLDEST, OLD, NEW] },
+  { overlay: 'production', versions: [OLD, NEW] },
+  { overlay: 'production', components: ['cert-manager', 'autoscaling-connections', 'monitoring'], versions: [NEW] },
+  { overlay: 'production-1.21', versions: [OLDEST] },
+  { overlay: 'production-1.21', components: ['autoscaling-connections'], versions: [OLDEST] },
+  { overlay: 'external-nats', versions: [OLD, NEW] },
 ];
 
 describe.each(CASES.map((one) => ({ ...one, name: [one.overlay, ...(one.components ?? [])].join(' with ') })))(
@@ -60,72 +65,106 @@ describe.each(CASES.map((one) => ({ ...one, name: [one.overlay, ...(one.componen
     it('has everything once, in its namespace', () => {
       const names = objects.map(nameOf);
       expect(new Set(names).size).toBe(names.length);
-      for (const { kind, metadata } of objects) {
-        expect(kind === 'Namespace' ? metadata.name : metadata.namespace).toBe('spanmesh');
-      }
+      // The namespace itself is made beforehand: what takes an installation away must not take Secrets and volumes with it.
+      for (const { metadata } of objects) expect(metadata.namespace).toBe('spanmesh');
     });
 
-    it('selects pods that there are', () => {
-      const chosen = (selector: KubeObject['spec']['selector']) =>
-        all.filter(({ labels }) => selects(selector?.matchLabels ?? selector!, labels)).map(({ name }) => name);
-      for (const { object, name, labels, pod } of all) {
-        expect(chosen(object.spec.selector), nameOf(object)).toEqual([name]);
-        for (const { labelSelector } of pod.topologySpreadConstraints ?? []) {
-          expect(selects(labelSelector.matchLabels, labels)).toBe(true);
-        }
-      }
-      for (const service of ofKind('Service')) expect(chosen(service.spec.selector), nameOf(service)).toHaveLength(1);
-      for (const budget of ofKind('PodDisruptionBudget')) {
-        expect(chosen(budget.spec.selector), nameOf(budget)).toEqual([budget.metadata.name]);
-      }
-      for (const { spec } of ofKind('HorizontalPodAutoscaler')) {
-        expect(named(spec.scaleTargetRef!.kind, spec.scaleTargetRef!.name)).toBeDefined();
-      }
-    });
-
-    it('names ports that pods have', () => {
-      for (const { container } of all) {
-        const ports = container.ports!.map(({ name }) => name);
-        expect(new Set(ports).size).toBe(ports.length);
-        for (const probe of [container.startupProbe, container.livenessProbe, container.readinessProbe]) {
-          expect(ports).toContain(probe?.httpGet?.port);
-        }
-      }
-      for (const service of ofKind('Service')) {
-        const target = all.find(({ labels }) => selects(service.spec.selector!, labels))!;
-        for (const { targetPort } of service.spec.ports!)
-          expect(portOf(target, targetPort), nameOf(service)).toBeDefined();
-      }
+    it('refers to nothing that is not there', () => {
+      expect(danglingReferences(objects, secretsMadeByHand())).toEqual([]);
     });
 
     it('lets only those talk to each other that do', () => {
-      for (const { name } of all) expect(named('NetworkPolicy', name), name).toBeDefined();
-      for (const policy of ofKind('NetworkPolicy')) {
-        const target = all.find(({ labels }) => selects(policy.spec.podSelector!.matchLabels, labels))!;
-        const admitted = policy.spec.ingress!.flatMap(({ ports }) => ports!.map(({ port }) => port));
-        // Nothing that a pod listens on is forgotten, and nothing else is opened.
-        expect(new Set(admitted), nameOf(policy)).toEqual(new Set(target.container.ports!.map(({ name }) => name)));
-        for (const { to = [], ports = [] } of policy.spec.egress!) {
-          for (const { podSelector } of to) {
-            const reached = all.filter(({ labels }) => selects(podSelector!.matchLabels!, labels));
-            const numbers = reached.flatMap(({ container }) =>
-              container.ports!.map(({ containerPort }) => containerPort),
-            );
-            // An installation with a NATS elsewhere has no pods of it.
-            if (reached.length === 0)
-              expect(podSelector!.matchLabels).toMatchObject({ 'app.kubernetes.io/name': 'nats' });
-            else expect(numbers).toEqual(expect.arrayContaining(ports.map(({ port }) => port)));
+      expect(named('NetworkPolicy', 'default-deny')?.spec).toEqual({
+        podSelector: {},
+        policyTypes: ['Ingress', 'Egress'],
+      });
+      for (const { name, labels, pod } of all) {
+        const policies = ofKind('NetworkPolicy').filter(({ spec }) => selects(spec.podSelector!, labels));
+        const rules = policies.flatMap(({ spec }) => spec.ingress ?? []);
+        const admitted = rules.flatMap(({ ports }) => ports!.map(({ port }) => port));
+        // Nothing that others need is forgotten. Probes come from the node, which no policy concerns.
+        const listens = pod.containers.flatMap(({ ports = [] }) => ports.map((port) => port.name));
+        const forOthers = listens.filter((port) => !(port === 'monitor' && listens.includes('metrics')));
+        expect(new Set(admitted), name).toEqual(new Set(forOthers));
+      }
+    });
+
+    it('lets nobody reach what is only for the node', () => {
+      const blocks = ofKind('NetworkPolicy').flatMap(({ spec }) =>
+        (spec.egress ?? []).flatMap(({ to = [] }) => to.flatMap(({ ipBlock }) => ipBlock ?? [])),
+      );
+      expect(blocks).toMatchObject([
+        { cidr: '0.0.0.0/0', except: expect.arrayContaining(['169.254.0.0/16']) },
+        { cidr: '::/0', except: expect.arrayContaining(['fe80::/10', 'fd00:ec2::254/128']) },
+      ]);
+      // A rule without a destination is for names, and for a NATS whose place is not known here: one port each.
+      const anywhere = ofKind('NetworkPolicy').flatMap(({ spec }) =>
+        (spec.egress ?? []).filter(({ to }) => to === undefined).flatMap(({ ports }) => ports?.map(({ port }) => port)),
+      );
+      expect(new Set(anywhere)).toEqual(new Set(overlay === 'external-nats' ? [53, 4222] : [53]));
+    });
+
+    it('lets a namespace have the API, the metrics, or both', () => {
+      const labels = ofKind('NetworkPolicy').flatMap(({ spec }) =>
+        (spec.ingress ?? []).flatMap(({ from = [] }) =>
+          from.flatMap(({ namespaceSelector }) => Object.keys(namespaceSelector?.matchLabels ?? {})),
+        ),
+      );
+      expect(new Set(labels)).toEqual(new Set(['spanmesh-access-api', 'spanmesh-access-metrics']));
+    });
+
+    it('names images by a version that does not move, or by digest', () => {
+      for (const { pod } of all) {
+        for (const { image } of pod.containers)
+          expect(image).toMatch(/^[^:@]+(:\d+\.\d+\.\d+(-\w+)?|@sha256:[0-9a-f]{64})$/);
+      }
+    });
+
+    it('has the recommended labels on everything', () => {
+      const { version } = JSON.parse(text('package.json')) as { version: string };
+      for (const object of objects.filter(
+        ({ kind }) => !['ConfigMap', 'Secret', 'Issuer', 'Certificate'].includes(kind),
+      )) {
+        const { labels } = object.metadata;
+        expect(labels, nameOf(object)).toMatchObject({
+          'app.kubernetes.io/name': expect.any(String),
+          'app.kubernetes.io/component': expect.any(String),
+          'app.kubernetes.io/part-of': 'spanmesh',
+        });
+        if (object.apiVersion.includes('monitoring')) continue;
+        expect(labels, nameOf(object)).toMatchObject({
+          'app.kubernetes.io/instance': 'spanmesh',
+          'app.kubernetes.io/managed-by': 'kustomize',
+        });
+      }
+      for (const { labels } of ours) expect(labels['app.kubernetes.io/version']).toBe(version);
+      for (const { spec } of ofKind('Service')) {
+        for (const { appProtocol } of spec.ports!) expect(appProtocol).toBeDefined();
+      }
+    });
+
+    it('gives V8 a heap that fits into the memory limit, with what stands outside of it', () => {
+      for (const workload of ours) {
+        const options = workload.container.env!.find(({ name }) => name === 'NODE_OPTIONS')?.value;
+        const heap = Number(/^--max-old-space-size=(\d+)$/.exec(options ?? '')?.[1]);
+        const limit = mebibytes(workload.container.resources!.limits!.memory!);
+        const { receiveLimit = 0 } = settingsOf(workload, objects);
+        // Node itself, its young generation, threads and code.
+        const node = 128;
+        expect(heap + receiveLimit / 2 ** 20 + node, workload.name).toBeLessThanOrEqual(limit);
+        expect(heap, workload.name).toBeGreaterThanOrEqual(limit / 2);
+      }
+    });
+
+    it('has probes with time-outs, and moves away from a lost node', () => {
+      for (const { pod, name } of ours) {
+        for (const { startupProbe, livenessProbe, readinessProbe } of pod.containers) {
+          for (const probe of [startupProbe, livenessProbe, readinessProbe]) {
+            expect(probe?.timeoutSeconds, name).toBeGreaterThanOrEqual(2);
+            expect(probe?.periodSeconds, name).toBeGreaterThanOrEqual(probe!.timeoutSeconds!);
           }
         }
-        for (const { from = [] } of policy.spec.ingress!) {
-          for (const { podSelector } of from) {
-            if (podSelector?.matchLabels === undefined) continue;
-            expect(
-              all.some(({ labels }) => selects(podSelector.matchLabels!, labels)),
-              nameOf(policy),
-            ).toBe(true);
-          }
-        }
+        expect(pod.tolerations?.map(({ tolerationSeconds }) => tolerationSeconds)).toEqual([20, 20]);
       }
     });
 
@@ -170,36 +209,14 @@ describe.each(CASES.map((one) => ({ ...one, name: [one.overlay, ...(one.componen
       }
     });
 
-    it('mounts what is there, or what docs/kubernetes.md says how to make', () => {
-      const docs = text('docs/kubernetes.md');
-      const there = new Set(objects.map(nameOf));
-      for (const { pod, container, object } of all) {
-        const claims = object.spec.volumeClaimTemplates ?? [];
-        const volumes = [
-          ...(pod.volumes ?? []).map(({ name }) => name),
-          ...claims.map(({ metadata }) => metadata.name),
-        ];
-        expect((container.volumeMounts ?? []).map(({ name }) => name).sort()).toEqual(volumes.sort());
-        const maps = [
-          ...(pod.volumes ?? []).flatMap(({ configMap }) => configMap?.name ?? []),
-          ...(container.envFrom ?? []).flatMap(({ configMapRef }) => configMapRef?.name ?? []),
-        ];
-        for (const name of maps) expect(there).toContain(`ConfigMap ${name}`);
-        const secrets = [
-          ...(pod.volumes ?? []).flatMap(({ secret }) => secret?.secretName ?? []),
-          ...(container.envFrom ?? []).flatMap(({ secretRef }) => secretRef?.name ?? []),
-          ...(container.env ?? []).flatMap(({ valueFrom }) => valueFrom?.secretKeyRef?.name ?? []),
-        ];
-        for (const name of secrets) {
-          if (!there.has(`Secret ${name}`)) expect(docs, `${name} is not explained`).toContain(`\`${name}\``);
-        }
-        // Readable for the group that the pod runs as, and nobody else.
+    it('has Secrets that can be read by the group that the pod runs as, and nobody else', () => {
+      for (const { pod } of all) {
         for (const { secret } of pod.volumes ?? []) if (secret !== undefined) expect(secret.defaultMode).toBe(0o440);
       }
     });
 
     it('has pods without any right that they do not need', () => {
-      for (const { pod, container, name } of all) {
+      for (const { pod, name } of all) {
         expect(pod, name).toMatchObject({
           automountServiceAccountToken: false,
           securityContext: {
@@ -210,29 +227,31 @@ describe.each(CASES.map((one) => ({ ...one, name: [one.overlay, ...(one.componen
           },
         });
         expect(named('ServiceAccount', pod.serviceAccountName!)?.automountServiceAccountToken).toBe(false);
-        expect(container.securityContext).toEqual({
-          allowPrivilegeEscalation: false,
-          readOnlyRootFilesystem: true,
-          runAsNonRoot: true,
-          capabilities: { drop: ['ALL'] },
-        });
-        expect(container.resources).toMatchObject({
-          requests: { cpu: expect.any(String), memory: expect.any(String) },
-          limits: { memory: expect.any(String) },
-        });
+        for (const container of pod.containers) {
+          expect(container.securityContext).toEqual({
+            allowPrivilegeEscalation: false,
+            readOnlyRootFilesystem: true,
+            runAsNonRoot: true,
+            capabilities: { drop: ['ALL'] },
+          });
+          expect(container.resources).toMatchObject({
+            requests: { cpu: expect.any(String), memory: expect.any(String) },
+            limits: { memory: expect.any(String) },
+          });
+        }
       }
     });
 
     it('gives a gateway the time to drain that it takes', () => {
       const gateway = ours.find(({ name }) => name === 'link-gateway')!;
-      const [, pause] = /setTimeout\(\(\) => \{\}, (\d+)\)/.exec(
-        gateway.container.lifecycle!.preStop!.exec!.command[2]!,
-      )!;
+      const [node, flag, script] = gateway.container.lifecycle!.preStop!.exec!.command;
+      expect([node, flag, script]).toEqual(['node', '-e', expect.stringContaining('process.env.PRESTOP_SECONDS')]);
+      const seconds = gateway.container.env!.find(({ name }) => name === 'PRESTOP_SECONDS')!.value;
+      // A cloud's load balancer takes up to 30 s to notice: that long fits without another grace period.
+      const pause = 1000 * Math.max(Number(seconds), 30);
       const { stopTimeout } = settingsOf(gateway, objects);
       const slackMs = 10_000;
-      expect(gateway.pod.terminationGracePeriodSeconds! * 1000).toBeGreaterThanOrEqual(
-        Number(pause) + stopTimeout! + slackMs,
-      );
+      expect(gateway.pod.terminationGracePeriodSeconds! * 1000).toBeGreaterThanOrEqual(pause + stopTimeout! + slackMs);
       // Transactions in progress get more than peers do for closing (docs/scaling.md): what is kept for that is 2 s.
       expect(stopTimeout).toBeGreaterThan(2 * 2_000);
     });
@@ -249,6 +268,9 @@ describe.each(CASES.map((one) => ({ ...one, name: [one.overlay, ...(one.componen
       for (const { spec } of ofKind('HorizontalPodAutoscaler')) {
         for (const { pods } of spec.metrics!)
           if (pods !== undefined) expect(metrics).toContain(`\`${pods.metric.name}\``);
+        // By what a gateway uses, whatever was requested for it: it has one core at most.
+        const cpu = spec.metrics!.find(({ resource }) => resource?.name === 'cpu')?.resource?.target.averageValue;
+        expect(Number(/^(\d+)m$/.exec(cpu ?? '')?.[1])).toBeLessThan(1000);
         expect(spec.behavior!.scaleDown.policies).toMatchObject([{ value: 1, periodSeconds: 300 }]);
         // The autoscaler alone says how many there are.
         expect(named('Deployment', spec.scaleTargetRef!.name)!.spec.replicas).toBeUndefined();
@@ -280,6 +302,75 @@ describe('what is meant for production', () => {
       }
     },
   );
+
+  it.each(['production', 'production-1.21', 'external-nats'])('%s starts nothing without its Secrets', (overlay) => {
+    for (const { pod } of workloads(render(overlay))) {
+      const optional = (pod.volumes ?? []).filter(({ secret }) => secret?.optional === true).map(({ name }) => name);
+      // A NATS elsewhere may ask for no file.
+      expect(optional).toEqual(overlay === 'external-nats' ? ['nats-files'] : []);
+    }
+  });
+
+  it('can be applied where dev was: what cannot be changed is the same, or has another name', () => {
+    const dev = new Map(render('dev').map((object) => [nameOf(object), object]));
+    const shared = render('production').filter((object) => dev.has(nameOf(object)));
+    expect(shared.length).toBeGreaterThan(5);
+    for (const object of shared.filter(({ kind }) => ['Deployment', 'StatefulSet', 'Service'].includes(kind))) {
+      const { selector, serviceName, podManagementPolicy, volumeClaimTemplates, clusterIP } = object.spec;
+      const before = dev.get(nameOf(object))!.spec;
+      expect(before.selector, nameOf(object)).toEqual(selector);
+      expect([before.serviceName, before.podManagementPolicy, before.volumeClaimTemplates, before.clusterIP]).toEqual([
+        serviceName,
+        podManagementPolicy,
+        volumeClaimTemplates,
+        clusterIP,
+      ]);
+    }
+    // Pods of dev's NATS, while they are still there, are not taken for servers of the new one.
+    const left = workloads([...dev.values()]).find(({ name }) => name === 'nats-dev')!;
+    for (const { kind, spec, metadata } of render('production')) {
+      if (kind === 'Service') expect(selects({ matchLabels: spec.selector! }, left.labels), metadata.name).toBe(false);
+    }
+  });
+
+  it('can stand twice in one cluster', () => {
+    const second = renderOwn('production', {
+      namespace: 'blue',
+      components: ['cert-manager'],
+      config: { SPANMESH_INSTALLATION: 'blue' },
+      labels: { 'app.kubernetes.io/instance': 'blue' },
+    });
+    // Nothing of it is outside of a namespace, and nothing reaches into that of the first.
+    for (const { kind, metadata } of second) expect([kind, metadata.namespace]).toEqual([kind, 'blue']);
+    for (const { name, pod } of workloads(second)) {
+      expect(JSON.stringify(pod), name).not.toMatch(/\.spanmesh\.svc/);
+    }
+    const topology = workloads(second).find(({ name }) => name === 'topology')!;
+    expect(configOf(topology, second).SPANMESH_INSTALLATION).toBe('blue');
+    expect(topology.object.metadata.labels?.['app.kubernetes.io/instance']).toBe('blue');
+    expect(danglingReferences(second, secretsMadeByHand())).toEqual([]);
+  });
+
+  it('has a way to a NATS elsewhere by the port of its URL', () => {
+    const objects = renderChanged('external-nats', (own) =>
+      own.replace('tls://nats.nats.svc:4222', 'nats://bus.example.org:14222'),
+    );
+    const policy = objects.find(({ kind, metadata }) => kind === 'NetworkPolicy' && metadata.name === 'external-nats');
+    expect(policy?.spec.egress).toEqual([{ ports: [{ port: 14222 }] }]);
+  });
+
+  it('tells of trouble by metrics that there are', () => {
+    const metrics = text('docs/metrics.md');
+    const rules = render('production', ['monitoring']).flatMap(
+      ({ spec }) => spec?.groups?.flatMap((group) => group.rules) ?? [],
+    );
+    expect(rules.length).toBeGreaterThan(5);
+    for (const { alert, expr } of rules) {
+      const used = [...expr.matchAll(/spanmesh_\w+/g)].map(([name]) => name);
+      expect(used.length, alert).toBeGreaterThan(0);
+      for (const name of used) expect(metrics, alert).toContain(`| \`${name}\` |`);
+    }
+  });
 
   it('keeps three copies in three NATS servers, which clients know by names in their certificates', () => {
     const objects = render('production', ['cert-manager']);
@@ -324,6 +415,11 @@ function nameOf({ kind, metadata }: KubeObject): string {
   return `${kind} ${metadata.name}`;
 }
 
+function mebibytes(quantity: string): number {
+  const [, number, unit] = /^(\d+)([MG])i$/.exec(quantity)!;
+  return Number(number) * (unit === 'G' ? 1024 : 1);
+}
+
 function portOf({ container }: Workload, name: string): number | undefined {
   return container.ports!.find((port) => port.name === name)?.containerPort;
 }
@@ -343,6 +439,7 @@ interface Settings {
   readonly trunkListen?: { readonly host: string; readonly port: number };
   readonly dmsgListen?: readonly { readonly host: string; readonly port: number }[];
   readonly stopTimeout?: number;
+  readonly receiveLimit?: number;
   readonly insecure: boolean;
   readonly tlsCa: string;
   readonly tlsCert: string;

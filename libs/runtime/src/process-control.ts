@@ -44,6 +44,8 @@ export interface ProcessControlDependencies {
   readonly leads?: () => string[];
   /** Of a gateway its id. */
   readonly gateway?: () => string;
+  /** Of a gateway: files of its keys directory that something is wrong with. */
+  readonly keysProblems?: () => number;
 }
 
 /** A call that fails. */
@@ -92,7 +94,7 @@ export class ProcessControl {
 
   /** This process as it is now. */
   info(): ProcessInfo {
-    const { link, ready, leads = () => [], gateway = () => '' } = this.#deps;
+    const { link, ready, leads = () => [], gateway = () => '', keysProblems = () => 0 } = this.#deps;
     const { state, level, configured } = this.logLevel;
     const host = hostname();
     return ProcessInfo.fromPartial({
@@ -112,6 +114,7 @@ export class ProcessControl {
       usesNats: link !== null,
       natsConnected: link?.connected ?? false,
       natsLosses: link?.losses ?? 0,
+      keysProblems: keysProblems(),
       natsForSeconds: Math.floor((link?.unchangedMs ?? 0) / 1000),
     });
   }

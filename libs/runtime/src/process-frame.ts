@@ -31,6 +31,8 @@ export interface FramedService {
   readonly leads?: () => string[];
   /** Of a gateway its id. */
   readonly gateway?: () => string;
+  /** Of a gateway: files of its keys directory that something is wrong with. */
+  readonly keysProblems?: () => number;
 }
 
 /** What a process of one service has around it: the bus, what it listens on, metrics, and the means to look into it. */
@@ -63,7 +65,7 @@ export class ProcessFrame {
       names: [name],
       gatewayName,
     });
-    const { leads, gateway } = service;
+    const { leads, gateway, keysProblems } = service;
     this.#control = new ProcessControl(
       { service: options.service, logLevel: settings.logLevel },
       {
@@ -74,6 +76,7 @@ export class ProcessFrame {
         ready,
         ...(leads !== undefined && { leads }),
         ...(gateway !== undefined && { gateway }),
+        ...(keysProblems !== undefined && { keysProblems }),
       },
     );
   }

@@ -1,6 +1,7 @@
 import { consoleToLog } from './console-to-log.ts';
 import type { Logger } from './logger.ts';
 import { processErrors } from './process-output.ts';
+import { notifyReady } from './service-manager.ts';
 import { SettingError } from './setting.ts';
 
 /** A process's whole work. */
@@ -104,6 +105,7 @@ export async function runService(
     }
     started = service.start();
     await started;
+    await notifyReady();
   } catch (error) {
     fail(error);
   }

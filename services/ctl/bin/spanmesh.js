@@ -7,6 +7,7 @@ import { createRequire } from 'node:module';
 import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { endWithNpm } from './npm-parent.js';
 
 /** First major version of Node that runs TypeScript without a flag and without a warning. */
 const NEEDED_MAJOR = 24;
@@ -14,6 +15,8 @@ const NEEDED_MAJOR = 24;
 const HANDED_OVER = 'SPANMESH_HANDED_OVER';
 
 if (Number(process.versions.node.split('.')[0]) >= NEEDED_MAJOR) {
+  if (process.env[HANDED_OVER] === undefined) endWithNpm();
+  else endWithLauncher();
   delete process.env[HANDED_OVER];
   const { main } = await import('../src/main.ts');
   const exitCode = await main(process.argv.slice(2));
@@ -35,6 +38,13 @@ function findNode() {
   }
 }
 
+/** A launcher that is killed passes nothing on: then this process ends in order, as if it had been told to. */
+function endWithLauncher() {
+  process.once('disconnect', () => process.kill(process.pid, 'SIGTERM'));
+  // A command that has nothing more to do ends, launcher or not.
+  process.channel?.unref();
+}
+
 /** @param {string | undefined} binary */
 function handOver(binary) {
   if (binary === undefined) {
@@ -44,8 +54,10 @@ function handOver(binary) {
     );
     return;
   }
+  endWithNpm();
   const child = spawn(binary, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], {
-    stdio: 'inherit',
+    // The channel says nothing. It ends with this process, however that ends.
+    stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
     env: { ...process.env, [HANDED_OVER]: '1' },
   });
   // A terminal sends Ctrl-C to the whole process group. Passed on as well, it would come twice, and the second one means

@@ -83,6 +83,32 @@ describe.each(nodes())('with Node %s', (_version, node) => {
     expect(out).toMatch(/^done: 0 of 1 peer/m);
   });
 
+  it('takes its work with it when it is killed', async () => {
+    const child = spawn(node, [LAUNCHER, 'sim', '--peers', '1', '--connect', `127.0.0.1:${port}`], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    const [socket] = (await once(listener, 'connection')) as [Socket];
+    const gone = once(socket, 'close');
+    // Whoever works has this pipe, too: it ends when the last of them does.
+    const ended = once(child.stdout.resume(), 'end');
+    child.kill('SIGKILL');
+    await Promise.all([gone, ended]);
+  });
+
+  it('ends with the shell that npx runs it in', async () => {
+    const words = [node, LAUNCHER, 'sim', '--peers', '1', '--connect', `127.0.0.1:${port}`];
+    // With something behind it the shell stays, as npm's does.
+    const shell = spawn('sh', ['-c', '"$0" "$@"; true', ...words], {
+      env: { ...process.env, npm_command: 'exec' },
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    const [socket] = (await once(listener, 'connection')) as [Socket];
+    const gone = once(socket, 'close');
+    const ended = once(shell.stdout.resume(), 'end');
+    shell.kill('SIGTERM');
+    await Promise.all([gone, ended]);
+  });
+
   it('ends by the signal that its work ended by', async () => {
     const child = spawn(node, [LAUNCHER, 'sim', '--peers', '1', '--connect', `127.0.0.1:${port}`], { stdio: 'ignore' });
     await once(listener, 'connection');

@@ -9,6 +9,7 @@ import { addGateways } from './commands/gateways.ts';
 import { addKeys } from './commands/keys.ts';
 import { addLinks } from './commands/links.ts';
 import { addLogLevel } from './commands/log-level.ts';
+import { addMigrate } from './commands/migrate.ts';
 import { addNodes } from './commands/nodes.ts';
 import { addPing } from './commands/ping.ts';
 import { addRelays } from './commands/relays.ts';
@@ -61,6 +62,7 @@ export function buildProgram(terminal: Terminal): Command {
   addKeys(program, terminal);
   addCerts(program, terminal);
   addTokens(program, terminal);
+  addMigrate(program, terminal);
   addSim(program, terminal);
   return program;
 }

@@ -289,6 +289,11 @@ export class Gateway implements Service, AttachHost {
     return bytes;
   }
 
+  /** Files of the keys directory that cannot be used as they are. */
+  get keysProblems(): number {
+    return this.#core.entrance.keys?.problems ?? 0;
+  }
+
   /**
    * Listens, then reports to topology.
    * @throws SettingError: the keys directory cannot be read, an address cannot be listened on.

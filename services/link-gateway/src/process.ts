@@ -58,7 +58,14 @@ export class LinkGatewayProcess implements Service {
         settings: options,
         protocolVersion,
       },
-      { logger, service: { notReady: () => this.gateway.notReady(), gateway: () => this.gateway.id } },
+      {
+        logger,
+        service: {
+          notReady: () => this.gateway.notReady(),
+          gateway: () => this.gateway.id,
+          keysProblems: () => this.gateway.keysProblems,
+        },
+      },
     );
     this.#frame = frame;
     const { bus, clock, metrics, ports } = frame;

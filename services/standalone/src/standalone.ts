@@ -59,7 +59,17 @@ export class Standalone implements Service {
     this.ports = ports;
     this.#control = new ProcessControl(
       { service: 'standalone', logLevel: options.logLevel },
-      { bus, link: null, clock, logger, ports, ready, leads: () => this.#leads(), gateway: () => this.gateway.id },
+      {
+        bus,
+        link: null,
+        clock,
+        logger,
+        ports,
+        ready,
+        leads: () => this.#leads(),
+        gateway: () => this.gateway.id,
+        keysProblems: () => this.gateway.keysProblems,
+      },
     );
     this.topology = createTopology(
       { settings: options, address: () => ports.serviceAddress, version: VERSION },

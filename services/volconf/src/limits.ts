@@ -8,6 +8,12 @@ export const DEFAULT_MAX_SLOTS = 65_536;
 export const DEFAULT_MAX_DIALS = 256;
 /** Targets that operators may set: each is a line of a file, or a message of the store. */
 export const MAX_OPERATOR_TARGETS = 10_000;
+/** Hosts that the autoconn file may name: each is a connection for ever. */
+export const MAX_AUTOCONN_HOSTS = 4096;
+/** Largest autoconn file, bytes: read as a whole. */
+export const MAX_AUTOCONN_BYTES = 1_048_576;
+/** How often the autoconn file is looked at, ms. */
+export const AUTOCONN_LOOK_MS = 5000;
 /** Watches of targets at a time: each remembers the names that it has not read yet. */
 export const MAX_WATCHES = 1000;
 

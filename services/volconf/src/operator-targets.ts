@@ -4,6 +4,7 @@ import type { Clock } from '@spanmesh/runtime/clock';
 import type { Logger } from '@spanmesh/runtime/logger';
 import { z } from 'zod';
 import { MAX_OPERATOR_TARGETS, STORE_RETRY_MS } from './limits.ts';
+import type { WantedTarget, WantedTargets } from './wanted-targets.ts';
 
 /** What an operator wants to be connected to. */
 export interface OperatorTarget {
@@ -33,11 +34,11 @@ export class OperatorTargetError extends Error {
 }
 
 /** Operators' targets, as the store has them: every replica follows, any may change them. */
-export class OperatorTargets {
+export class OperatorTargets implements WantedTargets {
   readonly #kv: KeyValue;
   readonly #clock: Clock;
   readonly #logger: Logger;
-  readonly #known = new Map<string, OperatorTarget>();
+  readonly #known = new Map<string, WantedTarget>();
   readonly #listeners = new Set<(name: string) => void>();
   #watch: Subscription | null = null;
   #running = false;
@@ -66,11 +67,11 @@ export class OperatorTargets {
     return this.#known.size;
   }
 
-  all(): Iterable<OperatorTarget> {
+  all(): Iterable<WantedTarget> {
     return this.#known.values();
   }
 
-  get(name: string): OperatorTarget | undefined {
+  get(name: string): WantedTarget | undefined {
     return this.#known.get(name);
   }
 
@@ -164,10 +165,10 @@ export class OperatorTargets {
   }
 }
 
-function decoded({ key, value }: KvEntry): OperatorTarget | null {
+function decoded({ key, value }: KvEntry): WantedTarget | null {
   if (value === null) return null;
   try {
-    return { name: key, ...schema.parse(JSON.parse(decoder.decode(value))) };
+    return { name: key, origin: 'operator', ...schema.parse(JSON.parse(decoder.decode(value))) };
   } catch {
     return null;
   }

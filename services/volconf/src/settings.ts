@@ -1,5 +1,5 @@
 import { type SettingValues, setting } from '@spanmesh/runtime/setting';
-import { duration, integer, oneOf } from '@spanmesh/runtime/setting-types';
+import { duration, integer, oneOf, text } from '@spanmesh/runtime/setting-types';
 import { DEFAULT_MAX_DIALS, DEFAULT_MAX_SLOTS } from './limits.ts';
 
 /** The settings of volconf. */
@@ -11,6 +11,14 @@ export const settings = {
     describe:
       'Which slots of a volume are kept connected: all, or priority (of those of one cluster the best, a worse one while it is down).',
     parse: oneOf(['all', 'priority']),
+  }),
+  autoconnFile: setting({
+    env: 'SPANMESH_AUTOCONN_FILE',
+    flag: '--autoconn-file',
+    default: '',
+    describe:
+      "The original's file of hosts to stay connected to, /etc/hammer2/autoconn: the first word of each line; watched. The same for every replica. Empty: none.",
+    parse: text({ max: 4096 }),
   }),
   volconfPort: setting({
     env: 'SPANMESH_VOLCONF_PORT',

@@ -4,6 +4,12 @@ import { visible } from './keeper.ts';
 import type { OperatorTarget } from './operator-targets.ts';
 import type { Slot } from './slot.ts';
 import type { Target } from './target.ts';
+import type { WantedTarget } from './wanted-targets.ts';
+
+const ORIGINS = {
+  operator: TargetOrigin.TARGET_ORIGIN_OPERATOR,
+  autoconn: TargetOrigin.TARGET_ORIGIN_AUTOCONN,
+} as const;
 
 const STATES = {
   stopped: TargetState.TARGET_STATE_STOPPED,
@@ -31,12 +37,12 @@ export function showSlot(slot: Slot, times: Times): ApiTarget {
   };
 }
 
-/** An operator's target, as people see it. */
-export function showOperator({ name, path, dialect }: OperatorTarget, target: Target, times: Times): ApiTarget {
+/** A target of an operator, or of the autoconn file, as people see it. */
+export function showOperator({ name, path, dialect, origin }: WantedTarget, target: Target, times: Times): ApiTarget {
   return {
     ...common(target, times),
     name,
-    origin: TargetOrigin.TARGET_ORIGIN_OPERATOR,
+    origin: ORIGINS[origin],
     path,
     dialect: apiDialect(dialect),
     slot: undefined,

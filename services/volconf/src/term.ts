@@ -8,12 +8,12 @@ import type { GatewayLink, LinkSink } from './gateway-link.ts';
 import type { GatewayError, GatewayPort } from './gateway-port.ts';
 import { Keeper } from './keeper.ts';
 import { type MediaSink, MediaTable, type SlotFault } from './media.ts';
-import type { OperatorTarget, OperatorTargets } from './operator-targets.ts';
 import { chosen, groupOf } from './policy.ts';
 import type { VolconfSettings } from './settings.ts';
 import type { Slot } from './slot.ts';
 import { parseSpanPath } from './span-path.ts';
 import type { Target, TargetState } from './target.ts';
+import type { WantedTarget, WantedTargets } from './wanted-targets.ts';
 
 /** What people see of a target has changed, or it is gone. */
 export interface TermSink {
@@ -34,13 +34,14 @@ export interface TermDependencies {
   readonly connect: (record: GatewayRecord) => GatewayPort | null;
   /** Since when the lease has been valid without a break, monotonic; null: it is not. */
   readonly leadingSince: () => number | null;
-  readonly operators: OperatorTargets;
+  /** Operators' targets, and those of the autoconn file. */
+  readonly operators: WantedTargets;
   readonly sink: TermSink;
 }
 
 /** An operator's target in a term. */
 interface Operated {
-  readonly asked: OperatorTarget;
+  readonly asked: WantedTarget;
   readonly target: Target;
 }
 
@@ -124,7 +125,7 @@ export class Term implements LinkSink, MediaSink {
     return [...this.#operators].map(([name, { target }]) => [name, target] as [string, Target]);
   }
 
-  operator(name: string): { readonly asked: OperatorTarget; readonly target: Target } | undefined {
+  operator(name: string): { readonly asked: WantedTarget; readonly target: Target } | undefined {
     return this.#operators.get(name);
   }
 

@@ -14,6 +14,7 @@ import type { Service } from '@spanmesh/runtime/service';
 import { SignOfLife } from '@spanmesh/runtime/signs-of-life';
 import { type ChannelSecurity, meetingGateway } from '@spanmesh/runtime/tls-credentials';
 import { Api } from './api.ts';
+import { AutoconnFile } from './autoconn-file.ts';
 import { publishTarget } from './events.ts';
 import type { GatewayPort } from './gateway-port.ts';
 import { GrpcGatewayPort } from './grpc-gateway-port.ts';
@@ -24,6 +25,7 @@ import { OperatorTargets } from './operator-targets.ts';
 import type { VolconfSettings } from './settings.ts';
 import type { Target, TargetState } from './target.ts';
 import { Term } from './term.ts';
+import { AllWantedTargets, type WantedTargets } from './wanted-targets.ts';
 
 export interface VolconfOptions {
   readonly settings: VolconfSettings;
@@ -64,6 +66,8 @@ interface Totals {
 /** The volconf service in whatever process: adds its gRPC service at once, contends for the lead once started. */
 export class Volconf implements Service {
   readonly api: Api;
+  /** Hosts of the autoconn file; null: there is no such setting. */
+  readonly autoconn: AutoconnFile | null;
   readonly #options: VolconfOptions;
   readonly #deps: VolconfDeps;
   readonly #throttle: Throttle;
@@ -72,6 +76,7 @@ export class Volconf implements Service {
   #registry: GatewayRegistry | null = null;
   #sign: SignOfLife | null = null;
   #operators: OperatorTargets | null = null;
+  #wanted: WantedTargets = new AllWantedTargets([]);
   #subscriptions: Subscription[] = [];
   #term: Term | null = null;
   #leadingSince: number | null = null;
@@ -81,6 +86,8 @@ export class Volconf implements Service {
     this.#options = options;
     this.#deps = deps;
     const { clock, logger, grpcServer, serviceServer, metrics, replicaSecurity: security = PLAINTEXT } = deps;
+    const { autoconnFile: file } = options.settings;
+    this.autoconn = file === '' ? null : new AutoconnFile({ file }, { clock, logger });
     this.#throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock });
     this.api = new Api(
       { defaultPort: options.settings.volconfPort },
@@ -138,6 +145,11 @@ export class Volconf implements Service {
     this.#operators = new OperatorTargets({ kv: await bus.kv(TARGETS_BUCKET), clock, logger });
     this.#subscriptions.push(this.#operators.onChange((name) => this.#operatorChanged(name)));
     await this.#operators.start();
+    if (this.autoconn !== null) {
+      this.#subscriptions.push(this.autoconn.onChange((name) => this.#operatorChanged(name)));
+      await this.autoconn.start();
+    }
+    this.#wanted = new AllWantedTargets([this.#operators, ...(this.autoconn === null ? [] : [this.autoconn])]);
     this.#registry = new GatewayRegistry({ kv: await bus.kv(GATEWAYS_BUCKET), clock });
     this.#subscriptions.push(this.#registry.onChange(() => this.#term?.check()));
     // Before the lease: a leader must know which gateways to wait for.
@@ -166,6 +178,7 @@ export class Volconf implements Service {
     this.#forwarder.stop();
     await this.#registry?.stop();
     this.#operators?.stop();
+    this.autoconn?.stop();
     for (const subscription of this.#subscriptions) subscription.unsubscribe();
     this.#subscriptions = [];
   }
@@ -201,7 +214,7 @@ export class Volconf implements Service {
         present: () => this.#registry?.gateways() ?? [],
         connect,
         leadingSince: () => (this.leads ? this.#leadingSince : null),
-        operators: this.#operators!,
+        operators: this.#wanted,
         sink: {
           slot: (slot, was) => this.#changed(slot.name, slot.target!, was),
           slotGone: (slot) => this.#removed(slot.name),

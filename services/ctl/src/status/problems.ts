@@ -106,10 +106,22 @@ function volconfProblems(processes: readonly ProcessInfo[]): string[] {
   return ['no volconf replica leads: connections that volumes or operators ask for are not made anew'];
 }
 
-function processProblems({ id, notReady, usesNats, natsConnected, natsForSeconds }: ProcessInfo): string[] {
+function processProblems({
+  id,
+  notReady,
+  usesNats,
+  natsConnected,
+  natsForSeconds,
+  keysProblems,
+}: ProcessInfo): string[] {
   return [
     ...(notReady === '' ? [] : [`${printable(id)} is not ready: ${printable(notReady)}`]),
     ...(usesNats && !natsConnected ? [`${printable(id)} is without NATS${forHowLong(natsForSeconds)}`] : []),
+    ...(keysProblems === 0
+      ? []
+      : [
+          `${printable(id)} cannot use ${keysProblems} of the files of its keys directory as they are; its log names them`,
+        ]),
   ];
 }
 

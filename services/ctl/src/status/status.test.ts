@@ -146,6 +146,11 @@ describe('what is a problem', () => {
       /^NATS is away from topology-a-7 for 3 min: others/,
     ],
     [
+      'keys that cannot be used',
+      { processes: [{ ...GATEWAY_PROCESS, keysProblems: 2 }, TOPOLOGY_PROCESS, VOLCONF_PROCESS] },
+      /cannot use 2 of the files of its keys directory/,
+    ],
+    [
       'a process without NATS',
       {
         processes: [

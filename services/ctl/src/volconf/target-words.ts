@@ -38,6 +38,8 @@ export function originName(origin: TargetOrigin): string {
       return 'slot';
     case TargetOrigin.TARGET_ORIGIN_OPERATOR:
       return 'operator';
+    case TargetOrigin.TARGET_ORIGIN_AUTOCONN:
+      return 'autoconn';
     default:
       return '?';
   }

@@ -1,4 +1,4 @@
-import { createPublicKey, type KeyObject } from 'node:crypto';
+import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
 import { constants, type Stats } from 'node:fs';
 import { open, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -66,13 +66,8 @@ export async function readKeyFiles(directory: string): Promise<KeyFiles> {
  * @throws KeysError as readKeyFiles.
  */
 export async function keyFilesSignature(directory: string): Promise<string> {
-  const names = [
-    PRIVATE_KEY_FILE,
-    PUBLIC_KEY_FILE,
-    ...(await peerNames(directory)).map((name) => join(PEERS_DIRECTORY, name)),
-  ];
   const lines: string[] = [];
-  for (const name of names) {
+  for (const name of await fileNames(directory)) {
     try {
       const { dev, ino, size, mtimeNs, ctimeNs, mode } = await stat(join(directory, name), { bigint: true });
       lines.push(`${name} ${dev} ${ino} ${size} ${mtimeNs} ${ctimeNs} ${mode}`);
@@ -81,6 +76,37 @@ export async function keyFilesSignature(directory: string): Promise<string> {
     }
   }
   return lines.join('\n');
+}
+
+/**
+ * A text that changes when what is in a file does, or who may read it: not when the same is there anew, as a mounted Secret is.
+ * @throws KeysError as readKeyFiles.
+ */
+export async function keyFilesDigest(directory: string): Promise<string> {
+  const hash = createHash('sha256');
+  for (const name of await fileNames(directory)) {
+    hash.update(`${name}\n`);
+    try {
+      const file = await open(join(directory, name), constants.O_RDONLY | constants.O_NONBLOCK);
+      try {
+        const { mode, uid, gid, size } = await file.stat();
+        hash.update(`${mode} ${uid} ${gid} ${size}\n`);
+        // One that is larger is no good, whatever is in it.
+        if (size <= MAX_KEY_FILE_BYTES) hash.update(await file.readFile());
+      } finally {
+        await file.close();
+      }
+    } catch (error) {
+      hash.update(`${(error as NodeJS.ErrnoException).code}\n`);
+    }
+  }
+  return hash.digest('hex');
+}
+
+/** The files of the reference that may be there, and all of remote/. */
+async function fileNames(directory: string): Promise<string[]> {
+  const peers = await peerNames(directory);
+  return [PRIVATE_KEY_FILE, PUBLIC_KEY_FILE, ...peers.map((name) => join(PEERS_DIRECTORY, name))];
 }
 
 /** The files of one prefix, by kind. */

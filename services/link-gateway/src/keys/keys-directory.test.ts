@@ -207,6 +207,20 @@ describe('a keys directory that changes', () => {
     expect([keys.of('10.0.0.1').kind, keys.of('10.0.0.2').kind, keys.reloads]).toEqual(['refused', 'plaintext', 1]);
   });
 
+  it('has not changed when the same is there anew', async () => {
+    const where = directory({ 'remote/10.0.0.1.none': '', 'remote/10.0.0.2.none': 'text' });
+    const { keys } = await started(where.path);
+    // As a mounted Secret is: another file, at another time, with the same in it.
+    rmSync(join(where.path, 'remote/10.0.0.2.none'));
+    where.write('remote/10.0.0.2.none', 'text');
+    await keys.look();
+    expect(keys.reloads).toBe(0);
+    where.write('remote/10.0.0.2.none', 'other');
+    await keys.look();
+    await keys.look();
+    expect(keys.reloads).toBe(1);
+  });
+
   it('is looked at again and again by itself', async () => {
     const where = directory();
     const { keys, clock } = await started(where.path);

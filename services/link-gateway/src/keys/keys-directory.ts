@@ -2,7 +2,7 @@ import { type FSWatcher, watch } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock, Timer } from '@spanmesh/runtime/clock';
 import type { Logger } from '@spanmesh/runtime/logger';
-import { type KeyFiles, keyFilesSignature, PEERS_DIRECTORY, readKeyFiles } from './key-files.ts';
+import { type KeyFiles, keyFilesDigest, keyFilesSignature, PEERS_DIRECTORY, readKeyFiles } from './key-files.ts';
 import { KEYS_ABSENCE_MS, KEYS_POLL_MS, KEYS_SETTLE_MS } from './limits.ts';
 import type { PeerAccess } from './peer-rules.ts';
 import { readSeenKeys, SEEN_KEYS_FILE, seenKeysText, writeSeenKeys } from './seen-keys-file.ts';
@@ -26,6 +26,8 @@ export class KeysDirectory {
   /** What holds. */
   #known: Decided | null = null;
   #signature = '';
+  /** Of the contents that hold: the signature changes with the files' places and times, too. */
+  #digest = '';
   /** What is in the file that remembers keys for the next run; null: it is not known to be there. */
   #seenText: string | null = null;
   #saysUnwritten = true;
@@ -85,7 +87,7 @@ export class KeysDirectory {
   async #look(): Promise<void> {
     if (this.#stopped) return;
     try {
-      if ((await keyFilesSignature(this.#directory)) !== this.#signature) {
+      if (await this.#hasChanged()) {
         await this.#load();
         this.reloads++;
       } else if (this.#isAbsenceOver) {
@@ -101,15 +103,26 @@ export class KeysDirectory {
     }
   }
 
+  /** Not when the same contents are there anew. */
+  async #hasChanged(): Promise<boolean> {
+    const signature = await keyFilesSignature(this.#directory);
+    if (signature === this.#signature) return false;
+    if ((await keyFilesDigest(this.#directory)) !== this.#digest) return true;
+    this.#signature = signature;
+    return false;
+  }
+
   async #load(): Promise<void> {
     for (let tries = READ_TRIES; ; tries--) {
       const before = await keyFilesSignature(this.#directory);
       const files = await readKeyFiles(this.#directory);
+      const digest = await keyFilesDigest(this.#directory);
       // Half of the old files and half of the new ones would be neither.
       if (tries > 1 && (await keyFilesSignature(this.#directory)) !== before) continue;
       if (this.#stopped) return;
       this.#files = files;
       this.#signature = before;
+      this.#digest = digest;
       break;
     }
     this.#decide();

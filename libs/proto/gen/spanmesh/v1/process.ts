@@ -69,6 +69,8 @@ export interface ProcessInfo {
    * or since it has had no NATS server.
    */
   natsForSeconds: number;
+  /** Of a gateway: files of its keys directory that cannot be used as they are. */
+  keysProblems: number;
 }
 
 /** Asks for the processes. */
@@ -125,6 +127,7 @@ function createBaseProcessInfo(): ProcessInfo {
     natsConnected: false,
     natsLosses: 0,
     natsForSeconds: 0,
+    keysProblems: 0,
   };
 }
 
@@ -183,6 +186,9 @@ export const ProcessInfo: MessageFns<ProcessInfo> = {
     }
     if (message.natsForSeconds !== 0) {
       writer.uint32(144).uint32(message.natsForSeconds);
+    }
+    if (message.keysProblems !== 0) {
+      writer.uint32(152).uint32(message.keysProblems);
     }
     return writer;
   },
@@ -344,6 +350,14 @@ export const ProcessInfo: MessageFns<ProcessInfo> = {
             message.natsForSeconds = reader.uint32();
             continue;
           }
+          case 19: {
+            if (tag !== 152) {
+              break;
+            }
+
+            message.keysProblems = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -422,6 +436,11 @@ export const ProcessInfo: MessageFns<ProcessInfo> = {
         : isSet(object.nats_for_seconds)
         ? globalThis.Number(object.nats_for_seconds)
         : 0,
+      keysProblems: isSet(object.keysProblems)
+        ? globalThis.Number(object.keysProblems)
+        : isSet(object.keys_problems)
+        ? globalThis.Number(object.keys_problems)
+        : 0,
     };
   },
 
@@ -481,6 +500,9 @@ export const ProcessInfo: MessageFns<ProcessInfo> = {
     if (message.natsForSeconds !== 0) {
       obj.natsForSeconds = Math.round(message.natsForSeconds);
     }
+    if (message.keysProblems !== 0) {
+      obj.keysProblems = Math.round(message.keysProblems);
+    }
     return obj;
   },
 
@@ -507,6 +529,7 @@ export const ProcessInfo: MessageFns<ProcessInfo> = {
     message.natsConnected = object.natsConnected ?? false;
     message.natsLosses = object.natsLosses ?? 0;
     message.natsForSeconds = object.natsForSeconds ?? 0;
+    message.keysProblems = object.keysProblems ?? 0;
     return message;
   },
 };

@@ -95,6 +95,8 @@ export const TargetOrigin = {
   TARGET_ORIGIN_SLOT: 1,
   /** TARGET_ORIGIN_OPERATOR - An operator. */
   TARGET_ORIGIN_OPERATOR: 2,
+  /** TARGET_ORIGIN_AUTOCONN - A line of the autoconn file. */
+  TARGET_ORIGIN_AUTOCONN: 3,
   UNRECOGNIZED: -1,
 } as const;
 
@@ -104,6 +106,7 @@ export namespace TargetOrigin {
   export type TARGET_ORIGIN_UNSPECIFIED = typeof TargetOrigin.TARGET_ORIGIN_UNSPECIFIED;
   export type TARGET_ORIGIN_SLOT = typeof TargetOrigin.TARGET_ORIGIN_SLOT;
   export type TARGET_ORIGIN_OPERATOR = typeof TargetOrigin.TARGET_ORIGIN_OPERATOR;
+  export type TARGET_ORIGIN_AUTOCONN = typeof TargetOrigin.TARGET_ORIGIN_AUTOCONN;
   export type UNRECOGNIZED = typeof TargetOrigin.UNRECOGNIZED;
 }
 
@@ -118,6 +121,9 @@ export function targetOriginFromJSON(object: any): TargetOrigin {
     case 2:
     case "TARGET_ORIGIN_OPERATOR":
       return TargetOrigin.TARGET_ORIGIN_OPERATOR;
+    case 3:
+    case "TARGET_ORIGIN_AUTOCONN":
+      return TargetOrigin.TARGET_ORIGIN_AUTOCONN;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -133,6 +139,8 @@ export function targetOriginToJSON(object: TargetOrigin): string {
       return "TARGET_ORIGIN_SLOT";
     case TargetOrigin.TARGET_ORIGIN_OPERATOR:
       return "TARGET_ORIGIN_OPERATOR";
+    case TargetOrigin.TARGET_ORIGIN_AUTOCONN:
+      return "TARGET_ORIGIN_AUTOCONN";
     case TargetOrigin.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";
@@ -142,7 +150,7 @@ export function targetOriginToJSON(object: TargetOrigin): string {
 /** Something to be connected to. */
 export interface Target {
   /**
-   * Its name: `<media id>/<slot>`, or the operator's name. Peers that leave the media id nil have a media each:
+   * Its name: `<media id>/<slot>`, the operator's name, or `autoconn:<host>`. Peers that leave the media id nil have a media each:
    * `<nil id>@<address>/<slot>`, of an IPv6 address the first 64 bits.
    */
   name: string;

@@ -1,0 +1,72 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { Failure } from '../failure.ts';
+import { printable } from '../output/printable.ts';
+import { type Terminal, write } from '../terminal.ts';
+import { type MigrationPlan, planMigration } from './plan.ts';
+
+export interface MigrateQuery {
+  /** The reference's directory. */
+  readonly from: string;
+  /** Ours. */
+  readonly to: string;
+  /** Otherwise it is only said what would be done. */
+  readonly apply: boolean;
+}
+
+const DIRECTORY_MODE = 0o700;
+const FILE_MODE = 0o600;
+
+/**
+ * Says what of the reference's files goes where, what about them will not do, and with `apply` writes it. The reference's own files stay as
+ * they are: that is the way back.
+ * @throws Failure refused: `from` cannot be read, or something in `to` is in the way; nothing has been written then
+ */
+export async function migrate({ from, to, apply }: MigrateQuery, terminal: Terminal): Promise<void> {
+  const plan = await planMigration(resolve(from), resolve(to));
+  await write(terminal.out, planText(plan));
+  if (plan.inTheWay.length > 0) {
+    throw new Failure('refused', `nothing is overwritten: ${plan.inTheWay.map(printable).join(', ')} is there already`);
+  }
+  if (!apply) {
+    await write(terminal.out, 'nothing was written: --apply does it\n');
+    return;
+  }
+  await writeAll(plan);
+  await write(
+    terminal.out,
+    [
+      'written. What is left:',
+      `  chown -R spanmesh: ${printable(join(plan.to, 'keys'))}     (whoever runs spanmesh must be able to read it)`,
+      '  stop `hammer2 service`, which has port 987',
+      `  start spanmesh standalone with the settings in ${printable(plan.settingsFile)}: systemctl enable --now spanmesh@standalone`,
+      '',
+    ].join('\n'),
+  );
+}
+
+function planText({ from, peers, hosts, copies, settings, settingsFile, problems }: MigrationPlan): string {
+  return [
+    `${printable(from)}: ${peers} files of peers, ${hosts} hosts to stay connected to`,
+    ...copies.map((copy) => `copy  ${printable(copy.from)} -> ${printable(copy.to)}`),
+    `write ${printable(settingsFile)}`,
+    ...settings.map(([name, value]) => `        ${name}=${printable(value)}`),
+    ...problems.map(({ file, problem }) => `problem: ${printable(file)} ${printable(problem)}`),
+    '',
+  ].join('\n');
+}
+
+async function writeAll({ copies, settings, settingsFile }: MigrationPlan): Promise<void> {
+  try {
+    for (const { to, content } of copies) {
+      await mkdir(dirname(to), { recursive: true, mode: DIRECTORY_MODE });
+      await writeFile(to, content, { flag: 'wx', mode: FILE_MODE });
+    }
+    await mkdir(dirname(settingsFile), { recursive: true });
+    const lines = settings.map(([name, value]) => `${name}=${value}\n`);
+    await writeFile(settingsFile, `# Written by spanmesh migrate.\n${lines.join('')}`, { flag: 'wx' });
+  } catch (error) {
+    const { code, path } = error as NodeJS.ErrnoException;
+    throw new Failure('refused', `cannot write ${printable(path ?? '')}: ${code ?? 'unknown error'}`, { cause: error });
+  }
+}

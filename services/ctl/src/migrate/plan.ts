@@ -1,0 +1,111 @@
+import { access, readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { PEERS_DIRECTORY, PRIVATE_KEY_FILE, PUBLIC_KEY_FILE } from '@spanmesh/link-gateway/keys/key-files';
+import { MAX_KEY_FILE_BYTES, MAX_PEER_FILES } from '@spanmesh/link-gateway/keys/limits';
+import { parseAutoconn } from '@spanmesh/volconf/autoconn-file';
+import { Failure } from '../failure.ts';
+import { readFiles } from '../keys/check.ts';
+import { printable } from '../output/printable.ts';
+
+/** A file that is taken over as it is. */
+export interface Copy {
+  readonly from: string;
+  readonly to: string;
+  readonly content: Buffer;
+}
+
+/** What of the reference's files goes where. */
+export interface MigrationPlan {
+  readonly from: string;
+  readonly to: string;
+  readonly copies: readonly Copy[];
+  readonly settingsFile: string;
+  readonly settings: readonly (readonly [string, string])[];
+  /** Files in remote/. */
+  readonly peers: number;
+  /** Of autoconn. */
+  readonly hosts: number;
+  /** What will not do as it is, by file. */
+  readonly problems: readonly { readonly file: string; readonly problem: string }[];
+  /** Files that are to be written and are there. */
+  readonly inTheWay: readonly string[];
+}
+
+const AUTOCONN_FILE = 'autoconn';
+/** The reference's port, on all addresses. */
+const LISTEN = '[::]:987';
+
+/** @throws Failure refused: `from` cannot be read, or has no key of its own */
+export async function planMigration(from: string, to: string): Promise<MigrationPlan> {
+  const keys = join(to, 'keys');
+  const names = [PRIVATE_KEY_FILE, PUBLIC_KEY_FILE, ...(await peerFiles(from))];
+  const copies = await Promise.all(
+    names.map(async (name) => ({ from: join(from, name), to: join(keys, name), content: await content(from, name) })),
+  );
+  const { problems } = await readFiles(from);
+  const autoconn = join(from, AUTOCONN_FILE);
+  const text = await textOf(autoconn);
+  const { hosts, problems: lines } = parseAutoconn(text ?? '');
+  const settingsFile = join(to, 'migrated.env');
+  const settings = [
+    ['SPANMESH_DMSG_LISTEN', LISTEN],
+    ['SPANMESH_KEYS_DIR', keys],
+    ...(text === null ? [] : [['SPANMESH_AUTOCONN_FILE', autoconn] as const]),
+  ] as const;
+  const there = await Promise.all([...copies.map((copy) => copy.to), settingsFile].map(isThere));
+  return {
+    from,
+    to,
+    copies,
+    settingsFile,
+    settings,
+    peers: names.length - 2,
+    hosts: hosts.length,
+    problems: [
+      ...problems,
+      ...lines.map(({ line, problem }) => ({ file: AUTOCONN_FILE, problem: `line ${line} ${problem}` })),
+    ],
+    inTheWay: there.flatMap((path) => path ?? []),
+  };
+}
+
+/** Relative to the directory; none without remote/. */
+async function peerFiles(from: string): Promise<string[]> {
+  const names = await readdir(join(from, PEERS_DIRECTORY)).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw unreadable(join(from, PEERS_DIRECTORY), error);
+  });
+  if (names.length > MAX_PEER_FILES) {
+    throw new Failure('refused', `${printable(from)}: more than ${MAX_PEER_FILES} files of peers`);
+  }
+  return names.toSorted().map((name) => join(PEERS_DIRECTORY, name));
+}
+
+async function content(from: string, name: string): Promise<Buffer> {
+  const path = join(from, name);
+  const read = await readFile(path).catch((error: NodeJS.ErrnoException) => {
+    throw unreadable(path, error);
+  });
+  if (read.length <= MAX_KEY_FILE_BYTES) return read;
+  throw new Failure('refused', `${printable(path)} is larger than ${MAX_KEY_FILE_BYTES} bytes: it is no key`);
+}
+
+/** null: it is not there. */
+async function textOf(path: string): Promise<string | null> {
+  return readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return null;
+    throw unreadable(path, error);
+  });
+}
+
+/** The path, if there is something. */
+async function isThere(path: string): Promise<string | null> {
+  return access(path).then(
+    () => path,
+    () => null,
+  );
+}
+
+function unreadable(path: string, error: NodeJS.ErrnoException): Failure {
+  return new Failure('refused', `cannot read ${printable(path)}: ${error.code ?? 'unknown error'}`, { cause: error });
+}

@@ -1,0 +1,83 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { readSettings } from '@spanmesh/runtime/setting';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { packForDebian } from '../../deploy/package/debian.ts';
+import { SERVICE_SETTINGS, settingNames } from './setting-names.ts';
+
+/** Packing on a slow machine, milliseconds. */
+const PATIENCE_MS = 300_000;
+const SOURCES = join(import.meta.dirname, '../../deploy/debian');
+/** systemd-analyze's exposure, in tenths: 1.8 is what the unit has. */
+const EXPOSURE = 20;
+
+const has = (program: string) => spawnSync(program, ['--version'], { stdio: 'ignore' }).status === 0;
+const unit = readFileSync(join(SOURCES, 'spanmesh@.service'), 'utf8');
+
+/** What a file of NAME=value sets. */
+function settingsIn(file: string): Record<string, string> {
+  const lines = readFileSync(join(SOURCES, file), 'utf8').matchAll(/^(\w+)=(.*)$/gm);
+  return Object.fromEntries([...lines].map(([, name, value]) => [name!, value!]));
+}
+
+describe.runIf(has('dpkg-deb'))('the Debian package', () => {
+  let home: string;
+  let file: string;
+
+  beforeAll(async () => {
+    home = mkdtempSync(join(tmpdir(), 'spanmesh-debian-'));
+    mkdirSync(join(home, 'work'));
+    file = await packForDebian(join(home, 'work'), home);
+    rmSync(join(home, 'work'), { recursive: true });
+    execFileSync('dpkg-deb', ['-x', file, join(home, 'root')]);
+  }, PATIENCE_MS);
+
+  afterAll(() => rmSync(home, { recursive: true, force: true }));
+
+  it('is of this version, and leaves settings that were changed alone', () => {
+    const field = (name: string) => execFileSync('dpkg-deb', ['-f', file, name], { encoding: 'utf8' }).trim();
+    const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8')) as {
+      version: string;
+    };
+    expect(field('Version')).toBe(version);
+    const conffiles = execFileSync('dpkg-deb', ['--ctrl-tarfile', file], { maxBuffer: 2 ** 24 }).toString('latin1');
+    expect(conffiles).toContain('/etc/spanmesh/spanmesh.env\n/etc/spanmesh/standalone.env\n');
+  });
+
+  it('runs with what is in it', () => {
+    const command = join(home, 'root/usr/lib/spanmesh/lib/spanmesh.mjs');
+    expect(statSync(command).mode & 0o111).toBe(0o111);
+    expect(readFileSync(command, 'utf8')).toMatch(/^#!\/usr\/lib\/spanmesh\/node\n/);
+    const node = join(home, 'root/usr/lib/spanmesh/node');
+    expect(execFileSync(node, [command, '--version'], { encoding: 'utf8' })).toMatch(/^\d+\.\d+\.\d+\n$/);
+    const crc = `if (require('@node-rs/crc32').crc32('a') !== 0xe8b7be43) process.exit(1)`;
+    expect(spawnSync(node, ['-e', crc], { cwd: join(home, 'root/usr/lib/spanmesh') }).status).toBe(0);
+  });
+
+  it.runIf(has('systemd-analyze'))('has a unit that systemd takes, and that may do little', () => {
+    // The command is where it has been unpacked to.
+    const path = join(home, 'spanmesh@.service');
+    writeFileSync(path, unit.replace('/usr/lib/spanmesh', join(home, 'root/usr/lib/spanmesh')));
+    const analyze = (...args: string[]) => spawnSync('systemd-analyze', args, { encoding: 'utf8' });
+    // Of manual pages and users of this machine it may complain, not of the unit.
+    const verified = analyze('verify', '--man=no', path.replace('@', '@standalone'));
+    expect(verified.stderr.split('\n').filter((line) => line.includes('spanmesh@'))).toEqual([]);
+    const { status, stdout } = analyze('security', '--offline=true', `--threshold=${EXPOSURE}`, path);
+    expect(status, stdout).toBe(0);
+  });
+});
+
+describe('the settings that come with it', () => {
+  it('are known, and fit', () => {
+    const env = { ...settingsIn('spanmesh.env'), ...settingsIn('standalone.env') };
+    for (const name of Object.keys(env)) expect(settingNames('standalone')).toContain(name);
+    expect(() => readSettings(SERVICE_SETTINGS.standalone!, { env, flags: {} })).not.toThrow();
+  });
+
+  it('give a gateway that stops the time that it takes', () => {
+    const [, seconds] = /^TimeoutStopSec=(\d+)$/m.exec(unit) ?? [];
+    expect(Number(seconds)).toBeGreaterThan(30);
+  });
+});
