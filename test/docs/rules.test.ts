@@ -11,7 +11,11 @@ describe('the rules of the control plane in docs/architecture.md', () => {
   it('are there', () => expect(rows.length).toBeGreaterThanOrEqual(20));
 
   it.each(rows.map(([, rule, file, test]) => ({ rule, file: file!, test: test! })))('$rule', ({ file, test }) => {
-    const titles = [...readFileSync(join(root, file), 'utf8').matchAll(/\b(?:it|describe)(?:\.each[^(]*\([\s\S]*?\))?\(\s*(['`])(.*?)\1/g)];
+    const titles = [
+      ...readFileSync(join(root, file), 'utf8').matchAll(
+        /\b(?:it|describe)(?:\.each[^(]*\([\s\S]*?\))?\(\s*(['`])(.*?)\1/g,
+      ),
+    ];
     expect(titles.map(([, , title]) => title).join('\n')).toContain(test);
   });
 });
