@@ -4,7 +4,12 @@ import { defineConfig } from 'vitest/config';
  * Tests that start processes of their own, flood a router, or need the default ports: one file at a time and apart from the others, so
  * that what they measure themselves against is not the rest of the suite.
  */
-const ALONE = ['test/processes/**/*.test.ts', 'test/tcp/flood.test.ts', 'test/docs/commands.test.ts'];
+const ALONE = [
+  'test/processes/**/*.test.ts',
+  'test/versions/**/*.test.ts',
+  'test/tcp/flood.test.ts',
+  'test/docs/commands.test.ts',
+];
 
 /** Everything that reads and writes peers' sockets: run once more with Node's public interface alone (docs/decisions/008-sockets.md). */
 const SOCKETS = [

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Dialect } from './wire.ts';
 
@@ -18,6 +19,8 @@ export interface Surroundings {
   readonly stdout?: 'pipe' | number;
   /** Most files that it may have open. */
   readonly openFiles?: number;
+  /** The checkout whose program it is; default: this one. */
+  readonly tree?: string;
 }
 
 /** A service in a process of its own, on free ports of loopback. */
@@ -35,8 +38,9 @@ export class ServiceProcess {
     this.#service = service;
     this.#env = env;
     this.#surroundings = surroundings;
-    const { stdout = 'pipe', openFiles } = surroundings;
-    const [command, ...args] = [...limited(openFiles), process.execPath, LAUNCHER, 'run', service] as const;
+    const { stdout = 'pipe', openFiles, tree } = surroundings;
+    const launcher = tree === undefined ? LAUNCHER : join(tree, 'services/ctl/bin/spanmesh.js');
+    const [command, ...args] = [...limited(openFiles), process.execPath, launcher, 'run', service] as const;
     this.child = spawn(command, args, {
       env: {
         ...process.env,

@@ -8,7 +8,7 @@ import { SoakWorld } from './world.ts';
 const HEAL_MS = 60_000;
 
 /**
- * `node test/soak/main.ts [--seed N] [--minutes M] [--gateways N] [--topologies N] [--peers N] [--first-round N]
+ * `node test/soak/main.ts [--seed N] [--minutes M] [--gateways N] [--topologies N] [--peers N] [--nats 1|3] [--first-round N]
  * [--logs FILE] [--log-level LEVEL]`: see docs/testing.md.
  * Ends with 1 at the first finding.
  */
@@ -20,6 +20,7 @@ const { values } = parseArgs({
     gateways: { type: 'string', default: '4' },
     topologies: { type: 'string', default: '3' },
     peers: { type: 'string', default: '40' },
+    nats: { type: 'string', default: '1' },
     'first-round': { type: 'string', default: '0' },
     logs: { type: 'string' },
     'log-level': { type: 'string', default: 'warn' },
@@ -31,6 +32,7 @@ const sizes = {
   gateways: Number(values.gateways),
   topologies: Number(values.topologies),
   peers: Number(values.peers),
+  nats: values.nats === '3' ? (3 as const) : (1 as const),
 };
 const firstRound = Number(values['first-round']);
 if (![seed, minutes, firstRound, ...Object.values(sizes)].every((number) => Number.isFinite(number) && number >= 0)) {

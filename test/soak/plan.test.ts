@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { planRound, processesOf, type SoakSizes, showStep } from './plan.ts';
 
-const SIZES: SoakSizes = { gateways: 4, topologies: 3, peers: 40 };
+const SIZES: SoakSizes = { gateways: 4, topologies: 3, peers: 40, nats: 3 };
 const rounds = (seed: number) => Array.from({ length: 200 }, (_, round) => planRound(seed, round, SIZES));
 
 describe('The plan of a soak', () => {

@@ -5,6 +5,8 @@ export interface SoakSizes {
   readonly gateways: number;
   readonly topologies: number;
   readonly peers: number;
+  /** NATS servers; three are one cluster. */
+  readonly nats: 1 | 3;
 }
 
 /** What goes wrong, or merely happens. Processes are named as hosts of the network: `gateway-1`, `topology-3`, `volconf-1`, `nats-1`. */
@@ -52,9 +54,9 @@ export function planRound(seed: number, round: number, sizes: SoakSizes): Step[]
 }
 
 /** Every process, by its host. */
-export function processesOf({ gateways, topologies }: SoakSizes): string[] {
+export function processesOf({ gateways, topologies, nats }: SoakSizes): string[] {
   const all = (kind: string, count: number) => Array.from({ length: count }, (_, i) => `${kind}-${i + 1}`);
-  return [...all('gateway', gateways), ...all('topology', topologies), 'volconf-1', 'nats-1'];
+  return [...all('gateway', gateways), ...all('topology', topologies), 'volconf-1', ...all('nats', nats)];
 }
 
 /** In a line. */

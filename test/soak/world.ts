@@ -1,3 +1,4 @@
+import type { NatsServerProcess } from '@spanmesh/runtime/nats-server.fixture';
 import type { ServiceProcess } from '../peer/installation.ts';
 import { LoopbackNetwork } from '../peer/loopback-network.ts';
 import { hostOf, NatsInstallation } from '../peer/nats-installation.ts';
@@ -65,9 +66,9 @@ export class SoakWorld {
   /** `env`: further settings of the processes. */
   static async start(sizes: SoakSizes, seed: number, env: Record<string, string> = {}): Promise<SoakWorld> {
     const network = new LoopbackNetwork();
-    const { gateways, topologies } = sizes;
+    const { gateways, topologies, nats } = sizes;
     env = { SPANMESH_RNSS: String(RNSS_ADD), SPANMESH_ON_DEMAND_IDLE: '1s', ...env };
-    const installation = await NatsInstallation.start({ gateways, topologies, volconfs: 1 }, env, network);
+    const installation = await NatsInstallation.start({ gateways, topologies, volconfs: 1, nats }, env, network);
     const world = new SoakWorld(installation, network, sizes, seed);
     for (const peer of world.peers) peer.come();
     return world;
@@ -146,8 +147,8 @@ export class SoakWorld {
   }
 
   async #end(host: string, signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
-    if (host === 'nats-1') {
-      await this.installation.nats.stop(signal);
+    if (isNats(host)) {
+      await this.#nats(host).stop(signal);
       return;
     }
     const process = this.#process(host);
@@ -162,8 +163,9 @@ export class SoakWorld {
 
   async #start(host: string): Promise<void> {
     const { installation } = this;
-    const index = Number(host.slice(host.lastIndexOf('-') + 1)) - 1;
-    if (host.startsWith('nats')) await installation.nats.startAgain();
+    const index = indexOf(host);
+    // One of several does not get ready before another is there.
+    if (isNats(host)) await this.#nats(host).startAgain({ wait: this.#sizes.nats === 1 });
     else if (host.startsWith('gateway')) installation.gatewayAgain(index);
     else {
       const all = host.startsWith('topology') ? installation.topologies : installation.volconfs;
@@ -173,20 +175,24 @@ export class SoakWorld {
   }
 
   #signal(host: string, signal: NodeJS.Signals): void {
-    if (host === 'nats-1') this.installation.nats.signal(signal);
+    if (isNats(host)) this.#nats(host).signal(signal);
     else this.#process(host).child.kill(signal);
+  }
+
+  #nats(host: string): NatsServerProcess {
+    return this.installation.natsServers[indexOf(host)]!;
   }
 
   #process(host: string): ServiceProcess {
     const { gateways, topologies, volconfs } = this.installation;
-    const index = Number(host.slice(host.lastIndexOf('-') + 1)) - 1;
+    const index = indexOf(host);
     const all = host.startsWith('gateway') ? gateways : host.startsWith('topology') ? topologies : volconfs;
     return all[index]!;
   }
 
   /** Ends that nobody has ordered are findings. */
   #note(host: string): void {
-    if (host === 'nats-1') return;
+    if (isNats(host)) return;
     const process = this.#process(host);
     this.#ran.add(process);
     this.#all.push({ host, process });
@@ -223,7 +229,7 @@ export class SoakWorld {
   async #measures(): Promise<string[]> {
     const found: string[] = [];
     for (const host of processesOf(this.#sizes)) {
-      if (host === 'nats-1') continue;
+      if (isNats(host)) continue;
       const samples = await scrape(this.#process(host).ports.http);
       const memory = samples.get('process_resident_memory_bytes');
       if (memory === undefined) throw new Wrong(`${host} does not say how much memory it has`);
@@ -273,4 +279,13 @@ function openOn({
 
 function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+function isNats(host: string): boolean {
+  return host.startsWith('nats-');
+}
+
+/** From 0. */
+function indexOf(host: string): number {
+  return Number(host.slice(host.lastIndexOf('-') + 1)) - 1;
 }
