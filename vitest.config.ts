@@ -14,7 +14,7 @@ const ALONE = [
 /** Everything that reads and writes peers' sockets: run once more with Node's public interface alone (docs/decisions/008-sockets.md). */
 const SOCKETS = [
   'services/link-gateway/src/{routing,trunk}/**/*.test.ts',
-  'services/link-gateway/src/{gateway-service,kernel-queues,listener,messaging,relays,send-queue-socket,volconf}.test.ts',
+  'services/link-gateway/src/{gateway-service,connection/kernel-queues,connection/send-queue-socket,entrance/listener,peers/relays,peers/volconf}.test.ts',
   'services/link-gateway/src/socket/read-memory.test.ts',
   'test/tcp/{crypt,dialects,entrance,errors,half-dead,hostile,messaging,peers,stop}.test.ts',
 ];

@@ -2,7 +2,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readSettings } from '@spanmesh/runtime/setting';
+import { readSettings } from '@spanmesh/runtime/settings/setting';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { packForDebian } from '../../deploy/package/debian.ts';
 import { SERVICE_SETTINGS, settingNames } from './setting-names.ts';

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { gatewayCertificateName } from '@spanmesh/runtime/gateway-certificate';
-import { readSettings } from '@spanmesh/runtime/setting';
+import { readSettings } from '@spanmesh/runtime/settings/setting';
+import { gatewayCertificateName } from '@spanmesh/runtime/tls/gateway-certificate';
 import { describe, expect, it } from 'vitest';
 import { danglingReferences } from './cross-references.ts';
 import { secretsMadeByHand } from './hand-made-secrets.ts';

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { natsProgram } from '@spanmesh/runtime/nats-program.fixture';
+import { natsProgram } from '@spanmesh/runtime/bus/nats/nats-program.fixture';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 const CONFIG = join(import.meta.dirname, '../../deploy/k8s/components/nats-cluster/nats.conf');

@@ -1,5 +1,5 @@
 import { settings as gatewaySettings } from '@spanmesh/link-gateway/main';
-import type { Setting } from '@spanmesh/runtime/setting';
+import type { Setting } from '@spanmesh/runtime/settings/setting';
 import { settings as standaloneSettings } from '@spanmesh/standalone/main';
 import { settings as topologySettings } from '@spanmesh/topology/main';
 import { settings as volconfSettings } from '@spanmesh/volconf/main';

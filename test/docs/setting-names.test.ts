@@ -1,4 +1,4 @@
-import { lettersApart, MISSPELT_LETTERS } from '@spanmesh/runtime/misspelt-settings';
+import { lettersApart, MISSPELT_LETTERS } from '@spanmesh/runtime/settings/misspelt-settings';
 import { expect, it } from 'vitest';
 import { settingNames } from './tables.ts';
 

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { settings as gatewaySettings, LinkGatewayProcess } from '@spanmesh/link-gateway/process';
-import { createLogger } from '@spanmesh/runtime/logger';
-import { readSettings, type Setting } from '@spanmesh/runtime/setting';
+import { createLogger } from '@spanmesh/runtime/log/logger';
+import { readSettings, type Setting } from '@spanmesh/runtime/settings/setting';
 import { settings as standaloneSettings } from '@spanmesh/standalone/settings';
 import { Standalone } from '@spanmesh/standalone/standalone';
 import { TopologyProcess, settings as topologySettings } from '@spanmesh/topology/process';

@@ -1,18 +1,18 @@
 import { DELETE, LNK_ERROR } from '@spanmesh/dmsg/command';
 import { encodeLnkConn, lnkConnBytes } from '@spanmesh/dmsg/payload/lnk-conn';
 import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
-import { CommandRunner } from '@spanmesh/link-gateway/commands';
-import type { Connection } from '@spanmesh/link-gateway/connection';
+import { CommandRunner } from '@spanmesh/link-gateway/attach/commands';
+import { Reports } from '@spanmesh/link-gateway/attach/reports';
+import { cutSnapshot } from '@spanmesh/link-gateway/attach/snapshot';
+import type { Connection } from '@spanmesh/link-gateway/connection/connection';
 import type { Core } from '@spanmesh/link-gateway/core';
-import { Link } from '@spanmesh/link-gateway/link';
-import { LnkConn } from '@spanmesh/link-gateway/lnk-conn';
 import { GatewayMetrics } from '@spanmesh/link-gateway/metrics';
-import { OpenTables } from '@spanmesh/link-gateway/open-tables';
-import { Relay } from '@spanmesh/link-gateway/relay';
-import { RelaySource } from '@spanmesh/link-gateway/relay-source';
-import { Relays } from '@spanmesh/link-gateway/relays';
-import { Reports } from '@spanmesh/link-gateway/reports';
-import { cutSnapshot } from '@spanmesh/link-gateway/snapshot';
+import { Link } from '@spanmesh/link-gateway/peers/link';
+import { LnkConn } from '@spanmesh/link-gateway/peers/lnk-conn';
+import { OpenTables } from '@spanmesh/link-gateway/peers/open-tables';
+import { Relay } from '@spanmesh/link-gateway/peers/relay';
+import { RelaySource } from '@spanmesh/link-gateway/peers/relay-source';
+import { Relays } from '@spanmesh/link-gateway/peers/relays';
 import { StateChangeParts } from '@spanmesh/proto/state-change';
 import {
   type AttachRequest,
@@ -23,7 +23,7 @@ import {
   StateChange,
 } from '@spanmesh/proto/v1/gateway_control';
 import type { Dialect } from '@spanmesh/spantree/tree';
-import { type FakeLeader, FakeStream, spanPayload, uuid } from '@spanmesh/topology/world.fixture';
+import { type FakeLeader, FakeStream, spanPayload, uuid } from '@spanmesh/topology/testing/world.fixture';
 
 /** Parts of snapshots and deltas, so small that most have several. */
 const PART_BYTES = 900;

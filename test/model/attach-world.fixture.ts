@@ -1,6 +1,6 @@
-import type { RelaySource } from '@spanmesh/link-gateway/relay-source';
+import type { RelaySource } from '@spanmesh/link-gateway/peers/relay-source';
 import type { Link } from '@spanmesh/spantree/tree';
-import { FakeLeader, pairName } from '@spanmesh/topology/world.fixture';
+import { FakeLeader, pairName } from '@spanmesh/topology/testing/world.fixture';
 import fc from 'fast-check';
 import { type ModelConnection, ModelGateway } from './attach-gateway.fixture.ts';
 

@@ -1,5 +1,5 @@
 import { stdout } from 'node:process';
-import { TOPOLOGY_ROLE } from '@spanmesh/runtime/bus-names';
+import { TOPOLOGY_ROLE } from '@spanmesh/runtime/bus/bus-names';
 import { expect } from 'vitest';
 import { until as holdsWithin } from './eventually.ts';
 import type { ServiceProcess } from './installation.ts';

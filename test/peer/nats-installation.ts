@@ -1,11 +1,11 @@
 import { credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { ListClustersRequest, TopologyClient } from '@spanmesh/proto/v1/topology';
-import { BUCKETS, bucketOf, LEASES_BUCKET } from '@spanmesh/runtime/bus-names';
+import { BUCKETS, bucketOf, LEASES_BUCKET } from '@spanmesh/runtime/bus/bus-names';
+import { NatsBus } from '@spanmesh/runtime/bus/nats/nats-bus';
+import { NatsServerProcess, natsOptionsFor, startNatsCluster } from '@spanmesh/runtime/bus/nats/nats-server.fixture';
 import { systemClock } from '@spanmesh/runtime/clock';
-import { decodeLeaseRecord } from '@spanmesh/runtime/lease-record';
-import { createLogger } from '@spanmesh/runtime/logger';
-import { NatsBus } from '@spanmesh/runtime/nats-bus';
-import { NatsServerProcess, natsOptionsFor, startNatsCluster } from '@spanmesh/runtime/nats-server.fixture';
+import { decodeLeaseRecord } from '@spanmesh/runtime/lease/lease-record';
+import { createLogger } from '@spanmesh/runtime/log/logger';
 import { eventually } from './eventually.ts';
 import { freePort, freePorts, type GatewayProcess, type Ports, ServiceProcess } from './installation.ts';
 import type { LoopbackNetwork } from './loopback-network.ts';

@@ -8,7 +8,7 @@ import {
   type RouteOpened,
 } from '@spanmesh/proto/v1/messaging';
 import { Dialect as ApiDialect, type ClusterKey } from '@spanmesh/proto/v1/types';
-import { channelOptions } from '@spanmesh/runtime/grpc-client';
+import { channelOptions } from '@spanmesh/runtime/grpc/grpc-client';
 import { ECHO_CLUSTER } from './echo-node.ts';
 import { testUuid } from './payloads.ts';
 import { PATIENCE_MS } from './raw-peer.ts';

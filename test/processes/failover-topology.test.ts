@@ -1,6 +1,6 @@
 import { credentials } from '@grpc/grpc-js';
 import { GetTreeRequest, type GetTreeResponse, TopologyClient, WatchRequest } from '@spanmesh/proto/v1/topology';
-import { TOPOLOGY_ROLE } from '@spanmesh/runtime/bus-names';
+import { TOPOLOGY_ROLE } from '@spanmesh/runtime/bus/bus-names';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { eventually } from '../peer/eventually.ts';
 import { FailoverWorld } from '../peer/failover-world.ts';

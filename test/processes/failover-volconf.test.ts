@@ -1,6 +1,6 @@
 import { credentials } from '@grpc/grpc-js';
 import { ListTargetsRequest, SetTargetRequest, VolconfClient } from '@spanmesh/proto/v1/volconf';
-import { VOLCONF_ROLE } from '@spanmesh/runtime/bus-names';
+import { VOLCONF_ROLE } from '@spanmesh/runtime/bus/bus-names';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { eventually } from '../peer/eventually.ts';
 import { NatsInstallation } from '../peer/nats-installation.ts';

@@ -1,4 +1,4 @@
-import { type NatsServerProcess, stoppedNatsCluster } from '@spanmesh/runtime/nats-server.fixture';
+import { type NatsServerProcess, stoppedNatsCluster } from '@spanmesh/runtime/bus/nats/nats-server.fixture';
 import { afterEach, expect, it } from 'vitest';
 import { eventually } from '../peer/eventually.ts';
 import { ServiceProcess } from '../peer/installation.ts';

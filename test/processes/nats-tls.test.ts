@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { main } from '@spanmesh/ctl/main';
 import { RecordingTerminal } from '@spanmesh/ctl/terminal.fixture';
-import { NatsServerProcess } from '@spanmesh/runtime/nats-server.fixture';
+import { NatsServerProcess } from '@spanmesh/runtime/bus/nats/nats-server.fixture';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { eventually } from '../peer/eventually.ts';
 import { ServiceProcess } from '../peer/installation.ts';

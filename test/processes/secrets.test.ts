@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { main } from '@spanmesh/ctl/main';
 import { RecordingTerminal } from '@spanmesh/ctl/terminal.fixture';
-import { createApiToken } from '@spanmesh/runtime/api-tokens';
+import { createApiToken } from '@spanmesh/runtime/access/api-tokens';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { freePort, ServiceProcess } from '../peer/installation.ts';
 import { KeysDir } from '../peer/keys-dir.ts';

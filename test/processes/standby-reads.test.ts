@@ -10,7 +10,7 @@ import {
   WatchRequest,
   type WatchResponse,
 } from '@spanmesh/proto/v1/topology';
-import { TOPOLOGY_ROLE } from '@spanmesh/runtime/bus-names';
+import { TOPOLOGY_ROLE } from '@spanmesh/runtime/bus/bus-names';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { eventually } from '../peer/eventually.ts';
 import type { ServiceProcess } from '../peer/installation.ts';

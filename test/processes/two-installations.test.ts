@@ -1,6 +1,6 @@
 import { main } from '@spanmesh/ctl/main';
 import { RecordingTerminal } from '@spanmesh/ctl/terminal.fixture';
-import { NatsServerProcess } from '@spanmesh/runtime/nats-server.fixture';
+import { NatsServerProcess } from '@spanmesh/runtime/bus/nats/nats-server.fixture';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { eventually } from '../peer/eventually.ts';
 import { freePort, ServiceProcess } from '../peer/installation.ts';

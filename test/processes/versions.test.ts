@@ -1,6 +1,6 @@
 import { settings as gatewaySettings, LinkGatewayProcess } from '@spanmesh/link-gateway/process';
-import { createLogger } from '@spanmesh/runtime/logger';
-import { readSettings } from '@spanmesh/runtime/setting';
+import { createLogger } from '@spanmesh/runtime/log/logger';
+import { readSettings } from '@spanmesh/runtime/settings/setting';
 import { TopologyProcess, settings as topologySettings } from '@spanmesh/topology/process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ECHO, EchoNode } from '../peer/echo-node.ts';

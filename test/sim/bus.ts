@@ -1,5 +1,5 @@
-import { type Bus, BusError, type KeyValue, type KvEntry, type Subscription } from '@spanmesh/runtime/bus';
-import { checkBucket, checkKey, checkPattern, checkSize, checkSubject } from '@spanmesh/runtime/bus-subjects';
+import { type Bus, BusError, type KeyValue, type KvEntry, type Subscription } from '@spanmesh/runtime/bus/bus';
+import { checkBucket, checkKey, checkPattern, checkSize, checkSubject } from '@spanmesh/runtime/bus/bus-subjects';
 import type { SimProcess } from './kernel.ts';
 import { type Feed, type SimStore, STORE_HOST } from './store.ts';
 

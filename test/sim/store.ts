@@ -1,5 +1,5 @@
-import type { KvEntry } from '@spanmesh/runtime/bus';
-import { subjectMatches } from '@spanmesh/runtime/bus-subjects';
+import type { KvEntry } from '@spanmesh/runtime/bus/bus';
+import { subjectMatches } from '@spanmesh/runtime/bus/bus-subjects';
 import { Random } from '../fuzz/random.ts';
 import type { Kernel } from './kernel.ts';
 import type { Network } from './network.ts';

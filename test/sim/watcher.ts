@@ -7,7 +7,7 @@ import {
   TopologyClient,
   type WatchResponse,
 } from '@spanmesh/proto/v1/topology';
-import { createClient } from '@spanmesh/runtime/grpc-client';
+import { createClient } from '@spanmesh/runtime/grpc/grpc-client';
 import { type Trees, treesOf } from '../peer/trees.ts';
 import type { Kernel, SimProcess } from './kernel.ts';
 import { API_PORT, simSecurity } from './processes.ts';

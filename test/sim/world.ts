@@ -2,7 +2,7 @@ import { Metadata, type ServiceError } from '@grpc/grpc-js';
 import { TopologyClient } from '@spanmesh/proto/v1/topology';
 import { Dialect } from '@spanmesh/proto/v1/types';
 import { VolconfClient } from '@spanmesh/proto/v1/volconf';
-import { createClient } from '@spanmesh/runtime/grpc-client';
+import { createClient } from '@spanmesh/runtime/grpc/grpc-client';
 import { Random } from '../fuzz/random.ts';
 import type { HeldRelay } from '../peer/live-peer.ts';
 import { differences, treesOf } from '../peer/trees.ts';

@@ -1,4 +1,4 @@
-import type { NatsServerProcess } from '@spanmesh/runtime/nats-server.fixture';
+import type { NatsServerProcess } from '@spanmesh/runtime/bus/nats/nats-server.fixture';
 import type { ServiceProcess } from '../peer/installation.ts';
 import { LoopbackNetwork } from '../peer/loopback-network.ts';
 import { hostOf, NatsInstallation } from '../peer/nats-installation.ts';

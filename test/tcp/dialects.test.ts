@@ -1,5 +1,5 @@
 import { ListLinksRequest, TopologyClient } from '@spanmesh/proto/v1/topology';
-import { createClient } from '@spanmesh/runtime/grpc-client';
+import { createClient } from '@spanmesh/runtime/grpc/grpc-client';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type LivePeer, MARKER_CLUSTER } from '../peer/live-peer.ts';
 import { connBody, connFields, spanBody, spanFields, testUuid } from '../peer/payloads.ts';

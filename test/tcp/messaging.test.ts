@@ -6,7 +6,7 @@ import {
   type RoutedMessage,
 } from '@spanmesh/proto/v1/messaging';
 import { ListClustersRequest, TopologyClient } from '@spanmesh/proto/v1/topology';
-import { createClient } from '@spanmesh/runtime/grpc-client';
+import { createClient } from '@spanmesh/runtime/grpc/grpc-client';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { CALL_BACK, ECHO, EchoNode, FLOOD, SILENCE } from '../peer/echo-node.ts';
 import { until } from '../peer/eventually.ts';

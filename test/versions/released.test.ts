@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { credentials } from '@grpc/grpc-js';
 import { GetStatusRequest, type GetStatusResponse, ReplicaRole, TopologyClient } from '@spanmesh/proto/v1/topology';
-import { NatsServerProcess } from '@spanmesh/runtime/nats-server.fixture';
+import { NatsServerProcess } from '@spanmesh/runtime/bus/nats/nats-server.fixture';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { checkOut } from '../bench/against.ts';
 import { eventually } from '../peer/eventually.ts';

@@ -1,4 +1,4 @@
-import type { Setting } from '@spanmesh/runtime/setting';
+import type { Setting } from '@spanmesh/runtime/settings/setting';
 import { Command, Option } from 'commander';
 import type { Terminal } from './terminal.ts';
 

@@ -1,4 +1,4 @@
-import type { Setting } from '@spanmesh/runtime/setting';
+import type { Setting } from '@spanmesh/runtime/settings/setting';
 
 /** The flags of each `run`. */
 export const calls: Record<string, string | undefined>[] = [];

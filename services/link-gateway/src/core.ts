@@ -1,20 +1,20 @@
 import type { Frame } from '@spanmesh/dmsg/frame';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
 import type { Clock } from '@spanmesh/runtime/clock';
-import type { Logger, Throttle } from '@spanmesh/runtime/logger';
-import type { CloseReason } from './close-reason.ts';
-import type { Connection } from './connection.ts';
+import type { Logger, Throttle } from '@spanmesh/runtime/log/logger';
+import type { Reports } from './attach/reports.ts';
+import type { CloseReason } from './connection/close-reason.ts';
+import type { Connection } from './connection/connection.ts';
+import type { KernelQueues } from './connection/kernel-queues.ts';
+import type { ReceiveMemory } from './connection/receive-memory.ts';
 import type { MediaNews } from './dial/media-news.ts';
-import type { Entrance } from './entrance.ts';
-import type { KernelQueues } from './kernel-queues.ts';
+import type { Entrance } from './entrance/entrance.ts';
 import type { GatewayMetrics } from './metrics.ts';
-import type { OpenTables } from './open-tables.ts';
-import type { OwnLnkConn } from './own-lnk-conn.ts';
-import type { ReceiveMemory } from './receive-memory.ts';
-import type { Relays } from './relays.ts';
-import type { Reports } from './reports.ts';
+import type { OpenTables } from './peers/open-tables.ts';
+import type { OwnLnkConn } from './peers/own-lnk-conn.ts';
+import type { Relays } from './peers/relays.ts';
+import type { Routing } from './peers/routing.ts';
 import type { Flow } from './routing/flow.ts';
-import type { Routing } from './routing.ts';
 import type { GatewayOptions } from './settings.ts';
 
 /** What peers begin, for whoever handles it. */

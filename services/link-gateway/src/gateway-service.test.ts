@@ -7,10 +7,10 @@ import { decodeLnkSpanPayload } from '@spanmesh/dmsg/payload/lnk-span';
 import { StateChange } from '@spanmesh/proto/v1/gateway_control';
 import { Dialect as ApiDialect, ConnectionOrigin } from '@spanmesh/proto/v1/types';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
-import { SettingError } from '@spanmesh/runtime/setting';
+import { SettingError } from '@spanmesh/runtime/settings/setting';
 import { afterEach, describe, expect, it } from 'vitest';
-import { CONN, lnkConnPayload, openConn, SPAN, spanPayload, TestGateway } from './gateway.fixture.ts';
-import { RawPeer, word } from './raw-peer.fixture.ts';
+import { CONN, lnkConnPayload, openConn, SPAN, spanPayload, TestGateway } from './testing/gateway.fixture.ts';
+import { RawPeer, word } from './testing/raw-peer.fixture.ts';
 import { until } from './trunk/trunk.fixture.ts';
 
 const PING = 0x00000101;

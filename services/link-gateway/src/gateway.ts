@@ -1,16 +1,16 @@
 import { hostname } from 'node:os';
 import { DialService } from '@spanmesh/proto/v1/dial';
 import { MessagingService } from '@spanmesh/proto/v1/messaging';
-import type { GrpcServer } from '@spanmesh/runtime/grpc-server';
-import { ProtocolRule } from '@spanmesh/runtime/protocol-version';
+import type { Security } from '@spanmesh/runtime/access/security';
+import { LINK_GATEWAY_NAME, TOPOLOGY_NAME } from '@spanmesh/runtime/access/service-names';
+import type { GrpcServer } from '@spanmesh/runtime/grpc/grpc-server';
+import { ProtocolRule } from '@spanmesh/runtime/grpc/protocol-version';
 import { type Random, systemRandom } from '@spanmesh/runtime/random';
-import type { Security } from '@spanmesh/runtime/security';
-import { LINK_GATEWAY_NAME, TOPOLOGY_NAME } from '@spanmesh/runtime/service-names';
-import { AttachClient } from './attach-client.ts';
+import { AttachClient } from './attach/attach-client.ts';
+import type { TopologyLocator } from './attach/topology-locator.ts';
 import { Gateway, type GatewayDependencies } from './gateway-service.ts';
 import { DirectoryCalls } from './messaging/directory-calls.ts';
 import { type GatewayOptions, gatewaySettings } from './settings.ts';
-import type { TopologyLocator } from './topology-locator.ts';
 import { GatewayTrunks } from './trunk/gateway-trunks.ts';
 import { serveTrunks } from './trunk/trunk-service.ts';
 

@@ -1,4 +1,4 @@
-import { runService } from '@spanmesh/runtime/service';
+import { runService } from '@spanmesh/runtime/process/service';
 import { createLinkGatewayProcess } from './process.ts';
 
 export { settings } from './process.ts';

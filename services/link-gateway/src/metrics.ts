@@ -1,5 +1,5 @@
-import { REFUSALS, type Refusal } from './admission.ts';
-import { CLOSE_REASONS, type CloseReason } from './close-reason.ts';
+import { CLOSE_REASONS, type CloseReason } from './connection/close-reason.ts';
+import { REFUSALS, type Refusal } from './entrance/admission.ts';
 
 /** What a gateway counts: plain numbers, read when they are scraped (register-metrics.ts). */
 export class GatewayMetrics {

@@ -6,9 +6,9 @@ import { StreamSealer } from '@spanmesh/dmsg/crypto/stream-sealer';
 import { CIRCUIT } from '@spanmesh/dmsg/dialect';
 import { encodeMessage } from '@spanmesh/dmsg/message';
 import { afterEach, describe, expect, it } from 'vitest';
-import { CONN, lnkConnPayload, openConn, TestGateway } from './gateway.fixture.ts';
-import { TestDirectory, testKeys } from './keys/keys.fixture.ts';
-import { shownOf } from './secrets.fixture.ts';
+import { TestDirectory, testKeys } from './entrance/keys/keys.fixture.ts';
+import { CONN, lnkConnPayload, openConn, TestGateway } from './testing/gateway.fixture.ts';
+import { shownOf } from './testing/secrets.fixture.ts';
 
 const ours = testKeys();
 const theirs = testKeys();

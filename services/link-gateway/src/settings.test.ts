@@ -1,4 +1,4 @@
-import { readSettings, SettingError } from '@spanmesh/runtime/setting';
+import { readSettings, SettingError } from '@spanmesh/runtime/settings/setting';
 import { describe, expect, it } from 'vitest';
 import { settings } from './process.ts';
 import { gatewaySettings, parseDmsgListen } from './settings.ts';

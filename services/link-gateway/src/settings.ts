@@ -1,9 +1,9 @@
 import type { Dialect } from '@spanmesh/dmsg/dialect';
 import { parseHostPort } from '@spanmesh/runtime/address';
-import { type SettingValues, setting } from '@spanmesh/runtime/setting';
-import { boolean, duration, integer, list, listenAddress, oneOf, text } from '@spanmesh/runtime/setting-types';
-import { entranceSettings } from './entrance-settings.ts';
-import { hostLabel, MAX_NAME } from './host-name.ts';
+import { type SettingValues, setting } from '@spanmesh/runtime/settings/setting';
+import { boolean, duration, integer, list, listenAddress, oneOf, text } from '@spanmesh/runtime/settings/setting-types';
+import { entranceSettings } from './entrance/entrance-settings.ts';
+import { hostLabel, MAX_NAME } from './entrance/host-name.ts';
 import {
   DEFAULT_MAX_CONNECTIONS,
   DEFAULT_MAX_CONNECTIONS_PER_ADDRESS,

@@ -1,7 +1,7 @@
 import { gatewaySettings } from '@spanmesh/link-gateway/settings';
-import { processSettings } from '@spanmesh/runtime/process-settings';
-import { type SettingValues, setting } from '@spanmesh/runtime/setting';
-import { text } from '@spanmesh/runtime/setting-types';
+import { processSettings } from '@spanmesh/runtime/process/process-settings';
+import { type SettingValues, setting } from '@spanmesh/runtime/settings/setting';
+import { text } from '@spanmesh/runtime/settings/setting-types';
 import { settings as topologySettings } from '@spanmesh/topology/settings';
 import { settings as volconfSettings } from '@spanmesh/volconf/settings';
 

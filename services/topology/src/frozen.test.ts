@@ -1,6 +1,6 @@
 import { ReplicaRole } from '@spanmesh/proto/v1/topology';
 import { describe, expect, it } from 'vitest';
-import { FakeGateway, FakeLeader, settle } from './world.fixture.ts';
+import { FakeGateway, FakeLeader, settle } from './testing/world.fixture.ts';
 
 function frozen() {
   const leader = new FakeLeader();

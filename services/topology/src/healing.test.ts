@@ -1,7 +1,7 @@
 import { ProcessKind } from '@spanmesh/proto/v1/topology';
 import { describe, expect, it } from 'vitest';
-import type { RecordedChange } from './history.ts';
-import { FakeGateway, FakeLeader, pairName, settle, treeRelays } from './world.fixture.ts';
+import { FakeGateway, FakeLeader, pairName, settle, treeRelays } from './testing/world.fixture.ts';
+import type { RecordedChange } from './trees/history.ts';
 
 /** Two gateways, known to each other: `a` has a link, which is relayed at `b`. */
 function two({ leader = new FakeLeader() } = {}) {

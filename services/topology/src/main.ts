@@ -1,4 +1,4 @@
-import { runService } from '@spanmesh/runtime/service';
+import { runService } from '@spanmesh/runtime/process/service';
 import { createTopologyProcess } from './process.ts';
 
 export { settings } from './process.ts';

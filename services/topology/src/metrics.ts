@@ -1,16 +1,16 @@
-import type { GrpcTraffic } from '@spanmesh/runtime/grpc-traffic';
+import type { GrpcTraffic } from '@spanmesh/runtime/grpc/grpc-traffic';
 import type { Metrics } from '@spanmesh/runtime/metrics';
-import type { Api } from './api.ts';
-import type { Commander } from './commander.ts';
+import type { Api } from './api/api.ts';
+import type { Commander } from './attach/commander.ts';
+import type { GatewayControl } from './attach/gateway-control.ts';
+import type { Reaper } from './attach/reaper.ts';
+import type { Roster } from './attach/roster.ts';
 import type { Directory } from './directory/directory.ts';
-import type { GatewayControl } from './gateway-control.ts';
-import type { History } from './history.ts';
 import type { Leadership } from './leadership.ts';
-import type { Reaper } from './reaper.ts';
 import type { Follower } from './replication/follower.ts';
 import type { Publisher } from './replication/publisher.ts';
-import type { Roster } from './roster.ts';
-import type { State } from './state.ts';
+import type { History } from './trees/history.ts';
+import type { State } from './trees/state.ts';
 
 export interface Measured {
   readonly state: State;

@@ -1,7 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { histories, RandomHistory } from './random-history.fixture.ts';
-import { FakeGateway, FakeLeader, naiveSelection, pairName, parsePair, settle, treeRelays } from './world.fixture.ts';
+import { histories, RandomHistory } from './testing/random-history.fixture.ts';
+import {
+  FakeGateway,
+  FakeLeader,
+  naiveSelection,
+  pairName,
+  parsePair,
+  settle,
+  treeRelays,
+} from './testing/world.fixture.ts';
 
 const names = (pairs: Iterable<string>) => [...pairs].sort();
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { installationSetting } from '@spanmesh/runtime/installation-setting';
-import { setting } from '@spanmesh/runtime/setting';
-import { duration, integer, optional } from '@spanmesh/runtime/setting-types';
+import { installationSetting } from '@spanmesh/runtime/settings/installation-setting';
+import { setting } from '@spanmesh/runtime/settings/setting';
+import { duration, integer, optional } from '@spanmesh/runtime/settings/setting-types';
 
 /** Most links of a node that can be relayed to one LNK_CONN. */
 const MAX_WIDTH = 64;

@@ -19,18 +19,18 @@ import {
   type WatchTargetsRequest,
   type WatchTargetsResponse,
 } from '@spanmesh/proto/v1/volconf';
-import { ApiError, FaultLog, invalid } from '@spanmesh/runtime/api-error';
 import type { Clock } from '@spanmesh/runtime/clock';
-import type { Logger } from '@spanmesh/runtime/logger';
-import { type Key, pageOfUnsorted } from '@spanmesh/runtime/paging';
-import { Slices } from '@spanmesh/runtime/slices';
+import { ApiError, FaultLog, invalid } from '@spanmesh/runtime/grpc/api-error';
+import { type Key, pageOfUnsorted } from '@spanmesh/runtime/grpc/paging';
+import { Slices } from '@spanmesh/runtime/grpc/slices';
+import type { Logger } from '@spanmesh/runtime/log/logger';
 import { dialectOf } from './dialect.ts';
 import { MAX_WATCHES } from './limits.ts';
-import { OperatorTargetError, type OperatorTargets } from './operator-targets.ts';
 import { showOperator, showSlot, showStored, type Times } from './show-target.ts';
-import type { Slot } from './slot.ts';
-import { parseSpanPath } from './span-path.ts';
-import { TargetWatch } from './target-watch.ts';
+import type { Slot } from './slots/slot.ts';
+import { parseSpanPath } from './slots/span-path.ts';
+import { OperatorTargetError, type OperatorTargets } from './targets/operator-targets.ts';
+import { TargetWatch } from './targets/target-watch.ts';
 import type { Term } from './term.ts';
 
 /** volconf.proto, SetTargetRequest. A key of the store may not have two dots side by side. */

@@ -1,7 +1,7 @@
-import type { Bus } from '@spanmesh/runtime/bus';
-import { eventSubject } from '@spanmesh/runtime/bus-names';
+import type { Bus } from '@spanmesh/runtime/bus/bus';
+import { eventSubject } from '@spanmesh/runtime/bus/bus-names';
 import { visible } from './keeper.ts';
-import type { Target } from './target.ts';
+import type { Target } from './slots/target.ts';
 
 /** Kind of the news about targets on the bus. */
 export const TARGET_EVENTS = 'target';

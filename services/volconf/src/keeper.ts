@@ -1,12 +1,12 @@
 import type { DialledUp, DialRequest } from '@spanmesh/proto/v1/dial';
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { Random } from '@spanmesh/runtime/random';
-import { pauseAfter } from './backoff.ts';
-import { DialQueue } from './dial-queue.ts';
 import { apiDialect, dialectOf } from './dialect.ts';
-import { GatewayError, type GatewayPort } from './gateway-port.ts';
+import { GatewayError, type GatewayPort } from './gateways/gateway-port.ts';
 import { HANGUP_RETRY_MS, TIMER_QUANTUM_MS } from './limits.ts';
-import { rendezvous } from './rendezvous.ts';
+import { pauseAfter } from './slots/backoff.ts';
+import { DialQueue } from './slots/dial-queue.ts';
+import { rendezvous } from './slots/rendezvous.ts';
 import {
   comparePlaced,
   type Destination,
@@ -15,8 +15,8 @@ import {
   sameDestination,
   Target,
   type TargetState,
-} from './target.ts';
-import { TimerHeap } from './timer-heap.ts';
+} from './slots/target.ts';
+import { TimerHeap } from './slots/timer-heap.ts';
 
 export interface KeeperOptions {
   readonly epoch: number;

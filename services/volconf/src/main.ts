@@ -1,4 +1,4 @@
-import { runService } from '@spanmesh/runtime/service';
+import { runService } from '@spanmesh/runtime/process/service';
 import { createVolconfProcess } from './process.ts';
 
 export { settings } from './process.ts';

@@ -1,15 +1,15 @@
+import { LINK_GATEWAY_NAME, VOLCONF_NAME } from '@spanmesh/runtime/access/service-names';
 import { formatHostPort } from '@spanmesh/runtime/address';
-import type { Logger } from '@spanmesh/runtime/logger';
+import { natsSettings } from '@spanmesh/runtime/bus/nats/nats-settings';
+import type { Logger } from '@spanmesh/runtime/log/logger';
 import type { Metrics } from '@spanmesh/runtime/metrics';
-import { natsSettings } from '@spanmesh/runtime/nats-settings';
-import { createByName, ProcessFrame } from '@spanmesh/runtime/process-frame';
-import type { ProcessPorts } from '@spanmesh/runtime/process-ports';
-import { processSettings } from '@spanmesh/runtime/process-settings';
+import { createByName, ProcessFrame } from '@spanmesh/runtime/process/process-frame';
+import type { ProcessPorts } from '@spanmesh/runtime/process/process-ports';
+import { processSettings } from '@spanmesh/runtime/process/process-settings';
+import type { Service } from '@spanmesh/runtime/process/service';
 import { systemRandom } from '@spanmesh/runtime/random';
-import type { Service } from '@spanmesh/runtime/service';
-import { LINK_GATEWAY_NAME, VOLCONF_NAME } from '@spanmesh/runtime/service-names';
-import { type SettingSources, type SettingValues, setting } from '@spanmesh/runtime/setting';
-import { hostPort, optional } from '@spanmesh/runtime/setting-types';
+import { type SettingSources, type SettingValues, setting } from '@spanmesh/runtime/settings/setting';
+import { hostPort, optional } from '@spanmesh/runtime/settings/setting-types';
 import { settings as volconfSettings } from './settings.ts';
 import { createVolconf, type Volconf } from './volconf.ts';
 

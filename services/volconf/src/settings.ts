@@ -1,5 +1,5 @@
-import { type SettingValues, setting } from '@spanmesh/runtime/setting';
-import { duration, integer, oneOf, text } from '@spanmesh/runtime/setting-types';
+import { type SettingValues, setting } from '@spanmesh/runtime/settings/setting';
+import { duration, integer, oneOf, text } from '@spanmesh/runtime/settings/setting-types';
 import { DEFAULT_MAX_DIALS, DEFAULT_MAX_SLOTS } from './limits.ts';
 
 /** The settings of volconf. */

@@ -1,10 +1,10 @@
 import { type Slot as ApiSlot, type Target as ApiTarget, TargetOrigin, TargetState } from '@spanmesh/proto/v1/volconf';
 import { apiDialect } from './dialect.ts';
 import { visible } from './keeper.ts';
-import type { OperatorTarget } from './operator-targets.ts';
-import type { Slot } from './slot.ts';
-import type { Target } from './target.ts';
-import type { WantedTarget } from './wanted-targets.ts';
+import type { Slot } from './slots/slot.ts';
+import type { Target } from './slots/target.ts';
+import type { OperatorTarget } from './targets/operator-targets.ts';
+import type { WantedTarget } from './targets/wanted-targets.ts';
 
 const ORIGINS = {
   operator: TargetOrigin.TARGET_ORIGIN_OPERATOR,

@@ -1,19 +1,19 @@
 import type { DialledUp, WatchMediaResponse } from '@spanmesh/proto/v1/dial';
 import type { Clock } from '@spanmesh/runtime/clock';
-import type { Logger, Throttle } from '@spanmesh/runtime/logger';
+import type { GatewayRecord } from '@spanmesh/runtime/gateways/registry';
+import type { Logger, Throttle } from '@spanmesh/runtime/log/logger';
 import type { Random } from '@spanmesh/runtime/random';
-import type { GatewayRecord } from '@spanmesh/runtime/registry';
-import { Fleet } from './fleet.ts';
-import type { GatewayLink, LinkSink } from './gateway-link.ts';
-import type { GatewayError, GatewayPort } from './gateway-port.ts';
+import { Fleet } from './gateways/fleet.ts';
+import type { GatewayLink, LinkSink } from './gateways/gateway-link.ts';
+import type { GatewayError, GatewayPort } from './gateways/gateway-port.ts';
 import { Keeper } from './keeper.ts';
-import { type MediaSink, MediaTable, type SlotFault } from './media.ts';
-import { chosen, groupOf } from './policy.ts';
 import type { VolconfSettings } from './settings.ts';
-import type { Slot } from './slot.ts';
-import { parseSpanPath } from './span-path.ts';
-import type { Target, TargetState } from './target.ts';
-import type { WantedTarget, WantedTargets } from './wanted-targets.ts';
+import { type MediaSink, MediaTable, type SlotFault } from './slots/media.ts';
+import { chosen, groupOf } from './slots/policy.ts';
+import type { Slot } from './slots/slot.ts';
+import { parseSpanPath } from './slots/span-path.ts';
+import type { Target, TargetState } from './slots/target.ts';
+import type { WantedTarget, WantedTargets } from './targets/wanted-targets.ts';
 
 /** What people see of a target has changed, or it is gone. */
 export interface TermSink {

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Fate, Host } from './fake-gateway.fixture.ts';
-import { copyOf, MEDIA, MEDIA_2, World } from './world.fixture.ts';
+import type { Fate, Host } from './testing/fake-gateway.fixture.ts';
+import { copyOf, MEDIA, MEDIA_2, World } from './testing/world.fixture.ts';
 
 /** One thing that happens. */
 type Event =

@@ -1,10 +1,10 @@
 import { EventEmitter } from 'node:events';
 import { Metadata, status } from '@grpc/grpc-js';
 import { type Target as ApiTarget, TargetState, type WatchTargetsResponse } from '@spanmesh/proto/v1/volconf';
-import { ALL_EVENTS } from '@spanmesh/runtime/bus-names';
+import { ALL_EVENTS } from '@spanmesh/runtime/bus/bus-names';
 import { afterEach, describe, expect, it } from 'vitest';
-import { GatewayError } from './gateway-port.ts';
-import { copyOf, MEDIA, MEDIA_2, settle, World } from './world.fixture.ts';
+import { GatewayError } from './gateways/gateway-port.ts';
+import { copyOf, MEDIA, MEDIA_2, settle, World } from './testing/world.fixture.ts';
 
 let world: World;
 afterEach(async () => {

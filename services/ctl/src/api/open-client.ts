@@ -9,12 +9,12 @@ import {
   InterceptingCall,
   type Interceptor,
 } from '@grpc/grpc-js';
+import { readSecretFile } from '@spanmesh/runtime/access/secret-file';
+import { API_NAME } from '@spanmesh/runtime/access/service-names';
 import { isLoopbackHost, parseHostPort } from '@spanmesh/runtime/address';
-import { carriesName, namesOf } from '@spanmesh/runtime/certificate-name';
-import { readSecretFile } from '@spanmesh/runtime/secret-file';
-import { API_NAME } from '@spanmesh/runtime/service-names';
-import { TlsError } from '@spanmesh/runtime/tls-error';
-import { parseCertificates, parseTlsMaterial, TLS_VERSION } from '@spanmesh/runtime/tls-material';
+import { carriesName, namesOf } from '@spanmesh/runtime/tls/certificate-name';
+import { TlsError } from '@spanmesh/runtime/tls/tls-error';
+import { parseCertificates, parseTlsMaterial, TLS_VERSION } from '@spanmesh/runtime/tls/tls-material';
 import type { ApiAccess } from '../api-access.ts';
 import { Failure } from '../failure.ts';
 import { CHANNEL_OPTIONS } from './channel.ts';

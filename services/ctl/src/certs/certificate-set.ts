@@ -1,12 +1,12 @@
-import { API_CLIENT_NAMES } from '@spanmesh/runtime/api-access';
-import { gatewayCertificateName } from '@spanmesh/runtime/gateway-certificate';
+import { API_CLIENT_NAMES } from '@spanmesh/runtime/access/api-access';
 import {
   API_NAME,
   LINK_GATEWAY_NAME,
   SERVICE_NAMES,
   TOPOLOGY_NAME,
   VOLCONF_NAME,
-} from '@spanmesh/runtime/service-names';
+} from '@spanmesh/runtime/access/service-names';
+import { gatewayCertificateName } from '@spanmesh/runtime/tls/gateway-certificate';
 
 /** A certificate that an installation needs. */
 export interface CertificatePlan {

@@ -1,9 +1,9 @@
 import { createPrivateKey, type X509Certificate } from 'node:crypto';
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { readSecretFile } from '@spanmesh/runtime/secret-file';
-import { TlsError } from '@spanmesh/runtime/tls-error';
-import { parseCertificates } from '@spanmesh/runtime/tls-material';
+import { readSecretFile } from '@spanmesh/runtime/access/secret-file';
+import { TlsError } from '@spanmesh/runtime/tls/tls-error';
+import { parseCertificates } from '@spanmesh/runtime/tls/tls-material';
 import { Failure } from '../failure.ts';
 import { paintFor } from '../output/paint.ts';
 import { printable } from '../output/printable.ts';

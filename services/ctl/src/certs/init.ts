@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { CertificateAuthority, type Issued } from '@spanmesh/runtime/certificate-authority';
-import { readSecretFile } from '@spanmesh/runtime/secret-file';
+import { readSecretFile } from '@spanmesh/runtime/access/secret-file';
+import { CertificateAuthority, type Issued } from '@spanmesh/runtime/tls/certificate-authority';
 import { Failure } from '../failure.ts';
 import { type Terminal, write } from '../terminal.ts';
 import { CA_FILE, type CertificateWishes, certificatePlans } from './certificate-set.ts';

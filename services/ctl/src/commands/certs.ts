@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { isGatewayPattern } from '@spanmesh/runtime/gateway-certificate';
+import { isGatewayPattern } from '@spanmesh/runtime/tls/gateway-certificate';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { integer } from '../api-options.ts';
 import type { Terminal } from '../terminal.ts';

@@ -1,4 +1,4 @@
-import { LOG_LEVELS } from '@spanmesh/runtime/log-levels';
+import { LOG_LEVELS } from '@spanmesh/runtime/log/log-levels';
 import { type Command, Option } from 'commander';
 import { addApiOptions, parseTime, readApiOptions } from '../api-options.ts';
 import type { Terminal } from '../terminal.ts';

@@ -1,4 +1,4 @@
-import type { ApiRole } from '@spanmesh/runtime/api-tokens';
+import type { ApiRole } from '@spanmesh/runtime/access/api-tokens';
 import { type Command, Option } from 'commander';
 import type { Terminal } from '../terminal.ts';
 

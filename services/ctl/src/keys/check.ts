@@ -1,8 +1,8 @@
-import { KeysError } from '@spanmesh/link-gateway/keys/keys-error';
-import { addressBytes, addressText } from '@spanmesh/link-gateway/keys/numeric-address';
-import type { PeerAccess } from '@spanmesh/link-gateway/keys/peer-rules';
-import { readRules } from '@spanmesh/link-gateway/keys/read-rules';
-import type { Decided } from '@spanmesh/link-gateway/keys/withdrawn-keys';
+import { KeysError } from '@spanmesh/link-gateway/entrance/keys/keys-error';
+import { addressBytes, addressText } from '@spanmesh/link-gateway/entrance/keys/numeric-address';
+import type { PeerAccess } from '@spanmesh/link-gateway/entrance/keys/peer-rules';
+import { readRules } from '@spanmesh/link-gateway/entrance/keys/read-rules';
+import type { Decided } from '@spanmesh/link-gateway/entrance/keys/withdrawn-keys';
 import { Failure } from '../failure.ts';
 import { printable } from '../output/printable.ts';
 import { type Terminal, write } from '../terminal.ts';

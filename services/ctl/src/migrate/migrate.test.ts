@@ -1,8 +1,8 @@
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readRules } from '@spanmesh/link-gateway/keys/read-rules';
-import { readSettings } from '@spanmesh/runtime/setting';
+import { readRules } from '@spanmesh/link-gateway/entrance/keys/read-rules';
+import { readSettings } from '@spanmesh/runtime/settings/setting';
 import { settings } from '@spanmesh/standalone/settings';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { main } from '../main.ts';

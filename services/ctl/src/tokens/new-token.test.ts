@@ -1,4 +1,4 @@
-import { parseApiTokens } from '@spanmesh/runtime/api-tokens';
+import { parseApiTokens } from '@spanmesh/runtime/access/api-tokens';
 import { describe, expect, it } from 'vitest';
 import { main } from '../main.ts';
 import { RecordingTerminal } from '../terminal.fixture.ts';

@@ -1,4 +1,4 @@
-import { type ApiRole, createApiToken } from '@spanmesh/runtime/api-tokens';
+import { type ApiRole, createApiToken } from '@spanmesh/runtime/access/api-tokens';
 import { Failure } from '../failure.ts';
 import { note, type Terminal, write } from '../terminal.ts';
 

@@ -1,5 +1,5 @@
 import type { Clock } from '@spanmesh/runtime/clock';
-import type { Connection } from '../connection.ts';
+import type { Connection } from '../connection/connection.ts';
 
 /**
  * Has the peer of a dialled connection answered our LNK_CONN, one way or the other, `ms` milliseconds from now? False also as soon as the

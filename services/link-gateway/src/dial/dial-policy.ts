@@ -1,8 +1,8 @@
 import { networkInterfaces } from 'node:os';
-import { DMSG_PORT } from '../dial-target.ts';
-import { type AddressBytes, addressBytes } from '../keys/numeric-address.ts';
-import { contains, type Prefix, parsePrefix } from '../keys/prefix.ts';
+import { type AddressBytes, addressBytes } from '../entrance/keys/numeric-address.ts';
+import { contains, type Prefix, parsePrefix } from '../entrance/keys/prefix.ts';
 import type { DialRule } from './dial-rule.ts';
+import { DMSG_PORT } from './dial-target.ts';
 
 /** What peers may have us connect to without a setting: the port of DMSG (protocol.md, introduction). */
 const ALWAYS: DialRule = { prefix: null, port: DMSG_PORT };

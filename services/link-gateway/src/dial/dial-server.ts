@@ -14,13 +14,13 @@ import type {
   WatchMediaResponse,
 } from '@spanmesh/proto/v1/dial';
 import type { Clock } from '@spanmesh/runtime/clock';
-import { MAX_EPOCH } from '@spanmesh/runtime/epoch';
-import type { Logger } from '@spanmesh/runtime/logger';
-import { parseTarget } from '../dial-target.ts';
+import { MAX_EPOCH } from '@spanmesh/runtime/lease/epoch';
+import type { Logger } from '@spanmesh/runtime/log/logger';
 import { MAX_MEDIA_WATCHES } from '../limits.ts';
-import type { OpenTables } from '../open-tables.ts';
-import { dialectOf } from '../wire-dialect.ts';
+import type { OpenTables } from '../peers/open-tables.ts';
+import { dialectOf } from '../peers/wire-dialect.ts';
 import { OPERATOR } from './asker.ts';
+import { parseTarget } from './dial-target.ts';
 import type { MediaNews } from './media-news.ts';
 import { MediaWatch } from './media-watch.ts';
 import { OrderError } from './order-error.ts';

@@ -11,13 +11,13 @@ import {
 } from '@spanmesh/proto/v1/dial';
 import { Dialect as ApiDialect } from '@spanmesh/proto/v1/types';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
-import { createClient } from '@spanmesh/runtime/grpc-client';
-import { GrpcServer } from '@spanmesh/runtime/grpc-server';
-import { createLogger } from '@spanmesh/runtime/logger';
+import { createClient } from '@spanmesh/runtime/grpc/grpc-client';
+import { GrpcServer } from '@spanmesh/runtime/grpc/grpc-server';
+import { createLogger } from '@spanmesh/runtime/log/logger';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { CONN, TestGateway } from '../gateway.fixture.ts';
 import { MAX_MEDIA_CHANGES } from '../limits.ts';
-import { RawPeer } from '../raw-peer.fixture.ts';
+import { CONN, TestGateway } from '../testing/gateway.fixture.ts';
+import { RawPeer } from '../testing/raw-peer.fixture.ts';
 import { until } from '../trunk/trunk.fixture.ts';
 import { MediaWatch } from './media-watch.ts';
 import type { Order, Standing } from './standing.ts';

@@ -1,8 +1,8 @@
 import type { Clock } from '@spanmesh/runtime/clock';
-import { adviceFor, type CloseReason } from '../close-reason.ts';
-import type { Connection } from '../connection.ts';
-import { DialError, type Dialler } from '../dialler.ts';
+import { adviceFor, type CloseReason } from '../connection/close-reason.ts';
+import type { Connection } from '../connection/connection.ts';
 import { answered } from './answered.ts';
+import { DialError, type Dialler } from './dialler.ts';
 import { type DialFailure, OrderError } from './order-error.ts';
 import type { Order } from './standing.ts';
 

@@ -1,5 +1,5 @@
-import type { CloseReason } from '../close-reason.ts';
-import type { LnkConn } from '../lnk-conn.ts';
+import type { CloseReason } from '../connection/close-reason.ts';
+import type { LnkConn } from '../peers/lnk-conn.ts';
 import type { Standing } from './standing.ts';
 
 /** Who wants to know at once what peers ask for, and how dialled connections fare. */

@@ -9,10 +9,10 @@ import {
 import { Dialect as ApiDialect } from '@spanmesh/proto/v1/types';
 import type { Clock } from '@spanmesh/runtime/clock';
 import { Turn } from '@spanmesh/runtime/turn';
-import type { CloseReason } from '../close-reason.ts';
+import type { CloseReason } from '../connection/close-reason.ts';
 import { MAX_MEDIA_CHANGES, MEDIA_PART_ENTRIES } from '../limits.ts';
-import type { LnkConn } from '../lnk-conn.ts';
-import { apiDialect } from '../wire-dialect.ts';
+import type { LnkConn } from '../peers/lnk-conn.ts';
+import { apiDialect } from '../peers/wire-dialect.ts';
 import type { MediaListener } from './media-news.ts';
 import { principalOf } from './principal.ts';
 import type { Standing } from './standing.ts';

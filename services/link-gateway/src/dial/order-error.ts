@@ -1,4 +1,4 @@
-import type { DialErrorCode } from '../dialler.ts';
+import type { DialErrorCode } from './dialler.ts';
 
 /** Why no connection stands: as a dial fails, the peer closed it or did not answer our LNK_CONN. */
 export type DialFailure = DialErrorCode | 'closed' | 'unanswered';

@@ -1,8 +1,8 @@
 import type { Clock } from '@spanmesh/runtime/clock';
-import type { CloseReason } from '../close-reason.ts';
-import type { Connection } from '../connection.ts';
-import type { Dialler } from '../dialler.ts';
+import type { CloseReason } from '../connection/close-reason.ts';
+import type { Connection } from '../connection/connection.ts';
 import { MAX_DIAL_OWNERS } from '../limits.ts';
+import type { Dialler } from './dialler.ts';
 import { Held } from './held.ts';
 import type { MediaNews } from './media-news.ts';
 import { OrderError } from './order-error.ts';

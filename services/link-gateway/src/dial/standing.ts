@@ -1,5 +1,5 @@
 import type { Dialect } from '@spanmesh/dmsg/dialect';
-import type { Connection } from '../connection.ts';
+import type { Connection } from '../connection/connection.ts';
 import type { Asker } from './asker.ts';
 
 /** An order of volconf's leader to connect (dial.proto). Times in milliseconds. */

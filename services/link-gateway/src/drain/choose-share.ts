@@ -1,5 +1,5 @@
 import type { Random } from '@spanmesh/runtime/random';
-import type { Connection } from '../connection.ts';
+import type { Connection } from '../connection/connection.ts';
 import { hasRouted } from '../routing/in-progress.ts';
 
 /**

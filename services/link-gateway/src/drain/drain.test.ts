@@ -1,8 +1,8 @@
 import type { Dialect } from '@spanmesh/dmsg/dialect';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { openConn, SPAN, TestGateway } from '../gateway.fixture.ts';
-import type { Got, RawPeer } from '../raw-peer.fixture.ts';
-import { word } from '../raw-peer.fixture.ts';
+import { openConn, SPAN, TestGateway } from '../testing/gateway.fixture.ts';
+import type { Got, RawPeer } from '../testing/raw-peer.fixture.ts';
+import { word } from '../testing/raw-peer.fixture.ts';
 
 const all: TestGateway[] = [];
 

@@ -1,6 +1,6 @@
 import type { Clock, Timer } from '@spanmesh/runtime/clock';
-import type { CloseReason } from '../close-reason.ts';
-import type { Connection } from '../connection.ts';
+import type { CloseReason } from '../connection/close-reason.ts';
+import type { Connection } from '../connection/connection.ts';
 import { DRAIN_CLOSES_PER_SECOND, HURRIED_DRAIN_MS } from '../limits.ts';
 import { hasRouted } from '../routing/in-progress.ts';
 import type { OrderlyClose } from './orderly-close.ts';

@@ -1,11 +1,11 @@
 import type { StateChangeParts } from '@spanmesh/proto/state-change';
 import type { DrainOrder, DrainProgress } from '@spanmesh/proto/v1/gateway_control';
-import type { Logger } from '@spanmesh/runtime/logger';
+import type { Logger } from '@spanmesh/runtime/log/logger';
 import type { Random } from '@spanmesh/runtime/random';
-import type { Connection } from '../connection.ts';
+import type { Connection } from '../connection/connection.ts';
 import type { Core } from '../core.ts';
 import { CLOSE_LINGER_MS, MAX_DRAINS } from '../limits.ts';
-import type { LnkConns } from '../lnk-conns.ts';
+import type { LnkConns } from '../peers/lnk-conns.ts';
 import { chooseShare } from './choose-share.ts';
 import { Drain, graceOf } from './drain.ts';
 import { OrderlyClose } from './orderly-close.ts';

@@ -1,8 +1,8 @@
-import type { CloseReason } from '../close-reason.ts';
-import type { Connection } from '../connection.ts';
+import type { CloseReason } from '../connection/close-reason.ts';
+import type { Connection } from '../connection/connection.ts';
 import type { Core } from '../core.ts';
 import { ANSWER_PATIENCE_MS } from '../limits.ts';
-import type { LnkConns } from '../lnk-conns.ts';
+import type { LnkConns } from '../peers/lnk-conns.ts';
 
 /** Why a connection is closed, and how long its peer is given. */
 export interface OrderlyEnd {

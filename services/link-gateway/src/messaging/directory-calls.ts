@@ -4,8 +4,8 @@ import { DirectoryClient, type FindClusterResponse, type FindNodeResponse } from
 import { NodeSelector } from '@spanmesh/proto/v1/messaging';
 import type { ClusterKey } from '@spanmesh/proto/v1/types';
 import type { Clock } from '@spanmesh/runtime/clock';
-import { createClient, PLAINTEXT } from '@spanmesh/runtime/grpc-client';
-import type { ChannelSecurity } from '@spanmesh/runtime/tls-credentials';
+import { createClient, PLAINTEXT } from '@spanmesh/runtime/grpc/grpc-client';
+import type { ChannelSecurity } from '@spanmesh/runtime/tls/tls-credentials';
 import { CallError } from './call-error.ts';
 import { MAX_QUESTIONS, MAX_WAITING } from './limits.ts';
 import { type Ask, Question } from './question.ts';

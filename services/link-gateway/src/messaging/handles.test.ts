@@ -4,7 +4,7 @@ import { StateChange } from '@spanmesh/proto/v1/gateway_control';
 import { type ClusterKey, Dialect } from '@spanmesh/proto/v1/types';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { describe, expect, it } from 'vitest';
-import { Reports } from '../reports.ts';
+import { Reports } from '../attach/reports.ts';
 import { Handles } from './handles.ts';
 import { HeldClusters } from './held-clusters.ts';
 import { DEFAULT_LEASE_MS, MAX_LEASE_MS } from './limits.ts';

@@ -2,7 +2,7 @@ import { clusterKeyText } from '@spanmesh/proto/cluster-key';
 import type { StateChangeParts } from '@spanmesh/proto/state-change';
 import type { ClusterKey } from '@spanmesh/proto/v1/types';
 import { Turn } from '@spanmesh/runtime/turn';
-import type { Reports } from '../reports.ts';
+import type { Reports } from '../attach/reports.ts';
 
 interface Held {
   readonly key: ClusterKey;

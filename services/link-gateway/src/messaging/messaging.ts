@@ -14,9 +14,9 @@ import {
 import type * as proto from '@spanmesh/proto/v1/messaging';
 import type { ClusterKey } from '@spanmesh/proto/v1/types';
 import type { Clock } from '@spanmesh/runtime/clock';
-import type { Logger } from '@spanmesh/runtime/logger';
+import type { Logger } from '@spanmesh/runtime/log/logger';
 import type { Metrics } from '@spanmesh/runtime/metrics';
-import type { Reports } from '../reports.ts';
+import type { Reports } from '../attach/reports.ts';
 import type { LocalClients } from '../routing/local-clients.ts';
 import { CallError, invalid, toCallError } from './call-error.ts';
 import type { DirectoryCalls } from './directory-calls.ts';

@@ -8,7 +8,7 @@ import type { FindNodeResponse } from '@spanmesh/proto/v1/directory';
 import { type OpenRouteResponse, RoutedMessage } from '@spanmesh/proto/v1/messaging';
 import { Dialect, Link } from '@spanmesh/proto/v1/types';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
-import { createLogger } from '@spanmesh/runtime/logger';
+import { createLogger } from '@spanmesh/runtime/log/logger';
 import { describe, expect, it } from 'vitest';
 import { Flow } from '../routing/flow.ts';
 import type { LocalClients } from '../routing/local-clients.ts';

@@ -4,10 +4,10 @@ import { canonicalNodeSelector, nodeSelectorFault } from '@spanmesh/proto/cluste
 import type { FindNodeResponse, FoundLink } from '@spanmesh/proto/v1/directory';
 import type { OpenRoute, OpenRouteRequest, OpenRouteResponse, RoutedMessage } from '@spanmesh/proto/v1/messaging';
 import type { Clock, Timer } from '@spanmesh/runtime/clock';
-import type { Logger } from '@spanmesh/runtime/logger';
+import type { Logger } from '@spanmesh/runtime/log/logger';
+import { apiDialect, dialectOf } from '../peers/wire-dialect.ts';
 import type { LocalClients } from '../routing/local-clients.ts';
 import type { LocalRoute, LostReason } from '../routing/local-route.ts';
-import { apiDialect, dialectOf } from '../wire-dialect.ts';
 import { CallError, invalid, toCallError } from './call-error.ts';
 import { ClientRoute } from './client-route.ts';
 import { ClientStream, type ResponseStream } from './client-stream.ts';

@@ -1,6 +1,6 @@
 import type { LinkAddress, Transaction } from '@spanmesh/dmsg/transaction';
-import type { Link, LinkUser } from '../link.ts';
-import type { Relay } from '../relay.ts';
+import type { Link, LinkUser } from '../peers/link.ts';
+import type { Relay } from '../peers/relay.ts';
 import { abort, abortPartnersOn } from './joined.ts';
 import type { ReturnPathUser } from './relay-use.ts';
 

@@ -1,6 +1,6 @@
 import { BLK_READ, DELETE } from '@spanmesh/dmsg/command';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { TestGateway } from '../gateway.fixture.ts';
+import type { TestGateway } from '../testing/gateway.fixture.ts';
 import { Mesh } from './mesh.fixture.ts';
 
 let mesh: Mesh;

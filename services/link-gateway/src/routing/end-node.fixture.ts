@@ -7,7 +7,7 @@ import { FrameReader } from '@spanmesh/dmsg/framing';
 import { OutBuffer } from '@spanmesh/dmsg/out-buffer';
 import { SaltSequence } from '@spanmesh/dmsg/salt';
 import type { LinkAddress, Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
-import { lnkConnPayload } from '../gateway.fixture.ts';
+import { lnkConnPayload } from '../testing/gateway.fixture.ts';
 
 /**
  * A peer with an endpoint of its own, so that whatever the router sends against the rules of protocol.md is a fault. Keeps its

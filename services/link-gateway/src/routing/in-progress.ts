@@ -1,5 +1,5 @@
 import type { Transaction } from '@spanmesh/dmsg/transaction';
-import type { Connection } from '../connection.ts';
+import type { Connection } from '../connection/connection.ts';
 import { Joined } from './joined.ts';
 import { LinkidJoined } from './linkid-route.ts';
 import { LocalRoute } from './local-route.ts';

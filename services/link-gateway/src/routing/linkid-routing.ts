@@ -1,12 +1,12 @@
 import { DmsgError } from '@spanmesh/dmsg/dmsg-error';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
-import type { Connection } from '../connection.ts';
+import type { Connection } from '../connection/connection.ts';
 import { MAX_ROUTES_PER_CONNECTION } from '../limits.ts';
-import { Link } from '../link.ts';
 import type { GatewayMetrics } from '../metrics.ts';
-import { Relay } from '../relay.ts';
-import type { RelaySource } from '../relay-source.ts';
+import { Link } from '../peers/link.ts';
+import { Relay } from '../peers/relay.ts';
+import type { RelaySource } from '../peers/relay-source.ts';
 import { addressOf } from './address.ts';
 import type { Flow } from './flow.ts';
 import { abort } from './joined.ts';

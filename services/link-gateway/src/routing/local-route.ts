@@ -2,7 +2,7 @@ import type { Endpoint } from '@spanmesh/dmsg/endpoint';
 import { ErrorCode } from '@spanmesh/dmsg/error-code';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import { DISCARD, type LinkAddress, type Transaction, type TransactionHandler } from '@spanmesh/dmsg/transaction';
-import type { LinkUser } from '../link.ts';
+import type { LinkUser } from '../peers/link.ts';
 import type { Flow } from './flow.ts';
 import { abort } from './joined.ts';
 import { RESTING } from './pressure.ts';

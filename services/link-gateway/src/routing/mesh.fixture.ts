@@ -1,9 +1,9 @@
 import type { Dialect } from '@spanmesh/dmsg/dialect';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
-import { spanPayload, TestGateway } from '../gateway.fixture.ts';
 import type { GatewayCounts } from '../gateway-service.ts';
-import { apiDialect } from '../wire-dialect.ts';
+import { apiDialect } from '../peers/wire-dialect.ts';
+import { spanPayload, TestGateway } from '../testing/gateway.fixture.ts';
 import { EndNode } from './end-node.fixture.ts';
 
 /** A span of a member. */

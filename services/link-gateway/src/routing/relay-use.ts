@@ -1,4 +1,4 @@
-import type { RelaySource } from '../relay-source.ts';
+import type { RelaySource } from '../peers/relay-source.ts';
 import type { LinkidRoute } from './linkid-route.ts';
 
 /** Whatever ends with a return path. */

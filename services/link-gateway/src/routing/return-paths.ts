@@ -1,8 +1,8 @@
 import type { Clock, Timer } from '@spanmesh/runtime/clock';
-import type { Connection } from '../connection.ts';
-import type { Relay } from '../relay.ts';
-import type { RelaySource } from '../relay-source.ts';
-import type { Relays } from '../relays.ts';
+import type { Connection } from '../connection/connection.ts';
+import type { Relay } from '../peers/relay.ts';
+import type { RelaySource } from '../peers/relay-source.ts';
+import type { Relays } from '../peers/relays.ts';
 import type { LinkidRoute } from './linkid-route.ts';
 import { RelayUse, type ReturnPathUser } from './relay-use.ts';
 

@@ -5,12 +5,12 @@ import type { GatewayPeer, GatewayTrunks as TrunkState } from '@spanmesh/proto/v
 import type { OpenTrunkRequest, OpenTrunkResponse } from '@spanmesh/proto/v1/trunk';
 import type { HostPort } from '@spanmesh/runtime/address';
 import type { Clock } from '@spanmesh/runtime/clock';
-import { PLAINTEXT } from '@spanmesh/runtime/grpc-client';
-import type { Logger } from '@spanmesh/runtime/logger';
-import { ProtocolRule } from '@spanmesh/runtime/protocol-version';
+import { PLAINTEXT } from '@spanmesh/runtime/grpc/grpc-client';
+import { ProtocolRule } from '@spanmesh/runtime/grpc/protocol-version';
+import type { Logger } from '@spanmesh/runtime/log/logger';
 import type { Random } from '@spanmesh/runtime/random';
-import type { ChannelSecurity } from '@spanmesh/runtime/tls-credentials';
-import type { TlsFiles } from '@spanmesh/runtime/tls-files';
+import type { ChannelSecurity } from '@spanmesh/runtime/tls/tls-credentials';
+import type { TlsFiles } from '@spanmesh/runtime/tls/tls-files';
 import { Turn } from '@spanmesh/runtime/turn';
 import { MAX_DEAD_GATEWAYS } from '../limits.ts';
 import type { Flow } from '../routing/flow.ts';

@@ -1,11 +1,11 @@
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { connect as connectTls, TLSSocket } from 'node:tls';
+import { LINK_GATEWAY_NAME } from '@spanmesh/runtime/access/service-names';
 import { type HostPort, isLoopbackHost } from '@spanmesh/runtime/address';
-import { gatewayCertificateName, mayBeGateway } from '@spanmesh/runtime/gateway-certificate';
-import { LINK_GATEWAY_NAME } from '@spanmesh/runtime/service-names';
-import type { TlsFiles } from '@spanmesh/runtime/tls-files';
-import { createTlsServer, tlsConnectOptions } from '@spanmesh/runtime/tls-stream';
-import { isLoopback, peerAddress } from '../admission.ts';
+import { gatewayCertificateName, mayBeGateway } from '@spanmesh/runtime/tls/gateway-certificate';
+import type { TlsFiles } from '@spanmesh/runtime/tls/tls-files';
+import { createTlsServer, tlsConnectOptions } from '@spanmesh/runtime/tls/tls-stream';
+import { isLoopback, peerAddress } from '../entrance/admission.ts';
 import { TrunkError } from './trunk-error.ts';
 
 // The one place that knows what a trunk's bytes travel on: TLS with the certificates of both gateways, or, where there are none,

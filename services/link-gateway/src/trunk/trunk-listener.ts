@@ -1,10 +1,10 @@
 import type { Server, Socket } from 'node:net';
 import { formatHostPort, type HostPort } from '@spanmesh/runtime/address';
 import type { Clock } from '@spanmesh/runtime/clock';
-import { listenError } from '@spanmesh/runtime/listen-error';
-import type { Logger } from '@spanmesh/runtime/logger';
-import { SettingError } from '@spanmesh/runtime/setting';
-import type { TlsFiles } from '@spanmesh/runtime/tls-files';
+import { listenError } from '@spanmesh/runtime/grpc/listen-error';
+import type { Logger } from '@spanmesh/runtime/log/logger';
+import { SettingError } from '@spanmesh/runtime/settings/setting';
+import type { TlsFiles } from '@spanmesh/runtime/tls/tls-files';
 import { nameOf } from '../gateway-ids.ts';
 import { MAX_UNAUTHENTICATED, TOKEN_BYTES, UNAUTHENTICATED_MS } from './limits.ts';
 import type { Tokens } from './tokens.ts';

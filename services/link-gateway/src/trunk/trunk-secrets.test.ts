@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { Metrics } from '@spanmesh/runtime/metrics';
 import { afterEach, expect, it } from 'vitest';
-import { shownOf } from '../secrets.fixture.ts';
+import { shownOf } from '../testing/secrets.fixture.ts';
 import { TOKEN_BYTES } from './limits.ts';
 import type { AskForTrunk } from './open-trunk.ts';
 import { TestGatewayEnd, until } from './trunk.fixture.ts';

@@ -1,7 +1,7 @@
 import { type ServerUnaryCall, type sendUnaryData, status } from '@grpc/grpc-js';
 import { type OpenTrunkRequest, type OpenTrunkResponse, TrunkService } from '@spanmesh/proto/v1/trunk';
-import { gatewaysOfCaller } from '@spanmesh/runtime/gateway-certificate';
-import type { GrpcServer } from '@spanmesh/runtime/grpc-server';
+import type { GrpcServer } from '@spanmesh/runtime/grpc/grpc-server';
+import { gatewaysOfCaller } from '@spanmesh/runtime/tls/gateway-certificate';
 import { nameOf } from '../gateway-ids.ts';
 import type { GatewayTrunks } from './gateway-trunks.ts';
 import { TrunkError, type TrunkErrorCode } from './trunk-error.ts';

@@ -7,10 +7,10 @@ import {
 } from '@spanmesh/proto/v1/directory';
 import type { NodeSelector } from '@spanmesh/proto/v1/messaging';
 import { Dialect } from '@spanmesh/proto/v1/types';
-import { GrpcServer } from '@spanmesh/runtime/grpc-server';
-import { createLogger } from '@spanmesh/runtime/logger';
+import { GrpcServer } from '@spanmesh/runtime/grpc/grpc-server';
+import { createLogger } from '@spanmesh/runtime/log/logger';
 import { afterEach, describe, expect, it } from 'vitest';
-import { FakeGateway, FakeLeader, settle, uuid } from '../world.fixture.ts';
+import { FakeGateway, FakeLeader, settle, uuid } from '../testing/world.fixture.ts';
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {

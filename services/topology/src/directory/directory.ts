@@ -8,18 +8,18 @@ import {
 } from '@spanmesh/proto/cluster-key';
 import type * as proto from '@spanmesh/proto/v1/directory';
 import type { NodeSelector } from '@spanmesh/proto/v1/messaging';
-import { ApiError, FaultLog, invalid } from '@spanmesh/runtime/api-error';
 import type { Clock } from '@spanmesh/runtime/clock';
-import type { Logger } from '@spanmesh/runtime/logger';
+import { ApiError, FaultLog, invalid } from '@spanmesh/runtime/grpc/api-error';
+import type { Logger } from '@spanmesh/runtime/log/logger';
 import type { Cluster, Link, Node } from '@spanmesh/spantree/tree';
-import { treeClusterKey } from '../dialect.ts';
-import { linkData } from '../gateway.ts';
+import { showCluster, showNode } from '../api/show-cluster.ts';
+import { showClusterKey } from '../api/show-ids.ts';
+import { showLink } from '../api/show-link.ts';
+import { wholeMs } from '../api/show-status.ts';
 import type { Leadership } from '../leadership.ts';
-import { showCluster, showNode } from '../show-cluster.ts';
-import { showClusterKey } from '../show-ids.ts';
-import { showLink } from '../show-link.ts';
-import { wholeMs } from '../show-status.ts';
-import type { State } from '../state.ts';
+import { treeClusterKey } from '../trees/dialect.ts';
+import { linkData } from '../trees/gateway.ts';
+import type { State } from '../trees/state.ts';
 import { keysOfNode, selectNode, selectorKeys } from './select-node.ts';
 import { type Waiter, Waiters } from './waiters.ts';
 

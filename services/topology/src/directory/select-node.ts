@@ -1,8 +1,8 @@
 import type { NodeSelector } from '@spanmesh/proto/v1/messaging';
 import { Dialect as ProtoDialect } from '@spanmesh/proto/v1/types';
 import type { Node, SpanTree } from '@spanmesh/spantree/tree';
-import { dialectOf, treeClusterKey } from '../dialect.ts';
-import { findOneNode, nodesOf } from '../find.ts';
+import { findOneNode, nodesOf } from '../api/find.ts';
+import { dialectOf, treeClusterKey } from '../trees/dialect.ts';
 
 /**
  * The node that a canonical selector means, undefined if there is none (yet).

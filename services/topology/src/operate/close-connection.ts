@@ -1,12 +1,12 @@
 import { status } from '@grpc/grpc-js';
 import type { CloseConnectionRequest, CloseConnectionResponse } from '@spanmesh/proto/v1/topology';
-import { ApiError, invalid } from '@spanmesh/runtime/api-error';
-import { runNow } from '@spanmesh/runtime/slices';
-import type { Commander } from '../commander.ts';
-import { findConnection } from '../find.ts';
-import { connectionData } from '../gateway.ts';
-import { showConnection } from '../show-connection.ts';
-import type { State } from '../state.ts';
+import { ApiError, invalid } from '@spanmesh/runtime/grpc/api-error';
+import { runNow } from '@spanmesh/runtime/grpc/slices';
+import { findConnection } from '../api/find.ts';
+import { showConnection } from '../api/show-connection.ts';
+import type { Commander } from '../attach/commander.ts';
+import { connectionData } from '../trees/gateway.ts';
+import type { State } from '../trees/state.ts';
 import { checkCanDrain, notAttached } from './find-gateway.ts';
 
 /** Longest reason, in characters (topology.proto). */

@@ -1,10 +1,10 @@
 import { type ServerWritableStream, status } from '@grpc/grpc-js';
 import type { DrainOrder } from '@spanmesh/proto/v1/gateway_control';
 import type { DrainGatewayRequest, DrainGatewayResponse } from '@spanmesh/proto/v1/topology';
-import { ApiError, invalid } from '@spanmesh/runtime/api-error';
-import type { Commander } from '../commander.ts';
-import type { Gateway } from '../gateway.ts';
-import type { State } from '../state.ts';
+import { ApiError, invalid } from '@spanmesh/runtime/grpc/api-error';
+import type { Commander } from '../attach/commander.ts';
+import type { Gateway } from '../trees/gateway.ts';
+import type { State } from '../trees/state.ts';
 import { checkCanDrain, findGateway, notAttached } from './find-gateway.ts';
 
 /** Calls that follow a drain, at a time. */

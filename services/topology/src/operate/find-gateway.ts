@@ -1,7 +1,7 @@
 import { status } from '@grpc/grpc-js';
-import { ApiError, invalid } from '@spanmesh/runtime/api-error';
-import type { Gateway } from '../gateway.ts';
-import type { State } from '../state.ts';
+import { ApiError, invalid } from '@spanmesh/runtime/grpc/api-error';
+import type { Gateway } from '../trees/gateway.ts';
+import type { State } from '../trees/state.ts';
 
 /** What a gateway says that obeys `drains` and closes connections in order (gateway_control.proto, Hello). */
 const CAPABILITY = 'drain';

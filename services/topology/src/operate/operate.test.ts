@@ -8,10 +8,10 @@ import {
   TopologyClient,
   TopologyService,
 } from '@spanmesh/proto/v1/topology';
-import { GrpcServer } from '@spanmesh/runtime/grpc-server';
-import { createLogger } from '@spanmesh/runtime/logger';
+import { GrpcServer } from '@spanmesh/runtime/grpc/grpc-server';
+import { createLogger } from '@spanmesh/runtime/log/logger';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { FakeGateway, FakeLeader, settle } from '../world.fixture.ts';
+import { FakeGateway, FakeLeader, settle } from '../testing/world.fixture.ts';
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {

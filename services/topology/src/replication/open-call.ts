@@ -1,6 +1,6 @@
 import { ReplicationClient } from '@spanmesh/proto/v1/replication';
-import { channelOptions } from '@spanmesh/runtime/grpc-client';
-import type { ChannelSecurity } from '@spanmesh/runtime/tls-credentials';
+import { channelOptions } from '@spanmesh/runtime/grpc/grpc-client';
+import type { ChannelSecurity } from '@spanmesh/runtime/tls/tls-credentials';
 import type { FollowCall } from './follower.ts';
 
 /** A stream to the leader at `address`, on a channel of its own: names are looked up afresh for each attempt. */

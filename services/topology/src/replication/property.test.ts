@@ -3,10 +3,10 @@ import type { Change, WatchResponse } from '@spanmesh/proto/v1/topology';
 import { Dialect } from '@spanmesh/proto/v1/types';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type Event, histories, RandomHistory } from '../random-history.fixture.ts';
-import type { View } from '../view.ts';
-import { Watch } from '../watch.ts';
-import { type FakeLeader, uuid } from '../world.fixture.ts';
+import { Watch } from '../api/watch.ts';
+import { type Event, histories, RandomHistory } from '../testing/random-history.fixture.ts';
+import { type FakeLeader, uuid } from '../testing/world.fixture.ts';
+import type { View } from '../trees/view.ts';
 import { answersOf, FakeStandby } from './standby.fixture.ts';
 
 /** What somebody who watches is told, by revision; within one it comes in no order. */

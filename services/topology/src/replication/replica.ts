@@ -2,12 +2,12 @@ import type { RelaySet } from '@spanmesh/proto/v1/gateway_control';
 import type { Position, TreeChange } from '@spanmesh/proto/v1/replication';
 import type { ObjectCounts } from '@spanmesh/proto/v1/topology';
 import { SpanTree } from '@spanmesh/spantree/tree';
-import { Gateway } from '../gateway.ts';
-import type { History } from '../history.ts';
-import { RelayGroups } from '../relay-group.ts';
-import { countsOf } from '../show-status.ts';
-import { Trees, type TreesObserver } from '../trees.ts';
-import type { Widths } from '../view.ts';
+import { countsOf } from '../api/show-status.ts';
+import { Gateway } from '../trees/gateway.ts';
+import type { History } from '../trees/history.ts';
+import { RelayGroups } from '../trees/relay-group.ts';
+import { Trees, type TreesObserver } from '../trees/trees.ts';
+import type { Widths } from '../trees/view.ts';
 
 /** Why a change cannot be made: the replica is not what the leader has. */
 export class ReplicaError extends Error {

@@ -2,9 +2,9 @@ import { encodeLnkConn, lnkConnBytes } from '@spanmesh/dmsg/payload/lnk-conn';
 import { decodeLnkSpanPayload } from '@spanmesh/dmsg/payload/lnk-span';
 import type { TreeChange } from '@spanmesh/proto/v1/replication';
 import type { Link, LnkConn } from '@spanmesh/spantree/tree';
-import { connectionData, type Gateway, linkData, lnkConnData } from '../gateway.ts';
-import { showClusterKey } from '../show-ids.ts';
-import { relaySet, type Trees } from '../trees.ts';
+import { showClusterKey } from '../api/show-ids.ts';
+import { connectionData, type Gateway, linkData, lnkConnData } from '../trees/gateway.ts';
+import { relaySet, type Trees } from '../trees/trees.ts';
 
 /** Changes that make empty trees into these. To be read to the end before anything changes. */
 export function* snapshotChanges({ gateways, tree }: Trees): Iterable<TreeChange> {

@@ -3,14 +3,14 @@ import type { ServiceError } from '@grpc/grpc-js';
 import { type FollowRequest, FollowResponse } from '@spanmesh/proto/v1/replication';
 import { Dialect } from '@spanmesh/proto/v1/types';
 import type { Clock } from '@spanmesh/runtime/clock';
-import { createLogger } from '@spanmesh/runtime/logger';
-import { runNow } from '@spanmesh/runtime/slices';
-import { explain } from '../explain.ts';
-import { listClusters, listConnections, listLinks, listNodes, listRelays } from '../lists.ts';
-import { showStatus } from '../show-status.ts';
-import { treeParts } from '../tree-parts.ts';
-import type { View } from '../view.ts';
-import type { FakeLeader } from '../world.fixture.ts';
+import { runNow } from '@spanmesh/runtime/grpc/slices';
+import { createLogger } from '@spanmesh/runtime/log/logger';
+import { explain } from '../api/explain.ts';
+import { listClusters, listConnections, listLinks, listNodes, listRelays } from '../api/lists.ts';
+import { showStatus } from '../api/show-status.ts';
+import { treeParts } from '../api/tree-parts.ts';
+import type { FakeLeader } from '../testing/world.fixture.ts';
+import type { View } from '../trees/view.ts';
 import { Follower } from './follower.ts';
 
 /** The leader's end of a stream in memory: what it writes arrives when a test says so. */

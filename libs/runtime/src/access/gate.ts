@@ -1,0 +1,99 @@
+import type { X509Certificate } from 'node:crypto';
+import {
+  type Metadata,
+  ServerInterceptingCall,
+  type ServerInterceptingCallInterface,
+  type ServerInterceptor,
+  status,
+} from '@grpc/grpc-js';
+import type { Clock } from '../clock.ts';
+import { type Logger, Throttle } from '../log/logger.ts';
+import { certificateOf } from '../tls/certificate-name.ts';
+
+/** Why a call is not let in: a sentence for whoever made it. */
+export interface Refusal {
+  readonly code: status.UNAUTHENTICATED | status.PERMISSION_DENIED;
+  readonly details: string;
+}
+
+/** What is known of whoever makes a call. */
+export interface Caller {
+  /** The certificate that was shown, if a CA that we believe has signed it. */
+  readonly certificate: X509Certificate | null;
+  /** The bearer token that was shown, not checked. */
+  readonly token: string | null;
+}
+
+/** Header under which handlers find who makes the call, for logs; whatever the caller himself has put there is taken out. */
+export const USER_HEADER = 'spanmesh-user';
+
+/** Decides about a call of a method (`/package.Service/Method`): null: let in. */
+export type Gate = (path: string, caller: Caller) => Refusal | null;
+
+/** The same caller's refusals are logged once in this time, ms. */
+export const REFUSAL_LOG_INTERVAL_MS = 10_000;
+
+export interface GateDependencies {
+  readonly gate: Gate;
+  /** What people call whoever makes a call; null: he is not known by a name. Default: nobody is. */
+  readonly userOf?: (caller: Caller) => string | null;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Called for each refusal. */
+  readonly refused: () => void;
+}
+
+/** A gRPC server interceptor that asks a gate about every call before its first message is read. */
+export function gateInterceptor({
+  gate,
+  userOf = () => null,
+  clock,
+  logger,
+  refused,
+}: GateDependencies): ServerInterceptor {
+  const throttle = new Throttle({ intervalMs: REFUSAL_LOG_INTERVAL_MS }, { clock });
+  const refuse = (path: string, call: ServerInterceptingCallInterface, refusal: Refusal): void => {
+    refused();
+    // By host: the port of a connection tells nobody anything, and would let one host fill the table.
+    const peer = hostOf(call.getPeer());
+    const { log, suppressed } = throttle.admit(peer);
+    if (log) {
+      logger.warn({ peer, method: path, code: status[refusal.code], why: refusal.details, suppressed }, 'call refused');
+    }
+    call.sendStatus(refusal);
+  };
+  return ({ path }, call) =>
+    new ServerInterceptingCall(call, {
+      start: (next) =>
+        next({
+          onReceiveMetadata: (metadata, take) => {
+            const caller = callerOf(call, metadata);
+            const refusal = gate(path, caller);
+            if (refusal === null) take(named(metadata, userOf(caller)));
+            else refuse(path, call, refusal);
+          },
+        }),
+    });
+}
+
+function callerOf(call: ServerInterceptingCallInterface, metadata: Metadata): Caller {
+  return { certificate: certificateOf(call), token: bearer(metadata) };
+}
+
+/** RFC 6750: `Authorization: Bearer TOKEN`. Handlers do not get to see it: what they log cannot hold it. */
+function bearer(metadata: Metadata): string | null {
+  const [value] = metadata.get('authorization');
+  metadata.remove('authorization');
+  return typeof value === 'string' ? (/^Bearer +(\S+)$/i.exec(value)?.[1] ?? null) : null;
+}
+
+/** The subject of a certificate may hold what a header may not. */
+function named(metadata: Metadata, user: string | null): Metadata {
+  metadata.remove(USER_HEADER);
+  if (user !== null) metadata.set(USER_HEADER, user.replace(/[^\x20-\x7e]/g, '?'));
+  return metadata;
+}
+
+function hostOf(peer: string): string {
+  return peer.replace(/:\d+$/, '');
+}

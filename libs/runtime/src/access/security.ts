@@ -1,0 +1,212 @@
+import { type ChannelCredentials, type ClientOptions, credentials, type ServerCredentials } from '@grpc/grpc-js';
+import { formatHostPort, type HostPort, isLoopbackHost } from '../address.ts';
+import type { Clock } from '../clock.ts';
+import { sayProtocol } from '../grpc/protocol-interceptors.ts';
+import type { Logger } from '../log/logger.ts';
+import type { Metrics } from '../metrics.ts';
+import { SettingError } from '../settings/setting.ts';
+import { carriesName, namesOf } from '../tls/certificate-name.ts';
+import { gatewayCertificateName, mayBeGateway } from '../tls/gateway-certificate.ts';
+import { type ChannelSecurity, channelCredentials, meaning, serverCredentials } from '../tls/tls-credentials.ts';
+import { TlsError } from '../tls/tls-error.ts';
+import { type TlsFiles, watchTlsFiles } from '../tls/tls-files.ts';
+import type { TlsMaterial } from '../tls/tls-material.ts';
+import type { WatchedFiles } from '../tls/watched-files.ts';
+import { apiGate, apiUserOf } from './api-access.ts';
+import { type ApiTokens, watchApiTokens } from './api-tokens.ts';
+import type { Caller, Gate } from './gate.ts';
+import { registerSecurityMetrics } from './security-metrics.ts';
+import type { SecurityOptions } from './security-settings.ts';
+import { serviceGate } from './service-callers.ts';
+import type { ServiceName } from './service-names.ts';
+
+/** What makes a gRPC server as closed as it should be; empty: plaintext, open to whoever can connect. */
+export interface ServerSecurity {
+  readonly credentials?: ServerCredentials;
+  readonly gate?: Gate;
+  /** Gives the name under which handlers find who makes a call (USER_HEADER). */
+  readonly userOf?: (caller: Caller) => string | null;
+}
+
+/** Where a process listens. */
+export interface SecuredAddresses {
+  readonly grpcListen: HostPort;
+  readonly serviceListen: HostPort;
+}
+
+/** Calls refused, by port; for metrics. */
+export interface RefusedCalls {
+  api: number;
+  service: number;
+}
+
+/**
+ * Who may talk to a process, and how it shows who it is (docs/tls.md). Without settings everything is plaintext, and open to
+ * whoever is on this host; that is refused for an address that others reach.
+ */
+export class Security {
+  /** For the API. */
+  readonly api: ServerSecurity;
+  /** For the service port. */
+  readonly service: ServerSecurity;
+  /** The certificate for other services; null: there is no TLS between them. */
+  readonly serviceFiles: TlsFiles | null;
+  readonly refused: RefusedCalls = { api: 0, service: 0 };
+  readonly #tokens: WatchedFiles<ApiTokens> | null;
+  readonly #apiFiles: TlsFiles | null;
+  readonly #channel: ChannelCredentials;
+  readonly #says: Partial<ClientOptions>;
+
+  /**
+   * `names`: the services that run in this process, which its certificate must name; `gateway`: the name of the gateway that does, likewise
+   * (by a pattern, too). `protocolVersion`: what its calls say that it
+   * speaks, if that is not its own.
+   * @throws SettingError: a file cannot be used, some of those that belong together are missing, or an address is not loopback
+   * and has no TLS.
+   */
+  constructor(
+    options: SecurityOptions,
+    {
+      names,
+      gateway = null,
+      listen,
+      protocolVersion,
+    }: {
+      readonly names: readonly ServiceName[];
+      readonly gateway?: string | null | undefined;
+      readonly listen: SecuredAddresses;
+      readonly protocolVersion?: number | undefined;
+    },
+    deps: { readonly clock: Clock; readonly logger: Logger; readonly metrics: Metrics },
+  ) {
+    const { logger } = deps;
+    this.#says = protocolVersion === undefined ? {} : { interceptors: [sayProtocol(protocolVersion)] };
+    this.serviceFiles = readServiceFiles(options, { names, gateway }, deps);
+    this.#apiFiles = readApiFiles(options, deps);
+    this.#tokens =
+      options.apiTokensFile === ''
+        ? null
+        : usable('SPANMESH_API_TOKENS_FILE', () => watchApiTokens(options.apiTokensFile, deps));
+    refuseOpenPorts(options, listen, logger);
+    const { serviceFiles } = this;
+    const tokens = () => this.#tokens?.value ?? null;
+    const userOf = apiUserOf(tokens);
+    this.#channel = serviceFiles === null ? credentials.createInsecure() : channelCredentials(serviceFiles);
+    this.service =
+      serviceFiles === null ? {} : { credentials: serverCredentials(serviceFiles, 'required'), gate: serviceGate };
+    this.api = {
+      ...(this.#apiFiles !== null && {
+        credentials: serverCredentials(this.#apiFiles, this.#apiFiles.value.ca === null ? 'none' : 'optional'),
+      }),
+      ...(asksForUsers(options) && { gate: apiGate(tokens), userOf: (caller: Caller) => userOf(caller)?.name ?? null }),
+    };
+    const { refused } = this;
+    registerSecurityMetrics(deps.metrics, {
+      files: { service: serviceFiles, api: this.#apiFiles },
+      tokens: this.#tokens,
+      refused,
+    });
+  }
+
+  /** For a client of another service of the installation, on its service port. */
+  channel(name: ServiceName): ChannelSecurity {
+    return {
+      credentials: this.#channel,
+      options: { ...this.#says, ...(this.serviceFiles === null ? {} : meaning(name)) },
+    };
+  }
+
+  /** Looks after the files from now on. */
+  start(): void {
+    for (const watched of this.#watched()) watched.start();
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.#watched().map((watched) => watched.stop()));
+  }
+
+  #watched(): Pick<WatchedFiles<unknown>, 'start' | 'stop'>[] {
+    return [this.serviceFiles, this.#apiFiles, this.#tokens].filter((watched) => watched !== null);
+  }
+}
+
+function readServiceFiles(
+  { tlsCa, tlsCert, tlsKey }: SecurityOptions,
+  { names, gateway }: { names: readonly ServiceName[]; gateway: string | null },
+  deps: { clock: Clock; logger: Logger },
+): TlsFiles | null {
+  if (!together({ SPANMESH_TLS_CA: tlsCa, SPANMESH_TLS_CERT: tlsCert, SPANMESH_TLS_KEY: tlsKey })) return null;
+  const check = ({ certificate }: TlsMaterial): void => {
+    const missing =
+      names.find((name) => !carriesName(certificate, name)) ??
+      (gateway === null || mayBeGateway(certificate, gateway) ? undefined : gatewayCertificateName(gateway));
+    if (missing === undefined) return;
+    const shown = namesOf(certificate).join(', ') || 'nobody';
+    throw new TlsError('wrong-name', tlsCert, `is the certificate of ${shown}, and must name ${missing}`);
+  };
+  const files = { ca: tlsCa, cert: tlsCert, key: tlsKey };
+  return usable('SPANMESH_TLS_CERT', () => watchTlsFiles(files, deps, check), {
+    [tlsCa]: 'SPANMESH_TLS_CA',
+    [tlsKey]: 'SPANMESH_TLS_KEY',
+  });
+}
+
+function readApiFiles(
+  { apiTlsCa, apiTlsCert, apiTlsKey }: SecurityOptions,
+  deps: { clock: Clock; logger: Logger },
+): TlsFiles | null {
+  if (!together({ SPANMESH_API_TLS_CERT: apiTlsCert, SPANMESH_API_TLS_KEY: apiTlsKey })) {
+    if (apiTlsCa === '') return null;
+    throw new SettingError('SPANMESH_API_TLS_CA', 'needs SPANMESH_API_TLS_CERT and SPANMESH_API_TLS_KEY');
+  }
+  const files = { ca: apiTlsCa === '' ? null : apiTlsCa, cert: apiTlsCert, key: apiTlsKey };
+  return usable('SPANMESH_API_TLS_CERT', () => watchTlsFiles(files, deps), {
+    [apiTlsCa]: 'SPANMESH_API_TLS_CA',
+    [apiTlsKey]: 'SPANMESH_API_TLS_KEY',
+  });
+}
+
+/** Whether all of them are set; half of them is a mistake. */
+function together(files: Record<string, string>): boolean {
+  const set = Object.entries(files).filter(([, file]) => file !== '');
+  if (set.length === 0) return false;
+  const missing = Object.keys(files).find((name) => files[name] === '');
+  if (missing === undefined) return true;
+  throw new SettingError(
+    missing,
+    `must be set, too: ${set.map(([name]) => name).join(' and ')} cannot be used without it`,
+  );
+}
+
+/** Names the setting whose file is at fault. */
+function usable<T>(setting: string, make: () => T, byFile: Record<string, string> = {}): T {
+  try {
+    return make();
+  } catch (error) {
+    if (!(error instanceof TlsError)) throw error;
+    throw new SettingError(byFile[error.file] ?? setting, error.message, { cause: error });
+  }
+}
+
+function asksForUsers({ apiTokensFile, apiTlsCa }: SecurityOptions): boolean {
+  return apiTokensFile !== '' || apiTlsCa !== '';
+}
+
+/** Plaintext, or an API that asks nobody who they are, is for the loopback. */
+function refuseOpenPorts(options: SecurityOptions, listen: SecuredAddresses, logger: Logger): void {
+  const { grpcListen, serviceListen } = listen;
+  const open = [
+    ['SPANMESH_SERVICE_LISTEN', serviceListen, options.tlsCert === '', 'SPANMESH_TLS_CA, _CERT and _KEY'],
+    ['SPANMESH_GRPC_LISTEN', grpcListen, options.apiTlsCert === '', 'SPANMESH_API_TLS_CERT and _KEY'],
+    ['SPANMESH_GRPC_LISTEN', grpcListen, !asksForUsers(options), 'SPANMESH_API_TOKENS_FILE or SPANMESH_API_TLS_CA'],
+  ] as const;
+  for (const [setting, address, isOpen, needed] of open) {
+    if (!isOpen || isLoopbackHost(address.host)) continue;
+    const where = formatHostPort(address);
+    if (!options.insecure) {
+      const why = `${where} is not a loopback address: set ${needed} (docs/tls.md), or SPANMESH_INSECURE=true`;
+      throw new SettingError(setting, why);
+    }
+    logger.warn({ setting, address: where, needed }, 'SPANMESH_INSECURE: anybody who reaches this address may use it');
+  }
+}

@@ -1,0 +1,17 @@
+import { X509Certificate } from 'node:crypto';
+import type { PeerCertificate } from 'node:tls';
+import { carriesName, namesOf } from '../tls/certificate-name.ts';
+import { gatewayOfName, mayBeGateway } from '../tls/gateway-certificate.ts';
+import { TlsError } from '../tls/tls-error.ts';
+
+/**
+ * tls.connect's `checkServerIdentity`: the peer must be the service that is meant, or the gateway (gatewayCertificateName), which is given
+ * as the server name, whatever its address.
+ */
+export function checkServiceIdentity(name: string, { raw }: PeerCertificate): Error | undefined {
+  const certificate = new X509Certificate(raw);
+  const gateway = gatewayOfName(name);
+  if (gateway === null ? carriesName(certificate, name) : mayBeGateway(certificate, gateway)) return undefined;
+  const names = namesOf(certificate).join(', ') || 'nobody';
+  return new TlsError('wrong-name', '', `the certificate of the other side is that of ${names}, not of ${name}`);
+}

@@ -1,0 +1,70 @@
+import type { Clock } from '../../clock.ts';
+import { type Logger, Throttle } from '../../log/logger.ts';
+import { BusError } from '../bus.ts';
+import type { NatsBus } from './nats-bus.ts';
+import { BucketError } from './nats-stream.ts';
+
+/** How soon a bucket that cannot be had is asked for again, ms. */
+const RETRY_MS = 1000;
+/** The same trouble is logged once in this time, ms. */
+const LOG_INTERVAL_MS = 10_000;
+
+/** The buckets of an installation: sees that they are there, and are what the settings say. */
+export class NatsBuckets {
+  readonly #missing: Set<string>;
+  readonly #bus: Pick<NatsBus, 'open' | 'link'>;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #throttle: Throttle;
+
+  constructor(
+    buckets: readonly string[],
+    deps: { readonly bus: Pick<NatsBus, 'open' | 'link'>; readonly clock: Clock; readonly logger: Logger },
+  ) {
+    const { bus, clock, logger } = deps;
+    this.#missing = new Set(buckets);
+    this.#bus = bus;
+    this.#clock = clock;
+    this.#logger = logger;
+    this.#throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock });
+  }
+
+  /** Looks once. @throws BucketError: one will never be what the settings say. */
+  async look(): Promise<void> {
+    if (!this.#bus.link.connected) return;
+    const outcomes = await Promise.all([...this.#missing].map((bucket) => this.#open(bucket)));
+    const wrong = outcomes.find((outcome) => outcome instanceof BucketError);
+    if (wrong !== undefined) throw wrong;
+  }
+
+  /** Looks until all are there, or the bus is closed. What is wrong by now ends nothing: peers are connected already. */
+  async keepLooking(): Promise<void> {
+    while (this.#missing.size > 0) {
+      await new Promise<void>((resolve) => this.#clock.after(RETRY_MS, resolve));
+      await this.look().catch((error: BucketError) => {
+        const { log, suppressed } = this.#throttle.admit(error.message);
+        const { setting, message: why } = error;
+        if (log) this.#logger.error({ setting, why, suppressed }, 'a bucket of NATS is not what the settings say');
+      });
+    }
+  }
+
+  async #open(bucket: string): Promise<BucketError | null> {
+    try {
+      await this.#bus.open(bucket);
+      this.#missing.delete(bucket);
+    } catch (error) {
+      if (error instanceof BucketError) return error;
+      // Nobody asks for it any more.
+      if (error instanceof BusError && error.code === 'closed') this.#missing.clear();
+      else if (this.#bus.link.connected) this.#wait(error as Error);
+    }
+    return null;
+  }
+
+  /** All that waits for the same is one line. */
+  #wait({ message: why }: Error): void {
+    const { log, suppressed } = this.#throttle.admit(why);
+    if (log) this.#logger.warn({ why, suppressed }, 'buckets of NATS cannot be had yet; they are waited for');
+  }
+}

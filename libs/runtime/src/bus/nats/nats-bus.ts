@@ -1,0 +1,87 @@
+import type { InstallationOptions } from '../../settings/installation-setting.ts';
+import { type Bus, BusError, type KeyValue, type Subscription } from '../bus.ts';
+import { bucketOf, subjectOf, subjectWithin } from '../bus-names.ts';
+import { checkBucket, checkPattern, checkSize, checkSubject } from '../bus-subjects.ts';
+import { NatsKeyValue } from './nats-kv.ts';
+import { NatsLink, type NatsLinkDependencies } from './nats-link.ts';
+import { connectionOptions } from './nats-options.ts';
+import type { NatsOptions } from './nats-settings.ts';
+import { NatsStream } from './nats-stream.ts';
+
+/** Which bus, and where. */
+export type NatsBusOptions = NatsOptions & InstallationOptions;
+
+/**
+ * The bus of an installation of several processes: core NATS, and a JetStream stream for each bucket. It can be used before it is
+ * connected and while it is not: messages are lost then, and buckets answer `unavailable` until they can be had. The installation's
+ * name is put before every name here, and nowhere else: whoever uses the bus cannot reach another installation.
+ */
+export class NatsBus implements Bus {
+  readonly link: NatsLink;
+  readonly #installation: string;
+  readonly #replicas: number;
+  readonly #deps: NatsLinkDependencies;
+  readonly #buckets = new Map<string, { stream: NatsStream; kv: NatsKeyValue }>();
+  #closed = false;
+
+  /** Begins to connect. @throws SettingError: a file of credentials cannot be read. */
+  constructor(options: NatsBusOptions, deps: NatsLinkDependencies) {
+    this.#installation = options.installation;
+    this.#replicas = options.natsReplicas;
+    this.#deps = deps;
+    this.link = new NatsLink({ servers: options.natsUrl, connection: connectionOptions(options) }, deps);
+  }
+
+  publish(subject: string, data: Uint8Array): void {
+    this.#checkOpen();
+    checkSubject(subject);
+    checkSize(data);
+    this.link.publish(subjectOf(this.#installation, subject), data);
+  }
+
+  subscribe(subject: string, fn: (subject: string, data: Uint8Array) => void): Subscription {
+    this.#checkOpen();
+    checkPattern(subject);
+    const installation = this.#installation;
+    return this.link.subscribe(subjectOf(installation, subject), (message) =>
+      fn(subjectWithin(installation, message.subject), message.data),
+    );
+  }
+
+  /** Never waits: the bucket itself is looked for by the first who uses it. */
+  async kv(bucket: string): Promise<KeyValue> {
+    this.#checkOpen();
+    return this.#bucket(bucket).kv;
+  }
+
+  /** Makes a bucket if it is not there. @throws BucketError: it will never be what the settings say. BusError unavailable */
+  async open(bucket: string): Promise<void> {
+    this.#checkOpen();
+    await this.#bucket(bucket).stream.open();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const { kv } of this.#buckets.values()) kv.close();
+    await this.link.close();
+  }
+
+  #bucket(bucket: string) {
+    checkBucket(bucket);
+    let found = this.#buckets.get(bucket);
+    if (found === undefined) {
+      const { clock, onError } = this.#deps;
+      const stream = new NatsStream(
+        { bucket: bucketOf(this.#installation, bucket), replicas: this.#replicas },
+        this.link,
+      );
+      found = { stream, kv: new NatsKeyValue(stream, { link: this.link, clock, onError }) };
+      this.#buckets.set(bucket, found);
+    }
+    return found;
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new BusError('closed', 'the bus is closed');
+  }
+}

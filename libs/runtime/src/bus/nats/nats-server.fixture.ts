@@ -1,0 +1,179 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { installationSetting } from '../../settings/installation-setting.ts';
+import { readSettings } from '../../settings/setting.ts';
+import type { NatsBusOptions } from './nats-bus.ts';
+import { natsProgram } from './nats-program.fixture.ts';
+import { natsSettings } from './nats-settings.ts';
+
+/** A server that does not listen after this is at fault, ms. */
+const PATIENCE_MS = 20_000;
+const LOOK_MS = 20;
+
+/** A real nats-server with JetStream, on a free port of loopback, its store in a directory of its own. */
+export class NatsServerProcess {
+  readonly port: number;
+  readonly directory: string;
+  #config: string;
+  #child: ChildProcess | null = null;
+  #log = '';
+
+  private constructor(port: number, directory: string, config: string) {
+    this.port = port;
+    this.directory = directory;
+    this.#config = config;
+  }
+
+  /** `config`: what its configuration has besides, in its own language. `wait`: until it listens. */
+  static async start({
+    config = '',
+    wait = true,
+  }: {
+    config?: string;
+    wait?: boolean;
+  } = {}): Promise<NatsServerProcess> {
+    const server = await NatsServerProcess.stopped(config);
+    await server.startAgain({ wait });
+    return server;
+  }
+
+  /** One that has not been started yet. */
+  static async stopped(config = ''): Promise<NatsServerProcess> {
+    const directory = mkdtempSync(join(tmpdir(), 'spanmesh-nats-'));
+    return new NatsServerProcess(await freeNatsPort(), directory, config);
+  }
+
+  get url(): string {
+    return `nats://127.0.0.1:${this.port}`;
+  }
+
+  /** Of the process, or of what runs it; undefined while it is stopped. */
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  /** On the same port, with what it has stored. */
+  async startAgain({ wait = true }: { wait?: boolean } = {}): Promise<void> {
+    const { directory } = this;
+    const file = this.#writeConfig();
+    const { command, before } = natsProgram();
+    const child = spawn(command, [...before(directory), '--config', file], { stdio: ['ignore', 'pipe', 'pipe'] });
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on('data', (chunk) => {
+        this.#log = (this.#log + chunk).slice(-4000);
+      });
+    }
+    this.#child = child;
+    if (wait) await this.#listens();
+  }
+
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    const child = this.#child;
+    this.#child = null;
+    if (child === null || child.exitCode !== null || child.signalCode !== null) return;
+    const exited = once(child, 'exit');
+    child.kill(signal);
+    await exited;
+  }
+
+  /** Stops it and removes what it has stored. */
+  async remove(): Promise<void> {
+    await this.stop('SIGKILL');
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+
+  /** Forgets what it has stored: to be called while it is stopped. */
+  wipe(): void {
+    rmSync(join(this.directory, 'store'), { recursive: true, force: true });
+  }
+
+  /** Gives it another configuration while it runs. */
+  reload(config: string): void {
+    this.#config = config;
+    this.#writeConfig();
+    this.signal('SIGHUP');
+  }
+
+  #writeConfig(): string {
+    const file = join(this.directory, 'nats.conf');
+    const own = `listen: "127.0.0.1:${this.port}"\njetstream { store_dir: "${this.directory}/store" }\n`;
+    writeFileSync(file, `${own}${this.#config}`);
+    return file;
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#child?.kill(signal);
+  }
+
+  async #listens(): Promise<void> {
+    const giveUp = performance.now() + PATIENCE_MS;
+    while (!(await answers(this.port))) {
+      if (this.#child?.exitCode != null || performance.now() > giveUp) {
+        throw new Error(`nats-server does not listen: ${this.#log}`);
+      }
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    }
+  }
+}
+
+/** Three servers that are one JetStream. */
+export async function startNatsCluster(): Promise<NatsServerProcess[]> {
+  const three = await stoppedNatsCluster();
+  await Promise.all(three.map((server) => server.startAgain()));
+  return three;
+}
+
+/** Three servers that will be one JetStream once they are started. */
+export async function stoppedNatsCluster(): Promise<NatsServerProcess[]> {
+  const routes = [await freeNatsPort(), await freeNatsPort(), await freeNatsPort()];
+  const all = routes.map((port) => `"nats://127.0.0.1:${port}"`).join(', ');
+  return Promise.all(
+    routes.map((port, i) =>
+      NatsServerProcess.stopped(
+        `server_name: n${i + 1}\ncluster { name: test, listen: "127.0.0.1:${port}", routes: [${all}] }\n`,
+      ),
+    ),
+  );
+}
+
+/** Settings for these servers; `env`: further ones by their SPANMESH_ names. */
+export function natsOptionsFor(
+  servers: readonly NatsServerProcess[],
+  env: Record<string, string> = {},
+): NatsBusOptions {
+  const url = servers.map((server) => server.url).join(',');
+  return readSettings(
+    { ...natsSettings, ...installationSetting },
+    { env: { SPANMESH_NATS_URL: url, ...env }, flags: {} },
+  );
+}
+
+/** Below the ports that the kernel gives out by itself: free now, it is free when the server starts. */
+async function freeNatsPort(): Promise<number> {
+  for (;;) {
+    const port = 10_000 + Math.floor(Math.random() * 22_000);
+    const isFree = await new Promise<boolean>((resolve) => {
+      const server = createServer();
+      server.once('error', () => resolve(false));
+      server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+    });
+    if (isFree) return port;
+  }
+}
+
+function answers(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    const done = (outcome: boolean) => {
+      socket.destroy();
+      resolve(outcome);
+    };
+    socket.once('data', () => done(true));
+    socket.once('error', () => done(false));
+    socket.once('close', () => done(false));
+  });
+}

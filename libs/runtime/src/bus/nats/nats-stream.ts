@@ -1,0 +1,146 @@
+import {
+  DiscardPolicy,
+  type JetStreamClient,
+  type JetStreamManager,
+  RetentionPolicy,
+  StorageType,
+  type StreamConfig,
+} from 'nats';
+import { BusError } from '../bus.ts';
+import { jetStreamError } from './jetstream-errors.ts';
+import type { NatsLink } from './nats-link.ts';
+
+/** How long JetStream may take to answer, ms. */
+export const JETSTREAM_MS = 2000;
+/** JetStream's number of an error: a stream of that name is there, with another configuration. */
+const STREAM_EXISTS = 10058;
+
+/** The bucket will not be what the settings say unless somebody changes something. Its message is for an operator. */
+export class BucketError extends BusError {
+  /** Which setting it is about. */
+  readonly setting: string;
+
+  constructor(setting: string, message: string, options?: { cause?: unknown }) {
+    super('unavailable', message, options);
+    this.setting = setting;
+  }
+}
+
+/** A bucket as JetStream sees it: a stream that keeps the last message of each subject. */
+export class NatsStream {
+  readonly name: string;
+  readonly #bucket: string;
+  readonly #replicas: number;
+  readonly #link: NatsLink;
+  #opening: Promise<void> | null = null;
+
+  /** `bucket`: as it is called on NATS. */
+  constructor({ bucket, replicas }: { bucket: string; replicas: number }, link: NatsLink) {
+    this.#bucket = bucket;
+    this.name = `KV_${bucket}`;
+    this.#replicas = replicas;
+    this.#link = link;
+  }
+
+  subject(key: string): string {
+    return `$KV.${this.#bucket}.${key}`;
+  }
+
+  key(subject: string): string {
+    return subject.slice(`$KV.${this.#bucket}.`.length);
+  }
+
+  /** Makes it if it is not there; once, until it turns out to be gone. @throws BucketError, BusError */
+  open(): Promise<void> {
+    this.#opening ??= this.#open().catch((error: unknown) => {
+      this.#opening = null;
+      throw error;
+    });
+    return this.#opening;
+  }
+
+  /** Asks something of JetStream. @throws BucketError, BusError */
+  async ask<T>(call: (apis: { jetstream: JetStreamClient; manager: JetStreamManager }) => Promise<T>): Promise<T> {
+    const { nats } = this.#link;
+    try {
+      // `checkAPI` would ask for the account's limits first, which is one round trip more and may not be allowed.
+      const manager = await nats.jetstreamManager({ timeout: JETSTREAM_MS, checkAPI: false });
+      return await call({ jetstream: nats.jetstream({ timeout: JETSTREAM_MS }), manager });
+    } catch (error) {
+      throw this.#translated(error);
+    }
+  }
+
+  #translated(error: unknown): BusError {
+    if (error instanceof BusError) return error;
+    const { message } = error as Error;
+    const { code, meaning, advice, setting } = jetStreamError(error);
+    // A store that was wiped: it is made again by the next who needs it.
+    if (meaning === 'no-stream' || code === '503') this.#opening = null;
+    const said = advice === '' ? message : `${message}: ${advice}`;
+    switch (meaning) {
+      case 'conflict':
+        return new BusError('conflict', message, { cause: error });
+      case 'invalid':
+        return new BusError('invalid', 'more bytes than the NATS server takes', { cause: error });
+      case 'settings':
+        return new BucketError(setting, `the bucket ${this.#bucket} cannot be had: ${said}`, { cause: error });
+      default:
+        return new BusError('unavailable', `JetStream: ${said}`, { cause: error });
+    }
+  }
+
+  async #open(): Promise<void> {
+    await this.ask(async ({ manager: { streams } }) => {
+      for (let attempt = 0; ; attempt++) {
+        try {
+          this.#check((await streams.info(this.name)).config);
+          return;
+        } catch (error) {
+          if (jetStreamError(error).meaning !== 'no-stream') throw error;
+        }
+        try {
+          await streams.add(this.#config());
+          return;
+        } catch (error) {
+          // Somebody else was faster: see what it made.
+          if (jetStreamError(error).code !== STREAM_EXISTS || attempt > 0) throw error;
+        }
+      }
+    });
+  }
+
+  #check({ num_replicas, max_age, max_msgs_per_subject, subjects, sealed }: StreamConfig): void {
+    if (!subjects?.includes(this.subject('>')) || sealed) {
+      const why = `there is a stream ${this.name} that is no bucket of ours`;
+      throw new BucketError('SPANMESH_INSTALLATION', `${why}: remove it, or give the installation another name`);
+    }
+    // architecture.md "Lease": what expires makes no event, and a lease that vanishes is a second leader.
+    if (max_age !== 0 || max_msgs_per_subject !== 1) {
+      const why = `the bucket ${this.#bucket} must have no TTL and a history of 1`;
+      throw new BucketError('SPANMESH_INSTALLATION', `${why}: remove or change it`);
+    }
+    if (num_replicas !== this.#replicas) {
+      const how = `nats stream edit ${this.name} --replicas=${this.#replicas}`;
+      const why = `the bucket ${this.#bucket} has ${num_replicas} copies, not ${this.#replicas}`;
+      throw new BucketError('SPANMESH_NATS_REPLICAS', `${why}: set ${num_replicas}, or ${how}`);
+    }
+  }
+
+  /** As `nats kv add` makes it, but that reads are the leader's (no allow_direct): a follower's may be old. */
+  #config() {
+    return {
+      name: this.name,
+      subjects: [this.subject('>')],
+      retention: RetentionPolicy.Limits,
+      storage: StorageType.File,
+      discard: DiscardPolicy.New,
+      max_age: 0,
+      max_msgs_per_subject: 1,
+      num_replicas: this.#replicas,
+      deny_delete: true,
+      allow_rollup_hdrs: true,
+      allow_direct: false,
+    };
+  }
+}

@@ -1,0 +1,239 @@
+import { connect as connectTcp, isIP, type LookupFunction, type Socket } from 'node:net';
+import { connect as connectTls, type ConnectionOptions as NodeTlsOptions, TLSSocket } from 'node:tls';
+import { type ConnectionOptions, type NatsConnection, NatsError } from 'nats';
+import {
+  checkOptions,
+  NatsConnectionImpl,
+  setTransportFactory,
+  type Transport,
+} from 'nats/lib/nats-base-client/internal_mod.js';
+import { loadSecretFile } from '../../access/secret-file.ts';
+import { VERSION } from '../../version.ts';
+import type { NatsAddress } from './nats-servers.ts';
+import { systemLookup } from './system-lookup.ts';
+
+/** Longest first line of a server, bytes: that of a large cluster names some hundred addresses. */
+const MAX_INFO_BYTES = 64 * 1024;
+/** A name may have several addresses: the next one is tried after this, ms. */
+const NEXT_ADDRESS_MS = 500;
+const LINE_END = 0x0a;
+/** Code of an error: what answers is something else. */
+const NOT_NATS = 'NOT_NATS';
+const INFO = /^INFO\s+(\{.*\})\s*$/i;
+
+/** What a server says of itself, as far as it matters before it is answered. */
+interface ServerInfo {
+  readonly tls_required?: boolean;
+  readonly tls_available?: boolean;
+}
+
+/** What a dial is told besides. */
+interface DialOptions extends ConnectionOptions {
+  /** What the server's certificate must name; not set: the host that is called. */
+  readonly tlsName?: string | undefined;
+}
+
+/**
+ *   idle     nothing was done yet
+ *   dialing  on the way to a server, until it has said who it is and TLS is made; nothing is read or written by the library
+ *   open     the library reads and writes
+ *   closed   for good; `error`: why, if there was something wrong
+ */
+type State =
+  | { readonly kind: 'idle' }
+  | { readonly kind: 'dialing'; readonly socket: Socket; readonly abort: (error: Error) => void }
+  | { readonly kind: 'open'; readonly socket: Socket; readonly first: Uint8Array }
+  | { readonly kind: 'closed'; readonly error: Error | undefined };
+
+/**
+ * One connection with a NATS server, under the library's client. The library's own is not used: when an attempt takes too long its
+ * socket lives on, and when that ends at last the library takes it for the end of the connection that it has by then, makes another,
+ * and reads both. Also names are looked up as the system does, the hosts file included, and a server may not fill our memory.
+ */
+export class NatsTransport implements Transport {
+  readonly lang = 'spanmesh';
+  readonly version = VERSION;
+  readonly #lookup: LookupFunction;
+  readonly #closed = Promise.withResolvers<Error | undefined>();
+  #state: State = { kind: 'idle' };
+
+  /** `lookup`: the system's, unless a test has another. */
+  constructor({ lookup = systemLookup }: { readonly lookup?: LookupFunction } = {}) {
+    this.#lookup = lookup;
+  }
+
+  get isClosed(): boolean {
+    return this.#state.kind === 'closed';
+  }
+
+  get closeError(): Error | undefined {
+    return this.#state.kind === 'closed' ? this.#state.error : undefined;
+  }
+
+  /** Resolves once the server has said who it is, and TLS is made if there is to be any. `close` ends the attempt. */
+  async connect(server: Parameters<Transport['connect']>[0], options: DialOptions): Promise<void> {
+    const { hostname, port } = server;
+    const socket = connectTcp({
+      host: hostname,
+      port,
+      noDelay: true,
+      lookup: this.#lookup,
+      autoSelectFamily: true,
+      autoSelectFamilyAttemptTimeout: NEXT_ADDRESS_MS,
+    });
+    const aborted = Promise.withResolvers<never>();
+    this.#state = { kind: 'dialing', socket, abort: aborted.reject };
+    try {
+      const [opened, first] = await Promise.race([this.#open(socket, hostname, options), aborted.promise]);
+      // Closed in the very moment in which it was made.
+      if (this.isClosed) throw this.closeError ?? hungUp();
+      this.#state = { kind: 'open', socket: opened, first };
+      opened.once('error', (error) => this.#lost(error));
+      opened.once('close', () => this.#lost(undefined));
+    } catch (error) {
+      socket.destroy();
+      this.#state = { kind: 'closed', error: error as Error };
+      throw error;
+    }
+  }
+
+  /** What the server sends, until the connection ends; nothing of it comes after that. */
+  async *[Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array> {
+    if (this.#state.kind !== 'open') return;
+    const { socket, first } = this.#state;
+    yield first;
+    try {
+      for await (const chunk of socket) yield chunk as Uint8Array;
+    } catch (error) {
+      this.#lost(error as Error);
+    } finally {
+      // Also when the reader gives up: what it cannot read it will not read later either.
+      socket.destroy();
+    }
+  }
+
+  isEncrypted(): boolean {
+    return this.#state.kind === 'open' && this.#state.socket instanceof TLSSocket;
+  }
+
+  send(frame: Uint8Array): void {
+    if (this.#state.kind === 'open' && this.#state.socket.writable) this.#state.socket.write(frame);
+  }
+
+  /** By whoever has it, and knows: `closed` says nothing. */
+  async close(error?: Error): Promise<void> {
+    const state = this.#state;
+    this.#state = { kind: 'closed', error };
+    if (state.kind === 'open') state.socket.destroy();
+    if (state.kind !== 'dialing') return;
+    state.socket.destroy();
+    state.abort(error ?? new NatsError('closed while connecting', 'CONNECTION_CLOSED'));
+  }
+
+  /** The server is taken for dead: `closed` says so. */
+  disconnect(): void {
+    this.#lost(undefined);
+  }
+
+  /** Resolves when a connection that stood is lost. */
+  closed(): Promise<Error | undefined> {
+    return this.#closed.promise;
+  }
+
+  discard(): void {
+    // There is nothing besides the socket, and that is closed by whoever closes this.
+  }
+
+  #lost(error: Error | undefined): void {
+    if (this.#state.kind !== 'open') return;
+    const { socket } = this.#state;
+    this.#state = { kind: 'closed', error };
+    socket.destroy();
+    this.#closed.resolve(error);
+  }
+
+  /** The socket to talk on, and what is to be read first. */
+  async #open(socket: Socket, hostname: string, options: DialOptions): Promise<[Socket, Uint8Array]> {
+    const line = await firstLine(socket);
+    const info = parseInfo(line);
+    checkOptions(info as Parameters<typeof checkOptions>[0], options);
+    const { tls_required: isRequired = false, tls_available: isOffered = false } = info;
+    const isWanted = isRequired || (isOffered && options.tls !== null);
+    if (!isWanted) return [socket, line];
+    // What comes after the line was said by nobody who has shown who it is.
+    if (line.indexOf(LINE_END) !== line.length - 1) throw new NatsError('more than one line before TLS', 'TLS');
+    return [await secured(socket, options.tlsName ?? hostname, options), line];
+  }
+}
+
+/** Connects with one server. It is one connection: when it is lost it is closed. @throws what the library throws */
+export async function dialNats({ address, tlsName }: NatsAddress, options: ConnectionOptions): Promise<NatsConnection> {
+  // For the whole process, as the library keeps it: whoever has used its own `connect` has changed it.
+  setTransportFactory({ factory: () => new NatsTransport() });
+  const dial: DialOptions = { ...options, tlsName, servers: [address], reconnect: false, resolve: false };
+  try {
+    return await NatsConnectionImpl.connect(dial);
+  } catch (error) {
+    // So the library calls a server that hangs up without a word, as on a certificate that it does not know. One where nobody
+    // listens has an error of the system's.
+    throw error instanceof NatsError && error.code === 'CONNECTION_REFUSED' ? hungUp() : error;
+  }
+}
+
+function hungUp(): NatsError {
+  return new NatsError('closed by the server', 'CONNECTION_CLOSED');
+}
+
+/** Up to the end of its first line, and whatever came with it. */
+function firstLine(socket: Socket): Promise<Buffer> {
+  const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
+  let got = Buffer.alloc(0);
+  const onData = (chunk: Buffer): void => {
+    got = Buffer.concat([got, chunk]);
+    if (got.includes(LINE_END)) {
+      socket.pause();
+      resolve(got);
+    } else if (got.length > MAX_INFO_BYTES) {
+      reject(new NatsError('it does not say who it is', NOT_NATS));
+    }
+  };
+  const onClose = (): void => reject(hungUp());
+  socket.on('data', onData);
+  // Stays: a socket that has no such listener ends the process when something is wrong with it.
+  socket.on('error', reject);
+  socket.once('close', onClose);
+  return promise.finally(() => {
+    socket.off('data', onData);
+    socket.off('close', onClose);
+  });
+}
+
+function parseInfo(got: Buffer): ServerInfo {
+  const [, json] = INFO.exec(got.toString('utf8', 0, got.indexOf(LINE_END))) ?? [];
+  try {
+    const info: unknown = JSON.parse(json ?? '');
+    if (typeof info === 'object' && info !== null) return info;
+  } catch {
+    // Said below.
+  }
+  throw new NatsError('what answers is no NATS server', NOT_NATS);
+}
+
+/** `name`: what the certificate must be for. */
+async function secured(socket: Socket, name: string, { tls }: ConnectionOptions): Promise<Socket> {
+  const { caFile, certFile, keyFile } = tls ?? {};
+  const [ca, cert, key] = await Promise.all([caFile, certFile, keyFile].map((file) => file && loadSecretFile(file)));
+  const options: NodeTlsOptions = {
+    socket,
+    host: name,
+    ...(isIP(name) === 0 && { servername: name }),
+    ...(ca && { ca }),
+    ...(cert && { cert }),
+    ...(key && { key }),
+  };
+  const { promise, resolve, reject } = Promise.withResolvers<Socket>();
+  const secure = connectTls(options, () => resolve(secure));
+  secure.on('error', reject);
+  secure.once('close', () => reject(hungUp()));
+  return promise;
+}

@@ -1,0 +1,116 @@
+import { isLoopbackHost } from '../address.ts';
+import { type Clock, systemClock } from '../clock.ts';
+import type { Logger } from '../log/logger.ts';
+import type { Metrics } from '../metrics.ts';
+import { SettingError } from '../settings/setting.ts';
+import type { Bus } from './bus.ts';
+import { BUCKETS } from './bus-names.ts';
+import { InProcessBus, type OnBusError } from './in-process/in-process-bus.ts';
+import { NatsBuckets } from './nats/nats-buckets.ts';
+import { NatsBus, type NatsBusOptions } from './nats/nats-bus.ts';
+import type { NatsFailure } from './nats/nats-failure.ts';
+import type { NatsLink } from './nats/nats-link.ts';
+import type { NatsOptions } from './nats/nats-settings.ts';
+import { BucketError } from './nats/nats-stream.ts';
+
+/** How long a start waits for NATS, ms: later it goes on without, and connects when it can. */
+const START_MS = 3000;
+
+export interface OpenBusDependencies {
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly clock?: Clock;
+}
+
+/** The bus of a process: NATS if the settings name a server, otherwise one that ends with the process. */
+export interface ProcessBus {
+  readonly bus: Bus;
+  /** The way to NATS; null: the settings name no server. */
+  readonly link: Pick<NatsLink, 'connected' | 'losses' | 'unchangedMs'> | null;
+  /**
+   * Waits a moment for NATS, and looks whether it is what the settings say. A NATS that is away is no error: a process works, or
+   * waits, without. @throws SettingError: it will never do.
+   */
+  check(): Promise<void>;
+}
+
+/** @throws SettingError: settings that contradict each other. */
+export function openBus(options: NatsBusOptions, deps: OpenBusDependencies): ProcessBus {
+  const { logger, metrics, clock = systemClock } = deps;
+  const onError: OnBusError = (err, where) =>
+    logger.error({ err, where }, 'a subscriber of the bus failed; the others go on');
+  checkSettings(options);
+  warnIfOpen(options, logger);
+  if (options.natsUrl.length === 0) return { bus: new InProcessBus({ onError }), link: null, check: async () => {} };
+  const bus = new NatsBus(options, { clock, logger, onError });
+  const { link } = bus;
+  metrics.gauge('spanmesh_nats_connected', '1 if a NATS server is connected.', () => (link.connected ? 1 : 0));
+  metrics.counter('spanmesh_nats_losses_total', 'Connections with NATS that were lost.', () => link.losses);
+  return { bus, link, check: () => check(bus, { clock, logger }) };
+}
+
+async function check(bus: NatsBus, { clock, logger }: { clock: Clock; logger: Logger }): Promise<void> {
+  const refusal = await firstOutcome(bus, clock);
+  if (refusal !== null) {
+    await bus.close();
+    const advice = refusal.advice === '' ? '' : ` (${refusal.advice})`;
+    throw new SettingError('SPANMESH_NATS_URL', `the server does not let us in: ${refusal.why}${advice}`);
+  }
+  if (!bus.link.connected) {
+    logger.warn('NATS cannot be reached yet: this process goes on, and finds the others when it can');
+  }
+  const buckets = new NatsBuckets(BUCKETS, { bus, clock, logger });
+  try {
+    await buckets.look();
+  } catch (error) {
+    if (!(error instanceof BucketError)) throw error;
+    await bus.close();
+    throw new SettingError(error.setting, error.message, { cause: error });
+  }
+  void buckets.keepLooking();
+}
+
+/** Who refuses us; null: connected, or nobody was there in time. */
+function firstOutcome({ link }: NatsBus, clock: Clock): Promise<NatsFailure | null> {
+  if (link.connected) return Promise.resolve(null);
+  return new Promise((resolve) => {
+    const done = (failure: NatsFailure | null): void => {
+      subscription.unsubscribe();
+      timer.cancel();
+      resolve(failure);
+    };
+    const subscription = link.onOutcome((failure) => {
+      if (failure === null || failure.refused) done(failure);
+    });
+    const timer = clock.after(START_MS, () => done(null));
+  });
+}
+
+function checkSettings(options: NatsOptions): void {
+  const { natsUser, natsPassword, natsPasswordFile, natsToken, natsNkeyFile, natsCredsFile } = options;
+  const ways = {
+    SPANMESH_NATS_USER: natsUser,
+    SPANMESH_NATS_TOKEN: natsToken,
+    SPANMESH_NATS_NKEY_FILE: natsNkeyFile,
+    SPANMESH_NATS_CREDS_FILE: natsCredsFile,
+  };
+  const set = Object.entries(ways).flatMap(([name, value]) => (value === '' ? [] : [name]));
+  if (set.length > 1) throw new SettingError(set[1]!, `cannot be used together with ${set[0]}`);
+  if (natsPassword !== '' && natsPasswordFile !== '') {
+    throw new SettingError('SPANMESH_NATS_PASSWORD_FILE', 'cannot be used together with SPANMESH_NATS_PASSWORD');
+  }
+  if (natsPassword + natsPasswordFile !== '' && natsUser === '')
+    throw new SettingError('SPANMESH_NATS_USER', 'must be set, too');
+  const { natsTlsCert, natsTlsKey } = options;
+  if ((natsTlsCert === '') !== (natsTlsKey === '')) {
+    const missing = natsTlsCert === '' ? 'SPANMESH_NATS_TLS_CERT' : 'SPANMESH_NATS_TLS_KEY';
+    throw new SettingError(missing, 'must be set, too');
+  }
+}
+
+function warnIfOpen({ natsUrl, natsTlsCa, natsTlsCert }: NatsOptions, logger: Logger): void {
+  if (natsTlsCa !== '' || natsTlsCert !== '') return;
+  const open = natsUrl.find(({ tls, host }) => !tls && !isLoopbackHost(host));
+  if (open === undefined) return;
+  logger.warn({ server: open.host }, 'plaintext to NATS: whoever can change what is said there can say who leads');
+}

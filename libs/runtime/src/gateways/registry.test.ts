@@ -1,0 +1,212 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { type Fate, FaultyKv } from '../bus/in-process/faulty-kv.ts';
+import { InProcessKeyValue } from '../bus/in-process/in-process-kv.ts';
+import { FakeClock } from '../fake-clock.ts';
+import { type GatewayRecord, GatewayRegistration, GatewayRegistry, REGISTRATION_RETRY_MS } from './registry.ts';
+
+const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+async function advance(clock: FakeClock, ms: number): Promise<void> {
+  const end = clock.now() + ms;
+  await settle();
+  for (let next = clock.nextAt(); next !== null && next <= end; next = clock.nextAt()) {
+    clock.advance(next - clock.now());
+    await settle();
+  }
+  clock.advance(end - clock.now());
+  await settle();
+}
+
+const gw1: GatewayRecord = {
+  name: 'gw1',
+  boot: 'b1',
+  serviceAddress: '10.0.0.1:9988',
+  version: '0.1.0',
+  draining: false,
+};
+const gw2: GatewayRecord = {
+  name: 'gw2',
+  boot: 'b2',
+  serviceAddress: '10.0.0.2:9988',
+  version: '0.1.0',
+  draining: false,
+};
+
+describe('a gateway', () => {
+  let clock: FakeClock;
+  let kv: InProcessKeyValue;
+  beforeEach(() => {
+    clock = new FakeClock();
+    kv = new InProcessKeyValue({ onError: (error) => expect.unreachable(String(error)) });
+  });
+  const entry = async (): Promise<unknown> => {
+    const value = (await kv.get('gw1'))?.value;
+    return value == null ? null : JSON.parse(new TextDecoder().decode(value));
+  };
+
+  it('writes its entry again when that is deleted, under the id that it has then', async () => {
+    let boot = 'b1';
+    await new GatewayRegistration(() => ({ ...gw1, boot }), { kv, clock }).start();
+    await settle();
+    await kv.delete('gw1');
+    boot = 'b2';
+    await advance(clock, REGISTRATION_RETRY_MS);
+    expect(await entry()).toEqual({ ...gw1, boot: 'b2' });
+  });
+
+  it('leaves the entry of another boot alone until a leader has taken it on', async () => {
+    const mine = new GatewayRegistration(() => gw1, { kv, clock });
+    await mine.start();
+    await new GatewayRegistration(() => ({ ...gw1, boot: 'b2' }), { kv, clock }).start();
+    await advance(clock, 10_000);
+    expect(await entry()).toMatchObject({ boot: 'b2' });
+    mine.renew();
+    await settle();
+    expect(await entry()).toMatchObject({ boot: 'b1' });
+  });
+
+  it('writes nothing when it is taken on and its entry is there', async () => {
+    const mine = new GatewayRegistration(() => gw1, { kv, clock });
+    await mine.start();
+    await settle();
+    mine.renew();
+    await settle();
+    expect((await kv.get('gw1'))?.revision).toBe(1);
+  });
+
+  it('says that it drains, and a new id, in its entry', async () => {
+    let boot = 'b1';
+    const mine = new GatewayRegistration(() => ({ ...gw1, boot }), { kv, clock });
+    await mine.start();
+    boot = 'b2';
+    mine.drain();
+    await settle();
+    expect(await entry()).toEqual({ ...gw1, boot: 'b2', draining: true });
+  });
+
+  it('tries again while the store is away', async () => {
+    let fate: Fate = { kind: 'fail' };
+    const away = new FaultyKv(kv, { clock, next: () => fate });
+    const mine = new GatewayRegistration(() => gw1, { kv: away, clock });
+    await mine.start();
+    await advance(clock, 3 * REGISTRATION_RETRY_MS);
+    expect([await entry(), mine.failures]).toEqual([null, 4]);
+    fate = { kind: 'ok' };
+    await advance(clock, REGISTRATION_RETRY_MS);
+    expect([await entry(), mine.failures]).toEqual([gw1, 0]);
+  });
+});
+
+describe('gateway registry', () => {
+  let clock: FakeClock;
+  let kv: InProcessKeyValue;
+  let registry: GatewayRegistry;
+  let changes: string[][];
+  beforeEach(() => {
+    clock = new FakeClock();
+    kv = new InProcessKeyValue({ onError: (error) => expect.unreachable(String(error)) });
+    registry = new GatewayRegistry({ kv, clock });
+    changes = [];
+    registry.onChange(() => changes.push(names()));
+  });
+
+  const register = (record: GatewayRecord): GatewayRegistration => new GatewayRegistration(() => record, { kv, clock });
+
+  const names = (): string[] =>
+    registry
+      .gateways()
+      .map(({ name, boot }) => `${name}/${boot}`)
+      .toSorted();
+
+  it('knows those present at its start, and those that come', async () => {
+    await register(gw1).start();
+    await registry.start();
+    expect(registry.gateways()).toEqual([gw1]);
+    await register(gw2).start();
+    await settle();
+    expect(registry.get('gw2')).toEqual(gw2);
+    expect(registry.get('gw3')).toBeNull();
+  });
+
+  it('keeps a gateway, which writes nothing more, for as long as it does not leave', async () => {
+    await registry.start();
+    await register(gw1).start();
+    await advance(clock, 3_600_000);
+    expect(names()).toEqual(['gw1/b1']);
+    expect((await kv.get('gw1'))?.revision).toBe(1);
+    expect(changes).toEqual([[], ['gw1/b1']]);
+  });
+
+  it('is complete once everything has been read', async () => {
+    expect(registry.isComplete).toBe(false);
+    await registry.start();
+    expect(registry.isComplete).toBe(true);
+  });
+
+  it('deletes the entry of a dead gateway, and not that of another boot', async () => {
+    const first = register(gw1);
+    await first.start();
+    await registry.start();
+    await registry.remove('gw1', 'b0');
+    expect((await kv.get('gw1'))?.value).not.toBeNull();
+    await registry.remove('gw1', 'b1');
+    expect(await kv.keys()).toEqual([]);
+  });
+
+  it('notices a stop at once', async () => {
+    await registry.start();
+    const registration = register(gw1);
+    await registration.start();
+    await advance(clock, 1500);
+    await registration.stop();
+    await settle();
+    expect(changes).toEqual([[], ['gw1/b1'], []]);
+    await advance(clock, 5000);
+    expect(await kv.keys()).toEqual([]);
+  });
+
+  it('tells of a new boot of the same name, whose entry the old one does not delete', async () => {
+    await registry.start();
+    const old = register(gw1);
+    await old.start();
+    const next = register({ ...gw1, boot: 'b9' });
+    await next.start();
+    await old.stop();
+    await settle();
+    expect(changes).toEqual([[], ['gw1/b1'], ['gw1/b9']]);
+    expect(names()).toEqual(['gw1/b9']);
+  });
+
+  it('takes no entry that is not a record of its key', async () => {
+    await registry.start();
+    const encode = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value));
+    await kv.put('other', encode(gw1));
+    await kv.put('gw1', encode({ ...gw1, boot: 7 }));
+    await kv.put('gw2', new Uint8Array([0xff]));
+    await settle();
+    expect(names()).toEqual([]);
+    expect(changes).toEqual([[]]);
+  });
+
+  it('forgets and stays silent once stopped', async () => {
+    await registry.start();
+    await registry.stop();
+    await register(gw1).start();
+    await settle();
+    expect([names(), changes]).toEqual([[], [[]]]);
+  });
+
+  it('opens its watch again when the store was away at its start', async () => {
+    await register(gw1).start();
+    let away = true;
+    const flaky = Object.assign(Object.create(kv), {
+      watch: (fn: Parameters<typeof kv.watch>[0]) => (away ? Promise.reject(new Error('away')) : kv.watch(fn)),
+    });
+    const late = new GatewayRegistry({ kv: flaky, clock });
+    await late.start();
+    expect(late.gateways()).toEqual([]);
+    away = false;
+    await advance(clock, 1000);
+    expect(late.gateways()).toEqual([gw1]);
+  });
+});

@@ -1,0 +1,97 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { SIGNS_OF_LIFE } from '../bus/bus-names.ts';
+import { InProcessBus } from '../bus/in-process/in-process-bus.ts';
+import { FakeClock } from '../fake-clock.ts';
+import { type Living, SIGN_GAP_MS, SILENT_MS, SignOfLife, SignsOfLife } from './signs-of-life.ts';
+
+const delivered = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+const topology: Living = { kind: 'topology', id: 't1', name: '10.0.0.9:1' };
+const gateway: Living = { kind: 'link-gateway', id: 'a.00000001', name: 'a' };
+
+describe('signs of life', () => {
+  let clock: FakeClock;
+  let bus: InProcessBus;
+  let signs: SignsOfLife;
+  beforeEach(() => {
+    clock = new FakeClock();
+    bus = new InProcessBus({ onError: (error) => expect.unreachable(String(error)) });
+    signs = new SignsOfLife({ bus, clock });
+    signs.start();
+  });
+
+  const give = (who: Living): SignOfLife => {
+    const sign = new SignOfLife(() => who, { bus, clock });
+    sign.start();
+    return sign;
+  };
+
+  /** A second at a time, so that each sign arrives at its own time. */
+  const pass = async (seconds: number): Promise<void> => {
+    await delivered();
+    for (let i = 0; i < seconds; i++) {
+      clock.advance(1000);
+      await delivered();
+    }
+  };
+
+  it('come once a second, with the id of that moment', async () => {
+    let { id } = gateway;
+    new SignOfLife(() => ({ ...gateway, id }), { bus, clock }).start();
+    await pass(3);
+    expect(signs.lastSign(id)).toBe(3000);
+    id = 'a.00000002';
+    await pass(1);
+    expect([signs.lastSign('a.00000001'), signs.lastSign('a.00000002')]).toEqual([3000, 4000]);
+  });
+
+  it('flow since the first one after a gap, and not while none comes', async () => {
+    expect(signs.flowingSince).toBeNull();
+    const echo = give(topology);
+    await pass(4);
+    expect(signs.flowingSince).toBe(0);
+    echo.stop();
+    await pass(2);
+    expect(signs.flowingSince).toBe(0);
+    clock.advance(SIGN_GAP_MS - 2000);
+    expect(signs.flowingSince).toBeNull();
+    give(topology);
+    await pass(1);
+    expect(signs.flowingSince).toBe(6500);
+  });
+
+  it('that have stopped without a goodbye are missed, until another life of the same name is heard', async () => {
+    const echo = give(topology);
+    const encode = (one: Living): Uint8Array => new TextEncoder().encode(JSON.stringify({ ...one, leaving: false }));
+    bus.publish(SIGNS_OF_LIFE, encode(gateway));
+    await pass(SILENT_MS / 1000 - 1);
+    expect([signs.missed(), signs.living('link-gateway')]).toEqual([[], [expect.objectContaining(gateway)]]);
+    await pass(1);
+    expect([signs.missed(), signs.living('link-gateway')]).toEqual([[{ ...gateway, since: 0 }], []]);
+    bus.publish(SIGNS_OF_LIFE, encode({ ...gateway, id: 'a.00000002' }));
+    await pass(1);
+    expect(signs.missed()).toEqual([]);
+    // Nobody is missed while nobody is heard.
+    bus.publish(SIGNS_OF_LIFE, encode({ ...gateway, name: 'b', id: 'b.00000001' }));
+    await pass(2);
+    echo.stop();
+    await pass(10);
+    expect(signs.missed()).toEqual([]);
+    // The first one's word still counts for itself: two of one name must not hide each other.
+    expect(signs.lastSign(gateway.id)).toBe(0);
+  });
+
+  it('that end with a goodbye are not missed', async () => {
+    give(topology);
+    give(gateway).stop();
+    await pass(2 * (SILENT_MS / 1000));
+    expect(signs.missed()).toEqual([]);
+    expect(signs.lastSign(gateway.id)).toBeUndefined();
+  });
+
+  it('that make no sense are passed over', async () => {
+    bus.publish(SIGNS_OF_LIFE, new Uint8Array([0xff]));
+    bus.publish(SIGNS_OF_LIFE, new TextEncoder().encode('{"kind":"king","id":"x","name":"x","leaving":false}'));
+    await delivered();
+    expect(signs.flowingSince).toBeNull();
+  });
+});

@@ -1,0 +1,44 @@
+import { status } from '@grpc/grpc-js';
+import type { Clock } from '../clock.ts';
+import { type Logger, Throttle } from '../log/logger.ts';
+
+/** The same fault is logged once in this time. */
+const LOG_INTERVAL_MS = 10_000;
+
+/** What goes wrong for a user of an API: a gRPC status, and a sentence that says what to do. */
+export class ApiError extends Error {
+  override readonly name = 'ApiError';
+  readonly code: status;
+  readonly details: string;
+
+  constructor(code: status, details: string, options?: ErrorOptions) {
+    super(details, options);
+    this.code = code;
+    this.details = details;
+  }
+}
+
+export function invalid(details: string): ApiError {
+  return new ApiError(status.INVALID_ARGUMENT, details);
+}
+
+/** Answers for whatever was thrown. A fault of ours is not explained to users, and is in the log once an interval. */
+export class FaultLog {
+  readonly #service: string;
+  readonly #logger: Logger;
+  readonly #throttle: Throttle;
+
+  /** `service`: as users call it. */
+  constructor({ service }: { service: string }, { logger, clock }: { logger: Logger; clock: Clock }) {
+    this.#service = service;
+    this.#logger = logger;
+    this.#throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock });
+  }
+
+  report(error: unknown): ApiError {
+    if (error instanceof ApiError) return error;
+    const { log, suppressed } = this.#throttle.admit(error instanceof Error ? error.message : '');
+    if (log) this.#logger.error({ err: error, suppressed }, 'request failed');
+    return new ApiError(status.INTERNAL, `The ${this.#service} service failed to answer; its log says why.`);
+  }
+}

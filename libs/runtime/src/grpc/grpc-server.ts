@@ -1,0 +1,165 @@
+import {
+  Server,
+  ServerCredentials,
+  type ServiceDefinition,
+  setLogger,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
+import { gateInterceptor } from '../access/gate.ts';
+import type { ServerSecurity } from '../access/security.ts';
+import { formatHostPort, type HostPort } from '../address.ts';
+import { type Clock, systemClock } from '../clock.ts';
+import { type Logger, Throttle } from '../log/logger.ts';
+import { GRPC_KEEPALIVE_MS, GRPC_KEEPALIVE_TIMEOUT_MS, MAX_GRPC_MESSAGE_BYTES } from './grpc-channel.ts';
+import { guardedService } from './guarded-service.ts';
+import { HEALTH_SERVICE, HealthService } from './health-service.ts';
+import { LazyReflection } from './lazy-reflection.ts';
+import { listenError } from './listen-error.ts';
+import { limitCalls, OpenCalls } from './open-calls.ts';
+import { checkProtocol } from './protocol-interceptors.ts';
+import type { ProtocolRule } from './protocol-version.ts';
+
+/** Streams that one connection may have open; each costs memory whether used or not. */
+const MAX_STREAMS_PER_CONNECTION = 1024;
+/** The same trouble is logged once in this time. */
+const LOG_INTERVAL_MS = 10_000;
+
+/**
+ * A gRPC server with the standard health service and reflection of what it serves. Without an address (`listen`
+ * null, a service switched off) start() resolves with 0 and nothing listens.
+ */
+export class GrpcServer {
+  readonly #listen: HostPort | null;
+  readonly #setting: string;
+  readonly #credentials: ServerCredentials;
+  readonly #logger: Logger;
+  readonly #clock: Clock;
+  readonly #throttle: Throttle;
+  readonly #server: Server;
+  readonly #health = new HealthService();
+  /** Of the health service, which is open to everybody. */
+  readonly publicCalls = new OpenCalls();
+  readonly #services: string[] = [];
+  /** Services that setServing declared not serving. */
+  readonly #held = new Set<string>();
+  #started = false;
+
+  /**
+   * `setting`: the name that a SettingError gives when the port cannot be had. Plaintext, and open to everybody, unless
+   * `security` says otherwise; with `protocol` callers must speak a version that fits; `refused` is called for each call that its gate refuses.
+   */
+  constructor(
+    {
+      listen,
+      setting,
+      security = {},
+      protocol,
+    }: { listen: HostPort | null; setting: string; security?: ServerSecurity; protocol?: ProtocolRule },
+    { logger, clock = systemClock, refused = () => {} }: { logger: Logger; clock?: Clock; refused?: () => void },
+  ) {
+    const { credentials = ServerCredentials.createInsecure(), gate, userOf } = security;
+    this.#listen = listen;
+    this.#setting = setting;
+    this.#credentials = credentials;
+    this.#logger = logger;
+    this.#clock = clock;
+    this.#health.set('', 'NOT_SERVING');
+    this.#throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock });
+    // By default grpc-js writes to stderr by itself. What matters comes back as errors, so this is for debugging.
+    const report = (...args: unknown[]): void => logger.debug({ detail: args.join(' ') }, 'grpc-js');
+    setLogger({ error: report, info: report, debug: report });
+    this.#server = new Server({
+      'grpc.max_receive_message_length': MAX_GRPC_MESSAGE_BYTES,
+      'grpc.max_send_message_length': MAX_GRPC_MESSAGE_BYTES,
+      'grpc.max_concurrent_streams': MAX_STREAMS_PER_CONNECTION,
+      'grpc.keepalive_time_ms': GRPC_KEEPALIVE_MS,
+      'grpc.keepalive_timeout_ms': GRPC_KEEPALIVE_TIMEOUT_MS,
+      // Not there unless needed: each message of a call passes through.
+      interceptors: [
+        limitCalls(`/${HEALTH_SERVICE}/`, this.publicCalls),
+        ...(gate === undefined ? [] : [gateInterceptor({ gate, clock, logger, refused, ...(userOf && { userOf }) })]),
+        ...(protocol === undefined ? [] : [checkProtocol(protocol)]),
+      ],
+    });
+  }
+
+  /** Before start(). The service is reported as serving once started, unless setServing said otherwise. */
+  addService(definition: ServiceDefinition, implementation: object): this {
+    const guarded = guardedService(definition, implementation as UntypedServiceImplementation, (err, method, what) => {
+      const { log, suppressed } = this.#throttle.admit(`${method} ${what}`);
+      if (log) this.#logger.error({ err, method, what, suppressed }, 'a message has cost its stream');
+    });
+    this.#server.addService(guarded.definition, guarded.implementation);
+    const path = Object.values(definition)[0]?.path;
+    if (path !== undefined) {
+      const name = path.split('/')[1]!;
+      this.#services.push(name);
+      this.#health.set(name, 'NOT_SERVING');
+    }
+    return this;
+  }
+
+  /** The port it listens on. Rejects with SettingError when that cannot be had. */
+  async start(): Promise<number> {
+    if (this.#listen === null) {
+      return 0;
+    }
+    this.#health.addTo(this.#server);
+    const served = [...this.#services, HEALTH_SERVICE];
+    new LazyReflection(served).addToServer(this.#server);
+    const listen = this.#listen;
+    const address = formatHostPort(listen);
+    const port = await new Promise<number>((resolve, reject) => {
+      this.#server.bindAsync(address, this.#credentials, (error, bound) => {
+        if (error === null) {
+          resolve(bound);
+        } else {
+          reject(listenError(this.#setting, listen, error));
+        }
+      });
+    });
+    this.#started = true;
+    this.#health.set('', 'SERVING');
+    for (const name of this.#services) {
+      this.#health.set(name, this.#held.has(name) ? 'NOT_SERVING' : 'SERVING');
+    }
+    return port;
+  }
+
+  /** What the health service answers for one service (its full name, or '' for the whole server). */
+  setServing(serviceName: string, serving: boolean): void {
+    if (serving) {
+      this.#held.delete(serviceName);
+    } else {
+      this.#held.add(serviceName);
+    }
+    if (this.#started) {
+      this.#health.set(serviceName, serving ? 'SERVING' : 'NOT_SERVING');
+    }
+  }
+
+  /** Health says so of everything from now on; calls are answered as before. For a process that is going to stop. */
+  notServing(): void {
+    for (const name of ['', ...this.#services]) this.setServing(name, false);
+  }
+
+  /** Takes no new calls, lets the open ones end, and cuts those that are still open after `deadlineMs`. */
+  async stop(deadlineMs: number): Promise<void> {
+    if (!this.#started) {
+      return;
+    }
+    this.notServing();
+    this.#started = false;
+    await new Promise<void>((resolve) => {
+      const deadline = this.#clock.after(deadlineMs, () => {
+        this.#logger.warn({ deadlineMs }, 'gRPC calls still open at the deadline are cut');
+        this.#server.forceShutdown();
+        resolve();
+      });
+      this.#server.tryShutdown(() => {
+        deadline.cancel();
+        resolve();
+      });
+    });
+  }
+}

@@ -1,0 +1,496 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import type { KeyValue } from '../bus/bus.ts';
+import { type Fate, FaultyKv } from '../bus/in-process/faulty-kv.ts';
+import { InProcessKeyValue } from '../bus/in-process/in-process-kv.ts';
+import { FakeClock } from '../fake-clock.ts';
+import { MAX_EPOCH } from './epoch.ts';
+import { Lease, type LeaseState } from './lease.ts';
+import { decodeLeaseRecord, encodeLeaseRecord, type LeaseRecord } from './lease-record.ts';
+
+const TTL = 1000;
+/** Epoch of a term that begins when the fake clock begins: the seconds of its wall clock. */
+const FIRST = 1_600_000_000;
+const ROLE = 'topology';
+
+/** Lets everything that waits for an answer of the in-process store go on. */
+const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** Moves time on, stopping at every timer so that what it starts happens at its own time. */
+async function advance(clock: FakeClock, ms: number): Promise<void> {
+  const end = clock.now() + ms;
+  await settle();
+  for (let next = clock.nextAt(); next !== null && next <= end; next = clock.nextAt()) {
+    clock.advance(next - clock.now());
+    await settle();
+  }
+  clock.advance(end - clock.now());
+  await settle();
+}
+
+interface Contender {
+  lease: Lease;
+  states: LeaseState[];
+  fates: Fate[];
+  /** The fate of each call that `fates` has none for. */
+  weather: { fate: Fate };
+}
+
+describe('Lease', () => {
+  let clock: FakeClock;
+  let store: InProcessKeyValue;
+  let nonces: number;
+  beforeEach(() => {
+    clock = new FakeClock();
+    store = new InProcessKeyValue({ onError: (error) => expect.unreachable(String(error)) });
+    nonces = 0;
+  });
+
+  function contender(name: string, kv: KeyValue = store, ttlMs = TTL, settings = ''): Contender {
+    const fates: Fate[] = [];
+    const weather = { fate: { kind: 'ok' } as Fate };
+    const seed = ++nonces / 100;
+    const lease = new Lease(
+      { role: ROLE, address: `${name}:1`, ttlMs, settings },
+      { kv: new FaultyKv(kv, { clock, next: () => fates.shift() ?? weather.fate }), clock, random: () => seed },
+    );
+    const states: LeaseState[] = [];
+    lease.onChange((state) => states.push(state));
+    return { lease, states, fates, weather };
+  }
+
+  async function record(): Promise<LeaseRecord> {
+    return decodeLeaseRecord((await store.get(ROLE))!.value!)!;
+  }
+
+  async function leader(name: string): Promise<Contender> {
+    const it = contender(name);
+    it.lease.start();
+    await settle();
+    expect(it.lease.isValid()).toBe(true);
+    return it;
+  }
+
+  it('is taken at once in a store that never had it, under the epoch of the clock', async () => {
+    const a = contender('a');
+    expect([a.lease.isValid(), a.lease.holder(), a.lease.epoch]).toEqual([false, null, 0]);
+    a.lease.start();
+    expect(a.lease.isValid()).toBe(false);
+    await settle();
+    expect([a.lease.isValid(), a.lease.holder(), a.lease.epoch]).toEqual([
+      true,
+      { address: 'a:1', epoch: FIRST },
+      FIRST,
+    ]);
+    expect(a.states.map((state) => state.kind)).toEqual(['standby', 'leading']);
+    expect(await record()).toMatchObject({ address: 'a:1', epoch: FIRST, ttl: TTL });
+  });
+
+  it('is renewed every quarter of its ttl and stays valid', async () => {
+    const a = await leader('a');
+    const before = (await store.get(ROLE))!.revision;
+    await advance(clock, 10 * TTL);
+    expect((await store.get(ROLE))!.revision - before).toBe(40);
+    expect(a.states.map((state) => state.kind)).toEqual(['standby', 'leading']);
+  });
+
+  it('has one holder among several, and a standby that knows it', async () => {
+    const a = await leader('a');
+    const b = contender('b');
+    b.lease.start();
+    await advance(clock, 10 * TTL);
+    expect([a.lease.isValid(), b.lease.isValid()]).toEqual([true, false]);
+    expect(b.lease.holder()).toEqual({ address: 'a:1', epoch: FIRST });
+    expect(b.states).toEqual([
+      { kind: 'standby', holder: null },
+      { kind: 'standby', holder: { address: 'a:1', epoch: FIRST } },
+    ]);
+  });
+
+  it('is valid for 0.8 ttl from before the last renewal was sent, told by the clock and not by a timer', async () => {
+    const a = await leader('a');
+    a.weather.fate = { kind: 'mute' };
+    // Not awaited in between: no timer of the lease gets to do anything but fire.
+    clock.advance(799);
+    expect(a.lease.isValid()).toBe(true);
+    clock.advance(1);
+    expect(a.lease.isValid()).toBe(false);
+  });
+
+  it('counts the time a renewal took to be answered against its validity', async () => {
+    const a = await leader('a');
+    a.fates.push({ kind: 'slow', delayMs: 100 });
+    a.weather.fate = { kind: 'mute' };
+    await advance(clock, 250);
+    // Sent at 250, answered at 450.
+    await advance(clock, 200);
+    expect(a.lease.isValid()).toBe(true);
+    await advance(clock, 599);
+    expect(a.lease.isValid()).toBe(true);
+    await advance(clock, 1);
+    expect(a.lease.isValid()).toBe(false);
+  });
+
+  it('freezes when it cannot renew and goes on under the same epoch when nobody took over', async () => {
+    const a = await leader('a');
+    a.weather.fate = { kind: 'fail' };
+    await advance(clock, 5 * TTL);
+    expect(a.lease.state).toEqual({ kind: 'frozen', epoch: FIRST });
+    a.weather.fate = { kind: 'ok' };
+    await advance(clock, TTL / 4);
+    expect([a.lease.isValid(), a.lease.epoch]).toEqual([true, FIRST]);
+    expect(a.states.map((state) => state.kind)).toEqual(['standby', 'leading', 'frozen', 'leading']);
+  });
+
+  it('stays with its holder when the store is away for all, and comes back to the standby first', async () => {
+    const a = await leader('a');
+    const b = contender('b');
+    b.lease.start();
+    await advance(clock, TTL);
+    a.weather.fate = { kind: 'fail' };
+    b.weather.fate = { kind: 'fail' };
+    await advance(clock, 5 * TTL);
+    b.weather.fate = { kind: 'ok' };
+    await advance(clock, TTL / 2);
+    expect([a.lease.state.kind, b.lease.state.kind]).toEqual(['frozen', 'standby']);
+    a.weather.fate = { kind: 'ok' };
+    await advance(clock, TTL / 4);
+    expect([a.lease.isValid(), a.lease.epoch, b.lease.isValid()]).toEqual([true, FIRST, false]);
+  });
+
+  it('goes to a standby after the store was away, when the holder is not heard of for a whole ttl', async () => {
+    const a = await leader('a');
+    const b = contender('b');
+    b.lease.start();
+    await advance(clock, TTL);
+    a.weather.fate = { kind: 'fail' };
+    b.weather.fate = { kind: 'fail' };
+    await advance(clock, 5 * TTL);
+    b.weather.fate = { kind: 'ok' };
+    await advance(clock, 1.5 * TTL);
+    expect([a.lease.isValid(), b.lease.isValid(), b.lease.epoch]).toEqual([false, true, FIRST + 7]);
+  });
+
+  it('goes to a standby that saw no new revision for a whole ttl, not before, under the next epoch', async () => {
+    const a = await leader('a');
+    const b = contender('b');
+    b.lease.start();
+    await settle();
+    a.weather.fate = { kind: 'fail' };
+    await advance(clock, TTL - 1);
+    expect(b.lease.isValid()).toBe(false);
+    await advance(clock, TTL / 4);
+    expect([a.lease.isValid(), b.lease.isValid(), b.lease.epoch]).toEqual([false, true, FIRST + 1]);
+    a.weather.fate = { kind: 'ok' };
+    await advance(clock, TTL / 4);
+    expect(a.lease.state).toEqual({ kind: 'standby', holder: { address: 'b:1', epoch: FIRST + 1 } });
+  });
+
+  it('is waited for as long as the holder said when its ttl is the longer one', async () => {
+    const a = contender('a', store, 4 * TTL);
+    a.lease.start();
+    await settle();
+    const b = contender('b');
+    b.lease.start();
+    a.weather.fate = { kind: 'mute' };
+    await advance(clock, 4 * TTL - 1);
+    expect(b.lease.isValid()).toBe(false);
+    await advance(clock, TTL / 2);
+    expect(b.lease.isValid()).toBe(true);
+  });
+
+  it.each(['lost', 'late'] as const)('finds a renewal of unknown outcome (%s) to be its own', async (kind) => {
+    const a = await leader('a');
+    a.fates.push(kind === 'lost' ? { kind } : { kind, delayMs: 300 });
+    await advance(clock, 3 * TTL);
+    expect([a.lease.isValid(), a.lease.epoch]).toEqual([true, FIRST]);
+    expect(a.states.map((state) => state.kind)).toEqual(['standby', 'leading']);
+  });
+
+  it('finds a takeover of unknown outcome to be its own, valid only after a renewal', async () => {
+    const a = contender('a');
+    a.fates.push({ kind: 'ok' }, { kind: 'lost' }, { kind: 'ok' }, { kind: 'mute' });
+    a.lease.start();
+    await advance(clock, 2 * TTL);
+    expect(a.states.map((state) => state.kind)).toEqual(['standby', 'frozen', 'leading']);
+    expect([a.lease.isValid(), a.lease.epoch]).toEqual([true, FIRST]);
+  });
+
+  it('is released by a clean stop: a standby takes over at once, under a higher epoch', async () => {
+    const a = await leader('a');
+    const b = contender('b');
+    b.lease.start();
+    await settle();
+    const stopped = a.lease.stop();
+    expect([a.lease.isValid(), a.lease.holder()]).toEqual([false, null]);
+    await stopped;
+    await settle();
+    expect([b.lease.isValid(), b.lease.epoch]).toEqual([true, FIRST + 1]);
+  });
+
+  it('keeps its epoch in the store when the last contender stops', async () => {
+    const a = await leader('a');
+    await a.lease.stop();
+    expect(await record()).toMatchObject({ holder: '', epoch: FIRST });
+    const b = await leader('b');
+    expect(b.lease.epoch).toBe(FIRST + 1);
+  });
+
+  it('is released also when the last renewal is of unknown outcome', async () => {
+    const a = await leader('a');
+    a.fates.push({ kind: 'lost' });
+    clock.advance(TTL / 4);
+    await settle();
+    const stopped = a.lease.stop();
+    await advance(clock, TTL);
+    await stopped;
+    expect((await record()).holder).toBe('');
+  });
+
+  it('stops within a bounded time when the store is away', async () => {
+    const a = await leader('a');
+    a.weather.fate = { kind: 'mute' };
+    let done = false;
+    const stopped = a.lease.stop().then(() => {
+      done = true;
+    });
+    await advance(clock, 2 * TTL);
+    expect(done).toBe(true);
+    await stopped;
+  });
+
+  it('does not take the record of another holder away when it stops', async () => {
+    const a = await leader('a');
+    const b = contender('b');
+    b.lease.start();
+    await settle();
+    await b.lease.stop();
+    expect((await record()).address).toBe('a:1');
+    expect(a.lease.isValid()).toBe(true);
+  });
+
+  it('raises its epoch on demand and is not valid until the store has it', async () => {
+    const a = await leader('a');
+    const raised = a.lease.raiseEpoch(FIRST + 7);
+    expect([a.lease.isValid(), a.lease.state]).toEqual([false, { kind: 'frozen', epoch: FIRST }]);
+    await raised;
+    expect([a.lease.isValid(), a.lease.epoch, (await record()).epoch]).toEqual([true, FIRST + 7, FIRST + 7]);
+    await a.lease.raiseEpoch(FIRST + 7);
+    await a.lease.raiseEpoch(FIRST + 2);
+    expect(a.lease.epoch).toBe(FIRST + 7);
+  });
+
+  it('raises its epoch past a store that does not answer at first', async () => {
+    const a = await leader('a');
+    a.fates.push({ kind: 'mute' }, { kind: 'lost' }, { kind: 'fail' });
+    let done = false;
+    const raised = a.lease.raiseEpoch(FIRST + 4).then(() => {
+      done = true;
+    });
+    await advance(clock, TTL / 2);
+    expect([done, a.lease.isValid()]).toEqual([false, false]);
+    await advance(clock, 2 * TTL);
+    await raised;
+    expect([a.lease.isValid(), a.lease.epoch]).toEqual([true, FIRST + 4]);
+  });
+
+  it('refuses an epoch that nobody can have had', async () => {
+    const a = await leader('a');
+    for (const epoch of [
+      FIRST + 11 * 366 * 86_400,
+      2 ** 32,
+      Number.MAX_SAFE_INTEGER,
+      Number.POSITIVE_INFINITY,
+      Number.NaN,
+      1.5,
+    ]) {
+      await expect(a.lease.raiseEpoch(epoch)).rejects.toThrow(RangeError);
+    }
+    expect([a.lease.isValid(), a.lease.epoch]).toEqual([true, FIRST]);
+  });
+
+  it('takes over at or above an epoch that a standby was told of', async () => {
+    const a = await leader('a');
+    const b = contender('b');
+    b.lease.start();
+    await settle();
+    await b.lease.raiseEpoch(FIRST + 19);
+    await a.lease.stop();
+    await settle();
+    expect([b.lease.isValid(), b.lease.epoch]).toEqual([true, FIRST + 19]);
+  });
+
+  it('waits a ttl in a store that lost the record, and goes above the epoch that it knew', async () => {
+    const a = await leader('a');
+    const b = contender('b');
+    b.lease.start();
+    await a.lease.raiseEpoch(FIRST + 6);
+    await advance(clock, TTL);
+    expect(b.lease.holder()).toEqual({ address: 'a:1', epoch: FIRST + 6 });
+    a.weather.fate = { kind: 'fail' };
+    await store.delete(ROLE);
+    await advance(clock, TTL - 1);
+    expect(b.lease.isValid()).toBe(false);
+    await advance(clock, TTL / 4);
+    expect([b.lease.isValid(), b.lease.epoch]).toEqual([true, FIRST + 7]);
+  });
+
+  it('replaces a record that it cannot read after a ttl', async () => {
+    await store.put(ROLE, new TextEncoder().encode('{"holder":7}'));
+    const a = contender('a');
+    a.lease.start();
+    await advance(clock, TTL - 1);
+    expect(a.lease.isValid()).toBe(false);
+    await advance(clock, TTL / 4);
+    expect(a.lease.isValid()).toBe(true);
+  });
+
+  it('is overruled by a record that somebody wrote over its own', async () => {
+    const a = await leader('a');
+    await store.put(
+      ROLE,
+      encodeLeaseRecord({ holder: 'other', address: 'other:1', epoch: FIRST + 8, ttl: TTL, settings: '' }),
+    );
+    await advance(clock, TTL / 4);
+    expect(a.lease.state).toEqual({ kind: 'standby', holder: { address: 'other:1', epoch: FIRST + 8 } });
+    await advance(clock, 2 * TTL);
+    expect([a.lease.isValid(), a.lease.epoch]).toEqual([true, FIRST + 9]);
+  });
+
+  it('says who holds it, and how long ago that was renewed last', async () => {
+    const a = await leader('a');
+    const b = contender('b');
+    b.lease.start();
+    await advance(clock, TTL / 2);
+    expect([a.lease.holderId, b.lease.holderId]).toEqual([a.lease.id, a.lease.id]);
+    expect(b.lease.id).not.toBe(a.lease.id);
+    a.weather.fate = { kind: 'fail' };
+    b.weather.fate = { kind: 'fail' };
+    const [before, seen] = [a.lease.ageMs, b.lease.ageMs];
+    await advance(clock, TTL / 2);
+    expect([a.lease.ageMs, b.lease.ageMs]).toEqual([before + TTL / 2, seen + TTL / 2]);
+  });
+
+  it('does not repeat the epochs of lives that its store knows nothing of', async () => {
+    const a = await leader('a');
+    await advance(clock, 5 * TTL);
+    const other = contender('b', new InProcessKeyValue({ onError: (error) => expect.unreachable(String(error)) }));
+    other.lease.start();
+    await settle();
+    expect(other.lease.epoch).toBe(FIRST + 5);
+    expect(other.lease.epoch).toBeGreaterThan(a.lease.epoch);
+  });
+
+  it('goes on above an epoch of another century, and replaces one from which nobody could rise', async () => {
+    const put = (epoch: number) =>
+      store.put(ROLE, encodeLeaseRecord({ holder: '', address: '', epoch, ttl: TTL, settings: '' }));
+    await put(2 ** 32);
+    const a = await leader('a');
+    expect(a.lease.epoch).toBe(2 ** 32 + 1);
+    await a.lease.raiseEpoch(2 ** 32 + 8);
+    expect([a.lease.isValid(), a.lease.epoch]).toEqual([true, 2 ** 32 + 8]);
+    await a.lease.stop();
+    for (const epoch of [Number.MAX_SAFE_INTEGER, MAX_EPOCH]) {
+      await put(epoch);
+      const b = contender('b');
+      b.lease.start();
+      await advance(clock, 1.5 * TTL);
+      expect(b.lease.isValid()).toBe(true);
+      expect(b.lease.epoch).toBeLessThan(FIRST + 10);
+      await b.lease.stop();
+    }
+  });
+
+  it('steps down: gives the record back at once, and does not stand for a while', async () => {
+    const a = await leader('a');
+    const b = contender('b');
+    b.lease.start();
+    await settle();
+    a.lease.stepDown(10 * TTL);
+    expect([a.lease.isValid(), a.lease.state]).toEqual([false, { kind: 'standby', holder: null }]);
+    await settle();
+    expect([b.lease.isValid(), b.lease.epoch]).toEqual([true, FIRST + 1]);
+    await b.lease.stop();
+    await advance(clock, 10 * TTL - 1);
+    expect(a.lease.state).toEqual({ kind: 'standby', holder: null });
+    await advance(clock, TTL / 4);
+    expect([a.lease.isValid(), a.lease.epoch]).toEqual([true, FIRST + 10]);
+  });
+
+  it.each(['lost', 'fail', 'mute', 'late'] as const)(
+    'steps down though the store does not answer as it should (%s)',
+    async (kind) => {
+      const a = await leader('a');
+      const b = contender('b');
+      b.lease.start();
+      await settle();
+      // A renewal is under way.
+      a.fates.push({ kind: 'slow', delayMs: TTL / 8 });
+      await advance(clock, TTL / 4);
+      a.lease.stepDown(10 * TTL);
+      a.fates.push(kind === 'late' ? { kind, delayMs: TTL / 2 } : { kind }, { kind: 'ok' }, { kind: 'fail' });
+      await advance(clock, 1.5 * TTL);
+      expect([a.lease.isValid(), a.lease.state.kind, b.lease.isValid()]).toEqual([false, 'standby', true]);
+      expect(a.states.map((state) => state.kind)).not.toContain('frozen');
+    },
+  );
+
+  it('waits longer when its settings differ from the holder’s, so that one with the same settings is faster', async () => {
+    const a = contender('a', store, TTL, 'widths 2');
+    a.lease.start();
+    await settle();
+    const b = contender('b', store, TTL, 'widths 3');
+    const c = contender('c', store, TTL, 'widths 2');
+    b.lease.start();
+    await settle();
+    c.lease.start();
+    await settle();
+    expect([b.lease.settings, b.lease.holderSettings, b.lease.settingsDiffer]).toEqual(['widths 3', 'widths 2', true]);
+    expect([a.lease.settingsDiffer, c.lease.settingsDiffer]).toEqual([false, false]);
+    await a.lease.stop();
+    await settle();
+    expect([b.lease.isValid(), c.lease.isValid()]).toEqual([false, true]);
+    c.weather.fate = { kind: 'fail' };
+    await advance(clock, 3 * TTL - 1);
+    expect(b.lease.isValid()).toBe(false);
+    await advance(clock, TTL / 2);
+    expect([b.lease.isValid(), b.lease.settingsDiffer]).toEqual([true, false]);
+  });
+
+  it('takes a released record over with other settings after a ttl in which nobody else has', async () => {
+    const a = contender('a', store, TTL, 'widths 2');
+    a.lease.start();
+    await settle();
+    await a.lease.stop();
+    expect(await record()).toMatchObject({ holder: '', settings: 'widths 2' });
+    const b = contender('b', store, TTL, 'widths 3');
+    b.lease.start();
+    await advance(clock, TTL - 1);
+    expect(b.lease.isValid()).toBe(false);
+    await advance(clock, TTL / 4);
+    expect(b.lease.isValid()).toBe(true);
+  });
+
+  it('says since when it is frozen: since the last moment of a valid lease, told by the clock', async () => {
+    const a = await leader('a');
+    expect(a.lease.frozenSince).toBeNull();
+    a.weather.fate = { kind: 'mute' };
+    await advance(clock, 3_600_000);
+    expect([a.lease.state.kind, a.lease.frozenSince]).toEqual(['frozen', 0.8 * TTL]);
+    a.weather.fate = { kind: 'ok' };
+    await advance(clock, TTL / 4);
+    expect(a.lease.frozenSince).toBeNull();
+    a.weather.fate = { kind: 'fail' };
+    const raised = a.lease.raiseEpoch(a.lease.epoch + 5);
+    expect(a.lease.frozenSince).toBe(clock.now());
+    a.weather.fate = { kind: 'ok' };
+    await advance(clock, TTL);
+    await raised;
+    expect(a.lease.frozenSince).toBeNull();
+  });
+
+  it('is started once', async () => {
+    const a = await leader('a');
+    await a.lease.stop();
+    expect(() => a.lease.start()).toThrow('once');
+  });
+});

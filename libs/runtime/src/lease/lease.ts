@@ -1,0 +1,548 @@
+import { BusError, type KeyValue, type KvEntry, type Subscription } from '../bus/bus.ts';
+import type { Clock, Timer } from '../clock.ts';
+import { type Random, randomNonce } from '../random.ts';
+import { epochOfClock, isBelievableEpoch, MAX_EPOCH } from './epoch.ts';
+import { decodeLeaseRecord, encodeLeaseRecord, type LeaseRecord } from './lease-record.ts';
+
+/**
+ * Where a contender for a role stands.
+ *   stopped   not started, or stop() was called
+ *   standby   somebody else may hold it; entered by start(), by stepDown(), and when a read shows that our record was replaced
+ *   leading   our last renewal is young enough; entered only by a compare-and-set of ours that succeeded
+ *   frozen    the record is ours but not renewed in time (or not yet, or under too low an epoch): command nothing;
+ *             entered from leading when the time is up, from standby when a takeover of unknown outcome turns out ours
+ */
+export type LeaseState =
+  | { readonly kind: 'stopped' }
+  | { readonly kind: 'standby'; readonly holder: LeaseHolder | null }
+  | { readonly kind: 'leading'; readonly epoch: number }
+  | { readonly kind: 'frozen'; readonly epoch: number };
+
+export interface LeaseHolder {
+  readonly address: string;
+  readonly epoch: number;
+}
+
+/** The store is asked this many times per ttl; also how long one answer may take. */
+const STEPS_PER_TTL = 4;
+/**
+ * Part of the ttl for which a renewal is good. With a standby that waits a whole ttl this leaves room for clocks whose
+ * rates differ by a fifth: 0.8 / 0.9 < 1 / 1.1.
+ */
+const VALID_PART = 0.8;
+
+/** Part of the ttl without an answer that counts as a gap: one look that fails, or is late, does not. */
+const GAP_PART = 0.75;
+
+/**
+ * Whose settings differ from the holder's waits this many ttl for a record that ages, and one for a record that was given back: a replica
+ * that has the holder's settings is faster then (docs/decisions/006-epochs-and-leases.md).
+ */
+const OTHER_SETTINGS_TTLS = 3;
+
+/** The last thing the store showed us; `since` is when it showed it first, on our clock. */
+interface Seen {
+  readonly revision: number;
+  readonly record: LeaseRecord | null;
+  readonly since: number;
+}
+
+/**
+ * One contender for a role, by the recipe of architecture.md "Lease". All changes are compare-and-set on a revision
+ * that we have seen, so of several writes whose outcome is unknown at most one takes effect, and what it says is found
+ * by reading. Validity comes only from a write that is known to have succeeded, counted from before it was sent.
+ */
+export class Lease {
+  readonly #role: string;
+  readonly #address: string;
+  readonly #ttlMs: number;
+  readonly #settings: string;
+  readonly #kv: KeyValue;
+  readonly #clock: Clock;
+  readonly #listeners = new Set<(state: LeaseState) => void>();
+
+  #state: LeaseState = { kind: 'stopped' };
+  readonly #nonce: string;
+  #started = false;
+  #running = false;
+  #loop: Promise<void> = Promise.resolve();
+  #wake: (() => void) | null = null;
+  #woken = false;
+  #seen: Seen | null = null;
+  /** When the store answered a look last, and since when it has done so without a gap. */
+  #answeredAt = Number.NEGATIVE_INFINITY;
+  #answersSince = Number.NEGATIVE_INFINITY;
+  /** Whether there has ever been a record: an empty store is then a lost one, and a holder may be out there. */
+  #sawRecord = false;
+  /** Our own record's revision while leading or frozen. */
+  #revision = 0;
+  #epoch = 0;
+  /** Highest epoch known, from records or raiseEpoch: a takeover goes above those, our own record at least to it. */
+  #floor = 0;
+  #highest = 0;
+  #validUntil = Number.NEGATIVE_INFINITY;
+  /** When our last renewal that succeeded was sent. */
+  #renewedAt = Number.NaN;
+  #expiry: Timer | null = null;
+  #raises: (() => void)[] = [];
+  /** Until then it does not stand (`stepDown`). */
+  #standsFrom = Number.NEGATIVE_INFINITY;
+  /** While frozen: the last moment of a valid lease. */
+  #frozenSince = Number.NaN;
+
+  /**
+   * `address`: where the holder is reached, `host:port`. `ttlMs` should be the same for every contender of a role. `settings`: what must be
+   * equal at all of them, in at most 256 characters; empty: nothing.
+   */
+  constructor(
+    { role, address, ttlMs, settings = '' }: { role: string; address: string; ttlMs: number; settings?: string },
+    { kv, clock, random }: { kv: KeyValue; clock: Clock; random: Random },
+  ) {
+    this.#role = role;
+    this.#address = address;
+    this.#ttlMs = ttlMs;
+    this.#settings = settings;
+    this.#kv = kv;
+    this.#clock = clock;
+    this.#nonce = randomNonce(random);
+  }
+
+  /** The epoch that we lead under, or led under last; 0 when never. */
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  get state(): LeaseState {
+    return this.#state;
+  }
+
+  /** What this contender calls itself: the nonce in its records. */
+  get id(): string {
+    return this.#nonce;
+  }
+
+  /** The nonce of the last holder that the store showed (or ours), '' when there is none. */
+  get holderId(): string {
+    return this.#holds() ? this.#nonce : (this.#seen?.record?.holder ?? '');
+  }
+
+  /** Milliseconds since the holder's last renewal that we know of: our own was sent, or another's was first seen. */
+  get ageMs(): number {
+    const at = this.#holds() ? this.#renewedAt : (this.#seen?.since ?? Number.NaN);
+    return Number.isNaN(at) ? 0 : this.#clock.now() - at;
+  }
+
+  /** Whether commands may be given now. Looks at the clock, so it is right even when timers are late. */
+  isValid(): boolean {
+    return this.#state.kind === 'leading' && this.#epoch >= this.#floor && this.#clock.now() < this.#validUntil;
+  }
+
+  /**
+   * Since when (monotonic) the lease that we hold is not valid, counted from its last valid moment; null: it is valid, or not ours. Like
+   * `isValid` it looks at the clock: a process that was stopped for an hour knows it before its timers do.
+   */
+  get frozenSince(): number | null {
+    if (!this.#holds() || this.isValid()) return null;
+    return this.#state.kind === 'frozen' ? this.#frozenSince : Math.min(this.#validUntil, this.#clock.now());
+  }
+
+  /** What must be equal at all replicas, as this one has it. */
+  get settings(): string {
+    return this.#settings;
+  }
+
+  /** The same as the record says, which is the holder's, or the last holder's; empty: it says nothing. */
+  get holderSettings(): string {
+    return this.#holds() ? this.#settings : (this.#seen?.record?.settings ?? '');
+  }
+
+  /** The record says something else than we do: whoever follows or leads now would do it differently. */
+  get settingsDiffer(): boolean {
+    const theirs = this.holderSettings;
+    return theirs !== '' && this.#settings !== '' && theirs !== this.#settings;
+  }
+
+  /** The last holder that the store showed (or ourselves), null when there is none. It may be gone. */
+  holder(): LeaseHolder | null {
+    switch (this.#state.kind) {
+      case 'stopped':
+        return null;
+      case 'standby':
+        return this.#state.holder;
+      default:
+        return { address: this.#address, epoch: this.#epoch };
+    }
+  }
+
+  /** Called at every change of state, of the holder and of our epoch, synchronously. */
+  onChange(fn: (state: LeaseState) => void): Subscription {
+    this.#listeners.add(fn);
+    return { unsubscribe: () => this.#listeners.delete(fn) };
+  }
+
+  /**
+   * Begins to contend. Once only: the nonce stands for this life, so that a write of an earlier one that lands late is
+   * never taken for ours.
+   */
+  start(): void {
+    if (this.#started) {
+      throw new Error('a lease is started once');
+    }
+    this.#started = true;
+    this.#running = true;
+    this.#setState({ kind: 'standby', holder: null });
+    this.#loop = this.#run();
+  }
+
+  /** Invalid at once; then waits for the store's answer to what is under way, and releases the record if it is ours. */
+  async stop(): Promise<void> {
+    if (this.#running) {
+      const held = this.#state.kind === 'leading' || this.#state.kind === 'frozen';
+      this.#running = false;
+      this.#invalidate();
+      this.#setState({ kind: 'stopped' });
+      this.#wakeUp();
+      this.#loop = this.#loop.then(() => this.#release(held));
+    }
+    await this.#loop;
+  }
+
+  /**
+   * Lets go of the lease at once, gives the record back as soon as the store takes it, and does not stand for the next `ms`: for a leader
+   * that finds that it cannot do its work where another one might. Not standing, it does not take over either when nobody else does.
+   */
+  stepDown(ms: number): void {
+    this.#standsFrom = this.#clock.now() + ms;
+    if (!this.#holds()) return;
+    this.#invalidate();
+    this.#setState({ kind: 'standby', holder: null });
+    this.#settleRaises();
+    this.#wakeUp();
+  }
+
+  /**
+   * Makes our epoch at least this (architecture.md "Lease": a leader that hears of a higher epoch, from a gateway that
+   * knew an earlier life of the store, takes that + 1 before it commands: pass heard + 1). Not valid until the store
+   * has it. Resolves when it has, or when we do not hold the lease any more; it then binds the next takeover.
+   * Rejects with RangeError for what cannot be an epoch: more than ten years ahead of ours and of the clock.
+   */
+  raiseEpoch(atLeast: number): Promise<void> {
+    const known = Math.max(this.#epoch, this.#highest);
+    if (!isBelievableEpoch(atLeast, { known, wallMs: this.#clock.wall() })) {
+      return Promise.reject(new RangeError(`epoch ${atLeast} cannot be: this one is ${known}`));
+    }
+    this.#floor = Math.max(this.#floor, atLeast);
+    if (!this.#holds() || this.#epoch >= this.#floor) {
+      return Promise.resolve();
+    }
+    this.#setState({ kind: 'frozen', epoch: this.#epoch });
+    this.#wakeUp();
+    return new Promise((resolve) => this.#raises.push(resolve));
+  }
+
+  async #run(): Promise<void> {
+    let watch: Subscription | null = null;
+    this.#kv
+      .watch((entry) => this.#hint(entry))
+      .then(
+        (subscription) => {
+          watch = subscription;
+          if (!this.#running) {
+            subscription.unsubscribe();
+          }
+        },
+        // Only a hint is missing then: the store is asked anyway.
+        () => {},
+      );
+    while (this.#running) {
+      const began = this.#clock.now();
+      this.#woken = false;
+      await this.#step();
+      await this.#pause(began + this.#ttlMs / STEPS_PER_TTL);
+    }
+    (watch as Subscription | null)?.unsubscribe();
+  }
+
+  /** A released or lost record need not wait for our next look. */
+  #hint(entry: KvEntry): void {
+    if (entry.key === this.#role && this.#state.kind === 'standby') {
+      if (entry.value === null || decodeLeaseRecord(entry.value)?.holder === '') {
+        this.#wakeUp();
+      }
+    }
+  }
+
+  async #step(): Promise<void> {
+    if (this.#abstains) {
+      await this.#giveBack();
+    } else if (this.#holds()) {
+      await this.#renew();
+    } else {
+      await this.#read();
+      if (this.#running && this.#holds()) {
+        await this.#write(Math.max(this.#epoch, this.#floor), this.#revision);
+      } else if (this.#running && this.#mayTake()) {
+        await this.#take();
+      }
+    }
+  }
+
+  /** Writes our record over our own last revision; on any doubt reads what stands there. */
+  async #renew(): Promise<void> {
+    if (this.#clock.now() >= this.#validUntil) {
+      // Long ago: in a store that was wiped meanwhile our revision's number may be that of another holder's record.
+      await this.#read();
+      if (!this.#running || !this.#holds()) {
+        return;
+      }
+    }
+    const epoch = Math.max(this.#epoch, this.#floor);
+    if (!(await this.#write(epoch, this.#revision)) && this.#running) {
+      await this.#read();
+    }
+  }
+
+  get #abstains(): boolean {
+    return this.#clock.now() < this.#standsFrom;
+  }
+
+  /** What stands there under our nonce is emptied, also what a write of unknown outcome has made. */
+  async #giveBack(): Promise<void> {
+    await this.#read();
+    if (this.#running && this.#revision !== 0) await this.#empty();
+  }
+
+  /** Over every epoch that is known, and over those of lives that this store knows nothing of: they were begun earlier. */
+  #nextEpoch(): number {
+    const byClock = epochOfClock(this.#clock.wall());
+    const next = Math.max(this.#highest + 1, this.#floor, byClock);
+    return next <= MAX_EPOCH ? next : byClock;
+  }
+
+  async #take(): Promise<void> {
+    const epoch = this.#nextEpoch();
+    const seen = this.#seen!;
+    if (!(await this.#write(epoch, seen.record === null && seen.revision === 0 ? null : seen.revision))) {
+      if (this.#running) {
+        await this.#read();
+      }
+    }
+  }
+
+  /** Whether the record that we see can be replaced by ours. */
+  #mayTake(): boolean {
+    const seen = this.#seen;
+    if (seen === null) {
+      return false;
+    }
+    if (seen.revision === 0 && !this.#sawRecord) {
+      return true;
+    }
+    const isReleased = seen.record?.holder === '';
+    const differs = this.settingsDiffer;
+    if (isReleased && !differs) {
+      return true;
+    }
+    // A holder with a longer ttl than ours trusts its renewals for longer.
+    const ttl = Math.max(this.#ttlMs, seen.record?.ttl ?? 0);
+    const wait = differs && !isReleased ? OTHER_SETTINGS_TTLS * ttl : ttl;
+    return this.#clock.now() - Math.max(seen.since, this.#answersSince) >= wait;
+  }
+
+  /** Compare-and-set of our record (`revision` null: there must be none). False when it failed or the outcome is unknown. */
+  async #write(epoch: number, revision: number | null): Promise<boolean> {
+    const value = this.#record({ holder: this.#nonce, address: this.#address, epoch });
+    const sentAt = this.#clock.now();
+    let written: number;
+    try {
+      written = await this.#bounded(
+        revision === null ? this.#kv.create(this.#role, value) : this.#kv.update(this.#role, value, revision),
+      );
+    } catch {
+      return false;
+    }
+    this.#noteHeld(written, epoch);
+    this.#renewedAt = sentAt;
+    if (this.#running && !this.#abstains) {
+      this.#setValid(sentAt + VALID_PART * this.#ttlMs);
+    }
+    return true;
+  }
+
+  /** Looks at the store and takes over what it says; a failed look changes nothing. */
+  async #read(): Promise<void> {
+    let entry: KvEntry | null;
+    try {
+      entry = await this.#bounded(this.#kv.get(this.#role));
+    } catch {
+      return;
+    }
+    this.#answered();
+    const record = entry?.value == null ? null : decodeLeaseRecord(entry.value);
+    const revision = entry?.revision ?? 0;
+    if (entry !== null) {
+      this.#sawRecord = true;
+    }
+    this.#highest = Math.max(this.#highest, record?.epoch ?? 0);
+    if (record !== null && record.holder === this.#nonce) {
+      // Ours, by a write of unknown outcome: the next renewal builds on it. Reading makes nothing valid.
+      this.#noteHeld(revision, record.epoch);
+      if (this.#running && this.#state.kind === 'standby' && !this.#abstains) {
+        this.#setState({ kind: 'frozen', epoch: this.#epoch });
+      }
+      return;
+    }
+    const last = this.#seen;
+    if (last === null || last.revision !== revision || last.record?.holder !== record?.holder) {
+      this.#seen = { revision, record, since: this.#clock.now() };
+    }
+    if (this.#running) {
+      this.#loseTo(record === null || record.holder === '' ? null : { address: record.address, epoch: record.epoch });
+    }
+  }
+
+  /**
+   * While the store gave us no answer its holder could hardly renew either: then the holder has a whole ttl again. Otherwise a store
+   * that comes back (NATS that has elected anew) would hand the lease to whoever asks first.
+   */
+  #answered(): void {
+    const now = this.#clock.now();
+    if (now - this.#answeredAt > this.#ttlMs * GAP_PART) this.#answersSince = now;
+    this.#answeredAt = now;
+  }
+
+  #noteHeld(revision: number, epoch: number): void {
+    this.#revision = revision;
+    this.#epoch = epoch;
+    this.#highest = Math.max(this.#highest, epoch);
+    this.#sawRecord = true;
+    this.#seen = null;
+  }
+
+  #loseTo(holder: LeaseHolder | null): void {
+    this.#invalidate();
+    this.#revision = 0;
+    const state = this.#state;
+    if (
+      state.kind !== 'standby' ||
+      state.holder?.address !== holder?.address ||
+      state.holder?.epoch !== holder?.epoch
+    ) {
+      this.#setState({ kind: 'standby', holder });
+    }
+    this.#settleRaises();
+  }
+
+  #setValid(until: number): void {
+    this.#validUntil = until;
+    this.#expiry?.cancel();
+    this.#expiry = null;
+    const left = until - this.#clock.now();
+    const valid = left > 0 && this.#epoch >= this.#floor;
+    if (left > 0) {
+      this.#expiry = this.#clock.after(left, () => this.#setState({ kind: 'frozen', epoch: this.#epoch }));
+    }
+    const kind = valid ? 'leading' : 'frozen';
+    if (this.#state.kind !== kind || this.#state.epoch !== this.#epoch) {
+      this.#setState({ kind, epoch: this.#epoch });
+    }
+    if (this.#epoch >= this.#floor) {
+      this.#settleRaises();
+    }
+  }
+
+  #invalidate(): void {
+    this.#validUntil = Number.NEGATIVE_INFINITY;
+    this.#expiry?.cancel();
+    this.#expiry = null;
+  }
+
+  #settleRaises(): void {
+    const raises = this.#raises;
+    this.#raises = [];
+    for (const resolve of raises) {
+      resolve();
+    }
+  }
+
+  /** Empties the record. Best effort: it would run out anyway. */
+  async #release(held: boolean): Promise<void> {
+    this.#settleRaises();
+    if (!held) {
+      // A takeover may have been under way.
+      await this.#read();
+    }
+    for (let attempt = 0; attempt < 2; attempt++) {
+      if (this.#revision === 0) {
+        return;
+      }
+      if (await this.#empty()) {
+        return;
+      }
+      await this.#read();
+    }
+  }
+
+  /** Our record without a holder, and with its epoch: whoever comes next goes above it. False: it is not known whether it is. */
+  async #empty(): Promise<boolean> {
+    const revision = this.#revision;
+    this.#revision = 0;
+    try {
+      const value = this.#record({ holder: '', address: '', epoch: this.#epoch });
+      await this.#bounded(this.#kv.update(this.#role, value, revision));
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  #record(fields: Pick<LeaseRecord, 'holder' | 'address' | 'epoch'>): Uint8Array {
+    return encodeLeaseRecord({ ...fields, ttl: this.#ttlMs, settings: this.#settings });
+  }
+
+  #holds(): boolean {
+    return this.#state.kind === 'leading' || this.#state.kind === 'frozen';
+  }
+
+  /** An answer that takes longer than a step is no answer: for a write, an unknown outcome. */
+  #bounded<T>(answer: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const timer = this.#clock.after(this.#ttlMs / STEPS_PER_TTL, () =>
+        reject(new BusError('unavailable', 'no answer in time')),
+      );
+      answer.then(resolve, reject).finally(() => timer.cancel());
+    });
+  }
+
+  #pause(until: number): Promise<void> {
+    const left = until - this.#clock.now();
+    if (left <= 0 || this.#woken || !this.#running) {
+      return Promise.resolve();
+    }
+    return new Promise((resolve) => {
+      const go = (): void => {
+        timer.cancel();
+        this.#wake = null;
+        resolve();
+      };
+      const timer = this.#clock.after(left, go);
+      this.#wake = go;
+    });
+  }
+
+  #wakeUp(): void {
+    this.#woken = true;
+    this.#wake?.();
+  }
+
+  #setState(state: LeaseState): void {
+    if (state.kind === 'frozen' && this.#state.kind !== 'frozen') {
+      const now = this.#clock.now();
+      this.#frozenSince = Number.isFinite(this.#validUntil) ? Math.min(now, this.#validUntil) : now;
+    }
+    this.#state = state;
+    for (const fn of this.#listeners) {
+      fn(state);
+    }
+  }
+}

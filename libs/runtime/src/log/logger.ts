@@ -1,0 +1,90 @@
+import { type DestinationStream, type Logger, pino, stdTimeFunctions } from 'pino';
+import type { Clock } from '../clock.ts';
+import type { Metrics } from '../metrics.ts';
+import { processOutput } from '../process/process-output.ts';
+import type { LogLevel } from './log-levels.ts';
+
+export type { Logger };
+
+/** One JSON object per line, to stdout unless told otherwise. Errors go under the key `err`. */
+export function createLogger({
+  level,
+  service,
+  destination,
+}: {
+  level: LogLevel;
+  service: string;
+  destination?: DestinationStream;
+}): Logger {
+  const options = {
+    level,
+    base: { service },
+    timestamp: stdTimeFunctions.isoTime,
+    formatters: { level: (label: string) => ({ level: label }) },
+  };
+  if (destination !== undefined) return pino(options, destination);
+  processOutput.describeLoss = (loss) => {
+    const lines: string[] = [];
+    const writer = pino(options, { write: (line) => lines.push(line) });
+    writer.error(loss, 'lines of this log were lost: it could not be written');
+    return lines.join('');
+  };
+  return pino(options, processOutput);
+}
+
+/** Lines of this process's log that could not be written. */
+export function registerLogMetrics(metrics: Metrics): void {
+  metrics.counter('spanmesh_log_lines_lost_total', 'Lines that the log could not take.', () => processOutput.lost);
+}
+
+/** Keys that a Throttle remembers: more different troubles than this within one interval are only counted. */
+const MAX_THROTTLE_KEYS = 1024;
+
+interface Throttled {
+  until: number;
+  suppressed: number;
+}
+
+/**
+ * Lets the same trouble into the log once per interval. The table is bounded: when it is full of keys whose interval
+ * still runs, new keys are suppressed, so that peers who make up keys cannot flood the log either.
+ */
+export class Throttle {
+  readonly #intervalMs: number;
+  readonly #clock: Clock;
+  /** In the order in which they were last let through, so that the first is the first to expire. */
+  readonly #keys = new Map<string, Throttled>();
+  #unkeyed = 0;
+
+  constructor({ intervalMs }: { intervalMs: number }, { clock }: { clock: Clock }) {
+    this.#intervalMs = intervalMs;
+    this.#clock = clock;
+  }
+
+  /**
+   * `log`: whether this key may be logged now; `suppressed`: how many were held back since the last time one was let
+   * through (of this key, and of those that found the table full). It is 0 while `log` is false.
+   */
+  admit(key: string): { log: boolean; suppressed: number } {
+    const now = this.#clock.now();
+    const known = this.#keys.get(key);
+    if (known !== undefined && now < known.until) {
+      known.suppressed++;
+      return { log: false, suppressed: 0 };
+    }
+    if (known === undefined && this.#keys.size >= MAX_THROTTLE_KEYS) {
+      const [oldest, entry] = this.#keys.entries().next().value!;
+      if (now < entry.until) {
+        this.#unkeyed++;
+        return { log: false, suppressed: 0 };
+      }
+      this.#unkeyed += entry.suppressed;
+      this.#keys.delete(oldest);
+    }
+    const suppressed = (known?.suppressed ?? 0) + this.#unkeyed;
+    this.#unkeyed = 0;
+    this.#keys.delete(key);
+    this.#keys.set(key, { until: now + this.#intervalMs, suppressed: 0 });
+    return { log: true, suppressed };
+  }
+}

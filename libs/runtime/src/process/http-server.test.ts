@@ -1,0 +1,117 @@
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createLogger } from '../log/logger.ts';
+import { Metrics } from '../metrics.ts';
+import { SettingError } from '../settings/setting.ts';
+import { HttpServer } from './http-server.ts';
+
+const logger = createLogger({ level: 'silent', service: 'test' });
+
+interface SilentConnection {
+  readonly socket: Socket;
+  readonly closed: Promise<unknown>;
+}
+
+async function silentConnection(port: number): Promise<SilentConnection> {
+  const socket = connect(port, '127.0.0.1');
+  socket.on('error', () => {});
+  const closed = once(socket, 'close');
+  await once(socket, 'connect');
+  return { socket, closed };
+}
+
+describe('HttpServer', () => {
+  let reason: string | null;
+  let metrics: Metrics;
+  let server: HttpServer;
+  let base: string;
+  let port: number;
+  beforeEach(async () => {
+    reason = null;
+    metrics = new Metrics();
+    server = new HttpServer(
+      { listen: { host: '127.0.0.1', port: 0 }, setting: 'SPANMESH_HTTP_LISTEN' },
+      {
+        ready: () => reason,
+        metrics,
+        logger,
+        fallback: (_, response, path) => {
+          if (path === '/throws') {
+            throw new Error('fallback');
+          }
+          if (path === '/console') {
+            response.end('console');
+          }
+          return path === '/console';
+        },
+      },
+    );
+    port = await server.start();
+    base = `http://127.0.0.1:${port}`;
+  });
+  afterEach(() => server.stop());
+
+  it('is ready, or says why not; alive either way', async () => {
+    expect((await fetch(`${base}/readyz`)).status).toBe(200);
+    reason = 'no Attach since start';
+    const response = await fetch(`${base}/readyz?verbose`);
+    expect([response.status, await response.text()]).toEqual([503, 'no Attach since start\n']);
+    expect((await fetch(`${base}/livez`)).status).toBe(200);
+  });
+
+  it('serves metrics, and 500 when one cannot be read', async () => {
+    metrics.gauge('spanmesh_x', 'X.', () => 4);
+    const response = await fetch(`${base}/metrics`);
+    expect(response.headers.get('content-type')).toContain('text/plain');
+    expect(await response.text()).toContain('spanmesh_x 4');
+    metrics.gauge('spanmesh_broken', 'Broken.', () => {
+      throw new Error('unreadable');
+    });
+    expect((await fetch(`${base}/metrics`)).status).toBe(500);
+    expect((await fetch(`${base}/livez`)).status).toBe(200);
+  });
+
+  it('answers 404 for other paths, 405 for other methods, HEAD without a body', async () => {
+    expect((await fetch(`${base}/`)).status).toBe(404);
+    const post = await fetch(`${base}/livez`, { method: 'POST', body: 'x' });
+    expect([post.status, post.headers.get('allow')]).toEqual([405, 'GET, HEAD']);
+    const head = await fetch(`${base}/livez`, { method: 'HEAD' });
+    expect([head.status, await head.text()]).toEqual([200, '']);
+  });
+
+  it('leaves other paths to the fallback and survives its errors', async () => {
+    expect(await (await fetch(`${base}/console`)).text()).toBe('console');
+    expect((await fetch(`${base}/throws`)).status).toBe(500);
+  });
+
+  it('names the setting when its port is taken', async () => {
+    const second = new HttpServer(
+      { listen: { host: '127.0.0.1', port }, setting: 'SPANMESH_HTTP_LISTEN' },
+      { ready: () => null, metrics: new Metrics(), logger },
+    );
+    const error = await second.start().catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(SettingError);
+    expect((error as Error).message).toBe(
+      `SPANMESH_HTTP_LISTEN: cannot listen on 127.0.0.1:${port}: EADDRINUSE, the port is taken: stop what listens there, or choose another`,
+    );
+    await second.stop();
+  });
+
+  it('answers a probe while others hold connections and say nothing', async () => {
+    // More than it takes.
+    const silent = await Promise.all(Array.from({ length: 260 }, () => silentConnection(port)));
+    expect((await fetch(`${base}/livez`)).status).toBe(200);
+    expect((await fetch(`${base}/readyz`)).status).toBe(200);
+    // Those who had to give way were closed.
+    await Promise.all(silent.slice(0, 4).map(({ closed }) => closed));
+    expect(await (await fetch(`${base}/metrics`)).text()).toMatch(/^spanmesh_http_connections_displaced_total [5-9]$/m);
+    for (const { socket } of silent) socket.destroy();
+  });
+
+  it('closes kept connections on stop', async () => {
+    await (await fetch(`${base}/livez`)).text();
+    await server.stop();
+    await expect(fetch(`${base}/livez`)).rejects.toThrow();
+  });
+});

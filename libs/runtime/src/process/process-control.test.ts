@@ -1,0 +1,197 @@
+import { credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import {
+  ProcessClient,
+  type ProcessInfo,
+  SetLogLevelRequest,
+  type SetLogLevelResponse,
+} from '@spanmesh/proto/v1/process';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { apiGate, apiUserOf } from '../access/api-access.ts';
+import { createApiToken, parseApiTokens } from '../access/api-tokens.ts';
+import { USER_HEADER } from '../access/gate.ts';
+import type { ServerSecurity } from '../access/security.ts';
+import { PROCESS_QUESTIONS, processAnswers } from '../bus/bus-names.ts';
+import { InProcessBus } from '../bus/in-process/in-process-bus.ts';
+import { systemClock } from '../clock.ts';
+import { GrpcServer } from '../grpc/grpc-server.ts';
+import { createLogger } from '../log/logger.ts';
+import { ProcessControl } from './process-control.ts';
+import { type LogLevelOrder, ProcessDirectory } from './process-directory.ts';
+
+const logger = createLogger({ level: 'silent', service: 'test' });
+let bus: InProcessBus;
+let stops: (() => Promise<unknown> | unknown)[];
+beforeEach(() => {
+  bus = new InProcessBus({ onError: (error) => expect.fail(String(error)) });
+  stops = [() => bus.close()];
+});
+afterEach(async () => {
+  for (const stop of stops.reverse()) await stop();
+});
+
+interface Made {
+  readonly control: ProcessControl;
+  readonly client: ProcessClient;
+  readonly link: { connected: boolean; losses: number; unchangedMs: number };
+}
+
+async function process(
+  service: string,
+  { security = {}, gateway = '' } = {} as { security?: ServerSecurity; gateway?: string },
+): Promise<Made> {
+  const api = new GrpcServer({ listen: { host: '127.0.0.1', port: 0 }, setting: 'X', security }, { logger });
+  const link = { connected: true, losses: 0, unchangedMs: 61_900 };
+  // A logger of its own, whose level can be changed.
+  const own = createLogger({ level: 'silent', service, destination: { write: () => {} } });
+  const control = new ProcessControl(
+    { service, logLevel: 'warn' },
+    {
+      bus,
+      link,
+      clock: systemClock,
+      logger: own,
+      ports: { api, security: { api: security } } as never,
+      ready: () => (service === 'volconf' ? 'waits' : null),
+      leads: () => (service === 'topology' ? ['topology'] : []),
+      gateway: () => gateway,
+    },
+  );
+  const client = new ProcessClient(`127.0.0.1:${await api.start()}`, credentials.createInsecure());
+  control.start();
+  stops.push(
+    () => api.stop(0),
+    () => client.close(),
+    () => control.stop(),
+  );
+  return { control, client, link };
+}
+
+function list(client: ProcessClient): Promise<{ processes: ProcessInfo[]; alone: boolean; answeredBy: string }> {
+  return new Promise((resolve, reject) => {
+    client.listProcesses({}, (error, answer) => (error === null ? resolve(answer) : reject(error)));
+  });
+}
+
+function set(
+  client: ProcessClient,
+  request: Partial<SetLogLevelRequest>,
+  metadata = new Metadata(),
+): Promise<SetLogLevelResponse | string> {
+  return new Promise((resolve) => {
+    client.setLogLevel(SetLogLevelRequest.fromPartial(request), metadata, (error: ServiceError | null, answer) =>
+      resolve(error === null ? answer : `${status[error.code]}: ${error.details}`),
+    );
+  });
+}
+
+const changed = (answer: SetLogLevelResponse | string) =>
+  typeof answer === 'string' ? answer : answer.processes.map(({ service, logLevel }) => `${service} ${logLevel}`);
+
+describe('ProcessControl', () => {
+  it('knows of every process through any one of them', async () => {
+    const [gateway, topology] = [
+      await process('link-gateway', { gateway: 'gw-1.0badcafe' }),
+      await process('topology'),
+    ];
+    await process('volconf');
+    for (const { client, control } of [gateway, topology]) {
+      const { processes, alone, answeredBy } = await list(client);
+      expect(processes.map(({ service, notReady, leads }) => [service, notReady, leads])).toEqual([
+        ['link-gateway', '', []],
+        ['topology', '', ['topology']],
+        ['volconf', 'waits', []],
+      ]);
+      expect(processes[0]).toMatchObject({
+        gateway: 'gw-1.0badcafe',
+        natsConnected: true,
+        natsForSeconds: 61,
+        logLevel: 'warn',
+      });
+      expect([alone, answeredBy]).toEqual([false, control.info().id]);
+    }
+  });
+
+  it('changes all, those of a service, or one by whatever it is called', async () => {
+    const gateway = await process('link-gateway', { gateway: 'gw-1.0badcafe' });
+    const topology = await process('topology');
+    expect(changed(await set(topology.client, { level: 'debug' }))).toEqual(['link-gateway debug', 'topology debug']);
+    expect(changed(await set(topology.client, { level: 'error', service: 'link-gateway' }))).toEqual([
+      'link-gateway error',
+    ]);
+    for (const name of ['gw-1', 'gw-1.0badcafe', gateway.control.info().id]) {
+      expect(changed(await set(topology.client, { level: '', process: name }))).toEqual(['link-gateway warn']);
+    }
+    expect(topology.control.logLevel.state).toMatchObject({ kind: 'changed', by: 'somebody from 127.0.0.1' });
+    expect(await set(topology.client, { level: 'debug', process: 'gw-2' })).toBe(
+      'NOT_FOUND: No process that answers fits.',
+    );
+  });
+
+  it('reaches itself while NATS is away, and says that others were not', async () => {
+    const topology = await process('topology');
+    const volconf = await process('volconf');
+    topology.link.connected = false;
+    const answer = await set(topology.client, { level: 'debug' });
+    expect(answer).toMatchObject({ alone: true });
+    expect(changed(answer)).toEqual(['topology debug']);
+    expect(volconf.control.logLevel.level).toBe('warn');
+    expect(await list(topology.client)).toMatchObject({ alone: true });
+    expect(await set(topology.client, { level: 'debug', service: 'volconf' })).toMatch(/^NOT_FOUND: .* NATS is away/);
+  });
+
+  it.each([
+    [{ level: 'loud' }, /^INVALID_ARGUMENT: .*trace, debug, info/],
+    [{ level: 'debug', durationMs: 86_400_001 }, /^INVALID_ARGUMENT: .*24 hours.*SPANMESH_LOG_LEVEL/],
+    [{ level: 'debug', process: 'x'.repeat(301) }, /^INVALID_ARGUMENT/],
+  ])('refuses %j', async (request, why) => {
+    const { client, control } = await process('topology');
+    expect(await set(client, request)).toMatch(why);
+    expect(control.logLevel.state.kind).toBe('configured');
+  });
+
+  it('says by whom, and believes nobody who says it himself', async () => {
+    const ann = createApiToken({ name: 'ann', role: 'operate' });
+    const tokens = parseApiTokens('tokens', Buffer.from(ann.line));
+    const userOf = apiUserOf(() => tokens);
+    const security = {
+      gate: apiGate(() => tokens),
+      userOf: (caller: Parameters<typeof userOf>[0]) => userOf(caller)?.name ?? null,
+    };
+    const { client, control } = await process('topology', { security });
+    const metadata = new Metadata();
+    metadata.set('authorization', `Bearer ${ann.token}`);
+    metadata.set(USER_HEADER, 'root');
+    await set(client, { level: 'debug' }, metadata);
+    expect(control.logLevel.state).toMatchObject({ by: 'ann from 127.0.0.1' });
+  });
+});
+
+describe('ProcessDirectory', () => {
+  it('does not mind what makes no sense', async () => {
+    const { control, client } = await process('topology');
+    const orders: LogLevelOrder[] = [];
+    const other = new ProcessDirectory({
+      bus,
+      clock: systemClock,
+      self: () => ({ ...control.info(), id: 'other' }),
+      obey: (order) => orders.push(order) > 0,
+    });
+    other.start();
+    stops.push(() => other.stop());
+    for (const text of [
+      '',
+      '{',
+      '{"id":"x"}',
+      JSON.stringify({ id: crypto.randomUUID(), from: 'a', order: { level: 'loud' } }),
+    ]) {
+      bus.publish(PROCESS_QUESTIONS, Buffer.from(text));
+    }
+    bus.subscribe(PROCESS_QUESTIONS, (_, data) => {
+      const { id } = JSON.parse(Buffer.from(data).toString()) as { id: string };
+      bus.publish(processAnswers(id), Buffer.from([0xff, 0xff]));
+      bus.publish(processAnswers(id), Buffer.alloc(100_000));
+    });
+    expect((await list(client)).processes.map(({ id }) => id)).toEqual(['other', control.info().id].sort());
+    expect(orders).toEqual([]);
+  });
+});

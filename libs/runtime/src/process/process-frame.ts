@@ -1,0 +1,127 @@
+import type { ServiceName } from '../access/service-names.ts';
+import type { Bus } from '../bus/bus.ts';
+import type { NatsOptions } from '../bus/nats/nats-settings.ts';
+import { openBus, type ProcessBus } from '../bus/open-bus.ts';
+import { type Clock, systemClock } from '../clock.ts';
+import { createLogger, type Logger } from '../log/logger.ts';
+import { Metrics } from '../metrics.ts';
+import { warnOfMisspelt } from '../settings/misspelt-settings.ts';
+import {
+  readSettings,
+  type Setting,
+  SettingError,
+  type SettingSources,
+  type SettingValues,
+} from '../settings/setting.ts';
+import { ProcessControl } from './process-control.ts';
+import { ProcessPorts } from './process-ports.ts';
+import type { ProcessOptions } from './process-settings.ts';
+
+export interface ProcessFrameOptions {
+  /** As it stands in logs: `link-gateway`, `topology` or `volconf`. */
+  readonly service: string;
+  /** What the process's certificate must name. */
+  readonly name: ServiceName;
+  /** The name of the gateway that it is: the same. */
+  readonly gatewayName?: string;
+  readonly settings: ProcessOptions & NatsOptions;
+  /** What it says that it speaks; for tests of versions side by side. */
+  readonly protocolVersion?: number | undefined;
+}
+
+/** What the frame asks of the service in it. */
+export interface FramedService {
+  /** null: ready, otherwise why not. */
+  notReady(): string | null;
+  /** What it leads now. */
+  readonly leads?: () => string[];
+  /** Of a gateway its id. */
+  readonly gateway?: () => string;
+  /** Of a gateway: files of its keys directory that something is wrong with. */
+  readonly keysProblems?: () => number;
+}
+
+/** What a process of one service has around it: the bus, what it listens on, metrics, and the means to look into it. */
+export class ProcessFrame {
+  readonly bus: Bus;
+  readonly clock: Clock = systemClock;
+  readonly metrics = new Metrics({ processMetrics: true });
+  readonly ports: ProcessPorts;
+
+  readonly #options: ProcessFrameOptions;
+  readonly #bus: ProcessBus;
+  readonly #control: ProcessControl;
+
+  /** @throws SettingError: settings that contradict each other, or cannot be secured as they must be. */
+  constructor(
+    options: ProcessFrameOptions,
+    { service, logger }: { readonly service: FramedService; readonly logger: Logger },
+  ) {
+    this.#options = options;
+    const { settings, name, gatewayName, protocolVersion } = options;
+    const { clock, metrics } = this;
+    const ready = () => service.notReady();
+    this.#bus = openBus(settings, { logger, metrics });
+    this.bus = this.#bus.bus;
+    this.ports = new ProcessPorts(settings, {
+      ready,
+      metrics,
+      logger,
+      ...(protocolVersion !== undefined && { protocolVersion }),
+      names: [name],
+      gatewayName,
+    });
+    const { leads, gateway, keysProblems } = service;
+    this.#control = new ProcessControl(
+      { service: options.service, logLevel: settings.logLevel },
+      {
+        ...this.#bus,
+        clock,
+        logger,
+        ports: this.ports,
+        ready,
+        ...(leads !== undefined && { leads }),
+        ...(gateway !== undefined && { gateway }),
+        ...(keysProblems !== undefined && { keysProblems }),
+      },
+    );
+  }
+
+  /** Looks at NATS, listens, has the service `begin`, and answers for the process. @throws SettingError: what is missing or taken. */
+  async start(begin: () => Promise<void>): Promise<void> {
+    await this.#bus.check();
+    await this.ports.start();
+    await begin();
+    this.#control.start();
+  }
+
+  /** Has the service `end` while its ports are still there, then goes. */
+  async stop(end: () => Promise<void>): Promise<void> {
+    this.ports.notServing();
+    this.#control.stop();
+    await end();
+    await this.ports.stop();
+    await this.bus.close();
+  }
+
+  /** What others are told must be where they reach us. @throws SettingError: it is neither known nor `set`. */
+  checkReachable(setting: string, { isSet }: { readonly isSet: boolean }): void {
+    const isKnown = this.ports.advertisedServiceAddress !== '' || isSet;
+    if (this.#options.settings.natsUrl.length === 0 || isKnown) return;
+    const why = 'must be set: the service port listens on all addresses, and others must be told one';
+    throw new SettingError(setting, why);
+  }
+}
+
+/** Makes what `spanmesh run` runs, by its settings. @throws SettingError */
+export function createByName<T extends Readonly<Record<string, Setting<unknown>>>, P>(
+  service: string,
+  settings: T,
+  from: SettingSources,
+  make: (options: SettingValues<T>, logger: Logger) => P,
+): P {
+  const options = readSettings(settings, from);
+  const logger = createLogger({ level: (options as SettingValues<T> & ProcessOptions).logLevel, service });
+  warnOfMisspelt(from.env, settings, logger);
+  return make(options, logger);
+}

@@ -1,0 +1,148 @@
+import { Security } from '../access/security.ts';
+import type { ServiceName } from '../access/service-names.ts';
+import { formatHostPort, type HostPort } from '../address.ts';
+import { type Clock, systemClock } from '../clock.ts';
+import { GrpcServer } from '../grpc/grpc-server.ts';
+import { ProtocolRule } from '../grpc/protocol-version.ts';
+import { type Logger, registerLogMetrics } from '../log/logger.ts';
+import type { Metrics } from '../metrics.ts';
+import { HttpServer } from './http-server.ts';
+import type { ProcessOptions } from './process-settings.ts';
+import type { Service } from './service.ts';
+
+/** How long open calls are given to end when the process stops, ms. */
+const DRAIN_MS = 500;
+
+export interface ProcessPortsDependencies {
+  /** null: ready, otherwise why not. */
+  readonly ready: () => string | null;
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+  /** The services that run in the process: its certificate must name them. */
+  readonly names?: readonly ServiceName[];
+  /** The name of the gateway that runs in it: the same. */
+  readonly gatewayName?: string | undefined;
+  readonly clock?: Clock;
+  /** What this process says that it speaks; another than its own in tests only. */
+  readonly protocolVersion?: number;
+}
+
+/**
+ * What a process listens on, whatever services run in it: the API for its users, the service port for the other services of the
+ * installation (users of the API never reach that one), and HTTP for probes and scrapes.
+ */
+export class ProcessPorts implements Service {
+  /** Services are added before the start. */
+  readonly api: GrpcServer;
+  readonly service: GrpcServer;
+  /** Who may come in, and how this process shows other services who it is. */
+  readonly security: Security;
+  /** Which other versions are understood. */
+  readonly protocol: ProtocolRule;
+  /** Filled by `start`. */
+  apiPort = 0;
+  servicePort = 0;
+  httpPort = 0;
+
+  readonly #options: ProcessOptions;
+  readonly #http: HttpServer;
+
+  /** @throws SettingError: what it listens on cannot be secured as it must be (security.ts). */
+  constructor(
+    options: ProcessOptions,
+    {
+      ready,
+      metrics,
+      logger,
+      names = [],
+      gatewayName: gateway,
+      clock = systemClock,
+      protocolVersion,
+    }: ProcessPortsDependencies,
+  ) {
+    this.#options = options;
+    const { grpcListen, serviceListen, httpListen } = options;
+    this.security = new Security(
+      options,
+      { names, gateway, listen: options, protocolVersion },
+      { clock, logger, metrics },
+    );
+    this.protocol = new ProtocolRule(
+      { ...(protocolVersion !== undefined && { own: protocolVersion }) },
+      { logger, clock },
+    );
+    this.protocol.register(metrics);
+    registerLogMetrics(metrics);
+    const { api, service, refused } = this.security;
+    const { protocol } = this;
+    this.api = new GrpcServer(
+      { listen: grpcListen, setting: 'SPANMESH_GRPC_LISTEN', security: api },
+      { logger, clock, refused: () => refused.api++ },
+    );
+    this.service = new GrpcServer(
+      { listen: serviceListen, setting: 'SPANMESH_SERVICE_LISTEN', security: service, protocol },
+      { logger, clock, refused: () => refused.service++ },
+    );
+    metrics.counter(
+      'spanmesh_public_calls_refused_total',
+      'Calls of the health service refused, or ended, because too many were open.',
+      () => ({ api: this.api.publicCalls.refused, service: this.service.publicCalls.refused }),
+      'port',
+    );
+    this.#http = new HttpServer({ listen: httpListen, setting: 'SPANMESH_HTTP_LISTEN' }, { ready, metrics, logger });
+  }
+
+  /** HTTP first, so that probes are answered. @throws SettingError: a port is taken; none is kept then. */
+  async start(): Promise<void> {
+    try {
+      this.security.start();
+      this.httpPort = await this.#http.start();
+      this.servicePort = await this.service.start();
+      this.apiPort = await this.api.start();
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+  }
+
+  /** The process is going to stop: gRPC health says NOT_SERVING from now on. (HTTP asks `ready`.) */
+  notServing(): void {
+    this.api.notServing();
+    this.service.notServing();
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([this.api.stop(DRAIN_MS), this.service.stop(DRAIN_MS)]);
+    await this.#http.stop();
+    await this.security.stop();
+  }
+
+  /** Every port that it listens on. */
+  get all(): number[] {
+    return [this.apiPort, this.servicePort, this.httpPort].filter((port) => port !== 0);
+  }
+
+  /** The API as this process reaches it, `host:port`. */
+  get apiAddress(): string {
+    return reached(this.#options.grpcListen, this.apiPort);
+  }
+
+  /** The service port as this process reaches it, `host:port`. */
+  get serviceAddress(): string {
+    return reached(this.#options.serviceListen, this.servicePort);
+  }
+
+  /** The service port as others reach it, as far as can be told from here: empty if it listens on all addresses. */
+  get advertisedServiceAddress(): string {
+    return isWildcard(this.#options.serviceListen) ? '' : this.serviceAddress;
+  }
+}
+
+function isWildcard({ host }: HostPort): boolean {
+  return host === '0.0.0.0' || host === '::';
+}
+
+function reached(listen: HostPort, port: number): string {
+  const { host } = listen;
+  return formatHostPort({ host: isWildcard(listen) ? (host === '::' ? '::1' : '127.0.0.1') : host, port });
+}

@@ -1,0 +1,94 @@
+/** A service for service.test.ts, run as a child process: what it does is its first argument. */
+import { createLogger } from '../log/logger.ts';
+import { SettingError } from '../settings/setting.ts';
+import { runService, type Service } from './service.ts';
+
+const say = (word: string): void => {
+  process.stdout.write(`${word}\n`);
+};
+const never = new Promise<void>(() => {});
+
+const services: Record<string, () => Service> = {
+  drains: () => ({
+    start: async () => say('started'),
+    stop: async () => {
+      say('stopping');
+      await new Promise<void>((resolve) => setImmediate(resolve));
+      say('stopped');
+    },
+  }),
+  hangs: () => ({
+    start: async () => say('started'),
+    stop: () => {
+      say('stopping');
+      return never;
+    },
+  }),
+  hurries: () => {
+    const hurried = Promise.withResolvers<void>();
+    return {
+      start: async () => say('started'),
+      stop: () => {
+        say('stopping');
+        return hurried.promise;
+      },
+      hurry: () => {
+        say('hurried');
+        hurried.resolve();
+      },
+    };
+  },
+  'hangs-hurried': () => ({
+    start: async () => say('started'),
+    stop: () => {
+      say('stopping');
+      return never;
+    },
+    hurry: () => say('hurried'),
+  }),
+  'stop-fails': () => ({
+    start: async () => say('started'),
+    stop: async () => {
+      throw new Error('cannot stop');
+    },
+  }),
+  'start-hangs': () => ({
+    start: () => {
+      say('starting');
+      return never;
+    },
+    stop: async () => say('stopped'),
+  }),
+  setting: () => ({
+    start: async () => {
+      throw new SettingError('SPANMESH_DMSG_LISTEN', 'cannot listen on\n127.0.0.1:987: EACCES');
+    },
+    stop: async () => {},
+  }),
+  'make-fails': () => {
+    throw new SettingError('--x', 'bad');
+  },
+  'start-fails': () => ({
+    start: async () => {
+      throw new Error('start trouble');
+    },
+    stop: async () => {},
+  }),
+  'throws-later': () => ({
+    start: async () => {
+      setImmediate(() => {
+        throw new Error('later trouble');
+      });
+    },
+    stop: async () => {},
+  }),
+  'rejects-later': () => ({
+    start: async () => {
+      setImmediate(() => void Promise.reject(new Error('lost trouble')));
+    },
+    stop: async () => {},
+  }),
+};
+
+const make = services[process.argv[2]!]!;
+await runService(make, { logger: createLogger({ level: 'info', service: 'fixture' }) });

@@ -1,0 +1,96 @@
+import { rmSync, writeFileSync } from 'node:fs';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { MAX_SECRET_FILE_BYTES } from '../access/secret-file.ts';
+import { FakeClock } from '../fake-clock.ts';
+import { Certificates, recordingLogger } from './certificates.fixture.ts';
+import { LOOK_INTERVAL_MS, WatchedFiles } from './watched-files.ts';
+
+describe('WatchedFiles', () => {
+  let files: Certificates;
+  let clock: FakeClock;
+  let log: ReturnType<typeof recordingLogger>;
+  beforeEach(() => {
+    files = new Certificates();
+    clock = new FakeClock();
+    log = recordingLogger();
+  });
+  afterEach(() => files.remove());
+
+  /** The files' texts, joined; 'bad' cannot be used. */
+  function watch(...paths: string[]): WatchedFiles<string> {
+    return new WatchedFiles(
+      {
+        files: paths,
+        parse: (contents) => {
+          const texts = contents.map(String);
+          if (texts.includes('bad')) throw new Error('it is bad');
+          return texts.join('+');
+        },
+      },
+      { clock, logger: log.logger },
+    );
+  }
+
+  it('reads its files at once, and throws when they cannot be used', () => {
+    expect(watch(files.file('a'), files.file('b')).value).toBe('a+b');
+    expect(() => watch(files.file('bad'))).toThrow('it is bad');
+    expect(() => watch('/nowhere/x')).toThrow('/nowhere/x: there is no such file');
+    expect(() => watch(files.directory)).toThrow(/is not a file/);
+    expect(() => watch(files.file(new Uint8Array(MAX_SECRET_FILE_BYTES + 1)))).toThrow(/is larger than/);
+  });
+
+  it('takes a changed file at the next look, and tells', async () => {
+    const file = files.file('a');
+    const watched = watch(file);
+    const told: string[] = [];
+    const subscription = watched.onChange((value) => told.push(value));
+    const changed = new Promise<void>((resolve) => void watched.onChange(() => resolve()));
+    watched.start();
+    writeFileSync(file, 'b');
+    clock.advance(LOOK_INTERVAL_MS);
+    await changed;
+    subscription.unsubscribe();
+    writeFileSync(file, 'c');
+    // The first may be the end of the one before.
+    await watched.look();
+    await watched.look();
+    expect([watched.value, told, watched.reloads]).toEqual(['c', ['b'], 2]);
+    await watched.stop();
+    expect(clock.pending).toBe(0);
+  });
+
+  it('tells nobody when nothing has changed', async () => {
+    const file = files.file('a');
+    const watched = watch(file);
+    writeFileSync(file, 'a');
+    await watched.look();
+    expect([watched.reloads, log.lines]).toEqual([0, []]);
+  });
+
+  it('follows symlinks that are swapped', async () => {
+    const { cert, key } = files.mount({ cert: 'a', key: 'b' });
+    const watched = watch(cert!, key!);
+    files.mount({ cert: 'c', key: 'd' });
+    await watched.look();
+    expect(watched.value).toBe('c+d');
+  });
+
+  it.each<[string, (file: string) => void]>([
+    ['bad', (file) => writeFileSync(file, 'bad')],
+    ['gone', (file) => rmSync(file)],
+  ])('keeps what it has when a file is %s; says so once, at the second look', async (_, spoil) => {
+    const file = files.file('a');
+    const watched = watch(file);
+    spoil(file);
+    await watched.look();
+    // May have been half-way through a change.
+    expect([watched.value, watched.failures, log.lines]).toEqual(['a', 0, []]);
+    await watched.look();
+    await watched.look();
+    expect([watched.value, watched.failures, log.lines.length]).toEqual(['a', 1, 1]);
+    expect(log.lines[0]).toContain('what they held before stays in use');
+    writeFileSync(file, 'b');
+    await watched.look();
+    expect([watched.value, watched.failures, watched.reloads]).toEqual(['b', 1, 1]);
+  });
+});

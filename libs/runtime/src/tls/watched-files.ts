@@ -1,0 +1,120 @@
+import { loadSecretFile, readSecretFile } from '../access/secret-file.ts';
+import type { Subscription } from '../bus/bus.ts';
+import type { Clock, Timer } from '../clock.ts';
+import type { Logger } from '../log/logger.ts';
+
+/**
+ * How often files are looked at, ms. Their content is compared, and not the file system asked to tell: symlinks that are swapped
+ * anywhere on the way (Kubernetes swaps a directory's), network file systems and bind mounts all look the same this way.
+ */
+export const LOOK_INTERVAL_MS = 5000;
+
+/** What `parse` is given, in the order of `files`. */
+export type FileContents = readonly Buffer[];
+
+/**
+ * A value made of files, made anew when they change. What cannot be used changes nothing: the value that stands is kept and the
+ * trouble is logged and counted once, when it is still there at a second look (the first may have come half-way through a swap).
+ */
+export class WatchedFiles<T> {
+  /** Times that a changed value was taken. */
+  reloads = 0;
+  /** Times that changed files could not be used. */
+  failures = 0;
+  readonly #files: readonly string[];
+  readonly #parse: (contents: FileContents) => T;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #listeners = new Set<(value: T) => void>();
+  #value: T;
+  #contents: FileContents;
+  /** The failure seen at the last look, and whether it has been reported. */
+  #failing: { readonly message: string; readonly reported: boolean } | null = null;
+  #timer: Timer | null = null;
+  #looking: Promise<void> | null = null;
+  #running = false;
+
+  /** @throws what `parse` throws; TlsError for a file that cannot be read. */
+  constructor(
+    { files, parse }: { readonly files: readonly string[]; readonly parse: (contents: FileContents) => T },
+    { clock, logger }: { readonly clock: Clock; readonly logger: Logger },
+  ) {
+    this.#files = files;
+    this.#parse = parse;
+    this.#clock = clock;
+    this.#logger = logger;
+    this.#contents = files.map((file) => readSecretFile(file));
+    this.#value = parse(this.#contents);
+  }
+
+  get value(): T {
+    return this.#value;
+  }
+
+  /** Called with each new value. */
+  onChange(fn: (value: T) => void): Subscription {
+    this.#listeners.add(fn);
+    return { unsubscribe: () => this.#listeners.delete(fn) };
+  }
+
+  /** Looks every LOOK_INTERVAL_MS from now on. */
+  start(): void {
+    if (this.#running) return;
+    this.#running = true;
+    this.#arm();
+  }
+
+  async stop(): Promise<void> {
+    this.#running = false;
+    this.#timer?.cancel();
+    await this.#looking;
+  }
+
+  /** Looks now. Never rejects. */
+  look(): Promise<void> {
+    this.#looking ??= this.#look().finally(() => {
+      this.#looking = null;
+    });
+    return this.#looking;
+  }
+
+  #arm(): void {
+    this.#timer = this.#clock.after(LOOK_INTERVAL_MS, () => {
+      void this.look().then(() => {
+        if (this.#running) this.#arm();
+      });
+    });
+  }
+
+  async #look(): Promise<void> {
+    let value: T;
+    let contents: FileContents;
+    try {
+      contents = await Promise.all(this.#files.map((file) => loadSecretFile(file)));
+      if (contents.every((content, i) => content.equals(this.#contents[i]!))) {
+        this.#failing = null;
+        return;
+      }
+      value = this.#parse(contents);
+    } catch (error) {
+      this.#failed(error as Error);
+      return;
+    }
+    this.#failing = null;
+    this.#contents = contents;
+    this.#value = value;
+    this.reloads++;
+    this.#logger.info({ files: this.#files }, 'changed files are in use from now on');
+    for (const fn of this.#listeners) fn(value);
+  }
+
+  #failed(err: Error): void {
+    const { message } = err;
+    const again = this.#failing?.message === message;
+    if (again && !this.#failing!.reported) {
+      this.failures++;
+      this.#logger.error({ why: message }, 'changed files cannot be used; what they held before stays in use');
+    }
+    this.#failing = { message, reported: again };
+  }
+}

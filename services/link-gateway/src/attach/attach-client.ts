@@ -1,0 +1,417 @@
+import { type ClientDuplexStream, type ServiceError, status } from '@grpc/grpc-js';
+import {
+  type AttachRequest,
+  type AttachResponse,
+  type Commands,
+  GatewayControlClient,
+  type Hello,
+  RefusalReason,
+  type Refused,
+  refusalReasonToJSON,
+  StateChange,
+  type Welcome,
+} from '@spanmesh/proto/v1/gateway_control';
+import type { Clock, Timer } from '@spanmesh/runtime/clock';
+import { channelOptions, PLAINTEXT } from '@spanmesh/runtime/grpc/grpc-client';
+import { ProtocolRule } from '@spanmesh/runtime/grpc/protocol-version';
+import { type Logger, Throttle } from '@spanmesh/runtime/log/logger';
+import type { Random } from '@spanmesh/runtime/random';
+import type { ChannelSecurity } from '@spanmesh/runtime/tls/tls-credentials';
+import { Turn } from '@spanmesh/runtime/turn';
+import { PART_BYTES } from '../limits.ts';
+import type { Attach, AttachRefusal } from './attach.ts';
+import type { AttachHost } from './attach-host.ts';
+import { explain } from './refusals.ts';
+import type { Reports } from './reports.ts';
+import type { TopologyLocator } from './topology-locator.ts';
+
+/** gateway_control.proto, Hello: what this gateway can do beyond that version of the protocol. */
+const CAPABILITIES: readonly string[] = ['drain'];
+/** Pauses between rounds of attempts: doubled each time, each shortened by up to half at random. */
+export const FIRST_BACKOFF_MS = 100;
+export const MAX_BACKOFF_MS = 5000;
+/** How long a leader may take to say Welcome; it may have to raise its epoch first. */
+export const WELCOME_MS = 10_000;
+/** The same for one of several that nobody says leads. */
+export const ANSWER_MS = 3000;
+/** How long the status of a refusal may take to come after it. */
+export const STATUS_MS = 1000;
+/** Bytes (estimated) of changes that wait for a leader that does not read; past this a snapshot is cheaper. */
+export const MAX_PENDING_BYTES = 32 * 1024 * 1024;
+/** How long a leader waits to hear that its commands were obeyed, when there is nothing else to tell. */
+export const OBEYED_MS = 200;
+/** How long a last delta may take to be taken in. */
+export const GOODBYE_MS = 2000;
+/** The same trouble is logged once in this time. */
+const LOG_INTERVAL_MS = 10_000;
+/** Why a lost stream is the way of things and not worth a warning: the leader stops or changes. */
+const EXPECTED = new Set<status>([status.FAILED_PRECONDITION, status.ABORTED, status.CANCELLED]);
+
+export interface AttachClientOptions {
+  /** Name of the installation that the gateway belongs to. */
+  readonly installation: string;
+  /** Of the way to the leader; plaintext unless given. */
+  readonly security?: ChannelSecurity;
+}
+
+export interface AttachClientDependencies {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly random: Random;
+  readonly host: AttachHost;
+  readonly reports: Reports;
+  readonly locator: Pick<
+    TopologyLocator,
+    'address' | 'next' | 'isExhausted' | 'again' | 'isNamed' | 'leads' | 'knows' | 'doesNotLead'
+  >;
+  readonly protocol?: ProtocolRule;
+}
+
+type Stream = ClientDuplexStream<AttachRequest, AttachResponse>;
+
+/** A stream with the channel that it runs on. Each attempt has its own, so that names are looked up afresh. */
+interface Call {
+  readonly client: GatewayControlClient;
+  readonly stream: Stream;
+  readonly address: string;
+}
+
+/**
+ * Where the way to the leader stands; changed in `#become` only.
+ *   stopped    start() was not called yet, or stop() has ended it
+ *   waiting    no stream; `timer` starts the next round of attempts
+ *   greeting   Hello was sent; `timer` gives it up
+ *   refused    the leader does not take the gateway on: the status that ends the stream says so to people; `timer` gives that up
+ *   attached   Welcome came: first the snapshot is written, then deltas
+ *   leaving    stop() was called: the last delta is on its way, the stream is half-closed; `timer` gives that up
+ */
+type AttachState =
+  | { readonly kind: 'stopped' }
+  | { readonly kind: 'waiting'; readonly timer: Timer }
+  | { readonly kind: 'greeting'; readonly call: Call; readonly timer: Timer }
+  | { readonly kind: 'refused'; readonly call: Call; readonly timer: Timer }
+  | { readonly kind: 'attached'; readonly call: Call }
+  | { readonly kind: 'leaving'; readonly call: Call; readonly timer: Timer; readonly left: () => void };
+
+/**
+ * The gateway's end of the Attach stream (architecture.md, "Attach"): finds the leader, tells it what is open and then
+ * what changes, once a turn, and hands on its commands. Without a leader it tries for ever; changes are not kept then, the
+ * next snapshot has them.
+ */
+export class AttachClient implements Attach {
+  /** A leader has taken this gateway on once: what readiness needs. */
+  attachedOnce = false;
+  /** What a leader has refused it for since then. */
+  refused: AttachRefusal | null = null;
+  /** Highest epoch obeyed so far; 0 for none. */
+  epoch = 0;
+  readonly #options: AttachClientOptions;
+  readonly #deps: AttachClientDependencies;
+  readonly #turn: Turn;
+  readonly #protocol: ProtocolRule;
+  readonly #throttle: Throttle;
+  #state: AttachState = { kind: 'stopped' };
+  #backoff = FIRST_BACKOFF_MS;
+  /** What waits to be written before the reports: the rest of the snapshot, parts of a large delta. */
+  #outbox: AttachRequest[] = [];
+  #outboxAt = 0;
+  #blocked = false;
+  /** `n` of the last commands of this epoch that were obeyed, and the last that the leader was told of. */
+  #obeyed = 0;
+  #obeyedTold = 0;
+  #obeyedTimer: Timer | null = null;
+
+  constructor(options: AttachClientOptions, deps: AttachClientDependencies) {
+    this.#options = options;
+    this.#deps = deps;
+    this.#protocol = deps.protocol ?? new ProtocolRule({}, deps);
+    this.#turn = new Turn(() => this.#write());
+    this.#throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock: deps.clock });
+    deps.reports.onChange = () => this.#turn.request();
+  }
+
+  get attached(): boolean {
+    return this.#state.kind === 'attached';
+  }
+
+  start(): void {
+    if (this.#state.kind === 'stopped') this.#beginRound();
+  }
+
+  /**
+   * Another leads: attaches there at once. Whom it is attached to may be paused or cut off, and would not say that it does not
+   * lead any more; its commands are of a lower epoch.
+   */
+  leaderChanged(): void {
+    const state = this.#state;
+    this.#backoff = FIRST_BACKOFF_MS;
+    if (state.kind === 'waiting') this.#beginRound();
+    if (state.kind !== 'greeting' && state.kind !== 'refused' && state.kind !== 'attached') return;
+    if (state.call.address === this.#deps.locator.address()) return;
+    this.#letGo(state.call);
+    this.#deps.logger.info('another topology replica leads');
+    this.#beginRound();
+  }
+
+  /** Says what is left to say, then goodbye. Resolves when the leader has taken it in, or has taken too long. */
+  async stop(): Promise<void> {
+    const state = this.#state;
+    this.#obeyedTimer?.cancel();
+    this.#obeyedTimer = null;
+    if (state.kind === 'attached') {
+      const { call } = state;
+      const timer = this.#deps.clock.after(GOODBYE_MS, () => this.#lost(call, null));
+      const left = Promise.withResolvers<void>();
+      this.#become({ kind: 'leaving', call, timer, left: left.resolve });
+      this.#write();
+      await left.promise;
+    } else if (state.kind !== 'leaving') {
+      this.#become({ kind: 'stopped' });
+      if (state.kind === 'greeting' || state.kind === 'refused') close(state.call);
+    }
+  }
+
+  #become(state: AttachState): void {
+    if ('timer' in this.#state) this.#state.timer.cancel();
+    this.#state = state;
+  }
+
+  #beginRound(): void {
+    this.#deps.locator.again();
+    this.#connectToNext();
+  }
+
+  /** The next of this round; the round after it begins in a while. */
+  #connectToNext(): void {
+    const address = this.#deps.locator.next();
+    if (address === null) this.#pause();
+    else this.#connect(address);
+  }
+
+  #pause(): void {
+    const pause = this.#backoff * (1 - this.#deps.random() / 2);
+    this.#backoff = Math.min(this.#backoff * 2, MAX_BACKOFF_MS);
+    this.#become({ kind: 'waiting', timer: this.#deps.clock.after(pause, () => this.#beginRound()) });
+  }
+
+  #connect(address: string): void {
+    const { clock, locator } = this.#deps;
+    const { credentials, options } = this.#options.security ?? PLAINTEXT;
+    const client = new GatewayControlClient(address, credentials, {
+      ...channelOptions,
+      ...options,
+      // Otherwise a pause that an earlier channel has to keep would be this one's, too.
+      'grpc.use_local_subchannel_pool': 1,
+    });
+    const stream = client.attach();
+    const call: Call = { client, stream, address };
+    const patience = locator.isNamed(address) || locator.isExhausted ? WELCOME_MS : ANSWER_MS;
+    this.#become({ kind: 'greeting', call, timer: clock.after(patience, () => this.#lost(call, null)) });
+    stream.on('data', (response: AttachResponse) => this.#guard(call, () => this.#take(call, response)));
+    stream.on('drain', () => this.#drained(call));
+    stream.on('error', (error: ServiceError) => this.#lost(call, error));
+    stream.on('end', () => this.#lost(call, null));
+    stream.write({ hello: this.#hello() });
+  }
+
+  #hello(): Hello {
+    const { identity, gatewaysKnown } = this.#deps.host;
+    const { name, boot, version, serviceAddress } = identity;
+    return {
+      name,
+      boot,
+      highestEpoch: this.epoch,
+      version,
+      protocolVersion: this.#protocol.own,
+      serviceAddress,
+      capabilities: [...CAPABILITIES],
+      installation: this.#options.installation,
+      gatewaysKnown: [...gatewaysKnown],
+    };
+  }
+
+  /** What a leader's message makes throw costs the stream, not the process; a snapshot puts right what was half done. */
+  #guard(call: Call, run: () => void): void {
+    try {
+      run();
+    } catch (err) {
+      const { log, suppressed } = this.#throttle.admit('failed');
+      const { address } = call;
+      if (log)
+        this.#deps.logger.error({ err, topology: address, suppressed }, 'a message of topology cannot be obeyed');
+      // Whoever says it once may say it again.
+      this.#backoff = MAX_BACKOFF_MS;
+      this.#lost(call, null);
+    }
+  }
+
+  #take(call: Call, { welcome, commands, refused }: AttachResponse): void {
+    const state = this.#state;
+    if ((state.kind !== 'greeting' && state.kind !== 'attached') || state.call !== call) return;
+    if (state.kind === 'attached') {
+      if (commands !== undefined) this.#obey(commands);
+    } else if (welcome !== undefined) this.#welcomed(call, welcome);
+    else if (refused !== undefined) this.#refusedBy(call, refused);
+  }
+
+  #welcomed(call: Call, welcome: Welcome): void {
+    const { host, locator, reports, logger } = this.#deps;
+    if (welcome.epoch < this.epoch) {
+      // It should have gone above what Hello said: not one to obey.
+      this.#lost(call, null);
+      return;
+    }
+    const who = `the topology leader at ${call.address} (${welcome.version})`;
+    const agreement = this.#protocol.check(welcome.protocolVersion, { role: 'leader', who });
+    if (agreement.kind === 'refused') {
+      this.refused = explain(RefusalReason.REFUSAL_REASON_VERSION, call.address);
+      this.#lost(call, null);
+      return;
+    }
+    if (welcome.epoch > this.epoch) this.#obeyed = 0;
+    this.epoch = welcome.epoch;
+    this.attachedOnce = true;
+    this.refused = null;
+    this.#backoff = FIRST_BACKOFF_MS;
+    this.#become({ kind: 'attached', call });
+    locator.leads(call.address, welcome.replicas);
+    // In one turn: what changes from here on is in the reports, all before is in the snapshot.
+    host.welcomed(welcome.epoch, welcome.rnssAdd);
+    const parts = host.snapshot();
+    reports.begin();
+    this.#outbox = this.#finished(parts).map((snapshot) => ({ snapshot }));
+    this.#outbox.push({ snapshotEnd: {} });
+    this.#outboxAt = 0;
+    this.#blocked = false;
+    const { epoch, version: leader } = welcome;
+    logger.info({ epoch, leader, protocol: agreement.version, parts: parts.length }, 'attached to topology');
+    this.#write();
+  }
+
+  #refusedBy(call: Call, { reason, leaderAddress }: Refused): void {
+    const { host, locator, clock } = this.#deps;
+    if (reason === RefusalReason.REFUSAL_REASON_NOT_LEADER) {
+      locator.doesNotLead(leaderAddress);
+      this.#letGo(call);
+      this.#connectToNext();
+      return;
+    }
+    this.refused = explain(reason, call.address);
+    if (reason === RefusalReason.REFUSAL_REASON_DECLARED_DEAD) {
+      this.#letGo(call);
+      host.declaredDead();
+      // Its commands were for the one that is dead.
+      this.#obeyed = 0;
+      this.#backoff = FIRST_BACKOFF_MS;
+      this.#connectToNext();
+      return;
+    }
+    this.#become({ kind: 'refused', call, timer: clock.after(STATUS_MS, () => this.#lost(call, null)) });
+  }
+
+  #obey(commands: Commands): void {
+    // A leader whose time is over (architecture.md, "Lease").
+    if (commands.epoch !== this.epoch) return;
+    if (commands.replicas.length > 0) this.#deps.locator.knows(commands.replicas);
+    this.#deps.host.apply(commands);
+    this.#obeyed = commands.n;
+    this.#obeyedTimer ??= this.#deps.clock.after(OBEYED_MS, () => {
+      this.#obeyedTimer = null;
+      this.#turn.request();
+    });
+  }
+
+  #drained(call: Call): void {
+    const state = this.#state;
+    if ((state.kind !== 'attached' && state.kind !== 'leaving') || state.call !== call) return;
+    this.#blocked = false;
+    this.#write();
+  }
+
+  /** Writes as much as the stream takes. What does not go now is merged with what comes. */
+  #write(): void {
+    const state = this.#state;
+    if (state.kind !== 'attached' && state.kind !== 'leaving') return;
+    const { reports, logger } = this.#deps;
+    const { stream } = state.call;
+    for (;;) {
+      while (this.#outboxAt < this.#outbox.length && !this.#blocked) {
+        this.#blocked = !stream.write(this.#outbox[this.#outboxAt++]!);
+      }
+      if (this.#blocked) break;
+      this.#outbox = [];
+      this.#outboxAt = 0;
+      if (reports.bytes === 0 && this.#obeyed === this.#obeyedTold) {
+        if (state.kind === 'leaving') stream.end();
+        return;
+      }
+      this.#outbox = this.#finished(reports.take(PART_BYTES)).map((delta) => ({ delta }));
+    }
+    if (state.kind === 'attached' && reports.bytes > MAX_PENDING_BYTES) {
+      logger.warn('topology does not read: attaching anew');
+      this.#lost(state.call, null);
+    }
+  }
+
+  /** Parts that were cut together, with what is said last: what was refused before the commands were obeyed has been told by then. */
+  #finished(parts: StateChange[]): StateChange[] {
+    const all = parts.length === 0 ? [StateChange.create()] : parts;
+    const last = all[all.length - 1]!;
+    last.obeyed = this.#obeyed;
+    last.lastNumber = this.#deps.host.lastNumber;
+    this.#obeyedTold = this.#obeyed;
+    return all;
+  }
+
+  /** The stream is over, or is given up. */
+  #lost(call: Call, error: ServiceError | null): void {
+    const state = this.#state;
+    if (state.kind === 'stopped' || state.kind === 'waiting' || state.call !== call) return;
+    this.#letGo(call);
+    if (state.kind === 'leaving') {
+      this.#become({ kind: 'stopped' });
+      state.left();
+      return;
+    }
+    if (state.kind === 'refused' && this.refused !== null) this.#logRefusal(this.refused, error);
+    else this.#logLoss(call, error);
+    // One that takes a gateway on and lets go of it again is not asked at once.
+    if (state.kind === 'attached') this.#pause();
+    else this.#connectToNext();
+  }
+
+  #logLoss({ address }: Call, error: ServiceError | null): void {
+    const code = error === null ? 'none' : status[error.code];
+    const { log, suppressed } = this.#throttle.admit(code);
+    if (!log) return;
+    const level = error === null || EXPECTED.has(error.code) ? 'info' : 'warn';
+    const line = { topology: address, code, details: error?.details, suppressed };
+    this.#deps.logger[level](line, 'not attached to topology');
+  }
+
+  /** The status says more than the reason: which versions, which name. */
+  #logRefusal(refusal: AttachRefusal, error: ServiceError | null): void {
+    this.refused = { ...refusal, why: error?.details || refusal.why };
+    const { reason, by, why, advice } = this.refused;
+    const { log, suppressed } = this.#throttle.admit(`refused ${reason}`);
+    if (!log) return;
+    const code = error === null ? 'none' : status[error.code];
+    const line = { topology: by, code, details: why, refusal: refusalReasonToJSON(reason), advice, suppressed };
+    this.#deps.logger.warn(line, 'not attached to topology');
+  }
+
+  #letGo(call: Call): void {
+    close(call);
+    this.#outbox = [];
+    this.#outboxAt = 0;
+    this.#blocked = false;
+    this.#deps.reports.end();
+  }
+}
+
+/** Ends a call for good: nothing of it is heard any more. */
+function close({ client, stream }: Call): void {
+  stream.removeAllListeners('data');
+  stream.cancel();
+  client.close();
+}

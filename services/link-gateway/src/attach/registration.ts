@@ -1,0 +1,82 @@
+import type { Bus } from '@spanmesh/runtime/bus/bus';
+import { GATEWAYS_BUCKET } from '@spanmesh/runtime/bus/bus-names';
+import type { Clock, Timer } from '@spanmesh/runtime/clock';
+import { GatewayRegistration } from '@spanmesh/runtime/gateways/registry';
+import { SignOfLife } from '@spanmesh/runtime/gateways/signs-of-life';
+import type { Logger, Throttle } from '@spanmesh/runtime/log/logger';
+import type { GatewayIdentity } from './attach-host.ts';
+
+/** How soon the registry is tried again when the store is away, in milliseconds. */
+const REGISTER_RETRY_MS = 1000;
+
+export interface RegistrationDependencies {
+  readonly bus: Bus;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly throttle: Throttle;
+}
+
+/**
+ * What the others can see of the gateway without a stream to it: its entry in the registry, and its signs of life. Without the store a
+ * gateway works, too; it is tried again until it is there.
+ */
+export class Registration {
+  readonly #identity: GatewayIdentity;
+  readonly #deps: RegistrationDependencies;
+  readonly #sign: SignOfLife;
+  #entry: GatewayRegistration | null = null;
+  #retry: Timer | null = null;
+  #isLeaving = false;
+
+  /** `identity` is read at each write and each sign. */
+  constructor(identity: GatewayIdentity, deps: RegistrationDependencies) {
+    this.#identity = identity;
+    this.#deps = deps;
+    const self = () =>
+      ({ kind: 'link-gateway', id: `${identity.name}.${identity.boot}`, name: identity.name }) as const;
+    this.#sign = new SignOfLife(self, deps);
+  }
+
+  /** Resolves after the first attempt to write the entry. */
+  async start(): Promise<void> {
+    this.#sign.start();
+    await this.#register();
+  }
+
+  /** The gateway has another id, or a leader has taken it on: the entry says who it is now. */
+  renew(): void {
+    this.#entry?.renew();
+  }
+
+  /** The gateway stops: whoever looks for one to use takes another. */
+  leaving(): void {
+    this.#isLeaving = true;
+    this.#retry?.cancel();
+    this.#entry?.drain();
+  }
+
+  /** The gateway is gone. */
+  async stop(): Promise<void> {
+    this.leaving();
+    this.#sign.stop();
+    await this.#entry?.stop();
+  }
+
+  async #register(): Promise<void> {
+    const { bus, clock, logger, throttle } = this.#deps;
+    try {
+      const kv = await bus.kv(GATEWAYS_BUCKET);
+      if (this.#isLeaving) return;
+      const record = () => {
+        const { name, boot, version, serviceAddress } = this.#identity;
+        return { name, boot, version, serviceAddress };
+      };
+      this.#entry = new GatewayRegistration(record, { kv, clock });
+      await this.#entry.start();
+    } catch (err) {
+      const { log, suppressed } = throttle.admit('register');
+      if (log) logger.warn({ err, suppressed }, 'the registry of gateways cannot be reached; it is tried again');
+      if (!this.#isLeaving) this.#retry = clock.after(REGISTER_RETRY_MS, () => void this.#register());
+    }
+  }
+}

@@ -1,0 +1,204 @@
+import { bytesOf, type Entry, type ListName, StateChangeParts } from '@spanmesh/proto/state-change';
+import { type DrainProgress, type GatewayTrunks, type RelaySet, StateChange } from '@spanmesh/proto/v1/gateway_control';
+import type { ClusterKey } from '@spanmesh/proto/v1/types';
+import type { Connection } from '../connection/connection.ts';
+import type { Link } from '../peers/link.ts';
+import type { LnkConn } from '../peers/lnk-conn.ts';
+import type { Relay } from '../peers/relay.ts';
+import type { RelaySource } from '../peers/relay-source.ts';
+import { connectionOpened, linkOpened, linkRef } from './snapshot.ts';
+
+/** Encoded bytes of a pair, on demand, from above: the link is named with each. */
+const PAIR_BYTES = 110;
+/** Encoded bytes of what is told whole, from above, while it waits. */
+const WHOLE_BYTES = 1024;
+
+/**
+ * What has changed on this gateway since topology was last told: the only writer of state changes (gateway_control.proto,
+ * StateChange). While nobody listens nothing is kept, because the next snapshot has it.
+ */
+export class Reports {
+  #delta = StateChange.create();
+  #bytes = 0;
+  /** Return paths that were opened (true) or closed, the last of each pair. */
+  #onDemand = new Map<RelaySource, Map<number, boolean>>();
+  /** How far drains are, the last of each order. */
+  #drains = new Map<string, DrainProgress>();
+  /** Reads how the gateway is connected with the others; null: as before. */
+  #trunks: (() => GatewayTrunks) | null = null;
+  #isHeard = false;
+  #onChange: () => void = () => {};
+
+  /** Called at each report that somebody listens to. */
+  set onChange(fn: () => void) {
+    this.#onChange = fn;
+  }
+
+  /** Somebody listens: a leader has cut the snapshot that the reports follow. */
+  get isHeard(): boolean {
+    return this.#isHeard;
+  }
+
+  /** Encoded bytes of what waits, from above. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** From here on reports are kept: they follow a snapshot that is cut in the same turn. */
+  begin(): void {
+    this.#clear();
+    this.#isHeard = true;
+  }
+
+  /** Nobody listens any more. */
+  end(): void {
+    this.#clear();
+    this.#isHeard = false;
+  }
+
+  /** What waits, in parts of at most so many bytes; none if nothing does. From here on it waits no more. */
+  take(maxBytes: number): StateChange[] {
+    const delta = this.#delta;
+    for (const [source, pairs] of this.#onDemand) this.#putPairs(delta, source, pairs);
+    delta.drains.push(...this.#drains.values());
+    delta.trunks = this.#trunks?.();
+    const bytes = this.#bytes;
+    const isWhole = delta.trunks !== undefined;
+    this.#clear();
+    if (bytes === 0) return [];
+    // What is told whole is as long as there are gateways: its size is known only now.
+    if (bytes <= maxBytes && !isWhole) return [delta];
+    const parts = new StateChangeParts(maxBytes);
+    parts.putAll(delta);
+    return parts.all;
+  }
+
+  connectionOpened(connection: Connection): void {
+    this.#add('connectionsOpened', connectionOpened(connection));
+  }
+
+  connectionAlive({ id }: Connection): void {
+    this.#add('connectionsAlive', id);
+  }
+
+  /** It is being closed in order. */
+  connectionClosing({ id }: Connection, reason: string): void {
+    this.#add('connectionsClosing', { id, reason });
+  }
+
+  /** What was on it has ended, too, and is not reported. */
+  connectionClosed({ id }: Connection): void {
+    this.#add('connectionsClosed', id);
+  }
+
+  lnkConnOpened({ id, connection, payload }: LnkConn): void {
+    this.#add('lnkConnsOpened', { id, connection: connection.id, payload });
+  }
+
+  /** Its relays are closed, and not reported. */
+  lnkConnClosed({ id }: LnkConn): void {
+    this.#add('lnkConnsClosed', id);
+  }
+
+  linkOpened(link: Link): void {
+    this.#add('linksOpened', linkOpened(link));
+  }
+
+  linkStatus({ id, status }: Link): void {
+    if (status !== null) this.#add('linkStatuses', { link: id, status });
+  }
+
+  /** Its relays on this gateway are closed, and not reported. */
+  linkClosed({ id }: Link): void {
+    this.#add('linksClosed', id);
+  }
+
+  /** A link of another gateway is known here now, unless the leader knows that already. Gateways' own spans it does not know. */
+  linkKnown(source: RelaySource): void {
+    if (!this.#isHeard || source.gateway === '' || source.isOwnSpan || source.leaderKnows) return;
+    source.leaderKnows = true;
+    this.#add('linksKnown', linkRef(source));
+  }
+
+  /** A peer has closed a relay that topology had opened. */
+  relayRefused({ source, lnkConn, n }: Relay): void {
+    this.#add('refusals', { lnkConn: lnkConn.id, linkGateway: source.gateway, link: source.link, n });
+  }
+
+  /** A relay is open on demand from now on. */
+  onDemandOpened(relay: Relay): void {
+    this.#pair(relay, true);
+  }
+
+  /** A relay is closed, or topology's, that was open on demand. */
+  onDemandClosed(relay: Relay): void {
+    this.#pair(relay, false);
+  }
+
+  clusterHeld(key: ClusterKey): void {
+    this.#add('clustersHeld', key);
+  }
+
+  clusterReleased(key: ClusterKey): void {
+    this.#add('clustersReleased', key);
+  }
+
+  /** How the gateway is connected with the others has changed; `read` says how it is when that is told. */
+  trunks(read: () => GatewayTrunks): void {
+    if (!this.#isHeard) return;
+    if (this.#trunks === null) this.#bytes += WHOLE_BYTES;
+    this.#trunks = read;
+    this.#onChange();
+  }
+
+  drain(progress: DrainProgress): void {
+    if (!this.#isHeard) return;
+    if (!this.#drains.has(progress.order)) this.#bytes += bytesOf('drains', progress);
+    this.#drains.set(progress.order, progress);
+    this.#onChange();
+  }
+
+  /** The gateway is going to stop. */
+  stopping(): void {
+    if (!this.#isHeard) return;
+    this.#bytes += WHOLE_BYTES;
+    this.#delta.stopping = true;
+    this.#onChange();
+  }
+
+  #add<Name extends ListName>(name: Name, entry: Entry<Name>): void {
+    if (!this.#isHeard) return;
+    (this.#delta[name] as Entry<Name>[]).push(entry);
+    this.#bytes += bytesOf(name, entry);
+    this.#onChange();
+  }
+
+  /** Of several changes of a pair in one message the last counts: in a message there is no order. */
+  #pair({ source, lnkConn }: Relay, isOpen: boolean): void {
+    if (!this.#isHeard || source.isOwnSpan) return;
+    let pairs = this.#onDemand.get(source);
+    if (pairs === undefined) {
+      pairs = new Map();
+      this.#onDemand.set(source, pairs);
+    }
+    if (!pairs.has(lnkConn.id)) this.#bytes += PAIR_BYTES;
+    pairs.set(lnkConn.id, isOpen);
+    this.#onChange();
+  }
+
+  #putPairs(delta: StateChange, { gateway, link }: RelaySource, pairs: ReadonlyMap<number, boolean>): void {
+    const opened: RelaySet = { linkGateway: gateway, link, lnkConns: [] };
+    const closed: RelaySet = { linkGateway: gateway, link, lnkConns: [] };
+    for (const [lnkConn, isOpen] of pairs) (isOpen ? opened : closed).lnkConns.push(lnkConn);
+    if (opened.lnkConns.length > 0) delta.onDemandOpened.push(opened);
+    if (closed.lnkConns.length > 0) delta.onDemandClosed.push(closed);
+  }
+
+  #clear(): void {
+    this.#delta = StateChange.create();
+    this.#bytes = 0;
+    this.#onDemand = new Map();
+    this.#drains = new Map();
+    this.#trunks = null;
+  }
+}

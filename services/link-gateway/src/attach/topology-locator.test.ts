@@ -1,0 +1,101 @@
+import { LEASES_BUCKET, TOPOLOGY_ROLE } from '@spanmesh/runtime/bus/bus-names';
+import { InProcessBus } from '@spanmesh/runtime/bus/in-process/in-process-bus';
+import { FakeClock } from '@spanmesh/runtime/fake-clock';
+import { encodeLeaseRecord } from '@spanmesh/runtime/lease/lease-record';
+import { describe, expect, it } from 'vitest';
+import { MAX_REPLICAS } from '../limits.ts';
+import { TopologyLocator } from './topology-locator.ts';
+
+function setup(addresses: string[] = []) {
+  const bus = new InProcessBus({
+    onError: (error) => {
+      throw error;
+    },
+  });
+  const locator = new TopologyLocator({ addresses: () => addresses }, { bus, clock: new FakeClock() });
+  locator.start();
+  let epoch = 0;
+  /** The store names this one; '' for nobody. */
+  const lease = async (address: string) => {
+    epoch++;
+    const record = { holder: address, address, epoch, ttl: 1000, settings: '' };
+    await (await bus.kv(LEASES_BUCKET)).put(TOPOLOGY_ROLE, encodeLeaseRecord(record));
+    // As far as it takes the store to tell.
+    for (let i = 0; i < 10; i++) await Promise.resolve();
+  };
+  const changed = () => new Promise<void>((resolve) => locator.onChange(resolve));
+  return { locator, lease, changed };
+}
+
+/** All that a round asks, in order. */
+function round(locator: TopologyLocator): string[] {
+  locator.again();
+  const asked: string[] = [];
+  for (let next = locator.next(); next !== null; next = locator.next()) asked.push(next);
+  expect(locator.isExhausted).toBe(true);
+  return asked;
+}
+
+describe('who is asked to be taken on', () => {
+  it('is nobody while nobody is known', () => {
+    const { locator } = setup();
+    expect([locator.address(), round(locator)]).toEqual([null, []]);
+  });
+
+  it('is each address of the setting once a round', () => {
+    const { locator } = setup(['a:1', 'b:1', 'a:1']);
+    expect(round(locator)).toEqual(['a:1', 'b:1']);
+    expect(round(locator)).toEqual(['a:1', 'b:1']);
+  });
+
+  it('is the holder of the lease, then the replicas of the last Welcome, then the addresses of the setting', async () => {
+    const { locator, lease, changed } = setup(['s:1', 'r:2']);
+    const first = changed();
+    await lease('l:1');
+    await first;
+    expect([locator.address(), round(locator)]).toEqual(['l:1', ['l:1', 's:1', 'r:2']]);
+    locator.leads('l:1', ['l:1', 'r:1', 'r:2']);
+    expect(round(locator)).toEqual(['l:1', 'r:1', 'r:2', 's:1']);
+    locator.knows(['r:3']);
+    expect(round(locator)).toEqual(['l:1', 'r:3', 's:1', 'r:2']);
+  });
+
+  it('is whom a replica names that does not lead', () => {
+    const { locator } = setup(['a:1', 'b:1']);
+    expect(locator.next()).toBe('a:1');
+    locator.doesNotLead('c:1');
+    expect([locator.isNamed('c:1'), locator.isNamed('b:1')]).toEqual([true, false]);
+    expect([locator.next(), locator.next(), locator.next()]).toEqual(['c:1', 'b:1', null]);
+    locator.leads('c:1', []);
+    expect([locator.address(), round(locator)]).toEqual(['c:1', ['c:1', 'a:1', 'b:1']]);
+  });
+
+  it('is nobody twice in a round, however two name each other', () => {
+    const { locator } = setup(['a:1', 'b:1']);
+    const asked: (string | null)[] = [];
+    for (let i = 0; i < 4; i++) {
+      asked.push(locator.next());
+      locator.doesNotLead(i % 2 === 0 ? 'b:1' : 'a:1');
+    }
+    expect(asked).toEqual(['a:1', 'b:1', null, null]);
+  });
+
+  it('is another as soon as the lease names another, and goes on to be the last one when that is released', async () => {
+    const { locator, lease, changed } = setup();
+    await lease('l:1');
+    locator.leads('l:1', ['l:1', 'l:2']);
+    const second = changed();
+    await lease('l:2');
+    await second;
+    expect([locator.address(), round(locator)]).toEqual(['l:2', ['l:2', 'l:1']]);
+    await lease('');
+    expect(locator.address()).toBe('l:2');
+  });
+
+  it('is no more than so many, and nothing that is no address', () => {
+    const { locator } = setup();
+    locator.doesNotLead('nowhere');
+    locator.leads('l:1', ['', 'x', ...Array.from({ length: 20 }, (_, i) => `r:${i + 1}`)]);
+    expect(round(locator)).toHaveLength(1 + MAX_REPLICAS - 2);
+  });
+});

@@ -1,0 +1,93 @@
+import { once } from 'node:events';
+import { systemClock } from '@spanmesh/runtime/clock';
+import { afterEach, describe, expect, it } from 'vitest';
+import { GatewayMetrics } from '../metrics.ts';
+import { connected } from '../socket/connected.fixture.ts';
+import { READ_MEMORY } from '../socket/read-memory.ts';
+import { SendQueue } from './send-queue.ts';
+
+const READ_BYTES = READ_MEMORY.length;
+/** More than the kernels of both sides take. */
+const READS = 200;
+
+const closing: (() => void)[] = [];
+afterEach(() => {
+  for (const close of closing.splice(0)) close();
+});
+
+async function setUp() {
+  const { near, far, close } = await connected();
+  closing.push(close);
+  const heard: string[] = [];
+  const note = (what: string) => () => void heard.push(what);
+  const owner = {
+    flushLater: note('flush later'),
+    drained: note('drained'),
+    overLimit: note('over limit'),
+    stalled: note('stalled'),
+  };
+  const queue = new SendQueue(
+    { limitBytes: 2 * READS * READ_BYTES, stallMs: 60_000 },
+    { socket: near, clock: systemClock, owner, metrics: new GatewayMetrics() },
+  );
+  return { near, far, heard, queue };
+}
+
+/** As if read number `n` had been passed on in two halves that are not neighbours, and were overwritten by the next. */
+function passRead(queue: SendQueue, n: number): Buffer {
+  for (let at = 0; at < READ_BYTES; at += 4) READ_MEMORY.writeUInt32LE((n * READ_BYTES + at) >>> 0, at);
+  const half = READ_BYTES / 2;
+  queue.out.pass(READ_MEMORY, half, READ_BYTES);
+  queue.out.pass(READ_MEMORY, 0, half);
+  const expected = Buffer.concat([READ_MEMORY.subarray(half), READ_MEMORY.subarray(0, half)]);
+  queue.flush();
+  READ_MEMORY.fill(0xff);
+  return expected;
+}
+
+// Both with what Node keeps to itself and without (vitest.config.ts).
+describe('what is written out of the memory of reads', () => {
+  it('arrives whole and in order at a peer that reads late, whatever is read in between', async () => {
+    const { far, queue, heard } = await setUp();
+    const sent: Buffer[] = [];
+    for (let n = 0; n < READS; n++) sent.push(passRead(queue, n));
+    // Part of it waits here.
+    expect(queue.bytes).toBeGreaterThan(0);
+    const came: Buffer[] = [];
+    let bytes = 0;
+    far.on('data', (chunk) => {
+      came.push(chunk);
+      bytes += chunk.length;
+    });
+    while (bytes < READS * READ_BYTES) await new Promise((resolve) => setImmediate(resolve));
+    expect(Buffer.concat(came).equals(Buffer.concat(sent))).toBe(true);
+    while (queue.bytes > 0) await new Promise((resolve) => setImmediate(resolve));
+    expect(heard).toContain('drained');
+    expect(heard).not.toContain('stalled');
+  });
+
+  it('is still sent when the connection ends', async () => {
+    const { near, far, queue } = await setUp();
+    const sent = [passRead(queue, 0)];
+    for (let n = 1; n < READS; n++) sent.push(passRead(queue, n));
+    for (let at = 0; at < READ_BYTES; at++) READ_MEMORY[at] = at;
+    queue.out.pass(READ_MEMORY, 0, 1000);
+    sent.push(Buffer.from(READ_MEMORY.subarray(0, 1000)));
+    queue.flushAll();
+    READ_MEMORY.fill(0xff);
+    near.end();
+    const came: Buffer[] = [];
+    far.on('data', (chunk) => came.push(chunk));
+    await once(far, 'end');
+    expect(Buffer.concat(came).equals(Buffer.concat(sent))).toBe(true);
+  });
+
+  it('says that it has drained even if nothing ever waited', async () => {
+    const { far, queue, heard } = await setUp();
+    far.resume();
+    passRead(queue, 0);
+    while (queue.bytes > 0) await new Promise((resolve) => setImmediate(resolve));
+    passRead(queue, 1);
+    while (!heard.includes('drained')) await new Promise((resolve) => setImmediate(resolve));
+  });
+});

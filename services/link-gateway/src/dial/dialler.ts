@@ -1,0 +1,196 @@
+import { connect, isIP, type Socket } from 'node:net';
+import type { Dialect } from '@spanmesh/dmsg/dialect';
+import type { Clock } from '@spanmesh/runtime/clock';
+import type { Connection } from '../connection/connection.ts';
+import type { Core } from '../core.ts';
+import { peerAddress, type Refusal } from '../entrance/admission.ts';
+import { adopt } from '../entrance/adopt.ts';
+import type { Origin } from '../entrance/origin.ts';
+import { type Asker, askerName } from './asker.ts';
+import type { DialPolicy } from './dial-policy.ts';
+import type { Target } from './dial-target.ts';
+import { LookUpError } from './names/look-up-error.ts';
+import type { Asking } from './names/look-ups.ts';
+
+/**
+ * Why a dial failed: the name has no address; whoever asks may not have us connect there; no key and no permission for plaintext for any
+ * address; nobody answered; it took too long; the gateway has no room or is stopping; the crypto handshake failed.
+ */
+export type DialErrorCode =
+  | 'unresolved'
+  | 'not-allowed'
+  | 'not-admitted'
+  | 'unreachable'
+  | 'timeout'
+  | 'refused'
+  | 'handshake';
+
+export class DialError extends Error {
+  override readonly name = 'DialError';
+  readonly code: DialErrorCode;
+
+  constructor(code: DialErrorCode, options?: ErrorOptions) {
+    super(`dial failed: ${code}`, options);
+    this.code = code;
+  }
+}
+
+/** The numeric addresses of a name, best first, at least one. Rejects when the signal says so, and with LookUpError. */
+export type Resolve = (host: string, asking: Asking) => Promise<readonly string[]>;
+
+/** Who asks for a dial, how long it may take, in milliseconds, and what gives it up. */
+export interface DialLimits {
+  readonly asker: Asker;
+  /** Default: that of the setting. */
+  readonly timeout?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** Connects to peers; what comes of it is a connection like any other. */
+export class Dialler {
+  readonly #core: Core;
+  readonly #resolveName: Resolve;
+  readonly #policy: DialPolicy;
+
+  constructor(core: Core, { resolve, policy }: { readonly resolve: Resolve; readonly policy: DialPolicy }) {
+    this.#core = core;
+    this.#resolveName = resolve;
+    this.#policy = policy;
+  }
+
+  /**
+   * Connects to the first address of the target that answers. `auto`: the peer's first messages
+   * tell the dialect, as on a listener (protocol.md, introduction).
+   * @throws DialError
+   */
+  async dial(
+    target: Target,
+    dialect: Dialect | 'auto',
+    origin: Origin,
+    { asker, timeout, signal }: DialLimits,
+  ): Promise<Connection> {
+    const { clock, metrics, options } = this.#core;
+    const abort = new AbortController();
+    const give = () => abort.abort();
+    const limit = timeout ?? options.connectTimeout;
+    const deadline = clock.after(limit, give);
+    signal?.addEventListener('abort', give, { once: true });
+    if (signal?.aborted) give();
+    try {
+      const socket = await this.#connect(target, { asker, signal: abort.signal, deadlineAt: clock.now() + limit });
+      if (abort.signal.aborted) {
+        socket.destroy();
+        throw new DialError('timeout');
+      }
+      const connection = await this.#adopt(socket, dialect === 'auto' ? null : dialect, origin, abort.signal);
+      if (typeof connection === 'string') throw new DialError('refused');
+      metrics.connectionsDialled++;
+      return connection;
+    } catch (error) {
+      metrics.dialsFailed++;
+      throw error instanceof DialError ? error : new DialError('unreachable', { cause: error });
+    } finally {
+      deadline.cancel();
+      signal?.removeEventListener('abort', give);
+    }
+  }
+
+  /**
+   * A handshake counts as part of the dial.
+   * @throws DialError timeout, handshake
+   */
+  #adopt(socket: Socket, dialect: Dialect | null, origin: Origin, signal: AbortSignal): Promise<Connection | Refusal> {
+    return new Promise((resolve, reject) => {
+      const give = () => socket.destroy();
+      signal.addEventListener('abort', give, { once: true });
+      adopt(this.#core, { socket, dialect, origin }, (result, failure) => {
+        signal.removeEventListener('abort', give);
+        // One that has failed is closed with the dial at the latest; one that was still under way was too slow.
+        const isLate = signal.aborted && failure?.failure === 'closed';
+        if (result === 'handshake') reject(new DialError(isLate ? 'timeout' : 'handshake'));
+        else resolve(result);
+      });
+    });
+  }
+
+  async #connect(
+    { host, port }: Target,
+    { asker, signal, deadlineAt }: { asker: Asker; signal: AbortSignal; deadlineAt: number },
+  ): Promise<Socket> {
+    const { clock } = this.#core;
+    const isFree = asker.kind === 'operator';
+    if (!isFree && this.#policy.forbidsPort(port)) throw new DialError('not-allowed');
+    const addresses = await this.#resolve(host, { asker: askerName(asker), signal });
+    // Checked here, as addresses: what a name leads to may be another thing each time that it is looked up.
+    const allowed = isFree ? addresses : addresses.filter((address) => this.#policy.allows(address, port));
+    if (allowed.length === 0) throw new DialError('not-allowed');
+    const admitted = allowed.filter((address) => this.#core.entrance.admission.refusal(peerAddress(address)) === null);
+    if (admitted.length === 0) throw new DialError('not-admitted');
+    let failure: unknown;
+    for (const [i, address] of admitted.entries()) {
+      // One that never answers leaves the others their share of the time.
+      const share = i === admitted.length - 1 ? null : (deadlineAt - clock.now()) / (admitted.length - i);
+      try {
+        return await connectTo(address, port, { signal, share, clock });
+      } catch (error) {
+        failure = error;
+      }
+      if (signal.aborted) throw new DialError('timeout', { cause: failure });
+    }
+    throw failure instanceof DialError ? failure : new DialError('unreachable', { cause: failure });
+  }
+
+  async #resolve(host: string, asking: Asking): Promise<readonly string[]> {
+    // No name, and nothing to be looked up.
+    if (isIP(host) !== 0) return [host];
+    try {
+      return await this.#resolveName(host, asking);
+    } catch (error) {
+      throw dialErrorOf(error, asking.signal);
+    }
+  }
+}
+
+function dialErrorOf(error: unknown, signal: AbortSignal): DialError {
+  if (!(error instanceof LookUpError)) return new DialError('unresolved', { cause: error });
+  switch (error.code) {
+    case 'timeout':
+      return new DialError('timeout', { cause: error });
+    case 'given-up':
+      return new DialError(signal.aborted ? 'timeout' : 'unresolved', { cause: error });
+    case 'too-many':
+      return new DialError('refused', { cause: error });
+    case 'not-found':
+      // What the name server or the system said.
+      return new DialError('unresolved', { cause: error.cause });
+  }
+}
+
+/** `share`: how long this address may take, ms; null: until the signal comes. */
+function connectTo(
+  host: string,
+  port: number,
+  { signal, share, clock }: { signal: AbortSignal; share: number | null; clock: Clock },
+): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host, port, allowHalfOpen: true });
+    const end = () => {
+      signal.removeEventListener('abort', expire);
+      late?.cancel();
+    };
+    const give = (error: Error) => {
+      end();
+      socket.destroy();
+      reject(error);
+    };
+    const expire = () => give(new DialError('timeout'));
+    const late = share === null ? null : clock.after(share, expire);
+    socket.once('error', give);
+    signal.addEventListener('abort', expire, { once: true });
+    socket.once('connect', () => {
+      end();
+      socket.off('error', give);
+      resolve(socket);
+    });
+  });
+}

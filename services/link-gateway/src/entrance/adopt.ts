@@ -1,0 +1,143 @@
+import type { Socket } from 'node:net';
+import type { Dialect } from '@spanmesh/dmsg/dialect';
+import type { HostPort } from '@spanmesh/runtime/address';
+import { Connection } from '../connection/connection.ts';
+import type { Core } from '../core.ts';
+import { TCP_KEEPALIVE_MS } from '../limits.ts';
+import { type Admitted, type NotAdmitted, peerAddress, type Refusal } from './admission.ts';
+import type { HandshakeFailure, Secured } from './crypt/handshaker.ts';
+import type { Origin } from './origin.ts';
+
+/** What an operator can do about a refused connection. */
+const ADVICE: Readonly<Record<Refusal, string>> = {
+  'not-loopback': 'only peers on this host may connect without keys; set SPANMESH_KEYS_DIR and see docs/security.md',
+  'no-key':
+    'put the public key of the peer into remote/ADDRESS.pub of the keys directory, or allow plaintext by remote/ADDRESS.none',
+  'bad-key': 'put the right file in its place; spanmesh keys check ADDRESS shows what is wrong with it',
+  'no-own-key':
+    'make a key pair with spanmesh keys init, or put the right rsa.prv in its place, readable for its owner only',
+  revoked: 'none: a .refused file of the keys directory keeps the peer out; take it away to let the peer in',
+  'key-withdrawn':
+    'put remote/ADDRESS.refused there to keep the peer out for good, or remote/ADDRESS.none to allow plaintext',
+  'too-many': 'raise the limit of connections if this many are expected',
+  'too-many-from-address': 'raise the limit of connections per address if this many are expected',
+  'too-many-handshakes': 'raise the limit of handshakes if this many peers connect at a time',
+  'too-many-handshakes-from-address': 'raise the limit of handshakes per address if this many are expected',
+  'file-descriptors': 'raise the limit of open files of this process (ulimit -n, LimitNOFILE)',
+  'too-many-failed-handshakes-of-address':
+    'check the keys of both sides, and what connects from there; it may try again in a few seconds',
+  'too-many-failed-handshakes-with-key':
+    'check the keys of both sides, and what connects from the addresses that the file names',
+  handshake: 'check that each side has the present public key of the other, and what connects there',
+  'proxy-header': 'let the balancer send PROXY protocol version 2, or correct SPANMESH_PROXY_PROTOCOL_FROM',
+  gone: 'none: the peer had hung up before it was looked at',
+  stopping: 'the gateway is stopping',
+};
+
+/** What an operator can do about a handshake that failed in a way that says more than that. */
+const HANDSHAKE_ADVICE: Readonly<Record<string, string>> = {
+  timeout: 'the peer did not send its half in time: it may have no key of ours, or speak plaintext',
+  closed: 'the peer closed: it may have no key, or another key, for us, or speak plaintext',
+  limited: 'too many before it have failed with this address or key; it was not read',
+  internal: 'a fault in this program; please report it with this line',
+};
+/** The same, by the check. */
+const CHECK_ADVICE: Readonly<Record<string, string>> = {
+  replay: 'a recorded handshake was played back; somebody on the way is trying (docs/security.md)',
+  forwarded: 'it was made for another router, which has passed it on: do not trust that router (docs/security.md)',
+  unbound: 'the peer does not name our key, and its .bound file says that it must: it is no spanmesh, or was passed on',
+};
+
+/** What becomes of a socket; `failure`: of the handshake. */
+type Done = (result: Connection | Refusal, failure?: HandshakeFailure) => void;
+
+/** A connected socket that is to be a connection. */
+export interface Arrival {
+  readonly socket: Socket;
+  /** null: the peer's first messages tell. */
+  readonly dialect: Dialect | null;
+  readonly origin: Origin;
+  /** Who the peer is, when a balancer stands between. */
+  readonly remote?: HostPort;
+}
+
+/**
+ * Makes a connected socket, accepted or dialled, a connection, after a handshake if the keys want one; or closes it and says why in
+ * the log. `done` is called once, at once where there is no handshake.
+ */
+export function adopt(core: Core, arrival: Arrival, done: Done): void {
+  const { socket } = arrival;
+  const host = peerAddress(arrival.remote?.host ?? socket.remoteAddress ?? '');
+  const remote = { host, port: arrival.remote?.port ?? socket.remotePort ?? 0 };
+  const access = core.entrance.admission.admit(host);
+  if (access.kind === 'refused') {
+    dropSocket(socket);
+    refuse(core, remote, access);
+    done(access.refusal);
+    return;
+  }
+  socket.setNoDelay(true);
+  socket.setKeepAlive(true, TCP_KEEPALIVE_MS);
+  if (access.kind === 'plaintext') done(connect(core, arrival, remote, null));
+  else handshake(core, arrival, remote, access, done);
+}
+
+/** A socket that is not wanted. */
+export function dropSocket(socket: Socket): void {
+  // Its errors are nobody's business any more, and must not be unhandled.
+  socket.on('error', () => {});
+  socket.destroy();
+}
+
+/** Counts a refusal, and logs it once an interval. */
+export function refuse(core: Core, remote: HostPort, { refusal, file, why }: NotAdmitted): void {
+  core.metrics.refused[refusal]++;
+  const { log, suppressed } = core.throttle.admit(`refused ${refusal} ${file ?? ''}`);
+  if (!log) return;
+  const about = { ...(file && { file }), ...(why !== undefined && { why }) };
+  core.logger.warn({ peer: remote.host, refusal, ...about, advice: ADVICE[refusal], suppressed }, 'connection refused');
+}
+
+function handshake(
+  core: Core,
+  arrival: Arrival,
+  remote: HostPort,
+  access: Extract<Admitted, { kind: 'encrypted' }>,
+  done: Done,
+): void {
+  const { entrance } = core;
+  entrance.handshaker.start(arrival.socket, remote.host, access, (result) => {
+    if ('sealer' in result) {
+      entrance.handshakesDone++;
+      done(connect(core, arrival, remote, result));
+      return;
+    }
+    entrance.admission.release(remote.host);
+    entrance.countFailed(result.failure);
+    core.metrics.refused.handshake++;
+    logFailure(core, remote, access.file, result);
+    done('handshake', result);
+  });
+}
+
+function connect(
+  core: Core,
+  { socket, dialect, origin }: Arrival,
+  remote: HostPort,
+  secured: Secured | null,
+): Connection {
+  const connection = new Connection(socket, dialect, origin, core, { remote, cipher: secured });
+  core.tables.sockets.add(connection);
+  connection.begin(secured?.rest ?? null);
+  return connection;
+}
+
+function logFailure(core: Core, remote: HostPort, file: string, { failure, check, err }: HandshakeFailure): void {
+  if (failure === 'stopping') return;
+  const { log, suppressed } = core.throttle.admit(`handshake ${failure} ${remote.host}`);
+  if (!log) return;
+  const advice = CHECK_ADVICE[String(check)] ?? HANDSHAKE_ADVICE[failure] ?? ADVICE.handshake;
+  const line = { peer: remote.host, error: failure, ...(check !== undefined && { check }), file, advice, suppressed };
+  if (err === undefined) core.logger.warn(line, 'handshake failed, connection closed');
+  else core.logger.error({ ...line, err }, 'handshake failed, connection closed');
+}

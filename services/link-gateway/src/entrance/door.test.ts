@@ -1,0 +1,71 @@
+import { connect, Socket } from 'node:net';
+import { afterEach, describe, expect, it } from 'vitest';
+import type { Core } from '../core.ts';
+import { GatewayMetrics } from '../metrics.ts';
+import { TestGateway } from '../testing/gateway.fixture.ts';
+import { accept } from './accept.ts';
+import type { Admitted, NotAdmitted } from './admission.ts';
+import { Door } from './door.ts';
+import { TestDirectory, testKeys } from './keys/keys.fixture.ts';
+
+const BALANCER = '127.0.0.8';
+
+function coreWhere(access: Admitted | NotAdmitted) {
+  const metrics = new GatewayMetrics();
+  const lines: unknown[] = [];
+  const core = {
+    metrics,
+    entrance: {
+      admission: { look: () => access },
+      proxied: { trusts: (address: string) => address === BALANCER },
+    },
+    throttle: { admit: () => ({ log: true, suppressed: 0 }) },
+    logger: { warn: (line: unknown) => void lines.push(line) },
+  } as unknown as Core;
+  return { core, metrics, lines };
+}
+
+describe('the door', () => {
+  it('turns away whom admission would not take, counts it and says so', () => {
+    const { core, metrics, lines } = coreWhere({ kind: 'refused', refusal: 'too-many-from-address' });
+    expect(new Door(core).check('::ffff:192.0.2.1')).toBe(true);
+    expect(metrics.refused['too-many-from-address']).toBe(1);
+    expect(lines).toMatchObject([{ peer: '192.0.2.1', refusal: 'too-many-from-address' }]);
+  });
+
+  it('lets everybody else past: those that are taken, and balancers, whose header decides', () => {
+    expect(new Door(coreWhere({ kind: 'plaintext', file: '' }).core).check('192.0.2.1')).toBe(false);
+    const { core, metrics } = coreWhere({ kind: 'refused', refusal: 'no-key' });
+    expect(new Door(core).check(BALANCER)).toBe(false);
+    expect(metrics.refused['no-key']).toBe(0);
+  });
+
+  let stop: () => Promise<void>;
+  afterEach(() => stop?.());
+
+  it('counts each once, and logs the same trouble once an interval', async () => {
+    const directory = new TestDirectory({ 'rsa.prv': testKeys().prv, 'remote/127.0.0.2.none': '' });
+    const gateway = await TestGateway.start({ env: { SPANMESH_KEYS_DIR: directory.path } });
+    stop = async () => {
+      await gateway.stop();
+      directory.remove();
+    };
+    for (let n = 0; n < 20; n++) {
+      const socket = connect({ host: '127.0.0.1', port: gateway.port('circuit'), localAddress: '127.0.0.3' });
+      socket.on('error', () => {}).resume();
+      await new Promise((resolve) => socket.once('close', resolve));
+    }
+    const said = gateway.log.filter(({ msg }) => msg === 'connection refused');
+    expect(said).toMatchObject([{ peer: '127.0.0.3', refusal: 'no-key' }]);
+    expect(await gateway.metrics.text()).toContain('connections_refused_total{reason="no-key"} 20\n');
+  });
+
+  it('one that has hung up before it was looked at is counted as gone, without a word', () => {
+    const { core, metrics, lines } = coreWhere({ kind: 'plaintext', file: '' });
+    const socket = new Socket();
+    accept(core, socket, 'circuit');
+    expect(socket.destroyed).toBe(true);
+    expect(metrics.refused.gone).toBe(1);
+    expect(lines).toEqual([]);
+  });
+});

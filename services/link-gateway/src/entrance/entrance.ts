@@ -1,0 +1,92 @@
+import { randomBytes } from 'node:crypto';
+import { REPLAY_DEFAULTS, ReplayMemory } from '@spanmesh/dmsg/crypto/replay';
+import type { Clock } from '@spanmesh/runtime/clock';
+import type { Logger } from '@spanmesh/runtime/log/logger';
+import { SettingError } from '@spanmesh/runtime/settings/setting';
+import type { GatewayOptions } from '../settings.ts';
+import { AddressCount } from './address-count.ts';
+import { Admission, loopbackOnly } from './admission.ts';
+import { type FailingOf, FailureLimit } from './crypt/failure-limit.ts';
+import { Handshaker } from './crypt/handshaker.ts';
+import { entranceSettings } from './entrance-settings.ts';
+import { FileDescriptors } from './file-descriptors.ts';
+import { KeysDirectory } from './keys/keys-directory.ts';
+import { KeysError } from './keys/keys-error.ts';
+import { ProxiedSockets } from './proxy/proxied-sockets.ts';
+
+const FAILING_ADVICE: Readonly<Record<FailingOf, string>> = {
+  address: 'a wrong key on one side, or somebody who tries keys out: look at what connects from there',
+  key: 'several addresses fail with the key of one peer: a wrong key for a prefix, or somebody who tries keys out',
+};
+
+/** Everything that decides who gets in. */
+export class Entrance {
+  readonly admission: Admission;
+  readonly handshaker: Handshaker;
+  /** Handshakes that have failed too often. */
+  readonly failures: FailureLimit;
+  readonly proxied: ProxiedSockets;
+  /** null: there is no directory. */
+  readonly keys: KeysDirectory | null;
+  /** Handshakes that were completed. */
+  handshakesDone = 0;
+  /** Those that were not, by the name of the error. */
+  readonly handshakesFailed: Record<string, number> = {};
+
+  constructor(options: GatewayOptions, deps: { readonly clock: Clock; readonly logger: Logger }) {
+    const { clock, logger } = deps;
+    const keys = options.keysDir === '' ? null : new KeysDirectory({ directory: options.keysDir }, deps);
+    this.keys = keys;
+    this.failures = new FailureLimit(
+      { perAddress: options.failedHandshakesPerAddress, perKey: options.failedHandshakesPerKey },
+      {
+        clock,
+        reached: (of, address) => {
+          const words = { peer: address, limit: of, advice: FAILING_ADVICE[of] };
+          logger.warn(words, 'handshakes keep failing; further ones are refused for a while, before any RSA');
+        },
+      },
+    );
+    this.handshaker = new Handshaker(
+      {
+        timeoutMs: options.handshakeTimeout,
+        total: options.maxHandshakes,
+        perAddress: options.maxHandshakesPerAddress,
+      },
+      { clock, random: randomBytes, replays: new ReplayMemory(REPLAY_DEFAULTS, { clock }), failures: this.failures },
+    );
+    this.admission = new Admission({
+      accessOf: keys === null ? loopbackOnly : (address) => keys.of(address),
+      connections: new AddressCount({ total: options.maxConnections, perAddress: options.maxConnectionsPerAddress }),
+      handshakes: this.handshaker,
+      files: new FileDescriptors({ clock }),
+    });
+    this.proxied = new ProxiedSockets(
+      { from: options.proxyProtocolFrom, timeoutMs: options.handshakeTimeout, limit: options.maxHandshakes },
+      { clock },
+    );
+  }
+
+  /** @throws SettingError: the keys directory cannot be used. */
+  async start(): Promise<void> {
+    try {
+      await this.keys?.start();
+    } catch (error) {
+      if (!(error instanceof KeysError)) throw error;
+      throw new SettingError(entranceSettings.keysDir.env, error.message, { cause: error });
+    }
+  }
+
+  /** Takes nobody any more, and ends the handshakes that are under way. */
+  stop(): void {
+    this.admission.close();
+    this.proxied.stop();
+    this.handshaker.stop();
+    this.keys?.stop();
+  }
+
+  /** A handshake has failed with this error. */
+  countFailed(failure: string): void {
+    this.handshakesFailed[failure] = (this.handshakesFailed[failure] ?? 0) + 1;
+  }
+}

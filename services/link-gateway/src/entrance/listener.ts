@@ -1,0 +1,51 @@
+import { type BlockList, createServer, type Server, type Socket } from 'node:net';
+import { listenError } from '@spanmesh/runtime/grpc/listen-error';
+import type { Logger } from '@spanmesh/runtime/log/logger';
+import { type DmsgListen, gatewaySettings } from '../settings.ts';
+
+/**
+ * Connections that the kernel may hold for us: one is accepted each turn of the event loop, so that a flood takes no more than its turn.
+ * Past it newcomers try again after a second or more. Room for all peers that come back at once after a restart; the kernel may allow
+ * less (net.core.somaxconn).
+ */
+const BACKLOG = 4096;
+
+/** Where to listen, and whether other processes on this host may do so as well: the kernel spreads connections over them. */
+export type ListenerOptions = DmsgListen & { readonly reusePort: boolean };
+
+/** One address that peers connect to. */
+export class Listener {
+  readonly #listen: ListenerOptions;
+  readonly #server: Server;
+  readonly #logger: Logger;
+
+  constructor(listen: ListenerOptions, deps: { logger: Logger; door: BlockList; accept: (socket: Socket) => void }) {
+    this.#listen = listen;
+    this.#logger = deps.logger;
+    // Half-open: a peer's FIN must not end our side before what is queued is sent.
+    this.#server = createServer({ allowHalfOpen: true, blockList: deps.door }, deps.accept);
+  }
+
+  /**
+   * Resolves with the port.
+   * @throws SettingError: the address cannot be used.
+   */
+  start(): Promise<number> {
+    const { host, port, reusePort } = this.#listen;
+    return new Promise((resolve, reject) => {
+      const refuse = (error: Error) => reject(listenError(gatewaySettings.dmsgListen.env, { host, port }, error));
+      this.#server.once('error', refuse);
+      this.#server.listen({ host, port, reusePort, backlog: BACKLOG }, () => {
+        this.#server.off('error', refuse);
+        // It goes on. (Out of file descriptors is none of these: Node closes what it cannot take. See file-descriptors.ts.)
+        this.#server.on('error', (err) => this.#logger.error({ err }, 'listener'));
+        resolve((this.#server.address() as { port: number }).port);
+      });
+    });
+  }
+
+  /** Takes no more connections; those that are there stay. */
+  stop(): void {
+    this.#server.close();
+  }
+}

@@ -1,0 +1,129 @@
+import { BASE_MASK, DELETE, LNK_ERROR, LNK_VOLCONF } from '@spanmesh/dmsg/command';
+import { ErrorCode } from '@spanmesh/dmsg/error-code';
+import type { Frame } from '@spanmesh/dmsg/frame';
+import { CORE_HEADER_BYTES } from '@spanmesh/dmsg/header';
+import { MAX_PEER_TYPE } from '@spanmesh/dmsg/names';
+import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
+import type { Connection } from '../connection/connection.ts';
+import type { Core } from '../core.ts';
+import { LnkConn } from './lnk-conn.ts';
+import { logOpenOverLimit } from './open-over-limit.ts';
+import { volconfCopy, volconfFault, volconfIndex } from './volconf.ts';
+
+/** Offset of peer_type in the payload (protocol.md, "Payloads", less 64), the same in both dialects. */
+const PEER_TYPE = 56;
+/** Stamps of LNK_VOLCONFs that come at once are that far apart, microseconds; a double has that many digits for years. */
+const STAMP_STEP_US = 2 ** -4;
+
+/** LNK_CONNs of peers (protocol.md, "The link layer" 1 to 3): one handler for all of them, told apart by `data`. */
+export class LnkConns implements TransactionHandler {
+  readonly #core: Core;
+  /** Stamp of the last LNK_VOLCONF. */
+  #stampUs = 0;
+
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  /** A peer opens a LNK_CONN. */
+  open(connection: Connection, tx: Transaction, frame: Frame): void {
+    const { metrics, tables, reports, media, ownLnkConn, options, clock } = this.#core;
+    const start = frame.off + CORE_HEADER_BYTES;
+    const end = frame.off + frame.headBytes;
+    if (ownLnkConn.isOwn(frame.buf, start, end)) {
+      connection.close('self');
+      return;
+    }
+    const error = this.#fault(connection, frame.buf[start + PEER_TYPE]!, options.maxLnkConns);
+    if (error !== ErrorCode.OK) {
+      metrics.opensRefused++;
+      if (error === ErrorCode.NOSUPP) logOpenOverLimit(this.#core, connection, 'LNK_CONN', options.maxLnkConns);
+      tx.endpoint.end(tx, error);
+      return;
+    }
+    if ((frame.cmd & DELETE) !== 0) {
+      // Opened and closed in one message: nobody waits for spans.
+      tx.endpoint.end(tx);
+      return;
+    }
+    const payload = Buffer.from(frame.buf.subarray(start, end));
+    const lnkConn = new LnkConn(tables.nextNumber(), connection, tx, payload, clock.now() * 1000);
+    tx.handler = this;
+    tx.data = lnkConn;
+    tx.endpoint.send(tx, LNK_ERROR);
+    tables.lnkConns.set(lnkConn.id, lnkConn);
+    connection.lnkConns.add(lnkConn);
+    metrics.lnkConns++;
+    media.lnkConnOpened(lnkConn);
+    reports.lnkConnOpened(lnkConn);
+  }
+
+  onMessage(tx: Transaction, frame: Frame): void {
+    const lnkConn = tx.data as LnkConn | null;
+    if (lnkConn === null) return;
+    if ((frame.cmd & DELETE) !== 0) {
+      this.end(lnkConn);
+      return;
+    }
+    const base = frame.cmd & BASE_MASK;
+    if (base === LNK_VOLCONF) this.#volconf(lnkConn, frame);
+    // protocol.md, "Transactions": an unknown command inside an open LNK_CONN is counted and ignored.
+    else if (base !== LNK_ERROR) this.#core.metrics.ignoredMessages++;
+  }
+
+  onLost(tx: Transaction): void {
+    if (tx.data !== null) this.#forget(tx.data as LnkConn);
+  }
+
+  /** Closes our side: first the DELETEs of its relays, then our answer (protocol.md, "The link layer" 1). */
+  end(lnkConn: LnkConn): void {
+    const { tx } = lnkConn;
+    this.#forget(lnkConn);
+    tx.endpoint.end(tx);
+    this.#core.reports.lnkConnClosed(lnkConn);
+  }
+
+  #fault(connection: Connection, peerType: number, limit: number): 0 | 0x23 | 0x20 {
+    // protocol.md, "Payloads": a peer_type over 63 has no bit in a peer_mask.
+    if (peerType > MAX_PEER_TYPE) return ErrorCode.PARAM;
+    const { size } = connection.lnkConns;
+    // protocol.md, "The link layer" 2: linkid peers may open several, circuit peers one.
+    if (connection.dialect === 'circuit') return size > 0 ? ErrorCode.PARAM : ErrorCode.OK;
+    return size >= limit ? ErrorCode.NOSUPP : ErrorCode.OK;
+  }
+
+  #volconf(lnkConn: LnkConn, frame: Frame): void {
+    const { metrics, media, clock, logger, throttle } = this.#core;
+    const at = frame.off + CORE_HEADER_BYTES;
+    const fault = volconfFault(frame.buf, at);
+    if (fault !== null) {
+      metrics.volconfsIgnored++;
+      const { connection } = lnkConn;
+      const { log, suppressed } = throttle.admit(`volconf ${connection.address}`);
+      if (log) {
+        logger.warn(
+          { connection: connection.id, peer: connection.remote, fault, suppressed },
+          'LNK_VOLCONF ignored: check the copies of the volume that the peer has mounted',
+        );
+      }
+      return;
+    }
+    metrics.volconfs++;
+    const index = volconfIndex(frame.buf, at);
+    const copy = volconfCopy(frame.buf, at);
+    lnkConn.volconfs ??= new Map();
+    this.#stampUs = Math.max(this.#stampUs + STAMP_STEP_US, clock.now() * 1000);
+    lnkConn.volconfs.set(index, { copy, receivedUs: this.#stampUs });
+    media.slotReceived(lnkConn, index);
+  }
+
+  #forget(lnkConn: LnkConn): void {
+    const { relays, tables, media, metrics } = this.#core;
+    relays.closeAllOn(lnkConn);
+    lnkConn.tx.data = null;
+    tables.lnkConns.delete(lnkConn.id);
+    lnkConn.connection.lnkConns.delete(lnkConn);
+    media.lnkConnClosed(lnkConn);
+    metrics.lnkConns--;
+  }
+}

@@ -1,0 +1,18 @@
+import type { Connection } from '../connection/connection.ts';
+import type { Core } from '../core.ts';
+
+/** A peer has opened one more of something than it may; it has been told, and the rest of its connection goes on. Once an interval. */
+export function logOpenOverLimit(
+  { logger, throttle }: Core,
+  connection: Connection,
+  what: string,
+  limit: number,
+): void {
+  const { log, suppressed } = throttle.admit(`over limit ${what} ${connection.address}`);
+  if (!log) return;
+  const advice = 'raise the limit if the peer needs that many';
+  logger.warn(
+    { connection: connection.id, peer: connection.remote, what, limit, advice, suppressed },
+    'refused: too many open',
+  );
+}

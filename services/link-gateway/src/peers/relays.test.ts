@@ -1,0 +1,106 @@
+import { CREATE, DELETE, LNK_ERROR, REPLY } from '@spanmesh/dmsg/command';
+import { LINKID } from '@spanmesh/dmsg/dialect';
+import { idOf, RecordingSide } from '@spanmesh/dmsg/recording-side.fixture';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { Reports } from '../attach/reports.ts';
+import type { Connection } from '../connection/connection.ts';
+import { MAX_RETURN_PATHS, MAX_RETURN_PATHS_REFUSED } from '../limits.ts';
+import { GatewayMetrics } from '../metrics.ts';
+import { spanPayload } from '../testing/gateway.fixture.ts';
+import { LnkConn } from './lnk-conn.ts';
+import { OpenTables } from './open-tables.ts';
+import type { Relay } from './relay.ts';
+import type { RelaySource } from './relay-source.ts';
+import { Relays } from './relays.ts';
+
+let tables: OpenTables;
+let relays: Relays;
+let reports: Reports;
+let side: RecordingSide;
+let connection: Connection;
+let lnkConn: LnkConn;
+
+beforeEach(() => {
+  tables = new OpenTables();
+  reports = new Reports();
+  relays = new Relays({
+    reports,
+    metrics: new GatewayMetrics(),
+    tables,
+    routing: () => ({ relayClosing: () => {} }),
+  });
+  side = new RecordingSide({ rules: LINKID });
+  // What relays need of one.
+  connection = { endpoint: side.endpoint, waitingRelays: [], queuedBytes: 0, relays: 0, lnkConns: new Set() } as never;
+  lnkConn = aLnkConn(1);
+});
+
+function aLnkConn(id: number): LnkConn {
+  const made = new LnkConn(id, connection, side.endpoint.open(LINKID.lnkConn, null, side.handler), Buffer.alloc(0));
+  connection.lnkConns.add(made);
+  return made;
+}
+
+/** A link of another gateway that a message has brought. */
+function brought(link: number): RelaySource {
+  return tables.learnRemote('gw-2.00000001', link, 'linkid', spanPayload('linkid'));
+}
+
+function refused(source: RelaySource): Relay {
+  const relay = relays.returnPath(source, connection)!;
+  side.hear(CREATE | DELETE | REPLY | LNK_ERROR, { msgid: idOf(relay.tx!) });
+  return relay;
+}
+
+describe('return paths', () => {
+  it('are so many at most on a LNK_CONN, whoever opens spans elsewhere', () => {
+    for (let link = 1; link <= MAX_RETURN_PATHS; link++) {
+      expect(relays.returnPath(brought(link), connection)).not.toBeNull();
+    }
+    expect(relays.returnPath(brought(MAX_RETURN_PATHS + 1), connection)).toBeNull();
+    expect(lnkConn.returnPaths).toBe(MAX_RETURN_PATHS);
+    relays.closeUnused(tables.source('gw-2.00000001', 1)!.relays.get(1)!);
+    expect(relays.returnPath(brought(MAX_RETURN_PATHS + 1), connection)).not.toBeNull();
+  });
+
+  it('that topology wants do not count, until it does not any more', () => {
+    const source = brought(1);
+    relays.returnPath(source, connection);
+    relays.open(source, lnkConn, 1);
+    expect(lnkConn.returnPaths).toBe(0);
+    relays.close(source.relays.get(1)!);
+    expect(lnkConn.returnPaths).toBe(0);
+  });
+});
+
+describe('given a return path that its peer has closed', () => {
+  it('opens none to that link again', () => {
+    const source = brought(7);
+    expect(refused(source).closed).toBe(true);
+    expect(tables.source('gw-2.00000001', 7)).toBe(source);
+    expect(relays.returnPath(source, connection)).toBeNull();
+  });
+
+  it('forgets it with the link', () => {
+    const source = brought(7);
+    refused(source);
+    relays.closeAllOf(source);
+    expect([lnkConn.refused, lnkConn.notOnDemand!.size, source.notOnDemand]).toEqual([null, 0, null]);
+  });
+
+  it('forgets it with the LNK_CONN, and the link, which nothing else has named', () => {
+    refused(brought(7));
+    relays.closeAllOn(lnkConn);
+    expect([lnkConn.notOnDemand, tables.remoteLinks.size]).toEqual([null, 0]);
+  });
+
+  it('forgets the first past the limit', () => {
+    for (let link = 1; link <= MAX_RETURN_PATHS_REFUSED + 1; link++) refused(brought(link));
+    expect(lnkConn.notOnDemand!.size).toBe(MAX_RETURN_PATHS_REFUSED);
+    expect([tables.source('gw-2.00000001', 1), tables.source('gw-2.00000001', 2)]).toEqual([
+      undefined,
+      expect.anything(),
+    ]);
+    expect(relays.returnPath(brought(1), connection)).not.toBeNull();
+  });
+});

@@ -1,0 +1,263 @@
+import { BASE_MASK, DELETE, LNK_ERROR, LNK_SPAN } from '@spanmesh/dmsg/command';
+import type { Frame } from '@spanmesh/dmsg/frame';
+import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
+import type { Reports } from '../attach/reports.ts';
+import type { Connection } from '../connection/connection.ts';
+import { MAX_RETURN_PATHS, MAX_RETURN_PATHS_REFUSED, RELAY_PACE_BYTES } from '../limits.ts';
+import type { GatewayMetrics } from '../metrics.ts';
+import type { LnkConn } from './lnk-conn.ts';
+import type { OpenTables } from './open-tables.ts';
+import { Relay } from './relay.ts';
+import type { RelaySource } from './relay-source.ts';
+import type { Routing } from './routing.ts';
+
+export interface RelaysDependencies {
+  readonly reports: Reports;
+  readonly metrics: GatewayMetrics;
+  readonly tables: Pick<OpenTables, 'forgetRemote'>;
+  readonly routing: () => Pick<Routing, 'relayClosing'>;
+}
+
+/**
+ * Opens and closes relays, and is the handler of all their transactions: one object for hundreds of thousands of relays, which
+ * it tells apart by the transaction's `data`. A relay that we closed has no `data` any more; what the peer still sends in
+ * its transaction is the answer.
+ */
+export class Relays implements TransactionHandler {
+  /** What relays add to rnss (circuit), as the leader says (protocol.md, "The link layer" 2). */
+  rnssAdd = 0;
+
+  readonly #reports: Reports;
+  readonly #metrics: GatewayMetrics;
+  readonly #tables: Pick<OpenTables, 'forgetRemote'>;
+  readonly #routing: () => Pick<Routing, 'relayClosing'>;
+
+  constructor({ reports, metrics, tables, routing }: RelaysDependencies) {
+    this.#reports = reports;
+    this.#tables = tables;
+    this.#metrics = metrics;
+    this.#routing = routing;
+  }
+
+  /**
+   * Opens a relay that topology wants; one that is open already stays open, and is no longer one on demand. `n`: number of the
+   * command that asks for it.
+   */
+  open(source: RelaySource, lnkConn: LnkConn, n: number): void {
+    const known = source.relays.get(lnkConn.id);
+    if (known !== undefined) {
+      // The refusal of a relay counts if it is not older than the last command for the pair.
+      known.n = n;
+      if (!known.wanted) {
+        this.#reports.onDemandClosed(known);
+        this.#setWanted(known, true);
+      }
+      return;
+    }
+    forgetRefusal(source, lnkConn);
+    const relay = this.#add(new Relay(source, lnkConn, n, true));
+    const { connection } = lnkConn;
+    if (connection.waitingRelays.length > 0 || connection.queuedBytes >= RELAY_PACE_BYTES) {
+      connection.waitingRelays.push(relay);
+    } else {
+      this.#begin(relay, connection);
+    }
+  }
+
+  /**
+   * The relay that is the return path to a link (protocol.md, "Routing, linkid"), open on the wire when this returns: topology's,
+   * on whichever LNK_CONN of the connection, or one opened on demand on the first. null: the connection has no LNK_CONN, or its peer
+   * has closed such a relay.
+   */
+  returnPath(source: RelaySource, connection: Connection): Relay | null {
+    for (const lnkConn of connection.lnkConns) {
+      const known = source.relays.get(lnkConn.id);
+      if (known === undefined) continue;
+      if (known.tx === null) this.#begin(known, connection);
+      return known;
+    }
+    for (const lnkConn of connection.lnkConns) {
+      if (source.notOnDemand?.has(lnkConn) === true || source.refusedBy?.has(lnkConn) === true) return null;
+      if (lnkConn.returnPaths >= MAX_RETURN_PATHS) return null;
+      const relay = this.#add(new Relay(source, lnkConn, 0, false));
+      this.#reports.linkKnown(source);
+      this.#reports.onDemandOpened(relay);
+      this.#begin(relay, connection);
+      return relay;
+    }
+    return null;
+  }
+
+  /** Closes a relay. What runs on it ends first, leaves first (protocol.md, "stacking"): routing and the endpoint see to that. */
+  close(relay: Relay): void {
+    const { tx } = relay;
+    this.#forget(relay);
+    if (tx !== null) tx.endpoint.end(tx);
+  }
+
+  /** Closes a relay that is open on demand and not used any more. */
+  closeUnused(relay: Relay): void {
+    this.#reports.onDemandClosed(relay);
+    this.close(relay);
+  }
+
+  /**
+   * Topology does not want the relay of a link on a LNK_CONN any more: closes it, unless it is a return path in use, and forgets
+   * that it was refused.
+   */
+  closePair(source: RelaySource, lnkConn: LnkConn): void {
+    forgetRefusal(source, lnkConn);
+    const relay = source.relays.get(lnkConn.id);
+    if (relay === undefined || !relay.wanted) return;
+    if (relay.use?.isReturnPath === true) {
+      this.#setWanted(relay, false);
+      this.#reports.onDemandOpened(relay);
+    } else {
+      this.close(relay);
+    }
+  }
+
+  /** The link is gone (architecture.md, "Loss is local"): closes all its relays on this gateway. */
+  closeAllOf(source: RelaySource): void {
+    for (const relay of source.relays.values()) this.close(relay);
+    if (source.refusedBy !== null) for (const lnkConn of source.refusedBy) lnkConn.refused?.delete(source);
+    source.refusedBy = null;
+    if (source.notOnDemand !== null) for (const lnkConn of source.notOnDemand) lnkConn.notOnDemand?.delete(source);
+    source.notOnDemand = null;
+  }
+
+  /** The LNK_CONN is gone: closes (or, when its connection was lost, forgets) all its relays. */
+  closeAllOn(lnkConn: LnkConn): void {
+    for (const relay of lnkConn.relays) this.close(relay);
+    if (lnkConn.refused !== null) {
+      for (const source of lnkConn.refused) {
+        source.refusedBy?.delete(lnkConn);
+        this.#forgetUnused(source);
+      }
+    }
+    lnkConn.refused = null;
+    if (lnkConn.notOnDemand !== null) for (const source of lnkConn.notOnDemand) this.#mayBeOnDemand(source, lnkConn);
+    lnkConn.notOnDemand = null;
+  }
+
+  /** The connection has room again: opens relays that wait for it. */
+  resume(connection: Connection): void {
+    const waiting = connection.waitingRelays;
+    let at = 0;
+    while (at < waiting.length && connection.queuedBytes < RELAY_PACE_BYTES) {
+      const relay = waiting[at++]!;
+      if (!relay.closed && relay.tx === null) this.#begin(relay, connection);
+    }
+    connection.waitingRelays = at === waiting.length ? [] : waiting.slice(at);
+  }
+
+  /** The peer, in a relay of ours: its acknowledgement (circuit), its refusal, or the answer to our DELETE. */
+  onMessage(tx: Transaction, frame: Frame): void {
+    const relay = tx.data as Relay | null;
+    if ((frame.cmd & DELETE) === 0) {
+      if ((frame.cmd & BASE_MASK) !== LNK_ERROR) this.#metrics.ignoredMessages++;
+      return;
+    }
+    if (relay === null) return;
+    const { source, lnkConn } = relay;
+    // First of all: a link that the leader does not know to be known here goes with its last relay, unless there is this to remember.
+    if (relay.wanted) refuse(source, lnkConn);
+    else this.#notOnDemand(source, lnkConn);
+    // protocol.md, "The link layer" 4: the peer closes a relay; we close our side.
+    this.#forget(relay);
+    tx.endpoint.end(tx);
+    this.#metrics.relaysRefused++;
+    if (!relay.wanted) {
+      this.#reports.onDemandClosed(relay);
+      return;
+    }
+    this.#reports.relayRefused(relay);
+  }
+
+  /** Its connection was lost. */
+  onLost(tx: Transaction): void {
+    const relay = tx.data as Relay | null;
+    if (relay !== null) this.#forget(relay);
+  }
+
+  #add(relay: Relay): Relay {
+    relay.source.relays.set(relay.lnkConn.id, relay);
+    relay.lnkConn.relays.add(relay);
+    this.#metrics.relays++;
+    if (!relay.wanted) this.#count(relay, 1);
+    return relay;
+  }
+
+  #setWanted(relay: Relay, isWanted: boolean): void {
+    relay.wanted = isWanted;
+    this.#count(relay, isWanted ? -1 : 1);
+  }
+
+  /** A relay more, or less, that is open on demand. */
+  #count({ lnkConn }: Relay, more: 1 | -1): void {
+    this.#metrics.onDemandRelays += more;
+    lnkConn.returnPaths += more;
+  }
+
+  #begin(relay: Relay, connection: Connection): void {
+    const { endpoint } = connection;
+    if (endpoint === null) return;
+    this.#metrics.relaysOpened++;
+    relay.tx = endpoint.open(LNK_SPAN, null, this, relay.source.template(this.rnssAdd));
+    relay.tx.data = relay;
+    connection.relays++;
+  }
+
+  #forget(relay: Relay): void {
+    const { source, tx } = relay;
+    this.#routing().relayClosing(relay);
+    relay.closed = true;
+    this.#metrics.relays--;
+    if (!relay.wanted) this.#count(relay, -1);
+    source.relays.delete(relay.lnkConn.id);
+    if (source.relays.size === 0) {
+      source.dropTemplate();
+      this.#forgetUnused(source);
+    }
+    relay.lnkConn.relays.delete(relay);
+    if (tx === null) return;
+    tx.data = null;
+    relay.tx = null;
+    relay.lnkConn.connection.relays--;
+  }
+
+  /** The peer does not want the return path to the link there: none is opened again. */
+  #notOnDemand(source: RelaySource, lnkConn: LnkConn): void {
+    source.notOnDemand ??= new Set();
+    source.notOnDemand.add(lnkConn);
+    lnkConn.notOnDemand ??= new Set();
+    lnkConn.notOnDemand.add(source);
+    if (lnkConn.notOnDemand.size <= MAX_RETURN_PATHS_REFUSED) return;
+    const [oldest] = lnkConn.notOnDemand;
+    lnkConn.notOnDemand.delete(oldest!);
+    this.#mayBeOnDemand(oldest!, lnkConn);
+  }
+
+  #mayBeOnDemand(source: RelaySource, lnkConn: LnkConn): void {
+    source.notOnDemand?.delete(lnkConn);
+    if (source.notOnDemand?.size === 0) source.notOnDemand = null;
+    this.#forgetUnused(source);
+  }
+
+  /** Of a link of another gateway that the leader knows to be known here it says when it is gone; others go when nothing uses them. */
+  #forgetUnused(source: RelaySource): void {
+    if (source.gateway === '' || source.leaderKnows || source.isInUse) return;
+    this.#tables.forgetRemote(source);
+  }
+}
+
+function refuse(source: RelaySource, lnkConn: LnkConn): void {
+  lnkConn.refused ??= new Set();
+  lnkConn.refused.add(source);
+  source.refusedBy ??= new Set();
+  source.refusedBy.add(lnkConn);
+}
+
+function forgetRefusal(source: RelaySource, lnkConn: LnkConn): void {
+  if (source.refusedBy?.delete(lnkConn) === true) lnkConn.refused?.delete(source);
+}

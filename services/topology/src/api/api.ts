@@ -1,0 +1,235 @@
+import {
+  type handleUnaryCall,
+  type Metadata,
+  type ServerWritableStream,
+  type sendUnaryData,
+  status,
+} from '@grpc/grpc-js';
+import type * as api from '@spanmesh/proto/v1/topology';
+import { ReplicaRole } from '@spanmesh/proto/v1/topology';
+import type { Clock } from '@spanmesh/runtime/clock';
+import { ApiError, FaultLog } from '@spanmesh/runtime/grpc/api-error';
+import { answeredBy } from '@spanmesh/runtime/grpc/forwarder';
+import { type Job, Slices } from '@spanmesh/runtime/grpc/slices';
+import type { Logger } from '@spanmesh/runtime/log/logger';
+import type { Commander } from '../attach/commander.ts';
+import type { Leadership } from '../leadership.ts';
+import { closeConnection } from '../operate/close-connection.ts';
+import type { Drains } from '../operate/drains.ts';
+import type { State } from '../trees/state.ts';
+import type { View } from '../trees/view.ts';
+import { explain } from './explain.ts';
+import { listClusters, listConnections, listLinks, listNodes, listRelays } from './lists.ts';
+import { sendAll } from './send-all.ts';
+import { type ProcessesKnown, showStatus, wholeMs } from './show-status.ts';
+import { treeParts } from './tree-parts.ts';
+import { Watch } from './watch.ts';
+
+/** Watches at a time: each may be a batch behind. */
+export const MAX_WATCHES = 1000;
+/** Trees being sent at a time: each holds a capture of the whole tree. */
+export const MAX_TREES = 16;
+
+/** Roles as answers name them. */
+const ROLE_NAMES: Readonly<Record<number, string>> = {
+  [ReplicaRole.REPLICA_ROLE_LEADER]: 'leader',
+  [ReplicaRole.REPLICA_ROLE_STANDBY]: 'standby',
+  [ReplicaRole.REPLICA_ROLE_TAKING_OVER]: 'taking-over',
+  [ReplicaRole.REPLICA_ROLE_FROZEN]: 'frozen',
+};
+
+/** The calls that only read: any replica answers them that has something to read. */
+export const READS: ReadonlySet<string> = new Set<keyof TopologyHandlers>([
+  'listClusters',
+  'listNodes',
+  'listLinks',
+  'listConnections',
+  'listRelays',
+  'getTree',
+  'watch',
+  'explain',
+  'getStatus',
+]);
+
+type TopologyHandlers = Pick<
+  api.TopologyServer,
+  | 'listClusters'
+  | 'listNodes'
+  | 'listLinks'
+  | 'listConnections'
+  | 'listRelays'
+  | 'getTree'
+  | 'watch'
+  | 'explain'
+  | 'getStatus'
+  | 'drainGateway'
+  | 'closeConnection'
+>;
+
+export interface ApiDeps {
+  /** What is read; null: there is nothing. */
+  readonly view: () => View | null;
+  /** Why there is nothing, as a sentence that says whom to ask. */
+  readonly whyNot: () => string;
+  /** The leader's own, for orders. */
+  readonly state: State;
+  readonly leadership: Leadership;
+  readonly commander: Pick<Commander, 'close'>;
+  readonly drains: Pick<Drains, 'drain'>;
+  /** What is known of all processes, this one among them. */
+  readonly processes: () => ProcessesKnown;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** The Topology service of topology.proto. */
+export class Api {
+  readonly #address: () => string;
+  readonly #deps: ApiDeps;
+  /** What is being answered. */
+  readonly slices = new Slices();
+  readonly #watches = new Set<Watch>();
+  readonly #faults: FaultLog;
+  #trees = 0;
+
+  /** `address`: how this replica is named in answers, `host:port`. */
+  constructor({ address }: { address: () => string }, deps: ApiDeps) {
+    this.#address = address;
+    this.#deps = deps;
+    this.#faults = new FaultLog({ service: 'topology' }, deps);
+  }
+
+  get watches(): number {
+    return this.#watches.size;
+  }
+
+  /** What a gRPC server needs. */
+  readonly implementation: TopologyHandlers = {
+    listClusters: this.#unary(({ trees }, request: api.ListClustersRequest) => listClusters(trees, request)),
+    listNodes: this.#unary(({ trees }, request: api.ListNodesRequest) => listNodes(trees, request)),
+    listLinks: this.#unary(({ trees }, request: api.ListLinksRequest) => listLinks(trees, request)),
+    listConnections: this.#unary(({ trees }, request: api.ListConnectionsRequest) => listConnections(trees, request)),
+    listRelays: this.#unary(({ trees }, request: api.ListRelaysRequest) => listRelays(trees, request)),
+    explain: this.#unary(({ trees, widths }, request: api.ExplainRequest) => explain(trees, widths, request)),
+    getStatus: (call, callback) => this.#getStatus(call, callback),
+    getTree: (call) => this.#stream(call, (view) => this.#getTree(call, view)),
+    watch: (call) => this.#stream(call, (view) => this.#watch(call, view)),
+    drainGateway: (call) => this.#stream(call, () => this.#order(() => this.#deps.drains.drain(call))),
+    closeConnection: (call, callback) => {
+      try {
+        const { state, commander } = this.#deps;
+        callback(
+          null,
+          this.#order(() => closeConnection(state, commander, call.request)),
+        );
+      } catch (error) {
+        callback(this.#report(error));
+      }
+    },
+  };
+
+  /** Ends all watches: for a stop. */
+  endWatches(): void {
+    for (const watch of [...this.#watches]) watch.end();
+  }
+
+  /** Also answered while nobody leads: to say so is what it is for. */
+  #getStatus(call: { sendMetadata(metadata: Metadata): void }, callback: sendUnaryData<api.GetStatusResponse>): void {
+    const view = this.#deps.view();
+    if (view !== null) this.#announce(call, view);
+    callback(null, showStatus(this.#deps.processes(), view?.trees ?? null, view?.history.revision ?? ''));
+  }
+
+  #getTree(call: ServerWritableStream<api.GetTreeRequest, api.GetTreeResponse>, { trees, history }: View): void {
+    if (this.#trees >= MAX_TREES) {
+      throw new ApiError(status.RESOURCE_EXHAUSTED, `${MAX_TREES} trees are being sent already: try again later.`);
+    }
+    const parts = treeParts(trees, call.request, history.revision);
+    this.#trees++;
+    sendAll(call, parts)
+      .catch((error: unknown) => {
+        call.emit('error', this.#faults.report(error));
+      })
+      .finally(() => {
+        this.#trees--;
+      });
+  }
+
+  #watch(call: ServerWritableStream<api.WatchRequest, api.WatchResponse>, { history, role }: View): void {
+    const { clock } = this.#deps;
+    if (this.#watches.size >= MAX_WATCHES) {
+      throw new ApiError(status.RESOURCE_EXHAUSTED, `There are ${MAX_WATCHES} watches already: end some.`);
+    }
+    const watch: Watch = new Watch(call.request, {
+      stream: call,
+      history,
+      clock,
+      mayBeBehind: role === ReplicaRole.REPLICA_ROLE_STANDBY,
+      onEnd: () => this.#watches.delete(watch),
+    });
+    this.#watches.add(watch);
+    watch.begin();
+  }
+
+  /** Answers are made in turns: whatever users ask for, gateways are served in between. */
+  #unary<Request, Answer extends object>(
+    answer: (view: View, request: Request) => Job<Answer>,
+  ): handleUnaryCall<Request, Answer & { revision: string }> {
+    return (call, callback: sendUnaryData<Answer & { revision: string }>) => {
+      this.slices.run(this.#answering(call, answer)).then(
+        (made) => callback(null, made),
+        (error: unknown) => callback(this.#report(error)),
+      );
+    };
+  }
+
+  *#answering<Request, Answer extends object>(
+    call: { readonly request: Request; readonly cancelled: boolean; sendMetadata(metadata: Metadata): void },
+    answer: (view: View, request: Request) => Job<Answer>,
+  ): Job<Answer & { revision: string }> {
+    if (call.cancelled) throw new ApiError(status.CANCELLED, 'Nobody waits for the answer any more.');
+    const view = this.#view();
+    this.#announce(call, view);
+    const made = yield* answer(view, call.request);
+    return { ...made, revision: view.history.revision };
+  }
+
+  #stream(
+    call: { sendMetadata(metadata: Metadata): void; emit(event: 'error', error: Error): boolean },
+    answer: (view: View) => void,
+  ): void {
+    try {
+      const view = this.#view();
+      this.#announce(call, view);
+      answer(view);
+    } catch (error) {
+      call.emit('error', this.#report(error));
+    }
+  }
+
+  #view(): View {
+    const view = this.#deps.view();
+    if (view === null) throw new ApiError(status.UNAVAILABLE, this.#deps.whyNot());
+    return view;
+  }
+
+  /** Says who answers, and how old the answer is. */
+  #announce(call: { sendMetadata(metadata: Metadata): void }, { role, lagMs }: View): void {
+    call.sendMetadata(answeredBy({ address: this.#address(), role: ROLE_NAMES[role] ?? '', lagMs: wholeMs(lagMs) }));
+  }
+
+  /** Orders go out only while nobody else can lead (architecture.md, "Lease"). */
+  #order<T>(give: () => T): T {
+    const { leadership } = this.#deps;
+    const why = leadership.notLeading();
+    if (why !== null) throw new ApiError(status.UNAVAILABLE, why);
+    if (leadership.mayCommand()) return give();
+    const details =
+      'The leader may not command at the moment: its lease is not sure, or not all gateways have attached yet.';
+    throw new ApiError(status.UNAVAILABLE, `${details} Try again.`);
+  }
+
+  #report(error: unknown): ApiError {
+    return this.#faults.report(error);
+  }
+}

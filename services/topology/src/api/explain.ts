@@ -1,0 +1,122 @@
+import { status } from '@grpc/grpc-js';
+import {
+  type ExplainRequest,
+  type ExplainResponse,
+  type LnkConnExplanation,
+  VerdictReason,
+} from '@spanmesh/proto/v1/topology';
+import { ApiError } from '@spanmesh/runtime/grpc/api-error';
+import { firstAfter, type Key, pageOf, pageUnits, type Visit } from '@spanmesh/runtime/grpc/paging';
+import type { Job } from '@spanmesh/runtime/grpc/slices';
+import type { Explanation, LnkConn, Node } from '@spanmesh/spantree/tree';
+import { linkBytes, linkKey, lnkConnBytes } from '../trees/keys.ts';
+import type { Trees } from '../trees/trees.ts';
+import { findConnection, findNode } from './find.ts';
+import { showNode } from './show-cluster.ts';
+import { showConnection, showLnkConn } from './show-connection.ts';
+import { showLink } from './show-link.ts';
+
+/** Verdicts that are found at a time: those that a page has no room for are found in vain. */
+const VERDICTS_AT_ONCE = 256;
+
+/** What selection makes of a link for a LNK_CONN. */
+interface Found {
+  readonly lnkConn: LnkConn;
+  readonly explanation: Explanation;
+}
+
+/**
+ * Why each link of a node is relayed to a connection, or not: a page of it.
+ * @throws ApiError INVALID_ARGUMENT, NOT_FOUND; FAILED_PRECONDITION: the two have nothing to do with each other
+ */
+export function* explain(
+  state: Trees,
+  widths: { readonly linkid: number; readonly circuit: number },
+  request: ExplainRequest,
+): Job<Omit<ExplainResponse, 'revision'>> {
+  const node = yield* findNode(state.tree, request.node);
+  const connection = yield* findConnection(state, request.connection);
+  const { dialect } = node.cluster;
+  const lnkConns = [...connection.lnkConns].sort((a, b) => a.id - b.id);
+  if (lnkConns.some((lnkConn) => lnkConn.filter.dialect !== dialect)) {
+    const details = `The node is of the ${dialect} dialect, the connection is not: spans never pass between dialects.`;
+    throw new ApiError(status.FAILED_PRECONDITION, details);
+  }
+  yield pageUnits(request);
+  let before: LnkConn | undefined;
+  const bytesOf = ({ lnkConn, explanation }: Found): number => {
+    const first = lnkConn === before ? 0 : lnkConnBytes(lnkConn);
+    before = lnkConn;
+    return first + linkBytes(explanation.link);
+  };
+  const { items, nextPageToken } = pageOf((after) => verdictsFrom(state, node, lnkConns, after), request, bytesOf);
+  return {
+    node: showNode(node),
+    connection: showConnection(connection),
+    lnkConns: grouped(items, widths[dialect]),
+    nextPageToken,
+  };
+}
+
+function* verdictsFrom(
+  { tree }: Trees,
+  node: Node,
+  lnkConns: readonly LnkConn[],
+  after: Key | undefined,
+): Iterable<Visit<Found>> {
+  const [number = 0, ...place] = after ?? [];
+  for (const lnkConn of lnkConns) {
+    if (lnkConn.id < Number(number)) continue;
+    const isBegun = lnkConn.id === number;
+    let at = isBegun ? firstAfter(node.links, place, linkKey) : 0;
+    for (;;) {
+      const explanations = tree.explain(node, lnkConn, at, VERDICTS_AT_ONCE);
+      for (const explanation of explanations) {
+        yield { item: { lnkConn, explanation }, key: () => [lnkConn.id, ...linkKey(explanation.link)] };
+      }
+      at += explanations.length;
+      if (explanations.length < VERDICTS_AT_ONCE) break;
+    }
+  }
+}
+
+function grouped(items: readonly Found[], width: number): LnkConnExplanation[] {
+  const groups = new Map<LnkConn, LnkConnExplanation>();
+  for (const { lnkConn, explanation } of items) {
+    let group = groups.get(lnkConn);
+    if (group === undefined) {
+      group = { lnkConn: showLnkConn(lnkConn), width, verdicts: [] };
+      groups.set(lnkConn, group);
+    }
+    const { link, open } = explanation;
+    group.verdicts.push({ link: showLink(link), reason: reasonOf(explanation), relayed: open });
+  }
+  return [...groups.values()];
+}
+
+function reasonOf({ verdict, refused, link }: Explanation): VerdictReason {
+  switch (verdict) {
+    case 'taken':
+      return refused ? VerdictReason.VERDICT_REASON_REFUSED : VerdictReason.VERDICT_REASON_TAKEN;
+    case 'too-far':
+      return VerdictReason.VERDICT_REASON_TOO_FAR;
+    case 'own-connection':
+      return VerdictReason.VERDICT_REASON_SAME_CONNECTION;
+    case 'peer-mask':
+      return VerdictReason.VERDICT_REASON_PEER_MASK;
+    case 'other-cluster':
+      return link.span.dialect === 'linkid'
+        ? VerdictReason.VERDICT_REASON_OTHER_CLUSTER
+        : VerdictReason.VERDICT_REASON_OTHER_PEER_ID;
+    case 'both-clients':
+      return VerdictReason.VERDICT_REASON_BOTH_CLIENTS;
+    case 'unreachable':
+      return VerdictReason.VERDICT_REASON_UNREACHABLE;
+    case 'after-stop':
+      return VerdictReason.VERDICT_REASON_AFTER_STOP;
+    case 'width-full':
+      return VerdictReason.VERDICT_REASON_WIDTH_FULL;
+    case 'other-dialect':
+      return VerdictReason.VERDICT_REASON_UNSPECIFIED;
+  }
+}

@@ -1,0 +1,69 @@
+import {
+  type GatewayStatus,
+  type GetStatusResponse,
+  type LeaderStatus,
+  type MissingProcess,
+  ObjectCounts,
+  type RefusedProcess,
+  type ReplicaStatus,
+} from '@spanmesh/proto/v1/topology';
+import type { Gateway } from '../trees/gateway.ts';
+import type { Trees } from '../trees/trees.ts';
+
+/** What is known of the replicas. */
+export interface ReplicasKnown {
+  /** Id of the replica that answers. */
+  readonly replica: string;
+  readonly leader: LeaderStatus | undefined;
+  readonly replicas: readonly ReplicaStatus[];
+}
+
+/** What is known of all processes. */
+export interface ProcessesKnown extends ReplicasKnown {
+  readonly missing: readonly MissingProcess[];
+  readonly refused: readonly RefusedProcess[];
+}
+
+/** Highest value of a uint32: a lag that is longer has been long enough for weeks. */
+export const HIGHEST_U32 = 2 ** 32 - 1;
+
+/** Milliseconds as the API says them: whole ones, rounded up. */
+export function wholeMs(ms: number): number {
+  return ms > 0 ? Math.min(Math.ceil(ms), HIGHEST_U32) : 0;
+}
+
+/** How the installation is. `state` null: this replica has none. */
+export function showStatus(known: ProcessesKnown, state: Trees | null, revision: string): GetStatusResponse {
+  return {
+    ...known,
+    replicas: [...known.replicas],
+    missing: [...known.missing],
+    refused: [...known.refused],
+    gateways: [...(state?.gateways.values() ?? [])].map(showGateway).sort((a, b) => (a.name < b.name ? -1 : 1)),
+    counts: state === null ? ObjectCounts.create() : countsOf(state),
+    revision,
+  };
+}
+
+export function countsOf({ tree }: Trees): ObjectCounts {
+  const { clusters, nodes, links, connections, lnkConns, relays, refused } = tree.counts;
+  return { clusters, nodes, links, connections, lnkConns, relays, refused };
+}
+
+function showGateway(gateway: Gateway): GatewayStatus {
+  const { name, boot, version, serviceAddress, attached, draining } = gateway;
+  let relays = 0;
+  for (const { relayCount } of gateway.lnkConns.values()) relays += relayCount;
+  return {
+    name,
+    boot,
+    version,
+    serviceAddress,
+    attached,
+    draining,
+    connections: gateway.connections.size,
+    lnkConns: gateway.lnkConns.size,
+    links: gateway.links.size,
+    relays,
+  };
+}

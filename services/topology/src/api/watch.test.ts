@@ -1,0 +1,250 @@
+import { EventEmitter } from 'node:events';
+import { ChangeKind, type WatchResponse } from '@spanmesh/proto/v1/topology';
+import { describe, expect, it } from 'vitest';
+import { FakeGateway, FakeLeader, pairName, settle } from '../testing/world.fixture.ts';
+import { PROGRESS_MS, Watch } from './watch.ts';
+
+class FakeCall extends EventEmitter {
+  readonly sent: WatchResponse[] = [];
+  cancelled = false;
+  accepts = true;
+  ended = false;
+
+  write(response: WatchResponse): boolean {
+    this.sent.push(response);
+    return this.accepts;
+  }
+
+  end(): void {
+    this.ended = true;
+  }
+
+  drain(): void {
+    this.accepts = true;
+    this.emit('drain');
+  }
+}
+
+function watching({ withRelays = false, revision = '', history = {} } = {}) {
+  const leader = new FakeLeader({ history });
+  const gateway = new FakeGateway('a');
+  settle(leader, [gateway]);
+  const start = (from = revision, relays = withRelays) => {
+    const call = new FakeCall();
+    let ends = 0;
+    const watch = new Watch(
+      { revision: from, withRelays: relays },
+      { stream: call, history: leader.core.history, clock: leader.clock, onEnd: () => ends++ },
+    );
+    watch.begin();
+    return { call, watch, ends: () => ends };
+  };
+  return { leader, gateway, start };
+}
+
+const kinds = (call: FakeCall) =>
+  call.sent.flatMap(
+    ({ changes }) =>
+      changes?.changes.map(({ kind, ...object }) => {
+        const what = Object.keys(object).find((name) => object[name as keyof typeof object] !== undefined);
+        return `${kind === ChangeKind.CHANGE_KIND_ADDED ? '+' : kind === ChangeKind.CHANGE_KIND_REMOVED ? '-' : '~'}${what}`;
+      }) ?? [],
+  );
+
+describe('a watch', () => {
+  it('says that it is registered, then what changes', () => {
+    const { leader, gateway, start } = watching();
+    const { call } = start();
+    expect(call.sent).toEqual([{ created: { revision: leader.core.history.revision } }]);
+    const connection = gateway.openConnection();
+    const link = gateway.openLink(connection, 1);
+    gateway.openLnkConn(gateway.openConnection());
+    settle(leader, [gateway]);
+    gateway.status(link, 5);
+    settle(leader, [gateway]);
+    gateway.closeConnection(connection);
+    settle(leader, [gateway]);
+    expect(kinds(call)).toEqual([
+      '+connection',
+      '+connection',
+      '+lnkConn',
+      '+cluster',
+      '+node',
+      '+link',
+      '~link',
+      '-link',
+      '-node',
+      '-cluster',
+      '-connection',
+    ]);
+    expect(call.sent.at(-1)?.changes?.revision).toBe(leader.core.history.revision);
+  });
+
+  it('also says which relays come and go, if asked to', () => {
+    const { leader, gateway, start } = watching();
+    const { call } = start('', true);
+    const lnkConns = [1, 2].map(() => gateway.openLnkConn(gateway.openConnection()));
+    const link = gateway.openLink(gateway.openConnection(), 1);
+    settle(leader, [gateway]);
+    const [relays] = call.sent.flatMap(({ changes }) => changes?.changes ?? []).flatMap(({ relays: one }) => one ?? []);
+    expect(relays?.link).toBe(`${gateway.id}:${link}`);
+    expect(relays?.lnkConns.toSorted()).toEqual(lnkConns.map((id) => `${gateway.id}:${id}`).toSorted());
+    gateway.refuse([...gateway.relays.keys()][0]!);
+    settle(leader, [gateway]);
+    expect(kinds(call).at(-1)).toBe('-relays');
+  });
+
+  it('says of relays on demand, which lists show, when they come and go', () => {
+    const { leader, gateway, start } = watching();
+    const lnkConn = gateway.openLnkConn(gateway.openConnection('linkid'));
+    // Too far to be selected.
+    const far = gateway.openLink(gateway.openConnection('linkid'), 1, 17);
+    settle(leader, [gateway]);
+    const { call } = start('', true);
+    const pair = pairName(gateway.id, far, lnkConn);
+    gateway.openOnDemand(pair);
+    settle(leader, [gateway]);
+    expect(kinds(call)).toEqual(['+relays']);
+    gateway.closeOnDemand(pair);
+    settle(leader, [gateway]);
+    expect(kinds(call)).toEqual(['+relays', '-relays']);
+    expect(call.sent.at(-1)?.changes?.changes[0]?.relays).toEqual({
+      link: `${gateway.id}:${far}`,
+      lnkConns: [`${gateway.id}:${lnkConn}`],
+    });
+  });
+
+  it('resumes from any revision that is kept, and sends what came since once', () => {
+    const { leader, gateway, start } = watching();
+    const before = leader.core.history.revision;
+    gateway.openConnection();
+    settle(leader, [gateway]);
+    gateway.openConnection();
+    settle(leader, [gateway]);
+    const { call } = start(before);
+    expect(call.sent[0]).toEqual({ created: { revision: before } });
+    expect(kinds(call)).toEqual(['+connection', '+connection']);
+    const { call: second } = start(call.sent.at(-1)!.changes!.revision);
+    expect(kinds(second)).toEqual([]);
+  });
+
+  it('is told to list again from a revision that is not kept, and ends', () => {
+    const { leader, start } = watching();
+    const { call, ends } = start('0.77');
+    expect(call.sent.map((response) => Object.keys(response))).toEqual([['listAgain']]);
+    expect(call.sent[0]!.listAgain!.revision).toBe(leader.core.history.revision);
+    expect([call.ended, ends()]).toEqual([true, 1]);
+  });
+
+  it('is told why it must list again', () => {
+    const { leader, gateway, start } = watching({ history: { maxBatches: 2 } });
+    const revisions = [leader.core.history.revision];
+    for (let i = 0; i < 5; i++) {
+      gateway.openConnection();
+      settle(leader, [gateway]);
+      revisions.push(leader.core.history.revision);
+    }
+    const reason = (revision: string) => start(revision).call.sent[0]?.listAgain?.reason;
+    expect(reason(revisions[0]!)).toBe('The history does not reach back to this revision.');
+    // Of another life that counted as far, under the same epoch.
+    const another = new FakeLeader();
+    expect(another.core.history.position).toMatchObject({ epoch: leader.core.history.position.epoch });
+    expect(reason(another.core.history.revision)).toMatch(/of another history/);
+    expect(reason('7.7')).toMatch(/of another history/);
+    expect(reason(revisions.at(-1)!)).toBeUndefined();
+  });
+
+  it('calls nobody while it is being made', () => {
+    const { leader } = watching();
+    const call = new FakeCall();
+    const said: string[] = [];
+    const { history } = leader.core;
+    const stream = Object.assign(call, { on: (event: string) => said.push(event) });
+    const watch = new Watch(
+      { revision: '0.0', withRelays: false },
+      { stream, history, clock: leader.clock, onEnd: () => said.push('end') },
+    );
+    expect([said, call.sent]).toEqual([[], []]);
+    watch.begin();
+    expect(said.at(-1)).toBe('end');
+  });
+
+  it('that does not read gets nothing more, and is told to list again when it has missed something', () => {
+    const { leader, gateway, start } = watching({ history: { maxBatches: 2 } });
+    const { call } = start();
+    call.accepts = false;
+    const open = () => {
+      gateway.openConnection();
+      settle(leader, [gateway]);
+    };
+    open();
+    const { length } = call.sent;
+    for (let i = 0; i < 5; i++) open();
+    expect(call.sent).toHaveLength(length);
+    call.drain();
+    expect(call.sent.at(-1)?.listAgain).toBeDefined();
+    expect(call.ended).toBe(true);
+  });
+
+  it('that reads slowly misses nothing that is kept', () => {
+    const { leader, gateway, start } = watching();
+    const { call } = start();
+    for (let i = 0; i < 10; i++) {
+      call.accepts = false;
+      gateway.openConnection();
+      settle(leader, [gateway]);
+      if (i % 3 === 0) call.drain();
+    }
+    for (let i = 0; i < 10; i++) call.drain();
+    expect(kinds(call)).toHaveLength(10);
+  });
+
+  it('divides large batches; only the last part has the revision to resume from', () => {
+    const { leader, gateway, start } = watching();
+    const { call } = start();
+    const before = leader.core.history.revision;
+    const source = gateway.openConnection();
+    for (let node = 0; node < 400; node++) gateway.openLink(source, node);
+    settle(leader, [gateway]);
+    const parts = call.sent.flatMap(({ changes }) => changes ?? []);
+    expect(parts.length).toBeGreaterThan(1);
+    expect(parts.flatMap(({ changes }) => changes)).toHaveLength(802);
+    for (const part of parts.slice(0, -1)) expect(part.revision).toBe(before);
+    expect(parts.at(-1)!.revision).toBe(leader.core.history.revision);
+  });
+
+  it('ticks while nothing happens', () => {
+    const { leader, gateway, start } = watching();
+    const { call, watch } = start();
+    leader.clock.advance(PROGRESS_MS);
+    expect(call.sent.at(-1)).toEqual({ progress: { revision: leader.core.history.revision } });
+    leader.clock.advance(PROGRESS_MS / 2);
+    gateway.openConnection();
+    settle(leader, [gateway]);
+    const { length } = call.sent;
+    leader.clock.advance(PROGRESS_MS - 1);
+    expect(call.sent).toHaveLength(length);
+    leader.clock.advance(1);
+    expect(call.sent).toHaveLength(length + 1);
+    watch.end();
+    leader.clock.advance(10 * PROGRESS_MS);
+    expect(call.sent).toHaveLength(length + 1);
+  });
+
+  it('ends with its caller', () => {
+    const { leader, gateway, start } = watching();
+    const { call, ends } = start();
+    call.emit('cancelled');
+    gateway.openConnection();
+    settle(leader, [gateway]);
+    expect(call.sent).toHaveLength(1);
+    expect(ends()).toBe(1);
+  });
+
+  it('is told to list again when the leader is another one', () => {
+    const { leader, start } = watching();
+    const { call } = start();
+    leader.lose();
+    expect(call.sent.at(-1)?.listAgain).toBeDefined();
+  });
+});

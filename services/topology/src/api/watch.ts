@@ -1,0 +1,174 @@
+import type { Change, WatchRequest, WatchResponse } from '@spanmesh/proto/v1/topology';
+import type { Clock, Timer } from '@spanmesh/runtime/clock';
+import type { History, RecordedChange } from '../trees/history.ts';
+import type { ResponseStream } from './send-all.ts';
+import { showChange } from './show-change.ts';
+
+/** A watcher hears from us at least this often. */
+export const PROGRESS_MS = 10_000;
+/** How long a watch from a revision that a standby has not heard of yet waits for it. */
+export const AHEAD_MS = 5000;
+/** Changes, and ids of relays, in one message: some hundred kilobytes. */
+const MOST_CHANGES = 500;
+const MOST_RELAY_IDS = 8192;
+
+const FORGOTTEN = 'The history does not reach back to this revision.';
+const ANOTHER =
+  'This revision is of another history: of another leader, of an earlier life of it, or of another store.';
+
+/** Of the server's side of a watch, what is needed here. */
+export interface WatchStream extends ResponseStream<WatchResponse> {
+  on(event: 'drain' | 'cancelled', fn: () => void): unknown;
+}
+
+/**
+ * One watcher: follows the history at its own speed. It has no queue of its own; if the history forgets what the watcher
+ * has not read yet, it is told to list again, and that is its last message.
+ */
+export class Watch {
+  readonly #withRelays: boolean;
+  readonly #stream: WatchStream;
+  readonly #history: History;
+  readonly #clock: Clock;
+  readonly #onEnd: () => void;
+  #unsubscribe: () => void = () => {};
+  /** Undefined: the revision to go on from has not come yet. */
+  #next: number | undefined;
+  #last: string;
+  /** What is left of a batch that has been begun. */
+  #parts: Iterator<WatchResponse> | undefined;
+  #blocked = false;
+  #ended = false;
+  #sentAt = 0;
+  #timer: Timer | undefined;
+  #patience: Timer | undefined;
+
+  readonly #mayBeBehind: boolean;
+
+  /**
+   * Nothing happens before `begin`. `onEnd` is called once. `mayBeBehind`: the history is that of a standby; who comes from another replica
+   * may have seen more.
+   */
+  constructor(
+    request: WatchRequest,
+    deps: { stream: WatchStream; history: History; clock: Clock; onEnd: () => void; mayBeBehind?: boolean },
+  ) {
+    this.#withRelays = request.withRelays;
+    this.#stream = deps.stream;
+    this.#history = deps.history;
+    this.#clock = deps.clock;
+    this.#onEnd = deps.onEnd;
+    this.#mayBeBehind = deps.mayBeBehind ?? false;
+    this.#last = request.revision;
+  }
+
+  /** The first message is sent, and what there is after it. To be called once. */
+  begin(): void {
+    const revision = this.#last === '' ? this.#history.revision : this.#last;
+    this.#next = this.#history.after(revision);
+    this.#last = revision;
+    // Registered before `created` is sent: nothing falls between the two.
+    this.#unsubscribe = this.#history.onBatch(() => this.#pump());
+    this.#stream.on('drain', () => {
+      this.#blocked = false;
+      this.#pump();
+    });
+    this.#stream.on('cancelled', () => this.end());
+    if (this.#next === undefined) {
+      if (!this.#mayBeBehind || !this.#history.isAhead(revision)) {
+        this.#listAgain(this.#whyUnknown());
+        return;
+      }
+      this.#patience = this.#clock.after(AHEAD_MS, () => this.#listAgain(this.#whyUnknown()));
+    }
+    this.#send({ created: { revision } });
+    this.#tick();
+    this.#pump();
+  }
+
+  /** Ends the stream, if it has not ended. */
+  end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#unsubscribe();
+    this.#timer?.cancel();
+    this.#patience?.cancel();
+    this.#stream.end();
+    this.#onEnd();
+  }
+
+  /** False: still waiting for the revision to go on from. */
+  #hasBegun(): boolean {
+    if (this.#next !== undefined) return true;
+    this.#next = this.#history.after(this.#last);
+    if (this.#next !== undefined) this.#patience?.cancel();
+    else if (!this.#history.isAhead(this.#last)) this.#listAgain(this.#whyUnknown());
+    return this.#next !== undefined;
+  }
+
+  #pump(): void {
+    if (this.#ended || !this.#hasBegun()) return;
+    while (!this.#blocked && !this.#ended) {
+      const part = this.#parts?.next();
+      if (part !== undefined && part.done !== true) {
+        this.#send(part.value);
+        continue;
+      }
+      this.#parts = undefined;
+      const next = this.#next!;
+      if (next >= this.#history.end) return;
+      const batch = this.#history.batch(next);
+      if (batch === undefined) {
+        this.#listAgain('Changes came faster than this watch read them.');
+        return;
+      }
+      if (batch.relaysMissing && this.#withRelays) {
+        this.#listAgain('Too many relays changed at once.');
+        return;
+      }
+      this.#next = next + 1;
+      this.#last = batch.revision;
+      this.#parts = this.#partsOf(batch.revision, batch.previous, batch.changes);
+    }
+  }
+
+  /** A part that is not the last has the revision before: who resumes from it gets the whole batch again. */
+  *#partsOf(revision: string, previous: string, recorded: readonly RecordedChange[]): Iterator<WatchResponse> {
+    let changes: Change[] = [];
+    let ids = 0;
+    for (const one of recorded) {
+      for (const change of showChange(one, this.#withRelays)) {
+        const more = change.relays?.lnkConns.length ?? 0;
+        if (changes.length === MOST_CHANGES || (ids > 0 && ids + more > MOST_RELAY_IDS)) {
+          yield { changes: { revision: previous, changes } };
+          changes = [];
+          ids = 0;
+        }
+        changes.push(change);
+        ids += more;
+      }
+    }
+    if (changes.length > 0) yield { changes: { revision, changes } };
+  }
+
+  #send(response: WatchResponse): void {
+    this.#sentAt = this.#clock.now();
+    this.#blocked = !this.#stream.write(response);
+  }
+
+  #tick(): void {
+    const quiet = this.#clock.now() - this.#sentAt;
+    if (quiet >= PROGRESS_MS && !this.#blocked) this.#send({ progress: { revision: this.#last } });
+    const wait = quiet >= PROGRESS_MS ? PROGRESS_MS : PROGRESS_MS - quiet;
+    this.#timer = this.#clock.after(wait, () => this.#tick());
+  }
+
+  #whyUnknown(): string {
+    return this.#history.isOurs(this.#last) ? FORGOTTEN : ANOTHER;
+  }
+
+  #listAgain(reason: string): void {
+    this.#send({ listAgain: { reason, revision: this.#history.revision } });
+    this.end();
+  }
+}

@@ -1,0 +1,174 @@
+import { Commands, type DrainOrder, type GatewayPeer } from '@spanmesh/proto/v1/gateway_control';
+import { protoDialect } from '../trees/dialect.ts';
+import { type Gateway, linkData } from '../trees/gateway.ts';
+import type { RelayGroup } from '../trees/relay-group.ts';
+
+/** A message of commands is sealed past this many bytes (estimated): far below what gRPC refuses. */
+const SEAL_BYTES = 512 * 1024;
+/** Bytes (estimated) that wait for a gateway that does not read; past this its stream is ended, a snapshot is smaller. */
+export const MAX_QUEUED_BYTES = 32 * 1024 * 1024;
+
+/** Estimates of encoded sizes: a packed double; a relay command, a remote link and its end without their lists and bytes. */
+const DOUBLE_BYTES = 8;
+const RELAY_COMMAND_BYTES = 24;
+const REMOTE_LINK_BYTES = 48;
+const LINK_GONE_BYTES = 40;
+const ORDER_BYTES = 24;
+const GATEWAY_BYTES = 80;
+
+export interface CommandSink {
+  /** False: no more until `drained`. */
+  write(commands: Commands): boolean;
+}
+
+/** Where the numbers of messages come from: one sequence for all gateways. */
+export interface Numbering {
+  readonly epoch: number;
+  next(): number;
+}
+
+/** What is on its way to one gateway over one stream. Everything is kept in order. */
+export class CommandQueue {
+  readonly gateway: Gateway;
+  /** Nothing is written before: the gateway has named others that are waited for. */
+  isOpen = false;
+  readonly #sink: CommandSink;
+  readonly #numbering: Numbering;
+  /** Other gateways that it was told of, with their addresses. */
+  readonly #gateways = new Map<string, string>();
+  #replicas: string;
+  #sealed: Commands[] = [];
+  #open: Commands | undefined;
+  #openBytes = 0;
+  #sealedBytes: number[] = [];
+  #bytes = 0;
+  #blocked = false;
+  /** The open message has nothing but the ends of gateways in it. */
+  #onlyEnds = false;
+
+  /** `replicas`: what Welcome has said. */
+  constructor(
+    gateway: Gateway,
+    { sink, numbering, replicas }: { sink: CommandSink; numbering: Numbering; replicas: readonly string[] },
+  ) {
+    this.gateway = gateway;
+    this.#sink = sink;
+    this.#numbering = numbering;
+    this.#replicas = replicas.join();
+  }
+
+  /** Bytes (estimated) that are not written yet. */
+  get queuedBytes(): number {
+    return this.#bytes;
+  }
+
+  /** Takes the group's lists as they are: nobody may change them any more. Returns the number of the message. */
+  relays(group: RelayGroup): number {
+    const { link, open, close } = group;
+    const own = linkData(link).gateway === this.gateway;
+    const message = this.#message();
+    const { knows } = this.gateway;
+    if (!own && open.length > 0 && knows?.has(link) === false) {
+      knows.add(link);
+      const { payload } = linkData(link);
+      const dialect = protoDialect(link.span.dialect);
+      message.links.push({ gateway: link.connection.gateway, link: link.id, dialect, payload });
+      this.#grow(REMOTE_LINK_BYTES + payload.length);
+    }
+    message.relays.push({ gateway: own ? '' : link.connection.gateway, link: link.id, open, close });
+    this.#grow(RELAY_COMMAND_BYTES + DOUBLE_BYTES * (open.length + close.length));
+    return message.n;
+  }
+
+  /** A link that the gateway knows is gone. */
+  linkGone(gateway: string, link: number): void {
+    this.#message().linksGone.push({ gateway, link });
+    this.#grow(LINK_GONE_BYTES);
+  }
+
+  probe(connection: number): void {
+    this.#message().probe.push(connection);
+    this.#grow(DOUBLE_BYTES);
+  }
+
+  /** The gateway must have the capability `drain`. */
+  close(connection: number, reason: string): void {
+    this.#message().close.push({ connection, reason, inOrder: true });
+    this.#grow(ORDER_BYTES + reason.length);
+  }
+
+  /** The gateway must have the capability `drain`. */
+  drain(order: DrainOrder): void {
+    this.#message().drains.push(order);
+    this.#grow(ORDER_BYTES + order.order.length);
+  }
+
+  /** Tells of the other gateway unless it was told so before. */
+  peer(peer: GatewayPeer): void {
+    const { gateway, serviceAddress } = peer;
+    if (gateway === this.gateway.id || this.#gateways.get(gateway) === serviceAddress) return;
+    this.#gateways.set(gateway, serviceAddress);
+    this.#message().gateways.push(peer);
+    this.#grow(GATEWAY_BYTES + serviceAddress.length);
+  }
+
+  /** The other gateway is gone. What was said of it and its links before has been said in earlier messages. */
+  peerGone(gateway: string): void {
+    this.#gateways.delete(gateway);
+    if (!this.#onlyEnds) this.#seal();
+    this.#message().gatewaysGone.push(gateway);
+    this.#onlyEnds = true;
+    this.#grow(GATEWAY_BYTES);
+  }
+
+  /** Tells where the replicas are unless it was told so before. */
+  replicas(addresses: readonly string[]): void {
+    const text = addresses.join();
+    if (text === this.#replicas) return;
+    this.#replicas = text;
+    this.#message().replicas = [...addresses];
+    this.#grow(text.length);
+  }
+
+  /** Writes as much as the stream takes. */
+  flush(): void {
+    if (!this.isOpen || this.#blocked || this.#bytes === 0) return;
+    this.#seal();
+    let at = 0;
+    while (at < this.#sealed.length && !this.#blocked) {
+      this.#bytes -= this.#sealedBytes[at]!;
+      this.#blocked = !this.#sink.write(this.#sealed[at++]!);
+    }
+    this.#sealed = this.#sealed.slice(at);
+    this.#sealedBytes = this.#sealedBytes.slice(at);
+  }
+
+  /** The stream takes more: flush. */
+  drained(): void {
+    this.#blocked = false;
+  }
+
+  #message(): Commands {
+    if (this.#openBytes >= SEAL_BYTES) this.#seal();
+    this.#onlyEnds = false;
+    if (this.#open === undefined) {
+      this.#open = Commands.create();
+      this.#open.epoch = this.#numbering.epoch;
+      this.#open.n = this.#numbering.next();
+    }
+    return this.#open;
+  }
+
+  #grow(bytes: number): void {
+    this.#openBytes += bytes;
+    this.#bytes += bytes;
+  }
+
+  #seal(): void {
+    if (this.#open === undefined) return;
+    this.#sealed.push(this.#open);
+    this.#sealedBytes.push(this.#openBytes);
+    this.#open = undefined;
+    this.#openBytes = 0;
+  }
+}

@@ -1,0 +1,236 @@
+import type { DrainOrder, GatewayPeer } from '@spanmesh/proto/v1/gateway_control';
+import type { Clock } from '@spanmesh/runtime/clock';
+import type { Connection } from '@spanmesh/spantree/tree';
+import type { Leadership } from '../leadership.ts';
+import { connectionData, type Gateway } from '../trees/gateway.ts';
+import { type RelayGroup, RelayGroups } from '../trees/relay-group.ts';
+import type { State } from '../trees/state.ts';
+import { CommandQueue, type CommandSink, MAX_QUEUED_BYTES, type Numbering } from './command-queue.ts';
+import { gatewayId } from './gateway-id.ts';
+import type { Presence } from './presence.ts';
+import type { Roster } from './roster.ts';
+
+/** How soon a flush that was not allowed is tried again. */
+const RETRY_MS = 250;
+
+/** A stream that commands go to. */
+export interface CommandStream extends CommandSink {
+  /** The gateway does not read: the stream is to be ended. */
+  overflow(): void;
+}
+
+/**
+ * Turns what the tree decides into commands, packed by gateway and link, and sends them: once a turn, only while the lease holds, only
+ * to gateways whose snapshot is in and that name nobody who is waited for. For the others nothing is decided.
+ */
+export class Commander implements Numbering {
+  readonly #state: State;
+  readonly #leadership: Leadership;
+  readonly #presence: Pick<Presence, 'gateways'>;
+  readonly #roster: Roster;
+  readonly #isDead: (id: string) => boolean;
+  readonly #clock: Clock;
+  readonly #request: () => void;
+  readonly #record: (groups: readonly RelayGroup[]) => void;
+  readonly #queues = new Map<Gateway, CommandQueue>();
+  readonly #streams = new Map<CommandQueue, CommandStream>();
+  /** Queues that are not open yet, with the gateways that they wait for. */
+  readonly #waiting = new Map<CommandQueue, readonly string[]>();
+  readonly #out = new RelayGroups();
+  #n = 0;
+  #membersChanged = true;
+  #retryDue = false;
+  /** Relays commanded to open and to close so far. */
+  opened = 0;
+  closed = 0;
+
+  constructor(deps: {
+    state: State;
+    leadership: Leadership;
+    presence: Pick<Presence, 'gateways'>;
+    roster: Roster;
+    isDead: (id: string) => boolean;
+    clock: Clock;
+    /** Asks for a flush at the end of this turn. */
+    request: () => void;
+    /** Takes what was decided, for those who watch. */
+    record: (groups: readonly RelayGroup[]) => void;
+  }) {
+    this.#state = deps.state;
+    this.#leadership = deps.leadership;
+    this.#presence = deps.presence;
+    this.#roster = deps.roster;
+    this.#isDead = deps.isDead;
+    this.#clock = deps.clock;
+    this.#request = deps.request;
+    this.#record = deps.record;
+  }
+
+  get epoch(): number {
+    return this.#leadership.epoch;
+  }
+
+  next(): number {
+    return ++this.#n;
+  }
+
+  /** Bytes (estimated) waiting for gateways that do not read. */
+  get queuedBytes(): number {
+    let bytes = 0;
+    for (const queue of this.#queues.values()) bytes += queue.queuedBytes;
+    return bytes;
+  }
+
+  /** A new term or epoch: numbers start again. No gateway may be attached. */
+  restart(): void {
+    this.#n = 0;
+  }
+
+  /**
+   * From now on the gateway is told things; to be called before its snapshot is taken in. It is commanded once all that it `named` (ids)
+   * have told what they have, or had their time. `replicas`: what it was told with Welcome.
+   */
+  attach(
+    gateway: Gateway,
+    stream: CommandStream,
+    { named, replicas }: { named: readonly string[]; replicas: readonly string[] },
+  ): void {
+    const queue = new CommandQueue(gateway, { sink: stream, numbering: this, replicas });
+    this.#queues.set(gateway, queue);
+    this.#streams.set(queue, stream);
+    this.#waiting.set(queue, named);
+    this.#membersChanged = true;
+  }
+
+  /** Its stream is gone; what was not written is dropped. */
+  detach(gateway: Gateway): void {
+    const queue = this.#queues.get(gateway);
+    if (queue === undefined) return;
+    this.#queues.delete(gateway);
+    this.#streams.delete(queue);
+    this.#waiting.delete(queue);
+  }
+
+  /** The gateway's stream takes more. */
+  drained(gateway: Gateway): void {
+    const queue = this.#queues.get(gateway);
+    queue?.drained();
+    if (this.#leadership.mayCommand()) queue?.flush();
+    else this.#request();
+  }
+
+  membersChanged(): void {
+    this.#membersChanged = true;
+    this.#request();
+  }
+
+  /** The gateway is gone: all that are attached are told. */
+  gatewayGone(id: string): void {
+    for (const queue of this.#queues.values()) queue.peerGone(id);
+    this.#request();
+  }
+
+  /** This one is told that another is gone. */
+  tellGone(gateway: Gateway, id: string): void {
+    this.#queues.get(gateway)?.peerGone(id);
+  }
+
+  /** Where the replicas are: told to those who do not know. */
+  replicasAre(addresses: readonly string[]): void {
+    for (const queue of this.#queues.values()) queue.replicas(addresses);
+    this.#request();
+  }
+
+  linkGone(gateway: Gateway, linkGateway: string, link: number): void {
+    this.#queues.get(gateway)?.linkGone(linkGateway, link);
+  }
+
+  probe(connection: Connection): void {
+    this.#queues.get(connectionData(connection).gateway)?.probe(connection.id);
+  }
+
+  /** Has its gateway close the connection in order. False: it is not attached, so nobody is told. */
+  close(connection: Connection, reason: string): boolean {
+    const queue = this.#queues.get(connectionData(connection).gateway);
+    queue?.close(connection.id, reason);
+    this.#request();
+    return queue !== undefined;
+  }
+
+  /** Has the gateway close a share of its connections. False as `close`. */
+  drain(gateway: Gateway, order: DrainOrder): boolean {
+    const queue = this.#queues.get(gateway);
+    queue?.drain(order);
+    this.#request();
+    return queue !== undefined;
+  }
+
+  /** Decides and sends, if that is allowed now; otherwise asks to be called again. */
+  flush(): void {
+    if (!this.#leadership.mayCommand()) {
+      this.#state.tree.forgetGone();
+      this.#retry();
+      return;
+    }
+    this.#openQueues();
+    this.#state.select(this.#out);
+    const groups = this.#out.take();
+    for (const group of groups) this.#dispatch(group);
+    this.#record(groups);
+    if (this.#membersChanged) this.#tellMembers();
+    for (const queue of this.#queues.values()) {
+      queue.flush();
+      if (queue.queuedBytes > MAX_QUEUED_BYTES) this.#streams.get(queue)?.overflow();
+    }
+    if (this.#waiting.size > 0) this.#retry();
+  }
+
+  /** Those that wait for nobody any more are commanded from now on. */
+  #openQueues(): void {
+    for (const [queue, named] of this.#waiting) {
+      if (!named.every((id) => this.#roster.isResolved(id))) continue;
+      this.#waiting.delete(queue);
+      queue.isOpen = true;
+      this.#state.setCommanded(queue.gateway, true);
+    }
+  }
+
+  #dispatch(group: RelayGroup): void {
+    const { link, gateway, open, close } = group;
+    const queue = this.#queues.get(gateway);
+    if (queue === undefined) return;
+    const n = queue.relays(group);
+    this.opened += open.length;
+    this.closed += close.length;
+    if (close.length > 0) gateway.inFlight.note(n, link, close);
+    const refused = gateway.refused.get(link);
+    if (refused === undefined) return;
+    const again = open.filter((id) => refused.delete(id));
+    if (again.length > 0) gateway.inFlight.note(n, link, again);
+    if (refused.size === 0) gateway.refused.delete(link);
+  }
+
+  /** Every gateway hears of all others: those that are known here, and those that have joined though they are not attached (yet). */
+  #tellMembers(): void {
+    this.#membersChanged = false;
+    const members = new Map<string, GatewayPeer>();
+    for (const { name, boot, serviceAddress } of this.#presence.gateways()) {
+      const gateway = gatewayId({ name, boot });
+      if (!this.#isDead(gateway)) members.set(gateway, { gateway, serviceAddress });
+    }
+    for (const { id, serviceAddress } of this.#state.gateways.values()) {
+      members.set(id, { gateway: id, serviceAddress });
+    }
+    const sorted = [...members.values()].sort((a, b) => (a.gateway < b.gateway ? -1 : 1));
+    for (const queue of this.#queues.values()) for (const peer of sorted) queue.peer(peer);
+  }
+
+  #retry(): void {
+    if (this.#retryDue || !this.#leadership.inTerm) return;
+    this.#retryDue = true;
+    this.#clock.after(RETRY_MS, () => {
+      this.#retryDue = false;
+      this.#request();
+    });
+  }
+}

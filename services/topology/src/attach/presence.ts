@@ -1,0 +1,89 @@
+import type { Bus, Subscription } from '@spanmesh/runtime/bus/bus';
+import { GATEWAYS_BUCKET } from '@spanmesh/runtime/bus/bus-names';
+import type { Clock } from '@spanmesh/runtime/clock';
+import { type GatewayRecord, GatewayRegistry } from '@spanmesh/runtime/gateways/registry';
+import { type Living, type Missed, SignOfLife, SignsOfLife } from '@spanmesh/runtime/gateways/signs-of-life';
+
+/** Who is there, as the bus tells: gateways that have joined, and signs of life. Nothing of it is needed to serve gateways. */
+export interface Presence {
+  /** The registry has been read once. */
+  readonly isComplete: boolean;
+  /** Gateways that have joined: whether they live is another matter. */
+  gateways(): GatewayRecord[];
+  get(name: string): GatewayRecord | null;
+  /** Takes the entry of a dead gateway from the registry, unless it is another boot's. */
+  remove(name: string, boot: string): void;
+  /** When the last sign of life of this id came, on our monotonic clock; undefined: none has. */
+  lastSign(id: string): number | undefined;
+  /** Since when signs of anybody, our own among them, have come without a gap; null: none comes at the moment. */
+  readonly flowingSince: number | null;
+  /** Those who give signs now. */
+  living(kind: Living['kind']): readonly Living[];
+  /** Those who gave signs, have not said goodbye, and are silent. */
+  missed(): readonly Missed[];
+}
+
+/** Presence over a bus, once started; and our own sign of life on it. */
+export class BusPresence implements Presence {
+  readonly #bus: Bus;
+  readonly #clock: Clock;
+  readonly #signs: SignsOfLife;
+  #own: SignOfLife | undefined;
+  #registry: GatewayRegistry | undefined;
+  #subscription: Subscription | undefined;
+
+  constructor({ bus, clock }: { bus: Bus; clock: Clock }) {
+    this.#bus = bus;
+    this.#clock = clock;
+    this.#signs = new SignsOfLife({ bus, clock });
+  }
+
+  /** `changed`: called when the registry has. */
+  async start({ self, changed }: { self: () => Living; changed: () => void }): Promise<void> {
+    this.#signs.start();
+    this.#own = new SignOfLife(self, { bus: this.#bus, clock: this.#clock });
+    this.#own.start();
+    this.#registry = new GatewayRegistry({ kv: await this.#bus.kv(GATEWAYS_BUCKET), clock: this.#clock });
+    this.#subscription = this.#registry.onChange(changed);
+    await this.#registry.start();
+  }
+
+  async stop(): Promise<void> {
+    this.#own?.stop();
+    this.#signs.stop();
+    this.#subscription?.unsubscribe();
+    await this.#registry?.stop();
+  }
+
+  get isComplete(): boolean {
+    return this.#registry?.isComplete === true;
+  }
+
+  gateways(): GatewayRecord[] {
+    return this.#registry?.gateways() ?? [];
+  }
+
+  get(name: string): GatewayRecord | null {
+    return this.#registry?.get(name) ?? null;
+  }
+
+  remove(name: string, boot: string): void {
+    void this.#registry?.remove(name, boot);
+  }
+
+  lastSign(id: string): number | undefined {
+    return this.#signs.lastSign(id);
+  }
+
+  get flowingSince(): number | null {
+    return this.#signs.flowingSince;
+  }
+
+  living(kind: Living['kind']): readonly Living[] {
+    return this.#signs.living(kind);
+  }
+
+  missed(): readonly Missed[] {
+    return this.#signs.missed();
+  }
+}

@@ -1,0 +1,100 @@
+import { type ClusterKey, Dialect } from '@spanmesh/proto/v1/types';
+import { describe, expect, it } from 'vitest';
+import { clustersOf } from '../api/lists.ts';
+import { showCluster } from '../api/show-cluster.ts';
+import { FakeGateway, FakeLeader, settle, uuid } from '../testing/world.fixture.ts';
+
+/** The cluster of the fixture's spans. */
+const SERVED: ClusterKey = { dialect: Dialect.DIALECT_CIRCUIT, id: uuid(1), peerType: 1, peerLabel: 'cluster' };
+const EMPTY: ClusterKey = { dialect: Dialect.DIALECT_LINKID, id: uuid(7), peerType: 0, peerLabel: '' };
+
+function clusters(leader: FakeLeader) {
+  return [...clustersOf(leader.core.state, Dialect.DIALECT_UNSPECIFIED, '')].map(showCluster);
+}
+
+/** What happened to clusters since the leader began. */
+function kinds(leader: FakeLeader): string[] {
+  const { history } = leader.core;
+  const found: string[] = [];
+  for (let at = 0; at < history.end; at++) {
+    // Those from before it led are not kept.
+    for (const change of history.batch(at)?.changes ?? []) if (change.of === 'cluster') found.push(change.kind);
+  }
+  return found;
+}
+
+describe('clusters that clients of gateways hold', () => {
+  it('are known without nodes until nobody holds them', () => {
+    const leader = new FakeLeader();
+    const [a, b] = [new FakeGateway('a'), new FakeGateway('b')];
+    settle(leader, [a, b]);
+    a.hold(EMPTY);
+    b.hold(EMPTY);
+    settle(leader, [a, b]);
+    expect(clusters(leader)).toEqual([{ key: EMPTY, nodes: 0, links: 0, peerTypeName: '' }]);
+    a.release(EMPTY);
+    settle(leader, [a, b]);
+    expect(clusters(leader)).toHaveLength(1);
+    b.release(EMPTY);
+    settle(leader, [a, b]);
+    expect(clusters(leader)).toEqual([]);
+    expect(kinds(leader)).toEqual(['added', 'removed']);
+  });
+
+  it('outlive their nodes, and nodes outlive the hold', () => {
+    const leader = new FakeLeader();
+    const a = new FakeGateway('a');
+    const peer = a.openConnection();
+    settle(leader, [a]);
+    a.hold(SERVED);
+    settle(leader, [a]);
+    const link = a.openLink(peer, 3);
+    settle(leader, [a]);
+    a.closeLink(link);
+    settle(leader, [a]);
+    expect(clusters(leader)).toMatchObject([{ key: SERVED, nodes: 0 }]);
+    a.openLink(peer, 3);
+    settle(leader, [a]);
+    a.release(SERVED);
+    settle(leader, [a]);
+    expect(clusters(leader)).toMatchObject([{ key: SERVED, nodes: 1 }]);
+    expect(kinds(leader)).toEqual(['added', 'changed', 'changed', 'changed']);
+  });
+
+  it('go with the gateway, and come back with its snapshot', () => {
+    const leader = new FakeLeader();
+    const a = new FakeGateway('a');
+    a.hold(EMPTY);
+    settle(leader, [a]);
+    expect(clusters(leader)).toHaveLength(1);
+    const [gateway] = leader.core.state.gateways.values();
+    leader.core.state.remove(gateway!);
+    expect(clusters(leader)).toEqual([]);
+    a.connect(leader);
+    settle(leader, [a]);
+    expect(clusters(leader)).toHaveLength(1);
+  });
+
+  it('are those of the newest snapshot', () => {
+    const leader = new FakeLeader();
+    const a = new FakeGateway('a');
+    a.hold(EMPTY);
+    a.hold(SERVED);
+    settle(leader, [a]);
+    a.held = [SERVED];
+    a.connect(leader);
+    settle(leader, [a]);
+    expect(clusters(leader)).toMatchObject([{ key: SERVED }]);
+  });
+
+  it('are not believed blindly', () => {
+    const leader = new FakeLeader();
+    const a = new FakeGateway('a');
+    settle(leader, [a]);
+    a.hold({ ...EMPTY, id: 'tank' });
+    a.release({ ...EMPTY, id: uuid(99) });
+    settle(leader, [a]);
+    expect(clusters(leader)).toEqual([]);
+    expect(leader.core.nonsense).toBe(1);
+  });
+});

@@ -1,0 +1,73 @@
+import { canonicalClusterKey, clusterKeyFault, clusterKeyText } from '@spanmesh/proto/cluster-key';
+import type { ClusterKey as ProtoClusterKey } from '@spanmesh/proto/v1/types';
+import type { Cluster, SpanTree } from '@spanmesh/spantree/tree';
+import { showClusterKey } from '../api/show-ids.ts';
+import { treeClusterKey } from './dialect.ts';
+import type { Gateway } from './gateway.ts';
+import type { TreesObserver } from './trees.ts';
+
+/** Clusters that the clients of one gateway may hold; gateways themselves take fewer handles. */
+export const MAX_HELD_CLUSTERS = 200_000;
+
+type Observer = Pick<TreesObserver, 'clusterChanged' | 'nonsense'> & {
+  held(gateway: Gateway, key: ProtoClusterKey): void;
+  released(gateway: Gateway, key: ProtoClusterKey): void;
+};
+
+/** Clusters that clients hold through their gateways: they stay known without nodes, as long as the gateway does. */
+export class ClusterHolds {
+  readonly #tree: SpanTree;
+  readonly #observer: Observer;
+
+  constructor(tree: SpanTree, observer: Observer) {
+    this.#tree = tree;
+    this.#observer = observer;
+  }
+
+  hold(gateway: Gateway, held: ProtoClusterKey): void {
+    if (clusterKeyFault(held) !== null || gateway.held.size >= MAX_HELD_CLUSTERS) {
+      this.#observer.nonsense(gateway, 'cluster hold', { cluster: held.id, held: gateway.held.size });
+      return;
+    }
+    const key = canonicalClusterKey(held);
+    const text = clusterKeyText(key);
+    if (gateway.held.has(text)) return;
+    const treeKey = treeClusterKey(key);
+    const known = this.#tree.findCluster(treeKey) !== undefined;
+    const cluster = this.#tree.holdCluster(treeKey);
+    gateway.held.set(text, cluster);
+    this.#observer.held(gateway, key);
+    if (!known) this.#observer.clusterChanged('added', cluster);
+  }
+
+  release(gateway: Gateway, released: ProtoClusterKey): void {
+    if (clusterKeyFault(released) === null) this.#drop(gateway, canonicalClusterKey(released));
+  }
+
+  /** The gateway holds these, and no others. */
+  replace(gateway: Gateway, all: readonly ProtoClusterKey[]): void {
+    const held = new Set(all.map((key) => clusterKeyText(canonicalClusterKey(key))));
+    for (const [text, cluster] of [...gateway.held]) if (!held.has(text)) this.#drop(gateway, showClusterKey(cluster));
+    for (const key of all) this.hold(gateway, key);
+  }
+
+  /** The gateway is gone; that it is says enough. */
+  dropAll(gateway: Gateway): void {
+    for (const cluster of gateway.held.values()) this.#release(cluster);
+    gateway.held.clear();
+  }
+
+  #drop(gateway: Gateway, key: ProtoClusterKey): void {
+    const text = clusterKeyText(key);
+    const cluster = gateway.held.get(text);
+    if (cluster === undefined) return;
+    gateway.held.delete(text);
+    this.#observer.released(gateway, key);
+    this.#release(cluster);
+  }
+
+  #release(cluster: Cluster): void {
+    this.#tree.releaseCluster(cluster);
+    if (cluster.nodeCount === 0 && cluster.holds === 0) this.#observer.clusterChanged('removed', cluster);
+  }
+}

@@ -1,0 +1,99 @@
+import type { LnkConn as LnkConnPayload } from '@spanmesh/dmsg/payload/lnk-conn';
+import type { ConnectionOpened, DrainProgress } from '@spanmesh/proto/v1/gateway_control';
+import type { Cluster, Connection, Link, LnkConn } from '@spanmesh/spantree/tree';
+import { gatewayId } from '../attach/gateway-id.ts';
+import { InFlight } from '../attach/in-flight.ts';
+import type { KnownLinks } from '../attach/known-links.ts';
+import type { RelayGroup } from './relay-group.ts';
+
+/** What is behind a connection of the tree. */
+export interface ConnectionData {
+  readonly gateway: Gateway;
+  readonly opened: ConnectionOpened;
+}
+
+/** What is behind a LNK_CONN of the tree. */
+export interface LnkConnData {
+  readonly gateway: Gateway;
+  readonly payload: LnkConnPayload;
+  /** Links that the gateway relays to it on demand (linkid return paths): its own decision. */
+  onDemand: Set<Link> | undefined;
+}
+
+/** What is behind a link of the tree. */
+export interface LinkData {
+  readonly gateway: Gateway;
+  /** LNK_SPAN after the core header, as it came, in memory of its own. */
+  readonly payload: Buffer;
+  readonly msgidLo: number;
+  readonly msgidHi: number;
+  /** When it was opened, by its gateway's clock, for people. */
+  readonly sinceUs: number;
+  /** That of the LNK_SPAN, or of the last status message. */
+  status: number;
+  /** LNK_CONNs that it is relayed to on demand. */
+  onDemand: Set<LnkConn> | undefined;
+}
+
+export function connectionData(connection: Connection): ConnectionData {
+  return connection.data as ConnectionData;
+}
+
+export function lnkConnData(lnkConn: LnkConn): LnkConnData {
+  return lnkConn.data as LnkConnData;
+}
+
+export function linkData(link: Link): LinkData {
+  return link.data as LinkData;
+}
+
+/** One boot of a link-gateway: what it told us is open, by its own numbers. Changed by State only. */
+export class Gateway {
+  /** `<name>.<boot>` */
+  readonly id: string;
+  readonly name: string;
+  readonly boot: string;
+  serviceAddress: string;
+  version: string;
+  /** What stands for it in the journal; given by Trees, never twice. */
+  number = 0;
+  readonly connections: Map<number, Connection> = new Map();
+  readonly lnkConns: Map<number, LnkConn> = new Map();
+  readonly links: Map<number, Link> = new Map();
+  /** Gateways (ids) that it has trunks to; only while it is attached. */
+  established: ReadonlySet<string> = new Set();
+  /** Links of other gateways that it knows; only while it is attached. */
+  knows: KnownLinks | undefined = undefined;
+  /** Highest number that it has given to anything, as far as it has told. */
+  lastNumber = 0;
+  /** Commands that it may not have obeyed. Noted only while it is attached, kept until its next snapshot. */
+  readonly inFlight: InFlight = new InFlight();
+  /** Relays on its LNK_CONNs (numbers) that peers have refused, as far as this leader has been told. */
+  readonly refused: Map<Link, Set<number>> = new Map();
+  /** Clusters that its clients hold, by their key as text. Changed by ClusterHolds only. */
+  readonly held: Map<string, Cluster> = new Map();
+  /** A complete snapshot has come at least once. */
+  known = false;
+  /** Its stream to the leader stands, and its snapshot is in. */
+  attached = false;
+  /** Relays on it are selected; otherwise they are left as they are. Implies `attached`. Changed by Trees only. */
+  commanded = false;
+  /** It has been removed: whoever knows its links is told of it as a whole. */
+  gone = false;
+  /** It is going to stop and takes no more connections. */
+  draining = false;
+  /** What it can do beyond the protocol's version (gateway_control.proto, Hello). */
+  capabilities: ReadonlySet<string> = new Set();
+  /** Drains that it has told of, by order. */
+  readonly drains: Map<string, DrainProgress> = new Map();
+  /** The relays that the flush in progress groups for this gateway. */
+  group: RelayGroup | undefined = undefined;
+
+  constructor(name: string, boot: string, serviceAddress: string, version: string) {
+    this.id = gatewayId({ name, boot });
+    this.name = name;
+    this.boot = boot;
+    this.serviceAddress = serviceAddress;
+    this.version = version;
+  }
+}

@@ -1,0 +1,143 @@
+import { SpanTree } from '@spanmesh/spantree/tree';
+import { describe, expect, it } from 'vitest';
+import { uuid } from '../testing/world.fixture.ts';
+import { Gateway } from './gateway.ts';
+import { History } from './history.ts';
+
+const connection = new SpanTree().addConnection('a', 1);
+const change = { of: 'connection', kind: 'added', object: connection } as const;
+
+function group(size: number) {
+  const tree = new SpanTree();
+  const link = tree.addLink(tree.addConnection('a', 1), 1, {
+    dialect: 'circuit',
+    clusterId: uuid(1),
+    nodeId: uuid(1),
+    peerType: 1,
+    peerLabel: '',
+    label: '',
+    dist: 0,
+    rnss: 0,
+    stamp: 1,
+  });
+  return {
+    link,
+    gateway: new Gateway('a', '00000001', '', ''),
+    open: Array.from({ length: size }, (_, i) => i),
+    close: [],
+  };
+}
+
+describe('the history', () => {
+  it('gives each batch a revision, and none to nothing', () => {
+    const history = new History();
+    history.restart(3);
+    const start = history.revision;
+    history.commit();
+    expect(history.revision).toBe(start);
+    history.record(change);
+    history.record(change);
+    history.commit();
+    expect(history.revision).not.toBe(start);
+    expect(history.batch(history.after(start)!)?.changes).toHaveLength(2);
+  });
+
+  it('counts what is not committed yet as part of the state that a reader sees', () => {
+    const history = new History();
+    const start = history.revision;
+    history.record(change);
+    const seen = history.revision;
+    expect(seen).not.toBe(start);
+    expect(history.after(seen)).toBe(history.end);
+  });
+
+  it('counts relays that change otherwise than by selection as relays, too: many are kept as that they changed', () => {
+    const history = new History({ maxRelayBytes: 1000 });
+    const start = history.revision;
+    history.record(change);
+    history.record({ of: 'relays', group: group(50) });
+    history.commit();
+    const few = history.batch(history.after(start) ?? -1);
+    expect([few?.changes.length, few?.relaysMissing]).toEqual([2, false]);
+    const then = history.revision;
+    history.record(change);
+    history.record({ of: 'relays', group: group(80) });
+    history.commit([group(80)]);
+    const many = history.batch(history.after(then) ?? -1);
+    expect([many?.changes, many?.relaysMissing]).toEqual([[change], true]);
+  });
+
+  it('finds every revision that it keeps, and no other', () => {
+    const history = new History({ maxBatches: 3 });
+    history.restart(1);
+    const revisions = [history.revision];
+    for (let i = 0; i < 6; i++) {
+      history.record(change);
+      history.commit();
+      revisions.push(history.revision);
+    }
+    expect(revisions.map((revision) => history.after(revision))).toEqual([
+      undefined,
+      undefined,
+      undefined,
+      history.end - 3,
+      history.end - 2,
+      history.end - 1,
+      history.end,
+    ]);
+    expect(history.after('9.9')).toBeUndefined();
+    expect(history.after(`0123456789abcdef.${history.position.epoch}.${history.position.n}`)).toBeUndefined();
+    expect(history.after('')).toBeUndefined();
+    expect(history.batch(history.end - 4)).toBeUndefined();
+  });
+
+  it('forgets the oldest when it holds too much', () => {
+    const history = new History({ maxBytes: 10_000 });
+    for (let i = 0; i < 50; i++) {
+      history.record(change);
+      history.commit();
+      expect(history.bytes).toBeLessThanOrEqual(10_000);
+    }
+    expect(history.batch(history.end - 1)).toBeDefined();
+  });
+
+  it('keeps a batch without its relays if they are too many', () => {
+    const history = new History({ maxRelayBytes: 1000 });
+    history.record(change);
+    history.commit([group(10)]);
+    expect(history.batch(history.end - 1)).toMatchObject({ relaysMissing: false, changes: [change, { of: 'relays' }] });
+    history.record(change);
+    history.commit([group(1000)]);
+    expect(history.batch(history.end - 1)).toMatchObject({ relaysMissing: true, changes: [change] });
+  });
+
+  it('has an id of its own: another one that counts the same does not know its revisions', () => {
+    const histories = [new History(), new History()];
+    const revisions = histories.map((history) => {
+      history.restart(1);
+      const before = history.revision;
+      history.record(change);
+      history.commit();
+      return before;
+    });
+    const [one, other] = histories;
+    expect(one!.position).toMatchObject({ epoch: other!.position.epoch, n: other!.position.n });
+    expect(revisions.map((revision) => one!.after(revision))).toEqual([one!.end - 1, undefined]);
+    expect(revisions.map((revision) => one!.isOurs(revision))).toEqual([true, false]);
+    expect(one!.isAhead(other!.revision)).toBe(false);
+    // A leader that comes later may be one that we have not heard of yet.
+    other!.restart(2);
+    expect(one!.isAhead(other!.revision)).toBe(true);
+  });
+
+  it('knows no revision of an earlier term', () => {
+    const history = new History();
+    history.restart(1);
+    history.record(change);
+    const { revision, end } = history;
+    history.restart(2);
+    expect(history.after(revision)).toBeUndefined();
+    expect(history.batch(end)).toBeUndefined();
+    expect(history.end).toBeGreaterThan(end);
+  });
+});

@@ -1,0 +1,55 @@
+import type { Key } from '@spanmesh/runtime/grpc/paging';
+import type { Cluster, Connection, Link, LnkConn, Node } from '@spanmesh/spantree/tree';
+
+// The orders of the lists (topology.proto); those of clusters, nodes and links are the orders that the tree keeps.
+
+export function clusterKey(cluster: Cluster): Key {
+  return [cluster.dialect === 'linkid' ? 0 : 1, cluster.peerType, cluster.clusterId, cluster.peerLabel];
+}
+
+export function nodeKey(node: Node): Key {
+  const label = node.cluster.dialect === 'circuit' ? node.label : '';
+  return [...clusterKey(node.cluster), label, node.nodeId];
+}
+
+/** architecture.md, "Relay selection": best first. */
+export function linkKey(link: Link): Key {
+  const { dist, rnss, connection, span, id } = link;
+  return [...nodeKey(link.node), dist, rnss, connection.suspect ? 1 : 0, span.stamp, connection.gateway, id];
+}
+
+export function connectionKey(connection: Connection): Key {
+  return [connection.gateway, connection.id];
+}
+
+export function relayKey(link: Link, lnkConn: LnkConn): Key {
+  return [lnkConn.connection.gateway, lnkConn.id, ...nodeKey(link.node), link.connection.gateway, link.id];
+}
+
+// Encoded sizes, estimated from above: fixed parts, and labels whose characters may take two bytes each.
+
+export function clusterBytes(cluster: Cluster): number {
+  return 100 + 2 * cluster.peerLabel.length;
+}
+
+export function nodeBytes(node: Node): number {
+  return clusterBytes(node.cluster) + 100 + 4 * node.label.length;
+}
+
+export function linkBytes(link: Link): number {
+  return nodeBytes(link.node) + 350 + 2 * link.span.label.length;
+}
+
+export function connectionBytes(connection: Connection): number {
+  let bytes = 1000;
+  for (const lnkConn of connection.lnkConns) bytes += lnkConnBytes(lnkConn);
+  return bytes;
+}
+
+export function lnkConnBytes(_lnkConn: LnkConn): number {
+  return 850;
+}
+
+export function relayBytes(link: Link): number {
+  return nodeBytes(link.node) + 250;
+}

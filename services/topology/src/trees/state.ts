@@ -1,0 +1,348 @@
+import type {
+  ConnectionOpened,
+  DrainProgress,
+  LinkRef,
+  LnkConnOpened,
+  Refusal,
+  RelaySet,
+  StateChange,
+} from '@spanmesh/proto/v1/gateway_control';
+import type { Connection, Link, LnkConn, SpanTree } from '@spanmesh/spantree/tree';
+import { KnownLinks } from '../attach/known-links.ts';
+import { byId, missing } from '../attach/snapshot-diff.ts';
+import { type Gateway, linkData, lnkConnData } from './gateway.ts';
+import { SamePeer } from './same-peer.ts';
+import { relaySet, Trees, type TreesObserver } from './trees.ts';
+
+/** Drains of one gateway that are known at a time: more than a gateway keeps. */
+const MAX_DRAINS = 64;
+/** Links of one gateway's `links_known` that wait for their gateways at a time: more than any gateway has relays of. */
+export const MAX_WAITING_LINKS = 1_000_000;
+/** Gateways in one set of how a gateway is connected; more than there can be. */
+const MAX_TRUNKS = 8192;
+
+/** A gateway tells more than a leader takes. */
+export class StateError extends Error {
+  readonly code = 'too-much';
+  readonly data: Readonly<Record<string, string | number>>;
+
+  constructor(message: string, data: StateError['data']) {
+    super(message);
+    this.name = 'StateError';
+    this.data = data;
+  }
+}
+
+/** Whom State tells what it has found out. None of these may change the state. */
+export interface StateObserver extends TreesObserver {
+  /** The connection is suspect now and shall be asked for a sign of life. */
+  probe(connection: Connection): void;
+  /** The gateway has told how far its drains are. */
+  drained(gateway: Gateway): void;
+  /** The gateway is gone: dead, or it has said goodbye. */
+  gatewayGone(gateway: Gateway): void;
+  /** A link that the gateway knows is gone: it is to be told, once. */
+  linkGone(gateway: Gateway, linkGateway: string, link: number): void;
+  /** A gateway is named by this id, of which nothing has been told. */
+  named(id: string): void;
+}
+
+/**
+ * What all gateways together have said is open, as span trees. Gateways are the truth of what is open on the wire
+ * (architecture.md, "Who owns what"); this only takes in, it opens and closes nothing.
+ */
+export class State extends Trees {
+  readonly #samePeer = new SamePeer();
+  readonly #observer: StateObserver;
+  readonly #isDead: (id: string) => boolean;
+
+  /** `isDead`: whether the id was declared dead, so that nothing of it will come. */
+  constructor(
+    tree: SpanTree,
+    { observer, isDead = () => false }: { observer: StateObserver; isDead?: (id: string) => boolean },
+  ) {
+    super(tree, { observer });
+    this.#observer = observer;
+    this.#isDead = isDead;
+  }
+
+  /** The gateway is dead, or has said goodbye: all that was on it is gone. */
+  override remove(gateway: Gateway): void {
+    super.remove(gateway);
+    this.#observer.gatewayGone(gateway);
+    this.forgetWaiting(gateway.id);
+  }
+
+  /** The gateway will not come: nothing waits for it any more. Whoever knows links of it is told of it as a whole. */
+  forgetWaiting(id: string): void {
+    for (const { knows } of this.gateways.values()) knows?.endWaits(id);
+  }
+
+  /** Its stream has ended: what it has open is left as it is, and what it said of others does not count any more. */
+  detach(gateway: Gateway): void {
+    gateway.attached = false;
+    gateway.knows = undefined;
+    gateway.established = new Set();
+    this.setCommanded(gateway, false);
+    this.put(gateway);
+  }
+
+  /** An attached gateway has a trunk to it. */
+  hasTrunk(id: string): boolean {
+    for (const { established } of this.gateways.values()) if (established.has(id)) return true;
+    return false;
+  }
+
+  /** Takes in a delta. What it names and is not known (any more) is passed over: reports and removals cross. @throws StateError */
+  apply(gateway: Gateway, change: StateChange): void {
+    for (const opened of change.connectionsOpened) this.openConnection(gateway, opened);
+    for (const opened of change.lnkConnsOpened) {
+      const lnkConn = this.openLnkConn(gateway, opened);
+      if (lnkConn !== undefined) this.#suspectOthers(lnkConn);
+    }
+    for (const opened of change.linksOpened) this.openLink(gateway, opened);
+    for (const { link, status } of change.linkStatuses) this.setStatus(gateway, link, status);
+    if (change.trunks !== undefined) this.#setTrunks(gateway, change.trunks);
+    for (const ref of change.linksKnown) this.#know(gateway, ref);
+    for (const id of change.connectionsAlive) this.setSuspect(gateway.connections.get(id), false);
+    for (const { id, reason } of change.connectionsClosing) this.setClosing(gateway.connections.get(id), reason);
+    for (const refusal of change.refusals) this.#refuse(gateway, refusal);
+    // What a pair was before comes before what it is now.
+    for (const set of change.onDemandClosed) this.#setOnDemand(gateway, set, false);
+    for (const set of change.onDemandOpened) this.#setOnDemand(gateway, set, true);
+    for (const key of change.clustersHeld) this.holds.hold(gateway, key);
+    for (const key of change.clustersReleased) this.holds.release(gateway, key);
+    for (const id of change.linksClosed) this.closeLink(gateway.links.get(id));
+    for (const id of change.lnkConnsClosed) this.closeLnkConn(gateway.lnkConns.get(id));
+    for (const id of change.connectionsClosed) this.closeConnection(gateway.connections.get(id));
+    gateway.inFlight.obeyed(change.obeyed);
+    // Only what is new can be what others have named already, or show that it will not come.
+    const isNew = change.linksOpened.length > 0 || change.lastNumber > gateway.lastNumber;
+    gateway.lastNumber = Math.max(gateway.lastNumber, change.lastNumber);
+    if (isNew) this.#resolveWaiting(gateway);
+    this.#noteStopping(gateway, change);
+    for (const progress of change.drains) noteDrain(gateway, progress);
+    if (change.drains.length > 0) this.#observer.drained(gateway);
+  }
+
+  /**
+   * Takes in a complete snapshot, the first one and any later one alike: what was held of the gateway and is the same stays what it is;
+   * its relays, its refusals and the links that it knows are forgotten and taken from the snapshot, for the next selection to judge.
+   * @throws StateError
+   */
+  replace(gateway: Gateway, all: StateChange): void {
+    const first = !gateway.known;
+    for (const link of missing(gateway.links, all.linksOpened)) this.closeLink(link);
+    for (const lnkConn of missing(gateway.lnkConns, all.lnkConnsOpened)) this.closeLnkConn(lnkConn);
+    for (const connection of missing(gateway.connections, all.connectionsOpened)) this.closeConnection(connection);
+    this.forgetRelays(gateway);
+
+    for (const opened of all.connectionsOpened.sort(byId)) this.#reviewConnection(gateway, opened);
+    this.#setTrunks(gateway, all.trunks ?? { established: [], unreachable: [] });
+    const added: LnkConn[] = [];
+    for (const opened of all.lnkConnsOpened.sort(byId)) {
+      if (gateway.lnkConns.has(opened.id)) continue;
+      const lnkConn = this.openLnkConn(gateway, opened);
+      if (lnkConn !== undefined) added.push(lnkConn);
+    }
+    for (const opened of all.linksOpened.sort(byId)) {
+      if (!gateway.links.has(opened.id)) this.openLink(gateway, opened);
+    }
+    for (const { link, status } of all.linkStatuses) this.setStatus(gateway, link, status);
+    this.holds.replace(gateway, all.clustersHeld);
+
+    gateway.knows = new KnownLinks();
+    for (const ref of all.linksKnown) this.#know(gateway, ref);
+    this.#takeRelays(gateway, all);
+    for (const lnkConn of gateway.lnkConns.values()) this.#forgetOnDemand(lnkConn);
+    for (const set of all.onDemandOpened) this.#setOnDemand(gateway, set, true);
+
+    gateway.known = true;
+    gateway.lastNumber = Math.max(gateway.lastNumber, all.lastNumber);
+    // At a first sight of the gateway both the old and the new connection of a peer have been there before: whoever led
+    // then has seen to it, and doubting them again would move relays.
+    if (!first) for (const lnkConn of added) this.#suspectOthers(lnkConn);
+    this.#resolveWaiting(gateway);
+    this.#noteStopping(gateway, all);
+    gateway.drains.clear();
+    for (const progress of all.drains) noteDrain(gateway, progress);
+    this.#observer.drained(gateway);
+  }
+
+  #noteStopping(gateway: Gateway, { stopping }: StateChange): void {
+    if (!stopping || gateway.draining) return;
+    gateway.draining = true;
+    this.put(gateway);
+  }
+
+  #reviewConnection(gateway: Gateway, opened: ConnectionOpened): void {
+    const connection = gateway.connections.get(opened.id);
+    if (connection === undefined) this.openConnection(gateway, opened);
+    // It has shown life meanwhile, or the command to probe it was lost: asking once more is right for both.
+    else if (connection.suspect && !opened.suspect) this.#observer.probe(connection);
+    else if (opened.suspect) this.setSuspect(connection, true);
+  }
+
+  #setTrunks(gateway: Gateway, { established, unreachable }: NonNullable<StateChange['trunks']>): void {
+    if (established.length > MAX_TRUNKS || unreachable.length > MAX_TRUNKS) {
+      throw new StateError('more trunks than there can be gateways', { gateway: gateway.id });
+    }
+    gateway.established = new Set(established);
+    for (const id of established) if (!this.gateways.has(id)) this.#observer.named(id);
+    this.setUnreachable(gateway, unreachable);
+  }
+
+  override openLnkConn(gateway: Gateway, opened: LnkConnOpened): LnkConn | undefined {
+    const lnkConn = super.openLnkConn(gateway, opened);
+    if (lnkConn !== undefined) this.#samePeer.add(lnkConn);
+    return lnkConn;
+  }
+
+  /** architecture.md, "Half-dead peers". The younger of two connections is not doubted. */
+  #suspectOthers(lnkConn: LnkConn): void {
+    const { connection } = lnkConn;
+    for (const other of this.#samePeer.others(lnkConn)) {
+      const younger = other.gateway === connection.gateway && other.id > connection.id;
+      if (younger || other.suspect) continue;
+      this.setSuspect(other, true);
+      this.#observer.probe(other);
+    }
+  }
+
+  /** The gateway knows a link of another one. It is told once when that is gone, which is now if it is gone already. */
+  #know(gateway: Gateway, { gateway: linkGateway, link: number }: LinkRef): void {
+    const { knows } = gateway;
+    if (knows === undefined || linkGateway === '' || linkGateway === gateway.id) return;
+    const owner = this.gateways.get(linkGateway);
+    const link = owner?.links.get(number);
+    if (link !== undefined) knows.add(link);
+    else if (this.#isDead(linkGateway) || isGone(owner, number)) this.#observer.linkGone(gateway, linkGateway, number);
+    else {
+      if (knows.waitingCount >= MAX_WAITING_LINKS) {
+        throw new StateError('too many links of gateways that are not here', { gateway: gateway.id });
+      }
+      knows.wait(linkGateway, number);
+      if (owner === undefined) this.#observer.named(linkGateway);
+    }
+  }
+
+  /** Which relays are open, and which were refused, as a snapshot says. */
+  #takeRelays(gateway: Gateway, { obeyed, relaysOpen, refusals }: StateChange): void {
+    gateway.inFlight.obeyed(obeyed);
+    gateway.refused.clear();
+    for (const { linkGateway, link: number, lnkConns } of relaysOpen) {
+      const link = this.linkOf(gateway, linkGateway, number);
+      if (link !== undefined) this.adoptRelays(gateway, link, lnkConns);
+      else for (const id of lnkConns) gateway.knows?.waiting(linkGateway, number)?.open.push(id);
+    }
+    for (const { linkGateway, link: number, lnkConn } of refusals) {
+      const link = this.linkOf(gateway, linkGateway, number);
+      if (link !== undefined) this.#adoptRefusal(gateway, link, lnkConn);
+      else gateway.knows?.waiting(linkGateway, number)?.refused.add(lnkConn);
+    }
+    gateway.inFlight.clear();
+    this.relaysTold(gateway);
+  }
+
+  #adoptRefusal(gateway: Gateway, link: Link, id: number): void {
+    const lnkConn = gateway.lnkConns.get(id);
+    if (lnkConn === undefined || lnkConn.filter.dialect !== link.span.dialect) return;
+    noteRefused(gateway, link, id);
+    // With a command for the pair that was not obeyed, the refusal is that of an earlier offer: it is offered again.
+    if (gateway.inFlight.last(link, id) === 0) this.adoptRefusals(gateway, link, [id]);
+  }
+
+  #refuse(gateway: Gateway, { lnkConn: id, linkGateway, link: number, n }: Refusal): void {
+    const lnkConn = gateway.lnkConns.get(id);
+    if (lnkConn === undefined) return;
+    const link = this.linkOf(gateway, linkGateway, number);
+    if (link === undefined) {
+      const waiting = gateway.knows?.waiting(linkGateway, number);
+      if (waiting === undefined) return;
+      waiting.open = waiting.open.filter((one) => one !== id);
+      waiting.refused.add(id);
+      return;
+    }
+    // architecture.md, "Attach": a refusal that is older than our last command for the pair is ignored.
+    if (n < gateway.inFlight.last(link, id)) return;
+    if (this.refuse(gateway, link, lnkConn)) noteRefused(gateway, link, id);
+  }
+
+  #setOnDemand(gateway: Gateway, set: RelaySet, open: boolean): void {
+    const { linkGateway, link, lnkConns } = set;
+    if (this.linkOf(gateway, linkGateway, link) !== undefined) {
+      this.setOnDemand(gateway, set, open);
+      return;
+    }
+    const waiting = gateway.knows?.waiting(linkGateway, link);
+    for (const id of lnkConns) {
+      if (open) waiting?.onDemand.add(id);
+      else waiting?.onDemand.delete(id);
+    }
+  }
+
+  /** The gateway has told what it has: what others know of its links can be judged, unless it may come yet. */
+  #resolveWaiting(owner: Gateway): void {
+    for (const gateway of this.gateways.values()) {
+      const { knows } = gateway;
+      if (knows === undefined) continue;
+      for (const [number, { open, refused, onDemand }] of knows.waitingFor(owner.id)) {
+        const link = owner.links.get(number);
+        if (link === undefined && !isGone(owner, number)) continue;
+        knows.endWait(owner.id, number);
+        if (link === undefined) {
+          this.#observer.linkGone(gateway, owner.id, number);
+          continue;
+        }
+        knows.add(link);
+        this.adoptRelays(gateway, link, open);
+        for (const id of refused) this.#adoptRefusal(gateway, link, id);
+        if (onDemand.size > 0) this.setOnDemand(gateway, relaySet(gateway, link, [...onDemand]), true);
+      }
+    }
+  }
+
+  /** The gateway's snapshot says what is open on demand: nothing that it does not name. */
+  #forgetOnDemand(lnkConn: LnkConn): void {
+    const { gateway, onDemand } = lnkConnData(lnkConn);
+    for (const link of [...(onDemand ?? [])]) this.setOnDemand(gateway, relaySet(gateway, link, [lnkConn.id]), false);
+    lnkConnData(lnkConn).onDemand = undefined;
+  }
+
+  protected override dropLink(link: Link): void {
+    const owner = linkData(link).gateway;
+    for (const gateway of this.gateways.values()) {
+      gateway.refused.delete(link);
+      const knew = gateway.knows?.delete(link) === true;
+      // A gateway that goes is told as a whole.
+      if (knew && !owner.gone) this.#observer.linkGone(gateway, owner.id, link.id);
+    }
+    super.dropLink(link);
+  }
+
+  protected override dropLnkConn(lnkConn: LnkConn): void {
+    const { refused } = lnkConnData(lnkConn).gateway;
+    for (const [link, ids] of refused) if (ids.delete(lnkConn.id) && ids.size === 0) refused.delete(link);
+    this.#samePeer.remove(lnkConn);
+    super.dropLnkConn(lnkConn);
+  }
+}
+
+/** A link of this number, which the gateway does not have, will not come: it has told all up to a higher one. */
+function isGone(owner: Gateway | undefined, number: number): boolean {
+  return owner?.known === true && number <= owner.lastNumber;
+}
+
+function noteRefused(gateway: Gateway, link: Link, id: number): void {
+  const ids = gateway.refused.get(link);
+  if (ids === undefined) gateway.refused.set(link, new Set([id]));
+  else ids.add(id);
+}
+
+/** The gateway keeps its last ones; those that it has forgotten are forgotten here, too, a while later. */
+function noteDrain({ drains }: Gateway, progress: DrainProgress): void {
+  drains.set(progress.order, progress);
+  if (drains.size <= MAX_DRAINS) return;
+  const oldest = [...drains.values()].find(({ done }) => done) ?? progress;
+  drains.delete(oldest.order);
+}

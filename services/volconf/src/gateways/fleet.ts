@@ -1,0 +1,131 @@
+import type { Clock, Timer } from '@spanmesh/runtime/clock';
+import type { GatewayRecord } from '@spanmesh/runtime/gateways/registry';
+import type { Random } from '@spanmesh/runtime/random';
+import type { GatewayView, LiveGateway } from '../keeper.ts';
+import { GATHER_MS, TRUST_ABSENCE_MS } from '../limits.ts';
+import { GatewayLink, type LinkSink } from './gateway-link.ts';
+import type { GatewayPort } from './gateway-port.ts';
+
+export interface FleetDependencies {
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Gateways that the registry shows: one lives until its entry is deleted, by itself or by the leader of topology. */
+  readonly present: () => Iterable<GatewayRecord>;
+  /** The way to one; null: it has no address. */
+  readonly connect: (record: GatewayRecord) => GatewayPort | null;
+  /** Since when the lease has been valid without a break, monotonic; null: it is not. */
+  readonly leadingSince: () => number | null;
+  readonly sink: LinkSink;
+  /** A gateway is gone: its stream, and its entry in the registry. */
+  readonly gone: (id: string) => void;
+  /** Time has passed while one was missing: to call `check`, and do what time allows. */
+  readonly recheck: () => void;
+}
+
+/**
+ * The gateways of one leader's term (architecture.md, "Attach": how long a new leader waits). Who is dead is for topology to say: it deletes
+ * the entry in the registry.
+ */
+export class Fleet implements GatewayView {
+  readonly #epoch: number;
+  readonly #deps: FleetDependencies;
+  readonly #links = new Map<string, GatewayLink>();
+  readonly #since: number;
+  #timer: Timer | null = null;
+  #closed = false;
+
+  constructor({ epoch }: { epoch: number }, deps: FleetDependencies) {
+    this.#epoch = epoch;
+    this.#deps = deps;
+    this.#since = deps.clock.now();
+  }
+
+  *live(): Iterable<LiveGateway> {
+    for (const link of this.#links.values()) {
+      if (link.isLive && !link.draining) yield link;
+    }
+  }
+
+  port(id: string): GatewayPort | null {
+    return this.#links.get(id)?.port ?? null;
+  }
+
+  get size(): number {
+    return this.#links.size;
+  }
+
+  /** Every gateway that exists has told everything. */
+  get allHeard(): boolean {
+    for (const link of this.#links.values()) {
+      if (!link.heard) return false;
+    }
+    return true;
+  }
+
+  /** All have told, or have had their time. */
+  get gathered(): boolean {
+    return this.allHeard || this.#deps.clock.now() - this.#since >= GATHER_MS;
+  }
+
+  /** The registry has changed, a watch has broken, the lease is valid again, or time has passed: who is there, who is gone? */
+  check(): void {
+    if (this.#closed) return;
+    const present = new Map<string, GatewayRecord>();
+    const names = new Set<string>();
+    for (const record of this.#deps.present()) {
+      present.set(`${record.name}.${record.boot}`, record);
+      names.add(record.name);
+    }
+    for (const link of [...this.#links.values()]) {
+      if (present.has(link.id)) continue;
+      // Another boot of the name has taken its place; or neither watch nor entry.
+      if (names.has(link.name) || (!link.isWatched && this.#trustsAbsence())) this.#drop(link);
+    }
+    for (const [id, record] of present) {
+      if (!this.#links.has(id)) this.#add(record);
+      const link = this.#links.get(id);
+      if (link !== undefined) link.draining = record.draining;
+    }
+    this.#checkAgain();
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#timer?.cancel();
+    for (const link of this.#links.values()) link.close();
+    this.#links.clear();
+  }
+
+  #add(record: GatewayRecord): void {
+    const { clock, random, sink } = this.#deps;
+    const port = this.#deps.connect(record);
+    if (port === null) return;
+    const link = new GatewayLink({ ...record, epoch: this.#epoch }, { port, clock, random, sink });
+    this.#links.set(link.id, link);
+    link.open();
+  }
+
+  #drop(link: GatewayLink): void {
+    this.#links.delete(link.id);
+    link.close();
+    this.#deps.gone(link.id);
+  }
+
+  #trustsAbsence(): boolean {
+    const since = this.#deps.leadingSince();
+    return since !== null && this.#deps.clock.now() - since >= TRUST_ABSENCE_MS;
+  }
+
+  /** While one is missing from the registry, or has not been heard: nothing else may wake us when its time is over. */
+  #checkAgain(): void {
+    const waiting = [...this.#links.values()].some((link) => !link.isWatched || !link.heard);
+    if (!waiting || this.#timer !== null) return;
+    this.#timer = this.#deps.clock.after(CHECK_MS, () => {
+      this.#timer = null;
+      this.#deps.recheck();
+    });
+  }
+}
+
+/** How often those that are missing are looked at again, ms. */
+const CHECK_MS = 500;

@@ -1,0 +1,115 @@
+import type { WatchMediaResponse } from '@spanmesh/proto/v1/dial';
+import type { Clock, Timer } from '@spanmesh/runtime/clock';
+import type { Random } from '@spanmesh/runtime/random';
+import { FIRST_WATCH_RETRY_MS, JITTER_PART, MAX_WATCH_RETRY_MS } from '../limits.ts';
+import { GatewayError, type GatewayPort, type MediaStream } from './gateway-port.ts';
+
+/** What a link tells of its gateway. */
+export interface LinkSink {
+  /** A part of a snapshot, or changes: after `begin`, in order. */
+  message(link: GatewayLink, response: WatchMediaResponse): void;
+  /** A new snapshot begins: what was told before counts until it is complete. */
+  begin(link: GatewayLink): void;
+  /** The snapshot is complete: the gateway is live. */
+  live(link: GatewayLink): void;
+  /** The watch has broken; it is tried again. */
+  broken(link: GatewayLink, error: GatewayError): void;
+}
+
+/**
+ * Where the watch of a gateway stands.
+ *   waiting   no watch; `timer` starts the next attempt
+ *   reading   the snapshot is being read
+ *   live      it is complete, changes follow
+ *   closed    given up: the gateway is gone, or the term is over
+ */
+type LinkState =
+  | { readonly kind: 'waiting'; readonly timer: Timer }
+  | { readonly kind: 'reading' | 'live'; readonly stream: MediaStream }
+  | { readonly kind: 'closed' };
+
+/** One gateway in a leader's term: its watch, again and again, and the way to order from it. */
+export class GatewayLink {
+  /** `<name>.<boot>` */
+  readonly id: string;
+  readonly name: string;
+  readonly port: GatewayPort;
+  /** It has told everything once in this term. */
+  heard = false;
+  /** By the registry it is going to stop: no new orders go there. */
+  draining = false;
+
+  readonly #epoch: number;
+  readonly #deps: { readonly clock: Clock; readonly random: Random; readonly sink: LinkSink };
+  #state: LinkState = { kind: 'closed' };
+  #pause = FIRST_WATCH_RETRY_MS;
+
+  constructor(
+    { name, boot, epoch }: { name: string; boot: string; epoch: number },
+    deps: { port: GatewayPort; clock: Clock; random: Random; sink: LinkSink },
+  ) {
+    this.id = `${name}.${boot}`;
+    this.name = name;
+    this.port = deps.port;
+    this.#epoch = epoch;
+    this.#deps = deps;
+  }
+
+  get isLive(): boolean {
+    return this.#state.kind === 'live';
+  }
+
+  /** The watch stands, complete or not: a sign of life. */
+  get isWatched(): boolean {
+    return this.#state.kind === 'live' || this.#state.kind === 'reading';
+  }
+
+  open(): void {
+    let stream: MediaStream | null = null;
+    const mine = () => this.#state.kind !== 'closed' && 'stream' in this.#state && this.#state.stream === stream;
+    stream = this.port.watch(this.#epoch, {
+      message: (response) => {
+        if (mine()) this.#take(response);
+      },
+      ended: (error) => {
+        if (mine()) this.#broken(error);
+      },
+    });
+    this.#state = { kind: 'reading', stream };
+    this.#deps.sink.begin(this);
+  }
+
+  close(): void {
+    const state = this.#state;
+    this.#state = { kind: 'closed' };
+    if (state.kind === 'waiting') state.timer.cancel();
+    if (state.kind === 'reading' || state.kind === 'live') state.stream.cancel();
+    this.port.close();
+  }
+
+  #take(response: WatchMediaResponse): void {
+    const { sink } = this.#deps;
+    const state = this.#state;
+    if (state.kind !== 'reading' && state.kind !== 'live') return;
+    if (response.snapshotEnd && response.gateway !== this.id) {
+      // The address has become another gateway's, or another boot's: the registry will say so.
+      state.stream.cancel();
+      this.#broken(new GatewayError('unknown', `another gateway answers there: ${response.gateway}`));
+      return;
+    }
+    sink.message(this, response);
+    if (!response.snapshotEnd || state.kind !== 'reading') return;
+    this.#state = { kind: 'live', stream: state.stream };
+    this.heard = true;
+    this.#pause = FIRST_WATCH_RETRY_MS;
+    sink.live(this);
+  }
+
+  #broken(error: GatewayError): void {
+    const { clock, random, sink } = this.#deps;
+    const pause = this.#pause * (1 - JITTER_PART * random());
+    this.#pause = Math.min(this.#pause * 2, MAX_WATCH_RETRY_MS);
+    this.#state = { kind: 'waiting', timer: clock.after(pause, () => this.open()) };
+    sink.broken(this, error);
+  }
+}

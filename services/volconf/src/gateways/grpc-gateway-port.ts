@@ -1,0 +1,95 @@
+import { type Client, Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import {
+  DialClient,
+  type DialRequest,
+  type DialResponse,
+  type HangupRequest,
+  type HangupResponse,
+  type WatchMediaResponse,
+} from '@spanmesh/proto/v1/dial';
+import { channelOptions } from '@spanmesh/runtime/grpc/grpc-client';
+import type { ChannelSecurity } from '@spanmesh/runtime/tls/tls-credentials';
+import { CALL_MARGIN_MS, HANGUP_CALL_MS } from '../limits.ts';
+import { GatewayError, type GatewayPort, type MediaSink, type MediaStream } from './gateway-port.ts';
+
+/** The gateway whose service port is at `host:port`. */
+export class GrpcGatewayPort implements GatewayPort {
+  readonly #client: DialClient;
+
+  constructor(address: string, { credentials, options }: ChannelSecurity) {
+    this.#client = new DialClient(address, credentials, {
+      ...channelOptions,
+      ...options,
+      // Otherwise a pause that an earlier channel to the same address has to keep would be this one's, too.
+      'grpc.use_local_subchannel_pool': 1,
+    });
+  }
+
+  dial(request: DialRequest): Promise<DialResponse> {
+    const deadline = Date.now() + request.connectTimeoutMs + request.answerTimeoutMs + CALL_MARGIN_MS;
+    return new Promise((resolve, reject) => {
+      this.#client.dial(request, new Metadata(), { deadline }, (error, response) => {
+        if (error === null) resolve(response);
+        else reject(gatewayError(error));
+      });
+    });
+  }
+
+  hangup(request: HangupRequest): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#client.hangup(
+        request,
+        new Metadata(),
+        { deadline: Date.now() + HANGUP_CALL_MS },
+        (error: ServiceError | null, _response: HangupResponse) => {
+          if (error === null) resolve();
+          else reject(gatewayError(error));
+        },
+      );
+    });
+  }
+
+  watch(epoch: number, sink: MediaSink): MediaStream {
+    const stream = this.#client.watchMedia({ epoch });
+    let over = false;
+    const end = (error: GatewayError) => {
+      if (over) return;
+      over = true;
+      sink.ended(error);
+    };
+    stream.on('data', (response: WatchMediaResponse) => {
+      if (over) return;
+      try {
+        sink.message(response);
+      } catch (error) {
+        // A message costs its stream, not the process.
+        stream.cancel();
+        end(new GatewayError('unknown', 'the gateway sent what cannot be understood', { cause: error }));
+      }
+    });
+    stream.on('error', (error: ServiceError) => end(gatewayError(error)));
+    stream.on('end', () => end(new GatewayError('unknown', 'the gateway ended the watch')));
+    return {
+      cancel: () => {
+        over = true;
+        stream.cancel();
+      },
+    };
+  }
+
+  close(): void {
+    (this.#client as Client).close();
+  }
+}
+
+/** Only what the gateway itself says (dial.proto) is certain: an UNAVAILABLE may come from the way to it. */
+function gatewayError(error: ServiceError): GatewayError {
+  const { code, details, metadata } = error;
+  if (metadata.get('spanmesh-dial-failure').length > 0) return new GatewayError('failed', details, { cause: error });
+  const epoch = Number(metadata.get('spanmesh-epoch')[0] ?? Number.NaN);
+  if (code === status.FAILED_PRECONDITION && Number.isInteger(epoch)) {
+    return new GatewayError('stale-epoch', details, { epoch, cause: error });
+  }
+  if (code === status.ABORTED) return new GatewayError('superseded', details, { cause: error });
+  return new GatewayError('unknown', `the gateway could not be asked: ${details}`, { cause: error });
+}

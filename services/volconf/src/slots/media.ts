@@ -1,0 +1,275 @@
+import type { Dialect } from '@spanmesh/dmsg/dialect';
+import { decodeVolconfCopy, VOLCONF_COPY_BYTES } from '@spanmesh/dmsg/payload/lnk-volconf';
+import type { MediaLnkConn, SlotReceived } from '@spanmesh/proto/v1/dial';
+import type { Clock } from '@spanmesh/runtime/clock';
+import { dialectOf } from '../dialect.ts';
+import { SLOTS_PER_MEDIA } from '../limits.ts';
+import { Slot } from './slot.ts';
+import { SlotShares } from './slot-shares.ts';
+
+const NIL_MEDIA = '00000000-0000-0000-0000-000000000000';
+
+/** A LNK_CONN of a peer, at whatever gateway. */
+interface LnkConn {
+  readonly claim: Claim;
+  readonly dialect: Dialect;
+}
+
+/** The LNK_CONNs of one principal with one media id, and what they said. */
+interface Claim {
+  readonly media: Media;
+  readonly principal: string;
+  /** `<gateway id>:<number>` */
+  readonly lnkConns: Set<string>;
+  readonly slots: Map<number, Slot>;
+  /** When the oldest LNK_CONN that was told was opened, on our monotonic clock. */
+  since: number;
+}
+
+/**
+ * A volume that is mounted somewhere: all LNK_CONNs with the same media id. It belongs to the principal who had it first, until that has
+ * left: what others say is kept, and counts when it is their turn.
+ */
+interface Media {
+  readonly id: string;
+  /** `id`, and for the nil media id, which says nothing, `id@principal`. */
+  readonly key: string;
+  readonly claims: Map<string, Claim>;
+  owner: Claim;
+}
+
+/** Why a LNK_VOLCONF is reported and ignored; `not-the-owner`: it is kept until the media is its principal's. */
+export type SlotFault = 'index' | 'copy' | 'empty-path' | 'unterminated-path' | 'too-many' | 'not-the-owner';
+
+/** What becomes of slots. */
+export interface MediaSink {
+  /** It says something else than before, or is new. */
+  slotChanged(slot: Slot): void;
+  /** Its media is gone, or another's. */
+  slotGone(slot: Slot): void;
+  ignored(gateway: string, fault: SlotFault, principal: string): void;
+}
+
+/**
+ * Media and their slots, from what gateways tell (protocol.md, "The link layer" 3). A slot is the latest LNK_VOLCONF for it,
+ * whichever LNK_CONN of its media and principal it came in; slots go with the last of those.
+ */
+export class MediaTable {
+  readonly #sink: MediaSink;
+  readonly #clock: Clock;
+  readonly #shares: SlotShares;
+  /** By key. */
+  readonly #media = new Map<string, Media>();
+  /** By gateway id, then number. */
+  readonly #lnkConns = new Map<string, Map<number, LnkConn>>();
+  /** LNK_CONNs of a gateway that its new snapshot has not named yet. */
+  readonly #unconfirmed = new Map<string, Set<number>>();
+
+  constructor({ maxSlots }: { maxSlots: number }, { sink, clock }: { sink: MediaSink; clock: Clock }) {
+    this.#shares = new SlotShares({ max: maxSlots });
+    this.#sink = sink;
+    this.#clock = clock;
+  }
+
+  get size(): number {
+    return this.#media.size;
+  }
+
+  /** Slots of all media, those that do not count yet included. */
+  get slots(): number {
+    return this.#shares.size;
+  }
+
+  get lnkConns(): number {
+    let count = 0;
+    for (const known of this.#lnkConns.values()) count += known.size;
+    return count;
+  }
+
+  /** The slots that count; `mediaId` empty: of all media. */
+  *all(mediaId = ''): Iterable<Slot> {
+    for (const { id, owner } of mediaId === '' || mediaId === NIL_MEDIA ? this.#media.values() : this.#named(mediaId)) {
+      if (mediaId === '' || id === mediaId) yield* owner.slots.values();
+    }
+  }
+
+  /** `key`: the media id, for the nil one `id@principal`. */
+  slot(key: string, index: number): Slot | undefined {
+    return this.#media.get(key)?.owner.slots.get(index);
+  }
+
+  /** `clockUs`: by the gateway's monotonic clock, when it was told. */
+  opened(gateway: string, { lnkConn, mediaId, dialect, principal, openedUs }: MediaLnkConn, clockUs: number): void {
+    this.#unconfirmed.get(gateway)?.delete(lnkConn);
+    const known = this.#of(gateway);
+    if (known.has(lnkConn)) return;
+    const claim = this.#claim(mediaId, principal, this.#when(openedUs, clockUs));
+    claim.lnkConns.add(`${gateway}:${lnkConn}`);
+    known.set(lnkConn, { claim, dialect: dialectOf(dialect) ?? 'circuit' });
+  }
+
+  received(gateway: string, { lnkConn, index, copy, receivedUs }: SlotReceived, clockUs: number): void {
+    const from = this.#lnkConns.get(gateway)?.get(lnkConn);
+    if (from === undefined) return;
+    const { claim, dialect } = from;
+    const fault = faultOf(index, copy);
+    if (fault !== null) {
+      this.#sink.ignored(gateway, fault, claim.principal);
+      return;
+    }
+    const isOwner = claim.media.owner === claim;
+    if (!isOwner) this.#sink.ignored(gateway, 'not-the-owner', claim.principal);
+    const told = { gateway, stamp: receivedUs, at: this.#when(receivedUs, clockUs) };
+    const slot = claim.slots.get(index);
+    if (slot === undefined) {
+      if (!this.#makeRoom(claim.principal)) {
+        this.#sink.ignored(gateway, 'too-many', claim.principal);
+        return;
+      }
+      const { id, key } = claim.media;
+      const made = new Slot(
+        { mediaId: id, key, principal: claim.principal, index },
+        decodeVolconfCopy(copy, 0),
+        dialect,
+        told,
+      );
+      claim.slots.set(index, made);
+      this.#shares.add(made);
+      if (isOwner) this.#sink.slotChanged(made);
+      return;
+    }
+    if (!slot.isOlderThan(told)) return;
+    slot.told = told;
+    if (slot.isSame(copy, dialect)) return;
+    slot.change(decodeVolconfCopy(copy, 0), dialect);
+    if (isOwner) this.#sink.slotChanged(slot);
+  }
+
+  closed(gateway: string, lnkConn: number): void {
+    const known = this.#lnkConns.get(gateway);
+    const one = known?.get(lnkConn);
+    if (known === undefined || one === undefined) return;
+    known.delete(lnkConn);
+    if (known.size === 0) this.#lnkConns.delete(gateway);
+    const { claim } = one;
+    claim.lnkConns.delete(`${gateway}:${lnkConn}`);
+    if (claim.lnkConns.size === 0) this.#left(claim);
+  }
+
+  /** A snapshot of a gateway begins. */
+  begin(gateway: string): void {
+    this.#unconfirmed.set(gateway, new Set(this.#lnkConns.get(gateway)?.keys() ?? []));
+  }
+
+  /** It is complete: what it does not name is gone. */
+  complete(gateway: string): void {
+    const gone = this.#unconfirmed.get(gateway) ?? [];
+    this.#unconfirmed.delete(gateway);
+    for (const lnkConn of gone) this.closed(gateway, lnkConn);
+  }
+
+  gone(gateway: string): void {
+    this.#unconfirmed.delete(gateway);
+    for (const lnkConn of [...(this.#lnkConns.get(gateway)?.keys() ?? [])]) this.closed(gateway, lnkConn);
+  }
+
+  *#named(mediaId: string): Iterable<Media> {
+    const media = this.#media.get(mediaId);
+    if (media !== undefined) yield media;
+  }
+
+  /** A moment of a gateway's monotonic clock, on ours: as long ago as it says. Wall clocks have no part in it. */
+  #when(stampUs: number, clockUs: number): number {
+    return this.#clock.now() - Math.max(0, clockUs - stampUs) / 1000;
+  }
+
+  #claim(mediaId: string, principal: string, since: number): Claim {
+    const key = mediaId === NIL_MEDIA ? `${mediaId}@${principal}` : mediaId;
+    const media = this.#media.get(key);
+    let claim = media?.claims.get(principal);
+    if (claim === undefined) {
+      claim = this.#newClaim(media, { mediaId, key, principal, since });
+    }
+    claim.since = Math.min(claim.since, since);
+    const { owner } = claim.media;
+    // A new leader hears of the later one first: its gateway was heard first.
+    if (owner !== claim && claim.since < owner.since) this.#giveTo(claim);
+    return claim;
+  }
+
+  #newClaim(
+    known: Media | undefined,
+    { mediaId, key, principal, since }: { mediaId: string; key: string; principal: string; since: number },
+  ): Claim {
+    const parts = { principal, lnkConns: new Set<string>(), slots: new Map<number, Slot>(), since };
+    if (known !== undefined) {
+      const claim: Claim = { media: known, ...parts };
+      known.claims.set(principal, claim);
+      return claim;
+    }
+    const claims = new Map<string, Claim>();
+    const owner = { ...parts } as Claim & { media: Media };
+    owner.media = { id: mediaId, key, claims, owner };
+    claims.set(principal, owner);
+    this.#media.set(key, owner.media);
+    return owner;
+  }
+
+  /** The media is this principal's from now on. */
+  #giveTo(claim: Claim): void {
+    const { media } = claim;
+    for (const slot of media.owner.slots.values()) this.#rest(slot);
+    media.owner = claim;
+    for (const slot of claim.slots.values()) this.#sink.slotChanged(slot);
+  }
+
+  #left(claim: Claim): void {
+    const { media } = claim;
+    media.claims.delete(claim.principal);
+    const isOwner = media.owner === claim;
+    for (const slot of claim.slots.values()) {
+      this.#shares.delete(slot);
+      if (isOwner) this.#sink.slotGone(slot);
+    }
+    claim.slots.clear();
+    if (media.claims.size === 0) this.#media.delete(media.key);
+    else if (isOwner) {
+      const [first, ...others] = media.claims.values();
+      this.#giveTo(others.reduce((oldest, one) => (one.since < oldest.since ? one : oldest), first!));
+    }
+  }
+
+  /** It does not count any more, and begins anew when it does. */
+  #rest(slot: Slot): void {
+    this.#sink.slotGone(slot);
+    slot.rest();
+  }
+
+  /** There are as many slots as there may be: who has most gives way, unless that is who asks. */
+  #makeRoom(principal: string): boolean {
+    const slot = this.#shares.makeRoomFor(principal);
+    if (slot === null) return true;
+    if (slot === undefined) return false;
+    const { owner, claims } = this.#media.get(slot.key)!;
+    claims.get(slot.principal)?.slots.delete(slot.index);
+    if (owner.principal === slot.principal) this.#sink.slotGone(slot);
+    return true;
+  }
+
+  #of(gateway: string): Map<number, LnkConn> {
+    let known = this.#lnkConns.get(gateway);
+    if (known === undefined) {
+      known = new Map();
+      this.#lnkConns.set(gateway, known);
+    }
+    return known;
+  }
+}
+
+/** protocol.md, "The link layer" 3: index 0..255, path not empty and its last byte 0. Gateways check it, too. */
+function faultOf(index: number, copy: Uint8Array): SlotFault | null {
+  if (index >= SLOTS_PER_MEDIA) return 'index';
+  if (copy.length !== VOLCONF_COPY_BYTES) return 'copy';
+  if (copy[VOLCONF_COPY_BYTES / 2] === 0) return 'empty-path';
+  return copy[VOLCONF_COPY_BYTES - 1] === 0 ? null : 'unterminated-path';
+}

@@ -1,0 +1,128 @@
+import { mkdtempSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { TargetOrigin } from '@spanmesh/proto/v1/volconf';
+import { FakeClock } from '@spanmesh/runtime/fake-clock';
+import { createLogger } from '@spanmesh/runtime/log/logger';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { MAX_AUTOCONN_BYTES, MAX_AUTOCONN_HOSTS } from '../limits.ts';
+import { showOperator } from '../show-target.ts';
+import { World } from '../testing/world.fixture.ts';
+import { AutoconnFile, parseAutoconn } from './autoconn-file.ts';
+
+describe('an autoconn file', () => {
+  it('names a host with the first word of each line', () => {
+    const text =
+      '# peers\n\nvol1.example.org\n  192.0.2.7\tthe second one\n2001:db8::1 # by IPv6\nvol1.example.org again\r\n';
+    expect(parseAutoconn(text)).toEqual({ hosts: ['vol1.example.org', '192.0.2.7', '2001:db8::1'], problems: [] });
+    expect(parseAutoconn('host:1987#no space')).toEqual({ hosts: ['host:1987'], problems: [] });
+  });
+
+  it('may have lines that name none: they are told by number', () => {
+    expect(parseAutoconn('a\nb/c\n-d\n[::1\nhost:99999').problems.map(({ line }) => line)).toEqual([2, 3, 4, 5]);
+  });
+
+  it('has no more hosts than are taken', () => {
+    const { hosts, problems } = parseAutoconn(
+      Array.from({ length: MAX_AUTOCONN_HOSTS + 2 }, (_, i) => `h${i}`).join('\n'),
+    );
+    expect(hosts).toHaveLength(MAX_AUTOCONN_HOSTS);
+    expect(problems).toHaveLength(2);
+  });
+});
+
+describe('hosts of an autoconn file', () => {
+  let directory: string;
+  let file: string;
+
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), 'spanmesh-autoconn-'));
+    file = join(directory, 'autoconn');
+  });
+
+  afterEach(() => rmSync(directory, { recursive: true }));
+
+  async function open(): Promise<{ autoconn: AutoconnFile; told: string[]; names: () => string[]; log: string[] }> {
+    const log: string[] = [];
+    const logger = createLogger({
+      level: 'info',
+      service: 'test',
+      destination: { write: (line: string) => void log.push(line) },
+    });
+    const autoconn = new AutoconnFile({ file }, { clock: new FakeClock(), logger });
+    const told: string[] = [];
+    autoconn.onChange((name) => told.push(name));
+    await autoconn.start();
+    return { autoconn, told, log, names: () => [...autoconn.all()].map(({ name }) => name) };
+  }
+
+  it('come and go with their lines, and stay the same otherwise', async () => {
+    writeFileSync(file, 'a\nb\n');
+    const { autoconn, told, names } = await open();
+    expect(told).toEqual(['autoconn:a', 'autoconn:b', '']);
+    const a = autoconn.get('autoconn:a');
+    expect(a).toEqual({ name: 'autoconn:a', path: 'span:a', dialect: 'auto', origin: 'autoconn' });
+    writeFileSync(file, 'c\na # still\n');
+    await autoconn.look();
+    expect(told.slice(3)).toEqual(['autoconn:b', 'autoconn:c']);
+    expect(names()).toEqual(['autoconn:c', 'autoconn:a']);
+    expect(autoconn.get('autoconn:a')).toBe(a);
+    await autoconn.look();
+    expect(told).toHaveLength(5);
+  });
+
+  it('are none where there is no file, and go when it does, not while it is being replaced', async () => {
+    const { autoconn, names } = await open();
+    expect([autoconn.loaded, names()]).toEqual([true, []]);
+    writeFileSync(file, 'a');
+    await autoconn.look();
+    unlinkSync(file);
+    await autoconn.look();
+    expect(names()).toEqual(['autoconn:a']);
+    writeFileSync(file, 'a');
+    await autoconn.look();
+    unlinkSync(file);
+    await autoconn.look();
+    expect(names()).toEqual(['autoconn:a']);
+    await autoconn.look();
+    expect(names()).toEqual([]);
+  });
+
+  it('stay when the file cannot be used, which is logged once', async () => {
+    writeFileSync(file, 'a');
+    const { autoconn, names, log } = await open();
+    const before = log.length;
+    writeFileSync(file, Buffer.alloc(MAX_AUTOCONN_BYTES + 1, 'b'));
+    await autoconn.look();
+    await autoconn.look();
+    expect(names()).toEqual(['autoconn:a']);
+    expect(log.slice(before)).toEqual([expect.stringContaining('cannot be read')]);
+  });
+
+  it('are connected, shown as of their own origin, and disconnected when their line goes', async () => {
+    writeFileSync(file, 'a # one\nb:1000\n');
+    const world = await World.start({ env: { SPANMESH_AUTOCONN_FILE: file } });
+    try {
+      await world.advance(100);
+      expect(world.connections()).toEqual(['autoconn:a a:987', 'autoconn:b:1000 b:1000']);
+      const { asked, target } = world.leader.term!.operator('autoconn:a')!;
+      expect(showOperator(asked, target, { now: 0, wall: 0 })).toMatchObject({
+        name: 'autoconn:a',
+        origin: TargetOrigin.TARGET_ORIGIN_AUTOCONN,
+        path: 'span:a',
+      });
+      writeFileSync(file, 'a\n');
+      await world.leader.autoconn!.look();
+      await world.advance(100);
+      expect(world.connections()).toEqual(['autoconn:a a:987']);
+      // Another leader with the same file takes over what stands.
+      await world.stopReplica(world.leader);
+      await world.addReplica();
+      await world.advance(100);
+      expect(world.connections()).toEqual(['autoconn:a a:987']);
+      expect(world.gateway.log).toHaveLength(3);
+    } finally {
+      await world.stop();
+    }
+  });
+});

@@ -1,0 +1,277 @@
+import { encodeVolconf, LNK_VOLCONF_BYTES, VOLCONF_COPY_BYTES } from '@spanmesh/dmsg/payload/lnk-volconf';
+import type { Bus } from '@spanmesh/runtime/bus/bus';
+import { GATEWAYS_BUCKET, LEASES_BUCKET, TARGETS_BUCKET } from '@spanmesh/runtime/bus/bus-names';
+import { FaultyKv } from '@spanmesh/runtime/bus/in-process/faulty-kv';
+import { InProcessBus } from '@spanmesh/runtime/bus/in-process/in-process-bus';
+import { FakeClock } from '@spanmesh/runtime/fake-clock';
+import { SILENT_MS } from '@spanmesh/runtime/gateways/signs-of-life';
+import { createLogger } from '@spanmesh/runtime/log/logger';
+import { Metrics } from '@spanmesh/runtime/metrics';
+import { readSettings } from '@spanmesh/runtime/settings/setting';
+import { settings } from '../settings.ts';
+import { createVolconf, type Volconf } from '../volconf.ts';
+import { FakeGateway, type Host } from './fake-gateway.fixture.ts';
+
+export const MEDIA = '3ec04d85-9f60-11e4-8a21-01a2b3c4d5e9';
+export const MEDIA_2 = '4ec04d85-9f60-11e4-8a21-01a2b3c4d5e9';
+export const CLUSTER = '0b8f1a52-6c3d-11e4-8a21-01a2b3c4d5e6';
+const NIL = '00000000-0000-0000-0000-000000000000';
+
+/** How often time stops on its way, ms: small enough that what is to happen in order does. */
+const STEP_MS = 50;
+/** Rounds of the event loop after which everything that needs no time has happened. */
+const ROUNDS = 6;
+
+/** 128 bytes of a copy. */
+export function copyOf(
+  path: string,
+  fields: { copyId?: number; priority?: number; cluster?: string; label?: string } = {},
+): Uint8Array {
+  const { copyId = 1, priority = 0, cluster = CLUSTER, label = '' } = fields;
+  const payload = new Uint8Array(LNK_VOLCONF_BYTES);
+  const zero = { inprog: 0, chainTo: 0, chainFrom: 0, flags: 0, error: 0, remotePfsType: 0 };
+  encodeVolconf(
+    { index: 0, mediaId: NIL, copy: { ...zero, copyId, priority, pfsClid: cluster, label, path } },
+    payload,
+    0,
+  );
+  return payload.subarray(0, VOLCONF_COPY_BYTES);
+}
+
+/** Volconf replicas and gateways without sockets, on a clock that stands still. */
+export class World {
+  readonly clock = new FakeClock();
+  readonly hosts = new Map<string, Host>();
+  readonly gateways: FakeGateway[];
+  readonly bus: InProcessBus;
+  readonly replicas = new Set<Volconf>();
+  /** Whether a replica can reach the store of leases. */
+  readonly leases = new Map<Volconf, { away: boolean }>();
+  readonly log: Record<string, unknown>[] = [];
+  /** Gateways that give no signs of life: topology's leader declares them dead 5 s later, and deletes their entry in the registry. */
+  readonly unregistered = new Set<FakeGateway>();
+  /** Gateways that say in the registry that they are going to stop. */
+  readonly draining = new Set<FakeGateway>();
+  /** Owners that had two connections, other than excused. */
+  readonly doubles: string[] = [];
+  /** Ids of gateways that a new leader could not ask: what they have cannot be known. */
+  readonly excused = new Set<string>();
+  readonly #env: Record<string, string>;
+  readonly #silentSince = new Map<FakeGateway, number>();
+  #renewAt = 0;
+  #address = 1;
+
+  private constructor(gateways: number, env: Record<string, string>) {
+    this.#env = env;
+    const { clock, hosts } = this;
+    this.bus = new InProcessBus({
+      onError: (error) => {
+        throw error;
+      },
+    });
+    this.gateways = Array.from({ length: gateways }, (_, i) => new FakeGateway(`gw${i}`, { clock, hosts }));
+    for (const gateway of this.gateways) gateway.onConnections = () => this.#count();
+  }
+
+  static async start({
+    gateways = 1,
+    env = {},
+    replicas = 1,
+  }: {
+    gateways?: number;
+    env?: Record<string, string>;
+    replicas?: number;
+  } = {}): Promise<World> {
+    const world = new World(gateways, env);
+    await world.#renew();
+    for (let i = 0; i < replicas; i++) await world.addReplica();
+    await world.advance(0);
+    return world;
+  }
+
+  get gateway(): FakeGateway {
+    return this.gateways[0]!;
+  }
+
+  /** The one that leads. */
+  get leader(): Volconf {
+    const leading = [...this.replicas].filter(({ term }) => term !== null);
+    if (leading.length !== 1) throw new Error(`${leading.length} replicas lead`);
+    return leading[0]!;
+  }
+
+  async addReplica(): Promise<Volconf> {
+    const address = `127.0.0.1:${this.#address++}`;
+    const { bus, clock } = this;
+    const lease = { away: false };
+    const faulty: Bus = {
+      publish: (subject, data) => bus.publish(subject, data),
+      subscribe: (subject, fn) => bus.subscribe(subject, fn),
+      close: () => bus.close(),
+      kv: async (bucket) =>
+        bucket === LEASES_BUCKET
+          ? new FaultyKv(await bus.kv(bucket), { clock, next: () => ({ kind: lease.away ? 'fail' : 'ok' }) })
+          : bus.kv(bucket),
+    };
+    const volconf = createVolconf(
+      {
+        settings: readSettings(settings, { env: this.#env, flags: {} }),
+        address: () => address,
+      },
+      {
+        bus: faulty,
+        clock,
+        random: seeded(this.#address),
+        logger: createLogger({
+          level: 'debug',
+          service: 'test',
+          destination: { write: (line: string) => void this.log.push(JSON.parse(line)) },
+        }),
+        metrics: new Metrics(),
+        grpcServer: { addService: () => undefined as never },
+        connect: ({ name }) => this.gateways.find((gateway) => gateway.name === name)?.port() ?? null,
+      },
+    );
+    this.replicas.add(volconf);
+    this.leases.set(volconf, lease);
+    await volconf.start();
+    return volconf;
+  }
+
+  /** Operators' targets as they are in the store. */
+  readonly targets = {
+    put: async (name: string, path: string): Promise<void> => {
+      const kv = await this.bus.kv(TARGETS_BUCKET);
+      await kv.put(name, new TextEncoder().encode(JSON.stringify({ path, dialect: 'auto' })));
+    },
+    remove: async (name: string): Promise<void> => (await this.bus.kv(TARGETS_BUCKET)).delete(name),
+  };
+
+  /** Stops a replica in order: it releases the lease. */
+  async stopReplica(volconf: Volconf): Promise<void> {
+    this.replicas.delete(volconf);
+    this.leases.delete(volconf);
+    this.excuseCut();
+    await this.#while(volconf.stop());
+  }
+
+  /** A volume writes a slot. */
+  volconf(gateway: FakeGateway, lnkConn: number, index: number, copy: Uint8Array): void {
+    gateway.volconf(lnkConn, index, copy);
+  }
+
+  /** Lets time pass in small steps; gateways stay in the registry. */
+  async advance(ms: number): Promise<void> {
+    const end = this.clock.now() + ms;
+    await settle();
+    while (this.clock.now() < end) {
+      const next = this.clock.nextAt() ?? end;
+      // Straight to what is due next, but not past several things at once.
+      const to = Math.min(end, Math.max(next, this.clock.now()), this.#renewAt, this.clock.now() + STEP_MS * 20);
+      this.clock.advance(Math.max(0, to - this.clock.now()) || Math.min(STEP_MS, end - this.clock.now()));
+      if (this.clock.now() >= this.#renewAt) await this.#renew();
+      await settle();
+      if (!this.allHeard) this.excuseCut();
+    }
+  }
+
+  /** Connections of all gateways: `owner host:port`, sorted. */
+  connections(): string[] {
+    return this.gateways.flatMap(({ connections }) => connections).toSorted();
+  }
+
+  async stop(): Promise<void> {
+    for (const volconf of this.replicas) await this.#while(volconf.stop());
+    await this.bus.close();
+  }
+
+  /** To be called when another leader may come: it cannot ask those that are cut off. */
+  excuseCut(): void {
+    for (const gateway of this.gateways) {
+      if (!gateway.cut && !this.unregistered.has(gateway)) continue;
+      this.excused.add(gateway.id);
+    }
+  }
+
+  /** There is a leader, and it has heard all gateways that are there. */
+  get allHeard(): boolean {
+    const terms = [...this.replicas].flatMap(({ term }) => (term === null ? [] : [term]));
+    return terms.length === 1 && terms[0]!.fleet.allHeard;
+  }
+
+  /** Once all gateways are back and what is left of the time before is hung up, nothing is excused any more. */
+  excuseNoMore(): void {
+    const isWhole = this.gateways.every((gateway) => !gateway.cut) && this.unregistered.size === 0 && this.allHeard;
+    if (!isWhole) return;
+    const { term } = this.leader;
+    const isQuiet =
+      term!.fleet.size === this.gateways.length &&
+      [...term!.keeper.targets()].every(({ leftovers }) => leftovers.size === 0);
+    if (isQuiet) this.excused.clear();
+  }
+
+  /** To be called when a gateway is cut from the registry, too. */
+  excuse(gateway: FakeGateway): void {
+    this.excused.add(gateway.id);
+  }
+
+  #count(): void {
+    const seen = new Map<string, string>();
+    for (const gateway of this.gateways) {
+      for (const [owner, { up }] of gateway.owners) {
+        if (up === null || this.excused.has(gateway.id)) continue;
+        const before = seen.get(owner);
+        if (before !== undefined) this.doubles.push(`${owner} at ${before} and ${gateway.id}, ${this.clock.now()} ms`);
+        seen.set(owner, gateway.id);
+      }
+    }
+  }
+
+  async #renew(): Promise<void> {
+    this.#renewAt = this.clock.now() + 1000;
+    const kv = await this.bus.kv(GATEWAYS_BUCKET);
+    for (const gateway of this.gateways) {
+      const { name, boot } = gateway;
+      if (this.unregistered.has(gateway)) {
+        const since = this.#silentSince.get(gateway) ?? this.clock.now();
+        this.#silentSince.set(gateway, since);
+        if (this.clock.now() - since >= SILENT_MS) await kv.delete(name);
+        continue;
+      }
+      this.#silentSince.delete(gateway);
+      const record = {
+        name,
+        boot: `b${boot}`,
+        serviceAddress: '127.0.0.1:1',
+        version: '0',
+        draining: this.draining.has(gateway),
+      };
+      await kv.put(name, new TextEncoder().encode(JSON.stringify(record)));
+    }
+  }
+
+  /** Time passes until it is done. */
+  async #while(done: Promise<void>): Promise<void> {
+    let isDone = false;
+    void done.finally(() => {
+      isDone = true;
+    });
+    await settle();
+    while (!isDone) await this.advance(STEP_MS);
+    await done;
+  }
+}
+
+/** Everything that needs no time has happened. */
+export async function settle(): Promise<void> {
+  for (let i = 0; i < ROUNDS; i++) await new Promise((resolve) => setImmediate(resolve));
+}
+
+/** The same numbers again for the same seed. */
+function seeded(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 32;
+  };
+}
