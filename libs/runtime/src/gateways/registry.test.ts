@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import type { KeyValue, KvEntry } from '../bus/bus.ts';
 import { type Fate, FaultyKv } from '../bus/in-process/faulty-kv.ts';
 import { InProcessKeyValue } from '../bus/in-process/in-process-kv.ts';
 import { FakeClock } from '../fake-clock.ts';
@@ -52,6 +53,43 @@ describe('a gateway', () => {
     boot = 'b2';
     await advance(clock, REGISTRATION_RETRY_MS);
     expect(await entry()).toEqual({ ...gw1, boot: 'b2' });
+  });
+
+  describe('in a store that was rolled back, and counts anew', () => {
+    let back = 0;
+    let fate: Fate = { kind: 'ok' };
+    const rolledBack = (): KeyValue =>
+      Object.assign(new FaultyKv(kv, { clock, next: () => fate }), {
+        watch: (fn: (entry: KvEntry) => void) => kv.watch((one) => fn({ ...one, revision: one.revision - back })),
+      });
+    beforeEach(() => {
+      back = 0;
+      fate = { kind: 'ok' };
+    });
+
+    it('writes its entry again when that of its former boot is deleted', async () => {
+      await new GatewayRegistration(() => gw1, { kv: rolledBack(), clock }).start();
+      await settle();
+      back = 100;
+      await kv.put('gw1', new TextEncoder().encode(JSON.stringify({ ...gw1, boot: 'b0' })));
+      await kv.delete('gw1');
+      await advance(clock, REGISTRATION_RETRY_MS);
+      expect(await entry()).toEqual(gw1);
+    });
+
+    it('looks until the store answers, and leaves an entry alone that is there', async () => {
+      await new GatewayRegistration(() => gw1, { kv: rolledBack(), clock }).start();
+      await settle();
+      back = 100;
+      fate = { kind: 'fail' };
+      await kv.delete('gw1');
+      await advance(clock, 5 * REGISTRATION_RETRY_MS);
+      expect(await entry()).toBeNull();
+      await kv.put('gw1', new TextEncoder().encode(JSON.stringify({ ...gw1, boot: 'b9' })));
+      fate = { kind: 'ok' };
+      await advance(clock, 5 * REGISTRATION_RETRY_MS);
+      expect(await entry()).toMatchObject({ boot: 'b9' });
+    });
   });
 
   it('leaves the entry of another boot alone until a leader has taken it on', async () => {

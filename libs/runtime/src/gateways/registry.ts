@@ -133,8 +133,28 @@ export class GatewayRegistration {
     this.#seen = revision;
     if (value !== null) return;
     this.#deletedAt = revision;
+    if (this.#pending !== null) return;
     // A store that was wiped tells the end of what it told last. A pause, so that nobody who deletes is fought with all one's might.
-    if (this.#pending === null && revision >= this.#revision) this.#retry();
+    if (revision >= this.#revision) this.#retry();
+    // An end that is older than our write, or one in a store that was rolled back and counts anew: the store knows which.
+    else void this.#look();
+  }
+
+  /** Writes the entry unless one is there: ours, or that of another boot. */
+  async #look(): Promise<void> {
+    let isMissing: boolean;
+    try {
+      isMissing = ((await this.#kv.get(this.#name))?.value ?? null) === null;
+    } catch {
+      if (this.#running) this.#timer ??= this.#clock.after(REGISTRATION_RETRY_MS, () => this.#lookAgain());
+      return;
+    }
+    if (isMissing && this.#pending === null) this.#retry();
+  }
+
+  #lookAgain(): void {
+    this.#timer = null;
+    void this.#look();
   }
 }
 
