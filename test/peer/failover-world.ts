@@ -115,9 +115,11 @@ export class FailoverWorld {
 
   async leading(): Promise<{ leader: ServiceProcess; epoch: number; index: number; host: string }> {
     const { topologies } = this.installation;
-    const { port, epoch } = (await this.installation.leader(TOPOLOGY_ROLE))!;
+    const { port, epoch } = await this.installation.leading(TOPOLOGY_ROLE);
     const index = topologies.findIndex(({ ports }) => ports.service === port);
-    return { leader: topologies[index]!, epoch, index, host: hostOf('topology', index) };
+    const leader = topologies[index];
+    if (leader === undefined) throw new Error(`topology is led from port ${port}, where none of ours is`);
+    return { leader, epoch, index, host: hostOf('topology', index) };
   }
 
   /** Waits until the trees, and what peers hold, are what the peers' connections offer. Gives how long that took, ms. */

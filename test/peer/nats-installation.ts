@@ -2,7 +2,12 @@ import { credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js'
 import { ListClustersRequest, TopologyClient } from '@spanmesh/proto/v1/topology';
 import { BUCKETS, bucketOf, LEASES_BUCKET } from '@spanmesh/runtime/bus/bus-names';
 import { NatsBus } from '@spanmesh/runtime/bus/nats/nats-bus';
-import { NatsServerProcess, natsOptionsFor, startNatsCluster } from '@spanmesh/runtime/bus/nats/nats-server.fixture';
+import {
+  NatsServerProcess,
+  natsOptionsFor,
+  startNatsCluster,
+  streamLeader,
+} from '@spanmesh/runtime/bus/nats/nats-server.fixture';
 import { systemClock } from '@spanmesh/runtime/clock';
 import { decodeLeaseRecord } from '@spanmesh/runtime/lease/lease-record';
 import { createLogger } from '@spanmesh/runtime/log/logger';
@@ -111,12 +116,17 @@ export class NatsInstallation {
     return gateway;
   }
 
-  /** Who leads by what the store says, and under which epoch. */
+  /** Who leads by what the store says, and under which epoch; null: nobody, or the store does not say at the moment. */
   async leader(role: string): Promise<{ port: number; epoch: number } | null> {
     const entry = await (await this.#bus.kv(LEASES_BUCKET)).get(role).catch(() => null);
     const record = entry?.value == null ? null : decodeLeaseRecord(entry.value);
     if (record === null || record.holder === '') return null;
     return { port: Number(record.address.split(':').at(-1)), epoch: record.epoch };
+  }
+
+  /** Waits until somebody leads: a store that elects, or a lease that was given back, has nobody for a moment. */
+  leading(role: string): Promise<{ port: number; epoch: number }> {
+    return eventually(async () => (await this.leader(role)) ?? undefined, `some ${role} leads`);
   }
 
   /** Waits until another leads than at `port`; gives it, and how long it took. */
@@ -129,11 +139,8 @@ export class NatsInstallation {
   }
 
   /** Which of three NATS servers (from 0) leads the stream of the leases. */
-  async leaseStreamLeader(): Promise<number> {
-    const manager = await this.#bus.link.nats.jetstreamManager();
-    const { cluster } = await manager.streams.info(streamOf(LEASES_BUCKET));
-    // startNatsCluster calls them n1, n2, n3.
-    return Number(cluster!.leader!.slice(1)) - 1;
+  leaseStreamLeader(): Promise<number> {
+    return streamLeader(this.#bus.link.nats, streamOf(LEASES_BUCKET));
   }
 
   /** Waits until each of three NATS servers has all that is stored. */

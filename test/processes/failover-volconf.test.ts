@@ -16,7 +16,7 @@ afterAll(() => installation.stop());
 describe('two volconfs', () => {
   it('keep an operator’s target through a volconf leader that is killed', async () => {
     const volconf = async () => {
-      const { port } = (await installation.leader(VOLCONF_ROLE))!;
+      const { port } = await installation.leading(VOLCONF_ROLE);
       const leader = installation.volconfs.find(({ ports }) => ports.service === port)!;
       return { leader, standby: installation.volconfs.find((one) => one !== leader)! };
     };

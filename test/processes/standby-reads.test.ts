@@ -134,7 +134,7 @@ class Watching {
 }
 
 async function replicas(): Promise<{ leader: ServiceProcess; standbys: ServiceProcess[] }> {
-  const { port } = (await installation.leader(TOPOLOGY_ROLE))!;
+  const { port } = await installation.leading(TOPOLOGY_ROLE);
   const leader = installation.topologies.find(({ ports }) => ports.service === port)!;
   const standbys = installation.topologies.filter(
     (one) => one !== leader && one.child.exitCode === null && one.child.signalCode === null,

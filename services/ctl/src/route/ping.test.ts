@@ -95,7 +95,8 @@ describe('spanmesh ping', () => {
       if (transaction === 1) route.say({ transaction, command: LNK_PING, create: true, delete: true });
       else route.fail(status.UNAVAILABLE, 'LOSTLINK \x1b[2J');
     };
-    expect(await ping('--count', '5')).toBe(1);
+    // The last one is the one that the route goes with: how many more were sent by then would be a matter of time.
+    expect(await ping('--count', '2')).toBe(1);
     expect(lines()[2]).toBe('DATA: 2 sent, 1 answered, round trip min/avg/max T/T/T ms');
     expect(terminal.noted).toBe('spanmesh: the route to DATA is gone: LOSTLINK \\x1b[2J\n');
   });

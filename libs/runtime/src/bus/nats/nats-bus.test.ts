@@ -8,7 +8,7 @@ import { busContract } from '../bus-contract.ts';
 import { LEASES_BUCKET } from '../bus-names.ts';
 import { openBus } from '../open-bus.ts';
 import { NatsBus } from './nats-bus.ts';
-import { NatsServerProcess, natsOptionsFor, startNatsCluster } from './nats-server.fixture.ts';
+import { NatsServerProcess, natsOptionsFor, startNatsCluster, streamLeader } from './nats-server.fixture.ts';
 
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
 const decode = (data: Uint8Array | null): string | null => (data === null ? null : new TextDecoder().decode(data));
@@ -166,9 +166,7 @@ describe('a cluster of three', () => {
     const revision = await untilTaken(() => kv.put('k', encode('before')));
     const told: KvEntry[] = [];
     await untilTaken(async () => (await reader.kv('shared')).watch((entry) => told.push(entry)));
-    const manager = await writer.link.nats.jetstreamManager();
-    const { cluster } = await manager.streams.info('KV_spanmesh-shared');
-    await three[Number(cluster!.leader!.slice(1)) - 1]!.stop('SIGKILL');
+    await three[await streamLeader(writer.link.nats, 'KV_spanmesh-shared')]!.stop('SIGKILL');
     await untilTaken(async () => {
       // An unknown outcome is looked up, as a lease does.
       const last = await kv.get('k');

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { NatsConnection } from 'nats';
 import { installationSetting } from '../../settings/installation-setting.ts';
 import { readSettings } from '../../settings/setting.ts';
 import type { NatsBusOptions } from './nats-bus.ts';
@@ -138,6 +139,24 @@ export async function stoppedNatsCluster(): Promise<NatsServerProcess[]> {
       ),
     ),
   );
+}
+
+/** Which server of a cluster (from 0) leads a stream: waits while it elects, when there is none, or JetStream does not answer. */
+export async function streamLeader(nats: NatsConnection, stream: string): Promise<number> {
+  const giveUp = performance.now() + PATIENCE_MS;
+  for (;;) {
+    const leader = await nats
+      .jetstreamManager()
+      .then(({ streams }) => streams.info(stream))
+      .then(
+        ({ cluster }) => cluster?.leader ?? '',
+        () => '',
+      );
+    // stoppedNatsCluster calls them n1, n2, n3.
+    if (leader !== '') return Number(leader.slice(1)) - 1;
+    if (performance.now() > giveUp) throw new Error(`nobody leads the stream ${stream}`);
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+  }
 }
 
 /** Settings for these servers; `env`: further ones by their SPANMESH_ names. */
