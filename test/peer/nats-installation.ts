@@ -21,8 +21,8 @@ export interface Sizes {
   readonly topologies: number;
   readonly gateways: number;
   readonly volconfs: number;
-  /** Default: one server. */
-  readonly nats?: 1 | 3;
+  /** Default: one server. None: gateways know the topologies by their addresses, and there is no volconf. */
+  readonly nats?: 0 | 1 | 3;
   /** What the configuration of the only NATS server has besides. */
   readonly natsConfig?: string;
 }
@@ -34,7 +34,7 @@ export const hostOf = (kind: 'nats' | 'topology' | 'gateway' | 'volconf', index:
 /** What JetStream calls a bucket of an installation that was given no name. */
 const streamOf = (bucket: string): string => `KV_${bucketOf('spanmesh', bucket)}`;
 
-/** Every service several times over, in processes of their own, which find each other by a real nats-server. */
+/** Every service several times over, in processes of their own, which find each other by a real nats-server, or without one by addresses. */
 export class NatsInstallation {
   readonly natsServers: readonly NatsServerProcess[];
   /** What is between the processes, if it can be cut; null: nothing is. */
@@ -42,7 +42,7 @@ export class NatsInstallation {
   readonly topologies: ServiceProcess[] = [];
   readonly gateways: GatewayProcess[] = [];
   readonly volconfs: ServiceProcess[] = [];
-  readonly #bus: NatsBus;
+  readonly #ownBus: NatsBus | null;
   readonly #env: Record<string, string>;
 
   private constructor(
@@ -52,13 +52,19 @@ export class NatsInstallation {
   ) {
     this.natsServers = natsServers;
     this.network = network;
+    if (natsServers.length === 0) {
+      this.#env = env;
+      this.#ownBus = null;
+      return;
+    }
     const replicas = { SPANMESH_NATS_REPLICAS: String(natsServers.length) };
     const urls = natsServers.map(({ url, port }, i) =>
       network === null ? url : `nats://${network.address(hostOf('nats', i))}:${port}`,
     );
     this.#env = { SPANMESH_NATS_URL: urls.join(), ...replicas, ...env };
     const logger = createLogger({ level: 'silent', service: 'test' });
-    this.#bus = new NatsBus(natsOptionsFor(natsServers, replicas), { clock: systemClock, logger, onError: () => {} });
+    const deps = { clock: systemClock, logger, onError: () => {} };
+    this.#ownBus = new NatsBus(natsOptionsFor(natsServers, replicas), deps);
   }
 
   /** `network`: the processes know each other by the addresses that they have there. */
@@ -67,11 +73,9 @@ export class NatsInstallation {
     env: Record<string, string> = {},
     network: LoopbackNetwork | null = null,
   ): Promise<NatsInstallation> {
-    const nats =
-      sizes.nats === 3 ? await startNatsCluster() : [await NatsServerProcess.start({ config: sizes.natsConfig ?? '' })];
-    const made = new NatsInstallation(nats, env, network);
+    const made = new NatsInstallation(await startServers(sizes), env, network);
     try {
-      for (const [i, { port }] of nats.entries()) await network?.serve(hostOf('nats', i), [port]);
+      for (const [i, { port }] of made.natsServers.entries()) await network?.serve(hostOf('nats', i), [port]);
       // One after the other: who leads is known.
       for (let i = 0; i < sizes.topologies; i++) {
         made.topologies.push(await made.#started('topology', hostOf('topology', i)));
@@ -98,6 +102,7 @@ export class NatsInstallation {
       SPANMESH_GATEWAY_NAME: name,
       SPANMESH_DMSG_LISTEN: `linkid://127.0.0.1:${dmsg.linkid},circuit://127.0.0.1:${dmsg.circuit}`,
       SPANMESH_TRUNK_LISTEN: `127.0.0.1:${trunk}`,
+      ...(this.natsServers.length === 0 ? { SPANMESH_TOPOLOGY_ADDRESS: this.#topologyAddresses() } : {}),
     });
     await this.network?.serve(name, [trunk, dmsg.linkid, dmsg.circuit]);
     return Object.assign(gateway, { dmsg });
@@ -140,7 +145,12 @@ export class NatsInstallation {
 
   /** Which of three NATS servers (from 0) leads the stream of the leases. */
   leaseStreamLeader(): Promise<number> {
-    return streamLeader(this.#bus.link.nats, streamOf(LEASES_BUCKET));
+    return this.bucketLeader(LEASES_BUCKET);
+  }
+
+  /** The same of any bucket. */
+  bucketLeader(bucket: string): Promise<number> {
+    return streamLeader(this.#bus.link.nats, streamOf(bucket));
   }
 
   /** Waits until each of three NATS servers has all that is stored. */
@@ -179,12 +189,23 @@ export class NatsInstallation {
   }
 
   async stop(): Promise<void> {
-    await this.#bus.close();
+    await this.#ownBus?.close();
     const all = [...this.gateways, ...this.volconfs, ...this.topologies];
     for (const { child } of all) child.kill('SIGCONT');
     await Promise.all(all.map((one) => one.stop('SIGKILL')));
     await Promise.all(this.natsServers.map((server) => server.remove()));
     this.network?.close();
+  }
+
+  get #bus(): NatsBus {
+    if (this.#ownBus === null) throw new Error('this installation has no NATS');
+    return this.#ownBus;
+  }
+
+  /** As gateways are told of them. */
+  #topologyAddresses(): string {
+    const address = (i: number) => this.network?.address(hostOf('topology', i)) ?? '127.0.0.1';
+    return this.topologies.map(({ ports }, i) => `${address(i)}:${ports.service}`).join();
   }
 
   /** `host`: its name in the network. */
@@ -195,6 +216,11 @@ export class NatsInstallation {
     await this.network.serve(host, [ports.service]);
     return ServiceProcess.on(ports, service, { ...this.#env, ...own, ...env });
   }
+}
+
+async function startServers({ nats = 1, natsConfig = '' }: Sizes): Promise<NatsServerProcess[]> {
+  if (nats === 0) return [];
+  return nats === 3 ? startNatsCluster() : [await NatsServerProcess.start({ config: natsConfig })];
 }
 
 /** Where the others reach a service, as it must be told. Each takes the one that it knows. */

@@ -1,13 +1,12 @@
 import { type ClientReadableStream, type ServiceError, status } from '@grpc/grpc-js';
 import {
-  type Change,
-  ChangeKind,
   ListConnectionsRequest,
   type ListConnectionsResponse,
   TopologyClient,
   type WatchResponse,
 } from '@spanmesh/proto/v1/topology';
 import { createClient } from '@spanmesh/runtime/grpc/grpc-client';
+import { Mirror } from '../peer/mirror.ts';
 import { type Trees, treesOf } from '../peer/trees.ts';
 import type { Kernel, SimProcess } from './kernel.ts';
 import { API_PORT, simSecurity } from './processes.ts';
@@ -23,10 +22,7 @@ export class SimWatcher {
   readonly process: SimProcess;
   readonly #kernel: Kernel;
   readonly #replicas: readonly string[];
-  readonly #connections = new Set<string>();
-  readonly #links = new Set<string>();
-  /** Link → LNK_CONNs. */
-  readonly #relays = new Map<string, Set<string>>();
+  readonly #mirror = new Mirror();
   #revision: string | null = null;
 
   /** `replicas`: hosts of topologies. */
@@ -38,13 +34,8 @@ export class SimWatcher {
   }
 
   /** How what it believes differs from what a replica shows now. */
-  differences({ connections, links, relays }: Trees): string[] {
-    const have = [...this.#relays].flatMap(([link, lnkConns]) => [...lnkConns].map((lnkConn) => `${link}>${lnkConn}`));
-    return [
-      ...compare('connection', this.#connections, new Set(connections.map(({ id }) => id))),
-      ...compare('link', this.#links, new Set(links.map(({ id }) => id))),
-      ...compare('relay', new Set(have), new Set(relays.map(({ link, lnkConn }) => `${link}>${lnkConn}`))),
-    ];
+  differences(trees: Trees): string[] {
+    return this.#mirror.differences(trees);
   }
 
   async #run(): Promise<void> {
@@ -75,12 +66,7 @@ export class SimWatcher {
     });
     const trees = await treesOf(client);
     this.listed++;
-    this.#connections.clear();
-    this.#links.clear();
-    this.#relays.clear();
-    for (const { id } of trees.connections) this.#connections.add(id);
-    for (const { id } of trees.links) this.#links.add(id);
-    for (const { link, lnkConn } of trees.relays) this.#relaysOf(link).add(lnkConn);
+    this.#mirror.take(trees);
     this.#revision = revision;
   }
 
@@ -94,7 +80,7 @@ export class SimWatcher {
         if (listAgain !== undefined) this.#revision = null;
         if (progress !== undefined) this.#revision = progress.revision;
         if (changes === undefined) return;
-        for (const change of changes.changes) this.#apply(change);
+        for (const change of changes.changes) this.#mirror.apply(change);
         this.#revision = changes.revision;
       });
       stream.on('end', resolve);
@@ -104,43 +90,4 @@ export class SimWatcher {
       });
     });
   }
-
-  #apply({ kind, connection, link, lnkConn, relays }: Change): void {
-    const isGone = kind === ChangeKind.CHANGE_KIND_REMOVED;
-    if (connection !== undefined) {
-      if (isGone) this.#connections.delete(connection.id);
-      else this.#connections.add(connection.id);
-    }
-    if (link !== undefined) {
-      if (!isGone) this.#links.add(link.id);
-      else {
-        this.#links.delete(link.id);
-        this.#relays.delete(link.id);
-      }
-    }
-    if (lnkConn !== undefined && isGone) for (const lnkConns of this.#relays.values()) lnkConns.delete(lnkConn.id);
-    if (relays !== undefined) {
-      const there = this.#relaysOf(relays.link);
-      for (const id of relays.lnkConns) {
-        if (isGone) there.delete(id);
-        else there.add(id);
-      }
-    }
-  }
-
-  #relaysOf(link: string): Set<string> {
-    let found = this.#relays.get(link);
-    if (found === undefined) {
-      found = new Set();
-      this.#relays.set(link, found);
-    }
-    return found;
-  }
-}
-
-function compare(what: string, has: ReadonlySet<string>, should: ReadonlySet<string>): string[] {
-  return [
-    ...[...should].filter((one) => !has.has(one)).map((one) => `a watcher has missed the ${what} ${one}`),
-    ...[...has].filter((one) => !should.has(one)).map((one) => `a watcher still has the ${what} ${one}`),
-  ];
 }

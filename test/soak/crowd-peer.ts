@@ -42,6 +42,8 @@ export class CrowdPeer {
   lost = 0;
   /** Connections so far. */
   connections = 0;
+  /** What it has refused on the present connection. */
+  refused: SpanFields[] = [];
   readonly faults: string[] = [];
   readonly #part: Part;
   readonly #random: Random;
@@ -114,6 +116,23 @@ export class CrowdPeer {
   offer(span: number): void {
     this.#withdrawn.delete(span);
     this.#offer(span);
+  }
+
+  /** One of the relays that it holds; whoever asks keeps them, for what it asks runs on them. */
+  refuse(nth: number): void {
+    const live = this.#live;
+    const relays = live?.relays() ?? [];
+    const relay = relays[nth % relays.length];
+    if (live === null || relay === undefined || this.#asker !== null) return;
+    this.refused.push(relay.span);
+    // Whether the router has answered is seen by what it counts as open.
+    live.refuse(relay).catch(() => {});
+  }
+
+  /** Takes nothing off its socket any more, or again. */
+  read(reads: boolean): void {
+    if (reads) this.#live?.raw.socket.resume();
+    else this.#live?.raw.socket.pause();
   }
 
   /** Transactions on its connection that one side has not ended, or neither, besides those that stay: for who looks for one too many. */
@@ -233,6 +252,7 @@ export class CrowdPeer {
     this.#live = null;
     this.#asker = null;
     this.#responder = null;
+    this.refused = [];
     this.#open.clear();
     peer.raw.destroy();
   }

@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { planRound, processesOf, type SoakSizes, showStep } from './plan.ts';
+import { SETTINGS, type SettingName, settingsOf } from './settings.ts';
 
-const SIZES: SoakSizes = { gateways: 4, topologies: 3, peers: 40, nats: 3 };
-const rounds = (seed: number) => Array.from({ length: 200 }, (_, round) => planRound(seed, round, SIZES));
+describe.each(settingsOf('all'))('The plan of a soak, setting %s', (name) => {
+  const SIZES: SoakSizes = SETTINGS[name];
+  const rounds = (seed: number) => Array.from({ length: 200 }, (_, round) => planRound(seed, round, SIZES));
 
-describe('The plan of a soak', () => {
   it('is the same for the same seed, and another for another', () => {
     expect(rounds(7)).toEqual(rounds(7));
     expect(rounds(7)).not.toEqual(rounds(8));
@@ -26,5 +27,24 @@ describe('The plan of a soak', () => {
       );
       expect(new Set(struck).size).toBe(struck.length);
     }
+  });
+
+  it('has what only this setting has', () => {
+    const kinds = new Set(rounds(7).flatMap((steps) => steps.map(({ fault }) => fault.kind)));
+    const own: Partial<Record<SettingName, string[]>> = {
+      'nats-cluster': ['kill-leader'],
+      rough: ['slow', 'refuse', 'drain', 'absent'],
+    };
+    for (const [setting, some] of Object.entries(own)) {
+      for (const kind of some) expect([kind, kinds.has(kind as never)]).toEqual([kind, setting === name]);
+    }
+  });
+});
+
+describe('The settings of a soak', () => {
+  it('are had by name, or all', () => {
+    expect(settingsOf('no-nats')).toEqual(['no-nats']);
+    expect(settingsOf('all')).toEqual(Object.keys(SETTINGS));
+    expect(() => settingsOf('calm')).toThrow(/usual/);
   });
 });

@@ -1,3 +1,4 @@
+import { BUCKETS } from '@spanmesh/runtime/bus/bus-names';
 import { Random } from '../fuzz/random.ts';
 
 /** How many there are of each. */
@@ -5,8 +6,14 @@ export interface SoakSizes {
   readonly gateways: number;
   readonly topologies: number;
   readonly peers: number;
-  /** NATS servers; three are one cluster. */
-  readonly nats: 1 | 3;
+  /** NATS servers; three are one cluster. Without any there is no volconf. */
+  readonly nats: 0 | 1 | 3;
+  /** Peers that volconf keeps connections to. */
+  readonly targets: number;
+  /** Who follows the API. */
+  readonly watchers: number;
+  /** Peers refuse and do not read, gateways drain, targets are away. */
+  readonly isRough: boolean;
 }
 
 /** What goes wrong, or merely happens. Processes are named as hosts of the network: `gateway-1`, `topology-3`, `volconf-1`, `nats-1`. */
@@ -16,7 +23,17 @@ export type Fault =
   /** A peer hangs up, or resets its connection, and comes back. */
   | { readonly kind: 'leave' | 'reset'; readonly peer: number }
   /** A peer takes back one of its spans, and offers it again. */
-  | { readonly kind: 'withdraw'; readonly peer: number; readonly span: number };
+  | { readonly kind: 'withdraw'; readonly peer: number; readonly span: number }
+  /** The NATS server that leads the stream of a bucket is killed, whichever it is. */
+  | { readonly kind: 'kill-leader'; readonly bucket: string }
+  /** A peer does not read. */
+  | { readonly kind: 'slow'; readonly peer: number }
+  /** A peer refuses one of the relays that it holds, once. */
+  | { readonly kind: 'refuse'; readonly peer: number; readonly nth: number }
+  /** An operator has a gateway close so much of its connections, once. */
+  | { readonly kind: 'drain'; readonly process: string; readonly share: number }
+  /** A target resets its connections and answers nobody. */
+  | { readonly kind: 'absent'; readonly target: number };
 
 /** A fault from `atMs` on in its round, for `forMs`. */
 export interface Step {
@@ -35,6 +52,13 @@ const LONG_MS = 12_000;
 const MOST_FAULTS = 5;
 const MOST_GOING = 8;
 const MOST_WITHDRAWN = 60;
+/** Of what happens in the rough setting only. */
+const MOST_SLOW = 3;
+const MOST_REFUSED = 20;
+const MOST_DRAINS = 2;
+/** One in so many targets is away in a round. */
+const ABSENT_ONE_IN = 4;
+const NTHS = 100;
 
 /** What happens in a round: the same for the same seed, number and sizes. In order of time. */
 export function planRound(seed: number, round: number, sizes: SoakSizes): Step[] {
@@ -50,13 +74,21 @@ export function planRound(seed: number, round: number, sizes: SoakSizes): Step[]
   for (let n = random.below(MOST_WITHDRAWN + 1); n > 0; n--) {
     add({ kind: 'withdraw', peer: random.below(sizes.peers), span: random.below(SPANS) });
   }
+  if (sizes.nats === 3) add({ kind: 'kill-leader', bucket: random.pick(BUCKETS) });
+  if (sizes.isRough) for (const fault of drawRough(random, sizes)) add(fault);
   return steps.toSorted((a, b) => a.atMs - b.atMs);
 }
 
 /** Every process, by its host. */
 export function processesOf({ gateways, topologies, nats }: SoakSizes): string[] {
   const all = (kind: string, count: number) => Array.from({ length: count }, (_, i) => `${kind}-${i + 1}`);
-  return [...all('gateway', gateways), ...all('topology', topologies), 'volconf-1', ...all('nats', nats)];
+  const volconfs = nats === 0 ? 0 : 1;
+  return [
+    ...all('gateway', gateways),
+    ...all('topology', topologies),
+    ...all('volconf', volconfs),
+    ...all('nats', nats),
+  ];
 }
 
 /** In a line. */
@@ -71,9 +103,35 @@ export function showStep({ atMs, forMs, fault }: Step): string {
       return `${when}: peer ${fault.peer} ${fault.kind}`;
     case 'withdraw':
       return `${when}: peer ${fault.peer} span ${fault.span} withdrawn`;
+    case 'kill-leader':
+      return `${when}: kill who leads ${fault.bucket}`;
+    case 'slow':
+      return `${when}: peer ${fault.peer} does not read`;
+    case 'refuse':
+      return `${atMs} ms: peer ${fault.peer} refuses a relay`;
+    case 'drain':
+      return `${atMs} ms: drain ${fault.process} of ${fault.share}`;
+    case 'absent':
+      return `${when}: target ${fault.target} is away`;
     default:
       return `${when}: ${fault.kind} ${fault.process}`;
   }
+}
+
+function drawRough(random: Random, { peers, gateways, targets }: SoakSizes): Fault[] {
+  const some = (most: number, fault: () => Fault) => Array.from({ length: random.below(most + 1) }, fault);
+  return [
+    ...some(MOST_SLOW, () => ({ kind: 'slow', peer: random.below(peers) })),
+    ...some(MOST_REFUSED, () => ({ kind: 'refuse', peer: random.below(peers), nth: random.below(NTHS) })),
+    ...some(MOST_DRAINS, () => ({
+      kind: 'drain',
+      process: `gateway-${1 + random.below(gateways)}`,
+      share: (1 + random.below(4)) / 4,
+    })),
+    ...Array.from({ length: targets }, (_, target): Fault => ({ kind: 'absent', target })).filter(() =>
+      random.oneIn(ABSENT_ONE_IN),
+    ),
+  ];
 }
 
 /** To each process itself one thing happens in a round, to its ways any number. */

@@ -1,15 +1,27 @@
+import { credentials } from '@grpc/grpc-js';
+import { DrainGatewayRequest, TopologyClient } from '@spanmesh/proto/v1/topology';
 import type { NatsServerProcess } from '@spanmesh/runtime/bus/nats/nats-server.fixture';
 import type { ServiceProcess } from '../peer/installation.ts';
+import type { LivePeer } from '../peer/live-peer.ts';
 import { LoopbackNetwork } from '../peer/loopback-network.ts';
 import { hostOf, NatsInstallation } from '../peer/nats-installation.ts';
 import { scrape } from '../peer/scrape.ts';
 import { differences, readTrees } from '../peer/trees.ts';
 import type { Dialect } from '../peer/wire.ts';
 import { CrowdPeer, type Door } from './crowd-peer.ts';
-import { processesOf, type SoakSizes, type Step } from './plan.ts';
+import { type Fault, processesOf, type SoakSizes, type Step } from './plan.ts';
+import { SoakTarget } from './target.ts';
+import { SoakWatcher } from './watcher.ts';
 
 /** What relays add to rnss. */
 const RNSS_ADD = 7;
+/** Targets are of this host; one that was away is tried again in time. */
+const SOAK_ENV = {
+  SPANMESH_RNSS: String(RNSS_ADD),
+  SPANMESH_ON_DEMAND_IDLE: '1s',
+  SPANMESH_DIAL_ALLOW: '127.0.0.0/8:*',
+  SPANMESH_VOLCONF_RETRY_MAX: '5s',
+};
 /** Every so many milliseconds some peer begins a transaction. */
 const ASK_MS = 5;
 /** A process that has not stopped so long after SIGTERM never will, ms. */
@@ -38,6 +50,10 @@ export class SoakWorld {
   readonly installation: NatsInstallation;
   readonly network: LoopbackNetwork;
   readonly peers: CrowdPeer[];
+  readonly targets: readonly SoakTarget[];
+  readonly watchers: readonly SoakWatcher[];
+  /** Connections that drains have ended so far. */
+  drained = 0;
   /** Most resident memory that a process of each kind has had so far, bytes. */
   readonly memory = new Map<string, number>();
   readonly #sizes: SoakSizes;
@@ -47,11 +63,20 @@ export class SoakWorld {
   readonly #wrong: string[] = [];
   /** Processes that are meant to be down now. */
   readonly #down = new Set<string>();
+  /** NATS servers that something happens to now. */
+  readonly #struck = new Set<string>();
   #asking: NodeJS.Timeout | undefined;
   #next = 0;
 
-  private constructor(installation: NatsInstallation, network: LoopbackNetwork, sizes: SoakSizes, seed: number) {
+  private constructor(
+    installation: NatsInstallation,
+    network: LoopbackNetwork,
+    targets: readonly SoakTarget[],
+    sizes: SoakSizes,
+    seed: number,
+  ) {
     this.installation = installation;
+    this.targets = targets;
     this.network = network;
     this.#sizes = sizes;
     const doors = (dialect: Dialect): Door[] =>
@@ -60,6 +85,8 @@ export class SoakWorld {
         port: dmsg[dialect],
       }));
     this.peers = Array.from({ length: sizes.peers }, (_, n) => new CrowdPeer(n, { seed, doors }));
+    const ports = () => installation.topologies.map((topology) => topology.ports.grpc);
+    this.watchers = Array.from({ length: sizes.watchers }, (_, n) => new SoakWatcher(n, { seed, ports }));
     for (const host of processesOf(sizes)) this.#note(host);
   }
 
@@ -67,16 +94,21 @@ export class SoakWorld {
   static async start(sizes: SoakSizes, seed: number, env: Record<string, string> = {}): Promise<SoakWorld> {
     const network = new LoopbackNetwork();
     const { gateways, topologies, nats } = sizes;
-    env = { SPANMESH_RNSS: String(RNSS_ADD), SPANMESH_ON_DEMAND_IDLE: '1s', ...env };
-    const installation = await NatsInstallation.start({ gateways, topologies, volconfs: 1, nats }, env, network);
-    const world = new SoakWorld(installation, network, sizes, seed);
+    env = { ...SOAK_ENV, ...env };
+    const volconfs = nats === 0 ? 0 : 1;
+    const installation = await NatsInstallation.start({ gateways, topologies, volconfs, nats }, env, network);
+    const targets = await Promise.all(Array.from({ length: sizes.targets }, (_, n) => SoakTarget.start(n)));
+    const world = new SoakWorld(installation, network, targets, sizes, seed);
     for (const peer of world.peers) peer.come();
+    for (const target of targets) await target.order(installation.volconfs[0]!.ports.grpc);
     return world;
   }
 
   async stop(): Promise<void> {
     clearInterval(this.#asking);
     for (const peer of this.peers) peer.stop();
+    for (const watcher of this.watchers) watcher.stop();
+    for (const target of this.targets) target.go();
     await this.installation.stop();
   }
 
@@ -85,6 +117,7 @@ export class SoakWorld {
     this.#asking = setInterval(() => this.peers[this.#next++ % this.peers.length]!.ask(), ASK_MS);
     await Promise.all(steps.map((step) => this.#do(step)));
     this.network.heal();
+    for (const peer of this.peers) peer.read(true);
     clearInterval(this.#asking);
   }
 
@@ -115,17 +148,14 @@ export class SoakWorld {
     switch (fault.kind) {
       case 'kill':
       case 'stop':
-        this.#down.add(fault.process);
-        await this.#end(fault.process, fault.kind === 'kill' ? 'SIGKILL' : 'SIGTERM');
-        await sleep(forMs);
-        await this.#start(fault.process);
-        this.#down.delete(fault.process);
-        return;
       case 'pause':
-        this.#signal(fault.process, 'SIGSTOP');
-        await sleep(forMs);
-        this.#signal(fault.process, 'SIGCONT');
+        await this.#strike(fault.process, fault.kind, forMs);
         return;
+      case 'kill-leader': {
+        const index = await this.installation.bucketLeader(fault.bucket).catch(() => null);
+        if (index !== null) await this.#strike(hostOf('nats', index), 'kill', forMs);
+        return;
+      }
       case 'cut':
       case 'silent':
         this.network.set(fault.process, fault.from, fault.kind);
@@ -143,7 +173,59 @@ export class SoakWorld {
         await sleep(forMs);
         this.peers[fault.peer]!.offer(fault.span);
         return;
+      case 'slow':
+        this.peers[fault.peer]!.read(false);
+        await sleep(forMs);
+        this.peers[fault.peer]!.read(true);
+        return;
+      case 'refuse':
+        this.peers[fault.peer]!.refuse(fault.nth);
+        return;
+      case 'drain':
+        await this.#drain(fault, forMs);
+        return;
+      case 'absent':
+        this.targets[fault.target]!.go();
+        await sleep(forMs);
+        await this.targets[fault.target]!.come();
+        return;
     }
+  }
+
+  /** Who leads NATS is seen only when it is to be killed: what is struck already is left alone. */
+  async #strike(host: string, how: 'kill' | 'stop' | 'pause', forMs: number): Promise<void> {
+    if (this.#struck.has(host)) return;
+    this.#struck.add(host);
+    if (how === 'pause') {
+      this.#signal(host, 'SIGSTOP');
+      await sleep(forMs);
+      this.#signal(host, 'SIGCONT');
+    } else {
+      this.#down.add(host);
+      await this.#end(host, how === 'kill' ? 'SIGKILL' : 'SIGTERM');
+      await sleep(forMs);
+      await this.#start(host);
+      this.#down.delete(host);
+    }
+    this.#struck.delete(host);
+  }
+
+  /** As an operator does, by whichever replica; whether it is carried out is the faults' affair. */
+  async #drain({ process, share }: Extract<Fault, { kind: 'drain' }>, forMs: number): Promise<void> {
+    const { topologies } = this.installation;
+    const { ports } = topologies[indexOf(process) % topologies.length]!;
+    const client = new TopologyClient(`127.0.0.1:${ports.grpc}`, credentials.createInsecure());
+    const stream = client.drainGateway(DrainGatewayRequest.create({ gateway: process, share, deadlineMs: forMs }));
+    const late = setTimeout(() => stream.cancel(), 2 * forMs);
+    await new Promise<void>((resolve) => {
+      stream.on('data', ({ closed, cut, done }) => {
+        if (done) this.drained += closed + cut;
+      });
+      stream.on('error', () => resolve());
+      stream.on('end', resolve);
+    });
+    clearTimeout(late);
+    client.close();
   }
 
   async #end(host: string, signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
@@ -211,11 +293,21 @@ export class SoakWorld {
       if (peer.hanging > 0) found.push(`${peer.name} has ${peer.hanging} transactions open`);
       found.push(...peer.leftovers());
     }
+    for (const target of this.targets) {
+      this.#wrong.push(...target.faults);
+      found.push(...target.findings());
+    }
     if (found.length > 0) return found;
-    const live = this.peers.flatMap(({ live }) => live ?? []);
+    const refusedBy = new Map(this.peers.map(({ live, refused }) => [live, refused]));
+    const refused = (peer: LivePeer) => refusedBy.get(peer) ?? [];
+    const live = [...this.peers.flatMap(({ live }) => live ?? []), ...this.targets.flatMap(({ live }) => live)];
     try {
       for (const [i, { ports }] of topologies.entries()) {
-        const differs = differences(live, await readTrees(ports.grpc), { rnssAdd: RNSS_ADD });
+        const trees = await readTrees(ports.grpc);
+        const differs = [
+          ...differences(live, trees, { rnssAdd: RNSS_ADD, refused }),
+          ...this.watchers.flatMap((watcher) => watcher.differences(trees)),
+        ];
         found.push(...differs.map((one) => `by ${hostOf('topology', i)}: ${one}`));
         if (found.length > 0) return found;
       }
@@ -241,7 +333,11 @@ export class SoakWorld {
       if (routed !== 0) found.push(`${host}: ${routed} transactions are open on trunks`);
       const transactions = samples.get('spanmesh_gateway_open{table="transactions"}') ?? 0;
       const own = this.peers.filter(({ gateway }) => gateway === this.network.address(host));
-      const open = own.reduce((sum, { live }) => sum + (live === null ? 0 : openOn(live)), 0);
+      const dialled = this.targets
+        .flatMap(({ live }) => live)
+        .filter(({ raw }) => raw.socket.remoteAddress === this.network.address(host));
+      const all = [...own.flatMap(({ live }) => live ?? []), ...dialled];
+      const open = all.reduce((sum, one) => sum + openOn(one), 0);
       if (transactions !== open) {
         found.push(`${host} has ${transactions} transactions open, its peers ${open}`);
         found.push(...own.flatMap((peer) => peer.unfinished()));

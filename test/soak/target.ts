@@ -1,0 +1,111 @@
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:net';
+import { credentials, Metadata } from '@grpc/grpc-js';
+import { Dialect as ProtoDialect } from '@spanmesh/proto/v1/types';
+import { VolconfClient } from '@spanmesh/proto/v1/volconf';
+import { freePort } from '../peer/installation.ts';
+import { LivePeer } from '../peer/live-peer.ts';
+import { testUuid } from '../peer/payloads.ts';
+import { RawPeer } from '../peer/raw-peer.ts';
+import { Responder } from '../peer/routed-traffic.ts';
+import { type Dialect, describeMessage } from '../peer/wire.ts';
+
+/** What the targets give; nobody else gives these nodes. */
+const FIRST_NODE = 0x3000;
+/** How long volconf may take to answer an order, ms, and the pause before the next attempt. */
+const ORDER_MS = 2_000;
+const AGAIN_MS = 500;
+
+/** A peer that waits to be called: what volconf is asked to keep a connection to. It gives a span, and answers what is asked of it. */
+export class SoakTarget {
+  readonly name: string;
+  readonly faults: string[] = [];
+  /** Connections so far. */
+  connections = 0;
+  readonly #n: number;
+  readonly #dialect: Dialect;
+  readonly #host: string;
+  readonly #port: number;
+  readonly #live = new Map<LivePeer, Responder>();
+  #server: Server | null = null;
+
+  private constructor(n: number, port: number) {
+    this.name = `target-${n + 1}`;
+    this.#n = n;
+    this.#dialect = n % 2 === 0 ? 'linkid' : 'circuit';
+    this.#host = `127.0.3.${n + 1}`;
+    this.#port = port;
+  }
+
+  static async start(n: number): Promise<SoakTarget> {
+    const target = new SoakTarget(n, await freePort());
+    await target.come();
+    return target;
+  }
+
+  /** Connections that stand. */
+  get live(): readonly LivePeer[] {
+    return [...this.#live.keys()];
+  }
+
+  /** Has volconf keep a connection to it; tries until that has taken it. */
+  async order(volconfPort: number): Promise<void> {
+    const client = new VolconfClient(`127.0.0.1:${volconfPort}`, credentials.createInsecure());
+    const dialect = this.#dialect === 'linkid' ? ProtoDialect.DIALECT_LINKID : ProtoDialect.DIALECT_CIRCUIT;
+    const request = { name: this.name, path: `span:${this.#host}:${this.#port}`, dialect };
+    const taken = () =>
+      new Promise<boolean>((resolve) => {
+        client.setTarget(request, new Metadata(), { deadline: Date.now() + ORDER_MS }, (error) =>
+          resolve(error === null),
+        );
+      });
+    while (!(await taken())) await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+    client.close();
+  }
+
+  async come(): Promise<void> {
+    if (this.#server !== null) return;
+    const server = createServer({ allowHalfOpen: true }, (socket) => {
+      void this.#accept(new RawPeer(socket, this.#dialect, this.name));
+    });
+    this.#server = server;
+    server.listen(this.#port, this.#host);
+    await once(server, 'listening');
+  }
+
+  /** It answers nobody any more, and what stands is reset. */
+  go(): void {
+    this.#server?.close();
+    this.#server = null;
+    for (const { raw } of this.live) raw.reset();
+  }
+
+  /** What is not as it should be once all is quiet. */
+  findings(): string[] {
+    const { live, name } = this;
+    const count = live.length === 1 ? [] : [`${name} has ${live.length} connections`];
+    const hanging = [...this.#live.values()].reduce((sum, responder) => sum + responder.hanging, 0);
+    return [
+      ...count,
+      ...(hanging === 0 ? [] : [`${name} has ${hanging} transactions open`]),
+      ...live.flatMap(({ raw }) => raw.inbox.map((message) => `${name}: ${describeMessage(message)} came`)),
+    ];
+  }
+
+  async #accept(raw: RawPeer): Promise<void> {
+    const peer = LivePeer.over(raw);
+    this.#live.set(peer, new Responder(peer));
+    this.connections++;
+    void raw.ended.then(() => {
+      if (raw.fault !== null) this.faults.push(String(raw.fault));
+      this.#live.delete(peer);
+      raw.destroy();
+    });
+    try {
+      await peer.openConn({ label: this.name, cluster: testUuid(FIRST_NODE + this.#n) });
+      peer.openSpan({ node: testUuid(FIRST_NODE + this.#n), cluster: testUuid(FIRST_NODE + this.#n) });
+    } catch {
+      raw.destroy();
+    }
+  }
+}
