@@ -16,9 +16,13 @@ export class RevisionError extends Error {}
  * @throws RevisionError
  */
 export async function checkOut(revision: string): Promise<{ tree: string; remove: () => Promise<void> }> {
+  const git = (...args: string[]) => run('git', ['-C', HERE, ...args]);
+  await git('cat-file', '-e', `${revision}^{commit}`).catch((cause: unknown) => {
+    const how = 'a shallow clone lacks it until `git fetch --unshallow`';
+    throw new RevisionError(`${revision} is not in the history of this checkout: ${how}`, { cause });
+  });
   const directory = await mkdtemp(join(tmpdir(), 'spanmesh-against-'));
   const tree = join(directory, 'tree');
-  const git = (...args: string[]) => run('git', ['-C', HERE, ...args]);
   const remove = async () => {
     await git('worktree', 'remove', '--force', tree).catch(() => {});
     await rm(directory, { recursive: true, force: true });

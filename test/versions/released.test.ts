@@ -4,7 +4,7 @@ import { credentials } from '@grpc/grpc-js';
 import { GetStatusRequest, type GetStatusResponse, ReplicaRole, TopologyClient } from '@spanmesh/proto/v1/topology';
 import { NatsServerProcess } from '@spanmesh/runtime/bus/nats/nats-server.fixture';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { checkOut } from '../bench/against.ts';
+import { checkOut, RevisionError } from '../bench/against.ts';
 import { eventually } from '../peer/eventually.ts';
 import { freePort, type GatewayProcess, ServiceProcess } from '../peer/installation.ts';
 import { LivePeer } from '../peer/live-peer.ts';
@@ -25,6 +25,12 @@ beforeAll(async () => {
   before = await checkOut(REVISION);
 }, CHECK_OUT_MS);
 afterAll(() => before?.remove());
+
+it('a revision that is not in the history is named, with what brings it', async () => {
+  const missing = checkOut('0123456789abcdef0123456789abcdef01234567');
+  await expect(missing).rejects.toThrow(RevisionError);
+  await expect(missing).rejects.toThrow(/^0123\S+ is not in the history of this checkout: .*--unshallow/);
+});
 
 describe.each([
   { leader: 'the release before', leads: 'before', follows: 'now' },

@@ -40,7 +40,7 @@ export class FakeProcesses {
   readonly definition = ProcessService;
   readonly implementation = {
     listProcesses: ((_call, callback) => {
-      callback(null, { processes: this.processes, answeredBy: TOPOLOGY_PROCESS.id, alone: this.alone });
+      callback(null, { processes: this.processes, answeredBy: TOPOLOGY_PROCESS.id, alone: this.alone, natsCopies: [] });
     }) as Unary<ListProcessesRequest, ListProcessesResponse>,
     setLogLevel: (({ request }, callback) => {
       this.sets.push(request);

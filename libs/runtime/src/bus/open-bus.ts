@@ -8,6 +8,7 @@ import { BUCKETS } from './bus-names.ts';
 import { InProcessBus, type OnBusError } from './in-process/in-process-bus.ts';
 import { NatsBuckets } from './nats/nats-buckets.ts';
 import { NatsBus, type NatsBusOptions } from './nats/nats-bus.ts';
+import type { BucketCopies } from './nats/nats-copies.ts';
 import type { NatsFailure } from './nats/nats-failure.ts';
 import type { NatsLink } from './nats/nats-link.ts';
 import type { NatsOptions } from './nats/nats-settings.ts';
@@ -27,6 +28,8 @@ export interface ProcessBus {
   readonly bus: Bus;
   /** The way to NATS; null: the settings name no server. */
   readonly link: Pick<NatsLink, 'connected' | 'losses' | 'unchangedMs'> | null;
+  /** In how many copies NATS keeps each bucket now; empty: the settings name no server, or none is connected. */
+  copies(): Promise<readonly BucketCopies[]>;
   /**
    * Waits a moment for NATS, and looks whether it is what the settings say. A NATS that is away is no error: a process works, or
    * waits, without. @throws SettingError: it will never do.
@@ -41,12 +44,15 @@ export function openBus(options: NatsBusOptions, deps: OpenBusDependencies): Pro
     logger.error({ err, where }, 'a subscriber of the bus failed; the others go on');
   checkSettings(options);
   warnIfOpen(options, logger);
-  if (options.natsUrl.length === 0) return { bus: new InProcessBus({ onError }), link: null, check: async () => {} };
+  if (options.natsUrl.length === 0) {
+    return { bus: new InProcessBus({ onError }), link: null, copies: async () => [], check: async () => {} };
+  }
   const bus = new NatsBus(options, { clock, logger, onError });
   const { link } = bus;
   metrics.gauge('spanmesh_nats_connected', '1 if a NATS server is connected.', () => (link.connected ? 1 : 0));
   metrics.counter('spanmesh_nats_losses_total', 'Connections with NATS that were lost.', () => link.losses);
-  return { bus, link, check: () => check(bus, { clock, logger }) };
+  const copies = async () => (link.connected ? bus.copies(BUCKETS) : []);
+  return { bus, link, copies, check: () => check(bus, { clock, logger }) };
 }
 
 async function check(bus: NatsBus, { clock, logger }: { clock: Clock; logger: Logger }): Promise<void> {

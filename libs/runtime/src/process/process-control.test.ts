@@ -1,7 +1,7 @@
 import { credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import {
+  type ListProcessesResponse,
   ProcessClient,
-  type ProcessInfo,
   SetLogLevelRequest,
   type SetLogLevelResponse,
 } from '@spanmesh/proto/v1/process';
@@ -19,6 +19,8 @@ import { ProcessControl } from './process-control.ts';
 import { type LogLevelOrder, ProcessDirectory } from './process-directory.ts';
 
 const logger = createLogger({ level: 'silent', service: 'test' });
+/** What the one that is called sees of NATS. */
+const copies = [{ bucket: 'spanmesh-leases', wanted: 3, there: 2, trouble: '' }];
 let bus: InProcessBus;
 let stops: (() => Promise<unknown> | unknown)[];
 beforeEach(() => {
@@ -54,6 +56,7 @@ async function process(
       ready: () => (service === 'volconf' ? 'waits' : null),
       leads: () => (service === 'topology' ? ['topology'] : []),
       gateway: () => gateway,
+      copies: async () => copies,
     },
   );
   const client = new ProcessClient(`127.0.0.1:${await api.start()}`, credentials.createInsecure());
@@ -66,7 +69,7 @@ async function process(
   return { control, client, link };
 }
 
-function list(client: ProcessClient): Promise<{ processes: ProcessInfo[]; alone: boolean; answeredBy: string }> {
+function list(client: ProcessClient): Promise<ListProcessesResponse> {
   return new Promise((resolve, reject) => {
     client.listProcesses({}, (error, answer) => (error === null ? resolve(answer) : reject(error)));
   });
@@ -95,7 +98,8 @@ describe('ProcessControl', () => {
     ];
     await process('volconf');
     for (const { client, control } of [gateway, topology]) {
-      const { processes, alone, answeredBy } = await list(client);
+      const { processes, alone, answeredBy, natsCopies } = await list(client);
+      expect(natsCopies).toEqual(copies);
       expect(processes.map(({ service, notReady, leads }) => [service, notReady, leads])).toEqual([
         ['link-gateway', '', []],
         ['topology', '', ['topology']],

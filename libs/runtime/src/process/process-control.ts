@@ -11,6 +11,7 @@ import {
 } from '@spanmesh/proto/v1/process';
 import { USER_HEADER } from '../access/gate.ts';
 import type { Bus } from '../bus/bus.ts';
+import type { BucketCopies } from '../bus/nats/nats-copies.ts';
 import type { NatsLink } from '../bus/nats/nats-link.ts';
 import type { Clock } from '../clock.ts';
 import { PROTOCOL_VERSION } from '../grpc/protocol-version.ts';
@@ -34,6 +35,8 @@ export interface ProcessControlDependencies {
   readonly bus: Bus;
   /** The way to NATS; null: there is none, and so nobody else. */
   readonly link: Pick<NatsLink, 'connected' | 'losses' | 'unchangedMs'> | null;
+  /** In how many copies NATS keeps what is stored. */
+  readonly copies?: () => Promise<readonly BucketCopies[]>;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Its API port gets the service; must not have been started. */
@@ -121,8 +124,12 @@ export class ProcessControl {
 
   readonly #implementation: ProcessServer = {
     listProcesses: unary(async (): Promise<ListProcessesResponse> => {
-      const processes = await this.#directory.ask(null, { alone: this.#isAlone });
-      return { processes, answeredBy: this.info().id, alone: this.#isCutOff };
+      const { copies = async () => [] } = this.#deps;
+      const [processes, natsCopies] = await Promise.all([
+        this.#directory.ask(null, { alone: this.#isAlone }),
+        copies(),
+      ]);
+      return { processes, answeredBy: this.info().id, alone: this.#isCutOff, natsCopies: [...natsCopies] };
     }),
     setLogLevel: unary(
       (request: SetLogLevelRequest, call): Promise<SetLogLevelResponse> =>

@@ -3,6 +3,7 @@ import { type GetStatusResponse, ReplicaRole, type ReplicaStatus } from '@spanme
 import { ageText } from '../output/age-text.ts';
 import { printable } from '../output/printable.ts';
 import { missingProblems, refusedProblems } from './absent.ts';
+import { copiesProblems } from './copies.ts';
 import { idOf } from './gateway-name.ts';
 
 /** What `spanmesh status` has asked for. */
@@ -27,6 +28,7 @@ export function problemsOf({ topology, processes }: Status): string[] {
           `NATS is away from ${printable(processes.answeredBy)}${sinceWhen(processes)}: others cannot be seen from there`,
         ]
       : []),
+    ...copiesProblems(processes?.natsCopies ?? []),
     ...gatewayProblems(topology, all),
     ...missingProblems(topology),
     ...refusedProblems(topology),

@@ -14,6 +14,7 @@ import { FakeServer } from '../grpc-server.fixture.ts';
 import { main } from '../main.ts';
 import { FakeProcesses, GATEWAY_PROCESS, TOPOLOGY_PROCESS } from '../process.fixture.ts';
 import { RecordingTerminal } from '../terminal.fixture.ts';
+import { copiesProblems } from './copies.ts';
 import { fewerThanExpected, parseExpected } from './expect.ts';
 import { notesOf, problemsOf, type Status } from './problems.ts';
 
@@ -69,6 +70,33 @@ function statusWith(changes: {
         : ListProcessesResponse.fromPartial({ processes: [...processes], alone, answeredBy: TOPOLOGY_PROCESS.id }),
   };
 }
+
+describe('copies that NATS keeps', () => {
+  const copies = (bucket: string, wanted: number, there: number, trouble = '') => ({ bucket, wanted, there, trouble });
+
+  it('are no problem while all are there', () => {
+    expect(copiesProblems([copies('a', 1, 1), copies('b', 3, 3)])).toEqual([]);
+  });
+
+  it('are one when some are missing, and said once for all that are alike', () => {
+    expect(copiesProblems([copies('a', 3, 2), copies('b', 3, 2), copies('c', 5, 4)])).toEqual([
+      'NATS keeps a, b in 2 of 3 copies: start the NATS servers that are missing; when another one goes, nothing can be stored',
+      'NATS keeps c in 4 of 5 copies: start the NATS servers that are missing',
+    ]);
+  });
+
+  it('are one when nobody can tell, as without a majority', () => {
+    expect(copiesProblems([copies('a', 3, 0, 'JetStream: TIMEOUT\x1b')])).toEqual([
+      'NATS does not say in how many copies it keeps a: JetStream: TIMEOUT\\x1b',
+    ]);
+  });
+
+  it('are asked about by status', () => {
+    const status = statusWith({});
+    const processes = { ...status.processes!, natsCopies: [copies('a', 3, 2)] };
+    expect(problemsOf({ ...status, processes })).toEqual([expect.stringMatching(/^NATS keeps a in 2 of 3 copies/)]);
+  });
+});
 
 describe('what is a problem', () => {
   it('nothing, if all is well', () => {

@@ -85,6 +85,23 @@ export interface ListProcessesResponse {
   answeredBy: string;
   /** True if others could not be asked, because NATS is away. */
   alone: boolean;
+  /**
+   * In how many copies NATS keeps what the installation stores, as the process that was called sees it, for each bucket. Empty: it
+   * uses no NATS, or none is connected.
+   */
+  natsCopies: NatsCopies[];
+}
+
+/** In how many copies NATS keeps a bucket. */
+export interface NatsCopies {
+  /** The bucket, as it is called on NATS. */
+  bucket: string;
+  /** As many as the settings ask for: so many NATS servers are needed. */
+  wanted: number;
+  /** Those whose NATS servers are there. */
+  there: number;
+  /** Why NATS does not say how many there are; empty: it does. */
+  trouble: string;
 }
 
 /** Changes what processes log. */
@@ -587,7 +604,7 @@ export const ListProcessesRequest: MessageFns<ListProcessesRequest> = {
 };
 
 function createBaseListProcessesResponse(): ListProcessesResponse {
-  return { processes: [], answeredBy: "", alone: false };
+  return { processes: [], answeredBy: "", alone: false, natsCopies: [] };
 }
 
 export const ListProcessesResponse: MessageFns<ListProcessesResponse> = {
@@ -600,6 +617,9 @@ export const ListProcessesResponse: MessageFns<ListProcessesResponse> = {
     }
     if (message.alone !== false) {
       writer.uint32(24).bool(message.alone);
+    }
+    for (const v of message.natsCopies) {
+      NatsCopies.encode(v!, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -641,6 +661,14 @@ export const ListProcessesResponse: MessageFns<ListProcessesResponse> = {
             message.alone = reader.bool();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.natsCopies.push(NatsCopies.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -664,6 +692,11 @@ export const ListProcessesResponse: MessageFns<ListProcessesResponse> = {
         ? globalThis.String(object.answered_by)
         : "",
       alone: isSet(object.alone) ? globalThis.Boolean(object.alone) : false,
+      natsCopies: globalThis.Array.isArray(object?.natsCopies)
+        ? object.natsCopies.map((e: any) => NatsCopies.fromJSON(e))
+        : globalThis.Array.isArray(object?.nats_copies)
+        ? object.nats_copies.map((e: any) => NatsCopies.fromJSON(e))
+        : [],
     };
   },
 
@@ -678,6 +711,9 @@ export const ListProcessesResponse: MessageFns<ListProcessesResponse> = {
     if (message.alone !== false) {
       obj.alone = message.alone;
     }
+    if (message.natsCopies?.length) {
+      obj.natsCopies = message.natsCopies.map((e) => NatsCopies.toJSON(e));
+    }
     return obj;
   },
 
@@ -689,6 +725,124 @@ export const ListProcessesResponse: MessageFns<ListProcessesResponse> = {
     message.processes = object.processes?.map((e) => ProcessInfo.fromPartial(e)) || [];
     message.answeredBy = object.answeredBy ?? "";
     message.alone = object.alone ?? false;
+    message.natsCopies = object.natsCopies?.map((e) => NatsCopies.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseNatsCopies(): NatsCopies {
+  return { bucket: "", wanted: 0, there: 0, trouble: "" };
+}
+
+export const NatsCopies: MessageFns<NatsCopies> = {
+  encode(message: NatsCopies, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.bucket !== "") {
+      writer.uint32(10).string(message.bucket);
+    }
+    if (message.wanted !== 0) {
+      writer.uint32(16).uint32(message.wanted);
+    }
+    if (message.there !== 0) {
+      writer.uint32(24).uint32(message.there);
+    }
+    if (message.trouble !== "") {
+      writer.uint32(34).string(message.trouble);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NatsCopies {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNatsCopies();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.bucket = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.wanted = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.there = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.trouble = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): NatsCopies {
+    return {
+      bucket: isSet(object.bucket) ? globalThis.String(object.bucket) : "",
+      wanted: isSet(object.wanted) ? globalThis.Number(object.wanted) : 0,
+      there: isSet(object.there) ? globalThis.Number(object.there) : 0,
+      trouble: isSet(object.trouble) ? globalThis.String(object.trouble) : "",
+    };
+  },
+
+  toJSON(message: NatsCopies): unknown {
+    const obj: any = {};
+    if (message.bucket !== "") {
+      obj.bucket = message.bucket;
+    }
+    if (message.wanted !== 0) {
+      obj.wanted = Math.round(message.wanted);
+    }
+    if (message.there !== 0) {
+      obj.there = Math.round(message.there);
+    }
+    if (message.trouble !== "") {
+      obj.trouble = message.trouble;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<NatsCopies>, I>>(base?: I): NatsCopies {
+    return NatsCopies.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<NatsCopies>, I>>(object: I): NatsCopies {
+    const message = createBaseNatsCopies();
+    message.bucket = object.bucket ?? "";
+    message.wanted = object.wanted ?? 0;
+    message.there = object.there ?? 0;
+    message.trouble = object.trouble ?? "";
     return message;
   },
 };

@@ -166,6 +166,8 @@ describe('a cluster of three', () => {
     const revision = await untilTaken(() => kv.put('k', encode('before')));
     const told: KvEntry[] = [];
     await untilTaken(async () => (await reader.kv('shared')).watch((entry) => told.push(entry)));
+    const shared = { bucket: 'spanmesh-shared', wanted: 3, trouble: '' };
+    expect(await reader.copies(['shared'])).toEqual([{ ...shared, there: 3 }]);
     await three[await streamLeader(writer.link.nats, 'KV_spanmesh-shared')]!.stop('SIGKILL');
     await untilTaken(async () => {
       // An unknown outcome is looked up, as a lease does.
@@ -173,6 +175,7 @@ describe('a cluster of three', () => {
       return decode(last!.value) === 'after' ? last!.revision : kv.update('k', encode('after'), revision);
     });
     await expect.poll(() => told.map(({ value }) => decode(value)), { timeout: 20_000 }).toEqual(['before', 'after']);
+    await expect.poll(() => reader.copies(['shared']), { timeout: 20_000 }).toEqual([{ ...shared, there: 2 }]);
   }, 90_000);
 
   it('is needed for more than one copy, and a start says so', async () => {

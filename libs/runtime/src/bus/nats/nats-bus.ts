@@ -2,6 +2,7 @@ import type { InstallationOptions } from '../../settings/installation-setting.ts
 import { type Bus, BusError, type KeyValue, type Subscription } from '../bus.ts';
 import { bucketOf, subjectOf, subjectWithin } from '../bus-names.ts';
 import { checkBucket, checkPattern, checkSize, checkSubject } from '../bus-subjects.ts';
+import type { BucketCopies } from './nats-copies.ts';
 import { NatsKeyValue } from './nats-kv.ts';
 import { NatsLink, type NatsLinkDependencies } from './nats-link.ts';
 import { connectionOptions } from './nats-options.ts';
@@ -58,6 +59,12 @@ export class NatsBus implements Bus {
   async open(bucket: string): Promise<void> {
     this.#checkOpen();
     await this.#bucket(bucket).stream.open();
+  }
+
+  /** In how many copies these buckets are kept now. @throws BusError closed */
+  async copies(buckets: readonly string[]): Promise<BucketCopies[]> {
+    this.#checkOpen();
+    return Promise.all(buckets.map((bucket) => this.#bucket(bucket).stream.copies()));
   }
 
   async close(): Promise<void> {

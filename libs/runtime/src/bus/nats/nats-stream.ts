@@ -8,6 +8,7 @@ import {
 } from 'nats';
 import { BusError } from '../bus.ts';
 import { jetStreamError } from './jetstream-errors.ts';
+import { type BucketCopies, copiesThere } from './nats-copies.ts';
 import type { NatsLink } from './nats-link.ts';
 
 /** How long JetStream may take to answer, ms. */
@@ -57,6 +58,17 @@ export class NatsStream {
       throw error;
     });
     return this.#opening;
+  }
+
+  /** In how many copies it is kept now. */
+  async copies(): Promise<BucketCopies> {
+    const about = { bucket: this.#bucket, wanted: this.#replicas };
+    try {
+      const { cluster } = await this.ask(({ manager: { streams } }) => streams.info(this.name));
+      return { ...about, there: copiesThere(cluster), trouble: '' };
+    } catch (error) {
+      return { ...about, there: 0, trouble: (error as Error).message };
+    }
   }
 
   /** Asks something of JetStream. @throws BucketError, BusError */

@@ -1,0 +1,31 @@
+import { describe, expect, it } from 'vitest';
+import { copiesThere } from './nats-copies.ts';
+
+const S = 1e9;
+const peer = (name: string, parts: { current: boolean; active: number; offline?: boolean }) => ({
+  name,
+  lag: 0,
+  offline: false,
+  ...parts,
+});
+const heard = peer('n2', { current: true, active: 0.4 * S });
+
+describe('copies of a bucket', () => {
+  it('of a server that is alone: one', () => {
+    expect(copiesThere(undefined)).toBe(1);
+  });
+
+  it.each([
+    ['are there: the leader and who it hears', heard, 3],
+    ['are there, though one is behind', peer('n3', { current: false, active: 0.9 * S }), 3],
+    ['are fewer: one was killed, and is still taken for current', peer('n3', { current: true, active: 8 * S }), 2],
+    ['are fewer: one was never heard by this leader', peer('n3', { current: false, active: 0 }), 2],
+    ['are fewer: one has said that it stops', peer('n3', { current: false, active: 1 * S, offline: true }), 2],
+  ])('%s', (_, other, there) => {
+    expect(copiesThere({ name: 'c', leader: 'n1', replicas: [heard, other] })).toBe(there);
+  });
+
+  it('have no leader while one is elected', () => {
+    expect(copiesThere({ name: 'c', leader: '', replicas: [heard, heard] })).toBe(2);
+  });
+});
