@@ -240,9 +240,9 @@ export interface Answered {
   readonly role: string;
 }
 
-/** ListClusters of a replica. */
-export function listClusters({ ports }: ServiceProcess): Promise<Answered> {
-  const client = new TopologyClient(`127.0.0.1:${ports.grpc}`, credentials.createInsecure());
+/** ListClusters of the replica whose API has this port of the loopback. */
+export function listClusters(port: number): Promise<Answered> {
+  const client = new TopologyClient(`127.0.0.1:${port}`, credentials.createInsecure());
   return new Promise((resolve) => {
     let [replica, role] = ['', ''];
     const deadline = { deadline: Date.now() + PATIENCE_MS };

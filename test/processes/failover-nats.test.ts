@@ -22,7 +22,7 @@ describe('one NATS server', () => {
         await frozen(world, leader);
         expect(await installation.metric(leader, 'spanmesh_nats_connected')).toBe(0);
         // It freezes, and answers still; gateways stay ready.
-        expect((await listClusters(leader)).code).toBe('OK');
+        expect((await listClusters(leader.ports.grpc)).code).toBe('OK');
         for (const gateway of installation.gateways) await gateway.ready();
         const began = performance.now();
         await installation.nats.startAgain();

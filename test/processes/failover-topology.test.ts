@@ -141,7 +141,10 @@ describe('two topologies and four gateways with NATS', () => {
 
 /** It has heard that another leads, and has decided nothing since. */
 async function standsBy(topology: ServiceProcess, decided: number): Promise<void> {
-  await eventually(async () => ((await listClusters(topology)).role === 'standby' ? true : undefined), 'it stands by');
+  await eventually(
+    async () => ((await listClusters(topology.ports.grpc)).role === 'standby' ? true : undefined),
+    'it stands by',
+  );
   expect(await relaysDecided(topology)).toBe(decided);
   expect(await installation.metric(topology, 'spanmesh_topology_leading')).toBe(0);
 }

@@ -51,6 +51,8 @@ export interface CoreOptions {
   /** How long a lease is good for. */
   readonly leaseTtlMs?: number;
   readonly history?: HistoryLimits;
+  /** What it says that it replicates by; another than ours in tests only. */
+  readonly replicationVersion?: number | undefined;
 }
 
 /** How a standby follows the leader. */
@@ -104,7 +106,7 @@ export class Core {
     { lease, presence, clock, logger, following, protocol = new ProtocolRule({}, { logger, clock }) }: CoreDeps,
   ) {
     const { linkidWidth, circuitWidth, rnssAdd, version, address } = options;
-    const { installation, settings = '', leaseTtlMs = DEFAULT_TTL_MS } = options;
+    const { installation, settings = '', leaseTtlMs = DEFAULT_TTL_MS, replicationVersion } = options;
     this.#clock = clock;
     this.#logger = logger;
     this.#presence = presence;
@@ -122,7 +124,15 @@ export class Core {
     const { state } = this;
     const { open = nobody, random = () => 0 } = following ?? {};
     this.follower = new Follower(
-      { replica: () => lease.id, address, version, installation, settings, history: options.history },
+      {
+        replica: () => lease.id,
+        address,
+        version,
+        installation,
+        settings,
+        history: options.history,
+        replicationVersion,
+      },
       { open, random, clock, logger },
     );
     const { follower } = this;

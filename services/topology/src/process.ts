@@ -37,8 +37,12 @@ export class TopologyProcess implements Service {
   readonly #frame: ProcessFrame;
   readonly #options: Options;
 
-  /** `protocolVersion`: what it says that it speaks; for tests of versions side by side. */
-  constructor(options: Options, logger: Logger, { protocolVersion }: { protocolVersion?: number } = {}) {
+  /** `protocolVersion`, `replicationVersion`: what it says that it speaks, and replicates by; for tests of versions side by side. */
+  constructor(
+    options: Options,
+    logger: Logger,
+    { protocolVersion, replicationVersion }: { protocolVersion?: number; replicationVersion?: number } = {},
+  ) {
     this.#options = options;
     this.logger = logger;
     const frame = new ProcessFrame(
@@ -54,7 +58,12 @@ export class TopologyProcess implements Service {
     this.#frame = frame;
     const { bus, clock, metrics, ports } = frame;
     this.topology = createTopology(
-      { settings: options, address: () => options.serviceAddress || ports.serviceAddress, version: VERSION },
+      {
+        settings: options,
+        address: () => options.serviceAddress || ports.serviceAddress,
+        version: VERSION,
+        replicationVersion,
+      },
       {
         bus,
         clock,

@@ -36,6 +36,8 @@ export interface TopologyOptions {
   /** Of the software. */
   readonly version: string;
   readonly history?: HistoryLimits;
+  /** What it says that it replicates by; for tests of versions side by side. */
+  readonly replicationVersion?: number | undefined;
 }
 
 export interface TopologyDeps {
@@ -67,7 +69,7 @@ export class Topology implements Service {
   constructor(options: TopologyOptions, deps: TopologyDeps) {
     this.#options = options;
     this.#deps = deps;
-    const { settings, version, address, history } = options;
+    const { settings, version, address, history, replicationVersion } = options;
     const { bus, clock, logger, metrics, apiServer, serviceServer, random, security = PLAINTEXT, protocol } = deps;
     const { linkidWidth, circuitWidth, installation, leaseTtlMs } = settings;
     this.#presence = new BusPresence({ bus, clock });
@@ -82,6 +84,7 @@ export class Topology implements Service {
         settings: sharedSettings(settings),
         leaseTtlMs,
         ...(history && { history }),
+        replicationVersion,
       },
       {
         lease: this.#leaseView(),

@@ -8,7 +8,7 @@ import { Turn } from '@spanmesh/runtime/turn';
 import { History, type HistoryLimits } from '../trees/history.ts';
 import type { View } from '../trees/view.ts';
 import { Lag } from './lag.ts';
-import { PROTOCOL_VERSION } from './messages.ts';
+import { REPLICATION_VERSION } from './messages.ts';
 import { Replica, ReplicaError } from './replica.ts';
 
 /** Pauses between attempts: doubled each time, each shortened by up to half at random. */
@@ -46,6 +46,8 @@ export interface FollowerOptions {
   /** What must be equal at all replicas, as text. */
   readonly settings: string;
   readonly history?: HistoryLimits | undefined;
+  /** What it says that it replicates by; another than REPLICATION_VERSION in tests only. */
+  readonly replicationVersion?: number | undefined;
 }
 
 export interface FollowerDeps {
@@ -171,8 +173,9 @@ export class Follower {
     });
     call.stream.on('error', (error) => this.#lost(state, error));
     call.stream.on('end', () => this.#lost(state, null));
-    const { replica, version, address: own, installation, settings } = this.#options;
-    const about = { version, protocolVersion: PROTOCOL_VERSION, installation, settings };
+    const { replica, version, address: own, installation, settings, replicationVersion } = this.#options;
+    const protocolVersion = replicationVersion ?? REPLICATION_VERSION;
+    const about = { version, protocolVersion, installation, settings };
     const hello = { replica: replica(), address: own(), ...about };
     call.stream.write({ hello });
   }

@@ -1,7 +1,7 @@
 import { FollowRequest, FollowResponse, ReplicationService, type TreeChange } from '@spanmesh/proto/v1/replication';
 
-/** What replication.proto says it is. */
-export const PROTOCOL_VERSION = 1;
+/** Version of what replicas tell each other (replication.proto). Replicas whose versions differ do not follow each other. */
+export const REPLICATION_VERSION = 1;
 
 /** A message is full past this many bytes (estimated); one change more fits into 1 MiB. */
 const FULL_BYTES = 384 * 1024;

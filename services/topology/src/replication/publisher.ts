@@ -9,7 +9,7 @@ import type { Leadership } from '../leadership.ts';
 import { type History, revisionAt } from '../trees/history.ts';
 import type { Journal, Trees } from '../trees/trees.ts';
 import type { Widths } from '../trees/view.ts';
-import { encodeResponse, inMessages, PROTOCOL_VERSION } from './messages.ts';
+import { encodeResponse, inMessages, REPLICATION_VERSION } from './messages.ts';
 import { snapshotChanges } from './snapshot-changes.ts';
 import { type FollowStream, type StandbyHost, StandbyStream } from './standby-stream.ts';
 
@@ -126,8 +126,8 @@ export class Publisher implements StandbyHost {
     const { replica, address, version, protocolVersion } = hello;
     const why = this.#deps.leadership.notLeading();
     if (why !== null) this.#drop(standby, status.FAILED_PRECONDITION, why);
-    else if (protocolVersion !== PROTOCOL_VERSION) {
-      const details = `The leader replicates by version ${PROTOCOL_VERSION} of the protocol, the standby by ${protocolVersion}.`;
+    else if (protocolVersion !== REPLICATION_VERSION) {
+      const details = `The leader replicates by version ${REPLICATION_VERSION} of the protocol, the standby by ${protocolVersion}.`;
       this.#refuse(standby, hello, { code: status.UNIMPLEMENTED, cause: RefusalCause.REFUSAL_CAUSE_VERSION, details });
     } else if (hello.installation !== this.#options.installation) {
       const details = `The leader is of installation ${this.#options.installation}, the standby of ${shown(hello.installation)}.`;

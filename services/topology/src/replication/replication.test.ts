@@ -77,6 +77,7 @@ describe('a standby', () => {
       RefusalCause.REFUSAL_CAUSE_OTHER_INSTALLATION,
       ['spanmesh', 'other'],
     ],
+    ['another version', { replicationVersion: 2 }, RefusalCause.REFUSAL_CAUSE_VERSION, ['version 1', 'by 2']],
     ['other settings', { settings: 'rnss=8' }, RefusalCause.REFUSAL_CAUSE_SETTINGS, ['rnss=7', 'rnss=8']],
   ])('of %s is refused, and shown with both values', (_, about, cause, values) => {
     const leader = new FakeLeader({ settings: 'rnss=7' });

@@ -86,11 +86,13 @@ export class FakeStandby {
     replica = 'standby',
     installation = 'spanmesh',
     settings = '',
+    replicationVersion,
   }: {
     clock: Clock;
     replica?: string;
     installation?: string;
     settings?: string;
+    replicationVersion?: number;
   }) {
     this.follower = new Follower(
       {
@@ -99,6 +101,7 @@ export class FakeStandby {
         version: '1.0.0',
         installation,
         settings,
+        replicationVersion,
       },
       {
         open: (address) => {
