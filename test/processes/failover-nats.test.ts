@@ -1,3 +1,5 @@
+import { main } from '@spanmesh/ctl/main';
+import { RecordingTerminal } from '@spanmesh/ctl/terminal.fixture';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { eventually } from '../peer/eventually.ts';
 import { FailoverWorld } from '../peer/failover-world.ts';
@@ -85,6 +87,12 @@ describe('three NATS servers', () => {
       const waited = [];
       // Spans come all the time; the longest that one has waited is what the others would have waited at most.
       while (performance.now() - began < WATCH_MS) waited.push(await world.newSpansPass());
+      await eventually(async () => {
+        const terminal = new RecordingTerminal();
+        const address = `127.0.0.1:${installation.topologies[0]!.ports.grpc}`;
+        const code = await main(['status', '--address', address], terminal);
+        return code === 1 && MISSING.test(terminal.printed) ? true : undefined;
+      }, 'status says that a server is missing');
       await installation.natsServers[index]!.startAgain();
       // The leader keeps its lease unless it is too slow to renew it within a ttl of the election.
       const now = await world.leading();
@@ -99,6 +107,8 @@ describe('three NATS servers', () => {
   }, 60_000);
 });
 
+/** What `spanmesh status` says of NATS then. */
+const MISSING = /^ {2}NATS keeps spanmesh-leases, spanmesh-gateways, spanmesh-targets in 2 of 3 copies: start/m;
 /** How long a span after the other is given while NATS elects anew, ms. */
 const WATCH_MS = 8_000;
 
