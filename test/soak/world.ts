@@ -63,7 +63,7 @@ export class SoakWorld {
   readonly #wrong: string[] = [];
   /** Processes that are meant to be down now. */
   readonly #down = new Set<string>();
-  /** NATS servers that something happens to now. */
+  /** Processes that something happens to now. */
   readonly #struck = new Set<string>();
   #asking: NodeJS.Timeout | undefined;
   #next = 0;
