@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { eventually } from '../peer/eventually.ts';
 import { kept } from '../peer/scrape.ts';
 import { ComposeSystem } from './compose-system.ts';
 import { type Container, docker } from './docker.ts';
@@ -11,6 +12,8 @@ const MORE_PEERS = 8;
 const FAULT_MS = 4000;
 /** How long the load goes on in between, ms. */
 const LOAD_MS = 2000;
+/** Between two looks at who leads, ms. */
+const LOOK_MS = 200;
 
 let system: ComposeSystem;
 let population: Population;
@@ -88,12 +91,19 @@ async function busiest(): Promise<Container> {
   return (await gatewaysByLoad())[0]![0];
 }
 
-async function leader(): Promise<Container> {
-  for (const service of ['topology-a', 'topology-b']) {
-    const container = await one(service);
-    if ((await system.scrape(container)).get('spanmesh_topology_leading') === 1) return container;
-  }
-  throw new Error('no topology leads');
+/** Waits until one leads: for a moment after a fault nobody does. */
+function leader(): Promise<Container> {
+  return eventually(
+    async () => {
+      for (const service of ['topology-a', 'topology-b']) {
+        const container = await one(service);
+        if ((await system.scrape(container)).get('spanmesh_topology_leading') === 1) return container;
+      }
+      return undefined;
+    },
+    'some topology leads',
+    { everyMs: LOOK_MS },
+  );
 }
 
 /** The faults of a container: what makes it, and what mends it. */
