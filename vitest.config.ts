@@ -1,15 +1,11 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
-/**
- * Tests that start processes of their own, flood a router, or need the default ports: one file at a time and apart from the others, so
- * that what they measure themselves against is not the rest of the suite.
- */
-const ALONE = [
-  'test/processes/**/*.test.ts',
-  'test/versions/**/*.test.ts',
-  'test/tcp/flood.test.ts',
-  'test/docs/commands.test.ts',
-];
+/** Tests that flood a router: apart from the others. */
+const ALONE = ['test/tcp/flood.test.ts'];
+
+/** Files at once, on a machine with two cores: most of them wait most of the time, for a process, a lease or a fault's end. */
+const WORKERS = Math.max(4, 2 * availableParallelism());
 
 /** Everything that reads and writes peers' sockets: run once more with Node's public interface alone (docs/decisions/008-sockets.md). */
 const SOCKETS = [
@@ -24,12 +20,24 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 60_000,
     pool: 'forks',
+    maxWorkers: WORKERS,
     projects: [
       {
         extends: true,
         test: {
-          name: 'side by side',
-          include: ['{libs,services,test}/**/*.test.ts'],
+          name: 'units',
+          include: ['{libs,services}/**/*.test.ts'],
+          exclude: ['**/node_modules/**'],
+          // They leave nothing behind, and what they import is loaded once for all of them.
+          isolate: false,
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'worlds',
+          include: ['test/**/*.test.ts'],
           exclude: ['**/node_modules/**', 'test/containers/**', ...ALONE],
           sequence: { groupOrder: 0 },
         },

@@ -111,9 +111,9 @@ describe('a flood of connections', () => {
       what: 'that the keys do not know',
       withKeys: true,
       phases: [
-        ['close', 5],
-        ['garbage', 5],
-        ['silent', 5],
+        ['close', 2],
+        ['garbage', 2],
+        ['silent', 2],
       ] as const,
       // Nothing is kept of them, so nothing grows but what the garbage collector leaves for later.
       maxGrowthMb: 100,
@@ -122,9 +122,9 @@ describe('a flood of connections', () => {
       what: 'that may connect',
       withKeys: false,
       phases: [
-        ['close', 10],
-        ['garbage', 10],
-        ['silent', 10],
+        ['close', 3],
+        ['garbage', 3],
+        ['silent', 3],
       ] as const,
       maxGrowthMb: 450,
     },

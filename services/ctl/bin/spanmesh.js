@@ -3,7 +3,7 @@
 // Node hands over to the one that the npm package `node` (a dependency) brings along.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import * as modules from 'node:module';
 import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -18,6 +18,8 @@ if (Number(process.versions.node.split('.')[0]) >= NEEDED_MAJOR) {
   if (process.env[HANDED_OVER] === undefined) endWithNpm();
   else endWithLauncher();
   delete process.env[HANDED_OVER];
+  // What was compiled is kept beside what npm has installed, where nobody else writes: half of the time that a start takes.
+  modules.enableCompileCache(fileURLToPath(new URL('../../../node_modules/.cache/spanmesh', import.meta.url)));
   const { main } = await import('../src/main.ts');
   const exitCode = await main(process.argv.slice(2));
   // A service that is stopped by a signal sets its own.
@@ -30,7 +32,7 @@ if (Number(process.versions.node.split('.')[0]) >= NEEDED_MAJOR) {
 function findNode() {
   if (process.env[HANDED_OVER] !== undefined) return undefined;
   try {
-    const manifest = createRequire(import.meta.url).resolve('node/package.json');
+    const manifest = modules.createRequire(import.meta.url).resolve('node/package.json');
     const binary = join(dirname(manifest), 'bin', process.platform === 'win32' ? 'node.exe' : 'node');
     return existsSync(binary) ? binary : undefined;
   } catch {

@@ -134,7 +134,7 @@ describe('spanmesh watch', () => {
 
   it('ends by itself after the time given', async () => {
     server.watches.push((call) => call.write(created('1-1')));
-    expect(await main(['watch', '--duration', '100ms', '--address', server.address], terminal)).toBe(0);
+    expect(await main(['watch', '--duration', '2s', '--address', server.address], terminal)).toBe(0);
     expect(server.watched).toHaveLength(1);
   });
 
