@@ -1,0 +1,21 @@
+#!/usr/bin/env node
+// Stands for kubectl and a cluster: says what it was asked, fails at what $FAILS names, and forwards ports to a controller that runs beside it.
+import { appendFileSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
+
+const asked = process.argv.slice(2).join(' ');
+appendFileSync(process.env.ASKED, `${asked}\n`);
+if (process.env.FAILS !== '' && asked.includes(process.env.FAILS)) {
+  console.error('error: it is said to fail');
+  process.exitCode = 1;
+} else if (asked.includes(' port-forward ')) {
+  const [local, remote] = asked.split(' ').at(-1).split(':');
+  const target = remote === '987' ? process.env.DMSG : process.env.API;
+  const [host, port] = target.split(':');
+  createServer((socket) => {
+    const other = connect(Number(port), host);
+    socket.pipe(other).pipe(socket);
+    for (const one of [socket, other])
+      one.on('error', () => {}).on('close', () => [socket, other].map((end) => end.destroy()));
+  }).listen(Number(local), '127.0.0.1', () => console.log(`Forwarding from 127.0.0.1:${local} -> ${remote}`));
+}

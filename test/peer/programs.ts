@@ -1,0 +1,86 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+
+const root = join(import.meta.dirname, '../..');
+const SPANMESH = join(root, 'services/ctl/bin/spanmesh.js');
+
+/** A program that runs on, and what it has printed. */
+export class Program {
+  output = '';
+  /** Its exit code, null after a signal, once all that it printed is here. */
+  readonly ended: Promise<number | null>;
+  readonly #child: ChildProcess;
+  #look = (): void => {};
+
+  /** @param env beside what this process has. */
+  constructor(command: string, args: readonly string[], env: Record<string, string> = {}) {
+    this.#child = spawn(command, args, {
+      cwd: root,
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.ended = once(this.#child, 'close').then(([code]) => code as number | null);
+    for (const stream of [this.#child.stdout!, this.#child.stderr!]) {
+      stream.on('data', (chunk: Buffer) => {
+        this.output += chunk.toString();
+        this.#look();
+      });
+    }
+  }
+
+  /** Resolves with the match once it has printed that. Rejects if it ends before. */
+  prints(pattern: RegExp): Promise<RegExpExecArray> {
+    return new Promise((resolve, reject) => {
+      this.#child.once('exit', () => reject(new Error(`ended without ${pattern}: ${this.output}`)));
+      this.#look = () => {
+        const found = pattern.exec(this.output);
+        if (found !== null) resolve(found);
+      };
+      this.#look();
+    });
+  }
+
+  async end(signal: NodeJS.Signals): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    this.#child.kill(signal);
+    await once(this.#child, 'exit');
+  }
+}
+
+/** Programs of one test: `endAll` after it. */
+export class Programs {
+  readonly #programs: Program[] = [];
+
+  start(command: string, args: readonly string[], env: Record<string, string> = {}): Program {
+    const program = new Program(command, args, env);
+    this.#programs.push(program);
+    return program;
+  }
+
+  /** The command of this checkout. */
+  spanmesh(...args: string[]): Program {
+    return this.start(process.execPath, [SPANMESH, ...args]);
+  }
+
+  /** A standalone whose API is at `grpc`. Resolves with the addresses for peers and for the API once it runs. */
+  async standalone(grpc = '127.0.0.1:0'): Promise<{ program: Program; dmsg: string; grpc: string }> {
+    const anywhere = '127.0.0.1:0';
+    const listens = ['--dmsg-listen', anywhere, '--http-listen', anywhere, '--grpc-listen', grpc, '--data-dir', ''];
+    const program = this.spanmesh('run', 'standalone', ...listens);
+    const [, dmsg = ''] = await program.prints(/DMSG peers +(\S+)/);
+    const [, api = ''] = await program.prints(/gRPC API +(\S+)/);
+    return { program, dmsg, grpc: api };
+  }
+
+  /** Two simulated peers, which are there. */
+  async twoPeers(dmsg: string): Promise<Program> {
+    const sim = this.spanmesh('sim', '--peers', '2', '--dialect', 'circuit', '--connect', dmsg);
+    await sim.prints(/2 peers up/);
+    return sim;
+  }
+
+  async endAll(): Promise<void> {
+    for (const program of this.#programs.splice(0).reverse()) await program.end('SIGKILL');
+  }
+}
