@@ -116,7 +116,7 @@ describe('a topology replica', () => {
   it('keeps what a gateway holds when its connection breaks, though it may look like a goodbye', async () => {
     const bus = newBus();
     const registration = new GatewayRegistration(
-      () => ({ name: 'a', boot: '00000001', serviceAddress: '', version: '1' }),
+      () => ({ name: 'a', boot: '00000001', firstBoot: '00000001', serviceAddress: '', version: '1' }),
       { kv: await bus.kv(GATEWAYS_BUCKET), clock: systemClock },
     );
     await registration.start();

@@ -8,6 +8,8 @@ export interface GatewayRecord {
   readonly name: string;
   /** Drawn at every start of the process, and anew when a leader has declared the gateway dead. */
   readonly boot: string;
+  /** The boot id that the process began with: names what the process has (its connections) whatever id the gateway has taken since. */
+  readonly firstBoot: string;
   /** Where other services reach it, `host:port`. */
   readonly serviceAddress: string;
   readonly version: string;
@@ -23,6 +25,8 @@ const MAX_GATEWAYS = 4096;
 const schema = z.object({
   name: z.string().min(1).max(256),
   boot: z.string().min(1).max(256),
+  // A gateway of an earlier version does not say.
+  firstBoot: z.string().max(256).default(''),
   serviceAddress: z.string().max(1024),
   version: z.string().max(256),
   // A gateway of an earlier version does not say.
@@ -242,7 +246,7 @@ export class GatewayRegistry {
 function decodeRecord(key: string, value: Uint8Array): GatewayRecord | null {
   try {
     const record = schema.parse(JSON.parse(decoder.decode(value)));
-    return record.name === key ? record : null;
+    return record.name === key ? { ...record, firstBoot: record.firstBoot || record.boot } : null;
   } catch {
     return null;
   }

@@ -153,7 +153,14 @@ export class FakePresence implements Presence {
 
   /** The gateway joins, and gives signs of life from now on. */
   put(name: string, boot: string): void {
-    this.records.set(name, { name, boot, serviceAddress: `${name}:1`, version: '1.0.0', draining: false });
+    this.records.set(name, {
+      name,
+      boot,
+      firstBoot: boot,
+      serviceAddress: `${name}:1`,
+      version: '1.0.0',
+      draining: false,
+    });
     this.alive.add(gatewayId({ name, boot }));
     this.#changed();
   }
