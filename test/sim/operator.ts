@@ -8,8 +8,6 @@ import { API_PORT, simSecurity } from './processes.ts';
 const RETRY_MS = 500;
 /** An operator whose drain is not done so long after its deadline gives up, ms. */
 const PATIENCE_MS = 20_000;
-/** What a drain did may still be seen so long after it is done, ms. */
-const AFTER_MS = 3000;
 
 /** What is to be drained: gateways by name, a share of their accepted connections, ms. */
 export interface DrainAsked {
@@ -66,10 +64,9 @@ export class SimOperator {
     kernel.next(process, () => void this.#follow(ordered));
   }
 
-  /** One that may have closed connections of this gateway has gone on until now, or a moment ago. */
-  hasDrained(gateway: string): boolean {
-    const { now } = this.#deps.kernel;
-    return this.#orders.some((one) => one.gateway === gateway && (one.overAt === null || one.overAt + AFTER_MS >= now));
+  /** A drain of this gateway has gone on since then. */
+  hasDrained(gateway: string, since: number): boolean {
+    return this.#orders.some((one) => one.gateway === gateway && (one.overAt ?? since) >= since);
   }
 
   async #follow(ordered: Ordered): Promise<void> {

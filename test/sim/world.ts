@@ -46,8 +46,6 @@ const LEADERS_MS = 25;
 const LEASE_MS = 4000;
 /** The end of a connection that a drain has closed comes so much later than that of its relays, at most, ms. */
 const DRAINED_WITHIN_MS = 20_000;
-/** How much later than another one's end the end of a connection may be seen, ms. */
-const SEEN_WITHIN_MS = 3000;
 /** How long after its trouble a peer may still be one that does not answer in time, ms. */
 const PEER_RECOVERS_MS = 15_000;
 const SLOW = { from: 100, to: 900 };
@@ -228,7 +226,7 @@ export class World implements PeerWatch {
     if (owner === undefined || at === undefined || from === undefined) return;
     if (this.#touches.excuse(harm, at, from)) return;
     const drained = [...this.#hosts].some(
-      ([name, host]) => (host === at || host === from) && this.operator.hasDrained(name),
+      ([name, host]) => (host === at || host === from) && this.operator.hasDrained(name, this.#quietAt),
     );
     if (drained) {
       this.#byDrain.push({ at: this.kernel.now, peers: [peer, owner], what: `${what} of witness-${witness}` });
@@ -240,7 +238,8 @@ export class World implements PeerWatch {
   /** A drain harms those whom it has chosen: their connections have ended. */
   #drainsHaveReason(): void {
     for (const { at, peers, what } of this.#byDrain) {
-      const isSo = (ended: number) => ended >= at - SEEN_WITHIN_MS && ended <= at + DRAINED_WITHIN_MS;
+      // Others may hear of it late: while nobody leads, or their gateway cannot be reached.
+      const isSo = (ended: number) => ended >= this.#quietAt && ended <= at + DRAINED_WITHIN_MS;
       if (peers.some(({ endedAt }) => endedAt.some(isSo))) continue;
       this.wrong.push(`${peers[0]?.name}: ${what}, at ${at}: a drain had chosen neither of the two`);
     }
