@@ -62,7 +62,8 @@ describe('a gateway', () => {
     let fate: Fate = { kind: 'ok' };
     const rolledBack = (): KeyValue =>
       Object.assign(new FaultyKv(kv, { clock, next: () => fate }), {
-        watch: (fn: (entry: KvEntry) => void) => kv.watch((one) => fn({ ...one, revision: one.revision - back })),
+        watch: (fn: (entry: KvEntry) => void, key?: string) =>
+          kv.watch((one) => fn({ ...one, revision: one.revision - back }), key),
       });
     beforeEach(() => {
       back = 0;

@@ -65,7 +65,7 @@ export class GatewayRegistration {
     this.#name = record().name;
     this.#kv = kv;
     this.#clock = clock;
-    this.#watch = new LastingWatch({ kv, clock, note: (entry) => this.#note(entry) });
+    this.#watch = new LastingWatch({ kv, key: this.#name, clock, note: (entry) => this.#note(entry) });
   }
 
   /** Resolves after the first attempt, whether it succeeded or not: a gateway works without the store. */
@@ -132,8 +132,7 @@ export class GatewayRegistration {
     this.#timer ??= this.#clock.after(REGISTRATION_RETRY_MS, () => this.#write());
   }
 
-  #note({ key, value, revision }: KvEntry): void {
-    if (key !== this.#name) return;
+  #note({ value, revision }: KvEntry): void {
     this.#seen = revision;
     if (value !== null) return;
     this.#deletedAt = revision;

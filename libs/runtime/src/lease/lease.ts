@@ -243,7 +243,7 @@ export class Lease {
   async #run(): Promise<void> {
     let watch: Subscription | null = null;
     this.#kv
-      .watch((entry) => this.#hint(entry))
+      .watch((entry) => this.#hint(entry), this.#role)
       .then(
         (subscription) => {
           watch = subscription;
@@ -265,7 +265,7 @@ export class Lease {
 
   /** A released or lost record need not wait for our next look. */
   #hint(entry: KvEntry): void {
-    if (entry.key === this.#role && this.#state.kind === 'standby') {
+    if (this.#state.kind === 'standby') {
       if (entry.value === null || decodeLeaseRecord(entry.value)?.holder === '') {
         this.#wakeUp();
       }
