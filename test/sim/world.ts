@@ -641,7 +641,9 @@ export class World implements PeerWatch {
           say(name, 'gateways', core.state.gateways.size, gateways);
           for (const gateway of core.state.gateways.values()) {
             say(name, `commands in flight to ${gateway.id}`, gateway.inFlight.pairs, 0);
-            found.push(...this.#drainsOf(gateway.name, [...gateway.drains.values()]));
+            // What it has done comes with its snapshot.
+            if (!gateway.attached) found.push(`${name}: ${gateway.id} is not attached`);
+            else found.push(...this.#drainsOf(gateway.name, [...gateway.drains.values()]));
           }
         }
       }
