@@ -101,8 +101,8 @@ export class Volconf implements Service {
     );
     this.#forwarder = new Forwarder({ leader: () => this.#leader(), security });
     const anyReplica = this.#forwarder.wrap(VolconfService, this.api.implementation);
-    grpcServer.addService(VolconfService, anyReplica);
-    serviceServer?.addService(VolconfService, anyReplica);
+    grpcServer.addService(anyReplica.definition, anyReplica.implementation);
+    serviceServer?.addService(anyReplica.definition, anyReplica.implementation);
     registerMetrics(metrics, this);
   }
 
