@@ -1,9 +1,11 @@
-/** One figure of one round. More is better. */
+/** One figure of one round. */
 export interface Figure {
   /** What was measured: rounds of the same are compared by it. */
   readonly row: string;
   readonly value: number;
   readonly unit: string;
+  /** Otherwise more is. */
+  readonly isLessBetter?: true;
   /** What the floor reached right before or after. */
   readonly floor?: number;
   /** Latency, in microseconds. */

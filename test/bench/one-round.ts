@@ -6,6 +6,7 @@ import { writeFileSync } from 'node:fs';
 import { cipherFigures } from './cipher.ts';
 import { codecFigures } from './codec.ts';
 import { convergenceFigures } from './convergence.ts';
+import { failoverFigures } from './failover.ts';
 import type { Figure } from './figure.ts';
 import { routingFigures, trunkFigures } from './routing.ts';
 
@@ -15,6 +16,7 @@ const FIGURES: Record<string, (seconds: number) => Figure[] | Promise<Figure[]>>
   codec: codecFigures,
   cipher: cipherFigures,
   convergence: convergenceFigures,
+  failover: failoverFigures,
 };
 
 const [name = '', seconds = '', out = ''] = process.argv.slice(2);

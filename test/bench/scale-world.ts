@@ -42,6 +42,7 @@ export interface Used {
 export interface ScaleSizes {
   readonly gateways: number;
   readonly topologies: number;
+  readonly volconfs?: number;
   readonly dialect: BenchDialect;
 }
 
@@ -69,10 +70,10 @@ export class ScaleWorld {
     );
   }
 
-  static async start({ gateways, topologies, dialect }: ScaleSizes): Promise<ScaleWorld> {
+  static async start({ gateways, topologies, volconfs = 0, dialect }: ScaleSizes): Promise<ScaleWorld> {
     const natsHttp = await freePort();
     const installation = await NatsInstallation.start(
-      { gateways, topologies, volconfs: 0, natsConfig: `http: "127.0.0.1:${natsHttp}"\n` },
+      { gateways, topologies, volconfs, natsConfig: `http: "127.0.0.1:${natsHttp}"\n` },
       { SPANMESH_LOG_LEVEL: 'error' },
     );
     return new ScaleWorld(installation, natsHttp, dialect);

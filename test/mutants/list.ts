@@ -24,6 +24,13 @@ export const MUTANTS: readonly Mutant[] = [
     noticedBy: test(`${GATEWAY}/trunk/gateway-trunks.test.ts`),
   },
   {
+    rule: 'to volconf a gateway under another id is the same one',
+    file: 'libs/runtime/src/gateways/registry.ts',
+    find: 'firstBoot: record.firstBoot || record.boot',
+    replace: 'firstBoot: record.boot',
+    noticedBy: test('services/volconf/src/volconf.test.ts'),
+  },
+  {
     rule: 'a gateway under another id begins anew with whom it could not reach',
     file: `${GATEWAY}/trunk/peer-trunk.ts`,
     find: "    this.isUnreachable = false;\n    this.#become({ kind: 'idle' });",

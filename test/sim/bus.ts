@@ -6,7 +6,7 @@ import { type Feed, type SimStore, STORE_HOST } from './store.ts';
 /** How long an answer may take (nats-stream.ts of libs/runtime), ms. */
 const ANSWER_MS = 2000;
 /** A watch that hears nothing for so long begins anew, and tries that again so often (nats-kv-watch.ts), ms. */
-const SILENCE_MS = 2000;
+const SILENCE_MS = 2500;
 const RETRY_MS = 250;
 /** A connection without a word is given up after so long (pings of 1 s, two may be open), ms; a new one is tried so often. */
 const DEAD_MS = 3000;
@@ -211,8 +211,11 @@ class SimKeyValue implements KeyValue {
     return this.#bus.ask(() => [...this.#entries.values()].filter(({ value }) => value !== null).map(({ key }) => key));
   }
 
-  async watch(fn: (entry: KvEntry) => void): Promise<Subscription> {
-    const watch = new SimWatch(this.#bus, this.#bucket, fn);
+  async watch(fn: (entry: KvEntry) => void, key?: string): Promise<Subscription> {
+    const ofKey = (entry: KvEntry) => {
+      if (key === undefined || entry.key === key) fn(entry);
+    };
+    const watch = new SimWatch(this.#bus, this.#bucket, ofKey);
     await watch.start();
     return { unsubscribe: () => watch.end() };
   }

@@ -26,6 +26,7 @@ interface Totals {
   processorMs: number;
   events: number;
   answered: number;
+  drained: number;
   findings: number;
   readonly faults: Map<string, number>;
 }
@@ -58,6 +59,7 @@ export async function main(args: string[]): Promise<number> {
     processorMs: 0,
     events: 0,
     answered: 0,
+    drained: 0,
     findings: 0,
     faults: new Map(),
   };
@@ -111,6 +113,7 @@ async function timed(options: RunOptions, totals: Totals): Promise<Outcome> {
   totals.simulatedMs += outcome.simulatedMs;
   totals.events += outcome.events;
   totals.answered += outcome.answered;
+  totals.drained += outcome.drained;
   for (const [kind, count] of outcome.faults) totals.faults.set(kind, (totals.faults.get(kind) ?? 0) + count);
   return outcome;
 }
@@ -139,13 +142,13 @@ async function report(
   console.log(`again: --seed ${seed} --schedule '${JSON.stringify(small)}'`);
 }
 
-function show({ runs, simulatedMs, processorMs, events, answered, findings, faults }: Totals): string {
+function show({ runs, simulatedMs, processorMs, events, answered, drained, findings, faults }: Totals): string {
   const kinds = [...faults].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([kind, count]) => `  ${kind} ${count}`);
   const total = [...faults.values()].reduce((sum, count) => sum + count, 0);
   return [
     '',
     `${runs} runs, ${(simulatedMs / 3_600_000).toFixed(2)} simulated hours, ${Math.round(simulatedMs / processorMs)} times as fast as real (processor time)`,
-    `${events} events, ${answered} transactions answered`,
+    `${events} events, ${answered} transactions answered, ${drained} connections drained`,
     `${total} faults:`,
     ...kinds,
     `${findings} findings`,

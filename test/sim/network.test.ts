@@ -76,6 +76,17 @@ describe('a connection', () => {
     expect(heard.filter((one) => one.endsWith('lost')).sort()).toEqual(['client lost', 'server lost']);
   });
 
+  it('lets nothing through any more once it is cut, though one side has not heard of it', async () => {
+    const { theirs } = await connected();
+    network.set('*', 'c', 'silent');
+    network.set('c', '*', 'silent');
+    theirs.send('held back');
+    network.set('s', '*', 'cut');
+    theirs.send('too late');
+    await kernel.run(() => false);
+    expect(heard).toEqual(['server lost']);
+  });
+
   it('is reset by the kernel of a process that is killed', async () => {
     await connected();
     server!.die('killed');

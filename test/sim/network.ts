@@ -38,6 +38,7 @@ export class End {
   /** What is on the way, in order, and when it is there. */
   #queue: { readonly arrive: () => void; readonly at: number }[] = [];
   #isStuck = false;
+  #isCut = false;
   #isPumping = false;
   #last = 0;
   #isLost = false;
@@ -107,6 +108,7 @@ export class End {
     const { kernel, random } = this.#network;
     this.#queue = [];
     this.#isStuck = false;
+    this.#isCut = true;
     if (this.isClosed) return;
     kernel.at(this.process, kernel.now + random.below(5), () => this.#reset());
   }
@@ -125,6 +127,8 @@ export class End {
   }
 
   #carry(arrive: () => void): void {
+    // Until the process hears of it, it may send more: that would be a gap in what arrives.
+    if (this.#isCut) return;
     const { kernel } = this.#network;
     this.#last = Math.max(this.#last, kernel.now + this.#network.delay(this.host, this.other.host));
     this.#queue.push({ arrive, at: this.#last });

@@ -48,6 +48,8 @@ export class SimPeer {
   done = 0;
   lost = 0;
   connections = 0;
+  /** When its connections have ended, ms of the simulation. */
+  readonly endedAt: number[] = [];
   readonly faults: string[] = [];
   /** What it has refused on the present connection. */
   refused: SpanFields[] = [];
@@ -186,6 +188,7 @@ export class SimPeer {
       if (peer !== null) {
         this.connections++;
         await peer.raw.ended;
+        this.endedAt.push(this.#kernel.now);
         this.#ended(peer);
       }
       const pause = RETRY_MS + this.process.random.below(RETRY_MS);

@@ -19,6 +19,7 @@ describe('the plan of a round', () => {
     expect([...kinds].sort()).toMatchInlineSnapshot(`
       [
         "cut",
+        "drain",
         "jump",
         "kill",
         "leave",
@@ -39,6 +40,7 @@ describe('the plan of a round', () => {
         "store-slow",
         "store-wiped",
         "two-step",
+        "unheard",
         "withdraw",
       ]
     `);

@@ -34,6 +34,8 @@ export type Fault =
   | { readonly kind: 'reset-way'; readonly process: string; readonly to: string }
   /** First silent to one, after half of the time to everybody. */
   | { readonly kind: 'two-step'; readonly process: string; readonly to: string }
+  /** Nothing passes between a gateway and all by whom its life is seen: store, topologies, other gateways. To others it is as it was. */
+  | { readonly kind: 'unheard'; readonly process: string }
   | { readonly kind: 'store-away' | 'store-leaderless' | 'store-slow' | 'store-wiped' | 'store-rolled-back' }
   /** A peer hangs up, resets its connection, is silent, does not read; or refuses one of the relays that it holds. */
   | {
@@ -41,6 +43,8 @@ export type Fault =
       readonly peer: number;
       readonly nth: number;
     }
+  /** An operator moves a share of what peers have connected to a gateway; it may take so long. */
+  | { readonly kind: 'drain'; readonly process: string; readonly share: number; readonly deadlineMs: number }
   /** A peer takes back one of its spans, and offers it again. */
   | { readonly kind: 'withdraw'; readonly peer: number; readonly nth: number };
 
@@ -62,12 +66,21 @@ const MOST_FAULTS = 5;
 const MOST_OF_PEERS = 10;
 const MOST_WITHDRAWN = 20;
 const MOST_JUMP_MS = 3_600_000;
+/** One round in so many has a gateway that nobody hears. */
+const UNHEARD_ONE_IN = 6;
+/** At least for so long, ms: most of them are declared dead (5 s, and what it takes to notice). */
+const UNHEARD_MS = 4000;
+/** One round in so many has drains, and so many of them at most. */
+const DRAINS_ONE_IN = 3;
+const MOST_DRAINS = 3;
+/** Shorter than a drain's time to close everything in order takes, and longer than most faults, ms. */
+const DRAIN_MS = { shortest: 400, longest: 10_000 };
 
 /** What happens in a round: the same for the same seed, number and sizes. In order of time. */
 export function planRound(seed: number, round: number, sizes: Sizes): Step[] {
   const random = new Random(seed, 0x100 + round);
   const steps: Step[] = [];
-  const add = (fault: Fault) => steps.push({ atMs: random.below(ROUND_MS), forMs: duration(random), fault });
+  const add = (fault: Fault, forMs = duration(random)) => steps.push({ atMs: random.below(ROUND_MS), forMs, fault });
   const free = new Set(processesOf(sizes));
   for (let n = random.below(MOST_FAULTS + 1); n > 0; n--) add(drawFault(random, sizes, free));
   for (let n = random.below(MOST_OF_PEERS + 1); n > 0; n--) {
@@ -76,6 +89,12 @@ export function planRound(seed: number, round: number, sizes: Sizes): Step[] {
   }
   for (let n = random.below(MOST_WITHDRAWN + 1); n > 0; n--) {
     add({ kind: 'withdraw', peer: random.below(sizes.peers), nth: random.below(SPANS) });
+  }
+  if (random.oneIn(UNHEARD_ONE_IN)) {
+    add({ kind: 'unheard', process: drawGateway(random, sizes) }, UNHEARD_MS + random.below(LONG_MS - UNHEARD_MS));
+  }
+  if (random.oneIn(DRAINS_ONE_IN)) {
+    for (let n = 1 + random.below(MOST_DRAINS); n > 0; n--) add(drawDrain(random, sizes));
   }
   return steps.toSorted((a, b) => a.atMs - b.atMs);
 }
@@ -91,6 +110,20 @@ export function showStep({ atMs, forMs, fault }: Step): string {
   const { kind, ...rest } = fault;
   const what = Object.entries(rest).map(([name, value]) => `${name} ${value ?? 'everybody'}`);
   return `${atMs} ms +${forMs}: ${[kind, ...what].join(' ')}`;
+}
+
+function drawGateway(random: Random, { gateways }: Sizes): string {
+  return `gateway-${1 + random.below(gateways)}`;
+}
+
+function drawDrain(random: Random, sizes: Sizes): Fault {
+  const { shortest, longest } = DRAIN_MS;
+  return {
+    kind: 'drain',
+    process: drawGateway(random, sizes),
+    share: random.pick([0.2, 0.5, 1, 1] as const),
+    deadlineMs: shortest + random.below(longest - shortest),
+  };
 }
 
 /** To each process itself one thing happens in a round, to its ways any number. */

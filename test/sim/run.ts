@@ -20,6 +20,8 @@ export interface Outcome {
   readonly rounds: number;
   readonly events: number;
   readonly answered: number;
+  /** Connections that drains have ended in order. */
+  readonly drained: number;
   /** What has happened, as a number: the same for the same seed. */
   readonly trace: string;
   readonly faults: ReadonlyMap<string, number>;
@@ -55,13 +57,14 @@ export async function run(options: RunOptions): Promise<Outcome> {
     process.off('unhandledRejection', late);
     setKernel(null);
   }
-  const { kernel, answered, faults } = world;
+  const { kernel, answered, faults, operator } = world;
   return {
     seed,
     simulatedMs: kernel.now,
     rounds: played.length,
     events: kernel.events,
     answered,
+    drained: operator.ended,
     trace: kernel.trace,
     faults,
     finding,

@@ -10,15 +10,30 @@ const TARGET_NODE = 0x2000;
 /** How often it asks whether the router is still there, ms. */
 const PROBE_MS = 5000;
 
+/** A connection that has ended: the gateway that had dialled it, and since when it stood. */
+export interface Lost {
+  readonly gateway: string;
+  readonly since: number;
+}
+
 /** A peer that waits to be called: what volconf is asked to keep a connection to. */
 export class SimTarget {
   readonly name: string;
   readonly dialect: Dialect;
   readonly process: SimProcess;
   readonly faults: string[] = [];
+  readonly #kernel: Kernel;
+  readonly #lost: (target: SimTarget, connection: Lost) => void;
   readonly #live = new Set<LivePeer>();
 
-  constructor(kernel: Kernel, { n, host, dialect }: { n: number; host: string; dialect: Dialect }) {
+  /** `lost`: hears of each connection that has ended. */
+  constructor(
+    kernel: Kernel,
+    { n, host, dialect }: { n: number; host: string; dialect: Dialect },
+    lost: (target: SimTarget, connection: Lost) => void,
+  ) {
+    this.#kernel = kernel;
+    this.#lost = lost;
     this.name = `target-${n}`;
     this.dialect = dialect;
     this.process = kernel.process(this.name, host);
@@ -42,7 +57,10 @@ export class SimTarget {
   async #accept(raw: RawPeer, n: number): Promise<void> {
     const peer = LivePeer.over(raw);
     this.#live.add(peer);
+    const since = this.#kernel.now;
+    const gateway = raw.socket.remoteAddress ?? '';
     void raw.ended.then(() => {
+      this.#lost(this, { gateway, since });
       if (raw.fault !== null) this.faults.push(String(raw.fault));
       this.#live.delete(peer);
       raw.destroy();

@@ -10,6 +10,8 @@ const UNREACHABLE_MS = 1200;
 const DEAD_MS = 3000;
 /** What is shorter a trunk's keep-alive (2 s + 2 s) does not even see, ms. */
 const PAUSE_MS = 1200;
+/** What is shorter leaves volconf its watch of a gateway: what a new leader has not heard in 5 s, it may dial anew, ms. */
+const UNHEARD_MS = 1200;
 
 interface Touch {
   readonly fault: Fault;
@@ -28,33 +30,60 @@ export type Harm =
   /** A transaction has lost its route. */
   | 'transaction';
 
+/** Hosts of what there is. */
+export interface Installed {
+  readonly gateways: readonly string[];
+  readonly topologies: readonly string[];
+  readonly volconfs: readonly string[];
+  readonly hasStore: boolean;
+}
+
 /** Which faults can have harmed the route between two gateways, now or a short while ago. */
 export class Touches {
   readonly #kernel: Kernel;
+  readonly #gateways: readonly string[];
   readonly #topologies: ReadonlySet<string>;
+  readonly #volconfs: ReadonlySet<string>;
   /** There is a store, and signs of life come by it. */
   readonly #hasStore: boolean;
   #touches: Touch[] = [];
   /** Faults that keep topology from leading, while they last, and until when there were any: what it has to say comes after them. */
   readonly #leaderless = new Set<Fault>();
   #leaderlessUntil = 0;
+  /** Until when the store may have forgotten what it was told. */
+  #forgetfulUntil = 0;
 
-  constructor(kernel: Kernel, { topologies, hasStore }: { topologies: readonly string[]; hasStore: boolean }) {
+  constructor(kernel: Kernel, { gateways, topologies, volconfs, hasStore }: Installed) {
     this.#kernel = kernel;
+    this.#gateways = gateways;
     this.#topologies = new Set(topologies);
+    this.#volconfs = new Set(volconfs);
     this.#hasStore = hasStore;
   }
 
   begin(fault: Fault, forMs: number, hostOf: (name: string) => string): void {
     const { now: since } = this.#kernel;
+    // It touches those whom it has chosen, and them only.
+    if (fault.kind === 'drain') return;
     const isOfStore = fault.kind.startsWith('store');
+    if (fault.kind === 'store-wiped' || fault.kind === 'store-rolled-back')
+      this.#forgetfulUntil = Number.POSITIVE_INFINITY;
     if (isOfStore || ('process' in fault && this.#topologies.has(hostOf(fault.process)))) this.#leaderless.add(fault);
     if (!('process' in fault)) return;
     const from = hostOf(fault.process);
     const to = 'to' in fault ? (fault.to === null ? '*' : hostOf(fault.to)) : null;
     const add = (touch: Pick<Touch, 'to' | 'since'>) => this.#touches.push({ fault, from, until: null, ...touch });
+    if (fault.kind === 'unheard') {
+      for (const one of this.witnessesOf(from)) add({ to: one, since });
+      return;
+    }
     add({ to, since });
     if (fault.kind === 'two-step') add({ to: '*', since: since + forMs / 2 });
+  }
+
+  /** By whom is seen that a gateway lives. */
+  witnessesOf(gateway: string): string[] {
+    return [...this.#topologies, ...this.#gateways, STORE_HOST].filter((host) => host !== gateway);
   }
 
   end(fault: Fault): void {
@@ -66,6 +95,21 @@ export class Touches {
   /** Everything is whole again: nothing of what was has effects any more. */
   settled(): void {
     this.#touches = this.#touches.filter(({ until }) => until === null);
+    this.#forgetfulUntil = this.#kernel.now;
+  }
+
+  /**
+   * True if a connection that a gateway has dialled for volconf may have come to an end: the gateway was itself out of order, volconf could
+   * not hear it, or the store has forgotten what was to be dialled. That topology has declared the gateway dead is no reason.
+   */
+  excuseDialled(host: string): boolean {
+    const isUnheard = [...this.#volconfs].some((volconf) => this.#ways(host, volconf).some((ms) => ms >= UNHEARD_MS));
+    return isUnheard || !this.isSound(host) || this.#kernel.now < this.#forgetfulUntil;
+  }
+
+  /** Its process runs, and its peers can reach it. */
+  isSound(host: string): boolean {
+    return !this.#wasDown(host) && !this.#wasAlone(host);
   }
 
   /**
@@ -76,7 +120,7 @@ export class Touches {
     return (
       this.#ways(a, b).some((ms) => harm === 'transaction' || ms >= UNREACHABLE_MS) ||
       this.#ways(a, b).length > 1 ||
-      [a, b].some((host) => this.#wasDown(host) || this.#wasAlone(host) || this.#seemsDead(host))
+      [a, b].some((host) => !this.isSound(host) || this.#seemsDead(host))
     );
   }
 

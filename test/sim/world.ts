@@ -1,4 +1,6 @@
 import { Metadata, type ServiceError } from '@grpc/grpc-js';
+import { MAX_DRAINS } from '@spanmesh/link-gateway/limits';
+import type { DrainProgress } from '@spanmesh/proto/v1/gateway_control';
 import { TopologyClient } from '@spanmesh/proto/v1/topology';
 import { Dialect } from '@spanmesh/proto/v1/types';
 import { VolconfClient } from '@spanmesh/proto/v1/volconf';
@@ -9,6 +11,7 @@ import { differences, treesOf } from '../peer/trees.ts';
 import { describeMessage } from '../peer/wire.ts';
 import { Kernel, type SimProcess } from './kernel.ts';
 import { Network } from './network.ts';
+import { SimOperator } from './operator.ts';
 import { drawPart, type PeerWatch, SimPeer, witnessOf, witnessPart } from './peer.ts';
 import { type Fault, processesOf, type Sizes, type Step } from './plan.ts';
 import { setKernel } from './platform/globals.ts';
@@ -24,7 +27,7 @@ import {
   startVolconf,
 } from './processes.ts';
 import { SimStore, STORE_HOST } from './store.ts';
-import { SimTarget } from './target.ts';
+import { type Lost, SimTarget } from './target.ts';
 import { type Harm, Touches } from './touches.ts';
 import { SimWatcher } from './watcher.ts';
 
@@ -41,6 +44,10 @@ const ORDER_MS = 4000;
 /** How often it is looked who leads, ms, and for how long a lease that the store has forgotten can be believed. */
 const LEADERS_MS = 25;
 const LEASE_MS = 4000;
+/** The end of a connection that a drain has closed comes so much later than that of its relays, at most, ms. */
+const DRAINED_WITHIN_MS = 20_000;
+/** How long after its trouble a peer may still be one that does not answer in time, ms. */
+const PEER_RECOVERS_MS = 15_000;
 const SLOW = { from: 100, to: 900 };
 const STORE_SLOW_MS = 1500;
 /** At most so many findings are said of one run. */
@@ -76,11 +83,18 @@ export class World implements PeerWatch {
   readonly #hosts = new Map<string, string>();
   readonly #checker: SimProcess;
   readonly #watcher: SimWatcher;
+  readonly operator: SimOperator;
   readonly #targets: readonly SimTarget[];
   #ordered = new Set<SimTarget>();
   readonly #stopping = new Set<string>();
   #isAsking = false;
   #storeTrustedFrom = 0;
+  #quietAt = 0;
+  /** Peers that do not answer, read or stay as they should, and when the last of that was over. */
+  readonly #troubled = new Set<Fault>();
+  #troubledUntil = 0;
+  /** What only a drain can have done: it has closed the connection of one of the two. */
+  #byDrain: { readonly at: number; readonly peers: readonly SimPeer[]; readonly what: string }[] = [];
 
   constructor(options: WorldOptions) {
     const { seed, sizes, log } = options;
@@ -97,8 +111,8 @@ export class World implements PeerWatch {
     for (const name of this.#hosts.keys()) this.start(name);
     const hostsOf = (kind: string) =>
       [...this.#hosts].filter(([name]) => name.startsWith(kind)).map(([, host]) => host);
-    const [gateways, topologies] = [hostsOf('gateway'), hostsOf('topology')];
-    this.#touches = new Touches(this.kernel, { topologies, hasStore: sizes.hasStore });
+    const [gateways, topologies, volconfs] = [hostsOf('gateway'), hostsOf('topology'), hostsOf('volconf')];
+    this.#touches = new Touches(this.kernel, { gateways, topologies, volconfs, hasStore: sizes.hasStore });
     for (let n = 0; n < sizes.peers; n++) {
       const part = drawPart(n, new Random(seed, 0x10000 + n));
       this.#addPeer(`peer-${n}`, `127.0.2.${n + 1}`, part, gateways);
@@ -112,10 +126,19 @@ export class World implements PeerWatch {
     for (const peer of this.peers) peer.come();
     this.#watchLeaders();
     this.#targets = (sizes.volconfs === 0 ? [] : (['linkid', 'circuit'] as const)).map(
-      (dialect, n) => new SimTarget(this.kernel, { n, host: `127.0.5.${n + 1}`, dialect }),
+      (dialect, n) =>
+        new SimTarget(this.kernel, { n, host: `127.0.5.${n + 1}`, dialect }, (target, lost) =>
+          this.#dialledLost(target, lost),
+        ),
     );
     this.#orderTargets();
     this.#watcher = new SimWatcher(this.kernel, this.kernel.process('watcher', '127.0.9.2'), topologies);
+    this.operator = new SimOperator({
+      kernel: this.kernel,
+      process: this.kernel.process('operator', '127.0.9.3'),
+      replicas: topologies,
+      cut: (gateway, begunAt) => this.#drainCut(gateway, begunAt),
+    });
   }
 
   /** Everything that the steps say, with traffic meanwhile; at the end nothing of it lasts. */
@@ -152,6 +175,8 @@ export class World implements PeerWatch {
       this.#throwIfWrong();
       if (found.length === 0) {
         this.#touches.settled();
+        this.#drainsHaveReason();
+        this.#quietAt = kernel.now;
         return;
       }
       if (kernel.now - began > PATIENCE_MS) throw new Finding(found.slice(0, MOST_SAID).join('\n'));
@@ -198,9 +223,41 @@ export class World implements PeerWatch {
     const owner = this.peers.find(({ name }) => name === `witness-${witness}`);
     const at = peer.part.witness?.gateway;
     const from = owner?.part.witness?.gateway;
-    if (at === undefined || from === undefined) return;
+    if (owner === undefined || at === undefined || from === undefined) return;
     if (this.#touches.excuse(harm, at, from)) return;
+    const drained = [...this.#hosts].some(
+      ([name, host]) => (host === at || host === from) && this.operator.hasDrained(name, this.#quietAt),
+    );
+    if (drained) {
+      this.#byDrain.push({ at: this.kernel.now, peers: [peer, owner], what: `${what} of witness-${witness}` });
+      return;
+    }
     this.wrong.push(`${peer.name}: ${what} of witness-${witness}, which nothing has touched`);
+  }
+
+  /** A drain harms those whom it has chosen: their connections have ended. */
+  #drainsHaveReason(): void {
+    for (const { at, peers, what } of this.#byDrain) {
+      // Others may hear of it late: while nobody leads, or their gateway cannot be reached.
+      const isSo = (ended: number) => ended >= this.#quietAt && ended <= at + DRAINED_WITHIN_MS;
+      if (peers.some(({ endedAt }) => endedAt.some(isSo))) continue;
+      this.wrong.push(`${peers[0]?.name}: ${what}, at ${at}: a drain had chosen neither of the two`);
+    }
+    this.#byDrain = [];
+    this.#throwIfWrong();
+  }
+
+  /** Peers that answer end in order, if the gateway can hear them. */
+  #drainCut(gateway: string, begunAt: number): void {
+    if (this.#troubled.size > 0 || this.#troubledUntil >= begunAt) return;
+    if (this.#touches.isSound(this.#hostOf(gateway)))
+      this.wrong.push(`a drain has cut off healthy peers of ${gateway}`);
+  }
+
+  /** What volconf has had dialled, and stood when all was well, stays unless something has happened to it. */
+  #dialledLost({ name }: SimTarget, { gateway, since }: Lost): void {
+    if (since >= this.#quietAt || this.#touches.excuseDialled(gateway)) return;
+    this.wrong.push(`${name}: the connection that ${gateway} has dialled was closed, which nothing has touched`);
   }
 
   #addPeer(name: string, host: string, part: SimPeer['part'], gateways: readonly string[]): void {
@@ -284,6 +341,14 @@ export class World implements PeerWatch {
         this.#setWay(fault, fault.to, 'silent');
         this.kernel.at(null, this.kernel.now + forMs / 2, () => this.#setWay(fault, null, 'silent'));
         return;
+      case 'drain': {
+        const { process: gateway, share, deadlineMs } = fault;
+        this.operator.drain({ gateway, share, deadlineMs });
+        return;
+      }
+      case 'unheard':
+        this.#unheard(fault.process, 'silent');
+        return;
       case 'store-away':
         this.store.down();
         return;
@@ -313,6 +378,7 @@ export class World implements PeerWatch {
 
   #beginPeer(fault: Extract<Fault, { peer: number }>): void {
     const peer = this.peers[fault.peer]!;
+    if (fault.kind !== 'refuse' && fault.kind !== 'withdraw') this.#troubled.add(fault);
     switch (fault.kind) {
       case 'leave':
       case 'reset':
@@ -357,6 +423,9 @@ export class World implements PeerWatch {
         this.#setWay(fault, fault.to, 'open');
         this.#setWay(fault, null, 'open');
         break;
+      case 'unheard':
+        this.#unheard(fault.process, 'open');
+        break;
       case 'store-away':
       case 'store-wiped':
       case 'store-rolled-back':
@@ -387,7 +456,9 @@ export class World implements PeerWatch {
       case 'jump':
       case 'reset-way':
       case 'refuse':
+      case 'drain':
     }
+    if (this.#troubled.delete(fault)) this.#troubledUntil = this.kernel.now + PEER_RECOVERS_MS;
     this.#touches.end(fault);
   }
 
@@ -453,6 +524,14 @@ export class World implements PeerWatch {
     if (kind !== 'one-way') this.network.set(there, from, state);
   }
 
+  #unheard(process: string, state: 'silent' | 'open'): void {
+    const from = this.#hostOf(process);
+    for (const to of this.#touches.witnessesOf(from)) {
+      this.network.set(from, to, state);
+      this.network.set(to, from, state);
+    }
+  }
+
   #slow(process: string, to: string | null, isSlow: boolean): void {
     const from = this.#hostOf(process);
     const others = to === null ? [...this.#hosts.values(), STORE_HOST] : [this.#hostOf(to)];
@@ -488,6 +567,8 @@ export class World implements PeerWatch {
         found.push(...raw.inbox.map((one) => `${target.name}: ${describeMessage(one)} came`));
     }
     if (found.length > 0) return found;
+    this.wrong.push(...this.operator.faults);
+    if (this.operator.following > 0) found.push(`${this.operator.following} drains are followed`);
     found.push(...this.#tables());
     if (found.length > 0) return found;
     for (const { process, service } of this.running.values()) {
@@ -558,14 +639,32 @@ export class World implements PeerWatch {
         const gateways = [...this.#hosts.keys()].filter((host) => host.startsWith('gateway')).length;
         if (core.leadership.valid) {
           say(name, 'gateways', core.state.gateways.size, gateways);
-          for (const gateway of core.state.gateways.values())
+          for (const gateway of core.state.gateways.values()) {
             say(name, `commands in flight to ${gateway.id}`, gateway.inFlight.pairs, 0);
+            // What it has done comes with its snapshot.
+            if (!gateway.attached) found.push(`${name}: ${gateway.id} is not attached`);
+            else found.push(...this.#drainsOf(gateway.name, [...gateway.drains.values()]));
+          }
         }
       }
     }
     const leaders = [...this.running.values()].filter(({ service }) => service.kind === 'topology' && leads(service));
     if (leaders.length !== 1) found.push(`${leaders.length} topologies lead`);
     return found;
+  }
+
+  /** All are done, and each was done once. */
+  #drainsOf(name: string, drains: readonly DrainProgress[]): string[] {
+    const going = drains.filter(({ done }) => !done);
+    if (going.length > 0) return going.map(({ order }) => `${name} has not done ${order}`);
+    // It remembers no more.
+    if (drains.length >= MAX_DRAINS) return [];
+    const { service } = this.running.get(name) ?? {};
+    const ended = drains.reduce((sum, { closed, cut }) => sum + closed + cut, 0);
+    if (service?.kind === 'gateway' && service.gateway.counters.closed.drain > ended) {
+      this.wrong.push(`${name} has closed ${service.gateway.counters.closed.drain} connections for drains of ${ended}`);
+    }
+    return [];
   }
 }
 

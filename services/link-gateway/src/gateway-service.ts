@@ -141,6 +141,7 @@ export class Gateway implements Service, AttachHost {
       get boot() {
         return boot();
       },
+      firstBoot: this.#boot,
       version: VERSION,
       get serviceAddress() {
         return deps.serviceAddress();
@@ -184,7 +185,7 @@ export class Gateway implements Service, AttachHost {
     });
     this.#orders = new Orders({ dialler: this.#dialler, news: this.#core.media, clock: deps.clock });
     this.#dialServer = new DialServer(
-      { gateway: id, connectTimeout: options.connectTimeout },
+      { gateway: id, firstBoot: this.identity.firstBoot, connectTimeout: options.connectTimeout },
       {
         orders: this.#orders,
         news: this.#core.media,
@@ -429,7 +430,6 @@ export class Gateway implements Service, AttachHost {
       'topology had declared this gateway dead: it goes on under another boot id',
     );
     this.#trunks?.renamed();
-    this.#dialServer.renamed();
     this.#directory.askAgain();
     this.#registration.renew();
   }

@@ -18,6 +18,7 @@ import type { Presence } from './attach/presence.ts';
 import { Reaper } from './attach/reaper.ts';
 import { Refusals } from './attach/refusals.ts';
 import { Roster } from './attach/roster.ts';
+import { unheardGateways } from './attach/unheard.ts';
 import { Directory } from './directory/directory.ts';
 import { Leadership, type LeaseView } from './leadership.ts';
 import { Drains } from './operate/drains.ts';
@@ -228,8 +229,13 @@ export class Core {
   /** The replicas, whoever was there and is not, and whoever was refused. */
   processes(): ProcessesKnown {
     const { roster, reaper, leadership, refusals } = this;
-    const about = { roster, reaper, presence: this.#presence, clock: this.#clock, inTerm: leadership.inTerm };
-    return { ...this.#replicas.known(), missing: missingProcesses(about), refused: refusals.list() };
+    const heard = { presence: this.#presence, clock: this.#clock };
+    return {
+      ...this.#replicas.known(),
+      missing: missingProcesses({ ...heard, roster, reaper, inTerm: leadership.inTerm }),
+      refused: refusals.list(),
+      unheardMs: unheardGateways(heard),
+    };
   }
 
   /** Decides and sends what this turn has brought. Called by itself at the end of a turn. */

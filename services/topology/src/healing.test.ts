@@ -1,5 +1,6 @@
 import { ProcessKind } from '@spanmesh/proto/v1/topology';
 import { describe, expect, it } from 'vitest';
+import { showStatus } from './api/show-status.ts';
 import { FakeGateway, FakeLeader, pairName, settle, treeRelays } from './testing/world.fixture.ts';
 import type { RecordedChange } from './trees/history.ts';
 
@@ -349,6 +350,37 @@ describe('status', () => {
     expect(missing()).toEqual([{ ...gone, missingMs: 10_000, dead: true }]);
     settle(leader, [a, b]);
     expect(missing()).toEqual([]);
+  });
+
+  it('shows for how long a gateway that is attached is cut off from NATS, and not that nobody is heard', () => {
+    const { leader, a, b, pass } = two();
+    const { presence } = leader;
+    const unheard = () =>
+      showStatus(leader.core.processes(), leader.core.state, '').gateways.map(({ name, attached, unheardMs }) => [
+        name,
+        attached,
+        unheardMs,
+      ]);
+    const heard = [
+      ['a', true, 0],
+      ['b', true, 0],
+    ];
+    expect(unheard()).toEqual(heard);
+    presence.silence('a');
+    pass(leader, [a, b], 4000);
+    expect(unheard()).toEqual(heard);
+    pass(leader, [a, b], 3000);
+    expect(unheard()).toEqual([['a', true, 7000], heard[1]]);
+    presence.flowingSince = null;
+    expect(unheard()).toEqual(heard);
+    // NATS is back, and this replica has started meanwhile: it has heard nothing of it, but that it had joined.
+    presence.flowingSince = leader.clock.now() - 6000;
+    presence.signs.clear();
+    expect(unheard()).toEqual([['a', true, 6000], heard[1]]);
+    presence.records.delete('a');
+    expect(unheard()).toEqual(heard);
+    presence.put('a', a.boot);
+    expect(unheard()).toEqual(heard);
   });
 
   it('shows replicas and volconfs that give no sign of life any more', () => {

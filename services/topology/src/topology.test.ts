@@ -116,7 +116,7 @@ describe('a topology replica', () => {
   it('keeps what a gateway holds when its connection breaks, though it may look like a goodbye', async () => {
     const bus = newBus();
     const registration = new GatewayRegistration(
-      () => ({ name: 'a', boot: '00000001', serviceAddress: '', version: '1' }),
+      () => ({ name: 'a', boot: '00000001', firstBoot: '00000001', serviceAddress: '', version: '1' }),
       { kv: await bus.kv(GATEWAYS_BUCKET), clock: systemClock },
     );
     await registration.start();
@@ -214,7 +214,7 @@ describe('GetStatus', () => {
     ]);
     const { name, boot } = gateway;
     const numbers = { connections: 2, lnkConns: 1, links: 1, relays: 1 };
-    const one = { name, boot, version: '1', serviceAddress: '', attached: true, draining: false, ...numbers };
+    const one = { name, boot, version: '1', serviceAddress: '', attached: true, draining: false, unheardMs: 0, ...numbers };
     expect(gateways).toEqual([one]);
     expect(counts).toEqual({ clusters: 1, nodes: 1, refused: 0, ...numbers });
     stream.cancel();

@@ -112,7 +112,9 @@ export class Topology implements Service {
       core.api.implementation,
       (method) => READS.has(method) && core.view() !== null,
     );
-    for (const server of [apiServer, serviceServer]) server.addService(TopologyService, anyReplica);
+    for (const server of [apiServer, serviceServer]) {
+      server.addService(anyReplica.definition, anyReplica.implementation);
+    }
     registerMetrics(metrics, core);
     registerAttachTraffic(metrics, traffic);
     metrics.counter(

@@ -26,7 +26,7 @@ import { Slices } from '@spanmesh/runtime/grpc/slices';
 import type { Logger } from '@spanmesh/runtime/log/logger';
 import { dialectOf } from './dialect.ts';
 import { MAX_WATCHES } from './limits.ts';
-import { showOperator, showSlot, showStored, type Times } from './show-target.ts';
+import { showOperator, showSlot, showStored, type Times, type View } from './show-target.ts';
 import type { Slot } from './slots/slot.ts';
 import { parseSpanPath } from './slots/span-path.ts';
 import { OperatorTargetError, type OperatorTargets } from './targets/operator-targets.ts';
@@ -98,15 +98,15 @@ export class Api {
     if (request.mediaId !== '' && !UUID.test(request.mediaId)) {
       throw invalid('media_id must be a canonical uuid, in lower case, or empty.');
     }
-    const times = this.#times();
+    const view = this.#view(term);
     const { state } = request;
     const isMeant = (known: Known) =>
-      state === ApiTargetState.TARGET_STATE_UNSPECIFIED || this.#show(term, known, times)?.state === state;
+      state === ApiTargetState.TARGET_STATE_UNSPECIFIED || this.#show(term, known, view)?.state === state;
     const { items, nextPageToken } = await this.slices.run(
       pageOfUnsorted(filtered(this.#known(term, request.mediaId), isMeant), request, keyOf),
     );
     // Some may have gone since they were looked at.
-    return { targets: items.flatMap((known) => this.#show(term, known, times) ?? []), nextPageToken };
+    return { targets: items.flatMap((known) => this.#show(term, known, view) ?? []), nextPageToken };
   }
 
   #get(name: string): ApiTarget {
@@ -122,10 +122,11 @@ export class Api {
     }
     const asked = { name, path, dialect: dialectOf(dialect) ?? ('auto' as const) };
     await this.#store((operators) => operators.set(asked));
-    const known = this.#deps.term()?.operator(name);
-    const isShown = known !== undefined && known.asked.path === path && known.asked.dialect === asked.dialect;
-    const times = this.#times();
-    return { target: isShown ? showOperator(known.asked, known.target, times) : showStored(asked, times) };
+    const term = this.#deps.term();
+    const known = term?.operator(name);
+    const isShown = known?.asked.path === path && known.asked.dialect === asked.dialect;
+    if (term === null || known === undefined || !isShown) return { target: showStored(asked, this.#times()) };
+    return { target: showOperator(known.asked, known.target, this.#view(term)) };
   }
 
   async #remove({ name }: RemoveTargetRequest): Promise<RemoveTargetResponse> {
@@ -182,13 +183,17 @@ export class Api {
   #byName(term: Term, name: string): ApiTarget | null {
     const [, mediaId, index] = /^([^/]*)\/(\d{1,3})$/.exec(name) ?? [];
     const slot = mediaId === undefined ? undefined : term.media.slot(mediaId, Number(index));
-    return this.#show(term, slot === undefined ? { operator: name } : { slot }, this.#times());
+    return this.#show(term, slot === undefined ? { operator: name } : { slot }, this.#view(term));
   }
 
-  #show(term: Term, known: Known, times: Times): ApiTarget | null {
-    if ('slot' in known) return showSlot(known.slot, times);
+  #show(term: Term, known: Known, view: View): ApiTarget | null {
+    if ('slot' in known) return showSlot(known.slot, view);
     const operated = term.operator(known.operator);
-    return operated === undefined ? null : showOperator(operated.asked, operated.target, times);
+    return operated === undefined ? null : showOperator(operated.asked, operated.target, view);
+  }
+
+  #view(term: Term): View {
+    return { ...this.#times(), idOf: (gateway) => term.fleet.idOf(gateway) };
   }
 
   #times(): Times {

@@ -20,9 +20,14 @@ export interface TargetEvent {
 }
 
 /** `events.target.<gateway>`; `none` if no gateway is concerned. A bus that is closed takes none: no harm. */
-export function publishTarget(bus: Bus, name: string, target: Target | null, at: number): void {
+export function publishTarget(
+  bus: Bus,
+  name: string,
+  target: Target | null,
+  { wall: at, idOf }: { wall: number; idOf: (gateway: string) => string },
+): void {
   const state = target?.state;
-  const gateway = state?.kind === 'running' || state?.kind === 'dialling' ? state.placed.gateway : '';
+  const gateway = state?.kind === 'running' || state?.kind === 'dialling' ? idOf(state.placed.gateway) : '';
   const event: TargetEvent = {
     name,
     state: state === undefined ? 'removed' : visible(state.kind),

@@ -30,8 +30,8 @@ export interface KeeperOptions {
 
 /** A gateway that can be ordered from. */
 export interface LiveGateway {
-  /** `<name>.<boot>` */
-  readonly id: string;
+  /** What its orders and connections are known by (`GatewayLink.key`). */
+  readonly key: string;
   readonly name: string;
   readonly port: GatewayPort;
 }
@@ -41,7 +41,7 @@ export interface GatewayView {
   /** Those whose watch stands: new connections go there. */
   live(): Iterable<LiveGateway>;
   /** One that exists, whether its watch stands or not; null: it is gone, and with it all that it held. */
-  port(id: string): GatewayPort | null;
+  port(key: string): GatewayPort | null;
 }
 
 export interface KeeperDependencies {
@@ -252,6 +252,15 @@ export class Keeper {
       this.#step(target);
     }
     this.#pump();
+  }
+
+  /** A gateway goes on under another id, with all that it holds: only what people see has changed. */
+  renamed(gateway: string): void {
+    for (const target of this.#targets.values()) {
+      const { state } = target;
+      const isThere = (state.kind === 'running' || state.kind === 'dialling') && state.placed.gateway === gateway;
+      if (isThere && !this.#closed) this.#deps.changed(target, state.kind);
+    }
   }
 
   /** A gateway is gone, and with it all that it held. */
@@ -469,7 +478,7 @@ export class Keeper {
     target.attempts++;
     this.attemptsMade++;
     const turn = this.#queue.begin(target);
-    const placed: Placed = { gateway: gateway.id, epoch, generation };
+    const placed: Placed = { gateway: gateway.key, epoch, generation };
     const state: TargetState = { kind: 'dialling', placed, destination };
     this.#become(target, state);
     gateway.port

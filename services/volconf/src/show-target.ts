@@ -23,11 +23,17 @@ export interface Times {
   readonly wall: number;
 }
 
+/** When and in whose words a target is shown. */
+export interface View extends Times {
+  /** The id of a gateway that something is placed at. */
+  readonly idOf: (gateway: string) => string;
+}
+
 /** A slot, as people see it. */
-export function showSlot(slot: Slot, times: Times): ApiTarget {
+export function showSlot(slot: Slot, view: View): ApiTarget {
   const target = slot.target!;
   return {
-    ...common(target, times),
+    ...common(target, view),
     name: slot.name,
     origin: TargetOrigin.TARGET_ORIGIN_SLOT,
     path: slot.copy.path,
@@ -38,9 +44,9 @@ export function showSlot(slot: Slot, times: Times): ApiTarget {
 }
 
 /** A target of an operator, or of the autoconn file, as people see it. */
-export function showOperator({ name, path, dialect, origin }: WantedTarget, target: Target, times: Times): ApiTarget {
+export function showOperator({ name, path, dialect, origin }: WantedTarget, target: Target, view: View): ApiTarget {
   return {
-    ...common(target, times),
+    ...common(target, view),
     name,
     origin: ORIGINS[origin],
     path,
@@ -70,15 +76,16 @@ export function showStored({ name, path, dialect }: OperatorTarget, { wall }: Ti
   };
 }
 
-function common(target: Target, { now, wall }: Times) {
+function common(target: Target, { now, wall, idOf }: View) {
   const { state } = target;
   const running = state.kind === 'running' ? state : null;
   const placed = state.kind === 'running' || state.kind === 'dialling' ? state.placed : null;
+  const gateway = placed === null ? '' : idOf(placed.gateway);
   return {
     state: STATES[visible(state.kind)],
     since: new Date(target.since),
-    gateway: placed?.gateway ?? '',
-    connection: running === null ? '' : `${running.placed.gateway}:${running.connection}`,
+    gateway,
+    connection: running === null ? '' : `${gateway}:${running.connection}`,
     remoteAddress: running?.remoteAddress ?? '',
     lastError: target.lastError,
     lastErrorAt: target.lastErrorAt === 0 ? undefined : new Date(target.lastErrorAt),

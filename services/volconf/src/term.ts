@@ -79,7 +79,13 @@ export class Term implements LinkSink, MediaSink {
     this.media = new MediaTable({ maxSlots: settings.volconfMaxSlots }, { sink: this, clock });
     this.fleet = new Fleet(
       { epoch },
-      { ...deps, sink: this, gone: (id) => this.#gatewayGone(id), recheck: () => this.check() },
+      {
+        ...deps,
+        sink: this,
+        gone: (link) => this.#gatewayGone(link),
+        renamed: (link) => this.#gatewayRenamed(link),
+        recheck: () => this.check(),
+      },
     );
     this.keeper = new Keeper(
       {
@@ -154,31 +160,31 @@ export class Term implements LinkSink, MediaSink {
     sink.operator(name, target, before === undefined ? null : known);
   }
 
-  begin({ id }: GatewayLink): void {
-    this.media.begin(id);
-    this.#standing.set(id, new Set());
+  begin({ key }: GatewayLink): void {
+    this.media.begin(key);
+    this.#standing.set(key, new Set());
   }
 
   /** In the order of dial.proto, WatchMedia. */
   message(link: GatewayLink, response: WatchMediaResponse): void {
-    const { id } = link;
+    const { key } = link;
     const { clockUs } = response;
-    for (const lnkConn of response.opened) this.media.opened(id, lnkConn, clockUs);
-    for (const slot of response.slots) this.media.received(id, slot, clockUs);
-    for (const lnkConn of response.closed) this.media.closed(id, lnkConn);
-    for (const up of response.up) this.#up(id, up);
+    for (const lnkConn of response.opened) this.media.opened(key, lnkConn, clockUs);
+    for (const slot of response.slots) this.media.received(key, slot, clockUs);
+    for (const lnkConn of response.closed) this.media.closed(key, lnkConn);
+    for (const up of response.up) this.#up(key, up);
     for (const down of response.down) {
       // It may say so before the registry does.
       if (down.gatewayStops) link.draining = true;
-      this.keeper.down(id, down, down.reason);
+      this.keeper.down(key, down, down.reason);
     }
   }
 
-  live({ id }: GatewayLink): void {
-    this.media.complete(id);
-    const standing = this.#standing.get(id) ?? new Set();
-    this.#standing.delete(id);
-    this.keeper.snapshot(id, standing);
+  live({ id, key }: GatewayLink): void {
+    this.media.complete(key);
+    const standing = this.#standing.get(key) ?? new Set();
+    this.#standing.delete(key);
+    this.keeper.snapshot(key, standing);
     this.#deps.logger.info({ gateway: id, connections: standing.size }, 'gateway is watched');
     this.check();
   }
@@ -241,12 +247,17 @@ export class Term implements LinkSink, MediaSink {
     this.keeper.up(gateway, up);
   }
 
-  #gatewayGone(id: string): void {
-    this.#standing.delete(id);
+  #gatewayGone({ id, key }: GatewayLink): void {
+    this.#standing.delete(key);
     this.#deps.logger.info({ gateway: id }, 'gateway is gone');
-    this.media.gone(id);
-    this.keeper.gone(id);
+    this.media.gone(key);
+    this.keeper.gone(key);
     this.#judge();
+  }
+
+  #gatewayRenamed({ id, key }: GatewayLink): void {
+    this.#deps.logger.info({ gateway: id }, 'gateway goes on under another id');
+    this.keeper.renamed(key);
   }
 
   #changed(target: Target, was: TargetState['kind']): void {

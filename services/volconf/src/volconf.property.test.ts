@@ -6,7 +6,10 @@ import { copyOf, MEDIA, MEDIA_2, World } from './testing/world.fixture.ts';
 /** One thing that happens. */
 type Event =
   | { readonly kind: 'volconf'; readonly gateway: number; readonly slot: number; readonly path: string }
-  | { readonly kind: 'open' | 'close' | 'drop' | 'restart' | 'cut' | 'heal' | 'isolate'; readonly gateway: number }
+  | {
+      readonly kind: 'open' | 'close' | 'drop' | 'restart' | 'reborn' | 'cut' | 'heal' | 'isolate';
+      readonly gateway: number;
+    }
   | { readonly kind: 'host'; readonly host: string; readonly does: Host }
   | { readonly kind: 'fates'; readonly gateway: number; readonly fates: Fate[] }
   | { readonly kind: 'leader' | 'depose' }
@@ -22,7 +25,19 @@ const event: fc.Arbitrary<Event> = fc.oneof(
   {
     weight: 5,
     arbitrary: fc.record({
-      kind: fc.constantFrom('open', 'open', 'close', 'drop', 'restart', 'cut', 'cut', 'heal', 'heal', 'isolate'),
+      kind: fc.constantFrom(
+        'open',
+        'open',
+        'close',
+        'drop',
+        'restart',
+        'reborn',
+        'cut',
+        'cut',
+        'heal',
+        'heal',
+        'isolate',
+      ),
       gateway,
     }),
   },
@@ -176,6 +191,9 @@ class Player {
       case 'restart':
         conns.length = 0;
         at.restart();
+        break;
+      case 'reborn':
+        at.reborn();
         break;
       case 'cut':
         at.cutOff();

@@ -348,6 +348,36 @@ describe('a target that fails', () => {
   });
 
   it.each([true, false])(
+    'stays when its gateway is declared dead and goes on under another boot id (its entry is gone meanwhile: %s)',
+    async (gone) => {
+      world = await World.start({ gateways: 2 });
+      const conn = world.gateway.openConn(MEDIA, 2);
+      for (let slot = 0; slot < 10; slot++) world.volconf(world.gateway, conn, slot, copyOf('span:host'));
+      await world.advance(9000);
+      const before = [...world.connections()];
+      const orders = world.gateways.map(({ log }) => [...log]);
+      expect(before).toHaveLength(10);
+      const watched = world.gateway.watches;
+      if (gone) {
+        world.unregistered.add(world.gateway);
+        await world.advance(9000);
+        world.unregistered.clear();
+      }
+      world.gateway.reborn();
+      await world.advance(9000);
+      expect(world.connections()).toEqual(before);
+      expect(world.gateways.map(({ log }) => log)).toEqual(orders);
+      expect(world.gateway.watches).toBe(watched);
+      // A later leader adopts them, too.
+      await world.stopReplica(world.leader);
+      await world.addReplica();
+      await world.advance(9000);
+      expect(world.connections()).toEqual(before);
+      expect(world.gateways.map(({ log }) => log)).toEqual(orders);
+    },
+  );
+
+  it.each([true, false])(
     'goes elsewhere at once when its gateway stops (the registry says so first: %s)',
     async (first) => {
       // A retry would have to wait for longer than this test does.
@@ -616,6 +646,21 @@ describe('the API', () => {
   ])('refuses the name %j with %j', async (name, path) => {
     world = await World.start();
     await expect(set(name, path)).rejects.toMatchObject({ code: status.INVALID_ARGUMENT });
+  });
+
+  it('shows a connection by the id that its gateway has now', async () => {
+    world = await World.start();
+    await set('far', 'span:host:1000', 1);
+    await world.advance(100);
+    const stream = new FakeTargetStream();
+    (api().watchTargets as (stream: unknown) => void)(stream);
+    await settle();
+    world.gateway.reborn();
+    await world.advance(1500);
+    expect(await call(api().getTarget, { name: 'far' })).toMatchObject({
+      target: { state: TargetState.TARGET_STATE_RUNNING, gateway: 'gw0.b2', connection: 'gw0.b2:1', generation: 1 },
+    });
+    expect(stream.sent.at(-1)?.target).toMatchObject({ name: 'far', gateway: 'gw0.b2' });
   });
 
   it('lists slots first, by media and slot, in pages, of one state or media', async () => {

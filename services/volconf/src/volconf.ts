@@ -101,8 +101,8 @@ export class Volconf implements Service {
     );
     this.#forwarder = new Forwarder({ leader: () => this.#leader(), security });
     const anyReplica = this.#forwarder.wrap(VolconfService, this.api.implementation);
-    grpcServer.addService(VolconfService, anyReplica);
-    serviceServer?.addService(VolconfService, anyReplica);
+    grpcServer.addService(anyReplica.definition, anyReplica.implementation);
+    serviceServer?.addService(anyReplica.definition, anyReplica.implementation);
     registerMetrics(metrics, this);
   }
 
@@ -250,13 +250,21 @@ export class Volconf implements Service {
     this.api.changed(name);
     const isVisible = was === null || visible(was) !== visible(target.state.kind);
     if (isVisible || target.state.kind === 'waiting') {
-      publishTarget(this.#deps.bus, name, target, this.#deps.clock.wall());
+      this.#publish(name, target);
     }
   }
 
   #removed(name: string): void {
     this.api.changed(name);
-    publishTarget(this.#deps.bus, name, null, this.#deps.clock.wall());
+    this.#publish(name, null);
+  }
+
+  #publish(name: string, target: Target | null): void {
+    const { bus, clock } = this.#deps;
+    publishTarget(bus, name, target, {
+      wall: clock.wall(),
+      idOf: (gateway) => this.#term?.fleet.idOf(gateway) ?? gateway,
+    });
   }
 
   /** A gateway knew a later leader: the store has been wiped, or that leader is not us (the lease will say). */

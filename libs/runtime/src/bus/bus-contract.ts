@@ -258,6 +258,22 @@ export function busContract(name: string, make: (thrown: (error: unknown) => voi
       expect(await got.until(5)).toEqual(['a=1', 'b=2', 'a=3', 'b=null', 'c=4']);
     });
 
+    it('watches one key: its value, then its changes, and nothing of others', async () => {
+      await kv.put('a', encode('1'));
+      await kv.put('ab', encode('2'));
+      const [got, none] = [new Received<string>(), new Received<string>()];
+      await kv.watch((entry) => got.add(shown(entry)), 'a');
+      await kv.watch((entry) => none.add(shown(entry)), 'none');
+      expect([got.all, none.all]).toEqual([['a=1'], []]);
+      await kv.put('ab', encode('3'));
+      await kv.put('a', encode('4'));
+      await kv.put('none', encode('5'));
+      await kv.delete('a');
+      expect(await got.until(3)).toEqual(['a=1', 'a=4', 'a=null']);
+      expect(await none.until(1)).toEqual(['none=5']);
+      expect(await codeOf(kv.watch(() => {}, 'a b'))).toBe('invalid');
+    });
+
     it('watches with the revisions that get and compare-and-set speak of', async () => {
       const got = new Received<KvEntry>();
       await kv.watch(got.add);

@@ -49,9 +49,9 @@ export interface KeyValue {
   keys(): Promise<string[]>;
   /**
    * Current values first (no deleted ones), then every change in order; resolves when the current ones have been
-   * delivered. Nothing falls between the two.
+   * delivered. Nothing falls between the two. `key`: of this key only, and nothing of others is sent here.
    */
-  watch(fn: (entry: KvEntry) => void): Promise<Subscription>;
+  watch(fn: (entry: KvEntry) => void, key?: string): Promise<Subscription>;
 }
 
 export type BusErrorCode = 'conflict' | 'unavailable' | 'closed' | 'invalid';

@@ -6,6 +6,8 @@ const RETRY_MS = 1000;
 
 export interface LastingWatchDependencies {
   readonly kv: KeyValue;
+  /** What is watched; undefined: every key. */
+  readonly key?: string;
   readonly clock: Clock;
   /** Told of every entry: those that are there, then each change. Not after `stop`. */
   readonly note: (entry: KvEntry) => void;
@@ -36,11 +38,11 @@ export class LastingWatch {
   }
 
   async #open(): Promise<void> {
-    const { kv, clock, note, opened } = this.#deps;
+    const { kv, key, clock, note, opened } = this.#deps;
     try {
       const watch = await kv.watch((entry) => {
         if (this.#running) note(entry);
-      });
+      }, key);
       if (this.#running) {
         this.#watch = watch;
         opened?.();

@@ -21,6 +21,7 @@ async function advance(clock: FakeClock, ms: number): Promise<void> {
 const gw1: GatewayRecord = {
   name: 'gw1',
   boot: 'b1',
+  firstBoot: 'b1',
   serviceAddress: '10.0.0.1:9988',
   version: '0.1.0',
   draining: false,
@@ -28,6 +29,7 @@ const gw1: GatewayRecord = {
 const gw2: GatewayRecord = {
   name: 'gw2',
   boot: 'b2',
+  firstBoot: 'b2',
   serviceAddress: '10.0.0.2:9988',
   version: '0.1.0',
   draining: false,
@@ -60,7 +62,8 @@ describe('a gateway', () => {
     let fate: Fate = { kind: 'ok' };
     const rolledBack = (): KeyValue =>
       Object.assign(new FaultyKv(kv, { clock, next: () => fate }), {
-        watch: (fn: (entry: KvEntry) => void) => kv.watch((one) => fn({ ...one, revision: one.revision - back })),
+        watch: (fn: (entry: KvEntry) => void, key?: string) =>
+          kv.watch((one) => fn({ ...one, revision: one.revision - back }), key),
       });
     beforeEach(() => {
       back = 0;
@@ -164,6 +167,14 @@ describe('gateway registry', () => {
     await settle();
     expect(registry.get('gw2')).toEqual(gw2);
     expect(registry.get('gw3')).toBeNull();
+  });
+
+  it('takes the one boot id of a gateway that does not say which it began with for that', async () => {
+    await registry.start();
+    const { firstBoot: _, ...earlier } = gw1;
+    await kv.put('gw1', new TextEncoder().encode(JSON.stringify(earlier)));
+    await settle();
+    expect(registry.get('gw1')).toEqual(gw1);
   });
 
   it('keeps a gateway, which writes nothing more, for as long as it does not leave', async () => {

@@ -8,6 +8,8 @@ export interface GatewayRecord {
   readonly name: string;
   /** Drawn at every start of the process, and anew when a leader has declared the gateway dead. */
   readonly boot: string;
+  /** The boot id that the process began with: names what the process has (its connections) whatever id the gateway has taken since. */
+  readonly firstBoot: string;
   /** Where other services reach it, `host:port`. */
   readonly serviceAddress: string;
   readonly version: string;
@@ -23,6 +25,8 @@ const MAX_GATEWAYS = 4096;
 const schema = z.object({
   name: z.string().min(1).max(256),
   boot: z.string().min(1).max(256),
+  // A gateway of an earlier version does not say.
+  firstBoot: z.string().max(256).default(''),
   serviceAddress: z.string().max(1024),
   version: z.string().max(256),
   // A gateway of an earlier version does not say.
@@ -61,7 +65,7 @@ export class GatewayRegistration {
     this.#name = record().name;
     this.#kv = kv;
     this.#clock = clock;
-    this.#watch = new LastingWatch({ kv, clock, note: (entry) => this.#note(entry) });
+    this.#watch = new LastingWatch({ kv, key: this.#name, clock, note: (entry) => this.#note(entry) });
   }
 
   /** Resolves after the first attempt, whether it succeeded or not: a gateway works without the store. */
@@ -128,8 +132,7 @@ export class GatewayRegistration {
     this.#timer ??= this.#clock.after(REGISTRATION_RETRY_MS, () => this.#write());
   }
 
-  #note({ key, value, revision }: KvEntry): void {
-    if (key !== this.#name) return;
+  #note({ value, revision }: KvEntry): void {
     this.#seen = revision;
     if (value !== null) return;
     this.#deletedAt = revision;
@@ -242,7 +245,7 @@ export class GatewayRegistry {
 function decodeRecord(key: string, value: Uint8Array): GatewayRecord | null {
   try {
     const record = schema.parse(JSON.parse(decoder.decode(value)));
-    return record.name === key ? record : null;
+    return record.name === key ? { ...record, firstBoot: record.firstBoot || record.boot } : null;
   } catch {
     return null;
   }

@@ -62,7 +62,8 @@ class Replica {
         this.#called(call.metadata);
       },
     };
-    this.#server.addService(VolconfService, this.forwarder.wrap(VolconfService, own));
+    const { definition, implementation } = this.forwarder.wrap(VolconfService, own);
+    this.#server.addService(definition, implementation);
     this.address = `127.0.0.1:${await this.#server.start()}`;
     cleanups.push(() => this.#server.stop(0));
     cleanups.push(() => this.forwarder.stop());
@@ -120,6 +121,42 @@ describe('a replica that does not lead', () => {
       client.getTarget({ name: 'x' }, (failed) => resolve(failed)),
     );
     expect(error).toMatchObject({ code: status.NOT_FOUND, details: 'leader does not know it' });
+  });
+
+  it('passes requests and answers on as they came, also what it does not know of them', async () => {
+    const asItIs = (bytes: Buffer) => bytes;
+    const raw = { requestDeserialize: asItIs, responseSerialize: asItIs };
+    const later = new GrpcServer({ listen: { host: '127.0.0.1', port: 0 }, setting: 'TEST' }, { logger });
+    later.addService(
+      {
+        listTargets: { ...VolconfService.listTargets, ...raw },
+        watchTargets: { ...VolconfService.watchTargets, ...raw },
+      },
+      {
+        listTargets: ({ request }: { request: Buffer }, done: (error: null, answer: Buffer) => void) =>
+          done(null, request),
+        watchTargets: (call: ServerWritableStream<Buffer, Buffer>) => {
+          call.write(call.request);
+          call.end();
+        },
+      },
+    );
+    const standby = await new Replica({ name: 'standby' }).start();
+    standby.leader = `127.0.0.1:${await later.start()}`;
+    cleanups.push(() => later.stop(0));
+    const client: Client = open(standby);
+    // Field 1000, a varint of 5, and before it one that is known: of each message, `next_page_token` or `page_token`.
+    const bytes = Buffer.from([0x12, 1, 0x61, 0xc0, 0x3e, 5]);
+    const answer = new Promise((resolve, reject) =>
+      client.makeUnaryRequest(VolconfService.listTargets.path, asItIs, asItIs, bytes, (error, got) =>
+        error === null ? resolve(got) : reject(error),
+      ),
+    );
+    expect(await answer).toEqual(bytes);
+    const stream = client.makeServerStreamRequest(VolconfService.watchTargets.path, asItIs, asItIs, bytes);
+    const got: Buffer[] = [];
+    for await (const one of stream) got.push(one as Buffer);
+    expect(got).toEqual([bytes]);
   });
 
   it('does not pass on what has been passed on: two that name each other end at once', async () => {

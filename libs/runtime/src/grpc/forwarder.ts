@@ -26,6 +26,21 @@ export const MAX_FORWARDED_CALLS = 2000;
 type Unary = (call: ServerUnaryCall<unknown, unknown>, callback: sendUnaryData<unknown>) => void;
 type Streaming = (call: ServerWritableStream<unknown, unknown>) => void;
 
+/** A service as it is to be served. */
+export interface ServedService {
+  readonly definition: ServiceDefinition;
+  readonly implementation: object;
+}
+
+/** An answer as it came. A later version of the leader may say more in it than this one knows. */
+class PassedOn {
+  readonly bytes: Buffer;
+
+  constructor(bytes: Buffer) {
+    this.bytes = bytes;
+  }
+}
+
 export interface ForwarderOptions {
   /** `host:port` of the leader's service port; null: this replica answers itself, if only that nobody leads. */
   readonly leader: () => string | null;
@@ -34,7 +49,8 @@ export interface ForwarderOptions {
 
 /**
  * Makes any replica behind one address answer for all: calls of an API are passed on to the replica that leads, unary ones and
- * streams to the client. Whoever may call has been asked by the replica that was called; between replicas certificates count.
+ * streams to the client, with their requests and answers as they came: this replica need not understand all that is in them. Whoever may
+ * call has been asked by the replica that was called; between replicas certificates count.
  */
 export class Forwarder {
   /** Calls passed on so far. */
@@ -43,23 +59,27 @@ export class Forwarder {
   readonly #active = new Map<{ abort(why: string): void }, string>();
   #client: Client | null = null;
   #address = '';
+  /** What requests were decoded from. */
+  readonly #bytes = new WeakMap<object, Buffer>();
 
   constructor(options: ForwarderOptions) {
     this.#options = options;
   }
 
   /**
-   * The implementation, for a server: it is asked when this replica leads, and when it knows of nobody who does, and for
+   * The service, for a server: the implementation is asked when this replica leads, and when it knows of nobody who does, and for
    * methods of which `answersItself` says so.
    */
-  wrap<Implementation extends object>(
+  wrap(
     definition: ServiceDefinition,
-    implementation: Implementation,
+    implementation: object,
     answersItself: (method: string) => boolean = () => false,
-  ): Implementation {
+  ): ServedService {
     const own = implementation as Record<string, Unary | Streaming>;
     const wrapped: Record<string, Unary | Streaming> = {};
+    const methods: Record<string, MethodDefinition<unknown, unknown>> = {};
     for (const [name, method] of Object.entries(definition)) {
+      methods[name] = this.#keepingBytes(method);
       const handler = own[name];
       if (handler === undefined || method.requestStream) continue;
       wrapped[name] = method.responseStream
@@ -74,7 +94,7 @@ export class Forwarder {
             else this.#unary(method, call, callback, leader);
           };
     }
-    return wrapped as Implementation;
+    return { definition: methods, implementation: wrapped };
   }
 
   /** Another leads, or nobody: calls that wait for the one before would wait for as long as its connection lives. */
@@ -98,8 +118,25 @@ export class Forwarder {
     return metadata.get(FORWARDED_HEADER).length > 0 ? null : this.#options.leader();
   }
 
+  #keepingBytes(method: MethodDefinition<unknown, unknown>): MethodDefinition<unknown, unknown> {
+    return {
+      ...method,
+      requestDeserialize: (bytes) => {
+        const request = method.requestDeserialize(bytes);
+        this.#bytes.set(request as object, bytes);
+        return request;
+      },
+      responseSerialize: (answer) => (answer instanceof PassedOn ? answer.bytes : method.responseSerialize(answer)),
+    };
+  }
+
+  /** A request as it came. */
+  #bytesOf(method: MethodDefinition<unknown, unknown>, request: unknown): Buffer {
+    return this.#bytes.get(request as object) ?? method.requestSerialize(request);
+  }
+
   #unary(
-    { path, requestSerialize, responseDeserialize }: MethodDefinition<unknown, unknown>,
+    method: MethodDefinition<unknown, unknown>,
     call: ServerUnaryCall<unknown, unknown>,
     callback: sendUnaryData<unknown>,
     leader: string,
@@ -117,10 +154,10 @@ export class Forwarder {
       else callback(null, answer);
     };
     const upstream = this.#clientOf(leader).makeUnaryRequest(
-      path,
-      requestSerialize,
-      responseDeserialize,
-      call.request,
+      method.path,
+      asItIs,
+      passedOn,
+      this.#bytesOf(method, call.request),
       marked(),
       { deadline: call.getDeadline() },
       (error, answer) => end(error === null ? null : shown(error, leader), answer),
@@ -141,7 +178,7 @@ export class Forwarder {
   }
 
   #stream(
-    { path, requestSerialize, responseDeserialize }: MethodDefinition<unknown, unknown>,
+    method: MethodDefinition<unknown, unknown>,
     call: ServerWritableStream<unknown, unknown>,
     leader: string,
   ): void {
@@ -150,10 +187,10 @@ export class Forwarder {
       return;
     }
     const upstream = this.#clientOf(leader).makeServerStreamRequest(
-      path,
-      requestSerialize,
-      responseDeserialize,
-      call.request,
+      method.path,
+      asItIs,
+      passedOn,
+      this.#bytesOf(method, call.request),
       marked(),
       { deadline: call.getDeadline() },
     );
@@ -200,6 +237,14 @@ export class Forwarder {
     }
     return this.#client;
   }
+}
+
+function asItIs(bytes: Buffer): Buffer {
+  return bytes;
+}
+
+function passedOn(bytes: Buffer): PassedOn {
+  return new PassedOn(bytes);
 }
 
 function marked(): Metadata {

@@ -9,14 +9,12 @@ import { decodeLeaseRecord } from './lease-record.ts';
  * holder may be gone or frozen, and stays named here until another takes over or it releases.
  */
 export class LeaseWatch {
-  readonly #role: string;
   readonly #watch: LastingWatch;
   readonly #listeners = new Set<(holder: LeaseHolder | null) => void>();
   #holder: LeaseHolder | null = null;
 
   constructor({ role }: { role: string }, { kv, clock }: { kv: KeyValue; clock: Clock }) {
-    this.#role = role;
-    this.#watch = new LastingWatch({ kv, clock, note: (entry) => this.#note(entry) });
+    this.#watch = new LastingWatch({ kv, key: role, clock, note: (entry) => this.#note(entry) });
   }
 
   /** Resolves when the present holder is known, or when the store could not be asked (it is tried again). */
@@ -38,8 +36,7 @@ export class LeaseWatch {
     return { unsubscribe: () => this.#listeners.delete(fn) };
   }
 
-  #note({ key, value }: KvEntry): void {
-    if (key !== this.#role) return;
+  #note({ value }: KvEntry): void {
     const record = value === null ? null : decodeLeaseRecord(value);
     const holder = record === null || record.holder === '' ? null : { address: record.address, epoch: record.epoch };
     if (holder?.address !== this.#holder?.address || holder?.epoch !== this.#holder?.epoch) {

@@ -66,6 +66,8 @@ export class Lease {
   #started = false;
   #running = false;
   #loop: Promise<void> = Promise.resolve();
+  /** Of the record; null: nobody listens. */
+  #watch: Promise<Subscription | null> | null = null;
   #wake: (() => void) | null = null;
   #woken = false;
   #seen: Seen | null = null;
@@ -241,31 +243,32 @@ export class Lease {
   }
 
   async #run(): Promise<void> {
-    let watch: Subscription | null = null;
-    this.#kv
-      .watch((entry) => this.#hint(entry))
-      .then(
-        (subscription) => {
-          watch = subscription;
-          if (!this.#running) {
-            subscription.unsubscribe();
-          }
-        },
-        // Only a hint is missing then: the store is asked anyway.
-        () => {},
-      );
     while (this.#running) {
       const began = this.#clock.now();
       this.#woken = false;
+      this.#listen();
       await this.#step();
       await this.#pause(began + this.#ttlMs / STEPS_PER_TTL);
     }
-    (watch as Subscription | null)?.unsubscribe();
+    this.#listen();
+  }
+
+  /** Hints are for one that stands by: whoever holds the lease learns what others write when it renews, and need not hear its own. */
+  #listen(): void {
+    const listens = this.#running && this.#state.kind === 'standby';
+    if (listens === (this.#watch !== null)) return;
+    if (listens) {
+      // Without it only a hint is missing: the store is asked anyway.
+      this.#watch = this.#kv.watch((entry) => this.#hint(entry), this.#role).catch(() => null);
+      return;
+    }
+    void this.#watch?.then((watch) => watch?.unsubscribe());
+    this.#watch = null;
   }
 
   /** A released or lost record need not wait for our next look. */
   #hint(entry: KvEntry): void {
-    if (entry.key === this.#role && this.#state.kind === 'standby') {
+    if (this.#state.kind === 'standby') {
       if (entry.value === null || decodeLeaseRecord(entry.value)?.holder === '') {
         this.#wakeUp();
       }

@@ -88,10 +88,16 @@ function gatewayProblems({ gateways, leader }: GetStatusResponse, processes: rea
       (gateway) =>
         `gateway ${printable(idOf(gateway))} is not attached: it is gone or cut off, what it held is kept for now`,
     );
+  const unheard = gateways
+    .filter(({ attached, unheardMs }) => attached && unheardMs > 0)
+    .map(
+      (gateway) =>
+        `gateway ${printable(idOf(gateway))} is attached, and without NATS for ${ageText(Math.round(gateway.unheardMs / 1000))}: it works on; look for what has cut it off`,
+    );
   const draining = gateways
     .filter((gateway) => gateway.draining)
     .map((gateway) => `gateway ${printable(idOf(gateway))} drains: it takes no new connections`);
-  return [...away, ...strangers, ...draining];
+  return [...away, ...unheard, ...strangers, ...draining];
 }
 
 function replicaProblems({ address, role, hasState, lagMs }: ReplicaStatus): string[] {

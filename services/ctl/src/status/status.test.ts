@@ -145,6 +145,11 @@ describe('what is a problem', () => {
       /^gateway gw-1\.0badcafe is not attached/,
     ],
     [
+      'a gateway cut off from NATS only',
+      { topology: topologyWith({ gateways: [{ ...GATEWAY, unheardMs: 72_000 }] }) },
+      /^gateway gw-1\.0badcafe is attached, and without NATS for 1 min:/,
+    ],
+    [
       'a gateway that drains',
       { topology: topologyWith({ gateways: [{ ...GATEWAY, draining: true }] }) },
       /^gateway gw-1\.0badcafe drains/,

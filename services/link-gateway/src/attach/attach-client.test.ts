@@ -88,7 +88,7 @@ class Leader {
 const POISON = 666;
 
 class Host implements AttachHost {
-  readonly identity = { name: 'a', boot: '0123abcd', version: '1.2.3', serviceAddress: 'a:1' };
+  readonly identity = { name: 'a', boot: '0123abcd', firstBoot: '0123abcd', version: '1.2.3', serviceAddress: 'a:1' };
   readonly gatewaysKnown: string[] = [];
   readonly happened: string[] = [];
   parts: StateChange[] = [];
@@ -229,7 +229,8 @@ describe('the version of the leader', () => {
 
 describe('attaching', () => {
   it('says who it is, and after Welcome everything that is open, in parts', async () => {
-    const { leader, host, client, identity } = await setup();
+    const { leader, host, client } = await setup();
+    const { firstBoot: _, ...identity } = host.identity;
     const part = StateChange.create();
     for (let id = 1; id <= 6000; id++) part.linksOpened.push(link(id));
     host.parts = [part, StateChange.fromPartial({ connectionsOpened: [{ id: 1 }] })];

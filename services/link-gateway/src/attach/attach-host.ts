@@ -4,6 +4,8 @@ import type { Commands, StateChange } from '@spanmesh/proto/v1/gateway_control';
 export interface GatewayIdentity {
   readonly name: string;
   readonly boot: string;
+  /** The boot id that the process began with. */
+  readonly firstBoot: string;
   readonly version: string;
   /** Where other gateways reach it; known once the ports are listened on. Empty: they cannot. */
   readonly serviceAddress: string;

@@ -68,8 +68,8 @@ export class Registration {
       const kv = await bus.kv(GATEWAYS_BUCKET);
       if (this.#isLeaving) return;
       const record = () => {
-        const { name, boot, version, serviceAddress } = this.#identity;
-        return { name, boot, version, serviceAddress };
+        const { name, boot, firstBoot, version, serviceAddress } = this.#identity;
+        return { name, boot, firstBoot, version, serviceAddress };
       };
       this.#entry = new GatewayRegistration(record, { kv, clock });
       await this.#entry.start();

@@ -44,6 +44,15 @@ interface Watching {
   readonly watch: MediaWatch;
 }
 
+export interface DialServerOptions {
+  /** The gateway's id; asked for at each use. */
+  readonly gateway: () => string;
+  /** The boot id that the process began with. */
+  readonly firstBoot: string;
+  /** Of orders that name none, ms. */
+  readonly connectTimeout: number;
+}
+
 export interface DialServerDependencies {
   readonly orders: Orders;
   readonly news: MediaNews;
@@ -54,12 +63,11 @@ export interface DialServerDependencies {
 
 /** The service Dial of dial.proto: for volconf, on the service port. */
 export class DialServer {
-  readonly #options: { readonly gateway: () => string; readonly connectTimeout: number };
+  readonly #options: DialServerOptions;
   readonly #deps: DialServerDependencies;
   readonly #watches = new Set<Watching>();
 
-  /** `gateway`: its id, asked for at each use; `connectTimeout`: of orders that name none, ms. */
-  constructor(options: { gateway: () => string; connectTimeout: number }, deps: DialServerDependencies) {
+  constructor(options: DialServerOptions, deps: DialServerDependencies) {
     this.#options = options;
     this.#deps = deps;
     deps.orders.onEpoch = () =>
@@ -93,11 +101,6 @@ export class DialServer {
     },
   };
 
-  /** The gateway has another id: watches begin again, and are told. */
-  renamed(): void {
-    this.#endWatches({ code: status.UNAVAILABLE, details: 'the gateway has another boot id now' });
-  }
-
   /** Ends all watches. */
   stop(): void {
     this.#endWatches({ code: status.UNAVAILABLE, details: 'the gateway is stopping' });
@@ -117,6 +120,7 @@ export class DialServer {
 
   #watch(call: ServerWritableStream<WatchMediaRequest, WatchMediaResponse>): void {
     const { orders, news, tables, clock } = this.#deps;
+    const { gateway, firstBoot } = this.#options;
     checkOwner('watch', call.request.epoch);
     orders.checkEpoch(call.request.epoch);
     if (this.#watches.size >= MAX_MEDIA_WATCHES) {
@@ -126,7 +130,7 @@ export class DialServer {
     }
     // Registered in the same turn as the snapshot is cut: nothing falls between the two.
     const watch = new MediaWatch(
-      { gateway: this.#options.gateway(), lnkConns: tables.lnkConns.values(), standing: orders.standing() },
+      { gateway: gateway(), firstBoot, lnkConns: tables.lnkConns.values(), standing: orders.standing() },
       {
         stream: call,
         clock,

@@ -332,14 +332,17 @@ describe('Hangup', () => {
 });
 
 describe('WatchMedia', () => {
-  it('ends when the gateway has taken another boot id, and the next one says so', async () => {
+  it('goes on when the gateway has taken another boot id, and says then as before which process it is', async () => {
     const watch = await new Watched(1).snapshot();
+    expect(watch.got.at(-1)).toMatchObject({ gateway: 'gw.80000000', firstBoot: '80000000' });
     world.random = 0.25;
     world.gateway.declaredDead();
-    await watch.until(() => watch.error !== null);
-    expect(watch.error!.code).toBe(status.UNAVAILABLE);
     const again = await new Watched(1).snapshot();
-    expect(again.got.at(-1)!.gateway).toBe('gw.40000000');
+    expect(again.got.at(-1)).toMatchObject({ gateway: 'gw.40000000', firstBoot: '80000000' });
+    const { lnkConn } = await world.established('linkid');
+    await watch.until(() => watch.all('opened').length === 1);
+    expect(watch.all('opened')).toMatchObject([{ lnkConn }]);
+    expect(watch.error).toBeNull();
   });
 
   it('tells media and slots: those that are there, then what changes', async () => {
@@ -394,7 +397,7 @@ describe('WatchMedia', () => {
     let ended = 0;
     const sent: WatchMediaResponse[] = [];
     const watch = new MediaWatch(
-      { gateway: 'g', lnkConns: [], standing: [] },
+      { gateway: 'g', firstBoot: 'b', lnkConns: [], standing: [] },
       {
         stream: {
           write: (response) => {

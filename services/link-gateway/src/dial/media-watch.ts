@@ -23,6 +23,15 @@ export interface MediaStream {
   on(event: 'drain' | 'cancelled', fn: () => void): unknown;
 }
 
+/** What a watch begins with. */
+export interface MediaSnapshot {
+  /** The gateway's id, and the boot id that its process began with. */
+  readonly gateway: string;
+  readonly firstBoot: string;
+  readonly lnkConns: Iterable<LnkConn>;
+  readonly standing: Iterable<Standing>;
+}
+
 export interface MediaWatchDependencies {
   readonly stream: MediaStream;
   readonly clock: Clock;
@@ -46,13 +55,10 @@ export class MediaWatch implements MediaListener {
   #ended = false;
 
   /** `lnkConns` and `standing` are read at once: what changes after this call is told as a change. */
-  constructor(
-    { gateway, lnkConns, standing }: { gateway: string; lnkConns: Iterable<LnkConn>; standing: Iterable<Standing> },
-    deps: MediaWatchDependencies,
-  ) {
+  constructor(open: MediaSnapshot, deps: MediaWatchDependencies) {
     this.#deps = deps;
     this.#turn = new Turn(() => this.#pump());
-    this.#snapshot = cut(gateway, lnkConns, standing);
+    this.#snapshot = cut(open);
     deps.stream.on('drain', () => {
       this.#blocked = false;
       this.#pump();
@@ -133,7 +139,7 @@ export class MediaWatch implements MediaListener {
   }
 }
 
-function cut(gateway: string, lnkConns: Iterable<LnkConn>, standing: Iterable<Standing>): WatchMediaResponse[] {
+function cut({ gateway, firstBoot, lnkConns, standing }: MediaSnapshot): WatchMediaResponse[] {
   const all = WatchMediaResponse.create();
   for (const lnkConn of lnkConns) {
     all.opened.push(openedOf(lnkConn));
@@ -142,7 +148,7 @@ function cut(gateway: string, lnkConns: Iterable<LnkConn>, standing: Iterable<St
   }
   for (const one of standing) all.up.push(upOf(one));
   const parts = inParts(all);
-  parts.push(WatchMediaResponse.create({ snapshotEnd: true, gateway }));
+  parts.push(WatchMediaResponse.create({ snapshotEnd: true, gateway, firstBoot }));
   return parts;
 }
 

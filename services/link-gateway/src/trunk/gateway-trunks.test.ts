@@ -353,6 +353,38 @@ describe('trunks between two gateways', () => {
       expect(pair.a.trunks.state()).toEqual({ established: [pair.b.id], unreachable: [] });
     });
 
+    it('opens one that was hard to open again before it tells, though it is lost at once', async () => {
+      const wires = await pair.wired();
+      await standing(1);
+      const { other } = pair.a;
+      const isLost = () => pair.a.trunks.counts().standing + pair.b.trunks.counts().standing === 0;
+      const isThere = () => pair.a.trunks.counts().standing + pair.b.trunks.counts().standing === 2;
+      const lose = async () => {
+        for (const wire of Object.values(wires)) wire.cut();
+        await until(isLost);
+      };
+      const pass = async (ms: number) => {
+        for (let passed = 0; passed < ms && !isThere(); passed += 100) {
+          pair.clock.advance(100);
+          await turns();
+        }
+      };
+      pair.a.other = null;
+      pair.b.other = null;
+      await lose();
+      // Pauses have become as long as they get.
+      await pass(30_000);
+      expect(pair.a.trunks.state().unreachable).toEqual([pair.b.id]);
+      pair.a.other = other;
+      await pass(10_000);
+      await until(isThere);
+      const told = pair.a.unreachable.length;
+      await lose();
+      await pass(1500);
+      await until(isThere);
+      expect(pair.a.unreachable.slice(told).flat()).toEqual([]);
+    });
+
     it('answers what waits when the trunk cannot be opened', async () => {
       pair.a.other = null;
       const route = pair.route(1);

@@ -7,7 +7,14 @@ import { type Logger, Throttle } from '@spanmesh/runtime/log/logger';
 import type { Random } from '@spanmesh/runtime/random';
 import type { TlsFiles } from '@spanmesh/runtime/tls/tls-files';
 import type { RouteSource } from '../routing/trunks.ts';
-import { FIRST_BACKOFF_MS, LOG_INTERVAL_MS, MAX_BACKOFF_MS, OPEN_TIMEOUT_MS, UNREACHABLE_AFTER_MS } from './limits.ts';
+import {
+  FIRST_BACKOFF_MS,
+  LOG_INTERVAL_MS,
+  LOST_BACKOFF_MS,
+  MAX_BACKOFF_MS,
+  OPEN_TIMEOUT_MS,
+  UNREACHABLE_AFTER_MS,
+} from './limits.ts';
 import { type AskForTrunk, type OpenedTrunk, openTrunk } from './open-trunk.ts';
 import type { Tokens } from './tokens.ts';
 import { TrunkEnd, type TrunkEndDependencies } from './trunk-end.ts';
@@ -292,8 +299,10 @@ export class PeerTrunk {
     this.#log(why, detail);
     if (this.#end !== end) return;
     const state = this.#state;
-    if (state.kind === 'standing' && this.#deps.clock.now() - state.sinceMs >= MAX_BACKOFF_MS) {
-      this.#backoff = FIRST_BACKOFF_MS;
+    if (state.kind === 'standing') {
+      const hasLasted = this.#deps.clock.now() - state.sinceMs >= MAX_BACKOFF_MS;
+      // It was hard to open, and may be hard to keep; but one loss is no reason to count the other gateway as unreachable.
+      this.#backoff = hasLasted ? FIRST_BACKOFF_MS : Math.min(this.#backoff, LOST_BACKOFF_MS);
     }
     this.#goDown();
   }

@@ -22,6 +22,8 @@ export interface ReplicasKnown {
 export interface ProcessesKnown extends ReplicasKnown {
   readonly missing: readonly MissingProcess[];
   readonly refused: readonly RefusedProcess[];
+  /** For how long a gateway, by its name, has not been heard over the bus, ms; 0: it is. */
+  readonly unheardMs: (gateway: string) => number;
 }
 
 /** Highest value of a uint32: a lag that is longer has been long enough for weeks. */
@@ -33,13 +35,20 @@ export function wholeMs(ms: number): number {
 }
 
 /** How the installation is. `state` null: this replica has none. */
-export function showStatus(known: ProcessesKnown, state: Trees | null, revision: string): GetStatusResponse {
+export function showStatus(
+  { unheardMs, ...known }: ProcessesKnown,
+  state: Trees | null,
+  revision: string,
+): GetStatusResponse {
+  const gateways = [...(state?.gateways.values() ?? [])].map((gateway) =>
+    showGateway(gateway, wholeMs(unheardMs(gateway.name))),
+  );
   return {
     ...known,
     replicas: [...known.replicas],
     missing: [...known.missing],
     refused: [...known.refused],
-    gateways: [...(state?.gateways.values() ?? [])].map(showGateway).sort((a, b) => (a.name < b.name ? -1 : 1)),
+    gateways: gateways.sort((a, b) => (a.name < b.name ? -1 : 1)),
     counts: state === null ? ObjectCounts.create() : countsOf(state),
     revision,
   };
@@ -50,7 +59,7 @@ export function countsOf({ tree }: Trees): ObjectCounts {
   return { clusters, nodes, links, connections, lnkConns, relays, refused };
 }
 
-function showGateway(gateway: Gateway): GatewayStatus {
+function showGateway(gateway: Gateway, unheardMs: number): GatewayStatus {
   const { name, boot, version, serviceAddress, attached, draining } = gateway;
   let relays = 0;
   for (const { relayCount } of gateway.lnkConns.values()) relays += relayCount;
@@ -65,5 +74,6 @@ function showGateway(gateway: Gateway): GatewayStatus {
     lnkConns: gateway.lnkConns.size,
     links: gateway.links.size,
     relays,
+    unheardMs,
   };
 }

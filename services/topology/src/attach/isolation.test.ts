@@ -8,7 +8,14 @@ const TTL_MS = 2000;
 function cutOff() {
   const clock = new FakeClock();
   clock.advance(10_000);
-  const gateway = { name: 'a', boot: '00000001', serviceAddress: '', version: '', draining: false };
+  const gateway = {
+    name: 'a',
+    boot: '00000001',
+    firstBoot: '00000001',
+    serviceAddress: '',
+    version: '',
+    draining: false,
+  };
   const world = {
     clock,
     registered: [gateway],

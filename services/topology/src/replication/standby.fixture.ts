@@ -156,7 +156,7 @@ export function answersOf({ trees, history, widths }: View): unknown {
         attempt(() => runNow(explain(trees, widths, { node: key!.id, connection: id, pageSize: 5000, pageToken: '' }))),
       ),
   );
-  const none = { replica: '', leader: undefined, replicas: [], missing: [], refused: [] };
+  const none = { replica: '', leader: undefined, replicas: [], missing: [], refused: [], unheardMs: () => 0 };
   return plain({
     revision: history.revision,
     clusters: runNow(listClusters(trees, any)),

@@ -16,7 +16,7 @@ import {
 import { type ClusterKey, ConnectionOrigin } from '@spanmesh/proto/v1/types';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import type { GatewayRecord } from '@spanmesh/runtime/gateways/registry';
-import type { Living, Missed } from '@spanmesh/runtime/gateways/signs-of-life';
+import { type Living, type Missed, SILENT_MS } from '@spanmesh/runtime/gateways/signs-of-life';
 import { createLogger } from '@spanmesh/runtime/log/logger';
 import type { Dialect } from '@spanmesh/spantree/tree';
 import { gatewayId } from '../attach/gateway-id.ts';
@@ -107,6 +107,10 @@ export class FakeLease implements LeaseView {
   }
 }
 
+function nameOf(id: string): string {
+  return id.slice(0, id.indexOf('.'));
+}
+
 /** Those who are in the registry, and who gives signs of life: at all times while it is in `alive`. */
 export class FakePresence implements Presence {
   readonly records = new Map<string, GatewayRecord>();
@@ -144,16 +148,25 @@ export class FakePresence implements Presence {
 
   living(kind: Living['kind']): Living[] {
     if (kind === 'topology') return this.replicas.map((name) => ({ kind, id: name, name }));
-    return [...this.alive].map((id) => ({ kind, id, name: id.slice(0, id.indexOf('.')) }));
+    return [...this.alive].map((id) => ({ kind, id, name: nameOf(id) }));
   }
 
   missed(): Missed[] {
-    return this.silent;
+    const silent = [...this.signs].filter(([id, at]) => !this.alive.has(id) && this.clock.now() - at >= SILENT_MS);
+    const gateways = silent.map(([id, since]) => ({ kind: 'link-gateway', id, name: nameOf(id), since }) as const);
+    return [...this.silent, ...gateways];
   }
 
   /** The gateway joins, and gives signs of life from now on. */
   put(name: string, boot: string): void {
-    this.records.set(name, { name, boot, serviceAddress: `${name}:1`, version: '1.0.0', draining: false });
+    this.records.set(name, {
+      name,
+      boot,
+      firstBoot: boot,
+      serviceAddress: `${name}:1`,
+      version: '1.0.0',
+      draining: false,
+    });
     this.alive.add(gatewayId({ name, boot }));
     this.#changed();
   }

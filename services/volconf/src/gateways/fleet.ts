@@ -17,7 +17,9 @@ export interface FleetDependencies {
   readonly leadingSince: () => number | null;
   readonly sink: LinkSink;
   /** A gateway is gone: its stream, and its entry in the registry. */
-  readonly gone: (id: string) => void;
+  readonly gone: (link: GatewayLink) => void;
+  /** A gateway goes on under another id: topology has declared the one before dead. */
+  readonly renamed: (link: GatewayLink) => void;
   /** Time has passed while one was missing: to call `check`, and do what time allows. */
   readonly recheck: () => void;
 }
@@ -46,8 +48,13 @@ export class Fleet implements GatewayView {
     }
   }
 
-  port(id: string): GatewayPort | null {
-    return this.#links.get(id)?.port ?? null;
+  port(key: string): GatewayPort | null {
+    return this.#links.get(key)?.port ?? null;
+  }
+
+  /** What people know the gateway by. */
+  idOf(key: string): string {
+    return this.#links.get(key)?.id ?? key;
   }
 
   get size(): number {
@@ -73,18 +80,20 @@ export class Fleet implements GatewayView {
     const present = new Map<string, GatewayRecord>();
     const names = new Set<string>();
     for (const record of this.#deps.present()) {
-      present.set(`${record.name}.${record.boot}`, record);
+      present.set(`${record.name}.${record.firstBoot}`, record);
       names.add(record.name);
     }
     for (const link of [...this.#links.values()]) {
-      if (present.has(link.id)) continue;
-      // Another boot of the name has taken its place; or neither watch nor entry.
+      if (present.has(link.key)) continue;
+      // Another process of the name has taken its place; or neither watch nor entry.
       if (names.has(link.name) || (!link.isWatched && this.#trustsAbsence())) this.#drop(link);
     }
-    for (const [id, record] of present) {
-      if (!this.#links.has(id)) this.#add(record);
-      const link = this.#links.get(id);
-      if (link !== undefined) link.draining = record.draining;
+    for (const [key, record] of present) {
+      if (!this.#links.has(key)) this.#add(record);
+      const link = this.#links.get(key);
+      if (link === undefined) continue;
+      link.draining = record.draining;
+      this.#rename(link, `${record.name}.${record.boot}`);
     }
     this.#checkAgain();
   }
@@ -101,14 +110,20 @@ export class Fleet implements GatewayView {
     const port = this.#deps.connect(record);
     if (port === null) return;
     const link = new GatewayLink({ ...record, epoch: this.#epoch }, { port, clock, random, sink });
-    this.#links.set(link.id, link);
+    this.#links.set(link.key, link);
     link.open();
   }
 
+  #rename(link: GatewayLink, id: string): void {
+    if (link.id === id) return;
+    link.id = id;
+    this.#deps.renamed(link);
+  }
+
   #drop(link: GatewayLink): void {
-    this.#links.delete(link.id);
+    this.#links.delete(link.key);
     link.close();
-    this.#deps.gone(link.id);
+    this.#deps.gone(link);
   }
 
   #trustsAbsence(): boolean {

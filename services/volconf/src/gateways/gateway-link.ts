@@ -28,10 +28,15 @@ type LinkState =
   | { readonly kind: 'reading' | 'live'; readonly stream: MediaStream }
   | { readonly kind: 'closed' };
 
-/** One gateway in a leader's term: its watch, again and again, and the way to order from it. */
+/**
+ * One gateway in a leader's term: its watch, again and again, and the way to order from it. It is the same one, with the connections that
+ * it has, when topology has declared it dead and it goes on under another boot id.
+ */
 export class GatewayLink {
-  /** `<name>.<boot>` */
-  readonly id: string;
+  /** `<name>.<first boot>`: what it is known by as long as its process lives. */
+  readonly key: string;
+  /** `<name>.<boot>`, by the registry: what people know it by. */
+  id: string;
   readonly name: string;
   readonly port: GatewayPort;
   /** It has told everything once in this term. */
@@ -45,9 +50,10 @@ export class GatewayLink {
   #pause = FIRST_WATCH_RETRY_MS;
 
   constructor(
-    { name, boot, epoch }: { name: string; boot: string; epoch: number },
+    { name, boot, firstBoot, epoch }: { name: string; boot: string; firstBoot: string; epoch: number },
     deps: { port: GatewayPort; clock: Clock; random: Random; sink: LinkSink },
   ) {
+    this.key = `${name}.${firstBoot}`;
     this.id = `${name}.${boot}`;
     this.name = name;
     this.port = deps.port;
@@ -91,8 +97,8 @@ export class GatewayLink {
     const { sink } = this.#deps;
     const state = this.#state;
     if (state.kind !== 'reading' && state.kind !== 'live') return;
-    if (response.snapshotEnd && response.gateway !== this.id) {
-      // The address has become another gateway's, or another boot's: the registry will say so.
+    if (response.snapshotEnd && keyOf(response) !== this.key) {
+      // The address has become another gateway's, or another process's: the registry will say so.
       state.stream.cancel();
       this.#broken(new GatewayError('unknown', `another gateway answers there: ${response.gateway}`));
       return;
@@ -112,4 +118,8 @@ export class GatewayLink {
     this.#state = { kind: 'waiting', timer: clock.after(pause, () => this.open()) };
     sink.broken(this, error);
   }
+}
+
+function keyOf({ gateway, firstBoot }: WatchMediaResponse): string {
+  return firstBoot === '' ? gateway : `${gateway.slice(0, gateway.lastIndexOf('.'))}.${firstBoot}`;
 }

@@ -19,7 +19,7 @@ interface LnkConn {
 interface Claim {
   readonly media: Media;
   readonly principal: string;
-  /** `<gateway id>:<number>` */
+  /** `<gateway>:<number>` */
   readonly lnkConns: Set<string>;
   readonly slots: Map<number, Slot>;
   /** When the oldest LNK_CONN that was told was opened, on our monotonic clock. */
@@ -60,7 +60,7 @@ export class MediaTable {
   readonly #shares: SlotShares;
   /** By key. */
   readonly #media = new Map<string, Media>();
-  /** By gateway id, then number. */
+  /** By gateway (`GatewayLink.key`), then number. */
   readonly #lnkConns = new Map<string, Map<number, LnkConn>>();
   /** LNK_CONNs of a gateway that its new snapshot has not named yet. */
   readonly #unconfirmed = new Map<string, Set<number>>();

@@ -10,7 +10,7 @@ const PRIORITY = 0x0f;
 
 /** When a LNK_VOLCONF came. */
 export interface Told {
-  /** Id of the gateway that it came in at. */
+  /** The gateway that it came in at, by `GatewayLink.key`. */
   readonly gateway: string;
   /** By that gateway's monotonic clock, microseconds: of two that came in there, the later one has the higher stamp. */
   readonly stamp: number;

@@ -9,7 +9,7 @@ export interface Destination extends SpanAddress {
 
 /** An order to a gateway: the later one has the higher (epoch, generation). */
 export interface Placed {
-  /** Id of the gateway. */
+  /** The gateway, by `GatewayLink.key`. */
   readonly gateway: string;
   readonly epoch: number;
   readonly generation: number;

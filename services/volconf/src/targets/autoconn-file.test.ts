@@ -106,7 +106,7 @@ describe('hosts of an autoconn file', () => {
       await world.advance(100);
       expect(world.connections()).toEqual(['autoconn:a a:987', 'autoconn:b:1000 b:1000']);
       const { asked, target } = world.leader.term!.operator('autoconn:a')!;
-      expect(showOperator(asked, target, { now: 0, wall: 0 })).toMatchObject({
+      expect(showOperator(asked, target, { now: 0, wall: 0, idOf: String })).toMatchObject({
         name: 'autoconn:a',
         origin: TargetOrigin.TARGET_ORIGIN_AUTOCONN,
         path: 'span:a',

@@ -36,6 +36,8 @@ const GIVE_UP_MS = 1500;
 export class FakeGateway {
   readonly name: string;
   boot: number;
+  /** The boot id that its process began with. */
+  firstBoot: number;
   /** Hosts that are not named are up. */
   readonly hosts: Map<string, Host>;
   readonly lnkConns = new Map<number, { readonly conn: MediaLnkConn; readonly slots: Map<number, SlotReceived> }>();
@@ -63,6 +65,7 @@ export class FakeGateway {
   constructor(name: string, { clock, hosts }: { clock: FakeClock; hosts: Map<string, Host> }) {
     this.name = name;
     this.boot = 1;
+    this.firstBoot = 1;
     this.hosts = hosts;
     this.#clock = clock;
   }
@@ -119,15 +122,21 @@ export class FakeGateway {
     this.lnkConns.clear();
     this.epoch = 0;
     this.boot++;
+    this.firstBoot = this.boot;
     this.#breakWatches();
     this.onConnections();
   }
 
-  /** The way to this boot of it. */
+  /** Topology has declared it dead: it goes on under another boot id, with all that it has. */
+  reborn(): void {
+    this.boot++;
+  }
+
+  /** The way to this process of it. */
   port(): GatewayPort {
-    const { boot } = this;
+    const { firstBoot } = this;
     let isClosed = false;
-    const reachable = () => !this.cut && this.boot === boot;
+    const reachable = () => !this.cut && this.firstBoot === firstBoot;
     const order = <T>(run: () => Promise<T>): Promise<T> => {
       const fate = this.fates.shift() ?? 'ok';
       if (!reachable() || fate === 'unheard') return this.#giveUp();
@@ -183,7 +192,12 @@ export class FakeGateway {
       end(error as GatewayError);
       return { cancel: () => {} };
     }
-    const snapshot = WatchMediaResponse.create({ snapshotEnd: true, gateway: this.id, clockUs: this.#clockUs() });
+    const snapshot = WatchMediaResponse.create({
+      snapshotEnd: true,
+      gateway: this.id,
+      firstBoot: `b${this.firstBoot}`,
+      clockUs: this.#clockUs(),
+    });
     for (const { conn, slots } of this.lnkConns.values()) {
       snapshot.opened.push(conn);
       snapshot.slots.push(...slots.values());

@@ -231,7 +231,7 @@ export class World {
     this.#renewAt = this.clock.now() + 1000;
     const kv = await this.bus.kv(GATEWAYS_BUCKET);
     for (const gateway of this.gateways) {
-      const { name, boot } = gateway;
+      const { name, boot, firstBoot } = gateway;
       if (this.unregistered.has(gateway)) {
         const since = this.#silentSince.get(gateway) ?? this.clock.now();
         this.#silentSince.set(gateway, since);
@@ -242,6 +242,7 @@ export class World {
       const record = {
         name,
         boot: `b${boot}`,
+        firstBoot: `b${firstBoot}`,
         serviceAddress: '127.0.0.1:1',
         version: '0',
         draining: this.draining.has(gateway),

@@ -98,10 +98,15 @@ export interface WatchMediaResponse {
   down: DialledDown[];
   /** The snapshot is complete with this message. */
   snapshotEnd: boolean;
-  /** With snapshot_end: the gateway's id, `<name>.<boot>`. */
+  /** With snapshot_end: the gateway's id, `<name>.<boot>`. It may take another one while the watch goes on. */
   gateway: string;
   /** When this was sent, microseconds of the gateway's monotonic clock: tells how long ago something was. */
   clockUs: number;
+  /**
+   * With snapshot_end: the boot id that the gateway's process began with. It stays, as connections do, when topology has declared the
+   * gateway dead and it takes another id. Empty: a gateway of an earlier version, whose first boot id is its only one.
+   */
+  firstBoot: string;
 }
 
 /** A LNK_CONN and its media. */
@@ -781,7 +786,17 @@ export const WatchMediaRequest: MessageFns<WatchMediaRequest> = {
 };
 
 function createBaseWatchMediaResponse(): WatchMediaResponse {
-  return { opened: [], closed: [], slots: [], up: [], down: [], snapshotEnd: false, gateway: "", clockUs: 0 };
+  return {
+    opened: [],
+    closed: [],
+    slots: [],
+    up: [],
+    down: [],
+    snapshotEnd: false,
+    gateway: "",
+    clockUs: 0,
+    firstBoot: "",
+  };
 }
 
 export const WatchMediaResponse: MessageFns<WatchMediaResponse> = {
@@ -813,6 +828,9 @@ export const WatchMediaResponse: MessageFns<WatchMediaResponse> = {
     }
     if (message.clockUs !== 0) {
       writer.uint32(65).double(message.clockUs);
+    }
+    if (message.firstBoot !== "") {
+      writer.uint32(74).string(message.firstBoot);
     }
     return writer;
   },
@@ -904,6 +922,14 @@ export const WatchMediaResponse: MessageFns<WatchMediaResponse> = {
             message.clockUs = reader.double();
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.firstBoot = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -934,6 +960,11 @@ export const WatchMediaResponse: MessageFns<WatchMediaResponse> = {
         : isSet(object.clock_us)
         ? globalThis.Number(object.clock_us)
         : 0,
+      firstBoot: isSet(object.firstBoot)
+        ? globalThis.String(object.firstBoot)
+        : isSet(object.first_boot)
+        ? globalThis.String(object.first_boot)
+        : "",
     };
   },
 
@@ -963,6 +994,9 @@ export const WatchMediaResponse: MessageFns<WatchMediaResponse> = {
     if (message.clockUs !== 0) {
       obj.clockUs = floatToJson(message.clockUs);
     }
+    if (message.firstBoot !== "") {
+      obj.firstBoot = message.firstBoot;
+    }
     return obj;
   },
 
@@ -979,6 +1013,7 @@ export const WatchMediaResponse: MessageFns<WatchMediaResponse> = {
     message.snapshotEnd = object.snapshotEnd ?? false;
     message.gateway = object.gateway ?? "";
     message.clockUs = object.clockUs ?? 0;
+    message.firstBoot = object.firstBoot ?? "";
     return message;
   },
 };

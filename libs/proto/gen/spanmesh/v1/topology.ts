@@ -928,6 +928,11 @@ export interface GatewayStatus {
   links: number;
   /** Relays on its LNK_CONNs, but for those that it opened on demand. */
   relays: number;
+  /**
+   * For how long, in milliseconds, no sign of life of it has come over NATS although others' have. With `attached`: it is cut off from
+   * NATS, and works on. 0: it is heard, NATS is away from the replica that answers, or the gateway does without NATS.
+   */
+  unheardMs: number;
 }
 
 /** How much there is in the trees. */
@@ -5301,6 +5306,7 @@ function createBaseGatewayStatus(): GatewayStatus {
     lnkConns: 0,
     links: 0,
     relays: 0,
+    unheardMs: 0,
   };
 }
 
@@ -5335,6 +5341,9 @@ export const GatewayStatus: MessageFns<GatewayStatus> = {
     }
     if (message.relays !== 0) {
       writer.uint32(80).uint32(message.relays);
+    }
+    if (message.unheardMs !== 0) {
+      writer.uint32(88).uint32(message.unheardMs);
     }
     return writer;
   },
@@ -5432,6 +5441,14 @@ export const GatewayStatus: MessageFns<GatewayStatus> = {
             message.relays = reader.uint32();
             continue;
           }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.unheardMs = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5464,6 +5481,11 @@ export const GatewayStatus: MessageFns<GatewayStatus> = {
         : 0,
       links: isSet(object.links) ? globalThis.Number(object.links) : 0,
       relays: isSet(object.relays) ? globalThis.Number(object.relays) : 0,
+      unheardMs: isSet(object.unheardMs)
+        ? globalThis.Number(object.unheardMs)
+        : isSet(object.unheard_ms)
+        ? globalThis.Number(object.unheard_ms)
+        : 0,
     };
   },
 
@@ -5499,6 +5521,9 @@ export const GatewayStatus: MessageFns<GatewayStatus> = {
     if (message.relays !== 0) {
       obj.relays = Math.round(message.relays);
     }
+    if (message.unheardMs !== 0) {
+      obj.unheardMs = Math.round(message.unheardMs);
+    }
     return obj;
   },
 
@@ -5517,6 +5542,7 @@ export const GatewayStatus: MessageFns<GatewayStatus> = {
     message.lnkConns = object.lnkConns ?? 0;
     message.links = object.links ?? 0;
     message.relays = object.relays ?? 0;
+    message.unheardMs = object.unheardMs ?? 0;
     return message;
   },
 };

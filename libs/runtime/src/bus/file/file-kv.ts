@@ -93,8 +93,8 @@ export class FileKeyValue implements KeyValue {
     return this.#memory.keys();
   }
 
-  watch(fn: (entry: KvEntry) => void): Promise<Subscription> {
-    return this.#memory.watch(fn);
+  watch(fn: (entry: KvEntry) => void, key?: string): Promise<Subscription> {
+    return this.#memory.watch(fn, key);
   }
 
   /** Everything answers `closed` from now on; a change that is being written ends as it ends. */

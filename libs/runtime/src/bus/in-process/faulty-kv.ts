@@ -48,8 +48,8 @@ export class FaultyKv implements KeyValue {
     return this.#inner.keys();
   }
 
-  watch(fn: (entry: KvEntry) => void): Promise<Subscription> {
-    return this.#inner.watch(fn);
+  watch(fn: (entry: KvEntry) => void, key?: string): Promise<Subscription> {
+    return this.#inner.watch(fn, key);
   }
 
   async #meet<T>(call: () => Promise<T>): Promise<T> {

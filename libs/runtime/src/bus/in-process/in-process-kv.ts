@@ -4,6 +4,8 @@ import type { OnBusError } from './in-process-bus.ts';
 
 interface Watcher {
   readonly fn: (entry: KvEntry) => void;
+  /** undefined: all. */
+  readonly key: string | undefined;
   /** Cleared by unsubscribe and close: what is still queued for it is dropped. */
   active: boolean;
 }
@@ -62,9 +64,10 @@ export class InProcessKeyValue implements KeyValue {
     return [...this.#entries.values()].filter((entry) => entry.value !== null).map((entry) => entry.key);
   }
 
-  async watch(fn: (entry: KvEntry) => void): Promise<Subscription> {
+  async watch(fn: (entry: KvEntry) => void, key?: string): Promise<Subscription> {
     this.#checkOpen();
-    const watcher: Watcher = { fn, active: true };
+    if (key !== undefined) checkKey(key);
+    const watcher: Watcher = { fn, key, active: true };
     // Registered and cut in one step; queued deliveries keep the order, so no change falls between.
     this.#watchers.add(watcher);
     for (const entry of this.#entries.values()) {
@@ -129,6 +132,7 @@ export class InProcessKeyValue implements KeyValue {
   }
 
   #tell(watcher: Watcher, entry: KvEntry): void {
+    if (watcher.key !== undefined && watcher.key !== entry.key) return;
     queueMicrotask(() => {
       if (!watcher.active) {
         return;

@@ -5,9 +5,12 @@ import { isDeleted } from './nats-kv.ts';
 import type { NatsLink } from './nats-link.ts';
 import type { NatsStream } from './nats-stream.ts';
 
-/** How often JetStream says that it still watches for us, ms, and after how long without a word we begin anew. */
-const HEARTBEAT_MS = 500;
-const SILENCE_MS = 2000;
+/**
+ * How often JetStream says that it still watches for us, ms, and after how long without a word we begin anew. It is most of what an idle
+ * installation hears of NATS, and only for a server that has lost our place while our connection with it stands.
+ */
+const HEARTBEAT_MS = 1000;
+const SILENCE_MS = 2500;
 /** How long the current values may take, ms. */
 const START_MS = 5000;
 /** How soon a watch that could not be begun anew is tried again, ms. */
@@ -43,6 +46,7 @@ interface Feed {
 export class NatsWatch {
   readonly #fn: (entry: KvEntry) => void;
   readonly #stream: NatsStream;
+  readonly #keys: string;
   readonly #link: NatsLink;
   readonly #clock: Clock;
   readonly #onError: (error: unknown, where: string) => void;
@@ -60,6 +64,8 @@ export class NatsWatch {
     fn: (entry: KvEntry) => void,
     deps: {
       stream: NatsStream;
+      /** The one key that is watched, or `>`. */
+      keys: string;
       link: NatsLink;
       clock: Clock;
       onError: (error: unknown, where: string) => void;
@@ -68,6 +74,7 @@ export class NatsWatch {
   ) {
     this.#fn = fn;
     this.#stream = deps.stream;
+    this.#keys = deps.keys;
     this.#link = deps.link;
     this.#clock = deps.clock;
     this.#onError = deps.onError;
@@ -122,7 +129,7 @@ export class NatsWatch {
       manager.consumers.add(this.#stream.name, {
         deliver_subject: inbox,
         deliver_policy: DeliverPolicy.LastPerSubject,
-        filter_subject: this.#stream.subject('>'),
+        filter_subject: this.#stream.subject(this.#keys),
         ack_policy: AckPolicy.None,
         replay_policy: ReplayPolicy.Instant,
         idle_heartbeat: nanos(HEARTBEAT_MS),

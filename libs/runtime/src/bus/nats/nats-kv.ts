@@ -73,11 +73,13 @@ export class NatsKeyValue implements KeyValue {
     return keys;
   }
 
-  async watch(fn: (entry: KvEntry) => void): Promise<Subscription> {
+  async watch(fn: (entry: KvEntry) => void, key?: string): Promise<Subscription> {
     this.#deps.link.checkOpen();
+    if (key !== undefined) checkKey(key);
     const watch: NatsWatch = new NatsWatch(fn, {
       ...this.#deps,
       stream: this.#stream,
+      keys: key ?? '>',
       onEnd: () => this.#watches.delete(watch),
     });
     this.#watches.add(watch);

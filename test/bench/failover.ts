@@ -1,0 +1,78 @@
+import { once } from 'node:events';
+import type { Figure } from './figure.ts';
+import { ScaleWorld } from './scale-world.ts';
+
+/** As services call it, in every version. */
+const TOPOLOGY_ROLE = 'topology';
+/** Peers, spread over both gateways, and nodes while it is measured who leads how soon. */
+const PEERS = 200;
+const FEW_NODES = 200;
+/** With so many each peer has that of every other one: 995,000 relays. */
+const MANY_NODES = 5000;
+/** How long what an idle installation says to NATS is counted, ms, and how long it is left alone before. */
+const IDLE_MS = 10_000;
+const SETTLE_MS = 2000;
+
+/** How a leader goes. */
+type End = 'paused' | 'stopped' | 'killed';
+
+/**
+ * Two topologies, two gateways, a volconf, and NATS: what they say to NATS when nothing happens, and how long it takes when the
+ * leader goes until another leads, and until a change of a span has reached all peers again; the last time with a million relays that
+ * the new leader has to take in.
+ */
+export async function failoverFigures(): Promise<Figure[]> {
+  const world = await ScaleWorld.start({ gateways: 2, topologies: 2, volconfs: 1, dialect: 'circuit' });
+  try {
+    await pause(SETTLE_MS);
+    const idle = (await world.meter(() => pause(IDLE_MS))).used;
+    const figures: Figure[] = [
+      less('idle: messages of NATS', idle.traffic.natsMessages / idle.seconds, '/s'),
+      less('idle: bytes of NATS', idle.traffic.natsBytes / idle.seconds, '/s'),
+    ];
+    await world.connect(PEERS);
+    await world.order({ what: 'offer', nodes: FEW_NODES });
+    for (const end of ['paused', 'stopped', 'killed'] as const) {
+      const { leadsMs, passesMs } = await failOver(world, end);
+      figures.push(less(`leader ${end}: another leads`, leadsMs, 'ms'));
+      figures.push(less(`leader ${end}: a change is known`, passesMs, 'ms'));
+    }
+    await world.order({ what: 'offer', nodes: MANY_NODES });
+    const { leadsMs, passesMs } = await failOver(world, 'stopped');
+    figures.push(less('1M relays, leader stopped: a change is known after another leads', passesMs - leadsMs, 'ms'));
+    return figures;
+  } finally {
+    await world.stop();
+  }
+}
+
+/** When another leads, and when all peers know of a change that was made at once; the one that has gone is there again then. */
+async function failOver(world: ScaleWorld, end: End): Promise<{ leadsMs: number; passesMs: number }> {
+  const { installation } = world;
+  const { topologies } = installation;
+  const { port } = (await installation.leader(TOPOLOGY_ROLE))!;
+  const index = topologies.findIndex(({ ports }) => ports.service === port);
+  const leader = topologies[index]!;
+  const began = performance.now();
+  const exited = end === 'paused' ? null : once(leader.child, 'exit');
+  leader.child.kill(({ paused: 'SIGSTOP', stopped: 'SIGTERM', killed: 'SIGKILL' } as const)[end]);
+  const passes = world.order({ what: 'flap', times: 1 }).then(() => performance.now() - began);
+  await installation.leaderOtherThan(TOPOLOGY_ROLE, port);
+  const leadsMs = performance.now() - began;
+  const passesMs = await passes;
+  await exited;
+  if (end === 'paused') leader.child.kill('SIGCONT');
+  else topologies[index] = leader.again();
+  // It has what the leader has.
+  await topologies[index]!.ready();
+  await pause(SETTLE_MS);
+  return { leadsMs, passesMs };
+}
+
+function less(row: string, value: number, unit: string): Figure {
+  return { row, value, unit, isLessBetter: true };
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
