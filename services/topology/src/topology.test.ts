@@ -214,7 +214,16 @@ describe('GetStatus', () => {
     ]);
     const { name, boot } = gateway;
     const numbers = { connections: 2, lnkConns: 1, links: 1, relays: 1 };
-    const one = { name, boot, version: '1', serviceAddress: '', attached: true, draining: false, unheardMs: 0, ...numbers };
+    const one = {
+      name,
+      boot,
+      version: '1',
+      serviceAddress: '',
+      attached: true,
+      draining: false,
+      unheardMs: 0,
+      ...numbers,
+    };
     expect(gateways).toEqual([one]);
     expect(counts).toEqual({ clusters: 1, nodes: 1, refused: 0, ...numbers });
     stream.cancel();
