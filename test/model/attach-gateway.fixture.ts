@@ -4,14 +4,9 @@ import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction
 import { CommandRunner } from '@spanmesh/link-gateway/attach/commands';
 import { Reports } from '@spanmesh/link-gateway/attach/reports';
 import { cutSnapshot } from '@spanmesh/link-gateway/attach/snapshot';
-import type { Connection } from '@spanmesh/link-gateway/connection/connection';
-import type { Core } from '@spanmesh/link-gateway/core';
 import { GatewayMetrics } from '@spanmesh/link-gateway/metrics';
-import { Link } from '@spanmesh/link-gateway/peers/link';
-import { LnkConn } from '@spanmesh/link-gateway/peers/lnk-conn';
 import { OpenTables } from '@spanmesh/link-gateway/peers/open-tables';
-import { Relay } from '@spanmesh/link-gateway/peers/relay';
-import { RelaySource } from '@spanmesh/link-gateway/peers/relay-source';
+import { Link, LnkConn, Peer, Relay, RelaySource } from '@spanmesh/link-gateway/peers/peer';
 import { Relays } from '@spanmesh/link-gateway/peers/relays';
 import { StateChangeParts } from '@spanmesh/proto/state-change';
 import {
@@ -34,9 +29,9 @@ const MUCH_BYTES = 1e9;
 export interface ModelConnection {
   readonly id: number;
   readonly dialect: Dialect;
-  readonly lnkConns: Set<LnkConn>;
+  readonly peer: Peer;
+  readonly lnkConns: ReadonlySet<LnkConn>;
   readonly open: Set<Transaction>;
-  waitingRelays: Relay[];
   queuedBytes: number;
   endpoint: object | null;
 }
@@ -87,13 +82,10 @@ export class ModelGateway {
     this.boot = boot;
     const { tables, reports } = this;
     const metrics = new GatewayMetrics();
-    this.relays = new Relays({ reports, metrics, tables, routing: () => ({ relayClosing: () => {} }) });
-    const core: Pick<Core, 'tables' | 'relays' | 'metrics'> = { tables, relays: this.relays, metrics };
-    const probe = (connection: Connection) => {
-      connection.suspect = true;
-    };
+    this.relays = new Relays({ reports, metrics, tables });
+    const probe = ({ liveness }: Peer) => liveness.suspect();
     const drains = { close: () => {}, order: () => {} };
-    this.#runner = new CommandRunner(core as never, { prober: { probe } as never, drains });
+    this.#runner = new CommandRunner({ tables, relays: this.relays, metrics, prober: { probe }, drains });
   }
 
   get id(): string {
@@ -129,25 +121,22 @@ export class ModelGateway {
     };
     const id = this.tables.nextNumber();
     const remote = `192.0.2.1:${1000 + ++this.#peerCount}`;
-    const about = { remote, local: '192.0.2.9:987', sinceUs: 1, suspect: false, leaving: null };
-    const counts = { queuedBytes: 0, relays: 0, links: 0 };
-    const connection = {
-      ...{ id, dialect, lnkConns: new Set<LnkConn>(), open, waitingRelays: [], endpoint, origin: { kind: 'accepted' } },
-      ...about,
-      ...counts,
-    };
-    this.tables.connections.set(id, connection as never);
+    const about = { remote, local: '192.0.2.9:987', sinceUs: 1, origin: { kind: 'accepted' } };
+    const fake = { id, dialect, open, endpoint, queuedBytes: 0, ...about };
+    const peer = new Peer(fake as never);
+    const connection: ModelConnection = Object.assign(fake, { peer, lnkConns: peer.lnkConns });
+    this.tables.connections.set(id, peer);
     this.connections.set(id, connection);
-    this.reports.connectionOpened(connection as never);
+    this.reports.connectionOpened(peer);
     return connection;
   }
 
   closeConnection(connection: ModelConnection): void {
     this.tables.connections.delete(connection.id);
     this.connections.delete(connection.id);
-    this.reports.connectionClosed(connection as never);
+    this.reports.connectionClosed(connection.peer);
     connection.endpoint = null;
-    connection.waitingRelays = [];
+    connection.peer.waitingRelays = [];
     for (const tx of [...connection.open]) {
       connection.open.delete(tx);
       this.relays.onLost(tx);
@@ -165,14 +154,14 @@ export class ModelGateway {
     const asks = { clusterId: uuid(1), peerMaskLo: 0xffffffff, peerMaskHi: 0xffffffff, peerType: 1 };
     const rest = { pfsType: 0, protoVersion: 1, status: 0, label: `p${peer}` };
     encodeLnkConn({ dialect, mediaId: uuid(peer), ...asks, ...rest }, payload, 0);
-    const lnkConn = new LnkConn(this.tables.nextNumber(), connection as never, {} as never, payload);
+    const lnkConn = new LnkConn(this.tables.nextNumber(), connection.peer, {} as never, payload);
     this.tables.lnkConns.set(lnkConn.id, lnkConn);
-    connection.lnkConns.add(lnkConn);
+    connection.peer.lnkConns.add(lnkConn);
     this.reports.lnkConnOpened(lnkConn);
   }
 
   closeLnkConn(lnkConn: LnkConn): void {
-    const connection = this.connections.get(lnkConn.connection.id);
+    const connection = this.connections.get(lnkConn.peer.id);
     if (connection !== undefined) this.#forgetLnkConn(lnkConn, connection);
     this.reports.lnkConnClosed(lnkConn);
   }
@@ -182,7 +171,7 @@ export class ModelGateway {
     const source = new RelaySource('', id, connection.dialect, spanPayload(connection.dialect, node, dist));
     const stamp = this.tables.nextStamp(1000);
     const tx = { msgidLo: id, msgidHi: 5 } as never as Transaction;
-    const link = new Link(id, connection as never, tx, source, { stamp, sinceUs: stamp });
+    const link = new Link(id, connection.peer, tx, source, { stamp, sinceUs: stamp });
     source.local = link;
     this.tables.links.set(id, link);
     this.links.set(id, { link, connection, node, dist });
@@ -220,7 +209,7 @@ export class ModelGateway {
   useBack(owner: ModelGateway, { link }: ModelLink, connection: ModelConnection): void {
     const { dialect, payload } = link.source;
     const source = owner === this ? link.source : this.tables.learnRemote(owner.id, link.id, dialect, payload);
-    const relay = this.relays.returnPath(source, connection as never);
+    const relay = this.relays.returnPath(source, connection.peer);
     if (relay === null) {
       if (owner !== this && !source.leaderKnows && !source.isInUse) this.tables.forgetRemote(source);
       return;
@@ -240,7 +229,7 @@ export class ModelGateway {
   /** The peer does not read for a while, or reads again. */
   press(connection: ModelConnection, isMuch: boolean): void {
     connection.queuedBytes = isMuch ? MUCH_BYTES : 0;
-    if (!isMuch && connection.waitingRelays.length > 0) this.relays.resume(connection as never);
+    if (!isMuch && connection.peer.waitingRelays.length > 0) this.relays.resume(connection.peer);
   }
 
   reach(other: string, reachable: boolean): void {
@@ -374,6 +363,6 @@ export class ModelGateway {
   #forgetLnkConn(lnkConn: LnkConn, connection: ModelConnection): void {
     this.relays.closeAllOn(lnkConn);
     this.tables.lnkConns.delete(lnkConn.id);
-    connection.lnkConns.delete(lnkConn);
+    connection.peer.lnkConns.delete(lnkConn);
   }
 }

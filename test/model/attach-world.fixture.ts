@@ -1,4 +1,4 @@
-import type { RelaySource } from '@spanmesh/link-gateway/peers/relay-source';
+import type { RelaySource } from '@spanmesh/link-gateway/peers/peer';
 import type { Link } from '@spanmesh/spantree/tree';
 import { FakeLeader, pairName } from '@spanmesh/topology/testing/world.fixture';
 import fc from 'fast-check';

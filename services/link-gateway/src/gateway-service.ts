@@ -9,7 +9,6 @@ import { type Logger, Throttle } from '@spanmesh/runtime/log/logger';
 import type { Metrics } from '@spanmesh/runtime/metrics';
 import type { Service } from '@spanmesh/runtime/process/service';
 import type { Random } from '@spanmesh/runtime/random';
-import { Turn } from '@spanmesh/runtime/turn';
 import { VERSION } from '@spanmesh/runtime/version';
 import type { Attach, AttachRefusal } from './attach/attach.ts';
 import type { AttachHost, GatewayIdentity } from './attach/attach-host.ts';
@@ -19,9 +18,11 @@ import { Reports } from './attach/reports.ts';
 import { cutSnapshot } from './attach/snapshot.ts';
 import type { CloseReason } from './connection/close-reason.ts';
 import type { Connection } from './connection/connection.ts';
+import { Flow } from './connection/flow.ts';
 import { KernelQueues } from './connection/kernel-queues.ts';
+import type { Origin } from './connection/origin.ts';
 import { ReceiveMemory } from './connection/receive-memory.ts';
-import type { Core, Dispatch } from './core.ts';
+import { TurnFlush } from './connection/turn-flush.ts';
 import { answered } from './dial/answered.ts';
 import { type Asker, OPERATOR } from './dial/asker.ts';
 import { DialPolicy } from './dial/dial-policy.ts';
@@ -36,10 +37,10 @@ import { readResolverConf } from './dial/names/resolver-conf.ts';
 import { Orders } from './dial/orders.ts';
 import { Drains } from './drain/drains.ts';
 import { accept } from './entrance/accept.ts';
+import type { EntryDependencies } from './entrance/adopt.ts';
 import { Door } from './entrance/door.ts';
 import { Entrance } from './entrance/entrance.ts';
 import { Listener } from './entrance/listener.ts';
-import type { Origin } from './entrance/origin.ts';
 import { registerEntranceMetrics } from './entrance/register-entrance-metrics.ts';
 import { bootId, gatewayUuid, hex8, splitId } from './gateway-ids.ts';
 import { LOG_INTERVAL_MS, PART_BYTES } from './limits.ts';
@@ -51,11 +52,12 @@ import { Links } from './peers/links.ts';
 import { LnkConns } from './peers/lnk-conns.ts';
 import { OpenTables } from './peers/open-tables.ts';
 import { MARK_BYTES, OwnLnkConn } from './peers/own-lnk-conn.ts';
+import type { Peer } from './peers/peer.ts';
+import { Peers } from './peers/peers.ts';
 import { Prober } from './peers/prober.ts';
 import { Relays } from './peers/relays.ts';
 import { registerMetrics } from './register-metrics.ts';
 import { registerOpenMetrics } from './register-open-metrics.ts';
-import { Flow } from './routing/flow.ts';
 import type { LocalClients } from './routing/local-clients.ts';
 import { NoTrunks } from './routing/no-trunks.ts';
 import { Router } from './routing/router.ts';
@@ -109,7 +111,10 @@ export class Gateway implements Service, AttachHost {
 
   readonly #options: GatewayOptions;
   readonly #deps: GatewayDependencies;
-  readonly #core: Core;
+  readonly #tables = new OpenTables();
+  readonly #relays: Relays;
+  readonly #entrance: Entrance;
+  readonly #entry: EntryDependencies;
   readonly #router: Router;
   readonly #trunks: GatewayTrunks | null;
   readonly #reports = new Reports();
@@ -124,15 +129,12 @@ export class Gateway implements Service, AttachHost {
   readonly #drains: Drains;
   readonly #registration: Registration;
   readonly #listeners: Listener[] = [];
-  readonly #turn: Turn;
   #boot: string;
-  #dirty: Connection[] = [];
   #stopping = false;
 
   constructor(options: GatewayOptions, deps: GatewayDependencies) {
     this.#options = options;
     this.#deps = deps;
-    this.#turn = new Turn(() => this.#flush());
     this.#boot = bootId(deps.random());
     const boot = () => this.#boot;
     const id = () => this.id;
@@ -148,28 +150,32 @@ export class Gateway implements Service, AttachHost {
       },
     };
     this.#attach = deps.makeAttach(this, this.#reports);
-    // The handlers need the core, and the core's dispatcher needs the handlers.
-    let dispatcher: Dispatcher;
-    this.#trunks = deps.makeTrunks?.(id, this.#trunkHost()) ?? null;
+    const { clock, logger } = deps;
+    const metrics = this.counters;
+    const tables = this.#tables;
+    const reports = this.#reports;
+    const throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock });
+    const shared = { options, clock, logger, throttle, metrics, tables, reports };
+    const flow = new Flow();
+    const media = new MediaNews();
+    const ownLnkConn = new OwnLnkConn(randomBytes(MARK_BYTES));
+    const receiveMemory = new ReceiveMemory<Connection>(options.receiveLimit);
+    this.#trunks = deps.makeTrunks?.(id, this.#trunkHost(flow)) ?? null;
     const trunks = this.#trunks ?? new NoTrunks();
-    this.#core = this.#makeCore(
-      () => dispatcher,
-      () => this.#router,
-      new Flow(trunks),
-    );
-    const { clock, metrics, tables, relays, flow } = this.#core;
+    this.#relays = new Relays(shared);
+    const relays = this.#relays;
     this.#router = new Router(
       { onDemandIdle: options.onDemandIdle, name: options.name, node: gatewayUuid(this.id) },
       { clock, metrics, tables, relays, flow, trunks },
     );
-    const lnkConns = new LnkConns(this.#core);
-    dispatcher = new Dispatcher({
-      metrics: this.counters,
+    const lnkConns = new LnkConns({ ...shared, relays, media, ownLnkConn });
+    const dispatcher = new Dispatcher({
+      metrics,
       lnkConns,
-      links: new Links(this.#core),
+      links: new Links({ ...shared, relays }),
       shell: new Shell({
-        clock: deps.clock,
-        metrics: this.counters,
+        clock,
+        metrics,
         treeSource: deps.treeSource,
         // protocol.md, introduction: the shell's `span` uses the dialect of the shell's link.
         dial: (target, { dialect, address }) =>
@@ -178,45 +184,52 @@ export class Gateway implements Service, AttachHost {
       }),
       routing: this.#router,
     });
-    this.#prober = new Prober(this.#core);
-    this.#dialler = new Dialler(this.#core, {
+    const peers = new Peers({
+      connections: {
+        ...shared,
+        flow,
+        turnFlush: new TurnFlush(),
+        receiveMemory,
+        kernelQueues: new KernelQueues({ clock }),
+      },
+      tables,
+      reports,
+      relays,
+      ownLnkConn,
+      dispatcher,
+      logger,
+      gone: (peer, reason) => this.#gone(peer, reason),
+    });
+    this.#entrance = new Entrance(options, { clock, logger });
+    this.#entry = { entrance: this.#entrance, peers, metrics, logger, throttle };
+    this.#prober = new Prober(shared);
+    this.#dialler = new Dialler({
+      ...this.#entry,
+      options,
+      clock,
       resolve: deps.resolve ?? this.#makeResolve(),
       policy: new DialPolicy({ allow: options.dialAllow }, { ownPorts: () => this.#ownPorts() }),
     });
-    this.#orders = new Orders({ dialler: this.#dialler, news: this.#core.media, clock: deps.clock });
+    this.#orders = new Orders({ dialler: this.#dialler, news: media, clock });
     this.#dialServer = new DialServer(
       { gateway: id, firstBoot: this.identity.firstBoot, connectTimeout: options.connectTimeout },
-      {
-        orders: this.#orders,
-        news: this.#core.media,
-        tables: this.#core.tables,
-        clock: deps.clock,
-        logger: deps.logger,
-      },
+      { orders: this.#orders, news: media, tables, clock, logger },
     );
     this.#directory = deps.makeDirectory?.(id) ?? new DirectoryCalls({ gateway: id, address: () => null }, { clock });
+    const { clients } = this.#router;
     this.#messaging = new Messaging(
       { gateway: id },
-      {
-        directory: this.#directory,
-        clients: this.#router.clients,
-        reports: this.#reports,
-        metrics: deps.metrics,
-        clock,
-        logger: deps.logger,
-      },
+      { directory: this.#directory, clients, reports, metrics: deps.metrics, clock, logger },
     );
-    const { clients } = this.#router;
     this.#drains = new Drains(
       { deadlineMs: options.stopTimeout },
-      { core: this.#core, lnkConns, clients, logger: deps.logger, random: deps.random },
+      { ...shared, relays, lnkConns, clients, random: deps.random },
     );
-    this.#commands = new CommandRunner(this.#core, { prober: this.#prober, drains: this.#drains });
-    const { bus, logger } = deps;
-    this.#registration = new Registration(this.identity, { bus, clock, logger, throttle: this.#core.throttle });
-    registerMetrics(deps.metrics, this.#core);
+    this.#commands = new CommandRunner({ metrics, tables, relays, prober: this.#prober, drains: this.#drains });
+    this.#registration = new Registration(this.identity, { bus: deps.bus, clock, logger, throttle });
+    registerMetrics(deps.metrics, { metrics, tables, entrance: this.#entrance, receiveMemory });
     registerOpenMetrics(deps.metrics, this);
-    registerEntranceMetrics(deps.metrics, this.#core.entrance);
+    registerEntranceMetrics(deps.metrics, this.#entrance);
     if (this.#trunks !== null) registerTrunkMetrics(deps.metrics, this.#trunks.metrics);
   }
 
@@ -249,11 +262,11 @@ export class Gateway implements Service, AttachHost {
 
   /** What is open here at this moment. */
   counts(): GatewayCounts {
-    const { sockets, connections, lnkConns, links, remoteLinks } = this.#core.tables;
+    const { sockets, connections, lnkConns, links, remoteLinks } = this.#tables;
     let remote = 0;
     for (const known of remoteLinks.values()) remote += known.size;
     let transactions = 0;
-    for (const { endpoint } of connections.values()) transactions += endpoint?.openCount ?? 0;
+    for (const { connection } of connections.values()) transactions += connection.endpoint?.openCount ?? 0;
     return {
       connections: sockets.size,
       established: connections.size,
@@ -286,13 +299,13 @@ export class Gateway implements Service, AttachHost {
   /** Bytes that wait for peers, of all connections together. */
   get queuedBytes(): number {
     let bytes = 0;
-    for (const connection of this.#core.tables.connections.values()) bytes += connection.queuedBytes;
+    for (const { connection } of this.#tables.connections.values()) bytes += connection.queuedBytes;
     return bytes;
   }
 
   /** Files of the keys directory that cannot be used as they are. */
   get keysProblems(): number {
-    return this.#core.entrance.keys?.problems ?? 0;
+    return this.#entrance.keys?.problems ?? 0;
   }
 
   /**
@@ -300,23 +313,23 @@ export class Gateway implements Service, AttachHost {
    * @throws SettingError: the keys directory cannot be read, an address cannot be listened on.
    */
   async start(): Promise<void> {
-    await this.#core.entrance.start();
+    await this.#entrance.start();
     try {
       const { logger } = this.#deps;
-      const door = new Door(this.#core);
+      const door = new Door(this.#entry);
       for (const listen of this.#options.dmsgListen) {
         const listener = new Listener(
           { ...listen, reusePort: this.#options.reusePort },
           {
             logger,
             door,
-            accept: (socket: Socket) => accept(this.#core, socket, listen.dialect),
+            accept: (socket: Socket) => accept(this.#entry, socket, listen.dialect),
           },
         );
         this.ports.push({ address: listen.host, port: await listener.start(), dialect: listen.dialect });
         this.#listeners.push(listener);
       }
-      await this.#trunks?.start();
+      await this.#trunks?.start(this.#router.terminal);
     } catch (error) {
       for (const listener of this.#listeners) listener.stop();
       throw error;
@@ -334,7 +347,7 @@ export class Gateway implements Service, AttachHost {
   async stop(): Promise<void> {
     this.#stopping = true;
     for (const listener of this.#listeners) listener.stop();
-    this.#core.entrance.stop();
+    this.#entrance.stop();
     this.#prober.stop();
     this.#messaging.takeNoMore();
     this.#orders.stop();
@@ -353,12 +366,12 @@ export class Gateway implements Service, AttachHost {
   }
 
   /** Connects to a peer. @throws DialError */
-  dial(target: Target, dialect: Dialect | 'auto', origin: Origin, asker: Asker = OPERATOR): Promise<Connection> {
+  dial(target: Target, dialect: Dialect | 'auto', origin: Origin, asker: Asker = OPERATOR): Promise<Peer> {
     return this.#dialler.dial(target, dialect, origin, { asker });
   }
 
   welcomed(epoch: number, rnssAdd: number): void {
-    this.#core.relays.rnssAdd = rnssAdd;
+    this.#relays.rnssAdd = rnssAdd;
     this.#trunks?.welcomed(epoch);
     // Another boot of this name may have written its own while it was not known which of the two would be taken on.
     this.#registration.renew();
@@ -366,16 +379,16 @@ export class Gateway implements Service, AttachHost {
 
   /** Those that topology has named, those that have a trunk, and those whose links are known here. */
   get gatewaysKnown(): ReadonlySet<string> {
-    return new Set([...(this.#trunks?.known ?? []), ...this.#core.tables.remoteLinks.keys()]);
+    return new Set([...(this.#trunks?.known ?? []), ...this.#tables.remoteLinks.keys()]);
   }
 
   get lastNumber(): number {
-    return this.#core.tables.lastNumber;
+    return this.#tables.lastNumber;
   }
 
   snapshot(): StateChange[] {
     const parts = new StateChangeParts(PART_BYTES);
-    cutSnapshot(this.#core.tables, parts);
+    cutSnapshot(this.#tables, parts);
     this.#messaging.held.cut(parts);
     parts.trunks(this.#trunks?.state() ?? { established: [], unreachable: [] });
     this.#drains.cut(parts);
@@ -390,10 +403,10 @@ export class Gateway implements Service, AttachHost {
 
   /** Connects for a shell: what does not answer our LNK_CONN is no peer, and nobody is told what else it may be. @throws DialError */
   async #dialAnswered(target: Target, dialect: Dialect | 'auto', asker: Asker): Promise<void> {
-    const connection = await this.dial(target, dialect, { kind: 'shell' }, asker);
+    const peer = await this.dial(target, dialect, { kind: 'shell' }, asker);
     const { clock } = this.#deps;
-    if (await answered(connection, { ms: this.#options.connectTimeout, clock })) return;
-    connection.close('unanswered');
+    if (await answered(peer, { ms: this.#options.connectTimeout, clock })) return;
+    peer.connection.close('unanswered');
     throw new DialError('unreachable');
   }
 
@@ -440,15 +453,14 @@ export class Gateway implements Service, AttachHost {
     for (const gateway of others) this.#commands.forgetGateway(gateway);
   }
 
-  #trunkHost(): TrunkHost {
-    const tables = () => this.#core.tables;
+  #trunkHost(flow: Flow): TrunkHost {
+    const tables = this.#tables;
     return {
-      flow: () => this.#core.flow,
+      flow,
       sendLimit: this.#options.sendLimit,
-      terminal: () => this.#router.terminal,
       destinations: {
-        connectionOfLink: (link) => tables().links.get(link)?.connection.id ?? 0,
-        pressureOfConnection: (connection) => tables().connections.get(connection) ?? null,
+        connectionOfLink: (link) => tables.links.get(link)?.peer.id ?? 0,
+        pressureOfConnection: (id) => tables.connections.get(id)?.connection ?? null,
       },
       changed: () => this.#reports.trunks(() => this.#trunks!.state()),
       declaredDead: () => {
@@ -458,67 +470,10 @@ export class Gateway implements Service, AttachHost {
     };
   }
 
-  #makeCore(dispatch: () => Dispatch, routing: () => Router, flow: Flow): Core {
-    const { clock, logger } = this.#deps;
-    const options = this.#options;
-    const metrics = this.counters;
-    const tables = new OpenTables();
-    return {
-      options,
-      clock,
-      logger,
-      throttle: new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock }),
-      metrics,
-      tables,
-      reports: this.#reports,
-      relays: new Relays({ reports: this.#reports, metrics, tables, routing }),
-      media: new MediaNews(),
-      ownLnkConn: new OwnLnkConn(randomBytes(MARK_BYTES)),
-      entrance: new Entrance(options, { clock, logger }),
-      receiveMemory: new ReceiveMemory(options.receiveLimit),
-      kernelQueues: new KernelQueues({ clock }),
-      get dispatch() {
-        return dispatch();
-      },
-      get routing() {
-        return routing();
-      },
-      flow,
-      flushLater: (connection) => this.#flushLater(connection),
-      established: (connection) => this.#established(connection),
-      gone: (connection, reason) => this.#gone(connection, reason),
-    };
-  }
-
-  #flushLater(connection: Connection): void {
-    this.#dirty.push(connection);
-    this.#turn.request();
-  }
-
-  #flush(): void {
-    const dirty = this.#dirty;
-    this.#dirty = [];
-    for (const connection of dirty) connection.flush();
-  }
-
-  #established(connection: Connection): void {
-    this.#core.tables.connections.set(connection.id, connection);
-    this.#reports.connectionOpened(connection);
-    this.#deps.logger.debug(
-      {
-        connection: connection.id,
-        peer: connection.remote,
-        dialect: connection.dialect,
-        encrypted: connection.isEncrypted,
-      },
-      'connection stands',
-    );
-  }
-
-  #gone(connection: Connection, reason: CloseReason): void {
-    this.#core.tables.sockets.delete(connection);
-    this.#orders.gone(connection, reason);
-    this.#drains.gone(connection);
+  #gone(peer: Peer, reason: CloseReason): void {
+    this.#entrance.admission.release(peer.connection.address);
+    this.#orders.gone(peer, reason);
+    this.#drains.gone(peer);
   }
 
   /** For the shell's `tree`: 16 hexadecimal digits; null: not a relay of this gateway, or not opened yet. */
@@ -526,7 +481,7 @@ export class Gateway implements Service, AttachHost {
     const lnkConn = splitId(lnkConnId);
     if (lnkConn.gateway !== this.id) return null;
     const link = splitId(linkId);
-    const source = this.#core.tables.source(link.gateway === this.id ? '' : link.gateway, link.number);
+    const source = this.#tables.source(link.gateway === this.id ? '' : link.gateway, link.number);
     const tx = source?.relays.get(lnkConn.number)?.tx ?? null;
     return tx === null ? null : hex8(tx.msgidHi) + hex8(tx.msgidLo);
   }

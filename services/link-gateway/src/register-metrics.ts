@@ -1,9 +1,19 @@
 import type { Metrics } from '@spanmesh/runtime/metrics';
-import type { Core } from './core.ts';
+import type { Entrance } from './entrance/entrance.ts';
+import type { GatewayMetrics } from './metrics.ts';
+import type { OpenTables } from './peers/open-tables.ts';
+
+/** What a gateway's numbers are read from. */
+export interface Measured {
+  readonly metrics: GatewayMetrics;
+  readonly tables: Pick<OpenTables, 'connections'>;
+  readonly entrance: Pick<Entrance, 'admission'>;
+  readonly receiveMemory: { readonly bytes: number };
+}
 
 /** Gives a gateway's numbers their names. Call once a process and gateway. */
-export function registerMetrics(to: Metrics, core: Core): void {
-  const { metrics: m, tables, entrance, receiveMemory } = core;
+export function registerMetrics(to: Metrics, measured: Measured): void {
+  const { metrics: m, tables, entrance, receiveMemory } = measured;
   const name = (rest: string) => `spanmesh_gateway_${rest}`;
 
   to.gauge(name('connections'), 'DMSG connections with an open socket.', () => entrance.admission.total);

@@ -1,5 +1,5 @@
 import { KeysError } from '@spanmesh/link-gateway/entrance/keys/keys-error';
-import { addressBytes, addressText } from '@spanmesh/link-gateway/entrance/keys/numeric-address';
+import { addressBytes, addressText } from '@spanmesh/link-gateway/address/numeric-address';
 import type { PeerAccess } from '@spanmesh/link-gateway/entrance/keys/peer-rules';
 import { readRules } from '@spanmesh/link-gateway/entrance/keys/read-rules';
 import type { Decided } from '@spanmesh/link-gateway/entrance/keys/withdrawn-keys';

@@ -22,7 +22,7 @@ import { decodeLnkConn, encodeLnkConn, type LnkConn, lnkConnBytes } from '@spanm
 import { decodeLnkSpan, encodeLnkSpan, LNK_SPAN_BYTES, type LnkSpan } from '@spanmesh/dmsg/payload/lnk-span';
 import { SaltSequence } from '@spanmesh/dmsg/salt';
 import type { LinkAddress, Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
-import type { CipherPair } from '@spanmesh/link-gateway/entrance/crypt/cipher-pair';
+import type { CipherPair } from '@spanmesh/link-gateway/connection/cipher-pair';
 import type { Secured } from '@spanmesh/link-gateway/entrance/crypt/handshaker';
 import { Turn } from '@spanmesh/runtime/turn';
 import type { Requester, RequestPort } from './requester.ts';

@@ -18,9 +18,8 @@ import { ProtocolRule } from '@spanmesh/runtime/grpc/protocol-version';
 import { encodeLeaseRecord } from '@spanmesh/runtime/lease/lease-record';
 import { createLogger } from '@spanmesh/runtime/log/logger';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import type { Connection } from '../connection/connection.ts';
 import { PART_BYTES } from '../limits.ts';
-import type { Link } from '../peers/link.ts';
+import type { Link, Peer } from '../peers/peer.ts';
 import { AttachClient, FIRST_BACKOFF_MS, MAX_BACKOFF_MS, STATUS_MS } from './attach-client.ts';
 import type { AttachHost } from './attach-host.ts';
 import { Reports } from './reports.ts';
@@ -174,7 +173,7 @@ const link = (id: number) => ({
 const payload = Buffer.alloc(384);
 /** A link as the gateway has it, of what is reported. */
 const opened = (id: number) =>
-  ({ id, connection: { id: 1 }, source: { payload }, stamp: id, tx: { msgidLo: id, msgidHi: 0 }, sinceUs: id }) as Link;
+  ({ id, peer: { id: 1 }, source: { payload }, stamp: id, tx: { msgidLo: id, msgidHi: 0 }, sinceUs: id }) as Link;
 const commands = (epoch: number, n: number) => Commands.fromPartial({ epoch, n, probe: [n] });
 
 /** Attached, with an empty snapshot. */
@@ -604,7 +603,7 @@ describe('stopping', () => {
   it('says what is left to say, then goodbye, and waits for the leader to take it', async () => {
     const { leader, client, reports, requests, stream } = await attached();
     leader.answersGoodbye = false;
-    reports.connectionClosed({ id: 1 } as Connection);
+    reports.connectionClosed({ id: 1 } as Peer);
     const stopped = vi.fn();
     const stopping = client.stop().then(stopped);
     await leader.until(() => leader.streams[0]!.ended());

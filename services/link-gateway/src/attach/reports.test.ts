@@ -1,9 +1,7 @@
 import type { StateChange } from '@spanmesh/proto/v1/gateway_control';
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { Link } from '../peers/link.ts';
-import type { LnkConn } from '../peers/lnk-conn.ts';
-import { Relay } from '../peers/relay.ts';
-import { RelaySource } from '../peers/relay-source.ts';
+import type { Link, LnkConn } from '../peers/peer.ts';
+import { Relay, RelaySource } from '../peers/peer.ts';
 import { Reports } from './reports.ts';
 
 const MIB = 1024 * 1024;

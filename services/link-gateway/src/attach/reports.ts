@@ -1,11 +1,8 @@
 import { bytesOf, type Entry, type ListName, StateChangeParts } from '@spanmesh/proto/state-change';
 import { type DrainProgress, type GatewayTrunks, type RelaySet, StateChange } from '@spanmesh/proto/v1/gateway_control';
 import type { ClusterKey } from '@spanmesh/proto/v1/types';
-import type { Connection } from '../connection/connection.ts';
-import type { Link } from '../peers/link.ts';
-import type { LnkConn } from '../peers/lnk-conn.ts';
-import type { Relay } from '../peers/relay.ts';
-import type { RelaySource } from '../peers/relay-source.ts';
+import type { Link, LnkConn, Peer, Relay, RelaySource } from '../peers/peer.ts';
+import type { PeerReports } from '../peers/peer-reports.ts';
 import { connectionOpened, linkOpened, linkRef } from './snapshot.ts';
 
 /** Encoded bytes of a pair, on demand, from above: the link is named with each. */
@@ -17,7 +14,7 @@ const WHOLE_BYTES = 1024;
  * What has changed on this gateway since topology was last told: the only writer of state changes (gateway_control.proto,
  * StateChange). While nobody listens nothing is kept, because the next snapshot has it.
  */
-export class Reports {
+export class Reports implements PeerReports {
   #delta = StateChange.create();
   #bytes = 0;
   /** Return paths that were opened (true) or closed, the last of each pair. */
@@ -73,26 +70,26 @@ export class Reports {
     return parts.all;
   }
 
-  connectionOpened(connection: Connection): void {
-    this.#add('connectionsOpened', connectionOpened(connection));
+  connectionOpened(peer: Peer): void {
+    this.#add('connectionsOpened', connectionOpened(peer));
   }
 
-  connectionAlive({ id }: Connection): void {
+  connectionAlive({ id }: Peer): void {
     this.#add('connectionsAlive', id);
   }
 
   /** It is being closed in order. */
-  connectionClosing({ id }: Connection, reason: string): void {
+  connectionClosing({ id }: Peer, reason: string): void {
     this.#add('connectionsClosing', { id, reason });
   }
 
   /** What was on it has ended, too, and is not reported. */
-  connectionClosed({ id }: Connection): void {
+  connectionClosed({ id }: Peer): void {
     this.#add('connectionsClosed', id);
   }
 
-  lnkConnOpened({ id, connection, payload }: LnkConn): void {
-    this.#add('lnkConnsOpened', { id, connection: connection.id, payload });
+  lnkConnOpened({ id, peer, payload }: LnkConn): void {
+    this.#add('lnkConnsOpened', { id, connection: peer.id, payload });
   }
 
   /** Its relays are closed, and not reported. */

@@ -1,14 +1,12 @@
 import type { StateChangeParts } from '@spanmesh/proto/state-change';
 import type { ConnectionOpened, LinkOpened, LinkRef } from '@spanmesh/proto/v1/gateway_control';
 import { ConnectionOrigin } from '@spanmesh/proto/v1/types';
-import type { Connection } from '../connection/connection.ts';
-import type { Link } from '../peers/link.ts';
 import type { OpenTables } from '../peers/open-tables.ts';
-import type { RelaySource } from '../peers/relay-source.ts';
+import type { Link, Peer, RelaySource } from '../peers/peer.ts';
 import { apiDialect } from '../peers/wire-dialect.ts';
 
-/** A connection that stands, for topology. */
-export function connectionOpened(connection: Connection): ConnectionOpened {
+/** An established connection, for topology. */
+export function connectionOpened({ connection, liveness, leaving }: Peer): ConnectionOpened {
   const { origin } = connection;
   const target = origin.kind === 'target' ? origin : null;
   return {
@@ -20,8 +18,8 @@ export function connectionOpened(connection: Connection): ConnectionOpened {
     owner: target?.owner ?? '',
     generation: target?.generation ?? 0,
     sinceUs: connection.sinceUs,
-    suspect: connection.suspect,
-    closing: connection.leaving?.why ?? '',
+    suspect: liveness.isSuspect,
+    closing: leaving?.why ?? '',
   };
 }
 
@@ -29,7 +27,7 @@ export function connectionOpened(connection: Connection): ConnectionOpened {
 export function linkOpened(link: Link): LinkOpened {
   return {
     id: link.id,
-    connection: link.connection.id,
+    connection: link.peer.id,
     payload: link.source.payload,
     stamp: link.stamp,
     msgidLo: link.tx.msgidLo,
@@ -55,9 +53,9 @@ const ORIGINS = {
  * forgotten; the leader is told of all others, and says when they are gone.
  */
 export function cutSnapshot(tables: OpenTables, parts: StateChangeParts): void {
-  for (const connection of tables.connections.values()) parts.put('connectionsOpened', connectionOpened(connection));
-  for (const { id, connection, payload } of tables.lnkConns.values()) {
-    parts.put('lnkConnsOpened', { id, connection: connection.id, payload });
+  for (const peer of tables.connections.values()) parts.put('connectionsOpened', connectionOpened(peer));
+  for (const { id, peer, payload } of tables.lnkConns.values()) {
+    parts.put('lnkConnsOpened', { id, connection: peer.id, payload });
   }
   for (const link of tables.links.values()) {
     parts.put('linksOpened', linkOpened(link));

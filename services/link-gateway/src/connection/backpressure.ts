@@ -7,13 +7,13 @@ import {
   RESUME_READING_SHARE,
 } from '../limits.ts';
 import type { GatewayMetrics } from '../metrics.ts';
-import type { Reader } from '../routing/flow.ts';
-import type { Pressure } from '../routing/trunks.ts';
+import type { Reader } from './flow.ts';
+import type { Pressure } from './pressure.ts';
 import type { SendQueue } from './send-queue.ts';
 
 /** The connection whose reading and writing are balanced. */
 export interface BackpressureOwner {
-  /** It stands. */
+  /** Messages go both ways. */
   readonly isOpen: boolean;
   /** Its socket may be read from, and other connections may still be waited for. */
   readonly mayWait: boolean;

@@ -11,31 +11,32 @@ import type { Frame } from '@spanmesh/dmsg/frame';
 import { FrameReader, type FrameSink } from '@spanmesh/dmsg/framing';
 import { giveBack } from '@spanmesh/dmsg/give-back';
 import { SaltSequence } from '@spanmesh/dmsg/salt';
-import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
 import { formatHostPort, type HostPort } from '@spanmesh/runtime/address';
-import type { Timer } from '@spanmesh/runtime/clock';
-import type { Core } from '../core.ts';
-import { peerAddress } from '../entrance/admission.ts';
-import type { CipherPair } from '../entrance/crypt/cipher-pair.ts';
-import type { Origin } from '../entrance/origin.ts';
+import type { Clock, Timer } from '@spanmesh/runtime/clock';
+import type { Logger, Throttle } from '@spanmesh/runtime/log/logger';
+import { peerAddress } from '../address/peer-address.ts';
 import { CLOSE_LINGER_MS } from '../limits.ts';
-import type { LnkConn } from '../peers/lnk-conn.ts';
-import type { Relay } from '../peers/relay.ts';
-import type { Destination, Reader } from '../routing/flow.ts';
-import type { Pressure } from '../routing/trunks.ts';
-import type { ShellQueue } from '../shell/shell-queue.ts';
+import type { GatewayMetrics } from '../metrics.ts';
+import type { GatewayOptions } from '../settings.ts';
 import { readWith } from '../socket/read-memory.ts';
 import { Backpressure, type BackpressureOwner } from './backpressure.ts';
+import type { CipherPair } from './cipher-pair.ts';
 import { adviceFor, type CloseReason } from './close-reason.ts';
+import type { Destination, Flow, Reader } from './flow.ts';
+import type { KernelQueues } from './kernel-queues.ts';
 import { MessageDeadline, type MessageReceiver } from './message-deadline.ts';
+import type { Origin } from './origin.ts';
+import type { Pressure } from './pressure.ts';
+import type { ReceiveMemory } from './receive-memory.ts';
 import { SendQueue, type SendQueueOwner } from './send-queue.ts';
+import type { TurnFlush } from './turn-flush.ts';
 
 /**
  * Where a connection is in its life; changed in `#become` only.
  *
  * * recognising: the dialect is not known. From the start, unless the dialect is fixed. Leads to open when the peer's first
  *   messages tell the dialect or the time for that is over.
- * * open: it stands; our LNK_CONN is sent, topology knows it. From recognising, or at once.
+ * * open: messages go both ways. From recognising, or at once.
  * * closing: everything on it has ended; the socket is given a moment to send what is queued, and after `finish` the peer one to
  *   close its side. From recognising and open, by `close`, whatever the reason, and by `finish`.
  * * closed: the socket has closed. From closing, always by way of it.
@@ -46,37 +47,60 @@ type State =
   | { readonly kind: 'closing'; readonly reason: CloseReason; readonly deadline: Timer }
   | { readonly kind: 'closed'; readonly reason: CloseReason };
 
-/** What is known of a connection before its first message. */
+/** A connected socket that is to be a connection. */
 export interface ConnectionStart {
+  /** The number that it is known by. */
+  readonly id: number;
+  readonly socket: Socket;
+  readonly origin: Origin;
   /** Numeric address and port of the peer: of the socket, or as its balancer says. */
   readonly remote: HostPort;
   /** As its handshake has left them; null: plaintext. */
   readonly cipher: CipherPair | null;
 }
 
-/** Of a connection that is being closed in order. */
-export interface Leaving {
-  readonly reason: CloseReason;
-  /** Why, a sentence for people. */
-  readonly why: string;
-  /** The peer has answered the end of our LNK_CONN, and with it everything before; may be called more than once. */
-  answered(): void;
+/** What a connection tells of itself: what its peer begins, and where it is in its life. */
+export interface ConnectionEvents extends EndpointHandler {
+  /** Its dialect is known, and messages may be sent: the first call. */
+  established(endpoint: Endpoint): void;
+  /** Bytes have come. */
+  heard(): void;
+  /** Bytes have drained, or it has ended. */
+  drained(): void;
+  /** An open one ends: the transactions on it are lost when this returns. */
+  ending(): void;
+  /** Its socket has closed: the last call. */
+  gone(reason: CloseReason): void;
+}
+
+/** What all connections share. */
+export interface ConnectionDependencies {
+  readonly options: Pick<
+    GatewayOptions,
+    | 'defaultDialect'
+    | 'dialectTimeout'
+    | 'maxTransactions'
+    | 'messageTimeout'
+    | 'sendLimit'
+    | 'silentTimeout'
+    | 'stallTimeout'
+  >;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly throttle: Throttle;
+  readonly metrics: GatewayMetrics;
+  readonly flow: Flow;
+  readonly turnFlush: TurnFlush;
+  readonly receiveMemory: ReceiveMemory<Connection>;
+  readonly kernelQueues: KernelQueues;
 }
 
 /** More about why a connection is closed, for the log. */
 export type CloseDetail = Readonly<Record<string, unknown>>;
 
-/** A TCP link to a peer: socket, framing, transactions. What the messages mean is up to `core.dispatch`. */
+/** A TCP link to a peer: socket, framing, transactions. What the messages mean is up to its events. */
 export class Connection
-  implements
-    FrameSink,
-    PlainSink,
-    EndpointHandler,
-    SendQueueOwner,
-    MessageReceiver,
-    BackpressureOwner,
-    Reader,
-    Destination
+  implements FrameSink, PlainSink, SendQueueOwner, MessageReceiver, BackpressureOwner, Reader, Destination
 {
   readonly id: number;
   readonly origin: Origin;
@@ -86,45 +110,8 @@ export class Connection
   readonly remote: string;
   readonly local: string;
 
-  /** Microseconds since 1970: when it came to stand. */
-  sinceUs = 0;
-  /** linkid: routes that begin on it. */
-  routes = 0;
-  /** Links that came in on it. */
-  links = 0;
-  /** Relays that are open on it, on the wire. */
-  relays = 0;
-  /** LNK_CONNs that the peer has open on it. */
-  readonly lnkConns = new Set<LnkConn>();
-  /** Relays that wait until it has drained. */
-  waitingRelays: Relay[] = [];
-  /** Shell commands, if any ever came. */
-  shell: ShellQueue | null = null;
-  /** Our LNK_CONN. */
-  ownLnkConn: Transaction | null = null;
-  /** The peer has answered our LNK_CONN, one way or the other. */
-  answered = false;
-  /** Called once, when it has, or the connection has ended. */
-  onAnswered: (() => void) | null = null;
-  /** It is being closed in order (drain/orderly-close.ts); null: it is not. */
-  leaving: Leaving | null = null;
-  /** Its peer has sent FIN: it ends without a loss. */
-  peerEnded = false;
-
-  /** When the last byte came, on the clock's monotonic scale. */
-  heardAt: number;
-  /** Bytes have come at all. */
-  heard = false;
-  /** Probed by command of topology, and nothing has come since. */
-  suspect = false;
-  /** A PING of ours is not answered yet. */
-  pingOpen = false;
-  /** When the last PING was sent, on the clock's monotonic scale. */
-  pingedAt = Number.NEGATIVE_INFINITY;
-  /** It has answered a PING: the only peers that may be closed for not doing so. */
-  answersPings = false;
-
-  readonly #core: Core;
+  readonly #deps: ConnectionDependencies;
+  readonly #events: ConnectionEvents;
   readonly #socket: Socket;
   /** What had come before it was a connection; null: nothing. */
   #held: Uint8Array | null;
@@ -139,26 +126,33 @@ export class Connection
   #state: State;
   #silence: Timer | null = null;
 
-  /** Takes over a connected socket; `dialect` null: the peer's first messages tell. Reads nothing until `begin`. */
-  constructor(
-    connected: Socket,
-    dialect: Dialect | null,
-    origin: Origin,
-    core: Core,
-    { remote, cipher }: ConnectionStart,
-  ) {
-    this.#core = core;
-    const { socket, held } = readWith(connected, (chunk) => this.#onData(chunk));
+  /** Microseconds since 1970: when it was established. */
+  #sinceUs = 0;
+  /** When the last byte came, on the clock's monotonic scale. */
+  #heardAt: number;
+  /** Bytes have come at all. */
+  #heard = false;
+  /** It is being closed in order, for this reason; null: it is not. */
+  #leavingFor: CloseReason | null = null;
+  /** Its peer has sent FIN: it ends without a loss. */
+  #peerEnded = false;
+
+  /** Takes over a connected socket. Reads nothing, and tells nothing, until `begin`. */
+  constructor(start: ConnectionStart, deps: ConnectionDependencies, events: ConnectionEvents) {
+    const { id, origin, remote, cipher } = start;
+    this.#deps = deps;
+    this.#events = events;
+    const { socket, held } = readWith(start.socket, (chunk) => this.#onData(chunk));
     this.#socket = socket;
     this.#held = held;
     this.origin = origin;
-    this.id = core.tables.nextNumber();
+    this.id = id;
     this.address = remote.host;
     this.remote = formatHostPort(remote);
     this.local = formatHostPort({ host: peerAddress(socket.localAddress ?? ''), port: socket.localPort ?? 0 });
-    this.heardAt = core.clock.now();
-    const { options, clock, metrics } = core;
-    this.#reader = new FrameReader({ rules: dialect === null ? null : rulesOf(dialect) });
+    const { options, clock, metrics } = deps;
+    this.#heardAt = clock.now();
+    this.#reader = new FrameReader({ rules: null });
     const sealing = cipher && { sealer: cipher.sealer, onFailed: (error: unknown) => this.#fail(error) };
     this.#queue = new SendQueue(
       { limitBytes: options.sendLimit, stallMs: options.stallTimeout },
@@ -167,9 +161,9 @@ export class Connection
         clock,
         owner: this,
         metrics,
-        notes: { flow: core.flow, destination: this },
+        notes: { flow: deps.flow, destination: this },
         sealing,
-        unacknowledged: () => core.kernelQueues.bytesOf(socket),
+        unacknowledged: () => deps.kernelQueues.bytesOf(socket),
       },
     );
     this.#opener = cipher?.opener ?? null;
@@ -181,12 +175,15 @@ export class Connection
     };
     this.#silence = clock.after(options.silentTimeout, () => this.#silent());
     this.#listenTo(socket);
-    // A listener with a fixed dialect speaks first (protocol.md, introduction).
-    if (dialect !== null) this.#establish(dialect);
   }
 
-  /** Starts to read; `first`: bytes of the stream that have been read already. */
-  begin(first: Uint8Array | null): void {
+  /** Starts to read. `dialect` null: the peer's first messages tell; `first`: bytes of the stream that have been read already. */
+  begin(dialect: Dialect | null, first: Uint8Array | null): void {
+    // A listener with a fixed dialect speaks first (protocol.md, introduction).
+    if (dialect !== null) {
+      this.#reader.setRules(rulesOf(dialect));
+      this.#establish(dialect);
+    }
     if (first !== null && first.length > 0) this.#onData(first);
     const held = this.#held;
     this.#held = null;
@@ -199,12 +196,12 @@ export class Connection
     return this.#opener !== null;
   }
 
-  /** null unless it stands. */
+  /** null unless it is open. */
   get endpoint(): Endpoint | null {
     return this.#state.kind === 'open' ? this.#state.endpoint : null;
   }
 
-  /** null unless it stands. */
+  /** null unless it is open. */
   get dialect(): Dialect | null {
     return this.endpoint?.rules.dialect ?? null;
   }
@@ -235,13 +232,28 @@ export class Connection
 
   /** Nothing that it sends is passed on any more once it is leaving: its answers must be read. */
   get mayWait(): boolean {
-    return this.isOpen && this.leaving === null;
+    return this.isOpen && this.#leavingFor === null;
+  }
+
+  /** Microseconds since 1970: when it was established. */
+  get sinceUs(): number {
+    return this.#sinceUs;
+  }
+
+  /** When the last byte came, on the clock's monotonic scale. */
+  get heardAt(): number {
+    return this.#heardAt;
+  }
+
+  /** Its peer has sent FIN: it ends without a loss. */
+  get peerEnded(): boolean {
+    return this.#peerEnded;
   }
 
   resuming(): boolean {
     if (this.#state.kind === 'closed') return false;
     // It was not read: what it has to say comes now.
-    this.heardAt = this.#core.clock.now();
+    this.#heardAt = this.#deps.clock.now();
     return true;
   }
 
@@ -272,7 +284,7 @@ export class Connection
     this.#backpressure.queued();
   }
 
-  /** Ends it: what is on it ends as if the peer had aborted it, what is queued is still sent, then the socket closes. */
+  /** Aborts all transactions as if the peer had, flushes the queue, closes the socket. */
   close(reason: CloseReason, detail: CloseDetail = {}): void {
     if (!this.#beginClosing(reason, detail, CLOSE_LINGER_MS)) return;
     // A peer that does not read would never take the rest.
@@ -286,17 +298,10 @@ export class Connection
     this.drained();
   }
 
-  /**
-   * In order, first half: ends our LNK_CONN; what the peer begins from now on is refused. `leaving.answered` is called when the peer
-   * has answered that, perhaps at once.
-   */
-  leave(leaving: Leaving): void {
-    const state = this.#state;
-    if (state.kind !== 'open' || this.leaving !== null) return;
-    this.leaving = leaving;
+  /** In order, first half: it is read whatever its destinations do, and the peer's FIN is its end for this reason. */
+  leave(reason: CloseReason): void {
+    this.#leavingFor = reason;
     this.#backpressure.waitForNobody();
-    if (this.ownLnkConn !== null) state.endpoint.end(this.ownLnkConn);
-    if (this.ownLnkConn === null || this.ownLnkConn.rxDeleted) leaving.answered();
   }
 
   /**
@@ -304,7 +309,7 @@ export class Connection
    * its side.
    */
   finish(lingerMs: number): void {
-    const { reason } = this.leaving ?? { reason: 'stopping' as const };
+    const reason = this.#leavingFor ?? 'stopping';
     if (!this.isOpen) {
       this.close(reason);
       return;
@@ -326,7 +331,7 @@ export class Connection
   onFrame(frame: Frame): void {
     if (this.#state.kind === 'recognising') this.#establish(this.#reader.rules!.dialect);
     if (this.#state.kind !== 'open') return;
-    this.#core.metrics.messagesIn++;
+    this.#deps.metrics.messagesIn++;
     this.#messages++;
     this.#state.endpoint.receive(frame);
   }
@@ -335,29 +340,17 @@ export class Connection
     this.#reader.push(plain, this);
   }
 
-  onOpen(tx: Transaction, frame: Frame): void {
-    if (this.leaving !== null) {
-      tx.endpoint.end(tx, ErrorCode.LOSTLINK);
-      return;
-    }
-    this.#core.dispatch.open(this, tx, frame);
-  }
-
-  onOneWay(frame: Frame, circuit: Transaction | null): void {
-    this.#core.dispatch.oneWay(this, frame, circuit);
-  }
-
   flushLater(): void {
-    this.#core.flushLater(this);
+    this.#deps.turnFlush.later(this);
   }
 
   drained(): void {
-    if (this.waitingRelays.length > 0) this.#core.relays.resume(this);
+    this.#events.drained();
     this.#backpressure.drained();
   }
 
   overLimit(): void {
-    this.close('send-limit', { queued: this.#queue.bytes, limit: this.#core.options.sendLimit });
+    this.close('send-limit', { queued: this.#queue.bytes, limit: this.#deps.options.sendLimit });
   }
 
   stalled(): void {
@@ -366,7 +359,7 @@ export class Connection
 
   messageOverdue(): void {
     this.#tell(ErrorCode.PARAM);
-    this.close('message-timeout', { pending: this.#reader.pendingBytes, afterMs: this.#core.options.messageTimeout });
+    this.close('message-timeout', { pending: this.#reader.pendingBytes, afterMs: this.#deps.options.messageTimeout });
   }
 
   #become(state: State): void {
@@ -380,13 +373,13 @@ export class Connection
     this.#become({
       kind: 'closing',
       reason,
-      deadline: this.#core.clock.after(lingerMs, () => this.#socket.destroy()),
+      deadline: this.#deps.clock.after(lingerMs, () => this.#socket.destroy()),
     });
     this.#silence?.cancel();
     this.#deadline.stop();
     this.#reader.stop();
-    this.#core.receiveMemory.set(this, 0);
-    this.#core.metrics.closed[reason]++;
+    this.#deps.receiveMemory.set(this, 0);
+    this.#deps.metrics.closed[reason]++;
     this.#log(reason, detail);
     if (state.kind === 'recognising') state.deadline.cancel();
     if (state.kind === 'open') this.#end(state.endpoint);
@@ -396,8 +389,8 @@ export class Connection
   #listenTo(socket: Socket): void {
     // protocol.md, "Transactions": TCP half-close counts as the end of the link.
     socket.on('end', () => {
-      this.peerEnded = true;
-      this.close(this.leaving?.reason ?? 'peer-closed');
+      this.#peerEnded = true;
+      this.close(this.#leavingFor ?? 'peer-closed');
     });
     // `close` follows by itself.
     socket.on('error', (error: NodeJS.ErrnoException) => this.close('socket-error', { code: error.code }));
@@ -405,17 +398,16 @@ export class Connection
   }
 
   #onData(chunk: Uint8Array): void {
-    const { metrics, clock, receiveMemory } = this.#core;
+    const { metrics, clock, receiveMemory, flow } = this.#deps;
     metrics.bytesIn += chunk.length;
-    this.heardAt = clock.now();
-    if (!this.heard) {
-      this.heard = true;
+    this.#heardAt = clock.now();
+    if (!this.#heard) {
+      this.#heard = true;
       this.#silence?.cancel();
       this.#silence = null;
     }
-    if (this.suspect) this.#showsLife();
+    this.#events.heard();
     if (this.#state.kind === 'closing' || this.#state.kind === 'closed') return;
-    const { flow } = this.#core;
     const messages = this.#messages;
     flow.begin();
     try {
@@ -447,7 +439,7 @@ export class Connection
   #fail(error: unknown): void {
     if (error instanceof DmsgError) {
       const name = errorName(error.code);
-      const { protocolErrors } = this.#core.metrics;
+      const { protocolErrors } = this.#deps.metrics;
       protocolErrors[name] = (protocolErrors[name] ?? 0) + 1;
       // The endpoint's word for a limit that the peer is over.
       const isLimit = error.code === ErrorCode.PARAM;
@@ -458,7 +450,7 @@ export class Connection
         ...error.data,
       });
     } else {
-      this.#core.metrics.internalErrors++;
+      this.#deps.metrics.internalErrors++;
       this.close('internal', { err: error });
     }
   }
@@ -468,16 +460,10 @@ export class Connection
     if (this.#state.kind === 'open') this.#state.endpoint.oneWay(LNK_ERROR, error);
   }
 
-  #showsLife(): void {
-    this.suspect = false;
-    if (this.#state.kind !== 'open') return;
-    this.#core.reports.connectionAlive(this);
-  }
-
   /** protocol.md, introduction: the peer has not shown its dialect in time: go on in the default one, and speak. */
   #recognitionOver(): void {
     if (this.#state.kind !== 'recognising') return;
-    const dialect = this.#core.options.defaultDialect;
+    const dialect = this.#deps.options.defaultDialect;
     this.#guard(() => {
       this.#establish(dialect);
       this.#reader.setRules(rulesOf(dialect));
@@ -486,30 +472,23 @@ export class Connection
 
   #silent(): void {
     this.#silence = null;
-    this.close('silent', { afterMs: this.#core.options.silentTimeout });
+    this.close('silent', { afterMs: this.#deps.options.silentTimeout });
   }
 
   #establish(dialect: Dialect): void {
     if (this.#state.kind === 'recognising') this.#state.deadline.cancel();
     const endpoint = new Endpoint(
-      { rules: rulesOf(dialect), maxTransactions: this.#core.options.maxTransactions, generation: randomInt(2 ** 32) },
-      { out: this.#queue.out, handler: this, salts: new SaltSequence() },
+      { rules: rulesOf(dialect), maxTransactions: this.#deps.options.maxTransactions, generation: randomInt(2 ** 32) },
+      { out: this.#queue.out, handler: this.#events, salts: new SaltSequence() },
     );
     this.#become({ kind: 'open', endpoint });
-    this.sinceUs = Math.floor(this.#core.clock.wall() * 1000);
-    this.#core.established(this);
-    // protocol.md, "The link layer" 1. The peer's answer, and its refusal, need no more than the endpoint does by itself, but a
-    // refusal or close is answered with our DELETE.
-    this.ownLnkConn = endpoint.open(endpoint.rules.lnkConn, null, OWN_LNK_CONN, this.#core.ownLnkConn.payload(dialect));
-    this.ownLnkConn.data = this;
+    this.#sinceUs = Math.floor(this.#deps.clock.wall() * 1000);
+    this.#events.established(endpoint);
   }
 
-  /** Everything on it ends. Topology hears of the connection only (gateway_control.proto, StateChange). */
+  /** Everything on it ends. */
   #end(endpoint: Endpoint): void {
-    const { tables, reports } = this.#core;
-    tables.connections.delete(this.id);
-    reports.connectionClosed(this);
-    this.waitingRelays = [];
+    this.#events.ending();
     this.#guard(() => endpoint.lost(ErrorCode.LOSTLINK));
   }
 
@@ -520,14 +499,11 @@ export class Connection
     const { reason, deadline } = this.#state;
     deadline.cancel();
     this.#become({ kind: 'closed', reason });
-    this.#core.entrance.admission.release(this.address);
-    this.#core.gone(this, reason);
-    this.onAnswered?.();
-    this.onAnswered = null;
+    this.#events.gone(reason);
   }
 
   #log(reason: CloseReason, detail: CloseDetail): void {
-    const { logger, throttle } = this.#core;
+    const { logger, throttle } = this.#deps;
     const advice = adviceFor(reason);
     const fields = { connection: this.id, peer: this.remote, reason, ...detail };
     if (advice === null) {
@@ -541,19 +517,3 @@ export class Connection
     else logger.warn(line, 'connection closed');
   }
 }
-
-/** protocol.md, "The link layer" 1: a peer that refuses or closes our LNK_CONN gets our DELETE. */
-const OWN_LNK_CONN: TransactionHandler = {
-  onMessage(tx) {
-    const connection = tx.data as Connection;
-    if (!connection.answered) {
-      connection.answered = true;
-      connection.onAnswered?.();
-      connection.onAnswered = null;
-    }
-    if (!tx.rxDeleted) return;
-    tx.endpoint.end(tx);
-    connection.leaving?.answered();
-  },
-  onLost() {},
-};

@@ -1,12 +1,17 @@
-import type { Connection } from './connection.ts';
+import type { CloseReason } from './close-reason.ts';
+
+/** A connection that has received part of a message. */
+export interface MemoryHolder {
+  close(reason: CloseReason, detail: { readonly held: number }): void;
+}
 
 /**
  * Counts the half-received messages of all connections, of which each may be a megabyte: a thousand peers that each send
  * almost all of one must not fill the memory. Beyond the limit the connection that holds most is closed.
  */
-export class ReceiveMemory {
+export class ReceiveMemory<Holder extends MemoryHolder> {
   readonly #limitBytes: number;
-  readonly #holders = new Map<Connection, number>();
+  readonly #holders = new Map<Holder, number>();
   #bytes = 0;
 
   constructor(limitBytes: number) {
@@ -19,7 +24,7 @@ export class ReceiveMemory {
   }
 
   /** The connection now holds this many bytes. */
-  set(connection: Connection, bytes: number): void {
+  set(connection: Holder, bytes: number): void {
     const before = this.#holders.get(connection);
     if (before === undefined && bytes === 0) return;
     this.#bytes += bytes - (before ?? 0);
@@ -28,8 +33,8 @@ export class ReceiveMemory {
     if (this.#bytes > this.#limitBytes) this.#largest()?.close('receive-limit', { held: this.#bytes });
   }
 
-  #largest(): Connection | undefined {
-    let found: Connection | undefined;
+  #largest(): Holder | undefined {
+    let found: Holder | undefined;
     let most = 0;
     for (const [connection, bytes] of this.#holders) {
       if (bytes <= most) continue;

@@ -1,5 +1,5 @@
 import { OutBuffer } from '@spanmesh/dmsg/out-buffer';
-import type { Destination, Flow } from '../routing/flow.ts';
+import type { Destination, Flow } from './flow.ts';
 
 /** Where a buffer notes that messages were passed on into it. */
 export interface PassNotes {

@@ -1,22 +1,22 @@
 import type { Clock } from '@spanmesh/runtime/clock';
-import type { Connection } from '../connection/connection.ts';
+import type { Peer } from '../peers/peer.ts';
 
 /**
  * Has the peer of a dialled connection answered our LNK_CONN, one way or the other, `ms` milliseconds from now? False also as soon as the
  * connection ends. At most one may wait for a connection.
  */
 export async function answered(
-  connection: Connection,
+  peer: Peer,
   { ms, clock }: { readonly ms: number; readonly clock: Clock },
 ): Promise<boolean> {
-  if (connection.answered) return true;
+  if (peer.hasAnswered) return true;
   const outcome = Promise.withResolvers<boolean>();
   const deadline = clock.after(ms, () => outcome.resolve(false));
-  connection.onAnswered = () => outcome.resolve(connection.answered);
+  peer.onAnswered = outcome.resolve;
   try {
     return await outcome.promise;
   } finally {
     deadline.cancel();
-    connection.onAnswered = null;
+    peer.onAnswered = null;
   }
 }

@@ -1,7 +1,7 @@
 import { networkInterfaces } from 'node:os';
 import { describe, expect, it } from 'vitest';
+import { parseDialRule } from '../address/dial-rule.ts';
 import { DialPolicy } from './dial-policy.ts';
-import { parseDialRule } from './dial-rule.ts';
 
 const OWN = 7985;
 

@@ -1,7 +1,7 @@
 import { networkInterfaces } from 'node:os';
-import { type AddressBytes, addressBytes } from '../entrance/keys/numeric-address.ts';
-import { contains, type Prefix, parsePrefix } from '../entrance/keys/prefix.ts';
-import type { DialRule } from './dial-rule.ts';
+import type { DialRule } from '../address/dial-rule.ts';
+import { type AddressBytes, addressBytes } from '../address/numeric-address.ts';
+import { contains, type Prefix, parsePrefix } from '../address/prefix.ts';
 import { DMSG_PORT } from './dial-target.ts';
 
 /** What peers may have us connect to without a setting: the port of DMSG (protocol.md, introduction). */

@@ -107,7 +107,7 @@ export class DialServer {
   }
 
   async #dial(request: DialRequest): Promise<DialResponse> {
-    const connection = await this.#deps.orders.dial(orderOf(request, this.#options.connectTimeout));
+    const { connection } = await this.#deps.orders.dial(orderOf(request, this.#options.connectTimeout));
     return { connection: connection.id, remoteAddress: connection.remote };
   }
 

@@ -1,11 +1,12 @@
 import { connect, isIP, type Socket } from 'node:net';
 import type { Dialect } from '@spanmesh/dmsg/dialect';
 import type { Clock } from '@spanmesh/runtime/clock';
-import type { Connection } from '../connection/connection.ts';
-import type { Core } from '../core.ts';
-import { peerAddress, type Refusal } from '../entrance/admission.ts';
-import { adopt } from '../entrance/adopt.ts';
-import type { Origin } from '../entrance/origin.ts';
+import { peerAddress } from '../address/peer-address.ts';
+import type { Origin } from '../connection/origin.ts';
+import type { Refusal } from '../entrance/admission.ts';
+import { adopt, type EntryDependencies } from '../entrance/adopt.ts';
+import type { Peer } from '../peers/peer.ts';
+import type { GatewayOptions } from '../settings.ts';
 import { type Asker, askerName } from './asker.ts';
 import type { DialPolicy } from './dial-policy.ts';
 import type { Target } from './dial-target.ts';
@@ -46,16 +47,19 @@ export interface DialLimits {
   readonly signal?: AbortSignal;
 }
 
+export interface DiallerDependencies extends EntryDependencies {
+  readonly options: Pick<GatewayOptions, 'connectTimeout'>;
+  readonly clock: Clock;
+  readonly resolve: Resolve;
+  readonly policy: DialPolicy;
+}
+
 /** Connects to peers; what comes of it is a connection like any other. */
 export class Dialler {
-  readonly #core: Core;
-  readonly #resolveName: Resolve;
-  readonly #policy: DialPolicy;
+  readonly #deps: DiallerDependencies;
 
-  constructor(core: Core, { resolve, policy }: { readonly resolve: Resolve; readonly policy: DialPolicy }) {
-    this.#core = core;
-    this.#resolveName = resolve;
-    this.#policy = policy;
+  constructor(deps: DiallerDependencies) {
+    this.#deps = deps;
   }
 
   /**
@@ -68,8 +72,8 @@ export class Dialler {
     dialect: Dialect | 'auto',
     origin: Origin,
     { asker, timeout, signal }: DialLimits,
-  ): Promise<Connection> {
-    const { clock, metrics, options } = this.#core;
+  ): Promise<Peer> {
+    const { clock, metrics, options } = this.#deps;
     const abort = new AbortController();
     const give = () => abort.abort();
     const limit = timeout ?? options.connectTimeout;
@@ -82,10 +86,10 @@ export class Dialler {
         socket.destroy();
         throw new DialError('timeout');
       }
-      const connection = await this.#adopt(socket, dialect === 'auto' ? null : dialect, origin, abort.signal);
-      if (typeof connection === 'string') throw new DialError('refused');
+      const peer = await this.#adopt(socket, dialect === 'auto' ? null : dialect, origin, abort.signal);
+      if (typeof peer === 'string') throw new DialError('refused');
       metrics.connectionsDialled++;
-      return connection;
+      return peer;
     } catch (error) {
       metrics.dialsFailed++;
       throw error instanceof DialError ? error : new DialError('unreachable', { cause: error });
@@ -99,11 +103,11 @@ export class Dialler {
    * A handshake counts as part of the dial.
    * @throws DialError timeout, handshake
    */
-  #adopt(socket: Socket, dialect: Dialect | null, origin: Origin, signal: AbortSignal): Promise<Connection | Refusal> {
+  #adopt(socket: Socket, dialect: Dialect | null, origin: Origin, signal: AbortSignal): Promise<Peer | Refusal> {
     return new Promise((resolve, reject) => {
       const give = () => socket.destroy();
       signal.addEventListener('abort', give, { once: true });
-      adopt(this.#core, { socket, dialect, origin }, (result, failure) => {
+      adopt(this.#deps, { socket, dialect, origin }, (result, failure) => {
         signal.removeEventListener('abort', give);
         // One that has failed is closed with the dial at the latest; one that was still under way was too slow.
         const isLate = signal.aborted && failure?.failure === 'closed';
@@ -117,14 +121,14 @@ export class Dialler {
     { host, port }: Target,
     { asker, signal, deadlineAt }: { asker: Asker; signal: AbortSignal; deadlineAt: number },
   ): Promise<Socket> {
-    const { clock } = this.#core;
+    const { clock, policy, entrance } = this.#deps;
     const isFree = asker.kind === 'operator';
-    if (!isFree && this.#policy.forbidsPort(port)) throw new DialError('not-allowed');
+    if (!isFree && policy.forbidsPort(port)) throw new DialError('not-allowed');
     const addresses = await this.#resolve(host, { asker: askerName(asker), signal });
     // Checked here, as addresses: what a name leads to may be another thing each time that it is looked up.
-    const allowed = isFree ? addresses : addresses.filter((address) => this.#policy.allows(address, port));
+    const allowed = isFree ? addresses : addresses.filter((address) => policy.allows(address, port));
     if (allowed.length === 0) throw new DialError('not-allowed');
-    const admitted = allowed.filter((address) => this.#core.entrance.admission.refusal(peerAddress(address)) === null);
+    const admitted = allowed.filter((address) => entrance.admission.refusal(peerAddress(address)) === null);
     if (admitted.length === 0) throw new DialError('not-admitted');
     let failure: unknown;
     for (const [i, address] of admitted.entries()) {
@@ -144,7 +148,7 @@ export class Dialler {
     // No name, and nothing to be looked up.
     if (isIP(host) !== 0) return [host];
     try {
-      return await this.#resolveName(host, asking);
+      return await this.#deps.resolve(host, asking);
     } catch (error) {
       throw dialErrorOf(error, asking.signal);
     }

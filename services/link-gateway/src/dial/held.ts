@@ -1,6 +1,6 @@
 import type { Clock } from '@spanmesh/runtime/clock';
 import { adviceFor, type CloseReason } from '../connection/close-reason.ts';
-import type { Connection } from '../connection/connection.ts';
+import type { Peer } from '../peers/peer.ts';
 import { answered } from './answered.ts';
 import { DialError, type Dialler } from './dialler.ts';
 import { type DialFailure, OrderError } from './order-error.ts';
@@ -22,16 +22,16 @@ export interface HeldDependencies {
   readonly dialler: Dialler;
   readonly clock: Clock;
   /** It has a socket: `socketClosed` is to be called when that has closed. */
-  readonly connected: (held: Held, connection: Connection) => void;
+  readonly connected: (held: Held, peer: Peer) => void;
   /** It stands. */
-  readonly up: (held: Held, connection: Connection) => void;
+  readonly up: (held: Held, peer: Peer) => void;
 }
 
 /** One order being carried out: the attempt, then the connection, until its socket is closed. */
 export class Held {
   readonly order: Order;
   /** The connection once it stands. @throws OrderError failed or superseded */
-  readonly result: Promise<Connection>;
+  readonly result: Promise<Peer>;
   /** Resolves when nothing of it is left. */
   readonly ended: Promise<void>;
   /** It stands, or stood until it ended. */
@@ -41,7 +41,7 @@ export class Held {
   readonly #abort = new AbortController();
   readonly #gone = Promise.withResolvers<void>();
   #state: State = 'waiting';
-  #connection: Connection | null = null;
+  #peer: Peer | null = null;
   /** It was told to end: what comes of it is no failure. */
   #toldToEnd = false;
   /** Why its socket was closed, once it is. */
@@ -58,12 +58,12 @@ export class Held {
   }
 
   /** The connection while it stands. */
-  get standing(): Connection | null {
-    return this.#state === 'standing' ? this.#connection : null;
+  get standing(): Peer | null {
+    return this.#state === 'standing' ? this.#peer : null;
   }
 
-  get connection(): Connection | null {
-    return this.#connection;
+  get peer(): Peer | null {
+    return this.#peer;
   }
 
   /** It counts, or is on the way to. */
@@ -77,7 +77,7 @@ export class Held {
       this.#toldToEnd = true;
       this.#become('ending');
       this.#abort.abort();
-      this.#connection?.close(reason);
+      this.#peer?.connection.close(reason);
     }
     return this.ended;
   }
@@ -89,36 +89,36 @@ export class Held {
     this.#gone.resolve();
   }
 
-  async #run(before: Promise<void>): Promise<Connection> {
+  async #run(before: Promise<void>): Promise<Peer> {
     await before;
     try {
-      const connection = await this.#dial();
-      if (this.order.answerTimeout > 0) await this.#answer(connection);
+      const peer = await this.#dial();
+      if (this.order.answerTimeout > 0) await this.#answer(peer);
       this.#checkLive();
       this.#become('standing');
       this.stood = true;
-      this.#deps.up(this, connection);
-      return connection;
+      this.#deps.up(this, peer);
+      return peer;
     } catch (error) {
-      if (this.#connection === null) {
+      if (this.#peer === null) {
         this.#become('ended');
         this.#gone.resolve();
       } else {
         // What has failed must be gone before somebody is told that no connection stands.
-        this.#connection.close('unanswered');
+        this.#peer.connection.close('unanswered');
         await this.ended;
       }
       throw error;
     }
   }
 
-  async #dial(): Promise<Connection> {
+  async #dial(): Promise<Peer> {
     this.#checkLive();
     this.#become('dialling');
     const { owner, generation, label, host, port, dialect, connectTimeout, asker } = this.order;
-    let connection: Connection;
+    let peer: Peer;
     try {
-      connection = await this.#deps.dialler.dial(
+      peer = await this.#deps.dialler.dial(
         { host, port },
         dialect,
         { kind: 'target', owner, generation, label },
@@ -128,15 +128,15 @@ export class Held {
       this.#checkLive();
       throw error instanceof DialError ? failed(error.code, error) : error;
     }
-    this.#connection = connection;
-    this.#deps.connected(this, connection);
+    this.#peer = peer;
+    this.#deps.connected(this, peer);
     this.#checkLive();
     this.#become('answering');
-    return connection;
+    return peer;
   }
 
-  async #answer(connection: Connection): Promise<void> {
-    const hasAnswered = await answered(connection, { ms: this.order.answerTimeout, clock: this.#deps.clock });
+  async #answer(peer: Peer): Promise<void> {
+    const hasAnswered = await answered(peer, { ms: this.order.answerTimeout, clock: this.#deps.clock });
     this.#checkLive();
     if (!hasAnswered) throw failed('unanswered');
   }
@@ -144,7 +144,7 @@ export class Held {
   /** @throws OrderError: it was told to end, or its connection has closed. */
   #checkLive(): void {
     if (this.#toldToEnd) throw new OrderError('superseded', 'a later order ended it');
-    const reason = this.#connection?.closeReason ?? this.#reason;
+    const reason = this.#peer?.connection.closeReason ?? this.#reason;
     if (reason !== null) throw failed('closed', undefined, reason);
   }
 

@@ -1,13 +1,10 @@
 import type { CloseReason } from '../connection/close-reason.ts';
-import type { LnkConn } from '../peers/lnk-conn.ts';
+import type { LnkConn } from '../peers/peer.ts';
+import type { LnkConnEvents } from '../peers/peer-reports.ts';
 import type { Standing } from './standing.ts';
 
 /** Who wants to know at once what peers ask for, and how dialled connections fare. */
-export interface MediaListener {
-  lnkConnOpened(lnkConn: LnkConn): void;
-  lnkConnClosed(lnkConn: LnkConn): void;
-  /** `lnkConn.volconfs` has what came. */
-  slotReceived(lnkConn: LnkConn, index: number): void;
+export interface MediaListener extends LnkConnEvents {
   up(standing: Standing): void;
   down(standing: Standing, reason: CloseReason): void;
 }

@@ -11,7 +11,7 @@ import type { Clock } from '@spanmesh/runtime/clock';
 import { Turn } from '@spanmesh/runtime/turn';
 import type { CloseReason } from '../connection/close-reason.ts';
 import { MAX_MEDIA_CHANGES, MEDIA_PART_ENTRIES } from '../limits.ts';
-import type { LnkConn } from '../peers/lnk-conn.ts';
+import type { LnkConn } from '../peers/peer.ts';
 import { apiDialect } from '../peers/wire-dialect.ts';
 import type { MediaListener } from './media-news.ts';
 import { principalOf } from './principal.ts';
@@ -192,7 +192,7 @@ function slotOf(lnkConn: LnkConn, index: number): SlotReceived {
   return { lnkConn: lnkConn.id, index, copy, receivedUs };
 }
 
-function upOf({ order, connection }: Standing): DialledUp {
+function upOf({ order, peer: { connection } }: Standing): DialledUp {
   const { owner, epoch, generation, host, port, dialect } = order;
   return {
     owner,

@@ -1,7 +1,7 @@
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { CloseReason } from '../connection/close-reason.ts';
-import type { Connection } from '../connection/connection.ts';
 import { MAX_DIAL_OWNERS } from '../limits.ts';
+import type { Peer } from '../peers/peer.ts';
 import type { Dialler } from './dialler.ts';
 import { Held } from './held.ts';
 import type { MediaNews } from './media-news.ts';
@@ -23,7 +23,7 @@ export class Orders {
   readonly #deps: { readonly dialler: Dialler; readonly news: MediaNews; readonly clock: Clock };
   readonly #owners = new Map<string, Owner>();
   /** Of every socket that was made to order and has not closed. */
-  readonly #byConnection = new Map<Connection, Held>();
+  readonly #byPeer = new Map<Peer, Held>();
   #epoch = 0;
   #stopped = false;
   #onEpoch: () => void = () => {};
@@ -49,8 +49,8 @@ export class Orders {
 
   /** Connections that stand. */
   *standing(): Iterable<Standing> {
-    for (const [connection, held] of this.#byConnection) {
-      if (held.standing === connection) yield { order: held.order, connection };
+    for (const [peer, held] of this.#byPeer) {
+      if (held.standing === peer) yield { order: held.order, peer };
     }
   }
 
@@ -76,7 +76,7 @@ export class Orders {
    * The connection for an order, made or standing already; the owner's connection before is closed first.
    * @throws OrderError
    */
-  dial(order: Order): Promise<Connection> {
+  dial(order: Order): Promise<Peer> {
     this.checkEpoch(order.epoch);
     if (this.#stopped) throw new OrderError('failed', 'the gateway is stopping', { failure: 'refused' });
     const owner = this.#ownerOf(order.owner);
@@ -90,8 +90,8 @@ export class Orders {
     const held = new Held(order, before, {
       dialler,
       clock,
-      connected: (which, connection) => this.#byConnection.set(connection, which),
-      up: (which, connection) => news.up({ order: which.order, connection }),
+      connected: (which, peer) => this.#byPeer.set(peer, which),
+      up: (which, peer) => news.up({ order: which.order, peer }),
     });
     owner.held = held;
     void held.ended.then(() => {
@@ -119,19 +119,19 @@ export class Orders {
   }
 
   /** A connection's socket has closed: for those that were dialled to order. */
-  gone(connection: Connection, reason: CloseReason): void {
-    const held = this.#byConnection.get(connection);
+  gone(peer: Peer, reason: CloseReason): void {
+    const held = this.#byPeer.get(peer);
     if (held === undefined) return;
-    this.#byConnection.delete(connection);
+    this.#byPeer.delete(peer);
     held.socketClosed(reason);
-    if (held.stood) this.#deps.news.down({ order: held.order, connection }, reason);
+    if (held.stood) this.#deps.news.down({ order: held.order, peer }, reason);
   }
 
   /** Takes no more orders and ends attempts; connections are closed with all others. */
   stop(): void {
     this.#stopped = true;
     for (const { held } of this.#owners.values()) {
-      if (held !== null && held.connection === null) void held.end('stopping');
+      if (held !== null && held.peer === null) void held.end('stopping');
     }
   }
 

@@ -1,5 +1,5 @@
 import type { Dialect } from '@spanmesh/dmsg/dialect';
-import type { Connection } from '../connection/connection.ts';
+import type { Peer } from '../peers/peer.ts';
 import type { Asker } from './asker.ts';
 
 /** An order of volconf's leader to connect (dial.proto). Times in milliseconds. */
@@ -20,5 +20,5 @@ export interface Order {
 /** A dialled connection that stands, and the order that it was made for. */
 export interface Standing {
   readonly order: Order;
-  readonly connection: Connection;
+  readonly peer: Peer;
 }

@@ -1,5 +1,5 @@
 import type { Random } from '@spanmesh/runtime/random';
-import type { Connection } from '../connection/connection.ts';
+import type { Peer } from '../peers/peer.ts';
 import { hasRouted } from '../routing/in-progress.ts';
 
 /**
@@ -7,12 +7,12 @@ import { hasRouted } from '../routing/in-progress.ts';
  * progress come first, as nobody notices when they move. Among equals at random: the youngest would be those that the drain before has
  * just moved, the oldest perhaps all of one site.
  */
-export function chooseShare(connections: Iterable<Connection>, share: number, random: Random): Connection[] {
-  const quiet: Connection[] = [];
-  const busy: Connection[] = [];
-  for (const connection of connections) {
-    if (connection.origin.kind !== 'accepted' || connection.leaving !== null) continue;
-    (hasRouted(connection) ? busy : quiet).push(connection);
+export function chooseShare(peers: Iterable<Peer>, share: number, random: Random): Peer[] {
+  const quiet: Peer[] = [];
+  const busy: Peer[] = [];
+  for (const peer of peers) {
+    if (peer.connection.origin.kind !== 'accepted' || peer.leaving !== null) continue;
+    (hasRouted(peer) ? busy : quiet).push(peer);
   }
   const wanted = Math.round((quiet.length + busy.length) * share);
   const chosen = anyOf(quiet, wanted, random);
@@ -20,7 +20,7 @@ export function chooseShare(connections: Iterable<Connection>, share: number, ra
 }
 
 /** So many of them, or all. They are put into another order. */
-function anyOf(all: Connection[], wanted: number, random: Random): Connection[] {
+function anyOf(all: Peer[], wanted: number, random: Random): Peer[] {
   const count = Math.min(wanted, all.length);
   // The first steps of a Fisher-Yates shuffle.
   for (let i = 0; i < count; i++) {

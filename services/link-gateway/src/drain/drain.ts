@@ -1,7 +1,7 @@
 import type { Clock, Timer } from '@spanmesh/runtime/clock';
 import type { CloseReason } from '../connection/close-reason.ts';
-import type { Connection } from '../connection/connection.ts';
 import { DRAIN_CLOSES_PER_SECOND, HURRIED_DRAIN_MS } from '../limits.ts';
+import type { Peer } from '../peers/peer.ts';
 import { hasRouted } from '../routing/in-progress.ts';
 import type { OrderlyClose } from './orderly-close.ts';
 
@@ -45,12 +45,12 @@ export class Drain {
   readonly #orderly: OrderlyClose;
   readonly #finished = Promise.withResolvers<void>();
   /** Not gone yet. */
-  readonly #left: Set<Connection>;
+  readonly #left: Set<Peer>;
   /** Told to end. */
-  readonly #begun = new Set<Connection>();
+  readonly #begun = new Set<Peer>();
   /** Not told yet: those that had nothing in progress when last looked at, and those that had. */
-  #quiet: Connection[] = [];
-  #busy: Connection[] = [];
+  #quiet: Peer[] = [];
+  #busy: Peer[] = [];
   readonly #startedAt: number;
   #graceEnd: number;
   #deadlineAt: number;
@@ -64,7 +64,7 @@ export class Drain {
   #deadline: Timer | null = null;
 
   constructor(
-    connections: Iterable<Connection>,
+    peers: Iterable<Peer>,
     options: DrainOptions,
     deps: { readonly clock: Clock; readonly orderly: OrderlyClose },
   ) {
@@ -72,9 +72,9 @@ export class Drain {
     this.#clock = deps.clock;
     this.#orderly = deps.orderly;
     this.done = this.#finished.promise;
-    this.#left = new Set(connections);
+    this.#left = new Set(peers);
     this.chosen = this.#left.size;
-    for (const connection of this.#left) (hasRouted(connection) ? this.#busy : this.#quiet).push(connection);
+    for (const peer of this.#left) (hasRouted(peer) ? this.#busy : this.#quiet).push(peer);
     // Taken from the end.
     this.#quiet.reverse();
     this.#busy.reverse();
@@ -120,10 +120,10 @@ export class Drain {
   }
 
   /** A connection's socket has closed. True if it was one of these. */
-  gone(connection: Connection): boolean {
-    if (!this.#left.delete(connection)) return false;
-    const begun = this.#begun.delete(connection);
-    if (connection.peerEnded || !begun) this.closed++;
+  gone(peer: Peer): boolean {
+    if (!this.#left.delete(peer)) return false;
+    const begun = this.#begun.delete(peer);
+    if (peer.connection.peerEnded || !begun) this.closed++;
     else this.cut++;
     if (this.#left.size === 0) {
       // A drain that has ended is remembered, its connections are not.
@@ -139,9 +139,9 @@ export class Drain {
   #armDeadline(): void {
     this.#deadline?.cancel();
     this.#deadline = this.#clock.after(this.#deadlineAt - this.#clock.now(), () => {
-      for (const connection of [...this.#left]) {
-        this.#begun.add(connection);
-        connection.abandon(this.#options.reason);
+      for (const peer of [...this.#left]) {
+        this.#begun.add(peer);
+        peer.connection.abandon(this.#options.reason);
       }
     });
   }
@@ -161,15 +161,15 @@ export class Drain {
       this.#lookedAt = now;
       const busy = this.#busy;
       this.#busy = [];
-      for (const connection of busy) (hasRouted(connection) ? this.#busy : this.#quiet).push(connection);
+      for (const peer of busy) (hasRouted(peer) ? this.#busy : this.#quiet).push(peer);
     }
     for (let quota = this.#quota; quota > 0 && this.#quiet.length > 0; ) {
-      const connection = this.#quiet.pop()!;
-      if (!this.#left.has(connection)) continue;
-      if (hasRouted(connection)) {
-        this.#busy.push(connection);
+      const peer = this.#quiet.pop()!;
+      if (!this.#left.has(peer)) continue;
+      if (hasRouted(peer)) {
+        this.#busy.push(peer);
       } else {
-        this.#begin(connection, now);
+        this.#begin(peer, now);
         quota--;
       }
     }
@@ -182,17 +182,17 @@ export class Drain {
       this.#forcedQuota = Math.ceil(waiting / Math.max(1, (this.#graceEnd - now) / STEP_MS));
     }
     for (let quota = now >= this.#graceEnd ? waiting : this.#forcedQuota; quota > 0; ) {
-      const connection = this.#quiet.pop() ?? this.#busy.pop();
-      if (connection === undefined) return;
-      if (!this.#left.has(connection)) continue;
-      this.#begin(connection, now);
+      const peer = this.#quiet.pop() ?? this.#busy.pop();
+      if (peer === undefined) return;
+      if (!this.#left.has(peer)) continue;
+      this.#begin(peer, now);
       quota--;
     }
   }
 
-  #begin(connection: Connection, now: number): void {
+  #begin(peer: Peer, now: number): void {
     const { reason, why } = this.#options;
-    if (connection.isOpen) this.#begun.add(connection);
-    this.#orderly.begin(connection, { reason, why, lingerMs: Math.max(0, this.#deadlineAt - now) });
+    if (peer.connection.isOpen) this.#begun.add(peer);
+    this.#orderly.begin(peer, { reason, why, lingerMs: Math.max(0, this.#deadlineAt - now) });
   }
 }

@@ -1,11 +1,15 @@
 import type { StateChangeParts } from '@spanmesh/proto/state-change';
 import type { DrainOrder, DrainProgress } from '@spanmesh/proto/v1/gateway_control';
+import type { Clock } from '@spanmesh/runtime/clock';
 import type { Logger } from '@spanmesh/runtime/log/logger';
 import type { Random } from '@spanmesh/runtime/random';
-import type { Connection } from '../connection/connection.ts';
-import type { Core } from '../core.ts';
 import { CLOSE_LINGER_MS, MAX_DRAINS } from '../limits.ts';
+import type { GatewayMetrics } from '../metrics.ts';
 import type { LnkConns } from '../peers/lnk-conns.ts';
+import type { OpenTables } from '../peers/open-tables.ts';
+import type { Peer } from '../peers/peer.ts';
+import type { PeerReports } from '../peers/peer-reports.ts';
+import type { Relays } from '../peers/relays.ts';
 import { chooseShare } from './choose-share.ts';
 import { Drain, graceOf } from './drain.ts';
 import { OrderlyClose } from './orderly-close.ts';
@@ -20,8 +24,19 @@ export interface Clients {
   readonly isBusy: boolean;
 }
 
+/** What topology hears of drains. */
+export interface DrainReports extends Pick<PeerReports, 'connectionClosing'> {
+  drain(progress: DrainProgress): void;
+  /** The gateway is going to stop. */
+  stopping(): void;
+}
+
 export interface DrainsDependencies {
-  readonly core: Core;
+  readonly clock: Clock;
+  readonly metrics: Pick<GatewayMetrics, 'commandsStale'>;
+  readonly tables: Pick<OpenTables, 'sockets' | 'connections'>;
+  readonly reports: DrainReports;
+  readonly relays: Pick<Relays, 'closeAllOn'>;
   readonly lnkConns: Pick<LnkConns, 'end'>;
   readonly clients: Clients;
   readonly logger: Logger;
@@ -42,15 +57,15 @@ export class Drains {
   constructor(options: { readonly deadlineMs: number }, deps: DrainsDependencies) {
     this.#deadlineMs = options.deadlineMs;
     this.#deps = deps;
-    this.#orderly = new OrderlyClose(deps.core, deps.lnkConns);
+    this.#orderly = new OrderlyClose(deps);
   }
 
   /** Closes one connection, by order of an operator. */
-  close(connection: Connection, why: string): void {
+  close(peer: Peer, why: string): void {
     const { logger } = this.#deps;
     const said = why.slice(0, MAX_WHY_CHARS);
-    logger.info({ connection: connection.id, peer: connection.remote, why: said }, 'connection is closed by order');
-    this.#orderly.begin(connection, { reason: 'command', why: said, lingerMs: CLOSE_LINGER_MS });
+    logger.info({ connection: peer.id, peer: peer.connection.remote, why: said }, 'connection is closed by order');
+    this.#orderly.begin(peer, { reason: 'command', why: said, lingerMs: CLOSE_LINGER_MS });
   }
 
   /** Closes a share of the accepted connections. An order that is known is not begun again. */
@@ -59,13 +74,13 @@ export class Drains {
       this.#report(order);
       return;
     }
-    const { core, random } = this.#deps;
+    const { metrics, tables, random } = this.#deps;
     if (!this.#makeRoom()) {
       // A leader does not give so many at a time.
-      core.metrics.commandsStale++;
+      metrics.commandsStale++;
       return;
     }
-    const connections = chooseShare(core.tables.connections.values(), sharePermille / 1000, random);
+    const connections = chooseShare(tables.connections.values(), sharePermille / 1000, random);
     const drain = this.#make(connections, {
       reason: 'drain',
       why: `a share of this gateway's connections is moved (order ${order})`,
@@ -82,11 +97,11 @@ export class Drains {
    * the setting.
    */
   async stop(): Promise<void> {
-    const { core, clients } = this.#deps;
+    const { clock, tables, reports, clients } = this.#deps;
     const deadlineMs = this.#deadlineMs;
-    const drain = this.#make(core.tables.sockets, { reason: 'stopping', why: 'this gateway stops', deadlineMs });
-    this.#last = { drain, clients: new Until(() => !clients.isBusy, graceOf(deadlineMs), core.clock) };
-    core.reports.stopping();
+    const drain = this.#make(tables.sockets, { reason: 'stopping', why: 'this gateway stops', deadlineMs });
+    this.#last = { drain, clients: new Until(() => !clients.isBusy, graceOf(deadlineMs), clock) };
+    reports.stopping();
     this.#run(drain, {});
     if (this.#isHurried) this.hurry();
     await Promise.all([drain.done, this.#last.clients.done]);
@@ -100,9 +115,9 @@ export class Drains {
   }
 
   /** A connection's socket has closed. */
-  gone(connection: Connection): void {
-    for (const [order, drain] of this.#ordered) if (drain.gone(connection)) this.#report(order);
-    this.#last?.drain.gone(connection);
+  gone(peer: Peer): void {
+    for (const [order, drain] of this.#ordered) if (drain.gone(peer)) this.#report(order);
+    this.#last?.drain.gone(peer);
   }
 
   /** Puts what topology is to know of orders into a snapshot. */
@@ -111,8 +126,8 @@ export class Drains {
     for (const [order, drain] of this.#ordered) parts.put('drains', progress(order, drain));
   }
 
-  #make(connections: Iterable<Connection>, options: ConstructorParameters<typeof Drain>[1]): Drain {
-    return new Drain(connections, options, { clock: this.#deps.core.clock, orderly: this.#orderly });
+  #make(peers: Iterable<Peer>, options: ConstructorParameters<typeof Drain>[1]): Drain {
+    return new Drain(peers, options, { clock: this.#deps.clock, orderly: this.#orderly });
   }
 
   #run(drain: Drain, what: { readonly order?: string }): void {
@@ -140,7 +155,7 @@ export class Drains {
 
   #report(order: string): void {
     const drain = this.#ordered.get(order);
-    if (drain !== undefined) this.#deps.core.reports.drain(progress(order, drain));
+    if (drain !== undefined) this.#deps.reports.drain(progress(order, drain));
   }
 }
 

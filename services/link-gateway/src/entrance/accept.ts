@@ -1,35 +1,34 @@
 import type { Socket } from 'node:net';
 import type { Dialect } from '@spanmesh/dmsg/dialect';
-import type { Core } from '../core.ts';
-import { peerAddress } from './admission.ts';
-import { adopt, dropSocket, refuse } from './adopt.ts';
+import { peerAddress } from '../address/peer-address.ts';
+import { adopt, dropSocket, type EntryDependencies, refuse } from './adopt.ts';
 import { ProxyError } from './proxy/proxy-error.ts';
 
 /** Takes what a listener has accepted: with the peer's address from the PROXY header, if it comes from a balancer that we trust. */
-export function accept(core: Core, socket: Socket, dialect: Dialect | null): void {
+export function accept(deps: EntryDependencies, socket: Socket, dialect: Dialect | null): void {
   const arrival = { socket, dialect, origin: { kind: 'accepted' } } as const;
   const count = (result: unknown) => {
-    if (typeof result !== 'string') core.metrics.connectionsAccepted++;
+    if (typeof result !== 'string') deps.metrics.connectionsAccepted++;
   };
-  const { proxied } = core.entrance;
+  const { proxied } = deps.entrance;
   if (socket.remoteAddress === undefined) {
     // Reset before we came to it; who it was nobody can say, and nothing can be done about it.
     dropSocket(socket);
-    core.metrics.refused.gone++;
+    deps.metrics.refused.gone++;
     return;
   }
   const address = peerAddress(socket.remoteAddress);
   if (!proxied.trusts(address)) {
-    adopt(core, arrival, count);
+    adopt(deps, arrival, count);
     return;
   }
   const balancer = { host: address, port: socket.remotePort ?? 0 };
   proxied.read(socket, (result) => {
     // A balancer that only looks whether the port is there.
-    if (result instanceof ProxyError && result.code === 'empty') core.metrics.refused['proxy-header']++;
-    else if (result === 'full') refuse(core, balancer, { kind: 'refused', refusal: 'too-many-handshakes' });
+    if (result instanceof ProxyError && result.code === 'empty') deps.metrics.refused['proxy-header']++;
+    else if (result === 'full') refuse(deps, balancer, { kind: 'refused', refusal: 'too-many-handshakes' });
     else if (result instanceof ProxyError)
-      refuse(core, balancer, { kind: 'refused', refusal: 'proxy-header', why: result.code });
-    else adopt(core, { ...arrival, remote: result.source ?? balancer }, count);
+      refuse(deps, balancer, { kind: 'refused', refusal: 'proxy-header', why: result.code });
+    else adopt(deps, { ...arrival, remote: result.source ?? balancer }, count);
   });
 }

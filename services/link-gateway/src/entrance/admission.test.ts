@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { isLoopback, peerAddress } from '../address/peer-address.ts';
 import { AddressCount } from './address-count.ts';
-import { Admission, isLoopback, loopbackOnly, peerAddress } from './admission.ts';
+import { Admission, loopbackOnly } from './admission.ts';
 import { testKeys } from './keys/keys.fixture.ts';
 import type { PeerAccess } from './keys/peer-rules.ts';
 

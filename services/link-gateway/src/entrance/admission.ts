@@ -1,6 +1,6 @@
+import { isLoopback } from '../address/peer-address.ts';
 import type { AddressCount } from './address-count.ts';
 import type { HandshakesFull } from './crypt/handshaker.ts';
-import { addressBytes, addressText } from './keys/numeric-address.ts';
 import type { KeysRefusal, PeerAccess } from './keys/peer-rules.ts';
 
 /** Why a connection is not taken. */
@@ -57,20 +57,6 @@ export interface NotAdmitted {
   readonly refusal: Refusal;
   readonly file?: string | null;
   readonly why?: string;
-}
-
-/** The numeric address as peers are known by: an IPv4-mapped IPv6 address as IPv4 (protocol.md, "Crypto"). */
-export function peerAddress(address: string): string {
-  // The usual case, for nothing.
-  if (!address.includes(':')) return address;
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address);
-  return mapped === null ? address : mapped[1]!;
-}
-
-/** True for 127.0.0.0/8 and ::1. */
-export function isLoopback(address: string): boolean {
-  const bytes = addressBytes(address);
-  return bytes !== null && (bytes.length === 4 ? bytes[0] === 127 : addressText(bytes) === '::1');
 }
 
 /** Without keys: plaintext, and only within this host. */

@@ -1,12 +1,16 @@
 import type { Socket } from 'node:net';
 import type { Dialect } from '@spanmesh/dmsg/dialect';
 import type { HostPort } from '@spanmesh/runtime/address';
-import { Connection } from '../connection/connection.ts';
-import type { Core } from '../core.ts';
+import type { Logger, Throttle } from '@spanmesh/runtime/log/logger';
+import { peerAddress } from '../address/peer-address.ts';
+import type { Origin } from '../connection/origin.ts';
 import { TCP_KEEPALIVE_MS } from '../limits.ts';
-import { type Admitted, type NotAdmitted, peerAddress, type Refusal } from './admission.ts';
+import type { GatewayMetrics } from '../metrics.ts';
+import type { Peer } from '../peers/peer.ts';
+import type { Peers } from '../peers/peers.ts';
+import type { Admitted, NotAdmitted, Refusal } from './admission.ts';
 import type { HandshakeFailure, Secured } from './crypt/handshaker.ts';
-import type { Origin } from './origin.ts';
+import type { Entrance } from './entrance.ts';
 
 /** What an operator can do about a refused connection. */
 const ADVICE: Readonly<Record<Refusal, string>> = {
@@ -49,7 +53,16 @@ const CHECK_ADVICE: Readonly<Record<string, string>> = {
 };
 
 /** What becomes of a socket; `failure`: of the handshake. */
-type Done = (result: Connection | Refusal, failure?: HandshakeFailure) => void;
+type Done = (result: Peer | Refusal, failure?: HandshakeFailure) => void;
+
+/** What decides about sockets, and what becomes of those that are taken. */
+export interface EntryDependencies {
+  readonly entrance: Entrance;
+  readonly peers: Pick<Peers, 'connect'>;
+  readonly metrics: GatewayMetrics;
+  readonly logger: Logger;
+  readonly throttle: Throttle;
+}
 
 /** A connected socket that is to be a connection. */
 export interface Arrival {
@@ -65,21 +78,21 @@ export interface Arrival {
  * Makes a connected socket, accepted or dialled, a connection, after a handshake if the keys want one; or closes it and says why in
  * the log. `done` is called once, at once where there is no handshake.
  */
-export function adopt(core: Core, arrival: Arrival, done: Done): void {
+export function adopt(deps: EntryDependencies, arrival: Arrival, done: Done): void {
   const { socket } = arrival;
   const host = peerAddress(arrival.remote?.host ?? socket.remoteAddress ?? '');
   const remote = { host, port: arrival.remote?.port ?? socket.remotePort ?? 0 };
-  const access = core.entrance.admission.admit(host);
+  const access = deps.entrance.admission.admit(host);
   if (access.kind === 'refused') {
     dropSocket(socket);
-    refuse(core, remote, access);
+    refuse(deps, remote, access);
     done(access.refusal);
     return;
   }
   socket.setNoDelay(true);
   socket.setKeepAlive(true, TCP_KEEPALIVE_MS);
-  if (access.kind === 'plaintext') done(connect(core, arrival, remote, null));
-  else handshake(core, arrival, remote, access, done);
+  if (access.kind === 'plaintext') done(connect(deps, arrival, remote, null));
+  else handshake(deps, arrival, remote, access, done);
 }
 
 /** A socket that is not wanted. */
@@ -89,55 +102,59 @@ export function dropSocket(socket: Socket): void {
   socket.destroy();
 }
 
+type RefusalDependencies = Pick<EntryDependencies, 'metrics' | 'logger' | 'throttle'>;
+
 /** Counts a refusal, and logs it once an interval. */
-export function refuse(core: Core, remote: HostPort, { refusal, file, why }: NotAdmitted): void {
-  core.metrics.refused[refusal]++;
-  const { log, suppressed } = core.throttle.admit(`refused ${refusal} ${file ?? ''}`);
+export function refuse(deps: RefusalDependencies, remote: HostPort, { refusal, file, why }: NotAdmitted): void {
+  deps.metrics.refused[refusal]++;
+  const { log, suppressed } = deps.throttle.admit(`refused ${refusal} ${file ?? ''}`);
   if (!log) return;
   const about = { ...(file && { file }), ...(why !== undefined && { why }) };
-  core.logger.warn({ peer: remote.host, refusal, ...about, advice: ADVICE[refusal], suppressed }, 'connection refused');
+  deps.logger.warn({ peer: remote.host, refusal, ...about, advice: ADVICE[refusal], suppressed }, 'connection refused');
 }
 
 function handshake(
-  core: Core,
+  deps: EntryDependencies,
   arrival: Arrival,
   remote: HostPort,
   access: Extract<Admitted, { kind: 'encrypted' }>,
   done: Done,
 ): void {
-  const { entrance } = core;
+  const { entrance } = deps;
   entrance.handshaker.start(arrival.socket, remote.host, access, (result) => {
     if ('sealer' in result) {
       entrance.handshakesDone++;
-      done(connect(core, arrival, remote, result));
+      done(connect(deps, arrival, remote, result));
       return;
     }
     entrance.admission.release(remote.host);
     entrance.countFailed(result.failure);
-    core.metrics.refused.handshake++;
-    logFailure(core, remote, access.file, result);
+    deps.metrics.refused.handshake++;
+    logFailure(deps, remote, access.file, result);
     done('handshake', result);
   });
 }
 
 function connect(
-  core: Core,
+  { peers }: EntryDependencies,
   { socket, dialect, origin }: Arrival,
   remote: HostPort,
   secured: Secured | null,
-): Connection {
-  const connection = new Connection(socket, dialect, origin, core, { remote, cipher: secured });
-  core.tables.sockets.add(connection);
-  connection.begin(secured?.rest ?? null);
-  return connection;
+): Peer {
+  return peers.connect({ socket, origin, remote, cipher: secured }, dialect, secured?.rest ?? null);
 }
 
-function logFailure(core: Core, remote: HostPort, file: string, { failure, check, err }: HandshakeFailure): void {
+function logFailure(
+  deps: EntryDependencies,
+  remote: HostPort,
+  file: string,
+  { failure, check, err }: HandshakeFailure,
+): void {
   if (failure === 'stopping') return;
-  const { log, suppressed } = core.throttle.admit(`handshake ${failure} ${remote.host}`);
+  const { log, suppressed } = deps.throttle.admit(`handshake ${failure} ${remote.host}`);
   if (!log) return;
   const advice = CHECK_ADVICE[String(check)] ?? HANDSHAKE_ADVICE[failure] ?? ADVICE.handshake;
   const line = { peer: remote.host, error: failure, ...(check !== undefined && { check }), file, advice, suppressed };
-  if (err === undefined) core.logger.warn(line, 'handshake failed, connection closed');
-  else core.logger.error({ ...line, err }, 'handshake failed, connection closed');
+  if (err === undefined) deps.logger.warn(line, 'handshake failed, connection closed');
+  else deps.logger.error({ ...line, err }, 'handshake failed, connection closed');
 }

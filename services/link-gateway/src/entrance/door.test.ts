@@ -1,10 +1,10 @@
 import { connect, Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { Core } from '../core.ts';
 import { GatewayMetrics } from '../metrics.ts';
 import { TestGateway } from '../testing/gateway.fixture.ts';
 import { accept } from './accept.ts';
 import type { Admitted, NotAdmitted } from './admission.ts';
+import type { EntryDependencies } from './adopt.ts';
 import { Door } from './door.ts';
 import { TestDirectory, testKeys } from './keys/keys.fixture.ts';
 
@@ -21,7 +21,7 @@ function coreWhere(access: Admitted | NotAdmitted) {
     },
     throttle: { admit: () => ({ log: true, suppressed: 0 }) },
     logger: { warn: (line: unknown) => void lines.push(line) },
-  } as unknown as Core;
+  } as unknown as EntryDependencies;
   return { core, metrics, lines };
 }
 

@@ -1,7 +1,8 @@
 import { BlockList } from 'node:net';
-import type { Core } from '../core.ts';
-import { peerAddress } from './admission.ts';
-import { refuse } from './adopt.ts';
+import { peerAddress } from '../address/peer-address.ts';
+import { type EntryDependencies, refuse } from './adopt.ts';
+
+export type DoorDependencies = Omit<EntryDependencies, 'peers'>;
 
 /**
  * Turns those away who would be refused, before there is a socket for them: Node asks `blockList` of a server as soon as it knows the
@@ -9,22 +10,22 @@ import { refuse } from './adopt.ts';
  * (on a Node that does not ask, too) is decided upon as everybody is.
  */
 export class Door extends BlockList {
-  readonly #core: Core;
+  readonly #deps: DoorDependencies;
 
-  constructor(core: Core) {
+  constructor(deps: DoorDependencies) {
     super();
-    this.#core = core;
+    this.#deps = deps;
   }
 
   /** Not taken; counted, and logged once an interval. */
   override check(address: unknown): boolean {
     const host = peerAddress(String(address));
-    const { admission, proxied } = this.#core.entrance;
+    const { admission, proxied } = this.#deps.entrance;
     // Whose connection a balancer's is shows in its header only.
     if (proxied.trusts(host)) return false;
     const refused = admission.look(host);
     if (refused.kind !== 'refused') return false;
-    refuse(this.#core, { host, port: 0 }, refused);
+    refuse(this.#deps, { host, port: 0 }, refused);
     return true;
   }
 }

@@ -1,7 +1,7 @@
 import { status } from '@grpc/grpc-js';
 import type { OpenRouteResponse } from '@spanmesh/proto/v1/messaging';
 import type { Clock, Timer } from '@spanmesh/runtime/clock';
-import type { Pressure } from '../routing/trunks.ts';
+import type { Pressure } from '../connection/pressure.ts';
 import { CallError } from './call-error.ts';
 import { CLIENT_HIGH_BYTES, CLIENT_IN_FLIGHT_BYTES, CLIENT_LIMIT_BYTES, CLIENT_STALL_MS } from './limits.ts';
 

@@ -10,10 +10,9 @@ import { Dialect, Link } from '@spanmesh/proto/v1/types';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { createLogger } from '@spanmesh/runtime/log/logger';
 import { describe, expect, it } from 'vitest';
-import { Flow } from '../routing/flow.ts';
+import { Flow } from '../connection/flow.ts';
 import type { LocalClients } from '../routing/local-clients.ts';
 import { LocalRoute, type LocalRouteHandlers } from '../routing/local-route.ts';
-import { NoTrunks } from '../routing/no-trunks.ts';
 import type { CallError } from './call-error.ts';
 import type { Directory } from './directory-calls.ts';
 import { ASK_AGAIN_MS, DEFAULT_ROUTE_WAIT_MS, GREETING_MS, MAX_ROUTE_WAIT_MS } from './limits.ts';
@@ -114,7 +113,7 @@ function world({ reachable = ['x.00000001', 'y.00000001'] }: { reachable?: strin
     openRoute: (link, _dialect, handlers: LocalRouteHandlers) => {
       tried.push(typeof link === 'number' ? link : link.gateway);
       if (!reachable.includes(typeof link === 'number' ? 'x.00000001' : link.gateway)) return null;
-      const flow = new Flow(new NoTrunks());
+      const flow = new Flow();
       const route = new LocalRoute(
         handlers,
         { endpoint, circuit: null, address: null, pressure },

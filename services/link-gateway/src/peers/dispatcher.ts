@@ -3,40 +3,47 @@ import type { DialectRules } from '@spanmesh/dmsg/dialect';
 import { ErrorCode } from '@spanmesh/dmsg/error-code';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
-import type { Connection } from '../connection/connection.ts';
-import type { Dispatch } from '../core.ts';
 import type { GatewayMetrics } from '../metrics.ts';
-import type { Shell } from '../shell/shell.ts';
 import type { Links } from './links.ts';
 import type { LnkConns } from './lnk-conns.ts';
+import type { Peer } from './peer.ts';
 import type { Routing } from './routing.ts';
+
+/** Takes the commands of one debug shell. */
+export interface ShellHandler {
+  /** A command as a transaction. */
+  open(peer: Peer, tx: Transaction, frame: Frame): void;
+  /** A one-way command; `circuit`: what it names as its circuit. */
+  oneWay(peer: Peer, frame: Frame, circuit: Transaction | null): void;
+}
 
 export interface DispatcherDependencies {
   readonly metrics: GatewayMetrics;
   readonly lnkConns: LnkConns;
   readonly links: Links;
-  readonly shell: Shell;
+  readonly shell: ShellHandler;
   readonly routing: Routing;
 }
 
 /** Who handles what peers begin: the table of protocol.md, "Transactions", and the commands of "Message". */
-export class Dispatcher implements Dispatch {
+export class Dispatcher {
   readonly #deps: DispatcherDependencies;
 
   constructor(deps: DispatcherDependencies) {
     this.#deps = deps;
   }
 
-  open(connection: Connection, tx: Transaction, frame: Frame): void {
+  /** A peer opens a transaction (EndpointHandler.onOpen). */
+  open(peer: Peer, tx: Transaction, frame: Frame): void {
     const { lnkConns, links, shell, routing, metrics } = this.#deps;
     const { endpoint } = tx;
-    if (isRouted(endpoint.rules, frame) && routing.open(connection, tx, frame)) return;
+    if (isRouted(endpoint.rules, frame) && routing.open(peer, tx, frame)) return;
     const base = frame.cmd & BASE_MASK;
     // On a circuit of the peer's own (its span, its LNK_CONN) the transaction is for the router itself (protocol.md, "Routing,
     // circuit"); LNK_CONN and LNK_SPAN run on the link only.
-    if (tx.circuit === null && base === endpoint.rules.lnkConn) lnkConns.open(connection, tx, frame);
-    else if (tx.circuit === null && base === LNK_SPAN) links.open(connection, tx, frame);
-    else if (base === DBG_SHELL) shell.open(connection, tx, frame);
+    if (tx.circuit === null && base === endpoint.rules.lnkConn) lnkConns.open(peer, tx, frame);
+    else if (tx.circuit === null && base === LNK_SPAN) links.open(peer, tx, frame);
+    else if (base === DBG_SHELL) shell.open(peer, tx, frame);
     else if (base === LNK_PING && endpoint.rules.stacked) endpoint.send(tx, LNK_PING | DELETE);
     else {
       // LNK_AUTH and, in linkid, PING too (protocol.md, "Message").
@@ -45,16 +52,17 @@ export class Dispatcher implements Dispatch {
     }
   }
 
-  oneWay(connection: Connection, frame: Frame, circuit: Transaction | null): void {
+  /** A one-way message of a peer (EndpointHandler.onOneWay). */
+  oneWay(peer: Peer, frame: Frame, circuit: Transaction | null): void {
     const { shell, routing, metrics } = this.#deps;
-    const { endpoint } = connection;
+    const { endpoint } = peer.connection;
     if (endpoint === null) return;
-    if (isRouted(endpoint.rules, frame) && routing.oneWay(connection, frame, circuit)) return;
+    if (isRouted(endpoint.rules, frame) && routing.oneWay(peer, frame, circuit)) return;
     const base = frame.cmd & BASE_MASK;
     // Never answered: the references answer each other's answers for ever.
     if ((frame.cmd & REPLY) !== 0) {
       // On a circuit it answers what was passed on.
-      if (circuit === null) noteAnswer(connection, base, frame.error);
+      if (circuit === null) peer.liveness.answered(base, frame.error);
       return;
     }
     switch (base) {
@@ -66,7 +74,7 @@ export class Dispatcher implements Dispatch {
         metrics.ignoredMessages++;
         return;
       case DBG_SHELL:
-        shell.oneWay(connection, frame, circuit);
+        shell.oneWay(peer, frame, circuit);
         return;
       case LNK_PING:
         // The linkid reference does not know PING, and its peers expect that.
@@ -84,13 +92,4 @@ export class Dispatcher implements Dispatch {
 function isRouted(rules: DialectRules, frame: Frame): boolean {
   if ((frame.circuitLo | frame.circuitHi) !== 0) return true;
   return !rules.stacked && (frame.targetLo | frame.targetHi) !== 0;
-}
-
-/** An answer to our PING: PING|REPLY, or from a peer that does not know PING ERROR|REPLY NOSUPP. */
-function noteAnswer(connection: Connection, base: number, error: number): void {
-  if (!connection.pingOpen) return;
-  if (base === LNK_PING || (base === LNK_ERROR && error === ErrorCode.NOSUPP)) {
-    connection.pingOpen = false;
-    connection.answersPings = true;
-  }
 }

@@ -5,39 +5,55 @@ import { CORE_HEADER_BYTES, readU32 } from '@spanmesh/dmsg/header';
 import { MAX_PEER_TYPE } from '@spanmesh/dmsg/names';
 import { hasNegativeDist } from '@spanmesh/dmsg/payload/lnk-span';
 import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
+import type { Clock } from '@spanmesh/runtime/clock';
+import type { Logger, Throttle } from '@spanmesh/runtime/log/logger';
 import type { Connection } from '../connection/connection.ts';
-import type { Core } from '../core.ts';
-import { Link } from './link.ts';
+import type { GatewayMetrics } from '../metrics.ts';
+import type { GatewayOptions } from '../settings.ts';
 import { logOpenOverLimit } from './open-over-limit.ts';
-import { RelaySource } from './relay-source.ts';
+import type { OpenTables } from './open-tables.ts';
+import { Link, type Peer, RelaySource } from './peer.ts';
+import type { PeerReports } from './peer-reports.ts';
+import type { Relays } from './relays.ts';
 
 // Offsets in the payload: those of protocol.md, "Payloads", less 64; the same in both dialects.
 const PEER_TYPE = 33;
 const STATUS = 36;
 
+export interface LinksDependencies {
+  readonly options: Pick<GatewayOptions, 'maxLinks'>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly throttle: Throttle;
+  readonly metrics: GatewayMetrics;
+  readonly tables: OpenTables;
+  readonly reports: PeerReports;
+  readonly relays: Pick<Relays, 'closeAllOf'>;
+}
+
 /** Links: LNK_SPANs of peers (protocol.md, "The link layer" 2): one handler for all of them, told apart by `data`. */
 export class Links implements TransactionHandler {
-  readonly #core: Core;
+  readonly #deps: LinksDependencies;
 
-  constructor(core: Core) {
-    this.#core = core;
+  constructor(deps: LinksDependencies) {
+    this.#deps = deps;
   }
 
   /** A peer opens a LNK_SPAN. */
-  open(connection: Connection, tx: Transaction, frame: Frame): void {
-    const { metrics, tables, reports, clock, options } = this.#core;
+  open(peer: Peer, tx: Transaction, frame: Frame): void {
+    const { metrics, tables, reports, clock, options } = this.#deps;
     const { endpoint } = tx;
     const start = frame.off + CORE_HEADER_BYTES;
     // protocol.md, "Payloads": a peer_type over 63 has no bit in a peer_mask.
     const error =
       frame.buf[start + PEER_TYPE]! > MAX_PEER_TYPE
         ? ErrorCode.PARAM
-        : connection.links >= options.maxLinks
+        : peer.links >= options.maxLinks
           ? ErrorCode.NOSUPP
           : ErrorCode.OK;
     if (error !== ErrorCode.OK) {
       metrics.opensRefused++;
-      if (error === ErrorCode.NOSUPP) logOpenOverLimit(this.#core, connection, 'LNK_SPAN', options.maxLinks);
+      if (error === ErrorCode.NOSUPP) logOpenOverLimit(this.#deps, peer.connection, 'LNK_SPAN', options.maxLinks);
       endpoint.end(tx, error);
       return;
     }
@@ -48,11 +64,11 @@ export class Links implements TransactionHandler {
       return;
     }
     const payload = Buffer.from(frame.buf.subarray(start, frame.off + frame.headBytes));
-    if (endpoint.rules.dialect === 'linkid' && hasNegativeDist(payload)) this.#noteNegative(connection);
+    if (endpoint.rules.dialect === 'linkid' && hasNegativeDist(payload)) this.#noteNegative(peer.connection);
     const id = tables.nextNumber();
     const source = new RelaySource('', id, endpoint.rules.dialect, payload);
     const wall = clock.wall();
-    const link = new Link(id, connection, tx, source, {
+    const link = new Link(id, peer, tx, source, {
       stamp: tables.nextStamp(wall),
       sinceUs: Math.floor(wall * 1000),
     });
@@ -60,7 +76,7 @@ export class Links implements TransactionHandler {
     tx.handler = this;
     tx.data = link;
     tables.links.set(id, link);
-    connection.links++;
+    peer.links++;
     metrics.links++;
     metrics.linksOpened++;
     reports.linkOpened(link);
@@ -69,7 +85,7 @@ export class Links implements TransactionHandler {
   onMessage(tx: Transaction, frame: Frame): void {
     const link = tx.data as Link | null;
     if (link === null) return;
-    const { reports, metrics } = this.#core;
+    const { reports, metrics } = this.#deps;
     if ((frame.cmd & DELETE) !== 0) {
       this.#forget(link);
       tx.endpoint.end(tx);
@@ -93,7 +109,7 @@ export class Links implements TransactionHandler {
 
   /** protocol.md, "The link layer" 2: taken as 0. Once an interval. */
   #noteNegative(connection: Connection): void {
-    const { metrics, throttle, logger } = this.#core;
+    const { metrics, throttle, logger } = this.#deps;
     metrics.negativeDists++;
     const { log, suppressed } = throttle.admit(`negative dist ${connection.address}`);
     if (!log) return;
@@ -105,11 +121,11 @@ export class Links implements TransactionHandler {
 
   /** architecture.md, "Loss is local": its relays close without asking. */
   #forget(link: Link): void {
-    const { relays, tables, metrics, routing } = this.#core;
-    routing.linkClosing(link);
+    const { relays, tables, metrics } = this.#deps;
+    if (link.users !== null) for (const user of link.users) user.linkClosing();
     link.tx.data = null;
     tables.links.delete(link.id);
-    link.connection.links--;
+    link.peer.links--;
     metrics.links--;
     relays.closeAllOf(link.source);
     link.source.local = null;

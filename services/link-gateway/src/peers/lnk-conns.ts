@@ -4,10 +4,16 @@ import type { Frame } from '@spanmesh/dmsg/frame';
 import { CORE_HEADER_BYTES } from '@spanmesh/dmsg/header';
 import { MAX_PEER_TYPE } from '@spanmesh/dmsg/names';
 import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
-import type { Connection } from '../connection/connection.ts';
-import type { Core } from '../core.ts';
-import { LnkConn } from './lnk-conn.ts';
+import type { Clock } from '@spanmesh/runtime/clock';
+import type { Logger, Throttle } from '@spanmesh/runtime/log/logger';
+import type { GatewayMetrics } from '../metrics.ts';
+import type { GatewayOptions } from '../settings.ts';
 import { logOpenOverLimit } from './open-over-limit.ts';
+import type { OpenTables } from './open-tables.ts';
+import type { OwnLnkConn } from './own-lnk-conn.ts';
+import { LnkConn, type Peer } from './peer.ts';
+import type { LnkConnEvents, PeerReports } from './peer-reports.ts';
+import type { Relays } from './relays.ts';
 import { volconfCopy, volconfFault, volconfIndex } from './volconf.ts';
 
 /** Offset of peer_type in the payload (protocol.md, "Payloads", less 64), the same in both dialects. */
@@ -15,29 +21,42 @@ const PEER_TYPE = 56;
 /** Stamps of LNK_VOLCONFs that come at once are that far apart, microseconds; a double has that many digits for years. */
 const STAMP_STEP_US = 2 ** -4;
 
+export interface LnkConnsDependencies {
+  readonly options: Pick<GatewayOptions, 'maxLnkConns'>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly throttle: Throttle;
+  readonly metrics: GatewayMetrics;
+  readonly tables: OpenTables;
+  readonly reports: PeerReports;
+  readonly relays: Pick<Relays, 'closeAllOn'>;
+  readonly media: LnkConnEvents;
+  readonly ownLnkConn: OwnLnkConn;
+}
+
 /** LNK_CONNs of peers (protocol.md, "The link layer" 1 to 3): one handler for all of them, told apart by `data`. */
 export class LnkConns implements TransactionHandler {
-  readonly #core: Core;
+  readonly #deps: LnkConnsDependencies;
   /** Stamp of the last LNK_VOLCONF. */
   #stampUs = 0;
 
-  constructor(core: Core) {
-    this.#core = core;
+  constructor(deps: LnkConnsDependencies) {
+    this.#deps = deps;
   }
 
   /** A peer opens a LNK_CONN. */
-  open(connection: Connection, tx: Transaction, frame: Frame): void {
-    const { metrics, tables, reports, media, ownLnkConn, options, clock } = this.#core;
+  open(peer: Peer, tx: Transaction, frame: Frame): void {
+    const { metrics, tables, reports, media, ownLnkConn, options, clock } = this.#deps;
     const start = frame.off + CORE_HEADER_BYTES;
     const end = frame.off + frame.headBytes;
     if (ownLnkConn.isOwn(frame.buf, start, end)) {
-      connection.close('self');
+      peer.connection.close('self');
       return;
     }
-    const error = this.#fault(connection, frame.buf[start + PEER_TYPE]!, options.maxLnkConns);
+    const error = this.#fault(peer, frame.buf[start + PEER_TYPE]!, options.maxLnkConns);
     if (error !== ErrorCode.OK) {
       metrics.opensRefused++;
-      if (error === ErrorCode.NOSUPP) logOpenOverLimit(this.#core, connection, 'LNK_CONN', options.maxLnkConns);
+      if (error === ErrorCode.NOSUPP) logOpenOverLimit(this.#deps, peer.connection, 'LNK_CONN', options.maxLnkConns);
       tx.endpoint.end(tx, error);
       return;
     }
@@ -47,12 +66,12 @@ export class LnkConns implements TransactionHandler {
       return;
     }
     const payload = Buffer.from(frame.buf.subarray(start, end));
-    const lnkConn = new LnkConn(tables.nextNumber(), connection, tx, payload, clock.now() * 1000);
+    const lnkConn = new LnkConn(tables.nextNumber(), peer, tx, payload, clock.now() * 1000);
     tx.handler = this;
     tx.data = lnkConn;
     tx.endpoint.send(tx, LNK_ERROR);
     tables.lnkConns.set(lnkConn.id, lnkConn);
-    connection.lnkConns.add(lnkConn);
+    peer.lnkConns.add(lnkConn);
     metrics.lnkConns++;
     media.lnkConnOpened(lnkConn);
     reports.lnkConnOpened(lnkConn);
@@ -68,7 +87,7 @@ export class LnkConns implements TransactionHandler {
     const base = frame.cmd & BASE_MASK;
     if (base === LNK_VOLCONF) this.#volconf(lnkConn, frame);
     // protocol.md, "Transactions": an unknown command inside an open LNK_CONN is counted and ignored.
-    else if (base !== LNK_ERROR) this.#core.metrics.ignoredMessages++;
+    else if (base !== LNK_ERROR) this.#deps.metrics.ignoredMessages++;
   }
 
   onLost(tx: Transaction): void {
@@ -80,20 +99,20 @@ export class LnkConns implements TransactionHandler {
     const { tx } = lnkConn;
     this.#forget(lnkConn);
     tx.endpoint.end(tx);
-    this.#core.reports.lnkConnClosed(lnkConn);
+    this.#deps.reports.lnkConnClosed(lnkConn);
   }
 
-  #fault(connection: Connection, peerType: number, limit: number): 0 | 0x23 | 0x20 {
+  #fault({ connection, lnkConns }: Peer, peerType: number, limit: number): 0 | 0x23 | 0x20 {
     // protocol.md, "Payloads": a peer_type over 63 has no bit in a peer_mask.
     if (peerType > MAX_PEER_TYPE) return ErrorCode.PARAM;
-    const { size } = connection.lnkConns;
+    const { size } = lnkConns;
     // protocol.md, "The link layer" 2: linkid peers may open several, circuit peers one.
     if (connection.dialect === 'circuit') return size > 0 ? ErrorCode.PARAM : ErrorCode.OK;
     return size >= limit ? ErrorCode.NOSUPP : ErrorCode.OK;
   }
 
   #volconf(lnkConn: LnkConn, frame: Frame): void {
-    const { metrics, media, clock, logger, throttle } = this.#core;
+    const { metrics, media, clock, logger, throttle } = this.#deps;
     const at = frame.off + CORE_HEADER_BYTES;
     const fault = volconfFault(frame.buf, at);
     if (fault !== null) {
@@ -118,11 +137,11 @@ export class LnkConns implements TransactionHandler {
   }
 
   #forget(lnkConn: LnkConn): void {
-    const { relays, tables, media, metrics } = this.#core;
+    const { relays, tables, media, metrics } = this.#deps;
     relays.closeAllOn(lnkConn);
     lnkConn.tx.data = null;
     tables.lnkConns.delete(lnkConn.id);
-    lnkConn.connection.lnkConns.delete(lnkConn);
+    lnkConn.peer.lnkConns.delete(lnkConn);
     media.lnkConnClosed(lnkConn);
     metrics.lnkConns--;
   }

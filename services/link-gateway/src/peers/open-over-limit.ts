@@ -1,9 +1,9 @@
+import type { Logger, Throttle } from '@spanmesh/runtime/log/logger';
 import type { Connection } from '../connection/connection.ts';
-import type { Core } from '../core.ts';
 
 /** A peer has opened one more of something than it may; it has been told, and the rest of its connection goes on. Once an interval. */
 export function logOpenOverLimit(
-  { logger, throttle }: Core,
+  { logger, throttle }: { readonly logger: Logger; readonly throttle: Throttle },
   connection: Connection,
   what: string,
   limit: number,

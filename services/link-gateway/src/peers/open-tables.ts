@@ -1,8 +1,5 @@
 import type { Dialect } from '@spanmesh/dmsg/dialect';
-import type { Connection } from '../connection/connection.ts';
-import type { Link } from './link.ts';
-import type { LnkConn } from './lnk-conn.ts';
-import { RelaySource } from './relay-source.ts';
+import { type Link, type LnkConn, type Peer, RelaySource } from './peer.ts';
 
 /** Microseconds in a millisecond. */
 const US = 1000;
@@ -12,10 +9,10 @@ const US = 1000;
  * boot (gateway_control.proto). Whoever opens or closes something puts it in and takes it out.
  */
 export class OpenTables {
-  /** Every connection with an open socket, whether it stands yet or not. */
-  readonly sockets = new Set<Connection>();
-  /** Connections that stand. */
-  readonly connections = new Map<number, Connection>();
+  /** Everybody with an open socket, whether the dialect is known yet or not. */
+  readonly sockets = new Set<Peer>();
+  /** Everybody whose connection is established, by its number. */
+  readonly connections = new Map<number, Peer>();
   readonly lnkConns = new Map<number, LnkConn>();
   readonly links = new Map<number, Link>();
   /** Links of other gateways that topology has named, or that are in use here as the way back; by gateway, then number. */

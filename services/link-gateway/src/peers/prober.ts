@@ -1,33 +1,42 @@
 import { LNK_PING } from '@spanmesh/dmsg/command';
-import type { Timer } from '@spanmesh/runtime/clock';
-import type { Connection } from '../connection/connection.ts';
-import type { Core } from '../core.ts';
+import type { Clock, Timer } from '@spanmesh/runtime/clock';
+import type { GatewayMetrics } from '../metrics.ts';
+import type { GatewayOptions } from '../settings.ts';
+import type { OpenTables } from './open-tables.ts';
+import type { Peer } from './peer.ts';
 
 /** Finest step of the idle sweep, in milliseconds. */
 const MIN_SWEEP_MS = 50;
+
+export interface ProberDependencies {
+  readonly options: Pick<GatewayOptions, 'idleProbe' | 'probeTimeout'>;
+  readonly clock: Clock;
+  readonly metrics: GatewayMetrics;
+  readonly tables: Pick<OpenTables, 'connections'>;
+}
 
 /**
  * Finds half-dead peers (architecture.md, "Half-dead peers"). A PING asks for a sign of life; any byte is one. Only a peer
  * that has once answered a PING is closed for sending nothing: protocol.md knows no keep-alive, a quiet link is a good link.
  */
 export class Prober {
-  readonly #core: Core;
+  readonly #deps: ProberDependencies;
   #sweep: Timer | null = null;
 
-  constructor(core: Core) {
-    this.#core = core;
+  constructor(deps: ProberDependencies) {
+    this.#deps = deps;
   }
 
   /** Starts the idle probe, if it is on. */
   start(): void {
-    const { idleProbe, probeTimeout } = this.#core.options;
+    const { idleProbe, probeTimeout } = this.#deps.options;
     if (idleProbe === 0) return;
     const every = Math.max(MIN_SWEEP_MS, Math.min(idleProbe, probeTimeout) / 2);
     const again = () => {
       this.#idle();
-      this.#sweep = this.#core.clock.after(every, again);
+      this.#sweep = this.#deps.clock.after(every, again);
     };
-    this.#sweep = this.#core.clock.after(every, again);
+    this.#sweep = this.#deps.clock.after(every, again);
   }
 
   stop(): void {
@@ -36,38 +45,40 @@ export class Prober {
   }
 
   /** By command: a second connection of the same peer has come. Suspect until a byte comes. */
-  probe(connection: Connection): void {
-    if (!connection.isOpen || connection.suspect) return;
-    connection.suspect = true;
-    this.#ping(connection);
-    const { pingedAt } = connection;
-    this.#core.clock.after(this.#core.options.probeTimeout, () => {
-      if (connection.suspect && connection.pingedAt === pingedAt && connection.answersPings && !connection.isPaused)
+  probe(peer: Peer): void {
+    const { connection, liveness } = peer;
+    if (!connection.isOpen || liveness.isSuspect) return;
+    liveness.suspect();
+    this.#ping(peer);
+    const { pingedAt } = liveness;
+    this.#deps.clock.after(this.#deps.options.probeTimeout, () => {
+      if (liveness.isSuspect && liveness.pingedAt === pingedAt && liveness.answersPings && !connection.isPaused)
         connection.close('half-dead');
     });
   }
 
   #idle(): void {
-    const { tables, clock, options } = this.#core;
+    const { tables, clock, options } = this.#deps;
     const now = clock.now();
-    for (const connection of tables.connections.values()) {
+    for (const peer of tables.connections.values()) {
+      const { connection, liveness } = peer;
       // What we do not read proves nothing.
       if (connection.isPaused) continue;
-      const { pingedAt, heardAt } = connection;
+      const { heardAt } = connection;
+      const { pingedAt } = liveness;
       if (pingedAt <= heardAt) {
-        if (now - heardAt >= options.idleProbe) this.#ping(connection);
-      } else if (connection.answersPings && now - pingedAt >= options.probeTimeout) {
+        if (now - heardAt >= options.idleProbe) this.#ping(peer);
+      } else if (liveness.answersPings && now - pingedAt >= options.probeTimeout) {
         connection.close('half-dead');
       } else if (now - pingedAt >= options.idleProbe) {
-        this.#ping(connection);
+        this.#ping(peer);
       }
     }
   }
 
-  #ping(connection: Connection): void {
-    connection.pingedAt = this.#core.clock.now();
-    connection.pingOpen = true;
-    this.#core.metrics.probesSent++;
+  #ping({ connection, liveness }: Peer): void {
+    liveness.pinged(this.#deps.clock.now());
+    this.#deps.metrics.probesSent++;
     connection.endpoint?.oneWay(LNK_PING);
   }
 }

@@ -7,17 +7,16 @@ import type { Connection } from '../connection/connection.ts';
 import { MAX_RETURN_PATHS, MAX_RETURN_PATHS_REFUSED } from '../limits.ts';
 import { GatewayMetrics } from '../metrics.ts';
 import { spanPayload } from '../testing/gateway.fixture.ts';
-import { LnkConn } from './lnk-conn.ts';
 import { OpenTables } from './open-tables.ts';
-import type { Relay } from './relay.ts';
-import type { RelaySource } from './relay-source.ts';
+import type { Relay, RelaySource } from './peer.ts';
+import { LnkConn, Peer } from './peer.ts';
 import { Relays } from './relays.ts';
 
 let tables: OpenTables;
 let relays: Relays;
 let reports: Reports;
 let side: RecordingSide;
-let connection: Connection;
+let peer: Peer;
 let lnkConn: LnkConn;
 
 beforeEach(() => {
@@ -27,17 +26,16 @@ beforeEach(() => {
     reports,
     metrics: new GatewayMetrics(),
     tables,
-    routing: () => ({ relayClosing: () => {} }),
   });
   side = new RecordingSide({ rules: LINKID });
-  // What relays need of one.
-  connection = { endpoint: side.endpoint, waitingRelays: [], queuedBytes: 0, relays: 0, lnkConns: new Set() } as never;
+  // What relays need of a connection.
+  peer = new Peer({ endpoint: side.endpoint, queuedBytes: 0 } as Connection);
   lnkConn = aLnkConn(1);
 });
 
 function aLnkConn(id: number): LnkConn {
-  const made = new LnkConn(id, connection, side.endpoint.open(LINKID.lnkConn, null, side.handler), Buffer.alloc(0));
-  connection.lnkConns.add(made);
+  const made = new LnkConn(id, peer, side.endpoint.open(LINKID.lnkConn, null, side.handler), Buffer.alloc(0));
+  peer.lnkConns.add(made);
   return made;
 }
 
@@ -47,7 +45,7 @@ function brought(link: number): RelaySource {
 }
 
 function refused(source: RelaySource): Relay {
-  const relay = relays.returnPath(source, connection)!;
+  const relay = relays.returnPath(source, peer)!;
   side.hear(CREATE | DELETE | REPLY | LNK_ERROR, { msgid: idOf(relay.tx!) });
   return relay;
 }
@@ -55,17 +53,17 @@ function refused(source: RelaySource): Relay {
 describe('return paths', () => {
   it('are so many at most on a LNK_CONN, whoever opens spans elsewhere', () => {
     for (let link = 1; link <= MAX_RETURN_PATHS; link++) {
-      expect(relays.returnPath(brought(link), connection)).not.toBeNull();
+      expect(relays.returnPath(brought(link), peer)).not.toBeNull();
     }
-    expect(relays.returnPath(brought(MAX_RETURN_PATHS + 1), connection)).toBeNull();
+    expect(relays.returnPath(brought(MAX_RETURN_PATHS + 1), peer)).toBeNull();
     expect(lnkConn.returnPaths).toBe(MAX_RETURN_PATHS);
     relays.closeUnused(tables.source('gw-2.00000001', 1)!.relays.get(1)!);
-    expect(relays.returnPath(brought(MAX_RETURN_PATHS + 1), connection)).not.toBeNull();
+    expect(relays.returnPath(brought(MAX_RETURN_PATHS + 1), peer)).not.toBeNull();
   });
 
   it('that topology wants do not count, until it does not any more', () => {
     const source = brought(1);
-    relays.returnPath(source, connection);
+    relays.returnPath(source, peer);
     relays.open(source, lnkConn, 1);
     expect(lnkConn.returnPaths).toBe(0);
     relays.close(source.relays.get(1)!);
@@ -78,7 +76,7 @@ describe('given a return path that its peer has closed', () => {
     const source = brought(7);
     expect(refused(source).closed).toBe(true);
     expect(tables.source('gw-2.00000001', 7)).toBe(source);
-    expect(relays.returnPath(source, connection)).toBeNull();
+    expect(relays.returnPath(source, peer)).toBeNull();
   });
 
   it('forgets it with the link', () => {
@@ -101,6 +99,6 @@ describe('given a return path that its peer has closed', () => {
       undefined,
       expect.anything(),
     ]);
-    expect(relays.returnPath(brought(1), connection)).not.toBeNull();
+    expect(relays.returnPath(brought(1), peer)).not.toBeNull();
   });
 });

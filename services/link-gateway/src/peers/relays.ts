@@ -1,21 +1,17 @@
 import { BASE_MASK, DELETE, LNK_ERROR, LNK_SPAN } from '@spanmesh/dmsg/command';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
-import type { Reports } from '../attach/reports.ts';
-import type { Connection } from '../connection/connection.ts';
 import { MAX_RETURN_PATHS, MAX_RETURN_PATHS_REFUSED, RELAY_PACE_BYTES } from '../limits.ts';
 import type { GatewayMetrics } from '../metrics.ts';
-import type { LnkConn } from './lnk-conn.ts';
 import type { OpenTables } from './open-tables.ts';
-import { Relay } from './relay.ts';
-import type { RelaySource } from './relay-source.ts';
+import { type LnkConn, type Peer, Relay, type RelaySource } from './peer.ts';
+import type { PeerReports } from './peer-reports.ts';
 import type { Routing } from './routing.ts';
 
 export interface RelaysDependencies {
-  readonly reports: Reports;
+  readonly reports: PeerReports;
   readonly metrics: GatewayMetrics;
   readonly tables: Pick<OpenTables, 'forgetRemote'>;
-  readonly routing: () => Pick<Routing, 'relayClosing'>;
 }
 
 /**
@@ -27,16 +23,20 @@ export class Relays implements TransactionHandler {
   /** What relays add to rnss (circuit), as the leader says (protocol.md, "The link layer" 2). */
   rnssAdd = 0;
 
-  readonly #reports: Reports;
+  readonly #reports: PeerReports;
   readonly #metrics: GatewayMetrics;
   readonly #tables: Pick<OpenTables, 'forgetRemote'>;
-  readonly #routing: () => Pick<Routing, 'relayClosing'>;
+  #onClosing: Routing['relayClosing'] = () => {};
 
-  constructor({ reports, metrics, tables, routing }: RelaysDependencies) {
+  constructor({ reports, metrics, tables }: RelaysDependencies) {
     this.#reports = reports;
     this.#tables = tables;
     this.#metrics = metrics;
-    this.#routing = routing;
+  }
+
+  /** Called when a relay is about to close, or is lost with its connection. */
+  set onClosing(fn: Routing['relayClosing']) {
+    this.#onClosing = fn;
   }
 
   /**
@@ -56,11 +56,11 @@ export class Relays implements TransactionHandler {
     }
     forgetRefusal(source, lnkConn);
     const relay = this.#add(new Relay(source, lnkConn, n, true));
-    const { connection } = lnkConn;
-    if (connection.waitingRelays.length > 0 || connection.queuedBytes >= RELAY_PACE_BYTES) {
-      connection.waitingRelays.push(relay);
+    const { peer } = lnkConn;
+    if (peer.waitingRelays.length > 0 || peer.connection.queuedBytes >= RELAY_PACE_BYTES) {
+      peer.waitingRelays.push(relay);
     } else {
-      this.#begin(relay, connection);
+      this.#begin(relay, peer);
     }
   }
 
@@ -69,20 +69,20 @@ export class Relays implements TransactionHandler {
    * on whichever LNK_CONN of the connection, or one opened on demand on the first. null: the connection has no LNK_CONN, or its peer
    * has closed such a relay.
    */
-  returnPath(source: RelaySource, connection: Connection): Relay | null {
-    for (const lnkConn of connection.lnkConns) {
+  returnPath(source: RelaySource, peer: Peer): Relay | null {
+    for (const lnkConn of peer.lnkConns) {
       const known = source.relays.get(lnkConn.id);
       if (known === undefined) continue;
-      if (known.tx === null) this.#begin(known, connection);
+      if (known.tx === null) this.#begin(known, peer);
       return known;
     }
-    for (const lnkConn of connection.lnkConns) {
+    for (const lnkConn of peer.lnkConns) {
       if (source.notOnDemand?.has(lnkConn) === true || source.refusedBy?.has(lnkConn) === true) return null;
       if (lnkConn.returnPaths >= MAX_RETURN_PATHS) return null;
       const relay = this.#add(new Relay(source, lnkConn, 0, false));
       this.#reports.linkKnown(source);
       this.#reports.onDemandOpened(relay);
-      this.#begin(relay, connection);
+      this.#begin(relay, peer);
       return relay;
     }
     return null;
@@ -141,14 +141,14 @@ export class Relays implements TransactionHandler {
   }
 
   /** The connection has room again: opens relays that wait for it. */
-  resume(connection: Connection): void {
-    const waiting = connection.waitingRelays;
+  resume(peer: Peer): void {
+    const waiting = peer.waitingRelays;
     let at = 0;
-    while (at < waiting.length && connection.queuedBytes < RELAY_PACE_BYTES) {
+    while (at < waiting.length && peer.connection.queuedBytes < RELAY_PACE_BYTES) {
       const relay = waiting[at++]!;
-      if (!relay.closed && relay.tx === null) this.#begin(relay, connection);
+      if (!relay.closed && relay.tx === null) this.#begin(relay, peer);
     }
-    connection.waitingRelays = at === waiting.length ? [] : waiting.slice(at);
+    peer.waitingRelays = at === waiting.length ? [] : waiting.slice(at);
   }
 
   /** The peer, in a relay of ours: its acknowledgement (circuit), its refusal, or the answer to our DELETE. */
@@ -199,18 +199,18 @@ export class Relays implements TransactionHandler {
     lnkConn.returnPaths += more;
   }
 
-  #begin(relay: Relay, connection: Connection): void {
-    const { endpoint } = connection;
+  #begin(relay: Relay, peer: Peer): void {
+    const { endpoint } = peer.connection;
     if (endpoint === null) return;
     this.#metrics.relaysOpened++;
     relay.tx = endpoint.open(LNK_SPAN, null, this, relay.source.template(this.rnssAdd));
     relay.tx.data = relay;
-    connection.relays++;
+    peer.relays++;
   }
 
   #forget(relay: Relay): void {
     const { source, tx } = relay;
-    this.#routing().relayClosing(relay);
+    this.#onClosing(relay);
     relay.closed = true;
     this.#metrics.relays--;
     if (!relay.wanted) this.#count(relay, -1);
@@ -223,7 +223,7 @@ export class Relays implements TransactionHandler {
     if (tx === null) return;
     tx.data = null;
     relay.tx = null;
-    relay.lnkConn.connection.relays--;
+    relay.lnkConn.peer.relays--;
   }
 
   /** The peer does not want the return path to the link there: none is opened again. */

@@ -1,6 +1,5 @@
 import type { LinkAddress } from '@spanmesh/dmsg/transaction';
-import type { Link } from '../peers/link.ts';
-import type { Relay } from '../peers/relay.ts';
+import type { Link, Relay } from '../peers/peer.ts';
 
 /** From the relay that stands for the sender to the link, on the link's connection. */
 export function addressOf(back: Relay, link: Link): LinkAddress {

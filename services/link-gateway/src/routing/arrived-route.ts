@@ -1,8 +1,7 @@
 import type { LinkAddress, Transaction } from '@spanmesh/dmsg/transaction';
-import type { Link, LinkUser } from '../peers/link.ts';
-import type { Relay } from '../peers/relay.ts';
+import type { Link, LinkUser, Relay } from '../peers/peer.ts';
 import { abort, abortPartnersOn } from './joined.ts';
-import type { ReturnPathUser } from './relay-use.ts';
+import type { ReturnPathUser } from './return-path-user.ts';
 
 /** A route that another gateway has opened to a link of this one. */
 export class ArrivedRoute implements LinkUser, ReturnPathUser {

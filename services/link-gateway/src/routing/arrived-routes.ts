@@ -3,9 +3,10 @@ import type { Frame } from '@spanmesh/dmsg/frame';
 import { LNK_SPAN_BYTES } from '@spanmesh/dmsg/payload/lnk-span';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
 import type { Clock } from '@spanmesh/runtime/clock';
+import type { Pressure } from '../connection/pressure.ts';
 import type { GatewayMetrics } from '../metrics.ts';
 import type { OpenTables } from '../peers/open-tables.ts';
-import { OWN_SPAN, RelaySource } from '../peers/relay-source.ts';
+import { OWN_SPAN, RelaySource } from '../peers/peer.ts';
 import { addressOf } from './address.ts';
 import { ArrivedRoute } from './arrived-route.ts';
 import { Joined } from './joined.ts';
@@ -14,7 +15,7 @@ import type { LocalClients } from './local-clients.ts';
 import { LocalRoute } from './local-route.ts';
 import type { ReturnPaths } from './return-paths.ts';
 import type { TrunkRoutes } from './trunk-routes.ts';
-import type { Pressure, RemoteLinkKey, RouteSource, RouteTerminal } from './trunks.ts';
+import type { RemoteLinkKey, RouteSource, RouteTerminal } from './trunks.ts';
 
 export interface ArrivedRoutesDependencies {
   readonly clock: Clock;
@@ -62,7 +63,7 @@ export class ArrivedRoutes implements RouteTerminal {
     if (dialect === 'linkid') {
       const { gateway, number, payload } = source!;
       const sender = tables.source(gateway, number) ?? new RelaySource(gateway, number, dialect, Buffer.from(payload));
-      const back = returnPaths.open(sender, found.connection, arrived, clock.now());
+      const back = returnPaths.open(sender, found.peer, arrived, clock.now());
       if (back === null) return false;
       // Only with a way back: a sender that opens spans by the thousand, and has none, leaves nothing here.
       tables.keepRemote(sender);

@@ -2,8 +2,8 @@ import { DmsgError } from '@spanmesh/dmsg/dmsg-error';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import type { LinkAddress, Transaction } from '@spanmesh/dmsg/transaction';
 import type { GatewayMetrics } from '../metrics.ts';
-import type { Flow } from './flow.ts';
 import { abort, Joined } from './joined.ts';
+import type { TrunkRoutes } from './trunk-routes.ts';
 
 /** Joins transactions. Which handler one has says whether its partner is on a trunk. */
 export class Joins {
@@ -13,9 +13,9 @@ export class Joins {
   readonly toTrunk: Joined;
   readonly #metrics: GatewayMetrics;
 
-  constructor({ metrics, flow }: { metrics: GatewayMetrics; flow: Flow }) {
+  constructor({ metrics, trunkRoutes }: { metrics: GatewayMetrics; trunkRoutes: TrunkRoutes }) {
     this.#metrics = metrics;
-    this.toTrunk = new Joined((to) => flow.sentOn(to));
+    this.toTrunk = new Joined((to) => trunkRoutes.sentOn(to));
   }
 
   /**

@@ -1,11 +1,9 @@
 import type { Endpoint } from '@spanmesh/dmsg/endpoint';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import type { LinkAddress, Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
-import type { LinkUser } from '../peers/link.ts';
-import type { Relay } from '../peers/relay.ts';
-import type { RelaySource } from '../peers/relay-source.ts';
+import type { LinkUser, Relay, RelaySource } from '../peers/peer.ts';
 import { abort } from './joined.ts';
-import type { ReturnPathUser } from './relay-use.ts';
+import type { ReturnPathUser } from './return-path-user.ts';
 import type { RouteUser } from './trunk-routes.ts';
 
 /** Where the messages of a route go: a link of this gateway, or the route transaction to another one. */

@@ -1,24 +1,19 @@
 import { DmsgError } from '@spanmesh/dmsg/dmsg-error';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
-import type { Connection } from '../connection/connection.ts';
 import { MAX_ROUTES_PER_CONNECTION } from '../limits.ts';
 import type { GatewayMetrics } from '../metrics.ts';
-import { Link } from '../peers/link.ts';
-import { Relay } from '../peers/relay.ts';
-import type { RelaySource } from '../peers/relay-source.ts';
+import { Link, type Peer, Relay, type RelaySource } from '../peers/peer.ts';
 import { addressOf } from './address.ts';
-import type { Flow } from './flow.ts';
 import { abort } from './joined.ts';
 import { LinkidJoin, LinkidJoined, LinkidRoute, type RouteWay } from './linkid-route.ts';
 import { keyOfLink, type LocalClients } from './local-clients.ts';
-import { RelayUse } from './relay-use.ts';
+import { type LinkidUse, useOf } from './relay-use.ts';
 import type { ReturnPaths } from './return-paths.ts';
 import type { TrunkRoutes } from './trunk-routes.ts';
 
 export interface LinkidRoutingDependencies {
   readonly metrics: GatewayMetrics;
-  readonly flow: Flow;
   readonly trunkRoutes: TrunkRoutes;
   readonly returnPaths: ReturnPaths;
   readonly clients: LocalClients;
@@ -34,11 +29,11 @@ export class LinkidRouting {
   constructor(deps: LinkidRoutingDependencies) {
     this.#deps = deps;
     this.#joined = new LinkidJoined();
-    this.#joinedToTrunk = new LinkidJoined((to) => deps.flow.sentOn(to));
+    this.#joinedToTrunk = new LinkidJoined((to) => deps.trunkRoutes.sentOn(to));
   }
 
   /** A peer opens a transaction towards another one. */
-  open(connection: Connection, tx: Transaction, frame: Frame): void {
+  open(peer: Peer, tx: Transaction, frame: Frame): void {
     const { clients } = this.#deps;
     const relay = targetOf(tx);
     const sender = senderOf(tx);
@@ -50,18 +45,18 @@ export class LinkidRouting {
       if (!clients.opened(keyOfLink(sender), tx, frame)) this.#refuse(tx);
       return;
     }
-    const route = this.#route(connection, relay, sender.source);
+    const route = this.#route(peer, relay, sender.source);
     if (route === null) {
       this.#refuse(tx);
       return;
     }
-    this.#join(route, tx, frame, connection.heardAt);
+    this.#join(route, tx, frame, peer.connection.heardAt);
   }
 
   /** A one-way message: passes without state. */
-  oneWay(connection: Connection, frame: Frame): void {
-    const { metrics, flow, clients } = this.#deps;
-    const { endpoint } = connection;
+  oneWay(peer: Peer, frame: Frame): void {
+    const { metrics, trunkRoutes, clients } = this.#deps;
+    const { endpoint } = peer.connection;
     if (endpoint === null) return;
     const relay = asRelay(endpoint.findOwn(frame.targetLo, frame.targetHi));
     const sender = asLink(endpoint.findPeers(frame.circuitLo, frame.circuitHi));
@@ -73,19 +68,19 @@ export class LinkidRouting {
       if (!clients.oneWay(keyOfLink(sender), frame)) metrics.routedDropped++;
       return;
     }
-    const route = this.#route(connection, relay, sender.source);
+    const route = this.#route(peer, relay, sender.source);
     if (route === null) {
       metrics.routedDropped++;
       return;
     }
-    route.usedAt = connection.heardAt;
+    route.usedAt = peer.connection.heardAt;
     const { way } = route;
-    if (way.circuit !== null) flow.sentOn(way.circuit);
+    if (way.circuit !== null) trunkRoutes.sentOn(way.circuit);
     if (!way.endpoint.forwardOneWay(frame, way.circuit, way.address)) metrics.routedDropped++;
   }
 
   /** A relay is about to close: its routes end, and what it is the return path of. */
-  relayClosing(use: RelayUse): void {
+  relayClosing(use: LinkidUse): void {
     for (const route of use.routes.values()) route.close();
     for (const user of use.returns) user.returnPathClosing();
   }
@@ -103,7 +98,7 @@ export class LinkidRouting {
   }
 
   #join(route: LinkidRoute, tx: Transaction, frame: Frame, now: number): void {
-    const { metrics, flow } = this.#deps;
+    const { metrics, trunkRoutes } = this.#deps;
     const { way } = route;
     let far: Transaction;
     try {
@@ -116,7 +111,7 @@ export class LinkidRouting {
       this.#refuse(tx);
       return;
     }
-    if (way.circuit !== null) flow.sentOn(way.circuit);
+    if (way.circuit !== null) trunkRoutes.sentOn(way.circuit);
     metrics.routedTransactions++;
     route.usedAt = now;
     const join = new LinkidJoin(route, tx, far);
@@ -126,49 +121,49 @@ export class LinkidRouting {
   }
 
   /** The route over the relay for the sender's span, made when it is first needed. null: there can be none. */
-  #route(connection: Connection, relay: Relay, sender: RelaySource): LinkidRoute | null {
-    relay.use ??= new RelayUse();
-    const known = relay.use.routes.get(sender);
+  #route(peer: Peer, relay: Relay, sender: RelaySource): LinkidRoute | null {
+    const use = useOf(relay);
+    const known = use.routes.get(sender);
     if (known !== undefined) {
       const { circuit } = known.way;
       if (circuit === null || !(circuit.ended || circuit.txDeleted)) return known;
       known.close();
     }
-    if (connection.routes >= MAX_ROUTES_PER_CONNECTION) return null;
+    if (peer.routes >= MAX_ROUTES_PER_CONNECTION) return null;
     const { returnPaths, trunkRoutes } = this.#deps;
-    const now = connection.heardAt;
+    const now = peer.connection.heardAt;
     const route = new LinkidRoute({ relay, sender, now }, ({ way, usedAt }) => {
-      connection.routes--;
+      peer.routes--;
       returnPaths.routes.delete(route);
-      relay.use!.routes.delete(sender);
-      relay.use!.usedAt = Math.max(relay.use!.usedAt, usedAt);
+      use.routes.delete(sender);
+      use.usedAt = Math.max(use.usedAt, usedAt);
       if (way.back !== null) returnPaths.release(way.back, route, usedAt);
       else trunkRoutes.release(way.circuit, route);
       sender.local?.users?.delete(route);
     });
-    const way = this.#way(connection, route, now);
+    const way = this.#way(peer, route, now);
     if (way === null) return null;
     route.way = way;
     if (way.circuit !== null) endWithSender(route);
-    connection.routes++;
-    relay.use.routes.set(sender, route);
+    peer.routes++;
+    use.routes.set(sender, route);
     returnPaths.add(route);
     return route;
   }
 
-  #way(connection: Connection, route: LinkidRoute, now: number): RouteWay | null {
+  #way(peer: Peer, route: LinkidRoute, now: number): RouteWay | null {
     const { trunkRoutes, returnPaths } = this.#deps;
     const { sender } = route;
     const { gateway, link, dialect, local } = route.relay.source;
     if (gateway !== '') {
       const source = { gateway: '', number: sender.link, payload: sender.payload };
-      const circuit = trunkRoutes.use({ gateway, number: link }, dialect, source, connection.id, route);
+      const circuit = trunkRoutes.use({ gateway, number: link }, dialect, source, peer.id, route);
       return circuit === null ? null : { endpoint: circuit.endpoint, address: null, circuit, back: null };
     }
     if (local === null) return null;
     const { endpoint } = local.connection;
-    if (endpoint === null || local.connection === connection) return null;
-    const back = returnPaths.open(sender, local.connection, route, now);
+    if (endpoint === null || local.peer === peer) return null;
+    const back = returnPaths.open(sender, local.peer, route, now);
     return back === null ? null : { endpoint, address: addressOf(back, local), circuit: null, back };
   }
 }

@@ -3,13 +3,12 @@ import type { Frame } from '@spanmesh/dmsg/frame';
 import { encodeLnkSpan, LNK_SPAN_BYTES } from '@spanmesh/dmsg/payload/lnk-span';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
 import type { Clock } from '@spanmesh/runtime/clock';
-import type { Link } from '../peers/link.ts';
+import type { Flow } from '../connection/flow.ts';
 import type { OpenTables } from '../peers/open-tables.ts';
-import { OWN_SPAN, RelaySource } from '../peers/relay-source.ts';
+import { type Link, OWN_SPAN, RelaySource } from '../peers/peer.ts';
 import { addressOf } from './address.ts';
-import type { Flow } from './flow.ts';
 import { LocalRoute, type LocalRouteHandlers, type LocalWay } from './local-route.ts';
-import type { ReturnPathUser } from './relay-use.ts';
+import type { ReturnPathUser } from './return-path-user.ts';
 import type { ReturnPaths } from './return-paths.ts';
 import type { TrunkRoutes } from './trunk-routes.ts';
 import type { RemoteLinkKey, RouteSource, Trunks } from './trunks.ts';
@@ -121,7 +120,7 @@ export class LocalClients {
     if (dialect === 'circuit') return use({ endpoint, circuit: link.tx, address: null, pressure }, () => {});
     const { returnPaths, clock } = this.#deps;
     const user: ReturnPathUser = { returnPathClosing: () => late.route?.returnPathClosing() };
-    const back = returnPaths.open(this.ownSpan, link.connection, user, clock.now());
+    const back = returnPaths.open(this.ownSpan, link.peer, user, clock.now());
     if (back === null) return null;
     return use({ endpoint, circuit: null, address: addressOf(back, link), pressure }, () =>
       returnPaths.release(back, user, clock.now()),

@@ -2,13 +2,12 @@ import type { Endpoint } from '@spanmesh/dmsg/endpoint';
 import { ErrorCode } from '@spanmesh/dmsg/error-code';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import { DISCARD, type LinkAddress, type Transaction, type TransactionHandler } from '@spanmesh/dmsg/transaction';
-import type { LinkUser } from '../peers/link.ts';
-import type { Flow } from './flow.ts';
+import type { Flow } from '../connection/flow.ts';
+import { type Pressure, RESTING } from '../connection/pressure.ts';
+import type { LinkUser } from '../peers/peer.ts';
 import { abort } from './joined.ts';
-import { RESTING } from './pressure.ts';
-import type { ReturnPathUser } from './relay-use.ts';
+import type { ReturnPathUser } from './return-path-user.ts';
 import type { RouteUser } from './trunk-routes.ts';
-import type { Pressure } from './trunks.ts';
 
 /** Why a route of a client has ended. */
 export type LostReason = 'link' | 'trunk' | 'return-path';
@@ -167,7 +166,7 @@ export class LocalRoute implements TransactionHandler, LinkUser, RouteUser, Retu
 
   #noteDelivery(): void {
     const { pressure } = this.#handlers;
-    if (pressure !== undefined) this.#flow.sentToClient(pressure);
+    if (pressure !== undefined) this.#flow.sentInto(pressure);
   }
 
   #lose(reason: LostReason): void {

@@ -1,5 +1,5 @@
-import { RESTING } from './pressure.ts';
-import type { Pressure, Trunks } from './trunks.ts';
+import { type Pressure, RESTING } from '../connection/pressure.ts';
+import type { Trunks } from './trunks.ts';
 
 /** A gateway that reaches no other: what it cannot deliver itself is answered LOSTLINK. */
 export class NoTrunks implements Trunks {

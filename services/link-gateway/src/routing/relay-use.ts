@@ -1,14 +1,9 @@
-import type { RelaySource } from '../peers/relay-source.ts';
+import type { Relay, RelaySource, RelayUse } from '../peers/peer.ts';
 import type { LinkidRoute } from './linkid-route.ts';
-
-/** Whatever ends with a return path. */
-export interface ReturnPathUser {
-  /** The relay is about to close. */
-  returnPathClosing(): void;
-}
+import type { ReturnPathUser } from './return-path-user.ts';
 
 /** What runs over one relay of the linkid dialect. */
-export class RelayUse {
+export class LinkidUse implements RelayUse {
   /** Routes of messages that name the relay as their target, by the sender's span. */
   readonly routes = new Map<RelaySource, LinkidRoute>();
   /** Who uses it as the return path. */
@@ -23,4 +18,18 @@ export class RelayUse {
   get isUsed(): boolean {
     return this.routes.size > 0 || this.returns.size > 0;
   }
+}
+
+/** What runs over a relay; begun when it is first asked for. */
+export function useOf(relay: Relay): LinkidUse {
+  const known = linkidUse(relay);
+  if (known !== null) return known;
+  const use = new LinkidUse();
+  relay.use = use;
+  return use;
+}
+
+/** What runs over a relay; null: nothing ever did. */
+export function linkidUse({ use }: Relay): LinkidUse | null {
+  return use instanceof LinkidUse ? use : null;
 }

@@ -1,10 +1,9 @@
 import type { Clock, Timer } from '@spanmesh/runtime/clock';
-import type { Connection } from '../connection/connection.ts';
-import type { Relay } from '../peers/relay.ts';
-import type { RelaySource } from '../peers/relay-source.ts';
+import type { Peer, Relay, RelaySource } from '../peers/peer.ts';
 import type { Relays } from '../peers/relays.ts';
 import type { LinkidRoute } from './linkid-route.ts';
-import { RelayUse, type ReturnPathUser } from './relay-use.ts';
+import { linkidUse, useOf } from './relay-use.ts';
+import type { ReturnPathUser } from './return-path-user.ts';
 
 /** protocol.md, "Routing, linkid": not past dist 16. */
 const MAX_DIST = 16;
@@ -37,13 +36,13 @@ export class ReturnPaths {
   }
 
   /** The relay of `source` on the connection, in use by `user` from now on; null: there can be none. */
-  open(source: RelaySource, connection: Connection, user: ReturnPathUser, now: number): Relay | null {
+  open(source: RelaySource, peer: Peer, user: ReturnPathUser, now: number): Relay | null {
     if (source.payload.readInt32LE(DIST) > MAX_DIST) return null;
-    const relay = this.#relays.returnPath(source, connection);
+    const relay = this.#relays.returnPath(source, peer);
     if (relay === null || relay.tx === null) return null;
-    relay.use ??= new RelayUse();
-    relay.use.returns.add(user);
-    relay.use.usedAt = now;
+    const use = useOf(relay);
+    use.returns.add(user);
+    use.usedAt = now;
     if (!relay.wanted) this.#onDemand.add(relay);
     this.#arm();
     return relay;
@@ -51,7 +50,7 @@ export class ReturnPaths {
 
   /** `user` does not need it any more. `usedAt`: when it last did. */
   release(relay: Relay, user: ReturnPathUser, usedAt: number): void {
-    const { use } = relay;
+    const use = linkidUse(relay);
     if (use?.returns.delete(user) !== true) return;
     use.usedAt = Math.max(use.usedAt, usedAt);
     // Topology may have closed it meanwhile, so that only its use kept it.
@@ -81,8 +80,9 @@ export class ReturnPaths {
     const before = this.#clock.now() - this.#idleMs;
     for (const route of this.routes) if (route.open === 0 && route.usedAt <= before) route.close();
     for (const relay of this.#onDemand) {
+      const use = useOf(relay);
       if (relay.closed || relay.wanted) this.#onDemand.delete(relay);
-      else if (!relay.use!.isUsed && relay.use!.usedAt <= before) {
+      else if (!use.isUsed && use.usedAt <= before) {
         this.#onDemand.delete(relay);
         this.#relays.closeUnused(relay);
       }

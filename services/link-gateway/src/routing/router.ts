@@ -2,21 +2,20 @@ import { ErrorCode } from '@spanmesh/dmsg/error-code';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
 import type { Clock } from '@spanmesh/runtime/clock';
-import type { Connection } from '../connection/connection.ts';
+import type { Flow } from '../connection/flow.ts';
 import type { GatewayMetrics } from '../metrics.ts';
-import type { Link } from '../peers/link.ts';
 import type { OpenTables } from '../peers/open-tables.ts';
-import { Relay } from '../peers/relay.ts';
+import { type Peer, Relay } from '../peers/peer.ts';
 import { Relays } from '../peers/relays.ts';
 import type { Routing } from '../peers/routing.ts';
 import { ArrivedRoutes } from './arrived-routes.ts';
-import type { Flow } from './flow.ts';
 import { abortPartnersOn, Joined } from './joined.ts';
 import { Joins } from './joins.ts';
 import { isLinkLayer } from './link-layer.ts';
 import { LinkidRouting } from './linkid-routing.ts';
 import { LocalClients, type LocalClientsOptions } from './local-clients.ts';
 import { LocalRoute } from './local-route.ts';
+import { linkidUse } from './relay-use.ts';
 import { ReturnPaths } from './return-paths.ts';
 import { TrunkRoutes } from './trunk-routes.ts';
 import type { Trunks } from './trunks.ts';
@@ -43,7 +42,6 @@ export class Router implements Routing {
   readonly clients: LocalClients;
 
   readonly #metrics: GatewayMetrics;
-  readonly #flow: Flow;
   readonly #trunkRoutes: TrunkRoutes;
   readonly #returnPaths: ReturnPaths;
   readonly #linkid: LinkidRouting;
@@ -51,12 +49,11 @@ export class Router implements Routing {
 
   constructor(options: RouterOptions, { clock, metrics, tables, relays, flow, trunks }: RouterDependencies) {
     this.#metrics = metrics;
-    this.#flow = flow;
-    const trunkRoutes = new TrunkRoutes(trunks);
+    const trunkRoutes = new TrunkRoutes({ trunks, flow });
     const returnPaths = new ReturnPaths({ idleMs: options.onDemandIdle }, { relays, clock });
     this.#trunkRoutes = trunkRoutes;
     this.#returnPaths = returnPaths;
-    const joins = new Joins({ metrics, flow });
+    const joins = new Joins({ metrics, trunkRoutes });
     this.#joins = joins;
     this.clients = new LocalClients(options, { clock, flow, tables, trunks, trunkRoutes, returnPaths });
     this.terminal = new ArrivedRoutes({
@@ -68,7 +65,8 @@ export class Router implements Routing {
       clients: this.clients,
       joins,
     });
-    this.#linkid = new LinkidRouting({ metrics, flow, trunkRoutes, returnPaths, clients: this.clients });
+    this.#linkid = new LinkidRouting({ metrics, trunkRoutes, returnPaths, clients: this.clients });
+    relays.onClosing = (relay) => this.relayClosing(relay);
   }
 
   /** What is open, for whoever embeds the gateway. */
@@ -85,7 +83,7 @@ export class Router implements Routing {
     this.#returnPaths.stop();
   }
 
-  open(connection: Connection, tx: Transaction, frame: Frame): boolean {
+  open(peer: Peer, tx: Transaction, frame: Frame): boolean {
     if (isLinkLayer(frame)) {
       this.#metrics.routedDropped++;
       tx.endpoint.end(tx, ErrorCode.NOSUPP);
@@ -93,7 +91,7 @@ export class Router implements Routing {
     }
     const { circuit } = tx;
     if (circuit === null) {
-      this.#linkid.open(connection, tx, frame);
+      this.#linkid.open(peer, tx, frame);
       return true;
     }
     const { handler } = circuit;
@@ -112,7 +110,7 @@ export class Router implements Routing {
     if (target === null) {
       joins.refuse(tx);
     } else if (isAbroad(circuit)) {
-      this.#flow.sentOn(target);
+      this.#trunkRoutes.sentOn(target);
       joins.stack(tx, target, frame, joins.toTrunk, joins.toPeer);
     } else {
       joins.stack(tx, target, frame, joins.toPeer, joins.toPeer);
@@ -120,13 +118,13 @@ export class Router implements Routing {
     return true;
   }
 
-  oneWay(connection: Connection, frame: Frame, circuit: Transaction | null): boolean {
+  oneWay(peer: Peer, frame: Frame, circuit: Transaction | null): boolean {
     if (isLinkLayer(frame)) {
       this.#metrics.routedDropped++;
       return true;
     }
     if (circuit === null) {
-      this.#linkid.oneWay(connection, frame);
+      this.#linkid.oneWay(peer, frame);
       return true;
     }
     const { handler } = circuit;
@@ -140,13 +138,14 @@ export class Router implements Routing {
     if (target === null || target.txDeleted || !target.endpoint.forwardOneWay(frame, target)) {
       this.#metrics.routedDropped++;
     } else if (isJoined ? handler === this.#joins.toTrunk : isAbroad(circuit)) {
-      this.#flow.sentOn(target);
+      this.#trunkRoutes.sentOn(target);
     }
     return true;
   }
 
   relayClosing(relay: Relay): void {
-    const { tx, use, route } = relay;
+    const { tx, route } = relay;
+    const use = linkidUse(relay);
     // What is stacked on it (circuit) is ended by the endpoint; its other halves are ended here.
     if (tx !== null) abortPartnersOn(tx);
     if (use !== null) this.#linkid.relayClosing(use);
@@ -154,11 +153,6 @@ export class Router implements Routing {
       relay.route = null;
       this.#trunkRoutes.release(route, relay);
     }
-  }
-
-  linkClosing(link: Link): void {
-    if (link.users === null) return;
-    for (const user of link.users) user.linkClosing();
   }
 
   /** circuit: what the link of a relay is for those who open transactions on it; null: out of reach. */
@@ -170,7 +164,7 @@ export class Router implements Routing {
     if (local !== null) return local.tx;
     if (relay.route !== null && !relay.route.ended && !relay.route.txDeleted) return relay.route;
     if (gateway === '') return null;
-    const served = relay.lnkConn.connection.id;
+    const served = relay.lnkConn.peer.id;
     relay.route = this.#trunkRoutes.use({ gateway, number: link }, dialect, null, served, relay);
     return relay.route;
   }

@@ -1,6 +1,7 @@
 import type { Dialect } from '@spanmesh/dmsg/dialect';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
+import type { Pressure } from '../connection/pressure.ts';
 
 // What routing and the trunks ask of each other. A trunk is an Endpoint like that of a peer's connection (stacked, whatever
 // dialect passes over it). For every route in use there is one long-lived transaction on it, the route transaction, opened by the
@@ -22,14 +23,6 @@ export interface RouteSource {
   readonly number: number;
   /** Its LNK_SPAN after the core header. */
   readonly payload: Uint8Array;
-}
-
-/** Something that bytes wait in: a connection's send queue, or a trunk's window. */
-export interface Pressure {
-  /** More waits than it should: whoever sends there is paused. */
-  readonly isHigh: boolean;
-  /** Calls back once when it is not any more, or has ended. */
-  onceLow(fn: () => void): void;
 }
 
 /** The trunks, as routing sees them. */

@@ -7,6 +7,8 @@ import type { Connection } from '../connection/connection.ts';
 import { parseTarget, type Target } from '../dial/dial-target.ts';
 import { SHELL_QUEUE_LENGTH, SHELL_TEXT_BYTES, SHELL_TREE_MS } from '../limits.ts';
 import type { GatewayMetrics } from '../metrics.ts';
+import type { ShellHandler } from '../peers/dispatcher.ts';
+import type { Peer } from '../peers/peer.ts';
 import { apiDialect } from '../peers/wire-dialect.ts';
 import { ShellOutput } from './shell-output.ts';
 import { type ShellCommand, ShellQueue } from './shell-queue.ts';
@@ -35,25 +37,27 @@ const HELP = [
 const HELP_CIRCUIT = '@span <cmd>     Issue via circuit';
 
 /** The debug shell (protocol.md, "Debug shell"). */
-export class Shell {
+export class Shell implements ShellHandler {
   readonly #deps: ShellDependencies;
+  /** Of each peer that ever sent a command. */
+  readonly #queues = new WeakMap<Peer, ShellQueue>();
 
   constructor(deps: ShellDependencies) {
     this.#deps = deps;
   }
 
   /** A command as a transaction: answered inside it and ended with DELETE (protocol.md, "Transactions"). */
-  open(connection: Connection, tx: Transaction, frame: Frame): void {
+  open(peer: Peer, tx: Transaction, frame: Frame): void {
     tx.handler = DISCARD;
-    this.#take(connection, frame, new ShellOutput(connection, tx, null));
+    this.#take(peer, frame, new ShellOutput(peer.connection, tx, null));
   }
 
   /** A one-way command; `circuit`: what it names as its circuit. */
-  oneWay(connection: Connection, frame: Frame, circuit: Transaction | null): void {
-    this.#take(connection, frame, new ShellOutput(connection, null, circuit));
+  oneWay(peer: Peer, frame: Frame, circuit: Transaction | null): void {
+    this.#take(peer, frame, new ShellOutput(peer.connection, null, circuit));
   }
 
-  #take(connection: Connection, frame: Frame, output: ShellOutput): void {
+  #take(peer: Peer, frame: Frame, output: ShellOutput): void {
     const { metrics } = this.#deps;
     const text = decodeShellText(frame);
     metrics.shellCommands++;
@@ -63,11 +67,19 @@ export class Shell {
       output.end();
       return;
     }
-    connection.shell ??= new ShellQueue(SHELL_QUEUE_LENGTH, (command) => this.#run(connection, command));
-    if (connection.shell.push({ text, output })) return;
+    if (this.#queueOf(peer).push({ text, output })) return;
     metrics.shellRefused++;
     output.line('Too many commands');
     output.end();
+  }
+
+  #queueOf(peer: Peer): ShellQueue {
+    let queue = this.#queues.get(peer);
+    if (queue === undefined) {
+      queue = new ShellQueue(SHELL_QUEUE_LENGTH, (command) => this.#run(peer.connection, command));
+      this.#queues.set(peer, queue);
+    }
+    return queue;
   }
 
   /** null: done already. */

@@ -1,4 +1,4 @@
-import type { Pressure } from '../routing/trunks.ts';
+import type { Pressure } from '../connection/pressure.ts';
 import { LARGEST_WINDOW_BYTES, WINDOW_BYTES } from './limits.ts';
 import type { Credit } from './messages.ts';
 

@@ -11,16 +11,17 @@ import type { Logger } from '@spanmesh/runtime/log/logger';
 import type { Random } from '@spanmesh/runtime/random';
 import type { ChannelSecurity } from '@spanmesh/runtime/tls/tls-credentials';
 import type { TlsFiles } from '@spanmesh/runtime/tls/tls-files';
-import { Turn } from '@spanmesh/runtime/turn';
+import type { Flow } from '../connection/flow.ts';
+import type { Pressure } from '../connection/pressure.ts';
+import { TurnFlush } from '../connection/turn-flush.ts';
 import { MAX_DEAD_GATEWAYS } from '../limits.ts';
-import type { Flow } from '../routing/flow.ts';
-import type { Pressure, RemoteLinkKey, RouteSource, RouteTerminal, Trunks } from '../routing/trunks.ts';
+import type { RemoteLinkKey, RouteSource, RouteTerminal, Trunks } from '../routing/trunks.ts';
 import { FINISH_MS, MAX_TRUNKS } from './limits.ts';
+import type { LocalDestinations } from './local-destinations.ts';
 import { type AskForTrunk, askOverGrpc } from './open-trunk.ts';
 import { PeerTrunk } from './peer-trunk.ts';
 import { Route } from './route.ts';
 import { Tokens } from './tokens.ts';
-import type { LocalDestinations, TrunkEnd } from './trunk-end.ts';
 import { TrunkError } from './trunk-error.ts';
 import { TrunkListener } from './trunk-listener.ts';
 import { TrunkMetrics } from './trunk-metrics.ts';
@@ -36,13 +37,11 @@ export interface GatewayTrunksOptions {
 
 /** What the gateway is to its trunks. */
 export interface TrunkHost {
-  /** Asked for when the first trunk is made: routing needs the trunks, too. */
-  readonly terminal: () => RouteTerminal;
   readonly destinations: LocalDestinations;
   /** Bytes that may wait for a connection. */
   readonly sendLimit: number;
-  /** Asked for when the first trunk is made, too. What is passed on out of a trunk's read, or onto a trunk, is written at the read's end. */
-  readonly flow: () => Flow;
+  /** What is passed on out of a trunk's read, or onto a trunk, is written at the read's end. */
+  readonly flow: Flow;
   /** How this gateway is connected with the others has changed: `state` says how it is. */
   readonly changed: () => void;
   /** Another gateway says that this one's id was declared dead. */
@@ -79,8 +78,9 @@ export class GatewayTrunks implements Trunks {
   /** Ids that the leader of this epoch has declared dead. */
   readonly #dead = new Set<string>();
   #epoch = 0;
-  readonly #turn: Turn;
-  #dirty: TrunkEnd[] = [];
+  /** Routing; null before `start`, when there is no trunk. */
+  #terminal: RouteTerminal | null = null;
+  readonly #turnFlush = new TurnFlush();
   #port = 0;
   #stopping = false;
   /** Resolves when nothing stands any more. */
@@ -92,7 +92,6 @@ export class GatewayTrunks implements Trunks {
     this.#protocol = deps.protocol ?? new ProtocolRule({}, deps);
     this.#tokens = new Tokens(deps.clock);
     this.#shares = new WindowShares(deps);
-    this.#turn = new Turn(() => this.#flush());
     const { clock, logger, tls = null } = deps;
     this.#listener = new TrunkListener(
       { listen: options.listen, setting: options.setting },
@@ -148,8 +147,9 @@ export class GatewayTrunks implements Trunks {
     return this.#trunks.keys();
   }
 
-  /** Listens for other gateways. @throws SettingError */
-  async start(): Promise<void> {
+  /** Listens for other gateways; what they send is routing's. No trunk is made before. @throws SettingError */
+  async start(terminal: RouteTerminal): Promise<void> {
+    this.#terminal = terminal;
     this.#port = await this.#listener.start();
   }
 
@@ -243,8 +243,10 @@ export class GatewayTrunks implements Trunks {
   #trunk(gateway: string): PeerTrunk | null {
     const known = this.#trunks.get(gateway);
     if (known !== undefined) return known;
-    if (this.#trunks.size >= MAX_TRUNKS) return null;
-    const { clock, logger, random, destinations, changed, declaredDead, terminal, flow, tls = null } = this.#deps;
+    const terminal = this.#terminal;
+    if (terminal === null || this.#trunks.size >= MAX_TRUNKS) return null;
+    const { clock, logger, random, destinations, changed, declaredDead, flow, tls = null } = this.#deps;
+
     const { security = PLAINTEXT, ask = askOverGrpc(security) } = this.#deps;
     const trunk = new PeerTrunk(gateway, {
       self: this.#options.self,
@@ -258,15 +260,12 @@ export class GatewayTrunks implements Trunks {
       changed,
       declaredDead,
       metrics: this.metrics,
-      terminal: terminal(),
+      terminal,
       destinations,
       shares: this.#shares,
-      flow: flow(),
+      flow,
       isProtected: tls !== null,
-      flushLater: (end) => {
-        this.#dirty.push(end);
-        this.#turn.request();
-      },
+      flushLater: (end) => this.#turnFlush.later(end),
       down: (left) => this.#down(left),
     });
     this.#trunks.set(gateway, trunk);
@@ -289,11 +288,5 @@ export class GatewayTrunks implements Trunks {
     const trunk = this.#stopping ? null : this.#trunk(gateway);
     if (trunk === null) socket.destroy();
     else trunk.accepted(socket, rest);
-  }
-
-  #flush(): void {
-    const dirty = this.#dirty;
-    this.#dirty = [];
-    for (const end of dirty) end.flush();
   }
 }

@@ -1,7 +1,7 @@
 import { InWindow, SHARED_WINDOW } from './credit.ts';
 import { LARGEST_WINDOW_BYTES, MAX_WINDOW } from './limits.ts';
+import type { LocalDestinations } from './local-destinations.ts';
 import type { Credit } from './messages.ts';
-import type { LocalDestinations } from './trunk-end.ts';
 import type { WindowShares } from './window-shares.ts';
 
 /** The windows that this side of a trunk has named: one for each connection of ours that routes on the trunk lead to. */

@@ -3,7 +3,8 @@ import type { Dialect } from '@spanmesh/dmsg/dialect';
 import { ErrorCode } from '@spanmesh/dmsg/error-code';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
-import type { Pressure, RouteSource } from '../routing/trunks.ts';
+import type { Pressure } from '../connection/pressure.ts';
+import type { RouteSource } from '../routing/trunks.ts';
 import type { InWindow, OutWindow, Waiter } from './credit.ts';
 import { decodeRouteOpened, ROUTE_OPENED } from './messages.ts';
 

@@ -5,7 +5,7 @@ import { type HostPort, isLoopbackHost } from '@spanmesh/runtime/address';
 import { gatewayCertificateName, mayBeGateway } from '@spanmesh/runtime/tls/gateway-certificate';
 import type { TlsFiles } from '@spanmesh/runtime/tls/tls-files';
 import { createTlsServer, tlsConnectOptions } from '@spanmesh/runtime/tls/tls-stream';
-import { isLoopback, peerAddress } from '../entrance/admission.ts';
+import { isLoopback, peerAddress } from '../address/peer-address.ts';
 import { TrunkError } from './trunk-error.ts';
 
 // The one place that knows what a trunk's bytes travel on: TLS with the certificates of both gateways, or, where there are none,

@@ -5,8 +5,7 @@ import { TRUNK } from '@spanmesh/dmsg/dialect';
 import { encodeMessage } from '@spanmesh/dmsg/message';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { describe, expect, it } from 'vitest';
-import { Flow } from '../routing/flow.ts';
-import { RESTING } from '../routing/pressure.ts';
+import { Flow } from '../connection/flow.ts';
 import { FakeTerminal } from './trunk.fixture.ts';
 import { TrunkEnd } from './trunk-end.ts';
 import type { TrunkLossReason } from './trunk-metrics.ts';
@@ -24,7 +23,7 @@ function attached({ isProtected = false } = {}) {
     metrics,
     terminal,
     destinations: terminal,
-    flow: new Flow({ pressureOf: () => RESTING }),
+    flow: new Flow(),
     shares: new WindowShares({ sendLimit: 1 << 24 }),
     isProtected,
     flushLater: () => {},

@@ -11,11 +11,11 @@ import { readU32, SALT_AT } from '@spanmesh/dmsg/header';
 import { OutBuffer } from '@spanmesh/dmsg/out-buffer';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
 import type { Clock } from '@spanmesh/runtime/clock';
+import type { Destination, Flow, Reader } from '../connection/flow.ts';
 import { SendQueue, type SendQueueOwner } from '../connection/send-queue.ts';
-import type { Destination, Flow, Reader } from '../routing/flow.ts';
 import type { RouteSource, RouteTerminal } from '../routing/trunks.ts';
 import { readWith } from '../socket/read-memory.ts';
-import { type Drain, FREE_WINDOW, OutWindow, release, type Waiter } from './credit.ts';
+import { FREE_WINDOW, OutWindow, release, type Waiter } from './credit.ts';
 import { InWindows } from './in-windows.ts';
 import { KeepAlive } from './keep-alive.ts';
 import {
@@ -26,6 +26,7 @@ import {
   STALL_MS,
   WAITING_LIMIT_BYTES,
 } from './limits.ts';
+import type { LocalDestinations } from './local-destinations.ts';
 import {
   CREDIT,
   decodeCredit,
@@ -49,14 +50,6 @@ import type { WindowShares } from './window-shares.ts';
 
 /** A trunk is read whatever happens: credits slow its senders. */
 const ALWAYS_READ: Reader = { pauseFor() {} };
-
-/** This gateway's own links and connections, as the trunks need to know them. */
-export interface LocalDestinations {
-  /** Number of the connection of a link of this gateway; 0: the link is gone, or on none. */
-  connectionOfLink(link: number): number;
-  /** Where bytes for this connection wait; null: it is gone. */
-  pressureOfConnection(connection: number): Drain | null;
-}
 
 export interface TrunkEndDependencies {
   /** Id of this gateway, `<name>.<boot>`. */

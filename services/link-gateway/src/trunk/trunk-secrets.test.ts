@@ -40,7 +40,7 @@ it('tokens of trunks are in no log line, error or metric, whether they are good 
     registerTrunkMetrics(made, trunks.metrics);
     return made;
   });
-  for (const { trunks } of ends) await trunks.start();
+  for (const { trunks, terminal } of ends) await trunks.start(terminal);
   const list = [{ gateway: b.id, serviceAddress: '127.0.0.1:1' }];
   a.trunks.listed(list);
   // Of a wrong length, a wrong one, the right one.

@@ -25,7 +25,7 @@ async function serve(
   const server = new GrpcServer({ listen: { host: '127.0.0.1', port: 0 }, setting: 'TEST' }, { logger });
   servers.push(server);
   serveTrunks(server, end.trunks);
-  await end.trunks.start();
+  await end.trunks.start(end.terminal);
   return { end, address: `127.0.0.1:${await server.start()}` };
 }
 

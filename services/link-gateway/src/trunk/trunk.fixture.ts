@@ -7,12 +7,12 @@ import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { createLogger } from '@spanmesh/runtime/log/logger';
 import type { TlsFiles } from '@spanmesh/runtime/tls/tls-files';
-import { Flow } from '../routing/flow.ts';
+import { Flow } from '../connection/flow.ts';
 import type { RouteSource, RouteTerminal } from '../routing/trunks.ts';
 import type { Drain } from './credit.ts';
 import { GatewayTrunks } from './gateway-trunks.ts';
+import type { LocalDestinations } from './local-destinations.ts';
 import type { AskForTrunk } from './open-trunk.ts';
-import type { LocalDestinations } from './trunk-end.ts';
 import { TrunkError } from './trunk-error.ts';
 
 /** A destination that is as full as the test says. */
@@ -165,7 +165,7 @@ export class TestGatewayEnd {
   deadCalls = 0;
   readonly log: Record<string, unknown>[] = [];
   readonly trunks: GatewayTrunks;
-  readonly flow: Flow = new Flow({ pressureOf: (route) => this.trunks.pressureOf(route) });
+  readonly flow: Flow = new Flow();
   /** Where its OpenTrunk goes; null: nowhere. */
   other: TestGatewayEnd | null = null;
   asked = 0;
@@ -193,9 +193,8 @@ export class TestGatewayEnd {
           destination: { write: (line: string) => void this.log.push(JSON.parse(line)) },
         }),
         random: () => 0,
-        terminal: () => this.terminal,
         destinations: this.terminal,
-        flow: () => this.flow,
+        flow: this.flow,
         sendLimit: 16 * 1024 * 1024,
         changed: () => this.unreachable.push(this.trunks.state().unreachable),
         declaredDead: () => this.deadCalls++,
@@ -220,8 +219,8 @@ export class TestPair {
   }
 
   async start({ listed = true } = {}): Promise<this> {
-    await this.a.trunks.start();
-    await this.b.trunks.start();
+    await this.a.trunks.start(this.a.terminal);
+    await this.b.trunks.start(this.b.terminal);
     if (listed) this.list();
     return this;
   }

@@ -1,9 +1,9 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { addressText } from './numeric-address.ts';
+import { addressText } from '../../address/numeric-address.ts';
+import { contains, masked, parsePrefix, prefixText } from '../../address/prefix.ts';
 import { parsePeerFileName } from './peer-file-name.ts';
 import { PeerRules } from './peer-rules.ts';
-import { contains, masked, parsePrefix, prefixText } from './prefix.ts';
 
 const address = fc.oneof(
   fc.uint8Array({ minLength: 4, maxLength: 4 }),

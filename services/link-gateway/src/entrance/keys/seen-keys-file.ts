@@ -1,7 +1,7 @@
 import { open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { parsePrefix, prefixText } from '../../address/prefix.ts';
 import { MAX_SEEN_KEYS_BYTES } from './limits.ts';
-import { parsePrefix, prefixText } from './prefix.ts';
 import type { SeenKey } from './withdrawn-keys.ts';
 
 /** Beside rsa.prv: which peers have had a key, for the next run. A line for each address or prefix, no keys. */

@@ -1,7 +1,7 @@
+import { masked, type Prefix, prefixText } from '../../address/prefix.ts';
 import type { KeyFiles, KeyProblem, PeerFiles } from './key-files.ts';
 import { MAX_WITHDRAWN_KEYS } from './limits.ts';
 import { isRevocation, type PeerAccess, PeerRules, type PrefixRule } from './peer-rules.ts';
-import { masked, type Prefix, prefixText } from './prefix.ts';
 
 /** A peer or prefix that has had a .pub. */
 export interface SeenKey {

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { parsePrefix } from '../keys/prefix.ts';
+import { parsePrefix } from '../../address/prefix.ts';
 import { ProxiedSockets } from './proxied-sockets.ts';
 import { proxyHeader } from './proxy.fixture.ts';
 

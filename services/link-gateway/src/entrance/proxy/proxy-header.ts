@@ -1,5 +1,5 @@
 import { crc32c } from '@spanmesh/dmsg/crc';
-import { addressText, unmapped } from '../keys/numeric-address.ts';
+import { addressText, unmapped } from '../../address/numeric-address.ts';
 import { MAX_PROXY_HEADER_BYTES } from './limits.ts';
 import { ProxyError } from './proxy-error.ts';
 

@@ -1,4 +1,4 @@
-import { type Prefix, parsePrefix } from '../entrance/keys/prefix.ts';
+import { type Prefix, parsePrefix } from './prefix.ts';
 
 /** Addresses and ports that peers may have us connect to. */
 export interface DialRule {

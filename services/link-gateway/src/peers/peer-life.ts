@@ -1,0 +1,87 @@
+import type { Endpoint } from '@spanmesh/dmsg/endpoint';
+import { ErrorCode } from '@spanmesh/dmsg/error-code';
+import type { Frame } from '@spanmesh/dmsg/frame';
+import type { Transaction } from '@spanmesh/dmsg/transaction';
+import type { Logger } from '@spanmesh/runtime/log/logger';
+import type { CloseReason } from '../connection/close-reason.ts';
+import {
+  Connection,
+  type ConnectionDependencies,
+  type ConnectionEvents,
+  type ConnectionStart,
+} from '../connection/connection.ts';
+import type { Dispatcher } from './dispatcher.ts';
+import type { OpenTables } from './open-tables.ts';
+import type { OwnLnkConn } from './own-lnk-conn.ts';
+import { Peer } from './peer.ts';
+import type { PeerReports } from './peer-reports.ts';
+import type { Relays } from './relays.ts';
+
+export interface PeerLifeDependencies {
+  readonly connections: ConnectionDependencies;
+  readonly tables: OpenTables;
+  readonly reports: PeerReports;
+  readonly relays: Pick<Relays, 'resume'>;
+  readonly ownLnkConn: OwnLnkConn;
+  readonly dispatcher: Dispatcher;
+  readonly logger: Logger;
+  /** A peer's socket has closed: the last call about it. */
+  readonly gone: (peer: Peer, reason: CloseReason) => void;
+}
+
+/** A peer's life, as its connection tells it: into the tables and out of them, to topology, and to who handles what it begins. */
+export class PeerLife implements ConnectionEvents {
+  readonly peer: Peer;
+  readonly #deps: PeerLifeDependencies;
+
+  constructor(start: Omit<ConnectionStart, 'id'>, deps: PeerLifeDependencies) {
+    this.#deps = deps;
+    const id = deps.tables.nextNumber();
+    this.peer = new Peer(new Connection({ ...start, id }, deps.connections, this));
+    deps.tables.sockets.add(this.peer);
+  }
+
+  established({ rules: { dialect } }: Endpoint): void {
+    const { tables, reports, ownLnkConn, logger } = this.#deps;
+    const { peer } = this;
+    const { connection } = peer;
+    tables.connections.set(peer.id, peer);
+    reports.connectionOpened(peer);
+    logger.debug(
+      { connection: peer.id, peer: connection.remote, dialect, encrypted: connection.isEncrypted },
+      'connection established',
+    );
+    if (connection.endpoint !== null) peer.openOwnLnkConn(connection.endpoint, ownLnkConn.payload(dialect));
+  }
+
+  onOpen(tx: Transaction, frame: Frame): void {
+    if (this.peer.leaving === null) this.#deps.dispatcher.open(this.peer, tx, frame);
+    else tx.endpoint.end(tx, ErrorCode.LOSTLINK);
+  }
+
+  onOneWay(frame: Frame, circuit: Transaction | null): void {
+    this.#deps.dispatcher.oneWay(this.peer, frame, circuit);
+  }
+
+  heard(): void {
+    if (this.peer.liveness.heard() && this.peer.connection.isOpen) this.#deps.reports.connectionAlive(this.peer);
+  }
+
+  drained(): void {
+    if (this.peer.waitingRelays.length > 0) this.#deps.relays.resume(this.peer);
+  }
+
+  ending(): void {
+    const { tables, reports } = this.#deps;
+    tables.connections.delete(this.peer.id);
+    // Topology hears of the connection only (gateway_control.proto, StateChange).
+    reports.connectionClosed(this.peer);
+    this.peer.waitingRelays = [];
+  }
+
+  gone(reason: CloseReason): void {
+    this.#deps.tables.sockets.delete(this.peer);
+    this.#deps.gone(this.peer, reason);
+    this.peer.gone();
+  }
+}

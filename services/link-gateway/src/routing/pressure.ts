@@ -1,9 +1,0 @@
-import type { Pressure } from './trunks.ts';
-
-/** Nothing ever waits. */
-export const RESTING: Pressure = {
-  isHigh: false,
-  onceLow(fn) {
-    fn();
-  },
-};

@@ -1,0 +1,69 @@
+// Which file may import which: `npm run imports`, a part of `npm run lint`. Imports of types count as well.
+// docs/architecture.md, "The layers" and "Rooms", says why.
+
+/** Rooms of a package: each may import itself, the rooms that are named, and `shared` files at the root of its `src`. */
+function rooms(path, shared, arrows) {
+  const src = `^${path}/src/`;
+  return Object.entries(arrows).map(([room, others]) => ({
+    name: `${path}: ${room}`,
+    comment: `${room}/ imports ${others.length === 0 ? 'no other room' : others.join('/, ')}, and at the root ${shared.join(', ')}`,
+    severity: 'error',
+    from: { path: `${src}${room}/`, pathNot: TESTING },
+    to: {
+      path: src,
+      pathNot: [...[room, ...others].map((name) => `${src}${name}/`), ...shared.map((name) => `${src}${name}[.]ts$`)],
+    },
+  }));
+}
+
+/** Tests, what they share, and what exists for them alone. */
+const TESTING = '[.](test|fixture)[.]ts$|-contract[.]ts$|/testing/';
+
+/** Libraries, low to high. */
+const LIBS = ['dmsg', 'spantree', 'proto'];
+
+module.exports = {
+  forbidden: [
+    {
+      name: 'no cycle',
+      comment: 'Files that import each other are one file, or one of them asks for an interface of its own.',
+      severity: 'error',
+      from: { path: '^services/link-gateway/', pathNot: TESTING },
+      to: { circular: true },
+    },
+    {
+      name: 'libs import no services',
+      severity: 'error',
+      from: { path: '^libs/', pathNot: TESTING },
+      to: { path: '^services/' },
+    },
+    ...LIBS.map((lib) => ({
+      name: `${lib} imports no other library`,
+      severity: 'error',
+      from: { path: `^libs/${lib}/`, pathNot: TESTING },
+      to: { path: '^libs/', pathNot: `^libs/${lib}/` },
+    })),
+    ...rooms('services/link-gateway', ['limits', 'metrics', 'settings', 'gateway-ids'], {
+      address: [],
+      socket: [],
+      connection: ['address', 'socket'],
+      peers: ['connection'],
+      routing: ['peers', 'connection'],
+      trunk: ['routing', 'connection', 'socket', 'address'],
+      entrance: ['peers', 'connection', 'address'],
+      dial: ['entrance', 'peers', 'connection', 'address'],
+      shell: ['dial', 'peers', 'connection'],
+      drain: ['routing', 'peers', 'connection'],
+      attach: ['drain', 'shell', 'peers'],
+      messaging: ['attach', 'routing', 'peers', 'connection'],
+    }),
+  ],
+  options: {
+    // Reads TypeScript as it is written, `import type` included.
+    parser: 'swc',
+    tsPreCompilationDeps: true,
+    doNotFollow: { path: 'node_modules' },
+    exclude: { path: 'node_modules/(?!@spanmesh/)|^libs/proto/gen/' },
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default'] },
+  },
+};
