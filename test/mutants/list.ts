@@ -102,14 +102,14 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     rule: 'selection passes over links of gateways that are out of reach',
-    file: 'libs/spantree/src/reachability.ts',
+    file: 'libs/spantree/src/model/reachability.ts',
     find: 'return this.#unreachable.size === 0 || this.#unreachable.get(from)?.has(to) !== true;',
     replace: 'return from !== "" || this.#unreachable.get(from)?.has(to) !== true;',
     noticedBy: test('libs/spantree/src/selection.test.ts'),
   },
   {
     rule: 'who is out of reach is told whole: what is not in the set is reached',
-    file: 'libs/spantree/src/reachability.ts',
+    file: 'libs/spantree/src/model/reachability.ts',
     find: 'if (unreachable.size === 0) this.#unreachable.delete(from);',
     replace: 'if (unreachable.size === 0) this.#unreachable.has(from);',
     noticedBy: seeds(8),

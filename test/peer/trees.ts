@@ -16,7 +16,7 @@ import {
   type OracleConnection,
   type OracleLink,
   type OracleLnkConn,
-} from '@spanmesh/spantree/test-oracle';
+} from '@spanmesh/spantree/testing/test-oracle';
 import type { LivePeer } from './live-peer.ts';
 import type { SpanFields } from './payloads.ts';
 import { PATIENCE_MS } from './raw-peer.ts';

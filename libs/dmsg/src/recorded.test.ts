@@ -16,11 +16,6 @@ import {
 } from './command.ts';
 import type { DialectRules } from './dialect.ts';
 import { ErrorCode } from './error-code.ts';
-import type { Frame } from './frame.ts';
-import { errorOf, Recorder, readerAt } from './frames.fixture.ts';
-import { FrameReader } from './framing.ts';
-import { AUX_CRC_AT, CMD_AT, padded, readU32, SALT_AT, sealHeader, swapCoreHeader, writeU32 } from './header.ts';
-import { encodeMessage } from './message.ts';
 import {
   decodeBlkError,
   decodeBlkIo,
@@ -34,6 +29,11 @@ import { decodeLnkConn, encodeLnkConn } from './payload/lnk-conn.ts';
 import { decodeLnkSpan, encodeLnkSpan } from './payload/lnk-span.ts';
 import { decodeVolconf, encodeVolconf } from './payload/lnk-volconf.ts';
 import { recordedErrors, recordedStreams } from './recorded.fixture.ts';
+import type { Frame } from './wire/frame.ts';
+import { errorOf, Recorder, readerAt } from './wire/frames.fixture.ts';
+import { FrameReader } from './wire/framing.ts';
+import { AUX_CRC_AT, CMD_AT, padded, readU32, SALT_AT, sealHeader, swapCoreHeader, writeU32 } from './wire/header.ts';
+import { encodeMessage } from './wire/message.ts';
 
 /** The payload, decoded and encoded again; messages without a known payload: its bytes. */
 function payloadAgain(frame: Frame, rules: DialectRules): Uint8Array {

@@ -1,6 +1,6 @@
 import { DmsgError } from './dmsg-error.ts';
 import { ErrorCode } from './error-code.ts';
-import { readU16, readU32 } from './header.ts';
+import { readU16, readU32 } from './wire/header.ts';
 
 /** Size of a UUID on the wire in bytes. */
 export const UUID_BYTES = 16;

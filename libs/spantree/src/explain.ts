@@ -1,8 +1,6 @@
-import type { StopReason } from './filter-class.ts';
-import type { Link } from './link.ts';
-import type { LnkConn } from './lnk-conn.ts';
-import type { Node } from './node.ts';
-import { findCell } from './row.ts';
+import type { StopReason } from './model/filter-class.ts';
+import type { Link, LnkConn, Node } from './model/parts.ts';
+import { findCell } from './model/row.ts';
 
 /** What the selection makes of a link: it takes it, or why not. */
 export type Verdict =

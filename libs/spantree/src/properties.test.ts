@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Oracle, type OracleConnection, type OracleLink, type OracleLnkConn, pairName } from './test-oracle.ts';
+import { Oracle, type OracleConnection, type OracleLink, type OracleLnkConn, pairName } from './testing/test-oracle.ts';
 import { type Connection, type Dialect, type Link, type LnkConn, type SpanKey, SpanTree } from './tree.ts';
 
 const NIL = '00000000-0000-0000-0000-000000000000';

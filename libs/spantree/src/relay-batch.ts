@@ -1,5 +1,4 @@
-import type { Link } from './link.ts';
-import type { LnkConn } from './lnk-conn.ts';
+import type { Link, LnkConn } from './model/parts.ts';
 
 /** Pairs of (link, LNK_CONN), handed out grouped by link in the order of their first pair. Keeps its arrays: allocates nothing once warm. */
 export class RelayBatch {

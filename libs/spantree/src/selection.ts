@@ -1,10 +1,8 @@
-import type { DialectTables } from './dialect-tables.ts';
-import type { FilterClass } from './filter-class.ts';
-import type { Link } from './link.ts';
-import type { LnkConn } from './lnk-conn.ts';
-import type { Node } from './node.ts';
+import type { DialectTables } from './model/dialect-tables.ts';
+import type { FilterClass } from './model/filter-class.ts';
+import type { Link, LnkConn, Node } from './model/parts.ts';
+import { findCell, putCell } from './model/row.ts';
 import { RelayBatch } from './relay-batch.ts';
-import { findCell, putCell } from './row.ts';
 
 /**
  * Compares what selection takes (architecture.md, "Relay selection") with what the rows hold, brings the rows up to date
@@ -23,7 +21,7 @@ export class Selection {
 
   /** `lnkConns`: of the node's dialect, those of a filter class next to each other. */
   evaluate(tables: DialectTables, node: Node, lnkConns: readonly LnkConn[]): void {
-    let filterClass: FilterClass | undefined;
+    let filterClass: FilterClass<LnkConn> | undefined;
     for (const lnkConn of lnkConns) {
       if (lnkConn.filterClass !== filterClass) {
         filterClass = lnkConn.filterClass;
@@ -45,7 +43,7 @@ export class Selection {
     this.closes.clear();
   }
 
-  #walk(node: Node, filterClass: FilterClass, width: number): void {
+  #walk(node: Node, filterClass: FilterClass<LnkConn>, width: number): void {
     let count = 0;
     for (const link of node.sortedLinks) {
       this.linkVisits++;

@@ -1,23 +1,16 @@
-import type { Cluster } from './cluster.ts';
-import { Connection } from './connection.ts';
-import { DialectTables } from './dialect-tables.ts';
 import { SpanTreeError } from './errors.ts';
 import { type Explanation, explain } from './explain.ts';
-import type { Link } from './link.ts';
-import type { LnkConn } from './lnk-conn.ts';
-import type { Node } from './node.ts';
-import { Reachability } from './reachability.ts';
-import { findCell, putCell } from './row.ts';
+import { DialectTables } from './model/dialect-tables.ts';
+import type { Cluster, Link, LnkConn, Node } from './model/parts.ts';
+import { Connection } from './model/parts.ts';
+import { Reachability } from './model/reachability.ts';
+import { findCell, putCell } from './model/row.ts';
 import { Selection } from './selection.ts';
 import { type ClusterKey, type Dialect, type LnkConnFilter, PEER_TYPE_MAX, type SpanKey } from './span.ts';
 
-export type { Cluster } from './cluster.ts';
-export type { Connection, ConnectionRef } from './connection.ts';
 export type { Explanation, Verdict } from './explain.ts';
-export type { StopReason } from './filter-class.ts';
-export type { Link } from './link.ts';
-export type { LnkConn } from './lnk-conn.ts';
-export type { Node } from './node.ts';
+export type { StopReason } from './model/filter-class.ts';
+export type { Cluster, Connection, ConnectionRef, Link, LnkConn, Node } from './model/parts.ts';
 export type { ClusterKey, Dialect, LnkConnFilter, SpanKey } from './span.ts';
 
 /** Links relayed at most per node and LNK_CONN, linkid (architecture.md, "Relay selection"). */
@@ -345,7 +338,7 @@ export class SpanTree {
     this.#changing();
     if (cluster.holds === 0) return;
     cluster.holds--;
-    cluster.tables.removeClusterIfUnused(cluster);
+    this.#tables[cluster.dialect].removeClusterIfUnused(cluster);
   }
 
   findCluster(key: ClusterKey): Cluster | undefined {

@@ -1,11 +1,31 @@
 import type { Metrics } from '@spanmesh/runtime/metrics';
 import { visible } from './keeper.ts';
-import type { Volconf } from './volconf.ts';
+import type { Term } from './term.ts';
+
+/** What is counted over all terms of a replica. */
+export interface Totals {
+  readonly attemptsMade: number;
+  readonly attemptsFailed: number;
+  readonly connectionsLost: number;
+  readonly adopted: number;
+  readonly hangups: number;
+  readonly slotsIgnored: number;
+}
+
+/** What the gauges read of volconf. */
+export interface MeasuredVolconf {
+  readonly leads: boolean;
+  readonly epoch: number;
+  /** null: this replica does not lead. */
+  readonly term: Term | null;
+  readonly api: { readonly watches: number };
+  totals(): Totals;
+}
 
 /** What volconf measures; everything is read when it is scraped. Zero where this replica does not lead. */
-export function registerMetrics(metrics: Metrics, volconf: Volconf): void {
+export function registerMetrics(metrics: Metrics, volconf: MeasuredVolconf): void {
   const name = (rest: string) => `spanmesh_volconf_${rest}`;
-  const { totals } = volconf;
+  const totals = () => volconf.totals();
   metrics.gauge(name('leading'), '1 if this replica leads.', () => (volconf.leads ? 1 : 0));
   metrics.gauge(name('epoch'), 'Epoch that this replica leads or led under.', () => volconf.epoch);
   metrics.gauge(name('gateways'), 'Gateways that exist, as far as is known.', () => volconf.term?.fleet.size ?? 0);

@@ -3,8 +3,7 @@ import { apiDialect } from './dialect.ts';
 import { visible } from './keeper.ts';
 import type { Slot } from './slots/slot.ts';
 import type { Target } from './slots/target.ts';
-import type { OperatorTarget } from './targets/operator-targets.ts';
-import type { WantedTarget } from './targets/wanted-targets.ts';
+import type { OperatorTarget, WantedTarget } from './targets/wanted-targets.ts';
 
 const ORIGINS = {
   operator: TargetOrigin.TARGET_ORIGIN_OPERATOR,

@@ -19,7 +19,7 @@ import type { GatewayPort } from './gateways/gateway-port.ts';
 import { GrpcGatewayPort } from './gateways/grpc-gateway-port.ts';
 import { visible } from './keeper.ts';
 import { LOG_INTERVAL_MS } from './limits.ts';
-import { registerMetrics } from './metrics.ts';
+import { registerMetrics, type Totals } from './metrics.ts';
 import type { VolconfSettings } from './settings.ts';
 import type { Target, TargetState } from './slots/target.ts';
 import { AutoconnFile } from './targets/autoconn-file.ts';
@@ -51,16 +51,6 @@ export interface VolconfDeps {
   readonly gatewayAddress?: (record: GatewayRecord) => string;
   /** The way to a gateway; null: none. Default: gRPC to its address. */
   readonly connect?: (record: GatewayRecord) => GatewayPort | null;
-}
-
-/** What is counted over all terms of a replica. */
-interface Totals {
-  readonly attemptsMade: number;
-  readonly attemptsFailed: number;
-  readonly connectionsLost: number;
-  readonly adopted: number;
-  readonly hangups: number;
-  readonly slotsIgnored: number;
 }
 
 /** The volconf service in whatever process: adds its gRPC service at once, contends for the lead once started. */

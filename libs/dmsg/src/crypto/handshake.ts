@@ -1,7 +1,7 @@
 import { timingSafeEqual } from 'node:crypto';
 import { DmsgError } from '../dmsg-error.ts';
 import { ErrorCode } from '../error-code.ts';
-import { MAGIC, MAGIC_SWAPPED, readU16 } from '../header.ts';
+import { MAGIC, MAGIC_SWAPPED, readU16 } from '../wire/header.ts';
 import { bindingIn, bindTo } from './handshake-binding.ts';
 import { BLOCK_BYTES, encryptBlock, type HandshakeKeys, openBlock, refused } from './handshake-block.ts';
 import type { ReplayMemory } from './replay.ts';

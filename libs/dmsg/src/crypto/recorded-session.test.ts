@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { FrameReader } from '../framing.ts';
+import { FrameReader } from '../wire/framing.ts';
 import { encryptHandshake, readHandshake } from './handshake.ts';
 import { openBlock } from './handshake-block.ts';
 import { recordedSides } from './recorded-session.fixture.ts';

@@ -1,7 +1,7 @@
 import { DmsgError } from '../dmsg-error.ts';
 import { ErrorCode } from '../error-code.ts';
-import type { Frame } from '../frame.ts';
-import { CORE_HEADER_BYTES } from '../header.ts';
+import type { Frame } from '../wire/frame.ts';
+import { CORE_HEADER_BYTES } from '../wire/header.ts';
 
 /**
  * Checks that a message has a payload of at least `bytes`, and returns where it starts. Command words carry their size, so a

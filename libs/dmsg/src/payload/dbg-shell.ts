@@ -1,5 +1,5 @@
 import { byteOf, latin1 } from '../byte-string.ts';
-import type { Frame } from '../frame.ts';
+import type { Frame } from '../wire/frame.ts';
 
 /**
  * The text of a DBG_SHELL: its aux data up to the first NUL or the end (protocol.md, "Payloads"), as a byte string.

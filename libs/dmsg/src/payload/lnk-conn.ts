@@ -3,9 +3,9 @@ import { BASE_MASK, LNK_CONN_CIRCUIT, LNK_CONN_LINKID } from '../command.ts';
 import type { Dialect } from '../dialect.ts';
 import { DmsgError } from '../dmsg-error.ts';
 import { ErrorCode } from '../error-code.ts';
-import type { Frame } from '../frame.ts';
-import { readU16, readU32, writeU16, writeU32 } from '../header.ts';
 import { formatUuid, parseUuid } from '../uuid.ts';
+import type { Frame } from '../wire/frame.ts';
+import { readU16, readU32, writeU16, writeU32 } from '../wire/header.ts';
 import { payloadAt, requireBytes } from './bounds.ts';
 
 /** LNK_CONN: a request for spans, and who asks (protocol.md, "Payloads"). Uuids are canonical texts, labels byte strings. */

@@ -1,8 +1,8 @@
 import { readByteString, writeByteString } from '../byte-string.ts';
 import type { Dialect } from '../dialect.ts';
-import type { Frame } from '../frame.ts';
-import { readU16, readU32, writeU16, writeU32 } from '../header.ts';
 import { formatUuid, parseUuid } from '../uuid.ts';
+import type { Frame } from '../wire/frame.ts';
+import { readU16, readU32, writeU16, writeU32 } from '../wire/header.ts';
 import { payloadAt, requireBytes } from './bounds.ts';
 
 /** LNK_SPAN: something reachable, how far away (protocol.md, "Payloads"). Uuids are canonical texts, labels byte strings. */

@@ -1,7 +1,7 @@
 import { readByteString, writeByteString } from '../byte-string.ts';
-import type { Frame } from '../frame.ts';
-import { readU16, readU32, writeU16, writeU32 } from '../header.ts';
 import { formatUuid, parseUuid } from '../uuid.ts';
+import type { Frame } from '../wire/frame.ts';
+import { readU16, readU32, writeU16, writeU32 } from '../wire/header.ts';
 import { payloadAt, requireBytes } from './bounds.ts';
 
 /** The fields of a slot (protocol.md, "Payloads", LNK_VOLCONF: copy). */

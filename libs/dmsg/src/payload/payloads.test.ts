@@ -4,10 +4,10 @@ import { BLK_ERROR, BLK_OPEN, BLK_READ, LNK_CONN_CIRCUIT, LNK_CONN_LINKID, LNK_P
 import type { Dialect, DialectRules } from '../dialect.ts';
 import { CIRCUIT, LINKID } from '../dialect.ts';
 import { ErrorCode } from '../error-code.ts';
-import type { Frame } from '../frame.ts';
-import { errorOf, shell } from '../frames.fixture.ts';
-import { FrameReader } from '../framing.ts';
-import { encodeMessage } from '../message.ts';
+import type { Frame } from '../wire/frame.ts';
+import { errorOf, shell } from '../wire/frames.fixture.ts';
+import { FrameReader } from '../wire/framing.ts';
+import { encodeMessage } from '../wire/message.ts';
 import type { BlkError, BlkIo, BlkOpen } from './blk.ts';
 import {
   BLK_ERROR_BYTES,

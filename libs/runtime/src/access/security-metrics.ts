@@ -2,7 +2,12 @@ import type { Metrics } from '../metrics.ts';
 import type { TlsFiles } from '../tls/tls-files.ts';
 import type { WatchedFiles } from '../tls/watched-files.ts';
 import type { ApiTokens } from './api-tokens.ts';
-import type { RefusedCalls } from './security.ts';
+
+/** Calls refused, by port. */
+export interface RefusedCalls {
+  api: number;
+  service: number;
+}
 
 interface Observed {
   readonly files: { readonly service: TlsFiles | null; readonly api: TlsFiles | null };

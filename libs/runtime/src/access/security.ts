@@ -15,7 +15,7 @@ import type { WatchedFiles } from '../tls/watched-files.ts';
 import { apiGate, apiUserOf } from './api-access.ts';
 import { type ApiTokens, watchApiTokens } from './api-tokens.ts';
 import type { Caller, Gate } from './gate.ts';
-import { registerSecurityMetrics } from './security-metrics.ts';
+import { type RefusedCalls, registerSecurityMetrics } from './security-metrics.ts';
 import type { SecurityOptions } from './security-settings.ts';
 import { serviceGate } from './service-callers.ts';
 import type { ServiceName } from './service-names.ts';
@@ -32,12 +32,6 @@ export interface ServerSecurity {
 export interface SecuredAddresses {
   readonly grpcListen: HostPort;
   readonly serviceListen: HostPort;
-}
-
-/** Calls refused, by port; for metrics. */
-export interface RefusedCalls {
-  api: number;
-  service: number;
 }
 
 /**

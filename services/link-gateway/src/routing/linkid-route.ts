@@ -1,6 +1,5 @@
-import type { Endpoint } from '@spanmesh/dmsg/endpoint';
 import type { Frame } from '@spanmesh/dmsg/frame';
-import type { LinkAddress, Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
+import type { LinkAddress, Transaction, TransactionEndpoint, TransactionHandler } from '@spanmesh/dmsg/transaction';
 import type { LinkUser, Relay, RelaySource } from '../peers/peer.ts';
 import { abort } from './joined.ts';
 import type { ReturnPathUser } from './return-path-user.ts';
@@ -8,8 +7,18 @@ import type { RouteUser } from './trunk-routes.ts';
 
 /** Where the messages of a route go: a link of this gateway, or the route transaction to another one. */
 export type RouteWay =
-  | { readonly endpoint: Endpoint; readonly address: LinkAddress; readonly circuit: null; readonly back: Relay }
-  | { readonly endpoint: Endpoint; readonly address: null; readonly circuit: Transaction; readonly back: null };
+  | {
+      readonly endpoint: TransactionEndpoint;
+      readonly address: LinkAddress;
+      readonly circuit: null;
+      readonly back: Relay;
+    }
+  | {
+      readonly endpoint: TransactionEndpoint;
+      readonly address: null;
+      readonly circuit: Transaction;
+      readonly back: null;
+    };
 
 /**
  * linkid: what passes from one span, the sender's, to another, the target, over the relay of the target on the sender's connection.

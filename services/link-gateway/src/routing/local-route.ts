@@ -1,7 +1,12 @@
-import type { Endpoint } from '@spanmesh/dmsg/endpoint';
 import { ErrorCode } from '@spanmesh/dmsg/error-code';
 import type { Frame } from '@spanmesh/dmsg/frame';
-import { DISCARD, type LinkAddress, type Transaction, type TransactionHandler } from '@spanmesh/dmsg/transaction';
+import {
+  DISCARD,
+  type LinkAddress,
+  type Transaction,
+  type TransactionEndpoint,
+  type TransactionHandler,
+} from '@spanmesh/dmsg/transaction';
 import type { Flow } from '../connection/flow.ts';
 import { type Pressure, RESTING } from '../connection/pressure.ts';
 import type { LinkUser } from '../peers/peer.ts';
@@ -31,7 +36,7 @@ export interface LocalRouteHandlers {
 
 /** Where a route of a client leads. */
 export interface LocalWay {
-  readonly endpoint: Endpoint;
+  readonly endpoint: TransactionEndpoint;
   /** circuit, and linkid over a trunk: what transactions are stacked on. */
   readonly circuit: Transaction | null;
   /** linkid, link of this gateway. */

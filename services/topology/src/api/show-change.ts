@@ -1,6 +1,6 @@
 import { type Change, ChangeKind as ProtoKind } from '@spanmesh/proto/v1/topology';
 import type { RecordedChange } from '../trees/history.ts';
-import type { ChangeKind } from '../trees/trees.ts';
+import type { ChangeKind } from '../trees/trees-observer.ts';
 import { showCluster, showNode } from './show-cluster.ts';
 import { showConnection, showLnkConn } from './show-connection.ts';
 import { linkId } from './show-ids.ts';

@@ -1,7 +1,7 @@
 import { Commands, type DrainOrder, type GatewayPeer } from '@spanmesh/proto/v1/gateway_control';
 import { protoDialect } from '../trees/dialect.ts';
+import type { RelayGroup } from '../trees/gateway.ts';
 import { type Gateway, linkData } from '../trees/gateway.ts';
-import type { RelayGroup } from '../trees/relay-group.ts';
 
 /** A message of commands is sealed past this many bytes (estimated): far below what gRPC refuses. */
 const SEAL_BYTES = 512 * 1024;

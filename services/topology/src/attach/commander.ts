@@ -2,8 +2,9 @@ import type { DrainOrder, GatewayPeer } from '@spanmesh/proto/v1/gateway_control
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { Connection } from '@spanmesh/spantree/tree';
 import type { Leadership } from '../leadership.ts';
+import type { RelayGroup } from '../trees/gateway.ts';
 import { connectionData, type Gateway } from '../trees/gateway.ts';
-import { type RelayGroup, RelayGroups } from '../trees/relay-group.ts';
+import { RelayGroups } from '../trees/relay-groups.ts';
 import type { State } from '../trees/state.ts';
 import { CommandQueue, type CommandSink, MAX_QUEUED_BYTES, type Numbering } from './command-queue.ts';
 import { gatewayId } from './gateway-id.ts';

@@ -5,8 +5,9 @@ import { SpanTree } from '@spanmesh/spantree/tree';
 import { countsOf } from '../api/show-status.ts';
 import { Gateway } from '../trees/gateway.ts';
 import type { History } from '../trees/history.ts';
-import { RelayGroups } from '../trees/relay-group.ts';
-import { Trees, type TreesObserver } from '../trees/trees.ts';
+import { RelayGroups } from '../trees/relay-groups.ts';
+import { Trees } from '../trees/trees.ts';
+import type { TreesObserver } from '../trees/trees-observer.ts';
 import type { Widths } from '../trees/view.ts';
 
 /** Why a change cannot be made: the replica is not what the leader has. */

@@ -4,7 +4,7 @@ import type { Cluster, SpanTree } from '@spanmesh/spantree/tree';
 import { showClusterKey } from '../api/show-ids.ts';
 import { treeClusterKey } from './dialect.ts';
 import type { Gateway } from './gateway.ts';
-import type { TreesObserver } from './trees.ts';
+import type { TreesObserver } from './trees-observer.ts';
 
 /** Clusters that the clients of one gateway may hold; gateways themselves take fewer handles. */
 export const MAX_HELD_CLUSTERS = 200_000;

@@ -4,7 +4,6 @@ import type { Cluster, Connection, Link, LnkConn } from '@spanmesh/spantree/tree
 import { gatewayId } from '../attach/gateway-id.ts';
 import { InFlight } from '../attach/in-flight.ts';
 import type { KnownLinks } from '../attach/known-links.ts';
-import type { RelayGroup } from './relay-group.ts';
 
 /** What is behind a connection of the tree. */
 export interface ConnectionData {
@@ -45,6 +44,15 @@ export function lnkConnData(lnkConn: LnkConn): LnkConnData {
 
 export function linkData(link: Link): LinkData {
   return link.data as LinkData;
+}
+
+/** Relays of one link on one gateway's LNK_CONNs (numbers): the unit of commands and of history. */
+export interface RelayGroup {
+  readonly link: Link;
+  /** Of the LNK_CONNs. */
+  readonly gateway: Gateway;
+  readonly open: number[];
+  readonly close: number[];
 }
 
 /** One boot of a link-gateway: what it told us is open, by its own numbers. Changed by State only. */

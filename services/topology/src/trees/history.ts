@@ -1,8 +1,8 @@
 import type { Position } from '@spanmesh/proto/v1/replication';
 import { type Random, systemRandom } from '@spanmesh/runtime/random';
 import type { Cluster, Connection, Link, LnkConn, Node } from '@spanmesh/spantree/tree';
-import type { RelayGroup } from './relay-group.ts';
-import type { ChangeKind } from './trees.ts';
+import type { RelayGroup } from './gateway.ts';
+import type { ChangeKind } from './trees-observer.ts';
 
 /** A change, as a reference to the object that it happened to: it is put into words only for those who watch. */
 export type RecordedChange =

@@ -12,7 +12,8 @@ import { KnownLinks } from '../attach/known-links.ts';
 import { byId, missing } from '../attach/snapshot-diff.ts';
 import { type Gateway, linkData, lnkConnData } from './gateway.ts';
 import { SamePeer } from './same-peer.ts';
-import { relaySet, Trees, type TreesObserver } from './trees.ts';
+import { relaySet, Trees } from './trees.ts';
+import type { TreesObserver } from './trees-observer.ts';
 
 /** Drains of one gateway that are known at a time: more than a gateway keeps. */
 const MAX_DRAINS = 64;

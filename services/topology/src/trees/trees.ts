@@ -4,7 +4,7 @@ import { decodeLnkSpanPayload } from '@spanmesh/dmsg/payload/lnk-span';
 import type { ConnectionOpened, LinkOpened, LnkConnOpened, RelaySet } from '@spanmesh/proto/v1/gateway_control';
 import type { TreeChange } from '@spanmesh/proto/v1/replication';
 import type { ClusterKey } from '@spanmesh/proto/v1/types';
-import type { Cluster, Connection, Link, LnkConn, Node, RelayDelta, SpanTree } from '@spanmesh/spantree/tree';
+import type { Connection, Link, LnkConn, RelayDelta, SpanTree } from '@spanmesh/spantree/tree';
 import { ClusterHolds } from './cluster-holds.ts';
 import { dialectOf } from './dialect.ts';
 import {
@@ -16,24 +16,7 @@ import {
   linkData,
   lnkConnData,
 } from './gateway.ts';
-import type { RelayGroup } from './relay-group.ts';
-
-export type ChangeKind = 'added' | 'changed' | 'removed';
-
-/** Whom Trees tells what has changed. None of these may change the trees. */
-export interface TreesObserver {
-  clusterChanged(kind: ChangeKind, cluster: Cluster): void;
-  nodeChanged(kind: ChangeKind, node: Node): void;
-  linkChanged(kind: ChangeKind, link: Link): void;
-  connectionChanged(kind: ChangeKind, connection: Connection): void;
-  lnkConnChanged(kind: ChangeKind, lnkConn: LnkConn): void;
-  /** The gateway can use the links of some other gateway again. */
-  reachable(gateway: Gateway): void;
-  /** Relays are open, or not open any more, otherwise than by selection: a peer has closed them, or a snapshot says so. */
-  relaysChanged(group: RelayGroup): void;
-  /** A peer's message that makes no sense. Nothing else happens because of it. */
-  nonsense(gateway: Gateway, what: string, data: Readonly<Record<string, string | number>>): void;
-}
+import type { TreesObserver } from './trees-observer.ts';
 
 /** Takes each change in the words of replication.proto, as it is made. */
 export type Journal = (gateway: Gateway | null, change: Omit<TreeChange, 'gateway'>) => void;

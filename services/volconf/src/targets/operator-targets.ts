@@ -1,18 +1,9 @@
-import type { Dialect } from '@spanmesh/dmsg/dialect';
 import { BusError, type KeyValue, type KvEntry, type Subscription } from '@spanmesh/runtime/bus/bus';
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { Logger } from '@spanmesh/runtime/log/logger';
 import { z } from 'zod';
 import { MAX_OPERATOR_TARGETS, STORE_RETRY_MS } from '../limits.ts';
-import type { WantedTarget, WantedTargets } from './wanted-targets.ts';
-
-/** What an operator wants to be connected to. */
-export interface OperatorTarget {
-  readonly name: string;
-  /** As written: `span:host…`. */
-  readonly path: string;
-  readonly dialect: Dialect | 'auto';
-}
+import type { OperatorTarget, WantedTarget, WantedTargets } from './wanted-targets.ts';
 
 const schema = z.object({ path: z.string().max(1024), dialect: z.enum(['linkid', 'circuit', 'auto']) });
 const encoder = new TextEncoder();

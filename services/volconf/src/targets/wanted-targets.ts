@@ -1,4 +1,12 @@
-import type { OperatorTarget } from './operator-targets.ts';
+import type { Dialect } from '@spanmesh/dmsg/dialect';
+
+/** What an operator wants to be connected to. */
+export interface OperatorTarget {
+  readonly name: string;
+  /** As written: `span:host…`. */
+  readonly path: string;
+  readonly dialect: Dialect | 'auto';
+}
 
 /** Something to be connected to that no volume has asked for. */
 export interface WantedTarget extends OperatorTarget {

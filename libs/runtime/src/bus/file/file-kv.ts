@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { SettingError } from '../../settings/setting.ts';
 import { BusError, type KeyValue, type KvEntry, type Subscription } from '../bus.ts';
 import { checkBucket } from '../bus-subjects.ts';
-import type { OnBusError } from '../in-process/in-process-bus.ts';
+import type { OnBusError } from '../in-process/in-process-kv.ts';
 import { InProcessKeyValue } from '../in-process/in-process-kv.ts';
 import { decodeKvFile, encodeKvFile, KvFileError } from './file-kv-format.ts';
 

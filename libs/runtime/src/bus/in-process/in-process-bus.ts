@@ -1,6 +1,6 @@
 import { type Bus, BusError, type KeyValue, type Subscription } from '../bus.ts';
 import { checkBucket, checkPattern, checkSize, checkSubject, subjectMatches } from '../bus-subjects.ts';
-import { InProcessKeyValue } from './in-process-kv.ts';
+import { InProcessKeyValue, type OnBusError } from './in-process-kv.ts';
 
 interface Subscriber {
   readonly pattern: string;
@@ -8,9 +8,6 @@ interface Subscriber {
   /** Number of the first message that it gets: those published before it subscribed are not its own. */
   readonly from: number;
 }
-
-/** Hears of what a subscriber or watcher threw; `where` is the subject or key. */
-export type OnBusError = (error: unknown, where: string) => void;
 
 /** A bucket that the bus closes with itself. */
 export interface ClosableKeyValue extends KeyValue {

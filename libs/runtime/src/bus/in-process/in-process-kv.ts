@@ -1,6 +1,8 @@
 import { BusError, type KeyValue, type KvEntry, type Subscription } from '../bus.ts';
 import { checkKey, checkSize } from '../bus-subjects.ts';
-import type { OnBusError } from './in-process-bus.ts';
+
+/** Hears of what a subscriber or watcher threw; `where` is the subject or key. */
+export type OnBusError = (error: unknown, where: string) => void;
 
 interface Watcher {
   readonly fn: (entry: KvEntry) => void;

@@ -1,7 +1,7 @@
 import { AckPolicy, createInbox, DeliverPolicy, type Msg, nanos, ReplayPolicy } from 'nats';
 import type { Clock, Timer } from '../../clock.ts';
 import { BusError, type KvEntry, type Subscription } from '../bus.ts';
-import { isDeleted } from './nats-kv.ts';
+import { isDeleted } from './kv-operation.ts';
 import type { NatsLink } from './nats-link.ts';
 import type { NatsStream } from './nats-stream.ts';
 

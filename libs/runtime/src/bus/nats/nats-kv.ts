@@ -1,15 +1,15 @@
-import { headers, type MsgHdrs } from 'nats';
+import { headers } from 'nats';
 import type { Clock } from '../../clock.ts';
 import { BusError, type KeyValue, type KvEntry, type Subscription } from '../bus.ts';
 import { checkKey, checkSize } from '../bus-subjects.ts';
 import { jetStreamError } from './jetstream-errors.ts';
+import { isDeleted, KV_OPERATION } from './kv-operation.ts';
 import { NatsWatch } from './nats-kv-watch.ts';
 import type { NatsLink } from './nats-link.ts';
 import { JETSTREAM_MS, type NatsStream } from './nats-stream.ts';
 
 /** What a message that stands for a deleted key has in its headers. */
-export const KV_OPERATION = 'KV-Operation';
-const DELETED = 'DEL';
+export const DELETED = 'DEL';
 const EMPTY = new Uint8Array(0);
 
 export interface NatsKvDependencies {
@@ -131,9 +131,4 @@ export class NatsKeyValue implements KeyValue {
     checkKey(key);
     checkSize(value);
   }
-}
-
-/** Deleted or purged, by whichever client. */
-export function isDeleted(header: MsgHdrs | undefined): boolean {
-  return header?.has(KV_OPERATION) === true;
 }

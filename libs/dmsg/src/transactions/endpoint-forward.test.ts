@@ -12,11 +12,11 @@ import {
   REPLY,
   REVCIRC,
   REVTRANS,
-} from './command.ts';
-import { CIRCUIT, LINKID } from './dialect.ts';
-import type { Frame } from './frame.ts';
-import { FrameReader } from './framing.ts';
-import { encodeMessage } from './message.ts';
+} from '../command.ts';
+import { CIRCUIT, LINKID } from '../dialect.ts';
+import type { Frame } from '../wire/frame.ts';
+import { FrameReader } from '../wire/framing.ts';
+import { encodeMessage } from '../wire/message.ts';
 import { describeFrame, idOf, RecordingSide } from './recording-side.fixture.ts';
 import type { Transaction, TransactionHandler } from './transaction.ts';
 

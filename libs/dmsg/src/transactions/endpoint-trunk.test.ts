@@ -12,12 +12,12 @@ import {
   REPLY,
   REVCIRC,
   REVTRANS,
-} from './command.ts';
-import { CIRCUIT, type DialectRules, LINKID, TRUNK } from './dialect.ts';
-import { DmsgError } from './dmsg-error.ts';
-import type { Frame } from './frame.ts';
-import { FrameReader } from './framing.ts';
-import { encodeMessage, type Id64 } from './message.ts';
+} from '../command.ts';
+import { CIRCUIT, type DialectRules, LINKID, TRUNK } from '../dialect.ts';
+import { DmsgError } from '../dmsg-error.ts';
+import type { Frame } from '../wire/frame.ts';
+import { FrameReader } from '../wire/framing.ts';
+import { encodeMessage, type Id64 } from '../wire/message.ts';
 import { carry, keepFrame, RecordingSide } from './recording-side.fixture.ts';
 import type { LinkAddress, Transaction } from './transaction.ts';
 

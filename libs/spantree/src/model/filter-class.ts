@@ -1,7 +1,5 @@
-import type { Link } from './link.ts';
-import type { LnkConn } from './lnk-conn.ts';
+import { type Dialect, type LnkConnFilter, NIL_UUID, PEER_CLIENT, PEER_HAMMER2, type SpanKey } from '../span.ts';
 import type { Reachability } from './reachability.ts';
-import { type Dialect, type LnkConnFilter, NIL_UUID, PEER_CLIENT, PEER_HAMMER2 } from './span.ts';
 
 /** Why the walk stops at a link (architecture.md, "Relay selection"). */
 export type StopReason =
@@ -16,14 +14,21 @@ export type StopReason =
   /** circuit: both sides CLIENT */
   | 'both-clients';
 
+/** Of a link, what a filter looks at. */
+export interface RankedLink {
+  readonly connection: { readonly gateway: string };
+  readonly dist: number;
+  readonly span: Pick<SpanKey, 'peerType' | 'clusterId'>;
+}
+
 /**
  * The LNK_CONNs that ask for the same on the same gateway: their walks of a node's links are the same but for the stop at
  * links of their own connection, so one walk serves them all.
  */
-export class FilterClass {
+export class FilterClass<Member> {
   readonly key: string;
   readonly gateway: string;
-  readonly members: Set<LnkConn> = new Set();
+  readonly members: Set<Member> = new Set();
   readonly #dialect: Dialect;
   readonly #maskLo: number;
   readonly #maskHi: number;
@@ -49,12 +54,12 @@ export class FilterClass {
   }
 
   /** For these LNK_CONNs the link is not there at all: it is skipped, not stopped at (architecture.md, "Trunk"). */
-  skips(link: Link): boolean {
+  skips(link: RankedLink): boolean {
     return !this.#reachability.reaches(this.gateway, link.connection.gateway);
   }
 
   /** Why the walk of every member stops at the link, or undefined. The stop at own links is the caller's. */
-  stopAt(link: Link): Exclude<StopReason, 'own-connection'> | undefined {
+  stopAt(link: RankedLink): Exclude<StopReason, 'own-connection'> | undefined {
     if (link.dist > this.#maxDist) return 'too-far';
     const { peerType, clusterId } = link.span;
     const bit = peerType < 32 ? this.#maskLo >>> peerType : this.#maskHi >>> (peerType - 32);

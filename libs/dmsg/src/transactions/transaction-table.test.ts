@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { CIRCUIT } from './dialect.ts';
+import { CIRCUIT } from '../dialect.ts';
 import { RecordingSide } from './recording-side.fixture.ts';
 import { DISCARD, Transaction } from './transaction.ts';
 import { TransactionTable } from './transaction-table.ts';

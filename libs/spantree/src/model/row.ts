@@ -1,5 +1,3 @@
-import type { Node } from './node.ts';
-
 /*
  * A node's row holds what the last selection took for each LNK_CONN: `rowWidth` cells from slot * rowWidth on, in no
  * order. A cell is 0 (empty), the ref of a link whose relay is open, or minus the ref of a link whose relay the peer has
@@ -9,8 +7,14 @@ import type { Node } from './node.ts';
 /** Slots by which a row grows at least, so that LNK_CONNs that come one by one do not copy every row each time. */
 const ROW_STEP = 16;
 
+/** Of a node, its row. */
+export interface Rowed {
+  row: Int32Array;
+  rowWidth: number;
+}
+
 /** Index of the cell of `slot` that holds `value` (a ref, minus a ref, or 0 for an empty one), or -1. */
-export function findCell(node: Node, slot: number, value: number): number {
+export function findCell(node: Rowed, slot: number, value: number): number {
   const { row, rowWidth } = node;
   const end = Math.min((slot + 1) * rowWidth, row.length);
   for (let at = slot * rowWidth; at < end; at++) if (row[at] === value) return at;
@@ -18,7 +22,7 @@ export function findCell(node: Node, slot: number, value: number): number {
 }
 
 /** Puts `value` into an empty cell of `slot`; the row grows as needed. `slots`: how many slots there are in all. */
-export function putCell(node: Node, slot: number, value: number, slots: number): void {
+export function putCell(node: Rowed, slot: number, value: number, slots: number): void {
   if ((slot + 1) * node.rowWidth > node.row.length) lengthen(node, slot, slots);
   let at = findCell(node, slot, 0);
   if (at < 0) {
@@ -29,7 +33,7 @@ export function putCell(node: Node, slot: number, value: number, slots: number):
 }
 
 /** Makes place for `width` links a slot. */
-export function widenRow(node: Node, width: number): void {
+export function widenRow(node: Rowed, width: number): void {
   const { row, rowWidth } = node;
   const slots = row.length / rowWidth;
   const wider = new Int32Array(slots * width);
@@ -40,7 +44,7 @@ export function widenRow(node: Node, width: number): void {
   node.rowWidth = width;
 }
 
-function lengthen(node: Node, slot: number, slots: number): void {
+function lengthen(node: Rowed, slot: number, slots: number): void {
   const doubled = Math.min((node.row.length / node.rowWidth) * 2, slots);
   const length = Math.ceil(Math.max(slot + 1, doubled) / ROW_STEP) * ROW_STEP;
   const longer = new Int32Array(length * node.rowWidth);

@@ -1,6 +1,6 @@
-import { DBG_SHELL, LNK_PAD } from './command.ts';
-import type { DialectRules } from './dialect.ts';
-import { DmsgError } from './dmsg-error.ts';
+import { DBG_SHELL, LNK_PAD } from '../command.ts';
+import type { DialectRules } from '../dialect.ts';
+import { DmsgError } from '../dmsg-error.ts';
 import type { Frame } from './frame.ts';
 import type { FrameSink } from './framing.ts';
 import { FrameReader } from './framing.ts';

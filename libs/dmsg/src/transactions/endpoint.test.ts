@@ -13,11 +13,11 @@ import {
   REPLY,
   REVCIRC,
   REVTRANS,
-} from './command.ts';
-import { CIRCUIT, type DialectRules, LINKID } from './dialect.ts';
-import { DmsgError } from './dmsg-error.ts';
-import { ErrorCode } from './error-code.ts';
-import type { MessageFields } from './message.ts';
+} from '../command.ts';
+import { CIRCUIT, type DialectRules, LINKID } from '../dialect.ts';
+import { DmsgError } from '../dmsg-error.ts';
+import { ErrorCode } from '../error-code.ts';
+import type { MessageFields } from '../wire/message.ts';
 import { idOf, RecordingSide } from './recording-side.fixture.ts';
 import type { Transaction } from './transaction.ts';
 

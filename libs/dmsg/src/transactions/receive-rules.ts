@@ -1,7 +1,7 @@
-import { ABORT, CREATE, DELETE, REPLY, REVCIRC, REVTRANS } from './command.ts';
-import { DmsgError } from './dmsg-error.ts';
-import { ErrorCode } from './error-code.ts';
-import type { Frame } from './frame.ts';
+import { ABORT, CREATE, DELETE, REPLY, REVCIRC, REVTRANS } from '../command.ts';
+import { DmsgError } from '../dmsg-error.ts';
+import { ErrorCode } from '../error-code.ts';
+import type { Frame } from '../wire/frame.ts';
 import { RX_CREATED, RX_DELETED, type Transaction } from './transaction.ts';
 
 /** The frame names the circuit that `tx` runs on, with the REVCIRC flag that belongs to it. */

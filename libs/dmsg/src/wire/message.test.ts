@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { BLK_READ, LNK_PING } from './command.ts';
-import { CIRCUIT, LINKID } from './dialect.ts';
-import { ErrorCode } from './error-code.ts';
+import { BLK_READ, LNK_PING } from '../command.ts';
+import { CIRCUIT, LINKID } from '../dialect.ts';
+import { ErrorCode } from '../error-code.ts';
 import { errorOf, Recorder } from './frames.fixture.ts';
 import { FrameReader } from './framing.ts';
 import { encodeMessage } from './message.ts';

@@ -1,9 +1,9 @@
-import { BASE_MASK, DBG_SHELL, LNK_CONN_CIRCUIT, LNK_CONN_LINKID, SIZE_MASK } from './command.ts';
+import { BASE_MASK, DBG_SHELL, LNK_CONN_CIRCUIT, LNK_CONN_LINKID, SIZE_MASK } from '../command.ts';
+import type { DialectRules } from '../dialect.ts';
+import { CIRCUIT, LINKID } from '../dialect.ts';
+import { DmsgError } from '../dmsg-error.ts';
+import { ErrorCode } from '../error-code.ts';
 import { crc32c } from './crc.ts';
-import type { DialectRules } from './dialect.ts';
-import { CIRCUIT, LINKID } from './dialect.ts';
-import { DmsgError } from './dmsg-error.ts';
-import { ErrorCode } from './error-code.ts';
 import type { Frame } from './frame.ts';
 import { FrameCursor } from './frame-cursor.ts';
 import { giveBack } from './give-back.ts';

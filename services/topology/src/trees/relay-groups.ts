@@ -1,14 +1,5 @@
 import type { Link, LnkConn, RelayDelta } from '@spanmesh/spantree/tree';
-import { type Gateway, lnkConnData } from './gateway.ts';
-
-/** Relays of one link on one gateway's LNK_CONNs (numbers): the unit of commands and of history. */
-export interface RelayGroup {
-  readonly link: Link;
-  /** Of the LNK_CONNs. */
-  readonly gateway: Gateway;
-  readonly open: number[];
-  readonly close: number[];
-}
+import { lnkConnData, type RelayGroup } from './gateway.ts';
 
 /** Takes what a selection hands out, as groups. */
 export class RelayGroups implements RelayDelta {

@@ -1,8 +1,8 @@
-import { SIZE_MASK } from './command.ts';
+import { SIZE_MASK } from '../command.ts';
+import type { DialectRules } from '../dialect.ts';
+import { DmsgError } from '../dmsg-error.ts';
+import { ErrorCode } from '../error-code.ts';
 import { crc32c } from './crc.ts';
-import type { DialectRules } from './dialect.ts';
-import { DmsgError } from './dmsg-error.ts';
-import { ErrorCode } from './error-code.ts';
 import { auxField, CORE_HEADER_BYTES, MAX_HEADER_BYTES, padded, sealHeader, writeCoreHeader } from './header.ts';
 
 /** 64 opaque bits as two unsigned halves. */

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { BASE_MASK, LNK_CONN_CIRCUIT, LNK_CONN_LINKID, LNK_ERROR, LNK_PAD, LNK_PING, LNK_SPAN } from './command.ts';
-import type { DialectRules } from './dialect.ts';
-import { CIRCUIT, LINKID } from './dialect.ts';
-import { ErrorCode } from './error-code.ts';
+import { BASE_MASK, LNK_CONN_CIRCUIT, LNK_CONN_LINKID, LNK_ERROR, LNK_PAD, LNK_PING, LNK_SPAN } from '../command.ts';
+import type { DialectRules } from '../dialect.ts';
+import { CIRCUIT, LINKID } from '../dialect.ts';
+import { ErrorCode } from '../error-code.ts';
 import type { Frame } from './frame.ts';
 import { chunks, errorOf, inOtherOrder, Recorder, readerAt, shell } from './frames.fixture.ts';
 import { FrameReader, MAX_HELD_BYTES } from './framing.ts';

@@ -1,8 +1,8 @@
-import { SIZE_MASK } from './command.ts';
+import { SIZE_MASK } from '../command.ts';
+import type { DialectRules } from '../dialect.ts';
+import { DmsgError } from '../dmsg-error.ts';
+import { ErrorCode } from '../error-code.ts';
 import { crc32c } from './crc.ts';
-import type { DialectRules } from './dialect.ts';
-import { DmsgError } from './dmsg-error.ts';
-import { ErrorCode } from './error-code.ts';
 import type { Frame } from './frame.ts';
 import {
   AUX_BYTES_AT,

@@ -1,6 +1,6 @@
-import { REPLY, REVCIRC, REVTRANS } from './command.ts';
-import type { Endpoint } from './endpoint.ts';
-import type { Frame } from './frame.ts';
+import { REPLY, REVCIRC, REVTRANS } from '../command.ts';
+import type { DialectRules } from '../dialect.ts';
+import type { Frame } from '../wire/frame.ts';
 
 /** The peer has sent CREATE. */
 export const RX_CREATED = 1;
@@ -8,7 +8,7 @@ export const RX_CREATED = 1;
 export const RX_DELETED = 2;
 /** We have sent CREATE. */
 export const TX_CREATED = 4;
-/** We have sent DELETE (or never will: `Endpoint.abandon`). */
+/** We have sent DELETE (or never will: `TransactionEndpoint.abandon`). */
 export const TX_DELETED = 8;
 /** Out of the table: nothing is sent or received in it any more. */
 export const GONE = 16;
@@ -23,7 +23,7 @@ export const ENDED = RX_DELETED | TX_DELETED;
 export interface TransactionHandler {
   /**
    * Every message of the peer in this transaction after the one that the peer opened it with; the state was updated before.
-   * `frame.cmd & DELETE`: the last one; answer with `Endpoint.end` (now or later) unless our direction is deleted already.
+   * `frame.cmd & DELETE`: the last one; answer with `TransactionEndpoint.end` (now or later) unless our direction is deleted already.
    */
   onMessage(tx: Transaction, frame: Frame): void;
   /**
@@ -49,6 +49,43 @@ export interface LinkAddress {
   readonly targetHi: number;
 }
 
+/** What can be done with transactions: the side of a connection that they are on (endpoint.ts, which says what each does and throws). */
+export interface TransactionEndpoint {
+  readonly rules: DialectRules;
+  transactions(): Transaction[];
+  stackedOn(tx: Transaction): Transaction[];
+  findOwn(lo: number, hi: number): Transaction | undefined;
+  findPeers(lo: number, hi: number): Transaction | undefined;
+  open(
+    cmd: number,
+    circuit: Transaction | null,
+    handler: TransactionHandler,
+    payload?: Uint8Array | null,
+    error?: number,
+    aux?: Uint8Array | null,
+    address?: LinkAddress | null,
+  ): Transaction;
+  openForwarded(
+    circuit: Transaction | null,
+    handler: TransactionHandler,
+    frame: Frame,
+    address?: LinkAddress | null,
+  ): Transaction;
+  send(tx: Transaction, cmd: number, error?: number, payload?: Uint8Array | null, aux?: Uint8Array | null): boolean;
+  forward(tx: Transaction, frame: Frame): boolean;
+  end(tx: Transaction, error?: number, abort?: boolean): void;
+  abandon(tx: Transaction): void;
+  oneWay(
+    cmd: number,
+    error?: number,
+    payload?: Uint8Array | null,
+    aux?: Uint8Array | null,
+    circuit?: Transaction | null,
+    address?: LinkAddress | null,
+  ): boolean;
+  forwardOneWay(frame: Frame, circuit: Transaction | null, address?: LinkAddress | null): boolean;
+}
+
 /**
  * One transaction on one connection (protocol.md, "Transactions"). Its state is a set of bits that only its endpoint changes:
  *
@@ -59,7 +96,7 @@ export interface LinkAddress {
  * Transactions form a tree (circuit dialect): each is linked into the list of children of the circuit it runs on.
  */
 export class Transaction {
-  readonly endpoint: Endpoint;
+  readonly endpoint: TransactionEndpoint;
   readonly msgidLo: number;
   readonly msgidHi: number;
   /** True: the peer opened it, the msgid is the peer's. False: it is ours. The two may be equal. */
@@ -88,7 +125,7 @@ export class Transaction {
   prevSibling: Transaction | null = null;
 
   constructor(
-    endpoint: Endpoint,
+    endpoint: TransactionEndpoint,
     msgidLo: number,
     msgidHi: number,
     openedByPeer: boolean,

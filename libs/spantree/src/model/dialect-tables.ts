@@ -1,16 +1,13 @@
-import { Cluster, clusterKeyText, compareClusters } from './cluster.ts';
-import type { Connection } from './connection.ts';
+import type { ClusterKey, LnkConnFilter, SpanKey } from '../span.ts';
 import { FilterClass, filterClassKey } from './filter-class.ts';
-import { Link } from './link.ts';
-import { LnkConn } from './lnk-conn.ts';
-import type { Node } from './node.ts';
 import { insertLink, removeLink } from './order.ts';
+import type { Connection, Node, RowKeys } from './parts.ts';
+import { Cluster, clusterKeyText, compareClusters, Link, LnkConn } from './parts.ts';
 import type { Reachability } from './reachability.ts';
 import { SortedList } from './sorted-list.ts';
-import type { ClusterKey, LnkConnFilter, SpanKey } from './span.ts';
 
 /** What one dialect has: clusters → nodes → links, the LNK_CONNs, and which of them a change has touched. Opens and closes nothing. */
-export class DialectTables {
+export class DialectTables implements RowKeys {
   /** Links relayed at most for a pair of node and LNK_CONN. */
   readonly width: number;
   /** Highest dist of a link that is relayed. */
@@ -29,7 +26,7 @@ export class DialectTables {
   refusals = 0;
   readonly #clusters = new Map<string, Cluster>();
   readonly #sortedClusters = new SortedList<Cluster>(() => this.#clusters.values(), compareClusters);
-  readonly #classes = new Map<string, FilterClass>();
+  readonly #classes = new Map<string, FilterClass<LnkConn>>();
   #byClass: readonly LnkConn[] | undefined;
   /** By ref. Ref 0 stands for an empty cell. */
   readonly #links: (Link | undefined)[] = [undefined];
@@ -98,7 +95,7 @@ export class DialectTables {
     const key = filterClassKey(connection.gateway, filter);
     let filterClass = this.#classes.get(key);
     if (filterClass === undefined) {
-      filterClass = new FilterClass(connection.gateway, filter, this);
+      filterClass = new FilterClass<LnkConn>(connection.gateway, filter, this);
       this.#classes.set(key, filterClass);
     }
     const slot = this.#freeSlots.pop() ?? this.#lnkConns.length;

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { CIRCUIT, type DialectRules, LINKID, TRUNK } from './dialect.ts';
-import { DmsgError } from './dmsg-error.ts';
-import { ErrorCode } from './error-code.ts';
+import { CIRCUIT, type DialectRules, LINKID, TRUNK } from '../dialect.ts';
+import { DmsgError } from '../dmsg-error.ts';
+import { ErrorCode } from '../error-code.ts';
 import type { Frame } from './frame.ts';
 import { inOtherOrder, Recorder } from './frames.fixture.ts';
 import { FrameReader } from './framing.ts';

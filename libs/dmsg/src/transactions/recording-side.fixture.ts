@@ -1,11 +1,11 @@
-import { DELETE } from './command.ts';
-import type { DialectRules } from './dialect.ts';
+import { DELETE } from '../command.ts';
+import type { DialectRules } from '../dialect.ts';
+import type { Frame } from '../wire/frame.ts';
+import { FrameReader } from '../wire/framing.ts';
+import { encodeMessage, type Id64, type MessageFields } from '../wire/message.ts';
+import { OutBuffer } from '../wire/out-buffer.ts';
+import { SaltSequence } from '../wire/salt.ts';
 import { Endpoint, type EndpointOptions } from './endpoint.ts';
-import type { Frame } from './frame.ts';
-import { FrameReader } from './framing.ts';
-import { encodeMessage, type Id64, type MessageFields } from './message.ts';
-import { OutBuffer } from './out-buffer.ts';
-import { SaltSequence } from './salt.ts';
 import type { Transaction, TransactionHandler } from './transaction.ts';
 
 /** A message as tests compare it: `cmd msgid circuit[>target] [error]`, all hexadecimal. */

@@ -1,4 +1,4 @@
-import type { Link } from './link.ts';
+import type { Link } from './parts.ts';
 
 /**
  * Best first (architecture.md, "Relay selection"): dist; rnss; suspects last; stamp; gateway; id. The last three mean

@@ -1,12 +1,12 @@
-import { ABORT, BASE_MASK, CREATE, DELETE, LNK_ERROR, REPLY, REVCIRC, REVTRANS } from './command.ts';
-import type { DialectRules } from './dialect.ts';
-import { DmsgError } from './dmsg-error.ts';
-import { ErrorCode } from './error-code.ts';
-import type { Frame } from './frame.ts';
-import { MessageWriter } from './message-writer.ts';
-import type { Outbox } from './outbox.ts';
+import { ABORT, BASE_MASK, CREATE, DELETE, LNK_ERROR, REPLY, REVCIRC, REVTRANS } from '../command.ts';
+import type { DialectRules } from '../dialect.ts';
+import { DmsgError } from '../dmsg-error.ts';
+import { ErrorCode } from '../error-code.ts';
+import type { Frame } from '../wire/frame.ts';
+import { MessageWriter } from '../wire/message-writer.ts';
+import type { Outbox } from '../wire/outbox.ts';
+import type { SaltSequence } from '../wire/salt.ts';
 import { advance, checkReplyFlags, isAddressed, keepsAddress, runsOn, violation } from './receive-rules.ts';
-import type { SaltSequence } from './salt.ts';
 import {
   DISCARD,
   ENDED,
@@ -15,6 +15,7 @@ import {
   RX_CREATED,
   RX_DELETED,
   Transaction,
+  type TransactionEndpoint,
   type TransactionHandler,
   TX_CREATED,
   TX_DELETED,
@@ -83,7 +84,7 @@ export interface EndpointHandler {
  * Handlers are called with all state up to date and may call back into it; they should not throw (what they throw reaches the
  * caller, after every other notification has been made). A frame may be passed on at most once, as the last thing done with it.
  */
-export class Endpoint {
+export class Endpoint implements TransactionEndpoint {
   readonly rules: DialectRules;
   /** Messages received. */
   messagesIn = 0;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { Cluster } from './cluster.ts';
 import { DialectTables } from './dialect-tables.ts';
-import type { Node } from './node.ts';
+import type { Node } from './parts.ts';
+import { Cluster } from './parts.ts';
 import { Reachability } from './reachability.ts';
 import { findCell, putCell } from './row.ts';
 

@@ -1,14 +1,14 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { ABORT, BASE_MASK, CREATE, DELETE, REPLY, REVCIRC, REVTRANS } from './command.ts';
-import { type DialectRules, rulesOf } from './dialect.ts';
-import { ErrorCode } from './error-code.ts';
-import type { Frame } from './frame.ts';
-import { FrameReader } from './framing.ts';
+import { ABORT, BASE_MASK, CREATE, DELETE, REPLY, REVCIRC, REVTRANS } from '../command.ts';
+import { type DialectRules, rulesOf } from '../dialect.ts';
+import { ErrorCode } from '../error-code.ts';
+import type { Frame } from '../wire/frame.ts';
+import { FrameReader } from '../wire/framing.ts';
 import { keepFrame, RecordingSide } from './recording-side.fixture.ts';
 import type { LinkAddress, Transaction } from './transaction.ts';
 
-const CAPTURES = new URL('../../../test/data/captures/', import.meta.url);
+const CAPTURES = new URL('../../../../test/data/captures/', import.meta.url);
 
 type Who = 'client' | 'daemon';
 

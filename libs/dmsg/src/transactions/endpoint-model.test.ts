@@ -1,9 +1,20 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ABORT, BLK_READ, CREATE, DELETE, LNK_ERROR, LNK_PING, LNK_SPAN, REPLY, REVCIRC, REVTRANS } from './command.ts';
-import { CIRCUIT, type DialectRules, LINKID } from './dialect.ts';
-import { DmsgError } from './dmsg-error.ts';
-import { ErrorCode } from './error-code.ts';
+import {
+  ABORT,
+  BLK_READ,
+  CREATE,
+  DELETE,
+  LNK_ERROR,
+  LNK_PING,
+  LNK_SPAN,
+  REPLY,
+  REVCIRC,
+  REVTRANS,
+} from '../command.ts';
+import { CIRCUIT, type DialectRules, LINKID } from '../dialect.ts';
+import { DmsgError } from '../dmsg-error.ts';
+import { ErrorCode } from '../error-code.ts';
 import { carry, RecordingSide } from './recording-side.fixture.ts';
 import type { Transaction } from './transaction.ts';
 

@@ -2,7 +2,7 @@
  * The selection once more, as plainly as possible, for the property tests: everything is worked out from scratch at every
  * flush, pairs are kept by name in maps, nothing is shared with the tree but the input types.
  */
-import type { LnkConnFilter, SpanKey } from './span.ts';
+import type { LnkConnFilter, SpanKey } from '../span.ts';
 
 export interface OracleConnection {
   readonly gateway: string;

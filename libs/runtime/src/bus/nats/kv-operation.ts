@@ -1,0 +1,8 @@
+import type { MsgHdrs } from 'nats';
+
+export const KV_OPERATION = 'KV-Operation';
+
+/** Deleted or purged, by whichever client. */
+export function isDeleted(header: MsgHdrs | undefined): boolean {
+  return header?.has(KV_OPERATION) === true;
+}

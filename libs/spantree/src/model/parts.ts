@@ -1,0 +1,274 @@
+import type { ClusterKey, Dialect, LnkConnFilter, SpanKey } from '../span.ts';
+import type { FilterClass } from './filter-class.ts';
+import { findCell } from './row.ts';
+import { SortedList } from './sorted-list.ts';
+
+// What the tree consists of: clusters → nodes → links on one side, connections → LNK_CONNs and links on the other. They name each other
+// both ways, so they are declared together. Made and changed by SpanTree only.
+
+/** What the numbers in a node's row stand for. */
+export interface RowKeys {
+  /** The link of a ref. */
+  link(ref: number): Link;
+  /** The LNK_CONN of a slot. */
+  lnkConn(slot: number): LnkConn;
+  readonly nodes: readonly Node[];
+  /** Links relayed at most for a pair of node and LNK_CONN. */
+  readonly width: number;
+}
+
+/** The nodes that belong together. Exists while it has a node or is held. Made and changed by SpanTree only. */
+export class Cluster {
+  readonly dialect: Dialect;
+  readonly clusterId: string;
+  /** circuit: part of the identity. linkid: 0. */
+  readonly peerType: number;
+  /** circuit: part of the identity. linkid: ''. */
+  readonly peerLabel: string;
+  /** The caller's own. */
+  data: unknown = undefined;
+  /** How often SpanTree.holdCluster asked for it. */
+  holds = 0;
+  /** @internal */
+  readonly tables: RowKeys;
+  readonly #nodes = new Map<string, Node>();
+  readonly #sorted: SortedList<Node>;
+
+  constructor(key: ClusterKey, tables: RowKeys) {
+    this.dialect = key.dialect;
+    this.clusterId = key.clusterId;
+    this.peerType = key.dialect === 'circuit' ? key.peerType : 0;
+    this.peerLabel = key.dialect === 'circuit' ? key.peerLabel : '';
+    this.tables = tables;
+    this.#sorted = new SortedList(() => this.#nodes.values(), this.dialect === 'circuit' ? byLabelAndId : byId);
+  }
+
+  get nodeCount(): number {
+    return this.#nodes.size;
+  }
+
+  /** Sorted: circuit by (label, uuid), linkid by uuid. What was given stays as it is when nodes come and go. */
+  nodes(): readonly Node[] {
+    return this.#sorted.all;
+  }
+
+  /** Undefined when there is no such node. In linkid `label` is not looked at. */
+  node(nodeId: string, label: string): Node | undefined {
+    return this.#nodes.get(this.#key(nodeId, label));
+  }
+
+  /** @internal */
+  addNode(nodeId: string, label: string): Node {
+    const node = new Node(this, nodeId, label);
+    this.#nodes.set(this.#key(nodeId, label), node);
+    this.#sorted.added(node);
+    return node;
+  }
+
+  /** @internal */
+  removeNode(node: Node): void {
+    this.#nodes.delete(this.#key(node.nodeId, node.label));
+    this.#sorted.removed(node);
+  }
+
+  /** protocol.md, "The link layer" 2: the identity is pfs_fsid in linkid, (pfs_label, pfs_id) in circuit. */
+  #key(nodeId: string, label: string): string {
+    return this.dialect === 'circuit' ? `${nodeId} ${label}` : nodeId;
+  }
+}
+
+const NO_ROW = new Int32Array(0);
+
+/** What a cluster consists of: the links that lead to one pfs. Exists while it has a link. Made and changed by SpanTree only. */
+export class Node {
+  readonly cluster: Cluster;
+  readonly nodeId: string;
+  /** circuit: part of the identity. linkid: the label of the node's first link, for display. */
+  readonly label: string;
+  /** The caller's own. */
+  data: unknown = undefined;
+  /** @internal Sorted, best first. */
+  readonly sortedLinks: Link[] = [];
+  /**
+   * @internal What the last selection took, `rowWidth` cells for each LNK_CONN slot (see row.ts). One array of 32-bit
+   * numbers for a node, because hundreds of thousands of relays are held at once.
+   */
+  row: Int32Array = NO_ROW;
+  /** @internal */
+  rowWidth = 1;
+  /** @internal Its place in RowKeys.nodes. */
+  index = -1;
+
+  constructor(cluster: Cluster, nodeId: string, label: string) {
+    this.cluster = cluster;
+    this.nodeId = nodeId;
+    this.label = label;
+  }
+
+  /** Sorted, best first. */
+  get links(): readonly Link[] {
+    return this.sortedLinks;
+  }
+}
+
+/** What names a connection in the whole installation. `gateway` is name + boot id; `id` is never reused within a boot. */
+export interface ConnectionRef {
+  readonly gateway: string;
+  readonly id: number;
+}
+
+/** A TCP link. Made and changed by SpanTree only. */
+export class Connection implements ConnectionRef {
+  readonly gateway: string;
+  readonly id: number;
+  /** The caller's own. */
+  data: unknown;
+  /** Its links rank behind equally near ones (architecture.md, "Half-dead peers"). Changed by SpanTree.setSuspect. */
+  suspect = false;
+  removed = false;
+  readonly lnkConns: Set<LnkConn> = new Set();
+  readonly links: Set<Link> = new Set();
+
+  constructor(gateway: string, id: number, data: unknown) {
+    this.gateway = gateway;
+    this.id = id;
+    this.data = data;
+  }
+}
+
+/** A request for spans on a connection (LNK_CONN). Made and changed by SpanTree only. */
+export class LnkConn {
+  readonly connection: Connection;
+  readonly id: number;
+  readonly filter: LnkConnFilter;
+  /** The caller's own. */
+  data: unknown = undefined;
+  /** Relays open on it. */
+  relayCount = 0;
+  removed = false;
+  /** @internal Number within its dialect, reused: its column in every node's row. */
+  readonly slot: number;
+  /** @internal */
+  readonly filterClass: FilterClass<LnkConn>;
+  readonly #tables: RowKeys;
+
+  constructor(
+    connection: Connection,
+    id: number,
+    filter: LnkConnFilter,
+    place: { readonly slot: number; readonly filterClass: FilterClass<LnkConn>; readonly tables: RowKeys },
+  ) {
+    this.connection = connection;
+    this.id = id;
+    this.filter = filter;
+    this.slot = place.slot;
+    this.filterClass = place.filterClass;
+    this.#tables = place.tables;
+  }
+
+  /** Whether the link is relayed on it. */
+  has(link: Link): boolean {
+    return !this.removed && link.node.cluster.tables === this.#tables && findCell(link.node, this.slot, link.ref) >= 0;
+  }
+
+  /** The links of a node that are relayed on it, in no particular order. */
+  relaysOf({ cluster, row, rowWidth }: Node): Link[] {
+    const links: Link[] = [];
+    if (this.removed || cluster.tables !== this.#tables) return links;
+    const end = Math.min((this.slot + 1) * rowWidth, row.length);
+    for (let at = this.slot * rowWidth; at < end; at++) if (row[at]! > 0) links.push(this.#tables.link(row[at]!));
+    return links;
+  }
+
+  /** The links that are relayed on it, in no particular order. Takes time in the number of nodes; the tree must not change meanwhile. */
+  *relays(): Iterable<Link> {
+    let left = this.relayCount;
+    for (const node of this.#tables.nodes) {
+      if (left === 0) return;
+      const { row, rowWidth } = node;
+      const end = Math.min((this.slot + 1) * rowWidth, row.length);
+      for (let at = this.slot * rowWidth; at < end; at++) {
+        if (row[at]! > 0) {
+          left--;
+          yield this.#tables.link(row[at]!);
+        }
+      }
+    }
+  }
+}
+
+/** A LNK_SPAN received. Made and changed by SpanTree only. */
+export class Link {
+  readonly connection: Connection;
+  readonly id: number;
+  readonly span: SpanKey;
+  readonly node: Node;
+  /** The caller's own. */
+  data: unknown = undefined;
+  /** Relays of it that are open. */
+  relayCount = 0;
+  removed = false;
+  /** As the dialect compares it: linkid signed, a negative one is 0; circuit unsigned (architecture.md, "Relay selection"). */
+  readonly dist: number;
+  /** As the dialect compares it: circuit unsigned, linkid always 0. */
+  readonly rnss: number;
+  /** @internal What stands for it in its node's row: > 0, reused after it is gone. */
+  readonly ref: number;
+
+  constructor(connection: Connection, id: number, span: SpanKey, node: Node, ref: number) {
+    this.connection = connection;
+    this.id = id;
+    this.span = span;
+    this.node = node;
+    this.ref = ref;
+    this.dist = span.dialect === 'linkid' ? Math.max(0, span.dist | 0) : span.dist >>> 0;
+    this.rnss = span.dialect === 'linkid' ? 0 : span.rnss >>> 0;
+  }
+
+  /** The LNK_CONNs that it is relayed on. The tree must not change meanwhile. */
+  get relays(): Iterable<LnkConn> {
+    return this.#relays();
+  }
+
+  /** The LNK_CONNs whose peers have refused it. Takes time in the number of LNK_CONNs; the tree must not change meanwhile. */
+  *refusals(): Iterable<LnkConn> {
+    const { row, rowWidth, cluster } = this.node;
+    for (let at = 0; at < row.length; at++) {
+      if (row[at] === -this.ref) yield cluster.tables.lnkConn(Math.floor(at / rowWidth));
+    }
+  }
+
+  *#relays(): Iterable<LnkConn> {
+    let left = this.relayCount;
+    const { row, rowWidth, cluster } = this.node;
+    for (let at = 0; left > 0 && at < row.length; at++) {
+      if (row[at] === this.ref) {
+        left--;
+        yield cluster.tables.lnkConn(Math.floor(at / rowWidth));
+      }
+    }
+  }
+}
+
+/** protocol.md, "The link layer" 2: the identity is pfs_clid in linkid, (peer_type, peer_id, peer_label) in circuit. */
+export function clusterKeyText(key: ClusterKey): string {
+  return key.dialect === 'circuit' ? `${key.peerType} ${key.clusterId} ${key.peerLabel}` : key.clusterId;
+}
+
+/** Order of the clusters of one dialect: circuit (peer_type, uuid, label), linkid uuid. */
+export function compareClusters(a: Cluster, b: Cluster): number {
+  return a.peerType - b.peerType || compareText(a.clusterId, b.clusterId) || compareText(a.peerLabel, b.peerLabel);
+}
+
+function byLabelAndId(a: Node, b: Node): number {
+  return compareText(a.label, b.label) || compareText(a.nodeId, b.nodeId);
+}
+
+function byId(a: Node, b: Node): number {
+  return compareText(a.nodeId, b.nodeId);
+}
+
+/** Also the DCE order of uuids (numbers first, then bytes): their canonical text has the digits in that order. */
+function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
