@@ -3,7 +3,6 @@ import type { Frame } from '@spanmesh/dmsg/frame';
 import { LNK_SPAN_BYTES } from '@spanmesh/dmsg/payload/lnk-span';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
 import type { Clock } from '@spanmesh/runtime/clock';
-import type { Pressure } from '../connection/pressure.ts';
 import type { GatewayMetrics } from '../metrics.ts';
 import type { OpenTables } from '../peers/open-tables.ts';
 import { OWN_SPAN, RelaySource } from '../peers/peer.ts';
@@ -128,10 +127,5 @@ export class ArrivedRoutes implements RouteTerminal {
     this.#deps.trunkRoutes.gone(route);
     this.#toClients.delete(route);
     this.#toLinks.get(route)?.gone();
-  }
-
-  /** Where what comes on a route waits, if that is not the trunk itself: for the credits that its senders are given. */
-  destinationOf(route: Transaction): Pressure | null {
-    return this.#toLinks.get(route)?.link.connection ?? null;
   }
 }
