@@ -59,7 +59,7 @@ export class Standalone implements Service {
     });
     this.ports = ports;
     this.#control = new ProcessControl(
-      { service: 'standalone', logLevel: options.logLevel },
+      { service: 'standalone', logLevel: options.logLevel, settings: options },
       {
         bus,
         link: null,
@@ -70,6 +70,7 @@ export class Standalone implements Service {
         leads: () => this.#leads(),
         gateway: () => this.gateway.id,
         keysProblems: () => this.gateway.keysProblems,
+        metrics,
       },
     );
     this.topology = createTopology(
@@ -83,6 +84,11 @@ export class Standalone implements Service {
         serviceServer: ports.service,
         random,
         protocol: ports.protocol,
+        // There is one gateway, and its service port is this process's.
+        gatewayChannel: {
+          security: ports.security.channel(LINK_GATEWAY_NAME),
+          address: () => ports.serviceAddress,
+        },
       },
     );
     this.gateway = createGateway(options, {

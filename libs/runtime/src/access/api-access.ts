@@ -25,6 +25,8 @@ export const METHOD_ROLES: Readonly<Record<string, MethodRole>> = {
   '/spanmesh.v1.Topology/Explain': 'read',
   '/spanmesh.v1.Topology/DrainGateway': 'operate',
   '/spanmesh.v1.Topology/CloseConnection': 'operate',
+  // It shows what peers say to each other.
+  '/spanmesh.v1.Topology/CaptureConnection': 'operate',
   '/spanmesh.v1.Topology/GetStatus': 'read',
   '/spanmesh.v1.Volconf/ListTargets': 'read',
   '/spanmesh.v1.Volconf/GetTarget': 'read',
@@ -33,6 +35,8 @@ export const METHOD_ROLES: Readonly<Record<string, MethodRole>> = {
   '/spanmesh.v1.Volconf/RemoveTarget': 'operate',
   '/spanmesh.v1.Process/ListProcesses': 'read',
   '/spanmesh.v1.Process/SetLogLevel': 'operate',
+  // Addresses, paths and logs are nothing for whoever may only look at the trees.
+  '/spanmesh.v1.Process/Inspect': 'operate',
   // Whoever holds a route talks to peers, and a handle costs memory.
   '/spanmesh.v1.Messaging/AcquireCluster': 'operate',
   '/spanmesh.v1.Messaging/RenewClusters': 'operate',
