@@ -78,7 +78,7 @@ export interface Arrival {
  * Makes a connected socket, accepted or dialled, a connection, after a handshake if the keys want one; or closes it and says why in
  * the log. `done` is called once, at once where there is no handshake.
  */
-export function adopt(deps: EntryDependencies, arrival: Arrival, done: Done): void {
+export function upgrade(deps: EntryDependencies, arrival: Arrival, done: Done): void {
   const { socket } = arrival;
   const host = peerAddress(arrival.remote?.host ?? socket.remoteAddress ?? '');
   const remote = { host, port: arrival.remote?.port ?? socket.remotePort ?? 0 };
