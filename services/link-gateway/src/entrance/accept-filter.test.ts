@@ -1,11 +1,11 @@
 import { connect, Socket } from 'node:net';
+import { TestDirectory, testKeys } from '@spanmesh/dmsg-socket/keys/keys.fixture';
 import { afterEach, describe, expect, it } from 'vitest';
 import { GatewayMetrics } from '../metrics.ts';
 import { TestGateway } from '../testing/gateway.fixture.ts';
 import { accept } from './accept.ts';
 import { AcceptFilter } from './accept-filter.ts';
 import type { Admitted, NotAdmitted } from './admission.ts';
-import { TestDirectory, testKeys } from './keys/keys.fixture.ts';
 import type { EntryDependencies } from './upgrade.ts';
 
 const BALANCER = '127.0.0.8';

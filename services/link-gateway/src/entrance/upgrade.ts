@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Dialect } from '@spanmesh/dmsg/dialect';
+import type { HandshakeFailure, Secured } from '@spanmesh/dmsg-socket/handshake/handshaker';
 import type { HostPort } from '@spanmesh/runtime/address';
 import type { Logger, Throttle } from '@spanmesh/runtime/log/logger';
 import { peerAddress } from '../address/peer-address.ts';
@@ -9,7 +10,6 @@ import type { GatewayMetrics } from '../metrics.ts';
 import type { Peer } from '../peers/peer.ts';
 import type { Peers } from '../peers/peers.ts';
 import type { Admitted, NotAdmitted, Refusal } from './admission.ts';
-import type { HandshakeFailure, Secured } from './crypt/handshaker.ts';
 import type { Entrance } from './entrance.ts';
 
 /** What an operator can do about a refused connection. */
