@@ -90,7 +90,7 @@ function answering(peer: RawPeer): void {
 
 function stats(world: VolconfWorld): { running: number; waiting: number } {
   const counts = { running: 0, waiting: 0 };
-  for (const { state } of world.volconf.term?.keeper.targets() ?? []) {
+  for (const { state } of world.volconf.term?.reconciler.targets() ?? []) {
     if (state.kind === 'running' || state.kind === 'waiting') counts[state.kind]++;
   }
   return counts;

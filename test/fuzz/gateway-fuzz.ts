@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { startStandalone } from '../../services/standalone/src/standalone.ts';
+import { startStandalone } from '@spanmesh/standalone/standalone';
 import type { Dialect } from '../peer/wire.ts';
 import { Bystanders } from './bystanders.ts';
 import { FAILURES, type FuzzOptions, type Outcome } from './fuzz.ts';

@@ -43,6 +43,13 @@ module.exports = {
       from: { path: `^libs/${lib}/`, pathNot: TESTING },
       to: { path: '^libs/', pathNot: `^libs/${lib}/` },
     })),
+    {
+      name: 'ctl uses the gateway as a whole',
+      comment: 'It runs it; what both need is in a library.',
+      severity: 'error',
+      from: { path: '^services/ctl/', pathNot: TESTING },
+      to: { path: '^services/link-gateway/src/.+/' },
+    },
     ...rooms('services/link-gateway', ['limits', 'metrics', 'settings', 'gateway-ids'], {
       address: [],
       socket: [],

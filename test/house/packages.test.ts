@@ -10,6 +10,7 @@ const LAYERS: Record<string, readonly string[]> = {
   '@spanmesh/spantree': [],
   '@spanmesh/proto': [],
   '@spanmesh/runtime': ['@spanmesh/proto'],
+  '@spanmesh/dmsg-socket': ['@spanmesh/dmsg', '@spanmesh/runtime'],
 };
 /** Services stand beside each other; only these know others. */
 const MAY_IMPORT_SERVICES = ['@spanmesh/standalone', '@spanmesh/ctl'];

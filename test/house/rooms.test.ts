@@ -9,6 +9,7 @@ const PACKAGES = [
   'services/topology',
   'services/volconf',
   'libs/dmsg',
+  'libs/dmsg-socket',
   'libs/spantree',
   'libs/runtime',
 ];

@@ -1,10 +1,10 @@
+import { SimPeer } from '@spanmesh/ctl/sim/peer';
 import { ABORT, BASE_MASK, CREATE, DELETE } from '@spanmesh/dmsg/command';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import { CORE_HEADER_BYTES } from '@spanmesh/dmsg/header';
 import type { LnkConn } from '@spanmesh/dmsg/payload/lnk-conn';
 import type { LnkSpan } from '@spanmesh/dmsg/payload/lnk-span';
 import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
-import { SimPeer } from '../../services/ctl/src/sim/peer.ts';
 import { until } from './eventually.ts';
 import { testUuid } from './payloads.ts';
 import { PATIENCE_MS } from './raw-peer.ts';

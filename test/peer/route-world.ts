@@ -1,7 +1,7 @@
 import { REVCIRC, REVTRANS } from '@spanmesh/dmsg/command';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import type { LinkAddress, Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
-import { EndNode } from '../../services/link-gateway/src/routing/end-node.fixture.ts';
+import { EndNode } from '@spanmesh/link-gateway/routing/end-node.fixture';
 import { until } from './eventually.ts';
 import { Installation } from './installation.ts';
 import { connBody, connFields, PEER, spanBody, spanFields, testUuid } from './payloads.ts';

@@ -1,4 +1,4 @@
-import { startStandalone } from '../../services/standalone/src/standalone.ts';
+import { startStandalone } from '@spanmesh/standalone/standalone';
 import { until } from './eventually.ts';
 import { LivePeer, type LivePeerOptions, MARKER_CLUSTER } from './live-peer.ts';
 import { testUuid } from './payloads.ts';

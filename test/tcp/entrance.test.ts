@@ -1,5 +1,5 @@
+import { proxyHeader } from '@spanmesh/link-gateway/entrance/proxy/proxy.fixture';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { proxyHeader } from '../../services/link-gateway/src/entrance/proxy/proxy.fixture.ts';
 import { CryptSide } from '../peer/crypt.ts';
 import { until } from '../peer/eventually.ts';
 import { KeysDir } from '../peer/keys-dir.ts';

@@ -1,6 +1,6 @@
+import { main } from '@spanmesh/ctl/main';
+import { RecordingTerminal } from '@spanmesh/ctl/terminal.fixture';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { main } from '../../services/ctl/src/main.ts';
-import { RecordingTerminal } from '../../services/ctl/src/terminal.fixture.ts';
 import { until } from '../peer/eventually.ts';
 import { KeysDir } from '../peer/keys-dir.ts';
 import { World } from '../peer/world.ts';

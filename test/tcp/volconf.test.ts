@@ -218,7 +218,7 @@ describe('a target', () => {
 /** Resolves when a target has failed and says so. */
 async function failing(owner: string, why: RegExp): Promise<void> {
   for (;;) {
-    const target = world.volconf.term?.keeper.get(owner);
+    const target = world.volconf.term?.reconciler.get(owner);
     if (target !== undefined && why.test(target.lastError)) return;
     await once(world.events, 'change');
   }

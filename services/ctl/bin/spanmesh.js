@@ -20,7 +20,7 @@ if (Number(process.versions.node.split('.')[0]) >= NEEDED_MAJOR) {
   delete process.env[HANDED_OVER];
   // What was compiled is kept beside what npm has installed, where nobody else writes: half of the time that a start takes.
   modules.enableCompileCache(fileURLToPath(new URL('../../../node_modules/.cache/spanmesh', import.meta.url)));
-  const { main } = await import('../src/main.ts');
+  const { main } = await import('@spanmesh/ctl/main');
   const exitCode = await main(process.argv.slice(2));
   // A service that is stopped by a signal sets its own.
   if (exitCode !== 0) process.exitCode = exitCode;

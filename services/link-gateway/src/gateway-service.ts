@@ -30,7 +30,7 @@ import { DialPolicy } from './dial/dial-policy.ts';
 import { DialServer } from './dial/dial-server.ts';
 import type { Target } from './dial/dial-target.ts';
 import { DialError, Dialler, type Resolve } from './dial/dialler.ts';
-import { MediaNews } from './dial/media-news.ts';
+import { MediaEvents } from './dial/media-events.ts';
 import { dnsLookUp } from './dial/names/dns-look-up.ts';
 import { HostsFile } from './dial/names/hosts-file.ts';
 import { LookUps } from './dial/names/look-ups.ts';
@@ -38,11 +38,11 @@ import { readResolverConf } from './dial/names/resolver-conf.ts';
 import { Orders } from './dial/orders.ts';
 import { Drains } from './drain/drains.ts';
 import { accept } from './entrance/accept.ts';
-import type { EntryDependencies } from './entrance/adopt.ts';
-import { Door } from './entrance/door.ts';
+import { AcceptFilter } from './entrance/accept-filter.ts';
 import { Entrance } from './entrance/entrance.ts';
 import { Listener } from './entrance/listener.ts';
 import { registerEntranceMetrics } from './entrance/register-entrance-metrics.ts';
+import type { EntryDependencies } from './entrance/upgrade.ts';
 import { bootId, gatewayUuid, hex8, splitId } from './gateway-ids.ts';
 import { LOG_INTERVAL_MS, PART_BYTES } from './limits.ts';
 import { DirectoryCalls } from './messaging/directory-calls.ts';
@@ -159,7 +159,7 @@ export class Gateway implements Service, AttachHost {
     const throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock });
     const shared = { options, clock, logger, throttle, metrics, tables, reports };
     const flow = new Flow();
-    const media = new MediaNews();
+    const media = new MediaEvents();
     const ownLnkConn = new OwnLnkConn(randomBytes(MARK_BYTES));
     const receiveMemory = new ReceiveMemory<Connection>(options.receiveLimit);
     this.#trunks = deps.makeTrunks?.(id, this.#trunkHost(flow)) ?? null;
@@ -212,10 +212,10 @@ export class Gateway implements Service, AttachHost {
       resolve: deps.resolve ?? this.#makeResolve(),
       policy: new DialPolicy({ allow: options.dialAllow }, { ownPorts: () => this.#ownPorts() }),
     });
-    this.#orders = new Orders({ dialler: this.#dialler, news: media, clock });
+    this.#orders = new Orders({ dialler: this.#dialler, events: media, clock });
     this.#dialServer = new DialServer(
       { gateway: id, firstBoot: this.identity.firstBoot, connectTimeout: options.connectTimeout },
-      { orders: this.#orders, news: media, tables, clock, logger },
+      { orders: this.#orders, events: media, tables, clock, logger },
     );
     this.#directory = deps.makeDirectory?.(id) ?? new DirectoryCalls({ gateway: id, address: () => null }, { clock });
     const { clients } = this.#router;
@@ -324,13 +324,13 @@ export class Gateway implements Service, AttachHost {
     await this.#entrance.start();
     try {
       const { logger } = this.#deps;
-      const door = new Door(this.#entry);
+      const filter = new AcceptFilter(this.#entry);
       for (const listen of this.#options.dmsgListen) {
         const listener = new Listener(
           { ...listen, reusePort: this.#options.reusePort },
           {
             logger,
-            door,
+            filter,
             accept: (socket: Socket) => accept(this.#entry, socket, listen.dialect),
           },
         );

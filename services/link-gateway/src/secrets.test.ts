@@ -5,8 +5,8 @@ import { HANDSHAKE_BYTES, Handshake, makeHandshake } from '@spanmesh/dmsg/crypto
 import { StreamSealer } from '@spanmesh/dmsg/crypto/stream-sealer';
 import { CIRCUIT } from '@spanmesh/dmsg/dialect';
 import { encodeMessage } from '@spanmesh/dmsg/message';
+import { TestDirectory, testKeys } from '@spanmesh/dmsg-socket/keys/keys.fixture';
 import { afterEach, describe, expect, it } from 'vitest';
-import { TestDirectory, testKeys } from './entrance/keys/keys.fixture.ts';
 import { CONN, lnkConnPayload, openConn, TestGateway } from './testing/gateway.fixture.ts';
 import { shownOf } from './testing/secrets.fixture.ts';
 

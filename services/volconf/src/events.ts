@@ -1,6 +1,6 @@
 import type { Bus } from '@spanmesh/runtime/bus/bus';
 import { eventSubject } from '@spanmesh/runtime/bus/bus-names';
-import { visible } from './keeper.ts';
+import { visible } from './reconciler.ts';
 import type { Target } from './slots/target.ts';
 
 /** Kind of the news about targets on the bus. */

@@ -1,5 +1,5 @@
 import type { Metrics } from '@spanmesh/runtime/metrics';
-import { visible } from './keeper.ts';
+import { visible } from './reconciler.ts';
 import type { Term } from './term.ts';
 
 /** What is counted over all terms of a replica. */
@@ -36,13 +36,13 @@ export function registerMetrics(metrics: Metrics, volconf: MeasuredVolconf): voi
     'Targets by state.',
     () => {
       const counts = { stopped: 0, connect: 0, running: 0 };
-      for (const { state } of volconf.term?.keeper.targets() ?? []) counts[visible(state.kind)]++;
+      for (const { state } of volconf.term?.reconciler.targets() ?? []) counts[visible(state.kind)]++;
       return counts;
     },
     'state',
   );
-  metrics.gauge(name('dialling'), 'Attempts under way.', () => volconf.term?.keeper.dialling ?? 0);
-  metrics.gauge(name('waiting'), 'Targets that wait for a time.', () => volconf.term?.keeper.timers ?? 0);
+  metrics.gauge(name('dialling'), 'Attempts under way.', () => volconf.term?.reconciler.dialling ?? 0);
+  metrics.gauge(name('waiting'), 'Targets that wait for a time.', () => volconf.term?.reconciler.timers ?? 0);
   metrics.gauge(name('watches'), 'Watches of targets.', () => volconf.api.watches);
   metrics.counter(name('attempts_total'), 'Attempts to connect.', () => totals().attemptsMade);
   metrics.counter(name('attempts_failed_total'), 'Attempts that failed.', () => totals().attemptsFailed);

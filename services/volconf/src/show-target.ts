@@ -1,6 +1,6 @@
 import { type Slot as ApiSlot, type Target as ApiTarget, TargetOrigin, TargetState } from '@spanmesh/proto/v1/volconf';
 import { apiDialect } from './dialect.ts';
-import { visible } from './keeper.ts';
+import { visible } from './reconciler.ts';
 import type { Slot } from './slots/slot.ts';
 import type { Target } from './slots/target.ts';
 import type { OperatorTarget, WantedTarget } from './targets/wanted-targets.ts';

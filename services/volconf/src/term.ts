@@ -6,7 +6,7 @@ import type { Random } from '@spanmesh/runtime/random';
 import { Fleet } from './gateways/fleet.ts';
 import type { GatewayLink, LinkSink } from './gateways/gateway-link.ts';
 import type { GatewayError, GatewayPort } from './gateways/gateway-port.ts';
-import { Keeper } from './keeper.ts';
+import { Reconciler } from './reconciler.ts';
 import type { VolconfSettings } from './settings.ts';
 import { type MediaSink, MediaTable, type SlotFault } from './slots/media.ts';
 import { chosen, groupOf } from './slots/policy.ts';
@@ -52,7 +52,7 @@ interface Operated {
 export class Term implements LinkSink, MediaSink {
   readonly epoch: number;
   readonly media: MediaTable;
-  readonly keeper: Keeper;
+  readonly reconciler: Reconciler;
   readonly fleet: Fleet;
   slotsIgnored = 0;
 
@@ -87,7 +87,7 @@ export class Term implements LinkSink, MediaSink {
         recheck: () => this.check(),
       },
     );
-    this.keeper = new Keeper(
+    this.reconciler = new Reconciler(
       {
         epoch,
         connectTimeout: settings.volconfConnectTimeout,
@@ -119,11 +119,11 @@ export class Term implements LinkSink, MediaSink {
   check(): void {
     this.fleet.check();
     this.#judge();
-    this.keeper.resume();
+    this.reconciler.resume();
   }
 
   close(): void {
-    this.keeper.close();
+    this.reconciler.close();
     this.fleet.close();
   }
 
@@ -144,11 +144,11 @@ export class Term implements LinkSink, MediaSink {
     if (asked === undefined) {
       this.#operators.delete(name);
       this.#operatorOf.delete(before!.target);
-      this.keeper.drop(before!.target);
+      this.reconciler.drop(before!.target);
       sink.operatorGone(name);
       return;
     }
-    const target = this.keeper.target(name, name);
+    const target = this.reconciler.target(name, name);
     target.begin();
     target.shown = true;
     this.#operators.set(name, { asked, target });
@@ -156,7 +156,7 @@ export class Term implements LinkSink, MediaSink {
     this.#operatorOf.set(target, name);
     const address = parseSpanPath(asked.path, this.#settings.volconfPort);
     const known = target.state.kind;
-    this.keeper.want(target, address === null ? null : { ...address, dialect: asked.dialect });
+    this.reconciler.want(target, address === null ? null : { ...address, dialect: asked.dialect });
     sink.operator(name, target, before === undefined ? null : known);
   }
 
@@ -176,7 +176,7 @@ export class Term implements LinkSink, MediaSink {
     for (const down of response.down) {
       // It may say so before the registry does.
       if (down.gatewayStops) link.draining = true;
-      this.keeper.down(key, down, down.reason);
+      this.reconciler.down(key, down, down.reason);
     }
   }
 
@@ -184,7 +184,7 @@ export class Term implements LinkSink, MediaSink {
     this.media.complete(key);
     const standing = this.#standing.get(key) ?? new Set();
     this.#standing.delete(key);
-    this.keeper.snapshot(key, standing);
+    this.reconciler.snapshot(key, standing);
     this.#deps.logger.info({ gateway: id, connections: standing.size }, 'gateway is watched');
     this.check();
   }
@@ -202,7 +202,7 @@ export class Term implements LinkSink, MediaSink {
   slotChanged(slot: Slot): void {
     slot.interpret(this.#settings.volconfPort);
     const isNew = slot.target === null;
-    const target = slot.target ?? this.keeper.target(slot.owner, slot.label);
+    const target = slot.target ?? this.reconciler.target(slot.owner, slot.label);
     if (slot.target === null) target.principal = slot.principal;
     target.begin();
     target.shown = true;
@@ -212,7 +212,7 @@ export class Term implements LinkSink, MediaSink {
     this.#slotOf.set(target, slot);
     this.#regroup(slot);
     // The policy has not wished for anything: it is stopped, if only to be started anew.
-    if (slot.destination === null) this.keeper.want(target, null);
+    if (slot.destination === null) this.reconciler.want(target, null);
     if (target.leftovers.size === 0) slot.settle();
     this.#deps.sink.slot(slot, isNew ? null : target.state.kind);
   }
@@ -221,7 +221,7 @@ export class Term implements LinkSink, MediaSink {
     const target = slot.target!;
     this.#ungroup(slot);
     this.#slotOf.delete(target);
-    this.keeper.drop(target);
+    this.reconciler.drop(target);
     this.#deps.sink.slotGone(slot);
   }
 
@@ -238,26 +238,26 @@ export class Term implements LinkSink, MediaSink {
   /** Each time that everybody has been heard: what nobody wants ends. */
   #judge(): void {
     const all = this.#allHeard;
-    if (all && !this.#judged) this.keeper.hangUpUnwanted();
+    if (all && !this.#judged) this.reconciler.hangUpUnwanted();
     this.#judged = all;
   }
 
   #up(gateway: string, up: DialledUp): void {
     this.#standing.get(gateway)?.add(up.owner);
-    this.keeper.up(gateway, up);
+    this.reconciler.up(gateway, up);
   }
 
   #gatewayGone({ id, key }: GatewayLink): void {
     this.#standing.delete(key);
     this.#deps.logger.info({ gateway: id }, 'gateway is gone');
     this.media.gone(key);
-    this.keeper.gone(key);
+    this.reconciler.gone(key);
     this.#judge();
   }
 
   #gatewayRenamed({ id, key }: GatewayLink): void {
     this.#deps.logger.info({ gateway: id }, 'gateway goes on under another id');
-    this.keeper.renamed(key);
+    this.reconciler.renamed(key);
   }
 
   #changed(target: Target, was: TargetState['kind']): void {
@@ -319,7 +319,7 @@ export class Term implements LinkSink, MediaSink {
       const held = !taken.has(slot);
       const changed = slot.heldBack !== held;
       slot.heldBack = held;
-      this.keeper.want(slot.target!, held ? null : slot.destination);
+      this.reconciler.want(slot.target!, held ? null : slot.destination);
       if (changed) this.#deps.sink.slot(slot, slot.target!.state.kind);
     }
   }

@@ -235,8 +235,8 @@ describe('whatever happens', () => {
           player.checkMedia();
           expect(world.connections()).toEqual(player.wanted());
           // Nothing goes on when everything stands.
-          expect(world.leader.term!.keeper.dialling).toBe(0);
-          expect(world.leader.term!.keeper.timers).toBe(0);
+          expect(world.leader.term!.reconciler.dialling).toBe(0);
+          expect(world.leader.term!.reconciler.timers).toBe(0);
         } finally {
           await world.stop();
         }

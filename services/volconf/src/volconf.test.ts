@@ -203,7 +203,7 @@ describe('one peer with many slots', () => {
     many('198.51.100.7', 1024);
     await world.advance(500);
     const { term } = world.leader;
-    expect([term!.media.slots, term!.keeper.dialling]).toEqual([1000, 30]);
+    expect([term!.media.slots, term!.reconciler.dialling]).toEqual([1000, 30]);
     const conn = world.gateway.openConn(MEDIA, 1, '192.0.2.1');
     world.volconf(world.gateway, conn, 3, copyOf('span:good'));
     await world.targets.put('far', 'span:good');
@@ -227,7 +227,7 @@ describe('slots of a media', () => {
     b!.closeConn(two);
     await world.advance(100);
     expect(world.connections()).toEqual([]);
-    expect(world.leader.term!.keeper.size).toBe(0);
+    expect(world.leader.term!.reconciler.size).toBe(0);
   });
 
   it('are as the latest LNK_VOLCONF says, whichever LNK_CONN it came in', async () => {
@@ -266,7 +266,7 @@ describe('slots of a media', () => {
 
 describe('a target that fails', () => {
   const tries = () => world.gateway.log.filter((line) => line.startsWith('dial')).length;
-  const target = () => world.leader.term!.keeper.get(OWNER_3)!;
+  const target = () => world.leader.term!.reconciler.get(OWNER_3)!;
   const begin = async (env: Record<string, string> = {}) => {
     world = await World.start({ env });
     const conn = world.gateway.openConn(MEDIA);
@@ -405,7 +405,7 @@ describe('a target that fails', () => {
     for (let slot = 0; slot < 256; slot++) world.volconf(world.gateway, conn, slot, copyOf('span:dead'));
     const idle = world.clock.pending;
     await world.advance(500);
-    expect(world.leader.term!.keeper.timers).toBe(256);
+    expect(world.leader.term!.reconciler.timers).toBe(256);
     expect(world.clock.pending).toBeLessThanOrEqual(idle + 1);
   });
 
@@ -415,7 +415,7 @@ describe('a target that fails', () => {
     const conn = world.gateway.openConn(MEDIA);
     for (let slot = 0; slot < 25; slot++) world.volconf(world.gateway, conn, slot, copyOf('span:host'));
     await world.advance(100);
-    expect(world.leader.term!.keeper.dialling).toBe(10);
+    expect(world.leader.term!.reconciler.dialling).toBe(10);
     await world.advance(3000);
     expect(world.connections().length).toBe(25);
   });
@@ -498,7 +498,7 @@ describe('replicas', () => {
     expect(world.leader).not.toBe(first);
     expect(world.leader.totals().adopted).toBe(21);
     expect(world.gateways.flatMap(({ log }) => log).length).toBe(orders);
-    expect(world.leader.term!.keeper.get('op')!.state.kind).toBe('running');
+    expect(world.leader.term!.reconciler.get('op')!.state.kind).toBe('running');
   });
 
   it('connect anew what changed while nobody led, and hang up what nobody wants', async () => {

@@ -17,9 +17,9 @@ import { Api } from './api.ts';
 import { publishTarget } from './events.ts';
 import type { GatewayPort } from './gateways/gateway-port.ts';
 import { GrpcGatewayPort } from './gateways/grpc-gateway-port.ts';
-import { visible } from './keeper.ts';
 import { LOG_INTERVAL_MS } from './limits.ts';
 import { registerMetrics, type Totals } from './metrics.ts';
+import { visible } from './reconciler.ts';
 import type { VolconfSettings } from './settings.ts';
 import type { Target, TargetState } from './slots/target.ts';
 import { AutoconnFile } from './targets/autoconn-file.ts';
@@ -116,14 +116,14 @@ export class Volconf implements Service {
   }
 
   totals = (): Totals => {
-    const { keeper, slotsIgnored } = this.#term ?? {};
+    const { reconciler, slotsIgnored } = this.#term ?? {};
     const past = this.#past;
     return {
-      attemptsMade: past.attemptsMade + (keeper?.attemptsMade ?? 0),
-      attemptsFailed: past.attemptsFailed + (keeper?.attemptsFailed ?? 0),
-      connectionsLost: past.connectionsLost + (keeper?.connectionsLost ?? 0),
-      adopted: past.adopted + (keeper?.adopted ?? 0),
-      hangups: past.hangups + (keeper?.hangups ?? 0),
+      attemptsMade: past.attemptsMade + (reconciler?.attemptsMade ?? 0),
+      attemptsFailed: past.attemptsFailed + (reconciler?.attemptsFailed ?? 0),
+      connectionsLost: past.connectionsLost + (reconciler?.connectionsLost ?? 0),
+      adopted: past.adopted + (reconciler?.adopted ?? 0),
+      hangups: past.hangups + (reconciler?.hangups ?? 0),
       slotsIgnored: past.slotsIgnored + (slotsIgnored ?? 0),
     };
   };

@@ -128,7 +128,7 @@ export class Endpoint implements TransactionEndpoint {
     return this.#isLost;
   }
 
-  /** Everything in the table, what is stacked before what it is stacked on: a copy. */
+  /** A copy of the table, children before parents. */
   transactions(): Transaction[] {
     return this.#table.leavesFirst(null);
   }

@@ -1,8 +1,8 @@
-import { addressBytes, addressText } from '@spanmesh/link-gateway/address/numeric-address';
-import { KeysError } from '@spanmesh/link-gateway/entrance/keys/keys-error';
-import type { PeerAccess } from '@spanmesh/link-gateway/entrance/keys/peer-rules';
-import { readRules } from '@spanmesh/link-gateway/entrance/keys/read-rules';
-import type { Decided } from '@spanmesh/link-gateway/entrance/keys/withdrawn-keys';
+import { addressBytes, addressText } from '@spanmesh/dmsg-socket/address/numeric-address';
+import { KeysError } from '@spanmesh/dmsg-socket/keys/keys-error';
+import type { PeerAccess } from '@spanmesh/dmsg-socket/keys/peer-rules';
+import { readRules } from '@spanmesh/dmsg-socket/keys/read-rules';
+import type { Decided } from '@spanmesh/dmsg-socket/keys/withdrawn-keys';
 import { Failure } from '../failure.ts';
 import { printable } from '../output/printable.ts';
 import { type Terminal, write } from '../terminal.ts';

@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readRules } from '@spanmesh/link-gateway/entrance/keys/read-rules';
+import { readRules } from '@spanmesh/dmsg-socket/keys/read-rules';
 import { readSettings } from '@spanmesh/runtime/settings/setting';
 import { settings } from '@spanmesh/standalone/settings';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';

@@ -1,7 +1,7 @@
 import { access, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { PEERS_DIRECTORY, PRIVATE_KEY_FILE, PUBLIC_KEY_FILE } from '@spanmesh/link-gateway/entrance/keys/key-files';
-import { MAX_KEY_FILE_BYTES, MAX_PEER_FILES } from '@spanmesh/link-gateway/entrance/keys/limits';
+import { PEERS_DIRECTORY, PRIVATE_KEY_FILE, PUBLIC_KEY_FILE } from '@spanmesh/dmsg-socket/keys/key-files';
+import { MAX_KEY_FILE_BYTES, MAX_PEER_FILES } from '@spanmesh/dmsg-socket/keys/limits';
 import { parseAutoconn } from '@spanmesh/volconf/targets/autoconn-file';
 import { Failure } from '../failure.ts';
 import { readFiles } from '../keys/check.ts';

@@ -22,8 +22,8 @@ import { decodeLnkConn, encodeLnkConn, type LnkConn, lnkConnBytes } from '@spanm
 import { decodeLnkSpan, encodeLnkSpan, LNK_SPAN_BYTES, type LnkSpan } from '@spanmesh/dmsg/payload/lnk-span';
 import { SaltSequence } from '@spanmesh/dmsg/salt';
 import type { LinkAddress, Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
-import type { CipherPair } from '@spanmesh/link-gateway/connection/cipher-pair';
-import type { Secured } from '@spanmesh/link-gateway/entrance/crypt/handshaker';
+import type { CipherPair } from '@spanmesh/dmsg-socket/handshake/cipher-pair';
+import type { Secured } from '@spanmesh/dmsg-socket/handshake/handshaker';
 import { Turn } from '@spanmesh/runtime/turn';
 import type { Requester, RequestPort } from './requester.ts';
 import type { ServedLink, SpanService } from './span-service.ts';

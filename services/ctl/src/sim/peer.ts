@@ -1,7 +1,7 @@
 import { connect, type Socket } from 'node:net';
 import type { LnkSpan } from '@spanmesh/dmsg/payload/lnk-span';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
-import type { Secured } from '@spanmesh/link-gateway/entrance/crypt/handshaker';
+import type { Secured } from '@spanmesh/dmsg-socket/handshake/handshaker';
 import type { HostPort } from '@spanmesh/runtime/address';
 import type { Random } from '@spanmesh/runtime/random';
 import type { Part } from './cast.ts';

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { REPLAY_DEFAULTS, ReplayMemory } from '@spanmesh/dmsg/crypto/replay';
-import { type HandshakeFailure, Handshaker, type Secured } from '@spanmesh/link-gateway/entrance/crypt/handshaker';
-import type { PeerRules } from '@spanmesh/link-gateway/entrance/keys/peer-rules';
+import { type HandshakeFailure, Handshaker, type Secured } from '@spanmesh/dmsg-socket/handshake/handshaker';
+import type { PeerRules } from '@spanmesh/dmsg-socket/keys/peer-rules';
 import { systemClock } from '@spanmesh/runtime/clock';
 
 /** Longest wait for the router's half of a handshake, in milliseconds. */

@@ -1,4 +1,4 @@
-import { type Prefix, parsePrefix } from './prefix.ts';
+import { type Prefix, parsePrefix } from '@spanmesh/dmsg-socket/address/prefix';
 
 /** Addresses and ports that peers may have us connect to. */
 export interface DialRule {

@@ -1,4 +1,4 @@
-import { addressBytes, addressText } from './numeric-address.ts';
+import { addressBytes, addressText } from '@spanmesh/dmsg-socket/address/numeric-address';
 
 /** The numeric address as peers are known by: an IPv4-mapped IPv6 address as IPv4 (protocol.md, "Crypto"). */
 export function peerAddress(address: string): string {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
+import { addressBytes } from '@spanmesh/dmsg-socket/address/numeric-address';
 import type { Clock } from '@spanmesh/runtime/clock';
-import { addressBytes } from '../address/numeric-address.ts';
 
 /** Tables of the kernel (proc(5)): TCP sockets of IPv4, and those of IPv6, which IPv4 peers of a dual-stack listener have, too. */
 const TABLES = ['/proc/net/tcp', '/proc/net/tcp6'];

@@ -1,7 +1,7 @@
 import { networkInterfaces } from 'node:os';
+import { type AddressBytes, addressBytes } from '@spanmesh/dmsg-socket/address/numeric-address';
+import { contains, type Prefix, parsePrefix } from '@spanmesh/dmsg-socket/address/prefix';
 import type { DialRule } from '../address/dial-rule.ts';
-import { type AddressBytes, addressBytes } from '../address/numeric-address.ts';
-import { contains, type Prefix, parsePrefix } from '../address/prefix.ts';
 import { DMSG_PORT } from './dial-target.ts';
 
 /** What peers may have us connect to without a setting: the port of DMSG (protocol.md, introduction). */

@@ -21,11 +21,11 @@ import type { OpenTables } from '../peers/open-tables.ts';
 import { dialectOf } from '../peers/wire-dialect.ts';
 import { OPERATOR } from './asker.ts';
 import { parseTarget } from './dial-target.ts';
-import type { MediaNews } from './media-news.ts';
+import type { Order } from './dialled-connection.ts';
+import type { MediaEvents } from './media-events.ts';
 import { MediaWatch } from './media-watch.ts';
 import { OrderError } from './order-error.ts';
 import type { Orders } from './orders.ts';
-import type { Order } from './standing.ts';
 
 /** Longest owner and label, in characters (dial.proto). */
 const MAX_OWNER_CHARS = 256;
@@ -55,7 +55,7 @@ export interface DialServerOptions {
 
 export interface DialServerDependencies {
   readonly orders: Orders;
-  readonly news: MediaNews;
+  readonly events: MediaEvents;
   readonly tables: OpenTables;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -119,7 +119,7 @@ export class DialServer {
   }
 
   #watch(call: ServerWritableStream<WatchMediaRequest, WatchMediaResponse>): void {
-    const { orders, news, tables, clock } = this.#deps;
+    const { orders, events, tables, clock } = this.#deps;
     const { gateway, firstBoot } = this.#options;
     checkOwner('watch', call.request.epoch);
     orders.checkEpoch(call.request.epoch);
@@ -130,7 +130,7 @@ export class DialServer {
     }
     // Registered in the same turn as the snapshot is cut: nothing falls between the two.
     const watch = new MediaWatch(
-      { gateway: gateway(), firstBoot, lnkConns: tables.lnkConns.values(), standing: orders.standing() },
+      { gateway: gateway(), firstBoot, lnkConns: tables.lnkConns.values(), dialled: orders.established() },
       {
         stream: call,
         clock,
@@ -139,7 +139,7 @@ export class DialServer {
     );
     const watching: Watching = { call, watch };
     this.#watches.add(watching);
-    news.listeners.add(watch);
+    events.listeners.add(watch);
     call.on('cancelled', () => this.#forget(watching));
   }
 
@@ -155,7 +155,7 @@ export class DialServer {
   #forget(watching: Watching): void {
     watching.watch.end();
     this.#watches.delete(watching);
-    this.#deps.news.listeners.delete(watching.watch);
+    this.#deps.events.listeners.delete(watching.watch);
   }
 
   #refusal(error: unknown): Refusal {

@@ -19,8 +19,8 @@ import { MAX_MEDIA_CHANGES } from '../limits.ts';
 import { CONN, TestGateway } from '../testing/gateway.fixture.ts';
 import { RawPeer } from '../testing/raw-peer.fixture.ts';
 import { until } from '../trunk/trunk.fixture.ts';
+import type { DialledConnection, Order } from './dialled-connection.ts';
 import { MediaWatch } from './media-watch.ts';
-import type { Order, Standing } from './standing.ts';
 
 /** A host that is dialled: its connections in the order in which they came, and whether it answers LNK_CONNs. */
 class TargetHost {
@@ -397,7 +397,7 @@ describe('WatchMedia', () => {
     let ended = 0;
     const sent: WatchMediaResponse[] = [];
     const watch = new MediaWatch(
-      { gateway: 'g', firstBoot: 'b', lnkConns: [], standing: [] },
+      { gateway: 'g', firstBoot: 'b', lnkConns: [], dialled: [] },
       {
         stream: {
           write: (response) => {
@@ -411,9 +411,9 @@ describe('WatchMedia', () => {
       },
     );
     const order = { owner: 'o', epoch: 1, generation: 1 } as Order;
-    for (let i = 0; i < MAX_MEDIA_CHANGES; i++) watch.down({ order } as Standing, 'peer-closed');
+    for (let i = 0; i < MAX_MEDIA_CHANGES; i++) watch.down({ order } as DialledConnection, 'peer-closed');
     expect(ended).toBe(0);
-    watch.down({ order } as Standing, 'peer-closed');
+    watch.down({ order } as DialledConnection, 'peer-closed');
     expect(ended).toBe(1);
     expect(sent.length).toBeLessThanOrEqual(1);
   });

@@ -4,7 +4,7 @@ import type { Clock } from '@spanmesh/runtime/clock';
 import { peerAddress } from '../address/peer-address.ts';
 import type { Origin } from '../connection/origin.ts';
 import type { Refusal } from '../entrance/admission.ts';
-import { adopt, type EntryDependencies } from '../entrance/adopt.ts';
+import { type EntryDependencies, upgrade } from '../entrance/upgrade.ts';
 import type { Peer } from '../peers/peer.ts';
 import type { GatewayOptions } from '../settings.ts';
 import { type Asker, askerName } from './asker.ts';
@@ -86,7 +86,7 @@ export class Dialler {
         socket.destroy();
         throw new DialError('timeout');
       }
-      const peer = await this.#adopt(socket, dialect === 'auto' ? null : dialect, origin, abort.signal);
+      const peer = await this.#upgrade(socket, dialect === 'auto' ? null : dialect, origin, abort.signal);
       if (typeof peer === 'string') throw new DialError('refused');
       metrics.connectionsDialled++;
       return peer;
@@ -103,11 +103,11 @@ export class Dialler {
    * A handshake counts as part of the dial.
    * @throws DialError timeout, handshake
    */
-  #adopt(socket: Socket, dialect: Dialect | null, origin: Origin, signal: AbortSignal): Promise<Peer | Refusal> {
+  #upgrade(socket: Socket, dialect: Dialect | null, origin: Origin, signal: AbortSignal): Promise<Peer | Refusal> {
     return new Promise((resolve, reject) => {
       const give = () => socket.destroy();
       signal.addEventListener('abort', give, { once: true });
-      adopt(this.#deps, { socket, dialect, origin }, (result, failure) => {
+      upgrade(this.#deps, { socket, dialect, origin }, (result, failure) => {
         signal.removeEventListener('abort', give);
         // One that has failed is closed with the dial at the latest; one that was still under way was too slow.
         const isLate = signal.aborted && failure?.failure === 'closed';

@@ -13,9 +13,9 @@ import type { CloseReason } from '../connection/close-reason.ts';
 import { MAX_MEDIA_CHANGES, MEDIA_PART_ENTRIES } from '../limits.ts';
 import type { LnkConn } from '../peers/peer.ts';
 import { apiDialect } from '../peers/wire-dialect.ts';
-import type { MediaListener } from './media-news.ts';
+import type { DialledConnection } from './dialled-connection.ts';
+import type { MediaListener } from './media-events.ts';
 import { principalOf } from './principal.ts';
-import type { Standing } from './standing.ts';
 
 /** Of the server's side of a watch, what is needed here. */
 export interface MediaStream {
@@ -29,7 +29,7 @@ export interface MediaSnapshot {
   readonly gateway: string;
   readonly firstBoot: string;
   readonly lnkConns: Iterable<LnkConn>;
-  readonly standing: Iterable<Standing>;
+  readonly dialled: Iterable<DialledConnection>;
 }
 
 export interface MediaWatchDependencies {
@@ -54,7 +54,7 @@ export class MediaWatch implements MediaListener {
   #blocked = false;
   #ended = false;
 
-  /** `lnkConns` and `standing` are read at once: what changes after this call is told as a change. */
+  /** `lnkConns` and `dialled` are read at once: what changes after this call is told as a change. */
   constructor(open: MediaSnapshot, deps: MediaWatchDependencies) {
     this.#deps = deps;
     this.#turn = new Turn(() => this.#pump());
@@ -99,12 +99,12 @@ export class MediaWatch implements MediaListener {
     this.#changed();
   }
 
-  up(standing: Standing): void {
-    this.#changes.up.push(upOf(standing));
+  up(dialled: DialledConnection): void {
+    this.#changes.up.push(upOf(dialled));
     this.#changed();
   }
 
-  down({ order: { owner, epoch, generation } }: Standing, reason: CloseReason): void {
+  down({ order: { owner, epoch, generation } }: DialledConnection, reason: CloseReason): void {
     const gatewayStops = reason === 'stopping';
     this.#changes.down.push({ owner, epoch, generation, reason, gatewayStops } satisfies DialledDown);
     this.#changed();
@@ -139,14 +139,14 @@ export class MediaWatch implements MediaListener {
   }
 }
 
-function cut({ gateway, firstBoot, lnkConns, standing }: MediaSnapshot): WatchMediaResponse[] {
+function cut({ gateway, firstBoot, lnkConns, dialled }: MediaSnapshot): WatchMediaResponse[] {
   const all = WatchMediaResponse.create();
   for (const lnkConn of lnkConns) {
     all.opened.push(openedOf(lnkConn));
     if (lnkConn.volconfs === null) continue;
     for (const index of lnkConn.volconfs.keys()) all.slots.push(slotOf(lnkConn, index));
   }
-  for (const one of standing) all.up.push(upOf(one));
+  for (const one of dialled) all.up.push(upOf(one));
   const parts = inParts(all);
   parts.push(WatchMediaResponse.create({ snapshotEnd: true, gateway, firstBoot }));
   return parts;
@@ -192,7 +192,7 @@ function slotOf(lnkConn: LnkConn, index: number): SlotReceived {
   return { lnkConn: lnkConn.id, index, copy, receivedUs };
 }
 
-function upOf({ order, peer: { connection } }: Standing): DialledUp {
+function upOf({ order, peer: { connection } }: DialledConnection): DialledUp {
   const { owner, epoch, generation, host, port, dialect } = order;
   return {
     owner,

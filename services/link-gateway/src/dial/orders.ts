@@ -2,17 +2,17 @@ import type { Clock } from '@spanmesh/runtime/clock';
 import type { CloseReason } from '../connection/close-reason.ts';
 import { MAX_DIAL_OWNERS } from '../limits.ts';
 import type { Peer } from '../peers/peer.ts';
+import { DialAttempt } from './dial-attempt.ts';
+import type { DialledConnection, Order } from './dialled-connection.ts';
 import type { Dialler } from './dialler.ts';
-import { Held } from './held.ts';
-import type { MediaNews } from './media-news.ts';
+import type { MediaEvents } from './media-events.ts';
 import { OrderError } from './order-error.ts';
-import type { Order, Standing } from './standing.ts';
 
 /** What is known of an owner: the highest order heard, and what is there. Kept as a fence when nothing is there. */
 interface Owner {
   epoch: number;
   generation: number;
-  held: Held | null;
+  attempt: DialAttempt | null;
 }
 
 /**
@@ -20,15 +20,15 @@ interface Owner {
  * generation) counts, whatever order they arrive in and however often.
  */
 export class Orders {
-  readonly #deps: { readonly dialler: Dialler; readonly news: MediaNews; readonly clock: Clock };
+  readonly #deps: { readonly dialler: Dialler; readonly events: MediaEvents; readonly clock: Clock };
   readonly #owners = new Map<string, Owner>();
   /** Of every socket that was made to order and has not closed. */
-  readonly #byPeer = new Map<Peer, Held>();
+  readonly #byPeer = new Map<Peer, DialAttempt>();
   #epoch = 0;
   #stopped = false;
   #onEpoch: () => void = () => {};
 
-  constructor(deps: { dialler: Dialler; news: MediaNews; clock: Clock }) {
+  constructor(deps: { dialler: Dialler; events: MediaEvents; clock: Clock }) {
     this.#deps = deps;
   }
 
@@ -47,16 +47,16 @@ export class Orders {
     this.#onEpoch = fn;
   }
 
-  /** Connections that stand. */
-  *standing(): Iterable<Standing> {
-    for (const [peer, held] of this.#byPeer) {
-      if (held.standing === peer) yield { order: held.order, peer };
+  /** Connections that are established. */
+  *established(): Iterable<DialledConnection> {
+    for (const [peer, attempt] of this.#byPeer) {
+      if (attempt.established === peer) yield { order: attempt.order, peer };
     }
   }
 
   /**
    * Refuses a leader whose time is over, and makes room for a new one: what a former one has begun and not completed ends, so
-   * that what is standing now is all that there is from before. What stands is left alone: the new leader adopts it.
+   * that what is standing now is all that there is from before. What is established is left alone: the new leader takes it over.
    * @throws OrderError stale-epoch
    */
   checkEpoch(epoch: number): void {
@@ -66,14 +66,14 @@ export class Orders {
     if (epoch === this.#epoch) return;
     this.#epoch = epoch;
     for (const [name, owner] of this.#owners) {
-      if (owner.held === null) this.#owners.delete(name);
-      else if (owner.held.standing === null) void owner.held.end('hangup');
+      if (owner.attempt === null) this.#owners.delete(name);
+      else if (owner.attempt.established === null) void owner.attempt.end('hangup');
     }
     this.#onEpoch();
   }
 
   /**
-   * The connection for an order, made or standing already; the owner's connection before is closed first.
+   * The connection for an order, made, or there already; the owner's connection before is closed first.
    * @throws OrderError
    */
   dial(order: Order): Promise<Peer> {
@@ -81,23 +81,24 @@ export class Orders {
     if (this.#stopped) throw new OrderError('failed', 'the gateway is stopping', { failure: 'refused' });
     const owner = this.#ownerOf(order.owner);
     const rank = compare(order, owner);
-    if (rank === 0 && owner.held?.live === true && compare(order, owner.held.order) === 0) return owner.held.result;
+    if (rank === 0 && owner.attempt?.live === true && compare(order, owner.attempt.order) === 0)
+      return owner.attempt.result;
     if (rank <= 0) throw superseded(owner);
-    const before = owner.held?.end('hangup') ?? Promise.resolve();
+    const before = owner.attempt?.end('hangup') ?? Promise.resolve();
     owner.epoch = order.epoch;
     owner.generation = order.generation;
-    const { dialler, clock, news } = this.#deps;
-    const held = new Held(order, before, {
+    const { dialler, clock, events } = this.#deps;
+    const attempt = new DialAttempt(order, before, {
       dialler,
       clock,
       connected: (which, peer) => this.#byPeer.set(peer, which),
-      up: (which, peer) => news.up({ order: which.order, peer }),
+      up: (which, peer) => events.up({ order: which.order, peer }),
     });
-    owner.held = held;
-    void held.ended.then(() => {
-      if (owner.held === held) owner.held = null;
+    owner.attempt = attempt;
+    void attempt.ended.then(() => {
+      if (owner.attempt === attempt) owner.attempt = null;
     });
-    return held.result;
+    return attempt.result;
   }
 
   /**
@@ -112,26 +113,26 @@ export class Orders {
       owner.epoch = order.epoch;
       owner.generation = order.generation;
     }
-    const { held } = owner;
-    if (held === null || compare(order, held.order) < 0) return false;
-    await held.end('hangup');
+    const { attempt } = owner;
+    if (attempt === null || compare(order, attempt.order) < 0) return false;
+    await attempt.end('hangup');
     return true;
   }
 
   /** A connection's socket has closed: for those that were dialled to order. */
   gone(peer: Peer, reason: CloseReason): void {
-    const held = this.#byPeer.get(peer);
-    if (held === undefined) return;
+    const attempt = this.#byPeer.get(peer);
+    if (attempt === undefined) return;
     this.#byPeer.delete(peer);
-    held.socketClosed(reason);
-    if (held.stood) this.#deps.news.down({ order: held.order, peer }, reason);
+    attempt.socketClosed(reason);
+    if (attempt.wasEstablished) this.#deps.events.down({ order: attempt.order, peer }, reason);
   }
 
   /** Takes no more orders and ends attempts; connections are closed with all others. */
   stop(): void {
     this.#stopped = true;
-    for (const { held } of this.#owners.values()) {
-      if (held !== null && held.peer === null) void held.end('stopping');
+    for (const { attempt } of this.#owners.values()) {
+      if (attempt !== null && attempt.peer === null) void attempt.end('stopping');
     }
   }
 
@@ -139,7 +140,7 @@ export class Orders {
     let owner = this.#owners.get(name);
     if (owner === undefined) {
       if (this.#owners.size >= MAX_DIAL_OWNERS) this.#forgetOne();
-      owner = { epoch: 0, generation: 0, held: null };
+      owner = { epoch: 0, generation: 0, attempt: null };
       this.#owners.set(name, owner);
     }
     return owner;
@@ -148,7 +149,7 @@ export class Orders {
   /** The oldest that has nothing here. */
   #forgetOne(): void {
     for (const [name, owner] of this.#owners) {
-      if (owner.held !== null) continue;
+      if (owner.attempt !== null) continue;
       this.#owners.delete(name);
       return;
     }

@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net';
 import type { Dialect } from '@spanmesh/dmsg/dialect';
 import { peerAddress } from '../address/peer-address.ts';
-import { adopt, dropSocket, type EntryDependencies, refuse } from './adopt.ts';
 import { ProxyError } from './proxy/proxy-error.ts';
+import { dropSocket, type EntryDependencies, refuse, upgrade } from './upgrade.ts';
 
 /** Takes what a listener has accepted: with the peer's address from the PROXY header, if it comes from a balancer that we trust. */
 export function accept(deps: EntryDependencies, socket: Socket, dialect: Dialect | null): void {
@@ -19,7 +19,7 @@ export function accept(deps: EntryDependencies, socket: Socket, dialect: Dialect
   }
   const address = peerAddress(socket.remoteAddress);
   if (!proxied.trusts(address)) {
-    adopt(deps, arrival, count);
+    upgrade(deps, arrival, count);
     return;
   }
   const balancer = { host: address, port: socket.remotePort ?? 0 };
@@ -29,6 +29,6 @@ export function accept(deps: EntryDependencies, socket: Socket, dialect: Dialect
     else if (result === 'full') refuse(deps, balancer, { kind: 'refused', refusal: 'too-many-handshakes' });
     else if (result instanceof ProxyError)
       refuse(deps, balancer, { kind: 'refused', refusal: 'proxy-header', why: result.code });
-    else adopt(deps, { ...arrival, remote: result.source ?? balancer }, count);
+    else upgrade(deps, { ...arrival, remote: result.source ?? balancer }, count);
   });
 }

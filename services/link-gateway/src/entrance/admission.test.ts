@@ -1,9 +1,9 @@
+import { AddressCount } from '@spanmesh/dmsg-socket/address/address-count';
+import { testKeys } from '@spanmesh/dmsg-socket/keys/keys.fixture';
+import type { PeerAccess } from '@spanmesh/dmsg-socket/keys/peer-rules';
 import { describe, expect, it } from 'vitest';
 import { isLoopback, peerAddress } from '../address/peer-address.ts';
-import { AddressCount } from './address-count.ts';
 import { Admission, loopbackOnly } from './admission.ts';
-import { testKeys } from './keys/keys.fixture.ts';
-import type { PeerAccess } from './keys/peer-rules.ts';
 
 const keys = testKeys();
 const encrypted: PeerAccess = {

@@ -1,7 +1,7 @@
+import type { AddressCount } from '@spanmesh/dmsg-socket/address/address-count';
+import type { HandshakesFull } from '@spanmesh/dmsg-socket/handshake/handshaker';
+import type { KeysRefusal, PeerAccess } from '@spanmesh/dmsg-socket/keys/peer-rules';
 import { isLoopback } from '../address/peer-address.ts';
-import type { AddressCount } from './address-count.ts';
-import type { HandshakesFull } from './crypt/handshaker.ts';
-import type { KeysRefusal, PeerAccess } from './keys/peer-rules.ts';
 
 /** Why a connection is not taken. */
 export type Refusal =

@@ -1,13 +1,13 @@
-import { setting } from '@spanmesh/runtime/settings/setting';
-import { duration, integer, list, text } from '@spanmesh/runtime/settings/setting-types';
-import { parseDialRule } from '../address/dial-rule.ts';
-import { parsePrefix } from '../address/prefix.ts';
+import { parsePrefix } from '@spanmesh/dmsg-socket/address/prefix';
 import {
   DEFAULT_FAILED_HANDSHAKES_PER_ADDRESS,
   DEFAULT_FAILED_HANDSHAKES_PER_KEY,
   DEFAULT_MAX_HANDSHAKES,
   DEFAULT_MAX_HANDSHAKES_PER_ADDRESS,
-} from './crypt/limits.ts';
+} from '@spanmesh/dmsg-socket/handshake/limits';
+import { setting } from '@spanmesh/runtime/settings/setting';
+import { duration, integer, list, text } from '@spanmesh/runtime/settings/setting-types';
+import { parseDialRule } from '../address/dial-rule.ts';
 
 const positive = { min: 1, max: 2 ** 31 };
 

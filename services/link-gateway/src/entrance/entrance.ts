@@ -1,17 +1,17 @@
 import { randomBytes } from 'node:crypto';
 import { REPLAY_DEFAULTS, ReplayMemory } from '@spanmesh/dmsg/crypto/replay';
+import { AddressCount } from '@spanmesh/dmsg-socket/address/address-count';
+import { type FailingOf, FailureLimit } from '@spanmesh/dmsg-socket/handshake/failure-limit';
+import { Handshaker } from '@spanmesh/dmsg-socket/handshake/handshaker';
+import { KeysDirectory } from '@spanmesh/dmsg-socket/keys/keys-directory';
+import { KeysError } from '@spanmesh/dmsg-socket/keys/keys-error';
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { Logger } from '@spanmesh/runtime/log/logger';
 import { SettingError } from '@spanmesh/runtime/settings/setting';
 import type { GatewayOptions } from '../settings.ts';
-import { AddressCount } from './address-count.ts';
 import { Admission, loopbackOnly } from './admission.ts';
-import { type FailingOf, FailureLimit } from './crypt/failure-limit.ts';
-import { Handshaker } from './crypt/handshaker.ts';
 import { entranceSettings } from './entrance-settings.ts';
 import { FileDescriptors } from './file-descriptors.ts';
-import { KeysDirectory } from './keys/keys-directory.ts';
-import { KeysError } from './keys/keys-error.ts';
 import { ProxiedSockets } from './proxy/proxied-sockets.ts';
 
 const FAILING_ADVICE: Readonly<Record<FailingOf, string>> = {

@@ -19,11 +19,11 @@ export class Listener {
   readonly #server: Server;
   readonly #logger: Logger;
 
-  constructor(listen: ListenerOptions, deps: { logger: Logger; door: BlockList; accept: (socket: Socket) => void }) {
+  constructor(listen: ListenerOptions, deps: { logger: Logger; filter: BlockList; accept: (socket: Socket) => void }) {
     this.#listen = listen;
     this.#logger = deps.logger;
     // Half-open: a peer's FIN must not end our side before what is queued is sent.
-    this.#server = createServer({ allowHalfOpen: true, blockList: deps.door }, deps.accept);
+    this.#server = createServer({ allowHalfOpen: true, blockList: deps.filter }, deps.accept);
   }
 
   /**

@@ -109,7 +109,7 @@ export class Router implements Routing {
     const joins = this.#joins;
     if (target === null) {
       joins.refuse(tx);
-    } else if (isAbroad(circuit)) {
+    } else if (isRemote(circuit)) {
       this.#trunkRoutes.sentOn(target);
       joins.stack(tx, target, frame, joins.toTrunk, joins.toPeer);
     } else {
@@ -137,7 +137,7 @@ export class Router implements Routing {
     const target = isJoined ? (circuit.data as Transaction) : this.#targetOf(circuit);
     if (target === null || target.txDeleted || !target.endpoint.forwardOneWay(frame, target)) {
       this.#metrics.routedDropped++;
-    } else if (isJoined ? handler === this.#joins.toTrunk : isAbroad(circuit)) {
+    } else if (isJoined ? handler === this.#joins.toTrunk : isRemote(circuit)) {
       this.#trunkRoutes.sentOn(target);
     }
     return true;
@@ -171,6 +171,6 @@ export class Router implements Routing {
 }
 
 /** The transaction of a relay whose link is on another gateway. */
-function isAbroad(relayTx: Transaction): boolean {
+function isRemote(relayTx: Transaction): boolean {
   return (relayTx.data as Relay).source.gateway !== '';
 }

@@ -144,7 +144,7 @@ export class GatewayControl implements AttachmentHost {
     const older = this.#byName.get(name);
     if (older !== undefined) this.#drop(older, status.ABORTED, 'A newer stream of this gateway has replaced this one.');
     // Of one name only one boot can live, and this is it now.
-    for (const rival of roster.rivals(hello)) reaper.bury(rival);
+    for (const rival of roster.rivals(hello)) reaper.declareDead(rival);
     const id = gatewayId({ name, boot });
     this.#greeting.delete(attachment);
     this.#byName.set(name, attachment);
@@ -207,7 +207,7 @@ export class GatewayControl implements AttachmentHost {
     if (gateway === undefined) return;
     this.#deps.logger.info({ gateway: gateway.id, goodbye }, 'gateway detached');
     // Without a connection left there is nobody whose spans would have to be kept.
-    if (goodbye && gateway.connections.size === 0) this.#deps.reaper.bury(gateway.id);
+    if (goodbye && gateway.connections.size === 0) this.#deps.reaper.declareDead(gateway.id);
     this.#deps.request();
   }
 

@@ -12,7 +12,7 @@ const PACK_AFTER = 1024;
 /**
  * The pairs (link, LNK_CONN of one gateway) whose commands may cross a refusal, with the number of the last such command:
  * closes, because after a close the pair may be opened anew, and opens of what had been refused. Kept until the gateway
- * says that it has obeyed them, so the table is as large as what is under way and not as what ever was.
+ * says that it has obeyed them, so the table is bounded by the commands in flight, not by history.
  *
  * An open of a pair that was neither closed nor refused before needs no entry: a refusal of that pair can only mean it.
  */

@@ -54,14 +54,14 @@ export class Reaper {
       else if (deathwatch.isDead({ id, since })) {
         this.declared++;
         logger.warn({ gateway: id, silentMs: Math.round(clock.now() - silentSince) }, 'gateway is dead');
-        this.bury(id);
+        this.declareDead(id);
         this.#note(name, { id, since: silentSince });
       }
     }
   }
 
   /** The gateway is gone for good: dead, or it has said goodbye. Its id is not taken on again in this term. */
-  bury(id: string): void {
+  declareDead(id: string): void {
     const { roster, graves, state, presence, gone } = this.#deps;
     graves.add(id);
     roster.remove(id);
@@ -79,7 +79,7 @@ export class Reaper {
     const name = gatewayName(id);
     if (name === null || graves.has(id)) return;
     const isReplaced = roster.rivals(name).some((rival) => state.gateways.has(rival) && roster.hasStream(rival));
-    if (isReplaced && !roster.hasStream(id) && !deathwatch.showsLife(id)) this.bury(id);
+    if (isReplaced && !roster.hasStream(id) && !deathwatch.showsLife(id)) this.declareDead(id);
     else roster.heard(id);
   }
 

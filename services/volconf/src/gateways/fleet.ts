@@ -1,8 +1,8 @@
 import type { Clock, Timer } from '@spanmesh/runtime/clock';
 import type { GatewayRecord } from '@spanmesh/runtime/gateways/registry';
 import type { Random } from '@spanmesh/runtime/random';
-import type { GatewayView, LiveGateway } from '../keeper.ts';
 import { GATHER_MS, TRUST_ABSENCE_MS } from '../limits.ts';
+import type { GatewayView, LiveGateway } from '../reconciler.ts';
 import { GatewayLink, type LinkSink } from './gateway-link.ts';
 import type { GatewayPort } from './gateway-port.ts';
 

@@ -2,7 +2,7 @@ import type { Dialect } from '@spanmesh/dmsg/dialect';
 import type { SpanAddress } from './span-path.ts';
 import type { Timed } from './timer-heap.ts';
 
-/** Where a target wants to be connected to, and how. Another object is another wish, even if it says the same. */
+/** Where a target wants to be connected to, and how. Compared by identity: an equal but new object restarts the target. */
 export interface Destination extends SpanAddress {
   readonly dialect: Dialect | 'auto';
 }
@@ -16,7 +16,7 @@ export interface Placed {
 }
 
 /**
- * What a target is doing; changed in Keeper only, in one place.
+ * What a target is doing; changed in Reconciler only, in one place.
  *
  * * stopped: nothing to connect to, or the policy holds it back. From all others.
  * * waiting: the next try is due at `at` (monotonic). From dialling when it fails, from running when the connection is lost.
@@ -65,7 +65,7 @@ export class Target implements Timed {
   byOperator = false;
   /** A slot or an operator's target stands for it. */
   shown = false;
-  /** Set by Keeper only. */
+  /** Set by Reconciler only. */
   state: TargetState = { kind: 'stopped' };
   /** Milliseconds since 1970: when it last became stopped, was begun to be connected, or came to stand. */
   since: number;

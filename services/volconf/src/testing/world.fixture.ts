@@ -206,7 +206,7 @@ export class World {
     const { term } = this.leader;
     const isQuiet =
       term!.fleet.size === this.gateways.length &&
-      [...term!.keeper.targets()].every(({ leftovers }) => leftovers.size === 0);
+      [...term!.reconciler.targets()].every(({ leftovers }) => leftovers.size === 0);
     if (isQuiet) this.excused.clear();
   }
 

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { parsePrefix } from '@spanmesh/dmsg-socket/address/prefix';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { parsePrefix } from '../../address/prefix.ts';
 import { ProxiedSockets } from './proxied-sockets.ts';
 import { proxyHeader } from './proxy.fixture.ts';
 

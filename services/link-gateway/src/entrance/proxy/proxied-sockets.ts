@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
+import { addressBytes } from '@spanmesh/dmsg-socket/address/numeric-address';
+import { contains, type Prefix } from '@spanmesh/dmsg-socket/address/prefix';
 import type { Clock } from '@spanmesh/runtime/clock';
-import { addressBytes } from '../../address/numeric-address.ts';
-import { contains, type Prefix } from '../../address/prefix.ts';
 import { ProxyError } from './proxy-error.ts';
 import type { ProxyHeader } from './proxy-header.ts';
 import { readProxied } from './read-proxied.ts';

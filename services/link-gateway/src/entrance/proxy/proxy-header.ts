@@ -1,5 +1,5 @@
 import { crc32c } from '@spanmesh/dmsg/crc';
-import { addressText, unmapped } from '../../address/numeric-address.ts';
+import { addressText, unmapped } from '@spanmesh/dmsg-socket/address/numeric-address';
 import { MAX_PROXY_HEADER_BYTES } from './limits.ts';
 import { ProxyError } from './proxy-error.ts';
 

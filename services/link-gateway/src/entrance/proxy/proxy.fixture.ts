@@ -1,4 +1,4 @@
-import { addressBytes } from '../../address/numeric-address.ts';
+import { addressBytes } from '@spanmesh/dmsg-socket/address/numeric-address';
 
 /** A PROXY header of version 2, as a balancer sends it; `family` and `command` as they should be unless given. */
 export function proxyHeader(

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { ownPrivateKey, peerPublicKey } from '@spanmesh/dmsg/crypto/rsa-key';
 import { DmsgError } from '@spanmesh/dmsg/dmsg-error';
 import { ErrorCode, errorName } from '@spanmesh/dmsg/error-code';
-import { prefixText } from '../../address/prefix.ts';
+import { prefixText } from '../address/prefix.ts';
 import { KeysError } from './keys-error.ts';
 import { MAX_KEY_FILE_BYTES, MAX_PEER_FILES } from './limits.ts';
 import { PEER_OPTION_KINDS, type PeerFileKind, type PeerFileName, parsePeerFileName } from './peer-file-name.ts';

@@ -1,4 +1,4 @@
-import { masked, type Prefix, prefixText } from '../../address/prefix.ts';
+import { masked, type Prefix, prefixText } from '../address/prefix.ts';
 import type { KeyFiles, KeyProblem, PeerFiles } from './key-files.ts';
 import { MAX_WITHDRAWN_KEYS } from './limits.ts';
 import { isRevocation, type PeerAccess, PeerRules, type PrefixRule } from './peer-rules.ts';

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
-import { parsePrefix } from '../../address/prefix.ts';
+import { parsePrefix } from '../address/prefix.ts';
 import { TestDirectory } from './keys.fixture.ts';
 import { readSeenKeys, SEEN_KEYS_FILE, seenKeysText, writeSeenKeys } from './seen-keys-file.ts';
 

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Dialect } from '@spanmesh/dmsg/dialect';
+import type { HandshakeFailure, Secured } from '@spanmesh/dmsg-socket/handshake/handshaker';
 import type { HostPort } from '@spanmesh/runtime/address';
 import type { Logger, Throttle } from '@spanmesh/runtime/log/logger';
 import { peerAddress } from '../address/peer-address.ts';
@@ -9,7 +10,6 @@ import type { GatewayMetrics } from '../metrics.ts';
 import type { Peer } from '../peers/peer.ts';
 import type { Peers } from '../peers/peers.ts';
 import type { Admitted, NotAdmitted, Refusal } from './admission.ts';
-import type { HandshakeFailure, Secured } from './crypt/handshaker.ts';
 import type { Entrance } from './entrance.ts';
 
 /** What an operator can do about a refused connection. */
@@ -78,7 +78,7 @@ export interface Arrival {
  * Makes a connected socket, accepted or dialled, a connection, after a handshake if the keys want one; or closes it and says why in
  * the log. `done` is called once, at once where there is no handshake.
  */
-export function adopt(deps: EntryDependencies, arrival: Arrival, done: Done): void {
+export function upgrade(deps: EntryDependencies, arrival: Arrival, done: Done): void {
   const { socket } = arrival;
   const host = peerAddress(arrival.remote?.host ?? socket.remoteAddress ?? '');
   const remote = { host, port: arrival.remote?.port ?? socket.remotePort ?? 0 };

@@ -17,8 +17,8 @@ export interface Order {
   readonly asker: Asker;
 }
 
-/** A dialled connection that stands, and the order that it was made for. */
-export interface Standing {
+/** An established connection that was dialled, and the order that it was made for. */
+export interface DialledConnection {
   readonly order: Order;
   readonly peer: Peer;
 }

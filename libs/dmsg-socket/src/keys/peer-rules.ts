@@ -1,6 +1,6 @@
 import type { KeyObject } from 'node:crypto';
-import { type AddressBytes, addressBytes } from '../../address/numeric-address.ts';
-import { masked, type Prefix } from '../../address/prefix.ts';
+import { type AddressBytes, addressBytes } from '../address/numeric-address.ts';
+import { masked, type Prefix } from '../address/prefix.ts';
 
 /**
  * Why a peer is not let in: there is no directory, and it is not on this host; neither file is there; a file for the peer, or our own

@@ -1,6 +1,6 @@
 import { open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parsePrefix, prefixText } from '../../address/prefix.ts';
+import { parsePrefix, prefixText } from '../address/prefix.ts';
 import { MAX_SEEN_KEYS_BYTES } from './limits.ts';
 import type { SeenKey } from './withdrawn-keys.ts';
 

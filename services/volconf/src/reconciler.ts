@@ -18,7 +18,7 @@ import {
 } from './slots/target.ts';
 import { TimerHeap } from './slots/timer-heap.ts';
 
-export interface KeeperOptions {
+export interface ReconcilerOptions {
   readonly epoch: number;
   readonly connectTimeout: number;
   readonly answerTimeout: number;
@@ -36,7 +36,7 @@ export interface LiveGateway {
   readonly port: GatewayPort;
 }
 
-/** The gateways, as the keeper sees them. */
+/** The gateways, as the reconciler sees them. */
 export interface GatewayView {
   /** Those whose watch stands: new connections go there. */
   live(): Iterable<LiveGateway>;
@@ -44,15 +44,15 @@ export interface GatewayView {
   port(key: string): GatewayPort | null;
 }
 
-export interface KeeperDependencies {
+export interface ReconcilerDependencies {
   readonly clock: Clock;
   readonly random: Random;
   readonly gateways: GatewayView;
   /** Orders may be given: asked before each (architecture.md, "Lease"). */
   readonly mayOrder: () => boolean;
-  /** All gateways that exist have told what stands, or have had their time: asked before each attempt. */
+  /** Every gateway's snapshot is loaded, or has had its time: asked before each attempt. */
   readonly mayDial: () => boolean;
-  /** All gateways that exist have told what stands and what their peers want, and the store what operators want. */
+  /** Every gateway's snapshot and the operators' targets are loaded. */
   readonly allHeard: () => boolean;
   /** Something that people see has changed; `was`: the kind of state before. */
   readonly changed: (target: Target, was: TargetState['kind']) => void;
@@ -70,9 +70,9 @@ const MOST_GENERATIONS = 2 ** 31;
  * be gone. An order whose outcome is unknown leaves something behind that is hung up, by its generation, until the gateway has
  * said so or is gone itself.
  */
-export class Keeper {
-  readonly #options: KeeperOptions;
-  readonly #deps: KeeperDependencies;
+export class Reconciler {
+  readonly #options: ReconcilerOptions;
+  readonly #deps: ReconcilerDependencies;
   readonly #targets = new Map<string, Target>();
   readonly #heap: TimerHeap<Target>;
   /** Targets whose try is due. */
@@ -89,7 +89,7 @@ export class Keeper {
   adopted = 0;
   hangups = 0;
 
-  constructor(options: KeeperOptions, deps: KeeperDependencies) {
+  constructor(options: ReconcilerOptions, deps: ReconcilerDependencies) {
     this.#options = options;
     this.#deps = deps;
     this.#queue = new DialQueue({ max: options.maxDials });

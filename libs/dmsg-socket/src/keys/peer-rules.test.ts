@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { addressText } from '../../address/numeric-address.ts';
-import { contains, masked, parsePrefix, prefixText } from '../../address/prefix.ts';
+import { addressText } from '../address/numeric-address.ts';
+import { contains, masked, parsePrefix, prefixText } from '../address/prefix.ts';
 import { parsePeerFileName } from './peer-file-name.ts';
 import { PeerRules } from './peer-rules.ts';
 

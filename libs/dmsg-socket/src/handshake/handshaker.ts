@@ -6,11 +6,11 @@ import type { RsaSteps } from '@spanmesh/dmsg/crypto/rsa-steps';
 import { DmsgError } from '@spanmesh/dmsg/dmsg-error';
 import { ErrorCode, errorName } from '@spanmesh/dmsg/error-code';
 import type { Clock, Timer } from '@spanmesh/runtime/clock';
-import { addressBytes } from '../../address/numeric-address.ts';
-import { masked, prefixText } from '../../address/prefix.ts';
-import { type CipherPair, cipherPair } from '../../connection/cipher-pair.ts';
-import { AddressCount, type Full } from '../address-count.ts';
+import { AddressCount, type Full } from '../address/address-count.ts';
+import { addressBytes } from '../address/numeric-address.ts';
+import { masked, prefixText } from '../address/prefix.ts';
 import type { PeerAccess } from '../keys/peer-rules.ts';
+import { type CipherPair, cipherPair } from './cipher-pair.ts';
 import type { FailingOf, FailureLimit } from './failure-limit.ts';
 import { FairQueue, type Queued } from './fair-queue.ts';
 

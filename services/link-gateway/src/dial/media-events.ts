@@ -1,16 +1,16 @@
 import type { CloseReason } from '../connection/close-reason.ts';
 import type { LnkConn } from '../peers/peer.ts';
 import type { LnkConnEvents } from '../peers/peer-reports.ts';
-import type { Standing } from './standing.ts';
+import type { DialledConnection } from './dialled-connection.ts';
 
 /** Who wants to know at once what peers ask for, and how dialled connections fare. */
 export interface MediaListener extends LnkConnEvents {
-  up(standing: Standing): void;
-  down(standing: Standing, reason: CloseReason): void;
+  up(dialled: DialledConnection): void;
+  down(dialled: DialledConnection, reason: CloseReason): void;
 }
 
 /** Passes on what happens to whoever listens; most of the time nobody does. */
-export class MediaNews implements MediaListener {
+export class MediaEvents implements MediaListener {
   readonly listeners = new Set<MediaListener>();
 
   lnkConnOpened(lnkConn: LnkConn): void {
@@ -25,11 +25,11 @@ export class MediaNews implements MediaListener {
     for (const listener of this.listeners) listener.slotReceived(lnkConn, index);
   }
 
-  up(standing: Standing): void {
-    for (const listener of this.listeners) listener.up(standing);
+  up(dialled: DialledConnection): void {
+    for (const listener of this.listeners) listener.up(dialled);
   }
 
-  down(standing: Standing, reason: CloseReason): void {
-    for (const listener of this.listeners) listener.down(standing, reason);
+  down(dialled: DialledConnection, reason: CloseReason): void {
+    for (const listener of this.listeners) listener.down(dialled, reason);
   }
 }

@@ -1,18 +1,18 @@
 import { BlockList } from 'node:net';
 import { peerAddress } from '../address/peer-address.ts';
-import { type EntryDependencies, refuse } from './adopt.ts';
+import { type EntryDependencies, refuse } from './upgrade.ts';
 
-export type DoorDependencies = Omit<EntryDependencies, 'peers'>;
+export type AcceptFilterDependencies = Omit<EntryDependencies, 'peers'>;
 
 /**
  * Turns those away who would be refused, before there is a socket for them: Node asks `blockList` of a server as soon as it knows the
- * address, and closes the bare handle. In a flood that is most of what a refusal costs. Only a short cut: whoever gets past it
- * (on a Node that does not ask, too) is decided upon as everybody is.
+ * address, and closes the bare handle. In a flood that is most of what a refusal costs. Only an optimisation: a connection that gets
+ * past it (on a Node that does not ask, too) is checked by Admission like any other.
  */
-export class Door extends BlockList {
-  readonly #deps: DoorDependencies;
+export class AcceptFilter extends BlockList {
+  readonly #deps: AcceptFilterDependencies;
 
-  constructor(deps: DoorDependencies) {
+  constructor(deps: AcceptFilterDependencies) {
     super();
     this.#deps = deps;
   }

@@ -1,5 +1,5 @@
-import { addressBytes } from '../../address/numeric-address.ts';
-import { type Prefix, prefixOf, wholeAddress } from '../../address/prefix.ts';
+import { addressBytes } from '../address/numeric-address.ts';
+import { type Prefix, prefixOf, wholeAddress } from '../address/prefix.ts';
 
 /**
  * What a file of `remote/` says about the peers that it is named for: `pub` holds their public key, `none` allows them plaintext,

@@ -2,9 +2,9 @@ import type { Clock } from '@spanmesh/runtime/clock';
 import { adviceFor, type CloseReason } from '../connection/close-reason.ts';
 import type { Peer } from '../peers/peer.ts';
 import { answered } from './answered.ts';
+import type { Order } from './dialled-connection.ts';
 import { DialError, type Dialler } from './dialler.ts';
 import { type DialFailure, OrderError } from './order-error.ts';
-import type { Order } from './standing.ts';
 
 /**
  * What has become of an order; changed in `#become` only.
@@ -12,32 +12,32 @@ import type { Order } from './standing.ts';
  * * waiting: the owner's connection before is still closing. From the start.
  * * dialling: looking up and connecting. From waiting, when that one is gone.
  * * answering: connected; the peer has not answered our LNK_CONN. From dialling.
- * * standing: the connection counts. From answering, or from dialling if no answer is asked for.
+ * * established: the connection counts. From answering, or from dialling if no answer is asked for.
  * * ending: told to end; its attempt or its socket is on the way. From all of the above.
  * * ended: no socket is left. From all of the above, always last.
  */
-type State = 'waiting' | 'dialling' | 'answering' | 'standing' | 'ending' | 'ended';
+type State = 'waiting' | 'dialling' | 'answering' | 'established' | 'ending' | 'ended';
 
-export interface HeldDependencies {
+export interface DialAttemptDependencies {
   readonly dialler: Dialler;
   readonly clock: Clock;
   /** It has a socket: `socketClosed` is to be called when that has closed. */
-  readonly connected: (held: Held, peer: Peer) => void;
-  /** It stands. */
-  readonly up: (held: Held, peer: Peer) => void;
+  readonly connected: (attempt: DialAttempt, peer: Peer) => void;
+  /** It is established. */
+  readonly up: (attempt: DialAttempt, peer: Peer) => void;
 }
 
 /** One order being carried out: the attempt, then the connection, until its socket is closed. */
-export class Held {
+export class DialAttempt {
   readonly order: Order;
-  /** The connection once it stands. @throws OrderError failed or superseded */
+  /** The connection once it is established. @throws OrderError failed or superseded */
   readonly result: Promise<Peer>;
   /** Resolves when nothing of it is left. */
   readonly ended: Promise<void>;
-  /** It stands, or stood until it ended. */
-  stood = false;
+  /** It is established, or was until it ended. */
+  wasEstablished = false;
 
-  readonly #deps: HeldDependencies;
+  readonly #deps: DialAttemptDependencies;
   readonly #abort = new AbortController();
   readonly #gone = Promise.withResolvers<void>();
   #state: State = 'waiting';
@@ -48,7 +48,7 @@ export class Held {
   #reason: CloseReason | null = null;
 
   /** `before`: resolves when the owner's connection before is gone. */
-  constructor(order: Order, before: Promise<void>, deps: HeldDependencies) {
+  constructor(order: Order, before: Promise<void>, deps: DialAttemptDependencies) {
     this.order = order;
     this.#deps = deps;
     this.ended = this.#gone.promise;
@@ -57,9 +57,9 @@ export class Held {
     this.result.catch(() => {});
   }
 
-  /** The connection while it stands. */
-  get standing(): Peer | null {
-    return this.#state === 'standing' ? this.#peer : null;
+  /** The connection while it is established. */
+  get established(): Peer | null {
+    return this.#state === 'established' ? this.#peer : null;
   }
 
   get peer(): Peer | null {
@@ -95,8 +95,8 @@ export class Held {
       const peer = await this.#dial();
       if (this.order.answerTimeout > 0) await this.#answer(peer);
       this.#checkLive();
-      this.#become('standing');
-      this.stood = true;
+      this.#become('established');
+      this.wasEstablished = true;
       this.#deps.up(this, peer);
       return peer;
     } catch (error) {
@@ -104,7 +104,7 @@ export class Held {
         this.#become('ended');
         this.#gone.resolve();
       } else {
-        // What has failed must be gone before somebody is told that no connection stands.
+        // What has failed must be gone before somebody is told that there is no connection.
         this.#peer.connection.close('unanswered');
         await this.ended;
       }

@@ -1,12 +1,12 @@
 import { connect, Socket } from 'node:net';
+import { TestDirectory, testKeys } from '@spanmesh/dmsg-socket/keys/keys.fixture';
 import { afterEach, describe, expect, it } from 'vitest';
 import { GatewayMetrics } from '../metrics.ts';
 import { TestGateway } from '../testing/gateway.fixture.ts';
 import { accept } from './accept.ts';
+import { AcceptFilter } from './accept-filter.ts';
 import type { Admitted, NotAdmitted } from './admission.ts';
-import type { EntryDependencies } from './adopt.ts';
-import { Door } from './door.ts';
-import { TestDirectory, testKeys } from './keys/keys.fixture.ts';
+import type { EntryDependencies } from './upgrade.ts';
 
 const BALANCER = '127.0.0.8';
 
@@ -25,18 +25,18 @@ function coreWhere(access: Admitted | NotAdmitted) {
   return { core, metrics, lines };
 }
 
-describe('the door', () => {
+describe('the accept filter', () => {
   it('turns away whom admission would not take, counts it and says so', () => {
     const { core, metrics, lines } = coreWhere({ kind: 'refused', refusal: 'too-many-from-address' });
-    expect(new Door(core).check('::ffff:192.0.2.1')).toBe(true);
+    expect(new AcceptFilter(core).check('::ffff:192.0.2.1')).toBe(true);
     expect(metrics.refused['too-many-from-address']).toBe(1);
     expect(lines).toMatchObject([{ peer: '192.0.2.1', refusal: 'too-many-from-address' }]);
   });
 
   it('lets everybody else past: those that are taken, and balancers, whose header decides', () => {
-    expect(new Door(coreWhere({ kind: 'plaintext', file: '' }).core).check('192.0.2.1')).toBe(false);
+    expect(new AcceptFilter(coreWhere({ kind: 'plaintext', file: '' }).core).check('192.0.2.1')).toBe(false);
     const { core, metrics } = coreWhere({ kind: 'refused', refusal: 'no-key' });
-    expect(new Door(core).check(BALANCER)).toBe(false);
+    expect(new AcceptFilter(core).check(BALANCER)).toBe(false);
     expect(metrics.refused['no-key']).toBe(0);
   });
 
