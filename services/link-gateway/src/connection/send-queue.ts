@@ -36,6 +36,8 @@ export interface SendQueueOwner {
   flushLater(): void;
   /** Bytes have drained. */
   drained(): void;
+  /** So many bytes wait, other than before. */
+  waits?(bytes: number): void;
   /** More bytes wait than may. */
   overLimit(): void;
   /** Nothing has drained for too long. */
@@ -67,6 +69,8 @@ export class SendQueue {
     if (slice !== undefined) giveBack(slice);
   };
   #sliceBytes = 0;
+  /** What the owner was last told that waits. */
+  #told = 0;
   /** What has to come before more is written: the socket's `drain`, or that it has written the piece that it was given. */
   #waitsFor: 'nothing' | 'drain' | 'piece' = 'nothing';
   readonly #onPieceWritten = (error?: Error | null) => {
@@ -115,7 +119,15 @@ export class SendQueue {
   flush(): void {
     this.#takeOut();
     this.#write();
+    this.#tell();
     if (this.bytes > this.#options.limitBytes) this.#owner.overLimit();
+  }
+
+  #tell(): void {
+    const { bytes } = this;
+    if (bytes === this.#told) return;
+    this.#told = bytes;
+    this.#owner.waits?.(bytes);
   }
 
   #goOn(): void {
@@ -123,6 +135,7 @@ export class SendQueue {
     this.#lookedAt = null;
     this.#drainedAt = this.#clock.now();
     this.#write();
+    this.#tell();
     this.#owner.drained();
   }
 
