@@ -82,10 +82,11 @@ export class ModelGateway {
     this.boot = boot;
     const { tables, reports } = this;
     const metrics = new GatewayMetrics();
-    this.relays = new Relays({ reports, metrics, tables });
+    const shares = { chargeRelay: () => {}, enforceRelays: () => {} };
+    this.relays = new Relays({ reports, metrics, shares, tables });
     const probe = ({ liveness }: Peer) => liveness.suspect();
     const drains = { close: () => {}, order: () => {} };
-    this.#runner = new CommandRunner({ tables, relays: this.relays, metrics, prober: { probe }, drains });
+    this.#runner = new CommandRunner({ tables, relays: this.relays, metrics, shares, prober: { probe }, drains });
   }
 
   get id(): string {

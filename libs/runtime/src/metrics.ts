@@ -4,6 +4,14 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 export const MAX_LABEL_VALUES = 64;
 const OVERFLOW_LABEL = 'other';
 
+/** Milliseconds between two looks at how long a turn of the event loop has taken. */
+const TURN_LOOKS_MS = 20;
+const TURNS = {
+  name: 'spanmesh_turn_seconds',
+  help: 'How long others had to wait for a turn of the event loop, looked at fifty times a second.',
+  buckets: [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5],
+};
+
 /** Reads a metric when it is scraped: the hot path only keeps a plain number field. */
 export type ReadNumber = () => number;
 /** The same for several values, by the value of the metric's one label. */
@@ -20,6 +28,7 @@ export class Metrics {
   constructor({ processMetrics = false }: { processMetrics?: boolean } = {}) {
     if (processMetrics) {
       collectDefaultMetrics({ register: this.#registry });
+      this.#measureTurns();
     }
   }
 
@@ -58,6 +67,18 @@ export class Metrics {
   /** A distribution, observed as it happens; not for a path that runs per message. `buckets` are upper bounds. */
   histogram(name: string, help: string, buckets: readonly number[]): { observe(value: number): void } {
     return new Histogram({ name, help, buckets: [...buckets], registers: [this.#registry] });
+  }
+
+  /** A timer that is late by so much has waited for a turn of the event loop of at least that length. */
+  #measureTurns(): void {
+    const { name, help, buckets } = TURNS;
+    const turns = this.histogram(name, help, buckets);
+    let due = performance.now() + TURN_LOOKS_MS;
+    setInterval(() => {
+      const now = performance.now();
+      turns.observe(Math.max(0, now - due) / 1000);
+      due = now + TURN_LOOKS_MS;
+    }, TURN_LOOKS_MS).unref();
   }
 
   /** What a scrape gets. */

@@ -9,6 +9,8 @@ import { type Logger, Throttle } from '@spanmesh/runtime/log/logger';
 import type { Metrics } from '@spanmesh/runtime/metrics';
 import type { Service } from '@spanmesh/runtime/process/service';
 import type { Random } from '@spanmesh/runtime/random';
+import type { PoolLimit } from '@spanmesh/runtime/shares/pool';
+import { ShareLog } from '@spanmesh/runtime/shares/share-log';
 import { VERSION } from '@spanmesh/runtime/version';
 import type { Attach, AttachRefusal } from './attach/attach.ts';
 import type { AttachHost, GatewayIdentity } from './attach/attach-host.ts';
@@ -18,11 +20,10 @@ import { Reports } from './attach/reports.ts';
 import { cutSnapshot } from './attach/snapshot.ts';
 import { Captures } from './capture/captures.ts';
 import type { CloseReason } from './connection/close-reason.ts';
-import type { Connection } from './connection/connection.ts';
 import { Flow } from './connection/flow.ts';
 import { KernelQueues } from './connection/kernel-queues.ts';
 import type { Origin } from './connection/origin.ts';
-import { ReceiveMemory } from './connection/receive-memory.ts';
+import { ReadTurns } from './connection/read-turns.ts';
 import { TurnFlush } from './connection/turn-flush.ts';
 import { answered } from './dial/answered.ts';
 import { type Asker, OPERATOR } from './dial/asker.ts';
@@ -64,6 +65,7 @@ import { NoTrunks } from './routing/no-trunks.ts';
 import { Router } from './routing/router.ts';
 import type { RouteTerminal } from './routing/trunks.ts';
 import type { GatewayOptions } from './settings.ts';
+import { GatewayShares } from './shares/gateway-shares.ts';
 import { Shell, type TreeSource } from './shell/shell.ts';
 import type { GatewayTrunks, TrunkHost } from './trunk/gateway-trunks.ts';
 import { registerTrunkMetrics } from './trunk/trunk-metrics.ts';
@@ -157,11 +159,13 @@ export class Gateway implements Service, AttachHost {
     const tables = this.#tables;
     const reports = this.#reports;
     const throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock });
-    const shared = { options, clock, logger, throttle, metrics, tables, reports };
+    const shareLog = new ShareLog({ logger, throttle });
+    const limited = (limit: PoolLimit) => shareLog.limited(limit);
+    const shares = new GatewayShares(options, { limited });
+    const shared = { options, clock, logger, throttle, metrics, tables, reports, shares };
     const flow = new Flow();
     const media = new MediaEvents();
     const ownLnkConn = new OwnLnkConn(randomBytes(MARK_BYTES));
-    const receiveMemory = new ReceiveMemory<Connection>(options.receiveLimit);
     this.#trunks = deps.makeTrunks?.(id, this.#trunkHost(flow)) ?? null;
     const trunks = this.#trunks ?? new NoTrunks();
     this.#relays = new Relays(shared);
@@ -191,7 +195,8 @@ export class Gateway implements Service, AttachHost {
         ...shared,
         flow,
         turnFlush: new TurnFlush(),
-        receiveMemory,
+        reports: reports.pressure,
+        reads: new ReadTurns(),
         kernelQueues: new KernelQueues({ clock }),
       },
       tables,
@@ -202,7 +207,7 @@ export class Gateway implements Service, AttachHost {
       logger,
       gone: (peer, reason) => this.#gone(peer, reason),
     });
-    this.#entrance = new Entrance(options, { clock, logger });
+    this.#entrance = new Entrance(options, { clock, logger, shares, limited });
     this.#entry = { entrance: this.#entrance, peers, metrics, logger, throttle };
     this.#prober = new Prober(shared);
     this.#dialler = new Dialler({
@@ -228,9 +233,9 @@ export class Gateway implements Service, AttachHost {
       { ...shared, relays, lnkConns, clients, random: deps.random },
     );
     this.#captures = new Captures(tables.connections, { clock, logger });
-    this.#commands = new CommandRunner({ metrics, tables, relays, prober: this.#prober, drains: this.#drains });
+    this.#commands = new CommandRunner({ metrics, tables, relays, shares, prober: this.#prober, drains: this.#drains });
     this.#registration = new Registration(this.identity, { bus: deps.bus, clock, logger, throttle });
-    registerMetrics(deps.metrics, { metrics, tables, entrance: this.#entrance, receiveMemory });
+    registerMetrics(deps.metrics, { metrics, tables, entrance: this.#entrance, shares });
     registerOpenMetrics(deps.metrics, this);
     registerEntranceMetrics(deps.metrics, this.#entrance);
     if (this.#trunks !== null) registerTrunkMetrics(deps.metrics, this.#trunks.metrics);

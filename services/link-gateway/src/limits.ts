@@ -12,8 +12,6 @@ export const DEFAULT_MAX_LNK_CONNS_PER_CONNECTION = 64;
 export const DEFAULT_MAX_TRANSACTIONS = 200_000;
 /** Bytes that wait for one peer to read them; beyond it the connection is closed as a whole (DMSG has no flow control). */
 export const DEFAULT_SEND_LIMIT_BYTES = 16 * 1024 * 1024;
-/** Bytes of half-received messages, of all connections together; beyond it the connection that holds most is closed. */
-export const DEFAULT_RECEIVE_LIMIT_BYTES = 256 * 1024 * 1024;
 
 /**
  * Bytes queued for a connection at which those that send to it are not read any more: several times what a socket takes at once,

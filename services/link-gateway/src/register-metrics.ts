@@ -1,19 +1,21 @@
 import type { Metrics } from '@spanmesh/runtime/metrics';
+import type { Pool } from '@spanmesh/runtime/shares/pool';
 import type { Entrance } from './entrance/entrance.ts';
 import type { GatewayMetrics } from './metrics.ts';
 import type { OpenTables } from './peers/open-tables.ts';
+import type { GatewayShares, ShareHolder } from './shares/gateway-shares.ts';
 
 /** What a gateway's numbers are read from. */
 export interface Measured {
   readonly metrics: GatewayMetrics;
   readonly tables: Pick<OpenTables, 'connections'>;
   readonly entrance: Pick<Entrance, 'admission'>;
-  readonly receiveMemory: { readonly bytes: number };
+  readonly shares: Pick<GatewayShares, 'all' | 'received'>;
 }
 
 /** Gives a gateway's numbers their names. Call once a process and gateway. */
 export function registerMetrics(to: Metrics, measured: Measured): void {
-  const { metrics: m, tables, entrance, receiveMemory } = measured;
+  const { metrics: m, tables, entrance, shares } = measured;
   const name = (rest: string) => `spanmesh_gateway_${rest}`;
 
   to.gauge(name('connections'), 'DMSG connections with an open socket.', () => entrance.admission.total);
@@ -22,7 +24,34 @@ export function registerMetrics(to: Metrics, measured: Measured): void {
   to.gauge(name('links'), 'LNK_SPANs that peers have open.', () => m.links);
   to.gauge(name('relays'), 'LNK_SPANs that this gateway has open, or about to be.', () => m.relays);
   to.gauge(name('on_demand_relays'), 'LNK_SPANs open only as return paths (linkid).', () => m.onDemandRelays);
-  to.gauge(name('receive_pending_bytes'), 'Bytes of half-received messages.', () => receiveMemory.bytes);
+  to.gauge(name('receive_pending_bytes'), 'Bytes of half-received messages.', () => shares.received.held);
+
+  const ofShares = (read: (pool: Pool<ShareHolder>) => number) => () =>
+    Object.fromEntries(shares.all.map((pool) => [pool.options.resource, read(pool)]));
+  to.gauge(
+    name('shares_held'),
+    'What all peers hold together.',
+    ofShares((pool) => pool.held),
+    'resource',
+  );
+  to.gauge(
+    name('shares_most'),
+    'What the principal holds that holds most.',
+    ofShares((pool) => pool.most),
+    'resource',
+  );
+  to.gauge(
+    name('shares_total'),
+    'What all may hold together.',
+    ofShares((pool) => pool.options.total),
+    'resource',
+  );
+  to.counter(
+    name('share_limits_total'),
+    'Times that a principal has come to its share, or had to give way.',
+    ofShares((pool) => pool.limits),
+    'resource',
+  );
 
   to.counter(name('connections_accepted_total'), 'Connections taken by listeners.', () => m.connectionsAccepted);
   to.counter(name('connections_dialled_total'), 'Connections made by this gateway.', () => m.connectionsDialled);

@@ -10,9 +10,9 @@ import {
   DEFAULT_MAX_LINKS_PER_CONNECTION,
   DEFAULT_MAX_LNK_CONNS_PER_CONNECTION,
   DEFAULT_MAX_TRANSACTIONS,
-  DEFAULT_RECEIVE_LIMIT_BYTES,
   DEFAULT_SEND_LIMIT_BYTES,
 } from './limits.ts';
+import { shareSettings } from './shares/share-settings.ts';
 
 /** Where peers connect to. */
 export interface DmsgListen {
@@ -43,6 +43,7 @@ const positive = { min: 1, max: 2 ** 31 };
 /** Everything an operator can set about a gateway. */
 export const gatewaySettings = {
   ...entranceSettings,
+  ...shareSettings,
   name: setting({
     env: 'SPANMESH_GATEWAY_NAME',
     flag: '--gateway-name',
@@ -185,13 +186,6 @@ export const gatewaySettings = {
     default: String(DEFAULT_SEND_LIMIT_BYTES),
     describe: 'Most bytes that may wait for one peer; beyond it the connection is closed.',
     parse: integer({ min: 4096, max: 2 ** 32 }),
-  }),
-  receiveLimit: setting({
-    env: 'SPANMESH_RECEIVE_LIMIT',
-    flag: '--receive-limit',
-    default: String(DEFAULT_RECEIVE_LIMIT_BYTES),
-    describe: 'Most bytes of half-received messages of all connections together.',
-    parse: integer({ min: 4096, max: 2 ** 40 }),
   }),
 };
 

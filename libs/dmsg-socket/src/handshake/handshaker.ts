@@ -1,15 +1,15 @@
 import type { Socket } from 'node:net';
 import { HANDSHAKE_BYTES, Handshake, type RandomBytes } from '@spanmesh/dmsg/crypto/handshake';
-import { publicKeyHash } from '@spanmesh/dmsg/crypto/key-hash';
 import type { ReplayMemory } from '@spanmesh/dmsg/crypto/replay';
 import type { RsaSteps } from '@spanmesh/dmsg/crypto/rsa-steps';
 import { DmsgError } from '@spanmesh/dmsg/dmsg-error';
 import { ErrorCode, errorName } from '@spanmesh/dmsg/error-code';
 import type { Clock, Timer } from '@spanmesh/runtime/clock';
-import { AddressCount, type Full } from '../address/address-count.ts';
-import { addressBytes } from '../address/numeric-address.ts';
-import { masked, prefixText } from '../address/prefix.ts';
+import { addressPrincipal } from '@spanmesh/runtime/shares/address-principal';
+import { Pool, type PoolLimit } from '@spanmesh/runtime/shares/pool';
+import type { Full } from '../address/address-count.ts';
 import type { PeerAccess } from '../keys/peer-rules.ts';
+import { keyPrincipal } from '../keys/principal.ts';
 import { type CipherPair, cipherPair } from './cipher-pair.ts';
 import type { FailingOf, FailureLimit } from './failure-limit.ts';
 import { FairQueue, type Queued } from './fair-queue.ts';
@@ -46,6 +46,8 @@ export interface HandshakerDependencies {
   readonly replays: ReplayMemory;
   /** null: as many as like may fail. */
   readonly failures: FailureLimit | null;
+  /** Told when an address has come to its share of those that may be under way. */
+  readonly shareLimited?: (limit: PoolLimit) => void;
   /** Default: those of OpenSSL. */
   readonly steps?: RsaSteps;
 }
@@ -64,7 +66,7 @@ export class Handshaker {
   readonly #timeoutMs: number;
   readonly #closesAtOnce: boolean;
   readonly #deps: HandshakerDependencies;
-  readonly #count: AddressCount;
+  readonly #places: Pool<Pending>;
   readonly #queue = new FairQueue();
   readonly #pending = new Set<Pending>();
   readonly #failed = new Set<Pending>();
@@ -72,13 +74,16 @@ export class Handshaker {
   constructor(options: HandshakerOptions, deps: HandshakerDependencies) {
     this.#timeoutMs = options.timeoutMs;
     this.#closesAtOnce = options.closesAtOnce ?? false;
-    this.#count = new AddressCount(options);
+    this.#places = new Pool(
+      { resource: 'handshakes', total: options.total, share: options.perAddress },
+      { evict: (pending) => pending.end({ failure: 'limited' }), limited: deps.shareLimited ?? (() => {}) },
+    );
     this.#deps = deps;
   }
 
   /** Handshakes under way, those included that have failed and are not closed yet. */
   get total(): number {
-    return this.#count.total;
+    return this.#places.held;
   }
 
   /** Those that have failed, and are closed when their time is over. */
@@ -88,8 +93,10 @@ export class Handshaker {
 
   /** Why another one with this address and these keys cannot begin now; null: it can. */
   full(address: string, access: Encrypted): HandshakesFull | null {
-    const failing = this.#deps.failures?.limited(principalOf(address), keyNameOf(access)) ?? null;
-    return failing === null ? this.#count.full(address) : `failed-${failing}`;
+    const failing = this.#deps.failures?.limited(addressPrincipal(address), keyPrincipal(access.peer)) ?? null;
+    if (failing !== null) return `failed-${failing}`;
+    const full = this.#places.peek(addressPrincipal(address));
+    return full === 'share' ? 'address' : full;
   }
 
   /**
@@ -97,10 +104,9 @@ export class Handshaker {
    * socket paused and without listeners; or with why not, the socket destroyed.
    */
   start(socket: Socket, address: string, access: Encrypted, done: Done): void {
-    this.#count.take(address);
     const over: Done = (result) => {
       this.#pending.delete(pending);
-      this.#count.release(address);
+      this.#places.close(place);
       this.#failed.delete(pending);
       done(result);
     };
@@ -109,6 +115,9 @@ export class Handshaker {
       if (this.#closesAtOnce) pending.end({ failure: 'closed' });
     };
     const pending: Pending = new Pending(socket, address, access, { ...this.#deps, queue: this.#queue, failed }, over);
+    // Whoever has most under way gives way; `full` has said that there is somebody.
+    const place = this.#places.open(addressPrincipal(address), pending);
+    this.#places.take(place);
     this.#pending.add(pending);
     pending.start(this.#timeoutMs);
   }
@@ -117,16 +126,6 @@ export class Handshaker {
   stop(): void {
     for (const pending of this.#pending) pending.end({ failure: 'stopping' });
   }
-}
-
-/** Whose failures they are: of an IPv6 host all of its network, which has more addresses than a table. */
-function principalOf(address: string): string {
-  const bytes = addressBytes(address);
-  return bytes === null || bytes.length === 4 ? address : prefixText({ address: masked(bytes, 64), bits: 64 });
-}
-
-function keyNameOf({ peer }: Encrypted): string {
-  return publicKeyHash(peer).toString('base64');
 }
 
 /**
@@ -175,7 +174,7 @@ class Pending {
     const { clock, queue } = this.#deps;
     this.#socket.on('end', this.#onEnd).on('error', this.#onEnd).on('close', this.#onEnd);
     this.#timer = clock.after(timeoutMs, () => this.end({ failure: 'timeout' }));
-    this.#turn = queue.add(this.#address, () => this.#guard(() => this.#speak()));
+    this.#turn = queue.add(addressPrincipal(this.#address), () => this.#guard(() => this.#speak()));
   }
 
   /** Closes it now. What it had failed of before is told rather than `failure`. */
@@ -203,7 +202,13 @@ class Pending {
     if (this.#isLimited()) return;
     const { steps } = this.#deps;
     const { own, peer, bound } = this.#access;
-    const handshake = new Handshake({ own, peer }, this.#deps, { mustBind: bound, ...(steps && { steps }) });
+    const { random, replays } = this.#deps;
+    const remembered = { admit: (session: Uint8Array) => replays.admit(session, keyPrincipal(peer)) };
+    const handshake = new Handshake(
+      { own, peer },
+      { random, replays: remembered },
+      { mustBind: bound, ...(steps && { steps }) },
+    );
     this.#state = { kind: 'listening', handshake, received: 0 };
     this.#socket.write(handshake.wire);
     this.#socket.on('data', this.#onData);
@@ -222,7 +227,9 @@ class Pending {
     // Whole: what follows stays in the kernel until it can be decrypted.
     this.#socket.pause();
     this.#state = { kind: 'reading', handshake };
-    this.#turn = this.#deps.queue.add(this.#address, () => this.#guard(() => this.#finish(handshake, chunk)));
+    this.#turn = this.#deps.queue.add(addressPrincipal(this.#address), () =>
+      this.#guard(() => this.#finish(handshake, chunk)),
+    );
   }
 
   #finish(handshake: Handshake, chunk: Buffer): void {
@@ -237,7 +244,8 @@ class Pending {
 
   /** Before any RSA. */
   #isLimited(): boolean {
-    const limited = this.#deps.failures?.limited(principalOf(this.#address), keyNameOf(this.#access)) ?? null;
+    const limited =
+      this.#deps.failures?.limited(addressPrincipal(this.#address), keyPrincipal(this.#access.peer)) ?? null;
     if (limited !== null) this.#fail({ failure: 'limited', check: limited });
     return limited !== null;
   }
@@ -260,7 +268,7 @@ class Pending {
         return;
       }
       if (err.code === ErrorCode.KEYXCHGFAIL) {
-        this.#deps.failures?.count(principalOf(this.#address), keyNameOf(this.#access));
+        this.#deps.failures?.count(addressPrincipal(this.#address), keyPrincipal(this.#access.peer));
       }
       this.#fail({ failure: errorName(err.code), check: err.data.check });
     }

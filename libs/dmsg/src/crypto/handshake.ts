@@ -4,7 +4,6 @@ import { ErrorCode } from '../error-code.ts';
 import { MAGIC, MAGIC_SWAPPED, readU16 } from '../wire/header.ts';
 import { bindingIn, bindTo } from './handshake-binding.ts';
 import { BLOCK_BYTES, encryptBlock, type HandshakeKeys, openBlock, refused } from './handshake-block.ts';
-import type { ReplayMemory } from './replay.ts';
 import { OPENSSL_STEPS, type RsaSteps } from './rsa-steps.ts';
 import { SESSION_BYTES } from './session.ts';
 
@@ -72,6 +71,12 @@ export function encryptHandshake(plain: Uint8Array, keys: HandshakeKeys): Uint8A
   ]);
 }
 
+/** Handshakes that have been here. */
+export interface Replays {
+  /** @throws DmsgError KEYXCHGFAIL: this material has. */
+  admit(session: Uint8Array): void;
+}
+
 /** How a handshake is read. */
 export interface ReadOptions {
   /** The peer must name our key as the receiver's (handshake-binding.ts); default: it need not, but must not name another. */
@@ -128,7 +133,7 @@ export class Handshake {
   /** The material for our Sealer. Secret. */
   readonly session: Uint8Array;
   readonly #keys: HandshakeKeys;
-  readonly #replays: ReplayMemory | null;
+  readonly #replays: Replays | null;
   readonly #options: ReadOptions;
   readonly #received = new Uint8Array(HANDSHAKE_BYTES);
   #receivedBytes = 0;
@@ -140,7 +145,7 @@ export class Handshake {
    */
   constructor(
     keys: HandshakeKeys,
-    deps: { readonly random: RandomBytes; readonly replays: ReplayMemory | null },
+    deps: { readonly random: RandomBytes; readonly replays: Replays | null },
     options: ReadOptions = {},
   ) {
     this.#keys = keys;

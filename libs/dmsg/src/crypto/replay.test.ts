@@ -45,4 +45,14 @@ describe('replay memory', () => {
     errorOf(ErrorCode.KEYXCHGFAIL, () => memory.admit(c));
     memory.admit(a);
   });
+
+  it('forgets what is of the key that has most, when it is full', () => {
+    const memory = new ReplayMemory({ rememberMs: 1000, limit: 4 }, { clock: new Now() });
+    const honest = randomBytes(64);
+    memory.admit(honest, 'honest');
+    for (let i = 0; i < 10; i++) memory.admit(randomBytes(64), 'greedy');
+    expect(memory.size).toBe(4);
+    errorOf(ErrorCode.KEYXCHGFAIL, () => memory.admit(honest, 'honest'));
+    errorOf(ErrorCode.KEYXCHGFAIL, () => memory.admit(honest, 'greedy'));
+  });
 });

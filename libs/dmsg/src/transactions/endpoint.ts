@@ -123,6 +123,11 @@ export class Endpoint implements TransactionEndpoint {
     return this.#table.size;
   }
 
+  /** Those of them that the peer has opened. */
+  get peerCount(): number {
+    return this.#table.peerCount;
+  }
+
   /** After `lost`. */
   get isLost(): boolean {
     return this.#isLost;

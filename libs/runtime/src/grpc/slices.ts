@@ -1,3 +1,5 @@
+import { Turns } from '../shares/turns.ts';
+
 /** Units of work in a turn of the event loop, of all jobs together: some milliseconds. */
 export const UNITS_PER_TURN = 4096;
 
@@ -12,17 +14,18 @@ interface Running {
   /** One step; true: it is over. */
   step(): boolean;
   units: number;
+  readonly principal: string;
 }
 
 /**
- * Does long work in slices, with turns of the event loop in between, so that whatever users ask for, gateways are served. Several jobs take
- * turns: a short one does not wait for a long one to be over.
+ * Does long work in slices, with turns of the event loop in between, so that whatever users ask for, gateways are served. Principals take
+ * turns, and so do the jobs of each: a short one does not wait for a long one to be over, nor for all that others have asked.
  */
 export class Slices {
   /** Most units in one turn so far. */
   most = 0;
   readonly #perTurn: number;
-  readonly #jobs: Running[] = [];
+  readonly #jobs = new Turns<Running>();
   #scheduled = false;
 
   constructor({ perTurn = UNITS_PER_TURN }: { perTurn?: number } = {}) {
@@ -31,13 +34,14 @@ export class Slices {
 
   /** Jobs that are not over. */
   get size(): number {
-    return this.#jobs.length;
+    return this.#jobs.size;
   }
 
-  /** Resolves with what the job returns, rejects with what it throws. */
-  run<T>(job: Job<T>): Promise<T> {
+  /** Resolves with what the job returns, rejects with what it throws. `principal`: who waits for it. */
+  run<T>(job: Job<T>, principal = ''): Promise<T> {
     return new Promise((resolve, reject) => {
       const running: Running = {
+        principal,
         units: 0,
         step: () => {
           try {
@@ -51,7 +55,7 @@ export class Slices {
           }
         },
       };
-      this.#jobs.push(running);
+      this.#jobs.add(principal, running);
       this.#schedule();
     });
   }
@@ -68,13 +72,13 @@ export class Slices {
   #turn(): void {
     let units = 0;
     while (units < this.#perTurn) {
-      const job = this.#jobs.shift();
+      const job = this.#jobs.take();
       if (job === undefined) break;
-      if (!job.step()) this.#jobs.push(job);
+      if (!job.step()) this.#jobs.add(job.principal, job);
       units += job.units;
     }
     this.most = Math.max(this.most, units);
-    if (this.#jobs.length > 0) this.#schedule();
+    if (this.#jobs.size > 0) this.#schedule();
   }
 }
 

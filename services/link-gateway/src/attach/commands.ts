@@ -7,11 +7,13 @@ import type { RelaySource } from '../peers/peer.ts';
 import type { Prober } from '../peers/prober.ts';
 import type { Relays } from '../peers/relays.ts';
 import { dialectOf } from '../peers/wire-dialect.ts';
+import type { GatewayShares } from '../shares/gateway-shares.ts';
 
 export interface CommandRunnerDependencies {
   readonly tables: OpenTables;
   readonly relays: Relays;
   readonly metrics: GatewayMetrics;
+  readonly shares: Pick<GatewayShares, 'enforceRelays'>;
   readonly prober: Pick<Prober, 'probe'>;
   readonly drains: Pick<Drains, 'close' | 'order'>;
 }
@@ -28,10 +30,11 @@ export class CommandRunner {
   }
 
   run(commands: Commands): void {
-    const { tables, metrics, prober, drains } = this.#deps;
+    const { tables, metrics, shares, prober, drains } = this.#deps;
     for (const link of commands.links) this.#learn(link);
     for (const gone of commands.linksGone) this.#forget(gone);
     for (const relays of commands.relays) this.#relay(relays, commands.n);
+    if (commands.relays.length > 0) shares.enforceRelays();
     for (const id of commands.probe) {
       const peer = tables.connections.get(id);
       if (peer === undefined) metrics.commandsStale++;

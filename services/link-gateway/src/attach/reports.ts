@@ -3,6 +3,7 @@ import { type DrainProgress, type GatewayTrunks, type RelaySet, StateChange } fr
 import type { ClusterKey } from '@spanmesh/proto/v1/types';
 import type { Link, LnkConn, Peer, Relay, RelaySource } from '../peers/peer.ts';
 import type { PeerReports } from '../peers/peer-reports.ts';
+import { ReportPressure } from './report-pressure.ts';
 import { connectionOpened, linkOpened, linkRef } from './snapshot.ts';
 
 /** Encoded bytes of a pair, on demand, from above: the link is named with each. */
@@ -24,6 +25,8 @@ export class Reports implements PeerReports {
   /** Reads how the gateway is connected with the others; null: as before. */
   #trunks: (() => GatewayTrunks) | null = null;
   #isHeard = false;
+  /** What connections that report must wait for. */
+  readonly pressure = new ReportPressure(() => this.#bytes);
   #onChange: () => void = () => {};
 
   /** Called at each report that somebody listens to. */
@@ -165,6 +168,7 @@ export class Reports implements PeerReports {
 
   #add<Name extends ListName>(name: Name, entry: Entry<Name>): void {
     if (!this.#isHeard) return;
+    this.pressure.reported++;
     (this.#delta[name] as Entry<Name>[]).push(entry);
     this.#bytes += bytesOf(name, entry);
     this.#onChange();
@@ -197,5 +201,6 @@ export class Reports implements PeerReports {
     this.#onDemand = new Map();
     this.#drains = new Map();
     this.#trunks = null;
+    this.pressure.eased();
   }
 }

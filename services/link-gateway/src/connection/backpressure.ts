@@ -13,6 +13,8 @@ import type { SendQueue } from './send-queue.ts';
 
 /** The connection whose reading and writing are balanced. */
 export interface BackpressureOwner {
+  /** Whose turn it is when it is read again. */
+  readonly principal: string;
   /** Messages go both ways. */
   readonly isOpen: boolean;
   /** Its socket may be read from, and other connections may still be waited for. */
@@ -85,7 +87,7 @@ export class Backpressure implements Reader, Pressure {
     destination.onceLow(() => {
       this.#waitsFor.delete(destination);
       this.#resume();
-    });
+    }, owner.principal);
   }
 
   /** Waits for nobody any more. */

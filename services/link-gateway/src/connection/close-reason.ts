@@ -10,6 +10,7 @@ export type CloseReason =
   | 'send-limit'
   | 'stalled'
   | 'receive-limit'
+  | 'share'
   | 'self'
   | 'command'
   | 'hangup'
@@ -30,6 +31,7 @@ export const CLOSE_REASONS: readonly CloseReason[] = [
   'send-limit',
   'stalled',
   'receive-limit',
+  'share',
   'self',
   'command',
   'hangup',
@@ -57,6 +59,8 @@ export function adviceFor(reason: CloseReason): string | null {
       return 'the peer does not read what is sent to it; check it, or raise the send limit or the stall timeout';
     case 'receive-limit':
       return 'too many half-received messages; raise the receive limit if peers send large ones at the same time';
+    case 'share':
+      return 'the peer, or others with its key or address, had most of what all share; raise that total if it is right';
     case 'self':
       return 'the address leads back to this router; correct the target';
     case 'internal':

@@ -19,6 +19,7 @@ import { peerAddress } from '../address/peer-address.ts';
 import { CLOSE_LINGER_MS } from '../limits.ts';
 import type { GatewayMetrics } from '../metrics.ts';
 import type { GatewayOptions } from '../settings.ts';
+import type { GatewayShares, Holdings } from '../shares/gateway-shares.ts';
 import { readWith } from '../socket/read-memory.ts';
 import { Backpressure, type BackpressureOwner } from './backpressure.ts';
 import { adviceFor, type CloseReason } from './close-reason.ts';
@@ -27,7 +28,7 @@ import type { KernelQueues } from './kernel-queues.ts';
 import { MessageDeadline, type MessageReceiver } from './message-deadline.ts';
 import type { Origin } from './origin.ts';
 import type { Pressure } from './pressure.ts';
-import type { ReceiveMemory } from './receive-memory.ts';
+import type { ReadTurns } from './read-turns.ts';
 import { SendQueue, type SendQueueOwner } from './send-queue.ts';
 import type { Tap } from './tap.ts';
 import type { TurnFlush } from './turn-flush.ts';
@@ -56,6 +57,8 @@ export interface ConnectionStart {
   readonly origin: Origin;
   /** Numeric address and port of the peer: of the socket, or as its balancer says. */
   readonly remote: HostPort;
+  /** Whose share it takes (entrance/principal.ts). */
+  readonly principal: string;
   /** As its handshake has left them; null: plaintext. */
   readonly cipher: CipherPair | null;
 }
@@ -92,7 +95,10 @@ export interface ConnectionDependencies {
   readonly metrics: GatewayMetrics;
   readonly flow: Flow;
   readonly turnFlush: TurnFlush;
-  readonly receiveMemory: ReceiveMemory<Connection>;
+  readonly shares: GatewayShares;
+  readonly reads: ReadTurns;
+  /** What waits until topology has taken it in. */
+  readonly reports: Pressure & { readonly reported: number };
   readonly kernelQueues: KernelQueues;
 }
 
@@ -110,6 +116,9 @@ export class Connection
   /** Numeric address and port of both sides. */
   readonly remote: string;
   readonly local: string;
+  /** Whose share it takes. */
+  readonly principal: string;
+  readonly holdings: Holdings;
 
   readonly #deps: ConnectionDependencies;
   readonly #events: ConnectionEvents;
@@ -142,7 +151,7 @@ export class Connection
 
   /** Takes over a connected socket. Reads nothing, and tells nothing, until `begin`. */
   constructor(start: ConnectionStart, deps: ConnectionDependencies, events: ConnectionEvents) {
-    const { id, origin, remote, cipher } = start;
+    const { id, origin, remote, principal, cipher } = start;
     this.#deps = deps;
     this.#events = events;
     const { socket, held } = readWith(start.socket, (chunk) => this.#onData(chunk));
@@ -152,6 +161,8 @@ export class Connection
     this.id = id;
     this.address = remote.host;
     this.remote = formatHostPort(remote);
+    this.principal = principal;
+    this.holdings = deps.shares.open(this, principal);
     this.local = formatHostPort({ host: peerAddress(socket.localAddress ?? ''), port: socket.localPort ?? 0 });
     const { options, clock, metrics } = deps;
     this.#heardAt = clock.now();
@@ -301,7 +312,7 @@ export class Connection
   close(reason: CloseReason, detail: CloseDetail = {}): void {
     if (!this.#beginClosing(reason, detail, CLOSE_LINGER_MS)) return;
     // A peer that does not read would never take the rest.
-    if (reason === 'send-limit' || reason === 'stalled' || reason === 'half-dead') {
+    if (reason === 'send-limit' || reason === 'stalled' || reason === 'half-dead' || reason === 'share') {
       this.#queue.discard();
       this.#socket.destroy();
     } else {
@@ -363,6 +374,10 @@ export class Connection
     this.#backpressure.drained();
   }
 
+  waits(bytes: number): void {
+    this.#deps.shares.sent.set(this.holdings.sent, bytes);
+  }
+
   overLimit(): void {
     this.close('send-limit', { queued: this.#queue.bytes, limit: this.#deps.options.sendLimit });
   }
@@ -392,11 +407,11 @@ export class Connection
     this.#silence?.cancel();
     this.#deadline.stop();
     this.#reader.stop();
-    this.#deps.receiveMemory.set(this, 0);
     this.#deps.metrics.closed[reason]++;
     this.#log(reason, detail);
     if (state.kind === 'recognising') state.deadline.cancel();
     if (state.kind === 'open') this.#end(state.endpoint);
+    this.#deps.shares.close(this.holdings);
     return true;
   }
 
@@ -412,7 +427,7 @@ export class Connection
   }
 
   #onData(chunk: Uint8Array): void {
-    const { metrics, clock, receiveMemory, flow } = this.#deps;
+    const { metrics, clock, shares, reads, reports, flow } = this.#deps;
     metrics.bytesIn += chunk.length;
     this.#heardAt = clock.now();
     if (!this.#heard) {
@@ -423,6 +438,7 @@ export class Connection
     this.#events.heard();
     if (this.#state.kind === 'closing' || this.#state.kind === 'closed') return;
     const messages = this.#messages;
+    const { reported } = reports;
     flow.begin();
     try {
       if (this.#opener === null) {
@@ -435,11 +451,17 @@ export class Connection
     } catch (error) {
       this.#fail(error);
     }
+    if (reports.reported !== reported) flow.sentInto(reports);
+    if (reads.took(this.holdings.connection, chunk.length)) flow.sentInto(reads);
     flow.end(this);
     if (this.closeReason !== null) return;
     const pending = this.#reader.pendingBytes + (this.#opener?.pendingBytes ?? 0);
-    receiveMemory.set(this, pending);
     this.#deadline.note(pending, this.#messages !== messages);
+    if (this.#state.kind === 'open') {
+      shares.transactions.set(this.holdings.transactions, this.#state.endpoint.peerCount);
+    }
+    // Last: it may have to give way itself.
+    shares.received.set(this.holdings.received, pending);
   }
 
   /** Runs what a peer's bytes lead to: whatever goes wrong there costs this connection only. */

@@ -2,8 +2,8 @@
 export interface Pressure {
   /** More waits than it should: whoever sends there is paused. */
   readonly isHigh: boolean;
-  /** Calls back once when it is not any more, or has ended. */
-  onceLow(fn: () => void): void;
+  /** Calls back once when it is not any more, or has ended. `principal`: who waits. */
+  onceLow(fn: () => void, principal?: string): void;
 }
 
 /** Nothing ever waits. */

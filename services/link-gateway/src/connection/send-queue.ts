@@ -37,6 +37,8 @@ export interface SendQueueOwner {
   flushLater(): void;
   /** Bytes have drained. */
   drained(): void;
+  /** So many bytes wait, other than before. */
+  waits?(bytes: number): void;
   /** More bytes wait than may. */
   overLimit(): void;
   /** Nothing has drained for too long. */
@@ -70,6 +72,8 @@ export class SendQueue {
     if (slice !== undefined) giveBack(slice);
   };
   #sliceBytes = 0;
+  /** What the owner was last told that waits. */
+  #told = 0;
   /** What has to come before more is written: the socket's `drain`, or that it has written the piece that it was given. */
   #waitsFor: 'nothing' | 'drain' | 'piece' = 'nothing';
   readonly #onPieceWritten = (error?: Error | null) => {
@@ -118,7 +122,15 @@ export class SendQueue {
   flush(): void {
     this.#takeOut();
     this.#write();
+    this.#tell();
     if (this.bytes > this.#options.limitBytes) this.#owner.overLimit();
+  }
+
+  #tell(): void {
+    const { bytes } = this;
+    if (bytes === this.#told) return;
+    this.#told = bytes;
+    this.#owner.waits?.(bytes);
   }
 
   #goOn(): void {
@@ -126,6 +138,7 @@ export class SendQueue {
     this.#lookedAt = null;
     this.#drainedAt = this.#clock.now();
     this.#write();
+    this.#tell();
     this.#owner.drained();
   }
 

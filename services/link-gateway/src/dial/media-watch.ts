@@ -15,7 +15,6 @@ import type { LnkConn } from '../peers/peer.ts';
 import { apiDialect } from '../peers/wire-dialect.ts';
 import type { DialledConnection } from './dialled-connection.ts';
 import type { MediaListener } from './media-events.ts';
-import { principalOf } from './principal.ts';
 
 /** Of the server's side of a watch, what is needed here. */
 export interface MediaStream {
@@ -175,14 +174,13 @@ function inParts(all: WatchMediaResponse): WatchMediaResponse[] {
 function openedOf({ id, connection, payload, tx, openedUs }: LnkConn): MediaLnkConn {
   const { dialect } = tx.endpoint.rules;
   const { mediaId, label } = decodeLnkConnPayload(dialect, payload, 0);
-  const principal = principalOf(connection.address);
   return {
     lnkConn: id,
     mediaId,
     dialect: apiDialect(dialect),
     remoteAddress: connection.remote,
     label,
-    principal,
+    principal: connection.principal,
     openedUs,
   };
 }

@@ -1,7 +1,10 @@
 import type { AddressCount } from '@spanmesh/dmsg-socket/address/address-count';
 import type { HandshakesFull } from '@spanmesh/dmsg-socket/handshake/handshaker';
 import type { KeysRefusal, PeerAccess } from '@spanmesh/dmsg-socket/keys/peer-rules';
+import { principalOf } from '@spanmesh/dmsg-socket/keys/principal';
+import type { Pool } from '@spanmesh/runtime/shares/pool';
 import { isLoopback } from '../address/peer-address.ts';
+import type { ShareHolder } from '../shares/gateway-shares.ts';
 
 /** Why a connection is not taken. */
 export type Refusal =
@@ -70,6 +73,8 @@ export interface AdmissionDependencies {
   readonly accessOf: (address: string) => PeerAccess;
   /** Connections, of all kinds. */
   readonly connections: AddressCount;
+  /** Those that have been let in, by principal; default: nobody gives way. */
+  readonly room?: Pick<Pool<ShareHolder>, 'options' | 'heldBy' | 'most' | 'evictMost'>;
   /** Whether one more handshake may begin. */
   readonly handshakes: { full(address: string, access: Encrypted): HandshakesFull | null };
   /** Whether this process may open one more socket, given how many connections there are; default: it may. */
@@ -93,7 +98,11 @@ export class Admission {
   /** Takes one with this address (as `peerAddress` gives it), or says why not. What was taken must be released. */
   admit(address: string): Admitted | NotAdmitted {
     const access = this.look(address);
-    if (access.kind !== 'refused') this.#deps.connections.take(address);
+    if (access.kind === 'refused') return access;
+    const { connections, room } = this.#deps;
+    // Its socket closes at the end of this turn: until then there is one more.
+    if (this.#lacks(address) !== null) room?.evictMost();
+    connections.add(address);
     return access;
   }
 
@@ -106,14 +115,26 @@ export class Admission {
   /** What `admit` would answer; takes nothing. */
   look(address: string): Admitted | NotAdmitted {
     if (this.#closed) return { kind: 'refused', refusal: 'stopping' };
-    const { accessOf, connections, handshakes, files } = this.#deps;
+    const { accessOf, room, handshakes } = this.#deps;
     const access = accessOf(address);
     if (access.kind === 'refused') return access;
-    const full = connections.full(address);
-    if (full !== null) return { kind: 'refused', refusal: full === 'total' ? 'too-many' : 'too-many-from-address' };
-    if (files?.isFull(connections.total) === true) return { kind: 'refused', refusal: 'file-descriptors' };
+    const held = room?.heldBy(principalOf(address, access)) ?? 0;
+    if (room !== undefined && held >= room.options.share) return { kind: 'refused', refusal: 'too-many-from-address' };
+    const refusal = this.#lacks(address);
+    // Whoever has most gives way to who has less.
+    const mayTake =
+      refusal === null || (refusal !== 'too-many-from-address' && room !== undefined && room.most > held + 1);
+    if (!mayTake) return { kind: 'refused', refusal };
     const busy = access.kind === 'encrypted' ? handshakes.full(address, access) : null;
     return busy === null ? access : { kind: 'refused', refusal: BUSY[busy] };
+  }
+
+  /** What there is too little of for one more. */
+  #lacks(address: string): Refusal | null {
+    const { connections, files } = this.#deps;
+    const full = connections.full(address);
+    if (full !== null) return full === 'total' ? 'too-many' : 'too-many-from-address';
+    return files?.isFull(connections.total) === true ? 'file-descriptors' : null;
   }
 
   /** The socket of one that was taken has closed. */

@@ -8,7 +8,9 @@ import { KeysError } from '@spanmesh/dmsg-socket/keys/keys-error';
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { Logger } from '@spanmesh/runtime/log/logger';
 import { SettingError } from '@spanmesh/runtime/settings/setting';
+import type { PoolLimit } from '@spanmesh/runtime/shares/pool';
 import type { GatewayOptions } from '../settings.ts';
+import type { GatewayShares } from '../shares/gateway-shares.ts';
 import { Admission, loopbackOnly } from './admission.ts';
 import { entranceSettings } from './entrance-settings.ts';
 import { FileDescriptors } from './file-descriptors.ts';
@@ -18,6 +20,14 @@ const FAILING_ADVICE: Readonly<Record<FailingOf, string>> = {
   address: 'a wrong key on one side, or somebody who tries keys out: look at what connects from there',
   key: 'several addresses fail with the key of one peer: a wrong key for a prefix, or somebody who tries keys out',
 };
+
+export interface EntranceDependencies {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly shares: Pick<GatewayShares, 'connections'>;
+  /** Told when somebody has come to a bound. */
+  readonly limited: (limit: PoolLimit) => void;
+}
 
 /** Everything that decides who gets in. */
 export class Entrance {
@@ -33,8 +43,8 @@ export class Entrance {
   /** Those that were not, by the name of the error. */
   readonly handshakesFailed: Record<string, number> = {};
 
-  constructor(options: GatewayOptions, deps: { readonly clock: Clock; readonly logger: Logger }) {
-    const { clock, logger } = deps;
+  constructor(options: GatewayOptions, deps: EntranceDependencies) {
+    const { clock, logger, shares } = deps;
     const keys = options.keysDir === '' ? null : new KeysDirectory({ directory: options.keysDir }, deps);
     this.keys = keys;
     this.failures = new FailureLimit(
@@ -53,12 +63,19 @@ export class Entrance {
         total: options.maxHandshakes,
         perAddress: options.maxHandshakesPerAddress,
       },
-      { clock, random: randomBytes, replays: new ReplayMemory(REPLAY_DEFAULTS, { clock }), failures: this.failures },
+      {
+        clock,
+        random: randomBytes,
+        replays: new ReplayMemory(REPLAY_DEFAULTS, { clock }),
+        failures: this.failures,
+        shareLimited: deps.limited,
+      },
     );
     this.admission = new Admission({
       accessOf: keys === null ? loopbackOnly : (address) => keys.of(address),
       connections: new AddressCount({ total: options.maxConnections, perAddress: options.maxConnectionsPerAddress }),
       handshakes: this.handshaker,
+      room: shares.connections,
       files: new FileDescriptors({ clock }),
     });
     this.proxied = new ProxiedSockets(

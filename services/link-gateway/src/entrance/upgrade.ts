@@ -1,9 +1,11 @@
 import type { Socket } from 'node:net';
 import type { Dialect } from '@spanmesh/dmsg/dialect';
-import type { HandshakeFailure, Secured } from '@spanmesh/dmsg-socket/handshake/handshaker';
+import type { HandshakeFailure } from '@spanmesh/dmsg-socket/handshake/handshaker';
+import { keyPrincipal, principalOf } from '@spanmesh/dmsg-socket/keys/principal';
 import type { HostPort } from '@spanmesh/runtime/address';
 import type { Logger, Throttle } from '@spanmesh/runtime/log/logger';
 import { peerAddress } from '../address/peer-address.ts';
+import type { ConnectionStart } from '../connection/connection.ts';
 import type { Origin } from '../connection/origin.ts';
 import { TCP_KEEPALIVE_MS } from '../limits.ts';
 import type { GatewayMetrics } from '../metrics.ts';
@@ -91,7 +93,8 @@ export function upgrade(deps: EntryDependencies, arrival: Arrival, done: Done): 
   }
   socket.setNoDelay(true);
   socket.setKeepAlive(true, TCP_KEEPALIVE_MS);
-  if (access.kind === 'plaintext') done(connect(deps, arrival, remote, null));
+  if (access.kind === 'plaintext')
+    done(connect(deps, arrival, { remote, principal: principalOf(host, access), cipher: null }, null));
   else handshake(deps, arrival, remote, access, done);
 }
 
@@ -124,7 +127,8 @@ function handshake(
   entrance.handshaker.start(arrival.socket, remote.host, access, (result) => {
     if ('sealer' in result) {
       entrance.handshakesDone++;
-      done(connect(deps, arrival, remote, result));
+      const who = { remote, principal: keyPrincipal(access.peer), cipher: result };
+      done(connect(deps, arrival, who, result.rest));
       return;
     }
     entrance.admission.release(remote.host);
@@ -138,10 +142,10 @@ function handshake(
 function connect(
   { peers }: EntryDependencies,
   { socket, dialect, origin }: Arrival,
-  remote: HostPort,
-  secured: Secured | null,
+  who: Pick<ConnectionStart, 'remote' | 'principal' | 'cipher'>,
+  rest: Uint8Array | null,
 ): Peer {
-  return peers.connect({ socket, origin, remote, cipher: secured }, dialect, secured?.rest ?? null);
+  return peers.connect({ socket, origin, ...who }, dialect, rest);
 }
 
 function logFailure(

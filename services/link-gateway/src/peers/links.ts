@@ -10,6 +10,7 @@ import type { Logger, Throttle } from '@spanmesh/runtime/log/logger';
 import type { Connection } from '../connection/connection.ts';
 import type { GatewayMetrics } from '../metrics.ts';
 import type { GatewayOptions } from '../settings.ts';
+import type { GatewayShares } from '../shares/gateway-shares.ts';
 import { logOpenOverLimit } from './open-over-limit.ts';
 import type { OpenTables } from './open-tables.ts';
 import { Link, type Peer, RelaySource } from './peer.ts';
@@ -27,6 +28,7 @@ export interface LinksDependencies {
   readonly throttle: Throttle;
   readonly metrics: GatewayMetrics;
   readonly tables: OpenTables;
+  readonly shares: Pick<GatewayShares, 'links'>;
   readonly reports: PeerReports;
   readonly relays: Pick<Relays, 'closeAllOf'>;
 }
@@ -41,19 +43,19 @@ export class Links implements TransactionHandler {
 
   /** A peer opens a LNK_SPAN. */
   open(peer: Peer, tx: Transaction, frame: Frame): void {
-    const { metrics, tables, reports, clock, options } = this.#deps;
+    const { metrics, tables, reports, clock, options, shares } = this.#deps;
     const { endpoint } = tx;
     const start = frame.off + CORE_HEADER_BYTES;
     // protocol.md, "Payloads": a peer_type over 63 has no bit in a peer_mask.
     const error =
       frame.buf[start + PEER_TYPE]! > MAX_PEER_TYPE
         ? ErrorCode.PARAM
-        : peer.links >= options.maxLinks
+        : peer.links >= options.maxLinks || shares.links.refusal(peer.connection.principal) !== null
           ? ErrorCode.NOSUPP
           : ErrorCode.OK;
     if (error !== ErrorCode.OK) {
       metrics.opensRefused++;
-      if (error === ErrorCode.NOSUPP) logOpenOverLimit(this.#deps, peer.connection, 'LNK_SPAN', options.maxLinks);
+      if (peer.links >= options.maxLinks) logOpenOverLimit(this.#deps, peer.connection, 'LNK_SPAN', options.maxLinks);
       endpoint.end(tx, error);
       return;
     }
@@ -77,6 +79,7 @@ export class Links implements TransactionHandler {
     tx.data = link;
     tables.links.set(id, link);
     peer.links++;
+    shares.links.count(peer.connection.holdings.links, 1);
     metrics.links++;
     metrics.linksOpened++;
     reports.linkOpened(link);
@@ -121,11 +124,12 @@ export class Links implements TransactionHandler {
 
   /** architecture.md, "Loss is local": its relays close without asking. */
   #forget(link: Link): void {
-    const { relays, tables, metrics } = this.#deps;
+    const { relays, tables, metrics, shares } = this.#deps;
     if (link.users !== null) for (const user of link.users) user.linkClosing();
     link.tx.data = null;
     tables.links.delete(link.id);
     link.peer.links--;
+    shares.links.count(link.connection.holdings.links, -1);
     metrics.links--;
     relays.closeAllOf(link.source);
     link.source.local = null;

@@ -8,6 +8,7 @@ import type { Clock } from '@spanmesh/runtime/clock';
 import type { Logger, Throttle } from '@spanmesh/runtime/log/logger';
 import type { GatewayMetrics } from '../metrics.ts';
 import type { GatewayOptions } from '../settings.ts';
+import type { GatewayShares } from '../shares/gateway-shares.ts';
 import { logOpenOverLimit } from './open-over-limit.ts';
 import type { OpenTables } from './open-tables.ts';
 import type { OwnLnkConn } from './own-lnk-conn.ts';
@@ -28,6 +29,7 @@ export interface LnkConnsDependencies {
   readonly throttle: Throttle;
   readonly metrics: GatewayMetrics;
   readonly tables: OpenTables;
+  readonly shares: Pick<GatewayShares, 'lnkConns'>;
   readonly reports: PeerReports;
   readonly relays: Pick<Relays, 'closeAllOn'>;
   readonly media: LnkConnEvents;
@@ -46,7 +48,7 @@ export class LnkConns implements TransactionHandler {
 
   /** A peer opens a LNK_CONN. */
   open(peer: Peer, tx: Transaction, frame: Frame): void {
-    const { metrics, tables, reports, media, ownLnkConn, options, clock } = this.#deps;
+    const { metrics, tables, reports, media, ownLnkConn, options, clock, shares } = this.#deps;
     const start = frame.off + CORE_HEADER_BYTES;
     const end = frame.off + frame.headBytes;
     if (ownLnkConn.isOwn(frame.buf, start, end)) {
@@ -56,7 +58,6 @@ export class LnkConns implements TransactionHandler {
     const error = this.#fault(peer, frame.buf[start + PEER_TYPE]!, options.maxLnkConns);
     if (error !== ErrorCode.OK) {
       metrics.opensRefused++;
-      if (error === ErrorCode.NOSUPP) logOpenOverLimit(this.#deps, peer.connection, 'LNK_CONN', options.maxLnkConns);
       tx.endpoint.end(tx, error);
       return;
     }
@@ -72,6 +73,7 @@ export class LnkConns implements TransactionHandler {
     tx.endpoint.send(tx, LNK_ERROR);
     tables.lnkConns.set(lnkConn.id, lnkConn);
     peer.lnkConns.add(lnkConn);
+    shares.lnkConns.count(peer.connection.holdings.lnkConns, 1);
     metrics.lnkConns++;
     media.lnkConnOpened(lnkConn);
     reports.lnkConnOpened(lnkConn);
@@ -107,8 +109,12 @@ export class LnkConns implements TransactionHandler {
     if (peerType > MAX_PEER_TYPE) return ErrorCode.PARAM;
     const { size } = lnkConns;
     // protocol.md, "The link layer" 2: linkid peers may open several, circuit peers one.
-    if (connection.dialect === 'circuit') return size > 0 ? ErrorCode.PARAM : ErrorCode.OK;
-    return size >= limit ? ErrorCode.NOSUPP : ErrorCode.OK;
+    if (connection.dialect === 'circuit' && size > 0) return ErrorCode.PARAM;
+    if (connection.dialect === 'linkid' && size >= limit) {
+      logOpenOverLimit(this.#deps, connection, 'LNK_CONN', limit);
+      return ErrorCode.NOSUPP;
+    }
+    return this.#deps.shares.lnkConns.refusal(connection.principal) === null ? ErrorCode.OK : ErrorCode.NOSUPP;
   }
 
   #volconf(lnkConn: LnkConn, frame: Frame): void {
@@ -137,11 +143,12 @@ export class LnkConns implements TransactionHandler {
   }
 
   #forget(lnkConn: LnkConn): void {
-    const { relays, tables, media, metrics } = this.#deps;
+    const { relays, tables, media, metrics, shares } = this.#deps;
     relays.closeAllOn(lnkConn);
     lnkConn.tx.data = null;
     tables.lnkConns.delete(lnkConn.id);
     lnkConn.peer.lnkConns.delete(lnkConn);
+    shares.lnkConns.count(lnkConn.connection.holdings.lnkConns, -1);
     media.lnkConnClosed(lnkConn);
     metrics.lnkConns--;
   }

@@ -25,6 +25,7 @@ beforeEach(() => {
   relays = new Relays({
     reports,
     metrics: new GatewayMetrics(),
+    shares: { chargeRelay: () => {} },
     tables,
   });
   side = new RecordingSide({ rules: LINKID });

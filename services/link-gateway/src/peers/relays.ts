@@ -3,6 +3,7 @@ import type { Frame } from '@spanmesh/dmsg/frame';
 import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
 import { MAX_RETURN_PATHS, MAX_RETURN_PATHS_REFUSED, RELAY_PACE_BYTES } from '../limits.ts';
 import type { GatewayMetrics } from '../metrics.ts';
+import type { GatewayShares } from '../shares/gateway-shares.ts';
 import type { OpenTables } from './open-tables.ts';
 import { type LnkConn, type Peer, Relay, type RelaySource } from './peer.ts';
 import type { PeerReports } from './peer-reports.ts';
@@ -11,6 +12,7 @@ import type { Routing } from './routing.ts';
 export interface RelaysDependencies {
   readonly reports: PeerReports;
   readonly metrics: GatewayMetrics;
+  readonly shares: Pick<GatewayShares, 'chargeRelay'>;
   readonly tables: Pick<OpenTables, 'forgetRemote'>;
 }
 
@@ -25,10 +27,12 @@ export class Relays implements TransactionHandler {
 
   readonly #reports: PeerReports;
   readonly #metrics: GatewayMetrics;
+  readonly #shares: RelaysDependencies['shares'];
   readonly #tables: Pick<OpenTables, 'forgetRemote'>;
   #onClosing: Routing['relayClosing'] = () => {};
 
-  constructor({ reports, metrics, tables }: RelaysDependencies) {
+  constructor({ reports, metrics, shares, tables }: RelaysDependencies) {
+    this.#shares = shares;
     this.#reports = reports;
     this.#tables = tables;
     this.#metrics = metrics;
@@ -184,6 +188,7 @@ export class Relays implements TransactionHandler {
     relay.source.relays.set(relay.lnkConn.id, relay);
     relay.lnkConn.relays.add(relay);
     this.#metrics.relays++;
+    this.#shares.chargeRelay(relay, 1);
     if (!relay.wanted) this.#count(relay, 1);
     return relay;
   }
@@ -213,6 +218,7 @@ export class Relays implements TransactionHandler {
     this.#onClosing(relay);
     relay.closed = true;
     this.#metrics.relays--;
+    this.#shares.chargeRelay(relay, -1);
     if (!relay.wanted) this.#count(relay, -1);
     source.relays.delete(relay.lnkConn.id);
     if (source.relays.size === 0) {

@@ -94,15 +94,15 @@ export class TestGateway {
   }
 
   /** A connected peer whose end the test sees. */
-  async peer(dialect: Dialect, listener: Dialect | 'auto' = dialect): Promise<RawPeer> {
-    const peer = await RawPeer.connect(this.port(listener), dialect);
+  async peer(dialect: Dialect, listener: Dialect | 'auto' = dialect, address?: string): Promise<RawPeer> {
+    const peer = await RawPeer.connect(this.port(listener), dialect, address);
     this.#peers.push(peer);
     return peer;
   }
 
-  /** A peer that has its LNK_CONN open; its number. */
-  async established(dialect: Dialect): Promise<{ peer: RawPeer; lnkConn: number }> {
-    const peer = await this.peer(dialect);
+  /** A peer that has its LNK_CONN open; its number. `address`: where it connects from, if not from 127.0.0.1. */
+  async established(dialect: Dialect, address?: string): Promise<{ peer: RawPeer; lnkConn: number }> {
+    const peer = await this.peer(dialect, dialect, address);
     await peer.next();
     const known = this.attach.delta.lnkConnsOpened.length;
     peer.say({ cmd: openConn(dialect), msgid: CONN, payload: lnkConnPayload(dialect) });

@@ -54,9 +54,9 @@ export class RawPeer {
     socket.on('close', ended);
   }
 
-  /** Connects to a gateway on this host. */
-  static async connect(port: number, dialect: Dialect): Promise<RawPeer> {
-    const socket = connect({ host: '127.0.0.1', port, allowHalfOpen: true });
+  /** Connects to a gateway on this host, from another of its addresses if one is given. */
+  static async connect(port: number, dialect: Dialect, localAddress?: string): Promise<RawPeer> {
+    const socket = connect({ host: '127.0.0.1', port, allowHalfOpen: true, ...(localAddress && { localAddress }) });
     const peer = new RawPeer(socket, dialect);
     await new Promise((resolve, reject) => socket.once('connect', resolve).once('error', reject));
     return peer;

@@ -7,6 +7,7 @@ import {
 } from '@grpc/grpc-js';
 import type * as api from '@spanmesh/proto/v1/topology';
 import { ReplicaRole } from '@spanmesh/proto/v1/topology';
+import { apiPrincipal } from '@spanmesh/runtime/access/api-principal';
 import type { Clock } from '@spanmesh/runtime/clock';
 import { ApiError, FaultLog } from '@spanmesh/runtime/grpc/api-error';
 import { answeredBy } from '@spanmesh/runtime/grpc/forwarder';
@@ -19,17 +20,13 @@ import { closeConnection } from '../operate/close-connection.ts';
 import type { Drains } from '../operate/drains.ts';
 import type { State } from '../trees/state.ts';
 import type { View } from '../trees/view.ts';
+import { ApiShares } from './api-shares.ts';
 import { explain } from './explain.ts';
 import { listClusters, listConnections, listLinks, listNodes, listRelays } from './lists.ts';
 import { sendAll } from './send-all.ts';
 import { type ProcessesKnown, showStatus, wholeMs } from './show-status.ts';
 import { treeParts } from './tree-parts.ts';
 import { Watch } from './watch.ts';
-
-/** Watches at a time: each may be a batch behind. */
-export const MAX_WATCHES = 1000;
-/** Trees being sent at a time: each holds a capture of the whole tree. */
-export const MAX_TREES = 16;
 
 /** Roles as answers name them. */
 const ROLE_NAMES: Readonly<Record<number, string>> = {
@@ -92,14 +89,15 @@ export class Api {
   /** What is being answered. */
   readonly slices = new Slices();
   readonly #watches = new Set<Watch>();
+  readonly #shares: ApiShares;
   readonly #faults: FaultLog;
-  #trees = 0;
 
   /** `address`: how this replica is named in answers, `host:port`. */
   constructor({ address }: { address: () => string }, deps: ApiDeps) {
     this.#address = address;
     this.#deps = deps;
     this.#faults = new FaultLog({ service: 'topology' }, deps);
+    this.#shares = new ApiShares(deps);
   }
 
   get watches(): number {
@@ -145,31 +143,36 @@ export class Api {
   }
 
   #getTree(call: ServerWritableStream<api.GetTreeRequest, api.GetTreeResponse>, { trees, history }: View): void {
-    if (this.#trees >= MAX_TREES) {
-      throw new ApiError(status.RESOURCE_EXHAUSTED, `${MAX_TREES} trees are being sent already: try again later.`);
+    const close = this.#shares.begin('trees', apiPrincipal(call));
+    let parts: Iterable<api.GetTreeResponse>;
+    try {
+      parts = treeParts(trees, call.request, history.revision);
+    } catch (error) {
+      close();
+      throw error;
     }
-    const parts = treeParts(trees, call.request, history.revision);
-    this.#trees++;
     sendAll(call, parts)
       .catch((error: unknown) => {
         call.emit('error', this.#faults.report(error));
       })
-      .finally(() => {
-        this.#trees--;
-      });
+      .finally(close);
   }
 
   #watch(call: ServerWritableStream<api.WatchRequest, api.WatchResponse>, { history, role }: View): void {
     const { clock } = this.#deps;
-    if (this.#watches.size >= MAX_WATCHES) {
-      throw new ApiError(status.RESOURCE_EXHAUSTED, `There are ${MAX_WATCHES} watches already: end some.`);
-    }
+    const close = this.#shares.begin('watches', apiPrincipal(call), (error) => {
+      watch.abandon();
+      call.emit('error', error);
+    });
     const watch: Watch = new Watch(call.request, {
       stream: call,
       history,
       clock,
       mayBeBehind: role === ReplicaRole.REPLICA_ROLE_STANDBY,
-      onEnd: () => this.#watches.delete(watch),
+      onEnd: () => {
+        this.#watches.delete(watch);
+        close();
+      },
     });
     this.#watches.add(watch);
     watch.begin();
@@ -180,10 +183,21 @@ export class Api {
     answer: (view: View, request: Request) => Job<Answer>,
   ): handleUnaryCall<Request, Answer & { revision: string }> {
     return (call, callback: sendUnaryData<Answer & { revision: string }>) => {
-      this.slices.run(this.#answering(call, answer)).then(
-        (made) => callback(null, made),
-        (error: unknown) => callback(this.#report(error)),
-      );
+      const principal = apiPrincipal(call);
+      let close: () => void;
+      try {
+        close = this.#shares.begin('answers', principal);
+      } catch (error) {
+        callback(this.#report(error));
+        return;
+      }
+      this.slices
+        .run(this.#answering(call, answer), principal)
+        .then(
+          (made) => callback(null, made),
+          (error: unknown) => callback(this.#report(error)),
+        )
+        .finally(close);
     };
   }
 

@@ -89,11 +89,17 @@ export class Watch {
   /** Ends the stream, if it has not ended. */
   end(): void {
     if (this.#ended) return;
+    this.abandon();
+    this.#stream.end();
+  }
+
+  /** Sends no more; the stream is somebody else's to end. */
+  abandon(): void {
+    if (this.#ended) return;
     this.#ended = true;
     this.#unsubscribe();
     this.#timer?.cancel();
     this.#patience?.cancel();
-    this.#stream.end();
     this.#onEnd();
   }
 

@@ -122,7 +122,8 @@ export interface MediaLnkConn {
   /** Label of the LNK_CONN, for people. */
   label: string;
   /**
-   * Who opened it: the peer's address without port, of an IPv6 address the first 64 bits. At most 64 characters, and no `/`. A media
+   * Who opened it: `key:` and a hash of the peer's key, or of a peer without one its address without port, of an IPv6 address the
+   * first 64 bits. At most 64 characters, and no `/`. A media
    * belongs to who had it first; the nil media id is a different media for each.
    */
   principal: string;

@@ -4,7 +4,7 @@ import { isIPv6 } from 'node:net';
  * Who a peer is as far as shares are concerned: its numeric address, and of an IPv6 address the first 64 bits, because a host has all of
  * the others. The same text for the same principal at every gateway.
  */
-export function principalOf(address: string): string {
+export function addressPrincipal(address: string): string {
   if (!isIPv6(address)) return address;
   const [head = '', tail] = address.split('%')[0]!.split('::');
   const groups = head === '' ? [] : head.split(':');

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { principalOf } from './principal.ts';
+import { addressPrincipal } from './address-principal.ts';
 
 it.each([
   ['192.0.2.1', '192.0.2.1'],
@@ -10,5 +10,5 @@ it.each([
   ['fe80::1%eth0', 'fe80:0:0:0::'],
   ['64:ff9b::192.0.2.1', '64:ff9b:0:0::'],
 ])('%s is %s', (address, principal) => {
-  expect(principalOf(address)).toBe(principal);
+  expect(addressPrincipal(address)).toBe(principal);
 });

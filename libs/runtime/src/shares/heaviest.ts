@@ -1,0 +1,80 @@
+/** Something that is held by somebody; `Heaviest` alone sets `place`. */
+export interface Weighed {
+  readonly weight: number;
+  /** Of two that weigh the same the later one counts as heavier. */
+  readonly born: number;
+  /** Where it stands among the others; -1: it is not among them. */
+  place: number;
+}
+
+/** Things by their weight: which is the heaviest in O(1), a change of weight in O(log n), without allocation. */
+export class Heaviest<T extends Weighed> {
+  readonly #all: T[] = [];
+
+  get size(): number {
+    return this.#all.length;
+  }
+
+  /** undefined: there is none. */
+  get first(): T | undefined {
+    return this.#all[0];
+  }
+
+  add(one: T): void {
+    one.place = this.#all.length;
+    this.#all.push(one);
+    this.#rise(one);
+  }
+
+  remove(one: T): void {
+    const { place } = one;
+    if (this.#all[place] !== one) return;
+    const last = this.#all.pop();
+    one.place = -1;
+    if (last === undefined || last === one) return;
+    this.#put(last, place);
+    this.changed(last);
+  }
+
+  /** Its weight has changed. */
+  changed(one: T): void {
+    if (this.#all.length === 1) return;
+    this.#rise(one);
+    this.#sink(one);
+  }
+
+  #put(one: T, place: number): void {
+    this.#all[place] = one;
+    one.place = place;
+  }
+
+  #rise(one: T): void {
+    let { place } = one;
+    while (place > 0) {
+      const above = (place - 1) >> 1;
+      const other = this.#all[above];
+      if (other === undefined || !isHeavier(one, other)) break;
+      this.#put(other, place);
+      place = above;
+    }
+    this.#put(one, place);
+  }
+
+  #sink(one: T): void {
+    let { place } = one;
+    for (;;) {
+      const left = this.#all[2 * place + 1];
+      const right = this.#all[2 * place + 2];
+      const heavier = right !== undefined && left !== undefined && isHeavier(right, left) ? right : left;
+      if (heavier === undefined || !isHeavier(heavier, one)) break;
+      const below = heavier.place;
+      this.#put(heavier, place);
+      place = below;
+    }
+    this.#put(one, place);
+  }
+}
+
+function isHeavier(one: Weighed, other: Weighed): boolean {
+  return one.weight === other.weight ? one.born > other.born : one.weight > other.weight;
+}

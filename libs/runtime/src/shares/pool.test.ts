@@ -1,0 +1,111 @@
+import { describe, expect, it } from 'vitest';
+import { type Holding, Pool, type PoolLimit } from './pool.ts';
+
+class World {
+  readonly limits: PoolLimit[] = [];
+  readonly evicted: string[] = [];
+  readonly pool: Pool<string>;
+  readonly #holdings = new Map<string, Holding<string>>();
+
+  constructor(total: number, share: number) {
+    this.pool = new Pool<string>(
+      { resource: 'things', total, share },
+      {
+        evict: (holder) => {
+          this.evicted.push(holder);
+          this.pool.close(this.of(holder));
+          this.#holdings.delete(holder);
+        },
+        limited: (limit) => this.limits.push(limit),
+      },
+    );
+  }
+
+  /** Holder `a1` is of principal `a`. */
+  of(holder: string): Holding<string> {
+    let holding = this.#holdings.get(holder);
+    if (holding === undefined) {
+      holding = this.pool.open(holder[0]!, holder);
+      this.#holdings.set(holder, holding);
+    }
+    return holding;
+  }
+
+  take(holder: string, amount = 1): string | null {
+    return this.pool.take(this.of(holder), amount);
+  }
+}
+
+describe('a pool', () => {
+  it('gives no principal more than its share, over however many holders', () => {
+    const world = new World(10, 4);
+    expect(['a1', 'a2', 'a3', 'a1', 'a4'].map((holder) => world.take(holder))).toEqual([
+      null,
+      null,
+      null,
+      null,
+      'share',
+    ]);
+    expect(world.limits).toEqual([{ resource: 'things', bound: 'share', principal: 'a', held: 4, limit: 4 }]);
+    world.pool.give(world.of('a1'));
+    expect(world.take('a4')).toBeNull();
+  });
+
+  it('lets the largest holder of who holds most give way to who holds less', () => {
+    const world = new World(10, 8);
+    world.take('a1', 2);
+    world.take('a2', 5);
+    world.take('b1', 3);
+    expect(world.take('c1')).toBeNull();
+    expect(world.evicted).toEqual(['a2']);
+    expect(world.pool.held).toBe(6);
+    expect(world.limits).toEqual([{ resource: 'things', bound: 'total', principal: 'a', held: 7, limit: 10 }]);
+  });
+
+  it('refuses who would hold as much as whoever holds most', () => {
+    const world = new World(4, 3);
+    world.take('a1', 2);
+    world.take('b1', 2);
+    expect(world.take('a2')).toBe('total');
+    expect(world.take('c1')).toBeNull();
+    expect(world.evicted).toEqual(['b1']);
+  });
+
+  it('of what has happened already takes the most from who has most', () => {
+    const world = new World(100, 60);
+    world.pool.set(world.of('a1'), 30);
+    world.pool.set(world.of('a2'), 31);
+    expect(world.evicted).toEqual(['a2']);
+    world.pool.set(world.of('b1'), 50);
+    world.pool.set(world.of('c1'), 40);
+    expect(world.evicted).toEqual(['a2', 'b1']);
+    expect(world.pool.held).toBe(70);
+  });
+
+  it('forgets principals that hold nothing any more', () => {
+    const world = new World(10, 5);
+    world.take('a1');
+    world.pool.close(world.of('a1'));
+    world.pool.close(world.of('a1'));
+    expect(world.pool).toMatchObject({ principals: 0, held: 0, most: 0 });
+  });
+
+  it('knows who holds most, whatever happens', () => {
+    const world = new World(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY);
+    let state = 1;
+    const random = (below: number) => {
+      state = (state * 48_271) % 0x7fffffff;
+      return state % below;
+    };
+    const held = new Map<string, number>();
+    for (let i = 0; i < 5000; i++) {
+      const holder = `${'abcdefghij'[random(10)]}${random(4)}`;
+      const weight = random(1000);
+      world.pool.set(world.of(holder), weight);
+      held.set(holder, weight);
+      const of = new Map<string, number>();
+      for (const [name, much] of held) of.set(name[0]!, (of.get(name[0]!) ?? 0) + much);
+      expect(world.pool.most).toBe(Math.max(...of.values()));
+    }
+  });
+});

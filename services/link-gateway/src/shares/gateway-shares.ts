@@ -1,0 +1,143 @@
+import { type Holding, Pool, type PoolLimit } from '@spanmesh/runtime/shares/pool';
+import type { GatewayOptions } from '../settings.ts';
+
+/** A connection, as far as it holds anything. */
+export interface ShareHolder {
+  close(reason: 'receive-limit' | 'share', detail: Readonly<Record<string, unknown>>): void;
+}
+
+/** Whose relay it is. */
+export interface SharedRelay {
+  readonly source: { readonly local: { readonly connection: { readonly holdings: Holdings } } | null };
+  readonly lnkConn: { readonly connection: { readonly holdings: Holdings } };
+}
+
+/** What a connection holds of each pool. */
+export interface Holdings {
+  /** One: itself. */
+  readonly connection: Holding<ShareHolder>;
+  readonly links: Holding<ShareHolder>;
+  readonly lnkConns: Holding<ShareHolder>;
+  readonly transactions: Holding<ShareHolder>;
+  readonly received: Holding<ShareHolder>;
+  readonly sent: Holding<ShareHolder>;
+  /** Relays on its LNK_CONNs. */
+  readonly asked: Holding<ShareHolder>;
+  /** Relays of its links on this gateway. */
+  readonly offered: Holding<ShareHolder>;
+}
+
+/** The settings that they come from. */
+export type ShareOptions = Pick<
+  GatewayOptions,
+  | 'maxConnections'
+  | 'maxConnectionsPerAddress'
+  | 'totalLinks'
+  | 'totalLnkConns'
+  | 'totalRelays'
+  | 'totalTransactions'
+  | 'receiveLimit'
+  | 'sendTotal'
+  | 'sharePercent'
+>;
+
+/** What peers share of this gateway: each connection holds some of it for its principal. */
+export class GatewayShares {
+  readonly connections: Pool<ShareHolder>;
+  readonly links: Pool<ShareHolder>;
+  readonly lnkConns: Pool<ShareHolder>;
+  readonly transactions: Pool<ShareHolder>;
+  readonly received: Pool<ShareHolder>;
+  readonly sent: Pool<ShareHolder>;
+  /** By whoever asks for them. */
+  readonly asked: Pool<ShareHolder>;
+  /** By whoever offers their links. */
+  readonly offered: Pool<ShareHolder>;
+  readonly #totalRelays: number;
+
+  /** `limited` is told each time that a principal has come to a bound. */
+  constructor(options: ShareOptions, { limited }: { readonly limited: (limit: PoolLimit) => void }) {
+    const deps = {
+      evict: (connection: ShareHolder, limit: PoolLimit) => connection.close(reasonOf(limit), { ...limit }),
+      limited,
+    };
+    const pool = (resource: string, total: number) => {
+      const share = Math.max(1, Math.floor((total * options.sharePercent) / 100));
+      return new Pool<ShareHolder>({ resource, total, share }, deps);
+    };
+    const { maxConnections: total, maxConnectionsPerAddress: share } = options;
+    this.connections = new Pool({ resource: 'connections', total, share }, deps);
+    this.links = pool('links', options.totalLinks);
+    this.lnkConns = pool('LNK_CONNs', options.totalLnkConns);
+    this.transactions = pool('transactions', options.totalTransactions);
+    this.received = pool('received bytes', options.receiveLimit);
+    this.sent = pool('waiting bytes', options.sendTotal);
+    this.asked = pool('relays asked for', options.totalRelays);
+    this.offered = pool('relays offered', options.totalRelays);
+    this.#totalRelays = options.totalRelays;
+  }
+
+  get all(): readonly Pool<ShareHolder>[] {
+    return [
+      this.connections,
+      this.links,
+      this.lnkConns,
+      this.transactions,
+      this.received,
+      this.sent,
+      this.asked,
+      this.offered,
+    ];
+  }
+
+  open(connection: ShareHolder, principal: string): Holdings {
+    const one = this.connections.open(principal, connection);
+    this.connections.count(one, 1);
+    return {
+      connection: one,
+      links: this.links.open(principal, connection),
+      lnkConns: this.lnkConns.open(principal, connection),
+      transactions: this.transactions.open(principal, connection),
+      received: this.received.open(principal, connection),
+      sent: this.sent.open(principal, connection),
+      asked: this.asked.open(principal, connection),
+      offered: this.offered.open(principal, connection),
+    };
+  }
+
+  /** The connection is ending: everything on it has ended. */
+  close(holdings: Holdings): void {
+    this.connections.close(holdings.connection);
+    this.links.close(holdings.links);
+    this.lnkConns.close(holdings.lnkConns);
+    this.transactions.close(holdings.transactions);
+    this.received.close(holdings.received);
+    this.sent.close(holdings.sent);
+    this.asked.close(holdings.asked);
+    this.offered.close(holdings.offered);
+  }
+
+  /** A relay more, or less. Of links of other gateways it is not known here who offers them. */
+  chargeRelay({ source, lnkConn }: SharedRelay, by: 1 | -1): void {
+    this.asked.count(lnkConn.connection.holdings.asked, by);
+    const origin = source.local?.connection;
+    if (origin !== undefined) this.offered.count(origin.holdings.offered, by);
+  }
+
+  /**
+   * Relays were opened. They are made by two: whoever has the larger share of them, of asking or of offering, gives way. An honest peer
+   * that asks for all spans holds no more than one for each that others offer.
+   */
+  enforceRelays(): void {
+    this.offered.enforce();
+    this.asked.enforce();
+    while (this.asked.held > this.#totalRelays) {
+      const pool = this.offered.most >= this.asked.most ? this.offered : this.asked;
+      if (!pool.evictMost()) return;
+    }
+  }
+}
+
+function reasonOf({ resource }: PoolLimit): 'receive-limit' | 'share' {
+  return resource === 'received bytes' ? 'receive-limit' : 'share';
+}

@@ -1,0 +1,26 @@
+// What all peers of one gateway may hold together. One principal may hold a share of each (SPANMESH_SHARE): a key where the connection
+// is encrypted, otherwise an address, of IPv6 a /64. Together, with 20,000 connections, they come to some 1.7 GiB at worst; the manifests
+// for Kubernetes give a gateway 2 GiB.
+
+/** Links that peers may have open: about 1 KiB each, 200 MB. */
+export const DEFAULT_MAX_LINKS = 200_000;
+/** LNK_CONNs that peers may have open: about 500 bytes each, 20 MB. */
+export const DEFAULT_MAX_LNK_CONNS = 40_000;
+/** Relays that may be open, counted for whoever asks for them and for whoever offers their links: about 400 bytes each, 400 MB. */
+export const DEFAULT_MAX_RELAYS = 1_000_000;
+/** Transactions that peers may have open, their links included: about 230 bytes each, 115 MB. */
+export const DEFAULT_MAX_OPEN_TRANSACTIONS = 500_000;
+/** Bytes of half-received messages. */
+export const DEFAULT_RECEIVE_LIMIT_BYTES = 128 * 1024 * 1024;
+/** Bytes that wait for peers to read them. */
+export const DEFAULT_SEND_TOTAL_BYTES = 256 * 1024 * 1024;
+/** Percent of each of these that one principal may hold. */
+export const DEFAULT_SHARE_PERCENT = 50;
+/** Bytes of changes that wait for topology to take them in at which connections that bring more are not read any more. */
+export const REPORTS_HIGH_BYTES = 256 * 1024;
+/** Bytes of them at which such connections are read again, in turns by principal. */
+export const REPORTS_LOW_BYTES = 64 * 1024;
+/** Connections that are read again in one turn of the event loop. */
+export const RESUMED_PER_TURN = 4;
+/** Bytes that are read of one principal in one turn of the event loop, while others are read, too: a few milliseconds at most. */
+export const READ_PER_TURN_BYTES = 512 * 1024;

@@ -1,0 +1,46 @@
+import { status } from '@grpc/grpc-js';
+import { FakeClock } from '@spanmesh/runtime/fake-clock';
+import type { ApiError } from '@spanmesh/runtime/grpc/api-error';
+import { createLogger } from '@spanmesh/runtime/log/logger';
+import { expect, it } from 'vitest';
+import { ApiShares } from './api-shares.ts';
+import { MAX_TREES, MAX_TREES_PER_USER, MAX_WATCHES, MAX_WATCHES_PER_USER } from './limits.ts';
+
+function shares() {
+  const log: Record<string, unknown>[] = [];
+  const destination = { write: (line: string) => void log.push(JSON.parse(line)) };
+  const logger = createLogger({ level: 'warn', service: 'test', destination });
+  return { log, of: new ApiShares({ logger, clock: new FakeClock() }) };
+}
+
+const exhausted = expect.objectContaining({ code: status.RESOURCE_EXHAUSTED });
+
+it('a user has so many trees at a time, and leaves room for others', () => {
+  const { of, log } = shares();
+  const ends = Array.from({ length: MAX_TREES_PER_USER }, () => of.begin('trees', 'user:greedy'));
+  expect(() => of.begin('trees', 'user:greedy')).toThrow(exhausted);
+  for (let user = 1; user < MAX_TREES / MAX_TREES_PER_USER; user++) of.begin('trees', `user:${user}`);
+  expect(log).toMatchObject([{ resource: 'trees', bound: 'share', principal: 'user:greedy' }]);
+  ends[0]?.();
+  expect(() => of.begin('trees', 'user:greedy')).not.toThrow();
+});
+
+it('when all watches are taken the last one ends of the user that has most', () => {
+  const { of } = shares();
+  const ended: string[] = [];
+  let error: ApiError | undefined;
+  for (const user of ['a', 'b']) {
+    for (let i = 0; i < MAX_WATCHES_PER_USER - (user === 'b' ? 1 : 0); i++) {
+      of.begin('watches', user, (why) => {
+        ended.push(`${user}${i}`);
+        error = why;
+      });
+    }
+  }
+  expect(MAX_WATCHES).toBe(2 * MAX_WATCHES_PER_USER);
+  of.begin('watches', 'c');
+  expect(ended).toEqual([]);
+  of.begin('watches', 'd');
+  expect(ended).toEqual([`a${MAX_WATCHES_PER_USER - 1}`]);
+  expect(error).toMatchObject({ code: status.RESOURCE_EXHAUSTED });
+});
