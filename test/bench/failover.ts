@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import type { Figure } from './figure.ts';
+import { cpuSeconds } from './machine.ts';
 import { ScaleWorld } from './scale-world.ts';
 
 /** As services call it, in every version. */
@@ -38,21 +39,33 @@ export async function failoverFigures(): Promise<Figure[]> {
       figures.push(less(`leader ${end}: a change is known`, passesMs, 'ms'));
     }
     await world.order({ what: 'offer', nodes: MANY_NODES });
-    const { leadsMs, passesMs } = await failOver(world, 'stopped');
-    figures.push(less('1M relays, leader stopped: a change is known after another leads', passesMs - leadsMs, 'ms'));
+    const { leadsMs, passesMs, cpuSeconds } = await failOver(world, 'stopped');
+    const taken = less('1M relays, leader stopped: a change is known after another leads', passesMs - leadsMs, 'ms');
+    figures.push({ ...taken, cpuUs: (cpuSeconds * 1e6) / (MANY_NODES * (PEERS - 1)) });
     return figures;
   } finally {
     await world.stop();
   }
 }
 
-/** When another leads, and when all peers know of a change that was made at once; the one that has gone is there again then. */
-async function failOver(world: ScaleWorld, end: End): Promise<{ leadsMs: number; passesMs: number }> {
+interface FailedOver {
+  /** When another leads, and when all peers know of a change that was made at once. */
+  readonly leadsMs: number;
+  readonly passesMs: number;
+  /** Of the new leader and the gateways until then. */
+  readonly cpuSeconds: number;
+}
+
+/** The leader that has gone is there again when this resolves. */
+async function failOver(world: ScaleWorld, end: End): Promise<FailedOver> {
   const { installation } = world;
   const { topologies } = installation;
   const { port } = (await installation.leader(TOPOLOGY_ROLE))!;
   const index = topologies.findIndex(({ ports }) => ports.service === port);
   const leader = topologies[index]!;
+  const others = [...topologies, ...installation.gateways].filter((process) => process !== leader);
+  const used = () => others.reduce((sum, { child }) => sum + cpuSeconds(child.pid!), 0);
+  const before = used();
   const began = performance.now();
   const exited = end === 'paused' ? null : once(leader.child, 'exit');
   leader.child.kill(({ paused: 'SIGSTOP', stopped: 'SIGTERM', killed: 'SIGKILL' } as const)[end]);
@@ -60,13 +73,14 @@ async function failOver(world: ScaleWorld, end: End): Promise<{ leadsMs: number;
   await installation.leaderOtherThan(TOPOLOGY_ROLE, port);
   const leadsMs = performance.now() - began;
   const passesMs = await passes;
+  const usedSeconds = used() - before;
   await exited;
   if (end === 'paused') leader.child.kill('SIGCONT');
   else topologies[index] = leader.again();
   // It has what the leader has.
   await topologies[index]!.ready();
   await pause(SETTLE_MS);
-  return { leadsMs, passesMs };
+  return { leadsMs, passesMs, cpuSeconds: usedSeconds };
 }
 
 function less(row: string, value: number, unit: string): Figure {
