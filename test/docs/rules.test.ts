@@ -5,10 +5,13 @@ import { describe, expect, it } from 'vitest';
 const root = join(import.meta.dirname, '../..');
 const ROW = /^\| (.+?) \| `([^`]+\.test\.ts)` \| (.+?) \|$/gm;
 
-describe('the rules of the control plane in docs/architecture.md', () => {
-  const rows = [...readFileSync(join(root, 'docs/architecture.md'), 'utf8').matchAll(ROW)];
+describe.each([
+  ['the rules of the control plane', 'docs/architecture.md'],
+  ['what has gone wrong', 'docs/testing.md'],
+])('%s, in %s', (_, page) => {
+  const rows = [...readFileSync(join(root, page), 'utf8').matchAll(ROW)];
 
-  it('are there', () => expect(rows.length).toBeGreaterThanOrEqual(20));
+  it('is there', () => expect(rows.length).toBeGreaterThanOrEqual(20));
 
   it.each(rows.map(([, rule, file, test]) => ({ rule, file: file!, test: test! })))('$rule', ({ file, test }) => {
     const titles = [
