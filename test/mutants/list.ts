@@ -31,6 +31,20 @@ export const MUTANTS: readonly Mutant[] = [
     noticedBy: test('services/volconf/src/volconf.test.ts'),
   },
   {
+    rule: 'a drain moves what peers have connected, and not what volconf has dialled',
+    file: `${GATEWAY}/drain/choose-share.ts`,
+    find: "connection.origin.kind !== 'accepted' || ",
+    replace: '',
+    noticedBy: seeds(9),
+  },
+  {
+    rule: 'a trunk that was hard to open is opened again before the other gateway counts as unreachable',
+    file: `${GATEWAY}/trunk/peer-trunk.ts`,
+    find: 'Math.min(this.#backoff, LOST_BACKOFF_MS)',
+    replace: 'this.#backoff',
+    noticedBy: test(`${GATEWAY}/trunk/gateway-trunks.test.ts`),
+  },
+  {
     rule: 'a gateway under another id begins anew with whom it could not reach',
     file: `${GATEWAY}/trunk/peer-trunk.ts`,
     find: "    this.isUnreachable = false;\n    this.#become({ kind: 'idle' });",
