@@ -129,9 +129,4 @@ export class ArrivedRoutes implements RouteTerminal {
     this.#toClients.delete(route);
     this.#toLinks.get(route)?.gone();
   }
-
-  /** Where what comes on a route waits, if that is not the trunk itself: for the credits that its senders are given. */
-  destinationOf(route: Transaction): Pressure | null {
-    return this.#toLinks.get(route)?.link.connection ?? null;
-  }
 }
