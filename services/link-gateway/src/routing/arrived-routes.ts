@@ -3,7 +3,6 @@ import type { Frame } from '@spanmesh/dmsg/frame';
 import { LNK_SPAN_BYTES } from '@spanmesh/dmsg/payload/lnk-span';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
 import type { Clock } from '@spanmesh/runtime/clock';
-import type { Pressure } from '../connection/pressure.ts';
 import type { GatewayMetrics } from '../metrics.ts';
 import type { OpenTables } from '../peers/open-tables.ts';
 import { OWN_SPAN, RelaySource } from '../peers/peer.ts';
