@@ -38,10 +38,10 @@ export const MUTANTS: readonly Mutant[] = [
     noticedBy: seeds(9),
   },
   {
-    rule: 'a trunk that was hard to open is opened again before the other gateway counts as unreachable',
+    rule: 'a trunk is tried often until the other gateway counts as unreachable, however hard it was to open before',
     file: `${GATEWAY}/trunk/peer-trunk.ts`,
-    find: 'Math.min(this.#backoff, LOST_BACKOFF_MS)',
-    replace: 'this.#backoff',
+    find: 'Math.min(pause, LOST_BACKOFF_MS)',
+    replace: 'pause',
     noticedBy: test(`${GATEWAY}/trunk/gateway-trunks.test.ts`),
   },
   {

@@ -29,7 +29,7 @@ export const KEEP_ALIVE_MS = 2_000;
 export const FIRST_BACKOFF_MS = 100;
 /** The longest of these pauses, milliseconds: a gateway that is back is found within it. */
 export const MAX_BACKOFF_MS = 5_000;
-/** The longest pause before one is opened again that stood a moment ago: well before it counts as unreachable. */
+/** The longest of them while the other gateway does not count as unreachable yet, milliseconds: a short cut is over before it does. */
 export const LOST_BACKOFF_MS = 400;
 /** Milliseconds that an orderly end may take. */
 export const FINISH_MS = 1_000;

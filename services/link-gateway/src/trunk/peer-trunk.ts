@@ -299,10 +299,8 @@ export class PeerTrunk {
     this.#log(why, detail);
     if (this.#end !== end) return;
     const state = this.#state;
-    if (state.kind === 'standing') {
-      const hasLasted = this.#deps.clock.now() - state.sinceMs >= MAX_BACKOFF_MS;
-      // It was hard to open, and may be hard to keep; but one loss is no reason to count the other gateway as unreachable.
-      this.#backoff = hasLasted ? FIRST_BACKOFF_MS : Math.min(this.#backoff, LOST_BACKOFF_MS);
+    if (state.kind === 'standing' && this.#deps.clock.now() - state.sinceMs >= MAX_BACKOFF_MS) {
+      this.#backoff = FIRST_BACKOFF_MS;
     }
     this.#goDown();
   }
@@ -313,7 +311,9 @@ export class PeerTrunk {
     if (this.#address !== null && this.#address !== '' && !this.#isFinishing) {
       const pause = this.#backoff * (1 - random() / 2);
       this.#backoff = Math.min(this.#backoff * 2, MAX_BACKOFF_MS);
-      retry = clock.after(pause, () => this.#open(false));
+      // As long as the other gateway does not count as unreachable, a way that is open again is found before it does.
+      const soon = this.isUnreachable ? pause : Math.min(pause, LOST_BACKOFF_MS);
+      retry = clock.after(soon, () => this.#open(false));
     }
     this.#become({ kind: 'down', retry });
     if (this.#unreachableTimer === null && !this.isUnreachable) {
