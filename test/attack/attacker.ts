@@ -98,10 +98,7 @@ export class Attacker {
   }
 
   /** A peer of his with an open LNK_CONN; null: it was not let in. */
-  async peer(
-    dialect: Dialect,
-    { conn, from, deaf, hear }: PeerOptions = {},
-  ): Promise<HostilePeer | null> {
+  async peer(dialect: Dialect, { conn, from, deaf, hear }: PeerOptions = {}): Promise<HostilePeer | null> {
     const socket = await this.connect({ port: this.target[dialect], ...(from && { from }), ...(deaf && { deaf }) });
     if (socket === null) return null;
     const peer = new HostilePeer(socket, dialect, hear);

@@ -110,7 +110,12 @@ export class Honest {
   }
 
   async #peer(port: number, n: number, peerMask: bigint): Promise<LivePeer> {
-    const peer = await LivePeer.connect({ port, dialect: 'circuit', localAddress: `127.0.0.${n}`, name: `honest ${n}` });
+    const peer = await LivePeer.connect({
+      port,
+      dialect: 'circuit',
+      localAddress: `127.0.0.${n}`,
+      name: `honest ${n}`,
+    });
     await peer.openConn({ label: `honest ${n}`, peerMask });
     this.#watch(peer);
     return peer;

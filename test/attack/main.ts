@@ -45,7 +45,8 @@ async function stop(): Promise<void> {
   honest = null;
   attacker = null;
 }
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void stop().finally(() => process.exit(1)));
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.once(signal, () => void stop().finally(() => process.exit(1)));
 
 const began = performance.now();
 const failed: string[] = [];
@@ -91,5 +92,10 @@ process.exit(failed.length === 0 ? 0 : 1);
 
 function print(cells: readonly string[]): void {
   const widths = [30, 8, 8, 10, 10, 9, 8, 9, 0];
-  console.log(cells.map((cell, i) => cell.padEnd(widths[i]!)).join('').trimEnd());
+  console.log(
+    cells
+      .map((cell, i) => cell.padEnd(widths[i]!))
+      .join('')
+      .trimEnd(),
+  );
 }

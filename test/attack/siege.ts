@@ -58,7 +58,11 @@ export class AttackerProcess {
       this.#child.on('message', take);
     });
     this.order({ kind: 'rest' });
-    const late = pause(ANSWER_MS, { share: 0, tried: 0, stopped: 0, fault: 'the attacker does not answer' }, { ref: false });
+    const late = pause(
+      ANSWER_MS,
+      { share: 0, tried: 0, stopped: 0, fault: 'the attacker does not answer' },
+      { ref: false },
+    );
     return Promise.race([answered, late]);
   }
 

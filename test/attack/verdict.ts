@@ -38,7 +38,7 @@ export function kept(turns: readonly Turns[], of: 'trips' | 'calls'): number {
   return parts.length % 2 === 1 ? parts[Math.floor(middle)]! : (parts[middle - 1]! + parts[middle]!) / 2;
 }
 
-/** True if it is clear that the honest kept their rates, or that more turns would not show it. */
+/** True if the honest have lost more than they may, as far as these turns show. */
 export function isSlowed(turns: readonly Turns[]): boolean {
   return !(kept(turns, 'trips') >= KEPT && kept(turns, 'calls') >= KEPT);
 }
@@ -53,7 +53,8 @@ export function failures({ stop }: Attack, seen: Seen): string[] {
   if (seen.slowestSpan > SPAN_MS) found.push(`a new span was relayed after ${Math.round(seen.slowestSpan)} ms`);
   if (seen.memory > MEMORY) found.push(`the process had ${mebibytes(seen.memory)}`);
   if (stop.kind === 'refused') {
-    const names = seen.names.map((name) => `"${name}`);
+    // A whole name: in quotes, or with a port behind it.
+    const names = seen.names.flatMap((name) => [`"${name}"`, `"${name}:`]);
     const isAbout = (line: string) => names.some((name) => line.includes(name));
     if (!seen.lines.some((line) => line.includes(stop.says) && isAbout(line))) {
       found.push(`no line of the log with "${stop.says}" names him`);

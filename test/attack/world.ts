@@ -1,11 +1,11 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createApiToken } from '@spanmesh/runtime/access/api-tokens';
+import { residentKb } from '../bench/machine.ts';
+import { ownerNode } from '../peer/busy-pairs.ts';
 import { makeKeys } from '../peer/crypt.ts';
 import { freePort, ServiceProcess } from '../peer/installation.ts';
 import { KeysDir } from '../peer/keys-dir.ts';
-import { residentKb } from '../bench/machine.ts';
-import { ownerNode } from '../peer/busy-pairs.ts';
 import { scrape } from '../peer/scrape.ts';
 import { HONEST_MEDIA } from './honest.ts';
 import { type Target, USERS } from './target.ts';
@@ -22,7 +22,7 @@ const LOW_LIMITS = {
   SPANMESH_RECEIVE_LIMIT: String(16 << 20),
   SPANMESH_MAX_LINKS_PER_CONNECTION: '1000',
   SPANMESH_MAX_LNK_CONNS_PER_CONNECTION: '16',
-  SPANMESH_MAX_TRANSACTIONS: '2000',
+  SPANMESH_MAX_TRANSACTIONS: '1200',
   SPANMESH_VOLCONF_MAX_SLOTS: '500',
 };
 
@@ -35,7 +35,13 @@ export class AttackWorld {
   readonly #common: Omit<Target, 'number' | 'full'>;
   #read = 0;
 
-  private constructor(process: ServiceProcess, keys: KeysDir, common: Omit<Target, 'number' | 'full'>, honest: string, port: number) {
+  private constructor(
+    process: ServiceProcess,
+    keys: KeysDir,
+    common: Omit<Target, 'number' | 'full'>,
+    honest: string,
+    port: number,
+  ) {
     this.process = process;
     this.#keys = keys;
     this.#common = common;

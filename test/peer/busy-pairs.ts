@@ -68,7 +68,8 @@ export class BusyPairs {
     for (let n = 0; n < pairs; n++) {
       const peer = await connect(pairs + n);
       // linkid: messages name the span that they come from.
-      const span = dialect === 'linkid' ? peer.openSpan({ node: testUuid(0xc00 + n), nodeLabel: `asker${n}`, ...gives }) : 0n;
+      const span =
+        dialect === 'linkid' ? peer.openSpan({ node: testUuid(0xc00 + n), nodeLabel: `asker${n}`, ...gives }) : 0n;
       const relays: bigint[] = [];
       for (let m = 0; m < pairs; m++) {
         relays.push((await peer.relay(({ nodeLabel }) => nodeLabel === `owner${m}`)).msgid);

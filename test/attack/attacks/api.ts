@@ -1,4 +1,4 @@
-import { connect as http2Connect, constants } from 'node:http2';
+import { constants, connect as http2Connect } from 'node:http2';
 import type { Metadata } from '@grpc/grpc-js';
 import { MessagingClient } from '@spanmesh/proto/v1/messaging';
 import { ProcessClient } from '@spanmesh/proto/v1/process';
@@ -12,7 +12,12 @@ import type { Attacker } from '../attacker.ts';
 type Unary<Q> = (request: Q, metadata: Metadata, done: (error: unknown) => void) => unknown;
 
 /** Calls, as many as `width` at a time, until the turn is over; no more a second than `perSecond`. */
-async function calls(attacker: Attacker, width: number, perSecond: number, call: (done: () => void) => void): Promise<void> {
+async function calls(
+  attacker: Attacker,
+  width: number,
+  perSecond: number,
+  call: (done: () => void) => void,
+): Promise<void> {
   let open = 0;
   await attacker.pace(perSecond, () => {
     if (open >= width) return;
@@ -83,7 +88,14 @@ export const API_ATTACKS: readonly Attack[] = [
     stop: { kind: 'absorbed', why: 'a page looks at so many objects and ends' },
     run: async (attacker) => {
       const client = attacker.client(TopologyClient);
-      const request = { pageSize: 5000, pageToken: '', dialect: 0, clusterId: testUuid(0x66cc0000), node: 'nobody', connection: '' };
+      const request = {
+        pageSize: 5000,
+        pageToken: '',
+        dialect: 0,
+        clusterId: testUuid(0x66cc0000),
+        node: 'nobody',
+        connection: '',
+      };
       await calls(attacker, 20, 300, asked(attacker, 'read', client, client.listLinks as Unary<object>, request));
     },
   },
@@ -161,10 +173,17 @@ export const API_ATTACKS: readonly Attack[] = [
       const volconf = attacker.client(VolconfClient);
       const orders = [
         asked(attacker, 'read', topology, topology.closeConnection as Unary<object>, { connection: '1', reason: '' }),
-        asked(attacker, 'read', process, process.setLogLevel as Unary<object>, { level: 'silent', process: '', durationMs: 0 }),
+        asked(attacker, 'read', process, process.setLogLevel as Unary<object>, {
+          level: 'silent',
+          process: '',
+          durationMs: 0,
+        }),
         asked(attacker, 'read', volconf, volconf.removeTarget as Unary<object>, { name: 'x' }),
         (done: () => void) => {
-          const stream = topology.drainGateway({ gateway: 'gateway', share: 1, order: '', deadlineMs: 1 }, attacker.metadata('read'));
+          const stream = topology.drainGateway(
+            { gateway: 'gateway', share: 1, order: '', deadlineMs: 1 },
+            attacker.metadata('read'),
+          );
           stream.on('error', done);
           stream.on('data', () => {});
         },
@@ -208,13 +227,19 @@ export const API_ATTACKS: readonly Attack[] = [
     stop: { kind: 'absorbed', why: 'in the short form they are fewer than may be' },
     run: async (attacker) => {
       const client = attacker.client(MessagingClient);
-      const cluster = (n: number) => ({ dialect: ApiDialect.DIALECT_LINKID, id: testUuid(0x66dd0000 + n), peerType: 0, peerLabel: '' });
+      const cluster = (n: number) => ({
+        dialect: ApiDialect.DIALECT_LINKID,
+        id: testUuid(0x66dd0000 + n),
+        peerType: 0,
+        peerLabel: '',
+      });
       await attacker.pace(attacker.load(300, 2_000), () => {
         const metadata = attacker.metadata('operate');
         const count = (error: unknown) => {
           if (error !== null && !attacker.over) attacker.stopped++;
         };
-        if (attacker.tried % 2 === 0) client.acquireCluster({ cluster: cluster(attacker.tried), leaseMs: 1_000 }, metadata, count);
+        if (attacker.tried % 2 === 0)
+          client.acquireCluster({ cluster: cluster(attacker.tried), leaseMs: 1_000 }, metadata, count);
         else client.waitCluster({ cluster: cluster(attacker.tried), nodes: 1 }, metadata, count);
       });
     },
@@ -274,4 +299,3 @@ export const API_ATTACKS: readonly Attack[] = [
       }),
   },
 ];
-

@@ -1,7 +1,7 @@
 import { encodeVolconf, LNK_VOLCONF_BYTES } from '@spanmesh/dmsg/payload/lnk-volconf';
-import type { Attack } from '../attack.ts';
 import { NIL_UUID, testUuid } from '../../peer/payloads.ts';
 import { DBG_SHELL, LNK_VOLCONF, textAux } from '../../peer/wire.ts';
+import type { Attack } from '../attack.ts';
 
 function volconf(media: string, index: number, path: string, copyId = 1): Buffer {
   const body = Buffer.alloc(LNK_VOLCONF_BYTES);
@@ -31,7 +31,7 @@ export const DIAL_ATTACKS: readonly Attack[] = [
   {
     name: 'slots',
     about: 'LNK_VOLCONFs for all slots of as many media as he can have, of names that do not exist',
-    stop: { kind: 'refused', says: 'slot' },
+    stop: { kind: 'refused', says: 'LNK_VOLCONF ignored' },
     run: async (attacker) => {
       const peer = await attacker.peer('linkid', { conn: { media: testUuid(0x66aa0000), peerMask: 0n } });
       const conns = Array.from({ length: 12 }, (_, n) => {
@@ -40,7 +40,9 @@ export const DIAL_ATTACKS: readonly Attack[] = [
       });
       await attacker.pace(1_000, () => {
         const { media, msgid } = conns[(attacker.tried >> 8) % conns.length]!;
-        return peer?.sendAll([{ cmd: LNK_VOLCONF, msgid, body: volconf(media, attacker.tried & 255, 'span:no.such.invalid') }]);
+        return peer?.sendAll([
+          { cmd: LNK_VOLCONF, msgid, body: volconf(media, attacker.tried & 255, 'span:no.such.invalid') },
+        ]);
       });
     },
   },
@@ -61,7 +63,7 @@ export const DIAL_ATTACKS: readonly Attack[] = [
   {
     name: 'media-takeover',
     about: 'the media of an honest peer, by its id: its slot is set elsewhere, and cleared',
-    stop: { kind: 'refused', says: 'media' },
+    stop: { kind: 'refused', says: 'not-the-owner' },
     run: async (attacker) => {
       const { media } = attacker.target;
       const peer = await attacker.peer('circuit', { conn: null });
@@ -78,7 +80,9 @@ export const DIAL_ATTACKS: readonly Attack[] = [
     stop: { kind: 'absorbed', why: 'ports that are not allowed are not connected to' },
     run: async (attacker) => {
       const peer = await attacker.peer('linkid', { conn: { peerMask: 0n } });
-      await attacker.pace(100, () => peer?.send({ cmd: DBG_SHELL, aux: textAux(`span 127.0.0.1:${1000 + attacker.tried}`) }));
+      await attacker.pace(100, () =>
+        peer?.send({ cmd: DBG_SHELL, aux: textAux(`span 127.0.0.1:${1000 + attacker.tried}`) }),
+      );
     },
   },
 ];

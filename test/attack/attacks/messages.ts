@@ -1,13 +1,11 @@
-import type { Attack } from '../attack.ts';
-import type { Attacker } from '../attacker.ts';
-import { parseSpan, PEER, testUuid } from '../../peer/payloads.ts';
-import { HONEST_TYPE } from '../honest-type.ts';
+import { PEER, parseSpan, testUuid } from '../../peer/payloads.ts';
 import {
   BLK_OPEN,
   CREATE,
   DBG_SHELL,
   DELETE,
   type Dialect,
+  encode,
   LNK_PAD,
   LNK_PING,
   LNK_SPAN,
@@ -16,11 +14,13 @@ import {
   textAux,
   UNKNOWN_LNK,
 } from '../../peer/wire.ts';
-import type { HostilePeer } from '../attacker.ts';
+import type { Attack } from '../attack.ts';
+import type { Attacker } from '../attacker.ts';
+import { HONEST_TYPE } from '../honest-type.ts';
 
-/** A message whose 1 MiB of aux data is still missing its last 64 bytes. */
-function halfMessage(peer: HostilePeer): Buffer {
-  const whole = peer.bytes({ cmd: LNK_PAD, aux: Buffer.alloc(1 << 20) });
+/** The first message of a connection, whose aux data of so many bytes still misses its last 64. */
+function halfMessage(auxBytes: number): Buffer {
+  const whole = encode('circuit', { cmd: LNK_PAD, aux: Buffer.alloc(auxBytes) }, 0xabcdef00);
   return whole.subarray(0, whole.length - 64);
 }
 
@@ -49,25 +49,25 @@ export const MESSAGE_ATTACKS: readonly Attack[] = [
   {
     name: 'half-messages',
     about: 'connections that each leave a message of 1 MiB unfinished',
-    stop: { kind: 'refused', says: 'receive' },
-    run: (attacker) =>
-      attacker.pace(attacker.load(60, 400), async () => {
-        const peer = await attacker.peer('circuit', { conn: null });
-        peer?.socket.write(halfMessage(peer));
-      }),
+    stop: { kind: 'refused', says: 'receive-limit' },
+    run: (attacker) => {
+      const half = halfMessage(1 << 20);
+      return attacker.pace(attacker.load(60, 400), async () => {
+        (await attacker.peer('circuit', { conn: null }))?.socket.write(half);
+      });
+    },
   },
   {
     name: 'trickled-messages',
     about: 'connections that send a message a byte at a time',
-    stop: { kind: 'refused', says: 'message' },
+    stop: { kind: 'refused', says: 'message-timeout' },
     run: async (attacker) => {
-      const sockets: { peer: HostilePeer; bytes: Buffer; at: number }[] = [];
-      for (let n = 0; n < 40 && !attacker.over; n++) {
-        const peer = await attacker.peer('circuit', { conn: null });
-        if (peer !== null) sockets.push({ peer, bytes: halfMessage(peer), at: 0 });
-      }
+      const half = halfMessage(4096);
+      const peers = await Promise.all(Array.from({ length: 40 }, () => attacker.peer('circuit', { conn: null })));
+      let sent = 0;
       await attacker.pace(20, () => {
-        for (const one of sockets) if (one.peer.socket.writable) one.peer.socket.write(one.bytes.subarray(one.at, ++one.at));
+        const byte = half.subarray(sent, ++sent);
+        for (const peer of peers) if (peer?.socket.writable) peer.socket.write(byte);
       });
     },
   },
@@ -102,9 +102,9 @@ export const MESSAGE_ATTACKS: readonly Attack[] = [
     },
   },
   {
-    name: 'unread-pings',
-    about: 'PINGs whose answers are not read',
-    stop: { kind: 'refused', says: 'stall' },
+    name: 'unread-answers',
+    about: 'commands whose answers are not read',
+    stop: { kind: 'absorbed', why: 'what waits for him is bounded, and while it is much he is not read' },
     run: async (attacker) => {
       const peer = await attacker.peer('circuit', { deaf: true, conn: { peerMask: 0n } });
       await attacker.pace(200, () => peer?.send({ cmd: DBG_SHELL, aux: textAux('help') }));
@@ -122,7 +122,7 @@ export const MESSAGE_ATTACKS: readonly Attack[] = [
   {
     name: 'transactions-left',
     about: 'transactions with an honest owner that are opened and left, more than a connection may have',
-    stop: { kind: 'refused', says: 'too many transactions' },
+    stop: { kind: 'refused', says: 'transaction-limit' },
     run: async (attacker) => {
       const by = await beside(attacker, 'circuit');
       if (by === null) return;
@@ -178,7 +178,7 @@ export const MESSAGE_ATTACKS: readonly Attack[] = [
   {
     name: 'stuck-receiver',
     about: 'blocks for a receiver of his own that reads nothing',
-    stop: { kind: 'refused', says: 'stall' },
+    stop: { kind: 'refused', says: 'stalled' },
     run: async (attacker) => {
       const owner = await attacker.peer('linkid', { deaf: true, conn: { peerMask: 0n, label: 'stuck' } });
       const span = owner?.span({ node: testUuid(0x66f00002), cluster: testUuid(0x66f00002), peerType: PEER.HAMMER2 });
@@ -192,7 +192,11 @@ export const MESSAGE_ATTACKS: readonly Attack[] = [
           if (isOpening && parseSpan('linkid', body).node === testUuid(0x66f00002)) relay.resolve(msgid);
         },
       });
-      const source = sender?.span({ node: testUuid(0x66f00003), cluster: testUuid(0x66f00003), peerType: PEER.HAMMER2 });
+      const source = sender?.span({
+        node: testUuid(0x66f00003),
+        cluster: testUuid(0x66f00003),
+        peerType: PEER.HAMMER2,
+      });
       if (!sender || !source) return;
       await sender.sendAll([source]);
       void attacker.hold().then(() => relay.resolve(0n));
@@ -205,7 +209,7 @@ export const MESSAGE_ATTACKS: readonly Attack[] = [
   {
     name: 'shell-floods',
     about: 'the shell’s tree, again and again, without reading it',
-    stop: { kind: 'refused', says: 'stall' },
+    stop: { kind: 'absorbed', why: 'what waits for him is bounded, and while it is much he is not read' },
     run: async (attacker) => {
       const peer = await attacker.peer('linkid', { deaf: true, conn: { peerMask: 0n } });
       await attacker.pace(400, () => peer?.send({ cmd: DBG_SHELL, aux: textAux('tree') }));
@@ -214,9 +218,14 @@ export const MESSAGE_ATTACKS: readonly Attack[] = [
   {
     name: 'shell-read',
     about: 'the shell’s tree on ten connections, again and again, and all of it read',
-    stop: { kind: 'absorbed', why: 'commands of a connection are done one after the other, and no more than so many wait' },
+    stop: {
+      kind: 'absorbed',
+      why: 'commands of a connection are done one after the other, and no more than so many wait',
+    },
     run: async (attacker) => {
-      const peers = await Promise.all(Array.from({ length: 10 }, () => attacker.peer('linkid', { conn: { peerMask: 0n } })));
+      const peers = await Promise.all(
+        Array.from({ length: 10 }, () => attacker.peer('linkid', { conn: { peerMask: 0n } })),
+      );
       await attacker.pace(200, () => peers[attacker.tried % 10]?.send({ cmd: DBG_SHELL, aux: textAux('tree') }));
     },
   },
