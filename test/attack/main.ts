@@ -33,6 +33,8 @@ if (values.list) {
   process.exit(0);
 }
 
+/** Second and later turns of one attack, in a whole run: half a minute of seconds as they are by default. */
+const spare = { turns: Math.max(5, Math.ceil(chosen.length / 3)) };
 let world: AttackWorld | null = null;
 let honest: Honest | null = null;
 let attacker: AttackerProcess | null = null;
@@ -64,7 +66,7 @@ for (const [at, [number, attack]] of chosen.entries()) {
   attacker = next === undefined ? null : new AttackerProcess(next[1], world, next[0] + 1, full);
   // Its start must not fall into what is measured.
   await attacker?.ready();
-  const seen = await besiege(now, { world, honest, seconds, number: number + 1 });
+  const seen = await besiege(now, { world, honest, seconds, number: number + 1, spare });
   now.stop();
   const found = failures(attack, seen);
   print([

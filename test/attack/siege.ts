@@ -6,11 +6,11 @@ import type { Attack } from './attack.ts';
 import type { Order, Report } from './attacker-process.ts';
 import type { Count, Honest } from './honest.ts';
 import { addressesOf, USERS } from './target.ts';
-import { isSlowed, type Seen, type Turns } from './verdict.ts';
+import { isUnsettled, type Seen, type Turns } from './verdict.ts';
 import type { AttackWorld } from './world.ts';
 
 const PROCESS = fileURLToPath(new URL('./attacker-process.ts', import.meta.url));
-/** Turns of an attack that seems to slow the honest: the machine may have been busy in one of them. */
+/** Most turns of one attack: what one turn shows may be what else the machine did in it. */
 const MOST_TURNS = 5;
 /** How often the memory is looked at, ms. */
 const LOOK_MS = 100;
@@ -20,6 +20,17 @@ const SETTLE_MS = 5_000;
 const REST_MS = 100;
 /** How long the attacker may take to answer an order, ms. */
 const ANSWER_MS = 5_000;
+
+export interface Siege {
+  readonly world: AttackWorld;
+  readonly honest: Honest;
+  /** Of a turn with the attack; the one without takes half of that. */
+  readonly seconds: number;
+  /** Number of the attack (`Target`). */
+  readonly number: number;
+  /** Turns beyond the first of each attack that are left, of all attacks together: a run is bounded. */
+  readonly spare: { turns: number };
+}
 
 export interface SiegeResult extends Seen {
   /** Mean share of a processor that the attacker took. */
@@ -77,7 +88,7 @@ export class AttackerProcess {
  */
 export async function besiege(
   attacker: AttackerProcess,
-  { world, honest, seconds, number }: { world: AttackWorld; honest: Honest; seconds: number; number: number },
+  { world, honest, seconds, number, spare }: Siege,
 ): Promise<SiegeResult> {
   await attacker.ready();
   await settle(world);
@@ -96,7 +107,11 @@ export async function besiege(
     memory = Math.max(memory, world.memory);
   }, LOOK_MS);
   try {
-    while (turns.length === 0 || (isSlowed(turns) && turns.length < MOST_TURNS && !world.isDead)) {
+    while (
+      turns.length === 0 ||
+      (isUnsettled(turns) && turns.length < MOST_TURNS && !world.isDead && spare.turns > 0)
+    ) {
+      if (turns.length > 0) spare.turns--;
       honest.fresh();
       attacker.order({ kind: 'attack' });
       const attacked = await rates(honest, seconds);

@@ -38,9 +38,13 @@ export function kept(turns: readonly Turns[], of: 'trips' | 'calls'): number {
   return parts.length % 2 === 1 ? parts[Math.floor(middle)]! : (parts[middle - 1]! + parts[middle]!) / 2;
 }
 
-/** True if the honest have lost more than they may, as far as these turns show. */
-export function isSlowed(turns: readonly Turns[]): boolean {
-  return !(kept(turns, 'trips') >= KEPT && kept(turns, 'calls') >= KEPT);
+/**
+ * True if these turns do not settle it: the honest have lost more than they may, or they were faster while they were attacked, which
+ * nobody is: something else took the machine in one of the turns.
+ */
+export function isUnsettled(turns: readonly Turns[]): boolean {
+  const parts = [kept(turns, 'trips'), kept(turns, 'calls')];
+  return !parts.every((part) => part >= KEPT && part <= 1 / KEPT);
 }
 
 /** Why the attack has done what it must not; empty: it has not. */

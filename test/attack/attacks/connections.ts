@@ -31,9 +31,10 @@ export const CONNECTION_ATTACKS: readonly Attack[] = [
     about: 'as many connections with a LNK_CONN as he gets, all kept',
     stop: { kind: 'refused', says: 'too-many-from-address' },
     run: (attacker) =>
-      attacker.pace(attacker.load(400, 1000), () =>
-        attacker.peer('circuit', { conn: { label: `hoard ${attacker.tried}` } }),
-      ),
+      attacker.pace(attacker.load(400, 1000), () => {
+        // Not one after the other.
+        void attacker.peer('circuit', { conn: { label: `hoard ${attacker.tried}` } });
+      }),
   },
   // Not right before or after half-proxy-headers: refusals for one reason share a line of the log for ten seconds.
   {

@@ -165,14 +165,14 @@ export const MESSAGE_ATTACKS: readonly Attack[] = [
   },
   {
     name: 'big-blocks',
-    about: 'messages of 64 KiB to an honest owner, 10 MiB a second',
+    about: 'messages of 64 KiB to an honest owner, 2 MiB a second',
     stop: { kind: 'absorbed', why: 'what waits for one destination stops its senders one by one, and nobody else' },
     run: async (attacker) => {
       const by = await beside(attacker, 'linkid');
       if (by === null) return;
       const { peer, where } = by;
       const aux = Buffer.alloc(65_536);
-      await attacker.pace(100, () => peer.sendAll([{ cmd: BLK_OPEN, aux, ...where }]));
+      await attacker.pace(attacker.load(30, 200), () => peer.sendAll([{ cmd: BLK_OPEN, aux, ...where }]));
     },
   },
   {
