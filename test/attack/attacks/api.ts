@@ -142,7 +142,7 @@ export const API_ATTACKS: readonly Attack[] = [
     stop: { kind: 'refused', says: 'watches' },
     run: async (attacker) => {
       const client = attacker.client(TopologyClient);
-      await attacker.pace(attacker.load(300, 1_000), () => {
+      await attacker.pace(attacker.load(700, 1_000), () => {
         const stream = client.watch({ revision: '', withRelays: true }, attacker.metadata('read'));
         stream.on('error', () => attacker.stopped++);
         stream.pause();
