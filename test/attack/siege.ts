@@ -139,7 +139,10 @@ export async function besiege(
     memory,
     faults: [...faults, ...honest.takeFaults()],
     lines: world.takeLines(),
-    names: [...Object.values(addressesOf({ number })), USERS.read, USERS.operate],
+    names: [
+      ...Object.values(addressesOf({ number })),
+      ...Object.values(USERS).flatMap((user) => [user, `user:${user}`]),
+    ],
     risen: new Map([...risen].filter(([, by]) => by > 0)),
     share: share / turns.length,
     tried,
