@@ -17,6 +17,13 @@ export interface BusyPairsOptions {
   readonly addressOf: (n: number) => string;
   /** Keys of peer `n`; undefined: plaintext. */
   readonly cryptOf?: (n: number) => CryptKeys | undefined;
+  /** Type of their spans, and the only one that they ask for; default: any. */
+  readonly peerType?: number;
+}
+
+/** The node of owner `n`. */
+export function ownerNode(n: number): string {
+  return testUuid(0xb00 + n);
 }
 
 interface Asker {
@@ -41,25 +48,28 @@ export class BusyPairs {
   #timer: NodeJS.Timeout | undefined;
   #onIdle: (() => void) | null = null;
 
-  static async start({ port, dialect, pairs, addressOf, cryptOf }: BusyPairsOptions): Promise<BusyPairs> {
+  static async start({ port, dialect, pairs, addressOf, cryptOf, peerType }: BusyPairsOptions): Promise<BusyPairs> {
     const made = new BusyPairs();
+    const asksFor = peerType !== undefined && { peerMask: 1n << BigInt(peerType) };
+    const gives = peerType !== undefined && { peerType };
     const connect = async (n: number) => {
       const crypt = cryptOf?.(n);
       const where = { port, dialect, localAddress: addressOf(n) };
       const peer = await LivePeer.connect({ ...where, name: `busy ${n}`, ...(crypt && { crypt }) });
       made.peers.push(peer);
-      await peer.openConn({ label: `busy${n}` });
+      await peer.openConn({ label: `busy${n}`, ...asksFor });
       return peer;
     };
     for (let n = 0; n < pairs; n++) {
       const owner = await connect(n);
-      const span = owner.openSpan({ node: testUuid(0xb00 + n), nodeLabel: `owner${n}` });
+      const span = owner.openSpan({ node: ownerNode(n), nodeLabel: `owner${n}`, ...gives });
       made.#serve(owner, span);
     }
     for (let n = 0; n < pairs; n++) {
       const peer = await connect(pairs + n);
       // linkid: messages name the span that they come from.
-      const span = dialect === 'linkid' ? peer.openSpan({ node: testUuid(0xc00 + n), nodeLabel: `asker${n}` }) : 0n;
+      const span =
+        dialect === 'linkid' ? peer.openSpan({ node: testUuid(0xc00 + n), nodeLabel: `asker${n}`, ...gives }) : 0n;
       const relays: bigint[] = [];
       for (let m = 0; m < pairs; m++) {
         relays.push((await peer.relay(({ nodeLabel }) => nodeLabel === `owner${m}`)).msgid);

@@ -30,7 +30,7 @@ export const USER_HEADER = 'spanmesh-user';
 /** Decides about a call of a method (`/package.Service/Method`): null: let in. */
 export type Gate = (path: string, caller: Caller) => Refusal | null;
 
-/** The same caller's refusals are logged once in this time, ms. */
+/** The same caller's refusals, those of a user or else of a host, are logged once in this time, ms. */
 export const REFUSAL_LOG_INTERVAL_MS = 10_000;
 
 export interface GateDependencies {
@@ -52,13 +52,18 @@ export function gateInterceptor({
   refused,
 }: GateDependencies): ServerInterceptor {
   const throttle = new Throttle({ intervalMs: REFUSAL_LOG_INTERVAL_MS }, { clock });
-  const refuse = (path: string, call: ServerInterceptingCallInterface, refusal: Refusal): void => {
+  const refuse = (path: string, call: ServerInterceptingCallInterface, user: string | null, refusal: Refusal): void => {
     refused();
     // By host: the port of a connection tells nobody anything, and would let one host fill the table.
     const peer = hostOf(call.getPeer());
-    const { log, suppressed } = throttle.admit(peer);
+    // Users come from one host where something stands in between: the refusals of one do not hide those of another.
+    const { log, suppressed } = throttle.admit(user === null ? peer : `user ${user}`);
     if (log) {
-      logger.warn({ peer, method: path, code: status[refusal.code], why: refusal.details, suppressed }, 'call refused');
+      const who = { peer, ...(user !== null && { user }) };
+      logger.warn(
+        { ...who, method: path, code: status[refusal.code], why: refusal.details, suppressed },
+        'call refused',
+      );
     }
     call.sendStatus(refusal);
   };
@@ -69,8 +74,9 @@ export function gateInterceptor({
           onReceiveMetadata: (metadata, take) => {
             const caller = callerOf(call, metadata);
             const refusal = gate(path, caller);
-            if (refusal === null) take(named(metadata, userOf(caller)));
-            else refuse(path, call, refusal);
+            const user = userOf(caller);
+            if (refusal === null) take(named(metadata, user));
+            else refuse(path, call, user, refusal);
           },
         }),
     });

@@ -22,9 +22,9 @@ import {
   VolconfService,
 } from '@spanmesh/proto/v1/volconf';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { API_CLIENT_NAMES, apiGate } from '../access/api-access.ts';
+import { API_CLIENT_NAMES, apiGate, apiUserOf } from '../access/api-access.ts';
 import { createApiToken, watchApiTokens } from '../access/api-tokens.ts';
-import { REFUSAL_LOG_INTERVAL_MS } from '../access/gate.ts';
+import { type Caller, REFUSAL_LOG_INTERVAL_MS } from '../access/gate.ts';
 import type { ServerSecurity } from '../access/security.ts';
 import { serviceGate } from '../access/service-callers.ts';
 import { API_NAME, LINK_GATEWAY_NAME, type ServiceName, TOPOLOGY_NAME, VOLCONF_NAME } from '../access/service-names.ts';
@@ -337,5 +337,20 @@ describe('the API', () => {
     expect(refusals().at(-1)).toMatchObject({ suppressed: 2 });
     const everything = log.lines.join('\n');
     for (const { token } of [stranger, bot, ann]) expect(everything).not.toContain(token);
+  });
+
+  it('names the user who is refused; a host from which many users come hides none of them', async () => {
+    const known = tokens();
+    const userOf = apiUserOf(() => known.value);
+    const security = {
+      gate: apiGate(() => known.value),
+      userOf: (caller: Caller) => userOf(caller)?.name ?? null,
+    };
+    const client = open(VolconfClient, await serve(security, new FakeClock()));
+    const refusals = () => log.lines.filter((line) => line.includes('call refused')).map((line) => JSON.parse(line));
+    await list(client);
+    for (let i = 0; i < 2; i++) await set(client, bot.token);
+    expect(refusals()).toMatchObject([{ peer: '127.0.0.1' }, { peer: '127.0.0.1', user: 'bot' }]);
+    expect(refusals()[0]).not.toHaveProperty('user');
   });
 });

@@ -1,0 +1,301 @@
+import { constants, connect as http2Connect } from 'node:http2';
+import type { Metadata } from '@grpc/grpc-js';
+import { MessagingClient } from '@spanmesh/proto/v1/messaging';
+import { ProcessClient } from '@spanmesh/proto/v1/process';
+import { TopologyClient } from '@spanmesh/proto/v1/topology';
+import { Dialect as ApiDialect } from '@spanmesh/proto/v1/types';
+import { VolconfClient } from '@spanmesh/proto/v1/volconf';
+import { testUuid } from '../../peer/payloads.ts';
+import type { Attack } from '../attack.ts';
+import type { Attacker } from '../attacker.ts';
+
+type Unary<Q> = (request: Q, metadata: Metadata, done: (error: unknown) => void) => unknown;
+
+/** Calls, as many as `width` at a time, until the turn is over; no more a second than `perSecond`. */
+async function calls(
+  attacker: Attacker,
+  width: number,
+  perSecond: number,
+  call: (done: () => void) => void,
+): Promise<void> {
+  let open = 0;
+  await attacker.pace(perSecond, () => {
+    if (open >= width) return;
+    open++;
+    call(() => {
+      open--;
+    });
+  });
+}
+
+/** A unary call of `role`; those that fail count as stopped. */
+function asked<Q>(attacker: Attacker, role: 'read' | 'operate' | null, client: object, method: Unary<Q>, request: Q) {
+  return (done: () => void) => {
+    method.call(client, request, attacker.metadata(role), (error) => {
+      if (error !== null && !attacker.over) attacker.stopped++;
+      done();
+    });
+  };
+}
+
+const FRAME_OF_NOTHING = Buffer.alloc(5);
+
+/** A gRPC connection without a client in front of it. */
+function session(attacker: Attacker) {
+  const made = http2Connect(`http://127.0.0.1:${attacker.target.grpc}`, { peerMaxConcurrentStreams: 1_000 });
+  made.on('error', () => {});
+  attacker.onEnd(() => made.destroy());
+  return made;
+}
+
+const GRPC_HEADERS = { ':method': 'POST', 'content-type': 'application/grpc', te: 'trailers' };
+
+/** Users of the API, and whoever reaches its port. */
+export const API_ATTACKS: readonly Attack[] = [
+  {
+    name: 'api-health-watches',
+    about: 'Health/Watch by nobody in particular, on many connections',
+    stop: { kind: 'counted', metric: 'spanmesh_public_calls_refused_total' },
+    run: async (attacker) => {
+      const sessions = Array.from({ length: 25 }, () => session(attacker));
+      await attacker.pace(attacker.load(400, 2_000), () => {
+        const stream = sessions[attacker.tried % sessions.length]!.request({
+          ...GRPC_HEADERS,
+          ':path': '/grpc.health.v1.Health/Watch',
+        });
+        stream.on('error', () => {});
+        stream.end(FRAME_OF_NOTHING);
+      });
+    },
+  },
+  {
+    name: 'api-lists',
+    about: 'a reader’s ListRelays and ListLinks of page size 1, 20 at a time',
+    stop: { kind: 'absorbed', why: 'a page resumes at its key, and costs what is on it' },
+    run: async (attacker) => {
+      const client = attacker.client(TopologyClient);
+      const request = { pageSize: 1, pageToken: '', dialect: 0, clusterId: '', node: '', connection: '', link: '' };
+      await calls(attacker, 20, 400, (done) =>
+        attacker.tried % 2 === 0
+          ? asked(attacker, 'read', client, client.listRelays as Unary<object>, request)(done)
+          : asked(attacker, 'read', client, client.listLinks as Unary<object>, request)(done),
+      );
+    },
+  },
+  {
+    name: 'api-filters',
+    about: 'lists with a filter that nothing fits',
+    stop: { kind: 'absorbed', why: 'a page looks at so many objects and ends' },
+    run: async (attacker) => {
+      const client = attacker.client(TopologyClient);
+      const request = {
+        pageSize: 5000,
+        pageToken: '',
+        dialect: 0,
+        clusterId: testUuid(0x66cc0000),
+        node: 'nobody',
+        connection: '',
+      };
+      await calls(attacker, 20, 300, asked(attacker, 'read', client, client.listLinks as Unary<object>, request));
+    },
+  },
+  {
+    name: 'api-trees',
+    about: 'a reader’s GetTree with relays, ten at a time',
+    stop: { kind: 'absorbed', why: 'a tree is streamed in parts, between which others get their turns' },
+    run: async (attacker) => {
+      const client = attacker.client(TopologyClient);
+      await calls(attacker, 10, 100, (done) => {
+        const stream = client.getTree({ dialect: 0, clusterId: '', withRelays: true }, attacker.metadata('read'));
+        stream.on('data', () => {});
+        stream.on('error', done);
+        stream.on('end', done);
+      });
+    },
+  },
+  {
+    name: 'api-unread-trees',
+    about: 'the same, and not read',
+    stop: { kind: 'absorbed', why: 'a tree that is not read is not made any further' },
+    run: async (attacker) => {
+      const client = attacker.client(TopologyClient);
+      await calls(attacker, attacker.load(100, 800), 100, () => {
+        const stream = client.getTree({ dialect: 0, clusterId: '', withRelays: true }, attacker.metadata('read'));
+        stream.on('error', () => {});
+        stream.pause();
+      });
+    },
+  },
+  {
+    name: 'api-explain',
+    about: 'a reader’s Explain, 20 at a time',
+    stop: { kind: 'absorbed', why: 'an answer is bounded' },
+    run: async (attacker) => {
+      const client = attacker.client(TopologyClient);
+      const request = { node: attacker.target.owners.circuit, connection: '1' };
+      await calls(attacker, 20, 200, asked(attacker, 'read', client, client.explain as Unary<object>, request));
+    },
+  },
+  {
+    name: 'api-watches',
+    about: 'watches of the trees, as many as he gets, none of which is read',
+    stop: { kind: 'refused', says: 'watches' },
+    run: async (attacker) => {
+      const client = attacker.client(TopologyClient);
+      await attacker.pace(attacker.load(700, 1_000), () => {
+        const stream = client.watch({ revision: '', withRelays: true }, attacker.metadata('read'));
+        stream.on('error', () => attacker.stopped++);
+        stream.pause();
+      });
+    },
+  },
+  {
+    name: 'api-list-again',
+    about: 'watches from a revision that never was, again and again',
+    stop: { kind: 'absorbed', why: 'each is told to list again, and ends' },
+    run: async (attacker) => {
+      const client = attacker.client(TopologyClient);
+      await calls(attacker, 20, 200, (done) => {
+        const stream = client.watch({ revision: '99999999:1:1', withRelays: true }, attacker.metadata('read'));
+        stream.on('data', () => {});
+        stream.on('error', done);
+        stream.on('end', done);
+      });
+    },
+  },
+  {
+    name: 'api-writes-of-a-reader',
+    about: 'a reader’s CloseConnection, DrainGateway, SetLogLevel, SetTarget',
+    stop: { kind: 'refused', says: 'call refused' },
+    run: async (attacker) => {
+      const topology = attacker.client(TopologyClient);
+      const process = attacker.client(ProcessClient);
+      const volconf = attacker.client(VolconfClient);
+      const orders = [
+        asked(attacker, 'read', topology, topology.closeConnection as Unary<object>, { connection: '1', reason: '' }),
+        asked(attacker, 'read', process, process.setLogLevel as Unary<object>, {
+          level: 'silent',
+          process: '',
+          durationMs: 0,
+        }),
+        asked(attacker, 'read', volconf, volconf.removeTarget as Unary<object>, { name: 'x' }),
+        (done: () => void) => {
+          const stream = topology.drainGateway(
+            { gateway: 'gateway', share: 1, order: '', deadlineMs: 1 },
+            attacker.metadata('read'),
+          );
+          stream.on('error', done);
+          stream.on('data', () => {});
+        },
+      ];
+      await calls(attacker, 20, 100, (done) => orders[attacker.tried % orders.length]!(done));
+    },
+  },
+  {
+    name: 'api-wrong-tokens',
+    about: 'calls with tokens that are wrong',
+    stop: { kind: 'counted', metric: 'spanmesh_calls_refused_total' },
+    run: async (attacker) => {
+      const client = attacker.client(TopologyClient);
+      await calls(attacker, 20, 300, (done) => {
+        const metadata = attacker.metadata(null);
+        metadata.set('authorization', `Bearer ${'x'.repeat(40)}${attacker.tried}`);
+        client.getStatus({}, metadata, () => done());
+      });
+    },
+  },
+  {
+    name: 'api-giant-drains',
+    about: 'an operator’s drains with deadlines of weeks, of a share that is none',
+    stop: { kind: 'absorbed', why: 'each is refused with INVALID_ARGUMENT; nothing is drained' },
+    run: async (attacker) => {
+      const client = attacker.client(TopologyClient);
+      await calls(attacker, 10, 50, (done) => {
+        const request = { gateway: 'gateway', share: 0.1, order: '', deadlineMs: 0xffffffff };
+        const stream = client.drainGateway(request, attacker.metadata('operate'));
+        stream.on('data', () => {});
+        stream.on('error', () => {
+          attacker.stopped++;
+          done();
+        });
+      });
+    },
+  },
+  {
+    name: 'api-held-clusters',
+    about: 'handles on clusters that do not exist, and calls that wait for them',
+    stop: { kind: 'absorbed', why: 'in the short form they are fewer than may be' },
+    run: async (attacker) => {
+      const client = attacker.client(MessagingClient);
+      const cluster = (n: number) => ({
+        dialect: ApiDialect.DIALECT_LINKID,
+        id: testUuid(0x66dd0000 + n),
+        peerType: 0,
+        peerLabel: '',
+      });
+      await attacker.pace(attacker.load(300, 2_000), () => {
+        const metadata = attacker.metadata('operate');
+        const count = (error: unknown) => {
+          if (error !== null && !attacker.over) attacker.stopped++;
+        };
+        if (attacker.tried % 2 === 0)
+          client.acquireCluster({ cluster: cluster(attacker.tried), leaseMs: 1_000 }, metadata, count);
+        else client.waitCluster({ cluster: cluster(attacker.tried), nodes: 1 }, metadata, count);
+      });
+    },
+  },
+  {
+    name: 'api-big-requests',
+    about: 'requests of 4 MiB of a selector, five at a time',
+    stop: { kind: 'absorbed', why: 'each is refused once it is there, few fit at a time' },
+    run: async (attacker) => {
+      const client = attacker.client(TopologyClient);
+      const request = { node: 'n'.repeat(4 << 20), connection: '1' };
+      await calls(attacker, 5, 20, asked(attacker, 'read', client, client.explain as Unary<object>, request));
+    },
+  },
+  {
+    name: 'api-rapid-reset',
+    about: 'calls that are begun and reset at once, 1,000 a second',
+    stop: { kind: 'absorbed', why: 'a reset call has cost its headers' },
+    run: async (attacker) => {
+      const made = session(attacker);
+      await attacker.pace(1_000, () => {
+        const stream = made.request({ ...GRPC_HEADERS, ':path': '/spanmesh.v1.Topology/GetStatus' });
+        stream.on('error', () => {});
+        stream.close(constants.NGHTTP2_CANCEL);
+      });
+    },
+  },
+  {
+    name: 'api-silent-connections',
+    about: 'connections to the API that say nothing, and such that begin HTTP/2 and stop',
+    stop: { kind: 'counted', metric: 'spanmesh_api_connections_refused_total' },
+    run: (attacker) =>
+      attacker.pace(attacker.load(200, 1_000), async () => {
+        const socket = await attacker.connect({ port: attacker.target.grpc });
+        if (attacker.tried % 2 === 0) socket?.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
+      }),
+  },
+  {
+    name: 'http-slowloris',
+    about: 'requests to the HTTP port whose headers never end',
+    stop: { kind: 'counted', metric: 'spanmesh_http_connections_displaced_total' },
+    run: (attacker) =>
+      attacker.pace(300, async () => {
+        const socket = await attacker.connect({ port: attacker.target.http });
+        socket?.write('GET /metrics HTTP/1.1\r\nHost: x\r\nX-A: ');
+      }),
+  },
+  {
+    name: 'http-scrapes',
+    about: 'metrics, read 50 times a second',
+    stop: { kind: 'absorbed', why: 'making them is a small part of a turn' },
+    run: (attacker) =>
+      attacker.pace(50, () => {
+        void fetch(`http://127.0.0.1:${attacker.target.http}/metrics`, { signal: attacker.signal })
+          .then((response) => response.text())
+          .catch(() => {});
+      }),
+  },
+];
