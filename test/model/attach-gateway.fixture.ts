@@ -82,7 +82,7 @@ export class ModelGateway {
     this.boot = boot;
     const { tables, reports } = this;
     const metrics = new GatewayMetrics();
-    this.relays = new Relays({ reports, metrics, tables });
+    this.relays = new Relays({ reports, metrics, clock: { now: () => 0 }, tables });
     const probe = ({ liveness }: Peer) => liveness.suspect();
     const drains = { close: () => {}, order: () => {} };
     this.#runner = new CommandRunner({ tables, relays: this.relays, metrics, prober: { probe }, drains });

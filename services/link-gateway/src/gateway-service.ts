@@ -201,7 +201,7 @@ export class Gateway implements Service, AttachHost {
       gone: (peer, reason) => this.#gone(peer, reason),
     });
     this.#entrance = new Entrance(options, { clock, logger });
-    this.#entry = { entrance: this.#entrance, peers, metrics, logger, throttle };
+    this.#entry = { entrance: this.#entrance, peers, metrics, clock, logger, throttle };
     this.#prober = new Prober(shared);
     this.#dialler = new Dialler({
       ...this.#entry,

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Dialect } from '@spanmesh/dmsg/dialect';
 import type { HostPort } from '@spanmesh/runtime/address';
+import type { Clock } from '@spanmesh/runtime/clock';
 import type { Logger, Throttle } from '@spanmesh/runtime/log/logger';
 import { peerAddress } from '../address/peer-address.ts';
 import type { Origin } from '../connection/origin.ts';
@@ -61,6 +62,7 @@ export interface EntryDependencies {
   readonly peers: Pick<Peers, 'connect'>;
   readonly metrics: GatewayMetrics;
   readonly logger: Logger;
+  readonly clock: Pick<Clock, 'now'>;
   readonly throttle: Throttle;
 }
 
@@ -120,10 +122,12 @@ function handshake(
   access: Extract<Admitted, { kind: 'encrypted' }>,
   done: Done,
 ): void {
-  const { entrance } = deps;
+  const { entrance, clock, metrics } = deps;
+  const began = clock.now();
   entrance.handshaker.start(arrival.socket, remote.host, access, (result) => {
     if ('sealer' in result) {
       entrance.handshakesDone++;
+      metrics.handshake.observe((clock.now() - began) / 1000);
       done(connect(deps, arrival, remote, result));
       return;
     }
