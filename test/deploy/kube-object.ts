@@ -124,7 +124,11 @@ export interface KubeObject {
     };
     readonly podMetricsEndpoints?: readonly { readonly port: string }[];
     readonly groups?: readonly {
-      readonly rules: readonly { readonly alert: string; readonly expr: string }[];
+      readonly rules: readonly {
+        readonly alert: string;
+        readonly expr: string;
+        readonly annotations?: Readonly<Record<string, string>>;
+      }[];
     }[];
     readonly secretName?: string;
     readonly issuerRef?: { readonly kind: string; readonly name: string };

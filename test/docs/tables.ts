@@ -128,7 +128,7 @@ async function metrics(): Promise<string> {
 }
 
 /** What each service would answer; none of them is started. */
-async function metricsTexts(): Promise<[string, string][]> {
+export async function metricsTexts(): Promise<[string, string][]> {
   const logger = createLogger({ level: 'silent', service: 'docs' });
   // Nobody listens there, and nobody waits for it.
   const env = { SPANMESH_NATS_URL: 'nats://127.0.0.1:1', SPANMESH_DATA_DIR: '' };

@@ -83,7 +83,7 @@ export class ModelGateway {
     const { tables, reports } = this;
     const metrics = new GatewayMetrics();
     const shares = { chargeRelay: () => {}, enforceRelays: () => {} };
-    this.relays = new Relays({ reports, metrics, shares, tables });
+    this.relays = new Relays({ reports, metrics, clock: { now: () => 0 }, shares, tables });
     const probe = ({ liveness }: Peer) => liveness.suspect();
     const drains = { close: () => {}, order: () => {} };
     this.#runner = new CommandRunner({ tables, relays: this.relays, metrics, shares, prober: { probe }, drains });

@@ -153,6 +153,6 @@ async function standsBy(topology: ServiceProcess, decided: number): Promise<void
 async function relaysDecided(topology: ServiceProcess): Promise<number> {
   return (
     (await installation.metric(topology, 'spanmesh_topology_relays_opened_total')) +
-    (await installation.metric(topology, 'spanmesh_topology_relays_closed_total'))
+    (await installation.metric(topology, 'spanmesh_topology_relays_closed_total{reason="selection"}'))
   );
 }

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { Distribution } from './distribution.ts';
 import { MAX_LABEL_VALUES, Metrics } from './metrics.ts';
 
 const values = (text: string): string[] => text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
@@ -39,10 +40,42 @@ describe('Metrics', () => {
 
   it('has histograms, and the process on request', async () => {
     const metrics = new Metrics({ processMetrics: true });
-    metrics.histogram('spanmesh_wait_seconds', 'Waits.', [0.1, 1]).observe(0.5);
+    const waits = new Distribution([0.1, 1]);
+    metrics.histogram('spanmesh_wait_seconds', 'Waits.', waits);
+    waits.observe(0.5);
     const text = await metrics.text();
     expect(text).toContain('spanmesh_wait_seconds_bucket{le="1"} 1');
     expect(text).toContain('nodejs_eventloop_lag_seconds');
+  });
+
+  it('writes histograms, by a label if there is one', async () => {
+    const metrics = new Metrics();
+    const reads = new Distribution([0.1, 1]);
+    for (const value of [0.05, 0.5, 5]) reads.observe(value);
+    metrics.histogram('spanmesh_call_seconds', 'Calls.', () => [['a "b"', reads]], 'method');
+    expect(await metrics.text()).toBe(
+      [
+        '# HELP spanmesh_call_seconds Calls.',
+        '# TYPE spanmesh_call_seconds histogram',
+        'spanmesh_call_seconds_bucket{method="a \\"b\\"",le="0.1"} 1',
+        'spanmesh_call_seconds_bucket{method="a \\"b\\"",le="1"} 2',
+        'spanmesh_call_seconds_bucket{method="a \\"b\\"",le="+Inf"} 3',
+        'spanmesh_call_seconds_sum{method="a \\"b\\""} 5.55',
+        'spanmesh_call_seconds_count{method="a \\"b\\""} 3',
+        '',
+      ].join('\n'),
+    );
+  });
+
+  it('has counts by several labels, and what is told by labels alone', async () => {
+    const metrics = new Metrics();
+    const labels = { method: 'Get', code: 'OK' };
+    metrics.counters('spanmesh_calls_total', 'Calls.', ['method', 'code'], () => [{ labels, value: 3 }]);
+    metrics.info('spanmesh_build_info', 'Build.', { version: '1.2.3' });
+    expect(values(await metrics.text())).toEqual([
+      'spanmesh_calls_total{method="Get",code="OK"} 3',
+      'spanmesh_build_info{version="1.2.3"} 1',
+    ]);
   });
 
   it('refuses a name twice', () => {

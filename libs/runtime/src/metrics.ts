@@ -1,4 +1,5 @@
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, collectDefaultMetrics, Gauge, Registry } from '@prometheus-io/client';
+import { Distribution } from './distribution.ts';
 
 /** Values of one label of one metric beyond this number are summed up under `other`: a scrape stays bounded. */
 export const MAX_LABEL_VALUES = 64;
@@ -12,10 +13,25 @@ const TURNS = {
   buckets: [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5],
 };
 
+/** Of the library's own: gauges called `_total`, which their like without it says by type, and others that carry their type in their name. */
+const MISNAMED = [
+  'nodejs_active_handles_total',
+  'nodejs_active_requests_total',
+  'nodejs_active_resources_total',
+  'nodejs_eventloop_utilization_histogram',
+  'nodejs_eventloop_utilization_summary',
+];
+
 /** Reads a metric when it is scraped: the hot path only keeps a plain number field. */
 export type ReadNumber = () => number;
 /** The same for several values, by the value of the metric's one label. */
 export type ReadLabelled = () => Record<string, number>;
+
+/** One of several counts of a metric. */
+export interface Counted {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+}
 
 /**
  * The metrics of a process, in the text format of Prometheus. Names carry their unit and start with `spanmesh_`.
@@ -23,12 +39,15 @@ export type ReadLabelled = () => Record<string, number>;
  */
 export class Metrics {
   readonly #registry = new Registry();
+  /** By name: their text. The library's own are a map of objects that each observation looks up. */
+  readonly #histograms = new Map<string, () => string>();
 
   /** `processMetrics`: also those of Node itself (heap, event loop lag, open handles). */
   constructor({ processMetrics = false }: { processMetrics?: boolean } = {}) {
     if (processMetrics) {
       collectDefaultMetrics({ register: this.#registry });
       this.#measureTurns();
+      for (const name of MISNAMED) this.#registry.removeSingleMetric(name);
     }
   }
 
@@ -64,15 +83,44 @@ export class Metrics {
     });
   }
 
-  /** A distribution, observed as it happens; not for a path that runs per message. `buckets` are upper bounds. */
-  histogram(name: string, help: string, buckets: readonly number[]): { observe(value: number): void } {
-    return new Histogram({ name, help, buckets: [...buckets], registers: [this.#registry] });
+  /** Always 1: what is worth knowing is in its labels. */
+  info(name: string, help: string, labels: Readonly<Record<string, string>>): void {
+    new Gauge({ name, help, labelNames: Object.keys(labels), registers: [this.#registry] }).set({ ...labels }, 1);
+  }
+
+  /** Something that only grows, by several labels; as many combinations as `read` gives, so their number must be bounded by whoever counts. */
+  counters(name: string, help: string, labels: readonly string[], read: () => Iterable<Counted>): void {
+    new Counter({
+      name,
+      help,
+      labelNames: [...labels],
+      registers: [this.#registry],
+      collect() {
+        this.reset();
+        for (const { labels, value } of read()) this.inc({ ...labels }, value);
+      },
+    });
+  }
+
+  /** How values are spread: one distribution, or several by the value of the one `label`, whose number must be bounded likewise. */
+  histogram(name: string, help: string, read: Distribution): void;
+  histogram(name: string, help: string, read: () => Iterable<readonly [string, Distribution]>, label: string): void;
+  histogram(
+    name: string,
+    help: string,
+    read: Distribution | (() => Iterable<readonly [string, Distribution]>),
+    label?: string,
+  ): void {
+    if (this.#histograms.has(name)) throw new Error(`There is already a metric ${name}.`);
+    const all = typeof read === 'function' ? read : () => [['', read] as const];
+    this.#histograms.set(name, () => histogramText(name, help, all(), label));
   }
 
   /** A timer that is late by so much has waited for a turn of the event loop of at least that length. */
   #measureTurns(): void {
     const { name, help, buckets } = TURNS;
-    const turns = this.histogram(name, help, buckets);
+    const turns = new Distribution(buckets);
+    this.histogram(name, help, turns);
     let due = performance.now() + TURN_LOOKS_MS;
     setInterval(() => {
       const now = performance.now();
@@ -82,8 +130,12 @@ export class Metrics {
   }
 
   /** What a scrape gets. */
-  text(): Promise<string> {
-    return this.#registry.metrics();
+  async text(): Promise<string> {
+    const text = await this.#registry.metrics();
+    return [text.trimEnd(), ...[...this.#histograms.values()].map((read) => read())]
+      .join('\n\n')
+      .concat('\n')
+      .trimStart();
   }
 
   /** The media type of text(). */
@@ -116,4 +168,29 @@ function setAll(
   if (overflowed) {
     set({ [label!]: OVERFLOW_LABEL }, overflow);
   }
+}
+
+/** In the text format. `le` counts all values up to a bound. */
+function histogramText(
+  name: string,
+  help: string,
+  all: Iterable<readonly [string, Distribution]>,
+  label: string | undefined,
+): string {
+  const lines = [`# HELP ${name} ${help}`, `# TYPE ${name} histogram`];
+  for (const [value, { bounds, counts, sum, count }] of all) {
+    const own = label === undefined ? '' : `${label}="${escaped(value)}"`;
+    let below = 0;
+    counts.forEach((some, at) => {
+      below += some;
+      lines.push(`${name}_bucket{${own === '' ? '' : `${own},`}le="${bounds[at] ?? '+Inf'}"} ${below}`);
+    });
+    const labels = own === '' ? '' : `{${own}}`;
+    lines.push(`${name}_sum${labels} ${sum}`, `${name}_count${labels} ${count}`);
+  }
+  return lines.join('\n');
+}
+
+function escaped(value: string): string {
+  return value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
 }

@@ -304,14 +304,19 @@ export class SpanTree {
     this.#changing();
     this.#flushing = true;
     try {
-      for (let i = 0; i < this.#goneLinks.length; i++) out.gone?.(this.#goneLinks[i]!, this.#goneLnkConns[i]!);
-      this.forgetGone();
+      this.tellGone(out);
       this.#flushDialect(this.#tables.linkid, out);
       this.#flushDialect(this.#tables.circuit, out);
     } finally {
       this.#selection.clear();
       this.#flushing = false;
     }
+  }
+
+  /** Writes out the relays that went since the last time, and decides nothing. */
+  tellGone(out: Pick<RelayDelta, 'gone'>): void {
+    for (let i = 0; i < this.#goneLinks.length; i++) out.gone?.(this.#goneLinks[i]!, this.#goneLnkConns[i]!);
+    this.forgetGone();
   }
 
   /** Drops what the next flush would report as gone: for a replica that follows snapshots and never flushes. */

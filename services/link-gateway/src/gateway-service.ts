@@ -208,7 +208,7 @@ export class Gateway implements Service, AttachHost {
       gone: (peer, reason) => this.#gone(peer, reason),
     });
     this.#entrance = new Entrance(options, { clock, logger, shares, limited });
-    this.#entry = { entrance: this.#entrance, peers, metrics, logger, throttle };
+    this.#entry = { entrance: this.#entrance, peers, metrics, clock, logger, throttle };
     this.#prober = new Prober(shared);
     this.#dialler = new Dialler({
       ...this.#entry,

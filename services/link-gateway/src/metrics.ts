@@ -1,5 +1,9 @@
+import { Distribution } from '@spanmesh/runtime/distribution';
 import { CLOSE_REASONS, type CloseReason } from './connection/close-reason.ts';
 import { REFUSALS, type Refusal } from './entrance/admission.ts';
+
+/** Why a relay has closed: topology says so, what it passes on or goes to is gone, its peer has closed it, or nothing uses it any more. */
+export type RelayClosing = 'command' | 'link' | 'lnk_conn' | 'refused' | 'connection' | 'unused';
 
 /** What a gateway counts: plain numbers, read when they are scraped (register-metrics.ts). */
 export class GatewayMetrics {
@@ -21,6 +25,20 @@ export class GatewayMetrics {
   relays = 0;
   relaysOpened = 0;
   relaysRefused = 0;
+  readonly relaysClosed: Record<RelayClosing, number> = {
+    command: 0,
+    link: 0,
+    lnk_conn: 0,
+    refused: 0,
+    connection: 0,
+    unused: 0,
+  };
+  /** Of every so manieth link: until its first relay was queued, seconds. */
+  readonly firstRelay = new Distribution();
+  /** Of every so manieth routed transaction: until both directions had ended, seconds. */
+  readonly routed = new Distribution();
+  /** Of handshakes that were completed, seconds. */
+  readonly handshake = new Distribution();
   /** Relays that are open on demand only. */
   onDemandRelays = 0;
   /** LNK_SPANs, LNK_CONNs refused: a bad peer_type, one too many. */

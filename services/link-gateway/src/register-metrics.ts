@@ -65,6 +65,7 @@ export function registerMetrics(to: Metrics, measured: Measured): void {
   to.counter(name('links_opened_total'), 'LNK_SPANs opened by peers.', () => m.linksOpened);
   to.counter(name('relays_opened_total'), 'LNK_SPANs opened by this gateway.', () => m.relaysOpened);
   to.counter(name('relays_refused_total'), 'Relays closed by peers.', () => m.relaysRefused);
+  to.counter(name('relays_closed_total'), 'LNK_SPANs of this gateway that ended.', () => m.relaysClosed, 'reason');
   to.counter(name('opens_refused_total'), 'LNK_CONNs and LNK_SPANs of peers refused.', () => m.opensRefused);
   to.counter(name('negative_dists_total'), 'LNK_SPANs with a negative dist, taken as 0.', () => m.negativeDists);
   to.counter(name('volconfs_total'), 'LNK_VOLCONFs taken.', () => m.volconfs);
@@ -79,4 +80,11 @@ export function registerMetrics(to: Metrics, measured: Measured): void {
   to.counter(name('probes_sent_total'), 'PINGs sent to find half-dead peers.', () => m.probesSent);
   to.counter(name('commands_stale_total'), 'Commands of topology about something gone.', () => m.commandsStale);
   to.counter(name('internal_errors_total'), 'Faults that cost a connection.', () => m.internalErrors);
+
+  const relay =
+    'From when a link and a LNK_CONN for it were there until the first relay of the link was queued, sampled.';
+  to.histogram(name('first_relay_seconds'), relay, m.firstRelay);
+  const routed = 'From the first message of a routed transaction until both directions had ended, sampled.';
+  to.histogram(name('routed_transaction_seconds'), routed, m.routed);
+  to.histogram(name('handshake_seconds'), 'How long completed crypto handshakes took.', m.handshake);
 }

@@ -62,8 +62,9 @@ export function registerMetrics(metrics: Metrics, measured: Measured): void {
   metrics.counter('spanmesh_topology_relays_opened_total', 'Relays that were decided to open.', () => commander.opened);
   metrics.counter(
     'spanmesh_topology_relays_closed_total',
-    'Relays that were decided to close.',
-    () => commander.closed,
+    'Relays that have closed: commanded (selection), with their link or LNK_CONN, by the peer, or found closed in a snapshot.',
+    () => ({ ...commander.closed, ...state.closed }),
+    'reason',
   );
   metrics.gauge(
     'spanmesh_topology_queued_bytes',
@@ -87,9 +88,9 @@ export function registerMetrics(metrics: Metrics, measured: Measured): void {
     () => measured.nonsense,
   );
   metrics.gauge(
-    'spanmesh_topology_replica_lag_ms',
+    'spanmesh_topology_replica_lag_seconds',
     'How old what a replica answers reads from is at most; 0 at the leader while its lease is valid, NaN without anything to answer from.',
-    () => (leadership.settled ? leadership.frozenMs : (follower.view?.lagMs ?? Number.NaN)),
+    () => (leadership.settled ? leadership.frozenMs : (follower.view?.lagMs ?? Number.NaN)) / 1000,
   );
   metrics.gauge('spanmesh_topology_replica_following', '1 if this replica stands by and hears of every change.', () =>
     follower.isLive ? 1 : 0,

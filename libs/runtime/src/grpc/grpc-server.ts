@@ -10,6 +10,7 @@ import type { ServerSecurity } from '../access/security.ts';
 import { formatHostPort, type HostPort } from '../address.ts';
 import { type Clock, systemClock } from '../clock.ts';
 import { type Logger, Throttle } from '../log/logger.ts';
+import type { CallStats } from './call-stats.ts';
 import { GRPC_KEEPALIVE_MS, GRPC_KEEPALIVE_TIMEOUT_MS, MAX_GRPC_MESSAGE_BYTES } from './grpc-channel.ts';
 import { guardedService } from './guarded-service.ts';
 import { HEALTH_SERVICE, HealthService } from './health-service.ts';
@@ -46,7 +47,8 @@ export class GrpcServer {
 
   /**
    * `setting`: the name that a SettingError gives when the port cannot be had. Plaintext, and open to everybody, unless
-   * `security` says otherwise; with `protocol` callers must speak a version that fits; `refused` is called for each call that its gate refuses.
+   * `security` says otherwise; with `protocol` callers must speak a version that fits; `refused` is called for each call that its gate refuses; `calls`
+   * counts all.
    */
   constructor(
     {
@@ -55,7 +57,12 @@ export class GrpcServer {
       security = {},
       protocol,
     }: { listen: HostPort | null; setting: string; security?: ServerSecurity; protocol?: ProtocolRule },
-    { logger, clock = systemClock, refused = () => {} }: { logger: Logger; clock?: Clock; refused?: () => void },
+    {
+      logger,
+      clock = systemClock,
+      refused = () => {},
+      calls,
+    }: { logger: Logger; clock?: Clock; refused?: () => void; calls?: CallStats },
   ) {
     const { credentials = ServerCredentials.createInsecure(), gate, userOf } = security;
     this.#listen = listen;
@@ -76,6 +83,7 @@ export class GrpcServer {
       'grpc.keepalive_timeout_ms': GRPC_KEEPALIVE_TIMEOUT_MS,
       // Not there unless needed: each message of a call passes through.
       interceptors: [
+        ...(calls === undefined ? [] : [calls.interceptor]),
         limitCalls(`/${HEALTH_SERVICE}/`, this.publicCalls),
         ...(gate === undefined ? [] : [gateInterceptor({ gate, clock, logger, refused, ...(userOf && { userOf }) })]),
         ...(protocol === undefined ? [] : [checkProtocol(protocol)]),

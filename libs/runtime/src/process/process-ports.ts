@@ -2,10 +2,12 @@ import { Security } from '../access/security.ts';
 import type { ServiceName } from '../access/service-names.ts';
 import { formatHostPort, type HostPort } from '../address.ts';
 import { type Clock, systemClock } from '../clock.ts';
+import { CallStats } from '../grpc/call-stats.ts';
 import { GrpcServer } from '../grpc/grpc-server.ts';
 import { ProtocolRule } from '../grpc/protocol-version.ts';
 import { type Logger, registerLogMetrics } from '../log/logger.ts';
 import type { Metrics } from '../metrics.ts';
+import { registerBuildInfo } from './build-info.ts';
 import { HttpServer } from './http-server.ts';
 import type { ProcessOptions } from './process-settings.ts';
 import type { Service } from './service.ts';
@@ -75,13 +77,16 @@ export class ProcessPorts implements Service {
     registerLogMetrics(metrics);
     const { api, service, refused } = this.security;
     const { protocol } = this;
+    const calls = new CallStats({ clock });
+    calls.register(metrics);
+    registerBuildInfo(metrics);
     this.api = new GrpcServer(
       { listen: grpcListen, setting: 'SPANMESH_GRPC_LISTEN', security: api },
-      { logger, clock, refused: () => refused.api++ },
+      { logger, clock, refused: () => refused.api++, calls },
     );
     this.service = new GrpcServer(
       { listen: serviceListen, setting: 'SPANMESH_SERVICE_LISTEN', security: service, protocol },
-      { logger, clock, refused: () => refused.service++ },
+      { logger, clock, refused: () => refused.service++, calls },
     );
     metrics.counter(
       'spanmesh_public_calls_refused_total',

@@ -3,6 +3,7 @@ import type { Dialect } from '@spanmesh/dmsg/dialect';
 import type { HandshakeFailure } from '@spanmesh/dmsg-socket/handshake/handshaker';
 import { keyPrincipal, principalOf } from '@spanmesh/dmsg-socket/keys/principal';
 import type { HostPort } from '@spanmesh/runtime/address';
+import type { Clock } from '@spanmesh/runtime/clock';
 import type { Logger, Throttle } from '@spanmesh/runtime/log/logger';
 import { peerAddress } from '../address/peer-address.ts';
 import type { ConnectionStart } from '../connection/connection.ts';
@@ -63,6 +64,7 @@ export interface EntryDependencies {
   readonly peers: Pick<Peers, 'connect'>;
   readonly metrics: GatewayMetrics;
   readonly logger: Logger;
+  readonly clock: Pick<Clock, 'now'>;
   readonly throttle: Throttle;
 }
 
@@ -123,10 +125,12 @@ function handshake(
   access: Extract<Admitted, { kind: 'encrypted' }>,
   done: Done,
 ): void {
-  const { entrance } = deps;
+  const { entrance, clock, metrics } = deps;
+  const began = clock.now();
   entrance.handshaker.start(arrival.socket, remote.host, access, (result) => {
     if ('sealer' in result) {
       entrance.handshakesDone++;
+      metrics.handshake.observe((clock.now() - began) / 1000);
       const who = { remote, principal: keyPrincipal(access.peer), cipher: result };
       done(connect(deps, arrival, who, result.rest));
       return;

@@ -21,6 +21,9 @@ import type { Relays } from './relays.ts';
 const PEER_TYPE = 33;
 const STATUS = 36;
 
+/** The first relay of one link in so many is measured, the first link's included. */
+const SAMPLED_LINKS = 16;
+
 export interface LinksDependencies {
   readonly options: Pick<GatewayOptions, 'maxLinks'>;
   readonly clock: Clock;
@@ -75,6 +78,7 @@ export class Links implements TransactionHandler {
       sinceUs: Math.floor(wall * 1000),
     });
     source.local = link;
+    if (metrics.linksOpened % SAMPLED_LINKS === 0) source.sampledUs = clock.now() * 1000;
     tx.handler = this;
     tx.data = link;
     tables.links.set(id, link);

@@ -137,6 +137,8 @@ export class RelaySource {
    * Otherwise it goes with whatever last used it.
    */
   leaderKnows = false;
+  /** Of a link whose first relay is measured: when it came, microseconds of this gateway's monotonic clock. 0: it is not, or was. */
+  sampledUs = 0;
   /** Its relays on this gateway, by the number of their LNK_CONN. */
   readonly relays = new Map<number, Relay>();
   /** LNK_CONNs whose peers closed the relay, until topology asks for it again. */

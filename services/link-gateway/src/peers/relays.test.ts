@@ -1,6 +1,7 @@
 import { CREATE, DELETE, LNK_ERROR, REPLY } from '@spanmesh/dmsg/command';
 import { LINKID } from '@spanmesh/dmsg/dialect';
 import { idOf, RecordingSide } from '@spanmesh/dmsg/recording-side.fixture';
+import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { Reports } from '../attach/reports.ts';
 import type { Connection } from '../connection/connection.ts';
@@ -12,6 +13,8 @@ import type { Relay, RelaySource } from './peer.ts';
 import { LnkConn, Peer } from './peer.ts';
 import { Relays } from './relays.ts';
 
+let clock: FakeClock;
+let counts: GatewayMetrics;
 let tables: OpenTables;
 let relays: Relays;
 let reports: Reports;
@@ -22,9 +25,12 @@ let lnkConn: LnkConn;
 beforeEach(() => {
   tables = new OpenTables();
   reports = new Reports();
+  clock = new FakeClock();
+  counts = new GatewayMetrics();
   relays = new Relays({
     reports,
-    metrics: new GatewayMetrics(),
+    metrics: counts,
+    clock,
     shares: { chargeRelay: () => {} },
     tables,
   });
@@ -67,8 +73,37 @@ describe('return paths', () => {
     relays.returnPath(source, peer);
     relays.open(source, lnkConn, 1);
     expect(lnkConn.returnPaths).toBe(0);
-    relays.close(source.relays.get(1)!);
+    relays.close(source.relays.get(1)!, 'command');
     expect(lnkConn.returnPaths).toBe(0);
+  });
+});
+
+describe('closed relays', () => {
+  it('are counted by why they closed', () => {
+    const [unused, unwanted, lost] = [brought(1), brought(2), brought(3)];
+    relays.closeUnused(relays.returnPath(unused, peer)!);
+    relays.open(unwanted, lnkConn, 1);
+    relays.closePair(unwanted, lnkConn);
+    relays.open(lost, lnkConn, 2);
+    relays.closeAllOf(lost);
+    relays.open(lost, lnkConn, 3);
+    relays.closeAllOn(lnkConn);
+    expect(counts.relaysClosed).toEqual({ command: 1, link: 1, lnk_conn: 1, refused: 0, connection: 0, unused: 1 });
+    expect(counts.relays).toBe(0);
+  });
+});
+
+describe('the first relay of a link', () => {
+  it('is measured where the link is, once, from when the LNK_CONN was there, too', () => {
+    const source = brought(1);
+    source.sampledUs = 1;
+    clock.advance(20);
+    relays.open(source, lnkConn, 1);
+    relays.closePair(source, lnkConn);
+    relays.open(source, lnkConn, 2);
+    relays.open(brought(2), lnkConn, 3);
+    expect(counts.firstRelay.count).toBe(1);
+    expect(counts.firstRelay.sum).toBeCloseTo(0.02, 5);
   });
 });
 

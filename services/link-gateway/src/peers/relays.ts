@@ -1,8 +1,9 @@
 import { BASE_MASK, DELETE, LNK_ERROR, LNK_SPAN } from '@spanmesh/dmsg/command';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
+import type { Clock } from '@spanmesh/runtime/clock';
 import { MAX_RETURN_PATHS, MAX_RETURN_PATHS_REFUSED, RELAY_PACE_BYTES } from '../limits.ts';
-import type { GatewayMetrics } from '../metrics.ts';
+import type { GatewayMetrics, RelayClosing } from '../metrics.ts';
 import type { GatewayShares } from '../shares/gateway-shares.ts';
 import type { OpenTables } from './open-tables.ts';
 import { type LnkConn, type Peer, Relay, type RelaySource } from './peer.ts';
@@ -12,6 +13,7 @@ import type { Routing } from './routing.ts';
 export interface RelaysDependencies {
   readonly reports: PeerReports;
   readonly metrics: GatewayMetrics;
+  readonly clock: Pick<Clock, 'now'>;
   readonly shares: Pick<GatewayShares, 'chargeRelay'>;
   readonly tables: Pick<OpenTables, 'forgetRemote'>;
 }
@@ -27,15 +29,17 @@ export class Relays implements TransactionHandler {
 
   readonly #reports: PeerReports;
   readonly #metrics: GatewayMetrics;
+  readonly #clock: Pick<Clock, 'now'>;
   readonly #shares: RelaysDependencies['shares'];
   readonly #tables: Pick<OpenTables, 'forgetRemote'>;
   #onClosing: Routing['relayClosing'] = () => {};
 
-  constructor({ reports, metrics, shares, tables }: RelaysDependencies) {
+  constructor({ reports, metrics, clock, shares, tables }: RelaysDependencies) {
     this.#shares = shares;
     this.#reports = reports;
     this.#tables = tables;
     this.#metrics = metrics;
+    this.#clock = clock;
   }
 
   /** Called when a relay is about to close, or is lost with its connection. */
@@ -93,16 +97,16 @@ export class Relays implements TransactionHandler {
   }
 
   /** Closes a relay. What runs on it ends first, leaves first (protocol.md, "stacking"): routing and the endpoint see to that. */
-  close(relay: Relay): void {
+  close(relay: Relay, why: RelayClosing): void {
     const { tx } = relay;
-    this.#forget(relay);
+    this.#forget(relay, why);
     if (tx !== null) tx.endpoint.end(tx);
   }
 
   /** Closes a relay that is open on demand and not used any more. */
   closeUnused(relay: Relay): void {
     this.#reports.onDemandClosed(relay);
-    this.close(relay);
+    this.close(relay, 'unused');
   }
 
   /**
@@ -117,13 +121,13 @@ export class Relays implements TransactionHandler {
       this.#setWanted(relay, false);
       this.#reports.onDemandOpened(relay);
     } else {
-      this.close(relay);
+      this.close(relay, 'command');
     }
   }
 
   /** The link is gone (architecture.md, "Loss is local"): closes all its relays on this gateway. */
   closeAllOf(source: RelaySource): void {
-    for (const relay of source.relays.values()) this.close(relay);
+    for (const relay of source.relays.values()) this.close(relay, 'link');
     if (source.refusedBy !== null) for (const lnkConn of source.refusedBy) lnkConn.refused?.delete(source);
     source.refusedBy = null;
     if (source.notOnDemand !== null) for (const lnkConn of source.notOnDemand) lnkConn.notOnDemand?.delete(source);
@@ -132,7 +136,7 @@ export class Relays implements TransactionHandler {
 
   /** The LNK_CONN is gone: closes (or, when its connection was lost, forgets) all its relays. */
   closeAllOn(lnkConn: LnkConn): void {
-    for (const relay of lnkConn.relays) this.close(relay);
+    for (const relay of lnkConn.relays) this.close(relay, 'lnk_conn');
     if (lnkConn.refused !== null) {
       for (const source of lnkConn.refused) {
         source.refusedBy?.delete(lnkConn);
@@ -168,7 +172,7 @@ export class Relays implements TransactionHandler {
     if (relay.wanted) refuse(source, lnkConn);
     else this.#notOnDemand(source, lnkConn);
     // protocol.md, "The link layer" 4: the peer closes a relay; we close our side.
-    this.#forget(relay);
+    this.#forget(relay, 'refused');
     tx.endpoint.end(tx);
     this.#metrics.relaysRefused++;
     if (!relay.wanted) {
@@ -181,7 +185,7 @@ export class Relays implements TransactionHandler {
   /** Its connection was lost. */
   onLost(tx: Transaction): void {
     const relay = tx.data as Relay | null;
-    if (relay !== null) this.#forget(relay);
+    if (relay !== null) this.#forget(relay, 'connection');
   }
 
   #add(relay: Relay): Relay {
@@ -208,16 +212,25 @@ export class Relays implements TransactionHandler {
     const { endpoint } = peer.connection;
     if (endpoint === null) return;
     this.#metrics.relaysOpened++;
+    if (relay.source.sampledUs > 0) this.#observeFirst(relay);
     relay.tx = endpoint.open(LNK_SPAN, null, this, relay.source.template(this.rnssAdd));
     relay.tx.data = relay;
     peer.relays++;
   }
 
-  #forget(relay: Relay): void {
+  /** What a LNK_CONN waits for counts from when that is there: a peer may ask for spans long after the link has come. */
+  #observeFirst({ source, lnkConn }: Relay): void {
+    const sinceUs = Math.max(source.sampledUs, lnkConn.openedUs);
+    source.sampledUs = 0;
+    this.#metrics.firstRelay.observe(this.#clock.now() / 1000 - sinceUs / 1_000_000);
+  }
+
+  #forget(relay: Relay, why: RelayClosing): void {
     const { source, tx } = relay;
     this.#onClosing(relay);
     relay.closed = true;
     this.#metrics.relays--;
+    this.#metrics.relaysClosed[why]++;
     this.#shares.chargeRelay(relay, -1);
     if (!relay.wanted) this.#count(relay, -1);
     source.relays.delete(relay.lnkConn.id);

@@ -1,6 +1,7 @@
 import { ErrorCode } from '@spanmesh/dmsg/error-code';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
+import type { RoutedSample } from './routed-sample.ts';
 
 /**
  * Handler of joined transactions (protocol.md, "Routing, circuit"): what comes in one goes out in the other, which its `data` is.
@@ -9,8 +10,10 @@ import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction
 export class Joined implements TransactionHandler {
   /** Called before a message goes out in a transaction: to note where the connection that is being read sends. */
   readonly #sending: ((to: Transaction) => void) | null;
+  readonly #sample: RoutedSample;
 
-  constructor(sending: ((to: Transaction) => void) | null = null) {
+  constructor(sample: RoutedSample, sending: ((to: Transaction) => void) | null = null) {
+    this.#sample = sample;
     this.#sending = sending;
   }
 
@@ -25,7 +28,12 @@ export class Joined implements TransactionHandler {
     other.endpoint.forward(other, frame);
   }
 
+  onGone(tx: Transaction): void {
+    this.#sample.ended(tx);
+  }
+
   onLost(tx: Transaction): void {
+    this.#sample.lost(tx);
     abort(tx.data as Transaction);
   }
 }

@@ -1,21 +1,35 @@
 import { DmsgError } from '@spanmesh/dmsg/dmsg-error';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import type { LinkAddress, Transaction } from '@spanmesh/dmsg/transaction';
+import type { Clock } from '@spanmesh/runtime/clock';
 import type { GatewayMetrics } from '../metrics.ts';
 import { abort, Joined } from './joined.ts';
+import { RoutedSample, SAMPLED_TRANSACTIONS } from './routed-sample.ts';
 import type { TrunkRoutes } from './trunk-routes.ts';
 
 /** Joins transactions. Which handler one has says whether its partner is on a trunk. */
 export class Joins {
   /** Of those whose messages go out on a connection. */
-  readonly toPeer = new Joined();
+  readonly toPeer: Joined;
   /** Of those whose messages go out on a trunk: it is noted for back-pressure. */
   readonly toTrunk: Joined;
   readonly #metrics: GatewayMetrics;
 
-  constructor({ metrics, trunkRoutes }: { metrics: GatewayMetrics; trunkRoutes: TrunkRoutes }) {
+  readonly #sample: RoutedSample;
+
+  constructor({
+    metrics,
+    trunkRoutes,
+    clock,
+  }: {
+    metrics: GatewayMetrics;
+    trunkRoutes: TrunkRoutes;
+    clock: Pick<Clock, 'now'>;
+  }) {
     this.#metrics = metrics;
-    this.toTrunk = new Joined((to) => trunkRoutes.sentOn(to));
+    this.#sample = new RoutedSample({ clock, seconds: metrics.routed });
+    this.toPeer = new Joined(this.#sample);
+    this.toTrunk = new Joined(this.#sample, (to) => trunkRoutes.sentOn(to));
   }
 
   /**
@@ -65,7 +79,7 @@ export class Joins {
       tx.endpoint.end(tx, error.code, true);
       return;
     }
-    this.#metrics.routedTransactions++;
+    if (this.#metrics.routedTransactions++ % SAMPLED_TRANSACTIONS === 0) this.#sample.begun(tx);
     tx.handler = ofTx;
     tx.data = partner;
     partner.data = tx;

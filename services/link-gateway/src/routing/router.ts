@@ -53,7 +53,7 @@ export class Router implements Routing {
     const returnPaths = new ReturnPaths({ idleMs: options.onDemandIdle }, { relays, clock });
     this.#trunkRoutes = trunkRoutes;
     this.#returnPaths = returnPaths;
-    const joins = new Joins({ metrics, trunkRoutes });
+    const joins = new Joins({ metrics, trunkRoutes, clock });
     this.#joins = joins;
     this.clients = new LocalClients(options, { clock, flow, tables, trunks, trunkRoutes, returnPaths });
     this.terminal = new ArrivedRoutes({

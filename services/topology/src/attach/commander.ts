@@ -1,6 +1,6 @@
 import type { DrainOrder, GatewayPeer } from '@spanmesh/proto/v1/gateway_control';
 import type { Clock } from '@spanmesh/runtime/clock';
-import type { Connection } from '@spanmesh/spantree/tree';
+import type { Connection, Link } from '@spanmesh/spantree/tree';
 import type { Leadership } from '../leadership.ts';
 import type { RelayGroup } from '../trees/gateway.ts';
 import { connectionData, type Gateway } from '../trees/gateway.ts';
@@ -37,13 +37,14 @@ export class Commander implements Numbering {
   readonly #streams = new Map<CommandQueue, CommandStream>();
   /** Queues that are not open yet, with the gateways that they wait for. */
   readonly #waiting = new Map<CommandQueue, readonly string[]>();
-  readonly #out = new RelayGroups();
+  readonly #out = new RelayGroups((link) => this.#gone(link));
   #n = 0;
   #membersChanged = true;
   #retryDue = false;
-  /** Relays commanded to open and to close so far. */
+  /** Relays commanded to open so far. */
   opened = 0;
-  closed = 0;
+  /** Relays that were commanded to close so far, and those that went with their link or their LNK_CONN. */
+  readonly closed = { selection: 0, link: 0, lnk_conn: 0 };
 
   constructor(deps: {
     state: State;
@@ -169,7 +170,7 @@ export class Commander implements Numbering {
   /** Decides and sends, if that is allowed now; otherwise asks to be called again. */
   flush(): void {
     if (!this.#leadership.mayCommand()) {
-      this.#state.tree.forgetGone();
+      this.#state.tree.tellGone(this.#out);
       this.#retry();
       return;
     }
@@ -184,6 +185,11 @@ export class Commander implements Numbering {
       if (queue.queuedBytes > MAX_QUEUED_BYTES) this.#streams.get(queue)?.overflow();
     }
     if (this.#waiting.size > 0) this.#retry();
+  }
+
+  /** Their gateway closes it by itself. Of both that are gone the link counts. */
+  #gone({ removed }: Link): void {
+    this.closed[removed ? 'link' : 'lnk_conn']++;
   }
 
   /** Those that wait for nobody any more are commanded from now on. */
@@ -202,7 +208,7 @@ export class Commander implements Numbering {
     if (queue === undefined) return;
     const n = queue.relays(group);
     this.opened += open.length;
-    this.closed += close.length;
+    this.closed.selection += close.length;
     if (close.length > 0) gateway.inFlight.note(n, link, close);
     const refused = gateway.refused.get(link);
     if (refused === undefined) return;

@@ -4,6 +4,16 @@ import { lnkConnData, type RelayGroup } from './gateway.ts';
 /** Takes what a selection hands out, as groups. */
 export class RelayGroups implements RelayDelta {
   #groups: RelayGroup[] = [];
+  readonly #gone: ((link: Link) => void) | null;
+
+  /** `gone`: called for each relay that went with its link or its LNK_CONN. */
+  constructor(gone: ((link: Link) => void) | null = null) {
+    this.#gone = gone;
+  }
+
+  gone(link: Link): void {
+    this.#gone?.(link);
+  }
 
   open(link: Link, lnkConn: LnkConn): void {
     this.#groupOf(link, lnkConn).open.push(lnkConn.id);

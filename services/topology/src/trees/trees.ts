@@ -34,6 +34,8 @@ export class Trees {
   journal: Journal | undefined = undefined;
   protected readonly holds: ClusterHolds;
   readonly #observer: TreesObserver;
+  /** Relays that peers have closed so far, and those that were found closed when a gateway told anew what it has. */
+  readonly closed = { refused: 0, snapshot: 0 };
   #numbered = 0;
   /** By gateway whose relays are being told anew: those that were open before and have not been told yet, by link. */
   readonly #untold = new Map<Gateway, Map<Link, Set<number>>>();
@@ -189,6 +191,7 @@ export class Trees {
     const before = link.relayCount;
     this.tree.refuse(lnkConn, link);
     if (link.relayCount === before) return false;
+    this.closed.refused++;
     this.journal?.(gateway, { relaysRefused: relaySet(gateway, link, [lnkConn.id]) });
     this.#observer.relaysChanged({ link, gateway, open: [], close: [lnkConn.id] });
     return true;
@@ -234,7 +237,9 @@ export class Trees {
     this.#untold.delete(gateway);
     this.journal?.(gateway, { relaysTold: true });
     for (const [link, ids] of untold) {
-      if (ids.size > 0) this.#observer.relaysChanged({ link, gateway, open: [], close: [...ids] });
+      if (ids.size === 0) continue;
+      this.closed.snapshot += ids.size;
+      this.#observer.relaysChanged({ link, gateway, open: [], close: [...ids] });
     }
   }
 

@@ -1,0 +1,112 @@
+import {
+  type MethodDefinition,
+  type ServerInterceptingCall,
+  type ServerInterceptingCallInterface,
+  type ServerInterceptor,
+  status,
+} from '@grpc/grpc-js';
+import type { Clock } from '../clock.ts';
+import { Distribution } from '../distribution.ts';
+import type { Counted, Metrics } from '../metrics.ts';
+
+/** Codes run from OK to UNAUTHENTICATED. */
+const CODES = status.UNAUTHENTICATED + 1;
+/** What is counted as UNKNOWN: no code of the standard. */
+const isCode = (code: number): boolean => Number.isInteger(code) && code >= 0 && code < CODES;
+
+/** What has become of the calls of one method. */
+interface MethodStats {
+  /** By the number of the code that they ended with. */
+  readonly byCode: Float64Array;
+  /** From their headers to their status, seconds; null: its calls are streams, which last as long as somebody wants them. */
+  readonly seconds: Distribution | null;
+}
+
+/** How many calls of each method have ended with which code, and how long those took that are no streams. Methods served are few and fixed. */
+export class CallStats {
+  readonly #clock: Pick<Clock, 'now'>;
+  readonly #methods = new Map<string, MethodStats>();
+
+  constructor({ clock }: { readonly clock: Pick<Clock, 'now'> }) {
+    this.#clock = clock;
+  }
+
+  /** The outermost interceptor: it sees every status, also those of the ones after it. What no status ends was cancelled. */
+  readonly interceptor: ServerInterceptor = (method, call) => {
+    const stats = this.#of(method);
+    const began = this.#clock.now();
+    let isOver = false;
+    const over = (code: number): void => {
+      if (isOver) return;
+      isOver = true;
+      stats.byCode[isCode(code) ? code : status.UNKNOWN]!++;
+      stats.seconds?.observe((this.#clock.now() - began) / 1000);
+    };
+    watchEnd(call, over);
+    // Nothing stands between a call and its messages. The library wants its own class, and uses the interface.
+    return call as ServerInterceptingCall;
+  };
+
+  *counts(): Iterable<Counted> {
+    for (const [method, { byCode }] of this.#methods) {
+      for (let code = 0; code < CODES; code++) {
+        const value = byCode[code]!;
+        if (value > 0) yield { labels: { method, code: status[code]! }, value };
+      }
+    }
+  }
+
+  *seconds(): Iterable<readonly [string, Distribution]> {
+    for (const [method, { seconds }] of this.#methods) if (seconds !== null) yield [method, seconds];
+  }
+
+  register(metrics: Metrics): void {
+    metrics.counters(
+      'spanmesh_grpc_calls_total',
+      'gRPC calls that have ended, also those refused, by method and code.',
+      ['method', 'code'],
+      () => this.counts(),
+    );
+    metrics.histogram(
+      'spanmesh_grpc_call_seconds',
+      'How long gRPC calls that are no streams took, from their headers to their status.',
+      () => this.seconds(),
+      'method',
+    );
+  }
+
+  #of({
+    path,
+    requestStream,
+    responseStream,
+  }: Pick<MethodDefinition<unknown, unknown>, 'path' | 'requestStream' | 'responseStream'>): MethodStats {
+    const method = path.slice(1);
+    let stats = this.#methods.get(method);
+    if (stats === undefined) {
+      stats = { byCode: new Float64Array(CODES), seconds: requestStream || responseStream ? null : new Distribution() };
+      this.#methods.set(method, stats);
+    }
+    return stats;
+  }
+}
+
+/** Calls `over` with the call's code: when its status is sent, or when it is closed without one. */
+function watchEnd(call: ServerInterceptingCallInterface, over: (code: number) => void): void {
+  const sendStatus = call.sendStatus.bind(call);
+  call.sendStatus = (sent) => {
+    over(sent.code ?? status.UNKNOWN);
+    sendStatus(sent);
+  };
+  const start = call.start.bind(call);
+  call.start = (listener) =>
+    start({
+      ...listener,
+      onReceiveMetadata: (metadata) => listener.onReceiveMetadata(metadata),
+      onReceiveMessage: (message) => listener.onReceiveMessage(message),
+      onReceiveHalfClose: () => listener.onReceiveHalfClose(),
+      onCancel: () => {
+        over(status.CANCELLED);
+        listener.onCancel();
+      },
+    });
+}

@@ -1,0 +1,35 @@
+import type { Transaction } from '@spanmesh/dmsg/transaction';
+import { Distribution } from '@spanmesh/runtime/distribution';
+import { FakeClock } from '@spanmesh/runtime/fake-clock';
+import { describe, expect, it } from 'vitest';
+import { RoutedSample } from './routed-sample.ts';
+
+/** Only who it is matters here. */
+const aTransaction = (): Transaction => ({}) as Transaction;
+
+describe('RoutedSample', () => {
+  it('measures those that it was told of, and not those that were lost', () => {
+    const clock = new FakeClock();
+    const seconds = new Distribution();
+    const sample = new RoutedSample({ clock, seconds });
+    const [ended, lost, other] = [aTransaction(), aTransaction(), aTransaction()];
+    sample.begun(ended);
+    sample.begun(lost);
+    clock.advance(250);
+    sample.ended(other);
+    sample.ended(ended);
+    sample.ended(ended);
+    sample.lost(lost);
+    sample.ended(lost);
+    expect([seconds.count, seconds.sum]).toEqual([1, 0.25]);
+  });
+
+  it('measures a bounded number at a time', () => {
+    const seconds = new Distribution();
+    const sample = new RoutedSample({ clock: new FakeClock(), seconds });
+    const all = Array.from({ length: 2000 }, aTransaction);
+    for (const tx of all) sample.begun(tx);
+    for (const tx of all) sample.ended(tx);
+    expect(seconds.count).toBe(1024);
+  });
+});

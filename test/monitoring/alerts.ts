@@ -1,0 +1,61 @@
+/** Values of a series, minute by minute, in promtool's notation. */
+export interface Series {
+  readonly series: string;
+  readonly values: string;
+}
+
+/** When an alert fires, and when it does not, after two hours. */
+export interface AlertCase {
+  readonly fires: readonly Series[];
+  readonly silent: readonly Series[];
+}
+
+const POD = 'namespace="spanmesh",pod="a"';
+const OTHER = 'namespace="spanmesh",pod="b"';
+const series = (name: string, values: string, labels = POD): Series => ({ series: `${name}{${labels}}`, values });
+const DAYS = 24 * 3600;
+
+/** Of every alert. Two hours have passed at the end: 7200 s. */
+export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
+  SpanmeshNobodyLeads: {
+    fires: [series('spanmesh_topology_leading', '0x120'), series('spanmesh_topology_leading', '0x120', OTHER)],
+    silent: [series('spanmesh_topology_leading', '0x120'), series('spanmesh_topology_leading', '1x120', OTHER)],
+  },
+  SpanmeshSeveralLead: {
+    fires: [series('spanmesh_topology_leading', '1x120'), series('spanmesh_topology_leading', '1x120', OTHER)],
+    silent: [series('spanmesh_topology_leading', '1x120'), series('spanmesh_topology_leading', '0x120', OTHER)],
+  },
+  SpanmeshGatewayNotAttached: {
+    fires: [
+      series('spanmesh_topology_leading', '1x120'),
+      series('spanmesh_topology_gateways', '3x120'),
+      series('spanmesh_topology_gateways_live', '2x120'),
+    ],
+    // Whoever stands by has no gateways attached.
+    silent: [
+      series('spanmesh_topology_leading', '0x120'),
+      series('spanmesh_topology_gateways', '3x120'),
+      series('spanmesh_topology_gateways_live', '0x120'),
+    ],
+  },
+  SpanmeshWithoutNats: {
+    fires: [series('spanmesh_nats_connected', '0x120')],
+    silent: [series('spanmesh_nats_connected', '0x118 1 1')],
+  },
+  SpanmeshCertificateEnds: {
+    fires: [series('spanmesh_tls_certificate_expiry_timestamp_seconds', `${6 * DAYS}x120`)],
+    silent: [series('spanmesh_tls_certificate_expiry_timestamp_seconds', `${8 * DAYS}x120`)],
+  },
+  SpanmeshCertificateUnusable: {
+    fires: [series('spanmesh_tls_reload_failures_total', '0x110 1x9')],
+    silent: [series('spanmesh_tls_reload_failures_total', '1x120')],
+  },
+  SpanmeshKeysUnusable: {
+    fires: [series('spanmesh_gateway_keys_problems', '1x120')],
+    silent: [series('spanmesh_gateway_keys_problems', '1x118 0 0')],
+  },
+  SpanmeshGatewayFaults: {
+    fires: [series('spanmesh_gateway_internal_errors_total', '0x110 1x9')],
+    silent: [series('spanmesh_gateway_internal_errors_total', '1x120')],
+  },
+};
