@@ -38,7 +38,7 @@ export default defineConfig({
         test: {
           name: 'worlds',
           include: ['test/**/*.test.ts'],
-          exclude: ['**/node_modules/**', 'test/containers/**', ...ALONE],
+          exclude: ['**/node_modules/**', 'test/containers/**', 'test/wireshark/**', ...ALONE],
           sequence: { groupOrder: 0 },
         },
       },

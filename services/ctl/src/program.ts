@@ -1,6 +1,7 @@
 import { VERSION } from '@spanmesh/runtime/version';
 import { Command } from 'commander';
 import { addAddressOptions } from './api-options.ts';
+import { addCapture } from './commands/capture.ts';
 import { addCerts } from './commands/certs.ts';
 import { addClusters } from './commands/clusters.ts';
 import { addConns } from './commands/conns.ts';
@@ -57,6 +58,7 @@ export function buildProgram(terminal: Terminal): Command {
   addPing(program, terminal);
   addShell(program, terminal);
   addSend(program, terminal);
+  addCapture(program, terminal);
   addVolconf(program, terminal);
   addLogLevel(program, terminal);
   addKeys(program, terminal);

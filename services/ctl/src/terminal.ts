@@ -28,9 +28,9 @@ export function processTerminal(): Terminal {
   };
 }
 
-/** Writes text, and waits while the reader is behind: an endless watch must not pile up in memory. */
-export async function write(stream: Writable, text: string): Promise<void> {
-  if (!stream.write(text)) await once(stream, 'drain');
+/** Writes, and waits while the reader is behind: an endless watch must not pile up in memory. */
+export async function write(stream: Writable, data: string | Uint8Array): Promise<void> {
+  if (!stream.write(data)) await once(stream, 'drain');
 }
 
 /** A line for people beside the output: what went wrong, what is being waited for. */

@@ -16,6 +16,7 @@ import { CommandRunner } from './attach/commands.ts';
 import { Registration } from './attach/registration.ts';
 import { Reports } from './attach/reports.ts';
 import { cutSnapshot } from './attach/snapshot.ts';
+import { Captures } from './capture/captures.ts';
 import type { CloseReason } from './connection/close-reason.ts';
 import type { Connection } from './connection/connection.ts';
 import { Flow } from './connection/flow.ts';
@@ -127,6 +128,7 @@ export class Gateway implements Service, AttachHost {
   readonly #dialServer: DialServer;
   readonly #messaging: Messaging;
   readonly #drains: Drains;
+  readonly #captures: Captures;
   readonly #registration: Registration;
   readonly #listeners: Listener[] = [];
   #boot: string;
@@ -225,6 +227,7 @@ export class Gateway implements Service, AttachHost {
       { deadlineMs: options.stopTimeout },
       { ...shared, relays, lnkConns, clients, random: deps.random },
     );
+    this.#captures = new Captures(tables.connections, { clock, logger });
     this.#commands = new CommandRunner({ metrics, tables, relays, prober: this.#prober, drains: this.#drains });
     this.#registration = new Registration(this.identity, { bus: deps.bus, clock, logger, throttle });
     registerMetrics(deps.metrics, { metrics, tables, entrance: this.#entrance, receiveMemory });
@@ -241,6 +244,11 @@ export class Gateway implements Service, AttachHost {
   /** The gRPC service Dial (dial.proto), for the service port. */
   get dialImplementation(): DialServer['implementation'] {
     return this.#dialServer.implementation;
+  }
+
+  /** The gRPC service Capture (capture.proto), for the service port. */
+  get captureImplementation(): Captures['implementation'] {
+    return this.#captures.implementation;
   }
 
   /** The gRPC service Messaging (messaging.proto), for users of the API. */
@@ -355,6 +363,7 @@ export class Gateway implements Service, AttachHost {
     await this.#drains.stop();
     this.#messaging.stop();
     this.#dialServer.stop();
+    this.#captures.stop();
     await this.#trunks?.stop();
     await this.#attach.stop();
     await this.#registration.stop();
@@ -474,6 +483,7 @@ export class Gateway implements Service, AttachHost {
     this.#entrance.admission.release(peer.connection.address);
     this.#orders.gone(peer, reason);
     this.#drains.gone(peer);
+    this.#captures.gone(peer.connection, reason);
   }
 
   /** For the shell's `tree`: 16 hexadecimal digits; null: not a relay of this gateway, or not opened yet. */

@@ -1,4 +1,5 @@
 import { hostname } from 'node:os';
+import { CaptureService } from '@spanmesh/proto/v1/capture';
 import { DialService } from '@spanmesh/proto/v1/dial';
 import { MessagingService } from '@spanmesh/proto/v1/messaging';
 import type { Security } from '@spanmesh/runtime/access/security';
@@ -76,6 +77,7 @@ export function createGateway(options: GatewayOptions, deps: CreateGatewayDepend
   });
   ports.api.addService(MessagingService, gateway.messagingImplementation);
   ports.service.addService(DialService, gateway.dialImplementation);
+  ports.service.addService(CaptureService, gateway.captureImplementation);
   if (gateway.trunks !== null) serveTrunks(ports.service, gateway.trunks);
   return gateway;
 }

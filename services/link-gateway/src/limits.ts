@@ -65,6 +65,14 @@ export const DRAIN_CLOSES_PER_SECOND = 500;
 export const HURRIED_DRAIN_MS = 1_000;
 /** Drains by order that are known at a time, those that have ended included: a small object each. */
 export const MAX_DRAINS = 16;
+/** Captures that run at a time (docs/captures.md). */
+export const MAX_CAPTURES = 4;
+/** Bytes of one capture that its caller has not read; what comes past that is dropped and counted. */
+export const CAPTURE_BYTES = 4 * 1024 * 1024;
+/** Longest capture in milliseconds: nobody shall forget one. */
+export const MAX_CAPTURE_MS = 3_600_000;
+/** Milliseconds that the caller of a capture that has ended is given to read the rest. */
+export const CAPTURE_LINGER_MS = 10_000;
 /** Milliseconds of silence on a new TCP connection before the kernel probes the peer. */
 export const TCP_KEEPALIVE_MS = 60_000;
 /** Milliseconds between two log lines about the same trouble. */

@@ -83,6 +83,11 @@ export class Standalone implements Service {
         serviceServer: ports.service,
         random,
         protocol: ports.protocol,
+        // There is one gateway, and its service port is this process's.
+        gatewayChannel: {
+          security: ports.security.channel(LINK_GATEWAY_NAME),
+          address: () => ports.serviceAddress,
+        },
       },
     );
     this.gateway = createGateway(options, {

@@ -21,6 +21,7 @@ import { Roster } from './attach/roster.ts';
 import { unheardGateways } from './attach/unheard.ts';
 import { Directory } from './directory/directory.ts';
 import { Leadership, type LeaseView } from './leadership.ts';
+import { Captures, type GatewayChannel } from './operate/captures.ts';
 import { Drains } from './operate/drains.ts';
 import { Replicas } from './replicas.ts';
 import { type FollowCall, Follower, type FollowerDeps } from './replication/follower.ts';
@@ -69,6 +70,8 @@ export interface CoreDeps {
   readonly logger: Logger;
   /** Which versions of gateways are understood; default: those that fit to ours. */
   readonly protocol?: ProtocolRule;
+  /** How gateways are called; default: in plaintext, where they say. */
+  readonly gatewayChannel?: GatewayChannel | undefined;
   /** Without it this replica follows nobody while it stands by. */
   readonly following?: Following;
 }
@@ -83,6 +86,7 @@ export class Core {
   readonly api: Api;
   readonly directory: Directory;
   readonly drains: Drains;
+  readonly captures: Captures;
   readonly publisher: Publisher;
   readonly follower: Follower;
   readonly roster: Roster;
@@ -104,7 +108,15 @@ export class Core {
 
   constructor(
     options: CoreOptions,
-    { lease, presence, clock, logger, following, protocol = new ProtocolRule({}, { logger, clock }) }: CoreDeps,
+    {
+      lease,
+      presence,
+      clock,
+      logger,
+      following,
+      gatewayChannel,
+      protocol = new ProtocolRule({}, { logger, clock }),
+    }: CoreDeps,
   ) {
     const { linkidWidth, circuitWidth, rnssAdd, version, address } = options;
     const { installation, settings = '', leaseTtlMs = DEFAULT_TTL_MS, replicationVersion } = options;
@@ -185,7 +197,8 @@ export class Core {
     );
     this.directory = new Directory({ state, leadership, clock, logger });
     this.drains = new Drains({ state, commander });
-    const { drains } = this;
+    this.captures = new Captures(state, gatewayChannel);
+    const { drains, captures } = this;
     const view = () => this.view();
     this.publisher = new Publisher(
       { widths: this.#widths, installation, settings },
@@ -202,6 +215,7 @@ export class Core {
         leadership,
         commander,
         drains,
+        captures,
         processes: () => this.processes(),
         clock,
         logger,
@@ -298,6 +312,7 @@ export class Core {
     // First of all: standbys keep what they have, and are not to hear of what is let go of.
     this.publisher.endAll(details);
     this.drains.endAll(details);
+    this.captures.endAll(details);
     this.control.endAll(details);
     for (const gateway of [...this.state.gateways.values()]) this.state.remove(gateway);
     this.reaper.clear();

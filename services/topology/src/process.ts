@@ -1,4 +1,4 @@
-import { TOPOLOGY_NAME } from '@spanmesh/runtime/access/service-names';
+import { LINK_GATEWAY_NAME, TOPOLOGY_NAME } from '@spanmesh/runtime/access/service-names';
 import { natsSettings } from '@spanmesh/runtime/bus/nats/nats-settings';
 import type { Logger } from '@spanmesh/runtime/log/logger';
 import type { Metrics } from '@spanmesh/runtime/metrics';
@@ -73,6 +73,7 @@ export class TopologyProcess implements Service {
         serviceServer: ports.service,
         random: systemRandom,
         security: ports.security.channel(TOPOLOGY_NAME),
+        gatewayChannel: { security: ports.security.channel(LINK_GATEWAY_NAME) },
         protocol: ports.protocol,
       },
     );

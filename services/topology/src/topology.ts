@@ -23,6 +23,7 @@ import { BusPresence } from './attach/presence.ts';
 import { Core } from './core.ts';
 import type { LeaseView } from './leadership.ts';
 import { registerAttachTraffic, registerMetrics } from './metrics.ts';
+import type { GatewayChannel } from './operate/captures.ts';
 import { EncodedReplicationService } from './replication/messages.ts';
 import { openCall } from './replication/open-call.ts';
 import type { FollowStream } from './replication/standby-stream.ts';
@@ -52,6 +53,8 @@ export interface TopologyDeps {
   readonly random: Random;
   /** How other replicas are met: `Security.channel(TOPOLOGY_NAME)`; default: in plaintext. */
   readonly security?: ChannelSecurity;
+  /** How gateways are called; default: in plaintext, where they say. */
+  readonly gatewayChannel?: GatewayChannel;
   /** Which versions of gateways are understood; default: those that fit to ours. */
   readonly protocol?: ProtocolRule;
 }
@@ -91,6 +94,7 @@ export class Topology implements Service {
         presence: this.#presence,
         clock,
         logger,
+        gatewayChannel: deps.gatewayChannel,
         following: { open: (at) => openCall(at, security), random },
         ...(protocol && { protocol }),
       },

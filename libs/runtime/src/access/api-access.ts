@@ -25,6 +25,8 @@ export const METHOD_ROLES: Readonly<Record<string, MethodRole>> = {
   '/spanmesh.v1.Topology/Explain': 'read',
   '/spanmesh.v1.Topology/DrainGateway': 'operate',
   '/spanmesh.v1.Topology/CloseConnection': 'operate',
+  // It shows what peers say to each other.
+  '/spanmesh.v1.Topology/CaptureConnection': 'operate',
   '/spanmesh.v1.Topology/GetStatus': 'read',
   '/spanmesh.v1.Volconf/ListTargets': 'read',
   '/spanmesh.v1.Volconf/GetTarget': 'read',

@@ -1,5 +1,7 @@
 import type { ClientReadableStream } from '@grpc/grpc-js';
 import {
+  type CaptureConnectionRequest,
+  type CaptureConnectionResponse,
   type CloseConnectionRequest,
   type CloseConnectionResponse,
   type DrainGatewayRequest,
@@ -126,6 +128,23 @@ export class TopologyApi {
   /** How far a drain is, as it goes on; the first answer must come in time. */
   async *drain(request: DrainGatewayRequest): AsyncGenerator<DrainGatewayResponse, void, undefined> {
     yield* this.#streamed(this.#client.drainGateway(request), false);
+  }
+
+  /** What passes on a connection, as it comes; the first answer must come in time. The signal ends it. */
+  async *capture(
+    request: CaptureConnectionRequest,
+    signal?: AbortSignal,
+  ): AsyncGenerator<CaptureConnectionResponse, void, undefined> {
+    const call = this.#client.captureConnection(request);
+    const stop = (): void => call.cancel();
+    signal?.addEventListener('abort', stop);
+    try {
+      yield* this.#streamed(call, false);
+    } catch (error) {
+      if (signal?.aborted !== true) throw error;
+    } finally {
+      signal?.removeEventListener('abort', stop);
+    }
   }
 
   /** The trees, part by part, as they come. Each part must come in time. */

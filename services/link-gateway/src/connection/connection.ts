@@ -29,6 +29,7 @@ import type { Origin } from './origin.ts';
 import type { Pressure } from './pressure.ts';
 import type { ReceiveMemory } from './receive-memory.ts';
 import { SendQueue, type SendQueueOwner } from './send-queue.ts';
+import type { Tap } from './tap.ts';
 import type { TurnFlush } from './turn-flush.ts';
 
 /**
@@ -117,6 +118,8 @@ export class Connection
   #held: Uint8Array | null;
   readonly #reader: FrameReader;
   readonly #queue: SendQueue;
+  /** Looks on; null: nobody does. */
+  #tap: Tap | null = null;
   /** null: plaintext. */
   readonly #opener: Opener | null;
   readonly #deadline: MessageDeadline;
@@ -218,6 +221,16 @@ export class Connection
   /** Bytes that wait for the peer. */
   get queuedBytes(): number {
     return this.#queue.bytes;
+  }
+
+  get tap(): Tap | null {
+    return this.#tap;
+  }
+
+  /** Shows what is read and written from now on; null: to nobody any more. */
+  set tap(tap: Tap | null) {
+    this.#tap = tap;
+    this.#queue.tap = tap;
   }
 
   /** It is not read at the moment: its silence means nothing. */
@@ -337,6 +350,7 @@ export class Connection
   }
 
   onPlain(plain: Uint8Array): void {
+    if (this.#tap !== null) this.#tap.read(plain, this.#reader.pendingBytes);
     this.#reader.push(plain, this);
   }
 
@@ -412,6 +426,7 @@ export class Connection
     flow.begin();
     try {
       if (this.#opener === null) {
+        if (this.#tap !== null) this.#tap.read(chunk, this.#reader.pendingBytes);
         if (this.#reader.push(chunk, this)) giveBack(chunk);
       } else {
         this.#opener.open(chunk, this);

@@ -5,6 +5,7 @@ import type { Clock, Timer } from '@spanmesh/runtime/clock';
 import type { GatewayMetrics } from '../metrics.ts';
 import { copyOf, isTransient } from '../socket/read-memory.ts';
 import { writeNow } from '../socket/write-now.ts';
+import type { Tap } from './tap.ts';
 import { type PassNotes, TurnBuffer } from './turn-buffer.ts';
 
 /** Looks at whether bytes drain, in the time in which some must: a peer's kernel makes room in steps of up to some 400 KB. */
@@ -49,6 +50,8 @@ export interface SendQueueOwner {
  */
 export class SendQueue {
   readonly out: TurnBuffer;
+  /** Looks on at what is queued; null: nobody does. */
+  tap: Tap | null = null;
   readonly #options: SendQueueOptions;
   readonly #socket: Socket;
   readonly #clock: Clock;
@@ -153,7 +156,9 @@ export class SendQueue {
   #takeOut(): void {
     const plainBytes = this.out.bytes;
     if (plainBytes === 0) return;
-    const taken = this.#sealing === null ? this.out.take() : this.#sealed(this.#sealing);
+    const plain = this.out.take();
+    if (this.tap !== null) this.tap.wrote(plain);
+    const taken = this.#sealing === null ? plain : this.#sealed(this.#sealing, plain);
     const bytes = this.#sealing?.sealer.sealedBytes(plainBytes) ?? plainBytes;
     if (taken === null) return;
     this.#metrics.bytesOut += bytes;
@@ -168,9 +173,9 @@ export class SendQueue {
   }
 
   /** What is taken out, encrypted, a turn's messages together; null: it cannot be. */
-  #sealed({ sealer, onFailed }: Sealing): Uint8Array[] | null {
+  #sealed({ sealer, onFailed }: Sealing, plain: Uint8Array[]): Uint8Array[] | null {
     try {
-      return sealer.sealSlices(this.out.take());
+      return sealer.sealSlices(plain);
     } catch (error) {
       onFailed(error);
       return null;

@@ -14,6 +14,7 @@ import { type Job, Slices } from '@spanmesh/runtime/grpc/slices';
 import type { Logger } from '@spanmesh/runtime/log/logger';
 import type { Commander } from '../attach/commander.ts';
 import type { Leadership } from '../leadership.ts';
+import type { Captures } from '../operate/captures.ts';
 import { closeConnection } from '../operate/close-connection.ts';
 import type { Drains } from '../operate/drains.ts';
 import type { State } from '../trees/state.ts';
@@ -64,6 +65,7 @@ type TopologyHandlers = Pick<
   | 'getStatus'
   | 'drainGateway'
   | 'closeConnection'
+  | 'captureConnection'
 >;
 
 export interface ApiDeps {
@@ -76,6 +78,7 @@ export interface ApiDeps {
   readonly leadership: Leadership;
   readonly commander: Pick<Commander, 'close'>;
   readonly drains: Pick<Drains, 'drain'>;
+  readonly captures: Pick<Captures, 'capture'>;
   /** What is known of all processes, this one among them. */
   readonly processes: () => ProcessesKnown;
   readonly clock: Clock;
@@ -115,6 +118,7 @@ export class Api {
     getTree: (call) => this.#stream(call, (view) => this.#getTree(call, view)),
     watch: (call) => this.#stream(call, (view) => this.#watch(call, view)),
     drainGateway: (call) => this.#stream(call, () => this.#order(() => this.#deps.drains.drain(call))),
+    captureConnection: (call) => this.#stream(call, () => this.#order(() => this.#deps.captures.capture(call))),
     closeConnection: (call, callback) => {
       try {
         const { state, commander } = this.#deps;

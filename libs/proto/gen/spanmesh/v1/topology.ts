@@ -20,6 +20,7 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { CaptureMessagesResponse } from "./capture.ts";
 import { Cluster, Connection, Dialect, dialectFromJSON, dialectToJSON, Link, LnkConn, Node, Relay } from "./types.ts";
 
 export const protobufPackage = "spanmesh.v1";
@@ -465,6 +466,28 @@ export interface DrainGatewayResponse {
   cut: number;
   /** Nothing is left to do: the last message. */
   done: boolean;
+}
+
+/** Captures what passes on a connection. */
+export interface CaptureConnectionRequest {
+  /** The connection: its id, its number, or the label of a LNK_CONN on it; whatever fits one connection only. */
+  connection: string;
+  /** How many messages; 0: no bound. */
+  count: number;
+  /** For how long, milliseconds; 0: an hour, which is also the most. */
+  durationMs: number;
+  /** Bytes of each message that are wanted; 0: all. */
+  snaplen: number;
+}
+
+/** A part of a capture. */
+export interface CaptureConnectionResponse {
+  /** The connection, in the first part. */
+  connection:
+    | Connection
+    | undefined;
+  /** What has been captured. */
+  captured: CaptureMessagesResponse | undefined;
 }
 
 /** Asks for the end of a connection. */
@@ -1219,6 +1242,216 @@ export const DrainGatewayResponse: MessageFns<DrainGatewayResponse> = {
     message.closed = object.closed ?? 0;
     message.cut = object.cut ?? 0;
     message.done = object.done ?? false;
+    return message;
+  },
+};
+
+function createBaseCaptureConnectionRequest(): CaptureConnectionRequest {
+  return { connection: "", count: 0, durationMs: 0, snaplen: 0 };
+}
+
+export const CaptureConnectionRequest: MessageFns<CaptureConnectionRequest> = {
+  encode(message: CaptureConnectionRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.connection !== "") {
+      writer.uint32(10).string(message.connection);
+    }
+    if (message.count !== 0) {
+      writer.uint32(16).uint32(message.count);
+    }
+    if (message.durationMs !== 0) {
+      writer.uint32(24).uint32(message.durationMs);
+    }
+    if (message.snaplen !== 0) {
+      writer.uint32(32).uint32(message.snaplen);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CaptureConnectionRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCaptureConnectionRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.connection = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.count = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.durationMs = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.snaplen = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CaptureConnectionRequest {
+    return {
+      connection: isSet(object.connection) ? globalThis.String(object.connection) : "",
+      count: isSet(object.count) ? globalThis.Number(object.count) : 0,
+      durationMs: isSet(object.durationMs)
+        ? globalThis.Number(object.durationMs)
+        : isSet(object.duration_ms)
+        ? globalThis.Number(object.duration_ms)
+        : 0,
+      snaplen: isSet(object.snaplen) ? globalThis.Number(object.snaplen) : 0,
+    };
+  },
+
+  toJSON(message: CaptureConnectionRequest): unknown {
+    const obj: any = {};
+    if (message.connection !== "") {
+      obj.connection = message.connection;
+    }
+    if (message.count !== 0) {
+      obj.count = Math.round(message.count);
+    }
+    if (message.durationMs !== 0) {
+      obj.durationMs = Math.round(message.durationMs);
+    }
+    if (message.snaplen !== 0) {
+      obj.snaplen = Math.round(message.snaplen);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<CaptureConnectionRequest>, I>>(base?: I): CaptureConnectionRequest {
+    return CaptureConnectionRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<CaptureConnectionRequest>, I>>(object: I): CaptureConnectionRequest {
+    const message = createBaseCaptureConnectionRequest();
+    message.connection = object.connection ?? "";
+    message.count = object.count ?? 0;
+    message.durationMs = object.durationMs ?? 0;
+    message.snaplen = object.snaplen ?? 0;
+    return message;
+  },
+};
+
+function createBaseCaptureConnectionResponse(): CaptureConnectionResponse {
+  return { connection: undefined, captured: undefined };
+}
+
+export const CaptureConnectionResponse: MessageFns<CaptureConnectionResponse> = {
+  encode(message: CaptureConnectionResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.connection !== undefined) {
+      Connection.encode(message.connection, writer.uint32(10).fork()).join();
+    }
+    if (message.captured !== undefined) {
+      CaptureMessagesResponse.encode(message.captured, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CaptureConnectionResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCaptureConnectionResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.connection = Connection.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.captured = CaptureMessagesResponse.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CaptureConnectionResponse {
+    return {
+      connection: isSet(object.connection) ? Connection.fromJSON(object.connection) : undefined,
+      captured: isSet(object.captured) ? CaptureMessagesResponse.fromJSON(object.captured) : undefined,
+    };
+  },
+
+  toJSON(message: CaptureConnectionResponse): unknown {
+    const obj: any = {};
+    if (message.connection !== undefined) {
+      obj.connection = Connection.toJSON(message.connection);
+    }
+    if (message.captured !== undefined) {
+      obj.captured = CaptureMessagesResponse.toJSON(message.captured);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<CaptureConnectionResponse>, I>>(base?: I): CaptureConnectionResponse {
+    return CaptureConnectionResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<CaptureConnectionResponse>, I>>(object: I): CaptureConnectionResponse {
+    const message = createBaseCaptureConnectionResponse();
+    message.connection = (object.connection !== undefined && object.connection !== null)
+      ? Connection.fromPartial(object.connection)
+      : undefined;
+    message.captured = (object.captured !== undefined && object.captured !== null)
+      ? CaptureMessagesResponse.fromPartial(object.captured)
+      : undefined;
     return message;
   },
 };
@@ -5853,6 +6086,23 @@ export const TopologyService = {
       Buffer.from(CloseConnectionResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): CloseConnectionResponse => CloseConnectionResponse.decode(value),
   },
+  /**
+   * What the connection's gateway reads and writes on it from now on, message by message, decrypted: payloads and aux data included. Role
+   * operate. Until a bound is reached, the connection has ended or the caller cancels; what the caller does not read in time is dropped
+   * and counted, the connection never waits. NOT_FOUND: no such connection. RESOURCE_EXHAUSTED: too many captures run on its gateway.
+   * UNIMPLEMENTED: the gateway is too old. UNAVAILABLE: the gateway cannot be reached.
+   */
+  captureConnection: {
+    path: "/spanmesh.v1.Topology/CaptureConnection" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: CaptureConnectionRequest): Buffer =>
+      Buffer.from(CaptureConnectionRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): CaptureConnectionRequest => CaptureConnectionRequest.decode(value),
+    responseSerialize: (value: CaptureConnectionResponse): Buffer =>
+      Buffer.from(CaptureConnectionResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): CaptureConnectionResponse => CaptureConnectionResponse.decode(value),
+  },
 } as const;
 
 export interface TopologyServer extends UntypedServiceImplementation {
@@ -5890,6 +6140,13 @@ export interface TopologyServer extends UntypedServiceImplementation {
    * told; `Watch` shows the end. The leader answers, with the errors of DrainGateway.
    */
   closeConnection: handleUnaryCall<CloseConnectionRequest, CloseConnectionResponse>;
+  /**
+   * What the connection's gateway reads and writes on it from now on, message by message, decrypted: payloads and aux data included. Role
+   * operate. Until a bound is reached, the connection has ended or the caller cancels; what the caller does not read in time is dropped
+   * and counted, the connection never waits. NOT_FOUND: no such connection. RESOURCE_EXHAUSTED: too many captures run on its gateway.
+   * UNIMPLEMENTED: the gateway is too old. UNAVAILABLE: the gateway cannot be reached.
+   */
+  captureConnection: handleServerStreamingCall<CaptureConnectionRequest, CaptureConnectionResponse>;
 }
 
 export interface TopologyClient extends Client {
@@ -6057,6 +6314,21 @@ export interface TopologyClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: CloseConnectionResponse) => void,
   ): ClientUnaryCall;
+  /**
+   * What the connection's gateway reads and writes on it from now on, message by message, decrypted: payloads and aux data included. Role
+   * operate. Until a bound is reached, the connection has ended or the caller cancels; what the caller does not read in time is dropped
+   * and counted, the connection never waits. NOT_FOUND: no such connection. RESOURCE_EXHAUSTED: too many captures run on its gateway.
+   * UNIMPLEMENTED: the gateway is too old. UNAVAILABLE: the gateway cannot be reached.
+   */
+  captureConnection(
+    request: CaptureConnectionRequest,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<CaptureConnectionResponse>;
+  captureConnection(
+    request: CaptureConnectionRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<CaptureConnectionResponse>;
 }
 
 export const TopologyClient = makeGenericClientConstructor(TopologyService, "spanmesh.v1.Topology") as unknown as {

@@ -1,0 +1,93 @@
+import { createWriteStream } from 'node:fs';
+import type { Writable } from 'node:stream';
+import { finished } from 'node:stream/promises';
+import { type Connection, ConnectionOrigin, Dialect } from '@spanmesh/proto/v1/types';
+import { TopologyApi } from '../api/topology-api.ts';
+import type { ApiOptions } from '../api-options.ts';
+import { Failure } from '../failure.ts';
+import { printable } from '../output/printable.ts';
+import { note, type Terminal, write } from '../terminal.ts';
+import { count } from '../views/words.ts';
+import { CaptureFile } from './capture-file.ts';
+
+export interface CaptureQuery {
+  readonly connection: string;
+  /** Messages; 0: no bound. */
+  readonly count: number;
+  /** Milliseconds; 0: as long as the gateway allows. */
+  readonly durationMs: number;
+  /** Bytes of each message; 0: all. */
+  readonly snaplen: number;
+  /** Where the file goes; undefined: standard output. */
+  readonly out?: string | undefined;
+  /** Ends it in order. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Writes what passes on a connection as a pcapng file, until a bound is reached, the connection has ended or the signal says so.
+ * @throws Failure
+ */
+export async function captureConnection(query: CaptureQuery, options: ApiOptions, terminal: Terminal): Promise<void> {
+  if (query.out === undefined && 'isTTY' in terminal.out && terminal.out.isTTY === true) {
+    throw new Failure('usage', 'a capture is no text: give --out FILE, or send it elsewhere with > or |');
+  }
+  const api = new TopologyApi(options);
+  try {
+    await follow(query, { api, terminal });
+  } finally {
+    api.close();
+  }
+}
+
+async function follow(query: CaptureQuery, { api, terminal }: { api: TopologyApi; terminal: Terminal }): Promise<void> {
+  const { out, signal, ...request } = query;
+  let file: CaptureFile | null = null;
+  let stream: Writable = terminal.out;
+  let messages = 0;
+  let dropped = 0;
+  let ended = 'stopped';
+  try {
+    for await (const { connection, captured } of api.capture(request, signal)) {
+      if (file === null) {
+        if (connection === undefined) throw new Failure('refused', `no answer about ${printable(query.connection)}`);
+        // Not before there is something to put into it.
+        if (out !== undefined) stream = await created(out);
+        file = new CaptureFile(describe(connection));
+        await write(stream, file.head);
+        note(terminal, `capturing ${printable(connection.id)}, peer ${printable(connection.remoteAddress)}`);
+      }
+      for (const message of captured?.messages ?? []) await write(stream, file.packets(message));
+      messages += captured?.messages.length ?? 0;
+      dropped = captured?.dropped ?? dropped;
+      ended = captured?.ended || ended;
+    }
+  } finally {
+    if (stream !== terminal.out) {
+      stream.end();
+      await finished(stream);
+    }
+  }
+  note(terminal, `${count(messages, 'message')} captured, ${dropped} dropped: ${printable(ended)}`);
+}
+
+/** For its owner only: what peers say to each other is in it. */
+async function created(path: string): Promise<Writable> {
+  const stream = createWriteStream(path, { mode: 0o600 });
+  return new Promise((resolve, reject) => {
+    stream.once('open', () => resolve(stream));
+    stream.once('error', (error) => reject(new Failure('usage', `${path}: ${error.message}`, { cause: error })));
+  });
+}
+
+function describe({ id, dialect, localAddress, remoteAddress, origin, lnkConns }: Connection) {
+  return {
+    id,
+    dialect: dialect === Dialect.DIALECT_LINKID ? ('linkid' as const) : ('circuit' as const),
+    local: localAddress,
+    remote: remoteAddress,
+    dialled: origin !== ConnectionOrigin.CONNECTION_ORIGIN_ACCEPTED,
+    gatewayName: id.replace(/:\d+$/, ''),
+    peerName: printable(lnkConns[0]?.label ?? ''),
+  };
+}

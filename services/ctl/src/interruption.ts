@@ -1,0 +1,19 @@
+/** Runs something that ends in order at SIGINT or SIGTERM; a second signal ends the process at once, as without this. */
+export async function interruption(run: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  const controller = new AbortController();
+  const stop = (): void => {
+    forget();
+    controller.abort();
+  };
+  const forget = (): void => {
+    process.off('SIGINT', stop);
+    process.off('SIGTERM', stop);
+  };
+  process.on('SIGINT', stop);
+  process.on('SIGTERM', stop);
+  try {
+    await run(controller.signal);
+  } finally {
+    forget();
+  }
+}

@@ -1,0 +1,107 @@
+import { type ServerWritableStream, type ServiceError, status } from '@grpc/grpc-js';
+import { CaptureClient } from '@spanmesh/proto/v1/capture';
+import type { CaptureConnectionRequest, CaptureConnectionResponse } from '@spanmesh/proto/v1/topology';
+import { USER_HEADER } from '@spanmesh/runtime/access/gate';
+import { ApiError, invalid } from '@spanmesh/runtime/grpc/api-error';
+import { createClient, PLAINTEXT } from '@spanmesh/runtime/grpc/grpc-client';
+import { runNow } from '@spanmesh/runtime/grpc/slices';
+import { type ChannelSecurity, meetingGateway } from '@spanmesh/runtime/tls/tls-credentials';
+import { findConnection } from '../api/find.ts';
+import { showConnection } from '../api/show-connection.ts';
+import { connectionData, type Gateway } from '../trees/gateway.ts';
+import type { State } from '../trees/state.ts';
+import { notAttached } from './find-gateway.ts';
+
+/** Captures that are passed on at a time; a gateway runs fewer. */
+export const MAX_CAPTURES_PASSED = 16;
+/** Longest capture, ms (topology.proto). */
+const MAX_CAPTURE_MS = 3_600_000;
+
+/** How a leader calls gateways. */
+export interface GatewayChannel {
+  /** `Security.channel(LINK_GATEWAY_NAME)`; default: plaintext. */
+  readonly security?: ChannelSecurity | undefined;
+  /** `host:port` of a gateway's service port; default: as the gateway says. */
+  readonly address?: ((gateway: Pick<Gateway, 'serviceAddress'>) => string) | undefined;
+}
+
+type Call = ServerWritableStream<CaptureConnectionRequest, CaptureConnectionResponse>;
+
+/** Passes captures on from the gateways to those who want them. */
+export class Captures {
+  readonly #state: State;
+  readonly #security: ChannelSecurity;
+  readonly #address: (gateway: Pick<Gateway, 'serviceAddress'>) => string;
+  /** What ends each, with the reason. */
+  readonly #running = new Set<(why: string) => void>();
+
+  constructor(
+    state: State,
+    { security = PLAINTEXT, address = ({ serviceAddress }) => serviceAddress }: GatewayChannel = {},
+  ) {
+    this.#state = state;
+    this.#security = security;
+    this.#address = address;
+  }
+
+  /**
+   * Answers CaptureConnection.
+   * @throws ApiError NOT_FOUND, INVALID_ARGUMENT, RESOURCE_EXHAUSTED, UNAVAILABLE (topology.proto)
+   */
+  capture(call: Call): void {
+    const { connection: text, count, durationMs, snaplen } = call.request;
+    if (durationMs > MAX_CAPTURE_MS) throw invalid(`A capture lasts ${MAX_CAPTURE_MS} ms (an hour) at most.`);
+    const connection = runNow(findConnection(this.#state, text));
+    const { gateway, opened } = connectionData(connection);
+    const address = this.#address(gateway);
+    if (!gateway.attached || address === '') throw notAttached(gateway);
+    if (this.#running.size >= MAX_CAPTURES_PASSED) {
+      throw new ApiError(status.RESOURCE_EXHAUSTED, `${MAX_CAPTURES_PASSED} captures run already: try again later.`);
+    }
+    const client = createClient(CaptureClient, address, { security: meetingGateway(this.#security, gateway.name) });
+    const upstream = client.captureMessages({ connection: opened.id, count, durationMs, snaplen, by: callerOf(call) });
+    const done = (error: Error | null): void => {
+      if (!this.#running.delete(abort)) return;
+      if (error === null) call.end();
+      else call.emit('error', error);
+      upstream.cancel();
+      client.close();
+    };
+    const abort = (why: string): void => done(new ApiError(status.UNAVAILABLE, why));
+    this.#running.add(abort);
+    let shown: CaptureConnectionResponse['connection'] = showConnection(connection);
+    // Whoever reads slowly slows the gateway's stream down, where what does not fit is dropped: not here, where nobody would count it.
+    upstream.on('data', (captured) => {
+      if (!this.#running.has(abort)) return;
+      if (!call.write({ connection: shown, captured })) upstream.pause();
+      shown = undefined;
+    });
+    call.on('drain', () => upstream.resume());
+    upstream.on('end', () => done(null));
+    upstream.on('error', (error: ServiceError) => done(explained(error, gateway)));
+    call.on('cancelled', () => done(new ApiError(status.CANCELLED, 'cancelled')));
+  }
+
+  /** This replica does not lead any more. */
+  endAll(details: string): void {
+    for (const abort of [...this.#running]) abort(details);
+  }
+}
+
+/** For the gateway's log: who, as the gate knows him, and from where. */
+function callerOf(call: Call): string {
+  const from = call.getPeer().replace(/:\d+$/, '');
+  const [user] = call.metadata.get(USER_HEADER);
+  return typeof user === 'string' ? `${user} from ${from}` : `somebody from ${from}`;
+}
+
+function explained({ code, details }: ServiceError, { id, version }: Gateway): ApiError {
+  if (code === status.UNIMPLEMENTED) {
+    return new ApiError(
+      code,
+      `Gateway ${id} (version ${version || 'unknown'}) is too old to capture: upgrade it first.`,
+    );
+  }
+  if (code === status.UNAVAILABLE) return new ApiError(code, `Gateway ${id} cannot be reached from here: ${details}`);
+  return new ApiError(code, details);
+}

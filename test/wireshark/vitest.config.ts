@@ -1,0 +1,11 @@
+import { defineConfig } from 'vitest/config';
+
+/** `npm run test:wireshark`: apart from `npm test`, for it needs tshark. */
+export default defineConfig({
+  test: {
+    include: ['test/wireshark/**/*.test.ts'],
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    pool: 'forks',
+  },
+});
