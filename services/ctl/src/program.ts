@@ -4,7 +4,9 @@ import { addAddressOptions } from './api-options.ts';
 import { addCapture } from './commands/capture.ts';
 import { addCerts } from './commands/certs.ts';
 import { addClusters } from './commands/clusters.ts';
+import { addConfig } from './commands/config.ts';
 import { addConns } from './commands/conns.ts';
+import { addDebug } from './commands/debug.ts';
 import { addExplain } from './commands/explain.ts';
 import { addGateways } from './commands/gateways.ts';
 import { addKeys } from './commands/keys.ts';
@@ -61,6 +63,8 @@ export function buildProgram(terminal: Terminal): Command {
   addCapture(program, terminal);
   addVolconf(program, terminal);
   addLogLevel(program, terminal);
+  addConfig(program, terminal);
+  addDebug(program, terminal);
   addKeys(program, terminal);
   addCerts(program, terminal);
   addTokens(program, terminal);

@@ -59,7 +59,7 @@ export class Standalone implements Service {
     });
     this.ports = ports;
     this.#control = new ProcessControl(
-      { service: 'standalone', logLevel: options.logLevel },
+      { service: 'standalone', logLevel: options.logLevel, settings: options },
       {
         bus,
         link: null,
@@ -70,6 +70,7 @@ export class Standalone implements Service {
         leads: () => this.#leads(),
         gateway: () => this.gateway.id,
         keysProblems: () => this.gateway.keysProblems,
+        metrics,
       },
     );
     this.topology = createTopology(

@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts';
 import type { Metrics } from '../metrics.ts';
 import { processOutput } from '../process/process-output.ts';
 import type { LogLevel } from './log-levels.ts';
+import { recentLines } from './recent-lines.ts';
 
 export type { Logger };
 
@@ -29,7 +30,12 @@ export function createLogger({
     writer.error(loss, 'lines of this log were lost: it could not be written');
     return lines.join('');
   };
-  return pino(options, processOutput);
+  return pino(options, {
+    write: (line) => {
+      recentLines.add(line);
+      processOutput.write(line);
+    },
+  });
 }
 
 /** Lines of this process's log that could not be written. */

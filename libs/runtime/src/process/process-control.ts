@@ -1,6 +1,8 @@
 import { hostname } from 'node:os';
-import { type ServerUnaryCall, type sendUnaryData, status } from '@grpc/grpc-js';
+import { type ServerUnaryCall, type ServerWritableStream, type sendUnaryData, status } from '@grpc/grpc-js';
 import {
+  type InspectRequest,
+  InspectResponse,
   type ListProcessesRequest,
   type ListProcessesResponse,
   ProcessInfo,
@@ -18,9 +20,12 @@ import { PROTOCOL_VERSION } from '../grpc/protocol-version.ts';
 import { DEFAULT_LOG_LEVEL_MS, LogLevelControl, MAX_LOG_LEVEL_MS } from '../log/log-level-control.ts';
 import { LOG_LEVELS, type LogLevel } from '../log/log-levels.ts';
 import type { Logger } from '../log/logger.ts';
+import { recentLines } from '../log/recent-lines.ts';
+import type { Metrics } from '../metrics.ts';
 import { VERSION } from '../version.ts';
 import { type LogLevelOrder, ProcessDirectory } from './process-directory.ts';
 import type { ProcessPorts } from './process-ports.ts';
+import { processReport } from './process-report.ts';
 
 /** Longest name of a service or a process that is looked for, characters. */
 const MAX_NAME_CHARS = 300;
@@ -29,6 +34,8 @@ export interface ProcessControlOptions {
   /** `link-gateway`, `topology`, `volconf` or `standalone`. */
   readonly service: string;
   readonly logLevel: LogLevel;
+  /** What readSettings has returned for this process; default: nothing is known of its settings. */
+  readonly settings?: object;
 }
 
 export interface ProcessControlDependencies {
@@ -49,6 +56,8 @@ export interface ProcessControlDependencies {
   readonly gateway?: () => string;
   /** Of a gateway: files of its keys directory that something is wrong with. */
   readonly keysProblems?: () => number;
+  /** Default: it has none. */
+  readonly metrics?: Pick<Metrics, 'text'>;
 }
 
 /** A call that fails. */
@@ -70,10 +79,13 @@ export class ProcessControl {
   readonly #deps: ProcessControlDependencies;
   readonly #directory: ProcessDirectory;
   readonly #startedAt: Date;
+  readonly #settings: object;
+  #inspecting = false;
 
-  constructor({ service, logLevel }: ProcessControlOptions, deps: ProcessControlDependencies) {
+  constructor({ service, logLevel, settings = {} }: ProcessControlOptions, deps: ProcessControlDependencies) {
     const { bus, clock, logger, ports } = deps;
     this.#service = service;
+    this.#settings = settings;
     this.#deps = deps;
     this.#startedAt = new Date(clock.wall());
     this.logLevel = new LogLevelControl({ configured: logLevel }, { logger, clock });
@@ -82,6 +94,7 @@ export class ProcessControl {
       clock,
       self: () => this.info(),
       obey: (order) => this.#obey(order),
+      report: (process) => (this.#isCalled(process) ? this.#report() : null),
     });
     ports.api.addService(ProcessService, this.#implementation);
   }
@@ -135,7 +148,41 @@ export class ProcessControl {
       (request: SetLogLevelRequest, call): Promise<SetLogLevelResponse> =>
         this.#setLogLevel(request, this.#userOf(call)),
     ),
+    inspect: (call) => this.#inspect(call),
   };
+
+  #inspect(call: ServerWritableStream<InspectRequest, InspectResponse>): void {
+    const fail = (code: status, details: string) => call.emit('error', new CallError(code, details));
+    if (call.request.process.length > MAX_NAME_CHARS) {
+      fail(status.INVALID_ARGUMENT, `A name has at most ${MAX_NAME_CHARS} characters.`);
+      return;
+    }
+    // Each may hold a report of every process.
+    if (this.#inspecting) {
+      fail(status.RESOURCE_EXHAUSTED, 'All processes are being asked already: try again in a moment.');
+      return;
+    }
+    this.#inspecting = true;
+    const take = (report: InspectResponse) => void call.write(report);
+    this.#directory
+      .inspect(call.request.process, { alone: this.#isAlone, take })
+      .then(
+        () => {
+          if (this.#isCutOff) call.write(InspectResponse.fromPartial({ alone: true }));
+          call.end();
+        },
+        (error: unknown) => fail(status.UNAVAILABLE, `The processes cannot be asked: ${String(error)}`),
+      )
+      .finally(() => {
+        this.#inspecting = false;
+      });
+  }
+
+  #report(): Promise<InspectResponse> {
+    const { metrics = { text: async () => '' } } = this.#deps;
+    const sources = { info: () => this.info(), settings: this.#settings, metrics, logLines: () => recentLines.all };
+    return processReport(sources);
+  }
 
   async #setLogLevel(request: SetLogLevelRequest, by: string): Promise<SetLogLevelResponse> {
     const { level, service, process, durationMs } = request;
@@ -166,13 +213,17 @@ export class ProcessControl {
   }
 
   #obey({ level, forMs, by, service, process }: LogLevelOrder): boolean {
-    const { id, gateway, host } = this.info();
-    const names = [id, host, gateway, gateway.replace(/\.[^.]*$/, '')];
     if (service !== '' && service !== this.#service) return false;
-    if (process !== '' && !names.includes(process)) return false;
+    if (!this.#isCalled(process)) return false;
     if (level === null) this.logLevel.reset(by);
     else this.logLevel.change(level, { forMs, by });
     return true;
+  }
+
+  /** Whether a text names this process, or, empty, all. */
+  #isCalled(text: string): boolean {
+    const { id, gateway, host } = this.info();
+    return text === '' || [id, host, gateway, gateway.replace(/\.[^.]*$/, '')].includes(text);
   }
 
   /** There are no others, or they cannot be asked. */

@@ -1,4 +1,4 @@
-import { ProcessInfo } from '@spanmesh/proto/v1/process';
+import { InspectResponse, ProcessInfo } from '@spanmesh/proto/v1/process';
 import { v4 as uuid } from 'uuid';
 import { z } from 'zod';
 import type { Bus, Subscription } from '../bus/bus.ts';
@@ -26,7 +26,18 @@ const order = z.object({
   process: z.string().max(300),
 });
 /** `from`: id of the process that asks. */
-const question = z.object({ id: z.uuid(), from: z.string().max(500), order: order.nullable() });
+const question = z.object({
+  id: z.uuid(),
+  from: z.string().max(500),
+  order: order.nullable(),
+  /** Present: what is wanted is a report, of the process that this names; empty: of each. Processes before this version do not look at it. */
+  inspect: z.string().max(300).optional(),
+});
+
+/** Largest report that is looked at, bytes: what NATS takes in one message, less what surrounds it. */
+export const MAX_REPORT_BYTES = 900 * 1024;
+/** Reports in one answer. */
+export const MAX_REPORTS = 200;
 
 export type LogLevelOrder = z.infer<typeof order>;
 
@@ -37,6 +48,8 @@ export interface ProcessDirectoryDependencies {
   readonly self: () => ProcessInfo;
   /** Does what is ordered, if it is meant for this process: true. */
   readonly obey: (order: LogLevelOrder) => boolean;
+  /** What this process knows of itself, if it is the one that a text names; null: it is not. Default: nothing. */
+  readonly report?: (process: string) => Promise<InspectResponse> | null;
 }
 
 const encoder = new TextEncoder();
@@ -73,7 +86,40 @@ export class ProcessDirectory {
     return [...found.values()].sort((a, b) => compare(a.service, b.service) || compare(a.id, b.id));
   }
 
+  /** Hands on what processes know of themselves, this one's first, as they answer. `process`: only of one; empty: of all. */
+  async inspect(
+    process: string,
+    { alone, take }: { readonly alone: boolean; readonly take: (report: InspectResponse) => void },
+  ): Promise<void> {
+    const own = await this.#deps.report?.(process);
+    if (own !== undefined && own !== null) take(own);
+    if (alone) return;
+    const known = new Set([this.#deps.self().id]);
+    await this.#question({ order: null, inspect: process }, (data) => {
+      const report = decodeReport(data);
+      const id = report?.process?.id;
+      if (report === null || id === undefined || known.has(id) || known.size > MAX_REPORTS) return false;
+      known.add(id);
+      take(report);
+      return true;
+    });
+  }
+
   #gather(order: LogLevelOrder | null, found: Map<string, ProcessInfo>): Promise<void> {
+    const own = this.#deps.self().id;
+    return this.#question({ order }, (data) => {
+      const info = decodeInfo(data);
+      if (info === null || info.id === own || found.size >= MAX_PROCESSES) return false;
+      found.set(info.id, info);
+      return true;
+    });
+  }
+
+  /** Asks the others, until no answer has come for a while that was taken. */
+  #question(
+    asked: { readonly order: LogLevelOrder | null; readonly inspect?: string },
+    takes: (data: Uint8Array) => boolean,
+  ): Promise<void> {
     const { bus, clock, self } = this.#deps;
     const own = self().id;
     const id = uuid();
@@ -85,15 +131,13 @@ export class ProcessDirectory {
         resolve();
       };
       const subscription = bus.subscribe(processAnswers(id), (_, data) => {
-        const info = decodeInfo(data);
-        if (info === null || info.id === own || found.size >= MAX_PROCESSES) return;
-        found.set(info.id, info);
+        if (!takes(data)) return;
         quiet.cancel();
         quiet = clock.after(QUIET_MS, done);
       });
       let quiet = clock.after(QUIET_MS, done);
       const longest = clock.after(LONGEST_MS, done);
-      bus.publish(PROCESS_QUESTIONS, encoder.encode(JSON.stringify({ id, from: own, order })));
+      bus.publish(PROCESS_QUESTIONS, encoder.encode(JSON.stringify({ id, from: own, ...asked })));
     });
   }
 
@@ -102,8 +146,32 @@ export class ProcessDirectory {
     const asked = decodeQuestion(data);
     const { bus, self, obey } = this.#deps;
     if (asked === null || asked.from === self().id) return;
+    if (asked.inspect !== undefined) {
+      this.#report(asked.id, asked.inspect);
+      return;
+    }
     if (asked.order !== null && !obey(asked.order)) return;
     bus.publish(processAnswers(asked.id), ProcessInfo.encode(self()).finish());
+  }
+
+  /** A report that is too long, or cannot be made, is as good as none: whoever asks sees who has not answered. */
+  #report(question: string, process: string): void {
+    this.#deps.report?.(process)?.then(
+      (report) => {
+        const data = InspectResponse.encode(report).finish();
+        if (data.length <= MAX_REPORT_BYTES) this.#deps.bus.publish(processAnswers(question), data);
+      },
+      () => {},
+    );
+  }
+}
+
+function decodeReport(data: Uint8Array): InspectResponse | null {
+  if (data.length > MAX_REPORT_BYTES) return null;
+  try {
+    return InspectResponse.decode(data);
+  } catch {
+    return null;
   }
 }
 

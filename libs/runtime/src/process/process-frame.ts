@@ -73,7 +73,7 @@ export class ProcessFrame {
     });
     const { leads, gateway, keysProblems } = service;
     this.#control = new ProcessControl(
-      { service: options.service, logLevel: settings.logLevel },
+      { service: options.service, logLevel: settings.logLevel, settings },
       {
         ...this.#bus,
         clock,
@@ -83,6 +83,7 @@ export class ProcessFrame {
         ...(leads !== undefined && { leads }),
         ...(gateway !== undefined && { gateway }),
         ...(keysProblems !== undefined && { keysProblems }),
+        metrics,
       },
     );
   }

@@ -23,6 +23,27 @@ export interface SettingSources {
   readonly flags: Record<string, string | undefined>;
 }
 
+/** Where the value of a setting comes from. */
+export type SettingSource = 'flag' | 'environment' | 'default';
+
+/** A setting as it was read. */
+export interface ReadSetting {
+  /** `SPANMESH_…` */
+  readonly env: string;
+  /** As it was written. */
+  readonly text: string;
+  readonly source: SettingSource;
+  readonly secret: boolean;
+}
+
+/** What the values that readSettings has returned were read from: for whoever wants to know what is in force, and why. */
+const readFrom = new WeakMap<object, readonly ReadSetting[]>();
+
+/** How these values, as readSettings has returned them, were written, in order of names; others: nothing is known. */
+export function settingsRead(values: object): readonly ReadSetting[] {
+  return readFrom.get(values) ?? [];
+}
+
 /** A value longer than this is shown shortened in errors, so that they stay one readable line. */
 const MAX_SHOWN = 80;
 
@@ -61,7 +82,22 @@ export function readSettings<S extends Record<string, Setting<unknown>>>(
   for (const [key, spec] of Object.entries(specs)) {
     values[key] = readOne(spec, from);
   }
+  const read = Object.values(specs).map((spec) => written(spec, from));
+  readFrom.set(
+    values,
+    read.sort((a, b) => (a.env < b.env ? -1 : 1)),
+  );
   return values as SettingValues<S>;
+}
+
+function written(
+  { env: name, flag, default: value, secret = false }: Setting<unknown>,
+  from: SettingSources,
+): ReadSetting {
+  const [given, inherited] = [from.flags[flag], from.env[name]];
+  if (given !== undefined) return { env: name, text: given, source: 'flag', secret };
+  if (inherited !== undefined) return { env: name, text: inherited, source: 'environment', secret };
+  return { env: name, text: value, source: 'default', secret };
 }
 
 function readOne(spec: Setting<unknown>, { env, flags }: SettingSources): unknown {

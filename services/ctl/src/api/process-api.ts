@@ -1,10 +1,11 @@
 import {
+  type InspectResponse,
   type ListProcessesResponse,
   ProcessClient,
   type SetLogLevelRequest,
   type SetLogLevelResponse,
 } from '@spanmesh/proto/v1/process';
-import type { CallContext } from './call-failure.ts';
+import { type CallContext, failureOf } from './call-failure.ts';
 import { callUnary } from './channel.ts';
 import { type ApiTarget, openClient } from './open-client.ts';
 
@@ -28,6 +29,20 @@ export class ProcessApi {
   /** @throws Failure */
   processes(): Promise<ListProcessesResponse> {
     return callUnary(this.#client.listProcesses.bind(this.#client), {}, this.#context);
+  }
+
+  /**
+   * What processes know of themselves, as they answer.
+   * @throws Failure
+   */
+  async *inspect(process: string): AsyncGenerator<InspectResponse, void, undefined> {
+    const deadline = Date.now() + this.#context.timeoutMs;
+    const call = this.#client.inspect({ process }, { deadline });
+    try {
+      yield* call as AsyncIterable<InspectResponse>;
+    } catch (error) {
+      throw failureOf(error, this.#context);
+    }
   }
 
   /** @throws Failure */

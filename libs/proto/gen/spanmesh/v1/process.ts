@@ -11,7 +11,9 @@ import {
   type ChannelCredentials,
   Client,
   type ClientOptions,
+  type ClientReadableStream,
   type ClientUnaryCall,
+  type handleServerStreamingCall,
   type handleUnaryCall,
   makeGenericClientConstructor,
   type Metadata,
@@ -71,6 +73,42 @@ export interface ProcessInfo {
   natsForSeconds: number;
   /** Of a gateway: files of its keys directory that cannot be used as they are. */
   keysProblems: number;
+}
+
+/** Asks processes what they know of themselves. */
+export interface InspectRequest {
+  /** Only the process of this id, gateway (name or id) or host; empty: all. */
+  process: string;
+}
+
+/** What one process knows of itself. */
+export interface InspectResponse {
+  /** The process as it is now. */
+  process:
+    | ProcessInfo
+    | undefined;
+  /** Everything that it can be told, in order of names. */
+  settings: SettingInForce[];
+  /** Its metrics, in the text format of Prometheus; cut off after 256 KiB. */
+  metrics: string;
+  /** The last lines of its log, oldest first: at most 500, and 128 KiB. */
+  logLines: string[];
+  /** Version of Node, and the platform. */
+  runtime: string;
+  /** Set in the last message, which is about no process: others could not be asked, because NATS is away. */
+  alone: boolean;
+}
+
+/** A setting of a process. */
+export interface SettingInForce {
+  /** Name of its environment variable. */
+  name: string;
+  /** What is in force, as it was written; of a secret empty. */
+  value: string;
+  /** `flag`, `environment` or `default`. */
+  source: string;
+  /** True: it is a secret, and its value is not told. */
+  secret: boolean;
 }
 
 /** Asks for the processes. */
@@ -547,6 +585,347 @@ export const ProcessInfo: MessageFns<ProcessInfo> = {
     message.natsLosses = object.natsLosses ?? 0;
     message.natsForSeconds = object.natsForSeconds ?? 0;
     message.keysProblems = object.keysProblems ?? 0;
+    return message;
+  },
+};
+
+function createBaseInspectRequest(): InspectRequest {
+  return { process: "" };
+}
+
+export const InspectRequest: MessageFns<InspectRequest> = {
+  encode(message: InspectRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.process !== "") {
+      writer.uint32(10).string(message.process);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): InspectRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseInspectRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.process = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): InspectRequest {
+    return { process: isSet(object.process) ? globalThis.String(object.process) : "" };
+  },
+
+  toJSON(message: InspectRequest): unknown {
+    const obj: any = {};
+    if (message.process !== "") {
+      obj.process = message.process;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<InspectRequest>, I>>(base?: I): InspectRequest {
+    return InspectRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<InspectRequest>, I>>(object: I): InspectRequest {
+    const message = createBaseInspectRequest();
+    message.process = object.process ?? "";
+    return message;
+  },
+};
+
+function createBaseInspectResponse(): InspectResponse {
+  return { process: undefined, settings: [], metrics: "", logLines: [], runtime: "", alone: false };
+}
+
+export const InspectResponse: MessageFns<InspectResponse> = {
+  encode(message: InspectResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.process !== undefined) {
+      ProcessInfo.encode(message.process, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.settings) {
+      SettingInForce.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.metrics !== "") {
+      writer.uint32(26).string(message.metrics);
+    }
+    for (const v of message.logLines) {
+      writer.uint32(34).string(v!);
+    }
+    if (message.runtime !== "") {
+      writer.uint32(42).string(message.runtime);
+    }
+    if (message.alone !== false) {
+      writer.uint32(48).bool(message.alone);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): InspectResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseInspectResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.process = ProcessInfo.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.settings.push(SettingInForce.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.metrics = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.logLines.push(reader.string());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.runtime = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.alone = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): InspectResponse {
+    return {
+      process: isSet(object.process) ? ProcessInfo.fromJSON(object.process) : undefined,
+      settings: globalThis.Array.isArray(object?.settings)
+        ? object.settings.map((e: any) => SettingInForce.fromJSON(e))
+        : [],
+      metrics: isSet(object.metrics) ? globalThis.String(object.metrics) : "",
+      logLines: globalThis.Array.isArray(object?.logLines)
+        ? object.logLines.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.log_lines)
+        ? object.log_lines.map((e: any) => globalThis.String(e))
+        : [],
+      runtime: isSet(object.runtime) ? globalThis.String(object.runtime) : "",
+      alone: isSet(object.alone) ? globalThis.Boolean(object.alone) : false,
+    };
+  },
+
+  toJSON(message: InspectResponse): unknown {
+    const obj: any = {};
+    if (message.process !== undefined) {
+      obj.process = ProcessInfo.toJSON(message.process);
+    }
+    if (message.settings?.length) {
+      obj.settings = message.settings.map((e) => SettingInForce.toJSON(e));
+    }
+    if (message.metrics !== "") {
+      obj.metrics = message.metrics;
+    }
+    if (message.logLines?.length) {
+      obj.logLines = message.logLines;
+    }
+    if (message.runtime !== "") {
+      obj.runtime = message.runtime;
+    }
+    if (message.alone !== false) {
+      obj.alone = message.alone;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<InspectResponse>, I>>(base?: I): InspectResponse {
+    return InspectResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<InspectResponse>, I>>(object: I): InspectResponse {
+    const message = createBaseInspectResponse();
+    message.process = (object.process !== undefined && object.process !== null)
+      ? ProcessInfo.fromPartial(object.process)
+      : undefined;
+    message.settings = object.settings?.map((e) => SettingInForce.fromPartial(e)) || [];
+    message.metrics = object.metrics ?? "";
+    message.logLines = object.logLines?.map((e) => e) || [];
+    message.runtime = object.runtime ?? "";
+    message.alone = object.alone ?? false;
+    return message;
+  },
+};
+
+function createBaseSettingInForce(): SettingInForce {
+  return { name: "", value: "", source: "", secret: false };
+}
+
+export const SettingInForce: MessageFns<SettingInForce> = {
+  encode(message: SettingInForce, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    if (message.source !== "") {
+      writer.uint32(26).string(message.source);
+    }
+    if (message.secret !== false) {
+      writer.uint32(32).bool(message.secret);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SettingInForce {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSettingInForce();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.source = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.secret = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SettingInForce {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      value: isSet(object.value) ? globalThis.String(object.value) : "",
+      source: isSet(object.source) ? globalThis.String(object.source) : "",
+      secret: isSet(object.secret) ? globalThis.Boolean(object.secret) : false,
+    };
+  },
+
+  toJSON(message: SettingInForce): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.value !== "") {
+      obj.value = message.value;
+    }
+    if (message.source !== "") {
+      obj.source = message.source;
+    }
+    if (message.secret !== false) {
+      obj.secret = message.secret;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<SettingInForce>, I>>(base?: I): SettingInForce {
+    return SettingInForce.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SettingInForce>, I>>(object: I): SettingInForce {
+    const message = createBaseSettingInForce();
+    message.name = object.name ?? "";
+    message.value = object.value ?? "";
+    message.source = object.source ?? "";
+    message.secret = object.secret ?? false;
     return message;
   },
 };
@@ -1083,6 +1462,19 @@ export const ProcessService = {
     responseSerialize: (value: SetLogLevelResponse): Buffer => Buffer.from(SetLogLevelResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): SetLogLevelResponse => SetLogLevelResponse.decode(value),
   },
+  /**
+   * What each process knows of itself, for whoever looks for a fault: settings in force, metrics, the last lines of its log. No secrets: of
+   * a setting that is one only whether it is set. One message a process, as they answer. RESOURCE_EXHAUSTED: one is being answered already.
+   */
+  inspect: {
+    path: "/spanmesh.v1.Process/Inspect" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: InspectRequest): Buffer => Buffer.from(InspectRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): InspectRequest => InspectRequest.decode(value),
+    responseSerialize: (value: InspectResponse): Buffer => Buffer.from(InspectResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): InspectResponse => InspectResponse.decode(value),
+  },
 } as const;
 
 export interface ProcessServer extends UntypedServiceImplementation {
@@ -1094,6 +1486,11 @@ export interface ProcessServer extends UntypedServiceImplementation {
    * a time that is too long.
    */
   setLogLevel: handleUnaryCall<SetLogLevelRequest, SetLogLevelResponse>;
+  /**
+   * What each process knows of itself, for whoever looks for a fault: settings in force, metrics, the last lines of its log. No secrets: of
+   * a setting that is one only whether it is set. One message a process, as they answer. RESOURCE_EXHAUSTED: one is being answered already.
+   */
+  inspect: handleServerStreamingCall<InspectRequest, InspectResponse>;
 }
 
 export interface ProcessClient extends Client {
@@ -1133,6 +1530,16 @@ export interface ProcessClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: SetLogLevelResponse) => void,
   ): ClientUnaryCall;
+  /**
+   * What each process knows of itself, for whoever looks for a fault: settings in force, metrics, the last lines of its log. No secrets: of
+   * a setting that is one only whether it is set. One message a process, as they answer. RESOURCE_EXHAUSTED: one is being answered already.
+   */
+  inspect(request: InspectRequest, options?: Partial<CallOptions>): ClientReadableStream<InspectResponse>;
+  inspect(
+    request: InspectRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<InspectResponse>;
 }
 
 export const ProcessClient = makeGenericClientConstructor(ProcessService, "spanmesh.v1.Process") as unknown as {

@@ -1,0 +1,30 @@
+/** Lines that are kept. */
+export const MAX_RECENT_LINES = 500;
+/** And no more than this many characters of them together. */
+export const MAX_RECENT_CHARS = 128 * 1024;
+/** Longest line that is kept whole, in characters. */
+const MAX_LINE_CHARS = 8 * 1024;
+
+/** The last lines of a log, for whoever looks for a fault when the log itself is elsewhere. Bounded, whatever is logged. */
+export class RecentLines {
+  readonly #lines: string[] = [];
+  #chars = 0;
+
+  /** A line, with or without its end. */
+  add(text: string): void {
+    const line = text.trimEnd().slice(0, MAX_LINE_CHARS);
+    this.#lines.push(line);
+    this.#chars += line.length;
+    while (this.#lines.length > MAX_RECENT_LINES || this.#chars > MAX_RECENT_CHARS) {
+      this.#chars -= this.#lines.shift()?.length ?? 0;
+    }
+  }
+
+  /** Oldest first. */
+  get all(): readonly string[] {
+    return [...this.#lines];
+  }
+}
+
+/** Those of this process. */
+export const recentLines = new RecentLines();

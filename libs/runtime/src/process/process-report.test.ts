@@ -1,0 +1,39 @@
+import { ProcessInfo } from '@spanmesh/proto/v1/process';
+import { describe, expect, it } from 'vitest';
+import { natsSettings } from '../bus/nats/nats-settings.ts';
+import { MAX_RECENT_CHARS, MAX_RECENT_LINES, RecentLines } from '../log/recent-lines.ts';
+import { readSettings } from '../settings/setting.ts';
+import { processReport } from './process-report.ts';
+
+describe('A report of a process', () => {
+  it('says what is in force and where it comes from, and no secret, wherever it has come to', async () => {
+    const secrets = { password: 'pw-5e8d1', token: 'tok-77aa3', url: 'nats://nats-3f8e.example:4222' };
+    const settings = readSettings(natsSettings, {
+      env: { SPANMESH_NATS_PASSWORD: secrets.password, SPANMESH_NATS_URL: secrets.url, SPANMESH_NATS_USER: 'ann' },
+      flags: { '--nats-token': secrets.token },
+    });
+    const report = await processReport({
+      info: () => ProcessInfo.fromPartial({ id: 'p-1' }),
+      settings,
+      metrics: { text: async () => `x{a="${secrets.token}"} 1` },
+      logLines: () => [`{"msg":"cannot log in with ${secrets.password}","url":"tls://bob:other-1@h:1"}`],
+    });
+    const text = JSON.stringify(report);
+    for (const secret of [...Object.values(secrets), 'other-1']) expect(text).not.toContain(secret);
+    const byName = new Map(report.settings.map((setting) => [setting.name, setting]));
+    expect(byName.get('SPANMESH_NATS_USER')).toMatchObject({ value: 'ann', source: 'environment', secret: false });
+    expect(byName.get('SPANMESH_NATS_TOKEN')).toMatchObject({ value: '', source: 'flag', secret: true });
+    expect(byName.get('SPANMESH_NATS_REPLICAS')).toMatchObject({ source: 'default' });
+    expect(report.logLines[0]).toContain('tls://(hidden)@h:1');
+  });
+});
+
+describe('The last lines of a log', () => {
+  it('are bounded in number and in size', () => {
+    const lines = new RecentLines();
+    for (let i = 0; i < 2 * MAX_RECENT_LINES; i++) lines.add(`${i}\n`);
+    expect([lines.all.length, lines.all.at(-1)]).toEqual([MAX_RECENT_LINES, String(2 * MAX_RECENT_LINES - 1)]);
+    for (let i = 0; i < 100; i++) lines.add('x'.repeat(1_000_000));
+    expect(lines.all.join('').length).toBeLessThanOrEqual(MAX_RECENT_CHARS);
+  });
+});

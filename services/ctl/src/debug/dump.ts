@@ -1,0 +1,151 @@
+import { writeFile } from 'node:fs/promises';
+import { promisify } from 'node:util';
+import { gzip } from 'node:zlib';
+import { type InspectResponse, ListProcessesResponse, ProcessInfo } from '@spanmesh/proto/v1/process';
+import {
+  GetStatusResponse,
+  GetTreeRequest,
+  GetTreeResponse,
+  ListConnectionsResponse,
+} from '@spanmesh/proto/v1/topology';
+import { Dialect } from '@spanmesh/proto/v1/types';
+import { Target } from '@spanmesh/proto/v1/volconf';
+import { VERSION } from '@spanmesh/runtime/version';
+import { ProcessApi } from '../api/process-api.ts';
+import { TopologyApi } from '../api/topology-api.ts';
+import { VolconfApi } from '../api/volconf-api.ts';
+import type { ApiOptions } from '../api-options.ts';
+import { Failure } from '../failure.ts';
+import { protobufJson } from '../output/json.ts';
+import { note, type Terminal } from '../terminal.ts';
+import { count } from '../views/words.ts';
+import { type TarFile, tar } from './tar.ts';
+
+const compress = promisify(gzip);
+/** Folder of all files in the archive. */
+const FOLDER = 'spanmesh-debug';
+/** Most characters of a process's id in a file's name. */
+const MAX_ID_CHARS = 60;
+
+/** What one part of the archive comes from; each may fail without the others. */
+interface Part {
+  readonly name: string;
+  collect(): Promise<TarFile[]>;
+}
+
+/**
+ * Writes one archive for a report of a fault: what the API and every process say of themselves. What cannot be had is listed in it; nothing
+ * in it is secret.
+ * @throws Failure nothing at all answers; the file cannot be written.
+ */
+export async function debugDump(
+  { out }: { readonly out?: string | undefined },
+  options: ApiOptions,
+  terminal: Terminal,
+): Promise<void> {
+  const apis = {
+    topology: new TopologyApi(options),
+    processes: new ProcessApi(options),
+    volconf: new VolconfApi(options),
+  };
+  const files: TarFile[] = [];
+  const missing: { part: string; why: string }[] = [];
+  let first: Failure | null = null;
+  try {
+    for (const { name, collect } of partsOf(apis)) {
+      try {
+        files.push(...(await collect()));
+      } catch (error) {
+        if (!(error instanceof Failure)) throw error;
+        first ??= error;
+        missing.push({ part: name, why: error.message });
+      }
+    }
+  } finally {
+    for (const api of Object.values(apis)) api.close();
+  }
+  if (files.length === 0 && first !== null) throw first;
+  const now = new Date();
+  const about = {
+    spanmesh: VERSION,
+    node: process.version,
+    time: now.toISOString(),
+    address: options.address,
+    missing,
+  };
+  const all = [jsonFile('about.json', about), ...files];
+  const archive = await compress(tar(all, Math.floor(now.getTime() / 1000)));
+  const path = out ?? `${FOLDER}-${now.toISOString().slice(0, 19).replace(/[-:]/g, '')}.tar.gz`;
+  await save(path, archive);
+  for (const { part, why } of missing) note(terminal, `without ${part}: ${why}`);
+  terminal.out.write(`${path}: ${count(all.length, 'file')}, ${archive.length} bytes\n`);
+}
+
+/** For its owner only: addresses and names are in it. */
+async function save(path: string, archive: Uint8Array): Promise<void> {
+  try {
+    await writeFile(path, archive, { mode: 0o600 });
+  } catch (error) {
+    throw new Failure('usage', (error as Error).message, { cause: error });
+  }
+}
+
+function partsOf(apis: { topology: TopologyApi; processes: ProcessApi; volconf: VolconfApi }): Part[] {
+  const { topology, processes, volconf } = apis;
+  const of = (name: string, collect: () => Promise<TarFile[]>): Part => ({ name, collect });
+  return [
+    of('the status', async () => [jsonFile('status.json', protobufJson(GetStatusResponse, await topology.status()))]),
+    of('the trees', async () => {
+      const parts: unknown[] = [];
+      const request = GetTreeRequest.fromPartial({ withRelays: true });
+      for await (const part of topology.tree(request)) parts.push(protobufJson(GetTreeResponse, part));
+      return [
+        linesFile(
+          'tree.jsonl',
+          parts.map((part) => JSON.stringify(part)),
+        ),
+      ];
+    }),
+    of('the connections', async () => {
+      const { items, revision } = await topology.connections({ dialect: Dialect.DIALECT_UNSPECIFIED, gateway: '' });
+      const document = protobufJson(ListConnectionsResponse, { connections: items, revision, nextPageToken: '' });
+      return [jsonFile('connections.json', document)];
+    }),
+    of('the targets', async () => {
+      const targets = await volconf.targets({ state: 0, mediaId: '' });
+      return [
+        jsonFile(
+          'targets.json',
+          targets.map((target) => protobufJson(Target, target)),
+        ),
+      ];
+    }),
+    of('the list of processes', async () => [
+      jsonFile('processes.json', protobufJson(ListProcessesResponse, await processes.processes())),
+    ]),
+    of('what processes know of themselves', async () => {
+      const files: TarFile[] = [];
+      for await (const report of processes.inspect('')) files.push(...filesOf(report));
+      return files;
+    }),
+  ];
+}
+
+function filesOf({ process: info, settings, metrics, logLines, runtime }: InspectResponse): TarFile[] {
+  if (info === undefined) return [];
+  const folder = `processes/${info.id.replace(/[^\w.-]/g, '_').slice(-MAX_ID_CHARS)}`;
+  return [
+    jsonFile(`${folder}/process.json`, { runtime, ...(protobufJson(ProcessInfo, info) as object) }),
+    jsonFile(`${folder}/settings.json`, settings),
+    linesFile(`${folder}/metrics.txt`, [metrics]),
+    linesFile(`${folder}/log.jsonl`, logLines),
+  ];
+}
+
+function jsonFile(name: string, document: unknown): TarFile {
+  return linesFile(name, [JSON.stringify(document, null, 2)]);
+}
+
+function linesFile(name: string, lines: readonly string[]): TarFile {
+  return { name: `${FOLDER}/${name}`, data: Buffer.from(lines.map((line) => `${line}\n`).join('')) };
+}
