@@ -22,6 +22,7 @@ import { addShell } from './commands/shell.ts';
 import { addSim } from './commands/sim.ts';
 import { addStatus } from './commands/status.ts';
 import { addTokens } from './commands/tokens.ts';
+import { addTrace } from './commands/trace.ts';
 import { addTree } from './commands/tree.ts';
 import { addVolconf } from './commands/volconf.ts';
 import { addWatch } from './commands/watch.ts';
@@ -57,6 +58,7 @@ export function buildProgram(terminal: Terminal): Command {
   addRelays(program, terminal);
   addGateways(program, terminal);
   addExplain(program, terminal);
+  addTrace(program, terminal);
   addPing(program, terminal);
   addShell(program, terminal);
   addSend(program, terminal);

@@ -1,0 +1,153 @@
+import { ExplainResponse, type LinkVerdict } from '@spanmesh/proto/v1/topology';
+import { type Connection, Dialect, type Node, type NodeKey } from '@spanmesh/proto/v1/types';
+import { TopologyApi } from '../api/topology-api.ts';
+import type { ApiOptions } from '../api-options.ts';
+import { Failure } from '../failure.ts';
+import { protobufJson, writeJson } from '../output/json.ts';
+import { type Paint, paintFor } from '../output/paint.ts';
+import { printable } from '../output/printable.ts';
+import { nodeSelector } from '../route/node-selector.ts';
+import { type Measured, pingOnce } from '../route/ping-once.ts';
+import { type Terminal, write } from '../terminal.ts';
+import { renderExplanation } from '../views/explain-view.ts';
+import { clusterText, dialectName, quoted } from '../views/words.ts';
+
+/** From whom to whom: a connection or a node that came in on one, and a node. */
+export interface TraceQuery {
+  readonly from: string;
+  readonly to: string;
+}
+
+/** A part of the way, and how long it takes there and back. */
+interface Hop {
+  readonly kind: 'peer' | 'gateway' | 'trunk';
+  readonly name: string;
+  readonly measured: Measured;
+}
+
+/** What stands in the way, or the hops of it. */
+interface Way {
+  readonly explanation: ExplainResponse;
+  /** The link that messages take. */
+  readonly taken: LinkVerdict | undefined;
+  readonly hops: readonly Hop[];
+}
+
+/**
+ * Prints the way between two peers: who passes on what the first says to the node, how long that takes, and for each link of the node
+ * why it is or is not taken.
+ * @throws Failure refused: there is no way
+ */
+export async function trace(query: TraceQuery, options: ApiOptions, terminal: Terminal): Promise<void> {
+  const api = new TopologyApi(options);
+  try {
+    const way = await wayOf(query, api, options);
+    if (options.output === 'json') await writeJson(terminal.out, document(way));
+    else await write(terminal.out, wayText(way, paintFor(terminal.out)));
+    if (way.taken === undefined) {
+      const { to, from } = query;
+      throw new Failure('refused', `there is no way: no link of ${printable(to)} is relayed to ${printable(from)}`);
+    }
+  } finally {
+    api.close();
+  }
+}
+
+async function wayOf({ from, to }: TraceQuery, api: TopologyApi, options: ApiOptions): Promise<Way> {
+  const explanation = await explainFrom(api, { from, to });
+  const verdicts = explanation.lnkConns.flatMap(({ verdicts }) => verdicts);
+  const taken = verdicts.find(({ relayed }) => relayed);
+  if (taken?.link === undefined) return { explanation, taken: undefined, hops: [] };
+  const { connection, node } = explanation;
+  const [here, there] = [gatewayOf(connection?.id ?? ''), gatewayOf(taken.link.connection)];
+  // What the first peer itself offers is the only thing there that answers a PING.
+  const offered = connection === undefined ? undefined : await nodeOn(api, connection);
+  const first =
+    offered === undefined ? notMeasured('it offers no node that could be asked') : await measure(offered, options);
+  const last = node?.key === undefined ? notMeasured('it has no id') : await measure(node.key, options);
+  const hops: Hop[] = [
+    { kind: 'peer', name: peerName(connection), measured: first },
+    { kind: 'gateway', name: here, measured: notMeasured('a gateway does not time what it passes on') },
+  ];
+  if (here !== there) {
+    hops.push(
+      { kind: 'trunk', name: `${here} → ${there}`, measured: notMeasured('nothing can be sent to a trunk alone') },
+      { kind: 'gateway', name: there, measured: notMeasured('a gateway does not time what it passes on') },
+    );
+  }
+  hops.push({
+    kind: 'peer',
+    name: `${nodeName(node)}, link ${taken.link.id}, connection ${taken.link.connection}`,
+    measured: last,
+  });
+  return { explanation, taken, hops };
+}
+
+/** `from` is a connection, or a node that came in on exactly one. @throws Failure */
+async function explainFrom(api: TopologyApi, { from, to }: TraceQuery): Promise<ExplainResponse> {
+  try {
+    return await api.explain(to, from);
+  } catch (error) {
+    if (!(error instanceof Failure) || error.code !== 'refused') throw error;
+    const links = await api.links({ dialect: Dialect.DIALECT_UNSPECIFIED, clusterId: '', node: from, connection: '' });
+    const connections = [...new Set(links.items.map(({ connection }) => connection))];
+    if (connections.length === 0) throw error;
+    if (connections.length === 1) return api.explain(to, connections[0]!);
+    const shown = connections.slice(0, 5).map(printable).join(', ');
+    throw new Failure(
+      'usage',
+      `${printable(from)} has come in on ${connections.length} connections: name one of ${shown}`,
+    );
+  }
+}
+
+async function nodeOn(api: TopologyApi, { id }: Connection): Promise<NodeKey | undefined> {
+  const links = await api.links({ dialect: Dialect.DIALECT_UNSPECIFIED, clusterId: '', node: '', connection: id });
+  // What it only passes on is further away than itself.
+  return links.items.find(({ dist }) => dist === 0)?.node;
+}
+
+function measure(key: NodeKey, options: ApiOptions): Promise<Measured> {
+  return pingOnce(nodeSelector(key.id, { cluster: key.cluster?.id ?? '' }), options);
+}
+
+function notMeasured(why: string): Measured {
+  return { why };
+}
+
+function gatewayOf(id: string): string {
+  return id.slice(0, id.lastIndexOf(':'));
+}
+
+function peerName(connection: Connection | undefined): string {
+  const label = connection?.lnkConns.find((lnkConn) => lnkConn.label !== '')?.label ?? '';
+  const { id = '?', dialect, remoteAddress = '' } = connection ?? {};
+  return [quoted(label), `connection ${printable(id)}`, dialectName(dialect), printable(remoteAddress)]
+    .filter(Boolean)
+    .join(' ');
+}
+
+function nodeName(node: Node | undefined): string {
+  return quoted(node?.label ?? '') || printable(node?.key?.id ?? '?');
+}
+
+function wayText({ explanation, hops }: Way, paint: Paint): string {
+  const lines = hops.map(({ kind, name, measured }, i) => {
+    const time =
+      'ms' in measured
+        ? paint('good', `${measured.ms.toFixed(2)} ms there and back`)
+        : `not measured: ${printable(measured.why)}`;
+    return `${String(i + 1).padStart(2)} ${kind.padEnd(8)} ${paint('node', name)}\n   ${' '.repeat(8)} ${time}\n`;
+  });
+  const head = hops.length === 0 ? '' : `way in ${clusterText(explanation.node?.key?.cluster)}\n${lines.join('')}\n`;
+  return `${head}${renderExplanation(explanation, paint)}`;
+}
+
+function document({ explanation, hops }: Way): object {
+  const shown = hops.map(({ kind, name, measured }) => ({
+    kind,
+    name,
+    ...('ms' in measured ? { roundTripMs: measured.ms } : { notMeasured: measured.why }),
+  }));
+  return { hops: shown, explanation: protobufJson(ExplainResponse, explanation) };
+}
