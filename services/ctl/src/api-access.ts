@@ -33,11 +33,15 @@ export function addAccessOptions(command: Command): Command {
     );
 }
 
-/** Reads them: the command's own, else the program's, else the environment's. undefined: none is set. */
-export function readAccess(own: ApiAccess, shared: ApiAccess, { env }: Terminal): ApiAccess | undefined {
+/** Reads them: the command's own, else the program's, else the environment's, else the context's. undefined: none is set. */
+export function readAccess(
+  own: ApiAccess,
+  shared: ApiAccess,
+  { env, context = null }: Pick<Terminal, 'env'> & { readonly context?: ApiAccess | null },
+): ApiAccess | undefined {
   const access: Partial<Record<keyof ApiAccess, string>> = {};
   for (const [name, variable] of Object.entries(VARIABLES) as [keyof ApiAccess, string][]) {
-    const value = own[name] ?? shared[name] ?? env[variable];
+    const value = own[name] ?? shared[name] ?? (env[variable] || context?.[name]);
     if (value !== undefined && value !== '') access[name] = value;
   }
   // A file that was named on the command line is meant, and not a token that the environment happens to hold.

@@ -1,6 +1,7 @@
 import { formatHostPort, parseHostPort } from '@spanmesh/runtime/address';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type ApiAccess, addAccessOptions, readAccess } from './api-access.ts';
+import { contextOf } from './context/contexts.ts';
 import type { Terminal } from './terminal.ts';
 
 /** Where a standalone spanmesh serves its API unless told otherwise. */
@@ -24,6 +25,7 @@ export interface ApiOptions {
 
 interface RawOptions extends ApiAccess {
   readonly address?: string;
+  readonly context?: string;
   readonly timeout?: number;
   readonly output?: OutputFormat;
 }
@@ -40,6 +42,10 @@ export function addAddressOptions(command: Command): Command {
         `where the API is (env: SPANMESH_ADDRESS, default: ${DEFAULT_ADDRESS})`,
       ).argParser(parseAddress),
     )
+    .option(
+      '--context <name>',
+      'a named address (`spanmesh context list`, env: SPANMESH_CONTEXT, default: the one in use)',
+    )
     .addOption(
       new Option('--timeout <time>', 'longest wait for an answer: 10s, 500ms, or seconds (default: 10s)').argParser(
         parseTime,
@@ -55,15 +61,23 @@ export function addApiOptions(command: Command): Command {
   );
 }
 
-/** Reads them: the command's own, else the program's, else the environment's, else the default. */
+/**
+ * Reads them: the command's own, else the program's, else the environment's, else those of the context, else the default. The files of a
+ * context go with its address: an address that is given otherwise is not shown its token.
+ * @throws Failure usage: there is no such context.
+ */
 export function readApiOptions(command: Command, terminal: Terminal): ApiOptions {
   const own = command.opts<RawOptions>();
   const shared: RawOptions = programOf(command).opts();
+  const { env } = terminal;
+  const address = own.address ?? shared.address ?? addressFromEnv(command, terminal);
+  const named = own.context ?? shared.context ?? (env.SPANMESH_CONTEXT || undefined);
+  const context = address === undefined ? contextOf(env, named) : null;
   return {
-    address: own.address ?? shared.address ?? addressFromEnv(command, terminal) ?? DEFAULT_ADDRESS,
+    address: address ?? context?.address ?? DEFAULT_ADDRESS,
     timeoutMs: own.timeout ?? shared.timeout ?? DEFAULT_TIMEOUT_MS,
     output: own.output ?? 'text',
-    access: readAccess(own, shared, terminal),
+    access: readAccess(own, shared, { env, context }),
   };
 }
 

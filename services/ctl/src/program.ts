@@ -6,6 +6,7 @@ import { addCerts } from './commands/certs.ts';
 import { addClusters } from './commands/clusters.ts';
 import { addConfig } from './commands/config.ts';
 import { addConns } from './commands/conns.ts';
+import { addContext } from './commands/context.ts';
 import { addDebug } from './commands/debug.ts';
 import { addExplain } from './commands/explain.ts';
 import { addGateways } from './commands/gateways.ts';
@@ -65,6 +66,7 @@ export function buildProgram(terminal: Terminal): Command {
   addCapture(program, terminal);
   addVolconf(program, terminal);
   addLogLevel(program, terminal);
+  addContext(program, terminal);
   addConfig(program, terminal);
   addDebug(program, terminal);
   addKeys(program, terminal);

@@ -22,7 +22,7 @@ const DEFAULT_TOPOLOGY = { host: '127.0.0.1', port: 7986 };
 
 /** Everything that `spanmesh run link-gateway` can be told. */
 export const settings = {
-  ...processSettings({ grpc: '127.0.0.1:7988', service: '127.0.0.1:7985', http: '127.0.0.1:8988' }),
+  ...processSettings({ grpc: '127.0.0.1:7988', service: '127.0.0.1:7989', http: '127.0.0.1:8988' }),
   ...gatewaySettings,
   ...natsSettings,
   topologyAddresses: setting({

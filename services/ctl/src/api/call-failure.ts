@@ -25,7 +25,7 @@ export function failureOf(error: unknown, { address, timeoutMs, service, late = 
         cause: error,
       });
     case status.UNAVAILABLE: {
-      const trouble = tlsTrouble(address, details);
+      const trouble = dmsgPort(address, error.details) ?? tlsTrouble(address, details);
       if (trouble !== null) return new Failure('refused', trouble, { cause: error });
       // Whether nobody listens or somebody who will not serve: grpc-js says so only in its text.
       return /^No connection established|^Name resolution failed|ECONNREFUSED|EHOSTUNREACH|ENOTFOUND/.test(
@@ -37,12 +37,41 @@ export function failureOf(error: unknown, { address, timeoutMs, service, late = 
         : new Failure('unreachable', `${address} is not available now: ${details}`, { cause: error });
     }
     case status.UNIMPLEMENTED:
-      return new Failure('refused', `${address} does not serve ${service}`, { cause: error });
+      return new Failure('refused', notServed(address, service), { cause: error });
     default:
       return new Failure('refused', details === '' ? `${address} answered ${status[error.code]}` : details, {
         cause: error,
       });
   }
+}
+
+/** What the commands of a service are, and where it is served when every service has a process of its own. */
+const SERVED: Readonly<Record<string, { readonly commands: string; readonly where: string }>> = {
+  'spanmesh.v1.Topology': {
+    commands: 'trees, lists, explain, watch and status',
+    where: 'a topology process, port 7987',
+  },
+  'spanmesh.v1.Messaging': { commands: 'ping, shell, send and trace', where: 'a link-gateway, port 7988' },
+  'spanmesh.v1.Volconf': { commands: 'volconf', where: 'a volconf process, port 7985' },
+  'spanmesh.v1.Process': {
+    commands: 'log-level, config show and debug dump',
+    where: 'any process, or it is an older version',
+  },
+};
+
+function notServed(address: string, service: string): string {
+  const known = SERVED[service];
+  if (known === undefined) return `${address} does not serve ${service}`;
+  return `${address} does not serve ${known.commands}: that is ${known.where} unless set otherwise; give its --address`;
+}
+
+/** Ports that peers connect to: that of the protocol, and the one that spanmesh has by default. */
+const DMSG_PORTS = /:(987|9987)$/;
+
+/** Said of the port for peers, where nobody answers gRPC; null: it is another port, or nothing listens at all. */
+function dmsgPort(address: string, details: string): string | null {
+  if (!DMSG_PORTS.test(address) || /ECONNREFUSED|^Name resolution failed/.test(details)) return null;
+  return `${address} is the port for DMSG peers: the API is on another one, 7987 unless set otherwise`;
 }
 
 /** What to do about a connection that TLS has ended; null: it was something else. The texts are those of Node and OpenSSL. */

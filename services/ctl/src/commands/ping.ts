@@ -25,12 +25,13 @@ export function addPing(program: Command, terminal: Terminal): void {
     );
   addAddressOptions(addFilters(command, 'dialect', 'cluster'));
   command.action(async (node: string, { count, interval, ...filters }: PingOptions) => {
-    const [{ ping }, { nodeSelector }] = await Promise.all([
+    const [{ ping }, { nodeSelector }, { interruption }] = await Promise.all([
       import('../route/ping.ts'),
       import('../route/node-selector.ts'),
+      import('../interruption.ts'),
     ]);
     const { address, access, timeoutMs } = readApiOptions(command, terminal);
     const query = { node: nodeSelector(node, filters), address, access, timeoutMs, count, intervalMs: interval };
-    await ping(query, terminal);
+    await ping({ ...query, interruptible: interruption }, terminal);
   });
 }

@@ -28,6 +28,17 @@ function lines(): string[] {
 }
 
 describe('spanmesh ping', () => {
+  it('sums up what there has been when it is interrupted', async () => {
+    node.onMessage = ({ transaction, command }, route) => {
+      if (command === LNK_PING) route.say({ transaction, command: LNK_PING, create: true, delete: true });
+    };
+    const done = ping('--count', '1000', '--interval', '10s');
+    await terminal.until(() => terminal.printed.includes('1: LNK_PING'));
+    process.emit('SIGINT');
+    expect(await done).toBe(0);
+    expect(lines().at(-2)).toBe('DATA: 1 sent, 1 answered, round trip min/avg/max T/T/T ms');
+  });
+
   it('pings over the circuit, a transaction each, and sums up', async () => {
     node.onMessage = ({ transaction, command }, route) => {
       if (command === LNK_PING) route.say({ transaction, command: LNK_PING, create: true, delete: true });

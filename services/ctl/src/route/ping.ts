@@ -3,6 +3,7 @@ import { ErrorCode, errorName } from '@spanmesh/dmsg/error-code';
 import type { NodeSelector, RoutedMessage } from '@spanmesh/proto/v1/messaging';
 import type { ApiTarget } from '../api/open-client.ts';
 import { Failure } from '../failure.ts';
+import type { interruption } from '../interruption.ts';
 import { printable } from '../output/printable.ts';
 import { type Terminal, write } from '../terminal.ts';
 import { dialectName } from '../views/words.ts';
@@ -16,7 +17,12 @@ export interface PingQuery extends ApiTarget {
   readonly count: number;
   /** Time from one PING to the next, in milliseconds. */
   readonly intervalMs: number;
+  /** Runs what a signal may end, with the summary of what there has been; default: none does. */
+  readonly interruptible?: typeof interruption;
 }
+
+/** How soon it is seen that a wait is to end, in milliseconds. */
+const LOOK_MS = 50;
 
 /** Monotonic milliseconds. */
 const now = (): number => performance.now();
@@ -28,20 +34,11 @@ const now = (): number => performance.now();
 export async function ping(query: PingQuery, terminal: Terminal): Promise<void> {
   const route = await Route.open(query);
   const pings = new Pings();
+  const { interruptible = (run) => run(new AbortController().signal) } = query;
   try {
     const { link, dialect } = route.opened;
     await write(terminal.out, `PING ${route.name}: ${dialectName(dialect)}, link ${printable(link)}\n`);
-    for (let n = 1; n <= query.count; n++) {
-      pings.send(n, route);
-      const isLast = n === query.count;
-      const end = now() + (isLast ? query.timeoutMs : query.intervalMs);
-      // Answered or not, the next one waits for its time; after the last one there is nothing to wait for but answers.
-      while (now() < end && !(isLast && pings.waiting === 0)) {
-        const message = await route.next(end - now());
-        const line = message === null ? null : pings.answer(message);
-        if (line !== null) await write(terminal.out, `${line}\n`);
-      }
-    }
+    await interruptible((signal) => sendAll(query, { route, pings, terminal, signal }));
   } catch (error) {
     // What has been answered is worth a summary even if the route then goes.
     if (pings.answered > 0) await write(terminal.out, pings.summary(route.name));
@@ -51,6 +48,28 @@ export async function ping(query: PingQuery, terminal: Terminal): Promise<void> 
   }
   await write(terminal.out, pings.summary(route.name));
   if (pings.answered === 0) throw new Failure('timeout', `${route.name} has not answered`);
+}
+
+interface Sending {
+  readonly route: Route;
+  readonly pings: Pings;
+  readonly terminal: Terminal;
+  readonly signal: AbortSignal;
+}
+
+/** Until all have been sent and answered, their time is over, or the signal says so. */
+async function sendAll({ count, timeoutMs, intervalMs }: PingQuery, { route, pings, terminal, signal }: Sending) {
+  for (let n = 1; n <= count && !signal.aborted; n++) {
+    pings.send(n, route);
+    const isLast = n === count;
+    const end = now() + (isLast ? timeoutMs : intervalMs);
+    // Answered or not, the next one waits for its time; after the last one there is nothing to wait for but answers.
+    while (now() < end && !signal.aborted && !(isLast && pings.waiting === 0)) {
+      const message = await route.next(Math.min(end - now(), LOOK_MS));
+      const line = message === null ? null : pings.answer(message);
+      if (line !== null) await write(terminal.out, `${line}\n`);
+    }
+  }
 }
 
 /** The PINGs of one command, by the numbers of their transactions. */

@@ -101,7 +101,9 @@ it('says which service is not there', async () => {
   await messaging.server.start();
   const { address } = messaging.server;
   expect(await main(['volconf', 'list', '--address', address], terminal)).toBe(1);
-  expect(terminal.noted).toBe(`spanmesh: ${address} does not serve spanmesh.v1.Volconf\n`);
+  expect(terminal.noted).toBe(
+    `spanmesh: ${address} does not serve volconf: that is a volconf process, port 7985 unless set otherwise; give its --address\n`,
+  );
   messaging.server.stop();
 });
 

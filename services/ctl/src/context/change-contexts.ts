@@ -1,0 +1,66 @@
+import { resolve } from 'node:path';
+import { Failure } from '../failure.ts';
+import { writeJson } from '../output/json.ts';
+import { paintFor } from '../output/paint.ts';
+import { printable } from '../output/printable.ts';
+import { type Column, renderTable } from '../output/table.ts';
+import { type Terminal, write } from '../terminal.ts';
+import { type Context, checkName, contextOf, readContexts, writeContexts } from './contexts.ts';
+
+type Row = Context & { readonly name: string; readonly isCurrent: boolean };
+
+const COLUMNS: readonly Column<Row>[] = [
+  { heading: '', text: ({ isCurrent }) => (isCurrent ? '*' : ' ') },
+  { heading: 'CONTEXT', text: ({ name }) => printable(name), role: () => 'node' },
+  { heading: 'ADDRESS', text: ({ address }) => printable(address) },
+  { heading: 'CA', text: ({ ca = '' }) => printable(ca) },
+  { heading: 'CERT', text: ({ cert = '' }) => printable(cert) },
+  { heading: 'TOKEN FILE', text: ({ tokenFile = '' }) => printable(tokenFile) },
+];
+
+/**
+ * Keeps a context under a name, in place of what that name had; the first one is in use.
+ * @throws Failure usage
+ */
+export function addContext(name: string, context: Context, { env }: Pick<Terminal, 'env'>): void {
+  checkName(name);
+  const { current, contexts } = readContexts(env);
+  writeContexts(env, { current: current ?? name, contexts: { ...contexts, [name]: absolute(context) } });
+}
+
+/** @throws Failure usage */
+export function useContext(name: string, { env }: Pick<Terminal, 'env'>): void {
+  contextOf(env, name);
+  writeContexts(env, { ...readContexts(env), current: name });
+}
+
+/** @throws Failure usage */
+export function removeContext(name: string, { env }: Pick<Terminal, 'env'>): void {
+  contextOf(env, name);
+  const { current, contexts } = readContexts(env);
+  const rest = Object.fromEntries(Object.entries(contexts).filter(([other]) => other !== name));
+  writeContexts(env, { current: current === name ? null : current, contexts: rest });
+}
+
+/** @throws Failure usage */
+export async function listContexts(output: 'text' | 'json', terminal: Terminal): Promise<void> {
+  const { current, contexts } = readContexts(terminal.env);
+  if (output === 'json') {
+    await writeJson(terminal.out, { current, contexts });
+    return;
+  }
+  const rows = Object.entries(contexts).map(([name, context]) => ({ ...context, name, isCurrent: name === current }));
+  await write(terminal.out, renderTable(COLUMNS, rows, paintFor(terminal.out)));
+}
+
+/** The files are meant from here, wherever the next command is typed. */
+function absolute({ address, ca, cert, key, tokenFile }: Context): Context {
+  if ((cert === undefined) !== (key === undefined)) throw new Failure('usage', 'give both, --cert and --key');
+  return {
+    address,
+    ...(ca !== undefined && { ca: ca === 'system' ? ca : resolve(ca) }),
+    ...(cert !== undefined && { cert: resolve(cert) }),
+    ...(key !== undefined && { key: resolve(key) }),
+    ...(tokenFile !== undefined && { tokenFile: resolve(tokenFile) }),
+  };
+}
