@@ -64,7 +64,7 @@ describe('a page elsewhere', () => {
     }
   });
 
-  it.each([
+  it.each<Record<string, string>>([
     { origin: 'http://evil.example' },
     { origin: 'null' },
     { origin: 'https://127.0.0.1' },

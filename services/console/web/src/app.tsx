@@ -58,16 +58,9 @@ function Frame() {
   }, [title]);
   return (
     <>
-      <a
-        class="skip"
-        href="#main"
-        onClick={(event) => {
-          event.preventDefault();
-          document.getElementById('main')?.focus();
-        }}
-      >
+      <button type="button" class="skip" onClick={() => document.getElementById('main')?.focus()}>
         Skip to the content
-      </a>
+      </button>
       <header>
         <strong class="brand">spanmesh</strong>
         <nav aria-label="Views">

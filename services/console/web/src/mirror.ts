@@ -202,7 +202,8 @@ function touched(key: string): void {
 
 /** Shows what has changed, soon. */
 function draw(): void {
-  drawing ??= setTimeout(() => {
+  if (drawing !== undefined) return;
+  drawing = setTimeout(() => {
     drawing = undefined;
     for (const [key, at] of changedAt) {
       if (Date.now() - at < FRESH_MS) break;

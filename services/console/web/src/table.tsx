@@ -30,8 +30,7 @@ export function Table<T>({ label, columns, rows, keyOf, isFresh = () => false, e
   const [first, end] = useWindow(box, sorted.length, ROW_PX);
   if (rows.length === 0) return <p class="hint">{empty}</p>;
   return (
-    // biome-ignore lint: a scrolled box must be reached with the keyboard
-    <div class="scroll" ref={box} tabIndex={0} role="region" aria-label={label}>
+    <section class="scroll" ref={box} tabIndex={0} aria-label={label}>
       <table aria-rowcount={sorted.length + 1} aria-label={label}>
         <thead>
           <tr aria-rowindex={1}>
@@ -68,7 +67,7 @@ export function Table<T>({ label, columns, rows, keyOf, isFresh = () => false, e
           {end < sorted.length && <tr aria-hidden="true" style={{ height: `${(sorted.length - end) * ROW_PX}px` }} />}
         </tbody>
       </table>
-    </div>
+    </section>
   );
 }
 

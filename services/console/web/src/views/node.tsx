@@ -75,7 +75,7 @@ function KnownNode({ node, nodeKey }: { readonly node: Node; readonly nodeKey: s
         <dd>{node.pfsType}</dd>
       </dl>
       <h2>{count(links.value.length, 'link')}, best first</h2>
-      <div class="scroll short" tabIndex={0} role="region" aria-label="Links">
+      <section class="scroll short" tabIndex={0} aria-label="Links">
         <table aria-label="Links">
           <thead>
             <tr>
@@ -103,7 +103,7 @@ function KnownNode({ node, nodeKey }: { readonly node: Node; readonly nodeKey: s
             ))}
           </tbody>
         </table>
-      </div>
+      </section>
       <h2 id="matrix">What is relayed to whom, and why</h2>
       {pages > 1 && (
         <p class="tools">
@@ -128,7 +128,7 @@ function Matrix({ explained }: { readonly explained: readonly Explained[] | null
   if (explained.length === 0) return <p class="hint">No connection of this dialect has a LNK_CONN.</p>;
   const widest = Math.max(1, ...explained.flatMap(({ lnkConns }) => lnkConns.map(({ verdicts }) => verdicts.length)));
   return (
-    <div class="scroll matrix" tabIndex={0} role="region" aria-labelledby="matrix">
+    <section class="scroll matrix" tabIndex={0} aria-labelledby="matrix">
       <table aria-labelledby="matrix">
         <thead>
           <tr>
@@ -167,7 +167,7 @@ function Matrix({ explained }: { readonly explained: readonly Explained[] | null
           )}
         </tbody>
       </table>
-    </div>
+    </section>
   );
 }
 

@@ -665,6 +665,11 @@ export interface GatewayStatus {
   links: number;
   /** Relays on its LNK_CONNs, but for those that it opened on demand. */
   relays: number;
+  /**
+   * For how long, in milliseconds, no sign of life of it has come over NATS although others' have. With `attached`: it is cut off from
+   * NATS, and works on. 0: it is heard, NATS is away from the replica that answers, or the gateway does without NATS.
+   */
+  unheardMs: number;
 }
 
 /** How much there is in the trees. */
@@ -3975,6 +3980,7 @@ function createBaseGatewayStatus(): GatewayStatus {
     lnkConns: 0,
     links: 0,
     relays: 0,
+    unheardMs: 0,
   };
 }
 
@@ -4009,6 +4015,9 @@ export const GatewayStatus: MessageFns<GatewayStatus> = {
     }
     if (message.relays !== 0) {
       writer.uint32(80).uint32(message.relays);
+    }
+    if (message.unheardMs !== 0) {
+      writer.uint32(88).uint32(message.unheardMs);
     }
     return writer;
   },
@@ -4106,6 +4115,14 @@ export const GatewayStatus: MessageFns<GatewayStatus> = {
             message.relays = reader.uint32();
             continue;
           }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.unheardMs = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4133,6 +4150,7 @@ export const GatewayStatus: MessageFns<GatewayStatus> = {
     message.lnkConns = object.lnkConns ?? 0;
     message.links = object.links ?? 0;
     message.relays = object.relays ?? 0;
+    message.unheardMs = object.unheardMs ?? 0;
     return message;
   },
 };
