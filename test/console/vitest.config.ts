@@ -6,6 +6,7 @@ export default defineConfig({
     include: ['test/console/**/*.test.ts'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    expect: { poll: { timeout: 15_000 } },
     pool: 'forks',
     maxWorkers: 1,
   },
