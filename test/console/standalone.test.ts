@@ -130,7 +130,6 @@ describe('a console that asks nobody', () => {
     await page.getByRole('link', { name: 'Events' }).click();
     await page.getByLabel('Find').fill('went node');
     await page.getByRole('cell', { name: /peer30\.1/ }).waitFor();
-    await shot(page, 'events');
     expect(await axeViolations(page)).toEqual([]);
   });
 
@@ -150,7 +149,6 @@ describe('a console that asks nobody', () => {
     await expect.poll(() => rows.count()).toBe(PEERS);
     await page.getByRole('button', { name: 'Peer' }).click();
     await expect.poll(() => rows.first().textContent()).toContain('BLOCK');
-    await shot(page, 'connections');
     expect(await axeViolations(page)).toEqual([]);
     const id = (await rows.first().locator('.id').textContent()) ?? '';
     await page.getByRole('button', { name: `Close ${id}` }).click();
@@ -171,7 +169,6 @@ describe('a console that asks nobody', () => {
     await page.getByRole('button', { name: 'Add', exact: true }).click();
     await page.getByRole('cell', { name: 'connect', exact: true }).waitFor();
     await page.getByRole('cell', { name: /refused.*ago/i }).waitFor();
-    await shot(page, 'targets');
     expect(await axeViolations(page)).toEqual([]);
     await page.getByRole('button', { name: 'Remove nowhere' }).click();
     await page.getByRole('button', { name: 'Remove', exact: true }).click();
@@ -197,7 +194,6 @@ describe('a console that asks nobody', () => {
     expect(await axeViolations(page)).toEqual([]);
     await page.getByRole('button', { name: 'Drain', exact: true }).click();
     await page.getByText(/^done: (\d+) of \1 closed/).waitFor({ timeout: 30_000 });
-    await shot(page, 'gateways');
     expect(await axeViolations(page)).toEqual([]);
   });
 
@@ -251,11 +247,6 @@ it.each([
         'document.documentElement.scrollWidth - document.documentElement.clientWidth',
       );
       expect([view, overflow]).toEqual([view, 0]);
-    }
-    if (colorScheme === 'dark' && width === 1280) {
-      await page.goto(`${standalone.consoleUrl}#/`);
-      await page.getByText('The installation is well.').waitFor();
-      await shot(page, 'overview-dark');
     }
     expect(faults).toEqual([]);
   } finally {
