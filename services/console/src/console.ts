@@ -125,14 +125,14 @@ export class Console {
     const listen = this.#listen;
     if (listen === null) return;
     if (this.#assets.size === 0) {
-      this.#deps.logger.warn("the console's page was not built: `npm run prepare` does; its port says so");
+      this.#deps.logger.info("the console's page was not built: `npm run prepare` does; its port says so");
     }
     try {
       this.port = await this.#bind(listen);
     } catch (error) {
       if (formatHostPort(listen) !== DEFAULT_CONSOLE_LISTEN || !(error instanceof SettingError)) throw error;
       // Several processes on one host are usual, and only one of them has the usual port.
-      this.#deps.logger.warn({ why: error.message }, 'this process serves no console');
+      this.#deps.logger.info({ why: error.message }, 'this process serves no console');
     }
   }
 
