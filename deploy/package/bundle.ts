@@ -1,6 +1,7 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { build, type Metafile, type Plugin } from 'esbuild';
+import { build, type Plugin } from 'esbuild';
+import { buildPage } from '../../services/console/web/build.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 
@@ -39,7 +40,7 @@ export function nativeRange(): string {
 
 /**
  * Writes all of spanmesh into an empty directory: `lib/spanmesh.mjs` and its parts with source maps, what they read (`gen`, `assets`), the
- * contract (`proto`), and the licences of what is in it. Runs on BUNDLE_NODE and newer; without `@node-rs/crc32` beside it, CRCs are
+ * console's page (`console`), the contract (`proto`), and the licences of what is in it. Runs on BUNDLE_NODE and newer; without `@node-rs/crc32` beside it, CRCs are
  * computed in JavaScript.
  */
 export async function bundle(directory: string): Promise<void> {
@@ -76,7 +77,8 @@ export async function bundle(directory: string): Promise<void> {
   cpSync(join(ROOT, 'libs/proto/gen/spanmesh.binpb'), join(directory, 'gen/spanmesh.binpb'));
   cpSync(join(ROOT, 'proto/spanmesh'), join(directory, 'proto/spanmesh'), { recursive: true });
   cpSync(join(ROOT, 'LICENSE'), join(directory, 'LICENSE'));
-  writeFileSync(join(directory, 'THIRD-PARTY.md'), licences(metafile));
+  const page = await buildPage(join(directory, 'console'));
+  writeFileSync(join(directory, 'THIRD-PARTY.md'), licences([...Object.keys(metafile.inputs), ...page]));
 }
 
 /** `__dirname` of a package that reads its own files is where they have been copied to. */
@@ -96,10 +98,10 @@ function filesOfPackages(): Plugin {
 }
 
 /** Names, versions and licence texts of the packages that the bundle has code of. */
-function licences({ inputs }: Metafile): string {
+function licences(inputs: readonly string[]): string {
   const packages = new Set<string>();
-  for (const input of Object.keys(inputs)) {
-    const [, path] = /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(input) ?? [];
+  for (const input of inputs) {
+    const [, path] = /(node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(input) ?? [];
     if (path !== undefined) packages.add(path);
   }
   const sections = [...packages].toSorted().map((path) => {

@@ -19,7 +19,7 @@ export async function packForNpm(work: string, out: string): Promise<string> {
     bin: { spanmesh: 'lib/spanmesh.mjs' },
     engines: { node: `>=${BUNDLE_NODE}` },
     optionalDependencies: { '@node-rs/crc32': nativeRange() },
-    files: ['lib', 'gen', 'assets', 'proto', 'LICENSE', 'THIRD-PARTY.md'],
+    files: ['lib', 'gen', 'assets', 'console', 'proto', 'LICENSE', 'THIRD-PARTY.md'],
   };
   writeFileSync(join(work, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
   cpSync(join(import.meta.dirname, 'README.md'), join(work, 'README.md'));

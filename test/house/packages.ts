@@ -19,6 +19,9 @@ const IMPORT =
 /** Not part of what runs in production: tests, what they share, and the suites that every implementation is run through. */
 const TESTING = /\.(test|fixture)\.ts$|-contract\.ts$/;
 
+/** Packages of others, the console's page (a package of its own, for browsers), and what it is built to. */
+const ELSEWHERE = /^(node_modules|web|dist)\//;
+
 /** Every workspace below libs/ and services/. */
 export function packages(root: string): Package[] {
   return ['libs', 'services'].flatMap((layer) =>
@@ -36,7 +39,7 @@ function readPackage(root: string, path: string): Package {
   };
   const imported = new Set<string>();
   for (const file of readdirSync(join(root, path), { recursive: true, encoding: 'utf8' })) {
-    if (!/\.(ts|js)$/.test(file) || TESTING.test(file) || file.startsWith('node_modules')) continue;
+    if (!/\.(ts|js)$/.test(file) || TESTING.test(file) || ELSEWHERE.test(file)) continue;
     const source = readFileSync(join(root, path, file), 'utf8');
     for (const [, specifier] of source.matchAll(IMPORT)) {
       if (isBuiltin(specifier!)) continue;

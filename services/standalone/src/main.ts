@@ -22,7 +22,7 @@ export async function run(flags: Record<string, string | undefined>): Promise<vo
 }
 
 /** What listens where, and what to try next: for the person who has just started it. */
-function banner({ dmsgPorts, ports: { apiPort, apiAddress, httpPort }, options }: Standalone): string {
+function banner({ dmsgPorts, ports: { apiPort, apiAddress, httpPort }, console, options }: Standalone): string {
   const dmsg = dmsgPorts.map(({ address, port, dialect }) => {
     const where = formatHostPort({ host: address, port });
     return dialect === null ? `${where} (both dialects)` : `${where} (${dialect})`;
@@ -39,6 +39,7 @@ function banner({ dmsgPorts, ports: { apiPort, apiAddress, httpPort }, options }
       : ` --connect ${formatHostPort({ host: first.address, port: first.port })}`;
   return [
     `spanmesh ${VERSION}, standalone`,
+    ...(console.url === '' ? [] : [`  Console      ${console.url}`]),
     `  DMSG peers   ${dmsg.join(', ')}`,
     `  gRPC API     ${grpc}`,
     `  HTTP         http://${http}/readyz, /livez, /metrics`,

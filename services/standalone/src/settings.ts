@@ -1,3 +1,4 @@
+import { consoleSettings } from '@spanmesh/console/settings';
 import { gatewaySettings } from '@spanmesh/link-gateway/settings';
 import { processSettings } from '@spanmesh/runtime/process/process-settings';
 import { type SettingValues, setting } from '@spanmesh/runtime/settings/setting';
@@ -11,6 +12,7 @@ export const settings = {
   ...gatewaySettings,
   ...topologySettings,
   ...volconfSettings,
+  ...consoleSettings,
   dataDir: setting({
     env: 'SPANMESH_DATA_DIR',
     flag: '--data-dir',

@@ -1,3 +1,4 @@
+import { Console } from '@spanmesh/console/console';
 import { TopologyLocator } from '@spanmesh/link-gateway/attach/topology-locator';
 import { treeSourceOf } from '@spanmesh/link-gateway/attach/tree-source';
 import { createGateway } from '@spanmesh/link-gateway/gateway';
@@ -30,6 +31,7 @@ export class Standalone implements Service {
   readonly gateway: Gateway;
   readonly topology: Topology;
   readonly volconf: Volconf;
+  readonly console: Console;
   /** Where the gRPC API, services and HTTP listen, once started. */
   readonly ports: ProcessPorts;
   readonly metrics: Metrics;
@@ -102,6 +104,12 @@ export class Standalone implements Service {
       treeSource: treeSourceOf(() => this.#api),
       ports,
     });
+    this.console = new Console(options, {
+      clock,
+      logger,
+      access: ports.security,
+      apiAddress: () => ports.apiAddress,
+    });
     const security = ports.security.channel(LINK_GATEWAY_NAME);
     this.volconf = createVolconf(
       { settings: options, address: () => ports.apiAddress },
@@ -133,6 +141,7 @@ export class Standalone implements Service {
       await this.topology.start();
       await this.gateway.start();
       await this.volconf.start();
+      await this.console.start();
       this.#control.start();
     } catch (error) {
       await this.stop();
@@ -144,6 +153,7 @@ export class Standalone implements Service {
   async stop(): Promise<void> {
     this.ports.notServing();
     this.#control.stop();
+    await this.console.stop();
     await this.volconf.stop();
     await this.gateway.stop();
     await this.topology.stop();
@@ -183,6 +193,8 @@ export interface RunningStandalone {
   readonly grpcPort: number;
   readonly servicePort: number;
   readonly httpPort: number;
+  /** The console's address; empty: there is none. */
+  readonly consoleUrl: string;
   /** What the gateway and the tree (`tree…`) hold at this moment. */
   counts(): Record<string, number>;
   stop(): Promise<void>;
@@ -198,6 +210,7 @@ export async function startStandalone(env: Record<string, string>): Promise<Runn
     grpcPort: standalone.ports.apiPort,
     servicePort: standalone.ports.servicePort,
     httpPort: standalone.ports.httpPort,
+    consoleUrl: standalone.console.url,
     counts: () => {
       const { tree } = topology.core.state;
       const { connections, lnkConns, clusters, nodes, links, relays } = tree.counts;

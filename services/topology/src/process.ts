@@ -1,3 +1,5 @@
+import { Console } from '@spanmesh/console/console';
+import { consoleSettings } from '@spanmesh/console/settings';
 import { LINK_GATEWAY_NAME, TOPOLOGY_NAME } from '@spanmesh/runtime/access/service-names';
 import { natsSettings } from '@spanmesh/runtime/bus/nats/nats-settings';
 import type { Logger } from '@spanmesh/runtime/log/logger';
@@ -18,6 +20,7 @@ export const settings = {
   ...processSettings({ grpc: '127.0.0.1:7987', service: '127.0.0.1:7986', http: '127.0.0.1:8987' }),
   ...topologySettings,
   ...natsSettings,
+  ...consoleSettings,
   serviceAddress: setting({
     env: 'SPANMESH_TOPOLOGY_SERVICE_ADDRESS',
     flag: '--topology-service-address',
@@ -33,6 +36,7 @@ type Options = SettingValues<typeof settings>;
 export class TopologyProcess implements Service {
   readonly topology: Topology;
   readonly logger: Logger;
+  readonly console: Console;
 
   readonly #frame: ProcessFrame;
   readonly #options: Options;
@@ -57,6 +61,12 @@ export class TopologyProcess implements Service {
     );
     this.#frame = frame;
     const { bus, clock, metrics, ports } = frame;
+    this.console = new Console(options, {
+      clock,
+      logger,
+      access: ports.security,
+      apiAddress: () => ports.apiAddress,
+    });
     this.topology = createTopology(
       {
         settings: options,
@@ -97,15 +107,19 @@ export class TopologyProcess implements Service {
   }
 
   stop(): Promise<void> {
-    return this.#frame.stop(() => this.topology.stop());
+    return this.#frame.stop(async () => {
+      await this.console.stop();
+      await this.topology.stop();
+    });
   }
 
   async #begin(): Promise<void> {
     const { serviceAddress } = this.#options;
     this.#frame.checkReachable(settings.serviceAddress.env, { isSet: serviceAddress !== '' });
     await this.topology.start();
+    await this.console.start();
     const { apiPort, servicePort, httpPort } = this.ports;
-    this.logger.info({ apiPort, servicePort, httpPort }, 'topology is listening');
+    this.logger.info({ apiPort, servicePort, httpPort, console: this.console.url }, 'topology is listening');
   }
 }
 

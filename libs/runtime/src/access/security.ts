@@ -13,7 +13,7 @@ import { type TlsFiles, watchTlsFiles } from '../tls/tls-files.ts';
 import type { TlsMaterial } from '../tls/tls-material.ts';
 import type { WatchedFiles } from '../tls/watched-files.ts';
 import { apiGate, apiUserOf } from './api-access.ts';
-import { type ApiTokens, watchApiTokens } from './api-tokens.ts';
+import { type ApiTokens, type ApiUser, watchApiTokens } from './api-tokens.ts';
 import type { Caller, Gate } from './gate.ts';
 import { type RefusedCalls, registerSecurityMetrics } from './security-metrics.ts';
 import type { SecurityOptions } from './security-settings.ts';
@@ -45,9 +45,12 @@ export class Security {
   readonly service: ServerSecurity;
   /** The certificate for other services; null: there is no TLS between them. */
   readonly serviceFiles: TlsFiles | null;
+  /** The certificate of the API; null: there is no TLS on it. */
+  readonly apiFiles: TlsFiles | null;
+  /** Whether the API wants to know who calls. */
+  readonly asksForUsers: boolean;
   readonly refused: RefusedCalls = { api: 0, service: 0 };
   readonly #tokens: WatchedFiles<ApiTokens> | null;
-  readonly #apiFiles: TlsFiles | null;
   readonly #channel: ChannelCredentials;
   readonly #says: Partial<ClientOptions>;
 
@@ -76,12 +79,13 @@ export class Security {
     const { logger } = deps;
     this.#says = protocolVersion === undefined ? {} : { interceptors: [sayProtocol(protocolVersion)] };
     this.serviceFiles = readServiceFiles(options, { names, gateway }, deps);
-    this.#apiFiles = readApiFiles(options, deps);
+    this.apiFiles = readApiFiles(options, deps);
     this.#tokens =
       options.apiTokensFile === ''
         ? null
         : usable('SPANMESH_API_TOKENS_FILE', () => watchApiTokens(options.apiTokensFile, deps));
     refuseOpenPorts(options, listen, logger);
+    this.asksForUsers = asksForUsers(options);
     const { serviceFiles } = this;
     const tokens = () => this.#tokens?.value ?? null;
     const userOf = apiUserOf(tokens);
@@ -89,14 +93,14 @@ export class Security {
     this.service =
       serviceFiles === null ? {} : { credentials: serverCredentials(serviceFiles, 'required'), gate: serviceGate };
     this.api = {
-      ...(this.#apiFiles !== null && {
-        credentials: serverCredentials(this.#apiFiles, this.#apiFiles.value.ca === null ? 'none' : 'optional'),
+      ...(this.apiFiles !== null && {
+        credentials: serverCredentials(this.apiFiles, this.apiFiles.value.ca === null ? 'none' : 'optional'),
       }),
-      ...(asksForUsers(options) && { gate: apiGate(tokens), userOf: (caller: Caller) => userOf(caller)?.name ?? null }),
+      ...(this.asksForUsers && { gate: apiGate(tokens), userOf: (caller: Caller) => userOf(caller)?.name ?? null }),
     };
     const { refused } = this;
     registerSecurityMetrics(deps.metrics, {
-      files: { service: serviceFiles, api: this.#apiFiles },
+      files: { service: serviceFiles, api: this.apiFiles },
       tokens: this.#tokens,
       refused,
     });
@@ -110,6 +114,11 @@ export class Security {
     };
   }
 
+  /** The user of the API whose token it is; null: nobody's. */
+  userOf(token: string): ApiUser | null {
+    return this.#tokens?.value.userOf(token) ?? null;
+  }
+
   /** Looks after the files from now on. */
   start(): void {
     for (const watched of this.#watched()) watched.start();
@@ -120,7 +129,7 @@ export class Security {
   }
 
   #watched(): Pick<WatchedFiles<unknown>, 'start' | 'stop'>[] {
-    return [this.serviceFiles, this.#apiFiles, this.#tokens].filter((watched) => watched !== null);
+    return [this.serviceFiles, this.apiFiles, this.#tokens].filter((watched) => watched !== null);
   }
 }
 

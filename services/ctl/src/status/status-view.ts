@@ -70,7 +70,7 @@ export function statusText(status: Status, { problems, notes }: Findings, paint:
   return parts.join('\n');
 }
 
-function roleName(role: ReplicaRole): string {
+export function roleName(role: ReplicaRole): string {
   switch (role) {
     case ReplicaRole.REPLICA_ROLE_LEADER:
       return 'leader';
@@ -91,7 +91,7 @@ function roleRole(role: ReplicaRole): Role | undefined {
   return isUnsure ? 'warn' : undefined;
 }
 
-function gatewayState({ attached, draining }: GatewayStatus): string {
+export function gatewayState({ attached, draining }: GatewayStatus): string {
   if (!attached) return 'not attached';
   return draining ? 'draining' : 'attached';
 }

@@ -10,7 +10,7 @@ import { type Column, renderTable } from '../output/table.ts';
 import { clusterText, count, dialectName, dialectOf, distText, peerType, quoted } from './words.ts';
 
 /** Each reason in words that need no manual. */
-const REASONS: Readonly<Record<VerdictReason, string>> = {
+export const REASONS: Readonly<Record<VerdictReason, string>> = {
   [VerdictReason.VERDICT_REASON_UNSPECIFIED]: 'no reason given',
   [VerdictReason.VERDICT_REASON_TAKEN]: 'taken',
   [VerdictReason.VERDICT_REASON_REFUSED]:

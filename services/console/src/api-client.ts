@@ -1,0 +1,44 @@
+import { createSecureContext } from 'node:tls';
+import { Client, type ClientOptions, credentials } from '@grpc/grpc-js';
+import { channelOptions } from '@spanmesh/runtime/grpc/grpc-client';
+import type { TlsFiles } from '@spanmesh/runtime/tls/tls-files';
+import { TLS_VERSION } from '@spanmesh/runtime/tls/tls-material';
+
+/** A client of this process's own API, which shows the very certificate that this process has read; made anew when that changes. */
+export class ApiClient {
+  readonly #address: () => string;
+  readonly #files: TlsFiles | null;
+  #client: Client | null = null;
+
+  /** `address`: of the API, once it listens. `files`: what it shows; null: plaintext. */
+  constructor({ address, files }: { readonly address: () => string; readonly files: TlsFiles | null }) {
+    this.#address = address;
+    this.#files = files;
+    files?.onChange(() => this.close());
+  }
+
+  get client(): Client {
+    this.#client ??= new Client(this.#address(), this.#credentials(), OPTIONS);
+    return this.#client;
+  }
+
+  close(): void {
+    this.#client?.close();
+    this.#client = null;
+  }
+
+  #credentials() {
+    if (this.#files === null) return credentials.createInsecure();
+    const { cert, certificate } = this.#files.value;
+    const context = createSecureContext({ ...TLS_VERSION, ca: [cert], allowPartialTrustChain: true });
+    return credentials.createFromSecureContext(context, {
+      checkServerIdentity: (_name, { raw }) =>
+        certificate.raw.equals(raw)
+          ? undefined
+          : new Error('the API shows another certificate than this process has read'),
+    });
+  }
+}
+
+/** Between processes calls say which version they speak; this one is a user's. */
+const OPTIONS: ClientOptions = { ...channelOptions, interceptors: [] };

@@ -1,0 +1,19 @@
+import { signal } from '@preact/signals';
+import { ageText } from '@spanmesh/ctl/output/age-text';
+
+/** Now, ms since 1970, once a second. */
+export const now = signal(Date.now());
+setInterval(() => {
+  if (!document.hidden) now.value = Date.now();
+}, 1000);
+
+/** How long ago that was, or in how long it will be; to be called while drawing. */
+export function age(time: Date | undefined): string {
+  if (time === undefined) return '';
+  return ageText(Math.round(Math.abs(now.value - time.getTime()) / 1000));
+}
+
+/** `23:59:59`, of this browser's time zone. */
+export function timeOfDay(ms: number): string {
+  return new Date(ms).toLocaleTimeString([], { hour12: false });
+}

@@ -1,0 +1,58 @@
+import { computed, signal } from '@preact/signals';
+import { notesOf, problemsOf, type Status } from '@spanmesh/ctl/status/problems';
+import { isUnserved, processes, topology, words } from './api.ts';
+import { follow } from './follow.ts';
+
+/** How often the server is asked how the installation is, ms. */
+const ASK_MS = 2000;
+/** Time for an answer, ms. */
+const ANSWER_MS = 8000;
+/** An answer that is older by so much is worth a word, ms. */
+const BEHIND_MS = 2500;
+
+/** As `spanmesh status` asks for it; null: not yet. */
+export const status = signal<Status | null>(null);
+/** Why the last question had no answer; empty: it had. */
+export const statusTrouble = signal('');
+/** When the last answer came, ms since 1970. */
+export const answeredAt = signal(0);
+
+/** The sentences of `spanmesh status`. */
+export const problems = computed(() => (status.value === null ? [] : problemsOf(status.value)));
+export const notes = computed(() => (status.value === null ? [] : notesOf(status.value)));
+
+/** How old what the answering replica shows is, ms; null: it is the leader's, or not known. */
+export const behindMs = computed(() => {
+  const { replica, replicas } = status.value?.topology ?? { replica: '', replicas: [] };
+  const own = replicas.find((one) => one.replica === replica);
+  return own !== undefined && own.lagMs > BEHIND_MS ? own.lagMs : null;
+});
+
+/** Asks for ever. @returns what ends it */
+export function followStatus(): () => void {
+  return follow(
+    async (signal, progress) => {
+      while (!signal.aborted) {
+        await ask(AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS)]));
+        progress();
+        await new Promise((resolve) => setTimeout(resolve, ASK_MS));
+      }
+    },
+    (error) => {
+      statusTrouble.value = words(error);
+    },
+  );
+}
+
+async function ask(signal: AbortSignal): Promise<void> {
+  const [answer, all] = await Promise.all([
+    topology.getStatus({}, { signal }),
+    processes.listProcesses({}, { signal }).catch((error: unknown) => {
+      if (isUnserved(error)) return null;
+      throw error;
+    }),
+  ]);
+  status.value = { topology: answer, processes: all };
+  statusTrouble.value = '';
+  answeredAt.value = Date.now();
+}

@@ -1,0 +1,129 @@
+import { useSignal } from '@preact/signals';
+import { printable } from '@spanmesh/ctl/output/printable';
+import { count, dialectName, originText, peerType, quoted, timeText } from '@spanmesh/ctl/views/words';
+import type { Connection } from '@spanmesh/proto/v1/types';
+import { useEffect, useState } from 'preact/hooks';
+import { topology } from '../api.ts';
+import { age } from '../clock.ts';
+import { Dialog } from '../dialog.tsx';
+import { repeat } from '../follow.ts';
+import { connections, following, isFresh, version } from '../mirror.ts';
+import { mayOperate } from '../session.ts';
+import { type Column, Table } from '../table.tsx';
+
+/** How often the numbers of links and relays are asked for, ms: a watch does not tell them. */
+const COUNTS_MS = 4000;
+const PAGE_SIZE = 5000;
+
+export function ConnectionsView() {
+  const [find, setFind] = useState('');
+  const [asked, setAsked] = useState<Connection | null>(null);
+  const counted = useSignal<ReadonlyMap<string, Connection>>(new Map());
+  useEffect(
+    () =>
+      repeat(COUNTS_MS, async (signal) => {
+        const all = new Map<string, Connection>();
+        let pageToken = '';
+        do {
+          const page = await topology.listConnections({ pageSize: PAGE_SIZE, pageToken }, { signal });
+          for (const connection of page.connections) all.set(connection.id, connection);
+          pageToken = page.nextPageToken;
+        } while (pageToken !== '');
+        counted.value = all;
+      }),
+    [],
+  );
+  void version.value;
+  const rows = [...connections.values()].filter((connection) => isFound(connection, find.trim().toLowerCase()));
+  const links = (c: Connection): number => counted.value.get(c.id)?.links ?? c.links;
+  const relays = (c: Connection): number => counted.value.get(c.id)?.relays ?? c.relays;
+  const columns: readonly Column<Connection>[] = [
+    { heading: 'Connection', cell: (c) => <span class="id">{printable(c.id)}</span>, sort: (c) => c.id },
+    { heading: 'Peer', cell: peerOf, sort: peerOf },
+    { heading: 'Address', cell: (c) => printable(c.remoteAddress), sort: (c) => c.remoteAddress },
+    { heading: 'Dialect', cell: (c) => dialectName(c.dialect), sort: (c) => c.dialect },
+    {
+      heading: 'Origin',
+      cell: (c) => `${originText(c.origin)}${c.wantedBy === '' ? '' : ` ${printable(c.wantedBy)}`}`,
+      sort: (c) => c.origin,
+    },
+    {
+      heading: 'For',
+      cell: (c) => <time title={timeText(c.since)}>{age(c.since)}</time>,
+      sort: (c) => -(c.since?.getTime() ?? 0),
+      isNumber: true,
+    },
+    { heading: 'Links', cell: links, sort: links, isNumber: true },
+    { heading: 'Relays', cell: relays, sort: relays, isNumber: true },
+    { heading: 'State', cell: stateOf, sort: stateOf },
+    ...(mayOperate()
+      ? [
+          {
+            heading: 'Close',
+            cell: (c: Connection) => (
+              <button type="button" class="small" aria-label={`Close ${printable(c.id)}`} onClick={() => setAsked(c)}>
+                Close…
+              </button>
+            ),
+          },
+        ]
+      : []),
+  ];
+  return (
+    <div class="full">
+      <h1 class="unseen">Connections</h1>
+      <div class="tools">
+        <input
+          type="search"
+          placeholder="Find a connection, peer, address, gateway"
+          aria-label="Find"
+          value={find}
+          onInput={({ currentTarget }) => setFind(currentTarget.value)}
+        />
+        <span class="hint" role="status">
+          {count(rows.length, 'connection')}
+        </span>
+      </div>
+      <Table
+        label="Connections"
+        columns={columns}
+        rows={rows}
+        keyOf={({ id }) => id}
+        isFresh={({ id }) => isFresh(id)}
+        empty={following.value.state === 'beginning' ? 'Loading…' : 'No peer is connected.'}
+      />
+      {asked !== null && (
+        <Dialog
+          title={`Close ${printable(asked.id)}`}
+          action="Close the connection"
+          close={() => setAsked(null)}
+          act={async (form) => {
+            await topology.closeConnection({ connection: asked.id, reason: String(form.get('reason') ?? '') });
+          }}
+        >
+          <p>It is closed in order. The peer {printable(asked.remoteAddress)} may connect anew.</p>
+          <label>
+            Why, for the log
+            <input name="reason" maxLength={200} />
+          </label>
+        </Dialog>
+      )}
+    </div>
+  );
+}
+
+/** The peers of its LNK_CONNs. */
+function peerOf({ lnkConns }: Connection): string {
+  return lnkConns.map((one) => [peerType(one.peerType), quoted(one.label)].filter(Boolean).join(' ')).join(', ');
+}
+
+function stateOf({ closing, suspect }: Connection): string {
+  if (closing !== '') return `closing: ${printable(closing)}`;
+  return suspect ? 'suspect' : 'up';
+}
+
+function isFound(connection: Connection, find: string): boolean {
+  const { id, remoteAddress, gateway, wantedBy, lnkConns } = connection;
+  const texts = [id, remoteAddress, gateway, wantedBy, ...lnkConns.flatMap((one) => [one.label, one.id])];
+  return find === '' || texts.some((text) => text.toLowerCase().includes(find));
+}

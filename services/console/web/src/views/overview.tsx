@@ -1,0 +1,121 @@
+import { printable } from '@spanmesh/ctl/output/printable';
+import { idOf } from '@spanmesh/ctl/status/gateway-name';
+import { gatewayState, roleName } from '@spanmesh/ctl/status/status-view';
+import { count } from '@spanmesh/ctl/views/words';
+import { timeOfDay } from '../clock.ts';
+import { changes } from '../mirror.ts';
+import { address } from '../route.ts';
+import { notes, problems, status } from '../status.ts';
+
+/** Changes that are shown here; all are among the events. */
+const SHOWN_CHANGES = 12;
+
+/** How the installation is, at a glance: the problems first. */
+export function OverviewView() {
+  const known = status.value;
+  if (known === null) return <p role="status">Asking…</p>;
+  const { counts, replicas, gateways, leader } = known.topology;
+  const all = known.processes?.processes ?? [];
+  return (
+    <>
+      <h1 class="unseen">Overview</h1>
+      <section aria-labelledby="problems">
+        <h2 id="problems">{problems.value.length === 0 ? 'No problems' : count(problems.value.length, 'problem')}</h2>
+        {problems.value.length === 0 && <p class="good">✓ The installation is well.</p>}
+        <ul class="problems" aria-live="polite">
+          {problems.value.map((problem) => (
+            <li key={problem} class="bad">
+              {problem}
+            </li>
+          ))}
+          {notes.value.map((note) => (
+            <li key={note} class="warn">
+              {note}
+            </li>
+          ))}
+        </ul>
+      </section>
+      <section aria-labelledby="counts">
+        <h2 id="counts">How much there is</h2>
+        <dl class="tiles">
+          <Tile name="clusters" n={counts?.clusters} to="tree" />
+          <Tile name="nodes" n={counts?.nodes} to="tree" />
+          <Tile name="links" n={counts?.links} to="tree" />
+          <Tile name="connections" n={counts?.connections} to="connections" />
+          <Tile name="LNK_CONNs" n={counts?.lnkConns} to="connections" />
+          <Tile name="relays" n={counts?.relays} to="tree" />
+          <Tile name="refused relays" n={counts?.refused} to="tree" />
+        </dl>
+      </section>
+      <div class="columns">
+        <section aria-labelledby="who">
+          <h2 id="who">Processes</h2>
+          <table class="plain">
+            <thead>
+              <tr>
+                <th scope="col">process</th>
+                <th scope="col">what it does</th>
+                <th scope="col">version</th>
+              </tr>
+            </thead>
+            <tbody>
+              {replicas.map((replica) => (
+                <tr key={replica.replica}>
+                  <td>topology at {printable(replica.address)}</td>
+                  <td>
+                    {roleName(replica.role)}
+                    {replica.replica === leader?.replica && `, epoch ${leader.fullEpoch || leader.epoch}`}
+                  </td>
+                  <td>{printable(replica.version)}</td>
+                </tr>
+              ))}
+              {gateways.map((gateway) => (
+                <tr key={idOf(gateway)}>
+                  <td>
+                    <a href={address('gateways')}>gateway {printable(gateway.name)}</a>
+                  </td>
+                  <td>{gatewayState(gateway)}</td>
+                  <td>{printable(gateway.version)}</td>
+                </tr>
+              ))}
+              {all
+                .filter(({ service }) => service === 'volconf' || service === 'standalone')
+                .map((process) => (
+                  <tr key={process.id}>
+                    <td>{printable(process.id)}</td>
+                    <td>
+                      {process.leads.length === 0 ? 'standby' : `leads ${process.leads.map(printable).join(', ')}`}
+                    </td>
+                    <td>{printable(process.version)}</td>
+                  </tr>
+                ))}
+            </tbody>
+          </table>
+        </section>
+        <section aria-labelledby="lately">
+          <h2 id="lately">What changed lately</h2>
+          {changes.value.length === 0 && <p class="hint">Nothing since this page was opened.</p>}
+          <ul class="changes">
+            {changes.value.slice(0, SHOWN_CHANGES).map(({ n, at, kind, what, text }) => (
+              <li key={n}>
+                <time>{timeOfDay(at)}</time> <span class={kind}>{kind}</span> {what} <span class="id">{text}</span>
+              </li>
+            ))}
+          </ul>
+          {changes.value.length > SHOWN_CHANGES && <a href={address('events')}>All of them</a>}
+        </section>
+      </div>
+    </>
+  );
+}
+
+function Tile({ name, n, to }: { readonly name: string; readonly n: number | undefined; readonly to: string }) {
+  return (
+    <div>
+      <dt>
+        <a href={address(to)}>{name}</a>
+      </dt>
+      <dd>{n?.toLocaleString() ?? '?'}</dd>
+    </div>
+  );
+}

@@ -1,0 +1,343 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Sim } from '@spanmesh/ctl/sim/sim';
+import { createApiToken } from '@spanmesh/runtime/access/api-tokens';
+import { type RunningStandalone, startStandalone } from '@spanmesh/standalone/standalone';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { axeViolations, openBrowser, openPage, type WatchedPage } from './browser.ts';
+
+/** What README and docs/console.md show is made here when it is asked for, so that it stays true. */
+const IMAGES = join(import.meta.dirname, '../../docs/images');
+const MAKES_IMAGES = process.env.SPANMESH_MAKE_IMAGES === 'true';
+const PEERS = 24;
+/** Bytes that a page may take to be there, the map included, compressed: what was promised. */
+const MOST_BYTES = 200 * 1024;
+
+let browser: Browser;
+beforeAll(async () => {
+  browser = await openBrowser();
+  if (MAKES_IMAGES) mkdirSync(IMAGES, { recursive: true });
+});
+afterAll(() => browser?.close());
+
+/** A standalone on ports of its own, and what it keeps is gone afterwards. */
+async function standaloneWith(
+  env: Record<string, string> = {},
+): Promise<{ readonly standalone: RunningStandalone; readonly stop: () => Promise<void> }> {
+  const directory = mkdtempSync(join(tmpdir(), 'spanmesh-console-'));
+  const standalone = await startStandalone({
+    SPANMESH_GRPC_LISTEN: '127.0.0.1:0',
+    SPANMESH_HTTP_LISTEN: '127.0.0.1:0',
+    SPANMESH_DMSG_LISTEN: '127.0.0.1:0',
+    SPANMESH_CONSOLE_LISTEN: '127.0.0.1:0',
+    SPANMESH_DATA_DIR: directory,
+    SPANMESH_LOG_LEVEL: 'silent',
+    ...env,
+  });
+  const stop = async (): Promise<void> => {
+    await standalone.stop();
+    rmSync(directory, { recursive: true });
+  };
+  return { standalone, stop };
+}
+
+function simOf(standalone: RunningStandalone, options: Partial<ConstructorParameters<typeof Sim>[0]> = {}): Sim {
+  const { port = 0 } = standalone.dmsg[0] ?? {};
+  const connect = { host: '127.0.0.1', port };
+  const usual = { peers: PEERS, dialect: 'both', spans: 1, clusters: 3, seed: 1, churnMs: 0, load: 0 } as const;
+  return new Sim({ ...usual, connect, ...options }, { onSummary: () => {}, onNote: () => {} });
+}
+
+async function shot(page: Page, name: string): Promise<void> {
+  if (MAKES_IMAGES) await page.screenshot({ path: join(IMAGES, `console-${name}.png`), animations: 'disabled' });
+}
+
+const isLive = (page: Page) => page.locator('[data-state=good]').waitFor();
+
+describe('a console that asks nobody', () => {
+  let standalone: RunningStandalone;
+  let stop: () => Promise<void>;
+  let sim: Sim;
+  beforeAll(async () => {
+    ({ standalone, stop } = await standaloneWith());
+    sim = simOf(standalone);
+    sim.start();
+  });
+  afterAll(async () => {
+    await sim.stop();
+    await stop();
+  });
+
+  let watched: WatchedPage;
+  let page: Page;
+  beforeEach(async () => {
+    watched = await openPage(browser);
+    page = watched.page;
+  });
+  afterEach(async () => {
+    await page.context().close();
+    expect(watched.faults).toEqual([]);
+  });
+  const open = async (view: string): Promise<void> => {
+    await page.goto(`${standalone.consoleUrl}#/${view}`);
+    await isLive(page);
+  };
+
+  it('shows how the installation is: as status says it, with the numbers of the API', async () => {
+    await open('');
+    await page.getByText('The installation is well.').waitFor();
+    await page.locator('.tiles div', { hasText: 'nodes' }).getByText(String(PEERS), { exact: true }).waitFor();
+    await page.getByRole('cell', { name: /leader, epoch/ }).waitFor();
+    await shot(page, 'overview');
+    expect(await axeViolations(page)).toEqual([]);
+  });
+
+  it('shows the tree down to the relays, finds in it, and is walked with the keyboard', async () => {
+    await open('tree');
+    const tree = page.getByRole('tree');
+    await tree.getByText('peer01.1').waitFor();
+    await page.getByLabel('Find').fill('peer01.1');
+    await expect.poll(() => tree.getByRole('treeitem').count()).toBe(2);
+    await tree.focus();
+    for (const key of ['ArrowDown', 'ArrowRight', 'ArrowRight', 'ArrowRight']) await page.keyboard.press(key);
+    await tree.getByText('relayed to').first().waitFor();
+    expect(await tree.getByRole('treeitem', { selected: true }).getAttribute('aria-level')).toBe('3');
+    expect(await axeViolations(page)).toEqual([]);
+    await page.getByLabel('Find').fill('');
+    await shot(page, 'tree');
+    await page.getByLabel('Dialect').selectOption('linkid');
+    await expect.poll(() => tree.getByText('circuit').count()).toBe(0);
+    await page.getByLabel('Find').fill('nobody is called so');
+    await page.getByText('No peer offers anything like that.').waitFor();
+  });
+
+  it('a change is seen as it happens', async () => {
+    await open('tree');
+    await page.getByLabel('Find').fill('peer30.1');
+    await page.getByText('No peer offers anything like that.').waitFor();
+    const more = simOf(standalone, { peers: 30, seed: 7 });
+    more.start();
+    try {
+      await page.getByRole('treeitem', { name: /peer30\.1/ }).waitFor();
+      await page.getByRole('link', { name: 'Overview' }).click();
+      await page.locator('.changes .came').first().waitFor();
+    } finally {
+      await more.stop();
+    }
+    await page.locator('.changes .went').first().waitFor();
+    await page.getByRole('link', { name: 'Events' }).click();
+    await page.getByLabel('Find').fill('went node');
+    await page.getByRole('cell', { name: /peer30\.1/ }).waitFor();
+    expect(await axeViolations(page)).toEqual([]);
+  });
+
+  it('explains for a node what is relayed to whom, and why not', async () => {
+    await open('tree');
+    await page.getByRole('tree').getByRole('link', { name: 'peer01.1' }).click();
+    await page.getByRole('heading', { name: 'peer01.1' }).waitFor();
+    await page.getByText('it came in on this very connection; the walk stops here').waitFor();
+    await page.getByText('✓').first().waitFor();
+    await shot(page, 'node');
+    expect(await axeViolations(page)).toEqual([]);
+  });
+
+  it('lists connections, sorts them, and closes one', async () => {
+    await open('connections');
+    const rows = page.getByRole('table', { name: 'Connections' }).locator('tbody tr');
+    await expect.poll(() => rows.count()).toBe(PEERS);
+    await page.getByRole('button', { name: 'Peer' }).click();
+    await expect.poll(() => rows.first().textContent()).toContain('BLOCK');
+    expect(await axeViolations(page)).toEqual([]);
+    const id = (await rows.first().locator('.id').textContent()) ?? '';
+    await page.getByRole('button', { name: `Close ${id}` }).click();
+    expect(await axeViolations(page)).toEqual([]);
+    await page.getByLabel('Why, for the log').fill('tried by a test');
+    await page.getByRole('button', { name: 'Close the connection' }).click();
+    await page.getByText(id, { exact: true }).waitFor({ state: 'detached' });
+    // Its peer comes again.
+    await expect.poll(() => rows.count()).toBe(PEERS);
+  });
+
+  it('adds a target, shows what becomes of it, and removes it', async () => {
+    await open('targets');
+    await page.getByText('There is none.').waitFor();
+    await page.getByRole('button', { name: 'Add a target' }).click();
+    await page.getByLabel('Name').fill('nowhere');
+    await page.getByLabel('Address').fill('127.0.0.1:1');
+    await page.getByRole('button', { name: 'Add', exact: true }).click();
+    await page.getByRole('cell', { name: 'connect', exact: true }).waitFor();
+    await page.getByRole('cell', { name: /refused.*ago/i }).waitFor();
+    expect(await axeViolations(page)).toEqual([]);
+    await page.getByRole('button', { name: 'Remove nowhere' }).click();
+    await page.getByRole('button', { name: 'Remove', exact: true }).click();
+    await page.getByText('There is none.').waitFor();
+  });
+
+  it('what the API refuses is told where it was asked', async () => {
+    await open('targets');
+    await page.getByRole('button', { name: 'Add a target' }).click();
+    await page.getByLabel('Name').fill('bad');
+    await page.getByLabel('Address').fill('no host:at all');
+    await page.getByRole('button', { name: 'Add', exact: true }).click();
+    await expect.poll(() => page.getByRole('dialog').getByRole('alert').textContent()).not.toBe('');
+    await page.getByRole('button', { name: 'Cancel' }).click();
+    await page.getByText('There is none.').waitFor();
+  });
+
+  it('drains a gateway, and tells how far it is', async () => {
+    await open('gateways');
+    await page.getByRole('button', { name: /^Drain / }).click();
+    await page.getByLabel(/Share/).fill('50');
+    await page.getByLabel(/Time/).fill('10');
+    expect(await axeViolations(page)).toEqual([]);
+    await page.getByRole('button', { name: 'Drain', exact: true }).click();
+    await page.getByText(/^done: (\d+) of \1 closed/).waitFor({ timeout: 30_000 });
+    expect(await axeViolations(page)).toEqual([]);
+  });
+
+  it('draws the map, finds in it, and names what is pointed at', async () => {
+    await open('map');
+    await page.locator('.map canvas').first().waitFor();
+    await page.getByRole('button', { name: 'Zoom in' }).click();
+    await page.getByRole('button', { name: 'All' }).click();
+    await expect
+      .poll(async () => {
+        const box = await page.locator('.map').boundingBox();
+        if (box === null) return '';
+        await page.mouse.move(box.x + box.width / 2 + 2, box.y + box.height / 2);
+        await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
+        return page.locator('.picked').textContent();
+      })
+      .toMatch(/^gateway .* \d+ connections$/);
+    await shot(page, 'map');
+    expect(await axeViolations(page)).toEqual([]);
+  });
+
+  it('takes few bytes', async () => {
+    let bytes = 0;
+    page.on('response', (response) => {
+      if (response.request().method() === 'GET') bytes += Number(response.headers()['content-length'] ?? 0);
+    });
+    await open('map');
+    await page.locator('.map canvas').first().waitFor();
+    console.log(`the page with the map: ${bytes} bytes, compressed`);
+    expect(bytes).toBeGreaterThan(10_000);
+    expect(bytes).toBeLessThan(MOST_BYTES);
+  });
+});
+
+it.each([
+  { colorScheme: 'dark', width: 1280 },
+  { colorScheme: 'light', width: 360 },
+] as const)('nobody is left out: $colorScheme, $width px wide', async ({ colorScheme, width }) => {
+  const { standalone, stop } = await standaloneWith();
+  const sim = simOf(standalone, { peers: 4 });
+  sim.start();
+  const { page, faults } = await openPage(browser, { colorScheme, width, height: 700 });
+  try {
+    await page.goto(standalone.consoleUrl);
+    await isLive(page);
+    for (const view of ['', 'tree', 'map', 'connections', 'targets', 'gateways', 'events']) {
+      await page.goto(`${standalone.consoleUrl}#/${view}`);
+      await page.locator(`nav a[aria-current=page][href="#/${view}"]`).waitFor();
+      expect([view, await axeViolations(page)]).toEqual([view, []]);
+      const overflow = await page.evaluate(
+        'document.documentElement.scrollWidth - document.documentElement.clientWidth',
+      );
+      expect([view, overflow]).toEqual([view, 0]);
+    }
+    expect(faults).toEqual([]);
+  } finally {
+    await page.context().close();
+    await sim.stop();
+    await stop();
+  }
+});
+
+it('a token is typed once, and is nowhere in the browser afterwards; who may only look is offered nothing else', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'spanmesh-tokens-'));
+  const rita = createApiToken({ name: 'rita', role: 'read' });
+  writeFileSync(join(directory, 'tokens'), `${rita.line}\n`, { mode: 0o600 });
+  const { standalone, stop } = await standaloneWith({ SPANMESH_API_TOKENS_FILE: join(directory, 'tokens') });
+  const { page, faults } = await openPage(browser);
+  try {
+    await page.goto(`${standalone.consoleUrl}#/targets`);
+    await page.getByLabel('Token').fill('spm_wrong');
+    expect(await axeViolations(page)).toEqual([]);
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await page.getByText('This token is not known here.').waitFor();
+    await page.getByLabel('Token').fill(rita.token);
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await isLive(page);
+    await page.getByText('rita (read)').waitFor();
+    await page.getByText('There is none.').waitFor();
+    expect(await page.getByRole('button', { name: 'Add a target' }).count()).toBe(0);
+    const kept = await page.evaluate(
+      'JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie, location.href, document.documentElement.outerHTML])',
+    );
+    expect(kept).not.toContain(rita.token);
+    expect(await page.evaluate('[localStorage.length, sessionStorage.length, document.cookie]')).toEqual([0, 0, '']);
+    await page.reload();
+    await page.getByText('rita (read)').waitFor();
+    await page.getByRole('button', { name: 'Sign out' }).click();
+    await page.getByLabel('Token').waitFor();
+    expect(faults).toEqual([]);
+  } finally {
+    await page.context().close();
+    await stop();
+    rmSync(directory, { recursive: true });
+  }
+});
+
+it('10,000 nodes: the first view, the whole tree, and its end are there', { timeout: 120_000 }, async () => {
+  const { standalone, stop } = await standaloneWith();
+  const sim = simOf(standalone, { peers: 4, spans: 2500, dialect: 'circuit' });
+  sim.start();
+  const { page, faults } = await openPage(browser);
+  try {
+    await expect.poll(() => standalone.counts().treeNodes, { timeout: 60_000 }).toBe(10_000);
+    const began = performance.now();
+    await page.goto(standalone.consoleUrl);
+    await page.locator('.tiles').getByText('10,000').first().waitFor();
+    const first = Math.round(performance.now() - began);
+    await isLive(page);
+    const whole = Math.round(performance.now() - began);
+    await page.getByRole('link', { name: 'Tree' }).click();
+    const tree = page.getByRole('tree');
+    await tree.focus();
+    await page.keyboard.press('End');
+    await tree.getByRole('treeitem', { selected: true }).waitFor();
+    // Only what is seen is drawn.
+    expect(await tree.getByRole('treeitem').count()).toBeLessThan(100);
+    console.log(`10,000 nodes: first view after ${first} ms, all of them after ${whole} ms`);
+    expect(await axeViolations(page)).toEqual([]);
+    expect(faults).toEqual([]);
+  } finally {
+    await page.context().close();
+    await sim.stop();
+    await stop();
+  }
+});
+
+it('labels are shown as text, whatever is in them', async () => {
+  const { standalone, stop } = await standaloneWith();
+  const { page, faults } = await openPage(browser);
+  try {
+    await page.goto(`${standalone.consoleUrl}#/targets`);
+    await isLive(page);
+    await page.getByRole('button', { name: 'Add a target' }).click();
+    await page.getByLabel('Name').fill('x');
+    await page.getByLabel('Address').fill('<img src=x onerror=alert(1)>:1');
+    await page.getByRole('button', { name: 'Add', exact: true }).click();
+    await expect.poll(() => page.getByRole('dialog').getByRole('alert').textContent()).not.toBe('');
+    expect(await page.locator('img').count()).toBe(0);
+    await page.goto(`${standalone.consoleUrl}#/node/${encodeURIComponent('<script>alert(1)</script>')}`);
+    await page.getByText('This node is not there').waitFor();
+    expect(faults).toEqual([]);
+  } finally {
+    await page.context().close();
+    await stop();
+  }
+});
