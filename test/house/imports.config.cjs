@@ -71,7 +71,7 @@ module.exports = {
     parser: 'swc',
     tsPreCompilationDeps: true,
     doNotFollow: { path: 'node_modules' },
-    exclude: { path: 'node_modules/(?!@spanmesh/)|^libs/proto/gen/|/dist/' },
+    exclude: { path: 'node_modules/(?!@spanmesh/)|^libs/proto/gen/|/dist/|^services/console/web/' },
     enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default'] },
   },
 };
