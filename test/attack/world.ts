@@ -24,6 +24,7 @@ const LOW_LIMITS = {
   SPANMESH_MAX_LNK_CONNS_PER_CONNECTION: '16',
   SPANMESH_MAX_TRANSACTIONS: '1200',
   SPANMESH_VOLCONF_MAX_SLOTS: '500',
+  SPANMESH_MAX_API_CONNECTIONS: '200',
 };
 
 /** A standalone installation in a process of its own: everything that it does shares one event loop, which is the hardest case. */

@@ -270,7 +270,7 @@ export const API_ATTACKS: readonly Attack[] = [
   {
     name: 'api-silent-connections',
     about: 'connections to the API that say nothing, and such that begin HTTP/2 and stop',
-    stop: { kind: 'counted', metric: 'spanmesh_api_connections_refused_total' },
+    stop: { kind: 'counted', metric: 'spanmesh_grpc_connections_refused_total' },
     run: (attacker) =>
       attacker.pace(attacker.load(200, 1_000), async () => {
         const socket = await attacker.connect({ port: attacker.target.grpc });

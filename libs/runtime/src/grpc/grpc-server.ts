@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import {
   Server,
   ServerCredentials,
@@ -7,11 +9,13 @@ import {
 } from '@grpc/grpc-js';
 import { gateInterceptor } from '../access/gate.ts';
 import type { ServerSecurity } from '../access/security.ts';
-import { formatHostPort, type HostPort } from '../address.ts';
+import type { HostPort } from '../address.ts';
 import { type Clock, systemClock } from '../clock.ts';
 import { type Logger, Throttle } from '../log/logger.ts';
+import { ShareLog } from '../shares/share-log.ts';
 import type { CallStats } from './call-stats.ts';
 import { GRPC_KEEPALIVE_MS, GRPC_KEEPALIVE_TIMEOUT_MS, MAX_GRPC_MESSAGE_BYTES } from './grpc-channel.ts';
+import { type ConnectionBounds, GrpcConnections } from './grpc-connections.ts';
 import { guardedService } from './guarded-service.ts';
 import { HEALTH_SERVICE, HealthService } from './health-service.ts';
 import { LazyReflection } from './lazy-reflection.ts';
@@ -22,6 +26,10 @@ import type { ProtocolRule } from './protocol-version.ts';
 
 /** Streams that one connection may have open; each costs memory whether used or not. */
 const MAX_STREAMS_PER_CONNECTION = 1024;
+/** Connections that a port takes unless told otherwise: every gateway of an installation has one to each service. */
+const MAX_CONNECTIONS = 8192;
+/** Of them of one address: a host may run many services, and a translated network has one address. */
+const MAX_CONNECTIONS_PER_ADDRESS = 4096;
 /** The same trouble is logged once in this time. */
 const LOG_INTERVAL_MS = 10_000;
 
@@ -38,8 +46,11 @@ export class GrpcServer {
   readonly #throttle: Throttle;
   readonly #server: Server;
   readonly #health = new HealthService();
+  /** Open now, and how many were too many. */
+  readonly connections: GrpcConnections;
   /** Of the health service, which is open to everybody. */
   readonly publicCalls = new OpenCalls();
+  readonly #listener = createServer({ noDelay: true });
   readonly #services: string[] = [];
   /** Services that setServing declared not serving. */
   readonly #held = new Set<string>();
@@ -56,7 +67,14 @@ export class GrpcServer {
       setting,
       security = {},
       protocol,
-    }: { listen: HostPort | null; setting: string; security?: ServerSecurity; protocol?: ProtocolRule },
+      connections = { total: MAX_CONNECTIONS, share: MAX_CONNECTIONS_PER_ADDRESS },
+    }: {
+      listen: HostPort | null;
+      setting: string;
+      security?: ServerSecurity;
+      protocol?: ProtocolRule;
+      connections?: ConnectionBounds;
+    },
     {
       logger,
       clock = systemClock,
@@ -72,6 +90,11 @@ export class GrpcServer {
     this.#clock = clock;
     this.#health.set('', 'NOT_SERVING');
     this.#throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock });
+    const shareLog = new ShareLog({ logger, throttle: this.#throttle });
+    this.connections = new GrpcConnections(
+      { resource: `connections to ${setting}`, bounds: connections },
+      { limited: (limit) => shareLog.limited(limit) },
+    );
     // By default grpc-js writes to stderr by itself. What matters comes back as errors, so this is for debugging.
     const report = (...args: unknown[]): void => logger.debug({ detail: args.join(' ') }, 'grpc-js');
     setLogger({ error: report, info: report, debug: report });
@@ -116,16 +139,18 @@ export class GrpcServer {
     const served = [...this.#services, HEALTH_SERVICE];
     new LazyReflection(served).addToServer(this.#server);
     const listen = this.#listen;
-    const address = formatHostPort(listen);
-    const port = await new Promise<number>((resolve, reject) => {
-      this.#server.bindAsync(address, this.#credentials, (error, bound) => {
-        if (error === null) {
-          resolve(bound);
-        } else {
-          reject(listenError(this.#setting, listen, error));
-        }
-      });
+    // The library listens by itself, too, but takes whatever comes.
+    const injector = this.#server.createConnectionInjector(this.#credentials);
+    this.#listener.on('connection', (socket) => {
+      if (this.connections.admit(socket)) injector.injectConnection(socket);
     });
+    this.#listener.listen({ host: listen.host, port: listen.port });
+    try {
+      await once(this.#listener, 'listening');
+    } catch (error) {
+      throw listenError(this.#setting, listen, error as Error);
+    }
+    const { port } = this.#listener.address() as AddressInfo;
     this.#started = true;
     this.#health.set('', 'SERVING');
     for (const name of this.#services) {
@@ -158,16 +183,21 @@ export class GrpcServer {
     }
     this.notServing();
     this.#started = false;
+    this.#listener.close();
     await new Promise<void>((resolve) => {
       const deadline = this.#clock.after(deadlineMs, () => {
         this.#logger.warn({ deadlineMs }, 'gRPC calls still open at the deadline are cut');
         this.#server.forceShutdown();
         resolve();
       });
-      this.#server.tryShutdown(() => {
-        deadline.cancel();
-        resolve();
-      });
+      // The library calls back as soon as nothing new comes in. A connection ends when the last call on it does.
+      this.#server.tryShutdown(() =>
+        this.connections.whenNone(() => {
+          deadline.cancel();
+          resolve();
+        }),
+      );
     });
+    this.connections.end();
   }
 }

@@ -80,13 +80,28 @@ export class ProcessPorts implements Service {
     const calls = new CallStats({ clock });
     calls.register(metrics);
     registerBuildInfo(metrics);
+    const { maxApiConnections } = options;
+    const connections = { total: maxApiConnections, share: maxApiConnections >> 1 };
     this.api = new GrpcServer(
-      { listen: grpcListen, setting: 'SPANMESH_GRPC_LISTEN', security: api },
+      { listen: grpcListen, setting: 'SPANMESH_GRPC_LISTEN', security: api, connections },
       { logger, clock, refused: () => refused.api++, calls },
     );
     this.service = new GrpcServer(
       { listen: serviceListen, setting: 'SPANMESH_SERVICE_LISTEN', security: service, protocol },
       { logger, clock, refused: () => refused.service++, calls },
+    );
+    const ports = { api: this.api.connections, service: this.service.connections };
+    metrics.gauge(
+      'spanmesh_grpc_connections',
+      'Open gRPC connections.',
+      () => ({ api: ports.api.size, service: ports.service.size }),
+      'port',
+    );
+    metrics.counter(
+      'spanmesh_grpc_connections_refused_total',
+      'gRPC connections refused, or ended for others, because their address had too many.',
+      () => ({ api: ports.api.refused, service: ports.service.refused }),
+      'port',
     );
     metrics.counter(
       'spanmesh_public_calls_refused_total',

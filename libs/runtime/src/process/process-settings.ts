@@ -3,7 +3,7 @@ import type { HostPort } from '../address.ts';
 import { LOG_LEVELS } from '../log/log-levels.ts';
 import { installationSetting } from '../settings/installation-setting.ts';
 import { type SettingValues, setting } from '../settings/setting.ts';
-import { listenAddress, oneOf } from '../settings/setting-types.ts';
+import { integer, listenAddress, oneOf } from '../settings/setting-types.ts';
 
 /** Where a process listens unless told otherwise: `host:port`, different for each so that all can run on one host. */
 export interface ListenDefaults {
@@ -35,6 +35,13 @@ export function processSettings({ grpc, service, http }: ListenDefaults) {
       default: http,
       describe: 'Where HTTP listens for health checks and metrics: host:port.',
       parse: listenAddress(),
+    }),
+    maxApiConnections: setting({
+      env: 'SPANMESH_MAX_API_CONNECTIONS',
+      flag: '--max-api-connections',
+      default: '2048',
+      describe: 'Most connections to the gRPC API; one address (IPv6: a /64) may have half of them.',
+      parse: integer({ min: 2, max: 65_536 }),
     }),
     logLevel: setting({
       env: 'SPANMESH_LOG_LEVEL',
