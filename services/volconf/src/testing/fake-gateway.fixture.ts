@@ -74,6 +74,11 @@ export class FakeGateway {
     return `${this.name}.b${this.boot}`;
   }
 
+  /** What its connections live with. */
+  get process(): string {
+    return `${this.name}.b${this.firstBoot}`;
+  }
+
   /** Connections that stand: `owner host:port`. */
   get connections(): string[] {
     return [...this.owners.values()].flatMap(({ up }) => (up === null ? [] : [`${up.owner} ${up.host}:${up.port}`]));

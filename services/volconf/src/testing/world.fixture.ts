@@ -54,7 +54,7 @@ export class World {
   readonly draining = new Set<FakeGateway>();
   /** Owners that had two connections, other than excused. */
   readonly doubles: string[] = [];
-  /** Ids of gateways that a new leader could not ask: what they have cannot be known. */
+  /** Processes of gateways that a new leader could not ask: what they have cannot be known, under whichever boot id they go on. */
   readonly excused = new Set<string>();
   readonly #env: Record<string, string>;
   readonly #silentSince = new Map<FakeGateway, number>();
@@ -189,7 +189,7 @@ export class World {
   excuseCut(): void {
     for (const gateway of this.gateways) {
       if (!gateway.cut && !this.unregistered.has(gateway)) continue;
-      this.excused.add(gateway.id);
+      this.excused.add(gateway.process);
     }
   }
 
@@ -212,14 +212,14 @@ export class World {
 
   /** To be called when a gateway is cut from the registry, too. */
   excuse(gateway: FakeGateway): void {
-    this.excused.add(gateway.id);
+    this.excused.add(gateway.process);
   }
 
   #count(): void {
     const seen = new Map<string, string>();
     for (const gateway of this.gateways) {
       for (const [owner, { up }] of gateway.owners) {
-        if (up === null || this.excused.has(gateway.id)) continue;
+        if (up === null || this.excused.has(gateway.process)) continue;
         const before = seen.get(owner);
         if (before !== undefined) this.doubles.push(`${owner} at ${before} and ${gateway.id}, ${this.clock.now()} ms`);
         seen.set(owner, gateway.id);
