@@ -38,7 +38,7 @@ class Share<Holder> implements Weighed {
   readonly born: number;
   place = -1;
   weight = 0;
-  /** The turn of the event loop that `spent` is of, and what was spent in it: for whoever gives turns. */
+  /** The turn that `spent` is of, and what was spent in it: for whoever gives turns. */
   turn = 0;
   spent = 0;
   readonly holdings = new Heaviest<Holding<Holder>>();

@@ -452,7 +452,7 @@ export class Connection
       this.#fail(error);
     }
     if (reports.reported !== reported) flow.sentInto(reports);
-    if (reads.took(this.holdings.connection, chunk.length)) flow.sentInto(reads);
+    if (reads.took(this.holdings.connection, chunk.length, this.#heardAt)) flow.sentInto(reads);
     flow.end(this);
     if (this.closeReason !== null) return;
     const pending = this.#reader.pendingBytes + (this.#opener?.pendingBytes ?? 0);

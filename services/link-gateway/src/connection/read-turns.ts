@@ -2,13 +2,13 @@ import type { Holding } from '@spanmesh/runtime/shares/pool';
 import { Turns } from '@spanmesh/runtime/shares/turns';
 import { Turn } from '@spanmesh/runtime/turn';
 import type { ShareHolder } from '../shares/gateway-shares.ts';
-import { READ_PER_TURN_BYTES, RESUMED_PER_TURN } from '../shares/limits.ts';
+import { READ_PER_TURN_BYTES, READ_TURN_MS, RESUMED_PER_TURN } from '../shares/limits.ts';
 import type { Pressure } from './pressure.ts';
 
 /**
- * Fair reading: a principal from which much has been read in one turn of the event loop is not read further while others have something
- * to say, too. From the next turn on a few of its connections are read again, principals taking turns. Who is alone is read as fast as
- * it sends.
+ * Fair reading: a principal from which much has been read in one turn is not read further while others have something to say, too. From
+ * the next turn of the event loop on a few of its connections are read again, principals taking turns. Who is alone is read as fast as it
+ * sends. While nobody waits a turn is some milliseconds: to be told of each turn of the loop would cost one for every message.
  */
 export class ReadTurns implements Pressure {
   /** Asked only of those that `took` has found to be over. */
@@ -16,6 +16,10 @@ export class ReadTurns implements Pressure {
   readonly #waiting = new Turns<() => void>();
   readonly #next = new Turn(() => this.#begin());
   #turn = 1;
+  /** When it began, ms on the monotonic clock. */
+  #began = Number.NEGATIVE_INFINITY;
+  /** When something was read last. */
+  #now = 0;
   /** Principals that were read in this turn, and in the one before. */
   #active = 0;
   #activeBefore = 0;
@@ -25,13 +29,14 @@ export class ReadTurns implements Pressure {
     return this.#waiting.size;
   }
 
-  /** So many bytes were read. True: enough for this turn. */
-  took({ share }: Pick<Holding<ShareHolder>, 'share'>, bytes: number): boolean {
+  /** So many bytes were read at `now`, ms on the monotonic clock. True: enough for this turn. */
+  took({ share }: Pick<Holding<ShareHolder>, 'share'>, bytes: number, now: number): boolean {
+    this.#now = now;
+    if (now - this.#began >= READ_TURN_MS) this.#nextTurn();
     if (share.turn !== this.#turn) {
       share.turn = this.#turn;
       share.spent = 0;
       this.#active++;
-      this.#next.request();
     }
     share.spent += bytes;
     return share.spent > READ_PER_TURN_BYTES && (this.#active > 1 || this.#activeBefore > 1);
@@ -42,10 +47,15 @@ export class ReadTurns implements Pressure {
     this.#next.request();
   }
 
-  #begin(): void {
+  #nextTurn(): void {
+    this.#began = this.#now;
     this.#turn++;
     this.#activeBefore = this.#active;
     this.#active = 0;
+  }
+
+  #begin(): void {
+    this.#nextTurn();
     for (let i = 0; i < RESUMED_PER_TURN; i++) {
       const next = this.#waiting.take();
       if (next === undefined) return;

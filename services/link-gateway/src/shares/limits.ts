@@ -24,3 +24,5 @@ export const REPORTS_LOW_BYTES = 64 * 1024;
 export const RESUMED_PER_TURN = 4;
 /** Bytes that are read of one principal in one turn of the event loop, while others are read, too: a few milliseconds at most. */
 export const READ_PER_TURN_BYTES = 512 * 1024;
+/** How long such a turn is at most while nobody waits for the next one, milliseconds. */
+export const READ_TURN_MS = 5;
