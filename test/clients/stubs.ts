@@ -1,11 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 const PROTO = join(import.meta.dirname, '../../proto');
-/** What users of the API call; the other files are what services say to each other. */
-const FILES = ['topology', 'messaging', 'volconf', 'process', 'types'].map((name) => `spanmesh/v1/${name}.proto`);
+const FILES = readdirSync(join(PROTO, 'spanmesh/v1')).map((name) => `spanmesh/v1/${name}`);
 
 /**
  * Generates code for the API with protoc into a directory of its own.

@@ -32,7 +32,7 @@ export class Program {
   /** Resolves with the match once it has printed that. Rejects if it ends before. */
   prints(pattern: RegExp): Promise<RegExpExecArray> {
     return new Promise((resolve, reject) => {
-      this.#child.once('exit', () => reject(new Error(`ended without ${pattern}: ${this.output}`)));
+      void this.ended.then(() => reject(new Error(`ended without ${pattern}: ${this.output}`)));
       this.#look = () => {
         const found = pattern.exec(this.output);
         if (found !== null) resolve(found);

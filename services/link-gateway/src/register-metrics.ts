@@ -41,7 +41,7 @@ export function registerMetrics(to: Metrics, measured: Measured): void {
     'resource',
   );
   to.gauge(
-    name('shares_total'),
+    name('shares_limit'),
     'What all may hold together.',
     ofShares((pool) => pool.options.total),
     'resource',
