@@ -196,7 +196,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: `${TOPOLOGY}/trees/state.ts`,
     find: '        this.adoptRelays(gateway, link, open);',
     replace: '        this.adoptRelays(gateway, link, open.slice(0, 0));',
-    noticedBy: seeds(12),
+    noticedBy: test(`${TOPOLOGY}/attach/commander.test.ts`),
   },
   {
     rule: 'a link that somebody knows and that is gone is answered',
