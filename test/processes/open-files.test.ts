@@ -60,4 +60,21 @@ describe('a process at its limit of open files', () => {
     expect((await scrape(http)).get(REFUSED)).toBeGreaterThanOrEqual(refused!);
     expect(await standalone.stop('SIGTERM')).toBe(0);
   });
+
+  it('goes on when they are all connections to the API, and serves it again once there is room', async () => {
+    const port = await freePort();
+    const env = { SPANMESH_DMSG_LISTEN: `circuit://127.0.0.1:${port}`, SPANMESH_DATA_DIR: '' };
+    standalone = await ServiceProcess.start('standalone', env, { openFiles: OPEN_FILES });
+    await standalone.ready();
+    const { grpc } = standalone.ports;
+    const knocks = await Promise.all(Array.from({ length: 2 * OPEN_FILES }, () => knock(grpc)));
+    // More than these cannot have been let in.
+    await Promise.any(knocks.map(({ closed }) => closed));
+    for (const { socket } of knocks) socket.destroy();
+    await until(
+      async () => (await main(['status', '--address', `127.0.0.1:${grpc}`], new RecordingTerminal())) === 0,
+      'the API answers',
+    );
+    expect(await standalone.stop('SIGTERM')).toBe(0);
+  });
 });
