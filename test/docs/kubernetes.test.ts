@@ -55,7 +55,7 @@ describe('docs/kubernetes.md', () => {
       ([json]) => JSON.parse(json) as { metadata: { name: string }; data: Record<string, string> },
     );
     secrets = new Map(objects.map(({ metadata, data }) => [metadata.name, Object.keys(data).sort()]));
-  }, 60_000);
+  });
 
   afterAll(() => rmSync(home, { recursive: true, force: true }));
 

@@ -7,7 +7,7 @@ import type { Dialect } from './wire.ts';
 
 const LAUNCHER = fileURLToPath(new URL('../../services/ctl/bin/spanmesh.js', import.meta.url));
 /** Milliseconds that a process may take to get ready: many that start at once share the cores. */
-const START_PATIENCE_MS = 60_000;
+const START_PATIENCE_MS = 120_000;
 /** Milliseconds between two looks at whether a process is ready. */
 const LOOK_MS = 20;
 

@@ -16,7 +16,7 @@ import {
 } from './wire.ts';
 
 /** How long an awaited event may take before the test fails, in ms: far above anything real, below the test's limit. */
-export const PATIENCE_MS = 20_000;
+export const PATIENCE_MS = 60_000;
 
 export interface RawPeerOptions {
   port: number;

@@ -18,7 +18,7 @@ let installation: NatsInstallation;
 beforeAll(async () => {
   world = await FailoverWorld.start({ topologies: 2, gateways: 4, volconfs: 0 });
   installation = world.installation;
-}, 60_000);
+});
 
 afterAll(() => world.stop());
 
@@ -70,7 +70,7 @@ describe('four gateways, one of which', () => {
       },
       { closed: [VICTIM] },
     );
-  }, 60_000);
+  });
 
   it('is stopped: its peers’ spans are closed at once', async () => {
     await world.undisturbed(
@@ -87,7 +87,7 @@ describe('four gateways, one of which', () => {
       },
       { closed: [VICTIM] },
     );
-  }, 60_000);
+  });
 
   it('is paused, and goes on with all its connections', async () => {
     await world.undisturbed(
@@ -105,7 +105,7 @@ describe('four gateways, one of which', () => {
       },
       { closed: [VICTIM] },
     );
-  }, 60_000);
+  });
 
   it('is cut off from topology: it gives signs of life, so its spans stay', async () => {
     for (const way of ['cut', 'silent'] as const) {
@@ -118,7 +118,7 @@ describe('four gateways, one of which', () => {
         return { 'detached after ms': detached };
       });
     }
-  }, 60_000);
+  });
 
   it('is cut off from NATS: it is attached, so its spans stay', async () => {
     for (const way of ['cut', 'silent'] as const) {
@@ -134,7 +134,7 @@ describe('four gateways, one of which', () => {
         return { 'new span ms': span };
       });
     }
-  }, 60_000);
+  });
 
   it('is cut off from another gateway: there its spans are skipped until the trunk is back', async () => {
     for (const way of ['cut', 'silent'] as const) {
@@ -154,14 +154,14 @@ describe('four gateways, one of which', () => {
         clearInterval(routed);
       }
     }
-  }, 60_000);
+  });
 
   it('is cut off from everybody: its peers’ spans are closed, its connections stand, and all comes back', async () => {
     await cutOff(null, 'silent', async () => {
       const closed = await once(noneOfVictim, 'what its peers gave is closed');
       return { 'what its peers gave is closed after ms': closed, 'new span then ms': await world.newSpansPass() };
     });
-  }, 60_000);
+  });
 });
 
 async function live(httpPort: number, count: number): Promise<void> {

@@ -11,7 +11,7 @@ describe('one NATS server', () => {
 
   beforeAll(async () => {
     world = await FailoverWorld.start({ topologies: 2, gateways: 3, volconfs: 0 });
-  }, 60_000);
+  });
 
   afterAll(() => world.stop());
 
@@ -33,7 +33,7 @@ describe('one NATS server', () => {
         return { 'until new spans pass ms': performance.now() - began, 'the span itself ms': span };
       });
     }
-  }, 60_000);
+  });
 
   it('may lose all it has stored', async () => {
     const { installation } = world;
@@ -49,7 +49,7 @@ describe('one NATS server', () => {
       expect((await world.leading()).epoch).toBeGreaterThan(epoch);
       return { 'until new spans pass ms': performance.now() - began, 'the span itself ms': span };
     });
-  }, 60_000);
+  });
 
   it('may come later than a gateway', async () => {
     const { installation } = world;
@@ -65,7 +65,7 @@ describe('one NATS server', () => {
     for (const { node } of world.givers[1]!.peer.spans.values()) await peer.relay((span) => span.node === node);
     await peer.hangUp();
     expect(await late.stop()).toBe(0);
-  }, 60_000);
+  });
 });
 
 describe('three NATS servers', () => {
@@ -73,7 +73,7 @@ describe('three NATS servers', () => {
 
   beforeAll(async () => {
     world = await FailoverWorld.start({ topologies: 2, gateways: 3, volconfs: 1, nats: 3 });
-  }, 60_000);
+  });
 
   afterAll(() => world.stop());
 
@@ -104,7 +104,7 @@ describe('three NATS servers', () => {
         'longest wait for a new span ms': Math.max(...waited),
       };
     });
-  }, 60_000);
+  });
 });
 
 /** What `spanmesh status` says of NATS then. */

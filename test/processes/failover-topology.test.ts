@@ -14,7 +14,7 @@ let installation: NatsInstallation;
 beforeAll(async () => {
   world = await FailoverWorld.start({ topologies: 2, gateways: 4, volconfs: 0 });
   installation = world.installation;
-}, 60_000);
+});
 
 afterAll(() => world.stop());
 
@@ -66,7 +66,7 @@ describe('two topologies and four gateways with NATS', () => {
       await installation.topologies[index]!.ready();
       return figures;
     });
-  }, 60_000);
+  });
 
   it('go on when it is stopped: it hands over at once', async () => {
     await world.undisturbed('leader stopped', async () => {
@@ -77,7 +77,7 @@ describe('two topologies and four gateways with NATS', () => {
       await installation.topologies[index]!.ready();
       return figures;
     });
-  }, 60_000);
+  });
 
   it('go on when it is paused, and it does nothing when it wakes', async () => {
     await world.undisturbed('leader paused', async () => {
@@ -91,7 +91,7 @@ describe('two topologies and four gateways with NATS', () => {
       await world.newSpansPass();
       return figures;
     });
-  }, 60_000);
+  });
 
   it('go on when it is cut off from NATS, though gateways reach it still', async () => {
     for (const way of ['cut', 'silent'] as const) {
@@ -113,7 +113,7 @@ describe('two topologies and four gateways with NATS', () => {
         return figures;
       });
     }
-  }, 60_000);
+  });
 
   it('go on when it is cut off from half of the gateways: it leads on, and takes them back', async () => {
     for (const way of ['cut', 'silent'] as const) {
@@ -136,7 +136,7 @@ describe('two topologies and four gateways with NATS', () => {
         return { ...figures, 'until attached again ms': performance.now() - began };
       });
     }
-  }, 90_000);
+  });
 });
 
 /** It has heard that another leads, and has decided nothing since. */

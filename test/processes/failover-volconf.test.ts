@@ -9,7 +9,7 @@ let installation: NatsInstallation;
 
 beforeAll(async () => {
   installation = await NatsInstallation.start({ topologies: 1, gateways: 1, volconfs: 2 });
-}, 60_000);
+});
 
 afterAll(() => installation.stop());
 
@@ -46,5 +46,5 @@ describe('two volconfs', () => {
     } finally {
       client.close();
     }
-  }, 60_000);
+  });
 });

@@ -45,7 +45,7 @@ it('a way to NATS that was silent is found again once, and what was tried meanwh
   // Whatever it has written is a line of its log.
   for (const line of topology.output.split('\n').filter((text) => text !== ''))
     expect(() => JSON.parse(line)).not.toThrow();
-}, 90_000);
+});
 
 /** Connections of clients that a NATS server has now, and those that it ever had. */
 async function connections(monitor: number): Promise<{ now: number; ever: number }> {

@@ -7,7 +7,7 @@ import { API_PORT, simSecurity } from './processes.ts';
 /** Pause before a drain that nobody follows any more is asked for again, ms. */
 const RETRY_MS = 500;
 /** An operator whose drain is not done so long after its deadline gives up, ms. */
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 60_000;
 
 /** What is to be drained: gateways by name, a share of their accepted connections, ms. */
 export interface DrainAsked {

@@ -18,7 +18,7 @@ afterEach(async () => {
 });
 
 /** Longer than any test. */
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 60_000;
 const CLUSTER = { dialect: Dialect.DIALECT_CIRCUIT, id: uuid(1), peerType: 1, peerLabel: 'cluster' };
 const named = (node: string, clusterId = '', dialect: Dialect = Dialect.DIALECT_UNSPECIFIED): NodeSelector => ({
   key: undefined,

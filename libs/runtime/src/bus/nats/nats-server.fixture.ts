@@ -12,7 +12,7 @@ import { natsProgram } from './nats-program.fixture.ts';
 import { natsSettings } from './nats-settings.ts';
 
 /** A server that does not listen after this is at fault, ms. */
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 60_000;
 const LOOK_MS = 20;
 
 /** A real nats-server with JetStream, on a free port of loopback, its store in a directory of its own. */
