@@ -1,16 +1,21 @@
 #!/usr/bin/env node
-// Stands for kubectl and a cluster: says what it was asked, fails at what $FAILS names, and forwards ports to a controller that runs beside it.
-import { appendFileSync } from 'node:fs';
+// Stands for kubectl and a cluster: says what it was asked, and where, fails at what $FAILS names, and forwards ports to a controller that
+// runs beside it, once the file $CONTROLLER says where.
+import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
+import { setTimeout as later } from 'node:timers/promises';
 
 const asked = process.argv.slice(2).join(' ');
+appendFileSync(`${process.env.ASKED}.in`, `${process.cwd()}\n`);
 appendFileSync(process.env.ASKED, `${asked}\n`);
 if (process.env.FAILS !== '' && asked.includes(process.env.FAILS)) {
   console.error('error: it is said to fail');
   process.exitCode = 1;
 } else if (asked.includes(' port-forward ')) {
   const [local, remote] = asked.split(' ').at(-1).split(':');
-  const target = remote === '987' ? process.env.DMSG : process.env.API;
+  while (!existsSync(process.env.CONTROLLER)) await later(20);
+  const { dmsg, grpc } = JSON.parse(readFileSync(process.env.CONTROLLER, 'utf8'));
+  const target = remote === '987' ? dmsg : grpc;
   const [host, port] = target.split(':');
   createServer((socket) => {
     const other = connect(Number(port), host);

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { commandsOf, type DocCommand, documents } from './commands.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -18,6 +18,22 @@ const RUNS_ON: readonly (readonly [RegExp, RegExp])[] = [
 const PATIENCE_MS = 60_000;
 
 const running: ChildProcess[] = [];
+/** What a command is run through. */
+let through: readonly string[] = [];
+
+// The commands listen on the default ports, which another spanmesh may have: each document gets a network of its own where this is allowed.
+beforeEach(async () => {
+  const holder = spawn('unshare', ['--net', 'bash', '-c', 'ip link set lo up && echo up && exec sleep 3600'], {
+    detached: true,
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  const isUp = await new Promise<boolean>((resolve) => {
+    holder.stdout.once('data', () => resolve(true));
+    holder.once('error', () => resolve(false)).once('exit', () => resolve(false));
+  });
+  through = isUp ? ['nsenter', '--net', '--target', String(holder.pid)] : [];
+  if (isUp) running.push(holder);
+});
 
 afterEach(async () => {
   // In the reverse order: simulated peers before what they are connected to.
@@ -48,7 +64,8 @@ async function run({ where, command: written }: DocCommand): Promise<void> {
   if (isRunByCi(command)) return;
   const runsOn = RUNS_ON.find(([pattern]) => pattern.test(command));
   // A process group of its own: `npm start` is npm, a launcher and the service.
-  const child = spawn('bash', ['-c', command], { cwd: root, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+  const [program = 'bash', ...rest] = [...through, 'bash', '-c', command];
+  const child = spawn(program, rest, { cwd: root, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
   running.push(child);
   let output = '';
   const outcome = await new Promise<string>((resolve) => {

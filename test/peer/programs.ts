@@ -48,6 +48,12 @@ export class Program {
   }
 }
 
+/** Where peers and users of the API reach a controller. */
+export interface ControllerAddresses {
+  readonly dmsg: string;
+  readonly grpc: string;
+}
+
 /** Programs of one test: `endAll` after it. */
 export class Programs {
   readonly #programs: Program[] = [];
@@ -63,11 +69,14 @@ export class Programs {
     return this.start(process.execPath, [SPANMESH, ...args]);
   }
 
-  /** A standalone whose API is at `grpc`. Resolves with the addresses for peers and for the API once it runs. */
-  async standalone(grpc = '127.0.0.1:0'): Promise<{ program: Program; dmsg: string; grpc: string }> {
+  /** A standalone whose API is at `grpc`. Resolves with the addresses for peers and for the API once it runs. `env`: settings. */
+  async standalone(
+    grpc = '127.0.0.1:0',
+    env: Record<string, string> = {},
+  ): Promise<ControllerAddresses & { program: Program }> {
     const anywhere = '127.0.0.1:0';
     const listens = ['--dmsg-listen', anywhere, '--http-listen', anywhere, '--grpc-listen', grpc, '--data-dir', ''];
-    const program = this.spanmesh('run', 'standalone', ...listens);
+    const program = this.start(process.execPath, [SPANMESH, 'run', 'standalone', ...listens], env);
     const [, dmsg = ''] = await program.prints(/DMSG peers +(\S+)/);
     const [, api = ''] = await program.prints(/gRPC API +(\S+)/);
     return { program, dmsg, grpc: api };
