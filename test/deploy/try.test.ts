@@ -14,6 +14,7 @@ import {
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { OwnNetwork } from '../peer/own-network.ts';
 import { type ControllerAddresses, Programs } from '../peer/programs.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -25,7 +26,11 @@ describe('deploy/k8s/try, with a kubectl that has no cluster', () => {
   const programs = new Programs();
   let directory: string;
   let asked: string;
-  beforeEach(() => {
+  // It forwards to fixed ports.
+  let network: OwnNetwork;
+  beforeEach(async () => {
+    network = await OwnNetwork.start();
+    programs.through = network.through;
     directory = mkdtempSync(join(tmpdir(), 'spanmesh-try-'));
     asked = join(directory, 'asked');
     writeFileSync(asked, '');
@@ -34,6 +39,7 @@ describe('deploy/k8s/try, with a kubectl that has no cluster', () => {
   });
   afterEach(async () => {
     await programs.endAll();
+    await network.stop();
     rmSync(directory, { recursive: true, force: true });
   });
 
@@ -56,7 +62,8 @@ describe('deploy/k8s/try, with a kubectl that has no cluster', () => {
     })();
     const { code, output } = await new Promise<{ code: number; output: string }>((resolve, reject) => {
       started.catch(reject);
-      execFile(TRY, args, { env: { ...process.env, ...own } }, (error, stdout, stderr) => {
+      const [program = TRY, ...rest] = [...network.through, TRY, ...args];
+      execFile(program, rest, { env: { ...process.env, ...own } }, (error, stdout, stderr) => {
         resolve({ code: Number(error?.code ?? 0), output: stdout + stderr });
       });
     });

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { OwnNetwork } from '../peer/own-network.ts';
 import { commandsOf, type DocCommand, documents } from './commands.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -18,21 +19,10 @@ const RUNS_ON: readonly (readonly [RegExp, RegExp])[] = [
 const PATIENCE_MS = 60_000;
 
 const running: ChildProcess[] = [];
-/** What a command is run through. */
-let through: readonly string[] = [];
-
-// The commands listen on the default ports, which another spanmesh may have: each document gets a network of its own where this is allowed.
+// The commands listen on the default ports.
+let network: OwnNetwork;
 beforeEach(async () => {
-  const holder = spawn('unshare', ['--net', 'bash', '-c', 'ip link set lo up && echo up && exec sleep 3600'], {
-    detached: true,
-    stdio: ['ignore', 'pipe', 'ignore'],
-  });
-  const isUp = await new Promise<boolean>((resolve) => {
-    holder.stdout.once('data', () => resolve(true));
-    holder.once('error', () => resolve(false)).once('exit', () => resolve(false));
-  });
-  through = isUp ? ['nsenter', '--net', '--target', String(holder.pid)] : [];
-  if (isUp) running.push(holder);
+  network = await OwnNetwork.start();
 });
 
 afterEach(async () => {
@@ -43,6 +33,7 @@ afterEach(async () => {
     process.kill(-child.pid!, 'SIGTERM');
     await ended;
   }
+  await network.stop();
 });
 
 describe('every command of the documentation works', () => {
@@ -64,7 +55,7 @@ async function run({ where, command: written }: DocCommand): Promise<void> {
   if (isRunByCi(command)) return;
   const runsOn = RUNS_ON.find(([pattern]) => pattern.test(command));
   // A process group of its own: `npm start` is npm, a launcher and the service.
-  const [program = 'bash', ...rest] = [...through, 'bash', '-c', command];
+  const [program = 'bash', ...rest] = [...network.through, 'bash', '-c', command];
   const child = spawn(program, rest, { cwd: root, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
   running.push(child);
   let output = '';

@@ -57,9 +57,12 @@ export interface ControllerAddresses {
 /** Programs of one test: `endAll` after it. */
 export class Programs {
   readonly #programs: Program[] = [];
+  /** What each is run through: of a network of their own. */
+  through: readonly string[] = [];
 
   start(command: string, args: readonly string[], env: Record<string, string> = {}): Program {
-    const program = new Program(command, args, env);
+    const [first = command, ...rest] = [...this.through, command, ...args];
+    const program = new Program(first, rest, env);
     this.#programs.push(program);
     return program;
   }
