@@ -334,6 +334,8 @@ export class Reconciler {
     const known = target.leftovers.get(placed.gateway);
     if (known !== undefined && comparePlaced(placed, known.placed) <= 0) return;
     target.leftovers.set(placed.gateway, { placed, reason, asked: false, retryAt: 0 });
+    // One that was due before this was known waits until nothing is left.
+    this.#queue.delete(target);
   }
 
   /** The connection stood and does not any more. */

@@ -516,6 +516,29 @@ describe('replicas', () => {
     expect(world.connections()).toEqual([`media ${MEDIA}/slot 1 new:987`, `${OWNER_3} h3:987`]);
   });
 
+  it('connect anew only when what stands elsewhere has been hung up', async () => {
+    world = await World.start({ gateways: 2 });
+    const [first, second] = world.gateways;
+    const names = Array.from({ length: 10 }, (_, i) => `op${i}`);
+    second!.cutOff();
+    for (const name of names) await world.targets.put(name, 'span:old');
+    await world.advance(2000);
+    expect(first!.connections).toHaveLength(names.length);
+    second!.cut = false;
+    await world.advance(20_000);
+    await world.stopReplica(world.leader);
+    for (const name of names) await world.targets.put(name, 'span:new');
+    // Orders to hang up are late; the new leader would connect about half of them at the second gateway.
+    first!.fates = names.map(() => 'late');
+    await world.addReplica();
+    await world.advance(1000);
+    expect(second!.connections).toEqual([]);
+    await world.advance(20_000);
+    expect(second!.connections).not.toEqual([]);
+    expect(world.doubles).toEqual([]);
+    expect(world.connections()).toEqual(names.map((name) => `${name} new:987`));
+  });
+
   it.each([2 ** 32 - 1, 2 ** 60, Number.NaN])(
     'lead on under their epoch when a gateway speaks of one that cannot be (%s)',
     async (heard) => {
