@@ -1,6 +1,7 @@
 import { main } from '@spanmesh/ctl/main';
 import { RecordingTerminal } from '@spanmesh/ctl/terminal.fixture';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { EchoNode } from '../peer/echo-node.ts';
 import { eventually } from '../peer/eventually.ts';
 import type { ServiceProcess } from '../peer/installation.ts';
 import { NatsInstallation } from '../peer/nats-installation.ts';
@@ -51,6 +52,30 @@ describe('an operator who reaches one process', () => {
     );
     expect(volconf.output).toMatch(/"from":"warn","to":"debug","by":"somebody from 127\.0\.0\.1","until":"[^"]*Z"/);
     expect(gateway.output + topology.output).not.toContain('log level changed');
+  });
+
+  it('uses every part of the API through any', { timeout: 6 * PATIENCE_MS }, async () => {
+    const node = await EchoNode.start(installation.gateways[0]!.dmsg.circuit, 'circuit', 1);
+    try {
+      for (const [i, asked] of processes().entries()) {
+        // Who leads is known a moment after it leads.
+        await eventually(async () => {
+          const { code } = await spanmesh(asked, 'volconf', 'set', `target-${i}`, 'span:127.0.0.1:9');
+          return code === 0 ? true : undefined;
+        }, 'a target is set');
+        const { printed: targets } = await spanmesh(asked, 'volconf', 'list');
+        expect(targets).toContain(`target-${i}`);
+        const { printed: tree } = await spanmesh(asked, 'tree');
+        expect(tree).toContain('echo1');
+        const pinged = await spanmesh(asked, 'ping', 'echo1', '--count', '1');
+        expect(pinged).toMatchObject({ code: 0, noted: '' });
+      }
+      for (const [i, asked] of processes().entries()) {
+        expect(await spanmesh(asked, 'volconf', 'rm', `target-${i}`)).toMatchObject({ code: 0 });
+      }
+    } finally {
+      await node.stop();
+    }
   });
 
   it('is told how the installation is', { timeout: 6 * PATIENCE_MS }, async () => {

@@ -8,9 +8,9 @@ import { RecordingTerminal } from '@spanmesh/ctl/terminal.fixture';
 import { DialClient, DialRequest } from '@spanmesh/proto/v1/dial';
 import { DirectoryClient, FindClusterRequest } from '@spanmesh/proto/v1/directory';
 import { type AttachResponse, GatewayControlClient, Hello } from '@spanmesh/proto/v1/gateway_control';
-import { MessagingClient } from '@spanmesh/proto/v1/messaging';
+import { AcquireClusterRequest, MessagingClient } from '@spanmesh/proto/v1/messaging';
 import { ProcessClient, SetLogLevelRequest } from '@spanmesh/proto/v1/process';
-import { ListClustersRequest, TopologyClient } from '@spanmesh/proto/v1/topology';
+import { DrainGatewayRequest, ListClustersRequest, TopologyClient } from '@spanmesh/proto/v1/topology';
 import { TrunkClient } from '@spanmesh/proto/v1/trunk';
 import { createApiToken } from '@spanmesh/runtime/access/api-tokens';
 import { LINK_GATEWAY_NAME, TOPOLOGY_NAME } from '@spanmesh/runtime/access/service-names';
@@ -117,6 +117,30 @@ describe('an installation with certificates, each service in a process of its ow
       expect(await route.message()).toMatchObject({ transaction: 1, aux: Buffer.alloc(64, 3) });
     } finally {
       client.close();
+      await node.stop();
+    }
+  });
+
+  it('carries one for a user who knows the address of topology alone, and whoever may not is told so by either', async () => {
+    const node = await EchoNode.start(gateways[0]!.dmsg, 'circuit', 8);
+    const client = openClient(MessagingClient, target(topology.ports.grpc, operator.token));
+    const less = openClient(MessagingClient, target(topology.ports.grpc, reader.token));
+    const trees = openClient(TopologyClient, target(gateways[0]!.service.ports.grpc, reader.token));
+    const nobody = openClient(TopologyClient, target(gateways[0]!.service.ports.grpc, undefined));
+    try {
+      const route = await RouteClient.open(client, echoNode('circuit', 8));
+      route.send({ transaction: 1, create: true, delete: true, command: ECHO, aux: Buffer.alloc(64, 3) });
+      expect(await route.message()).toMatchObject({ transaction: 1, aux: Buffer.alloc(64, 3) });
+      const acquire = AcquireClusterRequest.create();
+      const drain = DrainGatewayRequest.fromPartial({ gateway: 'gateway-2' });
+      expect([
+        await codeOf((done) => less.acquireCluster(acquire, done)),
+        await codeOf((done) => trees.listClusters(ListClustersRequest.create(), done)),
+        await codeOf((done) => trees.drainGateway(drain).on('error', done)),
+        await codeOf((done) => nobody.listClusters(ListClustersRequest.create(), done)),
+      ]).toEqual(['PERMISSION_DENIED', 'OK', 'PERMISSION_DENIED', 'UNAUTHENTICATED']);
+    } finally {
+      for (const one of [client, less, trees, nobody]) one.close();
       await node.stop();
     }
   });

@@ -76,6 +76,8 @@ export function createGateway(options: GatewayOptions, deps: CreateGatewayDepend
     },
   });
   ports.api.addService(MessagingService, gateway.messagingImplementation);
+  // For calls that other processes pass on for their users.
+  ports.service.addService(MessagingService, gateway.messagingImplementation);
   ports.service.addService(DialService, gateway.dialImplementation);
   ports.service.addService(CaptureService, gateway.captureImplementation);
   if (gateway.trunks !== null) serveTrunks(ports.service, gateway.trunks);

@@ -1,6 +1,9 @@
-import { LINK_GATEWAY_NAME, TOPOLOGY_NAME } from '@spanmesh/runtime/access/service-names';
+import { LINK_GATEWAY_NAME, TOPOLOGY_NAME, VOLCONF_NAME } from '@spanmesh/runtime/access/service-names';
 import { formatHostPort } from '@spanmesh/runtime/address';
+import { VOLCONF_ROLE } from '@spanmesh/runtime/bus/bus-names';
 import { natsSettings } from '@spanmesh/runtime/bus/nats/nats-settings';
+import { OtherServices } from '@spanmesh/runtime/grpc/other-services';
+import { LeaderAddress } from '@spanmesh/runtime/lease/leader-address';
 import type { Logger } from '@spanmesh/runtime/log/logger';
 import type { Metrics } from '@spanmesh/runtime/metrics';
 import { createByName, ProcessFrame } from '@spanmesh/runtime/process/process-frame';
@@ -46,6 +49,8 @@ export class LinkGatewayProcess implements Service {
   readonly #frame: ProcessFrame;
   readonly #locator: TopologyLocator;
   readonly #api: TopologyApi;
+  readonly #volconf: LeaderAddress;
+  readonly #others: OtherServices;
 
   /** `protocolVersion`: what it says that it speaks; for tests of versions side by side. */
   constructor(options: Options, logger: Logger, { protocolVersion }: { protocolVersion?: number } = {}) {
@@ -87,6 +92,16 @@ export class LinkGatewayProcess implements Service {
       treeSource: treeSourceOf(() => this.#api.client()),
       ports,
     });
+    const changed = () => this.#others.leaderChanged();
+    this.#volconf = new LeaderAddress({ role: VOLCONF_ROLE, changed }, { bus: hasNats ? bus : null, clock });
+    this.#others = new OtherServices(
+      {
+        topology: { address: () => locator.address(), security },
+        volconf: { address: () => this.#volconf.address(), security: ports.security.channel(VOLCONF_NAME) },
+      },
+      { server: ports.api, metrics, logger, clock },
+    );
+    locator.onChange(changed);
   }
 
   get ports(): ProcessPorts {
@@ -101,6 +116,7 @@ export class LinkGatewayProcess implements Service {
     try {
       await this.#frame.start(() => {
         this.#locator.start();
+        void this.#volconf.start();
         return this.gateway.start();
       });
     } catch (error) {
@@ -113,6 +129,8 @@ export class LinkGatewayProcess implements Service {
   stop(): Promise<void> {
     return this.#frame.stop(async () => {
       await this.gateway.stop();
+      this.#others.stop();
+      await this.#volconf.stop();
       await this.#locator.stop();
       this.#api.close();
     });

@@ -1,7 +1,10 @@
 import { Console } from '@spanmesh/console/console';
 import { consoleSettings } from '@spanmesh/console/settings';
-import { LINK_GATEWAY_NAME, TOPOLOGY_NAME } from '@spanmesh/runtime/access/service-names';
+import { LINK_GATEWAY_NAME, TOPOLOGY_NAME, VOLCONF_NAME } from '@spanmesh/runtime/access/service-names';
+import { VOLCONF_ROLE } from '@spanmesh/runtime/bus/bus-names';
 import { natsSettings } from '@spanmesh/runtime/bus/nats/nats-settings';
+import { OtherServices } from '@spanmesh/runtime/grpc/other-services';
+import { LeaderAddress } from '@spanmesh/runtime/lease/leader-address';
 import type { Logger } from '@spanmesh/runtime/log/logger';
 import type { Metrics } from '@spanmesh/runtime/metrics';
 import { createByName, ProcessFrame } from '@spanmesh/runtime/process/process-frame';
@@ -11,6 +14,7 @@ import type { Service } from '@spanmesh/runtime/process/service';
 import { systemRandom } from '@spanmesh/runtime/random';
 import { type SettingSources, type SettingValues, setting } from '@spanmesh/runtime/settings/setting';
 import { text } from '@spanmesh/runtime/settings/setting-types';
+import { meetingGateway } from '@spanmesh/runtime/tls/tls-credentials';
 import { VERSION } from '@spanmesh/runtime/version';
 import { settings as topologySettings } from './settings.ts';
 import { createTopology, type Topology } from './topology.ts';
@@ -40,6 +44,8 @@ export class TopologyProcess implements Service {
 
   readonly #frame: ProcessFrame;
   readonly #options: Options;
+  readonly #volconf: LeaderAddress;
+  readonly #others: OtherServices;
 
   /** `protocolVersion`, `replicationVersion`: what it says that it speaks, and replicates by; for tests of versions side by side. */
   constructor(
@@ -87,6 +93,19 @@ export class TopologyProcess implements Service {
         protocol: ports.protocol,
       },
     );
+    const changed = () => this.#others.leaderChanged();
+    this.#volconf = new LeaderAddress({ role: VOLCONF_ROLE, changed }, { bus, clock });
+    const gateways = ports.security.channel(LINK_GATEWAY_NAME);
+    this.#others = new OtherServices(
+      {
+        volconf: { address: () => this.#volconf.address(), security: ports.security.channel(VOLCONF_NAME) },
+        messaging: {
+          all: () => this.topology.gatewaysToAsk(),
+          security: (name) => meetingGateway(gateways, name),
+        },
+      },
+      { server: ports.api, metrics, logger, clock },
+    );
   }
 
   get ports(): ProcessPorts {
@@ -109,6 +128,8 @@ export class TopologyProcess implements Service {
   stop(): Promise<void> {
     return this.#frame.stop(async () => {
       await this.console.stop();
+      this.#others.stop();
+      await this.#volconf.stop();
       await this.topology.stop();
     });
   }
@@ -117,6 +138,7 @@ export class TopologyProcess implements Service {
     const { serviceAddress } = this.#options;
     this.#frame.checkReachable(settings.serviceAddress.env, { isSet: serviceAddress !== '' });
     await this.topology.start();
+    void this.#volconf.start();
     await this.console.start();
     const { apiPort, servicePort, httpPort } = this.ports;
     this.logger.info({ apiPort, servicePort, httpPort, console: this.console.url }, 'topology is listening');

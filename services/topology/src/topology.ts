@@ -8,6 +8,7 @@ import { Forwarder } from '@spanmesh/runtime/grpc/forwarder';
 import { PLAINTEXT } from '@spanmesh/runtime/grpc/grpc-client';
 import type { GrpcServer } from '@spanmesh/runtime/grpc/grpc-server';
 import { countedMethod, GrpcTraffic } from '@spanmesh/runtime/grpc/grpc-traffic';
+import type { GatewayAddress } from '@spanmesh/runtime/grpc/other-services';
 import type { ProtocolRule } from '@spanmesh/runtime/grpc/protocol-version';
 import { Lease } from '@spanmesh/runtime/lease/lease';
 import type { Logger } from '@spanmesh/runtime/log/logger';
@@ -138,6 +139,16 @@ export class Topology implements Service {
       return this.core.view() !== null || this.#lease?.holder() ? null : 'no topology replica leads';
     }
     return leadership.settled ? null : 'not all gateways have attached yet';
+  }
+
+  /** Gateways that take calls of users, as far as this replica knows. */
+  gatewaysToAsk(): GatewayAddress[] {
+    const found: GatewayAddress[] = [];
+    for (const gateway of this.core.view()?.trees.gateways.values() ?? []) {
+      const { id, name, serviceAddress: address, attached, draining } = gateway;
+      if (attached && !draining && address !== '') found.push({ id, name, address });
+    }
+    return found;
   }
 
   async start(): Promise<void> {

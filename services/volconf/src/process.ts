@@ -1,6 +1,9 @@
-import { LINK_GATEWAY_NAME, VOLCONF_NAME } from '@spanmesh/runtime/access/service-names';
+import { LINK_GATEWAY_NAME, TOPOLOGY_NAME, VOLCONF_NAME } from '@spanmesh/runtime/access/service-names';
 import { formatHostPort } from '@spanmesh/runtime/address';
+import { TOPOLOGY_ROLE } from '@spanmesh/runtime/bus/bus-names';
 import { natsSettings } from '@spanmesh/runtime/bus/nats/nats-settings';
+import { OtherServices } from '@spanmesh/runtime/grpc/other-services';
+import { LeaderAddress } from '@spanmesh/runtime/lease/leader-address';
 import type { Logger } from '@spanmesh/runtime/log/logger';
 import type { Metrics } from '@spanmesh/runtime/metrics';
 import { createByName, ProcessFrame } from '@spanmesh/runtime/process/process-frame';
@@ -10,6 +13,7 @@ import type { Service } from '@spanmesh/runtime/process/service';
 import { systemRandom } from '@spanmesh/runtime/random';
 import { type SettingSources, type SettingValues, setting } from '@spanmesh/runtime/settings/setting';
 import { hostPort, optional } from '@spanmesh/runtime/settings/setting-types';
+import { meetingGateway } from '@spanmesh/runtime/tls/tls-credentials';
 import { settings as volconfSettings } from './settings.ts';
 import { createVolconf, type Volconf } from './volconf.ts';
 
@@ -37,6 +41,8 @@ export class VolconfProcess implements Service {
 
   readonly #frame: ProcessFrame;
   readonly #options: Options;
+  readonly #topology: LeaderAddress;
+  readonly #others: OtherServices;
 
   /** `protocolVersion`: what it says that it speaks; for tests of versions side by side. */
   constructor(options: Options, logger: Logger, { protocolVersion }: { protocolVersion?: number } = {}) {
@@ -65,6 +71,19 @@ export class VolconfProcess implements Service {
         replicaSecurity: ports.security.channel(VOLCONF_NAME),
       },
     );
+    const changed = () => this.#others.leaderChanged();
+    this.#topology = new LeaderAddress({ role: TOPOLOGY_ROLE, changed }, { bus, clock });
+    const gateways = ports.security.channel(LINK_GATEWAY_NAME);
+    this.#others = new OtherServices(
+      {
+        topology: { address: () => this.#topology.address(), security: ports.security.channel(TOPOLOGY_NAME) },
+        messaging: {
+          all: () => this.volconf.gatewaysToAsk(),
+          security: (name) => meetingGateway(gateways, name),
+        },
+      },
+      { server: ports.api, metrics, logger, clock },
+    );
   }
 
   get ports(): ProcessPorts {
@@ -85,13 +104,18 @@ export class VolconfProcess implements Service {
   }
 
   stop(): Promise<void> {
-    return this.#frame.stop(() => this.volconf.stop());
+    return this.#frame.stop(async () => {
+      this.#others.stop();
+      await this.#topology.stop();
+      await this.volconf.stop();
+    });
   }
 
   async #begin(): Promise<void> {
     const { address, natsUrl } = this.#options;
     this.#frame.checkReachable(settings.address.env, { isSet: address !== null });
     await this.volconf.start();
+    void this.#topology.start();
     if (natsUrl.length === 0) {
       this.logger.warn('SPANMESH_NATS_URL is not set: volconf finds gateways by NATS, and has none without');
     }

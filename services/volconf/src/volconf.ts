@@ -7,6 +7,7 @@ import { SignOfLife } from '@spanmesh/runtime/gateways/signs-of-life';
 import { Forwarder } from '@spanmesh/runtime/grpc/forwarder';
 import { PLAINTEXT } from '@spanmesh/runtime/grpc/grpc-client';
 import type { GrpcServer } from '@spanmesh/runtime/grpc/grpc-server';
+import type { GatewayAddress } from '@spanmesh/runtime/grpc/other-services';
 import { Lease, type LeaseState } from '@spanmesh/runtime/lease/lease';
 import { type Logger, Throttle } from '@spanmesh/runtime/log/logger';
 import type { Metrics } from '@spanmesh/runtime/metrics';
@@ -113,6 +114,14 @@ export class Volconf implements Service {
   notReady(): string | null {
     if (this.#term !== null) return this.#term.fleet.gathered ? null : 'not all gateways have been heard yet';
     return this.#lease?.holder() ? null : 'no volconf replica leads';
+  }
+
+  /** Gateways that take calls of users. */
+  gatewaysToAsk(): GatewayAddress[] {
+    const gateways = this.#registry?.gateways() ?? [];
+    return gateways
+      .filter(({ draining, serviceAddress }) => !draining && serviceAddress !== '')
+      .map(({ name, boot, serviceAddress: address }) => ({ id: `${name}.${boot}`, name, address }));
   }
 
   totals = (): Totals => {

@@ -1,4 +1,3 @@
-import type { X509Certificate } from 'node:crypto';
 import {
   type Metadata,
   ServerInterceptingCall,
@@ -9,6 +8,14 @@ import {
 import type { Clock } from '../clock.ts';
 import { type Logger, Throttle } from '../log/logger.ts';
 import { certificateOf } from '../tls/certificate-name.ts';
+import {
+  bearerToken,
+  type Caller,
+  hostOfPeer,
+  noteCaller,
+  type PassedOnCaller,
+  takePassedOn,
+} from './passed-on-caller.ts';
 
 /** Why a call is not let in: a sentence for whoever made it. */
 export interface Refusal {
@@ -16,19 +23,19 @@ export interface Refusal {
   readonly details: string;
 }
 
-/** What is known of whoever makes a call. */
-export interface Caller {
-  /** The certificate that was shown, if a CA that we believe has signed it. */
-  readonly certificate: X509Certificate | null;
-  /** The bearer token that was shown, not checked. */
-  readonly token: string | null;
+export type { Caller } from './passed-on-caller.ts';
+
+/** A call at the gate: who is connected, and for whom he calls. */
+export interface GateCaller extends Caller {
+  /** Whoever has made the call at the process that passes it on; null, or not there: the call is of whoever is connected. */
+  readonly onBehalf?: PassedOnCaller | null;
 }
 
 /** Header under which handlers find who makes the call, for logs; whatever the caller himself has put there is taken out. */
 export const USER_HEADER = 'spanmesh-user';
 
 /** Decides about a call of a method (`/package.Service/Method`): null: let in. */
-export type Gate = (path: string, caller: Caller) => Refusal | null;
+export type Gate = (path: string, caller: GateCaller) => Refusal | null;
 
 /** The same caller's refusals, those of a user or else of a host, are logged once in this time, ms. */
 export const REFUSAL_LOG_INTERVAL_MS = 10_000;
@@ -36,7 +43,9 @@ export const REFUSAL_LOG_INTERVAL_MS = 10_000;
 export interface GateDependencies {
   readonly gate: Gate;
   /** What people call whoever makes a call; null: he is not known by a name. Default: nobody is. */
-  readonly userOf?: (caller: Caller) => string | null;
+  readonly userOf?: (caller: GateCaller) => string | null;
+  /** Other services pass calls of their users on to this port, and say who those are. Default: nobody is believed that. */
+  readonly takesPassedOn?: boolean;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Called for each refusal. */
@@ -47,6 +56,7 @@ export interface GateDependencies {
 export function gateInterceptor({
   gate,
   userOf = () => null,
+  takesPassedOn = false,
   clock,
   logger,
   refused,
@@ -55,7 +65,7 @@ export function gateInterceptor({
   const refuse = (path: string, call: ServerInterceptingCallInterface, user: string | null, refusal: Refusal): void => {
     refused();
     // By host: the port of a connection tells nobody anything, and would let one host fill the table.
-    const peer = hostOf(call.getPeer());
+    const peer = hostOfPeer(call.getPeer());
     // Users come from one host where something stands in between: the refusals of one do not hide those of another.
     const { log, suppressed } = throttle.admit(user === null ? peer : `user ${user}`);
     if (log) {
@@ -72,9 +82,13 @@ export function gateInterceptor({
       start: (next) =>
         next({
           onReceiveMetadata: (metadata, take) => {
-            const caller = callerOf(call, metadata);
+            const passedOn = takePassedOn(metadata);
+            const onBehalf = takesPassedOn ? passedOn : null;
+            const caller = { certificate: certificateOf(call), token: tokenOf(metadata), onBehalf };
             const refusal = gate(path, caller);
             const user = userOf(caller);
+            const own = { ...caller, address: hostOfPeer(call.getPeer()), isService: takesPassedOn };
+            noteCaller(metadata, onBehalf ?? own);
             if (refusal === null) take(named(metadata, user));
             else refuse(path, call, user, refusal);
           },
@@ -82,15 +96,11 @@ export function gateInterceptor({
     });
 }
 
-function callerOf(call: ServerInterceptingCallInterface, metadata: Metadata): Caller {
-  return { certificate: certificateOf(call), token: bearer(metadata) };
-}
-
-/** RFC 6750: `Authorization: Bearer TOKEN`. Handlers do not get to see it: what they log cannot hold it. */
-function bearer(metadata: Metadata): string | null {
+/** Handlers do not get to see it: what they log cannot hold it. */
+function tokenOf(metadata: Metadata): string | null {
   const [value] = metadata.get('authorization');
   metadata.remove('authorization');
-  return typeof value === 'string' ? (/^Bearer +(\S+)$/i.exec(value)?.[1] ?? null) : null;
+  return bearerToken(value);
 }
 
 /** The subject of a certificate may hold what a header may not. */
@@ -98,8 +108,4 @@ function named(metadata: Metadata, user: string | null): Metadata {
   metadata.remove(USER_HEADER);
   if (user !== null) metadata.set(USER_HEADER, user.replace(/[^\x20-\x7e]/g, '?'));
   return metadata;
-}
-
-function hostOf(peer: string): string {
-  return peer.replace(/:\d+$/, '');
 }

@@ -7,17 +7,18 @@ import type { Metrics } from '../metrics.ts';
 import { SettingError } from '../settings/setting.ts';
 import { carriesName, namesOf } from '../tls/certificate-name.ts';
 import { gatewayCertificateName, mayBeGateway } from '../tls/gateway-certificate.ts';
+import { isClientOf } from '../tls/issued-by.ts';
 import { type ChannelSecurity, channelCredentials, meaning, serverCredentials } from '../tls/tls-credentials.ts';
 import { TlsError } from '../tls/tls-error.ts';
 import { type TlsFiles, watchTlsFiles } from '../tls/tls-files.ts';
-import type { TlsMaterial } from '../tls/tls-material.ts';
+import { parseCertificates, type TlsMaterial } from '../tls/tls-material.ts';
 import type { WatchedFiles } from '../tls/watched-files.ts';
 import { apiGate, apiUserOf } from './api-access.ts';
 import { type ApiTokens, type ApiUser, watchApiTokens } from './api-tokens.ts';
-import type { Caller, Gate } from './gate.ts';
+import type { Caller, Gate, GateCaller } from './gate.ts';
 import { type RefusedCalls, registerSecurityMetrics } from './security-metrics.ts';
 import type { SecurityOptions } from './security-settings.ts';
-import { serviceGate } from './service-callers.ts';
+import { passingGate, serviceGate } from './service-callers.ts';
 import type { ServiceName } from './service-names.ts';
 
 /** What makes a gRPC server as closed as it should be; empty: plaintext, open to whoever can connect. */
@@ -25,7 +26,7 @@ export interface ServerSecurity {
   readonly credentials?: ServerCredentials;
   readonly gate?: Gate;
   /** Gives the name under which handlers find who makes a call (USER_HEADER). */
-  readonly userOf?: (caller: Caller) => string | null;
+  readonly userOf?: (caller: GateCaller) => string | null;
 }
 
 /** Where a process listens. */
@@ -90,13 +91,24 @@ export class Security {
     const tokens = () => this.#tokens?.value ?? null;
     const userOf = apiUserOf(tokens);
     this.#channel = serviceFiles === null ? credentials.createInsecure() : channelCredentials(serviceFiles);
-    this.service =
-      serviceFiles === null ? {} : { credentials: serverCredentials(serviceFiles, 'required'), gate: serviceGate };
+    const gate = apiGate(tokens);
+    this.service = {
+      ...(serviceFiles !== null && { credentials: serverCredentials(serviceFiles, 'required') }),
+      ...((serviceFiles !== null || this.asksForUsers) && {
+        gate: passingGate({
+          between: serviceFiles === null ? null : serviceGate,
+          users: this.asksForUsers ? (path, caller) => gate(path, this.#believed(caller, deps.clock)) : null,
+        }),
+        // A service that calls for itself is known by no name.
+        userOf: ({ onBehalf }: GateCaller) =>
+          onBehalf == null ? null : (userOf(this.#believed(onBehalf, deps.clock))?.name ?? null),
+      }),
+    };
     this.api = {
       ...(this.apiFiles !== null && {
         credentials: serverCredentials(this.apiFiles, this.apiFiles.value.ca === null ? 'none' : 'optional'),
       }),
-      ...(this.asksForUsers && { gate: apiGate(tokens), userOf: (caller: Caller) => userOf(caller)?.name ?? null }),
+      ...(this.asksForUsers && { gate, userOf: (caller: Caller) => userOf(caller)?.name ?? null }),
     };
     const { refused } = this;
     registerSecurityMetrics(deps.metrics, {
@@ -126,6 +138,14 @@ export class Security {
 
   async stop(): Promise<void> {
     await Promise.all(this.#watched().map((watched) => watched.stop()));
+  }
+
+  /** A user as another process has seen him: by his certificate only if our own CA for users has issued that. */
+  #believed({ certificate, token }: Caller, clock: Clock): Caller {
+    const { ca = null } = this.apiFiles?.value ?? {};
+    if (certificate === null || ca === null) return { certificate: null, token };
+    const isOurs = isClientOf(parseCertificates('', ca), certificate, clock.wall());
+    return { certificate: isOurs ? certificate : null, token };
   }
 
   #watched(): Pick<WatchedFiles<unknown>, 'start' | 'stop'>[] {

@@ -8,11 +8,12 @@ import {
   WatchTargetsResponse,
 } from '@spanmesh/proto/v1/volconf';
 import { afterEach, describe, expect, it } from 'vitest';
+import { FORWARDED_HEADER } from '../access/passed-on-caller.ts';
 import { serviceGate } from '../access/service-callers.ts';
 import { VOLCONF_NAME } from '../access/service-names.ts';
 import { Certificates, recordingLogger } from '../tls/certificates.fixture.ts';
 import { channelCredentials, meaning, serverCredentials } from '../tls/tls-credentials.ts';
-import { FORWARDED_HEADER, Forwarder, REPLICA_HEADER } from './forwarder.ts';
+import { Forwarder, REPLICA_HEADER } from './forwarder.ts';
 import { createClient, PLAINTEXT } from './grpc-client.ts';
 import { GrpcServer } from './grpc-server.ts';
 
@@ -163,7 +164,7 @@ describe('a replica that does not lead', () => {
     const { leader, standby, client } = await pair();
     leader.leader = standby.address;
     expect(await list(client)).toMatchObject({ by: 'leader', replica: leader.address });
-    expect(leader.calls[0]!.get(FORWARDED_HEADER)).toEqual(['1']);
+    expect(leader.calls[0]!.get(FORWARDED_HEADER)).toEqual(['caller']);
   });
 
   it('says that the leader cannot be reached', async () => {

@@ -1,16 +1,15 @@
 import {
-  Client,
   Metadata,
   type MethodDefinition,
   type ServerUnaryCall,
   type ServerWritableStream,
   type ServiceDefinition,
-  type ServiceError,
   type sendUnaryData,
-  status,
 } from '@grpc/grpc-js';
+import { FORWARDED_HEADER } from '../access/passed-on-caller.ts';
+import type { PoolLimit } from '../shares/pool.ts';
 import type { ChannelSecurity } from '../tls/tls-credentials.ts';
-import { createClient } from './grpc-client.ts';
+import { type Destination, PassedCalls } from './passed-calls.ts';
 
 /** Header of an answer: the address of the replica that has given it, if that is another one or if there could be several. */
 export const REPLICA_HEADER = 'spanmesh-replica';
@@ -18,10 +17,6 @@ export const REPLICA_HEADER = 'spanmesh-replica';
 export const ROLE_HEADER = 'spanmesh-role';
 /** Header of an answer: how old what it shows is at most, ms. */
 export const LAG_HEADER = 'spanmesh-lag-ms';
-/** Header of a call that a replica has passed on: it is not passed on again. */
-export const FORWARDED_HEADER = 'spanmesh-forwarded';
-/** Calls passed on at a time: each is a call at the leader, too. */
-export const MAX_FORWARDED_CALLS = 2000;
 
 type Unary = (call: ServerUnaryCall<unknown, unknown>, callback: sendUnaryData<unknown>) => void;
 type Streaming = (call: ServerWritableStream<unknown, unknown>) => void;
@@ -49,21 +44,23 @@ export interface ForwarderOptions {
 
 /**
  * Makes any replica behind one address answer for all: calls of an API are passed on to the replica that leads, unary ones and
- * streams to the client, with their requests and answers as they came: this replica need not understand all that is in them. Whoever may
- * call has been asked by the replica that was called; between replicas certificates count.
+ * streams to the client, with their requests and answers as they came: this replica need not understand all that is in them. Whoever has
+ * made the call is asked for by both (passed-on-caller.ts).
  */
 export class Forwarder {
-  /** Calls passed on so far. */
-  forwarded = 0;
   readonly #options: ForwarderOptions;
-  readonly #active = new Map<{ abort(why: string): void }, string>();
-  #client: Client | null = null;
-  #address = '';
+  readonly #calls: PassedCalls;
   /** What requests were decoded from. */
   readonly #bytes = new WeakMap<object, Buffer>();
 
-  constructor(options: ForwarderOptions) {
+  constructor(options: ForwarderOptions, deps: { readonly limited?: (limit: PoolLimit) => void } = {}) {
     this.#options = options;
+    this.#calls = new PassedCalls({}, deps);
+  }
+
+  /** Calls passed on so far. */
+  get forwarded(): number {
+    return this.#calls.passed;
   }
 
   /**
@@ -82,16 +79,20 @@ export class Forwarder {
       methods[name] = this.#keepingBytes(method);
       const handler = own[name];
       if (handler === undefined || method.requestStream) continue;
+      const leaderFor = (metadata: Metadata) => (answersItself(name) ? null : this.#leaderFor(metadata));
       wrapped[name] = method.responseStream
         ? (call: ServerWritableStream<unknown, unknown>) => {
-            const leader = answersItself(name) ? null : this.#leaderFor(call.metadata);
-            if (leader === null) (handler as Streaming)(call);
-            else this.#stream(method, call, leader);
+            const to = leaderFor(call.metadata);
+            if (to === null) (handler as Streaming)(call);
+            else this.#calls.stream(method, call, { to, request: this.#bytesOf(method, call.request), wrap: passedOn });
           }
         : (call: ServerUnaryCall<unknown, unknown>, callback: sendUnaryData<unknown>) => {
-            const leader = answersItself(name) ? null : this.#leaderFor(call.metadata);
-            if (leader === null) (handler as Unary)(call, callback);
-            else this.#unary(method, call, callback, leader);
+            const to = leaderFor(call.metadata);
+            if (to === null) (handler as Unary)(call, callback);
+            else {
+              const request = this.#bytesOf(method, call.request);
+              this.#calls.unary(method, call, callback, { to, request, wrap: passedOn });
+            }
           };
     }
     return { definition: methods, implementation: wrapped };
@@ -99,23 +100,18 @@ export class Forwarder {
 
   /** Another leads, or nobody: calls that wait for the one before would wait for as long as its connection lives. */
   leaderChanged(): void {
-    const leader = this.#options.leader();
-    for (const [call, address] of [...this.#active]) {
-      if (address !== leader) call.abort('The leader has changed: call again.');
-    }
-    if (leader === this.#address) return;
-    this.#client?.close();
-    this.#client = null;
+    this.#calls.abortOthers(this.#options.leader(), 'The leader has changed: call again.');
   }
 
   stop(): void {
-    for (const call of [...this.#active.keys()]) call.abort('This replica stops: call again.');
-    this.#client?.close();
-    this.#client = null;
+    this.#calls.stop();
   }
 
-  #leaderFor(metadata: Metadata): string | null {
-    return metadata.get(FORWARDED_HEADER).length > 0 ? null : this.#options.leader();
+  #leaderFor(metadata: Metadata): Destination | null {
+    const address = metadata.get(FORWARDED_HEADER).length > 0 ? null : this.#options.leader();
+    if (address === null) return null;
+    const headers = answeredBy({ address, role: 'leader', lagMs: 0 });
+    return { address, security: this.#options.security, what: 'leader', headers };
   }
 
   #keepingBytes(method: MethodDefinition<unknown, unknown>): MethodDefinition<unknown, unknown> {
@@ -134,123 +130,10 @@ export class Forwarder {
   #bytesOf(method: MethodDefinition<unknown, unknown>, request: unknown): Buffer {
     return this.#bytes.get(request as object) ?? method.requestSerialize(request);
   }
-
-  #unary(
-    method: MethodDefinition<unknown, unknown>,
-    call: ServerUnaryCall<unknown, unknown>,
-    callback: sendUnaryData<unknown>,
-    leader: string,
-  ): void {
-    if (this.#isFull()) {
-      callback(tooMany());
-      return;
-    }
-    let done = false;
-    const end = (error: Partial<ServiceError> | null, answer?: unknown): void => {
-      if (done) return;
-      done = true;
-      this.#active.delete(active);
-      if (error !== null) callback(error);
-      else callback(null, answer);
-    };
-    const upstream = this.#clientOf(leader).makeUnaryRequest(
-      method.path,
-      asItIs,
-      passedOn,
-      this.#bytesOf(method, call.request),
-      marked(),
-      { deadline: call.getDeadline() },
-      (error, answer) => end(error === null ? null : shown(error, leader), answer),
-    );
-    const active = {
-      abort: (why: string) => {
-        end({ code: status.UNAVAILABLE, details: why });
-        upstream.cancel();
-      },
-    };
-    this.#active.set(active, leader);
-    this.forwarded++;
-    call.sendMetadata(byLeader(leader));
-    call.on('cancelled', () => {
-      end({ code: status.CANCELLED, details: 'cancelled' });
-      upstream.cancel();
-    });
-  }
-
-  #stream(
-    method: MethodDefinition<unknown, unknown>,
-    call: ServerWritableStream<unknown, unknown>,
-    leader: string,
-  ): void {
-    if (this.#isFull()) {
-      call.emit('error', tooMany());
-      return;
-    }
-    const upstream = this.#clientOf(leader).makeServerStreamRequest(
-      method.path,
-      asItIs,
-      passedOn,
-      this.#bytesOf(method, call.request),
-      marked(),
-      { deadline: call.getDeadline() },
-    );
-    let done = false;
-    const end = (error: Partial<ServiceError> | null): void => {
-      if (done) return;
-      done = true;
-      this.#active.delete(active);
-      if (error === null) call.end();
-      else call.emit('error', Object.assign(new Error(error.details), error));
-    };
-    const active = {
-      abort: (why: string) => {
-        end({ code: status.UNAVAILABLE, details: why });
-        upstream.cancel();
-      },
-    };
-    this.#active.set(active, leader);
-    this.forwarded++;
-    call.sendMetadata(byLeader(leader));
-    // A client that reads slowly slows the leader down, not fills this replica.
-    upstream.on('data', (message) => {
-      if (!done && !call.write(message)) upstream.pause();
-    });
-    call.on('drain', () => upstream.resume());
-    upstream.on('end', () => end(null));
-    upstream.on('error', (error: ServiceError) => end(shown(error, leader)));
-    call.on('cancelled', () => {
-      done = true;
-      this.#active.delete(active);
-      upstream.cancel();
-    });
-  }
-
-  #isFull(): boolean {
-    return this.#active.size >= MAX_FORWARDED_CALLS;
-  }
-
-  #clientOf(leader: string): Client {
-    if (this.#client === null || this.#address !== leader) {
-      this.#client?.close();
-      this.#client = createClient(Client, leader, { security: this.#options.security });
-      this.#address = leader;
-    }
-    return this.#client;
-  }
-}
-
-function asItIs(bytes: Buffer): Buffer {
-  return bytes;
 }
 
 function passedOn(bytes: Buffer): PassedOn {
   return new PassedOn(bytes);
-}
-
-function marked(): Metadata {
-  const metadata = new Metadata();
-  metadata.set(FORWARDED_HEADER, '1');
-  return metadata;
 }
 
 /** The headers that say who has answered. `lagMs`: a whole number. */
@@ -260,19 +143,4 @@ export function answeredBy({ address, role, lagMs }: { address: string; role: st
   metadata.set(ROLE_HEADER, role);
   metadata.set(LAG_HEADER, String(lagMs));
   return metadata;
-}
-
-function byLeader(address: string): Metadata {
-  return answeredBy({ address, role: 'leader', lagMs: 0 });
-}
-
-/** What the leader says is passed on; that it cannot be reached is said in our words. */
-function shown({ code, details }: ServiceError, leader: string): Partial<ServiceError> {
-  if (code !== status.UNAVAILABLE) return { code, details };
-  return { code, details: `The leader at ${leader} does not answer: try again. (${details})` };
-}
-
-function tooMany(): Error & Partial<ServiceError> {
-  const details = `${MAX_FORWARDED_CALLS} calls are being passed on to the leader already: try again later.`;
-  return Object.assign(new Error(details), { code: status.RESOURCE_EXHAUSTED, details });
 }

@@ -3,12 +3,15 @@ import { type AddressInfo, createServer } from 'node:net';
 import {
   Server,
   ServerCredentials,
+  type ServerInterceptingCall,
+  type ServerInterceptor,
   type ServiceDefinition,
   setLogger,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { gateInterceptor } from '../access/gate.ts';
 import type { ServerSecurity } from '../access/security.ts';
+import { isPassedOn } from '../access/service-callers.ts';
 import type { HostPort } from '../address.ts';
 import { type Clock, systemClock } from '../clock.ts';
 import { type Logger, Throttle } from '../log/logger.ts';
@@ -58,7 +61,8 @@ export class GrpcServer {
 
   /**
    * `setting`: the name that a SettingError gives when the port cannot be had. Plaintext, and open to everybody, unless
-   * `security` says otherwise; with `protocol` callers must speak a version that fits; `refused` is called for each call that its gate refuses; `calls`
+   * `security` says otherwise; with `protocol` callers must speak a version that fits; with
+   * `takesPassedOn` they are believed who has made the calls of the API that they pass on; `refused` is called for each call that its gate refuses; `calls`
    * counts all.
    */
   constructor(
@@ -67,12 +71,14 @@ export class GrpcServer {
       setting,
       security = {},
       protocol,
+      takesPassedOn = false,
       connections = { total: MAX_CONNECTIONS, share: MAX_CONNECTIONS_PER_ADDRESS },
     }: {
       listen: HostPort | null;
       setting: string;
       security?: ServerSecurity;
       protocol?: ProtocolRule;
+      takesPassedOn?: boolean;
       connections?: ConnectionBounds;
     },
     {
@@ -95,6 +101,13 @@ export class GrpcServer {
       { resource: `connections to ${setting}`, bounds: connections },
       { limited: (limit) => shareLog.limited(limit) },
     );
+    const gated = { clock, logger, refused, takesPassedOn, ...(userOf && { userOf }) };
+    const gates =
+      gate !== undefined
+        ? [gateInterceptor({ gate, ...gated })]
+        : takesPassedOn
+          ? [onlyPassedOn(gateInterceptor({ gate: () => null, ...gated }))]
+          : [];
     // By default grpc-js writes to stderr by itself. What matters comes back as errors, so this is for debugging.
     const report = (...args: unknown[]): void => logger.debug({ detail: args.join(' ') }, 'grpc-js');
     setLogger({ error: report, info: report, debug: report });
@@ -108,7 +121,7 @@ export class GrpcServer {
       interceptors: [
         ...(calls === undefined ? [] : [calls.interceptor]),
         limitCalls(`/${HEALTH_SERVICE}/`, this.publicCalls),
-        ...(gate === undefined ? [] : [gateInterceptor({ gate, clock, logger, refused, ...(userOf && { userOf }) })]),
+        ...gates,
         ...(protocol === undefined ? [] : [checkProtocol(protocol)]),
       ],
     });
@@ -205,4 +218,9 @@ export class GrpcServer {
     });
     this.connections.end();
   }
+}
+
+/** Nothing stands between other calls and their messages. The library wants its own class, and uses the interface. */
+function onlyPassedOn(interceptor: ServerInterceptor): ServerInterceptor {
+  return (method, call) => (isPassedOn(method.path) ? interceptor(method, call) : (call as ServerInterceptingCall));
 }

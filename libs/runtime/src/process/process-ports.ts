@@ -87,7 +87,7 @@ export class ProcessPorts implements Service {
       { logger, clock, refused: () => refused.api++, calls },
     );
     this.service = new GrpcServer(
-      { listen: serviceListen, setting: 'SPANMESH_SERVICE_LISTEN', security: service, protocol },
+      { listen: serviceListen, setting: 'SPANMESH_SERVICE_LISTEN', security: service, protocol, takesPassedOn: true },
       { logger, clock, refused: () => refused.service++, calls },
     );
     const ports = { api: this.api.connections, service: this.service.connections };

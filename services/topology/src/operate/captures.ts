@@ -2,6 +2,7 @@ import { type ServerWritableStream, type ServiceError, status } from '@grpc/grpc
 import { CaptureClient } from '@spanmesh/proto/v1/capture';
 import type { CaptureConnectionRequest, CaptureConnectionResponse } from '@spanmesh/proto/v1/topology';
 import { USER_HEADER } from '@spanmesh/runtime/access/gate';
+import { callerOf } from '@spanmesh/runtime/access/passed-on-caller';
 import { ApiError, invalid } from '@spanmesh/runtime/grpc/api-error';
 import { createClient, PLAINTEXT } from '@spanmesh/runtime/grpc/grpc-client';
 import { runNow } from '@spanmesh/runtime/grpc/slices';
@@ -59,7 +60,13 @@ export class Captures {
       throw new ApiError(status.RESOURCE_EXHAUSTED, `${MAX_CAPTURES_PASSED} captures run already: try again later.`);
     }
     const client = createClient(CaptureClient, address, { security: meetingGateway(this.#security, gateway.name) });
-    const upstream = client.captureMessages({ connection: opened.id, count, durationMs, snaplen, by: callerOf(call) });
+    const upstream = client.captureMessages({
+      connection: opened.id,
+      count,
+      durationMs,
+      snaplen,
+      by: shownCaller(call),
+    });
     const done = (error: Error | null): void => {
       if (!this.#running.delete(abort)) return;
       if (error === null) call.end();
@@ -89,8 +96,8 @@ export class Captures {
 }
 
 /** For the gateway's log: who, as the gate knows him, and from where. */
-function callerOf(call: Call): string {
-  const from = call.getPeer().replace(/:\d+$/, '');
+function shownCaller(call: Call): string {
+  const from = callerOf(call).address;
   const [user] = call.metadata.get(USER_HEADER);
   return typeof user === 'string' ? `${user} from ${from}` : `somebody from ${from}`;
 }

@@ -1,0 +1,81 @@
+import { X509Certificate } from 'node:crypto';
+import { Metadata } from '@grpc/grpc-js';
+import { describe, expect, it } from 'vitest';
+import { CertificateAuthority } from '../tls/certificate-authority.ts';
+import { VALID } from '../tls/certificates.fixture.ts';
+import { MAX_TOKEN_CHARS } from './api-tokens.ts';
+import {
+  callerOf,
+  FORWARDED_HEADER,
+  MAX_PASSED_CERTIFICATE_BYTES,
+  noteCaller,
+  passingOn,
+  takePassedOn,
+} from './passed-on-caller.ts';
+
+const NOBODY = { certificate: null, token: null, address: '192.0.2.7' };
+const authority = CertificateAuthority.create({ subject: 'test CA', ...VALID });
+const issued = (names: string[]) =>
+  new X509Certificate(authority.issue({ subject: 'ann', names, roles: ['client'], ...VALID }).cert);
+
+describe('whoever has made a call that is passed on', () => {
+  it('is named by what he has shown, to whoever answers, and to nobody after that', () => {
+    const certificate = issued(['operate.clients.spanmesh']);
+    const headers = passingOn({ certificate, token: 'spm_x', address: '2001:db8::7' });
+    const taken = takePassedOn(headers);
+    expect(taken).toMatchObject({ token: 'spm_x', address: '2001:db8::7' });
+    expect(taken?.certificate?.fingerprint256).toBe(certificate.fingerprint256);
+    expect(Object.keys(headers.getMap())).toEqual([FORWARDED_HEADER]);
+  });
+
+  it('is nobody where nothing was shown', () => {
+    expect(takePassedOn(passingOn(NOBODY))).toEqual(NOBODY);
+  });
+
+  it('is not told of a call that a service has made for itself', () => {
+    const headers = passingOn({ ...NOBODY, certificate: issued(['topology.spanmesh']), isService: true });
+    expect(headers.getMap()).toEqual({ [FORWARDED_HEADER]: '1' });
+    expect(takePassedOn(headers)).toBeNull();
+  });
+
+  it.each<[string, Record<string, string | Buffer>]>([
+    ['a token that is too long', { 'spanmesh-caller-token': 'x'.repeat(MAX_TOKEN_CHARS + 1) }],
+    ['no certificate', { 'spanmesh-caller-certificate-bin': Buffer.from('no certificate') }],
+    ['a long certificate', { 'spanmesh-caller-certificate-bin': Buffer.alloc(MAX_PASSED_CERTIFICATE_BYTES + 1) }],
+    ['no address', { 'spanmesh-caller-address': 'user:ann' }],
+  ])('is not known by %s', (_, headers) => {
+    const metadata = new Metadata();
+    metadata.set(FORWARDED_HEADER, 'caller');
+    for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
+    expect(takePassedOn(metadata)).toEqual({ ...NOBODY, address: '' });
+    expect(Object.keys(metadata.getMap())).toEqual([FORWARDED_HEADER]);
+  });
+
+  it('is not passed on by what is longer than the other side takes', () => {
+    const many = issued(Array.from({ length: 400 }, (_, i) => `name-${i}.clients.example.org`));
+    expect(many.raw.length).toBeGreaterThan(MAX_PASSED_CERTIFICATE_BYTES);
+    const headers = passingOn({ certificate: many, token: 'x'.repeat(MAX_TOKEN_CHARS + 1), address: '' });
+    expect(headers.getMap()).toEqual({ [FORWARDED_HEADER]: 'caller' });
+  });
+});
+
+describe('who has made a call', () => {
+  const call = (headers: Record<string, string>) => {
+    const metadata = new Metadata();
+    for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
+    return { metadata, getPeer: () => '[2001:db8::1]:4711' };
+  };
+
+  it('is what was noted of him, whatever the headers say', () => {
+    const made = call({ 'spanmesh-caller-address': '192.0.2.1', authorization: 'Bearer x' });
+    noteCaller(made.metadata, NOBODY);
+    expect(callerOf(made)).toBe(NOBODY);
+  });
+
+  it('is who is connected where nobody is asked; the headers of a call that is passed on are believed of nobody there', () => {
+    const made = call({ [FORWARDED_HEADER]: 'caller', 'spanmesh-caller-address': '192.0.2.1' });
+    expect(callerOf(made)).toEqual({ certificate: null, token: null, address: '2001:db8::1' });
+    expect(callerOf(call({ authorization: 'Bearer  abc' })).token).toBe('abc');
+    expect(callerOf(call({ authorization: 'Basic abc' })).token).toBeNull();
+  });
+});
