@@ -4,10 +4,10 @@ import { TopologyApi, type TrafficListing } from '../api/topology-api.ts';
 import type { ApiOptions } from '../api-options.ts';
 import { protobufJson, writeJsonLine } from '../output/json.ts';
 import { type Paint, paintFor } from '../output/paint.ts';
-import { printable } from '../output/printable.ts';
 import { quantity } from '../output/quantity.ts';
 import { renderTable } from '../output/table.ts';
 import { note, type Terminal, write } from '../terminal.ts';
+import { missingTraffic } from '../views/traffic-columns.ts';
 import { count } from '../views/words.ts';
 import { isFound, type SortKey, sortedBy } from './order.ts';
 import { TrafficRates, type TrafficRow } from './rates.ts';
@@ -86,12 +86,12 @@ async function print(
   }
   const paint = paintFor(terminal.out);
   if (screen === null) {
-    if (silentGateways.length > 0) note(terminal, missingText(silentGateways));
+    if (silentGateways.length > 0) note(terminal, missingTraffic(silentGateways));
     await write(terminal.out, renderTable(TOP_COLUMNS, limit === 0 ? rows : rows.slice(0, limit), paint));
     return;
   }
   const above = [titleOf(rows, sort, paint)];
-  if (silentGateways.length > 0) above.push(paint('warn', missingText(silentGateways)));
+  if (silentGateways.length > 0) above.push(paint('warn', missingTraffic(silentGateways)));
   // A line between, and the headings.
   const room = Math.max(1, screen.rows - above.length - 2);
   const fitting = rows.slice(0, limit === 0 ? room : Math.min(limit, room));
@@ -112,10 +112,6 @@ function titleOf(rows: readonly TrafficRow[], sort: SortKey, paint: Paint): stri
     `by ${sort}`,
   ];
   return paint('heading', words.join(', '));
-}
-
-function missingText(gateways: readonly string[]): string {
-  return `missing: ${gateways.map(printable).join(', ')} (no answer)`;
 }
 
 function documentOf({ rows, silentGateways, intervalMs }: Shown, limit: number): unknown {
