@@ -64,6 +64,7 @@ module.exports = {
       drain: ['routing', 'peers', 'connection'],
       attach: ['drain', 'shell', 'peers', 'connection', 'shares'],
       messaging: ['attach', 'routing', 'peers', 'connection'],
+      traffic: ['routing', 'peers', 'connection'],
     }),
   ],
   options: {

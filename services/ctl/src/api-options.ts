@@ -9,8 +9,8 @@ export const DEFAULT_ADDRESS = '127.0.0.1:7987';
 /** Longest wait for one answer, in milliseconds: long past a fail-over of the topology service (4 to 5 s). */
 export const DEFAULT_TIMEOUT_MS = 10_000;
 
-/** How answers are printed. */
-export type OutputFormat = 'text' | 'json';
+/** How answers are printed; wide: text with more columns. */
+export type OutputFormat = 'text' | 'wide' | 'json';
 
 /** What every command that asks the API needs to know. */
 export interface ApiOptions {
@@ -54,10 +54,10 @@ export function addAddressOptions(command: Command): Command {
   return addAccessOptions(withAddress);
 }
 
-/** Declares all of ApiOptions on a command. */
-export function addApiOptions(command: Command): Command {
+/** Declares all of ApiOptions on a command. `formats`: those that it knows. */
+export function addApiOptions(command: Command, formats: readonly OutputFormat[] = ['text', 'json']): Command {
   return addAddressOptions(command).addOption(
-    new Option('-o, --output <format>', 'how to print it').choices(['text', 'json']).default('text'),
+    new Option('-o, --output <format>', 'how to print it').choices(formats).default('text'),
   );
 }
 

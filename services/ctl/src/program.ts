@@ -23,6 +23,7 @@ import { addShell } from './commands/shell.ts';
 import { addSim } from './commands/sim.ts';
 import { addStatus } from './commands/status.ts';
 import { addTokens } from './commands/tokens.ts';
+import { addTop } from './commands/top.ts';
 import { addTrace } from './commands/trace.ts';
 import { addTree } from './commands/tree.ts';
 import { addVolconf } from './commands/volconf.ts';
@@ -52,6 +53,7 @@ export function buildProgram(terminal: Terminal): Command {
   addStatus(program, terminal);
   addTree(program, terminal);
   addWatch(program, terminal);
+  addTop(program, terminal);
   addClusters(program, terminal);
   addNodes(program, terminal);
   addLinks(program, terminal);

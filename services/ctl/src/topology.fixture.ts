@@ -6,6 +6,8 @@ import {
   type GetTreeRequest,
   GetTreeResponse,
   type ListLinksRequest,
+  type ListTrafficRequest,
+  ListTrafficResponse,
   TopologyService,
   type WatchRequest,
   type WatchResponse,
@@ -123,6 +125,9 @@ export class FakeTopology {
   readonly explained: ExplainRequest[] = [];
   /** Never answer. */
   silent = false;
+  /** What each call of ListTraffic is answered, in turn; the last one stays. */
+  traffic: Partial<ListTrafficResponse>[] = [{}];
+  readonly trafficAsked: ListTrafficRequest[] = [];
   explain: (request: ExplainRequest) => ExplainResponse = () => ExplainResponse.fromPartial({});
   /** What happens to each watch, in turn; the last one stays open. */
   readonly watches: ((call: WatchCall) => void)[] = [];
@@ -162,6 +167,12 @@ export class FakeTopology {
         nextPageToken: '',
         revision: this.revision,
       })),
+      listTraffic: this.#answer((request: ListTrafficRequest) => {
+        this.trafficAsked.push(request);
+        const [answer = {}] = this.traffic;
+        if (this.traffic.length > 1) this.traffic.shift();
+        return ListTrafficResponse.fromPartial(answer);
+      }),
       listRelays: this.#answer(() => ({ relays: [RELAY], nextPageToken: '', revision: this.revision })),
       getTree: (call: ServerWritableStream<GetTreeRequest, GetTreeResponse>) => {
         if (this.silent) return;

@@ -67,6 +67,7 @@ import type { RouteTerminal } from './routing/trunks.ts';
 import type { GatewayOptions } from './settings.ts';
 import { GatewayShares } from './shares/gateway-shares.ts';
 import { Shell, type TreeSource } from './shell/shell.ts';
+import { GatewayTraffic } from './traffic/gateway-traffic.ts';
 import type { GatewayTrunks, TrunkHost } from './trunk/gateway-trunks.ts';
 import { registerTrunkMetrics } from './trunk/trunk-metrics.ts';
 
@@ -111,6 +112,8 @@ export class Gateway implements Service, AttachHost {
   /** Filled by `start`, in the order of the setting. */
   readonly ports: ListenPort[] = [];
   readonly counters = new GatewayMetrics();
+  /** The gRPC service GatewayTraffic (traffic.proto), for the service port. */
+  readonly traffic: GatewayTraffic;
 
   readonly #options: GatewayOptions;
   readonly #deps: GatewayDependencies;
@@ -233,6 +236,13 @@ export class Gateway implements Service, AttachHost {
       { ...shared, relays, lnkConns, clients, random: deps.random },
     );
     this.#captures = new Captures(tables.connections, { clock, logger });
+    this.traffic = new GatewayTraffic({
+      gateway: id,
+      connections: tables.connections,
+      trunks: () => this.#trunks?.traffic() ?? [],
+      classes: this.#router.classes,
+      clock,
+    });
     this.#commands = new CommandRunner({ metrics, tables, relays, shares, prober: this.#prober, drains: this.#drains });
     this.#registration = new Registration(this.identity, { bus: deps.bus, clock, logger, throttle });
     registerMetrics(deps.metrics, { metrics, tables, entrance: this.#entrance, shares });

@@ -2,6 +2,7 @@ import { hostname } from 'node:os';
 import { CaptureService } from '@spanmesh/proto/v1/capture';
 import { DialService } from '@spanmesh/proto/v1/dial';
 import { MessagingService } from '@spanmesh/proto/v1/messaging';
+import { GatewayTrafficService } from '@spanmesh/proto/v1/traffic';
 import type { Security } from '@spanmesh/runtime/access/security';
 import { LINK_GATEWAY_NAME, TOPOLOGY_NAME } from '@spanmesh/runtime/access/service-names';
 import type { GrpcServer } from '@spanmesh/runtime/grpc/grpc-server';
@@ -80,6 +81,7 @@ export function createGateway(options: GatewayOptions, deps: CreateGatewayDepend
   ports.service.addService(MessagingService, gateway.messagingImplementation);
   ports.service.addService(DialService, gateway.dialImplementation);
   ports.service.addService(CaptureService, gateway.captureImplementation);
+  ports.service.addService(GatewayTrafficService, gateway.traffic.implementation);
   if (gateway.trunks !== null) serveTrunks(ports.service, gateway.trunks);
   return gateway;
 }

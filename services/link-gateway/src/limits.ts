@@ -63,6 +63,8 @@ export const DRAIN_CLOSES_PER_SECOND = 500;
 export const HURRIED_DRAIN_MS = 1_000;
 /** Drains by order that are known at a time, those that have ended included: a small object each. */
 export const MAX_DRAINS = 16;
+/** Objects in one answer about traffic: made at once, in a millisecond or two. */
+export const MAX_TRAFFIC_PAGE = 500;
 /** Captures that run at a time (docs/captures.md). */
 export const MAX_CAPTURES = 4;
 /** Bytes of one capture that its caller has not read; what comes past that is dropped and counted. */

@@ -26,6 +26,7 @@ import { Drains } from './operate/drains.ts';
 import { Replicas } from './replicas.ts';
 import { type FollowCall, Follower, type FollowerDeps } from './replication/follower.ts';
 import { Publisher } from './replication/publisher.ts';
+import { Traffic } from './traffic/traffic.ts';
 import { History, type HistoryLimits } from './trees/history.ts';
 import { State, type StateObserver } from './trees/state.ts';
 import type { View, Widths } from './trees/view.ts';
@@ -87,6 +88,7 @@ export class Core {
   readonly directory: Directory;
   readonly drains: Drains;
   readonly captures: Captures;
+  readonly traffic: Traffic;
   readonly publisher: Publisher;
   readonly follower: Follower;
   readonly roster: Roster;
@@ -198,7 +200,8 @@ export class Core {
     this.directory = new Directory({ state, leadership, clock, logger });
     this.drains = new Drains({ state, commander });
     this.captures = new Captures(state, gatewayChannel);
-    const { drains, captures } = this;
+    this.traffic = new Traffic(gatewayChannel, { clock });
+    const { drains, captures, traffic } = this;
     const view = () => this.view();
     this.publisher = new Publisher(
       { widths: this.#widths, installation, settings },
@@ -216,6 +219,7 @@ export class Core {
         commander,
         drains,
         captures,
+        traffic,
         processes: () => this.processes(),
         clock,
         logger,

@@ -178,6 +178,7 @@ export class Topology implements Service {
     await this.#lease?.stop();
     this.#forwarder.stop();
     this.core.abdicate('This topology replica stops: find the one that leads.');
+    this.core.traffic.stop();
     await this.#presence.stop();
     for (const subscription of this.#subscriptions) subscription.unsubscribe();
     this.#subscriptions = [];

@@ -128,6 +128,11 @@ export class Endpoint implements TransactionEndpoint {
     return this.#table.peerCount;
   }
 
+  /** Transactions that either side has opened so far. */
+  get openedCount(): number {
+    return this.#table.added;
+  }
+
   /** After `lost`. */
   get isLost(): boolean {
     return this.#isLost;

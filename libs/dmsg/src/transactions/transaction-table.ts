@@ -8,6 +8,8 @@ import { GONE, type Transaction } from './transaction.ts';
  * Our msgids are (slot + 1, generation): found by an array index, never 0, and not used again before 2^32 others were.
  */
 export class TransactionTable {
+  /** Transactions that were ever in the table. */
+  added = 0;
   readonly #peers = new IdMap<Transaction>();
   #slots: (Transaction | null)[] = [];
   #freeSlots: number[] = [];
@@ -55,6 +57,7 @@ export class TransactionTable {
 
   /** Put in a transaction that is not there; one of ours must have been made with `nextLo` and `nextHi`. */
   add(tx: Transaction): void {
+    this.added++;
     if (tx.openedByPeer) {
       this.#peers.insert(tx.msgidLo, tx.msgidHi, tx);
     } else {

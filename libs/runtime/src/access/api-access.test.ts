@@ -9,9 +9,15 @@ import { createApiToken, parseApiTokens } from './api-tokens.ts';
 import { SERVICE_CALLERS, serviceGate } from './service-callers.ts';
 
 /** Services of proto/ that users of the API never see: each says so in its comment. */
-const SERVICE_PORT_ONLY = ['GatewayControl', 'Directory', 'Trunk', 'Dial', 'Capture', 'Replication'].map(
-  (name) => `spanmesh.v1.${name}`,
-);
+const SERVICE_PORT_ONLY = [
+  'GatewayControl',
+  'Directory',
+  'Trunk',
+  'Dial',
+  'Capture',
+  'GatewayTraffic',
+  'Replication',
+].map((name) => `spanmesh.v1.${name}`);
 
 /** Paths of every method of everything that is loaded. */
 function methodsOf(definitions: object): string[] {

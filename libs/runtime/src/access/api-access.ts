@@ -28,6 +28,7 @@ export const METHOD_ROLES: Readonly<Record<string, MethodRole>> = {
   // It shows what peers say to each other.
   '/spanmesh.v1.Topology/CaptureConnection': 'operate',
   '/spanmesh.v1.Topology/GetStatus': 'read',
+  '/spanmesh.v1.Topology/ListTraffic': 'read',
   '/spanmesh.v1.Volconf/ListTargets': 'read',
   '/spanmesh.v1.Volconf/GetTarget': 'read',
   '/spanmesh.v1.Volconf/WatchTargets': 'read',

@@ -12,6 +12,7 @@ export const SERVICE_CALLERS: Readonly<Record<string, readonly ServiceName[]>> =
   'spanmesh.v1.Trunk': [LINK_GATEWAY_NAME],
   'spanmesh.v1.Dial': [VOLCONF_NAME],
   'spanmesh.v1.Capture': [TOPOLOGY_NAME],
+  'spanmesh.v1.GatewayTraffic': [TOPOLOGY_NAME],
   'spanmesh.v1.Replication': [TOPOLOGY_NAME],
   // For the debug shell of a gateway, which prints trees, and for replicas that do not lead. Gateways read, see below.
   'spanmesh.v1.Topology': [LINK_GATEWAY_NAME, TOPOLOGY_NAME],

@@ -130,16 +130,18 @@ export function pageUnits(request: PageRequest): number {
   return MAX_PAGE_VISITS / 16 + sizeOf(request);
 }
 
-function sizeOf({ pageSize }: PageRequest): number {
+/** Most objects that the page may have. */
+export function sizeOf({ pageSize }: Pick<PageRequest, 'pageSize'>): number {
   return Math.min(pageSize || DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE);
 }
 
-function writeToken(key: Key): string {
+/** The token of the page that begins after this key. */
+export function writeToken(key: Key): string {
   return Buffer.from(JSON.stringify(key)).toString('base64url');
 }
 
-/** The key of the last object of the page before; undefined for the first page. */
-function parseToken(token: string): Key | undefined {
+/** The key of the last object of the page before; undefined for the first page. @throws ApiError INVALID_ARGUMENT */
+export function parseToken(token: string): Key | undefined {
   if (token === '') return undefined;
   try {
     if (token.length > MAX_TOKEN_CHARS) throw new Error('length');

@@ -15,10 +15,12 @@ import {
   type ListLinksRequest,
   type ListNodesRequest,
   type ListRelaysRequest,
+  type ListTrafficRequest,
   TopologyClient,
   type WatchRequest,
   type WatchResponse,
 } from '@spanmesh/proto/v1/topology';
+import type { TrafficCounters } from '@spanmesh/proto/v1/traffic';
 import type { Cluster, Connection, Link, Node, Relay } from '@spanmesh/proto/v1/types';
 import { type CallContext, failureOf } from './call-failure.ts';
 import { callUnary, type UnaryCall } from './channel.ts';
@@ -36,6 +38,13 @@ export interface Listing<T> {
   readonly items: T[];
   /** Revision of the first page: a watch from there misses nothing. */
   readonly revision: string;
+}
+
+/** Counters of all gateways that have answered. */
+export interface TrafficListing {
+  readonly items: TrafficCounters[];
+  /** Ids of those that have not, each once. */
+  readonly silentGateways: readonly string[];
 }
 
 interface Page<T> {
@@ -102,6 +111,19 @@ export class TopologyApi {
       const answer = await this.#unary(this.#client.listRelays, { ...filter, ...page });
       return { ...answer, items: answer.relays };
     });
+  }
+
+  async traffic(filter: Filter<ListTrafficRequest>): Promise<TrafficListing> {
+    const silent = new Set<string>();
+    const { items } = await this.#list(async (page) => {
+      const { counters, silentGateways, nextPageToken } = await this.#unary(this.#client.listTraffic, {
+        ...filter,
+        ...page,
+      });
+      for (const gateway of silentGateways) silent.add(gateway);
+      return { items: counters, nextPageToken, revision: '' };
+    });
+    return { items, silentGateways: [...silent] };
   }
 
   /** All pages as one answer. */

@@ -5,8 +5,10 @@ import type { Terminal } from '../terminal.ts';
 
 /** `spanmesh conns`, `spanmesh conns close` */
 export function addConns(program: Command, terminal: Terminal): void {
-  const command = program.command('conns').description('list connections, with the LNK_CONNs that are open on them');
-  addApiOptions(addFilters(command, 'dialect', 'gateway'));
+  const command = program
+    .command('conns')
+    .description('list connections, with the LNK_CONNs that are open on them; wide: with what has passed');
+  addApiOptions(addFilters(command, 'dialect', 'gateway'), ['text', 'wide', 'json']);
   command.action(async (filters: FilterOptions) => {
     const { showList } = await import('../views/lists.ts');
     await showList('conns', { filters, options: readApiOptions(command, terminal) }, terminal);

@@ -5,6 +5,7 @@ import {
   ListNodesResponse,
   ListRelaysResponse,
 } from '@spanmesh/proto/v1/topology';
+import { TrafficKind } from '@spanmesh/proto/v1/traffic';
 import { dialectFilter } from '../api/dialect-filter.ts';
 import { type Listing, TopologyApi } from '../api/topology-api.ts';
 import type { ApiOptions } from '../api-options.ts';
@@ -12,8 +13,9 @@ import type { FilterOptions } from '../filter-options.ts';
 import { protobufJson, writeJson } from '../output/json.ts';
 import { paintFor } from '../output/paint.ts';
 import { type Column, renderTable } from '../output/table.ts';
-import { type Terminal, write } from '../terminal.ts';
+import { note, type Terminal, write } from '../terminal.ts';
 import { CLUSTER_COLUMNS, CONNECTION_COLUMNS, LINK_COLUMNS, NODE_COLUMNS, RELAY_COLUMNS } from './tables.ts';
+import { connectionColumnsWith, missingTraffic } from './traffic-columns.ts';
 
 /** What the commands that print one list have typed. */
 export interface ListQuery {
@@ -21,10 +23,19 @@ export interface ListQuery {
   readonly options: ApiOptions;
 }
 
+/** A wide list. */
+interface Wide<T> {
+  readonly columns: readonly Column<T>[];
+  /** Gateways whose part of it is missing. */
+  readonly silentGateways: readonly string[];
+}
+
 /** How one kind of list is asked for and printed. */
 interface ListKind<T> {
   fetch(api: TopologyApi, filters: FilterOptions): Promise<Listing<T>>;
   readonly columns: readonly Column<T>[];
+  /** Asks for what more there is to show of them. */
+  wide?(api: TopologyApi, filters: FilterOptions): Promise<Wide<T>>;
   /** The whole list as one protobuf JSON document. */
   document(listing: Listing<T>): unknown;
 }
@@ -52,6 +63,10 @@ const LINKS: ListKind<ListLinksResponse['links'][number]> = {
 const CONNECTIONS: ListKind<ListConnectionsResponse['connections'][number]> = {
   fetch: (api, { dialect, gateway = '' }) => api.connections({ dialect: dialectFilter(dialect), gateway }),
   columns: CONNECTION_COLUMNS,
+  wide: async (api, { gateway = '' }) => {
+    const { items, silentGateways } = await api.traffic({ gateway, kinds: [TrafficKind.TRAFFIC_KIND_CONNECTION] });
+    return { columns: connectionColumnsWith(new Map(items.map((one) => [one.id, one]))), silentGateways };
+  },
   document: ({ items: connections, revision }) =>
     protobufJson(ListConnectionsResponse, { connections, revision, ...LAST_PAGE }),
 };
@@ -87,9 +102,12 @@ async function show<T>(kind: ListKind<T>, { filters, options }: ListQuery, termi
     if (options.output === 'json') {
       const { nextPageToken: _, ...document } = kind.document(listing) as { nextPageToken: string };
       await writeJson(terminal.out, document);
-    } else {
-      await write(terminal.out, renderTable(kind.columns, listing.items, paintFor(terminal.out)));
+      return;
     }
+    const wide = options.output === 'wide' ? await kind.wide?.(api, filters) : undefined;
+    const { columns, silentGateways } = wide ?? { columns: kind.columns, silentGateways: [] };
+    if (silentGateways.length > 0) note(terminal, missingTraffic(silentGateways));
+    await write(terminal.out, renderTable(columns, listing.items, paintFor(terminal.out)));
   } finally {
     api.close();
   }

@@ -35,6 +35,8 @@ export interface BackpressureDependencies {
  * that it has sent to lags. And when those that send to it must wait: while it is high, until it is low.
  */
 export class Backpressure implements Reader, Pressure {
+  /** How often reading was paused, for a destination or for itself. */
+  pauses = 0;
   readonly #deps: BackpressureDependencies;
   /** Bytes queued that make it high. */
   readonly #highWater: number;
@@ -84,6 +86,7 @@ export class Backpressure implements Reader, Pressure {
     if (!this.isPaused) socket.pause();
     this.#waitsFor.add(destination);
     metrics.pauses++;
+    this.pauses++;
     destination.onceLow(() => {
       this.#waitsFor.delete(destination);
       this.#resume();
@@ -102,6 +105,7 @@ export class Backpressure implements Reader, Pressure {
     if (this.#full || queue.bytes <= this.#pauseAbove) return;
     if (!this.isPaused) socket.pause();
     this.#full = true;
+    this.pauses++;
   }
 
   /** Less is queued than before, or the connection has ended. */

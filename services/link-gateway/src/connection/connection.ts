@@ -31,6 +31,7 @@ import type { Pressure } from './pressure.ts';
 import type { ReadTurns } from './read-turns.ts';
 import { SendQueue, type SendQueueOwner } from './send-queue.ts';
 import type { Tap } from './tap.ts';
+import type { TrafficCounts } from './traffic-counts.ts';
 import type { TurnFlush } from './turn-flush.ts';
 
 /**
@@ -134,12 +135,16 @@ export class Connection
   readonly #deadline: MessageDeadline;
   /** Messages that have come. */
   #messages = 0;
+  /** Bytes that have come. */
+  #bytesIn = 0;
   readonly #backpressure: Backpressure;
   #state: State;
   #silence: Timer | null = null;
 
   /** Microseconds since 1970: when it was established. */
   #sinceUs = 0;
+  /** The same on the clock's monotonic scale, milliseconds. */
+  #establishedAt = 0;
   /** When the last byte came, on the clock's monotonic scale. */
   #heardAt: number;
   /** Bytes have come at all. */
@@ -232,6 +237,23 @@ export class Connection
   /** Bytes that wait for the peer. */
   get queuedBytes(): number {
     return this.#queue.bytes;
+  }
+
+  /** What has passed on it so far; null unless it is open. */
+  get traffic(): TrafficCounts | null {
+    const { endpoint } = this;
+    if (endpoint === null) return null;
+    return {
+      messagesIn: endpoint.messagesIn,
+      messagesOut: endpoint.messagesOut,
+      bytesIn: this.#bytesIn,
+      bytesOut: this.#queue.bytesOut,
+      transactionsOpen: endpoint.openCount,
+      transactionsOpened: endpoint.openedCount,
+      queueBytes: this.#queue.bytes,
+      pauses: this.#backpressure.pauses,
+      ageMs: this.#deps.clock.now() - this.#establishedAt,
+    };
   }
 
   get tap(): Tap | null {
@@ -429,6 +451,7 @@ export class Connection
   #onData(chunk: Uint8Array): void {
     const { metrics, clock, shares, reads, reports, flow } = this.#deps;
     metrics.bytesIn += chunk.length;
+    this.#bytesIn += chunk.length;
     this.#heardAt = clock.now();
     if (!this.#heard) {
       this.#heard = true;
@@ -520,6 +543,7 @@ export class Connection
     );
     this.#become({ kind: 'open', endpoint });
     this.#sinceUs = Math.floor(this.#deps.clock.wall() * 1000);
+    this.#establishedAt = this.#deps.clock.now();
     this.#events.established(endpoint);
   }
 

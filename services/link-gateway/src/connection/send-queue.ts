@@ -54,6 +54,8 @@ export class SendQueue {
   readonly out: TurnBuffer;
   /** Looks on at what is queued; null: nobody does. */
   tap: Tap | null = null;
+  /** Bytes taken out of `out` so far, as they go on the wire. */
+  bytesOut = 0;
   readonly #options: SendQueueOptions;
   readonly #socket: Socket;
   readonly #clock: Clock;
@@ -175,6 +177,7 @@ export class SendQueue {
     const bytes = this.#sealing?.sealer.sealedBytes(plainBytes) ?? plainBytes;
     if (taken === null) return;
     this.#metrics.bytesOut += bytes;
+    this.bytesOut += bytes;
     this.#sliceBytes += bytes;
     if (this.#next === this.#slices.length) {
       this.#slices = taken;

@@ -185,7 +185,7 @@ export class ClientRoute implements LocalRouteHandlers {
     }
     one.created = true;
     one.deleted = message.delete;
-    one.tx.endpoint.send(one.tx, wordOf(message), message.error, message.payload, message.aux);
+    route.send(one.tx, wordOf(message), message.error, message.payload, message.aux);
   }
 
   #open(route: LocalRoute, message: RoutedMessage): void {

@@ -13,6 +13,7 @@ import { describe, expect, it } from 'vitest';
 import { Flow } from '../connection/flow.ts';
 import type { LocalClients } from '../routing/local-clients.ts';
 import { LocalRoute, type LocalRouteHandlers } from '../routing/local-route.ts';
+import { RouteClass } from '../routing/route-class.ts';
 import type { CallError } from './call-error.ts';
 import type { Directory } from './directory-calls.ts';
 import { ASK_AGAIN_MS, DEFAULT_ROUTE_WAIT_MS, GREETING_MS, MAX_ROUTE_WAIT_MS } from './limits.ts';
@@ -117,7 +118,7 @@ function world({ reachable = ['x.00000001', 'y.00000001'] }: { reachable?: strin
       const route = new LocalRoute(
         handlers,
         { endpoint, circuit: null, address: null, pressure },
-        { flow, ended: () => {} },
+        { flow, routes: new RouteClass(1), ended: () => {} },
       );
       routes.push(route);
       return route;

@@ -13,6 +13,7 @@ import type { Joins } from './joins.ts';
 import type { LocalClients } from './local-clients.ts';
 import { LocalRoute } from './local-route.ts';
 import type { ReturnPaths } from './return-paths.ts';
+import { bytesOf } from './route-class.ts';
 import type { TrunkRoutes } from './trunk-routes.ts';
 import type { RemoteLinkKey, RouteSource, RouteTerminal } from './trunks.ts';
 
@@ -90,12 +91,13 @@ export class ArrivedRoutes implements RouteTerminal {
     if (client !== undefined && this.#deps.clients.opened(client, tx, frame)) return;
     const route = this.#toLinks.get(circuit);
     if (route === undefined) joins.refuse(tx);
-    else if (route.address === null) joins.stack(tx, route.link.tx, frame, joins.toPeer, joins.toTrunk);
-    else joins.send(tx, route.link.tx, route.address, frame, joins.toPeer, joins.toTrunk);
+    else if (route.address === null) joins.stack(tx, route.link.tx, frame, joins.fromTrunk, joins.toTrunk);
+    else joins.send(tx, route.link.tx, route.address, frame, joins.fromTrunk, joins.toTrunk);
   }
 
   oneWayOnRoute(circuit: Transaction, frame: Frame): void {
-    const { metrics, clients } = this.#deps;
+    const { metrics, clients, joins } = this.#deps;
+    const bytes = bytesOf(frame);
     if (circuit.handler instanceof LocalRoute) {
       circuit.handler.heard(frame, circuit);
       return;
@@ -108,6 +110,7 @@ export class ArrivedRoutes implements RouteTerminal {
     if (circuit.handler instanceof Joined) {
       const other = circuit.data as Transaction;
       if (other.txDeleted || !other.endpoint.forwardOneWay(frame, other)) metrics.routedDropped++;
+      else circuit.handler.passed.add(bytes);
       return;
     }
     const route = this.#toLinks.get(circuit);
@@ -121,6 +124,7 @@ export class ArrivedRoutes implements RouteTerminal {
         ? endpoint.forwardOneWay(frame, route.link.tx)
         : endpoint.forwardOneWay(frame, null, route.address);
     if (!sent) metrics.routedDropped++;
+    else joins.fromTrunk.passed.add(bytes);
   }
 
   routeEnded(route: Transaction): void {

@@ -2,6 +2,7 @@ import { BLK_READ, DELETE, LNK_ERROR } from '@spanmesh/dmsg/command';
 import type { Dialect } from '@spanmesh/dmsg/dialect';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
+import { ListGatewayTrafficRequest, TrafficKind } from '@spanmesh/proto/v1/traffic';
 import fc from 'fast-check';
 import { expect } from 'vitest';
 import { type Member, Mesh } from './mesh.fixture.ts';
@@ -208,6 +209,10 @@ async function checkEmpty(mesh: Mesh): Promise<void> {
   await mesh.settled();
   const kept = Object.entries({ ...mesh.counts, ...mesh.trunkCounts, standing: 0 }).filter(([, count]) => count !== 0);
   expect(kept).toEqual([]);
+  const kinds = [TrafficKind.TRAFFIC_KIND_ROUTE_CLASS];
+  const request = ListGatewayTrafficRequest.fromPartial({ kinds });
+  const classes = mesh.gateways.flatMap(({ gateway }) => gateway.traffic.list(request).counters);
+  expect(classes.filter(({ transactionsOpen }) => transactionsOpen !== 0)).toEqual([]);
 }
 
 /** linkid: a message that crosses the end of a span is thrown away, and its sender learns it from that end. */

@@ -1,6 +1,7 @@
 import { ErrorCode } from '@spanmesh/dmsg/error-code';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
+import { bytesOf, type Passed, type RouteClass } from './route-class.ts';
 import type { RoutedSample } from './routed-sample.ts';
 
 /**
@@ -8,11 +9,20 @@ import type { RoutedSample } from './routed-sample.ts';
  * When one is lost the other is aborted with LOSTLINK, and nothing passes any more.
  */
 export class Joined implements TransactionHandler {
+  readonly routes: RouteClass;
+  /** Where what comes in is counted once it has gone out. */
+  readonly passed: Passed;
   /** Called before a message goes out in a transaction: to note where the connection that is being read sends. */
   readonly #sending: ((to: Transaction) => void) | null;
   readonly #sample: RoutedSample;
 
-  constructor(sample: RoutedSample, sending: ((to: Transaction) => void) | null = null) {
+  constructor(
+    sample: RoutedSample,
+    { routes, passed }: Pick<Joined, 'routes' | 'passed'>,
+    sending: ((to: Transaction) => void) | null = null,
+  ) {
+    this.routes = routes;
+    this.passed = passed;
     this.#sample = sample;
     this.#sending = sending;
   }
@@ -25,10 +35,12 @@ export class Joined implements TransactionHandler {
   onMessage(tx: Transaction, frame: Frame): void {
     const other = tx.data as Transaction;
     if (this.#sending !== null) this.#sending(other);
-    other.endpoint.forward(other, frame);
+    const bytes = bytesOf(frame);
+    if (other.endpoint.forward(other, frame)) this.passed.add(bytes);
   }
 
   onGone(tx: Transaction): void {
+    this.routes.halfGone();
     this.#sample.ended(tx);
   }
 

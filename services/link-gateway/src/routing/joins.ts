@@ -4,13 +4,16 @@ import type { LinkAddress, Transaction } from '@spanmesh/dmsg/transaction';
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { GatewayMetrics } from '../metrics.ts';
 import { abort, Joined } from './joined.ts';
+import { bytesOf, type RouteClasses } from './route-class.ts';
 import { RoutedSample, SAMPLED_TRANSACTIONS } from './routed-sample.ts';
 import type { TrunkRoutes } from './trunk-routes.ts';
 
 /** Joins transactions. Which handler one has says whether its partner is on a trunk. */
 export class Joins {
-  /** Of those whose messages go out on a connection. */
+  /** Of those whose messages come from a connection of this gateway, and go out on one. */
   readonly toPeer: Joined;
+  /** Of those whose messages come from a trunk, and go out on a connection. */
+  readonly fromTrunk: Joined;
   /** Of those whose messages go out on a trunk: it is noted for back-pressure. */
   readonly toTrunk: Joined;
   readonly #metrics: GatewayMetrics;
@@ -21,15 +24,18 @@ export class Joins {
     metrics,
     trunkRoutes,
     clock,
+    classes: { local, trunk },
   }: {
     metrics: GatewayMetrics;
     trunkRoutes: TrunkRoutes;
+    classes: RouteClasses;
     clock: Pick<Clock, 'now'>;
   }) {
     this.#metrics = metrics;
     this.#sample = new RoutedSample({ clock, seconds: metrics.routed });
-    this.toPeer = new Joined(this.#sample);
-    this.toTrunk = new Joined(this.#sample, (to) => trunkRoutes.sentOn(to));
+    this.toPeer = new Joined(this.#sample, { routes: local, passed: local.out });
+    this.fromTrunk = new Joined(this.#sample, { routes: trunk, passed: trunk.in });
+    this.toTrunk = new Joined(this.#sample, { routes: trunk, passed: trunk.out }, (to) => trunkRoutes.sentOn(to));
   }
 
   /**
@@ -70,6 +76,7 @@ export class Joins {
     ofTx: Joined,
     ofPartner: Joined,
   ): void {
+    const bytes = bytesOf(frame);
     let partner: Transaction;
     try {
       partner = endpoint.openForwarded(circuit, ofPartner, frame, address);
@@ -80,6 +87,8 @@ export class Joins {
       return;
     }
     if (this.#metrics.routedTransactions++ % SAMPLED_TRANSACTIONS === 0) this.#sample.begun(tx);
+    ofTx.routes.opened();
+    ofTx.passed.add(bytes);
     tx.handler = ofTx;
     tx.data = partner;
     partner.data = tx;

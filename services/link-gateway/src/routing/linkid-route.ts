@@ -3,6 +3,7 @@ import type { LinkAddress, Transaction, TransactionEndpoint, TransactionHandler 
 import type { LinkUser, Relay, RelaySource } from '../peers/peer.ts';
 import { abort } from './joined.ts';
 import type { ReturnPathUser } from './return-path-user.ts';
+import { bytesOf, type Passed, type RouteClass } from './route-class.ts';
 import type { RouteUser } from './trunk-routes.ts';
 
 /** Where the messages of a route go: a link of this gateway, or the route transaction to another one. */
@@ -115,16 +116,25 @@ export class LinkidJoin {
 
 /** Handler of transactions that are joined over a LinkidRoute. As `Joined`. */
 export class LinkidJoined implements TransactionHandler {
+  readonly routes: RouteClass;
+  /** Where what comes in is counted once it has gone out. */
+  readonly passed: Passed;
   readonly #sending: ((to: Transaction) => void) | null;
 
-  constructor(sending: ((to: Transaction) => void) | null = null) {
+  constructor(
+    { routes, passed }: Pick<LinkidJoined, 'routes' | 'passed'>,
+    sending: ((to: Transaction) => void) | null = null,
+  ) {
+    this.routes = routes;
+    this.passed = passed;
     this.#sending = sending;
   }
 
   onMessage(tx: Transaction, frame: Frame): void {
     const other = otherOf(tx);
     if (this.#sending !== null) this.#sending(other);
-    other.endpoint.forward(other, frame);
+    const bytes = bytesOf(frame);
+    if (other.endpoint.forward(other, frame)) this.passed.add(bytes);
   }
 
   onLost(tx: Transaction): void {
@@ -132,6 +142,7 @@ export class LinkidJoined implements TransactionHandler {
   }
 
   onGone(tx: Transaction): void {
+    this.routes.halfGone();
     (tx.data as LinkidJoin).left();
   }
 }

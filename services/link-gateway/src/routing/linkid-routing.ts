@@ -10,6 +10,7 @@ import { LinkidJoin, LinkidJoined, LinkidRoute, type RouteWay } from './linkid-r
 import { keyOfLink, type LocalClients } from './local-clients.ts';
 import { type LinkidUse, useOf } from './relay-use.ts';
 import type { ReturnPaths } from './return-paths.ts';
+import { bytesOf, type RouteClasses } from './route-class.ts';
 import type { TrunkRoutes } from './trunk-routes.ts';
 
 export interface LinkidRoutingDependencies {
@@ -17,19 +18,25 @@ export interface LinkidRoutingDependencies {
   readonly trunkRoutes: TrunkRoutes;
   readonly returnPaths: ReturnPaths;
   readonly clients: LocalClients;
+  readonly classes: RouteClasses;
 }
 
 /** Messages with a source and a target (protocol.md, "Routing, linkid"). */
 export class LinkidRouting {
   readonly #deps: LinkidRoutingDependencies;
+  /** For messages between two peers of this gateway. */
   readonly #joined: LinkidJoined;
-  /** For messages that go out to another gateway. */
+  /** For messages that go out to another gateway, and for those that come from one. */
   readonly #joinedToTrunk: LinkidJoined;
+  readonly #joinedFromTrunk: LinkidJoined;
 
   constructor(deps: LinkidRoutingDependencies) {
     this.#deps = deps;
-    this.#joined = new LinkidJoined();
-    this.#joinedToTrunk = new LinkidJoined((to) => deps.trunkRoutes.sentOn(to));
+    const { local, trunk } = deps.classes;
+    this.#joined = new LinkidJoined({ routes: local, passed: local.out });
+    this.#joinedFromTrunk = new LinkidJoined({ routes: trunk, passed: trunk.in });
+    const toTrunk = { routes: trunk, passed: trunk.out };
+    this.#joinedToTrunk = new LinkidJoined(toTrunk, (to) => deps.trunkRoutes.sentOn(to));
   }
 
   /** A peer opens a transaction towards another one. */
@@ -76,7 +83,9 @@ export class LinkidRouting {
     route.usedAt = peer.connection.heardAt;
     const { way } = route;
     if (way.circuit !== null) trunkRoutes.sentOn(way.circuit);
+    const bytes = bytesOf(frame);
     if (!way.endpoint.forwardOneWay(frame, way.circuit, way.address)) metrics.routedDropped++;
+    else this.#joinedOver(way).passed.add(bytes);
   }
 
   /** A relay is about to close: its routes end, and what it is the return path of. */
@@ -100,12 +109,13 @@ export class LinkidRouting {
   #join(route: LinkidRoute, tx: Transaction, frame: Frame, now: number): void {
     const { metrics, trunkRoutes } = this.#deps;
     const { way } = route;
+    const bytes = bytesOf(frame);
     let far: Transaction;
     try {
       far =
         way.circuit === null
           ? way.endpoint.openForwarded(null, this.#joined, frame, way.address)
-          : way.endpoint.openForwarded(way.circuit, this.#joined, frame);
+          : way.endpoint.openForwarded(way.circuit, this.#joinedFromTrunk, frame);
     } catch (error) {
       if (!(error instanceof DmsgError)) throw error;
       this.#refuse(tx);
@@ -115,9 +125,17 @@ export class LinkidRouting {
     metrics.routedTransactions++;
     route.usedAt = now;
     const join = new LinkidJoin(route, tx, far);
-    tx.handler = way.circuit === null ? this.#joined : this.#joinedToTrunk;
+    const handler = this.#joinedOver(way);
+    handler.routes.opened();
+    handler.passed.add(bytes);
+    tx.handler = handler;
     tx.data = join;
     far.data = join;
+  }
+
+  /** Handler of the sender's transactions. */
+  #joinedOver({ circuit }: RouteWay): LinkidJoined {
+    return circuit === null ? this.#joined : this.#joinedToTrunk;
   }
 
   /** The route over the relay for the sender's span, made when it is first needed. null: there can be none. */

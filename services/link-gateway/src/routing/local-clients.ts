@@ -10,6 +10,7 @@ import { addressOf } from './address.ts';
 import { LocalRoute, type LocalRouteHandlers, type LocalWay } from './local-route.ts';
 import type { ReturnPathUser } from './return-path-user.ts';
 import type { ReturnPaths } from './return-paths.ts';
+import type { RouteClass } from './route-class.ts';
 import type { TrunkRoutes } from './trunk-routes.ts';
 import type { RemoteLinkKey, RouteSource, Trunks } from './trunks.ts';
 
@@ -31,6 +32,8 @@ export interface LocalClientsDependencies {
   readonly trunks: Trunks;
   readonly trunkRoutes: TrunkRoutes;
   readonly returnPaths: ReturnPaths;
+  /** Counts what passes on its routes. */
+  readonly routes: RouteClass;
 }
 
 /**
@@ -74,6 +77,7 @@ export class LocalClients {
     const key = dialect === 'linkid' ? keyOf(typeof link === 'number' ? { gateway: '', number: link } : link) : null;
     const route = new LocalRoute(handlers, made.way, {
       flow: this.#deps.flow,
+      routes: this.#deps.routes,
       ended: () => {
         this.#open.delete(route);
         if (key !== null) this.#forget(key, route);

@@ -1,5 +1,7 @@
+import { SIZE_MASK } from '@spanmesh/dmsg/command';
 import { ErrorCode } from '@spanmesh/dmsg/error-code';
 import type { Frame } from '@spanmesh/dmsg/frame';
+import { CORE_HEADER_BYTES, padded } from '@spanmesh/dmsg/header';
 import {
   DISCARD,
   type LinkAddress,
@@ -12,6 +14,7 @@ import { type Pressure, RESTING } from '../connection/pressure.ts';
 import type { LinkUser } from '../peers/peer.ts';
 import { abort } from './joined.ts';
 import type { ReturnPathUser } from './return-path-user.ts';
+import { bytesOf, type RouteClass } from './route-class.ts';
 import type { RouteUser } from './trunk-routes.ts';
 
 /** Why a route of a client has ended. */
@@ -53,10 +56,17 @@ export class LocalRoute implements TransactionHandler, LinkUser, RouteUser, Retu
   readonly #flow: Flow;
   readonly #handlers: LocalRouteHandlers;
   readonly #transactions = new Set<Transaction>();
+  readonly #routes: RouteClass;
   readonly #ended: () => void;
   #isOpen = true;
 
-  constructor(handlers: LocalRouteHandlers, way: LocalWay, deps: { flow: Flow; ended: () => void }) {
+  /** `routes` counts what passes. */
+  constructor(
+    handlers: LocalRouteHandlers,
+    way: LocalWay,
+    deps: { flow: Flow; routes: RouteClass; ended: () => void },
+  ) {
+    this.#routes = deps.routes;
     this.#handlers = handlers;
     this.#way = way;
     this.#flow = deps.flow;
@@ -79,7 +89,7 @@ export class LocalRoute implements TransactionHandler, LinkUser, RouteUser, Retu
 
   /**
    * Opens a transaction with the node, or (circuit) on one of this route. `cmd`: the command, with DELETE if nothing more is sent
-   * in it. Further messages, and ends, by `tx.endpoint`. `handler.onLost` is called if the route goes first.
+   * in it. Further messages by `send`, ends by `tx.endpoint`. `handler.onLost` is called if the route goes first.
    * @throws DmsgError LOSTLINK: the route or the circuit is gone; CANTCIRC; FIELD: message out of bounds.
    */
   open(
@@ -92,8 +102,16 @@ export class LocalRoute implements TransactionHandler, LinkUser, RouteUser, Retu
   ): Transaction {
     const { endpoint, address } = this.#way;
     const tx = endpoint.open(cmd, circuit ?? this.#way.circuit, this, payload, error, aux, address);
+    this.#noteSent(cmd, aux);
     this.#take(tx, handler);
     return tx;
+  }
+
+  /** Sends a message in a transaction of this route. False: our direction of it is closed. @throws DmsgError FIELD */
+  send(tx: Transaction, cmd: number, error: number, payload: Uint8Array | null, aux: Uint8Array | null): boolean {
+    const sent = tx.endpoint.send(tx, cmd, error, payload, aux);
+    if (sent) this.#noteSent(cmd, aux);
+    return sent;
   }
 
   /** Takes a transaction that the node has opened. */
@@ -112,7 +130,9 @@ export class LocalRoute implements TransactionHandler, LinkUser, RouteUser, Retu
   ): boolean {
     if (!this.#isOpen) return false;
     const { endpoint, address } = this.#way;
-    return endpoint.oneWay(cmd, error, payload, aux, circuit ?? this.#way.circuit, address);
+    const sent = endpoint.oneWay(cmd, error, payload, aux, circuit ?? this.#way.circuit, address);
+    if (sent) this.#noteSent(cmd, aux);
+    return sent;
   }
 
   /** The client has done with it: what is open is aborted, without another call of its handlers. */
@@ -128,18 +148,18 @@ export class LocalRoute implements TransactionHandler, LinkUser, RouteUser, Retu
 
   /** The node opens a transaction on one of the route, or (linkid) towards the span of this gateway. */
   opened(tx: Transaction, frame: Frame): void {
-    this.#noteDelivery();
+    this.#noteDelivery(frame);
     this.#handlers.onOpen(this, tx, frame);
   }
 
   /** The node sends a one-way message there. */
   heard(frame: Frame, circuit: Transaction | null): void {
-    this.#noteDelivery();
+    this.#noteDelivery(frame);
     this.#handlers.onOneWay(this, frame, circuit);
   }
 
   onMessage(tx: Transaction, frame: Frame): void {
-    this.#noteDelivery();
+    this.#noteDelivery(frame);
     (tx.data as TransactionHandler).onMessage(tx, frame);
   }
 
@@ -148,6 +168,7 @@ export class LocalRoute implements TransactionHandler, LinkUser, RouteUser, Retu
   }
 
   onGone(tx: Transaction): void {
+    this.#routes.halfGone();
     this.#transactions.delete(tx);
     (tx.data as TransactionHandler).onGone?.(tx);
   }
@@ -166,10 +187,16 @@ export class LocalRoute implements TransactionHandler, LinkUser, RouteUser, Retu
 
   #take(tx: Transaction, handler: TransactionHandler): void {
     tx.data = handler;
+    this.#routes.opened();
     this.#transactions.add(tx);
   }
 
-  #noteDelivery(): void {
+  #noteSent(cmd: number, aux: Uint8Array | null): void {
+    this.#routes.out.add((cmd & SIZE_MASK) * CORE_HEADER_BYTES + padded(aux?.length ?? 0));
+  }
+
+  #noteDelivery(frame: Frame): void {
+    this.#routes.in.add(bytesOf(frame));
     const { pressure } = this.#handlers;
     if (pressure !== undefined) this.#flow.sentInto(pressure);
   }

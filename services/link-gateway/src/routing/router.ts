@@ -17,6 +17,7 @@ import { LocalClients, type LocalClientsOptions } from './local-clients.ts';
 import { LocalRoute } from './local-route.ts';
 import { linkidUse } from './relay-use.ts';
 import { ReturnPaths } from './return-paths.ts';
+import { bytesOf, RouteClasses } from './route-class.ts';
 import { TrunkRoutes } from './trunk-routes.ts';
 import type { Trunks } from './trunks.ts';
 
@@ -40,6 +41,8 @@ export class Router implements Routing {
   readonly terminal: ArrivedRoutes;
   /** For clients in this process. */
   readonly clients: LocalClients;
+  /** What has passed on routes so far. */
+  readonly classes = new RouteClasses();
 
   readonly #metrics: GatewayMetrics;
   readonly #trunkRoutes: TrunkRoutes;
@@ -53,9 +56,11 @@ export class Router implements Routing {
     const returnPaths = new ReturnPaths({ idleMs: options.onDemandIdle }, { relays, clock });
     this.#trunkRoutes = trunkRoutes;
     this.#returnPaths = returnPaths;
-    const joins = new Joins({ metrics, trunkRoutes, clock });
+    const { classes } = this;
+    const joins = new Joins({ metrics, trunkRoutes, clock, classes });
     this.#joins = joins;
-    this.clients = new LocalClients(options, { clock, flow, tables, trunks, trunkRoutes, returnPaths });
+    const { client } = classes;
+    this.clients = new LocalClients(options, { clock, flow, tables, trunks, trunkRoutes, returnPaths, routes: client });
     this.terminal = new ArrivedRoutes({
       clock,
       metrics,
@@ -65,7 +70,7 @@ export class Router implements Routing {
       clients: this.clients,
       joins,
     });
-    this.#linkid = new LinkidRouting({ metrics, trunkRoutes, returnPaths, clients: this.clients });
+    this.#linkid = new LinkidRouting({ metrics, trunkRoutes, returnPaths, clients: this.clients, classes });
     relays.onClosing = (relay) => this.relayClosing(relay);
   }
 
@@ -111,7 +116,7 @@ export class Router implements Routing {
       joins.refuse(tx);
     } else if (isRemote(circuit)) {
       this.#trunkRoutes.sentOn(target);
-      joins.stack(tx, target, frame, joins.toTrunk, joins.toPeer);
+      joins.stack(tx, target, frame, joins.toTrunk, joins.fromTrunk);
     } else {
       joins.stack(tx, target, frame, joins.toPeer, joins.toPeer);
     }
@@ -135,11 +140,15 @@ export class Router implements Routing {
     const isJoined = handler instanceof Joined;
     if (!isJoined && !(handler instanceof Relays)) return false;
     const target = isJoined ? (circuit.data as Transaction) : this.#targetOf(circuit);
+    const bytes = bytesOf(frame);
     if (target === null || target.txDeleted || !target.endpoint.forwardOneWay(frame, target)) {
       this.#metrics.routedDropped++;
-    } else if (isJoined ? handler === this.#joins.toTrunk : isRemote(circuit)) {
-      this.#trunkRoutes.sentOn(target);
+      return true;
     }
+    const { toTrunk, toPeer } = this.#joins;
+    const by = isJoined ? handler : isRemote(circuit) ? toTrunk : toPeer;
+    by.passed.add(bytes);
+    by.note(target);
     return true;
   }
 

@@ -13,6 +13,7 @@ import type { ChannelSecurity } from '@spanmesh/runtime/tls/tls-credentials';
 import type { TlsFiles } from '@spanmesh/runtime/tls/tls-files';
 import type { Flow } from '../connection/flow.ts';
 import type { Pressure } from '../connection/pressure.ts';
+import type { TrafficCounts } from '../connection/traffic-counts.ts';
 import { TurnFlush } from '../connection/turn-flush.ts';
 import { MAX_DEAD_GATEWAYS } from '../limits.ts';
 import type { RemoteLinkKey, RouteSource, RouteTerminal, Trunks } from '../routing/trunks.ts';
@@ -130,6 +131,14 @@ export class GatewayTrunks implements Trunks {
     let bytes = 0;
     for (const trunk of this.#trunks.values()) bytes += trunk.queuedBytes;
     return bytes;
+  }
+
+  /** The established trunks, by the id of the other gateway: what has passed on each so far. */
+  *traffic(): Iterable<[string, TrafficCounts]> {
+    for (const trunk of this.#trunks.values()) {
+      const { traffic } = trunk;
+      if (traffic !== null) yield [trunk.gateway, traffic];
+    }
   }
 
   /** How this gateway is connected with the others (gateway_control.proto). */

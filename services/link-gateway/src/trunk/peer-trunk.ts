@@ -6,6 +6,7 @@ import type { ProtocolRule } from '@spanmesh/runtime/grpc/protocol-version';
 import { type Logger, Throttle } from '@spanmesh/runtime/log/logger';
 import type { Random } from '@spanmesh/runtime/random';
 import type { TlsFiles } from '@spanmesh/runtime/tls/tls-files';
+import type { TrafficCounts } from '../connection/traffic-counts.ts';
 import type { RouteSource } from '../routing/trunks.ts';
 import {
   FIRST_BACKOFF_MS,
@@ -106,6 +107,11 @@ export class PeerTrunk {
 
   get queuedBytes(): number {
     return this.#end?.queuedBytes ?? 0;
+  }
+
+  /** What has passed on it so far; null unless it is established. */
+  get traffic(): TrafficCounts | null {
+    return this.#state.kind === 'standing' ? this.#state.end.traffic : null;
   }
 
   /** Topology says where it is. One that cannot be reached is tried at once if that has changed. */

@@ -13,6 +13,7 @@ import type { Transaction } from '@spanmesh/dmsg/transaction';
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { Destination, Flow, Reader } from '../connection/flow.ts';
 import { SendQueue, type SendQueueOwner } from '../connection/send-queue.ts';
+import type { TrafficCounts } from '../connection/traffic-counts.ts';
 import type { RouteSource, RouteTerminal } from '../routing/trunks.ts';
 import { readWith } from '../socket/read-memory.ts';
 import { FREE_WINDOW, OutWindow, release, type Waiter } from './credit.ts';
@@ -92,6 +93,11 @@ export class TrunkEnd implements FrameSink, EndpointHandler, SendQueueOwner, Rou
   #keepAlive: KeepAlive | null = null;
   #isLost = false;
   #flushedMessages = 0;
+  /** Bytes that have come, and how often a sender was held up. */
+  #bytesIn = 0;
+  #creditWaits = 0;
+  /** When a socket was attached, on the clock's monotonic scale, milliseconds. */
+  #attachedAt = 0;
 
   constructor(deps: TrunkEndDependencies) {
     this.#deps = deps;
@@ -119,6 +125,22 @@ export class TrunkEnd implements FrameSink, EndpointHandler, SendQueueOwner, Rou
     return this.#queue === null ? this.#before.heldBytes : this.#queue.bytes;
   }
 
+  /** What has passed on it so far; null before a socket is attached. */
+  get traffic(): TrafficCounts | null {
+    if (this.#queue === null) return null;
+    return {
+      messagesIn: this.#endpoint.messagesIn,
+      messagesOut: this.#endpoint.messagesOut,
+      bytesIn: this.#bytesIn,
+      bytesOut: this.#queue.bytesOut,
+      transactionsOpen: this.#endpoint.openCount,
+      transactionsOpened: this.#endpoint.openedCount,
+      queueBytes: this.#queue.bytes,
+      pauses: this.#creditWaits,
+      ageMs: this.#deps.clock.now() - this.#attachedAt,
+    };
+  }
+
   get isHigh(): boolean {
     return this.#queue === null
       ? this.#before.heldBytes > WAITING_LIMIT_BYTES / 2
@@ -136,6 +158,7 @@ export class TrunkEnd implements FrameSink, EndpointHandler, SendQueueOwner, Rou
     const { clock, metrics, flow } = this.#deps;
     const { socket, held } = readWith(connected, (chunk) => this.#onData(chunk));
     this.#socket = socket;
+    this.#attachedAt = clock.now();
     // Those that send over it wait for their routes, not for the trunk as a whole.
     const destination: Destination = { isHigh: false, onceLow: (fn) => fn(), flush: () => this.flush() };
     this.#queue = new SendQueue(
@@ -277,6 +300,7 @@ export class TrunkEnd implements FrameSink, EndpointHandler, SendQueueOwner, Rou
 
   creditWaits(): void {
     this.#deps.metrics.creditWaits++;
+    this.#creditWaits++;
   }
 
   flushLater(): void {
@@ -298,6 +322,7 @@ export class TrunkEnd implements FrameSink, EndpointHandler, SendQueueOwner, Rou
   #onData(chunk: Uint8Array): void {
     if (this.#isLost) return;
     this.#deps.metrics.bytesIn += chunk.length;
+    this.#bytesIn += chunk.length;
     this.#keepAlive!.heard();
     const { flow } = this.#deps;
     flow.begin();

@@ -7,6 +7,8 @@ import { ShareLog } from '@spanmesh/runtime/shares/share-log';
 import {
   MAX_ANSWERS,
   MAX_ANSWERS_PER_USER,
+  MAX_TRAFFIC_ANSWERS,
+  MAX_TRAFFIC_ANSWERS_PER_USER,
   MAX_TREES,
   MAX_TREES_PER_USER,
   MAX_WATCHES,
@@ -22,7 +24,7 @@ interface Answer {
   close(): void;
 }
 
-type Kind = 'watches' | 'trees' | 'answers';
+type Kind = 'watches' | 'trees' | 'answers' | 'answers about traffic';
 
 /** What users of the API share of one replica. */
 export class ApiShares {
@@ -48,6 +50,7 @@ export class ApiShares {
       watches: pool('watches', MAX_WATCHES, MAX_WATCHES_PER_USER),
       trees: pool('trees', MAX_TREES, MAX_TREES_PER_USER),
       answers: pool('answers', MAX_ANSWERS, MAX_ANSWERS_PER_USER),
+      'answers about traffic': pool('answers about traffic', MAX_TRAFFIC_ANSWERS, MAX_TRAFFIC_ANSWERS_PER_USER),
     };
   }
 

@@ -1,6 +1,7 @@
 import {
   type handleUnaryCall,
   type Metadata,
+  type ServerUnaryCall,
   type ServerWritableStream,
   type sendUnaryData,
   status,
@@ -18,6 +19,7 @@ import type { Leadership } from '../leadership.ts';
 import type { Captures } from '../operate/captures.ts';
 import { closeConnection } from '../operate/close-connection.ts';
 import type { Drains } from '../operate/drains.ts';
+import type { Traffic } from '../traffic/traffic.ts';
 import type { State } from '../trees/state.ts';
 import type { View } from '../trees/view.ts';
 import { ApiShares } from './api-shares.ts';
@@ -47,6 +49,7 @@ export const READS: ReadonlySet<string> = new Set<keyof TopologyHandlers>([
   'watch',
   'explain',
   'getStatus',
+  'listTraffic',
 ]);
 
 type TopologyHandlers = Pick<
@@ -60,6 +63,7 @@ type TopologyHandlers = Pick<
   | 'watch'
   | 'explain'
   | 'getStatus'
+  | 'listTraffic'
   | 'drainGateway'
   | 'closeConnection'
   | 'captureConnection'
@@ -76,6 +80,7 @@ export interface ApiDeps {
   readonly commander: Pick<Commander, 'close'>;
   readonly drains: Pick<Drains, 'drain'>;
   readonly captures: Pick<Captures, 'capture'>;
+  readonly traffic: Pick<Traffic, 'list'>;
   /** What is known of all processes, this one among them. */
   readonly processes: () => ProcessesKnown;
   readonly clock: Clock;
@@ -113,6 +118,7 @@ export class Api {
     listRelays: this.#unary(({ trees }, request: api.ListRelaysRequest) => listRelays(trees, request)),
     explain: this.#unary(({ trees, widths }, request: api.ExplainRequest) => explain(trees, widths, request)),
     getStatus: (call, callback) => this.#getStatus(call, callback),
+    listTraffic: (call, callback) => this.#listTraffic(call, callback),
     getTree: (call) => this.#stream(call, (view) => this.#getTree(call, view)),
     watch: (call) => this.#stream(call, (view) => this.#watch(call, view)),
     drainGateway: (call) => this.#stream(call, () => this.#order(() => this.#deps.drains.drain(call))),
@@ -140,6 +146,29 @@ export class Api {
     const view = this.#deps.view();
     if (view !== null) this.#announce(call, view);
     callback(null, showStatus(this.#deps.processes(), view?.trees ?? null, view?.history.revision ?? ''));
+  }
+
+  /** Not from the trees: the gateways that are in them are asked. */
+  #listTraffic(
+    call: ServerUnaryCall<api.ListTrafficRequest, api.ListTrafficResponse>,
+    callback: sendUnaryData<api.ListTrafficResponse>,
+  ): void {
+    let close = (): void => {};
+    try {
+      const view = this.#view();
+      this.#announce(call, view);
+      close = this.#shares.begin('answers about traffic', apiPrincipal(call));
+      this.#deps.traffic
+        .list(view.trees, call.request, () => call.cancelled)
+        .then(
+          (made) => callback(null, made),
+          (error: unknown) => callback(this.#report(error)),
+        )
+        .finally(close);
+    } catch (error) {
+      close();
+      callback(this.#report(error));
+    }
   }
 
   #getTree(call: ServerWritableStream<api.GetTreeRequest, api.GetTreeResponse>, { trees, history }: View): void {

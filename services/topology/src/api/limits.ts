@@ -12,3 +12,7 @@ export const MAX_TREES_PER_USER = 4;
 export const MAX_ANSWERS = 1024;
 /** Answers of one user. */
 export const MAX_ANSWERS_PER_USER = 256;
+/** Answers about traffic that are being made at a time: gateways are asked for each. */
+export const MAX_TRAFFIC_ANSWERS = 64;
+/** Those of one user. */
+export const MAX_TRAFFIC_ANSWERS_PER_USER = 32;

@@ -21,6 +21,7 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { CaptureMessagesResponse } from "./capture.ts";
+import { TrafficCounters, TrafficKind, trafficKindFromJSON, trafficKindToJSON } from "./traffic.ts";
 import { Cluster, Connection, Dialect, dialectFromJSON, dialectToJSON, Link, LnkConn, Node, Relay } from "./types.ts";
 
 export const protobufPackage = "spanmesh.v1";
@@ -488,6 +489,28 @@ export interface CaptureConnectionResponse {
     | undefined;
   /** What has been captured. */
   captured: CaptureMessagesResponse | undefined;
+}
+
+/** Asks for counters. */
+export interface ListTrafficRequest {
+  /** Most objects in one answer; 0 means 500, at most 5000. */
+  pageSize: number;
+  /** `next_page_token` of the previous page; empty for the first. */
+  pageToken: string;
+  /** Only of this gateway (id or name); empty: all. */
+  gateway: string;
+  /** Only these kinds; none: all. */
+  kinds: TrafficKind[];
+}
+
+/** A page of counters. */
+export interface ListTrafficResponse {
+  /** The counters. */
+  counters: TrafficCounters[];
+  /** Token of the next page; empty on the last. */
+  nextPageToken: string;
+  /** Ids of gateways whose counters are missing in this page: they did not answer in time, cannot be reached, or are too old to count. */
+  silentGateways: string[];
 }
 
 /** Asks for the end of a connection. */
@@ -1452,6 +1475,256 @@ export const CaptureConnectionResponse: MessageFns<CaptureConnectionResponse> = 
     message.captured = (object.captured !== undefined && object.captured !== null)
       ? CaptureMessagesResponse.fromPartial(object.captured)
       : undefined;
+    return message;
+  },
+};
+
+function createBaseListTrafficRequest(): ListTrafficRequest {
+  return { pageSize: 0, pageToken: "", gateway: "", kinds: [] };
+}
+
+export const ListTrafficRequest: MessageFns<ListTrafficRequest> = {
+  encode(message: ListTrafficRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.pageSize !== 0) {
+      writer.uint32(8).uint32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(18).string(message.pageToken);
+    }
+    if (message.gateway !== "") {
+      writer.uint32(26).string(message.gateway);
+    }
+    if (message.kinds.length !== 0) {
+      writer.uint32(34).fork();
+      for (const v of message.kinds) {
+        writer.int32(v);
+      }
+      writer.join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListTrafficRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListTrafficRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.pageSize = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.gateway = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag === 32) {
+              message.kinds.push(reader.int32() as any);
+
+              continue;
+            }
+
+            if (tag === 34) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.kinds.push(reader.int32() as any);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListTrafficRequest {
+    return {
+      pageSize: isSet(object.pageSize)
+        ? globalThis.Number(object.pageSize)
+        : isSet(object.page_size)
+        ? globalThis.Number(object.page_size)
+        : 0,
+      pageToken: isSet(object.pageToken)
+        ? globalThis.String(object.pageToken)
+        : isSet(object.page_token)
+        ? globalThis.String(object.page_token)
+        : "",
+      gateway: isSet(object.gateway) ? globalThis.String(object.gateway) : "",
+      kinds: globalThis.Array.isArray(object?.kinds) ? object.kinds.map((e: any) => trafficKindFromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: ListTrafficRequest): unknown {
+    const obj: any = {};
+    if (message.pageSize !== 0) {
+      obj.pageSize = Math.round(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      obj.pageToken = message.pageToken;
+    }
+    if (message.gateway !== "") {
+      obj.gateway = message.gateway;
+    }
+    if (message.kinds?.length) {
+      obj.kinds = message.kinds.map((e) => trafficKindToJSON(e));
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ListTrafficRequest>, I>>(base?: I): ListTrafficRequest {
+    return ListTrafficRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListTrafficRequest>, I>>(object: I): ListTrafficRequest {
+    const message = createBaseListTrafficRequest();
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
+    message.gateway = object.gateway ?? "";
+    message.kinds = object.kinds?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseListTrafficResponse(): ListTrafficResponse {
+  return { counters: [], nextPageToken: "", silentGateways: [] };
+}
+
+export const ListTrafficResponse: MessageFns<ListTrafficResponse> = {
+  encode(message: ListTrafficResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.counters) {
+      TrafficCounters.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(18).string(message.nextPageToken);
+    }
+    for (const v of message.silentGateways) {
+      writer.uint32(26).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListTrafficResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListTrafficResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.counters.push(TrafficCounters.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.silentGateways.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListTrafficResponse {
+    return {
+      counters: globalThis.Array.isArray(object?.counters)
+        ? object.counters.map((e: any) => TrafficCounters.fromJSON(e))
+        : [],
+      nextPageToken: isSet(object.nextPageToken)
+        ? globalThis.String(object.nextPageToken)
+        : isSet(object.next_page_token)
+        ? globalThis.String(object.next_page_token)
+        : "",
+      silentGateways: globalThis.Array.isArray(object?.silentGateways)
+        ? object.silentGateways.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.silent_gateways)
+        ? object.silent_gateways.map((e: any) => globalThis.String(e))
+        : [],
+    };
+  },
+
+  toJSON(message: ListTrafficResponse): unknown {
+    const obj: any = {};
+    if (message.counters?.length) {
+      obj.counters = message.counters.map((e) => TrafficCounters.toJSON(e));
+    }
+    if (message.nextPageToken !== "") {
+      obj.nextPageToken = message.nextPageToken;
+    }
+    if (message.silentGateways?.length) {
+      obj.silentGateways = message.silentGateways;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ListTrafficResponse>, I>>(base?: I): ListTrafficResponse {
+    return ListTrafficResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListTrafficResponse>, I>>(object: I): ListTrafficResponse {
+    const message = createBaseListTrafficResponse();
+    message.counters = object.counters?.map((e) => TrafficCounters.fromPartial(e)) || [];
+    message.nextPageToken = object.nextPageToken ?? "";
+    message.silentGateways = object.silentGateways?.map((e) => e) || [];
     return message;
   },
 };
@@ -6103,6 +6376,20 @@ export const TopologyService = {
       Buffer.from(CaptureConnectionResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): CaptureConnectionResponse => CaptureConnectionResponse.decode(value),
   },
+  /**
+   * How much passes: counters of connections, trunks and classes of routes, in order of gateway; of one gateway connections by number, then
+   * trunks and classes by id. The gateways are asked when this is called, and not otherwise. Not of one state: each gateway answers as of
+   * its own moment (`age_ms`).
+   */
+  listTraffic: {
+    path: "/spanmesh.v1.Topology/ListTraffic" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListTrafficRequest): Buffer => Buffer.from(ListTrafficRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListTrafficRequest => ListTrafficRequest.decode(value),
+    responseSerialize: (value: ListTrafficResponse): Buffer => Buffer.from(ListTrafficResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListTrafficResponse => ListTrafficResponse.decode(value),
+  },
 } as const;
 
 export interface TopologyServer extends UntypedServiceImplementation {
@@ -6147,6 +6434,12 @@ export interface TopologyServer extends UntypedServiceImplementation {
    * UNIMPLEMENTED: the gateway is too old. UNAVAILABLE: the gateway cannot be reached.
    */
   captureConnection: handleServerStreamingCall<CaptureConnectionRequest, CaptureConnectionResponse>;
+  /**
+   * How much passes: counters of connections, trunks and classes of routes, in order of gateway; of one gateway connections by number, then
+   * trunks and classes by id. The gateways are asked when this is called, and not otherwise. Not of one state: each gateway answers as of
+   * its own moment (`age_ms`).
+   */
+  listTraffic: handleUnaryCall<ListTrafficRequest, ListTrafficResponse>;
 }
 
 export interface TopologyClient extends Client {
@@ -6329,6 +6622,26 @@ export interface TopologyClient extends Client {
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<CaptureConnectionResponse>;
+  /**
+   * How much passes: counters of connections, trunks and classes of routes, in order of gateway; of one gateway connections by number, then
+   * trunks and classes by id. The gateways are asked when this is called, and not otherwise. Not of one state: each gateway answers as of
+   * its own moment (`age_ms`).
+   */
+  listTraffic(
+    request: ListTrafficRequest,
+    callback: (error: ServiceError | null, response: ListTrafficResponse) => void,
+  ): ClientUnaryCall;
+  listTraffic(
+    request: ListTrafficRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListTrafficResponse) => void,
+  ): ClientUnaryCall;
+  listTraffic(
+    request: ListTrafficRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListTrafficResponse) => void,
+  ): ClientUnaryCall;
 }
 
 export const TopologyClient = makeGenericClientConstructor(TopologyService, "spanmesh.v1.Topology") as unknown as {

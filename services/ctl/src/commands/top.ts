@@ -1,0 +1,65 @@
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { addApiOptions, integer, parseTime, readApiOptions } from '../api-options.ts';
+import type { Terminal } from '../terminal.ts';
+import { SORT_KEYS, type SortKey } from '../top/order.ts';
+import type { KindName } from '../top/top-table.ts';
+
+/** Most blocks, and rows, that can be asked for. */
+const MOST = 1_000_000;
+const KINDS: readonly KindName[] = ['connection', 'trunk', 'class'];
+
+interface TopOptions {
+  readonly sort: SortKey;
+  readonly filter: string;
+  readonly gateway: string;
+  readonly kind: readonly KindName[];
+  readonly limit: number;
+  readonly interval: number;
+  readonly once?: boolean;
+  readonly count?: number;
+}
+
+/** `spanmesh top` */
+export function addTop(program: Command, terminal: Terminal): void {
+  const command = program
+    .command('top')
+    .description('show how much passes on connections and trunks: in place on a terminal, otherwise one table')
+    .addOption(new Option('--sort <key>', 'what comes first').choices([...SORT_KEYS]).default('bytes'))
+    .option('--filter <text>', 'only what has this in its id, address or label', '')
+    .option('--gateway <name|id>', 'only what this gateway counts', '')
+    .addOption(
+      new Option('--kind <list>', `comma-separated: ${KINDS.join(', ')} (of routes: local, trunk, client)`)
+        .default(['connection', 'trunk'], 'connection,trunk')
+        .argParser(parseKinds),
+    )
+    .addOption(new Option('--limit <n>', 'most rows; 0: all').default(0).argParser(integer(0, MOST)))
+    .addOption(
+      new Option('--interval <time>', 'time that rates are taken over: 500ms, 2s, or seconds')
+        .default(2000, '2s')
+        .argParser(parseTime),
+    )
+    .option('--once', 'one table, and no more')
+    .addOption(
+      new Option('--count <n>', 'so many tables (default: on a terminal until interrupted, otherwise one)')
+        .argParser(integer(1, MOST))
+        .conflicts('once'),
+    );
+  addApiOptions(command).action(async ({ kind, interval, once = false, count, ...query }: TopOptions) => {
+    const [{ showTop }, { interruption }] = await Promise.all([
+      import('../top/show-top.ts'),
+      import('../interruption.ts'),
+    ]);
+    const options = readApiOptions(command, terminal);
+    const blocks = once ? 1 : (count ?? null);
+    await interruption((signal) =>
+      showTop({ ...query, kinds: kind, intervalMs: interval, blocks, options, signal }, terminal),
+    );
+  });
+}
+
+function parseKinds(text: string): KindName[] {
+  const kinds = text.split(',').map((name) => KINDS.find((kind) => kind === name.trim()));
+  const known = kinds.filter((kind) => kind !== undefined);
+  if (known.length < kinds.length) throw new InvalidArgumentError(`Expected some of ${KINDS.join(', ')}.`);
+  return known;
+}

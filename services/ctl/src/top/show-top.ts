@@ -1,0 +1,142 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import { type TrafficCounters, TrafficCounters as TrafficCountersFns } from '@spanmesh/proto/v1/traffic';
+import { TopologyApi, type TrafficListing } from '../api/topology-api.ts';
+import type { ApiOptions } from '../api-options.ts';
+import { protobufJson, writeJsonLine } from '../output/json.ts';
+import { type Paint, paintFor } from '../output/paint.ts';
+import { quantity } from '../output/quantity.ts';
+import { renderTable } from '../output/table.ts';
+import { note, type Terminal, write } from '../terminal.ts';
+import { missingTraffic } from '../views/traffic-columns.ts';
+import { count } from '../views/words.ts';
+import { isFound, type SortKey, sortedBy } from './order.ts';
+import { TrafficRates, type TrafficRow } from './rates.ts';
+import { isTerminal, Screen } from './screen.ts';
+import { KIND_NAMES, type KindName, TOP_COLUMNS } from './top-table.ts';
+
+export interface TopQuery {
+  readonly options: ApiOptions;
+  readonly kinds: readonly KindName[];
+  readonly sort: SortKey;
+  /** Only rows that have it in what names them; empty: all. */
+  readonly filter: string;
+  /** Only of this gateway; empty: of all. */
+  readonly gateway: string;
+  /** Most rows; 0: all, or as many as the terminal has room for. */
+  readonly limit: number;
+  /** Time from one sample to the next, ms. */
+  readonly intervalMs: number;
+  /** Blocks; 0: until the signal says so. null: on a terminal as 0, otherwise one. */
+  readonly blocks: number | null;
+  readonly signal: AbortSignal;
+  /** Waits; rejects when the signal says so. Default: by the timers of Node. */
+  readonly pause?: (ms: number, signal: AbortSignal) => Promise<unknown>;
+}
+
+/** What is shown at a time. */
+interface Shown {
+  readonly rows: readonly TrafficRow[];
+  readonly silentGateways: readonly string[];
+  readonly intervalMs: number;
+}
+
+/**
+ * Prints what passes, from each two samples: in place on a terminal, otherwise a block. JSON: a document a line.
+ * @throws Failure
+ */
+export async function showTop(query: TopQuery, terminal: Terminal): Promise<void> {
+  const { options, signal, intervalMs, pause = waitFor } = query;
+  const inPlace = options.output === 'text' && isTerminal(terminal.out) && query.blocks !== 1;
+  const blocks = query.blocks ?? (isTerminal(terminal.out) ? 0 : 1);
+  const screen = inPlace ? new Screen(terminal.out) : null;
+  const api = new TopologyApi(options);
+  const rates = new TrafficRates();
+  try {
+    // Before anything is changed on the terminal: what fails at once is a line like any other.
+    let sample = await take(api, query, rates);
+    await screen?.begin();
+    await screen?.show(`Measuring for ${intervalMs / 1000} s.`);
+    for (let shown = 0; (blocks === 0 || shown < blocks) && !signal.aborted; shown++) {
+      if (!(await paused(pause, intervalMs, signal))) break;
+      sample = await take(api, query, rates);
+      await print(sample, query, { terminal, screen });
+    }
+  } finally {
+    await screen?.end();
+    api.close();
+  }
+}
+
+async function take(api: TopologyApi, query: TopQuery, rates: TrafficRates): Promise<Shown> {
+  const kinds = query.kinds.map((name) => KIND_NAMES[name]);
+  const { items, silentGateways }: TrafficListing = await api.traffic({ gateway: query.gateway, kinds });
+  const rows = rates.take(items, performance.now()).filter((row) => query.filter === '' || isFound(row, query.filter));
+  return { rows: sortedBy(rows, query.sort), silentGateways, intervalMs: query.intervalMs };
+}
+
+async function print(
+  shown: Shown,
+  { options, limit, sort }: TopQuery,
+  { terminal, screen }: { readonly terminal: Terminal; readonly screen: Screen | null },
+): Promise<void> {
+  const { rows, silentGateways } = shown;
+  if (options.output === 'json') {
+    await writeJsonLine(terminal.out, documentOf(shown, limit));
+    return;
+  }
+  const paint = paintFor(terminal.out);
+  if (screen === null) {
+    if (silentGateways.length > 0) note(terminal, missingTraffic(silentGateways));
+    await write(terminal.out, renderTable(TOP_COLUMNS, limit === 0 ? rows : rows.slice(0, limit), paint));
+    return;
+  }
+  const above = [titleOf(rows, sort, paint)];
+  if (silentGateways.length > 0) above.push(paint('warn', missingTraffic(silentGateways)));
+  // A line between, and the headings.
+  const room = Math.max(1, screen.rows - above.length - 2);
+  const fitting = rows.slice(0, limit === 0 ? room : Math.min(limit, room));
+  await screen.show(`${above.join('\n')}\n\n${renderTable(TOP_COLUMNS, fitting, paint)}`);
+}
+
+/** Sums of what is listed: of connections, so that nothing counts twice on its way through, or of what else was asked for. */
+function titleOf(rows: readonly TrafficRow[], sort: SortKey, paint: Paint): string {
+  const connections = rows.filter(({ counters }) => counters.kind === KIND_NAMES.connection);
+  const summed = connections.length > 0 ? connections : rows;
+  const total = (field: 'messagesIn' | 'messagesOut' | 'bytesIn' | 'bytesOut'): string =>
+    quantity(summed.reduce((all, { rates }) => all + (rates?.[field] ?? 0), 0));
+  const gateways = new Set(rows.map(({ counters }) => counters.gateway)).size;
+  const words = [
+    `${connections.length > 0 ? count(connections.length, 'connection') : count(rows.length, 'row')} on ${count(gateways, 'gateway')}`,
+    `in ${total('messagesIn')} msg/s ${total('bytesIn')} B/s`,
+    `out ${total('messagesOut')} msg/s ${total('bytesOut')} B/s`,
+    `by ${sort}`,
+  ];
+  return paint('heading', words.join(', '));
+}
+
+function documentOf({ rows, silentGateways, intervalMs }: Shown, limit: number): unknown {
+  const listed = limit === 0 ? rows : rows.slice(0, limit);
+  return {
+    intervalMs,
+    counters: listed.map(({ counters, rates }) => ({
+      ...(protobufJson<TrafficCounters>(TrafficCountersFns, counters) as object),
+      perSecond: rates,
+    })),
+    silentGateways,
+  };
+}
+
+/** False: the signal came first. */
+async function paused(pause: NonNullable<TopQuery['pause']>, ms: number, signal: AbortSignal): Promise<boolean> {
+  try {
+    await pause(ms, signal);
+    return !signal.aborted;
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    return false;
+  }
+}
+
+function waitFor(ms: number, signal: AbortSignal): Promise<void> {
+  return wait(ms, undefined, { signal });
+}
