@@ -33,7 +33,7 @@ describe('connections through a balancer', () => {
       settings: {
         SPANMESH_KEYS_DIR: keys.path,
         SPANMESH_PROXY_PROTOCOL_FROM: `${BALANCER}, 192.0.2.128/25`,
-        SPANMESH_HANDSHAKE_TIMEOUT: '300ms',
+        SPANMESH_HANDSHAKE_TIMEOUT: '3s',
         SPANMESH_MAX_CONNECTIONS_PER_ADDRESS: '3',
       },
     });

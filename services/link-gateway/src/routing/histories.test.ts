@@ -34,5 +34,5 @@ describe.each([
       fc.asyncProperty(histories, (steps) => play(dialect, gateways, steps)),
       { numRuns: 100, timeout: 20_000, examples: BROKEN.map((steps): [typeof steps] => [steps]) },
     );
-  }, 120_000);
+  });
 });
