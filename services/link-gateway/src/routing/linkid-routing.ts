@@ -44,15 +44,16 @@ export class LinkidRouting {
     const { clients } = this.#deps;
     const relay = targetOf(tx);
     const sender = senderOf(tx);
-    if (relay === null || sender === null) {
+    const source = sender?.source ?? (isNobody(tx.toLo, tx.toHi) ? clients.ownSpan : null);
+    if (relay === null || source === null) {
       this.#throwAway(tx);
       return;
     }
     if (isOurOwn(relay)) {
-      if (!clients.opened(keyOfLink(sender), tx, frame)) this.#refuse(tx);
+      if (sender === null || !clients.opened(keyOfLink(sender), tx, frame)) this.#refuse(tx);
       return;
     }
-    const route = this.#route(peer, relay, sender.source);
+    const route = this.#route(peer, relay, source);
     if (route === null) {
       this.#refuse(tx);
       return;
@@ -66,16 +67,18 @@ export class LinkidRouting {
     const { endpoint } = peer.connection;
     if (endpoint === null) return;
     const relay = asRelay(endpoint.findOwn(frame.targetLo, frame.targetHi));
-    const sender = asLink(endpoint.findPeers(frame.circuitLo, frame.circuitHi));
-    if (relay === null || sender === null) {
+    const { circuitLo, circuitHi } = frame;
+    const sender = asLink(endpoint.findPeers(circuitLo, circuitHi));
+    const source = sender?.source ?? (isNobody(circuitLo, circuitHi) ? clients.ownSpan : null);
+    if (relay === null || source === null) {
       metrics.routedDropped++;
       return;
     }
     if (isOurOwn(relay)) {
-      if (!clients.oneWay(keyOfLink(sender), frame)) metrics.routedDropped++;
+      if (sender === null || !clients.oneWay(keyOfLink(sender), frame)) metrics.routedDropped++;
       return;
     }
-    const route = this.#route(peer, relay, sender.source);
+    const route = this.#route(peer, relay, source);
     if (route === null) {
       metrics.routedDropped++;
       return;
@@ -162,7 +165,7 @@ export class LinkidRouting {
     const way = this.#way(peer, route, now);
     if (way === null) return null;
     route.way = way;
-    if (way.circuit !== null) endWithSender(route);
+    if (way.circuit !== null && sender.local !== null) endWithSender(route, sender.local);
     peer.routes++;
     use.routes.set(sender, route);
     returnPaths.add(route);
@@ -196,6 +199,11 @@ function senderOf(tx: Transaction): Link | null {
   return asLink(tx.endpoint.findPeers(tx.toLo, tx.toHi));
 }
 
+/** A peer without a span of its own, a leaf: this gateway's span stands for it (protocol.md, "Routing, linkid"). */
+function isNobody(lo: number, hi: number): boolean {
+  return lo === 0 && hi === 0;
+}
+
 function asRelay(tx: Transaction | undefined): Relay | null {
   return tx?.data instanceof Relay ? tx.data : null;
 }
@@ -205,8 +213,7 @@ function asLink(tx: Transaction | undefined): Link | null {
 }
 
 /** The way back is on another gateway, which learns only from the end of the route that the sender's span has closed. */
-function endWithSender(route: LinkidRoute): void {
-  const link = route.sender.local!;
+function endWithSender(route: LinkidRoute, link: Link): void {
   link.users ??= new Set();
   link.users.add(route);
 }

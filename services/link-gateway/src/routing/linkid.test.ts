@@ -194,9 +194,119 @@ describe('given a transaction to a relay, from a span', () => {
   );
 });
 
+describe('given a leaf, which has no span', () => {
+  /** A leaf with the relay of b's span; messages from it have no source. */
+  async function leaf(gateways: 1 | 2 = 1) {
+    mesh = await Mesh.start({}, gateways);
+    const a = await mesh.join('linkid');
+    const b = await mesh.join('linkid', mesh.gateways.at(-1)!);
+    const spanB = await mesh.span(b);
+    const relayB = await mesh.relaySpan(spanB, a);
+    const to = { ...a.node.address(relayB, relayB), sourceLo: 0, sourceHi: 0 };
+    return { a, b, spanB, relayB, to, before: mesh.counts };
+  }
+
+  it.each([1, 2] as const)('is answered, and heard to the end: gateways: %i', async (gateways) => {
+    const { a, b, spanB, relayB, to } = await leaf(gateways);
+    const taken = takes(b);
+    const log = new Log();
+    const ends: number[][] = [];
+    const noted: TransactionHandler = {
+      onMessage(tx, frame) {
+        ends.push([frame.circuitLo, frame.targetLo]);
+        log.onMessage(tx, frame);
+      },
+      onLost: (tx, error) => log.onLost(tx, error),
+    };
+    const tx = a.node.endpoint.open(BLK_READ, null, noted, null, 0, Buffer.from('q'), to);
+    a.node.flush();
+    await b.node.until(() => taken.length === 1);
+    // For the node the gateway is the sender: its own span, on demand.
+    expect(b.node.relays.length).toBe(1);
+    const { fromLo, toLo } = taken[0]!.tx;
+    expect([fromLo, toLo]).toEqual([spanB.tx.msgidLo, b.node.relays[0]!.msgidLo]);
+    b.node.endpoint.send(taken[0]!.tx, BLK_READ, 3);
+    b.node.endpoint.end(taken[0]!.tx);
+    a.node.endpoint.end(tx);
+    b.node.flush();
+    a.node.flush();
+    await a.node.until(() => log.words.length === 2);
+    expect(log.words).toEqual([`${word(CREATE, REPLY, BLK_READ)} 3`, word(DELETE, REPLY, LNK_ERROR)]);
+    expect(ends).toEqual([
+      [relayB.msgidLo, 0],
+      [relayB.msgidLo, 0],
+    ]);
+    await b.node.until(() => taken[0]!.log.words.length === 2);
+  });
+
+  it('is told when the node goes, and leaves nothing when it goes itself', async () => {
+    const { a, b, to } = await leaf();
+    const taken = takes(b);
+    const log = new Log();
+    a.node.endpoint.open(BLK_READ, null, log, null, 0, null, to);
+    a.node.flush();
+    await b.node.until(() => taken.length === 1);
+    a.node.destroy();
+    await b.node.until(() => taken[0]!.log.words.length === 2);
+    expect(taken[0]!.log.words[1]).toMatch(/ 21$/);
+    const again = await mesh.join('linkid');
+    const relay = await mesh.relay(mesh.members[1]!.spans[0]!.link, again);
+    const from = { ...again.node.address(relay, relay), sourceLo: 0, sourceHi: 0 };
+    again.node.endpoint.open(BLK_READ, null, log, null, 0, null, from);
+    again.node.flush();
+    await b.node.until(() => taken.length === 2);
+    b.node.destroy();
+    await again.node.until(() => log.words.length === 1);
+    expect(log.words[0]).toMatch(/ 21$/);
+    for (const tx of again.node.endpoint.transactions()) if (tx.handler === log) again.node.endpoint.end(tx);
+    again.node.flush();
+    await mesh.settled();
+    expect(mesh.counts).toMatchObject({ connections: 1, links: 0, relays: 0, onDemandRelays: 0, routes: 0 });
+  });
+
+  it('sends one-way messages, one way', async () => {
+    const { a, b, to } = await leaf();
+    const heard: string[] = [];
+    b.node.onOneWay = (frame) => heard.push(`${word(frame.cmd)} ${frame.circuitLo === b.node.relays[0]!.msgidLo}`);
+    a.node.endpoint.oneWay(0x00700a01, 0, null, Buffer.from('y'), null, to);
+    a.node.flush();
+    await b.node.until(() => heard.length === 1);
+    expect(heard).toEqual([`${word(0x00700a01)} true`]);
+    expect(mesh.gateway.gateway.counters.routedDropped).toBe(0);
+  });
+
+  it('reaches no client of the gateway, whose span it is given too', async () => {
+    const { a, b, to, spanB } = await leaf();
+    const opened: Transaction[] = [];
+    const clients = mesh.gateway.gateway.clients;
+    const handlers = {
+      onOpen: (_: unknown, tx: Transaction) => void opened.push(tx),
+      onOneWay: () => {},
+      onLost: () => {},
+    };
+    clients.openRoute(spanB.link, 'linkid', handlers);
+    const taken = takes(b);
+    const log = new Log();
+    a.node.endpoint.open(BLK_READ, null, log, null, 0, null, to);
+    a.node.flush();
+    await b.node.until(() => taken.length === 1);
+    const own = b.node.relays[0]!;
+    // The node is a leaf towards that span, which it has as a relay.
+    const none = { sourceLo: 0, sourceHi: 0, targetLo: own.msgidLo, targetHi: own.msgidHi };
+    const refused = new Log();
+    b.node.endpoint.open(BLK_READ, null, refused, null, 0, null, none);
+    b.node.endpoint.oneWay(LNK_PING, 0, null, null, null, none);
+    b.node.flush();
+    await b.node.until(() => refused.words.length === 1);
+    expect(refused.words).toEqual([`${word(CREATE, DELETE, ABORT, REPLY, LNK_ERROR)} 21`]);
+    await mesh.settled();
+    expect(opened).toEqual([]);
+    expect(mesh.gateway.gateway.counters.routedDropped).toBe(2);
+  });
+});
+
 describe('given a message whose route is not there', () => {
   it.each([
-    ['no source', { sourceLo: 0, sourceHi: 0 }],
     ['an unknown source', { sourceLo: 99, sourceHi: 1 }],
     ['no target', { targetLo: 0, targetHi: 0 }],
     ['an unknown target', { targetLo: 99, targetHi: 1 }],
