@@ -18,6 +18,8 @@ export class GatewayMetrics {
   bytesIn = 0;
   bytesOut = 0;
   messagesIn = 0;
+  /** Of these, messages for the gateway itself: what is passed on costs a tenth of it. */
+  handled = 0;
 
   links = 0;
   linksOpened = 0;

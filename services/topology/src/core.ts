@@ -263,6 +263,7 @@ export class Core {
     this.history.commit();
     this.publisher.flush();
     this.directory.flush();
+    this.control.tellTaken();
     // From here on the trees are complete: what the leader before said is of no more use.
     if (this.follower.view !== undefined && this.leadership.settled) this.follower.forget();
   }

@@ -20,6 +20,7 @@ import { createLogger } from '@spanmesh/runtime/log/logger';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { PART_BYTES } from '../limits.ts';
 import type { Link, Peer } from '../peers/peer.ts';
+import { DELTA_BYTES, MAX_DELTAS_UNDER_WAY } from '../shares/limits.ts';
 import { AttachClient, FIRST_BACKOFF_MS, MAX_BACKOFF_MS, STATUS_MS } from './attach-client.ts';
 import type { AttachHost } from './attach-host.ts';
 import { Reports } from './reports.ts';
@@ -177,11 +178,11 @@ const opened = (id: number) =>
 const commands = (epoch: number, n: number) => Commands.fromPartial({ epoch, n, probe: [n] });
 
 /** Attached, with an empty snapshot. */
-async function attached() {
+async function attached({ tellsTaken = false } = {}) {
   const all = await setup();
   all.client.start();
   const { stream, requests } = await all.leader.stream(1);
-  stream.write({ welcome: { epoch: 3, rnssAdd: 7, version: '9', protocolVersion: 1, replicas: [] } });
+  stream.write({ welcome: { epoch: 3, rnssAdd: 7, version: '9', protocolVersion: 1, replicas: [], tellsTaken } });
   await all.leader.until(() => requests.some(({ snapshotEnd }) => snapshotEnd !== undefined));
   requests.length = 0;
   return { ...all, stream, requests };
@@ -198,7 +199,9 @@ describe('the version of the leader', () => {
     client.start();
     const { stream, requests } = await leader.stream(1);
     expect(requests[0]!.hello?.protocolVersion).toBe(own);
-    stream.write({ welcome: { epoch: 3, rnssAdd: 7, version: '9', protocolVersion: theirs, replicas: [] } });
+    stream.write({
+      welcome: { epoch: 3, rnssAdd: 7, version: '9', protocolVersion: theirs, replicas: [], tellsTaken: false },
+    });
     await leader.until(() => requests.some(({ snapshotEnd }) => snapshotEnd !== undefined));
     expect(client.attached).toBe(true);
   });
@@ -212,7 +215,9 @@ describe('the version of the leader', () => {
       let pause = FIRST_BACKOFF_MS;
       for (let attempt = 1; attempt <= 8; attempt++) {
         const { stream, requests } = await leader.stream(attempt);
-        stream.write({ welcome: { epoch: 3, rnssAdd: 7, version: '9', protocolVersion: theirs, replicas: [] } });
+        stream.write({
+          welcome: { epoch: 3, rnssAdd: 7, version: '9', protocolVersion: theirs, replicas: [], tellsTaken: false },
+        });
         await vi.waitFor(() => expect(rule.refused.leader).toBe(attempt));
         expect(requests).toHaveLength(1);
         clock.advance(pause - 1);
@@ -244,7 +249,9 @@ describe('attaching', () => {
       gatewaysKnown: [],
     });
     expect(client.attachedOnce).toBe(false);
-    stream.write({ welcome: { epoch: 3, rnssAdd: 7, version: '9', protocolVersion: 1, replicas: [] } });
+    stream.write({
+      welcome: { epoch: 3, rnssAdd: 7, version: '9', protocolVersion: 1, replicas: [], tellsTaken: false },
+    });
     await leader.until(() => requests.some(({ snapshotEnd }) => snapshotEnd !== undefined));
     expect(host.happened).toEqual(['welcomed 3 7', 'snapshot']);
     const parts = requests.slice(1, -1).map(({ snapshot }) => snapshot!);
@@ -267,7 +274,9 @@ describe('attaching', () => {
     await old.lease(next.address, 4);
     const { stream, requests } = await next.stream(1);
     expect(requests[0]!.hello).toMatchObject({ highestEpoch: 3 });
-    stream.write({ welcome: { epoch: 4, rnssAdd: 7, version: '9', protocolVersion: 1, replicas: [] } });
+    stream.write({
+      welcome: { epoch: 4, rnssAdd: 7, version: '9', protocolVersion: 1, replicas: [], tellsTaken: false },
+    });
     await next.until(() => requests.some(({ snapshotEnd }) => snapshotEnd !== undefined));
     expect([old.client.attached, old.client.epoch]).toEqual([true, 4]);
     // What the one before still says is not obeyed.
@@ -292,7 +301,9 @@ describe('attaching', () => {
     const { stream, requests } = await leader.stream(1);
     reports.linkOpened(opened(2));
     host.parts = [StateChange.fromPartial({ linksOpened: [link(1), link(2)] })];
-    stream.write({ welcome: { epoch: 1, rnssAdd: 0, version: '9', protocolVersion: 1, replicas: [] } });
+    stream.write({
+      welcome: { epoch: 1, rnssAdd: 0, version: '9', protocolVersion: 1, replicas: [], tellsTaken: false },
+    });
     await leader.until(() => requests.some(({ snapshotEnd }) => snapshotEnd !== undefined));
     reports.linkClosed(opened(1));
     await leader.until(() => requests.some(({ delta }) => delta !== undefined));
@@ -338,7 +349,9 @@ describe('attaching', () => {
     const again = await leader.stream(2);
     expect(again.requests[0]!.hello!.highestEpoch).toBe(3);
     host.parts = [StateChange.fromPartial({ linksOpened: [link(9)] })];
-    again.stream.write({ welcome: { epoch: 3, rnssAdd: 7, version: '9', protocolVersion: 1, replicas: [] } });
+    again.stream.write({
+      welcome: { epoch: 3, rnssAdd: 7, version: '9', protocolVersion: 1, replicas: [], tellsTaken: false },
+    });
     await leader.until(() => again.requests.some(({ snapshotEnd }) => snapshotEnd !== undefined));
     const parts = again.requests.flatMap(({ snapshot }) => snapshot ?? []);
     expect(parts.flatMap(({ linksOpened }) => linksOpened).map(({ id }) => id)).toEqual([9]);
@@ -352,7 +365,9 @@ describe('attaching', () => {
     await leader.until(() => host.commands.length === 1);
     stream.end();
     const again = await leader.stream(2);
-    again.stream.write({ welcome: { epoch: 4, rnssAdd: 7, version: '9', protocolVersion: 1, replicas: [] } });
+    again.stream.write({
+      welcome: { epoch: 4, rnssAdd: 7, version: '9', protocolVersion: 1, replicas: [], tellsTaken: false },
+    });
     await leader.until(() => again.requests.some(({ snapshotEnd }) => snapshotEnd !== undefined));
     expect(again.requests.flatMap(({ snapshot }) => snapshot ?? []).map(({ obeyed }) => obeyed)).toEqual([0]);
   });
@@ -361,11 +376,55 @@ describe('attaching', () => {
     const { leader, stream, client, host } = await attached();
     stream.end();
     const again = await leader.stream(2);
-    again.stream.write({ welcome: { epoch: 2, rnssAdd: 7, version: '9', protocolVersion: 1, replicas: [] } });
+    again.stream.write({
+      welcome: { epoch: 2, rnssAdd: 7, version: '9', protocolVersion: 1, replicas: [], tellsTaken: false },
+    });
     const third = await leader.stream(3);
     expect(third.requests[0]!.hello!.highestEpoch).toBe(3);
     expect(client.epoch).toBe(3);
     expect(host.happened).toEqual(['welcomed 3 7', 'snapshot']);
+  });
+});
+
+describe('deltas under way', () => {
+  const linksIn = (requests: readonly AttachRequest[]) =>
+    requests.flatMap(({ delta }) => delta?.linksOpened ?? []).map(({ id }) => id);
+  /** Encoded bytes that a span of an honest peer stands behind at most, under way. */
+  const MOST_AHEAD = MAX_DELTAS_UNDER_WAY * DELTA_BYTES;
+
+  it('are few until the leader has taken them in: the rest waits where connections can be slowed', async () => {
+    const { leader, stream, reports, requests } = await attached({ tellsTaken: true });
+    for (let id = 1; id <= 1000; id++) reports.linkOpened(opened(id));
+    await leader.until(() => requests.length === MAX_DELTAS_UNDER_WAY);
+    const bytes = () => requests.reduce((sum, { delta }) => sum + StateChange.encode(delta!).finish().length, 0);
+    expect(bytes()).toBeLessThanOrEqual(MOST_AHEAD);
+    // What comes meanwhile is not sent, however many turns go by.
+    reports.linkOpened(opened(1001));
+    for (let i = 0; i < 10; i++) await new Promise((resolve) => setImmediate(resolve));
+    expect([requests.length, reports.bytes > 0]).toEqual([MAX_DELTAS_UNDER_WAY, true]);
+    // Each that is taken in lets one more go, until all have gone, in order.
+    for (let taken = 1; linksIn(requests).length < 1001; taken++) {
+      const before = requests.length;
+      stream.write({ taken: { deltas: taken } });
+      await leader.until(() => requests.length > before);
+      expect(requests.length - taken).toBeLessThanOrEqual(MAX_DELTAS_UNDER_WAY);
+    }
+    expect(linksIn(requests)).toEqual(Array.from({ length: 1001 }, (_, i) => i + 1));
+  });
+
+  it('are as many as the stream takes when the leader does not tell what it has taken in', async () => {
+    const { leader, reports, requests } = await attached();
+    for (let id = 1; id <= 1000; id++) reports.linkOpened(opened(id));
+    await leader.until(() => linksIn(requests).length === 1000);
+    expect(requests.length).toBeGreaterThan(MAX_DELTAS_UNDER_WAY);
+  });
+
+  it('wait for nobody when the gateway leaves', async () => {
+    const { client, leader, reports, requests } = await attached({ tellsTaken: true });
+    for (let id = 1; id <= 1000; id++) reports.linkOpened(opened(id));
+    await leader.until(() => requests.length === MAX_DELTAS_UNDER_WAY);
+    await client.stop();
+    expect(linksIn(requests)).toHaveLength(1000);
   });
 });
 
@@ -394,7 +453,9 @@ describe('when it is not taken on', () => {
     client.start();
     refuse((await leader.stream(1)).stream, RefusalReason.REFUSAL_REASON_NOT_LEADER, third.address);
     const { stream } = await third.stream(1);
-    stream.write({ welcome: { epoch: 3, rnssAdd: 0, version: '9', protocolVersion: 1, replicas: [] } });
+    stream.write({
+      welcome: { epoch: 3, rnssAdd: 0, version: '9', protocolVersion: 1, replicas: [], tellsTaken: false },
+    });
     await vi.waitFor(() => expect(client.attached).toBe(true));
     expect([second.streams.length, client.refused, log.filter(({ level }) => level === 'warn')]).toEqual([0, null, []]);
   });
@@ -436,7 +497,9 @@ describe('when it is not taken on', () => {
     const third = await leader.stream(3);
     expect(third.requests[0]!.hello).toMatchObject({ boot: '89abcdef', highestEpoch: 3 });
     expect(host.happened.filter((what) => what === 'declared dead')).toHaveLength(1);
-    third.stream.write({ welcome: { epoch: 3, rnssAdd: 7, version: '9', protocolVersion: 1, replicas: [] } });
+    third.stream.write({
+      welcome: { epoch: 3, rnssAdd: 7, version: '9', protocolVersion: 1, replicas: [], tellsTaken: false },
+    });
     await leader.until(() => third.requests.some(({ snapshotEnd }) => snapshotEnd !== undefined));
     // What the one that is dead has obeyed says nothing of this one.
     expect(third.requests.flatMap(({ snapshot }) => snapshot ?? []).map(({ obeyed }) => obeyed)).toEqual([0]);
@@ -468,7 +531,9 @@ describe('when it is not taken on', () => {
     expect(lines).toMatchObject([{ level: 'warn', details: 'This is why.', advice: told.advice }]);
     expect([client.attachedOnce, host.happened]).toEqual([false, []]);
     const { stream } = await leader.stream(4);
-    stream.write({ welcome: { epoch: 3, rnssAdd: 0, version: '9', protocolVersion: 1, replicas: [] } });
+    stream.write({
+      welcome: { epoch: 3, rnssAdd: 0, version: '9', protocolVersion: 1, replicas: [], tellsTaken: false },
+    });
     await vi.waitFor(() => expect(client.attached).toBe(true));
     expect(client.refused).toBeNull();
   });
@@ -500,13 +565,17 @@ describe('a message of the leader that makes it fail', () => {
     const { leader, client, host, log } = await setup({ clock });
     client.start();
     const { stream } = await leader.stream(1);
-    stream.write({ welcome: { epoch: 3, rnssAdd: 7, version: '9', protocolVersion: 1, replicas: [] } });
+    stream.write({
+      welcome: { epoch: 3, rnssAdd: 7, version: '9', protocolVersion: 1, replicas: [], tellsTaken: false },
+    });
     stream.write({ commands: { ...commands(3, 1), probe: [POISON] } });
     await pausing(clock, MAX_BACKOFF_MS);
     expect(log.filter(({ level }) => level === 'error')).toMatchObject([{ topology: leader.address }]);
     clock.advance(MAX_BACKOFF_MS);
     const again = await leader.stream(2);
-    again.stream.write({ welcome: { epoch: 3, rnssAdd: 7, version: '9', protocolVersion: 1, replicas: [] } });
+    again.stream.write({
+      welcome: { epoch: 3, rnssAdd: 7, version: '9', protocolVersion: 1, replicas: [], tellsTaken: false },
+    });
     await leader.until(() => again.requests.some(({ snapshotEnd }) => snapshotEnd !== undefined));
     expect(host.commands).toEqual([]);
     // It was not obeyed.
@@ -518,7 +587,7 @@ describe('a message of the leader that makes it fail', () => {
     client.start();
     const { stream } = await leader.stream(1);
     const epoch = Number.MAX_SAFE_INTEGER - 1;
-    stream.write({ welcome: { epoch, rnssAdd: 7, version: '9', protocolVersion: 1, replicas: [] } });
+    stream.write({ welcome: { epoch, rnssAdd: 7, version: '9', protocolVersion: 1, replicas: [], tellsTaken: false } });
     await vi.waitFor(() => expect(client.epoch).toBe(epoch));
     stream.end();
     expect((await leader.stream(2)).requests[0]!.hello!.highestEpoch).toBe(epoch);

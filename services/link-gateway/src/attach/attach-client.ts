@@ -18,9 +18,10 @@ import { type Logger, Throttle } from '@spanmesh/runtime/log/logger';
 import type { Random } from '@spanmesh/runtime/random';
 import type { ChannelSecurity } from '@spanmesh/runtime/tls/tls-credentials';
 import { Turn } from '@spanmesh/runtime/turn';
-import { PART_BYTES } from '../limits.ts';
+import { DELTA_BYTES } from '../shares/limits.ts';
 import type { Attach, AttachRefusal } from './attach.ts';
 import type { AttachHost } from './attach-host.ts';
+import { DeltaWindow } from './delta-window.ts';
 import { explain } from './refusals.ts';
 import type { Reports } from './reports.ts';
 import type { TopologyLocator } from './topology-locator.ts';
@@ -116,6 +117,8 @@ export class AttachClient implements Attach {
   #outbox: AttachRequest[] = [];
   #outboxAt = 0;
   #blocked = false;
+  /** Deltas that the leader has not taken in yet. */
+  readonly #window = new DeltaWindow();
   /** `n` of the last commands of this epoch that were obeyed, and the last that the leader was told of. */
   #obeyed = 0;
   #obeyedTold = 0;
@@ -245,11 +248,12 @@ export class AttachClient implements Attach {
     }
   }
 
-  #take(call: Call, { welcome, commands, refused }: AttachResponse): void {
+  #take(call: Call, { welcome, commands, refused, taken }: AttachResponse): void {
     const state = this.#state;
     if ((state.kind !== 'greeting' && state.kind !== 'attached') || state.call !== call) return;
     if (state.kind === 'attached') {
       if (commands !== undefined) this.#obey(commands);
+      if (taken !== undefined && this.#window.taken(taken.deltas)) this.#write();
     } else if (welcome !== undefined) this.#welcomed(call, welcome);
     else if (refused !== undefined) this.#refusedBy(call, refused);
   }
@@ -283,6 +287,7 @@ export class AttachClient implements Attach {
     this.#outbox.push({ snapshotEnd: {} });
     this.#outboxAt = 0;
     this.#blocked = false;
+    this.#window.begin(welcome.tellsTaken);
     const { epoch, version: leader } = welcome;
     logger.info({ epoch, leader, protocol: agreement.version, parts: parts.length }, 'attached to topology');
     this.#write();
@@ -336,16 +341,21 @@ export class AttachClient implements Attach {
     const { stream } = state.call;
     for (;;) {
       while (this.#outboxAt < this.#outbox.length && !this.#blocked) {
-        this.#blocked = !stream.write(this.#outbox[this.#outboxAt++]!);
+        const request = this.#outbox[this.#outboxAt]!;
+        // Nobody waits behind a last delta.
+        if (state.kind === 'attached' && request.delta !== undefined && this.#window.isFull) break;
+        this.#outboxAt++;
+        if (request.delta !== undefined) this.#window.sent();
+        this.#blocked = !stream.write(request);
       }
-      if (this.#blocked) break;
+      if (this.#outboxAt < this.#outbox.length || this.#blocked) break;
       this.#outbox = [];
       this.#outboxAt = 0;
       if (reports.bytes === 0 && this.#obeyed === this.#obeyedTold) {
         if (state.kind === 'leaving') stream.end();
         return;
       }
-      this.#outbox = this.#finished(reports.take(PART_BYTES)).map((delta) => ({ delta }));
+      this.#outbox = this.#finished(reports.take(DELTA_BYTES)).map((delta) => ({ delta }));
     }
     if (state.kind === 'attached' && reports.bytes > MAX_PENDING_BYTES) {
       logger.warn('topology does not read: attaching anew');

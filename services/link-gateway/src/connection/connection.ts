@@ -462,6 +462,7 @@ export class Connection
     if (this.#state.kind === 'closing' || this.#state.kind === 'closed') return;
     const messages = this.#messages;
     const { reported } = reports;
+    const { handled } = metrics;
     flow.begin();
     try {
       if (this.#opener === null) {
@@ -475,7 +476,8 @@ export class Connection
       this.#fail(error);
     }
     if (reports.reported !== reported) flow.sentInto(reports);
-    if (reads.took(this.holdings.connection, chunk.length, this.#heardAt)) flow.sentInto(reads);
+    if (reads.took(this.holdings.connection, chunk.length, metrics.handled - handled, this.#heardAt))
+      flow.sentInto(reads);
     flow.end(this);
     if (this.closeReason !== null) return;
     const pending = this.#reader.pendingBytes + (this.#opener?.pendingBytes ?? 0);

@@ -2,13 +2,24 @@ import type { Holding } from '@spanmesh/runtime/shares/pool';
 import { Turns } from '@spanmesh/runtime/shares/turns';
 import { Turn } from '@spanmesh/runtime/turn';
 import type { ShareHolder } from '../shares/gateway-shares.ts';
-import { READ_PER_TURN_BYTES, READ_TURN_MS, RESUMED_PER_TURN } from '../shares/limits.ts';
+import {
+  HANDLED_PER_TURN,
+  HANDLED_UNNOTICED,
+  READ_PER_TURN_BYTES,
+  READ_TURN_MS,
+  RESUMED_PER_TURN,
+} from '../shares/limits.ts';
 import type { Pressure } from './pressure.ts';
 
 /**
  * Fair reading: a principal from which much has been read in one turn is not read further while others have something to say, too. From
  * the next turn of the event loop on a few of its connections are read again, principals taking turns. Who is alone is read as fast as it
- * sends. While nobody waits a turn is some milliseconds: to be told of each turn of the loop would cost one for every message.
+ * sends, as long as its messages are for others. While nobody waits a turn is some milliseconds: to be told of each turn of the loop
+ * would cost one for every message.
+ *
+ * Messages for the gateway itself (LNK_SPANs, whether taken or refused) cost ten times as much as those that are passed on, and one
+ * socket alone may bring megabytes of them in a turn of the loop, in which nothing else goes on. So many are handled in a turn, whoever
+ * brings them.
  */
 export class ReadTurns implements Pressure {
   /** Asked only of those that `took` has found to be over. */
@@ -23,15 +34,22 @@ export class ReadTurns implements Pressure {
   /** Principals that were read in this turn, and in the one before. */
   #active = 0;
   #activeBefore = 0;
+  /** Messages for the gateway itself in this turn of the event loop. */
+  #handled = 0;
 
   /** Connections that wait for their turn. */
   get waiting(): number {
     return this.#waiting.size;
   }
 
-  /** So many bytes were read at `now`, ms on the monotonic clock. True: enough for this turn. */
-  took({ share }: Pick<Holding<ShareHolder>, 'share'>, bytes: number, now: number): boolean {
+  /**
+   * So many bytes were read at `now`, ms on the monotonic clock, and in them so many messages for the gateway itself. True: enough for
+   * this turn.
+   */
+  took({ share }: Pick<Holding<ShareHolder>, 'share'>, bytes: number, handled: number, now: number): boolean {
     this.#now = now;
+    this.#handled += handled;
+    if (this.#handled > HANDLED_UNNOTICED) this.#next.request();
     if (now - this.#began >= READ_TURN_MS) this.#nextTurn();
     if (share.turn !== this.#turn) {
       share.turn = this.#turn;
@@ -39,6 +57,7 @@ export class ReadTurns implements Pressure {
       this.#active++;
     }
     share.spent += bytes;
+    if (handled > 0 && this.#handled > HANDLED_PER_TURN) return true;
     return share.spent > READ_PER_TURN_BYTES && (this.#active > 1 || this.#activeBefore > 1);
   }
 
@@ -56,6 +75,7 @@ export class ReadTurns implements Pressure {
 
   #begin(): void {
     this.#nextTurn();
+    this.#handled = 0;
     for (let i = 0; i < RESUMED_PER_TURN; i++) {
       const next = this.#waiting.take();
       if (next === undefined) return;

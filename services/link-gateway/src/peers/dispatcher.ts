@@ -38,6 +38,7 @@ export class Dispatcher {
     const { lnkConns, links, shell, routing, metrics } = this.#deps;
     const { endpoint } = tx;
     if (isRouted(endpoint.rules, frame) && routing.open(peer, tx, frame)) return;
+    metrics.handled++;
     const base = frame.cmd & BASE_MASK;
     // On a circuit of the peer's own (its span, its LNK_CONN) the transaction is for the router itself (protocol.md, "Routing,
     // circuit"); LNK_CONN and LNK_SPAN run on the link only.
@@ -58,6 +59,7 @@ export class Dispatcher {
     const { endpoint } = peer.connection;
     if (endpoint === null) return;
     if (isRouted(endpoint.rules, frame) && routing.oneWay(peer, frame, circuit)) return;
+    metrics.handled++;
     const base = frame.cmd & BASE_MASK;
     // Never answered: the references answer each other's answers for ever.
     if ((frame.cmd & REPLY) !== 0) {

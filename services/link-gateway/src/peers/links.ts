@@ -93,6 +93,7 @@ export class Links implements TransactionHandler {
     const link = tx.data as Link | null;
     if (link === null) return;
     const { reports, metrics } = this.#deps;
+    metrics.handled++;
     if ((frame.cmd & DELETE) !== 0) {
       this.#forget(link);
       tx.endpoint.end(tx);

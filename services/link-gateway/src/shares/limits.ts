@@ -17,12 +17,20 @@ export const DEFAULT_SEND_TOTAL_BYTES = 256 * 1024 * 1024;
 /** Percent of each of these that one principal may hold. */
 export const DEFAULT_SHARE_PERCENT = 50;
 /** Bytes of changes that wait for topology to take them in at which connections that bring more are not read any more. */
-export const REPORTS_HIGH_BYTES = 256 * 1024;
+export const REPORTS_HIGH_BYTES = 128 * 1024;
 /** Bytes of them at which such connections are read again, in turns by principal. */
 export const REPORTS_LOW_BYTES = 64 * 1024;
+/** Bytes of one delta: so much is taken in by topology without a pause. */
+export const DELTA_BYTES = 32 * 1024;
+/** Deltas that are sent to topology before it has taken in the first of them: some 250 spans, which a new one waits behind. */
+export const MAX_DELTAS_UNDER_WAY = 4;
 /** Connections that are read again in one turn of the event loop. */
 export const RESUMED_PER_TURN = 4;
 /** Bytes that are read of one principal in one turn of the event loop, while others are read, too: a few milliseconds at most. */
 export const READ_PER_TURN_BYTES = 512 * 1024;
+/** Messages for the gateway itself that are handled in one turn of the event loop, of all peers together: 10 to 20 ms at most. */
+export const HANDLED_PER_TURN = 512;
+/** So many of them make the end of the turn be looked for: to be told of each turn of the loop would cost one for every message. */
+export const HANDLED_UNNOTICED = 64;
 /** How long such a turn is at most while nobody waits for the next one, milliseconds. */
 export const READ_TURN_MS = 5;

@@ -1,13 +1,17 @@
 import { CIRCUIT } from '@spanmesh/dmsg/dialect';
 import { encodeMessage } from '@spanmesh/dmsg/message';
 import { afterEach, describe, expect, it } from 'vitest';
+import { READ_MEMORY } from '../socket/read-memory.ts';
 import { spanPayload, TestGateway } from '../testing/gateway.fixture.ts';
 import { type RawPeer, word } from '../testing/raw-peer.fixture.ts';
 import { turns, until } from '../trunk/trunk.fixture.ts';
+import { HANDLED_PER_TURN } from './limits.ts';
 
 const NOSUPP = 0x20;
 const OPEN_SPAN = 0x80001207;
 const CLOSE_SPAN = 0x40001207;
+/** Bytes of a LNK_SPAN at least. */
+const SPAN_BYTES = 448;
 const GREEDY = '127.0.0.66';
 const ANOTHER = '127.0.0.67';
 
@@ -175,18 +179,34 @@ it('bytes that nobody reads are bounded in all: who has most is closed, whoever 
   expect(word(await newcomer.peer.next())).toBe('80001207');
 });
 
-describe('while topology takes nothing in', () => {
-  /** What comes in a burst: more than a connection may bring before it is not read any more. */
-  const BURST = 5_000;
+/** What comes in a burst: more than a connection may bring before it is not read any more. */
+const BURST = 5_000;
 
-  function burst(peer: RawPeer): void {
-    const spans = [];
-    for (let i = 1; i <= BURST; i++) {
-      spans.push({ cmd: OPEN_SPAN, msgid: { lo: i, hi: 1 }, payload: spanPayload('circuit') });
-    }
-    peer.say(...spans);
+function burst(peer: RawPeer): void {
+  const spans = [];
+  for (let i = 1; i <= BURST; i++) {
+    spans.push({ cmd: OPEN_SPAN, msgid: { lo: i, hi: 1 }, payload: spanPayload('circuit') });
   }
+  peer.say(...spans);
+}
 
+it('a turn of the event loop handles a bounded number of spans, though they are refused and nobody else says anything', async () => {
+  const made = await start({ SPANMESH_MAX_LINKS: '2' });
+  const { peer } = await made.established('circuit', GREEDY);
+  let most = 0;
+  let before = 0;
+  burst(peer);
+  while (before < BURST - 1) {
+    await new Promise((resolve) => setImmediate(resolve));
+    const { opensRefused } = made.gateway.counters;
+    most = Math.max(most, opensRefused - before);
+    before = opensRefused;
+  }
+  // What one read brings on top is not cut.
+  expect(most).toBeLessThanOrEqual(HANDLED_PER_TURN + READ_MEMORY.length / SPAN_BYTES);
+});
+
+describe('while topology takes nothing in', () => {
   it('a connection that brings more is not read, and the changes that wait are bounded', async () => {
     const made = await start({});
     const greedy = [await made.established('circuit', GREEDY), await made.established('circuit', GREEDY)];

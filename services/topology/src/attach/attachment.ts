@@ -54,6 +54,9 @@ export class Attachment {
   readonly #stream: AttachStream;
   readonly #host: AttachmentHost;
   #state: AttachmentState = { kind: 'greeting' };
+  /** Deltas taken in, and those that the gateway was told of. */
+  #taken = 0;
+  #takenTold = 0;
 
   constructor(stream: AttachStream, host: AttachmentHost, mayBe: GatewayCheck) {
     this.mayBe = mayBe;
@@ -88,6 +91,13 @@ export class Attachment {
     return this.#state.kind === 'ended' || this.#stream.write({ commands });
   }
 
+  /** Tells which deltas have been taken in, if there are more than the gateway was told of. */
+  tellTaken(): void {
+    if (this.#taken === this.#takenTold || this.#state.kind === 'ended') return;
+    this.#takenTold = this.#taken;
+    this.#stream.write({ taken: { deltas: this.#taken } });
+  }
+
   /** Ends the stream with an error; before Welcome, `refused` says why to whoever is no human. The host is not told. */
   refuse(code: status, details: string, refused?: Refused): void {
     const { kind } = this.#state;
@@ -117,8 +127,10 @@ export class Attachment {
         }
         return;
       case 'live':
-        if (request.delta !== undefined) this.#host.delta(this, request.delta);
-        else this.#protocolError('After the end of the snapshot, send deltas only.');
+        if (request.delta !== undefined) {
+          this.#host.delta(this, request.delta);
+          this.#taken++;
+        } else this.#protocolError('After the end of the snapshot, send deltas only.');
         return;
       case 'ended':
         return;

@@ -1,5 +1,5 @@
 import { status } from '@grpc/grpc-js';
-import { RefusalReason } from '@spanmesh/proto/v1/gateway_control';
+import { RefusalReason, StateChange } from '@spanmesh/proto/v1/gateway_control';
 import { describe, expect, it } from 'vitest';
 import { FakeGateway, FakeLeader, FakeStream, pairName, parsePair, settle } from '../testing/world.fixture.ts';
 
@@ -33,10 +33,30 @@ function greet(leader: FakeLeader, hello: Partial<typeof HELLO> = {}): FakeStrea
 
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
+it('tells which deltas it has taken in, once it has decided on them', () => {
+  const leader = new FakeLeader();
+  const gateway = new FakeGateway('a', '00000001');
+  settle(leader, [gateway]);
+  const stream = gateway.stream!;
+  const before = stream.taken;
+  stream.deliver({ delta: StateChange.create() });
+  stream.deliver({ delta: StateChange.create() });
+  expect(stream.taken).toBe(before);
+  leader.core.flush();
+  expect(stream.taken).toBe(before + 2);
+});
+
 describe('Hello', () => {
   it('is welcomed with the epoch and what relays add to rnss', () => {
     const stream = greet(new FakeLeader({ epoch: 4, rnssAdd: 99 }));
-    const welcome = { epoch: 4, rnssAdd: 99, version: '1.0.0', protocolVersion: 1, replicas: ['me:1'] };
+    const welcome = {
+      epoch: 4,
+      rnssAdd: 99,
+      version: '1.0.0',
+      protocolVersion: 1,
+      replicas: ['me:1'],
+      tellsTaken: true,
+    };
     expect(stream.sent).toEqual([{ welcome }]);
   });
 

@@ -197,6 +197,11 @@ export class GatewayControl implements AttachmentHost {
     this.#deps.request();
   }
 
+  /** What has come so far is taken in, and decided on: the gateways may send more. To be called at the end of each turn. */
+  tellTaken(): void {
+    for (const attachment of this.#byName.values()) attachment.tellTaken();
+  }
+
   drained(attachment: Attachment): void {
     if (attachment.gateway !== undefined) this.#deps.commander.drained(attachment.gateway);
   }
@@ -313,6 +318,7 @@ export class GatewayControl implements AttachmentHost {
       version: this.#options.version,
       protocolVersion: protocol.own,
       replicas: [...replicas()],
+      tellsTaken: true,
     });
   }
 

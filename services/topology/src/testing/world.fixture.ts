@@ -30,6 +30,8 @@ export const uuid = (n: number): string => `00000000-0000-0000-0000-${n.toString
 /** The leader's end of a stream, in memory; the gateway's end are `sent` and `deliver`. */
 export class FakeStream extends EventEmitter {
   readonly sent: AttachResponse[] = [];
+  /** Deltas that have been taken in, as the leader has told last: nothing that a gateway has to read in order. */
+  taken = 0;
   cancelled = false;
   /** What write answers. */
   accepts = true;
@@ -44,7 +46,8 @@ export class FakeStream extends EventEmitter {
   }
 
   write(response: AttachResponse): boolean {
-    this.sent.push(response);
+    if (response.taken === undefined) this.sent.push(response);
+    else this.taken = response.taken.deltas;
     return this.accepts;
   }
 

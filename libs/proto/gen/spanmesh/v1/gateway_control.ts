@@ -392,7 +392,17 @@ export interface AttachResponse {
     | Commands
     | undefined;
   /** Instead of Welcome: the gateway is not taken on. The stream ends, with a status that says the same to people. */
-  refused?: Refused | undefined;
+  refused?:
+    | Refused
+    | undefined;
+  /** How many deltas have been taken in. Only from a leader whose Welcome has said that it tells this. */
+  taken?: Taken | undefined;
+}
+
+/** What the leader has taken in, and decided on, of what the gateway has told on this stream. */
+export interface Taken {
+  /** Deltas, counted from the first one after the snapshot. */
+  deltas: number;
 }
 
 /** The gateway is not taken on. */
@@ -424,6 +434,11 @@ export interface Welcome {
    * cannot read the lease. At most 16.
    */
   replicas: string[];
+  /**
+   * The leader tells which deltas it has taken in (Taken): the gateway keeps few of them under way, and what comes later waits at the
+   * gateway, where it is fair.
+   */
+  tellsTaken: boolean;
 }
 
 /** What to do, in order. Everything is idempotent; what names something that is gone is a no-op. */
@@ -2693,7 +2708,7 @@ export const LinkRef: MessageFns<LinkRef> = {
 };
 
 function createBaseAttachResponse(): AttachResponse {
-  return { welcome: undefined, commands: undefined, refused: undefined };
+  return { welcome: undefined, commands: undefined, refused: undefined, taken: undefined };
 }
 
 export const AttachResponse: MessageFns<AttachResponse> = {
@@ -2706,6 +2721,9 @@ export const AttachResponse: MessageFns<AttachResponse> = {
     }
     if (message.refused !== undefined) {
       Refused.encode(message.refused, writer.uint32(26).fork()).join();
+    }
+    if (message.taken !== undefined) {
+      Taken.encode(message.taken, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -2747,6 +2765,14 @@ export const AttachResponse: MessageFns<AttachResponse> = {
             message.refused = Refused.decode(reader, reader.uint32());
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.taken = Taken.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2764,6 +2790,7 @@ export const AttachResponse: MessageFns<AttachResponse> = {
       welcome: isSet(object.welcome) ? Welcome.fromJSON(object.welcome) : undefined,
       commands: isSet(object.commands) ? Commands.fromJSON(object.commands) : undefined,
       refused: isSet(object.refused) ? Refused.fromJSON(object.refused) : undefined,
+      taken: isSet(object.taken) ? Taken.fromJSON(object.taken) : undefined,
     };
   },
 
@@ -2777,6 +2804,9 @@ export const AttachResponse: MessageFns<AttachResponse> = {
     }
     if (message.refused !== undefined) {
       obj.refused = Refused.toJSON(message.refused);
+    }
+    if (message.taken !== undefined) {
+      obj.taken = Taken.toJSON(message.taken);
     }
     return obj;
   },
@@ -2795,6 +2825,74 @@ export const AttachResponse: MessageFns<AttachResponse> = {
     message.refused = (object.refused !== undefined && object.refused !== null)
       ? Refused.fromPartial(object.refused)
       : undefined;
+    message.taken = (object.taken !== undefined && object.taken !== null) ? Taken.fromPartial(object.taken) : undefined;
+    return message;
+  },
+};
+
+function createBaseTaken(): Taken {
+  return { deltas: 0 };
+}
+
+export const Taken: MessageFns<Taken> = {
+  encode(message: Taken, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.deltas !== 0) {
+      writer.uint32(9).double(message.deltas);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Taken {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTaken();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 9) {
+              break;
+            }
+
+            message.deltas = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Taken {
+    return { deltas: isSet(object.deltas) ? globalThis.Number(object.deltas) : 0 };
+  },
+
+  toJSON(message: Taken): unknown {
+    const obj: any = {};
+    if (message.deltas !== 0) {
+      obj.deltas = floatToJson(message.deltas);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Taken>, I>>(base?: I): Taken {
+    return Taken.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Taken>, I>>(object: I): Taken {
+    const message = createBaseTaken();
+    message.deltas = object.deltas ?? 0;
     return message;
   },
 };
@@ -2889,7 +2987,7 @@ export const Refused: MessageFns<Refused> = {
 };
 
 function createBaseWelcome(): Welcome {
-  return { epoch: 0, rnssAdd: 0, version: "", protocolVersion: 0, replicas: [] };
+  return { epoch: 0, rnssAdd: 0, version: "", protocolVersion: 0, replicas: [], tellsTaken: false };
 }
 
 export const Welcome: MessageFns<Welcome> = {
@@ -2911,6 +3009,9 @@ export const Welcome: MessageFns<Welcome> = {
     }
     for (const v of message.replicas) {
       writer.uint32(42).string(v!);
+    }
+    if (message.tellsTaken !== false) {
+      writer.uint32(48).bool(message.tellsTaken);
     }
     return writer;
   },
@@ -2968,6 +3069,14 @@ export const Welcome: MessageFns<Welcome> = {
             message.replicas.push(reader.string());
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.tellsTaken = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2995,6 +3104,11 @@ export const Welcome: MessageFns<Welcome> = {
         ? globalThis.Number(object.protocol_version)
         : 0,
       replicas: globalThis.Array.isArray(object?.replicas) ? object.replicas.map((e: any) => globalThis.String(e)) : [],
+      tellsTaken: isSet(object.tellsTaken)
+        ? globalThis.Boolean(object.tellsTaken)
+        : isSet(object.tells_taken)
+        ? globalThis.Boolean(object.tells_taken)
+        : false,
     };
   },
 
@@ -3015,6 +3129,9 @@ export const Welcome: MessageFns<Welcome> = {
     if (message.replicas?.length) {
       obj.replicas = message.replicas;
     }
+    if (message.tellsTaken !== false) {
+      obj.tellsTaken = message.tellsTaken;
+    }
     return obj;
   },
 
@@ -3028,6 +3145,7 @@ export const Welcome: MessageFns<Welcome> = {
     message.version = object.version ?? "";
     message.protocolVersion = object.protocolVersion ?? 0;
     message.replicas = object.replicas?.map((e) => e) || [];
+    message.tellsTaken = object.tellsTaken ?? false;
     return message;
   },
 };
