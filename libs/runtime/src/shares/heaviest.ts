@@ -1,13 +1,18 @@
-/** Something that is held by somebody; `Heaviest` alone sets `place`. */
+/** Something that is held by somebody; `Heaviest` alone sets `place` and `rank`. */
 export interface Weighed {
   readonly weight: number;
   /** Of two that weigh the same the later one counts as heavier. */
   readonly born: number;
   /** Where it stands among the others; -1: it is not among them. */
   place: number;
+  /** The weight that it is sorted by: its own, or one that it has had since. */
+  rank: number;
 }
 
-/** Things by their weight: which is the heaviest in O(1), a change of weight in O(log n), without allocation. */
+/**
+ * Things by their weight: which is the heaviest, a change of weight in O(log n), without allocation. What gets lighter is moved only when
+ * the heaviest is asked for, and so what swings between two weights, as bytes in a buffer do, is not moved at all.
+ */
 export class Heaviest<T extends Weighed> {
   readonly #all: T[] = [];
 
@@ -17,10 +22,17 @@ export class Heaviest<T extends Weighed> {
 
   /** undefined: there is none. */
   get first(): T | undefined {
-    return this.#all[0];
+    let first = this.#all[0];
+    while (first !== undefined && first.weight < first.rank) {
+      first.rank = first.weight;
+      this.#sink(first);
+      first = this.#all[0];
+    }
+    return first;
   }
 
   add(one: T): void {
+    one.rank = one.weight;
     one.place = this.#all.length;
     this.#all.push(one);
     this.#rise(one);
@@ -33,14 +45,15 @@ export class Heaviest<T extends Weighed> {
     one.place = -1;
     if (last === undefined || last === one) return;
     this.#put(last, place);
-    this.changed(last);
+    this.#rise(last);
+    this.#sink(last);
   }
 
   /** Its weight has changed. */
   changed(one: T): void {
-    if (this.#all.length === 1) return;
+    if (one.weight <= one.rank) return;
+    one.rank = one.weight;
     this.#rise(one);
-    this.#sink(one);
   }
 
   #put(one: T, place: number): void {
@@ -76,5 +89,5 @@ export class Heaviest<T extends Weighed> {
 }
 
 function isHeavier(one: Weighed, other: Weighed): boolean {
-  return one.weight === other.weight ? one.born > other.born : one.weight > other.weight;
+  return one.rank === other.rank ? one.born > other.born : one.rank > other.rank;
 }

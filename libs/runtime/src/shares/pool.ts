@@ -37,6 +37,7 @@ class Share<Holder> implements Weighed {
   readonly principal: string;
   readonly born: number;
   place = -1;
+  rank = 0;
   weight = 0;
   /** The turn that `spent` is of, and what was spent in it: for whoever gives turns. */
   turn = 0;
@@ -55,6 +56,7 @@ export class Holding<Holder> implements Weighed {
   readonly share: Share<Holder>;
   readonly born: number;
   place = -1;
+  rank = 0;
   weight = 0;
 
   constructor(holder: Holder, share: Share<Holder>, born: number) {
@@ -71,7 +73,8 @@ export class Holding<Holder> implements Weighed {
 
 /**
  * Something that there is only so much of, shared by principals. No principal may hold more than its share. When all is held, who holds
- * most gives way to whoever holds less, never the other way round. A change costs O(log n) and allocates nothing.
+ * most gives way to whoever holds less, never the other way round. A change costs O(log n), mostly O(1) (heaviest.ts), and allocates
+ * nothing.
  */
 export class Pool<Holder> {
   readonly options: PoolOptions;
@@ -166,7 +169,8 @@ export class Pool<Holder> {
     if (weight === holding.weight || holding.place < 0) return;
     const isMore = weight > holding.weight;
     this.#change(holding, weight - holding.weight);
-    if (isMore) this.enforce();
+    // Who holds most is looked for only when somebody has to give way: this is called for every read and write of a connection.
+    if (isMore && (holding.share.weight > this.options.share || this.#held > this.options.total)) this.enforce();
   }
 
   /** Beyond a bound the largest holder gives way of the principal that holds most, until all is within the bounds. */

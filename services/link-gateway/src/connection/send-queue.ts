@@ -124,15 +124,17 @@ export class SendQueue {
   flush(): void {
     this.#takeOut();
     this.#write();
-    this.#tell();
-    if (this.bytes > this.#options.limitBytes) this.#owner.overLimit();
+    if (this.#tell() > this.#options.limitBytes) this.#owner.overLimit();
   }
 
-  #tell(): void {
+  /** Tells the owner if other bytes wait than before, and returns how many do. */
+  #tell(): number {
     const { bytes } = this;
-    if (bytes === this.#told) return;
-    this.#told = bytes;
-    this.#owner.waits?.(bytes);
+    if (bytes !== this.#told) {
+      this.#told = bytes;
+      this.#owner.waits?.(bytes);
+    }
+    return bytes;
   }
 
   #goOn(): void {
