@@ -14,6 +14,7 @@ import { ErrorCode } from '@spanmesh/dmsg/error-code';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { until as eventually } from '../peer/eventually.ts';
 import { Heard, type Party, RouteWorld, word } from '../peer/route-world.ts';
+import { addedBetween, listTraffic } from '../peer/traffic.ts';
 import type { Dialect } from '../peer/wire.ts';
 
 // Routing over real TCP: topology and two gateways in processes of their own, the requester on one gateway, the owner of the span
@@ -38,6 +39,17 @@ afterAll(async () => {
 
 const numbers = (count: number) => Array.from({ length: count }, (_, i) => i);
 const text = (value: unknown) => Buffer.from(String(value).padEnd(64, '.'));
+
+/** A transaction of one message each way: the nth that the owner takes. */
+async function askOnce(requester: Party, owner: Party, n: number): Promise<void> {
+  const heard = new Heard();
+  requester.open(BLK_READ | DELETE, heard);
+  requester.node.flush();
+  const { tx } = await owner.take(n);
+  owner.end(tx);
+  await until(requester, heard, 1);
+}
+
 const until = ({ node }: Party, heard: Heard, messages: number) => node.until(() => heard.words.length >= messages);
 
 describe.each(DIALECTS)('across two gateways, %s', (dialect) => {
@@ -56,6 +68,42 @@ describe.each(DIALECTS)('across two gateways, %s', (dialect) => {
       owner.send(tx, BLK_READ | DELETE, text('answer'), 7);
       await until(requester, heard, 1);
       expect([heard.words, heard.auxes]).toEqual([[`${word(CREATE, DELETE, REPLY, BLK_READ)} 7`], [text('answer')]]);
+    });
+
+    it('counts what passes to the byte, on both connections and the trunk, and topology tells it of both gateways', async () => {
+      const { requester, owner } = await world.pair(dialect);
+      // The route over the trunk is there.
+      await askOnce(requester, owner, 0);
+      await world.noTransactions();
+      const { grpc } = world.installation.topology.ports;
+      const before = await listTraffic(grpc);
+      const heard = new Heard();
+      const tx = requester.open(BLK_OPEN, heard);
+      for (const n of numbers(30)) requester.send(tx, BLK_WRITE, Buffer.alloc(1000, n));
+      requester.end(tx);
+      const { tx: taken, heard: asked } = await owner.take(1);
+      await until(owner, asked, 32);
+      owner.end(taken);
+      await until(requester, heard, 1);
+      const added = addedBetween(before, await listTraffic(grpc));
+      // Headers are 128 bytes, and aux data is padded to 1024; the ends are 64 bytes.
+      const there = { messages: 32, bytes: 128 + 30 * (128 + 1024) + 64 };
+      const back = { messages: 1, bytes: 64 };
+      const towards = (to: typeof there, from: typeof there) => ({
+        messagesIn: from.messages,
+        bytesIn: from.bytes,
+        messagesOut: to.messages,
+        bytesOut: to.bytes,
+        transactionsOpened: 1,
+      });
+      expect(added['gateway-1 connection']).toEqual(towards(back, there));
+      expect(added['gateway-2 connection']).toEqual(towards(there, back));
+      expect(added['gateway-1 class trunk']).toEqual(towards(there, back));
+      expect(added['gateway-2 class trunk']).toEqual(towards(back, there));
+      // A trunk has PINGs and credits of its own besides.
+      expect(added['gateway-1 trunk']!.messagesOut).toBeGreaterThanOrEqual(there.messages);
+      expect(added['gateway-1 trunk']!.bytesOut).toBeGreaterThanOrEqual(there.bytes);
+      expect(added['gateway-2 trunk']!.bytesOut).toBeGreaterThanOrEqual(back.bytes);
     });
 
     it('passes a stream inside a transaction both ways, in order, and half-close by the requester', async () => {

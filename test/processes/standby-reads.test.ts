@@ -10,6 +10,8 @@ import {
   WatchRequest,
   type WatchResponse,
 } from '@spanmesh/proto/v1/topology';
+import { TrafficKind } from '@spanmesh/proto/v1/traffic';
+import { Dialect } from '@spanmesh/proto/v1/types';
 import { TOPOLOGY_ROLE } from '@spanmesh/runtime/bus/bus-names';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { eventually } from '../peer/eventually.ts';
@@ -17,6 +19,7 @@ import type { ServiceProcess } from '../peer/installation.ts';
 import { LivePeer } from '../peer/live-peer.ts';
 import { NatsInstallation } from '../peer/nats-installation.ts';
 import { testUuid } from '../peer/payloads.ts';
+import { listTraffic } from '../peer/traffic.ts';
 
 // Three topologies: two follow the one that leads, and answer by themselves. The last test leaves it killed.
 
@@ -171,6 +174,21 @@ it('standbys answer by themselves, as the leader does', async () => {
     expect(await tree(standby)).toEqual(await tree(leader));
     expect(await installation.metric(standby, 'spanmesh_topology_calls_forwarded_total')).toBe(0);
     process.stdout.write(`lag of a standby: ${lagMs} ms\n`);
+  }
+});
+
+it('standbys ask the gateways themselves how much passes', async () => {
+  const { leader, standbys } = await replicas();
+  for (const topology of [leader, ...standbys]) {
+    await caughtUp(topology, leader);
+    const connections = (await listTraffic(topology.ports.grpc!)).filter(
+      ({ kind }) => kind === TrafficKind.TRAFFIC_KIND_CONNECTION,
+    );
+    expect(connections.map(({ gateway, label, dialect }) => [gateway.split('.')[0], label, dialect])).toEqual([
+      ['gateway-1', 'giver', Dialect.DIALECT_CIRCUIT],
+      ['gateway-2', 'taker', Dialect.DIALECT_CIRCUIT],
+    ]);
+    expect(await installation.metric(topology, 'spanmesh_topology_calls_forwarded_total')).toBe(0);
   }
 });
 

@@ -10,7 +10,13 @@ import { DirectoryClient, FindClusterRequest } from '@spanmesh/proto/v1/director
 import { type AttachResponse, GatewayControlClient, Hello } from '@spanmesh/proto/v1/gateway_control';
 import { AcquireClusterRequest, MessagingClient } from '@spanmesh/proto/v1/messaging';
 import { ProcessClient, SetLogLevelRequest } from '@spanmesh/proto/v1/process';
-import { DrainGatewayRequest, ListClustersRequest, TopologyClient } from '@spanmesh/proto/v1/topology';
+import {
+  DrainGatewayRequest,
+  ListClustersRequest,
+  ListTrafficRequest,
+  TopologyClient,
+} from '@spanmesh/proto/v1/topology';
+import { GatewayTrafficClient, ListGatewayTrafficRequest, TrafficKind } from '@spanmesh/proto/v1/traffic';
 import { TrunkClient } from '@spanmesh/proto/v1/trunk';
 import { createApiToken } from '@spanmesh/runtime/access/api-tokens';
 import { LINK_GATEWAY_NAME, TOPOLOGY_NAME } from '@spanmesh/runtime/access/service-names';
@@ -143,6 +149,27 @@ describe('an installation with certificates, each service in a process of its ow
       for (const one of [client, less, trees, nobody]) one.close();
       await node.stop();
     }
+  });
+
+  it('shows what passes to whoever may read: topology asks the gateways by its certificate, and knows them by theirs', async () => {
+    const counted = async (token: string | undefined): Promise<unknown> => {
+      const client = openClient(TopologyClient, target(topology.ports.grpc, token));
+      try {
+        return await new Promise((resolve) => {
+          const kinds = [TrafficKind.TRAFFIC_KIND_ROUTE_CLASS];
+          client.listTraffic(ListTrafficRequest.fromPartial({ kinds }), (error, answer) =>
+            resolve(error === null ? [answer.counters.length, answer.silentGateways] : status[error.code]),
+          );
+        });
+      } finally {
+        client.close();
+      }
+    };
+    expect([await counted(undefined), await counted(reader.token)]).toEqual(['UNAUTHENTICATED', [6, []]]);
+    const client = openClient(GatewayTrafficClient, target(gateways[0]!.service.ports.service, operator.token));
+    const request = ListGatewayTrafficRequest.create();
+    expect(await codeOf((done) => client.listGatewayTraffic(request, done))).toBe('UNAVAILABLE');
+    client.close();
   });
 
   it('asks users who they are, and does not let them in at the service port', async () => {

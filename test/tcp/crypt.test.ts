@@ -10,6 +10,7 @@ import { KeysDir } from '../peer/keys-dir.ts';
 import { LivePeer } from '../peer/live-peer.ts';
 import { testUuid } from '../peer/payloads.ts';
 import { RawPeer } from '../peer/raw-peer.ts';
+import { listTraffic } from '../peer/traffic.ts';
 import { CREATE, type Dialect, encode, LNK_CONN } from '../peer/wire.ts';
 import { World } from '../peer/world.ts';
 
@@ -111,6 +112,26 @@ describe.each(['linkid', 'circuit'] as Dialect[])('encrypted peers, %s', (dialec
       await world.live(dialect, { name: 'untagged', localAddress: UNTAGGED, crypt: { ...crypt(), tagged: false } }),
       await world.live(dialect, { name: 'by prefix', localAddress: BY_PREFIX, crypt: crypt() }),
     );
+  });
+
+  it('what passes is counted as it is on the wire', async () => {
+    const [giver, other] = [await sealed(), await plain()];
+    await expectRelayed(giver, other);
+    const { socket } = giver.raw;
+    const address = `${SEALED}:${socket.localPort}`;
+    const count = async () => {
+      const found = (await listTraffic(world.standalone.grpcPort)).find((one) => one.address === address);
+      return { in: found?.bytesIn ?? 0, out: found?.bytesOut ?? 0, sent: socket.bytesWritten, read: socket.bytesRead };
+    };
+    const before = await count();
+    for (let n = 0; n < 10; n++) giver.openSpan({ node: testUuid(0x800 + n), nodeLabel: `more ${n}` });
+    await world.settled(giver, other);
+    const after = await count();
+    expect([after.in - before.in, after.out - before.out]).toEqual([
+      after.sent - before.sent,
+      after.read - before.read,
+    ]);
+    expect(after.in - before.in).toBeGreaterThan(10 * 256);
   });
 
   it('a listener that finds the dialect out does so behind the handshake', async () => {
