@@ -160,6 +160,36 @@ describe('a console that asks nobody', () => {
     await expect.poll(() => rows.count()).toBe(PEERS);
   });
 
+  it('shows how much passes on each connection, and sorts by it', async () => {
+    const busy = simOf(standalone, { peers: 2, spans: 1, dialect: 'circuit', seed: 7, load: 200 });
+    busy.start();
+    try {
+      await open('connections');
+      const table = page.getByRole('table', { name: 'Connections' });
+      const headings = await table.getByRole('columnheader').allTextContents();
+      const first = (heading: string) =>
+        table.locator('tbody tr').first().locator('td').nth(headings.indexOf(heading)).textContent();
+      const sort = page.getByRole('button', { name: 'Messages/s' });
+      await sort.click();
+      await sort.click();
+      await page
+        .getByRole('columnheader', { name: 'Messages/s', exact: false })
+        .and(page.locator('[aria-sort=descending]'))
+        .waitFor();
+      // Rates are there from the second answer of the gateways on.
+      for (const heading of ['Messages/s', 'In B/s', 'Out B/s']) {
+        await expect.poll(() => first(heading), { timeout: 20_000 }).toMatch(/^[1-9]/);
+      }
+      expect(await first('Open')).toMatch(/^[1-9]/);
+      expect(await first('Queue')).toMatch(/^\d/);
+      expect(await axeViolations(page)).toEqual([]);
+      await shot(page, 'connections');
+    } finally {
+      await busy.stop();
+    }
+    await expect.poll(() => page.getByRole('table', { name: 'Connections' }).locator('tbody tr').count()).toBe(PEERS);
+  });
+
   it('adds a target, shows what becomes of it, and removes it', async () => {
     await open('targets');
     await page.getByText('There is none.').waitFor();

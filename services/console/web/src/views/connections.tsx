@@ -1,5 +1,7 @@
 import { useSignal } from '@preact/signals';
 import { printable } from '@spanmesh/ctl/output/printable';
+import { quantity } from '@spanmesh/ctl/output/quantity';
+import type { Rates, TrafficRow } from '@spanmesh/ctl/top/rates';
 import { count, dialectName, originText, peerType, quoted, timeText } from '@spanmesh/ctl/views/words';
 import type { Connection } from '@spanmesh/proto/v1/types';
 import { useEffect, useState } from 'preact/hooks';
@@ -10,6 +12,7 @@ import { repeat } from '../follow.ts';
 import { connections, following, isFresh, version } from '../mirror.ts';
 import { mayOperate } from '../session.ts';
 import { type Column, Table } from '../table.tsx';
+import { useTraffic } from '../traffic.ts';
 
 /** How often the numbers of links and relays are asked for, ms: a watch does not tell them. */
 const COUNTS_MS = 4000;
@@ -33,6 +36,7 @@ export function ConnectionsView() {
       }),
     [],
   );
+  const { rows: traffic, silentGateways } = useTraffic().value;
   void version.value;
   const rows = [...connections.values()].filter((connection) => isFound(connection, find.trim().toLowerCase()));
   const links = (c: Connection): number => counted.value.get(c.id)?.links ?? c.links;
@@ -55,6 +59,7 @@ export function ConnectionsView() {
     },
     { heading: 'Links', cell: links, sort: links, isNumber: true },
     { heading: 'Relays', cell: relays, sort: relays, isNumber: true },
+    ...trafficColumns((c) => traffic.get(c.id)),
     { heading: 'State', cell: stateOf, sort: stateOf },
     ...(mayOperate()
       ? [
@@ -82,6 +87,7 @@ export function ConnectionsView() {
         />
         <span class="hint" role="status">
           {count(rows.length, 'connection')}
+          {silentGateways.length > 0 && `; no traffic of ${silentGateways.map(printable).join(', ')}: no answer`}
         </span>
       </div>
       <Table
@@ -110,6 +116,36 @@ export function ConnectionsView() {
       )}
     </div>
   );
+}
+
+/** What passes on each: rates in a second, and what is open and waits now. */
+function trafficColumns(rowOf: (connection: Connection) => TrafficRow | undefined): readonly Column<Connection>[] {
+  const column = (heading: string, numberOf: (row: TrafficRow) => number | null): Column<Connection> => {
+    const value = (connection: Connection): number | null => {
+      const row = rowOf(connection);
+      return row === undefined ? null : numberOf(row);
+    };
+    return {
+      heading,
+      cell: (c) => {
+        const number = value(c);
+        return number === null ? '–' : quantity(number);
+      },
+      sort: (c) => value(c) ?? -1,
+      isNumber: true,
+    };
+  };
+  const rate =
+    (...fields: (keyof Rates)[]) =>
+    ({ rates }: TrafficRow): number | null =>
+      rates === null ? null : fields.reduce((sum, field) => sum + rates[field], 0);
+  return [
+    column('In B/s', rate('bytesIn')),
+    column('Out B/s', rate('bytesOut')),
+    column('Messages/s', rate('messagesIn', 'messagesOut')),
+    column('Open', ({ counters }) => counters.transactionsOpen),
+    column('Queue', ({ counters }) => counters.queueBytes),
+  ];
 }
 
 /** The peers of its LNK_CONNs. */

@@ -1,0 +1,42 @@
+import { type Signal, useSignal } from '@preact/signals';
+import { TrafficRates, type TrafficRow } from '@spanmesh/ctl/top/rates';
+import { type TrafficCounters, TrafficKind } from '@spanmesh/proto/v1/traffic';
+import { useEffect } from 'preact/hooks';
+import { topology } from './api.ts';
+import { repeat } from './follow.ts';
+
+/** How often the gateways are asked, ms, and so what rates are taken over. */
+const TRAFFIC_MS = 3000;
+const PAGE_SIZE = 5000;
+
+/** What passes on connections. */
+export interface Traffic {
+  /** By the connection's id. */
+  readonly rows: ReadonlyMap<string, TrafficRow>;
+  /** Ids of gateways that did not answer. */
+  readonly silentGateways: readonly string[];
+}
+
+/** Asks the gateways as long as whoever uses it is shown, and no longer. */
+export function useTraffic(): Signal<Traffic> {
+  const traffic = useSignal<Traffic>({ rows: new Map(), silentGateways: [] });
+  useEffect(() => {
+    const rates = new TrafficRates();
+    return repeat(TRAFFIC_MS, async (signal) => {
+      const all: TrafficCounters[] = [];
+      const silent = new Set<string>();
+      const askedAt = performance.now();
+      const kinds = [TrafficKind.TRAFFIC_KIND_CONNECTION];
+      let pageToken = '';
+      do {
+        const page = await topology.listTraffic({ pageSize: PAGE_SIZE, pageToken, kinds }, { signal });
+        for (const one of page.counters) all.push(one);
+        for (const gateway of page.silentGateways) silent.add(gateway);
+        pageToken = page.nextPageToken;
+      } while (pageToken !== '');
+      const rows = new Map(rates.take(all, askedAt).map((row) => [row.counters.id, row]));
+      traffic.value = { rows, silentGateways: [...silent] };
+    });
+  }, []);
+  return traffic;
+}
