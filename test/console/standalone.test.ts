@@ -169,20 +169,22 @@ describe('a console that asks nobody', () => {
       const headings = await table.getByRole('columnheader').allTextContents();
       const first = (heading: string) =>
         table.locator('tbody tr').first().locator('td').nth(headings.indexOf(heading)).textContent();
-      const sort = page.getByRole('button', { name: 'Messages/s' });
+      const sort = page.getByRole('button', { name: 'Msg/s' });
       await sort.click();
       await sort.click();
       await page
-        .getByRole('columnheader', { name: 'Messages/s', exact: false })
+        .getByRole('columnheader', { name: 'Msg/s', exact: false })
         .and(page.locator('[aria-sort=descending]'))
         .waitFor();
       // Rates are there from the second answer of the gateways on.
-      for (const heading of ['Messages/s', 'In B/s', 'Out B/s']) {
+      for (const heading of ['Msg/s', 'In B/s', 'Out B/s']) {
         await expect.poll(() => first(heading), { timeout: 20_000 }).toMatch(/^[1-9]/);
       }
       expect(await first('Open')).toMatch(/^[1-9]/);
       expect(await first('Queue')).toMatch(/^\d/);
       expect(await axeViolations(page)).toEqual([]);
+      // All columns.
+      await page.setViewportSize({ width: 1440, height: 800 });
       await shot(page, 'connections');
     } finally {
       await busy.stop();

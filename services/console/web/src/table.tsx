@@ -11,6 +11,8 @@ export interface Column<T> {
   /** What the column is sorted by; without it is not. */
   readonly sort?: (row: T) => string | number | bigint;
   readonly isNumber?: boolean;
+  /** Stays in sight at the right edge: what can be done with a row. */
+  readonly isAct?: boolean;
 }
 
 interface TableProps<T> {
@@ -34,11 +36,11 @@ export function Table<T>({ label, columns, rows, keyOf, isFresh = () => false, e
       <table aria-rowcount={sorted.length + 1} aria-label={label}>
         <thead>
           <tr aria-rowindex={1}>
-            {columns.map(({ heading, sort, isNumber }, i) => (
+            {columns.map(({ heading, sort, ...column }, i) => (
               <th
                 key={heading}
                 scope="col"
-                class={isNumber === true ? 'number' : ''}
+                class={classOf(column)}
                 aria-sort={order?.column === i ? (order.isDown ? 'descending' : 'ascending') : undefined}
               >
                 {sort === undefined ? (
@@ -57,8 +59,8 @@ export function Table<T>({ label, columns, rows, keyOf, isFresh = () => false, e
           {first > 0 && <tr aria-hidden="true" style={{ height: `${first * ROW_PX}px` }} />}
           {sorted.slice(first, end).map((row, i) => (
             <tr key={keyOf(row)} aria-rowindex={first + i + 2} class={isFresh(row) ? 'fresh' : ''}>
-              {columns.map(({ heading, cell, isNumber }) => (
-                <td key={heading} class={isNumber === true ? 'number' : ''}>
+              {columns.map(({ heading, cell, ...column }) => (
+                <td key={heading} class={classOf(column)}>
                   {cell(row)}
                 </td>
               ))}
@@ -69,6 +71,10 @@ export function Table<T>({ label, columns, rows, keyOf, isFresh = () => false, e
       </table>
     </section>
   );
+}
+
+function classOf({ isNumber = false, isAct = false }: Pick<Column<never>, 'isNumber' | 'isAct'>): string {
+  return isNumber ? 'number' : isAct ? 'act' : '';
 }
 
 function next(order: { column: number; isDown: boolean } | null, column: number) {

@@ -57,14 +57,19 @@ export function ConnectionsView() {
       sort: (c) => -(c.since?.getTime() ?? 0),
       isNumber: true,
     },
+    { heading: 'State', cell: stateOf, sort: stateOf },
     { heading: 'Links', cell: links, sort: links, isNumber: true },
     { heading: 'Relays', cell: relays, sort: relays, isNumber: true },
     ...trafficColumns((c) => traffic.get(c.id)),
+<<<<<<< HEAD
     { heading: 'State', cell: stateOf, sort: stateOf },
+=======
+>>>>>>> traffic
     ...(mayOperate()
       ? [
           {
             heading: 'Close',
+            isAct: true,
             cell: (c: Connection) => (
               <button type="button" class="small" aria-label={`Close ${printable(c.id)}`} onClick={() => setAsked(c)}>
                 Close…
@@ -142,7 +147,11 @@ function trafficColumns(rowOf: (connection: Connection) => TrafficRow | undefine
   return [
     column('In B/s', rate('bytesIn')),
     column('Out B/s', rate('bytesOut')),
+<<<<<<< HEAD
     column('Messages/s', rate('messagesIn', 'messagesOut')),
+=======
+    column('Msg/s', rate('messagesIn', 'messagesOut')),
+>>>>>>> traffic
     column('Open', ({ counters }) => counters.transactionsOpen),
     column('Queue', ({ counters }) => counters.queueBytes),
   ];
