@@ -1,8 +1,10 @@
 import { spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { MUTANTS } from './list.ts';
 import { type Check, type Mutant, mutated, showCheck } from './mutant.ts';
+import { tryRandom } from './random.ts';
 import { Scratch } from './scratch.ts';
 
 const USAGE = `usage: node test/mutants/main.ts [--only TEXT] [--no-baseline]
@@ -10,20 +12,58 @@ const USAGE = `usage: node test/mutants/main.ts [--only TEXT] [--no-baseline]
 Breaks one rule after the other in a copy of what is committed, and runs what must notice it. Exit code 1 if a break is not noticed.
 
   --only TEXT     breaks whose rule or file has this text in it
-  --no-baseline   does not run the same checks on the copy as it is first`;
+  --no-baseline   does not run the same checks on the copy as it is first
+
+       node test/mutants/main.ts random [--package NAME]… [--count N] [--seed N] [--since COMMIT] [--at-least PERCENT]
+
+Makes random changes of the sources of a package instead, and runs the tests of that package alone. Exit code 1 if too few are noticed.
+
+  --package NAME  libs/dmsg, services/topology, …; all that there are if left out
+  --count N       changes of each package (20); with --since, of all of them together
+  --seed N        the same seed makes the same changes of the same sources
+  --since COMMIT  only lines that have changed since
+  --at-least PERCENT  what must be noticed (0)`;
 
 /** A check that takes so long has noticed something, too: it hangs. */
 const LIMIT_MS = 300_000;
 
-const { values } = parseArgs({
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
   options: {
     only: { type: 'string', default: '' },
     'no-baseline': { type: 'boolean', default: false },
+    package: { type: 'string', multiple: true, default: [] },
+    count: { type: 'string', default: '20' },
+    seed: { type: 'string', default: String(randomInt(2 ** 31)) },
+    since: { type: 'string' },
+    'at-least': { type: 'string', default: '0' },
     help: { type: 'boolean', default: false },
   },
 });
 if (values.help) console.log(USAGE);
-else process.exitCode = await main(values.only, !values['no-baseline']);
+else if (positionals.length === 0) process.exitCode = await main(values.only, !values['no-baseline']);
+else if (positionals.join(' ') === 'random') process.exitCode = await random();
+else {
+  console.error(USAGE);
+  process.exitCode = 2;
+}
+
+async function random(): Promise<number> {
+  const scratch = new Scratch();
+  try {
+    const { package: packages, count, seed, since, 'at-least': atLeast } = values;
+    const options = {
+      packages,
+      count: Number(count),
+      seed: Number(seed),
+      since: since ?? null,
+      atLeast: Number(atLeast),
+    };
+    return (await tryRandom(options, scratch)) ? 0 : 1;
+  } finally {
+    scratch.remove();
+  }
+}
 
 async function main(only: string, withBaseline: boolean): Promise<number> {
   const chosen = MUTANTS.filter(({ rule, file }) => `${rule} ${file}`.includes(only));

@@ -1,0 +1,18 @@
+/** Lines that a `git diff -U0` has added or changed: by file, numbers from 1. */
+export function changedLines(diff: string): Map<string, Set<number>> {
+  const found = new Map<string, Set<number>>();
+  let lines: Set<number> | undefined;
+  for (const text of diff.split('\n')) {
+    const file = /^\+\+\+ (?:b\/(.*)|\/dev\/null)$/.exec(text);
+    if (file !== null) {
+      lines = undefined;
+      if (file[1] !== undefined) found.set(file[1], (lines = new Set()));
+      continue;
+    }
+    const hunk = /^@@ -\S+ \+(\d+)(?:,(\d+))? @@/.exec(text);
+    if (hunk === null) continue;
+    const first = Number(hunk[1]);
+    for (let i = 0; i < Number(hunk[2] ?? 1); i++) lines?.add(first + i);
+  }
+  return found;
+}
