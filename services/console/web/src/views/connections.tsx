@@ -61,10 +61,6 @@ export function ConnectionsView() {
     { heading: 'Links', cell: links, sort: links, isNumber: true },
     { heading: 'Relays', cell: relays, sort: relays, isNumber: true },
     ...trafficColumns((c) => traffic.get(c.id)),
-<<<<<<< HEAD
-    { heading: 'State', cell: stateOf, sort: stateOf },
-=======
->>>>>>> traffic
     ...(mayOperate()
       ? [
           {
@@ -147,11 +143,7 @@ function trafficColumns(rowOf: (connection: Connection) => TrafficRow | undefine
   return [
     column('In B/s', rate('bytesIn')),
     column('Out B/s', rate('bytesOut')),
-<<<<<<< HEAD
-    column('Messages/s', rate('messagesIn', 'messagesOut')),
-=======
     column('Msg/s', rate('messagesIn', 'messagesOut')),
->>>>>>> traffic
     column('Open', ({ counters }) => counters.transactionsOpen),
     column('Queue', ({ counters }) => counters.queueBytes),
   ];
