@@ -5,8 +5,8 @@ export function changedLines(diff: string): Map<string, Set<number>> {
   for (const text of diff.split('\n')) {
     const file = /^\+\+\+ (?:b\/(.*)|\/dev\/null)$/.exec(text);
     if (file !== null) {
-      lines = undefined;
-      if (file[1] !== undefined) found.set(file[1], (lines = new Set()));
+      lines = file[1] === undefined ? undefined : new Set();
+      if (lines !== undefined) found.set(file[1]!, lines);
       continue;
     }
     const hunk = /^@@ -\S+ \+(\d+)(?:,(\d+))? @@/.exec(text);
