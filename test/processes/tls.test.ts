@@ -152,8 +152,8 @@ describe('an installation with certificates, each service in a process of its ow
   });
 
   it('shows what passes to whoever may read: topology asks the gateways by its certificate, and knows them by theirs', async () => {
-    const counted = async (token: string | undefined): Promise<unknown> => {
-      const client = openClient(TopologyClient, target(topology.ports.grpc, token));
+    const counted = async (token: string | undefined, { ports } = topology): Promise<unknown> => {
+      const client = openClient(TopologyClient, target(ports.grpc, token));
       try {
         return await new Promise((resolve) => {
           const kinds = [TrafficKind.TRAFFIC_KIND_ROUTE_CLASS];
@@ -166,6 +166,7 @@ describe('an installation with certificates, each service in a process of its ow
       }
     };
     expect([await counted(undefined), await counted(reader.token)]).toEqual(['UNAUTHENTICATED', [6, []]]);
+    expect(await counted(reader.token, gateways[1]!.service)).toEqual([6, []]);
     const client = openClient(GatewayTrafficClient, target(gateways[0]!.service.ports.service, operator.token));
     const request = ListGatewayTrafficRequest.create();
     expect(await codeOf((done) => client.listGatewayTraffic(request, done))).toBe('UNAVAILABLE');

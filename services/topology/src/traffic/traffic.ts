@@ -1,9 +1,9 @@
 import { status } from '@grpc/grpc-js';
 import type { ListTrafficRequest, ListTrafficResponse } from '@spanmesh/proto/v1/topology';
-import type {
-  ListGatewayTrafficRequest,
-  ListGatewayTrafficResponse,
-  TrafficCounters,
+import {
+  type ListGatewayTrafficRequest,
+  type ListGatewayTrafficResponse,
+  type TrafficCounters,
   TrafficKind,
 } from '@spanmesh/proto/v1/traffic';
 import type { Clock } from '@spanmesh/runtime/clock';
@@ -20,6 +20,9 @@ interface Start {
   readonly gateway: string;
   readonly after: Pick<TrafficCounters, 'kind' | 'id'> | null;
 }
+
+/** What is asked of gateways. */
+type Wanted = Pick<ListGatewayTrafficRequest, 'pageSize' | 'kinds'>;
 
 /**
  * What passes through the gateways, for whoever asks: the gateways are asked then, a few at a time, and nothing is kept. Any replica
@@ -52,8 +55,8 @@ export class Traffic {
     const silentGateways: string[] = [];
     const until = this.#clock.now() + PAGE_MS;
     for (let at = 0; at < gateways.length; ) {
-      const next = gateways.slice(at, at + countToAsk(gateways, at, size - counters.length));
       const wanted = { pageSize: size - counters.length, kinds: request.kinds };
+      const next = gateways.slice(at, at + countToAsk(gateways, at, wanted));
       const answers = await Promise.all(
         next.map((gateway) => this.#askFor(gateway, gateway.id === start.gateway ? start.after : null, wanted)),
       );
@@ -88,7 +91,7 @@ export class Traffic {
   async #askFor(
     gateway: Gateway,
     after: Start['after'],
-    { pageSize, kinds }: { readonly pageSize: number; readonly kinds: TrafficKind[] },
+    { pageSize, kinds }: Wanted,
   ): Promise<TrafficCounters[] | null> {
     const found: TrafficCounters[] = [];
     let last = after;
@@ -119,11 +122,16 @@ export class Traffic {
   }
 }
 
-/** How many of the gateways from `at` on to ask at once for so many objects: as many as should have them by their connections. */
-function countToAsk(gateways: readonly Gateway[], at: number, wanted: number): number {
+/** How many of the gateways from `at` on to ask at once for a page: as many as should fill it, by the connections that they have. */
+function countToAsk(gateways: readonly Gateway[], at: number, { pageSize, kinds }: Wanted): number {
+  const hasConnections = kinds.length === 0 || kinds.includes(TrafficKind.TRAFFIC_KIND_CONNECTION);
+  let expected = 0;
   let count = 0;
-  for (let expected = 0; count < ASKED_AT_ONCE && at + count < gateways.length && expected < wanted; count++) {
-    expected += gateways[at + count]!.connections.size;
+  for (const { connections } of gateways.slice(at, at + ASKED_AT_ONCE)) {
+    if (expected >= pageSize) break;
+    // There is little of other kinds on any gateway.
+    expected += 1 + (hasConnections ? connections.size : 0);
+    count++;
   }
   return count;
 }
