@@ -70,6 +70,7 @@ export class Selection {
   }
 
   #apply(tables: DialectTables, node: Node, lnkConn: LnkConn, take: number): void {
+    tables.readers.changing(node.cluster, node);
     const { slot } = lnkConn;
     const { row, rowWidth } = node;
     const end = Math.min((slot + 1) * rowWidth, row.length);

@@ -4,6 +4,7 @@ import { DialectTables } from './model/dialect-tables.ts';
 import type { Cluster, Link, LnkConn, Node } from './model/parts.ts';
 import { Connection } from './model/parts.ts';
 import { Reachability } from './model/reachability.ts';
+import { type Reader, Readers } from './model/readers.ts';
 import { findCell, putCell } from './model/row.ts';
 import { Selection } from './selection.ts';
 import { type ClusterKey, type Dialect, type LnkConnFilter, PEER_TYPE_MAX, type SpanKey } from './span.ts';
@@ -11,6 +12,8 @@ import { type ClusterKey, type Dialect, type LnkConnFilter, PEER_TYPE_MAX, type 
 export type { Explanation, Verdict } from './explain.ts';
 export type { StopReason } from './model/filter-class.ts';
 export type { Cluster, Connection, ConnectionRef, Link, LnkConn, Node } from './model/parts.ts';
+export { compareClusters } from './model/parts.ts';
+export type { Reader } from './model/readers.ts';
 export type { ClusterKey, Dialect, LnkConnFilter, SpanKey } from './span.ts';
 
 /** Links relayed at most per node and LNK_CONN, linkid (architecture.md, "Relay selection"). */
@@ -68,6 +71,7 @@ export interface TreeCounts {
 export class SpanTree {
   readonly #tables: Readonly<Record<Dialect, DialectTables>>;
   readonly #reachability = new Reachability();
+  readonly #readers = new Readers();
   /** By gateway. */
   readonly #connections = new Map<string, Set<Connection>>();
   #connectionCount = 0;
@@ -142,6 +146,7 @@ export class SpanTree {
       for (let at = slot * rowWidth; at < end; at++) {
         const cell = row[at]!;
         if (cell === 0) continue;
+        this.#readers.changing(node.cluster, node);
         row[at] = 0;
         if (cell < 0) tables.refusals--;
         else this.#gone(tables, tables.link(cell), lnkConn);
@@ -167,6 +172,7 @@ export class SpanTree {
     this.#changing();
     if (link.removed) return;
     const tables = this.#tablesOf(link);
+    this.changing(link);
     const { row, rowWidth } = link.node;
     for (let at = 0; at < row.length; at++) {
       if (Math.abs(row[at]!) !== link.ref) continue;
@@ -193,6 +199,7 @@ export class SpanTree {
     if (tables === undefined) return;
     const at = findCell(link.node, lnkConn.slot, link.ref);
     if (at < 0) return;
+    this.changing(link);
     link.node.row[at] = -link.ref;
     tables.refusals++;
     uncount(tables, link, lnkConn);
@@ -252,6 +259,7 @@ export class SpanTree {
       const end = Math.min((lnkConn.slot + 1) * rowWidth, row.length);
       for (let at = lnkConn.slot * rowWidth; at < end; at++) {
         const cell = row[at]!;
+        if (cell !== 0) this.#readers.changing(node.cluster, node);
         row[at] = 0;
         if (cell < 0) tables.refusals--;
         else if (cell > 0) uncount(tables, tables.link(cell), lnkConn);
@@ -268,6 +276,7 @@ export class SpanTree {
   adoptRelay(lnkConn: LnkConn, link: Link): void {
     const tables = this.#pair(lnkConn, link);
     if (tables === undefined || findCell(link.node, lnkConn.slot, link.ref) >= 0) return;
+    this.changing(link);
     const refused = findCell(link.node, lnkConn.slot, -link.ref);
     if (refused >= 0) {
       link.node.row[refused] = link.ref;
@@ -290,6 +299,7 @@ export class SpanTree {
     this.refuse(lnkConn, link);
     const tables = this.#pair(lnkConn, link);
     if (tables === undefined || findCell(link.node, lnkConn.slot, -link.ref) >= 0) return;
+    this.changing(link);
     putCell(link.node, lnkConn.slot, -link.ref, tables.slots);
     tables.refusals++;
     tables.dirtyNodes.add(link.node);
@@ -328,6 +338,20 @@ export class SpanTree {
   /** For each of the node's links, best first, from the `from`th on, `count` at most: taken by the next flush, or why not. */
   explain(node: Node, lnkConn: LnkConn, from = 0, count: number = Number.POSITIVE_INFINITY): Explanation[] {
     return explain(node, lnkConn, from, count);
+  }
+
+  /**
+   * Somebody goes through the tree slowly and is to see it as it is now: told of everything that is about to change, while it is as it was,
+   * until what is returned is called.
+   */
+  read(reader: Reader): () => void {
+    this.#readers.add(reader);
+    return () => this.#readers.remove(reader);
+  }
+
+  /** Something of the link is about to change that the caller keeps: whoever reads the tree is told. */
+  changing({ node }: Link): void {
+    this.#readers.changing(node.cluster, node);
   }
 
   /** Keeps the cluster in existence, also without nodes, until it is released as often as it was held. */
@@ -406,7 +430,7 @@ export class SpanTree {
   }
 
   #newTables(width: number, maxDist: number): DialectTables {
-    return new DialectTables(width, maxDist, this.#reachability);
+    return new DialectTables(width, maxDist, this.#reachability, this.#readers);
   }
 
   /** The LNK_CONNs that are not held, those of a filter class next to each other. */

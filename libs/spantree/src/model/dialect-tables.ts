@@ -4,6 +4,7 @@ import { insertLink, removeLink } from './order.ts';
 import type { Connection, Node, RowKeys } from './parts.ts';
 import { Cluster, clusterKeyText, compareClusters, Link, LnkConn } from './parts.ts';
 import type { Reachability } from './reachability.ts';
+import { Readers } from './readers.ts';
 import { SortedList } from './sorted-list.ts';
 
 /** What one dialect has: clusters → nodes → links, the LNK_CONNs, and which of them a change has touched. Opens and closes nothing. */
@@ -13,6 +14,8 @@ export class DialectTables implements RowKeys {
   /** Highest dist of a link that is relayed. */
   readonly maxDist: number;
   readonly reachability: Reachability;
+  /** Is told of whatever is about to change. */
+  readonly readers: Readers;
   readonly nodes: Node[] = [];
   /** Nodes to look at again for every LNK_CONN. */
   readonly dirtyNodes: Set<Node> = new Set();
@@ -34,7 +37,8 @@ export class DialectTables implements RowKeys {
   readonly #lnkConns: (LnkConn | undefined)[] = [];
   readonly #freeSlots: number[] = [];
 
-  constructor(width: number, maxDist: number, reachability: Reachability) {
+  constructor(width: number, maxDist: number, reachability: Reachability, readers: Readers = new Readers()) {
+    this.readers = readers;
     this.width = width;
     this.maxDist = maxDist;
     this.reachability = reachability;
@@ -123,6 +127,7 @@ export class DialectTables implements RowKeys {
   addLink(connection: Connection, id: number, span: SpanKey): Link {
     const cluster = this.cluster(span);
     let node = cluster.node(span.nodeId, span.label);
+    this.readers.changing(cluster, node);
     if (node === undefined) {
       node = cluster.addNode(span.nodeId, span.label);
       node.index = this.nodes.push(node) - 1;
@@ -138,6 +143,7 @@ export class DialectTables implements RowKeys {
 
   /** Takes the link out of its node's order, before something changes that it is ranked by; `rank` follows. */
   unrank(link: Link): void {
+    this.readers.changing(link.node.cluster, link.node);
     removeLink(link.node.sortedLinks, link);
   }
 

@@ -1,6 +1,13 @@
 import type { ClusterTree, GetTreeRequest, GetTreeResponse, LinkTree, NodeTree } from '@spanmesh/proto/v1/topology';
 import type { Cluster as ProtoCluster } from '@spanmesh/proto/v1/types';
-import type { Link, LnkConn, Node } from '@spanmesh/spantree/tree';
+import {
+  type Cluster,
+  compareClusters,
+  type Link,
+  type LnkConn,
+  type Node,
+  type Reader,
+} from '@spanmesh/spantree/tree';
 import { linkBytes, nodeBytes } from '../trees/keys.ts';
 import type { Trees } from '../trees/trees.ts';
 import { clustersOf } from './lists.ts';
@@ -9,6 +16,8 @@ import { type LinkMoment, momentOf, relaysOf, showLink, showTarget } from './sho
 
 /** Bytes (estimated) after which a part is complete: with one link more, and its relays, it stays below 1 MiB. */
 const PART_BYTES = 512 * 1024;
+/** Encoded size of a cluster, estimated from above. */
+const CLUSTER_BYTES = 700;
 /** Encoded size of a relay target, estimated. */
 const TARGET_BYTES = 200;
 /** Relays of one link that are told together. */
@@ -24,28 +33,74 @@ interface CapturedLink {
 
 interface CapturedCluster {
   readonly cluster: ProtoCluster;
-  readonly nodes: readonly { readonly node: Node; readonly links: readonly CapturedLink[] }[];
+  /** As they were, each of them as it is. */
+  readonly nodes: readonly Node[];
+}
+
+/** What of a tree that is read slowly has changed since, as it was before. */
+class Capture implements Reader {
+  readonly #withRelays: boolean;
+  readonly #clusters = new Map<Cluster, CapturedCluster>();
+  readonly #nodes = new Map<Node, readonly CapturedLink[]>();
+  /** What has been read of it is of no interest any more: clusters before this one, in their order. */
+  #reading: Cluster | undefined;
+
+  constructor({ withRelays }: { readonly withRelays: boolean }) {
+    this.#withRelays = withRelays;
+  }
+
+  changing(cluster: Cluster, node: Node | undefined): void {
+    // One that has not been there before is not asked for.
+    if (cluster.nodeCount === 0 && cluster.holds === 0) return;
+    if (this.#reading !== undefined && isBefore(cluster, this.#reading)) return;
+    if (!this.#clusters.has(cluster)) this.#clusters.set(cluster, headOf(cluster));
+    if (node !== undefined && !this.#nodes.has(node)) this.#nodes.set(node, this.#linksOf(node));
+  }
+
+  /** The cluster as it was at the beginning. To be read in order. */
+  cluster(cluster: Cluster): CapturedCluster {
+    if (this.#reading !== undefined) this.#clusters.delete(this.#reading);
+    this.#reading = cluster;
+    const captured = this.#clusters.get(cluster) ?? headOf(cluster);
+    // Kept while its nodes are read: it need not be captured again.
+    this.#clusters.set(cluster, captured);
+    return captured;
+  }
+
+  /** The links of a node as they were. */
+  links(node: Node): readonly CapturedLink[] {
+    const captured = this.#nodes.get(node);
+    if (captured === undefined) return this.#linksOf(node);
+    this.#nodes.delete(node);
+    return captured;
+  }
+
+  #linksOf(node: Node): CapturedLink[] {
+    return node.links.map((link) => ({
+      link,
+      moment: momentOf(link),
+      relays: this.#withRelays ? relaysOf(link) : [],
+    }));
+  }
+}
+
+function headOf(cluster: Cluster): CapturedCluster {
+  return { cluster: showCluster(cluster), nodes: cluster.nodes() };
+}
+
+/** Whether the cluster has been read when the other one is. */
+function isBefore(cluster: Cluster, other: Cluster): boolean {
+  if (cluster.dialect !== other.dialect) return cluster.dialect === 'linkid';
+  return compareClusters(cluster, other) < 0;
 }
 
 /**
- * The trees as they are now, in parts that are put into words one by one as they are asked for. What can change meanwhile is
- * captured here, so all parts show one state.
+ * The trees as they are when the first part is asked for. Each part is read when it is asked for, so that no turn of the event loop reads
+ * more than is in one. All show one state: what is about to change and has not been read is copied first.
  * @throws ApiError INVALID_ARGUMENT: not an id or not a dialect
  */
 export function treeParts(state: Trees, request: GetTreeRequest, revision: string): Iterable<GetTreeResponse> {
-  const captured: CapturedCluster[] = [];
-  for (const cluster of clustersOf(state, request.dialect, request.clusterId)) {
-    const nodes = cluster.nodes().map((node) => ({
-      node,
-      links: node.links.map((link) => ({
-        link,
-        moment: momentOf(link),
-        relays: request.withRelays ? relaysOf(link) : [],
-      })),
-    }));
-    captured.push({ cluster: showCluster(cluster), nodes });
-  }
-  return partsOf(captured, revision);
+  return partsOf(state, { request, clusters: [...clustersOf(state, request.dialect, request.clusterId)], revision });
 }
 
 /** What a part has so far. */
@@ -68,6 +123,7 @@ class Part {
     this.#cluster = cluster;
     this.#node = undefined;
     this.#clusters.push({ cluster, nodes: [] });
+    this.#bytes += CLUSTER_BYTES;
   }
 
   beginNode(node: NodeTree, bytes: number): void {
@@ -94,11 +150,30 @@ class Part {
   }
 }
 
-function* partsOf(captured: readonly CapturedCluster[], revision: string): Iterable<GetTreeResponse> {
+interface Asked {
+  readonly request: GetTreeRequest;
+  readonly clusters: readonly Cluster[];
+  readonly revision: string;
+}
+
+function* partsOf({ tree }: Trees, { request, clusters, revision }: Asked): Iterable<GetTreeResponse> {
+  const capture = new Capture(request);
+  const end = tree.read(capture);
+  try {
+    yield* partsIn(capture, clusters, revision);
+  } finally {
+    end();
+  }
+}
+
+function* partsIn(capture: Capture, clusters: readonly Cluster[], revision: string): Iterable<GetTreeResponse> {
   const part = new Part();
-  for (const { cluster, nodes } of captured) {
+  for (const one of clusters) {
+    if (part.isFull) yield part.take(revision);
+    const { cluster, nodes } = capture.cluster(one);
     part.beginCluster(cluster);
-    for (const { node, links } of nodes) {
+    for (const node of nodes) {
+      const links = capture.links(node);
       const showing = links.map(({ link }) => link);
       part.beginNode({ node: showNode(node, showing), links: [] }, nodeBytes(node));
       for (const { link, moment, relays } of links) {
@@ -113,5 +188,5 @@ function* partsOf(captured: readonly CapturedCluster[], revision: string): Itera
     }
   }
   // An empty tree has a revision, too.
-  if (!part.isEmpty || captured.length === 0) yield part.take(revision);
+  if (!part.isEmpty || clusters.length === 0) yield part.take(revision);
 }

@@ -10,7 +10,7 @@ import { type History, revisionAt } from '../trees/history.ts';
 import type { Journal, Trees } from '../trees/trees.ts';
 import type { Widths } from '../trees/view.ts';
 import { encodeResponse, inMessages, REPLICATION_VERSION } from './messages.ts';
-import { snapshotChanges } from './snapshot-changes.ts';
+import { TreesSnapshot } from './snapshot-changes.ts';
 import { type FollowStream, type StandbyHost, StandbyStream } from './standby-stream.ts';
 
 /** How often standbys hear from the leader at least. */
@@ -115,11 +115,14 @@ export class Publisher implements StandbyHost {
     try {
       tell();
     } catch (err) {
-      const { log, suppressed } = this.#throttle.admit('not told');
-      if (log) this.#deps.logger.error({ err, suppressed }, 'standbys cannot be told what changes: they follow anew');
-      const details = 'The leader failed to say what has changed; its log says why.';
-      for (const standby of [...this.#standbys]) this.#drop(standby, status.INTERNAL, details);
+      for (const standby of [...this.#standbys]) this.untold(standby, err);
     }
+  }
+
+  untold(standby: StandbyStream, err: unknown): void {
+    const { log, suppressed } = this.#throttle.admit('not told');
+    if (log) this.#deps.logger.error({ err, suppressed }, 'standbys cannot be told what changes: they follow anew');
+    this.#drop(standby, status.INTERNAL, 'The leader failed to say what has changed; its log says why.');
   }
 
   hello(standby: StandbyStream, hello: FollowHello): void {
@@ -191,17 +194,27 @@ export class Publisher implements StandbyHost {
       trees.journal = this.#journal;
       this.#unsubscribe = history.onBatch(() => this.#journal(null, { committed: history.position }));
     }
-    const snapshot = [this.#encode({ snapshotBegin: { linkidWidth: widths.linkid, circuitWidth: widths.circuit } })];
-    for (const changes of inMessages(snapshotChanges(trees))) {
-      snapshot.push(this.#encode({ snapshot: { changes, more: true } }));
-    }
-    snapshot.push(this.#encode({ ...this.#now(), snapshotEnd: {} }));
+    const begin = this.#encode({ snapshotBegin: { linkidWidth: widths.linkid, circuitWidth: widths.circuit } });
+    const end = this.#encode({ ...this.#now(), snapshotEnd: {} });
     // Whoever begins looks at everything at the next selection.
     this.#unselected = true;
     for (const standby of waiting) {
-      for (const message of snapshot) this.#count(message);
-      standby.begin(snapshot);
-      this.#deps.logger.info({ ...said(standby), messages: snapshot.length }, 'standby is sent a snapshot');
+      this.#deps.logger.info({ ...said(standby), ...countsOf(trees) }, 'standby is sent a snapshot');
+      standby.begin(this.#snapshot({ begin, end }));
+    }
+  }
+
+  /** The trees as they are when the first message is asked for. */
+  *#snapshot({ begin, end }: { readonly begin: Buffer; readonly end: Buffer }): Generator<Buffer, void, void> {
+    const snapshot = new TreesSnapshot(this.#deps.trees);
+    try {
+      yield this.#counted(begin);
+      for (const changes of inMessages(snapshot.changes())) {
+        yield this.#counted(this.#encode({ snapshot: { changes, more: true } }));
+      }
+      yield this.#counted(end);
+    } finally {
+      snapshot.close();
     }
   }
 
@@ -254,6 +267,11 @@ export class Publisher implements StandbyHost {
   #count(message: Buffer): void {
     this.messages++;
     this.bytes += message.length;
+  }
+
+  #counted(message: Buffer): Buffer {
+    this.#count(message);
+    return message;
   }
 
   #refuse(

@@ -3,14 +3,14 @@ import { FollowResponse } from '@spanmesh/proto/v1/replication';
 import { RefusalCause, ReplicaRole } from '@spanmesh/proto/v1/topology';
 import { Dialect } from '@spanmesh/proto/v1/types';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { Watch } from '../api/watch.ts';
 import { FakeGateway, FakeLeader, FakePresence, settle, uuid } from '../testing/world.fixture.ts';
 import { connectionData } from '../trees/gateway.ts';
 import { Lag } from './lag.ts';
 import { HEARTBEAT_MS, MAX_STANDBYS } from './publisher.ts';
-import { answersOf, FakeCall, FakeStandby } from './standby.fixture.ts';
-import { MAX_STANDBY_BYTES } from './standby-stream.ts';
+import { answersOf, FakeCall, FakeStandby, treeOf } from './standby.fixture.ts';
+import { MAX_STANDBY_BYTES, SNAPSHOT_TURN_BYTES } from './standby-stream.ts';
 
 function installation() {
   const leader = new FakeLeader();
@@ -26,6 +26,7 @@ function installation() {
   return { leader, gateway, connection, standby, same };
 }
 
+const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 /** Acknowledgements go out at the end of a turn. */
 const turn = () => new Promise<void>((resolve) => setImmediate(() => setImmediate(resolve)));
 
@@ -164,7 +165,7 @@ describe('a standby', () => {
     same();
   });
 
-  it('that takes long over its snapshot is not cut off for it, and gets what has changed after it', () => {
+  it('that takes long over its snapshot is not cut off for it, and gets what has changed after it', async () => {
     const { leader, gateway, connection, standby, same } = installation();
     for (let i = 0; i < 1000; i++) gateway.openLink(connection, 10 + i);
     settle(leader, [gateway]);
@@ -177,8 +178,62 @@ describe('a standby', () => {
     expect(standby.call.deliver()).toBe(true);
     expect(standby.call.deliver()).toBe(false);
     standby.call.leaderEnd.drain();
+    for (let i = 0; i < 3; i++) await nextTurn();
     standby.catchUp(leader);
     same();
+  });
+
+  it('is sent a snapshot a slice in a turn, all of one state, whatever changes meanwhile', async () => {
+    const { leader, gateway, connection, standby } = installation();
+    const links: number[] = [];
+    for (let i = 0; i < 3000; i++) links.push(gateway.openLink(connection, 10 + i));
+    const asking = gateway.openConnection();
+    const lnkConn = gateway.openLnkConn(asking);
+    settle(leader, [gateway]);
+    standby.call.end();
+    leader.clock.advance(100);
+    const changes = [
+      () => gateway.closeLink(links.at(-1)!),
+      () => gateway.status(links.at(-2)!, 77),
+      () => gateway.refuse([...gateway.relays.keys()].at(-1)!),
+      () => gateway.openLink(gateway.openConnection(), 12),
+      () => gateway.closeLnkConn(lnkConn),
+      () => gateway.closeConnection(asking),
+    ];
+    const { leaderEnd } = standby.call;
+    const made: number[] = [];
+    leader.core.flush();
+    while (made.length === 0 || made.at(-1)! > 0) {
+      made.push(leaderEnd.sent.reduce((sum, { length }) => sum + length, 0));
+      while (standby.call.deliver());
+      changes.shift()?.();
+      settle(leader, [gateway]);
+      await nextTurn();
+    }
+    expect(changes).toEqual([]);
+    expect(made.length).toBeGreaterThan(4);
+    expect(Math.max(...made)).toBeLessThan(SNAPSHOT_TURN_BYTES + 512 * 1024);
+    standby.catchUp(leader);
+    expect(standby.follower).toMatchObject({ isLive: true, differences: 0 });
+    expect(treeOf(standby.follower.view!)).toEqual(treeOf(leader.core.view()!));
+  });
+
+  it('leaves nothing behind that copies what changes when it ends in the middle of its snapshot', async () => {
+    const { leader, gateway, connection, standby } = installation();
+    for (let i = 0; i < 3000; i++) gateway.openLink(connection, 10 + i);
+    settle(leader, [gateway]);
+    const { tree } = leader.core.state;
+    const read = vi.spyOn(tree, 'read');
+    standby.call.end();
+    leader.clock.advance(100);
+    leader.core.flush();
+    const reader = read.mock.calls[0]![0];
+    const changing = vi.spyOn(reader, 'changing');
+    standby.call.leaderEnd.emit('cancelled');
+    gateway.openLink(connection, 11);
+    settle(leader, [gateway]);
+    await nextTurn();
+    expect([read.mock.calls.length, changing.mock.calls.length]).toEqual([1, 0]);
   });
 
   it('begins again when it is not what the leader has', () => {

@@ -1,45 +1,117 @@
 import { encodeLnkConn, lnkConnBytes } from '@spanmesh/dmsg/payload/lnk-conn';
 import { decodeLnkSpanPayload } from '@spanmesh/dmsg/payload/lnk-span';
-import type { TreeChange } from '@spanmesh/proto/v1/replication';
-import type { Link, LnkConn } from '@spanmesh/spantree/tree';
+import type { ReplicatedGateway, TreeChange } from '@spanmesh/proto/v1/replication';
+import type { Cluster, Connection, Link, LnkConn, Node, Reader } from '@spanmesh/spantree/tree';
 import { showClusterKey } from '../api/show-ids.ts';
 import { connectionData, type Gateway, linkData, lnkConnData } from '../trees/gateway.ts';
 import { relaySet, type Trees } from '../trees/trees.ts';
 
-/** Changes that make empty trees into these. To be read to the end before anything changes. */
-export function* snapshotChanges({ gateways, tree }: Trees): Iterable<TreeChange> {
-  for (const gateway of gateways.values()) yield { gateway: gateway.number, gatewayPut: gateway };
-  for (const gateway of gateways.values()) {
-    const unreachable = [...tree.unreachableFrom(gateway.id)];
-    if (unreachable.length > 0) yield { gateway: gateway.number, trunks: { established: [], unreachable } };
-    yield* openOn(gateway);
-  }
-  // Links of all gateways first: a relay may be of any of them.
-  for (const { links } of gateways.values()) for (const link of links.values()) yield* relaysOf(link);
+/** What can change of a link, as it was before it did. */
+interface LinkBefore {
+  readonly status: number;
+  /** Which relays of it are open, and which were refused. */
+  readonly relays: readonly TreeChange[];
 }
 
-function* openOn(gateway: Gateway): Iterable<TreeChange> {
-  const { number, connections, lnkConns, links, held } = gateway;
-  for (const connection of connections.values()) {
-    const { opened } = connectionData(connection);
-    yield { gateway: number, connectionOpened: { ...opened, suspect: connection.suspect } };
+/** What a gateway has besides links. */
+interface GatewayMoment {
+  readonly put: ReplicatedGateway;
+  readonly number: number;
+  readonly unreachable: readonly string[];
+  readonly connections: readonly ConnectionMoment[];
+  readonly lnkConns: readonly LnkConn[];
+  readonly links: readonly Link[];
+  readonly held: readonly Cluster[];
+}
+
+interface ConnectionMoment {
+  readonly connection: Connection;
+  readonly suspect: boolean;
+  readonly closing: string;
+}
+
+/**
+ * The trees as they are when this is made, as changes that make empty ones into these. They are read slowly: which objects there are is
+ * noted at once, what may change of links is copied before it does. To be closed.
+ */
+export class TreesSnapshot implements Reader {
+  readonly #gateways: readonly GatewayMoment[];
+  readonly #before = new Map<Link, LinkBefore>();
+  readonly #copied = new Set<Node>();
+  readonly #end: () => void;
+
+  constructor({ gateways, tree }: Trees) {
+    this.#gateways = [...gateways.values()].map((gateway) => momentOf(gateway, tree.unreachableFrom(gateway.id)));
+    this.#end = tree.read(this);
   }
-  for (const { id, connection, data } of lnkConns.values()) {
-    const { payload } = data as ReturnType<typeof lnkConnData>;
-    const bytes = Buffer.alloc(lnkConnBytes(payload.dialect));
-    encodeLnkConn(payload, bytes, 0);
-    yield { gateway: number, lnkConnOpened: { id, connection: connection.id, payload: bytes } };
+
+  close(): void {
+    this.#end();
+    this.#before.clear();
+    this.#copied.clear();
   }
-  for (const link of links.values()) {
-    const { id, connection, span } = link;
-    const { payload, msgidLo, msgidHi, sinceUs, status } = linkData(link);
-    const { stamp } = span;
-    yield { gateway: number, linkOpened: { id, connection: connection.id, payload, stamp, msgidLo, msgidHi, sinceUs } };
-    if (decodeLnkSpanPayload(span.dialect, payload, 0).status !== status) {
-      yield { gateway: number, linkStatus: { link: id, status } };
+
+  changing(_cluster: Cluster, node: Node | undefined): void {
+    if (node === undefined || this.#copied.has(node)) return;
+    this.#copied.add(node);
+    for (const link of node.links) {
+      this.#before.set(link, { status: linkData(link).status, relays: [...relaysOf(link)] });
     }
   }
-  for (const cluster of held.values()) yield { gateway: number, clusterHeld: showClusterKey(cluster) };
+
+  *changes(): Iterable<TreeChange> {
+    for (const { number, put } of this.#gateways) yield { gateway: number, gatewayPut: put };
+    for (const gateway of this.#gateways) yield* this.#openOn(gateway);
+    // Links of all gateways first: a relay may be of any of them.
+    for (const { links } of this.#gateways) {
+      for (const link of links) yield* this.#before.get(link)?.relays ?? relaysOf(link);
+    }
+  }
+
+  *#openOn({ number, unreachable, connections, lnkConns, links, held }: GatewayMoment): Iterable<TreeChange> {
+    if (unreachable.length > 0) {
+      yield { gateway: number, trunks: { established: [], unreachable: [...unreachable] } };
+    }
+    for (const { connection, suspect, closing } of connections) {
+      const { opened } = connectionData(connection);
+      yield { gateway: number, connectionOpened: { ...opened, suspect, closing } };
+    }
+    for (const { id, connection, data } of lnkConns) {
+      const { payload } = data as ReturnType<typeof lnkConnData>;
+      const bytes = Buffer.alloc(lnkConnBytes(payload.dialect));
+      encodeLnkConn(payload, bytes, 0);
+      yield { gateway: number, lnkConnOpened: { id, connection: connection.id, payload: bytes } };
+    }
+    for (const link of links) {
+      const { id, connection, span } = link;
+      const { payload, msgidLo, msgidHi, sinceUs } = linkData(link);
+      const { stamp } = span;
+      const opened = { id, connection: connection.id, payload, stamp, msgidLo, msgidHi, sinceUs };
+      yield { gateway: number, linkOpened: opened };
+      const { status } = this.#before.get(link) ?? linkData(link);
+      if (decodeLnkSpanPayload(span.dialect, payload, 0).status !== status) {
+        yield { gateway: number, linkStatus: { link: id, status } };
+      }
+    }
+    for (const cluster of held) yield { gateway: number, clusterHeld: showClusterKey(cluster) };
+  }
+}
+
+function momentOf(gateway: Gateway, unreachable: Iterable<string>): GatewayMoment {
+  const { name, boot, serviceAddress, version, attached, draining, commanded, number } = gateway;
+  return {
+    put: { name, boot, serviceAddress, version, attached, draining, commanded },
+    number,
+    unreachable: [...unreachable],
+    connections: Array.from(gateway.connections.values(), (connection) => ({
+      connection,
+      suspect: connection.suspect,
+      closing: connectionData(connection).opened.closing,
+    })),
+    lnkConns: [...gateway.lnkConns.values()],
+    links: [...gateway.links.values()],
+    held: [...gateway.held.values()],
+  };
 }
 
 function* relaysOf(link: Link): Iterable<TreeChange> {

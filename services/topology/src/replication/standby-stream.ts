@@ -1,8 +1,12 @@
 import { status } from '@grpc/grpc-js';
 import type { FollowAck, FollowHello, FollowRequest } from '@spanmesh/proto/v1/replication';
+import { Turn } from '@spanmesh/runtime/turn';
 
 /** Bytes of changes that wait for a standby that does not read; past this its stream is ended, a snapshot is smaller. */
 export const MAX_STANDBY_BYTES = 32 * 1024 * 1024;
+
+/** Bytes of the snapshot that are made in one turn of the event loop: a message, and what is in between. */
+export const SNAPSHOT_TURN_BYTES = 384 * 1024;
 
 /** Of the leader's side of the gRPC stream, what is needed here. Messages are encoded already. */
 export interface FollowStream {
@@ -28,6 +32,8 @@ export interface StandbyHost {
   /** More waits than it may: the standby does not read. */
   overflow(standby: StandbyStream): void;
   ended(standby: StandbyStream): void;
+  /** The snapshot cannot be put into words: the stream is to be ended. */
+  untold(standby: StandbyStream, error: unknown): void;
 }
 
 /** The leader's end of the stream of one standby: what waits for it, and what it has taken in. */
@@ -38,7 +44,14 @@ export class StandbyStream {
   state: StandbyState = 'greeting';
   readonly #stream: FollowStream;
   readonly #host: StandbyHost;
-  #snapshot: Buffer[] = [];
+  /** The rest of it; null: all has been written. */
+  #snapshot: Iterator<Buffer> | null = null;
+  /** What of it may be made in this turn of the event loop has been made. */
+  #isResting = false;
+  readonly #next = new Turn(() => {
+    this.#isResting = false;
+    this.#pump();
+  });
   #queue: Buffer[] = [];
   #bytes = 0;
   #blocked = false;
@@ -61,11 +74,14 @@ export class StandbyStream {
     return this.#bytes;
   }
 
-  /** The snapshot, in messages: changes that are sent from now on come after it. */
-  begin(snapshot: readonly Buffer[]): void {
+  /**
+   * The snapshot, in messages, which are asked for one by one, some in a turn of the event loop, and none that the standby is not about to
+   * read; it is returned to when the stream ends before. Changes that are sent from now on come after it.
+   */
+  begin(snapshot: Iterator<Buffer>): void {
     if (this.state !== 'waiting') return;
     this.state = 'following';
-    this.#snapshot = [...snapshot];
+    this.#snapshot = snapshot;
     this.#pump();
   }
 
@@ -79,7 +95,7 @@ export class StandbyStream {
 
   /** Sent only if the standby has read everything before it: it would say nothing otherwise. */
   heartbeat(message: Buffer): void {
-    if (!this.#blocked) this.send(message);
+    if (!this.#blocked && this.#snapshot === null) this.send(message);
   }
 
   /** Ends the stream with an error. The host is not told. */
@@ -100,18 +116,35 @@ export class StandbyStream {
   }
 
   #pump(): void {
-    const snapshot = this.#snapshot;
-    let written = 0;
-    while (!this.#blocked && written < snapshot.length) this.#blocked = !this.#stream.write(snapshot[written++]!);
-    if (written > 0) this.#snapshot = snapshot.slice(written);
-    if (this.#blocked || this.#snapshot.length > 0) return;
+    if (this.#snapshot !== null) this.#pumpSnapshot(this.#snapshot);
+    if (this.#blocked || this.#snapshot !== null) return;
     const queue = this.#queue;
-    written = 0;
+    let written = 0;
     while (!this.#blocked && written < queue.length) {
       this.#bytes -= queue[written]!.length;
       this.#blocked = !this.#stream.write(queue[written++]!);
     }
     if (written > 0) this.#queue = queue.slice(written);
+  }
+
+  #pumpSnapshot(snapshot: Iterator<Buffer>): void {
+    let bytes = 0;
+    try {
+      while (!this.#blocked && !this.#isResting) {
+        const next = snapshot.next();
+        if (next.done === true) {
+          this.#snapshot = null;
+          return;
+        }
+        bytes += next.value.length;
+        this.#blocked = !this.#stream.write(next.value);
+        this.#isResting = bytes >= SNAPSHOT_TURN_BYTES;
+      }
+    } catch (error) {
+      this.#host.untold(this, error);
+      return;
+    }
+    if (this.#isResting) this.#next.request();
   }
 
   #over(): void {
@@ -123,7 +156,8 @@ export class StandbyStream {
 
   #end(): void {
     this.state = 'ended';
-    this.#snapshot = [];
+    this.#snapshot?.return?.();
+    this.#snapshot = null;
     this.#queue = [];
     this.#bytes = 0;
   }

@@ -170,6 +170,12 @@ export function answersOf({ trees, history, widths }: View): unknown {
   });
 }
 
+/** What a large state is compared by. */
+export function treeOf({ trees, history }: View): unknown {
+  const whole = { dialect: Dialect.DIALECT_UNSPECIFIED, clusterId: '', withRelays: true };
+  return plain([history.revision, [...treeParts(trees, whole, '')].map(sortTargets)]);
+}
+
 function attempt<T>(fn: () => T): T | string {
   try {
     return fn();

@@ -153,6 +153,7 @@ export class Trees {
   setStatus(gateway: Gateway, id: number, status: number): void {
     const link = gateway.links.get(id);
     if (link === undefined || linkData(link).status === status) return;
+    this.tree.changing(link);
     linkData(link).status = status;
     this.journal?.(gateway, { linkStatus: { link: id, status } });
     this.#observer.linkChanged('changed', link);
@@ -254,6 +255,7 @@ export class Trees {
   setOnDemand(gateway: Gateway, set: RelaySet, open: boolean): void {
     const link = this.linkOf(gateway, set.linkGateway, set.link);
     if (link === undefined) return;
+    this.tree.changing(link);
     const selected = new Set(link.relays);
     const changed: number[] = [];
     for (const id of set.lnkConns) {
@@ -316,6 +318,7 @@ export class Trees {
   /** The link goes, by itself or with what it was on. */
   protected dropLink(link: Link): void {
     const data = linkData(link);
+    this.tree.changing(link);
     data.gateway.links.delete(link.id);
     for (const lnkConn of data.onDemand ?? []) lnkConnData(lnkConn).onDemand?.delete(link);
     data.onDemand = undefined;
@@ -333,7 +336,10 @@ export class Trees {
   protected dropLnkConn(lnkConn: LnkConn): void {
     const data = lnkConnData(lnkConn);
     data.gateway.lnkConns.delete(lnkConn.id);
-    for (const link of data.onDemand ?? []) linkData(link).onDemand?.delete(lnkConn);
+    for (const link of data.onDemand ?? []) {
+      this.tree.changing(link);
+      linkData(link).onDemand?.delete(lnkConn);
+    }
     data.onDemand = undefined;
     this.tree.removeLnkConn(lnkConn);
     this.#observer.lnkConnChanged('removed', lnkConn);
