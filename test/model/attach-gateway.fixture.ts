@@ -31,7 +31,7 @@ export interface ModelConnection {
   readonly dialect: Dialect;
   readonly peer: Peer;
   readonly lnkConns: ReadonlySet<LnkConn>;
-  readonly open: Set<Transaction>;
+  readonly open: Set<Transaction<Relay | null>>;
   queuedBytes: number;
   endpoint: object | null;
 }
@@ -99,11 +99,11 @@ export class ModelGateway {
   }
 
   openConnection(dialect: Dialect): ModelConnection {
-    const open = new Set<Transaction>();
+    const open = new Set<Transaction<Relay | null>>();
     let msgid = 0;
     const endpoint = {
       rules: { dialect },
-      open: (_cmd: number, _circuit: unknown, handler: TransactionHandler) => {
+      open: (_cmd: number, _circuit: unknown, handler: TransactionHandler<Relay | null>) => {
         const tx = {
           endpoint,
           data: null,
@@ -111,12 +111,12 @@ export class ModelGateway {
           msgidLo: ++msgid,
           msgidHi: 1,
           closed: false,
-        } as never as Transaction;
+        } as never as Transaction<Relay | null>;
         open.add(tx);
         this.opens++;
         return tx;
       },
-      end: (tx: Transaction) => {
+      end: (tx: Transaction<Relay | null>) => {
         if (open.delete(tx)) this.closes++;
       },
     };

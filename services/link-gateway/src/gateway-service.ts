@@ -173,15 +173,16 @@ export class Gateway implements Service, AttachHost {
     const trunks = this.#trunks ?? new NoTrunks();
     this.#relays = new Relays(shared);
     const relays = this.#relays;
+    const links = new Links({ ...shared, relays });
     this.#router = new Router(
       { onDemandIdle: options.onDemandIdle, name: options.name, node: gatewayUuid(this.id) },
-      { clock, metrics, tables, relays, flow, trunks },
+      { clock, metrics, tables, relays, links, flow, trunks },
     );
     const lnkConns = new LnkConns({ ...shared, relays, media, ownLnkConn });
     const dispatcher = new Dispatcher({
       metrics,
       lnkConns,
-      links: new Links({ ...shared, relays }),
+      links,
       shell: new Shell({
         clock,
         metrics,
@@ -191,7 +192,7 @@ export class Gateway implements Service, AttachHost {
           this.#dialAnswered(target, dialect ?? 'auto', { kind: 'shell', address }),
         relayMsgid: (linkId, lnkConnId) => this.#relayMsgid(linkId, lnkConnId),
       }),
-      routing: this.#router,
+      routing: this.#router.addressed,
     });
     const peers = new Peers({
       connections: {

@@ -53,6 +53,8 @@ export interface EndpointOptions {
   readonly maxDepth?: number;
   /** Default: DEFAULT_MAX_TRANSACTIONS. */
   readonly maxTransactions?: number;
+  /** Most transactions that may be open, the peer's included, when we open another one; default: any number. */
+  readonly maxOpen?: number;
   /**
    * Where the upper halves of our msgids are counted on from, an unsigned 32-bit number; default 0. A random one keeps answers that were
    * recorded on another connection from fitting this one (protocol.md, "Crypto": a recorded handshake can be played again).
@@ -64,16 +66,25 @@ export interface EndpointDependencies {
   readonly out: Outbox;
   readonly handler: EndpointHandler;
   readonly salts: Pick<SaltSequence, 'next'>;
+  /**
+   * Told before each message that is written: the transaction that it is in or, one-way or when it opens one, on; null: it is on the link
+   * itself.
+   */
+  readonly sending?: (on: Transaction | null) => void;
 }
 
 /** What the peer begins. */
 export interface EndpointHandler {
   /**
    * The peer opens a transaction. Set `tx.handler`, or refuse with `endpoint.end(tx, error)`; without either its messages are
-   * thrown away. `frame.cmd & DELETE`: it closes its direction at once, nothing more comes, the answer is still due.
+   * thrown away. `frame.cmd & DELETE`: it closes its direction at once, nothing more comes, the answer is still due. Not called for
+   * what is stacked on a transaction whose handler takes that itself (TransactionHandler.onStacked).
    */
   onOpen(tx: Transaction, frame: Frame): void;
-  /** A one-way message (msgid 0): on the link itself, or (circuit dialect) on the transaction that its circuit names. */
+  /**
+   * A one-way message (msgid 0): on the link itself, or (circuit dialect) on the transaction that its circuit names, unless the handler of
+   * that takes it itself.
+   */
   onOneWay(frame: Frame, circuit: Transaction | null): void;
 }
 
@@ -101,13 +112,19 @@ export class Endpoint implements TransactionEndpoint {
   readonly #handler: EndpointHandler;
   readonly #writer: MessageWriter;
   readonly #table: TransactionTable;
+  readonly #maxOpen: number;
+  readonly #sending: ((on: Transaction | null) => void) | null;
   #isLost = false;
+  /** What the peer opens is refused with this; 0: it is not. */
+  #refusal = 0;
 
-  constructor(options: EndpointOptions, { out, handler, salts }: EndpointDependencies) {
+  constructor(options: EndpointOptions, { out, handler, salts, sending }: EndpointDependencies) {
     this.rules = options.rules;
     this.#stacked = options.rules.stacked;
     this.#maxDepth = options.maxDepth ?? DEFAULT_MAX_DEPTH;
     this.#maxTransactions = options.maxTransactions ?? DEFAULT_MAX_TRANSACTIONS;
+    this.#maxOpen = options.maxOpen ?? Number.POSITIVE_INFINITY;
+    this.#sending = sending ?? null;
     this.#handler = handler;
     this.#table = new TransactionTable(options.generation);
     this.#writer = new MessageWriter(options.rules, out, salts);
@@ -136,6 +153,11 @@ export class Endpoint implements TransactionEndpoint {
   /** After `lost`. */
   get isLost(): boolean {
     return this.#isLost;
+  }
+
+  /** What the peer opens from now on is refused with this error. */
+  refuseOpens(error: number): void {
+    this.#refusal = error;
   }
 
   /** A copy of the table, children before parents. */
@@ -201,17 +223,18 @@ export class Endpoint implements TransactionEndpoint {
   /**
    * Opens a transaction on `circuit` (null: on the link itself; always so in the linkid dialect, where `address` may route it).
    * `cmd` is a command, with DELETE if it is all that we send in it. `payload` and `aux` are copied.
-   * @throws DmsgError LOSTLINK: the link or the circuit has ended; CANTCIRC: stacked too deep; FIELD: message out of bounds.
+   * @throws DmsgError LOSTLINK: the link or the circuit has ended; CANTCIRC: stacked too deep; FIELD: message out of bounds; PARAM: too
+   * many are open.
    */
-  open(
+  open<Data>(
     cmd: number,
     circuit: Transaction | null,
-    handler: TransactionHandler,
+    handler: TransactionHandler<Data>,
     payload: Uint8Array | null = null,
     error = 0,
     aux: Uint8Array | null = null,
     address: LinkAddress | null = null,
-  ): Transaction {
+  ): Transaction<Data> {
     const tx = this.#make(circuit, handler, address);
     this.#write(tx, ((cmd & CALLERS_BITS) | CREATE) >>> 0, error, payload, aux);
     this.#opened(tx, cmd);
@@ -219,12 +242,12 @@ export class Endpoint implements TransactionEndpoint {
   }
 
   /** `open`, by passing on a frame that has CREATE; its bytes are given away. Errors as there. */
-  openForwarded(
+  openForwarded<Data>(
     circuit: Transaction | null,
-    handler: TransactionHandler,
+    handler: TransactionHandler<Data>,
     frame: Frame,
     address: LinkAddress | null = null,
-  ): Transaction {
+  ): Transaction<Data> {
     const tx = this.#make(circuit, handler, address);
     const { cmd } = frame;
     this.#pass(tx, frame, CREATE);
@@ -310,6 +333,7 @@ export class Endpoint implements TransactionEndpoint {
       return false;
     }
     const word = (cmd & (BASE_MASK | REPLY)) | (circuit?.openedByPeer === true ? REVCIRC : 0);
+    if (this.#sending !== null) this.#sending(circuit);
     const { sourceLo, sourceHi, targetLo, targetHi } = address ?? NOWHERE;
     if (circuit === null) this.#writer.write(word, 0, 0, sourceLo, sourceHi, targetLo, targetHi, error, payload, aux);
     else this.#writer.write(word, 0, 0, circuit.msgidLo, circuit.msgidHi, 0, 0, error, payload, aux);
@@ -323,6 +347,7 @@ export class Endpoint implements TransactionEndpoint {
       return false;
     }
     const word = ((frame.cmd & ~REV_BITS) | (circuit?.openedByPeer === true ? REVCIRC : 0)) >>> 0;
+    if (this.#sending !== null) this.#sending(circuit);
     const { sourceLo, sourceHi, targetLo, targetHi } = address ?? NOWHERE;
     if (circuit === null) this.#writer.pass(frame, word, 0, 0, sourceLo, sourceHi, targetLo, targetHi);
     else this.#writer.pass(frame, word, 0, 0, circuit.msgidLo, circuit.msgidHi, 0, 0);
@@ -354,7 +379,8 @@ export class Endpoint implements TransactionEndpoint {
     if ((cmd & DELETE) !== 0) throw violation(frame, 'DELETE with msgid 0');
     // protocol.md, "Transactions": one-way messages have no REVTRANS.
     if (this.#stacked && (cmd & REVTRANS) !== 0) throw violation(frame, 'REVTRANS with msgid 0');
-    this.#handler.onOneWay(frame, circuit);
+    if (circuit?.handler.onOneWay === undefined) this.#handler.onOneWay(frame, circuit);
+    else circuit.handler.onOneWay(circuit, frame);
   }
 
   /** A message of a transaction that is not there, or that names another circuit than its transaction (`tx`) runs on. */
@@ -391,6 +417,7 @@ export class Endpoint implements TransactionEndpoint {
     const turned = (cmd & REVCIRC) === 0 ? REVCIRC : 0;
     const word = (LNK_ERROR | CREATE | DELETE | ABORT | REPLY | REVTRANS | turned) >>> 0;
     const { msgidLo, msgidHi, circuitLo, circuitHi } = frame;
+    if (this.#sending !== null) this.#sending(null);
     this.#writer.write(word, msgidLo, msgidHi, circuitLo, circuitHi, 0, 0, ErrorCode.LOSTLINK, null, null);
   }
 
@@ -430,11 +457,20 @@ export class Endpoint implements TransactionEndpoint {
       this.end(tx, ErrorCode.CANTCIRC);
       return;
     }
-    this.#handler.onOpen(tx, frame);
+    if (this.#refusal !== 0) this.end(tx, this.#refusal);
+    else if (circuit?.handler.onStacked === undefined) this.#handler.onOpen(tx, frame);
+    else circuit.handler.onStacked(circuit, tx, frame);
   }
 
   /** A transaction of ours that has not been sent and is not in the table yet. */
-  #make(circuit: Transaction | null, handler: TransactionHandler, address: LinkAddress | null): Transaction {
+  #make<Data>(
+    circuit: Transaction | null,
+    handler: TransactionHandler<Data>,
+    address: LinkAddress | null,
+  ): Transaction<Data> {
+    if (this.#table.size >= this.#maxOpen) {
+      throw new DmsgError(ErrorCode.PARAM, 'too many open transactions', { limit: this.#maxOpen });
+    }
     if (this.#isLost || circuit?.ended === true) throw new DmsgError(ErrorCode.LOSTLINK, 'the circuit has ended');
     if (circuit !== null && (circuit.endpoint !== this || !this.#stacked)) {
       throw new DmsgError(ErrorCode.PARAM, 'not a circuit of this link');
@@ -465,6 +501,8 @@ export class Endpoint implements TransactionEndpoint {
   }
 
   #write(tx: Transaction, cmd: number, error: number, payload: Uint8Array | null, aux: Uint8Array | null): void {
+    // What opens it is on its circuit still.
+    if (this.#sending !== null) this.#sending(tx.state === 0 ? tx.circuit : tx);
     const first = (tx.state & TX_CREATED) === 0 ? CREATE : 0;
     const word = (cmd | tx.sendFlags | first) >>> 0;
     const { msgidLo, msgidHi, fromLo, fromHi, toLo, toHi } = tx;
@@ -472,6 +510,7 @@ export class Endpoint implements TransactionEndpoint {
   }
 
   #pass(tx: Transaction, frame: Frame, first: number): void {
+    if (this.#sending !== null) this.#sending(tx.state === 0 ? tx.circuit : tx);
     const word = ((frame.cmd & ~STATE_BITS) | tx.sendFlags | first) >>> 0;
     this.#writer.pass(frame, word, tx.msgidLo, tx.msgidHi, tx.fromLo, tx.fromHi, tx.toLo, tx.toHi);
   }

@@ -18,21 +18,26 @@ export const ENDED = RX_DELETED | TX_DELETED;
 
 /**
  * Who uses a transaction. Each transaction gets exactly one final notification: `onMessage` (or `EndpointHandler.onOpen`) with a
- * frame that has DELETE, or `onLost`. All of them may call back into any endpoint, this one included.
+ * frame that has DELETE, or `onLost`. All of them may call back into any endpoint, this one included. `Data`: what the transaction
+ * carries for its handler.
  */
-export interface TransactionHandler {
+export interface TransactionHandler<Data = unknown> {
   /**
    * Every message of the peer in this transaction after the one that the peer opened it with; the state was updated before.
    * `frame.cmd & DELETE`: the last one; answer with `TransactionEndpoint.end` (now or later) unless our direction is deleted already.
    */
-  onMessage(tx: Transaction, frame: Frame): void;
+  onMessage(tx: Transaction<Data>, frame: Frame): void;
   /**
    * It ended without the peer's own DELETE: the link was lost or the circuit ended (protocol.md, "Transactions": as if the
    * peer had sent ABORT|DELETE with this error). It is out of the table already; sending in it does nothing.
    */
-  onLost(tx: Transaction, error: number): void;
+  onLost(tx: Transaction<Data>, error: number): void;
   /** It is out of the table, whatever the reason: always the last call, also after a final notification. */
-  onGone?(tx: Transaction): void;
+  onGone?(tx: Transaction<Data>): void;
+  /** circuit: the peer opens `tx` on it, as `EndpointHandler.onOpen`, which is told where a handler has no such method. */
+  onStacked?(circuit: Transaction<Data>, tx: Transaction, frame: Frame): void;
+  /** circuit: a one-way message on it, as `EndpointHandler.onOneWay`, which is told where a handler has no such method. */
+  onOneWay?(circuit: Transaction<Data>, frame: Frame): void;
 }
 
 /** Hears nothing: what a transaction has until `onOpen` gives it a handler. */
@@ -56,21 +61,21 @@ export interface TransactionEndpoint {
   stackedOn(tx: Transaction): Transaction[];
   findOwn(lo: number, hi: number): Transaction | undefined;
   findPeers(lo: number, hi: number): Transaction | undefined;
-  open(
+  open<Data>(
     cmd: number,
     circuit: Transaction | null,
-    handler: TransactionHandler,
+    handler: TransactionHandler<Data>,
     payload?: Uint8Array | null,
     error?: number,
     aux?: Uint8Array | null,
     address?: LinkAddress | null,
-  ): Transaction;
-  openForwarded(
+  ): Transaction<Data>;
+  openForwarded<Data>(
     circuit: Transaction | null,
-    handler: TransactionHandler,
+    handler: TransactionHandler<Data>,
     frame: Frame,
     address?: LinkAddress | null,
-  ): Transaction;
+  ): Transaction<Data>;
   send(tx: Transaction, cmd: number, error?: number, payload?: Uint8Array | null, aux?: Uint8Array | null): boolean;
   forward(tx: Transaction, frame: Frame): boolean;
   end(tx: Transaction, error?: number, abort?: boolean): void;
@@ -95,7 +100,7 @@ export interface TransactionEndpoint {
  *
  * Transactions form a tree (circuit dialect): each is linked into the list of children of the circuit it runs on.
  */
-export class Transaction {
+export class Transaction<Data = unknown> {
   readonly endpoint: TransactionEndpoint;
   readonly msgidLo: number;
   readonly msgidHi: number;
@@ -115,9 +120,9 @@ export class Transaction {
   readonly toHi: number;
   /** Set by the endpoint only. */
   state = 0;
-  handler: TransactionHandler;
-  /** For whoever owns the handler. */
-  data: unknown = null;
+  handler: TransactionHandler<Data>;
+  /** For whoever owns the handler, who sets it when it takes or opens the transaction; null before. */
+  data: Data = null as Data;
 
   /** The tree, kept by the table. */
   firstChild: Transaction | null = null;
@@ -130,7 +135,7 @@ export class Transaction {
     msgidHi: number,
     openedByPeer: boolean,
     circuit: Transaction | null,
-    handler: TransactionHandler,
+    handler: TransactionHandler<Data>,
     stacked: boolean,
     fromLo: number,
     fromHi: number,
@@ -151,6 +156,13 @@ export class Transaction {
     this.fromHi = fromHi;
     this.toLo = toLo;
     this.toHi = toHi;
+  }
+
+  /** Gives it a handler, and what it carries for that. */
+  bind<Other>(handler: TransactionHandler<Other>, data: Other): asserts this is Transaction<Other> {
+    const bound: { handler: TransactionHandler<Other>; data: unknown } = this as Transaction;
+    bound.handler = handler;
+    bound.data = data;
   }
 
   /** The peer has opened its direction: for one of ours, it has answered. */
@@ -176,4 +188,12 @@ export class Transaction {
   get ended(): boolean {
     return (this.state & GONE) !== 0 || (this.state & ENDED) === ENDED;
   }
+}
+
+/** It is there, and has this handler. */
+export function isBoundTo<Data>(
+  tx: Transaction | undefined,
+  handler: TransactionHandler<Data>,
+): tx is Transaction<Data> {
+  return tx?.handler === handler;
 }

@@ -118,7 +118,7 @@ function world({ reachable = ['x.00000001', 'y.00000001'] }: { reachable?: strin
       const route = new LocalRoute(
         handlers,
         { endpoint, circuit: null, address: null, pressure },
-        { flow, routes: new RouteClass(1), ended: () => {} },
+        { flow, metrics: { routedDropped: 0 }, routes: new RouteClass(1), ended: () => {} },
       );
       routes.push(route);
       return route;

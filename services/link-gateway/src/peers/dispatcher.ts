@@ -4,10 +4,11 @@ import { ErrorCode } from '@spanmesh/dmsg/error-code';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
 import type { GatewayMetrics } from '../metrics.ts';
+import { isLinkLayer, refusesLinkLayer } from './link-layer.ts';
 import type { Links } from './links.ts';
 import type { LnkConns } from './lnk-conns.ts';
 import type { Peer } from './peer.ts';
-import type { Routing } from './routing.ts';
+import type { AddressedRouting } from './routing.ts';
 
 /** Takes the commands of one debug shell. */
 export interface ShellHandler {
@@ -22,10 +23,13 @@ export interface DispatcherDependencies {
   readonly lnkConns: LnkConns;
   readonly links: Links;
   readonly shell: ShellHandler;
-  readonly routing: Routing;
+  readonly routing: AddressedRouting;
 }
 
-/** Who handles what peers begin: the table of protocol.md, "Transactions", and the commands of "Message". */
+/**
+ * Who handles what peers begin: the table of protocol.md, "Transactions", and the commands of "Message". What is stacked on a relay, or on
+ * a transaction that is passed on, does not come here: the handler of that takes it.
+ */
 export class Dispatcher {
   readonly #deps: DispatcherDependencies;
 
@@ -37,11 +41,17 @@ export class Dispatcher {
   open(peer: Peer, tx: Transaction, frame: Frame): void {
     const { lnkConns, links, shell, routing, metrics } = this.#deps;
     const { endpoint } = tx;
-    if (isRouted(endpoint.rules, frame) && routing.open(peer, tx, frame)) return;
+    if (isRouted(endpoint.rules, frame)) {
+      if (refusesLinkLayer(tx, frame, metrics)) return;
+      if (tx.circuit === null) {
+        routing.open(peer, tx, frame);
+        return;
+      }
+      // On a circuit of the peer's own (its span, its LNK_CONN), or of ours and for ourselves, the transaction is for the router itself
+      // (protocol.md, "Routing, circuit").
+    }
     metrics.handled++;
     const base = frame.cmd & BASE_MASK;
-    // On a circuit of the peer's own (its span, its LNK_CONN) the transaction is for the router itself (protocol.md, "Routing,
-    // circuit"); LNK_CONN and LNK_SPAN run on the link only.
     if (tx.circuit === null && base === endpoint.rules.lnkConn) lnkConns.open(peer, tx, frame);
     else if (tx.circuit === null && base === LNK_SPAN) links.open(peer, tx, frame);
     else if (base === DBG_SHELL) shell.open(peer, tx, frame);
@@ -58,7 +68,16 @@ export class Dispatcher {
     const { shell, routing, metrics } = this.#deps;
     const { endpoint } = peer.connection;
     if (endpoint === null) return;
-    if (isRouted(endpoint.rules, frame) && routing.oneWay(peer, frame, circuit)) return;
+    if (isRouted(endpoint.rules, frame)) {
+      if (isLinkLayer(frame)) {
+        metrics.routedDropped++;
+        return;
+      }
+      if (circuit === null) {
+        routing.oneWay(peer, frame);
+        return;
+      }
+    }
     metrics.handled++;
     const base = frame.cmd & BASE_MASK;
     // Never answered: the references answer each other's answers for ever.

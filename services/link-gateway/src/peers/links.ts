@@ -4,7 +4,7 @@ import type { Frame } from '@spanmesh/dmsg/frame';
 import { CORE_HEADER_BYTES, readU32 } from '@spanmesh/dmsg/header';
 import { MAX_PEER_TYPE } from '@spanmesh/dmsg/names';
 import { hasNegativeDist } from '@spanmesh/dmsg/payload/lnk-span';
-import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
+import { isBoundTo, type Transaction, type TransactionHandler } from '@spanmesh/dmsg/transaction';
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { Logger, Throttle } from '@spanmesh/runtime/log/logger';
 import type { Connection } from '../connection/connection.ts';
@@ -37,11 +37,16 @@ export interface LinksDependencies {
 }
 
 /** Links: LNK_SPANs of peers (protocol.md, "The link layer" 2): one handler for all of them, told apart by `data`. */
-export class Links implements TransactionHandler {
+export class Links implements TransactionHandler<Link | null> {
   readonly #deps: LinksDependencies;
 
   constructor(deps: LinksDependencies) {
     this.#deps = deps;
+  }
+
+  /** The link that a transaction is of; null: of none, or of one that has closed. */
+  linkOf(tx: Transaction | undefined): Link | null {
+    return isBoundTo(tx, this) ? tx.data : null;
   }
 
   /** A peer opens a LNK_SPAN. */
@@ -79,8 +84,7 @@ export class Links implements TransactionHandler {
     });
     source.local = link;
     if (metrics.linksOpened % SAMPLED_LINKS === 0) source.sampledUs = clock.now() * 1000;
-    tx.handler = this;
-    tx.data = link;
+    tx.bind(this, link);
     tables.links.set(id, link);
     peer.links++;
     shares.links.count(peer.connection.holdings.links, 1);
@@ -89,8 +93,8 @@ export class Links implements TransactionHandler {
     reports.linkOpened(link);
   }
 
-  onMessage(tx: Transaction, frame: Frame): void {
-    const link = tx.data as Link | null;
+  onMessage(tx: Transaction<Link | null>, frame: Frame): void {
+    const link = tx.data;
     if (link === null) return;
     const { reports, metrics } = this.#deps;
     metrics.handled++;
@@ -111,8 +115,8 @@ export class Links implements TransactionHandler {
     }
   }
 
-  onLost(tx: Transaction): void {
-    if (tx.data !== null) this.#forget(tx.data as Link);
+  onLost({ data: link }: Transaction<Link | null>): void {
+    if (link !== null) this.#forget(link);
   }
 
   /** protocol.md, "The link layer" 2: taken as 0. Once an interval. */

@@ -37,7 +37,7 @@ export interface LnkConnsDependencies {
 }
 
 /** LNK_CONNs of peers (protocol.md, "The link layer" 1 to 3): one handler for all of them, told apart by `data`. */
-export class LnkConns implements TransactionHandler {
+export class LnkConns implements TransactionHandler<LnkConn | null> {
   readonly #deps: LnkConnsDependencies;
   /** Stamp of the last LNK_VOLCONF. */
   #stampUs = 0;
@@ -68,8 +68,7 @@ export class LnkConns implements TransactionHandler {
     }
     const payload = Buffer.from(frame.buf.subarray(start, end));
     const lnkConn = new LnkConn(tables.nextNumber(), peer, tx, payload, clock.now() * 1000);
-    tx.handler = this;
-    tx.data = lnkConn;
+    tx.bind(this, lnkConn);
     tx.endpoint.send(tx, LNK_ERROR);
     tables.lnkConns.set(lnkConn.id, lnkConn);
     peer.lnkConns.add(lnkConn);
@@ -79,8 +78,8 @@ export class LnkConns implements TransactionHandler {
     reports.lnkConnOpened(lnkConn);
   }
 
-  onMessage(tx: Transaction, frame: Frame): void {
-    const lnkConn = tx.data as LnkConn | null;
+  onMessage(tx: Transaction<LnkConn | null>, frame: Frame): void {
+    const lnkConn = tx.data;
     if (lnkConn === null) return;
     if ((frame.cmd & DELETE) !== 0) {
       this.end(lnkConn);
@@ -92,8 +91,8 @@ export class LnkConns implements TransactionHandler {
     else if (base !== LNK_ERROR) this.#deps.metrics.ignoredMessages++;
   }
 
-  onLost(tx: Transaction): void {
-    if (tx.data !== null) this.#forget(tx.data as LnkConn);
+  onLost(tx: Transaction<LnkConn | null>): void {
+    if (tx.data !== null) this.#forget(tx.data);
   }
 
   /** Closes our side: first the DELETEs of its relays, then our answer (protocol.md, "The link layer" 1). */

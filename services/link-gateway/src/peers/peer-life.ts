@@ -1,5 +1,4 @@
 import type { Endpoint } from '@spanmesh/dmsg/endpoint';
-import { ErrorCode } from '@spanmesh/dmsg/error-code';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
 import type { Logger } from '@spanmesh/runtime/log/logger';
@@ -55,8 +54,7 @@ export class PeerLife implements ConnectionEvents {
   }
 
   onOpen(tx: Transaction, frame: Frame): void {
-    if (this.peer.leaving === null) this.#deps.dispatcher.open(this.peer, tx, frame);
-    else tx.endpoint.end(tx, ErrorCode.LOSTLINK);
+    this.#deps.dispatcher.open(this.peer, tx, frame);
   }
 
   onOneWay(frame: Frame, circuit: Transaction | null): void {

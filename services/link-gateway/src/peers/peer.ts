@@ -1,5 +1,6 @@
 import type { Dialect } from '@spanmesh/dmsg/dialect';
 import type { Endpoint } from '@spanmesh/dmsg/endpoint';
+import { ErrorCode } from '@spanmesh/dmsg/error-code';
 import { relaySpanPayload } from '@spanmesh/dmsg/payload/lnk-span';
 import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
 import type { CloseReason } from '../connection/close-reason.ts';
@@ -67,8 +68,9 @@ export class Peer {
    * itself, but a refusal or close is answered with our DELETE.
    */
   openOwnLnkConn(endpoint: Endpoint, payload: Uint8Array): void {
-    this.#ownLnkConn = endpoint.open(endpoint.rules.lnkConn, null, OWN_LNK_CONN, payload);
-    this.#ownLnkConn.data = this;
+    const tx = endpoint.open(endpoint.rules.lnkConn, null, OWN_LNK_CONN, payload);
+    tx.data = this;
+    this.#ownLnkConn = tx;
   }
 
   /** A message in our LNK_CONN. */
@@ -94,6 +96,7 @@ export class Peer {
     if (endpoint === null || this.#leaving !== null) return;
     this.#leaving = leaving;
     this.connection.leave(leaving.reason);
+    endpoint.refuseOpens(ErrorCode.LOSTLINK);
     const own = this.#ownLnkConn;
     if (own !== null) endpoint.end(own);
     if (own === null || own.rxDeleted) leaving.answered();
@@ -111,9 +114,9 @@ export class Peer {
   }
 }
 
-const OWN_LNK_CONN: TransactionHandler = {
+const OWN_LNK_CONN: TransactionHandler<Peer> = {
   onMessage(tx) {
-    (tx.data as Peer).answered(tx);
+    tx.data.answered(tx);
   },
   onLost() {},
 };
@@ -198,7 +201,7 @@ export class Relay {
   /** Topology wants it. Otherwise it is open on demand, as a return path (protocol.md, "Routing, linkid"). */
   wanted: boolean;
   /** null while it waits for its turn on a busy connection. */
-  tx: Transaction | null = null;
+  tx: Transaction<Relay | null> | null = null;
   closed = false;
   /** What routing keeps about it (linkid); null: nothing ever ran over it. */
   use: RelayUse | null = null;

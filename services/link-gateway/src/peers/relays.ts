@@ -1,6 +1,6 @@
 import { BASE_MASK, DELETE, LNK_ERROR, LNK_SPAN } from '@spanmesh/dmsg/command';
 import type { Frame } from '@spanmesh/dmsg/frame';
-import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
+import { isBoundTo, type Transaction, type TransactionHandler } from '@spanmesh/dmsg/transaction';
 import type { Clock } from '@spanmesh/runtime/clock';
 import { MAX_RETURN_PATHS, MAX_RETURN_PATHS_REFUSED, RELAY_PACE_BYTES } from '../limits.ts';
 import type { GatewayMetrics, RelayClosing } from '../metrics.ts';
@@ -8,7 +8,7 @@ import type { GatewayShares } from '../shares/gateway-shares.ts';
 import type { OpenTables } from './open-tables.ts';
 import { type LnkConn, type Peer, Relay, type RelaySource } from './peer.ts';
 import type { PeerReports } from './peer-reports.ts';
-import type { Routing } from './routing.ts';
+import type { RelayRouting } from './routing.ts';
 
 export interface RelaysDependencies {
   readonly reports: PeerReports;
@@ -18,12 +18,15 @@ export interface RelaysDependencies {
   readonly tables: Pick<OpenTables, 'forgetRemote'>;
 }
 
+/** Until there is somebody to pass messages on. */
+const NO_ROUTING: RelayRouting = { open() {}, oneWay() {}, closing() {} };
+
 /**
  * Opens and closes relays, and is the handler of all their transactions: one object for hundreds of thousands of relays, which
  * it tells apart by the transaction's `data`. A relay that we closed has no `data` any more; what the peer still sends in
  * its transaction is the answer.
  */
-export class Relays implements TransactionHandler {
+export class Relays implements TransactionHandler<Relay | null> {
   /** What relays add to rnss (circuit), as the leader says (protocol.md, "The link layer" 2). */
   rnssAdd = 0;
 
@@ -32,7 +35,7 @@ export class Relays implements TransactionHandler {
   readonly #clock: Pick<Clock, 'now'>;
   readonly #shares: RelaysDependencies['shares'];
   readonly #tables: Pick<OpenTables, 'forgetRemote'>;
-  #onClosing: Routing['relayClosing'] = () => {};
+  #routing: RelayRouting = NO_ROUTING;
 
   constructor({ reports, metrics, clock, shares, tables }: RelaysDependencies) {
     this.#shares = shares;
@@ -42,9 +45,14 @@ export class Relays implements TransactionHandler {
     this.#clock = clock;
   }
 
-  /** Called when a relay is about to close, or is lost with its connection. */
-  set onClosing(fn: Routing['relayClosing']) {
-    this.#onClosing = fn;
+  /** Told of what comes on relays for somebody else, and of their end. */
+  set routing(routing: RelayRouting) {
+    this.#routing = routing;
+  }
+
+  /** The relay that a transaction is of; null: of none, or of one that has closed. */
+  relayOf(tx: Transaction | undefined): Relay | null {
+    return isBoundTo(tx, this) ? tx.data : null;
   }
 
   /**
@@ -160,8 +168,8 @@ export class Relays implements TransactionHandler {
   }
 
   /** The peer, in a relay of ours: its acknowledgement (circuit), its refusal, or the answer to our DELETE. */
-  onMessage(tx: Transaction, frame: Frame): void {
-    const relay = tx.data as Relay | null;
+  onMessage(tx: Transaction<Relay | null>, frame: Frame): void {
+    const relay = tx.data;
     if ((frame.cmd & DELETE) === 0) {
       if ((frame.cmd & BASE_MASK) !== LNK_ERROR) this.#metrics.ignoredMessages++;
       return;
@@ -183,9 +191,16 @@ export class Relays implements TransactionHandler {
   }
 
   /** Its connection was lost. */
-  onLost(tx: Transaction): void {
-    const relay = tx.data as Relay | null;
+  onLost({ data: relay }: Transaction<Relay | null>): void {
     if (relay !== null) this.#forget(relay, 'connection');
+  }
+
+  onStacked({ data: relay }: Transaction<Relay | null>, tx: Transaction, frame: Frame): void {
+    this.#routing.open(relay, tx, frame);
+  }
+
+  onOneWay({ data: relay }: Transaction<Relay | null>, frame: Frame): void {
+    this.#routing.oneWay(relay, frame);
   }
 
   #add(relay: Relay): Relay {
@@ -213,8 +228,9 @@ export class Relays implements TransactionHandler {
     if (endpoint === null) return;
     this.#metrics.relaysOpened++;
     if (relay.source.sampledUs > 0) this.#observeFirst(relay);
-    relay.tx = endpoint.open(LNK_SPAN, null, this, relay.source.template(this.rnssAdd));
-    relay.tx.data = relay;
+    const tx = endpoint.open<Relay | null>(LNK_SPAN, null, this, relay.source.template(this.rnssAdd));
+    tx.data = relay;
+    relay.tx = tx;
     peer.relays++;
   }
 
@@ -227,7 +243,7 @@ export class Relays implements TransactionHandler {
 
   #forget(relay: Relay, why: RelayClosing): void {
     const { source, tx } = relay;
-    this.#onClosing(relay);
+    this.#routing.closing(relay);
     relay.closed = true;
     this.#metrics.relays--;
     this.#metrics.relaysClosed[why]++;

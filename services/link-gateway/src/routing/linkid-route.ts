@@ -1,7 +1,7 @@
 import type { Frame } from '@spanmesh/dmsg/frame';
 import type { LinkAddress, Transaction, TransactionEndpoint, TransactionHandler } from '@spanmesh/dmsg/transaction';
 import type { LinkUser, Relay, RelaySource } from '../peers/peer.ts';
-import { abort } from './joined.ts';
+import { abort } from './abort.ts';
 import type { ReturnPathUser } from './return-path-user.ts';
 import { bytesOf, type Passed, type RouteClass } from './route-class.ts';
 import type { RouteUser } from './trunk-routes.ts';
@@ -96,6 +96,11 @@ export class LinkidJoin {
     route.firstJoin = this;
   }
 
+  /** The partner of one of the two. */
+  otherOf(tx: Transaction): Transaction {
+    return tx === this.near ? this.far : this.near;
+  }
+
   /** One of the two is out of its table. */
   left(): void {
     if (--this.#left === 0) this.detach();
@@ -114,40 +119,29 @@ export class LinkidJoin {
   }
 }
 
-/** Handler of transactions that are joined over a LinkidRoute. As `Joined`. */
-export class LinkidJoined implements TransactionHandler {
+/** Handler of transactions that are joined over a LinkidRoute. As `Joined`; nothing is stacked on them, in linkid. */
+export class LinkidJoined implements TransactionHandler<LinkidJoin> {
   readonly routes: RouteClass;
   /** Where what comes in is counted once it has gone out. */
   readonly passed: Passed;
-  readonly #sending: ((to: Transaction) => void) | null;
 
-  constructor(
-    { routes, passed }: Pick<LinkidJoined, 'routes' | 'passed'>,
-    sending: ((to: Transaction) => void) | null = null,
-  ) {
+  constructor(routes: RouteClass, passed: Passed) {
     this.routes = routes;
     this.passed = passed;
-    this.#sending = sending;
   }
 
-  onMessage(tx: Transaction, frame: Frame): void {
-    const other = otherOf(tx);
-    if (this.#sending !== null) this.#sending(other);
+  onMessage(tx: Transaction<LinkidJoin>, frame: Frame): void {
+    const other = tx.data.otherOf(tx);
     const bytes = bytesOf(frame);
     if (other.endpoint.forward(other, frame)) this.passed.add(bytes);
   }
 
-  onLost(tx: Transaction): void {
-    abort(otherOf(tx));
+  onLost(tx: Transaction<LinkidJoin>): void {
+    abort(tx.data.otherOf(tx));
   }
 
-  onGone(tx: Transaction): void {
+  onGone({ data }: Transaction<LinkidJoin>): void {
     this.routes.halfGone();
-    (tx.data as LinkidJoin).left();
+    data.left();
   }
-}
-
-function otherOf(tx: Transaction): Transaction {
-  const join = tx.data as LinkidJoin;
-  return tx === join.near ? join.far : join.near;
 }

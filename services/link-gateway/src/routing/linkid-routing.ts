@@ -3,9 +3,12 @@ import type { Frame } from '@spanmesh/dmsg/frame';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
 import { MAX_ROUTES_PER_CONNECTION } from '../limits.ts';
 import type { GatewayMetrics } from '../metrics.ts';
-import { Link, type Peer, Relay, type RelaySource } from '../peers/peer.ts';
+import type { Links } from '../peers/links.ts';
+import type { Link, Peer, Relay, RelaySource } from '../peers/peer.ts';
+import type { Relays } from '../peers/relays.ts';
+import type { AddressedRouting } from '../peers/routing.ts';
+import { abort } from './abort.ts';
 import { addressOf } from './address.ts';
-import { abort } from './joined.ts';
 import { LinkidJoin, LinkidJoined, LinkidRoute, type RouteWay } from './linkid-route.ts';
 import { keyOfLink, type LocalClients } from './local-clients.ts';
 import { type LinkidUse, useOf } from './relay-use.ts';
@@ -19,10 +22,12 @@ export interface LinkidRoutingDependencies {
   readonly returnPaths: ReturnPaths;
   readonly clients: LocalClients;
   readonly classes: RouteClasses;
+  readonly relays: Pick<Relays, 'relayOf'>;
+  readonly links: Pick<Links, 'linkOf'>;
 }
 
 /** Messages with a source and a target (protocol.md, "Routing, linkid"). */
-export class LinkidRouting {
+export class LinkidRouting implements AddressedRouting {
   readonly #deps: LinkidRoutingDependencies;
   /** For messages between two peers of this gateway. */
   readonly #joined: LinkidJoined;
@@ -33,17 +38,18 @@ export class LinkidRouting {
   constructor(deps: LinkidRoutingDependencies) {
     this.#deps = deps;
     const { local, trunk } = deps.classes;
-    this.#joined = new LinkidJoined({ routes: local, passed: local.out });
-    this.#joinedFromTrunk = new LinkidJoined({ routes: trunk, passed: trunk.in });
-    const toTrunk = { routes: trunk, passed: trunk.out };
-    this.#joinedToTrunk = new LinkidJoined(toTrunk, (to) => deps.trunkRoutes.sentOn(to));
+    this.#joined = new LinkidJoined(local, local.out);
+    this.#joinedFromTrunk = new LinkidJoined(trunk, trunk.in);
+    this.#joinedToTrunk = new LinkidJoined(trunk, trunk.out);
   }
 
   /** A peer opens a transaction towards another one. */
   open(peer: Peer, tx: Transaction, frame: Frame): void {
-    const { clients } = this.#deps;
-    const relay = targetOf(tx);
-    const sender = senderOf(tx);
+    const { clients, relays, links } = this.#deps;
+    const { endpoint } = tx;
+    // The relay that it is addressed to, and the span of the peer's own that it comes from.
+    const relay = relays.relayOf(endpoint.findOwn(tx.fromLo, tx.fromHi));
+    const sender = links.linkOf(endpoint.findPeers(tx.toLo, tx.toHi));
     const source = sender?.source ?? (isNobody(tx.toLo, tx.toHi) ? clients.ownSpan : null);
     if (relay === null || source === null) {
       this.#throwAway(tx);
@@ -63,12 +69,12 @@ export class LinkidRouting {
 
   /** A one-way message: passes without state. */
   oneWay(peer: Peer, frame: Frame): void {
-    const { metrics, trunkRoutes, clients } = this.#deps;
+    const { metrics, clients, relays, links } = this.#deps;
     const { endpoint } = peer.connection;
     if (endpoint === null) return;
-    const relay = asRelay(endpoint.findOwn(frame.targetLo, frame.targetHi));
+    const relay = relays.relayOf(endpoint.findOwn(frame.targetLo, frame.targetHi));
     const { circuitLo, circuitHi } = frame;
-    const sender = asLink(endpoint.findPeers(circuitLo, circuitHi));
+    const sender = links.linkOf(endpoint.findPeers(circuitLo, circuitHi));
     const source = sender?.source ?? (isNobody(circuitLo, circuitHi) ? clients.ownSpan : null);
     if (relay === null || source === null) {
       metrics.routedDropped++;
@@ -85,7 +91,6 @@ export class LinkidRouting {
     }
     route.usedAt = peer.connection.heardAt;
     const { way } = route;
-    if (way.circuit !== null) trunkRoutes.sentOn(way.circuit);
     const bytes = bytesOf(frame);
     if (!way.endpoint.forwardOneWay(frame, way.circuit, way.address)) metrics.routedDropped++;
     else this.#joinedOver(way).passed.add(bytes);
@@ -110,29 +115,24 @@ export class LinkidRouting {
   }
 
   #join(route: LinkidRoute, tx: Transaction, frame: Frame, now: number): void {
-    const { metrics, trunkRoutes } = this.#deps;
     const { way } = route;
     const bytes = bytesOf(frame);
-    let far: Transaction;
+    let far: Transaction<LinkidJoin>;
     try {
-      far =
-        way.circuit === null
-          ? way.endpoint.openForwarded(null, this.#joined, frame, way.address)
-          : way.endpoint.openForwarded(way.circuit, this.#joinedFromTrunk, frame);
+      const joined = way.circuit === null ? this.#joined : this.#joinedFromTrunk;
+      far = way.endpoint.openForwarded(way.circuit, joined, frame, way.address);
     } catch (error) {
       if (!(error instanceof DmsgError)) throw error;
       this.#refuse(tx);
       return;
     }
-    if (way.circuit !== null) trunkRoutes.sentOn(way.circuit);
-    metrics.routedTransactions++;
+    this.#deps.metrics.routedTransactions++;
     route.usedAt = now;
     const join = new LinkidJoin(route, tx, far);
     const handler = this.#joinedOver(way);
     handler.routes.opened();
     handler.passed.add(bytes);
-    tx.handler = handler;
-    tx.data = join;
+    tx.bind<LinkidJoin>(handler, join);
     far.data = join;
   }
 
@@ -189,27 +189,9 @@ export class LinkidRouting {
   }
 }
 
-/** The relay that a peer's transaction is addressed to. */
-function targetOf(tx: Transaction): Relay | null {
-  return asRelay(tx.endpoint.findOwn(tx.fromLo, tx.fromHi));
-}
-
-/** The peer's own span that its transaction comes from. */
-function senderOf(tx: Transaction): Link | null {
-  return asLink(tx.endpoint.findPeers(tx.toLo, tx.toHi));
-}
-
 /** A peer without a span of its own, a leaf: this gateway's span stands for it (protocol.md, "Routing, linkid"). */
 function isNobody(lo: number, hi: number): boolean {
   return lo === 0 && hi === 0;
-}
-
-function asRelay(tx: Transaction | undefined): Relay | null {
-  return tx?.data instanceof Relay ? tx.data : null;
-}
-
-function asLink(tx: Transaction | undefined): Link | null {
-  return tx?.data instanceof Link ? tx.data : null;
 }
 
 /** The way back is on another gateway, which learns only from the end of the route that the sender's span has closed. */

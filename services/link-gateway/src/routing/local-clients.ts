@@ -4,6 +4,7 @@ import { encodeLnkSpan, LNK_SPAN_BYTES } from '@spanmesh/dmsg/payload/lnk-span';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { Flow } from '../connection/flow.ts';
+import type { GatewayMetrics } from '../metrics.ts';
 import type { OpenTables } from '../peers/open-tables.ts';
 import { type Link, OWN_SPAN, RelaySource } from '../peers/peer.ts';
 import { addressOf } from './address.ts';
@@ -28,6 +29,7 @@ export interface LocalClientsOptions {
 export interface LocalClientsDependencies {
   readonly clock: Clock;
   readonly flow: Flow;
+  readonly metrics: GatewayMetrics;
   readonly tables: Pick<OpenTables, 'links'>;
   readonly trunks: Trunks;
   readonly trunkRoutes: TrunkRoutes;
@@ -77,6 +79,7 @@ export class LocalClients {
     const key = dialect === 'linkid' ? keyOf(typeof link === 'number' ? { gateway: '', number: link } : link) : null;
     const route = new LocalRoute(handlers, made.way, {
       flow: this.#deps.flow,
+      metrics: this.#deps.metrics,
       routes: this.#deps.routes,
       ended: () => {
         this.#open.delete(route);

@@ -11,8 +11,10 @@ import {
 } from '@spanmesh/dmsg/transaction';
 import type { Flow } from '../connection/flow.ts';
 import { type Pressure, RESTING } from '../connection/pressure.ts';
+import type { GatewayMetrics } from '../metrics.ts';
+import { isLinkLayer, refusesLinkLayer } from '../peers/link-layer.ts';
 import type { LinkUser } from '../peers/peer.ts';
-import { abort } from './joined.ts';
+import { abort } from './abort.ts';
 import type { ReturnPathUser } from './return-path-user.ts';
 import { bytesOf, type RouteClass } from './route-class.ts';
 import type { RouteUser } from './trunk-routes.ts';
@@ -47,29 +49,35 @@ export interface LocalWay {
   readonly pressure: Pressure;
 }
 
+export interface LocalRouteDependencies {
+  readonly flow: Flow;
+  readonly metrics: Pick<GatewayMetrics, 'routedDropped'>;
+  /** Counts what passes. */
+  readonly routes: RouteClass;
+  /** It is over: called once. */
+  readonly ended: () => void;
+}
+
 /**
  * A way from a client in this process to a link, of this gateway or of another one. It is the handler of its transactions and keeps
  * the client's handlers of them in their `data`.
  */
-export class LocalRoute implements TransactionHandler, LinkUser, RouteUser, ReturnPathUser {
+export class LocalRoute implements TransactionHandler<TransactionHandler>, LinkUser, RouteUser, ReturnPathUser {
   readonly #way: LocalWay;
   readonly #flow: Flow;
   readonly #handlers: LocalRouteHandlers;
-  readonly #transactions = new Set<Transaction>();
+  readonly #metrics: Pick<GatewayMetrics, 'routedDropped'>;
+  readonly #transactions = new Set<Transaction<TransactionHandler>>();
   readonly #routes: RouteClass;
   readonly #ended: () => void;
   #isOpen = true;
 
-  /** `routes` counts what passes. */
-  constructor(
-    handlers: LocalRouteHandlers,
-    way: LocalWay,
-    deps: { flow: Flow; routes: RouteClass; ended: () => void },
-  ) {
+  constructor(handlers: LocalRouteHandlers, way: LocalWay, deps: LocalRouteDependencies) {
     this.#routes = deps.routes;
     this.#handlers = handlers;
     this.#way = way;
     this.#flow = deps.flow;
+    this.#metrics = deps.metrics;
     this.#ended = deps.ended;
   }
 
@@ -101,9 +109,11 @@ export class LocalRoute implements TransactionHandler, LinkUser, RouteUser, Retu
     error = 0,
   ): Transaction {
     const { endpoint, address } = this.#way;
-    const tx = endpoint.open(cmd, circuit ?? this.#way.circuit, this, payload, error, aux, address);
+    const on = circuit ?? this.#way.circuit;
+    const tx = endpoint.open<TransactionHandler>(cmd, on, this, payload, error, aux, address);
     this.#noteSent(cmd, aux);
-    this.#take(tx, handler);
+    tx.data = handler;
+    this.#take(tx);
     return tx;
   }
 
@@ -116,8 +126,8 @@ export class LocalRoute implements TransactionHandler, LinkUser, RouteUser, Retu
 
   /** Takes a transaction that the node has opened. */
   accept(tx: Transaction, handler: TransactionHandler): void {
-    tx.handler = this;
-    this.#take(tx, handler);
+    tx.bind<TransactionHandler>(this, handler);
+    this.#take(tx);
   }
 
   /** Sends a one-way message to the node, or (circuit) on a transaction of this route. False: it is gone. @throws DmsgError FIELD */
@@ -146,7 +156,7 @@ export class LocalRoute implements TransactionHandler, LinkUser, RouteUser, Retu
     this.#ended();
   }
 
-  /** The node opens a transaction on one of the route, or (linkid) towards the span of this gateway. */
+  /** linkid: the node opens a transaction towards the span of this gateway. */
   opened(tx: Transaction, frame: Frame): void {
     this.#noteDelivery(frame);
     this.#handlers.onOpen(this, tx, frame);
@@ -158,19 +168,28 @@ export class LocalRoute implements TransactionHandler, LinkUser, RouteUser, Retu
     this.#handlers.onOneWay(this, frame, circuit);
   }
 
-  onMessage(tx: Transaction, frame: Frame): void {
+  onMessage(tx: Transaction<TransactionHandler>, frame: Frame): void {
     this.#noteDelivery(frame);
-    (tx.data as TransactionHandler).onMessage(tx, frame);
+    tx.data.onMessage(tx, frame);
   }
 
-  onLost(tx: Transaction, error: number): void {
-    (tx.data as TransactionHandler).onLost(tx, error);
+  onStacked(_circuit: Transaction, tx: Transaction, frame: Frame): void {
+    if (!refusesLinkLayer(tx, frame, this.#metrics)) this.opened(tx, frame);
   }
 
-  onGone(tx: Transaction): void {
+  onOneWay(circuit: Transaction, frame: Frame): void {
+    if (isLinkLayer(frame)) this.#metrics.routedDropped++;
+    else this.heard(frame, circuit);
+  }
+
+  onLost(tx: Transaction<TransactionHandler>, error: number): void {
+    tx.data.onLost(tx, error);
+  }
+
+  onGone(tx: Transaction<TransactionHandler>): void {
     this.#routes.halfGone();
     this.#transactions.delete(tx);
-    (tx.data as TransactionHandler).onGone?.(tx);
+    tx.data.onGone?.(tx);
   }
 
   linkClosing(): void {
@@ -185,8 +204,7 @@ export class LocalRoute implements TransactionHandler, LinkUser, RouteUser, Retu
     this.#lose('return-path');
   }
 
-  #take(tx: Transaction, handler: TransactionHandler): void {
-    tx.data = handler;
+  #take(tx: Transaction<TransactionHandler>): void {
     this.#routes.opened();
     this.#transactions.add(tx);
   }
@@ -205,7 +223,7 @@ export class LocalRoute implements TransactionHandler, LinkUser, RouteUser, Retu
     if (!this.#isOpen) return;
     this.#isOpen = false;
     for (const tx of this.#leavesFirst()) {
-      const handler = tx.data as TransactionHandler;
+      const handler = tx.data;
       tx.data = DISCARD;
       abort(tx);
       // A transaction gets one final notification: the peer's DELETE, or this.
@@ -217,7 +235,7 @@ export class LocalRoute implements TransactionHandler, LinkUser, RouteUser, Retu
   }
 
   /** What is stacked on a transaction was opened after it. */
-  #leavesFirst(): Transaction[] {
+  #leavesFirst(): Transaction<TransactionHandler>[] {
     return [...this.#transactions].reverse();
   }
 }

@@ -1,23 +1,22 @@
-import { ErrorCode } from '@spanmesh/dmsg/error-code';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { Flow } from '../connection/flow.ts';
 import type { GatewayMetrics } from '../metrics.ts';
+import { isLinkLayer, refusesLinkLayer } from '../peers/link-layer.ts';
+import type { Links } from '../peers/links.ts';
 import type { OpenTables } from '../peers/open-tables.ts';
-import { type Peer, Relay } from '../peers/peer.ts';
-import { Relays } from '../peers/relays.ts';
-import type { Routing } from '../peers/routing.ts';
+import type { Relay } from '../peers/peer.ts';
+import type { Relays } from '../peers/relays.ts';
+import type { AddressedRouting, RelayRouting } from '../peers/routing.ts';
 import { ArrivedRoutes } from './arrived-routes.ts';
-import { abortPartnersOn, Joined } from './joined.ts';
+import { abortPartnersOn, type Joined } from './joined.ts';
 import { Joins } from './joins.ts';
-import { isLinkLayer } from './link-layer.ts';
 import { LinkidRouting } from './linkid-routing.ts';
 import { LocalClients, type LocalClientsOptions } from './local-clients.ts';
-import { LocalRoute } from './local-route.ts';
 import { linkidUse } from './relay-use.ts';
 import { ReturnPaths } from './return-paths.ts';
-import { bytesOf, RouteClasses } from './route-class.ts';
+import { RouteClasses } from './route-class.ts';
 import { TrunkRoutes } from './trunk-routes.ts';
 import type { Trunks } from './trunks.ts';
 
@@ -31,18 +30,19 @@ export interface RouterDependencies {
   readonly metrics: GatewayMetrics;
   readonly tables: OpenTables;
   readonly relays: Relays;
+  readonly links: Pick<Links, 'linkOf'>;
   readonly flow: Flow;
   readonly trunks: Trunks;
 }
 
 /** The data plane: what peers send each other through this gateway (protocol.md, "Routing"). */
-export class Router implements Routing {
+export class Router implements RelayRouting {
   /** For the trunks. */
   readonly terminal: ArrivedRoutes;
   /** For clients in this process. */
   readonly clients: LocalClients;
   /** What has passed on routes so far. */
-  readonly classes = new RouteClasses();
+  readonly classes: RouteClasses = new RouteClasses();
 
   readonly #metrics: GatewayMetrics;
   readonly #trunkRoutes: TrunkRoutes;
@@ -50,28 +50,35 @@ export class Router implements Routing {
   readonly #linkid: LinkidRouting;
   readonly #joins: Joins;
 
-  constructor(options: RouterOptions, { clock, metrics, tables, relays, flow, trunks }: RouterDependencies) {
+  constructor(options: RouterOptions, { clock, metrics, tables, relays, links, flow, trunks }: RouterDependencies) {
     this.#metrics = metrics;
-    const trunkRoutes = new TrunkRoutes({ trunks, flow });
+    const trunkRoutes = new TrunkRoutes(trunks);
     const returnPaths = new ReturnPaths({ idleMs: options.onDemandIdle }, { relays, clock });
     this.#trunkRoutes = trunkRoutes;
     this.#returnPaths = returnPaths;
     const { classes } = this;
-    const joins = new Joins({ metrics, trunkRoutes, clock, classes });
+    const joins = new Joins({ metrics, clock, classes });
     this.#joins = joins;
-    const { client } = classes;
-    this.clients = new LocalClients(options, { clock, flow, tables, trunks, trunkRoutes, returnPaths, routes: client });
-    this.terminal = new ArrivedRoutes({
+    const routes = classes.client;
+    const clients = new LocalClients(options, {
       clock,
+      flow,
       metrics,
       tables,
+      trunks,
       trunkRoutes,
       returnPaths,
-      clients: this.clients,
-      joins,
+      routes,
     });
-    this.#linkid = new LinkidRouting({ metrics, trunkRoutes, returnPaths, clients: this.clients, classes });
-    relays.onClosing = (relay) => this.relayClosing(relay);
+    this.clients = clients;
+    this.terminal = new ArrivedRoutes({ clock, metrics, tables, trunkRoutes, returnPaths, clients, joins });
+    this.#linkid = new LinkidRouting({ metrics, trunkRoutes, returnPaths, clients, classes, relays, links });
+    relays.routing = this;
+  }
+
+  /** linkid: messages of peers that have a source and a target. */
+  get addressed(): AddressedRouting {
+    return this.#linkid;
   }
 
   /** What is open, for whoever embeds the gateway. */
@@ -88,71 +95,16 @@ export class Router implements Routing {
     this.#returnPaths.stop();
   }
 
-  open(peer: Peer, tx: Transaction, frame: Frame): boolean {
-    if (isLinkLayer(frame)) {
-      this.#metrics.routedDropped++;
-      tx.endpoint.end(tx, ErrorCode.NOSUPP);
-      return true;
-    }
-    const { circuit } = tx;
-    if (circuit === null) {
-      this.#linkid.open(peer, tx, frame);
-      return true;
-    }
-    const { handler } = circuit;
-    if (handler instanceof Joined) {
-      this.#joins.stackOnJoined(tx, circuit, frame);
-      return true;
-    }
-    if (handler instanceof LocalRoute) {
-      handler.opened(tx, frame);
-      return true;
-    }
-    // Anything else is the peer's own, or ours and for ourselves (protocol.md, "Routing, circuit").
-    if (!(handler instanceof Relays)) return false;
-    const target = this.#targetOf(circuit);
-    const joins = this.#joins;
-    if (target === null) {
-      joins.refuse(tx);
-    } else if (isRemote(circuit)) {
-      this.#trunkRoutes.sentOn(target);
-      joins.stack(tx, target, frame, joins.toTrunk, joins.fromTrunk);
-    } else {
-      joins.stack(tx, target, frame, joins.toPeer, joins.toPeer);
-    }
-    return true;
+  open(relay: Relay | null, tx: Transaction, frame: Frame): void {
+    if (refusesLinkLayer(tx, frame, this.#metrics)) return;
+    this.#joinedOver(relay).stack(tx, this.#targetOf(relay), frame);
   }
 
-  oneWay(peer: Peer, frame: Frame, circuit: Transaction | null): boolean {
-    if (isLinkLayer(frame)) {
-      this.#metrics.routedDropped++;
-      return true;
-    }
-    if (circuit === null) {
-      this.#linkid.oneWay(peer, frame);
-      return true;
-    }
-    const { handler } = circuit;
-    if (handler instanceof LocalRoute) {
-      handler.heard(frame, circuit);
-      return true;
-    }
-    const isJoined = handler instanceof Joined;
-    if (!isJoined && !(handler instanceof Relays)) return false;
-    const target = isJoined ? (circuit.data as Transaction) : this.#targetOf(circuit);
-    const bytes = bytesOf(frame);
-    if (target === null || target.txDeleted || !target.endpoint.forwardOneWay(frame, target)) {
-      this.#metrics.routedDropped++;
-      return true;
-    }
-    const { toTrunk, toPeer } = this.#joins;
-    const by = isJoined ? handler : isRemote(circuit) ? toTrunk : toPeer;
-    by.passed.add(bytes);
-    by.note(target);
-    return true;
+  oneWay(relay: Relay | null, frame: Frame): void {
+    this.#joinedOver(relay).sendOneWay(frame, isLinkLayer(frame) ? null : this.#targetOf(relay));
   }
 
-  relayClosing(relay: Relay): void {
+  closing(relay: Relay): void {
     const { tx, route } = relay;
     const use = linkidUse(relay);
     // What is stacked on it (circuit) is ended by the endpoint; its other halves are ended here.
@@ -164,11 +116,14 @@ export class Router implements Routing {
     }
   }
 
+  /** circuit: handler of what the relay's peer begins on it. */
+  #joinedOver(relay: Relay | null): Joined {
+    return relay === null || relay.source.gateway === '' ? this.#joins.toPeer : this.#joins.toTrunk;
+  }
+
   /** circuit: what the link of a relay is for those who open transactions on it; null: out of reach. */
-  #targetOf(relayTx: Transaction): Transaction | null {
-    const relay = relayTx.data;
-    // Without data we have closed it, and the peer does not know yet.
-    if (!(relay instanceof Relay)) return null;
+  #targetOf(relay: Relay | null): Transaction | null {
+    if (relay === null) return null;
     const { local, gateway, link, dialect } = relay.source;
     if (local !== null) return local.tx;
     if (relay.route !== null && !relay.route.ended && !relay.route.txDeleted) return relay.route;
@@ -177,9 +132,4 @@ export class Router implements Routing {
     relay.route = this.#trunkRoutes.use({ gateway, number: link }, dialect, null, served, relay);
     return relay.route;
   }
-}
-
-/** The transaction of a relay whose link is on another gateway. */
-function isRemote(relayTx: Transaction): boolean {
-  return (relayTx.data as Relay).source.gateway !== '';
 }

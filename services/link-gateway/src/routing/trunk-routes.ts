@@ -1,6 +1,5 @@
 import type { Dialect } from '@spanmesh/dmsg/dialect';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
-import type { Flow } from '../connection/flow.ts';
 import type { RemoteLinkKey, RouteSource, Trunks } from './trunks.ts';
 
 /** Whatever uses a route to another gateway. */
@@ -12,12 +11,10 @@ export interface RouteUser {
 /** Route transactions that this gateway has opened: who uses them, so that each is dropped with its last user. */
 export class TrunkRoutes {
   readonly #trunks: Trunks;
-  readonly #flow: Flow;
   readonly #users = new Map<Transaction, Set<RouteUser>>();
 
-  constructor({ trunks, flow }: { readonly trunks: Trunks; readonly flow: Flow }) {
+  constructor(trunks: Trunks) {
     this.#trunks = trunks;
-    this.#flow = flow;
   }
 
   /** Route transactions in use. */
@@ -52,19 +49,11 @@ export class TrunkRoutes {
     this.#trunks.dropRoute(route);
   }
 
-  /** Something is passed on to another gateway: in a route transaction, or in one that is stacked on it. */
-  sentOn(tx: Transaction): void {
-    let route = tx;
-    while (route.circuit !== null) route = route.circuit;
-    this.#flow.sentInto(this.#trunks.pressureOf(route));
-  }
-
-  /** It has ended. False: it is not one of ours. */
-  gone(route: Transaction): boolean {
+  /** It has ended. */
+  gone(route: Transaction): void {
     const users = this.#users.get(route);
-    if (users === undefined) return false;
+    if (users === undefined) return;
     this.#users.delete(route);
     for (const user of users) user.routeGone();
-    return true;
   }
 }

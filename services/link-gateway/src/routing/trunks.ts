@@ -32,29 +32,35 @@ export interface Trunks {
    * it at once, they wait for the trunk in order. null: the gateway cannot be reached, the caller answers LOSTLINK.
    * `destination`: number of the connection of this gateway that is served (that of the relay), for credits of what comes
    * back; 0: not known, all such routes share one window. Same (link, dialect, source, destination): same transaction while
-   * it is open. Keep it rather than ask for each message. Its `data` is the caller's, its `handler` the trunk's.
+   * it is open. Keep it rather than ask for each message.
    */
   route(link: RemoteLinkKey, dialect: Dialect, source: RouteSource | null, destination?: number): Transaction | null;
   /** The relay or link that used it is gone: what runs on it is ended, then the route transaction. */
   dropRoute(route: Transaction): void;
-  /** Where bytes for this route wait. */
+  /** Where bytes for this route wait; what is sent on it while a connection is read is noted (Flow), so that this may pause the reader. */
   pressureOf(route: Transaction): Pressure;
+}
+
+/** Where a route that another gateway has opened leads. */
+export interface RouteEnd {
+  /** A transaction is opened on the route itself: give it a handler, which takes what is stacked on it, or refuse it. */
+  opened(tx: Transaction, frame: Frame): void;
+  /** A one-way message on the route itself. */
+  heard(frame: Frame): void;
+  /** The route transaction has ended, from whichever side, once; what ran on it has been told before, or is ending. */
+  gone(): void;
 }
 
 /** Routing, as the trunks see it. */
 export interface RouteTerminal {
   /**
-   * Another gateway opens a route to a link of ours; false: the link is gone, or cannot be used (LOSTLINK). The route transaction
+   * Another gateway opens a route to a link of ours; null: the link is gone, or cannot be used (LOSTLINK). The route transaction
    * is the circuit of what follows.
    */
-  routeOpened(route: Transaction, link: number, dialect: Dialect, source: RouteSource | null): boolean;
-  /** A transaction is opened on a route, or on one stacked on it. */
-  openOnRoute(tx: Transaction, frame: Frame): void;
-  /** A one-way message on a route, or on a transaction stacked on it. */
-  oneWayOnRoute(circuit: Transaction, frame: Frame): void;
+  routeOpened(route: Transaction, link: number, dialect: Dialect, source: RouteSource | null): RouteEnd | null;
   /**
-   * The route transaction has ended, from whichever side (also after `dropRoute`): once for each that `route` returned or
-   * `routeOpened` took; what ran on it has been told before, or is ending.
+   * A route transaction that `Trunks.route` returned has ended, from whichever side (also after `dropRoute`): once; what ran on it has
+   * been told before, or is ending.
    */
   routeEnded(route: Transaction): void;
 }

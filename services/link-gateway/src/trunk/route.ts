@@ -4,7 +4,7 @@ import { ErrorCode } from '@spanmesh/dmsg/error-code';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
 import type { Pressure } from '../connection/pressure.ts';
-import type { RouteSource } from '../routing/trunks.ts';
+import type { RouteEnd, RouteSource } from '../routing/trunks.ts';
 import type { InWindow, OutWindow, Waiter } from './credit.ts';
 import { decodeRouteOpened, ROUTE_OPENED } from './messages.ts';
 
@@ -30,6 +30,8 @@ export class Route implements TransactionHandler, Pressure, Waiter {
   readonly destination: number;
   readonly inWindow: InWindow;
   out: OutWindow;
+  /** Where it leads, if the other side has opened it and it was taken. */
+  end: RouteEnd | null = null;
   /** Nothing is delivered any more: one of the two sides has ended it. */
   isClosed = false;
   readonly #owner: RouteOwner;
@@ -81,6 +83,15 @@ export class Route implements TransactionHandler, Pressure, Waiter {
       if (window === null) tx.endpoint.end(tx, ErrorCode.FIELD);
       else if (!this.isClosed) this.#owner.routeTaken(this, window);
     }
+  }
+
+  onStacked(_route: Transaction, tx: Transaction, frame: Frame): void {
+    if (this.isClosed || this.end === null) tx.endpoint.end(tx, ErrorCode.LOSTLINK, true);
+    else this.end.opened(tx, frame);
+  }
+
+  onOneWay(_route: Transaction, frame: Frame): void {
+    if (!this.isClosed && this.end !== null) this.end.heard(frame);
   }
 
   onLost(): void {}

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import { BASE_MASK, DELETE, LNK_PING, REPLY } from '@spanmesh/dmsg/command';
 import { type Dialect, TRUNK } from '@spanmesh/dmsg/dialect';
 import { DmsgError } from '@spanmesh/dmsg/dmsg-error';
-import type { EndpointHandler } from '@spanmesh/dmsg/endpoint';
+import type { Endpoint, EndpointHandler } from '@spanmesh/dmsg/endpoint';
 import { ErrorCode, errorName } from '@spanmesh/dmsg/error-code';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import { FrameReader, type FrameSink } from '@spanmesh/dmsg/framing';
@@ -44,7 +44,7 @@ import {
 import { OutWindows } from './out-windows.ts';
 import { Route, type RouteOwner } from './route.ts';
 import { RouteTable } from './route-table.ts';
-import { routeOf, TrunkEndpoint } from './trunk-endpoint.ts';
+import { makeTrunkEndpoint } from './trunk-endpoint.ts';
 import type { TrunkLossReason, TrunkMetrics } from './trunk-metrics.ts';
 import { TrunkOutbox } from './trunk-outbox.ts';
 import type { WindowShares } from './window-shares.ts';
@@ -83,7 +83,7 @@ export class TrunkEnd implements FrameSink, EndpointHandler, SendQueueOwner, Rou
   readonly #reader: FrameReader;
   readonly #before = new OutBuffer();
   readonly #out: TrunkOutbox;
-  readonly #endpoint: TrunkEndpoint;
+  readonly #endpoint: Endpoint;
   readonly #outWindows = new OutWindows();
   readonly #inWindows: InWindows;
   /** Those that we opened. */
@@ -104,7 +104,7 @@ export class TrunkEnd implements FrameSink, EndpointHandler, SendQueueOwner, Rou
     // What has aux data was verified where it came in, and is once more where it ends.
     this.#reader = new FrameReader({ rules: TRUNK, verifiesAux: !deps.isProtected });
     this.#out = new TrunkOutbox(this.#before, new OutWindow(FREE_WINDOW));
-    this.#endpoint = new TrunkEndpoint(this.#out, this);
+    this.#endpoint = makeTrunkEndpoint({ out: this.#out, handler: this, flow: deps.flow });
     this.#inWindows = new InWindows(deps, (credit) => {
       if (this.#endpoint.oneWay(CREDIT, 0, encodeCredit(credit))) deps.metrics.creditsSent++;
     });
@@ -251,21 +251,12 @@ export class TrunkEnd implements FrameSink, EndpointHandler, SendQueueOwner, Rou
   }
 
   onOpen(tx: Transaction, frame: Frame): void {
-    if (tx.circuit === null) {
-      this.#openRoute(tx, frame);
-      return;
-    }
-    const route = routeOf(tx);
-    if (route === null || route.isClosed) this.#endpoint.end(tx, ErrorCode.LOSTLINK);
-    else this.#deps.terminal.openOnRoute(tx, frame);
+    if (tx.circuit === null) this.#openRoute(tx, frame);
+    else this.#endpoint.end(tx, ErrorCode.LOSTLINK);
   }
 
   onOneWay(frame: Frame, circuit: Transaction | null): void {
-    if (circuit !== null) {
-      const route = routeOf(circuit);
-      if (route !== null && !route.isClosed) this.#deps.terminal.oneWayOnRoute(circuit, frame);
-      return;
-    }
+    if (circuit !== null) return;
     const base = frame.cmd & BASE_MASK;
     if (base === LNK_PING) {
       if ((frame.cmd & REPLY) === 0) this.#endpoint.oneWay(LNK_PING | REPLY);
@@ -295,7 +286,8 @@ export class TrunkEnd implements FrameSink, EndpointHandler, SendQueueOwner, Rou
     this.#deps.metrics.routes--;
     const tx = this.#routes.remove(route);
     this.#inWindows.leave(route.inWindow);
-    this.#deps.terminal.routeEnded(tx);
+    if (route.end === null) this.#deps.terminal.routeEnded(tx);
+    else route.end.gone();
   }
 
   creditWaits(): void {
@@ -357,7 +349,8 @@ export class TrunkEnd implements FrameSink, EndpointHandler, SendQueueOwner, Rou
     const named = source !== null && source.gateway === self ? { ...source, gateway: '' } : source;
     // First of all, so that what routing sends on it comes after it.
     this.#endpoint.send(tx, ROUTE_OPENED, 0, encodeRouteOpened(inWindow.id));
-    if (terminal.routeOpened(tx, link, dialect, named)) return;
+    route.end = terminal.routeOpened(tx, link, dialect, named);
+    if (route.end !== null) return;
     metrics.routesRefused++;
     this.#refuse(route, tx);
   }

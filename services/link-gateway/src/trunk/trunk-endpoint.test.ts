@@ -5,15 +5,16 @@ import { readU32, SALT_AT } from '@spanmesh/dmsg/header';
 import { encodeMessage } from '@spanmesh/dmsg/message';
 import { OutBuffer } from '@spanmesh/dmsg/out-buffer';
 import { describe, expect, it } from 'vitest';
+import type { Pressure } from '../connection/pressure.ts';
 import { FREE_WINDOW, InWindow, OutWindow } from './credit.ts';
 import { ROUTE_OPEN } from './messages.ts';
 import { Route } from './route.ts';
-import { TrunkEndpoint } from './trunk-endpoint.ts';
+import { makeTrunkEndpoint } from './trunk-endpoint.ts';
 import { TrunkOutbox } from './trunk-outbox.ts';
 
 const DISCARDED = { onMessage() {}, onLost() {} };
 
-function endpoint(maxTransactions?: number) {
+function endpoint({ read = 0, maxTransactions }: { read?: number; maxTransactions?: number } = {}) {
   const out = new OutBuffer();
   const window = new OutWindow(77);
   const route = new Route(
@@ -30,8 +31,10 @@ function endpoint(maxTransactions?: number) {
     { isHigh: false, waiting: new Set(), routeTaken() {}, routeClosed() {}, creditWaits() {} },
   );
   const outbox = new TrunkOutbox(out, new OutWindow(FREE_WINDOW));
-  const made = new TrunkEndpoint(outbox, { onOpen() {}, onOneWay() {} }, maxTransactions);
-  return { out, window, route, endpoint: made };
+  const noted: Pressure[] = [];
+  const flow = { read, sentInto: (pressure: Pressure) => void noted.push(pressure) };
+  const made = makeTrunkEndpoint({ out: outbox, handler: { onOpen() {}, onOneWay() {} }, flow }, maxTransactions);
+  return { out, window, route, noted, endpoint: made };
 }
 
 /** The window that each message is marked with, as a reader that counts salts finds it. */
@@ -71,8 +74,20 @@ describe('an endpoint of a trunk', () => {
     expect([window.sent, readU32(bytes, SALT_AT) >>> 8]).toEqual([256, 77]);
   });
 
+  it('notes where whoever is read sends, of routes alone, and nothing while nobody is', () => {
+    const { noted, route, endpoint: made } = endpoint({ read: 1 });
+    const circuit = made.open(ROUTE_OPEN, null, route);
+    made.oneWay(BLK_READ);
+    expect(noted).toEqual([]);
+    made.send(made.open(BLK_READ, circuit, DISCARDED), BLK_READ);
+    expect(noted).toEqual([route, route]);
+    const quiet = endpoint();
+    quiet.endpoint.open(BLK_READ, quiet.endpoint.open(ROUTE_OPEN, null, quiet.route), DISCARDED);
+    expect(quiet.noted).toEqual([]);
+  });
+
   it('opens no more transactions than the other side takes', () => {
-    const { route, endpoint: made } = endpoint(2);
+    const { route, endpoint: made } = endpoint({ maxTransactions: 2 });
     const circuit = made.open(ROUTE_OPEN, null, route);
     made.open(BLK_READ, circuit, DISCARDED);
     expect(() => made.open(BLK_READ, circuit, DISCARDED)).toThrow('too many open transactions');

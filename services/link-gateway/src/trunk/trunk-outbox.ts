@@ -10,7 +10,7 @@ import type { OutWindow } from './credit.ts';
  * while the trunk does not stand, and to the socket's afterwards.
  */
 export class TrunkOutbox implements Outbox, Pick<SaltSequence, 'next'> {
-  /** Set by the endpoint for the duration of a call. */
+  /** Set before each message (EndpointDependencies.sending). */
   window: OutWindow;
   #target: OutBuffer;
   #isSwitched = false;

@@ -8,7 +8,7 @@ import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { createLogger } from '@spanmesh/runtime/log/logger';
 import type { TlsFiles } from '@spanmesh/runtime/tls/tls-files';
 import { Flow } from '../connection/flow.ts';
-import type { RouteSource, RouteTerminal } from '../routing/trunks.ts';
+import type { RouteEnd, RouteSource, RouteTerminal } from '../routing/trunks.ts';
 import type { Drain } from './credit.ts';
 import { GatewayTrunks } from './gateway-trunks.ts';
 import type { LocalDestinations } from './local-destinations.ts';
@@ -61,6 +61,8 @@ export class FakeTerminal implements RouteTerminal, LocalDestinations {
     onLost: (tx, error) => {
       this.heard.push({ what: 'lost', tx, cmd: 0, error, bytes: Buffer.alloc(0) });
     },
+    onStacked: (_circuit, tx, frame) => this.#take(tx, frame),
+    onOneWay: (_circuit, frame) => this.#hear('one-way', null, frame),
   };
 
   connectionOfLink(link: number): number {
@@ -76,24 +78,24 @@ export class FakeTerminal implements RouteTerminal, LocalDestinations {
     return pressure;
   }
 
-  routeOpened(route: Transaction, link: number, dialect: Dialect, source: RouteSource | null): boolean {
-    if (this.refuses || link >= 1000) return false;
+  routeOpened(route: Transaction, link: number, dialect: Dialect, source: RouteSource | null): RouteEnd | null {
+    if (this.refuses || link >= 1000) return null;
     this.opened.push({ route, link, dialect, source });
-    return true;
-  }
-
-  openOnRoute(tx: Transaction, frame: Frame): void {
-    tx.handler = this.handler;
-    this.#hear('open', tx, frame);
-    this.onMessage(tx, frame);
-  }
-
-  oneWayOnRoute(_circuit: Transaction, frame: Frame): void {
-    this.#hear('one-way', null, frame);
+    return {
+      opened: (tx, frame) => this.#take(tx, frame),
+      heard: (frame) => this.#hear('one-way', null, frame),
+      gone: () => this.routeEnded(route),
+    };
   }
 
   routeEnded(route: Transaction): void {
     this.ended.push(route);
+  }
+
+  #take(tx: Transaction, frame: Frame): void {
+    tx.handler = this.handler;
+    this.#hear('open', tx, frame);
+    this.onMessage(tx, frame);
   }
 
   #hear(what: Heard['what'], tx: Transaction | null, frame: Frame): void {
