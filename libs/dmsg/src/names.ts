@@ -13,6 +13,28 @@ export function peerTypeName(peerType: number): string {
   return PEER_TYPE_NAMES.get(peerType) ?? '?PEERTYPE?';
 }
 
+/** pfs_type of a block device's spans, and of whoever looks for them (protocol.md, "Payloads"). */
+const DEVICE_PFS_TYPES = ['NONE', 'ADMIN', 'CLIENT', 'SERVER'] as const;
+/** pfs_type of a HAMMER2 volume's spans; those without a name are not used. */
+const VOLUME_PFS_TYPES = [
+  'NONE',
+  'CACHE',
+  undefined,
+  'SLAVE',
+  'SOFT_SLAVE',
+  'SOFT_MASTER',
+  'MASTER',
+  undefined,
+  'SUPROOT',
+  'DUMMY',
+] as const;
+
+/** The name of a pfs_type, which depends on the peer type beside it (linkid's clusters have none: a volume's); undefined: it has none. */
+export function pfsTypeName(pfsType: number, peerType: number): string | undefined {
+  const isVolume = peerType === PeerType.HAMMER2 || peerType === PeerType.NONE;
+  return (isVolume ? VOLUME_PFS_TYPES : DEVICE_PFS_TYPES)[pfsType];
+}
+
 const COMMAND_NAMES = new Map<number, string>([
   [command.LNK_PAD, 'LNK_PAD'],
   [command.LNK_PING, 'LNK_PING'],

@@ -10,7 +10,7 @@ export const DEFAULT_ADDRESS = '127.0.0.1:7987';
 export const DEFAULT_TIMEOUT_MS = 10_000;
 
 /** How answers are printed; wide: text with more columns. */
-export type OutputFormat = 'text' | 'wide' | 'json';
+export type OutputFormat = 'text' | 'wide' | 'json' | 'yaml';
 
 /** What every command that asks the API needs to know. */
 export interface ApiOptions {
@@ -55,7 +55,7 @@ export function addAddressOptions(command: Command): Command {
 }
 
 /** Declares all of ApiOptions on a command. `formats`: those that it knows. */
-export function addApiOptions(command: Command, formats: readonly OutputFormat[] = ['text', 'json']): Command {
+export function addApiOptions(command: Command, formats: readonly OutputFormat[] = ['text', 'json', 'yaml']): Command {
   return addAddressOptions(command).addOption(
     new Option('-o, --output <format>', 'how to print it').choices(formats).default('text'),
   );

@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander';
+import { labelArgument } from './output/label.ts';
 
 /** Filters as typed; absent ones do not filter. */
 export interface FilterOptions {
@@ -12,9 +13,9 @@ export interface FilterOptions {
 
 const FLAGS: Readonly<Record<keyof FilterOptions, () => Option>> = {
   dialect: () => new Option('--dialect <dialect>', 'only this dialect').choices(['linkid', 'circuit']),
-  cluster: () => new Option('--cluster <uuid>', 'only clusters with this id').argParser((text) => text.toLowerCase()),
-  node: () => new Option('--node <id|label>', 'only nodes with this id or label'),
-  connection: () => new Option('--connection <id>', 'only what is on this connection'),
+  cluster: () => new Option('--cluster <id|label>', 'only clusters with this id or label').argParser(labelArgument),
+  node: () => new Option('--node <id|label>', 'only nodes with this id or label').argParser(labelArgument),
+  connection: () => new Option('--connection <id|label>', 'only what is on this connection').argParser(labelArgument),
   gateway: () => new Option('--gateway <name|id>', 'only connections of this gateway'),
   link: () => new Option('--link <id>', 'only relays of this link'),
 };

@@ -6,6 +6,7 @@ import {
   type GetTreeRequest,
   GetTreeResponse,
   type ListLinksRequest,
+  type ListNodesRequest,
   type ListTrafficRequest,
   ListTrafficResponse,
   TopologyService,
@@ -128,6 +129,7 @@ export class FakeTopology {
   /** What each call of ListTraffic is answered, in turn; the last one stays. */
   traffic: Partial<ListTrafficResponse>[] = [{}];
   readonly trafficAsked: ListTrafficRequest[] = [];
+  readonly nodesAsked: ListNodesRequest[] = [];
   explain: (request: ExplainRequest) => ExplainResponse = () => ExplainResponse.fromPartial({});
   /** What happens to each watch, in turn; the last one stays open. */
   readonly watches: ((call: WatchCall) => void)[] = [];
@@ -147,11 +149,14 @@ export class FakeTopology {
         nextPageToken: '',
         revision: this.revision,
       })),
-      listNodes: this.#answer(() => ({
-        nodes: this.trees.flatMap((tree) => tree.nodes.map((node) => node.node!)),
-        nextPageToken: '',
-        revision: this.revision,
-      })),
+      listNodes: this.#answer((request: ListNodesRequest) => {
+        this.nodesAsked.push(request);
+        return {
+          nodes: this.trees.flatMap((tree) => tree.nodes.map((node) => node.node!)),
+          nextPageToken: '',
+          revision: this.revision,
+        };
+      }),
       listLinks: this.#answer((request: ListLinksRequest) => {
         const all = this.trees.flatMap((tree) => tree.nodes.flatMap((node) => node.links.map((link) => link.link!)));
         const start = Number(request.pageToken);

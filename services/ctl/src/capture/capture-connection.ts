@@ -5,6 +5,7 @@ import { type Connection, ConnectionOrigin, Dialect } from '@spanmesh/proto/v1/t
 import { TopologyApi } from '../api/topology-api.ts';
 import type { ApiOptions } from '../api-options.ts';
 import { Failure } from '../failure.ts';
+import { printableLabel } from '../output/label.ts';
 import { printable } from '../output/printable.ts';
 import { note, type Terminal, write } from '../terminal.ts';
 import { count } from '../views/words.ts';
@@ -88,6 +89,6 @@ function describe({ id, dialect, localAddress, remoteAddress, origin, lnkConns }
     remote: remoteAddress,
     dialled: origin !== ConnectionOrigin.CONNECTION_ORIGIN_ACCEPTED,
     gatewayName: id.replace(/:\d+$/, ''),
-    peerName: printable(lnkConns[0]?.label ?? ''),
+    peerName: printableLabel(lnkConns[0]?.label ?? ''),
   };
 }

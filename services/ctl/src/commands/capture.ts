@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander';
 import { addAddressOptions, integer, parseTime, readApiOptions } from '../api-options.ts';
+import { labelArgument } from '../output/label.ts';
 import type { Terminal } from '../terminal.ts';
 
 /** Most messages, and bytes of a message, that can be asked for: what fits the API's numbers. */
@@ -17,7 +18,7 @@ export function addCapture(program: Command, terminal: Terminal): void {
   const command = program
     .command('capture')
     .description('write what passes on a connection, decrypted, as a pcapng file for Wireshark')
-    .argument('<connection>', 'its id, its number, or the label of a LNK_CONN on it')
+    .argument('<connection>', 'its id, its number, or the label of a LNK_CONN on it', labelArgument)
     .addOption(new Option('--count <n>', 'stop after so many messages').argParser(integer(1, MAX_COUNT)))
     .addOption(new Option('--duration <time>', 'stop after this time, an hour at most').argParser(parseTime))
     .addOption(new Option('--snaplen <bytes>', 'only the first bytes of each message').argParser(integer(1, MAX_COUNT)))

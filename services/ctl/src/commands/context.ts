@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import { addAddressOptions, DEFAULT_ADDRESS } from '../api-options.ts';
+import { addAddressOptions, DEFAULT_ADDRESS, type OutputFormat } from '../api-options.ts';
 import type { Terminal } from '../terminal.ts';
 
 interface AddOptions {
@@ -41,8 +41,8 @@ export function addContext(program: Command, terminal: Terminal): void {
   context
     .command('list')
     .description('list the contexts; * is the one in use')
-    .addOption(new Option('-o, --output <format>', 'how to print it').choices(['text', 'json']).default('text'))
-    .action(async ({ output }: { readonly output: 'text' | 'json' }) =>
+    .addOption(new Option('-o, --output <format>', 'how to print it').choices(['text', 'json', 'yaml']).default('text'))
+    .action(async ({ output }: { readonly output: OutputFormat }) =>
       (await import('../context/change-contexts.ts')).listContexts(output, terminal),
     );
 }

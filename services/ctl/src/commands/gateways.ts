@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { addApiOptions, parseTime, readApiOptions } from '../api-options.ts';
+import { addListOptions, readListOptions } from '../list-options.ts';
 import type { Terminal } from '../terminal.ts';
 
 /** `spanmesh gateways list|drain` */
@@ -13,9 +14,9 @@ export function addGateways(program: Command, terminal: Terminal): void {
 
 function addList(gateways: Command, terminal: Terminal): void {
   const command = gateways.command('list').description('list gateways');
-  addApiOptions(command).action(async () => {
+  addListOptions(command).action(async () => {
     const { listGateways } = await import('../gateways/list-gateways.ts');
-    await listGateways(readApiOptions(command, terminal), terminal);
+    await listGateways(readListOptions(command, terminal), terminal);
   });
 }
 

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
-import { addApiOptions, readApiOptions } from '../api-options.ts';
 import { addFilters, type FilterOptions } from '../filter-options.ts';
+import { addListOptions, readListOptions } from '../list-options.ts';
 import type { Terminal } from '../terminal.ts';
 
 /** `spanmesh links` */
@@ -8,9 +8,9 @@ export function addLinks(program: Command, terminal: Terminal): void {
   const command = program
     .command('links')
     .description('list links: the LNK_SPANs that peers opened, best first in each node');
-  addApiOptions(addFilters(command, 'dialect', 'cluster', 'node', 'connection'));
+  addListOptions(addFilters(command, 'dialect', 'cluster', 'node', 'connection'));
   command.action(async (filters: FilterOptions) => {
     const { showList } = await import('../views/lists.ts');
-    await showList('links', { filters, options: readApiOptions(command, terminal) }, terminal);
+    await showList('links', { filters, options: readListOptions(command, terminal) }, terminal);
   });
 }

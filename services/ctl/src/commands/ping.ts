@@ -1,6 +1,7 @@
 import { type Command, Option } from 'commander';
 import { addAddressOptions, integer, parseTime, readApiOptions } from '../api-options.ts';
 import { addFilters, type FilterOptions } from '../filter-options.ts';
+import { labelArgument } from '../output/label.ts';
 import type { Terminal } from '../terminal.ts';
 
 /** Most PINGs of one command. */
@@ -16,7 +17,7 @@ export function addPing(program: Command, terminal: Terminal): void {
   const command = program
     .command('ping')
     .description('send LNK_PING to a node over its span, and say how and when it answers')
-    .argument('<node>', 'id of a node, the beginning of it, or its label')
+    .argument('<node>', 'id of a node, the beginning of it, or its label', labelArgument)
     .addOption(new Option('--count <n>', 'number of PINGs').default(3).argParser(integer(1, MAX_COUNT)))
     .addOption(
       new Option('--interval <time>', 'time from one to the next: 500ms, 1s, or seconds')
@@ -30,8 +31,16 @@ export function addPing(program: Command, terminal: Terminal): void {
       import('../route/node-selector.ts'),
       import('../interruption.ts'),
     ]);
-    const { address, access, timeoutMs } = readApiOptions(command, terminal);
-    const query = { node: nodeSelector(node, filters), address, access, timeoutMs, count, intervalMs: interval };
+    const options = readApiOptions(command, terminal);
+    const { address, access, timeoutMs } = options;
+    const query = {
+      node: await nodeSelector(node, filters, options),
+      address,
+      access,
+      timeoutMs,
+      count,
+      intervalMs: interval,
+    };
     await ping({ ...query, interruptible: interruption }, terminal);
   });
 }

@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { addApiOptions, readApiOptions } from '../api-options.ts';
 import { addFilters, type FilterOptions } from '../filter-options.ts';
+import { labelArgument } from '../output/label.ts';
 import type { SendQuery } from '../route/send.ts';
 import type { Terminal } from '../terminal.ts';
 
@@ -11,7 +12,7 @@ export function addSend(program: Command, terminal: Terminal): void {
   const command = program
     .command('send')
     .description('send a DMSG message to a node over its span, and print the answer')
-    .argument('<node>', 'id of a node, the beginning of it, or its label')
+    .argument('<node>', 'id of a node, the beginning of it, or its label', labelArgument)
     .addOption(
       new Option('--command <word>', 'command word without flags, header size included: 0x00500302 is BLK_READ')
         .argParser(parseWord)
@@ -28,8 +29,8 @@ export function addSend(program: Command, terminal: Terminal): void {
       import('../route/send.ts'),
       import('../route/node-selector.ts'),
     ]);
-    const query = { ...typed, ...readApiOptions(command, terminal), node: nodeSelector(node, typed) };
-    await sendMessage(query, terminal);
+    const options = readApiOptions(command, terminal);
+    await sendMessage({ ...typed, ...options, node: await nodeSelector(node, typed, options) }, terminal);
   });
 }
 

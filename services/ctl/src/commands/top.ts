@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { addApiOptions, integer, parseTime, readApiOptions } from '../api-options.ts';
+import { labelArgument } from '../output/label.ts';
 import type { Terminal } from '../terminal.ts';
 import { SORT_KEYS, type SortKey } from '../top/order.ts';
 import type { KindName } from '../top/top-table.ts';
@@ -25,7 +26,11 @@ export function addTop(program: Command, terminal: Terminal): void {
     .command('top')
     .description('show how much passes on connections and trunks: in place on a terminal, otherwise one table')
     .addOption(new Option('--sort <key>', 'what comes first').choices([...SORT_KEYS]).default('bytes'))
-    .option('--filter <text>', 'only what has this in its id, address or label', '')
+    .addOption(
+      new Option('--filter <text>', 'only what has this in its id, address or label')
+        .default('')
+        .argParser(labelArgument),
+    )
     .option('--gateway <name|id>', 'only what this gateway counts', '')
     .addOption(
       new Option('--kind <list>', `comma-separated: ${KINDS.join(', ')} (of routes: local, trunk, client)`)

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { addApiOptions, readApiOptions } from '../api-options.ts';
+import { labelArgument } from '../output/label.ts';
 import type { Terminal } from '../terminal.ts';
 
 /** `spanmesh trace FROM TO` */
@@ -7,8 +8,12 @@ export function addTrace(program: Command, terminal: Terminal): void {
   const command = program
     .command('trace')
     .description('print the way from a peer to a node, how long it takes, and why no other link is taken')
-    .argument('<from>', 'id or number of a connection, the label of a LNK_CONN on it, or a node that came in on it')
-    .argument('<to>', 'id of a node, the beginning of it, or its label');
+    .argument(
+      '<from>',
+      'id or number of a connection, the label of a LNK_CONN on it, or a node that came in on it',
+      labelArgument,
+    )
+    .argument('<to>', 'id of a node, the beginning of it, or its label', labelArgument);
   addApiOptions(command).action(async (from: string, to: string) => {
     const { trace } = await import('../trace/trace.ts');
     await trace({ from, to }, readApiOptions(command, terminal), terminal);

@@ -1,6 +1,7 @@
 import { type Command, Option } from 'commander';
 import { addAddressOptions, addApiOptions, parseTimeOrZero, readApiOptions } from '../api-options.ts';
 import type { FilterOptions } from '../filter-options.ts';
+import { addListOptions, readListOptions } from '../list-options.ts';
 import type { Terminal } from '../terminal.ts';
 import type { TargetFilters } from '../volconf/show-targets.ts';
 
@@ -26,9 +27,9 @@ function addList(volconf: Command, terminal: Terminal): void {
     .addOption(
       new Option('--media <uuid>', 'only slots of this media').argParser((text: string) => text.toLowerCase()),
     );
-  addApiOptions(command).action(async (filters: TargetFilters) => {
+  addListOptions(command).action(async (filters: TargetFilters) => {
     const { listTargets } = await import('../volconf/show-targets.ts');
-    await listTargets(filters, readApiOptions(command, terminal), terminal);
+    await listTargets(filters, readListOptions(command, terminal), terminal);
   });
 }
 

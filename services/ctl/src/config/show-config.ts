@@ -2,7 +2,8 @@ import { InspectResponse, type SettingInForce } from '@spanmesh/proto/v1/process
 import { ProcessApi } from '../api/process-api.ts';
 import type { ApiOptions } from '../api-options.ts';
 import { Failure } from '../failure.ts';
-import { protobufJson, writeJson } from '../output/json.ts';
+import { isDocument, writeDocument } from '../output/document.ts';
+import { protobufJson } from '../output/json.ts';
 import { type Paint, paintFor } from '../output/paint.ts';
 import { printable } from '../output/printable.ts';
 import { type Column, renderTable } from '../output/table.ts';
@@ -45,7 +46,8 @@ export async function showConfig(query: ConfigQuery, options: ApiOptions, termin
     api.close();
   }
   if (processes.length === 0) throw new Failure('refused', 'no process that answers fits');
-  if (options.output === 'json') await writeJson(terminal.out, { processes: processes.map(document) });
+  if (isDocument(options.output))
+    await writeDocument(options.output, terminal.out, { processes: processes.map(document) });
   else await write(terminal.out, processes.map((one) => text(one, paintFor(terminal.out))).join('\n'));
   if (alone) note(terminal, 'NATS is away from the process that was called: the others could not be asked');
 }

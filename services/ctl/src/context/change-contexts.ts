@@ -1,8 +1,10 @@
 import { resolve } from 'node:path';
+import type { OutputFormat } from '../api-options.ts';
 import { Failure } from '../failure.ts';
-import { writeJson } from '../output/json.ts';
+import { isDocument, writeDocument } from '../output/document.ts';
 import { paintFor } from '../output/paint.ts';
 import { printable } from '../output/printable.ts';
+import { widthOf } from '../output/screen.ts';
 import { type Column, renderTable } from '../output/table.ts';
 import { type Terminal, write } from '../terminal.ts';
 import { type Context, checkName, contextOf, readContexts, writeContexts } from './contexts.ts';
@@ -43,14 +45,14 @@ export function removeContext(name: string, { env }: Pick<Terminal, 'env'>): voi
 }
 
 /** @throws Failure usage */
-export async function listContexts(output: 'text' | 'json', terminal: Terminal): Promise<void> {
+export async function listContexts(output: OutputFormat, terminal: Terminal): Promise<void> {
   const { current, contexts } = readContexts(terminal.env);
-  if (output === 'json') {
-    await writeJson(terminal.out, { current, contexts });
+  if (isDocument(output)) {
+    await writeDocument(output, terminal.out, { current, contexts });
     return;
   }
   const rows = Object.entries(contexts).map(([name, context]) => ({ ...context, name, isCurrent: name === current }));
-  await write(terminal.out, renderTable(COLUMNS, rows, paintFor(terminal.out)));
+  await write(terminal.out, renderTable(COLUMNS, rows, paintFor(terminal.out), widthOf(terminal.out)));
 }
 
 /** The files are meant from here, wherever the next command is typed. */

@@ -3,7 +3,8 @@ import { ConnectionOrigin } from '@spanmesh/proto/v1/types';
 import { TopologyApi } from '../api/topology-api.ts';
 import type { ApiOptions } from '../api-options.ts';
 import { Failure } from '../failure.ts';
-import { protobufJson, writeJson } from '../output/json.ts';
+import { isDocument, writeDocument } from '../output/document.ts';
+import { protobufJson } from '../output/json.ts';
 import { printable } from '../output/printable.ts';
 import { type Terminal, write } from '../terminal.ts';
 
@@ -19,8 +20,8 @@ export async function closeConnection(
   const api = new TopologyApi(options);
   try {
     const answer = await api.closeConnection(request);
-    if (options.output === 'json') {
-      await writeJson(terminal.out, protobufJson(CloseConnectionResponse, answer));
+    if (isDocument(options.output)) {
+      await writeDocument(options.output, terminal.out, protobufJson(CloseConnectionResponse, answer));
       return;
     }
     const { connection } = answer;

@@ -5,7 +5,8 @@ import { failureOf } from '../api/call-failure.ts';
 import { TopologyApi } from '../api/topology-api.ts';
 import type { ApiOptions } from '../api-options.ts';
 import { Failure } from '../failure.ts';
-import { protobufJson, writeJsonLine } from '../output/json.ts';
+import { isDocument, writeDocumentOfStream } from '../output/document.ts';
+import { protobufJson } from '../output/json.ts';
 import { printable } from '../output/printable.ts';
 import { note, type Terminal, write } from '../terminal.ts';
 import { count } from '../views/words.ts';
@@ -40,7 +41,8 @@ export async function drainGateway(query: DrainQuery, options: ApiOptions, termi
           lostAt = null;
           // The id, not the name: another boot of the name would not know the order, and begin it.
           request.gateway = told.gateway;
-          if (options.output === 'json') await writeJsonLine(terminal.out, protobufJson(DrainGatewayResponse, told));
+          if (isDocument(options.output))
+            await writeDocumentOfStream(options.output, terminal.out, protobufJson(DrainGatewayResponse, told));
           else if (last === null) await write(terminal.out, begun(told));
           last = told;
           if (told.done || !wait) break;

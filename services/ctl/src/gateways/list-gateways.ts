@@ -1,27 +1,26 @@
-import { GetStatusResponse } from '@spanmesh/proto/v1/topology';
+import { type GatewayStatus, GetStatusResponse } from '@spanmesh/proto/v1/topology';
 import { TopologyApi } from '../api/topology-api.ts';
-import type { ApiOptions } from '../api-options.ts';
-import { protobufJson, writeJson } from '../output/json.ts';
-import { paintFor } from '../output/paint.ts';
-import { renderTable } from '../output/table.ts';
+import type { ListOptions } from '../list-options.ts';
+import { protobufJson } from '../output/json.ts';
+import { printList } from '../output/print-list.ts';
 import { GATEWAY_COLUMNS } from '../status/status-view.ts';
-import { type Terminal, write } from '../terminal.ts';
+import type { Terminal } from '../terminal.ts';
 
 /**
- * Prints the gateways, as a table or one document.
+ * Prints the gateways.
  * @throws Failure
  */
-export async function listGateways(options: ApiOptions, terminal: Terminal): Promise<void> {
+export async function listGateways(options: ListOptions, terminal: Terminal): Promise<void> {
   const api = new TopologyApi(options);
+  const fetch = async () => ({ rows: (await api.status()).gateways, document });
   try {
-    const { gateways } = await api.status();
-    if (options.output === 'json') {
-      const document = protobufJson(GetStatusResponse, GetStatusResponse.fromPartial({ gateways })) as object;
-      await writeJson(terminal.out, { gateways: (document as { gateways: unknown }).gateways });
-    } else {
-      await write(terminal.out, renderTable(GATEWAY_COLUMNS, gateways, paintFor(terminal.out)));
-    }
+    await printList({ columns: GATEWAY_COLUMNS, fetch }, options, terminal);
   } finally {
     api.close();
   }
+}
+
+function document(rows: readonly GatewayStatus[]): unknown {
+  const whole = protobufJson(GetStatusResponse, GetStatusResponse.fromPartial({ gateways: [...rows] }));
+  return { gateways: (whole as { gateways: unknown }).gateways };
 }

@@ -20,8 +20,22 @@ const STYLES = {
 /** No colours. */
 export const plain: Paint = (_role, text) => text;
 
-/** Colours if the stream is a terminal and the user has not said otherwise (NO_COLOR, NODE_DISABLE_COLORS). */
-export function paintFor(stream: Writable): Paint {
-  if (!('isTTY' in stream)) return plain;
-  return (role, text) => styleText(STYLES[role] as Parameters<typeof styleText>[0], text, { stream });
+/**
+ * Colours if the stream is a terminal that has them, or FORCE_COLOR is set (to anything but 0 and false). NO_COLOR, set to anything but
+ * nothing, wins over both.
+ */
+export function paintFor(stream: Writable, env: Readonly<Record<string, string | undefined>> = process.env): Paint {
+  if (!isColoured(stream, env)) return plain;
+  return (role, text) => styleText(STYLES[role] as Parameters<typeof styleText>[0], text, { validateStream: false });
+}
+
+function isColoured(
+  stream: Writable,
+  { NO_COLOR = '', FORCE_COLOR }: { NO_COLOR?: string; FORCE_COLOR?: string },
+): boolean {
+  if (NO_COLOR !== '') return false;
+  if (FORCE_COLOR !== undefined) return FORCE_COLOR !== '0' && FORCE_COLOR !== 'false';
+  if (!('isTTY' in stream && stream.isTTY === true)) return false;
+  // One bit is none.
+  return !('getColorDepth' in stream && typeof stream.getColorDepth === 'function') || stream.getColorDepth() > 1;
 }

@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { plain } from './paint.ts';
 import { type Column, renderTable } from './table.ts';
 
@@ -26,4 +26,33 @@ it('has its headings when there is nothing to show', () => {
 it('colours without moving anything', () => {
   const painted = renderTable(COLUMNS, [['b', 2]], (role, text) => `<${role}>${text}</>`);
   expect(painted).toBe('<heading>NAME</>  <heading>N</>  <heading>LAST</>\n<warn>b</>     2  b\n');
+});
+
+describe('where there is little room', () => {
+  interface Row {
+    readonly id: string;
+    readonly size: number;
+    readonly label: string;
+  }
+  const COLUMNS: readonly Column<Row>[] = [
+    { heading: 'ID', text: ({ id }) => id },
+    { heading: 'SIZE', align: 'right', narrow: 'omit', text: ({ size }) => String(size) },
+    { heading: 'LABEL', narrow: 'cut', text: ({ label }) => label },
+  ];
+  const rows = [{ id: '12345678', size: 1000, label: 'a label that is long' }];
+  const lines = (width: number) => renderTable(COLUMNS, rows, plain, width).trimEnd().split('\n');
+
+  it('cuts first, then leaves out, and never touches what is to be copied', () => {
+    expect(lines(36)).toEqual(['ID        SIZE  LABEL', '12345678  1000  a label that is long']);
+    expect(lines(30)).toEqual(['ID        SIZE  LABEL', '12345678  1000  a label that …']);
+    expect(lines(27)).toEqual(['ID        LABEL           …', '12345678  a label that i…']);
+    expect(lines(3)).toEqual(['ID        LABEL        …', '12345678  a label tha…']);
+  });
+
+  it('counts what a character takes on the terminal', () => {
+    const wide = renderTable(COLUMNS, [{ id: '東京', size: 1, label: 'x' }], plain);
+    expect(wide).toBe('ID    SIZE  LABEL\n東京     1  x\n');
+    const cut = renderTable(COLUMNS.slice(2), [{ id: '', size: 1, label: '東京東京東京東京' }], plain, 12);
+    expect(cut).toBe('LABEL\n東京東京東…\n');
+  });
 });

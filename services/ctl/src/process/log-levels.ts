@@ -1,7 +1,8 @@
 import { ListProcessesResponse, type ProcessInfo, SetLogLevelResponse } from '@spanmesh/proto/v1/process';
 import { ProcessApi } from '../api/process-api.ts';
 import type { ApiOptions } from '../api-options.ts';
-import { protobufJson, writeJson } from '../output/json.ts';
+import { isDocument, writeDocument } from '../output/document.ts';
+import { protobufJson } from '../output/json.ts';
 import { paintFor } from '../output/paint.ts';
 import { printable } from '../output/printable.ts';
 import { type Column, renderTable } from '../output/table.ts';
@@ -42,7 +43,8 @@ const COLUMNS: readonly Column<ProcessInfo>[] = [
 export function showLogLevels(options: ApiOptions, terminal: Terminal): Promise<void> {
   return withApi(options, async (api) => {
     const answer = await api.processes();
-    if (options.output === 'json') await writeJson(terminal.out, protobufJson(ListProcessesResponse, answer));
+    if (isDocument(options.output))
+      await writeDocument(options.output, terminal.out, protobufJson(ListProcessesResponse, answer));
     else await write(terminal.out, renderTable(COLUMNS, answer.processes, paintFor(terminal.out)));
     if (answer.alone) noteAlone(terminal);
   });
@@ -55,7 +57,8 @@ export function showLogLevels(options: ApiOptions, terminal: Terminal): Promise<
 export function setLogLevel(query: LogLevelQuery, options: ApiOptions, terminal: Terminal): Promise<void> {
   return withApi(options, async (api) => {
     const answer = await api.setLogLevel({ ...query, level: query.level === CONFIGURED ? '' : query.level });
-    if (options.output === 'json') await writeJson(terminal.out, protobufJson(SetLogLevelResponse, answer));
+    if (isDocument(options.output))
+      await writeDocument(options.output, terminal.out, protobufJson(SetLogLevelResponse, answer));
     else await write(terminal.out, renderTable(COLUMNS, answer.processes, paintFor(terminal.out)));
     if (answer.alone) noteAlone(terminal);
   });

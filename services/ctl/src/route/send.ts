@@ -7,7 +7,8 @@ import { type NodeSelector, RoutedMessage } from '@spanmesh/proto/v1/messaging';
 import type { ApiTarget } from '../api/open-client.ts';
 import type { OutputFormat } from '../api-options.ts';
 import { Failure } from '../failure.ts';
-import { protobufJson, writeJsonLine } from '../output/json.ts';
+import { isDocument, writeDocumentOfStream } from '../output/document.ts';
+import { protobufJson } from '../output/json.ts';
 import { printable } from '../output/printable.ts';
 import { type Terminal, write } from '../terminal.ts';
 import { auxArgument, payloadArgument } from './bytes-argument.ts';
@@ -110,9 +111,9 @@ async function showMessage(
   await file?.appendFile(message.aux);
   // What went to the file is not printed too.
   const shown = file === null ? message : { ...message, aux: Buffer.alloc(0) };
-  if (output === 'json') {
+  if (isDocument(output)) {
     const names = { message: messageWords(message), errorName: errorName(message.error), auxBytes: message.aux.length };
-    await writeJsonLine(terminal.out, { ...names, ...(protobufJson(RoutedMessage, shown) as object) });
+    await writeDocumentOfStream(output, terminal.out, { ...names, ...(protobufJson(RoutedMessage, shown) as object) });
     return;
   }
   let text = `${messageWords(message)}\n`;

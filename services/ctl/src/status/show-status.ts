@@ -6,7 +6,8 @@ import { ProcessApi } from '../api/process-api.ts';
 import { TopologyApi } from '../api/topology-api.ts';
 import type { ApiOptions } from '../api-options.ts';
 import { Failure } from '../failure.ts';
-import { protobufJson, writeJson } from '../output/json.ts';
+import { isDocument, writeDocument } from '../output/document.ts';
+import { protobufJson } from '../output/json.ts';
 import { paintFor } from '../output/paint.ts';
 import { type Terminal, write } from '../terminal.ts';
 import { count } from '../views/words.ts';
@@ -22,11 +23,17 @@ export async function showStatus(options: ApiOptions, expected: Expected, termin
   const status = await fetchStatus(options);
   const problems = [...fewerThanExpected(expected, status), ...problemsOf(status)];
   const notes = notesOf(status);
-  if (options.output === 'json') {
+  if (isDocument(options.output)) {
     const topology = protobufJson(GetStatusResponse, status.topology) as object;
     const processes =
       status.processes === null ? {} : (protobufJson(ListProcessesResponse, status.processes) as object);
-    await writeJson(terminal.out, { healthy: problems.length === 0, problems, notes, ...topology, ...processes });
+    await writeDocument(options.output, terminal.out, {
+      healthy: problems.length === 0,
+      problems,
+      notes,
+      ...topology,
+      ...processes,
+    });
   } else {
     await write(terminal.out, statusText(status, { problems, notes }, paintFor(terminal.out)));
   }

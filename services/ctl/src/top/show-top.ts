@@ -2,16 +2,17 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { type TrafficCounters, TrafficCounters as TrafficCountersFns } from '@spanmesh/proto/v1/traffic';
 import { TopologyApi, type TrafficListing } from '../api/topology-api.ts';
 import type { ApiOptions } from '../api-options.ts';
-import { protobufJson, writeJsonLine } from '../output/json.ts';
+import { isDocument, writeDocumentOfStream } from '../output/document.ts';
+import { protobufJson } from '../output/json.ts';
 import { type Paint, paintFor } from '../output/paint.ts';
 import { quantity } from '../output/quantity.ts';
+import { isTerminal, Screen, widthOf } from '../output/screen.ts';
 import { renderTable } from '../output/table.ts';
 import { note, type Terminal, write } from '../terminal.ts';
 import { missingTraffic } from '../views/traffic-columns.ts';
 import { count } from '../views/words.ts';
 import { isFound, type SortKey, sortedBy } from './order.ts';
 import { TrafficRates, type TrafficRow } from './rates.ts';
-import { isTerminal, Screen } from './screen.ts';
 import { KIND_NAMES, type KindName, TOP_COLUMNS } from './top-table.ts';
 
 export interface TopQuery {
@@ -46,7 +47,7 @@ interface Shown {
  */
 export async function showTop(query: TopQuery, terminal: Terminal): Promise<void> {
   const { options, signal, intervalMs, pause = waitFor } = query;
-  const inPlace = options.output === 'text' && isTerminal(terminal.out) && query.blocks !== 1;
+  const inPlace = !isDocument(options.output) && isTerminal(terminal.out) && query.blocks !== 1;
   const blocks = query.blocks ?? (isTerminal(terminal.out) ? 0 : 1);
   const screen = inPlace ? new Screen(terminal.out) : null;
   const api = new TopologyApi(options);
@@ -80,14 +81,17 @@ async function print(
   { terminal, screen }: { readonly terminal: Terminal; readonly screen: Screen | null },
 ): Promise<void> {
   const { rows, silentGateways } = shown;
-  if (options.output === 'json') {
-    await writeJsonLine(terminal.out, documentOf(shown, limit));
+  if (isDocument(options.output)) {
+    await writeDocumentOfStream(options.output, terminal.out, documentOf(shown, limit));
     return;
   }
   const paint = paintFor(terminal.out);
   if (screen === null) {
     if (silentGateways.length > 0) note(terminal, missingTraffic(silentGateways));
-    await write(terminal.out, renderTable(TOP_COLUMNS, limit === 0 ? rows : rows.slice(0, limit), paint));
+    await write(
+      terminal.out,
+      renderTable(TOP_COLUMNS, limit === 0 ? rows : rows.slice(0, limit), paint, widthOf(terminal.out)),
+    );
     return;
   }
   const above = [titleOf(rows, sort, paint)];
@@ -95,7 +99,7 @@ async function print(
   // A line between, and the headings.
   const room = Math.max(1, screen.rows - above.length - 2);
   const fitting = rows.slice(0, limit === 0 ? room : Math.min(limit, room));
-  await screen.show(`${above.join('\n')}\n\n${renderTable(TOP_COLUMNS, fitting, paint)}`);
+  await screen.show(`${above.join('\n')}\n\n${renderTable(TOP_COLUMNS, fitting, paint, widthOf(terminal.out))}`);
 }
 
 /** Sums of what is listed: of connections, so that nothing counts twice on its way through, or of what else was asked for. */

@@ -1,5 +1,6 @@
 import { type TrafficCounters, TrafficKind } from '@spanmesh/proto/v1/traffic';
 import { ageText } from '../output/age-text.ts';
+import { printableLabel } from '../output/label.ts';
 import { printable } from '../output/printable.ts';
 import { quantity } from '../output/quantity.ts';
 import type { Column } from '../output/table.ts';
@@ -11,9 +12,10 @@ const rate = (field: keyof Rates) => (row: TrafficRow) => (row.rates === null ? 
 export const TOP_COLUMNS: readonly Column<TrafficRow>[] = [
   { heading: 'WHAT', text: ({ counters }) => kindName(counters.kind) },
   { heading: 'ID', text: ({ counters }) => nameOf(counters) },
-  { heading: 'REMOTE', text: ({ counters }) => printable(counters.address) },
+  { heading: 'REMOTE', narrow: 'omit', text: ({ counters }) => printable(counters.address) },
   {
     heading: 'DIALECT',
+    narrow: 'omit',
     text: ({ counters }) => (counters.kind === CONNECTION ? dialectName(counters.dialect) : ''),
   },
   { heading: 'MSG_IN/S', align: 'right', text: rate('messagesIn') },
@@ -21,7 +23,7 @@ export const TOP_COLUMNS: readonly Column<TrafficRow>[] = [
   { heading: 'B_IN/S', align: 'right', text: rate('bytesIn') },
   { heading: 'B_OUT/S', align: 'right', text: rate('bytesOut') },
   { heading: 'OPEN', align: 'right', text: ({ counters }) => quantity(counters.transactionsOpen) },
-  { heading: 'OPENED/S', align: 'right', text: rate('transactionsOpened') },
+  { heading: 'OPENED/S', align: 'right', narrow: 'omit', text: rate('transactionsOpened') },
   {
     heading: 'QUEUE',
     align: 'right',
@@ -30,12 +32,13 @@ export const TOP_COLUMNS: readonly Column<TrafficRow>[] = [
   },
   {
     heading: 'PAUSES/S',
+    narrow: 'omit',
     align: 'right',
     text: rate('pauses'),
     role: ({ rates }) => (rates !== null && rates.pauses > 0 ? 'warn' : undefined),
   },
   { heading: 'FOR', align: 'right', text: ({ counters }) => ageText(Math.floor(counters.ageMs / 1000)) },
-  { heading: 'LABEL', text: ({ counters }) => printable(counters.label) },
+  { heading: 'LABEL', narrow: 'cut', text: ({ counters }) => printableLabel(counters.label) },
 ];
 
 const CONNECTION = TrafficKind.TRAFFIC_KIND_CONNECTION;

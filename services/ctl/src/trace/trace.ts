@@ -3,7 +3,9 @@ import { type Connection, Dialect, type Node, type NodeKey } from '@spanmesh/pro
 import { TopologyApi } from '../api/topology-api.ts';
 import type { ApiOptions } from '../api-options.ts';
 import { Failure } from '../failure.ts';
-import { protobufJson, writeJson } from '../output/json.ts';
+import { isDocument, writeDocument } from '../output/document.ts';
+import { protobufJson } from '../output/json.ts';
+import { printableLabel } from '../output/label.ts';
 import { type Paint, paintFor } from '../output/paint.ts';
 import { printable } from '../output/printable.ts';
 import { nodeSelector } from '../route/node-selector.ts';
@@ -42,7 +44,7 @@ export async function trace(query: TraceQuery, options: ApiOptions, terminal: Te
   const api = new TopologyApi(options);
   try {
     const way = await wayOf(query, api, options);
-    if (options.output === 'json') await writeJson(terminal.out, document(way));
+    if (isDocument(options.output)) await writeDocument(options.output, terminal.out, document(way));
     else await write(terminal.out, wayText(way, paintFor(terminal.out)));
     if (way.taken === undefined) {
       const { to, from } = query;
@@ -96,7 +98,7 @@ async function explainFrom(api: TopologyApi, { from, to }: TraceQuery): Promise<
     const shown = connections.slice(0, 5).map(printable).join(', ');
     throw new Failure(
       'usage',
-      `${printable(from)} has come in on ${connections.length} connections: name one of ${shown}`,
+      `${printableLabel(from)} has come in on ${connections.length} connections: name one of ${shown}`,
     );
   }
 }
@@ -107,8 +109,8 @@ async function nodeOn(api: TopologyApi, { id }: Connection): Promise<NodeKey | u
   return links.items.find(({ dist }) => dist === 0)?.node;
 }
 
-function measure(key: NodeKey, options: ApiOptions): Promise<Measured> {
-  return pingOnce(nodeSelector(key.id, { cluster: key.cluster?.id ?? '' }), options);
+async function measure({ id, cluster }: NodeKey, options: ApiOptions): Promise<Measured> {
+  return pingOnce(await nodeSelector(id, cluster === undefined ? {} : { cluster: cluster.id }, options), options);
 }
 
 function notMeasured(why: string): Measured {

@@ -6,80 +6,103 @@ import {
   ListRelaysResponse,
 } from '@spanmesh/proto/v1/topology';
 import { TrafficKind } from '@spanmesh/proto/v1/traffic';
+import type { Cluster, Link, Node, Relay } from '@spanmesh/proto/v1/types';
+import { clusterIdOf } from '../api/cluster-id.ts';
 import { dialectFilter } from '../api/dialect-filter.ts';
 import { type Listing, TopologyApi } from '../api/topology-api.ts';
-import type { ApiOptions } from '../api-options.ts';
 import type { FilterOptions } from '../filter-options.ts';
-import { protobufJson, writeJson } from '../output/json.ts';
-import { paintFor } from '../output/paint.ts';
-import { type Column, renderTable } from '../output/table.ts';
-import { note, type Terminal, write } from '../terminal.ts';
-import { CLUSTER_COLUMNS, CONNECTION_COLUMNS, LINK_COLUMNS, NODE_COLUMNS, RELAY_COLUMNS } from './tables.ts';
-import { connectionColumnsWith, missingTraffic } from './traffic-columns.ts';
+import type { ListOptions } from '../list-options.ts';
+import { protobufJson } from '../output/json.ts';
+import { type Listed, printList } from '../output/print-list.ts';
+import type { Column } from '../output/table.ts';
+import type { Terminal } from '../terminal.ts';
+import { CLUSTER_COLUMNS, LINK_COLUMNS, NODE_COLUMNS, RELAY_COLUMNS } from './tables.ts';
+import {
+  CONNECTION_COLUMNS_WITH_TRAFFIC,
+  type ConnectionRow,
+  isTrafficColumn,
+  missingTraffic,
+} from './traffic-columns.ts';
 
 /** What the commands that print one list have typed. */
 export interface ListQuery {
   readonly filters: FilterOptions;
-  readonly options: ApiOptions;
-}
-
-/** A wide list. */
-interface Wide<T> {
-  readonly columns: readonly Column<T>[];
-  /** Gateways whose part of it is missing. */
-  readonly silentGateways: readonly string[];
+  readonly options: ListOptions;
 }
 
 /** How one kind of list is asked for and printed. */
 interface ListKind<T> {
-  fetch(api: TopologyApi, filters: FilterOptions): Promise<Listing<T>>;
   readonly columns: readonly Column<T>[];
-  /** Asks for what more there is to show of them. */
-  wide?(api: TopologyApi, filters: FilterOptions): Promise<Wide<T>>;
-  /** The whole list as one protobuf JSON document. */
-  document(listing: Listing<T>): unknown;
+  /** `needs`: whether a column is shown or sorted by. */
+  fetch(api: TopologyApi, filters: FilterOptions, needs: (column: Column<T>) => boolean): Promise<Listed<T>>;
 }
 
-const CLUSTERS: ListKind<ListClustersResponse['clusters'][number]> = {
-  fetch: (api, { dialect, cluster = '' }) => api.clusters({ dialect: dialectFilter(dialect), id: cluster }),
+const CLUSTERS: ListKind<Cluster> = {
   columns: CLUSTER_COLUMNS,
-  document: ({ items: clusters, revision }) => protobufJson(ListClustersResponse, { clusters, revision, ...LAST_PAGE }),
+  fetch: async (api, { dialect, cluster = '' }) =>
+    listed(await api.clusters({ dialect: dialectFilter(dialect), id: cluster }), (clusters, revision) =>
+      protobufJson(ListClustersResponse, { clusters, revision, ...LAST_PAGE }),
+    ),
 };
 
-const NODES: ListKind<ListNodesResponse['nodes'][number]> = {
-  fetch: (api, { dialect, cluster = '', node = '' }) =>
-    api.nodes({ dialect: dialectFilter(dialect), clusterId: cluster, node }),
+const NODES: ListKind<Node> = {
   columns: NODE_COLUMNS,
-  document: ({ items: nodes, revision }) => protobufJson(ListNodesResponse, { nodes, revision, ...LAST_PAGE }),
+  fetch: async (api, { dialect, cluster = '', node = '' }) =>
+    listed(await api.nodes({ dialect: dialectFilter(dialect), clusterId: cluster, node }), (nodes, revision) =>
+      protobufJson(ListNodesResponse, { nodes, revision, ...LAST_PAGE }),
+    ),
 };
 
-const LINKS: ListKind<ListLinksResponse['links'][number]> = {
-  fetch: (api, { dialect, cluster = '', node = '', connection = '' }) =>
-    api.links({ dialect: dialectFilter(dialect), clusterId: cluster, node, connection }),
+const LINKS: ListKind<Link> = {
   columns: LINK_COLUMNS,
-  document: ({ items: links, revision }) => protobufJson(ListLinksResponse, { links, revision, ...LAST_PAGE }),
+  fetch: async (api, { dialect, cluster = '', node = '', connection = '' }) =>
+    listed(
+      await api.links({ dialect: dialectFilter(dialect), clusterId: cluster, node, connection }),
+      (links, revision) => protobufJson(ListLinksResponse, { links, revision, ...LAST_PAGE }),
+    ),
 };
 
-const CONNECTIONS: ListKind<ListConnectionsResponse['connections'][number]> = {
-  fetch: (api, { dialect, gateway = '' }) => api.connections({ dialect: dialectFilter(dialect), gateway }),
-  columns: CONNECTION_COLUMNS,
-  wide: async (api, { gateway = '' }) => {
-    const { items, silentGateways } = await api.traffic({ gateway, kinds: [TrafficKind.TRAFFIC_KIND_CONNECTION] });
-    return { columns: connectionColumnsWith(new Map(items.map((one) => [one.id, one]))), silentGateways };
+const CONNECTIONS: ListKind<ConnectionRow> = {
+  columns: CONNECTION_COLUMNS_WITH_TRAFFIC,
+  fetch: async (api, { dialect, gateway = '' }, needs) => {
+    const listing = await api.connections({ dialect: dialectFilter(dialect), gateway });
+    const document = (rows: ConnectionRow[], revision: string): unknown => {
+      // Each in its list: of `ListTraffic` there is `top`.
+      const connections = rows.map(({ traffic: _, ...connection }) => connection);
+      return protobufJson(ListConnectionsResponse, { connections, revision, ...LAST_PAGE });
+    };
+    if (!CONNECTION_COLUMNS_WITH_TRAFFIC.some((column) => isTrafficColumn(column) && needs(column))) {
+      return listed<ConnectionRow>(listing, document);
+    }
+    const kinds = [TrafficKind.TRAFFIC_KIND_CONNECTION];
+    const { items: counters, silentGateways } = await api.traffic({ gateway, kinds });
+    const byId = new Map(counters.map((one) => [one.id, one]));
+    const items = listing.items.map((connection) => ({ ...connection, traffic: byId.get(connection.id) }));
+    const notes = silentGateways.length === 0 ? [] : [missingTraffic(silentGateways)];
+    return { ...listed<ConnectionRow>({ ...listing, items }, document), notes };
   },
-  document: ({ items: connections, revision }) =>
-    protobufJson(ListConnectionsResponse, { connections, revision, ...LAST_PAGE }),
 };
 
-const RELAYS: ListKind<ListRelaysResponse['relays'][number]> = {
-  fetch: (api, { dialect, node = '', connection = '', link = '' }) =>
-    api.relays({ dialect: dialectFilter(dialect), node, connection, link }),
+const RELAYS: ListKind<Relay> = {
   columns: RELAY_COLUMNS,
-  document: ({ items: relays, revision }) => protobufJson(ListRelaysResponse, { relays, revision, ...LAST_PAGE }),
+  fetch: async (api, { dialect, node = '', connection = '', link = '' }) =>
+    listed(await api.relays({ dialect: dialectFilter(dialect), node, connection, link }), (relays, revision) =>
+      protobufJson(ListRelaysResponse, { relays, revision, ...LAST_PAGE }),
+    ),
 };
 
 /** For the types only: all pages are there, so there is no next one, and the document does not speak of it. */
 const LAST_PAGE = { nextPageToken: '' };
+
+function listed<T>({ items, revision }: Listing<T>, documentOf: (items: T[], revision: string) => unknown): Listed<T> {
+  return {
+    rows: items,
+    document: (rows) => {
+      const { nextPageToken: _, ...document } = documentOf([...rows], revision) as { nextPageToken: string };
+      return document;
+    },
+  };
+}
 
 const KINDS = { clusters: CLUSTERS, nodes: NODES, links: LINKS, conns: CONNECTIONS, relays: RELAYS };
 
@@ -98,16 +121,9 @@ export function showList(name: ListName, query: ListQuery, terminal: Terminal): 
 async function show<T>(kind: ListKind<T>, { filters, options }: ListQuery, terminal: Terminal): Promise<void> {
   const api = new TopologyApi(options);
   try {
-    const listing = await kind.fetch(api, filters);
-    if (options.output === 'json') {
-      const { nextPageToken: _, ...document } = kind.document(listing) as { nextPageToken: string };
-      await writeJson(terminal.out, document);
-      return;
-    }
-    const wide = options.output === 'wide' ? await kind.wide?.(api, filters) : undefined;
-    const { columns, silentGateways } = wide ?? { columns: kind.columns, silentGateways: [] };
-    if (silentGateways.length > 0) note(terminal, missingTraffic(silentGateways));
-    await write(terminal.out, renderTable(columns, listing.items, paintFor(terminal.out)));
+    const cluster = await clusterIdOf(api, filters.cluster, filters.dialect);
+    const exact: FilterOptions = cluster === undefined ? filters : { ...filters, cluster };
+    await printList({ columns: kind.columns, fetch: (needs) => kind.fetch(api, exact, needs) }, options, terminal);
   } finally {
     api.close();
   }

@@ -1,7 +1,8 @@
 import { ExplainResponse } from '@spanmesh/proto/v1/topology';
 import { TopologyApi } from '../api/topology-api.ts';
 import type { ApiOptions } from '../api-options.ts';
-import { protobufJson, writeJson } from '../output/json.ts';
+import { isDocument, writeDocument } from '../output/document.ts';
+import { protobufJson } from '../output/json.ts';
 import { paintFor } from '../output/paint.ts';
 import { type Terminal, write } from '../terminal.ts';
 import { renderExplanation } from './explain-view.ts';
@@ -20,7 +21,8 @@ export async function showExplanation({ node, connection, options }: ExplainQuer
   const api = new TopologyApi(options);
   try {
     const answer = await api.explain(node, connection);
-    if (options.output === 'json') await writeJson(terminal.out, protobufJson(ExplainResponse, answer));
+    if (isDocument(options.output))
+      await writeDocument(options.output, terminal.out, protobufJson(ExplainResponse, answer));
     else await write(terminal.out, renderExplanation(answer, paintFor(terminal.out)));
   } finally {
     api.close();

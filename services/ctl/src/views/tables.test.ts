@@ -16,10 +16,10 @@ it('lists clusters', () => {
 
 it('lists nodes, with labels escaped and dist as the dialect means it', () => {
   expect(renderTable(NODE_COLUMNS, [LINKID_NODE, NODE, OTHER_NODE], plain)).toMatchInlineSnapshot(`
-    "DIALECT  NODE                                  CLUSTER                               PFS  LINKS        DIST  LABEL
-    linkid   8a2e1c5e-0000-4000-8000-00000000000c  8a2e1c5e-0000-4000-8000-000000000002    0      1           0  home
-    circuit  8a2e1c5e-0000-4000-8000-00000000000a  8a2e1c5e-0000-4000-8000-000000000001    8      2           0  DATA
-    circuit  8a2e1c5e-0000-4000-8000-00000000000b  8a2e1c5e-0000-4000-8000-000000000001    5      1  4294967295  \\x1b[2J\\x9b31m
+    "DIALECT  NODE                                  CLUSTER                               CLUSTER ID                            PFS TYPE     LINKS        DIST  LABEL
+    linkid   8a2e1c5e-0000-4000-8000-00000000000c  8a2e1c5e-0000-4000-8000-000000000002  8a2e1c5e-0000-4000-8000-000000000002  NONE             1           0  home
+    circuit  8a2e1c5e-0000-4000-8000-00000000000a  tank                                  8a2e1c5e-0000-4000-8000-000000000001  SUPROOT          2           0  DATA
+    circuit  8a2e1c5e-0000-4000-8000-00000000000b  tank                                  8a2e1c5e-0000-4000-8000-000000000001  SOFT_MASTER      1  4294967295  \\x1b[2J\\x9b31m
     "
   `);
 });
@@ -31,10 +31,10 @@ it('lists links', () => {
     linkOf(NODE, 2, { dist: -1, suspect: true, stamp: 2n ** 64n - 1n }),
   ];
   expect(renderTable(LINK_COLUMNS, links, plain)).toMatchInlineSnapshot(`
-    "LINK    NODE                                  TYPE           DIST        RNSS  VIA       MSGID             RELAYS  STATUS  SINCE                 STATE    LABEL
-    gw.1:4  8a2e1c5e-0000-4000-8000-00000000000c  HAMMER2          -2           0  gw.1:104  fffff80012345640       0       0  2023-11-14 22:13:20Z  ok       home
-    gw.1:1  8a2e1c5e-0000-4000-8000-00000000000a  40                0  4000000000  gw.1:101  fffff80012345640       0       4  2023-11-14 22:13:20Z  ok       DATA
-    gw.1:2  8a2e1c5e-0000-4000-8000-00000000000a  HAMMER2  4294967295           0  gw.1:102  fffff80012345640       0       0  -                     suspect  DATA
+    "LINK    NODE                                  CLUSTER                               TYPE     PFS TYPE        DIST        RNSS  VIA       MSGID             RELAYS  STATUS  SINCE                 STATE    LABEL
+    gw.1:4  8a2e1c5e-0000-4000-8000-00000000000c  8a2e1c5e-0000-4000-8000-000000000002  HAMMER2  NONE              -2           0  gw.1:104  fffff80012345640       0       0  2023-11-14 22:13:20Z  ok       home
+    gw.1:1  8a2e1c5e-0000-4000-8000-00000000000a  tank                                  40       NONE               0  4000000000  gw.1:101  fffff80012345640       0       4  2023-11-14 22:13:20Z  ok       DATA
+    gw.1:2  8a2e1c5e-0000-4000-8000-00000000000a  tank                                  HAMMER2  NONE      4294967295           0  gw.1:102  fffff80012345640       0       0  -                     suspect  DATA
     "
   `);
 });
@@ -65,8 +65,8 @@ it('lists relays', () => {
     dist: 1,
   });
   expect(renderTable(RELAY_COLUMNS, [relay], plain)).toMatchInlineSnapshot(`
-    "LINK    LNK_CONN  CONNECTION  DIST  NODE                                  LABEL
-    gw.1:1  gw.1:900  gw.1:103       1  8a2e1c5e-0000-4000-8000-00000000000a  DATA
+    "LINK    LNK_CONN  CONNECTION  DIST  NODE                                  CLUSTER  LABEL
+    gw.1:1  gw.1:900  gw.1:103       1  8a2e1c5e-0000-4000-8000-00000000000a  tank     DATA
     "
   `);
 });

@@ -51,8 +51,3 @@ it('conns asks for nothing of it otherwise', async () => {
   await conns('-o', 'json');
   expect(server.trafficAsked).toEqual([]);
 });
-
-it('other lists have no wide form', async () => {
-  const terminal = new RecordingTerminal({ SPANMESH_ADDRESS: server.address });
-  expect(await main(['nodes', '-o', 'wide'], terminal)).toBe(2);
-});

@@ -5,31 +5,45 @@ import { quantity } from '../output/quantity.ts';
 import type { Column } from '../output/table.ts';
 import { CONNECTION_COLUMNS } from './tables.ts';
 
+/** A connection, with what has passed on it if that was asked for and is known. */
+export interface ConnectionRow extends Connection {
+  readonly traffic?: TrafficCounters | undefined;
+}
+
+function counted(heading: string, numberOf: (one: TrafficCounters) => number): Column<ConnectionRow> {
+  return {
+    heading,
+    align: 'right',
+    isWide: true,
+    text: ({ traffic }) => (traffic === undefined ? '' : quantity(numberOf(traffic))),
+    sortBy: ({ traffic }) => (traffic === undefined ? -1 : numberOf(traffic)),
+  };
+}
+
+const TRAFFIC_COLUMNS: readonly Column<ConnectionRow>[] = [
+  counted('MSG_IN', (one) => one.messagesIn),
+  counted('MSG_OUT', (one) => one.messagesOut),
+  counted('B_IN', (one) => one.bytesIn),
+  counted('B_OUT', (one) => one.bytesOut),
+  counted('OPEN', (one) => one.transactionsOpen),
+  counted('OPENED', (one) => one.transactionsOpened),
+  counted('QUEUE', (one) => one.queueBytes),
+  counted('PAUSES', (one) => one.pauses),
+];
+
 /** Columns that are as wide as what peers and operators write: they stay last. */
 const LAST = new Set(['LABEL', 'WANTED BY']);
 
-/** The columns of connections with what has passed on each so far. `counters`: by id; what is not in it shows none. */
-export function connectionColumnsWith(counters: ReadonlyMap<string, TrafficCounters>): Column<Connection>[] {
-  const column = (heading: string, numberOf: (one: TrafficCounters) => number): Column<Connection> => ({
-    heading,
-    align: 'right',
-    text: ({ id }) => {
-      const found = counters.get(id);
-      return found === undefined ? '' : quantity(numberOf(found));
-    },
-  });
-  return [
-    ...CONNECTION_COLUMNS.filter(({ heading }) => !LAST.has(heading)),
-    column('MSG_IN', (one) => one.messagesIn),
-    column('MSG_OUT', (one) => one.messagesOut),
-    column('B_IN', (one) => one.bytesIn),
-    column('B_OUT', (one) => one.bytesOut),
-    column('OPEN', (one) => one.transactionsOpen),
-    column('OPENED', (one) => one.transactionsOpened),
-    column('QUEUE', (one) => one.queueBytes),
-    column('PAUSES', (one) => one.pauses),
-    ...CONNECTION_COLUMNS.filter(({ heading }) => LAST.has(heading)),
-  ];
+/** The columns of connections, with what has passed on each so far. */
+export const CONNECTION_COLUMNS_WITH_TRAFFIC: readonly Column<ConnectionRow>[] = [
+  ...CONNECTION_COLUMNS.filter(({ heading }) => !LAST.has(heading)),
+  ...TRAFFIC_COLUMNS,
+  ...CONNECTION_COLUMNS.filter(({ heading }) => LAST.has(heading)),
+];
+
+/** True for a column whose numbers gateways have to be asked for. */
+export function isTrafficColumn(column: Column<ConnectionRow>): boolean {
+  return TRAFFIC_COLUMNS.includes(column);
 }
 
 /** That these gateways have not answered, for people. */

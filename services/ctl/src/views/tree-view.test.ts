@@ -7,14 +7,14 @@ describe('renderTree', () => {
   it('draws clusters, nodes, links and relays', () => {
     expect(renderTree(exampleTrees(), plain)).toMatchInlineSnapshot(`
       "linkid 8a2e1c5e-0000-4000-8000-000000000002
-      └── 8a2e1c5e-0000-4000-8000-00000000000c "home" pfs_type 0
+      └── 8a2e1c5e-0000-4000-8000-00000000000c "home" pfs_type NONE
           └── gw.1:4 dist -2 via gw.1:104, 0 relays
       circuit HAMMER2 8a2e1c5e-0000-4000-8000-000000000001 "tank"
-      ├── 8a2e1c5e-0000-4000-8000-00000000000a "DATA" pfs_type 8
+      ├── 8a2e1c5e-0000-4000-8000-00000000000a "DATA" pfs_type SUPROOT
       │   ├── gw.1:1 dist 0 rnss 7 via gw.1:101, 1 relay
       │   │   └── relayed to gw.1:900 on gw.1:103
       │   └── gw.1:2 dist 1 rnss 0 via gw.1:102, 0 relays (suspect)
-      └── 8a2e1c5e-0000-4000-8000-00000000000b "\\x1b[2J\\x9b31m" pfs_type 5
+      └── 8a2e1c5e-0000-4000-8000-00000000000b "\\x1b[2J\\x9b31m" pfs_type SOFT_MASTER
           └── gw.1:3 dist 4294967295 rnss 0 via gw.1:103, 0 relays
       2 clusters, 3 nodes, 4 links, 1 relay
       "

@@ -2,7 +2,7 @@ import type { ClusterTree, GetTreeResponse, LinkTree, NodeTree } from '@spanmesh
 import { Dialect, type Link, type Node } from '@spanmesh/proto/v1/types';
 import type { Paint } from '../output/paint.ts';
 import { printable } from '../output/printable.ts';
-import { clusterText, count, dialectOf, distText, quoted } from './words.ts';
+import { clusterText, count, dialectOf, distText, pfsType, quoted } from './words.ts';
 
 const BRANCH = '├── ';
 const LAST_BRANCH = '└── ';
@@ -92,7 +92,11 @@ function* branches<T>(
 
 function nodeLine({ node }: NodeTree, paint: Paint): string {
   if (node === undefined) return '?';
-  const parts = [paint('node', printable(node.key?.id ?? '?')), quoted(nodeLabel(node)), `pfs_type ${node.pfsType}`];
+  const parts = [
+    paint('node', printable(node.key?.id ?? '?')),
+    quoted(nodeLabel(node)),
+    `pfs_type ${pfsType(node.pfsType, node.key?.cluster?.peerType ?? 0)}`,
+  ];
   return parts.filter(Boolean).join(' ');
 }
 

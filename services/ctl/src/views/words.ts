@@ -1,5 +1,6 @@
-import { peerTypeName } from '@spanmesh/dmsg/names';
+import { peerTypeName, pfsTypeName } from '@spanmesh/dmsg/names';
 import { type ClusterKey, ConnectionOrigin, Dialect, type Link, type NodeKey } from '@spanmesh/proto/v1/types';
+import { printableLabel } from '../output/label.ts';
 import { printable } from '../output/printable.ts';
 
 /** The dialect as people write it. */
@@ -20,6 +21,16 @@ export function peerType(type: number): string {
   return name.startsWith('?') ? String(type) : name;
 }
 
+/** `MASTER`, or the number of a type without a name; what the numbers mean depends on the peer type. */
+export function pfsType(type: number, peer: number): string {
+  return pfsTypeName(type, peer) ?? String(type);
+}
+
+/** A cluster where its id is too much: its label, or its id if it has none. */
+export function clusterName(key: ClusterKey | undefined): string {
+  return key === undefined ? '' : printableLabel(key.peerLabel) || printable(key.id);
+}
+
 /** dist as its dialect means it: circuit's is unsigned, the API's field is signed. */
 export function distText(dist: number, dialect: Dialect | undefined): string {
   return String(dialect === Dialect.DIALECT_CIRCUIT ? dist >>> 0 : dist);
@@ -32,7 +43,7 @@ export function msgidText(msgid: bigint): string {
 
 /** A label in quotes, or nothing if it is empty. */
 export function quoted(label: string): string {
-  return label === '' ? '' : `"${printable(label)}"`;
+  return label === '' ? '' : `"${printableLabel(label)}"`;
 }
 
 /** How a connection came to be. */

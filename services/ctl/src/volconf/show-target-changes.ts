@@ -1,7 +1,8 @@
 import { type Target, TargetState, WatchTargetsResponse } from '@spanmesh/proto/v1/volconf';
 import { VolconfApi } from '../api/volconf-api.ts';
 import type { ApiOptions } from '../api-options.ts';
-import { protobufJson, writeJsonLine } from '../output/json.ts';
+import { isDocument, writeDocumentOfStream } from '../output/document.ts';
+import { protobufJson } from '../output/json.ts';
 import { type Paint, paintFor } from '../output/paint.ts';
 import { printable } from '../output/printable.ts';
 import { note, type Terminal, write } from '../terminal.ts';
@@ -23,8 +24,8 @@ export async function showTargetChanges({ options, signal }: TargetWatchQuery, t
   const api = new VolconfApi(options);
   const paint = paintFor(terminal.out);
   const onNews = (news: TargetNews): Promise<void> =>
-    options.output === 'json'
-      ? writeJsonLine(terminal.out, protobufJson(WatchTargetsResponse, news))
+    isDocument(options.output)
+      ? writeDocumentOfStream(options.output, terminal.out, protobufJson(WatchTargetsResponse, news))
       : write(terminal.out, newsLine(news, paint));
   try {
     const follower = new TargetFollower(signal === undefined ? {} : { signal }, {

@@ -9,10 +9,12 @@ import {
 import { VolconfApi } from '../api/volconf-api.ts';
 import type { ApiOptions } from '../api-options.ts';
 import { Failure } from '../failure.ts';
-import { protobufJson, writeJson } from '../output/json.ts';
+import type { ListOptions } from '../list-options.ts';
+import { isDocument, writeDocument } from '../output/document.ts';
+import { protobufJson } from '../output/json.ts';
 import { paintFor } from '../output/paint.ts';
+import { printList } from '../output/print-list.ts';
 import { printable } from '../output/printable.ts';
-import { renderTable } from '../output/table.ts';
 import { type Terminal, write } from '../terminal.ts';
 import { describeTarget } from './describe-target.ts';
 import { type STATE_NAMES, stateFilter, stateName, TARGET_COLUMNS } from './target-words.ts';
@@ -23,29 +25,32 @@ export interface TargetFilters {
 }
 
 /**
- * Prints the targets, all pages, as a table or one document.
+ * Prints the targets, all pages.
  * @throws Failure
  */
-export function listTargets(filters: TargetFilters, options: ApiOptions, terminal: Terminal): Promise<void> {
-  return withApi(options, async (api) => {
-    const targets = await api.targets({ state: stateFilter(filters.state), mediaId: filters.media ?? '' });
-    if (options.output === 'json') {
-      // All pages are there, so the document does not speak of the next one.
-      const { nextPageToken: _, ...document } = protobufJson(ListTargetsResponse, { targets, nextPageToken: '' }) as {
-        nextPageToken: string;
-      };
-      await writeJson(terminal.out, document);
-    } else {
-      await write(terminal.out, renderTable(TARGET_COLUMNS, targets, paintFor(terminal.out)));
-    }
+export function listTargets(filters: TargetFilters, options: ListOptions, terminal: Terminal): Promise<void> {
+  return withApi(options, (api) => {
+    const fetch = async () => ({
+      rows: await api.targets({ state: stateFilter(filters.state), mediaId: filters.media ?? '' }),
+      document: targetsDocument,
+    });
+    return printList({ columns: TARGET_COLUMNS, fetch }, options, terminal);
   });
+}
+
+/** All pages are there, so it does not speak of the next one. */
+function targetsDocument(targets: readonly Target[]): unknown {
+  const whole = { targets: [...targets], nextPageToken: '' };
+  const { nextPageToken: _, ...document } = protobufJson(ListTargetsResponse, whole) as { nextPageToken: string };
+  return document;
 }
 
 /** @throws Failure */
 export function showTarget(name: string, options: ApiOptions, terminal: Terminal): Promise<void> {
   return withApi(options, async (api) => {
     const target = filled(await api.target(name), name);
-    if (options.output === 'json') await writeJson(terminal.out, protobufJson(GetTargetResponse, { target }));
+    if (isDocument(options.output))
+      await writeDocument(options.output, terminal.out, protobufJson(GetTargetResponse, { target }));
     else await write(terminal.out, describeTarget(target, paintFor(terminal.out)));
   });
 }
@@ -54,7 +59,8 @@ export function showTarget(name: string, options: ApiOptions, terminal: Terminal
 export function setTarget(request: SetTargetRequest, options: ApiOptions, terminal: Terminal): Promise<void> {
   return withApi(options, async (api) => {
     const target = filled(await api.set(request), request.name);
-    if (options.output === 'json') await writeJson(terminal.out, protobufJson(SetTargetResponse, { target }));
+    if (isDocument(options.output))
+      await writeDocument(options.output, terminal.out, protobufJson(SetTargetResponse, { target }));
     else
       await write(terminal.out, `${printable(target.name)}: ${printable(target.path)}, ${stateName(target.state)}\n`);
   });
@@ -64,7 +70,8 @@ export function setTarget(request: SetTargetRequest, options: ApiOptions, termin
 export function removeTarget(name: string, options: ApiOptions, terminal: Terminal): Promise<void> {
   return withApi(options, async (api) => {
     await api.remove(name);
-    if (options.output === 'json') await writeJson(terminal.out, protobufJson(RemoveTargetResponse, {}));
+    if (isDocument(options.output))
+      await writeDocument(options.output, terminal.out, protobufJson(RemoveTargetResponse, {}));
     else await write(terminal.out, `${printable(name)}: removed\n`);
   });
 }

@@ -57,13 +57,13 @@ export function stateRole({ state }: Target): Role | undefined {
 
 export const TARGET_COLUMNS: readonly Column<Target>[] = [
   { heading: 'NAME', text: (t) => printable(t.name), role: () => 'node' },
-  { heading: 'ORIGIN', text: (t) => originName(t.origin) },
+  { heading: 'ORIGIN', narrow: 'omit', text: (t) => originName(t.origin) },
   { heading: 'PATH', text: (t) => printable(t.path) },
-  { heading: 'DIALECT', text: targetDialect },
+  { heading: 'DIALECT', narrow: 'omit', text: targetDialect },
   { heading: 'STATE', text: (t) => stateName(t.state), role: stateRole },
-  { heading: 'SINCE', text: (t) => timeText(t.since) },
-  { heading: 'REMOTE', text: (t) => printable(t.remoteAddress) },
-  { heading: 'CONNECTION', text: (t) => printable(t.connection || t.gateway) },
+  { heading: 'SINCE', narrow: 'omit', text: (t) => timeText(t.since) },
+  { heading: 'REMOTE', narrow: 'omit', text: (t) => printable(t.remoteAddress) },
+  { heading: 'CONNECTION', narrow: 'omit', text: (t) => printable(t.connection || t.gateway) },
   { heading: 'TRIES', align: 'right', text: (t) => String(t.attempts) },
-  { heading: 'LAST ERROR', text: (t) => printable(t.lastError) },
+  { heading: 'LAST ERROR', narrow: 'cut', text: (t) => printable(t.lastError) },
 ];

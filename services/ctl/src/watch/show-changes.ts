@@ -1,7 +1,8 @@
 import { Change } from '@spanmesh/proto/v1/topology';
 import { TopologyApi } from '../api/topology-api.ts';
 import type { ApiOptions } from '../api-options.ts';
-import { protobufJson, writeJsonLine } from '../output/json.ts';
+import { isDocument, writeDocumentOfStream } from '../output/document.ts';
+import { protobufJson } from '../output/json.ts';
 import { paintFor } from '../output/paint.ts';
 import { note, type Terminal, write } from '../terminal.ts';
 import { changeLine } from './change-line.ts';
@@ -21,8 +22,8 @@ export async function showChanges({ withRelays, options, signal }: WatchQuery, t
   const api = new TopologyApi(options);
   const paint = paintFor(terminal.out);
   const onChange = (revision: string, change: Change): Promise<void> =>
-    options.output === 'json'
-      ? writeJsonLine(terminal.out, { revision, ...(protobufJson(Change, change) as object) })
+    isDocument(options.output)
+      ? writeDocumentOfStream(options.output, terminal.out, { revision, ...(protobufJson(Change, change) as object) })
       : write(terminal.out, changeLine(change, paint));
   try {
     const follower = new Follower(

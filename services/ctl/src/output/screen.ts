@@ -38,6 +38,13 @@ export class Screen {
   }
 }
 
+/** Columns of a terminal; of anything else there is no end. */
+export function widthOf(out: Writable): number {
+  return isTerminal(out) && 'columns' in out && typeof out.columns === 'number' && out.columns > 0
+    ? out.columns
+    : Number.POSITIVE_INFINITY;
+}
+
 /** Somebody looks at it, as far as that can be told. */
 export function isTerminal(out: Writable): boolean {
   return 'isTTY' in out && out.isTTY === true;

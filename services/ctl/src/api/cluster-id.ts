@@ -1,0 +1,30 @@
+import { Failure } from '../failure.ts';
+import { printableLabel } from '../output/label.ts';
+import { printable } from '../output/printable.ts';
+import { dialectFilter } from './dialect-filter.ts';
+import type { TopologyApi } from './topology-api.ts';
+
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/**
+ * The id of the cluster that was typed: its id in whatever case, or its label (as the API has it) if that is one cluster's only.
+ * @throws Failure usage: none has this label, or several have it; and what the call throws
+ */
+export async function clusterIdOf(
+  api: Pick<TopologyApi, 'clusters'>,
+  typed: string | undefined,
+  dialect: 'linkid' | 'circuit' | undefined,
+): Promise<string | undefined> {
+  if (typed === undefined || typed === '' || UUID.test(typed.toLowerCase())) return typed?.toLowerCase();
+  const { items } = await api.clusters({ dialect: dialectFilter(dialect), id: '' });
+  const ids = new Set(items.filter(({ key }) => key?.peerLabel === typed).map(({ key }) => key?.id ?? ''));
+  const [id, ...others] = ids;
+  if (id !== undefined && others.length === 0) return id;
+  const label = `"${printableLabel(typed)}"`;
+  if (id === undefined)
+    throw new Failure('usage', `no cluster has the id or label ${label}: \`spanmesh clusters\` lists them`);
+  throw new Failure(
+    'usage',
+    `several clusters have the label ${label}, give the id of one: ${[...ids].map(printable).join(', ')}`,
+  );
+}

@@ -1,0 +1,50 @@
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+import { labelArgument, printableLabel } from './label.ts';
+
+/** As the API has what a peer has sent. */
+const onTheWire = (bytes: Uint8Array | string): string => Buffer.from(bytes).toString('latin1');
+
+it.each([
+  ['Größe 東京 🐟', 'Größe 東京 🐟'],
+  ['a\\b', 'a\\\\b'],
+  ['\x1b[2J', '\\x1b[2J'],
+  ['\u009b31m', '\\u{9b}31m'],
+  ['\u202eevil', '\\u{202e}evil'],
+  ['\ufeffx', '\\u{feff}x'],
+])('UTF-8 %j is shown as %j', (text, shown) => {
+  expect(printableLabel(onTheWire(text))).toBe(shown);
+});
+
+it.each([
+  [[0xff, 0x41], '\\xffA'],
+  [[0x9b, 0x33], '\\x9b3'],
+  // Overlong, a surrogate, cut short, over U+10FFFF.
+  [[0xc0, 0x80], '\\xc0\\x80'],
+  [[0xed, 0xa0, 0x80], '\\xed\\xa0\\x80'],
+  [[0xe2, 0x82], '\\xe2\\x82'],
+  [[0xf4, 0x90, 0x80, 0x80], '\\xf4\\x90\\x80\\x80'],
+])('bytes %j are shown as %j', (bytes, shown) => {
+  expect(printableLabel(onTheWire(Uint8Array.from(bytes)))).toBe(shown);
+});
+
+it('is accepted as it is printed, whatever it is', () => {
+  const labels = fc.oneof(
+    fc.uint8Array({ maxLength: 40 }).map(onTheWire),
+    fc.string({ unit: 'binary' }).map((text) => onTheWire(text)),
+  );
+  fc.assert(
+    fc.property(labels, (label) => {
+      const shown = printableLabel(label);
+      expect(shown).not.toMatch(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u);
+      expect(labelArgument(shown)).toBe(label);
+    }),
+  );
+});
+
+it.each(['gateway.b7f2a3e2:41', '0855c859-eb09-4ec0-8573-63f91c0e8d32', 'peer01', 'C:\\dir', '\\u{110000}'])(
+  'leaves %s as it is typed',
+  (typed) => {
+    expect(labelArgument(typed)).toBe(typed);
+  },
+);

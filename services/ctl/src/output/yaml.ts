@@ -1,0 +1,26 @@
+import { Document, Scalar, visit } from 'yaml';
+
+// As in printable.ts: what would not show as a character of its own.
+const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
+
+/** A document as YAML 1.2 that readers of 1.1 understand alike (`yes` is a text) and that is safe to print; it parses to the same. */
+export function yamlText(value: unknown): string {
+  const document = new Document(value, { aliasDuplicateObjects: false, compat: 'yaml-1.1' });
+  visit(document, {
+    Scalar(_key, node) {
+      // Only between double quotes can it be escaped.
+      if (typeof node.value === 'string' && node.value.search(UNPRINTABLE) >= 0) node.type = Scalar.QUOTE_DOUBLE;
+    },
+  });
+  return document
+    .toString({ lineWidth: 0, doubleQuotedMinMultiLineLength: Number.POSITIVE_INFINITY })
+    .replace(UNPRINTABLE, (char) => {
+      if (char === '\n') return char;
+      const code = char.codePointAt(0) ?? 0;
+      return code > 0xffff ? `\\U${hex(code, 8)}` : `\\u${hex(code, 4)}`;
+    });
+}
+
+function hex(code: number, digits: number): string {
+  return code.toString(16).padStart(digits, '0');
+}
