@@ -1,19 +1,20 @@
 import { type Event, EventKind } from '@spanmesh/proto/v1/events';
+import type { Clock } from '../clock.ts';
 import { type Random, randomNonce, systemRandom } from '../random.ts';
 
 /** Entries kept of one kind: a kind that comes often pushes no other out. */
 export const MAX_EVENTS_PER_KIND = 1024;
-/** Entries kept of one kind about one principal; what comes on top is counted on the last of them. */
-export const MAX_EVENTS_PER_PRINCIPAL = 8;
-/** The same of an operator's acts: who did what is asked for later, one by one. */
-export const MAX_ACTS_PER_PRINCIPAL = 512;
-
-/** An event as it happened, before it has a place in the history. */
-export type NewEvent = Omit<Event, 'number' | 'firstTime' | 'count'>;
+/** Entries kept of one kind about one principal; beyond that the oldest two of them become one, with a count. */
+export const MAX_EVENTS_PER_PRINCIPAL = 64;
+/** The same of an operator's acts, which are asked for later, one by one. */
+export const MAX_ACTS_PER_PRINCIPAL = 256;
+/** A token of another replica is taken to be that much older than it says, ms: events reach replicas at different times. */
+export const RESUME_OVERLAP_MS = 5000;
 
 interface Entry {
-  readonly event: Event;
-  readonly principal: string;
+  event: Event;
+  /** When it came here, milliseconds since 1970. */
+  readonly at: number;
 }
 
 interface Kind {
@@ -27,50 +28,60 @@ interface Kind {
 export interface EventsSince {
   /** In order of number. */
   readonly events: Event[];
-  /** The token is not of this history, or entries after it have been dropped. */
+  /** The token is of nobody, or entries after it are not here any more. */
   readonly historyLost: boolean;
 }
 
+/** Where a token points to. */
+type Place = { readonly kind: 'number'; readonly number: number } | { readonly kind: 'time'; readonly at: number };
+
 /**
- * What happened, bounded twice: by kind, and within a kind by principal. A principal is who caused it (a key's name, an address, a token):
+ * What happened, bounded twice: by kind, and within a kind by principal. A principal is who caused it (a key, an address, an operator):
  * connections of one peer have different ids, so that the subject would not tell that it is the same peer that comes and goes.
  */
 export class EventHistory {
   readonly #id: string;
+  readonly #clock: Pick<Clock, 'wall'>;
+  readonly #startedAt: number;
   readonly #kinds = new Map<EventKind, Kind>();
   readonly #listeners = new Set<(event: Event) => void>();
   #number = 0;
-  /** Highest number of an entry that was dropped to make room. One that was counted on a later entry is not dropped. */
-  #droppedTo = 0;
+  /** The latest entry that was dropped to make room; one that was counted with another is not dropped. */
+  #dropped = { number: 0, at: 0 };
 
-  constructor({ random = systemRandom }: { random?: Random } = {}) {
-    this.#id = randomNonce(random);
+  constructor({ clock, random = systemRandom }: { readonly clock: Pick<Clock, 'wall'>; readonly random?: Random }) {
+    this.#id = randomNonce(random).replaceAll('-', '');
+    this.#clock = clock;
+    this.#startedAt = clock.wall();
   }
 
   /** Resume from here: opaque to users. */
   get token(): string {
-    return `${this.#id}.${this.#number}`;
+    return this.tokenAt(this.#number);
   }
 
-  /** Takes an event in; gives the entry that it has become. `principal`: who caused it. */
-  add(event: NewEvent, principal: string): Event {
+  /** Resume after the entry with this number. */
+  tokenAt(number: number): string {
+    return `${this.#id}.${number}.${this.#clock.wall()}`;
+  }
+
+  /** Number of the last entry. */
+  get end(): number {
+    return this.#number;
+  }
+
+  /** Takes an event in, and numbers it; gives the entry that it has become. */
+  add(event: Event): Event {
     const kind = this.#kind(event.kind);
-    let numbers = kind.byPrincipal.get(principal);
-    if (numbers === undefined) {
-      numbers = [];
-      kind.byPrincipal.set(principal, numbers);
-    }
-    const repeated = numbers.length >= limitOf(event.kind) ? kind.entries.get(numbers.pop() ?? 0) : undefined;
-    if (repeated !== undefined) kind.entries.delete(repeated.event.number);
     this.#number += 1;
-    const added: Event = {
-      ...event,
-      number: this.#number,
-      firstTime: repeated?.event.firstTime ?? event.time,
-      count: (repeated?.event.count ?? 0) + 1,
-    };
-    kind.entries.set(added.number, { event: added, principal });
-    numbers.push(added.number);
+    const added: Event = { ...event, number: this.#number };
+    kind.entries.set(added.number, { event: added, at: this.#clock.wall() });
+    const numbers = kind.byPrincipal.get(event.principal);
+    if (numbers === undefined) kind.byPrincipal.set(event.principal, [added.number]);
+    else {
+      numbers.push(added.number);
+      if (numbers.length > limitOf(event.kind)) countTogether(kind, numbers);
+    }
     if (kind.entries.size > MAX_EVENTS_PER_KIND) this.#dropOldest(kind);
     for (const listener of this.#listeners) listener(added);
     return added;
@@ -78,14 +89,37 @@ export class EventHistory {
 
   /** All entries, in order of number. */
   all(): Event[] {
-    return this.#after(0);
+    return this.after(0);
   }
 
-  /** Entries after a token; with one that does not fit, all there are. */
+  /** Entries with a higher number, in order. */
+  after(number: number): Event[] {
+    return this.#entries(({ event }) => event.number > number);
+  }
+
+  /** Whether entries with a higher number have been dropped to make room. */
+  hasDroppedAfter(number: number): boolean {
+    return number < this.#dropped.number;
+  }
+
+  /** Entries after a token of this history, or by time after one of another replica's; with one that is no token, all there are. */
   since(token: string): EventsSince {
-    const number = this.#numberOf(token);
-    if (number === null) return { events: this.all(), historyLost: true };
-    return { events: this.#after(number), historyLost: number < this.#droppedTo };
+    const place = this.#placeOf(token);
+    if (place === null) return { events: this.all(), historyLost: true };
+    if (place.kind === 'number') {
+      return { events: this.after(place.number), historyLost: this.hasDroppedAfter(place.number) };
+    }
+    const from = place.at - RESUME_OVERLAP_MS;
+    return {
+      events: this.#entries(({ at }) => at >= from),
+      historyLost: this.#startedAt > place.at || this.#dropped.at >= place.at,
+    };
+  }
+
+  /** The number that a token of this very history stands for; null: it is not one. */
+  numberOf(token: string): number | null {
+    const place = this.#placeOf(token);
+    return place?.kind === 'number' ? place.number : null;
   }
 
   /** Calls `fn` with each entry that is added from now on; gives what ends that. */
@@ -94,10 +128,10 @@ export class EventHistory {
     return () => this.#listeners.delete(fn);
   }
 
-  #after(number: number): Event[] {
+  #entries(isMeant: (entry: Entry) => boolean): Event[] {
     const events: Event[] = [];
     for (const { entries } of this.#kinds.values()) {
-      for (const { event } of entries.values()) if (event.number > number) events.push(event);
+      for (const entry of entries.values()) if (isMeant(entry)) events.push(entry.event);
     }
     return events.sort((a, b) => a.number - b.number);
   }
@@ -112,23 +146,34 @@ export class EventHistory {
   }
 
   #dropOldest(kind: Kind): void {
-    for (const [number, { principal }] of kind.entries) {
+    for (const [number, { event, at }] of kind.entries) {
       kind.entries.delete(number);
-      this.#droppedTo = Math.max(this.#droppedTo, number);
-      const numbers = kind.byPrincipal.get(principal);
+      this.#dropped = { number: Math.max(this.#dropped.number, number), at };
+      const numbers = kind.byPrincipal.get(event.principal);
       numbers?.shift();
-      if (numbers?.length === 0) kind.byPrincipal.delete(principal);
+      if (numbers?.length === 0) kind.byPrincipal.delete(event.principal);
       return;
     }
   }
 
-  /** null: not a number of this history. */
-  #numberOf(token: string): number | null {
-    const [id, digits = '', ...rest] = token.split('.', 3);
-    if (id !== this.#id || rest.length > 0 || !/^\d{1,15}$/.test(digits)) return null;
+  /** null: no token. */
+  #placeOf(token: string): Place | null {
+    const [, id, digits, ms] = /^([0-9a-f]{32})\.(\d{1,15})\.(\d{1,15})$/.exec(token) ?? [];
+    if (id === undefined) return null;
+    if (id !== this.#id) return { kind: 'time', at: Number(ms) };
     const number = Number(digits);
-    return number <= this.#number ? number : null;
+    return number <= this.#number ? { kind: 'number', number } : null;
   }
+}
+
+/** The oldest of a principal's entries becomes part of the next: what happened lately stays apart. */
+function countTogether({ entries }: Kind, numbers: number[]): void {
+  const oldest = entries.get(numbers.shift() ?? 0);
+  const next = entries.get(numbers[0] ?? 0);
+  if (oldest === undefined || next === undefined) return;
+  entries.delete(oldest.event.number);
+  const { firstTime, count } = oldest.event;
+  next.event = { ...next.event, firstTime, count: next.event.count + count };
 }
 
 function limitOf(kind: EventKind): number {

@@ -35,39 +35,39 @@ export const EventKind = {
   EVENT_KIND_PEER_UP: 1,
   /** EVENT_KIND_PEER_DOWN - A peer's connection has ended. */
   EVENT_KIND_PEER_DOWN: 2,
-  /** EVENT_KIND_LNK_CONN - A peer has opened a LNK_CONN. */
+  /** EVENT_KIND_LNK_CONN - A peer has opened a LNK_CONN: it asks for spans. */
   EVENT_KIND_LNK_CONN: 3,
-  /** EVENT_KIND_TARGET_CONNECTING - A target is being dialled. */
+  /** EVENT_KIND_TARGET_CONNECTING - A target is being dialled, for the first time since it was connected or set. */
   EVENT_KIND_TARGET_CONNECTING: 4,
   /** EVENT_KIND_TARGET_UP - A target is connected. */
   EVENT_KIND_TARGET_UP: 5,
   /** EVENT_KIND_TARGET_FAILED - A target could not be reached: told the first time, then once an interval with the count. */
   EVENT_KIND_TARGET_FAILED: 6,
-  /** EVENT_KIND_GATEWAY_JOINED - A gateway has joined. */
+  /** EVENT_KIND_GATEWAY_JOINED - A gateway has attached to the leader. */
   EVENT_KIND_GATEWAY_JOINED: 7,
-  /** EVENT_KIND_GATEWAY_LOST - A gateway's stream to the leader has broken; what it holds is kept for now. */
+  /** EVENT_KIND_GATEWAY_LOST - A gateway's stream to the leader has ended; what it holds is kept for now, unless it has said goodbye. */
   EVENT_KIND_GATEWAY_LOST: 8,
   /** EVENT_KIND_GATEWAY_DEAD - A gateway was declared dead; what it held has been given up. */
   EVENT_KIND_GATEWAY_DEAD: 9,
-  /** EVENT_KIND_REPLICA_JOINED - A replica of topology has joined. */
+  /** EVENT_KIND_REPLICA_JOINED - A replica of topology or volconf has joined. */
   EVENT_KIND_REPLICA_JOINED: 10,
-  /** EVENT_KIND_REPLICA_LOST - A replica of topology is not heard any more. */
+  /** EVENT_KIND_REPLICA_LOST - A replica of topology or volconf is not heard any more, or has said that it stops. */
   EVENT_KIND_REPLICA_LOST: 11,
-  /** EVENT_KIND_LEADER_CHANGED - Another replica leads. */
+  /** EVENT_KIND_LEADER_CHANGED - Another replica of topology or volconf leads. */
   EVENT_KIND_LEADER_CHANGED: 12,
   /** EVENT_KIND_DRAIN - A drain has begun or is done. */
   EVENT_KIND_DRAIN: 13,
-  /** EVENT_KIND_CERTIFICATES_RELOADED - Certificates were read again. */
+  /** EVENT_KIND_CERTIFICATES_RELOADED - Certificates, or the tokens of the API, were read again. */
   EVENT_KIND_CERTIFICATES_RELOADED: 14,
-  /** EVENT_KIND_CERTIFICATES_BAD - Certificates could not be read: those before stay in use. */
+  /** EVENT_KIND_CERTIFICATES_BAD - Changed certificates or tokens cannot be used: those before stay in use. */
   EVENT_KIND_CERTIFICATES_BAD: 15,
   /** EVENT_KIND_KEYS_RELOADED - Peers' keys were read again. */
   EVENT_KIND_KEYS_RELOADED: 16,
   /** EVENT_KIND_KEYS_BAD - Keys could not be read or used. */
   EVENT_KIND_KEYS_BAD: 17,
-  /** EVENT_KIND_LIMIT_HIT - A principal has hit a limit. */
+  /** EVENT_KIND_LIMIT_HIT - A principal has more than its share of something: it was refused, or gave way. */
   EVENT_KIND_LIMIT_HIT: 18,
-  /** EVENT_KIND_OPERATOR_ACT - An operator has done something. */
+  /** EVENT_KIND_OPERATOR_ACT - An operator has ordered something, or tried to. */
   EVENT_KIND_OPERATOR_ACT: 19,
   UNRECOGNIZED: -1,
 } as const;
@@ -217,11 +217,11 @@ export function eventKindToJSON(object: EventKind): string {
 
 /** One entry. */
 export interface Event {
-  /** Its place in the history: rises with every new entry and with every repetition. */
+  /** Its place in the history of the replica that answers: rises with every new entry and with every repetition. */
   number: number;
   /** What kind it is. */
   kind: EventKind;
-  /** What it is about, for a filter: a connection's id, a target's id, a gateway's or replica's id, a file, a principal. */
+  /** What it is about, for a filter: a connection's id, a target's name, a gateway's id, `topology at <address>`, a file, a principal, a method. */
   subject: string;
   /** When it happened; of one that was repeated, the last time. By the clock of the process that saw it. */
   time:
@@ -231,7 +231,7 @@ export interface Event {
   firstTime:
     | Date
     | undefined;
-  /** How often it has happened; at least 1. */
+  /** How often it has happened from first_time to time; at least 1. */
   count: number;
   /** The process that saw it: a gateway's id, or `<service>-<host>-<pid>`. */
   reporter: string;
@@ -260,7 +260,16 @@ export interface Event {
     | LimitEvent
     | undefined;
   /** Of OPERATOR_ACT. */
-  operator?: OperatorEvent | undefined;
+  operator?:
+    | OperatorEvent
+    | undefined;
+  /** The same at every replica; of one that was repeated, that of the last time. Opaque. */
+  id: string;
+  /**
+   * Who caused it, as far as is known: a key, an address, an operator. Events of the same kind with the same principal are counted together
+   * when they become many.
+   */
+  principal: string;
 }
 
 /** About a peer's connection. */
@@ -283,7 +292,7 @@ export interface PeerEvent {
 export interface TargetEvent {
   /** Its address, `host:port`. */
   address: string;
-  /** The gateway that dials; empty: none. */
+  /** Id of the gateway that dials; empty: none. */
   gateway: string;
   /** TARGET_FAILED: why, in words. */
   error: string;
@@ -299,11 +308,13 @@ export interface MemberEvent {
   version: string;
   /** Why, in words; empty: nothing more is known. */
   reason: string;
+  /** `link-gateway`, `topology` or `volconf`. */
+  service: string;
 }
 
 /** About a drain. */
 export interface DrainEvent {
-  /** Id of the order. */
+  /** Id of the order; empty: the gateway stops. */
   order: string;
   /** True: it is done; false: it has begun. */
   done: boolean;
@@ -317,32 +328,42 @@ export interface DrainEvent {
 
 /** About files that a process reads again when they change. */
 export interface FilesEvent {
-  /** How many are in use. */
+  /** How many peers' keys are in use; 0: the files are no keys of peers. */
   inUse: number;
   /** What is wrong, in words; empty: nothing. */
   error: string;
+  /** The files, or the directory. */
+  files: string[];
 }
 
 /** About a limit. */
 export interface LimitEvent {
-  /** The limit, by the name of its setting. */
+  /** What there is only so much of. */
   limit: string;
   /** Who has hit it: a key's name or an address. */
   principal: string;
   /** The limit's value. */
   value: number;
+  /** What the principal held at that moment. */
+  held: number;
+  /** True: all together had too much, and this one most of it; false: its own share was used up. */
+  ofAll: boolean;
 }
 
 /** About what an operator did. */
 export interface OperatorEvent {
   /** Who: a token's name, or a certificate's subject; empty: the API asks nobody who they are. */
   who: string;
-  /** From where, `host:port`. */
+  /** From where: a host, as the process that was called saw it; of somebody at the console, as the console saw it. */
   from: string;
   /** What: the method called, `Service/Method`. */
   method: string;
   /** With what, in words: never a secret, never a payload. */
   what: string;
+  /** Why it was refused, or failed; empty: it was done, or has begun. */
+  error: string;
+  /** It came from the console. */
+  byConsole: boolean;
 }
 
 /** Asks for entries. */
@@ -367,9 +388,9 @@ export interface ListEventsResponse {
   events: Event[];
   /** Token of the next page; empty on the last. */
   nextPageToken: string;
-  /** A watch from here misses nothing after this page. */
+  /** A watch from here misses nothing that has happened since the first page was asked for. */
   resumeToken: string;
-  /** Events that are known to have been lost on their way here since the history began. */
+  /** Events that are known to have been lost on their way to this replica since its history began. */
   lost: number;
 }
 
@@ -381,17 +402,25 @@ export interface WatchEventsRequest {
   kinds: EventKind[];
   /** Only about this subject; empty: all. */
   subject: string;
+  /**
+   * First what happened (last) at this time or later and is in the history, then what comes. Not set, or with a resume_token: nothing
+   * but what the token says.
+   */
+  since: Date | undefined;
 }
 
 /** One message of a watch. */
 export interface WatchEventsResponse {
-  /** The entries, in order of number; none in the first message, and in one that says that nothing fitted. */
+  /** The entries, in order of number. The first message is sent at once, and may have none; so does one that only brings a later token. */
   events: Event[];
   /** Resume from here. */
   resumeToken: string;
-  /** True: the token was of a history that is gone, or entries after it have been dropped: what follows is not all that happened. */
+  /**
+   * In the first message: entries after the token are not there any more, or the token is of nobody. Later: this watch was too slow, and
+   * entries were dropped before it had read them. What follows is not all that happened.
+   */
   historyLost: boolean;
-  /** Events that are known to have been lost on their way here since the history began. */
+  /** Events that are known to have been lost on their way to this replica since its history began. */
   lost: number;
 }
 
@@ -411,6 +440,8 @@ function createBaseEvent(): Event {
     files: undefined,
     limit: undefined,
     operator: undefined,
+    id: "",
+    principal: "",
   };
 }
 
@@ -460,6 +491,12 @@ export const Event: MessageFns<Event> = {
     }
     if (message.operator !== undefined) {
       OperatorEvent.encode(message.operator, writer.uint32(114).fork()).join();
+    }
+    if (message.id !== "") {
+      writer.uint32(122).string(message.id);
+    }
+    if (message.principal !== "") {
+      writer.uint32(130).string(message.principal);
     }
     return writer;
   },
@@ -589,6 +626,22 @@ export const Event: MessageFns<Event> = {
             message.operator = OperatorEvent.decode(reader, reader.uint32());
             continue;
           }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.principal = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -621,6 +674,8 @@ export const Event: MessageFns<Event> = {
       files: isSet(object.files) ? FilesEvent.fromJSON(object.files) : undefined,
       limit: isSet(object.limit) ? LimitEvent.fromJSON(object.limit) : undefined,
       operator: isSet(object.operator) ? OperatorEvent.fromJSON(object.operator) : undefined,
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      principal: isSet(object.principal) ? globalThis.String(object.principal) : "",
     };
   },
 
@@ -668,6 +723,12 @@ export const Event: MessageFns<Event> = {
     if (message.operator !== undefined) {
       obj.operator = OperatorEvent.toJSON(message.operator);
     }
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.principal !== "") {
+      obj.principal = message.principal;
+    }
     return obj;
   },
 
@@ -702,6 +763,8 @@ export const Event: MessageFns<Event> = {
     message.operator = (object.operator !== undefined && object.operator !== null)
       ? OperatorEvent.fromPartial(object.operator)
       : undefined;
+    message.id = object.id ?? "";
+    message.principal = object.principal ?? "";
     return message;
   },
 };
@@ -961,7 +1024,7 @@ export const TargetEvent: MessageFns<TargetEvent> = {
 };
 
 function createBaseMemberEvent(): MemberEvent {
-  return { address: "", epoch: 0, version: "", reason: "" };
+  return { address: "", epoch: 0, version: "", reason: "", service: "" };
 }
 
 export const MemberEvent: MessageFns<MemberEvent> = {
@@ -980,6 +1043,9 @@ export const MemberEvent: MessageFns<MemberEvent> = {
     }
     if (message.reason !== "") {
       writer.uint32(34).string(message.reason);
+    }
+    if (message.service !== "") {
+      writer.uint32(42).string(message.service);
     }
     return writer;
   },
@@ -1029,6 +1095,14 @@ export const MemberEvent: MessageFns<MemberEvent> = {
             message.reason = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.service = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1047,6 +1121,7 @@ export const MemberEvent: MessageFns<MemberEvent> = {
       epoch: isSet(object.epoch) ? globalThis.Number(object.epoch) : 0,
       version: isSet(object.version) ? globalThis.String(object.version) : "",
       reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      service: isSet(object.service) ? globalThis.String(object.service) : "",
     };
   },
 
@@ -1064,6 +1139,9 @@ export const MemberEvent: MessageFns<MemberEvent> = {
     if (message.reason !== "") {
       obj.reason = message.reason;
     }
+    if (message.service !== "") {
+      obj.service = message.service;
+    }
     return obj;
   },
 
@@ -1076,6 +1154,7 @@ export const MemberEvent: MessageFns<MemberEvent> = {
     message.epoch = object.epoch ?? 0;
     message.version = object.version ?? "";
     message.reason = object.reason ?? "";
+    message.service = object.service ?? "";
     return message;
   },
 };
@@ -1214,7 +1293,7 @@ export const DrainEvent: MessageFns<DrainEvent> = {
 };
 
 function createBaseFilesEvent(): FilesEvent {
-  return { inUse: 0, error: "" };
+  return { inUse: 0, error: "", files: [] };
 }
 
 export const FilesEvent: MessageFns<FilesEvent> = {
@@ -1224,6 +1303,9 @@ export const FilesEvent: MessageFns<FilesEvent> = {
     }
     if (message.error !== "") {
       writer.uint32(18).string(message.error);
+    }
+    for (const v of message.files) {
+      writer.uint32(26).string(v!);
     }
     return writer;
   },
@@ -1257,6 +1339,14 @@ export const FilesEvent: MessageFns<FilesEvent> = {
             message.error = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.files.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1277,6 +1367,7 @@ export const FilesEvent: MessageFns<FilesEvent> = {
         ? globalThis.Number(object.in_use)
         : 0,
       error: isSet(object.error) ? globalThis.String(object.error) : "",
+      files: globalThis.Array.isArray(object?.files) ? object.files.map((e: any) => globalThis.String(e)) : [],
     };
   },
 
@@ -1288,6 +1379,9 @@ export const FilesEvent: MessageFns<FilesEvent> = {
     if (message.error !== "") {
       obj.error = message.error;
     }
+    if (message.files?.length) {
+      obj.files = message.files;
+    }
     return obj;
   },
 
@@ -1298,12 +1392,13 @@ export const FilesEvent: MessageFns<FilesEvent> = {
     const message = createBaseFilesEvent();
     message.inUse = object.inUse ?? 0;
     message.error = object.error ?? "";
+    message.files = object.files?.map((e) => e) || [];
     return message;
   },
 };
 
 function createBaseLimitEvent(): LimitEvent {
-  return { limit: "", principal: "", value: 0 };
+  return { limit: "", principal: "", value: 0, held: 0, ofAll: false };
 }
 
 export const LimitEvent: MessageFns<LimitEvent> = {
@@ -1319,6 +1414,15 @@ export const LimitEvent: MessageFns<LimitEvent> = {
         throw new globalThis.Error("value provided for field BigInt(message.value) of type uint64 too large");
       }
       writer.uint32(24).uint64(BigInt(message.value));
+    }
+    if (message.held !== 0) {
+      if (BigInt.asUintN(64, BigInt(message.held)) !== BigInt(message.held)) {
+        throw new globalThis.Error("value provided for field BigInt(message.held) of type uint64 too large");
+      }
+      writer.uint32(32).uint64(BigInt(message.held));
+    }
+    if (message.ofAll !== false) {
+      writer.uint32(40).bool(message.ofAll);
     }
     return writer;
   },
@@ -1360,6 +1464,22 @@ export const LimitEvent: MessageFns<LimitEvent> = {
             message.value = longToNumber(reader.uint64());
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.held = longToNumber(reader.uint64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.ofAll = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1377,6 +1497,12 @@ export const LimitEvent: MessageFns<LimitEvent> = {
       limit: isSet(object.limit) ? globalThis.String(object.limit) : "",
       principal: isSet(object.principal) ? globalThis.String(object.principal) : "",
       value: isSet(object.value) ? globalThis.Number(object.value) : 0,
+      held: isSet(object.held) ? globalThis.Number(object.held) : 0,
+      ofAll: isSet(object.ofAll)
+        ? globalThis.Boolean(object.ofAll)
+        : isSet(object.of_all)
+        ? globalThis.Boolean(object.of_all)
+        : false,
     };
   },
 
@@ -1391,6 +1517,12 @@ export const LimitEvent: MessageFns<LimitEvent> = {
     if (message.value !== 0) {
       obj.value = globalThis.Number(message.value);
     }
+    if (message.held !== 0) {
+      obj.held = globalThis.Number(message.held);
+    }
+    if (message.ofAll !== false) {
+      obj.ofAll = message.ofAll;
+    }
     return obj;
   },
 
@@ -1402,12 +1534,14 @@ export const LimitEvent: MessageFns<LimitEvent> = {
     message.limit = object.limit ?? "";
     message.principal = object.principal ?? "";
     message.value = object.value ?? 0;
+    message.held = object.held ?? 0;
+    message.ofAll = object.ofAll ?? false;
     return message;
   },
 };
 
 function createBaseOperatorEvent(): OperatorEvent {
-  return { who: "", from: "", method: "", what: "" };
+  return { who: "", from: "", method: "", what: "", error: "", byConsole: false };
 }
 
 export const OperatorEvent: MessageFns<OperatorEvent> = {
@@ -1423,6 +1557,12 @@ export const OperatorEvent: MessageFns<OperatorEvent> = {
     }
     if (message.what !== "") {
       writer.uint32(34).string(message.what);
+    }
+    if (message.error !== "") {
+      writer.uint32(42).string(message.error);
+    }
+    if (message.byConsole !== false) {
+      writer.uint32(48).bool(message.byConsole);
     }
     return writer;
   },
@@ -1472,6 +1612,22 @@ export const OperatorEvent: MessageFns<OperatorEvent> = {
             message.what = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.error = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.byConsole = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1490,6 +1646,12 @@ export const OperatorEvent: MessageFns<OperatorEvent> = {
       from: isSet(object.from) ? globalThis.String(object.from) : "",
       method: isSet(object.method) ? globalThis.String(object.method) : "",
       what: isSet(object.what) ? globalThis.String(object.what) : "",
+      error: isSet(object.error) ? globalThis.String(object.error) : "",
+      byConsole: isSet(object.byConsole)
+        ? globalThis.Boolean(object.byConsole)
+        : isSet(object.by_console)
+        ? globalThis.Boolean(object.by_console)
+        : false,
     };
   },
 
@@ -1507,6 +1669,12 @@ export const OperatorEvent: MessageFns<OperatorEvent> = {
     if (message.what !== "") {
       obj.what = message.what;
     }
+    if (message.error !== "") {
+      obj.error = message.error;
+    }
+    if (message.byConsole !== false) {
+      obj.byConsole = message.byConsole;
+    }
     return obj;
   },
 
@@ -1519,6 +1687,8 @@ export const OperatorEvent: MessageFns<OperatorEvent> = {
     message.from = object.from ?? "";
     message.method = object.method ?? "";
     message.what = object.what ?? "";
+    message.error = object.error ?? "";
+    message.byConsole = object.byConsole ?? false;
     return message;
   },
 };
@@ -1807,7 +1977,7 @@ export const ListEventsResponse: MessageFns<ListEventsResponse> = {
 };
 
 function createBaseWatchEventsRequest(): WatchEventsRequest {
-  return { resumeToken: "", kinds: [], subject: "" };
+  return { resumeToken: "", kinds: [], subject: "", since: undefined };
 }
 
 export const WatchEventsRequest: MessageFns<WatchEventsRequest> = {
@@ -1824,6 +1994,9 @@ export const WatchEventsRequest: MessageFns<WatchEventsRequest> = {
     }
     if (message.subject !== "") {
       writer.uint32(26).string(message.subject);
+    }
+    if (message.since !== undefined) {
+      Timestamp.encode(toTimestamp(message.since), writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -1875,6 +2048,14 @@ export const WatchEventsRequest: MessageFns<WatchEventsRequest> = {
             message.subject = reader.string();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.since = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1896,6 +2077,7 @@ export const WatchEventsRequest: MessageFns<WatchEventsRequest> = {
         : "",
       kinds: globalThis.Array.isArray(object?.kinds) ? object.kinds.map((e: any) => eventKindFromJSON(e)) : [],
       subject: isSet(object.subject) ? globalThis.String(object.subject) : "",
+      since: isSet(object.since) ? fromJsonTimestamp(object.since) : undefined,
     };
   },
 
@@ -1910,6 +2092,9 @@ export const WatchEventsRequest: MessageFns<WatchEventsRequest> = {
     if (message.subject !== "") {
       obj.subject = message.subject;
     }
+    if (message.since !== undefined) {
+      obj.since = message.since.toISOString();
+    }
     return obj;
   },
 
@@ -1921,6 +2106,7 @@ export const WatchEventsRequest: MessageFns<WatchEventsRequest> = {
     message.resumeToken = object.resumeToken ?? "";
     message.kinds = object.kinds?.map((e) => e) || [];
     message.subject = object.subject ?? "";
+    message.since = object.since ?? undefined;
     return message;
   },
 };
@@ -2054,12 +2240,13 @@ export const WatchEventsResponse: MessageFns<WatchEventsResponse> = {
 };
 
 /**
- * The bounded history of what happened. What one subject repeats is one entry with a count, so that a peer that comes and goes pushes
- * nothing else out of it.
+ * The bounded history of what happened. Every replica of topology keeps it, and answers from its own copy. What the same peer (or target, or
+ * operator) repeats becomes one entry with a count, so that a peer that comes and goes pushes nothing of others out. Events are for people:
+ * they may be lost on their way, and nothing is to be concluded from one that is missing; Topology.Watch is for that.
  */
 export type EventsService = typeof EventsService;
 export const EventsService = {
-  /** Entries, the oldest first. INVALID_ARGUMENT: not a token of this list, or too large a page. */
+  /** Entries, the oldest first. INVALID_ARGUMENT: not a token of this list, too long a subject, too many kinds. */
   listEvents: {
     path: "/spanmesh.v1.Events/ListEvents" as const,
     requestStream: false as const,
@@ -2071,7 +2258,8 @@ export const EventsService = {
   },
   /**
    * Entries from a token on, as they come. The watcher is registered before the first message is sent: nothing is missed between a list and
-   * a watch from the list's token. An entry whose count has risen is sent again.
+   * a watch from the list's token. A token of one replica is good at another one, which may tell some entries once more: they have the same
+   * `id`. INVALID_ARGUMENT as above; RESOURCE_EXHAUSTED: too many watches already.
    */
   watchEvents: {
     path: "/spanmesh.v1.Events/WatchEvents" as const,
@@ -2085,17 +2273,18 @@ export const EventsService = {
 } as const;
 
 export interface EventsServer extends UntypedServiceImplementation {
-  /** Entries, the oldest first. INVALID_ARGUMENT: not a token of this list, or too large a page. */
+  /** Entries, the oldest first. INVALID_ARGUMENT: not a token of this list, too long a subject, too many kinds. */
   listEvents: handleUnaryCall<ListEventsRequest, ListEventsResponse>;
   /**
    * Entries from a token on, as they come. The watcher is registered before the first message is sent: nothing is missed between a list and
-   * a watch from the list's token. An entry whose count has risen is sent again.
+   * a watch from the list's token. A token of one replica is good at another one, which may tell some entries once more: they have the same
+   * `id`. INVALID_ARGUMENT as above; RESOURCE_EXHAUSTED: too many watches already.
    */
   watchEvents: handleServerStreamingCall<WatchEventsRequest, WatchEventsResponse>;
 }
 
 export interface EventsClient extends Client {
-  /** Entries, the oldest first. INVALID_ARGUMENT: not a token of this list, or too large a page. */
+  /** Entries, the oldest first. INVALID_ARGUMENT: not a token of this list, too long a subject, too many kinds. */
   listEvents(
     request: ListEventsRequest,
     callback: (error: ServiceError | null, response: ListEventsResponse) => void,
@@ -2113,7 +2302,8 @@ export interface EventsClient extends Client {
   ): ClientUnaryCall;
   /**
    * Entries from a token on, as they come. The watcher is registered before the first message is sent: nothing is missed between a list and
-   * a watch from the list's token. An entry whose count has risen is sent again.
+   * a watch from the list's token. A token of one replica is good at another one, which may tell some entries once more: they have the same
+   * `id`. INVALID_ARGUMENT as above; RESOURCE_EXHAUSTED: too many watches already.
    */
   watchEvents(request: WatchEventsRequest, options?: Partial<CallOptions>): ClientReadableStream<WatchEventsResponse>;
   watchEvents(
