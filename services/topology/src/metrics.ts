@@ -6,6 +6,7 @@ import type { GatewayControl } from './attach/gateway-control.ts';
 import type { Reaper } from './attach/reaper.ts';
 import type { Roster } from './attach/roster.ts';
 import type { Directory } from './directory/directory.ts';
+import type { ReplicaEvents } from './events/replica-events.ts';
 import type { Leadership } from './leadership.ts';
 import type { Follower } from './replication/follower.ts';
 import type { Publisher } from './replication/publisher.ts';
@@ -140,4 +141,20 @@ export function registerAttachTraffic(metrics: Metrics, traffic: GrpcTraffic): v
   metrics.counter(name('received_messages'), 'Messages from gateways.', () => traffic.messagesIn);
   metrics.counter(name('sent_bytes'), 'Bytes of messages to gateways.', () => traffic.bytesOut);
   metrics.counter(name('sent_messages'), 'Messages to gateways.', () => traffic.messagesOut);
+}
+
+/** What this replica has heard of events. */
+export function registerEventMetrics(metrics: Metrics, { collector, api }: ReplicaEvents): void {
+  metrics.counter(
+    'spanmesh_topology_events_total',
+    'What happened, as far as this replica has heard of it, by kind (`spanmesh events`).',
+    () => collector.counts,
+    'kind',
+  );
+  metrics.counter(
+    'spanmesh_topology_events_lost_total',
+    'Events that were lost on their way to this replica.',
+    () => collector.lost,
+  );
+  metrics.gauge('spanmesh_topology_event_watches', 'Watches of events.', () => api.watches);
 }

@@ -1,5 +1,6 @@
 import type { Event } from '@spanmesh/proto/v1/events';
 import type { EventHistory } from './event-history.ts';
+import { EVENT_KINDS, eventKindName } from './event-kind-name.ts';
 
 /** Processes whose numbers are remembered; whoever has been silent for longest goes first. */
 export const MAX_SOURCES = 8192;
@@ -12,6 +13,8 @@ const ID = /^([0-9a-f]{32})\.(\d{1,15})$/;
 export class EventCollector {
   /** Events that are known to have been lost on their way. */
   lost = 0;
+  /** How often each kind has happened, as far as it was heard here, by its name. */
+  readonly counts: Record<string, number> = Object.fromEntries([...EVENT_KINDS.keys()].map((kind) => [kind, 0]));
   readonly #history: EventHistory;
   /** The highest number of each source, those heard last at the end. */
   readonly #numbers = new Map<string, number>();
@@ -50,6 +53,9 @@ export class EventCollector {
       if (number <= known) return;
       this.lost += number - known - 1;
     }
+    const kind = eventKindName(event.kind);
+    // A later version has more of them.
+    if (!isCopy && EVENT_KINDS.has(kind)) this.counts[kind] = (this.counts[kind] ?? 0) + event.count;
     this.#numbers.delete(source);
     this.#numbers.set(source, Math.max(number, known ?? 0));
     if (this.#numbers.size > MAX_SOURCES) this.#numbers.delete(this.#numbers.keys().next().value ?? '');

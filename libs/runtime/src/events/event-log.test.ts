@@ -4,16 +4,9 @@ import { describe, expect, it } from 'vitest';
 import { FakeClock } from '../fake-clock.ts';
 import { EventCollector } from './event-collector.ts';
 import { EventHistory } from './event-history.ts';
-import {
-  BURST_MS,
-  EventLog,
-  type Happened,
-  MAX_BURST,
-  MAX_COUNTED,
-  MAX_WAITING_EVENTS,
-  REPEAT_MS,
-} from './event-log.ts';
+import { BURST_MS, EventLog, MAX_BURST, MAX_COUNTED, MAX_WAITING_EVENTS, REPEAT_MS } from './event-log.ts';
 import { decodeReport, MAX_EVENT_TEXT } from './event-report.ts';
+import type { Happened } from './event-teller.ts';
 
 function peerUp(subject: string, principal: string): Happened {
   return { kind: EventKind.EVENT_KIND_PEER_UP, subject, principal };

@@ -1,10 +1,11 @@
-import type { Event, EventKind } from '@spanmesh/proto/v1/events';
+import type { Event } from '@spanmesh/proto/v1/events';
 import type { Bus } from '../bus/bus.ts';
 import { EVENT_REPORTS } from '../bus/bus-names.ts';
 import type { Clock, Timer } from '../clock.ts';
 import type { Logger } from '../log/logger.ts';
 import { type Random, randomNonce } from '../random.ts';
 import { bounded, encodeReport, MAX_REPORTED_EVENTS } from './event-report.ts';
+import type { EventTeller, Happened, TellOptions } from './event-teller.ts';
 import { eventLine } from './event-words.ts';
 
 /** Events of one kind that one principal may cause in BURST_MS; the further ones are told together, when that time is over. */
@@ -21,23 +22,6 @@ export const MAX_WAITING_EVENTS = 4096;
 const GATHER_MS = 100;
 /** How often a bus that is away is looked at, and counts are looked through, ms. */
 const LOOK_MS = 2000;
-
-/** What happened. */
-export type Happened = { readonly kind: EventKind; readonly subject: string; readonly principal: string } & Partial<
-  Pick<Event, 'peer' | 'target' | 'member' | 'drain' | 'files' | 'limit' | 'operator'>
->;
-
-export interface TellOptions {
-  /** The first is told at once, the further ones of the same key together, once in REPEAT_MS. */
-  readonly repeats?: string;
-  /** Whoever tells it has written a line of its own. */
-  readonly isLogged?: boolean;
-}
-
-/** Where a process tells what it sees: a line of its log at info, and an entry in the history that topology keeps. */
-export interface EventTeller {
-  tell(happened: Happened, options?: TellOptions): void;
-}
 
 /** What is let through of a key, and what is not told yet. */
 interface Counted {
