@@ -73,7 +73,7 @@ export class LinkGatewayProcess implements Service {
       },
     );
     this.#frame = frame;
-    const { bus, clock, metrics, ports } = frame;
+    const { bus, clock, metrics, ports, events } = frame;
     const hasNats = options.natsUrl.length > 0;
     const named = options.topologyAddresses;
     const addresses = (named.length > 0 || hasNats ? named : [DEFAULT_TOPOLOGY]).map(formatHostPort);
@@ -86,6 +86,7 @@ export class LinkGatewayProcess implements Service {
       clock,
       logger,
       metrics,
+      events,
       random: systemRandom,
       installation: options.installation,
       locator,

@@ -66,7 +66,7 @@ export class TopologyProcess implements Service {
       },
     );
     this.#frame = frame;
-    const { bus, clock, metrics, ports } = frame;
+    const { bus, clock, metrics, ports, events } = frame;
     this.console = new Console(options, {
       clock,
       logger,
@@ -85,6 +85,7 @@ export class TopologyProcess implements Service {
         clock,
         logger,
         metrics,
+        events,
         apiServer: ports.api,
         serviceServer: ports.service,
         random: systemRandom,

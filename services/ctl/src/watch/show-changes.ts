@@ -4,6 +4,7 @@ import type { ApiOptions } from '../api-options.ts';
 import { protobufJson, writeJsonLine } from '../output/json.ts';
 import { paintFor } from '../output/paint.ts';
 import { note, type Terminal, write } from '../terminal.ts';
+import { timeText } from '../views/words.ts';
 import { changeLine } from './change-line.ts';
 import { Follower } from './follow.ts';
 
@@ -14,7 +15,8 @@ export interface WatchQuery {
 }
 
 /**
- * Prints changes until the signal says so (without one: for ever). JSON: one document a line, a Change with its `revision`.
+ * Prints changes until the signal says so (without one: for ever). JSON: one document a line, a Change with its `revision`
+ * and the `time` at which it came here.
  * @throws Failure
  */
 export async function showChanges({ withRelays, options, signal }: WatchQuery, terminal: Terminal): Promise<void> {
@@ -22,8 +24,8 @@ export async function showChanges({ withRelays, options, signal }: WatchQuery, t
   const paint = paintFor(terminal.out);
   const onChange = (revision: string, change: Change): Promise<void> =>
     options.output === 'json'
-      ? writeJsonLine(terminal.out, { revision, ...(protobufJson(Change, change) as object) })
-      : write(terminal.out, changeLine(change, paint));
+      ? writeJsonLine(terminal.out, { time: new Date(), revision, ...(protobufJson(Change, change) as object) })
+      : write(terminal.out, `${timeText(new Date())} ${changeLine(change, paint)}`);
   try {
     const follower = new Follower(
       { withRelays, timeoutMs: options.timeoutMs, ...(signal && { signal }) },
