@@ -148,12 +148,12 @@ describe('the same fault, seen everywhere', () => {
     const [volconf] = installation.volconfs as [ServiceProcess];
     const port = await freePort();
     await spanmesh(volconf, 'volconf', 'set', 'lab', `span:127.0.0.1:${port}`);
-    await prints(volconf, ['volconf', 'list'], /^lab .*unreachable/m);
+    await prints(volconf, ['volconf', 'list'], /^lab .*nobody answers there/m);
     const printed = await prints(topology, ['events', '--subject', 'lab'], /target-failed/);
     expect(printed).toMatch(
       new RegExp(
         `operator-act +lab Volconf/SetTarget span:127\\.0\\.0\\.1:${port} by somebody from 127\\.0\\.0\\.1\n[^]*` +
-          `target-connecting +lab 127\\.0\\.0\\.1:${port} by gateway-1\\.[^]*target-failed +lab 127\\.0\\.0\\.1:${port} - .*unreachable`,
+          `target-connecting +lab 127\\.0\\.0\\.1:${port} by gateway-1\\.[^]*target-failed +lab 127\\.0\\.0\\.1:${port} - nobody answers there`,
       ),
     );
     const failed = await eventsOfConsole(topology, EventKind.EVENT_KIND_TARGET_FAILED);

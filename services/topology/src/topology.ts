@@ -109,7 +109,7 @@ export class Topology implements Service {
     );
     const { core } = this;
     this.events = new ReplicaEvents({ bus, events, shares: core.api.shares, clock, logger, random, security });
-    this.events.addTo(apiServer, serviceServer);
+    this.events.addTo({ api: apiServer, service: serviceServer });
     const traffic = new GrpcTraffic();
     serviceServer.addService(
       { attach: countedMethod(GatewayControlService.attach, traffic) },

@@ -1,4 +1,4 @@
-import { EventReport } from '@spanmesh/proto/v1/event_report';
+import { ReportEventsRequest } from '@spanmesh/proto/v1/event_report';
 import type { Event } from '@spanmesh/proto/v1/events';
 import { MAX_BUS_BYTES } from '../bus/bus.ts';
 
@@ -33,18 +33,22 @@ export function bounded(event: Event): Event {
 
 /** At most MAX_REPORTED_EVENTS, which are `bounded`. */
 export function encodeReport(events: Event[]): Uint8Array {
-  return EventReport.encode({ events }).finish();
+  return ReportEventsRequest.encode({ events }).finish();
 }
 
 /** What can be believed of a report; whoever may write to the bus must not fill our memory. */
 export function decodeReport(data: Uint8Array): Event[] {
   if (data.length > MAX_BUS_BYTES) return [];
   try {
-    const { events } = EventReport.decode(data);
-    return events.slice(0, MAX_REPORTED_EVENTS).filter(isKnown).map(bounded);
+    return believed(ReportEventsRequest.decode(data).events);
   } catch {
     return [];
   }
+}
+
+/** The same of what was decoded already. */
+export function believed(events: readonly Event[]): Event[] {
+  return events.slice(0, MAX_REPORTED_EVENTS).filter(isKnown).map(bounded);
 }
 
 function isKnown({ kind, time, firstTime, count }: Event): boolean {

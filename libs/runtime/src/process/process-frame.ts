@@ -42,6 +42,8 @@ export interface FramedService {
   readonly gateway?: () => string;
   /** Of a gateway: files of its keys directory that something is wrong with. */
   readonly keysProblems?: () => number;
+  /** Where events are reported (event_report.proto, ReportEventsRequest) while there is no NATS; default: nowhere. */
+  readonly report?: (events: Uint8Array) => void;
 }
 
 /** What a process of one service has around it: the bus, what it listens on, metrics, and the means to look into it. */
@@ -71,7 +73,7 @@ export class ProcessFrame {
     const { link } = this.#bus;
     this.events = new EventLog(
       { reporter: () => service.gateway?.() ?? processId(options.service) },
-      { bus: this.bus, isConnected: () => link === null || link.connected, clock, logger, random: systemRandom },
+      { bus: reportingBus(this.#bus, service.report), isConnected: () => link === null || link.connected, clock, logger, random: systemRandom },
     );
     const { events } = this;
     this.ports = new ProcessPorts(settings, {
@@ -125,6 +127,11 @@ export class ProcessFrame {
     const why = 'must be set: the service port listens on all addresses, and others must be told one';
     throw new SettingError(setting, why);
   }
+}
+
+/** Reports go over NATS, or without it wherever the service says. */
+function reportingBus({ bus, link }: ProcessBus, report: FramedService['report']): Pick<Bus, 'publish'> {
+  return link !== null || report === undefined ? bus : { publish: (_subject, events) => report(events) };
 }
 
 /** How a process is called, as `Process` (process.proto) calls it. */

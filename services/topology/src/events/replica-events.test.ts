@@ -8,11 +8,12 @@ import { createLogger } from '@spanmesh/runtime/log/logger';
 import { Metrics } from '@spanmesh/runtime/metrics';
 import { readSettings } from '@spanmesh/runtime/settings/setting';
 import { afterEach, expect, it } from 'vitest';
-import { eventually } from '../../../../test/peer/eventually.ts';
 import { settings } from '../settings.ts';
 import { createTopology } from '../topology.ts';
 
 const logger = createLogger({ level: 'silent', service: 'test' });
+/** Far above anything real. */
+const PATIENCE = { timeout: 30_000 };
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
@@ -50,15 +51,14 @@ async function replica(bus: InProcessBus) {
       client.listEvents(request, new Metadata(), (error, answer) => (error === null ? resolve(answer) : reject(error)));
     });
   /** Waits until it has told of all of these, and nothing else. */
-  const has = (...subjects: string[]) =>
-    eventually(async () => {
-      const { events } = await list();
-      return events.map(({ subject }) => subject).join() === subjects.join() ? events : undefined;
-    }, `it has ${subjects.join()}`);
+  const has = async (...subjects: string[]) => {
+    await expect.poll(async () => (await list()).events.map(({ subject }) => subject), PATIENCE).toEqual(subjects);
+    return (await list()).events;
+  };
   return { topology, address, list, has };
 }
 
-it('a history is at every replica, also one that begins later, and outlives the leader', async () => {
+it('a history is at every replica, also one that begins later, and outlives the leader', { timeout: 60_000 }, async () => {
   const bus = new InProcessBus({
     onError: (error) => {
       throw error;
@@ -68,7 +68,7 @@ it('a history is at every replica, also one that begins later, and outlives the 
   const gateway = new EventLog({ reporter: () => 'gw.1' }, { bus, clock: systemClock, logger, random: Math.random });
   const up = (subject: string) => gateway.tell({ kind: EventKind.EVENT_KIND_PEER_UP, subject, principal: subject });
   const first = await replica(bus);
-  await eventually(() => first.topology.core.leadership.valid || undefined, 'it leads');
+  await expect.poll(() => first.topology.core.leadership.valid, PATIENCE).toBe(true);
   up('one');
   await first.has('one');
   const second = await replica(bus);
@@ -78,7 +78,7 @@ it('a history is at every replica, also one that begins later, and outlives the 
   const events = await second.has('one', 'two');
   expect(events[0]).toMatchObject({ reporter: 'gw.1', count: 1 });
   await first.topology.stop();
-  await eventually(() => second.topology.core.leadership.valid || undefined, 'the other one leads');
+  await expect.poll(() => second.topology.core.leadership.valid, PATIENCE).toBe(true);
   up('three');
   await second.has('one', 'two', 'three');
   expect((await second.list()).lost).toBe(0);

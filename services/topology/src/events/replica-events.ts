@@ -1,4 +1,5 @@
 import { Metadata } from '@grpc/grpc-js';
+import { type EventReportsServer, EventReportsService } from '@spanmesh/proto/v1/event_report';
 import { EventsClient, EventsService, type ListEventsResponse } from '@spanmesh/proto/v1/events';
 import type { Bus, Subscription } from '@spanmesh/runtime/bus/bus';
 import { EVENT_REPORTS } from '@spanmesh/runtime/bus/bus-names';
@@ -6,7 +7,7 @@ import type { Clock, Timer } from '@spanmesh/runtime/clock';
 import { EventCollector } from '@spanmesh/runtime/events/event-collector';
 import { EventHistory } from '@spanmesh/runtime/events/event-history';
 import type { EventLog } from '@spanmesh/runtime/events/event-log';
-import { decodeReport } from '@spanmesh/runtime/events/event-report';
+import { believed, decodeReport } from '@spanmesh/runtime/events/event-report';
 import { createClient } from '@spanmesh/runtime/grpc/grpc-client';
 import type { GrpcServer } from '@spanmesh/runtime/grpc/grpc-server';
 import type { LeaseState } from '@spanmesh/runtime/lease/lease';
@@ -62,9 +63,16 @@ export class ReplicaEvents {
     events.listen((event) => this.collector.take(event));
   }
 
-  /** Serves the API; before the servers start. */
-  addTo(...servers: readonly Pick<GrpcServer, 'addService'>[]): void {
-    for (const server of servers) server.addService(EventsService, this.api.implementation);
+  /** Serves the API to users and to other replicas, and takes reports of gateways without NATS; before the servers start. */
+  addTo({ api, service }: { readonly api: Pick<GrpcServer, 'addService'>; readonly service: Pick<GrpcServer, 'addService'> }): void {
+    for (const server of [api, service]) server.addService(EventsService, this.api.implementation);
+    const reports: EventReportsServer = {
+      reportEvents: ({ request }, callback) => {
+        for (const event of believed(request.events)) this.collector.take(event);
+        callback(null, {});
+      },
+    };
+    service.addService(EventReportsService, reports);
   }
 
   start(): void {

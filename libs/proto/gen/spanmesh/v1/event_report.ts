@@ -6,6 +6,18 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
+import {
+  type CallOptions,
+  type ChannelCredentials,
+  Client,
+  type ClientOptions,
+  type ClientUnaryCall,
+  type handleUnaryCall,
+  makeGenericClientConstructor,
+  type Metadata,
+  type ServiceError,
+  type UntypedServiceImplementation,
+} from "@grpc/grpc-js";
 import { Event } from "./events.ts";
 
 export const protobufPackage = "spanmesh.v1";
@@ -13,7 +25,7 @@ export const protobufPackage = "spanmesh.v1";
 export const protobufFileName = "spanmesh/v1/event_report.proto";
 
 /** Some events of one process, in the order in which it saw them. A report may be lost: the ids show how many events went with it. */
-export interface EventReport {
+export interface ReportEventsRequest {
   /**
    * Each with its id, `<source>.<number>`: the source is drawn at the start of the process, its numbers are 1, 2, 3, … The number of an event
    * itself, its place in a history, is 0.
@@ -21,19 +33,23 @@ export interface EventReport {
   events: Event[];
 }
 
-function createBaseEventReport(): EventReport {
+/** They were taken in. */
+export interface ReportEventsResponse {
+}
+
+function createBaseReportEventsRequest(): ReportEventsRequest {
   return { events: [] };
 }
 
-export const EventReport: MessageFns<EventReport> = {
-  encode(message: EventReport, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+export const ReportEventsRequest: MessageFns<ReportEventsRequest> = {
+  encode(message: ReportEventsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.events) {
       Event.encode(v!, writer.uint32(10).fork()).join();
     }
     return writer;
   },
 
-  decode(input: BinaryReader | Uint8Array, length?: number): EventReport {
+  decode(input: BinaryReader | Uint8Array, length?: number): ReportEventsRequest {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
@@ -42,7 +58,7 @@ export const EventReport: MessageFns<EventReport> = {
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
       const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseEventReport();
+      const message = createBaseReportEventsRequest();
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
@@ -66,11 +82,11 @@ export const EventReport: MessageFns<EventReport> = {
     }
   },
 
-  fromJSON(object: any): EventReport {
+  fromJSON(object: any): ReportEventsRequest {
     return { events: globalThis.Array.isArray(object?.events) ? object.events.map((e: any) => Event.fromJSON(e)) : [] };
   },
 
-  toJSON(message: EventReport): unknown {
+  toJSON(message: ReportEventsRequest): unknown {
     const obj: any = {};
     if (message.events?.length) {
       obj.events = message.events.map((e) => Event.toJSON(e));
@@ -78,14 +94,115 @@ export const EventReport: MessageFns<EventReport> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<EventReport>, I>>(base?: I): EventReport {
-    return EventReport.fromPartial(base ?? ({} as any));
+  create<I extends Exact<DeepPartial<ReportEventsRequest>, I>>(base?: I): ReportEventsRequest {
+    return ReportEventsRequest.fromPartial(base ?? ({} as any));
   },
-  fromPartial<I extends Exact<DeepPartial<EventReport>, I>>(object: I): EventReport {
-    const message = createBaseEventReport();
+  fromPartial<I extends Exact<DeepPartial<ReportEventsRequest>, I>>(object: I): ReportEventsRequest {
+    const message = createBaseReportEventsRequest();
     message.events = object.events?.map((e) => Event.fromPartial(e)) || [];
     return message;
   },
+};
+
+function createBaseReportEventsResponse(): ReportEventsResponse {
+  return {};
+}
+
+export const ReportEventsResponse: MessageFns<ReportEventsResponse> = {
+  encode(_: ReportEventsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReportEventsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReportEventsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): ReportEventsResponse {
+    return {};
+  },
+
+  toJSON(_: ReportEventsResponse): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ReportEventsResponse>, I>>(base?: I): ReportEventsResponse {
+    return ReportEventsResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ReportEventsResponse>, I>>(_: I): ReportEventsResponse {
+    const message = createBaseReportEventsResponse();
+    return message;
+  },
+};
+
+/** For gateways without NATS, which reach topology by its address alone. With NATS the request is published on the bus. */
+export type EventReportsService = typeof EventReportsService;
+export const EventReportsService = {
+  /** Takes events into the history. Nothing depends on whether it succeeds. */
+  reportEvents: {
+    path: "/spanmesh.v1.EventReports/ReportEvents" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ReportEventsRequest): Buffer => Buffer.from(ReportEventsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ReportEventsRequest => ReportEventsRequest.decode(value),
+    responseSerialize: (value: ReportEventsResponse): Buffer =>
+      Buffer.from(ReportEventsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ReportEventsResponse => ReportEventsResponse.decode(value),
+  },
+} as const;
+
+export interface EventReportsServer extends UntypedServiceImplementation {
+  /** Takes events into the history. Nothing depends on whether it succeeds. */
+  reportEvents: handleUnaryCall<ReportEventsRequest, ReportEventsResponse>;
+}
+
+export interface EventReportsClient extends Client {
+  /** Takes events into the history. Nothing depends on whether it succeeds. */
+  reportEvents(
+    request: ReportEventsRequest,
+    callback: (error: ServiceError | null, response: ReportEventsResponse) => void,
+  ): ClientUnaryCall;
+  reportEvents(
+    request: ReportEventsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ReportEventsResponse) => void,
+  ): ClientUnaryCall;
+  reportEvents(
+    request: ReportEventsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ReportEventsResponse) => void,
+  ): ClientUnaryCall;
+}
+
+export const EventReportsClient = makeGenericClientConstructor(
+  EventReportsService,
+  "spanmesh.v1.EventReports",
+) as unknown as {
+  new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): EventReportsClient;
+  service: typeof EventReportsService;
+  serviceName: string;
 };
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
