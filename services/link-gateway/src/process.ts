@@ -104,7 +104,7 @@ export class LinkGatewayProcess implements Service {
         topology: { address: () => locator.address(), security },
         volconf: { address: () => this.#volconf.address(), security: ports.security.channel(VOLCONF_NAME) },
       },
-      { server: ports.api, metrics, logger, clock },
+      { server: ports.api, metrics, logger, clock, events },
     );
     locator.onChange(changed);
   }

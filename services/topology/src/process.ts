@@ -105,7 +105,7 @@ export class TopologyProcess implements Service {
           security: (name) => meetingGateway(gateways, name),
         },
       },
-      { server: ports.api, metrics, logger, clock },
+      { server: ports.api, metrics, logger, clock, events },
     );
   }
 

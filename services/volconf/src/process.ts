@@ -83,7 +83,7 @@ export class VolconfProcess implements Service {
           security: (name) => meetingGateway(gateways, name),
         },
       },
-      { server: ports.api, metrics, logger, clock },
+      { server: ports.api, metrics, logger, clock, events },
     );
   }
 

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { type Client, credentials, Metadata, status } from '@grpc/grpc-js';
+import { ProcessClient, ProcessService } from '@spanmesh/proto/v1/process';
 import { TopologyClient, type TopologyServer, TopologyService } from '@spanmesh/proto/v1/topology';
 import { TargetState, VolconfClient, type VolconfServer, VolconfService } from '@spanmesh/proto/v1/volconf';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -51,6 +52,16 @@ async function api() {
       call.end();
     },
   } as Pick<TopologyServer, 'drainGateway'>);
+  const { setLogLevel } = ProcessService;
+  server.addService(
+    { setLogLevel: { ...setLogLevel, requestDeserialize: (bytes: Buffer) => bytes } },
+    {
+      setLogLevel: ({ request }: { request: unknown }, callback: (error: null, answer: object) => void) => {
+        if (request instanceof Uint8Array) seen.push('bytes');
+        callback(null, { processes: [], alone: false });
+      },
+    },
+  );
   const address = `127.0.0.1:${await server.start()}`;
   cleanups.push(() => server.stop(0));
   const client = <C extends Client>(
@@ -103,6 +114,19 @@ describe('What an operator does', () => {
       client(VolconfClient).listTargets(request, metadata(operate), resolve);
     });
     expect(told).toEqual([]);
+  });
+
+  it('is told of a call that is passed on, too, whose request is bytes here', async () => {
+    const { told, seen, operate, client, metadata } = await api();
+    await new Promise((resolve) => {
+      client(ProcessClient).setLogLevel(
+        { level: 'debug', service: 'volconf', process: '', durationMs: 0 },
+        metadata(operate),
+        resolve,
+      );
+    });
+    expect(seen).toContain('bytes');
+    expect(told.map(({ subject, operator }) => [subject, operator?.what])).toEqual([['volconf', 'debug']]);
   });
 
   it('comes from where the console says, if it shows its key, and nobody else is believed', async () => {

@@ -7,14 +7,10 @@ import {
   status,
 } from '@grpc/grpc-js';
 import { EventKind } from '@spanmesh/proto/v1/events';
-import type { NodeSelector, OpenRouteRequest } from '@spanmesh/proto/v1/messaging';
-import type { InspectRequest, SetLogLevelRequest } from '@spanmesh/proto/v1/process';
-import type {
-  CaptureConnectionRequest,
-  CloseConnectionRequest,
-  DrainGatewayRequest,
-} from '@spanmesh/proto/v1/topology';
-import type { RemoveTargetRequest, SetTargetRequest } from '@spanmesh/proto/v1/volconf';
+import { type NodeSelector, OpenRouteRequest } from '@spanmesh/proto/v1/messaging';
+import { InspectRequest, SetLogLevelRequest } from '@spanmesh/proto/v1/process';
+import { CaptureConnectionRequest, CloseConnectionRequest, DrainGatewayRequest } from '@spanmesh/proto/v1/topology';
+import { RemoveTargetRequest, SetTargetRequest } from '@spanmesh/proto/v1/volconf';
 import type { EventTeller } from '../events/event-teller.ts';
 import { USER_HEADER } from './gate.ts';
 
@@ -29,23 +25,23 @@ interface Act {
 
 /** The methods that an operator acts by, and how a request is described. */
 const ACTS: ReadonlyMap<string, (request: unknown) => Act> = new Map<string, (request: unknown) => Act>([
-  act('Topology/DrainGateway', ({ gateway, share }: DrainGatewayRequest) => ({
+  act('Topology/DrainGateway', DrainGatewayRequest, ({ gateway, share }) => ({
     subject: gateway,
     what: `${Math.round(share * 100)} % of its connections`,
   })),
-  act('Topology/CloseConnection', ({ connection, reason }: CloseConnectionRequest) => ({
+  act('Topology/CloseConnection', CloseConnectionRequest, ({ connection, reason }) => ({
     subject: connection,
     what: reason === '' ? '' : `reason: ${reason}`,
   })),
-  act('Topology/CaptureConnection', ({ connection }: CaptureConnectionRequest) => ({ subject: connection, what: '' })),
-  act('Volconf/SetTarget', ({ name, path }: SetTargetRequest) => ({ subject: name, what: path })),
-  act('Volconf/RemoveTarget', ({ name }: RemoveTargetRequest) => ({ subject: name, what: '' })),
-  act('Process/SetLogLevel', ({ level, service, process }: SetLogLevelRequest) => ({
+  act('Topology/CaptureConnection', CaptureConnectionRequest, ({ connection }) => ({ subject: connection, what: '' })),
+  act('Volconf/SetTarget', SetTargetRequest, ({ name, path }) => ({ subject: name, what: path })),
+  act('Volconf/RemoveTarget', RemoveTargetRequest, ({ name }) => ({ subject: name, what: '' })),
+  act('Process/SetLogLevel', SetLogLevelRequest, ({ level, service, process }) => ({
     subject: process || service || 'all processes',
     what: level || 'as the settings say',
   })),
-  act('Process/Inspect', ({ process }: InspectRequest) => ({ subject: process || 'all processes', what: '' })),
-  act('Messaging/OpenRoute', ({ open }: OpenRouteRequest) => ({ subject: nodeWords(open?.node), what: '' })),
+  act('Process/Inspect', InspectRequest, ({ process }) => ({ subject: process || 'all processes', what: '' })),
+  act('Messaging/OpenRoute', OpenRouteRequest, ({ open }) => ({ subject: nodeWords(open?.node), what: '' })),
 ]);
 
 export interface OperatorActsDependencies {
@@ -124,9 +120,20 @@ function callerOf(
   return { who, from: byConsole ? host : peer.replace(/:\d+$/, ''), byConsole };
 }
 
-function act<Request>(method: string, describe: (request: Request) => Act): [string, (request: unknown) => Act] {
-  // What is received on a path is what its service says.
-  return [`/spanmesh.v1.${method}`, (request) => describe(request as Request)];
+/** `request` is what is received on the path; of a call that is passed on, its bytes. */
+function act<Request>(
+  method: string,
+  type: { decode(bytes: Uint8Array): Request },
+  describe: (request: Request) => Act,
+): [string, (request: unknown) => Act] {
+  const read = (request: unknown): Act => {
+    try {
+      return describe(request instanceof Uint8Array ? type.decode(request) : (request as Request));
+    } catch {
+      return { subject: method, what: 'a request that cannot be read' };
+    }
+  };
+  return [`/spanmesh.v1.${method}`, read];
 }
 
 function nodeWords(node: NodeSelector | undefined): string {

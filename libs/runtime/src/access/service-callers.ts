@@ -29,6 +29,7 @@ export const SERVICE_CALLERS: Readonly<Record<string, readonly ServiceName[]>> =
 /** Services of the API that every process serves: whoever does not answer himself passes the call on to one that does. */
 const PASSED_ON: ReadonlySet<string> = new Set([
   'spanmesh.v1.Topology',
+  'spanmesh.v1.Events',
   'spanmesh.v1.Volconf',
   'spanmesh.v1.Messaging',
 ]);

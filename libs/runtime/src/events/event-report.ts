@@ -52,7 +52,12 @@ export function believed(events: readonly Event[]): Event[] {
 }
 
 function isKnown({ kind, time, firstTime, count }: Event): boolean {
-  return kind > 0 && kind <= MAX_EVENT_KIND && time !== undefined && firstTime !== undefined && count > 0;
+  return kind > 0 && kind <= MAX_EVENT_KIND && isTime(time) && isTime(firstTime) && count > 0;
+}
+
+/** A time that is no time of day could not even be shown. */
+function isTime(time: Date | undefined): boolean {
+  return time !== undefined && !Number.isNaN(time.getTime());
 }
 
 function cutAll<T extends object>(of: T): T {

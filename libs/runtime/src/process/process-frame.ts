@@ -73,7 +73,13 @@ export class ProcessFrame {
     const { link } = this.#bus;
     this.events = new EventLog(
       { reporter: () => service.gateway?.() ?? processId(options.service) },
-      { bus: reportingBus(this.#bus, service.report), isConnected: () => link === null || link.connected, clock, logger, random: systemRandom },
+      {
+        bus: reportingBus(this.#bus, service.report),
+        isConnected: () => link === null || link.connected,
+        clock,
+        logger,
+        random: systemRandom,
+      },
     );
     const { events } = this;
     this.ports = new ProcessPorts(settings, {

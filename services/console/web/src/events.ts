@@ -1,8 +1,7 @@
 import { signal } from '@preact/signals';
-import { type EventTone, eventText, eventTone } from '@spanmesh/ctl/events/event-text';
+import { type EventTone, eventText, eventTone, kindText } from '@spanmesh/ctl/events/event-text';
 import { SeenEvents } from '@spanmesh/ctl/events/seen-events';
 import type { Event } from '@spanmesh/proto/v1/events';
-import { eventKindName } from '@spanmesh/runtime/events/event-kind-name';
 import { events, words } from './api.ts';
 import { follow } from './follow.ts';
 
@@ -56,9 +55,8 @@ export function followEvents(): () => void {
 }
 
 function shown(event: Event): Shown {
-  const kind = eventKindName(event.kind);
   const { id, time, reporter } = event;
-  return { id, at: time?.getTime() ?? 0, kind, tone: eventTone(kind), text: eventText(event), reporter };
+  return { id, at: time?.getTime() ?? 0, kind: kindText(event), tone: eventTone(event), text: eventText(event), reporter };
 }
 
 /** Shows what has come, soon. */

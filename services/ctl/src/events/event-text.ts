@@ -1,6 +1,10 @@
 import type { Event } from '@spanmesh/proto/v1/events';
+import { EVENT_KINDS, eventKindName } from '@spanmesh/runtime/events/event-kind-name';
 import { printable } from '../output/printable.ts';
 import { dialectName } from '../views/words.ts';
+
+/** Names of all kinds. */
+export const KIND_NAMES: readonly string[] = [...EVENT_KINDS.keys()];
 
 /** How an event looks at a glance. */
 export type EventTone = 'good' | 'warn' | 'bad' | 'plain';
@@ -21,9 +25,13 @@ const TONES: Readonly<Record<string, EventTone>> = {
   'limit-hit': 'bad',
 };
 
-/** `kind` by its name. */
-export function eventTone(kind: string): EventTone {
-  return TONES[kind] ?? 'plain';
+/** What people call its kind. */
+export function kindText({ kind }: Event): string {
+  return eventKindName(kind);
+}
+
+export function eventTone(event: Event): EventTone {
+  return TONES[kindText(event)] ?? 'plain';
 }
 
 /** What happened, as a sentence without its kind and its time; safe to print. */

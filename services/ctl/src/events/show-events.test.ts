@@ -8,6 +8,7 @@ import {
   type WatchEventsRequest,
   WatchEventsResponse,
 } from '@spanmesh/proto/v1/events';
+import { Dialect } from '@spanmesh/proto/v1/types';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { FakeServer } from '../grpc-server.fixture.ts';
 import { main } from '../main.ts';
@@ -21,7 +22,7 @@ const EVENTS: readonly Event[] = [
   {
     kind: EventKind.EVENT_KIND_PEER_DOWN,
     subject: 'gw.1:1',
-    peer: { connection: 'gw.1:1', address: '192.0.2.1:987', dialect: 2, reason: 'drained \x1b[2J' },
+    peer: { connection: 'gw.1:1', address: '192.0.2.1:987', dialect: Dialect.DIALECT_CIRCUIT, reason: 'drained \x1b[2J' },
   },
   {
     kind: EventKind.EVENT_KIND_TARGET_FAILED,
@@ -74,7 +75,8 @@ beforeEach(async () => {
 afterEach(() => events.server.stop());
 
 const run = (...args: string[]) => main(['events', ...args, '--address', events.server.address], terminal);
-const message = (...some: Event[]) => WatchEventsResponse.fromPartial({ events: some, resumeToken: some.at(-1)?.id ?? '' });
+const message = (...some: Event[]) =>
+  WatchEventsResponse.fromPartial({ events: some, resumeToken: some.at(-1)?.id ?? '' });
 
 describe('spanmesh events', () => {
   it('prints a line for each, with times, and nothing that a terminal would obey', async () => {
@@ -106,7 +108,10 @@ describe('spanmesh events', () => {
 
   it('prints JSON, a document a line', async () => {
     expect(await run('-o', 'json')).toBe(0);
-    const documents = terminal.printed.trimEnd().split('\n').map((line) => JSON.parse(line) as Record<string, unknown>);
+    const documents = terminal.printed
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
     expect(documents).toHaveLength(EVENTS.length);
     expect(documents[0]).toMatchObject({ kind: 'EVENT_KIND_PEER_DOWN', subject: 'gw.1:1', time: TIME.toISOString() });
   });
@@ -126,11 +131,12 @@ describe('spanmesh events', () => {
     await terminal.until(() => terminal.printed.includes('operator-act'));
     end.abort();
     await done;
-    expect(terminal.printed.trimEnd().split('\n').map((line) => line.split(' ')[2])).toEqual([
-      'peer-down',
-      'target-failed',
-      'operator-act',
-    ]);
+    expect(
+      terminal.printed
+        .trimEnd()
+        .split('\n')
+        .map((line) => line.split(' ')[2]),
+    ).toEqual(['peer-down', 'target-failed', 'operator-act']);
     expect(events.watched.map(({ resumeToken }) => resumeToken)).toEqual(['', two.id]);
     expect(terminal.noted).toMatch(/trying again\n.*following again\n.*some events are not there any more\n$/);
   });

@@ -1,5 +1,5 @@
 import { Event } from '@spanmesh/proto/v1/events';
-import { EVENT_KINDS, eventKindName } from '@spanmesh/runtime/events/event-kind-name';
+import { EVENT_KINDS } from '@spanmesh/runtime/events/event-kind-name';
 import { type EventQuery, EventsApi } from '../api/events-api.ts';
 import type { ApiOptions } from '../api-options.ts';
 import { Failure } from '../failure.ts';
@@ -7,7 +7,7 @@ import { protobufJson, writeJsonLine } from '../output/json.ts';
 import { type Paint, paintFor } from '../output/paint.ts';
 import { note, type Terminal, write } from '../terminal.ts';
 import { timeText } from '../views/words.ts';
-import { eventText, eventTone } from './event-text.ts';
+import { eventText, eventTone, KIND_NAMES, kindText } from './event-text.ts';
 import { followEvents } from './follow-events.ts';
 
 export interface EventsAsked {
@@ -23,7 +23,7 @@ export interface EventsAsked {
 }
 
 /** Width of the longest name of a kind, so that what it is about stands in a column. */
-const KIND_WIDTH = Math.max(...[...EVENT_KINDS.keys()].map((name) => name.length));
+const KIND_WIDTH = Math.max(...KIND_NAMES.map((name) => name.length));
 
 /** Prints events, the oldest first. JSON: one document a line. @throws Failure */
 export async function showEvents(
@@ -57,14 +57,13 @@ export async function showEvents(
 
 /** One line: when, what kind, and the rest. */
 export function eventLine(event: Event, paint: Paint): string {
-  const name = eventKindName(event.kind);
-  const tone = eventTone(name);
-  const kind = name.padEnd(KIND_WIDTH);
+  const tone = eventTone(event);
+  const kind = kindText(event).padEnd(KIND_WIDTH);
   return `${timeText(event.time)} ${tone === 'plain' ? kind : paint(tone, kind)} ${eventText(event)}\n`;
 }
 
 function kindOf(name: string) {
   const kind = EVENT_KINDS.get(name);
   if (kind !== undefined) return kind;
-  throw new Failure('usage', `there is no kind ${name}: ${[...EVENT_KINDS.keys()].join(', ')}`);
+  throw new Failure('usage', `there is no kind ${name}: ${KIND_NAMES.join(', ')}`);
 }

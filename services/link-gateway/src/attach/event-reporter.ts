@@ -6,7 +6,7 @@ import type { ChannelSecurity } from '@spanmesh/runtime/tls/tls-credentials';
 /** How long a report may take, ms. */
 const REPORT_MS = 5000;
 /** Reports under way; further ones are dropped. */
-const MAX_REPORTS = 4;
+export const MAX_REPORTS = 4;
 
 export interface EventReporterOptions {
   /** `host:port` of the leader's service port; null: it is not known. */

@@ -13,7 +13,13 @@ afterEach(() => gateway.stop());
 
 /** What was told of peers, less their addresses. */
 function told(): unknown[] {
-  return gateway.told.map(({ kind, subject, principal, peer }) => [kind, subject, principal, peer?.label, peer?.reason]);
+  return gateway.told.map(({ kind, subject, principal, peer }) => [
+    kind,
+    subject,
+    principal,
+    peer?.label,
+    peer?.reason,
+  ]);
 }
 
 describe('What people are told of peers', () => {

@@ -161,7 +161,7 @@ export class Api {
     try {
       const view = this.#view();
       this.#announce(call, view);
-      close = this.#shares.begin('answers about traffic', apiPrincipal(call));
+      close = this.shares.begin('answers about traffic', apiPrincipal(call));
       this.#deps.traffic
         .list(view.trees, call.request, () => call.cancelled)
         .then(

@@ -58,7 +58,9 @@ async function replica(bus: InProcessBus) {
   return { topology, address, list, has };
 }
 
-it('a history is at every replica, also one that begins later, and outlives the leader', { timeout: 60_000 }, async () => {
+it('a history is at every replica, also one that begins later, and outlives the leader', {
+  timeout: 60_000,
+}, async () => {
   const bus = new InProcessBus({
     onError: (error) => {
       throw error;

@@ -64,7 +64,13 @@ export class ReplicaEvents {
   }
 
   /** Serves the API to users and to other replicas, and takes reports of gateways without NATS; before the servers start. */
-  addTo({ api, service }: { readonly api: Pick<GrpcServer, 'addService'>; readonly service: Pick<GrpcServer, 'addService'> }): void {
+  addTo({
+    api,
+    service,
+  }: {
+    readonly api: Pick<GrpcServer, 'addService'>;
+    readonly service: Pick<GrpcServer, 'addService'>;
+  }): void {
     for (const server of [api, service]) server.addService(EventsService, this.api.implementation);
     const reports: EventReportsServer = {
       reportEvents: ({ request }, callback) => {

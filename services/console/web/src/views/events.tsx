@@ -1,5 +1,5 @@
 import { printable } from '@spanmesh/ctl/output/printable';
-import { EVENT_KINDS } from '@spanmesh/runtime/events/event-kind-name';
+import { KIND_NAMES } from '@spanmesh/ctl/events/event-text';
 import { useState } from 'preact/hooks';
 import { dateAndTime } from '../clock.ts';
 import { eventsLost, eventsTrouble, happened, type Shown } from '../events.ts';
@@ -42,7 +42,7 @@ export function EventsView() {
         />
         <select aria-label="Kind" value={kind} onChange={({ currentTarget }) => setKind(currentTarget.value)}>
           <option value="">all kinds</option>
-          {[...EVENT_KINDS.keys()].map((name) => (
+          {KIND_NAMES.map((name) => (
             <option key={name} value={name}>
               {name}
             </option>

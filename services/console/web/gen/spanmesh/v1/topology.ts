@@ -8,6 +8,7 @@
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import type { CallContext, CallOptions } from "nice-grpc-common";
 import { CaptureMessagesResponse } from "./capture.ts";
+import { TrafficCounters, TrafficKind } from "./traffic.ts";
 import { Cluster, Connection, Dialect, Link, LnkConn, Node, Relay } from "./types.ts";
 
 export const protobufPackage = "spanmesh.v1";
@@ -225,6 +226,28 @@ export interface CaptureConnectionResponse {
     | undefined;
   /** What has been captured. */
   captured: CaptureMessagesResponse | undefined;
+}
+
+/** Asks for counters. */
+export interface ListTrafficRequest {
+  /** Most objects in one answer; 0 means 500, at most 5000. */
+  pageSize: number;
+  /** `next_page_token` of the previous page; empty for the first. */
+  pageToken: string;
+  /** Only of this gateway (id or name); empty: all. */
+  gateway: string;
+  /** Only these kinds; none: all. */
+  kinds: TrafficKind[];
+}
+
+/** A page of counters. */
+export interface ListTrafficResponse {
+  /** The counters. */
+  counters: TrafficCounters[];
+  /** Token of the next page; empty on the last. */
+  nextPageToken: string;
+  /** Ids of gateways whose counters are missing in this page: they did not answer in time, cannot be reached, or are too old to count. */
+  silentGateways: string[];
 }
 
 /** Asks for the end of a connection. */
@@ -1077,6 +1100,190 @@ export const CaptureConnectionResponse: MessageFns<CaptureConnectionResponse> = 
     message.captured = (object.captured !== undefined && object.captured !== null)
       ? CaptureMessagesResponse.fromPartial(object.captured)
       : undefined;
+    return message;
+  },
+};
+
+function createBaseListTrafficRequest(): ListTrafficRequest {
+  return { pageSize: 0, pageToken: "", gateway: "", kinds: [] };
+}
+
+export const ListTrafficRequest: MessageFns<ListTrafficRequest> = {
+  encode(message: ListTrafficRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.pageSize !== 0) {
+      writer.uint32(8).uint32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(18).string(message.pageToken);
+    }
+    if (message.gateway !== "") {
+      writer.uint32(26).string(message.gateway);
+    }
+    if (message.kinds.length !== 0) {
+      writer.uint32(34).fork();
+      for (const v of message.kinds) {
+        writer.int32(v);
+      }
+      writer.join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListTrafficRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListTrafficRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.pageSize = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.gateway = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag === 32) {
+              message.kinds.push(reader.int32() as any);
+
+              continue;
+            }
+
+            if (tag === 34) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.kinds.push(reader.int32() as any);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListTrafficRequest>): ListTrafficRequest {
+    return ListTrafficRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListTrafficRequest>): ListTrafficRequest {
+    const message = createBaseListTrafficRequest();
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
+    message.gateway = object.gateway ?? "";
+    message.kinds = object.kinds?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseListTrafficResponse(): ListTrafficResponse {
+  return { counters: [], nextPageToken: "", silentGateways: [] };
+}
+
+export const ListTrafficResponse: MessageFns<ListTrafficResponse> = {
+  encode(message: ListTrafficResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.counters) {
+      TrafficCounters.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(18).string(message.nextPageToken);
+    }
+    for (const v of message.silentGateways) {
+      writer.uint32(26).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListTrafficResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListTrafficResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.counters.push(TrafficCounters.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.silentGateways.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListTrafficResponse>): ListTrafficResponse {
+    return ListTrafficResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListTrafficResponse>): ListTrafficResponse {
+    const message = createBaseListTrafficResponse();
+    message.counters = object.counters?.map((e) => TrafficCounters.fromPartial(e)) || [];
+    message.nextPageToken = object.nextPageToken ?? "";
+    message.silentGateways = object.silentGateways?.map((e) => e) || [];
     return message;
   },
 };
@@ -4604,6 +4811,19 @@ export const TopologyDefinition = {
       responseStream: true,
       options: {},
     },
+    /**
+     * How much passes: counters of connections, trunks and classes of routes, in order of gateway; of one gateway connections by number, then
+     * trunks and classes by id. The gateways are asked when this is called, and not otherwise. Not of one state: each gateway answers as of
+     * its own moment (`age_ms`).
+     */
+    listTraffic: {
+      name: "ListTraffic",
+      requestType: ListTrafficRequest as typeof ListTrafficRequest,
+      requestStream: false,
+      responseType: ListTrafficResponse as typeof ListTrafficResponse,
+      responseStream: false,
+      options: {},
+    },
   },
 } as const;
 
@@ -4673,6 +4893,15 @@ export interface TopologyServiceImplementation<CallContextExt = {}> {
     request: CaptureConnectionRequest,
     context: CallContext & CallContextExt,
   ): ServerStreamingMethodResult<DeepPartial<CaptureConnectionResponse>>;
+  /**
+   * How much passes: counters of connections, trunks and classes of routes, in order of gateway; of one gateway connections by number, then
+   * trunks and classes by id. The gateways are asked when this is called, and not otherwise. Not of one state: each gateway answers as of
+   * its own moment (`age_ms`).
+   */
+  listTraffic(
+    request: ListTrafficRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<ListTrafficResponse>>;
 }
 
 export interface TopologyClient<CallOptionsExt = {}> {
@@ -4735,6 +4964,15 @@ export interface TopologyClient<CallOptionsExt = {}> {
     request: DeepPartial<CaptureConnectionRequest>,
     options?: CallOptions & CallOptionsExt,
   ): AsyncIterable<CaptureConnectionResponse>;
+  /**
+   * How much passes: counters of connections, trunks and classes of routes, in order of gateway; of one gateway connections by number, then
+   * trunks and classes by id. The gateways are asked when this is called, and not otherwise. Not of one state: each gateway answers as of
+   * its own moment (`age_ms`).
+   */
+  listTraffic(
+    request: DeepPartial<ListTrafficRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<ListTrafficResponse>;
 }
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
