@@ -48,7 +48,8 @@ it('a page of the standby goes on over a fail-over, says what is missing, and sh
     await page.getByRole('cell', { name: /leader, epoch/ }).waitFor();
     more.start();
     await page.locator('.tiles div', { hasText: 'nodes' }).getByText('12', { exact: true }).waitFor();
-    await page.locator('.changes .came').first().waitFor();
+    await page.locator('.changes li', { hasText: 'leader-changed' }).first().waitFor();
+    await page.locator('.changes li', { hasText: 'peer-up' }).first().waitFor();
     await standby.stop('SIGKILL');
     await page.getByText(/^disconnected for|disconnected for .* trying again/).waitFor();
     const again = standby.again();

@@ -122,14 +122,24 @@ describe('a console that asks nobody', () => {
     try {
       await page.getByRole('treeitem', { name: /peer30\.1/ }).waitFor();
       await page.getByRole('link', { name: 'Overview' }).click();
-      await page.locator('.changes .came').first().waitFor();
+      await page.locator('.changes li', { hasText: 'peer-up' }).first().waitFor();
     } finally {
       await more.stop();
     }
-    await page.locator('.changes .went').first().waitFor();
+    await page.locator('.changes li', { hasText: 'peer-down' }).first().waitFor();
     await page.getByRole('link', { name: 'Events' }).click();
-    await page.getByLabel('Find').fill('went node');
-    await page.getByRole('cell', { name: /peer30\.1/ }).waitFor();
+    await page.getByLabel('Kind').selectOption('lnk-conn');
+    await page.getByLabel('Find').fill('peer30');
+    await page
+      .getByRole('cell', { name: /"peer30"/ })
+      .first()
+      .waitFor();
+    await page.getByLabel('Kind').selectOption('peer-down');
+    await page.getByLabel('Find').fill('the peer has closed it');
+    await page
+      .getByRole('cell', { name: /the peer has closed it/ })
+      .first()
+      .waitFor();
     expect(await axeViolations(page)).toEqual([]);
   });
 

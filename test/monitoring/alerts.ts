@@ -38,6 +38,24 @@ export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
       series('spanmesh_topology_gateways_live', '0x120'),
     ],
   },
+  SpanmeshProcessMissing: {
+    fires: [
+      series('spanmesh_topology_leading', '1x120'),
+      series('spanmesh_topology_processes_missing', '1x120', `${POD},kind="topology"`),
+    ],
+    // Whoever stands by does not judge.
+    silent: [
+      series('spanmesh_topology_leading', '0x120'),
+      series('spanmesh_topology_processes_missing', '1x120', `${POD},kind="topology"`),
+    ],
+  },
+  SpanmeshTargetFails: {
+    fires: [series('spanmesh_volconf_targets', '1x120', `${POD},state="connect"`)],
+    silent: [
+      series('spanmesh_volconf_targets', '1x110 0x9', `${POD},state="connect"`),
+      series('spanmesh_volconf_targets', '1x120', `${POD},state="running"`),
+    ],
+  },
   SpanmeshWithoutNats: {
     fires: [series('spanmesh_nats_connected', '0x120')],
     silent: [series('spanmesh_nats_connected', '0x118 1 1')],

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type Client, type ClientReadableStream, Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import { CONSOLE_HEADER } from '@spanmesh/runtime/access/operator-acts';
 import { LAG_HEADER, REPLICA_HEADER, ROLE_HEADER } from '@spanmesh/runtime/grpc/forwarder';
 import { messageHead, readRequest, trailers } from './grpc-web.ts';
 import type { BridgedMethod } from './methods.ts';
@@ -20,6 +21,8 @@ export interface BridgedCall {
   readonly path: string;
   readonly method: BridgedMethod;
   readonly session: Session;
+  /** Value of CONSOLE_HEADER: for whom it is. */
+  readonly caller: string;
   /** Called once, with how it ended. */
   readonly ended: (code: status) => void;
 }
@@ -27,7 +30,7 @@ export interface BridgedCall {
 /** Passes a call of a page on to the API of this process: gRPC-Web on one side, gRPC on the other, the messages' bytes as they are. */
 export async function bridge(
   client: () => Client,
-  { path, method, session, ended }: BridgedCall,
+  { path, method, session, caller, ended }: BridgedCall,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
@@ -68,6 +71,7 @@ export async function bridge(
   }
   if (isOver) return;
   const metadata = new Metadata();
+  metadata.set(CONSOLE_HEADER, caller);
   if (session.token !== null) metadata.set('authorization', `Bearer ${session.token}`);
   if (method.isStream) {
     const call = client().makeServerStreamRequest(path, asIs, asIs, message, metadata, {});

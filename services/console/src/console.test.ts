@@ -253,7 +253,7 @@ describe('where the API wants tokens', () => {
 });
 
 describe('its port', () => {
-  const access = { userOf: () => null, apiFiles: null };
+  const access = { userOf: () => null, apiFiles: null, consoleKey: '00' };
   const deps = { clock: systemClock, logger: recordingLogger().logger, apiAddress: () => '', assets: new Map() };
   const listen = (host: string, port = 0) => ({ consoleListen: { host, port }, consoleHosts: '' });
 

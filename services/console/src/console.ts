@@ -57,6 +57,8 @@ export interface ConsoleAccess {
   readonly userOf: (token: string) => ApiUser | null;
   /** What the API shows, and so does the console; null: plaintext. */
   readonly apiFiles: TlsFiles | null;
+  /** What is shown to the API, so that it believes for whom the console calls. */
+  readonly consoleKey: string;
 }
 
 export interface ConsoleDependencies {
@@ -307,12 +309,18 @@ export class Console {
     const ended = (code: status): void => {
       release();
       const { user } = session;
+      // What it has done is told by the API, which knows for whom it was called.
       const act = { user, peer, method: path, code: status[code] };
-      if (method.role === 'operate') this.#deps.logger.info(act, 'console: an act of an operator');
+      if (method.role === 'operate') this.#deps.logger.debug(act, 'console: an act of an operator');
       // A token that was taken away: the page asks for another one.
       if (code === status.UNAUTHENTICATED) this.#endSession(request);
     };
-    await bridge(() => this.#api.client, { path, method, session, ended }, request, response);
+    await bridge(
+      () => this.#api.client,
+      { path, method, session, ended, caller: `${this.#deps.access.consoleKey} ${peer}` },
+      request,
+      response,
+    );
   }
 
   #endSession(request: IncomingMessage): void {

@@ -1,4 +1,5 @@
 import type { MethodDefinition, ServiceDefinition } from '@grpc/grpc-js';
+import { EventsService } from '@spanmesh/proto/v1/events';
 import { ProcessService } from '@spanmesh/proto/v1/process';
 import { TopologyService } from '@spanmesh/proto/v1/topology';
 import { VolconfService } from '@spanmesh/proto/v1/volconf';
@@ -13,7 +14,7 @@ export interface BridgedMethod {
   readonly role: ApiRole;
 }
 
-const SERVICES: readonly ServiceDefinition[] = [TopologyService, VolconfService, ProcessService];
+const SERVICES: readonly ServiceDefinition[] = [TopologyService, VolconfService, ProcessService, EventsService];
 
 /** What a page may call, by path: the API but for messages to peers, which no page sends. */
 export const BRIDGED_METHODS: ReadonlyMap<string, BridgedMethod> = new Map(

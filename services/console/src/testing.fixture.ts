@@ -99,7 +99,12 @@ export class ConsoleWorld {
       {
         clock,
         logger,
-        access: { asksForUsers: asks, userOf: (token) => this.tokens?.userOf(token) ?? null, apiFiles: files },
+        access: {
+          asksForUsers: asks,
+          userOf: (token) => this.tokens?.userOf(token) ?? null,
+          apiFiles: files,
+          consoleKey: '00',
+        },
         apiAddress: () => `127.0.0.1:${this.#apiPort}`,
         assets: new Map([['/', PAGE]]),
       },

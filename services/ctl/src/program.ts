@@ -8,6 +8,7 @@ import { addConfig } from './commands/config.ts';
 import { addConns } from './commands/conns.ts';
 import { addContext } from './commands/context.ts';
 import { addDebug } from './commands/debug.ts';
+import { addEvents } from './commands/events.ts';
 import { addExplain } from './commands/explain.ts';
 import { addGateways } from './commands/gateways.ts';
 import { addKeys } from './commands/keys.ts';
@@ -54,6 +55,7 @@ export function buildProgram(terminal: Terminal): Command {
   addTree(program, terminal);
   addWatch(program, terminal);
   addTop(program, terminal);
+  addEvents(program, terminal);
   addClusters(program, terminal);
   addNodes(program, terminal);
   addLinks(program, terminal);

@@ -5,6 +5,8 @@ import { StateChangeParts } from '@spanmesh/proto/state-change';
 import type { Commands, StateChange } from '@spanmesh/proto/v1/gateway_control';
 import type { Bus } from '@spanmesh/runtime/bus/bus';
 import type { Clock } from '@spanmesh/runtime/clock';
+import { EventLog } from '@spanmesh/runtime/events/event-log';
+import type { EventTeller } from '@spanmesh/runtime/events/event-teller';
 import { type Logger, Throttle } from '@spanmesh/runtime/log/logger';
 import type { Metrics } from '@spanmesh/runtime/metrics';
 import type { Service } from '@spanmesh/runtime/process/service';
@@ -55,6 +57,7 @@ import { LnkConns } from './peers/lnk-conns.ts';
 import { OpenTables } from './peers/open-tables.ts';
 import { MARK_BYTES, OwnLnkConn } from './peers/own-lnk-conn.ts';
 import type { Peer } from './peers/peer.ts';
+import { PeerEvents } from './peers/peer-events.ts';
 import { Peers } from './peers/peers.ts';
 import { Prober } from './peers/prober.ts';
 import { Relays } from './peers/relays.ts';
@@ -77,6 +80,8 @@ export interface GatewayDependencies {
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly random: Random;
+  /** Where it tells what it sees; default: one of this gateway alone. */
+  readonly events?: EventTeller;
   readonly treeSource: TreeSource;
   /** `host:port` of the service port; asked for once there is somebody to be told. Empty: it cannot be reached. */
   readonly serviceAddress: () => string;
@@ -158,11 +163,13 @@ export class Gateway implements Service, AttachHost {
     };
     this.#attach = deps.makeAttach(this, this.#reports);
     const { clock, logger } = deps;
+    const events = deps.events ?? new EventLog({ reporter: id }, deps);
+    const peerEvents = new PeerEvents({ gateway: id }, { events });
     const metrics = this.counters;
     const tables = this.#tables;
     const reports = this.#reports;
     const throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock });
-    const shareLog = new ShareLog({ logger, throttle });
+    const shareLog = new ShareLog({ logger, throttle, events });
     const limited = (limit: PoolLimit) => shareLog.limited(limit);
     const shares = new GatewayShares(options, { limited });
     const shared = { options, clock, logger, throttle, metrics, tables, reports, shares };
@@ -178,7 +185,7 @@ export class Gateway implements Service, AttachHost {
       { onDemandIdle: options.onDemandIdle, name: options.name, node: gatewayUuid(this.id) },
       { clock, metrics, tables, relays, links, flow, trunks },
     );
-    const lnkConns = new LnkConns({ ...shared, relays, media, ownLnkConn });
+    const lnkConns = new LnkConns({ ...shared, relays, media, ownLnkConn, events: peerEvents });
     const dispatcher = new Dispatcher({
       metrics,
       lnkConns,
@@ -205,13 +212,14 @@ export class Gateway implements Service, AttachHost {
       },
       tables,
       reports,
+      events: peerEvents,
       relays,
       ownLnkConn,
       dispatcher,
       logger,
       gone: (peer, reason) => this.#gone(peer, reason),
     });
-    this.#entrance = new Entrance(options, { clock, logger, shares, limited });
+    this.#entrance = new Entrance(options, { clock, logger, events, shares, limited });
     this.#entry = { entrance: this.#entrance, peers, metrics, clock, logger, throttle };
     this.#prober = new Prober(shared);
     this.#dialler = new Dialler({
@@ -234,7 +242,7 @@ export class Gateway implements Service, AttachHost {
     );
     this.#drains = new Drains(
       { deadlineMs: options.stopTimeout },
-      { ...shared, relays, lnkConns, clients, random: deps.random },
+      { ...shared, relays, lnkConns, clients, random: deps.random, events, gateway: id },
     );
     this.#captures = new Captures(tables.connections, { clock, logger });
     this.traffic = new GatewayTraffic({

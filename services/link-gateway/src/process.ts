@@ -13,6 +13,7 @@ import type { Service } from '@spanmesh/runtime/process/service';
 import { systemRandom } from '@spanmesh/runtime/random';
 import { type SettingSources, type SettingValues, setting } from '@spanmesh/runtime/settings/setting';
 import { hostPort, list } from '@spanmesh/runtime/settings/setting-types';
+import { EventReporter } from './attach/event-reporter.ts';
 import { TopologyLocator } from './attach/topology-locator.ts';
 import { TopologyApi, treeSourceOf } from './attach/tree-source.ts';
 import { createGateway } from './gateway.ts';
@@ -51,6 +52,7 @@ export class LinkGatewayProcess implements Service {
   readonly #api: TopologyApi;
   readonly #volconf: LeaderAddress;
   readonly #others: OtherServices;
+  readonly #reports: EventReporter;
 
   /** `protocolVersion`: what it says that it speaks; for tests of versions side by side. */
   constructor(options: Options, logger: Logger, { protocolVersion }: { protocolVersion?: number } = {}) {
@@ -69,11 +71,12 @@ export class LinkGatewayProcess implements Service {
           notReady: () => this.gateway.notReady(),
           gateway: () => this.gateway.id,
           keysProblems: () => this.gateway.keysProblems,
+          report: (events) => this.#reports.report(events),
         },
       },
     );
     this.#frame = frame;
-    const { bus, clock, metrics, ports } = frame;
+    const { bus, clock, metrics, ports, events } = frame;
     const hasNats = options.natsUrl.length > 0;
     const named = options.topologyAddresses;
     const addresses = (named.length > 0 || hasNats ? named : [DEFAULT_TOPOLOGY]).map(formatHostPort);
@@ -81,11 +84,13 @@ export class LinkGatewayProcess implements Service {
     this.#locator = locator;
     const security = ports.security.channel(TOPOLOGY_NAME);
     this.#api = new TopologyApi({ address: () => locator.address(), security });
+    this.#reports = new EventReporter({ address: () => locator.address(), security });
     this.gateway = createGateway(options, {
       bus,
       clock,
       logger,
       metrics,
+      events,
       random: systemRandom,
       installation: options.installation,
       locator,
@@ -99,7 +104,7 @@ export class LinkGatewayProcess implements Service {
         topology: { address: () => locator.address(), security },
         volconf: { address: () => this.#volconf.address(), security: ports.security.channel(VOLCONF_NAME) },
       },
-      { server: ports.api, metrics, logger, clock },
+      { server: ports.api, metrics, logger, clock, events },
     );
     locator.onChange(changed);
   }
@@ -133,6 +138,7 @@ export class LinkGatewayProcess implements Service {
       await this.#volconf.stop();
       await this.#locator.stop();
       this.#api.close();
+      this.#reports.stop();
     });
   }
 

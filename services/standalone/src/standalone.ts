@@ -10,11 +10,12 @@ import { FileKeyValue } from '@spanmesh/runtime/bus/file/file-kv';
 import { InProcessBus, type OpenBucket } from '@spanmesh/runtime/bus/in-process/in-process-bus';
 import type { OnBusError } from '@spanmesh/runtime/bus/in-process/in-process-kv';
 import { systemClock } from '@spanmesh/runtime/clock';
+import { EventLog } from '@spanmesh/runtime/events/event-log';
 import { createClient } from '@spanmesh/runtime/grpc/grpc-client';
 import type { Logger } from '@spanmesh/runtime/log/logger';
 import { Metrics } from '@spanmesh/runtime/metrics';
 import { ProcessControl } from '@spanmesh/runtime/process/process-control';
-import { createByName } from '@spanmesh/runtime/process/process-frame';
+import { createByName, processId } from '@spanmesh/runtime/process/process-frame';
 import { ProcessPorts } from '@spanmesh/runtime/process/process-ports';
 import type { Service } from '@spanmesh/runtime/process/service';
 import { systemRandom } from '@spanmesh/runtime/random';
@@ -37,6 +38,7 @@ export class Standalone implements Service {
   readonly metrics: Metrics;
 
   readonly #bus: InProcessBus;
+  readonly #events: EventLog;
   readonly #control: ProcessControl;
   #api: TopologyClient | null = null;
 
@@ -51,11 +53,14 @@ export class Standalone implements Service {
       logger.error({ err, where }, 'a subscriber of the bus failed; the others go on');
     const bus = new InProcessBus({ onError, openBucket: bucketsOnDisk(options, onError) });
     this.#bus = bus;
+    const events = new EventLog({ reporter: () => processId('standalone') }, { bus, clock, logger, random });
+    this.#events = events;
     const ready = () => this.topology.notReady() ?? this.gateway.notReady() ?? this.volconf.notReady();
     const ports = new ProcessPorts(options, {
       ready,
       metrics,
       logger,
+      events,
       names: SERVICE_NAMES,
       gatewayName: options.name,
     });
@@ -82,6 +87,7 @@ export class Standalone implements Service {
         clock,
         logger,
         metrics,
+        events,
         apiServer: ports.api,
         serviceServer: ports.service,
         random,
@@ -98,6 +104,7 @@ export class Standalone implements Service {
       clock,
       logger,
       metrics,
+      events,
       random,
       installation: options.installation,
       locator: new TopologyLocator({ addresses: () => [ports.serviceAddress] }, { bus: null, clock }),
@@ -118,6 +125,7 @@ export class Standalone implements Service {
         clock,
         logger,
         metrics,
+        events,
         random,
         grpcServer: ports.api,
         security,
@@ -159,6 +167,7 @@ export class Standalone implements Service {
     await this.topology.stop();
     this.#api?.close();
     await this.ports.stop();
+    this.#events.stop();
     await this.#bus.close();
   }
 

@@ -1,5 +1,6 @@
 import { ReplicaRole } from '@spanmesh/proto/v1/topology';
 import type { Clock, Timer } from '@spanmesh/runtime/clock';
+import { type EventTeller, NO_EVENTS } from '@spanmesh/runtime/events/event-teller';
 import { ProtocolRule } from '@spanmesh/runtime/grpc/protocol-version';
 import type { LeaseState } from '@spanmesh/runtime/lease/lease';
 import { type Logger, Throttle } from '@spanmesh/runtime/log/logger';
@@ -20,6 +21,7 @@ import { Refusals } from './attach/refusals.ts';
 import { Roster } from './attach/roster.ts';
 import { unheardGateways } from './attach/unheard.ts';
 import { Directory } from './directory/directory.ts';
+import { MemberEvents } from './events/member-events.ts';
 import { Leadership, type LeaseView } from './leadership.ts';
 import { Captures, type GatewayChannel } from './operate/captures.ts';
 import { Drains } from './operate/drains.ts';
@@ -69,6 +71,8 @@ export interface CoreDeps {
   readonly presence: Presence;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Where it tells who comes and goes; default: nowhere. */
+  readonly events?: EventTeller;
   /** Which versions of gateways are understood; default: those that fit to ours. */
   readonly protocol?: ProtocolRule;
   /** How gateways are called; default: in plaintext, where they say. */
@@ -105,6 +109,8 @@ export class Core {
   readonly #isolation: Isolation;
   readonly #presence: Presence;
   readonly #logger: Logger;
+  readonly #members: MemberEvents;
+  readonly #address: () => string;
   #epoch = 0;
   #ticking: Timer | undefined;
 
@@ -117,6 +123,7 @@ export class Core {
       logger,
       following,
       gatewayChannel,
+      events = NO_EVENTS,
       protocol = new ProtocolRule({}, { logger, clock }),
     }: CoreDeps,
   ) {
@@ -125,6 +132,9 @@ export class Core {
     this.#clock = clock;
     this.#logger = logger;
     this.#presence = presence;
+    this.#address = address;
+    this.#members = new MemberEvents({ events, presence });
+    const members = this.#members;
     this.#widths = { linkid: linkidWidth, circuit: circuitWidth };
     this.#follows = following !== undefined;
     this.#turn = new Turn(() => this.flush());
@@ -171,7 +181,7 @@ export class Core {
     });
     const { commander } = this;
     const gone = (id: string) => commander.gatewayGone(id);
-    this.reaper = new Reaper({ roster, graves, deathwatch, state, presence, clock, logger, gone });
+    this.reaper = new Reaper({ roster, graves, deathwatch, state, presence, members, clock, logger, gone });
     const { reaper } = this;
     this.control = new GatewayControl(
       { version, rnssAdd, installation },
@@ -184,6 +194,7 @@ export class Core {
         deathwatch,
         reaper,
         refusals,
+        members,
         presence,
         protocol,
         clock,
@@ -221,6 +232,7 @@ export class Core {
         captures,
         traffic,
         processes: () => this.processes(),
+        events,
         clock,
         logger,
       },
@@ -272,7 +284,7 @@ export class Core {
   leaseChanged(lease: LeaseState): void {
     const led = this.leadership.inTerm;
     const begins = this.leadership.changed(lease);
-    if (begins) this.#beginTerm();
+    if (begins) this.#beginTerm(lease.kind === 'leading' ? lease.epoch : this.#epoch);
     this.#follow(lease);
     if (lease.kind === 'leading') {
       if (!led) this.history.restart(lease.epoch);
@@ -287,8 +299,10 @@ export class Core {
     }
   }
 
-  #beginTerm(): void {
+  #beginTerm(epoch: number): void {
     this.reaper.clear();
+    const gateways = this.follower.view?.trees.gateways.keys() ?? [];
+    this.#members.termBegins({ address: this.#address(), epoch, gateways });
     // architecture.md, "Attach": a new leader waits for the gateways in its replica, and in the registry.
     for (const id of this.follower.view?.trees.gateways.keys() ?? []) this.roster.heard(id);
     this.#readRegistry();
@@ -305,6 +319,7 @@ export class Core {
       return;
     }
     this.commander.replicasAre(this.#replicas.addresses());
+    this.#members.look();
     if (this.reaper.isWaiting) this.#turn.request();
   }
 

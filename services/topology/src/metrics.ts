@@ -1,16 +1,25 @@
+import { ProcessKind } from '@spanmesh/proto/v1/topology';
 import type { GrpcTraffic } from '@spanmesh/runtime/grpc/grpc-traffic';
 import type { Metrics } from '@spanmesh/runtime/metrics';
 import type { Api } from './api/api.ts';
+import type { ProcessesKnown } from './api/show-status.ts';
 import type { Commander } from './attach/commander.ts';
 import type { GatewayControl } from './attach/gateway-control.ts';
 import type { Reaper } from './attach/reaper.ts';
 import type { Roster } from './attach/roster.ts';
 import type { Directory } from './directory/directory.ts';
+import type { ReplicaEvents } from './events/replica-events.ts';
 import type { Leadership } from './leadership.ts';
 import type { Follower } from './replication/follower.ts';
 import type { Publisher } from './replication/publisher.ts';
 import type { History } from './trees/history.ts';
 import type { State } from './trees/state.ts';
+
+const KINDS: ReadonlyMap<ProcessKind, string> = new Map([
+  [ProcessKind.PROCESS_KIND_LINK_GATEWAY, 'link-gateway'],
+  [ProcessKind.PROCESS_KIND_TOPOLOGY, 'topology'],
+  [ProcessKind.PROCESS_KIND_VOLCONF, 'volconf'],
+]);
 
 export interface Measured {
   readonly state: State;
@@ -24,6 +33,8 @@ export interface Measured {
   readonly follower: Follower;
   readonly reaper: Reaper;
   readonly roster: Roster;
+  /** What is known of all processes. */
+  processes(): Pick<ProcessesKnown, 'missing'>;
   /** Peers' messages that made no sense. */
   readonly nonsense: number;
 }
@@ -46,6 +57,12 @@ export function registerMetrics(metrics: Metrics, measured: Measured): void {
     'spanmesh_topology_gateways_silent',
     'Gateways that are known of and have no stream.',
     () => [...roster.silent()].length,
+  );
+  metrics.gauge(
+    'spanmesh_topology_processes_missing',
+    'Processes that were there, have not said that they stop, and are not there, by kind.',
+    () => missingByKind(measured.processes().missing),
+    'kind',
   );
   metrics.counter(
     'spanmesh_topology_attaches_total',
@@ -140,4 +157,30 @@ export function registerAttachTraffic(metrics: Metrics, traffic: GrpcTraffic): v
   metrics.counter(name('received_messages'), 'Messages from gateways.', () => traffic.messagesIn);
   metrics.counter(name('sent_bytes'), 'Bytes of messages to gateways.', () => traffic.bytesOut);
   metrics.counter(name('sent_messages'), 'Messages to gateways.', () => traffic.messagesOut);
+}
+
+/** What this replica has heard of events. */
+export function registerEventMetrics(metrics: Metrics, { collector, api }: ReplicaEvents): void {
+  metrics.counter(
+    'spanmesh_topology_events_total',
+    'What happened, as far as this replica has heard of it, by kind (`spanmesh events`).',
+    () => collector.counts,
+    'kind',
+  );
+  metrics.counter(
+    'spanmesh_topology_events_lost_total',
+    'Events that were lost on their way to this replica.',
+    () => collector.lost,
+  );
+  metrics.gauge('spanmesh_topology_event_watches', 'Watches of events.', () => api.watches);
+}
+
+/** How many are missing of each kind. */
+function missingByKind(missing: ProcessesKnown['missing']): Record<string, number> {
+  const counts = Object.fromEntries([...KINDS.values()].map((kind) => [kind, 0]));
+  for (const { kind } of missing) {
+    const name = KINDS.get(kind);
+    if (name !== undefined) counts[name] = (counts[name] ?? 0) + 1;
+  }
+  return counts;
 }

@@ -66,7 +66,7 @@ export class TopologyProcess implements Service {
       },
     );
     this.#frame = frame;
-    const { bus, clock, metrics, ports } = frame;
+    const { bus, clock, metrics, ports, events } = frame;
     this.console = new Console(options, {
       clock,
       logger,
@@ -85,6 +85,7 @@ export class TopologyProcess implements Service {
         clock,
         logger,
         metrics,
+        events,
         apiServer: ports.api,
         serviceServer: ports.service,
         random: systemRandom,
@@ -104,7 +105,7 @@ export class TopologyProcess implements Service {
           security: (name) => meetingGateway(gateways, name),
         },
       },
-      { server: ports.api, metrics, logger, clock },
+      { server: ports.api, metrics, logger, clock, events },
     );
   }
 

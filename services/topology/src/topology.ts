@@ -4,6 +4,7 @@ import { TopologyService } from '@spanmesh/proto/v1/topology';
 import type { Bus, Subscription } from '@spanmesh/runtime/bus/bus';
 import { LEASES_BUCKET, TOPOLOGY_ROLE } from '@spanmesh/runtime/bus/bus-names';
 import type { Clock } from '@spanmesh/runtime/clock';
+import { EventLog } from '@spanmesh/runtime/events/event-log';
 import { Forwarder } from '@spanmesh/runtime/grpc/forwarder';
 import { PLAINTEXT } from '@spanmesh/runtime/grpc/grpc-client';
 import type { GrpcServer } from '@spanmesh/runtime/grpc/grpc-server';
@@ -22,8 +23,9 @@ import { READS } from './api/api.ts';
 import type { AttachStream } from './attach/attachment.ts';
 import { BusPresence } from './attach/presence.ts';
 import { Core } from './core.ts';
+import { ReplicaEvents } from './events/replica-events.ts';
 import type { LeaseView } from './leadership.ts';
-import { registerAttachTraffic, registerMetrics } from './metrics.ts';
+import { registerAttachTraffic, registerEventMetrics, registerMetrics } from './metrics.ts';
 import type { GatewayChannel } from './operate/captures.ts';
 import { EncodedReplicationService } from './replication/messages.ts';
 import { openCall } from './replication/open-call.ts';
@@ -52,6 +54,8 @@ export interface TopologyDeps {
   /** Gets what gateways call, which users of the API never reach; must not have been started. */
   readonly serviceServer: Pick<GrpcServer, 'addService'>;
   readonly random: Random;
+  /** What this process tells of itself; default: one of this service alone. */
+  readonly events?: EventLog;
   /** How other replicas are met: `Security.channel(TOPOLOGY_NAME)`; default: in plaintext. */
   readonly security?: ChannelSecurity;
   /** How gateways are called; default: in plaintext, where they say. */
@@ -63,6 +67,7 @@ export interface TopologyDeps {
 /** The topology service in whatever process: adds its gRPC services at once, contends for the lead once started. */
 export class Topology implements Service {
   readonly core: Core;
+  readonly events: ReplicaEvents;
   readonly #options: TopologyOptions;
   readonly #deps: TopologyDeps;
   readonly #forwarder: Forwarder;
@@ -76,6 +81,7 @@ export class Topology implements Service {
     const { settings, version, address, history, replicationVersion } = options;
     const { bus, clock, logger, metrics, apiServer, serviceServer, random, security = PLAINTEXT, protocol } = deps;
     const { linkidWidth, circuitWidth, installation, leaseTtlMs } = settings;
+    const { events = new EventLog({ reporter: () => `topology at ${address()}` }, deps) } = deps;
     this.#presence = new BusPresence({ bus, clock });
     this.core = new Core(
       {
@@ -95,12 +101,15 @@ export class Topology implements Service {
         presence: this.#presence,
         clock,
         logger,
+        events,
         gatewayChannel: deps.gatewayChannel,
         following: { open: (at) => openCall(at, security), random },
         ...(protocol && { protocol }),
       },
     );
     const { core } = this;
+    this.events = new ReplicaEvents({ bus, events, shares: core.api.shares, clock, logger, random, security });
+    this.events.addTo({ api: apiServer, service: serviceServer });
     const traffic = new GrpcTraffic();
     serviceServer.addService(
       { attach: countedMethod(GatewayControlService.attach, traffic) },
@@ -121,6 +130,7 @@ export class Topology implements Service {
       server.addService(anyReplica.definition, anyReplica.implementation);
     }
     registerMetrics(metrics, core);
+    registerEventMetrics(metrics, this.events);
     registerAttachTraffic(metrics, traffic);
     metrics.counter(
       'spanmesh_topology_calls_forwarded_total',
@@ -159,6 +169,7 @@ export class Topology implements Service {
     const lease = { role: TOPOLOGY_ROLE, address: address(), ttlMs: settings.leaseTtlMs, settings: shared };
     this.#lease = new Lease(lease, { kv, clock, random });
     const { id } = this.#lease;
+    this.events.start();
     // Before the lease: a leader must know which gateways to wait for.
     await this.#presence.start({
       self: () => ({ kind: 'topology', id, name: address() }),
@@ -167,6 +178,7 @@ export class Topology implements Service {
     this.#subscriptions.push(
       this.#lease.onChange((state) => {
         this.core.leaseChanged(state);
+        this.events.leaseChanged(state, address());
         this.#forwarder.leaderChanged();
       }),
     );
@@ -177,6 +189,7 @@ export class Topology implements Service {
   async stop(): Promise<void> {
     await this.#lease?.stop();
     this.#forwarder.stop();
+    this.events.stop();
     this.core.abdicate('This topology replica stops: find the one that leads.');
     this.core.traffic.stop();
     await this.#presence.stop();

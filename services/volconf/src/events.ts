@@ -1,7 +1,10 @@
+import { EventKind } from '@spanmesh/proto/v1/events';
+import { formatHostPort } from '@spanmesh/runtime/address';
 import type { Bus } from '@spanmesh/runtime/bus/bus';
 import { eventSubject } from '@spanmesh/runtime/bus/bus-names';
+import type { EventTeller } from '@spanmesh/runtime/events/event-teller';
 import { visible } from './reconciler.ts';
-import type { Target } from './slots/target.ts';
+import type { Target, TargetState } from './slots/target.ts';
 
 /** Kind of the news about targets on the bus. */
 export const TARGET_EVENTS = 'target';
@@ -40,4 +43,24 @@ export function publishTarget(
   } catch {
     // News only.
   }
+}
+
+/** Tells people what has become of a target: that it is tried, once; that it stands; that it fails, with a count when that repeats. */
+export function tellTarget(
+  events: EventTeller,
+  name: string,
+  target: Target,
+  { was, idOf }: { readonly was: TargetState['kind'] | null; readonly idOf: (gateway: string) => string },
+): void {
+  const { state, wanted, principal: owner, attempts, failing, lastError } = target;
+  if (state.kind === was) return;
+  const told = (kind: EventKind, gateway: string, error: string): void => {
+    const address = wanted === null ? '' : formatHostPort(wanted);
+    const happened = { kind, subject: name, principal: owner || name, target: { address, gateway, error } };
+    events.tell(happened, error === '' ? {} : { repeats: name });
+  };
+  if (state.kind === 'dialling' && attempts === 1) {
+    told(EventKind.EVENT_KIND_TARGET_CONNECTING, idOf(state.placed.gateway), '');
+  } else if (state.kind === 'running') told(EventKind.EVENT_KIND_TARGET_UP, idOf(state.placed.gateway), '');
+  else if (state.kind === 'waiting' && failing) told(EventKind.EVENT_KIND_TARGET_FAILED, '', lastError);
 }

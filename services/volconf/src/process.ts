@@ -56,7 +56,7 @@ export class VolconfProcess implements Service {
       },
     );
     this.#frame = frame;
-    const { bus, clock, metrics, ports } = frame;
+    const { bus, clock, metrics, ports, events } = frame;
     this.volconf = createVolconf(
       { settings: options, address: () => this.#serviceAddress(options) },
       {
@@ -64,6 +64,7 @@ export class VolconfProcess implements Service {
         clock,
         logger,
         metrics,
+        events,
         random: systemRandom,
         grpcServer: ports.api,
         serviceServer: ports.service,
@@ -82,7 +83,7 @@ export class VolconfProcess implements Service {
           security: (name) => meetingGateway(gateways, name),
         },
       },
-      { server: ports.api, metrics, logger, clock },
+      { server: ports.api, metrics, logger, clock, events },
     );
   }
 

@@ -1,7 +1,9 @@
 import { EventEmitter } from 'node:events';
 import { Metadata, status } from '@grpc/grpc-js';
+import { type Event, EventKind } from '@spanmesh/proto/v1/events';
 import { type Target as ApiTarget, TargetState, type WatchTargetsResponse } from '@spanmesh/proto/v1/volconf';
-import { ALL_EVENTS } from '@spanmesh/runtime/bus/bus-names';
+import { ALL_EVENTS, EVENT_REPORTS } from '@spanmesh/runtime/bus/bus-names';
+import { decodeReport } from '@spanmesh/runtime/events/event-report';
 import { afterEach, describe, expect, it } from 'vitest';
 import { GatewayError } from './gateways/gateway-port.ts';
 import { copyOf, MEDIA, MEDIA_2, settle, World } from './testing/world.fixture.ts';
@@ -772,5 +774,32 @@ describe('the API', () => {
     expect(news[0]).toBe('events.target.none a connect');
     expect(news).toContain('events.target.gw0_b1 a running');
     expect(news.at(-1)).toBe('events.target.none a removed');
+  });
+
+  it('and in the events: tried once, failing with a count, and connected', async () => {
+    world = await World.start();
+    world.hosts.set('host', 'refuses');
+    const events: Event[] = [];
+    world.bus.subscribe(EVENT_REPORTS, (_, data) => events.push(...decodeReport(data)));
+    await set('a', 'span:host');
+    await world.advance(10 * 60_000);
+    const failed = events.filter(({ kind }) => kind === EventKind.EVENT_KIND_TARGET_FAILED);
+    const tries = failed.reduce((sum, { count }) => sum + count, 0);
+    expect(failed[0]).toMatchObject({
+      subject: 'a',
+      count: 1,
+      target: { address: 'host:987', error: 'nobody answers there' },
+    });
+    expect(failed.length).toBeLessThanOrEqual(11);
+    expect(tries).toBeGreaterThan(failed.length);
+    world.hosts.delete('host');
+    await world.advance(2 * 60_000);
+    const others = events.filter(({ kind }) => kind !== EventKind.EVENT_KIND_TARGET_FAILED);
+    expect(others.map(({ kind, subject, target }) => [kind, subject, target?.gateway])).toEqual([
+      [EventKind.EVENT_KIND_TARGET_CONNECTING, 'a', 'gw0.b1'],
+      [EventKind.EVENT_KIND_TARGET_UP, 'a', 'gw0.b1'],
+    ]);
+    const lines = world.log.filter(({ msg }) => msg === 'target cannot be connected');
+    expect(lines).toHaveLength(events.filter(({ kind }) => kind === EventKind.EVENT_KIND_TARGET_FAILED).length);
   });
 });

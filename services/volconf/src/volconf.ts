@@ -1,7 +1,10 @@
+import { EventKind } from '@spanmesh/proto/v1/events';
 import { VolconfService } from '@spanmesh/proto/v1/volconf';
 import type { Bus, Subscription } from '@spanmesh/runtime/bus/bus';
 import { GATEWAYS_BUCKET, LEASES_BUCKET, TARGETS_BUCKET, VOLCONF_ROLE } from '@spanmesh/runtime/bus/bus-names';
 import type { Clock } from '@spanmesh/runtime/clock';
+import { EventLog } from '@spanmesh/runtime/events/event-log';
+import type { EventTeller } from '@spanmesh/runtime/events/event-teller';
 import { type GatewayRecord, GatewayRegistry } from '@spanmesh/runtime/gateways/registry';
 import { SignOfLife } from '@spanmesh/runtime/gateways/signs-of-life';
 import { Forwarder } from '@spanmesh/runtime/grpc/forwarder';
@@ -14,8 +17,9 @@ import type { Metrics } from '@spanmesh/runtime/metrics';
 import type { Service } from '@spanmesh/runtime/process/service';
 import type { Random } from '@spanmesh/runtime/random';
 import { type ChannelSecurity, meetingGateway } from '@spanmesh/runtime/tls/tls-credentials';
+import { VERSION } from '@spanmesh/runtime/version';
 import { Api } from './api.ts';
-import { publishTarget } from './events.ts';
+import { publishTarget, tellTarget } from './events.ts';
 import type { GatewayPort } from './gateways/gateway-port.ts';
 import { GrpcGatewayPort } from './gateways/grpc-gateway-port.ts';
 import { LOG_INTERVAL_MS } from './limits.ts';
@@ -40,6 +44,8 @@ export interface VolconfDeps {
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly random: Random;
+  /** Where it tells what becomes of targets; default: one of this service alone. */
+  readonly events?: EventTeller;
   /** Gets the service Volconf; must not have been started. */
   readonly grpcServer: Pick<GrpcServer, 'addService'>;
   /** Gets it for other replicas, which pass calls on to the one that leads. Must not have been started. */
@@ -62,6 +68,7 @@ export class Volconf implements Service {
   readonly #options: VolconfOptions;
   readonly #deps: VolconfDeps;
   readonly #throttle: Throttle;
+  readonly #events: EventTeller;
   readonly #forwarder: Forwarder;
   #lease: Lease | null = null;
   #registry: GatewayRegistry | null = null;
@@ -77,6 +84,7 @@ export class Volconf implements Service {
     this.#options = options;
     this.#deps = deps;
     const { clock, logger, grpcServer, serviceServer, metrics, replicaSecurity: security = PLAINTEXT } = deps;
+    this.#events = deps.events ?? new EventLog({ reporter: () => `volconf at ${options.address()}` }, deps);
     const { autoconnFile: file } = options.settings;
     this.autoconn = file === '' ? null : new AutoconnFile({ file }, { clock, logger });
     this.#throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock });
@@ -203,6 +211,11 @@ export class Volconf implements Service {
     this.#endTerm();
     const { clock, logger, random, connect = (record: GatewayRecord) => this.#connect(record) } = this.#deps;
     logger.info({ epoch }, 'leading');
+    const address = this.#options.address();
+    const subject = `volconf at ${address}`;
+    const member = { address, epoch, version: VERSION, reason: '', service: 'volconf' };
+    const kind = EventKind.EVENT_KIND_LEADER_CHANGED;
+    this.#events.tell({ kind, subject, principal: subject, member }, { isLogged: true });
     this.#term = new Term(
       { epoch, settings: this.#options.settings },
       {
@@ -247,6 +260,7 @@ export class Volconf implements Service {
 
   #changed(name: string, target: Target, was: TargetState['kind'] | null): void {
     this.api.changed(name);
+    tellTarget(this.#events, name, target, { was, idOf: (gateway) => this.#term?.fleet.idOf(gateway) ?? gateway });
     const isVisible = was === null || visible(was) !== visible(target.state.kind);
     if (isVisible || target.state.kind === 'waiting') {
       this.#publish(name, target);

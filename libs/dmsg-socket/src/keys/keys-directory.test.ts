@@ -4,7 +4,7 @@ import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { createLogger } from '@spanmesh/runtime/log/logger';
 import { afterEach, describe, expect, it } from 'vitest';
 import { TestDirectory, testKeys } from './keys.fixture.ts';
-import { KeysDirectory } from './keys-directory.ts';
+import { type KeysChange, KeysDirectory } from './keys-directory.ts';
 import { readRules } from './read-rules.ts';
 
 const ours = testKeys();
@@ -33,13 +33,26 @@ async function started(path: string) {
     destination: { write: (line) => void log.push(line) },
   });
   const clock = new FakeClock();
-  const keys = new KeysDirectory({ directory: path }, { clock, logger });
+  const told: KeysChange[] = [];
+  const keys = new KeysDirectory({ directory: path }, { clock, logger, changed: (change) => told.push(change) });
   await keys.start();
   running.push(keys);
-  return { keys, clock, log };
+  return { keys, clock, log, told };
 }
 
 describe('a keys directory', () => {
+  it('tells when it was read again, and which files of it cannot be used', async () => {
+    const where = directory({ 'remote/10.0.0.1.pub': theirs.pub });
+    const { keys, told } = await started(where.path);
+    expect(told).toEqual([]);
+    where.write('remote/10.0.0.2.pub', 'no key');
+    await keys.look();
+    expect(told.map(({ file, problem }) => [file, problem === null])).toEqual([
+      ['remote/10.0.0.2.pub', false],
+      [where.path, true],
+    ]);
+  });
+
   it('says who gets what, and which file says so', async () => {
     const { rules, problems, peers } = await readRules(
       directory({

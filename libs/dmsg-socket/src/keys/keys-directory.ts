@@ -11,6 +11,23 @@ import { type Decided, WithdrawnKeys } from './withdrawn-keys.ts';
 /** How often a directory that changes while it is read is read again at once; after that, with the next look. */
 const READ_TRIES = 3;
 
+/** The directory was read again, or something in it cannot be used. */
+export interface KeysChange {
+  /** A file of it, or the directory itself. */
+  readonly file: string;
+  /** null: it is in use as it is now. */
+  readonly problem: string | null;
+  /** Peers whose keys are in use. */
+  readonly inUse: number;
+}
+
+export interface KeysDirectoryDependencies {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Told of what is in the log, too. */
+  readonly changed?: (change: KeysChange) => void;
+}
+
 /**
  * The keys directory of this host, kept up to date: watched, and looked at every few seconds besides. What it says holds for new
  * connections; those that are there stay. A directory that cannot be read any more leaves what was known in force; a key that was
@@ -20,6 +37,7 @@ export class KeysDirectory {
   readonly #directory: string;
   readonly #clock: Clock;
   readonly #logger: Logger;
+  readonly #onChange: (change: KeysChange) => void;
   /** What the files say. */
   #files: KeyFiles = { peers: [], problems: [] };
   #withdrawn = new WithdrawnKeys({ absenceMs: KEYS_ABSENCE_MS });
@@ -44,10 +62,11 @@ export class KeysDirectory {
   /** Times that changed files have been taken over. */
   reloads = 0;
 
-  constructor({ directory }: { readonly directory: string }, deps: { readonly clock: Clock; readonly logger: Logger }) {
+  constructor({ directory }: { readonly directory: string }, deps: KeysDirectoryDependencies) {
     this.#directory = directory;
     this.#clock = deps.clock;
     this.#logger = deps.logger;
+    this.#onChange = deps.changed ?? (() => {});
   }
 
   /** What the peer at this numeric address gets. Call after `start`. */
@@ -90,6 +109,7 @@ export class KeysDirectory {
       if (await this.#hasChanged()) {
         await this.#load();
         this.reloads++;
+        this.#tell(this.#directory, null);
       } else if (this.#isAbsenceOver) {
         this.#decide();
       }
@@ -100,6 +120,7 @@ export class KeysDirectory {
       if (problem === this.#error) return;
       this.#error = problem;
       this.#logger.error({ problem }, 'the keys directory cannot be read; what it said before stays in force');
+      this.#tell(this.#directory, problem);
     }
   }
 
@@ -147,7 +168,12 @@ export class KeysDirectory {
         { file, problem },
         'a file of the keys directory cannot be used as it is; see spanmesh keys check',
       );
+      this.#tell(file, problem);
     }
+  }
+
+  #tell(file: string, problem: string | null): void {
+    this.#onChange({ file, problem, inUse: this.#known?.peers ?? 0 });
   }
 
   async #readSeen(): Promise<void> {

@@ -17,6 +17,7 @@ const SERVICE_PORT_ONLY = [
   'Capture',
   'GatewayTraffic',
   'Replication',
+  'EventReports',
 ].map((name) => `spanmesh.v1.${name}`);
 
 /** Paths of every method of everything that is loaded. */

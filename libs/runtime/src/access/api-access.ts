@@ -29,6 +29,8 @@ export const METHOD_ROLES: Readonly<Record<string, MethodRole>> = {
   '/spanmesh.v1.Topology/CaptureConnection': 'operate',
   '/spanmesh.v1.Topology/GetStatus': 'read',
   '/spanmesh.v1.Topology/ListTraffic': 'read',
+  '/spanmesh.v1.Events/ListEvents': 'read',
+  '/spanmesh.v1.Events/WatchEvents': 'read',
   '/spanmesh.v1.Volconf/ListTargets': 'read',
   '/spanmesh.v1.Volconf/GetTarget': 'read',
   '/spanmesh.v1.Volconf/WatchTargets': 'read',

@@ -1,5 +1,6 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Clock } from '../clock.ts';
+import type { EventTeller } from '../events/event-teller.ts';
 import type { Logger } from '../log/logger.ts';
 import { TlsError } from '../tls/tls-error.ts';
 import { WatchedFiles } from '../tls/watched-files.ts';
@@ -82,7 +83,7 @@ export function parseApiTokens(file: string, content: Buffer): ApiTokens {
 /** A tokens file, kept up to date once started. @throws TlsError */
 export function watchApiTokens(
   file: string,
-  deps: { readonly clock: Clock; readonly logger: Logger },
+  deps: { readonly clock: Clock; readonly logger: Logger; readonly events?: EventTeller },
 ): WatchedFiles<ApiTokens> {
   return new WatchedFiles({ files: [file], parse: ([content]) => parseApiTokens(file, content!) }, deps);
 }

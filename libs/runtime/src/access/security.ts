@@ -1,6 +1,8 @@
+import { randomBytes } from 'node:crypto';
 import { type ChannelCredentials, type ClientOptions, credentials, type ServerCredentials } from '@grpc/grpc-js';
 import { formatHostPort, type HostPort, isLoopbackHost } from '../address.ts';
 import type { Clock } from '../clock.ts';
+import type { EventTeller } from '../events/event-teller.ts';
 import { sayProtocol } from '../grpc/protocol-interceptors.ts';
 import type { Logger } from '../log/logger.ts';
 import type { Metrics } from '../metrics.ts';
@@ -50,6 +52,8 @@ export class Security {
   readonly apiFiles: TlsFiles | null;
   /** Whether the API wants to know who calls. */
   readonly asksForUsers: boolean;
+  /** What the console of this process shows to its API, which so believes for whom it calls. */
+  readonly consoleKey = randomBytes(16).toString('hex');
   readonly refused: RefusedCalls = { api: 0, service: 0 };
   readonly #tokens: WatchedFiles<ApiTokens> | null;
   readonly #channel: ChannelCredentials;
@@ -75,7 +79,12 @@ export class Security {
       readonly listen: SecuredAddresses;
       readonly protocolVersion?: number | undefined;
     },
-    deps: { readonly clock: Clock; readonly logger: Logger; readonly metrics: Metrics },
+    deps: {
+      readonly clock: Clock;
+      readonly logger: Logger;
+      readonly metrics: Metrics;
+      readonly events?: EventTeller;
+    },
   ) {
     const { logger } = deps;
     this.#says = protocolVersion === undefined ? {} : { interceptors: [sayProtocol(protocolVersion)] };
@@ -153,10 +162,16 @@ export class Security {
   }
 }
 
+interface FileDependencies {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly events?: EventTeller;
+}
+
 function readServiceFiles(
   { tlsCa, tlsCert, tlsKey }: SecurityOptions,
   { names, gateway }: { names: readonly ServiceName[]; gateway: string | null },
-  deps: { clock: Clock; logger: Logger },
+  deps: FileDependencies,
 ): TlsFiles | null {
   if (!together({ SPANMESH_TLS_CA: tlsCa, SPANMESH_TLS_CERT: tlsCert, SPANMESH_TLS_KEY: tlsKey })) return null;
   const check = ({ certificate }: TlsMaterial): void => {
@@ -174,10 +189,7 @@ function readServiceFiles(
   });
 }
 
-function readApiFiles(
-  { apiTlsCa, apiTlsCert, apiTlsKey }: SecurityOptions,
-  deps: { clock: Clock; logger: Logger },
-): TlsFiles | null {
+function readApiFiles({ apiTlsCa, apiTlsCert, apiTlsKey }: SecurityOptions, deps: FileDependencies): TlsFiles | null {
   if (!together({ SPANMESH_API_TLS_CERT: apiTlsCert, SPANMESH_API_TLS_KEY: apiTlsKey })) {
     if (apiTlsCa === '') return null;
     throw new SettingError('SPANMESH_API_TLS_CA', 'needs SPANMESH_API_TLS_CERT and SPANMESH_API_TLS_KEY');

@@ -16,6 +16,10 @@ export const SERVICE_CALLERS: Readonly<Record<string, readonly ServiceName[]>> =
   'spanmesh.v1.Replication': [TOPOLOGY_NAME],
   // For the debug shell of a gateway, which prints trees, and for replicas that do not lead. Gateways read, see below.
   'spanmesh.v1.Topology': [LINK_GATEWAY_NAME, TOPOLOGY_NAME],
+  // Gateways without NATS.
+  'spanmesh.v1.EventReports': [LINK_GATEWAY_NAME],
+  // A replica that begins reads what another one has.
+  'spanmesh.v1.Events': [TOPOLOGY_NAME],
   'spanmesh.v1.Volconf': [VOLCONF_NAME],
   'grpc.health.v1.Health': SERVICE_NAMES,
   'grpc.reflection.v1.ServerReflection': SERVICE_NAMES,
@@ -25,6 +29,7 @@ export const SERVICE_CALLERS: Readonly<Record<string, readonly ServiceName[]>> =
 /** Services of the API that every process serves: whoever does not answer himself passes the call on to one that does. */
 const PASSED_ON: ReadonlySet<string> = new Set([
   'spanmesh.v1.Topology',
+  'spanmesh.v1.Events',
   'spanmesh.v1.Volconf',
   'spanmesh.v1.Messaging',
 ]);

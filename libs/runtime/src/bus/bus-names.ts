@@ -29,6 +29,9 @@ export function eventsOfKind(kind: string): string {
   return `events.${kind}.*`;
 }
 
+/** What every process has seen, for replicas of topology (event_report.proto). */
+export const EVENT_REPORTS = 'reports';
+
 /** What a process asks all others (process-directory.ts). */
 export const PROCESS_QUESTIONS = 'processes.ask';
 

@@ -9,11 +9,13 @@ import {
   setLogger,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
+
 import { gateInterceptor } from '../access/gate.ts';
 import type { ServerSecurity } from '../access/security.ts';
 import { isPassedOn } from '../access/service-callers.ts';
 import type { HostPort } from '../address.ts';
 import { type Clock, systemClock } from '../clock.ts';
+import type { EventTeller } from '../events/event-teller.ts';
 import { type Logger, Throttle } from '../log/logger.ts';
 import { ShareLog } from '../shares/share-log.ts';
 import type { CallStats } from './call-stats.ts';
@@ -63,7 +65,7 @@ export class GrpcServer {
    * `setting`: the name that a SettingError gives when the port cannot be had. Plaintext, and open to everybody, unless
    * `security` says otherwise; with `protocol` callers must speak a version that fits; with
    * `takesPassedOn` they are believed who has made the calls of the API that they pass on; `refused` is called for each call that its gate refuses; `calls`
-   * counts all.
+   * counts all; `acts` sees those that are let in; `events` is told of callers that have too much.
    */
   constructor(
     {
@@ -86,7 +88,16 @@ export class GrpcServer {
       clock = systemClock,
       refused = () => {},
       calls,
-    }: { logger: Logger; clock?: Clock; refused?: () => void; calls?: CallStats },
+      events,
+      acts,
+    }: {
+      logger: Logger;
+      clock?: Clock;
+      refused?: () => void;
+      calls?: CallStats;
+      events?: EventTeller;
+      acts?: ServerInterceptor;
+    },
   ) {
     const { credentials = ServerCredentials.createInsecure(), gate, userOf } = security;
     this.#listen = listen;
@@ -96,7 +107,7 @@ export class GrpcServer {
     this.#clock = clock;
     this.#health.set('', 'NOT_SERVING');
     this.#throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock });
-    const shareLog = new ShareLog({ logger, throttle: this.#throttle });
+    const shareLog = new ShareLog({ logger, throttle: this.#throttle, ...(events && { events }) });
     this.connections = new GrpcConnections(
       { resource: `connections to ${setting}`, bounds: connections },
       { limited: (limit) => shareLog.limited(limit) },
@@ -122,6 +133,7 @@ export class GrpcServer {
         ...(calls === undefined ? [] : [calls.interceptor]),
         limitCalls(`/${HEALTH_SERVICE}/`, this.publicCalls),
         ...gates,
+        ...(acts === undefined ? [] : [acts]),
         ...(protocol === undefined ? [] : [checkProtocol(protocol)]),
       ],
     });

@@ -8,10 +8,12 @@ import {
   type sendUnaryData,
   status,
 } from '@grpc/grpc-js';
+import { EventsService } from '@spanmesh/proto/v1/events';
 import { MessagingService } from '@spanmesh/proto/v1/messaging';
 import { TopologyService } from '@spanmesh/proto/v1/topology';
 import { VolconfService } from '@spanmesh/proto/v1/volconf';
 import type { Clock } from '../clock.ts';
+import type { EventTeller } from '../events/event-teller.ts';
 import { type Logger, Throttle } from '../log/logger.ts';
 import type { Metrics } from '../metrics.ts';
 import { ShareLog } from '../shares/share-log.ts';
@@ -71,18 +73,21 @@ export class OtherServices {
       metrics,
       logger,
       clock,
+      events,
       random = Math.random,
     }: {
       readonly server: Pick<GrpcServer, 'addService'>;
       readonly metrics: Metrics;
       readonly logger: Logger;
       readonly clock: Clock;
+      /** Where it is told that somebody has more than his share; default: nowhere. */
+      readonly events?: EventTeller;
       /** From 0 to below 1. */
       readonly random?: () => number;
     },
   ) {
     const throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock });
-    const shareLog = new ShareLog({ logger, throttle });
+    const shareLog = new ShareLog({ logger, throttle, ...(events && { events }) });
     const calls = new Map<string, PassedCalls>();
     const led: (readonly [PassedCalls, LedElsewhere])[] = [];
     const add = (name: string, definition: ServiceDefinition, find: () => Destination | null, nobody: string) => {
@@ -96,7 +101,11 @@ export class OtherServices {
       const nobody = `No ${name} replica is known to lead at the moment: try again.`;
       led.push([add(name, definition, () => leaderOf(name, where), nobody), where]);
     };
-    if (topology !== undefined) addLed('topology', TopologyService, topology);
+    if (topology !== undefined) {
+      addLed('topology', TopologyService, topology);
+      const nobody = 'No topology replica, which has the events, is known to lead at the moment: try again.';
+      led.push([add('events', EventsService, () => leaderOf('topology', topology), nobody), topology]);
+    }
     if (volconf !== undefined) addLed('volconf', VolconfService, volconf);
     this.#choose = messaging === undefined ? null : new Chosen(messaging, random);
     if (this.#choose !== null) {

@@ -1,10 +1,13 @@
+import { hostname } from 'node:os';
 import type { ServiceName } from '../access/service-names.ts';
 import type { Bus } from '../bus/bus.ts';
 import type { NatsOptions } from '../bus/nats/nats-settings.ts';
 import { openBus, type ProcessBus } from '../bus/open-bus.ts';
 import { type Clock, systemClock } from '../clock.ts';
+import { EventLog } from '../events/event-log.ts';
 import { createLogger, type Logger } from '../log/logger.ts';
 import { Metrics } from '../metrics.ts';
+import { systemRandom } from '../random.ts';
 import { warnOfMisspelt } from '../settings/misspelt-settings.ts';
 import {
   readSettings,
@@ -39,6 +42,8 @@ export interface FramedService {
   readonly gateway?: () => string;
   /** Of a gateway: files of its keys directory that something is wrong with. */
   readonly keysProblems?: () => number;
+  /** Where events are reported (event_report.proto, ReportEventsRequest) while there is no NATS; default: nowhere. */
+  readonly report?: (events: Uint8Array) => void;
 }
 
 /** What a process of one service has around it: the bus, what it listens on, metrics, and the means to look into it. */
@@ -47,6 +52,8 @@ export class ProcessFrame {
   readonly clock: Clock = systemClock;
   readonly metrics = new Metrics({ processMetrics: true });
   readonly ports: ProcessPorts;
+  /** What this process sees. */
+  readonly events: EventLog;
 
   readonly #options: ProcessFrameOptions;
   readonly #bus: ProcessBus;
@@ -63,10 +70,23 @@ export class ProcessFrame {
     const ready = () => service.notReady();
     this.#bus = openBus(settings, { logger, metrics });
     this.bus = this.#bus.bus;
+    const { link } = this.#bus;
+    this.events = new EventLog(
+      { reporter: () => service.gateway?.() ?? processId(options.service) },
+      {
+        bus: reportingBus(this.#bus, service.report),
+        isConnected: () => link === null || link.connected,
+        clock,
+        logger,
+        random: systemRandom,
+      },
+    );
+    const { events } = this;
     this.ports = new ProcessPorts(settings, {
       ready,
       metrics,
       logger,
+      events,
       ...(protocolVersion !== undefined && { protocolVersion }),
       names: [name],
       gatewayName,
@@ -102,6 +122,7 @@ export class ProcessFrame {
     this.#control.stop();
     await end();
     await this.ports.stop();
+    this.events.stop();
     await this.bus.close();
   }
 
@@ -112,6 +133,16 @@ export class ProcessFrame {
     const why = 'must be set: the service port listens on all addresses, and others must be told one';
     throw new SettingError(setting, why);
   }
+}
+
+/** Reports go over NATS, or without it wherever the service says. */
+function reportingBus({ bus, link }: ProcessBus, report: FramedService['report']): Pick<Bus, 'publish'> {
+  return link !== null || report === undefined ? bus : { publish: (_subject, events) => report(events) };
+}
+
+/** How a process is called, as `Process` (process.proto) calls it. */
+export function processId(service: string): string {
+  return `${service}-${hostname()}-${process.pid}`;
 }
 
 /** Makes what `spanmesh run` runs, by its settings. @throws SettingError */

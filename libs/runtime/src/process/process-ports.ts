@@ -1,7 +1,9 @@
+import { operatorActs } from '../access/operator-acts.ts';
 import { Security } from '../access/security.ts';
 import type { ServiceName } from '../access/service-names.ts';
 import { formatHostPort, type HostPort } from '../address.ts';
 import { type Clock, systemClock } from '../clock.ts';
+import { type EventTeller, NO_EVENTS } from '../events/event-teller.ts';
 import { CallStats } from '../grpc/call-stats.ts';
 import { GrpcServer } from '../grpc/grpc-server.ts';
 import { ProtocolRule } from '../grpc/protocol-version.ts';
@@ -20,6 +22,8 @@ export interface ProcessPortsDependencies {
   readonly ready: () => string | null;
   readonly metrics: Metrics;
   readonly logger: Logger;
+  /** Where it tells what operators do, which files have changed, and who has too much; default: nowhere. */
+  readonly events?: EventTeller;
   /** The services that run in the process: its certificate must name them. */
   readonly names?: readonly ServiceName[];
   /** The name of the gateway that runs in it: the same. */
@@ -56,6 +60,7 @@ export class ProcessPorts implements Service {
       ready,
       metrics,
       logger,
+      events = NO_EVENTS,
       names = [],
       gatewayName: gateway,
       clock = systemClock,
@@ -67,7 +72,7 @@ export class ProcessPorts implements Service {
     this.security = new Security(
       options,
       { names, gateway, listen: options, protocolVersion },
-      { clock, logger, metrics },
+      { clock, logger, metrics, events },
     );
     this.protocol = new ProtocolRule(
       { ...(protocolVersion !== undefined && { own: protocolVersion }) },
@@ -75,7 +80,7 @@ export class ProcessPorts implements Service {
     );
     this.protocol.register(metrics);
     registerLogMetrics(metrics);
-    const { api, service, refused } = this.security;
+    const { api, service, refused, asksForUsers, consoleKey } = this.security;
     const { protocol } = this;
     const calls = new CallStats({ clock });
     calls.register(metrics);
@@ -84,11 +89,18 @@ export class ProcessPorts implements Service {
     const connections = { total: maxApiConnections, share: maxApiConnections >> 1 };
     this.api = new GrpcServer(
       { listen: grpcListen, setting: 'SPANMESH_GRPC_LISTEN', security: api, connections },
-      { logger, clock, refused: () => refused.api++, calls },
+      {
+        logger,
+        clock,
+        refused: () => refused.api++,
+        calls,
+        events,
+        acts: operatorActs({ events, asksForUsers, consoleKey }),
+      },
     );
     this.service = new GrpcServer(
       { listen: serviceListen, setting: 'SPANMESH_SERVICE_LISTEN', security: service, protocol, takesPassedOn: true },
-      { logger, clock, refused: () => refused.service++, calls },
+      { logger, clock, refused: () => refused.service++, calls, events },
     );
     const ports = { api: this.api.connections, service: this.service.connections };
     metrics.gauge(

@@ -1,27 +1,40 @@
+import { EventKind } from '@spanmesh/proto/v1/events';
+import { type EventTeller, NO_EVENTS } from '../events/event-teller.ts';
 import type { Logger, Throttle } from '../log/logger.ts';
 import type { PoolLimit } from './pool.ts';
 
-/** Where it is told that a principal has come to a bound: the one place that a log line, or anything else, is made of it. */
+/** Where it is told that a principal has come to a bound: the one place that a log line, and an event, is made of it. */
 export class ShareLog {
   readonly #logger: Logger;
   readonly #throttle: Pick<Throttle, 'admit'>;
-  #onLimited: (limit: PoolLimit) => void = () => {};
+  readonly #events: EventTeller;
 
-  constructor(deps: { readonly logger: Logger; readonly throttle: Pick<Throttle, 'admit'> }) {
+  constructor(deps: {
+    readonly logger: Logger;
+    readonly throttle: Pick<Throttle, 'admit'>;
+    /** Default: there are no events. */
+    readonly events?: EventTeller;
+  }) {
     this.#logger = deps.logger;
     this.#throttle = deps.throttle;
+    this.#events = deps.events ?? NO_EVENTS;
   }
 
-  /** Called with what is logged, once an interval for a principal and resource. */
-  set onLimited(fn: (limit: PoolLimit) => void) {
-    this.#onLimited = fn;
-  }
-
+  /** Once an interval for a principal and resource. */
   limited(limit: PoolLimit): void {
     const { log, suppressed } = this.#throttle.admit(`share ${limit.resource} ${limit.principal}`);
     if (!log) return;
     const advice = 'look at what connects from there; raise the total, or the share, if it is right';
     this.#logger.warn({ ...limit, advice, suppressed }, 'a principal has more than its share');
-    this.#onLimited(limit);
+    const { resource, bound, principal, held, limit: value } = limit;
+    this.#events.tell(
+      {
+        kind: EventKind.EVENT_KIND_LIMIT_HIT,
+        subject: principal,
+        principal,
+        limit: { limit: resource, principal, value, held, ofAll: bound === 'total' },
+      },
+      { isLogged: true },
+    );
   }
 }

@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts';
+import type { EventTeller } from '../events/event-teller.ts';
 import type { Logger } from '../log/logger.ts';
 import { parseTlsMaterial, type TlsFileNames, type TlsMaterial } from './tls-material.ts';
 import { WatchedFiles } from './watched-files.ts';
@@ -12,7 +13,7 @@ export type TlsFiles = WatchedFiles<TlsMaterial>;
  */
 export function watchTlsFiles(
   names: TlsFileNames,
-  { clock, logger }: { readonly clock: Clock; readonly logger: Logger },
+  deps: { readonly clock: Clock; readonly logger: Logger; readonly events?: EventTeller },
   check: (material: TlsMaterial) => void = () => {},
 ): TlsFiles {
   const { ca, cert, key } = names;
@@ -21,11 +22,11 @@ export function watchTlsFiles(
       files: ca === null ? [cert, key] : [cert, key, ca],
       parse: ([certPem, keyPem, caPem]) => {
         const pem = { cert: certPem!, key: keyPem!, ca: caPem ?? null };
-        const material = parseTlsMaterial(names, pem, clock.wall());
+        const material = parseTlsMaterial(names, pem, deps.clock.wall());
         check(material);
         return material;
       },
     },
-    { clock, logger },
+    deps,
   );
 }

@@ -1,4 +1,5 @@
 import { rmSync, writeFileSync } from 'node:fs';
+import { EventKind } from '@spanmesh/proto/v1/events';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { MAX_SECRET_FILE_BYTES } from '../access/secret-file.ts';
 import { FakeClock } from '../fake-clock.ts';
@@ -9,10 +10,12 @@ describe('WatchedFiles', () => {
   let files: Certificates;
   let clock: FakeClock;
   let log: ReturnType<typeof recordingLogger>;
+  let told: unknown[][];
   beforeEach(() => {
     files = new Certificates();
     clock = new FakeClock();
     log = recordingLogger();
+    told = [];
   });
   afterEach(() => files.remove());
 
@@ -27,7 +30,7 @@ describe('WatchedFiles', () => {
           return texts.join('+');
         },
       },
-      { clock, logger: log.logger },
+      { clock, logger: log.logger, events: { tell: (one) => told.push([one.kind, one.subject, one.files?.error]) } },
     );
   }
 
@@ -37,6 +40,20 @@ describe('WatchedFiles', () => {
     expect(() => watch('/nowhere/x')).toThrow('/nowhere/x: there is no such file');
     expect(() => watch(files.directory)).toThrow(/is not a file/);
     expect(() => watch(files.file(new Uint8Array(MAX_SECRET_FILE_BYTES + 1)))).toThrow(/is larger than/);
+  });
+
+  it('tells people that it has taken files, and, once, that it cannot', async () => {
+    const file = files.file('a');
+    const watched = watch(file);
+    await watched.look();
+    writeFileSync(file, 'b');
+    await watched.look();
+    writeFileSync(file, 'bad');
+    for (let n = 0; n < 4; n++) await watched.look();
+    expect(told).toEqual([
+      [EventKind.EVENT_KIND_CERTIFICATES_RELOADED, file, ''],
+      [EventKind.EVENT_KIND_CERTIFICATES_BAD, file, 'it is bad'],
+    ]);
   });
 
   it('takes a changed file at the next look, and tells', async () => {

@@ -1,6 +1,8 @@
+import { EventKind } from '@spanmesh/proto/v1/events';
 import { loadSecretFile, readSecretFile } from '../access/secret-file.ts';
 import type { Subscription } from '../bus/bus.ts';
 import type { Clock, Timer } from '../clock.ts';
+import { type EventTeller, NO_EVENTS } from '../events/event-teller.ts';
 import type { Logger } from '../log/logger.ts';
 
 /**
@@ -25,6 +27,7 @@ export class WatchedFiles<T> {
   readonly #parse: (contents: FileContents) => T;
   readonly #clock: Clock;
   readonly #logger: Logger;
+  readonly #events: EventTeller;
   readonly #listeners = new Set<(value: T) => void>();
   #value: T;
   #contents: FileContents;
@@ -37,12 +40,17 @@ export class WatchedFiles<T> {
   /** @throws what `parse` throws; TlsError for a file that cannot be read. */
   constructor(
     { files, parse }: { readonly files: readonly string[]; readonly parse: (contents: FileContents) => T },
-    { clock, logger }: { readonly clock: Clock; readonly logger: Logger },
+    {
+      clock,
+      logger,
+      events = NO_EVENTS,
+    }: { readonly clock: Clock; readonly logger: Logger; readonly events?: EventTeller },
   ) {
     this.#files = files;
     this.#parse = parse;
     this.#clock = clock;
     this.#logger = logger;
+    this.#events = events;
     this.#contents = files.map((file) => readSecretFile(file));
     this.#value = parse(this.#contents);
   }
@@ -105,6 +113,7 @@ export class WatchedFiles<T> {
     this.#value = value;
     this.reloads++;
     this.#logger.info({ files: this.#files }, 'changed files are in use from now on');
+    this.#tell(EventKind.EVENT_KIND_CERTIFICATES_RELOADED, '');
     for (const fn of this.#listeners) fn(value);
   }
 
@@ -114,7 +123,14 @@ export class WatchedFiles<T> {
     if (again && !this.#failing!.reported) {
       this.failures++;
       this.#logger.error({ why: message }, 'changed files cannot be used; what they held before stays in use');
+      this.#tell(EventKind.EVENT_KIND_CERTIFICATES_BAD, message);
     }
     this.#failing = { message, reported: again };
+  }
+
+  #tell(kind: EventKind, error: string): void {
+    const [subject = ''] = this.#files;
+    const files = { inUse: 0, error, files: [...this.#files] };
+    this.#events.tell({ kind, subject, principal: subject, files }, { isLogged: true });
   }
 }

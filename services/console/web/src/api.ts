@@ -1,3 +1,4 @@
+import { EventsDefinition } from '@spanmesh/proto/v1/events';
 import { ProcessDefinition } from '@spanmesh/proto/v1/process';
 import { TopologyDefinition } from '@spanmesh/proto/v1/topology';
 import { VolconfDefinition } from '@spanmesh/proto/v1/volconf';
@@ -32,6 +33,7 @@ const factory = createClientFactory().use(withSession);
 /** The API, as everybody calls it. */
 export const topology = factory.create(TopologyDefinition, channel);
 export const volconf = factory.create(VolconfDefinition, channel);
+export const events = factory.create(EventsDefinition, channel);
 export const processes = factory.create(ProcessDefinition, channel);
 
 /** A failed call in words for people. */

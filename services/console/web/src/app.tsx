@@ -1,5 +1,6 @@
 import type { ComponentType } from 'preact';
 import { useEffect } from 'preact/hooks';
+import { followEvents } from './events.ts';
 import { followTrees } from './mirror.ts';
 import { address, route } from './route.ts';
 import { loadSession, session, sessionTrouble, signOut } from './session.ts';
@@ -44,7 +45,7 @@ export function App() {
 
 function Frame() {
   useEffect(() => {
-    const ends = [followStatus(), followTrees()];
+    const ends = [followStatus(), followTrees(), followEvents()];
     return () => {
       for (const end of ends) end();
     };

@@ -17,3 +17,11 @@ export function age(time: Date | undefined): string {
 export function timeOfDay(ms: number): string {
   return new Date(ms).toLocaleTimeString([], { hour12: false });
 }
+
+/** The same with the date, where it is not today. */
+export function dateAndTime(ms: number): string {
+  const day = new Date(ms).toDateString();
+  return day === new Date(now.peek()).toDateString()
+    ? timeOfDay(ms)
+    : `${new Date(ms).toLocaleDateString()} ${timeOfDay(ms)}`;
+}

@@ -3,11 +3,8 @@ import { TreeAssembly } from '@spanmesh/ctl/views/tree-view';
 import { type Change, ChangeKind } from '@spanmesh/proto/v1/topology';
 import type { Cluster, ClusterKey, Connection, Link, LnkConn, Node, NodeKey } from '@spanmesh/proto/v1/types';
 import { topology, words } from './api.ts';
-import { type Described, describeChange } from './describe-change.ts';
 import { follow } from './follow.ts';
 
-/** Changes that are remembered for the page to show. */
-const MOST_CHANGES = 500;
 /** The page is drawn anew for changes at most so often, ms. */
 const DRAW_MS = 150;
 /** How long something counts as changed just now, ms. */
@@ -27,13 +24,6 @@ export interface ClusterEntry {
   readonly nodes: Map<string, NodeEntry>;
 }
 
-/** Something that has changed while the page was open. */
-export interface Seen extends Described {
-  readonly n: number;
-  /** ms since 1970, by this browser's clock. */
-  readonly at: number;
-}
-
 /** How the following fares. */
 export type Following =
   | { readonly state: 'beginning' }
@@ -47,13 +37,9 @@ export const clusters = new Map<string, ClusterEntry>();
 export const connections = new Map<string, Connection>();
 /** When things changed last, by their keys; what is not fresh any more is forgotten. */
 export const changedAt = new Map<string, number>();
-/** The newest first. */
-export const changes = signal<readonly Seen[]>([]);
 
 let revision: string | null = null;
-let seen = 0;
 let drawing: ReturnType<typeof setTimeout> | undefined;
-let news: Seen[] = [];
 
 /** Follows the trees and the connections for ever. @returns what ends it */
 export function followTrees(): () => void {
@@ -136,7 +122,6 @@ function apply(change: Change): void {
   else if (link !== undefined) applyLink(link, isGone);
   else if (connection !== undefined) applyConnection(connection, isGone);
   else if (lnkConn !== undefined) applyLnkConn(lnkConn, isGone);
-  news.push({ n: ++seen, at: Date.now(), ...describeChange(change) });
   draw();
 }
 
@@ -209,8 +194,6 @@ function draw(): void {
       if (Date.now() - at < FRESH_MS) break;
       changedAt.delete(key);
     }
-    if (news.length > 0) changes.value = [...news.reverse(), ...changes.value].slice(0, MOST_CHANGES);
-    news = [];
     version.value++;
   }, DRAW_MS);
 }

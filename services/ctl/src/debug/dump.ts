@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
+import { Event } from '@spanmesh/proto/v1/events';
 import { type InspectResponse, ListProcessesResponse, ProcessInfo } from '@spanmesh/proto/v1/process';
 import {
   GetStatusResponse,
@@ -11,6 +12,7 @@ import {
 import { Dialect } from '@spanmesh/proto/v1/types';
 import { Target } from '@spanmesh/proto/v1/volconf';
 import { VERSION } from '@spanmesh/runtime/version';
+import { EventsApi } from '../api/events-api.ts';
 import { ProcessApi } from '../api/process-api.ts';
 import { TopologyApi } from '../api/topology-api.ts';
 import { VolconfApi } from '../api/volconf-api.ts';
@@ -47,6 +49,7 @@ export async function debugDump(
     topology: new TopologyApi(options),
     processes: new ProcessApi(options),
     volconf: new VolconfApi(options),
+    events: new EventsApi(options),
   };
   const files: TarFile[] = [];
   const missing: { part: string; why: string }[] = [];
@@ -90,8 +93,13 @@ async function save(path: string, archive: Uint8Array): Promise<void> {
   }
 }
 
-function partsOf(apis: { topology: TopologyApi; processes: ProcessApi; volconf: VolconfApi }): Part[] {
-  const { topology, processes, volconf } = apis;
+function partsOf(apis: {
+  topology: TopologyApi;
+  processes: ProcessApi;
+  volconf: VolconfApi;
+  events: EventsApi;
+}): Part[] {
+  const { topology, processes, volconf, events } = apis;
   const of = (name: string, collect: () => Promise<TarFile[]>): Part => ({ name, collect });
   return [
     of('the status', async () => [jsonFile('status.json', protobufJson(GetStatusResponse, await topology.status()))]),
@@ -111,6 +119,14 @@ function partsOf(apis: { topology: TopologyApi; processes: ProcessApi; volconf: 
       const document = protobufJson(ListConnectionsResponse, { connections: items, revision, nextPageToken: '' });
       return [jsonFile('connections.json', document)];
     }),
+    of('the events', async () => [
+      linesFile(
+        'events.jsonl',
+        (await events.events({ kinds: [], since: undefined, subject: '' })).events.map((event) =>
+          JSON.stringify(protobufJson(Event, event)),
+        ),
+      ),
+    ]),
     of('the targets', async () => {
       const targets = await volconf.targets({ state: 0, mediaId: '' });
       return [

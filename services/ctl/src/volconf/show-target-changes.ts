@@ -17,7 +17,7 @@ export interface TargetWatchQuery {
 
 /**
  * Prints all targets, then each that changes, until the signal says so (without one: for ever). JSON: one document a line, a
- * WatchTargetsResponse.
+ * WatchTargetsResponse with the `time` at which it came here.
  * @throws Failure
  */
 export async function showTargetChanges({ options, signal }: TargetWatchQuery, terminal: Terminal): Promise<void> {
@@ -25,8 +25,11 @@ export async function showTargetChanges({ options, signal }: TargetWatchQuery, t
   const paint = paintFor(terminal.out);
   const onNews = (news: TargetNews): Promise<void> =>
     isDocument(options.output)
-      ? writeDocumentOfStream(options.output, terminal.out, protobufJson(WatchTargetsResponse, news))
-      : write(terminal.out, newsLine(news, paint));
+      ? writeDocumentOfStream(options.output, terminal.out, {
+          time: new Date(),
+          ...(protobufJson(WatchTargetsResponse, news) as object),
+        })
+      : write(terminal.out, `${timeText(new Date())} ${newsLine(news, paint)}`);
   try {
     const follower = new TargetFollower(signal === undefined ? {} : { signal }, {
       api,

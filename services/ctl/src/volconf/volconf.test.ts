@@ -107,6 +107,11 @@ it('says which service is not there', async () => {
   messaging.server.stop();
 });
 
+/** The lines without the times at which they came. */
+function untimed(printed: string): string[] {
+  return printed.split('\n').map((line) => line.replace(/^\S+ \S+Z /, ''));
+}
+
 describe('spanmesh volconf watch', () => {
   let end: AbortController;
   beforeEach(() => {
@@ -132,7 +137,8 @@ describe('spanmesh volconf watch', () => {
     await terminal.until(() => terminal.printed.includes('removed'));
     end.abort();
     await done;
-    expect(terminal.printed.split('\n')).toEqual([
+    expect(terminal.printed).toMatch(/^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ .*\n){4}$/);
+    expect(untimed(terminal.printed)).toEqual([
       `connect ${SLOT_TARGET.name} span:192.0.2.9 (refused \\x1b[2J; next try 2026-01-31 12:00:07Z)`,
       'running lab span:lab.example:988 to 192.0.2.7:988',
       'stopped lab span:lab.example:988',
@@ -152,7 +158,7 @@ describe('spanmesh volconf watch', () => {
       .split('\n')
       .map((line) => JSON.parse(line));
     expect(documents[0].target).toMatchObject({ name: 'lab', dialect: 'DIALECT_UNSPECIFIED' });
-    expect(documents[1]).toEqual({ removed: 'lab' });
+    expect(documents[1]).toEqual({ time: expect.stringMatching(/^\d{4}-.*Z$/), removed: 'lab' });
   });
 
   it('takes up a watch that was lost, and prints only what is new', async () => {
@@ -166,7 +172,7 @@ describe('spanmesh volconf watch', () => {
     await terminal.until(() => terminal.noted.includes('watching again'));
     end.abort();
     await done;
-    expect(terminal.printed.split('\n').slice(2)).toEqual(['stopped other span:x', `removed ${SLOT_TARGET.name}`, '']);
+    expect(untimed(terminal.printed).slice(2)).toEqual(['stopped other span:x', `removed ${SLOT_TARGET.name}`, '']);
     expect(terminal.noted).toMatch(/ended the watch; trying again\nspanmesh: watching again\n$/);
   });
 

@@ -31,6 +31,11 @@ function watch(options: Partial<ApiOptions> = {}): Promise<void> {
   return showChanges({ withRelays: true, options: all, signal: end.signal }, terminal);
 }
 
+/** The lines without the times at which they came. */
+function untimed(printed: string): string[] {
+  return printed.split('\n').map((line) => line.replace(/^\S+ \S+Z /, ''));
+}
+
 const created = (revision: string) => WatchResponse.fromPartial({ created: { revision } });
 const listAgain = WatchResponse.fromPartial({ listAgain: { reason: 'too \x1b[1m old', revision: '2-1' } });
 const added = (revision: string, n: number) =>
@@ -48,7 +53,8 @@ describe('spanmesh watch', () => {
     end.abort();
     await done;
     expect(server.watched).toEqual([{ revision: '1-1', withRelays: true }]);
-    expect(terminal.printed.split('\n').map((line) => line.slice(0, 26))).toEqual([
+    expect(terminal.printed).toMatch(/^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ added .*\n){2}$/);
+    expect(untimed(terminal.printed).map((line) => line.slice(0, 26))).toEqual([
       'added   link       gw.1:50',
       'added   link       gw.1:51',
       '',
@@ -66,6 +72,7 @@ describe('spanmesh watch', () => {
     end.abort();
     await done;
     expect(JSON.parse(terminal.printed)).toMatchObject({
+      time: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
       revision: '1-2',
       kind: 'CHANGE_KIND_ADDED',
       link: { id: 'gw.1:50', msgid: '18446735277921949248' },
@@ -93,7 +100,7 @@ describe('spanmesh watch', () => {
     end.abort();
     await done;
     expect(server.watched.map((request) => request.revision)).toEqual(['1-1', '2-1']);
-    expect(terminal.printed.split('\n').map((line) => line.split(' dist')[0])).toEqual([
+    expect(untimed(terminal.printed).map((line) => line.split(' dist')[0])).toEqual([
       'added   link       gw.1:60',
       'removed relays     of gw.1:1 to gw.1:900',
       'removed link       gw.1:2',

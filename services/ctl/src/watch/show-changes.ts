@@ -5,6 +5,7 @@ import { isDocument, writeDocumentOfStream } from '../output/document.ts';
 import { protobufJson } from '../output/json.ts';
 import { paintFor } from '../output/paint.ts';
 import { note, type Terminal, write } from '../terminal.ts';
+import { timeText } from '../views/words.ts';
 import { changeLine } from './change-line.ts';
 import { Follower } from './follow.ts';
 
@@ -15,7 +16,8 @@ export interface WatchQuery {
 }
 
 /**
- * Prints changes until the signal says so (without one: for ever). JSON: one document a line, a Change with its `revision`.
+ * Prints changes until the signal says so (without one: for ever). JSON: one document a line, a Change with its `revision`
+ * and the `time` at which it came here.
  * @throws Failure
  */
 export async function showChanges({ withRelays, options, signal }: WatchQuery, terminal: Terminal): Promise<void> {
@@ -23,8 +25,12 @@ export async function showChanges({ withRelays, options, signal }: WatchQuery, t
   const paint = paintFor(terminal.out);
   const onChange = (revision: string, change: Change): Promise<void> =>
     isDocument(options.output)
-      ? writeDocumentOfStream(options.output, terminal.out, { revision, ...(protobufJson(Change, change) as object) })
-      : write(terminal.out, changeLine(change, paint));
+      ? writeDocumentOfStream(options.output, terminal.out, {
+          time: new Date(),
+          revision,
+          ...(protobufJson(Change, change) as object),
+        })
+      : write(terminal.out, `${timeText(new Date())} ${changeLine(change, paint)}`);
   try {
     const follower = new Follower(
       { withRelays, timeoutMs: options.timeoutMs, ...(signal && { signal }) },

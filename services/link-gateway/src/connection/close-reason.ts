@@ -41,6 +41,32 @@ export const CLOSE_REASONS: readonly CloseReason[] = [
   'internal',
 ];
 
+const WORDS: Readonly<Record<CloseReason, string>> = {
+  'peer-closed': 'the peer has closed it',
+  'socket-error': 'the network has broken it',
+  'protocol-error': 'the peer has broken the protocol',
+  'transaction-limit': 'too many transactions',
+  'message-timeout': 'a message was not finished in time',
+  silent: 'the peer said nothing',
+  'half-dead': 'the peer has stopped answering',
+  'send-limit': 'the peer does not read',
+  stalled: 'the peer does not read',
+  'receive-limit': 'too many half-received messages',
+  share: 'the peer had more than its share',
+  self: 'it leads back to this router',
+  command: 'closed by order',
+  hangup: 'nobody wants it any more',
+  drain: 'drained',
+  unanswered: 'the peer did not answer',
+  stopping: 'the gateway stops',
+  internal: 'a fault of this program',
+};
+
+/** Why a connection ended, for people. */
+export function closeWords(reason: CloseReason): string {
+  return WORDS[reason];
+}
+
 /** What an operator can do about it; null: it is part of ordinary life. */
 export function adviceFor(reason: CloseReason): string | null {
   switch (reason) {

@@ -1,6 +1,8 @@
 import type { StateChangeParts } from '@spanmesh/proto/state-change';
+import { type DrainEvent, EventKind } from '@spanmesh/proto/v1/events';
 import type { DrainOrder, DrainProgress } from '@spanmesh/proto/v1/gateway_control';
 import type { Clock } from '@spanmesh/runtime/clock';
+import type { EventTeller } from '@spanmesh/runtime/events/event-teller';
 import type { Logger } from '@spanmesh/runtime/log/logger';
 import type { Random } from '@spanmesh/runtime/random';
 import { CLOSE_LINGER_MS, MAX_DRAINS } from '../limits.ts';
@@ -40,6 +42,9 @@ export interface DrainsDependencies {
   readonly lnkConns: Pick<LnkConns, 'end'>;
   readonly clients: Clients;
   readonly logger: Logger;
+  readonly events: EventTeller;
+  /** Id of this gateway. */
+  readonly gateway: () => string;
   readonly random: Random;
 }
 
@@ -136,11 +141,24 @@ export class Drains {
     // One that nobody has ordered, of nothing, is the end of a gateway that had no peers, or never came up.
     const level = what.order === undefined && connections === 0 ? 'debug' : 'info';
     logger[level]({ ...what, connections, busy }, 'drain begins: connections are closed in order, busy ones last');
+    this.#tell(what.order, drain, { done: false, level });
     drain.start();
     void drain.done.then(() => {
       const { closed, cut } = drain;
       logger[level]({ ...what, closed, cut, tookMs: Math.round(drain.tookMs) }, 'drain is done');
+      this.#tell(what.order, drain, { done: true, level });
     });
+  }
+
+  #tell(order = '', { chosen, closed, cut }: Drain, { done, level }: { done: boolean; level: 'debug' | 'info' }): void {
+    // What is not worth a line is no news either.
+    if (level === 'debug') return;
+    const subject = this.#deps.gateway();
+    const drain: DrainEvent = { order, done, chosen, closed, cut };
+    this.#deps.events.tell(
+      { kind: EventKind.EVENT_KIND_DRAIN, subject, principal: subject, drain },
+      { isLogged: true },
+    );
   }
 
   #makeRoom(): boolean {

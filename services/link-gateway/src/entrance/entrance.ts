@@ -3,9 +3,11 @@ import { REPLAY_DEFAULTS, ReplayMemory } from '@spanmesh/dmsg/crypto/replay';
 import { AddressCount } from '@spanmesh/dmsg-socket/address/address-count';
 import { type FailingOf, FailureLimit } from '@spanmesh/dmsg-socket/handshake/failure-limit';
 import { Handshaker } from '@spanmesh/dmsg-socket/handshake/handshaker';
-import { KeysDirectory } from '@spanmesh/dmsg-socket/keys/keys-directory';
+import { type KeysChange, KeysDirectory } from '@spanmesh/dmsg-socket/keys/keys-directory';
 import { KeysError } from '@spanmesh/dmsg-socket/keys/keys-error';
+import { EventKind } from '@spanmesh/proto/v1/events';
 import type { Clock } from '@spanmesh/runtime/clock';
+import { type EventTeller, NO_EVENTS } from '@spanmesh/runtime/events/event-teller';
 import type { Logger } from '@spanmesh/runtime/log/logger';
 import { SettingError } from '@spanmesh/runtime/settings/setting';
 import type { PoolLimit } from '@spanmesh/runtime/shares/pool';
@@ -24,6 +26,7 @@ const FAILING_ADVICE: Readonly<Record<FailingOf, string>> = {
 export interface EntranceDependencies {
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly events?: EventTeller;
   readonly shares: Pick<GatewayShares, 'connections'>;
   /** Told when somebody has come to a bound. */
   readonly limited: (limit: PoolLimit) => void;
@@ -44,8 +47,14 @@ export class Entrance {
   readonly handshakesFailed: Record<string, number> = {};
 
   constructor(options: GatewayOptions, deps: EntranceDependencies) {
-    const { clock, logger, shares } = deps;
-    const keys = options.keysDir === '' ? null : new KeysDirectory({ directory: options.keysDir }, deps);
+    const { clock, logger, shares, events = NO_EVENTS } = deps;
+    const keys =
+      options.keysDir === ''
+        ? null
+        : new KeysDirectory(
+            { directory: options.keysDir },
+            { clock, logger, changed: (change) => tellKeys(events, options.keysDir, change) },
+          );
     this.keys = keys;
     this.failures = new FailureLimit(
       { perAddress: options.failedHandshakesPerAddress, perKey: options.failedHandshakesPerKey },
@@ -106,4 +115,11 @@ export class Entrance {
   countFailed(failure: string): void {
     this.handshakesFailed[failure] = (this.handshakesFailed[failure] ?? 0) + 1;
   }
+}
+
+/** `directory`: whose trouble it is, so that many bad files are told together. */
+function tellKeys(events: EventTeller, directory: string, { file, problem, inUse }: KeysChange): void {
+  const kind = problem === null ? EventKind.EVENT_KIND_KEYS_RELOADED : EventKind.EVENT_KIND_KEYS_BAD;
+  const files = { inUse, error: problem ?? '', files: [file] };
+  events.tell({ kind, subject: file, principal: directory, files }, { isLogged: true });
 }

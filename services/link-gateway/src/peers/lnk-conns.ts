@@ -13,6 +13,7 @@ import { logOpenOverLimit } from './open-over-limit.ts';
 import type { OpenTables } from './open-tables.ts';
 import type { OwnLnkConn } from './own-lnk-conn.ts';
 import { LnkConn, type Peer } from './peer.ts';
+import type { PeerEvents } from './peer-events.ts';
 import type { LnkConnEvents, PeerReports } from './peer-reports.ts';
 import type { Relays } from './relays.ts';
 import { volconfCopy, volconfFault, volconfIndex } from './volconf.ts';
@@ -33,6 +34,7 @@ export interface LnkConnsDependencies {
   readonly reports: PeerReports;
   readonly relays: Pick<Relays, 'closeAllOn'>;
   readonly media: LnkConnEvents;
+  readonly events: Pick<PeerEvents, 'asksForSpans'>;
   readonly ownLnkConn: OwnLnkConn;
 }
 
@@ -48,7 +50,7 @@ export class LnkConns implements TransactionHandler<LnkConn | null> {
 
   /** A peer opens a LNK_CONN. */
   open(peer: Peer, tx: Transaction, frame: Frame): void {
-    const { metrics, tables, reports, media, ownLnkConn, options, clock, shares } = this.#deps;
+    const { metrics, tables, reports, media, events, ownLnkConn, options, clock, shares } = this.#deps;
     const start = frame.off + CORE_HEADER_BYTES;
     const end = frame.off + frame.headBytes;
     if (ownLnkConn.isOwn(frame.buf, start, end)) {
@@ -76,6 +78,7 @@ export class LnkConns implements TransactionHandler<LnkConn | null> {
     metrics.lnkConns++;
     media.lnkConnOpened(lnkConn);
     reports.lnkConnOpened(lnkConn);
+    events.asksForSpans(lnkConn);
   }
 
   onMessage(tx: Transaction<LnkConn | null>, frame: Frame): void {

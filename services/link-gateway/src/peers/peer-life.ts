@@ -13,6 +13,7 @@ import type { Dispatcher } from './dispatcher.ts';
 import type { OpenTables } from './open-tables.ts';
 import type { OwnLnkConn } from './own-lnk-conn.ts';
 import { Peer } from './peer.ts';
+import type { PeerEvents } from './peer-events.ts';
 import type { PeerReports } from './peer-reports.ts';
 import type { Relays } from './relays.ts';
 
@@ -20,6 +21,7 @@ export interface PeerLifeDependencies {
   readonly connections: ConnectionDependencies;
   readonly tables: OpenTables;
   readonly reports: PeerReports;
+  readonly events: PeerEvents;
   readonly relays: Pick<Relays, 'resume'>;
   readonly ownLnkConn: OwnLnkConn;
   readonly dispatcher: Dispatcher;
@@ -32,6 +34,8 @@ export interface PeerLifeDependencies {
 export class PeerLife implements ConnectionEvents {
   readonly peer: Peer;
   readonly #deps: PeerLifeDependencies;
+  /** It was established: that it goes is told, too. */
+  #isUp = false;
 
   constructor(start: Omit<ConnectionStart, 'id'>, deps: PeerLifeDependencies) {
     this.#deps = deps;
@@ -41,11 +45,13 @@ export class PeerLife implements ConnectionEvents {
   }
 
   established({ rules: { dialect } }: Endpoint): void {
-    const { tables, reports, ownLnkConn, logger } = this.#deps;
+    const { tables, reports, events, ownLnkConn, logger } = this.#deps;
     const { peer } = this;
     const { connection } = peer;
     tables.connections.set(peer.id, peer);
     reports.connectionOpened(peer);
+    this.#isUp = true;
+    events.up(peer);
     logger.debug(
       { connection: peer.id, peer: connection.remote, dialect, encrypted: connection.isEncrypted },
       'connection established',
@@ -79,6 +85,7 @@ export class PeerLife implements ConnectionEvents {
 
   gone(reason: CloseReason): void {
     this.#deps.tables.sockets.delete(this.peer);
+    if (this.#isUp) this.#deps.events.down(this.peer, reason);
     this.#deps.gone(this.peer, reason);
     this.peer.gone();
   }

@@ -2,6 +2,7 @@ import type { Dialect } from '@spanmesh/dmsg/dialect';
 import { encodeLnkConn, lnkConnBytes } from '@spanmesh/dmsg/payload/lnk-conn';
 import { encodeLnkSpan, LNK_SPAN_BYTES } from '@spanmesh/dmsg/payload/lnk-span';
 import { InProcessBus } from '@spanmesh/runtime/bus/in-process/in-process-bus';
+import type { Happened } from '@spanmesh/runtime/events/event-teller';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { createLogger } from '@spanmesh/runtime/log/logger';
 import { Metrics } from '@spanmesh/runtime/metrics';
@@ -28,6 +29,8 @@ export class TestGateway {
   });
   readonly gateway: Gateway;
   readonly log: Record<string, unknown>[] = [];
+  /** What it has told people. */
+  readonly told: Happened[] = [];
   readonly attach: FakeAttach;
   readonly #peers: RawPeer[] = [];
 
@@ -52,6 +55,7 @@ export class TestGateway {
       }),
       {
         bus: this.bus,
+        events: { tell: (happened) => void this.told.push(happened) },
         clock: this.clock,
         logger: createLogger({
           level: 'trace',

@@ -1,5 +1,6 @@
 import { status } from '@grpc/grpc-js';
 import type { Clock } from '@spanmesh/runtime/clock';
+import type { EventTeller } from '@spanmesh/runtime/events/event-teller';
 import { ApiError } from '@spanmesh/runtime/grpc/api-error';
 import { type Logger, Throttle } from '@spanmesh/runtime/log/logger';
 import { Pool } from '@spanmesh/runtime/shares/pool';
@@ -30,8 +31,17 @@ type Kind = 'watches' | 'trees' | 'answers' | 'answers about traffic';
 export class ApiShares {
   readonly #pools: Readonly<Record<Kind, Pool<Answer>>>;
 
-  constructor({ logger, clock }: { readonly logger: Logger; readonly clock: Clock }) {
-    const log = new ShareLog({ logger, throttle: new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock }) });
+  constructor({
+    logger,
+    clock,
+    events,
+  }: {
+    readonly logger: Logger;
+    readonly clock: Clock;
+    readonly events?: EventTeller;
+  }) {
+    const throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock });
+    const log = new ShareLog({ logger, throttle, ...(events && { events }) });
     const pool = (resource: Kind, total: number, share: number) =>
       new Pool<Answer>(
         { resource, total, share },

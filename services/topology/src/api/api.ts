@@ -10,6 +10,7 @@ import type * as api from '@spanmesh/proto/v1/topology';
 import { ReplicaRole } from '@spanmesh/proto/v1/topology';
 import { apiPrincipal } from '@spanmesh/runtime/access/api-principal';
 import type { Clock } from '@spanmesh/runtime/clock';
+import type { EventTeller } from '@spanmesh/runtime/events/event-teller';
 import { ApiError, FaultLog } from '@spanmesh/runtime/grpc/api-error';
 import { answeredBy } from '@spanmesh/runtime/grpc/forwarder';
 import { type Job, Slices } from '@spanmesh/runtime/grpc/slices';
@@ -83,6 +84,8 @@ export interface ApiDeps {
   readonly traffic: Pick<Traffic, 'list'>;
   /** What is known of all processes, this one among them. */
   readonly processes: () => ProcessesKnown;
+  /** Where it is told that somebody has more than his share; default: nowhere. */
+  readonly events?: EventTeller;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -94,7 +97,8 @@ export class Api {
   /** What is being answered. */
   readonly slices = new Slices();
   readonly #watches = new Set<Watch>();
-  readonly #shares: ApiShares;
+  /** What users of the API share of this replica. */
+  readonly shares: ApiShares;
   readonly #faults: FaultLog;
 
   /** `address`: how this replica is named in answers, `host:port`. */
@@ -102,7 +106,7 @@ export class Api {
     this.#address = address;
     this.#deps = deps;
     this.#faults = new FaultLog({ service: 'topology' }, deps);
-    this.#shares = new ApiShares(deps);
+    this.shares = new ApiShares(deps);
   }
 
   get watches(): number {
@@ -157,7 +161,7 @@ export class Api {
     try {
       const view = this.#view();
       this.#announce(call, view);
-      close = this.#shares.begin('answers about traffic', apiPrincipal(call));
+      close = this.shares.begin('answers about traffic', apiPrincipal(call));
       this.#deps.traffic
         .list(view.trees, call.request, () => call.cancelled)
         .then(
@@ -172,7 +176,7 @@ export class Api {
   }
 
   #getTree(call: ServerWritableStream<api.GetTreeRequest, api.GetTreeResponse>, { trees, history }: View): void {
-    const close = this.#shares.begin('trees', apiPrincipal(call));
+    const close = this.shares.begin('trees', apiPrincipal(call));
     let parts: Iterable<api.GetTreeResponse>;
     try {
       parts = treeParts(trees, call.request, history.revision);
@@ -189,7 +193,7 @@ export class Api {
 
   #watch(call: ServerWritableStream<api.WatchRequest, api.WatchResponse>, { history, role }: View): void {
     const { clock } = this.#deps;
-    const close = this.#shares.begin('watches', apiPrincipal(call), (error) => {
+    const close = this.shares.begin('watches', apiPrincipal(call), (error) => {
       watch.abandon();
       call.emit('error', error);
     });
@@ -215,7 +219,7 @@ export class Api {
       const principal = apiPrincipal(call);
       let close: () => void;
       try {
-        close = this.#shares.begin('answers', principal);
+        close = this.shares.begin('answers', principal);
       } catch (error) {
         callback(this.#report(error));
         return;

@@ -6,6 +6,7 @@ import type { ProtocolRule } from '@spanmesh/runtime/grpc/protocol-version';
 import { isBelievableEpoch } from '@spanmesh/runtime/lease/epoch';
 import { type Logger, Throttle } from '@spanmesh/runtime/log/logger';
 import { ANY_GATEWAY, type GatewayCheck } from '@spanmesh/runtime/tls/gateway-certificate';
+import type { MemberEvents } from '../events/member-events.ts';
 import type { Leadership } from '../leadership.ts';
 import { Gateway } from '../trees/gateway.ts';
 import type { State } from '../trees/state.ts';
@@ -50,6 +51,7 @@ export interface GatewayControlDeps {
   readonly deathwatch: Deathwatch;
   readonly reaper: Reaper;
   readonly refusals: Refusals;
+  readonly members: Pick<MemberEvents, 'gatewayAttached' | 'gatewayLost'>;
   readonly presence: Pick<Presence, 'get'>;
   readonly protocol: ProtocolRule;
   readonly clock: Clock;
@@ -163,13 +165,14 @@ export class GatewayControl implements AttachmentHost {
   }
 
   snapshot(attachment: Attachment, all: StateChange): void {
-    const { state, commander, roster, graves, logger } = this.#deps;
+    const { state, commander, roster, graves, members, logger } = this.#deps;
     const { gateway, named, replicas } = attachment;
     if (gateway === undefined) return;
     const stream = {
       write: (commands: Commands) => attachment.write(commands),
       overflow: () => {
         logger.warn({ gateway: gateway.id }, 'gateway does not read its commands: its stream is ended');
+        members.gatewayLost(gateway, { goodbye: false });
         this.#drop(attachment, status.RESOURCE_EXHAUSTED, 'Too many commands wait to be read: attach again.');
       },
     };
@@ -188,6 +191,7 @@ export class GatewayControl implements AttachmentHost {
       },
       'gateway attached',
     );
+    members.gatewayAttached(gateway);
     commander.membersChanged();
   }
 
@@ -211,6 +215,7 @@ export class GatewayControl implements AttachmentHost {
     const { gateway } = attachment;
     if (gateway === undefined) return;
     this.#deps.logger.info({ gateway: gateway.id, goodbye }, 'gateway detached');
+    this.#deps.members.gatewayLost(gateway, { goodbye });
     // Without a connection left there is nobody whose spans would have to be kept.
     if (goodbye && gateway.connections.size === 0) this.#deps.reaper.declareDead(gateway.id);
     this.#deps.request();

@@ -1,5 +1,6 @@
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { Logger } from '@spanmesh/runtime/log/logger';
+import type { MemberEvents } from '../events/member-events.ts';
 import type { State } from '../trees/state.ts';
 import type { Deathwatch } from './deathwatch.ts';
 import { gatewayName } from './gateway-id.ts';
@@ -23,6 +24,7 @@ export interface ReaperDeps {
   readonly deathwatch: Deathwatch;
   readonly state: State;
   readonly presence: Pick<Presence, 'gateways' | 'remove'>;
+  readonly members: Pick<MemberEvents, 'gatewayDead'>;
   readonly clock: Clock;
   readonly logger: Logger;
   /** All attached gateways are to be told that this one is gone. */
@@ -48,12 +50,13 @@ export class Reaper {
 
   /** Looks at those who have no stream. To be called again and again, while the lease holds. */
   reap(): void {
-    const { roster, deathwatch, state, clock, logger } = this.#deps;
+    const { roster, deathwatch, state, members, clock, logger } = this.#deps;
     for (const { id, name, since, silentSince } of [...roster.silent()]) {
       if (state.hasTrunk(id)) roster.hasTrunk(id);
       else if (deathwatch.isDead({ id, since })) {
         this.declared++;
         logger.warn({ gateway: id, silentMs: Math.round(clock.now() - silentSince) }, 'gateway is dead');
+        members.gatewayDead(id, clock.now() - silentSince);
         this.declareDead(id);
         this.#note(name, { id, since: silentSince });
       }

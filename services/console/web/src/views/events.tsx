@@ -1,19 +1,34 @@
+import { KIND_NAMES } from '@spanmesh/ctl/events/event-text';
+import { printable } from '@spanmesh/ctl/output/printable';
 import { useState } from 'preact/hooks';
-import { timeOfDay } from '../clock.ts';
-import { changes, type Seen } from '../mirror.ts';
+import { dateAndTime } from '../clock.ts';
+import { eventsLost, eventsTrouble, happened, type Shown } from '../events.ts';
 import { type Column, Table } from '../table.tsx';
 
-/** What has changed in the trees while the page is open. */
+const COLUMNS: readonly Column<Shown>[] = [
+  {
+    heading: 'Time',
+    cell: ({ at }) => <time dateTime={new Date(at).toISOString()}>{dateAndTime(at)}</time>,
+    sort: ({ at }) => at,
+  },
+  { heading: 'Kind', cell: ({ kind, tone }) => <span class={tone}>{kind}</span>, sort: ({ kind }) => kind },
+  { heading: 'What happened', cell: ({ text }) => <span class="id">{text}</span>, sort: ({ text }) => text },
+  {
+    heading: 'Told by',
+    cell: ({ reporter }) => <span class="id">{printable(reporter)}</span>,
+    sort: ({ reporter }) => reporter,
+  },
+];
+
+/** What happened in the installation, as `spanmesh events` tells it, and what happens. */
 export function EventsView() {
   const [find, setFind] = useState('');
+  const [kind, setKind] = useState('');
   const wanted = find.trim().toLowerCase();
-  const rows = changes.value.filter(({ text, what, kind }) => `${kind} ${what} ${text}`.toLowerCase().includes(wanted));
-  const columns: readonly Column<Seen>[] = [
-    { heading: 'Time', cell: ({ at }) => <time>{timeOfDay(at)}</time> },
-    { heading: 'What', cell: ({ what }) => what, sort: ({ what }) => what },
-    { heading: 'Happened', cell: ({ kind }) => <span class={kind}>{kind}</span>, sort: ({ kind }) => kind },
-    { heading: 'To', cell: ({ text }) => <span class="id">{text}</span>, sort: ({ text }) => text },
-  ];
+  const rows = happened.value.filter(
+    (one) =>
+      (kind === '' || one.kind === kind) && `${one.kind} ${one.text} ${one.reporter}`.toLowerCase().includes(wanted),
+  );
   return (
     <div class="full">
       <h1 class="unseen">Events</h1>
@@ -25,14 +40,25 @@ export function EventsView() {
           value={find}
           onInput={({ currentTarget }) => setFind(currentTarget.value)}
         />
-        <span class="hint">The last 500 changes of the trees since this page was opened.</span>
+        <select aria-label="Kind" value={kind} onChange={({ currentTarget }) => setKind(currentTarget.value)}>
+          <option value="">all kinds</option>
+          {KIND_NAMES.map((name) => (
+            <option key={name} value={name}>
+              {name}
+            </option>
+          ))}
+        </select>
+        <span class="hint" role="status">
+          {eventsTrouble.value !== '' && `Not followed at the moment: ${eventsTrouble.value} `}
+          {eventsLost.value > 0 && `${eventsLost.value} were lost on their way.`}
+        </span>
       </div>
       <Table
         label="Events"
-        columns={columns}
+        columns={COLUMNS}
         rows={rows}
-        keyOf={({ n }) => String(n)}
-        empty="Nothing has changed since this page was opened."
+        keyOf={({ id }) => id}
+        empty="Nothing is known of this kind."
       />
     </div>
   );

@@ -2,13 +2,13 @@ import { printable } from '@spanmesh/ctl/output/printable';
 import { idOf } from '@spanmesh/ctl/status/gateway-name';
 import { gatewayState, roleName } from '@spanmesh/ctl/status/status-view';
 import { count } from '@spanmesh/ctl/views/words';
-import { timeOfDay } from '../clock.ts';
-import { changes } from '../mirror.ts';
+import { dateAndTime } from '../clock.ts';
+import { happened } from '../events.ts';
 import { address } from '../route.ts';
 import { notes, problems, status } from '../status.ts';
 
-/** Changes that are shown here; all are among the events. */
-const SHOWN_CHANGES = 12;
+/** Events that are shown here. */
+const SHOWN_EVENTS = 12;
 
 /** How the installation is, at a glance: the problems first. */
 export function OverviewView() {
@@ -94,15 +94,16 @@ export function OverviewView() {
         </section>
         <section aria-labelledby="lately">
           <h2 id="lately">What changed lately</h2>
-          {changes.value.length === 0 && <p class="hint">Nothing since this page was opened.</p>}
+          {happened.value.length === 0 && <p class="hint">Nothing is known yet.</p>}
           <ul class="changes">
-            {changes.value.slice(0, SHOWN_CHANGES).map(({ n, at, kind, what, text }) => (
-              <li key={n}>
-                <time>{timeOfDay(at)}</time> <span class={kind}>{kind}</span> {what} <span class="id">{text}</span>
+            {happened.value.slice(0, SHOWN_EVENTS).map(({ id, at, kind, tone, text }) => (
+              <li key={id}>
+                <time dateTime={new Date(at).toISOString()}>{dateAndTime(at)}</time> <span class={tone}>{kind}</span>{' '}
+                <span class="id">{text}</span>
               </li>
             ))}
           </ul>
-          {changes.value.length > SHOWN_CHANGES && <a href={address('events')}>All of them</a>}
+          {happened.value.length > SHOWN_EVENTS && <a href={address('events')}>All of them</a>}
         </section>
       </div>
     </>

@@ -1,0 +1,144 @@
+import { once } from 'node:events';
+import { type Client, credentials, Metadata, status } from '@grpc/grpc-js';
+import { ProcessClient, ProcessService } from '@spanmesh/proto/v1/process';
+import { TopologyClient, type TopologyServer, TopologyService } from '@spanmesh/proto/v1/topology';
+import { TargetState, VolconfClient, type VolconfServer, VolconfService } from '@spanmesh/proto/v1/volconf';
+import { afterEach, describe, expect, it } from 'vitest';
+import type { Happened } from '../events/event-teller.ts';
+import { ApiError } from '../grpc/api-error.ts';
+import { GrpcServer } from '../grpc/grpc-server.ts';
+import { createLogger } from '../log/logger.ts';
+import { apiGate, apiUserOf } from './api-access.ts';
+import { createApiToken, parseApiTokens } from './api-tokens.ts';
+import { CONSOLE_HEADER, operatorActs } from './operator-acts.ts';
+
+const KEY = 'ab'.repeat(16);
+const cleanups: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+/** An API with tokens, whose volconf refuses what is called `bad`. */
+async function api() {
+  const told: Happened[] = [];
+  const [operate, read] = [
+    createApiToken({ name: 'anna', role: 'operate' }),
+    createApiToken({ name: 'reader', role: 'read' }),
+  ];
+  const tokens = () => parseApiTokens('tokens', Buffer.from(`${operate.line}\n${read.line}`));
+  const userOf = apiUserOf(tokens);
+  const security = {
+    gate: apiGate(tokens),
+    userOf: (caller: Parameters<typeof userOf>[0]) => userOf(caller)?.name ?? null,
+  };
+  const acts = operatorActs({ events: { tell: (one) => told.push(one) }, asksForUsers: true, consoleKey: KEY });
+  const seen: string[] = [];
+  const server = new GrpcServer(
+    { listen: { host: '127.0.0.1', port: 0 }, setting: 'TEST', security },
+    { logger: createLogger({ level: 'silent', service: 'test' }), acts },
+  );
+  server.addService(VolconfService, {
+    setTarget: (call, callback) => {
+      seen.push(...Object.keys(call.metadata.getMap()));
+      if (call.request.name === 'bad') callback(new ApiError(status.INVALID_ARGUMENT, 'No such name.'));
+      else callback(null, { target: undefined });
+    },
+    listTargets: (_, callback) => callback(null, { targets: [], nextPageToken: '' }),
+  } as Pick<VolconfServer, 'setTarget' | 'listTargets'>);
+  server.addService(TopologyService, {
+    drainGateway: (call) => {
+      call.write({ order: '1', gateway: 'gw', chosen: 1, closed: 0, cut: 0, done: false });
+      call.write({ order: '1', gateway: 'gw', chosen: 1, closed: 1, cut: 0, done: true });
+      call.end();
+    },
+  } as Pick<TopologyServer, 'drainGateway'>);
+  const { setLogLevel } = ProcessService;
+  server.addService(
+    { setLogLevel: { ...setLogLevel, requestDeserialize: (bytes: Buffer) => bytes } },
+    {
+      setLogLevel: ({ request }: { request: unknown }, callback: (error: null, answer: object) => void) => {
+        if (request instanceof Uint8Array) seen.push('bytes');
+        callback(null, { processes: [], alone: false });
+      },
+    },
+  );
+  const address = `127.0.0.1:${await server.start()}`;
+  cleanups.push(() => server.stop(0));
+  const client = <C extends Client>(
+    Made: new (address: string, made: ReturnType<typeof credentials.createInsecure>) => C,
+  ): C => {
+    const made = new Made(address, credentials.createInsecure());
+    cleanups.push(() => made.close());
+    return made;
+  };
+  const metadata = (token: string, more: Record<string, string> = {}) => {
+    const made = new Metadata();
+    for (const [name, value] of Object.entries({ authorization: `Bearer ${token}`, ...more })) made.set(name, value);
+    return made;
+  };
+  const set = (name: string, shown: Metadata) =>
+    new Promise<number>((resolve) => {
+      client(VolconfClient).setTarget({ name, path: 'span:host', dialect: 0 }, shown, (error) =>
+        resolve(error?.code ?? status.OK),
+      );
+    });
+  return { told, seen, operate: operate.token, read: read.token, client, metadata, set };
+}
+
+describe('What an operator does', () => {
+  it('is told with who, from where, what, and why it was refused', async () => {
+    const { told, operate, metadata, set } = await api();
+    expect(await set('lab', metadata(operate))).toBe(status.OK);
+    expect(await set('bad', metadata(operate))).toBe(status.INVALID_ARGUMENT);
+    const common = { who: 'anna', from: '127.0.0.1', byConsole: false, method: 'Volconf/SetTarget', what: 'span:host' };
+    expect(told.map(({ subject, operator }) => [subject, operator])).toEqual([
+      ['lab', { ...common, error: '' }],
+      ['bad', { ...common, error: 'No such name.' }],
+    ]);
+  });
+
+  it('is told once of a stream, when it begins', async () => {
+    const { told, operate, client, metadata } = await api();
+    const request = { gateway: 'gw', share: 0.5, order: '', deadlineMs: 0 };
+    const call = client(TopologyClient).drainGateway(request, metadata(operate));
+    call.resume();
+    await once(call, 'end');
+    expect(told.map(({ subject, operator }) => [subject, operator?.what])).toEqual([['gw', '50 % of its connections']]);
+  });
+
+  it('is not what somebody may not do, nor what only reads', async () => {
+    const { told, operate, read, client, metadata, set } = await api();
+    expect(await set('lab', metadata(read))).toBe(status.PERMISSION_DENIED);
+    await new Promise((resolve) => {
+      const request = { pageSize: 0, pageToken: '', mediaId: '', state: TargetState.TARGET_STATE_UNSPECIFIED };
+      client(VolconfClient).listTargets(request, metadata(operate), resolve);
+    });
+    expect(told).toEqual([]);
+  });
+
+  it('is told of a call that is passed on, too, whose request is bytes here', async () => {
+    const { told, seen, operate, client, metadata } = await api();
+    await new Promise((resolve) => {
+      client(ProcessClient).setLogLevel(
+        { level: 'debug', service: 'volconf', process: '', durationMs: 0 },
+        metadata(operate),
+        resolve,
+      );
+    });
+    expect(seen).toContain('bytes');
+    expect(told.map(({ subject, operator }) => [subject, operator?.what])).toEqual([['volconf', 'debug']]);
+  });
+
+  it('comes from where the console says, if it shows its key, and nobody else is believed', async () => {
+    const { told, seen, operate, metadata, set } = await api();
+    await set('a', metadata(operate, { [CONSOLE_HEADER]: `${KEY} 192.0.2.7` }));
+    await set('b', metadata(operate, { [CONSOLE_HEADER]: `${'cd'.repeat(16)} 192.0.2.7` }));
+    await set('c', metadata(operate, { [CONSOLE_HEADER]: '192.0.2.7' }));
+    expect(told.map(({ operator }) => [operator?.from, operator?.byConsole])).toEqual([
+      ['192.0.2.7', true],
+      ['127.0.0.1', false],
+      ['127.0.0.1', false],
+    ]);
+    expect(seen).not.toContain(CONSOLE_HEADER);
+  });
+});

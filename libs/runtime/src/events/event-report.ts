@@ -1,0 +1,73 @@
+import { ReportEventsRequest } from '@spanmesh/proto/v1/event_report';
+import type { Event } from '@spanmesh/proto/v1/events';
+import { MAX_BUS_BYTES } from '../bus/bus.ts';
+
+/** Events in one report. */
+export const MAX_REPORTED_EVENTS = 100;
+/** Longest text of an event, characters; what is longer is cut. */
+export const MAX_EVENT_TEXT = 300;
+/** Highest number of a kind that is taken in: later versions have more of them. */
+const MAX_EVENT_KIND = 63;
+/** Files that one event names. */
+export const MAX_EVENT_FILES = 8;
+
+/** The event with its texts cut, so that a report always fits and histories are bounded in bytes, too. */
+export function bounded(event: Event): Event {
+  const { peer, target, member, drain, files, limit, operator } = event;
+  const one: Event = {
+    ...event,
+    subject: cut(event.subject),
+    principal: cut(event.principal),
+    reporter: cut(event.reporter),
+    id: cut(event.id),
+  };
+  if (peer !== undefined) one.peer = cutAll(peer);
+  if (target !== undefined) one.target = cutAll(target);
+  if (member !== undefined) one.member = cutAll(member);
+  if (drain !== undefined) one.drain = cutAll(drain);
+  if (files !== undefined) one.files = { ...cutAll(files), files: files.files.slice(0, MAX_EVENT_FILES).map(cut) };
+  if (limit !== undefined) one.limit = cutAll(limit);
+  if (operator !== undefined) one.operator = cutAll(operator);
+  return one;
+}
+
+/** At most MAX_REPORTED_EVENTS, which are `bounded`. */
+export function encodeReport(events: Event[]): Uint8Array {
+  return ReportEventsRequest.encode({ events }).finish();
+}
+
+/** What can be believed of a report; whoever may write to the bus must not fill our memory. */
+export function decodeReport(data: Uint8Array): Event[] {
+  if (data.length > MAX_BUS_BYTES) return [];
+  try {
+    return believed(ReportEventsRequest.decode(data).events);
+  } catch {
+    return [];
+  }
+}
+
+/** The same of what was decoded already. */
+export function believed(events: readonly Event[]): Event[] {
+  return events.slice(0, MAX_REPORTED_EVENTS).filter(isKnown).map(bounded);
+}
+
+function isKnown({ kind, time, firstTime, count }: Event): boolean {
+  return kind > 0 && kind <= MAX_EVENT_KIND && isTime(time) && isTime(firstTime) && count > 0;
+}
+
+/** A time that is no time of day could not even be shown. */
+function isTime(time: Date | undefined): boolean {
+  return time !== undefined && !Number.isNaN(time.getTime());
+}
+
+function cutAll<T extends object>(of: T): T {
+  const copy = { ...of };
+  for (const [name, value] of Object.entries(copy)) {
+    if (typeof value === 'string' && value.length > MAX_EVENT_TEXT) Object.assign(copy, { [name]: cut(value) });
+  }
+  return copy;
+}
+
+function cut(text: string): string {
+  return text.length > MAX_EVENT_TEXT ? `${text.slice(0, MAX_EVENT_TEXT - 1).toWellFormed()}…` : text;
+}

@@ -1,0 +1,63 @@
+import type { ClientReadableStream } from '@grpc/grpc-js';
+import {
+  type Event,
+  EventsClient,
+  type ListEventsRequest,
+  type WatchEventsRequest,
+  type WatchEventsResponse,
+} from '@spanmesh/proto/v1/events';
+import type { CallContext } from './call-failure.ts';
+import { callUnary } from './channel.ts';
+import { type ApiTarget, openClient } from './open-client.ts';
+
+const SERVICE = 'spanmesh.v1.Events';
+/** Objects asked for at once: the most that the API gives, for the fewest round trips. */
+const PAGE_SIZE = 5000;
+
+/** What is asked for. */
+export type EventQuery = Pick<ListEventsRequest, 'kinds' | 'since' | 'subject'>;
+
+/** All pages of a list. */
+export interface EventListing {
+  readonly events: Event[];
+  /** A watch from here misses nothing. */
+  readonly resumeToken: string;
+  readonly lost: number;
+}
+
+/** The Events service as the commands use it. */
+export class EventsApi {
+  /** For `failureOf`. */
+  readonly context: CallContext;
+  readonly #client: EventsClient;
+
+  /** @throws Failure usage */
+  constructor({ timeoutMs, ...target }: ApiTarget & { readonly timeoutMs: number }) {
+    this.context = { address: target.address, timeoutMs, service: SERVICE };
+    this.#client = openClient(EventsClient, target);
+  }
+
+  close(): void {
+    this.#client.close();
+  }
+
+  async events(query: EventQuery): Promise<EventListing> {
+    const events: Event[] = [];
+    let resumeToken = '';
+    let lost = 0;
+    let pageToken = '';
+    do {
+      const request = { ...query, pageSize: PAGE_SIZE, pageToken };
+      const page = await callUnary(this.#client.listEvents.bind(this.#client), request, this.context);
+      for (const event of page.events) events.push(event);
+      ({ resumeToken, lost } = page);
+      pageToken = page.nextPageToken;
+    } while (pageToken !== '');
+    return { events, resumeToken, lost };
+  }
+
+  /** A watch. The stream's errors are ServiceErrors: `failureOf` explains them. */
+  watch(request: WatchEventsRequest): ClientReadableStream<WatchEventsResponse> {
+    return this.#client.watchEvents(request);
+  }
+}

@@ -1,0 +1,73 @@
+import { type EventReportsServer, EventReportsService } from '@spanmesh/proto/v1/event_report';
+import { Event, EventKind } from '@spanmesh/proto/v1/events';
+import { encodeReport } from '@spanmesh/runtime/events/event-report';
+import { PLAINTEXT } from '@spanmesh/runtime/grpc/grpc-client';
+import { GrpcServer } from '@spanmesh/runtime/grpc/grpc-server';
+import { createLogger } from '@spanmesh/runtime/log/logger';
+import { afterEach, describe, expect, it } from 'vitest';
+import { EventReporter, MAX_REPORTS } from './event-reporter.ts';
+
+const logger = createLogger({ level: 'silent', service: 'test' });
+const cleanups: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+/** A leader; `holds`: it answers nobody until it is told to. */
+async function leader({ holds = false } = {}) {
+  const heard: string[] = [];
+  const held: (() => void)[] = [];
+  const server = new GrpcServer({ listen: { host: '127.0.0.1', port: 0 }, setting: 'TEST' }, { logger });
+  const implementation: EventReportsServer = {
+    reportEvents: ({ request }, callback) => {
+      heard.push(...request.events.map(({ subject }) => subject));
+      if (holds) held.push(() => callback(null, {}));
+      else callback(null, {});
+    },
+  };
+  server.addService(EventReportsService, implementation);
+  const address = `127.0.0.1:${await server.start()}`;
+  cleanups.push(() => server.stop(0));
+  return { heard, held, address };
+}
+
+const report = (subject: string) =>
+  encodeReport([Event.fromPartial({ kind: EventKind.EVENT_KIND_PEER_UP, subject, id: subject })]);
+
+function reporter(address: () => string | null): EventReporter {
+  const made = new EventReporter({ address, security: PLAINTEXT });
+  cleanups.push(() => made.stop());
+  return made;
+}
+
+describe('A gateway without NATS', () => {
+  it('reports to whoever leads at the moment, and to nobody while that is not known', async () => {
+    const [one, two] = [await leader(), await leader()];
+    let address: string | null = null;
+    const reports = reporter(() => address);
+    reports.report(report('lost'));
+    address = one.address;
+    reports.report(report('a'));
+    await expect.poll(() => one.heard).toEqual(['a']);
+    address = two.address;
+    reports.report(report('b'));
+    await expect.poll(() => two.heard).toEqual(['b']);
+    expect(one.heard).toEqual(['a']);
+  });
+
+  it('keeps nothing for a leader that does not answer', async () => {
+    const { heard, held, address } = await leader({ holds: true });
+    const reports = reporter(() => address);
+    for (let n = 0; n < MAX_REPORTS + 3; n++) reports.report(report(`${n}`));
+    await expect.poll(() => heard.length).toBe(MAX_REPORTS);
+    for (const answer of held) answer();
+    await expect
+      .poll(() => {
+        reports.report(report('later'));
+        return heard.includes('later');
+      })
+      .toBe(true);
+    for (const answer of held) answer();
+    expect(heard).not.toContain(`${MAX_REPORTS}`);
+  });
+});

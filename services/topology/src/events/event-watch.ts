@@ -1,0 +1,135 @@
+import type { Event, WatchEventsRequest, WatchEventsResponse } from '@spanmesh/proto/v1/events';
+import type { Clock, Timer } from '@spanmesh/runtime/clock';
+import type { EventHistory } from '@spanmesh/runtime/events/event-history';
+import { eventFilter } from './event-filter.ts';
+import { MAX_EVENTS_PER_MESSAGE, MAX_QUEUED_EVENTS } from './limits.ts';
+
+/** Events are gathered for so long before they are sent, ms. */
+const GATHER_MS = 50;
+/** A watcher hears from us at least this often, ms. */
+export const PROGRESS_MS = 10_000;
+
+/** Of the server's side of a watch, what is needed here. */
+export interface EventStream {
+  write(response: WatchEventsResponse): boolean;
+  end(): void;
+  on(event: 'drain' | 'cancelled', fn: () => void): unknown;
+}
+
+export interface EventWatchDependencies {
+  readonly stream: EventStream;
+  readonly history: EventHistory;
+  /** Events that are known to have been lost on their way here. */
+  readonly lost: () => number;
+  readonly clock: Clock;
+  readonly onEnd: () => void;
+}
+
+/** One watcher: events wait for it in a short queue, and if it reads too slowly it is told which part of the history is left. */
+export class EventWatch {
+  readonly #deps: EventWatchDependencies;
+  readonly #isMeant: (event: Event) => boolean;
+  readonly #stop: () => void;
+  #queue: Event[] = [];
+  /** Number of the last entry that was put into the queue, or passed over. */
+  #seen: number;
+  /** Entries came that found the queue full. */
+  #isBehind = false;
+  #isBlocked = false;
+  #isOver = false;
+  #historyLost: boolean;
+  #gathering: Timer | undefined;
+  #progress: Timer | undefined;
+
+  /** The first message is sent at once. @throws ApiError INVALID_ARGUMENT */
+  constructor({ resumeToken, kinds, subject, since }: WatchEventsRequest, deps: EventWatchDependencies) {
+    this.#deps = deps;
+    const { history, stream } = deps;
+    // The time is only of where it begins: events come late, too.
+    this.#isMeant = eventFilter({ kinds, subject });
+    const isFresh = resumeToken === '' && since !== undefined;
+    const isMeantFirst = eventFilter({ kinds, subject, since: isFresh ? since : undefined });
+    const before =
+      resumeToken === '' ? { events: isFresh ? history.all() : [], historyLost: false } : history.since(resumeToken);
+    this.#historyLost = before.historyLost;
+    this.#queue = before.events.filter(isMeantFirst);
+    this.#seen = history.end;
+    this.#stop = history.listen((event) => this.#take(event));
+    stream.on('drain', () => {
+      this.#isBlocked = false;
+      this.#pump();
+    });
+    stream.on('cancelled', () => this.end());
+    this.#send(this.#queue.splice(0, MAX_EVENTS_PER_MESSAGE));
+    this.#pump();
+  }
+
+  /** Ends the stream, if it has not ended. */
+  end(): void {
+    if (this.#isOver) return;
+    this.abandon();
+    this.#deps.stream.end();
+  }
+
+  /** Sends no more; the stream is somebody else's to end. */
+  abandon(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#stop();
+    this.#gathering?.cancel();
+    this.#progress?.cancel();
+    this.#deps.onEnd();
+  }
+
+  #take(event: Event): void {
+    if (this.#isBehind) return;
+    if (this.#isMeant(event)) {
+      if (this.#queue.length >= MAX_QUEUED_EVENTS) {
+        this.#isBehind = true;
+        return;
+      }
+      this.#queue.push(event);
+    }
+    this.#seen = event.number;
+    if (this.#queue.length === 0) return;
+    this.#gathering ??= this.#deps.clock.after(GATHER_MS, () => {
+      this.#gathering = undefined;
+      this.#pump();
+    });
+  }
+
+  #pump(): void {
+    while (!this.#isOver && !this.#isBlocked) {
+      if (this.#queue.length === 0 && !this.#catchUp()) return;
+      this.#send(this.#queue.splice(0, MAX_EVENTS_PER_MESSAGE));
+    }
+  }
+
+  /** Reads what the queue had no room for. False: there is nothing. */
+  #catchUp(): boolean {
+    if (!this.#isBehind) return false;
+    const { history } = this.#deps;
+    this.#isBehind = false;
+    this.#historyLost ||= history.hasDroppedAfter(this.#seen);
+    this.#queue = history.after(this.#seen).filter(this.#isMeant);
+    this.#seen = history.end;
+    return this.#queue.length > 0;
+  }
+
+  #send(events: Event[]): void {
+    const { stream, history, lost, clock } = this.#deps;
+    // Of a part that is not the last, the token is that of its last entry.
+    const upTo = this.#queue.length > 0 ? (events.at(-1)?.number ?? 0) : this.#seen;
+    this.#isBlocked = !stream.write({
+      events,
+      resumeToken: history.tokenAt(upTo),
+      historyLost: this.#historyLost,
+      lost: lost(),
+    });
+    this.#historyLost = false;
+    this.#progress?.cancel();
+    this.#progress = clock.after(PROGRESS_MS, () => {
+      if (!this.#isBlocked && this.#queue.length === 0) this.#send([]);
+    });
+  }
+}

@@ -1,0 +1,201 @@
+import { EventEmitter } from 'node:events';
+import { Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import {
+  Event,
+  EventKind,
+  ListEventsRequest,
+  type ListEventsResponse,
+  WatchEventsRequest,
+  type WatchEventsResponse,
+} from '@spanmesh/proto/v1/events';
+import { EventHistory, MAX_EVENTS_PER_KIND } from '@spanmesh/runtime/events/event-history';
+import { FakeClock } from '@spanmesh/runtime/fake-clock';
+import { createLogger } from '@spanmesh/runtime/log/logger';
+import { describe, expect, it } from 'vitest';
+import { ApiShares } from '../api/api-shares.ts';
+import { PROGRESS_MS } from './event-watch.ts';
+import { EventsApi } from './events-api.ts';
+import { MAX_KINDS, MAX_QUEUED_EVENTS } from './limits.ts';
+
+const { EVENT_KIND_PEER_UP: UP, EVENT_KIND_TARGET_FAILED: FAILED } = EventKind;
+
+/** The server's end of a watch. */
+class FakeStream extends EventEmitter {
+  readonly sent: WatchEventsResponse[] = [];
+  readonly metadata = new Metadata();
+  accepts = true;
+  error: ServiceError | undefined;
+  ended = false;
+  readonly request: WatchEventsRequest;
+
+  constructor(request: Partial<WatchEventsRequest>) {
+    super();
+    this.request = WatchEventsRequest.fromPartial(request);
+    this.on('error', (error: ServiceError) => {
+      this.error = error;
+    });
+  }
+
+  getPeer(): string {
+    return '127.0.0.1:1';
+  }
+
+  write(response: WatchEventsResponse): boolean {
+    this.sent.push(response);
+    return this.accepts;
+  }
+
+  end(): void {
+    this.ended = true;
+  }
+
+  get subjects(): string[] {
+    return this.sent.flatMap(({ events }) => events.map(({ subject }) => subject));
+  }
+}
+
+function world() {
+  const clock = new FakeClock();
+  const logger = createLogger({ level: 'silent', service: 'test' });
+  const history = new EventHistory({ clock });
+  const collector = { lost: 0 };
+  const api = new EventsApi({ history, collector, shares: new ApiShares({ logger, clock }), clock, logger });
+  let n = 0;
+  const add = (subject: string, kind: EventKind = UP, principal = subject) => {
+    const time = new Date(clock.wall());
+    return history.add(Event.fromPartial({ kind, subject, principal, time, firstTime: time, count: 1, id: `${++n}` }));
+  };
+  const list = (request: Partial<ListEventsRequest> = {}) => {
+    const answered = Promise.withResolvers<ListEventsResponse>();
+    const call = { request: ListEventsRequest.fromPartial(request) } as Parameters<
+      typeof api.implementation.listEvents
+    >[0];
+    api.implementation.listEvents(call, (error, answer) => {
+      if (error !== null) answered.reject(error);
+      else if (answer) answered.resolve(answer);
+    });
+    return answered.promise;
+  };
+  const watch = (request: Partial<WatchEventsRequest> = {}) => {
+    const stream = new FakeStream(request);
+    api.implementation.watchEvents(stream as unknown as Parameters<typeof api.implementation.watchEvents>[0]);
+    return stream;
+  };
+  return { clock, history, collector, api, add, list, watch };
+}
+
+describe('ListEvents', () => {
+  it('gives pages, and a token from which a watch misses nothing', async () => {
+    const { add, list, watch, clock } = world();
+    for (const subject of ['a', 'b', 'c']) add(subject);
+    const first = await list({ pageSize: 2 });
+    expect(first.events.map(({ subject }) => subject)).toEqual(['a', 'b']);
+    add('d');
+    const second = await list({ pageSize: 2, pageToken: first.nextPageToken });
+    expect(second.events.map(({ subject }) => subject)).toEqual(['c', 'd']);
+    expect([second.nextPageToken, second.resumeToken]).toEqual(['', first.resumeToken]);
+    add('e');
+    const stream = watch({ resumeToken: second.resumeToken });
+    clock.advance(1000);
+    expect(stream.subjects).toEqual(['d', 'e']);
+    expect(stream.sent.some(({ historyLost }) => historyLost)).toBe(false);
+  });
+
+  it('filters by kind, subject and time', async () => {
+    const { add, list, clock } = world();
+    add('a');
+    add('b', FAILED);
+    clock.advance(60_000);
+    add('a', FAILED);
+    const subjects = async (request: Partial<ListEventsRequest>) =>
+      (await list(request)).events.map(({ kind, subject }) => [kind, subject]);
+    expect(await subjects({ kinds: [FAILED] })).toEqual([
+      [FAILED, 'b'],
+      [FAILED, 'a'],
+    ]);
+    expect(await subjects({ subject: 'a' })).toHaveLength(2);
+    expect(await subjects({ since: new Date(clock.wall() - 1000) })).toEqual([[FAILED, 'a']]);
+  });
+
+  it('refuses what makes no sense', async () => {
+    const { add, list } = world();
+    add('a');
+    const other = world();
+    for (const subject of ['x', 'y']) other.add(subject);
+    const { nextPageToken } = await other.list({ pageSize: 1 });
+    const kinds = Array.from({ length: MAX_KINDS + 1 }, () => UP);
+    for (const request of [{ pageToken: 'x' }, { pageToken: nextPageToken }, { kinds }, { subject: 'x'.repeat(301) }]) {
+      await expect(list(request)).rejects.toMatchObject({ code: status.INVALID_ARGUMENT });
+    }
+  });
+});
+
+describe('WatchEvents', () => {
+  it('begins at once, with what was asked for, and goes on', () => {
+    const { add, watch, clock } = world();
+    add('long ago');
+    clock.advance(60_000);
+    add('lately');
+    const [fromNow, since] = [watch(), watch({ since: new Date(clock.wall() - 1000) })];
+    expect(fromNow.sent).toHaveLength(1);
+    expect(since.subjects).toEqual(['lately']);
+    add('now');
+    add('else', FAILED);
+    clock.advance(100);
+    expect(fromNow.subjects).toEqual(['now', 'else']);
+    expect(since.subjects).toEqual(['lately', 'now', 'else']);
+  });
+
+  it('is told that the history was lost, and what was lost on the way', () => {
+    const { collector, watch } = world();
+    collector.lost = 7;
+    const stream = watch({ resumeToken: 'nobody has given this' });
+    expect(stream.sent[0]).toMatchObject({ historyLost: true, lost: 7 });
+  });
+
+  it('reads the history when it was too slow, and is told if that has forgotten some', () => {
+    const { add, watch, clock } = world();
+    const stream = watch();
+    stream.accepts = false;
+    add('first');
+    clock.advance(100);
+    for (let n = 0; n < MAX_QUEUED_EVENTS + 10; n++) add(`${n}`, n % 2 === 0 ? UP : FAILED);
+    clock.advance(100);
+    stream.accepts = true;
+    stream.emit('drain');
+    expect(stream.subjects).toHaveLength(1 + MAX_QUEUED_EVENTS + 10);
+    expect(stream.sent.some(({ historyLost }) => historyLost)).toBe(false);
+    stream.accepts = false;
+    add('more');
+    clock.advance(100);
+    for (let n = 0; n < MAX_QUEUED_EVENTS + MAX_EVENTS_PER_KIND + 10; n++) add(`again ${n}`);
+    stream.accepts = true;
+    stream.emit('drain');
+    expect(stream.sent.filter(({ historyLost }) => historyLost)).toHaveLength(1);
+    expect(stream.subjects.at(-1)).toBe(`again ${MAX_QUEUED_EVENTS + MAX_EVENTS_PER_KIND + 9}`);
+  });
+
+  it('hears from us now and then, and can go on from the last token', () => {
+    const { add, watch, clock, history } = world();
+    const stream = watch({ kinds: [FAILED] });
+    add('of another kind');
+    clock.advance(PROGRESS_MS);
+    expect(stream.sent).toHaveLength(2);
+    expect(history.numberOf(stream.sent[1]?.resumeToken ?? '')).toBe(1);
+  });
+
+  it('ends with the replica, and when whoever watches goes', () => {
+    const { api, watch, clock } = world();
+    const [gone, left] = [watch(), watch()];
+    gone.emit('cancelled');
+    expect(api.watches).toBe(1);
+    api.endWatches();
+    expect([left.ended, api.watches, clock.pending]).toEqual([true, 0, 0]);
+  });
+
+  it('of a request that makes no sense is refused, and holds nothing', () => {
+    const { api, watch } = world();
+    expect(watch({ subject: 'x'.repeat(301) }).error).toMatchObject({ code: status.INVALID_ARGUMENT });
+    expect(api.watches).toBe(0);
+  });
+});

@@ -1,0 +1,116 @@
+import { EventKind, type MemberEvent } from '@spanmesh/proto/v1/events';
+import type { EventTeller } from '@spanmesh/runtime/events/event-teller';
+import type { Living, LivingKind } from '@spanmesh/runtime/gateways/signs-of-life';
+import type { Presence } from '../attach/presence.ts';
+
+/** Replicas that are remembered; a larger installation has some that are told of twice. */
+const MAX_REPLICAS = 256;
+const REPLICA_KINDS = ['topology', 'volconf'] as const satisfies readonly LivingKind[];
+
+/** Of a gateway, what is told. */
+export interface GatewayMember {
+  readonly id: string;
+  readonly serviceAddress: string;
+  readonly version: string;
+}
+
+export interface MemberEventsDependencies {
+  readonly events: EventTeller;
+  readonly presence: Pick<Presence, 'living' | 'missed'>;
+}
+
+/** What the leader tells of gateways, of replicas, and of itself. */
+export class MemberEvents {
+  readonly #deps: MemberEventsDependencies;
+  /** Gateways that the leader before had: that they attach to this one is no news. */
+  #inherited = new Set<string>();
+  /** Whose stream has ended. */
+  readonly #lost = new Set<string>();
+  /** Replicas of topology and volconf that live, by kind and address. */
+  readonly #replicas = new Map<string, Living>();
+
+  constructor(deps: MemberEventsDependencies) {
+    this.#deps = deps;
+  }
+
+  /** This replica leads from now on. `gateways`: ids of those that the leader before had, as far as it has told us. */
+  termBegins({
+    address,
+    epoch,
+    gateways,
+  }: {
+    readonly address: string;
+    readonly epoch: number;
+    readonly gateways: Iterable<string>;
+  }): void {
+    this.#inherited = new Set(gateways);
+    this.#lost.clear();
+    this.#replicas.clear();
+    for (const one of this.#living()) this.#replicas.set(keyOf(one), one);
+    this.#tell(EventKind.EVENT_KIND_LEADER_CHANGED, `topology at ${address}`, { address, epoch, service: 'topology' });
+  }
+
+  gatewayAttached({ id, serviceAddress: address, version }: GatewayMember): void {
+    if (this.#inherited.delete(id)) return;
+    const reason = this.#lost.delete(id) ? 'it has attached again' : '';
+    const member = { address, version, reason, service: 'link-gateway' };
+    this.#tell(EventKind.EVENT_KIND_GATEWAY_JOINED, id, member, { isLogged: true });
+  }
+
+  gatewayLost(
+    { id, serviceAddress: address, version }: GatewayMember,
+    { goodbye }: { readonly goodbye: boolean },
+  ): void {
+    const reason = goodbye ? 'it stops' : 'its stream has broken';
+    if (goodbye) this.#lost.delete(id);
+    else this.#lost.add(id);
+    const member = { address, version, reason, service: 'link-gateway' };
+    this.#tell(EventKind.EVENT_KIND_GATEWAY_LOST, id, member, { isLogged: true });
+  }
+
+  gatewayDead(id: string, silentMs: number): void {
+    this.#lost.delete(id);
+    this.#inherited.delete(id);
+    const reason = `it has been silent for ${Math.round(silentMs / 1000)} s`;
+    this.#tell(EventKind.EVENT_KIND_GATEWAY_DEAD, id, { reason, service: 'link-gateway' }, { isLogged: true });
+  }
+
+  /** Looks for replicas that have come or gone; to be called now and then while this one leads. */
+  look(): void {
+    const living = new Map(this.#living().map((one) => [keyOf(one), one]));
+    for (const [key, one] of living) {
+      if (this.#replicas.has(key) || this.#replicas.size >= MAX_REPLICAS) continue;
+      this.#replicas.set(key, one);
+      this.#tellReplica(EventKind.EVENT_KIND_REPLICA_JOINED, one, '');
+    }
+    const missed = new Set(this.#deps.presence.missed().map(keyOf));
+    for (const [key, one] of this.#replicas) {
+      if (living.has(key)) continue;
+      this.#replicas.delete(key);
+      const reason = missed.has(key) ? 'it gives no sign of life' : 'it stops';
+      this.#tellReplica(EventKind.EVENT_KIND_REPLICA_LOST, one, reason);
+    }
+  }
+
+  #living(): Living[] {
+    return REPLICA_KINDS.flatMap((kind) => [...this.#deps.presence.living(kind)]);
+  }
+
+  #tellReplica(kind: EventKind, { kind: service, name: address }: Living, reason: string): void {
+    this.#tell(kind, `${service} at ${address}`, { address, reason, service });
+  }
+
+  #tell(
+    kind: EventKind,
+    subject: string,
+    { address = '', epoch = 0, version = '', reason = '', service = '' }: Partial<MemberEvent>,
+    options: { readonly isLogged?: boolean } = {},
+  ): void {
+    const member = { address, epoch, version, reason, service };
+    this.#deps.events.tell({ kind, subject, principal: subject, member }, options);
+  }
+}
+
+function keyOf({ kind, name }: Living): string {
+  return `${kind} ${name}`;
+}

@@ -1,0 +1,88 @@
+import { credentials, Metadata } from '@grpc/grpc-js';
+import { EventKind, EventsClient, ListEventsRequest, type ListEventsResponse } from '@spanmesh/proto/v1/events';
+import { InProcessBus } from '@spanmesh/runtime/bus/in-process/in-process-bus';
+import { systemClock } from '@spanmesh/runtime/clock';
+import { EventLog } from '@spanmesh/runtime/events/event-log';
+import { GrpcServer } from '@spanmesh/runtime/grpc/grpc-server';
+import { createLogger } from '@spanmesh/runtime/log/logger';
+import { Metrics } from '@spanmesh/runtime/metrics';
+import { readSettings } from '@spanmesh/runtime/settings/setting';
+import { afterEach, expect, it } from 'vitest';
+import { settings } from '../settings.ts';
+import { createTopology } from '../topology.ts';
+
+const logger = createLogger({ level: 'silent', service: 'test' });
+/** Far above anything real. */
+const PATIENCE = { timeout: 30_000 };
+const cleanups: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+async function replica(bus: InProcessBus) {
+  const grpcServer = new GrpcServer({ listen: { host: '127.0.0.1', port: 0 }, setting: 'TEST' }, { logger });
+  const apiServer = new GrpcServer({ listen: null, setting: 'TEST' }, { logger });
+  let address = '';
+  const topology = createTopology(
+    {
+      settings: readSettings(settings, { env: { SPANMESH_LEASE_TTL: '400ms' }, flags: {} }),
+      address: () => address,
+      version: '1.0.0',
+    },
+    {
+      bus,
+      clock: systemClock,
+      logger,
+      metrics: new Metrics(),
+      apiServer,
+      serviceServer: grpcServer,
+      random: Math.random,
+    },
+  );
+  address = `127.0.0.1:${await grpcServer.start()}`;
+  cleanups.push(() => grpcServer.stop(0));
+  await topology.start();
+  cleanups.push(() => topology.stop());
+  const client = new EventsClient(address, credentials.createInsecure());
+  cleanups.push(() => client.close());
+  const list = () =>
+    new Promise<ListEventsResponse>((resolve, reject) => {
+      const request = ListEventsRequest.fromPartial({ kinds: [EventKind.EVENT_KIND_PEER_UP] });
+      client.listEvents(request, new Metadata(), (error, answer) => (error === null ? resolve(answer) : reject(error)));
+    });
+  /** Waits until it has told of all of these, and nothing else. */
+  const has = async (...subjects: string[]) => {
+    await expect.poll(async () => (await list()).events.map(({ subject }) => subject), PATIENCE).toEqual(subjects);
+    return (await list()).events;
+  };
+  return { topology, address, list, has };
+}
+
+it('a history is at every replica, also one that begins later, and outlives the leader', {
+  timeout: 60_000,
+}, async () => {
+  const bus = new InProcessBus({
+    onError: (error) => {
+      throw error;
+    },
+  });
+  cleanups.push(() => bus.close());
+  const gateway = new EventLog({ reporter: () => 'gw.1' }, { bus, clock: systemClock, logger, random: Math.random });
+  const up = (subject: string) => gateway.tell({ kind: EventKind.EVENT_KIND_PEER_UP, subject, principal: subject });
+  const first = await replica(bus);
+  await expect.poll(() => first.topology.core.leadership.valid, PATIENCE).toBe(true);
+  up('one');
+  await first.has('one');
+  const second = await replica(bus);
+  await second.has('one');
+  up('two');
+  await first.has('one', 'two');
+  const events = await second.has('one', 'two');
+  expect(events[0]).toMatchObject({ reporter: 'gw.1', count: 1 });
+  await first.topology.stop();
+  await expect.poll(() => second.topology.core.leadership.valid, PATIENCE).toBe(true);
+  up('three');
+  await second.has('one', 'two', 'three');
+  expect((await second.list()).lost).toBe(0);
+  gateway.stop();
+});
