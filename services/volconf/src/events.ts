@@ -53,7 +53,8 @@ export function tellTarget(
   { was, idOf }: { readonly was: TargetState['kind'] | null; readonly idOf: (gateway: string) => string },
 ): void {
   const { state, wanted, principal: owner, attempts, failing, lastError } = target;
-  if (state.kind === was) return;
+  // null: it is shown for the first time; what has become of it has been told.
+  if (was === null || state.kind === was) return;
   const told = (kind: EventKind, gateway: string, error: string): void => {
     const address = wanted === null ? '' : formatHostPort(wanted);
     const happened = { kind, subject: name, principal: owner || name, target: { address, gateway, error } };

@@ -7,6 +7,8 @@ import { main } from '../main.ts';
 import { FakeMessaging } from '../messaging.fixture.ts';
 import { RecordingTerminal } from '../terminal.fixture.ts';
 
+const CLUSTER = '0b8f1a52-6c3d-11e4-8a21-01a2b3c4d5e6';
+
 let node: FakeMessaging;
 let terminal: RecordingTerminal;
 
@@ -43,7 +45,7 @@ describe('spanmesh ping', () => {
     node.onMessage = ({ transaction, command }, route) => {
       if (command === LNK_PING) route.say({ transaction, command: LNK_PING, create: true, delete: true });
     };
-    expect(await ping('--count', '2', '--dialect', 'circuit', '--cluster', 'ABC')).toBe(0);
+    expect(await ping('--count', '2', '--dialect', 'circuit', '--cluster', CLUSTER.toUpperCase())).toBe(0);
     expect(lines()).toEqual([
       'PING DATA: circuit, link gw.1:41',
       '1: LNK_PING|CREATE|DELETE|REPLY in T ms',
@@ -52,7 +54,7 @@ describe('spanmesh ping', () => {
       '',
     ]);
     expect(node.opens).toMatchObject([
-      { node: { node: 'DATA', dialect: Dialect.DIALECT_CIRCUIT, clusterId: 'abc' }, waitMs: 10_000 },
+      { node: { node: 'DATA', dialect: Dialect.DIALECT_CIRCUIT, clusterId: CLUSTER }, waitMs: 10_000 },
     ]);
     expect(node.heard).toMatchObject([
       { transaction: 1, command: LNK_PING, create: true, delete: true, openedByNode: false },
