@@ -17,6 +17,8 @@ export const SERVICE_CALLERS: Readonly<Record<string, readonly ServiceName[]>> =
   // For the debug shell of a gateway, which prints trees, and for replicas that do not lead. Gateways read, see below.
   'spanmesh.v1.Topology': [LINK_GATEWAY_NAME, TOPOLOGY_NAME],
   'spanmesh.v1.Volconf': [VOLCONF_NAME],
+  // Not gateways: what was broken into there must not command the others.
+  'spanmesh.v1.ProcessOrders': [TOPOLOGY_NAME, VOLCONF_NAME],
   'grpc.health.v1.Health': SERVICE_NAMES,
   'grpc.reflection.v1.ServerReflection': SERVICE_NAMES,
   'grpc.reflection.v1alpha.ServerReflection': SERVICE_NAMES,
