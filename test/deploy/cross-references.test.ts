@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { danglingReferences } from './cross-references.ts';
 import { secretsMadeByHand } from './hand-made-secrets.ts';
-import type { KubeObject } from './kube-object.ts';
+import type { KubeObject, Workload } from './kube-object.ts';
 import { render } from './kustomize.ts';
 
 const handMade = secretsMadeByHand();

@@ -18,6 +18,7 @@ const SERVICE_PORT_ONLY = [
   'GatewayTraffic',
   'Replication',
   'EventReports',
+  'ProcessOrders',
 ].map((name) => `spanmesh.v1.${name}`);
 
 /** Paths of every method of everything that is loaded. */
