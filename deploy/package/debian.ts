@@ -12,6 +12,7 @@ import {
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { readManifest } from './bundle.ts';
+import { shellFilesForDebian } from './shell-files.ts';
 import { unpacked } from './unpacked.ts';
 
 const DEBIAN = join(import.meta.dirname, '../debian');
@@ -48,6 +49,7 @@ export async function packForDebian(work: string, out: string): Promise<string> 
   cpSync(join(DEBIAN, 'README.md'), at('/usr/share/doc/spanmesh/README.md'));
   cpSync(at(HOME, 'LICENSE'), at('/usr/share/doc/spanmesh/copyright'));
   cpSync(join(DEBIAN, 'spanmesh@.service'), at('/lib/systemd/system/spanmesh@.service'));
+  await shellFilesForDebian(work);
   const settings = readdirSync(DEBIAN).filter((name) => name.endsWith('.env'));
   for (const name of settings) copyFileSync(join(DEBIAN, name), at('/etc/spanmesh', name));
   for (const script of ['postinst', 'prerm', 'postrm']) {

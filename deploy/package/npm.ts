@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BUNDLE_NODE, bundle, nativeRange, readManifest } from './bundle.ts';
+import { manPagesForNpm } from './shell-files.ts';
 
 /**
  * Makes the npm package in `work` and packs it into `out`. It has one dependency, the native CRC, and that one is optional.
@@ -17,9 +18,10 @@ export async function packForNpm(work: string, out: string): Promise<string> {
     license,
     type: 'module',
     bin: { spanmesh: 'lib/spanmesh.mjs' },
+    man: await manPagesForNpm(work),
     engines: { node: `>=${BUNDLE_NODE}` },
     optionalDependencies: { '@node-rs/crc32': nativeRange() },
-    files: ['lib', 'gen', 'assets', 'console', 'proto', 'LICENSE', 'THIRD-PARTY.md'],
+    files: ['lib', 'gen', 'assets', 'console', 'proto', 'man', 'LICENSE', 'THIRD-PARTY.md'],
   };
   writeFileSync(join(work, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
   cpSync(join(import.meta.dirname, 'README.md'), join(work, 'README.md'));

@@ -40,11 +40,11 @@ describe('the npm package, installed where the project is not', () => {
           '--http-listen',
           '127.0.0.1:0',
         ],
-        /Next, in another terminal/,
+        /standalone serves/,
       );
       try {
-        const dmsg = /DMSG peers +(\S+)/.exec(standalone.output)?.[1] ?? '';
-        const grpc = /gRPC API +(\S+)/.exec(standalone.output)?.[1] ?? '';
+        const dmsg = /"dmsg":\["([^"]+)"/.exec(standalone.output)?.[1] ?? '';
+        const grpc = /"grpc":"([^"]+)"/.exec(standalone.output)?.[1] ?? '';
         const sim = await Running.start(
           at,
           ['sim', '--peers', '3', '--dialect', 'circuit', '--connect', dmsg],

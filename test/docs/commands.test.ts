@@ -10,8 +10,8 @@ const ci = readFileSync(join(root, '.ci/run'), 'utf8');
 
 /** What a command that goes on for ever prints when it has come to its work. */
 const RUNS_ON: readonly (readonly [RegExp, RegExp])[] = [
-  [/^npm start$/, /Next, in another terminal/],
-  [/^npx spanmesh run (?!.*--help)/, /listening|leads|Next, in another terminal/],
+  [/^npm start$/, /standalone serves/],
+  [/^npx spanmesh run (?!.*--help)/, /listening|leads|standalone serves/],
   [/^npx spanmesh sim (?!.*--duration)/, /peers up/],
   [/^nats-server /, /Server is ready/],
 ];

@@ -4,6 +4,7 @@ import { addAddressOptions } from './api-options.ts';
 import { addCapture } from './commands/capture.ts';
 import { addCerts } from './commands/certs.ts';
 import { addClusters } from './commands/clusters.ts';
+import { addCompletion } from './commands/completion.ts';
 import { addConfig } from './commands/config.ts';
 import { addConns } from './commands/conns.ts';
 import { addContext } from './commands/context.ts';
@@ -78,5 +79,6 @@ export function buildProgram(terminal: Terminal): Command {
   addTokens(program, terminal);
   addMigrate(program, terminal);
   addSim(program, terminal);
+  addCompletion(program, terminal);
   return program;
 }

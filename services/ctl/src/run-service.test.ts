@@ -33,6 +33,15 @@ describe('spanmesh run SERVICE', () => {
     expect(calls).toEqual([]);
   });
 
+  it('with --check reads the settings, and runs nothing', async () => {
+    await runNamedService({ ...CALL, args: ['--check'] }, terminal);
+    expect(terminal.printed).toBe('standalone: the settings can be used\n');
+    await expect(
+      runNamedService({ ...CALL, args: ['--check', '--log-level', 'nonsense'] }, terminal),
+    ).rejects.toMatchObject({ name: 'SettingError' });
+    expect(calls).toEqual([]);
+  });
+
   it.each([['--nonsense'], ['--log-level'], ['word']])('refuses %s', async (...args) => {
     await expect(runNamedService({ ...CALL, args }, terminal)).rejects.toMatchObject({ exitCode: 1 });
     expect(terminal.noted).toMatch(/^spanmesh: /);

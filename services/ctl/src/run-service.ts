@@ -1,12 +1,14 @@
 import type { Setting } from '@spanmesh/runtime/settings/setting';
 import { Command, Option } from 'commander';
-import type { Terminal } from './terminal.ts';
+import { type Terminal, write } from './terminal.ts';
 
 /** What a service's main module exports. */
 export interface ServiceMain {
   readonly settings: Readonly<Record<string, Setting<unknown>>>;
   /** Flags are keyed as declared, dashes included; those that were not given are not there. */
   run(flags: Record<string, string | undefined>): Promise<void>;
+  /** Reads what `run` would before it starts, and lets go of it. @throws SettingError */
+  check(flags: Record<string, string | undefined>): void;
 }
 
 export interface ServiceCall {
@@ -26,7 +28,13 @@ export async function runNamedService(
   const service = await load();
   const command = serviceCommand(name, description, service.settings, terminal);
   command.parse(args, { from: 'user' });
-  await service.run(givenFlags(command, service.settings));
+  const flags = givenFlags(command, service.settings);
+  if (command.opts<{ readonly check?: boolean }>().check !== true) {
+    await service.run(flags);
+    return;
+  }
+  service.check(flags);
+  await write(terminal.out, `${name}: the settings can be used\n`);
 }
 
 /** A command whose options are a service's settings: flag, description, and where else the value may come from. */
@@ -46,6 +54,7 @@ export function serviceCommand(
       writeOut: (text) => terminal.out.write(text),
       writeErr: (text) => terminal.err.write(text.replace(/^error: /, 'spanmesh: ')),
     });
+  command.option('--check', 'read the settings, say what is wrong with them, and exit');
   for (const { flag, env, describe, default: value } of Object.values(settings)) {
     // No default for commander: a flag that is not given must leave the choice to the environment.
     const shown = value === '' ? 'none' : value;

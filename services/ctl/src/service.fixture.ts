@@ -23,3 +23,7 @@ export const settings: Readonly<Record<string, Setting<unknown>>> = {
 export async function run(flags: Record<string, string | undefined>): Promise<void> {
   calls.push(flags);
 }
+
+export function check(flags: Record<string, string | undefined>): void {
+  if (flags['--log-level'] === 'nonsense') throw Object.assign(new Error('--log-level: no'), { name: 'SettingError' });
+}

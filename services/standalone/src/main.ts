@@ -1,3 +1,4 @@
+import { isatty } from 'node:tty';
 import { formatHostPort } from '@spanmesh/runtime/address';
 import { processOutput } from '@spanmesh/runtime/process/process-output';
 import { runService } from '@spanmesh/runtime/process/service';
@@ -6,6 +7,13 @@ import { createStandalone, type Standalone } from './standalone.ts';
 
 export { settings } from './settings.ts';
 
+const STDOUT = 1;
+
+/** Reads the settings, and everything that is read before it starts. @throws SettingError */
+export function check(flags: Record<string, string | undefined>): void {
+  createStandalone({ env: process.env, flags });
+}
+
 /** `spanmesh run standalone`: until SIGTERM or SIGINT. Flags are keyed as declared, dashes included. */
 export async function run(flags: Record<string, string | undefined>): Promise<void> {
   await runService(() => {
@@ -13,12 +21,31 @@ export async function run(flags: Record<string, string | undefined>): Promise<vo
     return {
       start: async () => {
         await standalone.start();
-        processOutput.write(banner(standalone));
+        tellWhere(standalone);
       },
       stop: () => standalone.stop(),
       logger: standalone.logger,
     };
   });
+}
+
+/** For the person at a terminal in so many words; otherwise a line of the log: whoever reads that gets JSON and nothing else. */
+function tellWhere(standalone: Standalone): void {
+  if (isatty(STDOUT)) {
+    processOutput.write(banner(standalone));
+    return;
+  }
+  const { dmsgPorts, ports, console, options, logger } = standalone;
+  logger.info(
+    {
+      version: VERSION,
+      dmsg: dmsgPorts.map(({ address, port }) => formatHostPort({ host: address, port })),
+      grpc: formatHostPort({ host: options.grpcListen.host, port: ports.apiPort }),
+      http: formatHostPort({ host: options.httpListen.host, port: ports.httpPort }),
+      console: console.url,
+    },
+    'standalone serves',
+  );
 }
 
 /** What listens where, and what to try next: for the person who has just started it. */

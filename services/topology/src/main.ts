@@ -3,6 +3,11 @@ import { createTopologyProcess } from './process.ts';
 
 export { settings } from './process.ts';
 
+/** Reads the settings, and everything that is read before it starts. @throws SettingError */
+export function check(flags: Record<string, string | undefined>): void {
+  createTopologyProcess({ env: process.env, flags });
+}
+
 /** `spanmesh run topology`: until SIGTERM or SIGINT. Flags are keyed as declared, dashes included. */
 export async function run(flags: Record<string, string | undefined>): Promise<void> {
   await runService(() => createTopologyProcess({ env: process.env, flags }));

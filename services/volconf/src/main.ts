@@ -3,6 +3,11 @@ import { createVolconfProcess } from './process.ts';
 
 export { settings } from './process.ts';
 
+/** Reads the settings, and everything that is read before it starts. @throws SettingError */
+export function check(flags: Record<string, string | undefined>): void {
+  createVolconfProcess({ env: process.env, flags });
+}
+
 /** `spanmesh run volconf`: until SIGTERM or SIGINT. Flags are keyed as declared, dashes included. */
 export async function run(flags: Record<string, string | undefined>): Promise<void> {
   await runService(() => createVolconfProcess({ env: process.env, flags }));

@@ -1,13 +1,17 @@
+import { isatty } from 'node:tty';
 import { type DestinationStream, type Logger, pino, stdTimeFunctions } from 'pino';
 import type { Clock } from '../clock.ts';
 import type { Metrics } from '../metrics.ts';
 import { processOutput } from '../process/process-output.ts';
 import type { LogLevel } from './log-levels.ts';
+import { prettyLine } from './pretty-line.ts';
 import { recentLines } from './recent-lines.ts';
 
 export type { Logger };
 
-/** One JSON object per line, to stdout unless told otherwise. Errors go under the key `err`. */
+const STDOUT = 1;
+
+/** One JSON object per line, to stdout unless told otherwise: there, if it is a terminal, lines for people. Errors go under the key `err`. */
 export function createLogger({
   level,
   service,
@@ -24,16 +28,19 @@ export function createLogger({
     formatters: { level: (label: string) => ({ level: label }) },
   };
   if (destination !== undefined) return pino(options, destination);
+  const isTerminal = isatty(STDOUT);
+  const isColoured = isTerminal && (process.env.NO_COLOR ?? '') === '';
+  const shown = (line: string): string => (isTerminal ? prettyLine(line, { isColoured }) : line);
   processOutput.describeLoss = (loss) => {
     const lines: string[] = [];
     const writer = pino(options, { write: (line) => lines.push(line) });
     writer.error(loss, 'lines of this log were lost: it could not be written');
-    return lines.join('');
+    return lines.map(shown).join('');
   };
   return pino(options, {
     write: (line) => {
       recentLines.add(line);
-      processOutput.write(line);
+      processOutput.write(shown(line));
     },
   });
 }

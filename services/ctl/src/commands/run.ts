@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import type { Terminal } from '../terminal.ts';
 
 /** The services, what they are, and how they are loaded: only the one that is run. */
-const SERVICES = [
+export const SERVICES = [
   [
     'standalone',
     'everything in one process: for one host, and to try things out',

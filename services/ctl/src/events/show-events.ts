@@ -3,7 +3,8 @@ import { EVENT_KINDS } from '@spanmesh/runtime/events/event-kind-name';
 import { type EventQuery, EventsApi } from '../api/events-api.ts';
 import type { ApiOptions } from '../api-options.ts';
 import { Failure } from '../failure.ts';
-import { protobufJson, writeJsonLine } from '../output/json.ts';
+import { isDocument, writeDocumentOfStream } from '../output/document.ts';
+import { protobufJson } from '../output/json.ts';
 import { type Paint, paintFor } from '../output/paint.ts';
 import { note, type Terminal, write } from '../terminal.ts';
 import { timeText } from '../views/words.ts';
@@ -38,8 +39,8 @@ export async function showEvents(
   const api = new EventsApi(options);
   const paint = paintFor(terminal.out);
   const print = (event: Event): Promise<void> =>
-    options.output === 'json'
-      ? writeJsonLine(terminal.out, protobufJson(Event, event))
+    isDocument(options.output)
+      ? writeDocumentOfStream(options.output, terminal.out, protobufJson(Event, event))
       : write(terminal.out, eventLine(event, paint));
   const onNote = (line: string): void => note(terminal, line);
   try {

@@ -5,6 +5,7 @@ import type { NodeSelector, RoutedMessage } from '@spanmesh/proto/v1/messaging';
 import type { ApiTarget } from '../api/open-client.ts';
 import { Failure } from '../failure.ts';
 import { printable } from '../output/printable.ts';
+import { isTerminal } from '../output/screen.ts';
 import { note, type Terminal, write } from '../terminal.ts';
 import { count } from '../views/words.ts';
 import { messageWords } from './message-words.ts';
@@ -40,12 +41,20 @@ export async function shell(query: ShellQuery, terminal: Terminal): Promise<void
 /** Line by line; one that fails does not keep the next from its turn, unless the route is gone. */
 async function runLines(route: Route, timeoutMs: number, terminal: Terminal): Promise<void> {
   const isTyped = 'isTTY' in terminal.in && terminal.in.isTTY === true;
-  const prompt = (): Promise<void> => (isTyped ? write(terminal.out, `${route.name}> `) : Promise.resolve());
   let ran = 0;
   let failed = 0;
-  await prompt();
+  // Lines can be edited and called up again where both ends are a terminal.
+  const isEdited = isTyped && isTerminal(terminal.out);
+  const text = `${route.name}> `;
+  const printPrompt = (): Promise<void> => (isTyped && !isEdited ? write(terminal.out, text) : Promise.resolve());
+  await printPrompt();
   // Not before somebody listens: it does not keep lines.
-  const lines = createInterface({ input: terminal.in, crlfDelay: Number.POSITIVE_INFINITY });
+  const lines = createInterface({
+    input: terminal.in,
+    crlfDelay: Number.POSITIVE_INFINITY,
+    ...(isEdited && { output: terminal.out, terminal: true, prompt: text, removeHistoryDuplicates: true }),
+  });
+  if (isEdited) lines.prompt();
   for await (const line of lines) {
     if (line.trim() !== '') {
       ran++;
@@ -57,7 +66,8 @@ async function runLines(route: Route, timeoutMs: number, terminal: Terminal): Pr
         note(terminal, error.message);
       }
     }
-    await prompt();
+    if (isEdited) lines.prompt();
+    else await printPrompt();
   }
   if (isTyped) await write(terminal.out, '\n');
   if (failed > 0) throw new Failure('refused', `${failed} of ${count(ran, 'command')} failed`);

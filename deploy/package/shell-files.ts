@@ -1,0 +1,35 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { bashCompletion } from '../../services/ctl/src/reference/completion-bash.ts';
+import { fishCompletion } from '../../services/ctl/src/reference/completion-fish.ts';
+import { zshCompletion } from '../../services/ctl/src/reference/completion-zsh.ts';
+import { manPages } from '../../services/ctl/src/reference/man-pages.ts';
+import { wholeTree } from '../../services/ctl/src/reference/whole-tree.ts';
+
+/**
+ * Writes the man pages, and the completions, where Debian's man and shells look for them below `root`. Compressed alike each time: no
+ * names, no times.
+ */
+export async function shellFilesForDebian(root: string): Promise<void> {
+  const tree = await wholeTree();
+  const files: (readonly [string, string | Buffer])[] = [
+    ['usr/share/bash-completion/completions/spanmesh', bashCompletion(tree)],
+    ['usr/share/zsh/vendor-completions/_spanmesh', zshCompletion(tree)],
+    ['usr/share/fish/vendor_completions.d/spanmesh.fish', fishCompletion(tree)],
+    ...manPages(tree).map(({ file, text }) => [`usr/share/man/man1/${file}.gz`, gzipSync(text, { level: 9 })] as const),
+  ];
+  for (const [path, content] of files) {
+    mkdirSync(dirname(join(root, path)), { recursive: true });
+    writeFileSync(join(root, path), content);
+  }
+}
+
+/** Writes the man pages into `man` of an npm package. @returns their paths, for its manifest */
+export async function manPagesForNpm(directory: string): Promise<string[]> {
+  mkdirSync(join(directory, 'man'), { recursive: true });
+  return manPages(await wholeTree()).map(({ file, text }) => {
+    writeFileSync(join(directory, 'man', file), text);
+    return `man/${file}`;
+  });
+}

@@ -1,0 +1,71 @@
+import type { Command, Option } from 'commander';
+
+/** An option, as typed. */
+export interface OptionInfo {
+  /** `-o, --output <format>` */
+  readonly flags: string;
+  /** `-o` and `--output`, those that there are. */
+  readonly names: readonly string[];
+  /** What its value is called, without brackets; null: it has none. */
+  readonly value: string | null;
+  /** Values that it takes; empty: any. */
+  readonly choices: readonly string[];
+  readonly description: string;
+}
+
+export interface ArgumentInfo {
+  /** With its brackets. */
+  readonly usage: string;
+  readonly description: string;
+}
+
+/** A command with those below it: what completions, man pages and the reference are made of. */
+export interface CommandInfo {
+  /** `spanmesh volconf list` */
+  readonly path: string;
+  readonly name: string;
+  readonly description: string;
+  readonly arguments: readonly ArgumentInfo[];
+  readonly options: readonly OptionInfo[];
+  readonly commands: readonly CommandInfo[];
+}
+
+/** `services`: commands that stand for those which only load what they do (`run SERVICE`), by their paths. */
+export function commandTree(program: Command, services: ReadonlyMap<string, Command> = new Map()): CommandInfo {
+  return infoOf(program, program.name(), services);
+}
+
+/** The command itself and all below it. */
+export function* allCommands(command: CommandInfo): Generator<CommandInfo> {
+  yield command;
+  for (const one of command.commands) yield* allCommands(one);
+}
+
+function infoOf(command: Command, path: string, services: ReadonlyMap<string, Command>): CommandInfo {
+  const full = services.get(path) ?? command;
+  const help = full.createHelp();
+  return {
+    path,
+    name: path.slice(path.lastIndexOf(' ') + 1),
+    description: command.description(),
+    arguments: full.registeredArguments.map(({ description, required, variadic, name }) => {
+      const inner = `${name()}${variadic ? '...' : ''}`;
+      return { usage: required ? `<${inner}>` : `[${inner}]`, description };
+    }),
+    options: help.visibleOptions(full).map(optionInfo),
+    commands: help
+      .visibleCommands(full)
+      .filter((one) => one.name() !== 'help')
+      .map((one) => infoOf(one, `${path} ${one.name()}`, services)),
+  };
+}
+
+function optionInfo({ flags, short, long, argChoices = [], description }: Option): OptionInfo {
+  return {
+    flags,
+    names: [short, long].filter((name) => name !== undefined && name !== null),
+    value: /[<[]([^>\]]+)[>\]]$/.exec(flags)?.[1] ?? null,
+    choices: argChoices,
+    description,
+  };
+}

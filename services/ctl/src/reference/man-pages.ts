@@ -1,0 +1,107 @@
+import { VERSION } from '@spanmesh/runtime/version';
+import type { ArgumentInfo, CommandInfo, OptionInfo } from './command-tree.ts';
+
+export interface ManPage {
+  /** `spanmesh-nodes.1` */
+  readonly file: string;
+  readonly text: string;
+}
+
+/** The page of `spanmesh`, and one for each command with those below it, for man(1). */
+export function manPages(tree: CommandInfo): ManPage[] {
+  const pages = tree.commands.map((command) => ({
+    file: `${tree.name}-${command.name}.1`,
+    text: page(command, [
+      ...sections(command, 'SH'),
+      ...command.commands.flatMap((one) => [
+        `.SH ${escaped(one.path.toUpperCase())}`,
+        prose(one.description),
+        ...synopsis(one),
+        ...sections(one, 'SS'),
+      ]),
+    ]),
+  }));
+  const overview = page(tree, [
+    '.SH COMMANDS',
+    ...tree.commands.flatMap(({ name, description }) => [
+      '.TP',
+      `.BR spanmesh\\-${escaped(name)} (1)`,
+      prose(description),
+    ]),
+    ...sections({ ...tree, commands: [] }, 'SH'),
+    ...EXIT_STATUS,
+  ]);
+  return [{ file: `${tree.name}.1`, text: overview }, ...pages];
+}
+
+const EXIT_STATUS = [
+  '.SH EXIT STATUS',
+  '.TP',
+  '.B 0',
+  'done',
+  '.TP',
+  '.B 1',
+  'it failed; one line on standard error says why',
+  '.TP',
+  '.B 2',
+  'the command line, a setting, or a file that it names makes no sense',
+];
+
+function page({ path, description, ...command }: CommandInfo, body: readonly string[]): string {
+  const name = path.replaceAll(' ', '-');
+  const lines = [
+    `.TH ${escaped(name.toUpperCase())} 1 "" "spanmesh ${VERSION}" "spanmesh"`,
+    '.SH NAME',
+    `${escaped(name)} \\- ${escaped(oneLine(description))}`,
+    '.SH SYNOPSIS',
+    ...synopsis({ path, description, ...command }),
+    '.SH DESCRIPTION',
+    prose(description),
+    ...body,
+    ...(path === 'spanmesh' ? [] : ['.SH SEE ALSO', '.BR spanmesh (1)']),
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+function synopsis({ path, arguments: args, options, commands }: CommandInfo): string[] {
+  const behind = [
+    ...(commands.length > 0 ? ['[command]'] : []),
+    ...(options.length > 0 ? ['[options]'] : []),
+    ...args.map(({ usage }) => usage),
+  ];
+  return ['.PP', `.B ${escaped(path)}`, ...(behind.length > 0 ? [escaped(behind.join(' '))] : [])];
+}
+
+function sections({ arguments: args, options }: CommandInfo, level: 'SH' | 'SS'): string[] {
+  const described = args.filter(({ description }) => description !== '');
+  return [
+    ...(described.length > 0 ? [`.${level} ARGUMENTS`, ...described.flatMap(argumentLines)] : []),
+    ...(options.length > 0 ? [`.${level} OPTIONS`, ...options.flatMap(optionLines)] : []),
+  ];
+}
+
+function argumentLines({ usage, description }: ArgumentInfo): string[] {
+  return ['.TP', `.B ${escaped(usage)}`, prose(description)];
+}
+
+function optionLines({ flags, choices, description }: OptionInfo): string[] {
+  const more = choices.length > 0 ? ` (${choices.join(', ')})` : '';
+  return ['.TP', `.B ${escaped(flags)}`, prose(`${description}${more}`)];
+}
+
+/** Several lines become paragraphs. */
+function prose(text: string): string {
+  return text
+    .split(/\n+/)
+    .map((line) => escaped(line.trim()))
+    .join('\n.PP\n');
+}
+
+function oneLine(text: string): string {
+  return text.replace(/\n[\s\S]*/, '');
+}
+
+/** Text that groff takes for itself. */
+function escaped(text: string): string {
+  return text.replaceAll('\\', '\\e').replaceAll('-', '\\-').replaceAll("'", '\\(aq').replace(/^\./, '\\&.');
+}
