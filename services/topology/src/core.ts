@@ -357,6 +357,8 @@ export class Core {
     this.control.endAll(details);
     this.takeOver.ends(details);
     this.#traces.decided(details);
+    // What has closed counts, also if nothing is decided any more; what is let go of here stays open.
+    this.commander.countGone();
     for (const gateway of [...this.state.gateways.values()]) this.state.remove(gateway);
     this.reaper.clear();
     this.state.tree.forgetGone();

@@ -193,6 +193,11 @@ export class Commander implements Numbering {
     if (this.#waiting.size > 0) this.#retry();
   }
 
+  /** Counts the relays that have closed since the last time; nothing is decided. */
+  countGone(): void {
+    this.#state.tree.tellGone(this.#out);
+  }
+
   /** Their gateway closes it by itself. Of both that are gone the link counts. */
   #gone({ removed }: Link): void {
     this.closed[removed ? 'link' : 'lnk_conn']++;
