@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { settings as gatewaySettings, LinkGatewayProcess } from '@spanmesh/link-gateway/process';
 import { createLogger } from '@spanmesh/runtime/log/logger';
@@ -6,6 +7,7 @@ import { settings as standaloneSettings } from '@spanmesh/standalone/settings';
 import { Standalone } from '@spanmesh/standalone/standalone';
 import { TopologyProcess, settings as topologySettings } from '@spanmesh/topology/process';
 import { VolconfProcess, settings as volconfSettings } from '@spanmesh/volconf/process';
+import { prometheusRule } from '../../deploy/monitoring/prometheus-rule.ts';
 import { limits } from './limits.ts';
 
 /** A document that is made from the code: `npm run docs:generate` writes it, a test compares. */
@@ -20,7 +22,12 @@ export async function generatedDocuments(): Promise<GeneratedDocument[]> {
     { path: 'docs/configuration.md', text: configuration() },
     { path: 'docs/limits.md', text: limitsTable() },
     { path: 'docs/metrics.md', text: await metrics() },
+    { path: 'deploy/k8s/components/monitoring/rules.yaml', text: prometheusRule(readRules()) },
   ];
+}
+
+function readRules(): string {
+  return readFileSync(join(import.meta.dirname, '../../deploy/monitoring/rules.yaml'), 'utf8');
 }
 
 const SERVICES: Record<string, Record<string, Setting<unknown>>> = {

@@ -13,6 +13,7 @@ import type { Service } from '@spanmesh/runtime/process/service';
 import type { Random } from '@spanmesh/runtime/random';
 import type { PoolLimit } from '@spanmesh/runtime/shares/pool';
 import { ShareLog } from '@spanmesh/runtime/shares/share-log';
+import { NO_TRACING, type Tracing } from '@spanmesh/runtime/trace/tracing';
 import { VERSION } from '@spanmesh/runtime/version';
 import type { Attach, AttachRefusal } from './attach/attach.ts';
 import type { AttachHost, GatewayIdentity } from './attach/attach-host.ts';
@@ -95,6 +96,8 @@ export interface GatewayDependencies {
   /** Where nodes are, for clients of this gateway (its id, which may change); default: nobody knows. */
   readonly makeDirectory?: (gateway: () => string) => DirectoryCalls;
   readonly makeAttach: (host: AttachHost, reports: Reports) => Attach;
+  /** Who wants traces of what links and commands bring about; default: nobody. */
+  readonly tracing?: Pick<Tracing, 'tracer'>;
 }
 
 /** A port that peers connect to. */
@@ -163,7 +166,7 @@ export class Gateway implements Service, AttachHost {
       },
     };
     this.#attach = deps.makeAttach(this, this.#reports);
-    const { clock, logger } = deps;
+    const { clock, logger, tracing = NO_TRACING } = deps;
     const events = deps.events ?? new EventLog({ reporter: id }, deps);
     const peerEvents = new PeerEvents({ gateway: id }, { events });
     const metrics = this.counters;
@@ -181,7 +184,7 @@ export class Gateway implements Service, AttachHost {
     const trunks = this.#trunks ?? new NoTrunks();
     this.#relays = new Relays(shared);
     const relays = this.#relays;
-    const links = new Links({ ...shared, relays });
+    const links = new Links({ ...shared, relays, tracing });
     this.#router = new Router(
       { onDemandIdle: options.onDemandIdle, name: options.name, node: gatewayUuid(this.id) },
       { clock, metrics, tables, relays, links, flow, trunks },
@@ -254,7 +257,8 @@ export class Gateway implements Service, AttachHost {
       classes: this.#router.classes,
       clock,
     });
-    this.#commands = new CommandRunner({ metrics, tables, relays, shares, prober: this.#prober, drains: this.#drains });
+    const ordered = { prober: this.#prober, drains: this.#drains };
+    this.#commands = new CommandRunner({ metrics, tables, relays, shares, tracing, ...ordered });
     this.#registration = new Registration(this.identity, { bus: deps.bus, clock, logger, throttle });
     registerMetrics(deps.metrics, { metrics, tables, entrance: this.#entrance, shares });
     registerOpenMetrics(deps.metrics, this);

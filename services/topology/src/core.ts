@@ -5,6 +5,7 @@ import { ProtocolRule } from '@spanmesh/runtime/grpc/protocol-version';
 import type { LeaseState } from '@spanmesh/runtime/lease/lease';
 import { type Logger, Throttle } from '@spanmesh/runtime/log/logger';
 import type { Random } from '@spanmesh/runtime/random';
+import type { Tracing } from '@spanmesh/runtime/trace/tracing';
 import { Turn } from '@spanmesh/runtime/turn';
 import { SpanTree } from '@spanmesh/spantree/tree';
 import { Api } from './api/api.ts';
@@ -14,6 +15,7 @@ import { Deathwatch } from './attach/deathwatch.ts';
 import { GatewayControl } from './attach/gateway-control.ts';
 import { Graves } from './attach/graves.ts';
 import { Isolation, STEP_DOWN_MS } from './attach/isolation.ts';
+import { LinkTraces } from './attach/link-traces.ts';
 import { missingProcesses } from './attach/missing.ts';
 import type { Presence } from './attach/presence.ts';
 import { Reaper } from './attach/reaper.ts';
@@ -28,6 +30,7 @@ import { Drains } from './operate/drains.ts';
 import { Replicas } from './replicas.ts';
 import { type FollowCall, Follower, type FollowerDeps } from './replication/follower.ts';
 import { Publisher } from './replication/publisher.ts';
+import { TakeOver } from './take-over.ts';
 import { Traffic } from './traffic/traffic.ts';
 import { History, type HistoryLimits } from './trees/history.ts';
 import { State, type StateObserver } from './trees/state.ts';
@@ -79,6 +82,8 @@ export interface CoreDeps {
   readonly gatewayChannel?: GatewayChannel | undefined;
   /** Without it this replica follows nobody while it stands by. */
   readonly following?: Following;
+  /** Who wants traces; default: nobody. */
+  readonly tracing?: Pick<Tracing, 'tracer'> | undefined;
 }
 
 /** One replica of topology without its surroundings: gateways' streams and the API come in, the lease says what is allowed. */
@@ -99,6 +104,8 @@ export class Core {
   readonly graves: Graves = new Graves();
   readonly reaper: Reaper;
   readonly refusals: Refusals;
+  /** Of the term that is beginning. */
+  readonly takeOver: TakeOver;
   /** Peers' messages that made no sense. */
   nonsense = 0;
   readonly #clock: Clock;
@@ -111,6 +118,7 @@ export class Core {
   readonly #logger: Logger;
   readonly #members: MemberEvents;
   readonly #address: () => string;
+  readonly #traces: LinkTraces;
   #epoch = 0;
   #ticking: Timer | undefined;
 
@@ -124,6 +132,7 @@ export class Core {
       following,
       gatewayChannel,
       events = NO_EVENTS,
+      tracing,
       protocol = new ProtocolRule({}, { logger, clock }),
     }: CoreDeps,
   ) {
@@ -135,6 +144,10 @@ export class Core {
     this.#address = address;
     this.#members = new MemberEvents({ events, presence });
     const members = this.#members;
+    this.takeOver = new TakeOver({ tracing });
+    this.#traces = new LinkTraces({ tracing });
+    const { takeOver } = this;
+    const traces = this.#traces;
     this.#widths = { linkid: linkidWidth, circuit: circuitWidth };
     this.#follows = following !== undefined;
     this.#turn = new Turn(() => this.flush());
@@ -178,6 +191,7 @@ export class Core {
       clock,
       request,
       record: (groups) => history.commit(groups),
+      traces,
     });
     const { commander } = this;
     const gone = (id: string) => commander.gatewayGone(id);
@@ -201,6 +215,8 @@ export class Core {
         logger,
         replicas: () => replicas.addresses(),
         request,
+        traces,
+        takeOver,
       },
     );
     const { control } = this;
@@ -272,6 +288,7 @@ export class Core {
   flush(): void {
     if (this.leadership.mayCommand()) this.reaper.reap();
     this.commander.flush();
+    if (this.leadership.mayCommand()) this.takeOver.ends();
     this.history.commit();
     this.publisher.flush();
     this.directory.flush();
@@ -284,7 +301,11 @@ export class Core {
   leaseChanged(lease: LeaseState): void {
     const led = this.leadership.inTerm;
     const begins = this.leadership.changed(lease);
-    if (begins) this.#beginTerm(lease.kind === 'leading' ? lease.epoch : this.#epoch);
+    if (begins) {
+      const epoch = lease.kind === 'leading' ? lease.epoch : this.#epoch;
+      this.takeOver.begins(epoch, this.#address());
+      this.#beginTerm(epoch);
+    }
     this.#follow(lease);
     if (lease.kind === 'leading') {
       if (!led) this.history.restart(lease.epoch);
@@ -334,6 +355,10 @@ export class Core {
     this.drains.endAll(details);
     this.captures.endAll(details);
     this.control.endAll(details);
+    this.takeOver.ends(details);
+    this.#traces.decided(details);
+    // What has closed counts, also if nothing is decided any more; what is let go of here stays open.
+    this.commander.countGone();
     for (const gateway of [...this.state.gateways.values()]) this.state.remove(gateway);
     this.reaper.clear();
     this.state.tree.forgetGone();
