@@ -5,13 +5,17 @@ export interface Weighed {
   readonly born: number;
   /** Where it stands among the others; -1: it is not among them. */
   place: number;
-  /** The weight that it is sorted by: its own, or one that it has had since. */
+  /** The weight that it is sorted by: its own or more. */
   rank: number;
 }
 
+/** What gets heavier is ranked above its weight by one such part of it. */
+const AHEAD = 8;
+
 /**
  * Things by their weight: which is the heaviest, a change of weight in O(log n), without allocation. What gets lighter is moved only when
- * the heaviest is asked for, and so what swings between two weights, as bytes in a buffer do, is not moved at all.
+ * the heaviest is asked for, and what gets heavier is ranked above its weight at once: neither what swings between two weights, as bytes in
+ * a buffer do, nor what is counted one by one is moved each time.
  */
 export class Heaviest<T extends Weighed> {
   readonly #all: T[] = [];
@@ -52,7 +56,7 @@ export class Heaviest<T extends Weighed> {
   /** Its weight has changed. */
   changed(one: T): void {
     if (one.weight <= one.rank) return;
-    one.rank = one.weight;
+    one.rank = one.weight + Math.floor(one.weight / AHEAD);
     this.#rise(one);
   }
 

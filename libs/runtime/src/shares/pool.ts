@@ -176,6 +176,8 @@ export class Pool<Holder> {
   /** Beyond a bound the largest holder gives way of the principal that holds most, until all is within the bounds. */
   enforce(): void {
     const { share, total } = this.options;
+    // Then nobody can be beyond a bound.
+    if (this.#held <= share && this.#held <= total) return;
     while (this.most > share && this.#evict(this.#byWeight.first, 'share'));
     while (this.#held > total && this.evictMost());
   }
