@@ -1,3 +1,5 @@
+import { Turns } from '@spanmesh/runtime/shares/turns';
+
 /** Work that waits; `cancel` makes sure that it is not done. */
 export interface Queued {
   cancel(): void;
@@ -19,8 +21,8 @@ export const TURNS_PER_JOB = 4;
  * throws is an uncaught exception. The number of jobs is bounded by whoever adds them.
  */
 export class FairQueue {
-  /** Jobs by address; the first address is the next one's turn. */
-  readonly #waiting = new Map<string, Job[]>();
+  /** Jobs by address. */
+  readonly #waiting = new Turns<Job>();
   readonly #work = () => this.#next();
   #scheduled = false;
   /** Turns until the next piece of work. */
@@ -33,9 +35,7 @@ export class FairQueue {
         this.run = null;
       },
     };
-    const known = this.#waiting.get(address);
-    if (known === undefined) this.#waiting.set(address, [job]);
-    else known.push(job);
+    this.#waiting.add(address, job);
     this.#schedule();
     return job;
   }
@@ -61,13 +61,8 @@ export class FairQueue {
 
   /** The next job that has not been cancelled; null: there is none. */
   #take(): (() => void) | null {
-    for (const [address, jobs] of this.#waiting) {
-      // To the end of the line, if it has more.
-      this.#waiting.delete(address);
-      let run: (() => void) | null = null;
-      while (run === null && jobs.length > 0) run = jobs.shift()!.run;
-      if (jobs.length > 0) this.#waiting.set(address, jobs);
-      if (run !== null) return run;
+    for (let job = this.#waiting.take(); job !== undefined; job = this.#waiting.take()) {
+      if (job.run !== null) return job.run;
     }
     return null;
   }

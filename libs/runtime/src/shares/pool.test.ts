@@ -85,9 +85,13 @@ describe('a pool', () => {
   it('forgets principals that hold nothing any more', () => {
     const world = new World(10, 5);
     world.take('a1');
-    world.pool.close(world.of('a1'));
-    world.pool.close(world.of('a1'));
-    expect(world.pool).toMatchObject({ principals: 0, held: 0, most: 0 });
+    const holding = world.of('a1');
+    expect(world.pool.open('a', 'a2').share).toBe(holding.share);
+    const alone = world.pool.open('b', 'b1');
+    world.pool.close(alone);
+    world.pool.close(alone);
+    expect(world.pool.open('b', 'b2').share).not.toBe(alone.share);
+    expect(world.pool).toMatchObject({ held: 1, most: 1 });
   });
 
   it('knows who holds most, whatever happens', () => {

@@ -96,11 +96,6 @@ export class Pool<Holder> {
     return this.#held;
   }
 
-  /** Principals with at least one holder. */
-  get principals(): number {
-    return this.#shares.size;
-  }
-
   /** What the principal holds that holds most. */
   get most(): number {
     return this.#byWeight.first?.weight ?? 0;
