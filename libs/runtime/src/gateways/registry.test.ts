@@ -3,7 +3,7 @@ import type { KeyValue, KvEntry } from '../bus/bus.ts';
 import { type Fate, FaultyKv } from '../bus/in-process/faulty-kv.ts';
 import { InProcessKeyValue } from '../bus/in-process/in-process-kv.ts';
 import { FakeClock } from '../fake-clock.ts';
-import { type GatewayRecord, GatewayRegistration, GatewayRegistry, REGISTRATION_RETRY_MS } from './registry.ts';
+import { type GatewayRecord, GatewayRegistration, GatewayRegistry, REGISTRATION_LOOK_MS, REGISTRATION_RETRY_MS } from './registry.ts';
 
 const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
@@ -53,46 +53,46 @@ describe('a gateway', () => {
     await settle();
     await kv.delete('gw1');
     boot = 'b2';
-    await advance(clock, REGISTRATION_RETRY_MS);
+    await advance(clock, REGISTRATION_LOOK_MS);
     expect(await entry()).toEqual({ ...gw1, boot: 'b2' });
   });
 
-  describe('in a store that was rolled back, and counts anew', () => {
-    let back = 0;
+  describe('in a store that was rolled back to the entry of its former boot', () => {
     let fate: Fate = { kind: 'ok' };
-    const rolledBack = (): KeyValue =>
-      Object.assign(new FaultyKv(kv, { clock, next: () => fate }), {
-        watch: (fn: (entry: KvEntry) => void, key?: string) =>
-          kv.watch((one) => fn({ ...one, revision: one.revision - back }), key),
-      });
-    beforeEach(() => {
-      back = 0;
+    beforeEach(async () => {
       fate = { kind: 'ok' };
+      await new GatewayRegistration(() => gw1, { kv: new FaultyKv(kv, { clock, next: () => fate }), clock }).start();
+      await settle();
+      await kv.put('gw1', new TextEncoder().encode(JSON.stringify({ ...gw1, boot: 'b0' })));
     });
 
-    it('writes its entry again when that of its former boot is deleted', async () => {
-      await new GatewayRegistration(() => gw1, { kv: rolledBack(), clock }).start();
-      await settle();
-      back = 100;
-      await kv.put('gw1', new TextEncoder().encode(JSON.stringify({ ...gw1, boot: 'b0' })));
+    it('writes its entry again when that one is deleted', async () => {
+      await advance(clock, 2 * REGISTRATION_LOOK_MS);
+      expect(await entry()).toMatchObject({ boot: 'b0' });
       await kv.delete('gw1');
-      await advance(clock, REGISTRATION_RETRY_MS);
+      await advance(clock, REGISTRATION_LOOK_MS);
       expect(await entry()).toEqual(gw1);
     });
 
     it('looks until the store answers, and leaves an entry alone that is there', async () => {
-      await new GatewayRegistration(() => gw1, { kv: rolledBack(), clock }).start();
-      await settle();
-      back = 100;
       fate = { kind: 'fail' };
       await kv.delete('gw1');
-      await advance(clock, 5 * REGISTRATION_RETRY_MS);
+      await advance(clock, 5 * REGISTRATION_LOOK_MS);
       expect(await entry()).toBeNull();
       await kv.put('gw1', new TextEncoder().encode(JSON.stringify({ ...gw1, boot: 'b9' })));
       fate = { kind: 'ok' };
-      await advance(clock, 5 * REGISTRATION_RETRY_MS);
+      await advance(clock, 5 * REGISTRATION_LOOK_MS);
       expect(await entry()).toMatchObject({ boot: 'b9' });
     });
+  });
+
+  it('takes its entry over when a leader takes it on before it has seen that another boot has it', async () => {
+    const mine = new GatewayRegistration(() => gw1, { kv, clock });
+    await mine.start();
+    await kv.put('gw1', new TextEncoder().encode(JSON.stringify({ ...gw1, boot: 'b2' })));
+    mine.renew();
+    await settle();
+    expect(await entry()).toMatchObject({ boot: 'b1' });
   });
 
   it('leaves the entry of another boot alone until a leader has taken it on', async () => {

@@ -17,8 +17,10 @@ export interface GatewayRecord {
   readonly draining: boolean;
 }
 
-/** How soon a write that failed is tried again, ms. */
+/** How soon the store is asked again that did not answer, ms. */
 export const REGISTRATION_RETRY_MS = 1000;
+/** How often a gateway looks whether its entry is there, ms. */
+export const REGISTRATION_LOOK_MS = 2000;
 /** Entries that a reader keeps; far above any installation. */
 const MAX_GATEWAYS = 4096;
 
@@ -36,25 +38,26 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
 /**
- * A gateway's entry in the registry: written when it joins and when what it says of itself changes, deleted when it stops. An entry that
- * is deleted meanwhile (the store was wiped, or a leader has declared the gateway dead) is written again, as the gateway is called then.
- * One that another boot of the same name has replaced is left alone until `renew`: a leader decides which of the two is taken on.
+ * A gateway's entry in the registry: written when it joins and when what it says of itself changes, deleted when it stops. It looks at
+ * the entry now and then, rather than watch it: whoever may watch a bucket that it writes can have NATS deliver what it wrote anywhere
+ * (docs/tls.md, "NATS"). An entry that is gone (the store was wiped, or a leader has declared the gateway dead) is written again, as the
+ * gateway is called then. One that another boot of the same name has replaced is left alone until `renew`: a leader decides which of
+ * the two is taken on.
  */
 export class GatewayRegistration {
   readonly #record: () => Omit<GatewayRecord, 'draining'>;
   readonly #name: string;
   readonly #kv: KeyValue;
   readonly #clock: Clock;
-  readonly #watch: LastingWatch;
   #draining = false;
   #timer: Timer | null = null;
   #running = false;
-  /** What was written last, and the revision that it has; 0: nothing was. */
+  /** What was written last, and the revision under which it was seen last; 0: nothing was written. */
   #written = '';
   #revision = 0;
-  /** Revision of the newest change of the entry that the store has told, and of its newest deletion. */
-  #seen = 0;
-  #deletedAt = 0;
+  /** The entry is ours whatever stands there: a leader has taken this boot on, and another boot's entry has not been looked for since. */
+  #claims = false;
+  /** The look or the write that is under way. */
   #pending: Promise<void> | null = null;
   /** Writes that failed since the last one that did not. */
   failures = 0;
@@ -65,15 +68,13 @@ export class GatewayRegistration {
     this.#name = record().name;
     this.#kv = kv;
     this.#clock = clock;
-    this.#watch = new LastingWatch({ kv, key: this.#name, clock, note: (entry) => this.#note(entry) });
   }
 
   /** Resolves after the first attempt, whether it succeeded or not: a gateway works without the store. */
   async start(): Promise<void> {
     if (!this.#running) {
       this.#running = true;
-      this.#write();
-      void this.#watch.start();
+      this.#begin(() => this.#write());
     }
     await this.#pending;
   }
@@ -87,15 +88,15 @@ export class GatewayRegistration {
   /** A leader has taken the gateway on, or it says something else of itself: the entry is written unless it is there as it should be. */
   renew(): void {
     if (!this.#running) return;
+    this.#claims = true;
     if (this.#pending !== null) void this.#pending.then(() => this.renew());
-    else if (this.#written !== this.#text() || this.#seen > this.#revision) this.#write();
+    else this.#begin(() => (this.#written === this.#text() ? this.#look() : this.#write()));
   }
 
   /** Deletes the entry, unless another boot of the same name has taken it over. */
   async stop(): Promise<void> {
     if (!this.#running) return;
     this.#running = false;
-    this.#watch.stop();
     this.#timer?.cancel();
     await this.#pending;
     // Failing is harmless: the leader deletes the entries of the dead.
@@ -107,57 +108,48 @@ export class GatewayRegistration {
     return JSON.stringify(record);
   }
 
-  #write(): void {
+  /** One step at a time. One that failed is taken again; after one that did not the next look is due. */
+  #begin(step: () => Promise<boolean>): void {
     this.#timer?.cancel();
     this.#timer = null;
+    this.#pending = step().then((isGood) => {
+      this.#pending = null;
+      if (!this.#running) return;
+      const next = isGood ? () => this.#look() : step;
+      this.#timer = this.#clock.after(isGood ? REGISTRATION_LOOK_MS : REGISTRATION_RETRY_MS, () => this.#begin(next));
+    });
+  }
+
+  /** False: it is not known whether it was written. */
+  async #write(): Promise<boolean> {
     const text = this.#text();
-    this.#pending = this.#kv.put(this.#name, encoder.encode(text)).then(
-      (revision) => {
-        this.#pending = null;
-        this.#written = text;
-        this.#revision = revision;
-        this.failures = 0;
-        if (this.#running && this.#deletedAt > revision) this.#write();
-      },
-      () => {
-        this.#pending = null;
-        this.failures++;
-        this.#retry();
-      },
-    );
-  }
-
-  #retry(): void {
-    if (!this.#running) return;
-    this.#timer ??= this.#clock.after(REGISTRATION_RETRY_MS, () => this.#write());
-  }
-
-  #note({ value, revision }: KvEntry): void {
-    this.#seen = revision;
-    if (value !== null) return;
-    this.#deletedAt = revision;
-    if (this.#pending !== null) return;
-    // A store that was wiped tells the end of what it told last. A pause, so that nobody who deletes is fought with all one's might.
-    if (revision >= this.#revision) this.#retry();
-    // An end that is older than our write, or one in a store that was rolled back and counts anew: the store knows which.
-    else void this.#look();
-  }
-
-  /** Writes the entry unless one is there: ours, or that of another boot. */
-  async #look(): Promise<void> {
-    let isMissing: boolean;
     try {
-      isMissing = ((await this.#kv.get(this.#name))?.value ?? null) === null;
+      this.#revision = await this.#kv.put(this.#name, encoder.encode(text));
     } catch {
-      if (this.#running) this.#timer ??= this.#clock.after(REGISTRATION_RETRY_MS, () => this.#lookAgain());
-      return;
+      this.failures++;
+      return false;
     }
-    if (isMissing && this.#pending === null) this.#retry();
+    this.#written = text;
+    this.#claims = false;
+    this.failures = 0;
+    return true;
   }
 
-  #lookAgain(): void {
-    this.#timer = null;
-    void this.#look();
+  /** Writes the entry if it is gone, or ours to write. By what it says, not by its revision: a store that was rolled back counts anew. */
+  async #look(): Promise<boolean> {
+    let entry: KvEntry | null;
+    try {
+      entry = await this.#kv.get(this.#name);
+    } catch {
+      return false;
+    }
+    const text = entry?.value == null ? null : decoder.decode(entry.value);
+    if (text === null || (text !== this.#written && this.#claims)) return this.#running ? this.#write() : true;
+    if (entry !== null && text === this.#written) {
+      this.#revision = entry.revision;
+      this.#claims = false;
+    }
+    return true;
   }
 }
 
