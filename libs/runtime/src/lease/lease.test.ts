@@ -93,6 +93,34 @@ describe('Lease', () => {
     expect(a.states.map((state) => state.kind)).toEqual(['standby', 'leading']);
   });
 
+  it('stays with its holder when something is written over the record that is none', async () => {
+    const a = await leader('a');
+    const b = contender('b');
+    b.lease.start();
+    await advance(clock, TTL);
+    for (let i = 0; i < 10; i++) {
+      await store.put(ROLE, new TextEncoder().encode('{"stream":"KV_spanmesh-gateways","seq":7}'));
+      await advance(clock, TTL / 2);
+      expect([a.lease.isValid(), b.lease.isValid(), await record()]).toMatchObject([true, false, { address: 'a:1' }]);
+    }
+    expect(a.lease.epoch).toBe(FIRST);
+    expect(a.states.map((state) => state.kind)).toEqual(['standby', 'leading']);
+  });
+
+  it('goes to another when its holder does not come back over what is no record', async () => {
+    const a = await leader('a');
+    const b = contender('b');
+    b.lease.start();
+    await advance(clock, TTL);
+    a.weather.fate = { kind: 'fail' };
+    await store.put(ROLE, new TextEncoder().encode('{}'));
+    await advance(clock, 2 * TTL);
+    expect([a.lease.isValid(), b.lease.isValid()]).toEqual([false, true]);
+    a.weather.fate = { kind: 'ok' };
+    await advance(clock, 2 * TTL);
+    expect([a.lease.isValid(), b.lease.isValid()]).toEqual([false, true]);
+  });
+
   it('has one holder among several, and a standby that knows it', async () => {
     const a = await leader('a');
     const b = contender('b');

@@ -300,8 +300,11 @@ export class Lease {
       }
     }
     const epoch = Math.max(this.#epoch, this.#floor);
-    if (!(await this.#write(epoch, this.#revision)) && this.#running) {
+    const revision = this.#revision;
+    if (!(await this.#write(epoch, revision)) && this.#running) {
       await this.#read();
+      // What is no record has been put over ours.
+      if (this.#running && this.#holds() && this.#revision > revision) await this.#write(epoch, this.#revision);
     }
   }
 
@@ -393,6 +396,12 @@ export class Lease {
       if (this.#running && this.#state.kind === 'standby' && !this.#abstains) {
         this.#setState({ kind: 'frozen', epoch: this.#epoch });
       }
+      return;
+    }
+    if (entry?.value != null && record === null && this.#holds() && this.#clock.now() < this.#validUntil) {
+      // Nobody's: on NATS whoever may ask for an answer can have it written here. As long as we are valid nobody else may take the lease,
+      // so we may write over it.
+      this.#revision = revision;
       return;
     }
     const last = this.#seen;
