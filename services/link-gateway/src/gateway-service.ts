@@ -44,6 +44,7 @@ import { accept } from './entrance/accept.ts';
 import { AcceptFilter } from './entrance/accept-filter.ts';
 import { Entrance } from './entrance/entrance.ts';
 import { Listener } from './entrance/listener.ts';
+import { RefusalLog } from './entrance/refusal-log.ts';
 import { registerEntranceMetrics } from './entrance/register-entrance-metrics.ts';
 import type { EntryDependencies } from './entrance/upgrade.ts';
 import { bootId, gatewayUuid, hex8, splitId } from './gateway-ids.ts';
@@ -220,7 +221,8 @@ export class Gateway implements Service, AttachHost {
       gone: (peer, reason) => this.#gone(peer, reason),
     });
     this.#entrance = new Entrance(options, { clock, logger, events, shares, limited });
-    this.#entry = { entrance: this.#entrance, peers, metrics, clock, logger, throttle };
+    const refusals = new RefusalLog({ intervalMs: LOG_INTERVAL_MS }, { clock });
+    this.#entry = { entrance: this.#entrance, peers, metrics, clock, logger, throttle, refusals };
     this.#prober = new Prober(shared);
     this.#dialler = new Dialler({
       ...this.#entry,

@@ -20,6 +20,7 @@ function coreWhere(access: Admitted | NotAdmitted) {
       proxied: { trusts: (address: string) => address === BALANCER },
     },
     throttle: { admit: () => ({ log: true, suppressed: 0 }) },
+    refusals: { admit: () => ({ log: true, suppressed: 0, others: 0 }) },
     logger: { warn: (line: unknown) => void lines.push(line) },
   } as unknown as EntryDependencies;
   return { core, metrics, lines };

@@ -5,6 +5,7 @@ import { keyPrincipal, principalOf } from '@spanmesh/dmsg-socket/keys/principal'
 import type { HostPort } from '@spanmesh/runtime/address';
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { Logger, Throttle } from '@spanmesh/runtime/log/logger';
+import { addressPrincipal } from '@spanmesh/runtime/shares/address-principal';
 import { peerAddress } from '../address/peer-address.ts';
 import type { ConnectionStart } from '../connection/connection.ts';
 import type { Origin } from '../connection/origin.ts';
@@ -14,6 +15,7 @@ import type { Peer } from '../peers/peer.ts';
 import type { Peers } from '../peers/peers.ts';
 import type { Admitted, NotAdmitted, Refusal } from './admission.ts';
 import type { Entrance } from './entrance.ts';
+import type { RefusalLog } from './refusal-log.ts';
 
 /** What an operator can do about a refused connection. */
 const ADVICE: Readonly<Record<Refusal, string>> = {
@@ -66,6 +68,7 @@ export interface EntryDependencies {
   readonly logger: Logger;
   readonly clock: Pick<Clock, 'now'>;
   readonly throttle: Throttle;
+  readonly refusals: RefusalLog;
 }
 
 /** A connected socket that is to be a connection. */
@@ -107,15 +110,19 @@ export function dropSocket(socket: Socket): void {
   socket.destroy();
 }
 
-type RefusalDependencies = Pick<EntryDependencies, 'metrics' | 'logger' | 'throttle'>;
+type RefusalDependencies = Pick<EntryDependencies, 'metrics' | 'logger' | 'refusals'>;
 
-/** Counts a refusal, and logs it once an interval. */
+/** Counts a refusal, and logs it once an interval for each who is refused. */
 export function refuse(deps: RefusalDependencies, remote: HostPort, { refusal, file, why }: NotAdmitted): void {
   deps.metrics.refused[refusal]++;
-  const { log, suppressed } = deps.throttle.admit(`refused ${refusal} ${file ?? ''}`);
+  const { log, suppressed, others } = deps.refusals.admit(`${refusal} ${file ?? ''}`, addressPrincipal(remote.host));
   if (!log) return;
   const about = { ...(file && { file }), ...(why !== undefined && { why }) };
-  deps.logger.warn({ peer: remote.host, refusal, ...about, advice: ADVICE[refusal], suppressed }, 'connection refused');
+  const heldBack = { suppressed, ...(others > 0 && { others }) };
+  deps.logger.warn(
+    { peer: remote.host, refusal, ...about, advice: ADVICE[refusal], ...heldBack },
+    'connection refused',
+  );
 }
 
 function handshake(
