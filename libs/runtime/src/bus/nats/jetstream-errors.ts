@@ -89,7 +89,7 @@ export const JETSTREAM_ERRORS: readonly JetStreamError[] = [
   settings(10052, URL, 'the NATS servers do not take such a bucket: are they 2.9 or later?'),
   settings(10076, URL, 'JetStream is off at the NATS servers: switch it on'),
   settings(10113, URL, 'the account of our user wants a size for each stream, and a bucket has none: lift that rule'),
-  settings('PERMISSIONS_VIOLATION', URL, 'our user may not do this: docs/scaling.md says what it needs'),
+  settings('PERMISSIONS_VIOLATION', URL, 'our user may not do this: docs/tls.md, "NATS", says what it needs'),
   settings(10058, INSTALLATION, 'another stream has the name: remove it, or give the installation another name'),
   settings(10065, INSTALLATION, 'another stream has the subjects: remove it, or give the installation another name'),
   settings(10109, INSTALLATION, 'the bucket is sealed: remove it, or give the installation another name'),

@@ -9,8 +9,21 @@ import { connectionOptions } from './nats-options.ts';
 import type { NatsOptions } from './nats-settings.ts';
 import { NatsStream } from './nats-stream.ts';
 
-/** Which bus, and where. */
-export type NatsBusOptions = NatsOptions & InstallationOptions;
+/** What a service does on NATS, as far as its user there may be allowed no more (deploy/k8s/components/nats-cluster/permissions.conf). */
+export interface NatsPart {
+  /** What the subjects begin with on which it gets answers: whoever may listen to all inboxes hears what others are told. */
+  readonly inboxes: string;
+  /** It makes buckets that are not there; others wait for them. */
+  readonly makesBuckets: boolean;
+}
+
+/** The part of a service. A gateway only uses buckets: what may make a stream may make one that takes what others say. */
+export function natsPart(service: string, { installation }: InstallationOptions): NatsPart {
+  return { inboxes: `_INBOX.${installation}.${service}`, makesBuckets: service !== 'link-gateway' };
+}
+
+/** Which bus, and where. `part`: default: everything, as whoever is alone on it. */
+export type NatsBusOptions = NatsOptions & InstallationOptions & { readonly part?: NatsPart };
 
 /**
  * The bus of an installation of several processes: core NATS, and a JetStream stream for each bucket. It can be used before it is
@@ -21,6 +34,7 @@ export class NatsBus implements Bus {
   readonly link: NatsLink;
   readonly #installation: string;
   readonly #replicas: number;
+  readonly #part: NatsPart | undefined;
   readonly #deps: NatsLinkDependencies;
   readonly #buckets = new Map<string, { stream: NatsStream; kv: NatsKeyValue }>();
   #closed = false;
@@ -29,8 +43,11 @@ export class NatsBus implements Bus {
   constructor(options: NatsBusOptions, deps: NatsLinkDependencies) {
     this.#installation = options.installation;
     this.#replicas = options.natsReplicas;
+    this.#part = options.part;
     this.#deps = deps;
-    this.link = new NatsLink({ servers: options.natsUrl, connection: connectionOptions(options) }, deps);
+    const inboxes = options.part === undefined ? {} : { inboxPrefix: options.part.inboxes };
+    const connection = { ...connectionOptions(options), ...inboxes };
+    this.link = new NatsLink({ servers: options.natsUrl, connection }, deps);
   }
 
   publish(subject: string, data: Uint8Array): void {
@@ -79,7 +96,11 @@ export class NatsBus implements Bus {
     if (found === undefined) {
       const { clock, onError } = this.#deps;
       const stream = new NatsStream(
-        { bucket: bucketOf(this.#installation, bucket), replicas: this.#replicas },
+        {
+          bucket: bucketOf(this.#installation, bucket),
+          replicas: this.#replicas,
+          isMade: this.#part?.makesBuckets !== false,
+        },
         this.link,
       );
       found = { stream, kv: new NatsKeyValue(stream, { link: this.link, clock, onError }) };

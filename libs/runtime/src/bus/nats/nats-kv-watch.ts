@@ -1,4 +1,4 @@
-import { AckPolicy, createInbox, DeliverPolicy, type Msg, nanos, ReplayPolicy } from 'nats';
+import { AckPolicy, DeliverPolicy, type Msg, nanos, ReplayPolicy } from 'nats';
 import type { Clock, Timer } from '../../clock.ts';
 import { BusError, type KvEntry, type Subscription } from '../bus.ts';
 import { isDeleted } from './kv-operation.ts';
@@ -114,7 +114,7 @@ export class NatsWatch {
   async #begin(): Promise<void> {
     await this.#stream.open();
     if (this.#ended) return;
-    const inbox = createInbox();
+    const inbox = this.#link.inbox();
     const feed: Feed = {
       name: '',
       subscription: this.#link.subscribe(inbox, (message) => this.#take(feed, message)),

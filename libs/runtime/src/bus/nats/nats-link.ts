@@ -1,4 +1,4 @@
-import { type ConnectionOptions, Events, type Msg, type NatsConnection, NatsError } from 'nats';
+import { type ConnectionOptions, createInbox, Events, type Msg, type NatsConnection, NatsError } from 'nats';
 import type { Clock } from '../../clock.ts';
 import { type Logger, Throttle } from '../../log/logger.ts';
 import { type Random, systemRandom } from '../../random.ts';
@@ -84,6 +84,11 @@ export class NatsLink {
   /** How long a server has been connected, or none, ms, whatever wall clocks do meanwhile. */
   get unchangedMs(): number {
     return this.#state.kind === 'closed' ? 0 : this.#deps.clock.now() - this.#state.since;
+  }
+
+  /** A subject that nobody else is told of, to have answers sent to. */
+  inbox(): string {
+    return createInbox(this.#connection.inboxPrefix);
   }
 
   /** The connection to ask something of now. @throws BusError closed, unavailable */

@@ -92,6 +92,11 @@ export class NatsServerProcess {
     rmSync(join(this.directory, 'store'), { recursive: true, force: true });
   }
 
+  /** Gives it another configuration, for its next start. */
+  configure(config: string): void {
+    this.#config = config;
+  }
+
   /** Gives it another configuration while it runs. */
   reload(config: string): void {
     this.#config = config;

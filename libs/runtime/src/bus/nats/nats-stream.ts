@@ -32,14 +32,16 @@ export class NatsStream {
   readonly name: string;
   readonly #bucket: string;
   readonly #replicas: number;
+  readonly #isMade: boolean;
   readonly #link: NatsLink;
   #opening: Promise<void> | null = null;
 
-  /** `bucket`: as it is called on NATS. */
-  constructor({ bucket, replicas }: { bucket: string; replicas: number }, link: NatsLink) {
+  /** `bucket`: as it is called on NATS. `isMade`: if it is not there; otherwise it is waited for, another service makes it. */
+  constructor({ bucket, replicas, isMade }: { bucket: string; replicas: number; isMade: boolean }, link: NatsLink) {
     this.#bucket = bucket;
     this.name = `KV_${bucket}`;
     this.#replicas = replicas;
+    this.#isMade = isMade;
     this.#link = link;
   }
 
@@ -109,7 +111,7 @@ export class NatsStream {
           this.#check((await streams.info(this.name)).config);
           return;
         } catch (error) {
-          if (jetStreamError(error).meaning !== 'no-stream') throw error;
+          if (jetStreamError(error).meaning !== 'no-stream' || !this.#isMade) throw error;
         }
         try {
           await streams.add(this.#config());
