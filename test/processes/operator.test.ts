@@ -33,7 +33,9 @@ const levels = (printed: string): string[] =>
   );
 
 describe('an operator who reaches one process', () => {
-  it('sees and changes what all of them log, through any', { timeout: 4 * PATIENCE_MS }, async () => {
+  it('sees what all of them log through any, and changes it through topology and volconf', {
+    timeout: 4 * PATIENCE_MS,
+  }, async () => {
     const [gateway, topology, volconf] = processes() as [ServiceProcess, ServiceProcess, ServiceProcess];
     for (const asked of processes()) {
       // On a loaded machine an answer may come after nobody waits for it any more.
@@ -43,7 +45,7 @@ describe('an operator who reaches one process', () => {
       }, 'all processes answer');
     }
     await eventually(async () => {
-      const { code } = await spanmesh(gateway, 'log-level', 'debug', '--service', 'volconf', '--for', '1h');
+      const { code } = await spanmesh(topology, 'log-level', 'debug', '--service', 'volconf', '--for', '1h');
       return code === 0 ? true : undefined;
     }, 'volconf obeys');
     await eventually(
@@ -51,6 +53,8 @@ describe('an operator who reaches one process', () => {
       'volconf says so in its log',
     );
     expect(volconf.output).toMatch(/"from":"warn","to":"debug","by":"somebody from 127\.0\.0\.1","until":"[^"]*Z"/);
+    const refused = await spanmesh(gateway, 'log-level', 'debug', '--service', 'volconf');
+    expect([refused.code, refused.noted]).toEqual([1, expect.stringContaining('call topology or volconf')]);
     expect(gateway.output + topology.output).not.toContain('log level changed');
   });
 

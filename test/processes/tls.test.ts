@@ -10,6 +10,7 @@ import { DirectoryClient, FindClusterRequest } from '@spanmesh/proto/v1/director
 import { type AttachResponse, GatewayControlClient, Hello } from '@spanmesh/proto/v1/gateway_control';
 import { AcquireClusterRequest, MessagingClient } from '@spanmesh/proto/v1/messaging';
 import { ProcessClient, SetLogLevelRequest } from '@spanmesh/proto/v1/process';
+import { OrderLogLevelRequest, ProcessOrdersClient } from '@spanmesh/proto/v1/process_orders';
 import {
   DrainGatewayRequest,
   ListClustersRequest,
@@ -184,7 +185,8 @@ describe('an installation with certificates, each service in a process of its ow
     client.close();
   });
 
-  it('takes orders about log levels from operators alone, and passes them on for them', async () => {
+  it('takes orders about log levels from operators alone', async () => {
+    // Without NATS each is asked by itself; test/deploy/nats-users.test.ts has one that passes orders on.
     const order = async (token: string | undefined): Promise<string> => {
       const client = openClient(ProcessClient, target(gateways[0]!.service.ports.grpc, token));
       const request = SetLogLevelRequest.fromPartial({ level: 'debug', service: 'link-gateway' });
@@ -265,6 +267,26 @@ describe('an installation with certificates, each service in a process of its ow
       return code;
     };
     expect([await dial('volconf'), await dial('link-gateway-gateway-1'), await dial('operator')]).toEqual([
+      'INVALID_ARGUMENT',
+      'PERMISSION_DENIED',
+      'PERMISSION_DENIED',
+    ]);
+  });
+
+  it('takes orders about log levels on the service port from topology and volconf, and from no gateway', async () => {
+    const order = async (name: string): Promise<string> => {
+      const { logger } = recordingLogger();
+      const pair = { cert: file(`current/${name}.crt`), key: file(`current/${name}.key`) };
+      const files = watchTlsFiles({ ca: file('current/ca.crt'), ...pair }, { clock: systemClock, logger });
+      const security = { credentials: channelCredentials(files), options: meaning(TOPOLOGY_NAME) };
+      const client = createClient(ProcessOrdersClient, `127.0.0.1:${topology.ports.service}`, { security });
+      const request = OrderLogLevelRequest.fromPartial({ order: { level: 'loud' }, by: 'root' });
+      const code = await codeOf((done) => client.orderLogLevel(request, done));
+      client.close();
+      return code;
+    };
+    // Nobody obeys this one; whoever may order hears why.
+    expect([await order('volconf'), await order('link-gateway-gateway-1'), await order('operator')]).toEqual([
       'INVALID_ARGUMENT',
       'PERMISSION_DENIED',
       'PERMISSION_DENIED',

@@ -36,6 +36,7 @@ export const GATEWAY_PROCESS = ProcessInfo.fromPartial({
 export class FakeProcesses {
   processes: ProcessInfo[] = [GATEWAY_PROCESS, TOPOLOGY_PROCESS];
   alone = false;
+  unreached: string[] = [];
   readonly sets: SetLogLevelRequest[] = [];
   readonly definition = ProcessService;
   readonly implementation = {
@@ -51,7 +52,7 @@ export class FakeProcesses {
       }
       const logLevelUntil = new Date(Date.UTC(2026, 0, 31, 12));
       const processes = fits.map((p) => ({ ...p, logLevel: request.level, logLevelUntil, logLevelBy: '\x1b ann' }));
-      callback(null, { processes, alone: this.alone });
+      callback(null, { processes, alone: this.alone, unreached: this.unreached });
     }) as Unary<SetLogLevelRequest, SetLogLevelResponse>,
   };
   readonly server = new FakeServer(this.definition, this.implementation);

@@ -70,6 +70,7 @@ export class LinkGatewayProcess implements Service {
         service: {
           notReady: () => this.gateway.notReady(),
           gateway: () => this.gateway.id,
+          serviceAddress: () => this.gateway.identity.serviceAddress,
           keysProblems: () => this.gateway.keysProblems,
           report: (events) => this.#reports.report(events),
         },

@@ -62,6 +62,7 @@ export class TopologyProcess implements Service {
         service: {
           notReady: () => this.topology.notReady(),
           leads: () => (this.topology.core.leadership.valid ? ['topology'] : []),
+          serviceAddress: () => this.#serviceAddress,
         },
       },
     );
@@ -76,7 +77,7 @@ export class TopologyProcess implements Service {
     this.topology = createTopology(
       {
         settings: options,
-        address: () => options.serviceAddress || ports.serviceAddress,
+        address: () => this.#serviceAddress,
         version: VERSION,
         replicationVersion,
       },
@@ -133,6 +134,10 @@ export class TopologyProcess implements Service {
       await this.#volconf.stop();
       await this.topology.stop();
     });
+  }
+
+  get #serviceAddress(): string {
+    return this.#options.serviceAddress || this.ports.serviceAddress;
   }
 
   async #begin(): Promise<void> {

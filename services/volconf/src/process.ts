@@ -52,7 +52,11 @@ export class VolconfProcess implements Service {
       { service: 'volconf', name: VOLCONF_NAME, settings: options, protocolVersion },
       {
         logger,
-        service: { notReady: () => this.volconf.notReady(), leads: () => (this.volconf.leads ? ['volconf'] : []) },
+        service: {
+          notReady: () => this.volconf.notReady(),
+          leads: () => (this.volconf.leads ? ['volconf'] : []),
+          serviceAddress: () => this.#serviceAddress(options),
+        },
       },
     );
     this.#frame = frame;

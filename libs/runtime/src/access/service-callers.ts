@@ -21,6 +21,8 @@ export const SERVICE_CALLERS: Readonly<Record<string, readonly ServiceName[]>> =
   // A replica that begins reads what another one has.
   'spanmesh.v1.Events': [TOPOLOGY_NAME],
   'spanmesh.v1.Volconf': [VOLCONF_NAME],
+  // Not gateways: what was broken into there must not command the others.
+  'spanmesh.v1.ProcessOrders': [TOPOLOGY_NAME, VOLCONF_NAME],
   'grpc.health.v1.Health': SERVICE_NAMES,
   'grpc.reflection.v1.ServerReflection': SERVICE_NAMES,
   'grpc.reflection.v1alpha.ServerReflection': SERVICE_NAMES,

@@ -1,9 +1,14 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { KeyValue, KvEntry } from '../bus/bus.ts';
 import { type Fate, FaultyKv } from '../bus/in-process/faulty-kv.ts';
 import { InProcessKeyValue } from '../bus/in-process/in-process-kv.ts';
 import { FakeClock } from '../fake-clock.ts';
-import { type GatewayRecord, GatewayRegistration, GatewayRegistry, REGISTRATION_LOOK_MS, REGISTRATION_RETRY_MS } from './registry.ts';
+import {
+  type GatewayRecord,
+  GatewayRegistration,
+  GatewayRegistry,
+  REGISTRATION_LOOK_MS,
+  REGISTRATION_RETRY_MS,
+} from './registry.ts';
 
 const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 

@@ -13,10 +13,11 @@ import type { ServerSecurity } from '../access/security.ts';
 import { PROCESS_QUESTIONS, processAnswers } from '../bus/bus-names.ts';
 import { InProcessBus } from '../bus/in-process/in-process-bus.ts';
 import { systemClock } from '../clock.ts';
+import { PLAINTEXT } from '../grpc/grpc-client.ts';
 import { GrpcServer } from '../grpc/grpc-server.ts';
 import { createLogger } from '../log/logger.ts';
 import { ProcessControl } from './process-control.ts';
-import { type LogLevelOrder, ProcessDirectory } from './process-directory.ts';
+import { ProcessDirectory } from './process-directory.ts';
 
 const logger = createLogger({ level: 'silent', service: 'test' });
 /** What the one that is called sees of NATS. */
@@ -35,13 +36,17 @@ interface Made {
   readonly control: ProcessControl;
   readonly client: ProcessClient;
   readonly link: { connected: boolean; losses: number; unchangedMs: number };
+  readonly servicePort: GrpcServer;
 }
 
 async function process(
   service: string,
   { security = {}, gateway = '' } = {} as { security?: ServerSecurity; gateway?: string },
 ): Promise<Made> {
-  const api = new GrpcServer({ listen: { host: '127.0.0.1', port: 0 }, setting: 'X', security }, { logger });
+  const listen = { host: '127.0.0.1', port: 0 };
+  const api = new GrpcServer({ listen, setting: 'X', security }, { logger });
+  const servicePort = new GrpcServer({ listen, setting: 'Y' }, { logger });
+  let serviceAddress = '';
   const link = { connected: true, losses: 0, unchangedMs: 61_900 };
   // A logger of its own, whose level can be changed.
   const own = createLogger({ level: 'silent', service, destination: { write: () => {} } });
@@ -52,7 +57,8 @@ async function process(
       link,
       clock: systemClock,
       logger: own,
-      ports: { api, security: { api: security } } as never,
+      ports: { api, service: servicePort, security: { api: security, channel: () => PLAINTEXT } } as never,
+      serviceAddress: () => serviceAddress,
       ready: () => (service === 'volconf' ? 'waits' : null),
       leads: () => (service === 'topology' ? ['topology'] : []),
       gateway: () => gateway,
@@ -60,13 +66,15 @@ async function process(
     },
   );
   const client = new ProcessClient(`127.0.0.1:${await api.start()}`, credentials.createInsecure());
+  serviceAddress = `127.0.0.1:${await servicePort.start()}`;
   control.start();
   stops.push(
     () => api.stop(0),
+    () => servicePort.stop(0),
     () => client.close(),
     () => control.stop(),
   );
-  return { control, client, link };
+  return { control, client, link, servicePort };
 }
 
 function list(client: ProcessClient): Promise<ListProcessesResponse> {
@@ -131,6 +139,43 @@ describe('ProcessControl', () => {
     );
   });
 
+  it('of a gateway changes the gateway alone, and says who else was meant', async () => {
+    const gateway = await process('link-gateway', { gateway: 'gw-1.0badcafe' });
+    const topology = await process('topology');
+    const answer = await set(gateway.client, { level: 'debug' });
+    expect(changed(answer)).toEqual(['link-gateway debug']);
+    expect(answer).toMatchObject({ unreached: [topology.control.info().id] });
+    expect(await set(gateway.client, { level: 'debug', service: 'topology' })).toMatch(
+      /^FAILED_PRECONDITION: A gateway gives no orders .*: call topology or volconf/,
+    );
+    expect(topology.control.logLevel.level).toBe('warn');
+  });
+
+  it('says whom it could not reach', async () => {
+    const [topology, volconf] = [await process('topology'), await process('volconf')];
+    await volconf.servicePort.stop(0);
+    const answer = await set(topology.client, { level: 'debug' });
+    expect(changed(answer)).toEqual(['topology debug']);
+    expect(answer).toMatchObject({ unreached: [volconf.control.info().id] });
+    expect(await set(topology.client, { level: 'debug', service: 'volconf' })).toMatch(/^UNAVAILABLE: /);
+  });
+
+  it('obeys no order that comes over the bus, as it did before', async () => {
+    const { control } = await process('topology');
+    const id = crypto.randomUUID();
+    const answers: Uint8Array[] = [];
+    bus.subscribe(processAnswers(id), (_, data) => answers.push(data));
+    const order = { level: 'trace', forMs: 60_000, by: 'root', service: '', process: '' };
+    bus.publish(PROCESS_QUESTIONS, Buffer.from(JSON.stringify({ id, from: 'a', order })));
+    // What is asked after it is answered: the order has been read by then.
+    const last = crypto.randomUUID();
+    await new Promise<void>((resolve) => {
+      bus.subscribe(processAnswers(last), () => resolve());
+      bus.publish(PROCESS_QUESTIONS, Buffer.from(JSON.stringify({ id: last, from: 'a', order: null })));
+    });
+    expect([control.logLevel.state.kind, answers]).toEqual(['configured', []]);
+  });
+
   it('reaches itself while NATS is away, and says that others were not', async () => {
     const topology = await process('topology');
     const volconf = await process('volconf');
@@ -173,12 +218,10 @@ describe('ProcessControl', () => {
 describe('ProcessDirectory', () => {
   it('does not mind what makes no sense', async () => {
     const { control, client } = await process('topology');
-    const orders: LogLevelOrder[] = [];
     const other = new ProcessDirectory({
       bus,
       clock: systemClock,
       self: () => ({ ...control.info(), id: 'other' }),
-      obey: (order) => orders.push(order) > 0,
     });
     other.start();
     stops.push(() => other.stop());
@@ -196,6 +239,5 @@ describe('ProcessDirectory', () => {
       bus.publish(processAnswers(id), Buffer.alloc(100_000));
     });
     expect((await list(client)).processes.map(({ id }) => id)).toEqual(['other', control.info().id].sort());
-    expect(orders).toEqual([]);
   });
 });

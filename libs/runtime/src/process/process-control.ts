@@ -8,27 +8,32 @@ import {
   ProcessInfo,
   type ProcessServer,
   ProcessService,
-  type SetLogLevelRequest,
+  SetLogLevelRequest,
   type SetLogLevelResponse,
 } from '@spanmesh/proto/v1/process';
+import {
+  type OrderLogLevelRequest,
+  type OrderLogLevelResponse,
+  type ProcessOrdersServer,
+  ProcessOrdersService,
+} from '@spanmesh/proto/v1/process_orders';
 import { USER_HEADER } from '../access/gate.ts';
 import type { Bus } from '../bus/bus.ts';
 import type { BucketCopies } from '../bus/nats/nats-copies.ts';
 import type { NatsLink } from '../bus/nats/nats-link.ts';
 import type { Clock } from '../clock.ts';
 import { PROTOCOL_VERSION } from '../grpc/protocol-version.ts';
-import { DEFAULT_LOG_LEVEL_MS, LogLevelControl, MAX_LOG_LEVEL_MS } from '../log/log-level-control.ts';
-import { LOG_LEVELS, type LogLevel } from '../log/log-levels.ts';
+import { LogLevelControl } from '../log/log-level-control.ts';
+import type { LogLevel } from '../log/log-levels.ts';
 import type { Logger } from '../log/logger.ts';
 import { recentLines } from '../log/recent-lines.ts';
 import type { Metrics } from '../metrics.ts';
 import { VERSION } from '../version.ts';
-import { type LogLevelOrder, ProcessDirectory } from './process-directory.ts';
+import { isCalled, isMeant, type LogLevelOrder, MAX_NAME_CHARS, readLogLevelOrder } from './log-level-order.ts';
+import { ORDERING_SERVICES, OrderSender } from './order-sender.ts';
+import { ProcessDirectory } from './process-directory.ts';
 import type { ProcessPorts } from './process-ports.ts';
 import { processReport } from './process-report.ts';
-
-/** Longest name of a service or a process that is looked for, characters. */
-const MAX_NAME_CHARS = 300;
 
 export interface ProcessControlOptions {
   /** `link-gateway`, `topology`, `volconf` or `standalone`. */
@@ -46,8 +51,10 @@ export interface ProcessControlDependencies {
   readonly copies?: () => Promise<readonly BucketCopies[]>;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Its API port gets the service; must not have been started. */
-  readonly ports: Pick<ProcessPorts, 'api' | 'security'>;
+  /** Its API port gets the service Process, its service port ProcessOrders; neither must have been started. */
+  readonly ports: Pick<ProcessPorts, 'api' | 'service' | 'security'>;
+  /** Where other services reach the service port, `host:port`; default: nowhere. */
+  readonly serviceAddress?: () => string;
   /** null: ready, otherwise why not. */
   readonly ready: () => string | null;
   /** What this process leads now. */
@@ -72,12 +79,16 @@ class CallError extends Error {
   }
 }
 
-/** The service Process of process.proto: this process, and through the bus all others. */
+/**
+ * The service Process of process.proto: this process, and all others. They are asked through the bus, and ordered on their service
+ * ports: on the bus nobody can tell an operator's order from one that a process has made up.
+ */
 export class ProcessControl {
   readonly logLevel: LogLevelControl;
   readonly #service: string;
   readonly #deps: ProcessControlDependencies;
   readonly #directory: ProcessDirectory;
+  readonly #sender: OrderSender;
   readonly #startedAt: Date;
   readonly #settings: object;
   #inspecting = false;
@@ -93,10 +104,11 @@ export class ProcessControl {
       bus,
       clock,
       self: () => this.info(),
-      obey: (order) => this.#obey(order),
-      report: (process) => (this.#isCalled(process) ? this.#report() : null),
+      report: (process) => (isCalled(this.info(), process) ? this.#report() : null),
     });
+    this.#sender = new OrderSender({ clock, security: (name) => ports.security.channel(name) });
     ports.api.addService(ProcessService, this.#implementation);
+    ports.service.addService(ProcessOrdersService, this.#orders);
   }
 
   start(): void {
@@ -111,6 +123,7 @@ export class ProcessControl {
   /** This process as it is now. */
   info(): ProcessInfo {
     const { link, ready, leads = () => [], gateway = () => '', keysProblems = () => 0 } = this.#deps;
+    const { serviceAddress = () => '' } = this.#deps;
     const { state, level, configured } = this.logLevel;
     const host = hostname();
     return ProcessInfo.fromPartial({
@@ -132,16 +145,14 @@ export class ProcessControl {
       natsLosses: link?.losses ?? 0,
       keysProblems: keysProblems(),
       natsForSeconds: Math.floor((link?.unchangedMs ?? 0) / 1000),
+      serviceAddress: serviceAddress(),
     });
   }
 
   readonly #implementation: ProcessServer = {
     listProcesses: unary(async (): Promise<ListProcessesResponse> => {
       const { copies = async () => [] } = this.#deps;
-      const [processes, natsCopies] = await Promise.all([
-        this.#directory.ask(null, { alone: this.#isAlone }),
-        copies(),
-      ]);
+      const [processes, natsCopies] = await Promise.all([this.#directory.ask({ alone: this.#isAlone }), copies()]);
       return { processes, answeredBy: this.info().id, alone: this.#isCutOff, natsCopies: [...natsCopies] };
     }),
     setLogLevel: unary(
@@ -185,45 +196,44 @@ export class ProcessControl {
   }
 
   async #setLogLevel(request: SetLogLevelRequest, by: string): Promise<SetLogLevelResponse> {
-    const { level, service, process, durationMs } = request;
-    const isLevel = level === '' || (LOG_LEVELS as readonly string[]).includes(level);
-    if (!isLevel)
-      throw new CallError(status.INVALID_ARGUMENT, `There is no level like this: ${LOG_LEVELS.join(', ')}.`);
-    if (durationMs > MAX_LOG_LEVEL_MS) {
-      const hours = MAX_LOG_LEVEL_MS / 3_600_000;
-      const details = `A level lasts ${hours} hours at most: what is meant to stay belongs into SPANMESH_LOG_LEVEL.`;
-      throw new CallError(status.INVALID_ARGUMENT, details);
-    }
-    if (service.length > MAX_NAME_CHARS || process.length > MAX_NAME_CHARS) {
-      throw new CallError(status.INVALID_ARGUMENT, `A name has at most ${MAX_NAME_CHARS} characters.`);
-    }
-    const order: LogLevelOrder = {
-      level: level === '' ? null : (level as LogLevel),
-      forMs: durationMs || DEFAULT_LOG_LEVEL_MS,
-      by,
-      service,
-      process,
-    };
-    const processes = await this.#directory.ask(order, { alone: this.#isAlone });
-    if (processes.length === 0) {
-      const others = this.#isCutOff ? ' NATS is away: only the process that was called could be asked.' : '';
-      throw new CallError(status.NOT_FOUND, `No process that answers fits.${others}`);
-    }
-    return { processes, alone: this.#isCutOff };
+    const order = read(request);
+    const self = this.info();
+    const known = await this.#directory.ask({ alone: this.#isAlone });
+    const others = known.filter((info) => info.id !== self.id && isMeant(info, order));
+    const mayOrder = ORDERING_SERVICES.includes(this.#service);
+    const { obeyed, unreached } = mayOrder
+      ? await this.#sender.send({ order: request, by }, others)
+      : { obeyed: [], unreached: others };
+    const own = this.#obey(order, by);
+    const processes = known.flatMap(({ id }) => [own, ...obeyed].find((one) => one?.id === id) ?? []);
+    if (processes.length === 0) throw this.#failure(unreached.length > 0, mayOrder);
+    return { processes, alone: this.#isCutOff, unreached: unreached.map(({ id }) => id).sort() };
   }
 
-  #obey({ level, forMs, by, service, process }: LogLevelOrder): boolean {
-    if (service !== '' && service !== this.#service) return false;
-    if (!this.#isCalled(process)) return false;
-    if (level === null) this.logLevel.reset(by);
-    else this.logLevel.change(level, { forMs, by });
-    return true;
+  #failure(areUnreached: boolean, mayOrder: boolean): CallError {
+    if (areUnreached && !mayOrder) {
+      const details = 'A gateway gives no orders about log levels to other processes: call topology or volconf.';
+      return new CallError(status.FAILED_PRECONDITION, details);
+    }
+    if (areUnreached)
+      return new CallError(status.UNAVAILABLE, 'No process that fits could be reached on its service port.');
+    const others = this.#isCutOff ? ' NATS is away: only the process that was called could be asked.' : '';
+    return new CallError(status.NOT_FOUND, `No process that answers fits.${others}`);
   }
 
-  /** Whether a text names this process, or, empty, all. */
-  #isCalled(text: string): boolean {
-    const { id, gateway, host } = this.info();
-    return text === '' || [id, host, gateway, gateway.replace(/\.[^.]*$/, '')].includes(text);
+  readonly #orders: ProcessOrdersServer = {
+    orderLogLevel: unary(async ({ order, by }: OrderLogLevelRequest): Promise<OrderLogLevelResponse> => {
+      const ordered = read(SetLogLevelRequest.fromPartial(order ?? {}));
+      return { process: this.#obey(ordered, by.slice(0, MAX_NAME_CHARS)) ?? undefined };
+    }),
+  };
+
+  /** Does what is ordered; this process as it is then. null: it is not meant. */
+  #obey(order: LogLevelOrder, by: string): ProcessInfo | null {
+    if (!isMeant(this.info(), order)) return null;
+    if (order.level === null) this.logLevel.reset(by);
+    else this.logLevel.change(order.level, { forMs: order.forMs, by });
+    return this.info();
   }
 
   /** There are no others, or they cannot be asked. */
@@ -245,7 +255,14 @@ export class ProcessControl {
   }
 }
 
-function unary<Q extends ListProcessesRequest | SetLogLevelRequest, R>(
+/** @throws CallError INVALID_ARGUMENT */
+function read(request: SetLogLevelRequest): LogLevelOrder {
+  const order = readLogLevelOrder(request);
+  if (typeof order === 'string') throw new CallError(status.INVALID_ARGUMENT, order);
+  return order;
+}
+
+function unary<Q extends ListProcessesRequest | SetLogLevelRequest | OrderLogLevelRequest, R>(
   answer: (request: Q, call: ServerUnaryCall<Q, R>) => Promise<R>,
 ) {
   return (call: ServerUnaryCall<Q, R>, callback: sendUnaryData<R>): void => {

@@ -4,8 +4,6 @@ import { z } from 'zod';
 import type { Bus, Subscription } from '../bus/bus.ts';
 import { PROCESS_QUESTIONS, processAnswers } from '../bus/bus-names.ts';
 import type { Clock } from '../clock.ts';
-import { MAX_LOG_LEVEL_MS } from '../log/log-level-control.ts';
-import { LOG_LEVELS } from '../log/log-levels.ts';
 
 /** An answer is waited for as long after the one before, ms; nobody knows how many there will be. */
 export const QUIET_MS = 700;
@@ -16,20 +14,12 @@ export const MAX_PROCESSES = 5000;
 /** Largest answer that is looked at, bytes. */
 export const MAX_PROCESS_INFO_BYTES = 8192;
 
-/** What processes are asked to do, besides saying who they are. */
-const order = z.object({
-  /** null: back to what the settings say. */
-  level: z.enum(LOG_LEVELS).nullable(),
-  forMs: z.int().positive().max(MAX_LOG_LEVEL_MS),
-  by: z.string().max(300),
-  service: z.string().max(100),
-  process: z.string().max(300),
-});
 /** `from`: id of the process that asks. */
 const question = z.object({
   id: z.uuid(),
   from: z.string().max(500),
-  order: order.nullable(),
+  // Processes before this version gave orders about log levels here, and want to see that there is none. On NATS nobody can tell who orders.
+  order: z.null(),
   /** Present: what is wanted is a report, of the process that this names; empty: of each. Processes before this version do not look at it. */
   inspect: z.string().max(300).optional(),
 });
@@ -39,15 +29,11 @@ export const MAX_REPORT_BYTES = 900 * 1024;
 /** Reports in one answer. */
 export const MAX_REPORTS = 200;
 
-export type LogLevelOrder = z.infer<typeof order>;
-
 export interface ProcessDirectoryDependencies {
   readonly bus: Bus;
   readonly clock: Clock;
   /** This process as it is now. */
   readonly self: () => ProcessInfo;
-  /** Does what is ordered, if it is meant for this process: true. */
-  readonly obey: (order: LogLevelOrder) => boolean;
   /** What this process knows of itself, if it is the one that a text names; null: it is not. Default: nothing. */
   readonly report?: (process: string) => Promise<InspectResponse> | null;
 }
@@ -55,10 +41,7 @@ export interface ProcessDirectoryDependencies {
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-/**
- * Which processes there are, asked over the bus: each answers for itself. No table is kept: what does not answer is not there. With
- * an order only those answer that it was meant for, once they have obeyed.
- */
+/** Which processes there are, asked over the bus: each answers for itself. No table is kept: what does not answer is not there. */
 export class ProcessDirectory {
   readonly #deps: ProcessDirectoryDependencies;
   #subscription: Subscription | null = null;
@@ -77,12 +60,10 @@ export class ProcessDirectory {
   }
 
   /** `alone`: only this process is asked, and nobody is waited for. In order of service, id. */
-  async ask(order: LogLevelOrder | null, { alone }: { readonly alone: boolean }): Promise<ProcessInfo[]> {
-    const { self, obey } = this.#deps;
-    const found = new Map<string, ProcessInfo>();
-    const isMeant = order === null || obey(order);
-    if (isMeant) found.set(self().id, self());
-    if (!alone) await this.#gather(order, found);
+  async ask({ alone }: { readonly alone: boolean }): Promise<ProcessInfo[]> {
+    const own = this.#deps.self();
+    const found = new Map([[own.id, own]]);
+    if (!alone) await this.#gather(own.id, found);
     return [...found.values()].sort((a, b) => compare(a.service, b.service) || compare(a.id, b.id));
   }
 
@@ -95,7 +76,7 @@ export class ProcessDirectory {
     if (own !== undefined && own !== null) take(own);
     if (alone) return;
     const known = new Set([this.#deps.self().id]);
-    await this.#question({ order: null, inspect: process }, (data) => {
+    await this.#question({ inspect: process }, (data) => {
       const report = decodeReport(data);
       const id = report?.process?.id;
       if (report === null || id === undefined || known.has(id) || known.size > MAX_REPORTS) return false;
@@ -105,9 +86,8 @@ export class ProcessDirectory {
     });
   }
 
-  #gather(order: LogLevelOrder | null, found: Map<string, ProcessInfo>): Promise<void> {
-    const own = this.#deps.self().id;
-    return this.#question({ order }, (data) => {
+  #gather(own: string, found: Map<string, ProcessInfo>): Promise<void> {
+    return this.#question({}, (data) => {
       const info = decodeInfo(data);
       if (info === null || info.id === own || found.size >= MAX_PROCESSES) return false;
       found.set(info.id, info);
@@ -116,10 +96,7 @@ export class ProcessDirectory {
   }
 
   /** Asks the others, until no answer has come for a while that was taken. */
-  #question(
-    asked: { readonly order: LogLevelOrder | null; readonly inspect?: string },
-    takes: (data: Uint8Array) => boolean,
-  ): Promise<void> {
+  #question(asked: { readonly inspect?: string }, takes: (data: Uint8Array) => boolean): Promise<void> {
     const { bus, clock, self } = this.#deps;
     const own = self().id;
     const id = uuid();
@@ -137,20 +114,19 @@ export class ProcessDirectory {
       });
       let quiet = clock.after(QUIET_MS, done);
       const longest = clock.after(LONGEST_MS, done);
-      bus.publish(PROCESS_QUESTIONS, encoder.encode(JSON.stringify({ id, from: own, ...asked })));
+      bus.publish(PROCESS_QUESTIONS, encoder.encode(JSON.stringify({ id, from: own, order: null, ...asked })));
     });
   }
 
-  /** Ours are answered by `ask` itself: what is asked must not be done twice. */
+  /** Ours are answered by `ask` itself. */
   #answer(data: Uint8Array): void {
     const asked = decodeQuestion(data);
-    const { bus, self, obey } = this.#deps;
+    const { bus, self } = this.#deps;
     if (asked === null || asked.from === self().id) return;
     if (asked.inspect !== undefined) {
       this.#report(asked.id, asked.inspect);
       return;
     }
-    if (asked.order !== null && !obey(asked.order)) return;
     bus.publish(processAnswers(asked.id), ProcessInfo.encode(self()).finish());
   }
 

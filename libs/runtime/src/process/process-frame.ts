@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
 import type { ServiceName } from '../access/service-names.ts';
 import type { Bus } from '../bus/bus.ts';
+import { natsPart } from '../bus/nats/nats-bus.ts';
 import type { NatsOptions } from '../bus/nats/nats-settings.ts';
 import { openBus, type ProcessBus } from '../bus/open-bus.ts';
 import { type Clock, systemClock } from '../clock.ts';
@@ -38,6 +39,8 @@ export interface FramedService {
   notReady(): string | null;
   /** What it leads now. */
   readonly leads?: () => string[];
+  /** Where other services reach its service port, `host:port`, once it listens. */
+  readonly serviceAddress: () => string;
   /** Of a gateway its id. */
   readonly gateway?: () => string;
   /** Of a gateway: files of its keys directory that something is wrong with. */
@@ -68,7 +71,7 @@ export class ProcessFrame {
     const { settings, name, gatewayName, protocolVersion } = options;
     const { clock, metrics } = this;
     const ready = () => service.notReady();
-    this.#bus = openBus(settings, { logger, metrics });
+    this.#bus = openBus({ ...settings, part: natsPart(options.service, settings) }, { logger, metrics });
     this.bus = this.#bus.bus;
     const { link } = this.#bus;
     this.events = new EventLog(
@@ -91,7 +94,7 @@ export class ProcessFrame {
       names: [name],
       gatewayName,
     });
-    const { leads, gateway, keysProblems } = service;
+    const { leads, gateway, keysProblems, serviceAddress } = service;
     this.#control = new ProcessControl(
       { service: options.service, logLevel: settings.logLevel, settings },
       {
@@ -100,6 +103,7 @@ export class ProcessFrame {
         logger,
         ports: this.ports,
         ready,
+        serviceAddress,
         ...(leads !== undefined && { leads }),
         ...(gateway !== undefined && { gateway }),
         ...(keysProblems !== undefined && { keysProblems }),

@@ -32,6 +32,12 @@ describe('spanmesh log-level', () => {
     expect(terminal.noted).toMatch(/NATS is away/);
   });
 
+  it('says whose level has not changed', async () => {
+    fake.unreached = ['volconf-a-9'];
+    expect(await run('debug')).toBe(0);
+    expect(terminal.noted).toMatch(/not changed: volconf-a-9; a gateway orders nobody else/);
+  });
+
   it('changes it, for a while, and shows who has changed', async () => {
     expect(await run('debug', '--service', 'link-gateway', '--for', '10m')).toBe(0);
     expect(fake.sets).toEqual([{ level: 'debug', service: 'link-gateway', process: '', durationMs: 600_000 }]);

@@ -61,6 +61,10 @@ export function setLogLevel(query: LogLevelQuery, options: ApiOptions, terminal:
       await writeDocument(options.output, terminal.out, protobufJson(SetLogLevelResponse, answer));
     else await write(terminal.out, renderTable(COLUMNS, answer.processes, paintFor(terminal.out)));
     if (answer.alone) noteAlone(terminal);
+    if (answer.unreached.length > 0) {
+      const who = answer.unreached.map(printable).join(', ');
+      note(terminal, `not changed: ${who}; a gateway orders nobody else, others need a way to the service port`);
+    }
   });
 }
 

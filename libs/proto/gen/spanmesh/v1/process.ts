@@ -73,6 +73,8 @@ export interface ProcessInfo {
   natsForSeconds: number;
   /** Of a gateway: files of its keys directory that cannot be used as they are. */
   keysProblems: number;
+  /** Where other services reach its service port, `host:port`; empty: it does not say. */
+  serviceAddress: string;
 }
 
 /** Asks processes what they know of themselves. */
@@ -160,6 +162,11 @@ export interface SetLogLevelResponse {
   processes: ProcessInfo[];
   /** True if others could not be reached, because NATS is away. */
   alone: boolean;
+  /**
+   * Ids of processes that it was meant for and that have not changed: they could not be reached, or a gateway was called, which
+   * gives no orders to others.
+   */
+  unreached: string[];
 }
 
 function createBaseProcessInfo(): ProcessInfo {
@@ -183,6 +190,7 @@ function createBaseProcessInfo(): ProcessInfo {
     natsLosses: 0,
     natsForSeconds: 0,
     keysProblems: 0,
+    serviceAddress: "",
   };
 }
 
@@ -244,6 +252,9 @@ export const ProcessInfo: MessageFns<ProcessInfo> = {
     }
     if (message.keysProblems !== 0) {
       writer.uint32(152).uint32(message.keysProblems);
+    }
+    if (message.serviceAddress !== "") {
+      writer.uint32(162).string(message.serviceAddress);
     }
     return writer;
   },
@@ -413,6 +424,14 @@ export const ProcessInfo: MessageFns<ProcessInfo> = {
             message.keysProblems = reader.uint32();
             continue;
           }
+          case 20: {
+            if (tag !== 162) {
+              break;
+            }
+
+            message.serviceAddress = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -496,6 +515,11 @@ export const ProcessInfo: MessageFns<ProcessInfo> = {
         : isSet(object.keys_problems)
         ? globalThis.Number(object.keys_problems)
         : 0,
+      serviceAddress: isSet(object.serviceAddress)
+        ? globalThis.String(object.serviceAddress)
+        : isSet(object.service_address)
+        ? globalThis.String(object.service_address)
+        : "",
     };
   },
 
@@ -558,6 +582,9 @@ export const ProcessInfo: MessageFns<ProcessInfo> = {
     if (message.keysProblems !== 0) {
       obj.keysProblems = Math.round(message.keysProblems);
     }
+    if (message.serviceAddress !== "") {
+      obj.serviceAddress = message.serviceAddress;
+    }
     return obj;
   },
 
@@ -585,6 +612,7 @@ export const ProcessInfo: MessageFns<ProcessInfo> = {
     message.natsLosses = object.natsLosses ?? 0;
     message.natsForSeconds = object.natsForSeconds ?? 0;
     message.keysProblems = object.keysProblems ?? 0;
+    message.serviceAddress = object.serviceAddress ?? "";
     return message;
   },
 };
@@ -1348,7 +1376,7 @@ export const SetLogLevelRequest: MessageFns<SetLogLevelRequest> = {
 };
 
 function createBaseSetLogLevelResponse(): SetLogLevelResponse {
-  return { processes: [], alone: false };
+  return { processes: [], alone: false, unreached: [] };
 }
 
 export const SetLogLevelResponse: MessageFns<SetLogLevelResponse> = {
@@ -1358,6 +1386,9 @@ export const SetLogLevelResponse: MessageFns<SetLogLevelResponse> = {
     }
     if (message.alone !== false) {
       writer.uint32(16).bool(message.alone);
+    }
+    for (const v of message.unreached) {
+      writer.uint32(26).string(v!);
     }
     return writer;
   },
@@ -1391,6 +1422,14 @@ export const SetLogLevelResponse: MessageFns<SetLogLevelResponse> = {
             message.alone = reader.bool();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.unreached.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1409,6 +1448,9 @@ export const SetLogLevelResponse: MessageFns<SetLogLevelResponse> = {
         ? object.processes.map((e: any) => ProcessInfo.fromJSON(e))
         : [],
       alone: isSet(object.alone) ? globalThis.Boolean(object.alone) : false,
+      unreached: globalThis.Array.isArray(object?.unreached)
+        ? object.unreached.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -1420,6 +1462,9 @@ export const SetLogLevelResponse: MessageFns<SetLogLevelResponse> = {
     if (message.alone !== false) {
       obj.alone = message.alone;
     }
+    if (message.unreached?.length) {
+      obj.unreached = message.unreached;
+    }
     return obj;
   },
 
@@ -1430,11 +1475,15 @@ export const SetLogLevelResponse: MessageFns<SetLogLevelResponse> = {
     const message = createBaseSetLogLevelResponse();
     message.processes = object.processes?.map((e) => ProcessInfo.fromPartial(e)) || [];
     message.alone = object.alone ?? false;
+    message.unreached = object.unreached?.map((e) => e) || [];
     return message;
   },
 };
 
-/** Served by every process, on the API port; whichever is asked, it asks the others over NATS. Without NATS there is nobody else. */
+/**
+ * Served by every process, on the API port; whichever is asked, it asks the others over NATS. Without NATS there is nobody else. Orders
+ * do not go over NATS: the process that is called gives them to the others on their service ports. A gateway may give none.
+ */
 export type ProcessService = typeof ProcessService;
 export const ProcessService = {
   /** Every process that answers, in order of service, id. One that is stopped, or cut off from NATS, is not among them. */
@@ -1451,7 +1500,7 @@ export const ProcessService = {
   /**
    * Changes what processes log, for a time; then each goes back to its setting by itself. Not kept over a restart. Each process that
    * changes says so in its log, with who wanted it. NOT_FOUND: no process that answers fits. INVALID_ARGUMENT: no such level, or
-   * a time that is too long.
+   * a time that is too long. FAILED_PRECONDITION: a gateway was called, and only others fit. UNAVAILABLE: none that fits was reached.
    */
   setLogLevel: {
     path: "/spanmesh.v1.Process/SetLogLevel" as const,
@@ -1483,7 +1532,7 @@ export interface ProcessServer extends UntypedServiceImplementation {
   /**
    * Changes what processes log, for a time; then each goes back to its setting by itself. Not kept over a restart. Each process that
    * changes says so in its log, with who wanted it. NOT_FOUND: no process that answers fits. INVALID_ARGUMENT: no such level, or
-   * a time that is too long.
+   * a time that is too long. FAILED_PRECONDITION: a gateway was called, and only others fit. UNAVAILABLE: none that fits was reached.
    */
   setLogLevel: handleUnaryCall<SetLogLevelRequest, SetLogLevelResponse>;
   /**
@@ -1513,7 +1562,7 @@ export interface ProcessClient extends Client {
   /**
    * Changes what processes log, for a time; then each goes back to its setting by itself. Not kept over a restart. Each process that
    * changes says so in its log, with who wanted it. NOT_FOUND: no process that answers fits. INVALID_ARGUMENT: no such level, or
-   * a time that is too long.
+   * a time that is too long. FAILED_PRECONDITION: a gateway was called, and only others fit. UNAVAILABLE: none that fits was reached.
    */
   setLogLevel(
     request: SetLogLevelRequest,

@@ -60,6 +60,8 @@ export interface ProcessInfo {
   natsForSeconds: number;
   /** Of a gateway: files of its keys directory that cannot be used as they are. */
   keysProblems: number;
+  /** Where other services reach its service port, `host:port`; empty: it does not say. */
+  serviceAddress: string;
 }
 
 /** Asks processes what they know of themselves. */
@@ -147,6 +149,11 @@ export interface SetLogLevelResponse {
   processes: ProcessInfo[];
   /** True if others could not be reached, because NATS is away. */
   alone: boolean;
+  /**
+   * Ids of processes that it was meant for and that have not changed: they could not be reached, or a gateway was called, which
+   * gives no orders to others.
+   */
+  unreached: string[];
 }
 
 function createBaseProcessInfo(): ProcessInfo {
@@ -170,6 +177,7 @@ function createBaseProcessInfo(): ProcessInfo {
     natsLosses: 0,
     natsForSeconds: 0,
     keysProblems: 0,
+    serviceAddress: "",
   };
 }
 
@@ -231,6 +239,9 @@ export const ProcessInfo: MessageFns<ProcessInfo> = {
     }
     if (message.keysProblems !== 0) {
       writer.uint32(152).uint32(message.keysProblems);
+    }
+    if (message.serviceAddress !== "") {
+      writer.uint32(162).string(message.serviceAddress);
     }
     return writer;
   },
@@ -400,6 +411,14 @@ export const ProcessInfo: MessageFns<ProcessInfo> = {
             message.keysProblems = reader.uint32();
             continue;
           }
+          case 20: {
+            if (tag !== 162) {
+              break;
+            }
+
+            message.serviceAddress = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -436,6 +455,7 @@ export const ProcessInfo: MessageFns<ProcessInfo> = {
     message.natsLosses = object.natsLosses ?? 0;
     message.natsForSeconds = object.natsForSeconds ?? 0;
     message.keysProblems = object.keysProblems ?? 0;
+    message.serviceAddress = object.serviceAddress ?? "";
     return message;
   },
 };
@@ -1020,7 +1040,7 @@ export const SetLogLevelRequest: MessageFns<SetLogLevelRequest> = {
 };
 
 function createBaseSetLogLevelResponse(): SetLogLevelResponse {
-  return { processes: [], alone: false };
+  return { processes: [], alone: false, unreached: [] };
 }
 
 export const SetLogLevelResponse: MessageFns<SetLogLevelResponse> = {
@@ -1030,6 +1050,9 @@ export const SetLogLevelResponse: MessageFns<SetLogLevelResponse> = {
     }
     if (message.alone !== false) {
       writer.uint32(16).bool(message.alone);
+    }
+    for (const v of message.unreached) {
+      writer.uint32(26).string(v!);
     }
     return writer;
   },
@@ -1063,6 +1086,14 @@ export const SetLogLevelResponse: MessageFns<SetLogLevelResponse> = {
             message.alone = reader.bool();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.unreached.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1082,11 +1113,15 @@ export const SetLogLevelResponse: MessageFns<SetLogLevelResponse> = {
     const message = createBaseSetLogLevelResponse();
     message.processes = object.processes?.map((e) => ProcessInfo.fromPartial(e)) || [];
     message.alone = object.alone ?? false;
+    message.unreached = object.unreached?.map((e) => e) || [];
     return message;
   },
 };
 
-/** Served by every process, on the API port; whichever is asked, it asks the others over NATS. Without NATS there is nobody else. */
+/**
+ * Served by every process, on the API port; whichever is asked, it asks the others over NATS. Without NATS there is nobody else. Orders
+ * do not go over NATS: the process that is called gives them to the others on their service ports. A gateway may give none.
+ */
 export type ProcessDefinition = typeof ProcessDefinition;
 export const ProcessDefinition = {
   name: "Process",
@@ -1104,7 +1139,7 @@ export const ProcessDefinition = {
     /**
      * Changes what processes log, for a time; then each goes back to its setting by itself. Not kept over a restart. Each process that
      * changes says so in its log, with who wanted it. NOT_FOUND: no process that answers fits. INVALID_ARGUMENT: no such level, or
-     * a time that is too long.
+     * a time that is too long. FAILED_PRECONDITION: a gateway was called, and only others fit. UNAVAILABLE: none that fits was reached.
      */
     setLogLevel: {
       name: "SetLogLevel",
@@ -1138,7 +1173,7 @@ export interface ProcessServiceImplementation<CallContextExt = {}> {
   /**
    * Changes what processes log, for a time; then each goes back to its setting by itself. Not kept over a restart. Each process that
    * changes says so in its log, with who wanted it. NOT_FOUND: no process that answers fits. INVALID_ARGUMENT: no such level, or
-   * a time that is too long.
+   * a time that is too long. FAILED_PRECONDITION: a gateway was called, and only others fit. UNAVAILABLE: none that fits was reached.
    */
   setLogLevel(
     request: SetLogLevelRequest,
@@ -1163,7 +1198,7 @@ export interface ProcessClient<CallOptionsExt = {}> {
   /**
    * Changes what processes log, for a time; then each goes back to its setting by itself. Not kept over a restart. Each process that
    * changes says so in its log, with who wanted it. NOT_FOUND: no process that answers fits. INVALID_ARGUMENT: no such level, or
-   * a time that is too long.
+   * a time that is too long. FAILED_PRECONDITION: a gateway was called, and only others fit. UNAVAILABLE: none that fits was reached.
    */
   setLogLevel(
     request: DeepPartial<SetLogLevelRequest>,
