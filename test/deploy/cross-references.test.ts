@@ -52,6 +52,15 @@ describe('what refers to something that is not there', () => {
       /the Secret spanmesh-nats has no pass/,
     ],
     [
+      'a file of a Secret that it does not have',
+      broken('Deployment', 'volconf', (object) => {
+        const pod = (object as unknown as Workload['object']).spec.template!.spec;
+        const items = pod.volumes!.flatMap(({ secret }) => secret?.items ?? []) as { key: string }[];
+        items[0]!.key = 'vol-conf';
+      }),
+      /the Secret spanmesh-nats has no vol-conf/,
+    ],
+    [
       'a ConfigMap by its name without the hash',
       broken('Deployment', 'topology', set(`${POD}/containers/0/envFrom/0/configMapRef/name`, 'spanmesh-config')),
       /there is no ConfigMap spanmesh-config/,

@@ -92,6 +92,7 @@ function workloadProblems(object: KubeObject, set: ObjectSet): string[] {
     ...(pod.volumes ?? []).flatMap(({ configMap, secret }) => [
       ...(configMap === undefined ? [] : set.missing('ConfigMap', configMap.name)),
       ...(secret === undefined || secret.optional === true ? [] : set.missingSecret(secret.secretName)),
+      ...(secret?.items ?? []).flatMap(({ key }) => set.missingSecret(secret?.secretName ?? '', key)),
     ]),
     ...[...volumes, ...claims].filter((one) => !mounted.has(one)).map((one) => `nobody mounts ${one}`),
     ...[...mounted].filter((one) => ![...volumes, ...claims].includes(one)).map((one) => `${one} is no volume`),

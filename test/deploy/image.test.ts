@@ -70,10 +70,11 @@ describe('docker-compose.yml', () => {
         [...text!.matchAll(/^ {6}- ((?:tls|keys)[a-z-]*):/gm)].map(([, volume]) => volume!),
       );
     }
-    const all = ['tls-topology-a', 'tls-topology-b', 'tls-gateway', 'tls-volconf', 'keys'];
+    const all = ['tls-nats', 'tls-topology-a', 'tls-topology-b', 'tls-gateway', 'tls-volconf', 'keys'];
     expect(Object.fromEntries([...mounted].filter(([, volumes]) => volumes.length > 0))).toEqual({
       // Makes them, and ends.
       certificates: all,
+      nats: ['tls-nats'],
       'topology-a': ['tls-topology-a'],
       'topology-b': ['tls-topology-b'],
       gateway: ['tls-gateway', 'keys'],

@@ -67,7 +67,12 @@ export interface Pod {
   readonly volumes?: readonly {
     readonly name: string;
     readonly configMap?: { readonly name: string };
-    readonly secret?: { readonly secretName: string; readonly optional?: boolean; readonly defaultMode?: number };
+    readonly secret?: {
+      readonly secretName: string;
+      readonly optional?: boolean;
+      readonly defaultMode?: number;
+      readonly items?: readonly { readonly key: string; readonly path: string }[];
+    };
   }[];
 }
 

@@ -22,11 +22,13 @@ export interface OwnOverlay {
   /** Settings, for the ConfigMap. */
   readonly config?: Readonly<Record<string, string>>;
   readonly labels?: Readonly<Record<string, string>>;
+  /** What takes the place of permissions.conf of NATS. */
+  readonly permissions?: string;
 }
 
 export function renderOwn(
   overlay: string,
-  { namespace, components = [], config = {}, labels }: OwnOverlay,
+  { namespace, components = [], config = {}, labels, permissions }: OwnOverlay,
 ): KubeObject[] {
   const own = realpathSync(mkdtempSync(join(tmpdir(), 'overlay-')));
   const literals = Object.entries(config).map(([name, value]) => `${name}=${value}`);
@@ -38,9 +40,13 @@ export function renderOwn(
       namespace,
       resources: [relative(own, join(MANIFESTS, 'overlays', overlay))],
       components: components.map((name) => relative(own, join(MANIFESTS, 'components', name))),
-      ...(literals.length > 0 && { configMapGenerator: [{ name: 'spanmesh-config', behavior: 'merge', literals }] }),
+      configMapGenerator: [
+        { name: 'spanmesh-config', behavior: 'merge', literals },
+        ...(permissions === undefined ? [] : [{ name: 'nats-config', behavior: 'merge', files: ['permissions.conf'] }]),
+      ],
       ...(labels !== undefined && { labels: [{ pairs: labels }] }),
     };
+    if (permissions !== undefined) writeFileSync(join(own, 'permissions.conf'), permissions);
     writeFileSync(join(own, 'kustomization.yaml'), JSON.stringify(kustomization));
     return objectsOf(kubectl(['kustomize', own]));
   } finally {

@@ -8,6 +8,7 @@ import { secretsMadeByHand } from './hand-made-secrets.ts';
 import { problemsOf, type Schemas } from './json-schema.ts';
 import { type KubeObject, selects, type Workload, workloads } from './kube-object.ts';
 import { render, renderChanged, renderOwn } from './kustomize.ts';
+import { natsFilesOf } from './nats-users.ts';
 import { SERVICE_SETTINGS, settingNames } from './setting-names.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -333,13 +334,28 @@ describe('what is meant for production', () => {
     }
   });
 
+  it.each(['production', 'production-1.21'])('%s gives a pod the password of its own user at NATS alone', (overlay) => {
+    const rendered = render(overlay);
+    for (const { name, pod, container } of workloads(rendered).filter(({ name }) => name !== 'nats')) {
+      const logins = pod.volumes!.flatMap(({ secret }) => (secret?.secretName === 'spanmesh-nats' ? [secret] : []));
+      expect(logins.map(({ items }) => items)).toEqual([[{ key: name, path: 'password' }]]);
+      expect(container.env).toContainEqual({ name: 'SPANMESH_NATS_USER', value: name });
+    }
+  });
+
   it('can stand twice in one cluster', () => {
+    const permissions = natsFilesOf(render('production'))['permissions.conf']!;
     const second = renderOwn('production', {
       namespace: 'blue',
       components: ['cert-manager'],
       config: { SPANMESH_INSTALLATION: 'blue' },
       labels: { 'app.kubernetes.io/instance': 'blue' },
+      // As docs/kubernetes.md says.
+      permissions: permissions.replaceAll('spanmesh', 'blue'),
     });
+    expect(natsFilesOf(second)['permissions.conf']).toContain('"$KV.blue-leases.topology"');
+    expect(natsFilesOf(second)['permissions.conf']).not.toContain('spanmesh');
+    expect(natsFilesOf(second)['nats.conf']).toContain('include "permissions.conf"');
     // Nothing of it is outside of a namespace, and nothing reaches into that of the first.
     for (const { kind, metadata } of second) expect([kind, metadata.namespace]).toEqual([kind, 'blue']);
     for (const { name, pod } of workloads(second)) {

@@ -91,6 +91,10 @@ describe('docs/kubernetes.md', () => {
         join(home, directory, 'kustomization.yaml'),
         text.replaceAll('sha256:…', `sha256:${'0'.repeat(64)}`),
       );
+      if (directory === 'my-second') {
+        const [, sed] = /^\$ (sed s\S+ \S*permissions\.conf > .*)$/m.exec(document) ?? [];
+        execFileSync('sh', ['-c', sed ?? 'false'], { cwd: join(home, 'spanmesh') });
+      }
       const yaml = execFileSync('kubectl', ['kustomize', join(home, directory)], { encoding: 'utf8' });
       if (directory === 'my-spanmesh') {
         expect(yaml).toContain(`image: registry.example.org/spanmesh@sha256:${'0'.repeat(64)}`);
@@ -98,6 +102,8 @@ describe('docs/kubernetes.md', () => {
       } else {
         expect(yaml).not.toContain('namespace: spanmesh');
         expect(yaml).toContain('SPANMESH_INSTALLATION: second');
+        expect(yaml).toContain('"$KV.second-leases.topology"');
+        expect(yaml).not.toContain('$KV.spanmesh');
       }
     }
   });

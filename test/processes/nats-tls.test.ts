@@ -1,15 +1,16 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { main } from '@spanmesh/ctl/main';
 import { RecordingTerminal } from '@spanmesh/ctl/terminal.fixture';
-import { NatsServerProcess } from '@spanmesh/runtime/bus/nats/nats-server.fixture';
+import type { NatsServerProcess } from '@spanmesh/runtime/bus/nats/nats-server.fixture';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { startShipped, violations } from '../deploy/nats-users.ts';
 import { eventually } from '../peer/eventually.ts';
 import { ServiceProcess } from '../peer/installation.ts';
 import { PATIENCE_MS } from '../peer/raw-peer.ts';
 
-// docs/tls.md, "NATS": what `spanmesh certs init --nats` makes, with a real nats-server that asks for certificates.
+// docs/tls.md, "NATS": what `spanmesh certs init --nats` makes, with a real nats-server and the configuration of docker-compose.yml.
 
 let directory: string;
 let nats: NatsServerProcess;
@@ -21,15 +22,12 @@ beforeAll(async () => {
     const args = ['certs', 'init', join(directory, where), '--nats', 'nats.example'];
     expect(await main(args, new RecordingTerminal())).toBe(0);
   }
-  const file = (name: string) => `"${join(directory, 'tls', name)}"`;
-  nats = await NatsServerProcess.start({
-    config: `
-      tls { cert_file: ${file('nats.crt')}, key_file: ${file('nats.key')}, ca_file: ${file('ca.crt')}, verify_and_map: true }
-      authorization { users: [
-        { user: "link-gateway.spanmesh" }, { user: "topology.spanmesh" }, { user: "volconf.spanmesh" }
-      ] }
-    `,
-  });
+  const deploy = join(import.meta.dirname, '../../deploy');
+  const files = {
+    'nats.conf': readFileSync(join(deploy, 'compose/nats.conf'), 'utf8'),
+    'permissions.conf': readFileSync(join(deploy, 'k8s/components/nats-cluster/permissions.conf'), 'utf8'),
+  };
+  nats = await startShipped(files, join(directory, 'tls'));
 }, 4 * PATIENCE_MS);
 
 afterAll(async () => {
@@ -63,10 +61,11 @@ describe('a NATS server that knows services by their certificates', () => {
     await process.ready();
     expect(await process.stop()).toBe(0);
     expect(process.output).toBe('');
+    expect(violations(nats)).toEqual([]);
   });
 
   it.each([
-    ['a certificate of a user of the API', () => showing('operator'), /AUTHORIZATION_VIOLATION/],
+    ['a certificate of a user of the API', () => showing('reader'), /AUTHORIZATION_VIOLATION/],
     [
       'a server that is not whom we want',
       () => ({ ...showing('topology'), ...believing('strange') }),
