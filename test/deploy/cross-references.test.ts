@@ -54,9 +54,9 @@ describe('what refers to something that is not there', () => {
     [
       'a file of a Secret that it does not have',
       broken('Deployment', 'volconf', (object) => {
-        const pod = (object as unknown as Workload['object']).spec.template!.spec;
-        const items = pod.volumes!.flatMap(({ secret }) => secret?.items ?? []) as { key: string }[];
-        items[0]!.key = 'vol-conf';
+        const { volumes = [] } = (object as unknown as KubeObject).spec.template?.spec ?? {};
+        const [item] = volumes.flatMap(({ secret }) => secret?.items ?? []) as { key: string }[];
+        if (item !== undefined) item.key = 'vol-conf';
       }),
       /the Secret spanmesh-nats has no vol-conf/,
     ],

@@ -79,7 +79,7 @@ function thrown(code: number | string): NatsError {
 /** What a user of a bucket gets to hear when JetStream answers so. */
 async function heard(error: unknown): Promise<unknown> {
   const nats = { jetstreamManager: () => Promise.reject(error) };
-  const stream = new NatsStream({ bucket: 'x-leases', replicas: 3 }, { nats } as unknown as NatsLink);
+  const stream = new NatsStream({ bucket: 'x-leases', replicas: 3, isMade: true }, { nats } as unknown as NatsLink);
   return stream.open().catch((reason: unknown) => reason);
 }
 
