@@ -13,9 +13,9 @@ import {
 import { systemClock } from '../clock.ts';
 import { type Logger, Throttle } from '../log/logger.ts';
 import { VERSION } from '../version.ts';
+import type { Step, StepKind, StepOptions, Tracer } from './step.ts';
 import { contextOf, partsOf } from './trace-context.ts';
 import type { SamplerSettings, TraceSettings } from './trace-settings.ts';
-import type { Step, StepKind, StepOptions, Tracer } from './tracing.ts';
 
 // Loaded by tracing.ts alone, and only where traces are wanted: everything of OpenTelemetry is behind this file.
 

@@ -6,8 +6,9 @@ import {
   status,
 } from '@grpc/grpc-js';
 import { METHOD_ROLES } from '../access/api-access.ts';
+import type { Step } from './step.ts';
 import { parseTraceparent, TRACE_HEADER } from './trace-context.ts';
-import type { Step, Tracing } from './tracing.ts';
+import type { Tracing } from './tracing.ts';
 
 /** Besides the API: what services ask of each other for a user, or of themselves. Not the streams that never end. */
 const TRACED_BETWEEN: ReadonlySet<string> = new Set(['/spanmesh.v1.Dial/Dial', '/spanmesh.v1.Dial/Hangup']);

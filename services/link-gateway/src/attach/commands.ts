@@ -1,7 +1,8 @@
 import { LNK_SPAN_BYTES } from '@spanmesh/dmsg/payload/lnk-span';
 import type { Commands, LinkRef, RelayCommand, RemoteLink } from '@spanmesh/proto/v1/gateway_control';
+import type { Step, Tracer } from '@spanmesh/runtime/trace/step';
 import { readTraceContext } from '@spanmesh/runtime/trace/trace-context';
-import type { Step, Tracer, Tracing } from '@spanmesh/runtime/trace/tracing';
+import type { Tracing } from '@spanmesh/runtime/trace/tracing';
 import type { Drains } from '../drain/drains.ts';
 import type { GatewayMetrics } from '../metrics.ts';
 import type { OpenTables } from '../peers/open-tables.ts';

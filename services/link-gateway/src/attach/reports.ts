@@ -1,7 +1,7 @@
 import { bytesOf, type Entry, type ListName, StateChangeParts } from '@spanmesh/proto/state-change';
 import { type DrainProgress, type GatewayTrunks, type RelaySet, StateChange } from '@spanmesh/proto/v1/gateway_control';
 import type { ClusterKey } from '@spanmesh/proto/v1/types';
-import type { Step } from '@spanmesh/runtime/trace/tracing';
+import type { Step } from '@spanmesh/runtime/trace/step';
 import type { Link, LnkConn, Peer, Relay, RelaySource } from '../peers/peer.ts';
 import type { PeerReports } from '../peers/peer-reports.ts';
 import { ReportPressure } from './report-pressure.ts';

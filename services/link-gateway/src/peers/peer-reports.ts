@@ -1,4 +1,4 @@
-import type { Step } from '@spanmesh/runtime/trace/tracing';
+import type { Step } from '@spanmesh/runtime/trace/step';
 import type { Link, LnkConn, Peer, Relay, RelaySource } from './peer.ts';
 
 /** What topology hears of peers and of what is open with them (gateway_control.proto, StateChange). */

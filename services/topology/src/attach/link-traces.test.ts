@@ -1,6 +1,6 @@
 import { LinkOpened } from '@spanmesh/proto/v1/gateway_control';
+import type { Step, Tracer } from '@spanmesh/runtime/trace/step';
 import { TRACE_CONTEXT_BYTES } from '@spanmesh/runtime/trace/trace-context';
-import type { Step, Tracer } from '@spanmesh/runtime/trace/tracing';
 import type { Link } from '@spanmesh/spantree/tree';
 import { describe, expect, it } from 'vitest';
 import { Gateway } from '../trees/gateway.ts';

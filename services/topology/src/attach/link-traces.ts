@@ -1,6 +1,7 @@
 import type { LinkOpened } from '@spanmesh/proto/v1/gateway_control';
+import type { Step } from '@spanmesh/runtime/trace/step';
 import { readTraceContext } from '@spanmesh/runtime/trace/trace-context';
-import { NO_TRACING, type Step, type Tracing } from '@spanmesh/runtime/trace/tracing';
+import { NO_TRACING, type Tracing } from '@spanmesh/runtime/trace/tracing';
 import type { Link } from '@spanmesh/spantree/tree';
 import type { Gateway } from '../trees/gateway.ts';
 
