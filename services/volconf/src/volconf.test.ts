@@ -6,6 +6,7 @@ import { ALL_EVENTS, EVENT_REPORTS } from '@spanmesh/runtime/bus/bus-names';
 import { decodeReport } from '@spanmesh/runtime/events/event-report';
 import { afterEach, describe, expect, it } from 'vitest';
 import { GatewayError } from './gateways/gateway-port.ts';
+import { MAX_WATCHES, MAX_WATCHES_PER_USER } from './limits.ts';
 import { copyOf, MEDIA, MEDIA_2, settle, World } from './testing/world.fixture.ts';
 
 let world: World;
