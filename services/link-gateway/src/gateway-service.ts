@@ -199,8 +199,8 @@ export class Gateway implements Service, AttachHost {
         metrics,
         treeSource: deps.treeSource,
         // protocol.md, introduction: the shell's `span` uses the dialect of the shell's link.
-        dial: (target, { dialect, address }) =>
-          this.#dialAnswered(target, dialect ?? 'auto', { kind: 'shell', address }),
+        dial: (target, { dialect, principal }) =>
+          this.#dialAnswered(target, dialect ?? 'auto', { kind: 'peer', principal }),
         relayMsgid: (linkId, lnkConnId) => this.#relayMsgid(linkId, lnkConnId),
       }),
       routing: this.#router.addressed,

@@ -516,6 +516,7 @@ export class Reconciler {
       answerTimeoutMs: Math.ceil(answerTimeout),
       label: target.label,
       mediaId: target.mediaId,
+      principal: target.principal,
       byOperator: target.byOperator,
     };
   }

@@ -6,6 +6,7 @@ import { ALL_EVENTS, EVENT_REPORTS } from '@spanmesh/runtime/bus/bus-names';
 import { decodeReport } from '@spanmesh/runtime/events/event-report';
 import { afterEach, describe, expect, it } from 'vitest';
 import { GatewayError } from './gateways/gateway-port.ts';
+import { MAX_WATCHES, MAX_WATCHES_PER_USER } from './limits.ts';
 import { copyOf, MEDIA, MEDIA_2, settle, World } from './testing/world.fixture.ts';
 
 let world: World;
@@ -587,15 +588,23 @@ function call<Answer>(method: unknown, request: object): Promise<Answer> {
 class FakeTargetStream extends EventEmitter {
   readonly sent: WatchTargetsResponse[] = [];
   readonly request = {};
+  readonly metadata = new Metadata();
   accepts = true;
   ended = false;
   error: (Error & { code?: number }) | null = null;
 
-  constructor() {
+  readonly #host: string;
+
+  constructor(host = '192.0.2.1') {
     super();
+    this.#host = host;
     this.on('error', (error) => {
       this.error = error;
     });
+  }
+
+  getPeer(): string {
+    return `${this.#host}:4711`;
   }
 
   write(response: WatchTargetsResponse): boolean {
@@ -716,6 +725,28 @@ describe('the API', () => {
     expect((await list()).targets[0]!.slot).toMatchObject({ index: 9, priority: 0x83, label: 'far', pending: false });
     await expect(list({ pageToken: 'x' })).rejects.toMatchObject({ code: status.INVALID_ARGUMENT });
     await expect(list({ mediaId: 'x' })).rejects.toMatchObject({ code: status.INVALID_ARGUMENT });
+  });
+
+  it('one user has his share of watches, and whoever has most gives way to a newcomer', async () => {
+    world = await World.start();
+    const watch = (host: string): FakeTargetStream => {
+      const stream = new FakeTargetStream(host);
+      (api().watchTargets as (stream: unknown) => void)(stream);
+      return stream;
+    };
+    const greedy = Array.from({ length: MAX_WATCHES_PER_USER }, () => watch('192.0.2.1'));
+    expect(greedy.every(({ error }) => error === null)).toBe(true);
+    expect(watch('192.0.2.1').error?.code).toBe(status.RESOURCE_EXHAUSTED);
+    for (let i = MAX_WATCHES_PER_USER; i < MAX_WATCHES - 1; i++) watch('192.0.2.2');
+    expect(watch('192.0.2.3').error).toBeNull();
+    expect(watch('192.0.2.4').error).toBeNull();
+    expect(greedy.at(-1)?.error?.code).toBe(status.RESOURCE_EXHAUSTED);
+    // It is told of nothing any more, and has left its place.
+    const { sent } = greedy.at(-1)!;
+    await settle();
+    expect(sent).toEqual([]);
+    greedy[0]?.emit('cancelled');
+    expect(watch('192.0.2.3').error).toBeNull();
   });
 
   it('watches: all, `current`, then every change; what is not read waits by name', async () => {

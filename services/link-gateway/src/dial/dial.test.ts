@@ -105,6 +105,7 @@ function dial(request: Partial<DialRequest> = {}): Promise<DialResponse> {
     answerTimeoutMs: 5000,
     label: 'far',
     mediaId: '',
+    principal: '',
     byOperator: true,
     ...request,
   };
