@@ -53,18 +53,6 @@ const STORE_SLOW_MS = 1500;
 /** At most so many findings are said of one run. */
 const MOST_SAID = 12;
 
-/** Tables of a gateway that are empty once all is quiet. */
-const QUIET = [
-  'routes',
-  'trunkRoutes',
-  'arrivedRoutes',
-  'localRoutes',
-  'sampledTransactions',
-  'returnPathsOnDemand',
-  'trunks, windows',
-  'captures',
-];
-
 /** Not what it should be: a finding. */
 export class Finding extends Error {
   override readonly name = 'Finding';
@@ -637,8 +625,6 @@ export class World implements PeerWatch {
         say(name, 'connections', counts.connections, own.length);
         say(name, 'relays on demand', counts.onDemandRelays, 0);
         say(name, 'bytes queued', gateway.queuedBytes, 0);
-        const tables = gateway.tables();
-        for (const table of QUIET) say(name, table, tables[table] ?? Number.NaN, 0);
         const trunks = gateway.trunks?.counts();
         if (trunks !== undefined) {
           say(name, 'transactions on trunks', trunks.transactions - trunks.routes, 0);
