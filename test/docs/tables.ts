@@ -8,6 +8,7 @@ import { Standalone } from '@spanmesh/standalone/standalone';
 import { TopologyProcess, settings as topologySettings } from '@spanmesh/topology/process';
 import { VolconfProcess, settings as volconfSettings } from '@spanmesh/volconf/process';
 import { prometheusRule } from '../../deploy/monitoring/prometheus-rule.ts';
+import { isBound, limitKey, limitTests } from './limit-tests.ts';
 import { limits } from './limits.ts';
 
 /** A document that is made from the code: `npm run docs:generate` writes it, a test compares. */
@@ -80,13 +81,25 @@ function configuration(): string {
 }
 
 function limitsTable(): string {
-  const files = Map.groupBy(limits(join(import.meta.dirname, '../..')), ({ file }) => file);
+  const root = join(import.meta.dirname, '../..');
+  const all = limits(root);
+  const tests = limitTests(root, all);
+  const files = Map.groupBy(all, ({ file }) => file);
   const parts = [...files].flatMap(([file, found]) => [
     `## ${file}`,
     '',
     ...table(
-      ['limit', 'value', 'what it bounds'],
-      found.map(({ name, value, why }) => [`\`${name}\``, `\`${value}\``, why]),
+      ['limit', 'value', 'what it bounds', 'test'],
+      found.map((limit) => {
+        const test = tests.get(limitKey(limit));
+        const shown =
+          test === undefined
+            ? isBound(limit)
+              ? 'none yet'
+              : ''
+            : `\`${test.file}\`: ${test.test.replaceAll('|', '\\|')}`;
+        return [`\`${limit.name}\``, `\`${limit.value}\``, limit.why, shown];
+      }),
     ),
     '',
   ]);
@@ -96,6 +109,9 @@ function limitsTable(): string {
     'Every table that a peer or a client can grow has a bound. Those called `DEFAULT_…` are defaults of settings',
     '([configuration.md](configuration.md)); the others are fixed. What is over a limit is refused, counted',
     '([metrics.md](metrics.md)) and logged once per interval.',
+    '',
+    'The test beside a limit goes up to it and one past it; `// Limits:` in the test says so. Of a setting it is a test with a small value.',
+    'Times and parts need none. `test/docs/limit-tests.test.ts` lists those that have none yet: no other may be without.',
     '',
     'Made from the code by `npm run docs:generate`.',
     '',

@@ -13,6 +13,7 @@ import type { Service } from '@spanmesh/runtime/process/service';
 import type { Random } from '@spanmesh/runtime/random';
 import type { PoolLimit } from '@spanmesh/runtime/shares/pool';
 import { ShareLog } from '@spanmesh/runtime/shares/share-log';
+import type { Explained, TableSizes } from '@spanmesh/runtime/table-sizes';
 import { NO_TRACING, type Tracing } from '@spanmesh/runtime/trace/tracing';
 import { VERSION } from '@spanmesh/runtime/version';
 import type { Attach, AttachRefusal } from './attach/attach.ts';
@@ -107,6 +108,16 @@ export interface ListenPort {
   readonly dialect: Dialect | null;
 }
 
+/** Tables that have entries when all that filled them is gone. */
+export const KEPT: Explained = {
+  remoteLinks: 'topology says when the links of other gateways are gone',
+  dialOwners: 'an older order of an owner must be known as such for as long as the leader of volconf is the same',
+  drains: 'the last ones are kept for whoever asks how they went',
+  'trunks, trunks': 'topology says when another gateway is gone',
+  'trunks, standing': 'a trunk stands while both gateways do',
+  'trunks, dead': 'an id that was declared dead must not come again',
+};
+
 /** What is open on a gateway. */
 export type GatewayCounts = Record<
   'connections' | 'established' | 'lnkConns' | 'links' | 'remoteLinks' | 'relays' | 'onDemandRelays' | 'transactions',
@@ -132,6 +143,7 @@ export class Gateway implements Service, AttachHost {
   readonly #entry: EntryDependencies;
   readonly #router: Router;
   readonly #trunks: GatewayTrunks | null;
+  readonly #shares: GatewayShares;
   readonly #reports = new Reports();
   readonly #attach: Attach;
   readonly #directory: DirectoryCalls;
@@ -176,6 +188,7 @@ export class Gateway implements Service, AttachHost {
     const shareLog = new ShareLog({ logger, throttle, events });
     const limited = (limit: PoolLimit) => shareLog.limited(limit);
     const shares = new GatewayShares(options, { limited });
+    this.#shares = shares;
     const shared = { options, clock, logger, throttle, metrics, tables, reports, shares };
     const flow = new Flow();
     const media = new MediaEvents();
@@ -316,6 +329,28 @@ export class Gateway implements Service, AttachHost {
       transactions,
       ...this.#router.counts(),
       ...this.#messaging.counts(),
+    };
+  }
+
+  /** Entries of every table here. What may be left when all peers have gone: `KEPT`. */
+  tables(): TableSizes {
+    const shares = Object.entries(this.#shares.tables()).map(([name, size]) => [`shares, ${name}`, size] as const);
+    const trunks = Object.entries(this.#trunks?.tables() ?? {}).map(
+      ([name, size]) => [`trunks, ${name}`, size] as const,
+    );
+    return {
+      ...this.counts(),
+      ...this.#router.tables(),
+      ...Object.fromEntries(shares),
+      ...Object.fromEntries(trunks),
+      handshakes: this.#entrance.handshaker.total,
+      dialOwners: this.#orders.size,
+      dialledSockets: this.#orders.sockets,
+      mediaWatches: this.#dialServer.watches,
+      captures: this.#captures.running,
+      drains: this.#drains.known,
+      connectionsThatTopologyHoldsUp: this.#reports.pressure.waiting,
+      queuedBytes: this.queuedBytes,
     };
   }
 

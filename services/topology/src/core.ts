@@ -5,6 +5,7 @@ import { ProtocolRule } from '@spanmesh/runtime/grpc/protocol-version';
 import type { LeaseState } from '@spanmesh/runtime/lease/lease';
 import { type Logger, Throttle } from '@spanmesh/runtime/log/logger';
 import type { Random } from '@spanmesh/runtime/random';
+import type { Explained, TableSizes } from '@spanmesh/runtime/table-sizes';
 import type { Tracing } from '@spanmesh/runtime/trace/tracing';
 import { Turn } from '@spanmesh/runtime/turn';
 import { SpanTree } from '@spanmesh/spantree/tree';
@@ -85,6 +86,15 @@ export interface CoreDeps {
   /** Who wants traces; default: nobody. */
   readonly tracing?: Pick<Tracing, 'tracer'> | undefined;
 }
+
+/** Tables that have entries when all that filled them is gone. */
+export const KEPT: Explained = {
+  roster: 'who has been heard of in a term is waited for',
+  graves: 'an id that was declared dead must not come again',
+  dead: 'dead gateways are shown',
+  refusals: 'those that were refused are shown',
+  standbys: 'standbys follow whether there are gateways or not',
+};
 
 /** One replica of topology without its surroundings: gateways' streams and the API come in, the lease says what is allowed. */
 export class Core {
@@ -253,6 +263,22 @@ export class Core {
         logger,
       },
     );
+  }
+
+  /** Entries of every table here. What may be left when all gateways have gone: `KEPT`. */
+  tables(): TableSizes {
+    return {
+      ...this.state.tables(),
+      ...this.commander.tables(),
+      greeting: this.control.greeting,
+      roster: this.roster.size,
+      graves: this.graves.size,
+      dead: [...this.reaper.dead()].length,
+      refusals: this.refusals.list().length,
+      directoryCalls: this.directory.waiting,
+      watches: this.api.watches,
+      standbys: this.publisher.standbys().length,
+    };
   }
 
   /**

@@ -249,6 +249,7 @@ describe('slots of a media', () => {
     expect(world.connections()).toEqual([`${OWNER_3} late:987`]);
   });
 
+  // Limits: volconf/src/limits.ts DEFAULT_MAX_SLOTS
   it('are reported and ignored when they are illegal, and when there are too many', async () => {
     world = await World.start({ env: { SPANMESH_VOLCONF_MAX_SLOTS: '1' } });
     const conn = world.gateway.openConn(MEDIA);
@@ -412,6 +413,7 @@ describe('a target that fails', () => {
     expect(world.clock.pending).toBeLessThanOrEqual(idle + 1);
   });
 
+  // Limits: volconf/src/limits.ts DEFAULT_MAX_DIALS
   it('is attempted together with no more others than the setting says', async () => {
     world = await World.start({ env: { SPANMESH_VOLCONF_MAX_DIALS: '10' } });
     world.gateway.dialMs = 1000;
@@ -727,6 +729,7 @@ describe('the API', () => {
     await expect(list({ mediaId: 'x' })).rejects.toMatchObject({ code: status.INVALID_ARGUMENT });
   });
 
+  // Limits: volconf/src/limits.ts MAX_WATCHES_PER_USER
   it('one user has his share of watches, and whoever has most gives way to a newcomer', async () => {
     world = await World.start();
     const watch = (host: string): FakeTargetStream => {

@@ -47,6 +47,11 @@ export class Reports implements PeerReports {
     return this.#bytes;
   }
 
+  /** Changes that wait one by one. */
+  get waiting(): number {
+    return this.#onDemand.size + this.#drains.size;
+  }
+
   /** From here on reports are kept: they follow a snapshot that is cut in the same turn. */
   begin(): void {
     this.#clear();

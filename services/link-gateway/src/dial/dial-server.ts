@@ -74,6 +74,11 @@ export class DialServer {
       this.#endWatches({ code: status.FAILED_PRECONDITION, details: 'another leader has come' });
   }
 
+  /** Watches of media that are open. */
+  get watches(): number {
+    return this.#watches.size;
+  }
+
   /** What a gRPC server needs. */
   readonly implementation: {
     readonly dial: handleUnaryCall<DialRequest, DialResponse>;

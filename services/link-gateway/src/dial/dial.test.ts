@@ -394,6 +394,7 @@ describe('WatchMedia', () => {
     expect(late.error!.metadata.get('spanmesh-epoch')).toEqual(['2']);
   });
 
+  // Limits: link-gateway/src/limits.ts MAX_MEDIA_CHANGES
   it('ends a watcher that does not read, and not before', () => {
     let ended = 0;
     const sent: WatchMediaResponse[] = [];

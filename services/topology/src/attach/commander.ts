@@ -1,5 +1,6 @@
 import type { DrainOrder, GatewayPeer } from '@spanmesh/proto/v1/gateway_control';
 import type { Clock } from '@spanmesh/runtime/clock';
+import type { TableSizes } from '@spanmesh/runtime/table-sizes';
 import type { Connection, Link } from '@spanmesh/spantree/tree';
 import type { Leadership } from '../leadership.ts';
 import type { RelayGroup } from '../trees/gateway.ts';
@@ -40,6 +41,11 @@ export class Commander implements Numbering {
   /** Queues that are not open yet, with the gateways that they wait for. */
   readonly #waiting = new Map<CommandQueue, readonly string[]>();
   readonly #out = new RelayGroups((link) => this.#gone(link));
+  /** Command queues, their streams, and those that wait for others. */
+  tables(): TableSizes {
+    return { queues: this.#queues.size, streams: this.#streams.size, waitingQueues: this.#waiting.size };
+  }
+
   #n = 0;
   #membersChanged = true;
   #retryDue = false;

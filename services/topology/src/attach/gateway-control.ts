@@ -100,6 +100,10 @@ export class GatewayControl implements AttachmentHost {
   }
 
   /** Gateways whose snapshot is in and whose stream stands. */
+  get greeting(): number {
+    return this.#greeting.size;
+  }
+
   get live(): number {
     let live = 0;
     for (const attachment of this.#byName.values()) if (attachment.state === 'live') live++;

@@ -48,6 +48,7 @@ describe('the trace of a link', () => {
     expect(nobody.size).toBe(0);
   });
 
+  // Limits: attach/link-traces.ts MAX_LINK_TRACES
   it('is bounded in number, and one of each link', () => {
     const { traces, gateway, ended } = world({ links: MAX_LINK_TRACES + 1 });
     const all = [...gateway.links.keys()].map((id) => opened(id));
