@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { packForNpm } from '../../deploy/package/npm.ts';
+import { OtlpReceiver } from '../peer/otlp-receiver.ts';
 
 /** Packing and installing on a slow machine, milliseconds. */
 const PATIENCE_MS = 120_000;
@@ -28,6 +29,7 @@ describe('the npm package, installed where the project is not', () => {
       const at = join(home, name.replaceAll(' ', '-'));
       mkdirSync(at);
       execFileSync('npm', ['install', '--no-audit', '--no-fund', ...omit, tarball], { cwd: at, stdio: 'pipe' });
+      const collector = await OtlpReceiver.start();
       const standalone = await Running.start(
         at,
         [
@@ -41,6 +43,7 @@ describe('the npm package, installed where the project is not', () => {
           '127.0.0.1:0',
         ],
         /standalone serves/,
+        { OTEL_EXPORTER_OTLP_ENDPOINT: collector.url, OTEL_BSP_SCHEDULE_DELAY: '50' },
       );
       try {
         const dmsg = /"dmsg":\["([^"]+)"/.exec(standalone.output)?.[1] ?? '';
@@ -56,8 +59,11 @@ describe('the npm package, installed where the project is not', () => {
         } finally {
           await sim.stop();
         }
+        // What is loaded for it is in the package.
+        await collector.until((steps) => steps.find(({ name }) => name === 'link received'), 'a LNK_SPAN of the peers');
       } finally {
         expect(await standalone.stop()).toBe(0);
+        await collector.stop();
       }
     },
     PATIENCE_MS,
@@ -94,8 +100,9 @@ class Running {
   }
 
   /** Resolves when it has printed what it prints at its work. Rejects if it ends before. */
-  static async start(at: string, args: readonly string[], ready: RegExp): Promise<Running> {
-    const child = spawn(process.execPath, [join(at, 'node_modules/spanmesh/lib/spanmesh.mjs'), ...args], { cwd: at });
+  static async start(at: string, args: readonly string[], ready: RegExp, env = {}): Promise<Running> {
+    const program = join(at, 'node_modules/spanmesh/lib/spanmesh.mjs');
+    const child = spawn(process.execPath, [program, ...args], { cwd: at, env: { ...process.env, ...env } });
     const running = new Running(child);
     await new Promise<void>((resolve, reject) => {
       const take = (chunk: Buffer): void => {

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { settings as gatewaySettings, LinkGatewayProcess } from '@spanmesh/link-gateway/process';
 import { createLogger } from '@spanmesh/runtime/log/logger';
@@ -6,6 +7,8 @@ import { settings as standaloneSettings } from '@spanmesh/standalone/settings';
 import { Standalone } from '@spanmesh/standalone/standalone';
 import { TopologyProcess, settings as topologySettings } from '@spanmesh/topology/process';
 import { VolconfProcess, settings as volconfSettings } from '@spanmesh/volconf/process';
+import { prometheusRule } from '../../deploy/monitoring/prometheus-rule.ts';
+import { isBound, limitKey, limitTests } from './limit-tests.ts';
 import { limits } from './limits.ts';
 
 /** A document that is made from the code: `npm run docs:generate` writes it, a test compares. */
@@ -20,7 +23,12 @@ export async function generatedDocuments(): Promise<GeneratedDocument[]> {
     { path: 'docs/configuration.md', text: configuration() },
     { path: 'docs/limits.md', text: limitsTable() },
     { path: 'docs/metrics.md', text: await metrics() },
+    { path: 'deploy/k8s/components/monitoring/rules.yaml', text: prometheusRule(readRules()) },
   ];
+}
+
+function readRules(): string {
+  return readFileSync(join(import.meta.dirname, '../../deploy/monitoring/rules.yaml'), 'utf8');
 }
 
 const SERVICES: Record<string, Record<string, Setting<unknown>>> = {
@@ -73,13 +81,25 @@ function configuration(): string {
 }
 
 function limitsTable(): string {
-  const files = Map.groupBy(limits(join(import.meta.dirname, '../..')), ({ file }) => file);
+  const root = join(import.meta.dirname, '../..');
+  const all = limits(root);
+  const tests = limitTests(root, all);
+  const files = Map.groupBy(all, ({ file }) => file);
   const parts = [...files].flatMap(([file, found]) => [
     `## ${file}`,
     '',
     ...table(
-      ['limit', 'value', 'what it bounds'],
-      found.map(({ name, value, why }) => [`\`${name}\``, `\`${value}\``, why]),
+      ['limit', 'value', 'what it bounds', 'test'],
+      found.map((limit) => {
+        const test = tests.get(limitKey(limit));
+        const shown =
+          test === undefined
+            ? isBound(limit)
+              ? 'none yet'
+              : ''
+            : `\`${test.file}\`: ${test.test.replaceAll('|', '\\|')}`;
+        return [`\`${limit.name}\``, `\`${limit.value}\``, limit.why, shown];
+      }),
     ),
     '',
   ]);
@@ -89,6 +109,9 @@ function limitsTable(): string {
     'Every table that a peer or a client can grow has a bound. Those called `DEFAULT_…` are defaults of settings',
     '([configuration.md](configuration.md)); the others are fixed. What is over a limit is refused, counted',
     '([metrics.md](metrics.md)) and logged once per interval.',
+    '',
+    'The test beside a limit goes up to it and one past it; `// Limits:` in the test says so. Of a setting it is a test with a small value.',
+    'Times and parts need none. `test/docs/limit-tests.test.ts` lists those that have none yet: no other may be without.',
     '',
     'Made from the code by `npm run docs:generate`.',
     '',

@@ -17,6 +17,7 @@ import {
   RefusalReason,
   StateChange,
 } from '@spanmesh/proto/v1/gateway_control';
+import { NO_TRACING } from '@spanmesh/runtime/trace/tracing';
 import type { Dialect } from '@spanmesh/spantree/tree';
 import { type FakeLeader, FakeStream, spanPayload, uuid } from '@spanmesh/topology/testing/world.fixture';
 
@@ -86,7 +87,15 @@ export class ModelGateway {
     this.relays = new Relays({ reports, metrics, clock: { now: () => 0 }, shares, tables });
     const probe = ({ liveness }: Peer) => liveness.suspect();
     const drains = { close: () => {}, order: () => {} };
-    this.#runner = new CommandRunner({ tables, relays: this.relays, metrics, shares, prober: { probe }, drains });
+    this.#runner = new CommandRunner({
+      tracing: NO_TRACING,
+      tables,
+      relays: this.relays,
+      metrics,
+      shares,
+      prober: { probe },
+      drains,
+    });
   }
 
   get id(): string {

@@ -76,4 +76,35 @@ export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
     fires: [series('spanmesh_gateway_internal_errors_total', '0x110 1x9')],
     silent: [series('spanmesh_gateway_internal_errors_total', '1x120')],
   },
+  SpanmeshSharesReached: {
+    fires: [series('spanmesh_gateway_share_limits_total', '0+5x120', `${POD},resource="links"`)],
+    silent: [series('spanmesh_gateway_share_limits_total', '0x80 5x39', `${POD},resource="links"`)],
+  },
+  SpanmeshTurnsLong: {
+    fires: turns({ short: 100, long: 5 }),
+    silent: turns({ short: 1000, long: 5 }),
+  },
+  SpanmeshLogLinesLost: {
+    fires: [series('spanmesh_log_lines_lost_total', '0x110 1x9')],
+    silent: [series('spanmesh_log_lines_lost_total', '1x120')],
+  },
+  SpanmeshHandshakesFail: {
+    fires: [series('spanmesh_gateway_handshakes_failed_total', '0+10x120', `${POD},error="KEYXCHGFAIL"`)],
+    silent: [series('spanmesh_gateway_handshakes_failed_total', '0+1x120', `${POD},error="KEYXCHGFAIL"`)],
+  },
+  SpanmeshNatsUnsteady: {
+    fires: [series('spanmesh_nats_losses_total', '0x100 0+1x19')],
+    silent: [series('spanmesh_nats_losses_total', '0x100 1x19')],
+  },
+  SpanmeshCallsLimited: {
+    fires: [series('spanmesh_calls_passed_on_limits_total', '0x110 1x9', `${POD},service="volconf"`)],
+    silent: [series('spanmesh_calls_passed_on_limits_total', '1x120', `${POD},service="volconf"`)],
+  },
 };
+
+/** Looks at turns of the event loop a minute: those that took up to 250 ms, and longer ones. */
+function turns({ short, long }: { readonly short: number; readonly long: number }): Series[] {
+  const upTo = (le: string, count: number) =>
+    series('spanmesh_turn_seconds_bucket', `0+${count}x120`, `${POD},le="${le}"`);
+  return [upTo('0.25', short), upTo('0.5', short + long), upTo('+Inf', short + long)];
+}

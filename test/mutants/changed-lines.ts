@@ -6,7 +6,7 @@ export function changedLines(diff: string): Map<string, Set<number>> {
     const file = /^\+\+\+ (?:b\/(.*)|\/dev\/null)$/.exec(text);
     if (file !== null) {
       lines = file[1] === undefined ? undefined : new Set();
-      if (lines !== undefined) found.set(file[1]!, lines);
+      if (file[1] !== undefined && lines !== undefined) found.set(file[1], lines);
       continue;
     }
     const hunk = /^@@ -\S+ \+(\d+)(?:,(\d+))? @@/.exec(text);

@@ -240,4 +240,25 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'this.#unreachableTimer = clock.after(UNREACHABLE_AFTER_MS / 100,',
     noticedBy: seeds(8),
   },
+  {
+    rule: 'who looks the same as whom is forgotten with the LNK_CONN',
+    file: `${TOPOLOGY}/trees/state.ts`,
+    find: '    this.#samePeer.remove(lnkConn);\n',
+    replace: '',
+    noticedBy: test(`${TOPOLOGY}/property.test.ts`),
+  },
+  {
+    rule: 'the target of a slot is forgotten with the slot',
+    file: 'services/volconf/src/term.ts',
+    find: '    this.#slotOf.delete(target);\n',
+    replace: '',
+    noticedBy: test('services/volconf/src/volconf.property.test.ts'),
+  },
+  {
+    rule: 'no more tokens of trunks are out than may be',
+    file: `${GATEWAY}/trunk/tokens.ts`,
+    find: 'this.#issued.size >= MAX_TOKENS',
+    replace: 'this.#issued.size > MAX_TOKENS',
+    noticedBy: test(`${GATEWAY}/trunk/tokens.test.ts`),
+  },
 ];

@@ -14,6 +14,7 @@ import { ProcessPorts } from '@spanmesh/runtime/process/process-ports';
 import { processSettings } from '@spanmesh/runtime/process/process-settings';
 import { systemRandom } from '@spanmesh/runtime/random';
 import { readSettings } from '@spanmesh/runtime/settings/setting';
+import { NO_TRACING, type Tracing } from '@spanmesh/runtime/trace/tracing';
 import { settings as topologySettings } from '@spanmesh/topology/settings';
 import { createTopology, type Topology } from '@spanmesh/topology/topology';
 import { settings as volconfSettings } from '@spanmesh/volconf/settings';
@@ -100,7 +101,7 @@ export class VolconfWorld {
   #watcher: LivePeer | null = null;
   #marker = 0;
 
-  private constructor(env: Record<string, string>) {
+  private constructor(env: Record<string, string>, tracing: Pick<Tracing, 'tracer'>) {
     const options = readSettings(settings, {
       env: {
         SPANMESH_DMSG_LISTEN: 'linkid://127.0.0.1:0,circuit://127.0.0.1:0',
@@ -121,9 +122,9 @@ export class VolconfWorld {
     });
     this.#bus = bus;
     bus.subscribe(ALL_EVENTS, () => this.events.emit('change'));
-    const ports = new ProcessPorts(options, { ready: () => null, metrics, logger, names: SERVICE_NAMES });
+    const ports = new ProcessPorts(options, { ready: () => null, metrics, logger, names: SERVICE_NAMES, tracing });
     this.ports = ports;
-    const common = { bus, clock: systemClock, logger, metrics, random: systemRandom };
+    const common = { bus, clock: systemClock, logger, metrics, random: systemRandom, tracing };
     this.topology = createTopology(
       { settings: options, address: () => ports.serviceAddress, version: 'test' },
       { ...common, apiServer: ports.api, serviceServer: ports.service },
@@ -150,8 +151,16 @@ export class VolconfWorld {
   }
 
   /** `markers`: the dialect that the test does not speak (World.settled). */
-  static async start({ markers = 'circuit', env = {} }: { markers?: Dialect; env?: Record<string, string> } = {}) {
-    const world = new VolconfWorld(env);
+  static async start({
+    markers = 'circuit',
+    env = {},
+    tracing = NO_TRACING,
+  }: {
+    markers?: Dialect;
+    env?: Record<string, string>;
+    tracing?: Pick<Tracing, 'tracer'>;
+  } = {}) {
+    const world = new VolconfWorld(env, tracing);
     await world.ports.start();
     await world.topology.start();
     await world.volconf.start();

@@ -37,6 +37,7 @@ const ENDS_STACKED =
   'Transactions, stacking: when a transaction ends, everything stacked on it ends too; the reference forgets it on an orderly close';
 const ROUTED_BY_TARGET =
   'Routing, linkid: a message whose source is unknown is thrown away; the reference never routes, and answers by itself';
+const LEAF = 'Routing, linkid: what a peer without a span sends goes to the node, from the span of the router';
 const SHELL_INSIDE = 'Transactions: DBG_SHELL as a transaction is answered inside it, and ended with DELETE';
 
 const OFFERED_AGAIN =
@@ -233,11 +234,18 @@ export const DIFFERENCES: Difference[] = [
     entry: 'LNK_ERROR',
     nth: 0,
     ours: 'missing',
-    reason: ROUTED_BY_TARGET,
+    reason: LEAF,
   },
 ];
 
 export const EXTRAS: Extra[] = [
+  {
+    capture: 'v1-6-target',
+    step: 'a transaction (CREATE) with target = relay msgid',
+    conn: 'A',
+    words: ['80001207', '80900101'],
+    reason: LEAF,
+  },
   { capture: 'v2-6e-span-closed', step: 'A closes the span', conn: 'A', words: ['540fff01 21'], reason: ENDS_STACKED },
   {
     capture: 'v2-6e-span-closed',

@@ -229,6 +229,7 @@ describe.each(DIALECTS)('a route to a %s node', (dialect) => {
     route.stream.cancel();
   });
 
+  // Limits: messaging/limits.ts MAX_ROUTE_TRANSACTIONS
   it('takes no more transactions than allowed', async () => {
     await startNode(dialect, 7);
     const route = await RouteClient.open(client, echoNode(dialect, 7));

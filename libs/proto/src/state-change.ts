@@ -7,6 +7,8 @@ import { StateChange } from '../gen/spanmesh/v1/gateway_control.ts';
 /** Encoded sizes in bytes, from above: a number in a packed list, and messages without what varies in them. */
 const NUMBER_BYTES = 10;
 const ENTRY_BYTES = 72;
+/** A context of 25 bytes with its tag and length. */
+const TRACE_BYTES = 27;
 const CONNECTION_BYTES = 640;
 const REFUSAL_BYTES = 120;
 /** A reason of 256 characters may take four bytes each; that of a connection that is being closed is in its entry, too. */
@@ -73,7 +75,7 @@ const LISTS: { readonly [Name in ListName]: ListRule<Entry<Name>> } = {
     inSnapshot: true,
   },
   lnkConnsOpened: { bytes: withPayload, inSnapshot: true },
-  linksOpened: { bytes: withPayload, inSnapshot: true },
+  linksOpened: { bytes: (link) => withPayload(link) + (link.trace === undefined ? 0 : TRACE_BYTES), inSnapshot: true },
   linkStatuses: { bytes: () => ENTRY_BYTES, inSnapshot: true },
   clustersHeld: { bytes: () => CLUSTER_KEY_BYTES, inSnapshot: true },
   clustersReleased: { bytes: () => CLUSTER_KEY_BYTES, inSnapshot: false },

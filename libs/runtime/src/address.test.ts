@@ -38,3 +38,10 @@ describe('parseHostPort', () => {
     expect(() => parseHostPort('a:x', { minPort: 0 })).toThrow('port must be 0..65535');
   });
 });
+
+// Limits: runtime/src/address.ts MAX_HOST_LENGTH, runtime/src/address.ts MAX_PORT
+it('a host has 253 characters at most, and a port is 65535 at most', () => {
+  expect(parseHostPort(`${'x'.repeat(253)}:65535`)).toEqual({ host: 'x'.repeat(253), port: 65535 });
+  expect(() => parseHostPort(`${'x'.repeat(254)}:1`)).toThrow('longer than 253');
+  expect(() => parseHostPort('x:65536')).toThrow('1..65535');
+});

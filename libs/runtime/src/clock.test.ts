@@ -9,6 +9,7 @@ beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] 
 afterEach(() => void vi.useRealTimers());
 
 describe('a timer of this process', () => {
+  // Limits: runtime/src/clock.ts MAX_TIMER_MS
   it('waits as long as it was told, also past what setTimeout keeps', () => {
     const called = vi.fn();
     systemClock.after(LONG_MS, called);

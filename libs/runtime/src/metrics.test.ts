@@ -29,6 +29,7 @@ describe('Metrics', () => {
     expect(values(await metrics.text())).toEqual(['spanmesh_links{dialect="circuit"} 4']);
   });
 
+  // Limits: runtime/src/metrics.ts MAX_LABEL_VALUES
   it('bounds the values of a label and sums up the rest', async () => {
     const metrics = new Metrics();
     const many = Object.fromEntries(Array.from({ length: MAX_LABEL_VALUES + 10 }, (_, i) => [`n${i}`, 1]));

@@ -158,6 +158,7 @@ describe('the walk stops, it does not skip', () => {
     expect(verdicts(mesh.tree.explain(node, low))).toEqual(['a taken', 'b peer-mask', 'c after-stop']);
   });
 
+  // Limits: spantree/src/tree.ts DEFAULT_MAX_DIST
   it('past dist 16: 16 is relayed, 17 is not', () => {
     for (const dialect of ['linkid', 'circuit'] as const) {
       const mesh = new Mesh(dialect);

@@ -136,6 +136,7 @@ describe('a call', () => {
     await vi.waitFor(() => expect(one.streams.size).toBe(0));
   });
 
+  // Limits: console/src/sessions.ts MAX_STREAMS_PER_SESSION
   it('is refused when a session has too many streams, until one of them ends', async () => {
     const one = await world();
     const browser = await one.signIn(null);

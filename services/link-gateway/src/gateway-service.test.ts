@@ -139,6 +139,7 @@ describe.each(['linkid', 'circuit'] as const)('given a connection to a %s listen
     expect(made.gateway.counters.ignoredMessages).toBe(1);
   });
 
+  // Limits: libs/dmsg/src/names.ts MAX_PEER_TYPE
   it('refuses a peer_type over 63 with PARAM', async () => {
     const made = await start();
     const peer = await made.peer(dialect);
@@ -701,6 +702,7 @@ describe('given a circuit connection', () => {
 });
 
 describe('given a linkid connection', () => {
+  // Limits: link-gateway/src/limits.ts DEFAULT_MAX_LNK_CONNS_PER_CONNECTION
   it('takes several LNK_CONNs up to the limit, each with relays of its own', async () => {
     const made = await start({ env: { SPANMESH_MAX_LNK_CONNS_PER_CONNECTION: '2' } });
     const { peer } = await made.established('linkid');
@@ -753,6 +755,7 @@ describe('given limits', () => {
     expect(made.gateway.counters.closed.silent).toBe(1);
   });
 
+  // Limits: link-gateway/src/limits.ts DEFAULT_MAX_CONNECTIONS_PER_ADDRESS
   it('refuses connections beyond the number, until one goes', async () => {
     const made = await start({ env: { SPANMESH_MAX_CONNECTIONS_PER_ADDRESS: '1' } });
     const { peer } = await made.established('circuit');
@@ -764,6 +767,7 @@ describe('given limits', () => {
     await expect(made.established('circuit')).resolves.toBeDefined();
   });
 
+  // Limits: link-gateway/src/limits.ts DEFAULT_MAX_LINKS_PER_CONNECTION
   it('refuses links beyond the number', async () => {
     const made = await start({ env: { SPANMESH_MAX_LINKS_PER_CONNECTION: '1' } });
     const { peer } = await made.established('circuit');
@@ -773,6 +777,7 @@ describe('given limits', () => {
     expect(made.log.find(({ msg }) => msg === 'refused: too many open')).toMatchObject({ what: 'LNK_SPAN', limit: 1 });
   });
 
+  // Limits: link-gateway/src/limits.ts DEFAULT_MAX_TRANSACTIONS
   it('closes a connection that opens too many transactions', async () => {
     const made = await start({ env: { SPANMESH_MAX_TRANSACTIONS: '2' } });
     const { peer } = await made.established('circuit');
@@ -799,6 +804,7 @@ describe('given limits', () => {
     expect((await small.next()).text).toBe('Command too long\n');
   });
 
+  // Limits: link-gateway/src/limits.ts DEFAULT_SEND_LIMIT_BYTES
   it('closes a peer that does not read, when too much waits for it', async () => {
     const made = await start({ env: { SPANMESH_SEND_LIMIT: '65536' } });
     const { peer: owner } = await made.established('circuit');

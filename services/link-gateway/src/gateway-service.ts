@@ -13,6 +13,8 @@ import type { Service } from '@spanmesh/runtime/process/service';
 import type { Random } from '@spanmesh/runtime/random';
 import type { PoolLimit } from '@spanmesh/runtime/shares/pool';
 import { ShareLog } from '@spanmesh/runtime/shares/share-log';
+import type { Explained, TableSizes } from '@spanmesh/runtime/table-sizes';
+import { NO_TRACING, type Tracing } from '@spanmesh/runtime/trace/tracing';
 import { VERSION } from '@spanmesh/runtime/version';
 import type { Attach, AttachRefusal } from './attach/attach.ts';
 import type { AttachHost, GatewayIdentity } from './attach/attach-host.ts';
@@ -95,6 +97,8 @@ export interface GatewayDependencies {
   /** Where nodes are, for clients of this gateway (its id, which may change); default: nobody knows. */
   readonly makeDirectory?: (gateway: () => string) => DirectoryCalls;
   readonly makeAttach: (host: AttachHost, reports: Reports) => Attach;
+  /** Who wants traces of what links and commands bring about; default: nobody. */
+  readonly tracing?: Pick<Tracing, 'tracer'>;
 }
 
 /** A port that peers connect to. */
@@ -103,6 +107,16 @@ export interface ListenPort {
   readonly port: number;
   readonly dialect: Dialect | null;
 }
+
+/** Tables that have entries when all that filled them is gone. */
+export const KEPT: Explained = {
+  remoteLinks: 'topology says when the links of other gateways are gone',
+  dialOwners: 'an older order of an owner must be known as such for as long as the leader of volconf is the same',
+  drains: 'the last ones are kept for whoever asks how they went',
+  'trunks, trunks': 'topology says when another gateway is gone',
+  'trunks, standing': 'a trunk stands while both gateways do',
+  'trunks, dead': 'an id that was declared dead must not come again',
+};
 
 /** What is open on a gateway. */
 export type GatewayCounts = Record<
@@ -129,6 +143,7 @@ export class Gateway implements Service, AttachHost {
   readonly #entry: EntryDependencies;
   readonly #router: Router;
   readonly #trunks: GatewayTrunks | null;
+  readonly #shares: GatewayShares;
   readonly #reports = new Reports();
   readonly #attach: Attach;
   readonly #directory: DirectoryCalls;
@@ -163,7 +178,7 @@ export class Gateway implements Service, AttachHost {
       },
     };
     this.#attach = deps.makeAttach(this, this.#reports);
-    const { clock, logger } = deps;
+    const { clock, logger, tracing = NO_TRACING } = deps;
     const events = deps.events ?? new EventLog({ reporter: id }, deps);
     const peerEvents = new PeerEvents({ gateway: id }, { events });
     const metrics = this.counters;
@@ -173,6 +188,7 @@ export class Gateway implements Service, AttachHost {
     const shareLog = new ShareLog({ logger, throttle, events });
     const limited = (limit: PoolLimit) => shareLog.limited(limit);
     const shares = new GatewayShares(options, { limited });
+    this.#shares = shares;
     const shared = { options, clock, logger, throttle, metrics, tables, reports, shares };
     const flow = new Flow();
     const media = new MediaEvents();
@@ -181,7 +197,7 @@ export class Gateway implements Service, AttachHost {
     const trunks = this.#trunks ?? new NoTrunks();
     this.#relays = new Relays(shared);
     const relays = this.#relays;
-    const links = new Links({ ...shared, relays });
+    const links = new Links({ ...shared, relays, tracing });
     this.#router = new Router(
       { onDemandIdle: options.onDemandIdle, name: options.name, node: gatewayUuid(this.id) },
       { clock, metrics, tables, relays, links, flow, trunks },
@@ -196,8 +212,8 @@ export class Gateway implements Service, AttachHost {
         metrics,
         treeSource: deps.treeSource,
         // protocol.md, introduction: the shell's `span` uses the dialect of the shell's link.
-        dial: (target, { dialect, address }) =>
-          this.#dialAnswered(target, dialect ?? 'auto', { kind: 'shell', address }),
+        dial: (target, { dialect, principal }) =>
+          this.#dialAnswered(target, dialect ?? 'auto', { kind: 'peer', principal }),
         relayMsgid: (linkId, lnkConnId) => this.#relayMsgid(linkId, lnkConnId),
       }),
       routing: this.#router.addressed,
@@ -254,7 +270,8 @@ export class Gateway implements Service, AttachHost {
       classes: this.#router.classes,
       clock,
     });
-    this.#commands = new CommandRunner({ metrics, tables, relays, shares, prober: this.#prober, drains: this.#drains });
+    const ordered = { prober: this.#prober, drains: this.#drains };
+    this.#commands = new CommandRunner({ metrics, tables, relays, shares, tracing, ...ordered });
     this.#registration = new Registration(this.identity, { bus: deps.bus, clock, logger, throttle });
     registerMetrics(deps.metrics, { metrics, tables, entrance: this.#entrance, shares });
     registerOpenMetrics(deps.metrics, this);
@@ -312,6 +329,28 @@ export class Gateway implements Service, AttachHost {
       transactions,
       ...this.#router.counts(),
       ...this.#messaging.counts(),
+    };
+  }
+
+  /** Entries of every table here. What may be left when all peers have gone: `KEPT`. */
+  tables(): TableSizes {
+    const shares = Object.entries(this.#shares.tables()).map(([name, size]) => [`shares, ${name}`, size] as const);
+    const trunks = Object.entries(this.#trunks?.tables() ?? {}).map(
+      ([name, size]) => [`trunks, ${name}`, size] as const,
+    );
+    return {
+      ...this.counts(),
+      ...this.#router.tables(),
+      ...Object.fromEntries(shares),
+      ...Object.fromEntries(trunks),
+      handshakes: this.#entrance.handshaker.total,
+      dialOwners: this.#orders.size,
+      dialledSockets: this.#orders.sockets,
+      mediaWatches: this.#dialServer.watches,
+      captures: this.#captures.running,
+      drains: this.#drains.known,
+      connectionsThatTopologyHoldsUp: this.#reports.pressure.waiting,
+      queuedBytes: this.queuedBytes,
     };
   }
 

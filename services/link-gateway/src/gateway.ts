@@ -48,7 +48,7 @@ export interface CreateGatewayDependencies
 /** A link-gateway with its stream to topology and its gRPC services. */
 export function createGateway(options: GatewayOptions, deps: CreateGatewayDependencies): Gateway {
   const { installation, locator, random = systemRandom, ports, ...rest } = deps;
-  const { clock, logger } = deps;
+  const { clock, logger, tracing } = deps;
   const { security, protocol = new ProtocolRule({}, { logger, clock }) } = ports;
   const trunkSecurity = { tls: security.serviceFiles, security: security.channel(LINK_GATEWAY_NAME) };
   const topologySecurity = security.channel(TOPOLOGY_NAME);
@@ -70,7 +70,7 @@ export function createGateway(options: GatewayOptions, deps: CreateGatewayDepend
     makeAttach: (host, reports) => {
       const attach = new AttachClient(
         { installation, security: topologySecurity },
-        { clock, logger, random, host, reports, locator, protocol },
+        { clock, logger, random, host, reports, locator, protocol, ...(tracing && { tracing }) },
       );
       locator.onChange(() => attach.leaderChanged());
       return attach;

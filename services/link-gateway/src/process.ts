@@ -55,7 +55,11 @@ export class LinkGatewayProcess implements Service {
   readonly #reports: EventReporter;
 
   /** `protocolVersion`: what it says that it speaks; for tests of versions side by side. */
-  constructor(options: Options, logger: Logger, { protocolVersion }: { protocolVersion?: number } = {}) {
+  constructor(
+    options: Options,
+    logger: Logger,
+    { protocolVersion, env }: { protocolVersion?: number; env?: SettingSources['env'] } = {},
+  ) {
     this.logger = logger;
     const frame = new ProcessFrame(
       {
@@ -64,6 +68,7 @@ export class LinkGatewayProcess implements Service {
         gatewayName: options.name,
         settings: options,
         protocolVersion,
+        env,
       },
       {
         logger,
@@ -97,6 +102,7 @@ export class LinkGatewayProcess implements Service {
       locator,
       treeSource: treeSourceOf(() => this.#api.client()),
       ports,
+      tracing: frame.tracing,
     });
     const changed = () => this.#others.leaderChanged();
     this.#volconf = new LeaderAddress({ role: VOLCONF_ROLE, changed }, { bus: hasNats ? bus : null, clock });
@@ -150,5 +156,10 @@ export class LinkGatewayProcess implements Service {
 
 /** A link-gateway process's work, by its settings. @throws SettingError */
 export function createLinkGatewayProcess(from: SettingSources): LinkGatewayProcess {
-  return createByName('link-gateway', settings, from, (options, logger) => new LinkGatewayProcess(options, logger));
+  return createByName(
+    'link-gateway',
+    settings,
+    from,
+    (options, logger, env) => new LinkGatewayProcess(options, logger, { env }),
+  );
 }

@@ -20,6 +20,7 @@ import { ProcessPorts } from '@spanmesh/runtime/process/process-ports';
 import type { Service } from '@spanmesh/runtime/process/service';
 import { systemRandom } from '@spanmesh/runtime/random';
 import type { SettingSources } from '@spanmesh/runtime/settings/setting';
+import { Tracing } from '@spanmesh/runtime/trace/tracing';
 import { VERSION } from '@spanmesh/runtime/version';
 import { createTopology, type Topology } from '@spanmesh/topology/topology';
 import { createVolconf, type Volconf } from '@spanmesh/volconf/volconf';
@@ -40,10 +41,14 @@ export class Standalone implements Service {
   readonly #bus: InProcessBus;
   readonly #events: EventLog;
   readonly #control: ProcessControl;
+  readonly #tracing = new Tracing();
+  readonly #env: SettingSources['env'];
   #api: TopologyClient | null = null;
 
-  constructor(options: StandaloneOptions, logger: Logger) {
+  /** `env`: where OpenTelemetry's variables are read from. */
+  constructor(options: StandaloneOptions, logger: Logger, env: SettingSources['env'] = process.env) {
     this.options = options;
+    this.#env = env;
     this.logger = logger;
     const clock = systemClock;
     const random = systemRandom;
@@ -63,6 +68,7 @@ export class Standalone implements Service {
       events,
       names: SERVICE_NAMES,
       gatewayName: options.name,
+      tracing: this.#tracing,
     });
     this.ports = ports;
     this.#control = new ProcessControl(
@@ -92,6 +98,7 @@ export class Standalone implements Service {
         serviceServer: ports.service,
         random,
         protocol: ports.protocol,
+        tracing: this.#tracing,
         // There is one gateway, and its service port is this process's.
         gatewayChannel: {
           security: ports.security.channel(LINK_GATEWAY_NAME),
@@ -110,6 +117,7 @@ export class Standalone implements Service {
       locator: new TopologyLocator({ addresses: () => [ports.serviceAddress] }, { bus: null, clock }),
       treeSource: treeSourceOf(() => this.#api),
       ports,
+      tracing: this.#tracing,
     });
     this.console = new Console(options, {
       clock,
@@ -128,6 +136,7 @@ export class Standalone implements Service {
         events,
         random,
         grpcServer: ports.api,
+        tracing: this.#tracing,
         security,
         // There is one gateway, and its service port is this process's.
         gatewayAddress: () => ports.serviceAddress,
@@ -143,6 +152,7 @@ export class Standalone implements Service {
   /** The order in which things need each other: the ports, topology, the gateway, volconf. */
   async start(): Promise<void> {
     try {
+      await this.#tracing.start({ service: 'standalone', env: this.#env }, this);
       await this.ports.start();
       const security = this.ports.security.channel(TOPOLOGY_NAME);
       this.#api = createClient(TopologyClient, this.ports.serviceAddress, { security });
@@ -169,6 +179,7 @@ export class Standalone implements Service {
     await this.ports.stop();
     this.#events.stop();
     await this.#bus.close();
+    await this.#tracing.stop();
   }
 
   hurry(): void {
@@ -192,7 +203,7 @@ function bucketsOnDisk({ dataDir: directory, installation }: StandaloneOptions, 
 
 /** A standalone process's work, by its settings. @throws SettingError */
 export function createStandalone(from: SettingSources): Standalone {
-  return createByName('standalone', settings, from, (options, logger) => new Standalone(options, logger));
+  return createByName('standalone', settings, from, (options, logger, env) => new Standalone(options, logger, env));
 }
 
 /** What a standalone that was started to be used from code shows. */

@@ -5,6 +5,8 @@ import { ProtocolRule } from '@spanmesh/runtime/grpc/protocol-version';
 import type { LeaseState } from '@spanmesh/runtime/lease/lease';
 import { type Logger, Throttle } from '@spanmesh/runtime/log/logger';
 import type { Random } from '@spanmesh/runtime/random';
+import type { Explained, TableSizes } from '@spanmesh/runtime/table-sizes';
+import type { Tracing } from '@spanmesh/runtime/trace/tracing';
 import { Turn } from '@spanmesh/runtime/turn';
 import { SpanTree } from '@spanmesh/spantree/tree';
 import { Api } from './api/api.ts';
@@ -14,6 +16,7 @@ import { Deathwatch } from './attach/deathwatch.ts';
 import { GatewayControl } from './attach/gateway-control.ts';
 import { Graves } from './attach/graves.ts';
 import { Isolation, STEP_DOWN_MS } from './attach/isolation.ts';
+import { LinkTraces } from './attach/link-traces.ts';
 import { missingProcesses } from './attach/missing.ts';
 import type { Presence } from './attach/presence.ts';
 import { Reaper } from './attach/reaper.ts';
@@ -28,6 +31,7 @@ import { Drains } from './operate/drains.ts';
 import { Replicas } from './replicas.ts';
 import { type FollowCall, Follower, type FollowerDeps } from './replication/follower.ts';
 import { Publisher } from './replication/publisher.ts';
+import { TakeOver } from './take-over.ts';
 import { Traffic } from './traffic/traffic.ts';
 import { History, type HistoryLimits } from './trees/history.ts';
 import { State, type StateObserver } from './trees/state.ts';
@@ -79,7 +83,18 @@ export interface CoreDeps {
   readonly gatewayChannel?: GatewayChannel | undefined;
   /** Without it this replica follows nobody while it stands by. */
   readonly following?: Following;
+  /** Who wants traces; default: nobody. */
+  readonly tracing?: Pick<Tracing, 'tracer'> | undefined;
 }
+
+/** Tables that have entries when all that filled them is gone. */
+export const KEPT: Explained = {
+  roster: 'who has been heard of in a term is waited for',
+  graves: 'an id that was declared dead must not come again',
+  dead: 'dead gateways are shown',
+  refusals: 'those that were refused are shown',
+  standbys: 'standbys follow whether there are gateways or not',
+};
 
 /** One replica of topology without its surroundings: gateways' streams and the API come in, the lease says what is allowed. */
 export class Core {
@@ -99,6 +114,8 @@ export class Core {
   readonly graves: Graves = new Graves();
   readonly reaper: Reaper;
   readonly refusals: Refusals;
+  /** Of the term that is beginning. */
+  readonly takeOver: TakeOver;
   /** Peers' messages that made no sense. */
   nonsense = 0;
   readonly #clock: Clock;
@@ -111,6 +128,7 @@ export class Core {
   readonly #logger: Logger;
   readonly #members: MemberEvents;
   readonly #address: () => string;
+  readonly #traces: LinkTraces;
   #epoch = 0;
   #ticking: Timer | undefined;
 
@@ -124,6 +142,7 @@ export class Core {
       following,
       gatewayChannel,
       events = NO_EVENTS,
+      tracing,
       protocol = new ProtocolRule({}, { logger, clock }),
     }: CoreDeps,
   ) {
@@ -135,6 +154,10 @@ export class Core {
     this.#address = address;
     this.#members = new MemberEvents({ events, presence });
     const members = this.#members;
+    this.takeOver = new TakeOver({ tracing });
+    this.#traces = new LinkTraces({ tracing });
+    const { takeOver } = this;
+    const traces = this.#traces;
     this.#widths = { linkid: linkidWidth, circuit: circuitWidth };
     this.#follows = following !== undefined;
     this.#turn = new Turn(() => this.flush());
@@ -178,6 +201,7 @@ export class Core {
       clock,
       request,
       record: (groups) => history.commit(groups),
+      traces,
     });
     const { commander } = this;
     const gone = (id: string) => commander.gatewayGone(id);
@@ -201,6 +225,8 @@ export class Core {
         logger,
         replicas: () => replicas.addresses(),
         request,
+        traces,
+        takeOver,
       },
     );
     const { control } = this;
@@ -239,6 +265,22 @@ export class Core {
     );
   }
 
+  /** Entries of every table here. What may be left when all gateways have gone: `KEPT`. */
+  tables(): TableSizes {
+    return {
+      ...this.state.tables(),
+      ...this.commander.tables(),
+      greeting: this.control.greeting,
+      roster: this.roster.size,
+      graves: this.graves.size,
+      dead: [...this.reaper.dead()].length,
+      refusals: this.refusals.list().length,
+      directoryCalls: this.directory.waiting,
+      watches: this.api.watches,
+      standbys: this.publisher.standbys().length,
+    };
+  }
+
   /**
    * What reads are answered from: the leader's own trees, also while its lease is not valid (it says so), or those that a standby has
    * heard of; while it takes over, too, because its own are not complete yet. Null: there is nothing to answer from.
@@ -272,6 +314,7 @@ export class Core {
   flush(): void {
     if (this.leadership.mayCommand()) this.reaper.reap();
     this.commander.flush();
+    if (this.leadership.mayCommand()) this.takeOver.ends();
     this.history.commit();
     this.publisher.flush();
     this.directory.flush();
@@ -284,7 +327,11 @@ export class Core {
   leaseChanged(lease: LeaseState): void {
     const led = this.leadership.inTerm;
     const begins = this.leadership.changed(lease);
-    if (begins) this.#beginTerm(lease.kind === 'leading' ? lease.epoch : this.#epoch);
+    if (begins) {
+      const epoch = lease.kind === 'leading' ? lease.epoch : this.#epoch;
+      this.takeOver.begins(epoch, this.#address());
+      this.#beginTerm(epoch);
+    }
     this.#follow(lease);
     if (lease.kind === 'leading') {
       if (!led) this.history.restart(lease.epoch);
@@ -334,6 +381,10 @@ export class Core {
     this.drains.endAll(details);
     this.captures.endAll(details);
     this.control.endAll(details);
+    this.takeOver.ends(details);
+    this.#traces.decided(details);
+    // What has closed counts, also if nothing is decided any more; what is let go of here stays open.
+    this.commander.countGone();
     for (const gateway of [...this.state.gateways.values()]) this.state.remove(gateway);
     this.reaper.clear();
     this.state.tree.forgetGone();

@@ -51,12 +51,16 @@ export class TopologyProcess implements Service {
   constructor(
     options: Options,
     logger: Logger,
-    { protocolVersion, replicationVersion }: { protocolVersion?: number; replicationVersion?: number } = {},
+    {
+      protocolVersion,
+      replicationVersion,
+      env,
+    }: { protocolVersion?: number; replicationVersion?: number; env?: SettingSources['env'] } = {},
   ) {
     this.#options = options;
     this.logger = logger;
     const frame = new ProcessFrame(
-      { service: 'topology', name: TOPOLOGY_NAME, settings: options, protocolVersion },
+      { service: 'topology', name: TOPOLOGY_NAME, settings: options, protocolVersion, env },
       {
         logger,
         service: {
@@ -93,6 +97,7 @@ export class TopologyProcess implements Service {
         security: ports.security.channel(TOPOLOGY_NAME),
         gatewayChannel: { security: ports.security.channel(LINK_GATEWAY_NAME) },
         protocol: ports.protocol,
+        tracing: frame.tracing,
       },
     );
     const changed = () => this.#others.leaderChanged();
@@ -153,5 +158,10 @@ export class TopologyProcess implements Service {
 
 /** A topology process's work, by its settings. @throws SettingError */
 export function createTopologyProcess(from: SettingSources): TopologyProcess {
-  return createByName('topology', settings, from, (options, logger) => new TopologyProcess(options, logger));
+  return createByName(
+    'topology',
+    settings,
+    from,
+    (options, logger, env) => new TopologyProcess(options, logger, { env }),
+  );
 }

@@ -1,5 +1,7 @@
+import { leftIn } from '@spanmesh/runtime/table-sizes';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { KEPT } from './core.ts';
 import { histories, RandomHistory } from './testing/random-history.fixture.ts';
 import {
   FakeGateway,
@@ -37,6 +39,26 @@ describe('random histories of three gateways and their leaders', () => {
         }
       }),
       { numRuns: 300 },
+    );
+  });
+
+  it('nothing is left of what has gone', () => {
+    fc.assert(
+      fc.property(histories(150), (events) => {
+        const history = new RandomHistory(true);
+        for (const one of events) history.run(one);
+        history.heal();
+        for (const gateway of history.gateways) {
+          for (const connection of [...gateway.connections.keys()]) gateway.closeConnection(connection);
+        }
+        history.heal();
+        const { core } = history.leader;
+        const there = { gateways: 'they are attached', queues: 'one each', streams: 'one each' };
+        expect(leftIn(core.tables(), { ...KEPT, ...there })).toEqual([]);
+        history.leader.lose();
+        expect(leftIn(core.tables(), KEPT)).toEqual([]);
+      }),
+      { numRuns: 100 },
     );
   });
 

@@ -19,6 +19,7 @@ import type { Random } from '@spanmesh/runtime/random';
 import type { AuthenticatedCall } from '@spanmesh/runtime/tls/certificate-name';
 import { gatewaysOfCaller } from '@spanmesh/runtime/tls/gateway-certificate';
 import type { ChannelSecurity } from '@spanmesh/runtime/tls/tls-credentials';
+import type { Tracing } from '@spanmesh/runtime/trace/tracing';
 import { READS } from './api/api.ts';
 import type { AttachStream } from './attach/attachment.ts';
 import { BusPresence } from './attach/presence.ts';
@@ -62,6 +63,8 @@ export interface TopologyDeps {
   readonly gatewayChannel?: GatewayChannel;
   /** Which versions of gateways are understood; default: those that fit to ours. */
   readonly protocol?: ProtocolRule;
+  /** Who wants traces; default: nobody. */
+  readonly tracing?: Pick<Tracing, 'tracer'>;
 }
 
 /** The topology service in whatever process: adds its gRPC services at once, contends for the lead once started. */
@@ -103,6 +106,7 @@ export class Topology implements Service {
         logger,
         events,
         gatewayChannel: deps.gatewayChannel,
+        tracing: deps.tracing,
         following: { open: (at) => openCall(at, security), random },
         ...(protocol && { protocol }),
       },

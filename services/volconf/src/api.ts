@@ -19,13 +19,15 @@ import {
   type WatchTargetsRequest,
   type WatchTargetsResponse,
 } from '@spanmesh/proto/v1/volconf';
+import { apiPrincipal } from '@spanmesh/runtime/access/api-principal';
 import type { Clock } from '@spanmesh/runtime/clock';
 import { ApiError, FaultLog, invalid } from '@spanmesh/runtime/grpc/api-error';
+import { CallShares } from '@spanmesh/runtime/grpc/call-shares';
 import { type Key, pageOfUnsorted } from '@spanmesh/runtime/grpc/paging';
 import { Slices } from '@spanmesh/runtime/grpc/slices';
 import type { Logger } from '@spanmesh/runtime/log/logger';
 import { dialectOf } from './dialect.ts';
-import { MAX_WATCHES } from './limits.ts';
+import { MAX_WATCHES, MAX_WATCHES_PER_USER } from './limits.ts';
 import { showOperator, showSlot, showStored, type Times, type View } from './show-target.ts';
 import type { Slot } from './slots/slot.ts';
 import { parseSpanPath } from './slots/span-path.ts';
@@ -59,12 +61,14 @@ export class Api {
   /** What is being answered. */
   readonly slices = new Slices();
   readonly #watches = new Set<TargetWatch>();
+  readonly #shares: CallShares<'watches'>;
   readonly #faults: FaultLog;
 
   constructor(options: { defaultPort: number }, deps: ApiDeps) {
     this.#options = options;
     this.#deps = deps;
     this.#faults = new FaultLog({ service: 'volconf' }, deps);
+    this.#shares = new CallShares({ watches: { total: MAX_WATCHES, share: MAX_WATCHES_PER_USER } }, deps);
   }
 
   get watches(): number {
@@ -155,9 +159,10 @@ export class Api {
   #watch(call: ServerWritableStream<WatchTargetsRequest, WatchTargetsResponse>): void {
     try {
       const term = this.#leading();
-      if (this.#watches.size >= MAX_WATCHES) {
-        throw new ApiError(status.RESOURCE_EXHAUSTED, `There are ${MAX_WATCHES} watches already: end some.`);
-      }
+      const close = this.#shares.begin('watches', apiPrincipal(call), (error) => {
+        watch.abandon();
+        call.emit('error', error);
+      });
       const names = [...this.#known(term, '')].map((known) => ('slot' in known ? known.slot.name : known.operator));
       // Registered before the first message is sent: nothing falls between the two.
       const watch: TargetWatch = new TargetWatch(names, {
@@ -166,7 +171,10 @@ export class Api {
           const now = this.#deps.term();
           return now === null ? null : this.#byName(now, name);
         },
-        onEnd: () => this.#watches.delete(watch),
+        onEnd: () => {
+          this.#watches.delete(watch);
+          close();
+        },
       });
       this.#watches.add(watch);
     } catch (error) {

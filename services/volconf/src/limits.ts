@@ -16,6 +16,8 @@ export const MAX_AUTOCONN_BYTES = 1_048_576;
 export const AUTOCONN_LOOK_MS = 5000;
 /** Watches of targets at a time: each remembers the names that it has not read yet. */
 export const MAX_WATCHES = 1000;
+/** Watches of one user, or of one address if nobody is known by a name. */
+export const MAX_WATCHES_PER_USER = 500;
 
 /** Due times are rounded up to this, ms, so that many targets share a timer. */
 export const TIMER_QUANTUM_MS = 20;

@@ -45,11 +45,15 @@ export class VolconfProcess implements Service {
   readonly #others: OtherServices;
 
   /** `protocolVersion`: what it says that it speaks; for tests of versions side by side. */
-  constructor(options: Options, logger: Logger, { protocolVersion }: { protocolVersion?: number } = {}) {
+  constructor(
+    options: Options,
+    logger: Logger,
+    { protocolVersion, env }: { protocolVersion?: number; env?: SettingSources['env'] } = {},
+  ) {
     this.#options = options;
     this.logger = logger;
     const frame = new ProcessFrame(
-      { service: 'volconf', name: VOLCONF_NAME, settings: options, protocolVersion },
+      { service: 'volconf', name: VOLCONF_NAME, settings: options, protocolVersion, env },
       {
         logger,
         service: {
@@ -71,6 +75,7 @@ export class VolconfProcess implements Service {
         events,
         random: systemRandom,
         grpcServer: ports.api,
+        tracing: frame.tracing,
         serviceServer: ports.service,
         security: ports.security.channel(LINK_GATEWAY_NAME),
         replicaSecurity: ports.security.channel(VOLCONF_NAME),
@@ -136,5 +141,10 @@ export class VolconfProcess implements Service {
 
 /** A volconf process's work, by its settings. @throws SettingError */
 export function createVolconfProcess(from: SettingSources): VolconfProcess {
-  return createByName('volconf', settings, from, (options, logger) => new VolconfProcess(options, logger));
+  return createByName(
+    'volconf',
+    settings,
+    from,
+    (options, logger, env) => new VolconfProcess(options, logger, { env }),
+  );
 }

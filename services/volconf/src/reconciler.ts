@@ -1,6 +1,7 @@
 import type { DialledUp, DialRequest } from '@spanmesh/proto/v1/dial';
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { Random } from '@spanmesh/runtime/random';
+import type { TableSizes } from '@spanmesh/runtime/table-sizes';
 import { apiDialect, dialectOf } from './dialect.ts';
 import { GatewayError, type GatewayPort } from './gateways/gateway-port.ts';
 import { HANGUP_RETRY_MS, TIMER_QUANTUM_MS } from './limits.ts';
@@ -102,6 +103,12 @@ export class Reconciler {
   /** Targets that want something or have something left. */
   get size(): number {
     return this.#targets.size;
+  }
+
+  tables(): TableSizes {
+    let leftovers = 0;
+    for (const target of this.#targets.values()) leftovers += target.leftovers.size;
+    return { targets: this.#targets.size, leftovers, timers: this.#heap.size, ...this.#queue.tables() };
   }
 
   get dialling(): number {
@@ -516,6 +523,7 @@ export class Reconciler {
       answerTimeoutMs: Math.ceil(answerTimeout),
       label: target.label,
       mediaId: target.mediaId,
+      principal: target.principal,
       byOperator: target.byOperator,
     };
   }

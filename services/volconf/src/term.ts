@@ -3,6 +3,7 @@ import type { Clock } from '@spanmesh/runtime/clock';
 import type { GatewayRecord } from '@spanmesh/runtime/gateways/registry';
 import type { Logger, Throttle } from '@spanmesh/runtime/log/logger';
 import type { Random } from '@spanmesh/runtime/random';
+import type { Explained, TableSizes } from '@spanmesh/runtime/table-sizes';
 import { Fleet } from './gateways/fleet.ts';
 import type { GatewayLink, LinkSink } from './gateways/gateway-link.ts';
 import type { GatewayError, GatewayPort } from './gateways/gateway-port.ts';
@@ -44,6 +45,11 @@ interface Operated {
   readonly asked: WantedTarget;
   readonly target: Target;
 }
+
+/** Tables that have entries when all that filled them is gone. */
+export const KEPT: Explained = {
+  gateways: 'they are there whether peers ask for something or not',
+};
 
 /**
  * Everything that a leader knows and does under one epoch. It begins with nothing: media, slots and what stands come from the
@@ -108,6 +114,22 @@ export class Term implements LinkSink, MediaSink {
         staleEpoch: (heard) => sink.staleEpoch(heard),
       },
     );
+  }
+
+  /** Entries of every table of the term. What may be left when all media and operators' targets are gone: `KEPT`. */
+  tables(): TableSizes {
+    return {
+      ...this.media.tables(),
+      ...this.reconciler.tables(),
+      slotsOfTargets: this.#slotOf.size,
+      operatorsOfTargets: this.#operatorOf.size,
+      operators: this.#operators.size,
+      groups: this.#groups.size,
+      groupsOfSlots: this.#groupOf.size,
+      snapshotsBeingRead: this.#standing.size,
+      undecided: this.#undecided.size,
+      gateways: this.fleet.size,
+    };
   }
 
   start(): void {

@@ -1,5 +1,7 @@
+import { leftIn } from '@spanmesh/runtime/table-sizes';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { KEPT } from './term.ts';
 import type { Fate, Host } from './testing/fake-gateway.fixture.ts';
 import { copyOf, MEDIA, MEDIA_2, World } from './testing/world.fixture.ts';
 
@@ -130,6 +132,13 @@ class Player {
     await world.advance(200_000);
   }
 
+  /** Nobody asks for anything any more, and time enough passes. */
+  async leave(): Promise<void> {
+    for (const one of this.world.gateways) for (const lnkConn of [...one.lnkConns.keys()]) one.closeConn(lnkConn);
+    for (const name of [...this.operators.keys()]) await this.#set(name, '');
+    await this.world.advance(10_000);
+  }
+
   /** `owner host:port` of all that is to be connected. */
   wanted(): string[] {
     const wanted: string[] = [];
@@ -237,6 +246,8 @@ describe('whatever happens', () => {
           // Nothing goes on when everything stands.
           expect(world.leader.term!.reconciler.dialling).toBe(0);
           expect(world.leader.term!.reconciler.timers).toBe(0);
+          await player.leave();
+          expect(leftIn(world.leader.term!.tables(), KEPT)).toEqual([]);
         } finally {
           await world.stop();
         }

@@ -6,6 +6,7 @@ import { ALL_EVENTS, EVENT_REPORTS } from '@spanmesh/runtime/bus/bus-names';
 import { decodeReport } from '@spanmesh/runtime/events/event-report';
 import { afterEach, describe, expect, it } from 'vitest';
 import { GatewayError } from './gateways/gateway-port.ts';
+import { MAX_WATCHES, MAX_WATCHES_PER_USER } from './limits.ts';
 import { copyOf, MEDIA, MEDIA_2, settle, World } from './testing/world.fixture.ts';
 
 let world: World;
@@ -248,6 +249,7 @@ describe('slots of a media', () => {
     expect(world.connections()).toEqual([`${OWNER_3} late:987`]);
   });
 
+  // Limits: volconf/src/limits.ts DEFAULT_MAX_SLOTS
   it('are reported and ignored when they are illegal, and when there are too many', async () => {
     world = await World.start({ env: { SPANMESH_VOLCONF_MAX_SLOTS: '1' } });
     const conn = world.gateway.openConn(MEDIA);
@@ -411,6 +413,7 @@ describe('a target that fails', () => {
     expect(world.clock.pending).toBeLessThanOrEqual(idle + 1);
   });
 
+  // Limits: volconf/src/limits.ts DEFAULT_MAX_DIALS
   it('is attempted together with no more others than the setting says', async () => {
     world = await World.start({ env: { SPANMESH_VOLCONF_MAX_DIALS: '10' } });
     world.gateway.dialMs = 1000;
@@ -587,15 +590,23 @@ function call<Answer>(method: unknown, request: object): Promise<Answer> {
 class FakeTargetStream extends EventEmitter {
   readonly sent: WatchTargetsResponse[] = [];
   readonly request = {};
+  readonly metadata = new Metadata();
   accepts = true;
   ended = false;
   error: (Error & { code?: number }) | null = null;
 
-  constructor() {
+  readonly #host: string;
+
+  constructor(host = '192.0.2.1') {
     super();
+    this.#host = host;
     this.on('error', (error) => {
       this.error = error;
     });
+  }
+
+  getPeer(): string {
+    return `${this.#host}:4711`;
   }
 
   write(response: WatchTargetsResponse): boolean {
@@ -716,6 +727,29 @@ describe('the API', () => {
     expect((await list()).targets[0]!.slot).toMatchObject({ index: 9, priority: 0x83, label: 'far', pending: false });
     await expect(list({ pageToken: 'x' })).rejects.toMatchObject({ code: status.INVALID_ARGUMENT });
     await expect(list({ mediaId: 'x' })).rejects.toMatchObject({ code: status.INVALID_ARGUMENT });
+  });
+
+  // Limits: volconf/src/limits.ts MAX_WATCHES_PER_USER
+  it('one user has his share of watches, and whoever has most gives way to a newcomer', async () => {
+    world = await World.start();
+    const watch = (host: string): FakeTargetStream => {
+      const stream = new FakeTargetStream(host);
+      (api().watchTargets as (stream: unknown) => void)(stream);
+      return stream;
+    };
+    const greedy = Array.from({ length: MAX_WATCHES_PER_USER }, () => watch('192.0.2.1'));
+    expect(greedy.every(({ error }) => error === null)).toBe(true);
+    expect(watch('192.0.2.1').error?.code).toBe(status.RESOURCE_EXHAUSTED);
+    for (let i = MAX_WATCHES_PER_USER; i < MAX_WATCHES - 1; i++) watch('192.0.2.2');
+    expect(watch('192.0.2.3').error).toBeNull();
+    expect(watch('192.0.2.4').error).toBeNull();
+    expect(greedy.at(-1)?.error?.code).toBe(status.RESOURCE_EXHAUSTED);
+    // It is told of nothing any more, and has left its place.
+    const { sent } = greedy.at(-1)!;
+    await settle();
+    expect(sent).toEqual([]);
+    greedy[0]?.emit('cancelled');
+    expect(watch('192.0.2.3').error).toBeNull();
   });
 
   it('watches: all, `current`, then every change; what is not read waits by name', async () => {

@@ -17,6 +17,7 @@ import type { Metrics } from '@spanmesh/runtime/metrics';
 import type { Service } from '@spanmesh/runtime/process/service';
 import type { Random } from '@spanmesh/runtime/random';
 import { type ChannelSecurity, meetingGateway } from '@spanmesh/runtime/tls/tls-credentials';
+import type { Tracing } from '@spanmesh/runtime/trace/tracing';
 import { VERSION } from '@spanmesh/runtime/version';
 import { Api } from './api.ts';
 import { publishTarget, tellTarget } from './events.ts';
@@ -56,6 +57,8 @@ export interface VolconfDeps {
   readonly security?: ChannelSecurity;
   /** Where a gateway's service port is, `host:port`; empty: it cannot be reached. Default: what its record says. */
   readonly gatewayAddress?: (record: GatewayRecord) => string;
+  /** Who wants traces of dials; default: nobody. */
+  readonly tracing?: Pick<Tracing, 'tracer'>;
   /** The way to a gateway; null: none. Default: gRPC to its address. */
   readonly connect?: (record: GatewayRecord) => GatewayPort | null;
 }
@@ -242,7 +245,8 @@ export class Volconf implements Service {
   #connect(record: GatewayRecord): GatewayPort | null {
     const { security = PLAINTEXT, gatewayAddress = ({ serviceAddress }: GatewayRecord) => serviceAddress } = this.#deps;
     const address = gatewayAddress(record);
-    return address === '' ? null : new GrpcGatewayPort(address, meetingGateway(security, record.name));
+    const { tracing } = this.#deps;
+    return address === '' ? null : new GrpcGatewayPort(address, meetingGateway(security, record.name), { tracing });
   }
 
   #endTerm(): void {

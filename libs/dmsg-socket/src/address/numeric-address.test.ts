@@ -54,3 +54,9 @@ describe('numeric addresses', () => {
     fc.assert(fc.property(fc.string(), (text) => void addressBytes(text)));
   });
 });
+
+// Limits: address/numeric-address.ts MAX_TEXT
+it('a text of more than 100 characters is no address, whatever it is', () => {
+  expect(addressBytes(`fe80::1%${'x'.repeat(92)}`)).not.toBeNull();
+  expect(addressBytes(`fe80::1%${'x'.repeat(93)}`)).toBeNull();
+});

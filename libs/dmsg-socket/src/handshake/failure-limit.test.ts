@@ -10,6 +10,7 @@ function limit({ perAddress = 4, perKey = 8 } = {}) {
   return { clock, told, failures: new FailureLimit({ perAddress, perKey }, { clock, reached }) };
 }
 
+// Limits: handshake/limits.ts DEFAULT_FAILED_HANDSHAKES_PER_ADDRESS
 it('takes so many of an address, says once that there were too many, and gives them back evenly', () => {
   const { failures, clock, told } = limit();
   for (let n = 0; n < 4; n++) {
@@ -29,6 +30,7 @@ it('takes so many of an address, says once that there were too many, and gives t
   expect(failures.reached).toEqual({ address: 2, key: 0 });
 });
 
+// Limits: handshake/limits.ts DEFAULT_FAILED_HANDSHAKES_PER_KEY
 it('takes so many of a key, from whichever addresses', () => {
   const { failures, told } = limit();
   for (const address of ['a', 'b', 'c', 'd']) for (let n = 0; n < 2; n++) failures.count(address, 'k');
@@ -36,6 +38,7 @@ it('takes so many of a key, from whichever addresses', () => {
   expect(told).toEqual([['key', 'd']]);
 });
 
+// Limits: handshake/limits.ts MAX_FAILING
 it('is bounded: those who have failed least are forgotten first', () => {
   const { failures, clock } = limit({ perKey: 1_000_000 });
   for (let n = 0; n < 4; n++) failures.count('worst', 'k');

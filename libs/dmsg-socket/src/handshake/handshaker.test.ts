@@ -261,6 +261,7 @@ describe('handshakes', () => {
     expect(await good).toHaveProperty('sealer');
   });
 
+  // Limits: handshake/limits.ts DEFAULT_MAX_HANDSHAKES, handshake/limits.ts DEFAULT_MAX_HANDSHAKES_PER_ADDRESS
   it('are bounded, in all and for each address', async () => {
     const { handshaker: to } = handshaker({ total: 2, perAddress: 1 });
     const [first] = await pair();

@@ -166,6 +166,7 @@ describe('a message is refused', () => {
     expect(push(LINKID, Buffer.alloc(63))).toBeUndefined();
   });
 
+  // Limits: wire/header.ts MAX_HEADER_BYTES
   it('with a header of 0 or of more than 2048 bytes: FIELD', () => {
     expect(push(CIRCUIT, header(0, 0))).toBe(ErrorCode.FIELD);
     expect(push(CIRCUIT, header(33, 0))).toBe(ErrorCode.FIELD);
@@ -335,6 +336,7 @@ describe('without a dialect', () => {
     expect(recorder.frames).toHaveLength(0);
   });
 
+  // Limits: wire/framing.ts MAX_HELD_BYTES
   it('no more than the limit is held, whatever the chunks', () => {
     const pads = (n: number): Buffer =>
       stream(

@@ -44,6 +44,7 @@ describe('tokens of the API', () => {
     expect(() => parse(text)).not.toThrow(/SECRET/);
   });
 
+  // Limits: access/api-tokens.ts MAX_API_TOKENS
   it('are not more than can be compared at each call', () => {
     const lines = Array.from({ length: MAX_API_TOKENS + 1 }, (_, i) => `u read sha256:${String(i).padStart(64, '0')}`);
     expect(parse(lines.slice(1).join('\n')).size).toBe(MAX_API_TOKENS);

@@ -95,3 +95,22 @@ describe('signs of life', () => {
     expect(signs.flowingSince).toBeNull();
   });
 });
+
+// Limits: gateways/signs-of-life.ts MAX_SIGNS
+it('16,384 processes are kept, and the one that has been silent for longest goes first', async () => {
+  const clock = new FakeClock();
+  const bus = new InProcessBus({ onError: (error) => expect.unreachable(String(error)) });
+  const signs = new SignsOfLife({ bus, clock });
+  signs.start();
+  const say = (n: number) =>
+    bus.publish(
+      SIGNS_OF_LIFE,
+      Buffer.from(JSON.stringify({ ...gateway, id: `g${n}.00000001`, name: `g${n}`, leaving: false })),
+    );
+  for (let n = 0; n < 16_384; n++) say(n);
+  await delivered();
+  expect(signs.lastSign('g0.00000001')).toBeDefined();
+  say(16_384);
+  await delivered();
+  expect([0, 1, 16_384].map((n) => signs.lastSign(`g${n}.00000001`) !== undefined)).toEqual([false, true, true]);
+});

@@ -18,6 +18,8 @@ import { type Clock, systemClock } from '../clock.ts';
 import type { EventTeller } from '../events/event-teller.ts';
 import { type Logger, Throttle } from '../log/logger.ts';
 import { ShareLog } from '../shares/share-log.ts';
+import { traceCalls } from '../trace/traced-calls.ts';
+import { NO_TRACING, type Tracing } from '../trace/tracing.ts';
 import type { CallStats } from './call-stats.ts';
 import { GRPC_KEEPALIVE_MS, GRPC_KEEPALIVE_TIMEOUT_MS, MAX_GRPC_MESSAGE_BYTES } from './grpc-channel.ts';
 import { type ConnectionBounds, GrpcConnections } from './grpc-connections.ts';
@@ -74,6 +76,7 @@ export class GrpcServer {
       security = {},
       protocol,
       takesPassedOn = false,
+      tracing = NO_TRACING,
       connections = { total: MAX_CONNECTIONS, share: MAX_CONNECTIONS_PER_ADDRESS },
     }: {
       listen: HostPort | null;
@@ -81,6 +84,7 @@ export class GrpcServer {
       security?: ServerSecurity;
       protocol?: ProtocolRule;
       takesPassedOn?: boolean;
+      tracing?: Pick<Tracing, 'tracer'>;
       connections?: ConnectionBounds;
     },
     {
@@ -131,6 +135,7 @@ export class GrpcServer {
       // Not there unless needed: each message of a call passes through.
       interceptors: [
         ...(calls === undefined ? [] : [calls.interceptor]),
+        ...(tracing === NO_TRACING ? [] : [traceCalls(tracing)]),
         limitCalls(`/${HEALTH_SERVICE}/`, this.publicCalls),
         ...gates,
         ...(acts === undefined ? [] : [acts]),

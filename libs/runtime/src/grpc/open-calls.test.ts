@@ -16,6 +16,7 @@ function full(): OpenCalls {
 }
 
 describe('calls that everybody may make', () => {
+  // Limits: grpc/open-calls.ts MAX_PUBLIC_CALLS_PER_CONNECTION
   it('have a bound for each connection', () => {
     const calls = new OpenCalls();
     for (let i = 0; i < 16; i++) expect(calls.add(callFrom('a', 1))).toBeNull();
@@ -24,6 +25,7 @@ describe('calls that everybody may make', () => {
     expect(calls.refused).toBe(1);
   });
 
+  // Limits: grpc/open-calls.ts MAX_PUBLIC_CALLS_PER_ADDRESS
   it('have a bound for each address', () => {
     const calls = new OpenCalls();
     for (let i = 0; i < 256; i++) expect(calls.add(callFrom('a', i))).toBeNull();
@@ -31,6 +33,7 @@ describe('calls that everybody may make', () => {
     expect(calls.add(callFrom('b', 1))).toBeNull();
   });
 
+  // Limits: grpc/open-calls.ts MAX_PUBLIC_CALLS
   it('past the number of all, one of the address that has most ends, and the newcomer is served', () => {
     const calls = full();
     expect(calls.add(callFrom('new', 1))).toBeNull();

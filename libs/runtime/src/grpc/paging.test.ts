@@ -78,6 +78,7 @@ describe('pages', () => {
     }
   });
 
+  // Limits: grpc/paging.ts MAX_PAGE_VISITS
   it('end early, with a token, when a filter fits few', () => {
     const items = Array.from({ length: 3 * MAX_PAGE_VISITS }, (_, i) => [i]);
     const matches = ([n]: Key) => n === items.length - 1;
@@ -106,6 +107,7 @@ describe('pages', () => {
     expect(most).toBeLessThanOrEqual(256);
   });
 
+  // Limits: grpc/paging.ts MAX_PAGE_SIZE
   it('have a default and a largest size', () => {
     const items = Array.from({ length: 6000 }, (_, i) => [i]);
     expect(keysPage(items, { pageSize: 0, pageToken: '' }).items).toHaveLength(500);

@@ -13,6 +13,8 @@ import { apiPrincipal } from '../access/api-principal.ts';
 import { type CallOfSomebody, callerOf, passingOn } from '../access/passed-on-caller.ts';
 import { type Holding, Pool, type PoolLimit } from '../shares/pool.ts';
 import type { ChannelSecurity } from '../tls/tls-credentials.ts';
+import { TRACE_HEADER, traceparent } from '../trace/trace-context.ts';
+import { traceOf } from '../trace/traced-calls.ts';
 import { createClient } from './grpc-client.ts';
 
 /** Calls passed on at a time: each is a call at the leader, too. */
@@ -113,7 +115,7 @@ export class PassedCalls {
       asItIs,
       wrap,
       request,
-      passingOn(callerOf(call)),
+      goingOn(call),
       { deadline: call.getDeadline() },
       (error, answer) => active.end(error === null ? null : shown(error, to), answer),
     );
@@ -129,7 +131,7 @@ export class PassedCalls {
     if (active === null) return;
     const { path } = method;
     const deadline = { deadline: call.getDeadline() };
-    const headers = passingOn(callerOf(call));
+    const headers = goingOn(call);
     const upstream = active.client.makeServerStreamRequest(path, asItIs, wrap, request, headers, deadline);
     active.cancels(() => upstream.cancel());
     // A client that reads slowly slows the other process down, and does not fill this one.
@@ -150,7 +152,7 @@ export class PassedCalls {
     const active = this.#begin(call, to, ending(call));
     if (active === null) return;
     const deadline = { deadline: call.getDeadline() };
-    const headers = passingOn(callerOf(call));
+    const headers = goingOn(call);
     const upstream = active.client.makeBidiStreamRequest(method.path, asItIs, wrap, headers, deadline);
     active.cancels(() => upstream.cancel());
     call.on('data', (message: Buffer) => {
@@ -279,4 +281,12 @@ function shown({ code, details, metadata }: ServiceError, { what, address }: Des
   const isItsOwn = Object.keys(metadata.getMap()).length > 0;
   if (code !== status.UNAVAILABLE || isItsOwn) return { code, details };
   return { code, details: `The ${what} at ${address} does not answer: try again. (${details})` };
+}
+
+/** Headers of a call that goes on: who has made it, and the trace that it is in. */
+function goingOn(call: CallOfSomebody): Metadata {
+  const headers = passingOn(callerOf(call));
+  const trace = traceOf(call.metadata);
+  if (trace !== null) headers.set(TRACE_HEADER, traceparent(trace));
+  return headers;
 }

@@ -2,6 +2,7 @@ import { expect, it } from 'vitest';
 import { recordingLogger } from '../tls/certificates.fixture.ts';
 import { consoleToLog } from './console-to-log.ts';
 
+// Limits: log/console-to-log.ts MAX_CHARS
 it('makes lines of the log of what is printed, however long, until it is undone', () => {
   const { lines, logger } = recordingLogger();
   const printed: unknown[] = [];

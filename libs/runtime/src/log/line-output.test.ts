@@ -80,6 +80,7 @@ describe('lines', () => {
     expect([output.lost, clock.pending]).toEqual([0, 0]);
   });
 
+  // Limits: log/line-output.ts MAX_WAITING_BYTES
   it('that wait are bounded: what comes then is lost, and told of without a further line', () => {
     to.code = 'EAGAIN';
     to.room = 0;

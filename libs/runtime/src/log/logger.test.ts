@@ -29,6 +29,7 @@ describe('Throttle', () => {
     expect(throttle.admit('a')).toEqual({ log: true, suppressed: 0 });
   });
 
+  // Limits: log/logger.ts MAX_THROTTLE_KEYS
   it('is bounded against made-up keys, and counts what that held back', () => {
     const clock = new FakeClock();
     const throttle = new Throttle({ intervalMs: 1000 }, { clock });

@@ -17,6 +17,7 @@ import {
   type SettingSources,
   type SettingValues,
 } from '../settings/setting.ts';
+import { Tracing } from '../trace/tracing.ts';
 import { ProcessControl } from './process-control.ts';
 import { ProcessPorts } from './process-ports.ts';
 import type { ProcessOptions } from './process-settings.ts';
@@ -31,6 +32,8 @@ export interface ProcessFrameOptions {
   readonly settings: ProcessOptions & NatsOptions;
   /** What it says that it speaks; for tests of versions side by side. */
   readonly protocolVersion?: number | undefined;
+  /** Where OpenTelemetry's variables are read from; default: the process's. */
+  readonly env?: SettingSources['env'] | undefined;
 }
 
 /** What the frame asks of the service in it. */
@@ -57,10 +60,12 @@ export class ProcessFrame {
   readonly ports: ProcessPorts;
   /** What this process sees. */
   readonly events: EventLog;
+  readonly tracing = new Tracing();
 
   readonly #options: ProcessFrameOptions;
   readonly #bus: ProcessBus;
   readonly #control: ProcessControl;
+  readonly #logger: Logger;
 
   /** @throws SettingError: settings that contradict each other, or cannot be secured as they must be. */
   constructor(
@@ -68,6 +73,7 @@ export class ProcessFrame {
     { service, logger }: { readonly service: FramedService; readonly logger: Logger },
   ) {
     this.#options = options;
+    this.#logger = logger;
     const { settings, name, gatewayName, protocolVersion } = options;
     const { clock, metrics } = this;
     const ready = () => service.notReady();
@@ -93,6 +99,7 @@ export class ProcessFrame {
       ...(protocolVersion !== undefined && { protocolVersion }),
       names: [name],
       gatewayName,
+      tracing: this.tracing,
     });
     const { leads, gateway, keysProblems, serviceAddress } = service;
     this.#control = new ProcessControl(
@@ -114,6 +121,8 @@ export class ProcessFrame {
 
   /** Looks at NATS, listens, has the service `begin`, and answers for the process. @throws SettingError: what is missing or taken. */
   async start(begin: () => Promise<void>): Promise<void> {
+    const { service, env = process.env } = this.#options;
+    await this.tracing.start({ service, env }, { logger: this.#logger });
     await this.#bus.check();
     await this.ports.start();
     await begin();
@@ -128,6 +137,7 @@ export class ProcessFrame {
     await this.ports.stop();
     this.events.stop();
     await this.bus.close();
+    await this.tracing.stop();
   }
 
   /** What others are told must be where they reach us. @throws SettingError: it is neither known nor `set`. */
@@ -154,10 +164,10 @@ export function createByName<T extends Readonly<Record<string, Setting<unknown>>
   service: string,
   settings: T,
   from: SettingSources,
-  make: (options: SettingValues<T>, logger: Logger) => P,
+  make: (options: SettingValues<T>, logger: Logger, env: SettingSources['env']) => P,
 ): P {
   const options = readSettings(settings, from);
   const logger = createLogger({ level: (options as SettingValues<T> & ProcessOptions).logLevel, service });
   warnOfMisspelt(from.env, settings, logger);
-  return make(options, logger);
+  return make(options, logger, from.env);
 }

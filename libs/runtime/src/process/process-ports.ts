@@ -9,6 +9,7 @@ import { GrpcServer } from '../grpc/grpc-server.ts';
 import { ProtocolRule } from '../grpc/protocol-version.ts';
 import { type Logger, registerLogMetrics } from '../log/logger.ts';
 import type { Metrics } from '../metrics.ts';
+import { NO_TRACING, type Tracing } from '../trace/tracing.ts';
 import { registerBuildInfo } from './build-info.ts';
 import { HttpServer } from './http-server.ts';
 import type { ProcessOptions } from './process-settings.ts';
@@ -31,6 +32,8 @@ export interface ProcessPortsDependencies {
   readonly clock?: Clock;
   /** What this process says that it speaks; another than its own in tests only. */
   readonly protocolVersion?: number;
+  /** Who wants traces of calls; default: nobody. */
+  readonly tracing?: Pick<Tracing, 'tracer'>;
 }
 
 /**
@@ -65,6 +68,7 @@ export class ProcessPorts implements Service {
       gatewayName: gateway,
       clock = systemClock,
       protocolVersion,
+      tracing = NO_TRACING,
     }: ProcessPortsDependencies,
   ) {
     this.#options = options;
@@ -88,7 +92,7 @@ export class ProcessPorts implements Service {
     const { maxApiConnections } = options;
     const connections = { total: maxApiConnections, share: maxApiConnections >> 1 };
     this.api = new GrpcServer(
-      { listen: grpcListen, setting: 'SPANMESH_GRPC_LISTEN', security: api, connections },
+      { listen: grpcListen, setting: 'SPANMESH_GRPC_LISTEN', security: api, connections, tracing },
       {
         logger,
         clock,
@@ -99,7 +103,14 @@ export class ProcessPorts implements Service {
       },
     );
     this.service = new GrpcServer(
-      { listen: serviceListen, setting: 'SPANMESH_SERVICE_LISTEN', security: service, protocol, takesPassedOn: true },
+      {
+        listen: serviceListen,
+        setting: 'SPANMESH_SERVICE_LISTEN',
+        security: service,
+        protocol,
+        takesPassedOn: true,
+        tracing,
+      },
       { logger, clock, refused: () => refused.service++, calls, events },
     );
     const ports = { api: this.api.connections, service: this.service.connections };

@@ -29,6 +29,7 @@ describe('A report of a process', () => {
 });
 
 describe('The last lines of a log', () => {
+  // Limits: log/recent-lines.ts MAX_RECENT_LINES, log/recent-lines.ts MAX_RECENT_CHARS
   it('are bounded in number and in size', () => {
     const lines = new RecentLines();
     for (let i = 0; i < 2 * MAX_RECENT_LINES; i++) lines.add(`${i}\n`);
@@ -36,4 +37,12 @@ describe('The last lines of a log', () => {
     for (let i = 0; i < 100; i++) lines.add('x'.repeat(1_000_000));
     expect(lines.all.join('').length).toBeLessThanOrEqual(MAX_RECENT_CHARS);
   });
+});
+
+// Limits: log/recent-lines.ts MAX_LINE_CHARS
+it('a line is kept whole up to 8 KiB, and its beginning beyond', () => {
+  const lines = new RecentLines();
+  lines.add(`${'x'.repeat(8192)}\n`);
+  lines.add('y'.repeat(8193));
+  expect(lines.all.map((line) => line.length)).toEqual([8192, 8192]);
 });

@@ -15,6 +15,7 @@ describe('the name of an installation', () => {
     expect(read(name).installation).toBe(name);
   });
 
+  // Limits: settings/installation-setting.ts MAX_CHARS
   it.each(['', 'A', 'a.b', 'a_b', 'a b', '*', '>', 'é', 'x'.repeat(41)])('may not be %j', (name) => {
     expect(() => read(name)).toThrow(/^SPANMESH_INSTALLATION: /);
   });

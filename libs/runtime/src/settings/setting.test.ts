@@ -105,3 +105,13 @@ describe('setting types', () => {
     expect(() => parse(written)).toThrow(message);
   });
 });
+
+// Limits: settings/setting.ts MAX_SHOWN, settings/setting-types.ts MAX_DURATION_MS
+it('a value is shown whole in an error up to 80 characters, and a duration is 24 days at most', () => {
+  const wait = setting({ env: 'SPANMESH_WAIT', flag: '--wait', default: '1', describe: 'x', parse: duration() });
+  const read = (value: string) => readSettings({ wait }, { env: { SPANMESH_WAIT: value }, flags: {} }).wait;
+  expect(() => read('x'.repeat(80))).toThrow(`'${'x'.repeat(80)}'`);
+  expect(() => read('x'.repeat(81))).toThrow(`'${'x'.repeat(80)}…'`);
+  expect(read('2147483647')).toBe(2 ** 31 - 1);
+  expect(() => read('2147483648')).toThrow('2147483647ms');
+});

@@ -17,6 +17,9 @@ import { ProtocolRule } from '@spanmesh/runtime/grpc/protocol-version';
 import { type Logger, Throttle } from '@spanmesh/runtime/log/logger';
 import type { Random } from '@spanmesh/runtime/random';
 import type { ChannelSecurity } from '@spanmesh/runtime/tls/tls-credentials';
+import type { Step } from '@spanmesh/runtime/trace/step';
+import { readTraceContext } from '@spanmesh/runtime/trace/trace-context';
+import { NO_TRACING, type Tracing } from '@spanmesh/runtime/trace/tracing';
 import { Turn } from '@spanmesh/runtime/turn';
 import { DELTA_BYTES } from '../shares/limits.ts';
 import type { Attach, AttachRefusal } from './attach.ts';
@@ -66,6 +69,7 @@ export interface AttachClientDependencies {
     'address' | 'next' | 'isExhausted' | 'again' | 'isNamed' | 'leads' | 'knows' | 'doesNotLead'
   >;
   readonly protocol?: ProtocolRule;
+  readonly tracing?: Pick<Tracing, 'tracer'>;
 }
 
 type Stream = ClientDuplexStream<AttachRequest, AttachResponse>;
@@ -119,6 +123,8 @@ export class AttachClient implements Attach {
   #blocked = false;
   /** Deltas that the leader has not taken in yet. */
   readonly #window = new DeltaWindow();
+  /** Of the trace that attaching is in, until the snapshot is written; null: there is none. */
+  #step: Step | null = null;
   /** `n` of the last commands of this epoch that were obeyed, and the last that the leader was told of. */
   #obeyed = 0;
   #obeyedTold = 0;
@@ -282,6 +288,7 @@ export class AttachClient implements Attach {
     // In one turn: what changes from here on is in the reports, all before is in the snapshot.
     host.welcomed(welcome.epoch, welcome.rnssAdd);
     const parts = host.snapshot();
+    this.#step = this.#begun(call, welcome, parts.length);
     reports.begin();
     this.#outbox = this.#finished(parts).map((snapshot) => ({ snapshot }));
     this.#outbox.push({ snapshotEnd: {} });
@@ -291,6 +298,20 @@ export class AttachClient implements Attach {
     const { epoch, version: leader } = welcome;
     logger.info({ epoch, leader, protocol: agreement.version, parts: parts.length }, 'attached to topology');
     this.#write();
+  }
+
+  /** Of the leader's trace, if a term has just begun. */
+  #begun({ address }: Call, { epoch, trace }: Welcome, parts: number): Step | null {
+    const { tracing = NO_TRACING, host } = this.#deps;
+    if (tracing.tracer === null) return null;
+    const { name, boot } = host.identity;
+    const attributes = {
+      'spanmesh.gateway': `${name}.${boot}`,
+      'spanmesh.leader': address,
+      'spanmesh.epoch': epoch,
+      'spanmesh.parts': parts,
+    };
+    return tracing.tracer.begin('gateway attaches', { parent: readTraceContext(trace), attributes });
   }
 
   #refusedBy(call: Call, { reason, leaderAddress }: Refused): void {
@@ -349,6 +370,8 @@ export class AttachClient implements Attach {
         this.#blocked = !stream.write(request);
       }
       if (this.#outboxAt < this.#outbox.length || this.#blocked) break;
+      this.#step?.end();
+      this.#step = null;
       this.#outbox = [];
       this.#outboxAt = 0;
       if (reports.bytes === 0 && this.#obeyed === this.#obeyedTold) {
@@ -412,6 +435,8 @@ export class AttachClient implements Attach {
 
   #letGo(call: Call): void {
     close(call);
+    this.#step?.end('the stream has ended');
+    this.#step = null;
     this.#outbox = [];
     this.#outboxAt = 0;
     this.#blocked = false;

@@ -1,5 +1,8 @@
 import { LNK_SPAN_BYTES } from '@spanmesh/dmsg/payload/lnk-span';
 import type { Commands, LinkRef, RelayCommand, RemoteLink } from '@spanmesh/proto/v1/gateway_control';
+import type { Step, Tracer } from '@spanmesh/runtime/trace/step';
+import { readTraceContext } from '@spanmesh/runtime/trace/trace-context';
+import type { Tracing } from '@spanmesh/runtime/trace/tracing';
 import type { Drains } from '../drain/drains.ts';
 import type { GatewayMetrics } from '../metrics.ts';
 import type { OpenTables } from '../peers/open-tables.ts';
@@ -16,6 +19,7 @@ export interface CommandRunnerDependencies {
   readonly shares: Pick<GatewayShares, 'enforceRelays'>;
   readonly prober: Pick<Prober, 'probe'>;
   readonly drains: Pick<Drains, 'close' | 'order'>;
+  readonly tracing: Pick<Tracing, 'tracer'>;
 }
 
 /**
@@ -77,11 +81,13 @@ export class CommandRunner {
     tables.forgetRemote(source);
   }
 
-  #relay({ gateway, link, open, close }: RelayCommand, n: number): void {
-    const { tables, relays, metrics } = this.#deps;
+  #relay({ gateway, link, open, close, trace }: RelayCommand, n: number): void {
+    const { tables, relays, metrics, tracing } = this.#deps;
+    const step = tracing.tracer === null ? null : begun(tracing.tracer, { gateway, link, open, trace });
     const source = tables.source(gateway, link);
     if (source === undefined) {
       metrics.commandsStale++;
+      step?.end('the link is gone');
       return;
     }
     for (const id of open) {
@@ -94,5 +100,17 @@ export class CommandRunner {
       if (lnkConn === undefined) metrics.commandsStale++;
       else relays.closePair(source, lnkConn);
     }
+    step?.end();
   }
+}
+
+/** A step of the trace that the command is in; null: it is in none. */
+function begun(
+  tracer: Tracer,
+  { gateway, link, open, trace }: Pick<RelayCommand, 'gateway' | 'link' | 'open' | 'trace'>,
+): Step | null {
+  const parent = readTraceContext(trace);
+  if (parent === null) return null;
+  const attributes = { 'spanmesh.link': link, 'spanmesh.link_gateway': gateway, 'spanmesh.relays': open.length };
+  return tracer.begin('relays opened', { parent, attributes });
 }

@@ -1,6 +1,7 @@
 import { bytesOf, type Entry, type ListName, StateChangeParts } from '@spanmesh/proto/state-change';
 import { type DrainProgress, type GatewayTrunks, type RelaySet, StateChange } from '@spanmesh/proto/v1/gateway_control';
 import type { ClusterKey } from '@spanmesh/proto/v1/types';
+import type { Step } from '@spanmesh/runtime/trace/step';
 import type { Link, LnkConn, Peer, Relay, RelaySource } from '../peers/peer.ts';
 import type { PeerReports } from '../peers/peer-reports.ts';
 import { ReportPressure } from './report-pressure.ts';
@@ -25,6 +26,8 @@ export class Reports implements PeerReports {
   /** Reads how the gateway is connected with the others; null: as before. */
   #trunks: (() => GatewayTrunks) | null = null;
   #isHeard = false;
+  /** Steps of traces that are over when what waits is taken. */
+  #steps: Step[] = [];
   /** What connections that report must wait for. */
   readonly pressure = new ReportPressure(() => this.#bytes);
   #onChange: () => void = () => {};
@@ -42,6 +45,11 @@ export class Reports implements PeerReports {
   /** Encoded bytes of what waits, from above. */
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** Changes that wait one by one. */
+  get waiting(): number {
+    return this.#onDemand.size + this.#drains.size;
   }
 
   /** From here on reports are kept: they follow a snapshot that is cut in the same turn. */
@@ -100,8 +108,15 @@ export class Reports implements PeerReports {
     this.#add('lnkConnsClosed', id);
   }
 
-  linkOpened(link: Link): void {
-    this.#add('linksOpened', linkOpened(link));
+  linkOpened(link: Link, step: Step | null = null): void {
+    const entry = linkOpened(link);
+    if (step !== null) {
+      entry.trace = step.context;
+      // Nobody listens: the snapshot has it, and the trace ends here.
+      if (this.#isHeard) this.#steps.push(step);
+      else step.end('no leader listens');
+    }
+    this.#add('linksOpened', entry);
   }
 
   linkStatus({ id, status }: Link): void {
@@ -196,6 +211,8 @@ export class Reports implements PeerReports {
   }
 
   #clear(): void {
+    for (const step of this.#steps) step.end();
+    if (this.#steps.length > 0) this.#steps = [];
     this.#delta = StateChange.create();
     this.#bytes = 0;
     this.#onDemand = new Map();

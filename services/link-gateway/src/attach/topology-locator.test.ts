@@ -92,6 +92,7 @@ describe('who is asked to be taken on', () => {
     expect(locator.address()).toBe('l:2');
   });
 
+  // Limits: link-gateway/src/limits.ts MAX_REPLICAS
   it('is no more than so many, and nothing that is no address', () => {
     const { locator } = setup();
     locator.doesNotLead('nowhere');

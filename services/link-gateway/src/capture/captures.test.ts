@@ -143,6 +143,7 @@ describe('A capture', () => {
     expect([await last.ended, last.state.why]).toEqual([null, 'the connection has ended: peer-closed']);
   });
 
+  // Limits: link-gateway/src/limits.ts MAX_CAPTURES
   it('is one a connection, and a few in all', async () => {
     const peers = await Promise.all(Array.from({ length: MAX_CAPTURES + 1 }, () => peerOf()));
     const [first, ...others] = peers.map(({ connection }) => connection);
@@ -156,6 +157,7 @@ describe('A capture', () => {
     for (const { call } of running) call.cancel();
   });
 
+  // Limits: link-gateway/src/limits.ts CAPTURE_BYTES
   it('drops what its caller does not read, counts it, and the connection does not wait', async () => {
     const { peer, connection } = await peerOf();
     const { call, messages, state, ended } = await capture({ connection });

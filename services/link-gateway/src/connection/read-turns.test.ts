@@ -20,6 +20,7 @@ it('reads who is alone as fast as it sends', () => {
   for (let now = 0; now < 100; now++) expect(turns.took(alone!, READ_PER_TURN_BYTES, 0, now)).toBe(false);
 });
 
+// Limits: shares/limits.ts READ_PER_TURN_BYTES
 it('lets a principal wait that has had its part of a turn, over all of its connections, while others are read', () => {
   const turns = new ReadTurns();
   const [one, two, other] = holdings('a', 'a', 'b');

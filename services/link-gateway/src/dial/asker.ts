@@ -1,21 +1,28 @@
+import type { DialRequest } from '@spanmesh/proto/v1/dial';
+
 /** Whoever has a connection made. Peers (a shell, LNK_VOLCONF) may not have us connect anywhere; look-ups have their turns by who asks. */
 export type Asker =
   | { readonly kind: 'operator' }
-  /** A debug shell of a peer at this address. */
-  | { readonly kind: 'shell'; readonly address: string }
-  /** Slots of this media. */
-  | { readonly kind: 'media'; readonly mediaId: string };
+  /** A debug shell, or slots, of peers of this principal; where that is not known, of this media. */
+  | { readonly kind: 'peer'; readonly principal: string };
 
 export const OPERATOR: Asker = { kind: 'operator' };
+
+/** Whoever an order is for. A peer that has many media has one share for all of them. */
+export function askerOf({
+  byOperator,
+  principal,
+  mediaId,
+}: Pick<DialRequest, 'byOperator' | 'principal' | 'mediaId'>): Asker {
+  return byOperator ? OPERATOR : { kind: 'peer', principal: principal || mediaId };
+}
 
 /** One name for each, for tables. */
 export function askerName(asker: Asker): string {
   switch (asker.kind) {
     case 'operator':
       return 'operator';
-    case 'shell':
-      return `shell ${asker.address}`;
-    case 'media':
-      return `media ${asker.mediaId}`;
+    case 'peer':
+      return `peer ${asker.principal}`;
   }
 }

@@ -19,7 +19,7 @@ import type { Logger } from '@spanmesh/runtime/log/logger';
 import { MAX_MEDIA_WATCHES } from '../limits.ts';
 import type { OpenTables } from '../peers/open-tables.ts';
 import { dialectOf } from '../peers/wire-dialect.ts';
-import { OPERATOR } from './asker.ts';
+import { askerOf } from './asker.ts';
 import { parseTarget } from './dial-target.ts';
 import type { Order } from './dialled-connection.ts';
 import type { MediaEvents } from './media-events.ts';
@@ -72,6 +72,11 @@ export class DialServer {
     this.#deps = deps;
     deps.orders.onEpoch = () =>
       this.#endWatches({ code: status.FAILED_PRECONDITION, details: 'another leader has come' });
+  }
+
+  /** Watches of media that are open. */
+  get watches(): number {
+    return this.#watches.size;
   }
 
   /** What a gRPC server needs. */
@@ -188,10 +193,11 @@ class InvalidOrder extends Error {
 
 /** @throws InvalidOrder */
 function orderOf(request: DialRequest, connectTimeout: number): Order {
-  const { owner, epoch, generation, host, port, label, mediaId, byOperator } = request;
+  const { owner, epoch, generation, host, port, label, mediaId, principal } = request;
   checkOwner(owner, epoch);
   if (generation < 1) throw new InvalidOrder('generations begin with 1');
   if (mediaId.length > MAX_OWNER_CHARS) throw new InvalidOrder(`media: at most ${MAX_OWNER_CHARS} characters`);
+  if (principal.length > MAX_OWNER_CHARS) throw new InvalidOrder(`principal: at most ${MAX_OWNER_CHARS} characters`);
   if (port < 1 || port > 65535) throw new InvalidOrder(`${port} is no port`);
   const target = parseTarget(host.includes(':') ? `[${host}]` : host);
   if (target === null) throw new InvalidOrder('host is neither a name nor a numeric address');
@@ -205,7 +211,7 @@ function orderOf(request: DialRequest, connectTimeout: number): Order {
     connectTimeout: Math.min(request.connectTimeoutMs || connectTimeout, MAX_TIMEOUT_MS),
     answerTimeout: Math.min(request.answerTimeoutMs, MAX_TIMEOUT_MS),
     label: label.slice(0, MAX_OWNER_CHARS),
-    asker: byOperator ? OPERATOR : { kind: 'media', mediaId },
+    asker: askerOf(request),
   };
 }
 

@@ -43,3 +43,13 @@ describe('a target to dial', () => {
     );
   });
 });
+
+// Limits: dial/dial-target.ts MAX_HOST_LENGTH
+it('a name has 253 characters at most, with a port or without', () => {
+  const name = `${'x'.repeat(252)}y`;
+  expect([parseTarget(name), parseTarget(`${name}:65535`)]).toEqual([
+    { host: name, port: 987 },
+    { host: name, port: 65535 },
+  ]);
+  for (const text of [`${name}z`, `${name}z:1`, `${name}:65536`, `${name}:0`]) expect(parseTarget(text)).toBeNull();
+});

@@ -105,6 +105,7 @@ function dial(request: Partial<DialRequest> = {}): Promise<DialResponse> {
     answerTimeoutMs: 5000,
     label: 'far',
     mediaId: '',
+    principal: '',
     byOperator: true,
     ...request,
   };
@@ -393,6 +394,7 @@ describe('WatchMedia', () => {
     expect(late.error!.metadata.get('spanmesh-epoch')).toEqual(['2']);
   });
 
+  // Limits: link-gateway/src/limits.ts MAX_MEDIA_CHANGES
   it('ends a watcher that does not read, and not before', () => {
     let ended = 0;
     const sent: WatchMediaResponse[] = [];

@@ -42,6 +42,11 @@ export class Orders {
     return this.#owners.size;
   }
 
+  /** Sockets that were made to order and have not closed. */
+  get sockets(): number {
+    return this.#byPeer.size;
+  }
+
   /** Called when a higher epoch has been heard. */
   set onEpoch(fn: () => void) {
     this.#onEpoch = fn;

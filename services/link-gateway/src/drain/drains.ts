@@ -65,6 +65,11 @@ export class Drains {
     this.#orderly = new OrderlyClose(deps);
   }
 
+  /** Orders that are known, done or not. */
+  get known(): number {
+    return this.#ordered.size;
+  }
+
   /** Closes one connection, by order of an operator. */
   close(peer: Peer, why: string): void {
     const { logger } = this.#deps;

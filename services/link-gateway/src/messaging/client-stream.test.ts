@@ -84,12 +84,14 @@ describe('what waits for a client', () => {
     );
   });
 
+  // Limits: messaging/limits.ts CLIENT_IN_FLIGHT_BYTES
   it('is not handed to gRPC beyond a bound', () => {
     const client = new SlowClient();
     for (let n = 0; n < 100; n++) client.say(n, 10_000);
     expect(client.inFlight).toBe(Math.ceil(CLIENT_IN_FLIGHT_BYTES / 10_000));
   });
 
+  // Limits: messaging/limits.ts CLIENT_HIGH_BYTES
   it('makes the pressure high, and low when half of that is gone', () => {
     const client = new SlowClient();
     let low = 0;
@@ -106,6 +108,7 @@ describe('what waits for a client', () => {
     expect(client.stream.isHigh).toBe(false);
   });
 
+  // Limits: messaging/limits.ts CLIENT_LIMIT_BYTES
   it('is bounded: RESOURCE_EXHAUSTED', () => {
     const client = new SlowClient();
     for (let n = 0; client.stuck === null; n++) client.say(n, 1_000_000);

@@ -21,6 +21,8 @@ export const DEFAULT_ROUTE_WAIT_MS = 5000;
 export const MAX_ROUTE_WAIT_MS = 3_600_000;
 /** Routes of all clients together: about 10 KB each without traffic. */
 export const MAX_ROUTES = 20_000;
+/** Routes of one user, or of one address if nobody is known by a name. */
+export const MAX_ROUTES_PER_USER = 10_000;
 /** Transactions open on one route, whoever opened them. */
 export const MAX_ROUTE_TRANSACTIONS = 1024;
 /** Bytes that wait for one client: from here on its node is not read (DMSG has no flow control of its own) until half are gone. */

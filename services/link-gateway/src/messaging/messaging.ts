@@ -13,7 +13,10 @@ import {
 } from '@spanmesh/proto/cluster-key';
 import type * as proto from '@spanmesh/proto/v1/messaging';
 import type { ClusterKey } from '@spanmesh/proto/v1/types';
+import { apiPrincipal } from '@spanmesh/runtime/access/api-principal';
 import type { Clock } from '@spanmesh/runtime/clock';
+import { ApiError } from '@spanmesh/runtime/grpc/api-error';
+import { CallShares } from '@spanmesh/runtime/grpc/call-shares';
 import type { Logger } from '@spanmesh/runtime/log/logger';
 import type { Metrics } from '@spanmesh/runtime/metrics';
 import type { Reports } from '../attach/reports.ts';
@@ -22,7 +25,7 @@ import { CallError, invalid, toCallError } from './call-error.ts';
 import type { DirectoryCalls } from './directory-calls.ts';
 import { Handles } from './handles.ts';
 import { HeldClusters } from './held-clusters.ts';
-import { MAX_ROUTES } from './limits.ts';
+import { MAX_ROUTES, MAX_ROUTES_PER_USER } from './limits.ts';
 import { MessagingMetrics, registerMessagingMetrics } from './messaging-metrics.ts';
 import { RouteCall } from './route-call.ts';
 import { RouteLinks } from './route-links.ts';
@@ -52,6 +55,7 @@ export class Messaging {
   readonly #handles: Handles;
   readonly #links = new RouteLinks();
   readonly #calls = new Set<RouteCall>();
+  readonly #shares: CallShares<'routes'>;
   #stopped = false;
 
   /** `gateway`: id of this one, asked for at each use. */
@@ -59,6 +63,7 @@ export class Messaging {
     this.#gateway = gateway;
     this.#deps = deps;
     this.held = new HeldClusters(deps.reports);
+    this.#shares = new CallShares({ routes: { total: MAX_ROUTES, share: MAX_ROUTES_PER_USER } }, deps);
     this.#handles = new Handles({}, { held: this.held, clock: deps.clock });
     const handles = () => this.#handles.size;
     const heldClusters = () => this.held.size;
@@ -124,13 +129,18 @@ export class Messaging {
   }
 
   #openRoute(stream: ServerDuplexStream<proto.OpenRouteRequest, proto.OpenRouteResponse>): void {
-    if (this.#stopped || this.#calls.size >= MAX_ROUTES) {
-      const full = `This gateway has ${MAX_ROUTES} routes already: use another one.`;
-      stream.emit('error', this.#stopped ? stopping() : new CallError(status.RESOURCE_EXHAUSTED, full));
+    let close: () => void;
+    try {
+      if (this.#stopped) throw stopping();
+      close = this.#shares.begin('routes', apiPrincipal(stream), ({ code, message }) =>
+        call.fail(new CallError(code, message)),
+      );
+    } catch (error) {
+      stream.emit('error', error instanceof ApiError ? new CallError(error.code, error.message) : toCallError(error));
       return;
     }
     const { directory, clients, clock, logger } = this.#deps;
-    const call = new RouteCall(stream, {
+    const call: RouteCall = new RouteCall(stream, {
       gateway: this.#gateway,
       directory,
       clients,
@@ -138,7 +148,10 @@ export class Messaging {
       metrics: this.counters,
       clock,
       logger,
-      onEnd: (ended) => this.#calls.delete(ended),
+      onEnd: (ended) => {
+        this.#calls.delete(ended);
+        close();
+      },
     });
     this.#calls.add(call);
   }

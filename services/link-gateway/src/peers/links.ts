@@ -7,6 +7,8 @@ import { hasNegativeDist } from '@spanmesh/dmsg/payload/lnk-span';
 import { isBoundTo, type Transaction, type TransactionHandler } from '@spanmesh/dmsg/transaction';
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { Logger, Throttle } from '@spanmesh/runtime/log/logger';
+import type { Step } from '@spanmesh/runtime/trace/step';
+import type { Tracing } from '@spanmesh/runtime/trace/tracing';
 import type { Connection } from '../connection/connection.ts';
 import type { GatewayMetrics } from '../metrics.ts';
 import type { GatewayOptions } from '../settings.ts';
@@ -34,6 +36,7 @@ export interface LinksDependencies {
   readonly shares: Pick<GatewayShares, 'links'>;
   readonly reports: PeerReports;
   readonly relays: Pick<Relays, 'closeAllOf'>;
+  readonly tracing: Pick<Tracing, 'tracer'>;
 }
 
 /** Links: LNK_SPANs of peers (protocol.md, "The link layer" 2): one handler for all of them, told apart by `data`. */
@@ -90,7 +93,7 @@ export class Links implements TransactionHandler<Link | null> {
     shares.links.count(peer.connection.holdings.links, 1);
     metrics.links++;
     metrics.linksOpened++;
-    reports.linkOpened(link);
+    reports.linkOpened(link, this.#begun(peer, link));
   }
 
   onMessage(tx: Transaction<Link | null>, frame: Frame): void {
@@ -117,6 +120,18 @@ export class Links implements TransactionHandler<Link | null> {
 
   onLost({ data: link }: Transaction<Link | null>): void {
     if (link !== null) this.#forget(link);
+  }
+
+  /** The trace that a link begins; null: nobody wants traces. */
+  #begun({ connection }: Peer, { id }: Link): Step | null {
+    const { tracer } = this.#deps.tracing;
+    if (tracer === null) return null;
+    const attributes = {
+      'spanmesh.connection': connection.id,
+      'spanmesh.link': id,
+      'spanmesh.peer': connection.remote,
+    };
+    return tracer.begin('link received', { attributes });
   }
 
   /** protocol.md, "The link layer" 2: taken as 0. Once an interval. */

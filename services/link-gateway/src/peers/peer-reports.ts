@@ -1,3 +1,4 @@
+import type { Step } from '@spanmesh/runtime/trace/step';
 import type { Link, LnkConn, Peer, Relay, RelaySource } from './peer.ts';
 
 /** What topology hears of peers and of what is open with them (gateway_control.proto, StateChange). */
@@ -12,7 +13,8 @@ export interface PeerReports {
   lnkConnOpened(lnkConn: LnkConn): void;
   /** Its relays are closed, and not reported. */
   lnkConnClosed(lnkConn: LnkConn): void;
-  linkOpened(link: Link): void;
+  /** `step`: the trace that this is in, which ends once it is told; null: none. */
+  linkOpened(link: Link, step?: Step | null): void;
   linkStatus(link: Link): void;
   /** Its relays on this gateway are closed, and not reported. */
   linkClosed(link: Link): void;

@@ -58,6 +58,7 @@ function refused(source: RelaySource): Relay {
 }
 
 describe('return paths', () => {
+  // Limits: link-gateway/src/limits.ts MAX_RETURN_PATHS
   it('are so many at most on a LNK_CONN, whoever opens spans elsewhere', () => {
     for (let link = 1; link <= MAX_RETURN_PATHS; link++) {
       expect(relays.returnPath(brought(link), peer)).not.toBeNull();
@@ -128,6 +129,7 @@ describe('given a return path that its peer has closed', () => {
     expect([lnkConn.notOnDemand, tables.remoteLinks.size]).toEqual([null, 0]);
   });
 
+  // Limits: link-gateway/src/limits.ts MAX_RETURN_PATHS_REFUSED
   it('forgets the first past the limit', () => {
     for (let link = 1; link <= MAX_RETURN_PATHS_REFUSED + 1; link++) refused(brought(link));
     expect(lnkConn.notOnDemand!.size).toBe(MAX_RETURN_PATHS_REFUSED);

@@ -61,6 +61,11 @@ export class LocalClients {
     return this.#open.size;
   }
 
+  /** Links that routes are found by. */
+  get links(): number {
+    return this.#byLink.size;
+  }
+
   /** Some of their transactions are in progress. */
   get isBusy(): boolean {
     for (const { openCount } of this.#open) if (openCount > 0) return true;

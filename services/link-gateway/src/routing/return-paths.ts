@@ -35,6 +35,11 @@ export class ReturnPaths {
     this.#clock = clock;
   }
 
+  /** Relays that were opened on demand and are still. */
+  get onDemand(): number {
+    return this.#onDemand.size;
+  }
+
   /** The relay of `source` on the connection, in use by `user` from now on; null: there can be none. */
   open(source: RelaySource, peer: Peer, user: ReturnPathUser, now: number): Relay | null {
     if (source.payload.readInt32LE(DIST) > MAX_DIST) return null;

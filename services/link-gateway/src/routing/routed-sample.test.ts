@@ -24,6 +24,7 @@ describe('RoutedSample', () => {
     expect([seconds.count, seconds.sum]).toEqual([1, 0.25]);
   });
 
+  // Limits: routing/routed-sample.ts MAX_SAMPLED
   it('measures a bounded number at a time', () => {
     const seconds = new Distribution();
     const sample = new RoutedSample({ clock: new FakeClock(), seconds });

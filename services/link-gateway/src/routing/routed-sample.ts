@@ -19,6 +19,11 @@ export class RoutedSample {
     this.#seconds = seconds;
   }
 
+  /** Those that are open. */
+  get size(): number {
+    return this.#open.size;
+  }
+
   begun(tx: Transaction): void {
     if (this.#open.size < MAX_SAMPLED) this.#open.set(tx, this.#clock.now());
   }

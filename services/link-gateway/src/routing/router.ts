@@ -1,6 +1,7 @@
 import type { Frame } from '@spanmesh/dmsg/frame';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
 import type { Clock } from '@spanmesh/runtime/clock';
+import type { TableSizes } from '@spanmesh/runtime/table-sizes';
 import type { Flow } from '../connection/flow.ts';
 import type { GatewayMetrics } from '../metrics.ts';
 import { isLinkLayer, refusesLinkLayer } from '../peers/link-layer.ts';
@@ -88,6 +89,16 @@ export class Router implements RelayRouting {
       trunkRoutes: this.#trunkRoutes.size,
       arrivedRoutes: this.terminal.size,
       localRoutes: this.clients.open,
+    };
+  }
+
+  /** All tables of routing. */
+  tables(): TableSizes {
+    return {
+      ...this.counts(),
+      returnPathsOnDemand: this.#returnPaths.onDemand,
+      linksOfLocalRoutes: this.clients.links,
+      sampledTransactions: this.#joins.sampled,
     };
   }
 

@@ -1,4 +1,5 @@
 import { type Holding, Pool, type PoolLimit } from '@spanmesh/runtime/shares/pool';
+import type { TableSizes } from '@spanmesh/runtime/table-sizes';
 import type { GatewayOptions } from '../settings.ts';
 
 /** A connection, as far as it holds anything. */
@@ -88,6 +89,11 @@ export class GatewayShares {
       this.asked,
       this.offered,
     ];
+  }
+
+  /** What is held of each pool. */
+  tables(): TableSizes {
+    return Object.fromEntries(this.all.map(({ options: { resource }, held }) => [`held: ${resource}`, held]));
   }
 
   open(connection: ShareHolder, principal: string): Holdings {

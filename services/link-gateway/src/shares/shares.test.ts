@@ -42,6 +42,7 @@ function limits(of: TestGateway): unknown[] {
 }
 
 describe('links', () => {
+  // Limits: shares/limits.ts DEFAULT_MAX_LINKS
   it('are refused beyond the share, over how many connections they may come, and to nobody else', async () => {
     const made = await start({ SPANMESH_MAX_LINKS: '10' });
     const [one, two] = [await made.established('circuit', GREEDY), await made.established('circuit', GREEDY)];
@@ -75,6 +76,7 @@ describe('links', () => {
   });
 });
 
+// Limits: link-gateway/src/limits.ts DEFAULT_MAX_CONNECTIONS
 it('connections of whoever has most go when all are taken, and a newcomer is let in', async () => {
   const made = await start({ SPANMESH_MAX_CONNECTIONS: '4' });
   const honest = await made.established('circuit');
@@ -91,6 +93,7 @@ it('connections of whoever has most go when all are taken, and a newcomer is let
   expect(limits(made)).toMatchObject([{ resource: 'connections', bound: 'total', principal: GREEDY, held: 3 }]);
 });
 
+// Limits: shares/limits.ts DEFAULT_MAX_LNK_CONNS
 it('LNK_CONNs are refused beyond the share', async () => {
   const made = await start({ SPANMESH_MAX_LNK_CONNS: '2' });
   await made.established('circuit', GREEDY);
@@ -100,6 +103,7 @@ it('LNK_CONNs are refused beyond the share', async () => {
   expect(made.gateway.counters.lnkConns).toBe(2);
 });
 
+// Limits: shares/limits.ts DEFAULT_MAX_RELAYS
 it('relays cost whoever offers so many links, and not the peers that ask for all', async () => {
   const made = await start({ SPANMESH_MAX_RELAYS: '12', SPANMESH_SHARE: '60' });
   const asking = [await made.established('circuit'), await made.established('circuit', '127.0.0.2')];
@@ -120,6 +124,7 @@ it('relays cost whoever offers so many links, and not the peers that ask for all
   expect(limits(made)).toMatchObject([{ resource: 'relays offered', bound: 'share', principal: GREEDY, held: 8 }]);
 });
 
+// Limits: shares/limits.ts DEFAULT_MAX_OPEN_TRANSACTIONS
 it('transactions cost the connection that has most, of whoever is over the share', async () => {
   const made = await start({ SPANMESH_MAX_OPEN_TRANSACTIONS: '12' });
   const small = await made.established('circuit', GREEDY);
@@ -133,6 +138,7 @@ it('transactions cost the connection that has most, of whoever is over the share
   expect(made.gateway.counters.closed.share).toBe(1);
 });
 
+// Limits: shares/limits.ts DEFAULT_RECEIVE_LIMIT_BYTES
 it('half-received messages of one who holds most go, and not those of a newcomer', async () => {
   const made = await start({ SPANMESH_RECEIVE_LIMIT: '100000', SPANMESH_SHARE: '90' });
   const whole = encodeMessage({ rules: CIRCUIT, cmd: 0x00100101, aux: Buffer.alloc(60_000, 32), salt: 1 });
@@ -152,6 +158,7 @@ it('half-received messages of one who holds most go, and not those of a newcomer
   expect(limits(made)).toMatchObject([{ resource: 'received bytes', bound: 'total', principal: GREEDY }]);
 });
 
+// Limits: shares/limits.ts DEFAULT_SEND_TOTAL_BYTES
 it('bytes that nobody reads are bounded in all: who has most is closed, whoever comes last', async () => {
   const made = await start({ SPANMESH_SEND_TOTAL: '400000', SPANMESH_SHARE: '75' });
   const owner = await made.established('circuit');
@@ -207,6 +214,7 @@ it('a turn of the event loop handles a bounded number of spans, though they are 
 });
 
 describe('while topology takes nothing in', () => {
+  // Limits: shares/limits.ts REPORTS_HIGH_BYTES
   it('a connection that brings more is not read, and the changes that wait are bounded', async () => {
     const made = await start({});
     const greedy = [await made.established('circuit', GREEDY), await made.established('circuit', GREEDY)];

@@ -7,7 +7,8 @@ import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { createLogger } from '@spanmesh/runtime/log/logger';
 import { Metrics } from '@spanmesh/runtime/metrics';
 import { readSettings } from '@spanmesh/runtime/settings/setting';
-import { Gateway } from '../gateway-service.ts';
+import { leftIn } from '@spanmesh/runtime/table-sizes';
+import { Gateway, KEPT } from '../gateway-service.ts';
 import { gatewaySettings } from '../settings.ts';
 import type { TreeSource } from '../shell/shell.ts';
 import { GatewayTrunks, type TrunkHost } from '../trunk/gateway-trunks.ts';
@@ -146,6 +147,8 @@ export class TestGateway {
     const stopped = this.gateway.stop();
     this.clock.advance(60_000);
     await stopped;
+    const left = leftIn(this.gateway.tables(), KEPT);
+    if (left.length > 0) throw new Error(`left in tables of a gateway that has stopped: ${left.join(', ')}`);
   }
 }
 

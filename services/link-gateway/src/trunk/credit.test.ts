@@ -24,6 +24,7 @@ function setUp(share = LARGEST_WINDOW_BYTES) {
 }
 
 describe('a window', () => {
+  // Limits: trunk/limits.ts WINDOW_BYTES
   it('doubles while its connection keeps up, as far as it may', () => {
     const { send, limits, out } = setUp(5 * WINDOW_BYTES);
     for (let n = 0; n < 5; n++) send(HALF);
@@ -49,6 +50,7 @@ describe('a window', () => {
     expect(credits.at(-1)?.consumed).toBe(4 * HALF);
   });
 
+  // Limits: trunk/limits.ts LARGEST_WINDOW_BYTES
   it('is never larger or smaller than it may be, whatever the other side says', () => {
     const out = new OutWindow(7);
     out.sent = WINDOW_BYTES;

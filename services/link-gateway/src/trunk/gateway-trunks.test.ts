@@ -101,6 +101,7 @@ describe('trunks between two gateways', () => {
       expect(pair.a.trunks.route({ gateway: 'c.00000003', number: 1 }, 'circuit', null)).toBeNull();
     });
 
+    // Limits: trunk/limits.ts WAITING_LIMIT_BYTES
     it('takes what waits up to a bound, and refuses new users beyond it', () => {
       pair.a.hold = new Promise(() => {});
       const route = pair.route(1);
@@ -142,6 +143,7 @@ describe('trunks between two gateways', () => {
       expect(pair.b.trunks.counts().unauthenticated).toBe(0);
     });
 
+    // Limits: trunk/limits.ts TOKEN_BYTES
     it('takes a token once, in whatever pieces it comes', async () => {
       const { address, token } = ask();
       const first = dial(portOf(address));
@@ -434,6 +436,7 @@ describe('trunks between two gateways', () => {
       expect(ask).not.toThrow();
     });
 
+    // Limits: link-gateway/src/limits.ts MAX_DEAD_GATEWAYS
     it('remembers only so many that are gone', () => {
       const ids = Array.from({ length: MAX_DEAD_GATEWAYS + 1 }, (_, n) => `c.${n.toString(16).padStart(8, '0')}`);
       pair.a.trunks.gone(ids);
@@ -500,6 +503,7 @@ describe('trunks between two gateways', () => {
   });
 
   describe('a far side that does not read', () => {
+    // Limits: trunk/limits.ts QUEUE_HIGH_BYTES
     it('costs bounded memory, and the trunk when it goes on', async () => {
       const wire = new Wire();
       await wire.start(

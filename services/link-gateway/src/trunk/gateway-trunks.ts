@@ -9,6 +9,7 @@ import { PLAINTEXT } from '@spanmesh/runtime/grpc/grpc-client';
 import { ProtocolRule } from '@spanmesh/runtime/grpc/protocol-version';
 import type { Logger } from '@spanmesh/runtime/log/logger';
 import type { Random } from '@spanmesh/runtime/random';
+import type { TableSizes } from '@spanmesh/runtime/table-sizes';
 import type { ChannelSecurity } from '@spanmesh/runtime/tls/tls-credentials';
 import type { TlsFiles } from '@spanmesh/runtime/tls/tls-files';
 import type { Flow } from '../connection/flow.ts';
@@ -119,6 +120,11 @@ export class GatewayTrunks implements Trunks {
       tokens: this.#tokens.size,
       unauthenticated: this.#listener.unauthenticated,
     };
+  }
+
+  /** All tables of trunks. */
+  tables(): TableSizes {
+    return { ...this.counts(), dead: this.#dead.size, windows: this.#shares.size };
   }
 
   /** Where other gateways connect to, once started; 0 before. */

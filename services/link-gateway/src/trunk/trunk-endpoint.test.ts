@@ -86,6 +86,7 @@ describe('an endpoint of a trunk', () => {
     expect(quiet.noted).toEqual([]);
   });
 
+  // Limits: trunk/limits.ts MAX_TRUNK_TRANSACTIONS
   it('opens no more transactions than the other side takes', () => {
     const { route, endpoint: made } = endpoint({ maxTransactions: 2 });
     const circuit = made.open(ROUTE_OPEN, null, route);

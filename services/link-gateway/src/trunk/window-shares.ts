@@ -11,6 +11,11 @@ export class WindowShares {
     this.#budgetBytes = sendLimit * WINDOWS_SHARE;
   }
 
+  /** Connections that windows lead to. */
+  get size(): number {
+    return this.#windows.size;
+  }
+
   /** One more leads to this connection. */
   opened(connection: number): void {
     this.#windows.set(connection, (this.#windows.get(connection) ?? 0) + 1);

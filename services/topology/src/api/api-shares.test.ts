@@ -15,6 +15,7 @@ function shares() {
 
 const exhausted = expect.objectContaining({ code: status.RESOURCE_EXHAUSTED });
 
+// Limits: api/limits.ts MAX_TREES_PER_USER
 it('a user has so many trees at a time, and leaves room for others', () => {
   const { of, log } = shares();
   const ends = Array.from({ length: MAX_TREES_PER_USER }, () => of.begin('trees', 'user:greedy'));
@@ -25,6 +26,7 @@ it('a user has so many trees at a time, and leaves room for others', () => {
   expect(() => of.begin('trees', 'user:greedy')).not.toThrow();
 });
 
+// Limits: api/limits.ts MAX_WATCHES
 it('when all watches are taken the last one ends of the user that has most', () => {
   const { of } = shares();
   const ended: string[] = [];

@@ -62,8 +62,11 @@ export class CommandQueue {
     return this.#bytes;
   }
 
-  /** Takes the group's lists as they are: nobody may change them any more. Returns the number of the message. */
-  relays(group: RelayGroup): number {
+  /**
+   * Takes the group's lists as they are: nobody may change them any more. `trace`: what the opening of relays is in. Returns the number of
+   * the message.
+   */
+  relays(group: RelayGroup, trace?: Buffer): number {
     const { link, open, close } = group;
     const own = linkData(link).gateway === this.gateway;
     const message = this.#message();
@@ -75,8 +78,8 @@ export class CommandQueue {
       message.links.push({ gateway: link.connection.gateway, link: link.id, dialect, payload });
       this.#grow(REMOTE_LINK_BYTES + payload.length);
     }
-    message.relays.push({ gateway: own ? '' : link.connection.gateway, link: link.id, open, close });
-    this.#grow(RELAY_COMMAND_BYTES + DOUBLE_BYTES * (open.length + close.length));
+    message.relays.push({ gateway: own ? '' : link.connection.gateway, link: link.id, open, close, trace });
+    this.#grow(RELAY_COMMAND_BYTES + DOUBLE_BYTES * (open.length + close.length) + (trace?.length ?? 0));
     return message.n;
   }
 

@@ -144,6 +144,7 @@ describe('commands', () => {
     expect(numbers).toEqual(numbers.toSorted((x, y) => x - y));
   });
 
+  // Limits: attach/command-queue.ts MAX_QUEUED_BYTES
   it('are given up, with the stream, when too many wait', () => {
     const leader = new FakeLeader();
     const [a, b] = [new FakeGateway('a'), new FakeGateway('b')];

@@ -1,5 +1,6 @@
 import type { DrainOrder, GatewayPeer } from '@spanmesh/proto/v1/gateway_control';
 import type { Clock } from '@spanmesh/runtime/clock';
+import type { TableSizes } from '@spanmesh/runtime/table-sizes';
 import type { Connection, Link } from '@spanmesh/spantree/tree';
 import type { Leadership } from '../leadership.ts';
 import type { RelayGroup } from '../trees/gateway.ts';
@@ -8,6 +9,7 @@ import { RelayGroups } from '../trees/relay-groups.ts';
 import type { State } from '../trees/state.ts';
 import { CommandQueue, type CommandSink, MAX_QUEUED_BYTES, type Numbering } from './command-queue.ts';
 import { gatewayId } from './gateway-id.ts';
+import { LinkTraces } from './link-traces.ts';
 import type { Presence } from './presence.ts';
 import type { Roster } from './roster.ts';
 
@@ -33,11 +35,17 @@ export class Commander implements Numbering {
   readonly #clock: Clock;
   readonly #request: () => void;
   readonly #record: (groups: readonly RelayGroup[]) => void;
+  readonly #traces: LinkTraces;
   readonly #queues = new Map<Gateway, CommandQueue>();
   readonly #streams = new Map<CommandQueue, CommandStream>();
   /** Queues that are not open yet, with the gateways that they wait for. */
   readonly #waiting = new Map<CommandQueue, readonly string[]>();
   readonly #out = new RelayGroups((link) => this.#gone(link));
+  /** Command queues, their streams, and those that wait for others. */
+  tables(): TableSizes {
+    return { queues: this.#queues.size, streams: this.#streams.size, waitingQueues: this.#waiting.size };
+  }
+
   #n = 0;
   #membersChanged = true;
   #retryDue = false;
@@ -57,6 +65,8 @@ export class Commander implements Numbering {
     request: () => void;
     /** Takes what was decided, for those who watch. */
     record: (groups: readonly RelayGroup[]) => void;
+    /** What decisions are in; default: nothing is traced. */
+    traces?: LinkTraces;
   }) {
     this.#state = deps.state;
     this.#leadership = deps.leadership;
@@ -66,6 +76,7 @@ export class Commander implements Numbering {
     this.#clock = deps.clock;
     this.#request = deps.request;
     this.#record = deps.record;
+    this.#traces = deps.traces ?? new LinkTraces({});
   }
 
   get epoch(): number {
@@ -184,7 +195,13 @@ export class Commander implements Numbering {
       queue.flush();
       if (queue.queuedBytes > MAX_QUEUED_BYTES) this.#streams.get(queue)?.overflow();
     }
+    this.#traces.decided();
     if (this.#waiting.size > 0) this.#retry();
+  }
+
+  /** Counts the relays that have closed since the last time; nothing is decided. */
+  countGone(): void {
+    this.#state.tree.tellGone(this.#out);
   }
 
   /** Their gateway closes it by itself. Of both that are gone the link counts. */
@@ -206,7 +223,7 @@ export class Commander implements Numbering {
     const { link, gateway, open, close } = group;
     const queue = this.#queues.get(gateway);
     if (queue === undefined) return;
-    const n = queue.relays(group);
+    const n = queue.relays(group, open.length > 0 ? this.#traces.of(link) : undefined);
     this.opened += open.length;
     this.closed.selection += close.length;
     if (close.length > 0) gateway.inFlight.note(n, link, close);

@@ -8,6 +8,7 @@ import { type Logger, Throttle } from '@spanmesh/runtime/log/logger';
 import { ANY_GATEWAY, type GatewayCheck } from '@spanmesh/runtime/tls/gateway-certificate';
 import type { MemberEvents } from '../events/member-events.ts';
 import type { Leadership } from '../leadership.ts';
+import type { TakeOver } from '../take-over.ts';
 import { Gateway } from '../trees/gateway.ts';
 import type { State } from '../trees/state.ts';
 import { Attachment, type AttachmentHost, type AttachStream } from './attachment.ts';
@@ -15,6 +16,7 @@ import type { Commander } from './commander.ts';
 import type { Deathwatch } from './deathwatch.ts';
 import { gatewayId, gatewayName, isGatewayName } from './gateway-id.ts';
 import type { Graves } from './graves.ts';
+import type { LinkTraces } from './link-traces.ts';
 import type { Presence } from './presence.ts';
 import type { Reaper } from './reaper.ts';
 import { causeOf, statusOf } from './refusal-reasons.ts';
@@ -60,6 +62,8 @@ export interface GatewayControlDeps {
   readonly replicas: () => readonly string[];
   /** Asks for a flush at the end of this turn. */
   readonly request: () => void;
+  readonly traces: LinkTraces;
+  readonly takeOver: TakeOver;
 }
 
 /** The same trouble is logged once in this time. */
@@ -96,6 +100,10 @@ export class GatewayControl implements AttachmentHost {
   }
 
   /** Gateways whose snapshot is in and whose stream stands. */
+  get greeting(): number {
+    return this.#greeting.size;
+  }
+
   get live(): number {
     let live = 0;
     for (const attachment of this.#byName.values()) if (attachment.state === 'live') live++;
@@ -165,7 +173,7 @@ export class GatewayControl implements AttachmentHost {
   }
 
   snapshot(attachment: Attachment, all: StateChange): void {
-    const { state, commander, roster, graves, members, logger } = this.#deps;
+    const { state, commander, roster, graves, members, logger, takeOver } = this.#deps;
     const { gateway, named, replicas } = attachment;
     if (gateway === undefined) return;
     const stream = {
@@ -182,6 +190,7 @@ export class GatewayControl implements AttachmentHost {
     gateway.attached = true;
     state.put(gateway);
     roster.told(gateway.id);
+    takeOver.attached(gateway);
     logger.info(
       {
         gateway: gateway.id,
@@ -198,6 +207,7 @@ export class GatewayControl implements AttachmentHost {
   delta(attachment: Attachment, change: StateChange): void {
     if (attachment.gateway === undefined) return;
     this.#deps.state.apply(attachment.gateway, change);
+    this.#deps.traces.opened(attachment.gateway, change.linksOpened);
     this.#deps.request();
   }
 
@@ -315,7 +325,7 @@ export class GatewayControl implements AttachmentHost {
   }
 
   #welcome(attachment: Attachment): void {
-    const { leadership, protocol, replicas } = this.#deps;
+    const { leadership, protocol, replicas, takeOver } = this.#deps;
     this.attached++;
     attachment.welcome({
       epoch: leadership.epoch,
@@ -324,6 +334,7 @@ export class GatewayControl implements AttachmentHost {
       protocolVersion: protocol.own,
       replicas: [...replicas()],
       tellsTaken: true,
+      trace: takeOver.context,
     });
   }
 

@@ -29,6 +29,7 @@ describe('refusals', () => {
     expect(refusals.list()).toEqual([]);
   });
 
+  // Limits: attach/refusals.ts MAX_REFUSALS
   it('are the last ones if there are many', () => {
     const refusals = new Refusals({ clock: new FakeClock() });
     for (let i = 0; i <= MAX_REFUSALS; i++) refusals.note({ ...one, name: `g${i}` });

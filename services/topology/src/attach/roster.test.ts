@@ -51,6 +51,7 @@ describe('the roster', () => {
     expect(roster.rivals({ name: 'a', boot: '00000002' })).toEqual([A]);
   });
 
+  // Limits: attach/roster.ts MAX_ROSTER
   it('takes no name that is none, and no more than there can be', () => {
     const roster = new Roster({ clock: new FakeClock() });
     for (const id of ['', 'a', 'a.1', 'A.00000001', '.00000001', `${'a'.repeat(64)}.00000001`]) roster.heard(id);

@@ -109,6 +109,7 @@ describe('DrainGateway', () => {
     expect([...a.ordered, ...old.ordered]).toEqual([]);
   });
 
+  // Limits: operate/drains.ts MAX_DRAIN_MS
   it('takes a deadline of a day, and names that bound to whoever asks for more', async () => {
     const { leader, a, b, client } = await installation();
     const longer = await drain(client, { gateway: 'a', share: 1, deadlineMs: 86_400_001 }).ended;

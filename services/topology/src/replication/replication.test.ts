@@ -256,6 +256,7 @@ describe('a standby', () => {
     expect(standby.follower.view).toBeUndefined();
   });
 
+  // Limits: replication/publisher.ts MAX_STANDBYS
   it('is refused by who does not lead, and by who has enough of them', () => {
     const { leader, standby } = installation();
     const more = Array.from(

@@ -101,6 +101,7 @@ describe('the history', () => {
     expect(history.batch(history.end - 1)).toBeDefined();
   });
 
+  // Limits: trees/history.ts MAX_RELAY_BYTES
   it('keeps a batch without its relays if they are too many', () => {
     const history = new History({ maxRelayBytes: 1000 });
     history.record(change);

@@ -14,6 +14,11 @@ const MOST_SUSPECTS = 32;
 export class SamePeer {
   readonly #byIdentity = new Map<string, Set<LnkConn>>();
 
+  /** Identities that LNK_CONNs are found by. */
+  get size(): number {
+    return this.#byIdentity.size;
+  }
+
   add(lnkConn: LnkConn): void {
     const identity = identityOf(lnkConn);
     const same = this.#byIdentity.get(identity);

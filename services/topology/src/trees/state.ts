@@ -7,6 +7,7 @@ import type {
   RelaySet,
   StateChange,
 } from '@spanmesh/proto/v1/gateway_control';
+import type { TableSizes } from '@spanmesh/runtime/table-sizes';
 import type { Connection, Link, LnkConn, SpanTree } from '@spanmesh/spantree/tree';
 import { KnownLinks } from '../attach/known-links.ts';
 import { byId, missing } from '../attach/snapshot-diff.ts';
@@ -182,6 +183,10 @@ export class State extends Trees {
     // It has shown life meanwhile, or the command to probe it was lost: asking once more is right for both.
     else if (connection.suspect && !opened.suspect) this.#observer.probe(connection);
     else if (opened.suspect) this.setSuspect(connection, true);
+  }
+
+  override tables(): TableSizes {
+    return { ...super.tables(), identities: this.#samePeer.size };
   }
 
   #setTrunks(gateway: Gateway, { established, unreachable }: NonNullable<StateChange['trunks']>): void {

@@ -4,6 +4,7 @@ import { decodeLnkSpanPayload } from '@spanmesh/dmsg/payload/lnk-span';
 import type { ConnectionOpened, LinkOpened, LnkConnOpened, RelaySet } from '@spanmesh/proto/v1/gateway_control';
 import type { TreeChange } from '@spanmesh/proto/v1/replication';
 import type { ClusterKey } from '@spanmesh/proto/v1/types';
+import type { TableSizes } from '@spanmesh/runtime/table-sizes';
 import type { Connection, Link, LnkConn, RelayDelta, SpanTree } from '@spanmesh/spantree/tree';
 import { ClusterHolds } from './cluster-holds.ts';
 import { dialectOf } from './dialect.ts';
@@ -49,6 +50,32 @@ export class Trees {
       held: (gateway, clusterHeld) => this.journal?.(gateway, { clusterHeld }),
       released: (gateway, clusterReleased) => this.journal?.(gateway, { clusterReleased }),
     });
+  }
+
+  /** All tables of the trees, those of gateways summed up. */
+  tables(): TableSizes {
+    const { clusters, nodes, links, lnkConns, relays, connections, refused } = this.tree.counts;
+    const sum = (of: (gateway: Gateway) => number) =>
+      [...this.gateways.values()].reduce((all, one) => all + of(one), 0);
+    return {
+      gateways: this.gateways.size,
+      untold: this.#untold.size,
+      clusters,
+      nodes,
+      links,
+      lnkConns,
+      relays,
+      connections,
+      refused,
+      refusedPairs: sum((gateway) => [...gateway.refused.values()].reduce((all, ids) => all + ids.size, 0)),
+      heldClusters: sum((gateway) => gateway.held.size),
+      drains: sum((gateway) => gateway.drains.size),
+      connectionsOfGateways: sum((gateway) => gateway.connections.size),
+      lnkConnsOfGateways: sum((gateway) => gateway.lnkConns.size),
+      linksOfGateways: sum((gateway) => gateway.links.size),
+      linksKnown: sum((gateway) => gateway.knows?.size ?? 0),
+      commandsInFlight: sum((gateway) => gateway.inFlight.pairs),
+    };
   }
 
   add(gateway: Gateway): void {

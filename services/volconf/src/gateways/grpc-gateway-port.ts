@@ -9,14 +9,22 @@ import {
 } from '@spanmesh/proto/v1/dial';
 import { channelOptions } from '@spanmesh/runtime/grpc/grpc-client';
 import type { ChannelSecurity } from '@spanmesh/runtime/tls/tls-credentials';
+import { TRACE_HEADER, traceparent } from '@spanmesh/runtime/trace/trace-context';
+import { NO_TRACING, type Tracing } from '@spanmesh/runtime/trace/tracing';
 import { CALL_MARGIN_MS, HANGUP_CALL_MS } from '../limits.ts';
 import { GatewayError, type GatewayPort, type MediaSink, type MediaStream } from './gateway-port.ts';
 
 /** The gateway whose service port is at `host:port`. */
 export class GrpcGatewayPort implements GatewayPort {
   readonly #client: DialClient;
+  readonly #tracing: Pick<Tracing, 'tracer'>;
 
-  constructor(address: string, { credentials, options }: ChannelSecurity) {
+  constructor(
+    address: string,
+    { credentials, options }: ChannelSecurity,
+    { tracing = NO_TRACING }: { readonly tracing?: Pick<Tracing, 'tracer'> | undefined } = {},
+  ) {
+    this.#tracing = tracing;
     this.#client = new DialClient(address, credentials, {
       ...channelOptions,
       ...options,
@@ -27,8 +35,16 @@ export class GrpcGatewayPort implements GatewayPort {
 
   dial(request: DialRequest): Promise<DialResponse> {
     const deadline = Date.now() + request.connectTimeoutMs + request.answerTimeoutMs + CALL_MARGIN_MS;
+    const metadata = new Metadata();
+    const { tracer } = this.#tracing;
+    const step = tracer?.begin('target dialled', {
+      kind: 'client',
+      attributes: { 'server.address': request.host, 'server.port': request.port, 'spanmesh.target': request.label },
+    });
+    if (step !== undefined) metadata.set(TRACE_HEADER, traceparent(step.context));
     return new Promise((resolve, reject) => {
-      this.#client.dial(request, new Metadata(), { deadline }, (error, response) => {
+      this.#client.dial(request, metadata, { deadline }, (error, response) => {
+        step?.end(error?.details);
         if (error === null) resolve(response);
         else reject(gatewayError(error));
       });

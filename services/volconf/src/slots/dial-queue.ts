@@ -1,3 +1,4 @@
+import type { TableSizes } from '@spanmesh/runtime/table-sizes';
 import type { Target } from './target.ts';
 
 /** Part of the attempts that only those may use who have none under way. */
@@ -24,6 +25,15 @@ export class DialQueue {
 
   get size(): number {
     return this.#size;
+  }
+
+  tables(): TableSizes {
+    return {
+      due: this.#size,
+      principalsThatWait: this.#waiting.size,
+      principalsUnderWay: this.#underWay.size,
+      dialling: this.#dialling,
+    };
   }
 
   /** Tries under way. */

@@ -2,6 +2,7 @@ import type { Dialect } from '@spanmesh/dmsg/dialect';
 import { decodeVolconfCopy, VOLCONF_COPY_BYTES } from '@spanmesh/dmsg/payload/lnk-volconf';
 import type { MediaLnkConn, SlotReceived } from '@spanmesh/proto/v1/dial';
 import type { Clock } from '@spanmesh/runtime/clock';
+import type { TableSizes } from '@spanmesh/runtime/table-sizes';
 import { dialectOf } from '../dialect.ts';
 import { SLOTS_PER_MEDIA } from '../limits.ts';
 import { Slot } from './slot.ts';
@@ -73,6 +74,18 @@ export class MediaTable {
 
   get size(): number {
     return this.#media.size;
+  }
+
+  tables(): TableSizes {
+    let unconfirmed = 0;
+    for (const left of this.#unconfirmed.values()) unconfirmed += left.size;
+    return {
+      media: this.#media.size,
+      slots: this.slots,
+      lnkConns: this.lnkConns,
+      gatewaysOfMedia: this.#lnkConns.size,
+      unconfirmed,
+    };
   }
 
   /** Slots of all media, those that do not count yet included. */

@@ -22,6 +22,7 @@ describe('an autoconn file', () => {
     expect(parseAutoconn('a\nb/c\n-d\n[::1\nhost:99999').problems.map(({ line }) => line)).toEqual([2, 3, 4, 5]);
   });
 
+  // Limits: volconf/src/limits.ts MAX_AUTOCONN_HOSTS
   it('has no more hosts than are taken', () => {
     const { hosts, problems } = parseAutoconn(
       Array.from({ length: MAX_AUTOCONN_HOSTS + 2 }, (_, i) => `h${i}`).join('\n'),

@@ -57,6 +57,11 @@ export class TargetWatch {
     this.#stream.end();
   }
 
+  /** Is told nothing more: its stream is ended by somebody else. */
+  abandon(): void {
+    this.#over();
+  }
+
   #over(): void {
     if (this.#ended) return;
     this.#ended = true;

@@ -46,10 +46,12 @@ export interface DialRequest {
   answerTimeoutMs: number;
   /** What people call the owner: shown in logs and in the tree. */
   label: string;
-  /** The media whose peers ask for it, as uuid text: look-ups have their shares and their turns by it. Empty if an operator asks. */
+  /** The media whose peers ask for it, as uuid text. Empty if an operator asks. */
   mediaId: string;
   /** True: an operator asks for it, and may have it lead anywhere. Otherwise it may lead where this gateway lets peers have it connect. */
   byOperator: boolean;
+  /** The principal whose peers ask for it, at most 256 characters: look-ups have their shares and their turns by it. Empty: the media counts. */
+  principal: string;
 }
 
 /** The connection stands. */
@@ -193,6 +195,7 @@ function createBaseDialRequest(): DialRequest {
     label: "",
     mediaId: "",
     byOperator: false,
+    principal: "",
   };
 }
 
@@ -233,6 +236,9 @@ export const DialRequest: MessageFns<DialRequest> = {
     }
     if (message.byOperator !== false) {
       writer.uint32(88).bool(message.byOperator);
+    }
+    if (message.principal !== "") {
+      writer.uint32(98).string(message.principal);
     }
     return writer;
   },
@@ -338,6 +344,14 @@ export const DialRequest: MessageFns<DialRequest> = {
             message.byOperator = reader.bool();
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.principal = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -379,6 +393,7 @@ export const DialRequest: MessageFns<DialRequest> = {
         : isSet(object.by_operator)
         ? globalThis.Boolean(object.by_operator)
         : false,
+      principal: isSet(object.principal) ? globalThis.String(object.principal) : "",
     };
   },
 
@@ -417,6 +432,9 @@ export const DialRequest: MessageFns<DialRequest> = {
     if (message.byOperator !== false) {
       obj.byOperator = message.byOperator;
     }
+    if (message.principal !== "") {
+      obj.principal = message.principal;
+    }
     return obj;
   },
 
@@ -436,6 +454,7 @@ export const DialRequest: MessageFns<DialRequest> = {
     message.label = object.label ?? "";
     message.mediaId = object.mediaId ?? "";
     message.byOperator = object.byOperator ?? false;
+    message.principal = object.principal ?? "";
     return message;
   },
 };

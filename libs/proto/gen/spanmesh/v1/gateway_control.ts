@@ -333,6 +333,8 @@ export interface LinkOpened {
   msgidHi: number;
   /** When it was opened, microseconds since 1970 by the gateway's clock as it was then: for people. */
   sinceUs: number;
+  /** Only in a delta, and if traces are sent: the trace that its opening is in. 25 bytes: the trace's id (16), the parent's (8), flags (1). */
+  trace?: Buffer | undefined;
 }
 
 /** A status message came on a link. */
@@ -439,6 +441,8 @@ export interface Welcome {
    * gateway, where it is fair.
    */
   tellsTaken: boolean;
+  /** If traces are sent, and a term has begun: the trace of that, as in LinkOpened. */
+  trace?: Buffer | undefined;
 }
 
 /** What to do, in order. Everything is idempotent; what names something that is gone is a no-op. */
@@ -508,6 +512,8 @@ export interface RelayCommand {
   open: number[];
   /** LNK_CONNs of the receiving gateway to close the relay on. */
   close: number[];
+  /** If traces are sent: the trace that this is in, as in LinkOpened. */
+  trace?: Buffer | undefined;
 }
 
 /** A connection to close. */
@@ -2024,7 +2030,16 @@ export const LnkConnOpened: MessageFns<LnkConnOpened> = {
 };
 
 function createBaseLinkOpened(): LinkOpened {
-  return { id: 0, connection: 0, payload: Buffer.alloc(0), stamp: 0, msgidLo: 0, msgidHi: 0, sinceUs: 0 };
+  return {
+    id: 0,
+    connection: 0,
+    payload: Buffer.alloc(0),
+    stamp: 0,
+    msgidLo: 0,
+    msgidHi: 0,
+    sinceUs: 0,
+    trace: undefined,
+  };
 }
 
 export const LinkOpened: MessageFns<LinkOpened> = {
@@ -2049,6 +2064,9 @@ export const LinkOpened: MessageFns<LinkOpened> = {
     }
     if (message.sinceUs !== 0) {
       writer.uint32(57).double(message.sinceUs);
+    }
+    if (message.trace !== undefined) {
+      writer.uint32(66).bytes(message.trace);
     }
     return writer;
   },
@@ -2122,6 +2140,14 @@ export const LinkOpened: MessageFns<LinkOpened> = {
             message.sinceUs = reader.double();
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.trace = Buffer.from(reader.bytes());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2155,6 +2181,7 @@ export const LinkOpened: MessageFns<LinkOpened> = {
         : isSet(object.since_us)
         ? globalThis.Number(object.since_us)
         : 0,
+      trace: isSet(object.trace) ? Buffer.from(bytesFromBase64(object.trace)) : undefined,
     };
   },
 
@@ -2181,6 +2208,9 @@ export const LinkOpened: MessageFns<LinkOpened> = {
     if (message.sinceUs !== 0) {
       obj.sinceUs = floatToJson(message.sinceUs);
     }
+    if (message.trace !== undefined) {
+      obj.trace = base64FromBytes(message.trace);
+    }
     return obj;
   },
 
@@ -2196,6 +2226,7 @@ export const LinkOpened: MessageFns<LinkOpened> = {
     message.msgidLo = object.msgidLo ?? 0;
     message.msgidHi = object.msgidHi ?? 0;
     message.sinceUs = object.sinceUs ?? 0;
+    message.trace = object.trace ?? undefined;
     return message;
   },
 };
@@ -2987,7 +3018,7 @@ export const Refused: MessageFns<Refused> = {
 };
 
 function createBaseWelcome(): Welcome {
-  return { epoch: 0, rnssAdd: 0, version: "", protocolVersion: 0, replicas: [], tellsTaken: false };
+  return { epoch: 0, rnssAdd: 0, version: "", protocolVersion: 0, replicas: [], tellsTaken: false, trace: undefined };
 }
 
 export const Welcome: MessageFns<Welcome> = {
@@ -3012,6 +3043,9 @@ export const Welcome: MessageFns<Welcome> = {
     }
     if (message.tellsTaken !== false) {
       writer.uint32(48).bool(message.tellsTaken);
+    }
+    if (message.trace !== undefined) {
+      writer.uint32(58).bytes(message.trace);
     }
     return writer;
   },
@@ -3077,6 +3111,14 @@ export const Welcome: MessageFns<Welcome> = {
             message.tellsTaken = reader.bool();
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.trace = Buffer.from(reader.bytes());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3109,6 +3151,7 @@ export const Welcome: MessageFns<Welcome> = {
         : isSet(object.tells_taken)
         ? globalThis.Boolean(object.tells_taken)
         : false,
+      trace: isSet(object.trace) ? Buffer.from(bytesFromBase64(object.trace)) : undefined,
     };
   },
 
@@ -3132,6 +3175,9 @@ export const Welcome: MessageFns<Welcome> = {
     if (message.tellsTaken !== false) {
       obj.tellsTaken = message.tellsTaken;
     }
+    if (message.trace !== undefined) {
+      obj.trace = base64FromBytes(message.trace);
+    }
     return obj;
   },
 
@@ -3146,6 +3192,7 @@ export const Welcome: MessageFns<Welcome> = {
     message.protocolVersion = object.protocolVersion ?? 0;
     message.replicas = object.replicas?.map((e) => e) || [];
     message.tellsTaken = object.tellsTaken ?? false;
+    message.trace = object.trace ?? undefined;
     return message;
   },
 };
@@ -3645,7 +3692,7 @@ export const RemoteLink: MessageFns<RemoteLink> = {
 };
 
 function createBaseRelayCommand(): RelayCommand {
-  return { gateway: "", link: 0, open: [], close: [] };
+  return { gateway: "", link: 0, open: [], close: [], trace: undefined };
 }
 
 export const RelayCommand: MessageFns<RelayCommand> = {
@@ -3669,6 +3716,9 @@ export const RelayCommand: MessageFns<RelayCommand> = {
         writer.double(v);
       }
       writer.join();
+    }
+    if (message.trace !== undefined) {
+      writer.uint32(42).bytes(message.trace);
     }
     return writer;
   },
@@ -3738,6 +3788,14 @@ export const RelayCommand: MessageFns<RelayCommand> = {
 
             break;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.trace = Buffer.from(reader.bytes());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3756,6 +3814,7 @@ export const RelayCommand: MessageFns<RelayCommand> = {
       link: isSet(object.link) ? globalThis.Number(object.link) : 0,
       open: globalThis.Array.isArray(object?.open) ? object.open.map((e: any) => globalThis.Number(e)) : [],
       close: globalThis.Array.isArray(object?.close) ? object.close.map((e: any) => globalThis.Number(e)) : [],
+      trace: isSet(object.trace) ? Buffer.from(bytesFromBase64(object.trace)) : undefined,
     };
   },
 
@@ -3773,6 +3832,9 @@ export const RelayCommand: MessageFns<RelayCommand> = {
     if (message.close?.length) {
       obj.close = message.close.map((e) => floatToJson(e));
     }
+    if (message.trace !== undefined) {
+      obj.trace = base64FromBytes(message.trace);
+    }
     return obj;
   },
 
@@ -3785,6 +3847,7 @@ export const RelayCommand: MessageFns<RelayCommand> = {
     message.link = object.link ?? 0;
     message.open = object.open?.map((e) => e) || [];
     message.close = object.close?.map((e) => e) || [];
+    message.trace = object.trace ?? undefined;
     return message;
   },
 };

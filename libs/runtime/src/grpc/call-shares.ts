@@ -1,0 +1,84 @@
+import { status } from '@grpc/grpc-js';
+import type { Clock } from '../clock.ts';
+import type { EventTeller } from '../events/event-teller.ts';
+import { type Logger, Throttle } from '../log/logger.ts';
+import { Pool } from '../shares/pool.ts';
+import { ShareLog } from '../shares/share-log.ts';
+import { ApiError } from './api-error.ts';
+
+/** The same user's limits are logged once in this time, ms. */
+const LOG_INTERVAL_MS = 10_000;
+
+/** How many of one kind there may be at a time. */
+export interface CallLimit {
+  /** Of all users. */
+  readonly total: number;
+  /** Of one user. */
+  readonly share: number;
+}
+
+export interface CallShareDeps {
+  readonly logger: Logger;
+  readonly clock: Clock;
+  /** Where it is told who has come to a limit; default: in the log alone. */
+  readonly events?: EventTeller;
+}
+
+/** Something that is being answered; null: it cannot be ended before it is over. */
+interface Answer {
+  readonly giveWay: ((error: ApiError) => void) | null;
+  close(): void;
+}
+
+/** What users of an API share of one process, by kind: nobody has more than his share, and who has most gives way to who has less. */
+export class CallShares<Kind extends string> {
+  readonly #pools: ReadonlyMap<Kind, Pool<Answer>>;
+
+  /** The names of the kinds are words of error messages and log lines. */
+  constructor(limits: Readonly<Record<Kind, CallLimit>>, { logger, clock, events }: CallShareDeps) {
+    const throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock });
+    const log = new ShareLog({ logger, throttle, ...(events && { events }) });
+    const poolOf = (resource: Kind): Pool<Answer> => {
+      const { total } = limits[resource];
+      return new Pool<Answer>(
+        { resource, ...limits[resource] },
+        {
+          evict: (answer) => {
+            if (answer.giveWay === null) return;
+            answer.close();
+            answer.giveWay(
+              new ApiError(status.RESOURCE_EXHAUSTED, `There are ${total} ${resource}, and you have most.`),
+            );
+          },
+          limited: (limit) => log.limited(limit),
+        },
+      );
+    };
+    this.#pools = new Map((Object.keys(limits) as Kind[]).map((kind) => [kind, poolOf(kind)]));
+  }
+
+  /** How many of a kind there are. */
+  held(kind: Kind): number {
+    return this.#pools.get(kind)?.held ?? 0;
+  }
+
+  /**
+   * One more, until what is returned is called. `giveWay` ends it when others need the room.
+   * @throws ApiError RESOURCE_EXHAUSTED: there are too many.
+   */
+  begin(kind: Kind, principal: string, giveWay: ((error: ApiError) => void) | null = null): () => void {
+    const pool = this.#pools.get(kind);
+    if (pool === undefined) throw new TypeError(`${kind} is not shared`);
+    const close = () => pool.close(holding);
+    const holding = pool.open(principal, { giveWay, close });
+    const bound = pool.take(holding);
+    if (bound === null) return close;
+    close();
+    const { share, total } = pool.options;
+    const details =
+      bound === 'share'
+        ? `You have ${share} ${kind} already: end some, or try again later.`
+        : `There are ${total} ${kind} already: try again later.`;
+    throw new ApiError(status.RESOURCE_EXHAUSTED, details);
+  }
+}

@@ -1,0 +1,20 @@
+import { expect, it } from 'vitest';
+import { MAX_EPOCH } from './epoch.ts';
+import { decodeLeaseRecord, encodeLeaseRecord, type LeaseRecord } from './lease-record.ts';
+
+const record: LeaseRecord = { holder: 'h', address: 'a:1', epoch: 1, ttl: 1, settings: '' };
+
+// Limits: lease/lease-record.ts MAX_TTL_MS, lease/lease-record.ts MAX_SETTINGS_CHARS, lease/epoch.ts MAX_EPOCH
+it('what a record may say is taken up to its bound, and the record is none beyond', () => {
+  const bounds: [Partial<LeaseRecord>, Partial<LeaseRecord>][] = [
+    [{ ttl: 3_600_000 }, { ttl: 3_600_001 }],
+    [{ settings: 'x'.repeat(256) }, { settings: 'x'.repeat(257) }],
+    [{ epoch: MAX_EPOCH }, { epoch: MAX_EPOCH + 1 }],
+    [{ ttl: 1 }, { ttl: 0 }],
+    [{ epoch: 0 }, { epoch: -1 }],
+  ];
+  for (const [at, past] of bounds) {
+    expect(decodeLeaseRecord(encodeLeaseRecord({ ...record, ...at }))).toEqual({ ...record, ...at });
+    expect(decodeLeaseRecord(encodeLeaseRecord({ ...record, ...past }))).toBeNull();
+  }
+});

@@ -1,0 +1,100 @@
+import { type Attributes, DiagLogLevel, diag, ROOT_CONTEXT, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
+import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
+import { detectResources, resourceAttributesEnvDetector, resourceFromAttributes } from '@opentelemetry/resources';
+import {
+  AlwaysOffSampler,
+  AlwaysOnSampler,
+  BatchSpanProcessor,
+  ParentBasedSampler,
+  type Sampler,
+  TraceIdRatioBasedSampler,
+  TracerProvider,
+} from '@opentelemetry/sdk-trace';
+import { systemClock } from '../clock.ts';
+import { type Logger, Throttle } from '../log/logger.ts';
+import { VERSION } from '../version.ts';
+import type { Step, StepKind, StepOptions, Tracer } from './step.ts';
+import { contextOf, partsOf } from './trace-context.ts';
+import type { SamplerSettings, TraceSettings } from './trace-settings.ts';
+
+// Loaded by tracing.ts alone, and only where traces are wanted: everything of OpenTelemetry is behind this file.
+
+const KINDS: Readonly<Record<StepKind, SpanKind>> = {
+  server: SpanKind.SERVER,
+  client: SpanKind.CLIENT,
+  internal: SpanKind.INTERNAL,
+};
+/** Longest text that is noted, characters: labels and names come from peers. */
+const MAX_TEXT = 256;
+/** A process that stops waits so long for its last traces to be taken, ms. */
+const STOP_MS = 2000;
+/** The same trouble is logged once in this time, ms. */
+const LOG_INTERVAL_MS = 60_000;
+
+/** A tracer that sends to where the settings say. */
+export function openTracer(settings: TraceSettings, { logger }: { readonly logger: Logger }): Tracer {
+  logTrouble(logger);
+  const fromEnv = detectResources({ detectors: [resourceAttributesEnvDetector] });
+  const own = resourceFromAttributes({ 'service.name': settings.service, 'service.version': VERSION });
+  const { url } = settings;
+  const exporter = new OTLPTraceExporter({ url });
+  const provider = new TracerProvider({
+    resource: fromEnv.merge(own),
+    sampler: samplerOf(settings.sampler),
+    spanLimits: { attributeValueLengthLimit: MAX_TEXT },
+    spanProcessors: [new BatchSpanProcessor({ exporter, ...settings.batch })],
+  });
+  const tracer = provider.getTracer('spanmesh', VERSION);
+  return {
+    begin(name: string, { parent = null, kind = 'internal', attributes = {} }: StepOptions = {}): Step {
+      const span = tracer.startSpan(name, { kind: KINDS[kind], attributes: { ...attributes } }, contextUnder(parent));
+      const { traceId, spanId: stepId, traceFlags: flags } = span.spanContext();
+      return {
+        context: contextOf({ traceId, stepId, flags }),
+        note: (what, noted = {}) => void span.addEvent(what, { ...noted } satisfies Attributes),
+        end: (failure) => {
+          if (failure !== undefined && span.isRecording()) {
+            span.setStatus({ code: SpanStatusCode.ERROR, message: failure.slice(0, MAX_TEXT) });
+          }
+          if (span.isRecording()) span.end();
+        },
+      };
+    },
+    stop: async () => {
+      const late = Promise.withResolvers<void>();
+      const timer = systemClock.after(STOP_MS, late.resolve);
+      await Promise.race([provider.shutdown().catch(() => {}), late.promise]);
+      timer.cancel();
+    },
+  };
+}
+
+function contextUnder(parent: Uint8Array | null) {
+  if (parent === null) return ROOT_CONTEXT;
+  const { traceId, stepId: spanId, flags: traceFlags } = partsOf(parent);
+  return trace.setSpanContext(ROOT_CONTEXT, { traceId, spanId, traceFlags, isRemote: true });
+}
+
+function samplerOf({ kind, parentBased, ratio }: SamplerSettings): Sampler {
+  const root =
+    kind === 'always_on'
+      ? new AlwaysOnSampler()
+      : kind === 'always_off'
+        ? new AlwaysOffSampler()
+        : new TraceIdRatioBasedSampler(ratio);
+  return parentBased ? new ParentBasedSampler({ root }) : root;
+}
+
+/** What the library says of collectors that do not answer: by itself it says nothing. */
+function logTrouble(logger: Logger): void {
+  const throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock: systemClock });
+  const say = (...args: unknown[]): void => {
+    const { log, suppressed } = throttle.admit('traces');
+    if (log) logger.warn({ detail: args.map(String).join(' ').slice(0, 1000), suppressed }, 'traces cannot be sent');
+  };
+  const silent = (): void => {};
+  diag.setLogger(
+    { error: say, warn: say, info: silent, debug: silent, verbose: silent },
+    { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true },
+  );
+}

@@ -1,0 +1,39 @@
+import type { Logger } from '../log/logger.ts';
+import type { Tracer } from './step.ts';
+import { readTraceSettings } from './trace-settings.ts';
+
+export interface TracingOptions {
+  /** As in logs: `topology`. */
+  readonly service: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+/**
+ * Traces of the control plane, for whoever has set the variables of OpenTelemetry that say where to (docs/traces.md). Otherwise
+ * there is no tracer, nothing of it is loaded, and nobody pays more than a look at `tracer`.
+ */
+export class Tracing {
+  /** null: nobody wants traces. */
+  tracer: Tracer | null = null;
+
+  /** Loads what sends traces, if somebody wants them. A process runs without traces rather than not at all. */
+  async start({ service, env }: TracingOptions, { logger }: { readonly logger: Logger }): Promise<void> {
+    const settings = readTraceSettings(env, service);
+    if (settings.kind === 'off') {
+      if (settings.why !== null) logger.warn({ why: settings.why }, 'no traces are sent');
+      return;
+    }
+    const { openTracer } = await import('./open-telemetry.ts');
+    this.tracer = openTracer(settings, { logger });
+    logger.info({ to: settings.url, as: settings.service, sampler: settings.sampler.kind }, 'traces are sent');
+  }
+
+  async stop(): Promise<void> {
+    const { tracer } = this;
+    this.tracer = null;
+    await tracer?.stop();
+  }
+}
+
+/** For whoever is given no other: nobody wants traces. */
+export const NO_TRACING: Pick<Tracing, 'tracer'> = { tracer: null };

@@ -1,0 +1,79 @@
+import { EventEmitter } from 'node:events';
+import { Metadata, status } from '@grpc/grpc-js';
+import type { OpenRouteResponse } from '@spanmesh/proto/v1/messaging';
+import { FakeClock } from '@spanmesh/runtime/fake-clock';
+import { createLogger } from '@spanmesh/runtime/log/logger';
+import { Metrics } from '@spanmesh/runtime/metrics';
+import { expect, it } from 'vitest';
+import { Reports } from '../attach/reports.ts';
+import type { CallError } from './call-error.ts';
+import type { DirectoryCalls } from './directory-calls.ts';
+import { MAX_ROUTES, MAX_ROUTES_PER_USER } from './limits.ts';
+import { Messaging } from './messaging.ts';
+
+/** The server's end of OpenRoute, of a client at this address. */
+class FakeRoute extends EventEmitter {
+  readonly metadata = new Metadata();
+  error: CallError | null = null;
+  readonly #host: string;
+
+  constructor(host: string) {
+    super();
+    this.#host = host;
+    this.on('error', (error: CallError) => {
+      this.error = error;
+    });
+  }
+
+  getPeer(): string {
+    return `${this.#host}:4711`;
+  }
+
+  write(_response: OpenRouteResponse, _written: () => void): boolean {
+    return true;
+  }
+
+  end(): void {}
+  pause(): void {}
+  resume(): void {}
+}
+
+function messaging() {
+  const of = new Messaging(
+    { gateway: () => 'a.00000001' },
+    {
+      directory: { waiting: 0 } as DirectoryCalls,
+      clients: { openRoute: () => null },
+      reports: new Reports(),
+      metrics: new Metrics(),
+      clock: new FakeClock(),
+      logger: createLogger({ level: 'silent', service: 'test' }),
+    },
+  );
+  const open = (host: string): FakeRoute => {
+    const route = new FakeRoute(host);
+    of.implementation.openRoute(route as unknown as Parameters<typeof of.implementation.openRoute>[0]);
+    return route;
+  };
+  return { of, open };
+}
+
+// Limits: messaging/limits.ts MAX_ROUTES_PER_USER
+it('routes of one client end at his share; others have theirs, and whoever has most gives way to a newcomer', () => {
+  const { of, open } = messaging();
+  const greedy = Array.from({ length: MAX_ROUTES_PER_USER }, () => open('192.0.2.1'));
+  expect(greedy.every(({ error }) => error === null)).toBe(true);
+  expect(open('192.0.2.1').error?.code).toBe(status.RESOURCE_EXHAUSTED);
+  const rest = Array.from({ length: MAX_ROUTES - MAX_ROUTES_PER_USER - 1 }, () => open('192.0.2.2'));
+  expect(rest.every(({ error }) => error === null)).toBe(true);
+  expect(open('192.0.2.3').error).toBeNull();
+  expect(of.counts().routeCalls).toBe(MAX_ROUTES);
+  // All are taken.
+  expect(open('192.0.2.4').error).toBeNull();
+  expect(greedy.at(-1)?.error?.code).toBe(status.RESOURCE_EXHAUSTED);
+  expect(of.counts().routeCalls).toBe(MAX_ROUTES);
+  // What has ended makes room.
+  greedy[0]?.emit('cancelled');
+  expect(of.counts().routeCalls).toBe(MAX_ROUTES - 1);
+  expect(open('192.0.2.4').error).toBeNull();
+});

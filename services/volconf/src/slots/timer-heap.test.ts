@@ -1,0 +1,66 @@
+import { FakeClock } from '@spanmesh/runtime/fake-clock';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { type Timed, TimerHeap } from './timer-heap.ts';
+
+interface Entry extends Timed {
+  readonly name: number;
+}
+
+function heap(quantumMs = 1) {
+  const clock = new FakeClock();
+  const fired: [number, number][] = [];
+  const made = new TimerHeap<Entry>({ quantumMs }, { clock, due: ({ name }) => void fired.push([name, clock.now()]) });
+  const entry = (name: number): Entry => ({ name, heapIndex: -1, heapAt: 0 });
+  return { clock, fired, heap: made, entry };
+}
+
+describe('a timer heap', () => {
+  it('makes each due at its own time, in order, whatever is set, moved and removed before', () => {
+    const change = fc.record({ entry: fc.nat(9), at: fc.integer({ min: -1, max: 50 }) });
+    fc.assert(
+      fc.property(fc.array(change, { maxLength: 60 }), (changes) => {
+        const { clock, fired, heap: timers, entry } = heap();
+        const entries = Array.from({ length: 10 }, (_, name) => entry(name));
+        const due = new Map<number, number>();
+        for (const { entry: name, at } of changes) {
+          if (at < 0) {
+            timers.remove(entries[name]!);
+            due.delete(name);
+          } else {
+            timers.set(entries[name]!, at);
+            due.set(name, at);
+          }
+          expect(timers.size).toBe(due.size);
+        }
+        for (let ms = 0; ms <= 51; ms++) clock.advance(1);
+        expect(new Map(fired.map(([name, at]) => [name, at]))).toEqual(due);
+        expect(fired.map(([, at]) => at)).toEqual(fired.map(([, at]) => at).toSorted((a, b) => a - b));
+        expect([timers.size, clock.nextAt()]).toEqual([0, null]);
+      }),
+    );
+  });
+
+  it('wakes once for those that are close to each other, late by a quantum at most', () => {
+    const { clock, fired, heap: timers, entry } = heap(20);
+    timers.set(entry(1), 21);
+    timers.set(entry(2), 39);
+    expect(clock.nextAt()).toBe(40);
+    clock.advance(40);
+    expect(fired).toEqual([
+      [1, 40],
+      [2, 40],
+    ]);
+  });
+
+  it('is still once it is cleared', () => {
+    const { clock, fired, heap: timers, entry } = heap();
+    const one = entry(1);
+    timers.set(one, 5);
+    timers.clear();
+    expect([timers.size, one.heapIndex, clock.nextAt()]).toEqual([0, -1, null]);
+    timers.set(one, 7);
+    clock.advance(7);
+    expect(fired).toEqual([[1, 7]]);
+  });
+});
