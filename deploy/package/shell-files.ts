@@ -1,10 +1,12 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
+import { buildProgram } from '../../services/ctl/src/program.ts';
 import { bashCompletion } from '../../services/ctl/src/reference/completion-bash.ts';
 import { fishCompletion } from '../../services/ctl/src/reference/completion-fish.ts';
 import { zshCompletion } from '../../services/ctl/src/reference/completion-zsh.ts';
 import { manPages } from '../../services/ctl/src/reference/man-pages.ts';
+import { nowhere } from '../../services/ctl/src/reference/nowhere.ts';
 import { wholeTree } from '../../services/ctl/src/reference/whole-tree.ts';
 
 /**
@@ -12,7 +14,7 @@ import { wholeTree } from '../../services/ctl/src/reference/whole-tree.ts';
  * names, no times.
  */
 export async function shellFilesForDebian(root: string): Promise<void> {
-  const tree = await wholeTree();
+  const tree = await wholeTree(buildProgram(nowhere()));
   const files: (readonly [string, string | Buffer])[] = [
     ['usr/share/bash-completion/completions/spanmesh', bashCompletion(tree)],
     ['usr/share/zsh/vendor-completions/_spanmesh', zshCompletion(tree)],
@@ -28,7 +30,7 @@ export async function shellFilesForDebian(root: string): Promise<void> {
 /** Writes the man pages into `man` of an npm package. @returns their paths, for its manifest */
 export async function manPagesForNpm(directory: string): Promise<string[]> {
   mkdirSync(join(directory, 'man'), { recursive: true });
-  return manPages(await wholeTree()).map(({ file, text }) => {
+  return manPages(await wholeTree(buildProgram(nowhere()))).map(({ file, text }) => {
     writeFileSync(join(directory, 'man', file), text);
     return `man/${file}`;
   });

@@ -11,7 +11,7 @@ export function addCompletion(program: Command, terminal: Terminal): void {
     .addArgument(new Argument('<shell>', 'whose script').choices(['bash', 'zsh', 'fish']))
     .action(async (shell: Shell) => {
       const [{ wholeTree }, make] = await Promise.all([import('../reference/whole-tree.ts'), SCRIPTS[shell]()]);
-      await write(terminal.out, make(await wholeTree()));
+      await write(terminal.out, make(await wholeTree(program)));
     });
 }
 

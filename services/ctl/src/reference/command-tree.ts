@@ -48,9 +48,9 @@ function infoOf(command: Command, path: string, services: ReadonlyMap<string, Co
     path,
     name: path.slice(path.lastIndexOf(' ') + 1),
     description: command.description(),
-    arguments: full.registeredArguments.map(({ description, required, variadic, name }) => {
-      const inner = `${name()}${variadic ? '...' : ''}`;
-      return { usage: required ? `<${inner}>` : `[${inner}]`, description };
+    arguments: full.registeredArguments.map((argument) => {
+      const inner = `${argument.name()}${argument.variadic ? '...' : ''}`;
+      return { usage: argument.required ? `<${inner}>` : `[${inner}]`, description: argument.description };
     }),
     options: help.visibleOptions(full).map(optionInfo),
     commands: help

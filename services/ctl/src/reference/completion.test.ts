@@ -3,9 +3,11 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { buildProgram } from '../program.ts';
 import { bashCompletion } from './completion-bash.ts';
 import { fishCompletion } from './completion-fish.ts';
 import { zshCompletion } from './completion-zsh.ts';
+import { nowhere } from './nowhere.ts';
 import { wholeTree } from './whole-tree.ts';
 
 let directory: string;
@@ -14,7 +16,7 @@ let script: string;
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), 'spanmesh-completion-'));
   script = join(directory, 'spanmesh.bash');
-  writeFileSync(script, bashCompletion(await wholeTree()));
+  writeFileSync(script, bashCompletion(await wholeTree(buildProgram(nowhere()))));
 });
 
 afterAll(() => rmSync(directory, { recursive: true }));
@@ -61,6 +63,6 @@ it.each([
   ['zsh', zshCompletion],
   ['fish', fishCompletion],
 ] as const)('%s has every command and option', async (_shell, make) => {
-  const text = make(await wholeTree());
+  const text = make(await wholeTree(buildProgram(nowhere())));
   for (const word of ['volconf', 'import', 'dialect', 'columns', 'nats-url']) expect(text).toContain(word);
 });
