@@ -80,8 +80,7 @@ export class Programs {
     const anywhere = '127.0.0.1:0';
     const listens = ['--dmsg-listen', anywhere, '--http-listen', anywhere, '--grpc-listen', grpc, '--data-dir', ''];
     const program = this.start(process.execPath, [SPANMESH, 'run', 'standalone', ...listens], env);
-    const [, dmsg = ''] = await program.prints(/DMSG peers +(\S+)/);
-    const [, api = ''] = await program.prints(/gRPC API +(\S+)/);
+    const [, dmsg = '', api = ''] = await program.prints(/"dmsg":\["([^"]+)".*"grpc":"([^"]+)"/);
     return { program, dmsg, grpc: api };
   }
 

@@ -58,6 +58,7 @@ describe('spanmesh debug dump', () => {
       expect(files.map(({ name }) => name).sort()).toEqual(
         [
           ...['about.json', 'connections.json', 'processes.json', 'status.json', 'targets.json', 'tree.jsonl'],
+          'events.jsonl',
           ...['log.jsonl', 'metrics.txt', 'process.json', 'settings.json'],
         ].sort(),
       );
