@@ -46,9 +46,9 @@ it('a page of the standby goes on over a fail-over, says what is missing, and sh
     await page.getByText(/the topology replica at \S+ is missing for/).waitFor({ timeout: 30_000 });
     await page.locator('[data-state=good]').waitFor();
     await page.getByRole('cell', { name: /leader, epoch/ }).waitFor();
+    await page.locator('.changes li', { hasText: 'leader-changed' }).first().waitFor();
     more.start();
     await page.locator('.tiles div', { hasText: 'nodes' }).getByText('12', { exact: true }).waitFor();
-    await page.locator('.changes li', { hasText: 'leader-changed' }).first().waitFor();
     await page.locator('.changes li', { hasText: 'peer-up' }).first().waitFor();
     await standby.stop('SIGKILL');
     await page.getByText(/^disconnected for|disconnected for .* trying again/).waitFor();

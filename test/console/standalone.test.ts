@@ -131,7 +131,7 @@ describe('a console that asks nobody', () => {
     await page.getByLabel('Kind').selectOption('lnk-conn');
     await page.getByLabel('Find').fill('peer30');
     await page
-      .getByRole('cell', { name: /"peer30"/ })
+      .getByRole('cell', { name: /"peer30/ })
       .first()
       .waitFor();
     await page.getByLabel('Kind').selectOption('peer-down');

@@ -57,8 +57,15 @@ describe('spanmesh debug dump', () => {
       const files = readdirSync(root, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
       expect(files.map(({ name }) => name).sort()).toEqual(
         [
-          ...['about.json', 'connections.json', 'processes.json', 'status.json', 'targets.json', 'tree.jsonl'],
-          'events.jsonl',
+          ...[
+            'about.json',
+            'connections.json',
+            'events.jsonl',
+            'processes.json',
+            'status.json',
+            'targets.json',
+            'tree.jsonl',
+          ],
           ...['log.jsonl', 'metrics.txt', 'process.json', 'settings.json'],
         ].sort(),
       );
@@ -66,6 +73,7 @@ describe('spanmesh debug dump', () => {
       expect(all).toContain('"SPANMESH_API_TOKENS_FILE"');
       expect(all).toContain('spanmesh_gateway_');
       expect(all).toContain('echo1');
+      expect(all).toContain('EVENT_KIND_PEER_UP');
       for (const secret of [
         token,
         PAYLOAD,

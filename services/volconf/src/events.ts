@@ -50,11 +50,10 @@ export function tellTarget(
   events: EventTeller,
   name: string,
   target: Target,
-  { was, idOf }: { readonly was: TargetState['kind'] | null; readonly idOf: (gateway: string) => string },
+  { was, idOf }: { readonly was: TargetState['kind']; readonly idOf: (gateway: string) => string },
 ): void {
   const { state, wanted, principal: owner, attempts, failing, lastError } = target;
-  // null: it is shown for the first time; what has become of it has been told.
-  if (was === null || state.kind === was) return;
+  if (state.kind === was) return;
   const told = (kind: EventKind, gateway: string, error: string): void => {
     const address = wanted === null ? '' : formatHostPort(wanted);
     const happened = { kind, subject: name, principal: owner || name, target: { address, gateway, error } };

@@ -18,6 +18,8 @@ import type { WantedTarget, WantedTargets } from './targets/wanted-targets.ts';
 
 /** What people see of a target has changed, or it is gone. */
 export interface TermSink {
+  /** A target has gone from one state to another. */
+  became(name: string, target: Target, was: TargetState['kind']): void;
   slot(slot: Slot, was: TargetState['kind'] | null): void;
   slotGone(slot: Slot): void;
   operator(name: string, target: Target, was: TargetState['kind'] | null): void;
@@ -285,6 +287,7 @@ export class Term implements LinkSink, MediaSink {
   #changed(target: Target, was: TargetState['kind']): void {
     const slot = this.#slotOf.get(target);
     if (slot !== undefined) {
+      this.#deps.sink.became(slot.name, target, was);
       if (target.leftovers.size === 0) slot.settle();
       this.#deps.sink.slot(slot, was);
       // One that comes up or fails changes what is wanted of the others.
@@ -292,7 +295,9 @@ export class Term implements LinkSink, MediaSink {
       return;
     }
     const name = this.#operatorOf.get(target);
-    if (name !== undefined) this.#deps.sink.operator(name, target, was);
+    if (name === undefined) return;
+    this.#deps.sink.became(name, target, was);
+    this.#deps.sink.operator(name, target, was);
   }
 
   #regroup(slot: Slot): void {

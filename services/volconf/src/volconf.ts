@@ -231,6 +231,11 @@ export class Volconf implements Service {
         leadingSince: () => (this.leads ? this.#leadingSince : null),
         operators: this.#wanted,
         sink: {
+          became: (name, target, was) =>
+            tellTarget(this.#events, name, target, {
+              was,
+              idOf: (gateway) => this.#term?.fleet.idOf(gateway) ?? gateway,
+            }),
           slot: (slot, was) => this.#changed(slot.name, slot.target!, was),
           slotGone: (slot) => this.#removed(slot.name),
           operator: (name, target, was) => this.#changed(name, target, was),
@@ -264,7 +269,6 @@ export class Volconf implements Service {
 
   #changed(name: string, target: Target, was: TargetState['kind'] | null): void {
     this.api.changed(name);
-    tellTarget(this.#events, name, target, { was, idOf: (gateway) => this.#term?.fleet.idOf(gateway) ?? gateway });
     const isVisible = was === null || visible(was) !== visible(target.state.kind);
     if (isVisible || target.state.kind === 'waiting') {
       this.#publish(name, target);

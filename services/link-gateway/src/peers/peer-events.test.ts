@@ -35,10 +35,10 @@ describe('What people are told of peers', () => {
       [LNK_CONN, subject, '127.0.0.1', 'probe', ''],
       [DOWN, subject, '127.0.0.1', '', expect.stringMatching(/^the (peer has closed|network has broken) it$/)],
     ]);
+    for (const { peer: about } of gateway.told) expect(about?.dialect).toBe(Dialect.DIALECT_CIRCUIT);
     expect(gateway.told[0]?.peer).toMatchObject({
       connection: subject,
       address: expect.stringMatching(/^127\.0\.0\.1:\d+$/),
-      dialect: Dialect.DIALECT_CIRCUIT,
       keyName: '',
     });
   });

@@ -1,6 +1,6 @@
+import type { Dialect } from '@spanmesh/dmsg/dialect';
 import { decodeLnkConnPayload } from '@spanmesh/dmsg/payload/lnk-conn';
 import { EventKind, type PeerEvent } from '@spanmesh/proto/v1/events';
-import { Dialect } from '@spanmesh/proto/v1/types';
 import type { EventTeller } from '@spanmesh/runtime/events/event-teller';
 import { adviceFor, type CloseReason, closeWords } from '../connection/close-reason.ts';
 import type { LnkConn, Peer } from './peer.ts';
@@ -17,27 +17,35 @@ export class PeerEvents {
     this.#events = events;
   }
 
-  up(peer: Peer): void {
-    this.#tell(EventKind.EVENT_KIND_PEER_UP, peer, {});
+  up(peer: Peer, dialect: Dialect): void {
+    this.#tell(EventKind.EVENT_KIND_PEER_UP, peer, dialect, {});
   }
 
-  /** `reason` is why its connection has ended. */
-  down(peer: Peer, reason: CloseReason): void {
+  /** `dialect`: what was spoken; its connection knows no more. `reason`: why that has ended. */
+  down(peer: Peer, dialect: Dialect, reason: CloseReason): void {
     const why = peer.leaving?.why ?? '';
     const words = why === '' ? closeWords(reason) : `${closeWords(reason)}: ${why}`;
     // What is not part of ordinary life is in the log already, with advice.
-    this.#tell(EventKind.EVENT_KIND_PEER_DOWN, peer, { reason: words }, { isLogged: adviceFor(reason) !== null });
+    this.#tell(
+      EventKind.EVENT_KIND_PEER_DOWN,
+      peer,
+      dialect,
+      { reason: words },
+      { isLogged: adviceFor(reason) !== null },
+    );
   }
 
   asksForSpans({ peer, payload }: LnkConn): void {
     const { dialect } = peer.connection;
-    const label = dialect === null ? '' : decodeLnkConnPayload(dialect, payload, 0).label;
-    this.#tell(EventKind.EVENT_KIND_LNK_CONN, peer, { label });
+    if (dialect === null) return;
+    const { label } = decodeLnkConnPayload(dialect, payload, 0);
+    this.#tell(EventKind.EVENT_KIND_LNK_CONN, peer, dialect, { label });
   }
 
   #tell(
     kind: EventKind,
-    { id, connection: { remote: address, dialect, principal } }: Peer,
+    { id, connection: { remote: address, principal } }: Peer,
+    dialect: Dialect,
     { reason = '', label = '' }: Partial<PeerEvent>,
     options: { readonly isLogged?: boolean } = {},
   ): void {
@@ -45,7 +53,7 @@ export class PeerEvents {
     const peer: PeerEvent = {
       connection,
       address,
-      dialect: dialect === null ? Dialect.DIALECT_UNSPECIFIED : apiDialect(dialect),
+      dialect: apiDialect(dialect),
       keyName: principal.startsWith('key:') ? principal : '',
       reason,
       label,

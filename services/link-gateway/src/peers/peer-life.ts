@@ -1,3 +1,4 @@
+import type { Dialect } from '@spanmesh/dmsg/dialect';
 import type { Endpoint } from '@spanmesh/dmsg/endpoint';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
@@ -34,8 +35,8 @@ export interface PeerLifeDependencies {
 export class PeerLife implements ConnectionEvents {
   readonly peer: Peer;
   readonly #deps: PeerLifeDependencies;
-  /** It was established: that it goes is told, too. */
-  #isUp = false;
+  /** Of what was established; null: it was not, and that it goes is not told. */
+  #dialect: Dialect | null = null;
 
   constructor(start: Omit<ConnectionStart, 'id'>, deps: PeerLifeDependencies) {
     this.#deps = deps;
@@ -50,8 +51,8 @@ export class PeerLife implements ConnectionEvents {
     const { connection } = peer;
     tables.connections.set(peer.id, peer);
     reports.connectionOpened(peer);
-    this.#isUp = true;
-    events.up(peer);
+    this.#dialect = dialect;
+    events.up(peer, dialect);
     logger.debug(
       { connection: peer.id, peer: connection.remote, dialect, encrypted: connection.isEncrypted },
       'connection established',
@@ -85,7 +86,7 @@ export class PeerLife implements ConnectionEvents {
 
   gone(reason: CloseReason): void {
     this.#deps.tables.sockets.delete(this.peer);
-    if (this.#isUp) this.#deps.events.down(this.peer, reason);
+    if (this.#dialect !== null) this.#deps.events.down(this.peer, this.#dialect, reason);
     this.#deps.gone(this.peer, reason);
     this.peer.gone();
   }
