@@ -1,3 +1,4 @@
+import { printableLabel } from '@spanmesh/ctl/output/label';
 import { Dialect, type Link, type Relay } from '@spanmesh/proto/v1/types';
 import type { ClusterEntry, NodeEntry } from './mirror.ts';
 
@@ -95,7 +96,8 @@ function isFound({ node, links }: NodeEntry, find: string): boolean {
 }
 
 function has(text: string | undefined, find: string): boolean {
-  return text?.toLowerCase().includes(find) === true;
+  // As it is shown: labels are bytes otherwise.
+  return text !== undefined && printableLabel(text).toLowerCase().includes(find);
 }
 
 /** As the API orders them. */

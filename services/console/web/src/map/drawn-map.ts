@@ -1,3 +1,4 @@
+import { printableLabel } from '@spanmesh/ctl/output/label';
 import { printable } from '@spanmesh/ctl/output/printable';
 import { idOf } from '@spanmesh/ctl/status/gateway-name';
 import { clusterText, count, dialectName, peerType } from '@spanmesh/ctl/views/words';
@@ -105,7 +106,7 @@ export class DrawnMap {
     }
     const outside = onCircle(clusters.size, outerRadius(Math.max(1, gateways.length), largest));
     for (const [i, { key, cluster, nodes }] of [...clusters.values()].entries()) {
-      const label = printable(cluster.key?.peerLabel || cluster.key?.id || '?');
+      const label = printableLabel(cluster.key?.peerLabel || cluster.key?.id || '?');
       const pick = { title: clusterText(cluster.key), text: count(nodes.size, 'node') };
       put(key, { ...(outside[i] ?? { x: 0, y: 0 }), size: 9, color: COLORS.cluster, label, pick });
     }
@@ -183,7 +184,7 @@ function gatewayNames(): string[] {
 function looksOf({ id, lnkConns, remoteAddress, dialect }: Connection): Omit<Thing, 'x' | 'y' | 'words' | 'own'> {
   const [first] = lnkConns;
   const isRouter = first?.peerType === PeerType.ROUTER;
-  const label = printable(first?.label || remoteAddress);
+  const label = printableLabel(first?.label || remoteAddress);
   const type = first === undefined ? '' : peerType(first.peerType);
   const text = [dialectName(dialect), type, label, printable(remoteAddress)].filter(Boolean).join(' ');
   return {

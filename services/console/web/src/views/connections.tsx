@@ -1,4 +1,5 @@
 import { useSignal } from '@preact/signals';
+import { printableLabel } from '@spanmesh/ctl/output/label';
 import { printable } from '@spanmesh/ctl/output/printable';
 import { quantity } from '@spanmesh/ctl/output/quantity';
 import type { Rates, TrafficRow } from '@spanmesh/ctl/top/rates';
@@ -162,5 +163,5 @@ function stateOf({ closing, suspect }: Connection): string {
 function isFound(connection: Connection, find: string): boolean {
   const { id, remoteAddress, gateway, wantedBy, lnkConns } = connection;
   const texts = [id, remoteAddress, gateway, wantedBy, ...lnkConns.flatMap((one) => [one.label, one.id])];
-  return find === '' || texts.some((text) => text.toLowerCase().includes(find));
+  return find === '' || texts.some((text) => printableLabel(text).toLowerCase().includes(find));
 }

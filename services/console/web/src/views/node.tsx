@@ -1,4 +1,5 @@
 import { useSignal } from '@preact/signals';
+import { printableLabel } from '@spanmesh/ctl/output/label';
 import { printable } from '@spanmesh/ctl/output/printable';
 import { REASONS } from '@spanmesh/ctl/views/explain-view';
 import { clusterText, count, dialectOf, distText, peerType, quoted, timeText } from '@spanmesh/ctl/views/words';
@@ -65,7 +66,7 @@ function KnownNode({ node, nodeKey }: { readonly node: Node; readonly nodeKey: s
   );
   return (
     <>
-      <h1>{node.label === '' ? 'Node' : printable(node.label)}</h1>
+      <h1>{node.label === '' ? 'Node' : printableLabel(node.label)}</h1>
       <dl class="facts">
         <dt>id</dt>
         <dd class="id">{printable(id)}</dd>

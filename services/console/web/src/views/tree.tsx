@@ -1,4 +1,5 @@
 import { useSignal } from '@preact/signals';
+import { printableLabel } from '@spanmesh/ctl/output/label';
 import { printable } from '@spanmesh/ctl/output/printable';
 import { clusterText, count, dialectOf, distText, peerType, quoted } from '@spanmesh/ctl/views/words';
 import { Dialect, type Relay } from '@spanmesh/proto/v1/types';
@@ -169,7 +170,7 @@ function Label({ row }: { readonly row: Row }) {
       return (
         <>
           <a href={address('node', key)} tabIndex={-1} onClick={(event) => event.stopPropagation()}>
-            {node.label === '' ? 'node' : printable(node.label)}
+            {node.label === '' ? 'node' : printableLabel(node.label)}
           </a>{' '}
           <span class="id">{printable(node.key?.id ?? '?')}</span> <span class="hint">{count(links.size, 'link')}</span>
         </>
