@@ -97,9 +97,9 @@ describe('a log that cannot be written', () => {
     await until(
       () => {
         text += pipe.read();
-        return text.includes('spanmesh tree');
+        return text.includes('standalone serves');
       },
-      () => `the banner comes: ${text}`,
+      () => `it says that it serves: ${text}`,
     );
     expect(await sample(process.ports.http, LOST)).toBe(0);
     await expectService(process);
