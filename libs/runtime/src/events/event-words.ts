@@ -1,4 +1,10 @@
 import { type Event, EventKind } from '@spanmesh/proto/v1/events';
+import { Dialect } from '@spanmesh/proto/v1/types';
+
+const DIALECTS: Readonly<Record<number, string>> = {
+  [Dialect.DIALECT_LINKID]: 'linkid',
+  [Dialect.DIALECT_CIRCUIT]: 'circuit',
+};
 
 /** How the log calls what happened. */
 const WORDS: Readonly<Record<number, string>> = {
@@ -31,6 +37,12 @@ export function eventLine(event: Event): { readonly fields: Record<string, unkno
   const fields: Record<string, unknown> = { subject };
   if (principal !== subject) fields.principal = principal;
   for (const [name, value] of Object.entries(details)) if (value !== '' && value !== 0) fields[name] = value;
+  // Every line has a `service` of its own: that of who writes it.
+  if (member !== undefined && fields.service !== undefined) {
+    fields.role = fields.service;
+    delete fields.service;
+  }
+  if (peer !== undefined && peer.dialect !== Dialect.DIALECT_UNSPECIFIED) fields.dialect = DIALECTS[peer.dialect];
   // `since`: when the first of those happened that are told together.
   if (count > 1) Object.assign(fields, { count, since: firstTime });
   return { fields, words: WORDS[kind] ?? 'event' };
