@@ -49,10 +49,14 @@ export function failureOf(error: unknown, { address, timeoutMs, service, late = 
 const SERVED: Readonly<Record<string, { readonly commands: string; readonly where: string }>> = {
   'spanmesh.v1.Topology': {
     commands: 'trees, lists, explain, watch and status',
-    where: 'a topology process, port 7987',
+    where: 'a topology process, port 7987 unless set otherwise',
   },
-  'spanmesh.v1.Messaging': { commands: 'ping, shell, send and trace', where: 'a link-gateway, port 7988' },
-  'spanmesh.v1.Volconf': { commands: 'volconf', where: 'a volconf process, port 7985' },
+  'spanmesh.v1.Messaging': {
+    commands: 'ping, shell, send and trace',
+    where: 'a link-gateway, port 7988 unless set otherwise',
+  },
+  'spanmesh.v1.Volconf': { commands: 'volconf', where: 'a volconf process, port 7985 unless set otherwise' },
+  'spanmesh.v1.Events': { commands: 'events', where: 'any process, or it is an older version' },
   'spanmesh.v1.Process': {
     commands: 'log-level, config show and debug dump',
     where: 'any process, or it is an older version',
@@ -62,7 +66,7 @@ const SERVED: Readonly<Record<string, { readonly commands: string; readonly wher
 function notServed(address: string, service: string): string {
   const known = SERVED[service];
   if (known === undefined) return `${address} does not serve ${service}`;
-  return `${address} does not serve ${known.commands}: that is ${known.where} unless set otherwise; give its --address`;
+  return `${address} does not serve ${known.commands}: that is ${known.where}; give its --address`;
 }
 
 /** Ports that peers connect to: that of the protocol, and the one that spanmesh has by default. */
