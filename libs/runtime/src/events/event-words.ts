@@ -38,11 +38,11 @@ export function eventLine(event: Event): { readonly fields: Record<string, unkno
   if (principal !== subject) fields.principal = principal;
   for (const [name, value] of Object.entries(details)) if (value !== '' && value !== 0) fields[name] = value;
   // Every line has a `service` of its own: that of who writes it.
-  if (member !== undefined && fields.service !== undefined) {
+  if (fields.service !== undefined) {
     fields.role = fields.service;
     delete fields.service;
   }
-  if (peer !== undefined && peer.dialect !== Dialect.DIALECT_UNSPECIFIED) fields.dialect = DIALECTS[peer.dialect];
+  if (typeof fields.dialect === 'number') fields.dialect = DIALECTS[fields.dialect];
   // `since`: when the first of those happened that are told together.
   if (count > 1) Object.assign(fields, { count, since: firstTime });
   return { fields, words: WORDS[kind] ?? 'event' };
