@@ -97,10 +97,11 @@ describe('an operator who reaches one process', () => {
     await installation.gateways[0]!.stop('SIGKILL');
     const sick = await eventually(async () => {
       const answer = await spanmesh(topology, 'status');
-      return answer.code === 1 ? answer : undefined;
+      // A busy machine may have others that are missed for a moment.
+      const isMissed = /^ {2}(gateway gateway-1\.\S+ is not attached|no gateway is attached)/m.test(answer.printed);
+      return answer.code === 1 && isMissed ? answer : undefined;
     }, 'the gateway is missed');
     expect(sick.printed).toMatch(/^\d+ problems?$/m);
-    expect(sick.printed).toMatch(/^ {2}(gateway gateway-1\.\S+ is not attached|no gateway is attached)/m);
     expect(sick.noted).toMatch(/^spanmesh: not healthy: \d+ problems?\n$/);
   });
 });
