@@ -26,6 +26,8 @@ Makes random changes of the sources of a package instead, and runs the tests of 
 
 /** A check that takes so long has noticed something, too: it hangs. */
 const LIMIT_MS = 300_000;
+/** And so has a test: with a break many wait for what never comes. */
+const HANGS = ['--testTimeout=20000', '--hookTimeout=60000'];
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -111,7 +113,7 @@ async function tryOut(mutant: Mutant, scratch: Scratch): Promise<'noticed' | 'su
 function run(check: Check, { root }: Scratch): Promise<{ isFine: boolean; output: string }> {
   const args =
     check.kind === 'test'
-      ? [join(root, 'node_modules/vitest/vitest.mjs'), 'run', '--bail', '1', check.file]
+      ? [join(root, 'node_modules/vitest/vitest.mjs'), 'run', '--bail', '1', ...HANGS, check.file]
       : ['test/sim/main.ts', '--seeds', `${check.from}..${check.to}`, '--seconds', String(check.seconds), '--first'];
   const child = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
