@@ -14,13 +14,10 @@ import {
   MAGIC_SWAPPED,
   MAX_HEADER_BYTES,
   MSGID_AT,
-  readU16,
-  readU32,
-  readU32BE,
   swapCoreHeader,
   TARGET_AT,
-  writeU32,
 } from '@spanmesh/dmsg/header';
+import { readU16, readU32, readU32BE, writeU32 } from '@spanmesh/dmsg/words';
 import { MessageReader, WireFault } from '../peer/wire.ts';
 import { Grower } from './grow.ts';
 import { mend, sealAsSent } from './mutate.ts';

@@ -1,5 +1,6 @@
 import type { DialectRules } from '@spanmesh/dmsg/dialect';
-import { CMD_AT, CORE_HEADER_BYTES, writeU32 } from '@spanmesh/dmsg/header';
+import { CMD_AT, CORE_HEADER_BYTES } from '@spanmesh/dmsg/header';
+import { writeU32 } from '@spanmesh/dmsg/words';
 import { mend, messageBytes, mutate, mutateInside } from './mutate.ts';
 import type { Random } from './random.ts';
 import type { RecordedStream } from './recordings.ts';

@@ -14,15 +14,11 @@ import {
   MAX_HEADER_BYTES,
   MSGID_AT,
   padded,
-  readU16,
-  readU32,
-  readU32BE,
   SALT_AT,
   swapCoreHeader,
   TARGET_AT,
-  writeU16,
-  writeU32,
 } from '@spanmesh/dmsg/header';
+import { readU16, readU32, readU32BE, writeU16, writeU32 } from '@spanmesh/dmsg/words';
 import type { Random } from './random.ts';
 
 /** Numbers that checks are made of. */

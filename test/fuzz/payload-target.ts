@@ -2,7 +2,6 @@ import { LNK_CONN_CIRCUIT, LNK_CONN_LINKID } from '@spanmesh/dmsg/command';
 import type { Dialect } from '@spanmesh/dmsg/dialect';
 import { DmsgError } from '@spanmesh/dmsg/dmsg-error';
 import { ErrorCode } from '@spanmesh/dmsg/error-code';
-import { readU32 } from '@spanmesh/dmsg/header';
 import {
   BLK_ERROR_BYTES,
   BLK_IO_BYTES,
@@ -24,6 +23,7 @@ import {
   relaySpanPayload,
 } from '@spanmesh/dmsg/payload/lnk-span';
 import { decodeVolconf, encodeVolconf, LNK_VOLCONF_BYTES } from '@spanmesh/dmsg/payload/lnk-volconf';
+import { readU32 } from '@spanmesh/dmsg/words';
 import { FuzzFrame } from './endpoint-frame.ts';
 import type { Random } from './random.ts';
 import { recordedStreams } from './recordings.ts';

@@ -1,7 +1,8 @@
 import { BASE_MASK } from '@spanmesh/dmsg/command';
 import { rulesOf } from '@spanmesh/dmsg/dialect';
 import type { Frame } from '@spanmesh/dmsg/frame';
-import { CMD_AT, MSGID_AT, readU32, writeU32 } from '@spanmesh/dmsg/header';
+import { CMD_AT, MSGID_AT } from '@spanmesh/dmsg/header';
+import { readU32, writeU32 } from '@spanmesh/dmsg/words';
 import { connBody, connFields, PEER, spanBody, spanFields, testUuid } from '../peer/payloads.ts';
 import {
   BLK_OPEN,

@@ -32,8 +32,9 @@ import { recordedErrors, recordedStreams } from './recorded.fixture.ts';
 import type { Frame } from './wire/frame.ts';
 import { errorOf, Recorder, readerAt } from './wire/frames.fixture.ts';
 import { FrameReader } from './wire/framing.ts';
-import { AUX_CRC_AT, CMD_AT, padded, readU32, SALT_AT, sealHeader, swapCoreHeader, writeU32 } from './wire/header.ts';
+import { AUX_CRC_AT, CMD_AT, padded, SALT_AT, sealHeader, swapCoreHeader } from './wire/header.ts';
 import { encodeMessage } from './wire/message.ts';
+import { readU32, writeU32 } from './wire/words.ts';
 
 /** The payload, decoded and encoded again; messages without a known payload: its bytes. */
 function payloadAgain(frame: Frame, rules: DialectRules): Uint8Array {

@@ -1,6 +1,6 @@
 import { DmsgError } from './dmsg-error.ts';
 import { ErrorCode } from './error-code.ts';
-import { readU16, readU32 } from './wire/header.ts';
+import { readU8, readU16, readU32 } from './wire/words.ts';
 
 /** Size of a UUID on the wire in bytes. */
 export const UUID_BYTES = 16;
@@ -20,11 +20,11 @@ export function formatUuid(buf: Uint8Array, off: number): string {
   if (isNilUuid(buf, off)) return NIL_UUID;
   // A string made by `+=` stays a tree of its pieces for as long as it is kept: 700 bytes for 36.
   let at = 0;
-  for (let i = 0; i < UUID_BYTES; i++) {
-    if (i === 4 || i === 6 || i === 8 || i === 10) TEXT[at++] = DASH;
-    const byte = buf[off + WIRE_ORDER[i]!]!;
-    TEXT[at++] = DIGITS[byte >>> 4]!;
-    TEXT[at++] = DIGITS[byte & 15]!;
+  for (const place of WIRE_ORDER) {
+    const byte = readU8(buf, off + place);
+    TEXT[at++] = readU8(DIGITS, byte >>> 4);
+    TEXT[at++] = readU8(DIGITS, byte & 15);
+    if (at === 8 || at === 13 || at === 18 || at === 23) TEXT[at++] = DASH;
   }
   return TEXT.toString('latin1');
 }
@@ -36,7 +36,7 @@ export function formatUuid(buf: Uint8Array, off: number): string {
 export function parseUuid(text: string, out: Uint8Array, off: number): void {
   if (!CANONICAL.test(text)) throw new DmsgError(ErrorCode.PARAM, 'not a UUID');
   const hex = text.replaceAll('-', '');
-  for (let i = 0; i < UUID_BYTES; i++) out[off + WIRE_ORDER[i]!] = Number.parseInt(hex.slice(2 * i, 2 * i + 2), 16);
+  for (const [i, place] of WIRE_ORDER.entries()) out[off + place] = Number.parseInt(hex.slice(2 * i, 2 * i + 2), 16);
 }
 
 /** True if the 16 bytes at `off` are all zero. */
@@ -55,7 +55,7 @@ export function compareUuid(a: Uint8Array, aOff: number, b: Uint8Array, bOff: nu
     readU16(a, aOff + 6) - readU16(b, bOff + 6);
   if (numbers !== 0) return numbers;
   for (let i = 8; i < UUID_BYTES; i++) {
-    const difference = a[aOff + i]! - b[bOff + i]!;
+    const difference = readU8(a, aOff + i) - readU8(b, bOff + i);
     if (difference !== 0) return difference;
   }
   return 0;

@@ -1,5 +1,5 @@
-import type { NodeSelector } from '../gen/spanmesh/v1/messaging.ts';
-import { type ClusterKey, Dialect, type NodeKey } from '../gen/spanmesh/v1/types.ts';
+import { NodeSelector } from '../gen/spanmesh/v1/messaging.ts';
+import { ClusterKey, Dialect, type NodeKey } from '../gen/spanmesh/v1/types.ts';
 
 /** Largest label in characters: a field of 128 bytes with its NUL (types.proto; protocol.md, "Payloads"). */
 export const MAX_LABEL_CHARS = 127;
@@ -29,7 +29,8 @@ export function clusterKeyFault(key: ClusterKey | undefined): string | null {
 }
 
 /** The same key for the same cluster. Only for keys without fault. */
-export function canonicalClusterKey({ dialect, id, peerType, peerLabel }: ClusterKey): ClusterKey {
+export function canonicalClusterKey(key: ClusterKey | undefined): ClusterKey {
+  const { dialect, id, peerType, peerLabel } = key ?? ClusterKey.create();
   const isCircuit = dialect === Dialect.DIALECT_CIRCUIT;
   // protocol.md, "The link layer" 2: in linkid the uuid alone is the identity.
   return {
@@ -60,9 +61,10 @@ export function nodeSelectorFault(selector: NodeSelector | undefined): string | 
 }
 
 /** The same selector for what means the same. Only for selectors without fault. */
-export function canonicalNodeSelector({ key, dialect, clusterId, node }: NodeSelector): NodeSelector {
+export function canonicalNodeSelector(selector: NodeSelector | undefined): NodeSelector {
+  const { key, dialect, clusterId, node } = selector ?? NodeSelector.create();
   if (key === undefined) return { key, dialect, clusterId: clusterId.toLowerCase(), node };
-  const cluster = canonicalClusterKey(key.cluster!);
+  const cluster = canonicalClusterKey(key.cluster);
   const label = cluster.dialect === Dialect.DIALECT_CIRCUIT ? key.label : '';
   return {
     key: { cluster, id: key.id.toLowerCase(), label },
@@ -76,7 +78,7 @@ function nodeKeyFault({ cluster, id, label }: NodeKey): string | null {
   const fault = clusterKeyFault(cluster);
   if (fault !== null) return fault;
   if (!UUID.test(id)) return 'The id of a node is a uuid, written in full.';
-  return cluster!.dialect === Dialect.DIALECT_CIRCUIT ? labelFault(label) : null;
+  return cluster?.dialect === Dialect.DIALECT_CIRCUIT ? labelFault(label) : null;
 }
 
 function labelFault(label: string): string | null {

@@ -18,7 +18,7 @@ export class Distribution {
   }
 
   get sum(): number {
-    return this.#sum[0]!;
+    return this.#sum[0] ?? 0;
   }
 
   /** Of all values. */
@@ -29,8 +29,8 @@ export class Distribution {
   observe(value: number): void {
     const { bounds } = this;
     let at = 0;
-    while (at < bounds.length && value > bounds[at]!) at++;
-    this.counts[at]!++;
-    this.#sum[0]! += value;
+    while (at < bounds.length && value > (bounds[at] ?? 0)) at++;
+    this.counts[at] = (this.counts[at] ?? 0) + 1;
+    this.#sum[0] = this.sum + value;
   }
 }

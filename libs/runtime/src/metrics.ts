@@ -149,8 +149,8 @@ function setAll(
   label: string | undefined,
   set: (labels: Record<string, string>, value: number) => void,
 ): void {
-  if (typeof read === 'number') {
-    set({}, read);
+  if (typeof read === 'number' || label === undefined) {
+    if (typeof read === 'number') set({}, read);
     return;
   }
   let values = 0;
@@ -159,14 +159,14 @@ function setAll(
   for (const [name, value] of Object.entries(read)) {
     if (values < MAX_LABEL_VALUES) {
       values++;
-      set({ [label!]: name }, value);
+      set({ [label]: name }, value);
     } else {
       overflowed = true;
       overflow += value;
     }
   }
   if (overflowed) {
-    set({ [label!]: OVERFLOW_LABEL }, overflow);
+    set({ [label]: OVERFLOW_LABEL }, overflow);
   }
 }
 

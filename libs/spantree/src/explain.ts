@@ -36,7 +36,11 @@ export function explain(node: Node, lnkConn: LnkConn, from: number, count: numbe
   }
   const { slot, removed } = lnkConn;
   const walk = new Walk(node, lnkConn);
-  for (let at = 0; at < from && !walk.isOver; at++) walk.next(node.links[at]!);
+  let passed = 0;
+  for (const link of node.links) {
+    if (passed++ === from || walk.isOver) break;
+    walk.next(link);
+  }
   return asked.map((link) => ({
     link,
     verdict: walk.next(link),

@@ -23,7 +23,7 @@ export class RelayBatch {
       this.#links[group] = link;
       this.#heads[group] = pair;
     } else {
-      this.#next[this.#tails[group]!] = pair;
+      this.#next[this.#tails[group] ?? 0] = pair;
     }
     this.#tails[group] = pair;
   }
@@ -33,8 +33,12 @@ export class RelayBatch {
     const groups = this.#groups;
     this.#empty();
     for (let group = 0; group < groups; group++) {
-      const link = this.#links[group]!;
-      for (let pair = this.#heads[group]!; pair >= 0; pair = this.#next[pair]!) each(link, this.#lnkConns[pair]!);
+      const link = this.#links[group];
+      if (link === undefined) break;
+      for (let pair = this.#heads[group] ?? -1; pair >= 0; pair = this.#next[pair] ?? -1) {
+        const lnkConn = this.#lnkConns[pair];
+        if (lnkConn !== undefined) each(link, lnkConn);
+      }
     }
   }
 
@@ -51,14 +55,14 @@ export class RelayBatch {
       longer.set(this.#groupOf);
       this.#groupOf = longer;
     }
-    const group = this.#groupOf[link.ref]! - 1;
+    const group = (this.#groupOf[link.ref] ?? 0) - 1;
     if (group >= 0) return group;
     this.#groupOf[link.ref] = this.#groups + 1;
     return this.#groups;
   }
 
   #empty(): void {
-    for (let group = 0; group < this.#groups; group++) this.#groupOf[this.#links[group]!.ref] = 0;
+    for (let group = 0; group < this.#groups; group++) this.#groupOf[this.#links[group]?.ref ?? 0] = 0;
     this.#groups = 0;
     this.#pairs = 0;
   }

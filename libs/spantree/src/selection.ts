@@ -30,7 +30,7 @@ export class Selection {
       this.evaluations++;
       // The walk for this very LNK_CONN stops at the first link of its own connection; the class's walk does not know it.
       let take = 0;
-      while (take < this.#count && this.#taken[take]!.connection !== lnkConn.connection) take++;
+      while (take < this.#count && this.#taken[take]?.connection !== lnkConn.connection) take++;
       if (this.#changed(node, lnkConn.slot, take)) this.#apply(tables, node, lnkConn, take);
     }
   }
@@ -61,7 +61,7 @@ export class Selection {
     const end = Math.min((slot + 1) * rowWidth, row.length);
     let held = 0;
     for (let at = slot * rowWidth; at < end; at++) {
-      const cell = row[at]!;
+      const cell = row[at] ?? 0;
       if (cell === 0) continue;
       if (!this.#isTaken(Math.abs(cell), take)) return true;
       held++;
@@ -75,7 +75,7 @@ export class Selection {
     const { row, rowWidth } = node;
     const end = Math.min((slot + 1) * rowWidth, row.length);
     for (let at = slot * rowWidth; at < end; at++) {
-      const cell = row[at]!;
+      const cell = row[at] ?? 0;
       if (cell < 0) {
         // protocol.md, "The link layer" 4: a changed selection is offered again, what was refused of it too.
         row[at] = 0;
@@ -90,8 +90,8 @@ export class Selection {
       }
     }
     for (let i = 0; i < take; i++) {
-      const link = this.#taken[i]!;
-      if (findCell(node, slot, link.ref) >= 0) continue;
+      const link = this.#taken[i];
+      if (link === undefined || findCell(node, slot, link.ref) >= 0) continue;
       putCell(node, slot, link.ref, tables.slots);
       link.relayCount++;
       lnkConn.relayCount++;
@@ -101,7 +101,7 @@ export class Selection {
   }
 
   #isTaken(ref: number, take: number): boolean {
-    for (let i = 0; i < take; i++) if (this.#taken[i]!.ref === ref) return true;
+    for (let i = 0; i < take; i++) if (this.#taken[i]?.ref === ref) return true;
     return false;
   }
 }

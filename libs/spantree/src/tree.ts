@@ -144,7 +144,7 @@ export class SpanTree {
       const { row, rowWidth } = node;
       const end = Math.min((slot + 1) * rowWidth, row.length);
       for (let at = slot * rowWidth; at < end; at++) {
-        const cell = row[at]!;
+        const cell = row[at] ?? 0;
         if (cell === 0) continue;
         this.#readers.changing(node.cluster, node);
         row[at] = 0;
@@ -175,9 +175,10 @@ export class SpanTree {
     this.changing(link);
     const { row, rowWidth } = link.node;
     for (let at = 0; at < row.length; at++) {
-      if (Math.abs(row[at]!) !== link.ref) continue;
+      const cell = row[at] ?? 0;
+      if (Math.abs(cell) !== link.ref) continue;
       const slot = Math.floor(at / rowWidth);
-      if (row[at]! < 0) tables.refusals--;
+      if (cell < 0) tables.refusals--;
       else this.#gone(tables, link, tables.lnkConn(slot));
       row[at] = 0;
       forgetRefusals(tables, link.node, slot);
@@ -258,7 +259,7 @@ export class SpanTree {
       const { row, rowWidth } = node;
       const end = Math.min((lnkConn.slot + 1) * rowWidth, row.length);
       for (let at = lnkConn.slot * rowWidth; at < end; at++) {
-        const cell = row[at]!;
+        const cell = row[at] ?? 0;
         if (cell !== 0) this.#readers.changing(node.cluster, node);
         row[at] = 0;
         if (cell < 0) tables.refusals--;
@@ -325,7 +326,10 @@ export class SpanTree {
 
   /** Writes out the relays that went since the last time, and decides nothing. */
   tellGone(out: Pick<RelayDelta, 'gone'>): void {
-    for (let i = 0; i < this.#goneLinks.length; i++) out.gone?.(this.#goneLinks[i]!, this.#goneLnkConns[i]!);
+    for (const [i, link] of this.#goneLinks.entries()) {
+      const lnkConn = this.#goneLnkConns[i];
+      if (lnkConn !== undefined) out.gone?.(link, lnkConn);
+    }
     this.forgetGone();
   }
 
@@ -489,7 +493,7 @@ function forgetRefusals(tables: DialectTables, node: Node, slot: number): void {
   const { row, rowWidth } = node;
   const end = (slot + 1) * rowWidth;
   for (let at = slot * rowWidth; at < end; at++) {
-    if (row[at]! >= 0) continue;
+    if ((row[at] ?? 0) >= 0) continue;
     row[at] = 0;
     tables.refusals--;
   }

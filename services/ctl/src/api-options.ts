@@ -115,7 +115,7 @@ const LONGEST_MS = 2 ** 31 - 1;
 /** A time in milliseconds: a number with ms, s, m or h; without a unit it is seconds. */
 export function parseTime(text: string): number {
   const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|)$/.exec(text);
-  const ms = match === null ? Number.NaN : Number(match[1]) * UNIT_MS[match[2]!]!;
+  const ms = Number(match?.[1]) * (UNIT_MS[match?.[2] ?? ''] ?? Number.NaN);
   if (!(ms > 0 && ms <= LONGEST_MS)) throw new InvalidArgumentError('Expected a time like 10s or 500ms.');
   return ms;
 }

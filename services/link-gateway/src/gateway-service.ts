@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { Dialect } from '@spanmesh/dmsg/dialect';
+import type { PeerTarget } from '@spanmesh/dmsg/peer-target';
 import { StateChangeParts } from '@spanmesh/proto/state-change';
 import type { Commands, StateChange } from '@spanmesh/proto/v1/gateway_control';
 import type { Bus } from '@spanmesh/runtime/bus/bus';
@@ -33,7 +34,6 @@ import { answered } from './dial/answered.ts';
 import { type Asker, OPERATOR } from './dial/asker.ts';
 import { DialPolicy } from './dial/dial-policy.ts';
 import { DialServer } from './dial/dial-server.ts';
-import type { Target } from './dial/dial-target.ts';
 import { DialError, Dialler, type Resolve } from './dial/dialler.ts';
 import { MediaEvents } from './dial/media-events.ts';
 import { dnsLookUp } from './dial/names/dns-look-up.ts';
@@ -440,7 +440,7 @@ export class Gateway implements Service, AttachHost {
   }
 
   /** Connects to a peer. @throws DialError */
-  dial(target: Target, dialect: Dialect | 'auto', origin: Origin, asker: Asker = OPERATOR): Promise<Peer> {
+  dial(target: PeerTarget, dialect: Dialect | 'auto', origin: Origin, asker: Asker = OPERATOR): Promise<Peer> {
     return this.#dialler.dial(target, dialect, origin, { asker });
   }
 
@@ -476,7 +476,7 @@ export class Gateway implements Service, AttachHost {
   }
 
   /** Connects for a shell: what does not answer our LNK_CONN is no peer, and nobody is told what else it may be. @throws DialError */
-  async #dialAnswered(target: Target, dialect: Dialect | 'auto', asker: Asker): Promise<void> {
+  async #dialAnswered(target: PeerTarget, dialect: Dialect | 'auto', asker: Asker): Promise<void> {
     const peer = await this.dial(target, dialect, { kind: 'shell' }, asker);
     const { clock } = this.#deps;
     if (await answered(peer, { ms: this.#options.connectTimeout, clock })) return;

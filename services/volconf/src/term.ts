@@ -166,9 +166,10 @@ export class Term implements LinkSink, MediaSink {
     const before = this.#operators.get(name);
     if (asked === before?.asked) return;
     if (asked === undefined) {
+      if (before === undefined) return;
       this.#operators.delete(name);
-      this.#operatorOf.delete(before!.target);
-      this.reconciler.drop(before!.target);
+      this.#operatorOf.delete(before.target);
+      this.reconciler.drop(before.target);
       sink.operatorGone(name);
       return;
     }
@@ -321,9 +322,9 @@ export class Term implements LinkSink, MediaSink {
     if (key === undefined) return;
     this.#groupOf.delete(slot);
     slot.heldBack = false;
-    const group = this.#groups.get(key)!;
-    group.delete(slot);
-    if (group.size === 0) this.#groups.delete(key);
+    const group = this.#groups.get(key);
+    group?.delete(slot);
+    if (group === undefined || group.size === 0) this.#groups.delete(key);
     else this.#decide(key);
   }
 
@@ -346,8 +347,10 @@ export class Term implements LinkSink, MediaSink {
       const held = !taken.has(slot);
       const changed = slot.heldBack !== held;
       slot.heldBack = held;
-      this.reconciler.want(slot.target!, held ? null : slot.destination);
-      if (changed) this.#deps.sink.slot(slot, slot.target!.state.kind);
+      const { target } = slot;
+      if (target === null) continue;
+      this.reconciler.want(target, held ? null : slot.destination);
+      if (changed) this.#deps.sink.slot(slot, target.state.kind);
     }
   }
 }

@@ -29,7 +29,8 @@ export function unmapped(bytes: AddressBytes): AddressBytes {
 /** The usual text: dotted, or RFC 5952 (lower case, the first longest run of zero groups as `::`). */
 export function addressText(bytes: AddressBytes): string {
   if (bytes.length === 4) return bytes.join('.');
-  const groups = Array.from({ length: 8 }, (_, n) => (bytes[2 * n]! << 8) | bytes[2 * n + 1]!);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const groups = Array.from({ length: 8 }, (_, n) => view.getUint16(2 * n));
   let start = -1;
   let length = 1;
   for (let from = 0; from < 8; from++) {

@@ -37,12 +37,10 @@ export function prefixOf(address: AddressBytes, bits: string): Prefix | null {
 
 /** The address with everything behind `bits` cleared. */
 export function masked(address: AddressBytes, bits: number): AddressBytes {
-  const bytes = Uint8Array.from(address);
-  for (let at = 0; at < bytes.length; at++) {
+  return address.map((byte, at) => {
     const kept = Math.min(8, Math.max(0, bits - 8 * at));
-    bytes[at]! &= (0xff00 >>> kept) & 0xff;
-  }
-  return bytes;
+    return byte & (0xff00 >>> kept);
+  });
 }
 
 /** Is the address in the prefix? IPv4 is never in a prefix of IPv6. */

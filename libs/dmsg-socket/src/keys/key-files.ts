@@ -143,18 +143,21 @@ async function accessOf(
   const pub = files.get('pub');
   const none = files.get('none');
   const refused = files.get('refused');
-  const options = PEER_OPTION_KINDS.filter((kind) => files.has(kind));
+  const options = PEER_OPTION_KINDS.flatMap((kind) => {
+    const file = files.get(kind);
+    return file === undefined ? [] : [{ kind, file }];
+  });
   if (pub === undefined) {
-    for (const kind of options) {
-      problems.push({ file: files.get(kind)!, problem: 'has no .pub of the same name beside it; it says nothing' });
+    for (const { file } of options) {
+      problems.push({ file, problem: 'has no .pub of the same name beside it; it says nothing' });
     }
   }
   if (refused !== undefined) return { kind: 'refused', file: refused, refusal: 'revoked', why: 'it says so' };
   if (pub === undefined) {
     if (none !== undefined) return { kind: 'plaintext', file: none };
-    const [kind] = options;
-    const file = files.get(kind!)!;
-    return { kind: 'refused', file, refusal: 'bad-key', why: `there is an .${kind} file and no .pub` };
+    const [option] = options;
+    const why = `there is an .${option?.kind} file and no .pub`;
+    return { kind: 'refused', file: option?.file ?? null, refusal: 'bad-key', why };
   }
   // protocol.md, "Crypto": .pub comes first.
   const peer = await readKey(directory, pub, (pem) => peerPublicKey(pem, files.has('exponent')));

@@ -28,8 +28,9 @@ const NAME = new RegExp(`^([0-9A-Fa-f:.-]{2,60})(?:_([0-9]{1,3}))?\\.(${KINDS.jo
 export function parsePeerFileName(name: string): PeerFileName | null {
   const parts = NAME.exec(name);
   if (parts === null) return null;
-  const address = addressBytes(parts[1]!.replaceAll('-', ':'));
+  const [, written = '', bits, kind] = parts;
+  const address = addressBytes(written.replaceAll('-', ':'));
   if (address === null) return null;
-  const prefix = parts[2] === undefined ? wholeAddress(address) : prefixOf(address, parts[2]);
-  return prefix === null ? null : { prefix, kind: parts[3] as PeerFileKind };
+  const prefix = bits === undefined ? wholeAddress(address) : prefixOf(address, bits);
+  return prefix === null ? null : { prefix, kind: kind as PeerFileKind };
 }

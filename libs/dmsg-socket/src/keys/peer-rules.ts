@@ -58,7 +58,7 @@ export class PeerRules {
   }
 
   #of(address: AddressBytes): PeerAccess {
-    for (const byLength of this.#byFamily[address.length]!) {
+    for (const byLength of this.#byFamily[address.length] ?? []) {
       for (const { bits, rules } of byLength) {
         const found = rules.get(keyOf(masked(address, bits)));
         if (found !== undefined) return found;

@@ -40,7 +40,7 @@ function hashMemory(h: Gf128): Uint8Array {
     power = multiply(power, h);
     // The first bit of a byte, the highest, stands for x^0.
     const xs = [power];
-    for (let i = 1; i < 8; i++) xs.push(timesX(xs[i - 1]!));
+    for (let next = timesX(power); xs.length < 8; next = timesX(next)) xs.push(next);
     for (let nibble = 0; nibble < 16; nibble++) {
       fillTable(memory, block, 'high', nibble, xs.slice(0, 4));
       fillTable(memory, block, 'low', nibble, xs.slice(4));
@@ -58,7 +58,7 @@ function fillTable(
   xs: readonly Gf128[],
 ): void {
   let product: Gf128 = [0, 0, 0, 0];
-  for (let bit = 0; bit < 4; bit++) if (nibble & (8 >> bit)) product = add(product, xs[bit]!);
+  for (const [bit, x] of xs.entries()) if (nibble & (8 >> bit)) product = add(product, x);
   const bytes = gf128ToBytes(product);
-  for (let out = 0; out < 16; out++) memory[tableAt(out, block, half) + nibble] = bytes[out]!;
+  for (const [out, byte] of bytes.entries()) memory[tableAt(out, block, half) + nibble] = byte;
 }

@@ -15,7 +15,7 @@ export function gf128FromBytes(bytes: Uint8Array): Gf128 {
 export function gf128ToBytes(element: Gf128): Uint8Array {
   const bytes = new Uint8Array(16);
   const view = new DataView(bytes.buffer);
-  for (let i = 0; i < 4; i++) view.setUint32(4 * i, element[i]!);
+  for (const [i, word] of element.entries()) view.setUint32(4 * i, word);
   return bytes;
 }
 
@@ -25,7 +25,7 @@ export function multiply(a: Gf128, b: Gf128): Gf128 {
   let power = a;
   for (let bit = 0; bit < 128; bit++) {
     // All ones if b has x^bit.
-    const mask = -((b[bit >>> 5]! >>> (31 - (bit & 31))) & 1);
+    const mask = -(((b[bit >>> 5] ?? 0) >>> (31 - (bit & 31))) & 1);
     r0 ^= power[0] & mask;
     r1 ^= power[1] & mask;
     r2 ^= power[2] & mask;

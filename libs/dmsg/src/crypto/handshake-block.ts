@@ -1,6 +1,7 @@
 import { constants, type KeyObject, privateEncrypt, publicEncrypt } from 'node:crypto';
 import { DmsgError } from '../dmsg-error.ts';
 import { ErrorCode } from '../error-code.ts';
+import { readU8 } from '../wire/words.ts';
 import { RSA_BITS } from './rsa-key.ts';
 import type { RsaSteps } from './rsa-steps.ts';
 
@@ -33,7 +34,7 @@ export function encryptBlock(plain: Uint8Array, keys: HandshakeKeys): Uint8Array
   const count = new DataView(plain.buffer, plain.byteOffset + COUNT_AT, 4);
   for (let tries = 0; tries < MAX_TRIES; tries++) {
     const between = rsa(() => privateEncrypt(noPadding(keys.own), plain));
-    if ((between[0]! & TOP_BITS) === 0) return rsa(() => publicEncrypt(noPadding(keys.peer), between));
+    if ((readU8(between, 0) & TOP_BITS) === 0) return rsa(() => publicEncrypt(noPadding(keys.peer), between));
     count.setUint32(0, count.getUint32(0, true) + 1, true);
   }
   throw refused('tries');
@@ -58,7 +59,7 @@ export function openBlock(wire: Uint8Array, keys: HandshakeKeys, steps: RsaSteps
   // Always cleared: below 2^2046 a number is below the peer's modulus.
   const between = cleared(first.bytes);
   const second = attempt(between, (bytes) => steps.publicDecrypt(keys.peer, bytes));
-  const topBits = (first.bytes[0]! | second.bytes[0]!) & TOP_BITS;
+  const topBits = (readU8(first.bytes, 0) | readU8(second.bytes, 0)) & TOP_BITS;
   return { plain: second.bytes, wrong: topBits | first.wrong | second.wrong };
 }
 
@@ -101,6 +102,6 @@ function attempt(bytes: Uint8Array, step: (bytes: Uint8Array) => Uint8Array): { 
 /** A copy without its top two bits. */
 function cleared(bytes: Uint8Array): Uint8Array {
   const copy = Uint8Array.from(bytes);
-  copy[0]! &= ~TOP_BITS;
+  copy[0] = readU8(copy, 0) & ~TOP_BITS;
   return copy;
 }

@@ -1,7 +1,8 @@
 import { timingSafeEqual } from 'node:crypto';
 import { DmsgError } from '../dmsg-error.ts';
 import { ErrorCode } from '../error-code.ts';
-import { MAGIC, MAGIC_SWAPPED, readU16 } from '../wire/header.ts';
+import { MAGIC, MAGIC_SWAPPED } from '../wire/header.ts';
+import { readU8, readU16 } from '../wire/words.ts';
 import { bindingIn, bindTo } from './handshake-binding.ts';
 import { BLOCK_BYTES, encryptBlock, type HandshakeKeys, openBlock, refused } from './handshake-block.ts';
 import { OPENSSL_STEPS, type RsaSteps } from './rsa-steps.ts';
@@ -58,8 +59,7 @@ export function makeHandshake(keys: HandshakeKeys, random: RandomBytes): OwnHand
   plain.fill(0, REASON_AT, REASON_AT + REASON_BYTES);
   plain.set(OUR_REASON, REASON_AT);
   bindTo(plain, session, keys.peer);
-  plain[0]! &= LOW_SIX_BITS;
-  plain[BLOCK_BYTES]! &= LOW_SIX_BITS;
+  for (const at of [0, BLOCK_BYTES]) plain[at] = readU8(plain, at) & LOW_SIX_BITS;
   return { wire: encryptHandshake(plain, keys), session };
 }
 
@@ -190,7 +190,7 @@ function randomPlain(random: RandomBytes): Uint8Array {
 /** protocol.md, "Crypto": byte i of the verifier is the XOR of session bytes 4i..4i+3. */
 function verifierOf(session: Uint8Array): Uint8Array {
   const verifier = new Uint8Array(VERIFIER_BYTES);
-  for (const [i, byte] of session.entries()) verifier[i >> 2]! ^= byte;
+  for (const [i, byte] of session.entries()) verifier[i >> 2] = readU8(verifier, i >> 2) ^ byte;
   return verifier;
 }
 

@@ -1,6 +1,6 @@
 import { readByteString, writeByteString } from '../byte-string.ts';
 import type { Frame } from '../wire/frame.ts';
-import { readU32, writeU32 } from '../wire/header.ts';
+import { readU32, writeU32 } from '../wire/words.ts';
 import { payloadAt, requireBytes } from './bounds.ts';
 
 // The BLK protocol exists in the circuit dialect only (protocol.md, "Payloads").

@@ -5,7 +5,7 @@ import { DmsgError } from '../dmsg-error.ts';
 import { ErrorCode } from '../error-code.ts';
 import { formatUuid, parseUuid } from '../uuid.ts';
 import type { Frame } from '../wire/frame.ts';
-import { readU16, readU32, writeU16, writeU32 } from '../wire/header.ts';
+import { readU8, readU16, readU32, writeU16, writeU32 } from '../wire/words.ts';
 import { payloadAt, requireBytes } from './bounds.ts';
 
 /** LNK_CONN: a request for spans, and who asks (protocol.md, "Payloads"). Uuids are canonical texts, labels byte strings. */
@@ -81,7 +81,7 @@ export function decodeLnkConnPayload(dialect: Dialect, buf: Uint8Array, off: num
     clusterId: formatUuid(buf, off + CLUSTER_ID),
     peerMaskLo: readU32(buf, off + PEER_MASK),
     peerMaskHi: readU32(buf, off + PEER_MASK + 4),
-    peerType: buf[off + PEER_TYPE]!,
+    peerType: readU8(buf, off + PEER_TYPE),
     protoVersion: readU16(buf, off + PROTO_VERSION),
     status: readU32(buf, off + STATUS),
   };
@@ -90,7 +90,7 @@ export function decodeLnkConnPayload(dialect: Dialect, buf: Uint8Array, off: num
       dialect,
       ...common,
       pfsFsid: formatUuid(buf, off + PFS_FSID),
-      pfsType: buf[off + PFS_TYPE]!,
+      pfsType: readU8(buf, off + PFS_TYPE),
       dist: readU32(buf, off + LINKID_DIST) | 0,
       label: readByteString(buf, off + LABEL, LINKID_LABEL_BYTES),
     };

@@ -4,7 +4,7 @@ import { BASE_MASK, LNK_SPAN } from '../command.ts';
 import type { Dialect } from '../dialect.ts';
 import { DmsgError } from '../dmsg-error.ts';
 import { recordedStreams } from '../recorded.fixture.ts';
-import { readU32 } from '../wire/header.ts';
+import { readU32 } from '../wire/words.ts';
 import { decodeLnkSpanPayload, encodeLnkSpan, LNK_SPAN_BYTES, relaySpanPayload } from './lnk-span.ts';
 
 const dialects = fc.constantFrom<Dialect>('linkid', 'circuit');

@@ -2,7 +2,7 @@ import { readByteString, writeByteString } from '../byte-string.ts';
 import type { Dialect } from '../dialect.ts';
 import { formatUuid, parseUuid } from '../uuid.ts';
 import type { Frame } from '../wire/frame.ts';
-import { readU16, readU32, writeU16, writeU32 } from '../wire/header.ts';
+import { readU8, readU16, readU32, writeU16, writeU32 } from '../wire/words.ts';
 import { payloadAt, requireBytes } from './bounds.ts';
 
 /** LNK_SPAN: something reachable, how far away (protocol.md, "Payloads"). Uuids are canonical texts, labels byte strings. */
@@ -68,8 +68,8 @@ export function decodeLnkSpanPayload(dialect: Dialect, buf: Uint8Array, off: num
   const common = {
     clusterId: formatUuid(buf, off + CLUSTER_ID),
     nodeId: formatUuid(buf, off + NODE_ID),
-    pfsType: buf[off + PFS_TYPE]!,
-    peerType: buf[off + PEER_TYPE]!,
+    pfsType: readU8(buf, off + PFS_TYPE),
+    peerType: readU8(buf, off + PEER_TYPE),
     protoVersion: readU16(buf, off + PROTO_VERSION),
     status: readU32(buf, off + STATUS),
   };
@@ -161,5 +161,5 @@ function isNegative(dist: number): boolean {
 /** Copies a label up to its NUL into a field of zeros, whose last byte stays 0. */
 function copyLabel(from: Uint8Array, to: Uint8Array, at: number, size: number): void {
   const last = at + size - 1;
-  for (let i = at; i < last && from[i] !== 0; i++) to[i] = from[i]!;
+  for (let i = at; i < last && from[i] !== 0; i++) to[i] = readU8(from, i);
 }

@@ -1,7 +1,7 @@
 import { readByteString, writeByteString } from '../byte-string.ts';
 import { formatUuid, parseUuid } from '../uuid.ts';
 import type { Frame } from '../wire/frame.ts';
-import { readU16, readU32, writeU16, writeU32 } from '../wire/header.ts';
+import { readU8, readU16, readU32, writeU16, writeU32 } from '../wire/words.ts';
 import { payloadAt, requireBytes } from './bounds.ts';
 
 /** The fields of a slot (protocol.md, "Payloads", LNK_VOLCONF: copy). */
@@ -88,14 +88,14 @@ export function decodeVolconfCopy(buf: Uint8Array, off: number): VolconfCopy {
   requireBytes(buf, off, VOLCONF_COPY_BYTES);
   return {
     raw: Uint8Array.prototype.slice.call(buf, off, off + VOLCONF_COPY_BYTES),
-    copyId: buf[off + COPY_ID]!,
-    inprog: buf[off + INPROG]!,
-    chainTo: buf[off + CHAIN_TO]!,
-    chainFrom: buf[off + CHAIN_FROM]!,
+    copyId: readU8(buf, off + COPY_ID),
+    inprog: readU8(buf, off + INPROG),
+    chainTo: readU8(buf, off + CHAIN_TO),
+    chainFrom: readU8(buf, off + CHAIN_FROM),
     flags: readU16(buf, off + FLAGS),
-    error: buf[off + ERROR]!,
-    priority: buf[off + PRIORITY]!,
-    remotePfsType: buf[off + REMOTE_PFS_TYPE]!,
+    error: readU8(buf, off + ERROR),
+    priority: readU8(buf, off + PRIORITY),
+    remotePfsType: readU8(buf, off + REMOTE_PFS_TYPE),
     pfsClid: formatUuid(buf, off + PFS_CLID),
     label: readByteString(buf, off + LABEL, LABEL_BYTES),
     path: readByteString(buf, off + PATH, PATH_BYTES),

@@ -102,11 +102,13 @@ export class IdMap<T extends object> {
       hole = (hole + 1) & mask;
     }
     for (let at = (hole + 1) & mask; values[at] !== undefined; at = (at + 1) & mask) {
-      const home = this.#hash(keys[2 * at]!, keys[2 * at + 1]!) & mask;
+      const entryLow = keys[2 * at] ?? 0;
+      const entryHigh = keys[2 * at + 1] ?? 0;
+      const home = this.#hash(entryLow, entryHigh) & mask;
       // An entry may fill the hole only if the hole lies between its home and where it is now, going round.
       if (((at - home) & mask) < ((at - hole) & mask)) continue;
-      keys[2 * hole] = keys[2 * at]!;
-      keys[2 * hole + 1] = keys[2 * at + 1]!;
+      keys[2 * hole] = entryLow;
+      keys[2 * hole + 1] = entryHigh;
       values[hole] = values[at];
       hole = at;
     }
@@ -128,14 +130,14 @@ export class IdMap<T extends object> {
   #hash(low: number, high: number): number {
     const t = this.#tables;
     return (
-      t[low & 0xff]! ^
-      t[256 + ((low >>> 8) & 0xff)]! ^
-      t[512 + ((low >>> 16) & 0xff)]! ^
-      t[768 + (low >>> 24)]! ^
-      t[1024 + (high & 0xff)]! ^
-      t[1280 + ((high >>> 8) & 0xff)]! ^
-      t[1536 + ((high >>> 16) & 0xff)]! ^
-      t[1792 + (high >>> 24)]!
+      word(t, low & 0xff) ^
+      word(t, 256 + ((low >>> 8) & 0xff)) ^
+      word(t, 512 + ((low >>> 16) & 0xff)) ^
+      word(t, 768 + (low >>> 24)) ^
+      word(t, 1024 + (high & 0xff)) ^
+      word(t, 1280 + ((high >>> 8) & 0xff)) ^
+      word(t, 1536 + ((high >>> 16) & 0xff)) ^
+      word(t, 1792 + (high >>> 24))
     );
   }
 
@@ -146,8 +148,8 @@ export class IdMap<T extends object> {
     for (let i = 0; i < values.length; i++) {
       const value = values[i];
       if (value === undefined) continue;
-      const low = keys[2 * i]!;
-      const high = keys[2 * i + 1]!;
+      const low = keys[2 * i] ?? 0;
+      const high = keys[2 * i + 1] ?? 0;
       let at = this.#hash(low, high) & this.#mask;
       while (this.#values[at] !== undefined) at = (at + 1) & this.#mask;
       this.#keys[2 * at] = low;
@@ -162,4 +164,9 @@ export class IdMap<T extends object> {
     this.#mask = capacity - 1;
     this.#sparse = 0;
   }
+}
+
+/** A word that is there: `?? 0` is for the type. */
+function word(tables: HashTables, at: number): number {
+  return tables[at] ?? 0;
 }

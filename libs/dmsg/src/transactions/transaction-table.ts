@@ -36,8 +36,8 @@ export class TransactionTable {
   /** One that we opened, by its msgid. */
   findOwn(lo: number, hi: number): Transaction | undefined {
     if (lo > this.#slots.length || lo === 0) return undefined;
-    const tx = this.#slots[lo - 1]!;
-    return tx !== null && tx.msgidHi === hi ? tx : undefined;
+    const tx = this.#slots[lo - 1];
+    return tx != null && tx.msgidHi === hi ? tx : undefined;
   }
 
   /** One that the peer opened, by its msgid. */
@@ -47,8 +47,7 @@ export class TransactionTable {
 
   /** Low half of the msgid of the next transaction that we open; `nextHi` belongs to it; `add` takes both into use. */
   get nextLo(): number {
-    const free = this.#freeSlots.length;
-    return free > 0 ? this.#freeSlots[free - 1]! + 1 : this.#slots.length + 1;
+    return (this.#freeSlots.at(-1) ?? this.#slots.length) + 1;
   }
 
   get nextHi(): number {
@@ -62,8 +61,7 @@ export class TransactionTable {
       this.#peers.insert(tx.msgidLo, tx.msgidHi, tx);
     } else {
       this.#generation = tx.msgidHi;
-      if (tx.msgidLo > this.#slots.length) this.#slots.push(tx);
-      else this.#slots[this.#freeSlots.pop()!] = tx;
+      this.#slots[this.#freeSlots.pop() ?? this.#slots.length] = tx;
       this.#ownCount++;
     }
     const circuit = tx.circuit;

@@ -2,7 +2,13 @@
 const POLYNOMIAL = 0x82f63b78;
 
 /** Sixteen tables of 256, one after the other: table k holds the effect of a byte that is followed by k zero bytes. */
-export const CRC_TABLES: Int32Array = makeTables();
+const TABLES: Int32Array = makeTables();
+
+/** What `byte` (0 to 255) does to the register when `zeros` (0 to 15) zero bytes follow it. A call of it is inlined: it costs what an index does. */
+export function effect(zeros: number, byte: number): number {
+  // There is an entry for each: `?? 0` is for the type, and gone from the machine code.
+  return TABLES[(zeros << 8) + byte] ?? 0;
+}
 
 function makeTables(): Int32Array {
   const tables = new Int32Array(16 * 256);
@@ -12,8 +18,8 @@ function makeTables(): Int32Array {
     tables[n] = c;
   }
   for (let i = 256; i < tables.length; i++) {
-    const before = tables[i - 256]!;
-    tables[i] = (before >>> 8) ^ tables[before & 0xff]!;
+    const before = tables[i - 256] ?? 0;
+    tables[i] = (before >>> 8) ^ (tables[before & 0xff] ?? 0);
   }
   return tables;
 }

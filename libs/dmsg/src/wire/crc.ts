@@ -1,5 +1,6 @@
-import { CRC_TABLES as T } from './crc-tables.ts';
+import { effect } from './crc-tables.ts';
 import { nativeCrc32c } from './native-crc.ts';
+import { readU8 } from './words.ts';
 
 /**
  * From this many bytes on the native implementation wins. Measured: a native call with its subarray costs 110 ns before it
@@ -8,7 +9,7 @@ import { nativeCrc32c } from './native-crc.ts';
 export const NATIVE_CRC_BYTES = 320;
 
 /**
- * CRC-32C of `buf[start .. end)`, unsigned. `crc` is the CRC of what comes before it, so that
+ * CRC-32C of `readU8(buf, start .. end)`, unsigned. `crc` is the CRC of what comes before it, so that
  * `crc32c(b, m, n, crc32c(b, 0, m))` is the CRC of `b[0 .. n)`.
  */
 export function crc32c(buf: Uint8Array, start: number, end: number, crc = 0): number {
@@ -32,18 +33,18 @@ export function crc32cCoreHeader(buf: Uint8Array, off: number): number {
   const i = off + 48;
   return (
     ~(
-      T[3840 + ((buf[i]! ^ c) & 0xff)]! ^
-      T[3584 + ((buf[i + 1]! ^ (c >>> 8)) & 0xff)]! ^
-      T[3328 + ((buf[i + 2]! ^ (c >>> 16)) & 0xff)]! ^
-      T[3072 + (buf[i + 3]! ^ (c >>> 24))]! ^
-      T[2816 + buf[i + 4]!]! ^
-      T[2560 + buf[i + 5]!]! ^
-      T[2304 + buf[i + 6]!]! ^
-      T[2048 + buf[i + 7]!]! ^
-      T[1792 + buf[i + 8]!]! ^
-      T[1536 + buf[i + 9]!]! ^
-      T[1280 + buf[i + 10]!]! ^
-      T[1024 + buf[i + 11]!]!
+      effect(15, (readU8(buf, i) ^ c) & 0xff) ^
+      effect(14, (readU8(buf, i + 1) ^ (c >>> 8)) & 0xff) ^
+      effect(13, (readU8(buf, i + 2) ^ (c >>> 16)) & 0xff) ^
+      effect(12, readU8(buf, i + 3) ^ (c >>> 24)) ^
+      effect(11, readU8(buf, i + 4)) ^
+      effect(10, readU8(buf, i + 5)) ^
+      effect(9, readU8(buf, i + 6)) ^
+      effect(8, readU8(buf, i + 7)) ^
+      effect(7, readU8(buf, i + 8)) ^
+      effect(6, readU8(buf, i + 9)) ^
+      effect(5, readU8(buf, i + 10)) ^
+      effect(4, readU8(buf, i + 11))
     ) >>> 0
   );
 }
@@ -53,27 +54,27 @@ function tableCrc(buf: Uint8Array, start: number, end: number, register: number)
   let c = register;
   let i = start;
   for (const last = end - 16; i <= last; i += 16) c = block16(buf, i, c);
-  for (; i < end; i++) c = (c >>> 8) ^ T[(c ^ buf[i]!) & 0xff]!;
+  for (; i < end; i++) c = (c >>> 8) ^ effect(0, (c ^ readU8(buf, i)) & 0xff);
   return c;
 }
 
 function block16(buf: Uint8Array, i: number, c: number): number {
   return (
-    T[3840 + ((buf[i]! ^ c) & 0xff)]! ^
-    T[3584 + ((buf[i + 1]! ^ (c >>> 8)) & 0xff)]! ^
-    T[3328 + ((buf[i + 2]! ^ (c >>> 16)) & 0xff)]! ^
-    T[3072 + (buf[i + 3]! ^ (c >>> 24))]! ^
-    T[2816 + buf[i + 4]!]! ^
-    T[2560 + buf[i + 5]!]! ^
-    T[2304 + buf[i + 6]!]! ^
-    T[2048 + buf[i + 7]!]! ^
-    T[1792 + buf[i + 8]!]! ^
-    T[1536 + buf[i + 9]!]! ^
-    T[1280 + buf[i + 10]!]! ^
-    T[1024 + buf[i + 11]!]! ^
-    T[768 + buf[i + 12]!]! ^
-    T[512 + buf[i + 13]!]! ^
-    T[256 + buf[i + 14]!]! ^
-    T[buf[i + 15]!]!
+    effect(15, (readU8(buf, i) ^ c) & 0xff) ^
+    effect(14, (readU8(buf, i + 1) ^ (c >>> 8)) & 0xff) ^
+    effect(13, (readU8(buf, i + 2) ^ (c >>> 16)) & 0xff) ^
+    effect(12, readU8(buf, i + 3) ^ (c >>> 24)) ^
+    effect(11, readU8(buf, i + 4)) ^
+    effect(10, readU8(buf, i + 5)) ^
+    effect(9, readU8(buf, i + 6)) ^
+    effect(8, readU8(buf, i + 7)) ^
+    effect(7, readU8(buf, i + 8)) ^
+    effect(6, readU8(buf, i + 9)) ^
+    effect(5, readU8(buf, i + 10)) ^
+    effect(4, readU8(buf, i + 11)) ^
+    effect(3, readU8(buf, i + 12)) ^
+    effect(2, readU8(buf, i + 13)) ^
+    effect(1, readU8(buf, i + 14)) ^
+    effect(0, readU8(buf, i + 15))
   );
 }

@@ -4,8 +4,9 @@ import { DmsgError } from '../dmsg-error.ts';
 import type { Frame } from './frame.ts';
 import type { FrameSink } from './framing.ts';
 import { FrameReader } from './framing.ts';
-import { HDR_CRC_AT, readU32, sealHeader, swapCoreHeader } from './header.ts';
+import { HDR_CRC_AT, sealHeader, swapCoreHeader } from './header.ts';
 import { encodeMessage } from './message.ts';
+import { readU32 } from './words.ts';
 
 // For tests: what a FrameReader made of a stream.
 

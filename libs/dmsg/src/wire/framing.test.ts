@@ -7,9 +7,10 @@ import { ErrorCode } from '../error-code.ts';
 import type { Frame } from './frame.ts';
 import { chunks, errorOf, inOtherOrder, Recorder, readerAt, shell } from './frames.fixture.ts';
 import { FrameReader, MAX_HELD_BYTES } from './framing.ts';
-import { sealHeader, writeU32 } from './header.ts';
+import { sealHeader } from './header.ts';
 import type { MessageFields } from './message.ts';
 import { encodeMessage } from './message.ts';
+import { writeU32 } from './words.ts';
 
 /** Ids that doubles cannot tell apart, or that look like a sign. */
 const IDS = [

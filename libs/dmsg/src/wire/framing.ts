@@ -21,6 +21,7 @@ import {
   swapCoreHeader,
 } from './header.ts';
 import { headerCrcIn } from './header-crc.ts';
+import { readU8 } from './words.ts';
 
 /** Takes the messages of a FrameReader. The frame is a cursor: valid inside the call only. */
 export interface FrameSink {
@@ -388,7 +389,7 @@ function verifyHeader(
   if (view.getUint32(off + HDR_CRC_AT, !swapped) !== headerCrcIn(view, buf, off, headBytes)) {
     throw new DmsgError(ErrorCode.HCRC, 'bad header CRC', { headBytes });
   }
-  const salt = buf[off + SALT_AT + (swapped ? 3 : 0)]!;
+  const salt = readU8(buf, off + SALT_AT + (swapped ? 3 : 0));
   if (salt !== sequence) throw new DmsgError(ErrorCode.MSGSEQ, 'message out of sequence', { salt, expected: sequence });
 }
 

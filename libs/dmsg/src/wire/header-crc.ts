@@ -1,5 +1,5 @@
 import { crc32c, NATIVE_CRC_BYTES } from './crc.ts';
-import { CRC_TABLES as T } from './crc-tables.ts';
+import { effect } from './crc-tables.ts';
 
 // The CRC of a header (protocol.md, "Message": hdr_crc) in words of a view, written out: every message needs it when it comes and when it
 // goes. Of one function a step, called, it takes a third longer.
@@ -25,80 +25,80 @@ function coreHeaderCrc(view: DataView, off: number): number {
   let c = view.getInt32(off + 8, true);
   let d = view.getInt32(off + 12, true);
   let r =
-    T[3840 + (a & 0xff)]! ^
-    T[3584 + ((a >>> 8) & 0xff)]! ^
-    T[3328 + ((a >>> 16) & 0xff)]! ^
-    T[3072 + (a >>> 24)]! ^
-    T[2816 + (b & 0xff)]! ^
-    T[2560 + ((b >>> 8) & 0xff)]! ^
-    T[2304 + ((b >>> 16) & 0xff)]! ^
-    T[2048 + (b >>> 24)]! ^
-    T[1792 + (c & 0xff)]! ^
-    T[1536 + ((c >>> 8) & 0xff)]! ^
-    T[1280 + ((c >>> 16) & 0xff)]! ^
-    T[1024 + (c >>> 24)]! ^
-    T[768 + (d & 0xff)]! ^
-    T[512 + ((d >>> 8) & 0xff)]! ^
-    T[256 + ((d >>> 16) & 0xff)]! ^
-    T[d >>> 24]!;
+    effect(15, a & 0xff) ^
+    effect(14, (a >>> 8) & 0xff) ^
+    effect(13, (a >>> 16) & 0xff) ^
+    effect(12, a >>> 24) ^
+    effect(11, b & 0xff) ^
+    effect(10, (b >>> 8) & 0xff) ^
+    effect(9, (b >>> 16) & 0xff) ^
+    effect(8, b >>> 24) ^
+    effect(7, c & 0xff) ^
+    effect(6, (c >>> 8) & 0xff) ^
+    effect(5, (c >>> 16) & 0xff) ^
+    effect(4, c >>> 24) ^
+    effect(3, d & 0xff) ^
+    effect(2, (d >>> 8) & 0xff) ^
+    effect(1, (d >>> 16) & 0xff) ^
+    effect(0, d >>> 24);
   a = r ^ view.getInt32(off + 16, true);
   b = view.getInt32(off + 20, true);
   c = view.getInt32(off + 24, true);
   d = view.getInt32(off + 28, true);
   r =
-    T[3840 + (a & 0xff)]! ^
-    T[3584 + ((a >>> 8) & 0xff)]! ^
-    T[3328 + ((a >>> 16) & 0xff)]! ^
-    T[3072 + (a >>> 24)]! ^
-    T[2816 + (b & 0xff)]! ^
-    T[2560 + ((b >>> 8) & 0xff)]! ^
-    T[2304 + ((b >>> 16) & 0xff)]! ^
-    T[2048 + (b >>> 24)]! ^
-    T[1792 + (c & 0xff)]! ^
-    T[1536 + ((c >>> 8) & 0xff)]! ^
-    T[1280 + ((c >>> 16) & 0xff)]! ^
-    T[1024 + (c >>> 24)]! ^
-    T[768 + (d & 0xff)]! ^
-    T[512 + ((d >>> 8) & 0xff)]! ^
-    T[256 + ((d >>> 16) & 0xff)]! ^
-    T[d >>> 24]!;
+    effect(15, a & 0xff) ^
+    effect(14, (a >>> 8) & 0xff) ^
+    effect(13, (a >>> 16) & 0xff) ^
+    effect(12, a >>> 24) ^
+    effect(11, b & 0xff) ^
+    effect(10, (b >>> 8) & 0xff) ^
+    effect(9, (b >>> 16) & 0xff) ^
+    effect(8, b >>> 24) ^
+    effect(7, c & 0xff) ^
+    effect(6, (c >>> 8) & 0xff) ^
+    effect(5, (c >>> 16) & 0xff) ^
+    effect(4, c >>> 24) ^
+    effect(3, d & 0xff) ^
+    effect(2, (d >>> 8) & 0xff) ^
+    effect(1, (d >>> 16) & 0xff) ^
+    effect(0, d >>> 24);
   a = r ^ view.getInt32(off + 32, true);
   b = view.getInt32(off + 36, true);
   c = view.getInt32(off + 40, true);
   d = view.getInt32(off + 44, true);
   r =
-    T[3840 + (a & 0xff)]! ^
-    T[3584 + ((a >>> 8) & 0xff)]! ^
-    T[3328 + ((a >>> 16) & 0xff)]! ^
-    T[3072 + (a >>> 24)]! ^
-    T[2816 + (b & 0xff)]! ^
-    T[2560 + ((b >>> 8) & 0xff)]! ^
-    T[2304 + ((b >>> 16) & 0xff)]! ^
-    T[2048 + (b >>> 24)]! ^
-    T[1792 + (c & 0xff)]! ^
-    T[1536 + ((c >>> 8) & 0xff)]! ^
-    T[1280 + ((c >>> 16) & 0xff)]! ^
-    T[1024 + (c >>> 24)]! ^
-    T[768 + (d & 0xff)]! ^
-    T[512 + ((d >>> 8) & 0xff)]! ^
-    T[256 + ((d >>> 16) & 0xff)]! ^
-    T[d >>> 24]!;
+    effect(15, a & 0xff) ^
+    effect(14, (a >>> 8) & 0xff) ^
+    effect(13, (a >>> 16) & 0xff) ^
+    effect(12, a >>> 24) ^
+    effect(11, b & 0xff) ^
+    effect(10, (b >>> 8) & 0xff) ^
+    effect(9, (b >>> 16) & 0xff) ^
+    effect(8, b >>> 24) ^
+    effect(7, c & 0xff) ^
+    effect(6, (c >>> 8) & 0xff) ^
+    effect(5, (c >>> 16) & 0xff) ^
+    effect(4, c >>> 24) ^
+    effect(3, d & 0xff) ^
+    effect(2, (d >>> 8) & 0xff) ^
+    effect(1, (d >>> 16) & 0xff) ^
+    effect(0, d >>> 24);
   a = r ^ view.getInt32(off + 48, true);
   b = view.getInt32(off + 52, true);
   c = view.getInt32(off + 56, true);
   r =
-    T[3840 + (a & 0xff)]! ^
-    T[3584 + ((a >>> 8) & 0xff)]! ^
-    T[3328 + ((a >>> 16) & 0xff)]! ^
-    T[3072 + (a >>> 24)]! ^
-    T[2816 + (b & 0xff)]! ^
-    T[2560 + ((b >>> 8) & 0xff)]! ^
-    T[2304 + ((b >>> 16) & 0xff)]! ^
-    T[2048 + (b >>> 24)]! ^
-    T[1792 + (c & 0xff)]! ^
-    T[1536 + ((c >>> 8) & 0xff)]! ^
-    T[1280 + ((c >>> 16) & 0xff)]! ^
-    T[1024 + (c >>> 24)]!;
+    effect(15, a & 0xff) ^
+    effect(14, (a >>> 8) & 0xff) ^
+    effect(13, (a >>> 16) & 0xff) ^
+    effect(12, a >>> 24) ^
+    effect(11, b & 0xff) ^
+    effect(10, (b >>> 8) & 0xff) ^
+    effect(9, (b >>> 16) & 0xff) ^
+    effect(8, b >>> 24) ^
+    effect(7, c & 0xff) ^
+    effect(6, (c >>> 8) & 0xff) ^
+    effect(5, (c >>> 16) & 0xff) ^
+    effect(4, c >>> 24);
   return ~r >>> 0;
 }
 
@@ -111,22 +111,22 @@ function crcOfWords(view: DataView, start: number, end: number, crc: number): nu
     const c = view.getInt32(at + 8, true);
     const d = view.getInt32(at + 12, true);
     r =
-      T[3840 + (a & 0xff)]! ^
-      T[3584 + ((a >>> 8) & 0xff)]! ^
-      T[3328 + ((a >>> 16) & 0xff)]! ^
-      T[3072 + (a >>> 24)]! ^
-      T[2816 + (b & 0xff)]! ^
-      T[2560 + ((b >>> 8) & 0xff)]! ^
-      T[2304 + ((b >>> 16) & 0xff)]! ^
-      T[2048 + (b >>> 24)]! ^
-      T[1792 + (c & 0xff)]! ^
-      T[1536 + ((c >>> 8) & 0xff)]! ^
-      T[1280 + ((c >>> 16) & 0xff)]! ^
-      T[1024 + (c >>> 24)]! ^
-      T[768 + (d & 0xff)]! ^
-      T[512 + ((d >>> 8) & 0xff)]! ^
-      T[256 + ((d >>> 16) & 0xff)]! ^
-      T[d >>> 24]!;
+      effect(15, a & 0xff) ^
+      effect(14, (a >>> 8) & 0xff) ^
+      effect(13, (a >>> 16) & 0xff) ^
+      effect(12, a >>> 24) ^
+      effect(11, b & 0xff) ^
+      effect(10, (b >>> 8) & 0xff) ^
+      effect(9, (b >>> 16) & 0xff) ^
+      effect(8, b >>> 24) ^
+      effect(7, c & 0xff) ^
+      effect(6, (c >>> 8) & 0xff) ^
+      effect(5, (c >>> 16) & 0xff) ^
+      effect(4, c >>> 24) ^
+      effect(3, d & 0xff) ^
+      effect(2, (d >>> 8) & 0xff) ^
+      effect(1, (d >>> 16) & 0xff) ^
+      effect(0, d >>> 24);
   }
   return ~r >>> 0;
 }
@@ -148,51 +148,55 @@ export function headerCrcChange(
   cmd: number,
 ): number {
   let r =
-    T[2816 + (salt & 0xff)]! ^
-    T[2560 + ((salt >>> 8) & 0xff)]! ^
-    T[2304 + ((salt >>> 16) & 0xff)]! ^
-    T[2048 + (salt >>> 24)]! ^
-    T[1792 + (msgidLo & 0xff)]! ^
-    T[1536 + ((msgidLo >>> 8) & 0xff)]! ^
-    T[1280 + ((msgidLo >>> 16) & 0xff)]! ^
-    T[1024 + (msgidLo >>> 24)]! ^
-    T[768 + (msgidHi & 0xff)]! ^
-    T[512 + ((msgidHi >>> 8) & 0xff)]! ^
-    T[256 + ((msgidHi >>> 16) & 0xff)]! ^
-    T[msgidHi >>> 24]!;
+    effect(11, salt & 0xff) ^
+    effect(10, (salt >>> 8) & 0xff) ^
+    effect(9, (salt >>> 16) & 0xff) ^
+    effect(8, salt >>> 24) ^
+    effect(7, msgidLo & 0xff) ^
+    effect(6, (msgidLo >>> 8) & 0xff) ^
+    effect(5, (msgidLo >>> 16) & 0xff) ^
+    effect(4, msgidLo >>> 24) ^
+    effect(3, msgidHi & 0xff) ^
+    effect(2, (msgidHi >>> 8) & 0xff) ^
+    effect(1, (msgidHi >>> 16) & 0xff) ^
+    effect(0, msgidHi >>> 24);
   r ^= circuitLo;
   r =
-    T[3840 + (r & 0xff)]! ^
-    T[3584 + ((r >>> 8) & 0xff)]! ^
-    T[3328 + ((r >>> 16) & 0xff)]! ^
-    T[3072 + (r >>> 24)]! ^
-    T[2816 + (circuitHi & 0xff)]! ^
-    T[2560 + ((circuitHi >>> 8) & 0xff)]! ^
-    T[2304 + ((circuitHi >>> 16) & 0xff)]! ^
-    T[2048 + (circuitHi >>> 24)]! ^
-    T[1792 + (targetLo & 0xff)]! ^
-    T[1536 + ((targetLo >>> 8) & 0xff)]! ^
-    T[1280 + ((targetLo >>> 16) & 0xff)]! ^
-    T[1024 + (targetLo >>> 24)]! ^
-    T[768 + (targetHi & 0xff)]! ^
-    T[512 + ((targetHi >>> 8) & 0xff)]! ^
-    T[256 + ((targetHi >>> 16) & 0xff)]! ^
-    T[targetHi >>> 24]!;
+    effect(15, r & 0xff) ^
+    effect(14, (r >>> 8) & 0xff) ^
+    effect(13, (r >>> 16) & 0xff) ^
+    effect(12, r >>> 24) ^
+    effect(11, circuitHi & 0xff) ^
+    effect(10, (circuitHi >>> 8) & 0xff) ^
+    effect(9, (circuitHi >>> 16) & 0xff) ^
+    effect(8, circuitHi >>> 24) ^
+    effect(7, targetLo & 0xff) ^
+    effect(6, (targetLo >>> 8) & 0xff) ^
+    effect(5, (targetLo >>> 16) & 0xff) ^
+    effect(4, targetLo >>> 24) ^
+    effect(3, targetHi & 0xff) ^
+    effect(2, (targetHi >>> 8) & 0xff) ^
+    effect(1, (targetHi >>> 16) & 0xff) ^
+    effect(0, targetHi >>> 24);
   r ^= cmd;
-  r = T[3840 + (r & 0xff)]! ^ T[3584 + ((r >>> 8) & 0xff)]! ^ T[3328 + ((r >>> 16) & 0xff)]! ^ T[3072 + (r >>> 24)]!;
-  r = T[3840 + (r & 0xff)]! ^ T[3584 + ((r >>> 8) & 0xff)]! ^ T[3328 + ((r >>> 16) & 0xff)]! ^ T[3072 + (r >>> 24)]!;
+  r = effect(15, r & 0xff) ^ effect(14, (r >>> 8) & 0xff) ^ effect(13, (r >>> 16) & 0xff) ^ effect(12, r >>> 24);
+  r = effect(15, r & 0xff) ^ effect(14, (r >>> 8) & 0xff) ^ effect(13, (r >>> 16) & 0xff) ^ effect(12, r >>> 24);
   for (let left = headBytes - BLOCK_BYTES; left > 0; left -= BLOCK_BYTES) {
     r =
-      OVER_BLOCK[r & 0xff]! ^
-      OVER_BLOCK[256 + ((r >>> 8) & 0xff)]! ^
-      OVER_BLOCK[512 + ((r >>> 16) & 0xff)]! ^
-      OVER_BLOCK[768 + (r >>> 24)]!;
+      overBlock(0, r & 0xff) ^
+      overBlock(1, (r >>> 8) & 0xff) ^
+      overBlock(2, (r >>> 16) & 0xff) ^
+      overBlock(3, r >>> 24);
   }
   return r;
 }
 
 /** What a register becomes over 64 bytes of zeros, by its four bytes: four tables of 256. */
 const OVER_BLOCK = makeOverBlock();
+
+function overBlock(table: number, byte: number): number {
+  return OVER_BLOCK[(table << 8) + byte] ?? 0;
+}
 
 function makeOverBlock(): Int32Array {
   const tables = new Int32Array(4 * 256);

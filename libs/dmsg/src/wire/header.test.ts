@@ -6,16 +6,12 @@ import {
   HDR_CRC_AT,
   headerCrc,
   padded,
-  readU16,
-  readU32,
-  readU32BE,
   SALT_AT,
   sealHeader,
   swapCoreHeader,
   writeCoreHeader,
-  writeU16,
-  writeU32,
 } from './header.ts';
+import { readU16, readU32, readU32BE, writeU16, writeU32 } from './words.ts';
 
 const u32 = fc.integer({ min: 0, max: 0xffffffff });
 

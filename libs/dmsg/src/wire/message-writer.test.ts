@@ -6,11 +6,12 @@ import { ErrorCode } from '../error-code.ts';
 import type { Frame } from './frame.ts';
 import { inOtherOrder, Recorder } from './frames.fixture.ts';
 import { FrameReader } from './framing.ts';
-import { readU32, TARGET_AT } from './header.ts';
+import { TARGET_AT } from './header.ts';
 import { encodeMessage } from './message.ts';
 import { MessageWriter } from './message-writer.ts';
 import { OutBuffer } from './out-buffer.ts';
 import { SaltSequence } from './salt.ts';
+import { readU32 } from './words.ts';
 
 const half = fc.oneof(fc.nat(0xffff_ffff), fc.constantFrom(0, 0xffff_ffff));
 const id = fc.record({ lo: half, hi: half });

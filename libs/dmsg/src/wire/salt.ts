@@ -18,7 +18,7 @@ export class RandomPool implements RandomWords {
       randomFillSync(this.#words);
       this.#used = 0;
     }
-    return this.#words[this.#used++]!;
+    return this.#words[this.#used++] ?? 0;
   }
 }
 

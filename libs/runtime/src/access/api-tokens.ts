@@ -68,14 +68,14 @@ export function parseApiTokens(file: string, content: Buffer): ApiTokens {
     const line = text.trim();
     if (line === '' || line.startsWith('#')) continue;
     const bad = (why: string) => new TlsError('bad-tokens', file, `line ${i + 1}: ${why}`);
-    const [, name, role, hex] = LINE.exec(line) ?? [];
+    const [, name, role = '', hex = ''] = LINE.exec(line) ?? [];
     if (name === undefined) throw bad('must be NAME ROLE sha256:HEX, as `spanmesh tokens new` prints it');
     if (!NAME.test(name)) throw bad('the name must be made of letters, digits and . _ @ -, at most 63');
-    if (!isApiRole(role!)) throw bad(`the role must be one of ${API_ROLES.join(', ')}`);
-    if (seen.has(hex!)) throw bad('this token stands there twice');
+    if (!isApiRole(role)) throw bad(`the role must be one of ${API_ROLES.join(', ')}`);
+    if (seen.has(hex)) throw bad('this token stands there twice');
     if (known.length === MAX_API_TOKENS) throw bad(`more than ${MAX_API_TOKENS} tokens`);
-    seen.add(hex!);
-    known.push({ name, role, hash: Buffer.from(hex!, 'hex') });
+    seen.add(hex);
+    known.push({ name, role, hash: Buffer.from(hex, 'hex') });
   }
   return new ApiTokens(known);
 }
@@ -85,7 +85,10 @@ export function watchApiTokens(
   file: string,
   deps: { readonly clock: Clock; readonly logger: Logger; readonly events?: EventTeller },
 ): WatchedFiles<ApiTokens> {
-  return new WatchedFiles({ files: [file], parse: ([content]) => parseApiTokens(file, content!) }, deps);
+  return new WatchedFiles(
+    { files: [file], parse: ([content = Buffer.alloc(0)]) => parseApiTokens(file, content) },
+    deps,
+  );
 }
 
 /** A new token and its line for the file. @throws TypeError for a name that the file cannot hold. */

@@ -102,7 +102,8 @@ function checkSettings(options: NatsOptions): void {
     SPANMESH_NATS_CREDS_FILE: natsCredsFile,
   };
   const set = Object.entries(ways).flatMap(([name, value]) => (value === '' ? [] : [name]));
-  if (set.length > 1) throw new SettingError(set[1]!, `cannot be used together with ${set[0]}`);
+  const [first, second] = set;
+  if (second !== undefined) throw new SettingError(second, `cannot be used together with ${first}`);
   if (natsPassword !== '' && natsPasswordFile !== '') {
     throw new SettingError('SPANMESH_NATS_PASSWORD_FILE', 'cannot be used together with SPANMESH_NATS_PASSWORD');
   }

@@ -39,7 +39,8 @@ export class CallStats {
     const over = (code: number): void => {
       if (isOver) return;
       isOver = true;
-      stats.byCode[isCode(code) ? code : status.UNKNOWN]!++;
+      const known = isCode(code) ? code : status.UNKNOWN;
+      stats.byCode[known] = (stats.byCode[known] ?? 0) + 1;
       stats.seconds?.observe((this.#clock.now() - began) / 1000);
     };
     watchEnd(call, over);
@@ -49,9 +50,8 @@ export class CallStats {
 
   *counts(): Iterable<Counted> {
     for (const [method, { byCode }] of this.#methods) {
-      for (let code = 0; code < CODES; code++) {
-        const value = byCode[code]!;
-        if (value > 0) yield { labels: { method, code: status[code]! }, value };
+      for (const [code, value] of byCode.entries()) {
+        if (value > 0) yield { labels: { method, code: status[code] ?? String(code) }, value };
       }
     }
   }

@@ -153,7 +153,7 @@ export class GrpcServer {
     this.#server.addService(guarded.definition, guarded.implementation);
     const path = Object.values(definition)[0]?.path;
     if (path !== undefined) {
-      const name = path.split('/')[1]!;
+      const [, name = ''] = path.split('/');
       this.#services.push(name);
       this.#health.set(name, 'NOT_SERVING');
     }

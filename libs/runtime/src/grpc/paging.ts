@@ -41,8 +41,8 @@ export interface Visit<T> {
 /** Negative: `a` comes first. The beginning of a key comes before it. */
 export function compareKeys(a: Key, b: Key): number {
   for (let i = 0; i < a.length && i < b.length; i++) {
-    const left = a[i]!;
-    const right = b[i]!;
+    const left = a[i] ?? 0;
+    const right = b[i] ?? 0;
     if (left === right) continue;
     return left < right ? -1 : 1;
   }
@@ -56,7 +56,8 @@ export function firstAfter<T>(sorted: readonly T[], after: Key | undefined, keyO
   let high = sorted.length;
   while (low < high) {
     const middle = (low + high) >>> 1;
-    if (compareKeys(keyOf(sorted[middle]!), after) <= 0) low = middle + 1;
+    const item = sorted[middle];
+    if (item !== undefined && compareKeys(keyOf(item), after) <= 0) low = middle + 1;
     else high = middle;
   }
   return low;
@@ -116,9 +117,10 @@ export function* pageOfUnsorted<T>(
   }
   yield visits % VISITS_PER_STEP;
   const page = firstOf(next, size + 1);
-  const isLast = page.length <= size;
   const shown = page.slice(0, size);
-  return { items: shown.map(({ item }) => item), nextPageToken: isLast ? '' : writeToken(shown.at(-1)!.key) };
+  const last = shown.at(-1);
+  const nextPageToken = page.length <= size || last === undefined ? '' : writeToken(last.key);
+  return { items: shown.map(({ item }) => item), nextPageToken };
 }
 
 function firstOf<T extends { readonly key: Key }>(some: T[], count: number): T[] {

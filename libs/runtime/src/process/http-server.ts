@@ -101,7 +101,7 @@ export class HttpServer {
   #answer(request: IncomingMessage, response: ServerResponse): void {
     response.setHeader('Cache-Control', 'no-store');
     response.setHeader('X-Content-Type-Options', 'nosniff');
-    const path = (request.url ?? '/').split('?', 1)[0]!;
+    const [path = '/'] = (request.url ?? '/').split('?', 1);
     switch (path) {
       case '/livez':
       case '/readyz':

@@ -22,6 +22,7 @@ import type { Bus } from '../bus/bus.ts';
 import type { BucketCopies } from '../bus/nats/nats-copies.ts';
 import type { NatsLink } from '../bus/nats/nats-link.ts';
 import type { Clock } from '../clock.ts';
+import { ApiError, invalid } from '../grpc/api-error.ts';
 import { PROTOCOL_VERSION } from '../grpc/protocol-version.ts';
 import { LogLevelControl } from '../log/log-level-control.ts';
 import type { LogLevel } from '../log/log-levels.ts';
@@ -65,18 +66,6 @@ export interface ProcessControlDependencies {
   readonly keysProblems?: () => number;
   /** Default: it has none. */
   readonly metrics?: Pick<Metrics, 'text'>;
-}
-
-/** A call that fails. */
-class CallError extends Error {
-  readonly code: status;
-  readonly details: string;
-
-  constructor(code: status, details: string) {
-    super(details);
-    this.code = code;
-    this.details = details;
-  }
 }
 
 /**
@@ -163,7 +152,7 @@ export class ProcessControl {
   };
 
   #inspect(call: ServerWritableStream<InspectRequest, InspectResponse>): void {
-    const fail = (code: status, details: string) => call.emit('error', new CallError(code, details));
+    const fail = (code: status, details: string) => call.emit('error', new ApiError(code, details));
     if (call.request.process.length > MAX_NAME_CHARS) {
       fail(status.INVALID_ARGUMENT, `A name has at most ${MAX_NAME_CHARS} characters.`);
       return;
@@ -210,15 +199,15 @@ export class ProcessControl {
     return { processes, alone: this.#isCutOff, unreached: unreached.map(({ id }) => id).sort() };
   }
 
-  #failure(areUnreached: boolean, mayOrder: boolean): CallError {
+  #failure(areUnreached: boolean, mayOrder: boolean): ApiError {
     if (areUnreached && !mayOrder) {
       const details = 'A gateway gives no orders about log levels to other processes: call topology or volconf.';
-      return new CallError(status.FAILED_PRECONDITION, details);
+      return new ApiError(status.FAILED_PRECONDITION, details);
     }
     if (areUnreached)
-      return new CallError(status.UNAVAILABLE, 'No process that fits could be reached on its service port.');
+      return new ApiError(status.UNAVAILABLE, 'No process that fits could be reached on its service port.');
     const others = this.#isCutOff ? ' NATS is away: only the process that was called could be asked.' : '';
-    return new CallError(status.NOT_FOUND, `No process that answers fits.${others}`);
+    return new ApiError(status.NOT_FOUND, `No process that answers fits.${others}`);
   }
 
   readonly #orders: ProcessOrdersServer = {
@@ -255,10 +244,10 @@ export class ProcessControl {
   }
 }
 
-/** @throws CallError INVALID_ARGUMENT */
+/** @throws ApiError INVALID_ARGUMENT */
 function read(request: SetLogLevelRequest): LogLevelOrder {
   const order = readLogLevelOrder(request);
-  if (typeof order === 'string') throw new CallError(status.INVALID_ARGUMENT, order);
+  if (typeof order === 'string') throw invalid(order);
   return order;
 }
 
@@ -269,7 +258,7 @@ function unary<Q extends ListProcessesRequest | SetLogLevelRequest | OrderLogLev
     answer(call.request, call).then(
       (response) => callback(null, response),
       (error: unknown) => {
-        if (error instanceof CallError) callback({ code: error.code, details: error.details });
+        if (error instanceof ApiError) callback({ code: error.code, details: error.details });
         else callback({ code: status.UNAVAILABLE, details: `The other processes cannot be asked: ${String(error)}` });
       },
     );

@@ -57,8 +57,8 @@ export function duration({ min = 0, max = MAX_DURATION_MS }: { min?: number; max
       .string()
       .regex(/^[0-9]{1,12}(\.[0-9]{1,3})?(ms|s|m|h)?$/, 'must be a duration such as 250ms, 2s, 5m or 1h')
       .transform((written) => {
-        const unit = /[a-z]*$/.exec(written)![0];
-        return Number.parseFloat(written) * UNIT_MS[unit || 'ms']!;
+        const [unit] = /[a-z]*$/.exec(written) ?? [];
+        return Number.parseFloat(written) * (UNIT_MS[unit || 'ms'] ?? Number.NaN);
       })
       .pipe(z.number().min(min, range).max(max, range)),
   );
@@ -117,7 +117,7 @@ function parserOf<T>(schema: z.ZodType<T, string>): Parser<T> {
   return (written) => {
     const result = schema.safeParse(written);
     if (!result.success) {
-      throw new Error(result.error.issues[0]!.message);
+      throw new Error(result.error.issues[0]?.message);
     }
     return result.data;
   };

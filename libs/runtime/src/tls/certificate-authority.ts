@@ -104,7 +104,7 @@ function signed({ subject, issuer, notBefore, notAfter, publicKey, extensions }:
   const signature = new asn1.AlgorithmIdentifier({ algorithm: ECDSA_SHA256 });
   const serial = randomBytes(SERIAL_BYTES);
   // Positive, and without a leading zero byte.
-  serial[0] = (serial[0]! & 0x7f) | 0x40;
+  serial.writeUInt8((serial.readUInt8() & 0x7f) | 0x40);
   const tbsCertificate = new asn1.TBSCertificate({
     version: asn1.Version.v3,
     serialNumber: bytes(serial),

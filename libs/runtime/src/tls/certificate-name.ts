@@ -10,7 +10,7 @@ export function carriesName(certificate: X509Certificate, name: string): boolean
 
 /** The DNS names of a certificate, for messages. */
 export function namesOf(certificate: X509Certificate): string[] {
-  return [...(certificate.subjectAltName ?? '').matchAll(/(?:^|, )DNS:([^,"\s]+)/g)].map(([, name]) => name!);
+  return [...(certificate.subjectAltName ?? '').matchAll(/(?:^|, )DNS:([^,"\s]+)/g)].map(([, name = '']) => name);
 }
 
 /** Of the server's side of a gRPC call, what tells who makes it. */

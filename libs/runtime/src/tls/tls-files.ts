@@ -11,6 +11,8 @@ export type TlsFiles = WatchedFiles<TlsMaterial>;
  * Reads them now, and again when they change (once started). `check` may refuse what could be used otherwise.
  * @throws TlsError
  */
+const EMPTY = Buffer.alloc(0);
+
 export function watchTlsFiles(
   names: TlsFileNames,
   deps: { readonly clock: Clock; readonly logger: Logger; readonly events?: EventTeller },
@@ -20,8 +22,8 @@ export function watchTlsFiles(
   return new WatchedFiles(
     {
       files: ca === null ? [cert, key] : [cert, key, ca],
-      parse: ([certPem, keyPem, caPem]) => {
-        const pem = { cert: certPem!, key: keyPem!, ca: caPem ?? null };
+      parse: ([certPem = EMPTY, keyPem = EMPTY, caPem = null]) => {
+        const pem = { cert: certPem, key: keyPem, ca: caPem };
         const material = parseTlsMaterial(names, pem, deps.clock.wall());
         check(material);
         return material;

@@ -99,7 +99,7 @@ export class WatchedFiles<T> {
     let contents: FileContents;
     try {
       contents = await Promise.all(this.#files.map((file) => loadSecretFile(file)));
-      if (contents.every((content, i) => content.equals(this.#contents[i]!))) {
+      if (contents.every((content, i) => this.#contents[i]?.equals(content) === true)) {
         this.#failing = null;
         return;
       }
@@ -120,7 +120,7 @@ export class WatchedFiles<T> {
   #failed(err: Error): void {
     const { message } = err;
     const again = this.#failing?.message === message;
-    if (again && !this.#failing!.reported) {
+    if (again && this.#failing?.reported === false) {
       this.failures++;
       this.#logger.error({ why: message }, 'changed files cannot be used; what they held before stays in use');
       this.#tell(EventKind.EVENT_KIND_CERTIFICATES_BAD, message);

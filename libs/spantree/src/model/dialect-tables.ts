@@ -165,8 +165,8 @@ export class DialectTables implements RowKeys {
       return;
     }
     this.dirtyNodes.delete(node);
-    const last = this.nodes.pop()!;
-    if (last !== node) {
+    const last = this.nodes.pop();
+    if (last !== undefined && last !== node) {
       this.nodes[node.index] = last;
       last.index = node.index;
     }

@@ -34,7 +34,8 @@ function lowerBound(links: readonly Link[], link: Link): number {
   let high = links.length;
   while (low < high) {
     const middle = (low + high) >>> 1;
-    if (compareLinks(links[middle]!, link) < 0) low = middle + 1;
+    const at = links[middle];
+    if (at !== undefined && compareLinks(at, link) < 0) low = middle + 1;
     else high = middle;
   }
   return low;

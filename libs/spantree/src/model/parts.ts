@@ -176,7 +176,10 @@ export class LnkConn {
     const links: Link[] = [];
     if (this.removed || cluster.tables !== this.#tables) return links;
     const end = Math.min((this.slot + 1) * rowWidth, row.length);
-    for (let at = this.slot * rowWidth; at < end; at++) if (row[at]! > 0) links.push(this.#tables.link(row[at]!));
+    for (let at = this.slot * rowWidth; at < end; at++) {
+      const cell = row[at] ?? 0;
+      if (cell > 0) links.push(this.#tables.link(cell));
+    }
     return links;
   }
 
@@ -188,10 +191,10 @@ export class LnkConn {
       const { row, rowWidth } = node;
       const end = Math.min((this.slot + 1) * rowWidth, row.length);
       for (let at = this.slot * rowWidth; at < end; at++) {
-        if (row[at]! > 0) {
-          left--;
-          yield this.#tables.link(row[at]!);
-        }
+        const cell = row[at] ?? 0;
+        if (cell <= 0) continue;
+        left--;
+        yield this.#tables.link(cell);
       }
     }
   }

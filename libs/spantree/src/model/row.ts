@@ -38,7 +38,7 @@ export function widenRow(node: Rowed, width: number): void {
   const slots = row.length / rowWidth;
   const wider = new Int32Array(slots * width);
   for (let slot = 0; slot < slots; slot++) {
-    for (let i = 0; i < rowWidth; i++) wider[slot * width + i] = row[slot * rowWidth + i]!;
+    for (let i = 0; i < rowWidth; i++) wider[slot * width + i] = row[slot * rowWidth + i] ?? 0;
   }
   node.row = wider;
   node.rowWidth = width;

@@ -46,7 +46,8 @@ export class SortedList<T> {
     let high = sorted.length;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if (this.#compare(sorted[middle]!, value) < 0) low = middle + 1;
+      const at = sorted[middle];
+      if (at !== undefined && this.#compare(at, value) < 0) low = middle + 1;
       else high = middle;
     }
     return low;

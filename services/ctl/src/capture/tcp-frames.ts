@@ -137,10 +137,8 @@ function v6Bytes(host: string): Buffer {
   // A dotted end is two groups.
   const dotted = /(\d+)\.(\d+)\.(\d+)\.(\d+)$/.exec(host);
   const hex = (high: string, low: string): string => ((Number(high) << 8) | Number(low)).toString(16);
-  const text =
-    dotted === null
-      ? host
-      : `${host.slice(0, dotted.index)}${hex(dotted[1]!, dotted[2]!)}:${hex(dotted[3]!, dotted[4]!)}`;
+  const [, a = '', b = '', c = '', d = ''] = dotted ?? [];
+  const text = dotted === null ? host : `${host.slice(0, dotted.index)}${hex(a, b)}:${hex(c, d)}`;
   const [head = '', tail] = text.split('::');
   const groups = (part: string): string[] => (part === '' ? [] : part.split(':'));
   const [before, after] = [groups(head), groups(tail ?? '')];

@@ -11,7 +11,7 @@ const UNPRINTABLE_IN_JSON = /[\u007f-\u009f\p{Cf}\p{Zl}\p{Zp}]/gu;
 export function printable(text: string): string {
   return text.replace(UNPRINTABLE, (char) => {
     if (char === '\\') return '\\\\';
-    const code = char.codePointAt(0)!;
+    const code = char.codePointAt(0) ?? 0;
     return code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u{${code.toString(16)}}`;
   });
 }

@@ -70,7 +70,7 @@ export function peerRandom(seed: number, i: number): Random {
 function simClusters(clusters: number, random: Random): SimCluster[] {
   return Array.from({ length: clusters }, (_, i) => {
     const round = Math.floor(i / VOLUMES.length);
-    const label = VOLUMES[i % VOLUMES.length]! + (round === 0 ? '' : String(round + 1));
+    const label = `${VOLUMES[i % VOLUMES.length]}${round === 0 ? '' : round + 1}`;
     const isBlock = i % 3 === 2;
     return {
       id: randomUuid(random),
@@ -102,7 +102,7 @@ function spanOf(dialect: Dialect, cluster: SimCluster, label: string, n: number,
     dialect,
     clusterId: cluster.id,
     nodeId: randomUuid(random),
-    pfsType: PFS_TYPES[n % PFS_TYPES.length]!,
+    pfsType: PFS_TYPES[n % PFS_TYPES.length] ?? 0,
     peerType: cluster.peerType,
     protoVersion: PROTO_VERSION,
     status: 0,

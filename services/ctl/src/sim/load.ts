@@ -48,7 +48,7 @@ export class Load {
     for (const requester of requesters) requester.expire();
     this.#due += (ms / 1000) * this.#options.ratePerPeer * requesters.length;
     for (; this.#due >= 1; this.#due--) {
-      requesters[this.#next]!.run();
+      requesters[this.#next]?.run();
       this.#next = (this.#next + 1) % requesters.length;
     }
   }

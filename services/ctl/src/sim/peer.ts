@@ -125,7 +125,8 @@ export class SimPeer {
 
   /** Takes span `n` back, until it is offered again. */
   withdraw(n: number): void {
-    const offer = this.#offers[n]!;
+    const offer = this.#offers[n];
+    if (offer === undefined) return;
     offer.isWithdrawn = true;
     if (offer.tx !== null) this.#link?.withdraw(offer.tx);
     offer.tx = null;
@@ -133,7 +134,8 @@ export class SimPeer {
 
   /** Offers span `n` again. */
   offer(n: number): void {
-    const offer = this.#offers[n]!;
+    const offer = this.#offers[n];
+    if (offer === undefined) return;
     offer.isWithdrawn = false;
     this.#open(offer);
   }

@@ -149,7 +149,9 @@ export class Requester {
     if (place === null) return false;
     const target = this.#targets.get(place.nodeId) ?? this.#rebind(place);
     if (target === null) return false;
-    const { relay, port } = draw(target.relays, this.#deps.random)!;
+    const relayed = draw(target.relays, this.#deps.random);
+    if (relayed === null) return false;
+    const { relay, port } = relayed;
     const cmd = this.#drawCommand(place);
     const data = cmd === BLK_WRITE ? this.#newData(place) : null;
     const payload = new Uint8Array(BLK_IO_BYTES);
@@ -227,8 +229,8 @@ export class Requester {
   #drawPlace(): Place | null {
     const first = Math.floor(this.#deps.random() * PLACES);
     for (let i = 0; i < PLACES; i++) {
-      const place = this.#places[(first + i) % PLACES]!;
-      if (!place.busy) return place;
+      const place = this.#places[(first + i) % PLACES];
+      if (place?.busy === false) return place;
     }
     return null;
   }
@@ -260,11 +262,11 @@ function isGood(frame: Frame, { cmd, data, place }: Request): boolean {
   if ((frame.cmd & BASE_MASK) !== BLK_ERROR || frame.error !== 0 || decodeBlkError(frame).keyidHi !== place.n) {
     return false;
   }
-  if (cmd !== BLK_READ) return true;
+  if (cmd !== BLK_READ || data === null) return true;
   const start = frame.off + frame.headBytes;
-  return frame.auxBytes === PLACE_BYTES && Buffer.compare(frame.buf.subarray(start, start + PLACE_BYTES), data!) === 0;
+  return frame.auxBytes === PLACE_BYTES && Buffer.compare(frame.buf.subarray(start, start + PLACE_BYTES), data) === 0;
 }
 
 function draw<T>(list: readonly T[], random: Random): T | null {
-  return list.length === 0 ? null : list[Math.floor(random() * list.length)]!;
+  return list[Math.floor(random() * list.length)] ?? null;
 }

@@ -17,8 +17,8 @@ export function seededRandom(seed: number, stream = 0): Random {
 /** A version 4 uuid from a source of random numbers. */
 export function randomUuid(random: Random): string {
   const words = Array.from({ length: 4 }, () => Math.floor(random() * 2 ** 32));
-  words[1] = ((words[1]! & 0xffff0fff) | 0x4000) >>> 0;
-  words[2] = ((words[2]! & 0x3fffffff) | 0x80000000) >>> 0;
+  words[1] = (((words[1] ?? 0) & 0xffff0fff) | 0x4000) >>> 0;
+  words[2] = (((words[2] ?? 0) & 0x3fffffff) | 0x80000000) >>> 0;
   const hex = words.map((word) => word.toString(16).padStart(8, '0')).join('');
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
 }

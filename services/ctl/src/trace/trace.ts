@@ -93,8 +93,9 @@ async function explainFrom(api: TopologyApi, { from, to }: TraceQuery): Promise<
     if (!(error instanceof Failure) || error.code !== 'refused') throw error;
     const links = await api.links({ dialect: Dialect.DIALECT_UNSPECIFIED, clusterId: '', node: from, connection: '' });
     const connections = [...new Set(links.items.map(({ connection }) => connection))];
-    if (connections.length === 0) throw error;
-    if (connections.length === 1) return api.explain(to, connections[0]!);
+    const [only] = connections;
+    if (only === undefined) throw error;
+    if (connections.length === 1) return api.explain(to, only);
     const shown = connections.slice(0, 5).map(printable).join(', ');
     throw new Failure(
       'usage',

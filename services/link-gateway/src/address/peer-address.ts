@@ -5,7 +5,7 @@ export function peerAddress(address: string): string {
   // The usual case, for nothing.
   if (!address.includes(':')) return address;
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address);
-  return mapped === null ? address : mapped[1]!;
+  return mapped?.[1] ?? address;
 }
 
 /** True for 127.0.0.0/8 and ::1. */

@@ -362,7 +362,8 @@ export class AttachClient implements Attach {
     const { stream } = state.call;
     for (;;) {
       while (this.#outboxAt < this.#outbox.length && !this.#blocked) {
-        const request = this.#outbox[this.#outboxAt]!;
+        const request = this.#outbox[this.#outboxAt];
+        if (request === undefined) break;
         // Nobody waits behind a last delta.
         if (state.kind === 'attached' && request.delta !== undefined && this.#window.isFull) break;
         this.#outboxAt++;
@@ -388,12 +389,11 @@ export class AttachClient implements Attach {
 
   /** Parts that were cut together, with what is said last: what was refused before the commands were obeyed has been told by then. */
   #finished(parts: StateChange[]): StateChange[] {
-    const all = parts.length === 0 ? [StateChange.create()] : parts;
-    const last = all[all.length - 1]!;
+    const last = parts.pop() ?? StateChange.create();
     last.obeyed = this.#obeyed;
     last.lastNumber = this.#deps.host.lastNumber;
     this.#obeyedTold = this.#obeyed;
-    return all;
+    return [...parts, last];
   }
 
   /** The stream is over, or is given up. */

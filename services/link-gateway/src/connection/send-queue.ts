@@ -150,7 +150,7 @@ export class SendQueue {
   flushAll(): void {
     this.#takeOut();
     this.#socket.cork();
-    for (; this.#next < this.#slices.length; this.#next++) this.#hand(this.#slices[this.#next]!);
+    for (const slice of this.#slices.slice(this.#next)) this.#hand(slice);
     this.#socket.uncork();
     this.discard();
   }
@@ -268,7 +268,8 @@ export class SendQueue {
    */
   #keepOwn(): void {
     for (let i = Math.max(this.#next, this.#kept); i < this.#slices.length; i++) {
-      const slice = this.#slices[i]!;
+      const slice = this.#slices[i];
+      if (slice === undefined) break;
       if (isTransient(slice) || 2 * slice.length < slice.buffer.byteLength) this.#slices[i] = copyOf(slice);
     }
     this.#kept = this.#slices.length;

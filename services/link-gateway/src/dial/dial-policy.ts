@@ -1,8 +1,8 @@
 import { networkInterfaces } from 'node:os';
+import { DMSG_PORT } from '@spanmesh/dmsg/peer-target';
 import { type AddressBytes, addressBytes } from '@spanmesh/dmsg-socket/address/numeric-address';
 import { contains, type Prefix, parsePrefix } from '@spanmesh/dmsg-socket/address/prefix';
 import type { DialRule } from '../address/dial-rule.ts';
-import { DMSG_PORT } from './dial-target.ts';
 
 /** What peers may have us connect to without a setting: the port of DMSG (protocol.md, introduction). */
 const ALWAYS: DialRule = { prefix: null, port: DMSG_PORT };

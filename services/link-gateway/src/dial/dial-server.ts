@@ -5,6 +5,7 @@ import {
   type ServerWritableStream,
   status,
 } from '@grpc/grpc-js';
+import { parsePeerTarget } from '@spanmesh/dmsg/peer-target';
 import type {
   DialRequest,
   DialResponse,
@@ -20,7 +21,6 @@ import { MAX_MEDIA_WATCHES } from '../limits.ts';
 import type { OpenTables } from '../peers/open-tables.ts';
 import { dialectOf } from '../peers/wire-dialect.ts';
 import { askerOf } from './asker.ts';
-import { parseTarget } from './dial-target.ts';
 import type { Order } from './dialled-connection.ts';
 import type { MediaEvents } from './media-events.ts';
 import { MediaWatch } from './media-watch.ts';
@@ -181,7 +181,7 @@ export class DialServer {
         metadata.set('spanmesh-dial-failure', 'refused');
         return { code: status.RESOURCE_EXHAUSTED, details, metadata };
       case 'failed':
-        metadata.set('spanmesh-dial-failure', failure!);
+        metadata.set('spanmesh-dial-failure', failure ?? 'refused');
         return { code: failure === 'unanswered' ? status.DEADLINE_EXCEEDED : status.UNAVAILABLE, details, metadata };
     }
   }
@@ -199,7 +199,7 @@ function orderOf(request: DialRequest, connectTimeout: number): Order {
   if (mediaId.length > MAX_OWNER_CHARS) throw new InvalidOrder(`media: at most ${MAX_OWNER_CHARS} characters`);
   if (principal.length > MAX_OWNER_CHARS) throw new InvalidOrder(`principal: at most ${MAX_OWNER_CHARS} characters`);
   if (port < 1 || port > 65535) throw new InvalidOrder(`${port} is no port`);
-  const target = parseTarget(host.includes(':') ? `[${host}]` : host);
+  const target = parsePeerTarget(host.includes(':') ? `[${host}]` : host);
   if (target === null) throw new InvalidOrder('host is neither a name nor a numeric address');
   return {
     owner,

@@ -1,5 +1,6 @@
 import { connect, isIP, type Socket } from 'node:net';
 import type { Dialect } from '@spanmesh/dmsg/dialect';
+import type { PeerTarget } from '@spanmesh/dmsg/peer-target';
 import type { Clock } from '@spanmesh/runtime/clock';
 import { peerAddress } from '../address/peer-address.ts';
 import type { Origin } from '../connection/origin.ts';
@@ -9,7 +10,6 @@ import type { Peer } from '../peers/peer.ts';
 import type { GatewayOptions } from '../settings.ts';
 import { type Asker, askerName } from './asker.ts';
 import type { DialPolicy } from './dial-policy.ts';
-import type { Target } from './dial-target.ts';
 import { LookUpError } from './names/look-up-error.ts';
 import type { Asking } from './names/look-ups.ts';
 
@@ -68,7 +68,7 @@ export class Dialler {
    * @throws DialError
    */
   async dial(
-    target: Target,
+    target: PeerTarget,
     dialect: Dialect | 'auto',
     origin: Origin,
     { asker, timeout, signal }: DialLimits,
@@ -118,7 +118,7 @@ export class Dialler {
   }
 
   async #connect(
-    { host, port }: Target,
+    { host, port }: PeerTarget,
     { asker, signal, deadlineAt }: { asker: Asker; signal: AbortSignal; deadlineAt: number },
   ): Promise<Socket> {
     const { clock, policy, entrance } = this.#deps;

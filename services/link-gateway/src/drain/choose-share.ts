@@ -25,9 +25,10 @@ function anyOf(all: Peer[], wanted: number, random: Random): Peer[] {
   // The first steps of a Fisher-Yates shuffle.
   for (let i = 0; i < count; i++) {
     const j = i + Math.floor(random() * (all.length - i));
-    const chosen = all[j]!;
-    all[j] = all[i]!;
-    all[i] = chosen;
+    const [one, other] = [all[i], all[j]];
+    if (one === undefined || other === undefined) break;
+    all[i] = other;
+    all[j] = one;
   }
   return all.slice(0, count);
 }

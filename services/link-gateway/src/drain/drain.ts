@@ -164,8 +164,8 @@ export class Drain {
       for (const peer of busy) (hasRouted(peer) ? this.#busy : this.#quiet).push(peer);
     }
     for (let quota = this.#quota; quota > 0 && this.#quiet.length > 0; ) {
-      const peer = this.#quiet.pop()!;
-      if (!this.#left.has(peer)) continue;
+      const peer = this.#quiet.pop();
+      if (peer === undefined || !this.#left.has(peer)) continue;
       if (hasRouted(peer)) {
         this.#busy.push(peer);
       } else {

@@ -6,8 +6,8 @@ import { ErrorCode } from '@spanmesh/dmsg/error-code';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
 import type { RoutedMessage } from '@spanmesh/proto/v1/messaging';
+import { ApiError, invalid } from '@spanmesh/runtime/grpc/api-error';
 import type { LocalRoute, LocalRouteHandlers, LostReason } from '../routing/local-route.ts';
-import { CallError, invalid } from './call-error.ts';
 import type { ClientStream } from './client-stream.ts';
 import { MAX_ROUTE_TRANSACTIONS } from './limits.ts';
 import type { MessagingMetrics } from './messaging-metrics.ts';
@@ -98,7 +98,7 @@ export class ClientRoute implements LocalRouteHandlers {
     return this.#own.size + this.#nodes.size;
   }
 
-  /** Takes a message of the client. @throws CallError: the stream is to be ended with it. */
+  /** Takes a message of the client. @throws ApiError: the stream is to be ended with it. */
   take(message: RoutedMessage): void {
     const route = this.#route;
     if (route === null || this.#closed) return;
@@ -192,7 +192,7 @@ export class ClientRoute implements LocalRouteHandlers {
     const { transaction: number } = message;
     if (message.abort) throw invalid(`Transaction ${number}: what is not open cannot be aborted.`);
     if (this.open >= MAX_ROUTE_TRANSACTIONS) {
-      throw new CallError(
+      throw new ApiError(
         status.RESOURCE_EXHAUSTED,
         `A route carries at most ${MAX_ROUTE_TRANSACTIONS} transactions at a time: close some, or open another route.`,
       );

@@ -1,9 +1,9 @@
 import { status } from '@grpc/grpc-js';
 import type { OpenRouteResponse } from '@spanmesh/proto/v1/messaging';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
+import type { ApiError } from '@spanmesh/runtime/grpc/api-error';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { CallError } from './call-error.ts';
 import { ClientStream } from './client-stream.ts';
 import { CLIENT_HIGH_BYTES, CLIENT_IN_FLIGHT_BYTES, CLIENT_LIMIT_BYTES, CLIENT_STALL_MS } from './limits.ts';
 
@@ -11,7 +11,7 @@ import { CLIENT_HIGH_BYTES, CLIENT_IN_FLIGHT_BYTES, CLIENT_LIMIT_BYTES, CLIENT_S
 class SlowClient {
   readonly written: OpenRouteResponse[] = [];
   readonly clock = new FakeClock();
-  stuck: CallError | null = null;
+  stuck: ApiError | null = null;
   error: Error | null = null;
   ended = false;
   readonly stream: ClientStream;

@@ -1,8 +1,8 @@
 import { status } from '@grpc/grpc-js';
 import type { OpenRouteResponse } from '@spanmesh/proto/v1/messaging';
 import type { Clock, Timer } from '@spanmesh/runtime/clock';
+import { ApiError } from '@spanmesh/runtime/grpc/api-error';
 import type { Pressure } from '../connection/pressure.ts';
-import { CallError } from './call-error.ts';
 import { CLIENT_HIGH_BYTES, CLIENT_IN_FLIGHT_BYTES, CLIENT_LIMIT_BYTES, CLIENT_STALL_MS } from './limits.ts';
 
 /** Of the server's side of an OpenRoute call, what is written to. */
@@ -19,7 +19,7 @@ export interface ResponseStream {
 export class ClientStream implements Pressure {
   readonly #stream: ResponseStream;
   readonly #clock: Clock;
-  readonly #onStuck: (error: CallError) => void;
+  readonly #onStuck: (error: ApiError) => void;
   #queue: OpenRouteResponse[] = [];
   #next = 0;
   /** Sizes of all that waits: what gRPC has, then the queue. */
@@ -34,7 +34,7 @@ export class ClientStream implements Pressure {
   readonly #written = (): void => this.#onWritten();
 
   /** `onStuck`: the client does not read; whoever is told ends the stream. */
-  constructor(stream: ResponseStream, deps: { clock: Clock; onStuck: (error: CallError) => void }) {
+  constructor(stream: ResponseStream, deps: { clock: Clock; onStuck: (error: ApiError) => void }) {
     this.#stream = stream;
     this.#clock = deps.clock;
     this.#onStuck = deps.onStuck;
@@ -71,7 +71,7 @@ export class ClientStream implements Pressure {
     }
     if (this.bytes > CLIENT_LIMIT_BYTES) {
       this.#onStuck(
-        new CallError(
+        new ApiError(
           status.RESOURCE_EXHAUSTED,
           `More than ${CLIENT_LIMIT_BYTES} bytes wait for this client: read faster.`,
         ),
@@ -82,13 +82,13 @@ export class ClientStream implements Pressure {
   /** Sends what waits, then the end. */
   end(): void {
     if (this.#ended) return;
-    while (this.#next < this.#queue.length) this.#stream.write(this.#queue[this.#next++]!, this.#written);
+    for (const waiting of this.#queue.slice(this.#next)) this.#stream.write(waiting, this.#written);
     this.#drop();
     this.#stream.end();
   }
 
   /** Ends it with an error; what waits is dropped. */
-  fail(error: CallError): void {
+  fail(error: ApiError): void {
     if (this.#ended) return;
     this.#drop();
     this.#stream.emit('error', error);
@@ -114,10 +114,13 @@ export class ClientStream implements Pressure {
     this.#inFlight -= this.#takeSize();
     this.#takenAt = this.#clock.now();
     while (this.#inFlight < CLIENT_IN_FLIGHT_BYTES && this.#next < this.#queue.length) {
-      const bytes = this.#sizes[this.#sizes.length - (this.#queue.length - this.#next)]!;
+      const waiting = this.#queue[this.#next];
+      if (waiting === undefined) break;
+      const bytes = this.#sizes[this.#sizes.length - (this.#queue.length - this.#next)] ?? 0;
       this.#inFlight += bytes;
       this.#waiting -= bytes;
-      this.#stream.write(this.#queue[this.#next++]!, this.#written);
+      this.#next++;
+      this.#stream.write(waiting, this.#written);
     }
     if (this.#next === this.#queue.length) {
       this.#queue.length = 0;
@@ -134,7 +137,7 @@ export class ClientStream implements Pressure {
   }
 
   #takeSize(): number {
-    const bytes = this.#sizes[this.#firstSize++]!;
+    const bytes = this.#sizes[this.#firstSize++] ?? 0;
     if (this.#firstSize === this.#sizes.length) {
       this.#sizes.length = 0;
       this.#firstSize = 0;
@@ -162,7 +165,7 @@ export class ClientStream implements Pressure {
         return;
       }
       const details = `This client has read nothing for ${CLIENT_STALL_MS} ms while messages wait for it.`;
-      this.#onStuck(new CallError(status.RESOURCE_EXHAUSTED, details));
+      this.#onStuck(new ApiError(status.RESOURCE_EXHAUSTED, details));
     });
   }
 }

@@ -4,17 +4,17 @@ import { DirectoryClient, type FindClusterResponse, type FindNodeResponse } from
 import { NodeSelector } from '@spanmesh/proto/v1/messaging';
 import type { ClusterKey } from '@spanmesh/proto/v1/types';
 import type { Clock } from '@spanmesh/runtime/clock';
+import { ApiError } from '@spanmesh/runtime/grpc/api-error';
 import { createClient, PLAINTEXT } from '@spanmesh/runtime/grpc/grpc-client';
 import type { ChannelSecurity } from '@spanmesh/runtime/tls/tls-credentials';
-import { CallError } from './call-error.ts';
 import { MAX_QUESTIONS, MAX_WAITING } from './limits.ts';
 import { type Ask, Question } from './question.ts';
 
 /** Where nodes and clusters are: what messaging asks topology. */
 export interface Directory {
-  /** `selector` is canonical. Waits until it can be reached, or `signal` is aborted. @throws CallError */
+  /** `selector` is canonical. Waits until it can be reached, or `signal` is aborted. @throws ApiError */
   findNode(selector: NodeSelector, signal: AbortSignal): Promise<FindNodeResponse>;
-  /** `key` is canonical. @throws CallError */
+  /** `key` is canonical. @throws ApiError */
   findCluster(key: ClusterKey, nodes: number, signal: AbortSignal): Promise<FindClusterResponse>;
 }
 
@@ -74,18 +74,18 @@ export class DirectoryCalls implements Directory {
   /** Ends all that waits. */
   stop(): void {
     this.#stopped = true;
-    const stopping = new CallError(status.UNAVAILABLE, 'This gateway stops: use another one.');
+    const stopping = new ApiError(status.UNAVAILABLE, 'This gateway stops: use another one.');
     for (const question of [...this.#questions.values()]) question.fail(stopping);
     this.#client?.close();
     this.#client = null;
   }
 
   async #answer<Answer>(key: string, signal: AbortSignal, ask: Ask<Answer>): Promise<Answer> {
-    if (this.#stopped) throw new CallError(status.UNAVAILABLE, 'This gateway stops: use another one.');
-    if (signal.aborted) throw new CallError(status.CANCELLED, 'Nobody waits for the answer any more.');
+    if (this.#stopped) throw new ApiError(status.UNAVAILABLE, 'This gateway stops: use another one.');
+    if (signal.aborted) throw new ApiError(status.CANCELLED, 'Nobody waits for the answer any more.');
     let question = this.#questions.get(key) as Question<Answer> | undefined;
     if (this.#waiting >= MAX_WAITING || (question === undefined && this.#questions.size >= MAX_QUESTIONS)) {
-      throw new CallError(status.RESOURCE_EXHAUSTED, 'Too many calls wait at this gateway: try again later.');
+      throw new ApiError(status.RESOURCE_EXHAUSTED, 'Too many calls wait at this gateway: try again later.');
     }
     if (question === undefined) {
       const asked = new Question<Answer>(ask, { clock: this.#clock, onOver: () => this.#questions.delete(key) });

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { status } from '@grpc/grpc-js';
 import type { ClusterKey } from '@spanmesh/proto/v1/types';
 import type { Clock, Timer } from '@spanmesh/runtime/clock';
-import { CallError, invalid } from './call-error.ts';
+import { ApiError, invalid } from '@spanmesh/runtime/grpc/api-error';
 import type { HeldClusters } from './held-clusters.ts';
 import { DEFAULT_LEASE_MS, MAX_HANDLES, MAX_LEASE_MS, MAX_RENEWALS } from './limits.ts';
 
@@ -33,12 +33,12 @@ export class Handles {
 
   /**
    * `cluster` is canonical; `leaseMs` 0: the default.
-   * @throws CallError INVALID_ARGUMENT: the lease is too long; RESOURCE_EXHAUSTED: too many handles
+   * @throws ApiError INVALID_ARGUMENT: the lease is too long; RESOURCE_EXHAUSTED: too many handles
    */
   acquire(cluster: ClusterKey, leaseMs: number): { handle: string; leaseMs: number } {
     if (leaseMs > MAX_LEASE_MS) throw invalid(`A lease has at most ${MAX_LEASE_MS} ms: renew it instead.`);
     if (this.#handles.size >= this.#max) {
-      throw new CallError(status.RESOURCE_EXHAUSTED, `This gateway has ${this.#max} handles already: use another one.`);
+      throw new ApiError(status.RESOURCE_EXHAUSTED, `This gateway has ${this.#max} handles already: use another one.`);
     }
     const lease = leaseMs === 0 ? DEFAULT_LEASE_MS : leaseMs;
     // Not to be guessed: whoever knows a handle can release it.
@@ -56,7 +56,7 @@ export class Handles {
 
   /**
    * Renews those that are there, whatever becomes of the others.
-   * @throws CallError INVALID_ARGUMENT: too many at once; NOT_FOUND: some are gone, which are named
+   * @throws ApiError INVALID_ARGUMENT: too many at once; NOT_FOUND: some are gone, which are named
    */
   renew(ids: readonly string[]): void {
     if (ids.length > MAX_RENEWALS) throw invalid(`A call renews at most ${MAX_RENEWALS} handles.`);
@@ -68,7 +68,7 @@ export class Handles {
       else handle.expiresAt = now + handle.leaseMs;
     }
     if (gone.length === 0) return;
-    throw new CallError(status.NOT_FOUND, `Gone, to be acquired again: ${gone.join(', ')}`);
+    throw new ApiError(status.NOT_FOUND, `Gone, to be acquired again: ${gone.join(', ')}`);
   }
 
   /** A handle that is gone already is no error. */

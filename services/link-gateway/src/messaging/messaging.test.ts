@@ -2,11 +2,11 @@ import { EventEmitter } from 'node:events';
 import { Metadata, status } from '@grpc/grpc-js';
 import type { OpenRouteResponse } from '@spanmesh/proto/v1/messaging';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
+import type { ApiError } from '@spanmesh/runtime/grpc/api-error';
 import { createLogger } from '@spanmesh/runtime/log/logger';
 import { Metrics } from '@spanmesh/runtime/metrics';
 import { expect, it } from 'vitest';
 import { Reports } from '../attach/reports.ts';
-import type { CallError } from './call-error.ts';
 import type { DirectoryCalls } from './directory-calls.ts';
 import { MAX_ROUTES, MAX_ROUTES_PER_USER } from './limits.ts';
 import { Messaging } from './messaging.ts';
@@ -14,13 +14,13 @@ import { Messaging } from './messaging.ts';
 /** The server's end of OpenRoute, of a client at this address. */
 class FakeRoute extends EventEmitter {
   readonly metadata = new Metadata();
-  error: CallError | null = null;
+  error: ApiError | null = null;
   readonly #host: string;
 
   constructor(host: string) {
     super();
     this.#host = host;
-    this.on('error', (error: CallError) => {
+    this.on('error', (error: ApiError) => {
       this.error = error;
     });
   }

@@ -15,13 +15,12 @@ import type * as proto from '@spanmesh/proto/v1/messaging';
 import type { ClusterKey } from '@spanmesh/proto/v1/types';
 import { apiPrincipal } from '@spanmesh/runtime/access/api-principal';
 import type { Clock } from '@spanmesh/runtime/clock';
-import { ApiError } from '@spanmesh/runtime/grpc/api-error';
+import { ApiError, FaultLog, invalid } from '@spanmesh/runtime/grpc/api-error';
 import { CallShares } from '@spanmesh/runtime/grpc/call-shares';
 import type { Logger } from '@spanmesh/runtime/log/logger';
 import type { Metrics } from '@spanmesh/runtime/metrics';
 import type { Reports } from '../attach/reports.ts';
 import type { LocalClients } from '../routing/local-clients.ts';
-import { CallError, invalid, toCallError } from './call-error.ts';
 import type { DirectoryCalls } from './directory-calls.ts';
 import { Handles } from './handles.ts';
 import { HeldClusters } from './held-clusters.ts';
@@ -52,6 +51,7 @@ export class Messaging {
 
   readonly #gateway: () => string;
   readonly #deps: MessagingDependencies;
+  readonly #faults: FaultLog;
   readonly #handles: Handles;
   readonly #links = new RouteLinks();
   readonly #calls = new Set<RouteCall>();
@@ -62,6 +62,7 @@ export class Messaging {
   constructor({ gateway }: { gateway: () => string }, deps: MessagingDependencies) {
     this.#gateway = gateway;
     this.#deps = deps;
+    this.#faults = new FaultLog({ service: 'Messaging' }, deps);
     this.held = new HeldClusters(deps.reports);
     this.#shares = new CallShares({ routes: { total: MAX_ROUTES, share: MAX_ROUTES_PER_USER } }, deps);
     this.#handles = new Handles({}, { held: this.held, clock: deps.clock });
@@ -109,8 +110,8 @@ export class Messaging {
     resolveNode: this.#unary(async ({ node }: proto.ResolveNodeRequest, signal) => {
       const fault = nodeSelectorFault(node);
       if (fault !== null) throw invalid(fault);
-      const found = await this.#deps.directory.findNode(canonicalNodeSelector(node!), signal);
-      return { node: found.node, links: found.links.map(({ link }) => link!) };
+      const found = await this.#deps.directory.findNode(canonicalNodeSelector(node), signal);
+      return { node: found.node, links: found.links.flatMap(({ link }) => link ?? []) };
     }),
     openRoute: (call) => this.#openRoute(call),
   };
@@ -133,13 +134,13 @@ export class Messaging {
     try {
       if (this.#stopped) throw stopping();
       close = this.#shares.begin('routes', apiPrincipal(stream), ({ code, message }) =>
-        call.fail(new CallError(code, message)),
+        call.fail(new ApiError(code, message)),
       );
     } catch (error) {
-      stream.emit('error', error instanceof ApiError ? new CallError(error.code, error.message) : toCallError(error));
+      stream.emit('error', this.#faults.report(error));
       return;
     }
-    const { directory, clients, clock, logger } = this.#deps;
+    const { directory, clients, clock } = this.#deps;
     const call: RouteCall = new RouteCall(stream, {
       gateway: this.#gateway,
       directory,
@@ -147,7 +148,7 @@ export class Messaging {
       links: this.#links,
       metrics: this.counters,
       clock,
-      logger,
+      faults: this.#faults,
       onEnd: (ended) => {
         this.#calls.delete(ended);
         close();
@@ -169,22 +170,19 @@ export class Messaging {
       };
       run().then(
         (answered) => callback(null, answered),
-        (error: unknown) => {
-          if (!(error instanceof CallError)) this.#deps.logger.error({ err: error }, 'request failed');
-          callback(toCallError(error));
-        },
+        (error: unknown) => callback(this.#faults.report(error)),
       );
     };
   }
 }
 
-function stopping(): CallError {
-  return new CallError(status.UNAVAILABLE, 'This gateway stops: use another one.');
+function stopping(): ApiError {
+  return new ApiError(status.UNAVAILABLE, 'This gateway stops: use another one.');
 }
 
-/** @throws CallError INVALID_ARGUMENT */
+/** @throws ApiError INVALID_ARGUMENT */
 function clusterOf(key: ClusterKey | undefined): ClusterKey {
   const fault = clusterKeyFault(key);
   if (fault !== null) throw invalid(fault);
-  return canonicalClusterKey(key!);
+  return canonicalClusterKey(key);
 }

@@ -1,6 +1,6 @@
 import { type ServiceError, status } from '@grpc/grpc-js';
 import type { Clock, Timer } from '@spanmesh/runtime/clock';
-import { CallError } from './call-error.ts';
+import { ApiError } from '@spanmesh/runtime/grpc/api-error';
 import { ASK_AGAIN_MS } from './limits.ts';
 
 /** A call that can be given up. */
@@ -10,7 +10,7 @@ export type Ask<Answer> = (done: (error: ServiceError | null, answer: Answer | u
 
 interface Asker<Answer> {
   readonly resolve: (answer: Answer) => void;
-  readonly reject: (error: CallError) => void;
+  readonly reject: (error: ApiError) => void;
 }
 
 /** What is topology's way of saying no; everything else is asked again. */
@@ -33,12 +33,12 @@ export class Question<Answer> {
     this.#onOver = onOver;
   }
 
-  /** @throws CallError what topology says; CANCELLED when `signal` is aborted. */
+  /** @throws ApiError what topology says; CANCELLED when `signal` is aborted. */
   answer(signal: AbortSignal): Promise<Answer> {
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
     const onAbort = (): void => {
       this.#askers.delete(asker);
-      reject(new CallError(status.CANCELLED, 'Nobody waits for the answer any more.'));
+      reject(new ApiError(status.CANCELLED, 'Nobody waits for the answer any more.'));
       if (this.#askers.size === 0) this.#end();
     };
     const asker: Asker<Answer> = {
@@ -63,7 +63,7 @@ export class Question<Answer> {
   }
 
   /** Gives it up. */
-  fail(error: CallError): void {
+  fail(error: ApiError): void {
     const askers = [...this.#askers];
     this.#askers.clear();
     this.#end();
@@ -76,7 +76,7 @@ export class Question<Answer> {
       if (this.#over) return;
       this.#call = null;
       if (error === null && answer !== undefined) this.#answered(answer);
-      else if (error !== null && FINAL.has(error.code)) this.fail(new CallError(error.code, error.details));
+      else if (error !== null && FINAL.has(error.code)) this.fail(new ApiError(error.code, error.details));
       else this.#timer = this.#clock.after(ASK_AGAIN_MS, () => this.#begin());
     });
     this.#call = call;

@@ -8,13 +8,13 @@ import type { FindNodeResponse } from '@spanmesh/proto/v1/directory';
 import { type OpenRouteResponse, RoutedMessage } from '@spanmesh/proto/v1/messaging';
 import { Dialect, Link } from '@spanmesh/proto/v1/types';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
+import { type ApiError, FaultLog } from '@spanmesh/runtime/grpc/api-error';
 import { createLogger } from '@spanmesh/runtime/log/logger';
 import { describe, expect, it } from 'vitest';
 import { Flow } from '../connection/flow.ts';
 import type { LocalClients } from '../routing/local-clients.ts';
 import { LocalRoute, type LocalRouteHandlers } from '../routing/local-route.ts';
 import { RouteClass } from '../routing/route-class.ts';
-import type { CallError } from './call-error.ts';
 import type { Directory } from './directory-calls.ts';
 import { ASK_AGAIN_MS, DEFAULT_ROUTE_WAIT_MS, GREETING_MS, MAX_ROUTE_WAIT_MS } from './limits.ts';
 import { MessagingMetrics } from './messaging-metrics.ts';
@@ -35,11 +35,11 @@ class FakeCall extends EventEmitter {
   readonly sent: OpenRouteResponse[] = [];
   reading = true;
   ended = false;
-  error: CallError | null = null;
+  error: ApiError | null = null;
 
   constructor() {
     super();
-    this.on('error', (error: CallError) => {
+    this.on('error', (error: ApiError) => {
       this.error = error;
     });
   }
@@ -134,7 +134,10 @@ function world({ reachable = ['x.00000001', 'y.00000001'] }: { reachable?: strin
       links,
       metrics,
       clock,
-      logger: createLogger({ level: 'silent', service: 'test' }),
+      faults: new FaultLog(
+        { service: 'Messaging' },
+        { logger: createLogger({ level: 'silent', service: 'test' }), clock },
+      ),
       onEnd: () => over++,
     });
     return { stream, call };

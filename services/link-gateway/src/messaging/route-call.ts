@@ -4,11 +4,11 @@ import { canonicalNodeSelector, nodeSelectorFault } from '@spanmesh/proto/cluste
 import type { FindNodeResponse, FoundLink } from '@spanmesh/proto/v1/directory';
 import type { OpenRoute, OpenRouteRequest, OpenRouteResponse, RoutedMessage } from '@spanmesh/proto/v1/messaging';
 import type { Clock, Timer } from '@spanmesh/runtime/clock';
-import type { Logger } from '@spanmesh/runtime/log/logger';
+import { ApiError, type FaultLog, invalid } from '@spanmesh/runtime/grpc/api-error';
+
 import { apiDialect, dialectOf } from '../peers/wire-dialect.ts';
 import type { LocalClients } from '../routing/local-clients.ts';
 import type { LocalRoute, LostReason } from '../routing/local-route.ts';
-import { CallError, invalid, toCallError } from './call-error.ts';
 import { ClientRoute } from './client-route.ts';
 import { ClientStream, type ResponseStream } from './client-stream.ts';
 import type { Directory } from './directory-calls.ts';
@@ -32,7 +32,7 @@ export interface RouteCallDependencies {
   readonly links: RouteLinks;
   readonly metrics: MessagingMetrics;
   readonly clock: Clock;
-  readonly logger: Logger;
+  readonly faults: FaultLog;
   /** The call is over, whoever ended it. */
   readonly onEnd: (call: RouteCall) => void;
 }
@@ -75,7 +75,7 @@ export class RouteCall {
     this.#deps = deps;
     this.#client = new ClientStream(stream, { clock: deps.clock, onStuck: (error) => this.fail(error) });
     const timer = deps.clock.after(GREETING_MS, () =>
-      this.fail(new CallError(status.DEADLINE_EXCEEDED, `Nothing has come for ${GREETING_MS} ms: send open first.`)),
+      this.fail(new ApiError(status.DEADLINE_EXCEEDED, `Nothing has come for ${GREETING_MS} ms: send open first.`)),
     );
     this.#state = { kind: 'greeting', timer };
     stream.on('data', (request) => this.#guard(() => this.#take(request)));
@@ -84,7 +84,7 @@ export class RouteCall {
   }
 
   /** Ends the call with an error; what is open on the route is aborted. */
-  fail(error: CallError): void {
+  fail(error: ApiError): void {
     this.#end(() => this.#client.fail(error));
   }
 
@@ -115,7 +115,7 @@ export class RouteCall {
     const fault = nodeSelectorFault(node);
     if (fault !== null) throw invalid(fault);
     if (waitMs > MAX_ROUTE_WAIT_MS) throw invalid(`A route is waited for at most ${MAX_ROUTE_WAIT_MS} ms.`);
-    const selector = canonicalNodeSelector(node!);
+    const selector = canonicalNodeSelector(node);
     const { directory, clock } = this.#deps;
     const wait = waitMs === 0 ? DEFAULT_ROUTE_WAIT_MS : waitMs;
     let late = false;
@@ -132,7 +132,7 @@ export class RouteCall {
       }
     } catch (error) {
       if (!late) throw error;
-      throw new CallError(status.DEADLINE_EXCEEDED, `There was no way to the node within ${wait} ms.`);
+      throw new ApiError(status.DEADLINE_EXCEEDED, `There was no way to the node within ${wait} ms.`);
     } finally {
       timer.cancel();
     }
@@ -141,12 +141,9 @@ export class RouteCall {
   /** True if a route over one of the links stands. */
   #tryLinks({ node, links }: FindNodeResponse): boolean {
     const ranked = this.#deps.links.ranked(links);
-    for (const link of ranked) {
-      const dialect = dialectOf(node!.key!.cluster!.dialect);
-      if (dialect === null || !this.#tryLink(link, dialect, node!.key!)) continue;
-      return true;
-    }
-    return false;
+    const key = node?.key;
+    const dialect = key?.cluster === undefined ? null : dialectOf(key.cluster.dialect);
+    return dialect !== null && ranked.some((link) => this.#tryLink(link, dialect, key));
   }
 
   #tryLink(link: FoundLink, dialect: Dialect, node: NonNullable<FindNodeResponse['node']>['key']): boolean {
@@ -157,7 +154,7 @@ export class RouteCall {
       metrics,
       onLost: (reason) => {
         metrics.routesLost++;
-        this.fail(new CallError(status.UNAVAILABLE, LOST[reason]));
+        this.fail(new ApiError(status.UNAVAILABLE, LOST[reason]));
       },
       onDone: () => this.#end(() => this.#client.end()),
     });
@@ -170,7 +167,7 @@ export class RouteCall {
     metrics.routesOpened++;
     this.#become({ kind: 'open', client, route, link });
     const opened: OpenRouteResponse = {
-      opened: { node, link: link.link!.id, dialect: apiDialect(dialect), auxLimit: rules.auxLimit },
+      opened: { node, link: link.link?.id ?? '', dialect: apiDialect(dialect), auxLimit: rules.auxLimit },
     };
     this.#client.write(opened, JSON.stringify(opened).length);
     if (this.#halfClosed) client.halfClose();
@@ -214,17 +211,16 @@ export class RouteCall {
   }
 
   #fail(error: unknown): void {
-    if (!(error instanceof CallError)) this.#deps.logger.error({ err: error }, 'route failed');
-    this.fail(toCallError(error));
+    this.fail(this.#deps.faults.report(error));
   }
 }
 
-/** @throws CallError CANCELLED: `signal` was aborted meanwhile. */
+/** @throws ApiError CANCELLED: `signal` was aborted meanwhile. */
 function pause(ms: number, { clock, signal }: { clock: Clock; signal: AbortSignal }): Promise<void> {
   return new Promise((resolve, reject) => {
     const onAbort = (): void => {
       timer.cancel();
-      reject(new CallError(status.CANCELLED, 'Nobody waits any more.'));
+      reject(new ApiError(status.CANCELLED, 'Nobody waits any more.'));
     };
     const timer = clock.after(ms, () => {
       signal.removeEventListener('abort', onAbort);

@@ -1,10 +1,11 @@
 import { BASE_MASK, DELETE, LNK_ERROR, LNK_SPAN } from '@spanmesh/dmsg/command';
 import { ErrorCode } from '@spanmesh/dmsg/error-code';
 import type { Frame } from '@spanmesh/dmsg/frame';
-import { CORE_HEADER_BYTES, readU32 } from '@spanmesh/dmsg/header';
+import { CORE_HEADER_BYTES } from '@spanmesh/dmsg/header';
 import { MAX_PEER_TYPE } from '@spanmesh/dmsg/names';
 import { hasNegativeDist } from '@spanmesh/dmsg/payload/lnk-span';
 import { isBoundTo, type Transaction, type TransactionHandler } from '@spanmesh/dmsg/transaction';
+import { readU8, readU32 } from '@spanmesh/dmsg/words';
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { Logger, Throttle } from '@spanmesh/runtime/log/logger';
 import type { Step } from '@spanmesh/runtime/trace/step';
@@ -59,7 +60,7 @@ export class Links implements TransactionHandler<Link | null> {
     const start = frame.off + CORE_HEADER_BYTES;
     // protocol.md, "Payloads": a peer_type over 63 has no bit in a peer_mask.
     const error =
-      frame.buf[start + PEER_TYPE]! > MAX_PEER_TYPE
+      readU8(frame.buf, start + PEER_TYPE) > MAX_PEER_TYPE
         ? ErrorCode.PARAM
         : peer.links >= options.maxLinks || shares.links.refusal(peer.connection.principal) !== null
           ? ErrorCode.NOSUPP

@@ -4,6 +4,7 @@ import type { Frame } from '@spanmesh/dmsg/frame';
 import { CORE_HEADER_BYTES } from '@spanmesh/dmsg/header';
 import { MAX_PEER_TYPE } from '@spanmesh/dmsg/names';
 import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
+import { readU8 } from '@spanmesh/dmsg/words';
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { Logger, Throttle } from '@spanmesh/runtime/log/logger';
 import type { GatewayMetrics } from '../metrics.ts';
@@ -57,7 +58,7 @@ export class LnkConns implements TransactionHandler<LnkConn | null> {
       peer.connection.close('self');
       return;
     }
-    const error = this.#fault(peer, frame.buf[start + PEER_TYPE]!, options.maxLnkConns);
+    const error = this.#fault(peer, readU8(frame.buf, start + PEER_TYPE), options.maxLnkConns);
     if (error !== ErrorCode.OK) {
       metrics.opensRefused++;
       tx.endpoint.end(tx, error);

@@ -161,8 +161,8 @@ export class Relays implements TransactionHandler<Relay | null> {
     const waiting = peer.waitingRelays;
     let at = 0;
     while (at < waiting.length && peer.connection.queuedBytes < RELAY_PACE_BYTES) {
-      const relay = waiting[at++]!;
-      if (!relay.closed && relay.tx === null) this.#begin(relay, peer);
+      const relay = waiting[at++];
+      if (relay !== undefined && !relay.closed && relay.tx === null) this.#begin(relay, peer);
     }
     peer.waitingRelays = at === waiting.length ? [] : waiting.slice(at);
   }
@@ -269,8 +269,9 @@ export class Relays implements TransactionHandler<Relay | null> {
     lnkConn.notOnDemand.add(source);
     if (lnkConn.notOnDemand.size <= MAX_RETURN_PATHS_REFUSED) return;
     const [oldest] = lnkConn.notOnDemand;
-    lnkConn.notOnDemand.delete(oldest!);
-    this.#mayBeOnDemand(oldest!, lnkConn);
+    if (oldest === undefined) return;
+    lnkConn.notOnDemand.delete(oldest);
+    this.#mayBeOnDemand(oldest, lnkConn);
   }
 
   #mayBeOnDemand(source: RelaySource, lnkConn: LnkConn): void {

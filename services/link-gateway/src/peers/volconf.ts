@@ -1,5 +1,5 @@
-import { readU32 } from '@spanmesh/dmsg/header';
 import { VOLCONF_COPY_BYTES } from '@spanmesh/dmsg/payload/lnk-volconf';
+import { readU32 } from '@spanmesh/dmsg/words';
 import { VOLCONF_SLOTS } from '../limits.ts';
 
 // Offsets in the payload, which starts with the copy: those of protocol.md, "Payloads", less 64.

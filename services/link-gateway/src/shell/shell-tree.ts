@@ -88,7 +88,7 @@ function hex(value: number | bigint, digits: number): string {
 export function printable(text: string): string {
   let shown = '';
   for (const char of text) {
-    const code = char.codePointAt(0)!;
+    const code = char.codePointAt(0) ?? 0;
     shown += code < 0x20 || (code >= 0x7f && code < 0xa0) || code > 0xff ? '?' : char;
   }
   return shown;

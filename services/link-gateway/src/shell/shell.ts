@@ -1,10 +1,10 @@
 import type { Frame } from '@spanmesh/dmsg/frame';
 import { decodeShellText } from '@spanmesh/dmsg/payload/dbg-shell';
+import { type PeerTarget, parsePeerTarget } from '@spanmesh/dmsg/peer-target';
 import { DISCARD, type Transaction } from '@spanmesh/dmsg/transaction';
 import type { GetTreeRequest, GetTreeResponse } from '@spanmesh/proto/v1/topology';
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { Connection } from '../connection/connection.ts';
-import { parseTarget, type Target } from '../dial/dial-target.ts';
 import { SHELL_QUEUE_LENGTH, SHELL_TEXT_BYTES, SHELL_TREE_MS } from '../limits.ts';
 import type { GatewayMetrics } from '../metrics.ts';
 import type { ShellHandler } from '../peers/dispatcher.ts';
@@ -22,7 +22,7 @@ export interface ShellDependencies {
   readonly metrics: GatewayMetrics;
   readonly treeSource: TreeSource;
   /** `span HOST`: connects, in the dialect of the shell's link; rejects if that fails, or no peer answers there. */
-  readonly dial: (target: Target, connection: Connection) => Promise<unknown>;
+  readonly dial: (target: PeerTarget, connection: Connection) => Promise<unknown>;
   /** msgid of a relay of this gateway by the ids of link and LNK_CONN, 16 hexadecimal digits; null: it is not ours. */
   readonly relayMsgid: (linkId: string, lnkConnId: string) => string | null;
 }
@@ -145,7 +145,7 @@ export class Shell implements ShellHandler {
   async #span(connection: Connection, host: string, output: ShellOutput): Promise<void> {
     // The references print C's null for a missing host.
     const shown = host === '' ? '(null)' : printable(host);
-    const target = parseTarget(host);
+    const target = parsePeerTarget(host);
     try {
       if (target === null) throw new Error('no such target');
       await this.#deps.dial(target, connection);

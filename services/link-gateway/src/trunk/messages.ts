@@ -2,6 +2,7 @@ import type { Dialect } from '@spanmesh/dmsg/dialect';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import { CORE_HEADER_BYTES } from '@spanmesh/dmsg/header';
 import { LNK_SPAN_BYTES } from '@spanmesh/dmsg/payload/lnk-span';
+import { readU8 } from '@spanmesh/dmsg/words';
 import type { RouteSource } from '../routing/trunks.ts';
 import { TRUNK_VERSION } from './limits.ts';
 
@@ -78,7 +79,7 @@ export function decodeRouteOpen(frame: Frame): RouteOpen | null {
   if (dialect === null || !isNumber(link)) return null;
   const window = payload.readUInt32LE(WINDOW);
   if (payload[HAS_SOURCE] === 0) return { link, dialect, source: null, window };
-  const length = payload[GATEWAY_LENGTH]!;
+  const length = readU8(payload, GATEWAY_LENGTH);
   const number = payload.readDoubleLE(SOURCE_NUMBER);
   if (length === 0 || length > GATEWAY_BYTES || !isNumber(number)) return null;
   const gateway = payload.toString('latin1', GATEWAY, GATEWAY + length);

@@ -39,8 +39,9 @@ export class RouteTable {
     const tx = this.#transactions.get(route)!;
     this.#transactions.delete(route);
     if (tx.openedByPeer) return tx;
-    const byDestination = this.#own.get(route.link)!;
-    const left = byDestination.get(route.destination)!.filter((one) => one !== route);
+    const byDestination = this.#own.get(route.link);
+    if (byDestination === undefined) return tx;
+    const left = byDestination.get(route.destination)?.filter((one) => one !== route) ?? [];
     if (left.length > 0) byDestination.set(route.destination, left);
     else byDestination.delete(route.destination);
     if (byDestination.size === 0) this.#own.delete(route.link);

@@ -1,9 +1,10 @@
 import { BLK_READ, CREATE } from '@spanmesh/dmsg/command';
 import { TRUNK } from '@spanmesh/dmsg/dialect';
 import { FrameReader } from '@spanmesh/dmsg/framing';
-import { readU32, SALT_AT } from '@spanmesh/dmsg/header';
+import { SALT_AT } from '@spanmesh/dmsg/header';
 import { encodeMessage } from '@spanmesh/dmsg/message';
 import { OutBuffer } from '@spanmesh/dmsg/out-buffer';
+import { readU32 } from '@spanmesh/dmsg/words';
 import { describe, expect, it } from 'vitest';
 import type { Pressure } from '../connection/pressure.ts';
 import { FREE_WINDOW, InWindow, OutWindow } from './credit.ts';

@@ -76,6 +76,14 @@ export function* clustersOf(state: Trees, dialect: ProtoDialect, id: string): It
   for (const cluster of state.tree.clusters()) if (matches(cluster)) yield cluster;
 }
 
+/** The items from an index on, without a copy: pages of long lists begin in their midst. */
+function* itemsFrom<T>(items: readonly T[], first: number): Iterable<T> {
+  for (let at = first; at < items.length; at++) {
+    const item = items[at];
+    if (item !== undefined) yield item;
+  }
+}
+
 /** The clusters from the one with this key, or that the key begins with, on; whether they match or not. */
 function* clustersAt(state: Trees, at: Key | undefined): Iterable<Cluster> {
   for (const dialect of ['linkid', 'circuit'] as const) {
@@ -85,7 +93,7 @@ function* clustersAt(state: Trees, at: Key | undefined): Iterable<Cluster> {
     const before = clusters[first - 1];
     const isThere =
       at !== undefined && before !== undefined && compareKeys(keys.clusterKey(before), at.slice(0, 4)) === 0;
-    for (let i = isThere ? first - 1 : first; i < clusters.length; i++) yield clusters[i]!;
+    yield* itemsFrom(clusters, isThere ? first - 1 : first);
   }
 }
 
@@ -121,7 +129,7 @@ function* nodesAt(
       const before = nodes[first - 1];
       if (before !== undefined && compareKeys(keys.nodeKey(before), nodeKey) === 0) first--;
     }
-    for (let i = first; i < nodes.length; i++) yield nodes[i]!;
+    yield* itemsFrom(nodes, first);
   }
 }
 
@@ -164,8 +172,7 @@ function* linksFrom(
       continue;
     }
     const isBegun = after !== undefined && compareKeys(keys.nodeKey(node), after) <= 0;
-    for (let i = isBegun ? firstAfter(links, after, keys.linkKey) : 0; i < links.length; i++) {
-      const link = links[i]!;
+    for (const link of itemsFrom(links, isBegun ? firstAfter(links, after, keys.linkKey) : 0)) {
       const isMeant = connection === undefined || link.connection === connection;
       yield { item: isMeant ? link : null, key: () => keys.linkKey(link) };
     }

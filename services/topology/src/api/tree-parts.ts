@@ -129,15 +129,14 @@ class Part {
   beginNode(node: NodeTree, bytes: number): void {
     if (this.isEmpty) this.beginCluster(this.#cluster!);
     this.#node = node;
-    this.#clusters.at(-1)!.nodes.push(node);
+    this.#clusters.at(-1)?.nodes.push(node);
     this.#bytes += bytes;
   }
 
   /** A link of the node that was begun last: goes on in this part if the one before was taken. */
   addLink(link: LinkTree, bytes: number): void {
-    const begun = this.#node!;
-    if (this.isEmpty) this.beginNode({ node: begun.node, links: [] }, NODE_AGAIN_BYTES);
-    this.#node!.links.push(link);
+    if (this.isEmpty) this.beginNode({ node: this.#node?.node, links: [] }, NODE_AGAIN_BYTES);
+    this.#node?.links.push(link);
     this.#bytes += bytes;
   }
 

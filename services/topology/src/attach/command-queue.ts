@@ -138,9 +138,10 @@ export class CommandQueue {
     if (!this.isOpen || this.#blocked || this.#bytes === 0) return;
     this.#seal();
     let at = 0;
-    while (at < this.#sealed.length && !this.#blocked) {
-      this.#bytes -= this.#sealedBytes[at]!;
-      this.#blocked = !this.#sink.write(this.#sealed[at++]!);
+    for (const message of this.#sealed) {
+      if (this.#blocked) break;
+      this.#bytes -= this.#sealedBytes[at++] ?? 0;
+      this.#blocked = !this.#sink.write(message);
     }
     this.#sealed = this.#sealed.slice(at);
     this.#sealedBytes = this.#sealedBytes.slice(at);

@@ -46,8 +46,7 @@ export class InFlight {
 
   /** The gateway has obeyed the commands up to `n`. */
   obeyed(n: number): void {
-    while (this.#head < this.#queue.length && this.#queue[this.#head]!.n <= n) {
-      const noted = this.#queue[this.#head++]!;
+    for (let noted = this.#queue[this.#head]; noted !== undefined && noted.n <= n; noted = this.#queue[++this.#head]) {
       this.#pairs -= noted.lnkConns.length;
       const pairs = this.#last.get(noted.link);
       if (pairs === undefined) continue;

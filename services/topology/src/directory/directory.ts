@@ -61,7 +61,7 @@ export class Directory {
     findNode: this.#waiting((request: proto.FindNodeRequest) => {
       const fault = nodeSelectorFault(request.node);
       if (fault !== null) throw invalid(fault);
-      const selector = canonicalNodeSelector(request.node!);
+      const selector = canonicalNodeSelector(request.node);
       const { gateway } = request;
       return {
         gateway,
@@ -72,7 +72,7 @@ export class Directory {
     findCluster: this.#waiting((request: proto.FindClusterRequest) => {
       const fault = clusterKeyFault(request.cluster);
       if (fault !== null) throw invalid(fault);
-      const key = canonicalClusterKey(request.cluster!);
+      const key = canonicalClusterKey(request.cluster);
       const nodes = Math.max(1, request.nodes);
       const look = (): proto.FindClusterResponse | null => {
         const cluster = this.#deps.state.tree.findCluster(treeClusterKey(key));

@@ -120,9 +120,11 @@ export class StandbyStream {
     if (this.#blocked || this.#snapshot !== null) return;
     const queue = this.#queue;
     let written = 0;
-    while (!this.#blocked && written < queue.length) {
-      this.#bytes -= queue[written]!.length;
-      this.#blocked = !this.#stream.write(queue[written++]!);
+    for (const message of queue) {
+      if (this.#blocked) break;
+      written++;
+      this.#bytes -= message.length;
+      this.#blocked = !this.#stream.write(message);
     }
     if (written > 0) this.#queue = queue.slice(written);
   }

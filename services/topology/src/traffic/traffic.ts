@@ -62,7 +62,8 @@ export class Traffic {
       );
       if (isCancelled()) throw new ApiError(status.CANCELLED, 'Nobody waits for the answer any more.');
       for (const [i, answer] of answers.entries()) {
-        const gateway = next[i]!;
+        const gateway = next[i];
+        if (gateway === undefined) break;
         if (answer === null) silentGateways.push(gateway.id);
         for (const one of answer ?? []) {
           // A gateway may have more than was asked of it: the next page begins after what this one shows.

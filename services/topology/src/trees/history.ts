@@ -124,7 +124,7 @@ export class History {
     this.#batches.push({ revision: this.#revision, previous, changes, relaysMissing, bytes });
     this.#bytes += bytes;
     while (this.#batches.length > this.#maxBatches || this.#bytes > this.#maxBytes) {
-      this.#bytes -= this.#batches.shift()!.bytes;
+      this.#bytes -= this.#batches.shift()?.bytes ?? 0;
       this.#first++;
     }
     for (const fn of this.#listeners) fn();
@@ -184,7 +184,7 @@ export class History {
     if (revision === this.revision) return this.end;
     // Newest first: those who resume have not been away for long.
     for (let at = this.#batches.length - 1; at >= 0; at--) {
-      if (this.#batches[at]!.previous === revision) return this.#first + at;
+      if (this.#batches[at]?.previous === revision) return this.#first + at;
     }
     return undefined;
   }

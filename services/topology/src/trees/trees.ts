@@ -128,10 +128,11 @@ export class Trees {
     const dialect = connection && dialectOf(connectionData(connection).opened.dialect);
     let lnkConn: LnkConn;
     try {
-      if (dialect === undefined || !isNumber(opened.id) || gateway.lnkConns.has(opened.id)) throw new Error('number');
+      if (connection === undefined || dialect === undefined || !isNumber(opened.id) || gateway.lnkConns.has(opened.id))
+        throw new Error('number');
       const payload = decodeLnkConnPayload(dialect, opened.payload, 0);
       if (payload.peerType > MAX_PEER_TYPE) throw new Error('peer type');
-      lnkConn = this.tree.addLnkConn(connection!, opened.id, payload);
+      lnkConn = this.tree.addLnkConn(connection, opened.id, payload);
       const data: LnkConnData = { gateway, payload, onDemand: undefined };
       lnkConn.data = data;
     } catch (error) {
@@ -149,14 +150,15 @@ export class Trees {
     const dialect = connection && dialectOf(connectionData(connection).opened.dialect);
     let link: Link;
     try {
-      if (dialect === undefined || !isNumber(opened.id) || gateway.links.has(opened.id)) throw new Error('number');
+      if (connection === undefined || dialect === undefined || !isNumber(opened.id) || gateway.links.has(opened.id))
+        throw new Error('number');
       if (!isNumber(opened.stamp)) throw new Error('stamp');
       const span = decodeLnkSpanPayload(dialect, opened.payload, 0);
       if (span.peerType > MAX_PEER_TYPE) throw new Error('peer type');
       const { clusterId, nodeId, peerType, peerLabel, label, dist, rnss, status } = span;
       const { stamp, msgidLo, msgidHi, sinceUs } = opened;
       const key = { dialect, clusterId, nodeId, peerType, peerLabel, label, dist, rnss, stamp };
-      link = this.tree.addLink(connection!, opened.id, key);
+      link = this.tree.addLink(connection, opened.id, key);
       // A copy: what was decoded is a view that keeps the whole message alive.
       const payload = Buffer.from(opened.payload);
       const data: LinkData = { gateway, payload, msgidLo, msgidHi, sinceUs, status, onDemand: undefined };
@@ -290,10 +292,12 @@ export class Trees {
       if (lnkConn === undefined) continue;
       const was = linkData(link).onDemand?.has(lnkConn) === true;
       if (open) {
-        linkData(link).onDemand ??= new Set();
-        linkData(link).onDemand!.add(lnkConn);
-        lnkConnData(lnkConn).onDemand ??= new Set();
-        lnkConnData(lnkConn).onDemand!.add(link);
+        const ofLink = linkData(link);
+        const ofLnkConn = lnkConnData(lnkConn);
+        ofLink.onDemand ??= new Set();
+        ofLink.onDemand.add(lnkConn);
+        ofLnkConn.onDemand ??= new Set();
+        ofLnkConn.onDemand.add(link);
       } else {
         linkData(link).onDemand?.delete(lnkConn);
         lnkConnData(lnkConn).onDemand?.delete(link);

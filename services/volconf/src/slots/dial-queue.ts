@@ -95,7 +95,7 @@ export class DialQueue {
 
   end(principal: string): void {
     this.#dialling--;
-    const left = this.#underWay.get(principal)! - 1;
+    const left = (this.#underWay.get(principal) ?? 1) - 1;
     if (left === 0) this.#underWay.delete(principal);
     else this.#underWay.set(principal, left);
   }

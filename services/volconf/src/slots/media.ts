@@ -247,8 +247,7 @@ export class MediaTable {
     claim.slots.clear();
     if (media.claims.size === 0) this.#media.delete(media.key);
     else if (isOwner) {
-      const [first, ...others] = media.claims.values();
-      this.#giveTo(others.reduce((oldest, one) => (one.since < oldest.since ? one : oldest), first!));
+      this.#giveTo([...media.claims.values()].reduce((oldest, one) => (one.since < oldest.since ? one : oldest)));
     }
   }
 

@@ -32,8 +32,8 @@ function units(slots: readonly Slot[]): Slot[][] {
   const all: Slot[][] = [];
   for (const slot of sorted) {
     const last = all.at(-1);
-    const shares = last?.[0]?.roundRobin === true && slot.roundRobin && last[0].rank === slot.rank;
-    if (shares) last!.push(slot);
+    const [first] = last ?? [];
+    if (first?.roundRobin && slot.roundRobin && first.rank === slot.rank) last?.push(slot);
     else all.push([slot]);
   }
   return all;

@@ -28,8 +28,8 @@ export class SlotShares {
   delete(slot: Slot): void {
     const all = this.#of.get(slot.principal);
     if (all?.[slot.place] !== slot) return;
-    const last = all.pop()!;
-    if (last !== slot) {
+    const last = all.pop();
+    if (last !== undefined && last !== slot) {
       all[slot.place] = last;
       last.place = slot.place;
     }

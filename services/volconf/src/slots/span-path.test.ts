@@ -29,7 +29,7 @@ describe('the path of a slot', () => {
     expect(parseSpanPath(path, 987)).toBeNull();
   });
 
-  // Limits: slots/span-path.ts MAX_HOST_LENGTH
+  // Limits: dmsg/src/peer-target.ts MAX_HOST_LENGTH
   it('has a name of 253 characters at most, with a port or without', () => {
     expect(parseSpanPath(`span:${name}`, 987)).toEqual({ host: name, port: 987 });
     expect(parseSpanPath(`span:${name}:65535`, 987)).toEqual({ host: name, port: 65535 });

@@ -1,9 +1,9 @@
 import type { Dialect } from '@spanmesh/dmsg/dialect';
-import type { SpanAddress } from './span-path.ts';
+import type { PeerTarget } from '@spanmesh/dmsg/peer-target';
 import type { Timed } from './timer-heap.ts';
 
 /** Where a target wants to be connected to, and how. Compared by identity: an equal but new object restarts the target. */
-export interface Destination extends SpanAddress {
+export interface Destination extends PeerTarget {
   readonly dialect: Dialect | 'auto';
 }
 

@@ -36,8 +36,8 @@ export class TimerHeap<T extends Timed> {
       entry.heapIndex = this.#heap.length;
       this.#heap.push(entry);
     }
-    this.#up(entry.heapIndex);
-    this.#down(entry.heapIndex);
+    this.#up(entry);
+    this.#down(entry);
     this.#arm();
   }
 
@@ -46,12 +46,12 @@ export class TimerHeap<T extends Timed> {
     const at = entry.heapIndex;
     if (at < 0) return;
     entry.heapIndex = -1;
-    const last = this.#heap.pop()!;
-    if (last === entry) return;
+    const last = this.#heap.pop();
+    if (last === undefined || last === entry) return;
     this.#heap[at] = last;
     last.heapIndex = at;
-    this.#up(at);
-    this.#down(last.heapIndex);
+    this.#up(last);
+    this.#down(last);
   }
 
   clear(): void {
@@ -83,30 +83,31 @@ export class TimerHeap<T extends Timed> {
     this.#arm();
   }
 
-  #up(from: number): void {
+  #up(entry: T): void {
     const heap = this.#heap;
-    const entry = heap[from]!;
-    let at = from;
+    let at = entry.heapIndex;
     while (at > 0) {
-      const parent = (at - 1) >> 1;
-      if (heap[parent]!.heapAt <= entry.heapAt) break;
-      this.#put(at, heap[parent]!);
-      at = parent;
+      const parent = heap[(at - 1) >> 1];
+      if (parent === undefined || parent.heapAt <= entry.heapAt) break;
+      const above = parent.heapIndex;
+      this.#put(at, parent);
+      at = above;
     }
     this.#put(at, entry);
   }
 
-  #down(from: number): void {
+  #down(entry: T): void {
     const heap = this.#heap;
-    const entry = heap[from]!;
-    let at = from;
+    let at = entry.heapIndex;
     for (;;) {
-      let child = 2 * at + 1;
-      if (child >= heap.length) break;
-      if (child + 1 < heap.length && heap[child + 1]!.heapAt < heap[child]!.heapAt) child++;
-      if (heap[child]!.heapAt >= entry.heapAt) break;
-      this.#put(at, heap[child]!);
-      at = child;
+      const left = heap[2 * at + 1];
+      if (left === undefined) break;
+      const right = heap[2 * at + 2];
+      const child = right !== undefined && right.heapAt < left.heapAt ? right : left;
+      if (child.heapAt >= entry.heapAt) break;
+      const below = child.heapIndex;
+      this.#put(at, child);
+      at = below;
     }
     this.#put(at, entry);
   }

@@ -33,10 +33,11 @@ export function readProxyHeader(bytes: Uint8Array): ProxyHeader | null {
   if (bytes.length > 12 && bytes[12] !== VERSION_2_LOCAL && bytes[12] !== VERSION_2_PROXY)
     throw new ProxyError('version');
   if (bytes.length < FIXED_BYTES) return null;
-  const total = FIXED_BYTES + ((bytes[14]! << 8) | bytes[15]!);
+  const fields = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const total = FIXED_BYTES + fields.getUint16(14);
   if (total > MAX_PROXY_HEADER_BYTES) throw new ProxyError('length');
   const isLocal = bytes[12] === VERSION_2_LOCAL;
-  const addressBytes = addressSize(bytes[13]!, isLocal);
+  const addressBytes = addressSize(fields.getUint8(13), isLocal);
   // A proxy must not say that it speaks for somebody and then not say for whom.
   if (!isLocal && total < FIXED_BYTES + 2 * addressBytes + 4) throw new ProxyError('length');
   if (bytes.length < total) return null;
@@ -45,7 +46,7 @@ export function readProxyHeader(bytes: Uint8Array): ProxyHeader | null {
   checkExtras(bytes.subarray(0, total), FIXED_BYTES + 2 * addressBytes + 4);
   const portAt = FIXED_BYTES + 2 * addressBytes;
   const address = unmapped(bytes.slice(FIXED_BYTES, FIXED_BYTES + addressBytes));
-  return { bytes: total, source: { host: addressText(address), port: (bytes[portAt]! << 8) | bytes[portAt + 1]! } };
+  return { bytes: total, source: { host: addressText(address), port: fields.getUint16(portAt) } };
 }
 
 function addressSize(family: number, isLocal: boolean): 4 | 16 {
@@ -57,10 +58,11 @@ function addressSize(family: number, isLocal: boolean): 4 | 16 {
 
 /** What follows the addresses: type, length, value; the values must fill it. A checksum that is there must be right. */
 function checkExtras(header: Uint8Array, start: number): void {
+  const fields = new DataView(header.buffer, header.byteOffset, header.length);
   let at = start;
   while (at < header.length) {
     if (header.length - at < TLV_HEAD_BYTES) throw new ProxyError('length');
-    const length = (header[at + 1]! << 8) | header[at + 2]!;
+    const length = fields.getUint16(at + 1);
     const value = at + TLV_HEAD_BYTES;
     if (header.length - value < length) throw new ProxyError('length');
     if (header[at] === TLV_CRC32C) checkChecksum(header, value, length);

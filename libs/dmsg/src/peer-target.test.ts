@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { parseTarget } from './dial-target.ts';
+import { parsePeerTarget } from './peer-target.ts';
 
 describe('a target to dial', () => {
   it.each([
@@ -12,7 +12,7 @@ describe('a target to dial', () => {
     ['[::1]', { host: '::1', port: 987 }],
     ['[fe80::1]:65535', { host: 'fe80::1', port: 65535 }],
   ])('reads %s', (text, target) => {
-    expect(parseTarget(text)).toEqual(target);
+    expect(parsePeerTarget(text)).toEqual(target);
   });
 
   it.each([
@@ -28,13 +28,13 @@ describe('a target to dial', () => {
     '[host]:1',
     `${'a'.repeat(254)}`,
   ])('does not read %j', (text) => {
-    expect(parseTarget(text)).toBeNull();
+    expect(parsePeerTarget(text)).toBeNull();
   });
 
   it('never gives a port or a host that cannot be', () => {
     fc.assert(
       fc.property(fc.string(), (text) => {
-        const target = parseTarget(text);
+        const target = parsePeerTarget(text);
         if (target === null) return;
         expect(target.port).toBeGreaterThan(0);
         expect(target.port).toBeLessThan(65536);
@@ -44,12 +44,12 @@ describe('a target to dial', () => {
   });
 });
 
-// Limits: dial/dial-target.ts MAX_HOST_LENGTH
+// Limits: dmsg/src/peer-target.ts MAX_HOST_LENGTH
 it('a name has 253 characters at most, with a port or without', () => {
   const name = `${'x'.repeat(252)}y`;
-  expect([parseTarget(name), parseTarget(`${name}:65535`)]).toEqual([
+  expect([parsePeerTarget(name), parsePeerTarget(`${name}:65535`)]).toEqual([
     { host: name, port: 987 },
     { host: name, port: 65535 },
   ]);
-  for (const text of [`${name}z`, `${name}z:1`, `${name}:65536`, `${name}:0`]) expect(parseTarget(text)).toBeNull();
+  for (const text of [`${name}z`, `${name}z:1`, `${name}:65536`, `${name}:0`]) expect(parsePeerTarget(text)).toBeNull();
 });
