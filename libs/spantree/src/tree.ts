@@ -1,5 +1,6 @@
 import { SpanTreeError } from './errors.ts';
 import { type Explanation, explain } from './explain.ts';
+import type { ConnId, GatewayId, LinkId, LnkConnId } from './ids.ts';
 import { DialectTables } from './model/dialect-tables.ts';
 import type { Cluster, Link, LnkConn, Node } from './model/parts.ts';
 import { Connection } from './model/parts.ts';
@@ -92,7 +93,7 @@ export class SpanTree {
     };
   }
 
-  addConnection(gateway: string, id: number, data?: unknown): Connection {
+  addConnection(gateway: GatewayId, id: ConnId, data?: unknown): Connection {
     this.#changing();
     const connection = new Connection(gateway, id, data);
     const all = this.#connections.get(gateway);
@@ -128,7 +129,7 @@ export class SpanTree {
    * A LNK_CONN was opened by the peer.
    * @throws SpanTreeError `removed`, `peer-type`
    */
-  addLnkConn(connection: Connection, id: number, filter: LnkConnFilter): LnkConn {
+  addLnkConn(connection: Connection, id: LnkConnId, filter: LnkConnFilter): LnkConn {
     this.#adding(connection, filter.peerType);
     const lnkConn = this.#tables[filter.dialect].addLnkConn(connection, id, filter);
     connection.lnkConns.add(lnkConn);
@@ -161,7 +162,7 @@ export class SpanTree {
    * A LNK_SPAN was opened by the peer.
    * @throws SpanTreeError `removed`, `peer-type`
    */
-  addLink(connection: Connection, id: number, span: SpanKey): Link {
+  addLink(connection: Connection, id: LinkId, span: SpanKey): Link {
     this.#adding(connection, span.peerType);
     const link = this.#tables[span.dialect].addLink(connection, id, span);
     connection.links.add(link);
@@ -210,7 +211,7 @@ export class SpanTree {
    * Which others `gateway` cannot reach, all of them: their links, also those that come later, are skipped (not stopped at) for the
    * LNK_CONNs of `gateway`. Stays until it is set anew. Gives those for which that is different now.
    */
-  setUnreachable(gateway: string, others: ReadonlySet<string>): ReadonlySet<string> {
+  setUnreachable(gateway: GatewayId, others: ReadonlySet<GatewayId>): ReadonlySet<GatewayId> {
     this.#changing();
     const changed = this.#reachability.set(gateway, others);
     for (const other of changed) {
@@ -222,7 +223,7 @@ export class SpanTree {
   }
 
   /** Those that `gateway` cannot reach, as was set. */
-  unreachableFrom(gateway: string): ReadonlySet<string> {
+  unreachableFrom(gateway: GatewayId): ReadonlySet<GatewayId> {
     return this.#reachability.of(gateway);
   }
 
@@ -235,7 +236,7 @@ export class SpanTree {
    * Whether relays on the LNK_CONNs of `gateway` are left as they are: flushes open and close none there, but what goes with its link or
    * its LNK_CONN goes, and what is adopted is taken. Once it is not held any more, the next flush looks at all of them.
    */
-  setHeld(gateway: string, held: boolean): void {
+  setHeld(gateway: GatewayId, held: boolean): void {
     this.#changing();
     if (held) {
       this.#held.add(gateway);

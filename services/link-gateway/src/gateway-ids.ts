@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { GatewayId } from '@spanmesh/spantree/ids';
 
 /** Boot id: 8 hexadecimal digits (gateway_control.proto, Hello). `random`: 0 to 1. */
 export function bootId(random: number): string {
@@ -6,20 +7,20 @@ export function bootId(random: number): string {
 }
 
 /** What the span that a gateway offers for its clients has as its node: the same for one boot, another for each. */
-export function gatewayUuid(id: string): string {
+export function gatewayUuid(id: GatewayId): string {
   const hash = createHash('sha256').update(id).digest('hex');
   // RFC 9562: version 8 (made otherwise), variant 10.
   return `${hash.slice(0, 8)}-${hash.slice(8, 12)}-8${hash.slice(13, 16)}-8${hash.slice(17, 20)}-${hash.slice(20, 32)}`;
 }
 
 /** The name in `<name>.<boot>`. */
-export function nameOf(id: string): string {
+export function nameOf(id: GatewayId): string {
   const dot = id.lastIndexOf('.');
   return dot < 0 ? id : id.slice(0, dot);
 }
 
 /** The parts of `<gateway>:<number>`. */
-export function splitId(id: string): { gateway: string; number: number } {
+export function splitId(id: string): { gateway: GatewayId; number: number } {
   const colon = id.lastIndexOf(':');
   return { gateway: id.slice(0, colon), number: Number(id.slice(colon + 1)) };
 }

@@ -3,6 +3,7 @@ import { formatHostPort } from '@spanmesh/runtime/address';
 import type { Bus } from '@spanmesh/runtime/bus/bus';
 import { eventSubject } from '@spanmesh/runtime/bus/bus-names';
 import type { EventTeller } from '@spanmesh/runtime/events/event-teller';
+import type { GatewayKey } from '@spanmesh/spantree/ids';
 import { visible } from './reconciler.ts';
 import type { Target, TargetState } from './slots/target.ts';
 
@@ -16,7 +17,7 @@ export interface TargetEvent {
   readonly name: string;
   readonly state: 'stopped' | 'connect' | 'running' | 'removed';
   /** Id of the gateway; empty: none. */
-  readonly gateway: string;
+  readonly gateway: GatewayKey;
   readonly error: string;
   /** Milliseconds since 1970. */
   readonly at: number;
@@ -27,7 +28,7 @@ export function publishTarget(
   bus: Bus,
   name: string,
   target: Target | null,
-  { wall: at, idOf }: { wall: number; idOf: (gateway: string) => string },
+  { wall: at, idOf }: { wall: number; idOf: (gateway: GatewayKey) => string },
 ): void {
   const state = target?.state;
   const gateway = state?.kind === 'running' || state?.kind === 'dialling' ? idOf(state.placed.gateway) : '';
@@ -50,11 +51,11 @@ export function tellTarget(
   events: EventTeller,
   name: string,
   target: Target,
-  { was, idOf }: { readonly was: TargetState['kind']; readonly idOf: (gateway: string) => string },
+  { was, idOf }: { readonly was: TargetState['kind']; readonly idOf: (gateway: GatewayKey) => string },
 ): void {
   const { state, wanted, principal: owner, attempts, failing, lastError } = target;
   if (state.kind === was) return;
-  const told = (kind: EventKind, gateway: string, error: string): void => {
+  const told = (kind: EventKind, gateway: GatewayKey, error: string): void => {
     const address = wanted === null ? '' : formatHostPort(wanted);
     const happened = { kind, subject: name, principal: owner || name, target: { address, gateway, error } };
     events.tell(happened, error === '' ? {} : { repeats: name });

@@ -2,6 +2,7 @@ import type { DialledUp, DialRequest } from '@spanmesh/proto/v1/dial';
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { Random } from '@spanmesh/runtime/random';
 import type { TableSizes } from '@spanmesh/runtime/table-sizes';
+import type { GatewayKey } from '@spanmesh/spantree/ids';
 import { apiDialect, dialectOf } from './dialect.ts';
 import { GatewayError, type GatewayPort } from './gateways/gateway-port.ts';
 import { HANGUP_RETRY_MS, TIMER_QUANTUM_MS } from './limits.ts';
@@ -175,7 +176,7 @@ export class Reconciler {
   }
 
   /** A gateway says that a connection stands: in its snapshot, or a moment ago. */
-  up(gateway: string, up: DialledUp): void {
+  up(gateway: GatewayKey, up: DialledUp): void {
     const { owner, epoch, generation } = up;
     const target = this.target(owner, owner);
     target.generation = Math.min(Math.max(target.generation, generation), MOST_GENERATIONS);
@@ -225,7 +226,7 @@ export class Reconciler {
 
   /** A gateway says that one has ended. */
   down(
-    gateway: string,
+    gateway: GatewayKey,
     { owner, epoch, generation, gatewayStops }: Omit<Placed, 'gateway'> & { owner: string; gatewayStops: boolean },
     reason: string,
   ): void {
@@ -246,7 +247,7 @@ export class Reconciler {
   }
 
   /** A gateway's snapshot is complete; `standing`: the owners in it. What it does not have is gone, or unknown. */
-  snapshot(gateway: string, standing: ReadonlySet<string>): void {
+  snapshot(gateway: GatewayKey, standing: ReadonlySet<string>): void {
     for (const target of this.#targets.values()) {
       const { state } = target;
       if (state.kind === 'running' && state.placed.gateway === gateway && !standing.has(target.owner)) {
@@ -262,7 +263,7 @@ export class Reconciler {
   }
 
   /** A gateway goes on under another id, with all that it holds: only what people see has changed. */
-  renamed(gateway: string): void {
+  renamed(gateway: GatewayKey): void {
     for (const target of this.#targets.values()) {
       const { state } = target;
       const isThere = (state.kind === 'running' || state.kind === 'dialling') && state.placed.gateway === gateway;
@@ -271,7 +272,7 @@ export class Reconciler {
   }
 
   /** A gateway is gone, and with it all that it held. */
-  gone(gateway: string): void {
+  gone(gateway: GatewayKey): void {
     for (const target of this.#targets.values()) {
       const { state } = target;
       target.leftovers.delete(gateway);

@@ -1,4 +1,5 @@
 import { type Slot as ApiSlot, type Target as ApiTarget, TargetOrigin, TargetState } from '@spanmesh/proto/v1/volconf';
+import type { GatewayKey } from '@spanmesh/spantree/ids';
 import { apiDialect } from './dialect.ts';
 import { visible } from './reconciler.ts';
 import type { Slot } from './slots/slot.ts';
@@ -25,7 +26,7 @@ export interface Times {
 /** When and in whose words a target is shown. */
 export interface View extends Times {
   /** The id of a gateway that something is placed at. */
-  readonly idOf: (gateway: string) => string;
+  readonly idOf: (gateway: GatewayKey) => string;
 }
 
 /** A slot, as people see it. */

@@ -4,6 +4,7 @@ import type { GatewayRecord } from '@spanmesh/runtime/gateways/registry';
 import type { Logger, Throttle } from '@spanmesh/runtime/log/logger';
 import type { Random } from '@spanmesh/runtime/random';
 import type { Explained, TableSizes } from '@spanmesh/runtime/table-sizes';
+import type { GatewayKey } from '@spanmesh/spantree/ids';
 import { Fleet } from './gateways/fleet.ts';
 import type { GatewayLink, LinkSink } from './gateways/gateway-link.ts';
 import type { GatewayError, GatewayPort } from './gateways/gateway-port.ts';
@@ -250,7 +251,7 @@ export class Term implements LinkSink, MediaSink {
     this.#deps.sink.slotGone(slot);
   }
 
-  ignored(gateway: string, fault: SlotFault, principal: string): void {
+  ignored(gateway: GatewayKey, fault: SlotFault, principal: string): void {
     this.slotsIgnored++;
     const { log, suppressed } = this.#deps.throttle.admit(`slot ${fault} ${principal}`);
     if (log) this.#deps.logger.warn({ gateway, principal, fault, suppressed }, 'LNK_VOLCONF ignored');
@@ -267,7 +268,7 @@ export class Term implements LinkSink, MediaSink {
     this.#judged = all;
   }
 
-  #up(gateway: string, up: DialledUp): void {
+  #up(gateway: GatewayKey, up: DialledUp): void {
     this.#standing.get(gateway)?.add(up.owner);
     this.reconciler.up(gateway, up);
   }

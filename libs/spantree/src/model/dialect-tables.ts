@@ -1,3 +1,4 @@
+import type { LinkId, LnkConnId } from '../ids.ts';
 import type { ClusterKey, LnkConnFilter, SpanKey } from '../span.ts';
 import { FilterClass, filterClassKey } from './filter-class.ts';
 import { insertLink, removeLink } from './order.ts';
@@ -95,7 +96,7 @@ export class DialectTables implements RowKeys {
     return this.#byClass;
   }
 
-  addLnkConn(connection: Connection, id: number, filter: LnkConnFilter): LnkConn {
+  addLnkConn(connection: Connection, id: LnkConnId, filter: LnkConnFilter): LnkConn {
     const key = filterClassKey(connection.gateway, filter);
     let filterClass = this.#classes.get(key);
     if (filterClass === undefined) {
@@ -124,7 +125,7 @@ export class DialectTables implements RowKeys {
     this.dirtyLnkConns.delete(lnkConn);
   }
 
-  addLink(connection: Connection, id: number, span: SpanKey): Link {
+  addLink(connection: Connection, id: LinkId, span: SpanKey): Link {
     const cluster = this.cluster(span);
     let node = cluster.node(span.nodeId, span.label);
     this.readers.changing(cluster, node);

@@ -1,3 +1,4 @@
+import type { GatewayId } from '../ids.ts';
 import { type Dialect, type LnkConnFilter, NIL_UUID, PEER_CLIENT, PEER_HAMMER2, type SpanKey } from '../span.ts';
 import type { Reachability } from './reachability.ts';
 
@@ -16,7 +17,7 @@ export type StopReason =
 
 /** Of a link, what a filter looks at. */
 export interface RankedLink {
-  readonly connection: { readonly gateway: string };
+  readonly connection: { readonly gateway: GatewayId };
   readonly dist: number;
   readonly span: Pick<SpanKey, 'peerType' | 'clusterId'>;
 }
@@ -27,7 +28,7 @@ export interface RankedLink {
  */
 export class FilterClass<Member> {
   readonly key: string;
-  readonly gateway: string;
+  readonly gateway: GatewayId;
   readonly members: Set<Member> = new Set();
   readonly #dialect: Dialect;
   readonly #maskLo: number;
@@ -38,7 +39,7 @@ export class FilterClass<Member> {
   readonly #reachability: Reachability;
 
   constructor(
-    gateway: string,
+    gateway: GatewayId,
     filter: LnkConnFilter,
     { maxDist, reachability }: { readonly maxDist: number; readonly reachability: Reachability },
   ) {
@@ -74,7 +75,7 @@ export class FilterClass<Member> {
   }
 }
 
-export function filterClassKey(gateway: string, filter: LnkConnFilter): string {
+export function filterClassKey(gateway: GatewayId, filter: LnkConnFilter): string {
   const { peerMaskLo, peerMaskHi, peerType, clusterId } = filter;
   return `${peerMaskLo >>> 0} ${peerMaskHi >>> 0} ${peerType} ${clusterId} ${gateway}`;
 }

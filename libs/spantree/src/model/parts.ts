@@ -1,3 +1,4 @@
+import type { ConnId, GatewayId, LinkId, LnkConnId } from '../ids.ts';
 import type { ClusterKey, Dialect, LnkConnFilter, SpanKey } from '../span.ts';
 import type { FilterClass } from './filter-class.ts';
 import { findCell } from './row.ts';
@@ -113,14 +114,14 @@ export class Node {
 
 /** What names a connection in the whole installation. `gateway` is name + boot id; `id` is never reused within a boot. */
 export interface ConnectionRef {
-  readonly gateway: string;
-  readonly id: number;
+  readonly gateway: GatewayId;
+  readonly id: ConnId;
 }
 
 /** A TCP link. Made and changed by SpanTree only. */
 export class Connection implements ConnectionRef {
-  readonly gateway: string;
-  readonly id: number;
+  readonly gateway: GatewayId;
+  readonly id: ConnId;
   /** The caller's own. */
   data: unknown;
   /** Its links rank behind equally near ones (architecture.md, "Half-dead peers"). Changed by SpanTree.setSuspect. */
@@ -129,7 +130,7 @@ export class Connection implements ConnectionRef {
   readonly lnkConns: Set<LnkConn> = new Set();
   readonly links: Set<Link> = new Set();
 
-  constructor(gateway: string, id: number, data: unknown) {
+  constructor(gateway: GatewayId, id: ConnId, data: unknown) {
     this.gateway = gateway;
     this.id = id;
     this.data = data;
@@ -139,7 +140,7 @@ export class Connection implements ConnectionRef {
 /** A request for spans on a connection (LNK_CONN). Made and changed by SpanTree only. */
 export class LnkConn {
   readonly connection: Connection;
-  readonly id: number;
+  readonly id: LnkConnId;
   readonly filter: LnkConnFilter;
   /** The caller's own. */
   data: unknown = undefined;
@@ -154,7 +155,7 @@ export class LnkConn {
 
   constructor(
     connection: Connection,
-    id: number,
+    id: LnkConnId,
     filter: LnkConnFilter,
     place: { readonly slot: number; readonly filterClass: FilterClass<LnkConn>; readonly tables: RowKeys },
   ) {
@@ -203,7 +204,7 @@ export class LnkConn {
 /** A LNK_SPAN received. Made and changed by SpanTree only. */
 export class Link {
   readonly connection: Connection;
-  readonly id: number;
+  readonly id: LinkId;
   readonly span: SpanKey;
   readonly node: Node;
   /** The caller's own. */
@@ -218,7 +219,7 @@ export class Link {
   /** @internal What stands for it in its node's row: > 0, reused after it is gone. */
   readonly ref: number;
 
-  constructor(connection: Connection, id: number, span: SpanKey, node: Node, ref: number) {
+  constructor(connection: Connection, id: LinkId, span: SpanKey, node: Node, ref: number) {
     this.connection = connection;
     this.id = id;
     this.span = span;

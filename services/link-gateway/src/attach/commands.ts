@@ -3,6 +3,7 @@ import type { Commands, LinkRef, RelayCommand, RemoteLink } from '@spanmesh/prot
 import type { Step, Tracer } from '@spanmesh/runtime/trace/step';
 import { readTraceContext } from '@spanmesh/runtime/trace/trace-context';
 import type { Tracing } from '@spanmesh/runtime/trace/tracing';
+import type { GatewayId } from '@spanmesh/spantree/ids';
 import type { Drains } from '../drain/drains.ts';
 import type { GatewayMetrics } from '../metrics.ts';
 import type { OpenTables } from '../peers/open-tables.ts';
@@ -64,7 +65,7 @@ export class CommandRunner {
   }
 
   /** Everything that is known of another gateway's links goes: their relays, and the ways back to them. */
-  forgetGateway(gateway: string): void {
+  forgetGateway(gateway: GatewayId): void {
     const links = this.#deps.tables.remoteLinks.get(gateway);
     if (links !== undefined) for (const source of [...links.values()]) this.#forgetSource(source);
   }

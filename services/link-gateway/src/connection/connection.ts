@@ -15,6 +15,7 @@ import type { CipherPair } from '@spanmesh/dmsg-socket/handshake/cipher-pair';
 import { formatHostPort, type HostPort } from '@spanmesh/runtime/address';
 import type { Clock, Timer } from '@spanmesh/runtime/clock';
 import type { Logger, Throttle } from '@spanmesh/runtime/log/logger';
+import type { ConnId } from '@spanmesh/spantree/ids';
 import { peerAddress } from '../address/peer-address.ts';
 import { CLOSE_LINGER_MS } from '../limits.ts';
 import type { GatewayMetrics } from '../metrics.ts';
@@ -53,7 +54,7 @@ type State =
 /** A connected socket that is to be a connection. */
 export interface ConnectionStart {
   /** The number that it is known by. */
-  readonly id: number;
+  readonly id: ConnId;
   readonly socket: Socket;
   readonly origin: Origin;
   /** Numeric address and port of the peer: of the socket, or as its balancer says. */
@@ -110,7 +111,7 @@ export type CloseDetail = Readonly<Record<string, unknown>>;
 export class Connection
   implements FrameSink, PlainSink, SendQueueOwner, MessageReceiver, BackpressureOwner, Reader, Destination
 {
-  readonly id: number;
+  readonly id: ConnId;
   readonly origin: Origin;
   /** Numeric address of the peer, without port. */
   readonly address: string;

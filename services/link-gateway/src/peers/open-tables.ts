@@ -1,4 +1,5 @@
 import type { Dialect } from '@spanmesh/dmsg/dialect';
+import type { GatewayId, LinkId } from '@spanmesh/spantree/ids';
 import { type Link, type LnkConn, type Peer, RelaySource } from './peer.ts';
 
 /** Microseconds in a millisecond. */
@@ -40,7 +41,7 @@ export class OpenTables {
   }
 
   /** Takes a link of another gateway in, if it is not known. */
-  learnRemote(gateway: string, link: number, dialect: Dialect, payload: Uint8Array): RelaySource {
+  learnRemote(gateway: GatewayId, link: LinkId, dialect: Dialect, payload: Uint8Array): RelaySource {
     const known = this.source(gateway, link);
     if (known !== undefined) return known;
     const source = new RelaySource(gateway, link, dialect, Buffer.from(payload));
@@ -66,7 +67,7 @@ export class OpenTables {
   }
 
   /** A link of this gateway (empty) or of another one. */
-  source(gateway: string, link: number): RelaySource | undefined {
+  source(gateway: GatewayId, link: LinkId): RelaySource | undefined {
     return gateway === '' ? this.links.get(link)?.source : this.remoteLinks.get(gateway)?.get(link);
   }
 }

@@ -3,6 +3,7 @@ import type { Endpoint } from '@spanmesh/dmsg/endpoint';
 import { ErrorCode } from '@spanmesh/dmsg/error-code';
 import { relaySpanPayload } from '@spanmesh/dmsg/payload/lnk-span';
 import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
+import type { GatewayId, LinkId, LnkConnId } from '@spanmesh/spantree/ids';
 import type { CloseReason } from '../connection/close-reason.ts';
 import type { Connection } from '../connection/connection.ts';
 import { Liveness } from './liveness.ts';
@@ -127,9 +128,9 @@ export const OWN_SPAN = 0;
 /** What relays are made of: a link, of this gateway or of another one, or the gateway's own span (`link` is OWN_SPAN). */
 export class RelaySource {
   /** `<name>.<boot>` of the link's gateway; empty: this one. */
-  readonly gateway: string;
+  readonly gateway: GatewayId;
   /** The link's number there. */
-  readonly link: number;
+  readonly link: LinkId;
   readonly dialect: Dialect;
   /** Its LNK_SPAN after the core header, as it came. */
   readonly payload: Buffer;
@@ -143,7 +144,7 @@ export class RelaySource {
   /** Of a link whose first relay is measured: when it came, microseconds of this gateway's monotonic clock. 0: it is not, or was. */
   sampledUs = 0;
   /** Its relays on this gateway, by the number of their LNK_CONN. */
-  readonly relays = new Map<number, Relay>();
+  readonly relays = new Map<LnkConnId, Relay>();
   /** LNK_CONNs whose peers closed the relay, until topology asks for it again. */
   refusedBy: Set<LnkConn> | null = null;
   /** LNK_CONNs whose peers closed the relay that was open on demand: none is opened there again. */
@@ -152,7 +153,7 @@ export class RelaySource {
   #template: Uint8Array | null = null;
   #templateAdd = 0;
 
-  constructor(gateway: string, link: number, dialect: Dialect, payload: Buffer) {
+  constructor(gateway: GatewayId, link: LinkId, dialect: Dialect, payload: Buffer) {
     this.gateway = gateway;
     this.link = link;
     this.dialect = dialect;
@@ -231,7 +232,7 @@ export interface ReceivedVolconf {
 
 /** A LNK_CONN that a peer has open: its request for spans on its connection. In its transaction's `data`. */
 export class LnkConn {
-  readonly id: number;
+  readonly id: LnkConnId;
   readonly peer: Peer;
   readonly tx: Transaction;
   /** The message after the core header, as it came. */
@@ -248,7 +249,7 @@ export class LnkConn {
   /** Last good LNK_VOLCONF of each slot. */
   volconfs: Map<number, ReceivedVolconf> | null = null;
 
-  constructor(id: number, peer: Peer, tx: Transaction, payload: Buffer, openedUs = 0) {
+  constructor(id: LnkConnId, peer: Peer, tx: Transaction, payload: Buffer, openedUs = 0) {
     this.id = id;
     this.peer = peer;
     this.tx = tx;
@@ -269,7 +270,7 @@ export interface LinkUser {
 
 /** A link: a LNK_SPAN that a peer has open. In its transaction's `data`. */
 export class Link {
-  readonly id: number;
+  readonly id: LinkId;
   readonly peer: Peer;
   readonly tx: Transaction;
   readonly source: RelaySource;
@@ -283,7 +284,7 @@ export class Link {
   users: Set<LinkUser> | null = null;
 
   constructor(
-    id: number,
+    id: LinkId,
     peer: Peer,
     tx: Transaction,
     source: RelaySource,

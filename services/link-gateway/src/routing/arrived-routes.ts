@@ -2,6 +2,7 @@ import type { Dialect } from '@spanmesh/dmsg/dialect';
 import { LNK_SPAN_BYTES } from '@spanmesh/dmsg/payload/lnk-span';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
 import type { Clock } from '@spanmesh/runtime/clock';
+import type { LinkId } from '@spanmesh/spantree/ids';
 import type { GatewayMetrics } from '../metrics.ts';
 import type { OpenTables } from '../peers/open-tables.ts';
 import { OWN_SPAN, RelaySource } from '../peers/peer.ts';
@@ -38,7 +39,7 @@ export class ArrivedRoutes implements RouteTerminal {
     return this.#open.size;
   }
 
-  routeOpened(route: Transaction, link: number, dialect: Dialect, source: RouteSource | null): RouteEnd | null {
+  routeOpened(route: Transaction, link: LinkId, dialect: Dialect, source: RouteSource | null): RouteEnd | null {
     if (dialect === 'linkid' && (source === null || source.gateway === '' || source.payload.length < LNK_SPAN_BYTES)) {
       return null;
     }

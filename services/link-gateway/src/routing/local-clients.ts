@@ -3,6 +3,7 @@ import type { Frame } from '@spanmesh/dmsg/frame';
 import { encodeLnkSpan, LNK_SPAN_BYTES } from '@spanmesh/dmsg/payload/lnk-span';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
 import type { Clock } from '@spanmesh/runtime/clock';
+import type { LinkId } from '@spanmesh/spantree/ids';
 import type { Flow } from '../connection/flow.ts';
 import type { GatewayMetrics } from '../metrics.ts';
 import type { OpenTables } from '../peers/open-tables.ts';
@@ -76,7 +77,7 @@ export class LocalClients {
    * A route to a link, of this gateway by its number or of another one. null: the link is gone, or cannot be reached from here, or
    * its peer takes no span to send answers to.
    */
-  openRoute(link: number | RemoteLinkKey, dialect: Dialect, handlers: LocalRouteHandlers): LocalRoute | null {
+  openRoute(link: LinkId | RemoteLinkKey, dialect: Dialect, handlers: LocalRouteHandlers): LocalRoute | null {
     // Whatever it uses knows it before it stands.
     const late: { route: LocalRoute | null } = { route: null };
     const made = typeof link === 'number' ? this.#toLink(link, dialect, late) : this.#toGateway(link, dialect, late);
@@ -112,7 +113,7 @@ export class LocalClients {
     return route !== undefined;
   }
 
-  #toLink(number: number, dialect: Dialect, late: { route: LocalRoute | null }): Made | null {
+  #toLink(number: LinkId, dialect: Dialect, late: { route: LocalRoute | null }): Made | null {
     const link = this.#deps.tables.links.get(number);
     const { endpoint } = link?.connection ?? { endpoint: null };
     if (link === undefined || endpoint === null || link.source.dialect !== dialect) return null;

@@ -1,6 +1,7 @@
 import type { Dialect } from '@spanmesh/dmsg/dialect';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
+import type { GatewayId, LinkId } from '@spanmesh/spantree/ids';
 import type { Pressure } from '../connection/pressure.ts';
 
 // What routing and the trunks ask of each other. A trunk is an Endpoint like that of a peer's connection (stacked, whatever
@@ -10,17 +11,17 @@ import type { Pressure } from '../connection/pressure.ts';
 /** A link of another gateway. */
 export interface RemoteLinkKey {
   /** `<name>.<boot>`. */
-  readonly gateway: string;
+  readonly gateway: GatewayId;
   /** Number of the link there. */
-  readonly number: number;
+  readonly number: LinkId;
 }
 
 /** linkid: the sender's own span, that the other end needs a relay of as the way back. */
 export interface RouteSource {
   /** Gateway of the source link; empty: this one. */
-  readonly gateway: string;
+  readonly gateway: GatewayId;
   /** Number of the source link there. */
-  readonly number: number;
+  readonly number: LinkId;
   /** Its LNK_SPAN after the core header. */
   readonly payload: Uint8Array;
 }
@@ -57,7 +58,7 @@ export interface RouteTerminal {
    * Another gateway opens a route to a link of ours; null: the link is gone, or cannot be used (LOSTLINK). The route transaction
    * is the circuit of what follows.
    */
-  routeOpened(route: Transaction, link: number, dialect: Dialect, source: RouteSource | null): RouteEnd | null;
+  routeOpened(route: Transaction, link: LinkId, dialect: Dialect, source: RouteSource | null): RouteEnd | null;
   /**
    * A route transaction that `Trunks.route` returned has ended, from whichever side (also after `dropRoute`): once; what ran on it has
    * been told before, or is ending.

@@ -7,6 +7,7 @@ import type {
 import { TrafficKind } from '@spanmesh/proto/v1/traffic';
 import { Dialect } from '@spanmesh/proto/v1/types';
 import type { Clock } from '@spanmesh/runtime/clock';
+import type { GatewayId } from '@spanmesh/spantree/ids';
 import type { Connection } from '../connection/connection.ts';
 import type { TrafficCounts } from '../connection/traffic-counts.ts';
 import { MAX_TRAFFIC_PAGE } from '../limits.ts';
@@ -101,7 +102,7 @@ const NO_PEER = { address: '', dialect: Dialect.DIALECT_UNSPECIFIED };
 
 function showConnection(
   { id, remote, dialect, traffic }: Pick<Connection, 'id' | 'remote' | 'dialect' | 'traffic'>,
-  gateway: string,
+  gateway: GatewayId,
 ): Shown | null {
   if (traffic === null || dialect === null) return null;
   return { id: `${gateway}:${id}`, address: remote, dialect: apiDialect(dialect), ...traffic };

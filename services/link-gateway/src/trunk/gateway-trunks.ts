@@ -12,6 +12,7 @@ import type { Random } from '@spanmesh/runtime/random';
 import type { TableSizes } from '@spanmesh/runtime/table-sizes';
 import type { ChannelSecurity } from '@spanmesh/runtime/tls/tls-credentials';
 import type { TlsFiles } from '@spanmesh/runtime/tls/tls-files';
+import type { GatewayId } from '@spanmesh/spantree/ids';
 import type { Flow } from '../connection/flow.ts';
 import type { Pressure } from '../connection/pressure.ts';
 import type { TrafficCounts } from '../connection/traffic-counts.ts';
@@ -255,7 +256,7 @@ export class GatewayTrunks implements Trunks {
     return route.handler as Route;
   }
 
-  #trunk(gateway: string): PeerTrunk | null {
+  #trunk(gateway: GatewayId): PeerTrunk | null {
     const known = this.#trunks.get(gateway);
     if (known !== undefined) return known;
     const terminal = this.#terminal;
@@ -287,7 +288,7 @@ export class GatewayTrunks implements Trunks {
     return trunk;
   }
 
-  #forget(gateway: string): void {
+  #forget(gateway: GatewayId): void {
     const trunk = this.#trunks.get(gateway);
     if (trunk === undefined) return;
     this.#trunks.delete(gateway);
@@ -299,7 +300,7 @@ export class GatewayTrunks implements Trunks {
     if (this.metrics.standing === 0) this.#allGone?.();
   }
 
-  #accepted(gateway: string, socket: Socket, rest: Uint8Array): void {
+  #accepted(gateway: GatewayId, socket: Socket, rest: Uint8Array): void {
     const trunk = this.#stopping ? null : this.#trunk(gateway);
     if (trunk === null) socket.destroy();
     else trunk.accepted(socket, rest);

@@ -1,3 +1,4 @@
+import type { ConnId } from '@spanmesh/spantree/ids';
 import { InWindow, SHARED_WINDOW } from './credit.ts';
 import { LARGEST_WINDOW_BYTES, MAX_WINDOW } from './limits.ts';
 import type { LocalDestinations } from './local-destinations.ts';
@@ -32,7 +33,7 @@ export class InWindows {
   }
 
   /** For one more route to this connection; 0, or one that is gone: the shared one. */
-  take(connection: number): InWindow {
+  take(connection: ConnId): InWindow {
     const window = this.#byConnection.get(connection) ?? this.#make(connection);
     window.routes++;
     return window;
@@ -80,7 +81,7 @@ export class InWindows {
     this.#connectionOf.clear();
   }
 
-  #make(connection: number): InWindow {
+  #make(connection: ConnId): InWindow {
     const pressure = connection === 0 ? null : this.#destinations.pressureOfConnection(connection);
     if (pressure === null) return this.#shared;
     const id = this.#free.pop() ?? (this.#lastId < MAX_WINDOW ? ++this.#lastId : null);

@@ -3,6 +3,7 @@ import type { Frame } from '@spanmesh/dmsg/frame';
 import { CORE_HEADER_BYTES } from '@spanmesh/dmsg/header';
 import { LNK_SPAN_BYTES } from '@spanmesh/dmsg/payload/lnk-span';
 import { readU8 } from '@spanmesh/dmsg/words';
+import type { LinkId } from '@spanmesh/spantree/ids';
 import type { RouteSource } from '../routing/trunks.ts';
 import { TRUNK_VERSION } from './limits.ts';
 
@@ -19,7 +20,7 @@ export const WINDOW_FREED = 0x00e00402;
 
 /** What ROUTE_OPEN says. */
 export interface RouteOpen {
-  readonly link: number;
+  readonly link: LinkId;
   readonly dialect: Dialect;
   /** Its `gateway` is never empty on the wire. */
   readonly source: RouteSource | null;

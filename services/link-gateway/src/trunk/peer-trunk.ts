@@ -6,6 +6,7 @@ import type { ProtocolRule } from '@spanmesh/runtime/grpc/protocol-version';
 import { type Logger, Throttle } from '@spanmesh/runtime/log/logger';
 import type { Random } from '@spanmesh/runtime/random';
 import type { TlsFiles } from '@spanmesh/runtime/tls/tls-files';
+import type { GatewayId, LinkId } from '@spanmesh/spantree/ids';
 import type { TrafficCounts } from '../connection/traffic-counts.ts';
 import type { RouteSource } from '../routing/trunks.ts';
 import {
@@ -68,7 +69,7 @@ type State =
 /** The trunk to one other gateway: opened on first use, opened again when it is lost. */
 export class PeerTrunk {
   /** Id of the other gateway, `<name>.<boot>`. */
-  readonly gateway: string;
+  readonly gateway: GatewayId;
   /** The links of the other gateway count as unreachable from here. */
   isUnreachable = false;
   readonly #deps: PeerTrunkDependencies;
@@ -80,7 +81,7 @@ export class PeerTrunk {
   #isFinishing = false;
   #unreachableTimer: Timer | null = null;
 
-  constructor(gateway: string, deps: PeerTrunkDependencies) {
+  constructor(gateway: GatewayId, deps: PeerTrunkDependencies) {
     this.gateway = gateway;
     this.#deps = deps;
     this.#throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock: deps.clock });
@@ -125,7 +126,7 @@ export class PeerTrunk {
   }
 
   /** null: it cannot be reached. */
-  route(link: number, dialect: Dialect, source: RouteSource | null, destination: number): Transaction | null {
+  route(link: LinkId, dialect: Dialect, source: RouteSource | null, destination: number): Transaction | null {
     if (this.#state.kind === 'idle') {
       if (this.#address === null) return null;
       if (this.#address === '') this.#goDown();

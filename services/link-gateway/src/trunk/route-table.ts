@@ -1,5 +1,6 @@
 import type { Dialect } from '@spanmesh/dmsg/dialect';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
+import type { LinkId } from '@spanmesh/spantree/ids';
 import type { RouteSource } from '../routing/trunks.ts';
 import type { Route } from './route.ts';
 
@@ -10,7 +11,7 @@ export class RouteTable {
   readonly #own = new Map<number, Map<number, Route[]>>();
 
   /** One that we opened and that is open. */
-  find(link: number, dialect: Dialect, source: RouteSource | null, destination: number): Transaction | undefined {
+  find(link: LinkId, dialect: Dialect, source: RouteSource | null, destination: number): Transaction | undefined {
     const alike = this.#own.get(link)?.get(destination);
     const route = alike?.find((one) => one.dialect === dialect && isSameSource(one.source, source));
     return route === undefined ? undefined : this.#transactions.get(route);

@@ -3,6 +3,7 @@ import type { Dialect } from '@spanmesh/dmsg/dialect';
 import { ErrorCode } from '@spanmesh/dmsg/error-code';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
+import type { LinkId } from '@spanmesh/spantree/ids';
 import type { Pressure } from '../connection/pressure.ts';
 import type { RouteEnd, RouteSource } from '../routing/trunks.ts';
 import type { InWindow, OutWindow, Waiter } from './credit.ts';
@@ -23,7 +24,7 @@ export interface RouteOwner {
 /** One route transaction, as this side sees it: its handler, and where what is sent on it waits. */
 export class Route implements TransactionHandler, Pressure, Waiter {
   /** Of this gateway if the other side opened it, else of the other one. */
-  readonly link: number;
+  readonly link: LinkId;
   readonly dialect: Dialect;
   readonly source: RouteSource | null;
   /** Connection of this gateway that what comes is for; 0: not known. */
@@ -38,7 +39,7 @@ export class Route implements TransactionHandler, Pressure, Waiter {
   #waiting: (() => void)[] = [];
 
   constructor(
-    what: { link: number; dialect: Dialect; source: RouteSource | null; destination: number },
+    what: { link: LinkId; dialect: Dialect; source: RouteSource | null; destination: number },
     windows: { inWindow: InWindow; out: OutWindow },
     owner: RouteOwner,
   ) {

@@ -1,5 +1,6 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Clock } from '@spanmesh/runtime/clock';
+import type { GatewayId } from '@spanmesh/spantree/ids';
 import { MAX_TOKENS, TOKEN_BYTES, TOKEN_TTL_MS } from './limits.ts';
 
 interface Issued {
@@ -23,7 +24,7 @@ export class Tokens {
   }
 
   /** A new token for this gateway; one that it had is worth nothing any more. null: too many are out. */
-  issue(gateway: string): Uint8Array | null {
+  issue(gateway: GatewayId): Uint8Array | null {
     this.#issued.delete(gateway);
     this.#expire();
     if (this.#issued.size >= MAX_TOKENS) return null;
@@ -44,7 +45,7 @@ export class Tokens {
   }
 
   /** What this gateway has is worth nothing any more. */
-  revoke(gateway: string): void {
+  revoke(gateway: GatewayId): void {
     this.#issued.delete(gateway);
   }
 

@@ -5,6 +5,7 @@ import { type HostPort, isLoopbackHost } from '@spanmesh/runtime/address';
 import { gatewayCertificateName, mayBeGateway } from '@spanmesh/runtime/tls/gateway-certificate';
 import type { TlsFiles } from '@spanmesh/runtime/tls/tls-files';
 import { createTlsServer, tlsConnectOptions } from '@spanmesh/runtime/tls/tls-stream';
+import type { GatewayId } from '@spanmesh/spantree/ids';
 import { isLoopback, peerAddress } from '../address/peer-address.ts';
 import { TrunkError } from './trunk-error.ts';
 
@@ -17,7 +18,7 @@ import { TrunkError } from './trunk-error.ts';
  * @throws TrunkError unreachable (a wrong certificate, too), not-loopback; timeout when `signal` says so.
  */
 export function connectTrunk(
-  { host, port, gateway }: HostPort & { readonly gateway: string },
+  { host, port, gateway }: HostPort & { readonly gateway: GatewayId },
   tls: TlsFiles | null,
   signal: AbortSignal,
 ): Promise<Socket> {
@@ -53,7 +54,7 @@ export function connectTrunk(
 }
 
 /** Whether the certificate behind an accepted connection may be that of the gateway of this name; on the loopback without TLS anybody's is. */
-export function isTrunkOf(socket: Socket, gateway: string): boolean {
+export function isTrunkOf(socket: Socket, gateway: GatewayId): boolean {
   if (!(socket instanceof TLSSocket)) return true;
   const certificate = socket.getPeerX509Certificate();
   return certificate !== undefined && mayBeGateway(certificate, gateway);

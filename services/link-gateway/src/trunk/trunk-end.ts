@@ -12,6 +12,7 @@ import { OutBuffer } from '@spanmesh/dmsg/out-buffer';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
 import { readU32 } from '@spanmesh/dmsg/words';
 import type { Clock } from '@spanmesh/runtime/clock';
+import type { LinkId } from '@spanmesh/spantree/ids';
 import type { Destination, Flow, Reader } from '../connection/flow.ts';
 import { SendQueue, type SendQueueOwner } from '../connection/send-queue.ts';
 import type { TrafficCounts } from '../connection/traffic-counts.ts';
@@ -190,7 +191,7 @@ export class TrunkEnd implements FrameSink, EndpointHandler, SendQueueOwner, Rou
   }
 
   /** The route transaction for this; opened if there is none. */
-  route(link: number, dialect: Dialect, source: RouteSource | null, destination: number): Transaction {
+  route(link: LinkId, dialect: Dialect, source: RouteSource | null, destination: number): Transaction {
     const known = this.#routes.find(link, dialect, source, destination);
     if (known !== undefined) return known;
     const inWindow = this.#inWindows.take(destination);

@@ -5,6 +5,7 @@ import { listenError } from '@spanmesh/runtime/grpc/listen-error';
 import type { Logger } from '@spanmesh/runtime/log/logger';
 import { SettingError } from '@spanmesh/runtime/settings/setting';
 import type { TlsFiles } from '@spanmesh/runtime/tls/tls-files';
+import type { GatewayId } from '@spanmesh/spantree/ids';
 import { nameOf } from '../gateway-ids.ts';
 import { MAX_UNAUTHENTICATED, TOKEN_BYTES, UNAUTHENTICATED_MS } from './limits.ts';
 import type { Tokens } from './tokens.ts';
@@ -22,7 +23,7 @@ export interface TrunkListenerDependencies {
   readonly tls: TlsFiles | null;
   readonly metrics: TrunkMetrics;
   /** Its token was good: `rest` came after it. The greeting is the taker's to send. */
-  readonly accepted: (gateway: string, socket: Socket, rest: Uint8Array) => void;
+  readonly accepted: (gateway: GatewayId, socket: Socket, rest: Uint8Array) => void;
 }
 
 /** The port that other gateways connect to with their tokens. */

@@ -7,6 +7,7 @@ import {
   type RefusedProcess,
   type ReplicaStatus,
 } from '@spanmesh/proto/v1/topology';
+import type { GatewayId } from '@spanmesh/spantree/ids';
 import type { Gateway } from '../trees/gateway.ts';
 import type { Trees } from '../trees/trees.ts';
 
@@ -23,7 +24,7 @@ export interface ProcessesKnown extends ReplicasKnown {
   readonly missing: readonly MissingProcess[];
   readonly refused: readonly RefusedProcess[];
   /** For how long a gateway, by its name, has not been heard over the bus, ms; 0: it is. */
-  readonly unheardMs: (gateway: string) => number;
+  readonly unheardMs: (gateway: GatewayId) => number;
 }
 
 /** Highest value of a uint32: a lag that is longer has been long enough for weeks. */

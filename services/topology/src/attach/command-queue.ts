@@ -1,4 +1,5 @@
 import { Commands, type DrainOrder, type GatewayPeer } from '@spanmesh/proto/v1/gateway_control';
+import type { ConnId, GatewayId, LinkId } from '@spanmesh/spantree/ids';
 import { protoDialect } from '../trees/dialect.ts';
 import type { RelayGroup } from '../trees/gateway.ts';
 import { type Gateway, linkData } from '../trees/gateway.ts';
@@ -84,18 +85,18 @@ export class CommandQueue {
   }
 
   /** A link that the gateway knows is gone. */
-  linkGone(gateway: string, link: number): void {
+  linkGone(gateway: GatewayId, link: LinkId): void {
     this.#message().linksGone.push({ gateway, link });
     this.#grow(LINK_GONE_BYTES);
   }
 
-  probe(connection: number): void {
+  probe(connection: ConnId): void {
     this.#message().probe.push(connection);
     this.#grow(DOUBLE_BYTES);
   }
 
   /** The gateway must have the capability `drain`. */
-  close(connection: number, reason: string): void {
+  close(connection: ConnId, reason: string): void {
     this.#message().close.push({ connection, reason, inOrder: true });
     this.#grow(ORDER_BYTES + reason.length);
   }
@@ -116,7 +117,7 @@ export class CommandQueue {
   }
 
   /** The other gateway is gone. What was said of it and its links before has been said in earlier messages. */
-  peerGone(gateway: string): void {
+  peerGone(gateway: GatewayId): void {
     this.#gateways.delete(gateway);
     if (!this.#onlyEnds) this.#seal();
     this.#message().gatewaysGone.push(gateway);

@@ -1,6 +1,7 @@
 import type { DrainOrder, GatewayPeer } from '@spanmesh/proto/v1/gateway_control';
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { TableSizes } from '@spanmesh/runtime/table-sizes';
+import type { GatewayId, LinkId } from '@spanmesh/spantree/ids';
 import type { Connection, Link } from '@spanmesh/spantree/tree';
 import type { Leadership } from '../leadership.ts';
 import type { RelayGroup } from '../trees/gateway.ts';
@@ -31,7 +32,7 @@ export class Commander implements Numbering {
   readonly #leadership: Leadership;
   readonly #presence: Pick<Presence, 'gateways'>;
   readonly #roster: Roster;
-  readonly #isDead: (id: string) => boolean;
+  readonly #isDead: (id: GatewayId) => boolean;
   readonly #clock: Clock;
   readonly #request: () => void;
   readonly #record: (groups: readonly RelayGroup[]) => void;
@@ -59,7 +60,7 @@ export class Commander implements Numbering {
     leadership: Leadership;
     presence: Pick<Presence, 'gateways'>;
     roster: Roster;
-    isDead: (id: string) => boolean;
+    isDead: (id: GatewayId) => boolean;
     clock: Clock;
     /** Asks for a flush at the end of this turn. */
     request: () => void;
@@ -138,13 +139,13 @@ export class Commander implements Numbering {
   }
 
   /** The gateway is gone: all that are attached are told. */
-  gatewayGone(id: string): void {
+  gatewayGone(id: GatewayId): void {
     for (const queue of this.#queues.values()) queue.peerGone(id);
     this.#request();
   }
 
   /** This one is told that another is gone. */
-  tellGone(gateway: Gateway, id: string): void {
+  tellGone(gateway: Gateway, id: GatewayId): void {
     this.#queues.get(gateway)?.peerGone(id);
   }
 
@@ -154,7 +155,7 @@ export class Commander implements Numbering {
     this.#request();
   }
 
-  linkGone(gateway: Gateway, linkGateway: string, link: number): void {
+  linkGone(gateway: Gateway, linkGateway: GatewayId, link: LinkId): void {
     this.#queues.get(gateway)?.linkGone(linkGateway, link);
   }
 

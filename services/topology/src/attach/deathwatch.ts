@@ -1,5 +1,6 @@
 import type { Clock } from '@spanmesh/runtime/clock';
 import { SILENT_MS } from '@spanmesh/runtime/gateways/signs-of-life';
+import type { GatewayId } from '@spanmesh/spantree/ids';
 import type { Presence } from './presence.ts';
 
 export interface DeathwatchDeps {
@@ -8,7 +9,7 @@ export interface DeathwatchDeps {
   /** Since when the lease has been valid without a break, monotonic; undefined: it is not. */
   readonly leadingSince: () => number | undefined;
   /** An attached gateway has a trunk to it. */
-  readonly hasTrunk: (id: string) => boolean;
+  readonly hasTrunk: (id: GatewayId) => boolean;
 }
 
 /**
@@ -23,7 +24,7 @@ export class Deathwatch {
   }
 
   /** `since`: since when it has had no stream, and nobody a trunk to it. */
-  isDead({ id, since }: { readonly id: string; readonly since: number }): boolean {
+  isDead({ id, since }: { readonly id: GatewayId; readonly since: number }): boolean {
     const { clock, presence, leadingSince, hasTrunk } = this.#deps;
     const leading = leadingSince();
     // Nobody's silence says anything while nobody is heard, ourselves included.
@@ -34,7 +35,7 @@ export class Deathwatch {
   }
 
   /** It is known to live now: by a trunk, or by a sign of life that is not older than a dead one's may be. */
-  showsLife(id: string): boolean {
+  showsLife(id: GatewayId): boolean {
     const { clock, presence, hasTrunk } = this.#deps;
     const heard = presence.lastSign(id);
     return hasTrunk(id) || (heard !== undefined && clock.now() - heard < SILENT_MS);

@@ -1,3 +1,4 @@
+import type { GatewayId } from '@spanmesh/spantree/ids';
 /** Ids kept; the oldest go first. A gateway of one that is forgotten is taken on again, which harms nobody: its links are new then. */
 export const MAX_GRAVES = 65_536;
 
@@ -14,11 +15,11 @@ export class Graves {
     return this.#ids.size;
   }
 
-  has(id: string): boolean {
+  has(id: GatewayId): boolean {
     return this.#ids.has(id);
   }
 
-  add(id: string): void {
+  add(id: GatewayId): void {
     this.#ids.add(id);
     if (this.#ids.size <= this.#max) return;
     const oldest = this.#ids.values().next();

@@ -1,9 +1,10 @@
+import type { LnkConnId } from '@spanmesh/spantree/ids';
 import type { Link } from '@spanmesh/spantree/tree';
 
 interface Noted {
   readonly n: number;
   readonly link: Link;
-  readonly lnkConns: readonly number[];
+  readonly lnkConns: readonly LnkConnId[];
 }
 
 /** Entries of the queue that are dropped before the queue is packed. */
@@ -28,7 +29,7 @@ export class InFlight {
   }
 
   /** `n` never falls. */
-  note(n: number, link: Link, lnkConns: readonly number[]): void {
+  note(n: number, link: Link, lnkConns: readonly LnkConnId[]): void {
     let pairs = this.#last.get(link);
     if (pairs === undefined) {
       pairs = new Map();
@@ -40,7 +41,7 @@ export class InFlight {
   }
 
   /** Number of the last command under way for the pair that is noted here, or 0. */
-  last(link: Link, lnkConn: number): number {
+  last(link: Link, lnkConn: LnkConnId): number {
     return this.#last.get(link)?.get(lnkConn) ?? 0;
   }
 

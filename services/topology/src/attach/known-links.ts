@@ -1,3 +1,4 @@
+import type { GatewayId, LinkId } from '@spanmesh/spantree/ids';
 import type { Link } from '@spanmesh/spantree/tree';
 
 /** A link whose gateway has not told of it yet; LNK_CONNs are numbers of the gateway that knows the link. */
@@ -47,17 +48,17 @@ export class KnownLinks {
     return this.#links;
   }
 
-  waiting(gateway: string, link: number): WaitingLink | undefined {
+  waiting(gateway: GatewayId, link: LinkId): WaitingLink | undefined {
     return this.#waiting.get(gateway)?.get(link);
   }
 
   /** The links of a gateway that wait for it. Must not be changed meanwhile. */
-  waitingFor(gateway: string): ReadonlyMap<number, WaitingLink> {
+  waitingFor(gateway: GatewayId): ReadonlyMap<number, WaitingLink> {
     return this.#waiting.get(gateway) ?? NONE;
   }
 
   /** The link is to wait for its gateway. */
-  wait(gateway: string, link: number): void {
+  wait(gateway: GatewayId, link: LinkId): void {
     const links = this.#waiting.get(gateway);
     if (links?.has(link) === true) return;
     const one: WaitingLink = { open: [], refused: new Set(), onDemand: new Set() };
@@ -67,7 +68,7 @@ export class KnownLinks {
   }
 
   /** The link does not wait any more. */
-  endWait(gateway: string, link: number): void {
+  endWait(gateway: GatewayId, link: LinkId): void {
     const links = this.#waiting.get(gateway);
     if (links?.delete(link) !== true) return;
     this.#waitingCount--;
@@ -75,7 +76,7 @@ export class KnownLinks {
   }
 
   /** The gateway is dead: nothing waits for it any more. */
-  endWaits(gateway: string): void {
+  endWaits(gateway: GatewayId): void {
     this.#waitingCount -= this.#waiting.get(gateway)?.size ?? 0;
     this.#waiting.delete(gateway);
   }

@@ -3,6 +3,7 @@ import { GATEWAYS_BUCKET } from '@spanmesh/runtime/bus/bus-names';
 import type { Clock } from '@spanmesh/runtime/clock';
 import { type GatewayRecord, GatewayRegistry } from '@spanmesh/runtime/gateways/registry';
 import { type Living, type Missed, SignOfLife, SignsOfLife } from '@spanmesh/runtime/gateways/signs-of-life';
+import type { GatewayId } from '@spanmesh/spantree/ids';
 
 /** Who is there, as the bus tells: gateways that have joined, and signs of life. Nothing of it is needed to serve gateways. */
 export interface Presence {
@@ -14,7 +15,7 @@ export interface Presence {
   /** Takes the entry of a dead gateway from the registry, unless it is another boot's. */
   remove(name: string, boot: string): void;
   /** When the last sign of life of this id came, on our monotonic clock; undefined: none has. */
-  lastSign(id: string): number | undefined;
+  lastSign(id: GatewayId): number | undefined;
   /** Since when signs of anybody, our own among them, have come without a gap; null: none comes at the moment. */
   readonly flowingSince: number | null;
   /** Those who give signs now. */
@@ -71,7 +72,7 @@ export class BusPresence implements Presence {
     void this.#registry?.remove(name, boot);
   }
 
-  lastSign(id: string): number | undefined {
+  lastSign(id: GatewayId): number | undefined {
     return this.#signs.lastSign(id);
   }
 

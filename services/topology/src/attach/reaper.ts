@@ -1,5 +1,6 @@
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { Logger } from '@spanmesh/runtime/log/logger';
+import type { GatewayId } from '@spanmesh/spantree/ids';
 import type { MemberEvents } from '../events/member-events.ts';
 import type { State } from '../trees/state.ts';
 import type { Deathwatch } from './deathwatch.ts';
@@ -13,7 +14,7 @@ export const MAX_DEAD_SHOWN = 256;
 
 /** A gateway that was declared dead and has not come back. */
 export interface DeadGateway {
-  readonly id: string;
+  readonly id: GatewayId;
   /** Since when it has been silent, monotonic. */
   readonly since: number;
 }
@@ -28,7 +29,7 @@ export interface ReaperDeps {
   readonly clock: Clock;
   readonly logger: Logger;
   /** All attached gateways are to be told that this one is gone. */
-  readonly gone: (id: string) => void;
+  readonly gone: (id: GatewayId) => void;
 }
 
 /** Declares gateways dead, which only a leader may, and removes what they held. */
@@ -64,7 +65,7 @@ export class Reaper {
   }
 
   /** The gateway is gone for good: dead, or it has said goodbye. Its id is not taken on again in this term. */
-  declareDead(id: string): void {
+  declareDead(id: GatewayId): void {
     const { roster, graves, state, presence, gone } = this.#deps;
     graves.add(id);
     roster.remove(id);
@@ -77,7 +78,7 @@ export class Reaper {
   }
 
   /** Somebody names a gateway. One whose name has been taken over by another boot is dead, unless it shows life. */
-  heard(id: string): void {
+  heard(id: GatewayId): void {
     const { roster, graves, state, deathwatch } = this.#deps;
     const name = gatewayName(id);
     if (name === null || graves.has(id)) return;

@@ -1,4 +1,5 @@
 import type { Clock } from '@spanmesh/runtime/clock';
+import type { GatewayId } from '@spanmesh/spantree/ids';
 import { type GatewayName, gatewayName } from './gateway-id.ts';
 
 /** How long a gateway that a leader has heard of is waited for (architecture.md, "Attach"). */
@@ -18,7 +19,7 @@ interface Entry extends GatewayName {
 
 /** A gateway without a stream. */
 export interface SilentGateway extends GatewayName {
-  readonly id: string;
+  readonly id: GatewayId;
   /** On the leader's monotonic clock: the end of its stream, or when it was heard of first. */
   readonly silentSince: number;
   /** The same, or the end of the last trunk to it, if that was later. */
@@ -44,12 +45,12 @@ export class Roster {
   }
 
   /** Somebody names it. What is no id of a gateway is passed over. */
-  heard(id: string): void {
+  heard(id: GatewayId): void {
     if (this.#entries.size < MAX_ROSTER) this.#add(id);
   }
 
   /** It has a stream. Those are bounded elsewhere, and never missing here. */
-  attached(id: string): void {
+  attached(id: GatewayId): void {
     this.#add(id);
     const entry = this.#entries.get(id);
     if (entry !== undefined) entry.silentSince = undefined;
@@ -57,31 +58,31 @@ export class Roster {
   }
 
   /** Its stream has ended. */
-  detached(id: string): void {
+  detached(id: GatewayId): void {
     const entry = this.#entries.get(id);
     if (entry === undefined) return;
     entry.silentSince ??= this.#clock.now();
     this.#silent.add(id);
   }
 
-  hasStream(id: string): boolean {
+  hasStream(id: GatewayId): boolean {
     const entry = this.#entries.get(id);
     return entry !== undefined && entry.silentSince === undefined;
   }
 
   /** Its snapshot is complete. */
-  told(id: string): void {
+  told(id: GatewayId): void {
     const entry = this.#entries.get(id);
     if (entry !== undefined) entry.hasTold = true;
   }
 
   /** It has no stream, but somebody has a trunk to it. */
-  hasTrunk(id: string): void {
+  hasTrunk(id: GatewayId): void {
     const entry = this.#entries.get(id);
     if (entry !== undefined) entry.trunkAt = this.#clock.now();
   }
 
-  remove(id: string): void {
+  remove(id: GatewayId): void {
     this.#entries.delete(id);
     this.#silent.delete(id);
   }
@@ -93,7 +94,7 @@ export class Roster {
   }
 
   /** Nothing needs to be waited for: it has told what it has, it is dead, or it has had its time. */
-  isResolved(id: string): boolean {
+  isResolved(id: GatewayId): boolean {
     const entry = this.#entries.get(id);
     return entry === undefined || entry.hasTold || this.#clock.now() - entry.heardAt >= GATHER_MS;
   }
@@ -124,7 +125,7 @@ export class Roster {
     return ids;
   }
 
-  #add(id: string): void {
+  #add(id: GatewayId): void {
     if (this.#entries.has(id)) return;
     const name = gatewayName(id);
     const now = this.#clock.now();

@@ -11,6 +11,7 @@ import type { NodeSelector } from '@spanmesh/proto/v1/messaging';
 import type { Clock } from '@spanmesh/runtime/clock';
 import { ApiError, FaultLog, invalid } from '@spanmesh/runtime/grpc/api-error';
 import type { Logger } from '@spanmesh/runtime/log/logger';
+import type { GatewayId } from '@spanmesh/spantree/ids';
 import type { Cluster, Link, Node } from '@spanmesh/spantree/tree';
 import { showCluster, showNode } from '../api/show-cluster.ts';
 import { showClusterKey } from '../api/show-ids.ts';
@@ -95,7 +96,7 @@ export class Directory {
   }
 
   /** The gateway can reach another one again. */
-  reachable(gateway: string): void {
+  reachable(gateway: GatewayId): void {
     this.#waiters.touch(gatewayKey(gateway));
   }
 
@@ -109,7 +110,7 @@ export class Directory {
     this.#waiters.failAll(details);
   }
 
-  #findNode(selector: NodeSelector, gateway: string): proto.FindNodeResponse | null {
+  #findNode(selector: NodeSelector, gateway: GatewayId): proto.FindNodeResponse | null {
     const node = selectNode(this.#deps.state.tree, selector);
     if (node === undefined) return null;
     const links = this.#usableLinks(node, gateway);
@@ -122,7 +123,7 @@ export class Directory {
   }
 
   /** Best first; those of other gateways only if the two can reach each other. */
-  #usableLinks(node: Node, gateway: string): Link[] {
+  #usableLinks(node: Node, gateway: GatewayId): Link[] {
     const { tree } = this.#deps.state;
     const usable: Link[] = [];
     for (const link of node.links) {
@@ -139,7 +140,7 @@ export class Directory {
   }
 
   /** Another replica may lead: whoever is attached to it gets its answers there. @throws ApiError UNAVAILABLE */
-  #checkFrozen(gateway: string): void {
+  #checkFrozen(gateway: GatewayId): void {
     const { leadership, state } = this.#deps;
     if (leadership.frozenMs === 0 || state.gateways.get(gateway)?.attached === true) return;
     const details =
@@ -149,7 +150,7 @@ export class Directory {
 
   /** A unary call that is answered when there is an answer; its deadline, or its end, ends the wait. */
   #waiting<Request, Answer>(
-    prepare: (request: Request) => { gateway: string; look: Look<Answer>; keys: readonly string[] },
+    prepare: (request: Request) => { gateway: GatewayId; look: Look<Answer>; keys: readonly string[] },
   ): handleUnaryCall<Request, Answer> {
     return (call, callback) => {
       try {
@@ -198,6 +199,6 @@ export class Directory {
   }
 }
 
-function gatewayKey(gateway: string): string {
+function gatewayKey(gateway: GatewayId): string {
   return `gateway ${gateway}`;
 }

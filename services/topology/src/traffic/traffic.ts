@@ -9,6 +9,7 @@ import {
 import type { Clock } from '@spanmesh/runtime/clock';
 import { ApiError, invalid } from '@spanmesh/runtime/grpc/api-error';
 import { type Key, parseToken, sizeOf, writeToken } from '@spanmesh/runtime/grpc/paging';
+import type { GatewayId } from '@spanmesh/spantree/ids';
 import type { GatewayChannel } from '../operate/captures.ts';
 import { type Gateway, lnkConnData } from '../trees/gateway.ts';
 import type { Trees } from '../trees/trees.ts';
@@ -17,7 +18,7 @@ import { ASK_MS, ASKED_AT_ONCE, PAGE_MS } from './limits.ts';
 
 /** Where a page begins: after something of this gateway, or (null) with its first. */
 interface Start {
-  readonly gateway: string;
+  readonly gateway: GatewayId;
   readonly after: Pick<TrafficCounters, 'kind' | 'id'> | null;
 }
 

@@ -1,5 +1,6 @@
 import type { LnkConn as LnkConnPayload } from '@spanmesh/dmsg/payload/lnk-conn';
 import type { ConnectionOpened, DrainProgress } from '@spanmesh/proto/v1/gateway_control';
+import type { GatewayId } from '@spanmesh/spantree/ids';
 import type { Cluster, Connection, Link, LnkConn } from '@spanmesh/spantree/tree';
 import { gatewayId } from '../attach/gateway-id.ts';
 import { InFlight } from '../attach/in-flight.ts';
@@ -58,7 +59,7 @@ export interface RelayGroup {
 /** One boot of a link-gateway: what it told us is open, by its own numbers. Changed by State only. */
 export class Gateway {
   /** `<name>.<boot>` */
-  readonly id: string;
+  readonly id: GatewayId;
   readonly name: string;
   readonly boot: string;
   serviceAddress: string;

@@ -8,6 +8,7 @@ import type {
   StateChange,
 } from '@spanmesh/proto/v1/gateway_control';
 import type { TableSizes } from '@spanmesh/runtime/table-sizes';
+import type { GatewayId, LinkId, LnkConnId } from '@spanmesh/spantree/ids';
 import type { Connection, Link, LnkConn, SpanTree } from '@spanmesh/spantree/tree';
 import { KnownLinks } from '../attach/known-links.ts';
 import { byId, missing } from '../attach/snapshot-diff.ts';
@@ -44,9 +45,9 @@ export interface StateObserver extends TreesObserver {
   /** The gateway is gone: dead, or it has said goodbye. */
   gatewayGone(gateway: Gateway): void;
   /** A link that the gateway knows is gone: it is to be told, once. */
-  linkGone(gateway: Gateway, linkGateway: string, link: number): void;
+  linkGone(gateway: Gateway, linkGateway: GatewayId, link: LinkId): void;
   /** A gateway is named by this id, of which nothing has been told. */
-  named(id: string): void;
+  named(id: GatewayId): void;
 }
 
 /**
@@ -56,12 +57,12 @@ export interface StateObserver extends TreesObserver {
 export class State extends Trees {
   readonly #samePeer = new SamePeer();
   readonly #observer: StateObserver;
-  readonly #isDead: (id: string) => boolean;
+  readonly #isDead: (id: GatewayId) => boolean;
 
   /** `isDead`: whether the id was declared dead, so that nothing of it will come. */
   constructor(
     tree: SpanTree,
-    { observer, isDead = () => false }: { observer: StateObserver; isDead?: (id: string) => boolean },
+    { observer, isDead = () => false }: { observer: StateObserver; isDead?: (id: GatewayId) => boolean },
   ) {
     super(tree, { observer });
     this.#observer = observer;
@@ -76,7 +77,7 @@ export class State extends Trees {
   }
 
   /** The gateway will not come: nothing waits for it any more. Whoever knows links of it is told of it as a whole. */
-  forgetWaiting(id: string): void {
+  forgetWaiting(id: GatewayId): void {
     for (const { knows } of this.gateways.values()) knows?.endWaits(id);
   }
 
@@ -90,7 +91,7 @@ export class State extends Trees {
   }
 
   /** An attached gateway has a trunk to it. */
-  hasTrunk(id: string): boolean {
+  hasTrunk(id: GatewayId): boolean {
     for (const { established } of this.gateways.values()) if (established.has(id)) return true;
     return false;
   }
@@ -250,7 +251,7 @@ export class State extends Trees {
     this.relaysTold(gateway);
   }
 
-  #adoptRefusal(gateway: Gateway, link: Link, id: number): void {
+  #adoptRefusal(gateway: Gateway, link: Link, id: LnkConnId): void {
     const lnkConn = gateway.lnkConns.get(id);
     if (lnkConn === undefined || lnkConn.filter.dialect !== link.span.dialect) return;
     noteRefused(gateway, link, id);
@@ -335,11 +336,11 @@ export class State extends Trees {
 }
 
 /** A link of this number, which the gateway does not have, will not come: it has told all up to a higher one. */
-function isGone(owner: Gateway | undefined, number: number): boolean {
+function isGone(owner: Gateway | undefined, number: LinkId): boolean {
   return owner?.known === true && number <= owner.lastNumber;
 }
 
-function noteRefused(gateway: Gateway, link: Link, id: number): void {
+function noteRefused(gateway: Gateway, link: Link, id: LnkConnId): void {
   const ids = gateway.refused.get(link);
   if (ids === undefined) gateway.refused.set(link, new Set([id]));
   else ids.add(id);

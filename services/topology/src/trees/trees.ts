@@ -5,6 +5,7 @@ import type { ConnectionOpened, LinkOpened, LnkConnOpened, RelaySet } from '@spa
 import type { TreeChange } from '@spanmesh/proto/v1/replication';
 import type { ClusterKey } from '@spanmesh/proto/v1/types';
 import type { TableSizes } from '@spanmesh/runtime/table-sizes';
+import type { GatewayId, LinkId, LnkConnId } from '@spanmesh/spantree/ids';
 import type { Connection, Link, LnkConn, RelayDelta, SpanTree } from '@spanmesh/spantree/tree';
 import { ClusterHolds } from './cluster-holds.ts';
 import { dialectOf } from './dialect.ts';
@@ -179,7 +180,7 @@ export class Trees {
     this.#observer.linkChanged('added', link);
   }
 
-  setStatus(gateway: Gateway, id: number, status: number): void {
+  setStatus(gateway: Gateway, id: LinkId, status: number): void {
     const link = gateway.links.get(id);
     if (link === undefined || linkData(link).status === status) return;
     this.tree.changing(link);
@@ -341,7 +342,7 @@ export class Trees {
     this.tree.flush(out);
   }
 
-  linkOf(gateway: Gateway, linkGateway: string, link: number): Link | undefined {
+  linkOf(gateway: Gateway, linkGateway: GatewayId, link: LinkId): Link | undefined {
     const owner = linkGateway === '' ? gateway : this.gateways.get(linkGateway);
     return owner?.links.get(link);
   }
@@ -387,7 +388,7 @@ export class Trees {
 }
 
 /** LNK_CONNs of the gateway that one link is relayed to, as gateways write it. */
-export function relaySet(gateway: Gateway, link: Link, lnkConns: number[]): RelaySet {
+export function relaySet(gateway: Gateway, link: Link, lnkConns: LnkConnId[]): RelaySet {
   const owner = linkData(link).gateway;
   return { linkGateway: owner === gateway ? '' : owner.id, link: link.id, lnkConns };
 }

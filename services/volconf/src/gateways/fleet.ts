@@ -1,6 +1,7 @@
 import type { Clock, Timer } from '@spanmesh/runtime/clock';
 import type { GatewayRecord } from '@spanmesh/runtime/gateways/registry';
 import type { Random } from '@spanmesh/runtime/random';
+import type { GatewayId } from '@spanmesh/spantree/ids';
 import { GATHER_MS, TRUST_ABSENCE_MS } from '../limits.ts';
 import type { GatewayView, LiveGateway } from '../reconciler.ts';
 import { GatewayLink, type LinkSink } from './gateway-link.ts';
@@ -114,7 +115,7 @@ export class Fleet implements GatewayView {
     link.open();
   }
 
-  #rename(link: GatewayLink, id: string): void {
+  #rename(link: GatewayLink, id: GatewayId): void {
     if (link.id === id) return;
     link.id = id;
     this.#deps.renamed(link);

@@ -1,6 +1,7 @@
 import type { WatchMediaResponse } from '@spanmesh/proto/v1/dial';
 import type { Clock, Timer } from '@spanmesh/runtime/clock';
 import type { Random } from '@spanmesh/runtime/random';
+import type { GatewayId, GatewayKey } from '@spanmesh/spantree/ids';
 import { FIRST_WATCH_RETRY_MS, JITTER_PART, MAX_WATCH_RETRY_MS } from '../limits.ts';
 import { GatewayError, type GatewayPort, type MediaStream } from './gateway-port.ts';
 
@@ -34,9 +35,9 @@ type LinkState =
  */
 export class GatewayLink {
   /** `<name>.<first boot>`: what it is known by as long as its process lives. */
-  readonly key: string;
+  readonly key: GatewayKey;
   /** `<name>.<boot>`, by the registry: what people know it by. */
-  id: string;
+  id: GatewayId;
   readonly name: string;
   readonly port: GatewayPort;
   /** It has told everything once in this term. */

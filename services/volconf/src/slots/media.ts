@@ -3,6 +3,7 @@ import { decodeVolconfCopy, VOLCONF_COPY_BYTES } from '@spanmesh/dmsg/payload/ln
 import type { MediaLnkConn, SlotReceived } from '@spanmesh/proto/v1/dial';
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { TableSizes } from '@spanmesh/runtime/table-sizes';
+import type { GatewayKey } from '@spanmesh/spantree/ids';
 import { dialectOf } from '../dialect.ts';
 import { SLOTS_PER_MEDIA } from '../limits.ts';
 import { Slot } from './slot.ts';
@@ -48,7 +49,7 @@ export interface MediaSink {
   slotChanged(slot: Slot): void;
   /** Its media is gone, or another's. */
   slotGone(slot: Slot): void;
-  ignored(gateway: string, fault: SlotFault, principal: string): void;
+  ignored(gateway: GatewayKey, fault: SlotFault, principal: string): void;
 }
 
 /**
@@ -112,7 +113,7 @@ export class MediaTable {
   }
 
   /** `clockUs`: by the gateway's monotonic clock, when it was told. */
-  opened(gateway: string, { lnkConn, mediaId, dialect, principal, openedUs }: MediaLnkConn, clockUs: number): void {
+  opened(gateway: GatewayKey, { lnkConn, mediaId, dialect, principal, openedUs }: MediaLnkConn, clockUs: number): void {
     this.#unconfirmed.get(gateway)?.delete(lnkConn);
     const known = this.#of(gateway);
     if (known.has(lnkConn)) return;
@@ -121,7 +122,7 @@ export class MediaTable {
     known.set(lnkConn, { claim, dialect: dialectOf(dialect) ?? 'circuit' });
   }
 
-  received(gateway: string, { lnkConn, index, copy, receivedUs }: SlotReceived, clockUs: number): void {
+  received(gateway: GatewayKey, { lnkConn, index, copy, receivedUs }: SlotReceived, clockUs: number): void {
     const from = this.#lnkConns.get(gateway)?.get(lnkConn);
     if (from === undefined) return;
     const { claim, dialect } = from;
@@ -158,7 +159,7 @@ export class MediaTable {
     if (isOwner) this.#sink.slotChanged(slot);
   }
 
-  closed(gateway: string, lnkConn: number): void {
+  closed(gateway: GatewayKey, lnkConn: number): void {
     const known = this.#lnkConns.get(gateway);
     const one = known?.get(lnkConn);
     if (known === undefined || one === undefined) return;
@@ -170,18 +171,18 @@ export class MediaTable {
   }
 
   /** A snapshot of a gateway begins. */
-  begin(gateway: string): void {
+  begin(gateway: GatewayKey): void {
     this.#unconfirmed.set(gateway, new Set(this.#lnkConns.get(gateway)?.keys() ?? []));
   }
 
   /** It is complete: what it does not name is gone. */
-  complete(gateway: string): void {
+  complete(gateway: GatewayKey): void {
     const gone = this.#unconfirmed.get(gateway) ?? [];
     this.#unconfirmed.delete(gateway);
     for (const lnkConn of gone) this.closed(gateway, lnkConn);
   }
 
-  gone(gateway: string): void {
+  gone(gateway: GatewayKey): void {
     this.#unconfirmed.delete(gateway);
     for (const lnkConn of [...(this.#lnkConns.get(gateway)?.keys() ?? [])]) this.closed(gateway, lnkConn);
   }
@@ -268,7 +269,7 @@ export class MediaTable {
     return true;
   }
 
-  #of(gateway: string): Map<number, LnkConn> {
+  #of(gateway: GatewayKey): Map<number, LnkConn> {
     let known = this.#lnkConns.get(gateway);
     if (known === undefined) {
       known = new Map();

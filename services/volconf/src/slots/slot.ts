@@ -1,5 +1,6 @@
 import type { Dialect } from '@spanmesh/dmsg/dialect';
 import type { VolconfCopy } from '@spanmesh/dmsg/payload/lnk-volconf';
+import type { GatewayKey } from '@spanmesh/spantree/ids';
 import { parseSpanPath, SPAN_PREFIX } from './span-path.ts';
 import type { Destination, Target } from './target.ts';
 
@@ -11,7 +12,7 @@ const PRIORITY = 0x0f;
 /** When a LNK_VOLCONF came. */
 export interface Told {
   /** The gateway that it came in at, by `GatewayLink.key`. */
-  readonly gateway: string;
+  readonly gateway: GatewayKey;
   /** By that gateway's monotonic clock, microseconds: of two that came in there, the later one has the higher stamp. */
   readonly stamp: number;
   /** The same on our monotonic clock, as far as can be told: for two that came in at different gateways. */

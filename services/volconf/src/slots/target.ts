@@ -1,5 +1,6 @@
 import type { Dialect } from '@spanmesh/dmsg/dialect';
 import type { PeerTarget } from '@spanmesh/dmsg/peer-target';
+import type { ConnId, GatewayKey } from '@spanmesh/spantree/ids';
 import type { Timed } from './timer-heap.ts';
 
 /** Where a target wants to be connected to, and how. Compared by identity: an equal but new object restarts the target. */
@@ -10,7 +11,7 @@ export interface Destination extends PeerTarget {
 /** An order to a gateway: the later one has the higher (epoch, generation). */
 export interface Placed {
   /** The gateway, by `GatewayLink.key`. */
-  readonly gateway: string;
+  readonly gateway: GatewayKey;
   readonly epoch: number;
   readonly generation: number;
 }
@@ -34,7 +35,7 @@ export type TargetState =
       readonly kind: 'running';
       readonly placed: Placed;
       readonly destination: Destination;
-      readonly connection: number;
+      readonly connection: ConnId;
       readonly remoteAddress: string;
       /** Monotonic. */
       readonly upAt: number;
