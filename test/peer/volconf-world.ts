@@ -4,7 +4,6 @@ import { TopologyLocator } from '@spanmesh/link-gateway/attach/topology-locator'
 import { createGateway } from '@spanmesh/link-gateway/gateway';
 import type { Gateway } from '@spanmesh/link-gateway/gateway-service';
 import { gatewaySettings } from '@spanmesh/link-gateway/settings';
-import { LINK_GATEWAY_NAME, SERVICE_NAMES } from '@spanmesh/runtime/access/service-names';
 import { ALL_EVENTS } from '@spanmesh/runtime/bus/bus-names';
 import { InProcessBus } from '@spanmesh/runtime/bus/in-process/in-process-bus';
 import { systemClock } from '@spanmesh/runtime/clock';
@@ -14,6 +13,7 @@ import { ProcessPorts } from '@spanmesh/runtime/process/process-ports';
 import { processSettings } from '@spanmesh/runtime/process/process-settings';
 import { systemRandom } from '@spanmesh/runtime/random';
 import { readSettings } from '@spanmesh/runtime/settings/setting';
+import { LINK_GATEWAY_NAME, SERVICE_NAMES } from '@spanmesh/runtime/tls/service-names';
 import { NO_TRACING, type Tracing } from '@spanmesh/runtime/trace/tracing';
 import { settings as topologySettings } from '@spanmesh/topology/settings';
 import { createTopology, type Topology } from '@spanmesh/topology/topology';

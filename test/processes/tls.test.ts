@@ -20,11 +20,11 @@ import {
 import { GatewayTrafficClient, ListGatewayTrafficRequest, TrafficKind } from '@spanmesh/proto/v1/traffic';
 import { TrunkClient } from '@spanmesh/proto/v1/trunk';
 import { createApiToken } from '@spanmesh/runtime/access/api-tokens';
-import { LINK_GATEWAY_NAME, TOPOLOGY_NAME } from '@spanmesh/runtime/access/service-names';
 import { systemClock } from '@spanmesh/runtime/clock';
 import { createClient } from '@spanmesh/runtime/grpc/grpc-client';
 import { PROTOCOL_VERSION } from '@spanmesh/runtime/grpc/protocol-version';
 import { recordingLogger } from '@spanmesh/runtime/tls/certificates.fixture';
+import { LINK_GATEWAY_NAME, TOPOLOGY_NAME } from '@spanmesh/runtime/tls/service-names';
 import { channelCredentials, meaning, meetingGateway } from '@spanmesh/runtime/tls/tls-credentials';
 import { watchTlsFiles } from '@spanmesh/runtime/tls/tls-files';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';

@@ -1,4 +1,3 @@
-import { LINK_GATEWAY_NAME, TOPOLOGY_NAME, VOLCONF_NAME } from '@spanmesh/runtime/access/service-names';
 import { formatHostPort } from '@spanmesh/runtime/address';
 import { VOLCONF_ROLE } from '@spanmesh/runtime/bus/bus-names';
 import { natsSettings } from '@spanmesh/runtime/bus/nats/nats-settings';
@@ -13,6 +12,7 @@ import type { Service } from '@spanmesh/runtime/process/service';
 import { systemRandom } from '@spanmesh/runtime/random';
 import { type SettingSources, type SettingValues, setting } from '@spanmesh/runtime/settings/setting';
 import { hostPort, list } from '@spanmesh/runtime/settings/setting-types';
+import { LINK_GATEWAY_NAME, TOPOLOGY_NAME, VOLCONF_NAME } from '@spanmesh/runtime/tls/service-names';
 import { EventReporter } from './attach/event-reporter.ts';
 import { TopologyLocator } from './attach/topology-locator.ts';
 import { TopologyApi, treeSourceOf } from './attach/tree-source.ts';

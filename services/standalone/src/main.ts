@@ -1,6 +1,6 @@
 import { isatty } from 'node:tty';
 import { formatHostPort } from '@spanmesh/runtime/address';
-import { processOutput } from '@spanmesh/runtime/process/process-output';
+import { processOutput } from '@spanmesh/runtime/log/process-output';
 import { runService } from '@spanmesh/runtime/process/service';
 import { VERSION } from '@spanmesh/runtime/version';
 import { createStandalone, type Standalone } from './standalone.ts';

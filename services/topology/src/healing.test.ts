@@ -1,6 +1,6 @@
 import { ProcessKind } from '@spanmesh/proto/v1/topology';
 import { describe, expect, it } from 'vitest';
-import { showStatus } from './api/show-status.ts';
+import { showStatus } from './show/show-status.ts';
 import { FakeGateway, FakeLeader, pairName, settle, treeRelays } from './testing/world.fixture.ts';
 import type { RecordedChange } from './trees/history.ts';
 

@@ -2,16 +2,16 @@ import { ProcessKind } from '@spanmesh/proto/v1/topology';
 import type { GrpcTraffic } from '@spanmesh/runtime/grpc/grpc-traffic';
 import type { Metrics } from '@spanmesh/runtime/metrics';
 import type { Api } from './api/api.ts';
-import type { ProcessesKnown } from './api/show-status.ts';
 import type { Commander } from './attach/commander.ts';
 import type { GatewayControl } from './attach/gateway-control.ts';
+import type { Leadership } from './attach/leadership.ts';
 import type { Reaper } from './attach/reaper.ts';
 import type { Roster } from './attach/roster.ts';
 import type { Directory } from './directory/directory.ts';
 import type { ReplicaEvents } from './events/replica-events.ts';
-import type { Leadership } from './leadership.ts';
 import type { Follower } from './replication/follower.ts';
 import type { Publisher } from './replication/publisher.ts';
+import type { ProcessesKnown } from './show/show-status.ts';
 import type { History } from './trees/history.ts';
 import type { State } from './trees/state.ts';
 

@@ -1,6 +1,5 @@
 import { Console } from '@spanmesh/console/console';
 import { consoleSettings } from '@spanmesh/console/settings';
-import { LINK_GATEWAY_NAME, TOPOLOGY_NAME, VOLCONF_NAME } from '@spanmesh/runtime/access/service-names';
 import { VOLCONF_ROLE } from '@spanmesh/runtime/bus/bus-names';
 import { natsSettings } from '@spanmesh/runtime/bus/nats/nats-settings';
 import { OtherServices } from '@spanmesh/runtime/grpc/other-services';
@@ -14,6 +13,7 @@ import type { Service } from '@spanmesh/runtime/process/service';
 import { systemRandom } from '@spanmesh/runtime/random';
 import { type SettingSources, type SettingValues, setting } from '@spanmesh/runtime/settings/setting';
 import { text } from '@spanmesh/runtime/settings/setting-types';
+import { LINK_GATEWAY_NAME, TOPOLOGY_NAME, VOLCONF_NAME } from '@spanmesh/runtime/tls/service-names';
 import { meetingGateway } from '@spanmesh/runtime/tls/tls-credentials';
 import { VERSION } from '@spanmesh/runtime/version';
 import { settings as topologySettings } from './settings.ts';

@@ -1,9 +1,9 @@
 import { type LeaderStatus, ReplicaRole, type ReplicaStatus } from '@spanmesh/proto/v1/topology';
-import { HIGHEST_U32, type ReplicasKnown, wholeMs } from './api/show-status.ts';
+import type { LeaseView } from './attach/leadership.ts';
 import type { Presence } from './attach/presence.ts';
-import type { LeaseView } from './leadership.ts';
 import type { Follower } from './replication/follower.ts';
 import type { Publisher } from './replication/publisher.ts';
+import { HIGHEST_U32, type ReplicasKnown, wholeMs } from './show/show-status.ts';
 import type { View } from './trees/view.ts';
 
 /** Addresses that gateways are told (gateway_control.proto, Welcome). */

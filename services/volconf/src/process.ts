@@ -1,4 +1,3 @@
-import { LINK_GATEWAY_NAME, TOPOLOGY_NAME, VOLCONF_NAME } from '@spanmesh/runtime/access/service-names';
 import { formatHostPort } from '@spanmesh/runtime/address';
 import { TOPOLOGY_ROLE } from '@spanmesh/runtime/bus/bus-names';
 import { natsSettings } from '@spanmesh/runtime/bus/nats/nats-settings';
@@ -13,6 +12,7 @@ import type { Service } from '@spanmesh/runtime/process/service';
 import { systemRandom } from '@spanmesh/runtime/random';
 import { type SettingSources, type SettingValues, setting } from '@spanmesh/runtime/settings/setting';
 import { hostPort, optional } from '@spanmesh/runtime/settings/setting-types';
+import { LINK_GATEWAY_NAME, TOPOLOGY_NAME, VOLCONF_NAME } from '@spanmesh/runtime/tls/service-names';
 import { meetingGateway } from '@spanmesh/runtime/tls/tls-credentials';
 import { settings as volconfSettings } from './settings.ts';
 import { createVolconf, type Volconf } from './volconf.ts';

@@ -4,7 +4,8 @@ import type { Random } from '@spanmesh/runtime/random';
 import type { TableSizes } from '@spanmesh/runtime/table-sizes';
 import type { GatewayKey } from '@spanmesh/spantree/ids';
 import { apiDialect, dialectOf } from './dialect.ts';
-import { GatewayError, type GatewayPort } from './gateways/gateway-port.ts';
+import { GatewayError } from './gateways/gateway-port.ts';
+import type { GatewayView, LiveGateway } from './gateways/gateway-view.ts';
 import { HANGUP_RETRY_MS, TIMER_QUANTUM_MS } from './limits.ts';
 import { pauseAfter } from './slots/backoff.ts';
 import { DialQueue } from './slots/dial-queue.ts';
@@ -28,22 +29,6 @@ export interface ReconcilerOptions {
   readonly retryMax: number;
   readonly stableAfter: number;
   readonly maxDials: number;
-}
-
-/** A gateway that can be ordered from. */
-export interface LiveGateway {
-  /** What its orders and connections are known by (`GatewayLink.key`). */
-  readonly key: string;
-  readonly name: string;
-  readonly port: GatewayPort;
-}
-
-/** The gateways, as the reconciler sees them. */
-export interface GatewayView {
-  /** Those whose watch stands: new connections go there. */
-  live(): Iterable<LiveGateway>;
-  /** One that exists, whether its watch stands or not; null: it is gone, and with it all that it held. */
-  port(key: string): GatewayPort | null;
 }
 
 export interface ReconcilerDependencies {

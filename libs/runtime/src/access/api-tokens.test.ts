@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { TlsError } from '../tls/tls-error.ts';
+import { TlsError } from '../secrets/tls-error.ts';
 import { createApiToken, MAX_API_TOKENS, MAX_TOKEN_CHARS, parseApiTokens } from './api-tokens.ts';
 
 const parse = (text: string) => parseApiTokens('tokens', Buffer.from(text));

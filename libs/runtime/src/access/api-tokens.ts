@@ -2,7 +2,7 @@ import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import type { EventTeller } from '../events/event-teller.ts';
 import type { Logger } from '../log/logger.ts';
-import { TlsError } from '../tls/tls-error.ts';
+import { TlsError } from '../secrets/tls-error.ts';
 import { WatchedFiles } from '../tls/watched-files.ts';
 
 /** What a user of the API may do: `read`: look; `operate`: also send messages, set targets, change what is logged. */

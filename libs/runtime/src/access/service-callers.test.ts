@@ -3,11 +3,11 @@ import { status } from '@grpc/grpc-js';
 import { describe, expect, it } from 'vitest';
 import { CertificateAuthority } from '../tls/certificate-authority.ts';
 import { VALID } from '../tls/certificates.fixture.ts';
+import { LINK_GATEWAY_NAME, SERVICE_NAMES, TOPOLOGY_NAME, VOLCONF_NAME } from '../tls/service-names.ts';
 import { API_CLIENT_NAMES, apiGate } from './api-access.ts';
 import { createApiToken, parseApiTokens } from './api-tokens.ts';
 import type { GateCaller } from './gate.ts';
 import { passingGate, serviceGate } from './service-callers.ts';
-import { LINK_GATEWAY_NAME, SERVICE_NAMES, TOPOLOGY_NAME, VOLCONF_NAME } from './service-names.ts';
 
 const DRAIN = '/spanmesh.v1.Topology/DrainGateway';
 const TREE = '/spanmesh.v1.Topology/GetTree';

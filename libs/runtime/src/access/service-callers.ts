@@ -1,9 +1,15 @@
 import type { X509Certificate } from 'node:crypto';
 import { status } from '@grpc/grpc-js';
 import { carriesName, namesOf } from '../tls/certificate-name.ts';
+import {
+  LINK_GATEWAY_NAME,
+  SERVICE_NAMES,
+  type ServiceName,
+  TOPOLOGY_NAME,
+  VOLCONF_NAME,
+} from '../tls/service-names.ts';
 import { METHOD_ROLES } from './api-access.ts';
 import type { Gate, GateCaller, Refusal } from './gate.ts';
-import { LINK_GATEWAY_NAME, SERVICE_NAMES, type ServiceName, TOPOLOGY_NAME, VOLCONF_NAME } from './service-names.ts';
 
 /** Who may call what on a service port, by the full name of the gRPC service. What is not here is for nobody. */
 export const SERVICE_CALLERS: Readonly<Record<string, readonly ServiceName[]>> = {

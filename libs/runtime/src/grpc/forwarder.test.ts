@@ -10,8 +10,8 @@ import {
 import { afterEach, describe, expect, it } from 'vitest';
 import { FORWARDED_HEADER } from '../access/passed-on-caller.ts';
 import { serviceGate } from '../access/service-callers.ts';
-import { VOLCONF_NAME } from '../access/service-names.ts';
 import { Certificates, recordingLogger } from '../tls/certificates.fixture.ts';
+import { VOLCONF_NAME } from '../tls/service-names.ts';
 import { channelCredentials, meaning, serverCredentials } from '../tls/tls-credentials.ts';
 import { Forwarder, REPLICA_HEADER } from './forwarder.ts';
 import { createClient, PLAINTEXT } from './grpc-client.ts';

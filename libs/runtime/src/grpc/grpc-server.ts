@@ -11,7 +11,6 @@ import {
 } from '@grpc/grpc-js';
 
 import { gateInterceptor } from '../access/gate.ts';
-import type { ServerSecurity } from '../access/security.ts';
 import { isPassedOn } from '../access/service-callers.ts';
 import type { HostPort } from '../address.ts';
 import { type Clock, systemClock } from '../clock.ts';
@@ -30,6 +29,7 @@ import { listenError } from './listen-error.ts';
 import { limitCalls, OpenCalls } from './open-calls.ts';
 import { checkProtocol } from './protocol-interceptors.ts';
 import type { ProtocolRule } from './protocol-version.ts';
+import type { ServerSecurity } from './security.ts';
 
 /** Streams that one connection may have open; each costs memory whether used or not. */
 const MAX_STREAMS_PER_CONNECTION = 1024;

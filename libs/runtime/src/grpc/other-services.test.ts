@@ -31,20 +31,20 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { API_CLIENT_NAMES } from '../access/api-access.ts';
 import { apiPrincipal } from '../access/api-principal.ts';
 import { createApiToken } from '../access/api-tokens.ts';
-import { Security } from '../access/security.ts';
 import { securitySettings } from '../access/security-settings.ts';
-import { API_NAME, TOPOLOGY_NAME, VOLCONF_NAME } from '../access/service-names.ts';
 import { systemClock } from '../clock.ts';
 import { Metrics } from '../metrics.ts';
 import { readSettings } from '../settings/setting.ts';
 import { CertificateAuthority } from '../tls/certificate-authority.ts';
 import { Certificates, recordingLogger, VALID } from '../tls/certificates.fixture.ts';
+import { API_NAME, TOPOLOGY_NAME, VOLCONF_NAME } from '../tls/service-names.ts';
 import type { ChannelSecurity } from '../tls/tls-credentials.ts';
 import { REPLICA_HEADER } from './forwarder.ts';
 import { createClient, PLAINTEXT } from './grpc-client.ts';
 import { GrpcServer } from './grpc-server.ts';
 import { OtherServices, type OtherServicesOptions } from './other-services.ts';
 import { MAX_FORWARDED_CALLS_PER_PRINCIPAL } from './passed-calls.ts';
+import { Security } from './security.ts';
 
 const LOOPBACK = { host: '127.0.0.1', port: 0 };
 

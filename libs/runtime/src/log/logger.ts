@@ -2,9 +2,9 @@ import { isatty } from 'node:tty';
 import { type DestinationStream, type Logger, pino, stdTimeFunctions } from 'pino';
 import type { Clock } from '../clock.ts';
 import type { Metrics } from '../metrics.ts';
-import { processOutput } from '../process/process-output.ts';
 import type { LogLevel } from './log-levels.ts';
 import { prettyLine } from './pretty-line.ts';
+import { processOutput } from './process-output.ts';
 import { recentLines } from './recent-lines.ts';
 
 export type { Logger };

@@ -5,10 +5,10 @@ import {
   type OrderLogLevelResponse,
   ProcessOrdersClient,
 } from '@spanmesh/proto/v1/process_orders';
-import { LINK_GATEWAY_NAME, type ServiceName, TOPOLOGY_NAME, VOLCONF_NAME } from '../access/service-names.ts';
 import { parseHostPort } from '../address.ts';
 import type { Clock } from '../clock.ts';
 import { createClient } from '../grpc/grpc-client.ts';
+import { LINK_GATEWAY_NAME, type ServiceName, TOPOLOGY_NAME, VOLCONF_NAME } from '../tls/service-names.ts';
 import { type ChannelSecurity, meetingGateway } from '../tls/tls-credentials.ts';
 import { gatewayName } from './log-level-order.ts';
 

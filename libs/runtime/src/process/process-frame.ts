@@ -1,5 +1,4 @@
 import { hostname } from 'node:os';
-import type { ServiceName } from '../access/service-names.ts';
 import type { Bus } from '../bus/bus.ts';
 import { natsPart } from '../bus/nats/nats-bus.ts';
 import type { NatsOptions } from '../bus/nats/nats-settings.ts';
@@ -17,6 +16,7 @@ import {
   type SettingSources,
   type SettingValues,
 } from '../settings/setting.ts';
+import type { ServiceName } from '../tls/service-names.ts';
 import { Tracing } from '../trace/tracing.ts';
 import { ProcessControl } from './process-control.ts';
 import { ProcessPorts } from './process-ports.ts';

@@ -1,14 +1,14 @@
 import { operatorActs } from '../access/operator-acts.ts';
-import { Security } from '../access/security.ts';
-import type { ServiceName } from '../access/service-names.ts';
 import { formatHostPort, type HostPort } from '../address.ts';
 import { type Clock, systemClock } from '../clock.ts';
 import { type EventTeller, NO_EVENTS } from '../events/event-teller.ts';
 import { CallStats } from '../grpc/call-stats.ts';
 import { GrpcServer } from '../grpc/grpc-server.ts';
 import { ProtocolRule } from '../grpc/protocol-version.ts';
+import { Security } from '../grpc/security.ts';
 import { type Logger, registerLogMetrics } from '../log/logger.ts';
 import type { Metrics } from '../metrics.ts';
+import type { ServiceName } from '../tls/service-names.ts';
 import { NO_TRACING, type Tracing } from '../trace/tracing.ts';
 import { registerBuildInfo } from './build-info.ts';
 import { HttpServer } from './http-server.ts';

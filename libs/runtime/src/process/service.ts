@@ -1,7 +1,7 @@
 import { consoleToLog } from '../log/console-to-log.ts';
 import type { Logger } from '../log/logger.ts';
+import { processErrors } from '../log/process-output.ts';
 import { SettingError } from '../settings/setting.ts';
-import { processErrors } from './process-output.ts';
 import { notifyReady } from './service-manager.ts';
 
 /** A process's whole work. */

@@ -1,7 +1,5 @@
 import { X509Certificate } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { checkServiceIdentity } from '../access/service-identity.ts';
-import { LINK_GATEWAY_NAME, TOPOLOGY_NAME } from '../access/service-names.ts';
 import { CertificateAuthority } from './certificate-authority.ts';
 import { VALID } from './certificates.fixture.ts';
 import {
@@ -11,6 +9,8 @@ import {
   isGatewayPattern,
   mayBeGateway,
 } from './gateway-certificate.ts';
+import { checkServiceIdentity } from './service-identity.ts';
+import { LINK_GATEWAY_NAME, TOPOLOGY_NAME } from './service-names.ts';
 
 const authority = CertificateAuthority.create({ subject: 'test CA', ...VALID });
 

@@ -1,6 +1,6 @@
 import type { X509Certificate } from 'node:crypto';
-import { LINK_GATEWAY_NAME } from '../access/service-names.ts';
 import { type AuthenticatedCall, carriesName, certificateOf, namesOf } from './certificate-name.ts';
+import { LINK_GATEWAY_NAME } from './service-names.ts';
 
 /** What comes behind the name of a gateway in its certificate. */
 const ENDING = `.${LINK_GATEWAY_NAME}`;

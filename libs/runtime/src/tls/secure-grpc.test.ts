@@ -25,15 +25,15 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { API_CLIENT_NAMES, apiGate, apiUserOf } from '../access/api-access.ts';
 import { createApiToken, watchApiTokens } from '../access/api-tokens.ts';
 import { type Caller, REFUSAL_LOG_INTERVAL_MS } from '../access/gate.ts';
-import type { ServerSecurity } from '../access/security.ts';
 import { serviceGate } from '../access/service-callers.ts';
-import { API_NAME, LINK_GATEWAY_NAME, type ServiceName, TOPOLOGY_NAME, VOLCONF_NAME } from '../access/service-names.ts';
 import { type Clock, systemClock } from '../clock.ts';
 import { FakeClock } from '../fake-clock.ts';
 import { createClient, PLAINTEXT } from '../grpc/grpc-client.ts';
 import { GrpcServer } from '../grpc/grpc-server.ts';
+import type { ServerSecurity } from '../grpc/security.ts';
 import { CertificateAuthority } from './certificate-authority.ts';
 import { Certificates, recordingLogger, VALID } from './certificates.fixture.ts';
+import { API_NAME, LINK_GATEWAY_NAME, type ServiceName, TOPOLOGY_NAME, VOLCONF_NAME } from './service-names.ts';
 import { type ChannelSecurity, channelCredentials, meaning, serverCredentials } from './tls-credentials.ts';
 import { type TlsFiles, watchTlsFiles } from './tls-files.ts';
 

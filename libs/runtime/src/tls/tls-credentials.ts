@@ -1,7 +1,7 @@
 import { type ChannelCredentials, type ClientOptions, experimental, ServerCredentials } from '@grpc/grpc-js';
-import { checkServiceIdentity } from '../access/service-identity.ts';
-import type { ServiceName } from '../access/service-names.ts';
 import { gatewayCertificateName } from './gateway-certificate.ts';
+import { checkServiceIdentity } from './service-identity.ts';
+import type { ServiceName } from './service-names.ts';
 import type { TlsFiles } from './tls-files.ts';
 import { secureContextOptions, type TlsMaterial } from './tls-material.ts';
 

@@ -1,8 +1,8 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { TlsError } from '../secrets/tls-error.ts';
 import { Certificates, VALID } from './certificates.fixture.ts';
-import { TlsError } from './tls-error.ts';
 import { parseTlsMaterial, type TlsFileNames } from './tls-material.ts';
 
 const YEAR_MS = 365 * 86_400_000;

@@ -1,6 +1,6 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
-import { TlsError } from './tls-error.ts';
+import { TlsError } from '../secrets/tls-error.ts';
 
 /** Which files hold a side's certificates. `ca`: whose certificates are believed of others; null: nobody's are asked for. */
 export interface TlsFileNames {

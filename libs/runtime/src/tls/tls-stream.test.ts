@@ -2,10 +2,10 @@ import { once } from 'node:events';
 import { type AddressInfo, connect as connectPlain } from 'node:net';
 import { connect, type Server, type TLSSocket } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { LINK_GATEWAY_NAME, TOPOLOGY_NAME } from '../access/service-names.ts';
 import { systemClock } from '../clock.ts';
 import { CertificateAuthority } from './certificate-authority.ts';
 import { Certificates, recordingLogger, VALID } from './certificates.fixture.ts';
+import { LINK_GATEWAY_NAME, TOPOLOGY_NAME } from './service-names.ts';
 import { type TlsFiles, watchTlsFiles } from './tls-files.ts';
 import { createTlsServer, tlsConnectOptions } from './tls-stream.ts';
 

@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net';
 import { type ConnectionOptions, createServer, type Server, type TLSSocket } from 'node:tls';
-import { checkServiceIdentity } from '../access/service-identity.ts';
-import type { ServiceName } from '../access/service-names.ts';
 import { carriesName } from './certificate-name.ts';
+import { checkServiceIdentity } from './service-identity.ts';
+import type { ServiceName } from './service-names.ts';
 import type { TlsFiles } from './tls-files.ts';
 import { secureContextOptions } from './tls-material.ts';
 

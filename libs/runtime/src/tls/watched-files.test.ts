@@ -1,8 +1,8 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { EventKind } from '@spanmesh/proto/v1/events';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { MAX_SECRET_FILE_BYTES } from '../access/secret-file.ts';
 import { FakeClock } from '../fake-clock.ts';
+import { MAX_SECRET_FILE_BYTES } from '../secrets/secret-file.ts';
 import { Certificates, recordingLogger } from './certificates.fixture.ts';
 import { LOOK_INTERVAL_MS, WatchedFiles } from './watched-files.ts';
 

@@ -1,9 +1,9 @@
 import { EventKind } from '@spanmesh/proto/v1/events';
-import { loadSecretFile, readSecretFile } from '../access/secret-file.ts';
-import type { Subscription } from '../bus/bus.ts';
+
 import type { Clock, Timer } from '../clock.ts';
 import { type EventTeller, NO_EVENTS } from '../events/event-teller.ts';
 import type { Logger } from '../log/logger.ts';
+import { loadSecretFile, readSecretFile } from '../secrets/secret-file.ts';
 
 /**
  * How often files are looked at, ms. Their content is compared, and not the file system asked to tell: symlinks that are swapped
@@ -59,8 +59,8 @@ export class WatchedFiles<T> {
     return this.#value;
   }
 
-  /** Called with each new value. */
-  onChange(fn: (value: T) => void): Subscription {
+  /** Called with each new value, until `unsubscribe` of what it gives back is called. */
+  onChange(fn: (value: T) => void): { unsubscribe(): void } {
     this.#listeners.add(fn);
     return { unsubscribe: () => this.#listeners.delete(fn) };
   }

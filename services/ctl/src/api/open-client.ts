@@ -9,11 +9,11 @@ import {
   InterceptingCall,
   type Interceptor,
 } from '@grpc/grpc-js';
-import { readSecretFile } from '@spanmesh/runtime/access/secret-file';
-import { API_NAME } from '@spanmesh/runtime/access/service-names';
 import { isLoopbackHost, parseHostPort } from '@spanmesh/runtime/address';
+import { readSecretFile } from '@spanmesh/runtime/secrets/secret-file';
+import { TlsError } from '@spanmesh/runtime/secrets/tls-error';
 import { carriesName, namesOf } from '@spanmesh/runtime/tls/certificate-name';
-import { TlsError } from '@spanmesh/runtime/tls/tls-error';
+import { API_NAME } from '@spanmesh/runtime/tls/service-names';
 import { parseCertificates, parseTlsMaterial, TLS_VERSION } from '@spanmesh/runtime/tls/tls-material';
 import type { ApiAccess } from '../api-access.ts';
 import { Failure } from '../failure.ts';

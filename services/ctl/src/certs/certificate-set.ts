@@ -1,12 +1,12 @@
 import { API_CLIENT_NAMES } from '@spanmesh/runtime/access/api-access';
+import { gatewayCertificateName } from '@spanmesh/runtime/tls/gateway-certificate';
 import {
   API_NAME,
   LINK_GATEWAY_NAME,
   SERVICE_NAMES,
   TOPOLOGY_NAME,
   VOLCONF_NAME,
-} from '@spanmesh/runtime/access/service-names';
-import { gatewayCertificateName } from '@spanmesh/runtime/tls/gateway-certificate';
+} from '@spanmesh/runtime/tls/service-names';
 
 /** A certificate that an installation needs. */
 export interface CertificatePlan {

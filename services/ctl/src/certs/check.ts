@@ -1,8 +1,8 @@
 import { createPrivateKey, type X509Certificate } from 'node:crypto';
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { readSecretFile } from '@spanmesh/runtime/access/secret-file';
-import { TlsError } from '@spanmesh/runtime/tls/tls-error';
+import { readSecretFile } from '@spanmesh/runtime/secrets/secret-file';
+import { TlsError } from '@spanmesh/runtime/secrets/tls-error';
 import { parseCertificates } from '@spanmesh/runtime/tls/tls-material';
 import { Failure } from '../failure.ts';
 import { paintFor } from '../output/paint.ts';

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { readSecretFile } from '@spanmesh/runtime/access/secret-file';
+import { readSecretFile } from '@spanmesh/runtime/secrets/secret-file';
 import { CertificateAuthority, type Issued } from '@spanmesh/runtime/tls/certificate-authority';
 import { Failure } from '../failure.ts';
 import { type Terminal, write } from '../terminal.ts';

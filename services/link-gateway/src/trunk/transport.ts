@@ -1,8 +1,8 @@
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { connect as connectTls, TLSSocket } from 'node:tls';
-import { LINK_GATEWAY_NAME } from '@spanmesh/runtime/access/service-names';
 import { type HostPort, isLoopbackHost } from '@spanmesh/runtime/address';
 import { gatewayCertificateName, mayBeGateway } from '@spanmesh/runtime/tls/gateway-certificate';
+import { LINK_GATEWAY_NAME } from '@spanmesh/runtime/tls/service-names';
 import type { TlsFiles } from '@spanmesh/runtime/tls/tls-files';
 import { createTlsServer, tlsConnectOptions } from '@spanmesh/runtime/tls/tls-stream';
 import type { GatewayId } from '@spanmesh/spantree/ids';

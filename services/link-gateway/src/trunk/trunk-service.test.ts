@@ -1,4 +1,3 @@
-import { LINK_GATEWAY_NAME, TOPOLOGY_NAME } from '@spanmesh/runtime/access/service-names';
 import { systemClock } from '@spanmesh/runtime/clock';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { PLAINTEXT } from '@spanmesh/runtime/grpc/grpc-client';
@@ -6,6 +5,7 @@ import { GrpcServer } from '@spanmesh/runtime/grpc/grpc-server';
 import { createLogger } from '@spanmesh/runtime/log/logger';
 import { Certificates } from '@spanmesh/runtime/tls/certificates.fixture';
 import { gatewayCertificateName } from '@spanmesh/runtime/tls/gateway-certificate';
+import { LINK_GATEWAY_NAME, TOPOLOGY_NAME } from '@spanmesh/runtime/tls/service-names';
 import { type TlsFiles, watchTlsFiles } from '@spanmesh/runtime/tls/tls-files';
 import { afterEach, describe, expect, it } from 'vitest';
 import { askOverGrpc } from './open-trunk.ts';

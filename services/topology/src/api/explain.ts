@@ -9,12 +9,12 @@ import { ApiError } from '@spanmesh/runtime/grpc/api-error';
 import { firstAfter, type Key, pageOf, pageUnits, type Visit } from '@spanmesh/runtime/grpc/paging';
 import type { Job } from '@spanmesh/runtime/grpc/slices';
 import type { Explanation, LnkConn, Node } from '@spanmesh/spantree/tree';
+import { findConnection, findNode } from '../show/find.ts';
+import { showNode } from '../show/show-cluster.ts';
+import { showConnection, showLnkConn } from '../show/show-connection.ts';
+import { showLink } from '../show/show-link.ts';
 import { linkBytes, linkKey, lnkConnBytes } from '../trees/keys.ts';
 import type { Trees } from '../trees/trees.ts';
-import { findConnection, findNode } from './find.ts';
-import { showNode } from './show-cluster.ts';
-import { showConnection, showLnkConn } from './show-connection.ts';
-import { showLink } from './show-link.ts';
 
 /** Verdicts that are found at a time: those that a page has no room for are found in vain. */
 const VERDICTS_AT_ONCE = 256;

@@ -4,15 +4,15 @@ import { invalid } from '@spanmesh/runtime/grpc/api-error';
 import { compareKeys, firstAfter, type Key, pageOf, pageUnits, type Visit } from '@spanmesh/runtime/grpc/paging';
 import type { Job } from '@spanmesh/runtime/grpc/slices';
 import type { Cluster, Connection, Link, LnkConn, Node } from '@spanmesh/spantree/tree';
+import { matchConnection } from '../show/find.ts';
+import { showCluster, showNode } from '../show/show-cluster.ts';
+import { showConnection } from '../show/show-connection.ts';
+import { showLink, showRelay } from '../show/show-link.ts';
 import { dialectOf } from '../trees/dialect.ts';
 import { connectionData, type Gateway, lnkConnData } from '../trees/gateway.ts';
 import * as keys from '../trees/keys.ts';
+import { linkId } from '../trees/show-ids.ts';
 import type { Trees } from '../trees/trees.ts';
-import { matchConnection } from './find.ts';
-import { showCluster, showNode } from './show-cluster.ts';
-import { showConnection } from './show-connection.ts';
-import { linkId } from './show-ids.ts';
-import { showLink, showRelay } from './show-link.ts';
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 

@@ -8,11 +8,11 @@ import {
   type Node,
   type Reader,
 } from '@spanmesh/spantree/tree';
+import { showCluster, showNode } from '../show/show-cluster.ts';
+import { type LinkMoment, momentOf, relaysOf, showLink, showTarget } from '../show/show-link.ts';
 import { linkBytes, nodeBytes } from '../trees/keys.ts';
 import type { Trees } from '../trees/trees.ts';
 import { clustersOf } from './lists.ts';
-import { showCluster, showNode } from './show-cluster.ts';
-import { type LinkMoment, momentOf, relaysOf, showLink, showTarget } from './show-link.ts';
 
 /** Bytes (estimated) after which a part is complete: with one link more, and its relays, it stays below 1 MiB. */
 const PART_BYTES = 512 * 1024;

@@ -6,22 +6,22 @@ import type { ProtocolRule } from '@spanmesh/runtime/grpc/protocol-version';
 import { isBelievableEpoch } from '@spanmesh/runtime/lease/epoch';
 import { type Logger, Throttle } from '@spanmesh/runtime/log/logger';
 import { ANY_GATEWAY, type GatewayCheck } from '@spanmesh/runtime/tls/gateway-certificate';
-import type { MemberEvents } from '../events/member-events.ts';
-import type { Leadership } from '../leadership.ts';
-import type { TakeOver } from '../take-over.ts';
 import { Gateway } from '../trees/gateway.ts';
+import { gatewayId, gatewayName, isGatewayName } from '../trees/gateway-id.ts';
 import type { State } from '../trees/state.ts';
 import { Attachment, type AttachmentHost, type AttachStream } from './attachment.ts';
 import type { Commander } from './commander.ts';
 import type { Deathwatch } from './deathwatch.ts';
-import { gatewayId, gatewayName, isGatewayName } from './gateway-id.ts';
 import type { Graves } from './graves.ts';
+import type { Leadership } from './leadership.ts';
 import type { LinkTraces } from './link-traces.ts';
+import type { MemberEvents } from './member-events.ts';
 import type { Presence } from './presence.ts';
 import type { Reaper } from './reaper.ts';
 import { causeOf, statusOf } from './refusal-reasons.ts';
 import type { Refusals } from './refusals.ts';
 import type { Roster } from './roster.ts';
+import type { TakeOver } from './take-over.ts';
 
 /** Gateways taken on at a time: as many as the registry keeps. */
 export const MAX_GATEWAYS = 4096;

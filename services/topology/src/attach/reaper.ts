@@ -1,11 +1,11 @@
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { Logger } from '@spanmesh/runtime/log/logger';
 import type { GatewayId } from '@spanmesh/spantree/ids';
-import type { MemberEvents } from '../events/member-events.ts';
+import { gatewayName } from '../trees/gateway-id.ts';
 import type { State } from '../trees/state.ts';
 import type { Deathwatch } from './deathwatch.ts';
-import { gatewayName } from './gateway-id.ts';
 import type { Graves } from './graves.ts';
+import type { MemberEvents } from './member-events.ts';
 import type { Presence } from './presence.ts';
 import type { Roster } from './roster.ts';
 

@@ -1,7 +1,7 @@
 import type { NodeSelector } from '@spanmesh/proto/v1/messaging';
 import { Dialect as ProtoDialect } from '@spanmesh/proto/v1/types';
 import type { Node, SpanTree } from '@spanmesh/spantree/tree';
-import { findOneNode, nodesOf } from '../api/find.ts';
+import { findOneNode, nodesOf } from '../show/find.ts';
 import { dialectOf, treeClusterKey } from '../trees/dialect.ts';
 
 /**

@@ -12,7 +12,7 @@ import { EventHistory, MAX_EVENTS_PER_KIND } from '@spanmesh/runtime/events/even
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { createLogger } from '@spanmesh/runtime/log/logger';
 import { describe, expect, it } from 'vitest';
-import { ApiShares } from '../api/api-shares.ts';
+import { ApiShares } from '../api-shares.ts';
 import { PROGRESS_MS } from './event-watch.ts';
 import { EventsApi } from './events-api.ts';
 import { MAX_KINDS, MAX_QUEUED_EVENTS } from './limits.ts';

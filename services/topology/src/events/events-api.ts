@@ -13,7 +13,7 @@ import type { EventHistory } from '@spanmesh/runtime/events/event-history';
 import { FaultLog, invalid } from '@spanmesh/runtime/grpc/api-error';
 import { pageOf } from '@spanmesh/runtime/grpc/paging';
 import type { Logger } from '@spanmesh/runtime/log/logger';
-import type { ApiShares } from '../api/api-shares.ts';
+import type { ApiShares } from '../api-shares.ts';
 import { eventFilter } from './event-filter.ts';
 import { EventWatch } from './event-watch.ts';
 

@@ -14,7 +14,7 @@ import type { LeaseState } from '@spanmesh/runtime/lease/lease';
 import type { Logger } from '@spanmesh/runtime/log/logger';
 import type { Random } from '@spanmesh/runtime/random';
 import type { ChannelSecurity } from '@spanmesh/runtime/tls/tls-credentials';
-import type { ApiShares } from '../api/api-shares.ts';
+import type { ApiShares } from '../api-shares.ts';
 import { EventsApi } from './events-api.ts';
 
 /** How long a replica that begins tries to read the history of the leader, ms; then it has none. */

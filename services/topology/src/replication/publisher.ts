@@ -3,9 +3,9 @@ import type { FollowHello, FollowResponse, TreeChange } from '@spanmesh/proto/v1
 import { ProcessKind, RefusalCause, ReplicaRole, type ReplicaStatus } from '@spanmesh/proto/v1/topology';
 import type { Clock, Timer } from '@spanmesh/runtime/clock';
 import { type Logger, Throttle } from '@spanmesh/runtime/log/logger';
-import { countsOf, wholeMs } from '../api/show-status.ts';
+import type { Leadership } from '../attach/leadership.ts';
 import type { Refusals } from '../attach/refusals.ts';
-import type { Leadership } from '../leadership.ts';
+import { countsOf, wholeMs } from '../show/show-status.ts';
 import { type History, revisionAt } from '../trees/history.ts';
 import type { Journal, Trees } from '../trees/trees.ts';
 import type { Widths } from '../trees/view.ts';

@@ -2,7 +2,7 @@ import type { RelaySet } from '@spanmesh/proto/v1/gateway_control';
 import type { Position, TreeChange } from '@spanmesh/proto/v1/replication';
 import type { ObjectCounts } from '@spanmesh/proto/v1/topology';
 import { SpanTree } from '@spanmesh/spantree/tree';
-import { countsOf } from '../api/show-status.ts';
+import { countsOf } from '../show/show-status.ts';
 import { Gateway } from '../trees/gateway.ts';
 import type { History } from '../trees/history.ts';
 import { RelayGroups } from '../trees/relay-groups.ts';

@@ -2,8 +2,8 @@ import { encodeLnkConn, lnkConnBytes } from '@spanmesh/dmsg/payload/lnk-conn';
 import { decodeLnkSpanPayload } from '@spanmesh/dmsg/payload/lnk-span';
 import type { ReplicatedGateway, TreeChange } from '@spanmesh/proto/v1/replication';
 import type { Cluster, Connection, Link, LnkConn, Node, Reader } from '@spanmesh/spantree/tree';
-import { showClusterKey } from '../api/show-ids.ts';
 import { connectionData, type Gateway, linkData, lnkConnData } from '../trees/gateway.ts';
+import { showClusterKey } from '../trees/show-ids.ts';
 import { relaySet, type Trees } from '../trees/trees.ts';
 
 /** What can change of a link, as it was before it did. */

@@ -19,11 +19,11 @@ import type { GatewayRecord } from '@spanmesh/runtime/gateways/registry';
 import { type Living, type Missed, SILENT_MS } from '@spanmesh/runtime/gateways/signs-of-life';
 import { createLogger } from '@spanmesh/runtime/log/logger';
 import type { Dialect } from '@spanmesh/spantree/tree';
-import { gatewayId } from '../attach/gateway-id.ts';
+import type { LeaseView } from '../attach/leadership.ts';
 import type { Presence } from '../attach/presence.ts';
 import { Core, type CoreOptions, type Following } from '../core.ts';
-import type { LeaseView } from '../leadership.ts';
 import { protoDialect } from '../trees/dialect.ts';
+import { gatewayId } from '../trees/gateway-id.ts';
 
 export const uuid = (n: number): string => `00000000-0000-0000-0000-${n.toString(16).padStart(12, '0')}`;
 

@@ -1,7 +1,7 @@
 import { type ClusterKey, Dialect } from '@spanmesh/proto/v1/types';
 import { describe, expect, it } from 'vitest';
 import { clustersOf } from '../api/lists.ts';
-import { showCluster } from '../api/show-cluster.ts';
+import { showCluster } from '../show/show-cluster.ts';
 import { FakeGateway, FakeLeader, settle, uuid } from '../testing/world.fixture.ts';
 
 /** The cluster of the fixture's spans. */

@@ -1,9 +1,9 @@
 import { canonicalClusterKey, clusterKeyFault, clusterKeyText } from '@spanmesh/proto/cluster-key';
 import type { ClusterKey as ProtoClusterKey } from '@spanmesh/proto/v1/types';
 import type { Cluster, SpanTree } from '@spanmesh/spantree/tree';
-import { showClusterKey } from '../api/show-ids.ts';
 import { treeClusterKey } from './dialect.ts';
 import type { Gateway } from './gateway.ts';
+import { showClusterKey } from './show-ids.ts';
 import type { TreesObserver } from './trees-observer.ts';
 
 /** Clusters that the clients of one gateway may hold; gateways themselves take fewer handles. */

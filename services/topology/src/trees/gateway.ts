@@ -2,9 +2,9 @@ import type { LnkConn as LnkConnPayload } from '@spanmesh/dmsg/payload/lnk-conn'
 import type { ConnectionOpened, DrainProgress } from '@spanmesh/proto/v1/gateway_control';
 import type { GatewayId } from '@spanmesh/spantree/ids';
 import type { Cluster, Connection, Link, LnkConn } from '@spanmesh/spantree/tree';
-import { gatewayId } from '../attach/gateway-id.ts';
-import { InFlight } from '../attach/in-flight.ts';
-import type { KnownLinks } from '../attach/known-links.ts';
+import { gatewayId } from './gateway-id.ts';
+import { InFlight } from './in-flight.ts';
+import type { KnownLinks } from './known-links.ts';
 
 /** What is behind a connection of the tree. */
 export interface ConnectionData {

@@ -10,10 +10,10 @@ import type {
 import type { TableSizes } from '@spanmesh/runtime/table-sizes';
 import type { GatewayId, LinkId, LnkConnId } from '@spanmesh/spantree/ids';
 import type { Connection, Link, LnkConn, SpanTree } from '@spanmesh/spantree/tree';
-import { KnownLinks } from '../attach/known-links.ts';
-import { byId, missing } from '../attach/snapshot-diff.ts';
 import { type Gateway, linkData, lnkConnData } from './gateway.ts';
+import { KnownLinks } from './known-links.ts';
 import { SamePeer } from './same-peer.ts';
+import { byId, missing } from './snapshot-diff.ts';
 import { relaySet, Trees } from './trees.ts';
 import type { TreesObserver } from './trees-observer.ts';
 

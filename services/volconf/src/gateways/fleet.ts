@@ -3,9 +3,9 @@ import type { GatewayRecord } from '@spanmesh/runtime/gateways/registry';
 import type { Random } from '@spanmesh/runtime/random';
 import type { GatewayId } from '@spanmesh/spantree/ids';
 import { GATHER_MS, TRUST_ABSENCE_MS } from '../limits.ts';
-import type { GatewayView, LiveGateway } from '../reconciler.ts';
 import { GatewayLink, type LinkSink } from './gateway-link.ts';
 import type { GatewayPort } from './gateway-port.ts';
+import type { GatewayView, LiveGateway } from './gateway-view.ts';
 
 export interface FleetDependencies {
   readonly clock: Clock;

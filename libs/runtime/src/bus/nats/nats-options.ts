@@ -6,9 +6,9 @@ import {
   tokenAuthenticator,
   usernamePasswordAuthenticator,
 } from 'nats';
-import { readSecretFile } from '../../access/secret-file.ts';
+import { readSecretFile } from '../../secrets/secret-file.ts';
+import { TlsError } from '../../secrets/tls-error.ts';
 import { SettingError } from '../../settings/setting.ts';
-import { TlsError } from '../../tls/tls-error.ts';
 import type { NatsOptions } from './nats-settings.ts';
 
 /** How often the server is asked for a sign of life, ms, and how many questions may be open before it counts as stopped. */

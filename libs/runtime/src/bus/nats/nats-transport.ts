@@ -7,7 +7,7 @@ import {
   setTransportFactory,
   type Transport,
 } from 'nats/lib/nats-base-client/internal_mod.js';
-import { loadSecretFile } from '../../access/secret-file.ts';
+import { loadSecretFile } from '../../secrets/secret-file.ts';
 import { VERSION } from '../../version.ts';
 import type { NatsAddress } from './nats-servers.ts';
 import { systemLookup } from './system-lookup.ts';

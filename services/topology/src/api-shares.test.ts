@@ -3,8 +3,8 @@ import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import type { ApiError } from '@spanmesh/runtime/grpc/api-error';
 import { createLogger } from '@spanmesh/runtime/log/logger';
 import { expect, it } from 'vitest';
+import { MAX_TREES, MAX_TREES_PER_USER, MAX_WATCHES, MAX_WATCHES_PER_USER } from './api/limits.ts';
 import { ApiShares } from './api-shares.ts';
-import { MAX_TREES, MAX_TREES_PER_USER, MAX_WATCHES, MAX_WATCHES_PER_USER } from './limits.ts';
 
 function shares() {
   const log: Record<string, unknown>[] = [];

@@ -8,7 +8,7 @@ import {
   MAX_TREES_PER_USER,
   MAX_WATCHES,
   MAX_WATCHES_PER_USER,
-} from './limits.ts';
+} from './api/limits.ts';
 
 const LIMITS = {
   watches: { total: MAX_WATCHES, share: MAX_WATCHES_PER_USER },

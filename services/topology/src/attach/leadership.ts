@@ -1,7 +1,7 @@
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { Lease, LeaseState } from '@spanmesh/runtime/lease/lease';
-import type { Presence } from './attach/presence.ts';
-import { GATHER_MS, type Roster } from './attach/roster.ts';
+import type { Presence } from './presence.ts';
+import { GATHER_MS, type Roster } from './roster.ts';
 
 /** Of the lease, what is needed here. */
 export type LeaseView = Pick<

@@ -1,6 +1,6 @@
 import type { Step } from '@spanmesh/runtime/trace/step';
 import { NO_TRACING, type Tracing } from '@spanmesh/runtime/trace/tracing';
-import type { Gateway } from './trees/gateway.ts';
+import type { Gateway } from '../trees/gateway.ts';
 
 /** The trace of a term's beginning: from the lease until this leader commands. */
 export class TakeOver {

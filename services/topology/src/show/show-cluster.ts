@@ -3,7 +3,7 @@ import { decodeLnkSpanPayload } from '@spanmesh/dmsg/payload/lnk-span';
 import type { Cluster as ProtoCluster, Node as ProtoNode } from '@spanmesh/proto/v1/types';
 import type { Cluster, Link, Node } from '@spanmesh/spantree/tree';
 import { linkData } from '../trees/gateway.ts';
-import { showClusterKey, showNodeKey } from './show-ids.ts';
+import { showClusterKey, showNodeKey } from '../trees/show-ids.ts';
 
 export function showCluster(cluster: Cluster): ProtoCluster {
   let links = 0;

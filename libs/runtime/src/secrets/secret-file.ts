@@ -1,6 +1,6 @@
 import { readFileSync, statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { TlsError } from '../tls/tls-error.ts';
+import { TlsError } from './tls-error.ts';
 
 /** Largest file of certificates, a key or tokens, bytes: a system's whole list of CAs is a quarter of that. */
 export const MAX_SECRET_FILE_BYTES = 1024 * 1024;

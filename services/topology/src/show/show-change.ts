@@ -1,9 +1,9 @@
 import { type Change, ChangeKind as ProtoKind } from '@spanmesh/proto/v1/topology';
 import type { RecordedChange } from '../trees/history.ts';
+import { linkId } from '../trees/show-ids.ts';
 import type { ChangeKind } from '../trees/trees-observer.ts';
 import { showCluster, showNode } from './show-cluster.ts';
 import { showConnection, showLnkConn } from './show-connection.ts';
-import { linkId } from './show-ids.ts';
 import { showLink } from './show-link.ts';
 
 /** Relays in one Change: what is more is divided, so that no message grows with the number of LNK_CONNs. */

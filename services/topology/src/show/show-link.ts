@@ -3,7 +3,7 @@ import type { RelayTarget } from '@spanmesh/proto/v1/topology';
 import type { Link as ProtoLink, Relay as ProtoRelay } from '@spanmesh/proto/v1/types';
 import type { Link, LnkConn } from '@spanmesh/spantree/tree';
 import { linkData } from '../trees/gateway.ts';
-import { connectionId, linkId, lnkConnId, showNodeKey } from './show-ids.ts';
+import { connectionId, linkId, lnkConnId, showNodeKey } from '../trees/show-ids.ts';
 
 /** What changes of a link while it is open. */
 export interface LinkMoment {

@@ -1,7 +1,7 @@
 import { EventKind, type MemberEvent } from '@spanmesh/proto/v1/events';
 import type { EventTeller } from '@spanmesh/runtime/events/event-teller';
 import type { Living, LivingKind } from '@spanmesh/runtime/gateways/signs-of-life';
-import type { Presence } from '../attach/presence.ts';
+import type { Presence } from './presence.ts';
 
 /** Replicas that are remembered; a larger installation has some that are told of twice. */
 const MAX_REPLICAS = 256;

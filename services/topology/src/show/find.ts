@@ -3,8 +3,8 @@ import { ApiError, invalid } from '@spanmesh/runtime/grpc/api-error';
 import type { Job } from '@spanmesh/runtime/grpc/slices';
 import type { Connection, Node, SpanTree } from '@spanmesh/spantree/tree';
 import { lnkConnData } from '../trees/gateway.ts';
+import { connectionId } from '../trees/show-ids.ts';
 import type { Trees } from '../trees/trees.ts';
-import { connectionId } from './show-ids.ts';
 
 /** Candidates that an answer lists. */
 const MAX_CANDIDATES = 10;

@@ -1,7 +1,7 @@
 import { constants, fstatSync, openSync, writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import { systemClock } from '../clock.ts';
-import { LineOutput } from '../log/line-output.ts';
+import { LineOutput } from './line-output.ts';
 
 const STDOUT = 1;
 const STDERR = 2;

@@ -1,8 +1,8 @@
 import { X509Certificate } from 'node:crypto';
 import type { PeerCertificate } from 'node:tls';
-import { carriesName, namesOf } from '../tls/certificate-name.ts';
-import { gatewayOfName, mayBeGateway } from '../tls/gateway-certificate.ts';
-import { TlsError } from '../tls/tls-error.ts';
+import { TlsError } from '../secrets/tls-error.ts';
+import { carriesName, namesOf } from './certificate-name.ts';
+import { gatewayOfName, mayBeGateway } from './gateway-certificate.ts';
 
 /**
  * tls.connect's `checkServerIdentity`: the peer must be the service that is meant, or the gateway (gatewayCertificateName), which is given

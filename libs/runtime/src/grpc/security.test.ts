@@ -1,16 +1,16 @@
 import { unlinkSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createApiToken } from '../access/api-tokens.ts';
+import { securitySettings } from '../access/security-settings.ts';
 import { parseHostPort } from '../address.ts';
 import { systemClock } from '../clock.ts';
 import { FakeClock } from '../fake-clock.ts';
 import { Metrics } from '../metrics.ts';
 import { readSettings, SettingError } from '../settings/setting.ts';
 import { Certificates, recordingLogger, VALID } from '../tls/certificates.fixture.ts';
+import { API_NAME, TOPOLOGY_NAME, VOLCONF_NAME } from '../tls/service-names.ts';
 import { LOOK_INTERVAL_MS } from '../tls/watched-files.ts';
-import { createApiToken } from './api-tokens.ts';
 import { Security } from './security.ts';
-import { securitySettings } from './security-settings.ts';
-import { API_NAME, TOPOLOGY_NAME, VOLCONF_NAME } from './service-names.ts';
 
 const LOOPBACK = '127.0.0.1:1';
 const OPEN = '0.0.0.0:1';

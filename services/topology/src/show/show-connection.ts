@@ -1,7 +1,7 @@
 import type { Connection as ProtoConnection, LnkConn as ProtoLnkConn } from '@spanmesh/proto/v1/types';
 import type { Connection, LnkConn } from '@spanmesh/spantree/tree';
 import { connectionData, lnkConnData } from '../trees/gateway.ts';
-import { connectionId, lnkConnId } from './show-ids.ts';
+import { connectionId, lnkConnId } from '../trees/show-ids.ts';
 
 export function showConnection(connection: Connection): ProtoConnection {
   const { opened } = connectionData(connection);

@@ -1,27 +1,27 @@
 import { randomBytes } from 'node:crypto';
 import { type ChannelCredentials, type ClientOptions, credentials, type ServerCredentials } from '@grpc/grpc-js';
+import { apiGate, apiUserOf } from '../access/api-access.ts';
+import { type ApiTokens, type ApiUser, watchApiTokens } from '../access/api-tokens.ts';
+import type { Caller, Gate, GateCaller } from '../access/gate.ts';
+import { type RefusedCalls, registerSecurityMetrics } from '../access/security-metrics.ts';
+import type { SecurityOptions } from '../access/security-settings.ts';
+import { passingGate, serviceGate } from '../access/service-callers.ts';
 import { formatHostPort, type HostPort, isLoopbackHost } from '../address.ts';
 import type { Clock } from '../clock.ts';
 import type { EventTeller } from '../events/event-teller.ts';
-import { sayProtocol } from '../grpc/protocol-interceptors.ts';
 import type { Logger } from '../log/logger.ts';
 import type { Metrics } from '../metrics.ts';
+import { TlsError } from '../secrets/tls-error.ts';
 import { SettingError } from '../settings/setting.ts';
 import { carriesName, namesOf } from '../tls/certificate-name.ts';
 import { gatewayCertificateName, mayBeGateway } from '../tls/gateway-certificate.ts';
 import { isClientOf } from '../tls/issued-by.ts';
+import type { ServiceName } from '../tls/service-names.ts';
 import { type ChannelSecurity, channelCredentials, meaning, serverCredentials } from '../tls/tls-credentials.ts';
-import { TlsError } from '../tls/tls-error.ts';
 import { type TlsFiles, watchTlsFiles } from '../tls/tls-files.ts';
 import { parseCertificates, type TlsMaterial } from '../tls/tls-material.ts';
 import type { WatchedFiles } from '../tls/watched-files.ts';
-import { apiGate, apiUserOf } from './api-access.ts';
-import { type ApiTokens, type ApiUser, watchApiTokens } from './api-tokens.ts';
-import type { Caller, Gate, GateCaller } from './gate.ts';
-import { type RefusedCalls, registerSecurityMetrics } from './security-metrics.ts';
-import type { SecurityOptions } from './security-settings.ts';
-import { passingGate, serviceGate } from './service-callers.ts';
-import type { ServiceName } from './service-names.ts';
+import { sayProtocol } from './protocol-interceptors.ts';
 
 /** What makes a gRPC server as closed as it should be; empty: plaintext, open to whoever can connect. */
 export interface ServerSecurity {

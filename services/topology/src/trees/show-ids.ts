@@ -1,6 +1,6 @@
 import type { ClusterKey, NodeKey } from '@spanmesh/proto/v1/types';
 import type { Cluster, Connection, Link, LnkConn, Node } from '@spanmesh/spantree/tree';
-import { protoDialect } from '../trees/dialect.ts';
+import { protoDialect } from './dialect.ts';
 
 /** Ids in the API are `<gateway>:<number>`. */
 export function connectionId(connection: Connection): string {
