@@ -3,6 +3,7 @@ import { status } from '@grpc/grpc-js';
 import { GetStatusResponse } from '@spanmesh/proto/v1/topology';
 import { systemClock } from '@spanmesh/runtime/clock';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
+import { PATIENCE } from '@spanmesh/runtime/patience.fixture';
 import { SettingError } from '@spanmesh/runtime/settings/setting';
 import { Certificates, recordingLogger } from '@spanmesh/runtime/tls/certificates.fixture';
 import { afterEach, describe, expect, it, vi } from 'vitest';
@@ -133,7 +134,7 @@ describe('a call', () => {
     const hangUp = await openStream(await one.signIn(null));
     expect(one.streams.size).toBe(1);
     hangUp();
-    await vi.waitFor(() => expect(one.streams.size).toBe(0));
+    await vi.waitFor(() => expect(one.streams.size).toBe(0), PATIENCE);
   });
 
   // Limits: console/src/sessions.ts MAX_STREAMS_PER_SESSION
@@ -144,7 +145,7 @@ describe('a call', () => {
     expect((await browser.call(WATCH)).http).toBe(429);
     expect((await browser.call(STATUS)).code).toBe(status.OK);
     hangUp?.();
-    await vi.waitFor(() => expect(one.streams.size).toBe(MAX_STREAMS_PER_SESSION - 1));
+    await vi.waitFor(() => expect(one.streams.size).toBe(MAX_STREAMS_PER_SESSION - 1), PATIENCE);
     await openStream(browser);
   });
 });
@@ -221,7 +222,7 @@ describe('where the API wants tokens', () => {
     one.tokens = null;
     expect((await browser.call(STATUS)).code).toBe(status.UNAUTHENTICATED);
     one.tokens = tokens;
-    await vi.waitFor(async () => expect((await browser.call(STATUS)).http).toBe(401));
+    await vi.waitFor(async () => expect((await browser.call(STATUS)).http).toBe(401), PATIENCE);
   });
 
   it('signing out ends the session and its streams', async () => {
@@ -232,7 +233,7 @@ describe('where the API wants tokens', () => {
     expect(foreign.status).toBe(403);
     const answer = await one.request('POST', '/session/end', { headers: browser.headers });
     expect([answer.status, answer.headers['set-cookie']?.[0]]).toEqual([200, expect.stringContaining('Max-Age=0')]);
-    await vi.waitFor(() => expect(one.streams.size).toBe(0));
+    await vi.waitFor(() => expect(one.streams.size).toBe(0), PATIENCE);
     expect((await browser.call(STATUS)).http).toBe(401);
   });
 

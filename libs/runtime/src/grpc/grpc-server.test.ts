@@ -17,6 +17,7 @@ import { ListClustersRequest, ListClustersResponse, TopologyService } from '@spa
 import { service as healthService } from 'grpc-health-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createLogger } from '../log/logger.ts';
+import { PATIENCE } from '../patience.fixture.ts';
 import { SettingError } from '../settings/setting.ts';
 import { type ClientConstructor, createClient } from './grpc-client.ts';
 import { GrpcServer } from './grpc-server.ts';
@@ -256,6 +257,6 @@ describe('GrpcServer', () => {
     expect(refused.map(([headers]) => Number(headers['grpc-status']))).toEqual(Array(24).fill(8));
     expect([server.publicCalls.size, server.publicCalls.refused]).toEqual([16, 24]);
     session.destroy();
-    await vi.waitUntil(() => server.publicCalls.size === 0);
+    await vi.waitUntil(() => server.publicCalls.size === 0, PATIENCE);
   });
 });

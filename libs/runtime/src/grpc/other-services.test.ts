@@ -264,10 +264,16 @@ describe('a route that is passed on', () => {
     const [big, most] = [message(100_000), 1000];
     // The other process sends what comes back, and the client reads the first of it.
     let got = 0;
-    route.on('data', () => {
-      if (got++ === 0) route.pause();
-    });
-    let written = 0;
+    const first = new Promise<void>((resolve) =>
+      route.on('data', () => {
+        if (got++ > 0) return;
+        route.pause();
+        resolve();
+      }),
+    );
+    route.write(big);
+    await first;
+    let written = 1;
     while (written < most && (route.write(big) || (await Promise.race([drained(route), quiet()])))) written++;
     expect(written).toBeLessThan(most);
     const ended = new Promise((resolve) => route.on('end', resolve));

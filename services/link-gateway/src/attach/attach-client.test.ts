@@ -17,6 +17,7 @@ import { GrpcServer } from '@spanmesh/runtime/grpc/grpc-server';
 import { ProtocolRule } from '@spanmesh/runtime/grpc/protocol-version';
 import { encodeLeaseRecord } from '@spanmesh/runtime/lease/lease-record';
 import { createLogger } from '@spanmesh/runtime/log/logger';
+import { PATIENCE } from '@spanmesh/runtime/patience.fixture';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { PART_BYTES } from '../limits.ts';
 import type { Link, Peer } from '../peers/peer.ts';
@@ -218,7 +219,7 @@ describe('the version of the leader', () => {
         stream.write({
           welcome: { epoch: 3, rnssAdd: 7, version: '9', protocolVersion: theirs, replicas: [], tellsTaken: false },
         });
-        await vi.waitFor(() => expect(rule.refused.leader).toBe(attempt));
+        await vi.waitFor(() => expect(rule.refused.leader).toBe(attempt), PATIENCE);
         expect(requests).toHaveLength(1);
         clock.advance(pause - 1);
         expect(leader.streams).toHaveLength(attempt);
@@ -436,7 +437,7 @@ function refuse(stream: ServerStream, reason: RefusalReason, leaderAddress = '',
 
 /** Resolves once the pause before the next round has begun: it is shorter than what anybody is waited for. */
 function pausing(clock: FakeClock, ms: number): Promise<void> {
-  return vi.waitFor(() => expect(clock.nextAt()! - clock.now()).toBe(ms));
+  return vi.waitFor(() => expect(clock.nextAt()! - clock.now()).toBe(ms), PATIENCE);
 }
 
 async function otherLeader(): Promise<Leader> {
@@ -456,7 +457,7 @@ describe('when it is not taken on', () => {
     stream.write({
       welcome: { epoch: 3, rnssAdd: 0, version: '9', protocolVersion: 1, replicas: [], tellsTaken: false },
     });
-    await vi.waitFor(() => expect(client.attached).toBe(true));
+    await vi.waitFor(() => expect(client.attached).toBe(true), PATIENCE);
     expect([second.streams.length, client.refused, log.filter(({ level }) => level === 'warn')]).toEqual([0, null, []]);
   });
 
@@ -479,7 +480,7 @@ describe('when it is not taken on', () => {
     const { client, leader, stream } = await attached();
     const next = await otherLeader();
     stream.write({ commands: { ...commands(3, 1), replicas: [leader.address, next.address] } });
-    await vi.waitFor(() => expect(client.attached).toBe(true));
+    await vi.waitFor(() => expect(client.attached).toBe(true), PATIENCE);
     stream.end();
     refuse((await leader.stream(2)).stream, RefusalReason.REFUSAL_REASON_NOT_LEADER);
     const { requests } = await next.stream(1);
@@ -520,7 +521,7 @@ describe('when it is not taken on', () => {
     client.start();
     for (let attempt = 1; attempt <= 3; attempt++) {
       refuse((await leader.stream(attempt)).stream, reason, '', 'This is why.');
-      await vi.waitFor(() => expect(client.refused?.reason).toBe(reason));
+      await vi.waitFor(() => expect(client.refused?.reason).toBe(reason), PATIENCE);
       const pause = FIRST_BACKOFF_MS * 2 ** (attempt - 1);
       await pausing(clock, pause);
       clock.advance(pause);
@@ -534,7 +535,7 @@ describe('when it is not taken on', () => {
     stream.write({
       welcome: { epoch: 3, rnssAdd: 0, version: '9', protocolVersion: 1, replicas: [], tellsTaken: false },
     });
-    await vi.waitFor(() => expect(client.attached).toBe(true));
+    await vi.waitFor(() => expect(client.attached).toBe(true), PATIENCE);
     expect(client.refused).toBeNull();
   });
 
@@ -588,7 +589,7 @@ describe('a message of the leader that makes it fail', () => {
     const { stream } = await leader.stream(1);
     const epoch = Number.MAX_SAFE_INTEGER - 1;
     stream.write({ welcome: { epoch, rnssAdd: 7, version: '9', protocolVersion: 1, replicas: [], tellsTaken: false } });
-    await vi.waitFor(() => expect(client.epoch).toBe(epoch));
+    await vi.waitFor(() => expect(client.epoch).toBe(epoch), PATIENCE);
     stream.end();
     expect((await leader.stream(2)).requests[0]!.hello!.highestEpoch).toBe(epoch);
   });

@@ -10,6 +10,7 @@ import {
 import { createClient } from '@spanmesh/runtime/grpc/grpc-client';
 import { GrpcServer } from '@spanmesh/runtime/grpc/grpc-server';
 import { createLogger } from '@spanmesh/runtime/log/logger';
+import { PATIENCE } from '@spanmesh/runtime/patience.fixture';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { CAPTURE_BYTES, MAX_CAPTURE_MS, MAX_CAPTURES } from '../limits.ts';
 import { TestGateway } from '../testing/gateway.fixture.ts';
@@ -137,7 +138,7 @@ describe('A capture', () => {
     left.call.cancel();
     expect((await left.ended)?.code).toBe(status.CANCELLED);
     // The gateway hears of it a moment later.
-    await vi.waitUntil(() => made.log.filter(({ msg }) => msg === 'capture has ended').length === 2);
+    await vi.waitUntil(() => made.log.filter(({ msg }) => msg === 'capture has ended').length === 2, PATIENCE);
     const last = await capture({ connection });
     peer.socket.end();
     expect([await last.ended, last.state.why]).toEqual([null, 'the connection has ended: peer-closed']);

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
+import { PATIENCE } from '@spanmesh/runtime/patience.fixture';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { GatewayMetrics } from '../metrics.ts';
 import { KernelQueues } from './kernel-queues.ts';
@@ -121,7 +122,7 @@ describe('a peer that reads slowly, behind a kernel with a large buffer', () => 
       const now = () => [drains, new KernelQueues({ clock }).bytesOf(ours)].join();
       const then = now();
       await read(peer, 600_000);
-      await vi.waitUntil(() => now() !== then);
+      await vi.waitUntil(() => now() !== then, PATIENCE);
       clock.advance(7_500);
       expect(heard).toEqual([]);
     }
@@ -129,7 +130,7 @@ describe('a peer that reads slowly, behind a kernel with a large buffer', () => 
     await vi.waitUntil(() => {
       clock.advance(2_500);
       return heard.length > 0;
-    });
+    }, PATIENCE);
     expect(heard).toEqual(['stalled']);
   });
 });

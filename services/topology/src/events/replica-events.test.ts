@@ -6,6 +6,7 @@ import { EventLog } from '@spanmesh/runtime/events/event-log';
 import { GrpcServer } from '@spanmesh/runtime/grpc/grpc-server';
 import { createLogger } from '@spanmesh/runtime/log/logger';
 import { Metrics } from '@spanmesh/runtime/metrics';
+import { PATIENCE } from '@spanmesh/runtime/patience.fixture';
 import { readSettings } from '@spanmesh/runtime/settings/setting';
 import { afterEach, expect, it } from 'vitest';
 import { settings } from '../settings.ts';
@@ -13,7 +14,6 @@ import { createTopology } from '../topology.ts';
 
 const logger = createLogger({ level: 'silent', service: 'test' });
 /** Far above anything real. */
-const PATIENCE = { timeout: 30_000 };
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();

@@ -10,6 +10,7 @@ import {
 } from '@spanmesh/proto/v1/topology';
 import { GrpcServer } from '@spanmesh/runtime/grpc/grpc-server';
 import { createLogger } from '@spanmesh/runtime/log/logger';
+import { PATIENCE } from '@spanmesh/runtime/patience.fixture';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { FakeGateway, FakeLeader, settle } from '../testing/world.fixture.ts';
 
@@ -61,11 +62,11 @@ describe('DrainGateway', () => {
     await vi.waitUntil(() => {
       settle(leader, [a, b]);
       return first.got.length === 1;
-    });
+    }, PATIENCE);
     expect(a.ordered).toEqual([{ order: 'o-1', sharePermille: 500, deadlineMs: 2000 }]);
     expect(b.ordered).toEqual([]);
     const again = drain(client, { gateway: a.id, share: 0.5 });
-    await vi.waitUntil(() => again.got.length === 1);
+    await vi.waitUntil(() => again.got.length === 1, PATIENCE);
     a.progress({ order: 'o-1', chosen: 2, closed: 1, cut: 1, done: true });
     settle(leader, [a, b]);
     expect([await first.ended, await again.ended]).toEqual([null, null]);
@@ -84,10 +85,10 @@ describe('DrainGateway', () => {
     await vi.waitUntil(() => {
       leader.core.flush();
       return a.stream!.sent.length > a.read;
-    });
+    }, PATIENCE);
     a.disconnect();
     settle(leader, [a, b]);
-    await vi.waitUntil(() => followed.got.length === 1);
+    await vi.waitUntil(() => followed.got.length === 1, PATIENCE);
     expect(followed.got[0]).toMatchObject({ chosen: 4, done: false });
     expect(a.ordered.map(({ order }) => order)).toEqual(['o-1']);
   });
@@ -118,7 +119,7 @@ describe('DrainGateway', () => {
     await vi.waitUntil(() => {
       settle(leader, [a, b]);
       return longest.got.length === 1;
-    });
+    }, PATIENCE);
     expect(a.ordered).toMatchObject([{ deadlineMs: 86_400_000 }]);
   });
 
@@ -131,7 +132,7 @@ describe('DrainGateway', () => {
     await vi.waitUntil(() => {
       settle(leader, [a, b]);
       return followed.got.length === 1;
-    });
+    }, PATIENCE);
     for (const id of [...a.connections.keys()]) a.closeConnection(id);
     settle(leader, [a, b]);
     a.stream!.emit('end');
