@@ -17,11 +17,11 @@ function heap(quantumMs = 1) {
 
 describe('a timer heap', () => {
   it('makes each due at its own time, in order, whatever is set, moved and removed before', () => {
-    const change = fc.record({ entry: fc.nat(9), at: fc.integer({ min: -1, max: 50 }) });
+    const change = fc.record({ entry: fc.nat(29), at: fc.integer({ min: -10, max: 50 }) });
     fc.assert(
-      fc.property(fc.array(change, { maxLength: 60 }), (changes) => {
+      fc.property(fc.array(change, { maxLength: 120, size: 'max' }), (changes) => {
         const { clock, fired, heap: timers, entry } = heap();
-        const entries = Array.from({ length: 10 }, (_, name) => entry(name));
+        const entries = Array.from({ length: 30 }, (_, name) => entry(name));
         const due = new Map<number, number>();
         for (const { entry: name, at } of changes) {
           if (at < 0) {
@@ -51,6 +51,29 @@ describe('a timer heap', () => {
       [1, 40],
       [2, 40],
     ]);
+  });
+
+  it('asks the clock again only for one that is due sooner', () => {
+    const { clock, fired, heap: timers, entry } = heap(10);
+    let asked = 0;
+    const after = clock.after.bind(clock);
+    clock.after = (ms, fn) => {
+      asked++;
+      return after(ms, fn);
+    };
+    const [one, two, three] = [entry(1), entry(2), entry(3)];
+    timers.set(one, 30);
+    timers.set(two, 30);
+    timers.set(three, 95);
+    expect(asked).toBe(1);
+    timers.set(three, 15);
+    expect([asked, clock.pending, clock.nextAt()]).toEqual([2, 1, 20]);
+    clock.advance(30);
+    expect([fired.map(([name]) => name).toSorted(), clock.pending]).toEqual([[1, 2, 3], 0]);
+    timers.set(one, 40);
+    timers.clear();
+    timers.set(two, 60);
+    expect([asked, clock.nextAt()]).toEqual([5, 60]);
   });
 
   it('is still once it is cleared', () => {
