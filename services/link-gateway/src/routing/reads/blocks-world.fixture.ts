@@ -53,6 +53,9 @@ export class Answer implements TransactionHandler {
   }
 }
 
+/** With the transaction that it comes in. */
+export type AskerAnswer = Answer & { readonly tx: Transaction };
+
 /** A request that the node has been sent. */
 export interface Asked {
   readonly tx: Transaction;
@@ -168,11 +171,11 @@ export class Asker {
   }
 
   /** `open`: what it is stacked on, the relay if nothing is said; `last`: nothing more is said in it. */
-  read(block: Block = {}, { on = this.relay, last = true } = {}): Answer & { tx: Transaction } {
+  read(block: Block = {}, { on = this.relay, last = true } = {}): AskerAnswer {
     return this.#send(last ? BLK_READ | DELETE : BLK_READ, block, on, null);
   }
 
-  write(block: Block = {}, { on = this.relay, last = true, data = 'new' } = {}): Answer & { tx: Transaction } {
+  write(block: Block = {}, { on = this.relay, last = true, data = 'new' } = {}): AskerAnswer {
     return this.#send(last ? BLK_WRITE | DELETE : BLK_WRITE, block, on, Buffer.from(data));
   }
 
@@ -184,7 +187,7 @@ export class Asker {
     this.member.node.flush();
   }
 
-  #send(cmd: number, block: Block, on: Transaction, aux: Buffer | null): Answer & { tx: Transaction } {
+  #send(cmd: number, block: Block, on: Transaction, aux: Buffer | null): AskerAnswer {
     const answer = new Answer();
     const tx = this.member.node.endpoint.open(cmd, on, answer, ioPayload(block), 0, aux);
     this.flush();

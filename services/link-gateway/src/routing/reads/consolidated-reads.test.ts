@@ -1,7 +1,16 @@
-import { ABORT, BLK_CLOSE, BLK_FREEBLKS, BLK_WRITE, DELETE, LNK_ERROR } from '@spanmesh/dmsg/command';
+import { ABORT, BLK_CLOSE, BLK_FREEBLKS, BLK_OPEN, BLK_WRITE, DELETE, LNK_ERROR } from '@spanmesh/dmsg/command';
 import { ErrorCode } from '@spanmesh/dmsg/error-code';
 import { afterEach, describe, expect, it } from 'vitest';
-import { Answer, type Asker, BlocksWorld, CLUSTER, ioPayload } from './blocks-world.fixture.ts';
+import {
+  Answer,
+  type Asker,
+  type AskerAnswer,
+  BlocksWorld,
+  CLUSTER,
+  ioPayload,
+  openPayload,
+} from './blocks-world.fixture.ts';
+import { MAX_COPIED_BYTES, MAX_KEPT_BYTES, MAX_WAITING_READS } from './limits.ts';
 
 let world: BlocksWorld;
 afterEach(() => world.stop());
@@ -205,15 +214,12 @@ describe('beside a write', () => {
 });
 
 describe('when the first asker goes', () => {
-  it.each([
-    ['aborts', (a: Asker, answer: Answer & { tx: typeof a.relay }) => a.member.node.endpoint.end(answer.tx, 0, true)],
-    ['is cut off', (a: Asker) => a.member.node.destroy()],
-    ['closes its relay', (a: Asker) => a.member.node.endpoint.end(a.relay)],
-    [
-      'says more in it',
-      (a: Asker, answer: Answer & { tx: typeof a.relay }) => void a.member.node.endpoint.send(answer.tx, BLK_CLOSE),
-    ],
-  ] as const)('and %s, the next one asks, and the others wait for that', async (_how, go) => {
+  it.each<[string, (a: Asker, answer: AskerAnswer) => void]>([
+    ['aborts', ({ member }, { tx }) => member.node.endpoint.end(tx, 0, true)],
+    ['is cut off', ({ member }) => member.node.destroy()],
+    ['closes its relay', ({ member, relay }) => member.node.endpoint.end(relay)],
+    ['says more in it', ({ member }, { tx }) => void member.node.endpoint.send(tx, BLK_CLOSE)],
+  ])('and %s, the next one asks, and the others wait for that', async (_how, go) => {
     world = await BlocksWorld.start();
     const [a, b, c] = await world.askers(3);
     const answerA = a!.read({}, { last: false });
@@ -332,5 +338,94 @@ describe('one that waits', () => {
     world.node.node.destroy();
     for (const [n, asker] of askers.entries()) await asker.until(answers[n]!);
     for (const { messages } of answers) expect(messages.at(-1)).toMatch(/(33|lost)/);
+  });
+});
+
+describe('a client of the gateway itself', () => {
+  it('writes as anybody else: no read waits for one that was sent before, or meanwhile', async () => {
+    world = await BlocksWorld.start();
+    const [a, b] = await world.askers(2);
+    const route = world.mesh.gateway.gateway.clients.openRoute(world.span.link, 'circuit', {
+      onOpen: () => {},
+      onOneWay: () => {},
+      onLost: () => {},
+    });
+    a!.read();
+    await world.nodeWasAsked(1);
+    const wrote = new Answer();
+    const tx = route!.open(BLK_WRITE | DELETE, null, wrote, ioPayload({}), Buffer.from('new'));
+    await world.nodeWasAsked(2);
+    b!.read();
+    await world.nodeWasAsked(3);
+    world.answer(world.asked[1]!, '');
+    await world.mesh.settled();
+    expect([wrote.isOver, tx.ended, world.consolidated]).toEqual([true, true, 0]);
+    await allRead([a!, b!]);
+    expect(world.consolidated).toBe(1);
+    // What it says in a transaction, and one way, too.
+    const open = route!.open(BLK_OPEN, null, new Answer(), openPayload(3));
+    route!.send(open, BLK_WRITE, 0, ioPayload({}), null);
+    await allRead([a!, b!]);
+    open.endpoint.end(open);
+    await world.mesh.settled();
+    expect(world.consolidated).toBe(1);
+    await allRead([a!, b!]);
+    expect(world.consolidated).toBe(2);
+    route!.oneWay(BLK_WRITE, null, ioPayload({}));
+    await allRead([a!, b!]);
+    expect(world.consolidated).toBe(2);
+    route!.close();
+  });
+});
+
+describe('what it may take', () => {
+  const MIB = 1024 * 1024;
+
+  // Limits: link-gateway/src/routing/reads/limits.ts MAX_WAITING_READS
+  it('so many wait for one, and one more asks', async () => {
+    world = await BlocksWorld.start();
+    const [a] = await world.askers(1);
+    for (let n = 0; n <= MAX_WAITING_READS; n++) a!.read();
+    await world.mesh.settled(1);
+    expect(world.consolidated).toBe(MAX_WAITING_READS);
+    expect(world.asked).toHaveLength(1);
+    a!.read();
+    await world.nodeWasAsked(2);
+    expect(world.consolidated).toBe(MAX_WAITING_READS);
+  });
+
+  // Limits: link-gateway/src/routing/reads/limits.ts MAX_COPIED_BYTES
+  it('so many copies are made at a time, and whoever is left asks once more, together', async () => {
+    world = await BlocksWorld.start();
+    const block = Buffer.alloc(MIB - 192, 'b');
+    const copies = Math.floor(MAX_COPIED_BYTES / MIB);
+    // The first one asks, so many wait, and two more.
+    const askers = await world.askers(1 + copies + 2);
+    const answers = await allRead(askers);
+    world.answer(world.asked[0]!, block);
+    await world.nodeWasAsked(2);
+    for (let n = 0; n <= copies; n++) await askers[n]!.until(answers[n]!);
+    expect(answers.slice(-2).map(({ isOver }) => isOver)).toEqual([false, false]);
+    world.answer(world.asked[1]!, block);
+    for (const [n, asker] of askers.entries()) await asker.until(answers[n]!);
+    expect([world.asked.length, world.askedAgain]).toEqual([2, 1]);
+  });
+
+  // Limits: link-gateway/src/routing/reads/limits.ts MAX_KEPT_BYTES
+  it('so much is kept of an answer in parts, and past it everybody asks for himself', async () => {
+    world = await BlocksWorld.start();
+    const [a, b, c] = await world.askers(3);
+    const answers = await allRead([a!, b!, c!]);
+    const part = Buffer.alloc(MIB - 192, 'p');
+    const parts = MAX_KEPT_BYTES / MIB;
+    for (let n = 0; n < parts; n++) world.answer(world.asked[0]!, part, { last: false });
+    await a!.member.node.until(() => answers[0]!.messages.length === parts);
+    expect(world.askedAgain).toBe(0);
+    world.answer(world.asked[0]!, part, { last: false });
+    await world.nodeWasAsked(3);
+    expect(world.askedAgain).toBe(2);
+    for (const asked of world.asked) world.answer(asked, 'end');
+    for (const [n, asker] of [a!, b!, c!].entries()) await asker.until(answers[n]!);
+    expect(answers.map(({ messages }) => messages.length)).toEqual([parts + 2, 1, 1]);
   });
 });
