@@ -110,10 +110,10 @@ export class BlocksWorld {
     return askers;
   }
 
-  /** The node has been sent as many requests, and all that was sent has arrived. */
+  /** All that was sent has arrived, and the node has been sent as many requests. */
   async nodeWasAsked(times: number): Promise<void> {
     await this.mesh.settled(1);
-    await this.node.node.until(() => this.asked.length >= times);
+    if (this.asked.length !== times) throw new Error(`the node was asked ${this.asked.length} times, not ${times}`);
   }
 
   /** The node answers a read, in the last of its messages. */
