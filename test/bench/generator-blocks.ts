@@ -36,9 +36,14 @@ export function answerBlock(peer: GeneratorPeer, buf: Buffer, at: number, aux = 
   }
 }
 
-/** True for an answer to a transaction of a peer with a msgid of `from` or more. @throws Error when the router refuses. */
+/** True for the end of a transaction of a peer with a msgid of `from` or more. */
+export function isEnd(buf: Buffer, at: number, cmd: number, from: number): boolean {
+  return (cmd & (REPLY | DELETE)) === (REPLY | DELETE) && buf.readUInt32LE(at + 8) >= from;
+}
+
+/** The same for one that is an answer. @throws Error when the router refuses. */
 export function isAnswer(buf: Buffer, at: number, cmd: number, from: number): boolean {
-  if ((cmd & (REPLY | DELETE)) !== (REPLY | DELETE) || buf.readUInt32LE(at + 8) < from) return false;
+  if (!isEnd(buf, at, cmd, from)) return false;
   const error = buf.readUInt32LE(at + 44);
   if (error !== 0) throw new Error(`the router answered with error ${error}`);
   return true;

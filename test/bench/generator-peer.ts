@@ -17,6 +17,13 @@ export const ERROR = 0xfff01;
 const CONN = { linkid: 0x1108, circuit: 0x1106 };
 const CONN_BODY = { linkid: 448, circuit: 320 };
 
+/** Whose spans a LNK_CONN asks for. */
+export interface Asks {
+  readonly peerType: number;
+  /** linkid: pfs_clid, circuit: peer_id; 16 bytes. */
+  readonly cluster: Buffer;
+}
+
 /** What a peer does with a message: offsets are into `buf`, nothing is kept. */
 export type OnMessage = (peer: GeneratorPeer, buf: Buffer, at: number, cmd: number) => void;
 
@@ -40,13 +47,14 @@ export class GeneratorPeer {
     socket.on('data', (chunk: Buffer) => this.#scan(chunk));
   }
 
-  /** Connects and opens LNK_CONN for every peer type. */
+  /** Connects and opens LNK_CONN for every peer type; `asks`: for those spans only that are meant for such a peer of that cluster. */
   static open(
     port: number,
     dialect: BenchDialect,
     label: string,
     onMessage: OnMessage,
     localAddress = '127.0.0.1',
+    asks: Asks | null = null,
   ): Promise<GeneratorPeer> {
     return new Promise((resolve, reject) => {
       const socket = connect({ port, host: '127.0.0.1', localAddress, noDelay: true });
@@ -60,7 +68,8 @@ export class GeneratorPeer {
         const body = Buffer.alloc(CONN_BODY[dialect]);
         body.write(label, 0, 16, 'latin1');
         body.fill(0xff, 48, 56);
-        body[56] = dialect === 'linkid' ? 1 : 3;
+        body[56] = asks?.peerType ?? (dialect === 'linkid' ? 1 : 3);
+        asks?.cluster.copy(body, 16);
         peer.send(CONN[dialect] | CREATE, 0x1000, 0, 0, 0, 0, body, 0);
         peer.flush();
         resolve(peer);
@@ -193,10 +202,13 @@ function zeroCrc(bytes: number): number {
   return crc;
 }
 
+/** First byte of the id of the cluster that nodes are of. */
+export const CLUSTER = 0xc1;
+
 /** The payload of a LNK_SPAN for node number `n` of one cluster. */
-export function spanBody(dialect: BenchDialect, n: number): Buffer {
+export function spanBody(dialect: BenchDialect, n: number, cluster = CLUSTER): Buffer {
   const body = Buffer.alloc(384);
-  body[0] = 0xc1;
+  body[0] = cluster;
   body.writeUInt32LE(n, 16);
   body[20] = 0x77;
   body[33] = 3;

@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- name… [--against REV] [--rounds N] [--seconds S] [options of scale]]`: measures, prints tables, asserts nothing.
+ * `npm run bench [-- name… [--against REV] [--rounds N] [--seconds S] [options of scale] [--leafs N]]`: measures, prints tables, asserts nothing.
  * Names: those below; none: all. `--against`: those that run in rounds, in turns with that commit.
  */
 
@@ -8,13 +8,20 @@ import { checkOut, RevisionError } from './against.ts';
 import { benchFairness } from './fairness.ts';
 import { benchFlood } from './flood.ts';
 import { benchIdleConnections } from './idle-connections.ts';
+import { benchLeafs } from './leafs.ts';
 import { machine } from './machine.ts';
 import { benchRounds, ROUND_TITLES } from './rounds.ts';
 import { benchScale, SCALE_OPTIONS, ScaleArgumentError } from './scale.ts';
 import { benchVolconf } from './volconf.ts';
 
 const { values: options, positionals } = parseArgs({
-  options: { ...SCALE_OPTIONS, against: { type: 'string' }, rounds: { type: 'string' }, seconds: { type: 'string' } },
+  options: {
+    ...SCALE_OPTIONS,
+    against: { type: 'string' },
+    rounds: { type: 'string' },
+    seconds: { type: 'string' },
+    leafs: { type: 'string' },
+  },
   allowPositionals: true,
 });
 
@@ -23,6 +30,7 @@ const ONCE: Record<string, () => Promise<void>> = {
   memory: benchIdleConnections,
   flood: benchFlood,
   volconf: benchVolconf,
+  leafs: () => benchLeafs(positive('leafs', options.leafs ?? '10000'), seconds),
   scale: () => benchScale(options),
 };
 const IN_ROUNDS = Object.keys(ROUND_TITLES);

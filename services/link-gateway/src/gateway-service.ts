@@ -199,7 +199,12 @@ export class Gateway implements Service, AttachHost {
     const relays = this.#relays;
     const links = new Links({ ...shared, relays, tracing });
     this.#router = new Router(
-      { onDemandIdle: options.onDemandIdle, name: options.name, node: gatewayUuid(this.id) },
+      {
+        onDemandIdle: options.onDemandIdle,
+        consolidateReads: options.consolidateReads,
+        name: options.name,
+        node: gatewayUuid(this.id),
+      },
       { clock, metrics, tables, relays, links, flow, trunks },
     );
     const lnkConns = new LnkConns({ ...shared, relays, media, ownLnkConn, events: peerEvents });

@@ -57,6 +57,9 @@ export class GatewayMetrics {
   routedTransactions = 0;
   /** Messages for other peers that could not be passed on. */
   routedDropped = 0;
+  /** Reads that waited for the answer to the same one of somebody else, and those of them that got none. */
+  readsConsolidated = 0;
+  readsAskedAgain = 0;
   shellCommands = 0;
   shellRefused = 0;
   probesSent = 0;

@@ -73,6 +73,16 @@ export function registerMetrics(to: Metrics, measured: Measured): void {
   to.counter(name('unknown_commands_total'), 'Commands answered NOSUPP.', () => m.unknownCommands);
   to.counter(name('ignored_messages_total'), 'Messages that mean nothing where they came.', () => m.ignoredMessages);
   to.counter(name('routed_transactions_total'), 'Transactions passed on to other peers.', () => m.routedTransactions);
+  to.counter(
+    name('reads_consolidated_total'),
+    'Reads that waited for the answer to the same one of somebody else.',
+    () => m.readsConsolidated,
+  );
+  to.counter(
+    name('reads_asked_again_total'),
+    'Those of them that got none, and for which the node was asked after all.',
+    () => m.readsAskedAgain,
+  );
   to.counter(name('routed_dropped_total'), 'Messages for other peers not passed on.', () => m.routedDropped);
   to.counter(name('shell_commands_total'), 'Debug shell commands.', () => m.shellCommands);
   to.counter(name('shell_refused_total'), 'Debug shell commands too long or too many.', () => m.shellRefused);

@@ -38,6 +38,16 @@ const gatewayName = text({
   says: 'must be made of a-z, 0-9 and -, and neither begin nor end with -',
 });
 
+const clusterText = text({
+  pattern: /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i,
+  says: 'must be a UUID, as xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx',
+});
+
+/** A cluster by its UUID, in lower case. */
+function clusterId(written: string): string {
+  return clusterText(written).toLowerCase();
+}
+
 const positive = { min: 1, max: 2 ** 31 };
 
 /** Everything an operator can set about a gateway. */
@@ -136,6 +146,14 @@ export const gatewaySettings = {
     default: '30s',
     describe: 'A span relayed only as the way back for messages (linkid) is closed when unused for this long.',
     parse: duration({ min: 1 }),
+  }),
+  consolidateReads: setting({
+    env: 'SPANMESH_CONSOLIDATE_READS',
+    flag: '--consolidate-reads',
+    default: '',
+    describe:
+      'Clusters (circuit: peer_id) whose nodes are asked once for a block that many read at a time: comma-separated UUIDs; empty: none.',
+    parse: list(clusterId, { max: 64 }),
   }),
   stopTimeout: setting({
     env: 'SPANMESH_STOP_TIMEOUT',

@@ -5,7 +5,8 @@ import { type DialectRules, rulesOf } from '../dialect.ts';
 import { ErrorCode } from '../error-code.ts';
 import type { Frame } from '../wire/frame.ts';
 import { FrameReader } from '../wire/framing.ts';
-import { keepFrame, RecordingSide } from './recording-side.fixture.ts';
+import { keepFrame } from '../wire/kept-frame.ts';
+import { RecordingSide } from './recording-side.fixture.ts';
 import type { LinkAddress, Transaction } from './transaction.ts';
 
 const CAPTURES = new URL('../../../../test/data/captures/', import.meta.url);

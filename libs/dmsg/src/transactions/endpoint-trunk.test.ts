@@ -17,8 +17,9 @@ import { CIRCUIT, type DialectRules, LINKID, TRUNK } from '../dialect.ts';
 import { DmsgError } from '../dmsg-error.ts';
 import type { Frame } from '../wire/frame.ts';
 import { FrameReader } from '../wire/framing.ts';
+import { keepFrame } from '../wire/kept-frame.ts';
 import { encodeMessage, type Id64 } from '../wire/message.ts';
-import { carry, keepFrame, RecordingSide } from './recording-side.fixture.ts';
+import { carry, RecordingSide } from './recording-side.fixture.ts';
 import type { LinkAddress, Transaction } from './transaction.ts';
 
 const SPAN: Id64 = { lo: 0x5a, hi: 1 };

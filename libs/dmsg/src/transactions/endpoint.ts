@@ -295,6 +295,22 @@ export class Endpoint implements TransactionEndpoint {
     return true;
   }
 
+  /** `forward` of a copy: the frame stays as it is, for others to be sent as well. */
+  forwardCopy(tx: Transaction, frame: Frame): boolean {
+    if ((tx.state & (TX_DELETED | GONE)) !== 0) {
+      this.dropped++;
+      return false;
+    }
+    const { cmd } = frame;
+    const ended = (cmd & DELETE) === 0 ? null : this.#endStacked(tx);
+    if (this.#sending !== null) this.#sending(tx);
+    const first = (tx.state & TX_CREATED) === 0 ? CREATE : 0;
+    const word = ((cmd & ~STATE_BITS) | tx.sendFlags | first) >>> 0;
+    this.#writer.passCopy(frame, word, tx.msgidLo, tx.msgidHi, tx.fromLo, tx.fromHi, tx.toLo, tx.toHi);
+    this.#sent(tx, cmd, ended);
+    return true;
+  }
+
   /**
    * Closes our direction with a bare LNK_ERROR|DELETE; everything stacked on it is ended first, leaves first, with ABORT and
    * LOSTLINK (protocol.md, "stacking"). Nothing happens if it is closed already.

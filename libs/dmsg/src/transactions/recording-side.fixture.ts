@@ -2,6 +2,7 @@ import { DELETE } from '../command.ts';
 import type { DialectRules } from '../dialect.ts';
 import type { Frame } from '../wire/frame.ts';
 import { FrameReader } from '../wire/framing.ts';
+import { keepFrame } from '../wire/kept-frame.ts';
 import { encodeMessage, type Id64, type MessageFields } from '../wire/message.ts';
 import { OutBuffer } from '../wire/out-buffer.ts';
 import { SaltSequence } from '../wire/salt.ts';
@@ -18,13 +19,6 @@ export function describeFrame(frame: Frame): string {
     id(frame.circuitLo, frame.circuitHi) + (target === '0' ? '' : `>${target}`),
     ...(frame.error === 0 ? [] : [`error ${frame.error.toString(16)}`]),
   ].join(' ');
-}
-
-/** A copy of a frame that stays valid. */
-export function keepFrame(frame: Frame): Frame {
-  const bytes = frame.headBytes + frame.auxPadded;
-  const buf = frame.buf.slice(frame.off, frame.off + bytes);
-  return { ...frame, buf, view: new DataView(buf.buffer, buf.byteOffset, buf.length), off: 0 };
 }
 
 export function idOf(tx: Transaction): Id64 {

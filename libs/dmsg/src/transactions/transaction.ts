@@ -78,6 +78,7 @@ export interface TransactionEndpoint {
   ): Transaction<Data>;
   send(tx: Transaction, cmd: number, error?: number, payload?: Uint8Array | null, aux?: Uint8Array | null): boolean;
   forward(tx: Transaction, frame: Frame): boolean;
+  forwardCopy(tx: Transaction, frame: Frame): boolean;
   end(tx: Transaction, error?: number, abort?: boolean): void;
   abandon(tx: Transaction): void;
   oneWay(

@@ -18,6 +18,7 @@ import {
   sealHeader,
   TARGET_AT,
   writeCoreHeader,
+  writeU32,
 } from './header.ts';
 import { headerCrcChange } from './header-crc.ts';
 import type { Outbox } from './outbox.ts';
@@ -152,6 +153,41 @@ export class MessageWriter {
       sealHeader(buf, off, headBytes, salt);
     }
     this.#out.pass(buf, off, off + headBytes + auxPadded);
+    this.messages++;
+  }
+
+  /**
+   * As `pass`, of a copy: the frame stays as it is, for others to be sent as well. What `pass` leaves as it came is the same byte for byte,
+   * aux_crc too.
+   */
+  passCopy(
+    frame: Frame,
+    cmd: number,
+    msgidLo: number,
+    msgidHi: number,
+    fromLo: number,
+    fromHi: number,
+    toLo: number,
+    toHi: number,
+  ): void {
+    const { buf, off, headBytes, auxPadded } = frame;
+    const { stacked, auxUnit, auxLimit } = this.#rules;
+    if (auxPadded > auxLimit) throw new DmsgError(ErrorCode.FIELD, 'aux data too large', { auxPadded, auxLimit });
+    const out = this.#out;
+    out.reserve(headBytes + auxPadded);
+    const { buf: to, at } = out;
+    to.set(buf.subarray(off, off + headBytes + auxPadded), at);
+    if (auxPadded !== 0) writeU32(to, at + AUX_BYTES_AT, auxUnit === 1 ? frame.auxBytes : auxPadded / auxUnit);
+    writeU32(to, at + CMD_AT, cmd);
+    writeU32(to, at + MSGID_AT, msgidLo);
+    writeU32(to, at + MSGID_AT + 4, msgidHi);
+    writeU32(to, at + CIRCUIT_AT, fromLo);
+    writeU32(to, at + CIRCUIT_AT + 4, fromHi);
+    if (!stacked) {
+      writeU32(to, at + TARGET_AT, toLo);
+      writeU32(to, at + TARGET_AT + 4, toHi);
+    }
+    sealHeader(to, at, headBytes, this.#salts.next());
     this.messages++;
   }
 }

@@ -15,9 +15,10 @@ import {
 import { type Dialect, rulesOf } from '@spanmesh/dmsg/dialect';
 import { ErrorCode } from '@spanmesh/dmsg/error-code';
 import type { Frame } from '@spanmesh/dmsg/frame';
+import { keepFrame } from '@spanmesh/dmsg/kept-frame';
 import { BLK_IO_BYTES, BLK_OPEN_BYTES, decodeBlkError, encodeBlkIo, encodeBlkOpen } from '@spanmesh/dmsg/payload/blk';
 import { decodeShellText, shellAux } from '@spanmesh/dmsg/payload/dbg-shell';
-import { carry, keepFrame, RecordingSide } from '@spanmesh/dmsg/recording-side.fixture';
+import { carry, RecordingSide } from '@spanmesh/dmsg/recording-side.fixture';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';

@@ -117,7 +117,7 @@ function world({ reachable = ['x.00000001', 'y.00000001'] }: { reachable?: strin
       const flow = new Flow();
       const route = new LocalRoute(
         handlers,
-        { endpoint, circuit: null, address: null, pressure },
+        { endpoint, circuit: null, address: null, blocks: null, pressure },
         { flow, metrics: { routedDropped: 0 }, routes: new RouteClass(1), ended: () => {} },
       );
       routes.push(route);

@@ -11,6 +11,7 @@ import { ArrivedAtClients } from './arrived-at-clients.ts';
 import { ArrivedRoute } from './arrived-route.ts';
 import type { Joins } from './joins.ts';
 import type { LocalClients } from './local-clients.ts';
+import type { Consolidation } from './reads/consolidation.ts';
 import type { ReturnPaths } from './return-paths.ts';
 import type { TrunkRoutes } from './trunk-routes.ts';
 import type { RemoteLinkKey, RouteEnd, RouteSource, RouteTerminal } from './trunks.ts';
@@ -23,6 +24,8 @@ export interface ArrivedRoutesDependencies {
   readonly returnPaths: ReturnPaths;
   readonly clients: LocalClients;
   readonly joins: Joins;
+  /** null: no cluster's reads are. */
+  readonly consolidation: Consolidation | null;
 }
 
 /** Routes of other gateways to links of this one, and (linkid) to the span of this gateway for its own clients. */
@@ -44,11 +47,11 @@ export class ArrivedRoutes implements RouteTerminal {
       return null;
     }
     if (link === OWN_SPAN) return source === null || dialect !== 'linkid' ? null : this.#toClients(source);
-    const { tables, returnPaths, clock, joins } = this.#deps;
+    const { tables, returnPaths, clock, joins, consolidation } = this.#deps;
     const found = tables.links.get(link);
     if (found === undefined || found.source.dialect !== dialect || found.connection.endpoint === null) return null;
     const arrived = new ArrivedRoute(route, found, {
-      joined: joins.fromTrunk,
+      joined: consolidation?.of(found)?.fromTrunk ?? joins.fromTrunk,
       ended: (ended) => {
         this.#open.delete(ended);
         found.users?.delete(ended);

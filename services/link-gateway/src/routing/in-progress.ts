@@ -1,6 +1,6 @@
 import type { Transaction } from '@spanmesh/dmsg/transaction';
 import type { Peer } from '../peers/peer.ts';
-import { Joined } from './joined.ts';
+import { RoutedHandler } from './joined.ts';
 import { LinkidJoined } from './linkid-route.ts';
 import { LocalRoute } from './local-route.ts';
 
@@ -19,5 +19,5 @@ function openAnyway(peer: Peer): number {
 }
 
 function isRouted({ handler }: Transaction): boolean {
-  return handler instanceof Joined || handler instanceof LinkidJoined || handler instanceof LocalRoute;
+  return handler instanceof RoutedHandler || handler instanceof LinkidJoined || handler instanceof LocalRoute;
 }

@@ -15,23 +15,32 @@ export interface JoinedDependencies {
   readonly passed: Passed;
 }
 
+/** A handler of transactions that somebody at this gateway asks others in: it says what ends with each. */
+export abstract class RoutedHandler<Data> implements TransactionHandler<Data> {
+  abstract onMessage(tx: Transaction<Data>, frame: Frame): void;
+  abstract onLost(tx: Transaction<Data>, error: number): void;
+  /** What it is stacked on is about to end: whatever it has on the other side ends, too. */
+  abstract circuitClosing(tx: Transaction<Data>): void;
+}
+
 /**
  * Handler of joined transactions (protocol.md, "Routing, circuit"): what comes in one goes out in its partner, which its `data` is, and
  * what is stacked on one is stacked on the partner. When one is lost the other is aborted with LOSTLINK, and nothing passes any more.
  */
-export class Joined implements TransactionHandler<Transaction> {
+export class Joined extends RoutedHandler<Transaction> {
   /** Handler of the partners. */
   other: Joined = this;
   readonly #metrics: GatewayMetrics;
   readonly #sample: RoutedSample;
-  readonly #routes: RouteClass;
-  readonly #passed: Passed;
+  readonly routes: RouteClass;
+  readonly passed: Passed;
 
   constructor({ metrics, sample, routes, passed }: JoinedDependencies) {
+    super();
     this.#metrics = metrics;
     this.#sample = sample;
-    this.#routes = routes;
-    this.#passed = passed;
+    this.routes = routes;
+    this.passed = passed;
   }
 
   /**
@@ -56,7 +65,7 @@ export class Joined implements TransactionHandler<Transaction> {
     if (target === null || target.txDeleted || !target.endpoint.forwardOneWay(frame, circuit, address)) {
       this.#metrics.routedDropped++;
     } else {
-      this.#passed.add(bytes);
+      this.passed.add(bytes);
     }
   }
 
@@ -69,7 +78,7 @@ export class Joined implements TransactionHandler<Transaction> {
   onMessage(tx: Transaction<Transaction>, frame: Frame): void {
     const partner = tx.data;
     const bytes = bytesOf(frame);
-    if (partner.endpoint.forward(partner, frame)) this.#passed.add(bytes);
+    if (partner.endpoint.forward(partner, frame)) this.passed.add(bytes);
   }
 
   onStacked(circuit: Transaction<Transaction>, tx: Transaction, frame: Frame): void {
@@ -86,8 +95,12 @@ export class Joined implements TransactionHandler<Transaction> {
   }
 
   onGone(tx: Transaction<Transaction>): void {
-    this.#routes.halfGone();
+    this.routes.halfGone();
     this.#sample.ended(tx);
+  }
+
+  circuitClosing({ data }: Transaction<Transaction>): void {
+    abort(data);
   }
 
   #join(
@@ -108,21 +121,25 @@ export class Joined implements TransactionHandler<Transaction> {
       return;
     }
     if (this.#metrics.routedTransactions++ % SAMPLED_TRANSACTIONS === 0) this.#sample.begun(tx);
-    this.#routes.opened();
-    this.#passed.add(bytes);
+    this.routes.opened();
+    this.passed.add(bytes);
     tx.bind<Transaction>(this, partner);
     partner.data = tx;
   }
 }
 
-/** Aborts what is joined to anything that is stacked on `circuit`, leaves first. */
+/** Ends on the other side whatever is stacked on `circuit` here, leaves first. */
 export function abortPartnersOn(circuit: Transaction): void {
   if (circuit.firstChild === null) return;
   for (const tx of circuit.endpoint.stackedOn(circuit)) {
-    if (isJoined(tx)) abort(tx.data);
+    if (isRouted(tx)) tx.handler.circuitClosing(tx);
   }
 }
 
-function isJoined(tx: Transaction): tx is Transaction<Transaction> {
-  return tx.handler instanceof Joined;
+interface RoutedTransaction extends Transaction {
+  handler: RoutedHandler<unknown>;
+}
+
+function isRouted(tx: Transaction): tx is RoutedTransaction {
+  return tx.handler instanceof RoutedHandler;
 }

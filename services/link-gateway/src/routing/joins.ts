@@ -13,18 +13,18 @@ export class Joins {
   /** Of those whose messages go out on a trunk. */
   readonly toTrunk: Joined;
 
-  readonly #sample: RoutedSample;
+  readonly sample: RoutedSample;
 
   /** Joined transactions that are open and measured. */
   get sampled(): number {
-    return this.#sample.size;
+    return this.sample.size;
   }
 
   constructor(deps: { metrics: GatewayMetrics; classes: RouteClasses; clock: Pick<Clock, 'now'> }) {
     const { metrics, clock } = deps;
     const { local, trunk } = deps.classes;
     const sample = new RoutedSample({ clock, seconds: metrics.routed });
-    this.#sample = sample;
+    this.sample = sample;
     this.toPeer = new Joined({ metrics, sample, routes: local, passed: local.out });
     this.fromTrunk = new Joined({ metrics, sample, routes: trunk, passed: trunk.in });
     this.toTrunk = new Joined({ metrics, sample, routes: trunk, passed: trunk.out });

@@ -10,6 +10,7 @@ import type { OpenTables } from '../peers/open-tables.ts';
 import { type Link, OWN_SPAN, RelaySource } from '../peers/peer.ts';
 import { addressOf } from './address.ts';
 import { LocalRoute, type LocalRouteHandlers, type LocalWay } from './local-route.ts';
+import type { Consolidation } from './reads/consolidation.ts';
 import type { ReturnPathUser } from './return-path-user.ts';
 import type { ReturnPaths } from './return-paths.ts';
 import type { RouteClass } from './route-class.ts';
@@ -37,6 +38,8 @@ export interface LocalClientsDependencies {
   readonly returnPaths: ReturnPaths;
   /** Counts what passes on its routes. */
   readonly routes: RouteClass;
+  /** null: no cluster's reads are. */
+  readonly consolidation: Consolidation | null;
 }
 
 /**
@@ -130,12 +133,15 @@ export class LocalClients {
         },
       };
     };
-    if (dialect === 'circuit') return use({ endpoint, circuit: link.tx, address: null, pressure }, () => {});
+    if (dialect === 'circuit') {
+      const blocks = this.#deps.consolidation?.of(link) ?? null;
+      return use({ endpoint, circuit: link.tx, address: null, pressure, blocks }, () => {});
+    }
     const { returnPaths, clock } = this.#deps;
     const user: ReturnPathUser = { returnPathClosing: () => late.route?.returnPathClosing() };
     const back = returnPaths.open(this.ownSpan, link.peer, user, clock.now());
     if (back === null) return null;
-    return use({ endpoint, circuit: null, address: addressOf(back, link), pressure }, () =>
+    return use({ endpoint, circuit: null, address: addressOf(back, link), pressure, blocks: null }, () =>
       returnPaths.release(back, user, clock.now()),
     );
   }
@@ -149,7 +155,7 @@ export class LocalClients {
     if (circuit === null) return null;
     const pressure = trunks.pressureOf(circuit);
     return {
-      way: { endpoint: circuit.endpoint, circuit, address: null, pressure },
+      way: { endpoint: circuit.endpoint, circuit, address: null, pressure, blocks: null },
       release: () => trunkRoutes.release(circuit, user),
     };
   }

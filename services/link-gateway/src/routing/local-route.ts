@@ -15,6 +15,7 @@ import type { GatewayMetrics } from '../metrics.ts';
 import { isLinkLayer, refusesLinkLayer } from '../peers/link-layer.ts';
 import type { LinkUser } from '../peers/peer.ts';
 import { abort } from './abort.ts';
+import type { LinkReads } from './reads/link-reads.ts';
 import type { ReturnPathUser } from './return-path-user.ts';
 import { bytesOf, type RouteClass } from './route-class.ts';
 import type { RouteUser } from './trunk-routes.ts';
@@ -47,6 +48,8 @@ export interface LocalWay {
   /** linkid, link of this gateway. */
   readonly address: LinkAddress | null;
   readonly pressure: Pressure;
+  /** Notes what may write, where reads of others are consolidated; null: they are not. */
+  readonly blocks: Pick<LinkReads, 'opened' | 'said' | 'saidOneWay' | 'gone'> | null;
 }
 
 export interface LocalRouteDependencies {
@@ -111,6 +114,7 @@ export class LocalRoute implements TransactionHandler<TransactionHandler>, LinkU
     const { endpoint, address } = this.#way;
     const on = circuit ?? this.#way.circuit;
     const tx = endpoint.open<TransactionHandler>(cmd, on, this, payload, error, aux, address);
+    this.#way.blocks?.opened(tx, cmd, error, payload, aux?.length ?? 0);
     this.#noteSent(cmd, aux);
     tx.data = handler;
     this.#take(tx);
@@ -119,6 +123,7 @@ export class LocalRoute implements TransactionHandler<TransactionHandler>, LinkU
 
   /** Sends a message in a transaction of this route. False: our direction of it is closed. @throws DmsgError FIELD */
   send(tx: Transaction, cmd: number, error: number, payload: Uint8Array | null, aux: Uint8Array | null): boolean {
+    this.#way.blocks?.said(tx, cmd);
     const sent = tx.endpoint.send(tx, cmd, error, payload, aux);
     if (sent) this.#noteSent(cmd, aux);
     return sent;
@@ -139,7 +144,8 @@ export class LocalRoute implements TransactionHandler<TransactionHandler>, LinkU
     error = 0,
   ): boolean {
     if (!this.#isOpen) return false;
-    const { endpoint, address } = this.#way;
+    const { endpoint, address, blocks } = this.#way;
+    blocks?.saidOneWay(cmd);
     const sent = endpoint.oneWay(cmd, error, payload, aux, circuit ?? this.#way.circuit, address);
     if (sent) this.#noteSent(cmd, aux);
     return sent;
@@ -188,6 +194,7 @@ export class LocalRoute implements TransactionHandler<TransactionHandler>, LinkU
 
   onGone(tx: Transaction<TransactionHandler>): void {
     this.#routes.halfGone();
+    this.#way.blocks?.gone(tx);
     this.#transactions.delete(tx);
     tx.data.onGone?.(tx);
   }

@@ -15,6 +15,7 @@ import { abortPartnersOn, type Joined } from './joined.ts';
 import { Joins } from './joins.ts';
 import { LinkidRouting } from './linkid-routing.ts';
 import { LocalClients, type LocalClientsOptions } from './local-clients.ts';
+import { Consolidation } from './reads/consolidation.ts';
 import { linkidUse } from './relay-use.ts';
 import { ReturnPaths } from './return-paths.ts';
 import { RouteClasses } from './route-class.ts';
@@ -24,6 +25,8 @@ import type { Trunks } from './trunks.ts';
 export interface RouterOptions extends LocalClientsOptions {
   /** How long a route, and then a relay that is open on demand only, may be unused, in milliseconds. */
   readonly onDemandIdle: number;
+  /** Clusters whose reads are consolidated; default: none. */
+  readonly consolidateReads?: readonly string[];
 }
 
 export interface RouterDependencies {
@@ -50,6 +53,8 @@ export class Router implements RelayRouting {
   readonly #returnPaths: ReturnPaths;
   readonly #linkid: LinkidRouting;
   readonly #joins: Joins;
+  /** null: no cluster's reads are. */
+  readonly #consolidation: Consolidation | null;
 
   constructor(options: RouterOptions, { clock, metrics, tables, relays, links, flow, trunks }: RouterDependencies) {
     this.#metrics = metrics;
@@ -60,6 +65,11 @@ export class Router implements RelayRouting {
     const { classes } = this;
     const joins = new Joins({ metrics, clock, classes });
     this.#joins = joins;
+    const { consolidateReads = [] } = options;
+    const { sample } = joins;
+    this.#consolidation =
+      consolidateReads.length === 0 ? null : new Consolidation(consolidateReads, { metrics, sample, classes });
+    const consolidation = this.#consolidation;
     const routes = classes.client;
     const clients = new LocalClients(options, {
       clock,
@@ -70,9 +80,19 @@ export class Router implements RelayRouting {
       trunkRoutes,
       returnPaths,
       routes,
+      consolidation,
     });
     this.clients = clients;
-    this.terminal = new ArrivedRoutes({ clock, metrics, tables, trunkRoutes, returnPaths, clients, joins });
+    this.terminal = new ArrivedRoutes({
+      clock,
+      metrics,
+      tables,
+      trunkRoutes,
+      returnPaths,
+      clients,
+      joins,
+      consolidation,
+    });
     this.#linkid = new LinkidRouting({ metrics, trunkRoutes, returnPaths, clients, classes, relays, links });
     relays.routing = this;
   }
@@ -99,6 +119,9 @@ export class Router implements RelayRouting {
       returnPathsOnDemand: this.#returnPaths.onDemand,
       linksOfLocalRoutes: this.clients.links,
       sampledTransactions: this.#joins.sampled,
+      consolidatedLinks: this.#consolidation?.links ?? 0,
+      consolidatedTransactions: this.#consolidation?.sent ?? 0,
+      consolidatedKeptBytes: this.#consolidation?.keptBytes ?? 0,
     };
   }
 
@@ -129,7 +152,11 @@ export class Router implements RelayRouting {
 
   /** circuit: handler of what the relay's peer begins on it. */
   #joinedOver(relay: Relay | null): Joined {
-    return relay === null || relay.source.gateway === '' ? this.#joins.toPeer : this.#joins.toTrunk;
+    if (relay === null) return this.#joins.toPeer;
+    const { gateway, local } = relay.source;
+    if (gateway !== '') return this.#joins.toTrunk;
+    if (this.#consolidation === null || local === null) return this.#joins.toPeer;
+    return this.#consolidation.of(local)?.toPeer ?? this.#joins.toPeer;
   }
 
   /** circuit: what the link of a relay is for those who open transactions on it; null: out of reach. */

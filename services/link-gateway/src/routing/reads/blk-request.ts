@@ -1,0 +1,82 @@
+import {
+  ABORT,
+  BASE_MASK,
+  BLK_CLOSE,
+  BLK_ERROR,
+  BLK_FLUSH,
+  BLK_FREEBLKS,
+  BLK_OPEN,
+  BLK_READ,
+  BLK_WRITE,
+  DELETE,
+  LNK_ERROR,
+  LNK_PING,
+} from '@spanmesh/dmsg/command';
+import type { Frame } from '@spanmesh/dmsg/frame';
+import { CORE_HEADER_BYTES, readU32 } from '@spanmesh/dmsg/header';
+import { BLK_IO_BYTES } from '@spanmesh/dmsg/payload/blk';
+import { type BlockRange, EVERYTHING } from './block-range.ts';
+
+/** What a transaction that is opened with a node means for the blocks of the node (protocol.md, "Payloads", BLK). */
+export type BlkRequest =
+  /** A read like others with the same payload. */
+  | { readonly kind: 'read'; readonly range: BlockRange; readonly payload: Buffer }
+  /** It may change them. */
+  | { readonly kind: 'write'; readonly range: BlockRange }
+  /** `payload` says for what; null: there is more to it than that. */
+  | { readonly kind: 'open'; readonly payload: Buffer | null }
+  /** It leaves them as they are. */
+  | { readonly kind: 'other' };
+
+// Offsets in the payload of BLK_READ, WRITE and FREEBLKS: those of protocol.md less 64.
+const OFFSET = 8;
+const BYTES = 16;
+
+/** Commands that leave blocks as they are. Whatever else there is, unknown commands included, may change all of them. */
+const HARMLESS: ReadonlySet<number> = new Set([
+  LNK_ERROR,
+  LNK_PING,
+  BLK_OPEN,
+  BLK_CLOSE,
+  BLK_READ,
+  BLK_FLUSH,
+  BLK_ERROR,
+]);
+
+/** A message with this command may change blocks. */
+export function mayWrite(cmd: number): boolean {
+  return !HARMLESS.has(cmd & BASE_MASK);
+}
+
+/** What the first message of a transaction asks for. */
+export function requestOfFrame({ cmd, error, buf, off, headBytes, auxPadded }: Frame): BlkRequest {
+  return requestOf(cmd, error, buf.subarray(off + CORE_HEADER_BYTES, off + headBytes), auxPadded);
+}
+
+/** The same; `payload` is copied. */
+export function requestOf(cmd: number, error: number, payload: Uint8Array, auxBytes: number): BlkRequest {
+  const base = cmd & BASE_MASK;
+  const isBare = auxBytes === 0 && error === 0 && (cmd & ABORT) === 0;
+  if (base === BLK_READ) {
+    if (!isBare || payload.length !== BLK_IO_BYTES) return { kind: 'other' };
+    return { kind: 'read', range: rangeOf(payload, 0), payload: Buffer.from(payload) };
+  }
+  if (base === BLK_OPEN) {
+    // An open that its sender closes at once is for nothing.
+    const payloadOfBare = isBare && (cmd & DELETE) === 0 ? Buffer.from(payload) : null;
+    return { kind: 'open', payload: payloadOfBare };
+  }
+  if (!mayWrite(base)) return { kind: 'other' };
+  const isWhole = (base === BLK_WRITE || base === BLK_FREEBLKS) && (cmd & DELETE) !== 0;
+  const range = isWhole && payload.length >= BLK_IO_BYTES ? rangeOf(payload, auxBytes) : EVERYTHING;
+  return { kind: 'write', range };
+}
+
+/** Of data as long as it says, or as it is, whichever is more. */
+function rangeOf(payload: Uint8Array, auxBytes: number): BlockRange {
+  return {
+    offsetLo: readU32(payload, OFFSET),
+    offsetHi: readU32(payload, OFFSET + 4),
+    bytes: Math.max(readU32(payload, BYTES), auxBytes),
+  };
+}

@@ -1,0 +1,87 @@
+import { formatUuid } from '@spanmesh/dmsg/uuid';
+import type { GatewayMetrics } from '../../metrics.ts';
+import type { Link } from '../../peers/peer.ts';
+import type { RouteClasses } from '../route-class.ts';
+import type { RoutedSample } from '../routed-sample.ts';
+import { LinkReads } from './link-reads.ts';
+import { NodeBlocks } from './node-blocks.ts';
+import type { SharedRead } from './shared-read.ts';
+
+// Offsets in the payload of LNK_SPAN, circuit: those of protocol.md less 64.
+const PEER_ID = 0;
+const PFS_ID_END = 32;
+const PEER_TYPE = 33;
+const LABELS = 112;
+
+export interface ConsolidationDependencies {
+  readonly metrics: GatewayMetrics;
+  readonly sample: RoutedSample;
+  readonly classes: RouteClasses;
+}
+
+/** Which links of this gateway have their reads consolidated (architecture.md, "Consolidated reads"): circuit ones of some clusters. */
+export class Consolidation {
+  readonly #clusters: ReadonlySet<string>;
+  readonly #deps: ConsolidationDependencies;
+  readonly #links = new Map<Link, LinkReads>();
+  /** By node, with how many links lead there: all of them are ways to the same blocks. */
+  readonly #nodes = new Map<string, { readonly blocks: NodeBlocks<SharedRead>; links: number }>();
+  readonly #kept = { bytes: 0 };
+
+  /** `clusters`: peer_ids, canonical texts. */
+  constructor(clusters: readonly string[], deps: ConsolidationDependencies) {
+    this.#clusters = new Set(clusters);
+    this.#deps = deps;
+  }
+
+  /** Links whose reads are consolidated, as far as somebody has used them. */
+  get links(): number {
+    return this.#links.size;
+  }
+
+  /** Transactions that their nodes have been sent and that mean something here. */
+  get sent(): number {
+    let sum = 0;
+    for (const { size } of this.#links.values()) sum += size;
+    return sum;
+  }
+
+  /** Bytes of answers that are kept for others. */
+  get keptBytes(): number {
+    return this.#kept.bytes;
+  }
+
+  /** Those of a link; null: they are not consolidated. */
+  of(link: Link): LinkReads | null {
+    const known = this.#links.get(link);
+    if (known !== undefined) return known;
+    const { dialect, payload } = link.source;
+    // BLK is of the circuit dialect alone (protocol.md, "Message").
+    if (dialect !== 'circuit' || !this.#clusters.has(formatUuid(payload, PEER_ID))) return null;
+    const key = keyOfNode(payload);
+    let node = this.#nodes.get(key);
+    if (node === undefined) {
+      node = { blocks: new NodeBlocks(), links: 0 };
+      this.#nodes.set(key, node);
+    }
+    node.links++;
+    const reads = new LinkReads(link, node.blocks, { ...this.#deps, kept: this.#kept });
+    this.#links.set(link, reads);
+    link.users ??= new Set();
+    link.users.add({ linkClosing: () => this.#forget(link, reads, key) });
+    return reads;
+  }
+
+  #forget(link: Link, reads: LinkReads, key: string): void {
+    reads.close();
+    this.#links.delete(link);
+    const node = this.#nodes.get(key);
+    if (node !== undefined && --node.links === 0) this.#nodes.delete(key);
+  }
+}
+
+/** protocol.md, "The link layer" 2: cluster and node. */
+function keyOfNode(payload: Buffer): string {
+  const labels = payload.toString('latin1', LABELS);
+  return `${payload[PEER_TYPE]} ${payload.toString('latin1', PEER_ID, PFS_ID_END)} ${labels}`;
+}

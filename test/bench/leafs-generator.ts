@@ -1,0 +1,234 @@
+/**
+ * Load generator, a process of its own that is told over IPC what to do (LeafsOrder) and answers (LeafsDone): nodes, and leafs that call
+ * them; a leaf is a peer without a span. Latencies in microseconds.
+ */
+import { performance } from 'node:perf_hooks';
+import { answerBlock, askForBlock, asksForBlock, isEnd } from './generator-blocks.ts';
+import { type BenchDialect, CLUSTER, CREATE, GeneratorPeer, REPLY, SPAN, spanBody } from './generator-peer.ts';
+
+/** Gateways that have a port of each dialect. */
+export type GatewayPorts = Record<BenchDialect, number>;
+
+/** What it can be told to do. */
+export type LeafsOrder =
+  /** Connects so many nodes of each dialect, by turns to these gateways, and a peer that offers so many spans of another cluster. */
+  | { what: 'nodes'; gateways: readonly GatewayPorts[]; circuit: number; linkid: number; others: number }
+  /** Connects leafs to the first gateway, and waits until each has a relay of every node of its dialect. */
+  | { what: 'connect'; circuit: number; linkid: number }
+  /** So many leafs of a dialect (or all) run transactions with the nodes, each so many at a time, for so long. */
+  | {
+      what: 'call';
+      leafs: number;
+      dialect: BenchDialect | 'both';
+      inFlight: number;
+      nodes: 'here' | 'all';
+      seconds: number;
+    }
+  /** Two busy peers: one leaf, the first node, so many at a time. */
+  | { what: 'pair'; dialect: BenchDialect; inFlight: number; seconds: number }
+  /** So many circuit leafs read one block of the first node, which takes a while for each answer of so many bytes. */
+  | { what: 'hot'; leafs: number; delayMs: number; bytes: number; seconds: number };
+
+export interface LeafsDone {
+  readonly roundTrips: number;
+  readonly seconds: number;
+  readonly p50Us: number;
+  readonly p99Us: number;
+  /** Requests that nodes were sent. */
+  readonly asked: number;
+  /** Of the round trips: those that ended with an error. */
+  readonly failed: number;
+  /** LNK_SPANs that leafs have been sent, in all. */
+  readonly relays: number;
+}
+
+const FIRST_REQUEST = 0x40000000;
+const FIRST_SPAN = 0x10000;
+/** Of one leaf: its answers may overtake each other, not by as much. */
+const MOST_IN_FLIGHT = 64;
+const PEER_CLIENT = 63;
+const PEER_HAMMER2 = 3;
+/** Leafs that come from one address: real ones have addresses of their own, and a share each. */
+const LEAFS_PER_ADDRESS = 200;
+/** Connections that are opened at a time. */
+const AT_A_TIME = 100;
+
+const cluster = Buffer.alloc(16);
+cluster[0] = CLUSTER;
+
+interface Node {
+  readonly dialect: BenchDialect;
+  readonly number: number;
+  readonly isHere: boolean;
+}
+
+class Leaf {
+  connection!: GeneratorPeer;
+  /** By the node's number: low and high half of what its relay is called. */
+  readonly relays = new Map<number, { lo: number; hi: number }>();
+  #next = FIRST_REQUEST;
+  /** By the last bits of the request's number. */
+  readonly #sentAt = new Float64Array(MOST_IN_FLIGHT);
+
+  ask(node: number): void {
+    this.#sentAt[this.#next % MOST_IN_FLIGHT] = performance.now();
+    askForBlock(this.connection, this.#next++, this.relays.get(node)!, 0);
+  }
+
+  waitedMs(request: number): number {
+    return performance.now() - this.#sentAt[request % MOST_IN_FLIGHT]!;
+  }
+}
+
+const nodes: Node[] = [];
+const nodePeers: GeneratorPeer[] = [];
+const leafs: Record<BenchDialect, Leaf[]> = { circuit: [], linkid: [] };
+let port: GatewayPorts;
+let asked = 0;
+let relays = 0;
+let failed = 0;
+let onRelay: () => void = () => {};
+let onAnswer: (leaf: Leaf, request: number) => void = () => {};
+/** How nodes answer. */
+let answer = (peer: GeneratorPeer, buf: Buffer, at: number) => answerBlock(peer, buf, at);
+
+async function connectNodes(order: LeafsOrder & { what: 'nodes' }): Promise<void> {
+  [port] = order.gateways as [GatewayPorts];
+  for (const dialect of ['circuit', 'linkid'] as const) {
+    for (let n = 0; n < order[dialect]; n++) {
+      const gateway = n % order.gateways.length;
+      const number = 1 + nodes.length;
+      const onMessage = (peer: GeneratorPeer, buf: Buffer, at: number, cmd: number) => {
+        if (!asksForBlock(cmd)) return;
+        asked++;
+        answer(peer, buf, at);
+      };
+      // linkid: a node of a cluster of its own asks for no spans but for the router's, which leafs stand behind.
+      const peer = await GeneratorPeer.open(order.gateways[gateway]![dialect], dialect, `node${number}`, onMessage);
+      peer.send(SPAN | CREATE, FIRST_SPAN, 0, 0, 0, 0, spanBody(dialect, number), 0);
+      peer.flush();
+      nodes.push({ dialect, number, isHere: gateway === 0 });
+      nodePeers.push(peer);
+    }
+  }
+  for (const dialect of ['circuit', 'linkid'] as const) {
+    const peer = await GeneratorPeer.open(port[dialect], dialect, 'others', () => {});
+    for (let n = 0; n < order.others / 2; n++) {
+      peer.send(SPAN | CREATE, FIRST_SPAN + n, 0, 0, 0, 0, spanBody(dialect, 0x100000 + n, CLUSTER + 1), 0);
+    }
+    peer.flush();
+  }
+}
+
+async function connectLeafs(dialect: BenchDialect, count: number): Promise<void> {
+  const own = nodes.filter((node) => node.dialect === dialect);
+  const all = leafs[dialect];
+  const reach = relays + count * own.length;
+  const peerType = dialect === 'circuit' ? PEER_CLIENT : PEER_HAMMER2;
+  const open = async (n: number) => {
+    const leaf = new Leaf();
+    all.push(leaf);
+    const group = 1 + Math.floor(n / LEAFS_PER_ADDRESS);
+    const address = `127.${dialect === 'circuit' ? 1 : 2}.0.${group}`;
+    const onMessage = (_peer: GeneratorPeer, buf: Buffer, at: number, cmd: number) => {
+      if ((cmd & 0xffffff) === SPAN && (cmd & (CREATE | REPLY)) >> 0 === CREATE >> 0) {
+        leaf.relays.set(buf.readUInt32LE(at + 80), { lo: buf.readUInt32LE(at + 8), hi: buf.readUInt32LE(at + 12) });
+        relays++;
+        onRelay();
+      } else if (isEnd(buf, at, cmd, FIRST_REQUEST)) {
+        // A trunk that is lost on a busy machine ends what runs over it.
+        if (buf.readUInt32LE(at + 44) !== 0) failed++;
+        onAnswer(leaf, buf.readUInt32LE(at + 8));
+      }
+    };
+    const asks = { peerType, cluster };
+    leaf.connection = await GeneratorPeer.open(port[dialect], dialect, `l${dialect[0]}${n}`, onMessage, address, asks);
+  };
+  for (let n = 0; n < count; n += AT_A_TIME) {
+    await Promise.all(Array.from({ length: Math.min(AT_A_TIME, count - n) }, (_, i) => open(n + i)));
+  }
+  await new Promise<void>((resolve) => {
+    onRelay = () => relays >= reach && resolve();
+    onRelay();
+  });
+}
+
+/** Each of the leafs calls, again and again; what node next: `pick`. */
+async function run(callers: readonly Leaf[], inFlight: number, seconds: number, pick: (leaf: Leaf) => number) {
+  const waited: number[] = [];
+  const began = performance.now();
+  const end = began + seconds * 1000;
+  let open = callers.length * inFlight;
+  let roundTrips = 0;
+  await new Promise<void>((resolve) => {
+    onAnswer = (leaf, request) => {
+      roundTrips++;
+      waited.push(leaf.waitedMs(request));
+      if (performance.now() < end) leaf.ask(pick(leaf));
+      else if (--open === 0) resolve();
+    };
+    for (const leaf of callers) {
+      for (let n = 0; n < inFlight; n++) leaf.ask(pick(leaf));
+      leaf.connection.flush();
+    }
+  });
+  const took = (performance.now() - began) / 1000;
+  waited.sort((a, b) => a - b);
+  const at = (part: number) => (waited[Math.floor(waited.length * part)] ?? 0) * 1000;
+  return { roundTrips, seconds: took, p50Us: at(0.5), p99Us: at(0.99) };
+}
+
+function pickFrom(which: 'here' | 'all'): (leaf: Leaf) => number {
+  const numbers = (dialect: BenchDialect) =>
+    nodes.filter((node) => node.dialect === dialect && (which === 'all' || node.isHere)).map(({ number }) => number);
+  const of = { circuit: numbers('circuit'), linkid: numbers('linkid') };
+  let next = 0;
+  return ({ connection: { dialect } }) => of[dialect][next++ % of[dialect].length]!;
+}
+
+const NOTHING = { roundTrips: 0, seconds: 0, p50Us: 0, p99Us: 0 };
+
+async function obey(order: LeafsOrder): Promise<LeafsDone> {
+  const before = { asked, failed };
+  let done = NOTHING;
+  switch (order.what) {
+    case 'nodes':
+      await connectNodes(order);
+      break;
+    case 'connect':
+      await connectLeafs('circuit', order.circuit);
+      await connectLeafs('linkid', order.linkid);
+      break;
+    case 'call': {
+      const { dialect, leafs: count, seconds } = order;
+      const callers = dialect === 'both' ? [...leafs.circuit, ...leafs.linkid] : leafs[dialect];
+      done = await run(callers.slice(0, count), order.inFlight, seconds, pickFrom(order.nodes));
+      break;
+    }
+    case 'pair': {
+      const [leaf] = leafs[order.dialect];
+      const first = nodes.find((node) => node.dialect === order.dialect && node.isHere)!.number;
+      done = await run([leaf!], order.inFlight, order.seconds, () => first);
+      break;
+    }
+    case 'hot': {
+      const { delayMs, bytes } = order;
+      const instant = answer;
+      answer = (peer, buf, at) => {
+        const head = Buffer.from(buf.subarray(at, at + 64));
+        setTimeout(() => {
+          answerBlock(peer, head, 0, bytes);
+          peer.flush();
+        }, delayMs);
+      };
+      const first = nodes.find((node) => node.dialect === 'circuit' && node.isHere)!.number;
+      done = await run(leafs.circuit.slice(0, order.leafs), 1, order.seconds, () => first);
+      answer = instant;
+      break;
+    }
+  }
+  return { ...done, asked: asked - before.asked, failed: failed - before.failed, relays };
+}
+
+process.on('message', (order: LeafsOrder) => void obey(order).then((done) => process.send!(done)));
+process.on('disconnect', () => process.exit(0));
