@@ -5,6 +5,7 @@
 
 import { parseArgs } from 'node:util';
 import { checkOut, RevisionError } from './against.ts';
+import { benchConsole } from './console.ts';
 import { benchFairness } from './fairness.ts';
 import { benchFlood } from './flood.ts';
 import { benchIdleConnections } from './idle-connections.ts';
@@ -24,6 +25,7 @@ const ONCE: Record<string, () => Promise<void>> = {
   flood: benchFlood,
   volconf: benchVolconf,
   scale: () => benchScale(options),
+  console: benchConsole,
 };
 const IN_ROUNDS = Object.keys(ROUND_TITLES);
 const all = options.against === undefined ? [...IN_ROUNDS, ...Object.keys(ONCE)] : IN_ROUNDS;

@@ -51,8 +51,8 @@ export function OverviewView() {
           <Tile name="LNK_CONNs" n={counts?.lnkConns} to="connections" />
           <Tile name="relays" n={counts?.relays} to="tree" />
           <Tile name="refused relays" n={counts?.refused} to="tree" />
-          <Tile name="routed, messages/s" n={passed === null ? '–' : quantity(passed.messages)} to="connections" />
-          <Tile name="routed, bytes/s" n={passed === null ? '–' : quantity(passed.bytes)} to="connections" />
+          <Tile name="routed msg/s" n={passed === null ? '–' : quantity(passed.messages)} to="connections" />
+          <Tile name="routed B/s" n={passed === null ? '–' : quantity(passed.bytes)} to="connections" />
         </dl>
       </section>
       <div class="columns">
