@@ -156,6 +156,7 @@ it('a page of the standby goes on over a fail-over, says what is missing, and sh
     await page.locator('.tiles div', { hasText: 'nodes' }).getByText('6', { exact: true }).waitFor();
     await leader.stop('SIGKILL');
     await page.getByText(/the topology replica at \S+ is missing for/).waitFor({ timeout: 30_000 });
+    expect(await axeViolations(page)).toEqual([]);
     await page.locator('[data-state=good]').waitFor();
     await page.getByRole('cell', { name: /leader, epoch/ }).waitFor();
     await page.locator('.changes li', { hasText: 'leader-changed' }).first().waitFor();

@@ -32,7 +32,7 @@ describe('a console that asks nobody', () => {
   let sim: Sim;
   beforeAll(async () => {
     ({ standalone, stop } = await standaloneWith());
-    sim = simOf(standalone);
+    sim = simOf(standalone, { load: 2 });
     sim.start();
   });
   afterAll(async () => {
@@ -60,6 +60,11 @@ describe('a console that asks nobody', () => {
     await page.getByText('The installation is well.').waitFor();
     await page.locator('.tiles div', { hasText: 'nodes' }).getByText(String(PEERS), { exact: true }).waitFor();
     await page.getByRole('cell', { name: /leader, epoch/ }).waitFor();
+    // Rates are there from the second answer of the gateways on.
+    for (const rate of ['routed msg/s', 'routed B/s']) {
+      const tile = page.locator('.tiles div', { hasText: rate }).locator('dd');
+      await expect.poll(() => tile.textContent(), { timeout: 20_000 }).toMatch(/^[1-9]/);
+    }
     await shot(page, 'overview');
     expect(await axeViolations(page)).toEqual([]);
   });
@@ -164,7 +169,8 @@ describe('a console that asks nobody', () => {
       expect(await first('Queue')).toMatch(/^\d/);
       expect(await axeViolations(page)).toEqual([]);
       // All columns.
-      await page.setViewportSize({ width: 1440, height: 800 });
+      await page.setViewportSize({ width: 1500, height: 800 });
+      await page.evaluate('document.querySelector(".scroll").scrollLeft = 0');
       await shot(page, 'connections');
     } finally {
       await busy.stop();

@@ -3,7 +3,11 @@ import { expect, it } from 'vitest';
 import { passedOn } from './passed-on.ts';
 import type { Rates, TrafficRow } from './rates.ts';
 
-function row(id: string, rates: Partial<Rates> | null, kind = TrafficKind.TRAFFIC_KIND_ROUTE_CLASS): TrafficRow {
+function row(
+  id: string,
+  rates: Partial<Rates> | null,
+  kind: TrafficKind = TrafficKind.TRAFFIC_KIND_ROUTE_CLASS,
+): TrafficRow {
   const none = { messagesIn: 0, messagesOut: 0, bytesIn: 0, bytesOut: 0, transactionsOpened: 0, pauses: 0 };
   const counters = TrafficCounters.fromPartial({ kind, id, gateway: 'gw.1' });
   return { counters, rates: rates === null ? null : { ...none, ...rates } };
