@@ -169,7 +169,7 @@ describe('a console that asks nobody', () => {
       expect(await first('Queue')).toMatch(/^\d/);
       expect(await axeViolations(page)).toEqual([]);
       // All columns.
-      await page.setViewportSize({ width: 1500, height: 800 });
+      await page.setViewportSize({ width: 1500, height: 560 });
       await page.evaluate('document.querySelector(".scroll").scrollLeft = 0');
       await shot(page, 'connections');
     } finally {
