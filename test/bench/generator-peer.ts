@@ -15,6 +15,8 @@ export const REVCIRC = 0x04000000;
 export const SPAN = 0x1207;
 export const ERROR = 0xfff01;
 const CONN = { linkid: 0x1108, circuit: 0x1106 };
+/** Where the label is, in both dialects. */
+const CONN_LABEL = 132;
 const CONN_BODY = { linkid: 448, circuit: 320 };
 
 /** Whose spans a LNK_CONN asks for. */
@@ -26,6 +28,13 @@ export interface Asks {
 
 /** What a peer does with a message: offsets are into `buf`, nothing is kept. */
 export type OnMessage = (peer: GeneratorPeer, buf: Buffer, at: number, cmd: number) => void;
+
+export interface GeneratorPeerOptions {
+  /** Default: 127.0.0.1. */
+  readonly localAddress?: string;
+  /** Which spans: of every peer type, of none, or those that are meant for such a peer of a cluster. Default: all. */
+  readonly takes?: 'all' | 'nothing' | Asks;
+}
 
 /** A connection that sends by the batch and scans what comes. */
 export class GeneratorPeer {
@@ -47,14 +56,13 @@ export class GeneratorPeer {
     socket.on('data', (chunk: Buffer) => this.#scan(chunk));
   }
 
-  /** Connects and opens LNK_CONN for every peer type; `asks`: for those spans only that are meant for such a peer of that cluster. */
+  /** Connects and opens LNK_CONN for every peer type, for none, or for those spans only that are meant for such a peer of a cluster. */
   static open(
     port: number,
     dialect: BenchDialect,
     label: string,
     onMessage: OnMessage,
-    localAddress = '127.0.0.1',
-    asks: Asks | null = null,
+    { localAddress = '127.0.0.1', takes = 'all' }: GeneratorPeerOptions = {},
   ): Promise<GeneratorPeer> {
     return new Promise((resolve, reject) => {
       const socket = connect({ port, host: '127.0.0.1', localAddress, noDelay: true });
@@ -67,9 +75,13 @@ export class GeneratorPeer {
         const peer = new GeneratorPeer(socket, dialect, onMessage);
         const body = Buffer.alloc(CONN_BODY[dialect]);
         body.write(label, 0, 16, 'latin1');
-        body.fill(0xff, 48, 56);
-        body[56] = asks?.peerType ?? (dialect === 'linkid' ? 1 : 3);
-        asks?.cluster.copy(body, 16);
+        body.write(label, CONN_LABEL, 16, 'latin1');
+        body.fill(takes === 'nothing' ? 0 : 0xff, 48, 56);
+        body[56] = dialect === 'linkid' ? 1 : 3;
+        if (typeof takes === 'object') {
+          body[56] = takes.peerType;
+          takes.cluster.copy(body, 16);
+        }
         peer.send(CONN[dialect] | CREATE, 0x1000, 0, 0, 0, 0, body, 0);
         peer.flush();
         resolve(peer);
@@ -123,6 +135,11 @@ export class GeneratorPeer {
     this.#socket.write(this.#out.subarray(0, this.#outBytes));
     this.#out = Buffer.allocUnsafe(1 << 16);
     this.#outBytes = 0;
+  }
+
+  /** Hangs up. */
+  close() {
+    this.#socket.destroy();
   }
 
   /** Reads no more. */

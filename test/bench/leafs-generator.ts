@@ -142,7 +142,10 @@ async function connectLeafs(dialect: BenchDialect, count: number): Promise<void>
       }
     };
     const asks = { peerType, cluster };
-    leaf.connection = await GeneratorPeer.open(port[dialect], dialect, `l${dialect[0]}${n}`, onMessage, address, asks);
+    leaf.connection = await GeneratorPeer.open(port[dialect], dialect, `l${dialect[0]}${n}`, onMessage, {
+      localAddress: address,
+      takes: asks,
+    });
   };
   for (let n = 0; n < count; n += AT_A_TIME) {
     await Promise.all(Array.from({ length: Math.min(AT_A_TIME, count - n) }, (_, i) => open(n + i)));

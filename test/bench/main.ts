@@ -5,6 +5,7 @@
 
 import { parseArgs } from 'node:util';
 import { checkOut, RevisionError } from './against.ts';
+import { benchConsole } from './console.ts';
 import { benchFairness } from './fairness.ts';
 import { benchFlood } from './flood.ts';
 import { benchIdleConnections } from './idle-connections.ts';
@@ -32,6 +33,7 @@ const ONCE: Record<string, () => Promise<void>> = {
   volconf: benchVolconf,
   leafs: () => benchLeafs(positive('leafs', options.leafs ?? '10000'), seconds),
   scale: () => benchScale(options),
+  console: benchConsole,
 };
 const IN_ROUNDS = Object.keys(ROUND_TITLES);
 const all = options.against === undefined ? [...IN_ROUNDS, ...Object.keys(ONCE)] : IN_ROUNDS;

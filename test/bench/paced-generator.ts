@@ -66,7 +66,7 @@ for (let n = 0; n < pairs; n++) {
   const answer = (peer: GeneratorPeer, buf: Buffer, at: number, cmd: number) => {
     if (asksForBlock(cmd)) answerBlock(peer, buf, at);
   };
-  const owner = await GeneratorPeer.open(port, 'circuit', `owner${n}`, answer, `127.0.1.${n + 1}`);
+  const owner = await GeneratorPeer.open(port, 'circuit', `owner${n}`, answer, { localAddress: `127.0.1.${n + 1}` });
   owner.send(SPAN | CREATE, SPAN_MSGID, 0, 0, 0, 0, spanBody('circuit', FIRST_NODE + n), 0);
   owner.flush();
   const asker = new Asker();
@@ -82,7 +82,9 @@ for (let n = 0; n < pairs; n++) {
       onAnswer(asker);
     }
   };
-  asker.peer = await GeneratorPeer.open(port, 'circuit', `asker${n}`, take, `127.0.1.${pairs + n + 1}`);
+  asker.peer = await GeneratorPeer.open(port, 'circuit', `asker${n}`, take, {
+    localAddress: `127.0.1.${pairs + n + 1}`,
+  });
 }
 if (waiting > 0) await new Promise<void>((resolve) => (onRelays = () => waiting === 0 && resolve()));
 

@@ -88,6 +88,14 @@ export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
     fires: [series('spanmesh_log_lines_lost_total', '0x110 1x9')],
     silent: [series('spanmesh_log_lines_lost_total', '1x120')],
   },
+  SpanmeshEventsLost: {
+    fires: [series('spanmesh_topology_events_lost_total', '0x110 7x9')],
+    // What was lost long ago, and a replica that begins.
+    silent: [
+      series('spanmesh_topology_events_lost_total', '0x80 7x39'),
+      series('spanmesh_topology_events_lost_total', '7x100 0x19', OTHER),
+    ],
+  },
   SpanmeshHandshakesFail: {
     fires: [series('spanmesh_gateway_handshakes_failed_total', '0+10x120', `${POD},error="KEYXCHGFAIL"`)],
     silent: [series('spanmesh_gateway_handshakes_failed_total', '0+1x120', `${POD},error="KEYXCHGFAIL"`)],

@@ -18,21 +18,30 @@ export class Rules {
 
   /** What promtool says of an alert at the end of two hours: is it firing? */
   isFiring(alert: string, input: readonly Series[]): boolean {
-    const isSaid = (value: number): boolean => {
-      const expr = `count(ALERTS{alertname="${alert}",alertstate="firing"}) or vector(0)`;
-      const test = {
-        interval: '1m',
-        input_series: input,
-        promql_expr_test: [{ expr, eval_time: '2h', exp_samples: [{ labels: '{}', value }] }],
-      };
-      const file = join(this.#directory, 'test.json');
-      writeFileSync(file, JSON.stringify({ rule_files: ['rules.json'], evaluation_interval: '1m', tests: [test] }));
-      return promtool(['test', 'rules', file]) === '';
-    };
-    const [silent, fires] = [isSaid(0), isSaid(1)];
+    const firing = `ALERTS{alertname="${alert}",alertstate="firing"}`;
+    const [silent, fires] = [this.#isCounted(firing, 0, input), this.#isCounted(firing, 1, input)];
     // Exactly one of them is true, unless the test itself is wrong.
     if (silent === fires) throw new Error(`promtool does not say whether ${alert} fires`);
     return fires;
+  }
+
+  /** Those that fire at the end of two hours. */
+  firing(input: readonly Series[]): string[] {
+    // Usually none does, which is one question.
+    if (this.#isCounted('ALERTS{alertstate="firing"}', 0, input)) return [];
+    return this.alerts.filter((alert) => this.isFiring(alert, input));
+  }
+
+  #isCounted(series: string, value: number, input: readonly Series[]): boolean {
+    const expr = `count(${series}) or vector(0)`;
+    const test = {
+      interval: '1m',
+      input_series: input,
+      promql_expr_test: [{ expr, eval_time: '2h', exp_samples: [{ labels: '{}', value }] }],
+    };
+    const file = join(this.#directory, 'test.json');
+    writeFileSync(file, JSON.stringify({ rule_files: ['rules.json'], evaluation_interval: '1m', tests: [test] }));
+    return promtool(['test', 'rules', file]) === '';
   }
 
   remove(): void {

@@ -9,7 +9,7 @@ import { Certificates, recordingLogger } from '@spanmesh/runtime/tls/certificate
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { MAX_REQUEST_BYTES } from './bridge.ts';
 import { Console } from './console.ts';
-import { MAX_STREAMS_PER_SESSION, SESSION_IDLE_MS, SESSION_LIFE_MS } from './sessions.ts';
+import { MAX_SESSIONS_PER_USER, MAX_STREAMS_PER_SESSION, SESSION_IDLE_MS, SESSION_LIFE_MS } from './sessions.ts';
 import { type Browser, ConsoleWorld } from './testing.fixture.ts';
 
 const STATUS = '/spanmesh.v1.Topology/GetStatus';
@@ -251,6 +251,30 @@ describe('where the API wants tokens', () => {
       clock.advance(SESSION_IDLE_MS / 2);
     }
     expect((await other.call(STATUS)).http).toBe(401);
+  });
+
+  it('a stream is cut at the end of its session, though nothing else is asked', async () => {
+    const clock = new FakeClock();
+    const one = await world({ asks: true, clock });
+    await openStream(await one.signIn(one.operate.token));
+    clock.advance(SESSION_LIFE_MS - 1);
+    expect([one.streams.size, one.console.sessions.size]).toEqual([1, 1]);
+    clock.advance(1);
+    expect(one.console.sessions.size).toBe(0);
+    await vi.waitFor(() => expect(one.streams.size).toBe(0));
+    expect(clock.pending).toBe(0);
+  });
+
+  // Limits: console/src/sessions.ts MAX_SESSIONS_PER_USER
+  it('who signs in over and over ends own sessions, and nobody else', async () => {
+    const one = await world({ asks: true });
+    const olga = await one.signIn(one.operate.token);
+    const ritas = [];
+    for (let i = 0; i <= MAX_SESSIONS_PER_USER; i++) ritas.push(await one.signIn(one.read.token));
+    expect(one.console.sessions.size).toBe(1 + MAX_SESSIONS_PER_USER);
+    expect((await olga.call(STATUS)).http).toBe(200);
+    expect((await ritas[0]?.call(STATUS))?.http).toBe(401);
+    expect((await ritas[1]?.call(STATUS))?.http).toBe(200);
   });
 });
 

@@ -1,9 +1,11 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { ApiRole } from '@spanmesh/runtime/access/api-tokens';
-import type { Clock } from '@spanmesh/runtime/clock';
+import type { Clock, Timer } from '@spanmesh/runtime/clock';
 
 /** Sessions at one time; past it the one that was used longest ago ends. */
 export const MAX_SESSIONS = 1000;
+/** Of them of one user: past it the user's own that was used longest ago ends, and nobody else's. Where nobody is asked all are nobody's. */
+export const MAX_SESSIONS_PER_USER = 32;
 /** Streams that a session may have open: a page has three. */
 export const MAX_STREAMS_PER_SESSION = 32;
 /** Streams of all sessions together. */
@@ -39,6 +41,8 @@ export class Sessions {
   readonly #clock: Clock;
   /** The one used longest ago comes first. */
   readonly #sessions = new Map<string, Session>();
+  /** Ends each at the end of its life, whatever it has open. */
+  readonly #lives = new Map<string, Timer>();
   #streams = 0;
 
   constructor({ clock }: { readonly clock: Clock }) {
@@ -54,15 +58,18 @@ export class Sessions {
     readonly id: string;
     readonly session: Session;
   } {
-    if (this.#sessions.size >= MAX_SESSIONS) {
-      const [oldest] = this.#sessions.keys();
-      if (oldest !== undefined) this.#end(oldest);
-    }
+    this.#makeRoom(user);
     const id = randomBytes(SECRET_BYTES).toString('base64url');
     const now = this.#clock.now();
     const csrf = randomBytes(SECRET_BYTES).toString('base64url');
     const session: Session = { user, role, token, csrf, began: now, used: now, calls: 0, streams: 0, onEnd: new Set() };
-    this.#sessions.set(keyOf(id), session);
+    const key = keyOf(id);
+    this.#sessions.set(key, session);
+    // A stream that nothing else is asked beside would go on for ever.
+    this.#lives.set(
+      key,
+      this.#clock.after(SESSION_LIFE_MS, () => this.#end(key)),
+    );
     return { id, session };
   }
 
@@ -74,7 +81,7 @@ export class Sessions {
     const now = this.#clock.now();
     // A page that follows something is in use.
     const idle = session.streams > 0 ? 0 : now - session.used;
-    if (idle >= SESSION_IDLE_MS || now - session.began >= SESSION_LIFE_MS) {
+    if (idle >= SESSION_IDLE_MS) {
       this.#end(key);
       return null;
     }
@@ -111,10 +118,19 @@ export class Sessions {
     };
   }
 
+  #makeRoom(user: string): void {
+    const own = user === '' ? [] : [...this.#sessions].filter(([, session]) => session.user === user);
+    if (own.length >= MAX_SESSIONS_PER_USER) this.#end(own[0]?.[0] ?? '');
+    const [oldest] = this.#sessions.keys();
+    if (this.#sessions.size >= MAX_SESSIONS && oldest !== undefined) this.#end(oldest);
+  }
+
   #end(key: string): void {
     const session = this.#sessions.get(key);
     if (session === undefined) return;
     this.#sessions.delete(key);
+    this.#lives.get(key)?.cancel();
+    this.#lives.delete(key);
     for (const end of [...session.onEnd]) end();
   }
 }

@@ -1,6 +1,6 @@
 import { type Signal, useSignal } from '@preact/signals';
 import { TrafficRates, type TrafficRow } from '@spanmesh/ctl/top/rates';
-import { type TrafficCounters, TrafficKind } from '@spanmesh/proto/v1/traffic';
+import type { TrafficCounters, TrafficKind } from '@spanmesh/proto/v1/traffic';
 import { useEffect } from 'preact/hooks';
 import { topology } from './api.ts';
 import { repeat } from './follow.ts';
@@ -9,33 +9,30 @@ import { repeat } from './follow.ts';
 const TRAFFIC_MS = 3000;
 const PAGE_SIZE = 5000;
 
-/** What passes on connections. */
+/** What passes on things of a kind. */
 export interface Traffic {
-  /** By the connection's id. */
-  readonly rows: ReadonlyMap<string, TrafficRow>;
+  readonly rows: readonly TrafficRow[];
   /** Ids of gateways that did not answer. */
   readonly silentGateways: readonly string[];
 }
 
-/** Asks the gateways as long as whoever uses it is shown, and no longer. */
-export function useTraffic(): Signal<Traffic> {
-  const traffic = useSignal<Traffic>({ rows: new Map(), silentGateways: [] });
+/** Asks the gateways as long as whoever uses it is shown, and no longer. `kind`: always the same. */
+export function useTraffic(kind: TrafficKind): Signal<Traffic> {
+  const traffic = useSignal<Traffic>({ rows: [], silentGateways: [] });
   useEffect(() => {
     const rates = new TrafficRates();
     return repeat(TRAFFIC_MS, async (signal) => {
       const all: TrafficCounters[] = [];
       const silent = new Set<string>();
       const askedAt = performance.now();
-      const kinds = [TrafficKind.TRAFFIC_KIND_CONNECTION];
       let pageToken = '';
       do {
-        const page = await topology.listTraffic({ pageSize: PAGE_SIZE, pageToken, kinds }, { signal });
+        const page = await topology.listTraffic({ pageSize: PAGE_SIZE, pageToken, kinds: [kind] }, { signal });
         for (const one of page.counters) all.push(one);
         for (const gateway of page.silentGateways) silent.add(gateway);
         pageToken = page.nextPageToken;
       } while (pageToken !== '');
-      const rows = new Map(rates.take(all, askedAt).map((row) => [row.counters.id, row]));
-      traffic.value = { rows, silentGateways: [...silent] };
+      traffic.value = { rows: rates.take(all, askedAt), silentGateways: [...silent] };
     });
   }, []);
   return traffic;

@@ -9,7 +9,7 @@ import Sigma from 'sigma';
 import type { StylesDeclaration } from 'sigma/types';
 import { clusters, connections } from '../mirror.ts';
 import { status } from '../status.ts';
-import { aroundMiddle, discRadius, onCircle, outerRadius, ring } from './layout.ts';
+import { aroundMiddle, discRadius, onCircle, outerRadius, type Place, ring } from './layout.ts';
 
 /** What somebody points at. */
 export interface MapPick {
@@ -17,16 +17,26 @@ export interface MapPick {
   readonly text: string;
 }
 
-/** Lines between clusters and connections, at most: more are only shown of what is pointed at. */
-const MOST_LINES = 1500;
+/** Lines between clusters and connections, and between these and their gateways, at most: of more only those of what is pointed at. */
+const MOST_LINES = 300;
+/** A peer's radius, px; of more peers than MANY less, so that each is to be seen, and so small that labels are there only from nearby. */
+const PEER_SIZE = 5;
+const MANY = 150;
+const LEAST_PEER_SIZE = 1.8;
 const COLORS = {
   gateway: '#1f5fbf',
   peer: '#2d8a4e',
   router: '#b86b00',
   cluster: '#8a3fb3',
+  trunk: '#1f5fbf',
   line: '#9aa3b2',
   dim: '#c8cdd5',
 };
+
+/** Of so few that are found each has its label shown. */
+const MOST_FOUND_LABELS = 40;
+/** How near what is gone to is looked at: the share of the map's width that is seen, at most. */
+const NEAR = 0.25;
 
 interface Thing {
   x: number;
@@ -34,27 +44,48 @@ interface Thing {
   size: number;
   color: string;
   label: string;
+  labels: 'auto' | 'visible' | 'hidden';
+  /** What lies above what. */
+  level: number;
   pick: MapPick;
   /** Lower case, to be found by. */
   words: string;
   own: string;
 }
 
+interface Line {
+  size: number;
+  color: string;
+}
+
+/** How a thing looks when nothing is looked for. */
+type Looks = Pick<Thing, 'size' | 'color' | 'label' | 'pick'>;
+
 /** The map as it is drawn; the graph is made anew from what is known, and places stay. */
 export class DrawnMap {
-  readonly #graph = new UndirectedGraph();
+  readonly #graph = new UndirectedGraph<Thing, Line>();
   readonly #sigma: Sigma;
   /** Place of each connection around its gateway, by gateway: kept for as long as it is there. */
   readonly #slots = new Map<string, Map<string, number>>();
   #wanted = '';
+  /** Id of what is pointed at. */
+  #pointed: string | null = null;
+  #trunks: readonly (readonly [string, string])[] = [];
+  /** Ids of what has the wanted text in it; nothing is wanted: none. */
+  #found: readonly string[] = [];
 
   constructor(box: HTMLElement, pick: (pick: MapPick | null) => void) {
-    this.update();
+    this.update([]);
     const labelColor = getComputedStyle(box).color;
     this.#sigma = new Sigma(this.#graph, box, { settings: SETTINGS, styles: stylesOf(labelColor) });
-    this.#sigma.on('enterNode', ({ node }) => pick(this.#graph.getNodeAttribute(node, 'pick')));
-    this.#sigma.on('clickNode', ({ node }) => pick(this.#graph.getNodeAttribute(node, 'pick')));
-    this.#sigma.on('leaveNode', () => pick(null));
+    const point = (id: string | null): void => {
+      pick(id === null ? null : this.#graph.getNodeAttribute(id, 'pick'));
+      this.#pointed = id;
+      this.#drawLines();
+    };
+    this.#sigma.on('enterNode', ({ node }) => point(node));
+    this.#sigma.on('clickNode', ({ node }) => point(node));
+    this.#sigma.on('leaveNode', () => point(null));
   }
 
   close(): void {
@@ -70,38 +101,67 @@ export class DrawnMap {
     void camera.animate({ ratio: camera.getState().ratio * factor }, { duration: 150 });
   }
 
-  /** Shows what has the text in it, and pales the rest. */
-  find(text: string): void {
+  /** Shows what has the text, in lower case, in it, and pales the rest. @returns how much that is */
+  find(text: string): number {
     this.#wanted = text;
-    this.#graph.updateEachNodeAttributes((_, attributes) => {
-      const thing = attributes as Thing;
-      const isFound = text === '' || thing.words.includes(text);
-      return { ...thing, color: isFound ? thing.own : COLORS.dim };
+    this.#paint();
+    return this.#found.length;
+  }
+
+  /** Goes to the nth of what was found, over and over. @returns what it is; null: nothing was found */
+  goTo(n: number): MapPick | null {
+    const id = this.#found[n % Math.max(1, this.#found.length)];
+    const place = id === undefined ? undefined : this.#sigma.getNodeDisplayData(id);
+    if (id === undefined || place === undefined) return null;
+    const camera = this.#sigma.getCamera();
+    const ratio = Math.min(camera.getState().ratio, NEAR);
+    void camera.animate({ x: place.x, y: place.y, ratio }, { duration: 150 });
+    this.#pointed = id;
+    this.#drawLines();
+    return this.#graph.getNodeAttribute(id, 'pick');
+  }
+
+  #paint(): void {
+    const text = this.#wanted;
+    this.#found = text === '' ? [] : this.#graph.filterNodes((_, { words }) => words.includes(text));
+    const found = new Set(this.#found);
+    const labels = found.size > MOST_FOUND_LABELS ? 'auto' : 'visible';
+    this.#graph.updateEachNodeAttributes((id, thing) => {
+      if (text === '') return { ...thing, color: thing.own, labels: 'auto' };
+      return found.has(id) ? { ...thing, color: thing.own, labels } : { ...thing, color: COLORS.dim, labels: 'hidden' };
     });
   }
 
-  /** Takes over what is known now. */
-  update(): void {
+  /** Takes over what is known now. `trunks`: ids of the gateways at both ends. */
+  update(trunks: readonly (readonly [string, string])[]): void {
+    this.#trunks = trunks;
     const gateways = gatewayNames();
+    const peerSize = Math.max(
+      LEAST_PEER_SIZE,
+      PEER_SIZE * Math.min(1, Math.sqrt(MANY / Math.max(1, connections.size))),
+    );
     const byGateway = Map.groupBy(connections.values(), ({ gateway }) => gateway);
     const largest = discRadius(Math.max(1, ...[...byGateway.values()].map(({ length }) => length)));
     const middles = ring(Math.max(1, gateways.length), largest);
     const wanted = new Set<string>();
-    const put = (id: string, thing: Omit<Thing, 'words' | 'own'>): void => {
+    const put = (id: string, thing: Looks & Place): void => {
       wanted.add(id);
       const words = `${thing.label} ${thing.pick.title} ${thing.pick.text}`.toLowerCase();
-      const isFound = this.#wanted === '' || words.includes(this.#wanted);
-      this.#graph.mergeNode(id, { ...thing, words, own: thing.color, color: isFound ? thing.color : COLORS.dim });
+      this.#graph.mergeNode(id, { labels: 'auto', level: thing.size, ...thing, words, own: thing.color });
     };
     for (const [i, gateway] of gateways.entries()) {
       const middle = middles[i] ?? { x: 0, y: 0 };
       const own = byGateway.get(gateway) ?? [];
       const label = printable(gateway);
-      const pick = { title: `gateway ${label}`, text: count(own.length, 'connection') };
+      const others = trunks.filter(([end]) => end === gateway).map(([, end]) => `, trunk to ${printable(end)}`);
+      const pick = { title: `gateway ${label}`, text: `${count(own.length, 'connection')}${others.join('')}` };
       put(gateway, { ...middle, size: 14, color: COLORS.gateway, label, pick });
       const slots = this.#slotsOf(gateway, own);
       for (const connection of own) {
-        put(connection.id, { ...aroundMiddle(middle, slots.get(connection.id) ?? 0), ...looksOf(connection) });
+        put(connection.id, {
+          ...aroundMiddle(middle, slots.get(connection.id) ?? 0),
+          ...looksOf(connection, peerSize),
+        });
       }
     }
     const outside = onCircle(clusters.size, outerRadius(Math.max(1, gateways.length), largest));
@@ -112,23 +172,35 @@ export class DrawnMap {
     }
     for (const id of this.#graph.nodes()) if (!wanted.has(id)) this.#graph.dropNode(id);
     this.#drawLines();
+    this.#paint();
   }
 
   #drawLines(): void {
     const wanted = new Set<string>();
-    const line = (a: string, b: string, size: number): void => {
+    const line = (a: string, b: string, size: number, color = COLORS.line): void => {
       const id = `${a} ${b}`;
       if (wanted.has(id) || !this.#graph.hasNode(a) || !this.#graph.hasNode(b)) return;
       wanted.add(id);
-      if (!this.#graph.hasEdge(id)) this.#graph.addEdgeWithKey(id, a, b, { size, color: COLORS.line });
+      if (!this.#graph.hasEdge(id)) this.#graph.addEdgeWithKey(id, a, b, { size, color });
     };
-    for (const { id, gateway } of connections.values()) line(gateway, id, 1);
+    // A trunk is one line, however many of its ends tell of it.
+    for (const [a, b] of this.#trunks) line(a < b ? a : b, a < b ? b : a, 3, COLORS.trunk);
+    /** All of them, or those of what is pointed at, as many as may be. */
+    const lines = (all: readonly (readonly [string, string])[], size: number): void => {
+      const isShown = ([a, b]: readonly [string, string]): boolean => a === this.#pointed || b === this.#pointed;
+      const shown = all.length <= MOST_LINES ? all : all.filter(isShown).slice(0, MOST_LINES);
+      for (const [a, b] of shown) line(a, b, size);
+    };
+    lines(
+      [...connections.values()].map(({ id, gateway }) => [gateway, id]),
+      1,
+    );
     const offers = [...clusters.values()].flatMap(({ key, nodes }) =>
       [...nodes.values()].flatMap(({ links }) =>
         [...links.values()].map(({ connection }) => [key, connection] as const),
       ),
     );
-    if (offers.length <= MOST_LINES) for (const [cluster, connection] of offers) line(cluster, connection, 0.6);
+    lines(offers, 0.6);
     for (const id of this.#graph.edges()) if (!wanted.has(id)) this.#graph.dropEdge(id);
   }
 
@@ -168,6 +240,8 @@ function stylesOf(labelColor: string): StylesDeclaration {
         color: { attribute: 'color' },
         label: { attribute: 'label' },
         labelColor,
+        labelVisibility: { attribute: 'labels' },
+        zIndex: { attribute: 'level' },
       },
     ],
     edges: [{ size: { attribute: 'size' }, color: { attribute: 'color' } }],
@@ -181,14 +255,14 @@ function gatewayNames(): string[] {
   return [...new Set([...known, ...named])].sort();
 }
 
-function looksOf({ id, lnkConns, remoteAddress, dialect }: Connection): Omit<Thing, 'x' | 'y' | 'words' | 'own'> {
+function looksOf({ id, lnkConns, remoteAddress, dialect }: Connection, peerSize: number): Looks {
   const [first] = lnkConns;
   const isRouter = first?.peerType === PeerType.ROUTER;
   const label = printableLabel(first?.label || remoteAddress);
   const type = first === undefined ? '' : peerType(first.peerType);
   const text = [dialectName(dialect), type, label, printable(remoteAddress)].filter(Boolean).join(' ');
   return {
-    size: isRouter ? 7 : 5,
+    size: isRouter ? peerSize + 2 : peerSize,
     color: isRouter ? COLORS.router : COLORS.peer,
     label,
     pick: { title: `connection ${printable(id)}`, text },

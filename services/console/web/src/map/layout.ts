@@ -42,5 +42,5 @@ export function onCircle(count: number, radius: number): Place[] {
 /** The radius that holds gateways and their discs: clusters are outside. */
 export function outerRadius(count: number, radius: number): number {
   const [first = { x: 0, y: 0 }] = ring(count, radius);
-  return Math.hypot(first.x, first.y) + radius + 2 * GAP;
+  return Math.hypot(first.x, first.y) + radius + GAP;
 }

@@ -4,8 +4,9 @@ import { printable } from '@spanmesh/ctl/output/printable';
 import { quantity } from '@spanmesh/ctl/output/quantity';
 import type { Rates, TrafficRow } from '@spanmesh/ctl/top/rates';
 import { count, dialectName, originText, peerType, quoted, timeText } from '@spanmesh/ctl/views/words';
+import { TrafficKind } from '@spanmesh/proto/v1/traffic';
 import type { Connection } from '@spanmesh/proto/v1/types';
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useMemo, useState } from 'preact/hooks';
 import { topology } from '../api.ts';
 import { age } from '../clock.ts';
 import { Dialog } from '../dialog.tsx';
@@ -37,7 +38,8 @@ export function ConnectionsView() {
       }),
     [],
   );
-  const { rows: traffic, silentGateways } = useTraffic().value;
+  const { rows: counters, silentGateways } = useTraffic(TrafficKind.TRAFFIC_KIND_CONNECTION).value;
+  const traffic = useMemo(() => new Map(counters.map((row) => [row.counters.id, row])), [counters]);
   void version.value;
   const rows = [...connections.values()].filter((connection) => isFound(connection, find.trim().toLowerCase()));
   const links = (c: Connection): number => counted.value.get(c.id)?.links ?? c.links;

@@ -39,11 +39,11 @@ export function GatewaysView() {
     { heading: 'Links', cell: (g) => g.links, sort: (g) => g.links, isNumber: true },
     { heading: 'Relays', cell: (g) => g.relays, sort: (g) => g.relays, isNumber: true },
     { heading: 'Version', cell: (g) => printable(g.version) },
-    { heading: 'Drain', cell: (g) => <DrainCell gateway={g} ask={() => setAsked(g)} /> },
+    { heading: 'Drain', isAct: true, cell: (g) => <DrainCell gateway={g} ask={() => setAsked(g)} /> },
   ];
   return (
     <div class="full">
-      <h1>Gateways</h1>
+      <h1 class="unseen">Gateways</h1>
       <Table label="Gateways" columns={columns} rows={gateways} keyOf={idOf} empty="No gateway is attached." />
       {asked !== null && (
         <Dialog

@@ -1,14 +1,18 @@
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { TrafficKind } from '@spanmesh/proto/v1/traffic';
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { DrawnMap, MapPick } from '../map/drawn-map.ts';
 import { following, version } from '../mirror.ts';
 import { address } from '../route.ts';
+import { useTraffic } from '../traffic.ts';
 
-/** Gateways, the connections around them, the clusters that these offer: a graph to move about in. */
+/** Gateways and the trunks between them, the connections around them, the clusters that these offer: a graph to move about in. */
 export function MapView() {
   const box = useRef<HTMLDivElement>(null);
   const [map, setMap] = useState<DrawnMap | null>(null);
   const [picked, setPicked] = useState<MapPick | null>(null);
   const [find, setFind] = useState('');
+  const [found, setFound] = useState(0);
+  const next = useRef(0);
   const [trouble, setTrouble] = useState('');
   useEffect(() => {
     let made: DrawnMap | null = null;
@@ -28,8 +32,17 @@ export function MapView() {
     };
   }, []);
   const drawn = version.value;
-  useEffect(() => map?.update(), [map, drawn]);
-  useEffect(() => map?.find(find.trim().toLowerCase()), [map, find, drawn]);
+  // Trunks are known from what gateways count on them: each end counts its own.
+  const { rows } = useTraffic(TrafficKind.TRAFFIC_KIND_TRUNK).value;
+  const ends = JSON.stringify(rows.map(({ counters }) => [counters.gateway, counters.id]).sort());
+  // As long as they are the same nothing is drawn anew for them.
+  const trunks = useMemo(() => rows.map(({ counters }) => [counters.gateway, counters.id] as const), [ends]);
+  useEffect(() => map?.update(trunks), [map, drawn, trunks]);
+  useEffect(() => {
+    next.current = 0;
+  }, [find]);
+  useEffect(() => setFound(map?.find(find.trim().toLowerCase()) ?? 0), [map, find, drawn]);
+  const goTo = (): void => setPicked(map?.goTo(next.current++) ?? null);
   return (
     <div class="full">
       <h1 class="unseen">Map</h1>
@@ -40,7 +53,20 @@ export function MapView() {
           aria-label="Find"
           value={find}
           onInput={({ currentTarget }) => setFind(currentTarget.value)}
+          onKeyDown={({ key }) => {
+            if (key === 'Enter') goTo();
+          }}
         />
+        {find.trim() !== '' && (
+          <>
+            <span class="hint" role="status">
+              {found.toLocaleString()} found
+            </span>
+            <button type="button" class="small" disabled={found === 0} onClick={goTo}>
+              Go there
+            </button>
+          </>
+        )}
         <button type="button" class="small" onClick={() => map?.zoom(1 / 1.5)} aria-label="Zoom in">
           +
         </button>
@@ -52,7 +78,7 @@ export function MapView() {
         </button>
         <span class="hint legend">
           <i class="dot gateway" /> gateway <i class="dot peer" /> peer <i class="dot router" /> router{' '}
-          <i class="dot cluster" /> cluster
+          <i class="dot cluster" /> cluster <i class="dash" /> trunk
         </span>
       </div>
       {trouble !== '' && (
@@ -65,7 +91,7 @@ export function MapView() {
         class="map"
         ref={box}
         role="img"
-        aria-label="Map of gateways, peers and clusters; the tree and the connections have the same as text"
+        aria-label="Map of gateways, trunks, peers and clusters; the tree and the connections have the same as text"
       />
       <p class="picked" role="status">
         {picked === null ? (

@@ -2,7 +2,16 @@ import { useSignal } from '@preact/signals';
 import { printableLabel } from '@spanmesh/ctl/output/label';
 import { printable } from '@spanmesh/ctl/output/printable';
 import { REASONS } from '@spanmesh/ctl/views/explain-view';
-import { clusterText, count, dialectOf, distText, peerType, quoted, timeText } from '@spanmesh/ctl/views/words';
+import {
+  clusterText,
+  count,
+  dialectOf,
+  distText,
+  peerType,
+  pfsType,
+  quoted,
+  timeText,
+} from '@spanmesh/ctl/views/words';
 import { type LinkVerdict, type LnkConnExplanation, VerdictReason } from '@spanmesh/proto/v1/topology';
 import type { Connection, Link, Node } from '@spanmesh/proto/v1/types';
 import { useEffect, useState } from 'preact/hooks';
@@ -73,7 +82,7 @@ function KnownNode({ node, nodeKey }: { readonly node: Node; readonly nodeKey: s
         <dt>cluster</dt>
         <dd>{clusterText(node.key?.cluster)}</dd>
         <dt>pfs_type</dt>
-        <dd>{node.pfsType}</dd>
+        <dd>{pfsType(node.pfsType, node.key?.cluster?.peerType ?? 0)}</dd>
       </dl>
       <h2>{count(links.value.length, 'link')}, best first</h2>
       <section class="scroll short" tabIndex={0} aria-label="Links">

@@ -1,11 +1,15 @@
 import { printable } from '@spanmesh/ctl/output/printable';
+import { quantity } from '@spanmesh/ctl/output/quantity';
 import { idOf } from '@spanmesh/ctl/status/gateway-name';
 import { gatewayState, roleName } from '@spanmesh/ctl/status/status-view';
+import { passedOn } from '@spanmesh/ctl/top/passed-on';
 import { count } from '@spanmesh/ctl/views/words';
+import { TrafficKind } from '@spanmesh/proto/v1/traffic';
 import { dateAndTime } from '../clock.ts';
 import { happened } from '../events.ts';
 import { address } from '../route.ts';
 import { notes, problems, status } from '../status.ts';
+import { useTraffic } from '../traffic.ts';
 
 /** Events that are shown here. */
 const SHOWN_EVENTS = 12;
@@ -13,8 +17,10 @@ const SHOWN_EVENTS = 12;
 /** How the installation is, at a glance: the problems first. */
 export function OverviewView() {
   const known = status.value;
+  const { rows: classes } = useTraffic(TrafficKind.TRAFFIC_KIND_ROUTE_CLASS).value;
   if (known === null) return <p role="status">Asking…</p>;
   const { counts, replicas, gateways, leader } = known.topology;
+  const passed = passedOn(classes);
   const all = known.processes?.processes ?? [];
   return (
     <>
@@ -45,6 +51,8 @@ export function OverviewView() {
           <Tile name="LNK_CONNs" n={counts?.lnkConns} to="connections" />
           <Tile name="relays" n={counts?.relays} to="tree" />
           <Tile name="refused relays" n={counts?.refused} to="tree" />
+          <Tile name="routed msg/s" n={passed === null ? '–' : quantity(passed.messages)} to="connections" />
+          <Tile name="routed B/s" n={passed === null ? '–' : quantity(passed.bytes)} to="connections" />
         </dl>
       </section>
       <div class="columns">
@@ -110,7 +118,14 @@ export function OverviewView() {
   );
 }
 
-function Tile({ name, n, to }: { readonly name: string; readonly n: number | undefined; readonly to: string }) {
+interface TileProps {
+  readonly name: string;
+  /** Undefined: it is not known. */
+  readonly n: number | string | undefined;
+  readonly to: string;
+}
+
+function Tile({ name, n, to }: TileProps) {
   return (
     <div>
       <dt>

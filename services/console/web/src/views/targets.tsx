@@ -19,17 +19,13 @@ export function TargetsView() {
   const rows = all.filter((one) => state === TargetState.TARGET_STATE_UNSPECIFIED || one.state === state);
   const columns: readonly Column<Target>[] = [
     { heading: 'Name', cell: (t) => <span class="id">{printable(t.name)}</span>, sort: (t) => t.name },
-    { heading: 'Origin', cell: (t) => originName(t.origin), sort: (t) => t.origin },
     { heading: 'Path', cell: (t) => printable(t.path), sort: (t) => t.path },
-    { heading: 'Dialect', cell: targetDialect, sort: (t) => t.dialect },
     {
       heading: 'State',
       cell: (t) => <span class={stateRole(t) ?? ''}>{stateName(t.state)}</span>,
       sort: (t) => t.state,
     },
     { heading: 'For', cell: (t) => <time title={timeText(t.since)}>{age(t.since)}</time>, isNumber: true },
-    { heading: 'Connection', cell: (t) => <span class="id">{printable(t.connection || t.gateway)}</span> },
-    { heading: 'Tries', cell: (t) => t.attempts, sort: (t) => t.attempts, isNumber: true },
     {
       heading: 'Last error',
       cell: (t) => (
@@ -40,8 +36,12 @@ export function TargetsView() {
       ),
     },
     { heading: 'Next try', cell: (t) => nextTry(t) },
+    { heading: 'Tries', cell: (t) => t.attempts, sort: (t) => t.attempts, isNumber: true },
+    { heading: 'Connection', cell: (t) => <span class="id">{printable(t.connection || t.gateway)}</span> },
+    { heading: 'Origin', cell: (t) => originName(t.origin), sort: (t) => t.origin },
+    { heading: 'Dialect', cell: targetDialect, sort: (t) => t.dialect },
     ...(mayOperate()
-      ? [{ heading: 'Remove', cell: (t: Target) => <Remove target={t} ask={() => setAsked(t)} /> }]
+      ? [{ heading: 'Remove', isAct: true, cell: (t: Target) => <Remove target={t} ask={() => setAsked(t)} /> }]
       : []),
   ];
   return (
