@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { OpenTrunkResponse } from '@spanmesh/proto/v1/trunk';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { ProtocolRule } from '@spanmesh/runtime/grpc/protocol-version';
 import { createLogger } from '@spanmesh/runtime/log/logger';
@@ -38,7 +39,7 @@ describe('a trunk that is opened', () => {
   });
 
   function open(response: { address?: string; token?: Uint8Array; version?: number } = {}) {
-    const whole = { address: `:${port}`, token: TOKEN, version: 1, ...response };
+    const whole = OpenTrunkResponse.fromPartial({ address: `:${port}`, token: Buffer.from(TOKEN), version: 1, ...response });
     const protocol = new ProtocolRule({ own: 1 }, { logger, clock: new FakeClock() });
     const request = { from: 'a.00000001', to: 'b.00000001', version: 1 };
     return openTrunk('127.0.0.1:1', request, { ask: async () => whole, tls: null, protocol }, given.signal);

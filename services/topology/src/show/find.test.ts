@@ -2,8 +2,8 @@ import { status } from '@grpc/grpc-js';
 import { runNow } from '@spanmesh/runtime/grpc/slices';
 import { describe, expect, it } from 'vitest';
 import { FakeGateway, FakeLeader, settle, uuid } from '../testing/world.fixture.ts';
+import { connectionId } from '../trees/show-ids.ts';
 import { findConnection, findNode, findOneNode, matchConnection, nodesOf } from './find.ts';
-import { connectionId } from './show-ids.ts';
 
 /** Nodes of these numbers, behind one connection of one gateway. */
 function withNodes(...nodes: number[]) {
