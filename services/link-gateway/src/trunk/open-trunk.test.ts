@@ -1,6 +1,5 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
-import { OpenTrunkResponse } from '@spanmesh/proto/v1/trunk';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { ProtocolRule } from '@spanmesh/runtime/grpc/protocol-version';
 import { createLogger } from '@spanmesh/runtime/log/logger';
@@ -39,7 +38,8 @@ describe('a trunk that is opened', () => {
   });
 
   function open(response: { address?: string; token?: Uint8Array; version?: number } = {}) {
-    const whole = OpenTrunkResponse.fromPartial({ address: `:${port}`, token: Buffer.from(TOKEN), version: 1, ...response });
+    const { token = TOKEN, ...rest } = response;
+    const whole = { address: `:${port}`, version: 1, ...rest, token: Buffer.from(token) };
     const protocol = new ProtocolRule({ own: 1 }, { logger, clock: new FakeClock() });
     const request = { from: 'a.00000001', to: 'b.00000001', version: 1 };
     return openTrunk('127.0.0.1:1', request, { ask: async () => whole, tls: null, protocol }, given.signal);
