@@ -1,3 +1,6 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { PassThrough, Readable } from 'node:stream';
 import { status } from '@grpc/grpc-js';
 import { DBG_SHELL, LNK_ERROR } from '@spanmesh/dmsg/command';
@@ -101,6 +104,66 @@ describe('spanmesh shell with a command', () => {
     node.auxLimit = 64;
     expect(await shell('x'.repeat(64))).toBe(2);
     expect(node.heard).toEqual([]);
+  });
+});
+
+describe('spanmesh shell on a terminal', () => {
+  let home: string;
+  beforeEach(() => {
+    home = mkdtempSync(join(tmpdir(), 'spanmesh-shell-'));
+    node.onMessage = answer(['ok\n'], CIRCUIT_END);
+  });
+  afterEach(() => rmSync(home, { recursive: true }));
+
+  const file = () => join(home, 'spanmesh', 'shell_history');
+  const heard = () => node.heard.map(({ aux }) => aux.toString('utf8').slice(0, -1));
+
+  /** A shell in which these are typed, each once the answer to the one before is there; then Ctrl-D. */
+  async function typing(keys: readonly string[], env: Record<string, string> = {}, ...args: string[]): Promise<string> {
+    terminal = new RecordingTerminal({ XDG_STATE_HOME: home, ...env });
+    Object.assign(terminal.out, { isTTY: true, columns: 80 });
+    const typed = Object.assign(new PassThrough(), { isTTY: true });
+    terminal.in = typed;
+    node.heard.length = 0;
+    const done = shell(...args);
+    await terminal.until(() => terminal.printed.includes('DATA> '));
+    for (const [i, one] of keys.entries()) {
+      typed.write(`${one}\r`);
+      await terminal.until(() => terminal.printed.split('ok\n').length > i + 1 && terminal.printed.endsWith('\x1b[7G'));
+    }
+    typed.write('\x04');
+    expect(await done).toBe(0);
+    return terminal.noted;
+  }
+
+  const UP = '\x1b[A';
+
+  it('calls up again what was typed in an earlier one', async () => {
+    await typing(['help', 'tree']);
+    expect(readFileSync(file(), 'utf8')).toBe('help\ntree\n');
+    expect(await typing([`${UP}${UP}`, UP])).toBe('');
+    expect(heard()).toEqual(['help', 'help']);
+  });
+
+  it('keeps no secrets, and calls them up again in the same one only', async () => {
+    await typing(['login --password hunter2', UP]);
+    expect(heard()).toEqual(['login --password hunter2', 'login --password hunter2']);
+    expect(existsSync(file())).toBe(false);
+  });
+
+  it.each([
+    [{ SPANMESH_SHELL_HISTORY: 'off' }, []],
+    [{}, ['--no-history']],
+  ])('keeps nothing with %j %j', async (env, args) => {
+    expect(await typing(['help'], env, ...args)).toBe('');
+    expect(existsSync(file())).toBe(false);
+  });
+
+  it('says once that nothing can be kept, and goes on', async () => {
+    writeFileSync(join(home, 'spanmesh'), 'in the way');
+    const noted = await typing(['help', 'tree']);
+    expect(noted).toMatch(/^spanmesh: lines are not kept for the next shell: ENOTDIR.*\n$/);
+    expect(heard()).toEqual(['help', 'tree']);
   });
 });
 

@@ -10,6 +10,7 @@ import { note, type Terminal, write } from '../terminal.ts';
 import { count } from '../views/words.ts';
 import { messageWords } from './message-words.ts';
 import { Route } from './route.ts';
+import { historyFile, MAX_LINES, ShellHistory } from './shell-history.ts';
 
 export interface ShellQuery extends ApiTarget {
   readonly node: NodeSelector;
@@ -17,6 +18,8 @@ export interface ShellQuery extends ApiTarget {
   readonly timeoutMs: number;
   /** The command; null: lines of standard input, until it ends. */
   readonly command: string | null;
+  /** Whether lines that are typed are kept for the next shell, where the environment allows it. */
+  readonly keepsHistory: boolean;
 }
 
 /** End of output in the circuit dialect, as the reference sends it without ending the transaction (protocol.md, "Message"). */
@@ -32,14 +35,14 @@ export async function shell(query: ShellQuery, terminal: Terminal): Promise<void
   const route = await Route.open(query);
   try {
     if (query.command !== null) await runCommand(query.command, 1, route, query.timeoutMs, terminal);
-    else await runLines(route, query.timeoutMs, terminal);
+    else await runLines(route, query, terminal);
   } finally {
     route.close();
   }
 }
 
 /** Line by line; one that fails does not keep the next from its turn, unless the route is gone. */
-async function runLines(route: Route, timeoutMs: number, terminal: Terminal): Promise<void> {
+async function runLines(route: Route, { timeoutMs, keepsHistory }: ShellQuery, terminal: Terminal): Promise<void> {
   const isTyped = 'isTTY' in terminal.in && terminal.in.isTTY === true;
   let ran = 0;
   let failed = 0;
@@ -47,17 +50,27 @@ async function runLines(route: Route, timeoutMs: number, terminal: Terminal): Pr
   const isEdited = isTyped && isTerminal(terminal.out);
   const text = `${route.name}> `;
   const printPrompt = (): Promise<void> => (isTyped && !isEdited ? write(terminal.out, text) : Promise.resolve());
+  const file = isEdited && keepsHistory ? historyFile(terminal.env) : null;
+  const history = new ShellHistory(file, (line) => note(terminal, line));
   await printPrompt();
   // Not before somebody listens: it does not keep lines.
   const lines = createInterface({
     input: terminal.in,
     crlfDelay: Number.POSITIVE_INFINITY,
-    ...(isEdited && { output: terminal.out, terminal: true, prompt: text, removeHistoryDuplicates: true }),
+    ...(isEdited && {
+      output: terminal.out,
+      terminal: true,
+      prompt: text,
+      history: history.read(),
+      historySize: MAX_LINES,
+      removeHistoryDuplicates: true,
+    }),
   });
   if (isEdited) lines.prompt();
   for await (const line of lines) {
     if (line.trim() !== '') {
       ran++;
+      history.add(line);
       try {
         await runCommand(line, ((ran - 1) % MAX_NUMBER) + 1, route, timeoutMs, terminal);
       } catch (error) {

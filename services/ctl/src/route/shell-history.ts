@@ -1,0 +1,143 @@
+import {
+  appendFileSync,
+  closeSync,
+  constants,
+  fchmodSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import { looksSecret } from './looks-secret.ts';
+
+/** Lines that are kept; between two clean-ups the file has twice as many at most. */
+export const MAX_LINES = 500;
+/** Longest line that is kept, characters. */
+export const MAX_LINE_CHARS = 1000;
+/** Largest file that is read: what so many of the longest lines take in UTF-8. Bytes. */
+const MAX_FILE_BYTES = 2 * MAX_LINES * (4 * MAX_LINE_CHARS + 1);
+/** What would not show as a character of its own: no line that was typed has it. */
+const CONTROL = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u;
+/** Nobody else reads it; what is no file (a pipe, say) is not waited for. */
+const { O_APPEND, O_CREAT, O_NONBLOCK, O_RDWR } = constants;
+const MODE = 0o600;
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+/**
+ * Where the lines of earlier shells are kept, as the XDG base directory specification has it; null: nowhere, for this user has no home, or
+ * SPANMESH_SHELL_HISTORY is `off`.
+ */
+export function historyFile({
+  SPANMESH_SHELL_HISTORY: setting,
+  XDG_STATE_HOME: state,
+  HOME: home,
+}: Env): string | null {
+  if (setting?.toLowerCase() === 'off') return null;
+  if (state?.startsWith('/')) return join(state, 'spanmesh', 'shell_history');
+  return home === undefined || home === '' ? null : join(home, '.local', 'state', 'spanmesh', 'shell_history');
+}
+
+/**
+ * The lines that were typed in shells, kept in a file from one to the next. Several shells may add to it at a time. A file that cannot be
+ * used is said once, and then done without.
+ */
+export class ShellHistory {
+  readonly #file: string | null;
+  readonly #complain: (line: string) => void;
+  #isBroken = false;
+  /** In the file. */
+  #count = 0;
+
+  /** `file` null: nothing is kept. `complain` is told why nothing can be. */
+  constructor(file: string | null, complain: (line: string) => void) {
+    this.#file = file;
+    this.#complain = complain;
+  }
+
+  /** What was kept, the last line first, as readline wants it. */
+  read(): string[] {
+    return this.#trying((file) => {
+      const lines = linesOf(file);
+      this.#count = lines.length;
+      if (lines.length > MAX_LINES) this.#count = rewrite(file, lines);
+      return lines.slice(-MAX_LINES).reverse();
+    }, []);
+  }
+
+  /** Keeps a line, unless it may be a secret, begins with a space, or is too long. */
+  add(line: string): void {
+    if (!isKept(line)) return;
+    this.#trying((file) => {
+      append(file, line);
+      this.#count++;
+      // Others may have added to it, too.
+      if (this.#count >= 2 * MAX_LINES) this.#count = rewrite(file, linesOf(file));
+    }, undefined);
+  }
+
+  #trying<T>(use: (file: string) => T, otherwise: T): T {
+    if (this.#file === null || this.#isBroken) return otherwise;
+    try {
+      return use(this.#file);
+    } catch (error) {
+      this.#isBroken = true;
+      this.#complain(
+        `lines are not kept for the next shell: ${error instanceof Error ? error.message : String(error)}`,
+      );
+      return otherwise;
+    }
+  }
+}
+
+function isKept(line: string): boolean {
+  return /^[^\s]/.test(line) && line.length <= MAX_LINE_CHARS && !CONTROL.test(line) && !looksSecret(line);
+}
+
+/** The last one is the newest. What is no line of ours is left out. */
+function linesOf(file: string): string[] {
+  let descriptor: number;
+  try {
+    descriptor = openSync(file, constants.O_RDONLY | O_NONBLOCK);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
+  try {
+    checkFile(file, descriptor);
+    return readFileSync(descriptor, 'utf8').split('\n').filter(isKept);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function append(file: string, line: string): void {
+  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+  const descriptor = openSync(file, O_RDWR | O_APPEND | O_CREAT | O_NONBLOCK, MODE);
+  try {
+    checkFile(file, descriptor);
+    fchmodSync(descriptor, MODE);
+    appendFileSync(descriptor, `${line}\n`);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** Keeps the last lines only, all or nothing. @returns how many */
+function rewrite(file: string, lines: readonly string[]): number {
+  const kept = lines.slice(-MAX_LINES);
+  const fresh = `${file}.${process.pid}`;
+  writeFileSync(fresh, kept.map((line) => `${line}\n`).join(''), { mode: MODE });
+  renameSync(fresh, file);
+  return kept.length;
+}
+
+/** @throws Error: it is something else, or larger than this makes any. */
+function checkFile(file: string, descriptor: number): void {
+  const stat = fstatSync(descriptor);
+  if (!stat.isFile()) throw new Error(`${file} is no file`);
+  if (stat.size > MAX_FILE_BYTES) throw new Error(`${file} is larger than ${MAX_FILE_BYTES} bytes`);
+}
