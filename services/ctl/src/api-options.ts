@@ -56,9 +56,12 @@ export function addAddressOptions(command: Command): Command {
 
 /** Declares all of ApiOptions on a command. `formats`: those that it knows. */
 export function addApiOptions(command: Command, formats: readonly OutputFormat[] = ['text', 'json', 'yaml']): Command {
-  return addAddressOptions(command).addOption(
-    new Option('-o, --output <format>', 'how to print it').choices(formats).default('text'),
-  );
+  return addOutputOption(addAddressOptions(command), formats);
+}
+
+/** Declares -o alone. */
+export function addOutputOption(command: Command, formats: readonly OutputFormat[]): Command {
+  return command.addOption(new Option('-o, --output <format>', 'how to print it').choices(formats).default('text'));
 }
 
 /**

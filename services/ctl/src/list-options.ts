@@ -1,50 +1,73 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { type ApiOptions, addApiOptions, integer, parseTime, readApiOptions } from './api-options.ts';
-import type { SortKey } from './output/select-rows.ts';
+import {
+  type ApiOptions,
+  addApiOptions,
+  addOutputOption,
+  integer,
+  type OutputFormat,
+  parseTime,
+  readApiOptions,
+} from './api-options.ts';
+import type { Selection, SortKey } from './output/select-rows.ts';
 import type { Terminal } from './terminal.ts';
 
-/** How a list is printed. */
-export interface ListOptions extends ApiOptions {
-  readonly sort: readonly SortKey[];
-  /** Names of columns; null: those that are shown unless others are asked for. */
-  readonly columns: readonly string[] | null;
-  /** Most rows; 0: all. */
-  readonly limit: number;
+/** How something is printed that can be looked at again and again. */
+export interface ViewOptions {
+  readonly output: OutputFormat;
   /** Time from one look to the next, milliseconds; null: one look. */
   readonly watchMs: number | null;
 }
 
-interface RawListOptions {
+/** How tables are printed. */
+export interface TableOptions extends ViewOptions, Selection {}
+
+/** How a list of the API's is printed. */
+export interface ListOptions extends ApiOptions, TableOptions {}
+
+interface RawTableOptions {
   readonly sort?: readonly SortKey[];
   readonly columns?: readonly string[];
   readonly limit: number;
   readonly watch?: number | true;
+  readonly output: OutputFormat;
 }
 
 /** Most rows that can be asked for. */
 const MOST_ROWS = 1_000_000;
 const DEFAULT_WATCH_MS = 2000;
+/** Formats of what consists of tables. */
+export const TABLE_FORMATS: readonly OutputFormat[] = ['text', 'wide', 'json', 'yaml'];
 
 /** Declares what every list has, ApiOptions included. */
 export function addListOptions(command: Command): Command {
-  return addApiOptions(command, ['text', 'wide', 'json', 'yaml'])
-    .addOption(
-      new Option('--sort <columns>', 'sort by these columns, comma-separated; -column: the greatest first').argParser(
-        parseSort,
-      ),
-    )
+  return addTableOptions(addApiOptions(command, TABLE_FORMATS));
+}
+
+/** The same for a list that nobody has to be asked for. */
+export function addLocalListOptions(command: Command): Command {
+  return addTableOptions(addOutputOption(command, TABLE_FORMATS));
+}
+
+function addTableOptions(command: Command): Command {
+  const sort = new Option('--sort <columns>', 'sort by these columns, comma-separated; -column: the greatest first');
+  return addSelection(command, sort.argParser(parseSort)).addOption(
+    new Option(
+      '--watch [time]',
+      'look again after this time (default: 2s), until interrupted: in place on a terminal, otherwise whenever it has changed',
+    ).argParser(parseTime),
+  );
+}
+
+/** Declares which columns and rows there are; `sort` is the command's own. */
+export function addSelection(command: Command, sort: Option): Command {
+  return command
+    .addOption(sort)
     .addOption(
       new Option('--columns <columns>', 'show these columns only, comma-separated, by their headings').argParser(
         parseNames,
       ),
     )
-    .addOption(new Option('--limit <n>', 'most rows; 0: all').default(0).argParser(integer(0, MOST_ROWS)))
-    .addOption(
-      new Option(
-        '--watch [time]',
-        'look again after this time (default: 2s), until interrupted: in place on a terminal, otherwise whenever it has changed',
-      ).argParser(parseTime),
-    );
+    .addOption(new Option('--limit <n>', 'most rows; 0: all').default(0).argParser(integer(0, MOST_ROWS)));
 }
 
 /**
@@ -52,9 +75,13 @@ export function addListOptions(command: Command): Command {
  * @throws Failure usage, as readApiOptions
  */
 export function readListOptions(command: Command, terminal: Terminal): ListOptions {
-  const { sort = [], columns, limit, watch } = command.opts<RawListOptions>();
+  return { ...readApiOptions(command, terminal), ...readTableOptions(command) };
+}
+
+export function readTableOptions(command: Command): TableOptions {
+  const { sort = [], columns, limit, watch, output } = command.opts<RawTableOptions>();
   return {
-    ...readApiOptions(command, terminal),
+    output,
     sort,
     columns: columns ?? null,
     limit,
@@ -68,6 +95,7 @@ function parseNames(text: string): readonly string[] {
   return names;
 }
 
-function parseSort(text: string): readonly SortKey[] {
+/** `-relays,link` @throws InvalidArgumentError */
+export function parseSort(text: string): readonly SortKey[] {
   return parseNames(text).map((name) => ({ name: name.replace(/^-/, ''), isDescending: name.startsWith('-') }));
 }

@@ -142,6 +142,23 @@ describe('certs check', () => {
     expect((await certs('check', join(parent, 'other'))).printed).toMatch(/ends in 5 days/);
   });
 
+  it('is a list like any other', async () => {
+    await certs('init', directory);
+    chmodSync(join(directory, 'reader.key'), 0o644);
+    const { printed } = await certs('check', directory, '--sort=-file', '--limit', '2', '--columns', 'file');
+    expect(printed).toBe('FILE\nvolconf.crt\ntopology.crt\n');
+    const whole = await certs('check', directory, '-o', 'json');
+    expect(whole.code).toBe(1);
+    const { certificates } = JSON.parse(whole.printed) as { certificates: { file: string }[] };
+    expect(certificates.find(({ file }) => file === 'reader.crt')).toEqual({
+      file: 'reader.crt',
+      expires: certificate('reader').validToDate.toISOString().slice(0, 10),
+      ok: false,
+      state: 'its .key can be read by others',
+      names: ['read.clients.spanmesh'],
+    });
+  });
+
   it('refuses a directory without any', async () => {
     expect(await certs('check', parent)).toMatchObject({ code: 2 });
     expect(await certs('check', join(parent, 'none'))).toMatchObject({ code: 2 });

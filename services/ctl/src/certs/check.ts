@@ -5,10 +5,11 @@ import { readSecretFile } from '@spanmesh/runtime/secrets/secret-file';
 import { TlsError } from '@spanmesh/runtime/secrets/tls-error';
 import { parseCertificates } from '@spanmesh/runtime/tls/tls-material';
 import { Failure } from '../failure.ts';
-import { paintFor } from '../output/paint.ts';
+import type { TableOptions } from '../list-options.ts';
+import { printList } from '../output/print-list.ts';
 import { printable } from '../output/printable.ts';
-import { type Column, renderTable } from '../output/table.ts';
-import { type Terminal, write } from '../terminal.ts';
+import type { Column } from '../output/table.ts';
+import type { Terminal } from '../terminal.ts';
 import { CA_FILE } from './certificate-set.ts';
 
 const DAY_MS = 86_400_000;
@@ -28,20 +29,36 @@ const COLUMNS: readonly Column<Finding>[] = [
   { heading: 'FILE', text: ({ file }) => printable(file) },
   { heading: 'EXPIRES', text: ({ expires }) => expires },
   { heading: 'STATE', text: ({ verdict }) => printable(verdict), role: ({ isBad }) => (isBad ? 'bad' : 'good') },
-  { heading: 'NAMES', text: ({ names }) => printable(names) },
+  { heading: 'NAMES', narrow: 'cut', text: ({ names }) => printable(names) },
 ];
 
 /**
  * Says of each certificate of a directory (`*.crt`) when it ends, for whom it is, and what is wrong with it.
  * @throws Failure usage: no directory; refused: something is wrong
  */
-export async function checkCertificates(directory: string, terminal: Terminal): Promise<void> {
-  const findings = filesOf(directory).map((file) => check(directory, file));
-  await write(terminal.out, renderTable(COLUMNS, findings, paintFor(terminal.out)));
+export async function checkCertificates(directory: string, options: TableOptions, terminal: Terminal): Promise<void> {
+  let findings: readonly Finding[] = [];
+  const fetch = async () => {
+    findings = filesOf(directory).map((file) => check(directory, file));
+    return { rows: findings, document };
+  };
+  await printList({ columns: COLUMNS, fetch }, options, terminal);
   const bad = findings.filter(({ isBad }) => isBad);
   if (bad.length > 0) {
     throw new Failure('refused', `${bad.length} of ${findings.length} certificates cannot be used, or not for long`);
   }
+}
+
+function document(findings: readonly Finding[]): unknown {
+  return {
+    certificates: findings.map(({ file, expires, verdict, isBad, names }) => ({
+      file,
+      expires,
+      ok: !isBad,
+      state: verdict,
+      names: names === '' ? [] : names.split(', '),
+    })),
+  };
 }
 
 function filesOf(directory: string): string[] {

@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import { isGatewayPattern } from '@spanmesh/runtime/tls/gateway-certificate';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { integer } from '../api-options.ts';
+import { addLocalListOptions, readTableOptions } from '../list-options.ts';
 import type { Terminal } from '../terminal.ts';
 
 /** Longest that certificates may be good for: more, and nobody knows any more how they are changed. */
@@ -49,14 +50,14 @@ export function addCerts(program: Command, terminal: Terminal): void {
         );
       },
     );
-  certs
+  const check = certs
     .command('check')
     .description('say when the certificates of a directory end, for whom they are, and what is wrong with them')
-    .argument('<directory>', 'with *.crt and *.key')
-    .action(async (directory: string) => {
-      const { checkCertificates } = await import('../certs/check.ts');
-      await checkCertificates(directory, terminal);
-    });
+    .argument('<directory>', 'with *.crt and *.key');
+  addLocalListOptions(check).action(async (directory: string) => {
+    const { checkCertificates } = await import('../certs/check.ts');
+    await checkCertificates(directory, readTableOptions(check), terminal);
+  });
 }
 
 function parseGateway(text: string): string {

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { addApiOptions, readApiOptions } from '../api-options.ts';
+import { addListOptions, readListOptions } from '../list-options.ts';
 import type { Terminal } from '../terminal.ts';
 
 /** `spanmesh config show` */
@@ -10,8 +10,8 @@ export function addConfig(program: Command, terminal: Terminal): void {
     .description('print what is in force at each process, and where it comes from')
     .option('--process <name>', 'only this one: its id, its gateway or its host', '')
     .option('--all', 'also what is as it is by default', false);
-  addApiOptions(command).action(async (query: { readonly process: string; readonly all: boolean }) => {
+  addListOptions(command).action(async (query: { readonly process: string; readonly all: boolean }) => {
     const { showConfig } = await import('../config/show-config.ts');
-    await showConfig(query, readApiOptions(command, terminal), terminal);
+    await showConfig(query, readListOptions(command, terminal), terminal);
   });
 }

@@ -1,5 +1,6 @@
-import { type Command, Option } from 'commander';
-import { addAddressOptions, DEFAULT_ADDRESS, type OutputFormat } from '../api-options.ts';
+import type { Command } from 'commander';
+import { addAddressOptions, DEFAULT_ADDRESS } from '../api-options.ts';
+import { addLocalListOptions, readTableOptions } from '../list-options.ts';
 import type { Terminal } from '../terminal.ts';
 
 interface AddOptions {
@@ -38,11 +39,8 @@ export function addContext(program: Command, terminal: Terminal): void {
     .description('forget a context')
     .argument('<name>', 'how it is called')
     .action(async (name: string) => (await import('../context/change-contexts.ts')).removeContext(name, terminal));
-  context
-    .command('list')
-    .description('list the contexts; * is the one in use')
-    .addOption(new Option('-o, --output <format>', 'how to print it').choices(['text', 'json', 'yaml']).default('text'))
-    .action(async ({ output }: { readonly output: OutputFormat }) =>
-      (await import('../context/change-contexts.ts')).listContexts(output, terminal),
-    );
+  const list = context.command('list').description('list the contexts; * is the one in use');
+  addLocalListOptions(list).action(async () =>
+    (await import('../context/change-contexts.ts')).listContexts(readTableOptions(list), terminal),
+  );
 }

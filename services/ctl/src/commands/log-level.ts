@@ -1,6 +1,7 @@
 import { LOG_LEVELS } from '@spanmesh/runtime/log/log-levels';
 import { type Command, Option } from 'commander';
-import { addApiOptions, parseTime, readApiOptions } from '../api-options.ts';
+import { parseTime } from '../api-options.ts';
+import { addListOptions, readListOptions } from '../list-options.ts';
 import type { Terminal } from '../terminal.ts';
 
 /** Which processes, and for how long. */
@@ -26,12 +27,12 @@ export function addLogLevel(program: Command, terminal: Terminal): void {
     )
     .option('--process <name>', 'only this one: its id, its gateway or its host')
     .addOption(new Option('--for <time>', 'how long: 10m, 2h (default: 15m)').argParser(parseTime));
-  addApiOptions(command).action(async (level: string | undefined, options: LogLevelOptions) => {
+  addListOptions(command).action(async (level: string | undefined, options: LogLevelOptions) => {
     const [{ CONFIGURED, setLogLevel, showLogLevels }, { Failure }] = await Promise.all([
       import('../process/log-levels.ts'),
       import('../failure.ts'),
     ]);
-    const api = readApiOptions(command, terminal);
+    const api = readListOptions(command, terminal);
     const { service = '', process = '', for: durationMs = 0 } = options;
     if (level === undefined) {
       if (Object.keys(options).some((name) => ['service', 'process', 'for'].includes(name))) {
@@ -40,6 +41,7 @@ export function addLogLevel(program: Command, terminal: Terminal): void {
       await showLogLevels(api, terminal);
       return;
     }
+    if (api.watchMs !== null) throw new Failure('usage', '--watch is for looking: a level is set once');
     if (![...LOG_LEVELS, CONFIGURED].some((known) => known === level)) {
       throw new Failure('usage', `there is no such level: ${[...LOG_LEVELS, CONFIGURED].join(', ')}`);
     }

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { addApiOptions, readApiOptions } from '../api-options.ts';
+import { addListOptions, readListOptions } from '../list-options.ts';
 import type { Terminal } from '../terminal.ts';
 
 /** `spanmesh status` */
@@ -12,14 +12,14 @@ export function addStatus(program: Command, terminal: Terminal): void {
       '--expect <list>',
       'how many there should be at least: topology=2,link-gateway=3,volconf=1; fewer is a problem',
     );
-  addApiOptions(command).action(
+  addListOptions(command).action(
     async ({ json = false, expect }: { readonly json?: boolean; readonly expect?: string }) => {
       const [{ showStatus }, { parseExpected }] = await Promise.all([
         import('../status/show-status.ts'),
         import('../status/expect.ts'),
       ]);
       const expected = expect === undefined ? new Map() : parseExpected(expect);
-      const options = readApiOptions(command, terminal);
+      const options = readListOptions(command, terminal);
       await showStatus(json ? { ...options, output: 'json' } : options, expected, terminal);
     },
   );

@@ -1,16 +1,18 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { addApiOptions, integer, parseTime, readApiOptions } from '../api-options.ts';
+import { addSelection, TABLE_FORMATS } from '../list-options.ts';
 import { labelArgument } from '../output/label.ts';
 import type { Terminal } from '../terminal.ts';
-import { SORT_KEYS, type SortKey } from '../top/order.ts';
+import { parseOrder, SORT_WORDS, type TopOrder } from '../top/order.ts';
 import type { KindName } from '../top/top-table.ts';
 
-/** Most blocks, and rows, that can be asked for. */
+/** Most blocks that can be asked for. */
 const MOST = 1_000_000;
 const KINDS: readonly KindName[] = ['connection', 'trunk', 'class'];
 
 interface TopOptions {
-  readonly sort: SortKey;
+  readonly sort: TopOrder;
+  readonly columns?: readonly string[] | null;
   readonly filter: string;
   readonly gateway: string;
   readonly kind: readonly KindName[];
@@ -22,10 +24,15 @@ interface TopOptions {
 
 /** `spanmesh top` */
 export function addTop(program: Command, terminal: Terminal): void {
+  const sort = new Option(
+    '--sort <columns>',
+    `by columns, as lists are sorted, or what is most: ${SORT_WORDS.join(', ')}`,
+  )
+    .default(parseOrder('bytes'), 'bytes')
+    .argParser(parseOrder);
   const command = program
     .command('top')
     .description('show how much passes on connections and trunks: in place on a terminal, otherwise one table')
-    .addOption(new Option('--sort <key>', 'what comes first').choices([...SORT_KEYS]).default('bytes'))
     .addOption(
       new Option('--filter <text>', 'only what has this in its id, address or label')
         .default('')
@@ -37,7 +44,6 @@ export function addTop(program: Command, terminal: Terminal): void {
         .default(['connection', 'trunk'], 'connection,trunk')
         .argParser(parseKinds),
     )
-    .addOption(new Option('--limit <n>', 'most rows; 0: all').default(0).argParser(integer(0, MOST)))
     .addOption(
       new Option('--interval <time>', 'time that rates are taken over: 500ms, 2s, or seconds')
         .default(2000, '2s')
@@ -49,7 +55,8 @@ export function addTop(program: Command, terminal: Terminal): void {
         .argParser(integer(1, MOST))
         .conflicts('once'),
     );
-  addApiOptions(command).action(async ({ kind, interval, once = false, count, ...query }: TopOptions) => {
+  addSelection(addApiOptions(command, TABLE_FORMATS), sort);
+  command.action(async ({ kind, interval, once = false, count, columns = null, ...query }: TopOptions) => {
     const [{ showTop }, { interruption }] = await Promise.all([
       import('../top/show-top.ts'),
       import('../interruption.ts'),
@@ -57,7 +64,7 @@ export function addTop(program: Command, terminal: Terminal): void {
     const options = readApiOptions(command, terminal);
     const blocks = once ? 1 : (count ?? null);
     await interruption((signal) =>
-      showTop({ ...query, kinds: kind, intervalMs: interval, blocks, options, signal }, terminal),
+      showTop({ ...query, columns, kinds: kind, intervalMs: interval, blocks, options, signal }, terminal),
     );
   });
 }

@@ -1,22 +1,28 @@
 import { InspectResponse, type SettingInForce } from '@spanmesh/proto/v1/process';
 import { ProcessApi } from '../api/process-api.ts';
-import type { ApiOptions } from '../api-options.ts';
 import { Failure } from '../failure.ts';
-import { isDocument, writeDocument } from '../output/document.ts';
+import type { ListOptions } from '../list-options.ts';
 import { protobufJson } from '../output/json.ts';
-import { type Paint, paintFor } from '../output/paint.ts';
+import { type Listed, printList } from '../output/print-list.ts';
 import { printable } from '../output/printable.ts';
-import { type Column, renderTable } from '../output/table.ts';
-import { note, type Terminal, write } from '../terminal.ts';
+import type { Column } from '../output/table.ts';
+import type { Terminal } from '../terminal.ts';
 
-const COLUMNS: readonly Column<SettingInForce>[] = [
-  { heading: 'SETTING', text: ({ name }) => printable(name), role: () => 'node' },
+/** A setting of a process. */
+interface Row {
+  readonly process: string;
+  readonly setting: SettingInForce;
+}
+
+const COLUMNS: readonly Column<Row>[] = [
+  { heading: 'PROCESS', narrow: 'omit', text: ({ process }) => printable(process), role: () => 'cluster' },
+  { heading: 'SETTING', text: ({ setting }) => printable(setting.name), role: () => 'node' },
   {
     heading: 'FROM',
-    text: ({ source }) => printable(source),
-    role: ({ source }) => (source === 'default' ? undefined : 'warn'),
+    text: ({ setting }) => printable(setting.source),
+    role: ({ setting }) => (setting.source === 'default' ? undefined : 'warn'),
   },
-  { heading: 'VALUE', text: valueText },
+  { heading: 'VALUE', narrow: 'cut', text: valueText },
 ];
 
 export interface ConfigQuery {
@@ -30,40 +36,52 @@ export interface ConfigQuery {
  * Prints what is in force at each process, and where it comes from.
  * @throws Failure
  */
-export async function showConfig(query: ConfigQuery, options: ApiOptions, terminal: Terminal): Promise<void> {
+export async function showConfig(query: ConfigQuery, options: ListOptions, terminal: Terminal): Promise<void> {
   const api = new ProcessApi(options);
-  const processes: { process: string; settings: SettingInForce[] }[] = [];
-  let alone = false;
   try {
-    for await (const report of api.inspect(query.process)) {
-      alone ||= report.alone;
-      const { process } = report;
-      if (process === undefined) continue;
-      const settings = report.settings.filter(({ source }) => query.all || source !== 'default');
-      processes.push({ process: process.id, settings });
-    }
+    await printList({ columns: COLUMNS, fetch: () => fetchSettings(api, query) }, options, terminal);
   } finally {
     api.close();
   }
-  if (processes.length === 0) throw new Failure('refused', 'no process that answers fits');
-  if (isDocument(options.output))
-    await writeDocument(options.output, terminal.out, { processes: processes.map(document) });
-  else await write(terminal.out, processes.map((one) => text(one, paintFor(terminal.out))).join('\n'));
-  if (alone) note(terminal, 'NATS is away from the process that was called: the others could not be asked');
 }
 
-function document({ process, settings }: { process: string; settings: SettingInForce[] }): object {
+async function fetchSettings(api: ProcessApi, { process: wanted, all }: ConfigQuery): Promise<Listed<Row>> {
+  const rows: Row[] = [];
+  /** Those that have answered, and of which there is nothing to show. */
+  const without: string[] = [];
+  let alone = false;
+  for await (const report of api.inspect(wanted)) {
+    alone ||= report.alone;
+    const { process } = report;
+    if (process === undefined) continue;
+    const settings = report.settings.filter(({ source }) => all || source !== 'default');
+    for (const setting of settings) rows.push({ process: process.id, setting });
+    if (settings.length === 0) without.push(process.id);
+  }
+  if (rows.length === 0 && without.length === 0) throw new Failure('refused', 'no process that answers fits');
+  const notes = without.map((process) => `${printable(process)}: everything is as it is by default`);
+  if (alone) notes.push('NATS is away from the process that was called: the others could not be asked');
+  return { rows, notes, document: (shown) => documentOf(shown, without) };
+}
+
+/** Each process with its settings, those without any last. */
+function documentOf(rows: readonly Row[], without: readonly string[]): unknown {
+  const settings = new Map<string, SettingInForce[]>();
+  for (const { process, setting } of rows) {
+    const found = settings.get(process);
+    if (found === undefined) settings.set(process, [setting]);
+    else found.push(setting);
+  }
+  for (const process of without) settings.set(process, []);
+  return { processes: [...settings].map(([process, own]) => ({ process, settings: settingsJson(own) })) };
+}
+
+function settingsJson(settings: SettingInForce[]): unknown {
   const whole = InspectResponse.fromPartial({ settings });
-  const { settings: shown } = protobufJson(InspectResponse, whole) as { settings: unknown };
-  return { process, settings: shown };
+  return (protobufJson(InspectResponse, whole) as { settings: unknown }).settings;
 }
 
-function text({ process, settings }: { process: string; settings: SettingInForce[] }, paint: Paint): string {
-  const table = settings.length === 0 ? 'everything is as it is by default\n' : renderTable(COLUMNS, settings, paint);
-  return `${paint('cluster', printable(process))}\n${table}`;
-}
-
-function valueText({ secret, value, source }: SettingInForce): string {
+function valueText({ setting: { secret, value, source } }: Row): string {
   if (!secret) return printable(value);
   return source === 'default' ? '' : '(a secret)';
 }

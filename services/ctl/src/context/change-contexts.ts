@@ -1,23 +1,22 @@
 import { resolve } from 'node:path';
-import type { OutputFormat } from '../api-options.ts';
 import { Failure } from '../failure.ts';
-import { isDocument, writeDocument } from '../output/document.ts';
-import { paintFor } from '../output/paint.ts';
+import type { TableOptions } from '../list-options.ts';
+import { type Listed, printList } from '../output/print-list.ts';
 import { printable } from '../output/printable.ts';
-import { widthOf } from '../output/screen.ts';
-import { type Column, renderTable } from '../output/table.ts';
-import { type Terminal, write } from '../terminal.ts';
+import type { Column } from '../output/table.ts';
+import type { Terminal } from '../terminal.ts';
 import { type Context, checkName, contextOf, readContexts, writeContexts } from './contexts.ts';
 
 type Row = Context & { readonly name: string; readonly isCurrent: boolean };
 
 const COLUMNS: readonly Column<Row>[] = [
-  { heading: '', text: ({ isCurrent }) => (isCurrent ? '*' : ' ') },
+  { heading: 'CURRENT', text: ({ isCurrent }) => (isCurrent ? '*' : ' ') },
   { heading: 'CONTEXT', text: ({ name }) => printable(name), role: () => 'node' },
   { heading: 'ADDRESS', text: ({ address }) => printable(address) },
-  { heading: 'CA', text: ({ ca = '' }) => printable(ca) },
-  { heading: 'CERT', text: ({ cert = '' }) => printable(cert) },
-  { heading: 'TOKEN FILE', text: ({ tokenFile = '' }) => printable(tokenFile) },
+  { heading: 'CA', narrow: 'cut', text: ({ ca = '' }) => printable(ca) },
+  { heading: 'CERT', narrow: 'cut', text: ({ cert = '' }) => printable(cert) },
+  { heading: 'KEY', isWide: true, text: ({ key = '' }) => printable(key) },
+  { heading: 'TOKEN FILE', narrow: 'cut', text: ({ tokenFile = '' }) => printable(tokenFile) },
 ];
 
 /**
@@ -45,14 +44,19 @@ export function removeContext(name: string, { env }: Pick<Terminal, 'env'>): voi
 }
 
 /** @throws Failure usage */
-export async function listContexts(output: OutputFormat, terminal: Terminal): Promise<void> {
-  const { current, contexts } = readContexts(terminal.env);
-  if (isDocument(output)) {
-    await writeDocument(output, terminal.out, { current, contexts });
-    return;
-  }
-  const rows = Object.entries(contexts).map(([name, context]) => ({ ...context, name, isCurrent: name === current }));
-  await write(terminal.out, renderTable(COLUMNS, rows, paintFor(terminal.out), widthOf(terminal.out)));
+export function listContexts(options: TableOptions, terminal: Terminal): Promise<void> {
+  const fetch = async (): Promise<Listed<Row>> => {
+    const { current, contexts } = readContexts(terminal.env);
+    const rows = Object.entries(contexts).map(([name, context]) => ({ ...context, name, isCurrent: name === current }));
+    return {
+      rows,
+      document: (shown) => ({
+        current,
+        contexts: Object.fromEntries(shown.map(({ name, isCurrent: _, ...context }) => [name, context])),
+      }),
+    };
+  };
+  return printList({ columns: COLUMNS, fetch }, options, terminal);
 }
 
 /** The files are meant from here, wherever the next command is typed. */

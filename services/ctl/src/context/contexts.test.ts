@@ -56,6 +56,15 @@ describe('Contexts', () => {
     });
   });
 
+  it('are a list like any other', async () => {
+    for (const name of ['b', 'a', 'c']) await spanmesh('context', 'add', name, '--address', `${name}.example:1`);
+    expect((await spanmesh('context', 'list', '--sort', 'context', '--columns', 'current,context')).printed).toBe(
+      'CURRENT  CONTEXT\n         a\n*        b\n         c\n',
+    );
+    const { printed } = await spanmesh('context', 'list', '-o', 'yaml', '--sort=-context', '--limit', '2');
+    expect(printed).toBe('current: b\ncontexts:\n  c:\n    address: c.example:1\n  b:\n    address: b.example:1\n');
+  });
+
   it('show an address of somebody else nothing of theirs', async () => {
     await spanmesh('context', 'add', 'lab', '--address', 'lab.example:1', '--token-file', 't');
     expect(options('--address', 'other.example:2')).toEqual({ address: 'other.example:2', access: undefined });

@@ -1,4 +1,5 @@
 import { Failure } from '../failure.ts';
+import { printable } from './printable.ts';
 import { type Column, columnName } from './table.ts';
 
 /** A column to sort by. */
@@ -6,6 +7,15 @@ export interface SortKey {
   /** As `columnName` gives it. */
   readonly name: string;
   readonly isDescending: boolean;
+}
+
+/** Which rows and columns of tables are printed. */
+export interface Selection {
+  readonly sort: readonly SortKey[];
+  /** Names of columns; null: those that are shown unless others are asked for. */
+  readonly columns: readonly string[] | null;
+  /** Most rows; 0: all. */
+  readonly limit: number;
 }
 
 const NATURAL = new Intl.Collator('en', { numeric: true });
@@ -53,5 +63,46 @@ export function selectColumns<T>(
 function columnNamed<T>(columns: readonly Column<T>[], name: string): Column<T> {
   const found = columns.find((column) => columnName(column) === name);
   if (found !== undefined) return found;
-  throw new Failure('usage', `there is no column ${name}; there are ${columns.map(columnName).join(', ')}`);
+  throw noColumn(name, columns.map(columnName));
+}
+
+/** A table of several that are printed together. */
+export interface Selectable<T> {
+  readonly columns: readonly Column<T>[];
+  readonly rows: readonly T[];
+}
+
+/**
+ * A table as it is selected where there are several: what it has of the columns that are named, sorted by those of the keys that it has.
+ * null: it has none of the columns.
+ */
+export function selectPart<T>(
+  { columns, rows }: Selectable<T>,
+  selection: Selection,
+  isWide: boolean,
+): Selectable<T> | null {
+  const has = (name: string): boolean => columns.some((column) => columnName(column) === name);
+  const names = selection.columns?.filter(has) ?? null;
+  if (names?.length === 0) return null;
+  const keys = selection.sort.filter(({ name }) => has(name));
+  const sorted = sortRows(columns, rows, keys);
+  return {
+    columns: selectColumns(columns, names, isWide),
+    rows: selection.limit === 0 ? sorted : sorted.slice(0, selection.limit),
+  };
+}
+
+/** @throws Failure usage: a column is named that none of the tables has. */
+export function checkSelection(
+  tables: readonly (readonly Pick<Column<never>, 'heading'>[])[],
+  selection: Selection,
+): void {
+  const all = [...new Set(tables.flat().map(columnName))];
+  for (const name of [...(selection.columns ?? []), ...selection.sort.map((key) => key.name)]) {
+    if (!all.includes(name)) throw noColumn(name, all);
+  }
+}
+
+function noColumn(name: string, all: readonly string[]): Failure {
+  return new Failure('usage', `there is no column ${printable(name)}; there are ${all.join(', ')}`);
 }

@@ -32,6 +32,15 @@ describe('spanmesh log-level', () => {
     expect(terminal.noted).toMatch(/NATS is away/);
   });
 
+  it('is a list like any other', async () => {
+    expect(await run('--sort=-process', '--columns', 'process,service', '--limit', '1')).toBe(0);
+    expect(terminal.printed).toBe('PROCESS       SERVICE\ntopology-a-7  topology\n');
+    expect(await run('-o', 'yaml', '--limit', '1')).toBe(0);
+    expect(terminal.printed).toMatch(/^processes:\n {2}- id: link-gateway-a-8\n/m);
+    expect(terminal.printed).toContain('\nansweredBy: topology-a-7\n');
+    expect(terminal.printed).not.toContain('id: topology-a-7');
+  });
+
   it('says whose level has not changed', async () => {
     fake.unreached = ['volconf-a-9'];
     expect(await run('debug')).toBe(0);
@@ -60,6 +69,8 @@ describe('spanmesh log-level', () => {
     [['--service', 'topology'], /which level\?/],
     [['debug', '--service', 'dns'], /Allowed choices/],
     [['debug', '--for', 'ever'], /Expected a time/],
+    [['debug', '--watch'], /--watch is for looking/],
+    [['debug', '--sort', 'colour'], /there is no column colour/],
   ])('refuses %j', async (args, why) => {
     expect(await run(...args)).toBe(2);
     expect(terminal.noted).toMatch(why);

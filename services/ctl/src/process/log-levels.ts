@@ -1,12 +1,12 @@
 import { ListProcessesResponse, type ProcessInfo, SetLogLevelResponse } from '@spanmesh/proto/v1/process';
 import { ProcessApi } from '../api/process-api.ts';
 import type { ApiOptions } from '../api-options.ts';
-import { isDocument, writeDocument } from '../output/document.ts';
+import type { ListOptions } from '../list-options.ts';
 import { protobufJson } from '../output/json.ts';
-import { paintFor } from '../output/paint.ts';
+import { printList } from '../output/print-list.ts';
 import { printable } from '../output/printable.ts';
-import { type Column, renderTable } from '../output/table.ts';
-import { note, type Terminal, write } from '../terminal.ts';
+import type { Column } from '../output/table.ts';
+import type { Terminal } from '../terminal.ts';
 import { timeText } from '../views/words.ts';
 
 /** What is typed for "back to the setting". */
@@ -25,28 +25,37 @@ export interface LogLevelQuery {
 
 const COLUMNS: readonly Column<ProcessInfo>[] = [
   { heading: 'PROCESS', text: (p) => printable(p.id), role: () => 'node' },
-  { heading: 'GATEWAY', text: (p) => printable(p.gateway) },
+  { heading: 'SERVICE', isWide: true, text: (p) => printable(p.service) },
+  { heading: 'HOST', isWide: true, text: (p) => printable(p.host) },
+  { heading: 'GATEWAY', narrow: 'omit', text: (p) => printable(p.gateway) },
   {
     heading: 'LEVEL',
     text: (p) => printable(p.logLevel),
     role: (p) => (p.logLevelUntil === undefined ? undefined : 'warn'),
   },
-  { heading: 'CONFIGURED', text: (p) => printable(p.configuredLogLevel) },
-  { heading: 'UNTIL', text: (p) => timeText(p.logLevelUntil) },
-  { heading: 'BY', text: (p) => printable(p.logLevelBy) },
+  { heading: 'CONFIGURED', narrow: 'omit', text: (p) => printable(p.configuredLogLevel) },
+  { heading: 'UNTIL', narrow: 'omit', text: (p) => timeText(p.logLevelUntil) },
+  { heading: 'BY', narrow: 'cut', text: (p) => printable(p.logLevelBy) },
 ];
+
+const ALONE = 'NATS is away from the process that was called: the others could not be asked';
 
 /**
  * Prints what each process logs.
  * @throws Failure
  */
-export function showLogLevels(options: ApiOptions, terminal: Terminal): Promise<void> {
-  return withApi(options, async (api) => {
-    const answer = await api.processes();
-    if (isDocument(options.output))
-      await writeDocument(options.output, terminal.out, protobufJson(ListProcessesResponse, answer));
-    else await write(terminal.out, renderTable(COLUMNS, answer.processes, paintFor(terminal.out)));
-    if (answer.alone) noteAlone(terminal);
+export function showLogLevels(options: ListOptions, terminal: Terminal): Promise<void> {
+  return withApi(options, (api) => {
+    const fetch = async () => {
+      const answer = await api.processes();
+      return {
+        rows: answer.processes,
+        notes: answer.alone ? [ALONE] : [],
+        document: (processes: readonly ProcessInfo[]) =>
+          protobufJson(ListProcessesResponse, { ...answer, processes: [...processes] }),
+      };
+    };
+    return printList({ columns: COLUMNS, fetch }, options, terminal);
   });
 }
 
@@ -54,22 +63,25 @@ export function showLogLevels(options: ApiOptions, terminal: Terminal): Promise<
  * Changes what processes log, and prints those that have changed.
  * @throws Failure
  */
-export function setLogLevel(query: LogLevelQuery, options: ApiOptions, terminal: Terminal): Promise<void> {
+export function setLogLevel(query: LogLevelQuery, options: ListOptions, terminal: Terminal): Promise<void> {
   return withApi(options, async (api) => {
-    const answer = await api.setLogLevel({ ...query, level: query.level === CONFIGURED ? '' : query.level });
-    if (isDocument(options.output))
-      await writeDocument(options.output, terminal.out, protobufJson(SetLogLevelResponse, answer));
-    else await write(terminal.out, renderTable(COLUMNS, answer.processes, paintFor(terminal.out)));
-    if (answer.alone) noteAlone(terminal);
-    if (answer.unreached.length > 0) {
-      const who = answer.unreached.map(printable).join(', ');
-      note(terminal, `not changed: ${who}; a gateway orders nobody else, others need a way to the service port`);
-    }
+    const fetch = async () => {
+      const answer = await api.setLogLevel({ ...query, level: query.level === CONFIGURED ? '' : query.level });
+      return {
+        rows: answer.processes,
+        notes: [...(answer.alone ? [ALONE] : []), ...unreachedNotes(answer)],
+        document: (processes: readonly ProcessInfo[]) =>
+          protobufJson(SetLogLevelResponse, { ...answer, processes: [...processes] }),
+      };
+    };
+    await printList({ columns: COLUMNS, fetch }, options, terminal);
   });
 }
 
-function noteAlone(terminal: Terminal): void {
-  note(terminal, 'NATS is away from the process that was called: the others could not be asked');
+function unreachedNotes({ unreached }: SetLogLevelResponse): string[] {
+  if (unreached.length === 0) return [];
+  const who = unreached.map(printable).join(', ');
+  return [`not changed: ${who}; a gateway orders nobody else, others need a way to the service port`];
 }
 
 async function withApi(options: ApiOptions, use: (api: ProcessApi) => Promise<void>): Promise<void> {

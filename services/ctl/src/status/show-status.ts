@@ -6,38 +6,60 @@ import { ProcessApi } from '../api/process-api.ts';
 import { TopologyApi } from '../api/topology-api.ts';
 import type { ApiOptions } from '../api-options.ts';
 import { Failure } from '../failure.ts';
-import { isDocument, writeDocument } from '../output/document.ts';
+import type { ListOptions } from '../list-options.ts';
 import { protobufJson } from '../output/json.ts';
-import { paintFor } from '../output/paint.ts';
-import { type Terminal, write } from '../terminal.ts';
+import type { Paint } from '../output/paint.ts';
+import { type Look, printView, type Room } from '../output/print-view.ts';
+import { checkSelection } from '../output/select-rows.ts';
+import type { Terminal } from '../terminal.ts';
 import { count } from '../views/words.ts';
 import { type Expected, fewerThanExpected } from './expect.ts';
 import { notesOf, problemsOf, type Status } from './problems.ts';
-import { statusText } from './status-view.ts';
+import { type Findings, STATUS_COLUMNS, selectStatus, statusText } from './status-view.ts';
 
 /**
  * Prints how the installation is; `expected`: how many processes there should be at least.
  * @throws Failure also if there are problems: exit code 1
  */
-export async function showStatus(options: ApiOptions, expected: Expected, terminal: Terminal): Promise<void> {
-  const status = await fetchStatus(options);
+export async function showStatus(options: ListOptions, expected: Expected, terminal: Terminal): Promise<void> {
+  checkSelection(STATUS_COLUMNS, options);
+  const last = await printView(async () => lookAt(await fetchStatus(options), expected, options), options, terminal);
+  const { length } = last.problems;
+  if (length > 0) throw new Failure('refused', `not healthy: ${count(length, 'problem')}`);
+}
+
+interface StatusLook extends Look {
+  readonly problems: readonly string[];
+}
+
+function lookAt(status: Status, expected: Expected, options: ListOptions): StatusLook {
   const problems = [...fewerThanExpected(expected, status), ...problemsOf(status)];
-  const notes = notesOf(status);
-  if (isDocument(options.output)) {
-    const topology = protobufJson(GetStatusResponse, status.topology) as object;
-    const processes =
-      status.processes === null ? {} : (protobufJson(ListProcessesResponse, status.processes) as object);
-    await writeDocument(options.output, terminal.out, {
-      healthy: problems.length === 0,
-      problems,
-      notes,
-      ...topology,
-      ...processes,
-    });
-  } else {
-    await write(terminal.out, statusText(status, { problems, notes }, paintFor(terminal.out)));
-  }
-  if (problems.length > 0) throw new Failure('refused', `not healthy: ${count(problems.length, 'problem')}`);
+  const findings = { problems, notes: notesOf(status) };
+  const isWide = options.output === 'wide';
+  return {
+    problems,
+    text: (paint: Paint, { width, lines }: Room) =>
+      linesThatFit(statusText(status, findings, { selection: options, isWide, width, paint }), lines, paint),
+    document: () => documentOf(selectStatus(status, options), findings),
+  };
+}
+
+/** The last line says how many more there are. */
+function linesThatFit(text: string, most: number, paint: Paint): string {
+  const lines = text.trimEnd().split('\n');
+  if (lines.length <= most) return text;
+  const kept = lines.slice(0, most - 1);
+  return `${[...kept, paint('faint', `and ${count(lines.length - kept.length, 'more line')}`)].join('\n')}\n`;
+}
+
+function documentOf({ topology, processes }: Status, { problems, notes }: Findings): unknown {
+  return {
+    healthy: problems.length === 0,
+    problems,
+    notes,
+    ...(protobufJson(GetStatusResponse, topology) as object),
+    ...(processes === null ? {} : (protobufJson(ListProcessesResponse, processes) as object)),
+  };
 }
 
 async function fetchStatus(options: ApiOptions): Promise<Status> {

@@ -3,6 +3,7 @@ import { type GatewayStatus, ReplicaRole, type ReplicaStatus } from '@spanmesh/p
 import { ageText } from '../output/age-text.ts';
 import type { Paint, Role } from '../output/paint.ts';
 import { printable } from '../output/printable.ts';
+import { type Selectable, type Selection, selectPart } from '../output/select-rows.ts';
 import { type Column, renderTable } from '../output/table.ts';
 import { count, timeText } from '../views/words.ts';
 import { idOf } from './gateway-name.ts';
@@ -12,21 +13,25 @@ const REPLICA_COLUMNS: readonly Column<ReplicaStatus>[] = [
   { heading: 'TOPOLOGY', text: (r) => printable(r.address), role: () => 'node' },
   { heading: 'ROLE', text: (r) => roleName(r.role), role: (r) => roleRole(r.role) },
   { heading: 'BEHIND', align: 'right', text: (r) => (r.hasState ? seconds(r.lagMs) : '') },
-  { heading: 'VERSION', text: (r) => printable(r.version) },
+  { heading: 'VERSION', narrow: 'omit', text: (r) => printable(r.version) },
 ];
 
 export const GATEWAY_COLUMNS: readonly Column<GatewayStatus>[] = [
   { heading: 'GATEWAY', text: (g) => printable(idOf(g)), role: () => 'node' },
   { heading: 'STATE', text: gatewayState, role: (g) => (g.attached && !g.draining ? 'good' : 'warn') },
+  { heading: 'SERVICE PORT', isWide: true, text: (g) => printable(g.serviceAddress) },
   { heading: 'CONNS', align: 'right', text: (g) => String(g.connections) },
-  { heading: 'LNK_CONNS', align: 'right', text: (g) => String(g.lnkConns) },
+  { heading: 'LNK_CONNS', align: 'right', narrow: 'omit', text: (g) => String(g.lnkConns) },
   { heading: 'LINKS', align: 'right', text: (g) => String(g.links) },
   { heading: 'RELAYS', align: 'right', text: (g) => String(g.relays) },
-  { heading: 'VERSION', text: (g) => printable(g.version) },
+  { heading: 'VERSION', narrow: 'omit', text: (g) => printable(g.version) },
 ];
 
 const PROCESS_COLUMNS: readonly Column<ProcessInfo>[] = [
   { heading: 'PROCESS', text: (p) => printable(p.id), role: () => 'node' },
+  { heading: 'SERVICE', isWide: true, text: (p) => printable(p.service) },
+  { heading: 'HOST', isWide: true, text: (p) => printable(p.host) },
+  { heading: 'PID', isWide: true, align: 'right', text: (p) => String(p.pid) },
   { heading: 'LEADS', text: (p) => printable(p.leads.join(', ')) },
   {
     heading: 'READY',
@@ -34,8 +39,8 @@ const PROCESS_COLUMNS: readonly Column<ProcessInfo>[] = [
     role: (p) => (p.notReady === '' ? 'good' : 'bad'),
   },
   { heading: 'NATS', text: natsState, role: (p) => (p.usesNats && !p.natsConnected ? 'bad' : undefined) },
-  { heading: 'SINCE', text: (p) => timeText(p.startedAt) },
-  { heading: 'VERSION', text: (p) => printable(p.version) },
+  { heading: 'SINCE', narrow: 'omit', text: (p) => timeText(p.startedAt) },
+  { heading: 'VERSION', narrow: 'omit', text: (p) => printable(p.version) },
 ];
 
 /** A sentence each. */
@@ -44,10 +49,38 @@ export interface Findings {
   readonly notes: readonly string[];
 }
 
+/** Columns of all tables of a status. */
+export const STATUS_COLUMNS = [REPLICA_COLUMNS, GATEWAY_COLUMNS, PROCESS_COLUMNS] as const;
+
+/** How a status is laid out. */
+export interface StatusLayout {
+  readonly selection: Selection;
+  readonly isWide: boolean;
+  /** Characters in a line. */
+  readonly width: number;
+  readonly paint: Paint;
+}
+
+/** A status with those rows only that are selected, in their order. */
+export function selectStatus({ topology, processes }: Status, selection: Selection): Status {
+  const rows = <T>(columns: readonly Column<T>[], all: readonly T[]): T[] => [
+    ...(selectPart({ columns, rows: all }, { ...selection, columns: null }, true)?.rows ?? []),
+  ];
+  return {
+    topology: {
+      ...topology,
+      replicas: rows(REPLICA_COLUMNS, topology.replicas),
+      gateways: rows(GATEWAY_COLUMNS, topology.gateways),
+    },
+    processes: processes && { ...processes, processes: rows(PROCESS_COLUMNS, processes.processes) },
+  };
+}
+
 /** How the installation is: problems first, then who there is. */
-export function statusText(status: Status, { problems, notes }: Findings, paint: Paint): string {
+export function statusText(status: Status, { problems, notes }: Findings, layout: StatusLayout): string {
   const { topology, processes } = status;
   const { leader, counts } = topology;
+  const { paint } = layout;
   const head =
     problems.length === 0
       ? paint('good', 'healthy\n')
@@ -57,9 +90,13 @@ export function statusText(status: Status, { problems, notes }: Findings, paint:
       ? 'leader: none\n'
       : `leader: ${printable(leader.address)}, epoch ${leader.fullEpoch || leader.epoch}, lease renewed ${seconds(leader.leaseAgeMs)} ago\n`;
   const asides = notes.map((note) => `note: ${note}\n`).join('');
-  const parts = [head + asides, lead, renderTable(REPLICA_COLUMNS, topology.replicas, paint)];
-  parts.push(renderTable(GATEWAY_COLUMNS, topology.gateways, paint));
-  if (processes !== null) parts.push(renderTable(PROCESS_COLUMNS, processes.processes, paint));
+  const parts = [
+    head + asides,
+    lead,
+    tableText({ columns: REPLICA_COLUMNS, rows: topology.replicas }, layout),
+    tableText({ columns: GATEWAY_COLUMNS, rows: topology.gateways }, layout),
+  ];
+  if (processes !== null) parts.push(tableText({ columns: PROCESS_COLUMNS, rows: processes.processes }, layout));
   if (counts !== undefined) {
     const { clusters, nodes, links, connections, relays, refused } = counts;
     parts.push(
@@ -67,7 +104,13 @@ export function statusText(status: Status, { problems, notes }: Findings, paint:
         `${count(links, 'link')}, ${count(relays, 'relay')}${refused === 0 ? '' : `, ${refused} refused`}\n`,
     );
   }
-  return parts.join('\n');
+  return parts.filter((part) => part !== '').join('\n');
+}
+
+/** Empty: none of the columns is asked for. */
+function tableText<T>(table: Selectable<T>, { selection, isWide, paint, width }: StatusLayout): string {
+  const part = selectPart(table, selection, isWide);
+  return part === null ? '' : renderTable(part.columns, part.rows, paint, width);
 }
 
 export function roleName(role: ReplicaRole): string {

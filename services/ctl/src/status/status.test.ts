@@ -380,6 +380,59 @@ describe('spanmesh status', () => {
     });
   });
 
+  it('has the columns, and in each table the rows, that are asked for', async () => {
+    expect(await run(['--columns', 'process,pid,version', '--sort=-process', '--limit', '2'])).toBe(0);
+    const tables = terminal.printed.split('\n\n').slice(2, -1);
+    expect(tables).toEqual([
+      'VERSION\n0.1.0\n0.1.0',
+      'VERSION\n0.1.0',
+      'PROCESS       PID  VERSION\nvolconf-a-9     7  0.1.0\ntopology-a-7    7  0.1.0',
+    ]);
+    terminal.printed = '';
+    expect(await run(['-o', 'json', '--sort=-process,-topology', '--limit', '1'])).toBe(0);
+    expect(JSON.parse(terminal.printed)).toMatchObject({
+      replicas: [{ address: '192.0.2.2:7986' }],
+      processes: [{ id: 'volconf-a-9' }],
+    });
+  });
+
+  it('leaves out a table of which no column is asked for, and refuses columns of none', async () => {
+    expect(await run(['--columns', 'gateway,state'])).toBe(0);
+    expect(terminal.printed).toMatch(/renewed 0\.3 s ago\n\nGATEWAY +STATE\n\S+ +attached\n\n4 connections/);
+    expect(await run(['--sort', 'colour'])).toBe(2);
+    expect(terminal.noted).toContain('there is no column colour; there are topology, role, behind, version, gateway');
+  });
+
+  it('has more columns if wide, and fits a terminal otherwise', async () => {
+    Object.assign(terminal.out, { isTTY: true, columns: 50, getColorDepth: () => 1 });
+    expect(await run()).toBe(0);
+    const tables = terminal.printed.split('\n\n').slice(2, -1).join('\n').split('\n');
+    for (const line of tables) expect(line.length, line).toBeLessThanOrEqual(50);
+    terminal.printed = '';
+    expect(await run(['-o', 'wide'])).toBe(0);
+    expect(terminal.printed).toMatch(/^PROCESS +SERVICE +HOST +PID +LEADS/m);
+  });
+
+  it('is shown in place, as much as fits, and fails in the end for what it has seen last', async () => {
+    topology = topologyWith({ gateways: [{ ...GATEWAY, draining: true }] });
+    await run();
+    terminal.printed = '';
+    Object.assign(terminal.out, { isTTY: true, columns: 80, rows: 5, getColorDepth: () => 1 });
+    const done = main(['status', '--watch', '1ms', '--address', server.address], terminal);
+    await terminal.until(() => terminal.printed.includes('\x1b[J'));
+    const [, block = ''] = terminal.printed.split('\x1b[H');
+    const lines = block.replaceAll('\x1b[K', '').replaceAll('\x1b[J', '').split('\r\n');
+    expect([lines.length, lines[0], lines.at(-1)]).toEqual([
+      5,
+      '1 problem',
+      expect.stringMatching(/^and \d+ more lines$/),
+    ]);
+    topology = topologyWith();
+    await terminal.until(() => terminal.printed.includes('healthy'));
+    process.emit('SIGINT');
+    expect(await done).toBe(0);
+  });
+
   it('does with what a release before answers', async () => {
     expect(await run([], { withProcesses: false })).toBe(0);
     expect(terminal.printed).not.toContain('PROCESS');

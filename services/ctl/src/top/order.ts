@@ -1,32 +1,36 @@
-import type { Rates, TrafficRow } from './rates.ts';
+import { parseSort } from '../list-options.ts';
+import type { SortKey } from '../output/select-rows.ts';
+import type { TrafficRow } from './rates.ts';
 
-const sum = (row: TrafficRow, ...fields: (keyof Rates)[]): number =>
-  row.rates === null ? -1 : fields.reduce((total, field) => total + (row.rates?.[field] ?? 0), 0);
+/** Words for what one wants to see first, and the columns that they stand for: the most first, but for `id`. */
+const WORDS: Readonly<Record<string, string>> = {
+  bytes: '-b/s',
+  'bytes-in': '-b_in/s',
+  'bytes-out': '-b_out/s',
+  messages: '-msg/s',
+  'messages-in': '-msg_in/s',
+  'messages-out': '-msg_out/s',
+  open: '-open',
+  opened: '-opened/s',
+  queue: '-queue',
+  pauses: '-pauses/s',
+  age: '-for',
+  id: 'id',
+};
 
-/** What rows can be sorted by: the most first, but for `id`. */
-const KEYS = {
-  bytes: (row) => sum(row, 'bytesIn', 'bytesOut'),
-  'bytes-in': (row) => sum(row, 'bytesIn'),
-  'bytes-out': (row) => sum(row, 'bytesOut'),
-  messages: (row) => sum(row, 'messagesIn', 'messagesOut'),
-  'messages-in': (row) => sum(row, 'messagesIn'),
-  'messages-out': (row) => sum(row, 'messagesOut'),
-  open: ({ counters }) => counters.transactionsOpen,
-  opened: (row) => sum(row, 'transactionsOpened'),
-  queue: ({ counters }) => counters.queueBytes,
-  pauses: (row) => sum(row, 'pauses'),
-  age: ({ counters }) => counters.ageMs,
-  id: () => 0,
-} as const satisfies Record<string, (row: TrafficRow) => number>;
+export const SORT_WORDS: readonly string[] = Object.keys(WORDS);
 
-export type SortKey = keyof typeof KEYS;
+/** An order of rows. */
+export interface TopOrder {
+  /** As it was typed. */
+  readonly name: string;
+  readonly keys: readonly SortKey[];
+}
 
-export const SORT_KEYS = Object.keys(KEYS) as readonly SortKey[];
-
-/** A new list. Equal ones stay in the order of the API: gateway, kind, number. */
-export function sortedBy(rows: readonly TrafficRow[], key: SortKey): TrafficRow[] {
-  const amountOf = KEYS[key];
-  return rows.toSorted((a, b) => amountOf(b) - amountOf(a));
+/** Columns as every list is sorted by them, and the words. */
+export function parseOrder(name: string): TopOrder {
+  const parts = name.split(',').map((part) => WORDS[part.trim().toLowerCase()] ?? part);
+  return { name: name.trim().toLowerCase(), keys: parseSort(parts.join(',')) };
 }
 
 /** Whether a row has the text somewhere in what names it, in whatever case. */

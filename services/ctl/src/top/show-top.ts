@@ -5,20 +5,24 @@ import type { ApiOptions } from '../api-options.ts';
 import { isDocument, writeDocumentOfStream } from '../output/document.ts';
 import { protobufJson } from '../output/json.ts';
 import { type Paint, paintFor } from '../output/paint.ts';
+import { printable } from '../output/printable.ts';
 import { quantity } from '../output/quantity.ts';
 import { isTerminal, Screen, widthOf } from '../output/screen.ts';
-import { renderTable } from '../output/table.ts';
+import { selectColumns, sortRows } from '../output/select-rows.ts';
+import { type Column, renderTable } from '../output/table.ts';
 import { note, type Terminal, write } from '../terminal.ts';
 import { missingTraffic } from '../views/traffic-columns.ts';
 import { count } from '../views/words.ts';
-import { isFound, type SortKey, sortedBy } from './order.ts';
+import { isFound, type TopOrder } from './order.ts';
 import { TrafficRates, type TrafficRow } from './rates.ts';
 import { KIND_NAMES, type KindName, TOP_COLUMNS } from './top-table.ts';
 
 export interface TopQuery {
   readonly options: ApiOptions;
   readonly kinds: readonly KindName[];
-  readonly sort: SortKey;
+  readonly sort: TopOrder;
+  /** Names of columns; null: those that are shown unless others are asked for. */
+  readonly columns: readonly string[] | null;
   /** Only rows that have it in what names them; empty: all. */
   readonly filter: string;
   /** Only of this gateway; empty: of all. */
@@ -47,6 +51,9 @@ interface Shown {
  */
 export async function showTop(query: TopQuery, terminal: Terminal): Promise<void> {
   const { options, signal, intervalMs, pause = waitFor } = query;
+  // What was typed is looked at before anybody is asked.
+  const columns = selectColumns(TOP_COLUMNS, query.columns, options.output === 'wide');
+  sortRows(TOP_COLUMNS, [], query.sort.keys);
   const inPlace = !isDocument(options.output) && isTerminal(terminal.out) && query.blocks !== 1;
   const blocks = query.blocks ?? (isTerminal(terminal.out) ? 0 : 1);
   const screen = inPlace ? new Screen(terminal.out) : null;
@@ -60,7 +67,7 @@ export async function showTop(query: TopQuery, terminal: Terminal): Promise<void
     for (let shown = 0; (blocks === 0 || shown < blocks) && !signal.aborted; shown++) {
       if (!(await paused(pause, intervalMs, signal))) break;
       sample = await take(api, query, rates);
-      await print(sample, query, { terminal, screen });
+      await print(sample, query, { columns, terminal, screen });
     }
   } finally {
     await screen?.end();
@@ -72,13 +79,19 @@ async function take(api: TopologyApi, query: TopQuery, rates: TrafficRates): Pro
   const kinds = query.kinds.map((name) => KIND_NAMES[name]);
   const { items, silentGateways }: TrafficListing = await api.traffic({ gateway: query.gateway, kinds });
   const rows = rates.take(items, performance.now()).filter((row) => query.filter === '' || isFound(row, query.filter));
-  return { rows: sortedBy(rows, query.sort), silentGateways, intervalMs: query.intervalMs };
+  return { rows: sortRows(TOP_COLUMNS, rows, query.sort.keys), silentGateways, intervalMs: query.intervalMs };
+}
+
+interface Printing {
+  readonly columns: readonly Column<TrafficRow>[];
+  readonly terminal: Terminal;
+  readonly screen: Screen | null;
 }
 
 async function print(
   shown: Shown,
   { options, limit, sort }: TopQuery,
-  { terminal, screen }: { readonly terminal: Terminal; readonly screen: Screen | null },
+  { columns, terminal, screen }: Printing,
 ): Promise<void> {
   const { rows, silentGateways } = shown;
   if (isDocument(options.output)) {
@@ -86,12 +99,10 @@ async function print(
     return;
   }
   const paint = paintFor(terminal.out);
+  const width = options.output === 'wide' ? Number.POSITIVE_INFINITY : widthOf(terminal.out);
   if (screen === null) {
     if (silentGateways.length > 0) note(terminal, missingTraffic(silentGateways));
-    await write(
-      terminal.out,
-      renderTable(TOP_COLUMNS, limit === 0 ? rows : rows.slice(0, limit), paint, widthOf(terminal.out)),
-    );
+    await write(terminal.out, renderTable(columns, limit === 0 ? rows : rows.slice(0, limit), paint, width));
     return;
   }
   const above = [titleOf(rows, sort, paint)];
@@ -99,11 +110,11 @@ async function print(
   // A line between, and the headings.
   const room = Math.max(1, screen.rows - above.length - 2);
   const fitting = rows.slice(0, limit === 0 ? room : Math.min(limit, room));
-  await screen.show(`${above.join('\n')}\n\n${renderTable(TOP_COLUMNS, fitting, paint, widthOf(terminal.out))}`);
+  await screen.show(`${above.join('\n')}\n\n${renderTable(columns, fitting, paint, width)}`);
 }
 
 /** Sums of what is listed: of connections, so that nothing counts twice on its way through, or of what else was asked for. */
-function titleOf(rows: readonly TrafficRow[], sort: SortKey, paint: Paint): string {
+function titleOf(rows: readonly TrafficRow[], { name }: TopOrder, paint: Paint): string {
   const connections = rows.filter(({ counters }) => counters.kind === KIND_NAMES.connection);
   const summed = connections.length > 0 ? connections : rows;
   const total = (field: 'messagesIn' | 'messagesOut' | 'bytesIn' | 'bytesOut'): string =>
@@ -113,7 +124,7 @@ function titleOf(rows: readonly TrafficRow[], sort: SortKey, paint: Paint): stri
     `${connections.length > 0 ? count(connections.length, 'connection') : count(rows.length, 'row')} on ${count(gateways, 'gateway')}`,
     `in ${total('messagesIn')} msg/s ${total('bytesIn')} B/s`,
     `out ${total('messagesOut')} msg/s ${total('bytesOut')} B/s`,
-    `by ${sort}`,
+    `by ${printable(name)}`,
   ];
   return paint('heading', words.join(', '));
 }

@@ -7,37 +7,66 @@ import type { Column } from '../output/table.ts';
 import { dialectName } from '../views/words.ts';
 import type { Rates, TrafficRow } from './rates.ts';
 
-const rate = (field: keyof Rates) => (row: TrafficRow) => (row.rates === null ? '' : quantity(row.rates[field]));
+/** A column of what happens in a second, all fields together. Rows of which that is not known yet come before those with 0. */
+function rate(
+  heading: string,
+  fields: readonly (keyof Rates)[],
+  more: Partial<Column<TrafficRow>> = {},
+): Column<TrafficRow> {
+  const sum = (rates: Rates): number => fields.reduce((all, field) => all + rates[field], 0);
+  return {
+    heading,
+    align: 'right',
+    text: ({ rates }) => (rates === null ? '' : quantity(sum(rates))),
+    sortBy: ({ rates }) => (rates === null ? -1 : sum(rates)),
+    ...more,
+  };
+}
 
 export const TOP_COLUMNS: readonly Column<TrafficRow>[] = [
   { heading: 'WHAT', text: ({ counters }) => kindName(counters.kind) },
-  { heading: 'ID', text: ({ counters }) => nameOf(counters) },
+  {
+    heading: 'ID',
+    text: ({ counters }) => nameOf(counters),
+    // As the API has them in order.
+    sortBy: ({ counters: { gateway, kind, id } }) => `${gateway} ${kind} ${id}`,
+  },
   { heading: 'REMOTE', narrow: 'omit', text: ({ counters }) => printable(counters.address) },
   {
     heading: 'DIALECT',
     narrow: 'omit',
     text: ({ counters }) => (counters.kind === CONNECTION ? dialectName(counters.dialect) : ''),
   },
-  { heading: 'MSG_IN/S', align: 'right', text: rate('messagesIn') },
-  { heading: 'MSG_OUT/S', align: 'right', text: rate('messagesOut') },
-  { heading: 'B_IN/S', align: 'right', text: rate('bytesIn') },
-  { heading: 'B_OUT/S', align: 'right', text: rate('bytesOut') },
-  { heading: 'OPEN', align: 'right', text: ({ counters }) => quantity(counters.transactionsOpen) },
-  { heading: 'OPENED/S', align: 'right', narrow: 'omit', text: rate('transactionsOpened') },
+  rate('MSG_IN/S', ['messagesIn']),
+  rate('MSG_OUT/S', ['messagesOut']),
+  rate('MSG/S', ['messagesIn', 'messagesOut'], { isWide: true }),
+  rate('B_IN/S', ['bytesIn']),
+  rate('B_OUT/S', ['bytesOut']),
+  rate('B/S', ['bytesIn', 'bytesOut'], { isWide: true }),
+  {
+    heading: 'OPEN',
+    align: 'right',
+    text: ({ counters }) => quantity(counters.transactionsOpen),
+    sortBy: ({ counters }) => counters.transactionsOpen,
+  },
+  rate('OPENED/S', ['transactionsOpened'], { narrow: 'omit' }),
   {
     heading: 'QUEUE',
     align: 'right',
+    sortBy: ({ counters }) => counters.queueBytes,
     text: ({ counters }) => quantity(counters.queueBytes),
     role: ({ counters }) => (counters.queueBytes > 0 ? 'warn' : undefined),
   },
-  {
-    heading: 'PAUSES/S',
+  rate('PAUSES/S', ['pauses'], {
     narrow: 'omit',
-    align: 'right',
-    text: rate('pauses'),
     role: ({ rates }) => (rates !== null && rates.pauses > 0 ? 'warn' : undefined),
+  }),
+  {
+    heading: 'FOR',
+    align: 'right',
+    text: ({ counters }) => ageText(Math.floor(counters.ageMs / 1000)),
+    sortBy: ({ counters }) => counters.ageMs,
   },
-  { heading: 'FOR', align: 'right', text: ({ counters }) => ageText(Math.floor(counters.ageMs / 1000)) },
   { heading: 'LABEL', narrow: 'cut', text: ({ counters }) => printableLabel(counters.label) },
 ];
 

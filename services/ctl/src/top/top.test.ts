@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { main } from '../main.ts';
 import { RecordingTerminal } from '../terminal.fixture.ts';
 import { FakeTopology } from '../topology.fixture.ts';
-import { SORT_KEYS } from './order.ts';
+import { parseOrder, SORT_WORDS } from './order.ts';
 import { showTop, type TopQuery } from './show-top.ts';
 
 let server: FakeTopology;
@@ -89,12 +89,15 @@ describe('where nobody looks at it', () => {
     ['queue', ['trunk', '1', '2', '3']],
     ['age', ['1', '2', '3', 'trunk']],
     ['id', ['1', '2', '3', 'trunk']],
+    ['msg_in/s', ['trunk', '3', '2', '1']],
+    ['-what,-b_in/s', ['trunk', '3', '2', '1']],
+    ['what,bytes', ['3', '2', '1', 'trunk']],
   ])('sorted by %s it is %j', async (key, order) => {
     twoSamples();
     expect(ids(await top('--sort', key))).toEqual(order);
   });
 
-  it.each(SORT_KEYS)('takes %s', async (key) => {
+  it.each(SORT_WORDS)('takes %s', async (key) => {
     twoSamples();
     expect(ids(await top('--sort', key))).toHaveLength(4);
   });
@@ -110,6 +113,14 @@ describe('where nobody looks at it', () => {
     await top('--kind', 'class', '--gateway', 'gw');
     const kinds = [TrafficKind.TRAFFIC_KIND_ROUTE_CLASS];
     expect(server.trafficAsked[0]).toMatchObject({ kinds, gateway: 'gw' });
+  });
+
+  it('has the columns that were asked for, and all if wide', async () => {
+    twoSamples();
+    const { printed } = await top('--columns', 'id,b/s', '--limit', '2');
+    expect(printed).toBe('ID              B/S\ngw.1 - gw-2.1  2.5M\ngw.1:3           3k\n');
+    twoSamples();
+    expect((await top('-o', 'wide')).printed).toMatch(/^WHAT .* MSG\/S .* B\/S /);
   });
 
   it('says beside it whose are missing, and lets no label do anything', async () => {
@@ -148,7 +159,8 @@ describe('where nobody looks at it', () => {
   });
 
   it.each([
-    [['--sort', 'colour'], 'argument'],
+    [['--sort', 'colour'], 'there is no column colour; there are what, id, remote,'],
+    [['--columns', 'colour'], 'there is no column colour; there are what, id, remote,'],
     [['--kind', 'connection,colour'], 'Expected some of connection, trunk, class'],
     [['--once', '--count', '2'], 'cannot be used with'],
     [['--count', '0'], 'Expected a number from 1'],
@@ -170,7 +182,8 @@ describe('on a terminal', () => {
       {
         options: { address: server.address, timeoutMs: 5000, output: 'text' },
         kinds: ['connection', 'trunk'],
-        sort: 'bytes',
+        sort: parseOrder('bytes'),
+        columns: null,
         filter: '',
         gateway: '',
         limit: 0,
@@ -222,7 +235,8 @@ describe('on a terminal', () => {
         {
           options: { address: server.address, timeoutMs: 5000, output: 'text' },
           kinds: ['connection'],
-          sort: 'bytes',
+          sort: parseOrder('bytes'),
+          columns: null,
           filter: '',
           gateway: '',
           limit: 0,

@@ -1,0 +1,126 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import { interruption } from '../interruption.ts';
+import type { ViewOptions } from '../list-options.ts';
+import { note, type Terminal, write } from '../terminal.ts';
+import { isDocument, writeDocument, writeDocumentOfStream } from './document.ts';
+import { type Paint, paintFor } from './paint.ts';
+import { isTerminal, Screen, widthOf } from './screen.ts';
+
+/** What there is room for. */
+export interface Room {
+  /** Characters in a line. */
+  readonly width: number;
+  readonly lines: number;
+}
+
+/** What there is at a moment. */
+export interface Look {
+  /** Lines about it for people: what is missing from it. */
+  readonly notes?: readonly string[];
+  /** For people. What does not fit is left out, and said. */
+  text(paint: Paint, room: Room): string;
+  /** For programs. */
+  document(): unknown;
+}
+
+/** For tests: what `--watch` waits with and is ended by. */
+export interface ViewWatch {
+  readonly signal: AbortSignal;
+  readonly pause: (ms: number, signal: AbortSignal) => Promise<unknown>;
+}
+
+interface Printing {
+  readonly options: ViewOptions;
+  readonly terminal: Terminal;
+}
+
+/**
+ * Prints what `look` sees as the options say: once, or with `--watch` again and again, until interrupted.
+ * @returns what was printed last
+ * @throws what `look` throws
+ */
+export async function printView<L extends Look>(
+  look: () => Promise<L>,
+  options: ViewOptions,
+  terminal: Terminal,
+  watch?: ViewWatch,
+): Promise<L> {
+  const { watchMs } = options;
+  // Before anything is changed on the terminal: what fails at once is a line like any other.
+  const first = await look();
+  if (watchMs === null) {
+    await printOnce(first, { options, terminal });
+    return first;
+  }
+  let last = first;
+  const next = async (): Promise<L> => {
+    last = await look();
+    return last;
+  };
+  const run = (signal: AbortSignal): Promise<void> =>
+    watchView({ first, next }, { options, terminal }, { watchMs, signal, pause: watch?.pause ?? pauseFor });
+  await (watch === undefined ? interruption(run) : run(watch.signal));
+  return last;
+}
+
+async function printOnce(look: Look, { options, terminal }: Printing): Promise<void> {
+  const { output } = options;
+  for (const line of look.notes ?? []) note(terminal, line);
+  if (isDocument(output)) await writeDocument(output, terminal.out, look.document());
+  else await write(terminal.out, look.text(paintFor(terminal.out), roomOf(options, terminal)));
+}
+
+/** What is wide is as wide as it is. */
+function roomOf({ output }: ViewOptions, { out }: Terminal, lines = Number.POSITIVE_INFINITY): Room {
+  return { width: output === 'wide' ? Number.POSITIVE_INFINITY : widthOf(out), lines };
+}
+
+async function watchView(
+  { first, next }: { readonly first: Look; readonly next: () => Promise<Look> },
+  printing: Printing,
+  { watchMs, signal, pause }: ViewWatch & { readonly watchMs: number },
+): Promise<void> {
+  const { terminal, options } = printing;
+  const screen = !isDocument(options.output) && isTerminal(terminal.out) ? new Screen(terminal.out) : null;
+  let look = first;
+  await screen?.begin();
+  try {
+    for (let before: string | null = null; !signal.aborted; ) {
+      before = await (screen === null ? printChanged(look, printing, before) : showInPlace(look, printing, screen));
+      try {
+        await pause(watchMs, signal);
+      } catch (error) {
+        if (!signal.aborted) throw error;
+      }
+      if (!signal.aborted) look = await next();
+    }
+  } finally {
+    await screen?.end();
+  }
+}
+
+async function showInPlace(look: Look, { options, terminal }: Printing, screen: Screen): Promise<null> {
+  const paint = paintFor(terminal.out);
+  const above = (look.notes ?? []).map((line) => paint('warn', line));
+  const room = roomOf(options, terminal, Math.max(1, screen.rows - above.length));
+  await screen.show([...above, look.text(paint, room).trimEnd()].join('\n'));
+  return null;
+}
+
+/** What is the same as before is not printed again. `before`: what this gave the last time. */
+async function printChanged(look: Look, { options, terminal }: Printing, before: string | null): Promise<string> {
+  const { output } = options;
+  const whole = isDocument(output) ? look.document() : null;
+  const text = isDocument(output)
+    ? JSON.stringify(whole)
+    : look.text(paintFor(terminal.out), roomOf(options, terminal));
+  if (text === before) return text;
+  for (const line of look.notes ?? []) note(terminal, line);
+  if (isDocument(output)) await writeDocumentOfStream(output, terminal.out, whole);
+  else await write(terminal.out, before === null ? text : `\n${text}`);
+  return text;
+}
+
+function pauseFor(ms: number, signal: AbortSignal): Promise<void> {
+  return wait(ms, undefined, { signal });
+}
