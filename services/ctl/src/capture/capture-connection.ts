@@ -51,7 +51,8 @@ async function follow(query: CaptureQuery, { api, terminal }: { api: TopologyApi
   try {
     for await (const { connection, captured } of api.capture(request, signal)) {
       if (file === null) {
-        if (connection === undefined) throw new Failure('refused', `no answer about ${printable(query.connection)}`);
+        if (connection === undefined)
+          throw new Failure('refused', `no answer about ${printableLabel(query.connection)}`);
         // Not before there is something to put into it.
         if (out !== undefined) stream = await created(out);
         file = new CaptureFile(describe(connection));

@@ -1,7 +1,7 @@
 import type { Event } from '@spanmesh/proto/v1/events';
 import { EVENT_KINDS, eventKindName } from '@spanmesh/runtime/events/event-kind-name';
 import { printable } from '../output/printable.ts';
-import { dialectName } from '../views/words.ts';
+import { dialectName, quoted } from '../views/words.ts';
 
 /** Names of all kinds. */
 export const KIND_NAMES: readonly string[] = [...EVENT_KINDS.keys()];
@@ -38,19 +38,17 @@ export function eventTone(event: Event): EventTone {
 export function eventText(event: Event): string {
   const { count, firstTime } = event;
   const times = count > 1 ? `(${count} times since ${firstTime?.toISOString() ?? '?'})` : '';
-  return parts(printable(event.subject), ...details(event).map(printable), times);
+  const shown = details(event).map((part) => (typeof part === 'string' ? printable(part) : quoted(part.label)));
+  return parts(printable(event.subject), ...shown, times);
 }
 
-function details({ subject, peer, target, member, drain, files, limit, operator }: Event): readonly string[] {
+/** A text, or what a peer calls itself. */
+type Detail = string | { readonly label: string };
+
+function details({ subject, peer, target, member, drain, files, limit, operator }: Event): readonly Detail[] {
   if (peer !== undefined) {
     const { address, dialect, keyName, reason, label } = peer;
-    return [
-      address,
-      dialect === 0 ? '' : dialectName(dialect),
-      label === '' ? '' : `"${label}"`,
-      keyName,
-      dashed(reason),
-    ];
+    return [address, dialect === 0 ? '' : dialectName(dialect), { label }, keyName, dashed(reason)];
   }
   if (target !== undefined) {
     const { address, gateway, error } = target;

@@ -5,6 +5,7 @@ import type { ApiOptions } from '../api-options.ts';
 import { Failure } from '../failure.ts';
 import { isDocument, writeDocument } from '../output/document.ts';
 import { protobufJson } from '../output/json.ts';
+import { printableLabel } from '../output/label.ts';
 import { printable } from '../output/printable.ts';
 import { type Terminal, write } from '../terminal.ts';
 
@@ -25,7 +26,7 @@ export async function closeConnection(
       return;
     }
     const { connection } = answer;
-    if (connection === undefined) throw new Failure('refused', `no answer about ${printable(request.connection)}`);
+    if (connection === undefined) throw new Failure('refused', `no answer about ${printableLabel(request.connection)}`);
     const { id, remoteAddress, origin, wantedBy } = connection;
     await write(terminal.out, `${printable(id)}: closing, peer ${printable(remoteAddress)}\n`);
     if (origin === ConnectionOrigin.CONNECTION_ORIGIN_TARGET) {

@@ -1,7 +1,8 @@
-import { Connection, Link } from '@spanmesh/proto/v1/types';
+import { Connection, Link, Node } from '@spanmesh/proto/v1/types';
 import { describe, expect, it } from 'vitest';
-import { CONNECTION, linkOf, NODE } from '../topology.fixture.ts';
+import { CLUSTER, CONNECTION, linkOf, NODE } from '../topology.fixture.ts';
 import { protobufJson } from './json.ts';
+import { labelArgument } from './label.ts';
 
 describe('protobufJson', () => {
   it('keeps all bits of 64-bit numbers, and shows fields that hold their default', () => {
@@ -51,6 +52,21 @@ describe('protobufJson', () => {
 
   it('leaves out messages that are not there', () => {
     expect(protobufJson(Link, Link.fromPartial({ id: 'x' }))).not.toHaveProperty('node');
+  });
+
+  it('writes labels as they are printed, wherever they are', () => {
+    const wire = Buffer.from([...Buffer.from('Größe\x1b\\'), 0xff]).toString('latin1');
+    const node = {
+      ...NODE,
+      label: wire,
+      key: { ...NODE.key!, label: wire, cluster: { ...CLUSTER.key!, peerLabel: wire } },
+    };
+    const shown = 'Größe\\x1b\\\\\\xff';
+    expect(protobufJson(Node, node)).toMatchObject({
+      label: shown,
+      key: { label: shown, cluster: { peerLabel: shown } },
+    });
+    expect(labelArgument(shown)).toBe(wire);
   });
 
   it('can be read back', () => {

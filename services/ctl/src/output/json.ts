@@ -1,5 +1,6 @@
 import type { Writable } from 'node:stream';
 import { write } from '../terminal.ts';
+import { printableLabel } from './label.ts';
 import { printableJson } from './printable.ts';
 
 /** The generated functions of a message type, as far as they are needed here. */
@@ -17,9 +18,13 @@ const ENUM_ZERO: Readonly<Record<string, string>> = {
   role: 'REPLICA_ROLE_UNSPECIFIED',
 };
 
+/** Fields with what peers call themselves; the API has them as bytes, a character each. */
+const LABELS: ReadonlySet<string> = new Set(['label', 'peerLabel']);
+
 /**
  * A message as protobuf JSON: lowerCamelCase names, 64-bit numbers as strings, enums by name. Fields that hold their default
- * are there too (`"dist": 0`): whoever reads this with jq should not have to know which values are left out.
+ * are there too (`"dist": 0`): whoever reads this with jq should not have to know which values are left out. Labels are as they are printed
+ * everywhere, and taken as arguments.
  */
 export function protobufJson<T>(fns: JsonFns<T>, message: T): unknown {
   return withDefaults(message, fns.toJSON(message));
@@ -36,6 +41,7 @@ function withDefaults(message: unknown, json: unknown): unknown {
   for (const [name, value] of Object.entries(message)) {
     if (value === undefined) continue;
     if (typeof value === 'object') full[name] = withDefaults(value, given[name]);
+    else if (typeof value === 'string' && LABELS.has(name)) full[name] = printableLabel(value);
     else full[name] = given[name] ?? defaultOf(name, value);
   }
   return full;

@@ -14,6 +14,7 @@ import { systemClock } from '@spanmesh/runtime/clock';
 import { failureOf, isServiceError } from '../api/call-failure.ts';
 import { type ApiTarget, openClient } from '../api/open-client.ts';
 import { Failure } from '../failure.ts';
+import { printableLabel } from '../output/label.ts';
 import { printable } from '../output/printable.ts';
 
 const SERVICE = 'spanmesh.v1.Messaging';
@@ -94,7 +95,7 @@ export class Route {
 
   /** The node in a word, as it was asked for; safe to print. */
   get name(): string {
-    return printable(this.#options.node.node);
+    return printableLabel(this.#options.node.node);
   }
 
   /** Sends a message. Its number, if it opens a transaction, is the caller's choice. */
@@ -186,5 +187,5 @@ export class Route {
 
 function unreachable({ node }: NodeSelector, details: string): string {
   const why = details === '' ? 'no link to it in time' : printable(details);
-  return `cannot reach ${printable(node)}: ${why}`;
+  return `cannot reach ${printableLabel(node)}: ${why}`;
 }
