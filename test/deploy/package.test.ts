@@ -69,6 +69,11 @@ describe('the npm package, installed where the project is not', () => {
     PATIENCE_MS,
   );
 
+  it('names commands as they are called there', () => {
+    const at = join(home, 'with the native CRC'.replaceAll(' ', '-'));
+    expect(() => spanmesh(at, ['--address', '127.0.0.1:1', 'status'])).toThrow('try `spanmesh run standalone`');
+  });
+
   it('names who made what is in it', () => {
     const notices = readFileSync(join(home, 'work/THIRD-PARTY.md'), 'utf8');
     expect(notices).toMatch(/^## @grpc\/grpc-js \d/m);

@@ -44,6 +44,10 @@ describe('parseAddress', () => {
   );
 });
 
+it('says of a URL what is too much of it', () => {
+  expect(() => parseAddress('http://127.0.0.1:7987')).toThrow('Expected it without http://, like 127.0.0.1:7987.');
+});
+
 describe('parseTime', () => {
   it.each([
     ['10', 10_000],

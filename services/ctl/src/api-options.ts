@@ -104,6 +104,8 @@ function addressFromEnv(command: Command, terminal: Terminal): string | undefine
 
 /** `host:port` or `[v6]:port`. The host may be a name: gRPC resolves it. */
 export function parseAddress(text: string): string {
+  const [scheme] = /^\w+:\/\//.exec(text) ?? [];
+  if (scheme !== undefined) throw new InvalidArgumentError(`Expected it without ${scheme}, like 127.0.0.1:7987.`);
   try {
     return formatHostPort(parseHostPort(text));
   } catch (error) {

@@ -9,14 +9,22 @@ export const EXIT_FAILED = 1;
 /** Exit code of a command line that makes no sense, as shells and commander's relatives use it. */
 export const EXIT_USAGE = 2;
 
+export interface FailureOptions extends ErrorOptions {
+  /** Where somebody listens who does not speak gRPC: worth a look who it is. */
+  readonly stranger?: string;
+}
+
 /** A failure that one line explains; the line is printed as it is, so peers' strings in it must be escaped already. */
 export class Failure extends Error {
   override readonly name = 'Failure';
   readonly code: FailureCode;
+  /** As in FailureOptions; null: nobody. */
+  readonly stranger: string | null;
 
-  constructor(code: FailureCode, line: string, options?: ErrorOptions) {
+  constructor(code: FailureCode, line: string, options?: FailureOptions) {
     super(line, options);
     this.code = code;
+    this.stranger = options?.stranger ?? null;
   }
 
   get exitCode(): number {

@@ -13,15 +13,15 @@ export async function main(args: readonly string[], terminal: Terminal = process
     await program.parseAsync(args, { from: 'user' });
     return 0;
   } catch (error) {
-    return explain(error, terminal);
+    return await explain(error, terminal);
   }
 }
 
-function explain(error: unknown, terminal: Terminal): number {
+async function explain(error: unknown, terminal: Terminal): Promise<number> {
   // Commander has printed its own line already.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
   if (error instanceof Failure) {
-    note(terminal, error.message);
+    note(terminal, await lineOf(error));
     return error.exitCode;
   }
   // A setting of a service that cannot be used; by name, because its class comes with all of the service's libraries.
@@ -31,4 +31,11 @@ function explain(error: unknown, terminal: Terminal): number {
   }
   terminal.err.write(`spanmesh: this should not happen: ${error instanceof Error ? error.stack : String(error)}\n`);
   return EXIT_FAILED;
+}
+
+/** Who listens where no API answers is asked only then. */
+async function lineOf({ message, stranger }: Failure): Promise<string> {
+  if (stranger === null) return message;
+  const { aboutStranger } = await import('./api/stranger.ts');
+  return aboutStranger(stranger);
 }

@@ -1,6 +1,7 @@
 import { isatty } from 'node:tty';
 import { formatHostPort } from '@spanmesh/runtime/address';
 import { processOutput } from '@spanmesh/runtime/log/process-output';
+import { COMMAND } from '@spanmesh/runtime/process/commands';
 import { runService } from '@spanmesh/runtime/process/service';
 import { VERSION } from '@spanmesh/runtime/version';
 import { createStandalone, type Standalone } from './standalone.ts';
@@ -71,8 +72,8 @@ function banner({ dmsgPorts, ports: { apiPort, apiAddress, httpPort }, console, 
     `  gRPC API     ${grpc}`,
     `  HTTP         http://${http}/readyz, /livez, /metrics`,
     `Next, in another terminal:`,
-    `  npx spanmesh sim --peers 20 --dialect circuit${target}`,
-    `  npx spanmesh tree${elsewhere}${ca}${token}`,
+    `  ${COMMAND} sim --peers 20 --dialect circuit${target}`,
+    `  ${COMMAND} tree${elsewhere}${ca}${token}`,
     '',
   ].join('\n');
 }

@@ -19,6 +19,30 @@ it('knows the port for peers', () => {
   const dropped = 'No connection established. Last error: Failed to connect.';
   expect(lineOf(status.UNAVAILABLE, dropped, { address: 'h:9987', service })).toContain('is the port for DMSG peers');
   expect(lineOf(status.UNAVAILABLE, dropped, { address: 'h:7987', service })).not.toContain('DMSG');
+  expect(lineOf(status.DEADLINE_EXCEEDED, '', { address: 'h:987', service })).toContain('is the port for DMSG peers');
+  expect(lineOf(status.DEADLINE_EXCEEDED, '', { address: 'h:7987', service })).toBe('h:7987 did not answer within 1 s');
   const refused = 'No connection established. Last error: connect ECONNREFUSED 127.0.0.1:9987.';
   expect(lineOf(status.UNAVAILABLE, refused, { address: 'h:9987', service })).toContain('is spanmesh running?');
+});
+
+const nobody = (why: string) => `No connection established. Last error: Error: connect ${why}. Resolution note: `;
+
+it.each([
+  ['127.0.0.1:7987', nobody('ECONNREFUSED 127.0.0.1:7987'), 'is spanmesh running? try `npm start`'],
+  [
+    'h:7987',
+    nobody('ECONNREFUSED 192.0.2.1:7987'),
+    'is spanmesh running? others reach its API only where SPANMESH_GRPC',
+  ],
+  ['192.0.2.1:7987', nobody('EHOSTUNREACH 192.0.2.1:7987'), 'there is no way to it (EHOSTUNREACH)'],
+  ['h:7987', 'Name resolution failed for target dns:h:7987', 'no host of this name is known'],
+])('says why %s cannot be reached: %s', (address, details, line) => {
+  const service = 'spanmesh.v1.Topology';
+  expect(lineOf(status.UNAVAILABLE, details, { address, service })).toContain(`cannot reach ${address}: ${line}`);
+});
+
+it('shows a label in what the API says as it was typed', () => {
+  const details = Buffer.from('There is no node größe.').toString('latin1');
+  const context = { address: 'h:7987', service: 'spanmesh.v1.Topology' };
+  expect(lineOf(status.NOT_FOUND, details, context)).toBe('There is no node größe.');
 });

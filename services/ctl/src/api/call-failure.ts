@@ -1,6 +1,8 @@
 import { type ServiceError, status } from '@grpc/grpc-js';
+import { isLoopbackHost, parseHostPort } from '@spanmesh/runtime/address';
+import { START_COMMAND } from '@spanmesh/runtime/process/commands';
 import { Failure } from '../failure.ts';
-import { printable } from '../output/printable.ts';
+import { printableLabel } from '../output/label.ts';
 
 /** What is known about a call beside its error. */
 export interface CallContext {
@@ -15,9 +17,11 @@ export interface CallContext {
 /** One line about a failed call, for whoever typed the command. Anything but a gRPC error is given back as it is. */
 export function failureOf(error: unknown, { address, timeoutMs, service, late = false }: CallContext): unknown {
   if (!isServiceError(error)) return error;
-  const details = printable(error.details);
+  // There may be a label in it, as it was typed.
+  const details = printableLabel(error.details);
   if (late || error.code === status.DEADLINE_EXCEEDED) {
-    return new Failure('timeout', `${address} did not answer within ${timeoutMs / 1000} s`, { cause: error });
+    const line = dmsgPort(address, '') ?? `${address} did not answer within ${timeoutMs / 1000} s`;
+    return new Failure('timeout', line, { cause: error });
   }
   switch (error.code) {
     case status.UNAUTHENTICATED:
@@ -27,14 +31,13 @@ export function failureOf(error: unknown, { address, timeoutMs, service, late = 
     case status.UNAVAILABLE: {
       const trouble = dmsgPort(address, error.details) ?? tlsTrouble(address, details);
       if (trouble !== null) return new Failure('refused', trouble, { cause: error });
-      // Whether nobody listens or somebody who will not serve: grpc-js says so only in its text.
-      return /^No connection established|^Name resolution failed|ECONNREFUSED|EHOSTUNREACH|ENOTFOUND/.test(
-        error.details,
-      )
-        ? new Failure('unreachable', `cannot reach ${address}: is spanmesh running? try \`npm start\``, {
-            cause: error,
-          })
-        : new Failure('unreachable', `${address} is not available now: ${details}`, { cause: error });
+      // What grpc-js says of an answer that is no HTTP/2.
+      if (/Last error: Protocol error/.test(error.details)) {
+        return new Failure('refused', `${address} does not speak gRPC`, { cause: error, stranger: address });
+      }
+      return new Failure('unreachable', unreachable(address, error.details) ?? notNow(address, details), {
+        cause: error,
+      });
     }
     case status.UNIMPLEMENTED:
       return new Failure('refused', notServed(address, service), { cause: error });
@@ -43,6 +46,27 @@ export function failureOf(error: unknown, { address, timeoutMs, service, late = 
         cause: error,
       });
   }
+}
+
+function notNow(address: string, details: string): string {
+  return `${address} is not available now: ${details}`;
+}
+
+/** What may be wrong where no connection can be made; null: one can. grpc-js says so only in its text. */
+function unreachable(address: string, details: string): string | null {
+  if (/^Name resolution failed|ENOTFOUND/.test(details))
+    return `cannot reach ${address}: no host of this name is known`;
+  const [noWay] = /E(?:HOST|NET)UNREACH|ETIMEDOUT/.exec(details) ?? [];
+  if (noWay !== undefined) return `cannot reach ${address}: there is no way to it (${noWay})`;
+  return /^No connection established|ECONNREFUSED/.test(details) ? nobodyAt(address) : null;
+}
+
+/** Nobody listens there, as far as can be told. */
+export function nobodyAt(address: string): string {
+  const hint = isLoopbackHost(parseHostPort(address).host)
+    ? `try \`${START_COMMAND}\``
+    : 'others reach its API only where SPANMESH_GRPC_LISTEN lets it listen, which is the loopback unless set otherwise';
+  return `cannot reach ${address}: is spanmesh running? ${hint}`;
 }
 
 /** What the commands of a service are, and where it is served when every service has a process of its own. */

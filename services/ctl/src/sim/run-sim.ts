@@ -41,7 +41,7 @@ export async function runSim(options: SimCommandOptions, terminal: Terminal): Pr
       `${count(relaysSeen, 'relay')} seen in all${loadText(load)}\n`,
   );
   if (!sim.hasBeenUp) {
-    throw new Failure('unreachable', `cannot reach ${connect}: is spanmesh running? try \`npm start\``);
+    throw new Failure('unreachable', `cannot reach ${connect}: is spanmesh running? try \`${START_COMMAND}\``);
   }
 }
 

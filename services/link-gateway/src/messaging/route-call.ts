@@ -132,7 +132,11 @@ export class RouteCall {
       }
     } catch (error) {
       if (!late) throw error;
-      throw new ApiError(status.DEADLINE_EXCEEDED, `There was no way to the node within ${wait} ms.`);
+      const what = `There was no way to the node within ${wait / 1000} s`;
+      throw new ApiError(
+        status.DEADLINE_EXCEEDED,
+        `${what}: \`spanmesh nodes\` (ListNodes) shows the nodes that there are.`,
+      );
     } finally {
       timer.cancel();
     }

@@ -31,7 +31,10 @@ export function* findNode(tree: SpanTree, text: string): Job<Node> {
   // It may have gone and come meanwhile, as another object.
   const node = found === undefined ? undefined : tree.findCluster(found.cluster)?.node(found.nodeId, found.label);
   if (node !== undefined) return node;
-  throw new ApiError(status.NOT_FOUND, `There is no node ${text}: ListNodes shows those that are there.`);
+  throw new ApiError(
+    status.NOT_FOUND,
+    `There is no node ${text}: \`spanmesh nodes\` (ListNodes) shows those that are there.`,
+  );
 }
 
 /**
