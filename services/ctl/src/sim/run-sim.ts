@@ -1,4 +1,5 @@
 import { parseHostPort } from '@spanmesh/runtime/address';
+import { START_COMMAND } from '@spanmesh/runtime/process/commands';
 import { EXIT_FAILED, Failure } from '../failure.ts';
 import { note, type Terminal } from '../terminal.ts';
 import { count } from '../views/words.ts';
