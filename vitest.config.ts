@@ -40,7 +40,7 @@ export default defineConfig({
         test: {
           name: 'worlds',
           include: ['test/**/*.test.ts'],
-          exclude: ['**/node_modules/**', 'test/{containers,wireshark,monitoring,clients,console}/**', ...ALONE],
+          exclude: ['**/node_modules/**', 'test/{containers,wireshark,monitoring,clients,console,shells}/**', ...ALONE],
           sequence: { groupOrder: 0 },
         },
       },

@@ -5,7 +5,10 @@ import { nowhere } from './nowhere.ts';
 import { wholeTree } from './whole-tree.ts';
 
 it('has a page for each command, with what is below it', async () => {
-  const pages = new Map(manPages(await wholeTree(buildProgram(nowhere()))).map(({ file, text }) => [file, text]));
+  const pages = new Map(
+    manPages(await wholeTree(buildProgram(nowhere())), '2026-01-31').map(({ file, text }) => [file, text]),
+  );
+  expect(pages.get('spanmesh.1')).toMatch(/^\.TH SPANMESH 1 "2026-01-31" "spanmesh /);
   expect(pages.get('spanmesh.1')).toContain('.BR spanmesh\\-nodes (1)');
   expect(pages.get('spanmesh-volconf.1')).toContain('.SH SPANMESH VOLCONF IMPORT\n');
   expect(pages.get('spanmesh-run.1')).toContain('.B \\-\\-dmsg\\-listen <value>');
@@ -13,7 +16,7 @@ it('has a page for each command, with what is below it', async () => {
 
 it('has no line that groff would take for a request of its own', async () => {
   const requests = new Set(['TH', 'SH', 'SS', 'PP', 'TP', 'B', 'BR']);
-  for (const { file, text } of manPages(await wholeTree(buildProgram(nowhere())))) {
+  for (const { file, text } of manPages(await wholeTree(buildProgram(nowhere())), '2026-01-31')) {
     for (const line of text.split('\n')) {
       expect(line, file).not.toMatch(/^'/);
       if (line.startsWith('.')) expect(requests, `${file}: ${line}`).toContain(/^\.([A-Z]+)/.exec(line)?.[1]);

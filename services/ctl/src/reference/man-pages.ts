@@ -7,21 +7,22 @@ export interface ManPage {
   readonly text: string;
 }
 
-/** The page of `spanmesh`, and one for each command with those below it, for man(1). */
-export function manPages(tree: CommandInfo): ManPage[] {
+/** The page of `spanmesh`, and one for each command with those below it, for man(1). `date`: of what they describe, `2026-01-31`. */
+export function manPages(tree: CommandInfo, date: string): ManPage[] {
   const pages = tree.commands.map((command) => ({
     file: `${tree.name}-${command.name}.1`,
-    text: page(command, [
+    text: page(command, date, [
       ...sections(command, 'SH'),
       ...command.commands.flatMap((one) => [
         `.SH ${escaped(one.path.toUpperCase())}`,
         prose(one.description),
+        '.PP',
         ...synopsis(one),
         ...sections(one, 'SS'),
       ]),
     ]),
   }));
-  const overview = page(tree, [
+  const overview = page(tree, date, [
     '.SH COMMANDS',
     ...tree.commands.flatMap(({ name, description }) => [
       '.TP',
@@ -47,10 +48,10 @@ const EXIT_STATUS = [
   'the command line, a setting, or a file that it names makes no sense',
 ];
 
-function page({ path, description, ...command }: CommandInfo, body: readonly string[]): string {
+function page({ path, description, ...command }: CommandInfo, date: string, body: readonly string[]): string {
   const name = path.replaceAll(' ', '-');
   const lines = [
-    `.TH ${escaped(name.toUpperCase())} 1 "" "spanmesh ${VERSION}" "spanmesh"`,
+    `.TH ${escaped(name.toUpperCase())} 1 "${date}" "spanmesh ${VERSION}" "spanmesh"`,
     '.SH NAME',
     `${escaped(name)} \\- ${escaped(oneLine(description))}`,
     '.SH SYNOPSIS',
@@ -69,7 +70,7 @@ function synopsis({ path, arguments: args, options, commands }: CommandInfo): st
     ...(options.length > 0 ? ['[options]'] : []),
     ...args.map(({ usage }) => usage),
   ];
-  return ['.PP', `.B ${escaped(path)}`, ...(behind.length > 0 ? [escaped(behind.join(' '))] : [])];
+  return [`.B ${escaped(path)}`, ...(behind.length > 0 ? [escaped(behind.join(' '))] : [])];
 }
 
 function sections({ arguments: args, options }: CommandInfo, level: 'SH' | 'SS'): string[] {
