@@ -2,7 +2,7 @@ import { type ServiceError, status } from '@grpc/grpc-js';
 import { isLoopbackHost, parseHostPort } from '@spanmesh/runtime/address';
 import { START_COMMAND } from '@spanmesh/runtime/process/commands';
 import { Failure } from '../failure.ts';
-import { printableLabel } from '../output/label.ts';
+import { printableSentence } from '../output/label.ts';
 
 /** What is known about a call beside its error. */
 export interface CallContext {
@@ -18,7 +18,7 @@ export interface CallContext {
 export function failureOf(error: unknown, { address, timeoutMs, service, late = false }: CallContext): unknown {
   if (!isServiceError(error)) return error;
   // There may be a label in it, as it was typed.
-  const details = printableLabel(error.details);
+  const details = printableSentence(error.details);
   if (late || error.code === status.DEADLINE_EXCEEDED) {
     const line = dmsgPort(address, '') ?? `${address} did not answer within ${timeoutMs / 1000} s`;
     return new Failure('timeout', line, { cause: error });

@@ -31,7 +31,11 @@ function page(address: string, path: string): Promise<Page | null> {
     const request = get({ host, port, path, agent: false, signal: AbortSignal.timeout(PATIENCE_MS) }, (response) => {
       let body = '';
       const done = (): void => {
-        resolve({ status: response.statusCode ?? 0, type: response.headers['content-type'] ?? '', body: body.slice(0, MAX_BODY_BYTES).trim() });
+        resolve({
+          status: response.statusCode ?? 0,
+          type: response.headers['content-type'] ?? '',
+          body: body.slice(0, MAX_BODY_BYTES).trim(),
+        });
         request.destroy();
       };
       response.setEncoding('latin1');

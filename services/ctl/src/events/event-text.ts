@@ -1,6 +1,6 @@
 import type { Event } from '@spanmesh/proto/v1/events';
 import { EVENT_KINDS, eventKindName } from '@spanmesh/runtime/events/event-kind-name';
-import { printable } from '../output/printable.ts';
+import { printableSentence } from '../output/label.ts';
 import { dialectName, quoted } from '../views/words.ts';
 
 /** Names of all kinds. */
@@ -38,8 +38,8 @@ export function eventTone(event: Event): EventTone {
 export function eventText(event: Event): string {
   const { count, firstTime } = event;
   const times = count > 1 ? `(${count} times since ${firstTime?.toISOString() ?? '?'})` : '';
-  const shown = details(event).map((part) => (typeof part === 'string' ? printable(part) : quoted(part.label)));
-  return parts(printable(event.subject), ...shown, times);
+  const shown = details(event).map((part) => (typeof part === 'string' ? printableSentence(part) : quoted(part.label)));
+  return parts(printableSentence(event.subject), ...shown, times);
 }
 
 /** A text, or what a peer calls itself. */

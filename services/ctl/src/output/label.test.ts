@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { labelArgument, printableLabel } from './label.ts';
+import { labelArgument, printableLabel, printableSentence } from './label.ts';
 
 /** As the API has what a peer has sent. */
 const onTheWire = (bytes: Uint8Array | string): string => Buffer.from(bytes).toString('latin1');
@@ -40,6 +40,14 @@ it('is accepted as it is printed, whatever it is', () => {
       expect(labelArgument(shown)).toBe(label);
     }),
   );
+});
+
+it.each([
+  [`There is no node ${onTheWire('größe\x1b[2J')}.`, 'There is no node größe\\x1b[2J.'],
+  ['lost 3×, by Jürgen, 東京 \u202e', 'lost 3×, by Jürgen, 東京 \\u{202e}'],
+  ['\x9b31m \\', '\\x9b31m \\\\'],
+])('of a sentence %j shows %j', (text, shown) => {
+  expect(printableSentence(text)).toBe(shown);
 });
 
 it.each(['gateway.b7f2a3e2:41', '0855c859-eb09-4ec0-8573-63f91c0e8d32', 'peer01', 'C:\\dir', '\\u{110000}'])(

@@ -2,21 +2,19 @@ import { printable } from './printable.ts';
 
 // The API has labels as peers send them: a character (0 to 255) for each byte. Most are UTF-8, and nothing promises it.
 
-/** Well-formed UTF-8 of more than one byte, as Unicode's table 3-7 has it; any other byte over 0x7f; what is escaped of ASCII. */
-const SEQUENCES = new RegExp(
-  [
-    '[\xc2-\xdf][\x80-\xbf]',
-    '\xe0[\xa0-\xbf][\x80-\xbf]',
-    '[\xe1-\xec\xee\xef][\x80-\xbf]{2}',
-    '\xed[\x80-\x9f][\x80-\xbf]',
-    '\xf0[\x90-\xbf][\x80-\xbf]{2}',
-    '[\xf1-\xf3][\x80-\xbf]{3}',
-    '\xf4[\x80-\x8f][\x80-\xbf]{2}',
-    '[\x80-\xff]',
-    '[\\x00-\\x1f\\x7f\\\\]',
-  ].join('|'),
-  'g',
-);
+/** Well-formed UTF-8 of more than one byte, as Unicode's table 3-7 has it. */
+const CHARACTERS = [
+  '[\xc2-\xdf][\x80-\xbf]',
+  '\xe0[\xa0-\xbf][\x80-\xbf]',
+  '[\xe1-\xec\xee\xef][\x80-\xbf]{2}',
+  '\xed[\x80-\x9f][\x80-\xbf]',
+  '\xf0[\x90-\xbf][\x80-\xbf]{2}',
+  '[\xf1-\xf3][\x80-\xbf]{3}',
+  '\xf4[\x80-\x8f][\x80-\xbf]{2}',
+].join('|');
+/** With any other byte over 0x7f, and what is escaped of ASCII. */
+const SEQUENCES = new RegExp(`${CHARACTERS}|[\x80-\xff]|[\\x00-\\x1f\\x7f\\\\]`, 'g');
+const PARTS = new RegExp(`(${CHARACTERS})`);
 const decoder = new TextDecoder();
 const encoder = new TextEncoder();
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u;
@@ -36,6 +34,13 @@ export function printableLabel(label: string): string {
     if (char === '') return '\\u{feff}';
     return UNPRINTABLE.test(char) ? `\\u{${(char.codePointAt(0) ?? 0).toString(16)}}` : char;
   });
+}
+
+/** A sentence of the API's, safe to print: labels that it quotes show as `printableLabel` shows them, but for bytes that are no UTF-8. */
+export function printableSentence(text: string): string {
+  const parts = text.split(PARTS);
+  // What the pattern has matched is every other one.
+  return parts.map((part, i) => (i % 2 === 0 ? printable(part) : printableLabel(part))).join('');
 }
 
 /** What is printed for a label, typed as an argument, as the API has it; ids are the same in both. */

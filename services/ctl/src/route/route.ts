@@ -14,8 +14,7 @@ import { systemClock } from '@spanmesh/runtime/clock';
 import { failureOf, isServiceError } from '../api/call-failure.ts';
 import { type ApiTarget, openClient } from '../api/open-client.ts';
 import { Failure } from '../failure.ts';
-import { printableLabel } from '../output/label.ts';
-import { printable } from '../output/printable.ts';
+import { printableLabel, printableSentence } from '../output/label.ts';
 
 const SERVICE = 'spanmesh.v1.Messaging';
 /** What the service may take longer than it was told to wait for a link, in milliseconds. */
@@ -162,7 +161,7 @@ export class Route {
 
   #failureOf(error: unknown): unknown {
     if (!isServiceError(error)) return error;
-    const details = printable(error.details);
+    const details = printableSentence(error.details);
     // messaging.proto: the stream ends with UNAVAILABLE and the reason when the route goes.
     if (error.code === status.UNAVAILABLE) {
       return new Failure('lost', `the route to ${this.name} is gone: ${details}`, { cause: error });
@@ -186,6 +185,6 @@ export class Route {
 }
 
 function unreachable({ node }: NodeSelector, details: string): string {
-  const why = details === '' ? 'no link to it in time' : printable(details);
+  const why = details === '' ? 'no link to it in time' : printableSentence(details);
   return `cannot reach ${printableLabel(node)}: ${why}`;
 }

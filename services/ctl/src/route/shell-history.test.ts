@@ -39,8 +39,11 @@ describe('ShellHistory', () => {
   it('gives the lines of earlier shells, the last one first, to their owner only', () => {
     const first = open();
     expect(first.read()).toEqual([]);
-    for (const line of ['help', 'span größe.example']) first.add(line);
-    expect(open().read()).toEqual(['span größe.example', 'help']);
+    for (const line of ['help', 'span größe.example', 'span größe.example']) first.add(line);
+    const second = open();
+    expect(second.read()).toEqual(['span größe.example', 'help']);
+    second.add('span größe.example');
+    expect(kept()).toEqual(['help', 'span größe.example']);
     expect([statSync(file).mode & 0o777, statSync(dirname(file)).mode & 0o777]).toEqual([0o600, 0o700]);
   });
 

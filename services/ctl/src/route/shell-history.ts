@@ -51,6 +51,8 @@ export class ShellHistory {
   #isBroken = false;
   /** In the file. */
   #count = 0;
+  /** What was added last. */
+  #last = '';
 
   /** `file` null: nothing is kept. `complain` is told why nothing can be. */
   constructor(file: string | null, complain: (line: string) => void) {
@@ -63,14 +65,16 @@ export class ShellHistory {
     return this.#trying((file) => {
       const lines = linesOf(file);
       this.#count = lines.length;
+      this.#last = lines.at(-1) ?? '';
       if (lines.length > MAX_LINES) this.#count = rewrite(file, lines);
       return lines.slice(-MAX_LINES).reverse();
     }, []);
   }
 
-  /** Keeps a line, unless it may be a secret, begins with a space, or is too long. */
+  /** Keeps a line, unless it may be a secret, begins with a space, is too long, or is the same as the one before. */
   add(line: string): void {
-    if (!isKept(line)) return;
+    if (!isKept(line) || line === this.#last) return;
+    this.#last = line;
     this.#trying((file) => {
       append(file, line);
       this.#count++;

@@ -145,6 +145,22 @@ describe('spanmesh shell on a terminal', () => {
     expect(heard()).toEqual(['help', 'help']);
   });
 
+  it('gives up a line at Ctrl-C, and ends at the next', async () => {
+    terminal = new RecordingTerminal({ XDG_STATE_HOME: home });
+    Object.assign(terminal.out, { isTTY: true, columns: 80 });
+    const typed = Object.assign(new PassThrough(), { isTTY: true });
+    terminal.in = typed;
+    const done = shell();
+    await terminal.until(() => terminal.printed.includes('DATA> '));
+    typed.write('halt\x1b[D\x03');
+    await terminal.until(() => terminal.printed.endsWith('DATA> \x1b[7G'));
+    typed.write('help\r');
+    await terminal.until(() => terminal.printed.includes('ok\n'));
+    typed.write('\x03');
+    expect(await done).toBe(0);
+    expect(heard()).toEqual(['help']);
+  });
+
   it('keeps no secrets, and calls them up again in the same one only', async () => {
     await typing(['login --password hunter2', UP]);
     expect(heard()).toEqual(['login --password hunter2', 'login --password hunter2']);

@@ -1,4 +1,4 @@
-import { createInterface } from 'node:readline';
+import { createInterface, type Interface } from 'node:readline';
 import { DBG_SHELL, LNK_ERROR } from '@spanmesh/dmsg/command';
 import { ErrorCode } from '@spanmesh/dmsg/error-code';
 import type { NodeSelector, RoutedMessage } from '@spanmesh/proto/v1/messaging';
@@ -66,24 +66,46 @@ async function runLines(route: Route, { timeoutMs, keepsHistory }: ShellQuery, t
       removeHistoryDuplicates: true,
     }),
   });
-  if (isEdited) lines.prompt();
+  let isRunning = false;
+  let isClosed = false;
+  lines.once('close', () => {
+    isClosed = true;
+  });
+  if (isEdited) {
+    lines.on('SIGINT', () => {
+      // A line that is begun is given up, as in any shell; otherwise this is the end.
+      if (isRunning || lines.line === '') lines.close();
+      else giveUpLine(lines);
+    });
+    lines.prompt();
+  }
   for await (const line of lines) {
     if (line.trim() !== '') {
       ran++;
       history.add(line);
+      isRunning = true;
       try {
         await runCommand(line, ((ran - 1) % MAX_NUMBER) + 1, route, timeoutMs, terminal);
       } catch (error) {
         if (!(error instanceof Failure) || error.code === 'lost') throw error;
         failed++;
         note(terminal, error.message);
+      } finally {
+        isRunning = false;
       }
     }
-    if (isEdited) lines.prompt();
+    // Ctrl-C or Ctrl-D may have come meanwhile.
+    if (isEdited && !isClosed) lines.prompt();
     else await printPrompt();
   }
   if (isTyped) await write(terminal.out, '\n');
   if (failed > 0) throw new Failure('refused', `${failed} of ${count(ran, 'command')} failed`);
+}
+
+/** By the keys that do it, wherever the cursor is. */
+function giveUpLine(lines: Interface): void {
+  lines.write(null, { ctrl: true, name: 'e' });
+  lines.write(null, { ctrl: true, name: 'u' });
 }
 
 async function runCommand(

@@ -83,7 +83,7 @@ export function statusText(status: Status, { problems, notes }: Findings, layout
   const { paint } = layout;
   const head =
     problems.length === 0
-      ? paint('good', 'healthy\n')
+      ? `${paint('good', 'healthy')}\n`
       : `${paint('bad', count(problems.length, 'problem'))}\n${problems.map((problem) => `  ${problem}\n`).join('')}`;
   const lead =
     leader === undefined
