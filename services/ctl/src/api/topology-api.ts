@@ -23,6 +23,7 @@ import {
 import type { TrafficCounters } from '@spanmesh/proto/v1/traffic';
 import type { Cluster, Connection, Link, Node, Relay } from '@spanmesh/proto/v1/types';
 import { type CallContext, failureOf } from './call-failure.ts';
+import { cancelWith } from './cancel-with.ts';
 import { callUnary, type UnaryCall } from './channel.ts';
 import { type ApiTarget, openClient } from './open-client.ts';
 
@@ -158,14 +159,13 @@ export class TopologyApi {
     signal?: AbortSignal,
   ): AsyncGenerator<CaptureConnectionResponse, void, undefined> {
     const call = this.#client.captureConnection(request);
-    const stop = (): void => call.cancel();
-    signal?.addEventListener('abort', stop);
+    const letGo = cancelWith(call, signal);
     try {
       yield* this.#streamed(call, false);
     } catch (error) {
       if (signal?.aborted !== true) throw error;
     } finally {
-      signal?.removeEventListener('abort', stop);
+      letGo();
     }
   }
 

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { status } from '@grpc/grpc-js';
 import type { Event, WatchEventsRequest } from '@spanmesh/proto/v1/events';
 import { failureOf, isServiceError } from '../api/call-failure.ts';
+import { cancelWith } from '../api/cancel-with.ts';
 import type { EventQuery, EventsApi } from '../api/events-api.ts';
 import { Failure } from '../failure.ts';
 import { SeenEvents } from './seen-events.ts';
@@ -72,8 +73,7 @@ async function watchOnce(
   },
 ): Promise<void> {
   const call = api.watch(request);
-  const cancel = (): void => call.cancel();
-  signal?.addEventListener('abort', cancel);
+  const letGo = cancelWith(call, signal);
   let isLate = false;
   const timer = setTimeout(() => {
     isLate = true;
@@ -92,7 +92,7 @@ async function watchOnce(
     throw failureOf(error, { ...api.context, late: isLate });
   } finally {
     clearTimeout(timer);
-    signal?.removeEventListener('abort', cancel);
+    letGo();
     // grpc-js reports a cancelled call as an error of the stream; nobody listens any more.
     call.on('error', () => {});
     call.cancel();

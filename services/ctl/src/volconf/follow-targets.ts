@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { status } from '@grpc/grpc-js';
 import { Target, type WatchTargetsResponse } from '@spanmesh/proto/v1/volconf';
 import { failureOf, isServiceError } from '../api/call-failure.ts';
+import { cancelWith } from '../api/cancel-with.ts';
 import type { VolconfApi } from '../api/volconf-api.ts';
 import { Failure } from '../failure.ts';
 
@@ -76,8 +77,7 @@ export class TargetFollower {
   async #watch(): Promise<never> {
     const { api } = this.#deps;
     const call = api.watch();
-    const cancel = (): void => call.cancel();
-    this.#signal?.addEventListener('abort', cancel);
+    const letGo = cancelWith(call, this.#signal);
     let late = false;
     const timer = setTimeout(() => {
       late = true;
@@ -107,7 +107,7 @@ export class TargetFollower {
       throw failureOf(error, { ...api.context, late });
     } finally {
       clearTimeout(timer);
-      this.#signal?.removeEventListener('abort', cancel);
+      letGo();
       // grpc-js reports a cancelled call as an error of the stream; nobody listens any more.
       call.on('error', () => {});
       call.cancel();

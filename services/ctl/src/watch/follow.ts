@@ -3,6 +3,7 @@ import { status } from '@grpc/grpc-js';
 import type { Change } from '@spanmesh/proto/v1/topology';
 import { Dialect } from '@spanmesh/proto/v1/types';
 import { failureOf, isServiceError } from '../api/call-failure.ts';
+import { cancelWith } from '../api/cancel-with.ts';
 import type { TopologyApi } from '../api/topology-api.ts';
 import { Failure } from '../failure.ts';
 import { printable } from '../output/printable.ts';
@@ -125,8 +126,7 @@ export class Follower {
   async #watch(revision: string): Promise<Ending> {
     const { api, onChange } = this.#deps;
     const call = api.watch({ revision, withRelays: this.#options.withRelays });
-    const cancel = (): void => call.cancel();
-    this.#options.signal?.addEventListener('abort', cancel);
+    const letGo = cancelWith(call, this.#options.signal);
     let late = false;
     const timer = setTimeout(() => {
       late = true;
@@ -150,7 +150,7 @@ export class Follower {
       return { why: 'lost', error: failureOf(error, { ...api.context, late }) };
     } finally {
       clearTimeout(timer);
-      this.#options.signal?.removeEventListener('abort', cancel);
+      letGo();
       // grpc-js reports a cancelled call as an error of the stream; nobody listens any more.
       call.on('error', () => {});
       call.cancel();

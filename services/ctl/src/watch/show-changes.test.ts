@@ -42,6 +42,17 @@ const added = (revision: string, n: number) =>
   WatchResponse.fromPartial({ changes: { revision, changes: [{ kind: ADDED, link: linkOf(NODE, n) }] } });
 
 describe('spanmesh watch', () => {
+  it('ends, too, if its time was over before the watch began', async () => {
+    Object.defineProperty(server, 'connections', {
+      get: () => {
+        end.abort();
+        return [];
+      },
+    });
+    await watch();
+    expect(terminal.printed).toBe('');
+  });
+
   it("watches from the list's revision, and prints a line for each change", async () => {
     server.watches.push((call) => {
       call.write(created('1-1'));
