@@ -6,7 +6,7 @@ import type { Terminal } from '../terminal.ts';
 /** `spanmesh relays` */
 export function addRelays(program: Command, terminal: Terminal): void {
   const command = program.command('relays').description('list relays: which link is passed on to which LNK_CONN');
-  addListOptions(addFilters(command, 'dialect', 'node', 'connection', 'link'));
+  addListOptions(addFilters(command, 'dialect', 'cluster', 'node', 'connection', 'link'));
   command.action(async (filters: FilterOptions) => {
     const { showList } = await import('../views/lists.ts');
     await showList('relays', { filters, options: readListOptions(command, terminal) }, terminal);

@@ -87,6 +87,13 @@ describe('a cluster', () => {
     expect(server.nodesAsked.at(-1)).toMatchObject({ clusterId: '8a2e1c5e-0000-4000-8000-000000000002' });
   });
 
+  it('is known by its label where the API knows no clusters', async () => {
+    const relays = async (cluster: string) =>
+      JSON.parse((await run('relays', '--cluster', cluster, '-o', 'json')).printed).relays as unknown[];
+    expect(await relays('tank')).toHaveLength(1);
+    expect(await relays('8a2e1c5e-0000-4000-8000-000000000002')).toHaveLength(0);
+  });
+
   it('that is not there is named as it was typed', async () => {
     const { code, noted } = await run('tree', '--cluster', 'Größe\\x1b');
     expect(code).toBe(2);

@@ -6,6 +6,9 @@ import { count } from '../views/words.ts';
 import { loadText, Sim, type SimOptions } from './sim.ts';
 import type { SimKeys } from './sim-keys.ts';
 
+/** Where peers connect: the port of the protocol, and the one that spanmesh has by default. */
+const USUAL_PORTS: readonly number[] = [987, 9987];
+
 /** What was typed. */
 export interface SimCommandOptions
   extends Pick<SimOptions, 'peers' | 'dialect' | 'spans' | 'clusters' | 'seed' | 'load'> {
@@ -41,9 +44,14 @@ export async function runSim(options: SimCommandOptions, terminal: Terminal): Pr
     `done: ${up} of ${count(options.peers, 'peer')} were up, ${count(spansOpened, 'span')} offered and ` +
       `${count(relaysSeen, 'relay')} seen in all${loadText(load)}\n`,
   );
-  if (!sim.hasBeenUp) {
-    throw new Failure('unreachable', `cannot reach ${connect}: is spanmesh running? try \`${START_COMMAND}\``);
-  }
+  if (!sim.hasBeenUp) throw new Failure('unreachable', nobodyAt(connect));
+}
+
+/** Whoever gives another port than the usual ones may have taken it for that of peers. */
+function nobodyAt(connect: string): string {
+  const isUsual = USUAL_PORTS.includes(parseHostPort(connect).port);
+  const port = isUsual ? '' : ' is it the port for DMSG peers, 9987 unless set otherwise?';
+  return `no peer has come up at ${connect}:${port} is spanmesh running? try \`${START_COMMAND}\``;
 }
 
 /** What is needed for it is loaded only then. */

@@ -85,10 +85,14 @@ const CONNECTIONS: ListKind<ConnectionRow> = {
 
 const RELAYS: ListKind<Relay> = {
   columns: RELAY_COLUMNS,
-  fetch: async (api, { dialect, node = '', connection = '', link = '' }) =>
-    listed(await api.relays({ dialect: dialectFilter(dialect), node, connection, link }), (relays, revision) =>
+  fetch: async (api, { dialect, cluster = '', node = '', connection = '', link = '' }) => {
+    const { items, revision } = await api.relays({ dialect: dialectFilter(dialect), node, connection, link });
+    // The API has no such filter.
+    const ofCluster = cluster === '' ? items : items.filter((relay) => relay.node?.cluster?.id === cluster);
+    return listed({ items: ofCluster, revision }, (relays) =>
       protobufJson(ListRelaysResponse, { relays, revision, ...LAST_PAGE }),
-    ),
+    );
+  },
 };
 
 /** For the types only: all pages are there, so there is no next one, and the document does not speak of it. */

@@ -1,7 +1,8 @@
+import { PeerType } from '@spanmesh/dmsg/names';
 import type { Slot, Target } from '@spanmesh/proto/v1/volconf';
 import type { Paint } from '../output/paint.ts';
 import { printable } from '../output/printable.ts';
-import { quoted, timeText } from '../views/words.ts';
+import { pfsType, quoted, timeText } from '../views/words.ts';
 import { originName, stateName, stateRole, targetDialect } from './target-words.ts';
 
 /** Everything that is known of a target, a line each; what is not known is left out. */
@@ -40,7 +41,8 @@ function slotLines(slot: Slot): (readonly [string, string])[] {
     ['flags', flagsText(slot.flags)],
     ['error', String(slot.error)],
     ['priority', priorityText(slot.priority)],
-    ['pfs_type', String(slot.remotePfsType)],
+    // Only volumes have slots.
+    ['pfs_type', pfsType(slot.remotePfsType, PeerType.HAMMER2)],
     ['cluster', printable(slot.clusterId)],
     ['label', quoted(slot.label)],
     ['policy', held.filter(Boolean).join('; ')],

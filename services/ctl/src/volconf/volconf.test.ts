@@ -54,6 +54,7 @@ describe('spanmesh volconf describe', () => {
         'last error  2026-01-31 12:00:02Z refused \\x1b[2J',
         'flags       1 ENABLED',
         'priority    15, round-robin',
+        'pfs_type    MASTER',
         'label       "DATA"',
         'policy      held back: a better slot is up',
       ]),
