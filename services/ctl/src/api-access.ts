@@ -21,16 +21,19 @@ const VARIABLES: Readonly<Record<keyof ApiAccess, string>> = {
   token: 'SPANMESH_TOKEN',
 };
 
+/** What stands above these options in the help of a command. */
+export const API_GROUP = 'The API:';
+
 /** Declares --ca, --cert, --key and --token-file. */
 export function addAccessOptions(command: Command): Command {
-  const ca = 'use TLS, and believe this CA (PEM), or those of the `system`';
-  return command
-    .addOption(new Option('--ca <file>', `${ca} (env: SPANMESH_CA)`))
-    .addOption(new Option('--cert <file>', 'client certificate to show (PEM, env: SPANMESH_CERT)'))
-    .addOption(new Option('--key <file>', 'its key (PEM, env: SPANMESH_KEY)'))
-    .addOption(
-      new Option('--token-file <file>', 'file of the token to show (env: SPANMESH_TOKEN_FILE, SPANMESH_TOKEN)'),
-    );
+  const options = [
+    new Option('--ca <file>', 'use TLS, and believe this CA (PEM), or those of the `system` (env: SPANMESH_CA)'),
+    new Option('--cert <file>', 'client certificate to show (PEM, env: SPANMESH_CERT)'),
+    new Option('--key <file>', 'its key (PEM, env: SPANMESH_KEY)'),
+    new Option('--token-file <file>', 'file of the token to show (env: SPANMESH_TOKEN_FILE, SPANMESH_TOKEN)'),
+  ];
+  for (const option of options) command.addOption(option.helpGroup(API_GROUP));
+  return command;
 }
 
 /** Reads them: the command's own, else the program's, else the environment's, else the context's. undefined: none is set. */

@@ -1,6 +1,6 @@
 import { formatHostPort, parseHostPort } from '@spanmesh/runtime/address';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { type ApiAccess, addAccessOptions, readAccess } from './api-access.ts';
+import { API_GROUP, type ApiAccess, addAccessOptions, readAccess } from './api-access.ts';
 import { contextOf } from './context/contexts.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -35,23 +35,21 @@ interface RawOptions extends ApiAccess {
  * its name.
  */
 export function addAddressOptions(command: Command): Command {
-  const withAddress = command
-    .addOption(
-      new Option(
-        '--address <host:port>',
-        `where the API is (env: SPANMESH_ADDRESS, default: ${DEFAULT_ADDRESS})`,
-      ).argParser(parseAddress),
-    )
-    .option(
+  const options = [
+    new Option(
+      '--address <host:port>',
+      `where the API is (env: SPANMESH_ADDRESS, default: ${DEFAULT_ADDRESS})`,
+    ).argParser(parseAddress),
+    new Option(
       '--context <name>',
       'a named address (`spanmesh context list`, env: SPANMESH_CONTEXT, default: the one in use)',
-    )
-    .addOption(
-      new Option('--timeout <time>', 'longest wait for an answer: 10s, 500ms, or seconds (default: 10s)').argParser(
-        parseTime,
-      ),
-    );
-  return addAccessOptions(withAddress);
+    ),
+    new Option('--timeout <time>', 'longest wait for an answer: 10s, 500ms, or seconds (default: 10s)').argParser(
+      parseTime,
+    ),
+  ];
+  for (const option of options) command.addOption(option.helpGroup(API_GROUP));
+  return addAccessOptions(command);
 }
 
 /** Declares all of ApiOptions on a command. `formats`: those that it knows. */
@@ -59,9 +57,13 @@ export function addApiOptions(command: Command, formats: readonly OutputFormat[]
   return addOutputOption(addAddressOptions(command), formats);
 }
 
+/** What stands above those options in the help of a command that are about its output. */
+export const OUTPUT_GROUP = 'The output:';
+
 /** Declares -o alone. */
 export function addOutputOption(command: Command, formats: readonly OutputFormat[]): Command {
-  return command.addOption(new Option('-o, --output <format>', 'how to print it').choices(formats).default('text'));
+  const option = new Option('-o, --output <format>', 'how to print it').choices(formats).default('text');
+  return command.addOption(option.helpGroup(OUTPUT_GROUP));
 }
 
 /**

@@ -4,6 +4,7 @@ import {
   addApiOptions,
   addOutputOption,
   integer,
+  OUTPUT_GROUP,
   type OutputFormat,
   parseTime,
   readApiOptions,
@@ -50,24 +51,21 @@ export function addLocalListOptions(command: Command): Command {
 
 function addTableOptions(command: Command): Command {
   const sort = new Option('--sort <columns>', 'sort by these columns, comma-separated; -column: the greatest first');
-  return addSelection(command, sort.argParser(parseSort)).addOption(
-    new Option(
-      '--watch [time]',
-      'look again after this time (default: 2s), until interrupted: in place on a terminal, otherwise whenever it has changed',
-    ).argParser(parseTime),
+  const watch = new Option(
+    '--watch [time]',
+    'look again after this time (default: 2s), until interrupted: in place on a terminal, otherwise whenever it has changed',
   );
+  return addSelection(command, sort.argParser(parseSort)).addOption(watch.argParser(parseTime).helpGroup(OUTPUT_GROUP));
 }
 
 /** Declares which columns and rows there are; `sort` is the command's own. */
 export function addSelection(command: Command, sort: Option): Command {
-  return command
-    .addOption(sort)
-    .addOption(
-      new Option('--columns <columns>', 'show these columns only, comma-separated, by their headings').argParser(
-        parseNames,
-      ),
-    )
-    .addOption(new Option('--limit <n>', 'most rows; 0: all').default(0).argParser(integer(0, MOST_ROWS)));
+  const columns = new Option('--columns <columns>', 'show these columns only, comma-separated, by their headings');
+  const limit = new Option('--limit <n>', 'most rows; 0: all').default(0);
+  for (const option of [sort, columns.argParser(parseNames), limit.argParser(integer(0, MOST_ROWS))]) {
+    command.addOption(option.helpGroup(OUTPUT_GROUP));
+  }
+  return command;
 }
 
 /**

@@ -28,7 +28,16 @@ export const SLOT_TARGET = Target.fromPartial({
   lastError: 'refused \x1b[2J',
   lastErrorAt: new Date(Date.UTC(2026, 0, 31, 12, 0, 2)),
   nextTry: new Date(Date.UTC(2026, 0, 31, 12, 0, 7)),
-  slot: { mediaId: MEDIA, index: 3, copyId: 3, flags: 1, priority: 0x8f, label: 'DATA', heldBack: true, remotePfsType: 6 },
+  slot: {
+    mediaId: MEDIA,
+    index: 3,
+    copyId: 3,
+    flags: 1,
+    priority: 0x8f,
+    label: 'DATA',
+    heldBack: true,
+    remotePfsType: 6,
+  },
 });
 
 export const OPERATOR_TARGET = Target.fromPartial({
