@@ -10,10 +10,16 @@ import { type CallContext, failureOf } from './call-failure.ts';
 /** Largest answer accepted, in bytes; the services send no larger ones. */
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
 
+/** Longest time until a connection is tried again that was lost, ms: whoever watches waits for it. */
+const LONGEST_RECONNECT_MS = 2000;
+const FIRST_RECONNECT_MS = 200;
+
 export const CHANNEL_OPTIONS: ChannelOptions = {
   'grpc.max_receive_message_length': MAX_ANSWER_BYTES,
   // What is asked is near; an http_proxy in the environment is for the web.
   'grpc.enable_http_proxy': 0,
+  'grpc.initial_reconnect_backoff_ms': FIRST_RECONNECT_MS,
+  'grpc.max_reconnect_backoff_ms': LONGEST_RECONNECT_MS,
 };
 
 /** A unary call of a generated client. */

@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import { addApiOptions, parseTime, parseTimeOrZero, readApiOptions } from '../api-options.ts';
+import { addApiOptions, integer, parseTime, parseTimeOrZero, readApiOptions } from '../api-options.ts';
 import type { Terminal } from '../terminal.ts';
 
 interface EventsOptions {
@@ -8,7 +8,11 @@ interface EventsOptions {
   readonly kind?: string;
   readonly subject: string;
   readonly duration: number;
+  readonly limit: number;
 }
+
+/** Most events that can be asked for. */
+const MOST_EVENTS = 1_000_000;
 
 /** `spanmesh events` */
 export function addEvents(program: Command, terminal: Terminal): void {
@@ -25,16 +29,22 @@ export function addEvents(program: Command, terminal: Terminal): void {
     .option('--kind <kinds>', 'only these, comma-separated: peer-up, target-failed, leader-changed, operator-act, …')
     .option('--subject <text>', "only about this: a connection's or gateway's id, a target's name", '')
     .addOption(
+      new Option('--limit <n>', 'only the last ones; 0: all')
+        .default(0)
+        .argParser(integer(0, MOST_EVENTS))
+        .conflicts('follow'),
+    )
+    .addOption(
       new Option('--duration <time>', 'with --follow: stop by itself after this time; 0: never')
         .default(0)
         .argParser(parseTimeOrZero),
     );
   addApiOptions(command);
-  command.action(async ({ follow, since, kind, subject, duration }: EventsOptions) => {
+  command.action(async ({ follow, since, kind, subject, duration, limit }: EventsOptions) => {
     const { showEvents } = await import('../events/show-events.ts');
     const kinds = kind === undefined ? [] : kind.split(',').map((name) => name.trim());
     const signal = duration === 0 ? undefined : AbortSignal.timeout(duration);
     const options = readApiOptions(command, terminal);
-    await showEvents({ kinds, sinceMs: since, subject, follow, signal, options }, terminal);
+    await showEvents({ kinds, sinceMs: since, subject, limit, follow, signal, options }, terminal);
   });
 }

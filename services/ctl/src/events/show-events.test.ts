@@ -101,6 +101,12 @@ describe('spanmesh events', () => {
     expect(terminal.noted).toBe('spanmesh: 3 more were lost on their way to this replica\n');
   });
 
+  it('prints the last ones', async () => {
+    expect(await run('--limit', '2')).toBe(0);
+    expect(terminal.printed.split('\n').map((line) => line.split(' ')[2])).toEqual(['keys-bad', 'kind-63', undefined]);
+    expect(await run('--limit', '2', '--follow')).toBe(2);
+  });
+
   it('asks for kinds, a time and a subject', async () => {
     expect(await run('--kind', 'peer-up, peer-down', '--since', '10m', '--subject', 'x')).toBe(0);
     const [asked] = events.listed;
@@ -132,7 +138,7 @@ describe('spanmesh events', () => {
     );
     const end = new AbortController();
     const options = { address: events.server.address, timeoutMs: 5000, output: 'text' as const };
-    const done = showEvents({ kinds: [], subject: '', follow: true, signal: end.signal, options }, terminal);
+    const done = showEvents({ kinds: [], subject: '', limit: 0, follow: true, signal: end.signal, options }, terminal);
     await terminal.until(() => terminal.printed.includes('operator-act'));
     end.abort();
     await done;

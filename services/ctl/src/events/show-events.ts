@@ -17,6 +17,8 @@ export interface EventsAsked {
   /** Only what happened in this time until now, ms; undefined: all that is known (when it is followed: nothing). */
   readonly sinceMs?: number | undefined;
   readonly subject: string;
+  /** Only so many, the last ones; 0: all. */
+  readonly limit: number;
   /** Go on with what comes, until the signal says so. */
   readonly follow: boolean;
   readonly signal?: AbortSignal | undefined;
@@ -28,7 +30,7 @@ const KIND_WIDTH = Math.max(...KIND_NAMES.map((name) => name.length));
 
 /** Prints events, the oldest first. JSON: one document a line. @throws Failure */
 export async function showEvents(
-  { kinds, sinceMs, subject, follow, signal, options }: EventsAsked,
+  { kinds, sinceMs, subject, limit, follow, signal, options }: EventsAsked,
   terminal: Terminal,
 ) {
   const query: EventQuery = {
@@ -49,7 +51,7 @@ export async function showEvents(
       return;
     }
     const { events, lost } = await api.events(query);
-    for (const event of events) await print(event);
+    for (const event of limit === 0 ? events : events.slice(-limit)) await print(event);
     if (lost > 0) onNote(`${lost} more were lost on their way to this replica`);
   } finally {
     api.close();

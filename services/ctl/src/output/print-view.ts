@@ -1,4 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises';
+import { Failure, type FailureCode } from '../failure.ts';
 import { interruption } from '../interruption.ts';
 import type { ViewOptions } from '../list-options.ts';
 import { note, type Terminal, write } from '../terminal.ts';
@@ -29,14 +30,18 @@ export interface ViewWatch {
   readonly pause: (ms: number, signal: AbortSignal) => Promise<unknown>;
 }
 
+/** Failures that pass by themselves, as a fail-over does. */
+const PASSING: ReadonlySet<FailureCode> = new Set(['unreachable', 'timeout', 'lost']);
+
 interface Printing {
   readonly options: ViewOptions;
   readonly terminal: Terminal;
 }
 
 /**
- * Prints what `look` sees as the options say: once, or with `--watch` again and again, until interrupted.
- * @returns what was printed last
+ * Prints what `look` sees as the options say: once, or with `--watch` again and again, until interrupted. What cannot be seen for a while
+ * once it has been is shown as it was, with why.
+ * @returns what was seen last
  * @throws what `look` throws
  */
 export async function printView<L extends Look>(
@@ -47,18 +52,23 @@ export async function printView<L extends Look>(
 ): Promise<L> {
   const { watchMs } = options;
   // Before anything is changed on the terminal: what fails at once is a line like any other.
-  const first = await look();
+  let last = await look();
   if (watchMs === null) {
-    await printOnce(first, { options, terminal });
-    return first;
-  }
-  let last = first;
-  const next = async (): Promise<L> => {
-    last = await look();
+    await printOnce(last, { options, terminal });
     return last;
+  }
+  const lookAgain = async (): Promise<Look> => {
+    try {
+      last = await look();
+      return last;
+    } catch (error) {
+      if (!(error instanceof Failure) || !PASSING.has(error.code)) throw error;
+      const { text, document, notes = [] } = last;
+      return { text, document, notes: [...notes, `not as it is now: ${error.message}`] };
+    }
   };
   const run = (signal: AbortSignal): Promise<void> =>
-    watchView({ first, next }, { options, terminal }, { watchMs, signal, pause: watch?.pause ?? pauseFor });
+    watchView(last, lookAgain, { options, terminal }, { watchMs, signal, pause: watch?.pause ?? pauseFor });
   await (watch === undefined ? interruption(run) : run(watch.signal));
   return last;
 }
@@ -76,49 +86,59 @@ function roomOf({ output }: ViewOptions, { out }: Terminal, lines = Number.POSIT
 }
 
 async function watchView(
-  { first, next }: { readonly first: Look; readonly next: () => Promise<Look> },
+  first: Look,
+  lookAgain: () => Promise<Look>,
   printing: Printing,
   { watchMs, signal, pause }: ViewWatch & { readonly watchMs: number },
 ): Promise<void> {
   const { terminal, options } = printing;
   const screen = !isDocument(options.output) && isTerminal(terminal.out) ? new Screen(terminal.out) : null;
   let look = first;
+  let before: Printed | null = null;
   await screen?.begin();
   try {
-    for (let before: string | null = null; !signal.aborted; ) {
-      before = await (screen === null ? printChanged(look, printing, before) : showInPlace(look, printing, screen));
+    while (!signal.aborted) {
+      if (screen === null) before = await printChanged(look, printing, before);
+      else await showInPlace(look, printing, screen);
       try {
         await pause(watchMs, signal);
       } catch (error) {
         if (!signal.aborted) throw error;
       }
-      if (!signal.aborted) look = await next();
+      if (!signal.aborted) look = await lookAgain();
     }
   } finally {
     await screen?.end();
   }
 }
 
-async function showInPlace(look: Look, { options, terminal }: Printing, screen: Screen): Promise<null> {
+async function showInPlace(look: Look, { options, terminal }: Printing, screen: Screen): Promise<void> {
   const paint = paintFor(terminal.out);
   const above = (look.notes ?? []).map((line) => paint('warn', line));
   const room = roomOf(options, terminal, Math.max(1, screen.rows - above.length));
   await screen.show([...above, look.text(paint, room).trimEnd()].join('\n'));
-  return null;
 }
 
-/** What is the same as before is not printed again. `before`: what this gave the last time. */
-async function printChanged(look: Look, { options, terminal }: Printing, before: string | null): Promise<string> {
+/** What was printed the last time. */
+interface Printed {
+  readonly text: string;
+  readonly notes: string;
+}
+
+/** What is the same as before is not printed again. */
+async function printChanged(look: Look, { options, terminal }: Printing, before: Printed | null): Promise<Printed> {
   const { output } = options;
   const whole = isDocument(output) ? look.document() : null;
   const text = isDocument(output)
     ? JSON.stringify(whole)
     : look.text(paintFor(terminal.out), roomOf(options, terminal));
-  if (text === before) return text;
-  for (const line of look.notes ?? []) note(terminal, line);
+  const notes = look.notes?.join('\n') ?? '';
+  const isSame = text === before?.text;
+  if (!isSame || notes !== before.notes) for (const line of look.notes ?? []) note(terminal, line);
+  if (isSame) return { text, notes };
   if (isDocument(output)) await writeDocumentOfStream(output, terminal.out, whole);
   else await write(terminal.out, before === null ? text : `\n${text}`);
-  return text;
+  return { text, notes };
 }
 
 function pauseFor(ms: number, signal: AbortSignal): Promise<void> {
