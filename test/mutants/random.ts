@@ -36,8 +36,9 @@ const PACKAGES = [
   'services/topology',
   'services/volconf',
 ];
-/** Tests that take so long have noticed it: they hang. */
-const LIMIT_MS = 180_000;
+/** A test hangs, and so has noticed a change, when it takes this long, or this many times as long as all tests without one. */
+const HANGS_AFTER_MS = 20_000;
+const HANGS_AFTER_TIMES = 2;
 
 /** Makes random changes, one after the other, and asks the tests of the package. False: too few were noticed. */
 export async function tryRandom(options: RandomOptions, scratch: Scratch): Promise<boolean> {
@@ -59,10 +60,13 @@ export async function tryRandom(options: RandomOptions, scratch: Scratch): Promi
           ] as const,
         ];
   let isFine = true;
+  const limits = new Map<string, number>();
   for (const [name, sample] of samples) {
     let noticed = 0;
     for (const candidate of sample) {
-      if (await isNoticed(candidate, scratch)) noticed++;
+      const limitMs = limits.get(candidate.package) ?? (await hangsAfter(candidate.package, scratch));
+      limits.set(candidate.package, limitMs);
+      if (await isNoticed(candidate, limitMs, scratch)) noticed++;
       else console.log(`  unnoticed | ${show(candidate)}`);
     }
     const percent = sample.length === 0 ? 100 : (100 * noticed) / sample.length;
@@ -106,20 +110,35 @@ function sampleOf(all: readonly Candidate[], { count, seed }: RandomOptions): Ca
   return sample;
 }
 
-async function isNoticed({ package: name, file, mutation }: Candidate, scratch: Scratch): Promise<boolean> {
+/** After how many ms a test of the package hangs, on this machine, as busy as it is. @throws Error: its tests fail without a change */
+async function hangsAfter(name: string, scratch: Scratch): Promise<number> {
+  const begun = performance.now();
+  if (!(await passes(name, ['run'], Number.POSITIVE_INFINITY, scratch))) {
+    throw new Error(`the tests of ${name} fail without a change: what they say of one means nothing`);
+  }
+  return Math.max(HANGS_AFTER_MS, HANGS_AFTER_TIMES * (performance.now() - begun));
+}
+
+async function isNoticed(
+  { package: name, file, mutation }: Candidate,
+  limitMs: number,
+  scratch: Scratch,
+): Promise<boolean> {
   const source = scratch.read(file);
   scratch.write(file, withMutation(source, mutation));
   try {
     // The test beside it is quick, and knows most.
     const beside = file.replace(/\.ts$/, '.test.ts');
-    if (existsSync(join(scratch.root, beside)) && !(await passes(name, ['run', beside], scratch))) return true;
-    return !(await passes(name, ['related', '--run', '--passWithNoTests', file], scratch));
+    if (existsSync(join(scratch.root, beside)) && !(await passes(name, ['run', beside], limitMs, scratch))) return true;
+    return !(await passes(name, ['related', '--run', '--passWithNoTests', file], limitMs, scratch));
   } finally {
     scratch.write(file, source);
   }
 }
 
-function passes(name: string, args: readonly string[], { root }: Scratch): Promise<boolean> {
+/** A test that takes `limitMs` has failed; one that does not even give up then is ended. */
+function passes(name: string, args: readonly string[], limitMs: number, { root }: Scratch): Promise<boolean> {
+  const limit = Number.isFinite(limitMs) ? Math.ceil(limitMs) : 0;
   const child = spawn(
     process.execPath,
     [
@@ -130,9 +149,18 @@ function passes(name: string, args: readonly string[], { root }: Scratch): Promi
       '--reporter',
       'dot',
     ],
-    { cwd: root, stdio: 'ignore', env: { ...process.env, MUTANTS_PACKAGE: name } },
+    // In a group of its own: a worker that loops does not notice that its parent is gone.
+    {
+      cwd: root,
+      detached: true,
+      stdio: 'ignore',
+      env: { ...process.env, MUTANTS_PACKAGE: name, MUTANTS_LIMIT_MS: String(limit) },
+    },
   );
-  const timer = setTimeout(() => child.kill('SIGKILL'), LIMIT_MS);
+  const end = (): void => {
+    if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
+  };
+  const timer = limit === 0 ? undefined : setTimeout(end, 2 * limit);
   return new Promise((resolve) => {
     child.on('close', (code) => {
       clearTimeout(timer);

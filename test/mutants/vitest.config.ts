@@ -1,13 +1,16 @@
 import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 
+/** After this a test hangs; 0: never. */
+const LIMIT_MS = Number(process.env.MUTANTS_LIMIT_MS ?? 0);
+
 /** The tests of one package, for `npm run mutants -- random`: one file after the other, and what hangs is noticed soon. */
 export default defineConfig({
   root: join(import.meta.dirname, '../..'),
   test: {
     include: [`${process.env.MUTANTS_PACKAGE ?? '{libs,services}/*'}/src/**/*.test.ts`],
-    testTimeout: 20_000,
-    hookTimeout: 20_000,
+    testTimeout: LIMIT_MS,
+    hookTimeout: LIMIT_MS,
     expect: { poll: { timeout: 10_000 } },
     pool: 'forks',
     isolate: false,
