@@ -1,11 +1,11 @@
-import { mkdtempSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { TargetOrigin } from '@spanmesh/proto/v1/volconf';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { createLogger } from '@spanmesh/runtime/log/logger';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { MAX_AUTOCONN_BYTES, MAX_AUTOCONN_HOSTS } from '../limits.ts';
+import { AUTOCONN_LOOK_MS, MAX_AUTOCONN_BYTES, MAX_AUTOCONN_HOSTS } from '../limits.ts';
 import { showOperator } from '../show-target.ts';
 import { World } from '../testing/world.fixture.ts';
 import { AutoconnFile, parseAutoconn } from './autoconn-file.ts';
@@ -28,7 +28,9 @@ describe('an autoconn file', () => {
       Array.from({ length: MAX_AUTOCONN_HOSTS + 2 }, (_, i) => `h${i}`).join('\n'),
     );
     expect(hosts).toHaveLength(MAX_AUTOCONN_HOSTS);
-    expect(problems).toHaveLength(2);
+    expect(problems.map(({ line }) => line)).toEqual([MAX_AUTOCONN_HOSTS + 1, MAX_AUTOCONN_HOSTS + 2]);
+    // One that is taken already is none too many.
+    expect(parseAutoconn([...hosts, 'h0'].join('\n'))).toEqual({ hosts, problems: [] });
   });
 });
 
@@ -43,18 +45,25 @@ describe('hosts of an autoconn file', () => {
 
   afterEach(() => rmSync(directory, { recursive: true }));
 
-  async function open(): Promise<{ autoconn: AutoconnFile; told: string[]; names: () => string[]; log: string[] }> {
+  async function open(): Promise<{
+    autoconn: AutoconnFile;
+    told: string[];
+    names: () => string[];
+    log: string[];
+    clock: FakeClock;
+  }> {
+    const clock = new FakeClock();
     const log: string[] = [];
     const logger = createLogger({
       level: 'info',
       service: 'test',
       destination: { write: (line: string) => void log.push(line) },
     });
-    const autoconn = new AutoconnFile({ file }, { clock: new FakeClock(), logger });
+    const autoconn = new AutoconnFile({ file }, { clock, logger });
     const told: string[] = [];
     autoconn.onChange((name) => told.push(name));
     await autoconn.start();
-    return { autoconn, told, log, names: () => [...autoconn.all()].map(({ name }) => name) };
+    return { autoconn, told, log, clock, names: () => [...autoconn.all()].map(({ name }) => name) };
   }
 
   it('come and go with their lines, and stay the same otherwise', async () => {
@@ -87,6 +96,99 @@ describe('hosts of an autoconn file', () => {
     expect(names()).toEqual(['autoconn:a']);
     await autoconn.look();
     expect(names()).toEqual([]);
+  });
+
+  it('are looked at again every five seconds, until nobody wants to know', async () => {
+    const { autoconn, names, clock } = await open();
+    for (const host of ['a', 'b']) {
+      writeFileSync(file, host);
+      clock.advance(AUTOCONN_LOOK_MS - 1);
+      await autoconn.look();
+      writeFileSync(file, `${host}2`);
+      clock.advance(1);
+      // Behind the look that the clock has begun.
+      await autoconn.look();
+      expect(names()).toEqual([`autoconn:${host}2`]);
+      await new Promise((resolve) => setImmediate(resolve));
+      expect(clock.pending).toBe(1);
+    }
+    autoconn.stop();
+    expect(clock.pending).toBe(0);
+    writeFileSync(file, 'c');
+    await autoconn.look();
+    expect(names()).toEqual(['autoconn:b2']);
+  });
+
+  it('that stop while they are looked at are looked at no more', async () => {
+    const { autoconn, clock } = await open();
+    clock.advance(AUTOCONN_LOOK_MS);
+    autoconn.stop();
+    await autoconn.look();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(clock.pending).toBe(0);
+  });
+
+  it('and lines that name none are logged, each time that the file has changed', async () => {
+    writeFileSync(file, 'a\n-d\n');
+    const { autoconn, log } = await open();
+    const lines = () =>
+      log.map((line) => JSON.parse(line)).map(({ msg, hosts, line }) => [msg, hosts ?? line] as const);
+    const once = [
+      ['autoconn file read', 1],
+      ['a line of the autoconn file is ignored', 2],
+    ];
+    expect(lines()).toEqual(once);
+    await autoconn.look();
+    expect(lines()).toEqual(once);
+    writeFileSync(file, 'a\nb\n-d\n');
+    await autoconn.look();
+    expect(lines().slice(2)).toEqual([
+      ['autoconn file read', 2],
+      ['a line of the autoconn file is ignored', 3],
+    ]);
+  });
+
+  it('are told to whoever listens, as long as it does', async () => {
+    writeFileSync(file, 'a');
+    const { autoconn } = await open();
+    const told: string[] = [];
+    const subscription = autoconn.onChange((name) => told.push(name));
+    writeFileSync(file, 'b');
+    await autoconn.look();
+    subscription.unsubscribe();
+    writeFileSync(file, 'c');
+    await autoconn.look();
+    expect(told).toEqual(['autoconn:a', 'autoconn:b']);
+  });
+
+  it('are none of a directory, nor of a file below a file', async () => {
+    mkdirSync(file);
+    const first = await open();
+    expect([first.autoconn.loaded, first.log.length]).toEqual([false, 1]);
+    rmSync(file, { recursive: true });
+    writeFileSync(file, 'a');
+    file = join(file, 'below');
+    const second = await open();
+    expect([second.autoconn.loaded, second.names()]).toEqual([true, []]);
+  });
+
+  // Limits: volconf/src/limits.ts MAX_AUTOCONN_BYTES
+  it('are taken from a file as large as may be, and stay when it is larger', async () => {
+    const largest = `a\n#${'x'.repeat(MAX_AUTOCONN_BYTES - 3)}`;
+    writeFileSync(file, largest);
+    const { autoconn, names, log } = await open();
+    expect(names()).toEqual(['autoconn:a']);
+    writeFileSync(file, `b${largest}`);
+    await autoconn.look();
+    expect(names()).toEqual(['autoconn:a']);
+    expect(log.at(-1)).toContain('larger than');
+    // It is good again, and bad once more: said again.
+    writeFileSync(file, largest);
+    await autoconn.look();
+    const before = log.length;
+    writeFileSync(file, `b${largest}`);
+    await autoconn.look();
+    expect(log).toHaveLength(before + 1);
   });
 
   it('stay when the file cannot be used, which is logged once', async () => {

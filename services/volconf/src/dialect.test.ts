@@ -1,0 +1,16 @@
+import { Dialect as ApiDialect } from '@spanmesh/proto/v1/types';
+import { expect, it } from 'vitest';
+import { apiDialect, dialectOf } from './dialect.ts';
+
+it('a dialect is numbered as in the APIs, both ways; auto is none', () => {
+  expect((['linkid', 'circuit', 'auto'] as const).map(apiDialect)).toEqual([
+    ApiDialect.DIALECT_LINKID,
+    ApiDialect.DIALECT_CIRCUIT,
+    ApiDialect.DIALECT_UNSPECIFIED,
+  ]);
+  expect(
+    [ApiDialect.DIALECT_LINKID, ApiDialect.DIALECT_CIRCUIT, ApiDialect.DIALECT_UNSPECIFIED, ApiDialect.UNRECOGNIZED].map(
+      dialectOf,
+    ),
+  ).toEqual(['linkid', 'circuit', null, null]);
+});

@@ -1,0 +1,192 @@
+import { WatchMediaResponse } from '@spanmesh/proto/v1/dial';
+import { FakeClock } from '@spanmesh/runtime/fake-clock';
+import type { GatewayRecord } from '@spanmesh/runtime/gateways/registry';
+import { describe, expect, it } from 'vitest';
+import { GATHER_MS, TRUST_ABSENCE_MS } from '../limits.ts';
+import { FakePort } from '../testing/fake-port.fixture.ts';
+import { Fleet } from './fleet.ts';
+import { GatewayError } from './gateway-port.ts';
+
+/** Gateways of a term, as the registry (`entries`) has them. */
+function rig() {
+  const clock = new FakeClock();
+  const entries = new Map<string, GatewayRecord>();
+  const ports = new Map<string, FakePort>();
+  const told: string[] = [];
+  const is: { leadingSince: number | null; recheck: () => void } = { leadingSince: 0, recheck: () => {} };
+  const fleet = new Fleet(
+    { epoch: 7 },
+    {
+      clock,
+      random: () => 0,
+      present: () => entries.values(),
+      connect: ({ name, serviceAddress }) => {
+        if (serviceAddress === '') return null;
+        const port = new FakePort();
+        ports.set(name, port);
+        return port;
+      },
+      leadingSince: () => is.leadingSince,
+      sink: { begin: () => {}, message: () => {}, live: () => {}, broken: () => {} },
+      gone: ({ key }) => told.push(`${key} is gone`),
+      renamed: ({ key, id }) => told.push(`${key} is ${id}`),
+      recheck: () => is.recheck(),
+    },
+  );
+  const enter = (name: string, fields: Partial<GatewayRecord> = {}): void => {
+    const boot = fields.boot ?? '1';
+    const record = { name, boot, firstBoot: boot, serviceAddress: 'there:1', version: '', draining: false, ...fields };
+    entries.set(name, record);
+  };
+  /** Its snapshot is complete. */
+  const tells = (name: string, boot = '1'): void => {
+    const response = { snapshotEnd: true, gateway: `${name}.${boot}`, firstBoot: boot };
+    ports.get(name)!.watches.at(-1)!.sink.message(WatchMediaResponse.create(response));
+  };
+  const breaks = (name: string): void => {
+    ports.get(name)!.watches.at(-1)!.sink.ended(new GatewayError('unknown', 'away'));
+  };
+  const live = (): string[] => [...fleet.live()].map(({ key }) => key);
+  return { clock, entries, ports, told, is, fleet, enter, tells, breaks, live };
+}
+
+describe('the gateways of a term', () => {
+  it('are those of the registry that have an address; they are live once they have told everything', () => {
+    const { fleet, ports, enter, tells, live } = rig();
+    enter('a');
+    enter('b');
+    enter('nowhere', { serviceAddress: '' });
+    fleet.check();
+    expect([fleet.size, [...ports.keys()], live(), fleet.allHeard]).toEqual([2, ['a', 'b'], [], false]);
+    tells('a');
+    expect([live(), fleet.allHeard]).toEqual([['a.1'], false]);
+    tells('b');
+    expect([live(), fleet.allHeard]).toEqual([['a.1', 'b.1'], true]);
+    fleet.check();
+    expect([fleet.size, ports.get('a')!.watches.length]).toEqual([2, 1]);
+    expect([fleet.port('a.1'), fleet.port('c.1'), fleet.idOf('a.1'), fleet.idOf('c.1')]).toEqual([
+      ports.get('a'),
+      null,
+      'a.1',
+      'c.1',
+    ]);
+  });
+
+  it('are waited for until all have told, for five seconds', () => {
+    const { fleet, clock, enter, tells } = rig();
+    enter('a');
+    fleet.check();
+    clock.advance(GATHER_MS - 1);
+    expect(fleet.gathered).toBe(false);
+    clock.advance(1);
+    expect([fleet.gathered, fleet.allHeard]).toEqual([true, false]);
+    const other = rig();
+    other.enter('a');
+    other.fleet.check();
+    other.tells('a');
+    expect([other.fleet.gathered, tells.name]).toEqual([true, 'tells']);
+  });
+
+  it('take no orders while they are going to stop', () => {
+    const { fleet, enter, tells, live } = rig();
+    enter('a');
+    fleet.check();
+    tells('a');
+    enter('a', { draining: true });
+    fleet.check();
+    expect(live()).toEqual([]);
+    enter('a');
+    fleet.check();
+    expect(live()).toEqual(['a.1']);
+  });
+
+  it('that go on under another id are the same, and told of once', () => {
+    const { fleet, told, enter } = rig();
+    enter('a');
+    fleet.check();
+    enter('a', { boot: '2', firstBoot: '1' });
+    fleet.check();
+    fleet.check();
+    expect([told, fleet.size, fleet.idOf('a.1')]).toEqual([['a.1 is a.2'], 1, 'a.2']);
+  });
+
+  it('whose name is another process’s are gone at once, and that one is there', () => {
+    const { fleet, ports, told, enter, tells } = rig();
+    enter('a');
+    fleet.check();
+    tells('a');
+    const before = ports.get('a')!;
+    enter('a', { boot: '2' });
+    fleet.check();
+    expect([told, before.isClosed, fleet.size]).toEqual([['a.1 is gone'], true, 1]);
+    expect([fleet.port('a.1'), fleet.port('a.2')]).toEqual([null, ports.get('a')]);
+  });
+
+  it('without an entry stay while they are watched, and while the registry cannot be believed', () => {
+    const { fleet, clock, entries, is, told, enter, tells, breaks } = rig();
+    enter('a');
+    fleet.check();
+    tells('a');
+    entries.clear();
+    clock.advance(60_000);
+    fleet.check();
+    expect(fleet.size).toBe(1);
+    breaks('a');
+    is.leadingSince = null;
+    fleet.check();
+    is.leadingSince = clock.now() - TRUST_ABSENCE_MS + 1;
+    fleet.check();
+    expect(told).toEqual([]);
+    is.leadingSince = clock.now() - TRUST_ABSENCE_MS;
+    fleet.check();
+    expect([told, fleet.size]).toEqual([['a.1 is gone'], 0]);
+  });
+
+  it('with an entry stay, watched or not', () => {
+    const { fleet, clock, told, enter, tells, breaks } = rig();
+    enter('a');
+    fleet.check();
+    tells('a');
+    clock.advance(60_000);
+    breaks('a');
+    fleet.check();
+    expect([told, fleet.size]).toEqual([[], 1]);
+  });
+
+  it('are looked at again twice a second while one is missing or unheard, and not otherwise', () => {
+    const { fleet, clock, is, enter, tells, breaks } = rig();
+    let rechecks = 0;
+    is.recheck = () => {
+      rechecks++;
+      fleet.check();
+    };
+    fleet.check();
+    expect(clock.pending).toBe(0);
+    enter('a');
+    fleet.check();
+    fleet.check();
+    expect(clock.pending).toBe(1);
+    clock.advance(499);
+    expect(rechecks).toBe(0);
+    clock.advance(1);
+    clock.advance(500);
+    expect(rechecks).toBe(2);
+    tells('a');
+    clock.advance(500);
+    expect([rechecks, clock.pending]).toEqual([3, 0]);
+    breaks('a');
+    fleet.check();
+    clock.advance(500);
+    expect(rechecks).toBe(4);
+  });
+
+  it('are left alone once the term is over', () => {
+    const { fleet, clock, ports, enter } = rig();
+    enter('a');
+    fleet.check();
+    fleet.close();
+    expect([fleet.size, ports.get('a')!.isClosed, clock.pending]).toEqual([0, true, 0]);
+    fleet.check();
+    expect(fleet.size).toBe(0);
+  });
+});

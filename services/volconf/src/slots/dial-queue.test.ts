@@ -1,0 +1,84 @@
+import { describe, expect, it } from 'vitest';
+import { DialQueue } from './dial-queue.ts';
+import { Target } from './target.ts';
+
+function target(principal: string, n = 0): Target {
+  const made = new Target(`${principal}/${n}`, 'label', 0);
+  made.principal = principal;
+  return made;
+}
+
+/** Begins as many tries as may begin, and says whose. */
+function begun(queue: DialQueue): string[] {
+  const owners: string[] = [];
+  for (let next = queue.next; next !== undefined; next = queue.next) {
+    owners.push(next.owner);
+    queue.begin(next);
+  }
+  return owners;
+}
+
+const EMPTY = { due: 0, principalsThatWait: 0, principalsUnderWay: 0, dialling: 0 };
+
+describe('targets whose try is due', () => {
+  it('take turns by who asked for them, the oldest of each first', () => {
+    const queue = new DialQueue({ max: 100 });
+    for (const one of [target('a', 1), target('a', 2), target('a', 3), target('b', 1), target('b', 2)]) queue.add(one);
+    expect([...queue].map(({ owner }) => owner)).toEqual(['a/1', 'a/2', 'a/3', 'b/1', 'b/2']);
+    expect(begun(queue)).toEqual(['a/1', 'b/1', 'a/2', 'b/2', 'a/3']);
+  });
+
+  it('are as many at a time as the bound says, and one more when one has ended', () => {
+    const queue = new DialQueue({ max: 3 });
+    for (let n = 0; n < 5; n++) queue.add(target('a', n));
+    expect(begun(queue)).toHaveLength(3);
+    expect([queue.dialling, queue.size]).toEqual([3, 2]);
+    queue.end('a');
+    expect(begun(queue)).toEqual(['a/3']);
+    for (let n = 0; n < 3; n++) queue.end('a');
+    expect(begun(queue)).toEqual(['a/4']);
+    queue.end('a');
+    expect(queue.tables()).toEqual(EMPTY);
+  });
+
+  it('leave a sixteenth of the tries to those who have none under way', () => {
+    const queue = new DialQueue({ max: 32 });
+    for (let n = 0; n < 40; n++) queue.add(target('greedy', n));
+    expect(begun(queue)).toHaveLength(30);
+    queue.add(target('b'));
+    queue.add(target('b', 1));
+    queue.add(target('c'));
+    queue.add(target('d'));
+    expect(begun(queue)).toEqual(['b/0', 'c/0']);
+    // What is reserved is free again as soon as fewer are under way.
+    for (let n = 0; n < 2; n++) queue.end('greedy');
+    expect(queue.next?.owner).toBe('d/0');
+  });
+
+  it('count once, however often they are added, and are gone when they are taken away', () => {
+    const queue = new DialQueue({ max: 1 });
+    const [one, two] = [target('a', 1), target('a', 2)];
+    queue.add(one);
+    queue.add(one);
+    queue.add(two);
+    expect(queue.tables()).toEqual({ ...EMPTY, due: 2, principalsThatWait: 1 });
+    queue.delete(one);
+    queue.delete(one);
+    expect(queue.next).toBe(two);
+    queue.delete(two);
+    expect(queue.tables()).toEqual(EMPTY);
+    queue.add(one);
+    queue.begin(one);
+    expect(queue.tables()).toEqual({ ...EMPTY, principalsUnderWay: 1, dialling: 1 });
+    queue.end('a');
+    expect(queue.tables()).toEqual(EMPTY);
+  });
+
+  it('are forgotten together; tries under way go on', () => {
+    const queue = new DialQueue({ max: 2 });
+    for (const one of [target('a', 1), target('a', 2), target('b')]) queue.add(one);
+    queue.begin(queue.next!);
+    queue.clear();
+    expect([queue.size, queue.next, queue.dialling]).toEqual([0, undefined, 1]);
+  });
+});

@@ -1,0 +1,42 @@
+import { describe, expect, it } from 'vitest';
+import { rendezvous } from './rendezvous.ts';
+
+const GATEWAYS = ['gw1', 'gw2', 'gw3', 'gw4'];
+const KEYS = Array.from({ length: 400 }, (_, n) => `media ${n}/slot ${n % 256}`);
+const choose = (key: string, candidates: readonly string[]) => rendezvous(key, candidates, (name) => name);
+
+describe('the gateway that a target is connected from', () => {
+  it('is none of none, and the only one of one', () => {
+    expect(choose('a', [])).toBeNull();
+    expect(choose('a', ['gw1'])).toBe('gw1');
+  });
+
+  it('is the same whoever asks, in whatever order the gateways are known', () => {
+    const chosen = KEYS.map((key) => choose(key, GATEWAYS));
+    expect(KEYS.map((key) => choose(key, GATEWAYS.toReversed()))).toEqual(chosen);
+    // Of every version: two replicas of two versions would dial one target twice.
+    expect(['a', 'b', 'c', 'd', 'e', 'f', 'far', 'media 1/slot 0'].map((key) => choose(key, GATEWAYS))).toEqual(
+      ['gw4','gw3','gw1','gw3','gw1','gw3','gw4','gw1'],
+    );
+  });
+
+  it('of two with one name is the later one only if it ranks higher', () => {
+    const [one, other] = [{ name: 'gw' }, { name: 'gw' }];
+    expect(rendezvous('a', [one, other], ({ name }) => name)).toBe(one);
+  });
+
+  it('is each in about the same share of cases', () => {
+    const shares = new Map<string, number>();
+    for (const key of KEYS) shares.set(choose(key, GATEWAYS)!, (shares.get(choose(key, GATEWAYS)!) ?? 0) + 1);
+    for (const share of shares.values()) expect(Math.abs(share - 100)).toBeLessThan(35);
+    expect(shares.size).toBe(4);
+  });
+
+  it('changes only for the targets of a gateway that goes, or for those that one that comes takes', () => {
+    const without = GATEWAYS.filter((name) => name !== 'gw2');
+    for (const key of KEYS) {
+      const chosen = choose(key, GATEWAYS);
+      if (chosen !== 'gw2') expect(choose(key, without)).toBe(chosen);
+    }
+  });
+});

@@ -1,0 +1,61 @@
+import { describe, expect, it } from 'vitest';
+import type { Slot } from './slot.ts';
+import { SlotShares } from './slot-shares.ts';
+
+/** Of a slot, what shares look at. */
+function slot(principal: string): Slot {
+  return { principal, place: 0 } as Slot;
+}
+
+function added(shares: SlotShares, principal: string, count: number): Slot[] {
+  const slots = Array.from({ length: count }, () => slot(principal));
+  for (const one of slots) shares.add(one);
+  return slots;
+}
+
+describe('slots by who asked for them', () => {
+  it('are taken without anybody giving way until there are as many as there may be', () => {
+    const shares = new SlotShares({ max: 3 });
+    added(shares, 'a', 2);
+    expect(shares.makeRoomFor('a')).toBeNull();
+    added(shares, 'a', 1);
+    expect(shares.makeRoomFor('a')).toBeUndefined();
+    expect(shares.size).toBe(3);
+  });
+
+  it('then who has most gives way with its latest to who has two fewer, and not to who has one fewer', () => {
+    const shares = new SlotShares({ max: 5 });
+    const most = added(shares, 'most', 3);
+    added(shares, 'b', 1);
+    added(shares, 'c', 1);
+    expect(shares.makeRoomFor('new')).toBe(most[2]);
+    expect(shares.size).toBe(4);
+    added(shares, 'new', 1);
+    // most has two now.
+    expect(shares.makeRoomFor('b')).toBeUndefined();
+    expect(shares.makeRoomFor('newer')).toBe(most[1]);
+  });
+
+  it('one that goes leaves its place to the last of its principal, and counts once', () => {
+    const shares = new SlotShares({ max: 3 });
+    const [first, second, third] = added(shares, 'a', 3);
+    shares.delete(first!);
+    shares.delete(first!);
+    expect(shares.size).toBe(2);
+    shares.delete(third!);
+    added(shares, 'a', 2);
+    expect(shares.size).toBe(3);
+    shares.delete(second!);
+    expect(shares.size).toBe(2);
+    shares.delete(slot('nobody'));
+    expect(shares.size).toBe(2);
+  });
+
+  it('of which none are left take no part: nobody is asked to give way who has none', () => {
+    const shares = new SlotShares({ max: 0 });
+    expect(shares.makeRoomFor('a')).toBeUndefined();
+    const one = added(shares, 'a', 1)[0]!;
+    shares.delete(one);
+    expect([shares.size, shares.makeRoomFor('b')]).toEqual([0, undefined]);
+  });
+});

@@ -1,0 +1,111 @@
+import type { Target as ApiTarget, WatchTargetsResponse } from '@spanmesh/proto/v1/volconf';
+import { describe, expect, it } from 'vitest';
+import { TargetWatch } from './target-watch.ts';
+
+/** A watch of what the test says is there; `read`: what its user has been told, by name. */
+function watchOf(names: string[]) {
+  const there = new Set(names);
+  const heard = new Map<string, () => void>();
+  const made = { read: [] as string[], accepts: true, ended: 0, closed: 0 };
+  const watch = new TargetWatch(names, {
+    stream: {
+      write: ({ target, removed, current }: WatchTargetsResponse) => {
+        made.read.push(target?.name ?? (current === true ? 'current' : `-${removed}`));
+        return made.accepts;
+      },
+      end: () => made.ended++,
+      on: (event, fn) => heard.set(event, fn),
+    },
+    show: (name) => (there.has(name) ? ({ name } as ApiTarget) : null),
+    onEnd: () => made.closed++,
+  });
+  const emit = (event: 'drain' | 'cancelled') => heard.get(event)?.();
+  return { watch, made, there, emit };
+}
+
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+describe('a watch of targets', () => {
+  it('tells what is there, then that this was all, then what changes', async () => {
+    const { watch, made, there } = watchOf(['a', 'b']);
+    expect(made.read).toEqual([]);
+    await turn();
+    expect(made.read).toEqual(['a', 'b', 'current']);
+    there.delete('a');
+    there.add('c');
+    for (const name of ['a', 'b', 'c', 'b']) watch.changed(name);
+    await turn();
+    expect(made.read.slice(3)).toEqual(['-a', 'b', 'c']);
+    await turn();
+    expect(made.read).toHaveLength(6);
+  });
+
+  it('says nothing of what came and went without being told of', async () => {
+    const { watch, made, there } = watchOf(['a']);
+    there.delete('a');
+    watch.changed('b');
+    await turn();
+    expect(made.read).toEqual(['current']);
+    // Told once, it is gone once.
+    there.add('a');
+    watch.changed('a');
+    await turn();
+    there.delete('a');
+    watch.changed('a');
+    await turn();
+    watch.changed('a');
+    await turn();
+    expect(made.read).toEqual(['current', 'a', '-a']);
+  });
+
+  it('tells one that changes before it is told at the start only once', async () => {
+    const { watch, made } = watchOf(['a', 'b']);
+    watch.changed('b');
+    await turn();
+    expect(made.read).toEqual(['a', 'b', 'current']);
+  });
+
+  it('whose user does not read waits, and tells then how it is', async () => {
+    const { watch, made, there, emit } = watchOf(['a', 'b']);
+    made.accepts = false;
+    await turn();
+    expect(made.read).toEqual(['a']);
+    there.delete('a');
+    watch.changed('a');
+    await turn();
+    expect(made.read).toEqual(['a']);
+    emit('drain');
+    expect(made.read).toEqual(['a', 'b']);
+    made.accepts = true;
+    emit('drain');
+    expect(made.read).toEqual(['a', 'b', 'current', '-a']);
+    watch.changed('b');
+    await turn();
+    expect(made.read.at(-1)).toBe('b');
+  });
+
+  it('ends once: by whoever leads no more, or by its user', async () => {
+    const { watch, made, emit } = watchOf(['a']);
+    watch.end();
+    watch.end();
+    emit('cancelled');
+    await turn();
+    expect(made).toMatchObject({ read: [], ended: 1, closed: 1 });
+    const other = watchOf(['a']);
+    other.emit('cancelled');
+    other.watch.end();
+    other.watch.abandon();
+    other.emit('drain');
+    await turn();
+    expect(other.made).toMatchObject({ read: [], ended: 0, closed: 1 });
+  });
+
+  it('that is abandoned is told nothing more, and is ended by somebody else', async () => {
+    const { watch, made } = watchOf(['a']);
+    await turn();
+    watch.abandon();
+    watch.changed('a');
+    await turn();
+    expect(made).toMatchObject({ read: ['a', 'current'], ended: 0, closed: 1 });
+  });
+});

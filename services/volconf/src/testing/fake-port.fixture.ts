@@ -1,0 +1,46 @@
+import type { DialRequest, DialResponse, HangupRequest } from '@spanmesh/proto/v1/dial';
+import type { GatewayError, GatewayPort, MediaSink, MediaStream } from '../gateways/gateway-port.ts';
+
+/** An order that has been given and is not answered until the test answers it. */
+interface Order<Request, Answer> {
+  readonly request: Request;
+  answer(answer: Answer): void;
+  fail(error: GatewayError | Error): void;
+}
+
+/** The way to a gateway, on which nothing happens by itself. */
+export class FakePort implements GatewayPort {
+  readonly dials: Order<DialRequest, DialResponse>[] = [];
+  readonly hangups: Order<HangupRequest, void>[] = [];
+  /** Watches in the order in which they were begun. */
+  readonly watches: { readonly epoch: number; readonly sink: MediaSink; isCancelled: boolean }[] = [];
+  isClosed = false;
+
+  dial(request: DialRequest): Promise<DialResponse> {
+    return given(this.dials, request);
+  }
+
+  hangup(request: HangupRequest): Promise<void> {
+    return given(this.hangups, request);
+  }
+
+  watch(epoch: number, sink: MediaSink): MediaStream {
+    const watch = { epoch, sink, isCancelled: false };
+    this.watches.push(watch);
+    return {
+      cancel: () => {
+        watch.isCancelled = true;
+      },
+    };
+  }
+
+  close(): void {
+    this.isClosed = true;
+  }
+}
+
+function given<Request, Answer>(orders: Order<Request, Answer>[], request: Request): Promise<Answer> {
+  const { promise, resolve: answer, reject: fail } = Promise.withResolvers<Answer>();
+  orders.push({ request, answer, fail });
+  return promise;
+}
