@@ -160,8 +160,4 @@ export const WITHOUT_TEST: readonly string[] = [
   'services/topology/src/trees/state.ts MAX_DRAINS',
   'services/topology/src/trees/state.ts MAX_WAITING_LINKS',
   'services/topology/src/trees/state.ts MAX_TRUNKS',
-  'services/volconf/src/limits.ts SLOTS_PER_MEDIA',
-  'services/volconf/src/limits.ts MAX_OPERATOR_TARGETS',
-  'services/volconf/src/limits.ts MAX_AUTOCONN_BYTES',
-  'services/volconf/src/limits.ts MAX_WATCHES',
 ];

@@ -9,8 +9,11 @@ it('a dialect is numbered as in the APIs, both ways; auto is none', () => {
     ApiDialect.DIALECT_UNSPECIFIED,
   ]);
   expect(
-    [ApiDialect.DIALECT_LINKID, ApiDialect.DIALECT_CIRCUIT, ApiDialect.DIALECT_UNSPECIFIED, ApiDialect.UNRECOGNIZED].map(
-      dialectOf,
-    ),
+    [
+      ApiDialect.DIALECT_LINKID,
+      ApiDialect.DIALECT_CIRCUIT,
+      ApiDialect.DIALECT_UNSPECIFIED,
+      ApiDialect.UNRECOGNIZED,
+    ].map(dialectOf),
   ).toEqual(['linkid', 'circuit', null, null]);
 });

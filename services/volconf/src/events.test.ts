@@ -1,22 +1,101 @@
 import { EventKind } from '@spanmesh/proto/v1/events';
-import { expect, it } from 'vitest';
-import { tellTarget } from './events.ts';
-import { Target } from './slots/target.ts';
+import type { Bus } from '@spanmesh/runtime/bus/bus';
+import { describe, expect, it } from 'vitest';
+import { publishTarget, tellTarget } from './events.ts';
+import { type Placed, Target, type TargetState } from './slots/target.ts';
 
-it('tells that a target stands once, whoever comes to want it meanwhile', () => {
-  const kinds: EventKind[] = [];
-  const events = { tell: ({ kind }: { kind: EventKind }) => void kinds.push(kind) };
-  const target = new Target('a', 'a', 0);
-  target.state = {
-    kind: 'running',
-    placed: { gateway: 'gw.1', epoch: 1, generation: 1 },
-    destination: { host: 'host', port: 987, dialect: 'auto' },
-    connection: 1,
-    remoteAddress: 'host:987',
-    upAt: 0,
-  };
-  const told = (was: 'dialling' | 'running') => tellTarget(events, 'a', target, { was, idOf: (gateway) => gateway });
-  told('dialling');
-  told('running');
-  expect(kinds).toEqual([EventKind.EVENT_KIND_TARGET_UP]);
+const placed: Placed = { gateway: 'gw.1', epoch: 1, generation: 1 };
+const destination = { host: 'host', port: 987, dialect: 'auto' } as const;
+const STATES: Record<TargetState['kind'], TargetState> = {
+  stopped: { kind: 'stopped' },
+  waiting: { kind: 'waiting', at: 0 },
+  ready: { kind: 'ready' },
+  dialling: { kind: 'dialling', placed, destination },
+  running: { kind: 'running', placed, destination, connection: 1, remoteAddress: 'host:987', upAt: 0 },
+};
+const idOf = (gateway: string) => gateway.replace('.1', '.2');
+
+function target(kind: TargetState['kind'], fields: Partial<Target> = {}): Target {
+  return Object.assign(new Target('a', 'a', 0), { state: STATES[kind], ...fields });
+}
+
+/** What people are told when a target has come to be so. */
+function told(one: Target, was: TargetState['kind']) {
+  const events: unknown[] = [];
+  tellTarget({ tell: (event, how) => void events.push(event, how) }, 'name', one, { was, idOf });
+  return events;
+}
+
+describe('people are told', () => {
+  it('that a target is tried: the first time', () => {
+    const first = target('dialling', { attempts: 1, wanted: destination, principal: '192.0.2.1' });
+    expect(told(first, 'ready')).toEqual([
+      {
+        kind: EventKind.EVENT_KIND_TARGET_CONNECTING,
+        subject: 'name',
+        principal: '192.0.2.1',
+        target: { address: 'host:987', gateway: 'gw.2', error: '' },
+      },
+      {},
+    ]);
+    expect(told(target('dialling', { attempts: 2 }), 'ready')).toEqual([]);
+  });
+
+  it('that it stands: once, whoever comes to want it meanwhile', () => {
+    expect(told(target('running'), 'dialling')).toMatchObject([
+      { kind: EventKind.EVENT_KIND_TARGET_UP, principal: 'name', target: { address: '', gateway: 'gw.2' } },
+      {},
+    ]);
+    expect(told(target('running'), 'running')).toEqual([]);
+  });
+
+  it('that it fails, and why: what repeats is counted', () => {
+    const failing = target('waiting', { failing: true, lastError: 'nobody answers there', wanted: destination });
+    expect(told(failing, 'dialling')).toEqual([
+      {
+        kind: EventKind.EVENT_KIND_TARGET_FAILED,
+        subject: 'name',
+        principal: 'name',
+        target: { address: 'host:987', gateway: '', error: 'nobody answers there' },
+      },
+      { repeats: 'name' },
+    ]);
+    expect(told(target('waiting'), 'dialling')).toEqual([]);
+  });
+
+  it('nothing else', () => {
+    expect(told(target('ready'), 'waiting')).toEqual([]);
+    expect(told(target('stopped', { failing: true }), 'running')).toEqual([]);
+  });
+});
+
+describe('news on the bus', () => {
+  function published(one: Target | null) {
+    const news: [string, unknown][] = [];
+    const bus = {
+      publish: (subject: string, data: Uint8Array) =>
+        void news.push([subject, JSON.parse(new TextDecoder().decode(data))]),
+    } as Bus;
+    publishTarget(bus, 'name', one, { wall: 17, idOf });
+    return news;
+  }
+
+  it('say how a target is and where, and that one is gone', () => {
+    const is = (state: string, gateway = '', error = '') => ({ name: 'name', state, gateway, error, at: 17 });
+    expect(published(target('running'))).toEqual([['events.target.gw_2', is('running', 'gw.2')]]);
+    expect(published(target('dialling'))).toEqual([['events.target.gw_2', is('connect', 'gw.2')]]);
+    const trouble = { failing: true, lastError: 'why' };
+    expect(published(target('waiting', trouble))).toEqual([['events.target.none', is('connect', '', 'why')]]);
+    expect(published(target('stopped', { lastError: 'why' }))).toEqual([['events.target.none', is('stopped')]]);
+    expect(published(null)).toEqual([['events.target.none', is('removed')]]);
+  });
+
+  it('that the bus does not take are no harm', () => {
+    const bus = {
+      publish: () => {
+        throw new Error('closed');
+      },
+    } as unknown as Bus;
+    expect(() => publishTarget(bus, 'name', null, { wall: 17, idOf })).not.toThrow();
+  });
 });

@@ -115,7 +115,10 @@ describe('a target that is wanted', () => {
         byOperator: true,
       },
     ]);
-    expect(target).toMatchObject({ attempts: 1, state: { kind: 'dialling', placed: { gateway: 'gw.1', generation: 1 } } });
+    expect(target).toMatchObject({
+      attempts: 1,
+      state: { kind: 'dialling', placed: { gateway: 'gw.1', generation: 1 } },
+    });
     expect(made.reconciler.tables()).toEqual({ ...IDLE, targets: 1, principalsUnderWay: 1, dialling: 1 });
     made.clock.advance(30);
     port.dials[0]!.answer(UP);
@@ -508,6 +511,28 @@ describe('a connection that a gateway tells of', () => {
     expect(made.reconciler.tables()).toMatchObject({ targets: 0, leftovers: 0 });
   });
 
+  it('is not taken over as long as something else may stand', async () => {
+    const made = rig();
+    made.is.mayDial = false;
+    const [port, other] = [made.gateway('gw.1'), made.gateway('other.1')];
+    const target = made.target();
+    made.reconciler.want(target, HOST);
+    made.reconciler.up('gw.1', up('a', 3, { host: 'elsewhere' }));
+    made.reconciler.up('other.1', up('a', 4));
+    expect([target.state.kind, made.reconciler.adopted, port.hangups.length, other.hangups.length]).toEqual([
+      'ready',
+      0,
+      1,
+      1,
+    ]);
+    // Nor is what nobody wants, though not all have told yet.
+    made.is.allHeard = false;
+    made.reconciler.up('gw.1', up('b', 1));
+    made.reconciler.up('other.1', up('b', 2));
+    expect(made.reconciler.get('b')!.state).toMatchObject({ placed: { gateway: 'gw.1' } });
+    expect(other.hangups).toHaveLength(2);
+  });
+
   it('of a generation that cannot be does not carry the next order out of range', () => {
     const made = rig();
     made.is.allHeard = false;
@@ -641,6 +666,22 @@ describe('a snapshot of a gateway', () => {
     expect([port.hangups.length, other.hangups.length]).toEqual([2, 1]);
   });
 
+  it('does not shorten the pause of a target whose hang-up is due sooner', async () => {
+    const made = rig({ retryFirst: 8000 });
+    const port = made.gateway('gw.1');
+    const target = await running(made, port);
+    made.reconciler.snapshot('gw.1', new Set());
+    port.hangups[0]!.fail(new GatewayError('unknown', 'away'));
+    await settle();
+    made.clock.advance(HANGUP_RETRY_MS);
+    expect([target.state.kind, port.hangups.length]).toEqual(['waiting', 2]);
+    port.hangups[1]!.answer();
+    await settle();
+    expect(port.dials).toHaveLength(1);
+    made.clock.advance(8000);
+    expect(port.dials).toHaveLength(2);
+  });
+
   it('lets those be dialled that waited for a gateway', () => {
     const made = rig();
     made.reconciler.want(made.target(), HOST);
@@ -668,6 +709,34 @@ describe('a gateway', () => {
     expect(made.told).toHaveLength(2);
   });
 
+  it('that cannot be asked any more has nothing that could be hung up', () => {
+    const made = rig();
+    made.is.mayDial = false;
+    made.is.mayOrder = false;
+    made.gateway('gw.1');
+    const other = made.gateway('other.1');
+    made.reconciler.want(made.target(), HOST);
+    made.reconciler.up('gw.1', up('a', 3, { host: 'elsewhere' }));
+    made.is.mayDial = true;
+    made.is.mayOrder = true;
+    made.ports.delete('gw.1');
+    made.live.delete('gw.1');
+    made.clock.advance(HANGUP_RETRY_MS);
+    expect(other.dials).toHaveLength(1);
+    expect(made.reconciler.tables()).toMatchObject({ leftovers: 0 });
+  });
+
+  it('that is gone concerns only what was there', async () => {
+    const made = rig();
+    const port = made.gateway('gw.1');
+    await running(made, port, 'a');
+    made.reconciler.want(made.target('b'), HOST);
+    made.gone('other.1');
+    expect([made.reconciler.connectionsLost, made.reconciler.attemptsFailed, made.reconciler.dialling]).toEqual([
+      0, 0, 1,
+    ]);
+  });
+
   it('that is gone has left nothing: what was to be hung up there is dialled elsewhere', () => {
     const made = rig();
     made.is.mayDial = false;
@@ -693,6 +762,19 @@ describe('without a valid lease', () => {
     expect([port.hangups.length, port.dials.length, made.reconciler.hangups]).toEqual([0, 0, 0]);
     made.is.mayOrder = true;
     made.clock.advance(HANGUP_RETRY_MS);
+    expect(port.hangups).toHaveLength(1);
+  });
+
+  it('a hang-up that waits is ordered when orders may be given again, if it is due', () => {
+    const made = rig();
+    made.is.mayOrder = false;
+    const port = made.gateway('gw.1');
+    made.reconciler.up('gw.1', up('a', 3));
+    made.is.mayOrder = true;
+    made.reconciler.resume();
+    expect(port.hangups).toEqual([]);
+    made.clock.advance(HANGUP_RETRY_MS);
+    made.reconciler.resume();
     expect(port.hangups).toHaveLength(1);
   });
 

@@ -90,7 +90,11 @@ describe('slots', () => {
     one.says(1, 'span:a');
     two.says(1, 'span:b', two.us(), 1);
     expect(media.tables()).toEqual({ ...EMPTY, media: 1, slots: 2, lnkConns: 2, gatewaysOfMedia: 2 });
-    expect([media.size, paths(media.all()), paths(media.all(MEDIA))]).toEqual([1, ['span:a', 'span:b'], ['span:a', 'span:b']]);
+    expect([media.size, paths(media.all()), paths(media.all(MEDIA))]).toEqual([
+      1,
+      ['span:a', 'span:b'],
+      ['span:a', 'span:b'],
+    ]);
     expect([...media.all(MEDIA_2)]).toEqual([]);
     media.closed(G1, 7);
     media.closed('nobody', 1);

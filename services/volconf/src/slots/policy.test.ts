@@ -1,6 +1,6 @@
+import { decodeVolconfCopy } from '@spanmesh/dmsg/payload/lnk-volconf';
 import { describe, expect, it } from 'vitest';
 import { copyOf, MEDIA } from '../testing/world.fixture.ts';
-import { decodeVolconfCopy } from '@spanmesh/dmsg/payload/lnk-volconf';
 import { chosen, groupOf } from './policy.ts';
 import { Slot } from './slot.ts';
 import { Target } from './target.ts';
