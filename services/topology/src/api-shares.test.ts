@@ -3,8 +3,17 @@ import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import type { ApiError } from '@spanmesh/runtime/grpc/api-error';
 import { createLogger } from '@spanmesh/runtime/log/logger';
 import { expect, it } from 'vitest';
-import { MAX_TREES, MAX_TREES_PER_USER, MAX_WATCHES, MAX_WATCHES_PER_USER } from './api/limits.ts';
 import { ApiShares } from './api-shares.ts';
+import {
+  MAX_ANSWERS,
+  MAX_ANSWERS_PER_USER,
+  MAX_TRAFFIC_ANSWERS,
+  MAX_TRAFFIC_ANSWERS_PER_USER,
+  MAX_TREES,
+  MAX_TREES_PER_USER,
+  MAX_WATCHES,
+  MAX_WATCHES_PER_USER,
+} from './api/limits.ts';
 
 function shares() {
   const log: Record<string, unknown>[] = [];
@@ -45,4 +54,24 @@ it('when all watches are taken the last one ends of the user that has most', () 
   of.begin('watches', 'd');
   expect(ended).toEqual([`a${MAX_WATCHES_PER_USER - 1}`]);
   expect(error).toMatchObject({ code: status.RESOURCE_EXHAUSTED });
+});
+
+// Limits: api/limits.ts MAX_TREES, api/limits.ts MAX_ANSWERS, api/limits.ts MAX_ANSWERS_PER_USER, api/limits.ts MAX_TRAFFIC_ANSWERS, api/limits.ts MAX_TRAFFIC_ANSWERS_PER_USER, api/limits.ts MAX_WATCHES_PER_USER
+it.each([
+  ['trees', MAX_TREES, MAX_TREES_PER_USER],
+  ['answers', MAX_ANSWERS, MAX_ANSWERS_PER_USER],
+  ['answers about traffic', MAX_TRAFFIC_ANSWERS, MAX_TRAFFIC_ANSWERS_PER_USER],
+  ['watches', MAX_WATCHES, MAX_WATCHES_PER_USER],
+] as const)('%s are %i at a time, of which a user has %i', (kind, total, share) => {
+  const { of } = shares();
+  const ends: (() => void)[] = [];
+  for (let user = 0; user < total / share; user++) {
+    for (let i = 0; i < share; i++) ends.push(of.begin(kind, `user:${user}`));
+    expect(() => of.begin(kind, `user:${user}`)).toThrow(exhausted);
+  }
+  expect(of.held(kind)).toBe(total);
+  // What cannot be ended gives way to nobody.
+  expect(() => of.begin(kind, 'user:new')).toThrow(exhausted);
+  for (const end of ends) end();
+  expect(of.held(kind)).toBe(0);
 });

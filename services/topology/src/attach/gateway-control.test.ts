@@ -2,6 +2,7 @@ import { status } from '@grpc/grpc-js';
 import { RefusalReason, StateChange } from '@spanmesh/proto/v1/gateway_control';
 import { describe, expect, it } from 'vitest';
 import { FakeGateway, FakeLeader, FakeStream, pairName, parsePair, settle } from '../testing/world.fixture.ts';
+import { MAX_GATEWAYS } from './gateway-control.ts';
 
 const {
   REFUSAL_REASON_DECLARED_DEAD,
@@ -9,6 +10,7 @@ const {
   REFUSAL_REASON_NAME_TAKEN,
   REFUSAL_REASON_NOT_LEADER,
   REFUSAL_REASON_OTHER_INSTALLATION,
+  REFUSAL_REASON_TOO_MANY,
   REFUSAL_REASON_VERSION,
 } = RefusalReason;
 
@@ -459,5 +461,78 @@ describe('the leader', () => {
     expect(a.closes).toBe(0);
     expect(a.relays.size).toBe(1);
     expect(leader.core.state.gateways.size).toBe(0);
+  });
+});
+
+describe('what a leader takes', () => {
+  // Limits: attach/gateway-control.ts MAX_GATEWAYS
+  it('are as many gateways as the registry keeps; one of a name that is there may come again', () => {
+    const leader = new FakeLeader();
+    for (let i = 0; i < MAX_GATEWAYS - 1; i++) greet(leader, { name: `g${i}` });
+    expect(greet(leader, { name: 'last' }).error).toBeUndefined();
+    const next = greet(leader, { name: 'next' });
+    expect([next.error?.code, next.sent[0]?.refused?.reason]).toEqual([
+      status.RESOURCE_EXHAUSTED,
+      REFUSAL_REASON_TOO_MANY,
+    ]);
+    expect(greet(leader, { name: 'last' }).error).toBeUndefined();
+    expect(leader.core.refusals.list().map(({ name }) => name)).toEqual(['next.00000001']);
+  });
+
+  it('are as many streams without a Hello', () => {
+    const leader = new FakeLeader();
+    const streams = Array.from({ length: MAX_GATEWAYS }, () => {
+      const stream = new FakeStream();
+      leader.core.control.attach(stream);
+      return stream;
+    });
+    expect(streams.every(({ over }) => !over)).toBe(true);
+    const next = new FakeStream();
+    leader.core.control.attach(next);
+    expect(next.error).toMatchObject({ code: status.RESOURCE_EXHAUSTED });
+    expect(leader.core.control.greeting).toBe(MAX_GATEWAYS);
+    streams[0]!.break();
+    expect(leader.core.control.greeting).toBe(MAX_GATEWAYS - 1);
+    expect(greet(leader).error).toBeUndefined();
+  });
+
+  // Limits: attach/gateway-control.ts MAX_ADDRESS_CHARS
+  it.each([
+    ['serviceAddress', 300],
+    ['version', 100],
+  ] as const)('is a %s of %i characters', (field, most) => {
+    const leader = new FakeLeader();
+    expect(greet(leader, { [field]: 'x'.repeat(most) }).error).toBeUndefined();
+    expect(greet(leader, { name: 'b', [field]: 'x'.repeat(most + 1) }).error).toMatchObject({
+      code: status.INVALID_ARGUMENT,
+    });
+  });
+
+  it.each(['', 'A', 'a b', 'a.b'])('is not the name %j', (name) => {
+    expect(greet(new FakeLeader(), { name }).error).toMatchObject({ code: status.INVALID_ARGUMENT });
+  });
+
+  // Limits: attach/gateway-control.ts MAX_CAPABILITIES
+  it('are 32 capabilities, of which those that are too long mean nothing', () => {
+    const leader = new FakeLeader();
+    const longest = 'x'.repeat(32);
+    const capabilities = [longest, `${longest}x`, ...Array.from({ length: 31 }, (_, i) => `c${i}`)];
+    greet(leader, { capabilities });
+    const known = leader.core.state.gateways.get('a.00000001')!.capabilities;
+    expect([known.size, known.has(longest), known.has('c29'), known.has('c30')]).toEqual([31, true, true, false]);
+  });
+
+  // Limits: attach/gateway-control.ts MAX_NAMED
+  it('are 8192 other gateways that it names; it waits for none beyond', () => {
+    const leader = new FakeLeader();
+    greet(leader, { gatewaysKnown: Array.from({ length: 8193 }, (_, i) => `b${i}.00000001`) });
+    const waited = new Set([...leader.core.roster.silent()].map(({ id }) => id));
+    expect([waited.size, waited.has('b8191.00000001'), waited.has('b8192.00000001')]).toEqual([8192, true, false]);
+  });
+
+  it('are not itself nor what is no id among those that it names', () => {
+    const leader = new FakeLeader();
+    greet(leader, { gatewaysKnown: ['a.00000001', 'nonsense', 'b.00000001'] });
+    expect([...leader.core.roster.silent()].map(({ id }) => id)).toEqual(['b.00000001']);
   });
 });

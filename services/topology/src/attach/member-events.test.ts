@@ -76,4 +76,59 @@ describe('What a leader tells of who comes and goes', () => {
       [EventKind.EVENT_KIND_REPLICA_LOST, 'volconf at host:2', 'it stops'],
     ]);
   });
+
+  // Limits: events/member-events.ts MAX_REPLICAS
+  it('are of as many replicas as are remembered, and of another one when one has gone', () => {
+    const { members, living, news, term } = world();
+    term();
+    news();
+    const replica = (n: number) => ({ kind: 'volconf', id: `${n}`, name: `host:${n}` }) as const;
+    for (let n = 0; n < 256; n++) living.push(replica(n));
+    members.look();
+    expect(news()).toHaveLength(256);
+    living.push(replica(256));
+    members.look();
+    expect(news()).toEqual([]);
+    living.shift();
+    members.look();
+    members.look();
+    expect(news()).toEqual([
+      [EventKind.EVENT_KIND_REPLICA_LOST, 'volconf at host:0', 'it stops'],
+      [EventKind.EVENT_KIND_REPLICA_JOINED, 'volconf at host:256', ''],
+    ]);
+  });
+
+  it('say where, under which epoch, and of which version; those that matter are in the log', () => {
+    const told: unknown[] = [];
+    const members = new MemberEvents({
+      events: { tell: ({ member, principal }, how) => told.push([principal, member, how]) },
+      presence: { living: () => [], missed: () => [] },
+    });
+    members.termBegins({ address: 'me:1', epoch: 7, gateways: ['dead.1'] });
+    members.gatewayAttached(gateway('a.1'));
+    members.gatewayDead('dead.1', 1499);
+    // It was the leader's before, and has been dead since.
+    members.gatewayAttached(gateway('dead.1'));
+    const none = { address: '', epoch: 0, version: '', reason: '' };
+    const joined = { ...none, address: 'host:1', version: '1', service: 'link-gateway' };
+    expect(told).toEqual([
+      ['topology at me:1', { ...none, address: 'me:1', epoch: 7, service: 'topology' }, {}],
+      ['a.1', joined, { isLogged: true }],
+      ['dead.1', { ...none, reason: 'it has been silent for 1 s', service: 'link-gateway' }, { isLogged: true }],
+      ['dead.1', joined, { isLogged: true }],
+    ]);
+  });
+
+  it('begin anew with each term', () => {
+    const { members, living, news, term } = world();
+    term();
+    members.gatewayLost(gateway('a.1'), { goodbye: false });
+    living.push({ kind: 'volconf', id: 'y', name: 'host:2' });
+    members.look();
+    term();
+    news();
+    members.gatewayAttached(gateway('a.1'));
+    members.look();
+    expect(news()).toEqual([[EventKind.EVENT_KIND_GATEWAY_JOINED, 'a.1', '']]);
+  });
 });

@@ -49,6 +49,18 @@ describe('the roster', () => {
     const roster = new Roster({ clock: new FakeClock() });
     for (const id of [A, 'a.00000002', 'b.00000001']) roster.heard(id);
     expect(roster.rivals({ name: 'a', boot: '00000002' })).toEqual([A]);
+    expect(roster.rivals({ name: 'a', boot: '00000003' })).toEqual([A, 'a.00000002']);
+    roster.remove(A);
+    roster.remove(A);
+    roster.remove('b.00000001');
+    expect(roster.rivals({ name: 'a', boot: '00000002' })).toEqual([]);
+    expect(roster.rivals({ name: 'b', boot: '00000002' })).toEqual([]);
+    roster.clear();
+    expect([roster.rivals({ name: 'a', boot: '00000003' }), roster.size, roster.isAnybodySilent]).toEqual([
+      [],
+      0,
+      false,
+    ]);
   });
 
   // Limits: attach/roster.ts MAX_ROSTER

@@ -1,6 +1,6 @@
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { GatewayId } from '@spanmesh/spantree/ids';
-import { type GatewayName, gatewayName } from '../trees/gateway-id.ts';
+import { type GatewayName, gatewayId, gatewayName } from '../trees/gateway-id.ts';
 
 /** How long a gateway that a leader has heard of is waited for (architecture.md, "Attach"). */
 export const GATHER_MS = 5000;
@@ -33,6 +33,8 @@ export interface SilentGateway extends GatewayName {
 export class Roster {
   readonly #clock: Clock;
   readonly #entries = new Map<string, Entry>();
+  /** The ids of each name: a Hello may name thousands, and each is compared with those of its name. */
+  readonly #byName = new Map<string, Set<string>>();
   /** Ids without a stream: mostly none. */
   readonly #silent = new Set<string>();
 
@@ -83,13 +85,18 @@ export class Roster {
   }
 
   remove(id: GatewayId): void {
+    const entry = this.#entries.get(id);
+    if (entry === undefined) return;
     this.#entries.delete(id);
     this.#silent.delete(id);
+    const ids = this.#byName.get(entry.name);
+    if (ids?.delete(id) === true && ids.size === 0) this.#byName.delete(entry.name);
   }
 
   /** Another term. */
   clear(): void {
     this.#entries.clear();
+    this.#byName.clear();
     this.#silent.clear();
   }
 
@@ -120,9 +127,8 @@ export class Roster {
 
   /** Other boots of the name. */
   rivals({ name, boot }: GatewayName): string[] {
-    const ids: string[] = [];
-    for (const [id, entry] of this.#entries) if (entry.name === name && entry.boot !== boot) ids.push(id);
-    return ids;
+    const own = gatewayId({ name, boot });
+    return [...(this.#byName.get(name) ?? [])].filter((id) => id !== own);
   }
 
   #add(id: GatewayId): void {
@@ -132,5 +138,8 @@ export class Roster {
     if (name === null) return;
     this.#entries.set(id, { ...name, heardAt: now, silentSince: now, trunkAt: now, hasTold: false });
     this.#silent.add(id);
+    const ids = this.#byName.get(name.name);
+    if (ids === undefined) this.#byName.set(name.name, new Set([id]));
+    else ids.add(id);
   }
 }

@@ -11,6 +11,7 @@ import { GrpcServer } from '@spanmesh/runtime/grpc/grpc-server';
 import { createLogger } from '@spanmesh/runtime/log/logger';
 import { afterEach, describe, expect, it } from 'vitest';
 import { FakeGateway, FakeLeader, settle, uuid } from '../testing/world.fixture.ts';
+import { MAX_FOUND_LINKS, MAX_WAITING } from './directory.ts';
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
@@ -194,5 +195,75 @@ describe('FindCluster', () => {
     settle(leader, [a, b]);
     expect((await two).cluster).toMatchObject({ nodes: 2 });
     expect((await findCluster(1)).cluster).toMatchObject({ nodes: 2 });
+  });
+});
+
+/** A call without a server: how it has ended, if it has. */
+function asked(leader: FakeLeader, node: NodeSelector, gateway = 'a.00000001') {
+  const made = {
+    answer: undefined as FindNodeResponse | undefined,
+    error: undefined as { code: status } | undefined,
+    cancel: () => {},
+  };
+  const call = {
+    request: { node, gateway },
+    cancelled: false,
+    once: (_: string, fn: () => void) => {
+      made.cancel = fn;
+    },
+    getDeadline: () => Number.POSITIVE_INFINITY,
+  };
+  const { findNode } = leader.core.directory.implementation as unknown as {
+    findNode: (call: object, callback: (error: { code: status } | null, answer?: FindNodeResponse) => void) => void;
+  };
+  findNode(call, (error, answer) => {
+    made.error = error ?? undefined;
+    made.answer = answer;
+  });
+  return made;
+}
+
+describe('the directory', () => {
+  // Limits: directory/directory.ts MAX_WAITING
+  it('keeps so many calls waiting, and one more when one has gone', () => {
+    const leader = new FakeLeader();
+    settle(leader, [new FakeGateway('a')]);
+    const calls = Array.from({ length: MAX_WAITING }, () => asked(leader, exactly(5)));
+    expect([leader.core.directory.waiting, calls.some(({ error }) => error !== undefined)]).toEqual([
+      MAX_WAITING,
+      false,
+    ]);
+    expect(asked(leader, exactly(5)).error).toMatchObject({ code: status.RESOURCE_EXHAUSTED });
+    calls[0]!.cancel();
+    expect(asked(leader, exactly(5)).error).toBeUndefined();
+    leader.core.directory.endAll('it stops');
+    expect(calls.at(-1)!.error).toMatchObject({ code: status.UNAVAILABLE });
+    expect(leader.core.directory.waiting).toBe(0);
+  });
+
+  // Limits: directory/directory.ts MAX_FOUND_LINKS
+  it('names so many links of a node, the best', () => {
+    const leader = new FakeLeader();
+    const a = new FakeGateway('a');
+    for (let i = 0; i < MAX_FOUND_LINKS; i++) a.openLink(a.openConnection(), 5, 2);
+    settle(leader, [a]);
+    expect(asked(leader, exactly(5)).answer?.links).toHaveLength(MAX_FOUND_LINKS);
+    const best = a.openLink(a.openConnection(), 5, 1);
+    settle(leader, [a]);
+    const { links } = asked(leader, exactly(5)).answer!;
+    expect([links.length, links[0]?.number]).toEqual([MAX_FOUND_LINKS, best]);
+  });
+
+  it('answers a frozen leader’s own gateways, and sends others to whoever leads', () => {
+    const leader = new FakeLeader();
+    const a = new FakeGateway('a');
+    a.openLink(a.openConnection(), 5);
+    settle(leader, [a]);
+    leader.freeze();
+    leader.clock.advance(1500);
+    expect(asked(leader, exactly(5)).answer).toMatchObject({ lagMs: 1500 });
+    expect(asked(leader, exactly(5), 'x.00000001').error).toMatchObject({ code: status.UNAVAILABLE });
+    leader.lead();
+    expect(asked(leader, exactly(5), 'x.00000001').answer).toBeDefined();
   });
 });

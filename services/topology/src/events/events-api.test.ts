@@ -15,7 +15,7 @@ import { describe, expect, it } from 'vitest';
 import { ApiShares } from '../api-shares.ts';
 import { PROGRESS_MS } from './event-watch.ts';
 import { EventsApi } from './events-api.ts';
-import { MAX_KINDS, MAX_QUEUED_EVENTS } from './limits.ts';
+import { MAX_EVENTS_PER_MESSAGE, MAX_KINDS, MAX_QUEUED_EVENTS } from './limits.ts';
 
 const { EVENT_KIND_PEER_UP: UP, EVENT_KIND_TARGET_FAILED: FAILED } = EventKind;
 
@@ -173,6 +173,75 @@ describe('WatchEvents', () => {
     stream.emit('drain');
     expect(stream.sent.filter(({ historyLost }) => historyLost)).toHaveLength(1);
     expect(stream.subjects.at(-1)).toBe(`again ${MAX_QUEUED_EVENTS + MAX_EVENTS_PER_KIND + 9}`);
+  });
+
+  // Limits: events/limits.ts MAX_EVENTS_PER_MESSAGE
+  it('is told of so many at a time, each message with a token of its last', () => {
+    const { add, watch, clock, history } = world();
+    const since = new Date(clock.wall());
+    for (let n = 0; n < MAX_EVENTS_PER_MESSAGE; n++) add(`${n}`);
+    expect(watch({ since }).sent.map(({ events }) => events.length)).toEqual([MAX_EVENTS_PER_MESSAGE]);
+    add('one more');
+    const { sent } = watch({ since });
+    expect(sent.map(({ events }) => events.length)).toEqual([MAX_EVENTS_PER_MESSAGE, 1]);
+    expect(sent.map(({ resumeToken }) => history.numberOf(resumeToken))).toEqual([
+      MAX_EVENTS_PER_MESSAGE,
+      MAX_EVENTS_PER_MESSAGE + 1,
+    ]);
+  });
+
+  // Limits: events/limits.ts MAX_QUEUED_EVENTS
+  it('keeps so many for one who does not read, and reads the history past it, missing none', () => {
+    for (const extra of [0, 1]) {
+      const { add, watch, clock } = world();
+      const stream = watch();
+      stream.accepts = false;
+      add('first');
+      clock.advance(100);
+      for (let n = 0; n < MAX_QUEUED_EVENTS + extra; n++) add(`${n}`, n % 2 === 0 ? UP : FAILED);
+      clock.advance(PROGRESS_MS);
+      expect(stream.sent).toHaveLength(2);
+      stream.accepts = true;
+      stream.emit('drain');
+      expect(stream.subjects).toHaveLength(1 + MAX_QUEUED_EVENTS + extra);
+      expect(new Set(stream.subjects).size).toBe(stream.subjects.length);
+    }
+  });
+
+  it('gathers what happens for a moment, and sends nothing that is not meant', () => {
+    const { add, watch, clock } = world();
+    const stream = watch({ kinds: [UP], subject: 'a' });
+    add('a');
+    add('a', FAILED);
+    add('b');
+    clock.advance(49);
+    expect(stream.sent).toHaveLength(1);
+    add('a');
+    clock.advance(1);
+    expect(stream.sent.map(({ events }) => events.length)).toEqual([0, 2]);
+    add('b');
+    clock.advance(1000);
+    expect(stream.sent).toHaveLength(2);
+  });
+
+  it('that has read is not told anything twice by being asked on', () => {
+    const { add, watch, clock } = world();
+    const stream = watch();
+    add('a');
+    clock.advance(100);
+    stream.emit('drain');
+    stream.emit('drain');
+    expect(stream.subjects).toEqual(['a']);
+    expect(stream.sent).toHaveLength(2);
+    // Every ten seconds after what it was told last.
+    clock.advance(PROGRESS_MS - 51);
+    expect(stream.sent).toHaveLength(2);
+    clock.advance(1);
+    clock.advance(PROGRESS_MS);
+    expect(stream.sent.slice(2).map(({ events, historyLost }) => [events.length, historyLost])).toEqual([
+      [0, false],
+      [0, false],
+    ]);
   });
 
   it('hears from us now and then, and can go on from the last token', () => {

@@ -13,6 +13,7 @@ import { createLogger } from '@spanmesh/runtime/log/logger';
 import { PATIENCE } from '@spanmesh/runtime/patience.fixture';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { FakeGateway, FakeLeader, settle } from '../testing/world.fixture.ts';
+import { MAX_FOLLOWED, MAX_RUNNING } from './drains.ts';
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
@@ -123,6 +124,84 @@ describe('DrainGateway', () => {
     expect(a.ordered).toMatchObject([{ deadlineMs: 86_400_000 }]);
   });
 
+  // Limits: operate/drains.ts MAX_RUNNING
+  it('is refused while a gateway runs eight, and taken when one of them is done', async () => {
+    const { leader, a, b, client } = await installation();
+    for (let i = 0; i < MAX_RUNNING; i++) {
+      a.progress({ order: `d${i}`, chosen: 1, closed: 0, cut: 0, done: i === 0 });
+    }
+    settle(leader, [a, b]);
+    const eighth = drain(client, { gateway: 'a', share: 1, order: 'eighth' });
+    await vi.waitUntil(() => {
+      settle(leader, [a, b]);
+      return eighth.got.length === 1;
+    });
+    const ninth = await drain(client, { gateway: 'a', share: 1, order: 'ninth' }).ended;
+    expect(ninth).toMatchObject({
+      code: status.RESOURCE_EXHAUSTED,
+      details: expect.stringContaining(`runs ${MAX_RUNNING}`),
+    });
+    // One that runs may be followed by others.
+    const again = drain(client, { gateway: 'a', share: 1, order: 'eighth' });
+    await vi.waitUntil(() => again.got.length === 1);
+    a.progress({ order: 'd1', chosen: 1, closed: 1, cut: 0, done: true });
+    settle(leader, [a, b]);
+    const next = drain(client, { gateway: 'a', share: 1, order: 'ninth' });
+    await vi.waitUntil(() => {
+      settle(leader, [a, b]);
+      return next.got.length === 1;
+    });
+    expect(a.ordered.map(({ order }) => order)).toEqual(['eighth', 'ninth']);
+  });
+
+  // Limits: operate/drains.ts MAX_FOLLOWED
+  it('is followed by so many calls at a time; one that is given up leaves its place', () => {
+    const { core } = new FakeLeader();
+    const a = new FakeGateway('a');
+    const leader = { core } as FakeLeader;
+    settle(leader, [a]);
+    const failed: { code: status; details: string }[] = [];
+    const follow = () => {
+      let cancelled = (): void => {};
+      const call = {
+        request: { gateway: 'a', share: 1, order: 'o', deadlineMs: 0 },
+        write: () => true,
+        end: () => {},
+        emit: (_: 'error', error: Error) => failed.push(error as never) > 0,
+        on: (_: 'cancelled', fn: () => void) => {
+          cancelled = fn;
+        },
+      };
+      core.drains.drain(call as unknown as Parameters<typeof core.drains.drain>[0]);
+      return () => cancelled();
+    };
+    const cancels = Array.from({ length: MAX_FOLLOWED }, follow);
+    expect(follow).toThrow(expect.objectContaining({ code: status.RESOURCE_EXHAUSTED }));
+    cancels[0]?.();
+    expect(follow).not.toThrow();
+    core.drains.endAll('it stops');
+    expect(failed).toHaveLength(MAX_FOLLOWED);
+    expect(failed[0]).toMatchObject({ code: status.UNAVAILABLE, details: 'it stops' });
+  });
+
+  it('has an id of up to 64 characters, or is given one', async () => {
+    const { leader, a, b, client } = await installation();
+    const longest = 'x'.repeat(64);
+    expect((await drain(client, { gateway: 'a', share: 1, order: `${longest}x` }).ended)?.code).toBe(
+      status.INVALID_ARGUMENT,
+    );
+    const calls = [longest, ''].map((order) => drain(client, { gateway: 'a', share: 0.0001, order }));
+    await vi.waitUntil(() => {
+      settle(leader, [a, b]);
+      return calls.every(({ got }) => got.length === 1);
+    });
+    expect(a.ordered.map(({ order, sharePermille }) => [order.length > 0, sharePermille])).toEqual([
+      [true, 1],
+      [true, 1],
+    ]);
+    expect(calls.map(({ got }) => got[0]?.order)).toEqual([longest, expect.stringMatching(/^1-[0-9]+$/)]);
+  });
+
   it('fails while the leader may not command, and when the gateway goes', async () => {
     const { leader, a, b, client } = await installation();
     leader.lease.valid = false;
@@ -153,6 +232,28 @@ describe('CloseConnection', () => {
       client.listConnections(request, (error, answer) => (error ? reject(error) : resolve(answer)));
     });
     expect(list.connections.map(({ closing }) => closing)).toEqual([reason, '', '', '']);
+  });
+
+  // Limits: operate/close-connection.ts MAX_REASON_CHARS
+  it('takes a reason of 200 characters, or none', async () => {
+    const { leader, a, b, client, connections } = await installation();
+    const longest = 'x'.repeat(200);
+    await close(client, `${a.id}:${connections[0]}`, longest);
+    await close(client, `${a.id}:${connections[1]}`);
+    await expect(close(client, `${a.id}:${connections[2]}`, `${longest}x`)).rejects.toMatchObject({
+      code: status.INVALID_ARGUMENT,
+    });
+    settle(leader, [a, b]);
+    expect(a.closing.map(({ reason }) => reason)).toEqual([`by an operator: ${longest}`, 'by an operator']);
+  });
+
+  it('and DrainGateway fail while the gateway is not attached', async () => {
+    const { leader, a, client, connections } = await installation();
+    a.disconnect();
+    leader.core.flush();
+    const unavailable = { code: status.UNAVAILABLE, details: expect.stringContaining('is not attached') };
+    await expect(close(client, `${a.id}:${connections[0]}`)).rejects.toMatchObject(unavailable);
+    expect(await drain(client, { gateway: 'a', share: 1 }).ended).toMatchObject(unavailable);
   });
 
   it('fails for one that is not there, for one of an old gateway, and for a reason of two lines', async () => {

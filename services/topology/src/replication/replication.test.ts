@@ -96,6 +96,24 @@ describe('a standby', () => {
     for (const value of values) expect(refused?.details).toContain(value);
   });
 
+  // Limits: replication/publisher.ts MAX_TEXT_CHARS
+  it('says of itself what fits, and is refused with more, or without an id', () => {
+    const longest = 'r'.repeat(300);
+    for (const [replica, follows] of [
+      ['r'.repeat(298), true],
+      [longest, false],
+      ['', false],
+    ] as const) {
+      const leader = new FakeLeader();
+      settle(leader, [new FakeGateway('a')]);
+      // Its address has two characters more.
+      const standby = new FakeStandby({ clock: leader.clock, replica });
+      standby.follow(leader);
+      standby.catchUp(leader);
+      expect([replica.length, standby.follower.isLive]).toEqual([replica.length, follows]);
+    }
+  });
+
   it('hears of a connection that its gateway closes in order', () => {
     const { leader, gateway, connection, standby, same } = installation();
     leader.core.state.setClosing(leader.core.state.gateways.get(gateway.id)!.connections.get(connection), 'draining');
@@ -141,19 +159,24 @@ describe('a standby', () => {
     expect(standby.follower.view!.lagMs).toBe(0);
   });
 
+  // Limits: replication/standby-stream.ts MAX_STANDBY_BYTES
   it('that does not read is cut off, and comes back with a snapshot', () => {
     const { leader, gateway, standby, same } = installation();
     const slow = standby.call;
     slow.leaderEnd.accepts = false;
     // One write says that it was the last; what follows waits.
+    let most = 0;
     while (leader.core.publisher.cutOff === 0) {
-      expect(leader.core.publisher.queuedBytes).toBeLessThanOrEqual(MAX_STANDBY_BYTES);
+      most = Math.max(most, leader.core.publisher.queuedBytes);
+      expect(most).toBeLessThanOrEqual(MAX_STANDBY_BYTES);
       // Large for what they cost here.
       const opened = Array.from({ length: 500 }, () => gateway.openConnection('circuit', '1'.repeat(8000)));
       settle(leader, [gateway]);
       for (const connection of opened) gateway.closeConnection(connection);
       settle(leader, [gateway]);
     }
+    // What a turn brings is at most some megabytes.
+    expect(most).toBeGreaterThan(MAX_STANDBY_BYTES - 10 * 1024 * 1024);
     expect([slow.isOver, leader.core.publisher.queuedBytes]).toEqual([true, 0]);
     expect(standby.follower.isLive).toBe(false);
     const old = standby.follower.view!;

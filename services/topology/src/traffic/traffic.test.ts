@@ -133,6 +133,7 @@ describe('what passes in the whole installation', () => {
     expect(pages).toBeLessThanOrEqual(Math.ceil(16 / pageSize) + 1);
   });
 
+  // Limits: traffic/limits.ts ASKED_AT_ONCE
   it('asks no more gateways at a time than fill the page, or than are allowed', async () => {
     const names = Array.from({ length: 20 }, (_, i) => `g-${String(i).padStart(2, '0')}`);
     const { services, list } = await installation(names);

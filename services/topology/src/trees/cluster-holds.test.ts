@@ -1,8 +1,11 @@
 import { type ClusterKey, Dialect } from '@spanmesh/proto/v1/types';
+import { type Cluster, SpanTree } from '@spanmesh/spantree/tree';
 import { describe, expect, it } from 'vitest';
 import { clustersOf } from '../api/lists.ts';
 import { showCluster } from '../show/show-cluster.ts';
 import { FakeGateway, FakeLeader, settle, uuid } from '../testing/world.fixture.ts';
+import { ClusterHolds, MAX_HELD_CLUSTERS } from './cluster-holds.ts';
+import { Gateway } from './gateway.ts';
 
 /** The cluster of the fixture's spans. */
 const SERVED: ClusterKey = { dialect: Dialect.DIALECT_CIRCUIT, id: uuid(1), peerType: 1, peerLabel: 'cluster' };
@@ -96,5 +99,24 @@ describe('clusters that clients of gateways hold', () => {
     settle(leader, [a]);
     expect(clusters(leader)).toEqual([]);
     expect(leader.core.nonsense).toBe(1);
+  });
+
+  // Limits: trees/cluster-holds.ts MAX_HELD_CLUSTERS
+  it('are so many of one gateway', () => {
+    const told: string[] = [];
+    const holds = new ClusterHolds(new SpanTree(), {
+      clusterChanged: (kind) => told.push(kind),
+      nonsense: (_, what) => told.push(`nonsense: ${what}`),
+      held: () => told.push('held'),
+      released: () => told.push('released'),
+    });
+    const gateway = new Gateway('a', '00000001', '', '');
+    for (let i = 0; i < MAX_HELD_CLUSTERS - 1; i++) gateway.held.set(`${i}`, {} as Cluster);
+    holds.hold(gateway, EMPTY);
+    holds.hold(gateway, SERVED);
+    expect(told).toEqual(['held', 'added', 'nonsense: cluster hold']);
+    holds.release(gateway, EMPTY);
+    holds.hold(gateway, SERVED);
+    expect(told.slice(3)).toEqual(['released', 'removed', 'held', 'added']);
   });
 });

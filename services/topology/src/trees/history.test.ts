@@ -2,7 +2,7 @@ import { SpanTree } from '@spanmesh/spantree/tree';
 import { describe, expect, it } from 'vitest';
 import { uuid } from '../testing/world.fixture.ts';
 import { Gateway } from './gateway.ts';
-import { History } from './history.ts';
+import { History, MAX_BATCHES, MAX_HISTORY_BYTES, MAX_RELAY_BYTES } from './history.ts';
 
 const connection = new SpanTree().addConnection('a', 1);
 const change = { of: 'connection', kind: 'added', object: connection } as const;
@@ -99,6 +99,71 @@ describe('the history', () => {
       expect(history.bytes).toBeLessThanOrEqual(10_000);
     }
     expect(history.batch(history.end - 1)).toBeDefined();
+  });
+
+  // Limits: trees/history.ts MAX_BATCHES
+  it('keeps so many batches, and the oldest goes for the next one', () => {
+    const history = new History();
+    const first = history.end;
+    const commit = () => {
+      history.record(change);
+      history.commit();
+    };
+    for (let i = 0; i < MAX_BATCHES; i++) commit();
+    expect(history.batch(first)).toBeDefined();
+    commit();
+    expect([history.batch(first), history.batch(first + 1)]).toEqual([undefined, expect.anything()]);
+  });
+
+  // Limits: trees/history.ts MAX_HISTORY_BYTES
+  it('keeps so many bytes, and the oldest go for the next ones', () => {
+    const history = new History();
+    const first = history.end;
+    const largest = { ...group(0), open: { length: (MAX_RELAY_BYTES - 128) / 8 } as number[] };
+    for (let i = 0; i < MAX_HISTORY_BYTES / MAX_RELAY_BYTES; i++) history.commit([largest]);
+    expect([history.bytes, history.batch(first)]).toEqual([MAX_HISTORY_BYTES, expect.anything()]);
+    history.record(change);
+    history.commit();
+    expect([history.bytes, history.batch(first)]).toEqual([MAX_HISTORY_BYTES - MAX_RELAY_BYTES + 1024, undefined]);
+  });
+
+  it('is without entries when it starts again, and those who listen are told of every batch', () => {
+    const history = new History();
+    let heard = 0;
+    const stop = history.onBatch(() => heard++);
+    history.record(change);
+    history.commit();
+    history.record(change);
+    history.restart(2);
+    expect([heard, history.bytes]).toEqual([2, 0]);
+    const before = history.revision;
+    history.commit();
+    expect(history.revision).toBe(before);
+    stop();
+    history.record(change);
+    history.commit();
+    expect(heard).toBe(2);
+  });
+
+  it('forgotten goes on in the same history, and nothing earlier is known', () => {
+    const history = new History();
+    history.restart(3);
+    history.record(change);
+    const { revision, position } = history;
+    expect([history.isAt(history.position), history.isAhead(revision)]).toEqual([true, false]);
+    history.forget();
+    expect(history.position).toEqual({ ...position, n: history.position.n });
+    expect([history.after(revision), history.isOurs(revision), history.isAt(position)]).toEqual([
+      undefined,
+      true,
+      false,
+    ]);
+    expect(history.isAhead(`${position.history}.3.${history.position.n + 1}`)).toBe(true);
+    expect(history.isAhead(`${position.history}.4.0`)).toBe(true);
+    expect(history.isAhead(`${position.history}.2.999`)).toBe(false);
+    for (const nonsense of ['', 'x', `${position.history}.3`, `${position.history}.3.x`]) {
+      expect([history.isAhead(nonsense), history.isOurs(nonsense)]).toEqual([false, false]);
+    }
   });
 
   // Limits: trees/history.ts MAX_RELAY_BYTES

@@ -7,7 +7,7 @@ import { GatewayLink } from './gateway-link.ts';
 import { GatewayError } from './gateway-port.ts';
 
 /** The watch of a gateway, opened; pauses are not shortened unless `random` says so. */
-function rig({ random = () => 0 } = {}) {
+function rig({ random = () => 0 }: { random?: () => number } = {}) {
   const clock = new FakeClock();
   const port = new FakePort();
   const told: string[] = [];

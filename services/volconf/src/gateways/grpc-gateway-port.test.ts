@@ -46,7 +46,7 @@ beforeAll(async () => {
     },
     hangup(call: ServerUnaryCall<HangupRequest, HangupResponse>, callback: sendUnaryData<HangupResponse>) {
       gateway.hangups.push({ request: call.request, deadlineMs: deadlineOf(call) });
-      if (gateway.refusal === null) callback(null, {});
+      if (gateway.refusal === null) callback(null, { closed: true });
       else callback(gateway.refusal);
     },
     watchMedia(call: ServerWritableStream<WatchMediaRequest, WatchMediaResponse>) {

@@ -1,0 +1,97 @@
+import { status } from '@grpc/grpc-js';
+import { runNow } from '@spanmesh/runtime/grpc/slices';
+import { describe, expect, it } from 'vitest';
+import { FakeGateway, FakeLeader, settle, uuid } from '../testing/world.fixture.ts';
+import { findConnection, findNode, findOneNode, matchConnection, nodesOf } from './find.ts';
+import { connectionId } from './show-ids.ts';
+
+/** Nodes of these numbers, behind one connection of one gateway. */
+function withNodes(...nodes: number[]) {
+  const leader = new FakeLeader();
+  const gateway = new FakeGateway('a');
+  const connection = gateway.openConnection();
+  for (const node of nodes) gateway.openLink(connection, node);
+  settle(leader, [gateway]);
+  const { tree } = leader.core.state;
+  return { tree, find: (text: string) => runNow(findNode(tree, text)).nodeId };
+}
+
+/** What a call fails with. */
+function errorOf(call: () => unknown): { code: status; details: string } {
+  try {
+    call();
+  } catch (error) {
+    return error as { code: status; details: string };
+  }
+  throw new Error('it has not failed');
+}
+
+describe('a node', () => {
+  it('is found by its id, its label, or the beginning of its id, whatever else that may be the beginning of', () => {
+    const { tree, find } = withNodes(0x1234, 0x12, 0x123456);
+    expect([find(uuid(0x1234).toUpperCase()), find('node18')]).toEqual([uuid(0x1234), uuid(0x12)]);
+    expect(find(uuid(0x1234).slice(0, -1))).toBe(uuid(0x1234));
+    expect(findOneNode(nodesOf(tree), uuid(0x12))?.nodeId).toBe(uuid(0x12));
+    expect(findOneNode(nodesOf(tree), 'nobody')).toBeUndefined();
+  });
+
+  it('that is not there, or not named, is an error', () => {
+    const { find } = withNodes(1);
+    expect(errorOf(() => find('nobody'))).toMatchObject({ code: status.NOT_FOUND });
+    expect(errorOf(() => find(''))).toMatchObject({ code: status.INVALID_ARGUMENT });
+  });
+
+  // Limits: api/find.ts MAX_CANDIDATES
+  it('that may be several is an error that names ten of them, and says how many more there are', () => {
+    const numbers = Array.from({ length: 11 }, (_, i) => 0x100 + i);
+    const prefix = uuid(0x100).slice(0, -3);
+    const ten = errorOf(() => withNodes(...numbers.slice(0, 10)).find(prefix));
+    expect(ten.code).toBe(status.INVALID_ARGUMENT);
+    expect(ten.details.match(/\(node/g)).toHaveLength(10);
+    expect(ten.details).not.toContain('more');
+    const eleven = errorOf(() => withNodes(...numbers).find(prefix));
+    expect(eleven.details.match(/\(node/g)).toHaveLength(10);
+    expect(eleven.details).toContain(', and 1 more. ');
+  });
+});
+
+describe('a connection', () => {
+  /** Two gateways; what each has is named in the tests. */
+  function installation() {
+    const leader = new FakeLeader();
+    const [a, b] = [new FakeGateway('a'), new FakeGateway('b')];
+    const one = a.openConnection();
+    a.openLnkConn(one, 7);
+    const two = b.openConnection();
+    b.openLnkConn(two, 8);
+    b.openLnkConn(two, 8);
+    const three = b.openConnection();
+    settle(leader, [a, b]);
+    const { state } = leader.core;
+    return { state, a, b, one, two, three, find: (text: string) => connectionId(runNow(findConnection(state, text))) };
+  }
+
+  it('is found by its id, by its number if that is one only, and by the label of a LNK_CONN on it', () => {
+    const { find, a, b, one, two, three } = installation();
+    expect(find(`${b.id}:${two}`)).toBe(`${b.id}:${two}`);
+    expect(find(`${three}`)).toBe(`${b.id}:${three}`);
+    expect([find('peer7'), find('peer8')]).toEqual([`${a.id}:${one}`, `${b.id}:${two}`]);
+  });
+
+  it('is not found by something like it', () => {
+    const { find, b, state, two } = installation();
+    for (const text of [`${b.id}:0${two}`, '0', '01', `c:${two}`, 'peer9', ':1']) {
+      expect(errorOf(() => find(text))).toMatchObject({ code: status.NOT_FOUND });
+      expect(runNow(matchConnection(state, text))).toBeUndefined();
+    }
+    expect(errorOf(() => find(''))).toMatchObject({ code: status.INVALID_ARGUMENT });
+  });
+
+  it('that may be several is an error that names them', () => {
+    const { find, a, b, one } = installation();
+    // Both gateways number from 1.
+    const error = errorOf(() => find(`${one}`));
+    expect(error).toMatchObject({ code: status.INVALID_ARGUMENT });
+    expect(error.details).toContain(`${a.id}:${one}, ${b.id}:${one}`);
+  });
+});

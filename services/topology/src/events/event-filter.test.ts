@@ -1,0 +1,38 @@
+import { status } from '@grpc/grpc-js';
+import { Event, EventKind } from '@spanmesh/proto/v1/events';
+import { describe, expect, it } from 'vitest';
+import { eventFilter } from './event-filter.ts';
+import { MAX_KINDS, MAX_SUBJECT_CHARS } from './limits.ts';
+
+const { EVENT_KIND_PEER_UP: UP, EVENT_KIND_PEER_DOWN: DOWN } = EventKind;
+const event = Event.fromPartial({ kind: UP, subject: 'a', time: new Date(1000) });
+const invalid = expect.objectContaining({ code: status.INVALID_ARGUMENT });
+
+describe('a filter of events', () => {
+  it('takes all if it says nothing', () => {
+    expect(eventFilter({ kinds: [], subject: '' })(event)).toBe(true);
+    expect(eventFilter({ kinds: [], subject: '' })(Event.fromPartial({}))).toBe(true);
+  });
+
+  it.each([
+    [{ kinds: [DOWN, UP] }, true],
+    [{ kinds: [DOWN] }, false],
+    [{ subject: 'a' }, true],
+    [{ subject: 'ab' }, false],
+    [{ since: new Date(1000) }, true],
+    [{ since: new Date(1001) }, false],
+    [{ kinds: [UP], subject: 'b', since: new Date(0) }, false],
+  ])('takes of those that it means: %j', (fields, isMeant) => {
+    expect(eventFilter({ kinds: [], subject: '', ...fields })(event)).toBe(isMeant);
+  });
+
+  // Limits: events/limits.ts MAX_KINDS, events/limits.ts MAX_SUBJECT_CHARS
+  it('names so many kinds and a subject so long, and no more', () => {
+    const kinds = (count: number) => Array.from({ length: count }, () => UP);
+    expect(eventFilter({ kinds: kinds(MAX_KINDS), subject: '' })(event)).toBe(true);
+    expect(() => eventFilter({ kinds: kinds(MAX_KINDS + 1), subject: '' })).toThrow(invalid);
+    const longest = 'x'.repeat(MAX_SUBJECT_CHARS);
+    expect(eventFilter({ kinds: [], subject: longest })({ ...event, subject: longest })).toBe(true);
+    expect(() => eventFilter({ kinds: [], subject: `${longest}x` })).toThrow(invalid);
+  });
+});

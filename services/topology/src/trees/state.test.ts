@@ -1,0 +1,81 @@
+import { type DrainProgress, StateChange } from '@spanmesh/proto/v1/gateway_control';
+import { SpanTree } from '@spanmesh/spantree/tree';
+import { describe, expect, it } from 'vitest';
+import { KnownLinks } from '../attach/known-links.ts';
+import { Gateway } from './gateway.ts';
+import { MAX_WAITING_LINKS, State, type StateObserver } from './state.ts';
+
+/** A state with a gateway of which nothing is known; what it tells is not looked at. */
+function rig() {
+  const told: string[] = [];
+  const observer = new Proxy({} as StateObserver, {
+    get:
+      (_, name) =>
+      (...args: unknown[]) =>
+        void told.push(`${String(name)} ${args.map((one) => (one instanceof Gateway ? one.id : String(one))).join()}`),
+  });
+  const state = new State(new SpanTree({ linkidWidth: 2, circuitWidth: 1 }), { observer });
+  const gateway = new Gateway('a', '00000001', 'a:1', '1');
+  state.add(gateway);
+  const apply = (change: object) => state.apply(gateway, Object.assign(StateChange.create(), change));
+  return { state, gateway, apply, told };
+}
+
+const drain = (order: string, done = false): DrainProgress => ({ order, chosen: 9, closed: 1, cut: 0, done });
+const ids = (count: number) => Array.from({ length: count }, (_, i) => `g${i}.00000001`);
+const MAX_DRAINS = 64;
+const MAX_TRUNKS = 8192;
+
+describe('what a gateway may tell', () => {
+  // Limits: trees/state.ts MAX_DRAINS
+  it('are so many drains: the oldest that is done is forgotten for a new one, and if none is, the new one', () => {
+    const { gateway, apply, told } = rig();
+    apply({ drains: [drain('first'), drain('done', true), drain('done too', true)] });
+    apply({ drains: Array.from({ length: MAX_DRAINS - 3 }, (_, i) => drain(`d${i}`)) });
+    expect(gateway.drains.size).toBe(MAX_DRAINS);
+    apply({ drains: [drain('next')] });
+    expect([gateway.drains.size, gateway.drains.has('done'), gateway.drains.has('next')]).toEqual([
+      MAX_DRAINS,
+      false,
+      true,
+    ]);
+    apply({ drains: [drain('one more')] });
+    apply({ drains: [drain('too many')] });
+    expect([gateway.drains.size, gateway.drains.has('done too'), gateway.drains.has('too many')]).toEqual([
+      MAX_DRAINS,
+      false,
+      false,
+    ]);
+    expect(gateway.drains.has('first')).toBe(true);
+    expect(told.filter((one) => one.startsWith('drained'))).toHaveLength(5);
+  });
+
+  // Limits: trees/state.ts MAX_TRUNKS
+  it.each(['established', 'unreachable'] as const)(
+    'are as many trunks that are %s as there can be gateways',
+    (which) => {
+      const { apply } = rig();
+      const trunks: Record<string, string[]> = { established: [], unreachable: [], [which]: ids(MAX_TRUNKS) };
+      expect(() => apply({ trunks })).not.toThrow();
+      trunks[which] = ids(MAX_TRUNKS + 1);
+      expect(() => apply({ trunks })).toThrow(expect.objectContaining({ name: 'StateError', code: 'too-much' }));
+    },
+  );
+
+  // Limits: trees/state.ts MAX_WAITING_LINKS
+  it('are so many links of gateways that are not here', () => {
+    const { gateway, apply, told } = rig();
+    gateway.knows = new KnownLinks();
+    // As if so many waited already: each of them would take some 300 bytes.
+    let waiting = MAX_WAITING_LINKS - 1;
+    Object.defineProperty(gateway.knows, 'waitingCount', { get: () => waiting });
+    apply({ linksKnown: [{ gateway: 'b.00000001', link: 1 }] });
+    expect([gateway.knows.waiting('b.00000001', 1), told.at(-1)]).toEqual([expect.anything(), 'named b.00000001']);
+    waiting++;
+    expect(() => apply({ linksKnown: [{ gateway: 'b.00000001', link: 2 }] })).toThrow(
+      expect.objectContaining({ code: 'too-much' }),
+    );
+    // A link of its own is none of them.
+    expect(() => apply({ linksKnown: [{ gateway: gateway.id, link: 2 }] })).not.toThrow();
+  });
+});
