@@ -123,7 +123,9 @@ function mutate(
       return true;
     }
     case 'ReturnStatement':
-      if (isNode(node.argument) && !/Literal$/.test(node.argument.type)) add('return', node.argument, 'undefined');
+      if (isNode(node.argument) && !/Literal$/.test(node.argument.type) && text(node.argument) !== 'undefined') {
+        add('return', node.argument, 'undefined');
+      }
       return true;
     case 'BreakStatement':
     case 'ContinueStatement':

@@ -77,7 +77,7 @@ it('of two LNK_CONNs at one gateway the later stamp counts, however late it is t
   expect(media.slot(MEDIA, 0)!.copy.path).toBe('span:late');
 });
 
-const EMPTY = { media: 0, slots: 0, lnkConns: 0, gatewaysOfMedia: 0, unconfirmed: 0 };
+const EMPTY = { media: 0, slots: 0, principalsOfSlots: 0, lnkConns: 0, gatewaysOfMedia: 0, unconfirmed: 0 };
 const paths = (slots: Iterable<{ copy: { path: string } }>) => [...slots].map(({ copy }) => copy.path);
 
 describe('slots', () => {
@@ -89,7 +89,14 @@ describe('slots', () => {
     two.open(1);
     one.says(1, 'span:a');
     two.says(1, 'span:b', two.us(), 1);
-    expect(media.tables()).toEqual({ ...EMPTY, media: 1, slots: 2, lnkConns: 2, gatewaysOfMedia: 2 });
+    expect(media.tables()).toEqual({
+      ...EMPTY,
+      media: 1,
+      slots: 2,
+      principalsOfSlots: 1,
+      lnkConns: 2,
+      gatewaysOfMedia: 2,
+    });
     expect([media.size, paths(media.all()), paths(media.all(MEDIA))]).toEqual([
       1,
       ['span:a', 'span:b'],
@@ -256,7 +263,14 @@ describe('a gateway', () => {
     media.begin(G1);
     media.gone(G1);
     expect([said.at(-1), paths(media.all())]).toEqual(['gone', [`span:${G2}`]]);
-    expect(media.tables()).toEqual({ ...EMPTY, media: 1, slots: 1, lnkConns: 2, gatewaysOfMedia: 1 });
+    expect(media.tables()).toEqual({
+      ...EMPTY,
+      media: 1,
+      slots: 1,
+      principalsOfSlots: 1,
+      lnkConns: 2,
+      gatewaysOfMedia: 1,
+    });
     media.gone(G2);
     expect(media.tables()).toEqual(EMPTY);
   });

@@ -83,6 +83,7 @@ export class MediaTable {
     return {
       media: this.#media.size,
       slots: this.slots,
+      principalsOfSlots: this.#shares.principals,
       lnkConns: this.lnkConns,
       gatewaysOfMedia: this.#lnkConns.size,
       unconfirmed,

@@ -51,6 +51,14 @@ describe('slots by who asked for them', () => {
     expect(shares.size).toBe(2);
   });
 
+  it('nobody gives way to a newcomer who has one slot alone, nor is anything left of who has none', () => {
+    const shares = new SlotShares({ max: 1 });
+    const [only] = added(shares, 'a', 1);
+    expect([shares.makeRoomFor('b'), shares.principals]).toEqual([undefined, 1]);
+    shares.delete(only!);
+    expect(shares.principals).toBe(0);
+  });
+
   it('of which none are left take no part: nobody is asked to give way who has none', () => {
     const shares = new SlotShares({ max: 0 });
     expect(shares.makeRoomFor('a')).toBeUndefined();

@@ -14,6 +14,11 @@ export class SlotShares {
     return this.#size;
   }
 
+  /** Those who have any. */
+  get principals(): number {
+    return this.#of.size;
+  }
+
   add(slot: Slot): void {
     let all = this.#of.get(slot.principal);
     if (all === undefined) {

@@ -16,6 +16,7 @@ describe('a slot', () => {
   it('is named by its media and its index, and by the label of the volume if it has one', () => {
     const one = slot();
     expect([one.name, one.owner, one.label]).toEqual([`${MEDIA}/7`, `media ${MEDIA}/slot 7`, `media ${MEDIA}/slot 7`]);
+    expect(one).toMatchObject({ mediaId: MEDIA, principal: '192.0.2.1', index: 7, heldBack: false, target: null });
     expect(slot('span:host', { label: 'far' }).label).toBe(`media ${MEDIA}/slot 7 (far)`);
   });
 
@@ -87,6 +88,7 @@ describe('a slot', () => {
     expect(rank(0x3f)).toBe(rank(0x0f));
     expect(rank(0x02)).toBeGreaterThan(rank(0x01));
     expect(rank(0x00)).toBeGreaterThan(rank(0x4f));
+    expect(rank(0x01)).toBeGreaterThan(rank(0x4f));
     expect(rank(0x4f)).toBeGreaterThan(rank(0x40));
     expect(rank(0x8f)).toBe(rank(0x0f));
     expect([slot('span:host', { priority: 0x80 }).roundRobin, slot().roundRobin]).toEqual([true, false]);

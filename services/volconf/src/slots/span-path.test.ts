@@ -17,6 +17,7 @@ describe('the path of a slot', () => {
   it.each([
     '',
     'host',
+    'file:host',
     'span:',
     'span:-a',
     'span:a b',

@@ -53,6 +53,29 @@ describe('a timer heap', () => {
     ]);
   });
 
+  it('asks the clock again only for one that is due sooner', () => {
+    const { clock, fired, heap: timers, entry } = heap(10);
+    let asked = 0;
+    const after = clock.after.bind(clock);
+    clock.after = (ms, fn) => {
+      asked++;
+      return after(ms, fn);
+    };
+    const [one, two, three] = [entry(1), entry(2), entry(3)];
+    timers.set(one, 30);
+    timers.set(two, 30);
+    timers.set(three, 95);
+    expect(asked).toBe(1);
+    timers.set(three, 15);
+    expect([asked, clock.pending, clock.nextAt()]).toEqual([2, 1, 20]);
+    clock.advance(30);
+    expect([fired.map(([name]) => name).toSorted(), clock.pending]).toEqual([[1, 2, 3], 0]);
+    timers.set(one, 40);
+    timers.clear();
+    timers.set(two, 60);
+    expect([asked, clock.nextAt()]).toEqual([5, 60]);
+  });
+
   it('is still once it is cleared', () => {
     const { clock, fired, heap: timers, entry } = heap();
     const one = entry(1);

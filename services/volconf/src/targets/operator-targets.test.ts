@@ -224,9 +224,26 @@ describe('a store that is away', () => {
   });
 });
 
-it('stopped, they hear of nothing', async () => {
-  const { targets, kv, told } = await open();
+it('stopped, they hear of nothing, and the store has nobody to tell', async () => {
+  let watches = 0;
+  const store = await bus.kv(`targets-${bucket++}`);
+  const watch: KeyValue['watch'] = async (fn, key) => {
+    const inner = await store.watch(fn, key);
+    watches++;
+    return {
+      unsubscribe: () => {
+        watches--;
+        inner.unsubscribe();
+      },
+    };
+  };
+  const { targets, kv, told } = await open({
+    kv: { ...store, watch, put: (key, value) => store.put(key, value) } as unknown as KeyValue,
+  });
+  expect(watches).toBe(1);
   targets.stop();
+  targets.stop();
+  expect(watches).toBe(0);
   await kv.put('far', encoded({ path: 'span:host', dialect: 'auto' }));
   await turn();
   expect([targets.size, told]).toEqual([0, ['']]);
