@@ -1,0 +1,207 @@
+import { status } from '@grpc/grpc-js';
+import { Dialect } from '@spanmesh/proto/v1/types';
+import { type Job, runNow } from '@spanmesh/runtime/grpc/slices';
+import { describe, expect, it } from 'vitest';
+import { FakeGateway, FakeLeader, pairName, settle, uuid } from '../testing/world.fixture.ts';
+import type { Trees } from '../trees/trees.ts';
+import { listClusters, listConnections, listLinks, listNodes, listRelays } from './lists.ts';
+
+const ANY = {
+  pageSize: 500,
+  pageToken: '',
+  dialect: Dialect.DIALECT_UNSPECIFIED,
+  id: '',
+  clusterId: '',
+  node: '',
+  connection: '',
+  gateway: '',
+  link: '',
+};
+type Request = Partial<typeof ANY>;
+
+/** Both dialects at two gateways: nodes with several links, LNK_CONNs that get relays, and one relay on demand. */
+function installation() {
+  const leader = new FakeLeader();
+  const [a, b] = [new FakeGateway('a'), new FakeGateway('b')];
+  const circuit = a.openConnection();
+  for (const node of [3, 1, 2]) a.openLink(circuit, node);
+  const linkid = b.openConnection('linkid');
+  for (const node of [2, 1]) b.openLink(linkid, node, 1);
+  const second = b.openConnection();
+  const onDemand = b.openLink(second, 1, 2);
+  b.openLink(second, 4);
+  const peers = [a.openConnection(), b.openConnection(), b.openConnection('linkid')] as const;
+  const lnkConns = [
+    a.openLnkConn(peers[0]),
+    a.openLnkConn(peers[0]),
+    b.openLnkConn(peers[1]),
+    b.openLnkConn(peers[2]),
+  ] as const;
+  settle(leader, [a, b]);
+  b.openOnDemand(pairName(b.id, onDemand, lnkConns[2]));
+  settle(leader, [a, b]);
+  return { state: leader.core.state, a, b, circuit, linkid, second, onDemand, peers, lnkConns };
+}
+
+/** `node<n>`, the label of the fixture's spans; a linkid node has none of its own. */
+const nodeOf = (id = ''): string => `node${Number.parseInt(id.slice(-4), 16)}`;
+
+/** What each list shows, by what tells its items apart. */
+const LISTS = {
+  clusters: (state: Trees, request: typeof ANY) => {
+    const { clusters, nextPageToken } = runNow(listClusters(state, request));
+    return { ids: clusters.map(({ key }) => `${key?.dialect} ${key?.id}`), nextPageToken };
+  },
+  nodes: (state: Trees, request: typeof ANY) => {
+    const { nodes, nextPageToken } = runNow(listNodes(state, request));
+    return { ids: nodes.map(({ key }) => `${key?.cluster?.dialect} ${nodeOf(key?.id)}`), nextPageToken };
+  },
+  links: (state: Trees, request: typeof ANY) => {
+    const { links, nextPageToken } = runNow(listLinks(state, request));
+    return { ids: links.map(({ id, node }) => `${node?.cluster?.dialect} ${nodeOf(node?.id)} ${id}`), nextPageToken };
+  },
+  connections: (state: Trees, request: typeof ANY) => {
+    const { connections, nextPageToken } = runNow(listConnections(state, request));
+    return { ids: connections.map(({ id, dialect }) => `${dialect} ${id}`), nextPageToken };
+  },
+  relays: (state: Trees, request: typeof ANY) => {
+    const { relays, nextPageToken } = runNow(listRelays(state, request));
+    return { ids: relays.map(({ link, lnkConn }) => `${lnkConn} ${link}`), nextPageToken };
+  },
+} as const;
+type List = keyof typeof LISTS;
+const ALL = Object.keys(LISTS) as List[];
+
+function whole(state: Trees, list: List, request: Request = {}): string[] {
+  const { ids, nextPageToken } = LISTS[list](state, { ...ANY, ...request });
+  expect(nextPageToken).toBe('');
+  return ids;
+}
+
+/** The same in pages. */
+function paged(state: Trees, list: List, pageSize: number, request: Request = {}): string[] {
+  const found: string[] = [];
+  let pageToken = '';
+  do {
+    const page = LISTS[list](state, { ...ANY, ...request, pageSize, pageToken });
+    expect(page.ids.length).toBeLessThanOrEqual(pageSize);
+    found.push(...page.ids);
+    pageToken = page.nextPageToken;
+  } while (pageToken !== '');
+  return found;
+}
+
+describe('a list', () => {
+  it.each(ALL)('of %s shows each once, in any pages', (list) => {
+    const { state } = installation();
+    const ids = whole(state, list);
+    expect(ids.length).toBeGreaterThan(1);
+    expect(new Set(ids).size).toBe(ids.length);
+    for (const pageSize of [1, 2, 3, ids.length - 1, ids.length]) expect(paged(state, list, pageSize)).toEqual(ids);
+  });
+
+  it('has linkid before circuit, and what is of one gateway together', () => {
+    const { state, a, b, circuit, second, linkid, peers } = installation();
+    expect(whole(state, 'clusters')).toEqual([`1 ${uuid(1)}`, `2 ${uuid(1)}`]);
+    expect(whole(state, 'nodes')).toEqual(['1 node1', '1 node2', '2 node1', '2 node2', '2 node3', '2 node4']);
+    expect(whole(state, 'connections')).toEqual([
+      `2 ${a.id}:${circuit}`,
+      `2 ${a.id}:${peers[0]}`,
+      `1 ${b.id}:${linkid}`,
+      `2 ${b.id}:${second}`,
+      `2 ${b.id}:${peers[1]}`,
+      `1 ${b.id}:${peers[2]}`,
+    ]);
+  });
+
+  it.each(ALL)('of %s has those of one dialect, if that is asked for', (list) => {
+    const { state, lnkConns, b } = installation();
+    // Relays are of the dialect of their LNK_CONN.
+    const isLinkid = (id: string) =>
+      list === 'relays' ? id.startsWith(`${b.id}:${lnkConns[3]} `) : id.startsWith('1 ');
+    const ids = whole(state, list);
+    for (const pageSize of [1, 500]) {
+      expect(paged(state, list, pageSize, { dialect: Dialect.DIALECT_LINKID })).toEqual(ids.filter(isLinkid));
+      expect(paged(state, list, pageSize, { dialect: Dialect.DIALECT_CIRCUIT })).toEqual(
+        ids.filter((id) => !isLinkid(id)),
+      );
+    }
+    expect(() => whole(state, list, { dialect: 9 as Dialect })).toThrow(
+      expect.objectContaining({ code: status.INVALID_ARGUMENT }),
+    );
+  });
+
+  it('of clusters, nodes and links has those of one cluster, whose id is written in full', () => {
+    const { state } = installation();
+    for (const [list, field] of [
+      ['clusters', 'id'],
+      ['nodes', 'clusterId'],
+      ['links', 'clusterId'],
+    ] as const) {
+      expect(whole(state, list, { [field]: uuid(1).toUpperCase() })).toEqual(whole(state, list));
+      expect(whole(state, list, { [field]: uuid(2) })).toEqual([]);
+      expect(() => whole(state, list, { [field]: uuid(1).slice(1) })).toThrow(
+        expect.objectContaining({ code: status.INVALID_ARGUMENT }),
+      );
+    }
+  });
+
+  it('of nodes, links and relays has those of one node, by its id or its label', () => {
+    const { state } = installation();
+    expect(whole(state, 'nodes', { node: 'node1' })).toEqual(['1 node1', '2 node1']);
+    for (const list of ['nodes', 'links'] as const) {
+      const ofNode = whole(state, list).filter((id) => id.includes('node1'));
+      for (const node of ['node1', uuid(1)]) {
+        expect(whole(state, list, { node })).toEqual(ofNode);
+        expect(paged(state, list, 1, { node })).toEqual(ofNode);
+      }
+      expect(whole(state, list, { node: 'nobody' })).toEqual([]);
+    }
+    const relays = [1, 2, 3, 4].flatMap((node) => whole(state, 'relays', { node: `node${node}` }));
+    expect(relays.toSorted()).toEqual(whole(state, 'relays').toSorted());
+    expect(paged(state, 'relays', 1, { node: 'node1' })).toEqual(whole(state, 'relays', { node: 'node1' }));
+  });
+
+  it('of links and relays has those of one connection; of one that is not there, none', () => {
+    const { state, a, b, circuit, peers } = installation();
+    const links = whole(state, 'links', { connection: `${a.id}:${circuit}` });
+    expect(links).toHaveLength(3);
+    expect(paged(state, 'links', 1, { connection: `${a.id}:${circuit}` })).toEqual(links);
+    const relays = peers.flatMap((peer, i) =>
+      whole(state, 'relays', { connection: `${i === 0 ? a.id : b.id}:${peer}` }),
+    );
+    expect(relays).toEqual(whole(state, 'relays'));
+    for (const list of ['links', 'relays'] as const) expect(whole(state, list, { connection: 'nobody' })).toEqual([]);
+  });
+
+  it('of relays has those of one link, and what is open on demand as what is selected', () => {
+    const { state, b, onDemand } = installation();
+    const link = `${b.id}:${onDemand}`;
+    const found = whole(state, 'relays', { link });
+    expect(found.length).toBeGreaterThan(0);
+    expect(found).toEqual(whole(state, 'relays').filter((id) => id.endsWith(` ${link}`)));
+  });
+
+  it('of connections has those of one gateway, by its id or its name', () => {
+    const { state, a, b } = installation();
+    const all = whole(state, 'connections');
+    for (const gateway of [b.id, 'b']) {
+      for (const pageSize of [1, 500]) {
+        expect(paged(state, 'connections', pageSize, { gateway })).toEqual(all.filter((id) => id.includes(b.id)));
+      }
+    }
+    expect(whole(state, 'connections', { gateway: 'nobody' })).toEqual([]);
+    expect(all.some((id) => id.includes(a.id))).toBe(true);
+  });
+
+  it('is worked out in steps, and fails for a token that it has not given', () => {
+    const { state } = installation();
+    const steps = (job: Job<object>) => [...(job as Iterable<number>)];
+    expect(steps(listClusters(state, ANY)).length).toBeGreaterThan(0);
+    for (const list of ALL) {
+      expect(() => LISTS[list](state, { ...ANY, pageToken: 'x' })).toThrow(
+        expect.objectContaining({ code: status.INVALID_ARGUMENT }),
+      );
+    }
+  });
+});

@@ -1,0 +1,355 @@
+import { encodeLnkConn, lnkConnBytes } from '@spanmesh/dmsg/payload/lnk-conn';
+import { ConnectionOpened, LinkOpened, LnkConnOpened } from '@spanmesh/proto/v1/gateway_control';
+import type { TreeChange } from '@spanmesh/proto/v1/replication';
+import { Dialect } from '@spanmesh/proto/v1/types';
+import { type Connection, type Link, type LnkConn, SpanTree } from '@spanmesh/spantree/tree';
+import { describe, expect, it } from 'vitest';
+import { spanPayload, uuid } from '../testing/world.fixture.ts';
+import { Gateway, type RelayGroup } from './gateway.ts';
+import { RelayGroups } from './relay-groups.ts';
+import { relaySet, Trees } from './trees.ts';
+import type { TreesObserver } from './trees-observer.ts';
+
+const CIRCUIT = Dialect.DIALECT_CIRCUIT;
+
+function lnkConnPayload(dialect: 'linkid' | 'circuit', peerType = 1): Buffer {
+  const payload = Buffer.alloc(lnkConnBytes(dialect));
+  const ids = { mediaId: uuid(1), clusterId: uuid(1), peerMaskLo: 0xffffffff, peerMaskHi: 0xffffffff };
+  const rest = { peerType, pfsType: 0, protoVersion: 1, status: 0, label: 'peer' };
+  encodeLnkConn({ dialect, ...ids, ...rest } as never, payload, 0);
+  return payload;
+}
+
+/** Trees with two gateways; what has changed, in words, and the journal by the names of its changes. */
+function rig() {
+  const told: string[] = [];
+  const groups: RelayGroup[] = [];
+  const journal: string[] = [];
+  const nameOf = (one: Connection | Link | LnkConn) => one.id;
+  const observer: TreesObserver = {
+    clusterChanged: (kind) => told.push(`cluster ${kind}`),
+    nodeChanged: (kind) => told.push(`node ${kind}`),
+    linkChanged: (kind, link) => told.push(`link ${nameOf(link)} ${kind}`),
+    connectionChanged: (kind, connection) => told.push(`connection ${nameOf(connection)} ${kind}`),
+    lnkConnChanged: (kind, lnkConn) => told.push(`LNK_CONN ${nameOf(lnkConn)} ${kind}`),
+    relaysChanged: (group) => {
+      groups.push(group);
+      told.push(`relays of ${nameOf(group.link)} +${group.open.join()} -${group.close.join()}`);
+    },
+    nonsense: (_, what) => told.push(`nonsense: ${what}`),
+    reachable: (gateway) => told.push(`${gateway.id} reaches`),
+  };
+  const trees = new Trees(new SpanTree({ linkidWidth: 2, circuitWidth: 1 }), { observer });
+  trees.journal = (gateway, change) => {
+    const [name] = Object.keys(change) as (keyof TreeChange)[];
+    journal.push(`${gateway?.id ?? ''} ${name}`);
+  };
+  const [a, b] = [new Gateway('a', '00000001', 'a:1', '1'), new Gateway('b', '00000001', 'b:1', '1')];
+  for (const gateway of [a, b]) {
+    trees.add(gateway);
+    trees.setCommanded(gateway, true);
+  }
+  const connection = (gateway: Gateway, id: number, fields: Partial<ConnectionOpened> = {}) =>
+    trees.openConnection(gateway, ConnectionOpened.fromPartial({ id, dialect: CIRCUIT, ...fields }));
+  const lnkConn = (gateway: Gateway, id: number, on: number, payload = lnkConnPayload('circuit')) =>
+    trees.openLnkConn(gateway, LnkConnOpened.fromPartial({ id, connection: on, payload }));
+  const link = (gateway: Gateway, id: number, on: number, fields: Partial<LinkOpened> = {}) => {
+    const payload = spanPayload('circuit', 1, 0);
+    trees.openLink(gateway, LinkOpened.fromPartial({ id, connection: on, payload, stamp: id, ...fields }));
+    return gateway.links.get(id)!;
+  };
+  const select = () => {
+    const made = new RelayGroups();
+    trees.select(made);
+    return made.take().map(({ link, open, close }) => `${link.id} +${open.join()} -${close.join()}`);
+  };
+  const news = () => told.splice(0);
+  const noted = () => journal.splice(0);
+  news();
+  noted();
+  return { trees, a, b, connection, lnkConn, link, select, news, noted, groups };
+}
+
+/** A link of gateway a, and a LNK_CONN of gateway b that it is relayed to. */
+function relayed() {
+  const made = rig();
+  made.connection(made.a, 1);
+  const link = made.link(made.a, 2, 1);
+  made.connection(made.b, 1);
+  const lnkConn = made.lnkConn(made.b, 2, 1)!;
+  expect(made.select()).toEqual(['2 +2 -']);
+  made.news();
+  made.noted();
+  return { ...made, relay: link, lnkConn };
+}
+
+describe('what is opened', () => {
+  it('is told of once, and noted', () => {
+    const { a, connection, lnkConn, link, news, noted } = rig();
+    connection(a, 1);
+    lnkConn(a, 2, 1);
+    link(a, 3, 1);
+    link(a, 4, 1, { payload: spanPayload('circuit', 2, 0) });
+    link(a, 5, 1);
+    expect(news()).toEqual([
+      'connection 1 added',
+      'LNK_CONN 2 added',
+      'cluster added',
+      'node added',
+      'link 3 added',
+      'node added',
+      'link 4 added',
+      'link 5 added',
+    ]);
+    expect(noted()).toEqual(
+      ['connectionOpened', 'lnkConnOpened', 'linkOpened', 'linkOpened', 'linkOpened'].map((name) => `${a.id} ${name}`),
+    );
+    expect([a.connections.size, a.lnkConns.size, a.links.size]).toEqual([1, 1, 3]);
+  });
+
+  it.each([0, -1, 1.5, 2 ** 53, Number.NaN])('and makes no sense with the number %d is dropped', (id) => {
+    const { a, connection, lnkConn, link, news, noted } = rig();
+    connection(a, 1);
+    news();
+    noted();
+    connection(a, id);
+    lnkConn(a, id, 1);
+    link(a, id, 1);
+    expect([news(), noted()]).toEqual([['nonsense: connection', 'nonsense: LNK_CONN', 'nonsense: LNK_SPAN'], []]);
+  });
+
+  it('twice, on nothing, of no dialect, with no stamp or another peer_type than there is, is dropped', () => {
+    const { a, trees, connection, lnkConn, link, news } = rig();
+    connection(a, 1);
+    lnkConn(a, 2, 1);
+    link(a, 3, 1);
+    news();
+    connection(a, 1);
+    connection(a, 9, { dialect: Dialect.DIALECT_UNSPECIFIED });
+    lnkConn(a, 2, 1);
+    lnkConn(a, 9, 9);
+    lnkConn(a, 9, 1, lnkConnPayload('circuit', 64));
+    lnkConn(a, 9, 1, Buffer.alloc(3));
+    link(a, 3, 1);
+    link(a, 9, 9);
+    link(a, 9, 1, { stamp: 0 });
+    link(a, 9, 1, { payload: Buffer.alloc(3) });
+    expect(news()).toEqual([
+      ...Array(2).fill('nonsense: connection'),
+      ...Array(4).fill('nonsense: LNK_CONN'),
+      ...Array(4).fill('nonsense: LNK_SPAN'),
+    ]);
+    expect(lnkConn(a, 9, 1, lnkConnPayload('circuit', 63))).toBeDefined();
+    expect(trees.tree.counts).toMatchObject({ connections: 1, lnkConns: 2, links: 1 });
+  });
+
+  it('suspect is suspect', () => {
+    const { a, connection } = rig();
+    connection(a, 1, { suspect: true });
+    connection(a, 2);
+    expect([...a.connections.values()].map(({ suspect }) => suspect)).toEqual([true, false]);
+  });
+});
+
+describe('what is closed', () => {
+  it('takes with it what was on it, and is told of from the leaves', () => {
+    const { a, trees, connection, lnkConn, link, news, noted } = rig();
+    connection(a, 1);
+    lnkConn(a, 2, 1);
+    link(a, 3, 1);
+    news();
+    noted();
+    trees.closeConnection(a.connections.get(1));
+    expect(news()).toEqual([
+      'link 3 removed',
+      'node removed',
+      'cluster removed',
+      'LNK_CONN 2 removed',
+      'connection 1 removed',
+    ]);
+    expect(noted()).toEqual([`${a.id} connectionClosed`]);
+    expect([a.connections.size, a.lnkConns.size, a.links.size]).toEqual([0, 0, 0]);
+  });
+
+  it('is told of by itself, and nothing is of what is not there', () => {
+    const { a, trees, connection, lnkConn, link, news, noted } = rig();
+    connection(a, 1);
+    lnkConn(a, 2, 1);
+    link(a, 3, 1);
+    link(a, 4, 1);
+    news();
+    noted();
+    trees.closeLink(a.links.get(4));
+    trees.closeLnkConn(a.lnkConns.get(2));
+    trees.closeLink(undefined);
+    trees.closeLnkConn(undefined);
+    trees.closeConnection(undefined);
+    expect(news()).toEqual(['link 4 removed', 'LNK_CONN 2 removed']);
+    expect(noted()).toEqual([`${a.id} linkClosed`, `${a.id} lnkConnClosed`]);
+  });
+
+  it('of a cluster that is held leaves the cluster', () => {
+    const { a, trees, connection, link, news, noted } = rig();
+    const key = { dialect: CIRCUIT, id: uuid(1), peerType: 1, peerLabel: 'cluster' };
+    connection(a, 1);
+    trees.hold(a, key);
+    link(a, 3, 1);
+    trees.closeLink(a.links.get(3));
+    trees.release(a, key);
+    expect(news().filter((one) => one.startsWith('cluster'))).toEqual([
+      'cluster added',
+      'cluster changed',
+      'cluster changed',
+      'cluster removed',
+    ]);
+    expect(noted().filter((one) => one.includes('cluster'))).toEqual([
+      `${a.id} clusterHeld`,
+      `${a.id} clusterReleased`,
+    ]);
+  });
+
+  it('goes with its gateway, and all that was known of that', () => {
+    const { a, b, trees, connection, link, news, noted } = rig();
+    connection(a, 1);
+    link(a, 2, 1);
+    trees.setUnreachable(a, [b.id]);
+    trees.hold(a, { dialect: CIRCUIT, id: uuid(7), peerType: 1, peerLabel: '' });
+    news();
+    noted();
+    trees.remove(a);
+    expect([a.gone, trees.gateways.has(a.id), trees.tree.reaches(a.id, b.id)]).toEqual([true, false, true]);
+    expect(noted()).toEqual([`${a.id} gatewayGone`]);
+    expect(news()).toContain('cluster removed');
+    trees.remove(b);
+    expect(Object.entries(trees.tables()).filter(([, size]) => size !== 0)).toEqual([]);
+  });
+});
+
+describe('what changes', () => {
+  it('is told of and noted once', () => {
+    const { a, b, trees, connection, link, news, noted } = rig();
+    connection(a, 1);
+    link(a, 2, 1);
+    news();
+    noted();
+    for (let i = 0; i < 2; i++) {
+      trees.setStatus(a, 2, 7);
+      trees.setSuspect(a.connections.get(1), true);
+      trees.setClosing(a.connections.get(1), 'why');
+      trees.setUnreachable(a, [a.id, b.id]);
+      trees.setCommanded(a, false);
+    }
+    trees.setStatus(a, 9, 7);
+    trees.setSuspect(undefined, true);
+    trees.setClosing(undefined, 'why');
+    expect(news()).toEqual(['link 2 changed', 'connection 1 changed', 'connection 1 changed']);
+    expect(noted()).toEqual(
+      ['linkStatus', 'suspicion', 'connectionClosing', 'trunks', 'gatewayPut'].map((name) => `${a.id} ${name}`),
+    );
+    trees.setUnreachable(a, []);
+    expect([news(), noted()]).toEqual([[`${a.id} reaches`], [`${a.id} trunks`]]);
+  });
+});
+
+describe('relays', () => {
+  it('that are selected are handed out, unless their gateway is not commanded', () => {
+    const { trees, a, b, relay, select, noted, link } = relayed();
+    expect(select()).toEqual([]);
+    expect(noted()).toEqual([' selected']);
+    trees.setCommanded(b, false);
+    link(a, 3, 1, { stamp: 1 });
+    expect(select()).toEqual([]);
+    trees.setCommanded(b, true);
+    expect(select().toSorted()).toEqual(['2 + -2', '3 +2 -']);
+    expect(relay.relayCount).toBe(0);
+  });
+
+  it('that the peer closes are refused once', () => {
+    const { trees, b, relay, lnkConn, select, news, noted, groups } = relayed();
+    expect(trees.refuse(b, relay, lnkConn)).toBe(true);
+    expect([news(), noted(), trees.closed.refused]).toEqual([['relays of 2 + -2'], [`${b.id} relaysRefused`], 1]);
+    expect(groups[0]).toMatchObject({ gateway: b, link: relay, open: [], close: [lnkConn.id] });
+    expect(trees.refuse(b, relay, lnkConn)).toBe(false);
+    expect([news(), noted(), trees.closed.refused, select()]).toEqual([[], [], 1, []]);
+  });
+
+  it('that are told anew and are the same are no change', () => {
+    const { trees, b, relay, lnkConn, select, news, noted } = relayed();
+    trees.forgetRelays(b);
+    trees.adoptRelays(b, relay, [lnkConn.id]);
+    trees.relaysTold(b);
+    expect([news(), noted()]).toEqual([[], [`${b.id} relaysForgotten`, `${b.id} relaysAdopted`, `${b.id} relaysTold`]]);
+    expect([select(), trees.closed.snapshot, relay.relayCount]).toEqual([[], 0, 1]);
+  });
+
+  it('that are not told anew have closed, and are opened again', () => {
+    const { trees, b, select, news, relay } = relayed();
+    trees.forgetRelays(b);
+    expect(relay.relayCount).toBe(0);
+    trees.relaysTold(b);
+    expect([news(), trees.closed.snapshot]).toEqual([['relays of 2 + -2'], 1]);
+    expect(select()).toEqual(['2 +2 -']);
+    expect(trees.tables()).toMatchObject({ untold: 0 });
+  });
+
+  it('that are told anew and are new have opened; the next selection closes what it does not take', () => {
+    const { trees, a, b, lnkConn, link, select, news, noted } = relayed();
+    const worse = link(a, 3, 1, { payload: spanPayload('circuit', 1, 5) });
+    select();
+    news();
+    noted();
+    trees.adoptRelays(b, worse, [lnkConn.id, 99]);
+    expect([news(), noted()]).toEqual([['relays of 3 +2 -'], [`${b.id} relaysAdopted`]]);
+    trees.adoptRelays(b, worse, [99]);
+    expect([news(), noted()]).toEqual([[], []]);
+    expect(select()).toEqual(['3 + -2']);
+  });
+
+  it('that were refused before are not offered', () => {
+    const { trees, b, relay, lnkConn, select, noted } = relayed();
+    trees.forgetRelays(b);
+    trees.adoptRefusals(b, relay, [lnkConn.id]);
+    trees.adoptRefusals(b, relay, [99]);
+    trees.relaysTold(b);
+    expect(noted()).toEqual([`${b.id} relaysForgotten`, `${b.id} refusalsAdopted`, `${b.id} relaysTold`]);
+    expect(select()).toEqual([]);
+    expect(trees.tree.counts.refused).toBe(1);
+  });
+
+  it('on demand are told of unless they are selected, too, and end with the link or the LNK_CONN', () => {
+    const { trees, a, b, relay, lnkConn, link, news, noted } = relayed();
+    const other = link(a, 3, 1, { payload: spanPayload('circuit', 1, 5) });
+    news();
+    noted();
+    const set = (of: Link) => relaySet(b, of, [lnkConn.id, 99]);
+    trees.setOnDemand(b, set(relay), true);
+    expect([news(), noted()]).toEqual([[], [`${b.id} onDemandOpened`]]);
+    for (let i = 0; i < 2; i++) trees.setOnDemand(b, set(other), true);
+    expect(news()).toEqual(['relays of 3 +2 -']);
+    for (let i = 0; i < 2; i++) trees.setOnDemand(b, set(other), false);
+    expect(news()).toEqual(['relays of 3 + -2']);
+    trees.setOnDemand(b, { linkGateway: 'c.00000001', link: 1, lnkConns: [lnkConn.id] }, true);
+    expect(news()).toEqual([]);
+    trees.setOnDemand(b, set(other), true);
+    trees.closeLink(other);
+    trees.closeLnkConn(lnkConn);
+    trees.setOnDemand(b, set(relay), true);
+    expect(news()).toEqual(['relays of 3 +2 -', 'link 3 removed', 'LNK_CONN 2 removed']);
+  });
+
+  it('are named with the gateway of the link, unless that is their own', () => {
+    const { a, b, relay } = relayed();
+    expect(relaySet(b, relay, [2])).toEqual({ linkGateway: a.id, link: 2, lnkConns: [2] });
+    expect(relaySet(a, relay, [2])).toEqual({ linkGateway: '', link: 2, lnkConns: [2] });
+  });
+});
+
+it('gateways have a number each, never twice, and are noted when they come', () => {
+  const { trees, a, b, noted } = rig();
+  trees.remove(a);
+  const c = new Gateway('c', '00000001', '', '');
+  trees.add(c);
+  expect([a.number, b.number, c.number]).toEqual([1, 2, 3]);
+  expect(noted()).toEqual([`${a.id} gatewayGone`, `${c.id} gatewayPut`]);
+  expect(trees.linkOf(c, '', 1)).toBeUndefined();
+});
