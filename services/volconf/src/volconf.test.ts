@@ -577,6 +577,92 @@ describe('replicas', () => {
   });
 });
 
+describe('a replica', () => {
+  it('is ready when it has heard the gateways, or knows who leads', async () => {
+    world = await World.start({ replicas: 2 });
+    const standby = [...world.replicas].find(({ term }) => term === null)!;
+    await world.advance(1000);
+    expect([world.leader.notReady(), standby.notReady()]).toEqual([null, null]);
+    expect([world.leader.leads, standby.leads]).toEqual([true, false]);
+    // A new leader that cannot hear a gateway waits for it, for five seconds.
+    world.gateway.cutOff();
+    await world.stopReplica(world.leader);
+    expect(standby.notReady()).toBe('not all gateways have been heard yet');
+    await world.advance(6000);
+    expect(standby.notReady()).toBeNull();
+    await world.stopReplica(standby);
+    expect(standby.notReady()).not.toBeNull();
+    world.gateway.cut = false;
+  });
+
+  it('counts what it has done over all its terms, and what it leaves in the log is that it leads', async () => {
+    world = await World.start();
+    const { leader } = world;
+    const conn = world.gateway.openConn(MEDIA);
+    world.volconf(world.gateway, conn, 300, copyOf('span:host'));
+    world.volconf(world.gateway, conn, 3, copyOf('span:host'));
+    await world.advance(100);
+    world.gateway.drop(OWNER_3);
+    await world.advance(5000);
+    world.hosts.set('bad', 'refuses');
+    world.volconf(world.gateway, conn, 3, copyOf('span:bad'));
+    await world.advance(100);
+    const totals = leader.totals();
+    expect(totals).toEqual({
+      attemptsMade: 3,
+      attemptsFailed: 1,
+      connectionsLost: 1,
+      adopted: 0,
+      hangups: 1,
+      slotsIgnored: 1,
+    });
+    await world.stopReplica(leader);
+    expect([leader.totals(), leader.term]).toEqual([totals, null]);
+    expect(world.log.filter(({ msg }) => msg === 'leading')).toMatchObject([{ epoch: EPOCH }]);
+  });
+
+  it('whose lease does not hold orders nothing, and at once what is due when it holds again', async () => {
+    world = await World.start();
+    const { leader } = world;
+    world.leases.get(leader)!.away = true;
+    await world.advance(1900);
+    expect(leader.leads).toBe(false);
+    const conn = world.gateway.openConn(MEDIA);
+    world.volconf(world.gateway, conn, 3, copyOf('span:host'));
+    await world.targets.put('far', 'span:host');
+    await world.advance(3000);
+    expect(world.gateway.log).toEqual([]);
+    world.leases.get(leader)!.away = false;
+    await world.advance(2500);
+    expect(leader.epoch).toBe(EPOCH);
+    expect(world.connections()).toEqual(['far host:987', `${OWNER_3} host:987`]);
+  });
+
+  it('has calls of users answered by gateways that take them', async () => {
+    world = await World.start({ gateways: 2 });
+    const ids = () => world.leader.gatewaysToAsk().map(({ id }) => id);
+    expect(ids()).toEqual(['gw0.b1', 'gw1.b1']);
+    expect(world.leader.gatewaysToAsk()[0]).toEqual({ id: 'gw0.b1', name: 'gw0', address: '127.0.0.1:1' });
+    world.draining.add(world.gateway);
+    await world.advance(1500);
+    expect(ids()).toEqual(['gw1.b1']);
+  });
+
+  it('that stops leaves nothing behind that goes on', async () => {
+    world = await World.start();
+    await world.targets.put('far', 'span:host');
+    await world.advance(100);
+    await world.stopReplica(world.leader);
+    // The log of events, which would be its process's, looks once more whether all has been told.
+    await world.advance(60_000);
+    expect([world.clock.pending, world.gateway.watches]).toEqual([0, 0]);
+    const { length } = world.log;
+    await world.targets.put('further', 'span:host');
+    await world.advance(10_000);
+    expect([world.log.length, world.connections()]).toEqual([length, ['far host:987']]);
+  });
+});
+
 /** A call of the API without a server. */
 function call<Answer>(method: unknown, request: object): Promise<Answer> {
   return new Promise((resolve, reject) => {
@@ -805,6 +891,17 @@ describe('the API', () => {
     await world.advance(100);
     await call(api().removeTarget, { name: 'a' });
     await world.advance(100);
+    // By the id that its gateway has now.
+    await set('b', 'span:host');
+    await world.advance(100);
+    world.gateway.reborn();
+    await world.advance(1500);
+    world.gateway.drop('b');
+    await world.advance(5000);
+    expect(news).toContain('events.target.gw0_b2 b running');
+    await call(api().removeTarget, { name: 'b' });
+    await world.advance(100);
+    expect(news.splice(news.findIndex((one) => one.includes(' b '))).at(-1)).toBe('events.target.none b removed');
     expect(news[0]).toBe('events.target.none a connect');
     expect(news).toContain('events.target.gw0_b1 a running');
     expect(news.at(-1)).toBe('events.target.none a removed');
