@@ -161,9 +161,15 @@ function passes(name: string, args: readonly string[], limitMs: number, { root }
     if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
   };
   const timer = limit === 0 ? undefined : setTimeout(end, 2 * limit);
+  const interrupted = (): void => {
+    end();
+    process.exit(1);
+  };
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, interrupted);
   return new Promise((resolve) => {
     child.on('close', (code) => {
       clearTimeout(timer);
+      for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, interrupted);
       resolve(code === 0);
     });
   });
