@@ -233,6 +233,39 @@ describe('slots', () => {
   });
 });
 
+describe('a slot that gives way', () => {
+  it('and did not count goes without a word', () => {
+    const { media, said, at } = table({ maxSlots: 4 });
+    const [owner, other, third] = [at(G1, 0, 'owner'), at(G1, 0, 'other'), at(G1, 0, 'third', MEDIA_2)];
+    owner.open(1);
+    owner.says(1, 'span:a');
+    other.open(2);
+    for (const index of [0, 1, 2]) other.says(2, 'span:b', other.us(), index);
+    third.open(3);
+    said.length = 0;
+    third.says(3, 'span:c');
+    expect([said, media.slots, paths(media.all(MEDIA))]).toEqual([['span:c'], 4, ['span:a']]);
+    media.closed(G1, 1);
+    // The other two of it count now.
+    expect(said.slice(1)).toEqual(['gone', 'span:b', 'span:b']);
+  });
+});
+
+it('a slot is spoken to in the dialect of its LNK_CONN, circuit if that says none', () => {
+  const { media, at } = table();
+  const one = at(G1, 0);
+  const told = { mediaId: MEDIA, principal: '192.0.2.1', remoteAddress: '', label: '', openedUs: 0 };
+  for (const [lnkConn, dialect] of [
+    [1, Dialect.DIALECT_LINKID],
+    [2, Dialect.DIALECT_CIRCUIT],
+    [3, Dialect.DIALECT_UNSPECIFIED],
+  ] as const) {
+    media.opened(G1, { ...told, lnkConn, dialect }, 0);
+    one.says(lnkConn, 'span:a', one.us() + lnkConn, lnkConn);
+  }
+  expect([...media.all()].map(({ dialect }) => dialect)).toEqual(['linkid', 'circuit', 'circuit']);
+});
+
 describe('a gateway', () => {
   it('whose new snapshot does not name a LNK_CONN has it no more once that is complete', () => {
     const { media, said, at } = table();
