@@ -275,7 +275,7 @@ export class Core {
       graves: this.graves.size,
       dead: [...this.reaper.dead()].length,
       refusals: this.refusals.list().length,
-      directoryCalls: this.directory.waiting,
+      ...this.directory.tables(),
       watches: this.api.watches,
       standbys: this.publisher.standbys().length,
     };

@@ -241,6 +241,22 @@ describe('a watch', () => {
     expect(ends()).toBe(1);
   });
 
+  it('that has ended is told nothing more, whatever happens, and leaves nothing that goes on', () => {
+    const { leader, gateway, start } = watching();
+    const idle = leader.clock.pending;
+    for (const ending of ['end', 'abandon'] as const) {
+      const { call, watch, ends } = start();
+      watch[ending]();
+      watch[ending]();
+      const { length } = call.sent;
+      gateway.openConnection();
+      settle(leader, [gateway]);
+      call.drain();
+      leader.core.history.restart(9);
+      expect([call.sent.length, call.ended, ends(), leader.clock.pending]).toEqual([length, ending === 'end', 1, idle]);
+    }
+  });
+
   it('is told to list again when the leader is another one', () => {
     const { leader, start } = watching();
     const { call } = start();

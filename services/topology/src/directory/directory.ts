@@ -11,6 +11,7 @@ import type { NodeSelector } from '@spanmesh/proto/v1/messaging';
 import type { Clock } from '@spanmesh/runtime/clock';
 import { ApiError, FaultLog, invalid } from '@spanmesh/runtime/grpc/api-error';
 import type { Logger } from '@spanmesh/runtime/log/logger';
+import type { TableSizes } from '@spanmesh/runtime/table-sizes';
 import type { GatewayId } from '@spanmesh/spantree/ids';
 import type { Cluster, Link, Node } from '@spanmesh/spantree/tree';
 import type { Leadership } from '../attach/leadership.ts';
@@ -55,6 +56,12 @@ export class Directory {
   /** Calls that wait. */
   get waiting(): number {
     return this.#waiters.size;
+  }
+
+  /** Entries of its tables. */
+  tables(): TableSizes {
+    const { size, keys, touched } = this.#waiters;
+    return { directoryCalls: size, directoryKeys: keys, directoryTouched: touched };
   }
 
   /** What a gRPC server needs. */

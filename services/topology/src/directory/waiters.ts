@@ -19,6 +19,16 @@ export class Waiters {
     return this.#keysOf.size;
   }
 
+  /** Texts that somebody waits under. */
+  get keys(): number {
+    return this.#byKey.size;
+  }
+
+  /** Waiters that look at the end of this turn. */
+  get touched(): number {
+    return this.#touched.size;
+  }
+
   add(waiter: Waiter, keys: readonly string[]): void {
     this.#keysOf.set(waiter, keys);
     for (const key of keys) {

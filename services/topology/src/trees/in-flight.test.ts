@@ -30,7 +30,7 @@ describe('commands under way', () => {
     inFlight.note(7, first, [10]);
     expect(inFlight.last(first, 10)).toBe(7);
     expect(inFlight.last(first, 11)).toBe(3);
-    expect(inFlight.pairs).toBe(4);
+    expect([inFlight.pairs, inFlight.links]).toEqual([4, 2]);
 
     inFlight.obeyed(5);
     // The later command for the pair is still under way.
@@ -40,7 +40,7 @@ describe('commands under way', () => {
 
     inFlight.obeyed(7);
     expect(inFlight.last(first, 10)).toBe(0);
-    expect(inFlight.pairs).toBe(0);
+    expect([inFlight.pairs, inFlight.links]).toEqual([0, 0]);
   });
 
   it('do not pile up', () => {
@@ -52,6 +52,10 @@ describe('commands under way', () => {
       expect(inFlight.pairs).toBeLessThanOrEqual(3);
     }
     inFlight.clear();
-    expect(inFlight.last(link, 10_000 % 7)).toBe(0);
+    expect([inFlight.last(link, 10_000 % 7), inFlight.pairs, inFlight.links]).toEqual([0, 0, 0]);
+    // What was under way then means nothing any more.
+    inFlight.note(20_000, link, [1]);
+    inFlight.obeyed(10_000);
+    expect([inFlight.last(link, 1), inFlight.pairs]).toEqual([20_000, 1]);
   });
 });

@@ -28,6 +28,11 @@ export class InFlight {
     return this.#pairs;
   }
 
+  /** Links that any of them is of. */
+  get links(): number {
+    return this.#last.size;
+  }
+
   /** `n` never falls. */
   note(n: number, link: Link, lnkConns: readonly LnkConnId[]): void {
     let pairs = this.#last.get(link);

@@ -76,6 +76,7 @@ export class Trees {
       linksOfGateways: sum((gateway) => gateway.links.size),
       linksKnown: sum((gateway) => gateway.knows?.size ?? 0),
       commandsInFlight: sum((gateway) => gateway.inFlight.pairs),
+      linksInFlight: sum((gateway) => gateway.inFlight.links),
     };
   }
 
