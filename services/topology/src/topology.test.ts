@@ -4,19 +4,24 @@ import { type AttachRequest, type AttachResponse, GatewayControlClient } from '@
 import { type GetStatusResponse, ReplicaRole, TopologyClient, type WatchResponse } from '@spanmesh/proto/v1/topology';
 import { GATEWAYS_BUCKET } from '@spanmesh/runtime/bus/bus-names';
 import { InProcessBus } from '@spanmesh/runtime/bus/in-process/in-process-bus';
-import { systemClock } from '@spanmesh/runtime/clock';
+import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { GatewayRegistration } from '@spanmesh/runtime/gateways/registry';
 import { GrpcServer } from '@spanmesh/runtime/grpc/grpc-server';
 import { createLogger } from '@spanmesh/runtime/log/logger';
 import { Metrics } from '@spanmesh/runtime/metrics';
 import { readSettings } from '@spanmesh/runtime/settings/setting';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { rnssAdd, settings } from './settings.ts';
 import { FakeGateway } from './testing/world.fixture.ts';
-import { createTopology } from './topology.ts';
+import { createTopology, type Topology } from './topology.ts';
 
 const logger = createLogger({ level: 'silent', service: 'test' });
+/** Of all replicas of a test: it stands still unless a lease is waited for. */
+let clock = new FakeClock();
 const cleanups: (() => unknown)[] = [];
+beforeEach(() => {
+  clock = new FakeClock();
+});
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
 });
@@ -42,7 +47,7 @@ async function replica(bus: InProcessBus) {
       address: () => `127.0.0.1:${port}`,
       version: '1.0.0',
     },
-    { bus, clock: systemClock, logger, metrics, apiServer, serviceServer: grpcServer, random: Math.random },
+    { bus, clock, logger, metrics, apiServer, serviceServer: grpcServer, random: Math.random },
   );
   port = await grpcServer.start();
   cleanups.push(() => grpcServer.stop(0));
@@ -82,10 +87,18 @@ async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise<void>((resolve) => setImmediate(resolve));
 }
 
+/** Time passes until it leads. */
+async function leads({ core }: Topology): Promise<void> {
+  await until(() => {
+    if (!core.leadership.valid) clock.advance(20);
+    return core.leadership.valid;
+  });
+}
+
 describe('a topology replica', () => {
   it('leads, takes gateways on, relays, answers, and measures', async () => {
     const { topology, metrics, address } = await replica(newBus());
-    await until(() => topology.core.leadership.valid);
+    await leads(topology);
     const gateway = smallGateway();
     const { welcome } = await attach(gateway, address);
     const { epoch } = topology.core.leadership;
@@ -117,12 +130,12 @@ describe('a topology replica', () => {
     const bus = newBus();
     const registration = new GatewayRegistration(
       () => ({ name: 'a', boot: '00000001', firstBoot: '00000001', serviceAddress: '', version: '1' }),
-      { kv: await bus.kv(GATEWAYS_BUCKET), clock: systemClock },
+      { kv: await bus.kv(GATEWAYS_BUCKET), clock },
     );
     await registration.start();
     cleanups.push(() => registration.stop());
     const { topology, address } = await replica(bus);
-    await until(() => topology.core.leadership.valid);
+    await leads(topology);
     const gateway = smallGateway();
     const { stream } = await attach(gateway, address);
     await until(() => gateway.relays.size === 1);
@@ -138,7 +151,7 @@ describe('a topology replica', () => {
   it('lets another one take over when it stops, which closes nothing', async () => {
     const bus = newBus();
     const first = await replica(bus);
-    await until(() => first.topology.core.leadership.valid);
+    await leads(first.topology);
     const second = await replica(bus);
     const gateway = smallGateway();
     const { errors } = await attach(gateway, first.address);
@@ -147,7 +160,7 @@ describe('a topology replica', () => {
     await first.topology.stop();
     await until(() => errors.length > 0);
     expect(errors[0]!.code).toBe(status.FAILED_PRECONDITION);
-    await until(() => second.topology.core.leadership.valid);
+    await leads(second.topology);
     const { welcome } = await attach(gateway, second.address);
     expect(welcome!.epoch).toBe(second.topology.core.leadership.epoch);
     expect(welcome!.epoch).toBeGreaterThan(epoch);
@@ -156,11 +169,55 @@ describe('a topology replica', () => {
   });
 });
 
+describe('what a replica says of itself', () => {
+  it('is that it is ready once it has heard the gateways, or knows who leads', async () => {
+    const bus = newBus();
+    const first = await replica(bus);
+    expect(first.topology.notReady()).toBe('no topology replica leads');
+    await leads(first.topology);
+    expect(first.topology.notReady()).toBe('not all gateways have attached yet');
+    await attach(smallGateway(), first.address);
+    await until(() => first.topology.notReady() === null);
+    const second = await replica(bus);
+    expect(second.topology.core.leadership.inTerm).toBe(false);
+    expect(second.topology.notReady()).toBeNull();
+  });
+
+  it('is which gateways take calls: those that are attached, have an address, and are not going to stop', async () => {
+    const { topology, address } = await replica(newBus());
+    expect(topology.gatewaysToAsk()).toEqual([]);
+    await leads(topology);
+    await attach(smallGateway(), address);
+    await until(() => topology.core.control.live === 1);
+    expect(topology.gatewaysToAsk()).toEqual([]);
+    const known = topology.core.state.gateways.get('a.00000001')!;
+    known.serviceAddress = 'a:1';
+    expect(topology.gatewaysToAsk()).toEqual([{ id: 'a.00000001', name: 'a', address: 'a:1' }]);
+    for (const fields of [{ attached: false }, { draining: true }]) {
+      const before = { attached: known.attached, draining: known.draining };
+      Object.assign(known, fields);
+      expect(topology.gatewaysToAsk()).toEqual([]);
+      Object.assign(known, before);
+    }
+  });
+
+  it('is nothing any more when it has stopped, and nothing of it goes on', async () => {
+    const { topology, address } = await replica(newBus());
+    await leads(topology);
+    const { errors } = await attach(smallGateway(), address);
+    await topology.stop();
+    await until(() => errors.length > 0);
+    expect([topology.core.leadership.inTerm, topology.core.state.gateways.size]).toEqual([false, 0]);
+    clock.advance(120_000);
+    expect(clock.pending).toBe(0);
+  });
+});
+
 describe('a watch over a restart', () => {
   it('is told to list again, though the new life knows nothing of the old one and has counted as far', async () => {
     const life = async () => {
       const one = await replica(newBus());
-      await until(() => one.topology.core.leadership.valid);
+      await leads(one.topology);
       const gateway = smallGateway();
       await attach(gateway, one.address);
       await until(() => gateway.relays.size === 1);
@@ -192,7 +249,7 @@ describe('GetStatus', () => {
 
   it('says who leads, which gateways there are, and how much', async () => {
     const { topology, address } = await replica(newBus());
-    await until(() => topology.core.leadership.valid);
+    await leads(topology);
     const gateway = smallGateway();
     const { stream } = await attach(gateway, address);
     await until(() => gateway.relays.size === 1);
@@ -200,7 +257,7 @@ describe('GetStatus', () => {
     const { epoch } = topology.core.leadership;
     expect(leader).toMatchObject({ replica: id, address, epoch, fullEpoch: epoch });
     // Whatever is known of lives before: nothing, in a store that is empty.
-    expect(epoch).toBeGreaterThan(1_700_000_000);
+    expect(epoch).toBeGreaterThanOrEqual(1_600_000_000);
     expect(replicas).toEqual([
       {
         replica: id,
