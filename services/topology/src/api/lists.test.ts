@@ -9,7 +9,7 @@ import { listClusters, listConnections, listLinks, listNodes, listRelays } from 
 const ANY = {
   pageSize: 500,
   pageToken: '',
-  dialect: Dialect.DIALECT_UNSPECIFIED,
+  dialect: Dialect.DIALECT_UNSPECIFIED as Dialect,
   id: '',
   clusterId: '',
   node: '',

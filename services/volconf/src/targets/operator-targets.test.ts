@@ -238,7 +238,11 @@ it('stopped, they hear of nothing, and the store has nobody to tell', async () =
     };
   };
   const { targets, kv, told } = await open({
-    kv: { ...store, watch, put: (key, value) => store.put(key, value) } as unknown as KeyValue,
+    kv: {
+      ...store,
+      watch,
+      put: (key: string, value: Uint8Array) => store.put(key, value),
+    } as unknown as KeyValue,
   });
   expect(watches).toBe(1);
   targets.stop();
