@@ -3,7 +3,6 @@ import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import type { ApiError } from '@spanmesh/runtime/grpc/api-error';
 import { createLogger } from '@spanmesh/runtime/log/logger';
 import { expect, it } from 'vitest';
-import { ApiShares } from './api-shares.ts';
 import {
   MAX_ANSWERS,
   MAX_ANSWERS_PER_USER,
@@ -14,6 +13,7 @@ import {
   MAX_WATCHES,
   MAX_WATCHES_PER_USER,
 } from './api/limits.ts';
+import { ApiShares } from './api-shares.ts';
 
 function shares() {
   const log: Record<string, unknown>[] = [];

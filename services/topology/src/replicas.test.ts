@@ -1,7 +1,7 @@
 import { ReplicaRole, type ReplicaStatus } from '@spanmesh/proto/v1/topology';
 import type { Living } from '@spanmesh/runtime/gateways/signs-of-life';
 import { describe, expect, it } from 'vitest';
-import type { LeaseView } from './leadership.ts';
+import type { LeaseView } from './attach/leadership.ts';
 import { Replicas, type ReplicasDeps } from './replicas.ts';
 
 const { REPLICA_ROLE_LEADER: LEADER, REPLICA_ROLE_STANDBY: STANDBY, REPLICA_ROLE_FROZEN: FROZEN } = ReplicaRole;

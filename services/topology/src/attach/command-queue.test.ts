@@ -2,8 +2,8 @@ import type { Commands } from '@spanmesh/proto/v1/gateway_control';
 import type { Link } from '@spanmesh/spantree/tree';
 import { describe, expect, it } from 'vitest';
 import { Gateway, type LinkData } from '../trees/gateway.ts';
+import { KnownLinks } from '../trees/known-links.ts';
 import { CommandQueue, MAX_QUEUED_BYTES } from './command-queue.ts';
-import { KnownLinks } from './known-links.ts';
 
 /** The queue of gateway `a`, open; what is written is in `sent`. */
 function rig({ isOpen = true } = {}) {

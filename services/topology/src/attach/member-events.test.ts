@@ -77,7 +77,7 @@ describe('What a leader tells of who comes and goes', () => {
     ]);
   });
 
-  // Limits: events/member-events.ts MAX_REPLICAS
+  // Limits: attach/member-events.ts MAX_REPLICAS
   it('are of as many replicas as are remembered, and of another one when one has gone', () => {
     const { members, living, news, term } = world();
     term();

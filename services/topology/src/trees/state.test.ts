@@ -1,8 +1,8 @@
 import { type DrainProgress, StateChange } from '@spanmesh/proto/v1/gateway_control';
 import { SpanTree } from '@spanmesh/spantree/tree';
 import { describe, expect, it } from 'vitest';
-import { KnownLinks } from '../attach/known-links.ts';
 import { Gateway } from './gateway.ts';
+import { KnownLinks } from './known-links.ts';
 import { MAX_WAITING_LINKS, State, type StateObserver } from './state.ts';
 
 /** A state with a gateway of which nothing is known; what it tells is not looked at. */

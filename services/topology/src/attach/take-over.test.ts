@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
+import type { Gateway } from '../trees/gateway.ts';
 import { TakeOver } from './take-over.ts';
-import type { Gateway } from './trees/gateway.ts';
 
 it('the trace of a term’s beginning goes from the lease to the first command, with who attached meanwhile', () => {
   const told: unknown[] = [];

@@ -1,7 +1,7 @@
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { describe, expect, it } from 'vitest';
-import { GATHER_MS, Roster } from './attach/roster.ts';
 import { Leadership, type LeaseView } from './leadership.ts';
+import { GATHER_MS, Roster } from './roster.ts';
 
 const A = 'a.00000001';
 

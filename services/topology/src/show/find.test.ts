@@ -2,8 +2,8 @@ import { status } from '@grpc/grpc-js';
 import { runNow } from '@spanmesh/runtime/grpc/slices';
 import { describe, expect, it } from 'vitest';
 import { FakeGateway, FakeLeader, settle, uuid } from '../testing/world.fixture.ts';
+import { connectionId } from '../trees/show-ids.ts';
 import { findConnection, findNode, findOneNode, matchConnection, nodesOf } from './find.ts';
-import { connectionId } from './show-ids.ts';
 
 /** Nodes of these numbers, behind one connection of one gateway. */
 function withNodes(...nodes: number[]) {
@@ -41,7 +41,7 @@ describe('a node', () => {
     expect(errorOf(() => find(''))).toMatchObject({ code: status.INVALID_ARGUMENT });
   });
 
-  // Limits: api/find.ts MAX_CANDIDATES
+  // Limits: show/find.ts MAX_CANDIDATES
   it('that may be several is an error that names ten of them, and says how many more there are', () => {
     const numbers = Array.from({ length: 11 }, (_, i) => 0x100 + i);
     const prefix = uuid(0x100).slice(0, -3);
