@@ -533,6 +533,21 @@ describe('a connection that a gateway tells of', () => {
     expect(other.hangups).toHaveLength(2);
   });
 
+  it('while another gateway is being told to dial is hung up, and the attempt goes on', () => {
+    const made = rig();
+    const port = made.gateway('gw.1');
+    const target = made.target();
+    made.reconciler.want(target, HOST);
+    const other = made.gateway('other.1');
+    made.reconciler.up('other.1', up('a', 9));
+    expect([target.state.kind, other.hangups.length, port.hangups.length, made.reconciler.adopted]).toEqual([
+      'dialling',
+      1,
+      0,
+      0,
+    ]);
+  });
+
   it('of a generation that cannot be does not carry the next order out of range', () => {
     const made = rig();
     made.is.allHeard = false;

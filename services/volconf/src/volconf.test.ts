@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events';
 import { Metadata, status } from '@grpc/grpc-js';
 import { type Event, EventKind } from '@spanmesh/proto/v1/events';
 import { type Target as ApiTarget, TargetState, type WatchTargetsResponse } from '@spanmesh/proto/v1/volconf';
-import { ALL_EVENTS, EVENT_REPORTS } from '@spanmesh/runtime/bus/bus-names';
+import { ALL_EVENTS, EVENT_REPORTS, SIGNS_OF_LIFE } from '@spanmesh/runtime/bus/bus-names';
 import { decodeReport } from '@spanmesh/runtime/events/event-report';
 import { afterEach, describe, expect, it } from 'vitest';
 import { GatewayError } from './gateways/gateway-port.ts';
@@ -636,6 +636,19 @@ describe('a replica', () => {
     await world.advance(2500);
     expect(leader.epoch).toBe(EPOCH);
     expect(world.connections()).toEqual(['far host:987', `${OWNER_3} host:987`]);
+  });
+
+  it('gives signs of life once a second, until it stops', async () => {
+    world = await World.start();
+    const signs: unknown[] = [];
+    world.bus.subscribe(SIGNS_OF_LIFE, (_, data) => signs.push(JSON.parse(new TextDecoder().decode(data))));
+    await world.advance(3000);
+    expect(signs).toHaveLength(3);
+    expect(signs[0]).toMatchObject({ kind: 'volconf', name: '127.0.0.1:1' });
+    await world.stopReplica(world.leader);
+    const { length } = signs;
+    await world.advance(3000);
+    expect(signs).toHaveLength(length);
   });
 
   it('has calls of users answered by gateways that take them', async () => {

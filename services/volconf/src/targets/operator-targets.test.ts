@@ -27,7 +27,7 @@ async function open({ kv = undefined as KeyValue | undefined, isStarted = true }
   const meet = <T>(call: keyof typeof faults, run: () => Promise<T>): Promise<T> => faults[call]?.shift()?.() ?? run();
   const faulty: KeyValue = {
     get: (key) => meet('get', () => inner.get(key)),
-    put: (key: string, value: Uint8Array) => inner.put(key, value),
+    put: (key, value) => inner.put(key, value),
     create: (key, value) => meet('create', () => inner.create(key, value)),
     update: (key, value, revision) => meet('update', () => inner.update(key, value, revision)),
     delete: (key, revision) => meet('delete', () => inner.delete(key, revision)),
@@ -238,7 +238,11 @@ it('stopped, they hear of nothing, and the store has nobody to tell', async () =
     };
   };
   const { targets, kv, told } = await open({
-    kv: { ...store, watch, put: (key: string, value: Uint8Array) => store.put(key, value) } as unknown as KeyValue,
+    kv: {
+      ...store,
+      watch,
+      put: (key: string, value: Uint8Array) => store.put(key, value),
+    } as unknown as KeyValue,
   });
   expect(watches).toBe(1);
   targets.stop();

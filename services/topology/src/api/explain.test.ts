@@ -1,0 +1,73 @@
+import { VerdictReason } from '@spanmesh/proto/v1/topology';
+import { runNow } from '@spanmesh/runtime/grpc/slices';
+import { describe, expect, it } from 'vitest';
+import { FakeGateway, FakeLeader, settle, uuid } from '../testing/world.fixture.ts';
+import { explain } from './explain.ts';
+
+/** Reasons by their number, without what all names begin with. */
+const NAMES = new Map(
+  Object.entries(VerdictReason).map(([name, reason]) => [reason, name.replace('VERDICT_REASON_', '')] as const),
+);
+
+/** Two gateways; what the links of node 1 are for the LNK_CONNs of a connection. */
+function installation() {
+  const leader = new FakeLeader();
+  const [a, b] = [new FakeGateway('a'), new FakeGateway('b')];
+  const verdictsFor = (connection: string, node = 'node1') => {
+    settle(leader, [a, b]);
+    const widths = { linkid: 2, circuit: 1 };
+    const request = { node, connection, pageSize: 500, pageToken: '' };
+    const { lnkConns } = runNow(explain(leader.core.state, widths, request));
+    return lnkConns.map(({ width, verdicts }) => [
+      width,
+      ...verdicts.map(({ reason, relayed }) => `${NAMES.get(reason)} ${relayed}`),
+    ]);
+  };
+  return { a, b, verdictsFor };
+}
+
+describe('why a link is relayed, or not', () => {
+  it('is that it came in on that very connection, at which the walk stops', () => {
+    const { a, verdictsFor } = installation();
+    const connection = a.openConnection();
+    a.openLink(connection, 1);
+    a.openLink(a.openConnection(), 1, 1);
+    a.openLnkConn(connection);
+    expect(verdictsFor(`${a.id}:${connection}`)).toEqual([[1, 'SAME_CONNECTION false', 'AFTER_STOP false']]);
+  });
+
+  it('is that it is the best, or that better ones fill the width of the dialect', () => {
+    const { a, b, verdictsFor } = installation();
+    for (let dist = 0; dist < 3; dist++) {
+      a.openLink(a.openConnection(), 1, dist);
+      a.openLink(a.openConnection('linkid'), 2, dist);
+    }
+    const [linkid, circuit] = [b.openConnection('linkid'), b.openConnection()];
+    b.openLnkConn(linkid);
+    b.openLnkConn(circuit);
+    expect(verdictsFor(`${b.id}:${circuit}`)).toEqual([[1, 'TAKEN true', 'WIDTH_FULL false', 'WIDTH_FULL false']]);
+    expect(verdictsFor(`${b.id}:${linkid}`, uuid(2))).toEqual([[2, 'TAKEN true', 'TAKEN true', 'WIDTH_FULL false']]);
+  });
+
+  it('is that it is too far, or that its gateway cannot be reached', () => {
+    const { a, b, verdictsFor } = installation();
+    a.openLink(a.openConnection(), 1, 0);
+    b.openLink(b.openConnection(), 1, 17);
+    const connection = b.openConnection();
+    b.openLnkConn(connection);
+    b.reach(a.id, false);
+    expect(verdictsFor(`${b.id}:${connection}`)).toEqual([[1, 'UNREACHABLE false', 'TOO_FAR false']]);
+  });
+
+  it('is told for each LNK_CONN of the connection, and in pages', () => {
+    const { a, b, verdictsFor } = installation();
+    a.openLink(a.openConnection(), 1);
+    const connection = b.openConnection();
+    b.openLnkConn(connection);
+    b.openLnkConn(connection);
+    expect(verdictsFor(`${b.id}:${connection}`)).toEqual([
+      [1, 'TAKEN true'],
+      [1, 'TAKEN true'],
+    ]);
+  });
+});
