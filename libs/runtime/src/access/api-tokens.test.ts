@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { TlsError } from '../secrets/tls-error.ts';
 import { createApiToken, MAX_API_TOKENS, MAX_TOKEN_CHARS, parseApiTokens } from './api-tokens.ts';
@@ -15,7 +16,15 @@ describe('tokens of the API', () => {
     expect(tokens.userOf(bot.token)).toMatchObject({ name: 'bot', role: 'read' });
     expect(tokens.userOf(`${ann.token}x`)).toBeNull();
     expect(tokens.userOf('')).toBeNull();
-    expect(tokens.userOf('x'.repeat(MAX_TOKEN_CHARS + 1))).toBeNull();
+  });
+
+  // Limits: access/api-tokens.ts MAX_TOKEN_CHARS
+  it('of others may be longer than ours, and are not looked at when they are too long', () => {
+    const line = (token: string) => `ann read sha256:${createHash('sha256').update(token).digest('hex')}`;
+    const [longest, longer] = ['x'.repeat(MAX_TOKEN_CHARS), 'x'.repeat(MAX_TOKEN_CHARS + 1)];
+    const tokens = parse(`${line(longest)}\n${line(longer)}`);
+    expect(tokens.userOf(longest)?.name).toBe('ann');
+    expect(tokens.userOf(longer)).toBeNull();
   });
 
   it('are long, marked, different each time, and not in their line', () => {

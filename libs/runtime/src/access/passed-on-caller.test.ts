@@ -18,6 +18,17 @@ const authority = CertificateAuthority.create({ subject: 'test CA', ...VALID });
 const issued = (names: string[]) =>
   new X509Certificate(authority.issue({ subject: 'ann', names, roles: ['client'], ...VALID }).cert);
 
+/** A certificate of so many bytes of DER. Signatures differ in length by a byte or two: it is made until it fits. */
+function issuedWithBytes(bytes: number): X509Certificate {
+  const chars = 1000;
+  const name = 'x'.repeat(bytes - issued(['x'.repeat(chars)]).raw.length + chars);
+  for (let tries = 0; tries < 1000; tries++) {
+    const certificate = issued([name]);
+    if (certificate.raw.length === bytes) return certificate;
+  }
+  throw new Error(`no certificate has ${bytes} bytes`);
+}
+
 describe('whoever has made a call that is passed on', () => {
   it('is named by what he has shown, to whoever answers, and to nobody after that', () => {
     const certificate = issued(['operate.clients.spanmesh']);
@@ -49,6 +60,18 @@ describe('whoever has made a call that is passed on', () => {
     for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
     expect(takePassedOn(metadata)).toEqual({ ...NOBODY, address: '' });
     expect(Object.keys(metadata.getMap())).toEqual([FORWARDED_HEADER]);
+  });
+
+  // Limits: access/passed-on-caller.ts MAX_PASSED_CERTIFICATE_BYTES
+  it('is known by a certificate of the largest size, and not by one that is a byte longer', () => {
+    const largest = issuedWithBytes(MAX_PASSED_CERTIFICATE_BYTES);
+    const larger = issuedWithBytes(MAX_PASSED_CERTIFICATE_BYTES + 1);
+    const passed = (certificate: X509Certificate) => passingOn({ ...NOBODY, certificate });
+    expect(takePassedOn(passed(largest))?.certificate?.fingerprint256).toBe(largest.fingerprint256);
+    expect(Object.keys(passed(larger).getMap())).toEqual([FORWARDED_HEADER, 'spanmesh-caller-address']);
+    const headers = passingOn(NOBODY);
+    headers.set('spanmesh-caller-certificate-bin', larger.raw);
+    expect(takePassedOn(headers)).toEqual(NOBODY);
   });
 
   it('is not passed on by what is longer than the other side takes', () => {

@@ -1,7 +1,7 @@
 import { Event, EventKind } from '@spanmesh/proto/v1/events';
 import { describe, expect, it } from 'vitest';
 import { FakeClock } from '../fake-clock.ts';
-import { EventCollector, MAX_EARLY_EVENTS } from './event-collector.ts';
+import { EventCollector, MAX_EARLY_EVENTS, MAX_SOURCES } from './event-collector.ts';
 import { EventHistory } from './event-history.ts';
 
 const A = 'a'.repeat(32);
@@ -46,11 +46,41 @@ describe('What a replica has heard', () => {
     expect(collector.lost).toBe(0);
   });
 
-  it('keeps only so much while it waits', () => {
-    const { history, collector } = world();
-    for (let n = 1; n <= MAX_EARLY_EVENTS + 3; n++) collector.take(event(`${A}.${n}`));
+  // Limits: events/event-collector.ts MAX_EARLY_EVENTS
+  it('keeps only so much while it waits, the latest', () => {
+    for (const waiting of [MAX_EARLY_EVENTS, MAX_EARLY_EVENTS + 3]) {
+      const { history, collector } = world();
+      for (let n = 1; n <= waiting; n++) collector.take(event(`${A}.${n}`));
+      collector.begin([]);
+      expect(history.end).toBe(MAX_EARLY_EVENTS);
+      expect(history.all().at(-1)?.id).toBe(`${A}.${waiting}`);
+    }
+  });
+
+  // Limits: events/event-collector.ts MAX_SOURCES
+  it('remembers so many processes, and forgets who has been silent for longest', () => {
+    const { collector } = world();
+    const source = (n: number) => n.toString(16).padStart(32, '0');
     collector.begin([]);
-    expect(history.end).toBe(MAX_EARLY_EVENTS);
+    for (let n = 0; n < MAX_SOURCES; n++) collector.take(event(`${source(n)}.1`));
+    collector.take(event(`${source(0)}.3`));
+    expect(collector.lost).toBe(1);
+    // One more than there may be: the second goes, the first was heard since.
+    collector.take(event(`${source(MAX_SOURCES)}.1`));
+    collector.take(event(`${source(1)}.3`));
+    collector.take(event(`${source(0)}.5`));
+    expect(collector.lost).toBe(2);
+  });
+
+  it('counts what happened by kind, not what a history tells of it, and begins once', () => {
+    const { collector, history } = world();
+    collector.begin([event(`${A}.1`)]);
+    collector.take({ ...event(`${A}.2`), count: 5 });
+    collector.take({ ...event(`${A}.3`), kind: 63 as EventKind });
+    collector.begin([event(`${B}.1`)]);
+    expect(collector.counts['peer-up']).toBe(5);
+    expect(Object.values(collector.counts).reduce((sum, count) => sum + count)).toBe(5);
+    expect(history.end).toBe(3);
   });
 
   it('has nothing of what is no id', () => {

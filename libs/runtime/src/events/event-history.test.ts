@@ -29,11 +29,14 @@ describe('The history of events', () => {
     ]);
   });
 
+  // Limits: events/event-history.ts MAX_EVENTS_PER_PRINCIPAL
   it('counts what a flapping peer repeats, keeps its last ones, and what others did', () => {
     const history = new EventHistory({ clock: new FakeClock() });
     history.add(event(UP, 'gw.1:0', 'quiet'));
     const times = 10 * MAX_EVENTS_PER_KIND;
-    for (let n = 1; n <= times; n += 1) history.add(event(UP, `gw.1:${n}`, 'flapping', n));
+    for (let n = 1; n <= MAX_EVENTS_PER_PRINCIPAL; n += 1) history.add(event(UP, `gw.1:${n}`, 'flapping', n));
+    expect(history.all().every(({ count }) => count === 1)).toBe(true);
+    for (let n = MAX_EVENTS_PER_PRINCIPAL + 1; n <= times; n += 1) history.add(event(UP, `gw.1:${n}`, 'flapping', n));
     const [first, ...flaps] = history.all();
     expect(first?.subject).toBe('gw.1:0');
     expect(flaps).toHaveLength(MAX_EVENTS_PER_PRINCIPAL);
@@ -42,14 +45,20 @@ describe('The history of events', () => {
     expect(flaps.at(-1)).toMatchObject({ subject: `gw.1:${times}`, time: new Date(times * 1000), count: 1 });
   });
 
+  // Limits: events/event-history.ts MAX_EVENTS_PER_KIND
   it('keeps so many of a kind, whoever caused them, and those of other kinds', () => {
     const history = new EventHistory({ clock: new FakeClock() });
     history.add(event(ACT, 'gw', 'operator'));
-    for (let n = 0; n < 2 * MAX_EVENTS_PER_KIND; n += 1) history.add(event(DOWN, `gw.1:${n}`, `peer ${n}`));
+    const add = (n: number) => history.add(event(DOWN, `gw.1:${n}`, `peer ${n}`));
+    for (let n = 0; n < MAX_EVENTS_PER_KIND; n += 1) add(n);
+    expect(history.all()[1]?.subject).toBe('gw.1:0');
+    for (let n = MAX_EVENTS_PER_KIND; n < 2 * MAX_EVENTS_PER_KIND; n += 1) add(n);
+    expect(history.all()[1]?.subject).toBe(`gw.1:${MAX_EVENTS_PER_KIND}`);
     expect(history.all()).toHaveLength(MAX_EVENTS_PER_KIND + 1);
     expect(history.all()[0]?.kind).toBe(ACT);
   });
 
+  // Limits: events/event-history.ts MAX_ACTS_PER_PRINCIPAL
   it('keeps many acts of one operator one by one', () => {
     const history = new EventHistory({ clock: new FakeClock() });
     for (let n = 0; n < MAX_ACTS_PER_PRINCIPAL; n += 1) history.add(event(ACT, 'gw', 'operator'));

@@ -81,6 +81,7 @@ describe('The events of a process', () => {
     expect(history.all().at(-1)).toMatchObject({ subject: 'backup', count: 1 });
   });
 
+  // Limits: events/event-log.ts MAX_BURST
   it('of a principal that causes many are told together, those of others one by one', () => {
     const { clock, lines, history, log } = world();
     const times = 10 * MAX_BURST;
@@ -94,6 +95,7 @@ describe('The events of a process', () => {
     expect(lines.at(-1)).toMatchObject({ count: times - MAX_BURST, subject: `gw.1:${times - 1}` });
   });
 
+  // Limits: events/event-log.ts MAX_WAITING_EVENTS
   it('wait for a bus that is away, and what is too many is counted as lost', () => {
     const { clock, history, collector, way, log } = world();
     log.tell(peerUp('gw.1:first', 'first'));
@@ -123,6 +125,7 @@ describe('The events of a process', () => {
     expect(collector.lost).toBe(2);
   });
 
+  // Limits: events/event-log.ts MAX_COUNTED
   it('of more principals at a time than are kept count of are lost, and counted', () => {
     const { clock, collector, log } = world();
     for (let n = 0; n < MAX_COUNTED + 10; n++) {

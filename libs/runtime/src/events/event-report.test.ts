@@ -2,9 +2,19 @@ import { ReportEventsRequest } from '@spanmesh/proto/v1/event_report';
 import { Event } from '@spanmesh/proto/v1/events';
 import { expect, it } from 'vitest';
 import { MAX_BUS_BYTES } from '../bus/bus.ts';
-import { bounded, decodeReport, encodeReport, MAX_EVENT_TEXT, MAX_REPORTED_EVENTS } from './event-report.ts';
+import {
+  believed,
+  bounded,
+  decodeReport,
+  encodeReport,
+  MAX_EVENT_FILES,
+  MAX_EVENT_TEXT,
+  MAX_REPORTED_EVENTS,
+} from './event-report.ts';
 
 const TIME = new Date('2026-01-31T12:00:00Z');
+/** Longer than any text may be. */
+const LONG = 'x'.repeat(MAX_EVENT_TEXT + 1);
 const one = (more: Partial<Event> = {}): Event =>
   Event.fromPartial({ kind: 1, subject: 'x', id: 'y', time: TIME, firstTime: TIME, count: 1, ...more });
 
@@ -20,6 +30,36 @@ it('the longest report fits on the bus', () => {
   const report = encodeReport(Array.from({ length: MAX_REPORTED_EVENTS }, () => event));
   expect(report.length).toBeLessThan(MAX_BUS_BYTES);
   expect(decodeReport(report)).toHaveLength(MAX_REPORTED_EVENTS);
+});
+
+// Limits: events/event-report.ts MAX_EVENT_TEXT, events/event-report.ts MAX_EVENT_FILES, events/event-report.ts MAX_REPORTED_EVENTS, events/event-report.ts MAX_EVENT_KIND
+it('what is too long, too many, or of a kind too high is cut or left out, and what is just not is kept', () => {
+  const longest = 'x'.repeat(MAX_EVENT_TEXT);
+  const subject = (text: string) => bounded(one({ subject: text })).subject;
+  expect(subject(longest)).toBe(longest);
+  expect(subject(`${longest}x`)).toBe(`${longest.slice(1)}…`);
+  const files = (count: number) => ({ inUse: 1, error: '', files: Array.from({ length: count }, (_, i) => `${i}`) });
+  expect(bounded(one({ files: files(MAX_EVENT_FILES) })).files).toEqual(files(MAX_EVENT_FILES));
+  expect(bounded(one({ files: files(MAX_EVENT_FILES + 1) })).files).toEqual(files(MAX_EVENT_FILES));
+  const events = Array.from({ length: MAX_REPORTED_EVENTS }, (_, i) => one({ id: `${i}` }));
+  expect(believed(events)).toEqual(events);
+  expect(believed([...events, one()])).toEqual(events);
+  const ofKind = (kind: number) => [one({ kind: kind as Event['kind'] })];
+  expect(believed(ofKind(63))).toHaveLength(1);
+  expect(believed(ofKind(64))).toEqual([]);
+});
+
+it.each<Partial<Event>>([
+  { peer: { address: LONG } as Event['peer'] },
+  { target: { address: '', gateway: '', error: LONG } },
+  { member: { name: LONG } as unknown as Event['member'] },
+  { drain: { why: LONG } as unknown as Event['drain'] },
+  { files: { inUse: 1, error: LONG, files: [LONG] } },
+  { limit: { limit: LONG } as unknown as Event['limit'] },
+  { operator: { operator: LONG } as unknown as Event['operator'] },
+  { principal: LONG, reporter: LONG, id: LONG },
+])('no text of an event stays too long (%#)', (more) => {
+  expect(JSON.stringify(bounded(one(more)))).not.toContain('x'.repeat(MAX_EVENT_TEXT));
 });
 
 it('what makes no sense is left out, and the rest is cut to size', () => {

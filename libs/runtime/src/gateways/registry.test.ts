@@ -242,6 +242,27 @@ describe('gateway registry', () => {
     expect(changes).toEqual([[]]);
   });
 
+  // Limits: gateways/registry.ts MAX_GATEWAYS
+  it('knows so many gateways, and of those what becomes of them', async () => {
+    const entries = Array.from({ length: 4097 }, (_, i) => ({ ...gw1, name: `gw-${i}` }));
+    const put = (record: GatewayRecord) => kv.put(record.name, new TextEncoder().encode(JSON.stringify(record)));
+    for (const record of entries) await put(record);
+    // Nobody sorts them at each change.
+    const large = new GatewayRegistry({ kv, clock });
+    await large.start();
+    await settle();
+    expect(large.gateways()).toHaveLength(4096);
+    expect(large.get('gw-4095')?.boot).toBe('b1');
+    expect(large.get('gw-4096')).toBeNull();
+    await put({ ...entries[4095]!, boot: 'b2' });
+    await settle();
+    expect(large.get('gw-4095')?.boot).toBe('b2');
+    await kv.delete('gw-0');
+    await put(entries[4096]!);
+    await settle();
+    expect(large.get('gw-4096')?.boot).toBe('b1');
+  });
+
   it('forgets and stays silent once stopped', async () => {
     await registry.start();
     await registry.stop();

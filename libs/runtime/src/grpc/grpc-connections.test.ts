@@ -40,6 +40,7 @@ async function call(port: number): Promise<number> {
   });
 }
 
+// Limits: grpc/grpc-server.ts MAX_CONNECTIONS_PER_ADDRESS
 it('gives an address its share of connections, whatever they say, and others the rest', async () => {
   const { server, port } = await serve(8, 3);
   const kept = await Promise.all([1, 2, 3].map(() => silent(port, '127.0.0.2')));
@@ -50,6 +51,7 @@ it('gives an address its share of connections, whatever they say, and others the
   expect(kept.every((socket) => !socket.destroyed)).toBe(true);
 });
 
+// Limits: grpc/grpc-server.ts MAX_CONNECTIONS
 it('serves a newcomer when all are taken: the newest one ends of the address that has most', async () => {
   const { server, port } = await serve(4, 3);
   const greedy = await Promise.all([1, 2, 3].map(() => silent(port, '127.0.0.2')));

@@ -19,6 +19,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createLogger } from '../log/logger.ts';
 import { PATIENCE } from '../patience.fixture.ts';
 import { SettingError } from '../settings/setting.ts';
+import { MAX_GRPC_MESSAGE_BYTES } from './grpc-channel.ts';
 import { type ClientConstructor, createClient } from './grpc-client.ts';
 import { GrpcServer } from './grpc-server.ts';
 
@@ -126,6 +127,39 @@ describe('GrpcServer', () => {
       fileDescriptorResponse: { fileDescriptorProto: Uint8Array[] };
     };
     expect(described.fileDescriptorResponse.fileDescriptorProto.length).toBeGreaterThan(0);
+  });
+
+  // Limits: grpc/grpc-channel.ts MAX_GRPC_MESSAGE_BYTES
+  it('takes a message of the largest size, and none that is a byte longer', async () => {
+    server = new GrpcServer({ listen: LOOPBACK, setting: SETTING }, { logger });
+    const asItIs = (bytes: Buffer): Buffer => bytes;
+    const sizes = {
+      path: '/test.Sizes/Length',
+      requestStream: false,
+      responseStream: false,
+      requestSerialize: asItIs,
+      requestDeserialize: asItIs,
+      responseSerialize: asItIs,
+      responseDeserialize: asItIs,
+    };
+    server.addService({ length: sizes }, {
+      length: ({ request }: { request: Buffer }, done: sendUnaryData<Buffer>) =>
+        done(null, Buffer.from(String(request.length))),
+    } as never);
+    const client = new Client(`127.0.0.1:${await server.start()}`, credentials.createInsecure());
+    clients.push(client);
+    const send = (bytes: number) =>
+      answer<Buffer>((done) => client.makeUnaryRequest(sizes.path, asItIs, asItIs, Buffer.alloc(bytes), done));
+    expect(String(await send(MAX_GRPC_MESSAGE_BYTES))).toBe(String(MAX_GRPC_MESSAGE_BYTES));
+    await expect(send(MAX_GRPC_MESSAGE_BYTES + 1)).rejects.toMatchObject({ code: status.RESOURCE_EXHAUSTED });
+  });
+
+  // Limits: grpc/grpc-server.ts MAX_STREAMS_PER_CONNECTION
+  it('has so many calls on a connection, and those over it are refused', async () => {
+    const session = http2(`http://127.0.0.1:${await server.start()}`);
+    await once(session, 'remoteSettings');
+    expect(session.remoteSettings.maxConcurrentStreams).toBe(1024);
+    session.destroy();
   });
 
   it('serves the older name of reflection, too', async () => {

@@ -13,6 +13,9 @@ import {
   type PageRequest,
   pageOf,
   pageOfUnsorted,
+  pageUnits,
+  parseToken,
+  writeToken,
 } from './paging.ts';
 import { runNow } from './slices.ts';
 
@@ -114,12 +117,40 @@ describe('pages', () => {
     expect(keysPage(items, { pageSize: 1_000_000, pageToken: '' }).items).toHaveLength(MAX_PAGE_SIZE);
   });
 
+  // Limits: grpc/paging.ts MAX_PAGE_BYTES
   it('stay below what a message may have, and never stand still', () => {
     const items = [[1], [2], [3]];
+    const ofBytes = (bytes: number) => keysPage(items, { pageSize: 10, pageToken: '' }, { bytes }).items;
+    expect(ofBytes(MAX_PAGE_BYTES / 3)).toEqual(items);
+    expect(ofBytes(MAX_PAGE_BYTES / 3 + 1)).toEqual([[1], [2]]);
     const large = { bytes: MAX_PAGE_BYTES };
     const first = keysPage(items, { pageSize: 10, pageToken: '' }, large);
     expect(first.items).toEqual([[1]]);
     expect(keysPage(items, { pageSize: 10, pageToken: first.nextPageToken }, large).items).toEqual([[2]]);
+  });
+
+  // Limits: grpc/paging.ts MAX_TOKEN_CHARS
+  it('take a token of the largest length, and none that is longer', () => {
+    // Three bytes are four characters.
+    const token = (chars: number) => writeToken(['x'.repeat((chars / 4) * 3 - '[""]'.length)]);
+    expect(token(8192)).toHaveLength(8192);
+    expect(parseToken(token(8192))?.[0]).toHaveLength(6140);
+    expect(() => parseToken(token(8196))).toThrow(/page_token/);
+  });
+
+  it('of what stands in no order tell of each object that was looked at, and no more', () => {
+    const items = Array.from({ length: 1000 }, (_, i) => (i % 2 === 0 ? [i] : null));
+    let units = 0;
+    for (const step of pageOfUnsorted(items, { pageSize: 3, pageToken: '' }, (item) => item)) units += step;
+    expect(units).toBe(1000);
+  });
+
+  it('count as work what they have and what may be looked at for them', () => {
+    const units = (pageSize: number) => pageUnits({ pageSize, pageToken: '' });
+    expect(units(2) - units(1)).toBe(1);
+    expect(units(0)).toBe(units(500));
+    expect(units(MAX_PAGE_SIZE + 1)).toBe(units(MAX_PAGE_SIZE));
+    expect(units(1)).toBeGreaterThan(MAX_PAGE_VISITS / 32);
   });
 
   it.each(['x', 'e30', 'bnVsbA', Buffer.from('[{"a":1}]').toString('base64url'), 'A'.repeat(10_000)])(

@@ -98,6 +98,15 @@ describe('HttpServer', () => {
     await second.stop();
   });
 
+  // Limits: process/http-server.ts MAX_HEADER_BYTES
+  it('takes 16 KiB of headers, and refuses more', async () => {
+    const answered = async (chars: number) =>
+      (await fetch(`${base}/livez`, { headers: { 'x-long': 'x'.repeat(chars) } })).status;
+    expect(await answered(15_000)).toBe(200);
+    expect(await answered(16 * 1024)).toBe(431);
+  });
+
+  // Limits: process/http-server.ts MAX_CONNECTIONS
   it('answers a probe while others hold connections and say nothing', async () => {
     // More than it takes.
     const silent = await Promise.all(Array.from({ length: 260 }, () => silentConnection(port)));

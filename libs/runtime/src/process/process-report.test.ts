@@ -28,6 +28,16 @@ describe('A report of a process', () => {
   });
 });
 
+// Limits: process/process-report.ts MAX_METRICS_CHARS
+it('a report has 256 KiB of metrics at most', async () => {
+  const reported = async (chars: number): Promise<number> => {
+    const sources = { info: () => ProcessInfo.create(), settings: {}, logLines: () => [] };
+    const { metrics } = await processReport({ ...sources, metrics: { text: async () => 'x'.repeat(chars) } });
+    return metrics.length;
+  };
+  expect([await reported(262_144), await reported(262_145)]).toEqual([262_144, 262_144]);
+});
+
 describe('The last lines of a log', () => {
   // Limits: log/recent-lines.ts MAX_RECENT_LINES, log/recent-lines.ts MAX_RECENT_CHARS
   it('are bounded in number and in size', () => {

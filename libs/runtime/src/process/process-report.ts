@@ -24,8 +24,8 @@ export async function processReport({ info, settings, metrics, logLines }: Repor
   const read = settingsRead(settings);
   const secrets = read.filter(({ secret, text }) => secret && text.length >= MIN_SECRET_CHARS).map(({ text }) => text);
   const clean = (text: string): string => {
-    // What a URL names before its host is a user and a password.
-    const withoutUsers = text.replace(/([a-z][a-z0-9+.-]*:\/\/)[^/@\s"]+@/gi, `$1${HIDDEN}@`);
+    // What a URL names before its host is a user and a password. A scheme without an end would be looked for from each of its letters.
+    const withoutUsers = text.replace(/([a-z][a-z0-9+.-]{0,30}:\/\/)[^/@\s"]+@/gi, `$1${HIDDEN}@`);
     return secrets.reduce((rest, secret) => rest.replaceAll(secret, HIDDEN), withoutUsers);
   };
   return InspectResponse.fromPartial({

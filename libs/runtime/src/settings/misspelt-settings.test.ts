@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { natsSettings } from '../bus/nats/nats-settings.ts';
 import { createLogger } from '../log/logger.ts';
 import { lettersApart, misspeltSettings, warnOfMisspelt } from './misspelt-settings.ts';
+import { setting } from './setting.ts';
 
 describe('variables that look like settings', () => {
   it.each([
@@ -18,6 +19,15 @@ describe('variables that look like settings', () => {
     expect(misspeltSettings({ [variable]: 'x' }, natsSettings)).toEqual(
       meant === undefined ? [] : [{ variable, meant }],
     );
+  });
+
+  // Limits: settings/misspelt-settings.ts MAX_NAME_CHARS
+  it('are compared up to a length that no setting has', () => {
+    const env = `SPANMESH_${'X'.repeat(91)}`;
+    const long = { long: setting({ env, flag: '--x', default: '', describe: '', parse: String }) };
+    const ofChars = (chars: number) => `SPANMESH_Y${'X'.repeat(chars - 10)}`;
+    expect(misspeltSettings({ [ofChars(100)]: '' }, long)).toEqual([{ variable: ofChars(100), meant: env }]);
+    expect(misspeltSettings({ [ofChars(101)]: '' }, long)).toEqual([]);
   });
 
   it('are named in the log, without what they hold', () => {

@@ -55,6 +55,18 @@ it('a server that lets nobody in after it has said who it is is left, too', asyn
   await expect.poll(() => half.sockets.size).toBe(0);
 });
 
+// Limits: nats/nats-transport.ts MAX_INFO_BYTES
+it('a server may say much of itself, and is left when its first line does not end', async () => {
+  const line = (chars: number, end: string) => (socket: Socket) => {
+    socket.write(`${INFO.trim().replace('}', `,"connect_urls":["`)}${'x'.repeat(chars)}${end}`);
+    socket.on('data', () => socket.write('PONG\r\n'));
+  };
+  const much = await listening(line(64 * 1024 - 500, '"]}\r\n'));
+  await (await dialNats(at(much.port), { ...OPTIONS, timeout: 5000 })).close();
+  const endless = await listening(line(64 * 1024, ''));
+  await expect(dialNats(at(endless.port), { ...OPTIONS, timeout: 60_000 })).rejects.toMatchObject({ code: 'NOT_NATS' });
+});
+
 it.each([
   ['something else', (socket: Socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'), 'NOT_NATS'],
   ['JSON that is none', (socket: Socket) => socket.write('INFO {"proto":}\r\n'), 'NOT_NATS'],
