@@ -81,6 +81,14 @@ describe.each([{ nodes: 10 }, { nodes: 1000 }])('one change among $nodes nodes',
     expect(cost(tree, () => {}).pairs).toBe(0);
   });
 
+  it('a suspect with rivals: the nodes of its links for each LNK_CONN; one that is a suspect already: nothing', () => {
+    const { tree, owner } = mesh(nodes);
+    offer(tree, tree.addConnection('g', 5000), nodes, 0);
+    tree.flush(ignored);
+    expect(cost(tree, () => tree.setSuspect(owner, true)).pairs).toBe(LNK_CONNS);
+    expect(cost(tree, () => tree.setSuspect(owner, true)).pairs).toBe(0);
+  });
+
   it('a gateway that cannot be reached: the nodes of its links for each LNK_CONN', () => {
     const { tree } = mesh(nodes);
     const far = tree.addConnection('far', 5000);

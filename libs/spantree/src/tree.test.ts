@@ -219,6 +219,91 @@ describe('what is gone', () => {
   });
 });
 
+describe('what comes and goes', () => {
+  it('takes the places of what is gone', () => {
+    const tree = new SpanTree();
+    const owner = tree.addConnection('g', 1);
+    tree.addLink(owner, 0, span);
+    const peer = tree.addConnection('g', 2);
+    tree.addLnkConn(peer, 0, filter);
+    for (let id = 1; id <= 100; id++) {
+      const link = tree.addLink(owner, id, span);
+      const lnkConn = tree.addLnkConn(peer, id, filter);
+      tree.flush(ignored);
+      expect([link.ref, lnkConn.slot]).toEqual([2, 1]);
+      tree.removeLink(link);
+      tree.removeLnkConn(lnkConn);
+    }
+    expect(tree.counts).toMatchObject({ links: 1, lnkConns: 1, relays: 1 });
+  });
+
+  it('leaves nothing of a connection, of its links and of its LNK_CONNs', () => {
+    const tree = new SpanTree();
+    const peers = ['g', 'h'].map((gateway, i) => {
+      const connection = tree.addConnection(gateway, i);
+      const link = tree.addLink(connection, i, { ...span, dist: i });
+      return { connection, link, lnkConn: tree.addLnkConn(connection, i, filter) };
+    });
+    tree.flush(ignored);
+    expect(tree.counts).toMatchObject({ connections: 2, relays: 1 });
+    for (const { connection } of peers) tree.removeConnection(connection);
+    expect(Object.values(tree.counts)).toEqual([0, 0, 0, 0, 0, 0, 0]);
+    for (const { connection, link, lnkConn } of peers) {
+      expect([connection.removed, link.removed, lnkConn.removed]).toEqual([true, true, true]);
+      expect([connection.links.size, connection.lnkConns.size]).toEqual([0, 0]);
+      expect([link.relayCount, lnkConn.relayCount]).toEqual([0, 0]);
+    }
+    // Gateways are told apart, also when one of them is gone.
+    expect(tree.setUnreachable('h', new Set(['g']))).toEqual(new Set(['g']));
+    expect([tree.reaches('h', 'g'), tree.reaches('g', 'h')]).toEqual([false, true]);
+    expect(tree.unreachableFrom('h')).toEqual(new Set(['g']));
+    expect(tree.unreachableFrom('g')).toEqual(new Set());
+  });
+
+  it('is as it was said, whatever a report says of it later', () => {
+    const tree = new SpanTree();
+    const connection = tree.addConnection('g', 1);
+    tree.removeConnection(connection);
+    tree.setSuspect(connection, true);
+    expect(connection.suspect).toBe(false);
+  });
+
+  it('compares linkid without rnss and circuit with all of its 32 bits', () => {
+    const tree = new SpanTree();
+    const connection = tree.addConnection('g', 1);
+    const link = (dialect: SpanKey['dialect']) => tree.addLink(connection, 1, { ...span, dialect, dist: -1, rnss: -1 });
+    expect(link('linkid')).toMatchObject({ dist: 0, rnss: 0 });
+    expect(link('circuit')).toMatchObject({ dist: 0xffffffff, rnss: 0xffffffff });
+  });
+});
+
+describe('unless told otherwise', () => {
+  it.each([
+    ['linkid', 2],
+    ['circuit', 1],
+  ] as const)('%s: %i links of a node are relayed, up to dist 16', (dialect, width) => {
+    const tree = new SpanTree();
+    tree.addLnkConn(tree.addConnection('g', 1), 1, { ...filter, dialect });
+    for (let id = 0; id < 3; id++) tree.addLink(tree.addConnection('g', 10 + id), id, { ...span, dialect, dist: 16 });
+    const far = tree.addLink(tree.addConnection('g', 20), 9, { ...span, dialect, nodeId: NIL, dist: 17 });
+    tree.flush(ignored);
+    expect([tree.counts.relays, far.relayCount]).toEqual([width, 0]);
+  });
+
+  it('options are taken from their least value on', () => {
+    for (const linkidWidth of [0, -1, 0.5]) expect(code(() => new SpanTree({ linkidWidth }))).toBe('option');
+    for (const circuitWidth of [0, -1, 0.5]) expect(code(() => new SpanTree({ circuitWidth }))).toBe('option');
+    for (const maxDist of [-1, 0.5]) expect(code(() => new SpanTree({ maxDist }))).toBe('option');
+    const tree = new SpanTree({ linkidWidth: 1, circuitWidth: 1, maxDist: 0 });
+    tree.addLnkConn(tree.addConnection('g', 1), 1, filter);
+    const [near, far] = [0, 1].map((dist) =>
+      tree.addLink(tree.addConnection('g', 2), dist, { ...span, nodeId: dist === 0 ? NIL : NODE, dist }),
+    );
+    tree.flush(ignored);
+    expect([near?.relayCount, far?.relayCount]).toEqual([1, 0]);
+  });
+});
+
 describe('errors of the caller', () => {
   it('are told apart by code', () => {
     const tree = new SpanTree();
@@ -230,7 +315,10 @@ describe('errors of the caller', () => {
     expect(code(() => tree.addLink(gone, 1, span))).toBe('removed');
     expect(code(() => tree.addLnkConn(gone, 1, filter))).toBe('removed');
     expect(code(() => tree.addLink(connection, 1, { ...span, peerType: 64 }))).toBe('peer-type');
-    expect(code(() => tree.addLnkConn(connection, 1, { ...filter, peerType: 64 }))).toBe('peer-type');
+    for (const peerType of [-1, 0.5, 64]) {
+      expect(code(() => tree.addLnkConn(connection, 1, { ...filter, peerType }))).toBe('peer-type');
+    }
+    for (const peerType of [0, 63]) tree.addLnkConn(connection, 1, { ...filter, peerType });
     const lnkConn = tree.addLnkConn(connection, 1, filter);
     const link = tree.addLink(connection, 2, { ...span, dialect: 'linkid' });
     expect(code(() => tree.refuse(lnkConn, link))).toBe('dialect');

@@ -2,7 +2,7 @@ import { createPublicKey, generateKeyPairSync } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { ErrorCode } from '../error-code.ts';
 import { errorOf, expectNoSecrets } from './error.fixture.ts';
-import { ownPrivateKey, peerPublicKey } from './rsa-key.ts';
+import { MAX_RSA_EXPONENT, ownPrivateKey, peerPublicKey } from './rsa-key.ts';
 
 const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
 const spki = publicKey.export({ type: 'spki', format: 'pem' }) as string;
@@ -85,6 +85,24 @@ describe("peer's public key", () => {
     for (const allowed of [false, true]) {
       const pem = slow.export({ type: 'spki', format: 'pem' }) as string;
       errorOf(ErrorCode.KEYFMT, () => peerPublicKey(pem, allowed));
+    }
+  });
+
+  // Limits: crypto/rsa-key.ts MAX_RSA_EXPONENT
+  it('has an exponent from 3 up to 2^32, where any is allowed', () => {
+    const withExponent = (exponent: bigint): string => {
+      const { n, kty } = publicKey.export({ format: 'jwk' });
+      const hex = exponent.toString(16);
+      const e = Buffer.from(hex.padStart(hex.length + (hex.length % 2), '0'), 'hex').toString('base64url');
+      const key = createPublicKey({ format: 'jwk', key: { kty: kty!, n: n!, e } });
+      return key.export({ type: 'spki', format: 'pem' }) as string;
+    };
+    for (const exponent of [3n, MAX_RSA_EXPONENT - 1n, MAX_RSA_EXPONENT]) {
+      const { asymmetricKeyDetails } = peerPublicKey(withExponent(exponent), true);
+      expect(asymmetricKeyDetails?.publicExponent).toBe(exponent);
+    }
+    for (const exponent of [1n, 2n, MAX_RSA_EXPONENT + 1n]) {
+      errorOf(ErrorCode.KEYFMT, () => peerPublicKey(withExponent(exponent), true));
     }
   });
 });

@@ -35,6 +35,21 @@ describe('LNK_SPAN', () => {
     });
   });
 
+  it('has labels that end before the last byte of their fields, whatever that is', () => {
+    const payload = new Uint8Array(LNK_SPAN_BYTES).fill(0x78, 112);
+    const labels = (bytes: Uint8Array) => {
+      const { peerLabel, label } = decodeLnkSpanPayload('circuit', bytes, 0);
+      return [decodeLnkSpanPayload('linkid', bytes, 0).label.length, peerLabel?.length, label.length];
+    };
+    expect(labels(payload)).toEqual([255, 127, 127]);
+    // Nothing that comes after the last label is passed on.
+    for (const dialect of ['linkid', 'circuit'] as const) {
+      expect(relaySpanPayload(dialect, payload, 0).subarray(367)).toEqual(new Uint8Array(LNK_SPAN_BYTES - 367));
+    }
+    expect(labels(relaySpanPayload('circuit', payload, 0)).slice(1)).toEqual([127, 127]);
+    expect(labels(relaySpanPayload('linkid', payload, 0))[0]).toBe(255);
+  });
+
   it('is refused when it is short', () => {
     expect(() => decodeLnkSpanPayload('circuit', new Uint8Array(LNK_SPAN_BYTES - 1), 0)).toThrow(DmsgError);
     expect(() => relaySpanPayload('linkid', new Uint8Array(LNK_SPAN_BYTES - 1), 0)).toThrow(DmsgError);

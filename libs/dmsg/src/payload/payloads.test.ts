@@ -37,10 +37,12 @@ describe('LNK_CONN', () => {
     fc.assert(
       fc.property(fc.constantFrom<Dialect>('linkid', 'circuit'), bytesOf(448), (dialect, payload) => {
         const conn = decodeLnkConnPayload(dialect, payload, 0);
-        const out = Buffer.alloc(lnkConnBytes(dialect) + 1, 0xee);
-        encodeLnkConn(conn, out, 0);
-        expect(decodeLnkConnPayload(dialect, out, 0)).toEqual(conn);
-        expect(out.at(-1)).toBe(0xee);
+        const out = Buffer.alloc(lnkConnBytes(dialect) + 300, 0xee);
+        encodeLnkConn(conn, out, 200);
+        expect(decodeLnkConnPayload(dialect, out, 200)).toEqual(conn);
+        expect([out[199], out[200 + lnkConnBytes(dialect)]]).toEqual([0xee, 0xee]);
+        expect(errorOf(() => decodeLnkConnPayload(dialect, out, -1))?.code).toBe(ErrorCode.FIELD);
+        expect(errorOf(() => decodeLnkConnPayload(dialect, out, 301))?.code).toBe(ErrorCode.FIELD);
       }),
     );
   });
@@ -50,6 +52,14 @@ describe('LNK_CONN', () => {
       decoded(CIRCUIT, encodeMessage({ rules: CIRCUIT, cmd, salt: 0 }), decodeLnkConn).dialect;
     expect([decode(LNK_CONN_LINKID), decode(LNK_CONN_CIRCUIT)]).toEqual(['linkid', 'circuit']);
     expect(errorOf(() => decode(LNK_PING))?.code).toBe(ErrorCode.FIELD);
+  });
+
+  it.each([
+    ['linkid', 255],
+    ['circuit', 127],
+  ] as const)('has a label that ends before the last byte of its field, whatever that is (%s)', (dialect, chars) => {
+    const payload = new Uint8Array(lnkConnBytes(dialect)).fill(0x78, 132);
+    expect(decodeLnkConnPayload(dialect, payload, 0).label).toBe('x'.repeat(chars));
   });
 
   it('has the peer mask in two halves', () => {
@@ -74,6 +84,10 @@ describe('LNK_VOLCONF', () => {
         encodeVolconf(first, out, 0);
         const { raw: _, pathTerminated: __, ...fields } = first.copy;
         expect(volconf(out)).toMatchObject({ index: first.index, mediaId: first.mediaId, copy: fields });
+        const moved = new Uint8Array(LNK_VOLCONF_BYTES + 300).fill(0xee);
+        encodeVolconf(first, moved, 200);
+        expect(moved.subarray(200, 200 + LNK_VOLCONF_BYTES)).toEqual(out);
+        expect([moved[199], moved[200 + LNK_VOLCONF_BYTES]]).toEqual([0xee, 0xee]);
       }),
     );
   });
@@ -102,6 +116,10 @@ describe('BLK', () => {
         const out = new Uint8Array(64).fill(0xee);
         encodeBlkIo(fields, out, 0);
         expect(decoded<BlkIo>(CIRCUIT, send(BLK_READ, out), decodeBlkIo)).toEqual(fields);
+        const moved = new Uint8Array(64 + 16).fill(0xee);
+        encodeBlkIo(fields, moved, 8);
+        expect(moved.subarray(0, 8)).toEqual(new Uint8Array(8).fill(0xee));
+        expect(decoded<BlkIo>(CIRCUIT, send(BLK_READ, moved.slice(8, 72)), decodeBlkIo)).toEqual(fields);
         encodeBlkOpen({ modes }, out, 0);
         expect(decoded<BlkOpen>(CIRCUIT, send(BLK_OPEN, out), decodeBlkOpen)).toEqual({ modes });
         const error = decoded<BlkError>(CIRCUIT, send(BLK_ERROR, random), decodeBlkError);

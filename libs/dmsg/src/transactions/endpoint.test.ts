@@ -408,9 +408,9 @@ describe('one-way messages', () => {
 describe('linkid addresses', () => {
   it('an answer to a routed transaction swaps source and target', () => {
     const side = new RecordingSide({ rules: LINKID });
-    side.hear(BLK_OPEN | CREATE, { msgid: ID, circuit: OTHER, target: THIRD });
+    side.hear(BLK_OPEN | CREATE, { msgid: ID, circuit: { lo: 0x88, hi: 0x8 }, target: { lo: 0x99, hi: 0x9 } });
     side.endpoint.end(side.opened[0]!);
-    expect(side.said()).toEqual(['e00fff01 77 99>88']);
+    expect(side.said()).toEqual(['e00fff01 77 900000099>800000088']);
   });
 
   it('abandon closes our direction without a word, and the peer’s DELETE ends it', () => {

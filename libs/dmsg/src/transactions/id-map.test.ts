@@ -51,6 +51,25 @@ describe('IdMap', () => {
     expect(map.capacity).toBe(16);
   });
 
+  it('is at most half full, and gives memory back when it is less than an eighth full', () => {
+    const map = new IdMap<{ n: number }>();
+    const fill = (size: number) => {
+      while (map.size < size) map.insert(map.size, 1, { n: 1 });
+    };
+    const empty = (size: number) => {
+      while (map.size > size) map.delete(map.size - 1, 1);
+    };
+    fill(2048);
+    expect(map.capacity).toBe(4096);
+    fill(2049);
+    expect(map.capacity).toBe(8192);
+    empty(1024);
+    expect(map.capacity).toBe(8192);
+    empty(1023);
+    expect(map.capacity).toBe(4096);
+    for (let n = 0; n < 1023; n++) expect(map.find(n, 1)).toBeDefined();
+  });
+
   it('keeps its size while bursts come and go', () => {
     const map = new IdMap<{ n: number }>();
     for (let burst = 0; burst < 100; burst++) {

@@ -40,6 +40,24 @@ describe('TransactionTable', () => {
     );
   });
 
+  it('uses the place of one that is gone again, under another generation', () => {
+    const table = new TransactionTable();
+    const first = ours(table);
+    const generations = new Set<number>();
+    for (let n = 0; n < 100; n++) {
+      const tx = ours(table);
+      expect([tx.msgidLo, table.size]).toEqual([2, 2]);
+      generations.add(tx.msgidHi);
+      table.remove(tx);
+      expect(tx.ended).toBe(true);
+    }
+    expect(generations.size).toBe(100);
+    table.remove(first);
+    // Nothing is left: the places go, the generations are counted on.
+    expect([table.size, table.nextLo]).toEqual([0, 1]);
+    expect(generations.has(table.nextHi)).toBe(false);
+  });
+
   it('does not find what was never there, however strange the msgid', () => {
     const table = new TransactionTable();
     const tx = ours(table);

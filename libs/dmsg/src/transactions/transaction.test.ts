@@ -1,0 +1,61 @@
+import { describe, expect, it } from 'vitest';
+import { REPLY, REVCIRC, REVTRANS } from '../command.ts';
+import { CIRCUIT } from '../dialect.ts';
+import { RecordingSide } from './recording-side.fixture.ts';
+import {
+  DISCARD,
+  GONE,
+  isBoundTo,
+  RX_CREATED,
+  RX_DELETED,
+  Transaction,
+  TX_CREATED,
+  TX_DELETED,
+} from './transaction.ts';
+
+const { endpoint } = new RecordingSide({ rules: CIRCUIT });
+
+function transaction({ openedByPeer = false, circuit = null as Transaction | null, stacked = true } = {}): Transaction {
+  return new Transaction(endpoint, 1, 2, openedByPeer, circuit, DISCARD, stacked, 3, 4, 5, 6);
+}
+
+describe('a transaction', () => {
+  it.each([
+    [0, []],
+    [RX_CREATED, ['rxCreated']],
+    [TX_CREATED, ['txCreated']],
+    [RX_CREATED | RX_DELETED, ['rxCreated', 'rxDeleted']],
+    [TX_CREATED | TX_DELETED, ['txCreated', 'txDeleted']],
+    [RX_CREATED | TX_CREATED | TX_DELETED, ['rxCreated', 'txCreated', 'txDeleted']],
+    [RX_DELETED | TX_DELETED, ['rxDeleted', 'txDeleted', 'ended']],
+    [GONE, ['ended']],
+  ])('in state %i is %j', (state, is) => {
+    const tx = transaction();
+    tx.state = state;
+    const all = ['rxCreated', 'rxDeleted', 'txCreated', 'txDeleted', 'ended'] as const;
+    expect(all.filter((one) => tx[one])).toEqual(is);
+  });
+
+  it('says who has opened it and its circuit, as far as its dialect does', () => {
+    const [ours, theirs] = [transaction(), transaction({ openedByPeer: true })];
+    expect([ours.sendFlags, theirs.sendFlags]).toEqual([0, (REPLY | REVTRANS) >>> 0]);
+    expect(transaction({ openedByPeer: true, stacked: false }).sendFlags).toBe(REPLY);
+    expect(transaction({ circuit: ours }).sendFlags).toBe(0);
+    expect(transaction({ circuit: theirs }).sendFlags).toBe(REVCIRC);
+    expect(transaction({ circuit: theirs, openedByPeer: true }).sendFlags).toBe((REPLY | REVTRANS | REVCIRC) >>> 0);
+  });
+
+  it('knows how many it is stacked on', () => {
+    const first = transaction();
+    const second = transaction({ circuit: first });
+    expect([first.depth, second.depth, transaction({ circuit: second }).depth]).toEqual([0, 1, 2]);
+  });
+
+  it('is bound to the handler that it was given last', () => {
+    const tx: Transaction = transaction();
+    const handler = { ...DISCARD };
+    expect([tx.data, isBoundTo(tx, handler), isBoundTo(undefined, handler)]).toEqual([null, false, false]);
+    tx.bind(handler, 7);
+    expect([tx.data, isBoundTo(tx, handler), isBoundTo(tx, DISCARD)]).toEqual([7, true, false]);
+  });
+});

@@ -1,0 +1,112 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import {
+  type Cluster,
+  type Connection,
+  type Link,
+  type LnkConn,
+  type Node,
+  type RelayDelta,
+  type SpanKey,
+  SpanTree,
+} from '../tree.ts';
+
+const ignored: RelayDelta = { open: () => {}, close: () => {} };
+const span: SpanKey = {
+  dialect: 'linkid',
+  clusterId: 'c1000001-0a0b-11e4-8a21-01a2b3c4d5e6',
+  nodeId: 'f5000001-0a0b-11e4-8a21-01a2b3c4d5e6',
+  peerType: 3,
+  peerLabel: '',
+  label: '',
+  dist: 0,
+  rnss: 0,
+  stamp: 1,
+};
+const filter = {
+  dialect: 'linkid',
+  peerMaskLo: 0xffffffff,
+  peerMaskHi: 0xffffffff,
+  peerType: 1,
+  clusterId: '00000000-0000-0000-0000-000000000000',
+} as const;
+
+describe('whoever goes through the tree slowly', () => {
+  let tree: SpanTree;
+  let owner: Connection;
+  let peer: Connection;
+  let link: Link;
+  let lnkConn: LnkConn;
+  /** What each call has seen: the node that is about to change, as it was then. */
+  let told: { cluster: Cluster; node: Node | undefined; links: number; relays: number; refused: number }[];
+  let end: () => void;
+  beforeEach(() => {
+    tree = new SpanTree();
+    owner = tree.addConnection('g', 1);
+    peer = tree.addConnection('g', 2);
+    link = tree.addLink(owner, 1, span);
+    lnkConn = tree.addLnkConn(peer, 2, filter);
+    tree.flush(ignored);
+    told = [];
+    end = tree.read({
+      changing: (cluster, node) => {
+        const { relays, refused } = tree.counts;
+        told.push({ cluster, node, links: node?.links.length ?? 0, relays, refused });
+      },
+    });
+  });
+
+  const changes: [string, () => void][] = [
+    ['one more link of a node', () => tree.addLink(owner, 3, span)],
+    ['a link that goes', () => tree.removeLink(link)],
+    ['a connection that goes', () => tree.removeConnection(owner)],
+    ['a LNK_CONN that goes', () => tree.removeLnkConn(lnkConn)],
+    ['a refusal', () => tree.refuse(lnkConn, link)],
+    ['relays that are forgotten', () => tree.forgetRelays(lnkConn)],
+    ['a suspect', () => tree.setSuspect(owner, true)],
+    ['an adopted refusal', () => tree.adoptRefusal(lnkConn, link)],
+  ];
+  it.each(changes)('is told of %s before it is so', (_, change) => {
+    const { node } = link;
+    change();
+    expect(told[0]).toEqual({ cluster: node.cluster, node, links: 1, relays: 1, refused: 0 });
+  });
+
+  it('is told of a node that comes, before it is there', () => {
+    const held = link.node.cluster;
+    const nodes = held.nodes();
+    tree.addLink(owner, 3, { ...span, nodeId: filter.clusterId });
+    expect(told).toMatchObject([{ node: undefined }]);
+    expect(told[0]?.cluster).toBe(held);
+    // What was read stays as it was.
+    expect([nodes.length, held.nodes().length]).toEqual([1, 2]);
+  });
+
+  it('is told of relays that a flush opens, and of those that are adopted', () => {
+    const other = tree.addLnkConn(tree.addConnection('g', 3), 4, filter);
+    tree.adoptRelay(other, link);
+    expect(told).toMatchObject([{ node: link.node, relays: 1 }]);
+    tree.addLnkConn(tree.addConnection('g', 4), 5, filter);
+    tree.flush(ignored);
+    expect(told).toMatchObject([{ relays: 1 }, { node: link.node, relays: 2 }]);
+  });
+
+  it('is told nothing of what changes nothing', () => {
+    tree.setSuspect(owner, false);
+    tree.adoptRelay(lnkConn, link);
+    tree.flush(ignored);
+    tree.addLnkConn(tree.addConnection('g', 3), 4, { ...filter, peerMaskLo: 0, peerMaskHi: 0 });
+    tree.flush(ignored);
+    expect(told).toEqual([]);
+  });
+
+  it('is told nothing any more once it is through, and others are', () => {
+    let others = 0;
+    const endOther = tree.read({ changing: () => others++ });
+    end();
+    tree.refuse(lnkConn, link);
+    expect([told.length, others]).toEqual([0, 1]);
+    endOther();
+    tree.removeLink(link);
+    expect([told.length, others]).toEqual([0, 1]);
+  });
+});
