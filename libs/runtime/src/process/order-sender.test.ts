@@ -9,7 +9,7 @@ import { createLogger } from '../log/logger.ts';
 import { OrderSender } from './order-sender.ts';
 
 const logger = createLogger({ level: 'silent', service: 'test' });
-const REQUEST = OrderLogLevelRequest.fromPartial({ level: 'debug' });
+const REQUEST = OrderLogLevelRequest.fromPartial({ order: { level: 'debug' }, by: 'ann' });
 
 type Asked = sendUnaryData<OrderLogLevelResponse>;
 

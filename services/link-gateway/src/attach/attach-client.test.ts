@@ -22,7 +22,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { PART_BYTES } from '../limits.ts';
 import type { Link, Peer } from '../peers/peer.ts';
 import { DELTA_BYTES, MAX_DELTAS_UNDER_WAY } from '../shares/limits.ts';
-import { AttachClient, FIRST_BACKOFF_MS, MAX_BACKOFF_MS, STATUS_MS } from './attach-client.ts';
+import { AttachClient, FIRST_BACKOFF_MS, MAX_BACKOFF_MS, MAX_PENDING_BYTES, STATUS_MS } from './attach-client.ts';
 import type { AttachHost } from './attach-host.ts';
 import { Reports } from './reports.ts';
 import { TopologyLocator } from './topology-locator.ts';
@@ -233,6 +233,7 @@ describe('the version of the leader', () => {
 });
 
 describe('attaching', () => {
+  // Limits: link-gateway/src/limits.ts PART_BYTES
   it('says who it is, and after Welcome everything that is open, in parts', async () => {
     const { leader, host, client } = await setup();
     const { firstBoot: _, ...identity } = host.identity;
@@ -393,6 +394,7 @@ describe('deltas under way', () => {
   /** Encoded bytes that a span of an honest peer stands behind at most, under way. */
   const MOST_AHEAD = MAX_DELTAS_UNDER_WAY * DELTA_BYTES;
 
+  // Limits: shares/limits.ts DELTA_BYTES, shares/limits.ts MAX_DELTAS_UNDER_WAY
   it('are few until the leader has taken them in: the rest waits where connections can be slowed', async () => {
     const { leader, stream, reports, requests } = await attached({ tellsTaken: true });
     for (let id = 1; id <= 1000; id++) reports.linkOpened(opened(id));
@@ -411,6 +413,31 @@ describe('deltas under way', () => {
       expect(requests.length - taken).toBeLessThanOrEqual(MAX_DELTAS_UNDER_WAY);
     }
     expect(linksIn(requests)).toEqual(Array.from({ length: 1001 }, (_, i) => i + 1));
+  });
+
+  // Limits: attach/attach-client.ts MAX_PENDING_BYTES
+  it('wait up to a bound; past it a snapshot is cheaper, and the stream begins anew', async () => {
+    const { leader, client, reports } = await attached({ tellsTaken: true });
+    const turns = async () => {
+      for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve));
+    };
+    let id = 0;
+    const fill = (bytes: number) => {
+      for (let cost = 0; reports.bytes + cost <= bytes; id++) {
+        const before = reports.bytes;
+        reports.linkOpened(opened(id));
+        cost = reports.bytes - before;
+      }
+    };
+    // Some of it goes first.
+    fill(MAX_PENDING_BYTES / 2);
+    await turns();
+    fill(MAX_PENDING_BYTES);
+    await turns();
+    expect([leader.streams.length, client.attachedOnce]).toEqual([1, true]);
+    fill(MAX_PENDING_BYTES + 10_000);
+    await leader.stream(2);
+    expect(reports.bytes).toBe(0);
   });
 
   it('are as many as the stream takes when the leader does not tell what it has taken in', async () => {

@@ -55,6 +55,7 @@ describe('A gateway without NATS', () => {
     expect(one.heard).toEqual(['a']);
   });
 
+  // Limits: attach/event-reporter.ts MAX_REPORTS
   it('keeps nothing for a leader that does not answer', async () => {
     const { heard, held, address } = await leader({ holds: true });
     const reports = reporter(() => address);

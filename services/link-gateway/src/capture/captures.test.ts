@@ -129,6 +129,24 @@ describe('A capture', () => {
     expect([got, connection.tap]).toEqual([[false, true], null]);
   });
 
+  // Limits: capture/captures.ts MAX_BY_CHARS
+  it.each([200, 201])('says in the log who has ordered it, in 200 characters at most (%i)', async (chars) => {
+    const { connection } = await peerOf();
+    const { call } = await capture({ connection, by: 'x'.repeat(chars) });
+    expect(made.log.filter(({ by }) => by !== undefined)).toMatchObject([{ by: 'x'.repeat(200) }]);
+    call.cancel();
+  });
+
+  // Limits: link-gateway/src/limits.ts MAX_CAPTURE_MS
+  it('lasts an hour at most, however long it is wanted', async () => {
+    const { connection } = await peerOf();
+    const { state, ended } = await capture({ connection, durationMs: MAX_CAPTURE_MS + 1 });
+    made.clock.advance(MAX_CAPTURE_MS - 1);
+    expect(state.why).toBe('');
+    made.clock.advance(1);
+    expect([await ended, state.why]).toEqual([null, 'its time is over']);
+  });
+
   it('ends with its time, with its connection, and with its caller', async () => {
     const { peer, connection } = await peerOf();
     const timed = await capture({ connection });

@@ -1,7 +1,13 @@
 import { Pool } from '@spanmesh/runtime/shares/pool';
 import { expect, it } from 'vitest';
 import type { ShareHolder } from '../shares/gateway-shares.ts';
-import { HANDLED_PER_TURN, READ_PER_TURN_BYTES, READ_TURN_MS, RESUMED_PER_TURN } from '../shares/limits.ts';
+import {
+  HANDLED_PER_TURN,
+  HANDLED_UNNOTICED,
+  READ_PER_TURN_BYTES,
+  READ_TURN_MS,
+  RESUMED_PER_TURN,
+} from '../shares/limits.ts';
 import { ReadTurns } from './read-turns.ts';
 
 function holdings(...principals: string[]) {
@@ -45,6 +51,7 @@ it('begins a new turn with each turn of the event loop in which somebody waited'
   expect(turns.took(one!, READ_PER_TURN_BYTES, 0, 0)).toBe(false);
 });
 
+// Limits: shares/limits.ts RESUMED_PER_TURN
 it('reads a few again in each turn, one principal after the other', async () => {
   const turns = new ReadTurns();
   const read: string[] = [];
@@ -58,6 +65,22 @@ it('reads a few again in each turn, one principal after the other', async () => 
   expect(turns.waiting).toBe(0);
 });
 
+// Limits: shares/limits.ts HANDLED_UNNOTICED
+it('looks for the end of a turn of the event loop once so many were handled in it', async () => {
+  const turns = new ReadTurns();
+  const [one] = holdings('a');
+  turns.took(one!, 10, HANDLED_UNNOTICED, 0);
+  await nextTurn();
+  // Nobody has looked: all of them count still.
+  expect(turns.took(one!, 10, HANDLED_PER_TURN - HANDLED_UNNOTICED, 0)).toBe(false);
+  expect(turns.took(one!, 10, 1, 0)).toBe(true);
+  await nextTurn();
+  turns.took(one!, 10, HANDLED_UNNOTICED + 1, 0);
+  await nextTurn();
+  expect(turns.took(one!, 10, HANDLED_PER_TURN, 0)).toBe(false);
+});
+
+// Limits: shares/limits.ts HANDLED_PER_TURN
 it('handles so many messages for the gateway itself in a turn of the event loop, though he is alone that brings them', async () => {
   const turns = new ReadTurns();
   const [one, two] = holdings('a', 'a');

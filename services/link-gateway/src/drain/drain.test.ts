@@ -1,6 +1,7 @@
 import type { Dialect } from '@spanmesh/dmsg/dialect';
 import { PATIENCE } from '@spanmesh/runtime/patience.fixture';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { MAX_DRAINS } from '../limits.ts';
 import { openConn, SPAN, TestGateway } from '../testing/gateway.fixture.ts';
 import type { Got, RawPeer } from '../testing/raw-peer.fixture.ts';
 import { word } from '../testing/raw-peer.fixture.ts';
@@ -152,6 +153,7 @@ describe('a drain', () => {
     expect(outcome(made)).toMatchObject({ closed: 0, cut: 1 });
   });
 
+  // Limits: link-gateway/src/limits.ts DRAIN_CLOSES_PER_SECOND
   it('spreads many closes over time', async () => {
     const made = await start();
     const count = 60;
@@ -166,6 +168,34 @@ describe('a drain', () => {
     expect(begun.slice(0, 6)).toEqual([10, 20, 30, 40, 50, 60]);
     made.clock.advance(5_000);
     await stopped;
+  });
+
+  // Limits: link-gateway/src/limits.ts MAX_DRAINS
+  it('by order is one of so many at most: one that is done makes room for the next', async () => {
+    const made = await start({ SPANMESH_STOP_TIMEOUT: '1h' });
+    /** Drains the one connection that is not being closed yet. */
+    const order = async (n: number) => {
+      await made.established('circuit');
+      made.attach.command({ drains: [{ order: `o-${n}`, sharePermille: 1000, deadlineMs: 2000 }] });
+    };
+    const known = () => made.attach.attach().flatMap((part) => part.drains.map((drain) => drain.order));
+    for (let n = 0; n < MAX_DRAINS; n++) await order(n);
+    expect(known()).toHaveLength(MAX_DRAINS);
+    await order(MAX_DRAINS);
+    expect([known().length, made.gateway.counters.commandsStale]).toEqual([MAX_DRAINS, 1]);
+    made.clock.advance(2000);
+    await made.attach.until((delta) => delta.drains.filter(({ done }) => done).length === MAX_DRAINS);
+    await order(MAX_DRAINS + 1);
+    expect(known()).toEqual([...Array.from({ length: MAX_DRAINS - 1 }, (_, n) => `o-${n + 1}`), `o-${MAX_DRAINS + 1}`]);
+  });
+
+  // Limits: drain/drains.ts MAX_WHY_CHARS
+  it.each([256, 257])('of one connection is said to be for a reason of 256 characters at most (%i)', async (chars) => {
+    const made = await start();
+    await made.established('circuit');
+    const { id } = made.attach.delta.connectionsOpened[0]!;
+    made.attach.command({ close: [{ connection: id, reason: 'x'.repeat(chars), inOrder: true }] });
+    expect(made.attach.delta.connectionsClosing).toEqual([{ id, reason: 'x'.repeat(256) }]);
   });
 
   it('takes no orders for new connections', async () => {

@@ -30,6 +30,7 @@ describe('RefusalLog', () => {
     expect(log.admit('revoked', '192.0.2.1')).toEqual({ log: true, suppressed: 0, others: 0 });
   });
 
+  // Limits: entrance/refusal-log.ts MAX_NAMED
   it('names so many, and says of how many others there were', () => {
     const lines = Array.from({ length: MAX_NAMED + 30 }, (_, i) => log.admit('revoked', `host ${i}`));
     expect(lines.filter((line) => line.log)).toHaveLength(MAX_NAMED);
@@ -41,6 +42,7 @@ describe('RefusalLog', () => {
     expect(log.admit('revoked', 'host 0')).toEqual({ log: true, suppressed: 0, others: 0 });
   });
 
+  // Limits: entrance/refusal-log.ts MAX_COUNTED, entrance/refusal-log.ts MAX_REASONS
   it('tells apart no more than it must', () => {
     for (let i = 0; i < MAX_NAMED + 2 * MAX_COUNTED; i++) log.admit('revoked', `host ${i}`);
     clock.advance(INTERVAL_MS);

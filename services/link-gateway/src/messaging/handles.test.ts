@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { Reports } from '../attach/reports.ts';
 import { Handles } from './handles.ts';
 import { HeldClusters } from './held-clusters.ts';
-import { DEFAULT_LEASE_MS, MAX_LEASE_MS } from './limits.ts';
+import { DEFAULT_LEASE_MS, MAX_HANDLES, MAX_LEASE_MS, MAX_RENEWALS } from './limits.ts';
 
 const cluster = (n: number): ClusterKey => ({
   dialect: Dialect.DIALECT_LINKID,
@@ -40,6 +40,31 @@ function world(max?: number) {
 }
 
 describe('handles', () => {
+  // Limits: messaging/limits.ts MAX_HANDLES
+  it('are so many at most, until one is released', () => {
+    const { handles, clock } = world();
+    const ids = Array.from({ length: MAX_HANDLES }, () => handles.acquire(cluster(1), 0).handle);
+    expect(handles.size).toBe(100_000);
+    const tooMany = expect.objectContaining({ code: status.RESOURCE_EXHAUSTED });
+    expect(() => handles.acquire(cluster(1), 0)).toThrow(tooMany);
+    handles.release(ids[0]!);
+    handles.acquire(cluster(2), 0);
+    expect(() => handles.acquire(cluster(2), 0)).toThrow(tooMany);
+    handles.clear();
+    expect([handles.size, clock.pending]).toEqual([0, 0]);
+  });
+
+  // Limits: messaging/limits.ts MAX_RENEWALS
+  it('are renewed a thousand at a time', () => {
+    const { handles } = world();
+    const { handle } = handles.acquire(cluster(1), 0);
+    const many = Array.from({ length: MAX_RENEWALS }, () => handle);
+    handles.renew(many);
+    expect(() => handles.renew([...many, handle])).toThrow(
+      expect.objectContaining({ code: status.INVALID_ARGUMENT, details: 'A call renews at most 1000 handles.' }),
+    );
+  });
+
   it('are released when their lease runs out, unless renewed', async () => {
     const { clock, handles, told } = world();
     const { handle: short } = handles.acquire(cluster(1), 1000);

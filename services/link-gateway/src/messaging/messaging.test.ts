@@ -58,7 +58,7 @@ function messaging() {
   return { of, open };
 }
 
-// Limits: messaging/limits.ts MAX_ROUTES_PER_USER
+// Limits: messaging/limits.ts MAX_ROUTES_PER_USER, messaging/limits.ts MAX_ROUTES
 it('routes of one client end at his share; others have theirs, and whoever has most gives way to a newcomer', () => {
   const { of, open } = messaging();
   const greedy = Array.from({ length: MAX_ROUTES_PER_USER }, () => open('192.0.2.1'));

@@ -5,7 +5,7 @@ import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { Reports } from '../attach/reports.ts';
 import type { Connection } from '../connection/connection.ts';
-import { MAX_RETURN_PATHS, MAX_RETURN_PATHS_REFUSED } from '../limits.ts';
+import { MAX_RETURN_PATHS, MAX_RETURN_PATHS_REFUSED, RELAY_PACE_BYTES } from '../limits.ts';
 import { GatewayMetrics } from '../metrics.ts';
 import { spanPayload } from '../testing/gateway.fixture.ts';
 import { OpenTables } from './open-tables.ts';
@@ -56,6 +56,46 @@ function refused(source: RelaySource): Relay {
   side.hear(CREATE | DELETE | REPLY | LNK_ERROR, { msgid: idOf(relay.tx!) });
   return relay;
 }
+
+describe('relays that topology wants', () => {
+  // Limits: link-gateway/src/limits.ts RELAY_PACE_BYTES
+  it('are opened while little waits for the peer, and otherwise when that has drained, in order', () => {
+    const connection = peer.connection as { queuedBytes: number };
+    const open = (link: number): RelaySource => {
+      const source = brought(link);
+      relays.open(source, lnkConn, link);
+      return source;
+    };
+    const isOpen = (source: RelaySource) => (source.relays.get(1)?.tx ?? null) !== null;
+    connection.queuedBytes = RELAY_PACE_BYTES - 1;
+    expect(isOpen(open(1))).toBe(true);
+    connection.queuedBytes = RELAY_PACE_BYTES;
+    const second = open(2);
+    connection.queuedBytes = 0;
+    // It stands behind the one that waits already.
+    const third = open(3);
+    expect([isOpen(second), isOpen(third)]).toEqual([false, false]);
+    connection.queuedBytes = RELAY_PACE_BYTES;
+    relays.resume(peer);
+    expect(isOpen(second)).toBe(false);
+    connection.queuedBytes = RELAY_PACE_BYTES - 1;
+    relays.resume(peer);
+    expect([isOpen(second), isOpen(third), peer.waitingRelays]).toEqual([true, true, []]);
+  });
+
+  it('are not opened any more when they were closed while they waited', () => {
+    const connection = peer.connection as { queuedBytes: number };
+    connection.queuedBytes = RELAY_PACE_BYTES;
+    const source = brought(1);
+    relays.open(source, lnkConn, 1);
+    const relay = source.relays.get(1)!;
+    relays.close(relay, 'command');
+    connection.queuedBytes = 0;
+    side.said();
+    relays.resume(peer);
+    expect([relay.tx, side.said(), peer.waitingRelays]).toEqual([null, [], []]);
+  });
+});
 
 describe('return paths', () => {
   // Limits: link-gateway/src/limits.ts MAX_RETURN_PATHS

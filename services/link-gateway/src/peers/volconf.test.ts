@@ -20,6 +20,7 @@ describe('LNK_VOLCONF', () => {
     expect(volconfCopy(buf, AT).equals(buf.subarray(AT, AT + 128))).toBe(true);
   });
 
+  // Limits: link-gateway/src/limits.ts VOLCONF_SLOTS
   it.each([-1, 256, 2 ** 31 - 1, -(2 ** 31)])('is bad with index %i', (index) => {
     expect(volconfFault(payload(index, 'span:host'), AT)).toBe('index');
   });

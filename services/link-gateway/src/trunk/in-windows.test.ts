@@ -1,22 +1,78 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { SHARED_WINDOW } from './credit.ts';
 import { InWindows } from './in-windows.ts';
+import { MAX_WINDOW } from './limits.ts';
+import type { LocalDestinations } from './local-destinations.ts';
 import type { Credit } from './messages.ts';
 import { FakePressure } from './trunk.fixture.ts';
 import { WindowShares } from './window-shares.ts';
 
 let told: Credit[];
 let windows: InWindows;
+let shares: WindowShares;
+let destinations: LocalDestinations;
 
 beforeEach(() => {
   told = [];
   const pressure = new FakePressure();
-  const destinations = { connectionOfLink: () => 0, pressureOfConnection: () => pressure };
-  const shares = new WindowShares({ sendLimit: 16 * 1024 * 1024 });
+  destinations = { connectionOfLink: () => 0, pressureOfConnection: () => pressure };
+  shares = new WindowShares({ sendLimit: 16 * 1024 * 1024 });
   windows = new InWindows({ destinations, shares }, (credit) => void told.push(credit));
 });
 
+describe('windows that we name', () => {
+  it('are one for each connection, and leave nothing when its last route is gone', () => {
+    const [one, other] = [windows.take(1), windows.take(2)];
+    expect(windows.take(1)).toBe(one);
+    expect(other).not.toBe(one);
+    expect(windows.named).toBe(2);
+    windows.leave(one);
+    expect(windows.take(1)).toBe(one);
+    windows.leave(one);
+    windows.leave(one);
+    windows.freed(one.id);
+    expect(windows.named).toBe(1);
+    // What comes for it then is nobody's: it is not counted for another either.
+    const before = told.length;
+    windows.received(one.id, 64 * 1024 * 1024);
+    expect(told.length).toBe(before);
+    windows.received(other.id, 64 * 1024 * 1024);
+    expect(told.at(-1)).toMatchObject({ window: other.id });
+  });
+
+  it('is the shared one for what leads to no connection, which is never closed', () => {
+    const shared = windows.take(0);
+    expect(shared.id).toBe(SHARED_WINDOW);
+    windows.leave(shared);
+    expect([windows.take(0), windows.named, told]).toEqual([shared, 0, []]);
+  });
+
+  it('have shares of a connection that are let go with the trunk', () => {
+    const before = shares.shareOf(1);
+    windows.take(1);
+    windows.take(2);
+    windows.clear();
+    expect(shares.shareOf(1)).toBe(before);
+    windows.leave(windows.take(3));
+    expect(shares.shareOf(3)).toBe(before);
+  });
+});
+
 describe('names of windows', () => {
+  // Limits: trunk/limits.ts MAX_WINDOW
+  it('are so many at most: what is beyond shares one, until a name is free', () => {
+    const few = new InWindows({ destinations, shares, lastName: SHARED_WINDOW + 3 }, () => {});
+    const named = [1, 2, 3].map((connection) => few.take(connection));
+    expect(named.map(({ id }) => id - SHARED_WINDOW)).toEqual([1, 2, 3]);
+    expect(few.take(4).id).toBe(SHARED_WINDOW);
+    few.leave(named[1]!);
+    expect(few.take(5).id).toBe(SHARED_WINDOW);
+    few.freed(SHARED_WINDOW + 2);
+    expect(few.take(6).id).toBe(SHARED_WINDOW + 2);
+    // They have 24 bits.
+    expect(MAX_WINDOW).toBe(0xff_ffff);
+  });
+
   it('are used again once the other side has let go of them, so that they never run out', () => {
     const names = new Set<number>();
     for (let connection = 1; connection <= 1000; connection++) {

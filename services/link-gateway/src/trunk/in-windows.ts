@@ -5,10 +5,18 @@ import type { LocalDestinations } from './local-destinations.ts';
 import type { Credit } from './messages.ts';
 import type { WindowShares } from './window-shares.ts';
 
+export interface InWindowsOptions {
+  readonly destinations: LocalDestinations;
+  readonly shares: WindowShares;
+  /** The highest name that a window may have. */
+  readonly lastName?: number;
+}
+
 /** The windows that this side of a trunk has named: one for each connection of ours that routes on the trunk lead to. */
 export class InWindows {
   readonly #destinations: LocalDestinations;
   readonly #shares: WindowShares;
+  readonly #lastName: number;
   readonly #tell: (credit: Credit) => void;
   readonly #shared: InWindow;
   readonly #byConnection = new Map<number, InWindow>();
@@ -20,12 +28,10 @@ export class InWindows {
   readonly #closing = new Set<number>();
   readonly #free: number[] = [];
 
-  constructor(
-    { destinations, shares }: { readonly destinations: LocalDestinations; readonly shares: WindowShares },
-    tell: (credit: Credit) => void,
-  ) {
+  constructor({ destinations, shares, lastName = MAX_WINDOW }: InWindowsOptions, tell: (credit: Credit) => void) {
     this.#destinations = destinations;
     this.#shares = shares;
+    this.#lastName = lastName;
     this.#tell = tell;
     this.#shared = new InWindow(SHARED_WINDOW, null, () => LARGEST_WINDOW_BYTES, tell);
     this.#last = this.#shared;
@@ -84,7 +90,7 @@ export class InWindows {
   #make(connection: ConnId): InWindow {
     const pressure = connection === 0 ? null : this.#destinations.pressureOfConnection(connection);
     if (pressure === null) return this.#shared;
-    const id = this.#free.pop() ?? (this.#lastId < MAX_WINDOW ? ++this.#lastId : null);
+    const id = this.#free.pop() ?? (this.#lastId < this.#lastName ? ++this.#lastId : null);
     if (id === null) return this.#shared;
     const window = new InWindow(id, pressure, () => this.#shares.shareOf(connection), this.#tell);
     this.#shares.opened(connection);

@@ -40,6 +40,7 @@ function ask(name: string, asker: string, signal: AbortSignal = never): Promise<
 const names = () => begun.map(({ name }) => name);
 
 describe('names that are looked up', () => {
+  // Limits: names/limits.ts MAX_LOOK_UPS_PER_ASKER
   it('64 that are never answered do not keep the name of another asker waiting', async () => {
     const silent = Array.from({ length: 64 }, (_, i) => ask(`host${i}.nowhere.example`, 'evil'));
     expect(lookUps.running).toBe(16);
@@ -54,6 +55,7 @@ describe('names that are looked up', () => {
     expect(begun.every(({ signal }) => signal.aborted)).toBe(true);
   });
 
+  // Limits: names/limits.ts MAX_LOOK_UPS
   it('askers have their turns, however many names one has', async () => {
     for (const asker of ['a', 'b', 'c', 'd']) for (let i = 0; i < 40; i++) void ask(`${asker}${i}`, asker);
     expect(lookUps.running).toBe(64);
@@ -104,6 +106,35 @@ describe('names that are looked up', () => {
     expect(names()).toEqual([]);
   });
 
+  // Limits: names/limits.ts MAX_REMEMBERED_MS
+  it('are remembered for an hour at most, whatever the record says', async () => {
+    const asked = ask('a.example', 'a');
+    begun[0]!.answer(['192.0.2.1'], 1e9);
+    await asked;
+    clock.advance(3_600_000 - 1);
+    expect(await ask('a.example', 'a')).toEqual(['192.0.2.1']);
+    clock.advance(1);
+    void ask('a.example', 'a');
+    expect(begun).toHaveLength(2);
+  });
+
+  // Limits: names/limits.ts MAX_REMEMBERED_NAMES
+  it('are remembered up to a number, and then the oldest is forgotten', async () => {
+    const get = async (name: string): Promise<void> => {
+      const asked = ask(name, 'a');
+      begun.pop()?.answer(['192.0.2.1'], 60_000);
+      await asked;
+    };
+    for (let n = 0; n < 4096; n++) await get(`${n}.example`);
+    await ask('0.example', 'a');
+    expect(begun).toEqual([]);
+    await get('one-more.example');
+    await ask('1.example', 'a');
+    expect(begun).toEqual([]);
+    void ask('0.example', 'a');
+    expect(names()).toEqual(['0.example']);
+  });
+
   it('end as soon as nobody waits for them', async () => {
     const one = new AbortController();
     const other = new AbortController();
@@ -119,6 +150,7 @@ describe('names that are looked up', () => {
     expect(await ask('a', 'a', AbortSignal.abort())).toBe('given-up');
   });
 
+  // Limits: names/limits.ts MAX_WAITING_LOOK_UPS
   it('have a bound: the asker who has most loses one, and only he', async () => {
     const most = Array.from({ length: 16 + 4096 }, (_, i) => ask(`evil${i}`, 'evil'));
     expect(lookUps.waiting).toBe(4096);

@@ -27,7 +27,10 @@ describe('resolv.conf', () => {
     expect(candidatesOf('a', parseResolverConf('domain lab.example'))).toEqual(['a.lab.example', 'a']);
   });
 
+  // Limits: names/limits.ts MAX_SEARCH_SUFFIXES, names/resolver-conf.ts MAX_NDOTS
   it('bounds what a file can ask for', () => {
+    expect(parseResolverConf('search a b c d e f\noptions ndots:15')).toEqual({ search: [...'abcdef'], ndots: 15 });
+    expect(parseResolverConf('search a b c d e f g\noptions ndots:16')).toEqual({ search: [...'abcdef'], ndots: 15 });
     const conf = parseResolverConf(`search ${'x '.repeat(500)}\noptions ndots:999`);
     expect([conf.search.length, conf.ndots]).toEqual([6, 15]);
   });

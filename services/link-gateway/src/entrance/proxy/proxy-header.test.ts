@@ -44,6 +44,20 @@ describe('the PROXY header', () => {
     ).toEqual({ bytes: 16, source: null });
   });
 
+  // Limits: proxy/limits.ts MAX_PROXY_HEADER_BYTES
+  it('has 4 KiB at most', () => {
+    const ofBytes = (bytes: number) => {
+      const extras = Buffer.alloc(bytes - 28);
+      extras[0] = 4;
+      extras.writeUInt16BE(extras.length - 3, 1);
+      return proxyHeader('10.1.2.3', 4000, { extras });
+    };
+    expect(readProxyHeader(ofBytes(4096))?.bytes).toBe(4096);
+    expect(codeOf(ofBytes(4097))).toBe('length');
+    // It is not waited for.
+    expect(codeOf(ofBytes(4097).subarray(0, 16))).toBe('length');
+  });
+
   it('may have extras, of which a checksum must be right', () => {
     const extras = Buffer.from([4, 0, 0, 0x02, 0, 3, 1, 2, 3]);
     expect(readProxyHeader(proxyHeader('10.1.2.3', 4000, { extras }))?.bytes).toBe(28 + extras.length);

@@ -1,0 +1,133 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { HIGH_WATER_BYTES } from '../limits.ts';
+import { Backpressure } from './backpressure.ts';
+import type { Pressure } from './pressure.ts';
+
+const SEND_LIMIT = 16 * 1024 * 1024;
+
+describe('a connection', () => {
+  const queue = { bytes: 0 };
+  const metrics = { pauses: 0 };
+  const owner = { principal: 'a', isOpen: true, mayWait: true, resuming: () => isRead };
+  /** Whether it is to be read when nothing is in the way. */
+  let isRead: boolean;
+  /** What its socket was told. */
+  let told: string[];
+  let backpressure: Backpressure;
+  beforeEach(() => {
+    queue.bytes = 0;
+    metrics.pauses = 0;
+    owner.isOpen = true;
+    owner.mayWait = true;
+    isRead = true;
+    told = [];
+    backpressure = make(SEND_LIMIT);
+  });
+
+  function make(sendLimit: number): Backpressure {
+    const socket = { pause: () => told.push('pause'), resume: () => told.push('resume') };
+    return new Backpressure({ sendLimit }, { socket: socket as never, queue, metrics, owner });
+  }
+
+  /** Something that is waited for, and what ends that. */
+  function destination(): Pressure & { low(): void } {
+    let waiting: (() => void)[] = [];
+    return {
+      isHigh: true,
+      onceLow: (fn) => void waiting.push(fn),
+      low: () => {
+        for (const fn of waiting.splice(0)) fn();
+        waiting = [];
+      },
+    };
+  }
+
+  // Limits: link-gateway/src/limits.ts HIGH_WATER_BYTES
+  it('makes others wait from its high-water mark on, or from a quarter of a small limit', () => {
+    queue.bytes = HIGH_WATER_BYTES;
+    expect(backpressure.isHigh).toBe(false);
+    queue.bytes++;
+    expect(backpressure.isHigh).toBe(true);
+    const small = make(4000);
+    queue.bytes = 1000;
+    expect(small.isHigh).toBe(false);
+    queue.bytes++;
+    expect(small.isHigh).toBe(true);
+    // Nobody waits for one that has ended.
+    owner.isOpen = false;
+    expect([backpressure.isHigh, small.isHigh]).toEqual([false, false]);
+  });
+
+  it('lets them go on at a quarter of the mark, once, or when it ends', () => {
+    let went = 0;
+    backpressure.onceLow(() => went++);
+    expect(went).toBe(1);
+    queue.bytes = HIGH_WATER_BYTES + 1;
+    backpressure.onceLow(() => went++);
+    queue.bytes = HIGH_WATER_BYTES / 4 + 1;
+    backpressure.drained();
+    expect(went).toBe(1);
+    queue.bytes--;
+    backpressure.drained();
+    backpressure.drained();
+    expect(went).toBe(2);
+    queue.bytes = HIGH_WATER_BYTES + 1;
+    backpressure.onceLow(() => went++);
+    owner.isOpen = false;
+    backpressure.drained();
+    expect(went).toBe(3);
+  });
+
+  it('is not read while half of what may wait for it waits, and again at a quarter', () => {
+    queue.bytes = SEND_LIMIT / 2;
+    backpressure.queued();
+    expect(told).toEqual([]);
+    queue.bytes++;
+    backpressure.queued();
+    backpressure.queued();
+    expect([told, backpressure.isPaused, backpressure.pauses]).toEqual([['pause'], true, 1]);
+    queue.bytes = SEND_LIMIT / 4;
+    backpressure.drained();
+    expect(told).toEqual(['pause']);
+    queue.bytes--;
+    backpressure.drained();
+    expect([told, backpressure.isPaused]).toEqual([['pause', 'resume'], false]);
+  });
+
+  it('is not read while it sends to somebody who does not read, whoever else does', () => {
+    const [one, other] = [destination(), destination()];
+    backpressure.pauseFor(one);
+    backpressure.pauseFor(one);
+    backpressure.pauseFor(other);
+    expect([told, metrics.pauses]).toEqual([['pause'], 2]);
+    one.low();
+    expect(told).toEqual(['pause']);
+    other.low();
+    expect(told).toEqual(['pause', 'resume']);
+  });
+
+  it('waits for nobody where it must not, and not any more when it is told so', () => {
+    owner.mayWait = false;
+    backpressure.pauseFor(destination());
+    expect([told, backpressure.isPaused]).toEqual([[], false]);
+    owner.mayWait = true;
+    backpressure.pauseFor(destination());
+    backpressure.waitForNobody();
+    expect([told, backpressure.isPaused]).toEqual([['pause', 'resume'], false]);
+  });
+
+  it('whose socket has closed is not read again', () => {
+    backpressure.pauseFor(destination());
+    isRead = false;
+    backpressure.waitForNobody();
+    expect(told).toEqual(['pause']);
+  });
+
+  it('tells once that something has drained', () => {
+    let drained = 0;
+    backpressure.onceDrained(() => drained++);
+    backpressure.drained();
+    backpressure.drained();
+    expect(drained).toBe(1);
+  });
+});

@@ -1,0 +1,117 @@
+import { FakeClock } from '@spanmesh/runtime/fake-clock';
+import { beforeEach, describe, expect, it } from 'vitest';
+import type { Peer, Relay, RelaySource } from '../peers/peer.ts';
+import { spanPayload } from '../testing/gateway.fixture.ts';
+import type { LinkidRoute } from './linkid-route.ts';
+import { useOf } from './relay-use.ts';
+import type { ReturnPathUser } from './return-path-user.ts';
+import { ReturnPaths } from './return-paths.ts';
+
+const IDLE_MS = 10_000;
+/** Offset of dist in the payload of a LNK_SPAN. */
+const DIST = 48;
+
+describe('return paths', () => {
+  let clock: FakeClock;
+  let paths: ReturnPaths;
+  /** The relay that is the next return path; null: there can be none. */
+  let next: Relay | null;
+  let closed: Relay[];
+  const peer = {} as Peer;
+  const user = {} as ReturnPathUser;
+  beforeEach(() => {
+    clock = new FakeClock();
+    closed = [];
+    next = relay();
+    const relays = { returnPath: () => next, closeUnused: (one: Relay) => void closed.push(one) };
+    paths = new ReturnPaths({ idleMs: IDLE_MS }, { relays, clock });
+  });
+
+  function relay(): Relay {
+    return { tx: {}, wanted: false, closed: false, use: null } as unknown as Relay;
+  }
+
+  function source(dist = 0): RelaySource {
+    const payload = Buffer.from(spanPayload('linkid'));
+    payload.writeInt32LE(dist, DIST);
+    return { payload } as unknown as RelaySource;
+  }
+
+  function open(dist = 0): Relay | null {
+    return paths.open(source(dist), peer, user, clock.now());
+  }
+
+  // Limits: routing/return-paths.ts MAX_DIST
+  it('lead to links up to dist 16', () => {
+    expect(open(16)).toBe(next);
+    expect(open(17)).toBeNull();
+    expect(paths.onDemand).toBe(1);
+  });
+
+  it('are none where there is no relay, or none that is open on the wire', () => {
+    next = { ...relay(), tx: null } as Relay;
+    expect(open()).toBeNull();
+    next = null;
+    expect([open(), paths.onDemand, clock.pending]).toEqual([null, 0, 0]);
+  });
+
+  it('stay while they are used, and are closed when nobody has used them for a while', () => {
+    const one = open()!;
+    clock.advance(10 * IDLE_MS);
+    expect(closed).toEqual([]);
+    paths.release(one, user, clock.now());
+    clock.advance(IDLE_MS - 1);
+    expect(closed).toEqual([]);
+    clock.advance(IDLE_MS);
+    expect([closed, paths.onDemand, clock.pending]).toEqual([[one], 0, 0]);
+  });
+
+  it('count as used when they were last, whoever lets go of them first', () => {
+    const one = open()!;
+    const other = {} as ReturnPathUser;
+    paths.open(source(), peer, other, clock.now());
+    clock.advance(1000);
+    paths.release(one, user, 1000);
+    paths.release(one, other, 500);
+    paths.release(one, other, 5000);
+    expect(useOf(one).usedAt).toBe(1000);
+  });
+
+  it('that topology wants are left to it, and looked at once it does not any more', () => {
+    const one = open()!;
+    Object.assign(one, { wanted: true });
+    paths.release(one, user, 0);
+    clock.advance(2 * IDLE_MS);
+    expect([closed, paths.onDemand, clock.pending]).toEqual([[], 0, 0]);
+    paths.open(source(), peer, user, clock.now());
+    Object.assign(one, { wanted: false });
+    paths.release(one, user, clock.now());
+    clock.advance(2 * IDLE_MS);
+    expect(closed).toEqual([one]);
+  });
+
+  it('that have closed are forgotten', () => {
+    const one = open()!;
+    Object.assign(one, { closed: true });
+    clock.advance(IDLE_MS);
+    expect([closed, paths.onDemand, clock.pending]).toEqual([[], 0, 0]);
+  });
+
+  it('of routes: those that are idle close, those that carry something do not', () => {
+    const route = (of: { open: number; usedAt: number }) => {
+      const made = Object.assign({ ...of }, { close: () => void paths.routes.delete(made as unknown as LinkidRoute) });
+      paths.add(made as unknown as LinkidRoute);
+      return made;
+    };
+    route({ open: 0, usedAt: 0 });
+    const busy = route({ open: 1, usedAt: 0 });
+    clock.advance(IDLE_MS);
+    expect([...paths.routes]).toEqual([busy]);
+    busy.open = 0;
+    clock.advance(IDLE_MS);
+    expect([paths.routes.size, clock.pending]).toEqual([0, 0]);
+    route({ open: 1, usedAt: 0 });
+    paths.stop();
+    expect(clock.pending).toBe(0);
+  });
+});

@@ -1,0 +1,121 @@
+import { DBG_SHELL } from '@spanmesh/dmsg/command';
+import { LINKID } from '@spanmesh/dmsg/dialect';
+import { decodeShellText, shellAux } from '@spanmesh/dmsg/payload/dbg-shell';
+import { RecordingSide } from '@spanmesh/dmsg/recording-side.fixture';
+import { FakeClock } from '@spanmesh/runtime/fake-clock';
+import { beforeEach, describe, expect, it } from 'vitest';
+import type { Connection } from '../connection/connection.ts';
+import { SHELL_PACE_BYTES, SHELL_QUEUE_LENGTH, SHELL_TEXT_BYTES, SHELL_TREE_MS } from '../limits.ts';
+import { GatewayMetrics } from '../metrics.ts';
+import { Peer } from '../peers/peer.ts';
+import { Shell } from './shell.ts';
+import { ShellOutput } from './shell-output.ts';
+
+describe('the debug shell', () => {
+  let side: RecordingSide;
+  let clock: FakeClock;
+  let metrics: GatewayMetrics;
+  /** What of a connection it needs. */
+  let connection: {
+    endpoint: unknown;
+    dialect: 'linkid';
+    isOpen: boolean;
+    queuedBytes: number;
+    onceDrained(fn: () => void): void;
+  };
+  /** Those who wait for room. */
+  let waiting: (() => void)[];
+  beforeEach(() => {
+    side = new RecordingSide({ rules: LINKID });
+    clock = new FakeClock();
+    metrics = new GatewayMetrics();
+    waiting = [];
+    const { endpoint } = side;
+    const onceDrained = (fn: () => void) => void waiting.push(fn);
+    connection = { endpoint, dialect: 'linkid', isOpen: true, queuedBytes: 0, onceDrained };
+    const peer = new Peer(connection as unknown as Connection);
+    const never: AsyncIterable<never> = { [Symbol.asyncIterator]: () => ({ next: () => new Promise(() => {}) }) };
+    const shell = new Shell({
+      clock,
+      metrics,
+      treeSource: () => never,
+      dial: () => Promise.reject(new Error('nobody')),
+      relayMsgid: () => null,
+    });
+    side.onOneWay = (frame) => shell.oneWay(peer, frame, null);
+  });
+
+  /** What is said to a command at once, a line each; the end of the output is empty. */
+  function say(text: string): string[] {
+    side.hear(DBG_SHELL, { aux: shellAux(text) });
+    return lines();
+  }
+
+  function lines(): string[] {
+    return side.saidFrames().map((frame) => decodeShellText(frame).trimEnd());
+  }
+
+  // Limits: link-gateway/src/limits.ts SHELL_TEXT_BYTES
+  it('refuses commands of more than a kilobyte', () => {
+    expect(say('x'.repeat(SHELL_TEXT_BYTES))[0]).toMatch(/^Unrecognized command: x/);
+    expect(metrics.shellRefused).toBe(0);
+    expect(say('x'.repeat(SHELL_TEXT_BYTES + 1))).toEqual(['Command too long', '']);
+    expect([metrics.shellCommands, metrics.shellRefused]).toEqual([2, 1]);
+  });
+
+  // Limits: link-gateway/src/limits.ts SHELL_QUEUE_LENGTH
+  it('lets so many commands wait for the one that runs, and refuses more', async () => {
+    expect(say('tree')).toEqual([]);
+    for (let n = 0; n < SHELL_QUEUE_LENGTH; n++) expect(say('nonsense')).toEqual([]);
+    expect(say('nonsense')).toEqual(['Too many commands', '']);
+    expect(metrics.shellRefused).toBe(1);
+    // Topology has its time, and then all that waits is answered.
+    clock.advance(SHELL_TREE_MS);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(lines().filter((line) => line.startsWith('Unrecognized'))).toHaveLength(SHELL_QUEUE_LENGTH);
+    expect(clock.pending).toBe(0);
+  });
+
+  it('says that topology cannot be reached, and ends the output', async () => {
+    say('tree');
+    clock.advance(SHELL_TREE_MS - 1);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(lines()).toEqual([]);
+    clock.advance(1);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(lines()).toEqual(['The tree is not available: topology cannot be reached', '']);
+  });
+
+  it('knows its commands by their first word, and an empty one for nothing', () => {
+    expect(say('help').slice(0, -1)).toHaveLength(3);
+    expect(say('  help  me ')).toHaveLength(4);
+    expect(say('   ')).toEqual(['']);
+  });
+
+  it('says nothing to a peer that has gone, and leaves its commands alone', () => {
+    connection.isOpen = false;
+    expect(say('help')).toEqual([]);
+  });
+
+  // Limits: link-gateway/src/limits.ts SHELL_PACE_BYTES
+  it('waits for the peer to read while much waits for it', async () => {
+    const output = new ShellOutput(connection as unknown as Connection, null, null);
+    connection.queuedBytes = SHELL_PACE_BYTES;
+    await output.room();
+    connection.queuedBytes++;
+    let hasRoom = false;
+    const room = output.room().then(() => {
+      hasRoom = true;
+    });
+    for (let n = 0; n < 2; n++) {
+      await new Promise((resolve) => setImmediate(resolve));
+      expect([hasRoom, waiting.length]).toEqual([false, 1]);
+      // A little is gone, and not enough.
+      waiting.splice(0)[0]?.();
+    }
+    await new Promise((resolve) => setImmediate(resolve));
+    connection.queuedBytes--;
+    waiting.splice(0)[0]?.();
+    await room;
+  });
+});

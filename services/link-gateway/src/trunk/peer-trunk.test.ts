@@ -1,0 +1,222 @@
+import { FakeClock } from '@spanmesh/runtime/fake-clock';
+import { ProtocolRule } from '@spanmesh/runtime/grpc/protocol-version';
+import { createLogger } from '@spanmesh/runtime/log/logger';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { Flow } from '../connection/flow.ts';
+import { FIRST_BACKOFF_MS, LOST_BACKOFF_MS, MAX_BACKOFF_MS, OPEN_TIMEOUT_MS, UNREACHABLE_AFTER_MS } from './limits.ts';
+import { PeerTrunk } from './peer-trunk.ts';
+import { Tokens } from './tokens.ts';
+import { FakeTerminal } from './trunk.fixture.ts';
+import { TrunkError, type TrunkErrorCode } from './trunk-error.ts';
+import { TrunkMetrics } from './trunk-metrics.ts';
+import { WindowShares } from './window-shares.ts';
+
+const logger = createLogger({ level: 'silent', service: 'test' });
+const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+describe('a trunk that cannot be opened', () => {
+  let clock: FakeClock;
+  let metrics: TrunkMetrics;
+  let tokens: Tokens;
+  let trunk: PeerTrunk;
+  /** When the other side was asked, ms. */
+  let asked: number[];
+  /** What it answers; null: nothing. */
+  let answer: TrunkErrorCode | null;
+  /** What the trunk has told: that something has changed, that we were declared dead, that nothing is open on it. */
+  let told: string[];
+  beforeEach(() => {
+    clock = new FakeClock();
+    metrics = new TrunkMetrics();
+    tokens = new Tokens(clock);
+    asked = [];
+    answer = 'unreachable';
+    told = [];
+    trunk = make('b.00000001');
+  });
+
+  function make(gateway: string): PeerTrunk {
+    const terminal = new FakeTerminal();
+    return new PeerTrunk(gateway, {
+      self: () => 'a.00000001',
+      clock,
+      logger,
+      metrics,
+      tokens,
+      terminal,
+      destinations: terminal,
+      flow: new Flow(),
+      shares: new WindowShares({ sendLimit: 1 << 24 }),
+      isProtected: false,
+      flushLater: () => {},
+      random: () => 0,
+      tls: null,
+      protocol: new ProtocolRule({ own: 1 }, { logger, clock }),
+      ask: (_address, _request, signal) => {
+        asked.push(clock.now());
+        if (answer !== null) return Promise.reject(new TrunkError(answer));
+        return new Promise((_, reject) => {
+          signal.addEventListener('abort', () => reject(new TrunkError('timeout')), { once: true });
+        });
+      },
+      changed: () => void told.push('changed'),
+      declaredDead: () => void told.push('declared dead'),
+      down: () => void told.push('down'),
+    });
+  }
+
+  const use = () => trunk.route(1, 'circuit', null, 0);
+
+  /** Lets time go by, step by step, with all that it leads to. */
+  async function advance(ms: number): Promise<void> {
+    const end = clock.now() + ms;
+    await settle();
+    for (let next = clock.nextAt(); next !== null && next <= end; next = clock.nextAt()) {
+      clock.advance(next - clock.now());
+      await settle();
+    }
+    clock.advance(end - clock.now());
+  }
+
+  // Limits: trunk/limits.ts MAX_BACKOFF_MS
+  it('is tried again soon at first, later and later once the other gateway counts as unreachable, every five seconds at last', async () => {
+    trunk.listed('192.0.2.1:1');
+    use();
+    await advance(60_000);
+    const pauses = asked.map((at, i) => at - (asked[i - 1] ?? at)).slice(1);
+    const lost = pauses.filter((_, i) => asked[i]! < UNREACHABLE_AFTER_MS);
+    expect(pauses[0]).toBe(FIRST_BACKOFF_MS);
+    expect(Math.max(...lost.slice(0, -1))).toBe(LOST_BACKOFF_MS);
+    expect(pauses.slice(-3)).toEqual([MAX_BACKOFF_MS, MAX_BACKOFF_MS, MAX_BACKOFF_MS]);
+    expect(Math.max(...pauses)).toBe(MAX_BACKOFF_MS);
+    expect(metrics.lost['not-opened']).toBe(asked.length);
+  });
+
+  it('is said to be out of reach once, after two seconds, and takes nothing meanwhile', async () => {
+    trunk.listed('192.0.2.1:1');
+    expect(use()).not.toBeNull();
+    await advance(UNREACHABLE_AFTER_MS - 1);
+    expect([trunk.isUnreachable, told.includes('changed'), use()]).toEqual([false, false, null]);
+    await advance(1);
+    expect([trunk.isUnreachable, told.filter((one) => one === 'changed')]).toEqual([true, ['changed']]);
+    await advance(60_000);
+    expect(told.filter((one) => one === 'changed')).toHaveLength(1);
+  });
+
+  it('is tried anew at once at another address, and not at an empty one', async () => {
+    trunk.listed('192.0.2.1:1');
+    use();
+    await advance(30_000);
+    const before = asked.length;
+    trunk.listed('192.0.2.1:1');
+    expect(asked).toHaveLength(before);
+    trunk.listed('192.0.2.2:1');
+    expect(asked).toHaveLength(before + 1);
+    await advance(FIRST_BACKOFF_MS);
+    expect(asked).toHaveLength(before + 2);
+    trunk.listed('');
+    await advance(60_000);
+    expect(asked.length).toBeLessThanOrEqual(before + 3);
+  });
+
+  it('is not tried where topology names no address', async () => {
+    expect(use()).toBeNull();
+    expect([trunk.kind, trunk.isListed]).toEqual(['idle', false]);
+    trunk.listed('');
+    expect([use(), trunk.kind, trunk.isListed]).toEqual([null, 'down', true]);
+    await advance(UNREACHABLE_AFTER_MS);
+    expect([asked, trunk.isUnreachable]).toEqual([[], true]);
+  });
+
+  it('is given up when nobody answers in time', async () => {
+    answer = null;
+    trunk.listed('192.0.2.1:1');
+    const route = use();
+    await advance(OPEN_TIMEOUT_MS - 1);
+    expect([trunk.kind, trunk.openCount, route?.ended]).toEqual(['opening', 1, false]);
+    await advance(1);
+    expect([trunk.kind, trunk.openCount, route?.ended]).toEqual(['down', 0, true]);
+    // No timer of the attempt is left: those of the next one, and of being out of reach.
+    expect(clock.pending).toBe(2);
+  });
+
+  it('leaves it to the other side if that opens one, too, and waits for it for a while', async () => {
+    answer = 'already-exists';
+    trunk.listed('192.0.2.1:1');
+    use();
+    await settle();
+    expect(trunk.kind).toBe('expecting');
+    await advance(OPEN_TIMEOUT_MS - 1);
+    expect(trunk.kind).toBe('expecting');
+    await advance(1);
+    expect(trunk.kind).toBe('down');
+  });
+
+  it('tells that the other side knows this gateway as dead', async () => {
+    answer = 'declared-dead';
+    trunk.listed('192.0.2.1:1');
+    use();
+    await settle();
+    expect(told).toContain('declared dead');
+  });
+
+  it('closes for good: nothing of it is left, and nothing comes back', async () => {
+    answer = null;
+    trunk.listed('192.0.2.1:1');
+    const route = use();
+    trunk.close('gone');
+    trunk.close('gone');
+    await settle();
+    expect([trunk.kind, route?.ended, trunk.isListed, use()]).toEqual(['closed', true, false, null]);
+    expect([metrics.lost.gone, tokens.size, clock.pending]).toEqual([1, 0, 0]);
+    expect(() => trunk.asked()).toThrow(expect.objectContaining({ code: 'stopping' }));
+    trunk.listed('192.0.2.2:1');
+    await advance(60_000);
+    expect(asked).toHaveLength(1);
+  });
+
+  it('that is out of reach is not, once it is closed or this gateway has another id', async () => {
+    trunk.listed('192.0.2.1:1');
+    use();
+    await advance(30_000);
+    expect(trunk.isUnreachable).toBe(true);
+    trunk.close('gone');
+    expect([trunk.isUnreachable, clock.pending]).toEqual([false, 0]);
+  });
+
+  describe('that the other side asks for', () => {
+    it('has a token, one at a time, and is expected for a while', async () => {
+      const first = trunk.asked();
+      const second = trunk.asked();
+      expect([trunk.kind, tokens.size]).toEqual(['expecting', 1]);
+      expect([tokens.redeem(first), tokens.redeem(second)]).toEqual([null, 'b.00000001']);
+      await advance(OPEN_TIMEOUT_MS);
+      // Nobody has waited for it.
+      expect([trunk.kind, told]).toEqual(['idle', ['down']]);
+      expect(clock.pending).toBe(0);
+    });
+
+    it.each([
+      ['b.00000001', 'opening'],
+      ['0.00000001', 'expecting'],
+    ])('while we open one: that of the smaller id stays (we are a, it is %s)', async (gateway, kind) => {
+      answer = null;
+      trunk = make(gateway);
+      trunk.listed('192.0.2.1:1');
+      const route = use();
+      if (kind === 'opening') expect(() => trunk.asked()).toThrow(expect.objectContaining({ code: 'already-exists' }));
+      else trunk.asked();
+      await settle();
+      expect([trunk.kind, route?.ended]).toEqual([kind, false]);
+    });
+
+    it('makes a token that we gave before worth nothing when we open one ourselves', async () => {
+      answer = null;
+      const token = trunk.asked();
+      await advance(OPEN_TIMEOUT_MS);
+      trunk.listed('192.0.2.1:1');
+      use();
+      expect(tokens.redeem(token)).toBeNull();
+    });
+  });
+});

@@ -1,0 +1,99 @@
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { FakeClock } from '@spanmesh/runtime/fake-clock';
+import { createLogger } from '@spanmesh/runtime/log/logger';
+import { SettingError } from '@spanmesh/runtime/settings/setting';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { MAX_UNAUTHENTICATED, UNAUTHENTICATED_MS } from './limits.ts';
+import { Tokens } from './tokens.ts';
+import { TrunkListener } from './trunk-listener.ts';
+import { TrunkMetrics } from './trunk-metrics.ts';
+
+const logger = createLogger({ level: 'silent', service: 'test' });
+
+describe('the port for other gateways', () => {
+  let clock: FakeClock;
+  let tokens: Tokens;
+  let metrics: TrunkMetrics;
+  let listener: TrunkListener;
+  let port: number;
+  let accepted: { gateway: string; socket: Socket; rest: string }[];
+  let sockets: Socket[];
+  beforeEach(async () => {
+    clock = new FakeClock();
+    tokens = new Tokens(clock);
+    metrics = new TrunkMetrics();
+    accepted = [];
+    sockets = [];
+    listener = make('127.0.0.1');
+    port = await listener.start();
+  });
+  afterEach(() => {
+    listener.stop();
+    for (const socket of [...sockets, ...accepted.map(({ socket }) => socket)]) socket.destroy();
+  });
+
+  function make(host: string): TrunkListener {
+    return new TrunkListener(
+      { listen: { host, port: 0 }, setting: 'TEST' },
+      {
+        clock,
+        logger,
+        tokens,
+        tls: null,
+        metrics,
+        accepted: (gateway, socket, rest) => void accepted.push({ gateway, socket, rest: String(rest) }),
+      },
+    );
+  }
+
+  async function dial(): Promise<{ socket: Socket; closed: Promise<unknown> }> {
+    const socket = connect({ port, host: '127.0.0.1' });
+    socket.on('error', () => {}).resume();
+    sockets.push(socket);
+    const closed = once(socket, 'close');
+    await once(socket, 'connect');
+    return { socket, closed };
+  }
+
+  // Limits: trunk/limits.ts MAX_UNAUTHENTICATED
+  it('waits for the tokens of so many at a time, and closes others at once', async () => {
+    const waiting = await Promise.all(Array.from({ length: MAX_UNAUTHENTICATED }, dial));
+    await expect.poll(() => listener.unauthenticated).toBe(MAX_UNAUTHENTICATED);
+    expect(metrics.tokensRefused).toBe(0);
+    await (await dial()).closed;
+    expect([listener.unauthenticated, metrics.tokensRefused]).toEqual([MAX_UNAUTHENTICATED, 1]);
+    // Their time is over, and there is room again.
+    clock.advance(UNAUTHENTICATED_MS);
+    await Promise.all(waiting.map(({ closed }) => closed));
+    await expect.poll(() => listener.unauthenticated).toBe(0);
+    expect([clock.pending, metrics.tokensRefused]).toEqual([0, 1 + MAX_UNAUTHENTICATED]);
+    await dial();
+    await expect.poll(() => listener.unauthenticated).toBe(1);
+  });
+
+  it('hands a connection on with what came after its token, and counts it no more', async () => {
+    const { socket } = await dial();
+    socket.write(Buffer.concat([tokens.issue('b.00000001')!, Buffer.from('more')]));
+    await expect.poll(() => accepted.length).toBe(1);
+    expect(accepted[0]).toMatchObject({ gateway: 'b.00000001', rest: 'more' });
+    expect([listener.unauthenticated, clock.pending, tokens.size]).toEqual([0, 0, 0]);
+    listener.stop();
+    expect(accepted[0]?.socket.destroyed).toBe(false);
+  });
+
+  it('forgets who hangs up, and closes who waits when it stops', async () => {
+    const { socket } = await dial();
+    await expect.poll(() => listener.unauthenticated).toBe(1);
+    socket.end();
+    await expect.poll(() => listener.unauthenticated).toBe(0);
+    const { closed } = await dial();
+    await expect.poll(() => listener.unauthenticated).toBe(1);
+    listener.stop();
+    await closed;
+  });
+
+  it('is not open to others than this host without certificates', async () => {
+    await expect(make('0.0.0.0').start()).rejects.toThrow(SettingError);
+  });
+});
