@@ -40,6 +40,27 @@ export const EQUIVALENTS: readonly Equivalent[] = [
     why: 'Of no bytes no message is made.',
   },
   {
+    file: 'libs/spantree/src/model/filter-class.ts',
+    line: 'const bit = peerType < 32 ? this.#maskLo >>> peerType : this.#maskHi >>> (peerType - 32);',
+    kind: 'arithmetic',
+    replace: '(peerType) + (32)',
+    why: 'Shifts count modulo 32.',
+  },
+  {
+    file: 'libs/spantree/src/relay-batch.ts',
+    line: 'this.#lnkConns.length = 0;',
+    kind: 'constant',
+    replace: '(0 + 1)',
+    why: 'One that is named for longer is overwritten by the next.',
+  },
+  {
+    file: 'libs/spantree/src/relay-batch.ts',
+    line: 'this.#links.length = 0;',
+    kind: 'constant',
+    replace: '(0 + 1)',
+    why: 'One that is named for longer is overwritten by the next.',
+  },
+  {
     file: 'libs/spantree/src/selection.ts',
     line: 'this.#count = 0;',
     kind: 'constant',

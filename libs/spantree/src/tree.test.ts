@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { SpanTreeError } from './errors.ts';
-import { type Connection, type LnkConnFilter, type RelayDelta, type SpanKey, SpanTree } from './tree.ts';
+import { type Connection, type Link, type LnkConnFilter, type RelayDelta, type SpanKey, SpanTree } from './tree.ts';
 
 const NIL = '00000000-0000-0000-0000-000000000000';
 const CLUSTER = 'c1000001-0a0b-11e4-8a21-01a2b3c4d5e6';
@@ -266,6 +266,23 @@ describe('what comes and goes', () => {
     tree.removeConnection(connection);
     tree.setSuspect(connection, true);
     expect(connection.suspect).toBe(false);
+  });
+
+  it('has the relays of a node, and not what was refused or is of the other dialect', () => {
+    const tree = new SpanTree({ circuitWidth: 3 });
+    const links = [1, 2, 3].map((id) => tree.addLink(tree.addConnection('g', id), id, span));
+    const lnkConn = tree.addLnkConn(tree.addConnection('g', 9), 9, filter);
+    const linkid = tree.addLnkConn(tree.addConnection('g', 10), 10, { ...filter, dialect: 'linkid' });
+    const [first, second, third] = links as [Link, Link, Link];
+    expect(lnkConn.relaysOf(first.node)).toEqual([]);
+    tree.flush(ignored);
+    tree.refuse(lnkConn, second);
+    expect(new Set(lnkConn.relaysOf(first.node))).toEqual(new Set([first, third]));
+    expect([lnkConn.has(first), lnkConn.has(second)]).toEqual([true, false]);
+    expect([...second.refusals()]).toEqual([lnkConn]);
+    expect([linkid.relaysOf(first.node), linkid.has(first)]).toEqual([[], false]);
+    tree.removeLnkConn(lnkConn);
+    expect([lnkConn.relaysOf(first.node), lnkConn.has(first)]).toEqual([[], false]);
   });
 
   it('compares linkid without rnss and circuit with all of its 32 bits', () => {
