@@ -20,7 +20,7 @@ describe.each([
     return path;
   }
 
-  // Limits: access/secret-file.ts MAX_SECRET_FILE_BYTES
+  // Limits: secrets/secret-file.ts MAX_SECRET_FILE_BYTES
   it('reads a file of the largest size, and none that is a byte larger', async () => {
     expect(await read(file(MAX_SECRET_FILE_BYTES))).toHaveLength(MAX_SECRET_FILE_BYTES);
     const larger = file(MAX_SECRET_FILE_BYTES + 1);
