@@ -60,7 +60,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     rule: 'nobody known yet is not everybody',
-    file: `${TOPOLOGY}/leadership.ts`,
+    file: `${TOPOLOGY}/attach/leadership.ts`,
     find: 'this.#presence.isComplete && this.#roster.size > 0 && this.#roster',
     replace: 'this.#presence.isComplete && this.#roster',
     noticedBy: test(`${TOPOLOGY}/healing.test.ts`),
