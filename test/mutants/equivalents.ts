@@ -207,4 +207,25 @@ export const EQUIVALENTS: readonly Equivalent[] = [
     replace: '(0 + 1)',
     why: 'Each flush walks before it looks at what was taken.',
   },
+  {
+    file: 'libs/spantree/src/model/filter-class.ts',
+    line: 'const bit = peerType < 32 ? this.#maskLo >>> peerType : this.#maskHi >>> (peerType - 32);',
+    kind: 'arithmetic',
+    replace: '(peerType) + (32)',
+    why: 'Shifts count modulo 32.',
+  },
+  {
+    file: 'libs/spantree/src/relay-batch.ts',
+    line: 'this.#lnkConns.length = 0;',
+    kind: 'constant',
+    replace: '(0 + 1)',
+    why: 'One that is named for longer is overwritten by the next.',
+  },
+  {
+    file: 'libs/spantree/src/relay-batch.ts',
+    line: 'this.#links.length = 0;',
+    kind: 'constant',
+    replace: '(0 + 1)',
+    why: 'One that is named for longer is overwritten by the next.',
+  },
 ];

@@ -84,7 +84,7 @@ function candidates(name: string, since: string | null, scratch: Scratch): Candi
   const changed = since === null ? null : changedLines(git('diff', '-U0', since, '--', `${name}/src`));
   const files = git('ls-files', `${name}/src`)
     .split('\n')
-    .filter((file) => /\.ts$/.test(file) && !/\.(test|fixture)\.ts$|-contract\.ts$/.test(file));
+    .filter((file) => /\.ts$/.test(file) && !/\.(test|fixture)\.ts$|-contract\.ts$|\/testing\//.test(file));
   return files.flatMap((file) => {
     const lines = changed?.get(file);
     if (changed !== null && lines === undefined) return [];

@@ -49,6 +49,8 @@ export async function run(options: RunOptions): Promise<Outcome> {
       await world.round(steps);
       await world.quiet();
     }
+    world.kernel.note('everybody goes');
+    await world.deserted();
   } catch (error) {
     if (!(error instanceof Finding)) throw error;
     finding = error.message;

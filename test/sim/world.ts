@@ -1,10 +1,14 @@
 import { Metadata, type ServiceError } from '@grpc/grpc-js';
+import { KEPT as GATEWAY_KEPT } from '@spanmesh/link-gateway/gateway-service';
 import { MAX_DRAINS } from '@spanmesh/link-gateway/limits';
 import type { DrainProgress } from '@spanmesh/proto/v1/gateway_control';
 import { TopologyClient } from '@spanmesh/proto/v1/topology';
 import { Dialect } from '@spanmesh/proto/v1/types';
 import { VolconfClient } from '@spanmesh/proto/v1/volconf';
 import { createClient } from '@spanmesh/runtime/grpc/grpc-client';
+import { type Explained, leftIn } from '@spanmesh/runtime/table-sizes';
+import { KEPT as TOPOLOGY_KEPT } from '@spanmesh/topology/core';
+import { KEPT as VOLCONF_KEPT } from '@spanmesh/volconf/term';
 import { Random } from '../fuzz/random.ts';
 import type { HeldRelay } from '../peer/live-peer.ts';
 import { differences, treesOf } from '../peer/trees.ts';
@@ -88,6 +92,8 @@ export class World implements PeerWatch {
   #ordered = new Set<SimTarget>();
   readonly #stopping = new Set<string>();
   #isAsking = false;
+  /** Everybody goes: whatever ends has this reason. */
+  #isDeserted = false;
   #storeTrustedFrom = 0;
   #quietAt = 0;
   /** Peers that do not answer, read or stay as they should, and when the last of that was over. */
@@ -183,6 +189,23 @@ export class World implements PeerWatch {
     }
   }
 
+  /** Lets all peers go, and waits until nothing is left of them in any table. @throws Finding: what is, after all patience. */
+  async deserted(): Promise<void> {
+    const { kernel } = this;
+    this.#isDeserted = true;
+    for (const peer of this.peers) peer.go('leave');
+    this.#orderTargets();
+    const began = kernel.now;
+    for (;;) {
+      const nextLook = kernel.now + LOOK_MS;
+      await kernel.run(() => this.wrong.length > 0 || kernel.now >= nextLook);
+      this.#throwIfWrong();
+      const found = [...this.running].flatMap(([name, { service }]) => leftAt(service).map((one) => `${name}: ${one}`));
+      if (found.length === 0) return;
+      if (kernel.now - began > PATIENCE_MS) throw new Finding(found.slice(0, MOST_SAID).join('\n'));
+    }
+  }
+
   /** Transactions answered, for who wants to see that there are any. */
   get answered(): number {
     return this.peers.reduce((sum, { answered }) => sum + answered, 0);
@@ -219,7 +242,7 @@ export class World implements PeerWatch {
 
   /** architecture.md, "What must always hold" 4: what a fault does not touch, it does not harm. */
   #mustHaveReason(harm: Harm, peer: SimPeer, witness: number | null, what: string): void {
-    if (witness === null) return;
+    if (witness === null || this.#isDeserted) return;
     const owner = this.peers.find(({ name }) => name === `witness-${witness}`);
     const at = peer.part.witness?.gateway;
     const from = owner?.part.witness?.gateway;
@@ -256,7 +279,7 @@ export class World implements PeerWatch {
 
   /** What volconf has had dialled, and stood when all was well, stays unless something has happened to it. */
   #dialledLost({ name }: SimTarget, { gateway, since }: Lost): void {
-    if (since >= this.#quietAt || this.#touches.excuseDialled(gateway)) return;
+    if (this.#isDeserted || since >= this.#quietAt || this.#touches.excuseDialled(gateway)) return;
     this.wrong.push(`${name}: the connection that ${gateway} has dialled was closed, which nothing has touched`);
   }
 
@@ -291,11 +314,13 @@ export class World implements PeerWatch {
       const { name, path } = target;
       const dialect = target.dialect === 'linkid' ? Dialect.DIALECT_LINKID : Dialect.DIALECT_CIRCUIT;
       const deadline = this.#checker.wall() + ORDER_MS;
-      client.setTarget({ name, path, dialect }, new Metadata(), { deadline }, (error: ServiceError | null) => {
+      const done = (error: ServiceError | null): void => {
         client.close();
         if (error === null) this.#ordered.add(target);
         else kernel.after(this.#checker, ORDER_MS / 4, () => this.#order(target));
-      });
+      };
+      if (this.#isDeserted) client.removeTarget({ name }, new Metadata(), { deadline }, done);
+      else client.setTarget({ name, path, dialect }, new Metadata(), { deadline }, done);
     });
   }
 
@@ -665,6 +690,32 @@ export class World implements PeerWatch {
       this.wrong.push(`${name} has closed ${service.gateway.counters.closed.drain} connections for drains of ${ended}`);
     }
     return [];
+  }
+}
+
+/** What services have of each other, and of whoever follows the API, while they run. */
+const SERVICES: Explained = {
+  gateways: 'they are attached',
+  queues: 'one each',
+  streams: 'one each',
+  watches: 'somebody follows the API',
+  mediaWatches: 'volconf watches each gateway',
+  drains: 'the last ones of each gateway are shown',
+};
+
+/** Tables that have entries though all peers have gone, and the targets of volconf. */
+function leftAt(service: Service): string[] {
+  switch (service.kind) {
+    case 'gateway': {
+      const { gateway } = service;
+      return leftIn(gateway.tables(), { ...GATEWAY_KEPT, ...SERVICES });
+    }
+    case 'topology':
+      return leads(service) ? leftIn(service.topology.core.tables(), { ...TOPOLOGY_KEPT, ...SERVICES }) : [];
+    case 'volconf': {
+      const { term } = service.volconf;
+      return term === null ? [] : leftIn(term.tables(), { ...VOLCONF_KEPT, ...SERVICES });
+    }
   }
 }
 

@@ -1,6 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { SpanTreeError } from './errors.ts';
-import { type Connection, type LnkConnFilter, type RelayDelta, type SpanKey, SpanTree } from './tree.ts';
+import {
+  type Connection,
+  type Link,
+  type LnkConn,
+  type LnkConnFilter,
+  type RelayDelta,
+  type SpanKey,
+  SpanTree,
+} from './tree.ts';
 
 const NIL = '00000000-0000-0000-0000-000000000000';
 const CLUSTER = 'c1000001-0a0b-11e4-8a21-01a2b3c4d5e6';
@@ -173,6 +181,37 @@ describe('flush', () => {
   });
 });
 
+describe('within a flush', () => {
+  const changes: [string, (tree: SpanTree, of: { connection: Connection; link: Link; lnkConn: LnkConn }) => unknown][] =
+    [
+      ['addConnection', (tree) => tree.addConnection('g', 9)],
+      ['removeConnection', (tree, { connection }) => tree.removeConnection(connection)],
+      ['setSuspect', (tree, { connection }) => tree.setSuspect(connection, true)],
+      ['addLnkConn', (tree, { connection }) => tree.addLnkConn(connection, 9, filter)],
+      ['removeLnkConn', (tree, { lnkConn }) => tree.removeLnkConn(lnkConn)],
+      ['addLink', (tree, { connection }) => tree.addLink(connection, 9, span)],
+      ['removeLink', (tree, { link }) => tree.removeLink(link)],
+      ['refuse', (tree, { lnkConn, link }) => tree.refuse(lnkConn, link)],
+      ['setUnreachable', (tree) => tree.setUnreachable('g', new Set(['h']))],
+      ['setHeld', (tree) => tree.setHeld('g', true)],
+      ['forgetRelays', (tree, { lnkConn }) => tree.forgetRelays(lnkConn)],
+      ['adoptRelay', (tree, { lnkConn, link }) => tree.adoptRelay(lnkConn, link)],
+      ['adoptRefusal', (tree, { lnkConn, link }) => tree.adoptRefusal(lnkConn, link)],
+      ['holdCluster', (tree) => tree.holdCluster(span)],
+      ['releaseCluster', (tree, { link }) => tree.releaseCluster(link.node.cluster)],
+      ['flush', (tree) => tree.flush(ignored)],
+    ];
+  it.each(changes)('%s is refused', (_, change) => {
+    const tree = new SpanTree();
+    const connection = tree.addConnection('g', 1);
+    const link = tree.addLink(connection, 1, span);
+    const lnkConn = tree.addLnkConn(tree.addConnection('g', 2), 2, filter);
+    expect(code(() => tree.flush({ open: () => change(tree, { connection, link, lnkConn }), close: () => {} }))).toBe(
+      'reentrant',
+    );
+  });
+});
+
 describe('what is gone', () => {
   it('may still be named in reports, to no effect', () => {
     const tree = new SpanTree();
@@ -266,6 +305,23 @@ describe('what comes and goes', () => {
     tree.removeConnection(connection);
     tree.setSuspect(connection, true);
     expect(connection.suspect).toBe(false);
+  });
+
+  it('has the relays of a node, and not what was refused or is of the other dialect', () => {
+    const tree = new SpanTree({ circuitWidth: 3 });
+    const links = [1, 2, 3].map((id) => tree.addLink(tree.addConnection('g', id), id, span));
+    const lnkConn = tree.addLnkConn(tree.addConnection('g', 9), 9, filter);
+    const linkid = tree.addLnkConn(tree.addConnection('g', 10), 10, { ...filter, dialect: 'linkid' });
+    const [first, second, third] = links as [Link, Link, Link];
+    expect(lnkConn.relaysOf(first.node)).toEqual([]);
+    tree.flush(ignored);
+    tree.refuse(lnkConn, first);
+    expect(new Set(lnkConn.relaysOf(first.node))).toEqual(new Set([second, third]));
+    expect([lnkConn.has(first), lnkConn.has(second)]).toEqual([false, true]);
+    expect([[...first.refusals()], [...second.refusals()]]).toEqual([[lnkConn], []]);
+    expect([linkid.relaysOf(first.node), linkid.has(first)]).toEqual([[], false]);
+    tree.removeLnkConn(lnkConn);
+    expect([lnkConn.relaysOf(first.node), lnkConn.has(first)]).toEqual([[], false]);
   });
 
   it('compares linkid without rnss and circuit with all of its 32 bits', () => {

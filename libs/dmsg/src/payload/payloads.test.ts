@@ -129,6 +129,12 @@ describe('BLK', () => {
     );
   });
 
+  it('fields stand where the protocol says', () => {
+    const words = Uint32Array.from([1, 2, 3, 4, 5, 6, ...Array(10).fill(0)]);
+    const io = { keyidLo: 1, keyidHi: 2, offsetLo: 3, offsetHi: 4, bytes: 5, flags: 6 };
+    expect(decoded<BlkIo>(CIRCUIT, send(BLK_READ, new Uint8Array(words.buffer)), decodeBlkIo)).toEqual(io);
+  });
+
   it('is refused when the header has no room for it', () => {
     const ping = encodeMessage({ rules: CIRCUIT, cmd: LNK_PING, salt: 0 });
     for (const decode of [decodeBlkOpen, decodeBlkIo, decodeBlkError, decodeVolconf]) {

@@ -90,6 +90,14 @@ describe('whoever goes through the tree slowly', () => {
     expect(told).toMatchObject([{ relays: 1 }, { node: link.node, relays: 2 }]);
   });
 
+  it('is told of a refusal that is adopted for a pair without a relay', () => {
+    const other = tree.addLnkConn(tree.addConnection('g', 3), 4, filter);
+    tree.adoptRefusal(other, link);
+    expect(told).toMatchObject([{ node: link.node, refused: 0 }]);
+    tree.adoptRefusal(other, link);
+    expect(told).toHaveLength(1);
+  });
+
   it('is told nothing of what changes nothing', () => {
     tree.setSuspect(owner, false);
     tree.adoptRelay(lnkConn, link);

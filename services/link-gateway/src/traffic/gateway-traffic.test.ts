@@ -3,9 +3,13 @@ import type { Dialect } from '@spanmesh/dmsg/dialect';
 import { CORE_HEADER_BYTES, padded } from '@spanmesh/dmsg/header';
 import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
 import { ListGatewayTrafficRequest, type TrafficCounters, TrafficKind } from '@spanmesh/proto/v1/traffic';
+import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { afterEach, describe, expect, it } from 'vitest';
+import type { TrafficCounts } from '../connection/traffic-counts.ts';
 import { type Member, Mesh } from '../routing/mesh.fixture.ts';
+import type { RouteClasses } from '../routing/route-class.ts';
 import type { TestGateway } from '../testing/gateway.fixture.ts';
+import { GatewayTraffic } from './gateway-traffic.ts';
 
 let mesh: Mesh | undefined;
 afterEach(async () => {
@@ -232,6 +236,25 @@ function credits(at: TestGateway, direction: 'in' | 'out'): number {
 }
 
 describe('a list of counters', () => {
+  // Limits: link-gateway/src/limits.ts MAX_TRAFFIC_PAGE
+  it('has 500 of them on a page at most', () => {
+    const traffic = (connections: number) =>
+      new GatewayTraffic({
+        gateway: () => 'gw.1',
+        connections: new Map(),
+        trunks: () => Array.from({ length: connections }, (_, n) => [`gw-${n}.1`, {} as TrafficCounts]),
+        classes: {} as RouteClasses,
+        clock: new FakeClock(),
+      });
+    const page = (trunks: number, pageSize: number) => {
+      const request = ListGatewayTrafficRequest.fromPartial({ pageSize, kinds: [TrafficKind.TRAFFIC_KIND_TRUNK] });
+      const { counters, more } = traffic(trunks).list(request);
+      return [counters.length, more];
+    };
+    expect([page(500, 0), page(500, 501)]).toEqual(Array(2).fill([500, false]));
+    expect([page(501, 0), page(501, 501)]).toEqual(Array(2).fill([500, true]));
+  });
+
   it('is in order of kind and number, in pages that leave nothing out', async () => {
     mesh = await Mesh.start();
     const { gateway } = mesh;

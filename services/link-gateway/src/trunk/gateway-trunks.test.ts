@@ -2,7 +2,14 @@ import { connect } from 'node:net';
 import { BLK_READ, DELETE, LNK_PING } from '@spanmesh/dmsg/command';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { MAX_DEAD_GATEWAYS } from '../limits.ts';
-import { QUEUE_HIGH_BYTES, TOKEN_BYTES, UNAUTHENTICATED_MS, WAITING_LIMIT_BYTES, WINDOW_BYTES } from './limits.ts';
+import {
+  MAX_TRUNKS,
+  QUEUE_HIGH_BYTES,
+  TOKEN_BYTES,
+  UNAUTHENTICATED_MS,
+  WAITING_LIMIT_BYTES,
+  WINDOW_BYTES,
+} from './limits.ts';
 import { isEnd, LOSTLINK, TestPair, turns, until, Wire } from './trunk.fixture.ts';
 
 const DISCARDED = { onMessage() {}, onLost() {} };
@@ -99,6 +106,20 @@ describe('trunks between two gateways', () => {
 
     it('refuses what is not in the list', () => {
       expect(pair.a.trunks.route({ gateway: 'c.00000003', number: 1 }, 'circuit', null)).toBeNull();
+    });
+
+    // Limits: trunk/limits.ts MAX_TRUNKS
+    it('knows so many others, and has no trunk to one more until another is gone', () => {
+      const named = (n: number) => ({ gateway: `g${n}.00000003`, serviceAddress: '192.0.2.1:1' });
+      // One that it knows already is there.
+      pair.a.trunks.listed(Array.from({ length: MAX_TRUNKS - 1 }, (_, n) => named(n)));
+      expect(pair.a.trunks.counts().trunks).toBe(MAX_TRUNKS);
+      pair.a.trunks.listed([named(MAX_TRUNKS)]);
+      expect(pair.a.trunks.counts().trunks).toBe(MAX_TRUNKS);
+      expect(pair.a.trunks.route({ gateway: named(MAX_TRUNKS).gateway, number: 1 }, 'circuit', null)).toBeNull();
+      pair.a.trunks.gone([named(0).gateway]);
+      pair.a.trunks.listed([named(MAX_TRUNKS)]);
+      expect(pair.a.trunks.counts().trunks).toBe(MAX_TRUNKS);
     });
 
     // Limits: trunk/limits.ts WAITING_LIMIT_BYTES

@@ -10,7 +10,7 @@ import type { TrunkError } from './trunk-error.ts';
 import { GREETING } from './trunk-listener.ts';
 
 const logger = createLogger({ level: 'silent', service: 'test' });
-const TOKEN = new Uint8Array(TOKEN_BYTES).fill(7);
+const TOKEN = Buffer.alloc(TOKEN_BYTES, 7);
 
 describe('a trunk that is opened', () => {
   let server: Server;
@@ -37,9 +37,8 @@ describe('a trunk that is opened', () => {
     server.close();
   });
 
-  function open(response: { address?: string; token?: Uint8Array; version?: number } = {}) {
-    const { token = TOKEN, ...rest } = response;
-    const whole = { address: `:${port}`, version: 1, ...rest, token: Buffer.from(token) };
+  function open(response: { address?: string; token?: Buffer; version?: number } = {}) {
+    const whole = { address: `:${port}`, token: TOKEN, version: 1, ...response };
     const protocol = new ProtocolRule({ own: 1 }, { logger, clock: new FakeClock() });
     const request = { from: 'a.00000001', to: 'b.00000001', version: 1 };
     return openTrunk('127.0.0.1:1', request, { ask: async () => whole, tls: null, protocol }, given.signal);
@@ -66,7 +65,7 @@ describe('a trunk that is opened', () => {
     };
     const { socket, rest } = await open({ address: address() });
     expect([socket.isPaused(), String(rest)]).toEqual([true, 'more']);
-    expect(await shown.promise).toEqual(Buffer.from(TOKEN));
+    expect(await shown.promise).toEqual(TOKEN);
     socket.destroy();
   });
 
@@ -80,7 +79,7 @@ describe('a trunk that is opened', () => {
 
   it.each([
     [{ token: TOKEN.subarray(1) }, 'invalid'],
-    [{ token: new Uint8Array(TOKEN_BYTES + 1) }, 'invalid'],
+    [{ token: Buffer.alloc(TOKEN_BYTES + 1) }, 'invalid'],
     [{ address: '' }, 'invalid'],
     [{ address: ':' }, 'invalid'],
     [{ address: ':70000' }, 'invalid'],

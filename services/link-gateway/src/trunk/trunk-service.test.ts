@@ -1,3 +1,4 @@
+import { status } from '@grpc/grpc-js';
 import { systemClock } from '@spanmesh/runtime/clock';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { PLAINTEXT } from '@spanmesh/runtime/grpc/grpc-client';
@@ -8,8 +9,10 @@ import { gatewayCertificateName } from '@spanmesh/runtime/tls/gateway-certificat
 import { LINK_GATEWAY_NAME, TOPOLOGY_NAME } from '@spanmesh/runtime/tls/service-names';
 import { type TlsFiles, watchTlsFiles } from '@spanmesh/runtime/tls/tls-files';
 import { afterEach, describe, expect, it } from 'vitest';
+import type { GatewayTrunks } from './gateway-trunks.ts';
 import { askOverGrpc } from './open-trunk.ts';
 import { TestGatewayEnd, until } from './trunk.fixture.ts';
+import { TrunkError, type TrunkErrorCode } from './trunk-error.ts';
 import { serveTrunks } from './trunk-service.ts';
 
 const logger = createLogger({ level: 'silent', service: 'test' });
@@ -28,6 +31,28 @@ async function serve(
   await end.trunks.start(end.terminal);
   return { end, address: `127.0.0.1:${await server.start()}` };
 }
+
+describe('a call that is refused', () => {
+  it.each<[TrunkErrorCode, status]>([
+    ['already-exists', status.ALREADY_EXISTS],
+    ['not-this-gateway', status.FAILED_PRECONDITION],
+    ['stopping', status.FAILED_PRECONDITION],
+    ['declared-dead', status.NOT_FOUND],
+    ['too-many', status.RESOURCE_EXHAUSTED],
+    ['invalid', status.INVALID_ARGUMENT],
+    ['version', status.UNIMPLEMENTED],
+    ['timeout', status.INTERNAL],
+  ])('with %s says so by its status', async (code, expected) => {
+    let serve: (call: unknown, answer: (error: { code: status }) => void) => void = () => {};
+    const server = { addService: (_: unknown, { openTrunk }: never) => (serve = openTrunk) };
+    const openTrunk = () => {
+      throw new TrunkError(code);
+    };
+    serveTrunks(server as never, { openTrunk } as unknown as GatewayTrunks);
+    const call = { request: { from: 'a.1', to: 'b.1', version: 1 }, getAuthContext: () => ({}) };
+    expect(await new Promise((resolve) => serve(call, (error) => resolve(error.code)))).toBe(expected);
+  });
+});
 
 describe('OpenTrunk over gRPC', () => {
   afterEach(async () => {
