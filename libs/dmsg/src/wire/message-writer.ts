@@ -18,11 +18,11 @@ import {
   sealHeader,
   TARGET_AT,
   writeCoreHeader,
-  writeU32,
 } from './header.ts';
 import { headerCrcChange } from './header-crc.ts';
 import type { Outbox } from './outbox.ts';
 import type { SaltSequence } from './salt.ts';
+import { writeU32 } from './words.ts';
 
 /** Writes the messages of one connection into its outbox, each with the next salt. Plain numbers: nothing is allocated. */
 export class MessageWriter {

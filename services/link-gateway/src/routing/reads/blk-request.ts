@@ -13,8 +13,9 @@ import {
   LNK_PING,
 } from '@spanmesh/dmsg/command';
 import type { Frame } from '@spanmesh/dmsg/frame';
-import { CORE_HEADER_BYTES, readU32 } from '@spanmesh/dmsg/header';
+import { CORE_HEADER_BYTES } from '@spanmesh/dmsg/header';
 import { BLK_IO_BYTES } from '@spanmesh/dmsg/payload/blk';
+import { readU32 } from '@spanmesh/dmsg/words';
 import { type BlockRange, EVERYTHING } from './block-range.ts';
 
 /** What a transaction that is opened with a node means for the blocks of the node (protocol.md, "Payloads", BLK). */
