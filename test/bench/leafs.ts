@@ -152,7 +152,15 @@ class LeafsWorld {
       }
     }
     const { done, cpuUs } = await this.measured(() => this.clients.order({ what: 'call', seconds }));
-    rows.push(['OpenRoute streams × 1, all nodes', count(done.roundTrips / done.seconds), '', '', cpuUs.toFixed(1)]);
+    rows.push([
+      'OpenRoute streams × 1, all nodes',
+      count(done.roundTrips / done.seconds),
+      '',
+      '',
+      cpuUs.toFixed(1),
+      '',
+      count(done.failed),
+    ]);
     printTable(
       `Round trips, × so many at a time for each peer (goal: ${GOAL_RATIO} × of the two peers); CPU: of both gateways`,
       rows,

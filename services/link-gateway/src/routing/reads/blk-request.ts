@@ -24,8 +24,8 @@ export type BlkRequest =
   | { readonly kind: 'read'; readonly range: BlockRange; readonly payload: Buffer }
   /** It may change them. */
   | { readonly kind: 'write'; readonly range: BlockRange }
-  /** `payload` says for what; null: there is more to it than that. */
-  | { readonly kind: 'open'; readonly payload: Buffer | null }
+  /** `payload`, as latin1, says for what; null: there is more to it than that. */
+  | { readonly kind: 'open'; readonly payload: string | null }
   /** It leaves them as they are. */
   | { readonly kind: 'other' };
 
@@ -64,7 +64,7 @@ export function requestOf(cmd: number, error: number, payload: Uint8Array, auxBy
   }
   if (base === BLK_OPEN) {
     // An open that its sender closes at once is for nothing.
-    const payloadOfBare = isBare && (cmd & DELETE) === 0 ? Buffer.from(payload) : null;
+    const payloadOfBare = isBare && (cmd & DELETE) === 0 ? Buffer.from(payload).toString('latin1') : null;
     return { kind: 'open', payload: payloadOfBare };
   }
   if (!mayWrite(base)) return { kind: 'other' };

@@ -16,10 +16,10 @@ let world: BlocksWorld;
 afterEach(() => world.stop());
 
 /** All read the same block, one after the other; their answers. */
-async function allRead(askers: readonly Asker[]): Promise<Answer[]> {
+async function allRead(askers: readonly Asker[], { last = true } = {}): Promise<Answer[]> {
   const answers: Answer[] = [];
   for (const asker of askers) {
-    answers.push(asker.read());
+    answers.push(asker.read({}, { last }));
     await world.mesh.settled(1);
   }
   return answers;
@@ -108,6 +108,15 @@ describe('reads of the same block at the same time', () => {
     expect(answerB!.messages).toEqual(answerA!.messages);
     expect(answerB!.bytes).toEqual(answerA!.bytes);
     expect(answerC.messages).toEqual(['5fff03 0 other']);
+  });
+
+  it('do not wait for one whose asker has not said all', async () => {
+    world = await BlocksWorld.start();
+    const [a, b] = await world.askers(2);
+    a!.read({}, { last: false });
+    b!.read();
+    await world.nodeWasAsked(2);
+    expect(world.consolidated).toBe(0);
   });
 
   it('get the error that the node answers', async () => {
@@ -224,7 +233,7 @@ describe('when the first asker goes', () => {
     const [a, b, c] = await world.askers(3);
     const answerA = a!.read({}, { last: false });
     await world.nodeWasAsked(1);
-    const [answerB, answerC] = await allRead([b!, c!]);
+    const [answerB, answerC] = await allRead([b!, c!], { last: false });
     expect(world.asked).toHaveLength(1);
     go(a!, answerA);
     a!.flush();
@@ -279,11 +288,11 @@ describe('one that waits', () => {
   it('goes by itself, and is answered as if it had asked', async () => {
     world = await BlocksWorld.start();
     const [a, b, c] = await world.askers(3);
-    const answerA = a!.read();
+    const answerA = a!.read({}, { last: false });
     await world.nodeWasAsked(1);
     const answerB = b!.read({}, { last: false });
     await world.mesh.settled(1);
-    c!.read();
+    c!.read({}, { last: false });
     await world.mesh.settled(1);
     expect(world.consolidated).toBe(2);
     b!.member.node.endpoint.send(answerB.tx, LNK_ERROR | DELETE | ABORT);
@@ -301,7 +310,7 @@ describe('one that waits', () => {
   it('asks for itself when it has more to say, or opens something on it', async () => {
     world = await BlocksWorld.start();
     const [a, b, c] = await world.askers(3);
-    a!.read();
+    a!.read({}, { last: false });
     await world.nodeWasAsked(1);
     const answerB = b!.read({}, { last: false });
     const answerC = c!.read({}, { last: false });

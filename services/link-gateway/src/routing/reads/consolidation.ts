@@ -24,6 +24,8 @@ export class Consolidation {
   readonly #clusters: ReadonlySet<string>;
   readonly #deps: ConsolidationDependencies;
   readonly #links = new Map<Link, LinkReads>();
+  /** Links that were looked at, and are not consolidated. */
+  readonly #others = new WeakSet<Link>();
   /** By node, with how many links lead there: all of them are ways to the same blocks. */
   readonly #nodes = new Map<string, { readonly blocks: NodeBlocks<SharedRead>; links: number }>();
   readonly #kept = { bytes: 0 };
@@ -55,9 +57,13 @@ export class Consolidation {
   of(link: Link): LinkReads | null {
     const known = this.#links.get(link);
     if (known !== undefined) return known;
+    if (this.#others.has(link)) return null;
     const { dialect, payload } = link.source;
     // BLK is of the circuit dialect alone (protocol.md, "Message").
-    if (dialect !== 'circuit' || !this.#clusters.has(formatUuid(payload, PEER_ID))) return null;
+    if (dialect !== 'circuit' || !this.#clusters.has(formatUuid(payload, PEER_ID))) {
+      this.#others.add(link);
+      return null;
+    }
     const key = keyOfNode(payload);
     let node = this.#nodes.get(key);
     if (node === undefined) {

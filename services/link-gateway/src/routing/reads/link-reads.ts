@@ -1,4 +1,4 @@
-import { ABORT, BLK_READ, DELETE } from '@spanmesh/dmsg/command';
+import { ABORT, BASE_MASK, BLK_READ, DELETE, LNK_ERROR } from '@spanmesh/dmsg/command';
 import { DmsgError } from '@spanmesh/dmsg/dmsg-error';
 import { ErrorCode } from '@spanmesh/dmsg/error-code';
 import type { Frame } from '@spanmesh/dmsg/frame';
@@ -34,7 +34,7 @@ export interface LinkReadsDependencies {
 type Sent =
   | { readonly kind: 'read'; readonly read: SharedRead }
   /** BLK_OPEN, as far as it is known what it is: `payload` says for what; null: it is not known, or not granted. */
-  | { readonly kind: 'open'; payload: Buffer | null; granted: boolean }
+  | { readonly kind: 'open'; payload: string | null; granted: boolean }
   | { readonly kind: 'write' };
 
 /**
@@ -78,7 +78,7 @@ export class LinkReads implements Noted, Asks {
 
   open(joined: ReadJoined, tx: Transaction, target: Transaction, frame: Frame): void {
     const request = requestOfFrame(frame);
-    const key = request.kind === 'read' ? this.#keyOf(request.payload, target) : null;
+    const key = request.kind === 'read' ? this.#keyOf(request.payload, target, tx.rxDeleted) : null;
     if (key !== null) {
       const found = this.#blocks.find(key);
       if (found !== null && found.waiting.size < MAX_WAITING_READS) {
@@ -104,7 +104,7 @@ export class LinkReads implements Noted, Asks {
     const sent = this.#sent.get(far);
     if (sent?.kind === 'read') {
       // Once it has said all in order, an asker is as one who never said more than the read.
-      if ((cmd & DELETE) === 0 || (cmd & ABORT) !== 0) this.#askAgain(sent.read);
+      if ((cmd & (BASE_MASK | DELETE | ABORT)) !== (LNK_ERROR | DELETE)) this.#askAgain(sent.read);
     } else if (sent?.kind === 'open') {
       sent.payload = null;
       if ((cmd & DELETE) !== 0) this.#closing(far);
@@ -157,14 +157,15 @@ export class LinkReads implements Noted, Asks {
   }
 
   /** What reads that may wait for each other have in common; null: it waits for none, and none for it. */
-  #keyOf(payload: Buffer, target: Transaction): string | null {
+  #keyOf(payload: Buffer, target: Transaction, last: boolean): string | null {
     // One link only: who else says that he is the same node shall not answer for it.
-    const key = `${this.#number} ${payload.toString('latin1')}`;
+    // And who has said all does not wait for one who has not: a node may.
+    const key = `${this.#number} ${last} ${payload.toString('latin1')}`;
     if (target === this.#link) return key;
     const sent = this.#sent.get(target);
     // Whether one may read is what the node has said to his BLK_OPEN: only what was asked for and granted alike is alike.
     if (sent?.kind !== 'open' || sent.payload === null || !sent.granted || target.circuit !== this.#link) return null;
-    return key + sent.payload.toString('latin1');
+    return key + sent.payload;
   }
 
   #lead(far: Transaction, read: SharedRead): void {
