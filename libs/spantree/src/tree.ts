@@ -17,6 +17,18 @@ export { compareClusters } from './model/parts.ts';
 export type { Reader } from './model/readers.ts';
 export type { ClusterKey, Dialect, LnkConnFilter, SpanKey } from './span.ts';
 
+/**
+ * Work on the tree that may be long, in pieces: each `yield` says how many units were done since the one before. A unit is a pair (node,
+ * LNK_CONN) looked at, or what takes as long: a microsecond or a few. Until it is over the tree must not be changed otherwise, and what it
+ * shows is half done; `return()` leaves it so.
+ */
+export type TreeWork<T = void> = Generator<number, T, void>;
+
+/** Units between two `yield`s, or a few more: one node, with all its LNK_CONNs, is never divided. */
+export const DEFAULT_PIECE_UNITS = 256;
+/** Nodes in which one LNK_CONN's cells are looked at, or relays that are told to have gone, in the time of a unit. */
+const LOOKED_PER_UNIT = 8;
+
 /** Links relayed at most per node and LNK_CONN, linkid (architecture.md, "Relay selection"). */
 export const DEFAULT_LINKID_WIDTH = 2;
 /** Likewise, circuit. */
@@ -28,6 +40,8 @@ export interface SpanTreeOptions {
   readonly linkidWidth?: number;
   readonly circuitWidth?: number;
   readonly maxDist?: number;
+  /** Units of a piece of work, about. */
+  readonly pieceUnits?: number;
 }
 
 /**
@@ -70,6 +84,8 @@ export interface TreeCounts {
  * removals cross; adding to it throws.
  */
 export class SpanTree {
+  /** Units of a piece of work, about. */
+  readonly pieceUnits: number;
   readonly #tables: Readonly<Record<Dialect, DialectTables>>;
   readonly #reachability = new Reachability();
   readonly #readers = new Readers();
@@ -86,6 +102,7 @@ export class SpanTree {
 
   /** @throws SpanTreeError `option` */
   constructor(options: SpanTreeOptions = {}) {
+    this.pieceUnits = option('pieceUnits', options.pieceUnits ?? DEFAULT_PIECE_UNITS, 1);
     const maxDist = option('maxDist', options.maxDist ?? DEFAULT_MAX_DIST, 0);
     this.#tables = {
       linkid: this.#newTables(option('linkidWidth', options.linkidWidth ?? DEFAULT_LINKID_WIDTH, 1), maxDist),
@@ -137,10 +154,16 @@ export class SpanTree {
   }
 
   removeLnkConn(lnkConn: LnkConn): void {
+    finish(this.removingLnkConn(lnkConn));
+  }
+
+  /** `removeLnkConn`, in pieces: every node is looked at. */
+  *removingLnkConn(lnkConn: LnkConn): TreeWork {
     this.#changing();
     if (lnkConn.removed) return;
     const tables = this.#tables[lnkConn.filter.dialect];
     const { slot } = lnkConn;
+    let looked = 0;
     for (const node of tables.nodes) {
       const { row, rowWidth } = node;
       const end = Math.min((slot + 1) * rowWidth, row.length);
@@ -152,6 +175,7 @@ export class SpanTree {
         if (cell < 0) tables.refusals--;
         else this.#gone(tables, tables.link(cell), lnkConn);
       }
+      if (++looked % (this.pieceUnits * LOOKED_PER_UNIT) === 0) yield this.pieceUnits;
     }
     tables.removeLnkConn(lnkConn);
     lnkConn.removed = true;
@@ -212,11 +236,20 @@ export class SpanTree {
    * LNK_CONNs of `gateway`. Stays until it is set anew. Gives those for which that is different now.
    */
   setUnreachable(gateway: GatewayId, others: ReadonlySet<GatewayId>): ReadonlySet<GatewayId> {
+    return finish(this.settingUnreachable(gateway, others));
+  }
+
+  /** `setUnreachable`, in pieces: every link of those is looked at for which it is different. */
+  *settingUnreachable(gateway: GatewayId, others: ReadonlySet<GatewayId>): TreeWork<ReadonlySet<GatewayId>> {
     this.#changing();
     const changed = this.#reachability.set(gateway, others);
+    let looked = 0;
     for (const other of changed) {
       for (const { links } of this.#connections.get(other) ?? []) {
-        for (const link of links) this.#tablesOf(link).dirtyNodes.add(link.node);
+        for (const link of links) {
+          this.#tablesOf(link).dirtyNodes.add(link.node);
+          if (++looked % (this.pieceUnits * LOOKED_PER_UNIT) === 0) yield this.pieceUnits;
+        }
       }
     }
     return changed;
@@ -253,9 +286,15 @@ export class SpanTree {
    * flush looks at it for every node.
    */
   forgetRelays(lnkConn: LnkConn): void {
+    finish(this.forgettingRelays(lnkConn));
+  }
+
+  /** `forgetRelays`, in pieces: every node is looked at. */
+  *forgettingRelays(lnkConn: LnkConn): TreeWork {
     this.#changing();
     if (lnkConn.removed) return;
     const tables = this.#tables[lnkConn.filter.dialect];
+    let looked = 0;
     for (const node of tables.nodes) {
       const { row, rowWidth } = node;
       const end = Math.min((lnkConn.slot + 1) * rowWidth, row.length);
@@ -266,6 +305,7 @@ export class SpanTree {
         if (cell < 0) tables.refusals--;
         else if (cell > 0) uncount(tables, tables.link(cell), lnkConn);
       }
+      if (++looked % (this.pieceUnits * LOOKED_PER_UNIT) === 0) yield this.pieceUnits;
     }
     tables.dirtyLnkConns.add(lnkConn);
   }
@@ -313,12 +353,20 @@ export class SpanTree {
    * @throws SpanTreeError `reentrant`
    */
   flush(out: RelayDelta): void {
+    finish(this.flushing(out));
+  }
+
+  /**
+   * `flush`, in pieces. Whoever changes the tree in between gets a SpanTreeError `reentrant`: what is selected is selected from one state,
+   * whoever selects from the same state, in other pieces, gets the same.
+   */
+  *flushing(out: RelayDelta): TreeWork {
     this.#changing();
     this.#flushing = true;
     try {
-      this.tellGone(out);
-      this.#flushDialect(this.#tables.linkid, out);
-      this.#flushDialect(this.#tables.circuit, out);
+      yield* this.#tellingGone(out);
+      yield* this.#flushingDialect(this.#tables.linkid, out);
+      yield* this.#flushingDialect(this.#tables.circuit, out);
     } finally {
       this.#selection.clear();
       this.#flushing = false;
@@ -327,11 +375,7 @@ export class SpanTree {
 
   /** Writes out the relays that went since the last time, and decides nothing. */
   tellGone(out: Pick<RelayDelta, 'gone'>): void {
-    for (const [i, link] of this.#goneLinks.entries()) {
-      const lnkConn = this.#goneLnkConns[i];
-      if (lnkConn !== undefined) out.gone?.(link, lnkConn);
-    }
-    this.forgetGone();
+    finish(this.#tellingGone(out));
   }
 
   /** Drops what the next flush would report as gone: for a replica that follows snapshots and never flushes. */
@@ -413,7 +457,18 @@ export class SpanTree {
     return this.#selection.linkVisits;
   }
 
-  #flushDialect(tables: DialectTables, out: RelayDelta): void {
+  /** The last ones first, so that each is told once, whatever comes in between. */
+  *#tellingGone(out: Pick<RelayDelta, 'gone'>): TreeWork {
+    for (let told = 1; ; told++) {
+      const link = this.#goneLinks.pop();
+      const lnkConn = this.#goneLnkConns.pop();
+      if (link === undefined || lnkConn === undefined) return;
+      out.gone?.(link, lnkConn);
+      if (told % (this.pieceUnits * LOOKED_PER_UNIT) === 0) yield this.pieceUnits;
+    }
+  }
+
+  *#flushingDialect(tables: DialectTables, out: RelayDelta): TreeWork {
     const { dirtyNodes, dirtyLnkConns } = tables;
     if (dirtyNodes.size === 0 && dirtyLnkConns.size === 0) return;
     const all = this.#selectable(tables);
@@ -424,14 +479,31 @@ export class SpanTree {
       this.#selection.opens.drain(open);
       this.#selection.closes.drain(close);
     };
+    let done = this.#workDone;
     // A new LNK_CONN meets all nodes; node by node, so that what several new ones get of a link comes together.
     if (dirtyLnkConns.size > 0) {
       const some = all.filter((lnkConn) => dirtyLnkConns.has(lnkConn));
-      for (const node of tables.nodes) if (!dirtyNodes.has(node)) evaluate(node, some);
+      for (const node of tables.nodes) {
+        if (!dirtyNodes.has(node)) evaluate(node, some);
+        if (this.#workDone - done < this.pieceUnits) continue;
+        yield this.#workDone - done;
+        done = this.#workDone;
+      }
     }
-    for (const node of dirtyNodes) evaluate(node, all);
+    for (const node of dirtyNodes) {
+      evaluate(node, all);
+      if (this.#workDone - done < this.pieceUnits) continue;
+      yield this.#workDone - done;
+      done = this.#workDone;
+    }
     dirtyNodes.clear();
     dirtyLnkConns.clear();
+  }
+
+  /** Units of selection so far. */
+  get #workDone(): number {
+    const { evaluations, linkVisits } = this.#selection;
+    return evaluations + linkVisits;
   }
 
   #newTables(width: number, maxDist: number): DialectTables {
@@ -479,6 +551,14 @@ export class SpanTree {
 
   #changing(): void {
     if (this.#flushing) throw new SpanTreeError('reentrant', 'the tree was changed from within a flush');
+  }
+}
+
+/** All of it at once. */
+function finish<T>(work: TreeWork<T>): T {
+  for (;;) {
+    const result = work.next();
+    if (result.done === true) return result.value;
   }
 }
 

@@ -2,13 +2,15 @@ import { ReplicaRole } from '@spanmesh/proto/v1/topology';
 import type { Clock, Timer } from '@spanmesh/runtime/clock';
 import { type EventTeller, NO_EVENTS } from '@spanmesh/runtime/events/event-teller';
 import { ProtocolRule } from '@spanmesh/runtime/grpc/protocol-version';
+import { type Job, UNITS_PER_TURN } from '@spanmesh/runtime/grpc/slices';
 import type { LeaseState } from '@spanmesh/runtime/lease/lease';
 import { type Logger, Throttle } from '@spanmesh/runtime/log/logger';
 import type { Random } from '@spanmesh/runtime/random';
 import type { Explained, TableSizes } from '@spanmesh/runtime/table-sizes';
 import type { Tracing } from '@spanmesh/runtime/trace/tracing';
 import { Turn } from '@spanmesh/runtime/turn';
-import { SpanTree } from '@spanmesh/spantree/tree';
+import { WorkList } from '@spanmesh/runtime/work-list';
+import { DEFAULT_PIECE_UNITS, SpanTree } from '@spanmesh/spantree/tree';
 import { Api } from './api/api.ts';
 import { Commander } from './attach/commander.ts';
 import { Deathwatch } from './attach/deathwatch.ts';
@@ -62,6 +64,8 @@ export interface CoreOptions {
   readonly history?: HistoryLimits;
   /** What it says that it replicates by; another than ours in tests only. */
   readonly replicationVersion?: number | undefined;
+  /** Units of work in a turn of the event loop; default: UNITS_PER_TURN. */
+  readonly unitsPerTurn?: number | undefined;
 }
 
 /** How a standby follows the leader. */
@@ -85,6 +89,8 @@ export interface CoreDeps {
   readonly following?: Following;
   /** Who wants traces; default: nobody. */
   readonly tracing?: Pick<Tracing, 'tracer'> | undefined;
+  /** Calls in a later turn of the event loop; default: setImmediate. */
+  readonly later?: ((turn: () => void) => void) | undefined;
 }
 
 /** Tables that have entries when all that filled them is gone. */
@@ -116,6 +122,8 @@ export class Core {
   readonly refusals: Refusals;
   /** Of the term that is beginning. */
   readonly takeOver: TakeOver;
+  /** Changes of the state, one after the other: a large one takes several turns, and nothing else is changed or decided meanwhile. */
+  readonly work: WorkList;
   /** Peers' messages that made no sense. */
   nonsense = 0;
   readonly #clock: Clock;
@@ -143,11 +151,13 @@ export class Core {
       gatewayChannel,
       events = NO_EVENTS,
       tracing,
+      later,
       protocol = new ProtocolRule({}, { logger, clock }),
     }: CoreDeps,
   ) {
     const { linkidWidth, circuitWidth, rnssAdd, version, address } = options;
     const { installation, settings = '', leaseTtlMs = DEFAULT_TTL_MS, replicationVersion } = options;
+    const { unitsPerTurn = UNITS_PER_TURN } = options;
     this.#clock = clock;
     this.#logger = logger;
     this.#presence = presence;
@@ -162,13 +172,20 @@ export class Core {
     this.#follows = following !== undefined;
     this.#turn = new Turn(() => this.flush());
     const request = () => this.#turn.request();
-    this.history = new History(options.history, following && { random: following.random });
+    this.work = new WorkList(
+      { perTurn: unitsPerTurn },
+      { ...(later && { later }), onTurn: () => this.publisher.sliced(), onIdle: request },
+    );
+    const { work } = this;
+    const isWhole = () => !work.isBusy;
+    this.history = new History(options.history, { ...(following && { random: following.random }), isWhole });
     this.roster = new Roster({ clock });
     this.refusals = new Refusals({ clock });
     const { history, roster, graves, refusals } = this;
     const isDead = (id: string) => graves.has(id);
     const observer = this.#observer(logger, clock);
-    this.state = new State(new SpanTree({ linkidWidth, circuitWidth }), { observer, isDead });
+    const pieceUnits = Math.min(DEFAULT_PIECE_UNITS, unitsPerTurn);
+    this.state = new State(new SpanTree({ linkidWidth, circuitWidth, pieceUnits }), { observer, isDead });
     const { state } = this;
     const { open = nobody, random = () => 0 } = following ?? {};
     this.follower = new Follower(
@@ -180,8 +197,9 @@ export class Core {
         settings,
         history: options.history,
         replicationVersion,
+        unitsPerTurn,
       },
-      { open, random, clock, logger },
+      { open, random, clock, logger, later },
     );
     const { follower } = this;
     this.leadership = new Leadership({ lease, presence, clock, roster });
@@ -227,6 +245,7 @@ export class Core {
         request,
         traces,
         takeOver,
+        work,
       },
     );
     const { control } = this;
@@ -242,7 +261,7 @@ export class Core {
     const view = () => this.view();
     this.publisher = new Publisher(
       { widths: this.#widths, installation, settings },
-      { trees: state, history, leadership, refusals, clock, logger, request, replicas: () => replicas.leading() },
+      { trees: state, history, leadership, refusals, work, clock, logger, request, replicas: () => replicas.leading() },
     );
     const replicas = new Replicas({ address, version }, { lease, view, presence, publisher: this.publisher, follower });
     this.#replicas = replicas;
@@ -250,6 +269,8 @@ export class Core {
       { address },
       {
         view,
+        isWhole: () => !work.isBusy && !follower.isBusy,
+        whenWhole: (fn) => work.whenIdle(() => follower.whenIdle(fn)),
         whyNot: () => leadership.notLeading() ?? '',
         state,
         leadership,
@@ -310,10 +331,14 @@ export class Core {
     };
   }
 
-  /** Decides and sends what this turn has brought. Called by itself at the end of a turn. */
+  /** Decides and sends what this turn has brought, once the work that is under way is over. Called by itself at the end of a turn. */
   flush(): void {
-    if (this.leadership.mayCommand()) this.reaper.reap();
-    this.commander.flush();
+    if (!this.work.isBusy) this.work.run(this.#flushing());
+  }
+
+  *#flushing(): Job<void> {
+    if (this.leadership.mayCommand()) yield* this.reaper.reaping();
+    yield* this.commander.flushing();
     if (this.leadership.mayCommand()) this.takeOver.ends();
     this.history.commit();
     this.publisher.flush();
@@ -338,7 +363,7 @@ export class Core {
       if (lease.epoch !== this.#epoch) {
         this.#epoch = lease.epoch;
         this.history.epoch = lease.epoch;
-        this.control.epochChanged();
+        this.work.do(() => this.control.epochChanged());
       }
       this.#turn.request();
     } else if (led && !this.leadership.inTerm) {
@@ -371,13 +396,14 @@ export class Core {
   }
 
   #readRegistry(): void {
-    if (this.leadership.inTerm && this.#presence.isComplete) this.reaper.registered();
+    if (this.leadership.inTerm && this.#presence.isComplete) this.work.run(this.reaper.registering());
   }
 
   /** Lets go of everything: another replica leads, or this one stops. The gateways keep their relays as they are. */
   abdicate(details: string): void {
     // First of all: standbys keep what they have, and are not to hear of what is let go of.
     this.publisher.endAll(details);
+    this.work.clear();
     this.drains.endAll(details);
     this.captures.endAll(details);
     this.control.endAll(details);
@@ -385,12 +411,16 @@ export class Core {
     this.#traces.decided(details);
     // What has closed counts, also if nothing is decided any more; what is let go of here stays open.
     this.commander.countGone();
-    for (const gateway of [...this.state.gateways.values()]) this.state.remove(gateway);
     this.reaper.clear();
-    this.state.tree.forgetGone();
-    this.history.restart(this.#epoch);
     this.api.endWatches();
     this.directory.endAll(details);
+    this.work.run(this.#lettingGo());
+  }
+
+  *#lettingGo(): Job<void> {
+    for (const gateway of [...this.state.gateways.values()]) yield* this.state.removing(gateway);
+    this.state.tree.forgetGone();
+    this.history.restart(this.#epoch);
   }
 
   /** To be told when gateways appear in the registry, change or go. */

@@ -2,7 +2,7 @@ import { leftIn } from '@spanmesh/runtime/table-sizes';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { KEPT } from './core.ts';
-import { histories, RandomHistory } from './testing/random-history.fixture.ts';
+import { histories, RandomHistory, unitsPerTurn } from './testing/random-history.fixture.ts';
 import {
   FakeGateway,
   FakeLeader,
@@ -18,8 +18,8 @@ const names = (pairs: Iterable<string>) => [...pairs].sort();
 describe('random histories of three gateways and their leaders', () => {
   it('once quiet, relays are what selection takes, less what peers refused', () => {
     fc.assert(
-      fc.property(histories(300), (events) => {
-        const history = new RandomHistory(true);
+      fc.property(histories(300), unitsPerTurn, (events, units) => {
+        const history = new RandomHistory(true, units);
         for (const one of events) history.run(one);
         history.heal();
         const wanted = naiveSelection(history.gateways);
@@ -44,8 +44,8 @@ describe('random histories of three gateways and their leaders', () => {
 
   it('nothing is left of what has gone', () => {
     fc.assert(
-      fc.property(histories(150), (events) => {
-        const history = new RandomHistory(true);
+      fc.property(histories(150), unitsPerTurn, (events, units) => {
+        const history = new RandomHistory(true, units);
         for (const one of events) history.run(one);
         history.heal();
         for (const gateway of history.gateways) {
@@ -56,6 +56,7 @@ describe('random histories of three gateways and their leaders', () => {
         const there = { gateways: 'they are attached', queues: 'one each', streams: 'one each' };
         expect(leftIn(core.tables(), { ...KEPT, ...there })).toEqual([]);
         history.leader.lose();
+        history.leader.finish();
         expect(leftIn(core.tables(), KEPT)).toEqual([]);
       }),
       { numRuns: 100 },
@@ -64,8 +65,8 @@ describe('random histories of three gateways and their leaders', () => {
 
   it('a relay that was refused is not offered again while nothing changes', () => {
     fc.assert(
-      fc.property(histories(150), fc.nat(1000), (events, choice) => {
-        const history = new RandomHistory(false);
+      fc.property(histories(150), fc.nat(1000), unitsPerTurn, (events, choice, units) => {
+        const history = new RandomHistory(false, units);
         for (const one of events) history.run(one);
         history.heal();
         const gateway = history.gateways[choice % 3]!;
@@ -88,8 +89,8 @@ describe('random histories of three gateways and their leaders', () => {
 
   it('a new leader that finds everything as it should be commands nothing', () => {
     fc.assert(
-      fc.property(histories(200), (events) => {
-        const history = new RandomHistory(false);
+      fc.property(histories(200), unitsPerTurn, (events, units) => {
+        const history = new RandomHistory(false, units);
         for (const one of events) history.run(one);
         history.heal();
         history.restart();
@@ -104,8 +105,8 @@ describe('random histories of three gateways and their leaders', () => {
 
   it('a stream that breaks and comes back causes no command either', () => {
     fc.assert(
-      fc.property(histories(200), fc.nat(2), (events, index) => {
-        const history = new RandomHistory(false);
+      fc.property(histories(200), fc.nat(2), unitsPerTurn, (events, index, units) => {
+        const history = new RandomHistory(false, units);
         for (const one of events) history.run(one);
         history.heal();
         const gateway = history.gateways[index]!;

@@ -42,3 +42,14 @@ it('hands on what a job throws, and goes on with the others', async () => {
   expect(await other).toBe('other done');
   expect(runNow(counting('now', 3, []))).toBe('now done');
 });
+
+it('does nothing in turns for which it is told not to', async () => {
+  let mayWork = false;
+  const said: string[] = [];
+  const slices = new Slices({ mayWork: () => mayWork });
+  const one = slices.run(counting('one', 1, said));
+  for (let i = 0; i < 3; i++) await new Promise((resolve) => setImmediate(resolve));
+  expect(said).toEqual([]);
+  mayWork = true;
+  expect(await one).toBe('one done');
+});

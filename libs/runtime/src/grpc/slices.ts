@@ -25,11 +25,14 @@ export class Slices {
   /** Most units in one turn so far. */
   most = 0;
   readonly #perTurn: number;
+  readonly #mayWork: () => boolean;
   readonly #jobs = new Turns<Running>();
   #scheduled = false;
 
-  constructor({ perTurn = UNITS_PER_TURN }: { perTurn?: number } = {}) {
+  /** `mayWork`: asked at each turn; nothing is done in one for which it says no. */
+  constructor({ perTurn = UNITS_PER_TURN, mayWork = () => true }: { perTurn?: number; mayWork?: () => boolean } = {}) {
     this.#perTurn = perTurn;
+    this.#mayWork = mayWork;
   }
 
   /** Jobs that are not over. */
@@ -71,7 +74,7 @@ export class Slices {
 
   #turn(): void {
     let units = 0;
-    while (units < this.#perTurn) {
+    while (units < this.#perTurn && this.#mayWork()) {
       const job = this.#jobs.take();
       if (job === undefined) break;
       if (!job.step()) this.#jobs.add(job.principal, job);

@@ -73,6 +73,10 @@ type TopologyHandlers = Pick<
 export interface ApiDeps {
   /** What is read; null: there is nothing. */
   readonly view: () => View | null;
+  /** What is read is not half changed. */
+  readonly isWhole: () => boolean;
+  /** Calls at once, or as soon as it is whole. */
+  readonly whenWhole: (fn: () => void) => void;
   /** Why there is nothing, as a sentence that says whom to ask. */
   readonly whyNot: () => string;
   /** The leader's own, for orders. */
@@ -95,7 +99,7 @@ export class Api {
   readonly #address: () => string;
   readonly #deps: ApiDeps;
   /** What is being answered. */
-  readonly slices = new Slices();
+  readonly slices: Slices;
   readonly #watches = new Set<Watch>();
   /** What users of the API share of this replica. */
   readonly shares: ApiShares;
@@ -105,6 +109,7 @@ export class Api {
   constructor({ address }: { address: () => string }, deps: ApiDeps) {
     this.#address = address;
     this.#deps = deps;
+    this.slices = new Slices({ mayWork: deps.isWhole });
     this.#faults = new FaultLog({ service: 'topology' }, deps);
     this.shares = new ApiShares(deps);
   }
@@ -123,7 +128,7 @@ export class Api {
     explain: this.#unary(({ trees, widths }, request: api.ExplainRequest) => explain(trees, widths, request)),
     getStatus: (call, callback) => this.#getStatus(call, callback),
     listTraffic: (call, callback) => this.#listTraffic(call, callback),
-    getTree: (call) => this.#stream(call, (view) => this.#getTree(call, view)),
+    getTree: (call) => this.#deps.whenWhole(() => this.#stream(call, (view) => this.#getTree(call, view))),
     watch: (call) => this.#stream(call, (view) => this.#watch(call, view)),
     drainGateway: (call) => this.#stream(call, () => this.#order(() => this.#deps.drains.drain(call))),
     captureConnection: (call) => this.#stream(call, () => this.#order(() => this.#deps.captures.capture(call))),

@@ -1,11 +1,14 @@
 import { status } from '@grpc/grpc-js';
 import type { AttachRequest, AttachResponse, Commands, Hello, Refused } from '@spanmesh/proto/v1/gateway_control';
+import type { Job } from '@spanmesh/runtime/grpc/slices';
 import type { GatewayCheck } from '@spanmesh/runtime/tls/gateway-certificate';
+import type { WorkList } from '@spanmesh/runtime/work-list';
+import { Intake, type PausableStream } from '../intake.ts';
 import type { Gateway } from '../trees/gateway.ts';
 import { Snapshot } from './snapshot.ts';
 
 /** Of the server's side of a gRPC stream, what is needed here. */
-export interface AttachStream {
+export interface AttachStream extends PausableStream {
   write(response: AttachResponse): boolean;
   end(): void;
   readonly cancelled?: boolean;
@@ -32,12 +35,14 @@ export type AttachmentState =
 
 /** What an attachment is to be judged by. */
 export interface AttachmentHost {
-  hello(attachment: Attachment, hello: Hello): void;
-  snapshot(attachment: Attachment, all: Snapshot['all']): void;
-  delta(attachment: Attachment, change: NonNullable<AttachRequest['delta']>): void;
+  /** Takes what comes, in order. */
+  readonly work: WorkList;
+  hello(attachment: Attachment, hello: Hello): Job<void>;
+  snapshot(attachment: Attachment, all: Snapshot['all']): Job<void>;
+  delta(attachment: Attachment, change: NonNullable<AttachRequest['delta']>): Job<void>;
   drained(attachment: Attachment): void;
   /** The stream is over. `goodbye`: the gateway ended it in good order. */
-  ended(attachment: Attachment, goodbye: boolean): void;
+  ended(attachment: Attachment, goodbye: boolean): Job<void>;
   failed(attachment: Attachment, error: unknown): void;
 }
 
@@ -62,12 +67,14 @@ export class Attachment {
     this.mayBe = mayBe;
     this.#stream = stream;
     this.#host = host;
-    stream.on('data', (request) => this.#guard(() => this.#take(request)));
-    stream.on('drain', () => this.#guard(() => this.#drained()));
+    const intake = new Intake(stream, host.work);
+    stream.on('data', (request) => intake.take(this.#guarded(this.#take(request))));
+    stream.on('drain', () => this.#drained());
+    const over = (goodbye: boolean): void => intake.take(this.#over(goodbye));
     // On a broken stream `end` may come as well as `cancelled`, in this order: the difference shows one turn later.
-    stream.on('end', () => setImmediate(() => this.#over(stream.cancelled !== true)));
-    stream.on('cancelled', () => this.#over(false));
-    stream.on('error', () => this.#over(false));
+    stream.on('end', () => setImmediate(() => over(stream.cancelled !== true)));
+    stream.on('cancelled', () => over(false));
+    stream.on('error', () => over(false));
   }
 
   get state(): AttachmentState['kind'] {
@@ -107,30 +114,31 @@ export class Attachment {
     this.#stream.emit('error', Object.assign(new Error(details), { code, details }));
   }
 
-  #take(request: AttachRequest): void {
+  *#take(request: AttachRequest): Job<void> {
     const state = this.#state;
     switch (state.kind) {
       case 'greeting':
-        if (request.hello !== undefined) this.#host.hello(this, request.hello);
-        else this.#protocolError('The first message must be Hello.');
+        if (request.hello !== undefined) yield* this.#host.hello(this, request.hello);
+        else yield* this.#protocolError('The first message must be Hello.');
         return;
       case 'waiting':
-        this.#protocolError('After Hello, wait for Welcome.');
+        yield* this.#protocolError('After Hello, wait for Welcome.');
         return;
       case 'snapshot':
         if (request.snapshotEnd !== undefined) {
           this.#state = { kind: 'live' };
-          this.#host.snapshot(this, state.snapshot.all);
-        } else if (request.snapshot === undefined) this.#protocolError('After Welcome, send the snapshot and its end.');
-        else if (!state.snapshot.add(request.snapshot)) {
-          this.#fail(status.RESOURCE_EXHAUSTED, 'The snapshot is larger than a leader takes.');
+          yield* this.#host.snapshot(this, state.snapshot.all);
+        } else if (request.snapshot === undefined) {
+          yield* this.#protocolError('After Welcome, send the snapshot and its end.');
+        } else if (!state.snapshot.add(request.snapshot)) {
+          yield* this.#fail(status.RESOURCE_EXHAUSTED, 'The snapshot is larger than a leader takes.');
         }
         return;
       case 'live':
         if (request.delta !== undefined) {
-          this.#host.delta(this, request.delta);
+          yield* this.#host.delta(this, request.delta);
           this.#taken++;
-        } else this.#protocolError('After the end of the snapshot, send deltas only.');
+        } else yield* this.#protocolError('After the end of the snapshot, send deltas only.');
         return;
       case 'ended':
         return;
@@ -141,30 +149,30 @@ export class Attachment {
     if (this.#state.kind !== 'ended') this.#host.drained(this);
   }
 
-  #protocolError(details: string): void {
-    this.#fail(status.INVALID_ARGUMENT, details);
+  #protocolError(details: string): Job<void> {
+    return this.#fail(status.INVALID_ARGUMENT, details);
   }
 
-  #fail(code: status, details: string): void {
+  *#fail(code: status, details: string): Job<void> {
     this.refuse(code, details);
-    this.#host.ended(this, false);
+    yield* this.#host.ended(this, false);
   }
 
-  #over(goodbye: boolean): void {
+  *#over(goodbye: boolean): Job<void> {
     if (this.#state.kind === 'ended') return;
     const live = this.#state.kind === 'live';
     this.#state = { kind: 'ended' };
     this.#stream.end();
-    this.#host.ended(this, goodbye && live);
+    yield* this.#host.ended(this, goodbye && live);
   }
 
   /** A mistake of ours must cost this stream, not the leader. */
-  #guard(fn: () => void): void {
+  *#guarded(job: Job<void>): Job<void> {
     try {
-      fn();
+      yield* job;
     } catch (error) {
       this.#host.failed(this, error);
-      this.#fail(status.INTERNAL, 'The leader failed to take a message in: attach again.');
+      yield* this.#fail(status.INTERNAL, 'The leader failed to take a message in: attach again.');
     }
   }
 }

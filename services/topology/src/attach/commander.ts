@@ -1,5 +1,6 @@
 import type { DrainOrder, GatewayPeer } from '@spanmesh/proto/v1/gateway_control';
 import type { Clock } from '@spanmesh/runtime/clock';
+import type { Job } from '@spanmesh/runtime/grpc/slices';
 import type { TableSizes } from '@spanmesh/runtime/table-sizes';
 import type { GatewayId, LinkId } from '@spanmesh/spantree/ids';
 import type { Connection, Link } from '@spanmesh/spantree/tree';
@@ -179,25 +180,43 @@ export class Commander implements Numbering {
     return queue !== undefined;
   }
 
-  /** Decides and sends, if that is allowed now; otherwise asks to be called again. */
-  flush(): void {
+  /** Decides and sends, in slices, if that is allowed now; otherwise asks to be called again. What was begun is ended, whatever the lease does. */
+  *flushing(): Job<void> {
     if (!this.#leadership.mayCommand()) {
       this.#state.tree.tellGone(this.#out);
       this.#retry();
       return;
     }
     this.#openQueues();
-    this.#state.select(this.#out);
-    const groups = this.#out.take();
-    for (const group of groups) this.#dispatch(group);
+    const groups: RelayGroup[] = [];
+    for (const units of this.#state.selecting(this.#out)) {
+      this.#decided(groups);
+      this.#write();
+      yield units;
+    }
+    this.#decided(groups);
     this.#record(groups);
     if (this.#membersChanged) this.#tellMembers();
+    this.#write();
     for (const queue of this.#queues.values()) {
-      queue.flush();
       if (queue.queuedBytes > MAX_QUEUED_BYTES) this.#streams.get(queue)?.overflow();
     }
     this.#traces.decided();
     if (this.#waiting.size > 0) this.#retry();
+  }
+
+  /** Takes over what has been selected since the last time. */
+  #decided(groups: RelayGroup[]): void {
+    for (const group of this.#out.take()) {
+      this.#dispatch(group);
+      groups.push(group);
+    }
+  }
+
+  /** architecture.md, "Lease": checked before every batch of commands. What may not be written now waits. */
+  #write(): void {
+    if (!this.#leadership.mayCommand()) return;
+    for (const queue of this.#queues.values()) queue.flush();
   }
 
   /** Counts the relays that have closed since the last time; nothing is decided. */

@@ -3,9 +3,11 @@ import { type Commands, type Hello, RefusalReason, type StateChange } from '@spa
 import { ProcessKind } from '@spanmesh/proto/v1/topology';
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { ProtocolRule } from '@spanmesh/runtime/grpc/protocol-version';
+import type { Job } from '@spanmesh/runtime/grpc/slices';
 import { isBelievableEpoch } from '@spanmesh/runtime/lease/epoch';
 import { type Logger, Throttle } from '@spanmesh/runtime/log/logger';
 import { ANY_GATEWAY, type GatewayCheck } from '@spanmesh/runtime/tls/gateway-certificate';
+import type { WorkList } from '@spanmesh/runtime/work-list';
 import { Gateway } from '../trees/gateway.ts';
 import { gatewayId, gatewayName, isGatewayName } from '../trees/gateway-id.ts';
 import type { State } from '../trees/state.ts';
@@ -64,6 +66,8 @@ export interface GatewayControlDeps {
   readonly request: () => void;
   readonly traces: LinkTraces;
   readonly takeOver: TakeOver;
+  /** Where what changes the state waits its turn. */
+  readonly work: WorkList;
 }
 
 /** The same trouble is logged once in this time. */
@@ -77,6 +81,7 @@ interface No {
 
 /** The streams of all gateways: who may attach, and what becomes of what a gateway held when its stream ends. */
 export class GatewayControl implements AttachmentHost {
+  readonly work: WorkList;
   readonly #options: GatewayControlOptions;
   readonly #deps: GatewayControlDeps;
   /** The newest stream of each gateway, by the gateway's name. */
@@ -91,6 +96,7 @@ export class GatewayControl implements AttachmentHost {
   constructor(options: GatewayControlOptions, deps: GatewayControlDeps) {
     this.#options = options;
     this.#deps = deps;
+    this.work = deps.work;
     this.#throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock: deps.clock });
   }
 
@@ -136,7 +142,7 @@ export class GatewayControl implements AttachmentHost {
     this.#deps.commander.restart();
   }
 
-  hello(attachment: Attachment, hello: Hello): void {
+  *hello(attachment: Attachment, hello: Hello): Job<void> {
     const { roster, leadership, reaper, commander } = this.#deps;
     const { name, boot } = hello;
     this.#helloAt = this.#deps.clock.now();
@@ -154,7 +160,7 @@ export class GatewayControl implements AttachmentHost {
     const older = this.#byName.get(name);
     if (older !== undefined) this.#drop(older, status.ABORTED, 'A newer stream of this gateway has replaced this one.');
     // Of one name only one boot can live, and this is it now.
-    for (const rival of roster.rivals(hello)) reaper.declareDead(rival);
+    for (const rival of roster.rivals(hello)) yield* reaper.declaringDead(rival);
     const id = gatewayId({ name, boot });
     this.#greeting.delete(attachment);
     this.#byName.set(name, attachment);
@@ -163,7 +169,7 @@ export class GatewayControl implements AttachmentHost {
     reaper.isBack(name);
     attachment.named = hello.gatewaysKnown.slice(0, MAX_NAMED).filter((one) => one !== id && gatewayName(one) !== null);
     attachment.gateway = this.#gatewayOf(hello);
-    for (const one of attachment.named) reaper.heard(one);
+    for (const one of attachment.named) yield* reaper.hearing(one);
     const capabilities = hello.capabilities.slice(0, MAX_CAPABILITIES);
     attachment.gateway.capabilities = new Set(capabilities.filter((one) => one.length <= MAX_CAPABILITY_CHARS));
     commander.membersChanged();
@@ -172,7 +178,7 @@ export class GatewayControl implements AttachmentHost {
     else this.#welcome(attachment);
   }
 
-  snapshot(attachment: Attachment, all: StateChange): void {
+  *snapshot(attachment: Attachment, all: StateChange): Job<void> {
     const { state, commander, roster, graves, members, logger, takeOver } = this.#deps;
     const { gateway, named, replicas } = attachment;
     if (gateway === undefined) return;
@@ -186,7 +192,7 @@ export class GatewayControl implements AttachmentHost {
     };
     commander.attach(gateway, stream, { named, replicas });
     for (const id of named) if (graves.has(id)) commander.tellGone(gateway, id);
-    state.replace(gateway, all);
+    yield* state.replacing(gateway, all);
     gateway.attached = true;
     state.put(gateway);
     roster.told(gateway.id);
@@ -204,9 +210,9 @@ export class GatewayControl implements AttachmentHost {
     commander.membersChanged();
   }
 
-  delta(attachment: Attachment, change: StateChange): void {
+  *delta(attachment: Attachment, change: StateChange): Job<void> {
     if (attachment.gateway === undefined) return;
-    this.#deps.state.apply(attachment.gateway, change);
+    yield* this.#deps.state.applying(attachment.gateway, change);
     this.#deps.traces.opened(attachment.gateway, change.linksOpened);
     this.#deps.request();
   }
@@ -220,14 +226,14 @@ export class GatewayControl implements AttachmentHost {
     if (attachment.gateway !== undefined) this.#deps.commander.drained(attachment.gateway);
   }
 
-  ended(attachment: Attachment, goodbye: boolean): void {
+  *ended(attachment: Attachment, goodbye: boolean): Job<void> {
     this.#forget(attachment);
     const { gateway } = attachment;
     if (gateway === undefined) return;
     this.#deps.logger.info({ gateway: gateway.id, goodbye }, 'gateway detached');
     this.#deps.members.gatewayLost(gateway, { goodbye });
     // Without a connection left there is nobody whose spans would have to be kept.
-    if (goodbye && gateway.connections.size === 0) this.#deps.reaper.declareDead(gateway.id);
+    if (goodbye && gateway.connections.size === 0) yield* this.#deps.reaper.declaringDead(gateway.id);
     this.#deps.request();
   }
 
@@ -316,12 +322,14 @@ export class GatewayControl implements AttachmentHost {
     } catch (error) {
       logger.error({ err: error }, 'epoch could not be raised');
     }
-    if (attachment.state !== 'waiting') return;
-    if (leadership.valid && leadership.epoch > heard) this.#welcome(attachment);
-    else {
-      const details = 'This topology replica does not lead any more: try again.';
-      this.#drop(attachment, status.FAILED_PRECONDITION, details, RefusalReason.REFUSAL_REASON_NOT_LEADER);
-    }
+    this.work.do(() => {
+      if (attachment.state !== 'waiting') return;
+      if (leadership.valid && leadership.epoch > heard) this.#welcome(attachment);
+      else {
+        const details = 'This topology replica does not lead any more: try again.';
+        this.#drop(attachment, status.FAILED_PRECONDITION, details, RefusalReason.REFUSAL_REASON_NOT_LEADER);
+      }
+    });
   }
 
   #welcome(attachment: Attachment): void {

@@ -1,4 +1,5 @@
 import type { Clock } from '@spanmesh/runtime/clock';
+import type { Job } from '@spanmesh/runtime/grpc/slices';
 import type { Logger } from '@spanmesh/runtime/log/logger';
 import type { GatewayId } from '@spanmesh/spantree/ids';
 import { gatewayName } from '../trees/gateway-id.ts';
@@ -49,8 +50,8 @@ export class Reaper {
     return this.#deps.roster.isAnybodySilent;
   }
 
-  /** Looks at those who have no stream. To be called again and again, while the lease holds. */
-  reap(): void {
+  /** Looks at those who have no stream. To be done again and again, while the lease holds. */
+  *reaping(): Job<void> {
     const { roster, deathwatch, state, members, clock, logger } = this.#deps;
     for (const { id, name, since, silentSince } of [...roster.silent()]) {
       if (state.hasTrunk(id)) roster.hasTrunk(id);
@@ -58,19 +59,19 @@ export class Reaper {
         this.declared++;
         logger.warn({ gateway: id, silentMs: Math.round(clock.now() - silentSince) }, 'gateway is dead');
         members.gatewayDead(id, clock.now() - silentSince);
-        this.declareDead(id);
+        yield* this.declaringDead(id);
         this.#note(name, { id, since: silentSince });
       }
     }
   }
 
   /** The gateway is gone for good: dead, or it has said goodbye. Its id is not taken on again in this term. */
-  declareDead(id: GatewayId): void {
+  *declaringDead(id: GatewayId): Job<void> {
     const { roster, graves, state, presence, gone } = this.#deps;
     graves.add(id);
     roster.remove(id);
     const gateway = state.gateways.get(id);
-    if (gateway !== undefined) state.remove(gateway);
+    if (gateway !== undefined) yield* state.removing(gateway);
     else state.forgetWaiting(id);
     gone(id);
     const name = gatewayName(id);
@@ -78,12 +79,12 @@ export class Reaper {
   }
 
   /** Somebody names a gateway. One whose name has been taken over by another boot is dead, unless it shows life. */
-  heard(id: GatewayId): void {
+  *hearing(id: GatewayId): Job<void> {
     const { roster, graves, state, deathwatch } = this.#deps;
     const name = gatewayName(id);
     if (name === null || graves.has(id)) return;
     const isReplaced = roster.rivals(name).some((rival) => state.gateways.has(rival) && roster.hasStream(rival));
-    if (isReplaced && !roster.hasStream(id) && !deathwatch.showsLife(id)) this.declareDead(id);
+    if (isReplaced && !roster.hasStream(id) && !deathwatch.showsLife(id)) yield* this.declaringDead(id);
     else roster.heard(id);
   }
 
@@ -105,12 +106,12 @@ export class Reaper {
   }
 
   /** The registry shows gateways: those that are dead are taken out once more, the others have been heard of. */
-  registered(): void {
+  *registering(): Job<void> {
     const { graves, presence } = this.#deps;
     for (const { name, boot } of presence.gateways()) {
       const id = `${name}.${boot}`;
       if (graves.has(id)) presence.remove(name, boot);
-      else this.heard(id);
+      else yield* this.hearing(id);
     }
   }
 

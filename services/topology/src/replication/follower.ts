@@ -2,9 +2,13 @@ import { type ServiceError, status } from '@grpc/grpc-js';
 import type { FollowRequest, FollowResponse, TreeChange } from '@spanmesh/proto/v1/replication';
 import { ReplicaRole, type ReplicaStatus } from '@spanmesh/proto/v1/topology';
 import type { Clock, Timer } from '@spanmesh/runtime/clock';
+import { type Job, UNITS_PER_TURN } from '@spanmesh/runtime/grpc/slices';
 import { type Logger, Throttle } from '@spanmesh/runtime/log/logger';
 import type { Random } from '@spanmesh/runtime/random';
 import { Turn } from '@spanmesh/runtime/turn';
+import { WorkList } from '@spanmesh/runtime/work-list';
+import { DEFAULT_PIECE_UNITS } from '@spanmesh/spantree/tree';
+import { Intake, type PausableStream } from '../intake.ts';
 import { History, type HistoryLimits } from '../trees/history.ts';
 import type { View } from '../trees/view.ts';
 import { Lag } from './lag.ts';
@@ -20,7 +24,7 @@ export const BEHIND_MS = 2000;
 const LOG_INTERVAL_MS = 10_000;
 
 /** Of the standby's side of the gRPC stream, what is needed here. */
-export interface FollowClientStream {
+export interface FollowClientStream extends PausableStream {
   write(request: FollowRequest): unknown;
   on(event: 'data', fn: (response: FollowResponse) => void): unknown;
   on(event: 'error', fn: (error: ServiceError) => void): unknown;
@@ -48,6 +52,8 @@ export interface FollowerOptions {
   readonly history?: HistoryLimits | undefined;
   /** What it says that it replicates by; another than REPLICATION_VERSION in tests only. */
   readonly replicationVersion?: number | undefined;
+  /** Units of work in a turn of the event loop; default: UNITS_PER_TURN. */
+  readonly unitsPerTurn?: number | undefined;
 }
 
 export interface FollowerDeps {
@@ -56,6 +62,8 @@ export interface FollowerDeps {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly random: Random;
+  /** Calls in a later turn of the event loop; default: setImmediate. */
+  readonly later?: ((turn: () => void) => void) | undefined;
 }
 
 /** A replica that is complete, and how old. */
@@ -99,6 +107,9 @@ export class Follower {
   readonly #options: FollowerOptions;
   readonly #deps: FollowerDeps;
   readonly #history: History;
+  /** What the leader tells, in order. */
+  readonly #work: WorkList;
+  readonly #pieceUnits: number;
   readonly #throttle: Throttle;
   readonly #acknowledging: Turn;
   #state: FollowState = { kind: 'idle' };
@@ -111,7 +122,11 @@ export class Follower {
   constructor(options: FollowerOptions, deps: FollowerDeps) {
     this.#options = options;
     this.#deps = deps;
-    this.#history = new History(options.history, { random: deps.random });
+    const { unitsPerTurn = UNITS_PER_TURN } = options;
+    const { later } = deps;
+    this.#work = new WorkList({ perTurn: unitsPerTurn }, { ...(later && { later }) });
+    this.#pieceUnits = Math.min(DEFAULT_PIECE_UNITS, unitsPerTurn);
+    this.#history = new History(options.history, { random: deps.random, isWhole: () => !this.#work.isBusy });
     this.#throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock: deps.clock });
     this.#acknowledging = new Turn(() => this.#acknowledge());
   }
@@ -127,6 +142,21 @@ export class Follower {
   /** It has a snapshot and hears of every change. */
   get isLive(): boolean {
     return this.#state.kind === 'open' && this.#state.live !== undefined;
+  }
+
+  /** What can be read here is half changed. */
+  get isBusy(): boolean {
+    return this.#work.isBusy;
+  }
+
+  /** Most units of work in one turn so far. */
+  get most(): number {
+    return this.#work.most;
+  }
+
+  /** Calls at once, or as soon as what can be read is whole. */
+  whenIdle(fn: () => void): void {
+    this.#work.whenIdle(fn);
   }
 
   /** Whom it follows, or tries to. */
@@ -168,9 +198,8 @@ export class Follower {
     const call = open(address);
     const state: Open = { kind: 'open', address, call, building: undefined, live: undefined, changes: [] };
     this.#state = state;
-    call.stream.on('data', (response) => {
-      if (this.#state === state) this.#guard(state, () => this.#take(state, response));
-    });
+    const intake = new Intake(call.stream, this.#work);
+    call.stream.on('data', (response) => intake.take(this.#guarded(state, response)));
     call.stream.on('error', (error) => this.#lost(state, error));
     call.stream.on('end', () => this.#lost(state, null));
     const { replica, version, address: own, installation, settings, replicationVersion } = this.#options;
@@ -180,14 +209,15 @@ export class Follower {
     call.stream.write({ hello });
   }
 
-  #take(state: Open, response: FollowResponse): void {
+  *#take(state: Open, response: FollowResponse): Job<void> {
     const { snapshotBegin, snapshot, snapshotEnd, delta, position, counts, replicas, clockMs } = response;
     if (replicas.length > 0) this.replicas = replicas;
     if (snapshotBegin !== undefined) {
       const widths = { linkid: snapshotBegin.linkidWidth, circuit: snapshotBegin.circuitWidth };
-      state.building = new Replica({ widths }, { history: this.#history });
-    } else if (snapshot !== undefined) state.building?.apply(snapshot.changes);
-    else if (snapshotEnd !== undefined && state.building !== undefined && position !== undefined) {
+      state.building = new Replica({ widths, pieceUnits: this.#pieceUnits }, { history: this.#history });
+    } else if (snapshot !== undefined) {
+      if (state.building !== undefined) yield* state.building.applying(snapshot.changes);
+    } else if (snapshotEnd !== undefined && state.building !== undefined && position !== undefined) {
       state.building.begin(position);
       state.live = { replica: state.building, lag: new Lag({ clock: this.#deps.clock }) };
       state.building = undefined;
@@ -200,8 +230,10 @@ export class Follower {
       if (delta.more) return;
       const { changes } = state;
       state.changes = [];
-      state.live?.replica.apply(changes);
+      if (state.live !== undefined) yield* state.live.replica.applying(changes);
     }
+    // What was begun is ended; that the stream has ended meanwhile is known.
+    if (this.#state !== state) return;
     this.#noteUnknown(state);
     if (state.live === undefined || state.changes.length > 0) return;
     if (counts !== undefined) state.live.replica.check(counts);
@@ -248,10 +280,12 @@ export class Follower {
   }
 
   /** What it has is not what the leader has: begin again, and go on answering until then. */
-  #guard(state: Open, fn: () => void): void {
+  *#guarded(state: Open, response: FollowResponse): Job<void> {
+    if (this.#state !== state) return;
     try {
-      fn();
+      yield* this.#take(state, response);
     } catch (error) {
+      if (this.#state !== state) return;
       this.differences++;
       const data = error instanceof ReplicaError ? error.data : {};
       const { log, suppressed } = this.#throttle.admit(`${state.address} differs`);

@@ -4,7 +4,7 @@ import { Dialect } from '@spanmesh/proto/v1/types';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Watch } from '../api/watch.ts';
-import { type Event, histories, RandomHistory } from '../testing/random-history.fixture.ts';
+import { type Event, histories, RandomHistory, unitsPerTurn } from '../testing/random-history.fixture.ts';
 import { type FakeLeader, uuid } from '../testing/world.fixture.ts';
 import type { View } from '../trees/view.ts';
 import { answersOf, FakeStandby } from './standby.fixture.ts';
@@ -51,18 +51,26 @@ const EXTRA = [
   'read',
   'twin',
   'gather',
+  'standbyTurn',
 ] as const;
 const extra = fc.record({
   extra: fc.constantFrom(...EXTRA),
   gateway: fc.nat(2),
   choice: fc.nat(1000),
 });
+const extras = fc.array(extra, { minLength: 60, maxLength: 120, size: 'max' });
 type Extra = typeof extra extends fc.Arbitrary<infer T> ? T : never;
 
 class Replicated extends RandomHistory {
-  readonly standby = new FakeStandby({ clock: this.leader.clock });
+  readonly standby: FakeStandby;
   #leader: FakeLeader | undefined;
   #watchers: [Watcher, Watcher] | undefined;
+
+  /** Units of work in a turn: of the leader, of the standby. */
+  constructor({ leader, standby }: { readonly leader: number; readonly standby: number }) {
+    super(true, leader);
+    this.standby = new FakeStandby({ clock: this.leader.clock, unitsPerTurn: standby });
+  }
 
   /** Whoever leads is followed. */
   follow(): void {
@@ -108,6 +116,9 @@ class Replicated extends RandomHistory {
         gateway.openLink(gateway.lnkConns.get(lnkConn)!.connection, 1 + (choice % 2));
         return;
       }
+      case 'standbyTurn':
+        this.standby.turns.shift()?.();
+        return;
       case 'gather':
         this.leader.clock.advance(5000);
         return;
@@ -138,11 +149,11 @@ describe('a standby', () => {
   it('answers as the leader does, and those who watch see the same, whatever happens', () => {
     let compared = 0;
     fc.assert(
-      fc.property(histories(200), fc.array(extra, { minLength: 60, maxLength: 120, size: 'max' }), (events, extras) => {
-        const history = new Replicated(true);
+      fc.property(histories(200), extras, unitsPerTurn, unitsPerTurn, (events, others, leader, standby) => {
+        const history = new Replicated({ leader, standby });
         history.compare();
         const all: (Event | Extra)[] = [...events];
-        for (const [i, one] of extras.entries()) all.splice((i * 7919) % all.length, 0, one);
+        for (const [i, one] of others.entries()) all.splice((i * 7919) % all.length, 0, one);
         for (const [i, one] of all.entries()) {
           if ('extra' in one) history.happen(one);
           else history.run(one);

@@ -3,6 +3,7 @@ import type { FollowHello, FollowResponse, TreeChange } from '@spanmesh/proto/v1
 import { ProcessKind, RefusalCause, ReplicaRole, type ReplicaStatus } from '@spanmesh/proto/v1/topology';
 import type { Clock, Timer } from '@spanmesh/runtime/clock';
 import { type Logger, Throttle } from '@spanmesh/runtime/log/logger';
+import type { WorkList } from '@spanmesh/runtime/work-list';
 import type { Leadership } from '../attach/leadership.ts';
 import type { Refusals } from '../attach/refusals.ts';
 import { countsOf, wholeMs } from '../show/show-status.ts';
@@ -35,6 +36,7 @@ export interface PublisherDeps {
   readonly history: History;
   readonly leadership: Leadership;
   readonly refusals: Refusals;
+  readonly work: Pick<WorkList, 'isBusy'>;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Asks for a flush at the end of this turn. */
@@ -57,6 +59,8 @@ export class Publisher implements StandbyHost {
   #changes: TreeChange[] = [];
   /** Something has changed since the journal was last told of a selection. */
   #unselected = false;
+  /** Standbys have been told a part of what is to be made at once. */
+  #isInParts = false;
   #unsubscribe: (() => void) | undefined;
   #timer: Timer | undefined;
 
@@ -108,6 +112,11 @@ export class Publisher implements StandbyHost {
       const waiting = [...this.#standbys].filter(({ state }) => state === 'waiting');
       if (waiting.length > 0 && this.#deps.leadership.settled) this.#begin(waiting);
     });
+  }
+
+  /** A turn ends in the midst of changes: what has been noted so far is told, as a part of what is to be made at once. */
+  sliced(): void {
+    if (this.#changes.length > 0) this.#telling(() => this.#send(true));
   }
 
   /** What cannot be put into a message costs the streams, not the leader: standbys follow anew, with a snapshot. */
@@ -221,13 +230,18 @@ export class Publisher implements StandbyHost {
   #publish(): void {
     // What happened has its position before it is told: a standby gives none.
     this.#deps.history.commit();
+    if (this.#changes.length > 0 || this.#isInParts) this.#send(false);
+  }
+
+  /** `isPart`: more of what is to be made at once follows. */
+  #send(isPart: boolean): void {
     const changes = this.#changes;
-    if (changes.length === 0) return;
     this.#changes = [];
+    this.#isInParts = isPart;
     const following = this.#following();
-    const parts = [...inMessages(changes)];
+    const parts = changes.length === 0 ? [[]] : [...inMessages(changes)];
     for (const [i, part] of parts.entries()) {
-      const more = i + 1 < parts.length;
+      const more = isPart || i + 1 < parts.length;
       const message = this.#encode({ ...(more ? {} : this.#now()), delta: { changes: part, more } });
       for (const standby of following) {
         this.#count(message);
@@ -238,8 +252,9 @@ export class Publisher implements StandbyHost {
 
   #beat(): void {
     this.#timer = this.#deps.clock.after(HEARTBEAT_MS, () => this.#telling(() => this.#beat()));
+    const { isBusy } = this.#deps.work;
     // Counts are compared: what has changed comes first.
-    this.#publish();
+    if (!isBusy) this.#publish();
     const replicas = [...this.#deps.replicas()];
     const beat = (fields: Partial<FollowResponse>, state: string): void => {
       const to = [...this.#standbys].filter((standby) => standby.state === state);
@@ -250,7 +265,8 @@ export class Publisher implements StandbyHost {
         standby.heartbeat(message);
       }
     };
-    beat(this.#now(), 'following');
+    // What is half changed has no counts that could be compared.
+    beat(isBusy ? {} : this.#now(), 'following');
     beat({}, 'waiting');
   }
 
@@ -301,6 +317,7 @@ export class Publisher implements StandbyHost {
     this.#unsubscribe?.();
     this.#unsubscribe = undefined;
     this.#changes = [];
+    this.#isInParts = false;
     if (this.#standbys.size > 0) return;
     this.#timer?.cancel();
     this.#timer = undefined;

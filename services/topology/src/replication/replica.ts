@@ -1,12 +1,13 @@
 import type { RelaySet } from '@spanmesh/proto/v1/gateway_control';
 import type { Position, TreeChange } from '@spanmesh/proto/v1/replication';
 import type { ObjectCounts } from '@spanmesh/proto/v1/topology';
-import { SpanTree } from '@spanmesh/spantree/tree';
+import { type Job, runNow } from '@spanmesh/runtime/grpc/slices';
+import { DEFAULT_PIECE_UNITS, SpanTree } from '@spanmesh/spantree/tree';
 import { countsOf } from '../show/show-status.ts';
 import { Gateway } from '../trees/gateway.ts';
 import type { History } from '../trees/history.ts';
 import { RelayGroups } from '../trees/relay-groups.ts';
-import { Trees } from '../trees/trees.ts';
+import { OBJECT_UNITS, Trees } from '../trees/trees.ts';
 import type { TreesObserver } from '../trees/trees-observer.ts';
 import type { Widths } from '../trees/view.ts';
 
@@ -38,10 +39,14 @@ export class Replica {
   /** Changes that were passed over because this version does not know them. */
   unknown = 0;
 
-  constructor({ widths }: { widths: Widths }, { history }: { history: History }) {
+  /** `pieceUnits`: of work in slices (SpanTree). */
+  constructor(
+    { widths, pieceUnits = DEFAULT_PIECE_UNITS }: { widths: Widths; pieceUnits?: number },
+    { history }: { history: History },
+  ) {
     this.widths = widths;
     this.#history = history;
-    const tree = new SpanTree({ linkidWidth: widths.linkid, circuitWidth: widths.circuit });
+    const tree = new SpanTree({ linkidWidth: widths.linkid, circuitWidth: widths.circuit, pieceUnits });
     this.trees = new Trees(tree, { observer: this.#observer() });
   }
 
@@ -53,7 +58,19 @@ export class Replica {
 
   /** @throws ReplicaError `unknown`, `nonsense` */
   apply(changes: readonly TreeChange[]): void {
-    for (const change of changes) this.#make(change);
+    runNow(this.applying(changes));
+  }
+
+  /** `apply`, in slices. */
+  *applying(changes: readonly TreeChange[]): Job<void> {
+    let units = 0;
+    for (const change of changes) {
+      yield* this.#making(change);
+      units += OBJECT_UNITS;
+      if (units < this.trees.tree.pieceUnits) continue;
+      yield units;
+      units = 0;
+    }
     this.trees.tree.forgetGone();
   }
 
@@ -65,10 +82,10 @@ export class Replica {
     }
   }
 
-  #make(change: TreeChange): void {
+  *#making(change: TreeChange): Job<void> {
     const { trees } = this;
     if (change.selected === true) {
-      trees.select(this.#groups);
+      yield* trees.selecting(this.#groups);
       return;
     }
     if (change.committed !== undefined) {
@@ -91,33 +108,35 @@ export class Replica {
     if (gateway === undefined) throw new ReplicaError('unknown', 'no such gateway', { gateway: change.gateway });
     if (change.gatewayGone === true) {
       this.#gateways.delete(change.gateway);
-      trees.remove(gateway);
-    } else if (!this.#onGateway(gateway, change)) {
+      yield* trees.removing(gateway);
+    } else if (!(yield* this.#onGateway(gateway, change))) {
       // replication.proto, TreeChange: one that makes the trees different would come with a higher version.
       this.unknown++;
     }
   }
 
-  #onGateway(gateway: Gateway, change: TreeChange): boolean {
+  /** Gives whether it is of a kind that is known. */
+  *#onGateway(gateway: Gateway, change: TreeChange): Job<boolean> {
     const { trees } = this;
     if (change.linkOpened !== undefined) trees.openLink(gateway, change.linkOpened);
     else if (change.linkClosed !== undefined) trees.closeLink(gateway.links.get(change.linkClosed));
     else if (change.linkStatus !== undefined)
       trees.setStatus(gateway, change.linkStatus.link, change.linkStatus.status);
     else if (change.lnkConnOpened !== undefined) trees.openLnkConn(gateway, change.lnkConnOpened);
-    else if (change.lnkConnClosed !== undefined) trees.closeLnkConn(gateway.lnkConns.get(change.lnkConnClosed));
+    else if (change.lnkConnClosed !== undefined)
+      yield* trees.closingLnkConn(gateway.lnkConns.get(change.lnkConnClosed));
     else if (change.connectionOpened !== undefined) trees.openConnection(gateway, change.connectionOpened);
     else if (change.connectionClosed !== undefined) {
-      trees.closeConnection(gateway.connections.get(change.connectionClosed));
+      yield* trees.closingConnection(gateway.connections.get(change.connectionClosed));
     } else if (change.connectionClosing !== undefined) {
       const { id, reason } = change.connectionClosing;
       trees.setClosing(gateway.connections.get(id), reason);
     } else if (change.suspicion !== undefined) {
       trees.setSuspect(gateway.connections.get(change.suspicion.connection), change.suspicion.suspect);
     } else if (change.trunks !== undefined) {
-      trees.setUnreachable(gateway, change.trunks.unreachable);
-    } else if (change.relaysForgotten === true) trees.forgetRelays(gateway);
-    else if (change.relaysTold === true) trees.relaysTold(gateway);
+      yield* trees.settingUnreachable(gateway, change.trunks.unreachable);
+    } else if (change.relaysForgotten === true) yield* trees.forgettingRelays(gateway);
+    else if (change.relaysTold === true) yield* trees.tellingRelays(gateway);
     else if (change.clusterHeld !== undefined) trees.hold(gateway, change.clusterHeld);
     else if (change.clusterReleased !== undefined) trees.release(gateway, change.clusterReleased);
     else if (change.onDemandOpened !== undefined) trees.setOnDemand(gateway, change.onDemandOpened, true);

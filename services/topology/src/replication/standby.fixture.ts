@@ -39,6 +39,8 @@ class FakeFollowStream extends EventEmitter {
 export class FakeCall {
   readonly leaderEnd = new FakeFollowStream();
   readonly stream = Object.assign(new EventEmitter(), {
+    pause: () => {},
+    resume: () => {},
     write: (request: FollowRequest) => {
       if (request.hello !== undefined) this.#leader?.core.publisher.follow(this.leaderEnd);
       if (!this.isOver) this.leaderEnd.emit('data', request);
@@ -80,6 +82,8 @@ export class FakeStandby {
   readonly follower: Follower;
   readonly leaders = new Map<string, FakeLeader>();
   readonly calls: FakeCall[] = [];
+  /** Turns of the event loop that it waits for: only if `unitsPerTurn` is given. */
+  readonly turns: (() => void)[] = [];
 
   constructor({
     clock,
@@ -87,12 +91,14 @@ export class FakeStandby {
     installation = 'spanmesh',
     settings = '',
     replicationVersion,
+    unitsPerTurn = Number.POSITIVE_INFINITY,
   }: {
     clock: Clock;
     replica?: string;
     installation?: string;
     settings?: string;
     replicationVersion?: number;
+    unitsPerTurn?: number;
   }) {
     this.follower = new Follower(
       {
@@ -102,6 +108,7 @@ export class FakeStandby {
         installation,
         settings,
         replicationVersion,
+        unitsPerTurn,
       },
       {
         open: (address) => {
@@ -112,8 +119,14 @@ export class FakeStandby {
         clock,
         logger: createLogger({ level: 'silent', service: 'test' }),
         random: () => 0,
+        later: (turn) => this.turns.push(turn),
       },
     );
+  }
+
+  /** The turns pass that its work waits for. */
+  finish(): void {
+    for (let turn = this.turns.shift(); turn !== undefined; turn = this.turns.shift()) turn();
   }
 
   get call(): FakeCall {
@@ -127,8 +140,11 @@ export class FakeStandby {
 
   /** The leader's turn ends, and everything that it has said arrives. */
   catchUp(leader: FakeLeader): void {
+    leader.finish();
     leader.core.flush();
+    leader.finish();
     while (this.call.deliver());
+    this.finish();
   }
 }
 

@@ -17,6 +17,7 @@ const WEIGHTS = {
   up: 16,
   down: 16,
   decide: 12,
+  turn: 12,
   break: 1,
   attach: 6,
   restart: 1,
@@ -37,6 +38,8 @@ export const event = fc.record({
   choice: fc.nat(1000),
   more: fc.nat(1000),
 });
+/** Units of work in a turn: all at once, or so few that whatever takes longer is interrupted at every place where it may be. */
+export const unitsPerTurn = fc.constantFrom(1, 20, Number.POSITIVE_INFINITY);
 /** Long enough that something is open most of the time. */
 export const histories = (maxLength: number) => fc.array(event, { minLength: 60, maxLength, size: 'max' });
 export type Event = typeof event extends fc.Arbitrary<infer T> ? T : never;
@@ -44,11 +47,15 @@ export type Event = typeof event extends fc.Arbitrary<infer T> ? T : never;
 /** Three gateways and whoever leads, to which things happen. */
 export class RandomHistory {
   readonly gateways = ['a', 'b', 'c'].map((name) => new FakeGateway(name));
-  leader = new FakeLeader();
+  leader: FakeLeader;
   readonly refusals: boolean;
+  readonly #unitsPerTurn: number;
 
-  constructor(refusals: boolean) {
+  /** `unitsPerTurn`: how much a leader does before a turn must pass, which is one of the things that happen. */
+  constructor(refusals: boolean, unitsPerTurn: number = Number.POSITIVE_INFINITY) {
     this.refusals = refusals;
+    this.#unitsPerTurn = unitsPerTurn;
+    this.leader = new FakeLeader({ unitsPerTurn });
     for (const { name, boot } of this.gateways) this.leader.presence.put(name, boot);
     for (const gateway of this.gateways) {
       for (const dialect of ['circuit', 'circuit', 'linkid'] as const) {
@@ -124,6 +131,9 @@ export class RandomHistory {
       case 'decide':
         this.leader.core.flush();
         return;
+      case 'turn':
+        this.leader.turn();
+        return;
       case 'break':
         gateway.disconnect();
         return;
@@ -152,7 +162,7 @@ export class RandomHistory {
   restart(): void {
     const { presence, clock, lease } = this.leader;
     for (const gateway of this.gateways) gateway.disconnect();
-    this.leader = new FakeLeader({ epoch: lease.epoch + 1, presence, clock });
+    this.leader = new FakeLeader({ epoch: lease.epoch + 1, presence, clock, unitsPerTurn: this.#unitsPerTurn });
   }
 
   heal(): void {

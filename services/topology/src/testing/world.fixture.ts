@@ -37,6 +37,7 @@ export class FakeStream extends EventEmitter {
   accepts = true;
   error: (Error & { code?: number; details?: string }) | undefined;
   ended = false;
+  paused = false;
 
   constructor() {
     super();
@@ -49,6 +50,14 @@ export class FakeStream extends EventEmitter {
     if (response.taken === undefined) this.sent.push(response);
     else this.taken = response.taken.deltas;
     return this.accepts;
+  }
+
+  pause(): void {
+    this.paused = true;
+  }
+
+  resume(): void {
+    this.paused = false;
   }
 
   end(): void {
@@ -187,8 +196,10 @@ export class FakePresence implements Presence {
   }
 }
 
-/** A leader with a lease and a registry that tests hold in their hands. */
+/** A leader with a lease and a registry that tests hold in their hands, and, if they say so, the turns of its work. */
 export class FakeLeader {
+  /** Turns of the event loop that it waits for: only if `unitsPerTurn` is given. */
+  readonly turns: (() => void)[] = [];
   readonly lease = new FakeLease();
   readonly presence: FakePresence;
   readonly clock: FakeClock;
@@ -200,6 +211,7 @@ export class FakeLeader {
     clock = new FakeClock(),
     following,
     leads = true,
+    unitsPerTurn = Number.POSITIVE_INFINITY,
     ...options
   }: Partial<CoreOptions> & {
     epoch?: number;
@@ -220,6 +232,7 @@ export class FakeLeader {
         rnssAdd: 7,
         version: '1.0.0',
         address: () => 'me:1',
+        unitsPerTurn,
         ...options,
       },
       {
@@ -227,12 +240,23 @@ export class FakeLeader {
         presence,
         clock,
         logger: createLogger({ level: 'silent', service: 'test' }),
+        later: (turn) => this.turns.push(turn),
         ...(following && { following }),
       },
     );
     this.lease.onRaise = () => this.lead();
     presence.listeners.push(() => this.core.presenceChanged());
     if (leads) this.lead();
+  }
+
+  /** A turn passes that its work waits for, if it does. */
+  turn(): void {
+    this.turns.shift()?.();
+  }
+
+  /** All of them pass. */
+  finish(): void {
+    for (let turn = this.turns.shift(); turn !== undefined; turn = this.turns.shift()) turn();
   }
 
   lead(): void {
@@ -482,6 +506,7 @@ export class FakeGateway {
 
   /** The oldest message reaches the leader. */
   deliverUp(): boolean {
+    if (this.stream?.paused === true) return false;
     const message = this.up.shift();
     if (message === undefined || this.stream === undefined) return false;
     this.stream.deliver(message);
@@ -747,6 +772,7 @@ export function parsePair(pair: string): { gateway: string; link: number; lnkCon
 export function settle(leader: FakeLeader, gateways: readonly FakeGateway[]): void {
   for (let round = 0; round < 1000; round++) {
     let moved = false;
+    leader.finish();
     for (const gateway of gateways) {
       if (gateway.stream === undefined || gateway.stream.over) {
         gateway.connect(leader);
@@ -757,7 +783,9 @@ export function settle(leader: FakeLeader, gateways: readonly FakeGateway[]): vo
       while (gateway.deliverUp()) if (!silent) moved = true;
       while (gateway.deliverDown()) moved = true;
     }
+    leader.finish();
     leader.core.flush();
+    leader.finish();
     if (!moved && gateways.every((gateway) => gateway.stream!.sent.length === gateway.read)) return;
   }
   throw new Error('never quiet');

@@ -54,6 +54,7 @@ export class History {
   readonly #maxRelayBytes: number;
   readonly #listeners = new Set<() => void>();
   readonly #random: Random;
+  readonly #isWhole: () => boolean;
   #history: string;
   #epoch = 0;
   #n = 0;
@@ -64,14 +65,16 @@ export class History {
   #first = 0;
   #bytes = 0;
 
+  /** `isWhole`: whether the state is one that may have a revision; not while changes are made in slices. */
   constructor(
     { maxBatches = MAX_BATCHES, maxBytes = MAX_HISTORY_BYTES, maxRelayBytes = MAX_RELAY_BYTES }: HistoryLimits = {},
-    { random = systemRandom }: { random?: Random } = {},
+    { random = systemRandom, isWhole = () => true }: { random?: Random; isWhole?: () => boolean } = {},
   ) {
     this.#maxBatches = maxBatches;
     this.#maxBytes = maxBytes;
     this.#maxRelayBytes = maxRelayBytes;
     this.#random = random;
+    this.#isWhole = isWhole;
     this.#history = newHistory(random);
     this.#revision = revisionAt(this.position);
   }
@@ -86,10 +89,10 @@ export class History {
     return this.#first + this.#batches.length;
   }
 
-  /** The revision of the state as it is now. */
+  /** The revision of the state as it is now; while it is half changed, of the state before. */
   get revision(): string {
     // What came in during this turn is part of what a reader sees now.
-    this.commit();
+    if (this.#isWhole()) this.commit();
     return this.#revision;
   }
 

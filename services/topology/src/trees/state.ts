@@ -7,6 +7,7 @@ import type {
   RelaySet,
   StateChange,
 } from '@spanmesh/proto/v1/gateway_control';
+import type { Job } from '@spanmesh/runtime/grpc/slices';
 import type { TableSizes } from '@spanmesh/runtime/table-sizes';
 import type { GatewayId, LinkId, LnkConnId } from '@spanmesh/spantree/ids';
 import type { Connection, Link, LnkConn, SpanTree } from '@spanmesh/spantree/tree';
@@ -14,7 +15,7 @@ import { type Gateway, linkData, lnkConnData } from './gateway.ts';
 import { KnownLinks } from './known-links.ts';
 import { SamePeer } from './same-peer.ts';
 import { byId, missing } from './snapshot-diff.ts';
-import { relaySet, Trees } from './trees.ts';
+import { OBJECT_UNITS, relaySet, Trees } from './trees.ts';
 import type { TreesObserver } from './trees-observer.ts';
 
 /** Drains of one gateway that are known at a time: more than a gateway keeps. */
@@ -70,8 +71,8 @@ export class State extends Trees {
   }
 
   /** The gateway is dead, or has said goodbye: all that was on it is gone. */
-  override remove(gateway: Gateway): void {
-    super.remove(gateway);
+  override *removing(gateway: Gateway): Job<void> {
+    yield* super.removing(gateway);
     this.#observer.gatewayGone(gateway);
     this.forgetWaiting(gateway.id);
   }
@@ -96,16 +97,19 @@ export class State extends Trees {
     return false;
   }
 
-  /** Takes in a delta. What it names and is not known (any more) is passed over: reports and removals cross. @throws StateError */
-  apply(gateway: Gateway, change: StateChange): void {
+  /**
+   * Takes in a delta, in slices. What it names and is not known (any more) is passed over: reports and removals cross.
+   * @throws StateError
+   */
+  *applying(gateway: Gateway, change: StateChange): Job<void> {
     for (const opened of change.connectionsOpened) this.openConnection(gateway, opened);
     for (const opened of change.lnkConnsOpened) {
       const lnkConn = this.openLnkConn(gateway, opened);
       if (lnkConn !== undefined) this.#suspectOthers(lnkConn);
     }
-    for (const opened of change.linksOpened) this.openLink(gateway, opened);
+    yield* this.#inSlices(change.linksOpened, OBJECT_UNITS, (opened) => this.openLink(gateway, opened));
     for (const { link, status } of change.linkStatuses) this.setStatus(gateway, link, status);
-    if (change.trunks !== undefined) this.#setTrunks(gateway, change.trunks);
+    if (change.trunks !== undefined) yield* this.#settingTrunks(gateway, change.trunks);
     for (const ref of change.linksKnown) this.#know(gateway, ref);
     for (const id of change.connectionsAlive) this.setSuspect(gateway.connections.get(id), false);
     for (const { id, reason } of change.connectionsClosing) this.setClosing(gateway.connections.get(id), reason);
@@ -115,14 +119,14 @@ export class State extends Trees {
     for (const set of change.onDemandOpened) this.#setOnDemand(gateway, set, true);
     for (const key of change.clustersHeld) this.holds.hold(gateway, key);
     for (const key of change.clustersReleased) this.holds.release(gateway, key);
-    for (const id of change.linksClosed) this.closeLink(gateway.links.get(id));
-    for (const id of change.lnkConnsClosed) this.closeLnkConn(gateway.lnkConns.get(id));
-    for (const id of change.connectionsClosed) this.closeConnection(gateway.connections.get(id));
+    yield* this.#closingLinks(change.linksClosed.map((id) => gateway.links.get(id)));
+    for (const id of change.lnkConnsClosed) yield* this.closingLnkConn(gateway.lnkConns.get(id));
+    for (const id of change.connectionsClosed) yield* this.closingConnection(gateway.connections.get(id));
     gateway.inFlight.obeyed(change.obeyed);
     // Only what is new can be what others have named already, or show that it will not come.
     const isNew = change.linksOpened.length > 0 || change.lastNumber > gateway.lastNumber;
     gateway.lastNumber = Math.max(gateway.lastNumber, change.lastNumber);
-    if (isNew) this.#resolveWaiting(gateway);
+    if (isNew) yield* this.#resolvingWaiting(gateway);
     this.#noteStopping(gateway, change);
     for (const progress of change.drains) noteDrain(gateway, progress);
     if (change.drains.length > 0) this.#observer.drained(gateway);
@@ -131,45 +135,75 @@ export class State extends Trees {
   /**
    * Takes in a complete snapshot, the first one and any later one alike: what was held of the gateway and is the same stays what it is;
    * its relays, its refusals and the links that it knows are forgotten and taken from the snapshot, for the next selection to judge.
+   * In slices.
    * @throws StateError
    */
-  replace(gateway: Gateway, all: StateChange): void {
+  *replacing(gateway: Gateway, all: StateChange): Job<void> {
     const first = !gateway.known;
-    for (const link of missing(gateway.links, all.linksOpened)) this.closeLink(link);
-    for (const lnkConn of missing(gateway.lnkConns, all.lnkConnsOpened)) this.closeLnkConn(lnkConn);
-    for (const connection of missing(gateway.connections, all.connectionsOpened)) this.closeConnection(connection);
-    this.forgetRelays(gateway);
+    yield* this.#closingLinks(missing(gateway.links, all.linksOpened));
+    for (const lnkConn of missing(gateway.lnkConns, all.lnkConnsOpened)) yield* this.closingLnkConn(lnkConn);
+    for (const connection of missing(gateway.connections, all.connectionsOpened)) {
+      yield* this.closingConnection(connection);
+    }
+    yield* this.forgettingRelays(gateway);
 
-    for (const opened of all.connectionsOpened.sort(byId)) this.#reviewConnection(gateway, opened);
-    this.#setTrunks(gateway, all.trunks ?? { established: [], unreachable: [] });
+    yield* this.#inSlices(all.connectionsOpened.sort(byId), OBJECT_UNITS, (opened) =>
+      this.#reviewConnection(gateway, opened),
+    );
+    yield* this.#settingTrunks(gateway, all.trunks ?? { established: [], unreachable: [] });
     const added: LnkConn[] = [];
-    for (const opened of all.lnkConnsOpened.sort(byId)) {
-      if (gateway.lnkConns.has(opened.id)) continue;
+    yield* this.#inSlices(all.lnkConnsOpened.sort(byId), OBJECT_UNITS, (opened) => {
+      if (gateway.lnkConns.has(opened.id)) return;
       const lnkConn = this.openLnkConn(gateway, opened);
       if (lnkConn !== undefined) added.push(lnkConn);
-    }
-    for (const opened of all.linksOpened.sort(byId)) {
+    });
+    yield* this.#inSlices(all.linksOpened.sort(byId), OBJECT_UNITS, (opened) => {
       if (!gateway.links.has(opened.id)) this.openLink(gateway, opened);
-    }
-    for (const { link, status } of all.linkStatuses) this.setStatus(gateway, link, status);
+    });
+    yield* this.#inSlices(all.linkStatuses, 1, ({ link, status }) => this.setStatus(gateway, link, status));
     this.holds.replace(gateway, all.clustersHeld);
 
     gateway.knows = new KnownLinks();
-    for (const ref of all.linksKnown) this.#know(gateway, ref);
-    this.#takeRelays(gateway, all);
+    yield* this.#inSlices(all.linksKnown, 1, (ref) => this.#know(gateway, ref));
+    yield* this.#takingRelays(gateway, all);
     for (const lnkConn of gateway.lnkConns.values()) this.#forgetOnDemand(lnkConn);
-    for (const set of all.onDemandOpened) this.#setOnDemand(gateway, set, true);
+    yield* this.#inSlices(all.onDemandOpened, 1, (set) => this.#setOnDemand(gateway, set, true));
 
     gateway.known = true;
     gateway.lastNumber = Math.max(gateway.lastNumber, all.lastNumber);
     // At a first sight of the gateway both the old and the new connection of a peer have been there before: whoever led
     // then has seen to it, and doubting them again would move relays.
     if (!first) for (const lnkConn of added) this.#suspectOthers(lnkConn);
-    this.#resolveWaiting(gateway);
+    yield* this.#resolvingWaiting(gateway);
     this.#noteStopping(gateway, all);
     gateway.drains.clear();
     for (const progress of all.drains) noteDrain(gateway, progress);
     this.#observer.drained(gateway);
+  }
+
+  /** One after the other, each of so many units. */
+  *#inSlices<T>(all: Iterable<T>, each: number, take: (one: T) => void): Job<void> {
+    let units = 0;
+    for (const one of all) {
+      take(one);
+      units += each;
+      if (units < this.tree.pieceUnits) continue;
+      yield units;
+      units = 0;
+    }
+    yield units;
+  }
+
+  *#closingLinks(links: readonly (Link | undefined)[]): Job<void> {
+    let units = 0;
+    for (const link of links) {
+      units += OBJECT_UNITS + (link?.relayCount ?? 0);
+      this.closeLink(link);
+      if (units < this.tree.pieceUnits) continue;
+      yield units;
+      units = 0;
+    }
+    yield units;
   }
 
   #noteStopping(gateway: Gateway, { stopping }: StateChange): void {
@@ -190,13 +224,13 @@ export class State extends Trees {
     return { ...super.tables(), identities: this.#samePeer.size };
   }
 
-  #setTrunks(gateway: Gateway, { established, unreachable }: NonNullable<StateChange['trunks']>): void {
+  *#settingTrunks(gateway: Gateway, { established, unreachable }: NonNullable<StateChange['trunks']>): Job<void> {
     if (established.length > MAX_TRUNKS || unreachable.length > MAX_TRUNKS) {
       throw new StateError('more trunks than there can be gateways', { gateway: gateway.id });
     }
     gateway.established = new Set(established);
     for (const id of established) if (!this.gateways.has(id)) this.#observer.named(id);
-    this.setUnreachable(gateway, unreachable);
+    yield* this.settingUnreachable(gateway, unreachable);
   }
 
   override openLnkConn(gateway: Gateway, opened: LnkConnOpened): LnkConn | undefined {
@@ -234,21 +268,26 @@ export class State extends Trees {
   }
 
   /** Which relays are open, and which were refused, as a snapshot says. */
-  #takeRelays(gateway: Gateway, { obeyed, relaysOpen, refusals }: StateChange): void {
+  *#takingRelays(gateway: Gateway, { obeyed, relaysOpen, refusals }: StateChange): Job<void> {
     gateway.inFlight.obeyed(obeyed);
     gateway.refused.clear();
+    let units = 0;
     for (const { linkGateway, link: number, lnkConns } of relaysOpen) {
       const link = this.linkOf(gateway, linkGateway, number);
       if (link !== undefined) this.adoptRelays(gateway, link, lnkConns);
       else for (const id of lnkConns) gateway.knows?.waiting(linkGateway, number)?.open.push(id);
+      units += 1 + lnkConns.length;
+      if (units < this.tree.pieceUnits) continue;
+      yield units;
+      units = 0;
     }
-    for (const { linkGateway, link: number, lnkConn } of refusals) {
+    yield* this.#inSlices(refusals, 1, ({ linkGateway, link: number, lnkConn }) => {
       const link = this.linkOf(gateway, linkGateway, number);
       if (link !== undefined) this.#adoptRefusal(gateway, link, lnkConn);
       else gateway.knows?.waiting(linkGateway, number)?.refused.add(lnkConn);
-    }
+    });
     gateway.inFlight.clear();
-    this.relaysTold(gateway);
+    yield* this.tellingRelays(gateway);
   }
 
   #adoptRefusal(gateway: Gateway, link: Link, id: LnkConnId): void {
@@ -289,11 +328,17 @@ export class State extends Trees {
   }
 
   /** The gateway has told what it has: what others know of its links can be judged, unless it may come yet. */
-  #resolveWaiting(owner: Gateway): void {
+  *#resolvingWaiting(owner: Gateway): Job<void> {
+    let units = 0;
     for (const gateway of this.gateways.values()) {
       const { knows } = gateway;
       if (knows === undefined) continue;
       for (const [number, { open, refused, onDemand }] of knows.waitingFor(owner.id)) {
+        units += 1 + open.length + refused.size;
+        if (units >= this.tree.pieceUnits) {
+          yield units;
+          units = 0;
+        }
         const link = owner.links.get(number);
         if (link === undefined && !isGone(owner, number)) continue;
         knows.endWait(owner.id, number);
@@ -327,11 +372,15 @@ export class State extends Trees {
     super.dropLink(link);
   }
 
-  protected override dropLnkConn(lnkConn: LnkConn): void {
+  protected override *droppingLnkConn(lnkConn: LnkConn): Job<void> {
     const { refused } = lnkConnData(lnkConn).gateway;
-    for (const [link, ids] of refused) if (ids.delete(lnkConn.id) && ids.size === 0) refused.delete(link);
+    let links = 0;
+    for (const [link, ids] of refused) {
+      if (ids.delete(lnkConn.id) && ids.size === 0) refused.delete(link);
+      if (++links % this.tree.pieceUnits === 0) yield this.tree.pieceUnits;
+    }
     this.#samePeer.remove(lnkConn);
-    super.dropLnkConn(lnkConn);
+    yield* super.droppingLnkConn(lnkConn);
   }
 }
 

@@ -4,6 +4,7 @@ import { decodeLnkSpanPayload } from '@spanmesh/dmsg/payload/lnk-span';
 import type { ConnectionOpened, LinkOpened, LnkConnOpened, RelaySet } from '@spanmesh/proto/v1/gateway_control';
 import type { TreeChange } from '@spanmesh/proto/v1/replication';
 import type { ClusterKey } from '@spanmesh/proto/v1/types';
+import { type Job, runNow } from '@spanmesh/runtime/grpc/slices';
 import type { TableSizes } from '@spanmesh/runtime/table-sizes';
 import type { GatewayId, LinkId, LnkConnId } from '@spanmesh/spantree/ids';
 import type { Connection, Link, LnkConn, RelayDelta, SpanTree } from '@spanmesh/spantree/tree';
@@ -19,6 +20,9 @@ import {
   lnkConnData,
 } from './gateway.ts';
 import type { TreesObserver } from './trees-observer.ts';
+
+/** Units of work (Job): a relay that goes or is adopted is one; a link or a LNK_CONN that comes or goes takes so many. */
+export const OBJECT_UNITS = 8;
 
 /** Takes each change in the words of replication.proto, as it is made. */
 export type Journal = (gateway: Gateway | null, change: Omit<TreeChange, 'gateway'>) => void;
@@ -102,9 +106,14 @@ export class Trees {
 
   /** The gateway is dead, or has said goodbye: all that was on it is gone. */
   remove(gateway: Gateway): void {
+    runNow(this.removing(gateway));
+  }
+
+  /** `remove`, in slices. */
+  *removing(gateway: Gateway): Job<void> {
     this.journal?.(gateway, { gatewayGone: true });
     gateway.gone = true;
-    for (const connection of gateway.connections.values()) this.#dropConnection(connection);
+    for (const connection of gateway.connections.values()) yield* this.#droppingConnection(connection);
     this.holds.dropAll(gateway);
     this.gateways.delete(gateway.id);
     this.#untold.delete(gateway);
@@ -190,11 +199,11 @@ export class Trees {
     this.#observer.linkChanged('changed', link);
   }
 
-  /** Other gateways that the gateway cannot reach, all of them. */
-  setUnreachable(gateway: Gateway, others: Iterable<string>): void {
+  /** Other gateways that the gateway cannot reach, all of them. In slices. */
+  *settingUnreachable(gateway: Gateway, others: Iterable<string>): Job<void> {
     const unreachable = new Set(others);
     unreachable.delete(gateway.id);
-    const changed = this.tree.setUnreachable(gateway.id, unreachable);
+    const changed = yield* this.tree.settingUnreachable(gateway.id, unreachable);
     if (changed.size === 0) return;
     this.journal?.(gateway, { trunks: { established: [], unreachable: [...unreachable] } });
     if (!changed.isSubsetOf(unreachable)) this.#observer.reachable(gateway);
@@ -231,17 +240,22 @@ export class Trees {
 
   /**
    * The gateway tells anew which relays are open and which were refused: until `relaysTold` with `adoptRelays` and `adoptRefusals`. What is
-   * the same before and after is no change.
+   * the same before and after is no change. In slices.
    */
-  forgetRelays(gateway: Gateway): void {
+  *forgettingRelays(gateway: Gateway): Job<void> {
     const untold = new Map<Link, Set<number>>();
     for (const lnkConn of gateway.lnkConns.values()) {
+      let units = OBJECT_UNITS;
       for (const link of lnkConn.relays()) {
         const ids = untold.get(link);
         if (ids === undefined) untold.set(link, new Set([lnkConn.id]));
         else ids.add(lnkConn.id);
+        if (++units < this.tree.pieceUnits) continue;
+        yield units;
+        units = 0;
       }
-      this.tree.forgetRelays(lnkConn);
+      yield units;
+      yield* this.tree.forgettingRelays(lnkConn);
     }
     this.#untold.set(gateway, untold);
     this.journal?.(gateway, { relaysForgotten: true });
@@ -263,12 +277,14 @@ export class Trees {
     if (open.length > 0) this.#observer.relaysChanged({ link, gateway, open, close: [] });
   }
 
-  /** All relays that are open have been told. */
-  relaysTold(gateway: Gateway): void {
+  /** All relays that are open have been told. In slices. */
+  *tellingRelays(gateway: Gateway): Job<void> {
     const untold = this.#untold.get(gateway) ?? [];
     this.#untold.delete(gateway);
     this.journal?.(gateway, { relaysTold: true });
+    let links = 0;
     for (const [link, ids] of untold) {
+      if (++links % this.tree.pieceUnits === 0) yield this.tree.pieceUnits;
       if (ids.size === 0) continue;
       this.closed.snapshot += ids.size;
       this.#observer.relaysChanged({ link, gateway, open: [], close: [...ids] });
@@ -325,22 +341,24 @@ export class Trees {
     this.dropLink(link);
   }
 
-  closeLnkConn(lnkConn: LnkConn | undefined): void {
+  /** In slices. */
+  *closingLnkConn(lnkConn: LnkConn | undefined): Job<void> {
     if (lnkConn === undefined) return;
     this.journal?.(lnkConnData(lnkConn).gateway, { lnkConnClosed: lnkConn.id });
-    this.dropLnkConn(lnkConn);
+    yield* this.droppingLnkConn(lnkConn);
   }
 
-  closeConnection(connection: Connection | undefined): void {
+  /** With all that is on it. In slices. */
+  *closingConnection(connection: Connection | undefined): Job<void> {
     if (connection === undefined) return;
     this.journal?.(connectionData(connection).gateway, { connectionClosed: connection.id });
-    this.#dropConnection(connection);
+    yield* this.#droppingConnection(connection);
   }
 
-  /** Selects: hands out which relays are to be opened and closed because of what has changed. */
-  select(out: RelayDelta): void {
+  /** Selects, in slices: hands out which relays are to be opened and closed because of what has changed. */
+  *selecting(out: RelayDelta): Job<void> {
     this.journal?.(null, { selected: true });
-    this.tree.flush(out);
+    yield* this.tree.flushing(out);
   }
 
   linkOf(gateway: Gateway, linkGateway: GatewayId, link: LinkId): Link | undefined {
@@ -366,7 +384,7 @@ export class Trees {
   }
 
   /** The LNK_CONN goes, by itself or with what it was on. */
-  protected dropLnkConn(lnkConn: LnkConn): void {
+  protected *droppingLnkConn(lnkConn: LnkConn): Job<void> {
     const data = lnkConnData(lnkConn);
     data.gateway.lnkConns.delete(lnkConn.id);
     for (const link of data.onDemand ?? []) {
@@ -374,16 +392,26 @@ export class Trees {
       linkData(link).onDemand?.delete(lnkConn);
     }
     data.onDemand = undefined;
-    this.tree.removeLnkConn(lnkConn);
+    yield OBJECT_UNITS;
+    yield* this.tree.removingLnkConn(lnkConn);
     this.#observer.lnkConnChanged('removed', lnkConn);
   }
 
-  #dropConnection(connection: Connection): void {
+  *#droppingConnection(connection: Connection): Job<void> {
     const { gateway } = connectionData(connection);
-    gateway.connections.delete(connection.id);
-    for (const link of connection.links) this.dropLink(link);
-    for (const lnkConn of connection.lnkConns) this.dropLnkConn(lnkConn);
+    let units = OBJECT_UNITS;
+    for (const link of connection.links) {
+      units += OBJECT_UNITS + link.relayCount;
+      this.dropLink(link);
+      if (units < this.tree.pieceUnits) continue;
+      yield units;
+      units = 0;
+    }
+    yield units;
+    for (const lnkConn of connection.lnkConns) yield* this.droppingLnkConn(lnkConn);
     this.tree.removeConnection(connection);
+    // Last: whoever gives up in between finds it again.
+    gateway.connections.delete(connection.id);
     this.#observer.connectionChanged('removed', connection);
   }
 }

@@ -1,0 +1,90 @@
+import { describe, expect, it } from 'vitest';
+import type { Job } from './grpc/slices.ts';
+import { WorkList } from './work-list.ts';
+
+/** A list whose turns a test lets pass, and what was said in the order of events. */
+function list(perTurn = 10) {
+  const said: string[] = [];
+  const turns: (() => void)[] = [];
+  const work = new WorkList(
+    { perTurn },
+    {
+      later: (turn) => turns.push(turn),
+      onTurn: () => said.push('turn'),
+      onIdle: () => said.push('idle'),
+    },
+  );
+  function* steps(name: string, count: number): Job<void> {
+    try {
+      for (let i = 0; i < count; i++) {
+        said.push(name);
+        yield 5;
+      }
+    } finally {
+      said.push(`${name} is over`);
+    }
+  }
+  return { work, said, turns, steps, turn: () => turns.shift()?.() };
+}
+
+describe('what is short', () => {
+  it('is done at once, and nobody is told', () => {
+    const { work, said, steps } = list();
+    work.run(steps('a', 1));
+    work.do(() => said.push('b'));
+    expect(said).toEqual(['a', 'a is over', 'b']);
+    expect([work.isBusy, work.size]).toEqual([false, 0]);
+  });
+
+  it('waits for what it was asked for in', () => {
+    const { work, said } = list();
+    work.do(() => {
+      work.do(() => said.push('second'));
+      said.push('first');
+    });
+    expect(said).toEqual(['first', 'second']);
+  });
+
+  it('may fail: whoever asked for it is told, and the rest is done', () => {
+    const { work, said } = list();
+    expect(() =>
+      work.do(() => {
+        work.do(() => said.push('rest'));
+        throw new Error('no');
+      }),
+    ).toThrow('no');
+    expect([work.isBusy, work.size]).toEqual([true, 1]);
+  });
+});
+
+describe('what is long', () => {
+  it('takes turns of so many units, and what comes meanwhile waits, in order', () => {
+    const { work, said, steps, turn } = list();
+    work.run(steps('long', 5));
+    work.do(() => said.push('short'));
+    work.run(steps('other', 0));
+    work.whenIdle(() => said.push('whole'));
+    expect(said).toEqual(['long', 'long', 'turn']);
+    expect([work.isBusy, work.size]).toEqual([true, 3]);
+    turn();
+    expect(said.slice(3)).toEqual(['long', 'long', 'turn']);
+    turn();
+    expect(said.slice(6)).toEqual(['long', 'long is over', 'short', 'other is over', 'whole', 'idle']);
+    expect([work.isBusy, work.most]).toEqual([false, 10]);
+    turn();
+    work.whenIdle(() => said.push('at once'));
+    expect(said.at(-1)).toBe('at once');
+  });
+
+  it('is given up half done, with what waits, and leaves nothing', () => {
+    const { work, said, steps, turn, turns } = list();
+    work.run(steps('long', 5));
+    work.run(steps('other', 1));
+    work.clear();
+    expect(said).toEqual(['long', 'long', 'turn', 'long is over', 'idle']);
+    work.run(steps('next', 1));
+    while (turns.length > 0) turn();
+    expect(said.slice(5)).toEqual(['next', 'next is over']);
+    expect([work.isBusy, work.size]).toEqual([false, 0]);
+  });
+});

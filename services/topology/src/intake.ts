@@ -1,0 +1,44 @@
+import type { Job } from '@spanmesh/runtime/grpc/slices';
+import type { WorkList } from '@spanmesh/runtime/work-list';
+
+/** Messages of one stream that wait for the work list before the stream is not read any more; a gateway has four deltas under way. */
+export const MOST_WAITING = 8;
+
+/** Of a stream of gRPC. */
+export interface PausableStream {
+  pause(): unknown;
+  resume(): unknown;
+}
+
+/** What comes on one stream and changes the state: it waits its turn in the work list, and the stream is not read while much of it waits. */
+export class Intake {
+  readonly #stream: PausableStream;
+  readonly #work: WorkList;
+  #waiting = 0;
+  #isPaused = false;
+
+  constructor(stream: PausableStream, work: WorkList) {
+    this.#stream = stream;
+    this.#work = work;
+  }
+
+  take(job: Job<void>): void {
+    this.#waiting++;
+    this.#work.run(this.#counted(job));
+    if (this.#waiting < MOST_WAITING || this.#isPaused) return;
+    this.#isPaused = true;
+    this.#stream.pause();
+  }
+
+  *#counted(job: Job<void>): Job<void> {
+    try {
+      yield* job;
+    } finally {
+      this.#waiting--;
+      if (this.#isPaused && this.#waiting === 0) {
+        this.#isPaused = false;
+        this.#stream.resume();
+      }
+    }
+  }
+}
