@@ -17,6 +17,7 @@ import {
   RefusalReason,
   StateChange,
 } from '@spanmesh/proto/v1/gateway_control';
+import { runNow } from '@spanmesh/runtime/grpc/slices';
 import { NO_TRACING } from '@spanmesh/runtime/trace/tracing';
 import type { Dialect } from '@spanmesh/spantree/tree';
 import { type FakeLeader, FakeStream, spanPayload, uuid } from '@spanmesh/topology/testing/world.fixture';
@@ -331,10 +332,10 @@ export class ModelGateway {
       this.peers.delete(gone);
       const wasTrunk = this.established.delete(gone);
       if (this.unreachable.delete(gone) || wasTrunk) this.reports.trunks(() => this.#trunks());
-      this.#runner.forgetGateway(gone);
+      runNow(this.#runner.forgettingGateway(gone));
     }
     for (const { gateway } of commands.gateways) this.peers.add(gateway);
-    this.#runner.run(commands);
+    runNow(this.#runner.running(commands));
     this.#obeyed = commands.n;
   }
 

@@ -73,12 +73,13 @@ export class WorkList {
     else fn();
   }
 
-  /** Gives up what is under way, half done as it is, and what waits. Not to be called from a job. */
+  /** Gives up what is under way, half done as it is, and what waits. A job that calls this goes on, and is then the only one. */
   clear(): void {
-    const given = this.#jobs.slice(this.#next);
+    const kept = this.#isWorking ? this.#next + 1 : this.#next;
+    for (const job of this.#jobs.splice(kept)) job.return();
+    if (this.#isWorking) return;
     this.#jobs = [];
     this.#next = 0;
-    for (const job of given) job.return();
     this.#idle();
   }
 

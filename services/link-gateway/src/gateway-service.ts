@@ -8,6 +8,7 @@ import type { Bus } from '@spanmesh/runtime/bus/bus';
 import type { Clock } from '@spanmesh/runtime/clock';
 import { EventLog } from '@spanmesh/runtime/events/event-log';
 import type { EventTeller } from '@spanmesh/runtime/events/event-teller';
+import type { Job } from '@spanmesh/runtime/grpc/slices';
 import { type Logger, Throttle } from '@spanmesh/runtime/log/logger';
 import type { Metrics } from '@spanmesh/runtime/metrics';
 import type { Service } from '@spanmesh/runtime/process/service';
@@ -474,10 +475,10 @@ export class Gateway implements Service, AttachHost {
     return parts.all;
   }
 
-  apply(commands: Commands): void {
-    if (commands.gatewaysGone.length > 0) this.#gatewaysGone(commands.gatewaysGone);
+  *applying(commands: Commands): Job<void> {
+    if (commands.gatewaysGone.length > 0) yield* this.#gatewaysGone(commands.gatewaysGone);
     if (commands.gateways.length > 0) this.#trunks?.listed(commands.gateways);
-    this.#commands.run(commands);
+    yield* this.#commands.running(commands);
   }
 
   /** Connects for a shell: what does not answer our LNK_CONN is no peer, and nobody is told what else it may be. @throws DialError */
@@ -526,10 +527,10 @@ export class Gateway implements Service, AttachHost {
     this.#registration.renew();
   }
 
-  #gatewaysGone(gateways: readonly string[]): void {
+  *#gatewaysGone(gateways: readonly string[]): Job<void> {
     const others = gateways.filter((gateway) => gateway !== this.id);
     this.#trunks?.gone(others);
-    for (const gateway of others) this.#commands.forgetGateway(gateway);
+    for (const gateway of others) yield* this.#commands.forgettingGateway(gateway);
   }
 
   #trunkHost(flow: Flow): TrunkHost {

@@ -1,9 +1,9 @@
 import { EventEmitter } from 'node:events';
 import { ReplicaRole, type WatchResponse } from '@spanmesh/proto/v1/topology';
+import { MOST_WAITING } from '@spanmesh/runtime/grpc/intake';
 import type { Job } from '@spanmesh/runtime/grpc/slices';
 import { describe, expect, it } from 'vitest';
 import { Watch } from './api/watch.ts';
-import { MOST_WAITING } from './intake.ts';
 import { answersOf, FakeStandby } from './replication/standby.fixture.ts';
 import { FakeGateway, FakeLeader, naiveSelection, settle, treeRelays } from './testing/world.fixture.ts';
 import { OBJECT_UNITS } from './trees/trees.ts';

@@ -15,6 +15,7 @@ import { type Clock, systemClock } from '@spanmesh/runtime/clock';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { GrpcServer } from '@spanmesh/runtime/grpc/grpc-server';
 import { ProtocolRule } from '@spanmesh/runtime/grpc/protocol-version';
+import { type Job, UNITS_PER_TURN } from '@spanmesh/runtime/grpc/slices';
 import { encodeLeaseRecord } from '@spanmesh/runtime/lease/lease-record';
 import { createLogger } from '@spanmesh/runtime/log/logger';
 import { PATIENCE } from '@spanmesh/runtime/patience.fixture';
@@ -117,11 +118,17 @@ class Host implements AttachHost {
     this.onEvent();
   }
 
-  apply(commands: Commands): void {
+  *applying(commands: Commands): Job<void> {
     if (commands.probe.includes(POISON)) throw new Error('poison');
     this.happened.push(`apply ${commands.epoch} ${commands.n}`);
     this.commands.push(commands);
     this.onEvent();
+    // As many pieces as relays, each of which is a turn.
+    for (const { link } of commands.relays) {
+      yield UNITS_PER_TURN;
+      this.happened.push(`relay ${link}`);
+      this.onEvent();
+    }
   }
 }
 
@@ -608,6 +615,36 @@ describe('a message of the leader that makes it fail', () => {
     expect(host.commands).toEqual([]);
     // It was not obeyed.
     expect(again.requests.flatMap(({ snapshot }) => snapshot ?? []).at(-1)!.obeyed).toBe(0);
+  });
+
+  it('takes turns if it is large: the next one waits, and what is left when the stream ends is not done', async () => {
+    const clock = new FakeClock();
+    const { leader, client, host } = await setup({ clock });
+    client.start();
+    const { stream } = await leader.stream(1);
+    const welcome = { epoch: 3, rnssAdd: 7, version: '9', protocolVersion: 1, replicas: [], tellsTaken: false };
+    stream.write({ welcome });
+    const relays = (...links: number[]) => links.map((link) => ({ gateway: '', link, open: [1], close: [] }));
+    stream.write({ commands: { ...commands(3, 1), relays: relays(1, 2, 3) } });
+    stream.write({ commands: commands(3, 2) });
+    await leader.until(() => host.happened.includes('apply 3 2'));
+    const inOrder = ['apply 3 1', 'relay 1', 'relay 2', 'relay 3', 'apply 3 2'];
+    expect(host.happened.slice(-5)).toEqual(inOrder);
+    const many = Array.from({ length: 10_000 }, (_, i) => 10 + i);
+    stream.write({ commands: { ...commands(3, 3), relays: relays(...many) } });
+    stream.write({ commands: commands(3, 4) });
+    await leader.until(() => host.happened.includes('relay 12'));
+    client.leaderChanged();
+    stream.end();
+    await pausing(clock, FIRST_BACKOFF_MS);
+    const done = host.happened.length;
+    clock.advance(FIRST_BACKOFF_MS);
+    const again = await leader.stream(2);
+    again.stream.write({ welcome });
+    await leader.until(() => again.requests.some(({ snapshotEnd }) => snapshotEnd !== undefined));
+    expect(host.happened.slice(done)).toEqual(['welcomed 3 7', 'snapshot']);
+    expect(again.requests.flatMap(({ snapshot }) => snapshot ?? []).at(-1)!.obeyed).toBe(2);
+    expect(host.happened).not.toContain(`relay ${many.at(-1)}`);
   });
 
   it('may have any epoch that can be', async () => {

@@ -13,7 +13,9 @@ import {
 } from '@spanmesh/proto/v1/gateway_control';
 import type { Clock, Timer } from '@spanmesh/runtime/clock';
 import { channelOptions, PLAINTEXT } from '@spanmesh/runtime/grpc/grpc-client';
+import { Intake } from '@spanmesh/runtime/grpc/intake';
 import { ProtocolRule } from '@spanmesh/runtime/grpc/protocol-version';
+import type { Job } from '@spanmesh/runtime/grpc/slices';
 import { type Logger, Throttle } from '@spanmesh/runtime/log/logger';
 import type { Random } from '@spanmesh/runtime/random';
 import type { ChannelSecurity } from '@spanmesh/runtime/tls/tls-credentials';
@@ -21,6 +23,7 @@ import type { Step } from '@spanmesh/runtime/trace/step';
 import { readTraceContext } from '@spanmesh/runtime/trace/trace-context';
 import { NO_TRACING, type Tracing } from '@spanmesh/runtime/trace/tracing';
 import { Turn } from '@spanmesh/runtime/turn';
+import { WorkList } from '@spanmesh/runtime/work-list';
 import { DELTA_BYTES } from '../shares/limits.ts';
 import type { Attach, AttachRefusal } from './attach.ts';
 import type { AttachHost } from './attach-host.ts';
@@ -79,6 +82,8 @@ interface Call {
   readonly client: GatewayControlClient;
   readonly stream: Stream;
   readonly address: string;
+  /** Of commands. */
+  readonly intake: Intake;
 }
 
 /**
@@ -123,6 +128,8 @@ export class AttachClient implements Attach {
   #blocked = false;
   /** Deltas that the leader has not taken in yet. */
   readonly #window = new DeltaWindow();
+  /** Commands, in order: a large one takes several turns. */
+  readonly #work = new WorkList();
   /** Of the trace that attaching is in, until the snapshot is written; null: there is none. */
   #step: Step | null = null;
   /** `n` of the last commands of this epoch that were obeyed, and the last that the leader was told of. */
@@ -213,7 +220,7 @@ export class AttachClient implements Attach {
       'grpc.use_local_subchannel_pool': 1,
     });
     const stream = client.attach();
-    const call: Call = { client, stream, address };
+    const call: Call = { client, stream, address, intake: new Intake(stream, this.#work) };
     const patience = locator.isNamed(address) || locator.isExhausted ? WELCOME_MS : ANSWER_MS;
     this.#become({ kind: 'greeting', call, timer: clock.after(patience, () => this.#lost(call, null)) });
     stream.on('data', (response: AttachResponse) => this.#guard(call, () => this.#take(call, response)));
@@ -244,21 +251,24 @@ export class AttachClient implements Attach {
     try {
       run();
     } catch (err) {
-      const { log, suppressed } = this.#throttle.admit('failed');
-      const { address } = call;
-      if (log)
-        this.#deps.logger.error({ err, topology: address, suppressed }, 'a message of topology cannot be obeyed');
-      // Whoever says it once may say it again.
-      this.#backoff = MAX_BACKOFF_MS;
-      this.#lost(call, null);
+      this.#failed(call, err);
     }
+  }
+
+  #failed(call: Call, err: unknown): void {
+    const { log, suppressed } = this.#throttle.admit('failed');
+    const { address } = call;
+    if (log) this.#deps.logger.error({ err, topology: address, suppressed }, 'a message of topology cannot be obeyed');
+    // Whoever says it once may say it again.
+    this.#backoff = MAX_BACKOFF_MS;
+    this.#lost(call, null);
   }
 
   #take(call: Call, { welcome, commands, refused, taken }: AttachResponse): void {
     const state = this.#state;
     if ((state.kind !== 'greeting' && state.kind !== 'attached') || state.call !== call) return;
     if (state.kind === 'attached') {
-      if (commands !== undefined) this.#obey(commands);
+      if (commands !== undefined) call.intake.take(this.#obeying(call, commands));
       if (taken !== undefined && this.#window.taken(taken.deltas)) this.#write();
     } else if (welcome !== undefined) this.#welcomed(call, welcome);
     else if (refused !== undefined) this.#refusedBy(call, refused);
@@ -335,11 +345,16 @@ export class AttachClient implements Attach {
     this.#become({ kind: 'refused', call, timer: clock.after(STATUS_MS, () => this.#lost(call, null)) });
   }
 
-  #obey(commands: Commands): void {
+  *#obeying(call: Call, commands: Commands): Job<void> {
     // A leader whose time is over (architecture.md, "Lease").
     if (commands.epoch !== this.epoch) return;
-    if (commands.replicas.length > 0) this.#deps.locator.knows(commands.replicas);
-    this.#deps.host.apply(commands);
+    try {
+      if (commands.replicas.length > 0) this.#deps.locator.knows(commands.replicas);
+      yield* this.#deps.host.applying(commands);
+    } catch (err) {
+      this.#failed(call, err);
+      return;
+    }
     this.#obeyed = commands.n;
     this.#obeyedTimer ??= this.#deps.clock.after(OBEYED_MS, () => {
       this.#obeyedTimer = null;
@@ -435,6 +450,8 @@ export class AttachClient implements Attach {
 
   #letGo(call: Call): void {
     close(call);
+    // What it has ordered and was not done counts as not received: the next snapshot says how far that was.
+    this.#work.clear();
     this.#step?.end('the stream has ended');
     this.#step = null;
     this.#outbox = [];

@@ -1,4 +1,5 @@
 import type { Commands, StateChange } from '@spanmesh/proto/v1/gateway_control';
+import type { Job } from '@spanmesh/runtime/grpc/slices';
 
 /** Who the gateway is towards the other services. Read anew at each use: `boot` changes when a leader has declared it dead. */
 export interface GatewayIdentity {
@@ -22,7 +23,8 @@ export interface AttachHost {
   welcomed(epoch: number, rnssAdd: number): void;
   /** Everything that is open, cut in the same turn, in parts that Attach takes. */
   snapshot(): StateChange[];
-  apply(commands: Commands): void;
+  /** In slices: what changes in between is found as it is then. */
+  applying(commands: Commands): Job<void>;
   /** A leader has declared its id dead: it takes another, and keeps what it has. */
   declaredDead(): void;
 }

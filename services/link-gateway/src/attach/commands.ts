@@ -1,5 +1,6 @@
 import { LNK_SPAN_BYTES } from '@spanmesh/dmsg/payload/lnk-span';
-import type { Commands, LinkRef, RelayCommand, RemoteLink } from '@spanmesh/proto/v1/gateway_control';
+import type { Commands, RelayCommand, RemoteLink } from '@spanmesh/proto/v1/gateway_control';
+import type { Job } from '@spanmesh/runtime/grpc/slices';
 import type { Step, Tracer } from '@spanmesh/runtime/trace/step';
 import { readTraceContext } from '@spanmesh/runtime/trace/trace-context';
 import type { Tracing } from '@spanmesh/runtime/trace/tracing';
@@ -23,6 +24,9 @@ export interface CommandRunnerDependencies {
   readonly tracing: Pick<Tracing, 'tracer'>;
 }
 
+/** Units of work (Job) between two `yield`s, or a few more: a relay that is opened or closed is one. */
+const SLICE_UNITS = 256;
+
 /**
  * Does what topology says (gateway_control.proto, Commands). Everything is idempotent; what names something that is gone is
  * counted and skipped.
@@ -34,11 +38,20 @@ export class CommandRunner {
     this.#deps = deps;
   }
 
-  run(commands: Commands): void {
+  /** In slices: what they name is looked up when its turn comes, so what changes in between is as if it had come before. */
+  *running(commands: Commands): Job<void> {
     const { tables, metrics, shares, prober, drains } = this.#deps;
     for (const link of commands.links) this.#learn(link);
-    for (const gone of commands.linksGone) this.#forget(gone);
-    for (const relays of commands.relays) this.#relay(relays, commands.n);
+    yield commands.links.length;
+    yield* this.#forgetting(commands.linksGone.map(({ gateway, link }) => tables.source(gateway, link)));
+    let units = 0;
+    for (const relays of commands.relays) {
+      this.#relay(relays, commands.n);
+      units += 1 + relays.open.length + relays.close.length;
+      if (units < SLICE_UNITS) continue;
+      yield units;
+      units = 0;
+    }
     if (commands.relays.length > 0) shares.enforceRelays();
     for (const id of commands.probe) {
       const peer = tables.connections.get(id);
@@ -64,15 +77,22 @@ export class CommandRunner {
     this.#deps.tables.learnRemote(gateway, link, known, payload).leaderKnows = true;
   }
 
-  /** Everything that is known of another gateway's links goes: their relays, and the ways back to them. */
-  forgetGateway(gateway: GatewayId): void {
-    const links = this.#deps.tables.remoteLinks.get(gateway);
-    if (links !== undefined) for (const source of [...links.values()]) this.#forgetSource(source);
+  /** Everything that is known of another gateway's links goes: their relays, and the ways back to them. In slices. */
+  forgettingGateway(gateway: GatewayId): Job<void> {
+    return this.#forgetting([...(this.#deps.tables.remoteLinks.get(gateway)?.values() ?? [])]);
   }
 
-  #forget({ gateway, link }: LinkRef): void {
-    const source = this.#deps.tables.source(gateway, link);
-    if (gateway !== '' && source !== undefined) this.#forgetSource(source);
+  *#forgetting(sources: readonly (RelaySource | undefined)[]): Job<void> {
+    let units = 0;
+    for (const source of sources) {
+      if (source === undefined || source.gateway === '') continue;
+      units += 1 + source.relays.size;
+      this.#forgetSource(source);
+      if (units < SLICE_UNITS) continue;
+      yield units;
+      units = 0;
+    }
+    yield units;
   }
 
   #forgetSource(source: RelaySource): void {

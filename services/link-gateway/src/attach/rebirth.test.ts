@@ -2,6 +2,7 @@ import { BLK_READ } from '@spanmesh/dmsg/command';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
 import { Commands } from '@spanmesh/proto/v1/gateway_control';
 import { GATEWAYS_BUCKET, SIGNS_OF_LIFE } from '@spanmesh/runtime/bus/bus-names';
+import { runNow } from '@spanmesh/runtime/grpc/slices';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Mesh } from '../routing/mesh.fixture.ts';
 import type { TestGateway } from '../testing/gateway.fixture.ts';
@@ -160,7 +161,7 @@ describe('a list of gateways', () => {
     for (const { attach } of mesh.gateways) {
       attach.lose();
       attach.attach(0, 2);
-      attach.host.apply({ ...Commands.create(), epoch: 2, n: 1 });
+      runNow(attach.host.applying({ ...Commands.create(), epoch: 2, n: 1 }));
     }
     a.node.endpoint.send(tx, BLK_READ);
     a.node.flush();

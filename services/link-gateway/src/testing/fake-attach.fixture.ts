@@ -1,5 +1,6 @@
 import { append } from '@spanmesh/proto/state-change';
 import { Commands, StateChange } from '@spanmesh/proto/v1/gateway_control';
+import { runNow } from '@spanmesh/runtime/grpc/slices';
 import type { Attach, AttachRefusal } from '../attach/attach.ts';
 import type { AttachHost } from '../attach/attach-host.ts';
 import type { Reports } from '../attach/reports.ts';
@@ -51,7 +52,7 @@ export class FakeAttach implements Attach {
 
   command(commands: Partial<Omit<Commands, 'epoch' | 'n'>>): void {
     this.#n++;
-    this.host.apply({ ...Commands.create(), epoch: 1, n: this.#n, ...commands });
+    runNow(this.host.applying({ ...Commands.create(), epoch: 1, n: this.#n, ...commands }));
   }
 
   /** Waits until what was reported satisfies `test`. */

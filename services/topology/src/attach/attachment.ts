@@ -1,9 +1,9 @@
 import { status } from '@grpc/grpc-js';
 import type { AttachRequest, AttachResponse, Commands, Hello, Refused } from '@spanmesh/proto/v1/gateway_control';
+import { Intake, type PausableStream } from '@spanmesh/runtime/grpc/intake';
 import type { Job } from '@spanmesh/runtime/grpc/slices';
 import type { GatewayCheck } from '@spanmesh/runtime/tls/gateway-certificate';
 import type { WorkList } from '@spanmesh/runtime/work-list';
-import { Intake, type PausableStream } from '../intake.ts';
 import type { Gateway } from '../trees/gateway.ts';
 import { Snapshot } from './snapshot.ts';
 

@@ -1,5 +1,5 @@
-import type { Job } from '@spanmesh/runtime/grpc/slices';
-import type { WorkList } from '@spanmesh/runtime/work-list';
+import type { WorkList } from '../work-list.ts';
+import type { Job } from './slices.ts';
 
 /** Messages of one stream that wait for the work list before the stream is not read any more; a gateway has four deltas under way. */
 export const MOST_WAITING = 8;
