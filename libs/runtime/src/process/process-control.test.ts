@@ -16,6 +16,7 @@ import { PLAINTEXT } from '../grpc/grpc-client.ts';
 import { GrpcServer } from '../grpc/grpc-server.ts';
 import type { ServerSecurity } from '../grpc/security.ts';
 import { createLogger } from '../log/logger.ts';
+import { limitsHit } from '../shares/limits-hit.ts';
 import { ProcessControl } from './process-control.ts';
 import { ProcessDirectory } from './process-directory.ts';
 
@@ -99,6 +100,15 @@ const changed = (answer: SetLogLevelResponse | string) =>
   typeof answer === 'string' ? answer : answer.processes.map(({ service, logLevel }) => `${service} ${logLevel}`);
 
 describe('ProcessControl', () => {
+  it('names who is at a limit of a process', async () => {
+    const { client } = await process('link-gateway');
+    limitsHit.note('links ann', { resource: 'links', bound: 'share', principal: 'ann', held: 4, limit: 4 });
+    const { processes } = await list(client);
+    expect(processes[0]!.atLimits).toContainEqual(
+      expect.objectContaining({ limit: 'links', principal: 'ann', times: 1, value: 4, held: 4, ofAll: false }),
+    );
+  });
+
   it('knows of every process through any one of them', async () => {
     const [gateway, topology] = [
       await process('link-gateway', { gateway: 'gw-1.0badcafe' }),

@@ -29,6 +29,7 @@ import type { LogLevel } from '../log/log-levels.ts';
 import type { Logger } from '../log/logger.ts';
 import { recentLines } from '../log/recent-lines.ts';
 import type { Metrics } from '../metrics.ts';
+import { limitsHit } from '../shares/limits-hit.ts';
 import { VERSION } from '../version.ts';
 import { isCalled, isMeant, type LogLevelOrder, MAX_NAME_CHARS, readLogLevelOrder } from './log-level-order.ts';
 import { ORDERING_SERVICES, OrderSender } from './order-sender.ts';
@@ -135,6 +136,16 @@ export class ProcessControl {
       keysProblems: keysProblems(),
       natsForSeconds: Math.floor((link?.unchangedMs ?? 0) / 1000),
       serviceAddress: serviceAddress(),
+      atLimits: limitsHit.all.map(({ resource, bound, principal, held, limit: value, times, forMs, agoMs }) => ({
+        limit: resource,
+        principal,
+        times,
+        forSeconds: Math.floor(forMs / 1000),
+        agoSeconds: Math.floor(agoMs / 1000),
+        value,
+        held,
+        ofAll: bound === 'total',
+      })),
     });
   }
 

@@ -1,6 +1,7 @@
 import { EventKind } from '@spanmesh/proto/v1/events';
 import { type EventTeller, NO_EVENTS } from '../events/event-teller.ts';
 import type { Logger, Throttle } from '../log/logger.ts';
+import { type LimitsHit, limitsHit } from './limits-hit.ts';
 import type { PoolLimit } from './pool.ts';
 
 /** Where it is told that a principal has come to a bound: the one place that a log line, and an event, is made of it. */
@@ -8,21 +9,27 @@ export class ShareLog {
   readonly #logger: Logger;
   readonly #throttle: Pick<Throttle, 'admit'>;
   readonly #events: EventTeller;
+  readonly #hits: LimitsHit;
 
   constructor(deps: {
     readonly logger: Logger;
     readonly throttle: Pick<Throttle, 'admit'>;
     /** Default: there are no events. */
     readonly events?: EventTeller;
+    /** Who is at a limit now; default: those of this process. */
+    readonly hits?: LimitsHit;
   }) {
     this.#logger = deps.logger;
     this.#throttle = deps.throttle;
     this.#events = deps.events ?? NO_EVENTS;
+    this.#hits = deps.hits ?? limitsHit;
   }
 
-  /** Once an interval for a principal and resource. */
+  /** Told once an interval for a principal and resource. */
   limited(limit: PoolLimit): void {
-    const { log, suppressed } = this.#throttle.admit(`share ${limit.resource} ${limit.principal}`);
+    const name = `share ${limit.resource} ${limit.principal}`;
+    this.#hits.note(name, limit);
+    const { log, suppressed } = this.#throttle.admit(name);
     if (!log) return;
     const advice = 'look at what connects from there; raise the total, or the share, if it is right';
     this.#logger.warn({ ...limit, advice, suppressed }, 'a principal has more than its share');

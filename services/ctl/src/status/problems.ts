@@ -44,9 +44,22 @@ export function notesOf({ topology, processes }: Status): string[] {
   const all = processes?.processes ?? [];
   const mayHaveStandby = all.some(({ service, usesNats }) => service === 'topology' && usesNats);
   const isAlone = topology.replicas.length === 1 && topology.leader !== undefined;
-  return mayHaveStandby && isAlone
-    ? ['topology has no standby: while its one replica is away, what stands goes on, but nothing new is relayed']
-    : [];
+  return [
+    ...(mayHaveStandby && isAlone
+      ? ['topology has no standby: while its one replica is away, what stands goes on, but nothing new is relayed']
+      : []),
+    ...all.flatMap(limitNotes),
+  ];
+}
+
+/** The installation does what it is to do; who is kept from more may be an attacker, or somebody who needs more. */
+function limitNotes({ id, atLimits }: ProcessInfo): string[] {
+  return atLimits.map(({ limit, principal, times, forSeconds, value, ofAll }) => {
+    const bound = ofAll
+      ? `of all ${value} ${printable(limit)} has most`
+      : `has its share of ${printable(limit)}, ${value}`;
+    return `${printable(principal)} ${bound}, at ${printable(id)}: refused or closed ${times}× in ${ageText(forSeconds)}`;
+  });
 }
 
 function leaderProblems({ leader, replicas }: GetStatusResponse): string[] {

@@ -75,6 +75,28 @@ export interface ProcessInfo {
   keysProblems: number;
   /** Where other services reach its service port, `host:port`; empty: it does not say. */
   serviceAddress: string;
+  /** Who has come to a limit of this process in the last minute: at most 16, whoever was refused most often first. */
+  atLimits: PrincipalAtLimit[];
+}
+
+/** A principal that has as much as it may have, and asks for more. */
+export interface PrincipalAtLimit {
+  /** What there is only so much of, as the metrics and events call it. */
+  limit: string;
+  /** Who it is: a key, an address (of IPv6 a /64), or a user of the API. */
+  principal: string;
+  /** How often it was refused, or had to give something up, since it came to the limit; a minute without ends that. */
+  times: number;
+  /** For how long it has come to the limit again and again, seconds. */
+  forSeconds: number;
+  /** How long ago it did for the last time, seconds. */
+  agoSeconds: number;
+  /** How much it may have; with `of_all`, how much all together. */
+  value: number;
+  /** What it had then. */
+  held: number;
+  /** True: all was taken, and nobody had more than this one. */
+  ofAll: boolean;
 }
 
 /** Asks processes what they know of themselves. */
@@ -191,6 +213,7 @@ function createBaseProcessInfo(): ProcessInfo {
     natsForSeconds: 0,
     keysProblems: 0,
     serviceAddress: "",
+    atLimits: [],
   };
 }
 
@@ -255,6 +278,9 @@ export const ProcessInfo: MessageFns<ProcessInfo> = {
     }
     if (message.serviceAddress !== "") {
       writer.uint32(162).string(message.serviceAddress);
+    }
+    for (const v of message.atLimits) {
+      PrincipalAtLimit.encode(v!, writer.uint32(170).fork()).join();
     }
     return writer;
   },
@@ -432,6 +458,14 @@ export const ProcessInfo: MessageFns<ProcessInfo> = {
             message.serviceAddress = reader.string();
             continue;
           }
+          case 21: {
+            if (tag !== 170) {
+              break;
+            }
+
+            message.atLimits.push(PrincipalAtLimit.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -520,6 +554,11 @@ export const ProcessInfo: MessageFns<ProcessInfo> = {
         : isSet(object.service_address)
         ? globalThis.String(object.service_address)
         : "",
+      atLimits: globalThis.Array.isArray(object?.atLimits)
+        ? object.atLimits.map((e: any) => PrincipalAtLimit.fromJSON(e))
+        : globalThis.Array.isArray(object?.at_limits)
+        ? object.at_limits.map((e: any) => PrincipalAtLimit.fromJSON(e))
+        : [],
     };
   },
 
@@ -585,6 +624,9 @@ export const ProcessInfo: MessageFns<ProcessInfo> = {
     if (message.serviceAddress !== "") {
       obj.serviceAddress = message.serviceAddress;
     }
+    if (message.atLimits?.length) {
+      obj.atLimits = message.atLimits.map((e) => PrincipalAtLimit.toJSON(e));
+    }
     return obj;
   },
 
@@ -613,6 +655,200 @@ export const ProcessInfo: MessageFns<ProcessInfo> = {
     message.natsForSeconds = object.natsForSeconds ?? 0;
     message.keysProblems = object.keysProblems ?? 0;
     message.serviceAddress = object.serviceAddress ?? "";
+    message.atLimits = object.atLimits?.map((e) => PrincipalAtLimit.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBasePrincipalAtLimit(): PrincipalAtLimit {
+  return { limit: "", principal: "", times: 0, forSeconds: 0, agoSeconds: 0, value: 0, held: 0, ofAll: false };
+}
+
+export const PrincipalAtLimit: MessageFns<PrincipalAtLimit> = {
+  encode(message: PrincipalAtLimit, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.limit !== "") {
+      writer.uint32(10).string(message.limit);
+    }
+    if (message.principal !== "") {
+      writer.uint32(18).string(message.principal);
+    }
+    if (message.times !== 0) {
+      writer.uint32(24).uint32(message.times);
+    }
+    if (message.forSeconds !== 0) {
+      writer.uint32(32).uint32(message.forSeconds);
+    }
+    if (message.agoSeconds !== 0) {
+      writer.uint32(40).uint32(message.agoSeconds);
+    }
+    if (message.value !== 0) {
+      writer.uint32(49).double(message.value);
+    }
+    if (message.held !== 0) {
+      writer.uint32(57).double(message.held);
+    }
+    if (message.ofAll !== false) {
+      writer.uint32(64).bool(message.ofAll);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PrincipalAtLimit {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePrincipalAtLimit();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.limit = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.principal = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.times = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.forSeconds = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.agoSeconds = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 49) {
+              break;
+            }
+
+            message.value = reader.double();
+            continue;
+          }
+          case 7: {
+            if (tag !== 57) {
+              break;
+            }
+
+            message.held = reader.double();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.ofAll = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PrincipalAtLimit {
+    return {
+      limit: isSet(object.limit) ? globalThis.String(object.limit) : "",
+      principal: isSet(object.principal) ? globalThis.String(object.principal) : "",
+      times: isSet(object.times) ? globalThis.Number(object.times) : 0,
+      forSeconds: isSet(object.forSeconds)
+        ? globalThis.Number(object.forSeconds)
+        : isSet(object.for_seconds)
+        ? globalThis.Number(object.for_seconds)
+        : 0,
+      agoSeconds: isSet(object.agoSeconds)
+        ? globalThis.Number(object.agoSeconds)
+        : isSet(object.ago_seconds)
+        ? globalThis.Number(object.ago_seconds)
+        : 0,
+      value: isSet(object.value) ? globalThis.Number(object.value) : 0,
+      held: isSet(object.held) ? globalThis.Number(object.held) : 0,
+      ofAll: isSet(object.ofAll)
+        ? globalThis.Boolean(object.ofAll)
+        : isSet(object.of_all)
+        ? globalThis.Boolean(object.of_all)
+        : false,
+    };
+  },
+
+  toJSON(message: PrincipalAtLimit): unknown {
+    const obj: any = {};
+    if (message.limit !== "") {
+      obj.limit = message.limit;
+    }
+    if (message.principal !== "") {
+      obj.principal = message.principal;
+    }
+    if (message.times !== 0) {
+      obj.times = Math.round(message.times);
+    }
+    if (message.forSeconds !== 0) {
+      obj.forSeconds = Math.round(message.forSeconds);
+    }
+    if (message.agoSeconds !== 0) {
+      obj.agoSeconds = Math.round(message.agoSeconds);
+    }
+    if (message.value !== 0) {
+      obj.value = floatToJson(message.value);
+    }
+    if (message.held !== 0) {
+      obj.held = floatToJson(message.held);
+    }
+    if (message.ofAll !== false) {
+      obj.ofAll = message.ofAll;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<PrincipalAtLimit>, I>>(base?: I): PrincipalAtLimit {
+    return PrincipalAtLimit.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<PrincipalAtLimit>, I>>(object: I): PrincipalAtLimit {
+    const message = createBasePrincipalAtLimit();
+    message.limit = object.limit ?? "";
+    message.principal = object.principal ?? "";
+    message.times = object.times ?? 0;
+    message.forSeconds = object.forSeconds ?? 0;
+    message.agoSeconds = object.agoSeconds ?? 0;
+    message.value = object.value ?? 0;
+    message.held = object.held ?? 0;
+    message.ofAll = object.ofAll ?? false;
     return message;
   },
 };
@@ -1596,6 +1832,10 @@ export const ProcessClient = makeGenericClientConstructor(ProcessService, "spanm
   service: typeof ProcessService;
   serviceName: string;
 };
+
+function floatToJson(value: number | null | undefined): number | string | null | undefined {
+  return typeof value === "number" && !globalThis.Number.isFinite(value) ? globalThis.String(value) : value;
+}
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
 

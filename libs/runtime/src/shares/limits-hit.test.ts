@@ -1,0 +1,59 @@
+import { describe, expect, it } from 'vitest';
+import { NO_EVENTS } from '../events/event-teller.ts';
+import { createLogger } from '../log/logger.ts';
+import { AT_LIMIT_MS, LimitsHit, MAX_LIMITS_HIT } from './limits-hit.ts';
+import { Pool, type PoolLimit } from './pool.ts';
+import { ShareLog } from './share-log.ts';
+
+function hits() {
+  const clock = { ms: 0 };
+  return { clock, limits: new LimitsHit({ now: () => clock.ms }) };
+}
+
+const limit = (principal: string): PoolLimit => ({ resource: 'links', bound: 'share', principal, held: 4, limit: 4 });
+
+describe('who is at a limit', () => {
+  it('is named with how often and for how long, until he has not come to it for a minute', () => {
+    const { clock, limits } = hits();
+    limits.note('a', limit('ann'));
+    for (let i = 0; i < 3; i++) {
+      clock.ms += 1000;
+      limits.note('b', limit('bob'));
+    }
+    clock.ms += 500;
+    expect(limits.all).toMatchObject([
+      { principal: 'bob', resource: 'links', limit: 4, times: 3, forMs: 2500, agoMs: 500 },
+      { principal: 'ann', times: 1, forMs: 3500, agoMs: 3500 },
+    ]);
+    clock.ms = AT_LIMIT_MS + 500;
+    expect(limits.all.map(({ principal }) => principal)).toEqual(['bob']);
+    clock.ms = 2 * AT_LIMIT_MS + 500;
+    limits.note('b', limit('bob'));
+    expect(limits.all).toMatchObject([{ principal: 'bob', times: 1, forMs: 0 }]);
+  });
+
+  // Limits: shares/limits-hit.ts MAX_LIMITS_HIT
+  it('is one of a bounded number: the last ones', () => {
+    const { limits } = hits();
+    for (let i = 0; i <= MAX_LIMITS_HIT; i++) limits.note(`p${i}`, limit(`p${i}`));
+    const named = limits.all.map(({ principal }) => principal);
+    expect(named).toHaveLength(MAX_LIMITS_HIT);
+    expect([named.includes('p0'), named.includes('p1')]).toEqual([false, true]);
+  });
+
+  it('is noted each time, though the log says it once an interval', () => {
+    const { limits } = hits();
+    const lines: string[] = [];
+    const logger = createLogger({ level: 'warn', service: 'test', destination: { write: (line) => lines.push(line) } });
+    const throttle = { admit: () => ({ log: lines.length === 0, suppressed: 0 }) };
+    const log = new ShareLog({ logger, throttle, events: NO_EVENTS, hits: limits });
+    const pool = new Pool<null>(
+      { resource: 'watches', total: 9, share: 2 },
+      { evict: () => {}, limited: (one) => log.limited(one) },
+    );
+    const ann = pool.open('ann', null);
+    for (let i = 0; i < 5; i++) pool.take(ann);
+    expect(lines).toHaveLength(1);
+    expect(limits.all).toMatchObject([{ principal: 'ann', resource: 'watches', bound: 'share', times: 3, held: 2 }]);
+  });
+});
