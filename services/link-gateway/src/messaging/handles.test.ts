@@ -3,6 +3,8 @@ import { StateChangeParts } from '@spanmesh/proto/state-change';
 import { StateChange } from '@spanmesh/proto/v1/gateway_control';
 import { type ClusterKey, Dialect } from '@spanmesh/proto/v1/types';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
+import { CallShares } from '@spanmesh/runtime/grpc/call-shares';
+import { createLogger } from '@spanmesh/runtime/log/logger';
 import { describe, expect, it } from 'vitest';
 import { Reports } from '../attach/reports.ts';
 import { Handles } from './handles.ts';
@@ -22,21 +24,33 @@ const cut = (held: HeldClusters) => {
   held.cut(parts);
   return parts.all.flatMap(({ clustersHeld }) => clustersHeld);
 };
+const logger = createLogger({ level: 'silent', service: 'test' });
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
-function world(max?: number) {
+function world({ total = 1000, share = 1000 } = {}) {
   const clock = new FakeClock();
+  const shares = new CallShares({ handles: { total, share } }, { clock, logger });
   const reports = new Reports();
   reports.begin();
   const held = new HeldClusters(reports);
-  const handles = new Handles(max === undefined ? {} : { max }, { held, clock });
+  const all = new Handles({ held, clock, shares });
+  const of = (user: string) => ({
+    acquire: (key: ClusterKey, leaseMs: number) => all.acquire(key, leaseMs, user),
+    renew: (ids: readonly string[]) => all.renew(ids),
+    release: (id: string) => all.release(id),
+    clear: () => all.clear(),
+    get size() {
+      return all.size;
+    },
+  });
+  const handles = of('ann');
   /** What topology is told at the end of the turn. */
   const told = async () => {
     await turn();
     const [{ clustersHeld, clustersReleased } = StateChange.create()] = reports.take(PART_BYTES);
     return { held: clustersHeld, released: clustersReleased };
   };
-  return { clock, held, handles, told };
+  return { clock, held, handles, of, told };
 }
 
 describe('handles', () => {
@@ -132,7 +146,7 @@ describe('handles', () => {
   });
 
   it('are bounded, in number and in time', () => {
-    const { handles } = world(2);
+    const { handles } = world({ total: 2 });
     handles.acquire(cluster(1), 0);
     expect(() => handles.acquire(cluster(2), MAX_LEASE_MS + 1)).toThrow(
       expect.objectContaining({ code: status.INVALID_ARGUMENT }),
@@ -144,5 +158,29 @@ describe('handles', () => {
     );
     handles.clear();
     expect(handles.size).toBe(0);
+  });
+
+  // Limits: messaging/limits.ts MAX_HANDLES, messaging/limits.ts MAX_HANDLES_PER_USER
+  it('of one user end at his share; others have theirs, and whoever has most gives way to a newcomer', async () => {
+    const { handles: ann, of, told } = world({ total: 4, share: 3 });
+    const anns = new Map([1, 2, 3].map((n) => [cluster(n).id, ann.acquire(cluster(n), 0).handle]));
+    expect(() => ann.acquire(cluster(4), 0)).toThrow(expect.objectContaining({ code: status.RESOURCE_EXHAUSTED }));
+    const bob = of('bob');
+    bob.acquire(cluster(11), 0);
+    await told();
+    const { handle } = bob.acquire(cluster(12), 0);
+    const { held, released } = await told();
+    expect([held, released.length]).toEqual([[cluster(12)], 1]);
+    expect(ann.size).toBe(4);
+    bob.renew([handle]);
+    const gone = anns.get(released[0]!.id)!;
+    expect(() => ann.renew([...anns.values()])).toThrow(
+      expect.objectContaining({ code: status.NOT_FOUND, details: expect.stringMatching(new RegExp(`: ${gone}$`)) }),
+    );
+    // Each has as many: nobody gives way.
+    expect(() => bob.acquire(cluster(13), 0)).toThrow(expect.objectContaining({ code: status.RESOURCE_EXHAUSTED }));
+    ann.clear();
+    expect(ann.size).toBe(0);
+    expect(bob.acquire(cluster(13), 0).handle).not.toBe(handle);
   });
 });

@@ -3,12 +3,15 @@ import { status } from '@grpc/grpc-js';
 import type { ClusterKey } from '@spanmesh/proto/v1/types';
 import type { Clock, Timer } from '@spanmesh/runtime/clock';
 import { ApiError, invalid } from '@spanmesh/runtime/grpc/api-error';
+import type { CallShares } from '@spanmesh/runtime/grpc/call-shares';
 import type { HeldClusters } from './held-clusters.ts';
-import { DEFAULT_LEASE_MS, MAX_HANDLES, MAX_LEASE_MS, MAX_RENEWALS } from './limits.ts';
+import { DEFAULT_LEASE_MS, MAX_LEASE_MS, MAX_RENEWALS } from './limits.ts';
 
 interface Handle {
   readonly cluster: ClusterKey;
   readonly leaseMs: number;
+  /** Gives its place back. */
+  readonly close: () => void;
   /** On the clock's monotonic scale. */
   expiresAt: number;
   timer: Timer;
@@ -18,13 +21,22 @@ interface Handle {
 export class Handles {
   readonly #held: HeldClusters;
   readonly #clock: Clock;
-  readonly #max: number;
+  readonly #shares: Pick<CallShares<'handles'>, 'begin'>;
   readonly #handles = new Map<string, Handle>();
 
-  constructor({ max = MAX_HANDLES }: { max?: number }, { held, clock }: { held: HeldClusters; clock: Clock }) {
+  constructor({
+    held,
+    clock,
+    shares,
+  }: {
+    held: HeldClusters;
+    clock: Clock;
+    /** How many there may be, and of one user. */
+    shares: Pick<CallShares<'handles'>, 'begin'>;
+  }) {
     this.#held = held;
     this.#clock = clock;
-    this.#max = max;
+    this.#shares = shares;
   }
 
   get size(): number {
@@ -32,19 +44,18 @@ export class Handles {
   }
 
   /**
-   * `cluster` is canonical; `leaseMs` 0: the default.
+   * `cluster` is canonical; `leaseMs` 0: the default; `principal`: whose it is. When there are too many, one is released of whoever has
+   * most.
    * @throws ApiError INVALID_ARGUMENT: the lease is too long; RESOURCE_EXHAUSTED: too many handles
    */
-  acquire(cluster: ClusterKey, leaseMs: number): { handle: string; leaseMs: number } {
+  acquire(cluster: ClusterKey, leaseMs: number, principal: string): { handle: string; leaseMs: number } {
     if (leaseMs > MAX_LEASE_MS) throw invalid(`A lease has at most ${MAX_LEASE_MS} ms: renew it instead.`);
-    if (this.#handles.size >= this.#max) {
-      throw new ApiError(status.RESOURCE_EXHAUSTED, `This gateway has ${this.#max} handles already: use another one.`);
-    }
     const lease = leaseMs === 0 ? DEFAULT_LEASE_MS : leaseMs;
     // Not to be guessed: whoever knows a handle can release it.
     const id = randomUUID();
     const handle: Handle = {
       cluster,
+      close: this.#shares.begin('handles', principal, () => this.release(id)),
       leaseMs: lease,
       expiresAt: this.#clock.now() + lease,
       timer: this.#watch(id, lease),
@@ -75,6 +86,7 @@ export class Handles {
   release(id: string): void {
     const handle = this.#handles.get(id);
     if (handle === undefined) return;
+    handle.close();
     handle.timer.cancel();
     this.#handles.delete(id);
     this.#held.release(handle.cluster);

@@ -3,8 +3,10 @@
 /** Lease of a handle that names none, and the longest one, in milliseconds (messaging.proto). */
 export const DEFAULT_LEASE_MS = 30_000;
 export const MAX_LEASE_MS = 3_600_000;
-/** Handles of all clients together: about 300 bytes each. */
+/** Handles of all clients together: about 500 bytes each. */
 export const MAX_HANDLES = 100_000;
+/** Handles of one user, or of one address if nobody is known by a name. */
+export const MAX_HANDLES_PER_USER = 50_000;
 /** Handles renewed by one call (messaging.proto). */
 export const MAX_RENEWALS = 1000;
 /** Calls that wait for a node or a cluster, of all clients together. */

@@ -24,7 +24,7 @@ import type { LocalClients } from '../routing/local-clients.ts';
 import type { DirectoryCalls } from './directory-calls.ts';
 import { Handles } from './handles.ts';
 import { HeldClusters } from './held-clusters.ts';
-import { MAX_ROUTES, MAX_ROUTES_PER_USER } from './limits.ts';
+import { MAX_HANDLES, MAX_HANDLES_PER_USER, MAX_ROUTES, MAX_ROUTES_PER_USER } from './limits.ts';
 import { MessagingMetrics, registerMessagingMetrics } from './messaging-metrics.ts';
 import { RouteCall } from './route-call.ts';
 import { RouteLinks } from './route-links.ts';
@@ -43,6 +43,13 @@ type Handlers = Pick<
   'acquireCluster' | 'renewClusters' | 'releaseCluster' | 'waitCluster' | 'resolveNode' | 'openRoute'
 >;
 
+/** Who calls. */
+interface Caller {
+  /** Aborted when he waits no more. */
+  readonly signal: AbortSignal;
+  readonly principal: string;
+}
+
 /** The Messaging service of messaging.proto. */
 export class Messaging {
   readonly counters = new MessagingMetrics();
@@ -55,7 +62,7 @@ export class Messaging {
   readonly #handles: Handles;
   readonly #links = new RouteLinks();
   readonly #calls = new Set<RouteCall>();
-  readonly #shares: CallShares<'routes'>;
+  readonly #shares: CallShares<'routes' | 'handles'>;
   #stopped = false;
 
   /** `gateway`: id of this one, asked for at each use. */
@@ -64,8 +71,14 @@ export class Messaging {
     this.#deps = deps;
     this.#faults = new FaultLog({ service: 'Messaging' }, deps);
     this.held = new HeldClusters(deps.reports);
-    this.#shares = new CallShares({ routes: { total: MAX_ROUTES, share: MAX_ROUTES_PER_USER } }, deps);
-    this.#handles = new Handles({}, { held: this.held, clock: deps.clock });
+    this.#shares = new CallShares(
+      {
+        routes: { total: MAX_ROUTES, share: MAX_ROUTES_PER_USER },
+        handles: { total: MAX_HANDLES, share: MAX_HANDLES_PER_USER },
+      },
+      deps,
+    );
+    this.#handles = new Handles({ held: this.held, clock: deps.clock, shares: this.#shares });
     const handles = () => this.#handles.size;
     const heldClusters = () => this.held.size;
     registerMessagingMetrics(deps.metrics, this.counters, {
@@ -93,8 +106,8 @@ export class Messaging {
 
   /** What a gRPC server needs. */
   readonly implementation: Handlers = {
-    acquireCluster: this.#unary(({ cluster, leaseMs }: proto.AcquireClusterRequest) =>
-      this.#handles.acquire(clusterOf(cluster), leaseMs),
+    acquireCluster: this.#unary(({ cluster, leaseMs }: proto.AcquireClusterRequest, { principal }) =>
+      this.#handles.acquire(clusterOf(cluster), leaseMs, principal),
     ),
     renewClusters: this.#unary(({ handles }: proto.RenewClustersRequest) => {
       this.#handles.renew(handles);
@@ -104,10 +117,10 @@ export class Messaging {
       this.#handles.release(handle);
       return {};
     }),
-    waitCluster: this.#unary(({ cluster, nodes }: proto.WaitClusterRequest, signal) =>
+    waitCluster: this.#unary(({ cluster, nodes }: proto.WaitClusterRequest, { signal }) =>
       this.#deps.directory.findCluster(clusterOf(cluster), Math.max(1, nodes), signal),
     ),
-    resolveNode: this.#unary(async ({ node }: proto.ResolveNodeRequest, signal) => {
+    resolveNode: this.#unary(async ({ node }: proto.ResolveNodeRequest, { signal }) => {
       const fault = nodeSelectorFault(node);
       if (fault !== null) throw invalid(fault);
       const found = await this.#deps.directory.findNode(canonicalNodeSelector(node), signal);
@@ -158,7 +171,7 @@ export class Messaging {
   }
 
   #unary<Request, Answer>(
-    answer: (request: Request, signal: AbortSignal) => Answer | Promise<Answer>,
+    answer: (request: Request, caller: Caller) => Answer | Promise<Answer>,
   ): handleUnaryCall<Request, Answer> {
     return (call: ServerUnaryCall<Request, Answer>, callback: sendUnaryData<Answer>) => {
       const abort = new AbortController();
@@ -166,7 +179,7 @@ export class Messaging {
       call.once('cancelled', () => abort.abort());
       const run = async (): Promise<Answer> => {
         if (this.#stopped) throw stopping();
-        return answer(call.request, abort.signal);
+        return answer(call.request, { signal: abort.signal, principal: apiPrincipal(call) });
       };
       run().then(
         (answered) => callback(null, answered),
