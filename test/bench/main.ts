@@ -13,6 +13,7 @@ import { benchLeafs } from './leafs.ts';
 import { machine } from './machine.ts';
 import { benchRounds, ROUND_TITLES } from './rounds.ts';
 import { benchScale, SCALE_OPTIONS, ScaleArgumentError } from './scale.ts';
+import { benchTableMemory } from './table-memory.ts';
 import { benchVolconf } from './volconf.ts';
 
 const { values: options, positionals } = parseArgs({
@@ -29,6 +30,7 @@ const { values: options, positionals } = parseArgs({
 const ONCE: Record<string, () => Promise<void>> = {
   fairness: benchFairness,
   memory: benchIdleConnections,
+  tables: benchTableMemory,
   flood: benchFlood,
   volconf: benchVolconf,
   leafs: () => benchLeafs(positive('leafs', options.leafs ?? '10000'), seconds),
