@@ -10,7 +10,10 @@ export interface PausableStream {
   resume(): unknown;
 }
 
-/** What comes on one stream and changes the state: it waits its turn in the work list, and the stream is not read while much of it waits. */
+/**
+ * What comes on one stream and changes the state: it waits its turn in the work list, and the stream is not read while much of it waits. Work
+ * that is given up (`WorkList.clear`) must be of streams that end.
+ */
 export class Intake {
   readonly #stream: PausableStream;
   readonly #work: WorkList;
