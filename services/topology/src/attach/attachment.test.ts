@@ -1,5 +1,7 @@
 import { status } from '@grpc/grpc-js';
 import { Commands, Hello, RefusalReason, StateChange } from '@spanmesh/proto/v1/gateway_control';
+import type { Job } from '@spanmesh/runtime/grpc/slices';
+import { WorkList } from '@spanmesh/runtime/work-list';
 import { describe, expect, it } from 'vitest';
 import { FakeStream } from '../testing/world.fixture.ts';
 import { Attachment, type AttachmentHost } from './attachment.ts';
@@ -18,12 +20,17 @@ const WELCOME = {
 function rig() {
   const stream = new FakeStream();
   const told: string[] = [];
+  function* telling(what: string): Job<void> {
+    told.push(what);
+    yield 1;
+  }
   const host: AttachmentHost = {
-    hello: () => void told.push('hello'),
-    snapshot: (_, all) => void told.push(`snapshot ${all.linksClosed.length}/${all.connectionsOpened.length}`),
-    delta: () => void told.push('delta'),
+    work: new WorkList(),
+    hello: () => telling('hello'),
+    snapshot: (_, all) => telling(`snapshot ${all.linksClosed.length}/${all.connectionsOpened.length}`),
+    delta: () => telling('delta'),
     drained: () => void told.push('drained'),
-    ended: (_, goodbye) => void told.push(`ended, goodbye ${goodbye}`),
+    ended: (_, goodbye) => telling(`ended, goodbye ${goodbye}`),
     failed: (_, error) => void told.push(`failed: ${(error as Error).message}`),
   };
   const attachment = new Attachment(stream, host, () => null);

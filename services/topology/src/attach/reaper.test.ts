@@ -1,4 +1,5 @@
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
+import { runNow } from '@spanmesh/runtime/grpc/slices';
 import { createLogger } from '@spanmesh/runtime/log/logger';
 import { describe, expect, it } from 'vitest';
 import type { State } from '../trees/state.ts';
@@ -54,10 +55,10 @@ describe('a gateway that is found dead', () => {
     const { clock, dying, told, log, roster, graves, reaper, shown } = rig();
     roster.heard(id('a'));
     clock.advance(7000.4);
-    reaper.reap();
+    runNow(reaper.reaping());
     expect([reaper.isWaiting, reaper.declared, told]).toEqual([true, 0, []]);
     dying.add(id('a'));
-    reaper.reap();
+    runNow(reaper.reaping());
     expect(told).toEqual([
       `${id('a')} dead after 7000.4`,
       `nothing waits for ${id('a')}`,
@@ -67,7 +68,7 @@ describe('a gateway that is found dead', () => {
     expect(log).toMatchObject([{ msg: 'gateway is dead', gateway: id('a'), silentMs: 7000 }]);
     expect([graves.has(id('a')), roster.size, reaper.isWaiting, reaper.declared]).toEqual([true, 0, false, 1]);
     expect([...reaper.dead()]).toEqual([{ id: id('a'), since: 0 }]);
-    reaper.reap();
+    runNow(reaper.reaping());
     expect(reaper.declared).toBe(1);
     reaper.isBack('a');
     expect(shown()).toEqual([]);
@@ -78,10 +79,10 @@ describe('a gateway that is found dead', () => {
     roster.heard(id('a'));
     dying.add(id('a'));
     trunks.add(id('a'));
-    reaper.reap();
+    runNow(reaper.reaping());
     expect([shown(), reaper.isWaiting]).toEqual([[], true]);
     trunks.clear();
-    reaper.reap();
+    runNow(reaper.reaping());
     expect(shown()).toEqual([id('a')]);
   });
 
@@ -90,7 +91,7 @@ describe('a gateway that is found dead', () => {
     for (const one of [id('a'), id('b'), id('a', 2)]) {
       roster.heard(one);
       dying.add(one);
-      reaper.reap();
+      runNow(reaper.reaping());
     }
     expect([shown(), reaper.declared]).toEqual([[id('b'), id('a', 2)], 3]);
   });
@@ -102,7 +103,7 @@ describe('a gateway that is found dead', () => {
     for (const [i, name] of names.entries()) {
       roster.heard(id(name));
       dying.add(id(name));
-      reaper.reap();
+      runNow(reaper.reaping());
       if (i === MAX_DEAD_SHOWN - 1) expect(shown()).toHaveLength(MAX_DEAD_SHOWN);
     }
     expect([shown().length, shown()[0]]).toEqual([MAX_DEAD_SHOWN, id('g1')]);
@@ -112,7 +113,7 @@ describe('a gateway that is found dead', () => {
     const { roster, graves, reaper, shown, dying } = rig();
     roster.heard(id('a'));
     dying.add(id('a'));
-    reaper.reap();
+    runNow(reaper.reaping());
     roster.heard(id('b'));
     reaper.clear();
     expect([shown(), graves.has(id('a')), roster.size]).toEqual([[], false, 0]);
@@ -123,7 +124,7 @@ describe('a gateway that is named', () => {
   it('is waited for, unless it is dead or its name makes no sense', () => {
     const { roster, reaper, graves } = rig();
     graves.add(id('dead'));
-    for (const one of [id('a'), id('dead'), 'nonsense', 'A.1']) reaper.heard(one);
+    for (const one of [id('a'), id('dead'), 'nonsense', 'A.1']) runNow(reaper.hearing(one));
     expect([...roster.silent()].map((one) => one.id)).toEqual([id('a')]);
   });
 
@@ -131,7 +132,7 @@ describe('a gateway that is named', () => {
     const { roster, reaper, graves, entries, told } = rig();
     graves.add(id('dead'));
     entries.push({ name: 'a', boot: '00000001' }, { name: 'dead', boot: '00000001' });
-    reaper.registered();
+    runNow(reaper.registering());
     expect([[...roster.silent()].map((one) => one.id), told]).toEqual([[id('a')], ['no entry of dead 00000001']]);
   });
 });

@@ -1,4 +1,5 @@
 import { type DrainProgress, StateChange } from '@spanmesh/proto/v1/gateway_control';
+import { runNow } from '@spanmesh/runtime/grpc/slices';
 import { SpanTree } from '@spanmesh/spantree/tree';
 import { describe, expect, it } from 'vitest';
 import { Gateway } from './gateway.ts';
@@ -17,7 +18,7 @@ function rig() {
   const state = new State(new SpanTree({ linkidWidth: 2, circuitWidth: 1 }), { observer });
   const gateway = new Gateway('a', '00000001', 'a:1', '1');
   state.add(gateway);
-  const apply = (change: object) => state.apply(gateway, Object.assign(StateChange.create(), change));
+  const apply = (change: object) => runNow(state.applying(gateway, Object.assign(StateChange.create(), change)));
   return { state, gateway, apply, told };
 }
 

@@ -2,6 +2,7 @@ import { encodeLnkConn, lnkConnBytes } from '@spanmesh/dmsg/payload/lnk-conn';
 import { ConnectionOpened, LinkOpened, LnkConnOpened } from '@spanmesh/proto/v1/gateway_control';
 import type { TreeChange } from '@spanmesh/proto/v1/replication';
 import { Dialect } from '@spanmesh/proto/v1/types';
+import { runNow } from '@spanmesh/runtime/grpc/slices';
 import { type Connection, type Link, type LnkConn, SpanTree } from '@spanmesh/spantree/tree';
 import { describe, expect, it } from 'vitest';
 import { spanPayload, uuid } from '../testing/world.fixture.ts';
@@ -60,7 +61,7 @@ function rig() {
   };
   const select = () => {
     const made = new RelayGroups();
-    trees.select(made);
+    runNow(trees.selecting(made));
     return made.take().map(({ link, open, close }) => `${link.id} +${open.join()} -${close.join()}`);
   };
   const news = () => told.splice(0);
@@ -159,7 +160,7 @@ describe('what is closed', () => {
     link(a, 3, 1);
     news();
     noted();
-    trees.closeConnection(a.connections.get(1));
+    runNow(trees.closingConnection(a.connections.get(1)));
     expect(news()).toEqual([
       'link 3 removed',
       'node removed',
@@ -180,10 +181,10 @@ describe('what is closed', () => {
     news();
     noted();
     trees.closeLink(a.links.get(4));
-    trees.closeLnkConn(a.lnkConns.get(2));
+    runNow(trees.closingLnkConn(a.lnkConns.get(2)));
     trees.closeLink(undefined);
-    trees.closeLnkConn(undefined);
-    trees.closeConnection(undefined);
+    runNow(trees.closingLnkConn(undefined));
+    runNow(trees.closingConnection(undefined));
     expect(news()).toEqual(['link 4 removed', 'LNK_CONN 2 removed']);
     expect(noted()).toEqual([`${a.id} linkClosed`, `${a.id} lnkConnClosed`]);
   });
@@ -212,7 +213,7 @@ describe('what is closed', () => {
     const { a, b, trees, connection, link, news, noted } = rig();
     connection(a, 1);
     link(a, 2, 1);
-    trees.setUnreachable(a, [b.id]);
+    runNow(trees.settingUnreachable(a, [b.id]));
     trees.hold(a, { dialect: CIRCUIT, id: uuid(7), peerType: 1, peerLabel: '' });
     news();
     noted();
@@ -236,7 +237,7 @@ describe('what changes', () => {
       trees.setStatus(a, 2, 7);
       trees.setSuspect(a.connections.get(1), true);
       trees.setClosing(a.connections.get(1), 'why');
-      trees.setUnreachable(a, [a.id, b.id]);
+      runNow(trees.settingUnreachable(a, [a.id, b.id]));
       trees.setCommanded(a, false);
     }
     trees.setStatus(a, 9, 7);
@@ -246,7 +247,7 @@ describe('what changes', () => {
     expect(noted()).toEqual(
       ['linkStatus', 'suspicion', 'connectionClosing', 'trunks', 'gatewayPut'].map((name) => `${a.id} ${name}`),
     );
-    trees.setUnreachable(a, []);
+    runNow(trees.settingUnreachable(a, []));
     expect([news(), noted()]).toEqual([[`${a.id} reaches`], [`${a.id} trunks`]]);
   });
 });
@@ -275,18 +276,18 @@ describe('relays', () => {
 
   it('that are told anew and are the same are no change', () => {
     const { trees, b, relay, lnkConn, select, news, noted } = relayed();
-    trees.forgetRelays(b);
+    runNow(trees.forgettingRelays(b));
     trees.adoptRelays(b, relay, [lnkConn.id]);
-    trees.relaysTold(b);
+    runNow(trees.tellingRelays(b));
     expect([news(), noted()]).toEqual([[], [`${b.id} relaysForgotten`, `${b.id} relaysAdopted`, `${b.id} relaysTold`]]);
     expect([select(), trees.closed.snapshot, relay.relayCount]).toEqual([[], 0, 1]);
   });
 
   it('that are not told anew have closed, and are opened again', () => {
     const { trees, b, select, news, relay } = relayed();
-    trees.forgetRelays(b);
+    runNow(trees.forgettingRelays(b));
     expect(relay.relayCount).toBe(0);
-    trees.relaysTold(b);
+    runNow(trees.tellingRelays(b));
     expect([news(), trees.closed.snapshot]).toEqual([['relays of 2 + -2'], 1]);
     expect(select()).toEqual(['2 +2 -']);
     expect(trees.tables()).toMatchObject({ untold: 0 });
@@ -307,10 +308,10 @@ describe('relays', () => {
 
   it('that were refused before are not offered', () => {
     const { trees, b, relay, lnkConn, select, noted } = relayed();
-    trees.forgetRelays(b);
+    runNow(trees.forgettingRelays(b));
     trees.adoptRefusals(b, relay, [lnkConn.id]);
     trees.adoptRefusals(b, relay, [99]);
-    trees.relaysTold(b);
+    runNow(trees.tellingRelays(b));
     expect(noted()).toEqual([`${b.id} relaysForgotten`, `${b.id} refusalsAdopted`, `${b.id} relaysTold`]);
     expect(select()).toEqual([]);
     expect(trees.tree.counts.refused).toBe(1);
@@ -332,7 +333,7 @@ describe('relays', () => {
     expect(news()).toEqual([]);
     trees.setOnDemand(b, set(other), true);
     trees.closeLink(other);
-    trees.closeLnkConn(lnkConn);
+    runNow(trees.closingLnkConn(lnkConn));
     trees.setOnDemand(b, set(relay), true);
     expect(news()).toEqual(['relays of 3 +2 -', 'link 3 removed', 'LNK_CONN 2 removed']);
   });
