@@ -9,7 +9,7 @@ import { describe, expect, it } from 'vitest';
 import { Reports } from '../attach/reports.ts';
 import { Handles } from './handles.ts';
 import { HeldClusters } from './held-clusters.ts';
-import { DEFAULT_LEASE_MS, MAX_HANDLES, MAX_LEASE_MS, MAX_RENEWALS } from './limits.ts';
+import { DEFAULT_LEASE_MS, MAX_HANDLES, MAX_HANDLES_PER_USER, MAX_LEASE_MS, MAX_RENEWALS } from './limits.ts';
 
 const cluster = (n: number): ClusterKey => ({
   dialect: Dialect.DIALECT_LINKID,
@@ -27,7 +27,7 @@ const cut = (held: HeldClusters) => {
 const logger = createLogger({ level: 'silent', service: 'test' });
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
-function world({ total = 1000, share = 1000 } = {}) {
+function world({ total = MAX_HANDLES, share = MAX_HANDLES_PER_USER } = {}) {
   const clock = new FakeClock();
   const shares = new CallShares({ handles: { total, share } }, { clock, logger });
   const reports = new Reports();
@@ -54,13 +54,19 @@ function world({ total = 1000, share = 1000 } = {}) {
 }
 
 describe('handles', () => {
-  // Limits: messaging/limits.ts MAX_HANDLES
+  // Limits: messaging/limits.ts MAX_HANDLES, messaging/limits.ts MAX_HANDLES_PER_USER
   it('are so many at most, until one is released', () => {
-    const { handles, clock } = world();
-    const ids = Array.from({ length: MAX_HANDLES }, () => handles.acquire(cluster(1), 0).handle);
-    expect(handles.size).toBe(100_000);
+    const { handles, of, clock } = world();
+    const ids = Array.from({ length: MAX_HANDLES_PER_USER }, () => handles.acquire(cluster(1), 0).handle);
     const tooMany = expect.objectContaining({ code: status.RESOURCE_EXHAUSTED });
     expect(() => handles.acquire(cluster(1), 0)).toThrow(tooMany);
+    const bob = of('bob');
+    for (let i = MAX_HANDLES_PER_USER; i < MAX_HANDLES; i++) bob.acquire(cluster(1), 0);
+    expect(handles.size).toBe(100_000);
+    // A newcomer takes the place of one of whoever has most.
+    expect(() => of('eve').acquire(cluster(1), 0)).not.toThrow();
+    expect(() => bob.acquire(cluster(1), 0)).toThrow(tooMany);
+    expect(handles.size).toBe(100_000);
     handles.release(ids[0]!);
     handles.acquire(cluster(2), 0);
     expect(() => handles.acquire(cluster(2), 0)).toThrow(tooMany);
@@ -160,7 +166,6 @@ describe('handles', () => {
     expect(handles.size).toBe(0);
   });
 
-  // Limits: messaging/limits.ts MAX_HANDLES, messaging/limits.ts MAX_HANDLES_PER_USER
   it('of one user end at his share; others have theirs, and whoever has most gives way to a newcomer', async () => {
     const { handles: ann, of, told } = world({ total: 4, share: 3 });
     const anns = new Map([1, 2, 3].map((n) => [cluster(n).id, ann.acquire(cluster(n), 0).handle]));
