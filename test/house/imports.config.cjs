@@ -82,7 +82,7 @@ module.exports = {
       targets: ['slots'],
       gateways: [],
     }),
-    ...rooms('libs/runtime', ['address', 'clock', 'distribution', 'metrics', 'random', 'version'], {
+    ...rooms('libs/runtime', ['address', 'clock', 'distribution', 'metrics', 'random', 'version', 'work-list'], {
       log: [],
       secrets: [],
       settings: ['log'],
@@ -95,7 +95,7 @@ module.exports = {
       access: ['tls', 'secrets', 'shares', 'events', 'settings', 'log'],
       trace: ['access', 'log'],
       grpc: ['trace', 'access', 'tls', 'secrets', 'shares', 'events', 'settings', 'log'],
-      process: ['grpc', 'trace', 'access', 'tls', 'bus', 'events', 'settings', 'log'],
+      process: ['grpc', 'trace', 'access', 'tls', 'shares', 'bus', 'events', 'settings', 'log'],
     }),
   ],
   options: {
