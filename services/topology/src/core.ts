@@ -174,7 +174,7 @@ export class Core {
     const request = () => this.#turn.request();
     this.work = new WorkList(
       { perTurn: unitsPerTurn },
-      { ...(later && { later }), onTurn: () => this.publisher.sliced(), onIdle: request },
+      { ...(later && { later }), onTurn: () => this.#sliced(), onIdle: request },
     );
     const { work } = this;
     const isWhole = () => !work.isBusy;
@@ -334,6 +334,11 @@ export class Core {
   /** Decides and sends what this turn has brought, once the work that is under way is over. Called by itself at the end of a turn. */
   flush(): void {
     if (!this.work.isBusy) this.work.run(this.#flushing());
+  }
+
+  #sliced(): void {
+    this.commander.sliced();
+    this.publisher.sliced();
   }
 
   *#flushing(): Job<void> {

@@ -49,6 +49,9 @@ export class Commander implements Numbering {
   }
 
   #n = 0;
+  /** What the selection that is under way has decided. */
+  #groups: RelayGroup[] = [];
+  #isSelecting = false;
   #membersChanged = true;
   #retryDue = false;
   /** Relays commanded to open so far. */
@@ -188,14 +191,16 @@ export class Commander implements Numbering {
       return;
     }
     this.#openQueues();
-    const groups: RelayGroup[] = [];
-    for (const units of this.#state.selecting(this.#out)) {
-      this.#decided(groups);
-      this.#write();
-      yield units;
+    this.#groups = [];
+    this.#isSelecting = true;
+    try {
+      yield* this.#state.selecting(this.#out);
+    } finally {
+      this.#isSelecting = false;
     }
-    this.#decided(groups);
-    this.#record(groups);
+    this.#decided();
+    this.#record(this.#groups);
+    this.#groups = [];
     if (this.#membersChanged) this.#tellMembers();
     this.#write();
     for (const queue of this.#queues.values()) {
@@ -205,11 +210,18 @@ export class Commander implements Numbering {
     if (this.#waiting.size > 0) this.#retry();
   }
 
+  /** The end of a turn, in the midst of work: what has been selected in it goes out. */
+  sliced(): void {
+    if (!this.#isSelecting) return;
+    this.#decided();
+    this.#write();
+  }
+
   /** Takes over what has been selected since the last time. */
-  #decided(groups: RelayGroup[]): void {
+  #decided(): void {
     for (const group of this.#out.take()) {
       this.#dispatch(group);
-      groups.push(group);
+      this.#groups.push(group);
     }
   }
 
