@@ -8,7 +8,7 @@ import {
 import { type CallContext, failureOf } from './call-failure.ts';
 
 /** Largest answer accepted, in bytes; the services send no larger ones. */
-const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
+export const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
 
 /** Longest time until a connection is tried again that was lost, ms: whoever watches waits for it. */
 const LONGEST_RECONNECT_MS = 2000;

@@ -15,7 +15,7 @@ const IF_NAME = 2;
 const IF_DESCRIPTION = 3;
 const EPB_FLAGS = 2;
 /** Largest option: its size is 16 bits. */
-const MAX_OPTION_BYTES = 65_532;
+export const MAX_OPTION_BYTES = 65_532;
 
 const RECORD_IPV4 = 1;
 const RECORD_IPV6 = 2;

@@ -2,7 +2,7 @@ import { isIP } from 'node:net';
 import type { HostPort } from '@spanmesh/runtime/address';
 
 /** Most bytes of a segment: with its headers it must fit an IP packet, whose size is 16 bits. */
-const MAX_SEGMENT_BYTES = 32 * 1024;
+export const MAX_SEGMENT_BYTES = 32 * 1024;
 const TCP_HEADER_BYTES = 20;
 const TCP = 6;
 const PUSH_ACK = 0x18;

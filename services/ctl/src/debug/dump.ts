@@ -27,7 +27,7 @@ const compress = promisify(gzip);
 /** Folder of all files in the archive. */
 const FOLDER = 'spanmesh-debug';
 /** Most characters of a process's id in a file's name. */
-const MAX_ID_CHARS = 60;
+export const MAX_ID_CHARS = 60;
 
 /** What one part of the archive comes from; each may fail without the others. */
 interface Part {
@@ -147,9 +147,14 @@ function partsOf(apis: {
   ];
 }
 
+/** Where the files of a process are: the end of its id is what tells processes apart. */
+export function processFolder(id: string): string {
+  return `processes/${id.replace(/[^\w.-]/g, '_').slice(-MAX_ID_CHARS)}`;
+}
+
 function filesOf({ process: info, settings, metrics, logLines, runtime }: InspectResponse): TarFile[] {
   if (info === undefined) return [];
-  const folder = `processes/${info.id.replace(/[^\w.-]/g, '_').slice(-MAX_ID_CHARS)}`;
+  const folder = processFolder(info.id);
   return [
     jsonFile(`${folder}/process.json`, { runtime, ...(protobufJson(ProcessInfo, info) as object) }),
     jsonFile(`${folder}/settings.json`, settings),

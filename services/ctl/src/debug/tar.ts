@@ -1,6 +1,6 @@
 const BLOCK_BYTES = 512;
 /** Longest name that fits its field. */
-const MAX_NAME_BYTES = 100;
+export const MAX_NAME_BYTES = 100;
 
 /** A file of an archive. */
 export interface TarFile {

@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { main } from '../main.ts';
 import { FakeMessaging } from '../messaging.fixture.ts';
 import { RecordingTerminal } from '../terminal.fixture.ts';
+import { MAX_AUX_BYTES } from './send.ts';
 
 let node: FakeMessaging;
 let terminal: RecordingTerminal;
@@ -147,5 +148,22 @@ describe('spanmesh send', () => {
     expect(await send('--command', '0x500302', '--aux', 'abcde')).toBe(2);
     expect(terminal.noted).toBe('spanmesh: --aux: 5 bytes, but messages to DATA hold 4\n');
     expect(node.heard).toEqual([]);
+  });
+
+  // Limits: route/send.ts MAX_AUX_BYTES
+  it('reads no more of standard input than a message can hold, and one chunk', async () => {
+    serveTwo();
+    terminal.in = Readable.from([Buffer.alloc(MAX_AUX_BYTES)]);
+    expect(await send('--command', '0x500302', '--aux', '-')).toBe(0);
+    expect(node.heard.map(({ aux }) => aux.length)).toEqual([MAX_AUX_BYTES]);
+    let taken = 0;
+    const endless = function* () {
+      for (yield Buffer.alloc(MAX_AUX_BYTES); ; taken++) yield Buffer.alloc(1);
+    };
+    terminal.in = Readable.from(endless(), { highWaterMark: 1 });
+    expect(await send('--command', '0x500302', '--aux', '-')).toBe(2);
+    expect(terminal.noted).toContain(`--aux: ${MAX_AUX_BYTES + 1} bytes, but messages to DATA hold ${MAX_AUX_BYTES}`);
+    expect(taken).toBeLessThan(3);
+    expect(node.heard).toHaveLength(1);
   });
 });

@@ -24,8 +24,8 @@ export interface ShellQuery extends ApiTarget {
 
 /** End of output in the circuit dialect, as the reference sends it without ending the transaction (protocol.md, "Message"). */
 const PROMPT = 'debug> ';
-/** Transactions are numbered with 32 bits. */
-const MAX_NUMBER = 0xffffffff;
+/** Transactions are numbered with 32 bits; after the last number comes the first again. */
+const LAST_NUMBER = 0xffffffff;
 
 /**
  * Runs commands of the debug shell on a node, each as a transaction, and prints what it says.
@@ -85,7 +85,7 @@ async function runLines(route: Route, { timeoutMs, keepsHistory }: ShellQuery, t
       history.add(line);
       isRunning = true;
       try {
-        await runCommand(line, ((ran - 1) % MAX_NUMBER) + 1, route, timeoutMs, terminal);
+        await runCommand(line, ((ran - 1) % LAST_NUMBER) + 1, route, timeoutMs, terminal);
       } catch (error) {
         if (!(error instanceof Failure) || error.code === 'lost') throw error;
         failed++;

@@ -30,7 +30,7 @@ import type { ServedLink } from './span-service.ts';
  * Bytes waiting for the router from which on reads are refused: an end node that stopped reading instead could wait for one
  * that waits for it.
  */
-const MAX_QUEUED_BYTES = 16 * 1024 * 1024;
+export const MAX_QUEUED_BYTES = 16 * 1024 * 1024;
 const BOTH_MODES = BLK_MODE_READ | BLK_MODE_WRITE;
 
 /** What a transaction works on. */

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { Load } from './load.ts';
+import { Load, MAX_LAG_MS } from './load.ts';
 import { Requester } from './requester.ts';
 
 beforeEach(() => {
@@ -40,4 +40,23 @@ it('gives each its turn, at the rate, and makes up for no more than a little', (
   nowMs += 1000;
   vi.advanceTimersByTime(1000);
   expect(runs.reduce((sum, n) => sum + n, 0) - before).toBeLessThanOrEqual(7);
+});
+
+// Limits: sim/load.ts MAX_LAG_MS
+it.each([
+  [MAX_LAG_MS - 1, MAX_LAG_MS - 1],
+  [MAX_LAG_MS, MAX_LAG_MS],
+  [MAX_LAG_MS + 1, MAX_LAG_MS],
+])('makes up for %i ms in which the process was busy with what was due in %i ms', (busyMs, madeUpMs) => {
+  let nowMs = 0;
+  const now = (): number => nowMs;
+  const counts = { ok: 0, lost: 0, errors: 0 };
+  const requester = new Requester({ number: 0 }, { random: () => 0, now, counts, isTarget: () => false });
+  const run = vi.spyOn(requester, 'run').mockReturnValue(true);
+  const load = new Load({ ratePerPeer: 1000 }, { requesters: [requester], now });
+  load.start();
+  nowMs += busyMs;
+  vi.advanceTimersByTime(20);
+  expect(run).toHaveBeenCalledTimes(madeUpMs);
+  load.stop();
 });

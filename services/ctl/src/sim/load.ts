@@ -3,7 +3,7 @@ import type { Requester } from './requester.ts';
 /** Time between two bursts of requests, in milliseconds. */
 const TICK_MS = 20;
 /** Most of a burst that is made up for when the process was busy, in milliseconds: it must not choke itself. */
-const MAX_LAG_MS = 200;
+export const MAX_LAG_MS = 200;
 
 export interface LoadOptions {
   /** Transactions that each peer runs, per second. */

@@ -22,8 +22,10 @@ import { carry, RecordingSide } from '@spanmesh/dmsg/recording-side.fixture';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { MAX_QUEUED_BYTES } from './block-service.ts';
 import { castParts, MEDIA_BYTES } from './cast.ts';
-import { PeerService } from './peer-service.ts';
+import { blockBudget, MAX_BLOCKS, PeerService } from './peer-service.ts';
+import { MAX_WORD } from './shell-service.ts';
 
 const GIB_64 = Number(MEDIA_BYTES);
 
@@ -187,17 +189,25 @@ describe.each(['circuit', 'linkid'] as const)('PeerService, %s', (dialect) => {
     expect(pair.answers()[0]).toMatchObject({ error: 0, auxBytes: auxLimit });
   });
 
+  // Limits: sim/peer-service.ts MAX_BLOCKS
   it('does not hold more than it may', () => {
     const pair = new Pair(dialect);
-    pair.budget.blocks = 1;
+    // All but one are held by other peers.
+    pair.budget.blocks = blockBudget().blocks - (MAX_BLOCKS - 1);
     pair.open(BLK_WRITE | DELETE, io(0, 1024), new Uint8Array(1024));
     pair.open(BLK_WRITE | DELETE, io(0, 512), new Uint8Array(512));
-    expect(pair.answers().map((frame) => frame.error)).toEqual([ErrorCode.IO, 0]);
+    pair.open(BLK_WRITE | DELETE, io(512, 512), new Uint8Array(512));
+    expect(pair.answers().map((frame) => frame.error)).toEqual([ErrorCode.IO, 0, ErrorCode.IO]);
+    expect(pair.budget.blocks).toBe(0);
   });
 
+  // Limits: sim/block-service.ts MAX_QUEUED_BYTES
   it('does not pile up answers that nobody takes', () => {
     const pair = new Pair(dialect);
-    pair.queuedBytes = 2 ** 25;
+    pair.queuedBytes = MAX_QUEUED_BYTES;
+    pair.open(BLK_READ | DELETE, io(0, 512));
+    expect(pair.answers()[0]).toMatchObject({ error: 0, auxBytes: 512 });
+    pair.queuedBytes = MAX_QUEUED_BYTES + 1;
     pair.open(BLK_READ | DELETE, io(0, 512));
     expect(pair.answers()[0]).toMatchObject({ error: ErrorCode.IO, auxBytes: 0 });
   });
@@ -229,7 +239,14 @@ describe.each(['circuit', 'linkid'] as const)('PeerService, %s', (dialect) => {
       expect(run('')).toEqual([]);
       expect(run(' \t ')).toEqual([]);
       expect(run('  dance now')).toEqual(['Unrecognized command: dance\n']);
-      expect(run('x'.repeat(5000))[0]).toHaveLength('Unrecognized command: \n'.length + 64);
+    });
+
+    // Limits: sim/shell-service.ts MAX_WORD
+    it('says no more than the beginning of a long word back', () => {
+      const word = 'x'.repeat(MAX_WORD);
+      for (const typed of [word, `${word}y`, `${word}${'y'.repeat(5000)}`]) {
+        expect(run(typed)).toEqual([`Unrecognized command: ${word}\n`]);
+      }
     });
 
     it('knows how long it has been running', () => {

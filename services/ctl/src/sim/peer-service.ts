@@ -10,6 +10,11 @@ import type { ServedLink, SpanService } from './span-service.ts';
 /** Most blocks of 512 bytes that the peers of one simulation hold together: 256 MiB. */
 export const MAX_BLOCKS = 2 ** 19;
 
+/** What the peers of a simulation have for their media, together. */
+export function blockBudget(): BlockBudget {
+  return { blocks: MAX_BLOCKS };
+}
+
 export interface PeerServiceDependencies {
   readonly budget: BlockBudget;
   /** Monotonic milliseconds. */

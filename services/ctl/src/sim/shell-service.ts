@@ -6,8 +6,8 @@ import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction
 
 /** End of output in the circuit dialect (protocol.md, "Message"). */
 const PROMPT = 'debug> ';
-/** Longest word of a command that is said back, in bytes. */
-const MAX_WORD = 64;
+/** Longest word of a command that is said back, in characters. */
+export const MAX_WORD = 64;
 
 const HELP = [
   'help            Command help',

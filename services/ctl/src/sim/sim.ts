@@ -5,7 +5,7 @@ import { type CastOptions, castParts, peerRandom } from './cast.ts';
 import { Churn } from './churn.ts';
 import { Load } from './load.ts';
 import { SimPeer } from './peer.ts';
-import { MAX_BLOCKS, PeerService } from './peer-service.ts';
+import { blockBudget, PeerService } from './peer-service.ts';
 import { type LoadCounts, Requester } from './requester.ts';
 import type { SimKeys } from './sim-keys.ts';
 
@@ -68,7 +68,7 @@ export class Sim {
     this.#deps = deps;
     const now = deps.now ?? (() => performance.now());
     const parts = castParts(options);
-    const budget = { blocks: MAX_BLOCKS };
+    const budget = blockBudget();
     // Requesters write: only to what is simulated here.
     const nodeIds = new Set(parts.flatMap(({ spans }) => spans.map((span) => span.nodeId)));
     const isTarget = ({ nodeId }: { readonly nodeId: string }): boolean => nodeIds.has(nodeId);
