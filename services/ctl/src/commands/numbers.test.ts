@@ -16,8 +16,7 @@ function meaning(path: string, option: string, text: string): unknown {
   return parse(text, undefined);
 }
 
-// Limits: commands/capture.ts MAX_COUNT, commands/certs.ts MAX_DAYS, commands/ping.ts MAX_COUNT
-// Limits: commands/sim.ts MAX_PEERS, commands/sim.ts MAX_LOAD
+// Limits: capture.ts MAX_COUNT, certs.ts MAX_DAYS, ping.ts MAX_COUNT, commands/sim.ts MAX_PEERS, commands/sim.ts MAX_LOAD
 it.each([
   ['capture', '--count', '4294967295', '4294967296'],
   ['capture', '--snaplen', '4294967295', '4294967296'],

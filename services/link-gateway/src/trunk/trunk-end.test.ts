@@ -6,6 +6,7 @@ import { encodeMessage } from '@spanmesh/dmsg/message';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { describe, expect, it } from 'vitest';
 import { Flow } from '../connection/flow.ts';
+import { QUEUE_LIMIT_BYTES, QUEUE_LOW_BYTES } from './limits.ts';
 import { FakeTerminal } from './trunk.fixture.ts';
 import { TrunkEnd } from './trunk-end.ts';
 import type { TrunkLossReason } from './trunk-metrics.ts';
@@ -30,8 +31,20 @@ function attached({ isProtected = false } = {}) {
     ended: (_end, reason) => void lost.push(reason),
   });
   const socket = new PassThrough() as unknown as Socket;
+  /** Bytes that the socket has and the kernel does not. */
+  let waiting = 0;
+  Object.defineProperty(socket, 'writableLength', { get: () => waiting });
   end.attach(socket, Buffer.alloc(0));
-  return { metrics, lost, read: (chunk: Uint8Array) => socket.emit('data', chunk) };
+  return {
+    end,
+    metrics,
+    lost,
+    read: (chunk: Uint8Array) => socket.emit('data', chunk),
+    flushWith: (bytes: number) => {
+      waiting = bytes;
+      end.flush();
+    },
+  };
 }
 
 function ping(auxBytes: number): Uint8Array {
@@ -57,5 +70,25 @@ describe('an end of a trunk', () => {
     const covered = attached({ isProtected: true });
     covered.read(Uint8Array.from(bad));
     expect([covered.metrics.messagesIn, covered.lost]).toEqual([1, []]);
+  });
+
+  // Limits: trunk/limits.ts QUEUE_LOW_BYTES
+  it('lets those who wait for it go on once less than that waits', () => {
+    const { end, flushWith } = attached();
+    let rechecks = 0;
+    end.waiting.add({ recheck: () => rechecks++ });
+    flushWith(QUEUE_LOW_BYTES);
+    expect([rechecks, end.waiting.size]).toEqual([0, 1]);
+    flushWith(QUEUE_LOW_BYTES - 1);
+    expect([rechecks, end.waiting.size]).toEqual([1, 0]);
+  });
+
+  // Limits: trunk/limits.ts QUEUE_LIMIT_BYTES
+  it('is given up when more waits than may', () => {
+    const { end, lost, flushWith } = attached();
+    flushWith(QUEUE_LIMIT_BYTES);
+    expect([end.isLost, lost]).toEqual([false, []]);
+    flushWith(QUEUE_LIMIT_BYTES + 1);
+    expect([end.isLost, lost]).toEqual([true, ['queue-limit']]);
   });
 });
