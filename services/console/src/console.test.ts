@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { request } from 'node:http';
+import { connect, type Socket } from 'node:net';
 import { status } from '@grpc/grpc-js';
 import { GetStatusResponse } from '@spanmesh/proto/v1/topology';
 import { systemClock } from '@spanmesh/runtime/clock';
@@ -8,7 +10,7 @@ import { SettingError } from '@spanmesh/runtime/settings/setting';
 import { Certificates, recordingLogger } from '@spanmesh/runtime/tls/certificates.fixture';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { MAX_REQUEST_BYTES } from './bridge.ts';
-import { Console } from './console.ts';
+import { Console, MAX_CONNECTIONS, MAX_HEADER_BYTES, MAX_SIGN_IN_BYTES } from './console.ts';
 import { MAX_SESSIONS_PER_USER, MAX_STREAMS_PER_SESSION, SESSION_IDLE_MS, SESSION_LIFE_MS } from './sessions.ts';
 import { type Browser, ConsoleWorld } from './testing.fixture.ts';
 
@@ -129,6 +131,23 @@ describe('a call', () => {
     expect(one.calls).toEqual([]);
   });
 
+  // Limits: console/src/bridge.ts MAX_REQUEST_BYTES
+  it('has a request of 64 KiB at most', async () => {
+    const one = await world();
+    const browser = await one.signIn(null);
+    // A field that the API does not know (number 1000, of bytes), behind the heads of the message and of the field.
+    const ofBytes = (bytes: number): Buffer => {
+      const body = Buffer.alloc(bytes);
+      body.writeUInt32BE(bytes - 5, 1);
+      const length = bytes - 5 - 5;
+      body.set([0xc2, 0x3e, (length & 127) | 128, ((length >> 7) & 127) | 128, length >> 14], 5);
+      return body;
+    };
+    expect((await browser.call(STATUS, {}, ofBytes(MAX_REQUEST_BYTES))).code).toBe(status.OK);
+    expect((await browser.call(STATUS, {}, ofBytes(MAX_REQUEST_BYTES + 1))).code).toBe(status.INVALID_ARGUMENT);
+    expect(one.calls).toHaveLength(1);
+  });
+
   it('of a stream that the browser hangs up ends at the API, too', async () => {
     const one = await world();
     const hangUp = await openStream(await one.signIn(null));
@@ -174,6 +193,19 @@ describe('where the API wants tokens', () => {
     expect((await post('text/plain', JSON.stringify({ token: one.operate.token }))).status).toBe(400);
     expect(one.console.sessions.size).toBe(0);
     expect(one.lines.join()).not.toContain('spm_wrong');
+  });
+
+  // Limits: console/src/console.ts MAX_SIGN_IN_BYTES
+  it('a sign-in is read up to a size', async () => {
+    const one = await world({ asks: true });
+    const post = (bytes: number) =>
+      one.request('POST', '/session', {
+        headers: { origin: one.origin, 'content-type': 'application/json' },
+        body: JSON.stringify({ token: one.read.token }).padEnd(bytes),
+      });
+    expect((await post(MAX_SIGN_IN_BYTES)).status).toBe(200);
+    expect((await post(MAX_SIGN_IN_BYTES + 1)).status).toBe(400);
+    expect(one.console.sessions.size).toBe(1);
   });
 
   it('it becomes a cookie that scripts cannot read and other sites do not send, and is in nothing that is sent or logged', async () => {
@@ -304,6 +336,55 @@ describe('its port', () => {
     const second = new Console(listen('127.0.0.1', port), { ...deps, access: { ...access, asksForUsers: false } });
     await expect(second.start()).rejects.toThrow(/SPANMESH_CONSOLE_LISTEN/);
     await second.stop();
+  });
+
+  // Limits: console/src/console.ts MAX_HEADER_BYTES
+  it('takes headers up to a size', async () => {
+    const one = await world();
+    // What counts: the path, and names and values; the last byte is for what is one too many.
+    const others = '/'.length + 'hostlocalhostconnectioncloseblank'.length;
+    const answer = async (bytes: number): Promise<string> => {
+      const blank = 'x'.repeat(bytes - others);
+      const socket = connect(one.console.port, '127.0.0.1');
+      socket.end(`GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nblank: ${blank}\r\n\r\n`);
+      let text = '';
+      for await (const chunk of socket) text += String(chunk);
+      return text.slice(0, text.indexOf('\r\n'));
+    };
+    expect(await answer(MAX_HEADER_BYTES - 1)).toBe('HTTP/1.1 200 OK');
+    expect(await answer(MAX_HEADER_BYTES)).toBe('HTTP/1.1 431 Request Header Fields Too Large');
+  });
+
+  // Limits: console/src/console.ts MAX_CONNECTIONS
+  it('has so many connections; then the one that has been idle for longest gives way', async () => {
+    const one = await world();
+    const sockets: Socket[] = [];
+    const gone: number[] = [];
+    const open = async (): Promise<void> => {
+      const [socket, number] = [connect(one.console.port, '127.0.0.1'), sockets.length];
+      sockets.push(socket);
+      socket.on('error', () => {});
+      socket.on('close', () => gone.push(number));
+      await once(socket, 'connect');
+    };
+    try {
+      await open();
+      // By parts: the kernel keeps no more than that for a server to accept.
+      while (sockets.length < MAX_CONNECTIONS) {
+        await Promise.all(Array.from({ length: Math.min(100, MAX_CONNECTIONS - sockets.length) }, open));
+      }
+      // The first is answered: it is there, and so are all that came after it.
+      const [first] = sockets;
+      if (first === undefined) throw new Error('there is none');
+      first.write('GET / HTTP/1.1\r\nhost: localhost\r\n\r\n');
+      await once(first, 'data');
+      expect(gone).toEqual([]);
+      await open();
+      await vi.waitFor(() => expect(gone).toHaveLength(1), PATIENCE);
+      expect(gone).not.toEqual([0]);
+    } finally {
+      for (const socket of sockets) socket.destroy();
+    }
   });
 
   it('says so when the page was not built', async () => {

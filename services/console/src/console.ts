@@ -21,7 +21,7 @@ import { type Session, Sessions, showsCsrf } from './sessions.ts';
 import { type ConsoleOptions, DEFAULT_CONSOLE_LISTEN } from './settings.ts';
 
 /** Largest headers of a request, bytes. */
-const MAX_HEADER_BYTES = 16 * 1024;
+export const MAX_HEADER_BYTES = 16 * 1024;
 /** Time for a client to send its headers, and then its whole request, ms. */
 const REQUEST_TIMEOUT_MS = 10_000;
 /** Idle time after which a kept connection is closed, ms. */
@@ -29,9 +29,9 @@ const KEEP_ALIVE_MS = 30_000;
 /** How often connections are looked at whose time is over, ms. */
 const LOOK_MS = 2000;
 /** Connections at one time: a page has six at most. Past it the one idle for longest, of the address that has most, is closed. */
-const MAX_CONNECTIONS = 1024;
+export const MAX_CONNECTIONS = 1024;
 /** Largest body of a sign-in, bytes. */
-const MAX_SIGN_IN_BYTES = 2 * MAX_TOKEN_CHARS;
+export const MAX_SIGN_IN_BYTES = 2 * MAX_TOKEN_CHARS;
 /** Refused sign-ins from one address are logged once in this time, ms. */
 const LOG_INTERVAL_MS = 10_000;
 /** The header in which a page shows its session's CSRF token. */

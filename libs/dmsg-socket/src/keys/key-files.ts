@@ -228,7 +228,7 @@ async function readSmall(path: string, check?: (stats: Stats, path: string) => v
   }
 }
 
-/** Names in remote/, sorted; those that begin with a dot belong to editors and to Kubernetes. */
+/** Names in remote/ that count, sorted; those that begin with a dot belong to editors and to Kubernetes. */
 async function peerNames(directory: string): Promise<string[]> {
   await mustBeDirectory(directory);
   let names: string[];
@@ -239,6 +239,14 @@ async function peerNames(directory: string): Promise<string[]> {
     if (code === 'ENOENT') return [];
     throw new KeysError('unreadable', `${PEERS_DIRECTORY}/ cannot be read: ${code}`, { cause });
   }
+  return countedNames(names);
+}
+
+/**
+ * Those of the names in remote/ that count, sorted.
+ * @throws KeysError too-many-files
+ */
+export function countedNames(names: readonly string[]): string[] {
   const visible = names.filter((name) => !name.startsWith('.')).sort();
   if (visible.length > MAX_PEER_FILES) {
     throw new KeysError('too-many-files', `${PEERS_DIRECTORY}/ has more than ${MAX_PEER_FILES} files`);

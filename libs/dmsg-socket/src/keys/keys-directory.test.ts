@@ -5,6 +5,7 @@ import { createLogger } from '@spanmesh/runtime/log/logger';
 import { afterEach, describe, expect, it } from 'vitest';
 import { TestDirectory, testKeys } from './keys.fixture.ts';
 import { type KeysChange, KeysDirectory } from './keys-directory.ts';
+import { MAX_KEY_FILE_BYTES } from './limits.ts';
 import { readRules } from './read-rules.ts';
 
 const ours = testKeys();
@@ -109,6 +110,19 @@ describe('a keys directory', () => {
     expect(problems[0]!.problem).toMatch(why);
     expect(rules.of('10.0.0.2').kind).toBe('plaintext');
     expect(rules.of('10.9.0.1').kind).toBe('encrypted');
+  });
+
+  // Limits: keys/limits.ts MAX_KEY_FILE_BYTES
+  it('has key files of 16 KiB at most', async () => {
+    const { rules, problems } = await readRules(
+      directory({
+        'remote/10.0.0.1.pub': theirs.pub.padEnd(MAX_KEY_FILE_BYTES),
+        'remote/10.0.0.2.pub': theirs.pub.padEnd(MAX_KEY_FILE_BYTES + 1),
+      }).path,
+    );
+    expect(rules.of('10.0.0.1').kind).toBe('encrypted');
+    expect(rules.of('10.0.0.2')).toMatchObject({ kind: 'refused', refusal: 'bad-key' });
+    expect(problems).toEqual([{ file: 'remote/10.0.0.2.pub', problem: 'KEYFMT: too large for a key' }]);
   });
 
   it('without a good private key of its own refuses those with keys, and lets in those without', async () => {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
 import { parsePrefix } from '../address/prefix.ts';
 import { TestDirectory } from './keys.fixture.ts';
+import { MAX_SEEN_KEYS_BYTES } from './limits.ts';
 import { readSeenKeys, SEEN_KEYS_FILE, seenKeysText, writeSeenKeys } from './seen-keys-file.ts';
 
 const made: TestDirectory[] = [];
@@ -41,3 +42,13 @@ it.each(['host\n', '10.1.2.3 beside\n', '10.1.2.3/16\n', `${'x'.repeat(5_000_000
     await expect(readSeenKeys(where)).rejects.toThrow();
   },
 );
+
+// Limits: keys/limits.ts MAX_SEEN_KEYS_BYTES
+it('has 4 MiB at most', async () => {
+  const where = directory();
+  const text = seenKeysText(seen);
+  writeFileSync(join(where, SEEN_KEYS_FILE), text.padEnd(MAX_SEEN_KEYS_BYTES, '\n'));
+  expect(await readSeenKeys(where)).toEqual(seen);
+  writeFileSync(join(where, SEEN_KEYS_FILE), text.padEnd(MAX_SEEN_KEYS_BYTES + 1, '\n'));
+  await expect(readSeenKeys(where)).rejects.toThrow('too large');
+});

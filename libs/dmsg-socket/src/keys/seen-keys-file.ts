@@ -19,7 +19,7 @@ export async function readSeenKeys(directory: string): Promise<SeenKey[] | null>
   try {
     const found = await stat(path);
     if (!found.isFile() || found.size > MAX_SEEN_KEYS_BYTES) throw new Error('it is no file, or too large');
-    const lines = (await readFile(path, 'latin1')).split('\n').filter((line) => line !== '');
+    const lines = (await readFile(path, 'latin1')).split(/\n+/).filter((line) => line !== '');
     return lines.map((line) => {
       const besideNone = line.endsWith(BESIDE_NONE);
       return { prefix: parsePrefix(besideNone ? line.slice(0, -BESIDE_NONE.length) : line), besideNone };

@@ -1,8 +1,16 @@
 import { credentials, Metadata } from '@grpc/grpc-js';
-import { EventKind, EventsClient, ListEventsRequest, type ListEventsResponse } from '@spanmesh/proto/v1/events';
+import {
+  Event,
+  EventKind,
+  EventsClient,
+  EventsService,
+  ListEventsRequest,
+  ListEventsResponse,
+} from '@spanmesh/proto/v1/events';
 import { InProcessBus } from '@spanmesh/runtime/bus/in-process/in-process-bus';
 import { systemClock } from '@spanmesh/runtime/clock';
 import { EventLog } from '@spanmesh/runtime/events/event-log';
+import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { GrpcServer } from '@spanmesh/runtime/grpc/grpc-server';
 import { createLogger } from '@spanmesh/runtime/log/logger';
 import { Metrics } from '@spanmesh/runtime/metrics';
@@ -11,6 +19,7 @@ import { readSettings } from '@spanmesh/runtime/settings/setting';
 import { afterEach, expect, it } from 'vitest';
 import { settings } from '../settings.ts';
 import { createTopology } from '../topology.ts';
+import { MAX_PAGES, ReplicaEvents } from './replica-events.ts';
 
 const logger = createLogger({ level: 'silent', service: 'test' });
 /** Far above anything real. */
@@ -85,4 +94,44 @@ it('a history is at every replica, also one that begins later, and outlives the 
   await second.has('one', 'two', 'three');
   expect((await second.list()).lost).toBe(0);
   gateway.stop();
+});
+
+// Limits: events/replica-events.ts MAX_PAGES
+it.each([
+  [MAX_PAGES, MAX_PAGES],
+  [MAX_PAGES + 1, MAX_PAGES],
+])('of a history of %i pages %i are read', async (pages, read) => {
+  const leader = new GrpcServer({ listen: { host: '127.0.0.1', port: 0 }, setting: 'TEST' }, { logger });
+  cleanups.push(() => leader.stop(0));
+  const asked: string[] = [];
+  leader.addService(EventsService, {
+    listEvents: (
+      { request: { pageToken } }: { request: ListEventsRequest },
+      done: (error: null, page: ListEventsResponse) => void,
+    ) => {
+      asked.push(pageToken);
+      const page = Number(pageToken);
+      const id = `${'0'.repeat(32)}.${page}`;
+      const event = Event.fromPartial({ kind: EventKind.EVENT_KIND_PEER_UP, id, principal: `${page}` });
+      done(
+        null,
+        ListEventsResponse.fromPartial({ events: [event], nextPageToken: page + 1 < pages ? `${page + 1}` : '' }),
+      );
+    },
+  });
+  const address = `127.0.0.1:${await leader.start()}`;
+  const events = new ReplicaEvents({
+    bus: { subscribe: () => ({ unsubscribe() {} }) },
+    events: { listen() {} },
+    shares: { begin: () => () => {} },
+    clock: new FakeClock(),
+    logger,
+    random: Math.random,
+    security: { credentials: credentials.createInsecure(), options: {} },
+  });
+  events.start();
+  cleanups.push(() => events.stop());
+  events.leaseChanged({ kind: 'standby', holder: { address, epoch: 1 } }, 'self');
+  await expect.poll(() => events.history.all().length, PATIENCE).toBe(read);
+  expect(asked).toEqual(Array.from({ length: read }, (_, page) => (page === 0 ? '' : `${page}`)));
 });

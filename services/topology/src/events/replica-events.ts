@@ -22,8 +22,8 @@ export const JOIN_MS = 10_000;
 /** How long one answer is waited for, and how long until it is tried again, ms. */
 const ANSWER_MS = 2000;
 const PAGE_SIZE = 5000;
-/** A history has not more pages. */
-const MAX_PAGES = 1000;
+/** Pages of a history that are read: one of 64 kinds of events has 40. A leader that has more and more to tell is not heard out. */
+export const MAX_PAGES = 100;
 
 export interface ReplicaEventsDependencies {
   readonly bus: Pick<Bus, 'subscribe'>;

@@ -1,0 +1,21 @@
+import { expect, it } from 'vitest';
+import { parsePrefix } from '../address/prefix.ts';
+import { MAX_WITHDRAWN_KEYS } from './limits.ts';
+import { type SeenKey, WithdrawnKeys } from './withdrawn-keys.ts';
+
+const NOTHING = { peers: [], problems: [] };
+
+// Limits: keys/limits.ts MAX_WITHDRAWN_KEYS
+it('so many keys that were taken away are remembered; past it the first is forgotten', () => {
+  const given: SeenKey[] = Array.from({ length: MAX_WITHDRAWN_KEYS + 1 }, (_, n) => {
+    return { prefix: parsePrefix(`${n >> 8}.${n & 255}.0.0/16`), besideNone: false };
+  });
+  const keys = new WithdrawnKeys({ absenceMs: 0 }, given);
+  // The first decision finds one too many, the second as many as may be.
+  for (let i = 0; i < 2; i++) {
+    keys.decide(NOTHING, 0);
+    const { seen } = keys;
+    expect(seen).toHaveLength(MAX_WITHDRAWN_KEYS);
+    expect(seen.every(({ prefix }, n) => prefix === given[n + 1]?.prefix)).toBe(true);
+  }
+});
