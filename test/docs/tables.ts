@@ -107,7 +107,7 @@ function limitsTable(): string {
     '([metrics.md](metrics.md)) and logged once per interval.',
     '',
     'The test beside a limit goes up to it and one past it; `// Limits:` in the test says so. Of a setting it is a test with a small value.',
-    'Times and parts need none. Without one of any other limit `test/docs/limit-tests.test.ts` fails.',
+    'Times and parts need none. Any other limit without one fails `test/docs/limit-tests.test.ts`.',
     '',
     'Made from the code by `npm run docs:generate`.',
     '',

@@ -53,9 +53,9 @@ export const MAX_OUT_WINDOWS = 1 << 16;
 export const WAITING_LIMIT_BYTES = 4 * 1024 * 1024;
 /** Bytes in a trunk's own queue at which everybody who sends over it is paused. */
 export const QUEUE_HIGH_BYTES = 4 * 1024 * 1024;
-/** Bytes in a trunk's own queue at which they go on. */
+/** They go on once fewer bytes than this are in the trunk's own queue. */
 export const QUEUE_LOW_BYTES = 1024 * 1024;
-/** Bytes in a trunk's own queue at which the trunk is given up: nobody who is paused sends so much more. */
+/** Bytes in a trunk's own queue past which the trunk is given up: nobody who is paused sends so much more. */
 export const QUEUE_LIMIT_BYTES = 256 * 1024 * 1024;
 /** Milliseconds in which the other gateway must take some of what waits for it. Gateways always read. */
 export const STALL_MS = 10_000;
