@@ -1,6 +1,8 @@
 import { computed, signal } from '@preact/signals';
+import { TARGETS_LOOKED_AT } from '@spanmesh/ctl/status/failing-targets';
 import { notesOf, problemsOf, type Status } from '@spanmesh/ctl/status/problems';
-import { isUnserved, processes, topology, words } from './api.ts';
+import { TargetState } from '@spanmesh/proto/v1/volconf';
+import { isUnserved, processes, topology, volconf, words } from './api.ts';
 import { follow } from './follow.ts';
 
 /** How often the server is asked how the installation is, ms. */
@@ -45,14 +47,17 @@ export function followStatus(): () => void {
 }
 
 async function ask(signal: AbortSignal): Promise<void> {
-  const [answer, all] = await Promise.all([
+  const [answer, all, tried] = await Promise.all([
     topology.getStatus({}, { signal }),
     processes.listProcesses({}, { signal }).catch((error: unknown) => {
       if (isUnserved(error)) return null;
       throw error;
     }),
+    volconf
+      .listTargets({ state: TargetState.TARGET_STATE_CONNECT, pageSize: TARGETS_LOOKED_AT }, { signal })
+      .catch(() => null),
   ]);
-  status.value = { topology: answer, processes: all };
+  status.value = { topology: answer, processes: all, tried };
   statusTrouble.value = '';
   answeredAt.value = Date.now();
 }

@@ -1,11 +1,14 @@
 import type { ClientReadableStream } from '@grpc/grpc-js';
 import {
   type ListTargetsRequest,
+  type ListTargetsResponse,
   type SetTargetRequest,
   type Target,
+  TargetState,
   VolconfClient,
   type WatchTargetsResponse,
 } from '@spanmesh/proto/v1/volconf';
+import { TARGETS_LOOKED_AT } from '../status/failing-targets.ts';
 import type { CallContext } from './call-failure.ts';
 import { callUnary, type UnaryCall } from './channel.ts';
 import { type ApiTarget, openClient } from './open-client.ts';
@@ -40,6 +43,12 @@ export class VolconfApi {
       pageToken = nextPageToken;
     } while (pageToken !== '');
     return all;
+  }
+
+  /** The first of those that are being connected, or wait for the next try. */
+  tried(): Promise<ListTargetsResponse> {
+    const state = TargetState.TARGET_STATE_CONNECT;
+    return this.#unary(this.#client.listTargets, { state, mediaId: '', pageSize: TARGETS_LOOKED_AT, pageToken: '' });
   }
 
   /** undefined: the service has forgotten to fill in the answer. */

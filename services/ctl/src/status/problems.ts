@@ -4,6 +4,7 @@ import { ageText } from '../output/age-text.ts';
 import { printable } from '../output/printable.ts';
 import { missingProblems, refusedProblems } from './absent.ts';
 import { copiesProblems } from './copies.ts';
+import { failingTargetsNote, type TriedTargets } from './failing-targets.ts';
 import { idOf } from './gateway-name.ts';
 
 /** What `spanmesh status` has asked for. */
@@ -11,6 +12,8 @@ export interface Status {
   readonly topology: GetStatusResponse;
   /** null: whoever was asked knows nothing of processes (an older release). */
   readonly processes: ListProcessesResponse | null;
+  /** null: nobody could be asked for them. */
+  readonly tried: TriedTargets | null;
 }
 
 /** A lease that was not renewed for so long is worth a word, ms: leaders renew several times a second. */
@@ -40,7 +43,7 @@ export function problemsOf({ topology, processes }: Status): string[] {
 }
 
 /** What is no fault, and worth knowing all the same, a sentence each. */
-export function notesOf({ topology, processes }: Status): string[] {
+export function notesOf({ topology, processes, tried }: Status): string[] {
   const all = processes?.processes ?? [];
   const mayHaveStandby = all.some(({ service, usesNats }) => service === 'topology' && usesNats);
   const isAlone = topology.replicas.length === 1 && topology.leader !== undefined;
@@ -48,6 +51,7 @@ export function notesOf({ topology, processes }: Status): string[] {
     ...(mayHaveStandby && isAlone
       ? ['topology has no standby: while its one replica is away, what stands goes on, but nothing new is relayed']
       : []),
+    ...failingTargetsNote(tried),
     ...all.flatMap(limitNotes),
   ];
 }

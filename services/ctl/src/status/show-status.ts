@@ -4,6 +4,7 @@ import { GetStatusResponse } from '@spanmesh/proto/v1/topology';
 import { isServiceError } from '../api/call-failure.ts';
 import { ProcessApi } from '../api/process-api.ts';
 import { TopologyApi } from '../api/topology-api.ts';
+import { VolconfApi } from '../api/volconf-api.ts';
 import type { ApiOptions } from '../api-options.ts';
 import { Failure } from '../failure.ts';
 import type { ListOptions } from '../list-options.ts';
@@ -27,6 +28,9 @@ export async function showStatus(options: ListOptions, expected: Expected, termi
   const { length } = last.problems;
   if (length > 0) throw new Failure('refused', `not healthy: ${count(length, 'problem')}`);
 }
+
+/** Longest wait for targets, ms: they are not what status is asked for first. */
+const TARGETS_WAIT_MS = 2000;
 
 interface StatusLook extends Look {
   readonly problems: readonly string[];
@@ -65,18 +69,22 @@ function documentOf({ topology, processes }: Status, { problems, notes }: Findin
 async function fetchStatus(options: ApiOptions): Promise<Status> {
   const topologyApi = new TopologyApi(options);
   const processApi = new ProcessApi(options);
+  const volconfApi = new VolconfApi({ ...options, timeoutMs: Math.min(options.timeoutMs, TARGETS_WAIT_MS) });
   try {
-    const [topology, processes] = await Promise.all([
+    const [topology, processes, tried] = await Promise.all([
       topologyApi.status(),
       processApi.processes().catch((error: unknown) => {
         if (isUnknownService(error)) return null;
         throw error;
       }),
+      // There may be no volconf, or nobody who leads it, which is said otherwise.
+      volconfApi.tried().catch(() => null),
     ]);
-    return { topology, processes };
+    return { topology, processes, tried };
   } finally {
     topologyApi.close();
     processApi.close();
+    volconfApi.close();
   }
 }
 

@@ -62,7 +62,7 @@ export interface StatusLayout {
 }
 
 /** A status with those rows only that are selected, in their order. */
-export function selectStatus({ topology, processes }: Status, selection: Selection): Status {
+export function selectStatus({ topology, processes, tried }: Status, selection: Selection): Status {
   const rows = <T>(columns: readonly Column<T>[], all: readonly T[]): T[] => [
     ...(selectPart({ columns, rows: all }, { ...selection, columns: null }, true)?.rows ?? []),
   ];
@@ -73,6 +73,7 @@ export function selectStatus({ topology, processes }: Status, selection: Selecti
       gateways: rows(GATEWAY_COLUMNS, topology.gateways),
     },
     processes: processes && { ...processes, processes: rows(PROCESS_COLUMNS, processes.processes) },
+    tried,
   };
 }
 

@@ -64,6 +64,7 @@ function statusWith(changes: {
   } = changes;
   return {
     topology,
+    tried: null,
     processes:
       processes === null
         ? null

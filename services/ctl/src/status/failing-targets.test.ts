@@ -1,0 +1,30 @@
+import { Target } from '@spanmesh/proto/v1/volconf';
+import { describe, expect, it } from 'vitest';
+import { failingTargetsNote } from './failing-targets.ts';
+
+const target = (name: string, attempts: number, lastError: string) =>
+  Target.fromPartial({ name, path: `span:${name}.example`, attempts, lastError });
+const all = (...targets: Target[]) => ({ targets, nextPageToken: '' });
+
+describe('targets that volconf cannot reach', () => {
+  it('are none while they are tried for the first time, or could not be asked for', () => {
+    expect(failingTargetsNote(all(target('a', 1, ''), target('b', 0, '')))).toEqual([]);
+    expect(failingTargetsNote(all())).toEqual([]);
+    expect(failingTargetsNote(null)).toEqual([]);
+  });
+
+  it('are named with what went wrong last, without control characters', () => {
+    expect(failingTargetsNote(all(target('a', 1, ''), target('lab', 2, 'refused \x1b[2J')))).toEqual([
+      'volconf cannot reach 1 target: lab (span:lab.example): refused \\x1b[2J',
+    ]);
+  });
+
+  it('are three at most that are named, and where there are more pages there are more', () => {
+    const targets = ['a', 'b', 'c', 'd'].map((name) => target(name, 1, 'gone'));
+    const [note] = failingTargetsNote({ targets, nextPageToken: 'd' });
+    expect(note).toMatch(
+      /^volconf cannot reach at least 4 targets: a .*; b .*; c .*; spanmesh volconf list --state connect/,
+    );
+    expect(note).not.toMatch(/ d \(/);
+  });
+});
