@@ -339,6 +339,8 @@ export class AttachWorld {
     const gateway = new ModelGateway(name, (++this.#boots).toString(16).padStart(8, '0'));
     gateway.onRenamed = (before) => {
       this.#endTrunks(before);
+      // The leader may have taken the old one out of the registry again.
+      this.leader.presence.signsEnd(before);
       if (this.#hasBus) this.#sign(gateway);
     };
     for (const dialect of ['circuit', 'circuit', 'linkid', 'linkid'] as const) {

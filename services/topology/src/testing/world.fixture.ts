@@ -186,8 +186,11 @@ export class FakePresence implements Presence {
   /** It gives no sign of life any more. */
   silence(name: string): void {
     const record = this.records.get(name);
-    if (record === undefined) return;
-    const id = gatewayId(record);
+    if (record !== undefined) this.signsEnd(gatewayId(record));
+  }
+
+  /** Whether it is in the registry or not. */
+  signsEnd(id: string): void {
     if (this.alive.delete(id)) this.signs.set(id, this.clock.now());
   }
 
