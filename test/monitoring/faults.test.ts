@@ -149,7 +149,11 @@ describe('the same fault, seen everywhere', () => {
     const [volconf] = installation.volconfs as [ServiceProcess];
     const port = await freePort();
     await spanmesh(volconf, 'volconf', 'set', 'lab', `span:127.0.0.1:${port}`);
-    await prints(topology, ['status'], /volconf cannot reach 1 target: lab \(span:127\.0\.0\.1:\d+\): nobody answers there/);
+    await prints(
+      topology,
+      ['status'],
+      /volconf cannot reach 1 target: lab \(span:127\.0\.0\.1:\d+\): nobody answers there/,
+    );
     const printed = await prints(topology, ['events', '--subject', 'lab'], /target-failed/);
     // Each once; what different processes have told within a tenth of a second may stand in any order.
     const lines = printed.split('\n').map((line) => line.replace(/^\S+ \S+Z /, ''));

@@ -9,6 +9,8 @@ import { follow } from './follow.ts';
 const ASK_MS = 2000;
 /** Time for an answer, ms. */
 const ANSWER_MS = 8000;
+/** The same for targets: not what is looked at first. */
+const TARGETS_MS = 2000;
 /** An answer that is older by so much is worth a word, ms. */
 const BEHIND_MS = 2500;
 
@@ -54,7 +56,10 @@ async function ask(signal: AbortSignal): Promise<void> {
       throw error;
     }),
     volconf
-      .listTargets({ state: TargetState.TARGET_STATE_CONNECT, pageSize: TARGETS_LOOKED_AT }, { signal })
+      .listTargets(
+        { state: TargetState.TARGET_STATE_CONNECT, pageSize: TARGETS_LOOKED_AT },
+        { signal: AbortSignal.any([signal, AbortSignal.timeout(TARGETS_MS)]) },
+      )
       .catch(() => null),
   ]);
   status.value = { topology: answer, processes: all, tried };

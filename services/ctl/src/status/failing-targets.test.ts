@@ -13,6 +13,12 @@ describe('targets that volconf cannot reach', () => {
     expect(failingTargetsNote(null)).toEqual([]);
   });
 
+  it('are none that were lost and are tried for the first time since', () => {
+    const dialled = (attempts: number) => ({ ...target('a', attempts, 'the connection was lost'), gateway: 'gw.1' });
+    expect(failingTargetsNote(all(dialled(1)))).toEqual([]);
+    expect(failingTargetsNote(all(dialled(2)))).toHaveLength(1);
+  });
+
   it('are named with what went wrong last, without control characters', () => {
     expect(failingTargetsNote(all(target('a', 1, ''), target('lab', 2, 'refused \x1b[2J')))).toEqual([
       'volconf cannot reach 1 target: lab (span:lab.example): refused \\x1b[2J',

@@ -14,12 +14,17 @@ export interface TriedTargets {
   readonly nextPageToken: string;
 }
 
+/** The attempt that is under way (it has a gateway) has not failed; `lastError` may be from before it. */
+function hasFailed({ attempts, gateway, lastError }: Target): boolean {
+  return lastError !== '' && (gateway === '' ? attempts : attempts - 1) > 0;
+}
+
 /**
  * A note on targets that were tried in vain. No problem of the installation: the other side may be down, and is tried again. null: they
  * could not be asked for (nobody leads volconf, or there is none).
  */
 export function failingTargetsNote(tried: TriedTargets | null): string[] {
-  const failing = tried?.targets.filter(({ attempts, lastError }) => attempts > 0 && lastError !== '') ?? [];
+  const failing = tried?.targets.filter(hasFailed) ?? [];
   if (tried === null || failing.length === 0) return [];
   const named = failing
     .slice(0, MOST_NAMED)
