@@ -113,7 +113,7 @@ export class ScaleWorld {
   /** Trunks that stand. */
   async trunks(): Promise<number> {
     // Both ends count it.
-    return (await this.installation.sum('spanmesh_gateway_trunk_standing')) / 2;
+    return (await this.installation.sum('spanmesh_gateway_trunk_established')) / 2;
   }
 
   #cpu(): Cpu {

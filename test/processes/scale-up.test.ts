@@ -39,7 +39,7 @@ async function route(from: GatewayProcess, node: number): Promise<void> {
 
 describe('one more gateway', () => {
   it('costs the others nothing but a trunk on first use', { timeout: 4 * PATIENCE_MS }, async () => {
-    expect(await each('trunk_standing')).toEqual([0, 0, 0]);
+    expect(await each('trunk_established')).toEqual([0, 0, 0]);
     const newest = await installation.gateway(`gateway-${BEFORE + 1}`);
     installation.gateways.push(newest);
     await newest.ready();
@@ -52,12 +52,12 @@ describe('one more gateway', () => {
     }, 'every node is relayed everywhere');
     // Nobody has connected to anybody.
     expect(await each('trunk_opened_total')).toEqual([0, 0, 0, 0]);
-    expect(await each('trunk_standing')).toEqual([0, 0, 0, 0]);
+    expect(await each('trunk_established')).toEqual([0, 0, 0, 0]);
     expect(await each('connections')).toEqual([1, 1, 1, 1]);
     await route(newest, 600);
-    expect(await each('trunk_standing')).toEqual([1, 0, 0, 1]);
+    expect(await each('trunk_established')).toEqual([1, 0, 0, 1]);
     await route(installation.gateways[0]!, 600 + BEFORE);
-    expect(await each('trunk_standing')).toEqual([1, 0, 0, 1]);
-    stdout.write(`trunks of 4 gateways after routes between 1 and 4: ${(await each('trunk_standing')).join(' ')}\n`);
+    expect(await each('trunk_established')).toEqual([1, 0, 0, 1]);
+    stdout.write(`trunks of 4 gateways after routes between 1 and 4: ${(await each('trunk_established')).join(' ')}\n`);
   });
 });

@@ -115,7 +115,7 @@ export const KEPT: Explained = {
   dialOwners: 'an older order of an owner must be known as such for as long as the leader of volconf is the same',
   drains: 'the last ones are kept for whoever asks how they went',
   'trunks, trunks': 'topology says when another gateway is gone',
-  'trunks, standing': 'a trunk stands while both gateways do',
+  'trunks, established': 'a trunk is there as long as both gateways are',
   'trunks, dead': 'an id that was declared dead must not come again',
 };
 

@@ -167,7 +167,7 @@ describe('a list of gateways', () => {
     a.node.flush();
     await mesh.settled();
     expect([lost, a.node.relays]).toEqual([[0], [relay]]);
-    expect(one.gateway.trunks!.counts()).toMatchObject({ standing: 1, routes: 1 });
+    expect(one.gateway.trunks!.counts()).toMatchObject({ established: 1, routes: 1 });
   });
 
   it('that leaves out one which cannot be reached does not make that reachable: each leader is told', async () => {
@@ -185,7 +185,7 @@ describe('a list of gateways', () => {
     // While no leader listens the way comes back: the next one is told how it is then.
     one.attach.lose();
     one.other = two;
-    for (let i = 0; i < 20 && one.gateway.trunks!.counts().standing === 0; i++) {
+    for (let i = 0; i < 20 && one.gateway.trunks!.counts().established === 0; i++) {
       one.clock.advance(1000);
       await turns();
     }

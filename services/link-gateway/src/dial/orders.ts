@@ -61,7 +61,7 @@ export class Orders {
 
   /**
    * Refuses a leader whose time is over, and makes room for a new one: what a former one has begun and not completed ends, so
-   * that what is standing now is all that there is from before. What is established is left alone: the new leader takes it over.
+   * that what is established now is all that there is from before. What is established is left alone: the new leader takes it over.
    * @throws OrderError stale-epoch
    */
   checkEpoch(epoch: number): void {

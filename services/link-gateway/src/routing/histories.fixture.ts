@@ -207,7 +207,9 @@ async function checkEmpty(mesh: Mesh): Promise<void> {
   for (const { node } of mesh.members) node.destroy();
   while (mesh.counts.connections > 0) await new Promise((resolve) => setImmediate(resolve));
   await mesh.settled();
-  const kept = Object.entries({ ...mesh.counts, ...mesh.trunkCounts, standing: 0 }).filter(([, count]) => count !== 0);
+  const kept = Object.entries({ ...mesh.counts, ...mesh.trunkCounts, established: 0 }).filter(
+    ([, count]) => count !== 0,
+  );
   expect(kept).toEqual([]);
   const kinds = [TrafficKind.TRAFFIC_KIND_ROUTE_CLASS];
   const request = ListGatewayTrafficRequest.fromPartial({ kinds });

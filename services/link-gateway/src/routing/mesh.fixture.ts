@@ -73,11 +73,11 @@ export class Mesh {
   }
 
   /** What is open on the trunks of all gateways, and waits for them. */
-  get trunkCounts(): { standing: number; routes: number; transactions: number; queuedBytes: number } {
-    const sum = { standing: 0, routes: 0, transactions: 0, queuedBytes: 0 };
+  get trunkCounts(): { established: number; routes: number; transactions: number; queuedBytes: number } {
+    const sum = { established: 0, routes: 0, transactions: 0, queuedBytes: 0 };
     for (const { gateway } of this.gateways) {
-      const { standing, routes, transactions } = gateway.trunks!.counts();
-      sum.standing += standing;
+      const { established, routes, transactions } = gateway.trunks!.counts();
+      sum.established += established;
       sum.routes += routes;
       sum.transactions += transactions;
       sum.queuedBytes += gateway.trunks!.queuedBytes;
@@ -153,14 +153,14 @@ export class Mesh {
   /** The trunk is lost, with what is on its way; it may be opened again at once. */
   async cutTrunk(): Promise<void> {
     const { trunks } = this.gateway.gateway;
-    if (trunks!.counts().standing === 0) return;
+    if (trunks!.counts().established === 0) return;
     trunks!.renamed();
     await this.trunkLost();
   }
 
   /** The trunk is being lost: resolves when it is, so that what was on its way is not waited for. */
   async trunkLost(): Promise<void> {
-    while (this.trunkCounts.standing > 0) await turn();
+    while (this.trunkCounts.established > 0) await turn();
     this.#lost = this.#sentLessReceived();
   }
 
@@ -202,8 +202,8 @@ export class Mesh {
   }
 
   #isOpening(): boolean {
-    const { standing, transactions } = this.trunkCounts;
-    return transactions > 0 && standing < 2;
+    const { established, transactions } = this.trunkCounts;
+    return transactions > 0 && established < 2;
   }
 
   #sentLessReceived(): number {

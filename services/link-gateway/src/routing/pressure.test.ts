@@ -171,6 +171,6 @@ describe('given the same with a trunk between', () => {
     await mesh.settled();
     expect(await queued()).toEqual({ sending: 0, receiving: 0, trunk: 0 });
     expect(mesh.counts).toMatchObject({ links: 1, relays: 1, transactions: 2 * (senders.length + 2) + 1 + 1 });
-    expect(mesh.trunkCounts).toMatchObject({ standing: 2, transactions: mesh.trunkCounts.routes });
+    expect(mesh.trunkCounts).toMatchObject({ established: 2, transactions: mesh.trunkCounts.routes });
   });
 });

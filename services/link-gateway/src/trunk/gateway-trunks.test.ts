@@ -22,7 +22,7 @@ describe('trunks between two gateways', () => {
   });
   afterEach(() => pair.stop());
 
-  const standing = async (link = 1) => {
+  const established = async (link = 1) => {
     const route = pair.route(link);
     await until(() => pair.b.terminal.opened.length > 0);
     return route;
@@ -45,7 +45,7 @@ describe('trunks between two gateways', () => {
         ['message', 0],
       ]);
       expect([heard[3]!.bytes[64], heard[3]!.bytes[128 + 99], heard[3]!.bytes.length]).toEqual([9, 3, 256]);
-      expect(pair.a.trunks.counts()).toMatchObject({ trunks: 1, standing: 1, routes: 1 });
+      expect(pair.a.trunks.counts()).toMatchObject({ trunks: 1, established: 1, routes: 1 });
     });
 
     it('keeps one route for each link, dialect, source and destination', async () => {
@@ -169,11 +169,11 @@ describe('trunks between two gateways', () => {
       const { address, token } = ask();
       const first = dial(portOf(address));
       for (const byte of token) first.socket.write(Buffer.of(byte));
-      await until(() => pair.b.trunks.counts().standing === 1);
+      await until(() => pair.b.trunks.counts().established === 1);
       const second = dial(portOf(address));
       second.socket.write(token);
       await second.closed;
-      expect(pair.b.trunks.counts().standing).toBe(1);
+      expect(pair.b.trunks.counts().established).toBe(1);
       first.socket.destroy();
       await until(() => pair.b.trunks.counts().trunks === 1);
     });
@@ -212,7 +212,7 @@ describe('trunks between two gateways', () => {
     const KIB64 = new Uint8Array(64 * 1024);
 
     it('slow one destination down without the others', async () => {
-      const slow = await standing(1);
+      const slow = await established(1);
       const fast = pair.route(2);
       await until(() => pair.b.terminal.opened.length === 2);
       pair.b.terminal.pressureOfConnection(101).isHigh = true;
@@ -241,7 +241,7 @@ describe('trunks between two gateways', () => {
     });
 
     it('count messages that are thrown away, ends, and what leads to transactions that are gone', async () => {
-      const route = await standing(1);
+      const route = await established(1);
       await until(() => route.rxCreated);
       const pressure = pair.a.trunks.pressureOf(route);
       pair.b.terminal.onMessage = (tx) => tx.endpoint.end(tx);
@@ -272,7 +272,7 @@ describe('trunks between two gateways', () => {
     });
 
     it('hold nobody up whose route is gone', async () => {
-      const route = await standing(1);
+      const route = await established(1);
       pair.b.terminal.pressureOfConnection(101).isHigh = true;
       await until(() => route.rxCreated);
       const pressure = pair.a.trunks.pressureOf(route);
@@ -295,7 +295,7 @@ describe('trunks between two gateways', () => {
       for (const side of ['near', 'far'] as const) {
         pair.b.terminal.opened.length = 0;
         pair.b.terminal.heard.length = 0;
-        const route = await standing(1);
+        const route = await established(1);
         const heard: number[] = [];
         const handler = {
           onMessage: (_tx: unknown, frame: { error: number }) => void heard.push(frame.error),
@@ -320,7 +320,7 @@ describe('trunks between two gateways', () => {
     });
 
     it('deliver nothing after their end', async () => {
-      const route = await standing(1);
+      const route = await established(1);
       const back = pair.b.terminal.opened[0]!.route;
       pair.a.trunks.dropRoute(route);
       back.endpoint.oneWay(LNK_PING, 0, null, null, back);
@@ -332,32 +332,32 @@ describe('trunks between two gateways', () => {
 
   describe('loss', () => {
     it('ends both halves with LOSTLINK, refuses until the trunk is back, and is back by itself', async () => {
-      const route = await standing(1);
+      const route = await established(1);
       const lost: number[] = [];
       route.endpoint.open(BLK_READ, route, { onMessage() {}, onLost: (_tx, error) => lost.push(error) });
       await until(() => pair.b.terminal.heard.length === 1);
       pair.clock.advance(2_000);
       pair.clock.advance(2_000);
-      await until(() => pair.a.trunks.counts().standing === 0 && pair.b.trunks.counts().standing === 0);
+      await until(() => pair.a.trunks.counts().established === 0 && pair.b.trunks.counts().established === 0);
       expect(lost).toEqual([LOSTLINK]);
       expect(pair.b.terminal.heard.map(({ what }) => what)).toEqual(['open', 'lost']);
       expect([pair.a.terminal.ended, pair.b.terminal.ended.length]).toEqual([[route], 1]);
       expect(pair.a.trunks.route({ gateway: pair.b.id, number: 1 }, 'circuit', null)).toBeNull();
       expect(pair.a.log.filter(({ msg }) => msg === 'trunk lost')).toMatchObject([{ peer: pair.b.id }]);
       pair.clock.advance(100);
-      await until(() => pair.a.trunks.counts().standing === 1 && pair.b.trunks.counts().standing === 1);
+      await until(() => pair.a.trunks.counts().established === 1 && pair.b.trunks.counts().established === 1);
       expect(pair.a.trunks.route({ gateway: pair.b.id, number: 1 }, 'circuit', null)).not.toBeNull();
       expect(pair.a.unreachable.flat()).toEqual([]);
     });
 
     it('tells topology after 2 s without it, and again when it is back', async () => {
-      await standing(1);
+      await established(1);
       const { other } = pair.a;
       pair.a.other = null;
       pair.b.other = null;
       pair.clock.advance(2_000);
       pair.clock.advance(2_000);
-      await until(() => pair.a.trunks.counts().standing === 0 && pair.b.trunks.counts().standing === 0);
+      await until(() => pair.a.trunks.counts().established === 0 && pair.b.trunks.counts().established === 0);
       // That it was established, and is not any more.
       expect(pair.a.unreachable).toEqual([[], []]);
       pair.clock.advance(1_999);
@@ -378,10 +378,10 @@ describe('trunks between two gateways', () => {
 
     it('opens one that was hard to open again before it tells, though it is lost at once', async () => {
       const wires = await pair.wired();
-      await standing(1);
+      await established(1);
       const { other } = pair.a;
-      const isLost = () => pair.a.trunks.counts().standing + pair.b.trunks.counts().standing === 0;
-      const isThere = () => pair.a.trunks.counts().standing + pair.b.trunks.counts().standing === 2;
+      const isLost = () => pair.a.trunks.counts().established + pair.b.trunks.counts().established === 0;
+      const isThere = () => pair.a.trunks.counts().established + pair.b.trunks.counts().established === 2;
       const lose = async () => {
         for (const wire of Object.values(wires)) wire.cut();
         await until(isLost);
@@ -418,36 +418,36 @@ describe('trunks between two gateways', () => {
     });
 
     it('takes a new connection of a gateway that has lost the old one', async () => {
-      await standing(1);
+      await established(1);
       // A forgets the trunk without B's noticing.
       const { address, token } = pair.b.trunks.openTrunk({ from: pair.a.id, to: pair.b.id, version: 1 });
       const socket = connect({ port: Number(address.slice(1)), host: '127.0.0.1' });
       socket.write(token);
       await until(() => pair.b.trunks.metrics.lost.replaced === 1);
       expect(pair.b.terminal.ended.length).toBe(1);
-      expect(pair.b.trunks.counts()).toMatchObject({ standing: 1, routes: 0 });
+      expect(pair.b.trunks.counts()).toMatchObject({ established: 1, routes: 0 });
       socket.destroy();
     });
 
     it('keeps the trunk of a gateway that a list leaves out', async () => {
-      const route = await standing(1);
+      const route = await established(1);
       pair.a.trunks.welcomed(2);
       pair.a.trunks.listed([]);
       pair.a.trunks.listed([{ gateway: 'c.00000003', serviceAddress: '127.0.0.1:2' }]);
-      expect(pair.a.trunks.counts()).toMatchObject({ trunks: 2, standing: 1, routes: 1 });
+      expect(pair.a.trunks.counts()).toMatchObject({ trunks: 2, established: 1, routes: 1 });
       expect(pair.a.trunks.route({ gateway: pair.b.id, number: 1 }, 'circuit', null)).toBe(route);
       expect([...pair.a.trunks.known]).toEqual([pair.b.id, 'c.00000003']);
     });
 
     it('ends the trunk of a gateway that is gone, and lets none of its id come again in this epoch', async () => {
-      await standing(1);
+      await established(1);
       pair.a.trunks.gone([pair.b.id]);
       const ask = () => pair.a.trunks.openTrunk({ from: pair.b.id, to: pair.a.id, version: 1 });
       expect(ask).toThrow(expect.objectContaining({ code: 'declared-dead' }));
       pair.list();
       expect(pair.a.trunks.state()).toEqual({ established: [], unreachable: [] });
-      expect(pair.a.trunks.counts()).toMatchObject({ trunks: 0, standing: 0, routes: 0 });
-      await until(() => pair.b.trunks.counts().standing === 0);
+      expect(pair.a.trunks.counts()).toMatchObject({ trunks: 0, established: 0, routes: 0 });
+      await until(() => pair.b.trunks.counts().established === 0);
       expect(pair.a.trunks.route({ gateway: pair.b.id, number: 1 }, 'circuit', null)).toBeNull();
       // The other side hears it as soon as it tries again.
       pair.clock.advance(5_000);
@@ -467,13 +467,13 @@ describe('trunks between two gateways', () => {
     });
 
     it('ends when this gateway has another id, and is opened under that one', async () => {
-      const route = await standing(1);
+      const route = await established(1);
       const lost: number[] = [];
       route.endpoint.open(BLK_READ, route, { onMessage() {}, onLost: (_tx, error) => lost.push(error) });
       pair.a.id = 'a.00000009';
       pair.a.trunks.renamed();
       expect(lost).toEqual([LOSTLINK]);
-      await until(() => pair.b.trunks.counts().standing === 0);
+      await until(() => pair.b.trunks.counts().established === 0);
       const source = { gateway: '', number: 5, payload: new Uint8Array(384) };
       pair.route(2, 'linkid', source);
       await until(() => pair.b.terminal.opened.length === 2);
@@ -482,13 +482,13 @@ describe('trunks between two gateways', () => {
     });
 
     it('begins anew, under another id, with one that it could not reach, also in the middle of an attempt', async () => {
-      await standing(1);
+      await established(1);
       const { other } = pair.a;
       pair.a.other = null;
       pair.b.other = null;
       pair.clock.advance(2_000);
       pair.clock.advance(2_000);
-      await until(() => pair.a.trunks.counts().standing === 0 && pair.b.trunks.counts().standing === 0);
+      await until(() => pair.a.trunks.counts().established === 0 && pair.b.trunks.counts().established === 0);
       const held = Promise.withResolvers<void>();
       pair.a.hold = held.promise;
       const { asked } = pair.a;
@@ -506,20 +506,20 @@ describe('trunks between two gateways', () => {
       held.resolve();
       await turns();
       pair.route(2);
-      await until(() => pair.a.trunks.counts().standing === 1);
+      await until(() => pair.a.trunks.counts().established === 1);
       expect(pair.b.trunks.state().established).toEqual(['a.00000009']);
     });
   });
 
   describe('keep-alive', () => {
     it('probes a quiet trunk, and keeps one that answers', async () => {
-      await standing(1);
+      await established(1);
       for (let i = 0; i < 5; i++) {
         const before = pair.a.trunks.metrics.messagesIn;
         pair.clock.advance(2_000);
         await until(() => pair.a.trunks.metrics.messagesIn >= before + 2);
       }
-      expect([pair.a.trunks.counts().standing, pair.b.trunks.counts().standing]).toEqual([1, 1]);
+      expect([pair.a.trunks.counts().established, pair.b.trunks.counts().established]).toEqual([1, 1]);
     });
   });
 
@@ -532,7 +532,7 @@ describe('trunks between two gateways', () => {
       );
       pair.b.port = wire.port;
       const aux = new Uint8Array(64 * 1024);
-      await standing(0);
+      await established(0);
       wire.pause();
       const routes = Array.from({ length: 100 }, (_, link) => pair.route(link));
       let sent = 0;
@@ -550,7 +550,7 @@ describe('trunks between two gateways', () => {
       pair.clock.advance(2_000);
       await turns();
       pair.clock.advance(2_000);
-      await until(() => pair.a.trunks.counts().standing === 0);
+      await until(() => pair.a.trunks.counts().established === 0);
       expect([pair.a.trunks.queuedBytes, low]).toEqual([0, routes.length]);
       expect(pair.a.terminal.ended.length).toBe(routes.length);
       wire.stop();
@@ -559,7 +559,7 @@ describe('trunks between two gateways', () => {
 
   describe('stopping', () => {
     it('ends all routes in order on the other side, and says so to whoever asks', async () => {
-      const route = await standing(1);
+      const route = await established(1);
       route.endpoint.open(BLK_READ, route, DISCARDED);
       await until(() => pair.b.terminal.heard.length === 1);
       pair.a.other = null;
@@ -569,7 +569,7 @@ describe('trunks between two gateways', () => {
       ]);
       expect(pair.b.terminal.ended.length).toBe(1);
       expect(() => pair.a.trunks.openTrunk({ from: pair.b.id, to: pair.a.id, version: 1 })).toThrow('stopping');
-      expect(pair.a.trunks.counts()).toMatchObject({ trunks: 0, standing: 0, routes: 0, transactions: 0 });
+      expect(pair.a.trunks.counts()).toMatchObject({ trunks: 0, established: 0, routes: 0, transactions: 0 });
     });
   });
 });

@@ -110,12 +110,12 @@ export class GatewayTrunks implements Trunks {
   }
 
   /** What is open at this moment, for tests. */
-  counts(): Record<'trunks' | 'standing' | 'routes' | 'transactions' | 'tokens' | 'unauthenticated', number> {
+  counts(): Record<'trunks' | 'established' | 'routes' | 'transactions' | 'tokens' | 'unauthenticated', number> {
     let transactions = 0;
     for (const trunk of this.#trunks.values()) transactions += trunk.openCount;
     return {
       trunks: this.#trunks.size,
-      standing: this.metrics.standing,
+      established: this.metrics.established,
       routes: this.metrics.routes,
       transactions,
       tokens: this.#tokens.size,
@@ -175,7 +175,7 @@ export class GatewayTrunks implements Trunks {
     this.#listener.stop();
     this.#tokens.clear();
     for (const trunk of [...this.#trunks.values()]) trunk.finish();
-    if (this.metrics.standing > 0) {
+    if (this.metrics.established > 0) {
       const gone = Promise.withResolvers<void>();
       this.#allGone = gone.resolve;
       const deadline = this.#deps.clock.after(FINISH_MS, gone.resolve);
@@ -297,7 +297,7 @@ export class GatewayTrunks implements Trunks {
 
   #down(trunk: PeerTrunk): void {
     if (!trunk.isListed && this.#trunks.get(trunk.gateway) === trunk) this.#trunks.delete(trunk.gateway);
-    if (this.metrics.standing === 0) this.#allGone?.();
+    if (this.metrics.established === 0) this.#allGone?.();
   }
 
   #accepted(gateway: GatewayId, socket: Socket, rest: Uint8Array): void {

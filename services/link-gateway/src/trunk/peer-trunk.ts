@@ -48,11 +48,11 @@ export interface PeerTrunkDependencies extends Omit<TrunkEndDependencies, 'ended
  *
  * * idle: not needed so far. From the start, from expecting when nobody came and nobody waits, and when this gateway has another
  *   id. A route leads to opening, an OpenTrunk of the other side to expecting.
- * * opening: we ask and connect. From idle, and from down as a retry. Leads to standing; to expecting if both open at once and
+ * * opening: we ask and connect. From idle, and from down as a retry. Leads to established; to expecting if both open at once and
  *   the other side's id is smaller; to down if it fails.
- * * expecting: the other side has a token and should connect. From idle, opening and down. Leads to standing, or down.
- * * standing: bytes flow. From anywhere but closed, by a connection of either side. Leads to down when it is lost, and to
- *   standing again if the other side, which has lost it without our noticing, connects anew.
+ * * expecting: the other side has a token and should connect. From idle, opening and down. Leads to established, or down.
+ * * established: bytes flow. From anywhere but closed, by a connection of either side. Leads to down when it is lost, and to
+ *   established again if the other side, which has lost it without our noticing, connects anew.
  * * down: lost, or could not be opened: what wants to use it is refused until a retry succeeds or the other side connects.
  * * closed: the gateway is dead, or this one stops. From anywhere.
  *
@@ -62,7 +62,7 @@ type State =
   | { readonly kind: 'idle' }
   | { readonly kind: 'opening'; readonly end: TrunkEnd; readonly waits: boolean; readonly abort: AbortController }
   | { readonly kind: 'expecting'; readonly end: TrunkEnd; readonly waits: boolean; readonly deadline: Timer }
-  | { readonly kind: 'standing'; readonly end: TrunkEnd; readonly sinceMs: number }
+  | { readonly kind: 'established'; readonly end: TrunkEnd; readonly sinceMs: number }
   | { readonly kind: 'down'; readonly retry: Timer | null }
   | { readonly kind: 'closed' };
 
@@ -93,7 +93,7 @@ export class PeerTrunk {
 
   /** Bytes flow. */
   get isEstablished(): boolean {
-    return this.#state.kind === 'standing';
+    return this.#state.kind === 'established';
   }
 
   /** Topology has named the other gateway. */
@@ -112,7 +112,7 @@ export class PeerTrunk {
 
   /** What has passed on it so far; null unless it is established. */
   get traffic(): TrafficCounts | null {
-    return this.#state.kind === 'standing' ? this.#state.end.traffic : null;
+    return this.#state.kind === 'established' ? this.#state.end.traffic : null;
   }
 
   /** Topology says where it is. One that cannot be reached is tried at once if that has changed. */
@@ -134,7 +134,7 @@ export class PeerTrunk {
     }
     const state = this.#state;
     const usable =
-      state.kind === 'standing' || ((state.kind === 'opening' || state.kind === 'expecting') && state.waits);
+      state.kind === 'established' || ((state.kind === 'opening' || state.kind === 'expecting') && state.waits);
     if (!usable || !state.end.hasRoom) return null;
     return state.end.route(link, dialect, source, destination);
   }
@@ -162,7 +162,7 @@ export class PeerTrunk {
       case 'down':
         this.#expect(this.#makeEnd(), state.kind === 'idle');
         break;
-      case 'standing':
+      case 'established':
         // It has lost it, or changes its mind: its connecting will tell.
         break;
     }
@@ -197,7 +197,7 @@ export class PeerTrunk {
   /** Ends everything on it in order; what waits is still sent. The other side closes the connection. */
   finish(): void {
     this.#isFinishing = true;
-    if (this.#state.kind === 'standing') this.#state.end.finish();
+    if (this.#state.kind === 'established') this.#state.end.finish();
     else this.close('stopping');
   }
 
@@ -225,10 +225,10 @@ export class PeerTrunk {
     const before = this.#state;
     if (before.kind === 'expecting') before.deadline.cancel();
     if (before.kind === 'down') before.retry?.cancel();
-    if (before.kind === 'standing') this.#deps.metrics.standing--;
-    if (state.kind === 'standing') this.#deps.metrics.standing++;
+    if (before.kind === 'established') this.#deps.metrics.established--;
+    if (state.kind === 'established') this.#deps.metrics.established++;
     this.#state = state;
-    if (before.kind === 'standing' || state.kind === 'standing') this.#deps.changed();
+    if (before.kind === 'established' || state.kind === 'established') this.#deps.changed();
   }
 
   #makeEnd(): TrunkEnd {
@@ -291,8 +291,8 @@ export class PeerTrunk {
     this.#deps.tokens.revoke(this.gateway);
     const before = this.#state;
     this.isUnreachable = false;
-    this.#become({ kind: 'standing', end, sinceMs: clock.now() });
-    if (before.kind === 'standing') before.end.lose('replaced');
+    this.#become({ kind: 'established', end, sinceMs: clock.now() });
+    if (before.kind === 'established') before.end.lose('replaced');
     metrics.opened++;
     this.#unreachableTimer?.cancel();
     this.#unreachableTimer = null;
@@ -306,7 +306,7 @@ export class PeerTrunk {
     this.#log(why, detail);
     if (this.#end !== end) return;
     const state = this.#state;
-    if (state.kind === 'standing' && this.#deps.clock.now() - state.sinceMs >= MAX_BACKOFF_MS) {
+    if (state.kind === 'established' && this.#deps.clock.now() - state.sinceMs >= MAX_BACKOFF_MS) {
       this.#backoff = FIRST_BACKOFF_MS;
     }
     this.#goDown();

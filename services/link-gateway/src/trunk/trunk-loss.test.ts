@@ -138,7 +138,7 @@ class Scene {
     expect(b.terminal.ended.length).toBe(b.terminal.opened.length);
     expect(new Set(b.terminal.ended).size).toBe(b.terminal.opened.length);
     for (const { trunks } of [a, b]) {
-      expect(trunks.counts()).toMatchObject({ standing: 0, routes: 0, transactions: 0 });
+      expect(trunks.counts()).toMatchObject({ established: 0, routes: 0, transactions: 0 });
       expect(trunks.metrics.lost.internal + trunks.metrics.lost['protocol-error']).toBe(0);
     }
   }

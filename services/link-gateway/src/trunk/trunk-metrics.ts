@@ -20,7 +20,7 @@ export type TrunkLossReason = (typeof TRUNK_LOSS_REASONS)[number];
 /** What the trunks of a gateway count: plain numbers, read when they are scraped. */
 export class TrunkMetrics {
   /** Trunks that stand. */
-  standing = 0;
+  established = 0;
   routes = 0;
   opened = 0;
   readonly lost: Record<TrunkLossReason, number>;
@@ -47,7 +47,7 @@ export class TrunkMetrics {
 /** Shows them to whoever scrapes. */
 export function registerTrunkMetrics(to: Metrics, m: TrunkMetrics): void {
   const name = (what: string) => `spanmesh_gateway_trunk_${what}`;
-  to.gauge(name('standing'), 'Trunks to other gateways that stand.', () => m.standing);
+  to.gauge(name('established'), 'Established trunks to other gateways.', () => m.established);
   to.gauge(name('routes'), 'Route transactions open on trunks.', () => m.routes);
   to.counter(name('opened_total'), 'Trunks that came to stand.', () => m.opened);
   to.counter(name('lost_total'), 'Trunks that ended, or could not be opened.', () => m.lost, 'reason');

@@ -71,7 +71,7 @@ describe('OpenTrunk over gRPC', () => {
       expect(a.end.trunks.route({ gateway: b.end.id, number: 1 }, 'circuit', null)).not.toBeNull();
       if (both) expect(b.end.trunks.route({ gateway: a.end.id, number: 2 }, 'linkid', null)).not.toBeNull();
       await until(() => b.end.terminal.opened.length === 1 && (!both || a.end.terminal.opened.length === 1));
-      expect([a.end.trunks.counts().standing, b.end.trunks.counts().standing]).toEqual([1, 1]);
+      expect([a.end.trunks.counts().established, b.end.trunks.counts().established]).toEqual([1, 1]);
       const stopped = Promise.all([a.end.trunks.stop(), b.end.trunks.stop()]);
       clock.advance(10_000);
       await stopped;

@@ -67,7 +67,7 @@ export interface FollowerDeps {
 }
 
 /** A replica that is complete, and how old. */
-interface Standing {
+interface Current {
   readonly replica: Replica;
   readonly lag: Lag;
 }
@@ -86,7 +86,7 @@ type FollowState =
       readonly address: string;
       readonly call: FollowCall;
       building: Replica | undefined;
-      live: Standing | undefined;
+      live: Current | undefined;
       /** Changes of a turn of which more is to come. */
       changes: TreeChange[];
     };
@@ -113,7 +113,7 @@ export class Follower {
   readonly #throttle: Throttle;
   readonly #acknowledging: Turn;
   #state: FollowState = { kind: 'idle' };
-  #standing: Standing | undefined;
+  #current: Current | undefined;
   #backoff = FIRST_BACKOFF_MS;
   #heardAt = 0;
   #isBehind = false;
@@ -133,8 +133,8 @@ export class Follower {
 
   /** What can be read here; undefined: nothing has been heard of any leader yet. */
   get view(): View | undefined {
-    if (this.#standing === undefined) return undefined;
-    const { replica, lag } = this.#standing;
+    if (this.#current === undefined) return undefined;
+    const { replica, lag } = this.#current;
     const { trees, widths } = replica;
     return { trees, widths, history: this.#history, role: ReplicaRole.REPLICA_ROLE_STANDBY, lagMs: lag.ms };
   }
@@ -185,8 +185,8 @@ export class Follower {
   /** What is there is not needed any more: this replica knows better now. Whoever watches is told to list again. */
   forget(): void {
     this.#letGo();
-    if (this.#standing === undefined) return;
-    this.#standing = undefined;
+    if (this.#current === undefined) return;
+    this.#current = undefined;
     this.#watchdog?.cancel();
     this.#isBehind = false;
     this.replicas = [];
@@ -221,7 +221,7 @@ export class Follower {
       state.building.begin(position);
       state.live = { replica: state.building, lag: new Lag({ clock: this.#deps.clock }) };
       state.building = undefined;
-      this.#standing = state.live;
+      this.#current = state.live;
       this.snapshots++;
       this.#deps.logger.info({ leader: state.address, epoch: position.epoch, ...counts }, 'following the leader');
     } else if (delta !== undefined) {
@@ -299,7 +299,7 @@ export class Follower {
     if (this.#state !== state) return;
     const { logger } = this.#deps;
     // Its version is another one: it is asked instead, so that nobody reads what grows old.
-    if (error?.code === status.UNIMPLEMENTED) this.#standing = undefined;
+    if (error?.code === status.UNIMPLEMENTED) this.#current = undefined;
     const { log, suppressed } = this.#throttle.admit(state.address);
     if (log) {
       const why = error?.details ?? 'the stream has ended';
