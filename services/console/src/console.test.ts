@@ -293,7 +293,7 @@ describe('where the API wants tokens', () => {
     expect([one.streams.size, one.console.sessions.size]).toEqual([1, 1]);
     clock.advance(1);
     expect(one.console.sessions.size).toBe(0);
-    await vi.waitFor(() => expect(one.streams.size).toBe(0));
+    await vi.waitFor(() => expect(one.streams.size).toBe(0), PATIENCE);
     expect(clock.pending).toBe(0);
   });
 

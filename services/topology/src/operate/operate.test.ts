@@ -135,7 +135,7 @@ describe('DrainGateway', () => {
     await vi.waitUntil(() => {
       settle(leader, [a, b]);
       return eighth.got.length === 1;
-    });
+    }, PATIENCE);
     const ninth = await drain(client, { gateway: 'a', share: 1, order: 'ninth' }).ended;
     expect(ninth).toMatchObject({
       code: status.RESOURCE_EXHAUSTED,
@@ -143,22 +143,22 @@ describe('DrainGateway', () => {
     });
     // One that runs may be followed by others.
     const again = drain(client, { gateway: 'a', share: 1, order: 'eighth' });
-    await vi.waitUntil(() => again.got.length === 1);
+    await vi.waitUntil(() => again.got.length === 1, PATIENCE);
     a.progress({ order: 'd1', chosen: 1, closed: 1, cut: 0, done: true });
     settle(leader, [a, b]);
     const next = drain(client, { gateway: 'a', share: 1, order: 'ninth' });
     await vi.waitUntil(() => {
       settle(leader, [a, b]);
       return next.got.length === 1;
-    });
+    }, PATIENCE);
     expect(a.ordered.map(({ order }) => order)).toEqual(['eighth', 'ninth']);
   });
 
   // Limits: operate/drains.ts MAX_FOLLOWED
   it('is followed by so many calls at a time; one that is given up leaves its place', () => {
-    const { core } = new FakeLeader();
+    const leader = new FakeLeader();
+    const { core } = leader;
     const a = new FakeGateway('a');
-    const leader = { core } as FakeLeader;
     settle(leader, [a]);
     const failed: { code: status; details: string }[] = [];
     const follow = () => {
@@ -194,7 +194,7 @@ describe('DrainGateway', () => {
     await vi.waitUntil(() => {
       settle(leader, [a, b]);
       return calls.every(({ got }) => got.length === 1);
-    });
+    }, PATIENCE);
     expect(a.ordered.map(({ order, sharePermille }) => [order.length > 0, sharePermille])).toEqual([
       [true, 1],
       [true, 1],
