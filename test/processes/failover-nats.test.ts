@@ -87,12 +87,16 @@ describe('three NATS servers', () => {
       const waited = [];
       // Spans come all the time; the longest that one has waited is what the others would have waited at most.
       while (performance.now() - began < WATCH_MS) waited.push(await world.newSpansPass());
-      await eventually(async () => {
-        const terminal = new RecordingTerminal();
-        const address = `127.0.0.1:${installation.topologies[0]!.ports.grpc}`;
-        const code = await main(['status', '--address', address], terminal);
-        return code === 1 && MISSING.test(terminal.printed) ? true : undefined;
-      }, 'status says that a server is missing');
+      let terminal = new RecordingTerminal();
+      await eventually(
+        async () => {
+          terminal = new RecordingTerminal();
+          const address = `127.0.0.1:${installation.topologies[0]!.ports.grpc}`;
+          const code = await main(['status', '--address', address], terminal);
+          return code === 1 && MISSING.test(terminal.printed) ? true : undefined;
+        },
+        () => `status says that a server is missing; it said:\n${terminal.printed}`,
+      );
       await installation.natsServers[index]!.startAgain();
       // The leader keeps its lease unless it is too slow to renew it within a ttl of the election.
       const now = await world.leading();
