@@ -177,20 +177,37 @@ const PORTS = { from: 10_000, to: 32_000 };
 /** Each process of the tests takes its ports from a part of its own, one after the other: they run side by side. */
 const PART = 250;
 let taken = 0;
+/** Claimed when the first port is asked for. */
+let part: Promise<number> | undefined;
 
 /** Ports for a service. */
 export async function freePorts(): Promise<Ports> {
   return { grpc: await freePort(), service: await freePort(), http: await freePort() };
 }
 
-/** A port of loopback on which nothing listens. */
+/** A port of loopback on which nothing listens, of a part of the range that is this process's own. */
 export async function freePort(): Promise<number> {
-  const parts = Math.floor((PORTS.to - PORTS.from) / PART);
-  const from = PORTS.from + (process.pid % parts) * PART;
+  part ??= ownPart();
+  const from = await part;
   for (;;) {
-    const port = from + (taken++ % PART);
+    const port = from + (taken++ % (PART - 1));
     if (await canListen(port)) return port;
   }
+}
+
+/** The first port of the part but one: whoever listens on that one has the part, until his process ends. */
+async function ownPart(): Promise<number> {
+  const parts = Math.floor((PORTS.to - PORTS.from) / PART);
+  for (let tries = 0; tries < parts; tries++) {
+    const from = PORTS.from + ((process.pid + tries) % parts) * PART;
+    const claim = createServer().unref();
+    const isOurs = await new Promise<boolean>((resolve) => {
+      claim.once('error', () => resolve(false));
+      claim.listen(from, '127.0.0.1', () => resolve(true));
+    });
+    if (isOurs) return from + 1;
+  }
+  throw new Error('every part of the ports that tests use is taken by another process');
 }
 
 function canListen(port: number): Promise<boolean> {
