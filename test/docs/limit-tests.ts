@@ -9,8 +9,8 @@ export interface LimitTest {
   readonly test: string;
 }
 
-/** A line of a test: `// Limits: trunk/limits.ts MAX_TOKENS, …`, each with the end of its file's path. The next test is meant. */
-const MARK = /^[ \t]*\/\/ Limits: (.+)\n[\s\S]*?\b(?:it|test)(?:\.each[^(]*\([\s\S]*?\))?\(\s*(['`])(.*?)\2/gm;
+/** Lines above a test: `// Limits: trunk/limits.ts MAX_TOKENS, …`, each with the end of its file's path. The next test is meant. */
+const MARK = /((?:^[ \t]*\/\/ Limits: .+\n)+)[\s\S]*?\b(?:it|test)(?:\.each[^(]*\([\s\S]*?\))?\(\s*(['`])(.*?)\2/gm;
 /** Times are when something happens, and parts how much of a limit something may take: neither has a “past it”. */
 const PACE = /^(?!.*MAX_).*_MS$|_(SHARE|PART|PERCENT|VERSION)$/;
 
@@ -28,7 +28,8 @@ export function limitTests(root: string, limits: readonly Limit[]): Map<string, 
   for (const file of files) {
     const text = readFileSync(join(root, file), 'utf8');
     for (const [, marked, , test] of text.matchAll(MARK)) {
-      for (const one of marked!.split(', ')) {
+      const named = [...(marked ?? '').matchAll(/Limits: (.+)/g)].flatMap(([, names = '']) => names.split(', '));
+      for (const one of named) {
         const [path = '', name = ''] = one.trim().split(' ');
         const meant = limits.filter((limit) => limit.name === name && `/${limit.file}`.endsWith(`/${path}`));
         if (meant.length !== 1) throw new Error(`${file}: “${one}” is ${meant.length} limits, not one`);
