@@ -118,3 +118,47 @@ it('a node with many links: walks look at no more than they take', () => {
   expect(joined).toEqual({ pairs: LNK_CONNS, visits: 2 });
   expect(cost(tree, () => tree.removeLink(last!))).toEqual({ pairs: LNK_CONNS, visits: 2 });
 });
+
+describe('memory', () => {
+  it('follows the relays and not nodes times LNK_CONNs: leafs that each want the spans of their cluster, then one that wants all', () => {
+    const [clusters, leafsOfEach, nodesOfEach] = [50, 100, 20];
+    const tree = new SpanTree();
+    const cluster = (n: number) => `c100${n.toString(16).padStart(4, '0')}-0a0b-11e4-8a21-01a2b3c4d5e6`;
+    const owner = tree.addConnection('g', 100_000);
+    const links: Link[] = [];
+    for (let n = 0; n < clusters * nodesOfEach; n++) {
+      const nodeId = `${n.toString(16).padStart(8, '0')}-0a0b-11e4-8a21-01a2b3c4d5e6`;
+      links.push(
+        tree.addLink(owner, n, {
+          dialect: 'circuit',
+          clusterId: cluster(n % clusters),
+          nodeId,
+          peerType: 3,
+          peerLabel: '',
+          label: '',
+          dist: 0,
+          rnss: 0,
+          stamp: n,
+        }),
+      );
+    }
+    const ask = (id: number, clusterId: string) =>
+      tree.addLnkConn(tree.addConnection('g', id), id, {
+        dialect: 'circuit',
+        peerMaskLo: 0xffffffff,
+        peerMaskHi: 0xffffffff,
+        peerType: 63,
+        clusterId,
+      });
+    for (let id = 0; id < clusters * leafsOfEach; id++) ask(id, cluster(id % clusters));
+    tree.flush(ignored);
+    ask(clusters * leafsOfEach, '00000000-0000-0000-0000-000000000000');
+    tree.flush(ignored);
+
+    const relays = links.length * (leafsOfEach + 1);
+    expect(tree.counts.relays).toBe(relays);
+    const bytes = links.reduce((sum, { node }) => sum + node.row.bytes, 0);
+    expect(bytes).toBeLessThan(16 * relays);
+    expect(bytes).toBeLessThan((4 * links.length * clusters * leafsOfEach) / 10);
+  });
+});

@@ -1,6 +1,5 @@
 import type { StopReason } from './model/filter-class.ts';
 import type { Link, LnkConn, Node } from './model/parts.ts';
-import { findCell } from './model/row.ts';
 
 /** What the selection makes of a link: it takes it, or why not. */
 export type Verdict =
@@ -44,8 +43,8 @@ export function explain(node: Node, lnkConn: LnkConn, from: number, count: numbe
   return asked.map((link) => ({
     link,
     verdict: walk.next(link),
-    open: !removed && findCell(node, slot, link.ref) >= 0,
-    refused: !removed && findCell(node, slot, -link.ref) >= 0,
+    open: !removed && node.row.find(slot, link.ref) >= 0,
+    refused: !removed && node.row.find(slot, -link.ref) >= 0,
   }));
 }
 

@@ -1,7 +1,6 @@
 import type { DialectTables } from './model/dialect-tables.ts';
 import type { FilterClass } from './model/filter-class.ts';
 import type { Link, LnkConn, Node } from './model/parts.ts';
-import { findCell, putCell } from './model/row.ts';
 import { RelayBatch } from './relay-batch.ts';
 
 /**
@@ -28,6 +27,8 @@ export class Selection {
         this.#walk(node, filterClass, tables.width);
       }
       this.evaluations++;
+      // Most nodes are of no concern to a leaf: nothing is taken and nothing was.
+      if (this.#count === 0 && node.row.length === 0) continue;
       // The walk for this very LNK_CONN stops at the first link of its own connection; the class's walk does not know it.
       let take = 0;
       while (take < this.#count && this.#taken[take]?.connection !== lnkConn.connection) take++;
@@ -57,11 +58,12 @@ export class Selection {
 
   /** Whether the set of the first `take` links differs from the set in the cells, refused ones included. */
   #changed(node: Node, slot: number, take: number): boolean {
-    const { row, rowWidth } = node;
-    const end = Math.min((slot + 1) * rowWidth, row.length);
+    const { row } = node;
+    const begin = row.begin(slot);
+    const end = row.end(slot, begin);
     let held = 0;
-    for (let at = slot * rowWidth; at < end; at++) {
-      const cell = row[at] ?? 0;
+    for (let at = begin; at < end; at++) {
+      const cell = row.at(at);
       if (cell === 0) continue;
       if (!this.#isTaken(Math.abs(cell), take)) return true;
       held++;
@@ -72,16 +74,17 @@ export class Selection {
   #apply(tables: DialectTables, node: Node, lnkConn: LnkConn, take: number): void {
     tables.readers.changing(node.cluster, node);
     const { slot } = lnkConn;
-    const { row, rowWidth } = node;
-    const end = Math.min((slot + 1) * rowWidth, row.length);
-    for (let at = slot * rowWidth; at < end; at++) {
-      const cell = row[at] ?? 0;
+    const { row } = node;
+    const begin = row.begin(slot);
+    const end = row.end(slot, begin);
+    for (let at = begin; at < end; at++) {
+      const cell = row.at(at);
       if (cell < 0) {
         // protocol.md, "The link layer" 4: a changed selection is offered again, what was refused of it too.
-        row[at] = 0;
+        row.set(at, 0);
         tables.refusals--;
       } else if (cell > 0 && !this.#isTaken(cell, take)) {
-        row[at] = 0;
+        row.set(at, 0);
         const link = tables.link(cell);
         link.relayCount--;
         lnkConn.relayCount--;
@@ -91,13 +94,14 @@ export class Selection {
     }
     for (let i = 0; i < take; i++) {
       const link = this.#taken[i];
-      if (link === undefined || findCell(node, slot, link.ref) >= 0) continue;
-      putCell(node, slot, link.ref, tables.slots);
+      if (link === undefined || row.find(slot, link.ref) >= 0) continue;
+      row.put(slot, link.ref, tables.slots);
       link.relayCount++;
       lnkConn.relayCount++;
       tables.openRelays++;
       this.opens.add(link, lnkConn);
     }
+    row.trim();
   }
 
   #isTaken(ref: number, take: number): boolean {

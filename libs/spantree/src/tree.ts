@@ -6,7 +6,6 @@ import type { Cluster, Link, LnkConn, Node } from './model/parts.ts';
 import { Connection } from './model/parts.ts';
 import { Reachability } from './model/reachability.ts';
 import { type Reader, Readers } from './model/readers.ts';
-import { findCell, putCell } from './model/row.ts';
 import { Selection } from './selection.ts';
 import { type ClusterKey, type Dialect, type LnkConnFilter, PEER_TYPE_MAX, type SpanKey } from './span.ts';
 
@@ -77,8 +76,7 @@ export interface TreeCounts {
  *
  * Cost: a link that comes or goes concerns its node and the LNK_CONNs of its dialect, a LNK_CONN the nodes of its
  * dialect; nothing else is looked at. A walk looks at no more links than it takes, one more that it stops at, and those
- * that it skips as unreachable. Memory: 4 bytes per node and LNK_CONN of the dialect, times the links that the node has
- * had to relay on one of them.
+ * that it skips as unreachable. Memory: of a node and its LNK_CONNs see `Row`, at most 16 bytes a relay and half a kilobyte.
  *
  * What is no longer there (removed) may still be named in calls that report on it, to no effect, because reports and
  * removals cross; adding to it throws.
@@ -165,16 +163,18 @@ export class SpanTree {
     const { slot } = lnkConn;
     let looked = 0;
     for (const node of tables.nodes) {
-      const { row, rowWidth } = node;
-      const end = Math.min((slot + 1) * rowWidth, row.length);
-      for (let at = slot * rowWidth; at < end; at++) {
-        const cell = row[at] ?? 0;
+      const { row } = node;
+      const begin = row.begin(slot);
+      const end = row.end(slot, begin);
+      for (let at = begin; at < end; at++) {
+        const cell = row.at(at);
         if (cell === 0) continue;
         this.#readers.changing(node.cluster, node);
-        row[at] = 0;
+        row.set(at, 0);
         if (cell < 0) tables.refusals--;
         else this.#gone(tables, tables.link(cell), lnkConn);
       }
+      row.trim();
       if (++looked % (this.pieceUnits * LOOKED_PER_UNIT) === 0) yield this.pieceUnits;
     }
     tables.removeLnkConn(lnkConn);
@@ -198,17 +198,18 @@ export class SpanTree {
     if (link.removed) return;
     const tables = this.#tablesOf(link);
     this.changing(link);
-    const { row, rowWidth } = link.node;
+    const { row } = link.node;
     for (let at = 0; at < row.length; at++) {
-      const cell = row[at] ?? 0;
+      const cell = row.at(at);
       if (Math.abs(cell) !== link.ref) continue;
-      const slot = Math.floor(at / rowWidth);
+      const slot = row.slotAt(at);
       if (cell < 0) tables.refusals--;
       else this.#gone(tables, link, tables.lnkConn(slot));
-      row[at] = 0;
+      row.set(at, 0);
       forgetRefusals(tables, link.node, slot);
     }
     tables.removeLink(link);
+    if (link.node.sortedLinks.length > 0) row.trim();
     link.removed = true;
     link.connection.links.delete(link);
   }
@@ -223,10 +224,11 @@ export class SpanTree {
   refuse(lnkConn: LnkConn, link: Link): void {
     const tables = this.#pair(lnkConn, link);
     if (tables === undefined) return;
-    const at = findCell(link.node, lnkConn.slot, link.ref);
+    const { row } = link.node;
+    const at = row.find(lnkConn.slot, link.ref);
     if (at < 0) return;
     this.changing(link);
-    link.node.row[at] = -link.ref;
+    row.set(at, -link.ref);
     tables.refusals++;
     uncount(tables, link, lnkConn);
   }
@@ -296,15 +298,17 @@ export class SpanTree {
     const tables = this.#tables[lnkConn.filter.dialect];
     let looked = 0;
     for (const node of tables.nodes) {
-      const { row, rowWidth } = node;
-      const end = Math.min((lnkConn.slot + 1) * rowWidth, row.length);
-      for (let at = lnkConn.slot * rowWidth; at < end; at++) {
-        const cell = row[at] ?? 0;
+      const { row } = node;
+      const begin = row.begin(lnkConn.slot);
+      const end = row.end(lnkConn.slot, begin);
+      for (let at = begin; at < end; at++) {
+        const cell = row.at(at);
         if (cell !== 0) this.#readers.changing(node.cluster, node);
-        row[at] = 0;
+        row.set(at, 0);
         if (cell < 0) tables.refusals--;
         else if (cell > 0) uncount(tables, tables.link(cell), lnkConn);
       }
+      row.trim();
       if (++looked % (this.pieceUnits * LOOKED_PER_UNIT) === 0) yield this.pieceUnits;
     }
     tables.dirtyLnkConns.add(lnkConn);
@@ -317,14 +321,15 @@ export class SpanTree {
    */
   adoptRelay(lnkConn: LnkConn, link: Link): void {
     const tables = this.#pair(lnkConn, link);
-    if (tables === undefined || findCell(link.node, lnkConn.slot, link.ref) >= 0) return;
+    const { row } = link.node;
+    if (tables === undefined || row.find(lnkConn.slot, link.ref) >= 0) return;
     this.changing(link);
-    const refused = findCell(link.node, lnkConn.slot, -link.ref);
+    const refused = row.find(lnkConn.slot, -link.ref);
     if (refused >= 0) {
-      link.node.row[refused] = link.ref;
+      row.set(refused, link.ref);
       tables.refusals--;
     } else {
-      putCell(link.node, lnkConn.slot, link.ref, tables.slots);
+      row.put(lnkConn.slot, link.ref, tables.slots);
     }
     link.relayCount++;
     lnkConn.relayCount++;
@@ -340,9 +345,10 @@ export class SpanTree {
   adoptRefusal(lnkConn: LnkConn, link: Link): void {
     this.refuse(lnkConn, link);
     const tables = this.#pair(lnkConn, link);
-    if (tables === undefined || findCell(link.node, lnkConn.slot, -link.ref) >= 0) return;
+    const { row } = link.node;
+    if (tables === undefined || row.find(lnkConn.slot, -link.ref) >= 0) return;
     this.changing(link);
-    putCell(link.node, lnkConn.slot, -link.ref, tables.slots);
+    row.put(lnkConn.slot, -link.ref, tables.slots);
     tables.refusals++;
     tables.dirtyNodes.add(link.node);
   }
@@ -570,12 +576,12 @@ function uncount(tables: DialectTables, link: Link, lnkConn: LnkConn): void {
 }
 
 /** What was taken has changed: the refused rest is offered again if the next flush still takes it. */
-function forgetRefusals(tables: DialectTables, node: Node, slot: number): void {
-  const { row, rowWidth } = node;
-  const end = (slot + 1) * rowWidth;
-  for (let at = slot * rowWidth; at < end; at++) {
-    if ((row[at] ?? 0) >= 0) continue;
-    row[at] = 0;
+function forgetRefusals(tables: DialectTables, { row }: Node, slot: number): void {
+  const begin = row.begin(slot);
+  const end = row.end(slot, begin);
+  for (let at = begin; at < end; at++) {
+    if (row.at(at) >= 0) continue;
+    row.set(at, 0);
     tables.refusals--;
   }
 }

@@ -1,7 +1,7 @@
 import type { ConnId, GatewayId, LinkId, LnkConnId } from '../ids.ts';
 import type { ClusterKey, Dialect, LnkConnFilter, SpanKey } from '../span.ts';
 import type { FilterClass } from './filter-class.ts';
-import { findCell } from './row.ts';
+import { Row } from './row.ts';
 import { SortedList } from './sorted-list.ts';
 
 // What the tree consists of: clusters → nodes → links on one side, connections → LNK_CONNs and links on the other. They name each other
@@ -78,8 +78,6 @@ export class Cluster {
   }
 }
 
-const NO_ROW = new Int32Array(0);
-
 /** What a cluster consists of: the links that lead to one pfs. Exists while it has a link. Made and changed by SpanTree only. */
 export class Node {
   readonly cluster: Cluster;
@@ -90,13 +88,8 @@ export class Node {
   data: unknown = undefined;
   /** @internal Sorted, best first. */
   readonly sortedLinks: Link[] = [];
-  /**
-   * @internal What the last selection took, `rowWidth` cells for each LNK_CONN slot (see row.ts). One array of 32-bit
-   * numbers for a node, because hundreds of thousands of relays are held at once.
-   */
-  row: Int32Array = NO_ROW;
-  /** @internal */
-  rowWidth = 1;
+  /** @internal What the last selection took for each LNK_CONN. */
+  readonly row: Row = new Row();
   /** @internal Its place in RowKeys.nodes. */
   index = -1;
 
@@ -169,16 +162,17 @@ export class LnkConn {
 
   /** Whether the link is relayed on it. */
   has(link: Link): boolean {
-    return !this.removed && link.node.cluster.tables === this.#tables && findCell(link.node, this.slot, link.ref) >= 0;
+    return !this.removed && link.node.cluster.tables === this.#tables && link.node.row.find(this.slot, link.ref) >= 0;
   }
 
   /** The links of a node that are relayed on it, in no particular order. */
-  relaysOf({ cluster, row, rowWidth }: Node): Link[] {
+  relaysOf({ cluster, row }: Node): Link[] {
     const links: Link[] = [];
     if (this.removed || cluster.tables !== this.#tables) return links;
-    const end = Math.min((this.slot + 1) * rowWidth, row.length);
-    for (let at = this.slot * rowWidth; at < end; at++) {
-      const cell = row[at] ?? 0;
+    const begin = row.begin(this.slot);
+    const end = row.end(this.slot, begin);
+    for (let at = begin; at < end; at++) {
+      const cell = row.at(at);
       if (cell > 0) links.push(this.#tables.link(cell));
     }
     return links;
@@ -187,12 +181,12 @@ export class LnkConn {
   /** The links that are relayed on it, in no particular order. Takes time in the number of nodes; the tree must not change meanwhile. */
   *relays(): Iterable<Link> {
     let left = this.relayCount;
-    for (const node of this.#tables.nodes) {
+    for (const { row } of this.#tables.nodes) {
       if (left === 0) return;
-      const { row, rowWidth } = node;
-      const end = Math.min((this.slot + 1) * rowWidth, row.length);
-      for (let at = this.slot * rowWidth; at < end; at++) {
-        const cell = row[at] ?? 0;
+      const begin = row.begin(this.slot);
+      const end = row.end(this.slot, begin);
+      for (let at = begin; at < end; at++) {
+        const cell = row.at(at);
         if (cell <= 0) continue;
         left--;
         yield this.#tables.link(cell);
@@ -236,19 +230,19 @@ export class Link {
 
   /** The LNK_CONNs whose peers have refused it. Takes time in the number of LNK_CONNs; the tree must not change meanwhile. */
   *refusals(): Iterable<LnkConn> {
-    const { row, rowWidth, cluster } = this.node;
+    const { row, cluster } = this.node;
     for (let at = 0; at < row.length; at++) {
-      if (row[at] === -this.ref) yield cluster.tables.lnkConn(Math.floor(at / rowWidth));
+      if (row.at(at) === -this.ref) yield cluster.tables.lnkConn(row.slotAt(at));
     }
   }
 
   *#relays(): Iterable<LnkConn> {
     let left = this.relayCount;
-    const { row, rowWidth, cluster } = this.node;
+    const { row, cluster } = this.node;
     for (let at = 0; left > 0 && at < row.length; at++) {
-      if (row[at] === this.ref) {
+      if (row.at(at) === this.ref) {
         left--;
-        yield cluster.tables.lnkConn(Math.floor(at / rowWidth));
+        yield cluster.tables.lnkConn(row.slotAt(at));
       }
     }
   }

@@ -1,47 +1,132 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { DialectTables } from './dialect-tables.ts';
-import type { Node } from './parts.ts';
-import { Cluster } from './parts.ts';
-import { Reachability } from './reachability.ts';
-import { findCell, putCell } from './row.ts';
+import { DENSE_SLOTS, Row } from './row.ts';
 
-function node(): Node {
-  const key = { dialect: 'linkid', clusterId: '', peerType: 0, peerLabel: '' } as const;
-  return new Cluster(key, new DialectTables(2, 16, new Reachability())).addNode('', '');
+/** What a slot holds, in order of the values. */
+function held(row: Row, slot: number): number[] {
+  const values: number[] = [];
+  const begin = row.begin(slot);
+  const end = row.end(slot, begin);
+  for (let at = begin; at < end; at++) {
+    if (row.at(at) === 0) continue;
+    values.push(row.at(at));
+    expect(row.slotAt(at)).toBe(slot);
+  }
+  return values.sort((a, b) => a - b);
+}
+
+function inUse(row: Row): number {
+  let count = 0;
+  for (let at = 0; at < row.length; at++) if (row.at(at) !== 0) count++;
+  return count;
 }
 
 describe("a node's row", () => {
   it('keeps what it holds as LNK_CONNs come one by one and pairs get wider', () => {
-    const n = node();
+    const row = new Row();
     for (let slot = 0; slot < 100; slot++) {
-      putCell(n, slot, slot + 1, slot + 1);
-      if (slot % 10 === 0) putCell(n, slot, -(slot + 1000), slot + 1);
-      if (slot === 50) putCell(n, slot, 5000, slot + 1);
+      row.put(slot, slot + 1, slot + 1);
+      if (slot % 10 === 0) row.put(slot, -(slot + 1000), slot + 1);
+      if (slot === 50) row.put(slot, 5000, slot + 1);
     }
-    expect(n.rowWidth).toBe(3);
     for (let slot = 0; slot < 100; slot++) {
-      expect(findCell(n, slot, slot + 1)).toBeGreaterThanOrEqual(0);
-      expect(findCell(n, slot, -(slot + 1000)) >= 0).toBe(slot % 10 === 0);
-      expect(findCell(n, slot, 5000) >= 0).toBe(slot === 50);
+      expect(row.find(slot, slot + 1)).toBeGreaterThanOrEqual(0);
+      expect(row.find(slot, -(slot + 1000)) >= 0).toBe(slot % 10 === 0);
+      expect(row.find(slot, 5000) >= 0).toBe(slot === 50);
     }
-    expect(n.row.filter((cell) => cell !== 0).length).toBe(100 + 10 + 1);
+    expect(inUse(row)).toBe(100 + 10 + 1);
   });
 
   it('has no cells for slots that it never held', () => {
-    const n = node();
-    putCell(n, 0, 1, 1000);
-    expect(n.row.length).toBeLessThan(20);
-    expect(findCell(n, 999, 1)).toBe(-1);
-    expect(findCell(n, 999, 0)).toBe(-1);
+    const row = new Row();
+    row.put(0, 1, 1000);
+    expect(row.length).toBeLessThan(20);
+    expect(row.find(999, 1)).toBe(-1);
+    expect(row.find(999, 0)).toBe(-1);
   });
 
-  it('is not copied for every LNK_CONN that comes', () => {
-    const n = node();
-    const rows = new Set<Int32Array>();
+  it('takes four bytes a LNK_CONN where all take the node, however many came at once', () => {
+    const row = new Row();
+    for (let slot = 9_999; slot >= 0; slot--) row.put(slot, 1, 10_000);
+    expect(row.bytes).toBe(4 * 10_000);
+  });
+
+  it('takes memory for what it holds, and not for the LNK_CONNs that there are', () => {
+    const row = new Row();
+    row.put(39_999, 7, 40_000);
+    expect(row.bytes).toBeLessThan(128);
+    for (let slot = 0; slot < 40_000; slot += 100) row.put(slot, slot + 1, 40_000);
+    expect(row.bytes).toBeLessThan(16 * 401);
+    for (let slot = 0; slot < 40_000; slot += 100) expect(held(row, slot)).toEqual([slot + 1]);
+    expect(held(row, 39_999)).toEqual([7]);
+  });
+
+  it('gives the memory back when what it held has gone', () => {
+    const row = new Row();
+    for (let slot = 0; slot < 10_000; slot++) row.put(slot, 1, 10_000);
+    for (let slot = 0; slot < 9_999; slot++) row.set(row.find(slot, 1), 0);
+    row.trim();
+    expect(row.bytes).toBeLessThan(128);
+    expect(held(row, 9_999)).toEqual([1]);
+  });
+
+  it('is not moved by every LNK_CONN that comes, nor again and again at the edge between its two forms', () => {
+    const row = new Row();
+    const sizes: number[] = [];
     for (let slot = 0; slot < 256; slot++) {
-      putCell(n, slot, 1, slot + 1);
-      rows.add(n.row);
+      row.put(slot, 1, slot + 1);
+      sizes.push(row.bytes);
     }
-    expect(rows.size).toBe(256 / 16);
+    expect(new Set(sizes).size).toBe(256 / 16);
+    // One in eight of 1,024 slots: sparse. One more and one less change nothing.
+    const edge = new Row();
+    for (let slot = 0; slot < 1024; slot += 8) edge.put(slot, 1, 1024);
+    const { bytes } = edge;
+    for (let turn = 0; turn < 10; turn++) {
+      edge.put(1, 1, 1024);
+      edge.set(edge.find(1, 1), 0);
+      edge.trim();
+      expect(edge.bytes).toBe(bytes);
+    }
+  });
+
+  it('holds what was put and not taken away, in any order, and no more memory than that needs', () => {
+    const slots = fc.oneof(fc.integer({ min: 0, max: 40 }), fc.integer({ min: 0, max: 3000 }));
+    const step = fc.record({
+      slot: slots,
+      value: fc.integer({ min: 1, max: 3 }),
+      put: fc.boolean(),
+      many: fc.nat(400),
+    });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+        const row = new Row();
+        const model = new Map<number, number[]>();
+        let most = 0;
+        for (const { slot: first, value, put, many } of steps) {
+          for (let slot = first; slot <= Math.min(first + many, 3000); slot++) {
+            const of = model.get(slot) ?? [];
+            if (put) {
+              if (of.includes(value)) continue;
+              row.put(slot, value, 3001);
+              model.set(slot, [...of, value]);
+            } else if (of.includes(value)) {
+              row.set(row.find(slot, value), 0);
+              model.set(
+                slot,
+                of.filter((one) => one !== value),
+              );
+            } else expect(row.find(slot, value)).toBe(-1);
+          }
+          row.trim();
+          const count = [...model.values()].reduce((sum, { length }) => sum + length, 0);
+          most = Math.max(most, count);
+          expect(inUse(row)).toBe(count);
+          // Each of up to three links of a slot makes all slots wider, as long as it is dense.
+          expect(row.bytes).toBeLessThanOrEqual(4 * (3 * DENSE_SLOTS + 64) + 4 * 16 * 3 * most);
+        }
+        for (const [slot, of] of model) expect(held(row, slot)).toEqual(of.sort((a, b) => a - b));
+      }),
+    );
   });
 });
