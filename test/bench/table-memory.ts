@@ -120,8 +120,8 @@ function measureGateway(): unknown {
 function measureTopology(): unknown {
   const { state } = new FakeLeader().core;
   const gateway = new Gateway('a', '00000001', 'a:1', '1');
-  state.add(gateway);
-  state.setCommanded(gateway, true);
+  state.trees.add(gateway);
+  state.trees.setCommanded(gateway, true);
   const apply = (change: Partial<StateChange>) =>
     runNow(state.applying(gateway, { ...StateChange.create(), ...change }));
   const about = { closing: '', localAddress: '192.0.2.9:987', owner: '', generation: 0, suspect: false };
@@ -136,7 +136,7 @@ function measureTopology(): unknown {
     const numbers = { stamp: id, msgidLo: id, msgidHi: 1, sinceUs: id };
     apply({ linksOpened: [{ id, connection: 1, payload: spanPayload('circuit', i, 0), ...numbers }] });
   });
-  const select = () => runNow(state.selecting({ open() {}, close() {} }));
+  const select = () => runNow(state.trees.selecting({ open() {}, close() {} }));
   select();
   const lnkConn = (i: number) => {
     const id = OTHERS + LINKS + 1 + i;
@@ -145,7 +145,7 @@ function measureTopology(): unknown {
   const before = used();
   for (let i = 0; i < RELAYS_EACH; i++) lnkConn(i);
   select();
-  const { relays } = state.tree.counts;
+  const { relays } = state.trees.tree.counts;
   rows.push([
     'relay, at topology (cells come in steps of 16 LNK_CONNs)',
     count(relays),

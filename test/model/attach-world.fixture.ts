@@ -233,7 +233,8 @@ export class AttachWorld {
     const wanted = this.#selection();
     for (const gateway of this.gateways) this.#faultsOf(gateway, wanted.get(gateway) ?? new Set(), found, same);
     const links = this.gateways.reduce((sum, gateway) => sum + gateway.links.size, 0);
-    if (state.tree.counts.links !== links) found.push(`links: ${state.tree.counts.links}; should be ${links}`);
+    if (state.trees.tree.counts.links !== links)
+      found.push(`links: ${state.trees.tree.counts.links}; should be ${links}`);
     return found;
   }
 
@@ -278,7 +279,7 @@ export class AttachWorld {
       shown,
       demand.map(({ source, lnkConn }) => `${nameOf(source)}>${lnkConn.id}`),
     );
-    same(`${id}: unreachable by the tree`, this.leader.core.state.tree.unreachableFrom(id), gateway.unreachable);
+    same(`${id}: unreachable by the tree`, this.leader.core.state.trees.tree.unreachableFrom(id), gateway.unreachable);
     same(
       `${id}: peers`,
       gateway.peers,

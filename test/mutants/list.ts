@@ -194,15 +194,15 @@ export const MUTANTS: readonly Mutant[] = [
   {
     rule: 'relays of links that come yet are taken when they come',
     file: `${TOPOLOGY}/trees/state.ts`,
-    find: '        this.adoptRelays(gateway, link, open);',
-    replace: '        this.adoptRelays(gateway, link, open.slice(0, 0));',
+    find: '        this.trees.adoptRelays(gateway, link, open);',
+    replace: '        this.trees.adoptRelays(gateway, link, open.slice(0, 0));',
     noticedBy: test(`${TOPOLOGY}/attach/commander.test.ts`),
   },
   {
     rule: 'a link that somebody knows and that is gone is answered',
     file: `${TOPOLOGY}/trees/state.ts`,
-    find: 'if (knew && !owner.gone) this.#observer.linkGone(gateway, owner.id, link.id);',
-    replace: 'if (knew && owner.id === "") this.#observer.linkGone(gateway, owner.id, link.id);',
+    find: 'if (knew && !owner.gone) this.#tell(',
+    replace: 'if (knew && owner.id === "") this.#tell(',
     noticedBy: seeds(4),
   },
   {
@@ -215,7 +215,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     rule: 'relays that a snapshot does not name any more are gone for those who watch',
     file: `${TOPOLOGY}/trees/trees.ts`,
-    find: 'this.#observer.relaysChanged({ link, gateway, open: [], close: [...ids] });',
+    find: "this.#tell({ of: 'relays', group: { link, gateway, open: [], close: [...ids] } });",
     replace: '',
     noticedBy: test(`${TOPOLOGY}/healing.test.ts`),
   },
@@ -243,8 +243,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     rule: 'who looks the same as whom is forgotten with the LNK_CONN',
     file: `${TOPOLOGY}/trees/state.ts`,
-    find: '    this.#samePeer.remove(lnkConn);\n',
-    replace: '',
+    find: 'this.#samePeer.remove(event.object);',
+    replace: '{}',
     noticedBy: test(`${TOPOLOGY}/property.test.ts`),
   },
   {

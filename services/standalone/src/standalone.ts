@@ -232,7 +232,7 @@ export async function startStandalone(env: Record<string, string>): Promise<Runn
     httpPort: standalone.ports.httpPort,
     consoleUrl: standalone.console.url,
     counts: () => {
-      const { tree } = topology.core.state;
+      const { tree } = topology.core.state.trees;
       const { connections, lnkConns, clusters, nodes, links, relays } = tree.counts;
       return {
         ...gateway.counts(),

@@ -13,7 +13,7 @@ function relayed() {
   const lnkConn = gateway.openLnkConn(gateway.openConnection());
   settle(leader, [gateway]);
   expect([...gateway.relays.keys()]).toHaveLength(1);
-  const closed = () => ({ ...leader.core.commander.closed, ...leader.core.state.closed });
+  const closed = () => ({ ...leader.core.commander.closed, ...leader.core.state.trees.closed });
   expect(closed()).toEqual(NONE);
   return { leader, gateway, link, lnkConn, closed };
 }

@@ -1,10 +1,9 @@
 import { ReplicaRole } from '@spanmesh/proto/v1/topology';
-import type { Clock, Timer } from '@spanmesh/runtime/clock';
+import type { Clock } from '@spanmesh/runtime/clock';
 import { type EventTeller, NO_EVENTS } from '@spanmesh/runtime/events/event-teller';
 import { ProtocolRule } from '@spanmesh/runtime/grpc/protocol-version';
 import { type Job, UNITS_PER_TURN } from '@spanmesh/runtime/grpc/slices';
-import type { LeaseState } from '@spanmesh/runtime/lease/lease';
-import { type Logger, Throttle } from '@spanmesh/runtime/log/logger';
+import type { Logger } from '@spanmesh/runtime/log/logger';
 import type { Random } from '@spanmesh/runtime/random';
 import type { Explained, TableSizes } from '@spanmesh/runtime/table-sizes';
 import type { Tracing } from '@spanmesh/runtime/trace/tracing';
@@ -16,7 +15,7 @@ import { Commander } from './attach/commander.ts';
 import { Deathwatch } from './attach/deathwatch.ts';
 import { GatewayControl } from './attach/gateway-control.ts';
 import { Graves } from './attach/graves.ts';
-import { Isolation, STEP_DOWN_MS } from './attach/isolation.ts';
+import { Isolation } from './attach/isolation.ts';
 import { Leadership, type LeaseView } from './attach/leadership.ts';
 import { LinkTraces } from './attach/link-traces.ts';
 import { MemberEvents } from './attach/member-events.ts';
@@ -34,15 +33,13 @@ import { Replicas } from './replicas.ts';
 import { type FollowCall, Follower, type FollowerDeps } from './replication/follower.ts';
 import { Publisher } from './replication/publisher.ts';
 import type { ProcessesKnown } from './show/show-status.ts';
+import { StateEvents } from './state-events.ts';
+import { Term } from './term.ts';
 import { Traffic } from './traffic/traffic.ts';
 import { History, type HistoryLimits } from './trees/history.ts';
-import { State, type StateObserver } from './trees/state.ts';
+import { State } from './trees/state.ts';
 import type { View, Widths } from './trees/view.ts';
 
-/** The same trouble is logged once in this time. */
-const LOG_INTERVAL_MS = 10_000;
-/** How often a leader looks for what time alone brings: who is dead, who the replicas are, whether anybody reaches it. */
-const TICK_MS = 500;
 /** What a lease is good for unless it is said, ms. */
 const DEFAULT_TTL_MS = 2000;
 
@@ -122,23 +119,16 @@ export class Core {
   readonly refusals: Refusals;
   /** Of the term that is beginning. */
   readonly takeOver: TakeOver;
+  /** To be told of the lease and of the registry, and to be ended with the process. */
+  readonly term: Term;
   /** Changes of the state, one after the other: a large one takes several turns, and nothing else is changed or decided meanwhile. */
   readonly work: WorkList;
-  /** Peers' messages that made no sense. */
-  nonsense = 0;
   readonly #clock: Clock;
   readonly #turn: Turn;
   readonly #widths: Widths;
-  readonly #follows: boolean;
   readonly #replicas: Replicas;
-  readonly #isolation: Isolation;
   readonly #presence: Presence;
-  readonly #logger: Logger;
-  readonly #members: MemberEvents;
-  readonly #address: () => string;
-  readonly #traces: LinkTraces;
-  #epoch = 0;
-  #ticking: Timer | undefined;
+  readonly #told: StateEvents;
 
   constructor(
     options: CoreOptions,
@@ -159,17 +149,12 @@ export class Core {
     const { installation, settings = '', leaseTtlMs = DEFAULT_TTL_MS, replicationVersion } = options;
     const { unitsPerTurn = UNITS_PER_TURN } = options;
     this.#clock = clock;
-    this.#logger = logger;
     this.#presence = presence;
-    this.#address = address;
-    this.#members = new MemberEvents({ events, presence });
-    const members = this.#members;
+    const members = new MemberEvents({ events, presence });
     this.takeOver = new TakeOver({ tracing });
-    this.#traces = new LinkTraces({ tracing });
     const { takeOver } = this;
-    const traces = this.#traces;
+    const traces = new LinkTraces({ tracing });
     this.#widths = { linkid: linkidWidth, circuit: circuitWidth };
-    this.#follows = following !== undefined;
     this.#turn = new Turn(() => this.flush());
     const request = () => this.#turn.request();
     this.work = new WorkList(
@@ -183,10 +168,13 @@ export class Core {
     this.refusals = new Refusals({ clock });
     const { history, roster, graves, refusals } = this;
     const isDead = (id: string) => graves.has(id);
-    const observer = this.#observer(logger, clock);
     const pieceUnits = Math.min(DEFAULT_PIECE_UNITS, unitsPerTurn);
-    this.state = new State(new SpanTree({ linkidWidth, circuitWidth, pieceUnits }), { observer, isDead });
+    this.state = new State(new SpanTree({ linkidWidth, circuitWidth, pieceUnits }), {
+      tell: (event) => told.take(event),
+      isDead,
+    });
     const { state } = this;
+    const { trees } = state;
     const { open = nobody, random = () => 0 } = following ?? {};
     this.follower = new Follower(
       {
@@ -249,19 +237,21 @@ export class Core {
       },
     );
     const { control } = this;
-    this.#isolation = new Isolation(
+    const isolation = new Isolation(
       { ttlMs: leaseTtlMs },
       { clock, presence, leadingSince: () => leadership.leadingSince, reachedAt: () => control.reachedAt },
     );
-    this.directory = new Directory({ state, leadership, clock, logger });
-    this.drains = new Drains({ state, commander });
-    this.captures = new Captures(state, gatewayChannel);
+    this.directory = new Directory({ trees, leadership, clock, logger });
+    this.drains = new Drains({ trees, commander });
+    this.captures = new Captures(trees, gatewayChannel);
     this.traffic = new Traffic(gatewayChannel, { clock });
-    const { drains, captures, traffic } = this;
+    const { drains, captures, traffic, directory } = this;
+    const told = new StateEvents({ history, directory, commander, drains, roster, graves, clock, logger });
+    this.#told = told;
     const view = () => this.view();
     this.publisher = new Publisher(
       { widths: this.#widths, installation, settings },
-      { trees: state, history, leadership, refusals, work, clock, logger, request, replicas: () => replicas.leading() },
+      { trees, history, leadership, refusals, work, clock, logger, request, replicas: () => replicas.leading() },
     );
     const replicas = new Replicas({ address, version }, { lease, view, presence, publisher: this.publisher, follower });
     this.#replicas = replicas;
@@ -272,7 +262,7 @@ export class Core {
         isWhole: () => !work.isBusy && !follower.isBusy,
         whenWhole: (fn) => work.whenIdle(() => follower.whenIdle(fn)),
         whyNot: () => leadership.notLeading() ?? '',
-        state,
+        trees,
         leadership,
         commander,
         drains,
@@ -284,6 +274,40 @@ export class Core {
         logger,
       },
     );
+    const { publisher, api } = this;
+    this.term = new Term(
+      { address, follows: following !== undefined },
+      {
+        state,
+        history,
+        leadership,
+        presence,
+        roster,
+        reaper,
+        members,
+        isolation,
+        takeOver,
+        traces,
+        commander,
+        control,
+        replicas,
+        publisher,
+        follower,
+        drains,
+        captures,
+        directory,
+        api,
+        work,
+        clock,
+        logger,
+        request,
+      },
+    );
+  }
+
+  /** Peers' messages that made no sense. */
+  get nonsense(): number {
+    return this.#told.nonsense;
   }
 
   /** Entries of every table here. What may be left when all gateways have gone: `KEPT`. */
@@ -353,128 +377,8 @@ export class Core {
     if (this.follower.view !== undefined && this.leadership.settled) this.follower.forget();
   }
 
-  /** To be told of every change of the lease. */
-  leaseChanged(lease: LeaseState): void {
-    const led = this.leadership.inTerm;
-    const begins = this.leadership.changed(lease);
-    if (begins) {
-      const epoch = lease.kind === 'leading' ? lease.epoch : this.#epoch;
-      this.takeOver.begins(epoch, this.#address());
-      this.#beginTerm(epoch);
-    }
-    this.#follow(lease);
-    if (lease.kind === 'leading') {
-      if (!led) this.history.restart(lease.epoch);
-      if (lease.epoch !== this.#epoch) {
-        this.#epoch = lease.epoch;
-        this.history.epoch = lease.epoch;
-        this.work.do(() => this.control.epochChanged());
-      }
-      this.#turn.request();
-    } else if (led && !this.leadership.inTerm) {
-      this.abdicate('This topology replica does not lead any more: find the one that does.');
-    }
-  }
-
-  #beginTerm(epoch: number): void {
-    this.reaper.clear();
-    const gateways = this.follower.view?.trees.gateways.keys() ?? [];
-    this.#members.termBegins({ address: this.#address(), epoch, gateways });
-    // architecture.md, "Attach": a new leader waits for the gateways in its replica, and in the registry.
-    for (const id of this.follower.view?.trees.gateways.keys() ?? []) this.roster.heard(id);
-    this.#readRegistry();
-    this.#ticking ??= this.#clock.after(TICK_MS, () => this.#tick());
-  }
-
-  #tick(): void {
-    this.#ticking = undefined;
-    if (!this.leadership.inTerm) return;
-    this.#ticking = this.#clock.after(TICK_MS, () => this.#tick());
-    if (this.#isolation.isCutOff) {
-      this.#logger.warn({}, 'gateways are there, but none reaches this leader: another replica may do better');
-      this.leadership.stepDown(STEP_DOWN_MS);
-      return;
-    }
-    this.commander.replicasAre(this.#replicas.addresses());
-    this.#members.look();
-    if (this.reaper.isWaiting) this.#turn.request();
-  }
-
-  #readRegistry(): void {
-    if (this.leadership.inTerm && this.#presence.isComplete) this.work.run(this.reaper.registering());
-  }
-
-  /** Lets go of everything: another replica leads, or this one stops. The gateways keep their relays as they are. */
-  abdicate(details: string): void {
-    // First of all: standbys keep what they have, and are not to hear of what is let go of.
-    this.publisher.endAll(details);
-    this.work.clear();
-    this.drains.endAll(details);
-    this.captures.endAll(details);
-    this.control.endAll(details);
-    this.takeOver.ends(details);
-    this.#traces.decided(details);
-    // What has closed counts, also if nothing is decided any more; what is let go of here stays open.
-    this.commander.countGone();
-    this.reaper.clear();
-    this.api.endWatches();
-    this.directory.endAll(details);
-    this.work.run(this.#lettingGo());
-  }
-
-  *#lettingGo(): Job<void> {
-    for (const gateway of [...this.state.gateways.values()]) yield* this.state.removing(gateway);
-    this.state.tree.forgetGone();
-    this.history.restart(this.#epoch);
-  }
-
-  /** To be told when gateways appear in the registry, change or go. */
-  presenceChanged(): void {
-    this.#readRegistry();
-    this.commander.membersChanged();
-  }
-
-  #follow(lease: LeaseState): void {
-    if (!this.#follows) return;
-    if (lease.kind !== 'standby') this.follower.stop();
-    else this.follower.leaderIs(lease.holder === null || lease.holder.address === '' ? null : lease.holder.address);
-  }
-
   #own(role: ReplicaRole): View {
-    return { trees: this.state, history: this.history, widths: this.#widths, role, lagMs: 0 };
-  }
-
-  #observer(logger: Logger, clock: Clock): StateObserver {
-    const { history } = this;
-    const throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock });
-    return {
-      clusterChanged: (kind, object) => history.record({ of: 'cluster', kind, object }),
-      nodeChanged: (kind, object) => {
-        history.record({ of: 'node', kind, object });
-        if (kind === 'added') this.directory.nodeAdded(object.cluster);
-      },
-      linkChanged: (kind, object) => {
-        history.record({ of: 'link', kind, object });
-        if (kind === 'added') this.directory.linkAdded(object);
-      },
-      connectionChanged: (kind, object) => history.record({ of: 'connection', kind, object }),
-      lnkConnChanged: (kind, object) => history.record({ of: 'lnkConn', kind, object }),
-      reachable: (gateway) => this.directory.reachable(gateway.id),
-      relaysChanged: (group) => history.record({ of: 'relays', group }),
-      probe: (connection) => this.commander.probe(connection),
-      linkGone: (gateway, linkGateway, link) => this.commander.linkGone(gateway, linkGateway, link),
-      named: (id) => {
-        if (!this.graves.has(id)) this.roster.heard(id);
-      },
-      drained: (gateway) => this.drains.progressed(gateway),
-      gatewayGone: (gateway) => this.drains.gatewayGone(gateway),
-      nonsense: (gateway, what, data) => {
-        this.nonsense++;
-        const { log, suppressed } = throttle.admit(`${gateway.id} ${what}`);
-        if (log)
-          logger.warn({ gateway: gateway.id, ...data, suppressed }, `${what} from a gateway makes no sense: dropped`);
-      },
-    };
+    return { trees: this.state.trees, history: this.history, widths: this.#widths, role, lagMs: 0 };
   }
 }
 

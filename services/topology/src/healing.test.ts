@@ -2,7 +2,7 @@ import { ProcessKind } from '@spanmesh/proto/v1/topology';
 import { describe, expect, it } from 'vitest';
 import { showStatus } from './show/show-status.ts';
 import { FakeGateway, FakeLeader, pairName, settle, treeRelays } from './testing/world.fixture.ts';
-import type { RecordedChange } from './trees/history.ts';
+import type { RecordedChange } from './trees/tree-events.ts';
 
 /** Two gateways, known to each other: `a` has a link, which is relayed at `b`. */
 function two({ leader = new FakeLeader() } = {}) {
@@ -153,7 +153,7 @@ describe('what gateways know of links of others', () => {
     b.closeLnkConn(lnkConn);
     settle(at, [b]);
     settle(at, [a, b]);
-    expect(at.core.state.tree.counts).toMatchObject({ relays: 0, refused: 0 });
+    expect(at.core.state.trees.tree.counts).toMatchObject({ relays: 0, refused: 0 });
     expect(at.core.state.gateways.get(b.id)?.refused.size).toBe(0);
     expect(leader.core.nonsense + at.core.nonsense).toBe(0);
   });
@@ -292,7 +292,7 @@ describe('a new leader', () => {
     settle(leader, [new FakeGateway('a')]);
     expect(leader.core.leadership.settled).toBe(false);
     leader.presence.isComplete = true;
-    leader.core.presenceChanged();
+    leader.core.term.presenceChanged();
     expect(leader.core.leadership.settled).toBe(true);
   });
 });
@@ -356,7 +356,7 @@ describe('status', () => {
     const { leader, a, b, pass } = two();
     const { presence } = leader;
     const unheard = () =>
-      showStatus(leader.core.processes(), leader.core.state, '').gateways.map(({ name, attached, unheardMs }) => [
+      showStatus(leader.core.processes(), leader.core.state.trees, '').gateways.map(({ name, attached, unheardMs }) => [
         name,
         attached,
         unheardMs,

@@ -24,7 +24,7 @@ function measured(): Measured {
   const counts = { connections: 11, lnkConns: 12, clusters: 13, nodes: 14, links: 15, relays: 16, refused: 17 };
   return {
     leadership: { valid: true, epoch: 21, settled: true, frozenMs: 22_000 },
-    state: { gateways: { size: 23 }, tree: { counts }, closed: { refused: 24, snapshot: 25 } },
+    state: { gateways: { size: 23 }, trees: { tree: { counts }, closed: { refused: 24, snapshot: 25 } } },
     control: { live: 26, attached: 27 },
     reaper: { declared: 28 },
     roster: { silent: () => [{}, {}] },

@@ -43,7 +43,7 @@ export interface Measured {
 export function registerMetrics(metrics: Metrics, measured: Measured): void {
   const { state, control, commander, history, leadership, api, directory, publisher, follower, reaper, roster } =
     measured;
-  const { tree } = state;
+  const { tree, closed } = state.trees;
   metrics.gauge('spanmesh_topology_leading', '1 if this replica leads.', () => (leadership.valid ? 1 : 0));
   metrics.gauge('spanmesh_topology_epoch', 'Epoch that this replica leads or led under.', () => leadership.epoch);
   metrics.gauge('spanmesh_topology_gateways', 'Gateways whose objects are in the tree.', () => state.gateways.size);
@@ -80,7 +80,7 @@ export function registerMetrics(metrics: Metrics, measured: Measured): void {
   metrics.counter(
     'spanmesh_topology_relays_closed_total',
     'Relays that have closed: commanded (selection), with their link or LNK_CONN, by the peer, or found closed in a snapshot.',
-    () => ({ ...commander.closed, ...state.closed }),
+    () => ({ ...commander.closed, ...closed }),
     'reason',
   );
   metrics.gauge(

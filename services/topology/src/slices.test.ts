@@ -41,7 +41,7 @@ function deliver({ gateways }: World): void {
 
 /** What is different after a turn, of what turns are counted by. */
 function counted({ leader }: World): (turn: () => void) => { evaluations: number; links: number; relays: number } {
-  const { tree } = leader.core.state;
+  const { tree } = leader.core.state.trees;
   return (turn) => {
     const before = { evaluations: tree.evaluations, ...tree.counts };
     turn();
@@ -160,20 +160,20 @@ function selecting(linksEach = LINKS_EACH) {
 describe('while it is under way', () => {
   it('what comes waits, and the stream is not read while much of it does', () => {
     const { leader, b, gateways } = selecting();
-    const before = leader.core.state.tree.counts.links;
+    const before = leader.core.state.trees.tree.counts.links;
     const connection = [...b.connections.keys()][0]!;
     for (let i = 0; i < 2 * MOST_WAITING; i++) {
       b.openLink(connection, 1000 + i);
       b.flush();
       b.deliverUp();
     }
-    expect(leader.core.state.tree.counts.links).toBe(before);
+    expect(leader.core.state.trees.tree.counts.links).toBe(before);
     expect([b.stream!.paused, b.up.length]).toEqual([true, MOST_WAITING]);
     leader.finish();
     expect(b.stream!.paused).toBe(false);
-    expect(leader.core.state.tree.counts.links).toBe(before + MOST_WAITING);
+    expect(leader.core.state.trees.tree.counts.links).toBe(before + MOST_WAITING);
     settle(leader, gateways);
-    expect(leader.core.state.tree.counts.links).toBe(before + 2 * MOST_WAITING);
+    expect(leader.core.state.trees.tree.counts.links).toBe(before + 2 * MOST_WAITING);
   });
 
   it('commands go out as they are decided, and none without a valid lease', () => {
@@ -222,7 +222,7 @@ describe('while it is under way', () => {
     const answer = core.api.slices.run(
       (function* (): Job<number> {
         yield 1;
-        return core.state.tree.counts.relays;
+        return core.state.trees.tree.counts.relays;
       })(),
     );
     let isAnswered = false;
@@ -233,7 +233,7 @@ describe('while it is under way', () => {
     expect(isAnswered).toBe(false);
     settle(leader, gateways);
     expect(history.revision).not.toBe(before);
-    expect(await answer).toBe(core.state.tree.counts.relays);
+    expect(await answer).toBe(core.state.trees.tree.counts.relays);
   });
 });
 

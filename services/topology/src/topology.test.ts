@@ -141,7 +141,7 @@ describe('a topology replica', () => {
     await until(() => gateway.relays.size === 1);
     stream.cancel();
     await until(() => topology.core.control.live === 0);
-    expect(topology.core.state.tree.counts.links).toBe(1);
+    expect(topology.core.state.trees.tree.counts.links).toBe(1);
     const again = await attach(gateway, address);
     await until(() => topology.core.control.live === 1);
     expect(again.errors).toEqual([]);
@@ -164,7 +164,7 @@ describe('a topology replica', () => {
     const { welcome } = await attach(gateway, second.address);
     expect(welcome!.epoch).toBe(second.topology.core.leadership.epoch);
     expect(welcome!.epoch).toBeGreaterThan(epoch);
-    await until(() => second.topology.core.state.tree.counts.relays === 1);
+    await until(() => second.topology.core.state.trees.tree.counts.relays === 1);
     expect([gateway.opens, gateway.closes]).toEqual([1, 0]);
   });
 });

@@ -177,11 +177,11 @@ export class Topology implements Service {
     // Before the lease: a leader must know which gateways to wait for.
     await this.#presence.start({
       self: () => ({ kind: 'topology', id, name: address() }),
-      changed: () => this.core.presenceChanged(),
+      changed: () => this.core.term.presenceChanged(),
     });
     this.#subscriptions.push(
       this.#lease.onChange((state) => {
-        this.core.leaseChanged(state);
+        this.core.term.leaseChanged(state);
         this.events.leaseChanged(state, address());
         this.#forwarder.leaderChanged();
       }),
@@ -194,7 +194,7 @@ export class Topology implements Service {
     await this.#lease?.stop();
     this.#forwarder.stop();
     this.events.stop();
-    this.core.abdicate('This topology replica stops: find the one that leads.');
+    this.core.term.abdicate('This topology replica stops: find the one that leads.');
     this.core.traffic.stop();
     await this.#presence.stop();
     for (const subscription of this.#subscriptions) subscription.unsubscribe();

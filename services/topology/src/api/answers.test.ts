@@ -46,13 +46,13 @@ describe('lists', () => {
     settle(leader, [a, b]);
     const { state } = leader.core;
     const lists: readonly ((request: PageRequest) => Job<{ nextPageToken: string } & Record<string, unknown>>)[] = [
-      (request) => listClusters(state, { ...ANY, ...request }),
-      (request) => listNodes(state, { ...ANY, ...request }),
-      (request) => listLinks(state, { ...ANY, ...request }),
-      (request) => listConnections(state, { ...ANY, ...request }),
-      (request) => listRelays(state, { ...ANY, ...request }),
-      (request) => listRelays(state, { ...ANY, node: 'node3', ...request }),
-      (request) => listLinks(state, { ...ANY, clusterId: uuid(1), dialect: Dialect.DIALECT_CIRCUIT, ...request }),
+      (request) => listClusters(state.trees, { ...ANY, ...request }),
+      (request) => listNodes(state.trees, { ...ANY, ...request }),
+      (request) => listLinks(state.trees, { ...ANY, ...request }),
+      (request) => listConnections(state.trees, { ...ANY, ...request }),
+      (request) => listRelays(state.trees, { ...ANY, ...request }),
+      (request) => listRelays(state.trees, { ...ANY, node: 'node3', ...request }),
+      (request) => listLinks(state.trees, { ...ANY, clusterId: uuid(1), dialect: Dialect.DIALECT_CIRCUIT, ...request }),
     ];
     for (const list of lists) {
       const objects = (size: number) =>
@@ -83,7 +83,7 @@ describe('answers about a node with very many links, and a LNK_CONN with very ma
     const { state } = leader.core;
     const widths = { linkid: 2, circuit: 1 };
     const request = { node: 'node1', connection: `${a.id}:${peer}` };
-    const ask = (page: PageRequest) => explain(state, widths, { ...request, ...page });
+    const ask = (page: PageRequest) => explain(state.trees, widths, { ...request, ...page });
     const all = pages(ask, 5000);
     const verdicts = all.flatMap(({ lnkConns }) => lnkConns).flatMap((one) => one.verdicts);
     expect(all.length).toBeGreaterThan(1);
@@ -101,7 +101,7 @@ describe('answers about a node with very many links, and a LNK_CONN with very ma
   });
 
   it('GetTree comes in parts of less than a mebibyte, though they divide a node', () => {
-    const parts = [...treeParts(leader.core.state, { dialect: 0, clusterId: '', withRelays: true }, 'r')];
+    const parts = [...treeParts(leader.core.state.trees, { dialect: 0, clusterId: '', withRelays: true }, 'r')];
     const nodes = parts.flatMap(({ clusters }) => clusters).flatMap((cluster) => cluster.nodes);
     expect(nodes.flatMap(({ links }) => links)).toHaveLength(2 * LINKS);
     expect(nodes.filter(({ node }) => node!.label === 'node1').length).toBeGreaterThan(1);
@@ -111,7 +111,7 @@ describe('answers about a node with very many links, and a LNK_CONN with very ma
   it('fifty calls of ListRelays for one relay each look at little more than that', async () => {
     const { state } = leader.core;
     const slices = new Slices();
-    const nodes = state.tree.counts.nodes;
+    const nodes = state.trees.tree.counts.nodes;
     const [lnkConn] = state.gateways.get(a.id)!.lnkConns.values();
     let looked = 0;
     const relaysOf = lnkConn!.relaysOf.bind(lnkConn);
@@ -124,7 +124,7 @@ describe('answers about a node with very many links, and a LNK_CONN with very ma
     let pageToken = '';
     for (let i = 0; i < 50; i++) {
       const page: Omit<ListRelaysResponse, 'revision'> = await slices.run(
-        listRelays(state, { ...ANY, pageSize: 1, pageToken }),
+        listRelays(state.trees, { ...ANY, pageSize: 1, pageToken }),
       );
       seen.push(...page.relays.map(({ link }) => link));
       pageToken = page.nextPageToken;
@@ -138,7 +138,7 @@ describe('answers about a node with very many links, and a LNK_CONN with very ma
 
   it('a filter that fits nothing ends the page early', () => {
     const { state } = leader.core;
-    const all = pages((request) => listRelays(state, { ...ANY, link: 'a.0:1', ...request }), 5000);
+    const all = pages((request) => listRelays(state.trees, { ...ANY, link: 'a.0:1', ...request }), 5000);
     expect(all.flatMap(({ relays }) => relays)).toEqual([]);
     expect(all.length).toBe(1 + Math.floor((LINKS + 1) / MAX_PAGE_VISITS));
   });

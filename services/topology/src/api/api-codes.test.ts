@@ -174,7 +174,7 @@ describe('an answer', () => {
   it('that fails for a fault of ours is INTERNAL, and holds nothing afterwards', async () => {
     const leader = new FakeLeader();
     settle(leader, [new FakeGateway('a')]);
-    leader.core.state.tree.clustersOf = () => {
+    leader.core.state.trees.tree.clustersOf = () => {
       throw new Error('a fault');
     };
     expect(await ask(leader, 'listClusters')).toBe(status.INTERNAL);

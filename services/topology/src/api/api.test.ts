@@ -240,7 +240,7 @@ describe('GetTree', () => {
     }
     expect(parts).toBeGreaterThan(2);
     expect(links).toBe(4000);
-    expect(leader.core.state.tree.counts.links).toBe(0);
+    expect(leader.core.state.trees.tree.counts.links).toBe(0);
   });
 });
 

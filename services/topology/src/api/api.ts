@@ -23,7 +23,7 @@ import { closeConnection } from '../operate/close-connection.ts';
 import type { Drains } from '../operate/drains.ts';
 import { type ProcessesKnown, showStatus, wholeMs } from '../show/show-status.ts';
 import type { Traffic } from '../traffic/traffic.ts';
-import type { State } from '../trees/state.ts';
+import type { Trees } from '../trees/trees.ts';
 import type { View } from '../trees/view.ts';
 import { explain } from './explain.ts';
 import { listClusters, listConnections, listLinks, listNodes, listRelays } from './lists.ts';
@@ -80,7 +80,7 @@ export interface ApiDeps {
   /** Why there is nothing, as a sentence that says whom to ask. */
   readonly whyNot: () => string;
   /** The leader's own, for orders. */
-  readonly state: State;
+  readonly trees: Trees;
   readonly leadership: Leadership;
   readonly commander: Pick<Commander, 'close'>;
   readonly drains: Pick<Drains, 'drain'>;
@@ -134,10 +134,10 @@ export class Api {
     captureConnection: (call) => this.#stream(call, () => this.#order(() => this.#deps.captures.capture(call))),
     closeConnection: (call, callback) => {
       try {
-        const { state, commander } = this.#deps;
+        const { trees, commander } = this.#deps;
         callback(
           null,
-          this.#order(() => closeConnection(state, commander, call.request)),
+          this.#order(() => closeConnection(trees, commander, call.request)),
         );
       } catch (error) {
         callback(this.#report(error));

@@ -17,7 +17,7 @@ function installation() {
     settle(leader, [a, b]);
     const widths = { linkid: 2, circuit: 1 };
     const request = { node, connection, pageSize: 500, pageToken: '' };
-    const { lnkConns } = runNow(explain(leader.core.state, widths, request));
+    const { lnkConns } = runNow(explain(leader.core.state.trees, widths, request));
     return lnkConns.map(({ width, verdicts }) => [
       width,
       ...verdicts.map(({ reason, relayed }) => `${NAMES.get(reason)} ${relayed}`),

@@ -94,17 +94,18 @@ function paged(state: Trees, list: List, pageSize: number, request: Request = {}
 describe('a list', () => {
   it.each(ALL)('of %s shows each once, in any pages', (list) => {
     const { state } = installation();
-    const ids = whole(state, list);
+    const ids = whole(state.trees, list);
     expect(ids.length).toBeGreaterThan(1);
     expect(new Set(ids).size).toBe(ids.length);
-    for (const pageSize of [1, 2, 3, ids.length - 1, ids.length]) expect(paged(state, list, pageSize)).toEqual(ids);
+    for (const pageSize of [1, 2, 3, ids.length - 1, ids.length])
+      expect(paged(state.trees, list, pageSize)).toEqual(ids);
   });
 
   it('has linkid before circuit, and what is of one gateway together', () => {
     const { state, a, b, circuit, second, linkid, peers } = installation();
-    expect(whole(state, 'clusters')).toEqual([`1 ${uuid(1)}`, `2 ${uuid(1)}`]);
-    expect(whole(state, 'nodes')).toEqual(['1 node1', '1 node2', '2 node1', '2 node2', '2 node3', '2 node4']);
-    expect(whole(state, 'connections')).toEqual([
+    expect(whole(state.trees, 'clusters')).toEqual([`1 ${uuid(1)}`, `2 ${uuid(1)}`]);
+    expect(whole(state.trees, 'nodes')).toEqual(['1 node1', '1 node2', '2 node1', '2 node2', '2 node3', '2 node4']);
+    expect(whole(state.trees, 'connections')).toEqual([
       `2 ${a.id}:${circuit}`,
       `2 ${a.id}:${peers[0]}`,
       `1 ${b.id}:${linkid}`,
@@ -119,14 +120,14 @@ describe('a list', () => {
     // Relays are of the dialect of their LNK_CONN.
     const isLinkid = (id: string) =>
       list === 'relays' ? id.startsWith(`${b.id}:${lnkConns[3]} `) : id.startsWith('1 ');
-    const ids = whole(state, list);
+    const ids = whole(state.trees, list);
     for (const pageSize of [1, 500]) {
-      expect(paged(state, list, pageSize, { dialect: Dialect.DIALECT_LINKID })).toEqual(ids.filter(isLinkid));
-      expect(paged(state, list, pageSize, { dialect: Dialect.DIALECT_CIRCUIT })).toEqual(
+      expect(paged(state.trees, list, pageSize, { dialect: Dialect.DIALECT_LINKID })).toEqual(ids.filter(isLinkid));
+      expect(paged(state.trees, list, pageSize, { dialect: Dialect.DIALECT_CIRCUIT })).toEqual(
         ids.filter((id) => !isLinkid(id)),
       );
     }
-    expect(() => whole(state, list, { dialect: 9 as Dialect })).toThrow(
+    expect(() => whole(state.trees, list, { dialect: 9 as Dialect })).toThrow(
       expect.objectContaining({ code: status.INVALID_ARGUMENT }),
     );
   });
@@ -138,9 +139,9 @@ describe('a list', () => {
       ['nodes', 'clusterId'],
       ['links', 'clusterId'],
     ] as const) {
-      expect(whole(state, list, { [field]: uuid(1).toUpperCase() })).toEqual(whole(state, list));
-      expect(whole(state, list, { [field]: uuid(2) })).toEqual([]);
-      expect(() => whole(state, list, { [field]: uuid(1).slice(1) })).toThrow(
+      expect(whole(state.trees, list, { [field]: uuid(1).toUpperCase() })).toEqual(whole(state.trees, list));
+      expect(whole(state.trees, list, { [field]: uuid(2) })).toEqual([]);
+      expect(() => whole(state.trees, list, { [field]: uuid(1).slice(1) })).toThrow(
         expect.objectContaining({ code: status.INVALID_ARGUMENT }),
       );
     }
@@ -148,58 +149,59 @@ describe('a list', () => {
 
   it('of nodes, links and relays has those of one node, by its id or its label', () => {
     const { state } = installation();
-    expect(whole(state, 'nodes', { node: 'node1' })).toEqual(['1 node1', '2 node1']);
+    expect(whole(state.trees, 'nodes', { node: 'node1' })).toEqual(['1 node1', '2 node1']);
     for (const list of ['nodes', 'links'] as const) {
-      const ofNode = whole(state, list).filter((id) => id.includes('node1'));
+      const ofNode = whole(state.trees, list).filter((id) => id.includes('node1'));
       for (const node of ['node1', uuid(1)]) {
-        expect(whole(state, list, { node })).toEqual(ofNode);
-        expect(paged(state, list, 1, { node })).toEqual(ofNode);
+        expect(whole(state.trees, list, { node })).toEqual(ofNode);
+        expect(paged(state.trees, list, 1, { node })).toEqual(ofNode);
       }
-      expect(whole(state, list, { node: 'nobody' })).toEqual([]);
+      expect(whole(state.trees, list, { node: 'nobody' })).toEqual([]);
     }
-    const relays = [1, 2, 3, 4].flatMap((node) => whole(state, 'relays', { node: `node${node}` }));
-    expect(relays.toSorted()).toEqual(whole(state, 'relays').toSorted());
-    expect(paged(state, 'relays', 1, { node: 'node1' })).toEqual(whole(state, 'relays', { node: 'node1' }));
+    const relays = [1, 2, 3, 4].flatMap((node) => whole(state.trees, 'relays', { node: `node${node}` }));
+    expect(relays.toSorted()).toEqual(whole(state.trees, 'relays').toSorted());
+    expect(paged(state.trees, 'relays', 1, { node: 'node1' })).toEqual(whole(state.trees, 'relays', { node: 'node1' }));
   });
 
   it('of links and relays has those of one connection; of one that is not there, none', () => {
     const { state, a, b, circuit, peers } = installation();
-    const links = whole(state, 'links', { connection: `${a.id}:${circuit}` });
+    const links = whole(state.trees, 'links', { connection: `${a.id}:${circuit}` });
     expect(links).toHaveLength(3);
-    expect(paged(state, 'links', 1, { connection: `${a.id}:${circuit}` })).toEqual(links);
+    expect(paged(state.trees, 'links', 1, { connection: `${a.id}:${circuit}` })).toEqual(links);
     const relays = peers.flatMap((peer, i) =>
-      whole(state, 'relays', { connection: `${i === 0 ? a.id : b.id}:${peer}` }),
+      whole(state.trees, 'relays', { connection: `${i === 0 ? a.id : b.id}:${peer}` }),
     );
-    expect(relays).toEqual(whole(state, 'relays'));
-    for (const list of ['links', 'relays'] as const) expect(whole(state, list, { connection: 'nobody' })).toEqual([]);
+    expect(relays).toEqual(whole(state.trees, 'relays'));
+    for (const list of ['links', 'relays'] as const)
+      expect(whole(state.trees, list, { connection: 'nobody' })).toEqual([]);
   });
 
   it('of relays has those of one link, and what is open on demand as what is selected', () => {
     const { state, b, onDemand } = installation();
     const link = `${b.id}:${onDemand}`;
-    const found = whole(state, 'relays', { link });
+    const found = whole(state.trees, 'relays', { link });
     expect(found.length).toBeGreaterThan(0);
-    expect(found).toEqual(whole(state, 'relays').filter((id) => id.endsWith(` ${link}`)));
+    expect(found).toEqual(whole(state.trees, 'relays').filter((id) => id.endsWith(` ${link}`)));
   });
 
   it('of connections has those of one gateway, by its id or its name', () => {
     const { state, a, b } = installation();
-    const all = whole(state, 'connections');
+    const all = whole(state.trees, 'connections');
     for (const gateway of [b.id, 'b']) {
       for (const pageSize of [1, 500]) {
-        expect(paged(state, 'connections', pageSize, { gateway })).toEqual(all.filter((id) => id.includes(b.id)));
+        expect(paged(state.trees, 'connections', pageSize, { gateway })).toEqual(all.filter((id) => id.includes(b.id)));
       }
     }
-    expect(whole(state, 'connections', { gateway: 'nobody' })).toEqual([]);
+    expect(whole(state.trees, 'connections', { gateway: 'nobody' })).toEqual([]);
     expect(all.some((id) => id.includes(a.id))).toBe(true);
   });
 
   it('is worked out in steps, and fails for a token that it has not given', () => {
     const { state } = installation();
     const steps = (job: Job<object>) => [...(job as Iterable<number>)];
-    expect(steps(listClusters(state, ANY)).length).toBeGreaterThan(0);
+    expect(steps(listClusters(state.trees, ANY)).length).toBeGreaterThan(0);
     for (const list of ALL) {
-      expect(() => LISTS[list](state, { ...ANY, pageToken: 'x' })).toThrow(
+      expect(() => LISTS[list](state.trees, { ...ANY, pageToken: 'x' })).toThrow(
         expect.objectContaining({ code: status.INVALID_ARGUMENT }),
       );
     }

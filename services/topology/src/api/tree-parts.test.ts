@@ -29,7 +29,7 @@ beforeEach(() => {
   settle(leader, [a, b]);
 });
 
-const parts = () => treeParts(leader.core.state, WHOLE, 'r');
+const parts = () => treeParts(leader.core.state.trees, WHOLE, 'r');
 
 /** The links of all parts, with their nodes and relays, whatever part they are in. */
 function linksIn(all: readonly GetTreeResponse[]): unknown[] {
@@ -70,7 +70,7 @@ describe('parts of a tree', () => {
 
   it('are read one by one: none reads more links than it has', () => {
     let looked = 0;
-    for (const cluster of leader.core.state.tree.clusters()) {
+    for (const cluster of leader.core.state.trees.tree.clusters()) {
       for (const node of cluster.nodes()) count(node, () => looked++);
     }
     let before = 0;
@@ -84,7 +84,7 @@ describe('parts of a tree', () => {
   });
 
   it('leave nothing behind when nobody wants the rest', () => {
-    const { tree } = leader.core.state;
+    const { tree } = leader.core.state.trees;
     let copied = 0;
     for (const _ of parts()) break;
     const [cluster] = tree.clusters();

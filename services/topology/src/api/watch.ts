@@ -1,7 +1,8 @@
 import type { Change, WatchRequest, WatchResponse } from '@spanmesh/proto/v1/topology';
 import type { Clock, Timer } from '@spanmesh/runtime/clock';
 import { showChange } from '../show/show-change.ts';
-import type { History, RecordedChange } from '../trees/history.ts';
+import type { History } from '../trees/history.ts';
+import type { RecordedChange } from '../trees/tree-events.ts';
 import type { ResponseStream } from './send-all.ts';
 
 /** A watcher hears from us at least this often. */

@@ -81,7 +81,7 @@ describe('commands', () => {
     const lasting = a.openLink(a.openConnection(), 3);
     settle(leader, [a]);
     expect(a.stream!.sent.length).toBe(before);
-    expect(leader.core.state.tree.counts.links).toBe(2);
+    expect(leader.core.state.trees.tree.counts.links).toBe(2);
     leader.lead();
     settle(leader, [a]);
     expect(a.relays.has(pairName(a.id, lasting, lnkConn))).toBe(true);

@@ -186,7 +186,7 @@ export class Commander implements Numbering {
   /** Decides and sends, in slices, if that is allowed now; otherwise asks to be called again. What was begun is ended, whatever the lease does. */
   *flushing(): Job<void> {
     if (!this.#leadership.mayCommand()) {
-      this.#state.tree.tellGone(this.#out);
+      this.#state.trees.tree.tellGone(this.#out);
       this.#retry();
       return;
     }
@@ -194,7 +194,7 @@ export class Commander implements Numbering {
     this.#groups = [];
     this.#isSelecting = true;
     try {
-      yield* this.#state.selecting(this.#out);
+      yield* this.#state.trees.selecting(this.#out);
     } finally {
       this.#isSelecting = false;
     }
@@ -233,7 +233,7 @@ export class Commander implements Numbering {
 
   /** Counts the relays that have closed since the last time; nothing is decided. */
   countGone(): void {
-    this.#state.tree.tellGone(this.#out);
+    this.#state.trees.tree.tellGone(this.#out);
   }
 
   /** Their gateway closes it by itself. Of both that are gone the link counts. */
@@ -247,7 +247,7 @@ export class Commander implements Numbering {
       if (!named.every((id) => this.#roster.isResolved(id))) continue;
       this.#waiting.delete(queue);
       queue.isOpen = true;
-      this.#state.setCommanded(queue.gateway, true);
+      this.#state.trees.setCommanded(queue.gateway, true);
     }
   }
 

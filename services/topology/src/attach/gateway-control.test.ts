@@ -215,7 +215,7 @@ describe('a gateway whose stream ends', () => {
     leader.clock.advance(60_000);
     leader.core.flush();
     settle(leader, [b]);
-    expect(leader.core.state.tree.counts.links).toBe(1);
+    expect(leader.core.state.trees.tree.counts.links).toBe(1);
     expect(b.relays.size).toBe(1);
   });
 
@@ -246,12 +246,12 @@ describe('a gateway whose stream ends', () => {
     leader.presence.silence('a');
     leader.clock.advance(4999);
     leader.core.flush();
-    expect(leader.core.state.tree.counts.links).toBe(1);
+    expect(leader.core.state.trees.tree.counts.links).toBe(1);
     leader.clock.advance(1);
     leader.core.flush();
     settle(leader, [b]);
     expect(leader.core.state.gateways.has(a.id)).toBe(false);
-    expect(leader.core.state.tree.counts.links).toBe(0);
+    expect(leader.core.state.trees.tree.counts.links).toBe(0);
     expect([b.relays.size, b.remote.size, b.peers, b.gone]).toEqual([0, 0, [], [a.id]]);
     // It was in the registry, and whoever comes next need not wait for it.
     expect(leader.presence.get('a')).toBeNull();
@@ -358,7 +358,7 @@ describe('the leader', () => {
     delta!.refusals.push({ lnkConn: 1e9, linkGateway: 'nobody.00000000', link: 5, n: 1 });
     settle(leader, [a]);
     expect(leader.core.nonsense).toBe(7);
-    expect(leader.core.state.tree.counts).toMatchObject({ connections: 2, links: 1, lnkConns: 1, relays: 1 });
+    expect(leader.core.state.trees.tree.counts).toMatchObject({ connections: 2, links: 1, lnkConns: 1, relays: 1 });
     expect(a.stream!.over).toBe(false);
   });
 
@@ -445,7 +445,7 @@ describe('the leader', () => {
     expect(a.peers).toEqual([b.id]);
     expect(b.peers).toEqual([a.id]);
     const commands = a.commandCount;
-    leader.core.presenceChanged();
+    leader.core.term.presenceChanged();
     settle(leader, [a, b]);
     expect(a.commandCount).toBe(commands);
   });

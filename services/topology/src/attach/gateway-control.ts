@@ -194,7 +194,7 @@ export class GatewayControl implements AttachmentHost {
     for (const id of named) if (graves.has(id)) commander.tellGone(gateway, id);
     yield* state.replacing(gateway, all);
     gateway.attached = true;
-    state.put(gateway);
+    state.trees.put(gateway);
     roster.told(gateway.id);
     takeOver.attached(gateway);
     logger.info(
@@ -304,11 +304,11 @@ export class GatewayControl implements AttachmentHost {
     if (known !== undefined) {
       known.serviceAddress = serviceAddress;
       known.version = version;
-      state.put(known);
+      state.trees.put(known);
       return known;
     }
     const gateway = new Gateway(name, boot, serviceAddress, version);
-    state.add(gateway);
+    state.trees.add(gateway);
     return gateway;
   }
 

@@ -21,7 +21,7 @@ import { wholeMs } from '../show/show-status.ts';
 import { treeClusterKey } from '../trees/dialect.ts';
 import { linkData } from '../trees/gateway.ts';
 import { showClusterKey } from '../trees/show-ids.ts';
-import type { State } from '../trees/state.ts';
+import type { Trees } from '../trees/trees.ts';
 import { keysOfNode, selectNode, selectorKeys } from './select-node.ts';
 import { type Waiter, Waiters } from './waiters.ts';
 
@@ -31,7 +31,7 @@ export const MAX_WAITING = 20_000;
 export const MAX_FOUND_LINKS = 64;
 
 export interface DirectoryDeps {
-  readonly state: State;
+  readonly trees: Trees;
   readonly leadership: Leadership;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -83,7 +83,7 @@ export class Directory {
       const key = canonicalClusterKey(request.cluster);
       const nodes = Math.max(1, request.nodes);
       const look = (): proto.FindClusterResponse | null => {
-        const cluster = this.#deps.state.tree.findCluster(treeClusterKey(key));
+        const cluster = this.#deps.trees.tree.findCluster(treeClusterKey(key));
         if (cluster === undefined || cluster.nodeCount < nodes) return null;
         return { cluster: showCluster(cluster), lagMs: this.#lagMs };
       };
@@ -118,7 +118,7 @@ export class Directory {
   }
 
   #findNode(selector: NodeSelector, gateway: GatewayId): proto.FindNodeResponse | null {
-    const node = selectNode(this.#deps.state.tree, selector);
+    const node = selectNode(this.#deps.trees.tree, selector);
     if (node === undefined) return null;
     const links = this.#usableLinks(node, gateway);
     if (links.length === 0) return null;
@@ -131,7 +131,7 @@ export class Directory {
 
   /** Best first; those of other gateways only if the two can reach each other. */
   #usableLinks(node: Node, gateway: GatewayId): Link[] {
-    const { tree } = this.#deps.state;
+    const { tree } = this.#deps.trees;
     const usable: Link[] = [];
     for (const link of node.links) {
       const owner = linkData(link).gateway;
@@ -148,8 +148,8 @@ export class Directory {
 
   /** Another replica may lead: whoever is attached to it gets its answers there. @throws ApiError UNAVAILABLE */
   #checkFrozen(gateway: GatewayId): void {
-    const { leadership, state } = this.#deps;
-    if (leadership.frozenMs === 0 || state.gateways.get(gateway)?.attached === true) return;
+    const { leadership, trees } = this.#deps;
+    if (leadership.frozenMs === 0 || trees.gateways.get(gateway)?.attached === true) return;
     const details =
       'The lease of this topology replica is not sure, and the gateway is not attached to it: find the one that leads.';
     throw new ApiError(status.UNAVAILABLE, details);

@@ -74,7 +74,7 @@ function installation({ at = () => address } = {}) {
   const a = new FakeGateway('a');
   const connection = `${a.id}:${a.openConnection()}`;
   settle(leader, [a]);
-  const captures = new Captures(leader.core.state, { address: at });
+  const captures = new Captures(leader.core.state.trees, { address: at });
   cleanups.push(() => captures.endAll('the test is over'));
   const capture = (text = connection, durationMs?: number) => {
     const call = new Call(text, durationMs);

@@ -10,7 +10,7 @@ import { type ChannelSecurity, meetingGateway } from '@spanmesh/runtime/tls/tls-
 import { findConnection } from '../show/find.ts';
 import { showConnection } from '../show/show-connection.ts';
 import { connectionData, type Gateway } from '../trees/gateway.ts';
-import type { State } from '../trees/state.ts';
+import type { Trees } from '../trees/trees.ts';
 import { notAttached } from './find-gateway.ts';
 
 /** Captures that are passed on at a time; a gateway runs fewer. */
@@ -30,17 +30,17 @@ type Call = ServerWritableStream<CaptureConnectionRequest, CaptureConnectionResp
 
 /** Passes captures on from the gateways to those who want them. */
 export class Captures {
-  readonly #state: State;
+  readonly #trees: Trees;
   readonly #security: ChannelSecurity;
   readonly #address: (gateway: Pick<Gateway, 'serviceAddress'>) => string;
   /** What ends each, with the reason. */
   readonly #running = new Set<(why: string) => void>();
 
   constructor(
-    state: State,
+    trees: Trees,
     { security = PLAINTEXT, address = ({ serviceAddress }) => serviceAddress }: GatewayChannel = {},
   ) {
-    this.#state = state;
+    this.#trees = trees;
     this.#security = security;
     this.#address = address;
   }
@@ -52,7 +52,7 @@ export class Captures {
   capture(call: Call): void {
     const { connection: text, count, durationMs, snaplen } = call.request;
     if (durationMs > MAX_CAPTURE_MS) throw invalid(`A capture lasts ${MAX_CAPTURE_MS} ms (an hour) at most.`);
-    const connection = runNow(findConnection(this.#state, text));
+    const connection = runNow(findConnection(this.#trees, text));
     const { gateway, opened } = connectionData(connection);
     const address = this.#address(gateway);
     if (!gateway.attached || address === '') throw notAttached(gateway);

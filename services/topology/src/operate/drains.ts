@@ -4,7 +4,7 @@ import type { DrainGatewayRequest, DrainGatewayResponse } from '@spanmesh/proto/
 import { ApiError, invalid } from '@spanmesh/runtime/grpc/api-error';
 import type { Commander } from '../attach/commander.ts';
 import type { Gateway } from '../trees/gateway.ts';
-import type { State } from '../trees/state.ts';
+import type { Trees } from '../trees/trees.ts';
 import { checkCanDrain, findGateway, notAttached } from './find-gateway.ts';
 
 /** Calls that follow a drain, at a time. */
@@ -33,10 +33,10 @@ interface Follower {
 
 /** Drains that users have ordered of this leader: orders go to gateways, how far they are comes back. */
 export class Drains {
-  readonly #deps: { readonly state: State; readonly commander: Pick<Commander, 'drain' | 'epoch' | 'next'> };
+  readonly #deps: { readonly trees: Trees; readonly commander: Pick<Commander, 'drain' | 'epoch' | 'next'> };
   readonly #followers = new Set<Follower>();
 
-  constructor(deps: { readonly state: State; readonly commander: Pick<Commander, 'drain' | 'epoch' | 'next'> }) {
+  constructor(deps: { readonly trees: Trees; readonly commander: Pick<Commander, 'drain' | 'epoch' | 'next'> }) {
     this.#deps = deps;
   }
 
@@ -45,14 +45,14 @@ export class Drains {
    * @throws ApiError as topology.proto says
    */
   drain(call: Call): void {
-    const { state, commander } = this.#deps;
+    const { trees, commander } = this.#deps;
     const { gateway: name, share, deadlineMs } = call.request;
     if (!(share > 0 && share <= 1)) throw invalid('A share is above 0 and at most 1 (100 %).');
     if (call.request.order !== '' && !ORDER.test(call.request.order)) {
       throw invalid('The id of an order is 1 to 64 of A-Z, a-z, 0-9 and -.');
     }
     if (deadlineMs > MAX_DRAIN_MS) throw invalid(`The deadline of a drain is at most ${MAX_DRAIN_MS} ms (24 hours).`);
-    const gateway = findGateway(state, name);
+    const gateway = findGateway(trees, name);
     checkCanDrain(gateway);
     if (!gateway.attached) throw notAttached(gateway);
     if (this.#followers.size >= MAX_FOLLOWED) {

@@ -1,7 +1,7 @@
 import { status } from '@grpc/grpc-js';
 import { ApiError, invalid } from '@spanmesh/runtime/grpc/api-error';
 import type { Gateway } from '../trees/gateway.ts';
-import type { State } from '../trees/state.ts';
+import type { Trees } from '../trees/trees.ts';
 
 /** What a gateway says that obeys `drains` and closes connections in order (gateway_control.proto, Hello). */
 const CAPABILITY = 'drain';
@@ -10,11 +10,11 @@ const CAPABILITY = 'drain';
  * The gateway that `text` means: its name, or its id.
  * @throws ApiError NOT_FOUND, INVALID_ARGUMENT
  */
-export function findGateway(state: State, text: string): Gateway {
+export function findGateway({ gateways }: Pick<Trees, 'gateways'>, text: string): Gateway {
   if (text === '') throw invalid('Name a gateway: its name, or its id.');
-  const byId = state.gateways.get(text);
+  const byId = gateways.get(text);
   if (byId !== undefined) return byId;
-  for (const gateway of state.gateways.values()) if (gateway.name === text) return gateway;
+  for (const gateway of gateways.values()) if (gateway.name === text) return gateway;
   throw new ApiError(
     status.NOT_FOUND,
     `There is no gateway ${text}: \`spanmesh gateways list\` (GetStatus) shows those that are there.`,

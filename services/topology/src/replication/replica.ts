@@ -7,8 +7,8 @@ import { countsOf } from '../show/show-status.ts';
 import { Gateway } from '../trees/gateway.ts';
 import type { History } from '../trees/history.ts';
 import { RelayGroups } from '../trees/relay-groups.ts';
+import type { TreesEvent } from '../trees/tree-events.ts';
 import { OBJECT_UNITS, Trees } from '../trees/trees.ts';
-import type { TreesObserver } from '../trees/trees-observer.ts';
 import type { Widths } from '../trees/view.ts';
 
 /** Why a change cannot be made: the replica is not what the leader has. */
@@ -47,7 +47,7 @@ export class Replica {
     this.widths = widths;
     this.#history = history;
     const tree = new SpanTree({ linkidWidth: widths.linkid, circuitWidth: widths.circuit, pieceUnits });
-    this.trees = new Trees(tree, { observer: this.#observer() });
+    this.trees = new Trees(tree, { tell: (event) => this.#take(event) });
   }
 
   /** From now on changes are history. Those who watch go on if it ends where this begins. */
@@ -168,21 +168,17 @@ export class Replica {
     return link;
   }
 
-  #observer(): TreesObserver {
-    const record: History['record'] = (change) => {
-      if (this.#isRecording) this.#history.record(change);
-    };
-    return {
-      clusterChanged: (kind, object) => record({ of: 'cluster', kind, object }),
-      nodeChanged: (kind, object) => record({ of: 'node', kind, object }),
-      linkChanged: (kind, object) => record({ of: 'link', kind, object }),
-      connectionChanged: (kind, object) => record({ of: 'connection', kind, object }),
-      lnkConnChanged: (kind, object) => record({ of: 'lnkConn', kind, object }),
-      relaysChanged: (group) => record({ of: 'relays', group }),
-      reachable: () => {},
-      nonsense: (gateway, what, data) => {
-        throw new ReplicaError('nonsense', `${what} makes no sense`, { gateway: gateway.id, ...data });
-      },
-    };
+  #take(event: TreesEvent): void {
+    switch (event.of) {
+      case 'reachable':
+        return;
+      case 'nonsense':
+        throw new ReplicaError('nonsense', `${event.what} makes no sense`, {
+          gateway: event.gateway.id,
+          ...event.data,
+        });
+      default:
+        if (this.#isRecording) this.#history.record(event);
+    }
   }
 }

@@ -33,9 +33,9 @@ const turn = () => new Promise<void>((resolve) => setImmediate(() => setImmediat
 describe('a standby', () => {
   it('costs the leader nothing once it is gone', () => {
     const { leader, standby } = installation();
-    expect(leader.core.state.journal).toBeDefined();
+    expect(leader.core.state.trees.journal).toBeDefined();
     standby.follower.stop();
-    expect([leader.core.state.journal, leader.core.publisher.followers]).toEqual([undefined, 0]);
+    expect([leader.core.state.trees.journal, leader.core.publisher.followers]).toEqual([undefined, 0]);
     const { messages } = leader.core.publisher;
     leader.clock.advance(10 * HEARTBEAT_MS);
     expect(leader.core.publisher.messages).toBe(messages);
@@ -116,7 +116,10 @@ describe('a standby', () => {
 
   it('hears of a connection that its gateway closes in order', () => {
     const { leader, gateway, connection, standby, same } = installation();
-    leader.core.state.setClosing(leader.core.state.gateways.get(gateway.id)!.connections.get(connection), 'draining');
+    leader.core.state.trees.setClosing(
+      leader.core.state.gateways.get(gateway.id)!.connections.get(connection),
+      'draining',
+    );
     settle(leader, [gateway]);
     standby.catchUp(leader);
     same();
@@ -245,7 +248,7 @@ describe('a standby', () => {
     const { leader, gateway, connection, standby } = installation();
     for (let i = 0; i < 3000; i++) gateway.openLink(connection, 10 + i);
     settle(leader, [gateway]);
-    const { tree } = leader.core.state;
+    const { tree } = leader.core.state.trees;
     const read = vi.spyOn(tree, 'read');
     standby.call.end();
     leader.clock.advance(100);
@@ -410,9 +413,9 @@ describe('a replica that takes over', () => {
     expect(core.view()!.history.revision).toBe(revision);
     gateway.disconnect();
     settle(next, [gateway]);
-    expect(core.view()).toMatchObject({ role: ReplicaRole.REPLICA_ROLE_LEADER, lagMs: 0, trees: core.state });
+    expect(core.view()).toMatchObject({ role: ReplicaRole.REPLICA_ROLE_LEADER, lagMs: 0, trees: core.state.trees });
     expect(core.follower.view).toBeUndefined();
-    expect([core.state.tree.counts.relays, gateway.needless, gateway.closes]).toEqual([1, 0, 0]);
+    expect([core.state.trees.tree.counts.relays, gateway.needless, gateway.closes]).toEqual([1, 0, 0]);
   });
 });
 

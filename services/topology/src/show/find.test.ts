@@ -12,7 +12,7 @@ function withNodes(...nodes: number[]) {
   const connection = gateway.openConnection();
   for (const node of nodes) gateway.openLink(connection, node);
   settle(leader, [gateway]);
-  const { tree } = leader.core.state;
+  const { tree } = leader.core.state.trees;
   return { tree, find: (text: string) => runNow(findNode(tree, text)).nodeId };
 }
 
@@ -68,7 +68,15 @@ describe('a connection', () => {
     const three = b.openConnection();
     settle(leader, [a, b]);
     const { state } = leader.core;
-    return { state, a, b, one, two, three, find: (text: string) => connectionId(runNow(findConnection(state, text))) };
+    return {
+      state,
+      a,
+      b,
+      one,
+      two,
+      three,
+      find: (text: string) => connectionId(runNow(findConnection(state.trees, text))),
+    };
   }
 
   it('is found by its id, by its number if that is one only, and by the label of a LNK_CONN on it', () => {
@@ -82,7 +90,7 @@ describe('a connection', () => {
     const { find, b, state, two } = installation();
     for (const text of [`${b.id}:0${two}`, '0', '01', `c:${two}`, 'peer9', ':1']) {
       expect(errorOf(() => find(text))).toMatchObject({ code: status.NOT_FOUND });
-      expect(runNow(matchConnection(state, text))).toBeUndefined();
+      expect(runNow(matchConnection(state.trees, text))).toBeUndefined();
     }
     expect(errorOf(() => find(''))).toMatchObject({ code: status.INVALID_ARGUMENT });
   });

@@ -1,7 +1,6 @@
 import { type Change, ChangeKind as ProtoKind } from '@spanmesh/proto/v1/topology';
-import type { RecordedChange } from '../trees/history.ts';
 import { linkId } from '../trees/show-ids.ts';
-import type { ChangeKind } from '../trees/trees-observer.ts';
+import type { ChangeKind, RecordedChange } from '../trees/tree-events.ts';
 import { showCluster, showNode } from './show-cluster.ts';
 import { showConnection, showLnkConn } from './show-connection.ts';
 import { showLink } from './show-link.ts';

@@ -248,7 +248,7 @@ export class FakeLeader {
       },
     );
     this.lease.onRaise = () => this.lead();
-    presence.listeners.push(() => this.core.presenceChanged());
+    presence.listeners.push(() => this.core.term.presenceChanged());
     if (leads) this.lead();
   }
 
@@ -265,18 +265,18 @@ export class FakeLeader {
   lead(): void {
     this.lease.valid = true;
     this.lease.frozenSince = null;
-    this.core.leaseChanged({ kind: 'leading', epoch: this.lease.epoch });
+    this.core.term.leaseChanged({ kind: 'leading', epoch: this.lease.epoch });
   }
 
   freeze(): void {
     this.lease.valid = false;
     this.lease.frozenSince = this.clock.now();
-    this.core.leaseChanged({ kind: 'frozen', epoch: this.lease.epoch });
+    this.core.term.leaseChanged({ kind: 'frozen', epoch: this.lease.epoch });
   }
 
   lose(): void {
     this.lease.valid = false;
-    this.core.leaseChanged({ kind: 'standby', holder: { address: 'other:1', epoch: this.lease.epoch + 1 } });
+    this.core.term.leaseChanged({ kind: 'standby', holder: { address: 'other:1', epoch: this.lease.epoch + 1 } });
   }
 }
 

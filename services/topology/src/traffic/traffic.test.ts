@@ -87,7 +87,7 @@ async function installation(names: readonly string[], connections = 3) {
   const traffic = new Traffic({ address: ({ serviceAddress }) => addresses.get(serviceAddress) ?? '' }, { clock });
   cleanups.push(() => traffic.stop());
   const list = (request: Partial<ListTrafficRequest> = {}, isCancelled?: () => boolean) =>
-    traffic.list(leader.core.state, ListTrafficRequest.fromPartial(request), isCancelled);
+    traffic.list(leader.core.state.trees, ListTrafficRequest.fromPartial(request), isCancelled);
   return { leader, gateways, services, addresses, clock, list };
 }
 

@@ -12,7 +12,7 @@ const SERVED: ClusterKey = { dialect: Dialect.DIALECT_CIRCUIT, id: uuid(1), peer
 const EMPTY: ClusterKey = { dialect: Dialect.DIALECT_LINKID, id: uuid(7), peerType: 0, peerLabel: '' };
 
 function clusters(leader: FakeLeader) {
-  return [...clustersOf(leader.core.state, Dialect.DIALECT_UNSPECIFIED, '')].map(showCluster);
+  return [...clustersOf(leader.core.state.trees, Dialect.DIALECT_UNSPECIFIED, '')].map(showCluster);
 }
 
 /** What happened to clusters since the leader began. */
@@ -71,7 +71,7 @@ describe('clusters that clients of gateways hold', () => {
     settle(leader, [a]);
     expect(clusters(leader)).toHaveLength(1);
     const [gateway] = leader.core.state.gateways.values();
-    leader.core.state.remove(gateway!);
+    leader.core.state.trees.remove(gateway!);
     expect(clusters(leader)).toEqual([]);
     a.connect(leader);
     settle(leader, [a]);
@@ -105,10 +105,11 @@ describe('clusters that clients of gateways hold', () => {
   it('are so many of one gateway', () => {
     const told: string[] = [];
     const holds = new ClusterHolds(new SpanTree(), {
-      clusterChanged: (kind) => told.push(kind),
-      nonsense: (_, what) => told.push(`nonsense: ${what}`),
-      held: () => told.push('held'),
-      released: () => told.push('released'),
+      tell: (event) => {
+        if (event.of === 'cluster') told.push(event.kind);
+        else if (event.of === 'nonsense') told.push(`nonsense: ${event.what}`);
+      },
+      journal: (_, { clusterHeld }) => told.push(clusterHeld === undefined ? 'released' : 'held'),
     });
     const gateway = new Gateway('a', '00000001', '', '');
     for (let i = 0; i < MAX_HELD_CLUSTERS - 1; i++) gateway.held.set(`${i}`, {} as Cluster);

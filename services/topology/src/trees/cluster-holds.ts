@@ -1,32 +1,34 @@
 import { canonicalClusterKey, clusterKeyFault, clusterKeyText } from '@spanmesh/proto/cluster-key';
+import type { TreeChange } from '@spanmesh/proto/v1/replication';
 import type { ClusterKey as ProtoClusterKey } from '@spanmesh/proto/v1/types';
 import type { Cluster, SpanTree } from '@spanmesh/spantree/tree';
 import { treeClusterKey } from './dialect.ts';
 import type { Gateway } from './gateway.ts';
 import { showClusterKey } from './show-ids.ts';
-import type { TreesObserver } from './trees-observer.ts';
+import type { TreesEvent } from './tree-events.ts';
 
 /** Clusters that the clients of one gateway may hold; gateways themselves take fewer handles. */
 export const MAX_HELD_CLUSTERS = 200_000;
 
-type Observer = Pick<TreesObserver, 'clusterChanged' | 'nonsense'> & {
-  held(gateway: Gateway, key: ProtoClusterKey): void;
-  released(gateway: Gateway, key: ProtoClusterKey): void;
-};
+export interface ClusterHoldsDependencies {
+  readonly tell: (event: TreesEvent) => void;
+  readonly journal: (gateway: Gateway, change: Pick<Partial<TreeChange>, 'clusterHeld' | 'clusterReleased'>) => void;
+}
 
 /** Clusters that clients hold through their gateways: they stay known without nodes, as long as the gateway does. */
 export class ClusterHolds {
   readonly #tree: SpanTree;
-  readonly #observer: Observer;
+  readonly #deps: ClusterHoldsDependencies;
 
-  constructor(tree: SpanTree, observer: Observer) {
+  constructor(tree: SpanTree, deps: ClusterHoldsDependencies) {
     this.#tree = tree;
-    this.#observer = observer;
+    this.#deps = deps;
   }
 
   hold(gateway: Gateway, held: ProtoClusterKey): void {
     if (clusterKeyFault(held) !== null || gateway.held.size >= MAX_HELD_CLUSTERS) {
-      this.#observer.nonsense(gateway, 'cluster hold', { cluster: held.id, held: gateway.held.size });
+      const data = { cluster: held.id, held: gateway.held.size };
+      this.#deps.tell({ of: 'nonsense', gateway, what: 'cluster hold', data });
       return;
     }
     const key = canonicalClusterKey(held);
@@ -36,8 +38,8 @@ export class ClusterHolds {
     const known = this.#tree.findCluster(treeKey) !== undefined;
     const cluster = this.#tree.holdCluster(treeKey);
     gateway.held.set(text, cluster);
-    this.#observer.held(gateway, key);
-    if (!known) this.#observer.clusterChanged('added', cluster);
+    this.#deps.journal(gateway, { clusterHeld: key });
+    if (!known) this.#deps.tell({ of: 'cluster', kind: 'added', object: cluster });
   }
 
   release(gateway: Gateway, released: ProtoClusterKey): void {
@@ -62,12 +64,13 @@ export class ClusterHolds {
     const cluster = gateway.held.get(text);
     if (cluster === undefined) return;
     gateway.held.delete(text);
-    this.#observer.released(gateway, key);
+    this.#deps.journal(gateway, { clusterReleased: key });
     this.#release(cluster);
   }
 
   #release(cluster: Cluster): void {
     this.#tree.releaseCluster(cluster);
-    if (cluster.nodeCount === 0 && cluster.holds === 0) this.#observer.clusterChanged('removed', cluster);
+    if (cluster.nodeCount > 0 || cluster.holds > 0) return;
+    this.#deps.tell({ of: 'cluster', kind: 'removed', object: cluster });
   }
 }

@@ -1,17 +1,7 @@
 import type { Position } from '@spanmesh/proto/v1/replication';
 import { type Random, systemRandom } from '@spanmesh/runtime/random';
-import type { Cluster, Connection, Link, LnkConn, Node } from '@spanmesh/spantree/tree';
 import type { RelayGroup } from './gateway.ts';
-import type { ChangeKind } from './trees-observer.ts';
-
-/** A change, as a reference to the object that it happened to: it is put into words only for those who watch. */
-export type RecordedChange =
-  | { readonly of: 'cluster'; readonly kind: ChangeKind; readonly object: Cluster }
-  | { readonly of: 'node'; readonly kind: ChangeKind; readonly object: Node }
-  | { readonly of: 'link'; readonly kind: ChangeKind; readonly object: Link }
-  | { readonly of: 'connection'; readonly kind: ChangeKind; readonly object: Connection }
-  | { readonly of: 'lnkConn'; readonly kind: ChangeKind; readonly object: LnkConn }
-  | { readonly of: 'relays'; readonly group: RelayGroup };
+import type { RecordedChange } from './tree-events.ts';
 
 /** All changes of one revision. */
 export interface Batch {

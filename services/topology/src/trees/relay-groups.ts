@@ -1,7 +1,10 @@
 import type { Link, LnkConn, RelayDelta } from '@spanmesh/spantree/tree';
 import { lnkConnData, type RelayGroup } from './gateway.ts';
 
-/** Takes what a selection hands out, as groups. */
+/**
+ * Takes what a selection hands out, as groups. The tree hands it out grouped by link (RelayDelta); here the gateways of the LNK_CONNs are told
+ * apart. A gateway's next group begins when the link changes, so a close stays behind the open that replaces the relay.
+ */
 export class RelayGroups implements RelayDelta {
   #groups: RelayGroup[] = [];
   readonly #gone: ((link: Link) => void) | null;

@@ -4,20 +4,17 @@ import { SpanTree } from '@spanmesh/spantree/tree';
 import { describe, expect, it } from 'vitest';
 import { Gateway } from './gateway.ts';
 import { KnownLinks } from './known-links.ts';
-import { MAX_WAITING_LINKS, State, type StateObserver } from './state.ts';
+import { MAX_WAITING_LINKS, State } from './state.ts';
+import type { StateEvent } from './tree-events.ts';
 
 /** A state with a gateway of which nothing is known; what it tells is not looked at. */
 function rig() {
   const told: string[] = [];
-  const observer = new Proxy({} as StateObserver, {
-    get:
-      (_, name) =>
-      (...args: unknown[]) =>
-        void told.push(`${String(name)} ${args.map((one) => (one instanceof Gateway ? one.id : String(one))).join()}`),
-  });
-  const state = new State(new SpanTree({ linkidWidth: 2, circuitWidth: 1 }), { observer });
+  const textOf = (one: unknown) => (one instanceof Gateway ? one.id : String(one));
+  const tell = ({ of, ...data }: StateEvent) => void told.push(`${of} ${Object.values(data).map(textOf).join()}`);
+  const state = new State(new SpanTree({ linkidWidth: 2, circuitWidth: 1 }), { tell });
   const gateway = new Gateway('a', '00000001', 'a:1', '1');
-  state.add(gateway);
+  state.trees.add(gateway);
   const apply = (change: object) => runNow(state.applying(gateway, Object.assign(StateChange.create(), change)));
   return { state, gateway, apply, told };
 }

@@ -2,7 +2,6 @@ import type {
   ConnectionOpened,
   DrainProgress,
   LinkRef,
-  LnkConnOpened,
   Refusal,
   RelaySet,
   StateChange,
@@ -10,13 +9,13 @@ import type {
 import type { Job } from '@spanmesh/runtime/grpc/slices';
 import type { TableSizes } from '@spanmesh/runtime/table-sizes';
 import type { GatewayId, LinkId, LnkConnId } from '@spanmesh/spantree/ids';
-import type { Connection, Link, LnkConn, SpanTree } from '@spanmesh/spantree/tree';
+import type { Link, LnkConn, SpanTree } from '@spanmesh/spantree/tree';
 import { type Gateway, linkData, lnkConnData } from './gateway.ts';
 import { KnownLinks } from './known-links.ts';
 import { SamePeer } from './same-peer.ts';
 import { byId, missing } from './snapshot-diff.ts';
+import type { StateEvent, TreesEvent } from './tree-events.ts';
 import { OBJECT_UNITS, relaySet, Trees } from './trees.ts';
-import type { TreesObserver } from './trees-observer.ts';
 
 /** Drains of one gateway that are known at a time: more than a gateway keeps. */
 const MAX_DRAINS = 64;
@@ -37,43 +36,36 @@ export class StateError extends Error {
   }
 }
 
-/** Whom State tells what it has found out. None of these may change the state. */
-export interface StateObserver extends TreesObserver {
-  /** The connection is suspect now and shall be asked for a sign of life. */
-  probe(connection: Connection): void;
-  /** The gateway has told how far its drains are. */
-  drained(gateway: Gateway): void;
-  /** The gateway is gone: dead, or it has said goodbye. */
-  gatewayGone(gateway: Gateway): void;
-  /** A link that the gateway knows is gone: it is to be told, once. */
-  linkGone(gateway: Gateway, linkGateway: GatewayId, link: LinkId): void;
-  /** A gateway is named by this id, of which nothing has been told. */
-  named(id: GatewayId): void;
-}
-
 /**
  * What all gateways together have said is open, as span trees. Gateways are the truth of what is open on the wire
  * (architecture.md, "Who owns what"); this only takes in, it opens and closes nothing.
  */
-export class State extends Trees {
+export class State {
+  /** The objects that gateways have told of, and what selection makes of them. */
+  readonly trees: Trees;
   readonly #samePeer = new SamePeer();
-  readonly #observer: StateObserver;
+  readonly #tell: (event: StateEvent) => void;
   readonly #isDead: (id: GatewayId) => boolean;
 
   /** `isDead`: whether the id was declared dead, so that nothing of it will come. */
   constructor(
     tree: SpanTree,
-    { observer, isDead = () => false }: { observer: StateObserver; isDead?: (id: GatewayId) => boolean },
+    { tell, isDead = () => false }: { tell: (event: StateEvent) => void; isDead?: (id: GatewayId) => boolean },
   ) {
-    super(tree, { observer });
-    this.#observer = observer;
+    this.trees = new Trees(tree, { tell: (event) => this.#changed(event) });
+    this.#tell = tell;
     this.#isDead = isDead;
   }
 
+  /** Gateways by id. */
+  get gateways(): ReadonlyMap<string, Gateway> {
+    return this.trees.gateways;
+  }
+
   /** The gateway is dead, or has said goodbye: all that was on it is gone. */
-  override *removing(gateway: Gateway): Job<void> {
-    yield* super.removing(gateway);
-    this.#observer.gatewayGone(gateway);
+  *removing(gateway: Gateway): Job<void> {
+    yield* this.trees.removing(gateway);
+    this.#tell({ of: 'gatewayGone', gateway });
     this.forgetWaiting(gateway.id);
   }
 
@@ -87,8 +79,8 @@ export class State extends Trees {
     gateway.attached = false;
     gateway.knows = undefined;
     gateway.established = new Set();
-    this.setCommanded(gateway, false);
-    this.put(gateway);
+    this.trees.setCommanded(gateway, false);
+    this.trees.put(gateway);
   }
 
   /** An attached gateway has a trunk to it. */
@@ -102,26 +94,26 @@ export class State extends Trees {
    * @throws StateError
    */
   *applying(gateway: Gateway, change: StateChange): Job<void> {
-    for (const opened of change.connectionsOpened) this.openConnection(gateway, opened);
+    for (const opened of change.connectionsOpened) this.trees.openConnection(gateway, opened);
     for (const opened of change.lnkConnsOpened) {
-      const lnkConn = this.openLnkConn(gateway, opened);
+      const lnkConn = this.trees.openLnkConn(gateway, opened);
       if (lnkConn !== undefined) this.#suspectOthers(lnkConn);
     }
-    yield* this.#inSlices(change.linksOpened, OBJECT_UNITS, (opened) => this.openLink(gateway, opened));
-    for (const { link, status } of change.linkStatuses) this.setStatus(gateway, link, status);
+    yield* this.#inSlices(change.linksOpened, OBJECT_UNITS, (opened) => this.trees.openLink(gateway, opened));
+    for (const { link, status } of change.linkStatuses) this.trees.setStatus(gateway, link, status);
     if (change.trunks !== undefined) yield* this.#settingTrunks(gateway, change.trunks);
     for (const ref of change.linksKnown) this.#know(gateway, ref);
-    for (const id of change.connectionsAlive) this.setSuspect(gateway.connections.get(id), false);
-    for (const { id, reason } of change.connectionsClosing) this.setClosing(gateway.connections.get(id), reason);
+    for (const id of change.connectionsAlive) this.trees.setSuspect(gateway.connections.get(id), false);
+    for (const { id, reason } of change.connectionsClosing) this.trees.setClosing(gateway.connections.get(id), reason);
     for (const refusal of change.refusals) this.#refuse(gateway, refusal);
     // What a pair was before comes before what it is now.
     for (const set of change.onDemandClosed) this.#setOnDemand(gateway, set, false);
     for (const set of change.onDemandOpened) this.#setOnDemand(gateway, set, true);
-    for (const key of change.clustersHeld) this.holds.hold(gateway, key);
-    for (const key of change.clustersReleased) this.holds.release(gateway, key);
+    for (const key of change.clustersHeld) this.trees.hold(gateway, key);
+    for (const key of change.clustersReleased) this.trees.release(gateway, key);
     yield* this.#closingLinks(change.linksClosed.map((id) => gateway.links.get(id)));
-    for (const id of change.lnkConnsClosed) yield* this.closingLnkConn(gateway.lnkConns.get(id));
-    for (const id of change.connectionsClosed) yield* this.closingConnection(gateway.connections.get(id));
+    for (const id of change.lnkConnsClosed) yield* this.trees.closingLnkConn(gateway.lnkConns.get(id));
+    for (const id of change.connectionsClosed) yield* this.trees.closingConnection(gateway.connections.get(id));
     gateway.inFlight.obeyed(change.obeyed);
     // Only what is new can be what others have named already, or show that it will not come.
     const isNew = change.linksOpened.length > 0 || change.lastNumber > gateway.lastNumber;
@@ -129,7 +121,7 @@ export class State extends Trees {
     if (isNew) yield* this.#resolvingWaiting(gateway);
     this.#noteStopping(gateway, change);
     for (const progress of change.drains) noteDrain(gateway, progress);
-    if (change.drains.length > 0) this.#observer.drained(gateway);
+    if (change.drains.length > 0) this.#tell({ of: 'drained', gateway });
   }
 
   /**
@@ -141,11 +133,11 @@ export class State extends Trees {
   *replacing(gateway: Gateway, all: StateChange): Job<void> {
     const first = !gateway.known;
     yield* this.#closingLinks(missing(gateway.links, all.linksOpened));
-    for (const lnkConn of missing(gateway.lnkConns, all.lnkConnsOpened)) yield* this.closingLnkConn(lnkConn);
+    for (const lnkConn of missing(gateway.lnkConns, all.lnkConnsOpened)) yield* this.trees.closingLnkConn(lnkConn);
     for (const connection of missing(gateway.connections, all.connectionsOpened)) {
-      yield* this.closingConnection(connection);
+      yield* this.trees.closingConnection(connection);
     }
-    yield* this.forgettingRelays(gateway);
+    yield* this.trees.forgettingRelays(gateway);
 
     yield* this.#inSlices(all.connectionsOpened.sort(byId), OBJECT_UNITS, (opened) =>
       this.#reviewConnection(gateway, opened),
@@ -154,14 +146,14 @@ export class State extends Trees {
     const added: LnkConn[] = [];
     yield* this.#inSlices(all.lnkConnsOpened.sort(byId), OBJECT_UNITS, (opened) => {
       if (gateway.lnkConns.has(opened.id)) return;
-      const lnkConn = this.openLnkConn(gateway, opened);
+      const lnkConn = this.trees.openLnkConn(gateway, opened);
       if (lnkConn !== undefined) added.push(lnkConn);
     });
     yield* this.#inSlices(all.linksOpened.sort(byId), OBJECT_UNITS, (opened) => {
-      if (!gateway.links.has(opened.id)) this.openLink(gateway, opened);
+      if (!gateway.links.has(opened.id)) this.trees.openLink(gateway, opened);
     });
-    yield* this.#inSlices(all.linkStatuses, 1, ({ link, status }) => this.setStatus(gateway, link, status));
-    this.holds.replace(gateway, all.clustersHeld);
+    yield* this.#inSlices(all.linkStatuses, 1, ({ link, status }) => this.trees.setStatus(gateway, link, status));
+    this.trees.setHolds(gateway, all.clustersHeld);
 
     gateway.knows = new KnownLinks();
     yield* this.#inSlices(all.linksKnown, 1, (ref) => this.#know(gateway, ref));
@@ -178,7 +170,7 @@ export class State extends Trees {
     this.#noteStopping(gateway, all);
     gateway.drains.clear();
     for (const progress of all.drains) noteDrain(gateway, progress);
-    this.#observer.drained(gateway);
+    this.#tell({ of: 'drained', gateway });
   }
 
   /** One after the other, each of so many units. */
@@ -187,7 +179,7 @@ export class State extends Trees {
     for (const one of all) {
       take(one);
       units += each;
-      if (units < this.tree.pieceUnits) continue;
+      if (units < this.trees.tree.pieceUnits) continue;
       yield units;
       units = 0;
     }
@@ -198,8 +190,8 @@ export class State extends Trees {
     let units = 0;
     for (const link of links) {
       units += OBJECT_UNITS + (link?.relayCount ?? 0);
-      this.closeLink(link);
-      if (units < this.tree.pieceUnits) continue;
+      this.trees.closeLink(link);
+      if (units < this.trees.tree.pieceUnits) continue;
       yield units;
       units = 0;
     }
@@ -209,19 +201,19 @@ export class State extends Trees {
   #noteStopping(gateway: Gateway, { stopping }: StateChange): void {
     if (!stopping || gateway.draining) return;
     gateway.draining = true;
-    this.put(gateway);
+    this.trees.put(gateway);
   }
 
   #reviewConnection(gateway: Gateway, opened: ConnectionOpened): void {
     const connection = gateway.connections.get(opened.id);
-    if (connection === undefined) this.openConnection(gateway, opened);
+    if (connection === undefined) this.trees.openConnection(gateway, opened);
     // It has shown life meanwhile, or the command to probe it was lost: asking once more is right for both.
-    else if (connection.suspect && !opened.suspect) this.#observer.probe(connection);
-    else if (opened.suspect) this.setSuspect(connection, true);
+    else if (connection.suspect && !opened.suspect) this.#tell({ of: 'probe', connection });
+    else if (opened.suspect) this.trees.setSuspect(connection, true);
   }
 
-  override tables(): TableSizes {
-    return { ...super.tables(), identities: this.#samePeer.size };
+  tables(): TableSizes {
+    return { ...this.trees.tables(), identities: this.#samePeer.size };
   }
 
   *#settingTrunks(gateway: Gateway, { established, unreachable }: NonNullable<StateChange['trunks']>): Job<void> {
@@ -229,14 +221,8 @@ export class State extends Trees {
       throw new StateError('more trunks than there can be gateways', { gateway: gateway.id });
     }
     gateway.established = new Set(established);
-    for (const id of established) if (!this.gateways.has(id)) this.#observer.named(id);
-    yield* this.settingUnreachable(gateway, unreachable);
-  }
-
-  override openLnkConn(gateway: Gateway, opened: LnkConnOpened): LnkConn | undefined {
-    const lnkConn = super.openLnkConn(gateway, opened);
-    if (lnkConn !== undefined) this.#samePeer.add(lnkConn);
-    return lnkConn;
+    for (const id of established) if (!this.gateways.has(id)) this.#tell({ of: 'named', id });
+    yield* this.trees.settingUnreachable(gateway, unreachable);
   }
 
   /** architecture.md, "Half-dead peers". The younger of two connections is not doubted. */
@@ -245,8 +231,8 @@ export class State extends Trees {
     for (const other of this.#samePeer.others(lnkConn)) {
       const younger = other.gateway === connection.gateway && other.id > connection.id;
       if (younger || other.suspect) continue;
-      this.setSuspect(other, true);
-      this.#observer.probe(other);
+      this.trees.setSuspect(other, true);
+      this.#tell({ of: 'probe', connection: other });
     }
   }
 
@@ -257,13 +243,14 @@ export class State extends Trees {
     const owner = this.gateways.get(linkGateway);
     const link = owner?.links.get(number);
     if (link !== undefined) knows.add(link);
-    else if (this.#isDead(linkGateway) || isGone(owner, number)) this.#observer.linkGone(gateway, linkGateway, number);
+    else if (this.#isDead(linkGateway) || isGone(owner, number))
+      this.#tell({ of: 'linkGone', gateway, linkGateway, link: number });
     else {
       if (knows.waitingCount >= MAX_WAITING_LINKS) {
         throw new StateError('too many links of gateways that are not here', { gateway: gateway.id });
       }
       knows.wait(linkGateway, number);
-      if (owner === undefined) this.#observer.named(linkGateway);
+      if (owner === undefined) this.#tell({ of: 'named', id: linkGateway });
     }
   }
 
@@ -273,21 +260,21 @@ export class State extends Trees {
     gateway.refused.clear();
     let units = 0;
     for (const { linkGateway, link: number, lnkConns } of relaysOpen) {
-      const link = this.linkOf(gateway, linkGateway, number);
-      if (link !== undefined) this.adoptRelays(gateway, link, lnkConns);
+      const link = this.trees.linkOf(gateway, linkGateway, number);
+      if (link !== undefined) this.trees.adoptRelays(gateway, link, lnkConns);
       else for (const id of lnkConns) gateway.knows?.waiting(linkGateway, number)?.open.push(id);
       units += 1 + lnkConns.length;
-      if (units < this.tree.pieceUnits) continue;
+      if (units < this.trees.tree.pieceUnits) continue;
       yield units;
       units = 0;
     }
     yield* this.#inSlices(refusals, 1, ({ linkGateway, link: number, lnkConn }) => {
-      const link = this.linkOf(gateway, linkGateway, number);
+      const link = this.trees.linkOf(gateway, linkGateway, number);
       if (link !== undefined) this.#adoptRefusal(gateway, link, lnkConn);
       else gateway.knows?.waiting(linkGateway, number)?.refused.add(lnkConn);
     });
     gateway.inFlight.clear();
-    yield* this.tellingRelays(gateway);
+    yield* this.trees.tellingRelays(gateway);
   }
 
   #adoptRefusal(gateway: Gateway, link: Link, id: LnkConnId): void {
@@ -295,13 +282,13 @@ export class State extends Trees {
     if (lnkConn === undefined || lnkConn.filter.dialect !== link.span.dialect) return;
     noteRefused(gateway, link, id);
     // With a command for the pair that was not obeyed, the refusal is that of an earlier offer: it is offered again.
-    if (gateway.inFlight.last(link, id) === 0) this.adoptRefusals(gateway, link, [id]);
+    if (gateway.inFlight.last(link, id) === 0) this.trees.adoptRefusals(gateway, link, [id]);
   }
 
   #refuse(gateway: Gateway, { lnkConn: id, linkGateway, link: number, n }: Refusal): void {
     const lnkConn = gateway.lnkConns.get(id);
     if (lnkConn === undefined) return;
-    const link = this.linkOf(gateway, linkGateway, number);
+    const link = this.trees.linkOf(gateway, linkGateway, number);
     if (link === undefined) {
       const waiting = gateway.knows?.waiting(linkGateway, number);
       if (waiting === undefined) return;
@@ -311,13 +298,13 @@ export class State extends Trees {
     }
     // architecture.md, "Attach": a refusal that is older than our last command for the pair is ignored.
     if (n < gateway.inFlight.last(link, id)) return;
-    if (this.refuse(gateway, link, lnkConn)) noteRefused(gateway, link, id);
+    if (this.trees.refuse(gateway, link, lnkConn)) noteRefused(gateway, link, id);
   }
 
   #setOnDemand(gateway: Gateway, set: RelaySet, open: boolean): void {
     const { linkGateway, link, lnkConns } = set;
-    if (this.linkOf(gateway, linkGateway, link) !== undefined) {
-      this.setOnDemand(gateway, set, open);
+    if (this.trees.linkOf(gateway, linkGateway, link) !== undefined) {
+      this.trees.setOnDemand(gateway, set, open);
       return;
     }
     const waiting = gateway.knows?.waiting(linkGateway, link);
@@ -335,7 +322,7 @@ export class State extends Trees {
       if (knows === undefined) continue;
       for (const [number, { open, refused, onDemand }] of knows.waitingFor(owner.id)) {
         units += 1 + open.length + refused.size;
-        if (units >= this.tree.pieceUnits) {
+        if (units >= this.trees.tree.pieceUnits) {
           yield units;
           units = 0;
         }
@@ -343,13 +330,13 @@ export class State extends Trees {
         if (link === undefined && !isGone(owner, number)) continue;
         knows.endWait(owner.id, number);
         if (link === undefined) {
-          this.#observer.linkGone(gateway, owner.id, number);
+          this.#tell({ of: 'linkGone', gateway, linkGateway: owner.id, link: number });
           continue;
         }
         knows.add(link);
-        this.adoptRelays(gateway, link, open);
+        this.trees.adoptRelays(gateway, link, open);
         for (const id of refused) this.#adoptRefusal(gateway, link, id);
-        if (onDemand.size > 0) this.setOnDemand(gateway, relaySet(gateway, link, [...onDemand]), true);
+        if (onDemand.size > 0) this.trees.setOnDemand(gateway, relaySet(gateway, link, [...onDemand]), true);
       }
     }
   }
@@ -357,30 +344,27 @@ export class State extends Trees {
   /** The gateway's snapshot says what is open on demand: nothing that it does not name. */
   #forgetOnDemand(lnkConn: LnkConn): void {
     const { gateway, onDemand } = lnkConnData(lnkConn);
-    for (const link of [...(onDemand ?? [])]) this.setOnDemand(gateway, relaySet(gateway, link, [lnkConn.id]), false);
+    for (const link of [...(onDemand ?? [])])
+      this.trees.setOnDemand(gateway, relaySet(gateway, link, [lnkConn.id]), false);
     lnkConnData(lnkConn).onDemand = undefined;
   }
 
-  protected override dropLink(link: Link): void {
+  #changed(event: TreesEvent): void {
+    if (event.of === 'link' && event.kind === 'removed') this.#linkGone(event.object);
+    else if (event.of === 'lnkConn' && event.kind === 'added') this.#samePeer.add(event.object);
+    else if (event.of === 'lnkConn' && event.kind === 'removed') this.#samePeer.remove(event.object);
+    this.#tell(event);
+  }
+
+  /** Whoever knows the link is told. */
+  #linkGone(link: Link): void {
     const owner = linkData(link).gateway;
     for (const gateway of this.gateways.values()) {
       gateway.refused.delete(link);
       const knew = gateway.knows?.delete(link) === true;
       // A gateway that goes is told as a whole.
-      if (knew && !owner.gone) this.#observer.linkGone(gateway, owner.id, link.id);
+      if (knew && !owner.gone) this.#tell({ of: 'linkGone', gateway, linkGateway: owner.id, link: link.id });
     }
-    super.dropLink(link);
-  }
-
-  protected override *droppingLnkConn(lnkConn: LnkConn): Job<void> {
-    const { refused } = lnkConnData(lnkConn).gateway;
-    let links = 0;
-    for (const [link, ids] of refused) {
-      if (ids.delete(lnkConn.id) && ids.size === 0) refused.delete(link);
-      if (++links % this.tree.pieceUnits === 0) yield this.tree.pieceUnits;
-    }
-    this.#samePeer.remove(lnkConn);
-    yield* super.droppingLnkConn(lnkConn);
   }
 }
 

@@ -3,13 +3,13 @@ import { ConnectionOpened, LinkOpened, LnkConnOpened } from '@spanmesh/proto/v1/
 import type { TreeChange } from '@spanmesh/proto/v1/replication';
 import { Dialect } from '@spanmesh/proto/v1/types';
 import { runNow } from '@spanmesh/runtime/grpc/slices';
-import { type Connection, type Link, type LnkConn, SpanTree } from '@spanmesh/spantree/tree';
+import { type Link, SpanTree } from '@spanmesh/spantree/tree';
 import { describe, expect, it } from 'vitest';
 import { spanPayload, uuid } from '../testing/world.fixture.ts';
 import { Gateway, type RelayGroup } from './gateway.ts';
 import { RelayGroups } from './relay-groups.ts';
+import type { TreesEvent } from './tree-events.ts';
 import { relaySet, Trees } from './trees.ts';
-import type { TreesObserver } from './trees-observer.ts';
 
 const CIRCUIT = Dialect.DIALECT_CIRCUIT;
 
@@ -26,21 +26,27 @@ function rig() {
   const told: string[] = [];
   const groups: RelayGroup[] = [];
   const journal: string[] = [];
-  const nameOf = (one: Connection | Link | LnkConn) => one.id;
-  const observer: TreesObserver = {
-    clusterChanged: (kind) => told.push(`cluster ${kind}`),
-    nodeChanged: (kind) => told.push(`node ${kind}`),
-    linkChanged: (kind, link) => told.push(`link ${nameOf(link)} ${kind}`),
-    connectionChanged: (kind, connection) => told.push(`connection ${nameOf(connection)} ${kind}`),
-    lnkConnChanged: (kind, lnkConn) => told.push(`LNK_CONN ${nameOf(lnkConn)} ${kind}`),
-    relaysChanged: (group) => {
-      groups.push(group);
-      told.push(`relays of ${nameOf(group.link)} +${group.open.join()} -${group.close.join()}`);
-    },
-    nonsense: (_, what) => told.push(`nonsense: ${what}`),
-    reachable: (gateway) => told.push(`${gateway.id} reaches`),
+  const wordsOf = (event: TreesEvent): string => {
+    switch (event.of) {
+      case 'cluster':
+      case 'node':
+        return `${event.of} ${event.kind}`;
+      case 'link':
+      case 'connection':
+        return `${event.of} ${event.object.id} ${event.kind}`;
+      case 'lnkConn':
+        return `LNK_CONN ${event.object.id} ${event.kind}`;
+      case 'relays':
+        groups.push(event.group);
+        return `relays of ${event.group.link.id} +${event.group.open.join()} -${event.group.close.join()}`;
+      case 'nonsense':
+        return `nonsense: ${event.what}`;
+      case 'reachable':
+        return `${event.gateway.id} reaches`;
+    }
   };
-  const trees = new Trees(new SpanTree({ linkidWidth: 2, circuitWidth: 1 }), { observer });
+  const tell = (event: TreesEvent) => void told.push(wordsOf(event));
+  const trees = new Trees(new SpanTree({ linkidWidth: 2, circuitWidth: 1 }), { tell });
   trees.journal = (gateway, change) => {
     const [name] = Object.keys(change) as (keyof TreeChange)[];
     journal.push(`${gateway?.id ?? ''} ${name}`);

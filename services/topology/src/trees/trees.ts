@@ -19,7 +19,7 @@ import {
   linkData,
   lnkConnData,
 } from './gateway.ts';
-import type { TreesObserver } from './trees-observer.ts';
+import type { TreesEvent } from './tree-events.ts';
 
 /** Units of work (Job): a relay that goes or is adopted is one; a link or a LNK_CONN that comes or goes takes so many. */
 export const OBJECT_UNITS = 8;
@@ -28,7 +28,7 @@ export const OBJECT_UNITS = 8;
 export type Journal = (gateway: Gateway | null, change: Omit<TreeChange, 'gateway'>) => void;
 
 /**
- * The span trees with the gateways whose objects are in them: every change there is, one by one. Each is told to the observer
+ * The span trees with the gateways whose objects are in them: every change there is, one by one. Each is told as an event
  * (what is different now) and, while somebody follows, to the journal (how to do the same elsewhere). What a change names
  * and is not known (any more) is passed over: reports and removals cross.
  */
@@ -38,23 +38,18 @@ export class Trees {
   readonly gateways: Map<string, Gateway> = new Map();
   /** Set while somebody follows; without it a change costs nothing more. */
   journal: Journal | undefined = undefined;
-  protected readonly holds: ClusterHolds;
-  readonly #observer: TreesObserver;
+  readonly #holds: ClusterHolds;
+  readonly #tell: (event: TreesEvent) => void;
   /** Relays that peers have closed so far, and those that were found closed when a gateway told anew what it has. */
   readonly closed = { refused: 0, snapshot: 0 };
   #numbered = 0;
   /** By gateway whose relays are being told anew: those that were open before and have not been told yet, by link. */
   readonly #untold = new Map<Gateway, Map<Link, Set<number>>>();
 
-  constructor(tree: SpanTree, { observer }: { observer: TreesObserver }) {
+  constructor(tree: SpanTree, { tell }: { tell: (event: TreesEvent) => void }) {
     this.tree = tree;
-    this.#observer = observer;
-    this.holds = new ClusterHolds(tree, {
-      clusterChanged: (kind, cluster) => observer.clusterChanged(kind, cluster),
-      nonsense: (gateway, what, data) => observer.nonsense(gateway, what, data),
-      held: (gateway, clusterHeld) => this.journal?.(gateway, { clusterHeld }),
-      released: (gateway, clusterReleased) => this.journal?.(gateway, { clusterReleased }),
-    });
+    this.#tell = tell;
+    this.#holds = new ClusterHolds(tree, { tell, journal: (gateway, change) => this.journal?.(gateway, change) });
   }
 
   /** All tables of the trees, those of gateways summed up. */
@@ -114,7 +109,7 @@ export class Trees {
     this.journal?.(gateway, { gatewayGone: true });
     gateway.gone = true;
     for (const connection of gateway.connections.values()) yield* this.#droppingConnection(connection);
-    this.holds.dropAll(gateway);
+    this.#holds.dropAll(gateway);
     this.gateways.delete(gateway.id);
     this.#untold.delete(gateway);
     this.tree.setHeld(gateway.id, false);
@@ -123,7 +118,12 @@ export class Trees {
 
   openConnection(gateway: Gateway, opened: ConnectionOpened): void {
     if (!isNumber(opened.id) || dialectOf(opened.dialect) === undefined || gateway.connections.has(opened.id)) {
-      this.#observer.nonsense(gateway, 'connection', { connection: opened.id, dialect: opened.dialect });
+      this.#tell({
+        of: 'nonsense',
+        gateway,
+        what: 'connection',
+        data: { connection: opened.id, dialect: opened.dialect },
+      });
       return;
     }
     const data: ConnectionData = { gateway, opened };
@@ -131,7 +131,7 @@ export class Trees {
     gateway.connections.set(opened.id, connection);
     if (opened.suspect) this.tree.setSuspect(connection, true);
     this.journal?.(gateway, { connectionOpened: opened });
-    this.#observer.connectionChanged('added', connection);
+    this.#tell({ of: 'connection', kind: 'added', object: connection });
   }
 
   openLnkConn(gateway: Gateway, opened: LnkConnOpened): LnkConn | undefined {
@@ -147,12 +147,12 @@ export class Trees {
       const data: LnkConnData = { gateway, payload, onDemand: undefined };
       lnkConn.data = data;
     } catch (error) {
-      this.#observer.nonsense(gateway, 'LNK_CONN', { lnkConn: opened.id, error: String(error) });
+      this.#tell({ of: 'nonsense', gateway, what: 'LNK_CONN', data: { lnkConn: opened.id, error: String(error) } });
       return undefined;
     }
     gateway.lnkConns.set(opened.id, lnkConn);
     this.journal?.(gateway, { lnkConnOpened: opened });
-    this.#observer.lnkConnChanged('added', lnkConn);
+    this.#tell({ of: 'lnkConn', kind: 'added', object: lnkConn });
     return lnkConn;
   }
 
@@ -175,7 +175,7 @@ export class Trees {
       const data: LinkData = { gateway, payload, msgidLo, msgidHi, sinceUs, status, onDemand: undefined };
       link.data = data;
     } catch (error) {
-      this.#observer.nonsense(gateway, 'LNK_SPAN', { link: opened.id, error: String(error) });
+      this.#tell({ of: 'nonsense', gateway, what: 'LNK_SPAN', data: { link: opened.id, error: String(error) } });
       return;
     }
     gateway.links.set(opened.id, link);
@@ -183,11 +183,11 @@ export class Trees {
     const { node } = link;
     if (node.links.length === 1) {
       if (node.cluster.nodeCount === 1) {
-        this.#observer.clusterChanged(node.cluster.holds > 0 ? 'changed' : 'added', node.cluster);
+        this.#tell({ of: 'cluster', kind: node.cluster.holds > 0 ? 'changed' : 'added', object: node.cluster });
       }
-      this.#observer.nodeChanged('added', node);
+      this.#tell({ of: 'node', kind: 'added', object: node });
     }
-    this.#observer.linkChanged('added', link);
+    this.#tell({ of: 'link', kind: 'added', object: link });
   }
 
   setStatus(gateway: Gateway, id: LinkId, status: number): void {
@@ -196,7 +196,7 @@ export class Trees {
     this.tree.changing(link);
     linkData(link).status = status;
     this.journal?.(gateway, { linkStatus: { link: id, status } });
-    this.#observer.linkChanged('changed', link);
+    this.#tell({ of: 'link', kind: 'changed', object: link });
   }
 
   /** Other gateways that the gateway cannot reach, all of them. In slices. */
@@ -206,14 +206,14 @@ export class Trees {
     const changed = yield* this.tree.settingUnreachable(gateway.id, unreachable);
     if (changed.size === 0) return;
     this.journal?.(gateway, { trunks: { established: [], unreachable: [...unreachable] } });
-    if (!changed.isSubsetOf(unreachable)) this.#observer.reachable(gateway);
+    if (!changed.isSubsetOf(unreachable)) this.#tell({ of: 'reachable', gateway });
   }
 
   setSuspect(connection: Connection | undefined, suspect: boolean): void {
     if (connection === undefined || connection.suspect === suspect) return;
     this.tree.setSuspect(connection, suspect);
     this.journal?.(connectionData(connection).gateway, { suspicion: { connection: connection.id, suspect } });
-    this.#observer.connectionChanged('changed', connection);
+    this.#tell({ of: 'connection', kind: 'changed', object: connection });
   }
 
   /** Its gateway closes the connection in order. */
@@ -223,7 +223,7 @@ export class Trees {
     if (opened.closing === reason) return;
     opened.closing = reason;
     this.journal?.(gateway, { connectionClosing: { id: connection.id, reason } });
-    this.#observer.connectionChanged('changed', connection);
+    this.#tell({ of: 'connection', kind: 'changed', object: connection });
   }
 
   /** The peer has closed the relay. False: there was none. */
@@ -234,7 +234,7 @@ export class Trees {
     if (link.relayCount === before) return false;
     this.closed.refused++;
     this.journal?.(gateway, { relaysRefused: relaySet(gateway, link, [lnkConn.id]) });
-    this.#observer.relaysChanged({ link, gateway, open: [], close: [lnkConn.id] });
+    this.#tell({ of: 'relays', group: { link, gateway, open: [], close: [lnkConn.id] } });
     return true;
   }
 
@@ -274,7 +274,7 @@ export class Trees {
       if (before?.delete(lnkConn.id) !== true && isNew) open.push(lnkConn.id);
     }
     this.journal?.(gateway, { relaysAdopted: relaySet(gateway, link, idsOf(fitting)) });
-    if (open.length > 0) this.#observer.relaysChanged({ link, gateway, open, close: [] });
+    if (open.length > 0) this.#tell({ of: 'relays', group: { link, gateway, open, close: [] } });
   }
 
   /** All relays that are open have been told. In slices. */
@@ -287,7 +287,7 @@ export class Trees {
       if (++links % this.tree.pieceUnits === 0) yield this.tree.pieceUnits;
       if (ids.size === 0) continue;
       this.closed.snapshot += ids.size;
-      this.#observer.relaysChanged({ link, gateway, open: [], close: [...ids] });
+      this.#tell({ of: 'relays', group: { link, gateway, open: [], close: [...ids] } });
     }
   }
 
@@ -324,28 +324,33 @@ export class Trees {
     }
     this.journal?.(gateway, open ? { onDemandOpened: set } : { onDemandClosed: set });
     if (changed.length === 0) return;
-    this.#observer.relaysChanged({ link, gateway, open: open ? changed : [], close: open ? [] : changed });
+    this.#tell({ of: 'relays', group: { link, gateway, open: open ? changed : [], close: open ? [] : changed } });
   }
 
   hold(gateway: Gateway, key: ClusterKey): void {
-    this.holds.hold(gateway, key);
+    this.#holds.hold(gateway, key);
   }
 
   release(gateway: Gateway, key: ClusterKey): void {
-    this.holds.release(gateway, key);
+    this.#holds.release(gateway, key);
+  }
+
+  /** The gateway's clients hold these clusters, and no others. */
+  setHolds(gateway: Gateway, keys: readonly ClusterKey[]): void {
+    this.#holds.replace(gateway, keys);
   }
 
   closeLink(link: Link | undefined): void {
     if (link === undefined) return;
     this.journal?.(linkData(link).gateway, { linkClosed: link.id });
-    this.dropLink(link);
+    this.#dropLink(link);
   }
 
   /** In slices. */
   *closingLnkConn(lnkConn: LnkConn | undefined): Job<void> {
     if (lnkConn === undefined) return;
     this.journal?.(lnkConnData(lnkConn).gateway, { lnkConnClosed: lnkConn.id });
-    yield* this.droppingLnkConn(lnkConn);
+    yield* this.#droppingLnkConn(lnkConn);
   }
 
   /** With all that is on it. In slices. */
@@ -367,26 +372,32 @@ export class Trees {
   }
 
   /** The link goes, by itself or with what it was on. */
-  protected dropLink(link: Link): void {
+  #dropLink(link: Link): void {
     const data = linkData(link);
     this.tree.changing(link);
     data.gateway.links.delete(link.id);
     for (const lnkConn of data.onDemand ?? []) lnkConnData(lnkConn).onDemand?.delete(link);
     data.onDemand = undefined;
     this.tree.removeLink(link);
-    this.#observer.linkChanged('removed', link);
+    this.#tell({ of: 'link', kind: 'removed', object: link });
     const { node } = link;
     if (node.links.length > 0) return;
-    this.#observer.nodeChanged('removed', node);
+    this.#tell({ of: 'node', kind: 'removed', object: node });
     if (node.cluster.nodeCount === 0) {
-      this.#observer.clusterChanged(node.cluster.holds > 0 ? 'changed' : 'removed', node.cluster);
+      this.#tell({ of: 'cluster', kind: node.cluster.holds > 0 ? 'changed' : 'removed', object: node.cluster });
     }
   }
 
   /** The LNK_CONN goes, by itself or with what it was on. */
-  protected *droppingLnkConn(lnkConn: LnkConn): Job<void> {
+  *#droppingLnkConn(lnkConn: LnkConn): Job<void> {
     const data = lnkConnData(lnkConn);
-    data.gateway.lnkConns.delete(lnkConn.id);
+    const { lnkConns, refused } = data.gateway;
+    let links = 0;
+    for (const [link, ids] of refused) {
+      if (ids.delete(lnkConn.id) && ids.size === 0) refused.delete(link);
+      if (++links % this.tree.pieceUnits === 0) yield this.tree.pieceUnits;
+    }
+    lnkConns.delete(lnkConn.id);
     for (const link of data.onDemand ?? []) {
       this.tree.changing(link);
       linkData(link).onDemand?.delete(lnkConn);
@@ -394,7 +405,7 @@ export class Trees {
     data.onDemand = undefined;
     yield OBJECT_UNITS;
     yield* this.tree.removingLnkConn(lnkConn);
-    this.#observer.lnkConnChanged('removed', lnkConn);
+    this.#tell({ of: 'lnkConn', kind: 'removed', object: lnkConn });
   }
 
   *#droppingConnection(connection: Connection): Job<void> {
@@ -402,17 +413,17 @@ export class Trees {
     let units = OBJECT_UNITS;
     for (const link of connection.links) {
       units += OBJECT_UNITS + link.relayCount;
-      this.dropLink(link);
+      this.#dropLink(link);
       if (units < this.tree.pieceUnits) continue;
       yield units;
       units = 0;
     }
     yield units;
-    for (const lnkConn of connection.lnkConns) yield* this.droppingLnkConn(lnkConn);
+    for (const lnkConn of connection.lnkConns) yield* this.#droppingLnkConn(lnkConn);
     this.tree.removeConnection(connection);
     // Last: whoever gives up in between finds it again.
     gateway.connections.delete(connection.id);
-    this.#observer.connectionChanged('removed', connection);
+    this.#tell({ of: 'connection', kind: 'removed', object: connection });
   }
 }
 
