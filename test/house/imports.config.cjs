@@ -82,7 +82,7 @@ module.exports = {
       targets: ['slots'],
       gateways: [],
     }),
-    ...rooms('libs/runtime', ['address', 'clock', 'distribution', 'metrics', 'random', 'version', 'work-list'], {
+    ...rooms('libs/runtime', ['address', 'backoff', 'clock', 'distribution', 'metrics', 'random', 'version', 'work-list'], {
       log: [],
       secrets: [],
       settings: ['log'],

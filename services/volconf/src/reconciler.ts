@@ -1,4 +1,5 @@
 import type { DialledUp, DialRequest } from '@spanmesh/proto/v1/dial';
+import { pauseAfter } from '@spanmesh/runtime/backoff';
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { Random } from '@spanmesh/runtime/random';
 import type { TableSizes } from '@spanmesh/runtime/table-sizes';
@@ -6,8 +7,7 @@ import type { GatewayKey } from '@spanmesh/spantree/ids';
 import { apiDialect, dialectOf } from './dialect.ts';
 import { GatewayError } from './gateways/gateway-port.ts';
 import type { GatewayView, LiveGateway } from './gateways/gateway-view.ts';
-import { HANGUP_RETRY_MS, TIMER_QUANTUM_MS } from './limits.ts';
-import { pauseAfter } from './slots/backoff.ts';
+import { HANGUP_RETRY_MS, JITTER_PART, TIMER_QUANTUM_MS } from './limits.ts';
 import { DialQueue } from './slots/dial-queue.ts';
 import { rendezvous } from './slots/rendezvous.ts';
 import {
@@ -362,8 +362,9 @@ export class Reconciler {
       this.#become(target, { kind: 'ready' });
     } else {
       target.failures++;
-      const { retryFirst: first, retryMax: max } = this.#options;
-      const at = clock.now() + pauseAfter(target.failures, { first, max }, random);
+      const { retryFirst: firstMs, retryMax: maxMs } = this.#options;
+      const pauses = { firstMs, maxMs, jitterPart: JITTER_PART };
+      const at = clock.now() + pauseAfter(target.failures, pauses, random);
       this.#become(target, { kind: 'waiting', at });
     }
   }

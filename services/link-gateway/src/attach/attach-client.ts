@@ -11,6 +11,7 @@ import {
   StateChange,
   type Welcome,
 } from '@spanmesh/proto/v1/gateway_control';
+import { Backoff } from '@spanmesh/runtime/backoff';
 import type { Clock, Timer } from '@spanmesh/runtime/clock';
 import { channelOptions, PLAINTEXT } from '@spanmesh/runtime/grpc/grpc-client';
 import { Intake } from '@spanmesh/runtime/grpc/intake';
@@ -121,7 +122,7 @@ export class AttachClient implements Attach {
   readonly #protocol: ProtocolRule;
   readonly #throttle: Throttle;
   #state: AttachState = { kind: 'stopped' };
-  #backoff = FIRST_BACKOFF_MS;
+  readonly #backoff: Backoff;
   /** What waits to be written before the reports: the rest of the snapshot, parts of a large delta. */
   #outbox: AttachRequest[] = [];
   #outboxAt = 0;
@@ -140,6 +141,7 @@ export class AttachClient implements Attach {
   constructor(options: AttachClientOptions, deps: AttachClientDependencies) {
     this.#options = options;
     this.#deps = deps;
+    this.#backoff = new Backoff({ firstMs: FIRST_BACKOFF_MS, maxMs: MAX_BACKOFF_MS }, deps);
     this.#protocol = deps.protocol ?? new ProtocolRule({}, deps);
     this.#turn = new Turn(() => this.#write());
     this.#throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock: deps.clock });
@@ -160,7 +162,7 @@ export class AttachClient implements Attach {
    */
   leaderChanged(): void {
     const state = this.#state;
-    this.#backoff = FIRST_BACKOFF_MS;
+    this.#backoff.reset();
     if (state.kind === 'waiting') this.#beginRound();
     if (state.kind !== 'greeting' && state.kind !== 'refused' && state.kind !== 'attached') return;
     if (state.call.address === this.#deps.locator.address()) return;
@@ -205,9 +207,8 @@ export class AttachClient implements Attach {
   }
 
   #pause(): void {
-    const pause = this.#backoff * (1 - this.#deps.random() / 2);
-    this.#backoff = Math.min(this.#backoff * 2, MAX_BACKOFF_MS);
-    this.#become({ kind: 'waiting', timer: this.#deps.clock.after(pause, () => this.#beginRound()) });
+    const timer = this.#deps.clock.after(this.#backoff.next(), () => this.#beginRound());
+    this.#become({ kind: 'waiting', timer });
   }
 
   #connect(address: string): void {
@@ -260,7 +261,7 @@ export class AttachClient implements Attach {
     const { address } = call;
     if (log) this.#deps.logger.error({ err, topology: address, suppressed }, 'a message of topology cannot be obeyed');
     // Whoever says it once may say it again.
-    this.#backoff = MAX_BACKOFF_MS;
+    this.#backoff.skipToLongest();
     this.#lost(call, null);
   }
 
@@ -292,7 +293,7 @@ export class AttachClient implements Attach {
     this.epoch = welcome.epoch;
     this.attachedOnce = true;
     this.refused = null;
-    this.#backoff = FIRST_BACKOFF_MS;
+    this.#backoff.reset();
     this.#become({ kind: 'attached', call });
     locator.leads(call.address, welcome.replicas);
     // In one turn: what changes from here on is in the reports, all before is in the snapshot.
@@ -338,7 +339,7 @@ export class AttachClient implements Attach {
       host.declaredDead();
       // Its commands were for the one that is dead.
       this.#obeyed = 0;
-      this.#backoff = FIRST_BACKOFF_MS;
+      this.#backoff.reset();
       this.#connectToNext();
       return;
     }

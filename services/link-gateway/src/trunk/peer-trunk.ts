@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Dialect } from '@spanmesh/dmsg/dialect';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
+import { Backoff } from '@spanmesh/runtime/backoff';
 import type { Timer } from '@spanmesh/runtime/clock';
 import type { ProtocolRule } from '@spanmesh/runtime/grpc/protocol-version';
 import { type Logger, Throttle } from '@spanmesh/runtime/log/logger';
@@ -77,13 +78,14 @@ export class PeerTrunk {
   /** Its service port, `host:port`; empty: it cannot be called; null: topology has not named it. */
   #address: string | null = null;
   #state: State = { kind: 'idle' };
-  #backoff = FIRST_BACKOFF_MS;
+  readonly #backoff: Backoff;
   #isFinishing = false;
   #unreachableTimer: Timer | null = null;
 
   constructor(gateway: GatewayId, deps: PeerTrunkDependencies) {
     this.gateway = gateway;
     this.#deps = deps;
+    this.#backoff = new Backoff({ firstMs: FIRST_BACKOFF_MS, maxMs: MAX_BACKOFF_MS }, deps);
     this.#throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock: deps.clock });
   }
 
@@ -121,7 +123,7 @@ export class PeerTrunk {
     this.#address = address;
     if (this.#state.kind !== 'down' || address === '') return;
     this.#state.retry?.cancel();
-    this.#backoff = FIRST_BACKOFF_MS;
+    this.#backoff.reset();
     this.#open(false);
   }
 
@@ -205,7 +207,7 @@ export class PeerTrunk {
   renamed(): void {
     const state = this.#state;
     if (!('end' in state)) return;
-    this.#backoff = FIRST_BACKOFF_MS;
+    this.#backoff.reset();
     // Whether the new id reaches the other gateway shows when it is needed; nobody tries as long as it counts as out of reach.
     this.#unreachableTimer?.cancel();
     this.#unreachableTimer = null;
@@ -307,17 +309,16 @@ export class PeerTrunk {
     if (this.#end !== end) return;
     const state = this.#state;
     if (state.kind === 'established' && this.#deps.clock.now() - state.sinceMs >= MAX_BACKOFF_MS) {
-      this.#backoff = FIRST_BACKOFF_MS;
+      this.#backoff.reset();
     }
     this.#goDown();
   }
 
   #goDown(): void {
-    const { clock, random } = this.#deps;
+    const { clock } = this.#deps;
     let retry: Timer | null = null;
     if (this.#address !== null && this.#address !== '' && !this.#isFinishing) {
-      const pause = this.#backoff * (1 - random() / 2);
-      this.#backoff = Math.min(this.#backoff * 2, MAX_BACKOFF_MS);
+      const pause = this.#backoff.next();
       // As long as the other gateway does not count as unreachable, a way that is open again is found before it does.
       const soon = this.isUnreachable ? pause : Math.min(pause, LOST_BACKOFF_MS);
       retry = clock.after(soon, () => this.#open(false));

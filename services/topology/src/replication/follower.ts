@@ -1,6 +1,7 @@
 import { type ServiceError, status } from '@grpc/grpc-js';
 import type { FollowRequest, FollowResponse, TreeChange } from '@spanmesh/proto/v1/replication';
 import { ReplicaRole, type ReplicaStatus } from '@spanmesh/proto/v1/topology';
+import { Backoff } from '@spanmesh/runtime/backoff';
 import type { Clock, Timer } from '@spanmesh/runtime/clock';
 import { Intake, type PausableStream } from '@spanmesh/runtime/grpc/intake';
 import { type Job, UNITS_PER_TURN } from '@spanmesh/runtime/grpc/slices';
@@ -114,7 +115,7 @@ export class Follower {
   readonly #acknowledging: Turn;
   #state: FollowState = { kind: 'idle' };
   #current: Current | undefined;
-  #backoff = FIRST_BACKOFF_MS;
+  readonly #backoff: Backoff;
   #heardAt = 0;
   #isBehind = false;
   #watchdog: Timer | undefined;
@@ -122,6 +123,7 @@ export class Follower {
   constructor(options: FollowerOptions, deps: FollowerDeps) {
     this.#options = options;
     this.#deps = deps;
+    this.#backoff = new Backoff({ firstMs: FIRST_BACKOFF_MS, maxMs: MAX_BACKOFF_MS }, deps);
     const { unitsPerTurn = UNITS_PER_TURN } = options;
     const { later } = deps;
     this.#work = new WorkList({ perTurn: unitsPerTurn }, { ...(later && { later }) });
@@ -173,7 +175,7 @@ export class Follower {
     this.#letGo();
     if (address === null) return;
     this.#deps.logger.info({ leader: address }, 'leader found');
-    this.#backoff = FIRST_BACKOFF_MS;
+    this.#backoff.reset();
     this.#connect(address);
   }
 
@@ -238,7 +240,7 @@ export class Follower {
     if (state.live === undefined || state.changes.length > 0) return;
     if (counts !== undefined) state.live.replica.check(counts);
     // A heartbeat: what it has is right. Not sooner, or a difference that comes again and again costs the leader a snapshot each time.
-    if (delta === undefined && snapshotEnd === undefined) this.#backoff = FIRST_BACKOFF_MS;
+    if (delta === undefined && snapshotEnd === undefined) this.#backoff.reset();
     state.live.lag.heard(clockMs);
     this.#heardAt = clockMs;
     this.#acknowledging.request();
@@ -313,9 +315,8 @@ export class Follower {
 
   #retry(state: Open): void {
     this.#letGo();
-    const { clock, random } = this.#deps;
-    const pause = this.#backoff * (1 - random() / 2);
-    this.#backoff = Math.min(this.#backoff * 2, MAX_BACKOFF_MS);
+    const { clock } = this.#deps;
+    const pause = this.#backoff.next();
     const { address } = state;
     this.#state = { kind: 'waiting', address, timer: clock.after(pause, () => this.#connect(address)) };
   }

@@ -1,4 +1,5 @@
 import type { WatchMediaResponse } from '@spanmesh/proto/v1/dial';
+import { Backoff } from '@spanmesh/runtime/backoff';
 import type { Clock, Timer } from '@spanmesh/runtime/clock';
 import type { Random } from '@spanmesh/runtime/random';
 import type { GatewayId, GatewayKey } from '@spanmesh/spantree/ids';
@@ -46,9 +47,9 @@ export class GatewayLink {
   draining = false;
 
   readonly #epoch: number;
-  readonly #deps: { readonly clock: Clock; readonly random: Random; readonly sink: LinkSink };
+  readonly #deps: { readonly clock: Clock; readonly sink: LinkSink };
   #state: LinkState = { kind: 'closed' };
-  #pause = FIRST_WATCH_RETRY_MS;
+  readonly #backoff: Backoff;
 
   constructor(
     { name, boot, firstBoot, epoch }: { name: string; boot: string; firstBoot: string; epoch: number },
@@ -60,6 +61,8 @@ export class GatewayLink {
     this.port = deps.port;
     this.#epoch = epoch;
     this.#deps = deps;
+    const pauses = { firstMs: FIRST_WATCH_RETRY_MS, maxMs: MAX_WATCH_RETRY_MS, jitterPart: JITTER_PART };
+    this.#backoff = new Backoff(pauses, deps);
   }
 
   get isLive(): boolean {
@@ -108,15 +111,13 @@ export class GatewayLink {
     if (!response.snapshotEnd || state.kind !== 'reading') return;
     this.#state = { kind: 'live', stream: state.stream };
     this.heard = true;
-    this.#pause = FIRST_WATCH_RETRY_MS;
+    this.#backoff.reset();
     sink.live(this);
   }
 
   #broken(error: GatewayError): void {
-    const { clock, random, sink } = this.#deps;
-    const pause = this.#pause * (1 - JITTER_PART * random());
-    this.#pause = Math.min(this.#pause * 2, MAX_WATCH_RETRY_MS);
-    this.#state = { kind: 'waiting', timer: clock.after(pause, () => this.open()) };
+    const { clock, sink } = this.#deps;
+    this.#state = { kind: 'waiting', timer: clock.after(this.#backoff.next(), () => this.open()) };
     sink.broken(this, error);
   }
 }
