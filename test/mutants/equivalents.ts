@@ -33,7 +33,7 @@ export const EQUIVALENTS: readonly Equivalent[] = [
     why: 'all are looked at, and those of another id passed over: it only takes longer',
   },
   {
-    file: 'services/volconf/src/slots/timer-heap.ts',
+    file: 'services/volconf/src/reconciler/timer-heap.ts',
     line: 'this.#timer = null;',
     kind: 'assignment',
     replace: ';',
@@ -145,21 +145,21 @@ export const EQUIVALENTS: readonly Equivalent[] = [
     why: 'for the checker of types: who has most has one',
   },
   {
-    file: 'services/volconf/src/slots/rendezvous.ts',
+    file: 'services/volconf/src/reconciler/rendezvous.ts',
     line: 'let bestRank = -1;',
     kind: 'constant',
     replace: '(1 + 1)',
     why: 'no rank is lower than 0, and one of 0 comes once in four thousand million',
   },
   {
-    file: 'services/volconf/src/slots/rendezvous.ts',
+    file: 'services/volconf/src/reconciler/rendezvous.ts',
     line: 'return (h ^ (h >>> 16)) >>> 0;',
     kind: 'constant',
     replace: '(0 + 1)',
     why: 'half of each rank: their order stays',
   },
   {
-    file: 'services/volconf/src/slots/rendezvous.ts',
+    file: 'services/volconf/src/reconciler/rendezvous.ts',
     line: 'if (rank > bestRank || (rank === bestRank && name > bestName)) {',
     kind: 'logic',
     replace: '(rank > bestRank)',

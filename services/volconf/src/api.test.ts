@@ -5,7 +5,7 @@ import { createLogger } from '@spanmesh/runtime/log/logger';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Api, type ApiDeps } from './api.ts';
 import { MAX_WATCHES, MAX_WATCHES_PER_USER } from './limits.ts';
-import { Target } from './slots/target.ts';
+import { Target } from './reconciler/target.ts';
 import { OperatorTargetError, type OperatorTargets } from './targets/operator-targets.ts';
 import type { Term } from './term.ts';
 import { copyOf, MEDIA, World } from './testing/world.fixture.ts';

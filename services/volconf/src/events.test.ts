@@ -2,7 +2,7 @@ import { EventKind } from '@spanmesh/proto/v1/events';
 import type { Bus } from '@spanmesh/runtime/bus/bus';
 import { describe, expect, it } from 'vitest';
 import { publishTarget, tellTarget } from './events.ts';
-import { type Placed, Target, type TargetState } from './slots/target.ts';
+import { type Placed, Target, type TargetState } from './reconciler/target.ts';
 
 const placed: Placed = { gateway: 'gw.1', epoch: 1, generation: 1 };
 const destination = { host: 'host', port: 987, dialect: 'auto' } as const;

@@ -4,8 +4,8 @@ import type { Bus } from '@spanmesh/runtime/bus/bus';
 import { eventSubject } from '@spanmesh/runtime/bus/bus-names';
 import type { EventTeller } from '@spanmesh/runtime/events/event-teller';
 import type { GatewayKey } from '@spanmesh/spantree/ids';
-import { visible } from './reconciler.ts';
-import type { Target, TargetState } from './slots/target.ts';
+import type { Target, TargetState } from './reconciler/target.ts';
+import { visible } from './reconciler/target.ts';
 
 /** Kind of the news about targets on the bus. */
 export const TARGET_EVENTS = 'target';

@@ -1,5 +1,5 @@
 import type { Metrics } from '@spanmesh/runtime/metrics';
-import { visible } from './reconciler.ts';
+import { visible } from './reconciler/target.ts';
 import type { Term } from './term.ts';
 
 /** What is counted over all terms of a replica. */

@@ -2,9 +2,9 @@ import { decodeVolconfCopy } from '@spanmesh/dmsg/payload/lnk-volconf';
 import { Dialect } from '@spanmesh/proto/v1/types';
 import { TargetOrigin, TargetState } from '@spanmesh/proto/v1/volconf';
 import { describe, expect, it } from 'vitest';
+import { type Placed, Target } from './reconciler/target.ts';
 import { showOperator, showSlot, showStored } from './show-target.ts';
 import { Slot } from './slots/slot.ts';
-import { type Placed, Target } from './slots/target.ts';
 import { CLUSTER, copyOf, MEDIA } from './testing/world.fixture.ts';
 
 const NOW = 5000;

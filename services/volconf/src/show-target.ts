@@ -1,9 +1,9 @@
 import { type Slot as ApiSlot, type Target as ApiTarget, TargetOrigin, TargetState } from '@spanmesh/proto/v1/volconf';
 import type { GatewayKey } from '@spanmesh/spantree/ids';
 import { apiDialect } from './dialect.ts';
-import { visible } from './reconciler.ts';
+import type { Target } from './reconciler/target.ts';
+import { visible } from './reconciler/target.ts';
 import type { Slot } from './slots/slot.ts';
-import type { Target } from './slots/target.ts';
 import type { OperatorTarget, WantedTarget } from './targets/wanted-targets.ts';
 
 const ORIGINS = {

@@ -8,13 +8,13 @@ import type { GatewayKey } from '@spanmesh/spantree/ids';
 import { Fleet } from './gateways/fleet.ts';
 import type { GatewayLink, LinkSink } from './gateways/gateway-link.ts';
 import type { GatewayError, GatewayPort } from './gateways/gateway-port.ts';
-import { Reconciler } from './reconciler.ts';
+import { Reconciler } from './reconciler/reconciler.ts';
+import type { Target, TargetState } from './reconciler/target.ts';
 import type { VolconfSettings } from './settings.ts';
+import { Groups } from './slots/groups.ts';
 import { type MediaSink, MediaTable, type SlotFault } from './slots/media.ts';
-import { chosen, groupOf } from './slots/policy.ts';
 import type { Slot } from './slots/slot.ts';
 import { parseSpanPath } from './slots/span-path.ts';
-import type { Target, TargetState } from './slots/target.ts';
 import type { WantedTarget, WantedTargets } from './targets/wanted-targets.ts';
 
 /** What people see of a target has changed, or it is gone. */
@@ -70,15 +70,10 @@ export class Term implements LinkSink, MediaSink {
   readonly #slotOf = new Map<Target, Slot>();
   readonly #operatorOf = new Map<Target, string>();
   readonly #operators = new Map<string, Operated>();
-  /** Slots with a destination that the policy weighs against each other, by group. */
-  readonly #groups = new Map<string, Set<Slot>>();
-  readonly #groupOf = new Map<Slot, string>();
+  readonly #groups: Groups;
   /** What the snapshot that is being read names, by gateway. */
   readonly #standing = new Map<string, Set<string>>();
   #judged = false;
-  /** Groups that have changed since they were looked at. */
-  readonly #undecided = new Set<string>();
-  #isDeciding = false;
 
   constructor({ epoch, settings }: { epoch: number; settings: VolconfSettings }, deps: TermDependencies) {
     this.epoch = epoch;
@@ -95,6 +90,10 @@ export class Term implements LinkSink, MediaSink {
         renamed: (link) => this.#gatewayRenamed(link),
         recheck: () => this.check(),
       },
+    );
+    this.#groups = new Groups(
+      { policy: settings.volconfPolicy },
+      { shown: (slot) => slot.target !== null && sink.slot(slot, slot.target.state.kind) },
     );
     this.reconciler = new Reconciler(
       {
@@ -113,6 +112,7 @@ export class Term implements LinkSink, MediaSink {
         mayOrder: () => deps.leadingSince() !== null,
         mayDial: () => this.fleet.gathered,
         allHeard: () => this.#allHeard,
+        wishes: () => this.#groups.wishes(),
         changed: (target, was) => this.#changed(target, was),
         staleEpoch: (heard) => sink.staleEpoch(heard),
       },
@@ -127,10 +127,8 @@ export class Term implements LinkSink, MediaSink {
       slotsOfTargets: this.#slotOf.size,
       operatorsOfTargets: this.#operatorOf.size,
       operators: this.#operators.size,
-      groups: this.#groups.size,
-      groupsOfSlots: this.#groupOf.size,
+      ...this.#groups.tables(),
       snapshotsBeingRead: this.#standing.size,
-      undecided: this.#undecided.size,
       gateways: this.fleet.size,
     };
   }
@@ -236,7 +234,8 @@ export class Term implements LinkSink, MediaSink {
     target.mediaId = slot.mediaId;
     slot.target = target;
     this.#slotOf.set(target, slot);
-    this.#regroup(slot);
+    this.#groups.put(slot);
+    this.reconciler.reconsider();
     // The policy has not wished for anything: it is stopped, if only to be started anew.
     if (slot.destination === null) this.reconciler.want(target, null);
     if (target.leftovers.size === 0) slot.settle();
@@ -245,7 +244,8 @@ export class Term implements LinkSink, MediaSink {
 
   slotGone(slot: Slot): void {
     const target = slot.target!;
-    this.#ungroup(slot);
+    this.#groups.remove(slot);
+    this.reconciler.reconsider();
     this.#slotOf.delete(target);
     this.reconciler.drop(target);
     this.#deps.sink.slotGone(slot);
@@ -292,66 +292,12 @@ export class Term implements LinkSink, MediaSink {
       this.#deps.sink.became(slot.name, target, was);
       if (target.leftovers.size === 0) slot.settle();
       this.#deps.sink.slot(slot, was);
-      // One that comes up or fails changes what is wanted of the others.
-      if (this.#settings.volconfPolicy === 'priority') this.#decide(this.#groupOf.get(slot));
+      this.#groups.noteState(slot);
       return;
     }
     const name = this.#operatorOf.get(target);
     if (name === undefined) return;
     this.#deps.sink.became(name, target, was);
     this.#deps.sink.operator(name, target, was);
-  }
-
-  #regroup(slot: Slot): void {
-    const before = this.#groupOf.get(slot);
-    const now = slot.destination === null ? undefined : groupOf(slot);
-    if (before !== now) this.#ungroup(slot);
-    if (now === undefined) return;
-    let group = this.#groups.get(now);
-    if (group === undefined) {
-      group = new Set();
-      this.#groups.set(now, group);
-    }
-    group.add(slot);
-    this.#groupOf.set(slot, now);
-    if (this.#settings.volconfPolicy === 'all') this.#follow([slot]);
-    else this.#decide(now);
-  }
-
-  #ungroup(slot: Slot): void {
-    const key = this.#groupOf.get(slot);
-    if (key === undefined) return;
-    this.#groupOf.delete(slot);
-    slot.heldBack = false;
-    const group = this.#groups.get(key);
-    group?.delete(slot);
-    if (group === undefined || group.size === 0) this.#groups.delete(key);
-    else this.#decide(key);
-  }
-
-  /** Wishes follow the policy. What that changes comes back here (`#changed`), and is looked at when this is done. */
-  #decide(key: string | undefined): void {
-    if (key === undefined) return;
-    this.#undecided.add(key);
-    if (this.#isDeciding) return;
-    this.#isDeciding = true;
-    for (const undecided of this.#undecided) {
-      this.#undecided.delete(undecided);
-      this.#follow([...(this.#groups.get(undecided) ?? [])]);
-    }
-    this.#isDeciding = false;
-  }
-
-  #follow(slots: readonly Slot[]): void {
-    const taken = chosen(this.#settings.volconfPolicy, slots);
-    for (const slot of slots) {
-      const held = !taken.has(slot);
-      const changed = slot.heldBack !== held;
-      slot.heldBack = held;
-      const { target } = slot;
-      if (target === null) continue;
-      this.reconciler.want(target, held ? null : slot.destination);
-      if (changed) this.#deps.sink.slot(slot, target.state.kind);
-    }
   }
 }

@@ -1,9 +1,9 @@
 import { decodeVolconfCopy } from '@spanmesh/dmsg/payload/lnk-volconf';
 import { describe, expect, it } from 'vitest';
+import { Target } from '../reconciler/target.ts';
 import { copyOf, MEDIA } from '../testing/world.fixture.ts';
 import { chosen, groupOf } from './policy.ts';
 import { Slot } from './slot.ts';
-import { Target } from './target.ts';
 
 /** A slot with this priority byte, and how it fares: not tried yet, up, or failing. */
 function slot(index: number, priority: number, state: 'new' | 'up' | 'failing' = 'new'): Slot {

@@ -1,8 +1,8 @@
 import { decodeVolconfCopy } from '@spanmesh/dmsg/payload/lnk-volconf';
 import { describe, expect, it } from 'vitest';
+import { Target } from '../reconciler/target.ts';
 import { copyOf, MEDIA } from '../testing/world.fixture.ts';
 import { Slot } from './slot.ts';
-import { Target } from './target.ts';
 
 const decoded = (...args: Parameters<typeof copyOf>) => decodeVolconfCopy(copyOf(...args), 0);
 

@@ -1,8 +1,8 @@
 import type { Dialect } from '@spanmesh/dmsg/dialect';
 import type { VolconfCopy } from '@spanmesh/dmsg/payload/lnk-volconf';
 import type { GatewayKey } from '@spanmesh/spantree/ids';
+import type { Destination, Target } from '../reconciler/target.ts';
 import { parseSpanPath, SPAN_PREFIX } from './span-path.ts';
-import type { Destination, Target } from './target.ts';
 
 /** Bits of priority (protocol.md, "Payloads", LNK_VOLCONF). */
 const ROUND_ROBIN = 0x80;

@@ -1,11 +1,11 @@
 import { Dialect } from '@spanmesh/proto/v1/types';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { describe, expect, it } from 'vitest';
-import { GatewayError } from './gateways/gateway-port.ts';
-import { HANGUP_RETRY_MS } from './limits.ts';
-import { Reconciler, type ReconcilerOptions, visible } from './reconciler.ts';
-import type { Destination, Target } from './slots/target.ts';
-import { FakePort } from './testing/fake-port.fixture.ts';
+import { GatewayError } from '../gateways/gateway-port.ts';
+import { HANGUP_RETRY_MS } from '../limits.ts';
+import { FakePort } from '../testing/fake-port.fixture.ts';
+import { Reconciler, type ReconcilerOptions } from './reconciler.ts';
+import { type Destination, type Target, visible } from './target.ts';
 
 const EPOCH = 7;
 const HOST: Destination = { host: 'host', port: 987, dialect: 'circuit' };
@@ -41,6 +41,7 @@ function rig(options: Partial<ReconcilerOptions> = {}) {
       mayOrder: () => is.mayOrder,
       mayDial: () => is.mayDial,
       allHeard: () => is.allHeard,
+      wishes: () => [],
       changed: (target, was) => told.push(`${target.owner}: ${was} > ${target.state.kind}`),
       staleEpoch: (heard) => stale.push(heard),
     },

@@ -1,30 +1,36 @@
-import type { DialledUp, DialRequest } from '@spanmesh/proto/v1/dial';
+import type { DialledUp } from '@spanmesh/proto/v1/dial';
 import { pauseAfter } from '@spanmesh/runtime/backoff';
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { Random } from '@spanmesh/runtime/random';
 import type { TableSizes } from '@spanmesh/runtime/table-sizes';
 import type { GatewayKey } from '@spanmesh/spantree/ids';
-import { apiDialect, dialectOf } from './dialect.ts';
-import { GatewayError } from './gateways/gateway-port.ts';
-import type { GatewayView, LiveGateway } from './gateways/gateway-view.ts';
-import { HANGUP_RETRY_MS, JITTER_PART, TIMER_QUANTUM_MS } from './limits.ts';
-import { DialQueue } from './slots/dial-queue.ts';
-import { rendezvous } from './slots/rendezvous.ts';
+import { dialectOf } from '../dialect.ts';
+import { GatewayError } from '../gateways/gateway-port.ts';
+import type { GatewayView, LiveGateway } from '../gateways/gateway-view.ts';
+import { JITTER_PART, TIMER_QUANTUM_MS } from '../limits.ts';
+import { DialQueue } from './dial-queue.ts';
+import { dialRequest, type OrderOptions } from './dial-request.ts';
+import { HangUps } from './hang-ups.ts';
+import { rendezvous } from './rendezvous.ts';
 import {
   comparePlaced,
   type Destination,
-  type Leftover,
   type Placed,
   sameDestination,
-  Target,
+  type Target,
   type TargetState,
-} from './slots/target.ts';
-import { TimerHeap } from './slots/timer-heap.ts';
+  visible,
+} from './target.ts';
+import { TargetTable } from './target-table.ts';
+import { TimerHeap } from './timer-heap.ts';
 
-export interface ReconcilerOptions {
-  readonly epoch: number;
-  readonly connectTimeout: number;
-  readonly answerTimeout: number;
+/** What is wanted of a target from now on; null: nothing. */
+export interface Wish {
+  readonly target: Target;
+  readonly destination: Destination | null;
+}
+
+export interface ReconcilerOptions extends OrderOptions {
   readonly retryFirst: number;
   readonly retryMax: number;
   readonly stableAfter: number;
@@ -41,7 +47,11 @@ export interface ReconcilerDependencies {
   readonly mayDial: () => boolean;
   /** Every gateway's snapshot and the operators' targets are loaded. */
   readonly allHeard: () => boolean;
-  /** Something that people see has changed; `was`: the kind of state before. */
+  /**
+   * Asked whenever states may have changed: what is wanted now otherwise than before. Each wish is obeyed before the next is asked for.
+   */
+  readonly wishes: () => Iterable<Wish>;
+  /** Something that people see has changed; `was`: the kind of state before. Must not call the reconciler. */
   readonly changed: (target: Target, was: TargetState['kind']) => void;
   /** A gateway has heard of a later leader. */
   readonly staleEpoch: (heard: number) => void;
@@ -51,7 +61,8 @@ export interface ReconcilerDependencies {
 const MOST_GENERATIONS = 2 ** 31;
 
 /**
- * Keeps every target at what it wants, for one leader's term: orders connections from gateways, tries again, hangs up.
+ * Keeps every target at what it wants, for one leader's term: orders connections from gateways, tries again, hangs up. It is told what is
+ * wanted and what gateways say; what it needs to know besides it asks its dependencies, which never call back.
  *
  * Never two connections of one target: an attempt is made only when everything that earlier orders may have left is known to
  * be gone. An order whose outcome is unknown leaves something behind that is hung up, by its generation, until the gateway has
@@ -60,25 +71,22 @@ const MOST_GENERATIONS = 2 ** 31;
 export class Reconciler {
   readonly #options: ReconcilerOptions;
   readonly #deps: ReconcilerDependencies;
-  readonly #targets = new Map<string, Target>();
+  readonly #targets: TargetTable;
   readonly #heap: TimerHeap<Target>;
   /** Targets whose try is due. */
   readonly #queue: DialQueue;
-  /**
-   * Highest generation of a target that was forgotten: one that is made anew goes on above it, because gateways remember what they were
-   * ordered for its owner.
-   */
-  #forgotten = 0;
+  readonly #hangUps: HangUps;
   #closed = false;
   attemptsMade = 0;
   attemptsFailed = 0;
   connectionsLost = 0;
   adopted = 0;
-  hangups = 0;
 
   constructor(options: ReconcilerOptions, deps: ReconcilerDependencies) {
     this.#options = options;
     this.#deps = deps;
+    this.#targets = new TargetTable(deps);
+    this.#hangUps = new HangUps(options, { ...deps, answered: (target, error) => this.#hungUp(target, error) });
     this.#queue = new DialQueue({ max: options.maxDials });
     this.#heap = new TimerHeap(
       { quantumMs: TIMER_QUANTUM_MS },
@@ -92,9 +100,13 @@ export class Reconciler {
   }
 
   tables(): TableSizes {
-    let leftovers = 0;
-    for (const target of this.#targets.values()) leftovers += target.leftovers.size;
-    return { targets: this.#targets.size, leftovers, timers: this.#heap.size, ...this.#queue.tables() };
+    const { size: targets, leftovers } = this.#targets;
+    return { targets, leftovers, timers: this.#heap.size, ...this.#queue.tables() };
+  }
+
+  /** Hang-ups ordered so far. */
+  get hangups(): number {
+    return this.#hangUps.ordered;
   }
 
   get dialling(): number {
@@ -107,7 +119,7 @@ export class Reconciler {
   }
 
   targets(): Iterable<Target> {
-    return this.#targets.values();
+    return this.#targets;
   }
 
   get(owner: string): Target | undefined {
@@ -116,25 +128,29 @@ export class Reconciler {
 
   /** The target of this owner, with whatever is left of an earlier life of it. */
   target(owner: string, label: string): Target {
-    let target = this.#targets.get(owner);
-    if (target === undefined) {
-      target = new Target(owner, label, this.#deps.clock.wall());
-      target.generation = this.#forgotten;
-      this.#targets.set(owner, target);
-    }
-    target.label = label;
-    return target;
+    return this.#targets.of(owner, label);
   }
 
   /** Nobody shows it any more: it is stopped, and forgotten when nothing is left of it. */
   drop(target: Target): void {
     target.shown = false;
-    this.want(target, null);
+    this.#want(target, null);
     this.#step(target);
+    this.reconsider();
+  }
+
+  /** What is wanted has changed in a way that only the wishes tell. */
+  reconsider(): void {
+    for (const { target, destination } of this.#deps.wishes()) this.#want(target, destination);
   }
 
   /** What it wants from now on. The same object again changes nothing; another one means: stop the old, start the new. */
   want(target: Target, destination: Destination | null): void {
+    this.#want(target, destination);
+    this.reconsider();
+  }
+
+  #want(target: Target, destination: Destination | null): void {
     if (target.wanted === destination) return;
     const isNew = target.wanted === null;
     target.wanted = destination;
@@ -162,8 +178,13 @@ export class Reconciler {
 
   /** A gateway says that a connection stands: in its snapshot, or a moment ago. */
   up(gateway: GatewayKey, up: DialledUp): void {
+    this.#up(gateway, up);
+    this.reconsider();
+  }
+
+  #up(gateway: GatewayKey, up: DialledUp): void {
     const { owner, epoch, generation } = up;
-    const target = this.target(owner, owner);
+    const target = this.#targets.of(owner, owner);
     target.generation = Math.min(Math.max(target.generation, generation), MOST_GENERATIONS);
     const placed: Placed = { gateway, epoch, generation };
     const { state } = target;
@@ -229,11 +250,12 @@ export class Reconciler {
       if (leftover !== undefined && same(leftover.placed, placed)) target.leftovers.delete(gateway);
     }
     this.#step(target);
+    this.reconsider();
   }
 
   /** A gateway's snapshot is complete; `standing`: the owners in it. What it does not have is gone, or unknown. */
   snapshot(gateway: GatewayKey, standing: ReadonlySet<string>): void {
-    for (const target of this.#targets.values()) {
+    for (const target of this.#targets) {
       const { state } = target;
       if (state.kind === 'running' && state.placed.gateway === gateway && !standing.has(target.owner)) {
         // It may have come to stand after the snapshot was cut.
@@ -245,11 +267,12 @@ export class Reconciler {
       this.#step(target);
     }
     this.#pump();
+    this.reconsider();
   }
 
   /** A gateway goes on under another id, with all that it holds: only what people see has changed. */
   renamed(gateway: GatewayKey): void {
-    for (const target of this.#targets.values()) {
+    for (const target of this.#targets) {
       const { state } = target;
       const isThere = (state.kind === 'running' || state.kind === 'dialling') && state.placed.gateway === gateway;
       if (isThere && !this.#closed) this.#deps.changed(target, state.kind);
@@ -258,7 +281,7 @@ export class Reconciler {
 
   /** A gateway is gone, and with it all that it held. */
   gone(gateway: GatewayKey): void {
-    for (const target of this.#targets.values()) {
+    for (const target of this.#targets) {
       const { state } = target;
       target.leftovers.delete(gateway);
       if (state.kind === 'running' && state.placed.gateway === gateway) this.#lost(target, 'its gateway is gone', true);
@@ -268,24 +291,27 @@ export class Reconciler {
       this.#step(target);
     }
     this.#pump();
+    this.reconsider();
   }
 
   /** `allHeard` has become true: what stands and nobody wants is hung up. Not before: who wants it may not be known yet. */
   hangUpUnwanted(): void {
-    for (const target of [...this.#targets.values()]) {
+    for (const target of [...this.#targets]) {
       if (target.wanted !== null || target.state.kind === 'stopped') continue;
       this.#leave(target, 'nobody wants it');
       this.#become(target, { kind: 'stopped' });
       this.#step(target);
     }
+    this.reconsider();
   }
 
   /** Orders may be given again, or a gateway has come: whatever is due is done. */
   resume(): void {
-    for (const target of this.#targets.values()) {
+    for (const target of this.#targets) {
       if (target.leftovers.size > 0) this.#step(target);
     }
     this.#pump();
+    this.reconsider();
   }
 
   /** The term is over: orders nothing any more and hears nothing. What stands is left standing. */
@@ -323,10 +349,7 @@ export class Reconciler {
   }
 
   #leaveBehind(target: Target, placed: Placed, reason: string): void {
-    if (this.#deps.gateways.port(placed.gateway) === null) return;
-    const known = target.leftovers.get(placed.gateway);
-    if (known !== undefined && comparePlaced(placed, known.placed) <= 0) return;
-    target.leftovers.set(placed.gateway, { placed, reason, asked: false, retryAt: 0 });
+    if (!this.#hangUps.leaveBehind(target, placed, reason)) return;
     // One that was due before this was known waits until nothing is left.
     this.#queue.delete(target);
   }
@@ -372,7 +395,7 @@ export class Reconciler {
   /** Does what can be done for a target now: hang-ups first, then the attempt. */
   #step(target: Target): void {
     if (this.#closed) return;
-    for (const leftover of target.leftovers.values()) this.#hangUp(target, leftover);
+    this.#hangUps.step(target);
     if (target.state.kind === 'ready' && target.leftovers.size === 0) {
       this.#queue.add(target);
       this.#pump();
@@ -385,16 +408,12 @@ export class Reconciler {
   #forget(target: Target): void {
     this.#heap.remove(target);
     this.#queue.delete(target);
-    if (target.shown || this.#targets.get(target.owner) !== target) return;
-    this.#targets.delete(target.owner);
-    this.#forgotten = Math.max(this.#forgotten, target.generation);
+    if (!target.shown) this.#targets.forget(target);
   }
 
   #arm(target: Target): void {
-    let at = target.state.kind === 'waiting' ? target.state.at : Number.POSITIVE_INFINITY;
-    for (const { asked, retryAt } of target.leftovers.values()) {
-      if (!asked) at = Math.min(at, retryAt);
-    }
+    const tryAt = target.state.kind === 'waiting' ? target.state.at : Number.POSITIVE_INFINITY;
+    const at = Math.min(tryAt, this.#hangUps.dueAt(target));
     if (at === Number.POSITIVE_INFINITY) this.#heap.remove(target);
     else this.#heap.set(target, at);
   }
@@ -403,43 +422,14 @@ export class Reconciler {
     const { state } = target;
     if (state.kind === 'waiting' && state.at <= this.#deps.clock.now()) this.#become(target, { kind: 'ready' });
     this.#step(target);
+    this.reconsider();
   }
 
-  #hangUp(target: Target, leftover: Leftover): void {
-    const { clock, gateways, mayOrder } = this.#deps;
-    const { placed, reason } = leftover;
-    if (leftover.asked || leftover.retryAt > clock.now()) return;
-    const port = gateways.port(placed.gateway);
-    if (port === null) {
-      target.leftovers.delete(placed.gateway);
-      return;
-    }
-    if (!mayOrder()) {
-      leftover.retryAt = clock.now() + HANGUP_RETRY_MS;
-      return;
-    }
-    leftover.asked = true;
-    this.hangups++;
-    const { owner } = target;
-    // Under our epoch: what an earlier leader ordered is of a lower one, whatever its generation.
-    port.hangup({ owner, epoch: this.#options.epoch, generation: placed.generation, reason }).then(
-      () => this.#hungUp(target, leftover),
-      (error: unknown) => {
-        leftover.asked = false;
-        leftover.retryAt = clock.now() + HANGUP_RETRY_MS;
-        this.#noteEpoch(error);
-        this.#step(target);
-      },
-    );
-  }
-
-  #hungUp(target: Target, leftover: Leftover): void {
-    const { gateway } = leftover.placed;
-    // Meanwhile there may be a later one at the same gateway.
-    if (target.leftovers.get(gateway) === leftover) target.leftovers.delete(gateway);
-    if (this.#closed) return;
-    this.#deps.changed(target, target.state.kind);
+  #hungUp(target: Target, error?: unknown): void {
+    if (error !== undefined) this.#noteEpoch(error);
+    else if (!this.#closed) this.#deps.changed(target, target.state.kind);
     this.#step(target);
+    this.reconsider();
   }
 
   /** Starts as many attempts as may run. */
@@ -478,7 +468,7 @@ export class Reconciler {
     const state: TargetState = { kind: 'dialling', placed, destination };
     this.#become(target, state);
     gateway.port
-      .dial(this.#request(target, destination, generation))
+      .dial(dialRequest(target, destination, generation, this.#options))
       .then(
         (answer) => {
           if (target.state === state) this.#run(target, placed, destination, answer);
@@ -494,25 +484,8 @@ export class Reconciler {
         this.#queue.end(turn);
         this.#step(target);
         this.#pump();
+        this.reconsider();
       });
-  }
-
-  #request(target: Target, { host, port, dialect }: Destination, generation: number): DialRequest {
-    const { epoch, connectTimeout, answerTimeout } = this.#options;
-    return {
-      owner: target.owner,
-      epoch,
-      generation,
-      host,
-      port,
-      dialect: apiDialect(dialect),
-      connectTimeoutMs: Math.ceil(connectTimeout),
-      answerTimeoutMs: Math.ceil(answerTimeout),
-      label: target.label,
-      mediaId: target.mediaId,
-      principal: target.principal,
-      byOperator: target.byOperator,
-    };
   }
 
   #noteEpoch(error: unknown): void {
@@ -527,11 +500,6 @@ export class Reconciler {
     if (visible(was) !== visible(state.kind)) target.since = this.#deps.clock.wall();
     if (!this.#closed) this.#deps.changed(target, was);
   }
-}
-
-/** STOPPED, CONNECT or RUNNING (volconf.proto, TargetState). */
-export function visible(kind: TargetState['kind']): 'stopped' | 'connect' | 'running' {
-  return kind === 'stopped' || kind === 'running' ? kind : 'connect';
 }
 
 function same(a: Placed, b: Placed): boolean {

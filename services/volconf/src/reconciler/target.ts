@@ -41,6 +41,11 @@ export type TargetState =
       readonly upAt: number;
     };
 
+/** STOPPED, CONNECT or RUNNING (volconf.proto, TargetState). */
+export function visible(kind: TargetState['kind']): 'stopped' | 'connect' | 'running' {
+  return kind === 'stopped' || kind === 'running' ? kind : 'connect';
+}
+
 /** Something of an earlier order that may stand, and has to be known to be gone before the next try. */
 export interface Leftover {
   readonly placed: Placed;

@@ -1,0 +1,34 @@
+import type { DialRequest } from '@spanmesh/proto/v1/dial';
+import { apiDialect } from '../dialect.ts';
+import type { Destination, Target } from './target.ts';
+
+/** Of a leader's term, what its orders say. */
+export interface OrderOptions {
+  readonly epoch: number;
+  /** How long a gateway may take to connect, and the peer to answer, ms. */
+  readonly connectTimeout: number;
+  readonly answerTimeout: number;
+}
+
+/** The order to connect the target (dial.proto); `generation` is the order's. */
+export function dialRequest(
+  { owner, label, mediaId, principal, byOperator }: Target,
+  { host, port, dialect }: Destination,
+  generation: number,
+  { epoch, connectTimeout, answerTimeout }: OrderOptions,
+): DialRequest {
+  return {
+    owner,
+    epoch,
+    generation,
+    host,
+    port,
+    dialect: apiDialect(dialect),
+    connectTimeoutMs: Math.ceil(connectTimeout),
+    answerTimeoutMs: Math.ceil(answerTimeout),
+    label,
+    mediaId,
+    principal,
+    byOperator,
+  };
+}
