@@ -54,15 +54,31 @@ export interface KeyValue {
   watch(fn: (entry: KvEntry) => void, key?: string): Promise<Subscription>;
 }
 
-export type BusErrorCode = 'conflict' | 'unavailable' | 'closed' | 'invalid';
+/**
+ * Why the bus has not done what it was asked for.
+ *   conflict     somebody else has changed the key
+ *   unavailable  there is no answer, and what has become of a change is not known
+ *   closed       by us
+ *   invalid      a key, a value or a name that no bus takes
+ *   settings     the bucket will never be what the settings say unless an operator, whom the message tells how, changes something
+ *   damaged      a bucket's file is not what was written; the message completes "the file …"
+ */
+export type BusErrorCode = 'conflict' | 'unavailable' | 'closed' | 'invalid' | 'settings' | 'damaged';
 
 export class BusError extends Error {
   override readonly name = 'BusError';
   readonly code: BusErrorCode;
+  /** With `settings`: which one it is about. */
+  readonly setting: string;
 
-  constructor(code: BusErrorCode, message: string, options?: { cause?: unknown }) {
-    super(message, options);
+  constructor(
+    code: BusErrorCode,
+    message: string,
+    { setting = '', cause }: { setting?: string; cause?: unknown } = {},
+  ) {
+    super(message, { cause });
     this.code = code;
+    this.setting = setting;
   }
 }
 

@@ -3,7 +3,7 @@ import { type Clock, systemClock } from '../clock.ts';
 import type { Logger } from '../log/logger.ts';
 import type { Metrics } from '../metrics.ts';
 import { SettingError } from '../settings/setting.ts';
-import type { Bus } from './bus.ts';
+import { type Bus, BusError } from './bus.ts';
 import { BUCKETS } from './bus-names.ts';
 import { InProcessBus } from './in-process/in-process-bus.ts';
 import type { OnBusError } from './in-process/in-process-kv.ts';
@@ -13,7 +13,6 @@ import type { BucketCopies } from './nats/nats-copies.ts';
 import type { NatsFailure } from './nats/nats-failure.ts';
 import type { NatsLink } from './nats/nats-link.ts';
 import type { NatsOptions } from './nats/nats-settings.ts';
-import { BucketError } from './nats/nats-stream.ts';
 
 /** How long a start waits for NATS, ms: later it goes on without, and connects when it can. */
 const START_MS = 3000;
@@ -70,7 +69,7 @@ async function check(bus: NatsBus, { clock, logger }: { clock: Clock; logger: Lo
   try {
     await buckets.look();
   } catch (error) {
-    if (!(error instanceof BucketError)) throw error;
+    if (!(error instanceof BusError)) throw error;
     await bus.close();
     throw new SettingError(error.setting, error.message, { cause: error });
   }

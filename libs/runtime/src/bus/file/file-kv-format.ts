@@ -1,11 +1,6 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import type { KvEntry } from '../bus.ts';
-
-/** What a bucket's file says that is not what was written: the message completes "the file …". */
-export class KvFileError extends Error {
-  override readonly name = 'KvFileError';
-}
+import { BusError, type KvEntry } from '../bus.ts';
 
 export interface KvFileContent {
   /** Highest that was ever given out: they are not given out again. */
@@ -38,26 +33,30 @@ export function encodeKvFile(bucket: string, revision: number, entries: Iterable
   return `${JSON.stringify(head)}\n${body}`;
 }
 
-/** @throws KvFileError: it is something else, of another version, of another bucket, or not whole. */
+/** @throws BusError damaged: it is something else, of another version, of another bucket, or not whole. */
 export function decodeKvFile(bytes: Buffer, bucket: string): KvFileContent {
   const end = bytes.indexOf(0x0a);
   const head = headSchema.safeParse(parsed(bytes.toString('utf8', 0, Math.max(end, 0))));
-  if (!head.success) throw new KvFileError('is not a file of spanmesh');
+  if (!head.success) throw damaged('is not a file of spanmesh');
   const { version, revision, sha256 } = head.data;
-  if (version !== VERSION) throw new KvFileError(`was written by another version of spanmesh (format ${version})`);
-  if (head.data.bucket !== bucket) throw new KvFileError(`holds the bucket ${head.data.bucket}, not ${bucket}`);
+  if (version !== VERSION) throw damaged(`was written by another version of spanmesh (format ${version})`);
+  if (head.data.bucket !== bucket) throw damaged(`holds the bucket ${head.data.bucket}, not ${bucket}`);
   const body = bytes.toString('utf8', end + 1);
-  if (sum(body) !== sha256) throw new KvFileError('is damaged: its checksum is wrong');
+  if (sum(body) !== sha256) throw damaged('is damaged: its checksum is wrong');
   const entries = body
     .split('\n')
     .filter((line) => line !== '')
     .map((line) => {
       const entry = entrySchema.safeParse(parsed(line));
-      if (!entry.success) throw new KvFileError('is damaged: an entry cannot be read');
+      if (!entry.success) throw damaged('is damaged: an entry cannot be read');
       return { ...entry.data, value: new Uint8Array(Buffer.from(entry.data.value, 'base64')) };
     });
-  if (entries.length !== head.data.entries) throw new KvFileError('is damaged: entries are missing');
+  if (entries.length !== head.data.entries) throw damaged('is damaged: entries are missing');
   return { revision, entries };
+}
+
+function damaged(message: string): BusError {
+  return new BusError('damaged', message);
 }
 
 function parsed(text: string): unknown {

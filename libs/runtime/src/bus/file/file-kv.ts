@@ -5,7 +5,7 @@ import { BusError, type KeyValue, type KvEntry, type Subscription } from '../bus
 import { checkBucket } from '../bus-subjects.ts';
 import type { OnBusError } from '../in-process/in-process-kv.ts';
 import { InProcessKeyValue } from '../in-process/in-process-kv.ts';
-import { decodeKvFile, encodeKvFile, KvFileError } from './file-kv-format.ts';
+import { decodeKvFile, encodeKvFile } from './file-kv-format.ts';
 
 export interface FileKeyValueOptions {
   /** Where the bucket's file is; made with the first change, so that who changes nothing leaves nothing behind. */
@@ -59,7 +59,7 @@ export class FileKeyValue implements KeyValue {
         memory.restore(entries, revision);
       }
     } catch (error) {
-      const why = error instanceof KvFileError ? error.message : `cannot be read: ${(error as Error).message}`;
+      const why = error instanceof BusError ? error.message : `cannot be read: ${(error as Error).message}`;
       throw new SettingError(
         options.setting,
         `${path} ${why}; restore it from a copy, or move it away to start with nothing`,

@@ -2,7 +2,6 @@ import type { Clock } from '../../clock.ts';
 import { type Logger, Throttle } from '../../log/logger.ts';
 import { BusError } from '../bus.ts';
 import type { NatsBus } from './nats-bus.ts';
-import { BucketError } from './nats-stream.ts';
 
 /** How soon a bucket that cannot be had is asked for again, ms. */
 const RETRY_MS = 1000;
@@ -29,11 +28,11 @@ export class NatsBuckets {
     this.#throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock });
   }
 
-  /** Looks once. @throws BucketError: one will never be what the settings say. */
+  /** Looks once. @throws BusError settings */
   async look(): Promise<void> {
     if (!this.#bus.link.connected) return;
     const outcomes = await Promise.all([...this.#missing].map((bucket) => this.#open(bucket)));
-    const wrong = outcomes.find((outcome) => outcome instanceof BucketError);
+    const wrong = outcomes.find((outcome) => outcome !== null);
     if (wrong !== undefined) throw wrong;
   }
 
@@ -41,7 +40,7 @@ export class NatsBuckets {
   async keepLooking(): Promise<void> {
     while (this.#missing.size > 0) {
       await new Promise<void>((resolve) => this.#clock.after(RETRY_MS, resolve));
-      await this.look().catch((error: BucketError) => {
+      await this.look().catch((error: BusError) => {
         const { log, suppressed } = this.#throttle.admit(error.message);
         const { setting, message: why } = error;
         if (log) this.#logger.error({ setting, why, suppressed }, 'a bucket of NATS is not what the settings say');
@@ -49,12 +48,12 @@ export class NatsBuckets {
     }
   }
 
-  async #open(bucket: string): Promise<BucketError | null> {
+  async #open(bucket: string): Promise<BusError | null> {
     try {
       await this.#bus.open(bucket);
       this.#missing.delete(bucket);
     } catch (error) {
-      if (error instanceof BucketError) return error;
+      if (error instanceof BusError && error.code === 'settings') return error;
       // Nobody asks for it any more.
       if (error instanceof BusError && error.code === 'closed') this.#missing.clear();
       else if (this.#bus.link.connected) this.#wait(error as Error);

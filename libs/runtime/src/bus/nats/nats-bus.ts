@@ -72,7 +72,7 @@ export class NatsBus implements Bus {
     return this.#bucket(bucket).kv;
   }
 
-  /** Makes a bucket if it is not there. @throws BucketError: it will never be what the settings say. BusError unavailable */
+  /** Makes a bucket if it is not there. @throws BusError: settings, unavailable */
   async open(bucket: string): Promise<void> {
     this.#checkOpen();
     await this.#bucket(bucket).stream.open();

@@ -16,17 +16,6 @@ export const JETSTREAM_MS = 2000;
 /** JetStream's number of an error: a stream of that name is there, with another configuration. */
 const STREAM_EXISTS = 10058;
 
-/** The bucket will not be what the settings say unless somebody changes something. Its message is for an operator. */
-export class BucketError extends BusError {
-  /** Which setting it is about. */
-  readonly setting: string;
-
-  constructor(setting: string, message: string, options?: { cause?: unknown }) {
-    super('unavailable', message, options);
-    this.setting = setting;
-  }
-}
-
 /** A bucket as JetStream sees it: a stream that keeps the last message of each subject. */
 export class NatsStream {
   readonly name: string;
@@ -53,7 +42,7 @@ export class NatsStream {
     return subject.slice(`$KV.${this.#bucket}.`.length);
   }
 
-  /** Makes it if it is not there; once, until it turns out to be gone. @throws BucketError, BusError */
+  /** Makes it if it is not there; once, until it turns out to be gone. @throws BusError */
   open(): Promise<void> {
     this.#opening ??= this.#open().catch((error: unknown) => {
       this.#opening = null;
@@ -73,7 +62,7 @@ export class NatsStream {
     }
   }
 
-  /** Asks something of JetStream. @throws BucketError, BusError */
+  /** Asks something of JetStream. @throws BusError */
   async ask<T>(call: (apis: { jetstream: JetStreamClient; manager: JetStreamManager }) => Promise<T>): Promise<T> {
     const { nats } = this.#link;
     try {
@@ -98,7 +87,7 @@ export class NatsStream {
       case 'invalid':
         return new BusError('invalid', 'more bytes than the NATS server takes', { cause: error });
       case 'settings':
-        return new BucketError(setting, `the bucket ${this.#bucket} cannot be had: ${said}`, { cause: error });
+        return new BusError('settings', `the bucket ${this.#bucket} cannot be had: ${said}`, { setting, cause: error });
       default:
         return new BusError('unavailable', `JetStream: ${said}`, { cause: error });
     }
@@ -127,17 +116,19 @@ export class NatsStream {
   #check({ num_replicas, max_age, max_msgs_per_subject, subjects, sealed }: StreamConfig): void {
     if (!subjects?.includes(this.subject('>')) || sealed) {
       const why = `there is a stream ${this.name} that is no bucket of ours`;
-      throw new BucketError('SPANMESH_INSTALLATION', `${why}: remove it, or give the installation another name`);
+      throw new BusError('settings', `${why}: remove it, or give the installation another name`, {
+        setting: 'SPANMESH_INSTALLATION',
+      });
     }
     // architecture.md "Lease": what expires makes no event, and a lease that vanishes is a second leader.
     if (max_age !== 0 || max_msgs_per_subject !== 1) {
       const why = `the bucket ${this.#bucket} must have no TTL and a history of 1`;
-      throw new BucketError('SPANMESH_INSTALLATION', `${why}: remove or change it`);
+      throw new BusError('settings', `${why}: remove or change it`, { setting: 'SPANMESH_INSTALLATION' });
     }
     if (num_replicas !== this.#replicas) {
       const how = `nats stream edit ${this.name} --replicas=${this.#replicas}`;
       const why = `the bucket ${this.#bucket} has ${num_replicas} copies, not ${this.#replicas}`;
-      throw new BucketError('SPANMESH_NATS_REPLICAS', `${why}: set ${num_replicas}, or ${how}`);
+      throw new BusError('settings', `${why}: set ${num_replicas}, or ${how}`, { setting: 'SPANMESH_NATS_REPLICAS' });
     }
   }
 

@@ -1,0 +1,43 @@
+import { globSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { expect, it } from 'vitest';
+
+const root = join(import.meta.dirname, '../..');
+const CLASS = /^export class (\w+) extends \w*Error\b/gm;
+
+/** Folders in which two kinds of callers catch two kinds of errors. */
+const TWO = new Map([
+  // A dial fails on its way to a peer; an order, which is one dial or more, also by later orders and leaders.
+  ['services/link-gateway/src/dial', ['DialError', 'OrderError']],
+]);
+
+/** Classes of errors by folder. Tests and what exists for them alone are left out. */
+function errors(): Map<string, string[]> {
+  const found = new Map<string, string[]>();
+  const files = globSync('{libs,services}/*/{src,web/src}/**/*.ts', {
+    cwd: root,
+    exclude: (path) => path.includes('node_modules'),
+  });
+  for (const file of files) {
+    if (/\.(test|fixture)\.ts$/.test(file)) continue;
+    for (const [, name = ''] of readFileSync(join(root, file), 'utf8').matchAll(CLASS)) {
+      const folder = dirname(file);
+      found.set(folder, [...(found.get(folder) ?? []), name]);
+    }
+  }
+  return found;
+}
+
+// CONTRIBUTING.md, "Habits".
+it('a room has one class of errors, which says by its code what is wrong', () => {
+  for (const [folder, names] of errors()) {
+    const allowed = TWO.get(folder) ?? [names[0]];
+    expect(names.toSorted(), folder).toEqual(allowed);
+  }
+});
+
+it('classes of errors have names of their own', () => {
+  const names = [...errors().values()].flat();
+  expect(new Set(names).size, names.toSorted().join(' ')).toBe(names.length);
+  expect(names.length).toBeGreaterThan(10);
+});
