@@ -192,7 +192,7 @@ export class Lease {
     }
     this.#started = true;
     this.#running = true;
-    this.#setState({ kind: 'standby', holder: null });
+    this.#become({ kind: 'standby', holder: null });
     this.#loop = this.#run();
   }
 
@@ -202,7 +202,7 @@ export class Lease {
       const held = this.#state.kind === 'leading' || this.#state.kind === 'frozen';
       this.#running = false;
       this.#invalidate();
-      this.#setState({ kind: 'stopped' });
+      this.#become({ kind: 'stopped' });
       this.#wakeUp();
       this.#loop = this.#loop.then(() => this.#release(held));
     }
@@ -217,7 +217,7 @@ export class Lease {
     this.#standsFrom = this.#clock.now() + ms;
     if (!this.#holds()) return;
     this.#invalidate();
-    this.#setState({ kind: 'standby', holder: null });
+    this.#become({ kind: 'standby', holder: null });
     this.#settleRaises();
     this.#wakeUp();
   }
@@ -237,7 +237,7 @@ export class Lease {
     if (!this.#holds() || this.#epoch >= this.#floor) {
       return Promise.resolve();
     }
-    this.#setState({ kind: 'frozen', epoch: this.#epoch });
+    this.#become({ kind: 'frozen', epoch: this.#epoch });
     this.#wakeUp();
     return new Promise((resolve) => this.#raises.push(resolve));
   }
@@ -394,7 +394,7 @@ export class Lease {
       // Ours, by a write of unknown outcome: the next renewal builds on it. Reading makes nothing valid.
       this.#noteHeld(revision, record.epoch);
       if (this.#running && this.#state.kind === 'standby' && !this.#abstains) {
-        this.#setState({ kind: 'frozen', epoch: this.#epoch });
+        this.#become({ kind: 'frozen', epoch: this.#epoch });
       }
       return;
     }
@@ -440,7 +440,7 @@ export class Lease {
       state.holder?.address !== holder?.address ||
       state.holder?.epoch !== holder?.epoch
     ) {
-      this.#setState({ kind: 'standby', holder });
+      this.#become({ kind: 'standby', holder });
     }
     this.#settleRaises();
   }
@@ -452,11 +452,11 @@ export class Lease {
     const left = until - this.#clock.now();
     const valid = left > 0 && this.#epoch >= this.#floor;
     if (left > 0) {
-      this.#expiry = this.#clock.after(left, () => this.#setState({ kind: 'frozen', epoch: this.#epoch }));
+      this.#expiry = this.#clock.after(left, () => this.#become({ kind: 'frozen', epoch: this.#epoch }));
     }
     const kind = valid ? 'leading' : 'frozen';
     if (this.#state.kind !== kind || this.#state.epoch !== this.#epoch) {
-      this.#setState({ kind, epoch: this.#epoch });
+      this.#become({ kind, epoch: this.#epoch });
     }
     if (this.#epoch >= this.#floor) {
       this.#settleRaises();
@@ -547,7 +547,8 @@ export class Lease {
     this.#wake?.();
   }
 
-  #setState(state: LeaseState): void {
+  /** The one place where the state changes. */
+  #become(state: LeaseState): void {
     if (state.kind === 'frozen' && this.#state.kind !== 'frozen') {
       const now = this.#clock.now();
       this.#frozenSince = Number.isFinite(this.#validUntil) ? Math.min(now, this.#validUntil) : now;

@@ -83,12 +83,12 @@ export class Attachment {
 
   /** Hello was accepted, but the epoch is not high enough yet. */
   wait(): void {
-    if (this.#state.kind === 'greeting') this.#state = { kind: 'waiting' };
+    if (this.#state.kind === 'greeting') this.#become({ kind: 'waiting' });
   }
 
   welcome(welcome: NonNullable<AttachResponse['welcome']>): void {
     if (this.#state.kind === 'ended') return;
-    this.#state = { kind: 'snapshot', snapshot: new Snapshot() };
+    this.#become({ kind: 'snapshot', snapshot: new Snapshot() });
     this.replicas = welcome.replicas;
     this.#stream.write({ welcome });
   }
@@ -110,8 +110,13 @@ export class Attachment {
     const { kind } = this.#state;
     if (kind === 'ended') return;
     if (refused !== undefined && (kind === 'greeting' || kind === 'waiting')) this.#stream.write({ refused });
-    this.#state = { kind: 'ended' };
+    this.#become({ kind: 'ended' });
     this.#stream.emit('error', Object.assign(new Error(details), { code, details }));
+  }
+
+  /** The one place where the state changes. */
+  #become(state: AttachmentState): void {
+    this.#state = state;
   }
 
   *#take(request: AttachRequest): Job<void> {
@@ -126,7 +131,7 @@ export class Attachment {
         return;
       case 'snapshot':
         if (request.snapshotEnd !== undefined) {
-          this.#state = { kind: 'live' };
+          this.#become({ kind: 'live' });
           yield* this.#host.snapshot(this, state.snapshot.all);
         } else if (request.snapshot === undefined) {
           yield* this.#protocolError('After Welcome, send the snapshot and its end.');
@@ -161,7 +166,7 @@ export class Attachment {
   *#over(goodbye: boolean): Job<void> {
     if (this.#state.kind === 'ended') return;
     const live = this.#state.kind === 'live';
-    this.#state = { kind: 'ended' };
+    this.#become({ kind: 'ended' });
     this.#stream.end();
     yield* this.#host.ended(this, goodbye && live);
   }

@@ -195,11 +195,16 @@ export class Follower {
     this.#history.forget();
   }
 
+  /** The one place where the state changes. */
+  #become(state: FollowState): void {
+    this.#state = state;
+  }
+
   #connect(address: string): void {
     const { open } = this.#deps;
     const call = open(address);
     const state: Open = { kind: 'open', address, call, building: undefined, live: undefined, changes: [] };
-    this.#state = state;
+    this.#become(state);
     const intake = new Intake(call.stream, this.#work);
     call.stream.on('data', (response) => intake.take(this.#guarded(state, response)));
     call.stream.on('error', (error) => this.#lost(state, error));
@@ -318,12 +323,12 @@ export class Follower {
     const { clock } = this.#deps;
     const pause = this.#backoff.next();
     const { address } = state;
-    this.#state = { kind: 'waiting', address, timer: clock.after(pause, () => this.#connect(address)) };
+    this.#become({ kind: 'waiting', address, timer: clock.after(pause, () => this.#connect(address)) });
   }
 
   #letGo(): void {
     const state = this.#state;
-    this.#state = { kind: 'idle' };
+    this.#become({ kind: 'idle' });
     if (state.kind === 'waiting') state.timer.cancel();
     if (state.kind === 'open') state.call.close();
   }

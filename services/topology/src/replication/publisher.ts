@@ -158,8 +158,7 @@ export class Publisher implements StandbyHost {
         }
       }
       this.#deps.refusals.taken({ kind: ProcessKind.PROCESS_KIND_TOPOLOGY, name: address });
-      standby.hello = hello;
-      standby.state = 'waiting';
+      standby.accept(hello);
       this.#deps.logger.info({ replica, address, version }, 'standby follows');
       this.#deps.request();
     }

@@ -21,7 +21,7 @@ function rig() {
   const standby: StandbyStream = new StandbyStream(stream as never, {
     hello: (one, hello) => {
       told.push(`hello ${hello.replica}`);
-      one.state = 'waiting';
+      one.accept(hello);
     },
     overflow: () => told.push('overflow'),
     ended: () => told.push('ended'),

@@ -38,10 +38,9 @@ export interface StandbyHost {
 
 /** The leader's end of the stream of one standby: what waits for it, and what it has taken in. */
 export class StandbyStream {
-  /** Set when Hello was accepted. */
-  hello: FollowHello | undefined;
   acknowledged: FollowAck | undefined;
-  state: StandbyState = 'greeting';
+  #hello: FollowHello | undefined;
+  #state: StandbyState = 'greeting';
   readonly #stream: FollowStream;
   readonly #host: StandbyHost;
   /** The rest of it; null: all has been written. */
@@ -69,9 +68,24 @@ export class StandbyStream {
     stream.on('error', () => this.#over());
   }
 
+  get state(): StandbyState {
+    return this.#state;
+  }
+
+  /** Set when Hello was accepted. */
+  get hello(): FollowHello | undefined {
+    return this.#hello;
+  }
+
   /** Bytes of changes that are not written yet. */
   get queuedBytes(): number {
     return this.#bytes;
+  }
+
+  /** The host takes the standby on. */
+  accept(hello: FollowHello): void {
+    this.#hello = hello;
+    this.#become('waiting');
   }
 
   /**
@@ -79,14 +93,14 @@ export class StandbyStream {
    * read; it is returned to when the stream ends before. Changes that are sent from now on come after it.
    */
   begin(snapshot: Iterator<Buffer>): void {
-    if (this.state !== 'waiting') return;
-    this.state = 'following';
+    if (this.#state !== 'waiting') return;
+    this.#become('following');
     this.#snapshot = snapshot;
     this.#pump();
   }
 
   send(message: Buffer): void {
-    if (this.state === 'ended') return;
+    if (this.#state === 'ended') return;
     this.#queue.push(message);
     this.#bytes += message.length;
     this.#pump();
@@ -100,15 +114,20 @@ export class StandbyStream {
 
   /** Ends the stream with an error. The host is not told. */
   refuse(code: status, details: string): void {
-    if (this.state === 'ended') return;
+    if (this.#state === 'ended') return;
     this.#end();
     this.#stream.emit('error', Object.assign(new Error(details), { code, details }));
   }
 
+  /** The one place where the state changes. */
+  #become(state: StandbyState): void {
+    this.#state = state;
+  }
+
   #take(request: FollowRequest): void {
-    if (this.state === 'ended') return;
-    if (request.hello !== undefined && this.state === 'greeting') this.#host.hello(this, request.hello);
-    else if (request.ack !== undefined && this.state !== 'greeting') this.acknowledged = request.ack;
+    if (this.#state === 'ended') return;
+    if (request.hello !== undefined && this.#state === 'greeting') this.#host.hello(this, request.hello);
+    else if (request.ack !== undefined && this.#state !== 'greeting') this.acknowledged = request.ack;
     else {
       this.refuse(status.INVALID_ARGUMENT, 'The first message must be Hello, all others acknowledgements.');
       this.#host.ended(this);
@@ -150,14 +169,14 @@ export class StandbyStream {
   }
 
   #over(): void {
-    if (this.state === 'ended') return;
+    if (this.#state === 'ended') return;
     this.#end();
     this.#stream.end();
     this.#host.ended(this);
   }
 
   #end(): void {
-    this.state = 'ended';
+    this.#become('ended');
     this.#snapshot?.return?.();
     this.#snapshot = null;
     this.#queue = [];

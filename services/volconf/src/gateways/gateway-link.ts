@@ -85,16 +85,21 @@ export class GatewayLink {
         if (mine()) this.#broken(error);
       },
     });
-    this.#state = { kind: 'reading', stream };
+    this.#become({ kind: 'reading', stream });
     this.#deps.sink.begin(this);
   }
 
   close(): void {
     const state = this.#state;
-    this.#state = { kind: 'closed' };
+    this.#become({ kind: 'closed' });
     if (state.kind === 'waiting') state.timer.cancel();
     if (state.kind === 'reading' || state.kind === 'live') state.stream.cancel();
     this.port.close();
+  }
+
+  /** The one place where the state changes. */
+  #become(state: LinkState): void {
+    this.#state = state;
   }
 
   #take(response: WatchMediaResponse): void {
@@ -109,7 +114,7 @@ export class GatewayLink {
     }
     sink.message(this, response);
     if (!response.snapshotEnd || state.kind !== 'reading') return;
-    this.#state = { kind: 'live', stream: state.stream };
+    this.#become({ kind: 'live', stream: state.stream });
     this.heard = true;
     this.#backoff.reset();
     sink.live(this);
@@ -117,7 +122,7 @@ export class GatewayLink {
 
   #broken(error: GatewayError): void {
     const { clock, sink } = this.#deps;
-    this.#state = { kind: 'waiting', timer: clock.after(this.#backoff.next(), () => this.open()) };
+    this.#become({ kind: 'waiting', timer: clock.after(this.#backoff.next(), () => this.open()) });
     sink.broken(this, error);
   }
 }

@@ -146,10 +146,15 @@ export class NatsLink {
   /** What was published goes out. */
   async close(): Promise<void> {
     const nats = this.#living();
-    this.#state = { kind: 'closed' };
+    this.#become({ kind: 'closed' });
     if (nats === null) return;
     await nats.flush().catch(() => {});
     await nats.close();
+  }
+
+  /** The one place where the state changes. */
+  #become(state: State): void {
+    this.#state = state;
   }
 
   /** The connection, unless it has ended and we have not heard of it yet. */
@@ -192,7 +197,7 @@ export class NatsLink {
   }
 
   #established(nats: NatsConnection, server: NatsAddress): void {
-    this.#state = { kind: 'connected', since: this.#deps.clock.now(), nats, server };
+    this.#become({ kind: 'connected', since: this.#deps.clock.now(), nats, server });
     for (const subscribed of this.#subscribed) this.#subscribe(nats, subscribed);
     this.#servers.note(nats.info?.connect_urls ?? [], server);
     void this.#follow(nats, server);
@@ -214,7 +219,7 @@ export class NatsLink {
   #lost(nats: NatsConnection, error: unknown): void {
     if (this.#state.kind !== 'connected' || this.#state.nats !== nats) return;
     const { server } = this.#state;
-    this.#state = { kind: 'away', since: this.#deps.clock.now() };
+    this.#become({ kind: 'away', since: this.#deps.clock.now() });
     this.losses++;
     const why = error instanceof Error ? reason(error) : undefined;
     this.#deps.logger.warn(

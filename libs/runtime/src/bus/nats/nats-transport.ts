@@ -82,17 +82,17 @@ export class NatsTransport implements Transport {
       autoSelectFamilyAttemptTimeout: NEXT_ADDRESS_MS,
     });
     const aborted = Promise.withResolvers<never>();
-    this.#state = { kind: 'dialing', socket, abort: aborted.reject };
+    this.#become({ kind: 'dialing', socket, abort: aborted.reject });
     try {
       const [opened, first] = await Promise.race([this.#open(socket, hostname, options), aborted.promise]);
       // Closed in the very moment in which it was made.
       if (this.isClosed) throw this.closeError ?? hungUp();
-      this.#state = { kind: 'open', socket: opened, first };
+      this.#become({ kind: 'open', socket: opened, first });
       opened.once('error', (error) => this.#lost(error));
       opened.once('close', () => this.#lost(undefined));
     } catch (error) {
       socket.destroy();
-      this.#state = { kind: 'closed', error: error as Error };
+      this.#become({ kind: 'closed', error: error as Error });
       throw error;
     }
   }
@@ -123,7 +123,7 @@ export class NatsTransport implements Transport {
   /** By whoever has it, and knows: `closed` says nothing. */
   async close(error?: Error): Promise<void> {
     const state = this.#state;
-    this.#state = { kind: 'closed', error };
+    this.#become({ kind: 'closed', error });
     if (state.kind === 'open') state.socket.destroy();
     if (state.kind !== 'dialing') return;
     state.socket.destroy();
@@ -144,10 +144,15 @@ export class NatsTransport implements Transport {
     // There is nothing besides the socket, and that is closed by whoever closes this.
   }
 
+  /** The one place where the state changes. */
+  #become(state: State): void {
+    this.#state = state;
+  }
+
   #lost(error: Error | undefined): void {
     if (this.#state.kind !== 'open') return;
     const { socket } = this.#state;
-    this.#state = { kind: 'closed', error };
+    this.#become({ kind: 'closed', error });
     socket.destroy();
     this.#closed.resolve(error);
   }
