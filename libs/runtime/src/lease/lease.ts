@@ -1,8 +1,10 @@
-import { BusError, type KeyValue, type KvEntry, type Subscription } from '../bus/bus.ts';
+import type { KeyValue, Subscription } from '../bus/bus.ts';
 import type { Clock, Timer } from '../clock.ts';
 import { type Random, randomNonce } from '../random.ts';
 import { epochOfClock, isBelievableEpoch, MAX_EPOCH } from './epoch.ts';
-import { decodeLeaseRecord, encodeLeaseRecord, type LeaseRecord } from './lease-record.ts';
+import type { LeaseRecord } from './lease-record.ts';
+import { LeaseStore, type Stored } from './lease-store.ts';
+import { Sightings } from './sightings.ts';
 
 /**
  * Where a contender for a role stands.
@@ -31,33 +33,17 @@ const STEPS_PER_TTL = 4;
  */
 const VALID_PART = 0.8;
 
-/** Part of the ttl without an answer that counts as a gap: one look that fails, or is late, does not. */
-const GAP_PART = 0.75;
-
-/**
- * Whose settings differ from the holder's waits this many ttl for a record that ages, and one for a record that was given back: a replica
- * that has the holder's settings is faster then (docs/decisions/006-epochs-and-leases.md).
- */
-const OTHER_SETTINGS_TTLS = 3;
-
-/** The last thing the store showed us; `since` is when it showed it first, on our clock. */
-interface Seen {
-  readonly revision: number;
-  readonly record: LeaseRecord | null;
-  readonly since: number;
-}
-
 /**
  * One contender for a role, by the recipe of architecture.md "Lease". All changes are compare-and-set on a revision
  * that we have seen, so of several writes whose outcome is unknown at most one takes effect, and what it says is found
  * by reading. Validity comes only from a write that is known to have succeeded, counted from before it was sent.
  */
 export class Lease {
-  readonly #role: string;
   readonly #address: string;
   readonly #ttlMs: number;
   readonly #settings: string;
-  readonly #kv: KeyValue;
+  readonly #store: LeaseStore;
+  readonly #others: Sightings;
   readonly #clock: Clock;
   readonly #listeners = new Set<(state: LeaseState) => void>();
 
@@ -70,12 +56,6 @@ export class Lease {
   #watch: Promise<Subscription | null> | null = null;
   #wake: (() => void) | null = null;
   #woken = false;
-  #seen: Seen | null = null;
-  /** When the store answered a look last, and since when it has done so without a gap. */
-  #answeredAt = Number.NEGATIVE_INFINITY;
-  #answersSince = Number.NEGATIVE_INFINITY;
-  /** Whether there has ever been a record: an empty store is then a lost one, and a holder may be out there. */
-  #sawRecord = false;
   /** Our own record's revision while leading or frozen. */
   #revision = 0;
   #epoch = 0;
@@ -100,11 +80,11 @@ export class Lease {
     { role, address, ttlMs, settings = '' }: { role: string; address: string; ttlMs: number; settings?: string },
     { kv, clock, random }: { kv: KeyValue; clock: Clock; random: Random },
   ) {
-    this.#role = role;
     this.#address = address;
     this.#ttlMs = ttlMs;
     this.#settings = settings;
-    this.#kv = kv;
+    this.#store = new LeaseStore({ role, answerMs: ttlMs / STEPS_PER_TTL }, { kv, clock });
+    this.#others = new Sightings({ ttlMs }, { clock });
     this.#clock = clock;
     this.#nonce = randomNonce(random);
   }
@@ -125,12 +105,12 @@ export class Lease {
 
   /** The nonce of the last holder that the store showed (or ours), '' when there is none. */
   get holderId(): string {
-    return this.#holds() ? this.#nonce : (this.#seen?.record?.holder ?? '');
+    return this.#holds() ? this.#nonce : (this.#others.record?.holder ?? '');
   }
 
   /** Milliseconds since the holder's last renewal that we know of: our own was sent, or another's was first seen. */
   get ageMs(): number {
-    const at = this.#holds() ? this.#renewedAt : (this.#seen?.since ?? Number.NaN);
+    const at = this.#holds() ? this.#renewedAt : (this.#others.since ?? Number.NaN);
     return Number.isNaN(at) ? 0 : this.#clock.now() - at;
   }
 
@@ -155,7 +135,7 @@ export class Lease {
 
   /** The same as the record says, which is the holder's, or the last holder's; empty: it says nothing. */
   get holderSettings(): string {
-    return this.#holds() ? this.#settings : (this.#seen?.record?.settings ?? '');
+    return this.#holds() ? this.#settings : (this.#others.record?.settings ?? '');
   }
 
   /** The record says something else than we do: whoever follows or leads now would do it differently. */
@@ -259,7 +239,7 @@ export class Lease {
     if (listens === (this.#watch !== null)) return;
     if (listens) {
       // Without it only a hint is missing: the store is asked anyway.
-      this.#watch = this.#kv.watch((entry) => this.#hint(entry), this.#role).catch(() => null);
+      this.#watch = this.#store.watch((stored) => this.#hint(stored));
       return;
     }
     void this.#watch?.then((watch) => watch?.unsubscribe());
@@ -267,12 +247,9 @@ export class Lease {
   }
 
   /** A released or lost record need not wait for our next look. */
-  #hint(entry: KvEntry): void {
-    if (this.#state.kind === 'standby') {
-      if (entry.value === null || decodeLeaseRecord(entry.value)?.holder === '') {
-        this.#wakeUp();
-      }
-    }
+  #hint({ record, isJunk }: Stored): void {
+    const isFree = record === null ? !isJunk : record.holder === '';
+    if (isFree && this.#state.kind === 'standby') this.#wakeUp();
   }
 
   async #step(): Promise<void> {
@@ -284,7 +261,7 @@ export class Lease {
       await this.#read();
       if (this.#running && this.#holds()) {
         await this.#write(Math.max(this.#epoch, this.#floor), this.#revision);
-      } else if (this.#running && this.#mayTake()) {
+      } else if (this.#running && this.#others.mayTake({ differs: this.settingsDiffer })) {
         await this.#take();
       }
     }
@@ -326,47 +303,17 @@ export class Lease {
   }
 
   async #take(): Promise<void> {
-    const epoch = this.#nextEpoch();
-    const seen = this.#seen!;
-    if (!(await this.#write(epoch, seen.record === null && seen.revision === 0 ? null : seen.revision))) {
-      if (this.#running) {
-        await this.#read();
-      }
-    }
-  }
-
-  /** Whether the record that we see can be replaced by ours. */
-  #mayTake(): boolean {
-    const seen = this.#seen;
-    if (seen === null) {
-      return false;
-    }
-    if (seen.revision === 0 && !this.#sawRecord) {
-      return true;
-    }
-    const isReleased = seen.record?.holder === '';
-    const differs = this.settingsDiffer;
-    if (isReleased && !differs) {
-      return true;
-    }
-    // A holder with a longer ttl than ours trusts its renewals for longer.
-    const ttl = Math.max(this.#ttlMs, seen.record?.ttl ?? 0);
-    const wait = differs && !isReleased ? OTHER_SETTINGS_TTLS * ttl : ttl;
-    return this.#clock.now() - Math.max(seen.since, this.#answersSince) >= wait;
+    if (!(await this.#write(this.#nextEpoch(), this.#others.revision)) && this.#running) await this.#read();
   }
 
   /** Compare-and-set of our record (`revision` null: there must be none). False when it failed or the outcome is unknown. */
   async #write(epoch: number, revision: number | null): Promise<boolean> {
-    const value = this.#record({ holder: this.#nonce, address: this.#address, epoch });
     const sentAt = this.#clock.now();
-    let written: number;
-    try {
-      written = await this.#bounded(
-        revision === null ? this.#kv.create(this.#role, value) : this.#kv.update(this.#role, value, revision),
-      );
-    } catch {
-      return false;
-    }
+    const written = await this.#store.write(
+      this.#record({ holder: this.#nonce, address: this.#address, epoch }),
+      revision,
+    );
+    if (written === null) return false;
     this.#noteHeld(written, epoch);
     this.#renewedAt = sentAt;
     if (this.#running && !this.#abstains) {
@@ -377,18 +324,10 @@ export class Lease {
 
   /** Looks at the store and takes over what it says; a failed look changes nothing. */
   async #read(): Promise<void> {
-    let entry: KvEntry | null;
-    try {
-      entry = await this.#bounded(this.#kv.get(this.#role));
-    } catch {
-      return;
-    }
-    this.#answered();
-    const record = entry?.value == null ? null : decodeLeaseRecord(entry.value);
-    const revision = entry?.revision ?? 0;
-    if (entry !== null) {
-      this.#sawRecord = true;
-    }
+    const stored = await this.#store.read();
+    if (stored === null) return;
+    this.#others.answered(stored);
+    const { record, revision, isJunk } = stored;
     this.#highest = Math.max(this.#highest, record?.epoch ?? 0);
     if (record !== null && record.holder === this.#nonce) {
       // Ours, by a write of unknown outcome: the next renewal builds on it. Reading makes nothing valid.
@@ -398,37 +337,22 @@ export class Lease {
       }
       return;
     }
-    if (entry?.value != null && record === null && this.#holds() && this.#clock.now() < this.#validUntil) {
-      // Nobody's: on NATS whoever may ask for an answer can have it written here. As long as we are valid nobody else may take the lease,
-      // so we may write over it.
+    if (isJunk && this.#holds() && this.#clock.now() < this.#validUntil) {
+      // As long as we are valid nobody else may take the lease, so we may write over it.
       this.#revision = revision;
       return;
     }
-    const last = this.#seen;
-    if (last === null || last.revision !== revision || last.record?.holder !== record?.holder) {
-      this.#seen = { revision, record, since: this.#clock.now() };
-    }
+    this.#others.note(stored);
     if (this.#running) {
       this.#loseTo(record === null || record.holder === '' ? null : { address: record.address, epoch: record.epoch });
     }
-  }
-
-  /**
-   * While the store gave us no answer its holder could hardly renew either: then the holder has a whole ttl again. Otherwise a store
-   * that comes back (NATS that has elected anew) would hand the lease to whoever asks first.
-   */
-  #answered(): void {
-    const now = this.#clock.now();
-    if (now - this.#answeredAt > this.#ttlMs * GAP_PART) this.#answersSince = now;
-    this.#answeredAt = now;
   }
 
   #noteHeld(revision: number, epoch: number): void {
     this.#revision = revision;
     this.#epoch = epoch;
     this.#highest = Math.max(this.#highest, epoch);
-    this.#sawRecord = true;
-    this.#seen = null;
+    this.#others.isOurs();
   }
 
   #loseTo(holder: LeaseHolder | null): void {
@@ -499,31 +423,15 @@ export class Lease {
   async #empty(): Promise<boolean> {
     const revision = this.#revision;
     this.#revision = 0;
-    try {
-      const value = this.#record({ holder: '', address: '', epoch: this.#epoch });
-      await this.#bounded(this.#kv.update(this.#role, value, revision));
-      return true;
-    } catch {
-      return false;
-    }
+    return (await this.#store.write(this.#record({ holder: '', address: '', epoch: this.#epoch }), revision)) !== null;
   }
 
-  #record(fields: Pick<LeaseRecord, 'holder' | 'address' | 'epoch'>): Uint8Array {
-    return encodeLeaseRecord({ ...fields, ttl: this.#ttlMs, settings: this.#settings });
+  #record(fields: Pick<LeaseRecord, 'holder' | 'address' | 'epoch'>): LeaseRecord {
+    return { ...fields, ttl: this.#ttlMs, settings: this.#settings };
   }
 
   #holds(): boolean {
     return this.#state.kind === 'leading' || this.#state.kind === 'frozen';
-  }
-
-  /** An answer that takes longer than a step is no answer: for a write, an unknown outcome. */
-  #bounded<T>(answer: Promise<T>): Promise<T> {
-    return new Promise((resolve, reject) => {
-      const timer = this.#clock.after(this.#ttlMs / STEPS_PER_TTL, () =>
-        reject(new BusError('unavailable', 'no answer in time')),
-      );
-      answer.then(resolve, reject).finally(() => timer.cancel());
-    });
   }
 
   #pause(until: number): Promise<void> {
