@@ -1,4 +1,4 @@
-import { type Pressure, RESTING } from '../connection/pressure.ts';
+import { type Pressure, RESTING } from '@spanmesh/dmsg-socket/stream/pressure';
 import type { Trunks } from './trunks.ts';
 
 /** A gateway that reaches no other: what it cannot deliver itself is answered LOSTLINK. */

@@ -1,8 +1,8 @@
 import type { Frame } from '@spanmesh/dmsg/frame';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
+import type { Flow } from '@spanmesh/dmsg-socket/stream/flow';
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { TableSizes } from '@spanmesh/runtime/table-sizes';
-import type { Flow } from '../connection/flow.ts';
 import type { GatewayMetrics } from '../metrics.ts';
 import { isLinkLayer, refusesLinkLayer } from '../peers/link-layer.ts';
 import type { Links } from '../peers/links.ts';

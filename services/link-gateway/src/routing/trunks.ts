@@ -1,8 +1,8 @@
 import type { Dialect } from '@spanmesh/dmsg/dialect';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
+import type { Pressure } from '@spanmesh/dmsg-socket/stream/pressure';
 import type { GatewayId, LinkId } from '@spanmesh/spantree/ids';
-import type { Pressure } from '../connection/pressure.ts';
 
 // What routing and the trunks ask of each other. A trunk is an Endpoint like that of a peer's connection (stacked, whatever
 // dialect passes over it). For every route in use there is one long-lived transaction on it, the route transaction, opened by the

@@ -1,6 +1,8 @@
 import type { Socket } from 'node:net';
 import type { Dialect } from '@spanmesh/dmsg/dialect';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
+import type { Flow } from '@spanmesh/dmsg-socket/stream/flow';
+import type { Pressure } from '@spanmesh/dmsg-socket/stream/pressure';
 import type { GatewayPeer, GatewayTrunks as TrunkState } from '@spanmesh/proto/v1/gateway_control';
 import type { OpenTrunkRequest, OpenTrunkResponse } from '@spanmesh/proto/v1/trunk';
 import type { HostPort } from '@spanmesh/runtime/address';
@@ -13,8 +15,6 @@ import type { TableSizes } from '@spanmesh/runtime/table-sizes';
 import type { ChannelSecurity } from '@spanmesh/runtime/tls/tls-credentials';
 import type { TlsFiles } from '@spanmesh/runtime/tls/tls-files';
 import type { GatewayId } from '@spanmesh/spantree/ids';
-import type { Flow } from '../connection/flow.ts';
-import type { Pressure } from '../connection/pressure.ts';
 import type { TrafficCounts } from '../connection/traffic-counts.ts';
 import { TurnFlush } from '../connection/turn-flush.ts';
 import { MAX_DEAD_GATEWAYS } from '../limits.ts';

@@ -1,8 +1,8 @@
+import { Flow } from '@spanmesh/dmsg-socket/stream/flow';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { ProtocolRule } from '@spanmesh/runtime/grpc/protocol-version';
 import { createLogger } from '@spanmesh/runtime/log/logger';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { Flow } from '../connection/flow.ts';
 import { FIRST_BACKOFF_MS, LOST_BACKOFF_MS, MAX_BACKOFF_MS, OPEN_TIMEOUT_MS, UNREACHABLE_AFTER_MS } from './limits.ts';
 import { PeerTrunk } from './peer-trunk.ts';
 import { Tokens } from './tokens.ts';

@@ -1,7 +1,7 @@
 import { TRUNK } from '@spanmesh/dmsg/dialect';
 import { Endpoint, type EndpointHandler } from '@spanmesh/dmsg/endpoint';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
-import type { Flow } from '../connection/flow.ts';
+import type { Flow } from '@spanmesh/dmsg-socket/stream/flow';
 import { MAX_TRUNK_TRANSACTIONS } from './limits.ts';
 import { Route } from './route.ts';
 import type { TrunkOutbox } from './trunk-outbox.ts';
