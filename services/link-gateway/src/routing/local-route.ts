@@ -66,6 +66,7 @@ export interface LocalRouteDependencies {
  * the client's handlers of them in their `data`.
  */
 export class LocalRoute implements TransactionHandler<TransactionHandler>, LinkUser, RouteUser, ReturnPathUser {
+  readonly isAwaited = true;
   readonly #way: LocalWay;
   readonly #flow: Flow;
   readonly #handlers: LocalRouteHandlers;

@@ -1,8 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Dialect } from '@spanmesh/dmsg/dialect';
-import type { Transaction } from '@spanmesh/dmsg/transaction';
 import type { Flow } from '@spanmesh/dmsg-socket/stream/flow';
-import type { Pressure } from '@spanmesh/dmsg-socket/stream/pressure';
 import type { GatewayPeer, GatewayTrunks as TrunkState } from '@spanmesh/proto/v1/gateway_control';
 import type { OpenTrunkRequest, OpenTrunkResponse } from '@spanmesh/proto/v1/trunk';
 import type { HostPort } from '@spanmesh/runtime/address';
@@ -18,12 +16,11 @@ import type { GatewayId } from '@spanmesh/spantree/ids';
 import type { TrafficCounts } from '../connection/traffic-counts.ts';
 import { TurnFlush } from '../connection/turn-flush.ts';
 import { MAX_DEAD_GATEWAYS } from '../limits.ts';
-import type { RemoteLinkKey, RouteSource, RouteTerminal, Trunks } from '../routing/trunks.ts';
+import type { RemoteLinkKey, RouteSource, RouteTerminal, RouteTransaction, Trunks } from '../routing/trunks.ts';
 import { FINISH_MS, MAX_TRUNKS } from './limits.ts';
 import type { LocalDestinations } from './local-destinations.ts';
 import { type AskForTrunk, askOverGrpc } from './open-trunk.ts';
 import { PeerTrunk } from './peer-trunk.ts';
-import { Route } from './route.ts';
 import { Tokens } from './tokens.ts';
 import { TrunkError } from './trunk-error.ts';
 import { TrunkListener } from './trunk-listener.ts';
@@ -241,19 +238,11 @@ export class GatewayTrunks implements Trunks {
     return { address: `:${this.#port}`, token: Buffer.from(trunk.asked()), version: this.#protocol.own };
   }
 
-  route(link: RemoteLinkKey, dialect: Dialect, source: RouteSource | null, destination = 0): Transaction | null {
+  route(link: RemoteLinkKey, dialect: Dialect, source: RouteSource | null, destination = 0): RouteTransaction | null {
     const trunk = this.#stopping ? undefined : this.#trunks.get(link.gateway);
     const tx = trunk?.route(link.number, dialect, source, destination) ?? null;
     if (tx === null) this.metrics.routesUnreachable++;
     return tx;
-  }
-
-  dropRoute(route: Transaction): void {
-    if (route.handler instanceof Route) route.handler.drop(route);
-  }
-
-  pressureOf(route: Transaction): Pressure {
-    return route.handler as Route;
   }
 
   #trunk(gateway: GatewayId): PeerTrunk | null {

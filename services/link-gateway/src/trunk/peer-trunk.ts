@@ -1,6 +1,5 @@
 import type { Socket } from 'node:net';
 import type { Dialect } from '@spanmesh/dmsg/dialect';
-import type { Transaction } from '@spanmesh/dmsg/transaction';
 import type { Timer } from '@spanmesh/runtime/clock';
 import type { ProtocolRule } from '@spanmesh/runtime/grpc/protocol-version';
 import { type Logger, Throttle } from '@spanmesh/runtime/log/logger';
@@ -8,7 +7,7 @@ import type { Random } from '@spanmesh/runtime/random';
 import type { TlsFiles } from '@spanmesh/runtime/tls/tls-files';
 import type { GatewayId, LinkId } from '@spanmesh/spantree/ids';
 import type { TrafficCounts } from '../connection/traffic-counts.ts';
-import type { RouteSource } from '../routing/trunks.ts';
+import type { RouteSource, RouteTransaction } from '../routing/trunks.ts';
 import {
   FIRST_BACKOFF_MS,
   LOG_INTERVAL_MS,
@@ -126,7 +125,7 @@ export class PeerTrunk {
   }
 
   /** null: it cannot be reached. */
-  route(link: LinkId, dialect: Dialect, source: RouteSource | null, destination: number): Transaction | null {
+  route(link: LinkId, dialect: Dialect, source: RouteSource | null, destination: number): RouteTransaction | null {
     if (this.#state.kind === 'idle') {
       if (this.#address === null) return null;
       if (this.#address === '') this.#goDown();

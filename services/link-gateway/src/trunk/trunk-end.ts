@@ -14,7 +14,7 @@ import type { Destination, Flow, Reader } from '@spanmesh/dmsg-socket/stream/flo
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { LinkId } from '@spanmesh/spantree/ids';
 import type { TrafficCounts } from '../connection/traffic-counts.ts';
-import type { RouteSource, RouteTerminal } from '../routing/trunks.ts';
+import type { RouteSource, RouteTerminal, RouteTransaction } from '../routing/trunks.ts';
 import { FREE_WINDOW, OutWindow, release, type Waiter } from './credit.ts';
 import { InWindows } from './in-windows.ts';
 import { KeepAlive } from './keep-alive.ts';
@@ -80,7 +80,8 @@ export class TrunkEnd implements DmsgSocketOwner, EndpointHandler, RouteOwner {
 
   readonly #deps: TrunkEndDependencies;
   readonly #before = new OutBuffer();
-  readonly #out: TrunkOutbox;
+  readonly out: TrunkOutbox;
+  readonly flow: Flow;
   readonly #endpoint: Endpoint;
   readonly #outWindows = new OutWindows();
   readonly #inWindows: InWindows;
@@ -98,8 +99,9 @@ export class TrunkEnd implements DmsgSocketOwner, EndpointHandler, RouteOwner {
 
   constructor(deps: TrunkEndDependencies) {
     this.#deps = deps;
-    this.#out = new TrunkOutbox(this.#before, new OutWindow(FREE_WINDOW));
-    this.#endpoint = makeTrunkEndpoint({ out: this.#out, handler: this, flow: deps.flow });
+    this.flow = deps.flow;
+    this.out = new TrunkOutbox(this.#before, new OutWindow(FREE_WINDOW));
+    this.#endpoint = makeTrunkEndpoint({ out: this.out, handler: this });
     this.#inWindows = new InWindows(deps, (credit) => {
       if (this.#endpoint.oneWay(CREDIT, 0, encodeCredit(credit))) deps.metrics.creditsSent++;
     });
@@ -161,7 +163,7 @@ export class TrunkEnd implements DmsgSocketOwner, EndpointHandler, RouteOwner {
     this.#attachedAt = clock.now();
     const { out } = wire.queue;
     if (greeting !== null) out.pass(greeting, 0, greeting.length);
-    this.#out.switchTo(out);
+    this.out.switchTo(out);
     this.#keepAlive = new KeepAlive({
       clock,
       probe: () => this.#endpoint.oneWay(LNK_PING),
@@ -179,7 +181,7 @@ export class TrunkEnd implements DmsgSocketOwner, EndpointHandler, RouteOwner {
   }
 
   /** The route transaction for this; opened if there is none. */
-  route(link: LinkId, dialect: Dialect, source: RouteSource | null, destination: number): Transaction {
+  route(link: LinkId, dialect: Dialect, source: RouteSource | null, destination: number): RouteTransaction {
     const known = this.#routes.find(link, dialect, source, destination);
     if (known !== undefined) return known;
     const inWindow = this.#inWindows.take(destination);
@@ -187,7 +189,8 @@ export class TrunkEnd implements DmsgSocketOwner, EndpointHandler, RouteOwner {
     const route = new Route({ link, dialect, source, destination }, { inWindow, out }, this);
     const named = source !== null && source.gateway === '' ? { ...source, gateway: this.#deps.self } : source;
     const payload = encodeRouteOpen({ link, dialect, source: named, window: inWindow.id });
-    const tx = this.#endpoint.open(ROUTE_OPEN, null, route, payload);
+    const tx = this.#endpoint.open<Route>(ROUTE_OPEN, null, route, payload);
+    tx.data = route;
     this.#routes.add(route, tx);
     this.#deps.metrics.routes++;
     return tx;
@@ -195,9 +198,7 @@ export class TrunkEnd implements DmsgSocketOwner, EndpointHandler, RouteOwner {
 
   /** In order: ends all routes, and sends FIN once everything queued is sent; the other side closes then. */
   finish(): void {
-    for (const tx of this.#endpoint.transactions()) {
-      if (tx.circuit === null && tx.handler instanceof Route) tx.handler.drop(tx);
-    }
+    for (const tx of this.#routes.all()) tx.data.drop(tx);
     this.#countSent();
     this.#wire?.finish();
   }
@@ -335,8 +336,8 @@ export class TrunkEnd implements DmsgSocketOwner, EndpointHandler, RouteOwner {
     const inWindow = this.#inWindows.take(destination);
     const out = this.#outWindows.named(wanted.window);
     const route = new Route({ link, dialect, source, destination }, { inWindow, out }, this);
+    tx.bind<Route>(route, route);
     this.#routes.adopt(route, tx);
-    tx.handler = route;
     metrics.routes++;
     const named = source !== null && source.gateway === self ? { ...source, gateway: '' } : source;
     // First of all, so that what routing sends on it comes after it.

@@ -17,6 +17,9 @@ const DISCARDED = { onMessage() {}, onLost() {} };
 
 function endpoint({ read = 0, maxTransactions }: { read?: number; maxTransactions?: number } = {}) {
   const out = new OutBuffer();
+  const outbox = new TrunkOutbox(out, new OutWindow(FREE_WINDOW));
+  const noted: Pressure[] = [];
+  const flow = { read, sentInto: (pressure: Pressure) => void noted.push(pressure) };
   const window = new OutWindow(77);
   const route = new Route(
     { link: 1, dialect: 'circuit', source: null, destination: 0 },
@@ -29,12 +32,9 @@ function endpoint({ read = 0, maxTransactions }: { read?: number; maxTransaction
       ),
       out: window,
     },
-    { isHigh: false, waiting: new Set(), routeTaken() {}, routeClosed() {}, creditWaits() {} },
+    { isHigh: false, waiting: new Set(), out: outbox, flow, routeTaken() {}, routeClosed() {}, creditWaits() {} },
   );
-  const outbox = new TrunkOutbox(out, new OutWindow(FREE_WINDOW));
-  const noted: Pressure[] = [];
-  const flow = { read, sentInto: (pressure: Pressure) => void noted.push(pressure) };
-  const made = makeTrunkEndpoint({ out: outbox, handler: { onOpen() {}, onOneWay() {} }, flow }, maxTransactions);
+  const made = makeTrunkEndpoint({ out: outbox, handler: { onOpen() {}, onOneWay() {} } }, maxTransactions);
   return { out, window, route, noted, endpoint: made };
 }
 
