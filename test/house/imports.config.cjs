@@ -57,7 +57,7 @@ module.exports = {
       keys: ['address'],
       stream: ['handshake', 'socket'],
     }),
-    ...rooms('services/link-gateway', ['limits', 'metrics', 'settings', 'gateway-ids'], {
+    ...rooms('services/link-gateway', ['limits', 'metrics', 'settings', 'gateway-ids', 'gateway-error'], {
       address: [],
       shares: [],
       connection: ['shares', 'address'],

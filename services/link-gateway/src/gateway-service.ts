@@ -35,7 +35,7 @@ import { answered } from './dial/answered.ts';
 import { type Asker, OPERATOR } from './dial/asker.ts';
 import { DialPolicy } from './dial/dial-policy.ts';
 import { DialServer } from './dial/dial-server.ts';
-import { DialError, Dialler, type Resolve } from './dial/dialler.ts';
+import { Dialler, type Resolve } from './dial/dialler.ts';
 import { MediaEvents } from './dial/media-events.ts';
 import { dnsLookUp } from './dial/names/dns-look-up.ts';
 import { HostsFile } from './dial/names/hosts-file.ts';
@@ -50,6 +50,7 @@ import { Listener } from './entrance/listener.ts';
 import { RefusalLog } from './entrance/refusal-log.ts';
 import { registerEntranceMetrics } from './entrance/register-entrance-metrics.ts';
 import type { EntryDependencies } from './entrance/upgrade.ts';
+import { GatewayError } from './gateway-error.ts';
 import { bootId, gatewayUuid, hex8, splitId } from './gateway-ids.ts';
 import { LOG_INTERVAL_MS, PART_BYTES } from './limits.ts';
 import { DirectoryCalls } from './messaging/directory-calls.ts';
@@ -444,7 +445,7 @@ export class Gateway implements Service, AttachHost {
     this.#drains.hurry();
   }
 
-  /** Connects to a peer. @throws DialError */
+  /** Connects to a peer. @throws GatewayError dial */
   dial(target: PeerTarget, dialect: Dialect | 'auto', origin: Origin, asker: Asker = OPERATOR): Promise<Peer> {
     return this.#dialler.dial(target, dialect, origin, { asker });
   }
@@ -480,13 +481,13 @@ export class Gateway implements Service, AttachHost {
     yield* this.#commands.running(commands);
   }
 
-  /** Connects for a shell: what does not answer our LNK_CONN is no peer, and nobody is told what else it may be. @throws DialError */
+  /** Connects for a shell: what does not answer our LNK_CONN is no peer, and nobody is told what else it may be. @throws GatewayError dial */
   async #dialAnswered(target: PeerTarget, dialect: Dialect | 'auto', asker: Asker): Promise<void> {
     const peer = await this.dial(target, dialect, { kind: 'shell' }, asker);
     const { clock } = this.#deps;
     if (await answered(peer, { ms: this.#options.connectTimeout, clock })) return;
     peer.connection.close('unanswered');
-    throw new DialError('unreachable');
+    throw new GatewayError('dial', { why: 'unreachable' });
   }
 
   #makeResolve(): Resolve {

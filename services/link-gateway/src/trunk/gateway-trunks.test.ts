@@ -1,6 +1,7 @@
 import { connect } from 'node:net';
 import { BLK_READ, DELETE, LNK_PING } from '@spanmesh/dmsg/command';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { GatewayError } from '../gateway-error.ts';
 import { MAX_DEAD_GATEWAYS } from '../limits.ts';
 import {
   MAX_TRUNKS,
@@ -198,7 +199,7 @@ describe('trunks between two gateways', () => {
           pair.b.trunks.openTrunk(request);
           return null;
         } catch (error) {
-          return (error as { code: string }).code;
+          return (error as GatewayError<'trunk'>).data.why;
         }
       };
       expect(code({ from: 'a.00000001', to: 'b.00000001', version: 1 })).toBe('not-this-gateway');
@@ -443,7 +444,7 @@ describe('trunks between two gateways', () => {
       await established(1);
       pair.a.trunks.gone([pair.b.id]);
       const ask = () => pair.a.trunks.openTrunk({ from: pair.b.id, to: pair.a.id, version: 1 });
-      expect(ask).toThrow(expect.objectContaining({ code: 'declared-dead' }));
+      expect(ask).toThrow(expect.objectContaining({ data: { why: 'declared-dead' } }));
       pair.list();
       expect(pair.a.trunks.state()).toEqual({ established: [], unreachable: [] });
       expect(pair.a.trunks.counts()).toMatchObject({ trunks: 0, established: 0, routes: 0 });
@@ -463,7 +464,7 @@ describe('trunks between two gateways', () => {
       pair.a.trunks.gone(ids);
       const ask = (from: string) => () => pair.a.trunks.openTrunk({ from, to: pair.a.id, version: 1 });
       expect(ask(ids[0]!)).not.toThrow();
-      expect(ask(ids[1]!)).toThrow(expect.objectContaining({ code: 'declared-dead' }));
+      expect(ask(ids[1]!)).toThrow(expect.objectContaining({ data: { why: 'declared-dead' } }));
     });
 
     it('ends when this gateway has another id, and is opened under that one', async () => {

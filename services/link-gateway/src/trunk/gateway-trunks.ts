@@ -15,6 +15,7 @@ import type { TlsFiles } from '@spanmesh/runtime/tls/tls-files';
 import type { GatewayId } from '@spanmesh/spantree/ids';
 import type { TrafficCounts } from '../connection/traffic-counts.ts';
 import { TurnFlush } from '../connection/turn-flush.ts';
+import { GatewayError } from '../gateway-error.ts';
 import { MAX_DEAD_GATEWAYS } from '../limits.ts';
 import type { RemoteLinkKey, RouteSource, RouteTerminal, RouteTransaction, Trunks } from '../routing/trunks.ts';
 import { FINISH_MS, MAX_TRUNKS } from './limits.ts';
@@ -22,7 +23,6 @@ import type { LocalDestinations } from './local-destinations.ts';
 import { type AskForTrunk, askOverGrpc } from './open-trunk.ts';
 import { PeerTrunk } from './peer-trunk.ts';
 import { Tokens } from './tokens.ts';
-import { TrunkError } from './trunk-error.ts';
 import { TrunkListener } from './trunk-listener.ts';
 import { TrunkMetrics } from './trunk-metrics.ts';
 import { WindowShares } from './window-shares.ts';
@@ -223,18 +223,20 @@ export class GatewayTrunks implements Trunks {
 
   /**
    * Trunk.OpenTrunk of another gateway (trunk.proto).
-   * @throws TrunkError
+   * @throws GatewayError trunk
    */
   openTrunk({ from, to, version }: OpenTrunkRequest): OpenTrunkResponse {
-    if (this.#stopping || this.#port === 0) throw new TrunkError('stopping');
+    if (this.#stopping || this.#port === 0) throw new GatewayError('trunk', { why: 'stopping' });
     const self = this.#options.self();
-    if (to !== self) throw new TrunkError('not-this-gateway');
-    if (!GATEWAY_ID.test(from) || from === self) throw new TrunkError('invalid', 'not a gateway');
-    if (this.#dead.has(from)) throw new TrunkError('declared-dead', `${from} was declared dead`);
+    if (to !== self) throw new GatewayError('trunk', { why: 'not-this-gateway' });
+    if (!GATEWAY_ID.test(from) || from === self)
+      throw new GatewayError('trunk', { why: 'invalid' }, { message: 'not a gateway' });
+    if (this.#dead.has(from))
+      throw new GatewayError('trunk', { why: 'declared-dead' }, { message: `${from} was declared dead` });
     const agreement = this.#protocol.check(version, { role: 'gateway', who: `gateway ${from}` });
-    if (agreement.kind === 'refused') throw new TrunkError('version', agreement.why);
+    if (agreement.kind === 'refused') throw new GatewayError('trunk', { why: 'version' }, { message: agreement.why });
     const trunk = this.#trunk(from);
-    if (trunk === null) throw new TrunkError('too-many');
+    if (trunk === null) throw new GatewayError('trunk', { why: 'too-many' });
     return { address: `:${this.#port}`, token: Buffer.from(trunk.asked()), version: this.#protocol.own };
   }
 
