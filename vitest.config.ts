@@ -10,8 +10,8 @@ const WORKERS = Math.max(4, 2 * availableParallelism());
 /** Everything that reads and writes peers' sockets: run once more with Node's public interface alone (docs/decisions/008-sockets.md). */
 const SOCKETS = [
   'services/link-gateway/src/{routing,trunk}/**/*.test.ts',
-  'services/link-gateway/src/{gateway-service,connection/kernel-queues,connection/send-queue-socket,entrance/listener,peers/relays,peers/volconf}.test.ts',
-  'services/link-gateway/src/socket/read-memory.test.ts',
+  'services/link-gateway/src/{gateway-service,connection/kernel-queues,entrance/listener,peers/relays,peers/volconf}.test.ts',
+  'libs/dmsg-socket/src/{socket/read-memory,stream/dmsg-socket,stream/peer-end,stream/send-queue-socket}.test.ts',
   'test/tcp/{crypt,dialects,entrance,errors,half-dead,hostile,messaging,peers,stop}.test.ts',
 ];
 
@@ -49,7 +49,7 @@ export default defineConfig({
         test: {
           name: 'public sockets',
           include: SOCKETS,
-          setupFiles: ['services/link-gateway/src/socket/public-only.fixture.ts'],
+          setupFiles: ['libs/dmsg-socket/src/socket/public-only.fixture.ts'],
           sequence: { groupOrder: 0 },
         },
       },

@@ -50,14 +50,20 @@ module.exports = {
       from: { path: '^services/ctl/', pathNot: TESTING },
       to: { path: '^services/link-gateway/src/.+/' },
     },
-    ...rooms('services/link-gateway', ['limits', 'metrics', 'settings', 'gateway-ids'], {
+    ...rooms('libs/dmsg-socket', [], {
       address: [],
       socket: [],
+      handshake: ['address', 'keys'],
+      keys: ['address'],
+      stream: ['handshake', 'socket'],
+    }),
+    ...rooms('services/link-gateway', ['limits', 'metrics', 'settings', 'gateway-ids', 'gateway-error'], {
+      address: [],
       shares: [],
-      connection: ['shares', 'address', 'socket'],
+      connection: ['shares', 'address'],
       peers: ['connection', 'shares'],
       routing: ['peers', 'connection'],
-      trunk: ['routing', 'connection', 'socket', 'address'],
+      trunk: ['routing', 'connection', 'address'],
       entrance: ['peers', 'connection', 'shares', 'address'],
       dial: ['entrance', 'peers', 'connection', 'address'],
       shell: ['dial', 'peers', 'connection'],

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { Dialect } from '@spanmesh/dmsg/dialect';
 import type { PeerTarget } from '@spanmesh/dmsg/peer-target';
+import { Flow } from '@spanmesh/dmsg-socket/stream/flow';
 import { StateChangeParts } from '@spanmesh/proto/state-change';
 import type { Commands, StateChange } from '@spanmesh/proto/v1/gateway_control';
 import type { Bus } from '@spanmesh/runtime/bus/bus';
@@ -26,7 +27,6 @@ import { Reports } from './attach/reports.ts';
 import { cutSnapshot } from './attach/snapshot.ts';
 import { Captures } from './capture/captures.ts';
 import type { CloseReason } from './connection/close-reason.ts';
-import { Flow } from './connection/flow.ts';
 import { KernelQueues } from './connection/kernel-queues.ts';
 import type { Origin } from './connection/origin.ts';
 import { ReadTurns } from './connection/read-turns.ts';
@@ -35,7 +35,7 @@ import { answered } from './dial/answered.ts';
 import { type Asker, OPERATOR } from './dial/asker.ts';
 import { DialPolicy } from './dial/dial-policy.ts';
 import { DialServer } from './dial/dial-server.ts';
-import { DialError, Dialler, type Resolve } from './dial/dialler.ts';
+import { Dialler, type Resolve } from './dial/dialler.ts';
 import { MediaEvents } from './dial/media-events.ts';
 import { dnsLookUp } from './dial/names/dns-look-up.ts';
 import { HostsFile } from './dial/names/hosts-file.ts';
@@ -50,6 +50,7 @@ import { Listener } from './entrance/listener.ts';
 import { RefusalLog } from './entrance/refusal-log.ts';
 import { registerEntranceMetrics } from './entrance/register-entrance-metrics.ts';
 import type { EntryDependencies } from './entrance/upgrade.ts';
+import { GatewayError } from './gateway-error.ts';
 import { bootId, gatewayUuid, hex8, splitId } from './gateway-ids.ts';
 import { LOG_INTERVAL_MS, PART_BYTES } from './limits.ts';
 import { DirectoryCalls } from './messaging/directory-calls.ts';
@@ -68,9 +69,8 @@ import { Relays } from './peers/relays.ts';
 import { registerMetrics } from './register-metrics.ts';
 import { registerOpenMetrics } from './register-open-metrics.ts';
 import type { LocalClients } from './routing/local-clients.ts';
-import { NoTrunks } from './routing/no-trunks.ts';
 import { Router } from './routing/router.ts';
-import type { RouteTerminal } from './routing/trunks.ts';
+import { NO_TRUNKS, type RouteTerminal } from './routing/trunks.ts';
 import type { GatewayOptions } from './settings.ts';
 import { GatewayShares } from './shares/gateway-shares.ts';
 import { Shell, type TreeSource } from './shell/shell.ts';
@@ -195,7 +195,7 @@ export class Gateway implements Service, AttachHost {
     const media = new MediaEvents();
     const ownLnkConn = new OwnLnkConn(randomBytes(MARK_BYTES));
     this.#trunks = deps.makeTrunks?.(id, this.#trunkHost(flow)) ?? null;
-    const trunks = this.#trunks ?? new NoTrunks();
+    const trunks = this.#trunks ?? NO_TRUNKS;
     this.#relays = new Relays(shared);
     const relays = this.#relays;
     const links = new Links({ ...shared, relays, tracing });
@@ -445,7 +445,7 @@ export class Gateway implements Service, AttachHost {
     this.#drains.hurry();
   }
 
-  /** Connects to a peer. @throws DialError */
+  /** Connects to a peer. @throws GatewayError dial */
   dial(target: PeerTarget, dialect: Dialect | 'auto', origin: Origin, asker: Asker = OPERATOR): Promise<Peer> {
     return this.#dialler.dial(target, dialect, origin, { asker });
   }
@@ -481,13 +481,13 @@ export class Gateway implements Service, AttachHost {
     yield* this.#commands.running(commands);
   }
 
-  /** Connects for a shell: what does not answer our LNK_CONN is no peer, and nobody is told what else it may be. @throws DialError */
+  /** Connects for a shell: what does not answer our LNK_CONN is no peer, and nobody is told what else it may be. @throws GatewayError dial */
   async #dialAnswered(target: PeerTarget, dialect: Dialect | 'auto', asker: Asker): Promise<void> {
     const peer = await this.dial(target, dialect, { kind: 'shell' }, asker);
     const { clock } = this.#deps;
     if (await answered(peer, { ms: this.#options.connectTimeout, clock })) return;
     peer.connection.close('unanswered');
-    throw new DialError('unreachable');
+    throw new GatewayError('dial', { why: 'unreachable' });
   }
 
   #makeResolve(): Resolve {

@@ -38,6 +38,12 @@ export interface TransactionHandler<Data = unknown> {
   onStacked?(circuit: Transaction<Data>, tx: Transaction, frame: Frame): void;
   /** circuit: a one-way message on it, as `EndpointHandler.onOneWay`, which is told where a handler has no such method. */
   onOneWay?(circuit: Transaction<Data>, frame: Frame): void;
+  /** A message is about to be written in it, or on it at any depth: for endpoints whose `sending` tells their transactions so. */
+  onSending?(): void;
+  /** For owners of its circuit, who are about to end that: whatever it has elsewhere is to end, too. */
+  onCircuitClosing?(tx: Transaction<Data>): void;
+  /** Somebody waits for its answers: a connection that is closed in order is given time for them. Default: nobody does. */
+  readonly isAwaited?: boolean;
 }
 
 /** Hears nothing: what a transaction has until `onOpen` gives it a handler. */

@@ -65,4 +65,12 @@ describe('BlockStore', () => {
     expect(store.check(1, 0, 512)).toBe('unaligned');
     expect(store.check(0, 0, 100)).toBe('unaligned');
   });
+
+  it('keeps a copy of what it is given, of a Buffer, too', () => {
+    const store = new BlockStore({ bytes: BLOCK, blockBytes: BLOCK }, { blocks: 1 });
+    const data = Buffer.alloc(BLOCK, 1);
+    store.write(0, 0, data);
+    data.fill(2);
+    expect(store.read(0, 0, BLOCK)).toEqual(new Uint8Array(BLOCK).fill(1));
+  });
 });

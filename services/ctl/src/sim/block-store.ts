@@ -61,7 +61,8 @@ export class BlockStore {
     if (added > this.#budget.blocks) return 'full';
     this.#budget.blocks -= added;
     for (let n = 0; n < blocks; n++) {
-      this.#blocks.set(first + n, data.slice(n * this.blockBytes, (n + 1) * this.blockBytes));
+      // `slice` of a Buffer would be the same memory.
+      this.#blocks.set(first + n, new Uint8Array(data.subarray(n * this.blockBytes, (n + 1) * this.blockBytes)));
     }
     return null;
   }

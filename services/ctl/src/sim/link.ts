@@ -10,21 +10,16 @@ import {
   LNK_SPAN,
   REPLY,
 } from '@spanmesh/dmsg/command';
-import type { PlainSink } from '@spanmesh/dmsg/crypto/cipher';
 import { rulesOf } from '@spanmesh/dmsg/dialect';
 import { DmsgError } from '@spanmesh/dmsg/dmsg-error';
-import { Endpoint, type EndpointHandler } from '@spanmesh/dmsg/endpoint';
+import type { Endpoint } from '@spanmesh/dmsg/endpoint';
 import { ErrorCode, errorName } from '@spanmesh/dmsg/error-code';
 import type { Frame } from '@spanmesh/dmsg/frame';
-import { FrameReader, type FrameSink } from '@spanmesh/dmsg/framing';
-import { OutBuffer } from '@spanmesh/dmsg/out-buffer';
 import { decodeLnkConn, encodeLnkConn, type LnkConn, lnkConnBytes } from '@spanmesh/dmsg/payload/lnk-conn';
 import { decodeLnkSpan, encodeLnkSpan, LNK_SPAN_BYTES, type LnkSpan } from '@spanmesh/dmsg/payload/lnk-span';
-import { SaltSequence } from '@spanmesh/dmsg/salt';
 import type { LinkAddress, Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
-import type { CipherPair } from '@spanmesh/dmsg-socket/handshake/cipher-pair';
 import type { Secured } from '@spanmesh/dmsg-socket/handshake/handshaker';
-import { Turn } from '@spanmesh/runtime/turn';
+import { PeerEnd, type PeerEndHandler } from '@spanmesh/dmsg-socket/stream/peer-end';
 import type { Requester, RequestPort } from './requester.ts';
 import type { ServedLink, SpanService } from './span-service.ts';
 
@@ -57,63 +52,49 @@ export interface SimLinkDependencies {
 }
 
 /**
- * One connection of a simulated peer: an end node as protocol.md, "The link layer" describes it.
+ * Where a link is in its life; changed in `#become` only.
  *
- * connecting: our LNK_CONN is sent → up: theirs has come and ours is accepted → closing: spans, then LNK_CONN, are being closed
- * → finishing: FIN is sent → ended. Closed while connecting: finishing at once. A loss or a protocol error leads to ended from anywhere.
+ * * connecting: our LNK_CONN is sent. From the start.
+ * * up: the router's LNK_CONN has come and ours is accepted. From connecting.
+ * * closing: spans, then LNK_CONN, are being closed. From up, by `close`.
+ * * finishing: FIN is sent. From closing; from connecting by `close`; from both and up when the router closes our LNK_CONN.
+ * * ended: from anywhere, when the socket has closed.
  */
-export class SimLink implements EndpointHandler, FrameSink, PlainSink, ServedLink, RequestPort {
+type State = 'connecting' | 'up' | 'closing' | 'finishing' | 'ended';
+
+/** One connection of a simulated peer: an end node as protocol.md, "The link layer" describes it. */
+export class SimLink implements PeerEndHandler, ServedLink, RequestPort {
   /** Relays that the router has open to us now. */
   relays = 0;
 
   readonly #lnkConn: LnkConn;
-  readonly #socket: Socket;
+  readonly #end: PeerEnd;
   readonly #events: SimLinkEvents;
   readonly #service: SpanService;
   readonly #requester: Requester | null;
-  readonly #out = new OutBuffer();
-  readonly #reader: FrameReader;
-  readonly #cipher: CipherPair | null;
   readonly #endpoint: Endpoint;
-  readonly #turn = new Turn(() => this.#flush());
   readonly #spans = new Map<Transaction, LnkSpan>();
-  #state: 'connecting' | 'up' | 'closing' | 'finishing' | 'ended' = 'connecting';
+  #state: State = 'connecting';
   #conn: Transaction | null = null;
   #isAccepted = false;
   /** peer_mask of the router's LNK_CONN, null before it comes. */
   #wants: { readonly lo: number; readonly hi: number } | null = null;
-  /** The socket takes no more for now. */
-  #blocked = false;
   #closeTimer: NodeJS.Timeout | null = null;
   #reason: string | null = null;
 
-  constructor({ lnkConn }: SimLinkOptions, { socket, secured, events, service, requester }: SimLinkDependencies) {
+  constructor(
+    { lnkConn }: SimLinkOptions,
+    { socket, secured = null, events, service, requester }: SimLinkDependencies,
+  ) {
     this.#lnkConn = lnkConn;
-    this.#socket = socket;
     this.#events = events;
     this.#service = service;
     this.#requester = requester;
-    this.#cipher = secured ?? null;
-    const rules = rulesOf(lnkConn.dialect);
-    this.#reader = new FrameReader({ rules });
-    this.#endpoint = new Endpoint({ rules }, { out: this.#out, handler: this, salts: new SaltSequence() });
     socket.setNoDelay(true);
-    socket.on('data', (chunk) => this.#read(chunk));
-    socket.on('drain', () => {
-      this.#blocked = false;
-      this.#flush();
-    });
-    socket.on('error', (error) => {
-      this.#reason ??= error.message;
-    });
-    // protocol.md, "Transactions": TCP half-close counts as the end of the link.
-    socket.on('end', () => this.#lose('the router closed the connection'));
-    socket.on('close', () => this.#ended());
+    this.#end = new PeerEnd({ rules: rulesOf(lnkConn.dialect) }, { socket, handler: this, cipher: secured });
+    this.#endpoint = this.#end.endpoint;
     this.#openConn();
-    if (secured) {
-      if (secured.rest.length > 0) this.#read(secured.rest);
-      socket.resume();
-    }
+    this.#end.begin(secured?.rest);
   }
 
   /** Both LNK_CONNs stand. */
@@ -130,7 +111,7 @@ export class SimLink implements EndpointHandler, FrameSink, PlainSink, ServedLin
 
   /** Bytes that the router has not taken yet, those in the socket included. */
   get queuedBytes(): number {
-    return this.#out.bytes + this.#socket.writableLength;
+    return this.#end.queuedBytes;
   }
 
   request(
@@ -144,7 +125,6 @@ export class SimLink implements EndpointHandler, FrameSink, PlainSink, ServedLin
     const { stacked } = this.#endpoint.rules;
     const address = stacked ? null : this.#addressOf(relay);
     if (!stacked && address === null) return null;
-    this.#turn.request();
     return this.#endpoint.open(cmd, stacked ? relay : null, handler, payload, 0, aux, address);
   }
 
@@ -155,14 +135,12 @@ export class SimLink implements EndpointHandler, FrameSink, PlainSink, ServedLin
     encodeLnkSpan(span, payload, 0);
     const tx = this.#endpoint.open(LNK_SPAN, null, this.#spanHandler, payload);
     this.#spans.set(tx, span);
-    this.#turn.request();
     return tx;
   }
 
   /** Takes an offered span back. */
   withdraw(tx: Transaction): void {
     this.#endpoint.end(tx);
-    this.#turn.request();
   }
 
   /** Ends in order: spans, then LNK_CONN, then the connection; each as soon as the router has closed its side. `onEnd` follows. */
@@ -173,19 +151,31 @@ export class SimLink implements EndpointHandler, FrameSink, PlainSink, ServedLin
       this.#finish();
     }
     if (this.#state !== 'up') return;
-    this.#state = 'closing';
+    this.#become('closing');
     this.#closeTimer = setTimeout(() => this.#finish(), CLOSE_WAIT_MS);
     for (const tx of this.#spans.keys()) this.#endpoint.end(tx);
     this.#closeFurther();
-    this.#turn.request();
   }
 
-  onPlain(plain: Uint8Array): void {
-    this.#reader.push(plain, this);
+  onFailed(thrown: unknown): void {
+    if (!(thrown instanceof DmsgError)) throw thrown;
+    this.#lose(thrown.message);
   }
 
-  onFrame(frame: Frame): void {
-    this.#endpoint.receive(frame);
+  onFin(): void {
+    this.#lose('the router closed the connection');
+  }
+
+  onBroken({ message }: Error): void {
+    this.#reason ??= message;
+  }
+
+  onClose(): void {
+    const isOrderly = this.#state === 'finishing';
+    this.#become('ended');
+    if (this.#closeTimer !== null) clearTimeout(this.#closeTimer);
+    this.#endpoint.lost(ErrorCode.EOF);
+    this.#events.onEnd(this.#reason ?? (isOrderly ? null : 'the connection was lost'));
   }
 
   onOpen(tx: Transaction, frame: Frame): void {
@@ -227,7 +217,6 @@ export class SimLink implements EndpointHandler, FrameSink, PlainSink, ServedLin
     encodeLnkConn(this.#lnkConn, payload, 0);
     const command = dialect === 'linkid' ? LNK_CONN_LINKID : LNK_CONN_CIRCUIT;
     this.#conn = this.#endpoint.open(command, null, this.#connHandler, payload);
-    this.#turn.request();
   }
 
   #acceptConn(tx: Transaction, frame: Frame): void {
@@ -331,7 +320,7 @@ export class SimLink implements EndpointHandler, FrameSink, PlainSink, ServedLin
 
   #checkUp(): void {
     if (this.#state !== 'connecting' || !this.#isAccepted || this.#conn === null || this.#wants === null) return;
-    this.#state = 'up';
+    this.#become('up');
     this.#events.onUp();
   }
 
@@ -341,53 +330,22 @@ export class SimLink implements EndpointHandler, FrameSink, PlainSink, ServedLin
     else this.#endpoint.end(this.#conn);
   }
 
-  /** Sends what is left and FIN; the connection's end comes as the socket's 'close'. */
+  /** Sends what is left and FIN; the connection's end comes as `onClose`. */
   #finish(): void {
     if (this.#state === 'finishing' || this.#state === 'ended') return;
-    this.#state = 'finishing';
-    this.#blocked = false;
-    this.#flush();
-    this.#socket.end();
+    this.#become('finishing');
+    this.#end.finish();
     if (this.#closeTimer !== null) clearTimeout(this.#closeTimer);
-    this.#closeTimer = setTimeout(() => this.#socket.destroy(), CLOSE_WAIT_MS);
-  }
-
-  #read(chunk: Uint8Array): void {
-    if (this.#endpoint.isLost) return;
-    try {
-      if (this.#cipher === null) this.#reader.push(chunk, this);
-      else this.#cipher.opener.open(chunk, this);
-    } catch (error) {
-      if (!(error instanceof DmsgError)) throw error;
-      this.#lose(error.message);
-    }
-    this.#turn.request();
-  }
-
-  #flush(): void {
-    if (this.#blocked || this.#out.bytes === 0 || this.#socket.destroyed || this.#socket.writableEnded) return;
-    this.#socket.cork();
-    const plain = this.#out.take();
-    for (const slice of this.#cipher?.sealer.sealSlices(plain) ?? plain) {
-      if (!this.#socket.write(slice)) this.#blocked = true;
-    }
-    this.#socket.uncork();
+    this.#closeTimer = setTimeout(() => this.#end.cut(), CLOSE_WAIT_MS);
   }
 
   #lose(reason: string): void {
     if (this.#state !== 'finishing') this.#reason ??= reason;
-    this.#socket.destroy();
+    this.#end.cut();
   }
 
-  #ended(): void {
-    if (this.#state === 'ended') return;
-    const isOrderly = this.#state === 'finishing';
-    this.#state = 'ended';
-    if (this.#closeTimer !== null) clearTimeout(this.#closeTimer);
-    this.#reader.close();
-    this.#endpoint.lost(ErrorCode.EOF);
-    this.#out.take();
-    this.#events.onEnd(this.#reason ?? (isOrderly ? null : 'the connection was lost'));
+  #become(state: State): void {
+    this.#state = state;
   }
 }
 

@@ -2,15 +2,13 @@ import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import { BASE_MASK, DELETE, LNK_ERROR, LNK_SPAN } from '@spanmesh/dmsg/command';
 import { type Dialect, rulesOf } from '@spanmesh/dmsg/dialect';
-import { Endpoint, type EndpointHandler } from '@spanmesh/dmsg/endpoint';
+import type { Endpoint } from '@spanmesh/dmsg/endpoint';
 import type { Frame } from '@spanmesh/dmsg/frame';
-import { FrameReader } from '@spanmesh/dmsg/framing';
-import { OutBuffer } from '@spanmesh/dmsg/out-buffer';
 import { decodeLnkConn, encodeLnkConn, type LnkConn, lnkConnBytes } from '@spanmesh/dmsg/payload/lnk-conn';
 import { decodeLnkSpan, encodeLnkSpan, LNK_SPAN_BYTES, type LnkSpan } from '@spanmesh/dmsg/payload/lnk-span';
-import { SaltSequence } from '@spanmesh/dmsg/salt';
 import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
 import { NIL_UUID } from '@spanmesh/dmsg/uuid';
+import { PeerEnd, type PeerEndHandler } from '@spanmesh/dmsg-socket/stream/peer-end';
 
 export interface FakeRouterOptions {
   readonly dialect: Dialect;
@@ -29,26 +27,21 @@ export type RouterEvent =
   | { readonly what: 'FIN' };
 
 /** The router's side of one connection: a real endpoint that answers as a router does and writes down what happens. */
-export class RouterSide implements EndpointHandler {
+export class RouterSide implements PeerEndHandler {
   readonly endpoint: Endpoint;
   readonly socket: Socket;
   readonly events: RouterEvent[] = [];
   readonly #dialect: Dialect;
-  readonly #out = new OutBuffer();
+  readonly #end: PeerEnd;
   #waiting: { readonly found: () => boolean; readonly resolve: () => void }[] = [];
 
   constructor({ dialect, peerMaskLo = 0xffffffff }: FakeRouterOptions, socket: Socket) {
     this.#dialect = dialect;
-    this.socket = socket;
     const rules = rulesOf(dialect);
-    const reader = new FrameReader({ rules });
-    this.endpoint = new Endpoint({ rules }, { out: this.#out, handler: this, salts: new SaltSequence() });
-    socket.on('data', (chunk) => {
-      reader.push(chunk, { onFrame: (frame) => this.endpoint.receive(frame) });
-      this.flush();
-    });
-    socket.on('end', () => this.#note({ what: 'FIN' }));
-    socket.on('error', () => {});
+    this.#end = new PeerEnd({ rules }, { socket, handler: this });
+    this.endpoint = this.#end.endpoint;
+    this.socket = this.#end.socket;
+    this.#end.begin();
     const payload = new Uint8Array(lnkConnBytes(dialect));
     const conn: LnkConn = {
       dialect,
@@ -86,7 +79,7 @@ export class RouterSide implements EndpointHandler {
   }
 
   flush(): void {
-    for (const slice of this.#out.take()) this.socket.write(slice);
+    this.#end.flush();
   }
 
   /** The `n`th event of a kind, as soon as it has happened. */
@@ -99,6 +92,19 @@ export class RouterSide implements EndpointHandler {
     }
     return all()[n - 1] as Extract<RouterEvent, { what: W }>;
   }
+
+  onFailed(thrown: unknown): void {
+    throw thrown;
+  }
+
+  onFin(): void {
+    this.#note({ what: 'FIN' });
+    this.#end.finish();
+  }
+
+  onBroken(): void {}
+
+  onClose(): void {}
 
   onOpen(tx: Transaction, frame: Frame): void {
     const base = frame.cmd & BASE_MASK;

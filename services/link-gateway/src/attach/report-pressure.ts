@@ -1,6 +1,6 @@
+import type { Pressure } from '@spanmesh/dmsg-socket/stream/pressure';
 import { Turns } from '@spanmesh/runtime/shares/turns';
 import { Turn } from '@spanmesh/runtime/turn';
-import type { Pressure } from '../connection/pressure.ts';
 import { REPORTS_HIGH_BYTES, REPORTS_LOW_BYTES, RESUMED_PER_TURN } from '../shares/limits.ts';
 
 /**

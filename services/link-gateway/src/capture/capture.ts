@@ -1,9 +1,9 @@
 import { rulesOf } from '@spanmesh/dmsg/dialect';
+import type { Tap } from '@spanmesh/dmsg-socket/stream/tap';
 import type { CapturedMessage, CaptureMessagesRequest, CaptureMessagesResponse } from '@spanmesh/proto/v1/capture';
 import type { Clock, Timer } from '@spanmesh/runtime/clock';
 import { Turn } from '@spanmesh/runtime/turn';
 import type { Connection } from '../connection/connection.ts';
-import type { Tap } from '../connection/tap.ts';
 import { CAPTURE_BYTES, CAPTURE_LINGER_MS, MAX_CAPTURE_MS } from '../limits.ts';
 import { MessageSplitter } from './message-splitter.ts';
 

@@ -1,7 +1,7 @@
+import type { Pressure } from '@spanmesh/dmsg-socket/stream/pressure';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { HIGH_WATER_BYTES } from '../limits.ts';
 import { Backpressure } from './backpressure.ts';
-import type { Pressure } from './pressure.ts';
 
 const SEND_LIMIT = 16 * 1024 * 1024;
 

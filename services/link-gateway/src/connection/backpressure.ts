@@ -1,4 +1,7 @@
 import type { Socket } from 'node:net';
+import type { Reader } from '@spanmesh/dmsg-socket/stream/flow';
+import type { Pressure } from '@spanmesh/dmsg-socket/stream/pressure';
+import type { SendQueue } from '@spanmesh/dmsg-socket/stream/send-queue';
 import {
   HIGH_WATER_BYTES,
   HIGH_WATER_SHARE,
@@ -7,9 +10,6 @@ import {
   RESUME_READING_SHARE,
 } from '../limits.ts';
 import type { GatewayMetrics } from '../metrics.ts';
-import type { Reader } from './flow.ts';
-import type { Pressure } from './pressure.ts';
-import type { SendQueue } from './send-queue.ts';
 
 /** The connection whose reading and writing are balanced. */
 export interface BackpressureOwner {

@@ -1,17 +1,18 @@
 import { randomInt } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { LNK_ERROR } from '@spanmesh/dmsg/command';
-import type { Opener, PlainSink } from '@spanmesh/dmsg/crypto/cipher';
 import type { Dialect } from '@spanmesh/dmsg/dialect';
 import { rulesOf } from '@spanmesh/dmsg/dialect';
-import { DmsgError } from '@spanmesh/dmsg/dmsg-error';
 import { Endpoint, type EndpointHandler } from '@spanmesh/dmsg/endpoint';
-import { ErrorCode, errorName } from '@spanmesh/dmsg/error-code';
+import { ErrorCode } from '@spanmesh/dmsg/error-code';
 import type { Frame } from '@spanmesh/dmsg/frame';
-import { FrameReader, type FrameSink } from '@spanmesh/dmsg/framing';
-import { giveBack } from '@spanmesh/dmsg/give-back';
 import { SaltSequence } from '@spanmesh/dmsg/salt';
 import type { CipherPair } from '@spanmesh/dmsg-socket/handshake/cipher-pair';
+import { DmsgSocket, type DmsgSocketOwner } from '@spanmesh/dmsg-socket/stream/dmsg-socket';
+import { faultOf } from '@spanmesh/dmsg-socket/stream/fault';
+import type { Destination, Flow, Reader } from '@spanmesh/dmsg-socket/stream/flow';
+import type { Pressure } from '@spanmesh/dmsg-socket/stream/pressure';
+import type { Tap } from '@spanmesh/dmsg-socket/stream/tap';
 import { formatHostPort, type HostPort } from '@spanmesh/runtime/address';
 import type { Clock, Timer } from '@spanmesh/runtime/clock';
 import type { Logger, Throttle } from '@spanmesh/runtime/log/logger';
@@ -21,17 +22,12 @@ import { CLOSE_LINGER_MS } from '../limits.ts';
 import type { GatewayMetrics } from '../metrics.ts';
 import type { GatewayOptions } from '../settings.ts';
 import type { GatewayShares, Holdings } from '../shares/gateway-shares.ts';
-import { readWith } from '../socket/read-memory.ts';
 import { Backpressure, type BackpressureOwner } from './backpressure.ts';
 import { adviceFor, type CloseReason } from './close-reason.ts';
-import type { Destination, Flow, Reader } from './flow.ts';
 import type { KernelQueues } from './kernel-queues.ts';
 import { MessageDeadline, type MessageReceiver } from './message-deadline.ts';
 import type { Origin } from './origin.ts';
-import type { Pressure } from './pressure.ts';
 import type { ReadTurns } from './read-turns.ts';
-import { SendQueue, type SendQueueOwner } from './send-queue.ts';
-import type { Tap } from './tap.ts';
 import type { TrafficCounts } from './traffic-counts.ts';
 import type { TurnFlush } from './turn-flush.ts';
 
@@ -108,9 +104,7 @@ export interface ConnectionDependencies {
 export type CloseDetail = Readonly<Record<string, unknown>>;
 
 /** A TCP link to a peer: socket, framing, transactions. What the messages mean is up to its events. */
-export class Connection
-  implements FrameSink, PlainSink, SendQueueOwner, MessageReceiver, BackpressureOwner, Reader, Destination
-{
+export class Connection implements DmsgSocketOwner, MessageReceiver, BackpressureOwner, Reader, Destination {
   readonly id: ConnId;
   readonly origin: Origin;
   /** Numeric address of the peer, without port. */
@@ -124,20 +118,12 @@ export class Connection
 
   readonly #deps: ConnectionDependencies;
   readonly #events: ConnectionEvents;
-  readonly #socket: Socket;
-  /** What had come before it was a connection; null: nothing. */
-  #held: Uint8Array | null;
-  readonly #reader: FrameReader;
-  readonly #queue: SendQueue;
-  /** Looks on; null: nobody does. */
-  #tap: Tap | null = null;
-  /** null: plaintext. */
-  readonly #opener: Opener | null;
+  readonly #wire: DmsgSocket;
   readonly #deadline: MessageDeadline;
   /** Messages that have come. */
   #messages = 0;
-  /** Bytes that have come. */
-  #bytesIn = 0;
+  /** What was counted when the read began that goes on. */
+  readonly #before = { messages: 0, reported: 0, handled: 0 };
   readonly #backpressure: Backpressure;
   #state: State;
   #silence: Timer | null = null;
@@ -160,9 +146,20 @@ export class Connection
     const { id, origin, remote, principal, cipher } = start;
     this.#deps = deps;
     this.#events = events;
-    const { socket, held } = readWith(start.socket, (chunk) => this.#onData(chunk));
-    this.#socket = socket;
-    this.#held = held;
+    const { options, clock, metrics } = deps;
+    this.#wire = new DmsgSocket(
+      { rules: null, limitBytes: options.sendLimit, stallMs: options.stallTimeout },
+      {
+        socket: start.socket,
+        cipher,
+        clock,
+        owner: this,
+        counts: metrics,
+        notes: { flow: deps.flow, destination: this },
+        unacknowledged: (socket) => deps.kernelQueues.bytesOf(socket),
+      },
+    );
+    const { socket, queue } = this.#wire;
     this.origin = origin;
     this.id = id;
     this.address = remote.host;
@@ -170,50 +167,30 @@ export class Connection
     this.principal = principal;
     this.holdings = deps.shares.open(this, principal);
     this.local = formatHostPort({ host: peerAddress(socket.localAddress ?? ''), port: socket.localPort ?? 0 });
-    const { options, clock, metrics } = deps;
     this.#heardAt = clock.now();
-    this.#reader = new FrameReader({ rules: null });
-    const sealing = cipher && { sealer: cipher.sealer, onFailed: (error: unknown) => this.#fail(error) };
-    this.#queue = new SendQueue(
-      { limitBytes: options.sendLimit, stallMs: options.stallTimeout },
-      {
-        socket,
-        clock,
-        owner: this,
-        metrics,
-        notes: { flow: deps.flow, destination: this },
-        sealing,
-        unacknowledged: () => deps.kernelQueues.bytesOf(socket),
-      },
-    );
-    this.#opener = cipher?.opener ?? null;
     this.#deadline = new MessageDeadline({ limitMs: options.messageTimeout }, { clock, receiver: this });
-    this.#backpressure = new Backpressure(options, { socket, queue: this.#queue, metrics, owner: this });
+    this.#backpressure = new Backpressure(options, { socket, queue, metrics, owner: this });
     this.#state = {
       kind: 'recognising',
       deadline: clock.after(options.dialectTimeout, () => this.#recognitionOver()),
     };
     this.#silence = clock.after(options.silentTimeout, () => this.#silent());
-    this.#listenTo(socket);
   }
 
   /** Starts to read. `dialect` null: the peer's first messages tell; `first`: bytes of the stream that have been read already. */
   begin(dialect: Dialect | null, first: Uint8Array | null): void {
     // A listener with a fixed dialect speaks first (protocol.md, introduction).
     if (dialect !== null) {
-      this.#reader.setRules(rulesOf(dialect));
+      this.#wire.setRules(rulesOf(dialect));
       this.#establish(dialect);
     }
-    if (first !== null && first.length > 0) this.#onData(first);
-    const held = this.#held;
-    this.#held = null;
-    if (held !== null) this.#onData(held);
-    if (!this.isPaused && this.#state.kind !== 'closed') this.#socket.resume();
+    this.#wire.begin(first);
+    if (!this.isPaused && this.#state.kind !== 'closed') this.#wire.resume();
   }
 
   /** Its bytes are encrypted. */
   get isEncrypted(): boolean {
-    return this.#opener !== null;
+    return this.#wire.isEncrypted;
   }
 
   /** null unless it is open. */
@@ -237,34 +214,34 @@ export class Connection
 
   /** Bytes that wait for the peer. */
   get queuedBytes(): number {
-    return this.#queue.bytes;
+    return this.#wire.queue.bytes;
   }
 
   /** What has passed on it so far; null unless it is open. */
   get traffic(): TrafficCounts | null {
     const { endpoint } = this;
     if (endpoint === null) return null;
+    const { bytesIn, queue } = this.#wire;
     return {
       messagesIn: endpoint.messagesIn,
       messagesOut: endpoint.messagesOut,
-      bytesIn: this.#bytesIn,
-      bytesOut: this.#queue.bytesOut,
+      bytesIn,
+      bytesOut: queue.bytesOut,
       transactionsOpen: endpoint.openCount,
       transactionsOpened: endpoint.openedCount,
-      queueBytes: this.#queue.bytes,
+      queueBytes: queue.bytes,
       pauses: this.#backpressure.pauses,
       ageMs: this.#deps.clock.now() - this.#establishedAt,
     };
   }
 
   get tap(): Tap | null {
-    return this.#tap;
+    return this.#wire.tap;
   }
 
   /** Shows what is read and written from now on; null: to nobody any more. */
   set tap(tap: Tap | null) {
-    this.#tap = tap;
-    this.#queue.tap = tap;
+    this.#wire.tap = tap;
   }
 
   /** It is not read at the moment: its silence means nothing. */
@@ -322,13 +299,7 @@ export class Connection
   /** Writes what was queued in this turn. */
   flush(): void {
     if (this.#state.kind === 'closing' || this.#state.kind === 'closed') return;
-    if (this.#socket.writableEnded) {
-      // We have sent FIN: what a late message of the peer led to cannot be sent any more.
-      this.#queue.discard();
-      return;
-    }
-    this.#queue.flush();
-    this.#backpressure.queued();
+    if (this.#wire.flush()) this.#backpressure.queued();
   }
 
   /** Aborts all transactions as if the peer had, flushes the queue, closes the socket. */
@@ -336,11 +307,9 @@ export class Connection
     if (!this.#beginClosing(reason, detail, CLOSE_LINGER_MS)) return;
     // A peer that does not read would never take the rest.
     if (reason === 'send-limit' || reason === 'stalled' || reason === 'half-dead' || reason === 'share') {
-      this.#queue.discard();
-      this.#socket.destroy();
+      this.#wire.cut();
     } else {
-      this.#queue.flushAll();
-      this.#socket.destroySoon();
+      this.#wire.closeSoon();
     }
     this.drained();
   }
@@ -362,30 +331,90 @@ export class Connection
       return;
     }
     this.#beginClosing(reason, {}, lingerMs);
-    this.#queue.flushAll();
-    this.#socket.end();
-    // What the peer still says is thrown away; its FIN must be read.
-    this.#socket.resume();
+    this.#wire.finish();
     this.drained();
   }
 
   /** Cuts it off: the peer has had its time. */
   abandon(reason: CloseReason): void {
     this.close(reason);
-    this.#socket.destroy();
+    this.#wire.socket.destroy();
   }
 
   onFrame(frame: Frame): void {
-    if (this.#state.kind === 'recognising') this.#establish(this.#reader.rules!.dialect);
+    if (this.#state.kind === 'recognising') this.#establish(this.#wire.rules!.dialect);
     if (this.#state.kind !== 'open') return;
     this.#deps.metrics.messagesIn++;
     this.#messages++;
     this.#state.endpoint.receive(frame);
   }
 
-  onPlain(plain: Uint8Array): void {
-    if (this.#tap !== null) this.#tap.read(plain, this.#reader.pendingBytes);
-    this.#reader.push(plain, this);
+  beforeRead(): boolean {
+    const { metrics, clock, reports, flow } = this.#deps;
+    this.#heardAt = clock.now();
+    if (!this.#heard) {
+      this.#heard = true;
+      this.#silence?.cancel();
+      this.#silence = null;
+    }
+    this.#events.heard();
+    if (this.#state.kind === 'closing' || this.#state.kind === 'closed') return false;
+    const before = this.#before;
+    before.messages = this.#messages;
+    before.reported = reports.reported;
+    before.handled = metrics.handled;
+    flow.begin();
+    return true;
+  }
+
+  afterRead(bytes: number): void {
+    const { metrics, shares, reads, reports, flow } = this.#deps;
+    const { messages, reported, handled } = this.#before;
+    if (reports.reported !== reported) flow.sentInto(reports);
+    if (reads.took(this.holdings.connection, bytes, metrics.handled - handled, this.#heardAt)) flow.sentInto(reads);
+    flow.end(this);
+    if (this.closeReason !== null) return;
+    const pending = this.#wire.pendingBytes;
+    this.#deadline.note(pending, this.#messages !== messages);
+    if (this.#state.kind === 'open') {
+      shares.transactions.set(this.holdings.transactions, this.#state.endpoint.peerCount);
+    }
+    // Last: it may have to give way itself.
+    shares.received.set(this.holdings.received, pending);
+  }
+
+  onFailed(thrown: unknown): void {
+    const fault = faultOf(thrown);
+    if (fault.kind === 'internal') {
+      this.#deps.metrics.internalErrors++;
+      this.close('internal', fault.detail);
+      return;
+    }
+    const { protocolErrors } = this.#deps.metrics;
+    protocolErrors[fault.name] = (protocolErrors[fault.name] ?? 0) + 1;
+    // The endpoint's word for a limit that the peer is over.
+    const isLimit = fault.code === ErrorCode.PARAM;
+    if (isLimit) this.#tell(fault.code);
+    this.close(isLimit ? 'transaction-limit' : 'protocol-error', fault.detail);
+  }
+
+  onFin(): void {
+    this.#peerEnded = true;
+    this.close(this.#leavingFor ?? 'peer-closed');
+  }
+
+  onBroken({ code }: NodeJS.ErrnoException): void {
+    this.close('socket-error', { code });
+  }
+
+  onClose(): void {
+    // Nothing else may have come before, e.g. when the peer's FIN was overtaken by our destroy.
+    this.close('peer-closed');
+    if (this.#state.kind !== 'closing') return;
+    const { reason, deadline } = this.#state;
+    deadline.cancel();
+    this.#become({ kind: 'closed', reason });
+    this.#events.gone(reason);
   }
 
   flushLater(): void {
@@ -402,16 +431,16 @@ export class Connection
   }
 
   overLimit(): void {
-    this.close('send-limit', { queued: this.#queue.bytes, limit: this.#deps.options.sendLimit });
+    this.close('send-limit', { queued: this.queuedBytes, limit: this.#deps.options.sendLimit });
   }
 
   stalled(): void {
-    this.close('stalled', { queued: this.#queue.bytes });
+    this.close('stalled', { queued: this.queuedBytes });
   }
 
   messageOverdue(): void {
     this.#tell(ErrorCode.PARAM);
-    this.close('message-timeout', { pending: this.#reader.pendingBytes, afterMs: this.#deps.options.messageTimeout });
+    this.close('message-timeout', { pending: this.#wire.pendingBytes, afterMs: this.#deps.options.messageTimeout });
   }
 
   #become(state: State): void {
@@ -425,11 +454,11 @@ export class Connection
     this.#become({
       kind: 'closing',
       reason,
-      deadline: this.#deps.clock.after(lingerMs, () => this.#socket.destroy()),
+      deadline: this.#deps.clock.after(lingerMs, () => this.#wire.socket.destroy()),
     });
     this.#silence?.cancel();
     this.#deadline.stop();
-    this.#reader.stop();
+    this.#wire.stopReading();
     this.#deps.metrics.closed[reason]++;
     this.#log(reason, detail);
     if (state.kind === 'recognising') state.deadline.cancel();
@@ -438,83 +467,12 @@ export class Connection
     return true;
   }
 
-  #listenTo(socket: Socket): void {
-    // protocol.md, "Transactions": TCP half-close counts as the end of the link.
-    socket.on('end', () => {
-      this.#peerEnded = true;
-      this.close(this.#leavingFor ?? 'peer-closed');
-    });
-    // `close` follows by itself.
-    socket.on('error', (error: NodeJS.ErrnoException) => this.close('socket-error', { code: error.code }));
-    socket.on('close', () => this.#onClose());
-  }
-
-  #onData(chunk: Uint8Array): void {
-    const { metrics, clock, shares, reads, reports, flow } = this.#deps;
-    metrics.bytesIn += chunk.length;
-    this.#bytesIn += chunk.length;
-    this.#heardAt = clock.now();
-    if (!this.#heard) {
-      this.#heard = true;
-      this.#silence?.cancel();
-      this.#silence = null;
-    }
-    this.#events.heard();
-    if (this.#state.kind === 'closing' || this.#state.kind === 'closed') return;
-    const messages = this.#messages;
-    const { reported } = reports;
-    const { handled } = metrics;
-    flow.begin();
-    try {
-      if (this.#opener === null) {
-        if (this.#tap !== null) this.#tap.read(chunk, this.#reader.pendingBytes);
-        if (this.#reader.push(chunk, this)) giveBack(chunk);
-      } else {
-        this.#opener.open(chunk, this);
-        giveBack(chunk);
-      }
-    } catch (error) {
-      this.#fail(error);
-    }
-    if (reports.reported !== reported) flow.sentInto(reports);
-    if (reads.took(this.holdings.connection, chunk.length, metrics.handled - handled, this.#heardAt))
-      flow.sentInto(reads);
-    flow.end(this);
-    if (this.closeReason !== null) return;
-    const pending = this.#reader.pendingBytes + (this.#opener?.pendingBytes ?? 0);
-    this.#deadline.note(pending, this.#messages !== messages);
-    if (this.#state.kind === 'open') {
-      shares.transactions.set(this.holdings.transactions, this.#state.endpoint.peerCount);
-    }
-    // Last: it may have to give way itself.
-    shares.received.set(this.holdings.received, pending);
-  }
-
   /** Runs what a peer's bytes lead to: whatever goes wrong there costs this connection only. */
   #guard(run: () => void): void {
     try {
       run();
     } catch (error) {
-      this.#fail(error);
-    }
-  }
-
-  #fail(error: unknown): void {
-    if (error instanceof DmsgError) {
-      const name = errorName(error.code);
-      const { protocolErrors } = this.#deps.metrics;
-      protocolErrors[name] = (protocolErrors[name] ?? 0) + 1;
-      // The endpoint's word for a limit that the peer is over.
-      const isLimit = error.code === ErrorCode.PARAM;
-      if (isLimit) this.#tell(error.code);
-      this.close(isLimit ? 'transaction-limit' : 'protocol-error', {
-        error: name,
-        rule: error.reason,
-        ...error.data,
-      });
-    } else {
-      this.#deps.metrics.internalErrors++;
-      this.close('internal', { err: error });
+      this.onFailed(error);
     }
   }
 
@@ -529,7 +487,7 @@ export class Connection
     const dialect = this.#deps.options.defaultDialect;
     this.#guard(() => {
       this.#establish(dialect);
-      this.#reader.setRules(rulesOf(dialect));
+      this.#wire.setRules(rulesOf(dialect));
     });
   }
 
@@ -542,7 +500,7 @@ export class Connection
     if (this.#state.kind === 'recognising') this.#state.deadline.cancel();
     const endpoint = new Endpoint(
       { rules: rulesOf(dialect), maxTransactions: this.#deps.options.maxTransactions, generation: randomInt(2 ** 32) },
-      { out: this.#queue.out, handler: this.#events, salts: new SaltSequence() },
+      { out: this.#wire.queue.out, handler: this.#events, salts: new SaltSequence() },
     );
     this.#become({ kind: 'open', endpoint });
     this.#sinceUs = Math.floor(this.#deps.clock.wall() * 1000);
@@ -554,16 +512,6 @@ export class Connection
   #end(endpoint: Endpoint): void {
     this.#events.ending();
     this.#guard(() => endpoint.lost(ErrorCode.LOSTLINK));
-  }
-
-  #onClose(): void {
-    // Without `end` or `error`, e.g. after the peer's FIN had been overtaken by our destroy.
-    this.close('peer-closed');
-    if (this.#state.kind !== 'closing') return;
-    const { reason, deadline } = this.#state;
-    deadline.cancel();
-    this.#become({ kind: 'closed', reason });
-    this.#events.gone(reason);
   }
 
   #log(reason: CloseReason, detail: CloseDetail): void {

@@ -1,11 +1,10 @@
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
+import { SendQueue } from '@spanmesh/dmsg-socket/stream/send-queue';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { PATIENCE } from '@spanmesh/runtime/patience.fixture';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { GatewayMetrics } from '../metrics.ts';
 import { KernelQueues } from './kernel-queues.ts';
-import { SendQueue } from './send-queue.ts';
 
 const MESSAGE = 1024 * 1024;
 
@@ -104,7 +103,7 @@ describe('a peer that reads slowly, behind a kernel with a large buffer', () => 
           overLimit: () => heard.push('over limit'),
           stalled: () => heard.push('stalled'),
         },
-        metrics: new GatewayMetrics(),
+        counts: { bytesOut: 0 },
         unacknowledged: () => queues.bytesOf(ours),
       },
     );

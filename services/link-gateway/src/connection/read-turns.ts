@@ -1,3 +1,4 @@
+import type { Pressure } from '@spanmesh/dmsg-socket/stream/pressure';
 import type { Holding } from '@spanmesh/runtime/shares/pool';
 import { Turns } from '@spanmesh/runtime/shares/turns';
 import { Turn } from '@spanmesh/runtime/turn';
@@ -9,7 +10,6 @@ import {
   READ_TURN_MS,
   RESUMED_PER_TURN,
 } from '../shares/limits.ts';
-import type { Pressure } from './pressure.ts';
 
 /**
  * Fair reading: a principal from which much has been read in one turn is not read further while others have something to say, too. From

@@ -1,10 +1,10 @@
 import type { Clock } from '@spanmesh/runtime/clock';
 import { adviceFor, type CloseReason } from '../connection/close-reason.ts';
+import { type DialFailure, GatewayError, isFailed } from '../gateway-error.ts';
 import type { Peer } from '../peers/peer.ts';
 import { answered } from './answered.ts';
 import type { Order } from './dialled-connection.ts';
-import { DialError, type Dialler } from './dialler.ts';
-import { type DialFailure, OrderError } from './order-error.ts';
+import type { Dialler } from './dialler.ts';
 
 /**
  * What has become of an order; changed in `#become` only.
@@ -30,7 +30,7 @@ export interface DialAttemptDependencies {
 /** One order being carried out: the attempt, then the connection, until its socket is closed. */
 export class DialAttempt {
   readonly order: Order;
-  /** The connection once it is established. @throws OrderError failed or superseded */
+  /** The connection once it is established. @throws GatewayError order, failed or superseded */
   readonly result: Promise<Peer>;
   /** Resolves when nothing of it is left. */
   readonly ended: Promise<void>;
@@ -126,7 +126,7 @@ export class DialAttempt {
       );
     } catch (error) {
       this.#checkLive();
-      throw error instanceof DialError ? failed(error.code, error) : error;
+      throw isFailed(error, 'dial') ? failed(error.data.why, error) : error;
     }
     this.#peer = peer;
     this.#deps.connected(this, peer);
@@ -141,9 +141,9 @@ export class DialAttempt {
     if (!hasAnswered) throw failed('unanswered');
   }
 
-  /** @throws OrderError: it was told to end, or its connection has closed. */
+  /** @throws GatewayError order: it was told to end, or its connection has closed. */
   #checkLive(): void {
-    if (this.#toldToEnd) throw new OrderError('superseded', 'a later order ended it');
+    if (this.#toldToEnd) throw new GatewayError('order', { why: 'superseded' }, { message: 'a later order ended it' });
     const reason = this.#peer?.connection.closeReason ?? this.#reason;
     if (reason !== null) throw failed('closed', undefined, reason);
   }
@@ -166,9 +166,9 @@ const SAYS: Readonly<Record<DialFailure, string>> = {
   unanswered: 'the peer connected but did not answer our LNK_CONN',
 };
 
-function failed(failure: DialFailure, cause?: DialError, reason?: CloseReason): OrderError {
+function failed(failure: DialFailure, cause?: GatewayError<'dial'>, reason?: CloseReason): GatewayError<'order'> {
   const system = cause?.cause instanceof Error ? (cause.cause as NodeJS.ErrnoException).code : undefined;
   const more = system ?? (reason === undefined ? undefined : (adviceFor(reason) ?? reason));
   const message = more === undefined ? SAYS[failure] : `${SAYS[failure]} (${more})`;
-  return new OrderError('failed', message, { failure, cause });
+  return new GatewayError('order', { why: 'failed', failure }, { message, cause });
 }

@@ -4,12 +4,12 @@ import { DialRequest, HangupRequest, WatchMediaRequest, type WatchMediaResponse 
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { createLogger } from '@spanmesh/runtime/log/logger';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { GatewayError } from '../gateway-error.ts';
 import { MAX_DIAL_OWNERS, MAX_MEDIA_WATCHES } from '../limits.ts';
 import type { Peer } from '../peers/peer.ts';
 import { DialServer } from './dial-server.ts';
 import type { Order } from './dialled-connection.ts';
 import { MediaEvents } from './media-events.ts';
-import { OrderError } from './order-error.ts';
 import { Orders } from './orders.ts';
 
 const LONGEST_OWNER = 'x'.repeat(256);
@@ -42,7 +42,7 @@ describe('orders to dial', () => {
   /** Orders that were taken. */
   let taken: Order[];
   /** What the next one fails with. */
-  let failure: OrderError | null;
+  let failure: GatewayError | null;
   beforeEach(() => {
     taken = [];
     failure = null;
@@ -119,11 +119,11 @@ describe('orders to dial', () => {
   });
 
   it.each([
-    [new OrderError('stale-epoch', '', { epoch: 9 }), status.FAILED_PRECONDITION],
-    [new OrderError('superseded', ''), status.ABORTED],
-    [new OrderError('too-many', ''), status.RESOURCE_EXHAUSTED],
-    [new OrderError('failed', '', { failure: 'unanswered' }), status.DEADLINE_EXCEEDED],
-    [new OrderError('failed', '', { failure: 'refused' }), status.UNAVAILABLE],
+    [new GatewayError('order', { why: 'stale-epoch', epoch: 9 }), status.FAILED_PRECONDITION],
+    [new GatewayError('order', { why: 'superseded' }), status.ABORTED],
+    [new GatewayError('order', { why: 'too-many' }), status.RESOURCE_EXHAUSTED],
+    [new GatewayError('order', { why: 'failed', failure: 'unanswered' }), status.DEADLINE_EXCEEDED],
+    [new GatewayError('order', { why: 'failed', failure: 'refused' }), status.UNAVAILABLE],
   ])('that fail say so by their status (%#)', async (error, code) => {
     failure = error;
     expect(await dial()).toBe(code);

@@ -17,6 +17,7 @@ import type {
 import type { Clock } from '@spanmesh/runtime/clock';
 import { MAX_EPOCH } from '@spanmesh/runtime/lease/epoch';
 import type { Logger } from '@spanmesh/runtime/log/logger';
+import { GatewayError, isFailed } from '../gateway-error.ts';
 import { MAX_MEDIA_WATCHES } from '../limits.ts';
 import type { OpenTables } from '../peers/open-tables.ts';
 import { dialectOf } from '../peers/wire-dialect.ts';
@@ -24,7 +25,6 @@ import { askerOf } from './asker.ts';
 import type { Order } from './dialled-connection.ts';
 import type { MediaEvents } from './media-events.ts';
 import { MediaWatch } from './media-watch.ts';
-import { OrderError } from './order-error.ts';
 import type { Orders } from './orders.ts';
 
 /** Longest owner and label, in characters (dial.proto). */
@@ -164,16 +164,17 @@ export class DialServer {
   }
 
   #refusal(error: unknown): Refusal {
-    if (error instanceof InvalidOrder) return { code: status.INVALID_ARGUMENT, details: error.message };
-    if (!(error instanceof OrderError)) {
+    if (!isFailed(error, 'order')) {
       this.#deps.logger.error({ err: error }, 'an order failed');
       return { code: status.INTERNAL, details: 'the gateway failed; its log says why' };
     }
-    const { code, message: details, failure, epoch } = error;
+    const { data, message: details } = error;
     const metadata = new Metadata();
-    switch (code) {
+    switch (data.why) {
+      case 'invalid':
+        return { code: status.INVALID_ARGUMENT, details };
       case 'stale-epoch':
-        metadata.set('spanmesh-epoch', String(epoch));
+        metadata.set('spanmesh-epoch', String(data.epoch));
         return { code: status.FAILED_PRECONDITION, details, metadata };
       case 'superseded':
         return { code: status.ABORTED, details };
@@ -181,26 +182,30 @@ export class DialServer {
         metadata.set('spanmesh-dial-failure', 'refused');
         return { code: status.RESOURCE_EXHAUSTED, details, metadata };
       case 'failed':
-        metadata.set('spanmesh-dial-failure', failure ?? 'refused');
-        return { code: failure === 'unanswered' ? status.DEADLINE_EXCEEDED : status.UNAVAILABLE, details, metadata };
+        metadata.set('spanmesh-dial-failure', data.failure);
+        return {
+          code: data.failure === 'unanswered' ? status.DEADLINE_EXCEEDED : status.UNAVAILABLE,
+          details,
+          metadata,
+        };
     }
   }
 }
 
-class InvalidOrder extends Error {
-  override readonly name = 'InvalidOrder';
+function invalid(message: string): GatewayError<'order'> {
+  return new GatewayError('order', { why: 'invalid' }, { message });
 }
 
-/** @throws InvalidOrder */
+/** @throws GatewayError order, invalid */
 function orderOf(request: DialRequest, connectTimeout: number): Order {
   const { owner, epoch, generation, host, port, label, mediaId, principal } = request;
   checkOwner(owner, epoch);
-  if (generation < 1) throw new InvalidOrder('generations begin with 1');
-  if (mediaId.length > MAX_OWNER_CHARS) throw new InvalidOrder(`media: at most ${MAX_OWNER_CHARS} characters`);
-  if (principal.length > MAX_OWNER_CHARS) throw new InvalidOrder(`principal: at most ${MAX_OWNER_CHARS} characters`);
-  if (port < 1 || port > 65535) throw new InvalidOrder(`${port} is no port`);
+  if (generation < 1) throw invalid('generations begin with 1');
+  if (mediaId.length > MAX_OWNER_CHARS) throw invalid(`media: at most ${MAX_OWNER_CHARS} characters`);
+  if (principal.length > MAX_OWNER_CHARS) throw invalid(`principal: at most ${MAX_OWNER_CHARS} characters`);
+  if (port < 1 || port > 65535) throw invalid(`${port} is no port`);
   const target = parsePeerTarget(host.includes(':') ? `[${host}]` : host);
-  if (target === null) throw new InvalidOrder('host is neither a name nor a numeric address');
+  if (target === null) throw invalid('host is neither a name nor a numeric address');
   return {
     owner,
     epoch,
@@ -215,9 +220,8 @@ function orderOf(request: DialRequest, connectTimeout: number): Order {
   };
 }
 
-/** @throws InvalidOrder */
+/** @throws GatewayError order, invalid */
 function checkOwner(owner: string, epoch: number): void {
-  if (owner === '' || owner.length > MAX_OWNER_CHARS)
-    throw new InvalidOrder(`owner: 1 to ${MAX_OWNER_CHARS} characters`);
-  if (epoch < 1 || epoch > MAX_EPOCH) throw new InvalidOrder('that cannot be an epoch');
+  if (owner === '' || owner.length > MAX_OWNER_CHARS) throw invalid(`owner: 1 to ${MAX_OWNER_CHARS} characters`);
+  if (epoch < 1 || epoch > MAX_EPOCH) throw invalid('that cannot be an epoch');
 }

@@ -1,12 +1,12 @@
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { CloseReason } from '../connection/close-reason.ts';
+import { GatewayError } from '../gateway-error.ts';
 import { MAX_DIAL_OWNERS } from '../limits.ts';
 import type { Peer } from '../peers/peer.ts';
 import { DialAttempt } from './dial-attempt.ts';
 import type { DialledConnection, Order } from './dialled-connection.ts';
 import type { Dialler } from './dialler.ts';
 import type { MediaEvents } from './media-events.ts';
-import { OrderError } from './order-error.ts';
 
 /** What is known of an owner: the highest order heard, and what is there. Kept as a fence when nothing is there. */
 interface Owner {
@@ -62,11 +62,12 @@ export class Orders {
   /**
    * Refuses a leader whose time is over, and makes room for a new one: what a former one has begun and not completed ends, so
    * that what is established now is all that there is from before. What is established is left alone: the new leader takes it over.
-   * @throws OrderError stale-epoch
+   * @throws GatewayError order, stale-epoch
    */
   checkEpoch(epoch: number): void {
     if (epoch < this.#epoch) {
-      throw new OrderError('stale-epoch', `epoch ${epoch} is over, ${this.#epoch} has begun`, { epoch: this.#epoch });
+      const message = `epoch ${epoch} is over, ${this.#epoch} has begun`;
+      throw new GatewayError('order', { why: 'stale-epoch', epoch: this.#epoch }, { message });
     }
     if (epoch === this.#epoch) return;
     this.#epoch = epoch;
@@ -79,11 +80,13 @@ export class Orders {
 
   /**
    * The connection for an order, made, or there already; the owner's connection before is closed first.
-   * @throws OrderError
+   * @throws GatewayError order
    */
   dial(order: Order): Promise<Peer> {
     this.checkEpoch(order.epoch);
-    if (this.#stopped) throw new OrderError('failed', 'the gateway is stopping', { failure: 'refused' });
+    if (this.#stopped) {
+      throw new GatewayError('order', { why: 'failed', failure: 'refused' }, { message: 'the gateway is stopping' });
+    }
     const owner = this.#ownerOf(order.owner);
     const rank = compare(order, owner);
     if (rank === 0 && owner.attempt?.live === true && compare(order, owner.attempt.order) === 0)
@@ -109,7 +112,7 @@ export class Orders {
   /**
    * Closes what an owner has of this (epoch, generation) or below, and lets none of those come any more. True if there was
    * something; resolves when its socket is closed.
-   * @throws OrderError stale-epoch
+   * @throws GatewayError order, stale-epoch
    */
   async hangup(order: Pick<Order, 'owner' | 'epoch' | 'generation'>): Promise<boolean> {
     this.checkEpoch(order.epoch);
@@ -158,7 +161,8 @@ export class Orders {
       this.#owners.delete(name);
       return;
     }
-    throw new OrderError('too-many', `${MAX_DIAL_OWNERS} owners have connections here already`);
+    const message = `${MAX_DIAL_OWNERS} owners have connections here already`;
+    throw new GatewayError('order', { why: 'too-many' }, { message });
   }
 }
 
@@ -169,6 +173,7 @@ function compare(a: Rank, b: Rank): number {
   return a.epoch - b.epoch || a.generation - b.generation;
 }
 
-function superseded({ epoch, generation }: Rank): OrderError {
-  return new OrderError('superseded', `order ${epoch}.${generation} or a later one has come already`);
+function superseded({ epoch, generation }: Rank): GatewayError<'order'> {
+  const message = `order ${epoch}.${generation} or a later one has come already`;
+  return new GatewayError('order', { why: 'superseded' }, { message });
 }

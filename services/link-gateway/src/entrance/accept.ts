@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Dialect } from '@spanmesh/dmsg/dialect';
 import { peerAddress } from '../address/peer-address.ts';
-import { ProxyError } from './proxy/proxy-error.ts';
+import { isFailed } from '../gateway-error.ts';
 import { dropSocket, type EntryDependencies, refuse, upgrade } from './upgrade.ts';
 
 /** Takes what a listener has accepted: with the peer's address from the PROXY header, if it comes from a balancer that we trust. */
@@ -25,10 +25,10 @@ export function accept(deps: EntryDependencies, socket: Socket, dialect: Dialect
   const balancer = { host: address, port: socket.remotePort ?? 0 };
   proxied.read(socket, (result) => {
     // A balancer that only looks whether the port is there.
-    if (result instanceof ProxyError && result.code === 'empty') deps.metrics.refused['proxy-header']++;
+    if (isFailed(result, 'proxy') && result.data.why === 'empty') deps.metrics.refused['proxy-header']++;
     else if (result === 'full') refuse(deps, balancer, { kind: 'refused', refusal: 'too-many-handshakes' });
-    else if (result instanceof ProxyError)
-      refuse(deps, balancer, { kind: 'refused', refusal: 'proxy-header', why: result.code });
+    else if (isFailed(result, 'proxy'))
+      refuse(deps, balancer, { kind: 'refused', refusal: 'proxy-header', why: result.data.why });
     else upgrade(deps, { ...arrival, remote: result.source ?? balancer }, count);
   });
 }

@@ -24,6 +24,8 @@ import {
 class ClientTransaction implements TransactionName, TransactionHandler {
   readonly number: number;
   readonly openedByNode: boolean;
+  /** What it is stacked on. */
+  readonly circuit: TransactionName;
   /** The client has opened, closed its direction. */
   created: boolean;
   deleted: boolean;
@@ -34,17 +36,20 @@ class ClientTransaction implements TransactionName, TransactionHandler {
 
   constructor(
     route: ClientRoute,
-    { number, openedByNode, created, deleted }: TransactionName & { created: boolean; deleted: boolean },
+    { number, openedByNode }: TransactionName,
+    circuit: TransactionName,
+    { created, deleted }: { created: boolean; deleted: boolean },
   ) {
     this.#route = route;
     this.number = number;
     this.openedByNode = openedByNode;
+    this.circuit = circuit;
     this.created = created;
     this.deleted = deleted;
   }
 
-  onMessage(tx: Transaction, frame: Frame): void {
-    this.#route.heard(this, tx, frame);
+  onMessage(_tx: Transaction, frame: Frame): void {
+    this.#route.heard(this, frame);
   }
 
   onLost(tx: Transaction, error: number): void {
@@ -132,11 +137,12 @@ export class ClientRoute implements LocalRouteHandlers {
       return;
     }
     const number = this.#nextNodeNumber();
-    const one = new ClientTransaction(this, { number, openedByNode: true, created: false, deleted: false });
+    const name = { number, openedByNode: true };
+    const one = new ClientTransaction(this, name, nameOf(tx.circuit), { created: false, deleted: false });
     one.tx = tx;
     this.#nodes.set(number, one);
     route.accept(tx, one);
-    this.#toClient(frame, one, circuitOf(tx));
+    this.#toClient(frame, one, one.circuit);
   }
 
   onOneWay(_route: LocalRoute, frame: Frame, circuit: Transaction | null): void {
@@ -148,13 +154,13 @@ export class ClientRoute implements LocalRouteHandlers {
   }
 
   /** @internal A message of the node in a transaction. */
-  heard(one: ClientTransaction, tx: Transaction, frame: Frame): void {
-    this.#toClient(frame, one, circuitOf(tx));
+  heard(one: ClientTransaction, frame: Frame): void {
+    this.#toClient(frame, one, one.circuit);
   }
 
   /** @internal The node's direction has ended without a message of the node. */
   lost(one: ClientTransaction, tx: Transaction, error: number): void {
-    const routed = lostMessage(one, circuitOf(tx), { create: !tx.rxCreated, error });
+    const routed = lostMessage(one, one.circuit, { create: !tx.rxCreated, error });
     this.pressure.write({ routed }, MESSAGE_BYTES);
   }
 
@@ -202,7 +208,8 @@ export class ClientRoute implements LocalRouteHandlers {
       this.#refuse(message);
       return;
     }
-    const one = new ClientTransaction(this, { number, openedByNode: false, created: true, deleted: message.delete });
+    const said = { created: true, deleted: message.delete };
+    const one = new ClientTransaction(this, { number, openedByNode: false }, nameOf(circuit), said);
     try {
       one.tx = route.open(wordOf(message), circuit, one, message.payload, message.aux, message.error);
       this.#own.set(number, one);
@@ -268,11 +275,10 @@ function wordOf(message: RoutedMessage): number {
   return message.command | (message.delete ? DELETE : 0) | (message.abort ? ABORT : 0);
 }
 
-function circuitOf(tx: Transaction): TransactionName {
-  return nameOf(tx.circuit);
-}
-
-/** What is not a transaction of the client is the span itself. */
+/**
+ * What is not a transaction of the client is the span itself, or the route to it: those carry what peers/ and trunk/ know of them. Asked
+ * when a transaction begins, and for one-way messages.
+ */
 function nameOf(tx: Transaction | null): TransactionName {
   return tx?.data instanceof ClientTransaction ? tx.data : NO_TRANSACTION;
 }

@@ -1,8 +1,8 @@
 import { status } from '@grpc/grpc-js';
+import type { Pressure } from '@spanmesh/dmsg-socket/stream/pressure';
 import type { OpenRouteResponse } from '@spanmesh/proto/v1/messaging';
 import type { Clock, Timer } from '@spanmesh/runtime/clock';
 import { ApiError } from '@spanmesh/runtime/grpc/api-error';
-import type { Pressure } from '../connection/pressure.ts';
 import { CLIENT_HIGH_BYTES, CLIENT_IN_FLIGHT_BYTES, CLIENT_LIMIT_BYTES, CLIENT_STALL_MS } from './limits.ts';
 
 /** Of the server's side of an OpenRoute call, what is written to. */

@@ -191,6 +191,8 @@ export class RelaySource {
 export interface RelayUse {
   /** Somebody answers over it. */
   readonly isReturnPath: boolean;
+  /** The relay is about to close: what runs over it ends. */
+  relayClosing(): void;
 }
 
 /** A LNK_SPAN of ours that passes a link on to one LNK_CONN. In its transaction's `data` while it is open. */

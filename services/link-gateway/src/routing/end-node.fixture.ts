@@ -1,12 +1,11 @@
+import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { BASE_MASK, DELETE, LNK_ERROR, LNK_PING, LNK_SPAN, REPLY } from '@spanmesh/dmsg/command';
 import { type Dialect, type DialectRules, rulesOf } from '@spanmesh/dmsg/dialect';
-import { Endpoint } from '@spanmesh/dmsg/endpoint';
+import type { Endpoint } from '@spanmesh/dmsg/endpoint';
 import type { Frame } from '@spanmesh/dmsg/frame';
-import { FrameReader } from '@spanmesh/dmsg/framing';
-import { OutBuffer } from '@spanmesh/dmsg/out-buffer';
-import { SaltSequence } from '@spanmesh/dmsg/salt';
 import type { LinkAddress, Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
+import { PeerEnd } from '@spanmesh/dmsg-socket/stream/peer-end';
 import { lnkConnPayload } from '../testing/gateway.fixture.ts';
 
 /**
@@ -27,52 +26,50 @@ export class EndNode {
   onOpen: (tx: Transaction, frame: Frame) => void = () => {};
   onOneWay: (frame: Frame, circuit: Transaction | null) => void = () => {};
 
-  readonly #out = new OutBuffer();
+  readonly #end: PeerEnd;
   #pings = 0;
   #pongs = 0;
   #wake: (() => void)[] = [];
 
   private constructor(socket: Socket, dialect: Dialect) {
-    this.socket = socket;
     this.dialect = dialect;
     this.rules = rulesOf(dialect);
-    this.endpoint = new Endpoint(
-      { rules: this.rules },
-      {
-        out: this.#out,
-        salts: new SaltSequence(),
-        handler: {
-          onOpen: (tx, frame) => this.#opened(tx, frame),
-          onOneWay: (frame, circuit) => this.#heard(frame, circuit),
-        },
-      },
-    );
-    const reader = new FrameReader({ rules: this.rules });
-    socket.on('data', (chunk: Buffer) => {
-      try {
-        reader.push(chunk, { onFrame: (frame) => this.endpoint.receive(frame) });
-      } catch (error) {
-        this.fault ??= error;
-        socket.destroy();
-      }
-      this.flush();
-      this.#notify();
-    });
     const ended = () => {
       this.closed = true;
       this.#notify();
     };
-    socket.on('end', ended);
-    socket.on('error', ended);
-    socket.on('close', ended);
+    this.#end = new PeerEnd(
+      { rules: this.rules },
+      {
+        socket,
+        handler: {
+          onOpen: (tx, frame) => this.#opened(tx, frame),
+          onOneWay: (frame, circuit) => this.#heard(frame, circuit),
+          onRead: () => {
+            this.flush();
+            this.#notify();
+          },
+          onFailed: (thrown) => {
+            this.fault ??= thrown;
+            this.#end.cut();
+          },
+          onFin: ended,
+          onBroken: ended,
+          onClose: ended,
+        },
+      },
+    );
+    this.endpoint = this.#end.endpoint;
+    this.socket = this.#end.socket;
+    this.#end.begin();
   }
 
   /** Connects to a gateway on this host and opens LNK_CONN. */
   static async connect(port: number, dialect: Dialect, lnkConn = lnkConnPayload(dialect)): Promise<EndNode> {
     const socket = connect({ host: '127.0.0.1', port, allowHalfOpen: true });
     socket.setNoDelay(true);
+    await once(socket, 'connect');
     const node = new EndNode(socket, dialect);
-    await new Promise((resolve, reject) => socket.once('connect', resolve).once('error', reject));
     node.endpoint.open(node.rules.lnkConn, null, QUIET, lnkConn);
     node.flush();
     return node;
@@ -97,7 +94,7 @@ export class EndNode {
 
   /** Writes what was sent. */
   flush(): void {
-    for (const slice of this.#out.take()) if (!this.socket.destroyed) this.socket.write(slice);
+    this.#end.flush();
   }
 
   /** Resolves when the router has answered: it has acted on all that was sent before, and what it sent before has come. */

@@ -15,19 +15,12 @@ export interface JoinedDependencies {
   readonly passed: Passed;
 }
 
-/** A handler of transactions that somebody at this gateway asks others in: it says what ends with each. */
-export abstract class RoutedHandler<Data> implements TransactionHandler<Data> {
-  abstract onMessage(tx: Transaction<Data>, frame: Frame): void;
-  abstract onLost(tx: Transaction<Data>, error: number): void;
-  /** What it is stacked on is about to end: whatever it has on the other side ends, too. */
-  abstract circuitClosing(tx: Transaction<Data>): void;
-}
-
 /**
  * Handler of joined transactions (protocol.md, "Routing, circuit"): what comes in one goes out in its partner, which its `data` is, and
  * what is stacked on one is stacked on the partner. When one is lost the other is aborted with LOSTLINK, and nothing passes any more.
  */
-export class Joined extends RoutedHandler<Transaction> {
+export class Joined implements TransactionHandler<Transaction> {
+  readonly isAwaited = true;
   /** Handler of the partners. */
   other: Joined = this;
   readonly #metrics: GatewayMetrics;
@@ -36,7 +29,6 @@ export class Joined extends RoutedHandler<Transaction> {
   readonly passed: Passed;
 
   constructor({ metrics, sample, routes, passed }: JoinedDependencies) {
-    super();
     this.#metrics = metrics;
     this.#sample = sample;
     this.routes = routes;
@@ -99,7 +91,7 @@ export class Joined extends RoutedHandler<Transaction> {
     this.#sample.ended(tx);
   }
 
-  circuitClosing({ data }: Transaction<Transaction>): void {
+  onCircuitClosing({ data }: Transaction<Transaction>): void {
     abort(data);
   }
 
@@ -131,15 +123,5 @@ export class Joined extends RoutedHandler<Transaction> {
 /** Ends on the other side whatever is stacked on `circuit` here, leaves first. */
 export function abortPartnersOn(circuit: Transaction): void {
   if (circuit.firstChild === null) return;
-  for (const tx of circuit.endpoint.stackedOn(circuit)) {
-    if (isRouted(tx)) tx.handler.circuitClosing(tx);
-  }
-}
-
-interface RoutedTransaction extends Transaction {
-  handler: RoutedHandler<unknown>;
-}
-
-function isRouted(tx: Transaction): tx is RoutedTransaction {
-  return tx.handler instanceof RoutedHandler;
+  for (const tx of circuit.endpoint.stackedOn(circuit)) tx.handler.onCircuitClosing?.(tx);
 }

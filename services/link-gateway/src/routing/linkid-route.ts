@@ -121,6 +121,7 @@ export class LinkidJoin {
 
 /** Handler of transactions that are joined over a LinkidRoute. As `Joined`; nothing is stacked on them, in linkid. */
 export class LinkidJoined implements TransactionHandler<LinkidJoin> {
+  readonly isAwaited = true;
   readonly routes: RouteClass;
   /** Where what comes in is counted once it has gone out. */
   readonly passed: Passed;

@@ -11,7 +11,7 @@ import { abort } from './abort.ts';
 import { addressOf } from './address.ts';
 import { LinkidJoin, LinkidJoined, LinkidRoute, type RouteWay } from './linkid-route.ts';
 import { keyOfLink, type LocalClients } from './local-clients.ts';
-import { type LinkidUse, useOf } from './relay-use.ts';
+import { useOf } from './relay-use.ts';
 import type { ReturnPaths } from './return-paths.ts';
 import { bytesOf, type RouteClasses } from './route-class.ts';
 import type { TrunkRoutes } from './trunk-routes.ts';
@@ -94,12 +94,6 @@ export class LinkidRouting implements AddressedRouting {
     const bytes = bytesOf(frame);
     if (!way.endpoint.forwardOneWay(frame, way.circuit, way.address)) metrics.routedDropped++;
     else this.#joinedOver(way).passed.add(bytes);
-  }
-
-  /** A relay is about to close: its routes end, and what it is the return path of. */
-  relayClosing(use: LinkidUse): void {
-    for (const route of use.routes.values()) route.close();
-    for (const user of use.returns) user.returnPathClosing();
   }
 
   /** Both spans are there, and stay, but there is no way between them: no span that closes would tell the sender. */

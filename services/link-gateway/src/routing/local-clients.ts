@@ -2,9 +2,9 @@ import type { Dialect } from '@spanmesh/dmsg/dialect';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import { encodeLnkSpan, LNK_SPAN_BYTES } from '@spanmesh/dmsg/payload/lnk-span';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
+import type { Flow } from '@spanmesh/dmsg-socket/stream/flow';
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { LinkId } from '@spanmesh/spantree/ids';
-import type { Flow } from '../connection/flow.ts';
 import type { GatewayMetrics } from '../metrics.ts';
 import type { OpenTables } from '../peers/open-tables.ts';
 import { type Link, OWN_SPAN, RelaySource } from '../peers/peer.ts';
@@ -15,7 +15,7 @@ import type { ReturnPathUser } from './return-path-user.ts';
 import type { ReturnPaths } from './return-paths.ts';
 import type { RouteClass } from './route-class.ts';
 import type { TrunkRoutes } from './trunk-routes.ts';
-import type { RemoteLinkKey, RouteSource, Trunks } from './trunks.ts';
+import type { RemoteLinkKey, RouteSource } from './trunks.ts';
 
 /** protocol.md, "The link layer": a router (linkid: cluster) is peer_type 1. */
 const PEER_TYPE_ROUTER = 1;
@@ -33,7 +33,6 @@ export interface LocalClientsDependencies {
   readonly flow: Flow;
   readonly metrics: GatewayMetrics;
   readonly tables: Pick<OpenTables, 'links'>;
-  readonly trunks: Trunks;
   readonly trunkRoutes: TrunkRoutes;
   readonly returnPaths: ReturnPaths;
   /** Counts what passes on its routes. */
@@ -147,15 +146,14 @@ export class LocalClients {
   }
 
   #toGateway(link: RemoteLinkKey, dialect: Dialect, late: { route: LocalRoute | null }): Made | null {
-    const { trunks, trunkRoutes } = this.#deps;
+    const { trunkRoutes } = this.#deps;
     const user = { routeGone: () => late.route?.routeGone() };
     const source: RouteSource | null =
       dialect === 'linkid' ? { gateway: '', number: OWN_SPAN, payload: this.ownSpan.payload } : null;
     const circuit = trunkRoutes.use(link, dialect, source, 0, user);
     if (circuit === null) return null;
-    const pressure = trunks.pressureOf(circuit);
     return {
-      way: { endpoint: circuit.endpoint, circuit, address: null, pressure, blocks: null },
+      way: { endpoint: circuit.endpoint, circuit, address: null, pressure: circuit.data, blocks: null },
       release: () => trunkRoutes.release(circuit, user),
     };
   }

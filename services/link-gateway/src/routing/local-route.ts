@@ -9,8 +9,8 @@ import {
   type TransactionEndpoint,
   type TransactionHandler,
 } from '@spanmesh/dmsg/transaction';
-import type { Flow } from '../connection/flow.ts';
-import { type Pressure, RESTING } from '../connection/pressure.ts';
+import type { Flow } from '@spanmesh/dmsg-socket/stream/flow';
+import { type Pressure, RESTING } from '@spanmesh/dmsg-socket/stream/pressure';
 import type { GatewayMetrics } from '../metrics.ts';
 import { isLinkLayer, refusesLinkLayer } from '../peers/link-layer.ts';
 import type { LinkUser } from '../peers/peer.ts';
@@ -66,6 +66,7 @@ export interface LocalRouteDependencies {
  * the client's handlers of them in their `data`.
  */
 export class LocalRoute implements TransactionHandler<TransactionHandler>, LinkUser, RouteUser, ReturnPathUser {
+  readonly isAwaited = true;
   readonly #way: LocalWay;
   readonly #flow: Flow;
   readonly #handlers: LocalRouteHandlers;

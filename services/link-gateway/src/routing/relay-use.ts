@@ -18,18 +18,18 @@ export class LinkidUse implements RelayUse {
   get isUsed(): boolean {
     return this.routes.size > 0 || this.returns.size > 0;
   }
+
+  relayClosing(): void {
+    for (const route of this.routes.values()) route.close();
+    for (const user of this.returns) user.returnPathClosing();
+  }
 }
 
 /** What runs over a relay; begun when it is first asked for. */
 export function useOf(relay: Relay): LinkidUse {
-  const known = linkidUse(relay);
-  if (known !== null) return known;
+  // peers/ knows of a use only what it asks of it itself. Nobody but this function makes any, so this is never anything else.
+  if (relay.use instanceof LinkidUse) return relay.use;
   const use = new LinkidUse();
   relay.use = use;
   return use;
-}
-
-/** What runs over a relay; null: nothing ever did. */
-export function linkidUse({ use }: Relay): LinkidUse | null {
-  return use instanceof LinkidUse ? use : null;
 }

@@ -2,7 +2,7 @@ import type { Clock, Timer } from '@spanmesh/runtime/clock';
 import type { Peer, Relay, RelaySource } from '../peers/peer.ts';
 import type { Relays } from '../peers/relays.ts';
 import type { LinkidRoute } from './linkid-route.ts';
-import { linkidUse, useOf } from './relay-use.ts';
+import { useOf } from './relay-use.ts';
 import type { ReturnPathUser } from './return-path-user.ts';
 
 /** protocol.md, "Routing, linkid": not past dist 16. */
@@ -55,8 +55,8 @@ export class ReturnPaths {
 
   /** `user` does not need it any more. `usedAt`: when it last did. */
   release(relay: Relay, user: ReturnPathUser, usedAt: number): void {
-    const use = linkidUse(relay);
-    if (use?.returns.delete(user) !== true) return;
+    const use = useOf(relay);
+    if (!use.returns.delete(user)) return;
     use.usedAt = Math.max(use.usedAt, usedAt);
     // Topology may have closed it meanwhile, so that only its use kept it.
     if (relay.wanted) return;

@@ -1,8 +1,8 @@
 import type { Frame } from '@spanmesh/dmsg/frame';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
+import type { Flow } from '@spanmesh/dmsg-socket/stream/flow';
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { TableSizes } from '@spanmesh/runtime/table-sizes';
-import type { Flow } from '../connection/flow.ts';
 import type { GatewayMetrics } from '../metrics.ts';
 import { isLinkLayer, refusesLinkLayer } from '../peers/link-layer.ts';
 import type { Links } from '../peers/links.ts';
@@ -16,7 +16,6 @@ import { Joins } from './joins.ts';
 import { LinkidRouting } from './linkid-routing.ts';
 import { LocalClients, type LocalClientsOptions } from './local-clients.ts';
 import { Consolidation } from './reads/consolidation.ts';
-import { linkidUse } from './relay-use.ts';
 import { ReturnPaths } from './return-paths.ts';
 import { RouteClasses } from './route-class.ts';
 import { TrunkRoutes } from './trunk-routes.ts';
@@ -76,7 +75,6 @@ export class Router implements RelayRouting {
       flow,
       metrics,
       tables,
-      trunks,
       trunkRoutes,
       returnPaths,
       routes,
@@ -140,10 +138,9 @@ export class Router implements RelayRouting {
 
   closing(relay: Relay): void {
     const { tx, route } = relay;
-    const use = linkidUse(relay);
     // What is stacked on it (circuit) is ended by the endpoint; its other halves are ended here.
     if (tx !== null) abortPartnersOn(tx);
-    if (use !== null) this.#linkid.relayClosing(use);
+    relay.use?.relayClosing();
     if (route !== null) {
       relay.route = null;
       this.#trunkRoutes.release(route, relay);

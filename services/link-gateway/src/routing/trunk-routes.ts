@@ -1,6 +1,6 @@
 import type { Dialect } from '@spanmesh/dmsg/dialect';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
-import type { RemoteLinkKey, RouteSource, Trunks } from './trunks.ts';
+import type { RemoteLinkKey, RouteSource, RouteTransaction, Trunks } from './trunks.ts';
 
 /** Whatever uses a route to another gateway. */
 export interface RouteUser {
@@ -11,7 +11,7 @@ export interface RouteUser {
 /** Route transactions that this gateway has opened: who uses them, so that each is dropped with its last user. */
 export class TrunkRoutes {
   readonly #trunks: Trunks;
-  readonly #users = new Map<Transaction, Set<RouteUser>>();
+  readonly #uses = new Map<Transaction, { readonly route: RouteTransaction; readonly users: Set<RouteUser> }>();
 
   constructor(trunks: Trunks) {
     this.#trunks = trunks;
@@ -19,7 +19,7 @@ export class TrunkRoutes {
 
   /** Route transactions in use. */
   get size(): number {
-    return this.#users.size;
+    return this.#uses.size;
   }
 
   /** `destination`: number of the connection that is served, 0 if none is. null: the gateway cannot be reached. */
@@ -29,31 +29,28 @@ export class TrunkRoutes {
     source: RouteSource | null,
     destination: number,
     user: RouteUser,
-  ): Transaction | null {
+  ): RouteTransaction | null {
     const route = this.#trunks.route(link, dialect, source, destination);
     if (route === null) return null;
-    let users = this.#users.get(route);
-    if (users === undefined) {
-      users = new Set();
-      this.#users.set(route, users);
-    }
-    users.add(user);
+    const known = this.#uses.get(route);
+    if (known === undefined) this.#uses.set(route, { route, users: new Set([user]) });
+    else known.users.add(user);
     return route;
   }
 
   /** The user does not need it any more; it has ended what it had there. */
   release(route: Transaction, user: RouteUser): void {
-    const users = this.#users.get(route);
-    if (users?.delete(user) !== true || users.size > 0) return;
-    this.#users.delete(route);
-    this.#trunks.dropRoute(route);
+    const use = this.#uses.get(route);
+    if (use?.users.delete(user) !== true || use.users.size > 0) return;
+    this.#uses.delete(route);
+    use.route.data.drop(route);
   }
 
   /** It has ended. */
   gone(route: Transaction): void {
-    const users = this.#users.get(route);
-    if (users === undefined) return;
-    this.#users.delete(route);
-    for (const user of users) user.routeGone();
+    const use = this.#uses.get(route);
+    if (use === undefined) return;
+    this.#uses.delete(route);
+    for (const user of use.users) user.routeGone();
   }
 }

@@ -1,8 +1,8 @@
 import type { Dialect } from '@spanmesh/dmsg/dialect';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
+import type { Pressure } from '@spanmesh/dmsg-socket/stream/pressure';
 import type { GatewayId, LinkId } from '@spanmesh/spantree/ids';
-import type { Pressure } from '../connection/pressure.ts';
 
 // What routing and the trunks ask of each other. A trunk is an Endpoint like that of a peer's connection (stacked, whatever
 // dialect passes over it). For every route in use there is one long-lived transaction on it, the route transaction, opened by the
@@ -26,6 +26,15 @@ export interface RouteSource {
   readonly payload: Uint8Array;
 }
 
+/** What a route transaction carries as its `data`. As a Pressure: where what is sent on it waits, so that Flow may pause who is read. */
+export interface TrunkRoute extends Pressure {
+  /** The relay or link that used it is gone: what runs on it is ended, then the route transaction `tx` itself. */
+  drop(tx: Transaction): void;
+}
+
+/** A way between this gateway and another one, on the trunk between them; what passes is stacked on it. */
+export type RouteTransaction = Transaction<TrunkRoute>;
+
 /** The trunks, as routing sees them. */
 export interface Trunks {
   /**
@@ -35,12 +44,16 @@ export interface Trunks {
    * back; 0: not known, all such routes share one window. Same (link, dialect, source, destination): same transaction while
    * it is open. Keep it rather than ask for each message.
    */
-  route(link: RemoteLinkKey, dialect: Dialect, source: RouteSource | null, destination?: number): Transaction | null;
-  /** The relay or link that used it is gone: what runs on it is ended, then the route transaction. */
-  dropRoute(route: Transaction): void;
-  /** Where bytes for this route wait; what is sent on it while a connection is read is noted (Flow), so that this may pause the reader. */
-  pressureOf(route: Transaction): Pressure;
+  route(
+    link: RemoteLinkKey,
+    dialect: Dialect,
+    source: RouteSource | null,
+    destination?: number,
+  ): RouteTransaction | null;
 }
+
+/** Of a gateway that reaches no other: what it cannot deliver itself is answered LOSTLINK. */
+export const NO_TRUNKS: Trunks = { route: () => null };
 
 /** Where a route that another gateway has opened leads. */
 export interface RouteEnd {
@@ -58,9 +71,9 @@ export interface RouteTerminal {
    * Another gateway opens a route to a link of ours; null: the link is gone, or cannot be used (LOSTLINK). The route transaction
    * is the circuit of what follows.
    */
-  routeOpened(route: Transaction, link: LinkId, dialect: Dialect, source: RouteSource | null): RouteEnd | null;
+  routeOpened(route: RouteTransaction, link: LinkId, dialect: Dialect, source: RouteSource | null): RouteEnd | null;
   /**
-   * A route transaction that `Trunks.route` returned has ended, from whichever side (also after `dropRoute`): once; what ran on it has
+   * A route transaction that `Trunks.route` returned has ended, from whichever side (also after `drop`): once; what ran on it has
    * been told before, or is ending.
    */
   routeEnded(route: Transaction): void;

@@ -1,7 +1,7 @@
 import { CIRCUIT } from '@spanmesh/dmsg/dialect';
 import { encodeMessage } from '@spanmesh/dmsg/message';
+import { READ_MEMORY } from '@spanmesh/dmsg-socket/socket/read-memory';
 import { afterEach, describe, expect, it } from 'vitest';
-import { READ_MEMORY } from '../socket/read-memory.ts';
 import { spanPayload, TestGateway } from '../testing/gateway.fixture.ts';
 import { type RawPeer, word } from '../testing/raw-peer.fixture.ts';
 import { turns, until } from '../trunk/trunk.fixture.ts';

@@ -8,11 +8,11 @@ import { createLogger } from '@spanmesh/runtime/log/logger';
 import { Metrics } from '@spanmesh/runtime/metrics';
 import { readSettings } from '@spanmesh/runtime/settings/setting';
 import { leftIn } from '@spanmesh/runtime/table-sizes';
+import { GatewayError } from '../gateway-error.ts';
 import { Gateway, KEPT } from '../gateway-service.ts';
 import { gatewaySettings } from '../settings.ts';
 import type { TreeSource } from '../shell/shell.ts';
 import { GatewayTrunks, type TrunkHost } from '../trunk/gateway-trunks.ts';
-import { TrunkError } from '../trunk/trunk-error.ts';
 import { FakeAttach } from './fake-attach.fixture.ts';
 import { RawPeer } from './raw-peer.fixture.ts';
 
@@ -135,7 +135,7 @@ export class TestGateway {
         random: () => 0.5,
         ask: async (_address, request) => {
           const trunks = this.other?.gateway.trunks ?? null;
-          if (trunks === null) throw new TrunkError('unreachable');
+          if (trunks === null) throw new GatewayError('trunk', { why: 'unreachable' });
           return trunks.openTrunk(request);
         },
       },

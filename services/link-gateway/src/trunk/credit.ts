@@ -1,4 +1,4 @@
-import type { Pressure } from '../connection/pressure.ts';
+import type { Pressure } from '@spanmesh/dmsg-socket/stream/pressure';
 import { LARGEST_WINDOW_BYTES, WINDOW_BYTES } from './limits.ts';
 import type { Credit } from './messages.ts';
 

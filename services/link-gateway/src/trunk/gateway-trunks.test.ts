@@ -1,6 +1,7 @@
 import { connect } from 'node:net';
 import { BLK_READ, DELETE, LNK_PING } from '@spanmesh/dmsg/command';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { GatewayError } from '../gateway-error.ts';
 import { MAX_DEAD_GATEWAYS } from '../limits.ts';
 import {
   MAX_TRUNKS,
@@ -10,7 +11,7 @@ import {
   WAITING_LIMIT_BYTES,
   WINDOW_BYTES,
 } from './limits.ts';
-import { isEnd, LOSTLINK, TestPair, turns, until, Wire } from './trunk.fixture.ts';
+import { drop, isEnd, LOSTLINK, TestPair, turns, until, Wire } from './trunk.fixture.ts';
 
 const DISCARDED = { onMessage() {}, onLost() {} };
 
@@ -132,7 +133,7 @@ describe('trunks between two gateways', () => {
         route.endpoint.oneWay(BLK_READ, 0, null, aux, route);
       }
       expect(pair.a.trunks.route({ gateway: pair.b.id, number: 90 }, 'circuit', null)).toBeNull();
-      expect(pair.a.trunks.pressureOf(route).isHigh).toBe(true);
+      expect(route.data.isHigh).toBe(true);
     });
   });
 
@@ -198,7 +199,7 @@ describe('trunks between two gateways', () => {
           pair.b.trunks.openTrunk(request);
           return null;
         } catch (error) {
-          return (error as { code: string }).code;
+          return (error as GatewayError<'trunk'>).data.why;
         }
       };
       expect(code({ from: 'a.00000001', to: 'b.00000001', version: 1 })).toBe('not-this-gateway');
@@ -217,7 +218,7 @@ describe('trunks between two gateways', () => {
       await until(() => pair.b.terminal.opened.length === 2);
       pair.b.terminal.pressureOfConnection(101).isHigh = true;
       await until(() => [slow, fast].every((route) => route.rxCreated));
-      const pressure = pair.a.trunks.pressureOf(slow);
+      const pressure = slow.data;
       let sent = 0;
       while (!pressure.isHigh) {
         slow.endpoint.oneWay(BLK_READ, 0, null, KIB64, slow);
@@ -227,7 +228,7 @@ describe('trunks between two gateways', () => {
       expect(sent).toBe(Math.ceil(WINDOW_BYTES / (KIB64.length + 128)));
       let low = 0;
       pressure.onceLow(() => low++);
-      const other = pair.a.trunks.pressureOf(fast);
+      const other = fast.data;
       for (let i = 0; i < 40; i++) {
         await until(() => !other.isHigh);
         fast.endpoint.oneWay(BLK_READ, 0, null, KIB64, fast);
@@ -243,7 +244,7 @@ describe('trunks between two gateways', () => {
     it('count messages that are thrown away, ends, and what leads to transactions that are gone', async () => {
       const route = await established(1);
       await until(() => route.rxCreated);
-      const pressure = pair.a.trunks.pressureOf(route);
+      const pressure = route.data;
       pair.b.terminal.onMessage = (tx) => tx.endpoint.end(tx);
       // Far more than a window: a leak of a part of it would end in a standstill.
       for (let i = 0; i < 400; i++) {
@@ -262,7 +263,7 @@ describe('trunks between two gateways', () => {
       await until(() => pair.b.terminal.opened.length === 1);
       pair.a.terminal.pressureOfConnection(77).isHigh = true;
       const back = pair.b.terminal.opened[0]!.route;
-      const pressure = pair.b.trunks.pressureOf(back);
+      const pressure = back.data;
       while (!pressure.isHigh) back.endpoint.oneWay(BLK_READ, 0, null, KIB64, back);
       await turns();
       expect(pressure.isHigh).toBe(true);
@@ -275,18 +276,18 @@ describe('trunks between two gateways', () => {
       const route = await established(1);
       pair.b.terminal.pressureOfConnection(101).isHigh = true;
       await until(() => route.rxCreated);
-      const pressure = pair.a.trunks.pressureOf(route);
+      const pressure = route.data;
       while (!pressure.isHigh) route.endpoint.oneWay(BLK_READ, 0, null, KIB64, route);
       let low = 0;
       pressure.onceLow(() => low++);
-      pair.a.trunks.dropRoute(route);
+      drop(route);
       expect(low).toBe(1);
       // A new one has a window of its own.
       await until(() => pair.b.terminal.ended.length === 1);
       pair.b.terminal.pressureOfConnection(101).low();
       const again = pair.route(1);
       await until(() => again.rxCreated);
-      expect(pair.a.trunks.pressureOf(again).isHigh).toBe(false);
+      expect(again.data.isHigh).toBe(false);
     });
   });
 
@@ -303,8 +304,8 @@ describe('trunks between two gateways', () => {
         };
         route.endpoint.open(BLK_READ, route, handler);
         await until(() => pair.b.terminal.heard.length === 1);
-        if (side === 'near') pair.a.trunks.dropRoute(route);
-        else pair.b.trunks.dropRoute(pair.b.terminal.opened[0]!.route);
+        if (side === 'near') drop(route);
+        else drop(pair.b.terminal.opened[0]!.route);
         await until(() => pair.a.trunks.counts().transactions + pair.b.trunks.counts().transactions === 0);
         const far = pair.b.terminal.heard;
         if (side === 'near') expect(far.filter(isEnd).map(({ error }) => error)).toEqual([LOSTLINK]);
@@ -312,7 +313,7 @@ describe('trunks between two gateways', () => {
         expect(pair.a.terminal.ended.splice(0)).toEqual([route]);
         expect(pair.b.terminal.ended.splice(0)).toEqual([pair.b.terminal.opened[0]!.route]);
         expect(pair.route(1)).not.toBe(route);
-        pair.a.trunks.dropRoute(pair.route(1));
+        drop(pair.route(1));
         await until(() => pair.b.trunks.counts().routes === 0 && pair.a.trunks.counts().transactions === 0);
         pair.a.terminal.ended.length = 0;
         pair.b.terminal.ended.length = 0;
@@ -322,7 +323,7 @@ describe('trunks between two gateways', () => {
     it('deliver nothing after their end', async () => {
       const route = await established(1);
       const back = pair.b.terminal.opened[0]!.route;
-      pair.a.trunks.dropRoute(route);
+      drop(route);
       back.endpoint.oneWay(LNK_PING, 0, null, null, back);
       const late = back.endpoint.open(BLK_READ, back, DISCARDED);
       await until(() => late.rxDeleted || late.ended);
@@ -443,7 +444,7 @@ describe('trunks between two gateways', () => {
       await established(1);
       pair.a.trunks.gone([pair.b.id]);
       const ask = () => pair.a.trunks.openTrunk({ from: pair.b.id, to: pair.a.id, version: 1 });
-      expect(ask).toThrow(expect.objectContaining({ code: 'declared-dead' }));
+      expect(ask).toThrow(expect.objectContaining({ data: { why: 'declared-dead' } }));
       pair.list();
       expect(pair.a.trunks.state()).toEqual({ established: [], unreachable: [] });
       expect(pair.a.trunks.counts()).toMatchObject({ trunks: 0, established: 0, routes: 0 });
@@ -463,7 +464,7 @@ describe('trunks between two gateways', () => {
       pair.a.trunks.gone(ids);
       const ask = (from: string) => () => pair.a.trunks.openTrunk({ from, to: pair.a.id, version: 1 });
       expect(ask(ids[0]!)).not.toThrow();
-      expect(ask(ids[1]!)).toThrow(expect.objectContaining({ code: 'declared-dead' }));
+      expect(ask(ids[1]!)).toThrow(expect.objectContaining({ data: { why: 'declared-dead' } }));
     });
 
     it('ends when this gateway has another id, and is opened under that one', async () => {
@@ -537,7 +538,7 @@ describe('trunks between two gateways', () => {
       const routes = Array.from({ length: 100 }, (_, link) => pair.route(link));
       let sent = 0;
       for (const route of routes) {
-        const pressure = pair.a.trunks.pressureOf(route);
+        const pressure = route.data;
         while (!pressure.isHigh) {
           route.endpoint.oneWay(BLK_READ, 0, null, aux, route);
           sent += aux.length;
@@ -545,7 +546,7 @@ describe('trunks between two gateways', () => {
       }
       expect(sent).toBeLessThan(QUEUE_HIGH_BYTES + routes.length * aux.length);
       let low = 0;
-      for (const route of routes) pair.a.trunks.pressureOf(route).onceLow(() => low++);
+      for (const route of routes) route.data.onceLow(() => low++);
       await turns();
       pair.clock.advance(2_000);
       await turns();

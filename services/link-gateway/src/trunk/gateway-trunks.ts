@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Dialect } from '@spanmesh/dmsg/dialect';
-import type { Transaction } from '@spanmesh/dmsg/transaction';
+import type { Flow } from '@spanmesh/dmsg-socket/stream/flow';
 import type { GatewayPeer, GatewayTrunks as TrunkState } from '@spanmesh/proto/v1/gateway_control';
 import type { OpenTrunkRequest, OpenTrunkResponse } from '@spanmesh/proto/v1/trunk';
 import type { HostPort } from '@spanmesh/runtime/address';
@@ -13,19 +13,16 @@ import type { TableSizes } from '@spanmesh/runtime/table-sizes';
 import type { ChannelSecurity } from '@spanmesh/runtime/tls/tls-credentials';
 import type { TlsFiles } from '@spanmesh/runtime/tls/tls-files';
 import type { GatewayId } from '@spanmesh/spantree/ids';
-import type { Flow } from '../connection/flow.ts';
-import type { Pressure } from '../connection/pressure.ts';
 import type { TrafficCounts } from '../connection/traffic-counts.ts';
 import { TurnFlush } from '../connection/turn-flush.ts';
+import { GatewayError } from '../gateway-error.ts';
 import { MAX_DEAD_GATEWAYS } from '../limits.ts';
-import type { RemoteLinkKey, RouteSource, RouteTerminal, Trunks } from '../routing/trunks.ts';
+import type { RemoteLinkKey, RouteSource, RouteTerminal, RouteTransaction, Trunks } from '../routing/trunks.ts';
 import { FINISH_MS, MAX_TRUNKS } from './limits.ts';
 import type { LocalDestinations } from './local-destinations.ts';
 import { type AskForTrunk, askOverGrpc } from './open-trunk.ts';
 import { PeerTrunk } from './peer-trunk.ts';
-import { Route } from './route.ts';
 import { Tokens } from './tokens.ts';
-import { TrunkError } from './trunk-error.ts';
 import { TrunkListener } from './trunk-listener.ts';
 import { TrunkMetrics } from './trunk-metrics.ts';
 import { WindowShares } from './window-shares.ts';
@@ -226,34 +223,28 @@ export class GatewayTrunks implements Trunks {
 
   /**
    * Trunk.OpenTrunk of another gateway (trunk.proto).
-   * @throws TrunkError
+   * @throws GatewayError trunk
    */
   openTrunk({ from, to, version }: OpenTrunkRequest): OpenTrunkResponse {
-    if (this.#stopping || this.#port === 0) throw new TrunkError('stopping');
+    if (this.#stopping || this.#port === 0) throw new GatewayError('trunk', { why: 'stopping' });
     const self = this.#options.self();
-    if (to !== self) throw new TrunkError('not-this-gateway');
-    if (!GATEWAY_ID.test(from) || from === self) throw new TrunkError('invalid', 'not a gateway');
-    if (this.#dead.has(from)) throw new TrunkError('declared-dead', `${from} was declared dead`);
+    if (to !== self) throw new GatewayError('trunk', { why: 'not-this-gateway' });
+    if (!GATEWAY_ID.test(from) || from === self)
+      throw new GatewayError('trunk', { why: 'invalid' }, { message: 'not a gateway' });
+    if (this.#dead.has(from))
+      throw new GatewayError('trunk', { why: 'declared-dead' }, { message: `${from} was declared dead` });
     const agreement = this.#protocol.check(version, { role: 'gateway', who: `gateway ${from}` });
-    if (agreement.kind === 'refused') throw new TrunkError('version', agreement.why);
+    if (agreement.kind === 'refused') throw new GatewayError('trunk', { why: 'version' }, { message: agreement.why });
     const trunk = this.#trunk(from);
-    if (trunk === null) throw new TrunkError('too-many');
+    if (trunk === null) throw new GatewayError('trunk', { why: 'too-many' });
     return { address: `:${this.#port}`, token: Buffer.from(trunk.asked()), version: this.#protocol.own };
   }
 
-  route(link: RemoteLinkKey, dialect: Dialect, source: RouteSource | null, destination = 0): Transaction | null {
+  route(link: RemoteLinkKey, dialect: Dialect, source: RouteSource | null, destination = 0): RouteTransaction | null {
     const trunk = this.#stopping ? undefined : this.#trunks.get(link.gateway);
     const tx = trunk?.route(link.number, dialect, source, destination) ?? null;
     if (tx === null) this.metrics.routesUnreachable++;
     return tx;
-  }
-
-  dropRoute(route: Transaction): void {
-    if (route.handler instanceof Route) route.handler.drop(route);
-  }
-
-  pressureOf(route: Transaction): Pressure {
-    return route.handler as Route;
   }
 
   #trunk(gateway: GatewayId): PeerTrunk | null {

@@ -4,9 +4,9 @@ import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { ProtocolRule } from '@spanmesh/runtime/grpc/protocol-version';
 import { createLogger } from '@spanmesh/runtime/log/logger';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { GatewayError } from '../gateway-error.ts';
 import { TOKEN_BYTES } from './limits.ts';
 import { openTrunk } from './open-trunk.ts';
-import type { TrunkError } from './trunk-error.ts';
 import { GREETING } from './trunk-listener.ts';
 
 const logger = createLogger({ level: 'silent', service: 'test' });
@@ -51,7 +51,7 @@ describe('a trunk that is opened', () => {
         socket.destroy();
         return 'none';
       },
-      (error: TrunkError) => error.code,
+      (error: GatewayError<'trunk'>) => error.data.why,
     );
 
   it.each([

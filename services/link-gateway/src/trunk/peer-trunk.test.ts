@@ -1,13 +1,13 @@
+import { Flow } from '@spanmesh/dmsg-socket/stream/flow';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { ProtocolRule } from '@spanmesh/runtime/grpc/protocol-version';
 import { createLogger } from '@spanmesh/runtime/log/logger';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { Flow } from '../connection/flow.ts';
+import { GatewayError, type TrunkFault } from '../gateway-error.ts';
 import { FIRST_BACKOFF_MS, LOST_BACKOFF_MS, MAX_BACKOFF_MS, OPEN_TIMEOUT_MS, UNREACHABLE_AFTER_MS } from './limits.ts';
 import { PeerTrunk } from './peer-trunk.ts';
 import { Tokens } from './tokens.ts';
 import { FakeTerminal } from './trunk.fixture.ts';
-import { TrunkError, type TrunkErrorCode } from './trunk-error.ts';
 import { TrunkMetrics } from './trunk-metrics.ts';
 import { WindowShares } from './window-shares.ts';
 
@@ -22,7 +22,7 @@ describe('a trunk that cannot be opened', () => {
   /** When the other side was asked, ms. */
   let asked: number[];
   /** What it answers; null: nothing. */
-  let answer: TrunkErrorCode | null;
+  let answer: TrunkFault | null;
   /** What the trunk has told: that something has changed, that we were declared dead, that nothing is open on it. */
   let told: string[];
   beforeEach(() => {
@@ -54,9 +54,9 @@ describe('a trunk that cannot be opened', () => {
       protocol: new ProtocolRule({ own: 1 }, { logger, clock }),
       ask: (_address, _request, signal) => {
         asked.push(clock.now());
-        if (answer !== null) return Promise.reject(new TrunkError(answer));
+        if (answer !== null) return Promise.reject(new GatewayError('trunk', { why: answer }));
         return new Promise((_, reject) => {
-          signal.addEventListener('abort', () => reject(new TrunkError('timeout')), { once: true });
+          signal.addEventListener('abort', () => reject(new GatewayError('trunk', { why: 'timeout' })), { once: true });
         });
       },
       changed: () => void told.push('changed'),
@@ -169,7 +169,7 @@ describe('a trunk that cannot be opened', () => {
     await settle();
     expect([trunk.kind, route?.ended, trunk.isListed, use()]).toEqual(['closed', true, false, null]);
     expect([metrics.lost.gone, tokens.size, clock.pending]).toEqual([1, 0, 0]);
-    expect(() => trunk.asked()).toThrow(expect.objectContaining({ code: 'stopping' }));
+    expect(() => trunk.asked()).toThrow(expect.objectContaining({ data: { why: 'stopping' } }));
     trunk.listed('192.0.2.2:1');
     await advance(60_000);
     expect(asked).toHaveLength(1);
@@ -204,7 +204,8 @@ describe('a trunk that cannot be opened', () => {
       trunk = make(gateway);
       trunk.listed('192.0.2.1:1');
       const route = use();
-      if (kind === 'opening') expect(() => trunk.asked()).toThrow(expect.objectContaining({ code: 'already-exists' }));
+      if (kind === 'opening')
+        expect(() => trunk.asked()).toThrow(expect.objectContaining({ data: { why: 'already-exists' } }));
       else trunk.asked();
       await settle();
       expect([trunk.kind, route?.ended]).toEqual([kind, false]);

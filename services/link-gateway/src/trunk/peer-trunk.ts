@@ -1,6 +1,5 @@
 import type { Socket } from 'node:net';
 import type { Dialect } from '@spanmesh/dmsg/dialect';
-import type { Transaction } from '@spanmesh/dmsg/transaction';
 import { Backoff } from '@spanmesh/runtime/backoff';
 import type { Timer } from '@spanmesh/runtime/clock';
 import type { ProtocolRule } from '@spanmesh/runtime/grpc/protocol-version';
@@ -9,7 +8,8 @@ import type { Random } from '@spanmesh/runtime/random';
 import type { TlsFiles } from '@spanmesh/runtime/tls/tls-files';
 import type { GatewayId, LinkId } from '@spanmesh/spantree/ids';
 import type { TrafficCounts } from '../connection/traffic-counts.ts';
-import type { RouteSource } from '../routing/trunks.ts';
+import { GatewayError, isFailed } from '../gateway-error.ts';
+import type { RouteSource, RouteTransaction } from '../routing/trunks.ts';
 import {
   FIRST_BACKOFF_MS,
   LOG_INTERVAL_MS,
@@ -21,7 +21,6 @@ import {
 import { type AskForTrunk, type OpenedTrunk, openTrunk } from './open-trunk.ts';
 import type { Tokens } from './tokens.ts';
 import { TrunkEnd, type TrunkEndDependencies } from './trunk-end.ts';
-import { TrunkError } from './trunk-error.ts';
 import { GREETING } from './trunk-listener.ts';
 import type { TrunkLossReason } from './trunk-metrics.ts';
 
@@ -128,7 +127,7 @@ export class PeerTrunk {
   }
 
   /** null: it cannot be reached. */
-  route(link: LinkId, dialect: Dialect, source: RouteSource | null, destination: number): Transaction | null {
+  route(link: LinkId, dialect: Dialect, source: RouteSource | null, destination: number): RouteTransaction | null {
     if (this.#state.kind === 'idle') {
       if (this.#address === null) return null;
       if (this.#address === '') this.#goDown();
@@ -143,15 +142,16 @@ export class PeerTrunk {
 
   /**
    * The other side asks for a trunk: a token for it.
-   * @throws TrunkError already-exists: we open one, too, and ours stays; stopping; too-many.
+   * @throws GatewayError trunk already-exists: we open one, too, and ours stays; stopping; too-many.
    */
   asked(): Uint8Array {
     const state = this.#state;
-    if (state.kind === 'closed') throw new TrunkError('stopping');
+    if (state.kind === 'closed') throw new GatewayError('trunk', { why: 'stopping' });
     // trunk.proto, OpenTrunk: that of the smaller id stays.
-    if (state.kind === 'opening' && this.#deps.self() < this.gateway) throw new TrunkError('already-exists');
+    if (state.kind === 'opening' && this.#deps.self() < this.gateway)
+      throw new GatewayError('trunk', { why: 'already-exists' });
     const token = this.#deps.tokens.issue(this.gateway);
-    if (token === null) throw new TrunkError('too-many');
+    if (token === null) throw new GatewayError('trunk', { why: 'too-many' });
     switch (state.kind) {
       case 'opening':
         this.#expect(state.end, state.waits);
@@ -267,13 +267,13 @@ export class PeerTrunk {
   #notOpened(attempt: AbortController, error: unknown): void {
     const state = this.#state;
     if (state.kind !== 'opening' || state.abort !== attempt) return;
-    if (error instanceof TrunkError && error.code === 'already-exists') {
+    if (isFailed(error, 'trunk') && error.data.why === 'already-exists') {
       this.#expect(state.end, state.waits);
       return;
     }
-    const detail = error instanceof TrunkError ? { error: error.code, why: error.message } : { err: error };
+    const detail = isFailed(error, 'trunk') ? { error: error.data.why, why: error.message } : { err: error };
     state.end.lose('not-opened', detail);
-    if (error instanceof TrunkError && error.code === 'declared-dead') this.#deps.declaredDead();
+    if (isFailed(error, 'trunk') && error.data.why === 'declared-dead') this.#deps.declaredDead();
   }
 
   #expect(end: TrunkEnd, waits: boolean): void {

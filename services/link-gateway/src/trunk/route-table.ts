@@ -6,19 +6,29 @@ import type { Route } from './route.ts';
 
 /** The routes of one trunk end; those that we opened are found by what they are for. */
 export class RouteTable {
-  readonly #transactions = new Map<Route, Transaction>();
+  readonly #transactions = new Map<Route, Transaction<Route>>();
   /** By link, then by destination; few share both. */
   readonly #own = new Map<number, Map<number, Route[]>>();
 
+  /** All of them, a copy. */
+  all(): Transaction<Route>[] {
+    return [...this.#transactions.values()];
+  }
+
   /** One that we opened and that is open. */
-  find(link: LinkId, dialect: Dialect, source: RouteSource | null, destination: number): Transaction | undefined {
+  find(
+    link: LinkId,
+    dialect: Dialect,
+    source: RouteSource | null,
+    destination: number,
+  ): Transaction<Route> | undefined {
     const alike = this.#own.get(link)?.get(destination);
     const route = alike?.find((one) => one.dialect === dialect && isSameSource(one.source, source));
     return route === undefined ? undefined : this.#transactions.get(route);
   }
 
   /** One that we opened. */
-  add(route: Route, tx: Transaction): void {
+  add(route: Route, tx: Transaction<Route>): void {
     this.#transactions.set(route, tx);
     let byDestination = this.#own.get(route.link);
     if (byDestination === undefined) {
@@ -31,12 +41,12 @@ export class RouteTable {
   }
 
   /** One that the other side opened. */
-  adopt(route: Route, tx: Transaction): void {
+  adopt(route: Route, tx: Transaction<Route>): void {
     this.#transactions.set(route, tx);
   }
 
   /** It has ended; its transaction. */
-  remove(route: Route): Transaction {
+  remove(route: Route): Transaction<Route> {
     const tx = this.#transactions.get(route)!;
     this.#transactions.delete(route);
     if (tx.openedByPeer) return tx;

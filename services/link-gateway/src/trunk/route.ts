@@ -3,17 +3,22 @@ import type { Dialect } from '@spanmesh/dmsg/dialect';
 import { ErrorCode } from '@spanmesh/dmsg/error-code';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
+import type { Flow } from '@spanmesh/dmsg-socket/stream/flow';
 import type { LinkId } from '@spanmesh/spantree/ids';
-import type { Pressure } from '../connection/pressure.ts';
-import type { RouteEnd, RouteSource } from '../routing/trunks.ts';
+import type { RouteEnd, RouteSource, TrunkRoute } from '../routing/trunks.ts';
 import type { InWindow, OutWindow, Waiter } from './credit.ts';
 import { decodeRouteOpened, ROUTE_OPENED } from './messages.ts';
+import type { TrunkOutbox } from './trunk-outbox.ts';
 
 /** What a route needs of the trunk that it is on. */
 export interface RouteOwner {
   /** More waits in the trunk's own queue than should. */
   readonly isHigh: boolean;
   readonly waiting: Set<Waiter>;
+  /** Where what is sent is written. */
+  readonly out: Pick<TrunkOutbox, 'window'>;
+  /** Whose read it is sent in. */
+  readonly flow: Pick<Flow, 'read' | 'sentInto'>;
   /** The other side names the window of what we send. */
   routeTaken(route: Route, window: number): void;
   /** It is over, for whatever reason: once. */
@@ -22,7 +27,7 @@ export interface RouteOwner {
 }
 
 /** One route transaction, as this side sees it: its handler, and where what is sent on it waits. */
-export class Route implements TransactionHandler, Pressure, Waiter {
+export class Route implements TransactionHandler<Route>, TrunkRoute, Waiter {
   /** Of this gateway if the other side opened it, else of the other one. */
   readonly link: LinkId;
   readonly dialect: Dialect;
@@ -95,13 +100,19 @@ export class Route implements TransactionHandler, Pressure, Waiter {
     if (!this.isClosed && this.end !== null) this.end.heard(frame);
   }
 
+  /** What is sent is charged to its window; whoever is read waits for that. */
+  onSending(): void {
+    const { out, flow } = this.#owner;
+    out.window = this.out;
+    if (flow.read !== 0) flow.sentInto(this);
+  }
+
   onLost(): void {}
 
   onGone(): void {
     this.close();
   }
 
-  /** Ends what runs on it, then the route transaction `tx` itself. */
   drop(tx: Transaction): void {
     tx.endpoint.end(tx, tx.openedByPeer ? ErrorCode.LOSTLINK : 0);
     this.close();

@@ -1,23 +1,20 @@
 import type { Socket } from 'node:net';
 import { BASE_MASK, DELETE, LNK_PING, REPLY } from '@spanmesh/dmsg/command';
 import { type Dialect, TRUNK } from '@spanmesh/dmsg/dialect';
-import { DmsgError } from '@spanmesh/dmsg/dmsg-error';
 import type { Endpoint, EndpointHandler } from '@spanmesh/dmsg/endpoint';
-import { ErrorCode, errorName } from '@spanmesh/dmsg/error-code';
+import { ErrorCode } from '@spanmesh/dmsg/error-code';
 import type { Frame } from '@spanmesh/dmsg/frame';
-import { FrameReader, type FrameSink } from '@spanmesh/dmsg/framing';
-import { giveBack } from '@spanmesh/dmsg/give-back';
 import { SALT_AT } from '@spanmesh/dmsg/header';
 import { OutBuffer } from '@spanmesh/dmsg/out-buffer';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
 import { readU32 } from '@spanmesh/dmsg/words';
+import { DmsgSocket, type DmsgSocketOwner } from '@spanmesh/dmsg-socket/stream/dmsg-socket';
+import { faultOf } from '@spanmesh/dmsg-socket/stream/fault';
+import type { Destination, Flow, Reader } from '@spanmesh/dmsg-socket/stream/flow';
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { LinkId } from '@spanmesh/spantree/ids';
-import type { Destination, Flow, Reader } from '../connection/flow.ts';
-import { SendQueue, type SendQueueOwner } from '../connection/send-queue.ts';
 import type { TrafficCounts } from '../connection/traffic-counts.ts';
-import type { RouteSource, RouteTerminal } from '../routing/trunks.ts';
-import { readWith } from '../socket/read-memory.ts';
+import type { RouteSource, RouteTerminal, RouteTransaction } from '../routing/trunks.ts';
 import { FREE_WINDOW, OutWindow, release, type Waiter } from './credit.ts';
 import { InWindows } from './in-windows.ts';
 import { KeepAlive } from './keep-alive.ts';
@@ -77,36 +74,34 @@ export interface TrunkEndDependencies {
  * This side's half of one trunk, from the first message that wants to use it until it is lost: an endpoint like that of a peer's
  * connection. Until a socket is attached what is sent waits, in order. It does not come back: a new trunk has a new one.
  */
-export class TrunkEnd implements FrameSink, EndpointHandler, SendQueueOwner, RouteOwner {
+export class TrunkEnd implements DmsgSocketOwner, EndpointHandler, RouteOwner {
   /** Routes that wait until the queue has drained. */
   readonly waiting = new Set<Waiter>();
 
   readonly #deps: TrunkEndDependencies;
-  readonly #reader: FrameReader;
   readonly #before = new OutBuffer();
-  readonly #out: TrunkOutbox;
+  readonly out: TrunkOutbox;
+  readonly flow: Flow;
   readonly #endpoint: Endpoint;
   readonly #outWindows = new OutWindows();
   readonly #inWindows: InWindows;
   /** Those that we opened. */
   readonly #routes = new RouteTable();
-  #socket: Socket | null = null;
-  #queue: SendQueue | null = null;
+  /** null: no connection stands yet. */
+  #wire: DmsgSocket | null = null;
   #keepAlive: KeepAlive | null = null;
   #isLost = false;
   #flushedMessages = 0;
-  /** Bytes that have come, and how often a sender was held up. */
-  #bytesIn = 0;
+  /** How often a sender was held up. */
   #creditWaits = 0;
   /** When a socket was attached, on the clock's monotonic scale, milliseconds. */
   #attachedAt = 0;
 
   constructor(deps: TrunkEndDependencies) {
     this.#deps = deps;
-    // What has aux data was verified where it came in, and is once more where it ends.
-    this.#reader = new FrameReader({ rules: TRUNK, verifiesAux: !deps.isProtected });
-    this.#out = new TrunkOutbox(this.#before, new OutWindow(FREE_WINDOW));
-    this.#endpoint = makeTrunkEndpoint({ out: this.#out, handler: this, flow: deps.flow });
+    this.flow = deps.flow;
+    this.out = new TrunkOutbox(this.#before, new OutWindow(FREE_WINDOW));
+    this.#endpoint = makeTrunkEndpoint({ out: this.out, handler: this });
     this.#inWindows = new InWindows(deps, (credit) => {
       if (this.#endpoint.oneWay(CREDIT, 0, encodeCredit(credit))) deps.metrics.creditsSent++;
     });
@@ -124,74 +119,69 @@ export class TrunkEnd implements FrameSink, EndpointHandler, SendQueueOwner, Rou
 
   /** Bytes of memory that wait for the other side. */
   get queuedBytes(): number {
-    return this.#queue === null ? this.#before.heldBytes : this.#queue.bytes;
+    return this.#wire === null ? this.#before.heldBytes : this.#wire.queue.bytes;
   }
 
   /** What has passed on it so far; null before a socket is attached. */
   get traffic(): TrafficCounts | null {
-    if (this.#queue === null) return null;
+    if (this.#wire === null) return null;
+    const { bytesIn, queue } = this.#wire;
     return {
       messagesIn: this.#endpoint.messagesIn,
       messagesOut: this.#endpoint.messagesOut,
-      bytesIn: this.#bytesIn,
-      bytesOut: this.#queue.bytesOut,
+      bytesIn,
+      bytesOut: queue.bytesOut,
       transactionsOpen: this.#endpoint.openCount,
       transactionsOpened: this.#endpoint.openedCount,
-      queueBytes: this.#queue.bytes,
+      queueBytes: queue.bytes,
       pauses: this.#creditWaits,
       ageMs: this.#deps.clock.now() - this.#attachedAt,
     };
   }
 
   get isHigh(): boolean {
-    return this.#queue === null
-      ? this.#before.heldBytes > WAITING_LIMIT_BYTES / 2
-      : this.queuedBytes > QUEUE_HIGH_BYTES;
+    return this.#wire === null ? this.#before.heldBytes > WAITING_LIMIT_BYTES / 2 : this.queuedBytes > QUEUE_HIGH_BYTES;
   }
 
   /** Something new may wait for it. */
   get hasRoom(): boolean {
     if (this.#endpoint.openCount >= MAX_TRUNK_TRANSACTIONS) return false;
-    return this.#queue !== null || this.#before.heldBytes < WAITING_LIMIT_BYTES;
+    return this.#wire !== null || this.#before.heldBytes < WAITING_LIMIT_BYTES;
   }
 
   /** The connection stands: `greeting`, then what waits goes out; `rest` of what has come is read, then everything else. */
-  attach(connected: Socket, rest: Uint8Array, greeting: Uint8Array | null = null): void {
-    const { clock, metrics, flow } = this.#deps;
-    const { socket, held } = readWith(connected, (chunk) => this.#onData(chunk));
-    this.#socket = socket;
-    this.#attachedAt = clock.now();
+  attach(socket: Socket, rest: Uint8Array, greeting: Uint8Array | null = null): void {
+    const { clock, metrics, flow, isProtected } = this.#deps;
     // Those that send over it wait for their routes, not for the trunk as a whole.
     const destination: Destination = { isHigh: false, onceLow: (fn) => fn(), flush: () => this.flush() };
-    this.#queue = new SendQueue(
-      { limitBytes: QUEUE_LIMIT_BYTES, stallMs: STALL_MS },
-      { socket, clock, owner: this, metrics, notes: { flow, destination } },
+    const wire = new DmsgSocket(
+      // What has aux data was verified where it came in, and is once more where it ends.
+      { rules: TRUNK, verifiesAux: !isProtected, limitBytes: QUEUE_LIMIT_BYTES, stallMs: STALL_MS },
+      { socket, cipher: null, clock, owner: this, counts: metrics, notes: { flow, destination } },
     );
-    if (greeting !== null) this.#queue.out.pass(greeting, 0, greeting.length);
-    this.#out.switchTo(this.#queue.out);
+    this.#wire = wire;
+    this.#attachedAt = clock.now();
+    const { out } = wire.queue;
+    if (greeting !== null) out.pass(greeting, 0, greeting.length);
+    this.out.switchTo(out);
     this.#keepAlive = new KeepAlive({
       clock,
       probe: () => this.#endpoint.oneWay(LNK_PING),
       dead: () => this.lose('silent'),
     });
     this.#keepAlive.start();
-    // protocol.md, "Transactions": TCP half-close counts as the end of the link.
-    socket.on('end', () => this.lose('peer-closed'));
-    socket.on('error', (error: NodeJS.ErrnoException) => this.lose('socket-error', { code: error.code }));
-    socket.on('close', () => this.lose('peer-closed'));
     // It may have closed while nobody was listening.
-    if (socket.destroyed) {
+    if (wire.socket.destroyed) {
       this.lose('peer-closed');
       return;
     }
     release(this.waiting);
-    if (rest.length > 0) this.#onData(rest);
-    if (held !== null) this.#onData(held);
-    if (!this.#isLost) socket.resume();
+    wire.begin(rest);
+    if (!this.#isLost) wire.resume();
   }
 
   /** The route transaction for this; opened if there is none. */
-  route(link: LinkId, dialect: Dialect, source: RouteSource | null, destination: number): Transaction {
+  route(link: LinkId, dialect: Dialect, source: RouteSource | null, destination: number): RouteTransaction {
     const known = this.#routes.find(link, dialect, source, destination);
     if (known !== undefined) return known;
     const inWindow = this.#inWindows.take(destination);
@@ -199,7 +189,8 @@ export class TrunkEnd implements FrameSink, EndpointHandler, SendQueueOwner, Rou
     const route = new Route({ link, dialect, source, destination }, { inWindow, out }, this);
     const named = source !== null && source.gateway === '' ? { ...source, gateway: this.#deps.self } : source;
     const payload = encodeRouteOpen({ link, dialect, source: named, window: inWindow.id });
-    const tx = this.#endpoint.open(ROUTE_OPEN, null, route, payload);
+    const tx = this.#endpoint.open<Route>(ROUTE_OPEN, null, route, payload);
+    tx.data = route;
     this.#routes.add(route, tx);
     this.#deps.metrics.routes++;
     return tx;
@@ -207,12 +198,9 @@ export class TrunkEnd implements FrameSink, EndpointHandler, SendQueueOwner, Rou
 
   /** In order: ends all routes, and sends FIN once everything queued is sent; the other side closes then. */
   finish(): void {
-    for (const tx of this.#endpoint.transactions()) {
-      if (tx.circuit === null && tx.handler instanceof Route) tx.handler.drop(tx);
-    }
+    for (const tx of this.#routes.all()) tx.data.drop(tx);
     this.#countSent();
-    this.#queue?.flushAll();
-    this.#socket?.end();
+    this.#wire?.finish();
   }
 
   /** The trunk is gone: everything on it ends with LOSTLINK (architecture.md, "Trunk"). */
@@ -220,10 +208,9 @@ export class TrunkEnd implements FrameSink, EndpointHandler, SendQueueOwner, Rou
     if (this.#isLost) return;
     this.#isLost = true;
     this.#keepAlive?.stop();
-    this.#reader.stop();
-    this.#queue?.discard();
+    this.#wire?.stopReading();
     this.#before.take();
-    this.#socket?.destroy();
+    this.#wire?.cut();
     this.#deps.ended(this, reason, detail);
     this.#endpoint.lost(ErrorCode.LOSTLINK);
     this.#inWindows.clear();
@@ -232,14 +219,37 @@ export class TrunkEnd implements FrameSink, EndpointHandler, SendQueueOwner, Rou
 
   /** Writes what was queued in this turn. */
   flush(): void {
-    if (this.#isLost || this.#queue === null) return;
+    if (this.#isLost || this.#wire === null) return;
     this.#countSent();
-    if (this.#socket!.writableEnded) {
-      this.#queue.discard();
-      return;
-    }
-    this.#queue.flush();
-    if (this.queuedBytes < QUEUE_LOW_BYTES) release(this.waiting);
+    if (this.#wire.flush()) this.drained();
+  }
+
+  beforeRead(): boolean {
+    if (this.#isLost) return false;
+    this.#keepAlive?.heard();
+    this.#deps.flow.begin();
+    return true;
+  }
+
+  afterRead(): void {
+    this.#deps.flow.end(ALWAYS_READ);
+  }
+
+  onFailed(thrown: unknown): void {
+    const { kind, detail } = faultOf(thrown);
+    this.lose(kind === 'protocol' ? 'protocol-error' : 'internal', detail);
+  }
+
+  onFin(): void {
+    this.lose('peer-closed');
+  }
+
+  onBroken({ code }: NodeJS.ErrnoException): void {
+    this.lose('socket-error', { code });
+  }
+
+  onClose(): void {
+    this.lose('peer-closed');
   }
 
   onFrame(frame: Frame): void {
@@ -313,25 +323,6 @@ export class TrunkEnd implements FrameSink, EndpointHandler, SendQueueOwner, Rou
     this.lose('stalled', { queued: this.queuedBytes });
   }
 
-  #onData(chunk: Uint8Array): void {
-    if (this.#isLost) return;
-    this.#deps.metrics.bytesIn += chunk.length;
-    this.#bytesIn += chunk.length;
-    this.#keepAlive!.heard();
-    const { flow } = this.#deps;
-    flow.begin();
-    try {
-      if (this.#reader.push(chunk, this)) giveBack(chunk);
-    } catch (error) {
-      if (error instanceof DmsgError) {
-        this.lose('protocol-error', { error: errorName(error.code), rule: error.reason, ...error.data });
-      } else {
-        this.lose('internal', { err: error });
-      }
-    }
-    flow.end(ALWAYS_READ);
-  }
-
   #openRoute(tx: Transaction, frame: Frame): void {
     const { terminal, destinations, metrics, self } = this.#deps;
     const wanted = (frame.cmd & (BASE_MASK | DELETE)) === ROUTE_OPEN ? decodeRouteOpen(frame) : null;
@@ -345,8 +336,8 @@ export class TrunkEnd implements FrameSink, EndpointHandler, SendQueueOwner, Rou
     const inWindow = this.#inWindows.take(destination);
     const out = this.#outWindows.named(wanted.window);
     const route = new Route({ link, dialect, source, destination }, { inWindow, out }, this);
+    tx.bind<Route>(route, route);
     this.#routes.adopt(route, tx);
-    tx.handler = route;
     metrics.routes++;
     const named = source !== null && source.gateway === self ? { ...source, gateway: '' } : source;
     // First of all, so that what routing sends on it comes after it.

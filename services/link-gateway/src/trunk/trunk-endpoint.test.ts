@@ -5,8 +5,8 @@ import { SALT_AT } from '@spanmesh/dmsg/header';
 import { encodeMessage } from '@spanmesh/dmsg/message';
 import { OutBuffer } from '@spanmesh/dmsg/out-buffer';
 import { readU32 } from '@spanmesh/dmsg/words';
+import type { Pressure } from '@spanmesh/dmsg-socket/stream/pressure';
 import { describe, expect, it } from 'vitest';
-import type { Pressure } from '../connection/pressure.ts';
 import { FREE_WINDOW, InWindow, OutWindow } from './credit.ts';
 import { ROUTE_OPEN } from './messages.ts';
 import { Route } from './route.ts';
@@ -17,6 +17,9 @@ const DISCARDED = { onMessage() {}, onLost() {} };
 
 function endpoint({ read = 0, maxTransactions }: { read?: number; maxTransactions?: number } = {}) {
   const out = new OutBuffer();
+  const outbox = new TrunkOutbox(out, new OutWindow(FREE_WINDOW));
+  const noted: Pressure[] = [];
+  const flow = { read, sentInto: (pressure: Pressure) => void noted.push(pressure) };
   const window = new OutWindow(77);
   const route = new Route(
     { link: 1, dialect: 'circuit', source: null, destination: 0 },
@@ -29,12 +32,9 @@ function endpoint({ read = 0, maxTransactions }: { read?: number; maxTransaction
       ),
       out: window,
     },
-    { isHigh: false, waiting: new Set(), routeTaken() {}, routeClosed() {}, creditWaits() {} },
+    { isHigh: false, waiting: new Set(), out: outbox, flow, routeTaken() {}, routeClosed() {}, creditWaits() {} },
   );
-  const outbox = new TrunkOutbox(out, new OutWindow(FREE_WINDOW));
-  const noted: Pressure[] = [];
-  const flow = { read, sentInto: (pressure: Pressure) => void noted.push(pressure) };
-  const made = makeTrunkEndpoint({ out: outbox, handler: { onOpen() {}, onOneWay() {} }, flow }, maxTransactions);
+  const made = makeTrunkEndpoint({ out: outbox, handler: { onOpen() {}, onOneWay() {} } }, maxTransactions);
   return { out, window, route, noted, endpoint: made };
 }
 

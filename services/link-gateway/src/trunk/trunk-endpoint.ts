@@ -1,21 +1,17 @@
 import { TRUNK } from '@spanmesh/dmsg/dialect';
 import { Endpoint, type EndpointHandler } from '@spanmesh/dmsg/endpoint';
-import type { Transaction } from '@spanmesh/dmsg/transaction';
-import type { Flow } from '../connection/flow.ts';
 import { MAX_TRUNK_TRANSACTIONS } from './limits.ts';
-import { Route } from './route.ts';
 import type { TrunkOutbox } from './trunk-outbox.ts';
 
 export interface TrunkEndpointDependencies {
   /** Its window at this moment is what is not on a route is charged to. */
   readonly out: TrunkOutbox;
   readonly handler: EndpointHandler;
-  readonly flow: Pick<Flow, 'read' | 'sentInto'>;
 }
 
-/** An endpoint that charges what is sent on a route to the route's window, whoever sends it, and has who is read wait for that. */
+/** An endpoint that tells a route of everything that is sent on it, at whatever depth: it is charged to the route's window. */
 export function makeTrunkEndpoint(
-  { out, handler, flow }: TrunkEndpointDependencies,
+  { out, handler }: TrunkEndpointDependencies,
   maxTransactions: number = MAX_TRUNK_TRANSACTIONS,
 ): Endpoint {
   const free = out.window;
@@ -27,17 +23,12 @@ export function makeTrunkEndpoint(
       handler,
       salts: out,
       sending: (on) => {
-        const route = on === null ? null : routeOf(on);
-        out.window = route === null ? free : route.out;
-        if (route !== null && flow.read !== 0) flow.sentInto(route);
+        out.window = free;
+        if (on === null) return;
+        let root = on;
+        while (root.circuit !== null) root = root.circuit;
+        root.handler.onSending?.();
       },
     },
   );
-}
-
-/** The route that a transaction runs on, at whatever depth, or is; null: none that was taken. */
-function routeOf(tx: Transaction): Route | null {
-  let at = tx;
-  while (at.circuit !== null) at = at.circuit;
-  return at.handler instanceof Route ? at.handler : null;
 }

@@ -3,7 +3,8 @@ import type { Frame } from '@spanmesh/dmsg/frame';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { TestPair, turns, until } from './trunk.fixture.ts';
+import type { RouteTransaction } from '../routing/trunks.ts';
+import { drop, TestPair, turns, until } from './trunk.fixture.ts';
 
 /** What each transaction has seen at one end: numbered messages (in `error`), and its end. */
 class Ledger {
@@ -58,7 +59,7 @@ class Scene {
   readonly pair = new TestPair();
   readonly atA = new Ledger();
   readonly atB = new Ledger();
-  readonly routes = new Set<Transaction>();
+  readonly routes = new Set<RouteTransaction>();
   /** Open at A, with the number of the next message. */
   readonly own: { tx: Transaction; next: number }[] = [];
   wires!: Awaited<ReturnType<TestPair['wired']>>;
@@ -193,10 +194,10 @@ describe('a trunk that is lost', () => {
           else if (what === 'end') scene.end(n);
           else if (what === 'drop') {
             const all = [...scene.routes].filter((route) => !route.ended);
-            if (all.length > 0) a.trunks.dropRoute(all[n % all.length]!);
+            if (all.length > 0) drop(all[n % all.length]!);
           } else if (what === 'drop-far') {
             const all = b.terminal.opened.filter(({ route }) => !route.ended);
-            if (all.length > 0) b.trunks.dropRoute(all[n % all.length]!.route);
+            if (all.length > 0) drop(all[n % all.length]!.route);
           } else if (what === 'cut') scene.cut();
           else if (what === 'gone') {
             a.trunks.gone([b.id]);

@@ -1,6 +1,6 @@
 import { OutBuffer } from '@spanmesh/dmsg/out-buffer';
+import { READ_MEMORY } from '@spanmesh/dmsg-socket/socket/read-memory';
 import { describe, expect, it } from 'vitest';
-import { READ_MEMORY } from '../socket/read-memory.ts';
 import { FREE_WINDOW, OutWindow } from './credit.ts';
 import { TrunkOutbox } from './trunk-outbox.ts';
 

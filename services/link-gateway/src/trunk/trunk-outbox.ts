@@ -1,7 +1,7 @@
 import type { OutBuffer } from '@spanmesh/dmsg/out-buffer';
 import type { Outbox } from '@spanmesh/dmsg/outbox';
 import type { SaltSequence } from '@spanmesh/dmsg/salt';
-import { copyOf, isTransient } from '../socket/read-memory.ts';
+import { copyOf, isTransient } from '@spanmesh/dmsg-socket/socket/read-memory';
 import type { OutWindow } from './credit.ts';
 
 /**

@@ -9,10 +9,10 @@ import { gatewayCertificateName } from '@spanmesh/runtime/tls/gateway-certificat
 import { LINK_GATEWAY_NAME, TOPOLOGY_NAME } from '@spanmesh/runtime/tls/service-names';
 import { type TlsFiles, watchTlsFiles } from '@spanmesh/runtime/tls/tls-files';
 import { afterEach, describe, expect, it } from 'vitest';
+import { GatewayError, type TrunkFault } from '../gateway-error.ts';
 import type { GatewayTrunks } from './gateway-trunks.ts';
 import { askOverGrpc } from './open-trunk.ts';
 import { TestGatewayEnd, until } from './trunk.fixture.ts';
-import { TrunkError, type TrunkErrorCode } from './trunk-error.ts';
 import { serveTrunks } from './trunk-service.ts';
 
 const logger = createLogger({ level: 'silent', service: 'test' });
@@ -33,7 +33,7 @@ async function serve(
 }
 
 describe('a call that is refused', () => {
-  it.each<[TrunkErrorCode, status]>([
+  it.each<[TrunkFault, status]>([
     ['already-exists', status.ALREADY_EXISTS],
     ['not-this-gateway', status.FAILED_PRECONDITION],
     ['stopping', status.FAILED_PRECONDITION],
@@ -46,7 +46,7 @@ describe('a call that is refused', () => {
     let serve: (call: unknown, answer: (error: { code: status }) => void) => void = () => {};
     const server = { addService: (_: unknown, { openTrunk }: never) => (serve = openTrunk) };
     const openTrunk = () => {
-      throw new TrunkError(code);
+      throw new GatewayError('trunk', { why: code });
     };
     serveTrunks(server as never, { openTrunk } as unknown as GatewayTrunks);
     const call = { request: { from: 'a.1', to: 'b.1', version: 1 }, getAuthContext: () => ({}) };

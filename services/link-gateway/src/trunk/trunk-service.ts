@@ -2,12 +2,12 @@ import { type ServerUnaryCall, type sendUnaryData, status } from '@grpc/grpc-js'
 import { type OpenTrunkRequest, type OpenTrunkResponse, TrunkService } from '@spanmesh/proto/v1/trunk';
 import type { GrpcServer } from '@spanmesh/runtime/grpc/grpc-server';
 import { gatewaysOfCaller } from '@spanmesh/runtime/tls/gateway-certificate';
+import { isFailed, type TrunkFault } from '../gateway-error.ts';
 import { nameOf } from '../gateway-ids.ts';
 import type { GatewayTrunks } from './gateway-trunks.ts';
-import { TrunkError, type TrunkErrorCode } from './trunk-error.ts';
 
 /** As trunk.proto says; what it does not name is refused for good, too. */
-const STATUS: Readonly<Partial<Record<TrunkErrorCode, status>>> = {
+const STATUS: Readonly<Partial<Record<TrunkFault, status>>> = {
   'already-exists': status.ALREADY_EXISTS,
   'not-this-gateway': status.FAILED_PRECONDITION,
   stopping: status.FAILED_PRECONDITION,
@@ -32,8 +32,8 @@ export function serveTrunks(server: Pick<GrpcServer, 'addService'>, trunks: Gate
       try {
         answer(null, trunks.openTrunk(call.request));
       } catch (error) {
-        if (!(error instanceof TrunkError)) throw error;
-        answer({ code: STATUS[error.code] ?? status.INTERNAL, details: error.message });
+        if (!isFailed(error, 'trunk')) throw error;
+        answer({ code: STATUS[error.data.why] ?? status.INTERNAL, details: error.message });
       }
     },
   });

@@ -4,16 +4,16 @@ import type { Dialect } from '@spanmesh/dmsg/dialect';
 import { ErrorCode } from '@spanmesh/dmsg/error-code';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
+import { Flow } from '@spanmesh/dmsg-socket/stream/flow';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { createLogger } from '@spanmesh/runtime/log/logger';
 import type { TlsFiles } from '@spanmesh/runtime/tls/tls-files';
-import { Flow } from '../connection/flow.ts';
-import type { RouteEnd, RouteSource, RouteTerminal } from '../routing/trunks.ts';
+import { GatewayError } from '../gateway-error.ts';
+import type { RouteEnd, RouteSource, RouteTerminal, RouteTransaction } from '../routing/trunks.ts';
 import type { Drain } from './credit.ts';
 import { GatewayTrunks } from './gateway-trunks.ts';
 import type { LocalDestinations } from './local-destinations.ts';
 import type { AskForTrunk } from './open-trunk.ts';
-import { TrunkError } from './trunk-error.ts';
 
 /** A destination that is as full as the test says. */
 export class FakePressure implements Drain {
@@ -43,7 +43,7 @@ export interface Heard {
 
 /** Routing at one end: records what comes. Link n is on connection 100 + n; links from 1000 on are gone. */
 export class FakeTerminal implements RouteTerminal, LocalDestinations {
-  readonly opened: { route: Transaction; link: number; dialect: Dialect; source: RouteSource | null }[] = [];
+  readonly opened: { route: RouteTransaction; link: number; dialect: Dialect; source: RouteSource | null }[] = [];
   readonly ended: Transaction[] = [];
   readonly heard: Heard[] = [];
   readonly pressures = new Map<number, FakePressure>();
@@ -78,7 +78,7 @@ export class FakeTerminal implements RouteTerminal, LocalDestinations {
     return pressure;
   }
 
-  routeOpened(route: Transaction, link: number, dialect: Dialect, source: RouteSource | null): RouteEnd | null {
+  routeOpened(route: RouteTransaction, link: number, dialect: Dialect, source: RouteSource | null): RouteEnd | null {
     if (this.refuses || link >= 1000) return null;
     this.opened.push({ route, link, dialect, source });
     return {
@@ -104,6 +104,11 @@ export class FakeTerminal implements RouteTerminal, LocalDestinations {
     const { buf, off, headBytes, auxPadded, cmd, error } = frame;
     this.heard.push({ what, tx, cmd, error, bytes: Buffer.from(buf.subarray(off, off + headBytes + auxPadded)) });
   }
+}
+
+/** Its user is gone. */
+export function drop(route: RouteTransaction): void {
+  route.data.drop(route);
 }
 
 /** A TCP proxy between the gateways, so that a test can cut or hold what passes. */
@@ -181,7 +186,7 @@ export class TestGatewayEnd {
     const direct: AskForTrunk = async (_address, request) => {
       this.asked++;
       await this.hold;
-      if (this.other === null) throw new TrunkError('unreachable');
+      if (this.other === null) throw new GatewayError('trunk', { why: 'unreachable' });
       const { address, token, version } = this.other.trunks.openTrunk(request);
       return { address: this.other.port === null ? address : `:${this.other.port}`, token, version };
     };
@@ -246,7 +251,7 @@ export class TestPair {
   }
 
   /** A's route to B's link. */
-  route(link = 1, dialect: Dialect = 'circuit', source: RouteSource | null = null, destination = 0): Transaction {
+  route(link = 1, dialect: Dialect = 'circuit', source: RouteSource | null = null, destination = 0): RouteTransaction {
     const route = this.a.trunks.route({ gateway: this.b.id, number: link }, dialect, source, destination);
     if (route === null) throw new Error('no route');
     return route;

@@ -1,6 +1,6 @@
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { LookUpError } from './look-up-error.ts';
+import { isFailed } from '../../gateway-error.ts';
 import { type Found, LookUps } from './look-ups.ts';
 
 interface Running {
@@ -34,7 +34,7 @@ const never = new AbortController().signal;
 function ask(name: string, asker: string, signal: AbortSignal = never): Promise<readonly string[] | string> {
   return lookUps
     .resolve(name, { asker, signal })
-    .catch((error: unknown) => (error instanceof LookUpError ? error.code : String(error)));
+    .catch((error: unknown) => (isFailed(error, 'look-up') ? error.data.why : String(error)));
 }
 
 const names = () => begun.map(({ name }) => name);
@@ -164,7 +164,7 @@ describe('names that are looked up', () => {
     const asked = lookUps.resolve('a', { asker: 'a', signal: never });
     const cause = new Error('ENOTFOUND');
     begun[0]!.fail(cause);
-    await expect(asked).rejects.toMatchObject({ code: 'not-found', cause });
+    await expect(asked).rejects.toMatchObject({ data: { why: 'not-found' }, cause });
     expect(lookUps.running).toBe(0);
   });
 });

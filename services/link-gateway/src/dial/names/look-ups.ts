@@ -1,4 +1,5 @@
 import type { Clock, Timer } from '@spanmesh/runtime/clock';
+import { GatewayError, isFailed } from '../../gateway-error.ts';
 import {
   LOOK_UP_MS,
   MAX_LOOK_UPS,
@@ -7,7 +8,6 @@ import {
   MAX_REMEMBERED_NAMES,
   MAX_WAITING_LOOK_UPS,
 } from './limits.ts';
-import { LookUpError } from './look-up-error.ts';
 
 /** The addresses of a name, best first, at least one; `ttlMs`: how long they may be remembered. */
 export interface Found {
@@ -28,7 +28,7 @@ export interface Asking {
 /** Somebody who waits for a name. */
 interface Waiter {
   readonly resolve: (addresses: readonly string[]) => void;
-  readonly reject: (error: LookUpError) => void;
+  readonly reject: (error: GatewayError<'look-up'>) => void;
 }
 
 /** A name that is asked for: one, however many ask. */
@@ -88,9 +88,9 @@ export class LookUps {
     return this.#waiting;
   }
 
-  /** The addresses of a name, best first. @throws LookUpError */
+  /** The addresses of a name, best first. @throws GatewayError look-up */
   async resolve(name: string, { asker, signal }: Asking): Promise<readonly string[]> {
-    if (signal.aborted) throw new LookUpError('given-up');
+    if (signal.aborted) throw new GatewayError('look-up', { why: 'given-up' });
     const key = name.toLowerCase();
     const pinned = this.#pinned(key);
     if (pinned.length > 0) return pinned;
@@ -101,7 +101,7 @@ export class LookUps {
     const waiting = Promise.withResolvers<readonly string[]>();
     const waiter: Waiter = waiting;
     const giveUp = () => {
-      waiter.reject(new LookUpError('given-up'));
+      waiter.reject(new GatewayError('look-up', { why: 'given-up' }));
       job.waiters.delete(waiter);
       if (job.waiters.size === 0) this.#drop(job);
     };
@@ -115,7 +115,7 @@ export class LookUps {
     }
   }
 
-  /** @throws LookUpError too-many */
+  /** @throws GatewayError look-up too-many */
   #jobFor(name: string, asker: string): Job {
     const known = this.#jobs.get(name);
     if (known?.run) return known;
@@ -149,15 +149,15 @@ export class LookUps {
     job.askers.clear();
   }
 
-  /** The last name of the asker that has most goes. @throws LookUpError too-many: that is the one who asks. */
+  /** The last name of the asker that has most goes. @throws GatewayError look-up too-many: that is the one who asks. */
   #makeRoom(asker: string): void {
     let most = asker;
     for (const [other, queue] of this.#queues) {
       if (queue.size > (this.#queues.get(most)?.size ?? 0)) most = other;
     }
-    if (most === asker) throw new LookUpError('too-many');
+    if (most === asker) throw new GatewayError('look-up', { why: 'too-many' });
     const last = [...(this.#queues.get(most) ?? [])].at(-1);
-    if (last !== undefined) this.#end(last, new LookUpError('too-many'));
+    if (last !== undefined) this.#end(last, new GatewayError('look-up', { why: 'too-many' }));
   }
 
   #pump(): void {
@@ -181,7 +181,9 @@ export class LookUps {
   #start(job: Job, asker: string): void {
     this.#dequeue(job);
     const abort = new AbortController();
-    const deadline = this.#clock.after(LOOK_UP_MS, () => this.#end(job, new LookUpError('timeout')));
+    const deadline = this.#clock.after(LOOK_UP_MS, () =>
+      this.#end(job, new GatewayError('look-up', { why: 'timeout' })),
+    );
     job.run = { asker, abort, deadline };
     this.#running.set(asker, this.#runningOf(asker) + 1);
     this.#runningTotal++;
@@ -192,15 +194,15 @@ export class LookUps {
         this.#end(job, found.addresses);
       },
       (cause: unknown) => {
-        const isLate = cause instanceof LookUpError && cause.code === 'timeout';
-        this.#end(job, isLate ? cause : new LookUpError('not-found', { cause }));
+        const isLate = isFailed(cause, 'look-up') && cause.data.why === 'timeout';
+        this.#end(job, isLate ? cause : new GatewayError('look-up', { why: 'not-found' }, { cause }));
       },
     );
   }
 
-  #end(job: Job, result: readonly string[] | LookUpError): void {
+  #end(job: Job, result: readonly string[] | GatewayError<'look-up'>): void {
     for (const waiter of job.waiters) {
-      if (result instanceof LookUpError) waiter.reject(result);
+      if (isFailed(result, 'look-up')) waiter.reject(result);
       else waiter.resolve(result);
     }
     job.waiters.clear();

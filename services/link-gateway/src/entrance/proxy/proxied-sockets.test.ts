@@ -41,7 +41,7 @@ function outcome(of: ProxiedSockets, socket: Socket): Promise<string> {
   return new Promise((resolve) => {
     of.read(socket, (result) => {
       if (result === 'full') resolve('full');
-      else if (result instanceof Error) resolve(result.code);
+      else if (result instanceof Error) resolve(result.data.why);
       else resolve(result.source?.host ?? 'local');
     });
   });

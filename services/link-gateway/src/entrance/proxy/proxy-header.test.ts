@@ -1,16 +1,16 @@
 import { crc32c } from '@spanmesh/dmsg/crc';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { GatewayError } from '../../gateway-error.ts';
 import { proxyHeader } from './proxy.fixture.ts';
-import { ProxyError } from './proxy-error.ts';
 import { readProxyHeader } from './proxy-header.ts';
 
 function codeOf(bytes: Uint8Array): string {
   try {
     return readProxyHeader(bytes) === null ? 'more' : 'whole';
   } catch (error) {
-    expect(error).toBeInstanceOf(ProxyError);
-    return (error as ProxyError).code;
+    expect(error).toBeInstanceOf(GatewayError);
+    return (error as GatewayError<'proxy'>).data.why;
   }
 }
 

@@ -61,9 +61,9 @@ export class ReadJoined extends Joined {
     if (this.#isOfNode(tx)) this.#noted.gone(tx);
   }
 
-  override circuitClosing(tx: Transaction<Transaction>): void {
+  override onCircuitClosing(tx: Transaction<Transaction>): void {
     this.#noted.lost(this.#ofNode(tx));
-    super.circuitClosing(tx);
+    super.onCircuitClosing(tx);
   }
 
   #isOfNode({ endpoint }: Transaction): boolean {

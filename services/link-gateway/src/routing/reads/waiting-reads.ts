@@ -1,8 +1,7 @@
 import { ABORT, BASE_MASK, DELETE, LNK_ERROR } from '@spanmesh/dmsg/command';
 import type { Frame } from '@spanmesh/dmsg/frame';
-import type { Transaction } from '@spanmesh/dmsg/transaction';
+import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
 import { abort } from '../abort.ts';
-import { RoutedHandler } from '../joined.ts';
 import type { WaitingRead } from './shared-read.ts';
 
 /** Who asks the node. */
@@ -12,11 +11,11 @@ export interface Asks {
 }
 
 /** Handler of askers' transactions that wait for the answer to another one's read. Whoever does more than wait asks for himself. */
-export class WaitingReads extends RoutedHandler<WaitingRead> {
+export class WaitingReads implements TransactionHandler<WaitingRead> {
+  readonly isAwaited = true;
   readonly #asks: Asks;
 
   constructor(asks: Asks) {
-    super();
     this.#asks = asks;
   }
 
@@ -56,7 +55,7 @@ export class WaitingReads extends RoutedHandler<WaitingRead> {
     data.joined.routes.halfGone();
   }
 
-  circuitClosing({ data }: Transaction<WaitingRead>): void {
+  onCircuitClosing({ data }: Transaction<WaitingRead>): void {
     data.leave();
   }
 }

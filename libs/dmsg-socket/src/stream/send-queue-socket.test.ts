@@ -1,7 +1,6 @@
 import { once } from 'node:events';
 import { systemClock } from '@spanmesh/runtime/clock';
 import { afterEach, describe, expect, it } from 'vitest';
-import { GatewayMetrics } from '../metrics.ts';
 import { connected } from '../socket/connected.fixture.ts';
 import { READ_MEMORY } from '../socket/read-memory.ts';
 import { SendQueue } from './send-queue.ts';
@@ -28,7 +27,7 @@ async function setUp() {
   };
   const queue = new SendQueue(
     { limitBytes: 2 * READS * READ_BYTES, stallMs: 60_000 },
-    { socket: near, clock: systemClock, owner, metrics: new GatewayMetrics() },
+    { socket: near, clock: systemClock, owner, counts: { bytesOut: 0 } },
   );
   return { near, far, heard, queue };
 }

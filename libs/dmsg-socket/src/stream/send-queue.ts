@@ -2,7 +2,6 @@ import type { Socket } from 'node:net';
 import type { Sealer } from '@spanmesh/dmsg/crypto/cipher';
 import { giveBack } from '@spanmesh/dmsg/give-back';
 import type { Clock, Timer } from '@spanmesh/runtime/clock';
-import type { GatewayMetrics } from '../metrics.ts';
 import { copyOf, isTransient } from '../socket/read-memory.ts';
 import { writeNow } from '../socket/write-now.ts';
 import type { Tap } from './tap.ts';
@@ -20,8 +19,13 @@ const HANDED_BYTES = 64 * 1024;
 export interface SendQueueOptions {
   /** Most bytes that may wait once the socket has taken what it takes. */
   readonly limitBytes: number;
-  /** How long nothing may drain while bytes wait, in milliseconds. */
-  readonly stallMs: number;
+  /** How long nothing may drain while bytes wait, in milliseconds; null: for ever. */
+  readonly stallMs: number | null;
+}
+
+/** Bytes on the wire, of all queues that share the count. */
+export interface SentBytes {
+  bytesOut: number;
 }
 
 /** What encrypts what leaves. */
@@ -60,7 +64,7 @@ export class SendQueue {
   readonly #socket: Socket;
   readonly #clock: Clock;
   readonly #owner: SendQueueOwner;
-  readonly #metrics: Pick<GatewayMetrics, 'bytesOut'>;
+  readonly #counts: SentBytes;
   /** null: plaintext. */
   readonly #sealing: Sealing | null;
   #slices: Uint8Array[] = [];
@@ -93,7 +97,7 @@ export class SendQueue {
       socket: Socket;
       clock: Clock;
       owner: SendQueueOwner;
-      metrics: Pick<GatewayMetrics, 'bytesOut'>;
+      counts: SentBytes;
       /** Back-pressure on those that pass messages on to it. */
       notes?: PassNotes;
       /** Default: plaintext. */
@@ -106,7 +110,7 @@ export class SendQueue {
     this.#socket = deps.socket;
     this.#clock = deps.clock;
     this.#owner = deps.owner;
-    this.#metrics = deps.metrics;
+    this.#counts = deps.counts;
     this.#sealing = deps.sealing ?? null;
     this.#unacknowledged = deps.unacknowledged ?? (() => null);
     deps.socket.on('drain', () => {
@@ -178,7 +182,7 @@ export class SendQueue {
     const taken = this.#sealing === null ? plain : this.#sealed(this.#sealing, plain);
     const bytes = this.#sealing?.sealer.sealedBytes(plainBytes) ?? plainBytes;
     if (taken === null) return;
-    this.#metrics.bytesOut += bytes;
+    this.#counts.bytesOut += bytes;
     this.bytesOut += bytes;
     this.#sliceBytes += bytes;
     if (this.#next === this.#slices.length) {
@@ -212,7 +216,8 @@ export class SendQueue {
     if (this.#isBlocked) {
       this.#keepOwn();
       this.#drainedAt = this.#clock.now();
-      if (this.#stallTimer === null) this.#watch(this.#options.stallMs / STALL_LOOKS);
+      const { stallMs } = this.#options;
+      if (stallMs !== null && this.#stallTimer === null) this.#watch(stallMs, stallMs / STALL_LOOKS);
       return;
     }
     this.#slices = [];
@@ -284,18 +289,17 @@ export class SendQueue {
   }
 
   /** One timer while the socket is blocked, not one a drain: busy connections drain thousands of times a second. */
-  #watch(ms: number): void {
+  #watch(stallMs: number, ms: number): void {
     this.#stallTimer = this.#clock.after(ms, () => {
       this.#stallTimer = null;
       if (!this.#isBlocked) return;
-      const { stallMs } = this.#options;
       const step = stallMs / STALL_LOOKS;
       const now = this.#clock.now();
       // A kernel with a large buffer has room for more only when a slow peer has taken a third of it.
       if (now - this.#drainedAt >= step && this.#hasProgress()) this.#drainedAt = now;
       const left = this.#drainedAt + stallMs - now;
       if (left <= 0) this.#owner.stalled();
-      else this.#watch(Math.min(step, left));
+      else this.#watch(stallMs, Math.min(step, left));
     });
   }
 

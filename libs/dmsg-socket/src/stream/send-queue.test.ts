@@ -2,7 +2,6 @@ import type { Socket } from 'node:net';
 import { Writable } from 'node:stream';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { describe, expect, it } from 'vitest';
-import { GatewayMetrics } from '../metrics.ts';
 import { SendQueue } from './send-queue.ts';
 
 const LIMIT = 1_000;
@@ -48,7 +47,7 @@ function setUp({ unacknowledged }: { unacknowledged?: () => number } = {}) {
       socket: socket as unknown as Socket,
       clock,
       owner,
-      metrics: new GatewayMetrics(),
+      counts: { bytesOut: 0 },
       ...(unacknowledged !== undefined && { unacknowledged }),
     },
   );

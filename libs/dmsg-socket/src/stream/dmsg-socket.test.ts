@@ -1,0 +1,211 @@
+import { once } from 'node:events';
+import { LNK_PING } from '@spanmesh/dmsg/command';
+import { CIRCUIT } from '@spanmesh/dmsg/dialect';
+import { DmsgError } from '@spanmesh/dmsg/dmsg-error';
+import { ErrorCode } from '@spanmesh/dmsg/error-code';
+import { encodeMessage } from '@spanmesh/dmsg/message';
+import { systemClock } from '@spanmesh/runtime/clock';
+import { afterEach, describe, expect, it } from 'vitest';
+import { type CipherPair, cipherPair } from '../handshake/cipher-pair.ts';
+import { connected } from '../socket/connected.fixture.ts';
+import { DmsgSocket, type DmsgSocketOwner } from './dmsg-socket.ts';
+
+const KEYS = [Buffer.alloc(64, 1), Buffer.alloc(64, 2)] as const;
+const [OURS, THEIRS] = KEYS;
+
+const closing: (() => void)[] = [];
+afterEach(() => {
+  for (const close of closing.splice(0)) close();
+});
+
+function ping(salt: number): Buffer {
+  return Buffer.from(encodeMessage({ rules: CIRCUIT, cmd: LNK_PING, salt }));
+}
+
+/** Writes down what its socket tells it. */
+class Witness implements DmsgSocketOwner {
+  readonly heard: string[] = [];
+  thrown: unknown = null;
+  reads = true;
+  onFrame = () => this.#note('frame');
+  #wake: (() => void)[] = [];
+
+  beforeRead(): boolean {
+    return this.reads;
+  }
+
+  afterRead = (bytes: number) => this.#note(`read ${bytes}`);
+
+  onFailed(thrown: unknown): void {
+    this.thrown = thrown;
+    this.#note('failed');
+  }
+
+  onFin = () => this.#note('FIN');
+  onBroken = () => this.#note('broken');
+  onClose = () => this.#note('closed');
+  flushLater = () => this.#note('flush later');
+  drained = () => {};
+  overLimit = () => this.#note('over limit');
+  stalled = () => this.#note('stalled');
+
+  async until(what: string): Promise<void> {
+    while (!this.heard.includes(what)) await new Promise<void>((resolve) => this.#wake.push(resolve));
+  }
+
+  #note(what: string): void {
+    this.heard.push(what);
+    for (const wake of this.#wake.splice(0)) wake();
+  }
+}
+
+async function setUp({ cipher = null }: { cipher?: CipherPair | null } = {}) {
+  const { near, far, close } = await connected();
+  const owner = new Witness();
+  const counts = { bytesIn: 0, bytesOut: 0 };
+  const wire = new DmsgSocket(
+    { rules: CIRCUIT, limitBytes: 1 << 20, stallMs: null },
+    { socket: near, cipher, clock: systemClock, owner, counts },
+  );
+  closing.push(close, () => wire.cut());
+  return { wire, far, owner, counts };
+}
+
+/** What the other side gets until the end of the connection. */
+async function allOf(far: AsyncIterable<Buffer>): Promise<Buffer> {
+  const got: Buffer[] = [];
+  for await (const chunk of far) got.push(chunk);
+  return Buffer.concat(got);
+}
+
+// Both with what Node keeps to itself and without (vitest.config.ts).
+describe('DMSG on a socket', () => {
+  it('gives its owner the messages between the beginning and the end of a read, the ones that had come before first', async () => {
+    const { wire, owner, far } = await setUp();
+    far.write(ping(1));
+    wire.begin(ping(0));
+    expect(owner.heard).toEqual(['frame', 'read 64']);
+    wire.resume();
+    far.end();
+    await owner.until('FIN');
+    expect(owner.heard).toEqual(['frame', 'read 64', 'frame', 'read 64', 'FIN']);
+    expect(wire.bytesIn).toBe(128);
+  });
+
+  it('counts what its owner does not want, and makes nothing of it', async () => {
+    const { wire, owner, counts } = await setUp();
+    owner.reads = false;
+    wire.begin(ping(0));
+    expect(owner.heard).toEqual([]);
+    expect(counts.bytesIn).toBe(64);
+  });
+
+  it.each([
+    ['a message that breaks a rule', () => Buffer.alloc(64, 0xee), () => {}],
+    [
+      'an owner that throws',
+      () => ping(0),
+      () => {
+        throw new DmsgError(ErrorCode.SYNC, 'thrown');
+      },
+    ],
+  ])('fails once, before the end of the read: %s', async (_, bytes, onFrame) => {
+    const { wire, owner } = await setUp();
+    owner.onFrame = onFrame;
+    wire.begin(bytes());
+    expect(owner.heard).toEqual(['failed', 'read 64']);
+    expect(owner.thrown).toMatchObject({ code: ErrorCode.SYNC });
+  });
+
+  it('shows a tap what passes, before encryption, and says how much of a message is there', async () => {
+    const seen: [string, number][] = [];
+    const { wire, far } = await setUp({ cipher: cipherPair(OURS, THEIRS, true) });
+    wire.tap = {
+      read: (bytes, pending) => seen.push([`read ${bytes.length}`, pending]),
+      wrote: (slices) => seen.push(['wrote', slices.reduce((sum, { length }) => sum + length, 0)]),
+    };
+    const { sealer } = cipherPair(THEIRS, OURS, true);
+    wire.begin(sealer.seal(ping(0)));
+    wire.queue.out.pass(ping(0), 0, 64);
+    expect(wire.flush()).toBe(true);
+    wire.finish();
+    const plain: Buffer[] = [];
+    cipherPair(THEIRS, OURS, true).opener.open(await allOf(far), { onPlain: (got) => plain.push(Buffer.from(got)) });
+    expect(Buffer.concat(plain)).toEqual(ping(0));
+    expect(wire.isEncrypted).toBe(true);
+    expect(seen).toEqual([
+      ['read 64', 0],
+      ['wrote', 64],
+    ]);
+  });
+
+  it('counts as pending what no message can be made of yet', async () => {
+    const { wire } = await setUp();
+    wire.begin(ping(0).subarray(0, 10));
+    expect(wire.pendingBytes).toBe(10);
+  });
+
+  it('sends FIN after what was queued, nothing after that, and reads on until the FIN of the other side', async () => {
+    const { wire, owner, far } = await setUp();
+    wire.begin();
+    wire.queue.out.pass(ping(0), 0, 64);
+    wire.finish();
+    wire.queue.out.pass(ping(1), 0, 64);
+    expect(wire.flush()).toBe(false);
+    expect(wire.queue.bytes - wire.socket.writableLength).toBe(0);
+    expect(await allOf(far)).toEqual(ping(0));
+    far.end(ping(0));
+    await owner.until('closed');
+    expect(owner.heard.slice(-4)).toEqual(['frame', 'read 64', 'FIN', 'closed']);
+  });
+
+  it('closes at once, or after what was queued', async () => {
+    const soon = await setUp();
+    soon.wire.queue.out.pass(ping(0), 0, 64);
+    soon.wire.closeSoon();
+    expect(await allOf(soon.far)).toEqual(ping(0));
+    const now = await setUp();
+    now.wire.queue.out.pass(ping(0), 0, 64);
+    now.wire.cut();
+    expect(await allOf(now.far)).toEqual(Buffer.alloc(0));
+    await now.owner.until('closed');
+  });
+
+  it('says that it is broken, then that it has closed', async () => {
+    const { wire, owner, far } = await setUp();
+    wire.begin();
+    wire.resume();
+    far.resetAndDestroy();
+    await owner.until('closed');
+    expect(owner.heard).toEqual(['broken', 'closed']);
+  });
+
+  it('makes nothing of what comes once it has stopped reading', async () => {
+    const { wire, owner } = await setUp();
+    owner.onFrame = () => {
+      owner.heard.push('frame');
+      wire.stopReading();
+    };
+    wire.begin(Buffer.concat([ping(0), ping(1)]));
+    expect(owner.heard).toEqual(['frame', 'read 128']);
+  });
+});
+
+describe('the socket that it goes on with', () => {
+  it('is paused until it is told to read', async () => {
+    const { wire, owner, far } = await setUp();
+    far.write(ping(0));
+    wire.begin();
+    wire.resume();
+    await owner.until('read 64');
+    wire.pause();
+    far.write(ping(1));
+    await new Promise((resolve) => setImmediate(resolve));
+    const before = [...owner.heard];
+    wire.resume();
+    far.end();
+    await once(wire.socket, 'end');
+    expect(before).toEqual(['frame', 'read 64']);
+    expect(owner.heard).toEqual(['frame', 'read 64', 'frame', 'read 64', 'FIN']);
+  });
+});
