@@ -1,5 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { buildProgram } from '@spanmesh/ctl/program';
+import { commandTree } from '@spanmesh/ctl/reference/command-tree';
+import { fillPage } from '@spanmesh/ctl/reference/markdown';
+import { nowhere } from '@spanmesh/ctl/reference/nowhere';
 import { settings as gatewaySettings, LinkGatewayProcess } from '@spanmesh/link-gateway/process';
 import { createLogger } from '@spanmesh/runtime/log/logger';
 import { readSettings, type Setting } from '@spanmesh/runtime/settings/setting';
@@ -20,15 +24,16 @@ export interface GeneratedDocument {
 /** Every document that is made from the code. */
 export async function generatedDocuments(): Promise<GeneratedDocument[]> {
   return [
+    { path: 'docs/cli.md', text: fillPage(read('docs/cli.md'), commandTree(buildProgram(nowhere()))) },
     { path: 'docs/configuration.md', text: configuration() },
     { path: 'docs/limits.md', text: limitsTable() },
     { path: 'docs/metrics.md', text: await metrics() },
-    { path: 'deploy/k8s/components/monitoring/rules.yaml', text: prometheusRule(readRules()) },
+    { path: 'deploy/k8s/components/monitoring/rules.yaml', text: prometheusRule(read('deploy/monitoring/rules.yaml')) },
   ];
 }
 
-function readRules(): string {
-  return readFileSync(join(import.meta.dirname, '../../deploy/monitoring/rules.yaml'), 'utf8');
+function read(path: string): string {
+  return readFileSync(join(import.meta.dirname, '../..', path), 'utf8');
 }
 
 const SERVICES: Record<string, Record<string, Setting<unknown>>> = {

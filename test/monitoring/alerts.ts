@@ -108,6 +108,11 @@ export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
     fires: [series('spanmesh_calls_passed_on_limits_total', '0x110 1x9', `${POD},service="volconf"`)],
     silent: [series('spanmesh_calls_passed_on_limits_total', '1x120', `${POD},service="volconf"`)],
   },
+  SpanmeshTracesLost: {
+    fires: [series('spanmesh_trace_parts_lost_total', '0x60 0+9x59', `${POD},reason="not_taken"`)],
+    // A collector that was away for some minutes.
+    silent: [series('spanmesh_trace_parts_lost_total', '0x98 0+9x5 45x15', `${POD},reason="not_taken"`)],
+  },
 };
 
 /** Looks at turns of the event loop a minute: those that took up to 250 ms, and longer ones. */

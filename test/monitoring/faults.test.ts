@@ -218,7 +218,7 @@ describe('the same fault, seen everywhere', () => {
     expect(changed.map(({ subject }) => subject)).toContain(leads);
     // Nothing of before is lost with the leader.
     expect(await eventsOfConsole(standby, EventKind.EVENT_KIND_PEER_DOWN)).toEqual(before);
-    await logged(standby, 'another replica leads', leads);
+    await logged(standby, 'replica leads', leads);
     const series = await measured();
     expect(value(series, /^spanmesh_topology_leading\{/)).toBe(1);
     expect(counted(series, 'leader-changed')).toBeGreaterThan(0);

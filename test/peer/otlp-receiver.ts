@@ -33,13 +33,15 @@ export class OtlpReceiver {
   readonly steps: ReceivedStep[] = [];
   /** Paths and content types of the requests, each once. */
   readonly requests = new Set<string>();
+  /** Answers so; with another status than 200 it keeps nothing. */
+  status = 200;
   readonly #server: Server;
   readonly #events = new EventEmitter();
 
   private constructor() {
     this.#server = createServer((request, response) => {
       void this.#take(request).then(() => {
-        response.writeHead(200, { 'Content-Type': 'application/x-protobuf' });
+        response.writeHead(this.status, { 'Content-Type': 'application/x-protobuf' });
         response.end();
         this.#events.emit('steps');
       });
@@ -80,6 +82,7 @@ export class OtlpReceiver {
     this.requests.add(`${request.method} ${request.url} ${request.headers['content-type']}`);
     const parts: Buffer[] = [];
     for await (const part of request) parts.push(part as Buffer);
+    if (this.status !== 200) return;
     for (const resourceSpans of fields(Buffer.concat(parts)).bytes(1)) {
       const { attributes: resource } = attributesIn(fields(resourceSpans).bytes(1)[0] ?? new Uint8Array(), 1);
       for (const scopeSpans of fields(resourceSpans).bytes(2)) {

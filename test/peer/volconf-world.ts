@@ -101,7 +101,7 @@ export class VolconfWorld {
   #watcher: LivePeer | null = null;
   #marker = 0;
 
-  private constructor(env: Record<string, string>, tracing: Pick<Tracing, 'tracer'>) {
+  private constructor(env: Record<string, string>, tracing: Pick<Tracing, 'tracer' | 'counts'>) {
     const options = readSettings(settings, {
       env: {
         SPANMESH_DMSG_LISTEN: 'linkid://127.0.0.1:0,circuit://127.0.0.1:0',
@@ -158,7 +158,7 @@ export class VolconfWorld {
   }: {
     markers?: Dialect;
     env?: Record<string, string>;
-    tracing?: Pick<Tracing, 'tracer'>;
+    tracing?: Pick<Tracing, 'tracer' | 'counts'>;
   } = {}) {
     const world = new VolconfWorld(env, tracing);
     await world.ports.start();

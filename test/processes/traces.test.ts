@@ -15,6 +15,7 @@ import { LivePeer } from '../peer/live-peer.ts';
 import { OtlpReceiver, type ReceivedStep } from '../peer/otlp-receiver.ts';
 import { testUuid } from '../peer/payloads.ts';
 import { echoCluster } from '../peer/route-client.ts';
+import { sample } from '../peer/scrape.ts';
 import { DialledHost, VolconfWorld } from '../peer/volconf-world.ts';
 
 // Topology and two gateways, as processes are made, in this one; a collector of the test's own gets what they send.
@@ -189,6 +190,18 @@ describe('a trace', () => {
     }, 'call at both processes');
     const [first, second] = steps.sort((x, y) => x.parent.length - y.parent.length);
     expect([first!.parent, second!.parent, second!.traceId]).toEqual(['', first!.id, first!.traceId]);
+  });
+
+  it('that the collector does not take is counted in the metrics of the process, and so are those that it takes', async () => {
+    const counted = (name: string): Promise<number> => sample(topology.ports.httpPort, name);
+    receiver.status = 400;
+    expect(await list(topology.ports.apiPort)).toBeNull();
+    await expect.poll(() => counted('spanmesh_trace_parts_lost_total{reason="not_taken"}')).toBeGreaterThan(0);
+    receiver.status = 200;
+    const sent = await counted('spanmesh_trace_parts_sent_total');
+    expect(await list(topology.ports.apiPort)).toBeNull();
+    await expect.poll(() => counted('spanmesh_trace_parts_sent_total')).toBeGreaterThan(sent);
+    expect(await counted('spanmesh_trace_parts_lost_total{reason="queue_full"}')).toBe(0);
   });
 
   it('is of the fail-over when another topology takes over: its gateways attach in it', async () => {

@@ -62,7 +62,8 @@ export const OUTPUT_GROUP = 'The output:';
 
 /** Declares -o alone. */
 export function addOutputOption(command: Command, formats: readonly OutputFormat[]): Command {
-  const option = new Option('-o, --output <format>', 'how to print it').choices(formats).default('text');
+  const wide = formats.includes('wide') ? '; wide: text with more columns' : '';
+  const option = new Option('-o, --output <format>', `how to print it${wide}`).choices(formats).default('text');
   return command.addOption(option.helpGroup(OUTPUT_GROUP));
 }
 

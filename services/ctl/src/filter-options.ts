@@ -15,7 +15,11 @@ const FLAGS: Readonly<Record<keyof FilterOptions, () => Option>> = {
   dialect: () => new Option('--dialect <dialect>', 'only this dialect').choices(['linkid', 'circuit']),
   cluster: () => new Option('--cluster <id|label>', 'only clusters with this id or label').argParser(labelArgument),
   node: () => new Option('--node <id|label>', 'only nodes with this id or label').argParser(labelArgument),
-  connection: () => new Option('--connection <id|label>', 'only what is on this connection').argParser(labelArgument),
+  connection: () =>
+    new Option(
+      '--connection <id|label>',
+      'only what is on this connection: its id, its number, or the label of a LNK_CONN on it',
+    ).argParser(labelArgument),
   gateway: () => new Option('--gateway <name|id>', 'only connections of this gateway'),
   link: () => new Option('--link <id>', 'only relays of this link'),
 };

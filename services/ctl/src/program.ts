@@ -30,6 +30,7 @@ import { addTrace } from './commands/trace.ts';
 import { addTree } from './commands/tree.ts';
 import { addVolconf } from './commands/volconf.ts';
 import { addWatch } from './commands/watch.ts';
+import { argumentText, optionText } from './reference/parameter-text.ts';
 import type { Terminal } from './terminal.ts';
 
 /**
@@ -45,6 +46,7 @@ export function buildProgram(terminal: Terminal): Command {
     // Options after a command are that command's own: a service's flags must not be taken for ours.
     .enablePositionalOptions()
     .showHelpAfterError('(try --help)')
+    .configureHelp({ optionDescription: optionText, argumentDescription: argumentText })
     .exitOverride()
     .configureOutput({
       writeOut: (text) => terminal.out.write(text),

@@ -618,7 +618,7 @@ describe('a replica', () => {
     });
     await world.stopReplica(leader);
     expect([leader.totals(), leader.term]).toEqual([totals, null]);
-    expect(world.log.filter(({ msg }) => msg === 'leading')).toMatchObject([{ epoch: EPOCH }]);
+    expect(world.log.filter(({ msg }) => msg === 'replica leads')).toMatchObject([{ epoch: EPOCH, role: 'volconf' }]);
   });
 
   it('whose lease does not hold orders nothing, and at once what is due when it holds again', async () => {

@@ -213,12 +213,11 @@ export class Volconf implements Service {
   #beginTerm(epoch: number): void {
     this.#endTerm();
     const { clock, logger, random, connect = (record: GatewayRecord) => this.#connect(record) } = this.#deps;
-    logger.info({ epoch }, 'leading');
     const address = this.#options.address();
     const subject = `volconf at ${address}`;
     const member = { address, epoch, version: VERSION, reason: '', service: 'volconf' };
     const kind = EventKind.EVENT_KIND_LEADER_CHANGED;
-    this.#events.tell({ kind, subject, principal: subject, member }, { isLogged: true });
+    this.#events.tell({ kind, subject, principal: subject, member });
     this.#term = new Term(
       { epoch, settings: this.#options.settings },
       {

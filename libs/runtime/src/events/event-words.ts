@@ -19,7 +19,7 @@ const WORDS: Readonly<Record<number, string>> = {
   [EventKind.EVENT_KIND_GATEWAY_DEAD]: 'gateway is dead',
   [EventKind.EVENT_KIND_REPLICA_JOINED]: 'replica has joined',
   [EventKind.EVENT_KIND_REPLICA_LOST]: 'replica is lost',
-  [EventKind.EVENT_KIND_LEADER_CHANGED]: 'another replica leads',
+  [EventKind.EVENT_KIND_LEADER_CHANGED]: 'replica leads',
   [EventKind.EVENT_KIND_DRAIN]: 'drain',
   [EventKind.EVENT_KIND_CERTIFICATES_RELOADED]: 'certificates or tokens were read again',
   [EventKind.EVENT_KIND_CERTIFICATES_BAD]: 'changed certificates or tokens cannot be used',

@@ -32,8 +32,8 @@ export interface ProcessPortsDependencies {
   readonly clock?: Clock;
   /** What this process says that it speaks; another than its own in tests only. */
   readonly protocolVersion?: number;
-  /** Who wants traces of calls; default: nobody. */
-  readonly tracing?: Pick<Tracing, 'tracer'>;
+  /** Who wants traces of calls, and what has become of them; default: nobody. */
+  readonly tracing?: Pick<Tracing, 'tracer' | 'counts'>;
 }
 
 /**
@@ -84,6 +84,7 @@ export class ProcessPorts implements Service {
     );
     this.protocol.register(metrics);
     registerLogMetrics(metrics);
+    tracing.counts.register(metrics);
     const { api, service, refused, asksForUsers, consoleKey } = this.security;
     const { protocol } = this;
     const calls = new CallStats({ clock });

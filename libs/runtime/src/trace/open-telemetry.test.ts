@@ -1,26 +1,37 @@
-import { createServer } from 'node:http';
+import { once } from 'node:events';
+import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { expect, it } from 'vitest';
+import { afterEach, expect, it } from 'vitest';
 import { createLogger } from '../log/logger.ts';
+import { Metrics } from '../metrics.ts';
 import { openTracer } from './open-telemetry.ts';
+import type { Tracer } from './step.ts';
+import { TraceCounts } from './trace-counts.ts';
 import { readTraceSettings } from './trace-settings.ts';
+
+let receiver: Server;
+afterEach(() => void receiver.close());
+
+/** A tracer that sends to a receiver which answers so; `batch`: OTEL_BSP_…. */
+async function tracerTo(answer: RequestListener, batch: Record<string, string> = {}): Promise<[Tracer, TraceCounts]> {
+  receiver = createServer(answer).listen(0, '127.0.0.1');
+  await once(receiver, 'listening');
+  const { port } = receiver.address() as AddressInfo;
+  const settings = readTraceSettings({ OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}`, ...batch }, 'test');
+  if (settings.kind === 'off') throw new Error('no traces are sent');
+  const counts = new TraceCounts();
+  return [openTracer(settings, { logger: createLogger({ level: 'silent', service: 'test' }), counts }), counts];
+}
 
 // Limits: trace/open-telemetry.ts MAX_TEXT
 it('notes what peers have written up to a length, in attributes and in what failed', async () => {
   const parts: Buffer[] = [];
-  const receiver = createServer((request, response) => {
+  const [tracer] = await tracerTo((request, response) => {
     request.on('data', (part: Buffer) => parts.push(part)).on('end', () => response.end());
   });
-  await new Promise<void>((resolve) => receiver.listen(0, '127.0.0.1', resolve));
-  const { port } = receiver.address() as AddressInfo;
-  const settings = readTraceSettings({ OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}` }, 'test');
-  if (settings.kind === 'off') throw new Error('no traces are sent');
-  const logger = createLogger({ level: 'silent', service: 'test' });
-  const tracer = openTracer(settings, { logger });
   const step = tracer.begin('a step', { attributes: { whole: 'w'.repeat(256), cut: 'c'.repeat(257) } });
   step.end('f'.repeat(257));
   await tracer.stop();
-  receiver.close();
   const longest = (char: string) =>
     Math.max(
       ...[
@@ -30,4 +41,29 @@ it('notes what peers have written up to a length, in attributes and in what fail
       ].map(([all]) => all.length),
     );
   expect(['w', 'c', 'f'].map(longest)).toEqual([256, 256, 256]);
+});
+
+it('counts the steps that are sent, and those that do not fit into the queue', async () => {
+  const [tracer, counts] = await tracerTo((request, response) => request.resume().on('end', () => response.end()), {
+    OTEL_BSP_MAX_QUEUE_SIZE: '2',
+  });
+  // Two are under way, two wait, and three find the queue full: all in one turn of the event loop.
+  for (let n = 0; n < 7; n++) tracer.begin('a step').end();
+  expect({ ...counts }).toEqual({ sent: 0, queueFull: 3, notTaken: 0 });
+  await tracer.stop();
+  await expect.poll(() => ({ ...counts })).toEqual({ sent: 4, queueFull: 3, notTaken: 0 });
+});
+
+it('counts the steps that the collector does not take', async () => {
+  const [tracer, counts] = await tracerTo((request, response) => {
+    request.resume().on('end', () => response.writeHead(400).end());
+  });
+  for (let n = 0; n < 5; n++) tracer.begin('a step').end();
+  await tracer.stop();
+  await expect.poll(() => ({ ...counts })).toEqual({ sent: 0, queueFull: 0, notTaken: 5 });
+  const metrics = new Metrics();
+  counts.register(metrics);
+  const text = await metrics.text();
+  expect(text).toContain('spanmesh_trace_parts_sent_total 0\n');
+  expect(text).toContain('spanmesh_trace_parts_lost_total{reason="not_taken"} 5\n');
 });

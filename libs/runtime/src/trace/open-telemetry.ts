@@ -1,4 +1,16 @@
-import { type Attributes, DiagLogLevel, diag, ROOT_CONTEXT, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
+import {
+  type Attributes,
+  type Counter,
+  createNoopMeter,
+  DiagLogLevel,
+  diag,
+  type Meter,
+  type MeterProvider,
+  ROOT_CONTEXT,
+  SpanKind,
+  SpanStatusCode,
+  trace,
+} from '@opentelemetry/api';
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
 import { detectResources, resourceAttributesEnvDetector, resourceFromAttributes } from '@opentelemetry/resources';
 import {
@@ -15,6 +27,7 @@ import { type Logger, Throttle } from '../log/logger.ts';
 import { VERSION } from '../version.ts';
 import type { Step, StepKind, StepOptions, Tracer } from './step.ts';
 import { contextOf, partsOf } from './trace-context.ts';
+import type { TraceCounts } from './trace-counts.ts';
 import type { SamplerSettings, TraceSettings } from './trace-settings.ts';
 
 // Loaded by tracing.ts alone, and only where traces are wanted: everything of OpenTelemetry is behind this file.
@@ -31,8 +44,19 @@ const STOP_MS = 2000;
 /** The same trouble is logged once in this time, ms. */
 const LOG_INTERVAL_MS = 60_000;
 
+/** The library's own counter of steps that it has done with, and how it names why it could not send them. */
+const PROCESSED = 'otel.sdk.processor.span.processed';
+const WHY = 'error.type';
+const QUEUE_FULL = 'queue_full';
+
+export interface TracerDependencies {
+  readonly logger: Logger;
+  /** Where it counts what becomes of steps. */
+  readonly counts: TraceCounts;
+}
+
 /** A tracer that sends to where the settings say. */
-export function openTracer(settings: TraceSettings, { logger }: { readonly logger: Logger }): Tracer {
+export function openTracer(settings: TraceSettings, { logger, counts }: TracerDependencies): Tracer {
   logTrouble(logger);
   const fromEnv = detectResources({ detectors: [resourceAttributesEnvDetector] });
   const own = resourceFromAttributes({ 'service.name': settings.service, 'service.version': VERSION });
@@ -42,7 +66,7 @@ export function openTracer(settings: TraceSettings, { logger }: { readonly logge
     resource: fromEnv.merge(own),
     sampler: samplerOf(settings.sampler),
     spanLimits: { attributeValueLengthLimit: MAX_TEXT },
-    spanProcessors: [new BatchSpanProcessor({ exporter, ...settings.batch })],
+    spanProcessors: [new BatchSpanProcessor({ exporter, ...settings.batch, selfObsMeterProvider: meterInto(counts) })],
   });
   const tracer = provider.getTracer('spanmesh', VERSION);
   return {
@@ -67,6 +91,21 @@ export function openTracer(settings: TraceSettings, { logger }: { readonly logge
       timer.cancel();
     },
   };
+}
+
+/** The library tells what it drops to meters alone. It is given one, and of its counters one counts; the others do nothing. */
+function meterInto(counts: TraceCounts): MeterProvider {
+  const processed: Counter = {
+    add: (steps, { [WHY]: why } = {}) => {
+      if (why === undefined) counts.sent += steps;
+      else if (why === QUEUE_FULL) counts.queueFull += steps;
+      else counts.notTaken += steps;
+    },
+  };
+  const none = createNoopMeter();
+  const meter = Object.create(none) as Meter;
+  meter.createCounter = (name, options) => (name === PROCESSED ? processed : none.createCounter(name, options));
+  return { getMeter: () => meter };
 }
 
 function contextUnder(parent: Uint8Array | null) {

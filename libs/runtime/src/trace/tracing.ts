@@ -1,5 +1,6 @@
 import type { Logger } from '../log/logger.ts';
 import type { Tracer } from './step.ts';
+import { TraceCounts } from './trace-counts.ts';
 import { readTraceSettings } from './trace-settings.ts';
 
 export interface TracingOptions {
@@ -15,6 +16,7 @@ export interface TracingOptions {
 export class Tracing {
   /** null: nobody wants traces. */
   tracer: Tracer | null = null;
+  readonly counts = new TraceCounts();
 
   /** Loads what sends traces, if somebody wants them. A process runs without traces rather than not at all. */
   async start({ service, env }: TracingOptions, { logger }: { readonly logger: Logger }): Promise<void> {
@@ -24,7 +26,7 @@ export class Tracing {
       return;
     }
     const { openTracer } = await import('./open-telemetry.ts');
-    this.tracer = openTracer(settings, { logger });
+    this.tracer = openTracer(settings, { logger, counts: this.counts });
     logger.info({ to: settings.url, as: settings.service, sampler: settings.sampler.kind }, 'traces are sent');
   }
 
@@ -36,4 +38,4 @@ export class Tracing {
 }
 
 /** For whoever is given no other: nobody wants traces. */
-export const NO_TRACING: Pick<Tracing, 'tracer'> = { tracer: null };
+export const NO_TRACING: Pick<Tracing, 'tracer' | 'counts'> = { tracer: null, counts: new TraceCounts() };

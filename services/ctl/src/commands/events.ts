@@ -29,7 +29,7 @@ export function addEvents(program: Command, terminal: Terminal): void {
     .option('--kind <kinds>', 'only these, comma-separated: peer-up, target-failed, leader-changed, operator-act, …')
     .option('--subject <text>', "only about this: a connection's or gateway's id, a target's name", '')
     .addOption(
-      new Option('--limit <n>', 'only the last ones; 0: all')
+      new Option('--limit <n>', 'only the last ones, not with --follow; 0: all')
         .default(0)
         .argParser(integer(0, MOST_EVENTS))
         .conflicts('follow'),

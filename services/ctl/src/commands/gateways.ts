@@ -31,13 +31,13 @@ function addDrain(gateways: Command, terminal: Terminal): void {
     .command('drain')
     .description('close a share of the connections that peers have made to a gateway, in order: they connect anew')
     .argument('<gateway>', 'its name, or its id')
-    .requiredOption('--share <share>', 'how many of them: 25%, or 0.25', parseShare)
+    .requiredOption('--share <share>', 'how many of them: 25% or 0.25, at most 100%', parseShare)
     .option(
       '--deadline <time>',
-      'how long open transactions, and then peers, may take to end (default: as when the gateway stops)',
+      "how long open transactions, and then peers, may take to end, at most 24h (default: the gateway's SPANMESH_STOP_TIMEOUT)",
       parseTime,
     )
-    .option('--no-wait', 'do not wait until they are closed');
+    .option('--no-wait', 'return once the gateway has said how many there are, instead of following it to its end');
   addApiOptions(command).action(async (gateway: string, { share, deadline = 0, wait }: DrainOptions) => {
     const { drainGateway } = await import('../gateways/drain-gateway.ts');
     const query = { gateway, share, deadlineMs: Math.ceil(deadline), wait };

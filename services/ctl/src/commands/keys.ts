@@ -8,7 +8,9 @@ export function addKeys(program: Command, terminal: Terminal): void {
   const keys = program.command('keys').description('keys of this host and of its DMSG peers (docs/security.md)');
   keys
     .command('init')
-    .description('make a key pair for this host; never overwrites one')
+    .description(
+      'make a key pair for this host, readable for its owner only, and remote/ for keys of peers; nothing is overwritten',
+    )
     .argument('[dir]', DIRECTORY)
     .action(async (directory: string | undefined) => {
       const [{ initKeys }, { keysDirectory }] = await Promise.all([

@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander';
 import { addAddressOptions, integer, parseTime, readApiOptions } from '../api-options.ts';
+import { exitsWith1 } from '../exit-codes.ts';
 import { addFilters, type FilterOptions } from '../filter-options.ts';
 import { labelArgument } from '../output/label.ts';
 import type { Terminal } from '../terminal.ts';
@@ -18,12 +19,15 @@ export function addPing(program: Command, terminal: Terminal): void {
     .command('ping')
     .description('send LNK_PING to a node over its span, and say how and when it answers')
     .argument('<node>', 'id of a node, the beginning of it, or its label', labelArgument)
-    .addOption(new Option('--count <n>', 'number of PINGs').default(3).argParser(integer(1, MAX_COUNT)))
+    .addOption(
+      new Option('--count <n>', 'number of PINGs, at most a million').default(3).argParser(integer(1, MAX_COUNT)),
+    )
     .addOption(
       new Option('--interval <time>', 'time from one to the next: 500ms, 1s, or seconds')
         .default(1000, '1s')
         .argParser(parseTime),
     );
+  exitsWith1(command, 'nothing has answered within --timeout of the last PING, or the route went');
   addAddressOptions(addFilters(command, 'dialect', 'cluster'));
   command.action(async (node: string, { count, interval, ...filters }: PingOptions) => {
     const [{ ping }, { nodeSelector }, { interruption }] = await Promise.all([

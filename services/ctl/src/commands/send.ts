@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { addApiOptions, readApiOptions } from '../api-options.ts';
+import { exitsWith1 } from '../exit-codes.ts';
 import { addFilters, type FilterOptions } from '../filter-options.ts';
 import { labelArgument } from '../output/label.ts';
 import type { SendQuery } from '../route/send.ts';
@@ -14,15 +15,23 @@ export function addSend(program: Command, terminal: Terminal): void {
     .description('send a DMSG message to a node over its span, and print the answer')
     .argument('<node>', 'id of a node, the beginning of it, or its label', labelArgument)
     .addOption(
-      new Option('--command <word>', 'command word without flags, header size included: 0x00500302 is BLK_READ')
+      new Option(
+        '--command <word>',
+        'command word without flags; its low 8 bits are the size of the header in units of 64 bytes: 0x00500302 is BLK_READ',
+      )
         .argParser(parseWord)
         .makeOptionMandatory(),
     )
-    .option('--payload <hex|@file>', 'the header after its first 64 bytes')
+    .option('--payload <hex|@file>', 'the header after its first 64 bytes; zeros are added')
     .option('--aux <text|@file|->', 'aux data; -: standard input')
-    .option('--one-way', 'no transaction: nothing is waited for', false)
+    .option(
+      '--one-way',
+      'no transaction, and nothing is waited for; with --expect-stream print answers until none has come for --timeout',
+      false,
+    )
     .option('--expect-stream', 'more answers than one: print all until the node ends the transaction', false)
-    .option('--out <file>', "write the answers' aux data there, instead of printing it");
+    .option('--out <file>', "write the answers' aux data there, instead of printing it in hexadecimal");
+  exitsWith1(command, 'no answer within --timeout, the route went, or the last answer was an error');
   addApiOptions(addFilters(command, 'dialect', 'cluster'));
   command.action(async (node: string, typed: Typed & FilterOptions) => {
     const [{ sendMessage }, { nodeSelector }] = await Promise.all([

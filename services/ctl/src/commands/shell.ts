@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { addAddressOptions, readApiOptions } from '../api-options.ts';
+import { exitsWith1 } from '../exit-codes.ts';
 import { addFilters, type FilterOptions } from '../filter-options.ts';
 import { labelArgument } from '../output/label.ts';
 import type { Terminal } from '../terminal.ts';
@@ -19,6 +20,7 @@ export function addShell(program: Command, terminal: Terminal): void {
     '--no-history',
     'keep no lines for the next shell (env: SPANMESH_SHELL_HISTORY=off)',
   );
+  exitsWith1(command, 'a command had no answer within --timeout, or the route went');
   addAddressOptions(command);
   command.action(async (node: string, words: string[], { history, ...filters }: ShellOptions) => {
     const [{ shell }, { nodeSelector }] = await Promise.all([

@@ -20,13 +20,22 @@ export function addSim(program: Command, terminal: Terminal): void {
         .default('127.0.0.1:9987')
         .argParser(parseAddress),
     )
-    .addOption(new Option('--peers <n>', 'number of peers').default(20).argParser(integer(1, MAX_PEERS)))
     .addOption(
-      new Option('--dialect <dialect>', 'what they speak').choices(['circuit', 'linkid', 'both']).default('circuit'),
+      new Option('--peers <n>', `number of peers, at most ${MAX_PEERS}`).default(20).argParser(integer(1, MAX_PEERS)),
+    )
+    .addOption(
+      new Option('--dialect <dialect>', 'what they speak; both: by turns')
+        .choices(['circuit', 'linkid', 'both'])
+        .default('circuit'),
     )
     .addOption(new Option('--spans <n>', 'spans that each peer offers').default(1).argParser(integer(0, MAX_SPANS)))
     .addOption(
-      new Option('--clusters <n>', 'clusters that the spans belong to').default(3).argParser(integer(1, MAX_SPANS)),
+      new Option(
+        '--clusters <n>',
+        'clusters that the spans are spread over, in each dialect; every third one is of block devices',
+      )
+        .default(3)
+        .argParser(integer(1, MAX_SPANS)),
     )
     .addOption(
       new Option('--churn <time>', 'how long a span stays open on average: 10s, 500ms, or seconds; 0: for ever')
@@ -41,7 +50,10 @@ export function addSim(program: Command, terminal: Terminal): void {
     .addOption(
       new Option('--duration <time>', 'stop by itself after this time; 0: never').default(0).argParser(parseTimeOrZero),
     )
-    .option('--keys <dir>', "the peers' keys directory (docs/security.md); without it they speak plaintext")
+    .option(
+      '--keys <dir>',
+      "the peers' keys directory, one pair for all of them, with the router's key under its address; without it they speak plaintext",
+    )
     .addOption(new Option('--seed <n>', 'same seed, same peers').default(1).argParser(integer(0, MAX_SEED)))
     .action(async (options: SimCommandOptions) => {
       const { runSim } = await import('../sim/run-sim.ts');

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { addApiOptions, readApiOptions } from '../api-options.ts';
+import { exitsWith1 } from '../exit-codes.ts';
 import { labelArgument } from '../output/label.ts';
 import type { Terminal } from '../terminal.ts';
 
@@ -14,6 +15,7 @@ export function addTrace(program: Command, terminal: Terminal): void {
       labelArgument,
     )
     .argument('<to>', 'id of a node, the beginning of it, or its label', labelArgument);
+  exitsWith1(command, 'there is no way');
   addApiOptions(command).action(async (from: string, to: string) => {
     const { trace } = await import('../trace/trace.ts');
     await trace({ from, to }, readApiOptions(command, terminal), terminal);

@@ -65,7 +65,7 @@ function addSet(volconf: Command, terminal: Terminal): void {
 function addRemove(volconf: Command, terminal: Terminal): void {
   const command = volconf
     .command('rm')
-    .description("remove an operator's target and hang up")
+    .description("remove an operator's target and hang up; what a volume asks for cannot be removed")
     .argument('<name>', 'its name');
   addApiOptions(command).action(async (name: string) => {
     const { removeTarget } = await import('../volconf/show-targets.ts');
@@ -100,7 +100,9 @@ function addExport(volconf: Command, terminal: Terminal): void {
 function addImport(volconf: Command, terminal: Terminal): void {
   const command = volconf
     .command('import')
-    .description("set an operator's targets as a file says, and print what that changes")
+    .description(
+      "set an operator's targets as a file says, and print a line for each that is added (+), changed (~) or removed (-)",
+    )
     .argument('<file>', 'as `export` prints them; -: standard input')
     .option('--dry-run', 'only say what would be done')
     .option('--prune', 'also remove targets that are not in the file');

@@ -1,4 +1,6 @@
 import type { Command, Option } from 'commander';
+import { whenExitsWith1 } from '../exit-codes.ts';
+import { argumentText, optionText } from './parameter-text.ts';
 
 /** An option, as typed. */
 export interface OptionInfo {
@@ -11,12 +13,18 @@ export interface OptionInfo {
   /** Values that it takes; empty: any. */
   readonly choices: readonly string[];
   readonly description: string;
+  /** The description with its values, and what holds unless it is given. */
+  readonly text: string;
+  /** What it stands under in the help; null: nothing. */
+  readonly group: string | null;
 }
 
 export interface ArgumentInfo {
   /** With its brackets. */
   readonly usage: string;
   readonly description: string;
+  /** As of an option. */
+  readonly text: string;
 }
 
 /** A command with those below it: what completions, man pages and the reference are made of. */
@@ -28,6 +36,8 @@ export interface CommandInfo {
   readonly arguments: readonly ArgumentInfo[];
   readonly options: readonly OptionInfo[];
   readonly commands: readonly CommandInfo[];
+  /** What exit code 1 says besides that it could not do its work; null: nothing. */
+  readonly exitsWith1: string | null;
 }
 
 /** `services`: commands that stand for those which only load what they do (`run SERVICE`), by their paths. */
@@ -50,22 +60,27 @@ function infoOf(command: Command, path: string, services: ReadonlyMap<string, Co
     description: command.description(),
     arguments: full.registeredArguments.map((argument) => {
       const inner = `${argument.name()}${argument.variadic ? '...' : ''}`;
-      return { usage: argument.required ? `<${inner}>` : `[${inner}]`, description: argument.description };
+      const usage = argument.required ? `<${inner}>` : `[${inner}]`;
+      return { usage, description: argument.description, text: argumentText(argument) };
     }),
     options: help.visibleOptions(full).map(optionInfo),
     commands: help
       .visibleCommands(full)
       .filter((one) => one.name() !== 'help')
       .map((one) => infoOf(one, `${path} ${one.name()}`, services)),
+    exitsWith1: whenExitsWith1(command),
   };
 }
 
-function optionInfo({ flags, short, long, argChoices = [], description }: Option): OptionInfo {
+function optionInfo(option: Option): OptionInfo {
+  const { flags, short, long, argChoices = [], description, helpGroupHeading } = option;
   return {
     flags,
     names: [short, long].filter((name) => name !== undefined && name !== null),
     value: /[<[]([^>\]]+)[>\]]$/.exec(flags)?.[1] ?? null,
     choices: argChoices,
     description,
+    text: optionText(option),
+    group: helpGroupHeading ?? null,
   };
 }

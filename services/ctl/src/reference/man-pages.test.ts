@@ -11,6 +11,11 @@ it('has a page for each command, with what is below it', async () => {
   expect(pages.get('spanmesh.1')).toMatch(/^\.TH SPANMESH 1 "2026-01-31" "spanmesh /);
   expect(pages.get('spanmesh.1')).toContain('.BR spanmesh\\-nodes (1)');
   expect(pages.get('spanmesh-volconf.1')).toContain('.SH SPANMESH VOLCONF IMPORT\n');
+  // With its values and its default, as in help.
+  expect(pages.get('spanmesh-sim.1')).toContain(
+    'what they speak; both: by turns (circuit, linkid, both; default: circuit)',
+  );
+  expect(pages.get('spanmesh-status.1')).toContain('.SH EXIT STATUS\n.TP\n.B 1\nthere are problems');
   expect(pages.get('spanmesh-run.1')).toContain('.B \\-\\-dmsg\\-listen <value>');
 });
 

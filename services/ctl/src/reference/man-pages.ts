@@ -1,4 +1,5 @@
 import { VERSION } from '@spanmesh/runtime/version';
+import { EXIT_CODES } from '../exit-codes.ts';
 import type { ArgumentInfo, CommandInfo, OptionInfo } from './command-tree.ts';
 
 export interface ManPage {
@@ -37,15 +38,7 @@ export function manPages(tree: CommandInfo, date: string): ManPage[] {
 
 const EXIT_STATUS = [
   '.SH EXIT STATUS',
-  '.TP',
-  '.B 0',
-  'done',
-  '.TP',
-  '.B 1',
-  'it failed; one line on standard error says why',
-  '.TP',
-  '.B 2',
-  'the command line, a setting, or a file that it names makes no sense',
+  ...EXIT_CODES.flatMap(([code, meaning]) => ['.TP', `.B ${code}`, escaped(meaning)]),
 ];
 
 function page({ path, description, ...command }: CommandInfo, date: string, body: readonly string[]): string {
@@ -73,21 +66,21 @@ function synopsis({ path, arguments: args, options, commands }: CommandInfo): st
   return [`.B ${escaped(path)}`, ...(behind.length > 0 ? [escaped(behind.join(' '))] : [])];
 }
 
-function sections({ arguments: args, options }: CommandInfo, level: 'SH' | 'SS'): string[] {
-  const described = args.filter(({ description }) => description !== '');
+function sections({ arguments: args, options, exitsWith1 }: CommandInfo, level: 'SH' | 'SS'): string[] {
+  const described = args.filter(({ text }) => text !== '');
   return [
     ...(described.length > 0 ? [`.${level} ARGUMENTS`, ...described.flatMap(argumentLines)] : []),
     ...(options.length > 0 ? [`.${level} OPTIONS`, ...options.flatMap(optionLines)] : []),
+    ...(exitsWith1 === null ? [] : [`.${level} EXIT STATUS`, '.TP', '.B 1', escaped(exitsWith1)]),
   ];
 }
 
-function argumentLines({ usage, description }: ArgumentInfo): string[] {
-  return ['.TP', `.B ${escaped(usage)}`, prose(description)];
+function argumentLines({ usage, text }: ArgumentInfo): string[] {
+  return ['.TP', `.B ${escaped(usage)}`, prose(text)];
 }
 
-function optionLines({ flags, choices, description }: OptionInfo): string[] {
-  const more = choices.length > 0 ? ` (${choices.join(', ')})` : '';
-  return ['.TP', `.B ${escaped(flags)}`, prose(`${description}${more}`)];
+function optionLines({ flags, text }: OptionInfo): string[] {
+  return ['.TP', `.B ${escaped(flags)}`, prose(text)];
 }
 
 /** Several lines become paragraphs. */

@@ -53,7 +53,7 @@ export const EventKind = {
   EVENT_KIND_REPLICA_JOINED: 10,
   /** EVENT_KIND_REPLICA_LOST - A replica of topology or volconf is not heard any more, or has said that it stops. */
   EVENT_KIND_REPLICA_LOST: 11,
-  /** EVENT_KIND_LEADER_CHANGED - Another replica of topology or volconf leads. */
+  /** EVENT_KIND_LEADER_CHANGED - A replica of topology or volconf begins to lead: the first one, or another than before. */
   EVENT_KIND_LEADER_CHANGED: 12,
   /** EVENT_KIND_DRAIN - A drain has begun or is done. */
   EVENT_KIND_DRAIN: 13,
