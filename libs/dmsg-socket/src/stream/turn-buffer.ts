@@ -8,15 +8,22 @@ export interface PassNotes {
   readonly destination: Destination;
 }
 
+/** Longest message that is copied to be written with others: with its 4 KiB block. The copy takes a tenth of a write at most. */
+const COPIED_BYTES = 4096 + 256;
+
 /**
  * An OutBuffer that says when it stops being empty, so that its connection is written at the end of the turn. What is passed on out of
- * a connection's read is noted instead, once a read, and written at the end of that.
+ * a connection's read is noted instead, once a read, and written at the end of that; or, in a crowded turn in which its connection was
+ * written already, copied and written at the end of the turn (flow.ts).
  */
 export class TurnBuffer extends OutBuffer {
   readonly #began: () => void;
   readonly #notes: PassNotes | null;
-  /** Number of the read that was noted last. */
+  /** Numbers of the reads that were noted last. */
   #read = 0;
+  #copiedRead = 0;
+  /** Number of the crowded turn in which it was written last. */
+  #takenTurn = 0;
 
   constructor(began: () => void, notes: PassNotes | null = null) {
     super();
@@ -33,10 +40,28 @@ export class TurnBuffer extends OutBuffer {
     const notes = this.#notes;
     if (notes === null || notes.flow.read === 0) {
       if (this.bytes === 0) this.#began();
-    } else if (notes.flow.read !== this.#read) {
-      this.#read = notes.flow.read;
-      notes.flow.sentTo(notes.destination);
+    } else {
+      const { flow, destination } = notes;
+      const { read } = flow;
+      if (this.#takenTurn !== 0 && this.#takenTurn === flow.crowdedTurn && end - start <= COPIED_BYTES) {
+        if (read !== this.#copiedRead) {
+          this.#copiedRead = read;
+          flow.copiedTo(destination);
+        }
+        super.reserve(end - start);
+        this.buf.set(buf.subarray(start, end), this.at);
+        return;
+      }
+      if (read !== this.#read) {
+        this.#read = read;
+        flow.sentTo(destination);
+      }
     }
     super.pass(buf, start, end);
+  }
+
+  override take(): Uint8Array[] {
+    this.#takenTurn = this.#notes?.flow.crowdedTurn ?? 0;
+    return super.take();
   }
 }

@@ -1,0 +1,145 @@
+import { describe, expect, it } from 'vitest';
+import { type Destination, Flow, type Reader } from './flow.ts';
+import { TurnBuffer } from './turn-buffer.ts';
+
+/** A connection's queue: what was written in one go each, as text. */
+class Place implements Destination {
+  readonly writes: string[] = [];
+  isHigh = false;
+  /** Whether it still is once it was flushed. */
+  staysHigh = false;
+  readonly out: TurnBuffer;
+
+  constructor(flow: Flow) {
+    this.out = new TurnBuffer(() => {}, { flow, destination: this });
+  }
+
+  flush(): void {
+    this.isHigh = this.staysHigh;
+    if (this.out.bytes === 0) return;
+    const slices = this.out.take();
+    this.writes.push(slices.map((slice) => Buffer.from(slice).toString('latin1')).join(''));
+  }
+
+  onceLow(): void {}
+}
+
+class Source implements Reader {
+  readonly pausedFor: unknown[] = [];
+
+  pauseFor(destination: unknown): void {
+    this.pausedFor.push(destination);
+  }
+}
+
+const endOfTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
+/** All reads are into one memory. */
+const memory = Buffer.alloc(64 * 1024);
+
+/** A read that has one message for each of these places. */
+function read(flow: Flow, from: Source, message: string, ...to: Place[]): void {
+  flow.begin();
+  memory.fill(0);
+  memory.write(message, 'latin1');
+  for (const { out } of to) out.pass(memory, 0, message.length);
+  flow.end(from);
+}
+
+/** A turn with so many reads of connections that send to nobody. */
+async function turnOf(flow: Flow, reads: number): Promise<void> {
+  for (let n = 0; n < reads; n++) read(flow, new Source(), '');
+  await endOfTurn();
+}
+
+/** With the last turn crowded. */
+async function crowded(): Promise<Flow> {
+  const flow = new Flow();
+  await turnOf(flow, 80);
+  return flow;
+}
+
+describe('what a read leads to', () => {
+  it('is written at its end while few connections are read in a turn', async () => {
+    const flow = new Flow();
+    const place = new Place(flow);
+    for (let turn = 0; turn < 200; turn++) {
+      read(flow, new Source(), 'm', place);
+      expect(place.writes.length).toBe(turn + 1);
+      if (turn % 2 === 0) await endOfTurn();
+    }
+  });
+
+  it('is written in two goes when many are: the first at once, the rest at the end of the turn, in order', async () => {
+    const flow = await crowded();
+    const node = new Place(flow);
+    const leafs = Array.from({ length: 20 }, () => new Place(flow));
+    for (const [n, leaf] of leafs.entries()) read(flow, new Source(), `<${n}>`, node, leaf);
+    expect(node.writes).toEqual(['<0>']);
+    // Nothing is copied for those that get one message only.
+    expect(leafs.map(({ writes }) => writes)).toEqual(leafs.map((_, n) => [`<${n}>`]));
+    await endOfTurn();
+    const rest = leafs.map((_, n) => `<${n}>`).slice(1);
+    expect(node.writes).toEqual(['<0>', rest.join('')]);
+    await turnOf(flow, 20);
+    expect(node.writes.length).toBe(2);
+  });
+
+  it('is written before the next read where it is too long to be copied, with what waits before it', async () => {
+    const flow = await crowded();
+    const place = new Place(flow);
+    const [long, longest] = ['x'.repeat(4096 + 256), 'y'.repeat(4096 + 257)];
+    read(flow, new Source(), 'first', place);
+    read(flow, new Source(), long, place);
+    expect(place.writes).toEqual(['first']);
+    read(flow, new Source(), longest, place);
+    expect(place.writes).toEqual(['first', long + longest]);
+    read(flow, new Source(), 'last', place);
+    await endOfTurn();
+    expect(place.writes).toEqual(['first', long + longest, 'last']);
+  });
+
+  it('is written at its end again after a turn with few', async () => {
+    const flow = await crowded();
+    await turnOf(flow, 7);
+    const place = new Place(flow);
+    for (let n = 0; n < 3; n++) read(flow, new Source(), 'm', place);
+    expect(place.writes).toEqual(['m', 'm', 'm']);
+  });
+
+  it('goes on to wait for the end of turns that have just enough', async () => {
+    const flow = await crowded();
+    await turnOf(flow, 8);
+    const place = new Place(flow);
+    for (let n = 0; n < 3; n++) read(flow, new Source(), 'm', place);
+    expect(place.writes).toEqual(['m']);
+    await endOfTurn();
+    expect(place.writes).toEqual(['m', 'mm']);
+  });
+
+  it.each([false, true])('pauses the reader for a place that stays high; in a crowded turn: %s', async (isCrowded) => {
+    const flow = isCrowded ? await crowded() : new Flow();
+    const [place, source] = [new Place(flow), new Source()];
+    read(flow, source, 'a', place);
+    place.isHigh = true;
+    read(flow, source, 'b', place);
+    expect(place.writes).toEqual(['a', 'b']);
+    expect(source.pausedFor).toEqual([]);
+    place.isHigh = true;
+    place.staysHigh = true;
+    read(flow, source, 'c', place);
+    expect(place.writes).toEqual(['a', 'b', 'c']);
+    expect(source.pausedFor).toEqual([place]);
+  });
+
+  it('pauses the reader for where it waits outside of connections', () => {
+    const [flow, source] = [new Flow(), new Source()];
+    const pressure = { isHigh: true, onceLow() {} };
+    flow.begin();
+    flow.sentInto(pressure);
+    flow.sentInto(pressure);
+    flow.end(source);
+    expect(source.pausedFor).toEqual([pressure]);
+    read(flow, source, '');
+    expect(source.pausedFor).toEqual([pressure]);
+  });
+});
