@@ -4,6 +4,8 @@
  */
 import { connect, type Socket } from 'node:net';
 import { crc32c } from '@spanmesh/dmsg/crc';
+import type { PlainSink } from '@spanmesh/dmsg/crypto/cipher';
+import type { Secured } from '@spanmesh/dmsg-socket/handshake/handshaker';
 
 export type BenchDialect = 'linkid' | 'circuit';
 
@@ -34,13 +36,16 @@ export interface GeneratorPeerOptions {
   readonly localAddress?: string;
   /** Which spans: of every peer type, of none, or those that are meant for such a peer of a cluster. Default: all. */
   readonly takes?: 'all' | 'nothing' | Asks;
+  /** Encrypts the connection; default: plaintext. */
+  readonly secure?: (socket: Socket) => Promise<Secured>;
 }
 
 /** A connection that sends by the batch and scans what comes. */
-export class GeneratorPeer {
+export class GeneratorPeer implements PlainSink {
   readonly dialect: BenchDialect;
   readonly #socket: Socket;
   readonly #onMessage: OnMessage;
+  readonly #secured: Secured | null;
   #partial: Buffer | null = null;
   /** Header of a message that has not come whole, and how many of its bytes are missing. */
   readonly #head = Buffer.alloc(2048);
@@ -49,11 +54,16 @@ export class GeneratorPeer {
   #out = Buffer.allocUnsafe(1 << 16);
   #outBytes = 0;
 
-  private constructor(socket: Socket, dialect: BenchDialect, onMessage: OnMessage) {
+  private constructor(socket: Socket, dialect: BenchDialect, onMessage: OnMessage, secured: Secured | null) {
     this.#socket = socket;
     this.dialect = dialect;
     this.#onMessage = onMessage;
-    socket.on('data', (chunk: Buffer) => this.#scan(chunk));
+    this.#secured = secured;
+    if (secured === null) socket.on('data', (chunk: Buffer) => this.#scan(chunk));
+    else {
+      socket.on('data', (chunk: Buffer) => secured.opener.open(chunk, this));
+      socket.resume();
+    }
   }
 
   /** Connects and opens LNK_CONN for every peer type, for none, or for those spans only that are meant for such a peer of a cluster. */
@@ -62,17 +72,18 @@ export class GeneratorPeer {
     dialect: BenchDialect,
     label: string,
     onMessage: OnMessage,
-    { localAddress = '127.0.0.1', takes = 'all' }: GeneratorPeerOptions = {},
+    { localAddress = '127.0.0.1', takes = 'all', secure }: GeneratorPeerOptions = {},
   ): Promise<GeneratorPeer> {
     return new Promise((resolve, reject) => {
       const socket = connect({ port, host: '127.0.0.1', localAddress, noDelay: true });
       socket.once('error', reject);
-      socket.once('connect', () => {
+      socket.once('connect', async () => {
+        const secured = (await secure?.(socket)) ?? null;
         socket.off('error', reject);
         socket.on('error', (error) => {
           throw error;
         });
-        const peer = new GeneratorPeer(socket, dialect, onMessage);
+        const peer = new GeneratorPeer(socket, dialect, onMessage, secured);
         const body = Buffer.alloc(CONN_BODY[dialect]);
         body.write(label, 0, 16, 'latin1');
         body.write(label, CONN_LABEL, 16, 'latin1');
@@ -132,7 +143,9 @@ export class GeneratorPeer {
   /** Sends the batch. */
   flush() {
     if (this.#outBytes === 0) return;
-    this.#socket.write(this.#out.subarray(0, this.#outBytes));
+    const plain = this.#out.subarray(0, this.#outBytes);
+    if (this.#secured === null) this.#socket.write(plain);
+    else for (const slice of this.#secured.sealer.sealSlices([plain])) this.#socket.write(slice);
     this.#out = Buffer.allocUnsafe(1 << 16);
     this.#outBytes = 0;
   }
@@ -162,6 +175,11 @@ export class GeneratorPeer {
   closed(buf: Buffer, at: number) {
     const reply = this.dialect === 'circuit' ? REPLY | REVTRANS : REPLY;
     this.send(ERROR | DELETE | reply, buf.readUInt32LE(at + 8), buf.readUInt32LE(at + 12), 0, 0, 0, null, 0);
+  }
+
+  onPlain(plain: Uint8Array) {
+    // What is decrypted is overwritten by what comes next, and a part of a message is kept.
+    this.#scan(Buffer.from(plain));
   }
 
   #scan(chunk: Buffer) {

@@ -8,7 +8,6 @@ import { checkOut, RevisionError } from './against.ts';
 import { benchConsole } from './console.ts';
 import { benchFairness } from './fairness.ts';
 import { benchFlood } from './flood.ts';
-import { benchIdleConnections } from './idle-connections.ts';
 import { benchLeafs } from './leafs.ts';
 import { machine } from './machine.ts';
 import { benchRounds, ROUND_TITLES } from './rounds.ts';
@@ -29,7 +28,6 @@ const { values: options, positionals } = parseArgs({
 
 const ONCE: Record<string, () => Promise<void>> = {
   fairness: benchFairness,
-  memory: benchIdleConnections,
   tables: benchTableMemory,
   flood: benchFlood,
   volconf: benchVolconf,

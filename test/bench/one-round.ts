@@ -6,16 +6,21 @@ import { writeFileSync } from 'node:fs';
 import { cipherFigures } from './cipher.ts';
 import { codecFigures } from './codec.ts';
 import { convergenceFigures } from './convergence.ts';
+import { encryptedFigures } from './encrypted.ts';
 import { failoverFigures } from './failover.ts';
 import type { Figure } from './figure.ts';
-import { routingFigures, trunkFigures } from './routing.ts';
+import { processFigures } from './process-figures.ts';
+import { routingFigures, trunkFigures, trunkTlsFigures } from './routing.ts';
 
 const FIGURES: Record<string, (seconds: number) => Figure[] | Promise<Figure[]>> = {
   routing: routingFigures,
   trunk: trunkFigures,
+  'trunk-tls': trunkTlsFigures,
   codec: codecFigures,
   cipher: cipherFigures,
+  encrypted: encryptedFigures,
   convergence: convergenceFigures,
+  process: processFigures,
   failover: failoverFigures,
 };
 

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { type Figure, median } from './figure.ts';
 import { REFERENCE } from './reference.ts';
 import { count, printTable, ratio } from './table.ts';
+import { isReached, showTarget, targetOf } from './targets.ts';
 
 /** The repository that this file is in. */
 export const HERE: string = fileURLToPath(new URL('../../', import.meta.url));
@@ -22,9 +23,12 @@ export interface RoundsOptions {
 export const ROUND_TITLES: Readonly<Record<string, string>> = {
   routing: 'Routing: transactions from one peer to another through one gateway',
   trunk: 'Routing: the same across two gateways (a trunk between them)',
+  'trunk-tls': 'Routing: across two gateways whose trunk is behind certificates (mTLS)',
   codec: 'Codec: framing, header, CRC-32C; each frame decoded and an answer of 64 bytes encoded',
   cipher: 'Cipher: AES-256-GCM with a tag for every 64 bytes; plaintext, one direction',
+  encrypted: 'Routing between two encrypted peers; the floor is the same in plaintext, with the same generator',
   convergence: 'Convergence: N spans from one peer to C peers, then one flaps (down + up)',
+  process: 'One process: how soon it is there, and what it takes of the memory',
   failover: 'Fail-over: two topologies, two gateways, a volconf, NATS; 200 peers',
 };
 
@@ -45,7 +49,7 @@ export async function benchRounds(name: string, options: RoundsOptions): Promise
   const each = LASTING.has(name) ? '' : ` of ${options.seconds} s`;
   printTable(
     `${ROUND_TITLES[name]}; medians of ${rounds} rounds${each}`,
-    against === null ? alone(ours) : compared(ours, theirs),
+    against === null ? alone(name, ours) : compared(ours, theirs),
   );
   if (LASTING.has(name)) {
     if (against !== null) printTable('Each round before', byRound(theirs));
@@ -66,26 +70,46 @@ async function oneRound(tree: string, name: string, { seconds }: RoundsOptions):
   }
 }
 
-function alone(rounds: readonly Figure[][]): string[][] {
-  const table = [['', 'median', 'least', 'most', 'of floor', 'vs daemon', 'p99 µs', 'CPU µs']];
+function alone(name: string, rounds: readonly Figure[][]): string[][] {
+  const table = [['', 'median', 'least', 'most', 'of floor', 'vs daemon', 'p99 µs', 'CPU µs', 'target', 'reached']];
   for (const row of rowsOf(rounds)) {
     const figures = ofRow(rounds, row);
     const values = figures.map(({ value }) => value);
     const unit = figures[0]?.unit ?? '';
     const floors = figures.flatMap(({ value, floor }) => (floor === undefined ? [] : [value / floor]));
-    const daemon = REFERENCE.daemonOfFloor[row.replace(/^\S+ /, '')];
+    const ofFloor = floors.length === 0 ? undefined : median(floors);
+    const value = median(values);
+    const ofDaemon = comparedWithDaemon(name, row.replace(/^\S+ /, ''), value, ofFloor);
+    const isLessBetter = figures[0]?.isLessBetter === true;
+    const latencies = figures.flatMap(({ p99Us }) => p99Us ?? []);
+    const p99Us = latencies.length === 0 ? undefined : median(latencies);
+    const target = targetOf(name, row);
+    const isThere = target && isReached(target, { value, ofFloor, ofDaemon, p99Us }, isLessBetter);
+    const show = (one: number) => (isLessBetter && one < 100 ? one.toFixed(2) : count(one));
     table.push([
       row,
-      `${count(median(values))} ${unit}`,
-      count(Math.min(...values)),
-      count(Math.max(...values)),
-      floors.length === 0 ? '' : median(floors).toFixed(2),
-      floors.length === 0 || daemon === undefined ? '' : ratio(median(floors) / daemon),
+      `${show(value)} ${unit}`,
+      show(Math.min(...values)),
+      show(Math.max(...values)),
+      ofFloor === undefined ? '' : ofFloor.toFixed(2),
+      ofDaemon === undefined ? '' : ratio(ofDaemon),
       optional(figures, ({ p99Us }) => p99Us, 0),
       optional(figures, ({ cpuUs }) => cpuUs, 2),
+      target === undefined ? '' : showTarget(target, isLessBetter),
+      target === undefined ? '' : isThere === null ? 'not measured' : isThere ? 'yes' : 'no',
     ]);
   }
   return table;
+}
+
+/** Times what the daemon reaches: by what both reach of the floor where there is one, else by its figure from a machine of this kind. */
+function comparedWithDaemon(name: string, row: string, value: number, ofFloor: number | undefined): number | undefined {
+  if (name === 'convergence') {
+    const daemon = REFERENCE.daemonRelaysPerSecond[row];
+    return daemon === undefined ? undefined : value / daemon;
+  }
+  const daemon = name === 'encrypted' ? undefined : REFERENCE.daemonOfFloor[row];
+  return ofFloor === undefined || daemon === undefined ? undefined : ofFloor / daemon;
 }
 
 function compared(ours: readonly Figure[][], theirs: readonly Figure[][]): string[][] {

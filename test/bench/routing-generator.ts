@@ -1,11 +1,12 @@
 /**
  * Load generator, a process of its own: one peer owns a span, another runs transactions on its relay through the router,
- * INFLIGHT at a time. Arguments: port dialect inflight auxRequest auxReply seconds [owner's port]. Prints one JSON object:
+ * INFLIGHT at a time. Arguments: port dialect inflight auxRequest auxReply seconds [owner's port [its private key, router's key]]. Prints one JSON object:
  * round trips and latencies, and the generator's own CPU share, so that it shows if the generator was the bottleneck.
  */
 import { performance } from 'node:perf_hooks';
 import { answerBlock, askForBlock, asksForBlock, isAnswer, type RelayName } from './generator-blocks.ts';
-import { type BenchDialect, CREATE, GeneratorPeer, REPLY, SPAN, spanBody } from './generator-peer.ts';
+import { encryptedBy } from './generator-keys.ts';
+import { type BenchDialect, CREATE, GeneratorPeer, type OnMessage, REPLY, SPAN, spanBody } from './generator-peer.ts';
 
 /** Numbers of the two nodes, and the msgids of their spans. */
 const OWNER = { node: 0xf5, span: 0x2000 };
@@ -21,15 +22,18 @@ const auxRequest = Number(process.argv[5]);
 const auxReply = Number(process.argv[6]);
 const seconds = Number(process.argv[7]);
 const ownerPort = Number(process.argv[8] ?? port);
+const [ownKey, routerKey] = process.argv.slice(9);
+const options = ownKey !== undefined && routerKey !== undefined ? { secure: encryptedBy(ownKey, routerKey) } : {};
 
-const owner = await GeneratorPeer.open(ownerPort, dialect, 'owner', (peer, buf, at, cmd) => {
+const onRequest: OnMessage = (peer, buf, at, cmd) => {
   if (asksForBlock(cmd)) answerBlock(peer, buf, at, auxReply);
-});
+};
+const owner = await GeneratorPeer.open(ownerPort, dialect, 'owner', onRequest, options);
 
 let relay: RelayName | null = null;
 let onRelay: () => void = () => {};
 let onAnswer: (slot: number) => void = () => {};
-const requester = await GeneratorPeer.open(port, dialect, 'requester', (_peer, buf, at, cmd) => {
+const onMessage: OnMessage = (_peer, buf, at, cmd) => {
   if ((cmd & 0xffffff) === SPAN && (cmd & (CREATE | REPLY)) >> 0 === CREATE >> 0) {
     if (buf.readUInt32LE(at + 80) !== OWNER.node) return;
     relay = { lo: buf.readUInt32LE(at + 8), hi: buf.readUInt32LE(at + 12) };
@@ -37,7 +41,8 @@ const requester = await GeneratorPeer.open(port, dialect, 'requester', (_peer, b
   } else if (isAnswer(buf, at, cmd, FIRST_MSGID)) {
     onAnswer(buf.readUInt32LE(at + 8) & 4095);
   }
-});
+};
+const requester = await GeneratorPeer.open(port, dialect, 'requester', onMessage, options);
 
 owner.send(SPAN | CREATE, OWNER.span, 0, 0, 0, 0, spanBody(dialect, OWNER.node), 0);
 owner.flush();

@@ -5,7 +5,12 @@ import type { Figure } from './figure.ts';
 import type { BenchDialect } from './generator-peer.ts';
 import { cpuSeconds } from './machine.ts';
 import { buildNative, type Native, removeNative, startFloor } from './native.ts';
-import { type Measured, startStandaloneProcess, startTwoGateways } from './spanmesh-process.ts';
+import {
+  type Measured,
+  startStandaloneProcess,
+  startTwoGateways,
+  startTwoGatewaysWithTls,
+} from './spanmesh-process.ts';
 
 const GENERATOR = fileURLToPath(new URL('./routing-generator.ts', import.meta.url));
 /** Seconds before it counts, once for each dialect: programs get warm. */
@@ -45,6 +50,11 @@ export function routingFigures(seconds: number): Promise<Figure[]> {
 /** The same across two gateways, with a trunk between them. */
 export function trunkFigures(seconds: number): Promise<Figure[]> {
   return measureAll(seconds, startTwoGateways);
+}
+
+/** And with a trunk behind certificates. */
+export function trunkTlsFigures(seconds: number): Promise<Figure[]> {
+  return measureAll(seconds, startTwoGatewaysWithTls);
 }
 
 /** Row by row, the floor right after ours. */

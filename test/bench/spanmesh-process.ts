@@ -1,3 +1,8 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { main } from '@spanmesh/ctl/main';
+import { RecordingTerminal } from '@spanmesh/ctl/terminal.fixture';
 import { freePort, Installation, ServiceProcess } from '../peer/installation.ts';
 import type { BenchDialect } from './generator-peer.ts';
 
@@ -28,7 +33,35 @@ export async function startStandaloneProcess(
 
 /** Topology and two gateways, each a process of its own; the two peers are on different gateways. */
 export async function startTwoGateways(dialect: BenchDialect): Promise<Measured> {
-  const installation = await Installation.start(2, QUIET);
+  return twoGateways(dialect, await Installation.start(2, QUIET));
+}
+
+/** The same, all of them behind certificates. */
+export async function startTwoGatewaysWithTls(dialect: BenchDialect): Promise<Measured> {
+  const directory = mkdtempSync(join(tmpdir(), 'spanmesh-bench-tls-'));
+  const certificates = join(directory, 'tls');
+  const terminal = new RecordingTerminal();
+  const names = ['--gateway', 'gateway-1', '--gateway', 'gateway-2'];
+  if ((await main(['certs', 'init', certificates, ...names], terminal)) !== 0) throw new Error('no certificates');
+  const ofEach = (name: string) => {
+    const service = name === 'topology' ? name : `link-gateway-${name}`;
+    return {
+      SPANMESH_TLS_CA: join(certificates, 'ca.crt'),
+      SPANMESH_TLS_CERT: join(certificates, `${service}.crt`),
+      SPANMESH_TLS_KEY: join(certificates, `${service}.key`),
+    };
+  };
+  const measured = twoGateways(dialect, await Installation.start(2, QUIET, ofEach));
+  return {
+    ...measured,
+    stop: async () => {
+      await measured.stop();
+      rmSync(directory, { recursive: true });
+    },
+  };
+}
+
+function twoGateways(dialect: BenchDialect, installation: Installation): Measured {
   const [one, two] = installation.gateways;
   return {
     pids: [installation.topology, ...installation.gateways].map(({ child }) => child.pid!),

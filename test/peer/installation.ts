@@ -124,10 +124,17 @@ export class Installation {
     return this.#gateways;
   }
 
-  static async start(gateways: number, env: Record<string, string> = {}): Promise<Installation> {
-    const topology = await ServiceProcess.start('topology', env);
+  /** `ofEach`: settings of its own for each process, by its name (`topology`, `gateway-1` and so on). */
+  static async start(
+    gateways: number,
+    env: Record<string, string> = {},
+    ofEach: (name: string) => Record<string, string> = () => ({}),
+  ): Promise<Installation> {
+    const topology = await ServiceProcess.start('topology', { ...env, ...ofEach('topology') });
     const started = await Promise.all(
-      Array.from({ length: gateways }, (_, i) => startGateway(`gateway-${i + 1}`, topology, env)),
+      Array.from({ length: gateways }, (_, i) => `gateway-${i + 1}`).map((name) =>
+        startGateway(name, topology, { ...env, ...ofEach(name) }),
+      ),
     );
     const installation = new Installation(topology, started);
     try {

@@ -1,0 +1,112 @@
+/** What a row has to reach at least; a median of several rounds is held against it. */
+export interface Target {
+  /** Share of what the floor reaches. */
+  readonly ofFloor?: number;
+  /** Times what the reference daemon reaches. */
+  readonly ofDaemon?: number;
+  /** Latency, at most. */
+  readonly p99Us?: number;
+  /** The value itself: at least, or, where less is better, at most. */
+  readonly value?: number;
+}
+
+/** Through one gateway, by row without the dialect: a floor and a daemon are measured in circuit, linkid is to be as good. */
+const ROUTING: Readonly<Record<string, Target>> = {
+  '1 × no aux': { ofFloor: 0.6, ofDaemon: 1 },
+  '32 × no aux': { ofFloor: 0.5, ofDaemon: 2 },
+  '256 × no aux': { ofFloor: 0.3, ofDaemon: 4 },
+  '1 × 64 KiB': { ofFloor: 0.75 },
+  '16 × 64 KiB': { ofFloor: 0.75 },
+  '16 × 4 KiB': { ofFloor: 0.75 },
+};
+
+/** Across two gateways on one host. */
+const TRUNK: Readonly<Record<string, Target>> = {
+  '1 × no aux': { ofDaemon: 1 },
+  '32 × no aux': { ofDaemon: 1 },
+  '256 × no aux': { ofDaemon: 1 },
+  '16 × 64 KiB': { ofFloor: 0.4, p99Us: 10_000 },
+};
+
+const CONVERGENCE: Readonly<Record<string, Target>> = {
+  '2,000 × 8': { ofDaemon: 1 },
+  '2,000 × 64': { ofDaemon: 5 },
+  '10,000 × 32': { ofDaemon: 5 },
+  '2,000 × 8, flaps': { value: 500 },
+  '2,000 × 64, flaps': { value: 500 },
+  '10,000 × 32, flaps': { value: 500 },
+};
+
+const CIPHER: Readonly<Record<string, Target>> = {
+  'sealed, 64 bytes at once': { value: 100 },
+  'opened, 64 bytes at once': { value: 100 },
+  'sealed, 4096 bytes at once': { value: 600 },
+  'opened, 4096 bytes at once': { value: 600 },
+};
+
+/** Encrypted peers against plaintext ones; a row for the rate, and one for what a core gets through. */
+const ENCRYPTED: Target = { ofFloor: 0.7 };
+
+const PROCESS: Readonly<Record<string, Target>> = {
+  'start to ready, a clone': { value: 1000 },
+  'start to ready, the package': { value: 600 },
+  'idle, the package': { value: 120 },
+  'an idle connection': { value: 20 },
+  'a relay': { value: 0.4 },
+};
+
+/** What the row of a benchmark has to reach; undefined: nothing was set for it. */
+export function targetOf(bench: string, row: string): Target | undefined {
+  const withoutDialect = row.replace(/^(circuit|linkid) /, '');
+  switch (bench) {
+    case 'routing':
+      return ROUTING[withoutDialect];
+    case 'trunk':
+    case 'trunk-tls':
+      return TRUNK[withoutDialect];
+    case 'convergence':
+      return CONVERGENCE[withoutDialect];
+    case 'cipher':
+      return CIPHER[row];
+    case 'encrypted':
+      return ENCRYPTED;
+    case 'process':
+      return PROCESS[row];
+    default:
+      return undefined;
+  }
+}
+
+/** In few words: `2 × daemon, 0.5 of floor`. */
+export function showTarget({ ofFloor, ofDaemon, p99Us, value }: Target, isLessBetter: boolean): string {
+  const parts = [
+    ofDaemon !== undefined && `${ofDaemon} × daemon`,
+    ofFloor !== undefined && `${ofFloor} of floor`,
+    value !== undefined && `${isLessBetter ? '≤' : '≥'} ${value}`,
+    p99Us !== undefined && `p99 ≤ ${p99Us / 1000} ms`,
+  ];
+  return parts.filter((part) => part !== false).join(', ');
+}
+
+/** Medians of a row. */
+export interface Reached {
+  readonly value: number;
+  readonly ofFloor?: number | undefined;
+  readonly ofDaemon?: number | undefined;
+  readonly p99Us?: number | undefined;
+}
+
+/** Whether all of it was reached; null: something was not measured here. */
+export function isReached(target: Target, reached: Reached, isLessBetter: boolean): boolean | null {
+  const checks: (boolean | null)[] = [];
+  const least = (wanted: number | undefined, got: number | undefined) => {
+    if (wanted !== undefined) checks.push(got === undefined ? null : got >= wanted);
+  };
+  least(target.ofFloor, reached.ofFloor);
+  least(target.ofDaemon, reached.ofDaemon);
+  if (target.value !== undefined)
+    checks.push(isLessBetter ? reached.value <= target.value : reached.value >= target.value);
+  if (target.p99Us !== undefined) checks.push(reached.p99Us === undefined ? null : reached.p99Us <= target.p99Us);
+  if (checks.includes(false)) return false;
+  return checks.includes(null) ? null : true;
+}
