@@ -182,8 +182,8 @@ export class Row {
       this.#toDense(Math.ceil((highest + 1) / ROW_STEP) * ROW_STEP, widest);
       return false;
     }
-    if (length > cells.length / 2) {
-      const capacity = length + Math.max(SPARSE_STEP, length >> 1);
+    const capacity = length + Math.max(SPARSE_STEP, length >> 1);
+    if (capacity > cells.length) {
       this.#cells = lengthened(cells, capacity);
       this.#slots = lengthened(slots, capacity);
     }
