@@ -42,7 +42,7 @@ describe('a command line that makes no sense', () => {
     [['tree', 'twig'], 'too many arguments'],
     [['explain', 'node'], "missing required argument 'connection'"],
     [['nodes', '--address', 'nowhere'], 'must be host:port'],
-    [['nodes', '--timeout', 'soon'], 'Expected a time like 10s'],
+    [['nodes', '--timeout', 'soon'], 'Expected a time like 10s, 500ms, 15m or 2h.'],
     [['sim', '--peers', '0'], 'Expected a number from 1'],
     [['sim', '--load', '-1'], 'Expected a number from 0'],
     [['sim', '--load', '100001'], 'Expected a number from 0'],
@@ -100,6 +100,11 @@ describe('a command that fails', () => {
     expect(results[0].out).toMatch(/^\d+\.\d+\.\d+\n$/);
     expect(results[2].err).toBe('');
     expect(results[3].err.split('\n')).toHaveLength(2);
+  });
+
+  it('only looks at settings with --check: nobody is connected to, and nothing tried again', async () => {
+    const { code, out, err } = await spanmesh('run', 'topology', '--check', '--nats-url', 'nats://127.0.0.1:1');
+    expect([code, out, err]).toEqual([0, 'topology: the settings can be used\n', '']);
   });
 });
 
