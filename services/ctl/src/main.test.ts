@@ -37,6 +37,7 @@ afterEach(() => server.stop());
 describe('a command line that makes no sense', () => {
   it.each([
     [['nonsense'], "spanmesh: unknown command 'nonsense'"],
+    [['help', 'volconf', 'nonsense'], "spanmesh: unknown command 'volconf nonsense'"],
     [['tree', '--dialect', 'latin'], "'--dialect <dialect>' argument 'latin' is invalid"],
     [['tree', '--nonsense'], "unknown option '--nonsense'"],
     [['tree', 'twig'], 'too many arguments'],
@@ -106,6 +107,18 @@ describe('a command that fails', () => {
     const { code, out, err } = await spanmesh('run', 'topology', '--check', '--nats-url', 'nats://127.0.0.1:1');
     expect([code, out, err]).toEqual([0, 'topology: the settings can be used\n', '']);
   });
+});
+
+it.each([
+  [['help'], 'Usage: spanmesh [options] [command]'],
+  [['help', 'volconf'], 'Usage: spanmesh volconf [options] [command]'],
+  [['help', 'volconf', 'import'], 'Usage: spanmesh volconf import [options] <file>'],
+  [['help', 'run', 'topology'], '--nats-url <value>'],
+])('%j prints the help of what it names', async (args, text) => {
+  const terminal = new RecordingTerminal();
+  expect(await main(args, terminal)).toBe(0);
+  expect(terminal.printed).toContain(text);
+  expect(terminal.noted).toBe('');
 });
 
 describe('what is printed', () => {
