@@ -88,6 +88,19 @@ describe('the map of 5,000 peers', () => {
     expect(graph.export()).toEqual(before);
   });
 
+  it('drops nothing one by one: whoever draws it would go through all of it for each', () => {
+    const dropped: string[] = [];
+    graph.on('nodeDropped', ({ key }) => dropped.push(key)).on('edgeDropped', ({ key }) => dropped.push(key));
+    const before = graph.export();
+    model.point('east.1');
+    model.point(null);
+    model.update({ ...all, connections: new Map([...all.connections].slice(1000)) });
+    expect(graph.order).toBe(before.nodes.length - 1000);
+    model.update(all);
+    expect(graph.order).toBe(before.nodes.length);
+    expect(dropped).toEqual([]);
+  });
+
   it('keeps everybody where they are when some go and others come, also what was looked for', () => {
     const placeOf = (id: string) => {
       const { x, y } = graph.getNodeAttributes(id);

@@ -66,7 +66,10 @@ export interface Line {
 /** How a thing looks when nothing is looked for. */
 type Looks = Pick<Thing, 'size' | 'color' | 'label' | 'pick'>;
 
-/** The map as a graph: what is where, how it looks, and what is found. It is made anew from what is known, and places stay. */
+/**
+ * The map as a graph: what is where, how it looks, and what is found. It is made anew from what is known, and places stay. Sigma goes through
+ * all of the graph again for each thing or line that is dropped, so none is: where some are to go, all are cleared, and the others come again.
+ */
 export class MapModel {
   readonly graph = new UndirectedGraph<Thing, Line>();
   /** Place of each connection around its gateway, by gateway: kept for as long as it is there. */
@@ -120,11 +123,12 @@ export class MapModel {
     const byGateway = Map.groupBy(connections.values(), ({ gateway }) => gateway);
     const largest = discRadius(Math.max(1, ...[...byGateway.values()].map(({ length }) => length)));
     const middles = ring(Math.max(1, gateways.length), largest);
-    const wanted = new Set<string>();
+    const { graph } = this;
+    const isShown = (id: string): boolean => connections.has(id) || clusters.has(id) || gateways.includes(id);
+    if (graph.someNode((id) => !isShown(id))) graph.clear();
     const put = (id: string, thing: Looks & Place): void => {
-      wanted.add(id);
       const words = `${thing.label} ${thing.pick.title} ${thing.pick.text}`.toLowerCase();
-      this.graph.mergeNode(id, { labels: 'auto', level: thing.size, ...thing, words, own: thing.color });
+      graph.mergeNode(id, { labels: 'auto', level: thing.size, ...thing, words, own: thing.color });
     };
     for (const [i, gateway] of gateways.entries()) {
       const middle = middles[i] ?? { x: 0, y: 0 };
@@ -147,19 +151,16 @@ export class MapModel {
       const pick = { title: clusterText(cluster.key), text: count(nodes.size, 'node') };
       put(key, { ...(outside[i] ?? { x: 0, y: 0 }), size: 9, color: COLORS.cluster, label, pick });
     }
-    for (const id of this.graph.nodes()) if (!wanted.has(id)) this.graph.dropNode(id);
     this.#drawLines();
     this.#paint();
   }
 
   #drawLines(): void {
+    const { graph } = this;
     const { connections, clusters, trunks } = this.#shown;
-    const wanted = new Set<string>();
+    const wanted = new Map<string, Line & { readonly a: string; readonly b: string }>();
     const line = (a: string, b: string, size: number, color = COLORS.line): void => {
-      const id = `${a} ${b}`;
-      if (wanted.has(id) || !this.graph.hasNode(a) || !this.graph.hasNode(b)) return;
-      wanted.add(id);
-      if (!this.graph.hasEdge(id)) this.graph.addEdgeWithKey(id, a, b, { size, color });
+      if (graph.hasNode(a) && graph.hasNode(b)) wanted.set(`${a} ${b}`, { a, b, size, color });
     };
     // A trunk is one line, however many of its ends tell of it.
     for (const [a, b] of trunks) line(a < b ? a : b, a < b ? b : a, 3, COLORS.trunk);
@@ -179,7 +180,10 @@ export class MapModel {
       ),
     );
     lines(offers, 0.6);
-    for (const id of this.graph.edges()) if (!wanted.has(id)) this.graph.dropEdge(id);
+    if (graph.someEdge((id) => !wanted.has(id))) graph.clearEdges();
+    for (const [id, { a, b, size, color }] of wanted) {
+      if (!graph.hasEdge(id)) graph.addEdgeWithKey(id, a, b, { size, color });
+    }
   }
 
   #slotsOf(gateway: string, own: readonly Connection[]): ReadonlyMap<string, number> {
