@@ -1,8 +1,9 @@
-import type { Browser } from 'playwright-core';
-import { afterAll, beforeAll, expect, it } from 'vitest';
-import { openMapPeers } from '../bench/map-peers.ts';
-import { eventually } from '../peer/eventually.ts';
+import { createTopologyProcess, type TopologyProcess } from '@spanmesh/topology/process';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { axeViolations, openBrowser, openPage } from './browser.ts';
+import { type Patch, patchOf } from './pixels.ts';
+import { attachTold } from './told-gateway.ts';
 import { isLive, simOf, standaloneWith } from './world.ts';
 
 /** A browser without a graphics processor computes each look at the map. */
@@ -44,45 +45,143 @@ it('10,000 nodes: the first view, the whole tree, and its end are there', { time
   }
 });
 
-// With 5,000 it is measured: `npm run bench -- console`.
-it('the map of 500 peers: whoever is looked for is found, gone to and named', { timeout: 180_000 }, async () => {
-  const peers = 500;
-  const { standalone, stop } = await standaloneWith({ SPANMESH_DMSG_LISTEN: 'circuit://127.0.0.1:0' });
-  const opened = await openMapPeers(standalone.dmsg[0]?.port ?? 0, peers);
-  const { page, faults } = await openPage(browser);
-  try {
-    await eventually(() => standalone.counts().treeNodes === peers || undefined, 'all peers are in the tree');
-    await page.goto(`${standalone.consoleUrl}#/map`);
+describe('the map of 5,000 peers', { timeout: 180_000 }, () => {
+  const peers = 5000;
+  let topology: TopologyProcess;
+  let endGateway: () => void;
+  let page: Page;
+  /** Looks at pictures of the other one. */
+  let eye: Page;
+  let faults: string[];
+  /** Where the gateway is when all of the map is seen: in its middle. */
+  let middle: Patch;
+
+  beforeAll(async () => {
+    const env = {
+      SPANMESH_GRPC_LISTEN: '127.0.0.1:0',
+      SPANMESH_SERVICE_LISTEN: '127.0.0.1:0',
+      SPANMESH_HTTP_LISTEN: '127.0.0.1:0',
+      SPANMESH_CONSOLE_LISTEN: '127.0.0.1:0',
+      SPANMESH_LOG_LEVEL: 'silent',
+    };
+    topology = createTopologyProcess({ env, flags: {} });
+    await topology.start();
+    endGateway = await attachTold(topology.ports.serviceAddress, 'told', peers);
+    ({ page, faults } = await openPage(browser, { width: 720, height: 540 }));
+    page.setDefaultTimeout(PATIENT.timeout);
+    eye = await page.context().newPage();
+    await page.bringToFront();
+    await page.goto(`${topology.console.url}#/map`);
     await isLive(page);
-    await page.locator('.map canvas').first().waitFor();
-    const middle = async (): Promise<string | null> => {
-      const box = await page.locator('.map').boundingBox();
-      if (box === null) return null;
-      await page.mouse.move(box.x + box.width / 2 + 40, box.y + box.height / 2 + 40);
-      await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
+    await map().locator('canvas').first().waitFor();
+  });
+
+  afterAll(async () => {
+    await page?.context().close();
+    endGateway?.();
+    await topology?.stop();
+  });
+
+  const map = () => page.locator('.map');
+  const drawnPeers = async () => (await patchOf(map(), '#2d8a4e', eye)).pixels;
+  const gateway = () => patchOf(map(), '#1f5fbf', eye);
+  /** How far it is from the middle, px to the right. */
+  const right = () => expect.poll(async () => (await gateway()).x - middle.x, PATIENT);
+  const down = () => expect.poll(async () => (await gateway()).y - middle.y, PATIENT);
+
+  /** How far it is, once it moves no more. */
+  async function restsAt(): Promise<number> {
+    for (let before = Number.NaN; ; ) {
+      const { x } = await gateway();
+      if (x === before) return x - middle.x;
+      before = x;
+    }
+  }
+
+  async function showAll(): Promise<void> {
+    await page.getByRole('button', { name: 'All' }).click();
+    await right().toBeCloseTo(0, 0);
+  }
+
+  it('is drawn: all of them, around their gateway', async () => {
+    await expect.poll(drawnPeers, PATIENT).toBeGreaterThan(peers);
+    middle = await gateway();
+    const box = await map().boundingBox();
+    expect(Math.abs(middle.x - (box?.width ?? 0) / 2)).toBeLessThan(2);
+    expect(middle.pixels).toBeGreaterThan(400);
+    expect(await axeViolations(page)).toEqual([]);
+  });
+
+  it('names what is pointed at', async () => {
+    const { x: left, y: top } = (await map().boundingBox()) ?? { x: 0, y: 0 };
+    const pointed = async () => {
+      await page.mouse.move(left + 2, top + 2);
+      await page.mouse.move(left + middle.x, top + middle.y);
       return page.locator('.picked').textContent();
     };
-    // All of them are around their gateway, which is in the middle.
-    await expect.poll(middle, PATIENT).toMatch(new RegExp(`^gateway .* ${peers} connections$`));
+    await expect.poll(pointed, PATIENT).toBe('gateway told.00000001 5000 connections');
+    await page.mouse.move(left + 2, top + 2);
+  });
+
+  it('finds a peer, goes there and names it', async () => {
     const find = page.getByLabel('Find');
     await find.fill(`peer ${peers}`);
     await page.getByText('1 found', { exact: true }).waitFor();
     await find.press('Enter');
-    const isIt = new RegExp(`^connection .* peer ${peers} 127\\.0\\.0\\.1:\\d+$`);
+    const isIt = /^connection told\.00000001:5000 .* peer 5000 192\.0\.2\.1:15000$/;
     await expect.poll(() => page.locator('.picked').textContent(), PATIENT).toMatch(isIt);
-    // It is where one now looks at.
-    await expect.poll(middle, PATIENT).toMatch(isIt);
+    // The gateway is not in the part that is looked at now, and of what is only the one that was found is not pale.
+    await expect.poll(async () => (await gateway()).pixels, PATIENT).toBe(0);
+    await expect.poll(drawnPeers, PATIENT).toBeLessThan(100);
     await find.fill('nobody is called so');
     await page.getByText('0 found', { exact: true }).waitFor();
     expect(await page.getByRole('button', { name: 'Go there' }).isDisabled()).toBe(true);
     await find.fill('');
-    await page.getByRole('button', { name: 'All' }).click();
-    await expect.poll(middle, PATIENT).toMatch(/^gateway /);
-    expect(await axeViolations(page)).toEqual([]);
-    expect(faults).toEqual([]);
-  } finally {
-    await page.context().close();
-    for (const peer of opened) peer.close();
-    await stop();
-  }
+    await showAll();
+  });
+
+  it('is moved with the mouse, and zoomed with its wheel', async () => {
+    const { x: left, y: top } = (await map().boundingBox()) ?? { x: 0, y: 0 };
+    const [x, y] = [left + middle.x, top + middle.y];
+    await page.mouse.move(x + 100, y + 50);
+    await page.mouse.down();
+    await page.mouse.move(x + 150, y + 50);
+    await page.mouse.move(x + 200, y + 50);
+    await page.mouse.up();
+    // It goes on for a bit when it is let go.
+    await right().toBeGreaterThan(95);
+    await showAll();
+    // What is under the mouse stays there: the gateway, beside it, gets farther away.
+    await page.mouse.move(x + 100, y);
+    await page.mouse.wheel(0, -120);
+    await right().toBeLessThan(-20);
+    await page.mouse.move(left + 2, top + 2);
+    await showAll();
+  });
+
+  it('is moved and zoomed with the keyboard, on the map and by the buttons', async () => {
+    await map().focus();
+    await map().press('ArrowLeft');
+    await right().toBeGreaterThan(20);
+    const step = await restsAt();
+    await map().press('+');
+    await right().toBeCloseTo(1.5 * step, -1);
+    await page.getByRole('button', { name: 'Zoom out' }).press('Enter');
+    await right().toBeCloseTo(step, -1);
+    await page.getByRole('button', { name: 'Zoom in' }).press('Enter');
+    await right().toBeCloseTo(1.5 * step, -1);
+    await map().press('-');
+    await right().toBeCloseTo(step, -1);
+    await map().press('ArrowRight');
+    await right().toBeCloseTo(0, -1);
+    await map().press('ArrowUp');
+    await down().toBeGreaterThan(20);
+    await map().press('ArrowDown');
+    await map().press('ArrowDown');
+    await down().toBeLessThan(-20);
+    await map().press('Home');
+    await down().toBeCloseTo(0, 0);
+  });
+
+  it('nothing has gone wrong in the page', () => expect(faults).toEqual([]));
 });

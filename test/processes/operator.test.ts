@@ -92,7 +92,7 @@ describe('an operator who reaches one process', () => {
       /^healthy\nnote: topology has no standby[^\n]*\n\nleader: 127\.0\.0\.1:\d+, epoch \d+, lease renewed /,
     );
     expect(healthy.printed).toMatch(/^gateway-1\.[0-9a-f]{8} +attached /m);
-    expect(healthy.printed).toMatch(/^volconf-\S+ +volconf +yes +connected /m);
+    expect(healthy.printed).toMatch(/^volconf-\S+ +- +volconf +yes +connected /m);
 
     await installation.gateways[0]!.stop('SIGKILL');
     const sick = await eventually(async () => {

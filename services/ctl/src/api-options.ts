@@ -124,7 +124,7 @@ const LONGEST_MS = 2 ** 31 - 1;
 export function parseTime(text: string): number {
   const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|)$/.exec(text);
   const ms = Number(match?.[1]) * (UNIT_MS[match?.[2] ?? ''] ?? Number.NaN);
-  if (!(ms > 0 && ms <= LONGEST_MS)) throw new InvalidArgumentError('Expected a time like 10s or 500ms.');
+  if (!(ms > 0 && ms <= LONGEST_MS)) throw new InvalidArgumentError('Expected a time like 10s, 500ms, 15m or 2h.');
   return ms;
 }
 

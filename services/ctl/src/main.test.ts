@@ -37,12 +37,13 @@ afterEach(() => server.stop());
 describe('a command line that makes no sense', () => {
   it.each([
     [['nonsense'], "spanmesh: unknown command 'nonsense'"],
+    [['help', 'volconf', 'nonsense'], "spanmesh: unknown command 'volconf nonsense'"],
     [['tree', '--dialect', 'latin'], "'--dialect <dialect>' argument 'latin' is invalid"],
     [['tree', '--nonsense'], "unknown option '--nonsense'"],
     [['tree', 'twig'], 'too many arguments'],
     [['explain', 'node'], "missing required argument 'connection'"],
     [['nodes', '--address', 'nowhere'], 'must be host:port'],
-    [['nodes', '--timeout', 'soon'], 'Expected a time like 10s'],
+    [['nodes', '--timeout', 'soon'], 'Expected a time like 10s, 500ms, 15m or 2h.'],
     [['sim', '--peers', '0'], 'Expected a number from 1'],
     [['sim', '--load', '-1'], 'Expected a number from 0'],
     [['sim', '--load', '100001'], 'Expected a number from 0'],
@@ -101,6 +102,23 @@ describe('a command that fails', () => {
     expect(results[2].err).toBe('');
     expect(results[3].err.split('\n')).toHaveLength(2);
   });
+
+  it('only looks at settings with --check: nobody is connected to, and nothing tried again', async () => {
+    const { code, out, err } = await spanmesh('run', 'topology', '--check', '--nats-url', 'nats://127.0.0.1:1');
+    expect([code, out, err]).toEqual([0, 'topology: the settings can be used\n', '']);
+  });
+});
+
+it.each([
+  [['help'], 'Usage: spanmesh [options] [command]'],
+  [['help', 'volconf'], 'Usage: spanmesh volconf [options] [command]'],
+  [['help', 'volconf', 'import'], 'Usage: spanmesh volconf import [options] <file>'],
+  [['help', 'run', 'topology'], '--nats-url <value>'],
+])('%j prints the help of what it names', async (args, text) => {
+  const terminal = new RecordingTerminal();
+  expect(await main(args, terminal)).toBe(0);
+  expect(terminal.printed).toContain(text);
+  expect(terminal.noted).toBe('');
 });
 
 describe('what is printed', () => {

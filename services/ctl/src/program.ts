@@ -12,6 +12,7 @@ import { addDebug } from './commands/debug.ts';
 import { addEvents } from './commands/events.ts';
 import { addExplain } from './commands/explain.ts';
 import { addGateways } from './commands/gateways.ts';
+import { addHelp } from './commands/help.ts';
 import { addKeys } from './commands/keys.ts';
 import { addLinks } from './commands/links.ts';
 import { addLogLevel } from './commands/log-level.ts';
@@ -42,7 +43,6 @@ export function buildProgram(terminal: Terminal): Command {
     .description('A DMSG cluster controller that runs as a cluster.')
     .version(VERSION, '-V, --version', 'print the version and exit')
     .helpOption('-h, --help', 'print this help and exit')
-    .helpCommand('help [command]', 'print the help of a command')
     // Options after a command are that command's own: a service's flags must not be taken for ours.
     .enablePositionalOptions()
     .showHelpAfterError('(try --help)')
@@ -82,5 +82,6 @@ export function buildProgram(terminal: Terminal): Command {
   addMigrate(program, terminal);
   addSim(program, terminal);
   addCompletion(program, terminal);
+  addHelp(program);
   return program;
 }

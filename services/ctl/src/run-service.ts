@@ -8,7 +8,7 @@ export interface ServiceMain {
   /** Flags are keyed as declared, dashes included; those that were not given are not there. */
   run(flags: Record<string, string | undefined>): Promise<void>;
   /** Reads what `run` would before it starts, and lets go of it. @throws SettingError */
-  check(flags: Record<string, string | undefined>): void;
+  check(flags: Record<string, string | undefined>): Promise<void>;
 }
 
 export interface ServiceCall {
@@ -33,7 +33,7 @@ export async function runNamedService(
     await service.run(flags);
     return;
   }
-  service.check(flags);
+  await service.check(flags);
   await write(terminal.out, `${name}: the settings can be used\n`);
 }
 

@@ -24,6 +24,6 @@ export async function run(flags: Record<string, string | undefined>): Promise<vo
   calls.push(flags);
 }
 
-export function check(flags: Record<string, string | undefined>): void {
+export async function check(flags: Record<string, string | undefined>): Promise<void> {
   if (flags['--log-level'] === 'nonsense') throw Object.assign(new Error('--log-level: no'), { name: 'SettingError' });
 }

@@ -10,9 +10,9 @@ export { settings } from './settings.ts';
 
 const STDOUT = 1;
 
-/** Reads the settings, and everything that is read before it starts. @throws SettingError */
-export function check(flags: Record<string, string | undefined>): void {
-  createStandalone({ env: process.env, flags });
+/** Reads the settings, and everything that is read before it starts, and lets go of it. @throws SettingError */
+export async function check(flags: Record<string, string | undefined>): Promise<void> {
+  await createStandalone({ env: process.env, flags }).stop();
 }
 
 /** `spanmesh run standalone`: until SIGTERM or SIGINT. Flags are keyed as declared, dashes included. */

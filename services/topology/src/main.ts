@@ -3,9 +3,9 @@ import { createTopologyProcess } from './process.ts';
 
 export { settings } from './process.ts';
 
-/** Reads the settings, and everything that is read before it starts. @throws SettingError */
-export function check(flags: Record<string, string | undefined>): void {
-  createTopologyProcess({ env: process.env, flags });
+/** Reads the settings, and everything that is read before it starts, and lets go of it. @throws SettingError */
+export async function check(flags: Record<string, string | undefined>): Promise<void> {
+  await createTopologyProcess({ env: process.env, flags }).stop();
 }
 
 /** `spanmesh run topology`: until SIGTERM or SIGINT. Flags are keyed as declared, dashes included. */

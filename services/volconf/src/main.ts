@@ -3,9 +3,9 @@ import { createVolconfProcess } from './process.ts';
 
 export { settings } from './process.ts';
 
-/** Reads the settings, and everything that is read before it starts. @throws SettingError */
-export function check(flags: Record<string, string | undefined>): void {
-  createVolconfProcess({ env: process.env, flags });
+/** Reads the settings, and everything that is read before it starts, and lets go of it. @throws SettingError */
+export async function check(flags: Record<string, string | undefined>): Promise<void> {
+  await createVolconfProcess({ env: process.env, flags }).stop();
 }
 
 /** `spanmesh run volconf`: until SIGTERM or SIGINT. Flags are keyed as declared, dashes included. */

@@ -10,6 +10,9 @@ import { TraceCounts } from './trace-counts.ts';
 import { readTraceSettings } from './trace-settings.ts';
 
 let receiver: Server;
+/** What the tracers of this file have logged. */
+const lines: { readonly msg: string; readonly detail?: string }[] = [];
+const destination = { write: (line: string) => void lines.push(JSON.parse(line)) };
 afterEach(() => void receiver.close());
 
 /** A tracer that sends to a receiver which answers so; `batch`: OTEL_BSP_…. */
@@ -20,7 +23,10 @@ async function tracerTo(answer: RequestListener, batch: Record<string, string> =
   const settings = readTraceSettings({ OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}`, ...batch }, 'test');
   if (settings.kind === 'off') throw new Error('no traces are sent');
   const counts = new TraceCounts();
-  return [openTracer(settings, { logger: createLogger({ level: 'silent', service: 'test' }), counts }), counts];
+  return [
+    openTracer(settings, { logger: createLogger({ level: 'warn', service: 'test', destination }), counts }),
+    counts,
+  ];
 }
 
 // Limits: trace/open-telemetry.ts MAX_TEXT
@@ -54,13 +60,18 @@ it('counts the steps that are sent, and those that do not fit into the queue', a
   await expect.poll(() => ({ ...counts })).toEqual({ sent: 4, queueFull: 3, notTaken: 0 });
 });
 
-it('counts the steps that the collector does not take', async () => {
-  const [tracer, counts] = await tracerTo((request, response) => {
+it('counts the steps that the collector does not take, and logs in a sentence why', async () => {
+  lines.length = 0;
+  const refuse: RequestListener = (request, response) => {
     request.resume().on('end', () => response.writeHead(400).end());
-  });
+  };
+  // They are sent as soon as there are five.
+  const [tracer, counts] = await tracerTo(refuse, { OTEL_BSP_MAX_EXPORT_BATCH_SIZE: '5' });
   for (let n = 0; n < 5; n++) tracer.begin('a step').end();
-  await tracer.stop();
   await expect.poll(() => ({ ...counts })).toEqual({ sent: 0, queueFull: 0, notTaken: 5 });
+  const said = () => lines.map(({ msg, detail }) => [msg, detail]);
+  await expect.poll(said).toEqual([['traces cannot be sent', 'Bad Request']]);
+  await tracer.stop();
   const metrics = new Metrics();
   counts.register(metrics);
   const text = await metrics.text();

@@ -129,11 +129,23 @@ function logTrouble(logger: Logger): void {
   const throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock: systemClock });
   const say = (...args: unknown[]): void => {
     const { log, suppressed } = throttle.admit('traces');
-    if (log) logger.warn({ detail: args.map(String).join(' ').slice(0, 1000), suppressed }, 'traces cannot be sent');
+    if (log) logger.warn({ detail: args.map(plain).join(' ').slice(0, 1000), suppressed }, 'traces cannot be sent');
   };
   const silent = (): void => {};
   diag.setLogger(
     { error: say, warn: say, info: silent, debug: silent, verbose: silent },
     { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true },
   );
+}
+
+/** The library tells of errors as JSON, with their stacks: the message says it. */
+function plain(arg: unknown): string {
+  const text = String(arg);
+  if (!text.startsWith('{')) return text;
+  try {
+    const { message } = JSON.parse(text) as { readonly message?: unknown };
+    return typeof message === 'string' ? message : text;
+  } catch {
+    return text;
+  }
 }

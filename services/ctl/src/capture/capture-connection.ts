@@ -5,6 +5,7 @@ import { type Connection, ConnectionOrigin, Dialect } from '@spanmesh/proto/v1/t
 import { TopologyApi } from '../api/topology-api.ts';
 import type { ApiOptions } from '../api-options.ts';
 import { Failure } from '../failure.ts';
+import { fileTrouble } from '../output/file-trouble.ts';
 import { printableLabel } from '../output/label.ts';
 import { printable } from '../output/printable.ts';
 import { note, type Terminal, write } from '../terminal.ts';
@@ -78,7 +79,9 @@ async function created(path: string): Promise<Writable> {
   const stream = createWriteStream(path, { mode: 0o600 });
   return new Promise((resolve, reject) => {
     stream.once('open', () => resolve(stream));
-    stream.once('error', (error) => reject(new Failure('usage', `${path}: ${error.message}`, { cause: error })));
+    stream.once('error', (error) =>
+      reject(new Failure('usage', `cannot write ${printable(path)}: ${fileTrouble(error)}`, { cause: error })),
+    );
   });
 }
 

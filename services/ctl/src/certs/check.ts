@@ -6,6 +6,7 @@ import { TlsError } from '@spanmesh/runtime/secrets/tls-error';
 import { parseCertificates } from '@spanmesh/runtime/tls/tls-material';
 import { Failure } from '../failure.ts';
 import type { TableOptions } from '../list-options.ts';
+import { fileTrouble } from '../output/file-trouble.ts';
 import { printList } from '../output/print-list.ts';
 import { printable } from '../output/printable.ts';
 import type { Column } from '../output/table.ts';
@@ -66,7 +67,7 @@ function filesOf(directory: string): string[] {
   try {
     files = readdirSync(directory).filter((name) => name.endsWith('.crt'));
   } catch (error) {
-    throw new Failure('usage', `${directory}: ${(error as NodeJS.ErrnoException).code}`, { cause: error });
+    throw new Failure('usage', `cannot read ${directory}: ${fileTrouble(error)}`, { cause: error });
   }
   if (files.length === 0) throw new Failure('usage', `${directory} holds no certificates (*.crt)`);
   return files.sort();

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { readSecretFile } from '@spanmesh/runtime/secrets/secret-file';
 import { CertificateAuthority, type Issued } from '@spanmesh/runtime/tls/certificate-authority';
 import { Failure } from '../failure.ts';
+import { fileTrouble } from '../output/file-trouble.ts';
 import { type Terminal, write } from '../terminal.ts';
 import { CA_FILE, type CertificateWishes, certificatePlans } from './certificate-set.ts';
 
@@ -78,6 +79,6 @@ function writeNew(path: string, content: string, mode: number): void {
   try {
     writeFileSync(path, content, { mode, flag: 'wx' });
   } catch (error) {
-    throw new Failure('usage', `cannot write ${path}: ${(error as NodeJS.ErrnoException).code}`, { cause: error });
+    throw new Failure('usage', `cannot write ${path}: ${fileTrouble(error)}`, { cause: error });
   }
 }

@@ -2,6 +2,7 @@ import { chmodSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'n
 import { dirname, join } from 'node:path';
 import type { ApiAccess } from '../api-access.ts';
 import { Failure } from '../failure.ts';
+import { fileTrouble } from '../output/file-trouble.ts';
 
 /** A named address, with the files that open it. Never a token itself: only where it is. */
 export interface Context extends Omit<ApiAccess, 'token'> {
@@ -38,7 +39,7 @@ export function readContexts(env: Env): Contexts {
     return parse(JSON.parse(readFileSync(file, 'utf8')));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { current: null, contexts: {} };
-    throw new Failure('usage', `${file}: ${(error as Error).message}`, { cause: error });
+    throw new Failure('usage', `cannot read ${file}: ${fileTrouble(error)}`, { cause: error });
   }
 }
 
@@ -57,7 +58,7 @@ export function writeContexts(env: Env, contexts: Contexts): void {
     chmodSync(fresh, 0o600);
     renameSync(fresh, file);
   } catch (error) {
-    throw new Failure('usage', (error as Error).message, { cause: error });
+    throw new Failure('usage', `cannot write ${file}: ${fileTrouble(error)}`, { cause: error });
   }
 }
 

@@ -18,7 +18,9 @@ import { TopologyApi } from '../api/topology-api.ts';
 import { VolconfApi } from '../api/volconf-api.ts';
 import type { ApiOptions } from '../api-options.ts';
 import { Failure } from '../failure.ts';
+import { fileTrouble } from '../output/file-trouble.ts';
 import { protobufJson } from '../output/json.ts';
+import { printable } from '../output/printable.ts';
 import { note, type Terminal } from '../terminal.ts';
 import { count } from '../views/words.ts';
 import { type TarFile, tar } from './tar.ts';
@@ -89,7 +91,7 @@ async function save(path: string, archive: Uint8Array): Promise<void> {
   try {
     await writeFile(path, archive, { mode: 0o600 });
   } catch (error) {
-    throw new Failure('usage', (error as Error).message, { cause: error });
+    throw new Failure('usage', `cannot write ${printable(path)}: ${fileTrouble(error)}`, { cause: error });
   }
 }
 

@@ -5,6 +5,7 @@ import { promisify } from 'node:util';
 import { RSA_BITS } from '@spanmesh/dmsg/crypto/rsa-key';
 import { PEERS_DIRECTORY, PRIVATE_KEY_FILE, PUBLIC_KEY_FILE } from '@spanmesh/dmsg-socket/keys/key-files';
 import { Failure } from '../failure.ts';
+import { fileTrouble } from '../output/file-trouble.ts';
 import { printable } from '../output/printable.ts';
 import { type Terminal, write } from '../terminal.ts';
 import { fingerprint } from './fingerprint.ts';
@@ -34,7 +35,7 @@ export async function initKeys(directory: string, terminal: Terminal): Promise<v
     const { code } = error as NodeJS.ErrnoException;
     const where = printable(directory);
     if (code === 'EEXIST') throw new Failure('refused', `${where} has a key already; nothing was changed`);
-    throw new Failure('refused', `cannot write keys to ${where}: ${code ?? 'unknown error'}`, { cause: error });
+    throw new Failure('refused', `cannot write keys to ${where}: ${fileTrouble(error)}`, { cause: error });
   }
   await write(
     terminal.out,

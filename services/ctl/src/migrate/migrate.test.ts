@@ -92,6 +92,9 @@ describe('migrate', () => {
   it('without a key there is nothing to take over', async () => {
     rmSync(join(from, 'rsa.prv'));
     const { code, noted } = await run('migrate', from, '--to', to);
-    expect([code, noted]).toEqual([1, 'spanmesh: cannot read DIR/hammer2/rsa.prv: ENOENT\n']);
+    expect([code, noted]).toEqual([
+      1,
+      'spanmesh: cannot read DIR/hammer2/rsa.prv: there is no such file or directory\n',
+    ]);
   });
 });

@@ -1,6 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { Failure } from '../failure.ts';
+import { fileTrouble } from '../output/file-trouble.ts';
 import { printable } from '../output/printable.ts';
 import { type Terminal, write } from '../terminal.ts';
 import { type MigrationPlan, planMigration } from './plan.ts';
@@ -66,7 +67,7 @@ async function writeAll({ copies, settings, settingsFile }: MigrationPlan): Prom
     const lines = settings.map(([name, value]) => `${name}=${value}\n`);
     await writeFile(settingsFile, `# Written by spanmesh migrate.\n${lines.join('')}`, { flag: 'wx' });
   } catch (error) {
-    const { code, path } = error as NodeJS.ErrnoException;
-    throw new Failure('refused', `cannot write ${printable(path ?? '')}: ${code ?? 'unknown error'}`, { cause: error });
+    const { path } = error as NodeJS.ErrnoException;
+    throw new Failure('refused', `cannot write ${printable(path ?? '')}: ${fileTrouble(error)}`, { cause: error });
   }
 }

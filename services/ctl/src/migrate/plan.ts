@@ -5,6 +5,7 @@ import { MAX_KEY_FILE_BYTES, MAX_PEER_FILES } from '@spanmesh/dmsg-socket/keys/l
 import { parseAutoconn } from '@spanmesh/volconf/targets/autoconn-file';
 import { Failure } from '../failure.ts';
 import { readFiles } from '../keys/check.ts';
+import { fileTrouble } from '../output/file-trouble.ts';
 import { printable } from '../output/printable.ts';
 
 /** A file that is taken over as it is. */
@@ -107,5 +108,5 @@ async function isThere(path: string): Promise<string | null> {
 }
 
 function unreadable(path: string, error: NodeJS.ErrnoException): Failure {
-  return new Failure('refused', `cannot read ${printable(path)}: ${error.code ?? 'unknown error'}`, { cause: error });
+  return new Failure('refused', `cannot read ${printable(path)}: ${fileTrouble(error)}`, { cause: error });
 }

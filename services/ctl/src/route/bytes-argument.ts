@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { Failure } from '../failure.ts';
+import { fileTrouble } from '../output/file-trouble.ts';
 import { printable } from '../output/printable.ts';
 
 /** `@file`: its bytes; anything else is hexadecimal digits. @throws Failure usage */
@@ -34,7 +35,7 @@ async function fileBytes(path: string): Promise<Buffer> {
   try {
     return await readFile(path);
   } catch (error) {
-    throw new Failure('usage', `cannot read ${printable(path)}: ${printable((error as Error).message)}`, {
+    throw new Failure('usage', `cannot read ${printable(path)}: ${fileTrouble(error)}`, {
       cause: error,
     });
   }

@@ -8,6 +8,7 @@ import type { ApiTarget } from '../api/open-client.ts';
 import type { OutputFormat } from '../api-options.ts';
 import { Failure } from '../failure.ts';
 import { isDocument, writeDocumentOfStream } from '../output/document.ts';
+import { fileTrouble } from '../output/file-trouble.ts';
 import { protobufJson } from '../output/json.ts';
 import { printable } from '../output/printable.ts';
 import { type Terminal, write } from '../terminal.ts';
@@ -155,7 +156,7 @@ async function openOut(path: string): Promise<FileHandle> {
   try {
     return await open(path, 'w');
   } catch (error) {
-    throw new Failure('usage', `cannot write ${printable(path)}: ${printable((error as Error).message)}`, {
+    throw new Failure('usage', `cannot write ${printable(path)}: ${fileTrouble(error)}`, {
       cause: error,
     });
   }

@@ -32,6 +32,7 @@ const PROCESS_COLUMNS: readonly Column<ProcessInfo>[] = [
   { heading: 'SERVICE', isWide: true, text: (p) => printable(p.service) },
   { heading: 'HOST', isWide: true, text: (p) => printable(p.host) },
   { heading: 'PID', isWide: true, align: 'right', text: (p) => String(p.pid) },
+  { heading: 'GATEWAY ID', narrow: 'omit', text: (p) => printable(p.gateway) },
   { heading: 'LEADS', text: (p) => printable(p.leads.join(', ')) },
   {
     heading: 'READY',

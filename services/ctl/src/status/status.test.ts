@@ -362,7 +362,9 @@ describe('spanmesh status', () => {
     expect(lines).toContain('leader: 192.0.2.1:7986, epoch 12, lease renewed 0.3 s ago');
     expect(terminal.printed).toMatch(/^192\.0\.2\.2:7986 +standby +0\.1 s +0\.1\.0$/m);
     expect(terminal.printed).toMatch(/^gw-1\.0badcafe +attached +4 +0 +3 +12 +0\.1\.0$/m);
-    expect(terminal.printed).toMatch(/^volconf-a-9 +volconf +yes /m);
+    expect(terminal.printed).toMatch(/^volconf-a-9 +- +volconf +yes /m);
+    // Which process a gateway is: that is what one looks for when it is missing.
+    expect(terminal.printed).toMatch(/^link-gateway-a-8 +gw-1\.0badcafe +- +yes /m);
     expect(lines.at(-2)).toBe('4 connections, 1 cluster, 3 nodes, 3 links, 12 relays');
     expect(terminal.noted).toBe('');
   });
@@ -426,7 +428,7 @@ describe('spanmesh status', () => {
     for (const line of tables) expect(line.length, line).toBeLessThanOrEqual(50);
     terminal.printed = '';
     expect(await run(['-o', 'wide'])).toBe(0);
-    expect(terminal.printed).toMatch(/^PROCESS +SERVICE +HOST +PID +LEADS/m);
+    expect(terminal.printed).toMatch(/^PROCESS +SERVICE +HOST +PID +GATEWAY ID +LEADS/m);
   });
 
   it('is shown in place, as much as fits, and fails in the end for what it has seen last', async () => {

@@ -107,6 +107,6 @@ describe('spanmesh volconf import', () => {
   it('says that a file is not there', async () => {
     const { code, noted } = await run('', 'import', join(directory, 'none'));
     expect(code).toBe(2);
-    expect(noted).toMatch(/none: ENOENT$/m);
+    expect(noted).toMatch(/none: there is no such file or directory$/m);
   });
 });

@@ -4,6 +4,7 @@ import { TargetOrigin, TargetState } from '@spanmesh/proto/v1/volconf';
 import type { ApiTarget } from '../api/open-client.ts';
 import { VolconfApi } from '../api/volconf-api.ts';
 import { Failure } from '../failure.ts';
+import { fileTrouble } from '../output/file-trouble.ts';
 import { paintFor } from '../output/paint.ts';
 import { printable } from '../output/printable.ts';
 import { type Terminal, write } from '../terminal.ts';
@@ -76,7 +77,7 @@ async function read(file: string, terminal: Terminal): Promise<string> {
   try {
     return readFileSync(file, 'utf8');
   } catch (error) {
-    throw new Failure('usage', `${file}: ${(error as NodeJS.ErrnoException).code}`, { cause: error });
+    throw new Failure('usage', `cannot read ${file}: ${fileTrouble(error)}`, { cause: error });
   }
 }
 

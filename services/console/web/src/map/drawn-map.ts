@@ -1,88 +1,37 @@
-import { printableLabel } from '@spanmesh/ctl/output/label';
-import { printable } from '@spanmesh/ctl/output/printable';
 import { idOf } from '@spanmesh/ctl/status/gateway-name';
-import { clusterText, count, dialectName, peerType } from '@spanmesh/ctl/views/words';
-import { PeerType } from '@spanmesh/dmsg/names';
-import type { Connection } from '@spanmesh/proto/v1/types';
-import { UndirectedGraph } from 'graphology';
 import Sigma from 'sigma';
 import type { StylesDeclaration } from 'sigma/types';
 import { clusters, connections } from '../mirror.ts';
 import { status } from '../status.ts';
-import { aroundMiddle, discRadius, onCircle, outerRadius, type Place, ring } from './layout.ts';
+import { MapModel, type MapPick } from './map-model.ts';
 
-/** What somebody points at. */
-export interface MapPick {
-  readonly title: string;
-  readonly text: string;
-}
-
-/** Lines between clusters and connections, and between these and their gateways, at most: of more only those of what is pointed at. */
-const MOST_LINES = 300;
-/** A peer's radius, px; of more peers than MANY less, so that each is to be seen, and so small that labels are there only from nearby. */
-const PEER_SIZE = 5;
-const MANY = 150;
-const LEAST_PEER_SIZE = 1.8;
-const COLORS = {
-  gateway: '#1f5fbf',
-  peer: '#2d8a4e',
-  router: '#b86b00',
-  cluster: '#8a3fb3',
-  trunk: '#1f5fbf',
-  line: '#9aa3b2',
-  dim: '#c8cdd5',
-};
-
-/** Of so few that are found each has its label shown. */
-const MOST_FOUND_LABELS = 40;
 /** How near what is gone to is looked at: the share of the map's width that is seen, at most. */
 const NEAR = 0.25;
+/** A step of the keyboard: this share of what is seen. */
+const STEP = 0.125;
+/** How much nearer or farther a step of zooming is. */
+const ZOOM = 1.5;
+const MOVE_MS = 150;
 
-interface Thing {
-  x: number;
-  y: number;
-  size: number;
-  color: string;
-  label: string;
-  labels: 'auto' | 'visible' | 'hidden';
-  /** What lies above what. */
-  level: number;
-  pick: MapPick;
-  /** Lower case, to be found by. */
-  words: string;
-  own: string;
+/** What is looked at: the middle, and the share of the whole that is seen, in sigma's own measure. */
+interface Look {
+  readonly x: number;
+  readonly y: number;
+  readonly ratio: number;
 }
 
-interface Line {
-  size: number;
-  color: string;
-}
-
-/** How a thing looks when nothing is looked for. */
-type Looks = Pick<Thing, 'size' | 'color' | 'label' | 'pick'>;
-
-/** The map as it is drawn; the graph is made anew from what is known, and places stay. */
+/** The map as it is drawn. */
 export class DrawnMap {
-  readonly #graph = new UndirectedGraph<Thing, Line>();
+  readonly #model = new MapModel();
   readonly #sigma: Sigma;
-  /** Place of each connection around its gateway, by gateway: kept for as long as it is there. */
-  readonly #slots = new Map<string, Map<string, number>>();
-  #wanted = '';
-  /** Id of what is pointed at. */
-  #pointed: string | null = null;
-  #trunks: readonly (readonly [string, string])[] = [];
-  /** Ids of what has the wanted text in it; nothing is wanted: none. */
-  #found: readonly string[] = [];
+  /** Where the camera moves to at the moment: the next step goes on from there. */
+  #goal: Look | null = null;
 
   constructor(box: HTMLElement, pick: (pick: MapPick | null) => void) {
     this.update([]);
     const labelColor = getComputedStyle(box).color;
-    this.#sigma = new Sigma(this.#graph, box, { settings: SETTINGS, styles: stylesOf(labelColor) });
-    const point = (id: string | null): void => {
-      pick(id === null ? null : this.#graph.getNodeAttribute(id, 'pick'));
-      this.#pointed = id;
-      this.#drawLines();
-    };
+    this.#sigma = new Sigma(this.#model.graph, box, { settings: SETTINGS, styles: stylesOf(labelColor) });
+    const point = (id: string | null): void => pick(this.#model.point(id));
     this.#sigma.on('enterNode', ({ node }) => point(node));
     this.#sigma.on('clickNode', ({ node }) => point(node));
     this.#sigma.on('leaveNode', () => point(null));
@@ -93,130 +42,55 @@ export class DrawnMap {
   }
 
   reset(): void {
-    void this.#sigma.getCamera().animate({ x: 0.5, y: 0.5, ratio: 1, angle: 0 }, { duration: 150 });
+    this.#look({ x: 0.5, y: 0.5, ratio: 1 });
   }
 
-  zoom(factor: number): void {
-    const camera = this.#sigma.getCamera();
-    void camera.animate({ ratio: camera.getState().ratio * factor }, { duration: 150 });
+  zoomIn(): void {
+    this.#look({ ...this.#at, ratio: this.#at.ratio / ZOOM });
+  }
+
+  zoomOut(): void {
+    this.#look({ ...this.#at, ratio: this.#at.ratio * ZOOM });
+  }
+
+  /** Moves on by so many steps to the right and upwards. */
+  pan(right: number, up: number): void {
+    const { x, y, ratio } = this.#at;
+    this.#look({ x: x + right * STEP * ratio, y: y + up * STEP * ratio, ratio });
   }
 
   /** Shows what has the text, in lower case, in it, and pales the rest. @returns how much that is */
   find(text: string): number {
-    this.#wanted = text;
-    this.#paint();
-    return this.#found.length;
+    this.#model.find(text);
+    return this.#model.found.length;
   }
 
   /** Goes to the nth of what was found, over and over. @returns what it is; null: nothing was found */
   goTo(n: number): MapPick | null {
-    const id = this.#found[n % Math.max(1, this.#found.length)];
+    const { found } = this.#model;
+    const id = found[n % Math.max(1, found.length)];
     const place = id === undefined ? undefined : this.#sigma.getNodeDisplayData(id);
     if (id === undefined || place === undefined) return null;
-    const camera = this.#sigma.getCamera();
-    const ratio = Math.min(camera.getState().ratio, NEAR);
-    void camera.animate({ x: place.x, y: place.y, ratio }, { duration: 150 });
-    this.#pointed = id;
-    this.#drawLines();
-    return this.#graph.getNodeAttribute(id, 'pick');
-  }
-
-  #paint(): void {
-    const text = this.#wanted;
-    this.#found = text === '' ? [] : this.#graph.filterNodes((_, { words }) => words.includes(text));
-    const found = new Set(this.#found);
-    const labels = found.size > MOST_FOUND_LABELS ? 'auto' : 'visible';
-    this.#graph.updateEachNodeAttributes((id, thing) => {
-      if (text === '') return { ...thing, color: thing.own, labels: 'auto' };
-      return found.has(id) ? { ...thing, color: thing.own, labels } : { ...thing, color: COLORS.dim, labels: 'hidden' };
-    });
+    this.#look({ x: place.x, y: place.y, ratio: Math.min(this.#at.ratio, NEAR) });
+    return this.#model.point(id);
   }
 
   /** Takes over what is known now. `trunks`: ids of the gateways at both ends. */
   update(trunks: readonly (readonly [string, string])[]): void {
-    this.#trunks = trunks;
-    const gateways = gatewayNames();
-    const peerSize = Math.max(
-      LEAST_PEER_SIZE,
-      PEER_SIZE * Math.min(1, Math.sqrt(MANY / Math.max(1, connections.size))),
-    );
-    const byGateway = Map.groupBy(connections.values(), ({ gateway }) => gateway);
-    const largest = discRadius(Math.max(1, ...[...byGateway.values()].map(({ length }) => length)));
-    const middles = ring(Math.max(1, gateways.length), largest);
-    const wanted = new Set<string>();
-    const put = (id: string, thing: Looks & Place): void => {
-      wanted.add(id);
-      const words = `${thing.label} ${thing.pick.title} ${thing.pick.text}`.toLowerCase();
-      this.#graph.mergeNode(id, { labels: 'auto', level: thing.size, ...thing, words, own: thing.color });
-    };
-    for (const [i, gateway] of gateways.entries()) {
-      const middle = middles[i] ?? { x: 0, y: 0 };
-      const own = byGateway.get(gateway) ?? [];
-      const label = printable(gateway);
-      const others = trunks.filter(([end]) => end === gateway).map(([, end]) => `, trunk to ${printable(end)}`);
-      const pick = { title: `gateway ${label}`, text: `${count(own.length, 'connection')}${others.join('')}` };
-      put(gateway, { ...middle, size: 14, color: COLORS.gateway, label, pick });
-      const slots = this.#slotsOf(gateway, own);
-      for (const connection of own) {
-        put(connection.id, {
-          ...aroundMiddle(middle, slots.get(connection.id) ?? 0),
-          ...looksOf(connection, peerSize),
-        });
-      }
-    }
-    const outside = onCircle(clusters.size, outerRadius(Math.max(1, gateways.length), largest));
-    for (const [i, { key, cluster, nodes }] of [...clusters.values()].entries()) {
-      const label = printableLabel(cluster.key?.peerLabel || cluster.key?.id || '?');
-      const pick = { title: clusterText(cluster.key), text: count(nodes.size, 'node') };
-      put(key, { ...(outside[i] ?? { x: 0, y: 0 }), size: 9, color: COLORS.cluster, label, pick });
-    }
-    for (const id of this.#graph.nodes()) if (!wanted.has(id)) this.#graph.dropNode(id);
-    this.#drawLines();
-    this.#paint();
+    const gateways = status.value?.topology.gateways.map(idOf) ?? [];
+    this.#model.update({ gateways, connections, clusters, trunks });
   }
 
-  #drawLines(): void {
-    const wanted = new Set<string>();
-    const line = (a: string, b: string, size: number, color = COLORS.line): void => {
-      const id = `${a} ${b}`;
-      if (wanted.has(id) || !this.#graph.hasNode(a) || !this.#graph.hasNode(b)) return;
-      wanted.add(id);
-      if (!this.#graph.hasEdge(id)) this.#graph.addEdgeWithKey(id, a, b, { size, color });
-    };
-    // A trunk is one line, however many of its ends tell of it.
-    for (const [a, b] of this.#trunks) line(a < b ? a : b, a < b ? b : a, 3, COLORS.trunk);
-    /** All of them, or those of what is pointed at, as many as may be. */
-    const lines = (all: readonly (readonly [string, string])[], size: number): void => {
-      const isShown = ([a, b]: readonly [string, string]): boolean => a === this.#pointed || b === this.#pointed;
-      const shown = all.length <= MOST_LINES ? all : all.filter(isShown).slice(0, MOST_LINES);
-      for (const [a, b] of shown) line(a, b, size);
-    };
-    lines(
-      [...connections.values()].map(({ id, gateway }) => [gateway, id]),
-      1,
-    );
-    const offers = [...clusters.values()].flatMap(({ key, nodes }) =>
-      [...nodes.values()].flatMap(({ links }) =>
-        [...links.values()].map(({ connection }) => [key, connection] as const),
-      ),
-    );
-    lines(offers, 0.6);
-    for (const id of this.#graph.edges()) if (!wanted.has(id)) this.#graph.dropEdge(id);
+  get #at(): Look {
+    return this.#goal ?? this.#sigma.getCamera().getState();
   }
 
-  #slotsOf(gateway: string, own: readonly Connection[]): ReadonlyMap<string, number> {
-    const before = this.#slots.get(gateway) ?? new Map<string, number>();
-    const kept = new Map(own.flatMap(({ id }) => (before.has(id) ? [[id, before.get(id) ?? 0] as const] : [])));
-    const taken = new Set(kept.values());
-    let next = 0;
-    for (const { id } of own) {
-      if (kept.has(id)) continue;
-      while (taken.has(next)) next++;
-      taken.add(next);
-      kept.set(id, next);
-    }
-    this.#slots.set(gateway, kept);
-    return kept;
+  #look(goal: Look): void {
+    this.#goal = goal;
+    const camera = this.#sigma.getCamera();
+    void camera.animate({ ...goal }, { duration: MOVE_MS }).then(() => {
+      if (this.#goal === goal) this.#goal = null;
+    });
   }
 }
 
@@ -245,26 +119,5 @@ function stylesOf(labelColor: string): StylesDeclaration {
       },
     ],
     edges: [{ size: { attribute: 'size' }, color: { attribute: 'color' } }],
-  };
-}
-
-/** Those that topology knows, and those that connections are on. */
-function gatewayNames(): string[] {
-  const known = status.value?.topology.gateways.map(idOf) ?? [];
-  const named = [...connections.values()].map(({ gateway }) => gateway);
-  return [...new Set([...known, ...named])].sort();
-}
-
-function looksOf({ id, lnkConns, remoteAddress, dialect }: Connection, peerSize: number): Looks {
-  const [first] = lnkConns;
-  const isRouter = first?.peerType === PeerType.ROUTER;
-  const label = printableLabel(first?.label || remoteAddress);
-  const type = first === undefined ? '' : peerType(first.peerType);
-  const text = [dialectName(dialect), type, label, printable(remoteAddress)].filter(Boolean).join(' ');
-  return {
-    size: isRouter ? peerSize + 2 : peerSize,
-    color: isRouter ? COLORS.router : COLORS.peer,
-    label,
-    pick: { title: `connection ${printable(id)}`, text },
   };
 }

@@ -1,6 +1,7 @@
 import { TrafficKind } from '@spanmesh/proto/v1/traffic';
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import type { DrawnMap, MapPick } from '../map/drawn-map.ts';
+import type { DrawnMap } from '../map/drawn-map.ts';
+import type { MapPick } from '../map/map-model.ts';
 import { following, version } from '../mirror.ts';
 import { address } from '../route.ts';
 import { useTraffic } from '../traffic.ts';
@@ -67,10 +68,10 @@ export function MapView() {
             </button>
           </>
         )}
-        <button type="button" class="small" onClick={() => map?.zoom(1 / 1.5)} aria-label="Zoom in">
+        <button type="button" class="small" onClick={() => map?.zoomIn()} aria-label="Zoom in">
           +
         </button>
-        <button type="button" class="small" onClick={() => map?.zoom(1.5)} aria-label="Zoom out">
+        <button type="button" class="small" onClick={() => map?.zoomOut()} aria-label="Zoom out">
           −
         </button>
         <button type="button" class="small" onClick={() => map?.reset()}>
@@ -91,7 +92,11 @@ export function MapView() {
         class="map"
         ref={box}
         role="img"
-        aria-label="Map of gateways, trunks, peers and clusters; the tree and the connections have the same as text"
+        tabIndex={0}
+        onKeyDown={(event) => {
+          if (map !== null && moveByKey(map, event.key)) event.preventDefault();
+        }}
+        aria-label="Map of gateways, trunks, peers and clusters, moved with the arrows, plus, minus and Home; the tree and the connections have the same as text"
       />
       <p class="picked" role="status">
         {picked === null ? (
@@ -104,4 +109,17 @@ export function MapView() {
       </p>
     </div>
   );
+}
+
+/** Arrows move the map, plus and minus zoom it, Home shows all of it. @returns false: the key is for others */
+function moveByKey(map: DrawnMap, key: string): boolean {
+  if (key === 'ArrowLeft') map.pan(-1, 0);
+  else if (key === 'ArrowRight') map.pan(1, 0);
+  else if (key === 'ArrowUp') map.pan(0, 1);
+  else if (key === 'ArrowDown') map.pan(0, -1);
+  else if (key === '+' || key === '=') map.zoomIn();
+  else if (key === '-') map.zoomOut();
+  else if (key === 'Home' || key === '0') map.reset();
+  else return false;
+  return true;
 }

@@ -80,7 +80,7 @@ export function OverviewView() {
               {gateways.map((gateway) => (
                 <tr key={idOf(gateway)}>
                   <td>
-                    <a href={address('gateways')}>gateway {printable(gateway.name)}</a>
+                    <a href={address('gateways')}>{printable(idOf(gateway))}</a>
                   </td>
                   <td>{gatewayState(gateway)}</td>
                   <td>{printable(gateway.version)}</td>
