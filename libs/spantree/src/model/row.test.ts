@@ -61,6 +61,19 @@ describe("a node's row", () => {
     expect(held(row, 39_999)).toEqual([7]);
   });
 
+  it('becomes dense where half of it is in use, as wide as its widest slot', () => {
+    const row = new Row();
+    row.put(999, 1, 1000);
+    expect(row.bytes).toBe(8 * 8);
+    const values = [1, -2];
+    for (let slot = 0; slot < 300; slot++) for (const value of values) row.put(slot, value, 1000);
+    expect(row.bytes).toBeLessThan(16 * 601);
+    for (let slot = 300; slot < 999; slot++) for (const value of values) row.put(slot, value, 1000);
+    expect(row.bytes).toBe(4 * 2 * 1008);
+    for (let slot = 0; slot < 999; slot++) expect(held(row, slot)).toEqual([-2, 1]);
+    expect(held(row, 999)).toEqual([1]);
+  });
+
   it('gives the memory back when what it held has gone', () => {
     const row = new Row();
     for (let slot = 0; slot < 10_000; slot++) row.put(slot, 1, 10_000);
