@@ -72,6 +72,7 @@ import type { LocalClients } from './routing/local-clients.ts';
 import { Router } from './routing/router.ts';
 import { NO_TRUNKS, type RouteTerminal } from './routing/trunks.ts';
 import type { GatewayOptions } from './settings.ts';
+import { Endings } from './shares/endings.ts';
 import { GatewayShares } from './shares/gateway-shares.ts';
 import { Shell, type TreeSource } from './shell/shell.ts';
 import { GatewayTraffic } from './traffic/gateway-traffic.ts';
@@ -145,6 +146,7 @@ export class Gateway implements Service, AttachHost {
   readonly #router: Router;
   readonly #trunks: GatewayTrunks | null;
   readonly #shares: GatewayShares;
+  readonly #endings: Endings;
   readonly #reports = new Reports();
   readonly #attach: Attach;
   readonly #directory: DirectoryCalls;
@@ -188,9 +190,11 @@ export class Gateway implements Service, AttachHost {
     const throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock });
     const shareLog = new ShareLog({ logger, throttle, events });
     const limited = (limit: PoolLimit) => shareLog.limited(limit);
-    const shares = new GatewayShares(options, { limited });
+    const endings = new Endings({}, { failed: (err) => this.#failed(err) });
+    this.#endings = endings;
+    const shares = new GatewayShares(options, { limited, endings });
     this.#shares = shares;
-    const shared = { options, clock, logger, throttle, metrics, tables, reports, shares };
+    const shared = { options, clock, logger, throttle, metrics, tables, reports, shares, endings };
     const flow = new Flow();
     const media = new MediaEvents();
     const ownLnkConn = new OwnLnkConn(randomBytes(MARK_BYTES));
@@ -355,6 +359,7 @@ export class Gateway implements Service, AttachHost {
       mediaWatches: this.#dialServer.watches,
       captures: this.#captures.running,
       drains: this.#drains.known,
+      endings: this.#endings.size,
       connectionsThatTopologyHoldsUp: this.#reports.pressure.waiting,
       queuedBytes: this.queuedBytes,
     };
@@ -432,6 +437,7 @@ export class Gateway implements Service, AttachHost {
     this.#orders.stop();
     this.#registration.leaving();
     await this.#drains.stop();
+    await new Promise<void>((resolve) => this.#endings.whenIdle(resolve));
     this.#messaging.stop();
     this.#dialServer.stop();
     this.#captures.stop();
@@ -466,13 +472,12 @@ export class Gateway implements Service, AttachHost {
     return this.#tables.lastNumber;
   }
 
-  snapshot(): StateChange[] {
+  snapshot(): Job<StateChange[]> {
     const parts = new StateChangeParts(PART_BYTES);
-    cutSnapshot(this.#tables, parts);
     this.#messaging.held.cut(parts);
     parts.trunks(this.#trunks?.state() ?? { established: [], unreachable: [] });
     this.#drains.cut(parts);
-    return parts.all;
+    return finishing(cutSnapshot(this.#tables, parts), parts);
   }
 
   *applying(commands: Commands): Job<void> {
@@ -550,6 +555,12 @@ export class Gateway implements Service, AttachHost {
     };
   }
 
+  /** What had ended before could not be told as it should. */
+  #failed(err: unknown): void {
+    this.counters.internalErrors++;
+    this.#deps.logger.error({ err }, 'not everybody was told what has ended');
+  }
+
   #gone(peer: Peer, reason: CloseReason): void {
     this.#entrance.admission.release(peer.connection.address);
     this.#orders.gone(peer, reason);
@@ -566,4 +577,9 @@ export class Gateway implements Service, AttachHost {
     const tx = source?.relays.get(lnkConn.number)?.tx ?? null;
     return tx === null ? null : hex8(tx.msgidHi) + hex8(tx.msgidLo);
   }
+}
+
+function* finishing(cutting: Job<void>, { all }: StateChangeParts): Job<StateChange[]> {
+  yield* cutting;
+  return all;
 }

@@ -88,19 +88,20 @@ export class Peer {
     this.#onAnswered = fn;
   }
 
-  /**
-   * In order, first half: ends our LNK_CONN; what the peer begins from now on is refused. `leaving.answered` is called when the peer
-   * has answered that, perhaps at once.
-   */
+  /** In order: what the peer begins from now on is refused. */
   leave(leaving: Leaving): void {
     const { endpoint } = this.connection;
     if (endpoint === null || this.#leaving !== null) return;
     this.#leaving = leaving;
     this.connection.leave(leaving.reason);
     endpoint.refuseOpens(ErrorCode.LOSTLINK);
+  }
+
+  /** In order, once nothing else is open: ends our LNK_CONN. `leaving.answered` is called when the peer has answered that, perhaps at once. */
+  endOwnLnkConn(): void {
     const own = this.#ownLnkConn;
-    if (own !== null) endpoint.end(own);
-    if (own === null || own.rxDeleted) leaving.answered();
+    if (own !== null) this.connection.endpoint?.end(own);
+    if (own === null || own.rxDeleted) this.#leaving?.answered();
   }
 
   /** Its socket has closed. */
@@ -165,6 +166,11 @@ export class RelaySource {
     return this.link === OWN_SPAN;
   }
 
+  /** Its link has closed, or is lost with its connection: relays that are left are going to be closed, and none is opened. */
+  get isClosing(): boolean {
+    return this.local !== null && !this.local.isOpen;
+  }
+
   /** It has a relay on this gateway, or a peer here has refused one. */
   get isInUse(): boolean {
     return this.relays.size > 0 || (this.refusedBy?.size ?? 0) > 0 || (this.notOnDemand?.size ?? 0) > 0;
@@ -218,6 +224,11 @@ export class Relay {
     this.wanted = wanted;
   }
 
+  /** Its link or its LNK_CONN is gone: it is going to be closed. */
+  get isClosing(): boolean {
+    return this.source.isClosing || !this.lnkConn.isOpen;
+  }
+
   /** The route transaction has ended: the next one to need it asks for another. */
   routeGone(): void {
     this.route = null;
@@ -251,12 +262,25 @@ export class LnkConn {
   /** Last good LNK_VOLCONF of each slot. */
   volconfs: Map<number, ReceivedVolconf> | null = null;
 
+  /** Closed, by whichever side. */
+  #isClosed = false;
+
   constructor(id: LnkConnId, peer: Peer, tx: Transaction, payload: Buffer, openedUs = 0) {
     this.id = id;
     this.peer = peer;
     this.tx = tx;
     this.payload = payload;
     this.openedUs = openedUs;
+  }
+
+  /** It may have relays: neither closed nor lost with its connection. */
+  get isOpen(): boolean {
+    return !this.#isClosed && this.peer.connection.isOpen;
+  }
+
+  /** It is closed, though its relays may not all be. */
+  closed(): void {
+    this.#isClosed = true;
   }
 
   get connection(): Connection {
@@ -285,6 +309,9 @@ export class Link {
   /** What reaches it otherwise than over relays of this gateway: routes of other gateways, and of this one's own clients. */
   users: Set<LinkUser> | null = null;
 
+  /** Closed by the peer. */
+  #isClosed = false;
+
   constructor(
     id: LinkId,
     peer: Peer,
@@ -298,6 +325,16 @@ export class Link {
     this.source = source;
     this.stamp = stamp;
     this.sinceUs = sinceUs;
+  }
+
+  /** It may have relays: neither closed nor lost with its connection. */
+  get isOpen(): boolean {
+    return !this.#isClosed && this.peer.connection.isOpen;
+  }
+
+  /** It is closed, though its relays may not all be. */
+  closed(): void {
+    this.#isClosed = true;
   }
 
   get connection(): Connection {

@@ -1,6 +1,7 @@
 import { type Holding, Pool, type PoolLimit } from '@spanmesh/runtime/shares/pool';
 import type { TableSizes } from '@spanmesh/runtime/table-sizes';
 import type { GatewayOptions } from '../settings.ts';
+import type { Endings } from './endings.ts';
 
 /** A connection, as far as it holds anything. */
 export interface ShareHolder {
@@ -42,6 +43,12 @@ export type ShareOptions = Pick<
   | 'sharePercent'
 >;
 
+export interface GatewaySharesDependencies {
+  /** Told each time that a principal has come to a bound. */
+  readonly limited: (limit: PoolLimit) => void;
+  readonly endings: Pick<Endings, 'size' | 'whenIdle'>;
+}
+
 /** What peers share of this gateway: each connection holds some of it for its principal. */
 export class GatewayShares {
   readonly connections: Pool<ShareHolder>;
@@ -55,9 +62,12 @@ export class GatewayShares {
   /** By whoever offers their links. */
   readonly offered: Pool<ShareHolder>;
   readonly #totalRelays: number;
+  readonly #endings: GatewaySharesDependencies['endings'];
+  /** Relays were opened while others were still counted that are going to close. */
+  #isEnforcedLater = false;
 
-  /** `limited` is told each time that a principal has come to a bound. */
-  constructor(options: ShareOptions, { limited }: { readonly limited: (limit: PoolLimit) => void }) {
+  constructor(options: ShareOptions, { limited, endings }: GatewaySharesDependencies) {
+    this.#endings = endings;
     const deps = {
       evict: (connection: ShareHolder, limit: PoolLimit) => connection.close(reasonOf(limit), { ...limit }),
       limited,
@@ -132,15 +142,39 @@ export class GatewayShares {
 
   /**
    * Relays were opened. They are made by two: whoever has the larger share of them, of asking or of offering, gives way. An honest peer
-   * that asks for all spans holds no more than one for each that others offer.
+   * that asks for all spans holds no more than one for each that others offer. While relays of one that has given way are still to be
+   * closed they count for the other side of each, who is not to give way for them: nothing is decided before they are.
    */
   enforceRelays(): void {
+    if (this.#isEnding()) return;
     this.offered.enforce();
+    if (this.#isEnding()) return;
     this.asked.enforce();
     while (this.asked.held > this.#totalRelays) {
+      if (this.#isEnding()) return;
       const pool = this.offered.most >= this.asked.most ? this.offered : this.asked;
       if (!pool.evictMost()) return;
     }
+  }
+
+  /** Relays are beyond a bound, and are being closed: until they are none is opened. */
+  get isOverRelays(): boolean {
+    const { offered, asked } = this;
+    if (this.#endings.size === 0) return false;
+    return asked.held > this.#totalRelays || asked.most > asked.options.share || offered.most > offered.options.share;
+  }
+
+  /** Something is ending still; then relays are looked at again when it has. */
+  #isEnding(): boolean {
+    if (this.#endings.size === 0) return false;
+    if (!this.#isEnforcedLater) {
+      this.#isEnforcedLater = true;
+      this.#endings.whenIdle(() => {
+        this.#isEnforcedLater = false;
+        this.enforceRelays();
+      });
+    }
+    return true;
   }
 }
 
