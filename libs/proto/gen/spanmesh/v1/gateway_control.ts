@@ -188,7 +188,8 @@ export interface SnapshotEnd {
 }
 
 /**
- * State of a gateway, or what changed in it. In a snapshot: everything that is open, in `*_opened`; the `*_closed` lists are
+ * State of a gateway, or what changed in it. In a snapshot: everything that was open when it was begun and has not ended before it was
+ * told, in `*_opened` (the deltas after it tell of what has changed since, and may repeat it); the `*_closed` lists are
  * empty. In a delta: whatever happened since the message before. Numbers are never reused, so the order within one message
  * does not matter; the receiver takes `*_opened` before `*_closed`.
  */
@@ -419,7 +420,7 @@ export interface Refused {
 export interface Welcome {
   /**
    * Epoch of the leader. The gateway takes it if it is not below the highest it has seen, drops queued commands of lower
-   * ones and cuts its snapshot in the same turn. Below 2^53.
+   * ones and begins its snapshot in the same turn. Below 2^53.
    */
   epoch: number;
   /** What relays add to rnss (circuit), one for the installation, stable over restarts. */
