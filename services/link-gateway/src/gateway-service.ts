@@ -262,11 +262,12 @@ export class Gateway implements Service, AttachHost {
       { gateway: id, firstBoot: this.identity.firstBoot, connectTimeout: options.connectTimeout },
       { orders: this.#orders, events: media, tables, clock, logger },
     );
-    this.#directory = deps.makeDirectory?.(id) ?? new DirectoryCalls({ gateway: id, address: () => null }, { clock });
+    this.#directory =
+      deps.makeDirectory?.(id) ?? new DirectoryCalls({ gateway: id, address: () => null }, { clock, logger });
     const { clients } = this.#router;
     this.#messaging = new Messaging(
       { gateway: id },
-      { directory: this.#directory, clients, reports, metrics: deps.metrics, clock, logger },
+      { directory: this.#directory, clients, reports, metrics: deps.metrics, clock, logger, events },
     );
     this.#drains = new Drains(
       { deadlineMs: options.stopTimeout },
