@@ -97,6 +97,7 @@ export class ModelGateway {
       relays: this.relays,
       metrics,
       shares,
+      offerers: { learn: () => {} },
       prober: { probe },
       drains,
     });
@@ -135,7 +136,7 @@ export class ModelGateway {
     };
     const id = this.tables.nextNumber();
     const remote = `192.0.2.1:${1000 + ++this.#peerCount}`;
-    const about = { remote, local: '192.0.2.9:987', sinceUs: 1, origin: { kind: 'accepted' } };
+    const about = { remote, local: '192.0.2.9:987', sinceUs: 1, origin: { kind: 'accepted' }, principal: '192.0.2.1' };
     const fake = { id, dialect, open, endpoint, queuedBytes: 0, isOpen: true, ...about };
     const peer = new Peer(fake as never);
     const connection: ModelConnection = Object.assign(fake, { peer, lnkConns: peer.lnkConns });

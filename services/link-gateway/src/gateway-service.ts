@@ -66,6 +66,7 @@ import { PeerEvents } from './peers/peer-events.ts';
 import { Peers } from './peers/peers.ts';
 import { Prober } from './peers/prober.ts';
 import { Relays } from './peers/relays.ts';
+import { RemoteOfferers } from './peers/remote-offerers.ts';
 import { registerMetrics } from './register-metrics.ts';
 import { registerOpenMetrics } from './register-open-metrics.ts';
 import type { LocalClients } from './routing/local-clients.ts';
@@ -113,6 +114,7 @@ export interface ListenPort {
 /** Tables that have entries when all that filled them is gone. */
 export const KEPT: Explained = {
   remoteLinks: 'topology says when the links of other gateways are gone',
+  remoteOfferers: 'so it does with them',
   dialOwners: 'an older order of an owner must be known as such for as long as the leader of volconf is the same',
   drains: 'the last ones are kept for whoever asks how they went',
   'trunks, trunks': 'topology says when another gateway is gone',
@@ -147,6 +149,7 @@ export class Gateway implements Service, AttachHost {
   readonly #trunks: GatewayTrunks | null;
   readonly #shares: GatewayShares;
   readonly #endings: Endings;
+  readonly #offerers: RemoteOfferers;
   readonly #reports = new Reports();
   readonly #attach: Attach;
   readonly #directory: DirectoryCalls;
@@ -281,7 +284,10 @@ export class Gateway implements Service, AttachHost {
       classes: this.#router.classes,
       clock,
     });
-    const ordered = { prober: this.#prober, drains: this.#drains };
+    const offerers = new RemoteOfferers({ shares, relays, endings });
+    this.#offerers = offerers;
+    tables.onForgotten = (source) => offerers.forget(source);
+    const ordered = { prober: this.#prober, drains: this.#drains, offerers };
     this.#commands = new CommandRunner({ metrics, tables, relays, shares, tracing, ...ordered });
     this.#registration = new Registration(this.identity, { bus: deps.bus, clock, logger, throttle });
     registerMetrics(deps.metrics, { metrics, tables, entrance: this.#entrance, shares });
@@ -361,6 +367,7 @@ export class Gateway implements Service, AttachHost {
       captures: this.#captures.running,
       drains: this.#drains.known,
       endings: this.#endings.size,
+      remoteOfferers: this.#offerers.size,
       connectionsThatTopologyHoldsUp: this.#reports.pressure.waiting,
       queuedBytes: this.queuedBytes,
     };

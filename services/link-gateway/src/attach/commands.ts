@@ -11,6 +11,7 @@ import type { OpenTables } from '../peers/open-tables.ts';
 import type { RelaySource } from '../peers/peer.ts';
 import type { Prober } from '../peers/prober.ts';
 import type { Relays } from '../peers/relays.ts';
+import type { RemoteOfferers } from '../peers/remote-offerers.ts';
 import { dialectOf } from '../peers/wire-dialect.ts';
 import type { GatewayShares } from '../shares/gateway-shares.ts';
 
@@ -19,6 +20,7 @@ export interface CommandRunnerDependencies {
   readonly relays: Relays;
   readonly metrics: GatewayMetrics;
   readonly shares: Pick<GatewayShares, 'enforceRelays' | 'isOverRelays'>;
+  readonly offerers: Pick<RemoteOfferers, 'learn'>;
   readonly prober: Pick<Prober, 'probe'>;
   readonly drains: Pick<Drains, 'close' | 'order'>;
   readonly tracing: Pick<Tracing, 'tracer'>;
@@ -68,14 +70,16 @@ export class CommandRunner {
     for (const order of commands.drains) drains.order(order);
   }
 
-  #learn({ gateway, link, dialect, payload }: RemoteLink): void {
+  #learn({ gateway, link, dialect, payload, principal }: RemoteLink): void {
     const known = dialectOf(dialect);
     // Not believed blindly: a leader of another version must not make us throw at every relay.
     if (gateway === '' || known === null || payload.length < LNK_SPAN_BYTES) {
       this.#deps.metrics.commandsStale++;
       return;
     }
-    this.#deps.tables.learnRemote(gateway, link, known, payload).leaderKnows = true;
+    const source = this.#deps.tables.learnRemote(gateway, link, known, payload);
+    source.leaderKnows = true;
+    this.#deps.offerers.learn(source, principal);
   }
 
   /** Everything that is known of another gateway's links goes: their relays, and the ways back to them. In slices. */

@@ -25,6 +25,7 @@ export function connectionOpened({ connection, liveness, leaving }: Peer): Conne
     sinceUs: connection.sinceUs,
     suspect: liveness.isSuspect,
     closing: leaving?.why ?? '',
+    principal: connection.principal,
   };
 }
 

@@ -3,9 +3,11 @@ import type { Endpoint } from '@spanmesh/dmsg/endpoint';
 import { ErrorCode } from '@spanmesh/dmsg/error-code';
 import { relaySpanPayload } from '@spanmesh/dmsg/payload/lnk-span';
 import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
+import type { Holding } from '@spanmesh/runtime/shares/pool';
 import type { GatewayId, LinkId, LnkConnId } from '@spanmesh/spantree/ids';
 import type { CloseReason } from '../connection/close-reason.ts';
 import type { Connection } from '../connection/connection.ts';
+import type { ShareHolder } from '../shares/gateway-shares.ts';
 import { Liveness } from './liveness.ts';
 
 // A peer, what it has open with us, and what we have open with it. They name each other both ways, so they are declared together.
@@ -126,6 +128,17 @@ const OWN_LNK_CONN: TransactionHandler<Peer> = {
 /** Number of the span that a gateway offers for its own clients: no link has it (links count from 1). */
 export const OWN_SPAN = 0;
 
+/** Who offers links at other gateways (remote-offerers.ts). */
+export interface Offerer {
+  readonly principal: string;
+  /** Those of them that are known here. */
+  readonly links: Set<RelaySource>;
+  /** Of their relays on this gateway. */
+  readonly holding: Holding<ShareHolder>;
+  /** They have none any more, and get none: they were too many. */
+  readonly isWithheld: boolean;
+}
+
 /** What relays are made of: a link, of this gateway or of another one, or the gateway's own span (`link` is OWN_SPAN). */
 export class RelaySource {
   /** `<name>.<boot>` of the link's gateway; empty: this one. */
@@ -144,6 +157,8 @@ export class RelaySource {
   leaderKnows = false;
   /** Of a link whose first relay is measured: when it came, microseconds of this gateway's monotonic clock. 0: it is not, or was. */
   sampledUs = 0;
+  /** Who offers it at its gateway; null: this one, or nobody knows. */
+  offerer: Offerer | null = null;
   /** Its relays on this gateway, by the number of their LNK_CONN. */
   readonly relays = new Map<LnkConnId, Relay>();
   /** LNK_CONNs whose peers closed the relay, until topology asks for it again. */

@@ -75,6 +75,7 @@ export class Relays implements TransactionHandler<Relay | null> {
       return;
     }
     forgetRefusal(source, lnkConn);
+    if (source.offerer?.isWithheld === true) return;
     const relay = this.#add(new Relay(source, lnkConn, n, true));
     const { peer } = lnkConn;
     if (peer.waitingRelays.length > 0 || peer.connection.queuedBytes >= RELAY_PACE_BYTES) {
