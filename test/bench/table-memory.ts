@@ -124,7 +124,14 @@ function measureTopology(): unknown {
   state.trees.setCommanded(gateway, true);
   const apply = (change: Partial<StateChange>) =>
     runNow(state.applying(gateway, { ...StateChange.create(), ...change }));
-  const about = { closing: '', localAddress: '192.0.2.9:987', owner: '', generation: 0, suspect: false };
+  const about = {
+    closing: '',
+    localAddress: '192.0.2.9:987',
+    owner: '',
+    generation: 0,
+    suspect: false,
+    principal: '192.0.2.1',
+  };
   const origin = ConnectionOrigin.CONNECTION_ORIGIN_ACCEPTED;
   const dialect = Dialect.DIALECT_CIRCUIT;
   measure('connection, at topology', OTHERS, (i) => {

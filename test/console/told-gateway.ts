@@ -48,6 +48,7 @@ function toldOf(first: number, last: number): StateChange {
       generation: 0,
       sinceUs: n,
       suspect: false,
+      principal: '192.0.2.1',
     });
     change.lnkConnsOpened.push({ id: LNK_CONN + n, connection: n, payload: lnkConnPayload(n) });
     const msgid = { msgidLo: n, msgidHi: 1 };

@@ -67,7 +67,7 @@ module.exports = {
       entrance: ['peers', 'connection', 'shares', 'address'],
       dial: ['entrance', 'peers', 'connection', 'address'],
       shell: ['dial', 'peers', 'connection'],
-      drain: ['routing', 'peers', 'connection'],
+      drain: ['routing', 'peers', 'connection', 'shares'],
       attach: ['drain', 'shell', 'peers', 'connection', 'shares'],
       messaging: ['attach', 'routing', 'peers', 'connection'],
       traffic: ['routing', 'peers', 'connection'],

@@ -17,7 +17,7 @@ import {
   RefusalReason,
   StateChange,
 } from '@spanmesh/proto/v1/gateway_control';
-import { runNow } from '@spanmesh/runtime/grpc/slices';
+import { type Job, runNow } from '@spanmesh/runtime/grpc/slices';
 import { NO_TRACING } from '@spanmesh/runtime/trace/tracing';
 import type { Dialect } from '@spanmesh/spantree/tree';
 import { type FakeLeader, FakeStream, spanPayload, uuid } from '@spanmesh/topology/testing/world.fixture';
@@ -36,6 +36,7 @@ export interface ModelConnection {
   readonly open: Set<Transaction<Relay | null>>;
   queuedBytes: number;
   endpoint: object | null;
+  isOpen: boolean;
 }
 
 export interface ModelLink {
@@ -77,6 +78,8 @@ export class ModelGateway {
   #epoch = 0;
   #obeyed = 0;
   #obeyedTold = 0;
+  /** The snapshot, while it is cut. */
+  #cutting: { readonly parts: StateChangeParts; readonly lastNumber: number; readonly job: Job<void> } | null = null;
   #peerCount = 0;
 
   constructor(name: string, boot: string) {
@@ -84,7 +87,7 @@ export class ModelGateway {
     this.boot = boot;
     const { tables, reports } = this;
     const metrics = new GatewayMetrics();
-    const shares = { chargeRelay: () => {}, enforceRelays: () => {} };
+    const shares = { chargeRelay: () => {}, enforceRelays: () => {}, isOverRelays: false };
     this.relays = new Relays({ reports, metrics, clock: { now: () => 0 }, shares, tables });
     const probe = ({ liveness }: Peer) => liveness.suspect();
     const drains = { close: () => {}, order: () => {} };
@@ -94,6 +97,7 @@ export class ModelGateway {
       relays: this.relays,
       metrics,
       shares,
+      offerers: { learn: () => {} },
       prober: { probe },
       drains,
     });
@@ -132,8 +136,8 @@ export class ModelGateway {
     };
     const id = this.tables.nextNumber();
     const remote = `192.0.2.1:${1000 + ++this.#peerCount}`;
-    const about = { remote, local: '192.0.2.9:987', sinceUs: 1, origin: { kind: 'accepted' } };
-    const fake = { id, dialect, open, endpoint, queuedBytes: 0, ...about };
+    const about = { remote, local: '192.0.2.9:987', sinceUs: 1, origin: { kind: 'accepted' }, principal: '192.0.2.1' };
+    const fake = { id, dialect, open, endpoint, queuedBytes: 0, isOpen: true, ...about };
     const peer = new Peer(fake as never);
     const connection: ModelConnection = Object.assign(fake, { peer, lnkConns: peer.lnkConns });
     this.tables.connections.set(id, peer);
@@ -147,6 +151,7 @@ export class ModelGateway {
     this.connections.delete(connection.id);
     this.reports.connectionClosed(connection.peer);
     connection.endpoint = null;
+    connection.isOpen = false;
     connection.peer.waitingRelays = [];
     for (const tx of [...connection.open]) {
       connection.open.delete(tx);
@@ -257,6 +262,7 @@ export class ModelGateway {
 
   /** The turn ends: what has changed goes on its way. */
   flush(): void {
+    this.#cut();
     if (!this.live) return;
     const parts = this.reports.take(PART_BYTES);
     if (parts.length === 0 && this.#obeyed === this.#obeyedTold) return;
@@ -280,12 +286,14 @@ export class ModelGateway {
     this.stream?.break();
     this.stream = undefined;
     this.live = false;
+    this.#cutting = null;
     this.#up = [];
     this.reports.end();
   }
 
-  /** Everything that the leader has sent has been read. */
+  /** Everything that the leader has sent has been read, and answered. */
   get hasReadAll(): boolean {
+    if (this.#cutting !== null) return false;
     return this.stream === undefined || this.stream.sent.length === this.#read;
   }
 
@@ -318,12 +326,22 @@ export class ModelGateway {
     }
     if (welcome.epoch > this.#epoch) this.#obeyed = 0;
     this.#epoch = welcome.epoch;
-    this.live = true;
     const parts = new StateChangeParts(PART_BYTES);
-    cutSnapshot(this.tables, parts);
     parts.trunks(this.#trunks());
+    const { lastNumber } = this.tables;
+    this.#cutting = { parts, lastNumber, job: cutSnapshot(this.tables, parts, 1) };
     this.reports.begin();
-    for (const snapshot of this.#finished(parts.all)) this.#up.push({ snapshot });
+  }
+
+  /** A turn's work at the snapshot: a piece of one unit. */
+  #cut(): void {
+    if (this.#cutting === null) return;
+    const { job, parts, lastNumber } = this.#cutting;
+    if (job.next().done !== true) return;
+    this.#cutting = null;
+    this.live = true;
+    this.reports.cut();
+    for (const snapshot of this.#finished(parts.all, lastNumber)) this.#up.push({ snapshot });
     this.#up.push({ snapshotEnd: {} });
   }
 
@@ -353,26 +371,28 @@ export class ModelGateway {
   }
 
   /** As they arrive, with what is said last. */
-  #finished(parts: StateChange[]): StateChange[] {
+  #finished(parts: StateChange[], lastNumber = this.tables.lastNumber): StateChange[] {
     const all = parts.length === 0 ? [StateChange.create()] : parts;
     const last = all.at(-1);
     if (last !== undefined) {
       last.obeyed = this.#obeyed;
-      last.lastNumber = this.tables.lastNumber;
+      last.lastNumber = lastNumber;
     }
     this.#obeyedTold = this.#obeyed;
     return all.map((part) => StateChange.decode(StateChange.encode(part).finish()));
   }
 
   #forgetLink({ link }: ModelLink): void {
+    link.closed();
     this.tables.links.delete(link.id);
     this.links.delete(link.id);
-    this.relays.closeAllOf(link.source);
+    runNow(this.relays.closingAllOf(link.source));
     link.source.local = null;
   }
 
   #forgetLnkConn(lnkConn: LnkConn, connection: ModelConnection): void {
-    this.relays.closeAllOn(lnkConn);
+    lnkConn.closed();
+    runNow(this.relays.closingAllOn(lnkConn));
     this.tables.lnkConns.delete(lnkConn.id);
     connection.peer.lnkConns.delete(lnkConn);
   }

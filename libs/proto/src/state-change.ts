@@ -71,7 +71,8 @@ const relays = {
  */
 const LISTS: { readonly [Name in ListName]: ListRule<Entry<Name>> } = {
   connectionsOpened: {
-    bytes: ({ owner, closing }) => CONNECTION_BYTES + 4 * owner.length + (closing === '' ? 0 : REASON_BYTES),
+    bytes: ({ owner, closing, principal }) =>
+      CONNECTION_BYTES + 4 * (owner.length + principal.length) + (closing === '' ? 0 : REASON_BYTES),
     inSnapshot: true,
   },
   lnkConnsOpened: { bytes: withPayload, inSnapshot: true },

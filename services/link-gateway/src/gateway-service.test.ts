@@ -239,7 +239,7 @@ describe.each(['linkid', 'circuit'] as const)('given a connection to a %s listen
     const remote = { gateway: 'other.01234567', link: 5 };
     const wire = dialect === 'linkid' ? ApiDialect.DIALECT_LINKID : ApiDialect.DIALECT_CIRCUIT;
     made.attach.command({
-      links: [{ ...remote, dialect: wire, payload: Buffer.from(spanPayload(dialect)) }],
+      links: [{ ...remote, dialect: wire, payload: Buffer.from(spanPayload(dialect)), principal: '' }],
       relays: [{ ...remote, open: [lnkConn], close: [] }],
     });
     expect(word(await peer.next())).toBe('80001207');
@@ -258,7 +258,7 @@ describe.each(['linkid', 'circuit'] as const)('given a connection to a %s listen
     const remote = { gateway: 'other.01234567', link: 5 };
     const wire = dialect === 'linkid' ? ApiDialect.DIALECT_LINKID : ApiDialect.DIALECT_CIRCUIT;
     made.attach.command({
-      links: [{ ...remote, dialect: wire, payload: Buffer.from(spanPayload(dialect)) }],
+      links: [{ ...remote, dialect: wire, payload: Buffer.from(spanPayload(dialect)), principal: '' }],
       relays: [{ ...remote, open: [lnkConn], close: [] }],
     });
     const first = await peer.next();

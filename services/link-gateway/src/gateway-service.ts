@@ -66,12 +66,14 @@ import { PeerEvents } from './peers/peer-events.ts';
 import { Peers } from './peers/peers.ts';
 import { Prober } from './peers/prober.ts';
 import { Relays } from './peers/relays.ts';
+import { RemoteOfferers } from './peers/remote-offerers.ts';
 import { registerMetrics } from './register-metrics.ts';
 import { registerOpenMetrics } from './register-open-metrics.ts';
 import type { LocalClients } from './routing/local-clients.ts';
 import { Router } from './routing/router.ts';
 import { NO_TRUNKS, type RouteTerminal } from './routing/trunks.ts';
 import type { GatewayOptions } from './settings.ts';
+import { Endings } from './shares/endings.ts';
 import { GatewayShares } from './shares/gateway-shares.ts';
 import { Shell, type TreeSource } from './shell/shell.ts';
 import { GatewayTraffic } from './traffic/gateway-traffic.ts';
@@ -112,6 +114,7 @@ export interface ListenPort {
 /** Tables that have entries when all that filled them is gone. */
 export const KEPT: Explained = {
   remoteLinks: 'topology says when the links of other gateways are gone',
+  remoteOfferers: 'so it does with them',
   dialOwners: 'an older order of an owner must be known as such for as long as the leader of volconf is the same',
   drains: 'the last ones are kept for whoever asks how they went',
   'trunks, trunks': 'topology says when another gateway is gone',
@@ -145,6 +148,8 @@ export class Gateway implements Service, AttachHost {
   readonly #router: Router;
   readonly #trunks: GatewayTrunks | null;
   readonly #shares: GatewayShares;
+  readonly #endings: Endings;
+  readonly #offerers: RemoteOfferers;
   readonly #reports = new Reports();
   readonly #attach: Attach;
   readonly #directory: DirectoryCalls;
@@ -188,9 +193,11 @@ export class Gateway implements Service, AttachHost {
     const throttle = new Throttle({ intervalMs: LOG_INTERVAL_MS }, { clock });
     const shareLog = new ShareLog({ logger, throttle, events });
     const limited = (limit: PoolLimit) => shareLog.limited(limit);
-    const shares = new GatewayShares(options, { limited });
+    const endings = new Endings({}, { failed: (err) => this.#failed(err) });
+    this.#endings = endings;
+    const shares = new GatewayShares(options, { limited, endings });
     this.#shares = shares;
-    const shared = { options, clock, logger, throttle, metrics, tables, reports, shares };
+    const shared = { options, clock, logger, throttle, metrics, tables, reports, shares, endings };
     const flow = new Flow();
     const media = new MediaEvents();
     const ownLnkConn = new OwnLnkConn(randomBytes(MARK_BYTES));
@@ -258,11 +265,12 @@ export class Gateway implements Service, AttachHost {
       { gateway: id, firstBoot: this.identity.firstBoot, connectTimeout: options.connectTimeout },
       { orders: this.#orders, events: media, tables, clock, logger },
     );
-    this.#directory = deps.makeDirectory?.(id) ?? new DirectoryCalls({ gateway: id, address: () => null }, { clock });
+    this.#directory =
+      deps.makeDirectory?.(id) ?? new DirectoryCalls({ gateway: id, address: () => null }, { clock, logger });
     const { clients } = this.#router;
     this.#messaging = new Messaging(
       { gateway: id },
-      { directory: this.#directory, clients, reports, metrics: deps.metrics, clock, logger },
+      { directory: this.#directory, clients, reports, metrics: deps.metrics, clock, logger, events },
     );
     this.#drains = new Drains(
       { deadlineMs: options.stopTimeout },
@@ -276,7 +284,10 @@ export class Gateway implements Service, AttachHost {
       classes: this.#router.classes,
       clock,
     });
-    const ordered = { prober: this.#prober, drains: this.#drains };
+    const offerers = new RemoteOfferers({ shares, relays, endings });
+    this.#offerers = offerers;
+    tables.onForgotten = (source) => offerers.forget(source);
+    const ordered = { prober: this.#prober, drains: this.#drains, offerers };
     this.#commands = new CommandRunner({ metrics, tables, relays, shares, tracing, ...ordered });
     this.#registration = new Registration(this.identity, { bus: deps.bus, clock, logger, throttle });
     registerMetrics(deps.metrics, { metrics, tables, entrance: this.#entrance, shares });
@@ -355,6 +366,8 @@ export class Gateway implements Service, AttachHost {
       mediaWatches: this.#dialServer.watches,
       captures: this.#captures.running,
       drains: this.#drains.known,
+      endings: this.#endings.size,
+      remoteOfferers: this.#offerers.size,
       connectionsThatTopologyHoldsUp: this.#reports.pressure.waiting,
       queuedBytes: this.queuedBytes,
     };
@@ -432,6 +445,7 @@ export class Gateway implements Service, AttachHost {
     this.#orders.stop();
     this.#registration.leaving();
     await this.#drains.stop();
+    await new Promise<void>((resolve) => this.#endings.whenIdle(resolve));
     this.#messaging.stop();
     this.#dialServer.stop();
     this.#captures.stop();
@@ -466,13 +480,12 @@ export class Gateway implements Service, AttachHost {
     return this.#tables.lastNumber;
   }
 
-  snapshot(): StateChange[] {
+  snapshot(): Job<StateChange[]> {
     const parts = new StateChangeParts(PART_BYTES);
-    cutSnapshot(this.#tables, parts);
     this.#messaging.held.cut(parts);
     parts.trunks(this.#trunks?.state() ?? { established: [], unreachable: [] });
     this.#drains.cut(parts);
-    return parts.all;
+    return finishing(cutSnapshot(this.#tables, parts), parts);
   }
 
   *applying(commands: Commands): Job<void> {
@@ -550,6 +563,12 @@ export class Gateway implements Service, AttachHost {
     };
   }
 
+  /** What had ended before could not be told as it should. */
+  #failed(err: unknown): void {
+    this.counters.internalErrors++;
+    this.#deps.logger.error({ err }, 'not everybody was told what has ended');
+  }
+
   #gone(peer: Peer, reason: CloseReason): void {
     this.#entrance.admission.release(peer.connection.address);
     this.#orders.gone(peer, reason);
@@ -566,4 +585,9 @@ export class Gateway implements Service, AttachHost {
     const tx = source?.relays.get(lnkConn.number)?.tx ?? null;
     return tx === null ? null : hex8(tx.msgidHi) + hex8(tx.msgidLo);
   }
+}
+
+function* finishing(cutting: Job<void>, { all }: StateChangeParts): Job<StateChange[]> {
+  yield* cutting;
+  return all;
 }

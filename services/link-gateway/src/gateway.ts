@@ -48,7 +48,7 @@ export interface CreateGatewayDependencies
 /** A link-gateway with its stream to topology and its gRPC services. */
 export function createGateway(options: GatewayOptions, deps: CreateGatewayDependencies): Gateway {
   const { installation, locator, random = systemRandom, ports, ...rest } = deps;
-  const { clock, logger, tracing } = deps;
+  const { clock, logger, tracing, events } = deps;
   const { security, protocol = new ProtocolRule({}, { logger, clock }) } = ports;
   const trunkSecurity = { tls: security.serviceFiles, security: security.channel(LINK_GATEWAY_NAME) };
   const topologySecurity = security.channel(TOPOLOGY_NAME);
@@ -63,7 +63,7 @@ export function createGateway(options: GatewayOptions, deps: CreateGatewayDepend
       new GatewayTrunks({ self, ...trunkOptions }, { clock, logger, random, protocol, ...trunkSecurity, ...host }),
     makeDirectory: (id) => {
       const where = { gateway: id, address: () => locator.address(), security: topologySecurity };
-      const directory = new DirectoryCalls(where, { clock });
+      const directory = new DirectoryCalls(where, { clock, logger, ...(events && { events }) });
       locator.onChange(() => directory.askAgain());
       return directory;
     },

@@ -607,6 +607,34 @@ describe('lost', () => {
   });
 });
 
+describe('lost in slices', () => {
+  it('tells so many at a time; what is not told yet is over, too, and takes nothing', () => {
+    const side = new RecordingSide({ rules: CIRCUIT });
+    for (let lo = 1; lo <= 200; lo++) side.hear(LNK_SPAN | CREATE, { msgid: { lo, hi: 1 } });
+    const last = side.endpoint.findPeers(1, 1);
+    if (last === undefined) throw new Error('it is open');
+    side.heard();
+    side.said();
+    const losing = side.endpoint.losing(ErrorCode.EOF);
+    expect([side.heard(), last.ended, side.endpoint.isLost]).toEqual([[], true, true]);
+    const told: number[] = [];
+    for (let step = losing.next(); step.done !== true; step = losing.next()) {
+      const heard = side.heard().length;
+      expect(heard).toBe(step.value);
+      told.push(heard);
+      if (side.finals.size === 200) continue;
+      side.endpoint.end(last);
+      side.endpoint.abandon(last);
+      expect(side.endpoint.send(last, LNK_SPAN)).toBe(false);
+      const lost = expect.objectContaining({ code: ErrorCode.LOSTLINK });
+      expect(() => side.endpoint.open(BLK_OPEN, last, side.handler)).toThrow(lost);
+    }
+    expect(Math.max(...told)).toBeLessThanOrEqual(64);
+    expect([side.said(), side.finals.size, side.gone.size, side.endpoint.openCount]).toEqual([[], 200, 200, 0]);
+    expect([...side.endpoint.losing(ErrorCode.EOF)]).toEqual([]);
+  });
+});
+
 describe('handlers that call back', () => {
   it('may end the transaction that is being deleted, and its circuit', () => {
     const { side, tx } = withPeers(CIRCUIT);

@@ -34,6 +34,9 @@ export const DEFAULT_MAX_DEPTH = 16;
  */
 export const DEFAULT_MAX_TRANSACTIONS = 1 << 18;
 
+/** Handlers that are told of a lost link between two `yield`s. */
+const TOLD_AT_ONCE = 64;
+
 /** The bit of REVTRANS in the linkid dialect: the aux data is somewhere else. Nobody supports it, so nobody may send it. */
 const AUXOOB = REVTRANS;
 
@@ -268,7 +271,7 @@ export class Endpoint implements TransactionEndpoint {
     payload: Uint8Array | null = null,
     aux: Uint8Array | null = null,
   ): boolean {
-    if ((tx.state & (TX_DELETED | GONE)) !== 0) {
+    if (this.#isLost || (tx.state & (TX_DELETED | GONE)) !== 0) {
       this.dropped++;
       return false;
     }
@@ -284,7 +287,7 @@ export class Endpoint implements TransactionEndpoint {
    * the checks of this hop. Its bytes are given away. False, counted, and the frame untouched, if our direction is deleted.
    */
   forward(tx: Transaction, frame: Frame): boolean {
-    if ((tx.state & (TX_DELETED | GONE)) !== 0) {
+    if (this.#isLost || (tx.state & (TX_DELETED | GONE)) !== 0) {
       this.dropped++;
       return false;
     }
@@ -297,7 +300,7 @@ export class Endpoint implements TransactionEndpoint {
 
   /** `forward` of a copy: the frame stays as it is, for others to be sent as well. */
   forwardCopy(tx: Transaction, frame: Frame): boolean {
-    if ((tx.state & (TX_DELETED | GONE)) !== 0) {
+    if (this.#isLost || (tx.state & (TX_DELETED | GONE)) !== 0) {
       this.dropped++;
       return false;
     }
@@ -316,7 +319,7 @@ export class Endpoint implements TransactionEndpoint {
    * LOSTLINK (protocol.md, "stacking"). Nothing happens if it is closed already.
    */
   end(tx: Transaction, error = 0, abort = false): void {
-    if ((tx.state & (TX_DELETED | GONE)) !== 0) return;
+    if (this.#isLost || (tx.state & (TX_DELETED | GONE)) !== 0) return;
     this.send(tx, abort ? LNK_ERROR | DELETE | ABORT : LNK_ERROR | DELETE, error);
   }
 
@@ -325,7 +328,7 @@ export class Endpoint implements TransactionEndpoint {
    * linkid dialect's routing demands; the transaction leaves the table with the peer's DELETE.
    */
   abandon(tx: Transaction): void {
-    if ((tx.state & (TX_DELETED | GONE)) !== 0) return;
+    if (this.#isLost || (tx.state & (TX_DELETED | GONE)) !== 0) return;
     const ended = tx.firstChild === null ? null : this.#table.leavesFirst(tx).filter(closeSilently);
     closeSilently(tx);
     this.#settle(tx, ended);
@@ -375,11 +378,32 @@ export class Endpoint implements TransactionEndpoint {
    * "Transactions"), leaves first. Nothing is sent, now or later.
    */
   lost(error: number): void {
-    if (this.#isLost) return;
+    const losing = this.losing(error);
+    while (losing.next().done !== true);
+  }
+
+  /**
+   * The same in slices: when this returns the link is lost, and nothing can be sent or opened on it; the handlers are told as what is
+   * returned is gone through. Each `yield` is how many were told since the one before.
+   */
+  losing(error: number): Generator<number, void> {
+    const isFirst = !this.#isLost;
     this.#isLost = true;
-    const all = this.#table.leavesFirst(null);
-    for (const tx of all) this.#table.remove(tx);
-    notifyLost(all, error);
+    return isFirst ? this.#tellingLost(error) : nobodyIsTold();
+  }
+
+  *#tellingLost(error: number): Generator<number, void> {
+    const failures = new Failures();
+    let told = 0;
+    for (let tx = this.#table.firstLeaf(); tx !== null; tx = this.#table.firstLeaf()) {
+      this.#table.remove(tx);
+      tellLost(tx, error, failures);
+      if (++told < TOLD_AT_ONCE) continue;
+      yield told;
+      told = 0;
+    }
+    failures.throwFirst();
+    yield told;
   }
 
   #receiveOneWay(frame: Frame): void {
@@ -581,18 +605,34 @@ function closeSilently(tx: Transaction): boolean {
   return (tx.state & RX_DELETED) !== 0;
 }
 
-/** Final notifications of transactions that are out of the table; an exception does not keep the others from theirs. */
+/** Final notifications of transactions that are out of the table. */
 function notifyLost(gone: readonly Transaction[], error: number): void {
-  let failed = false;
-  let failure: unknown;
-  for (const tx of gone) {
-    try {
-      if ((tx.state & RX_DELETED) === 0) tx.handler.onLost(tx, error);
-      tx.handler.onGone?.(tx);
-    } catch (thrown) {
-      if (!failed) failure = thrown;
-      failed = true;
-    }
-  }
-  if (failed) throw failure;
+  const failures = new Failures();
+  for (const tx of gone) tellLost(tx, error, failures);
+  failures.throwFirst();
 }
+
+/** The final notification of one; an exception does not keep others from theirs. */
+function tellLost(tx: Transaction, error: number, failures: Failures): void {
+  try {
+    if ((tx.state & RX_DELETED) === 0) tx.handler.onLost(tx, error);
+    tx.handler.onGone?.(tx);
+  } catch (thrown) {
+    failures.note(thrown);
+  }
+}
+
+/** What handlers have thrown, of which the first is thrown when all have been told. */
+class Failures {
+  #first: { readonly thrown: unknown } | null = null;
+
+  note(thrown: unknown): void {
+    this.#first ??= { thrown };
+  }
+
+  throwFirst(): void {
+    if (this.#first !== null) throw this.#first.thrown;
+  }
+}
+
+function* nobodyIsTold(): Generator<number, void> {}

@@ -97,6 +97,11 @@ export class TransactionTable {
     tx.prevSibling = null;
   }
 
+  /** The first of `leavesFirst(null)`; null: the table is empty. */
+  firstLeaf(): Transaction | null {
+    return this.#firstRoot === null ? null : lowest(this.#firstRoot);
+  }
+
   /** Everything stacked on `top` (null: everything), leaves first, without `top` itself. Iterative: depth does not matter. */
   leavesFirst(top: Transaction | null): Transaction[] {
     const found: Transaction[] = [];

@@ -29,7 +29,8 @@ export interface TransactionHandler<Data = unknown> {
   onMessage(tx: Transaction<Data>, frame: Frame): void;
   /**
    * It ended without the peer's own DELETE: the link was lost or the circuit ended (protocol.md, "Transactions": as if the
-   * peer had sent ABORT|DELETE with this error). It is out of the table already; sending in it does nothing.
+   * peer had sent ABORT|DELETE with this error). It is out of the table already; sending in it does nothing, nor in any other of a link
+   * that was lost.
    */
   onLost(tx: Transaction<Data>, error: number): void;
   /** It is out of the table, whatever the reason: always the last call, also after a final notification. */
@@ -63,6 +64,8 @@ export interface LinkAddress {
 /** What can be done with transactions: the side of a connection that they are on (endpoint.ts, which says what each does and throws). */
 export interface TransactionEndpoint {
   readonly rules: DialectRules;
+  /** The link is lost: nothing on it can be sent or opened any more, though not everybody may have been told yet. */
+  readonly isLost: boolean;
   transactions(): Transaction[];
   stackedOn(tx: Transaction): Transaction[];
   findOwn(lo: number, hi: number): Transaction | undefined;
@@ -191,9 +194,9 @@ export class Transaction<Data = unknown> {
     return (this.state & TX_DELETED) !== 0;
   }
 
-  /** Nothing can be stacked on it any more: gone, or deleted in both directions. */
+  /** Nothing can be stacked on it any more: gone, or deleted in both directions, or its link is lost. */
   get ended(): boolean {
-    return (this.state & GONE) !== 0 || (this.state & ENDED) === ENDED;
+    return (this.state & GONE) !== 0 || (this.state & ENDED) === ENDED || this.endpoint.isLost;
   }
 }
 

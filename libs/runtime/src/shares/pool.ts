@@ -101,6 +101,11 @@ export class Pool<Holder> {
     return this.#byWeight.first?.weight ?? 0;
   }
 
+  /** The principal that holds most; empty: there is none. */
+  get first(): string {
+    return this.#byWeight.first?.principal ?? '';
+  }
+
   /** What the principal holds. */
   heldBy(principal: string): number {
     return this.#shares.get(principal)?.weight ?? 0;
@@ -177,9 +182,9 @@ export class Pool<Holder> {
     while (this.#held > total && this.evictMost());
   }
 
-  /** The largest holder of the principal that holds most gives way. False: it holds as much as before. */
-  evictMost(): boolean {
-    return this.#evict(this.#byWeight.first, 'total');
+  /** The largest holder of the principal that holds most gives way, for this bound. False: it holds as much as before. */
+  evictMost(bound: PoolBound = 'total'): boolean {
+    return this.#evict(this.#byWeight.first, bound);
   }
 
   #refusal(principal: string, amount: number): PoolBound | null {

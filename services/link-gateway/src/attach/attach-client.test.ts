@@ -94,6 +94,8 @@ class Host implements AttachHost {
   readonly gatewaysKnown: string[] = [];
   readonly happened: string[] = [];
   parts: StateChange[] = [];
+  /** Turns that its snapshot takes. */
+  slices = 0;
   readonly commands: Commands[] = [];
   lastNumber = 0;
   onEvent = () => {};
@@ -103,12 +105,17 @@ class Host implements AttachHost {
     this.onEvent();
   }
 
-  snapshot(): StateChange[] {
+  *snapshot(): Job<StateChange[]> {
     this.happened.push('snapshot');
     const whole = StateChange.create();
     for (const part of this.parts) append(whole, part);
     const parts = new StateChangeParts(PART_BYTES);
     parts.putAll(whole);
+    for (let i = 0; i < this.slices; i++) {
+      this.happened.push(`slice ${i}`);
+      yield UNITS_PER_TURN;
+      this.onEvent();
+    }
     return parts.all;
   }
 
@@ -318,6 +325,52 @@ describe('attaching', () => {
     await leader.until(() => requests.some(({ delta }) => delta !== undefined));
     const [delta] = requests.flatMap((request) => request.delta ?? []);
     expect([delta!.linksOpened, delta!.linksClosed]).toEqual([[], [1]]);
+  });
+
+  it('tells what changes while the snapshot is cut in slices after it, and obeys commands after it', async () => {
+    const { leader, client, host, reports } = await setup();
+    host.slices = 3;
+    host.lastNumber = 7;
+    client.start();
+    const { stream, requests } = await leader.stream(1);
+    host.onEvent = () => {
+      if (host.happened.at(-1) !== 'slice 1' || host.lastNumber > 7) return;
+      host.lastNumber = 9;
+      reports.linkOpened(opened(9));
+      // One of a leader that should wait for the end of the snapshot.
+      stream.write({ commands: commands(3, 1) });
+    };
+    stream.write({
+      welcome: { epoch: 3, rnssAdd: 7, version: '9', protocolVersion: 1, replicas: [], tellsTaken: false },
+    });
+    await leader.until(() => requests.some(({ delta }) => delta?.obeyed === 1));
+    const [, snapshot, end, ...deltas] = requests;
+    expect([snapshot?.snapshot?.lastNumber, end?.snapshotEnd]).toEqual([7, {}]);
+    expect(deltas.flatMap(({ delta }) => delta?.linksOpened ?? []).map(({ id }) => id)).toEqual([9]);
+    expect(deltas[0]?.delta?.lastNumber).toBe(9);
+    const order = ['welcomed 3 7', 'snapshot', 'slice 0', 'slice 1', 'slice 2', 'apply 3 1'];
+    expect(host.happened).toEqual(order);
+  });
+
+  it('gives up a snapshot that is half cut with the stream, and cuts another one', async () => {
+    const clock = new FakeClock();
+    const { leader, client, host } = await setup({ clock });
+    host.slices = 3;
+    client.start();
+    const first = await leader.stream(1);
+    host.onEvent = () => leader.notify();
+    first.stream.write({
+      welcome: { epoch: 3, rnssAdd: 7, version: '9', protocolVersion: 1, replicas: [], tellsTaken: false },
+    });
+    await leader.until(() => host.happened.includes('slice 0'));
+    await client.stop();
+    client.start();
+    const { stream, requests } = await leader.stream(2);
+    stream.write({
+      welcome: { epoch: 3, rnssAdd: 7, version: '9', protocolVersion: 1, replicas: [], tellsTaken: false },
+    });
+    await leader.until(() => requests.some(({ snapshotEnd }) => snapshotEnd !== undefined));
+    expect(host.happened.filter((what) => what === 'snapshot')).toHaveLength(2);
   });
 
   it('tries again with growing pauses while there is no leader', async () => {

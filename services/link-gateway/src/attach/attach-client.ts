@@ -127,9 +127,11 @@ export class AttachClient implements Attach {
   #outbox: AttachRequest[] = [];
   #outboxAt = 0;
   #blocked = false;
+  /** The snapshot is being cut: nothing is written before it is. */
+  #isCutting = false;
   /** Deltas that the leader has not taken in yet. */
   readonly #window = new DeltaWindow();
-  /** Commands, in order: a large one takes several turns. */
+  /** The snapshot, then commands, in order: what is large takes several turns. */
   readonly #work = new WorkList();
   /** Of the trace that attaching is in, until the snapshot is written; null: there is none. */
   #step: Step | null = null;
@@ -298,21 +300,38 @@ export class AttachClient implements Attach {
     locator.leads(call.address, welcome.replicas);
     // In one turn: what changes from here on is in the reports, all before is in the snapshot.
     host.welcomed(welcome.epoch, welcome.rnssAdd);
-    const parts = host.snapshot();
-    this.#step = this.#begun(call, welcome, parts.length);
+    this.#step = this.#begun(call, welcome);
+    this.#isCutting = true;
+    const { lastNumber } = host;
+    const snapshot = host.snapshot();
     reports.begin();
-    this.#outbox = this.#finished(parts).map((snapshot) => ({ snapshot }));
+    const { epoch, version: leader } = welcome;
+    logger.info({ epoch, leader, protocol: agreement.version }, 'attached to topology');
+    // Before any command.
+    this.#work.run(this.#cutting(call, welcome, snapshot, lastNumber));
+  }
+
+  /** `lastNumber`: the highest that the snapshot tells of. */
+  *#cutting(call: Call, welcome: Welcome, snapshot: Job<StateChange[]>, lastNumber: number): Job<void> {
+    let parts: StateChange[];
+    try {
+      parts = yield* snapshot;
+    } catch (err) {
+      this.#failed(call, err);
+      return;
+    }
+    this.#isCutting = false;
+    this.#deps.reports.cut();
+    this.#outbox = this.#finished(parts, lastNumber).map((part) => ({ snapshot: part }));
     this.#outbox.push({ snapshotEnd: {} });
     this.#outboxAt = 0;
     this.#blocked = false;
     this.#window.begin(welcome.tellsTaken);
-    const { epoch, version: leader } = welcome;
-    logger.info({ epoch, leader, protocol: agreement.version, parts: parts.length }, 'attached to topology');
     this.#write();
   }
 
   /** Of the leader's trace, if a term has just begun. */
-  #begun({ address }: Call, { epoch, trace }: Welcome, parts: number): Step | null {
+  #begun({ address }: Call, { epoch, trace }: Welcome): Step | null {
     const { tracing = NO_TRACING, host } = this.#deps;
     if (tracing.tracer === null) return null;
     const { name, boot } = host.identity;
@@ -320,7 +339,6 @@ export class AttachClient implements Attach {
       'spanmesh.gateway': `${name}.${boot}`,
       'spanmesh.leader': address,
       'spanmesh.epoch': epoch,
-      'spanmesh.parts': parts,
     };
     return tracing.tracer.begin('gateway attaches', { parent: readTraceContext(trace), attributes });
   }
@@ -373,8 +391,9 @@ export class AttachClient implements Attach {
   /** Writes as much as the stream takes. What does not go now is merged with what comes. */
   #write(): void {
     const state = this.#state;
+    if (this.#isCutting) return;
     if (state.kind !== 'attached' && state.kind !== 'leaving') return;
-    const { reports, logger } = this.#deps;
+    const { reports, logger, host } = this.#deps;
     const { stream } = state.call;
     for (;;) {
       while (this.#outboxAt < this.#outbox.length && !this.#blocked) {
@@ -395,7 +414,7 @@ export class AttachClient implements Attach {
         if (state.kind === 'leaving') stream.end();
         return;
       }
-      this.#outbox = this.#finished(reports.take(DELTA_BYTES)).map((delta) => ({ delta }));
+      this.#outbox = this.#finished(reports.take(DELTA_BYTES), host.lastNumber).map((delta) => ({ delta }));
     }
     if (state.kind === 'attached' && reports.bytes > MAX_PENDING_BYTES) {
       logger.warn('topology does not read: attaching anew');
@@ -404,10 +423,10 @@ export class AttachClient implements Attach {
   }
 
   /** Parts that were cut together, with what is said last: what was refused before the commands were obeyed has been told by then. */
-  #finished(parts: StateChange[]): StateChange[] {
+  #finished(parts: StateChange[], lastNumber: number): StateChange[] {
     const last = parts.pop() ?? StateChange.create();
     last.obeyed = this.#obeyed;
-    last.lastNumber = this.#deps.host.lastNumber;
+    last.lastNumber = lastNumber;
     this.#obeyedTold = this.#obeyed;
     return [...parts, last];
   }
@@ -453,6 +472,7 @@ export class AttachClient implements Attach {
     close(call);
     // What it has ordered and was not done counts as not received: the next snapshot says how far that was.
     this.#work.clear();
+    this.#isCutting = false;
     this.#step?.end('the stream has ended');
     this.#step = null;
     this.#outbox = [];

@@ -21,8 +21,8 @@ export interface AttachHost {
   readonly gatewaysKnown: Iterable<string>;
   /** A leader of this epoch has taken it on; `rnssAdd`: what relays add to rnss. */
   welcomed(epoch: number, rnssAdd: number): void;
-  /** Everything that is open, cut in the same turn, in parts that Attach takes. */
-  snapshot(): StateChange[];
+  /** Everything that is open at this moment, in parts that Attach takes; cut in slices (snapshot.ts). */
+  snapshot(): Job<StateChange[]>;
   /** In slices: what changes in between is found as it is then. */
   applying(commands: Commands): Job<void>;
   /** A leader has declared its id dead: it takes another, and keeps what it has. */

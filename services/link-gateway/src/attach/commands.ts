@@ -1,6 +1,6 @@
 import { LNK_SPAN_BYTES } from '@spanmesh/dmsg/payload/lnk-span';
 import type { Commands, RelayCommand, RemoteLink } from '@spanmesh/proto/v1/gateway_control';
-import type { Job } from '@spanmesh/runtime/grpc/slices';
+import { type Job, UNITS_PER_TURN } from '@spanmesh/runtime/grpc/slices';
 import type { Step, Tracer } from '@spanmesh/runtime/trace/step';
 import { readTraceContext } from '@spanmesh/runtime/trace/trace-context';
 import type { Tracing } from '@spanmesh/runtime/trace/tracing';
@@ -11,6 +11,7 @@ import type { OpenTables } from '../peers/open-tables.ts';
 import type { RelaySource } from '../peers/peer.ts';
 import type { Prober } from '../peers/prober.ts';
 import type { Relays } from '../peers/relays.ts';
+import type { RemoteOfferers } from '../peers/remote-offerers.ts';
 import { dialectOf } from '../peers/wire-dialect.ts';
 import type { GatewayShares } from '../shares/gateway-shares.ts';
 
@@ -18,7 +19,8 @@ export interface CommandRunnerDependencies {
   readonly tables: OpenTables;
   readonly relays: Relays;
   readonly metrics: GatewayMetrics;
-  readonly shares: Pick<GatewayShares, 'enforceRelays'>;
+  readonly shares: Pick<GatewayShares, 'enforceRelays' | 'isOverRelays'>;
+  readonly offerers: Pick<RemoteOfferers, 'learn'>;
   readonly prober: Pick<Prober, 'probe'>;
   readonly drains: Pick<Drains, 'close' | 'order'>;
   readonly tracing: Pick<Tracing, 'tracer'>;
@@ -46,6 +48,7 @@ export class CommandRunner {
     yield* this.#forgetting(commands.linksGone.map(({ gateway, link }) => tables.source(gateway, link)));
     let units = 0;
     for (const relays of commands.relays) {
+      while (shares.isOverRelays) yield UNITS_PER_TURN;
       this.#relay(relays, commands.n);
       units += 1 + relays.open.length + relays.close.length;
       if (units < SLICE_UNITS) continue;
@@ -67,14 +70,16 @@ export class CommandRunner {
     for (const order of commands.drains) drains.order(order);
   }
 
-  #learn({ gateway, link, dialect, payload }: RemoteLink): void {
+  #learn({ gateway, link, dialect, payload, principal }: RemoteLink): void {
     const known = dialectOf(dialect);
     // Not believed blindly: a leader of another version must not make us throw at every relay.
     if (gateway === '' || known === null || payload.length < LNK_SPAN_BYTES) {
       this.#deps.metrics.commandsStale++;
       return;
     }
-    this.#deps.tables.learnRemote(gateway, link, known, payload).leaderKnows = true;
+    const source = this.#deps.tables.learnRemote(gateway, link, known, payload);
+    source.leaderKnows = true;
+    this.#deps.offerers.learn(source, principal);
   }
 
   /** Everything that is known of another gateway's links goes: their relays, and the ways back to them. In slices. */
@@ -86,8 +91,7 @@ export class CommandRunner {
     let units = 0;
     for (const source of sources) {
       if (source === undefined || source.gateway === '') continue;
-      units += 1 + source.relays.size;
-      this.#forgetSource(source);
+      units += 1 + (yield* this.#forgettingSource(source));
       if (units < SLICE_UNITS) continue;
       yield units;
       units = 0;
@@ -95,18 +99,19 @@ export class CommandRunner {
     yield units;
   }
 
-  #forgetSource(source: RelaySource): void {
+  *#forgettingSource(source: RelaySource): Job<number> {
     const { tables, relays } = this.#deps;
     source.leaderKnows = false;
-    relays.closeAllOf(source);
+    const units = yield* relays.closingAllOf(source);
     tables.forgetRemote(source);
+    return units;
   }
 
   #relay({ gateway, link, open, close, trace }: RelayCommand, n: number): void {
     const { tables, relays, metrics, tracing } = this.#deps;
     const step = tracing.tracer === null ? null : begun(tracing.tracer, { gateway, link, open, trace });
     const source = tables.source(gateway, link);
-    if (source === undefined) {
+    if (source === undefined || source.isClosing) {
       metrics.commandsStale++;
       step?.end('the link is gone');
       return;

@@ -47,6 +47,16 @@ describe('what has changed', () => {
     expect(reports.take(MIB)).toEqual([]);
   });
 
+  it('names a refusal by the command that asked for the relay, of this leader: none while its snapshot is cut', () => {
+    reports.relayRefused(relay(source(1), 2));
+    reports.cut();
+    reports.relayRefused(relay(source(1), 3));
+    expect(taken().refusals.map(({ lnkConn, n }) => [lnkConn, n])).toEqual([
+      [2, 0],
+      [3, 7],
+    ]);
+  });
+
   it('says of return paths what became of each pair last, packed by link', () => {
     const [one, two] = [source(1), source(2)];
     const opened = relay(one, 3);

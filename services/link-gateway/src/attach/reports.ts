@@ -26,6 +26,8 @@ export class Reports implements PeerReports {
   /** Reads how the gateway is connected with the others; null: as before. */
   #trunks: (() => GatewayTrunks) | null = null;
   #isHeard = false;
+  /** The snapshot that the reports follow is not complete: all relays were opened before this Attach. */
+  #isCutting = false;
   /** Steps of traces that are over when what waits is taken. */
   #steps: Step[] = [];
   /** What connections that report must wait for. */
@@ -37,7 +39,7 @@ export class Reports implements PeerReports {
     this.#onChange = fn;
   }
 
-  /** Somebody listens: a leader has cut the snapshot that the reports follow. */
+  /** Somebody listens: a leader is given the snapshot that the reports follow. */
   get isHeard(): boolean {
     return this.#isHeard;
   }
@@ -52,10 +54,16 @@ export class Reports implements PeerReports {
     return this.#onDemand.size + this.#drains.size;
   }
 
-  /** From here on reports are kept: they follow a snapshot that is cut in the same turn. */
+  /** From here on reports are kept: they follow a snapshot that is begun in the same turn. */
   begin(): void {
     this.#clear();
     this.#isHeard = true;
+    this.#isCutting = true;
+  }
+
+  /** The snapshot is cut: commands are obeyed from now on. */
+  cut(): void {
+    this.#isCutting = false;
   }
 
   /** Nobody listens any more. */
@@ -137,7 +145,8 @@ export class Reports implements PeerReports {
 
   /** A peer has closed a relay that topology had opened. */
   relayRefused({ source, lnkConn, n }: Relay): void {
-    this.#add('refusals', { lnkConn: lnkConn.id, linkGateway: source.gateway, link: source.link, n });
+    const opened = this.#isCutting ? 0 : n;
+    this.#add('refusals', { lnkConn: lnkConn.id, linkGateway: source.gateway, link: source.link, n: opened });
   }
 
   /** A relay is open on demand from now on. */

@@ -1,9 +1,14 @@
 import type { StateChangeParts } from '@spanmesh/proto/state-change';
 import type { ConnectionOpened, LinkOpened, LinkRef } from '@spanmesh/proto/v1/gateway_control';
 import { ConnectionOrigin } from '@spanmesh/proto/v1/types';
+import type { Job } from '@spanmesh/runtime/grpc/slices';
 import type { OpenTables } from '../peers/open-tables.ts';
-import type { Link, Peer, RelaySource } from '../peers/peer.ts';
+import type { Link, LnkConn, Peer, RelaySource } from '../peers/peer.ts';
 import { apiDialect } from '../peers/wire-dialect.ts';
+
+/** Units of work (Job) between two `yield`s, or a few more: a connection, a LNK_CONN, a link, or so many relays of one. */
+const SLICE_UNITS = 256;
+const RELAYS_PER_UNIT = 8;
 
 /** An established connection, for topology. */
 export function connectionOpened({ connection, liveness, leaving }: Peer): ConnectionOpened {
@@ -20,6 +25,7 @@ export function connectionOpened({ connection, liveness, leaving }: Peer): Conne
     sinceUs: connection.sinceUs,
     suspect: liveness.isSuspect,
     closing: leaving?.why ?? '',
+    principal: connection.principal,
   };
 }
 
@@ -48,40 +54,119 @@ const ORIGINS = {
 } as const;
 
 /**
- * Puts in everything that is open (architecture.md, "Attach"); all at once, so that the deltas that follow count from here. Payloads
- * are shared, not copied. Relays count as opened before this Attach from now on. Links of other gateways that nothing here uses are
- * forgotten; the leader is told of all others, and says when they are gone.
+ * Puts in everything that is open (architecture.md, "Attach"), in slices. What is told of begins when this returns: from then on every change
+ * is a delta. What has ended before its turn comes is left out, and what has opened since then too: with the deltas, which come after it and
+ * may say again what it says, it makes what is open. Payloads are shared, not copied.
+ *
+ * Until all is cut no command is obeyed, so relays change only by closing, or on demand; they count as opened before this Attach. Links of other
+ * gateways that nothing here uses are forgotten; the leader is told of all others, and says when they are gone.
+ * `sliceUnits`: units of work between two `yield`s.
  */
-export function cutSnapshot(tables: OpenTables, parts: StateChangeParts): void {
-  for (const peer of tables.connections.values()) parts.put('connectionsOpened', connectionOpened(peer));
-  for (const { id, peer, payload } of tables.lnkConns.values()) {
-    parts.put('lnkConnsOpened', { id, connection: peer.id, payload });
+export function cutSnapshot(tables: OpenTables, parts: StateChangeParts, sliceUnits = SLICE_UNITS): Job<void> {
+  const { connections, lnkConns, links, remoteLinks, lastNumber } = tables;
+  const remote = [...remoteLinks.values()].map((ofGateway) => [...ofGateway.values()]);
+  const open: Open = {
+    connections: [...connections.values()],
+    lnkConns: [...lnkConns.values()],
+    links: [...links.values()],
+    remote,
+    lastNumber,
+  };
+  return cutting({ tables, open, parts, units: new Units(sliceUnits) });
+}
+
+/** What was open when a snapshot was begun. */
+interface Open {
+  readonly connections: readonly Peer[];
+  readonly lnkConns: readonly LnkConn[];
+  readonly links: readonly Link[];
+  readonly remote: readonly (readonly RelaySource[])[];
+  /** The highest number then. */
+  readonly lastNumber: number;
+}
+
+interface Cutting {
+  readonly tables: OpenTables;
+  readonly open: Open;
+  readonly parts: StateChangeParts;
+  readonly units: Units;
+}
+
+function* cutting({ tables, open, parts, units }: Cutting): Job<void> {
+  const { lastNumber } = open;
+  for (const peer of open.connections) {
+    if (peer.connection.isOpen) parts.put('connectionsOpened', connectionOpened(peer));
+    if (units.more(1)) yield units.taken();
   }
-  for (const link of tables.links.values()) {
-    parts.put('linksOpened', linkOpened(link));
-    if (link.status !== null) parts.put('linkStatuses', { link: link.id, status: link.status });
-    putRelays(parts, link.source);
+  for (const lnkConn of open.lnkConns) {
+    const { id, peer, payload, isOpen } = lnkConn;
+    if (isOpen) parts.put('lnkConnsOpened', { id, connection: peer.id, payload });
+    if (units.more(1)) yield units.taken();
   }
-  for (const links of [...tables.remoteLinks.values()]) {
-    for (const source of [...links.values()]) {
-      source.leaderKnows = !source.isOwnSpan && source.isInUse;
-      if (!source.isInUse) tables.forgetRemote(source);
-      if (!source.leaderKnows) continue;
-      parts.put('linksKnown', linkRef(source));
-      putRelays(parts, source);
+  for (const link of open.links) {
+    if (link.isOpen) {
+      parts.put('linksOpened', linkOpened(link));
+      if (link.status !== null) parts.put('linkStatuses', { link: link.id, status: link.status });
+      putRelays(parts, link.source, lastNumber);
     }
+    if (units.more(unitsOf(link.source))) yield units.taken();
+  }
+  for (const sources of open.remote) {
+    for (const source of sources) {
+      source.leaderKnows = !source.isOwnSpan && source.isInUse;
+      if (source.leaderKnows) {
+        parts.put('linksKnown', linkRef(source));
+        putRelays(parts, source, lastNumber);
+      } else if (!source.isInUse) tables.forgetRemote(source);
+      if (units.more(unitsOf(source))) yield units.taken();
+    }
+  }
+  yield units.taken();
+}
+
+/** Units of work since they were taken last. */
+class Units {
+  readonly #slice: number;
+  #count = 0;
+
+  constructor(slice: number) {
+    this.#slice = slice;
+  }
+
+  /** True: enough for a slice. */
+  more(units: number): boolean {
+    this.#count += units;
+    return this.#count >= this.#slice;
+  }
+
+  taken(): number {
+    const count = this.#count;
+    this.#count = 0;
+    return count;
   }
 }
 
-function putRelays(parts: StateChangeParts, { gateway, link, relays, refusedBy }: RelaySource): void {
+function unitsOf({ relays }: RelaySource): number {
+  return 1 + relays.size / RELAYS_PER_UNIT;
+}
+
+function putRelays(
+  parts: StateChangeParts,
+  { gateway, link, relays, refusedBy }: RelaySource,
+  lastNumber: number,
+): void {
   const wanted: number[] = [];
   const onDemand: number[] = [];
   for (const relay of relays.values()) {
+    const { lnkConn } = relay;
     relay.n = 0;
-    (relay.wanted ? wanted : onDemand).push(relay.lnkConn.id);
+    // Those of a LNK_CONN that is not in the snapshot are gone, or come in a delta.
+    if (lnkConn.isOpen && lnkConn.id <= lastNumber) (relay.wanted ? wanted : onDemand).push(lnkConn.id);
   }
   if (wanted.length > 0) parts.put('relaysOpen', { linkGateway: gateway, link, lnkConns: wanted });
   if (onDemand.length > 0) parts.put('onDemandOpened', { linkGateway: gateway, link, lnkConns: onDemand });
   if (refusedBy === null) return;
-  for (const lnkConn of refusedBy) parts.put('refusals', { lnkConn: lnkConn.id, linkGateway: gateway, link, n: 0 });
+  for (const lnkConn of refusedBy) {
+    if (lnkConn.isOpen) parts.put('refusals', { lnkConn: lnkConn.id, linkGateway: gateway, link, n: 0 });
+  }
 }

@@ -15,12 +15,14 @@ import type { Pressure } from '@spanmesh/dmsg-socket/stream/pressure';
 import type { Tap } from '@spanmesh/dmsg-socket/stream/tap';
 import { formatHostPort, type HostPort } from '@spanmesh/runtime/address';
 import type { Clock, Timer } from '@spanmesh/runtime/clock';
+import type { Job } from '@spanmesh/runtime/grpc/slices';
 import type { Logger, Throttle } from '@spanmesh/runtime/log/logger';
 import type { ConnId } from '@spanmesh/spantree/ids';
 import { peerAddress } from '../address/peer-address.ts';
 import { CLOSE_LINGER_MS } from '../limits.ts';
 import type { GatewayMetrics } from '../metrics.ts';
 import type { GatewayOptions } from '../settings.ts';
+import type { Endings } from '../shares/endings.ts';
 import type { GatewayShares, Holdings } from '../shares/gateway-shares.ts';
 import { Backpressure, type BackpressureOwner } from './backpressure.ts';
 import { adviceFor, type CloseReason } from './close-reason.ts';
@@ -69,7 +71,7 @@ export interface ConnectionEvents extends EndpointHandler {
   heard(): void;
   /** Bytes have drained, or it has ended. */
   drained(): void;
-  /** An open one ends: the transactions on it are lost when this returns. */
+  /** An open one ends: when this returns its transactions are lost, and their handlers are told, perhaps not all in this turn. */
   ending(): void;
   /** Its socket has closed: the last call. */
   gone(reason: CloseReason): void;
@@ -94,6 +96,7 @@ export interface ConnectionDependencies {
   readonly flow: Flow;
   readonly turnFlush: TurnFlush;
   readonly shares: GatewayShares;
+  readonly endings: Pick<Endings, 'run'>;
   readonly reads: ReadTurns;
   /** What waits until topology has taken it in. */
   readonly reports: Pressure & { readonly reported: number };
@@ -511,7 +514,16 @@ export class Connection implements DmsgSocketOwner, MessageReceiver, Backpressur
   /** Everything on it ends. */
   #end(endpoint: Endpoint): void {
     this.#events.ending();
-    this.#guard(() => endpoint.lost(ErrorCode.LOSTLINK));
+    this.#deps.endings.run(this.principal, this.#telling(endpoint.losing(ErrorCode.LOSTLINK)));
+  }
+
+  /** Whatever goes wrong in it costs this connection only. */
+  *#telling(losing: Job<void>): Job<void> {
+    try {
+      yield* losing;
+    } catch (error) {
+      this.onFailed(error);
+    }
   }
 
   #log(reason: CloseReason, detail: CloseDetail): void {

@@ -1,10 +1,12 @@
-import type { Clock } from '@spanmesh/runtime/clock';
+import type { Clock, Timer } from '@spanmesh/runtime/clock';
+import type { Job } from '@spanmesh/runtime/grpc/slices';
 import type { CloseReason } from '../connection/close-reason.ts';
 import { ANSWER_PATIENCE_MS } from '../limits.ts';
 import type { LnkConns } from '../peers/lnk-conns.ts';
 import type { Peer } from '../peers/peer.ts';
 import type { PeerReports } from '../peers/peer-reports.ts';
 import type { Relays } from '../peers/relays.ts';
+import type { Endings } from '../shares/endings.ts';
 
 /** Why a connection is closed, and how long its peer is given. */
 export interface OrderlyEnd {
@@ -18,8 +20,9 @@ export interface OrderlyEnd {
 export interface OrderlyCloseDependencies {
   readonly clock: Clock;
   readonly reports: Pick<PeerReports, 'connectionClosing'>;
-  readonly relays: Pick<Relays, 'closeAllOn'>;
-  readonly lnkConns: Pick<LnkConns, 'end'>;
+  readonly relays: Pick<Relays, 'closingAllOn'>;
+  readonly lnkConns: Pick<LnkConns, 'ending'>;
+  readonly endings: Pick<Endings, 'run'>;
 }
 
 /**
@@ -43,17 +46,28 @@ export class OrderlyClose {
       connection.finish(lingerMs);
       return;
     }
-    const { clock, reports, relays, lnkConns } = this.#deps;
+    const { clock, reports, endings } = this.#deps;
     reports.connectionClosing(peer, why);
-    const open = [...peer.lnkConns];
-    for (const lnkConn of open) relays.closeAllOn(lnkConn);
-    for (const lnkConn of open) lnkConns.end(lnkConn);
     const until = clock.now() + lingerMs;
-    const patience = clock.after(Math.min(ANSWER_PATIENCE_MS, lingerMs), () => finish());
+    let patience: Timer | null = null;
     const finish = () => {
-      patience.cancel();
+      patience?.cancel();
       connection.finish(Math.max(0, until - clock.now()));
     };
     peer.leave({ reason, why, answered: finish });
+    const endOwn = () => {
+      patience = clock.after(Math.min(ANSWER_PATIENCE_MS, lingerMs), finish);
+      peer.endOwnLnkConn();
+    };
+    endings.run(connection.principal, this.#closing(peer, endOwn));
+  }
+
+  /** All that is open with the peer, in slices; then `endOwn`, if it is still there. */
+  *#closing({ connection, lnkConns }: Peer, endOwn: () => void): Job<void> {
+    const { relays, lnkConns: open } = this.#deps;
+    for (const lnkConn of lnkConns) yield yield* relays.closingAllOn(lnkConn);
+    // Some relays may have come meanwhile.
+    for (const lnkConn of lnkConns) yield* open.ending(lnkConn);
+    if (connection.isOpen) endOwn();
   }
 }

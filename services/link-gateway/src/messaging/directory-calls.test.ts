@@ -1,9 +1,12 @@
 import { status } from '@grpc/grpc-js';
 import { type ClusterKey, Dialect } from '@spanmesh/proto/v1/types';
+import type { Happened } from '@spanmesh/runtime/events/event-teller';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
+import { createLogger } from '@spanmesh/runtime/log/logger';
+import { limitsHit } from '@spanmesh/runtime/shares/limits-hit';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DirectoryCalls } from './directory-calls.ts';
-import { MAX_QUESTIONS, MAX_WAITING } from './limits.ts';
+import { MAX_QUESTIONS, MAX_QUESTIONS_PER_USER, MAX_WAITING, MAX_WAITING_PER_USER } from './limits.ts';
 
 const cluster = (n: number): ClusterKey => ({
   dialect: Dialect.DIALECT_LINKID,
@@ -15,9 +18,13 @@ const cluster = (n: number): ClusterKey => ({
 describe('questions about nodes and clusters, while nobody leads', () => {
   let clock: FakeClock;
   let calls: DirectoryCalls;
+  let told: Happened[];
   beforeEach(() => {
     clock = new FakeClock();
-    calls = new DirectoryCalls({ gateway: () => 'gw.1', address: () => null }, { clock });
+    told = [];
+    const events = { tell: (happened: Happened) => void told.push(happened) };
+    const logger = createLogger({ level: 'silent', service: 'test' });
+    calls = new DirectoryCalls({ gateway: () => 'gw.1', address: () => null }, { clock, logger, events });
   });
   afterEach(() => calls.stop());
 
@@ -30,27 +37,76 @@ describe('questions about nodes and clusters, while nobody leads', () => {
     return Promise.race([failed, new Promise<null>((resolve) => setImmediate(() => resolve(null)))]);
   }
 
-  function ask(n: number, { signal } = new AbortController()): Promise<unknown> {
-    const asked = calls.findCluster(cluster(n), 1, signal);
+  /** What the call fails with that waits no more; it does wait. */
+  async function given(asked: Promise<unknown>): Promise<status> {
+    const failed = await failure(asked);
+    if (failed === null) throw new Error('it still waits');
+    return failed;
+  }
+
+  function ask(n: number, { signal } = new AbortController(), principal = 'a'): Promise<unknown> {
+    const asked = calls.findCluster(cluster(n), 1, { signal, principal });
     asked.catch(() => {});
     return asked;
   }
 
-  // Limits: messaging/limits.ts MAX_QUESTIONS
+  // Limits: messaging/limits.ts MAX_QUESTIONS, messaging/limits.ts MAX_QUESTIONS_PER_USER
   it('are of so many different things at most; who wants to know one of them waits with the others', async () => {
-    const asked = Array.from({ length: MAX_QUESTIONS }, (_, n) => ask(n));
-    expect(await failure(asked.at(-1)!)).toBeNull();
+    const greedy = Array.from({ length: MAX_QUESTIONS_PER_USER }, (_, n) => ask(n));
     expect(await failure(ask(MAX_QUESTIONS))).toBe(status.RESOURCE_EXHAUSTED);
-    expect(await failure(ask(0))).toBeNull();
+    const others = Array.from({ length: MAX_QUESTIONS_PER_USER - 1 }, (_, n) => ask(1000 + n, undefined, 'b'));
+    // Not one more, so for nobody to pay for.
+    expect(await failure(ask(0, undefined, 'c'))).toBeNull();
+    expect(await failure(ask(2000, undefined, 'c'))).toBeNull();
     expect(calls.waiting).toBe(MAX_QUESTIONS + 1);
+    // All are taken: who has most gives way to a newcomer, one at a time.
+    expect(await failure(ask(2001, undefined, 'd'))).toBeNull();
+    expect(await given(greedy.at(-1) ?? greedy[0]!)).toBe(status.RESOURCE_EXHAUSTED);
+    expect(await failure(others[0]!)).toBeNull();
+    expect(calls.waiting).toBe(MAX_QUESTIONS + 1);
+    expect(told.map(({ principal, limit }) => [principal, limit?.ofAll, limit?.value])).toEqual([
+      ['a', false, MAX_QUESTIONS_PER_USER],
+    ]);
+    expect(limitsHit.all.map(({ principal }) => principal)).toContain('a');
   });
 
-  // Limits: messaging/limits.ts MAX_WAITING
-  it('are waited for by so many at most, and leave nothing when they are given up', async () => {
+  it('count for another one who wants to know when he leaves who has asked', async () => {
+    const [leaves, stays] = [new AbortController(), new AbortController()];
+    const asked = Array.from({ length: MAX_QUESTIONS_PER_USER }, (_, n) => ask(n, leaves, 'a'));
+    const also = ask(0, stays, 'b');
+    leaves.abort();
+    for (const one of asked) expect(await given(one)).toBe(status.CANCELLED);
+    expect(await failure(also)).toBeNull();
+    // All but one for b, who pays for that one, and all for a again.
+    const more = Array.from({ length: MAX_QUESTIONS_PER_USER }, (_, n) => ask(1000 + n, stays, 'b'));
+    expect(await failure(more.at(-2)!)).toBeNull();
+    expect(await failure(more.at(-1)!)).toBe(status.RESOURCE_EXHAUSTED);
+    expect(await failure(ask(MAX_QUESTIONS_PER_USER, stays, 'a'))).toBeNull();
+  });
+
+  it('that others wait for, too, go on for them when he gives way who has asked', async () => {
+    const greedy = Array.from({ length: MAX_QUESTIONS_PER_USER }, (_, n) => ask(n));
+    const also = ask(MAX_QUESTIONS_PER_USER - 1, undefined, 'b');
+    for (let n = 0; n < MAX_QUESTIONS_PER_USER - 1; n++) void ask(1000 + n, undefined, 'c');
+    void ask(2000, undefined, 'd');
+    void ask(2001, undefined, 'e');
+    void ask(2002, undefined, 'f');
+    expect(await given(greedy.at(-1)!)).toBe(status.RESOURCE_EXHAUSTED);
+    expect(await failure(also)).toBeNull();
+  });
+
+  // Limits: messaging/limits.ts MAX_WAITING, messaging/limits.ts MAX_WAITING_PER_USER
+  it('are waited for by so many at most, of one user by his share, and leave nothing when they are given up', async () => {
     const askers = Array.from({ length: MAX_WAITING }, () => new AbortController());
-    for (const [n, asker] of askers.entries()) void ask(n % 10, asker);
+    const asked = askers.map((asker, n) => ask(n % 10, asker, n < MAX_WAITING_PER_USER ? 'a' : `b${n % 2}`));
     expect(calls.waiting).toBe(MAX_WAITING);
     expect(await failure(ask(0))).toBe(status.RESOURCE_EXHAUSTED);
+    expect(await failure(asked[0]!)).toBeNull();
+    // Of whoever has most the last one gives way to a newcomer.
+    expect(await failure(ask(0, askers[0], 'c'))).toBeNull();
+    expect(await given(asked[MAX_WAITING_PER_USER - 1]!)).toBe(status.RESOURCE_EXHAUSTED);
+    expect(calls.waiting).toBe(MAX_WAITING);
+    expect(told.at(-1)).toMatchObject({ principal: 'a', limit: { limit: 'waiting calls', ofAll: false } });
     for (const asker of askers) asker.abort();
     await new Promise((resolve) => setImmediate(resolve));
     expect(calls.waiting).toBe(0);
@@ -58,7 +114,9 @@ describe('questions about nodes and clusters, while nobody leads', () => {
   });
 
   it('are not asked by whoever has given up, nor once the gateway stops', async () => {
-    expect(await failure(calls.findCluster(cluster(1), 1, AbortSignal.abort()))).toBe(status.CANCELLED);
+    expect(await failure(calls.findCluster(cluster(1), 1, { signal: AbortSignal.abort(), principal: 'a' }))).toBe(
+      status.CANCELLED,
+    );
     const waits = ask(1);
     calls.stop();
     expect(await failure(waits)).toBe(status.UNAVAILABLE);

@@ -5,17 +5,25 @@ import { NodeSelector } from '@spanmesh/proto/v1/messaging';
 import type { ClusterKey } from '@spanmesh/proto/v1/types';
 import type { Clock } from '@spanmesh/runtime/clock';
 import { ApiError } from '@spanmesh/runtime/grpc/api-error';
+import { type CallShareDeps, CallShares } from '@spanmesh/runtime/grpc/call-shares';
 import { createClient, PLAINTEXT } from '@spanmesh/runtime/grpc/grpc-client';
 import type { ChannelSecurity } from '@spanmesh/runtime/tls/tls-credentials';
-import { MAX_QUESTIONS, MAX_WAITING } from './limits.ts';
+import { MAX_QUESTIONS, MAX_QUESTIONS_PER_USER, MAX_WAITING, MAX_WAITING_PER_USER } from './limits.ts';
 import { type Ask, Question } from './question.ts';
+
+/** Who wants to know. */
+export interface Caller {
+  /** Aborted when he waits no more. */
+  readonly signal: AbortSignal;
+  readonly principal: string;
+}
 
 /** Where nodes and clusters are: what messaging asks topology. */
 export interface Directory {
-  /** `selector` is canonical. Waits until it can be reached, or `signal` is aborted. @throws ApiError */
-  findNode(selector: NodeSelector, signal: AbortSignal): Promise<FindNodeResponse>;
+  /** `selector` is canonical. Waits until it can be reached, or the caller does not wait any more. @throws ApiError */
+  findNode(selector: NodeSelector, caller: Caller): Promise<FindNodeResponse>;
   /** `key` is canonical. @throws ApiError */
-  findCluster(key: ClusterKey, nodes: number, signal: AbortSignal): Promise<FindClusterResponse>;
+  findCluster(key: ClusterKey, nodes: number, caller: Caller): Promise<FindClusterResponse>;
 }
 
 /** Asks the Directory of the topology leader; those who want to know the same at the same time share one call. */
@@ -25,9 +33,9 @@ export class DirectoryCalls implements Directory {
   readonly #security: ChannelSecurity;
   readonly #clock: Clock;
   readonly #questions = new Map<string, Question<unknown>>();
+  readonly #shares: CallShares<'waiting calls' | 'questions about nodes and clusters'>;
   #client: DirectoryClient | null = null;
   #clientAddress = '';
-  #waiting = 0;
   #stopped = false;
 
   /**
@@ -36,30 +44,37 @@ export class DirectoryCalls implements Directory {
    */
   constructor(
     options: { gateway: () => string; address: () => string | null; security?: ChannelSecurity },
-    { clock }: { clock: Clock },
+    deps: CallShareDeps,
   ) {
     this.#gateway = options.gateway;
     this.#address = options.address;
     this.#security = options.security ?? PLAINTEXT;
-    this.#clock = clock;
+    this.#clock = deps.clock;
+    this.#shares = new CallShares(
+      {
+        'waiting calls': { total: MAX_WAITING, share: MAX_WAITING_PER_USER },
+        'questions about nodes and clusters': { total: MAX_QUESTIONS, share: MAX_QUESTIONS_PER_USER },
+      },
+      deps,
+    );
   }
 
   /** Calls of clients that wait for an answer. */
   get waiting(): number {
-    return this.#waiting;
+    return this.#shares.held('waiting calls');
   }
 
-  findNode(selector: NodeSelector, signal: AbortSignal): Promise<FindNodeResponse> {
+  findNode(selector: NodeSelector, caller: Caller): Promise<FindNodeResponse> {
     const key = `node ${Buffer.from(NodeSelector.encode(selector).finish()).toString('base64')}`;
-    return this.#answer<FindNodeResponse>(key, signal, (done) => {
+    return this.#answer<FindNodeResponse>(key, caller, (done) => {
       const client = this.#leader();
       if (client === null) return later(done);
       return client.findNode({ node: selector, gateway: this.#gateway() }, done);
     });
   }
 
-  findCluster(cluster: ClusterKey, nodes: number, signal: AbortSignal): Promise<FindClusterResponse> {
-    return this.#answer<FindClusterResponse>(`cluster ${nodes} ${clusterKeyText(cluster)}`, signal, (done) => {
+  findCluster(cluster: ClusterKey, nodes: number, caller: Caller): Promise<FindClusterResponse> {
+    return this.#answer<FindClusterResponse>(`cluster ${nodes} ${clusterKeyText(cluster)}`, caller, (done) => {
       const client = this.#leader();
       if (client === null) return later(done);
       return client.findCluster({ cluster, nodes, gateway: this.#gateway() }, done);
@@ -80,24 +95,52 @@ export class DirectoryCalls implements Directory {
     this.#client = null;
   }
 
-  async #answer<Answer>(key: string, signal: AbortSignal, ask: Ask<Answer>): Promise<Answer> {
+  async #answer<Answer>(key: string, { signal, principal }: Caller, ask: Ask<Answer>): Promise<Answer> {
     if (this.#stopped) throw new ApiError(status.UNAVAILABLE, 'This gateway stops: use another one.');
     if (signal.aborted) throw new ApiError(status.CANCELLED, 'Nobody waits for the answer any more.');
-    let question = this.#questions.get(key) as Question<Answer> | undefined;
-    if (this.#waiting >= MAX_WAITING || (question === undefined && this.#questions.size >= MAX_QUESTIONS)) {
-      throw new ApiError(status.RESOURCE_EXHAUSTED, 'Too many calls wait at this gateway: try again later.');
-    }
-    if (question === undefined) {
-      const asked = new Question<Answer>(ask, { clock: this.#clock, onOver: () => this.#questions.delete(key) });
-      this.#questions.set(key, asked as Question<unknown>);
-      question = asked;
-    }
-    this.#waiting++;
+    let giveUp = (_error: ApiError): void => {};
+    const over = this.#shares.begin('waiting calls', principal, (error) => giveUp(error));
     try {
-      return await question.answer(signal);
+      const known = this.#questions.get(key) as Question<Answer> | undefined;
+      const waiter = (known ?? this.#begin(key, principal, ask)).ask(principal, signal);
+      giveUp = (error) => waiter.giveUp(error);
+      return await waiter.answer;
     } finally {
-      this.#waiting--;
+      over();
     }
+  }
+
+  /** A question counts for one of those who want to know. @throws ApiError RESOURCE_EXHAUSTED */
+  #begin<Answer>(key: string, principal: string, ask: Ask<Answer>): Question<Answer> {
+    let payer = principal;
+    const giveWay = (error: ApiError): void => {
+      question.giveUpAll(payer, error);
+      pass();
+    };
+    let close = this.#shares.begin('questions about nodes and clusters', payer, giveWay);
+    /** Another one's turn, if he for whom it counts has left. */
+    const pass = (): void => {
+      const { first } = question;
+      if (first === null || question.isAskedBy(payer)) return;
+      close();
+      payer = first;
+      try {
+        close = this.#shares.begin('questions about nodes and clusters', payer, giveWay);
+      } catch (error) {
+        question.giveUpAll(payer, error as ApiError);
+        pass();
+      }
+    };
+    const question = new Question<Answer>(ask, {
+      clock: this.#clock,
+      onOver: () => {
+        this.#questions.delete(key);
+        close();
+      },
+      onLeft: pass,
+    });
+    this.#questions.set(key, question as Question<unknown>);
+    return question;
   }
 
   #leader(): DirectoryClient | null {

@@ -11,8 +11,12 @@ export const MAX_HANDLES_PER_USER = 50_000;
 export const MAX_RENEWALS = 1000;
 /** Calls that wait for a node or a cluster, of all clients together. */
 export const MAX_WAITING = 20_000;
+/** Such calls of one user, or of one address if nobody is known by a name. */
+export const MAX_WAITING_PER_USER = 10_000;
 /** Different nodes and clusters that topology is asked about at a time: each takes a stream of the one connection to it. */
 export const MAX_QUESTIONS = 1000;
+/** Those of them that count for one user: he has asked first, or is left of those who have. */
+export const MAX_QUESTIONS_PER_USER = 500;
 /** Milliseconds before topology is asked again when it is away. */
 export const ASK_AGAIN_MS = 250;
 

@@ -15,13 +15,14 @@ import type * as proto from '@spanmesh/proto/v1/messaging';
 import type { ClusterKey } from '@spanmesh/proto/v1/types';
 import { apiPrincipal } from '@spanmesh/runtime/access/api-principal';
 import type { Clock } from '@spanmesh/runtime/clock';
+import type { EventTeller } from '@spanmesh/runtime/events/event-teller';
 import { ApiError, FaultLog, invalid } from '@spanmesh/runtime/grpc/api-error';
 import { CallShares } from '@spanmesh/runtime/grpc/call-shares';
 import type { Logger } from '@spanmesh/runtime/log/logger';
 import type { Metrics } from '@spanmesh/runtime/metrics';
 import type { Reports } from '../attach/reports.ts';
 import type { LocalClients } from '../routing/local-clients.ts';
-import type { DirectoryCalls } from './directory-calls.ts';
+import type { Caller, DirectoryCalls } from './directory-calls.ts';
 import { Handles } from './handles.ts';
 import { HeldClusters } from './held-clusters.ts';
 import { MAX_HANDLES, MAX_HANDLES_PER_USER, MAX_ROUTES, MAX_ROUTES_PER_USER } from './limits.ts';
@@ -36,19 +37,14 @@ export interface MessagingDependencies {
   readonly metrics: Metrics;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Where it is told who has come to a limit; default: in the log alone. */
+  readonly events?: EventTeller;
 }
 
 type Handlers = Pick<
   proto.MessagingServer,
   'acquireCluster' | 'renewClusters' | 'releaseCluster' | 'waitCluster' | 'resolveNode' | 'openRoute'
 >;
-
-/** Who calls. */
-interface Caller {
-  /** Aborted when he waits no more. */
-  readonly signal: AbortSignal;
-  readonly principal: string;
-}
 
 /** The Messaging service of messaging.proto. */
 export class Messaging {
@@ -117,13 +113,13 @@ export class Messaging {
       this.#handles.release(handle);
       return {};
     }),
-    waitCluster: this.#unary(({ cluster, nodes }: proto.WaitClusterRequest, { signal }) =>
-      this.#deps.directory.findCluster(clusterOf(cluster), Math.max(1, nodes), signal),
+    waitCluster: this.#unary(({ cluster, nodes }: proto.WaitClusterRequest, caller) =>
+      this.#deps.directory.findCluster(clusterOf(cluster), Math.max(1, nodes), caller),
     ),
-    resolveNode: this.#unary(async ({ node }: proto.ResolveNodeRequest, { signal }) => {
+    resolveNode: this.#unary(async ({ node }: proto.ResolveNodeRequest, caller) => {
       const fault = nodeSelectorFault(node);
       if (fault !== null) throw invalid(fault);
-      const found = await this.#deps.directory.findNode(canonicalNodeSelector(node), signal);
+      const found = await this.#deps.directory.findNode(canonicalNodeSelector(node), caller);
       return { node: found.node, links: found.links.flatMap(({ link }) => link ?? []) };
     }),
     openRoute: (call) => this.#openRoute(call),
@@ -144,11 +140,10 @@ export class Messaging {
 
   #openRoute(stream: ServerDuplexStream<proto.OpenRouteRequest, proto.OpenRouteResponse>): void {
     let close: () => void;
+    const principal = apiPrincipal(stream);
     try {
       if (this.#stopped) throw stopping();
-      close = this.#shares.begin('routes', apiPrincipal(stream), ({ code, message }) =>
-        call.fail(new ApiError(code, message)),
-      );
+      close = this.#shares.begin('routes', principal, ({ code, message }) => call.fail(new ApiError(code, message)));
     } catch (error) {
       stream.emit('error', this.#faults.report(error));
       return;
@@ -156,6 +151,7 @@ export class Messaging {
     const { directory, clients, clock } = this.#deps;
     const call: RouteCall = new RouteCall(stream, {
       gateway: this.#gateway,
+      principal,
       directory,
       clients,
       links: this.#links,

@@ -22,7 +22,7 @@ function world() {
         },
       };
     },
-    { clock, onOver: () => over++ },
+    { clock, onOver: () => over++, onLeft: () => {} },
   );
   return { clock, calls, question, over: () => over };
 }
@@ -32,7 +32,7 @@ const forever = () => new AbortController().signal;
 describe('a question to topology', () => {
   it('is asked once for all who want to know', async () => {
     const { calls, question, over } = world();
-    const answers = [question.answer(forever()), question.answer(forever())];
+    const answers = [question.ask('a', forever()).answer, question.ask('a', forever()).answer];
     expect(calls).toHaveLength(1);
     calls[0]!.done(null, 'there');
     expect(await Promise.all(answers)).toEqual(['there', 'there']);
@@ -41,7 +41,7 @@ describe('a question to topology', () => {
 
   it('is asked again while topology is away', async () => {
     const { clock, calls, question } = world();
-    const answer = question.answer(forever());
+    const answer = question.ask('a', forever()).answer;
     for (const code of [status.UNAVAILABLE, status.INTERNAL, status.DEADLINE_EXCEEDED, status.FAILED_PRECONDITION]) {
       calls.at(-1)!.done(failure(code));
       const before = calls.length;
@@ -56,7 +56,7 @@ describe('a question to topology', () => {
 
   it.each([status.INVALID_ARGUMENT, status.RESOURCE_EXHAUSTED])('is not asked again after %s', async (code) => {
     const { clock, calls, question, over } = world();
-    const answer = question.answer(forever());
+    const answer = question.ask('a', forever()).answer;
     calls[0]!.done(failure(code));
     await expect(answer).rejects.toMatchObject({ code });
     expect([clock.pending, over()]).toEqual([0, 1]);
@@ -65,7 +65,7 @@ describe('a question to topology', () => {
   it('is given up with the last who wants to know', async () => {
     const { clock, calls, question, over } = world();
     const [one, two] = [new AbortController(), new AbortController()];
-    const answers = [question.answer(one.signal), question.answer(two.signal)];
+    const answers = [question.ask('a', one.signal).answer, question.ask('a', two.signal).answer];
     one.abort();
     await expect(answers[0]).rejects.toMatchObject({ code: status.CANCELLED });
     expect(calls[0]!.cancelled).toBe(false);

@@ -8,7 +8,16 @@ export type Ask<Answer> = (done: (error: ServiceError | null, answer: Answer | u
   cancel(): void;
 };
 
+/** One who waits for the answer. */
+export interface Waiter<Answer> {
+  /** @throws ApiError what topology says; CANCELLED when its signal is aborted; what it is given up with. */
+  readonly answer: Promise<Answer>;
+  /** It waits no more. */
+  giveUp(error: ApiError): void;
+}
+
 interface Asker<Answer> {
+  readonly principal: string;
   readonly resolve: (answer: Answer) => void;
   readonly reject: (error: ApiError) => void;
 }
@@ -21,27 +30,43 @@ export class Question<Answer> {
   readonly #ask: Ask<Answer>;
   readonly #clock: Clock;
   readonly #onOver: () => void;
+  readonly #onLeft: () => void;
   readonly #askers = new Set<Asker<Answer>>();
+  /** How many of each there are. */
+  readonly #principals = new Map<string, number>();
   #call: { cancel(): void } | null = null;
   #timer: Timer | null = null;
   #over = false;
 
-  /** `onOver`: it is answered, or nobody wants to know any more. */
-  constructor(ask: Ask<Answer>, { clock, onOver }: { clock: Clock; onOver: () => void }) {
+  /** `onOver`: it is answered, or nobody wants to know any more; `onLeft`: somebody has left, others have not. */
+  constructor(
+    ask: Ask<Answer>,
+    { clock, onOver, onLeft }: { readonly clock: Clock; readonly onOver: () => void; readonly onLeft: () => void },
+  ) {
     this.#ask = ask;
     this.#clock = clock;
     this.#onOver = onOver;
+    this.#onLeft = onLeft;
   }
 
-  /** @throws ApiError what topology says; CANCELLED when `signal` is aborted. */
-  answer(signal: AbortSignal): Promise<Answer> {
+  /** Somebody of this principal wants to know. */
+  isAskedBy(principal: string): boolean {
+    return this.#principals.has(principal);
+  }
+
+  /** Whose somebody wants to know longest; null: nobody does. */
+  get first(): string | null {
+    const [first = null] = this.#principals.keys();
+    return first;
+  }
+
+  /** `signal`: aborted when the answer is not wanted any more. */
+  ask(principal: string, signal: AbortSignal): Waiter<Answer> {
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
-    const onAbort = (): void => {
-      this.#askers.delete(asker);
-      reject(new ApiError(status.CANCELLED, 'Nobody waits for the answer any more.'));
-      if (this.#askers.size === 0) this.#end();
-    };
+    const onAbort = (): void =>
+      this.#leave(asker, new ApiError(status.CANCELLED, 'Nobody waits for the answer any more.'));
     const asker: Asker<Answer> = {
+      principal,
       resolve: (answer) => {
         signal.removeEventListener('abort', onAbort);
         resolve(answer);
@@ -52,9 +77,15 @@ export class Question<Answer> {
       },
     };
     this.#askers.add(asker);
+    this.#principals.set(principal, (this.#principals.get(principal) ?? 0) + 1);
     signal.addEventListener('abort', onAbort, { once: true });
     if (this.#call === null && this.#timer === null) this.#begin();
-    return promise;
+    return { answer: promise, giveUp: (error) => this.#leave(asker, error) };
+  }
+
+  /** Those of this principal wait no more. */
+  giveUpAll(principal: string, error: ApiError): void {
+    for (const asker of this.#askers) if (asker.principal === principal) this.#leave(asker, error);
   }
 
   /** Asks anew what has been asked and not answered. */
@@ -66,8 +97,20 @@ export class Question<Answer> {
   fail(error: ApiError): void {
     const askers = [...this.#askers];
     this.#askers.clear();
+    this.#principals.clear();
     this.#end();
     for (const asker of askers) asker.reject(error);
+  }
+
+  #leave(asker: Asker<Answer>, error: ApiError): void {
+    if (!this.#askers.delete(asker)) return;
+    const { principal } = asker;
+    const left = (this.#principals.get(principal) ?? 0) - 1;
+    if (left > 0) this.#principals.set(principal, left);
+    else this.#principals.delete(principal);
+    asker.reject(error);
+    if (this.#askers.size === 0) this.#end();
+    else this.#onLeft();
   }
 
   #begin(): void {
@@ -85,6 +128,7 @@ export class Question<Answer> {
   #answered(answer: Answer): void {
     const askers = [...this.#askers];
     this.#askers.clear();
+    this.#principals.clear();
     this.#end();
     for (const asker of askers) asker.resolve(answer);
   }

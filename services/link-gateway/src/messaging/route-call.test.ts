@@ -101,7 +101,7 @@ function world({ reachable = ['x.00000001', 'y.00000001'] }: { reachable?: strin
     { out, handler: { onOpen() {}, onOneWay() {} }, salts: new SaltSequence() },
   );
   const directory: Directory = {
-    findNode: (_selector, signal) => {
+    findNode: (_selector, { signal }) => {
       asked.push(signal);
       const { promise, resolve, reject } = Promise.withResolvers<FindNodeResponse>();
       signal.addEventListener('abort', () => reject(new Error('given up')));
@@ -129,6 +129,7 @@ function world({ reachable = ['x.00000001', 'y.00000001'] }: { reachable?: strin
     const stream = new FakeCall();
     const call = new RouteCall(stream, {
       gateway: () => 'x.00000001',
+      principal: 'somebody',
       directory,
       clients,
       links,

@@ -27,6 +27,8 @@ export interface RouteCallStream extends ResponseStream {
 export interface RouteCallDependencies {
   /** Id of this gateway, asked for at each use. */
   readonly gateway: () => string;
+  /** Who calls. */
+  readonly principal: string;
   readonly directory: Directory;
   readonly clients: Pick<LocalClients, 'openRoute'>;
   readonly links: RouteLinks;
@@ -116,7 +118,7 @@ export class RouteCall {
     if (fault !== null) throw invalid(fault);
     if (waitMs > MAX_ROUTE_WAIT_MS) throw invalid(`A route is waited for at most ${MAX_ROUTE_WAIT_MS} ms.`);
     const selector = canonicalNodeSelector(node);
-    const { directory, clock } = this.#deps;
+    const { directory, clock, principal } = this.#deps;
     const wait = waitMs === 0 ? DEFAULT_ROUTE_WAIT_MS : waitMs;
     let late = false;
     const timer = clock.after(wait, () => {
@@ -125,7 +127,7 @@ export class RouteCall {
     });
     try {
       for (;;) {
-        const found = await directory.findNode(selector, abort.signal);
+        const found = await directory.findNode(selector, { signal: abort.signal, principal });
         if (this.#state.kind !== 'waiting' || this.#tryLinks(found)) return;
         // Topology has not heard yet of what this gateway sees.
         await pause(ASK_AGAIN_MS, { clock, signal: abort.signal });

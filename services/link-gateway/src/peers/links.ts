@@ -7,12 +7,14 @@ import { hasNegativeDist } from '@spanmesh/dmsg/payload/lnk-span';
 import { isBoundTo, type Transaction, type TransactionHandler } from '@spanmesh/dmsg/transaction';
 import { readU8, readU32 } from '@spanmesh/dmsg/words';
 import type { Clock } from '@spanmesh/runtime/clock';
+import type { Job } from '@spanmesh/runtime/grpc/slices';
 import type { Logger, Throttle } from '@spanmesh/runtime/log/logger';
 import type { Step } from '@spanmesh/runtime/trace/step';
 import type { Tracing } from '@spanmesh/runtime/trace/tracing';
 import type { Connection } from '../connection/connection.ts';
 import type { GatewayMetrics } from '../metrics.ts';
 import type { GatewayOptions } from '../settings.ts';
+import type { Endings } from '../shares/endings.ts';
 import type { GatewayShares } from '../shares/gateway-shares.ts';
 import { logOpenOverLimit } from './open-over-limit.ts';
 import type { OpenTables } from './open-tables.ts';
@@ -36,7 +38,8 @@ export interface LinksDependencies {
   readonly tables: OpenTables;
   readonly shares: Pick<GatewayShares, 'links'>;
   readonly reports: PeerReports;
-  readonly relays: Pick<Relays, 'closeAllOf'>;
+  readonly relays: Pick<Relays, 'closingAllOf'>;
+  readonly endings: Pick<Endings, 'run'>;
   readonly tracing: Pick<Tracing, 'tracer'>;
 }
 
@@ -103,9 +106,8 @@ export class Links implements TransactionHandler<Link | null> {
     const { reports, metrics } = this.#deps;
     metrics.handled++;
     if ((frame.cmd & DELETE) !== 0) {
-      this.#forget(link);
-      tx.endpoint.end(tx);
       reports.linkClosed(link);
+      this.#forget(link, tx);
       return;
     }
     const base = frame.cmd & BASE_MASK;
@@ -120,7 +122,7 @@ export class Links implements TransactionHandler<Link | null> {
   }
 
   onLost({ data: link }: Transaction<Link | null>): void {
-    if (link !== null) this.#forget(link);
+    if (link !== null) this.#forget(link, null);
   }
 
   /** The trace that a link begins; null: nobody wants traces. */
@@ -147,16 +149,23 @@ export class Links implements TransactionHandler<Link | null> {
     );
   }
 
-  /** architecture.md, "Loss is local": its relays close without asking. */
-  #forget(link: Link): void {
-    const { relays, tables, metrics, shares } = this.#deps;
+  /** architecture.md, "Loss is local": its relays close without asking. `answered`: what is answered when they have; null: it is lost. */
+  #forget(link: Link, answered: Transaction | null): void {
+    const { tables, metrics, shares, endings } = this.#deps;
     if (link.users !== null) for (const user of link.users) user.linkClosing();
+    link.closed();
     link.tx.data = null;
     tables.links.delete(link.id);
     link.peer.links--;
     shares.links.count(link.connection.holdings.links, -1);
     metrics.links--;
-    relays.closeAllOf(link.source);
-    link.source.local = null;
+    endings.run(link.connection.principal, this.#ending(link, answered));
+  }
+
+  *#ending({ source }: Link, answered: Transaction | null): Job<void> {
+    const units = yield* this.#deps.relays.closingAllOf(source);
+    source.local = null;
+    answered?.endpoint.end(answered);
+    yield units;
   }
 }

@@ -6,9 +6,11 @@ import { MAX_PEER_TYPE } from '@spanmesh/dmsg/names';
 import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
 import { readU8 } from '@spanmesh/dmsg/words';
 import type { Clock } from '@spanmesh/runtime/clock';
+import type { Job } from '@spanmesh/runtime/grpc/slices';
 import type { Logger, Throttle } from '@spanmesh/runtime/log/logger';
 import type { GatewayMetrics } from '../metrics.ts';
 import type { GatewayOptions } from '../settings.ts';
+import type { Endings } from '../shares/endings.ts';
 import type { GatewayShares } from '../shares/gateway-shares.ts';
 import { logOpenOverLimit } from './open-over-limit.ts';
 import type { OpenTables } from './open-tables.ts';
@@ -33,7 +35,8 @@ export interface LnkConnsDependencies {
   readonly tables: OpenTables;
   readonly shares: Pick<GatewayShares, 'lnkConns'>;
   readonly reports: PeerReports;
-  readonly relays: Pick<Relays, 'closeAllOn'>;
+  readonly relays: Pick<Relays, 'closingAllOn'>;
+  readonly endings: Pick<Endings, 'run'>;
   readonly media: LnkConnEvents;
   readonly events: Pick<PeerEvents, 'asksForSpans'>;
   readonly ownLnkConn: OwnLnkConn;
@@ -96,15 +99,22 @@ export class LnkConns implements TransactionHandler<LnkConn | null> {
   }
 
   onLost(tx: Transaction<LnkConn | null>): void {
-    if (tx.data !== null) this.#forget(tx.data);
+    const lnkConn = tx.data;
+    if (lnkConn === null) return;
+    this.#forget(lnkConn);
+    this.#deps.endings.run(lnkConn.connection.principal, this.#closing(lnkConn, null));
   }
 
   /** Closes our side: first the DELETEs of its relays, then our answer (protocol.md, "The link layer" 1). */
   end(lnkConn: LnkConn): void {
-    const { tx } = lnkConn;
-    this.#forget(lnkConn);
-    tx.endpoint.end(tx);
+    this.#deps.endings.run(lnkConn.connection.principal, this.ending(lnkConn));
+  }
+
+  /** `end`, for somebody who goes on when it is done: closed when this returns; the DELETEs and our answer go out in slices. */
+  ending(lnkConn: LnkConn): Job<void> {
     this.#deps.reports.lnkConnClosed(lnkConn);
+    this.#forget(lnkConn);
+    return this.#closing(lnkConn, lnkConn.tx);
   }
 
   #fault({ connection, lnkConns }: Peer, peerType: number, limit: number): 0 | 0x23 | 0x20 {
@@ -146,13 +156,20 @@ export class LnkConns implements TransactionHandler<LnkConn | null> {
   }
 
   #forget(lnkConn: LnkConn): void {
-    const { relays, tables, media, metrics, shares } = this.#deps;
-    relays.closeAllOn(lnkConn);
+    const { tables, media, metrics, shares } = this.#deps;
+    lnkConn.closed();
     lnkConn.tx.data = null;
     tables.lnkConns.delete(lnkConn.id);
     lnkConn.peer.lnkConns.delete(lnkConn);
     shares.lnkConns.count(lnkConn.connection.holdings.lnkConns, -1);
     media.lnkConnClosed(lnkConn);
     metrics.lnkConns--;
+  }
+
+  /** `answered`: what is answered when its relays are closed; null: it is lost. */
+  *#closing(lnkConn: LnkConn, answered: Transaction | null): Job<void> {
+    const units = yield* this.#deps.relays.closingAllOn(lnkConn);
+    answered?.endpoint.end(answered);
+    yield units;
   }
 }

@@ -19,6 +19,9 @@ export class OpenTables {
   /** Links of other gateways that topology has named, or that are in use here as the way back; by gateway, then number. */
   readonly remoteLinks = new Map<string, Map<number, RelaySource>>();
 
+  /** Told of each link of another gateway that is forgotten. */
+  onForgotten: (source: RelaySource) => void = () => {};
+
   #lastNumber = 0;
   #lastStamp = 0;
 
@@ -60,7 +63,9 @@ export class OpenTables {
   }
 
   /** Forgets a link of another gateway. */
-  forgetRemote({ gateway, link }: RelaySource): void {
+  forgetRemote(source: RelaySource): void {
+    const { gateway, link } = source;
+    this.onForgotten(source);
     const links = this.remoteLinks.get(gateway);
     links?.delete(link);
     if (links?.size === 0) this.remoteLinks.delete(gateway);

@@ -3,9 +3,11 @@ import type { Endpoint } from '@spanmesh/dmsg/endpoint';
 import { ErrorCode } from '@spanmesh/dmsg/error-code';
 import { relaySpanPayload } from '@spanmesh/dmsg/payload/lnk-span';
 import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
+import type { Holding } from '@spanmesh/runtime/shares/pool';
 import type { GatewayId, LinkId, LnkConnId } from '@spanmesh/spantree/ids';
 import type { CloseReason } from '../connection/close-reason.ts';
 import type { Connection } from '../connection/connection.ts';
+import type { ShareHolder } from '../shares/gateway-shares.ts';
 import { Liveness } from './liveness.ts';
 
 // A peer, what it has open with us, and what we have open with it. They name each other both ways, so they are declared together.
@@ -88,19 +90,20 @@ export class Peer {
     this.#onAnswered = fn;
   }
 
-  /**
-   * In order, first half: ends our LNK_CONN; what the peer begins from now on is refused. `leaving.answered` is called when the peer
-   * has answered that, perhaps at once.
-   */
+  /** In order: what the peer begins from now on is refused. */
   leave(leaving: Leaving): void {
     const { endpoint } = this.connection;
     if (endpoint === null || this.#leaving !== null) return;
     this.#leaving = leaving;
     this.connection.leave(leaving.reason);
     endpoint.refuseOpens(ErrorCode.LOSTLINK);
+  }
+
+  /** In order, once nothing else is open: ends our LNK_CONN. `leaving.answered` is called when the peer has answered that, perhaps at once. */
+  endOwnLnkConn(): void {
     const own = this.#ownLnkConn;
-    if (own !== null) endpoint.end(own);
-    if (own === null || own.rxDeleted) leaving.answered();
+    if (own !== null) this.connection.endpoint?.end(own);
+    if (own === null || own.rxDeleted) this.#leaving?.answered();
   }
 
   /** Its socket has closed. */
@@ -125,6 +128,17 @@ const OWN_LNK_CONN: TransactionHandler<Peer> = {
 /** Number of the span that a gateway offers for its own clients: no link has it (links count from 1). */
 export const OWN_SPAN = 0;
 
+/** Who offers links at other gateways (remote-offerers.ts). */
+export interface Offerer {
+  readonly principal: string;
+  /** Those of them that are known here. */
+  readonly links: Set<RelaySource>;
+  /** Of their relays on this gateway. */
+  readonly holding: Holding<ShareHolder>;
+  /** They have none any more, and get none: they were too many. */
+  readonly isWithheld: boolean;
+}
+
 /** What relays are made of: a link, of this gateway or of another one, or the gateway's own span (`link` is OWN_SPAN). */
 export class RelaySource {
   /** `<name>.<boot>` of the link's gateway; empty: this one. */
@@ -143,6 +157,8 @@ export class RelaySource {
   leaderKnows = false;
   /** Of a link whose first relay is measured: when it came, microseconds of this gateway's monotonic clock. 0: it is not, or was. */
   sampledUs = 0;
+  /** Who offers it at its gateway; null: this one, or nobody knows. */
+  offerer: Offerer | null = null;
   /** Its relays on this gateway, by the number of their LNK_CONN. */
   readonly relays = new Map<LnkConnId, Relay>();
   /** LNK_CONNs whose peers closed the relay, until topology asks for it again. */
@@ -163,6 +179,11 @@ export class RelaySource {
   /** The span of a gateway for its own clients: topology does not know it. */
   get isOwnSpan(): boolean {
     return this.link === OWN_SPAN;
+  }
+
+  /** Its link has closed, or is lost with its connection: relays that are left are going to be closed, and none is opened. */
+  get isClosing(): boolean {
+    return this.local !== null && !this.local.isOpen;
   }
 
   /** It has a relay on this gateway, or a peer here has refused one. */
@@ -218,6 +239,11 @@ export class Relay {
     this.wanted = wanted;
   }
 
+  /** Its link or its LNK_CONN is gone: it is going to be closed. */
+  get isClosing(): boolean {
+    return this.source.isClosing || !this.lnkConn.isOpen;
+  }
+
   /** The route transaction has ended: the next one to need it asks for another. */
   routeGone(): void {
     this.route = null;
@@ -251,12 +277,25 @@ export class LnkConn {
   /** Last good LNK_VOLCONF of each slot. */
   volconfs: Map<number, ReceivedVolconf> | null = null;
 
+  /** Closed, by whichever side. */
+  #isClosed = false;
+
   constructor(id: LnkConnId, peer: Peer, tx: Transaction, payload: Buffer, openedUs = 0) {
     this.id = id;
     this.peer = peer;
     this.tx = tx;
     this.payload = payload;
     this.openedUs = openedUs;
+  }
+
+  /** It may have relays: neither closed nor lost with its connection. */
+  get isOpen(): boolean {
+    return !this.#isClosed && this.peer.connection.isOpen;
+  }
+
+  /** It is closed, though its relays may not all be. */
+  closed(): void {
+    this.#isClosed = true;
   }
 
   get connection(): Connection {
@@ -285,6 +324,9 @@ export class Link {
   /** What reaches it otherwise than over relays of this gateway: routes of other gateways, and of this one's own clients. */
   users: Set<LinkUser> | null = null;
 
+  /** Closed by the peer. */
+  #isClosed = false;
+
   constructor(
     id: LinkId,
     peer: Peer,
@@ -298,6 +340,16 @@ export class Link {
     this.source = source;
     this.stamp = stamp;
     this.sinceUs = sinceUs;
+  }
+
+  /** It may have relays: neither closed nor lost with its connection. */
+  get isOpen(): boolean {
+    return !this.#isClosed && this.peer.connection.isOpen;
+  }
+
+  /** It is closed, though its relays may not all be. */
+  closed(): void {
+    this.#isClosed = true;
   }
 
   get connection(): Connection {

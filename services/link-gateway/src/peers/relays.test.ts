@@ -2,6 +2,7 @@ import { CREATE, DELETE, LNK_ERROR, REPLY } from '@spanmesh/dmsg/command';
 import { LINKID } from '@spanmesh/dmsg/dialect';
 import { idOf, RecordingSide } from '@spanmesh/dmsg/recording-side.fixture';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
+import { runNow } from '@spanmesh/runtime/grpc/slices';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { Reports } from '../attach/reports.ts';
 import type { Connection } from '../connection/connection.ts';
@@ -36,7 +37,7 @@ beforeEach(() => {
   });
   side = new RecordingSide({ rules: LINKID });
   // What relays need of a connection.
-  peer = new Peer({ endpoint: side.endpoint, queuedBytes: 0 } as Connection);
+  peer = new Peer({ endpoint: side.endpoint, queuedBytes: 0, isOpen: true } as Connection);
   lnkConn = aLnkConn(1);
 });
 
@@ -126,9 +127,9 @@ describe('closed relays', () => {
     relays.open(unwanted, lnkConn, 1);
     relays.closePair(unwanted, lnkConn);
     relays.open(lost, lnkConn, 2);
-    relays.closeAllOf(lost);
+    runNow(relays.closingAllOf(lost));
     relays.open(lost, lnkConn, 3);
-    relays.closeAllOn(lnkConn);
+    runNow(relays.closingAllOn(lnkConn));
     expect(counts.relaysClosed).toEqual({ command: 1, link: 1, lnk_conn: 1, refused: 0, connection: 0, unused: 1 });
     expect(counts.relays).toBe(0);
   });
@@ -159,13 +160,13 @@ describe('given a return path that its peer has closed', () => {
   it('forgets it with the link', () => {
     const source = brought(7);
     refused(source);
-    relays.closeAllOf(source);
+    runNow(relays.closingAllOf(source));
     expect([lnkConn.refused, lnkConn.notOnDemand!.size, source.notOnDemand]).toEqual([null, 0, null]);
   });
 
   it('forgets it with the LNK_CONN, and the link, which nothing else has named', () => {
     refused(brought(7));
-    relays.closeAllOn(lnkConn);
+    runNow(relays.closingAllOn(lnkConn));
     expect([lnkConn.notOnDemand, tables.remoteLinks.size]).toEqual([null, 0]);
   });
 

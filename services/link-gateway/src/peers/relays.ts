@@ -2,6 +2,7 @@ import { BASE_MASK, DELETE, LNK_ERROR, LNK_SPAN } from '@spanmesh/dmsg/command';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import { isBoundTo, type Transaction, type TransactionHandler } from '@spanmesh/dmsg/transaction';
 import type { Clock } from '@spanmesh/runtime/clock';
+import type { Job } from '@spanmesh/runtime/grpc/slices';
 import { MAX_RETURN_PATHS, MAX_RETURN_PATHS_REFUSED, RELAY_PACE_BYTES } from '../limits.ts';
 import type { GatewayMetrics, RelayClosing } from '../metrics.ts';
 import type { GatewayShares } from '../shares/gateway-shares.ts';
@@ -17,6 +18,9 @@ export interface RelaysDependencies {
   readonly shares: Pick<GatewayShares, 'chargeRelay'>;
   readonly tables: Pick<OpenTables, 'forgetRemote'>;
 }
+
+/** Relays that are closed between two `yield`s. */
+const SLICE_UNITS = 64;
 
 /** Until there is somebody to pass messages on. */
 const NO_ROUTING: RelayRouting = { open() {}, oneWay() {}, closing() {} };
@@ -71,6 +75,7 @@ export class Relays implements TransactionHandler<Relay | null> {
       return;
     }
     forgetRefusal(source, lnkConn);
+    if (source.offerer?.isWithheld === true) return;
     const relay = this.#add(new Relay(source, lnkConn, n, true));
     const { peer } = lnkConn;
     if (peer.waitingRelays.length > 0 || peer.connection.queuedBytes >= RELAY_PACE_BYTES) {
@@ -133,27 +138,40 @@ export class Relays implements TransactionHandler<Relay | null> {
     }
   }
 
-  /** The link is gone (architecture.md, "Loss is local"): closes all its relays on this gateway. */
-  closeAllOf(source: RelaySource): void {
-    for (const relay of source.relays.values()) this.close(relay, 'link');
+  /**
+   * The link is gone (architecture.md, "Loss is local"): closes all its relays on this gateway. In slices; none is left when it returns
+   * how many units its last slice had.
+   */
+  *closingAllOf(source: RelaySource): Job<number> {
+    const units = yield* this.#closing(source.relays.values(), 'link');
     if (source.refusedBy !== null) for (const lnkConn of source.refusedBy) lnkConn.refused?.delete(source);
     source.refusedBy = null;
     if (source.notOnDemand !== null) for (const lnkConn of source.notOnDemand) lnkConn.notOnDemand?.delete(source);
     source.notOnDemand = null;
+    return units;
   }
 
-  /** The LNK_CONN is gone: closes (or, when its connection was lost, forgets) all its relays. */
-  closeAllOn(lnkConn: LnkConn): void {
-    for (const relay of lnkConn.relays) this.close(relay, 'lnk_conn');
-    if (lnkConn.refused !== null) {
-      for (const source of lnkConn.refused) {
+  /**
+   * The LNK_CONN is gone: closes (or, when its connection was lost, forgets) all its relays. In slices; none is left when it returns how
+   * many units its last slice had.
+   */
+  *closingAllOn(lnkConn: LnkConn): Job<number> {
+    let units = yield* this.#closing(lnkConn.relays, 'lnk_conn');
+    const { refused } = lnkConn;
+    if (refused !== null) {
+      for (const source of refused) {
+        refused.delete(source);
         source.refusedBy?.delete(lnkConn);
         this.#forgetUnused(source);
+        if (++units < SLICE_UNITS) continue;
+        yield units;
+        units = 0;
       }
     }
     lnkConn.refused = null;
     if (lnkConn.notOnDemand !== null) for (const source of lnkConn.notOnDemand) this.#mayBeOnDemand(source, lnkConn);
     lnkConn.notOnDemand = null;
+    return units;
   }
 
   /** The connection has room again: opens relays that wait for it. */
@@ -162,7 +180,7 @@ export class Relays implements TransactionHandler<Relay | null> {
     let at = 0;
     while (at < waiting.length && peer.connection.queuedBytes < RELAY_PACE_BYTES) {
       const relay = waiting[at++];
-      if (relay !== undefined && !relay.closed && relay.tx === null) this.#begin(relay, peer);
+      if (relay !== undefined && !relay.closed && !relay.isClosing && relay.tx === null) this.#begin(relay, peer);
     }
     peer.waitingRelays = at === waiting.length ? [] : waiting.slice(at);
   }
@@ -176,6 +194,11 @@ export class Relays implements TransactionHandler<Relay | null> {
     }
     if (relay === null) return;
     const { source, lnkConn } = relay;
+    if (relay.isClosing) {
+      // Its turn would have come: nothing is refused that is not offered any more.
+      this.close(relay, 'refused');
+      return;
+    }
     // First of all: a link that the leader does not know to be known here goes with its last relay, unless there is this to remember.
     if (relay.wanted) refuse(source, lnkConn);
     else this.#notOnDemand(source, lnkConn);
@@ -201,6 +224,18 @@ export class Relays implements TransactionHandler<Relay | null> {
 
   onOneWay({ data: relay }: Transaction<Relay | null>, frame: Frame): void {
     this.#routing.oneWay(relay, frame);
+  }
+
+  /** Units that are left over: of the last slice. */
+  *#closing(relays: Iterable<Relay>, why: RelayClosing): Job<number> {
+    let units = 0;
+    for (const relay of relays) {
+      this.close(relay, why);
+      if (++units < SLICE_UNITS) continue;
+      yield units;
+      units = 0;
+    }
+    return units;
   }
 
   #add(relay: Relay): Relay {

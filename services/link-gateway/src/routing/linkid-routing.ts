@@ -137,6 +137,7 @@ export class LinkidRouting implements AddressedRouting {
 
   /** The route over the relay for the sender's span, made when it is first needed. null: there can be none. */
   #route(peer: Peer, relay: Relay, sender: RelaySource): LinkidRoute | null {
+    if (relay.isClosing) return null;
     const use = useOf(relay);
     const known = use.routes.get(sender);
     if (known !== undefined) {

@@ -122,7 +122,7 @@ export class Mesh {
     const known = to.node.relays.length;
     const dialect = apiDialect(to.node.dialect);
     to.at.attach.command({
-      links: [{ gateway, link, dialect, payload: Buffer.from(payload) }],
+      links: [{ gateway, link, dialect, payload: Buffer.from(payload), principal: '192.0.2.1' }],
       relays: [{ gateway, link, open: [to.lnkConn], close: [] }],
     });
     await to.node.until(() => to.node.relays.length > known);

@@ -159,7 +159,8 @@ export class Router implements RelayRouting {
   /** circuit: what the link of a relay is for those who open transactions on it; null: out of reach. */
   #targetOf(relay: Relay | null): Transaction | null {
     if (relay === null) return null;
-    const { local, gateway, link, dialect } = relay.source;
+    const { local, gateway, link, dialect, isClosing } = relay.source;
+    if (isClosing) return null;
     if (local !== null) return local.tx;
     if (relay.route !== null && !relay.route.ended && !relay.route.txDeleted) return relay.route;
     if (gateway === '') return null;

@@ -1,6 +1,7 @@
 import { type Holding, Pool, type PoolLimit } from '@spanmesh/runtime/shares/pool';
 import type { TableSizes } from '@spanmesh/runtime/table-sizes';
 import type { GatewayOptions } from '../settings.ts';
+import type { Endings } from './endings.ts';
 
 /** A connection, as far as it holds anything. */
 export interface ShareHolder {
@@ -9,7 +10,10 @@ export interface ShareHolder {
 
 /** Whose relay it is. */
 export interface SharedRelay {
-  readonly source: { readonly local: { readonly connection: { readonly holdings: Holdings } } | null };
+  readonly source: {
+    readonly local: { readonly connection: { readonly holdings: Holdings } } | null;
+    readonly offerer: { readonly holding: Holding<ShareHolder> } | null;
+  };
   readonly lnkConn: { readonly connection: { readonly holdings: Holdings } };
 }
 
@@ -42,6 +46,12 @@ export type ShareOptions = Pick<
   | 'sharePercent'
 >;
 
+export interface GatewaySharesDependencies {
+  /** Told each time that a principal has come to a bound. */
+  readonly limited: (limit: PoolLimit) => void;
+  readonly endings: Pick<Endings, 'size' | 'whenIdle'>;
+}
+
 /** What peers share of this gateway: each connection holds some of it for its principal. */
 export class GatewayShares {
   readonly connections: Pool<ShareHolder>;
@@ -52,12 +62,17 @@ export class GatewayShares {
   readonly sent: Pool<ShareHolder>;
   /** By whoever asks for them. */
   readonly asked: Pool<ShareHolder>;
-  /** By whoever offers their links. */
+  /** By whoever offers their links, at whichever gateway. */
   readonly offered: Pool<ShareHolder>;
+  /** Links at other gateways that are known here, by principal. */
+  readonly remoteLinks = new Map<string, number>();
   readonly #totalRelays: number;
+  readonly #endings: GatewaySharesDependencies['endings'];
+  /** Relays were opened while others were still counted that are going to close. */
+  #isEnforcedLater = false;
 
-  /** `limited` is told each time that a principal has come to a bound. */
-  constructor(options: ShareOptions, { limited }: { readonly limited: (limit: PoolLimit) => void }) {
+  constructor(options: ShareOptions, { limited, endings }: GatewaySharesDependencies) {
+    this.#endings = endings;
     const deps = {
       evict: (connection: ShareHolder, limit: PoolLimit) => connection.close(reasonOf(limit), { ...limit }),
       limited,
@@ -123,24 +138,56 @@ export class GatewayShares {
     this.offered.close(holdings.offered);
   }
 
-  /** A relay more, or less. Of links of other gateways it is not known here who offers them. */
+  /** A relay more, or less. */
   chargeRelay({ source, lnkConn }: SharedRelay, by: 1 | -1): void {
     this.asked.count(lnkConn.connection.holdings.asked, by);
-    const origin = source.local?.connection;
-    if (origin !== undefined) this.offered.count(origin.holdings.offered, by);
+    const offered = source.local?.connection.holdings.offered ?? source.offerer?.holding;
+    if (offered !== undefined) this.offered.count(offered, by);
   }
 
   /**
-   * Relays were opened. They are made by two: whoever has the larger share of them, of asking or of offering, gives way. An honest peer
-   * that asks for all spans holds no more than one for each that others offer.
+   * Relays were opened. They are made by two, and count for both: whoever makes more of them gives way. While relays of one that has given
+   * way are still to be closed they count for the other side of each, who is not to give way for them: nothing is decided before they are.
    */
   enforceRelays(): void {
-    this.offered.enforce();
-    this.asked.enforce();
-    while (this.asked.held > this.#totalRelays) {
-      const pool = this.offered.most >= this.asked.most ? this.offered : this.asked;
-      if (!pool.evictMost()) return;
+    while (this.#isBeyond && !this.#isEnding()) {
+      const pool = this.#manyOffered ? this.offered : this.asked;
+      if (!pool.evictMost(pool.most > pool.options.share ? 'share' : 'total')) return;
     }
+  }
+
+  get #isBeyond(): boolean {
+    const { offered, asked } = this;
+    return asked.held > this.#totalRelays || asked.most > asked.options.share || offered.most > offered.options.share;
+  }
+
+  /**
+   * Of him whose links have most relays, and of him who asks for most: there are many because of the one's links, not of the other's
+   * LNK_CONNs. An honest peer that asks for all spans holds one for each that others offer.
+   */
+  get #manyOffered(): boolean {
+    const { offered, asked } = this;
+    if (2 * offered.most < asked.most) return false;
+    const links = this.links.heldBy(offered.first) + (this.remoteLinks.get(offered.first) ?? 0);
+    return links >= this.lnkConns.heldBy(asked.first);
+  }
+
+  /** Relays are beyond a bound, and are being closed: until they are none is opened. */
+  get isOverRelays(): boolean {
+    return this.#endings.size > 0 && this.#isBeyond;
+  }
+
+  /** Something is ending still; then relays are looked at again when it has. */
+  #isEnding(): boolean {
+    if (this.#endings.size === 0) return false;
+    if (!this.#isEnforcedLater) {
+      this.#isEnforcedLater = true;
+      this.#endings.whenIdle(() => {
+        this.#isEnforcedLater = false;
+        this.enforceRelays();
+      });
+    }
+    return true;
   }
 }
 

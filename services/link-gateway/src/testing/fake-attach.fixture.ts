@@ -1,6 +1,7 @@
 import { append } from '@spanmesh/proto/state-change';
 import { Commands, StateChange } from '@spanmesh/proto/v1/gateway_control';
 import { runNow } from '@spanmesh/runtime/grpc/slices';
+import { WorkList } from '@spanmesh/runtime/work-list';
 import type { Attach, AttachRefusal } from '../attach/attach.ts';
 import type { AttachHost } from '../attach/attach-host.ts';
 import type { Reports } from '../attach/reports.ts';
@@ -16,6 +17,8 @@ export class FakeAttach implements Attach {
   readonly calls: string[] = [];
   readonly host: AttachHost;
   readonly reports: Reports;
+  /** Commands that are being obeyed: short ones at once. */
+  readonly work = new WorkList();
   #n = 0;
   #wake: (() => void)[] = [];
 
@@ -23,6 +26,7 @@ export class FakeAttach implements Attach {
     this.host = host;
     this.reports = reports;
     reports.begin();
+    reports.cut();
     reports.onChange = () => this.#hear();
   }
 
@@ -39,8 +43,9 @@ export class FakeAttach implements Attach {
     this.attached = true;
     this.attachedOnce = true;
     this.host.welcomed(epoch, rnssAdd);
-    const parts = this.host.snapshot();
+    const parts = runNow(this.host.snapshot());
     this.reports.begin();
+    this.reports.cut();
     return parts;
   }
 
@@ -52,7 +57,7 @@ export class FakeAttach implements Attach {
 
   command(commands: Partial<Omit<Commands, 'epoch' | 'n'>>): void {
     this.#n++;
-    runNow(this.host.applying({ ...Commands.create(), epoch: 1, n: this.#n, ...commands }));
+    this.work.run(this.host.applying({ ...Commands.create(), epoch: 1, n: this.#n, ...commands }));
   }
 
   /** Waits until what was reported satisfies `test`. */

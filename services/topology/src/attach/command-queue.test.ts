@@ -27,7 +27,8 @@ function rig({ isOpen = true } = {}) {
 /** A link of a gateway, as much of it as commands look at. */
 function linkOf(owner: Gateway, payload = Buffer.alloc(10)): Link {
   const data = { gateway: owner, payload } as LinkData;
-  return { id: 5, data, connection: { gateway: owner.id }, span: { dialect: 'circuit' } } as unknown as Link;
+  const connection = { gateway: owner.id, data: { opened: { principal: '192.0.2.1' } } };
+  return { id: 5, data, connection, span: { dialect: 'circuit' } } as unknown as Link;
 }
 
 const other = new Gateway('b', '00000001', 'b:1', '1');
@@ -112,11 +113,11 @@ describe('a link', () => {
     expect([sent[0]!.links, gateway.knows!.has(link)]).toEqual([[], false]);
     const trace = Buffer.alloc(25);
     queue.relays({ link, gateway, open: [1], close: [] }, trace);
-    expect(queue.queuedBytes).toBe(48 + 10 + 24 + 8 + 25);
+    expect(queue.queuedBytes).toBe(48 + 10 + 9 + 24 + 8 + 25);
     queue.relays({ link, gateway, open: [2], close: [3] });
     queue.flush();
     expect(sent[1]).toMatchObject({
-      links: [{ gateway: other.id, link: 5, dialect: 2 }],
+      links: [{ gateway: other.id, link: 5, dialect: 2, principal: '192.0.2.1' }],
       relays: [
         { gateway: other.id, link: 5, open: [1], close: [], trace },
         { gateway: other.id, link: 5, open: [2], close: [3], trace: undefined },

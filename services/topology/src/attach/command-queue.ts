@@ -2,7 +2,7 @@ import { Commands, type DrainOrder, type GatewayPeer } from '@spanmesh/proto/v1/
 import type { ConnId, GatewayId, LinkId } from '@spanmesh/spantree/ids';
 import { protoDialect } from '../trees/dialect.ts';
 import type { RelayGroup } from '../trees/gateway.ts';
-import { type Gateway, linkData } from '../trees/gateway.ts';
+import { connectionData, type Gateway, linkData } from '../trees/gateway.ts';
 
 /** A message of commands is sealed past this many bytes (estimated): far below what gRPC refuses. */
 const SEAL_BYTES = 512 * 1024;
@@ -76,8 +76,9 @@ export class CommandQueue {
       knows.add(link);
       const { payload } = linkData(link);
       const dialect = protoDialect(link.span.dialect);
-      message.links.push({ gateway: link.connection.gateway, link: link.id, dialect, payload });
-      this.#grow(REMOTE_LINK_BYTES + payload.length);
+      const { principal } = connectionData(link.connection).opened;
+      message.links.push({ gateway: link.connection.gateway, link: link.id, dialect, payload, principal });
+      this.#grow(REMOTE_LINK_BYTES + payload.length + principal.length);
     }
     message.relays.push({ gateway: own ? '' : link.connection.gateway, link: link.id, open, close, trace });
     this.#grow(RELAY_COMMAND_BYTES + DOUBLE_BYTES * (open.length + close.length) + (trace?.length ?? 0));

@@ -1,8 +1,26 @@
-/** What is held and not in the list any more. */
-export function missing<T>(held: ReadonlyMap<number, T>, listed: readonly { id: number }[]): T[] {
-  const ids = new Set(listed.map(({ id }) => id));
+import type { Job } from '@spanmesh/runtime/grpc/slices';
+
+/** Numbers that are looked at for a unit of work: a tenth of a microsecond each. */
+const NUMBERS_PER_UNIT = 16;
+
+/** What is held and not in the list any more; in slices of so many units, in which neither may change. */
+export function* missing<T>(
+  held: ReadonlyMap<number, T>,
+  listed: readonly { id: number }[],
+  sliceUnits: number,
+): Job<T[]> {
+  const most = sliceUnits * NUMBERS_PER_UNIT;
+  const ids = new Set<number>();
   const gone: T[] = [];
-  for (const [id, object] of held) if (!ids.has(id)) gone.push(object);
+  let looked = 0;
+  for (const { id } of listed) {
+    ids.add(id);
+    if (++looked % most === 0) yield sliceUnits;
+  }
+  for (const [id, object] of held) {
+    if (!ids.has(id)) gone.push(object);
+    if (++looked % most === 0) yield sliceUnits;
+  }
   return gone;
 }
 

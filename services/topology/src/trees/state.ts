@@ -132,11 +132,13 @@ export class State {
    */
   *replacing(gateway: Gateway, all: StateChange): Job<void> {
     const first = !gateway.known;
-    yield* this.#closingLinks(missing(gateway.links, all.linksOpened));
-    for (const lnkConn of missing(gateway.lnkConns, all.lnkConnsOpened)) yield* this.trees.closingLnkConn(lnkConn);
-    for (const connection of missing(gateway.connections, all.connectionsOpened)) {
-      yield* this.trees.closingConnection(connection);
-    }
+    const { pieceUnits } = this.trees.tree;
+    const links = yield* missing(gateway.links, all.linksOpened, pieceUnits);
+    yield* this.#closingLinks(links);
+    const lnkConns = yield* missing(gateway.lnkConns, all.lnkConnsOpened, pieceUnits);
+    for (const lnkConn of lnkConns) yield* this.trees.closingLnkConn(lnkConn);
+    const connections = yield* missing(gateway.connections, all.connectionsOpened, pieceUnits);
+    for (const connection of connections) yield* this.trees.closingConnection(connection);
     yield* this.trees.forgettingRelays(gateway);
 
     yield* this.#inSlices(all.connectionsOpened.sort(byId), OBJECT_UNITS, (opened) =>

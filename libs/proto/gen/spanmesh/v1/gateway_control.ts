@@ -188,7 +188,8 @@ export interface SnapshotEnd {
 }
 
 /**
- * State of a gateway, or what changed in it. In a snapshot: everything that is open, in `*_opened`; the `*_closed` lists are
+ * State of a gateway, or what changed in it. In a snapshot: everything that was open when it was begun and has not ended before it was
+ * told, in `*_opened` (the deltas after it tell of what has changed since, and may repeat it); the `*_closed` lists are
  * empty. In a delta: whatever happened since the message before. Numbers are never reused, so the order within one message
  * does not matter; the receiver takes `*_opened` before `*_closed`.
  */
@@ -280,6 +281,8 @@ export interface ConnectionOpened {
   suspect: boolean;
   /** Snapshot only: why it is being closed in order; empty: it is not. */
   closing: string;
+  /** Whose share of the gateway it takes: a key, or an address. Empty: not known, of a version before this field. */
+  principal: string;
 }
 
 /** A connection is being closed in order: relays, LNK_CONNs, FIN. */
@@ -419,7 +422,7 @@ export interface Refused {
 export interface Welcome {
   /**
    * Epoch of the leader. The gateway takes it if it is not below the highest it has seen, drops queued commands of lower
-   * ones and cuts its snapshot in the same turn. Below 2^53.
+   * ones and begins its snapshot in the same turn. Below 2^53.
    */
   epoch: number;
   /** What relays add to rnss (circuit), one for the installation, stable over restarts. */
@@ -500,6 +503,8 @@ export interface RemoteLink {
   dialect: Dialect;
   /** Its LNK_SPAN after the 64-byte core header, as it came. */
   payload: Buffer;
+  /** Who offers it: `principal` of its connection. */
+  principal: string;
 }
 
 /** Relays of one link. */
@@ -1486,6 +1491,7 @@ function createBaseConnectionOpened(): ConnectionOpened {
     sinceUs: 0,
     suspect: false,
     closing: "",
+    principal: "",
   };
 }
 
@@ -1520,6 +1526,9 @@ export const ConnectionOpened: MessageFns<ConnectionOpened> = {
     }
     if (message.closing !== "") {
       writer.uint32(82).string(message.closing);
+    }
+    if (message.principal !== "") {
+      writer.uint32(90).string(message.principal);
     }
     return writer;
   },
@@ -1617,6 +1626,14 @@ export const ConnectionOpened: MessageFns<ConnectionOpened> = {
             message.closing = reader.string();
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.principal = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1653,6 +1670,7 @@ export const ConnectionOpened: MessageFns<ConnectionOpened> = {
         : 0,
       suspect: isSet(object.suspect) ? globalThis.Boolean(object.suspect) : false,
       closing: isSet(object.closing) ? globalThis.String(object.closing) : "",
+      principal: isSet(object.principal) ? globalThis.String(object.principal) : "",
     };
   },
 
@@ -1688,6 +1706,9 @@ export const ConnectionOpened: MessageFns<ConnectionOpened> = {
     if (message.closing !== "") {
       obj.closing = message.closing;
     }
+    if (message.principal !== "") {
+      obj.principal = message.principal;
+    }
     return obj;
   },
 
@@ -1706,6 +1727,7 @@ export const ConnectionOpened: MessageFns<ConnectionOpened> = {
     message.sinceUs = object.sinceUs ?? 0;
     message.suspect = object.suspect ?? false;
     message.closing = object.closing ?? "";
+    message.principal = object.principal ?? "";
     return message;
   },
 };
@@ -3575,7 +3597,7 @@ export const DrainOrder: MessageFns<DrainOrder> = {
 };
 
 function createBaseRemoteLink(): RemoteLink {
-  return { gateway: "", link: 0, dialect: 0, payload: Buffer.alloc(0) };
+  return { gateway: "", link: 0, dialect: 0, payload: Buffer.alloc(0), principal: "" };
 }
 
 export const RemoteLink: MessageFns<RemoteLink> = {
@@ -3591,6 +3613,9 @@ export const RemoteLink: MessageFns<RemoteLink> = {
     }
     if (message.payload.length !== 0) {
       writer.uint32(34).bytes(message.payload);
+    }
+    if (message.principal !== "") {
+      writer.uint32(42).string(message.principal);
     }
     return writer;
   },
@@ -3640,6 +3665,14 @@ export const RemoteLink: MessageFns<RemoteLink> = {
             message.payload = Buffer.from(reader.bytes());
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.principal = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3658,6 +3691,7 @@ export const RemoteLink: MessageFns<RemoteLink> = {
       link: isSet(object.link) ? globalThis.Number(object.link) : 0,
       dialect: isSet(object.dialect) ? dialectFromJSON(object.dialect) : 0,
       payload: isSet(object.payload) ? Buffer.from(bytesFromBase64(object.payload)) : Buffer.alloc(0),
+      principal: isSet(object.principal) ? globalThis.String(object.principal) : "",
     };
   },
 
@@ -3675,6 +3709,9 @@ export const RemoteLink: MessageFns<RemoteLink> = {
     if (message.payload.length !== 0) {
       obj.payload = base64FromBytes(message.payload);
     }
+    if (message.principal !== "") {
+      obj.principal = message.principal;
+    }
     return obj;
   },
 
@@ -3687,6 +3724,7 @@ export const RemoteLink: MessageFns<RemoteLink> = {
     message.link = object.link ?? 0;
     message.dialect = object.dialect ?? 0;
     message.payload = object.payload ?? Buffer.alloc(0);
+    message.principal = object.principal ?? "";
     return message;
   },
 };

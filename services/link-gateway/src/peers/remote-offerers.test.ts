@@ -1,0 +1,119 @@
+import { Dialect } from '@spanmesh/proto/v1/types';
+import { afterEach, describe, expect, it } from 'vitest';
+import { spanPayload, TestGateway } from '../testing/gateway.fixture.ts';
+import { until } from '../trunk/trunk.fixture.ts';
+
+const ELSEWHERE = 'other.01234567';
+const GREEDY = '192.0.2.66';
+const HONEST = '192.0.2.1';
+/** Relays in all, and percent of them that a principal may have: 60. */
+const ENV = { SPANMESH_MAX_RELAYS: '100', SPANMESH_SHARE: '60' };
+
+let gateway: TestGateway | undefined;
+
+afterEach(async () => {
+  await gateway?.stop();
+  gateway = undefined;
+});
+
+async function start(): Promise<TestGateway> {
+  gateway = await TestGateway.start({ env: ENV });
+  return gateway;
+}
+
+/** Topology has links of a principal at another gateway relayed on these LNK_CONNs. */
+function relay(made: TestGateway, principal: string, links: readonly number[], open: readonly number[]): void {
+  const payload = Buffer.from(spanPayload('circuit'));
+  const dialect = Dialect.DIALECT_CIRCUIT;
+  made.attach.command({
+    links: links.map((link) => ({ gateway: ELSEWHERE, link, dialect, payload, principal })),
+    relays: links.map((link) => ({ gateway: ELSEWHERE, link, open: [...open], close: [] })),
+  });
+}
+
+function numbers(from: number, count: number): number[] {
+  return Array.from({ length: count }, (_, i) => from + i);
+}
+
+function limited({ log }: TestGateway): unknown[] {
+  return log.filter(({ msg }) => msg === 'a principal has more than its share');
+}
+
+describe('of links at another gateway', () => {
+  it('too many cost their principal its relays here, and neither who asks for them nor who offers others', async () => {
+    const made = await start();
+    const asking = [];
+    for (const host of [1, 2, 3]) asking.push(await made.established('circuit', `127.0.0.${host}`));
+    const lnkConns = asking.map(({ lnkConn }) => lnkConn);
+    relay(made, HONEST, [1, 2], lnkConns);
+    // 90 for them, 30 for each who asks: nobody who asks has too many.
+    relay(made, GREEDY, numbers(100, 30), lnkConns);
+    await until(() => made.gateway.counters.relays === 6);
+    expect(made.gateway.counters.closed.share).toBe(0);
+    expect(asking.map(({ peer }) => peer.closed)).toEqual([false, false, false]);
+    expect(limited(made)).toMatchObject([{ resource: 'relays offered', bound: 'share', principal: GREEDY, held: 90 }]);
+    // More of it is not relayed; of others it is.
+    relay(made, GREEDY, [500], lnkConns);
+    relay(made, HONEST, [3], lnkConns);
+    expect(made.gateway.counters.relays).toBe(9);
+    // Nor is it told to the leader as open.
+    const parts = made.attach.attach();
+    expect(parts.flatMap(({ relaysOpen }) => relaysOpen).map(({ link }) => link)).toEqual([1, 2, 3]);
+    expect(parts.flatMap(({ refusals }) => refusals)).toEqual([]);
+  });
+
+  it('too many do not fill the share of one who asks with several connections', async () => {
+    const made = await start();
+    const asking = [];
+    for (let i = 0; i < 3; i++) asking.push(await made.established('circuit'));
+    const lnkConns = asking.map(({ lnkConn }) => lnkConn);
+    relay(made, HONEST, [1, 2], lnkConns);
+    // 57 for them, 63 for the one who asks, whose share is 60.
+    relay(made, GREEDY, numbers(100, 19), lnkConns);
+    await until(() => made.gateway.counters.relays === 6);
+    expect(made.gateway.counters.closed.share).toBe(0);
+    expect(limited(made)).toMatchObject([{ resource: 'relays offered', principal: GREEDY }]);
+  });
+
+  it('few cost who asks for them with very many LNK_CONNs, and not who offers them', async () => {
+    const made = await start();
+    const honest = await made.established('circuit', '127.0.0.2');
+    const greedy = [];
+    for (let i = 0; i < 10; i++) greedy.push(await made.established('circuit', '127.0.0.66'));
+    relay(made, HONEST, numbers(1, 7), [honest.lnkConn, ...greedy.map(({ lnkConn }) => lnkConn)]);
+    await until(() => made.gateway.counters.closed.share > 0);
+    // Each of his that goes takes seven away.
+    expect(made.gateway.counters).toMatchObject({ relays: 7 * 8, closed: { share: 3 } });
+    expect(honest.peer.closed).toBe(false);
+    expect(limited(made)).toMatchObject([{ resource: 'relays asked for', principal: '127.0.0.66' }]);
+  });
+
+  it('of very many principals cost who asks for more than his share, and not those who offer a few each', async () => {
+    const made = await start();
+    const asking = [await made.established('circuit'), await made.established('circuit')];
+    const lnkConns = asking.map(({ lnkConn }) => lnkConn);
+    for (let i = 0; i < 11; i++) relay(made, `198.51.100.${i}`, numbers(1 + 3 * i, 3), lnkConns);
+    // 66 for him, six for each of the others.
+    await until(() => made.gateway.counters.closed.share > 0);
+    expect(made.gateway.counters).toMatchObject({ relays: 33, closed: { share: 1 } });
+    expect(limited(made)).toMatchObject([{ resource: 'relays asked for', bound: 'share', principal: '127.0.0.1' }]);
+  });
+
+  it('are counted as long as they are known, and relayed again when they have all been gone', async () => {
+    const made = await start();
+    const { lnkConn } = await made.established('circuit');
+    const other = await made.established('circuit', '127.0.0.2');
+    relay(made, GREEDY, numbers(100, 40), [lnkConn, other.lnkConn]);
+    await until(() => made.gateway.counters.relays === 0);
+    made.attach.command({ linksGone: numbers(100, 40).map((link) => ({ gateway: ELSEWHERE, link })) });
+    expect(made.gateway.tables()).toMatchObject({
+      'shares, held: relays offered': 0,
+      remoteLinks: 0,
+      remoteOfferers: 0,
+    });
+    relay(made, GREEDY, [200], [lnkConn, other.lnkConn]);
+    expect(made.gateway.counters.relays).toBe(2);
+    expect(made.gateway.tables()).toMatchObject({ 'shares, held: relays offered': 2, remoteOfferers: 1 });
+    made.attach.command({ gatewaysGone: [ELSEWHERE] });
+  });
+});
