@@ -1,5 +1,6 @@
 import { connect } from 'node:net';
 import { BLK_READ, DELETE, LNK_PING } from '@spanmesh/dmsg/command';
+import { until } from '@spanmesh/runtime/patience.fixture';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { GatewayError } from '../gateway-error.ts';
 import { MAX_DEAD_GATEWAYS } from '../limits.ts';
@@ -11,7 +12,7 @@ import {
   WAITING_LIMIT_BYTES,
   WINDOW_BYTES,
 } from './limits.ts';
-import { drop, isEnd, LOSTLINK, TestPair, turns, until, Wire } from './trunk.fixture.ts';
+import { drop, isEnd, LOSTLINK, TestPair, turns, Wire } from './trunk.fixture.ts';
 
 const DISCARDED = { onMessage() {}, onLost() {} };
 

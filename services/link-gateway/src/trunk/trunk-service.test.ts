@@ -4,6 +4,7 @@ import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { PLAINTEXT } from '@spanmesh/runtime/grpc/grpc-client';
 import { GrpcServer } from '@spanmesh/runtime/grpc/grpc-server';
 import { createLogger } from '@spanmesh/runtime/log/logger';
+import { until } from '@spanmesh/runtime/patience.fixture';
 import { Certificates } from '@spanmesh/runtime/tls/certificates.fixture';
 import { gatewayCertificateName } from '@spanmesh/runtime/tls/gateway-certificate';
 import { LINK_GATEWAY_NAME, TOPOLOGY_NAME } from '@spanmesh/runtime/tls/service-names';
@@ -12,7 +13,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { GatewayError, type TrunkFault } from '../gateway-error.ts';
 import type { GatewayTrunks } from './gateway-trunks.ts';
 import { askOverGrpc } from './open-trunk.ts';
-import { TestGatewayEnd, until } from './trunk.fixture.ts';
+import { TestGatewayEnd } from './trunk.fixture.ts';
 import { serveTrunks } from './trunk-service.ts';
 
 const logger = createLogger({ level: 'silent', service: 'test' });

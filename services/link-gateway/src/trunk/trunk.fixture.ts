@@ -266,15 +266,6 @@ export class TestPair {
   }
 }
 
-/** Turns of the event loop until it is so. */
-export async function until(condition: () => boolean): Promise<void> {
-  const giveUp = performance.now() + 10_000;
-  while (!condition()) {
-    if (performance.now() > giveUp) throw new Error(`never: ${condition}`);
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-}
-
 /** Some turns, for what should not happen. */
 export async function turns(count = 20): Promise<void> {
   for (let i = 0; i < count; i++) await new Promise((resolve) => setImmediate(resolve));
