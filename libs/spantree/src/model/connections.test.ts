@@ -4,7 +4,7 @@ import { Connection } from './parts.ts';
 
 it('keeps connections by gateway, and nothing of a gateway that has none left', () => {
   const all = new Connections();
-  const [one, two, other] = [new Connection('a', 1), new Connection('a', 2), new Connection('b', 1)];
+  const [one, two, other] = [new Connection('a', 1, null), new Connection('a', 2, null), new Connection('b', 1, null)];
   for (const connection of [one, two, other]) all.add(connection);
   expect([[...all.of('a')], [...all.of('b')], all.size]).toEqual([[one, two], [other], 3]);
   all.remove(one);
