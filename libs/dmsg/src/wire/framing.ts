@@ -21,7 +21,7 @@ import {
   swapCoreHeader,
 } from './header.ts';
 import { headerCrcIn } from './header-crc.ts';
-import { readU8 } from './words.ts';
+import { readU8, viewOf } from './words.ts';
 
 /** Takes the messages of a FrameReader. The frame is a cursor: valid inside the call only. */
 export interface FrameSink {
@@ -385,10 +385,6 @@ function isSwapped(view: DataView, off: number): boolean {
   if (magic === MAGIC) return false;
   if (magic === MAGIC_SWAPPED) return true;
   throw new DmsgError(ErrorCode.SYNC, 'bad magic', { magic });
-}
-
-function viewOf(buf: Uint8Array): DataView {
-  return new DataView(buf.buffer, buf.byteOffset, buf.length);
 }
 
 /** protocol.md, "Message": hdr_crc over the bytes as sent, stored in the sender's order; salt counts the messages. */
