@@ -44,7 +44,7 @@ import { Listeners, type ListenPort } from './entrance/listeners.ts';
 import { RefusalLog } from './entrance/refusal-log.ts';
 import { registerEntranceMetrics } from './entrance/register-entrance-metrics.ts';
 import type { EntryDependencies } from './entrance/upgrade.ts';
-import { GatewayError } from './gateway-error.ts';
+import { LinkGatewayError } from './gateway-error.ts';
 import { bootId, gatewayUuid, hex8, splitId } from './gateway-ids.ts';
 import { LOG_INTERVAL_MS, PART_BYTES } from './limits.ts';
 import { DirectoryCalls } from './messaging/directory-calls.ts';
@@ -425,7 +425,7 @@ export class Gateway implements Service, AttachHost {
     this.#drains.hurry();
   }
 
-  /** Connects to a peer. @throws GatewayError dial */
+  /** Connects to a peer. @throws LinkGatewayError dial */
   dial(target: PeerTarget, dialect: Dialect | 'auto', origin: Origin, asker: Asker = OPERATOR): Promise<Peer> {
     return this.#dialler.dial(target, dialect, origin, { asker });
   }
@@ -461,13 +461,13 @@ export class Gateway implements Service, AttachHost {
     yield* this.#commands.running(commands);
   }
 
-  /** Connects for a shell: what does not answer our LNK_CONN is no peer, and nobody is told what else it may be. @throws GatewayError dial */
+  /** Connects for a shell: what does not answer our LNK_CONN is no peer, and nobody is told what else it may be. @throws LinkGatewayError dial */
   async #dialAnswered(target: PeerTarget, dialect: Dialect | 'auto', asker: Asker): Promise<void> {
     const peer = await this.dial(target, dialect, { kind: 'shell' }, asker);
     const { clock } = this.#deps;
     if (await answered(peer, { ms: this.#options.connectTimeout, clock })) return;
     peer.connection.close('unanswered');
-    throw new GatewayError('dial', { why: 'unreachable' });
+    throw new LinkGatewayError('dial', { why: 'unreachable' });
   }
 
   #namesOfTargets(): Resolve {

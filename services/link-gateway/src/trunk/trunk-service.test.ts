@@ -10,7 +10,7 @@ import { gatewayCertificateName } from '@spanmesh/runtime/tls/gateway-certificat
 import { LINK_GATEWAY_NAME, TOPOLOGY_NAME } from '@spanmesh/runtime/tls/service-names';
 import { type TlsFiles, watchTlsFiles } from '@spanmesh/runtime/tls/tls-files';
 import { afterEach, describe, expect, it } from 'vitest';
-import { GatewayError, type TrunkFault } from '../gateway-error.ts';
+import { LinkGatewayError, type TrunkFault } from '../gateway-error.ts';
 import type { GatewayTrunks } from './gateway-trunks.ts';
 import { askOverGrpc } from './open-trunk.ts';
 import { TestGatewayEnd } from './trunk.fixture.ts';
@@ -47,7 +47,7 @@ describe('a call that is refused', () => {
     let serve: (call: unknown, answer: (error: { code: status }) => void) => void = () => {};
     const server = { addService: (_: unknown, { openTrunk }: never) => (serve = openTrunk) };
     const openTrunk = () => {
-      throw new GatewayError('trunk', { why: code });
+      throw new LinkGatewayError('trunk', { why: code });
     };
     serveTrunks(server as never, { openTrunk } as unknown as GatewayTrunks);
     const call = { request: { from: 'a.1', to: 'b.1', version: 1 }, getAuthContext: () => ({}) };

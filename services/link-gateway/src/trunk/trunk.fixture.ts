@@ -8,7 +8,7 @@ import { Flow } from '@spanmesh/dmsg-socket/stream/flow';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { createLogger } from '@spanmesh/runtime/log/logger';
 import type { TlsFiles } from '@spanmesh/runtime/tls/tls-files';
-import { GatewayError } from '../gateway-error.ts';
+import { LinkGatewayError } from '../gateway-error.ts';
 import type { RouteEnd, RouteSource, RouteTerminal, RouteTransaction } from '../routing/trunks.ts';
 import type { Drain } from './credit.ts';
 import { GatewayTrunks } from './gateway-trunks.ts';
@@ -186,7 +186,7 @@ export class TestGatewayEnd {
     const direct: AskForTrunk = async (_address, request) => {
       this.asked++;
       await this.hold;
-      if (this.other === null) throw new GatewayError('trunk', { why: 'unreachable' });
+      if (this.other === null) throw new LinkGatewayError('trunk', { why: 'unreachable' });
       const { address, token, version } = this.other.trunks.openTrunk(request);
       return { address: this.other.port === null ? address : `:${this.other.port}`, token, version };
     };
