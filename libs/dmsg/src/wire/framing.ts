@@ -164,17 +164,12 @@ export class FrameReader {
     this.#leave();
   }
 
-  /** Ignores everything from here on, also the rest of a chunk when called from the sink. Its current frame stays valid. */
+  /** Ignores everything from here on, also the rest of a chunk when called from the sink; keeps no buffer. Its frame stays valid. */
   stop(): void {
     const busy = this.#state === 'busy';
     if (this.#state === 'dead') return;
     this.#end('stopped');
     if (!busy) this.#cursor.clear();
-  }
-
-  /** Ends the reader, as `stop` does: it keeps no buffer. */
-  close(): void {
-    this.stop();
   }
 
   #become(state: State): void {

@@ -102,6 +102,7 @@ describe('a peer that reads slowly, behind a kernel with a large buffer', () => 
           drained: () => drains++,
           overLimit: () => heard.push('over limit'),
           stalled: () => heard.push('stalled'),
+          onFailed: () => {},
         },
         counts: { bytesOut: 0 },
         unacknowledged: () => queues.bytesOf(ours),
