@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
+import { PATIENCE } from './libs/runtime/src/patience.fixture.ts';
 
 /** Tests that flood a router: apart from the others. */
 const ALONE = ['test/tcp/flood.test.ts'];
@@ -20,7 +21,7 @@ export default defineConfig({
     // Only for what hangs: how long something takes is asserted nowhere, and a machine may be busy with other things.
     testTimeout: 240_000,
     hookTimeout: 240_000,
-    expect: { poll: { timeout: 60_000 } },
+    expect: { poll: PATIENCE },
     pool: 'forks',
     maxWorkers: WORKERS,
     projects: [

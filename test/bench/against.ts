@@ -7,6 +7,9 @@ import { HERE } from './rounds.ts';
 
 const run = promisify(execFile);
 
+/** What measures, and how it waits. */
+const MEASURES = ['test/bench', 'libs/runtime/src/patience.fixture.ts'];
+
 /** A commit that cannot be had. */
 export class RevisionError extends Error {}
 
@@ -31,7 +34,7 @@ export async function checkOut(revision: string): Promise<{ tree: string; remove
     await git('worktree', 'add', '--detach', tree, revision);
     if ((await lockOf(tree)) === (await lockOf(HERE))) await linkPackages(tree);
     else await run('npm', ['ci'], { cwd: tree });
-    await cp(join(HERE, 'test/bench'), join(tree, 'test/bench'), { recursive: true });
+    for (const path of MEASURES) await cp(join(HERE, path), join(tree, path), { recursive: true });
     return { tree, remove };
   } catch (cause) {
     await remove();

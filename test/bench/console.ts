@@ -1,6 +1,6 @@
+import { eventually } from '@spanmesh/runtime/patience.fixture';
 import type { Browser, CDPSession, Page } from 'playwright-core';
 import { openBrowser, openPage } from '../console/browser.ts';
-import { eventually } from '../peer/eventually.ts';
 import { Installation } from '../peer/installation.ts';
 import { sample } from '../peer/scrape.ts';
 import { CREATE, GeneratorPeer, SPAN, spanBody } from './generator-peer.ts';

@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { eventually } from '../peer/eventually.ts';
+import { eventually } from '@spanmesh/runtime/patience.fixture';
 import { freePort, type ServiceProcess } from '../peer/installation.ts';
 import { NatsInstallation } from '../peer/nats-installation.ts';
 import { scrape } from '../peer/scrape.ts';

@@ -21,7 +21,7 @@ it('10,000 nodes: the first view, the whole tree, and its end are there', { time
   sim.start();
   const { page, faults } = await openPage(browser);
   try {
-    await expect.poll(() => standalone.counts().treeNodes, { timeout: 60_000 }).toBe(10_000);
+    await expect.poll(() => standalone.counts().treeNodes).toBe(10_000);
     const began = performance.now();
     await page.goto(standalone.consoleUrl);
     await page.locator('.tiles').getByText('10,000').first().waitFor();

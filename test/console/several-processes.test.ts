@@ -1,7 +1,7 @@
 import { Sim } from '@spanmesh/ctl/sim/sim';
+import { eventually } from '@spanmesh/runtime/patience.fixture';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { eventually } from '../peer/eventually.ts';
 import type { ServiceProcess } from '../peer/installation.ts';
 import { LivePeer } from '../peer/live-peer.ts';
 import { NatsInstallation } from '../peer/nats-installation.ts';

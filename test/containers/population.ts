@@ -1,4 +1,4 @@
-import { until } from '../peer/eventually.ts';
+import { until } from '@spanmesh/runtime/patience.fixture';
 import { testUuid } from '../peer/payloads.ts';
 import { ReturningPeer, STANDING } from '../peer/returning-peer.ts';
 import { BY_LABEL, differences, readTrees, type Trees } from '../peer/trees.ts';

@@ -1,5 +1,5 @@
+import { eventually } from '@spanmesh/runtime/patience.fixture';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { eventually } from '../peer/eventually.ts';
 import { kept } from '../peer/scrape.ts';
 import { ComposeSystem } from './compose-system.ts';
 import { type Container, docker } from './docker.ts';

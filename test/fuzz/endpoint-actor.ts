@@ -12,11 +12,13 @@ import {
   type TransactionHandler,
   TX_DELETED,
 } from '@spanmesh/dmsg/transaction';
+import { viewOf } from '@spanmesh/dmsg/words';
 import { expectThat, Finding } from './target.ts';
 
 /** What an endpoint has sent, end to end in one buffer that is emptied by whoever reads it. */
 export class Tape implements Outbox {
   buf: Uint8Array = new Uint8Array(64 * 1024);
+  view = viewOf(this.buf);
   at = 0;
   end = 0;
 
@@ -27,6 +29,7 @@ export class Tape implements Outbox {
       const larger = new Uint8Array(2 * this.end);
       larger.set(this.buf);
       this.buf = larger;
+      this.view = viewOf(larger);
     }
     // Room is not promised to be zeroed.
     this.buf.fill(0xa5, this.at, this.end);

@@ -237,7 +237,7 @@ export class FramingTarget implements Target {
       code = this.#ended(reader, error);
     }
     this.#found = reader.rules;
-    reader.close();
+    reader.stop();
     expectThat(reader.pendingBytes === 0, 'a closed reader holds bytes');
     return code;
   }

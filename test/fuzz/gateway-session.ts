@@ -67,7 +67,7 @@ export class GatewaySession {
 
   #closed(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
-    this.#reader?.close();
+    this.#reader?.stop();
     this.#done();
   }
 

@@ -8,7 +8,6 @@ import {
   CORE_HEADER_BYTES,
   ERROR_AT,
   HDR_CRC_AT,
-  headerCrc,
   MAGIC,
   MAGIC_SWAPPED,
   MAX_HEADER_BYTES,
@@ -18,7 +17,8 @@ import {
   swapCoreHeader,
   TARGET_AT,
 } from '@spanmesh/dmsg/header';
-import { readU16, readU32, readU32BE, writeU16, writeU32 } from '@spanmesh/dmsg/words';
+import { headerCrcIn } from '@spanmesh/dmsg/wire/header-crc';
+import { readU16, readU32, readU32BE, viewOf, writeU16, writeU32 } from '@spanmesh/dmsg/words';
 import type { Random } from './random.ts';
 
 /** Numbers that checks are made of. */
@@ -159,7 +159,7 @@ function mendOne(buf: Uint8Array, at: number, end: number, rules: DialectRules, 
 
 /** hdr_crc over the bytes as they are sent, stored in the sender's order. */
 export function sealAsSent(buf: Uint8Array, at: number, headBytes: number, swapped: boolean): void {
-  const crc = headerCrc(buf, at, headBytes);
+  const crc = headerCrcIn(viewOf(buf), buf, at, headBytes);
   if (!swapped) {
     writeU32(buf, at + HDR_CRC_AT, crc);
     return;

@@ -3,13 +3,10 @@ import { dirname, join } from 'node:path';
 import { expect, it } from 'vitest';
 
 const root = join(import.meta.dirname, '../..');
-const CLASS = /^export class (\w+) extends \w*Error\b/gm;
+const CLASS = /^(?:export )?class (\w+)(?:<.*>)? extends \w*Error\b/gm;
 
-/** Folders in which two kinds of callers catch two kinds of errors. */
-const TWO = new Map([
-  // A dial fails on its way to a peer; an order, which is one dial or more, also by later orders and leaders.
-  ['services/link-gateway/src/dial', ['DialError', 'OrderError']],
-]);
+/** Packages with several rooms that throw: the others have one class in all. */
+const BY_ROOM = ['libs/runtime', 'services/topology', 'services/volconf'];
 
 /** Classes of errors by folder. Tests and what exists for them alone are left out. */
 function errors(): Map<string, string[]> {
@@ -30,9 +27,13 @@ function errors(): Map<string, string[]> {
 
 // CONTRIBUTING.md, "Habits".
 it('a room has one class of errors, which says by its code what is wrong', () => {
-  for (const [folder, names] of errors()) {
-    const allowed = TWO.get(folder) ?? [names[0]];
-    expect(names.toSorted(), folder).toEqual(allowed);
+  for (const [folder, names] of errors()) expect(names, folder).toHaveLength(1);
+});
+
+it('a package has one in all, unless callers of its rooms catch different ones', () => {
+  const byPackage = Map.groupBy(errors(), ([folder]) => folder.split('/', 2).join('/'));
+  for (const [name, rooms] of byPackage) {
+    if (!BY_ROOM.includes(name)) expect(rooms.length, `${name}: ${rooms.join(' ')}`).toBe(1);
   }
 });
 

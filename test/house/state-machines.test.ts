@@ -10,10 +10,7 @@ const MORE = new Map([
   // Bits of a transaction on the path of a message: read and written where the header is.
   ['libs/dmsg/src/transactions/endpoint.ts', 2],
   ['libs/dmsg/src/transactions/receive-rules.ts', 2],
-  ['libs/dmsg/src/wire/framing.ts', 3],
-  ['libs/dmsg-socket/src/handshake/handshaker.ts', 4],
   ['libs/dmsg-socket/src/keys/withdrawn-keys.ts', 2],
-  ['services/ctl/src/sim/link.ts', 4],
 ]);
 
 /** Lines that change a field called `state`, outside constructors. */

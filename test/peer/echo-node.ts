@@ -5,7 +5,7 @@ import { CORE_HEADER_BYTES } from '@spanmesh/dmsg/header';
 import type { LnkConn } from '@spanmesh/dmsg/payload/lnk-conn';
 import type { LnkSpan } from '@spanmesh/dmsg/payload/lnk-span';
 import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
-import { until } from './eventually.ts';
+import { until } from '@spanmesh/runtime/patience.fixture';
 import { testUuid } from './payloads.ts';
 import { PATIENCE_MS } from './raw-peer.ts';
 

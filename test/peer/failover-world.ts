@@ -1,7 +1,7 @@
 import { stdout } from 'node:process';
 import { TOPOLOGY_ROLE } from '@spanmesh/runtime/bus/bus-names';
+import { until as holdsWithin } from '@spanmesh/runtime/patience.fixture';
 import { expect } from 'vitest';
-import { until as holdsWithin } from './eventually.ts';
 import type { ServiceProcess } from './installation.ts';
 import { LivePeer } from './live-peer.ts';
 import { LoopbackNetwork } from './loopback-network.ts';

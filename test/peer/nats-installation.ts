@@ -11,7 +11,7 @@ import {
 import { systemClock } from '@spanmesh/runtime/clock';
 import { decodeLeaseRecord } from '@spanmesh/runtime/lease/lease-record';
 import { createLogger } from '@spanmesh/runtime/log/logger';
-import { eventually } from './eventually.ts';
+import { eventually } from '@spanmesh/runtime/patience.fixture';
 import { freePort, freePorts, type GatewayProcess, type Ports, ServiceProcess } from './installation.ts';
 import type { LoopbackNetwork } from './loopback-network.ts';
 import { PATIENCE_MS } from './raw-peer.ts';

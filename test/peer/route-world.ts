@@ -2,7 +2,7 @@ import { REVCIRC, REVTRANS } from '@spanmesh/dmsg/command';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import type { LinkAddress, Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
 import { EndNode } from '@spanmesh/link-gateway/routing/end-node.fixture';
-import { until } from './eventually.ts';
+import { until } from '@spanmesh/runtime/patience.fixture';
 import { Installation } from './installation.ts';
 import { connBody, connFields, PEER, spanBody, spanFields, testUuid } from './payloads.ts';
 import { kept, scrape } from './scrape.ts';

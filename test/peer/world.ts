@@ -1,5 +1,5 @@
+import { until } from '@spanmesh/runtime/patience.fixture';
 import { startStandalone } from '@spanmesh/standalone/standalone';
-import { until } from './eventually.ts';
 import { LivePeer, type LivePeerOptions, MARKER_CLUSTER } from './live-peer.ts';
 import { testUuid } from './payloads.ts';
 import { RawPeer, type RawPeerOptions } from './raw-peer.ts';

@@ -1,9 +1,9 @@
 import { stdout } from 'node:process';
 import { main } from '@spanmesh/ctl/main';
 import { RecordingTerminal } from '@spanmesh/ctl/terminal.fixture';
+import { eventually } from '@spanmesh/runtime/patience.fixture';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ECHO, EchoNode } from '../peer/echo-node.ts';
-import { eventually } from '../peer/eventually.ts';
 import { freePort, ServiceProcess } from '../peer/installation.ts';
 import { LivePeer } from '../peer/live-peer.ts';
 import { NatsInstallation } from '../peer/nats-installation.ts';

@@ -1,5 +1,5 @@
+import { eventually } from '@spanmesh/runtime/patience.fixture';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { eventually } from '../peer/eventually.ts';
 import { FailoverWorld, type Figures } from '../peer/failover-world.ts';
 import type { NatsInstallation } from '../peer/nats-installation.ts';
 import { hostOf } from '../peer/nats-installation.ts';

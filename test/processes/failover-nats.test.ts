@@ -1,7 +1,7 @@
 import { main } from '@spanmesh/ctl/main';
 import { RecordingTerminal } from '@spanmesh/ctl/terminal.fixture';
+import { eventually } from '@spanmesh/runtime/patience.fixture';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { eventually } from '../peer/eventually.ts';
 import { FailoverWorld } from '../peer/failover-world.ts';
 import { LivePeer } from '../peer/live-peer.ts';
 import { listClusters } from '../peer/nats-installation.ts';

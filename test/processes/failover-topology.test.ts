@@ -1,8 +1,8 @@
 import { credentials } from '@grpc/grpc-js';
 import { GetTreeRequest, type GetTreeResponse, TopologyClient, WatchRequest } from '@spanmesh/proto/v1/topology';
 import { TOPOLOGY_ROLE } from '@spanmesh/runtime/bus/bus-names';
+import { eventually } from '@spanmesh/runtime/patience.fixture';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { eventually } from '../peer/eventually.ts';
 import { FailoverWorld } from '../peer/failover-world.ts';
 import type { ServiceProcess } from '../peer/installation.ts';
 import type { NatsInstallation } from '../peer/nats-installation.ts';

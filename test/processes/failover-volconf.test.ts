@@ -1,8 +1,8 @@
 import { credentials } from '@grpc/grpc-js';
 import { ListTargetsRequest, SetTargetRequest, VolconfClient } from '@spanmesh/proto/v1/volconf';
 import { VOLCONF_ROLE } from '@spanmesh/runtime/bus/bus-names';
+import { eventually } from '@spanmesh/runtime/patience.fixture';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { eventually } from '../peer/eventually.ts';
 import { NatsInstallation } from '../peer/nats-installation.ts';
 
 let installation: NatsInstallation;

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { main } from '@spanmesh/ctl/main';
 import { RecordingTerminal } from '@spanmesh/ctl/terminal.fixture';
+import { until } from '@spanmesh/runtime/patience.fixture';
 import { afterEach, describe, expect, it } from 'vitest';
-import { until } from '../peer/eventually.ts';
 import { freePort, ServiceProcess, type Surroundings } from '../peer/installation.ts';
 import { sample } from '../peer/scrape.ts';
 

@@ -1,5 +1,5 @@
+import { eventually } from '@spanmesh/runtime/patience.fixture';
 import { afterEach, expect, it } from 'vitest';
-import { eventually } from '../peer/eventually.ts';
 import { freePort } from '../peer/installation.ts';
 import { LoopbackNetwork } from '../peer/loopback-network.ts';
 import { hostOf, NatsInstallation } from '../peer/nats-installation.ts';

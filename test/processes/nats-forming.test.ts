@@ -1,6 +1,6 @@
 import { type NatsServerProcess, stoppedNatsCluster } from '@spanmesh/runtime/bus/nats/nats-server.fixture';
+import { eventually } from '@spanmesh/runtime/patience.fixture';
 import { afterEach, expect, it } from 'vitest';
-import { eventually } from '../peer/eventually.ts';
 import { ServiceProcess } from '../peer/installation.ts';
 
 const ends: (() => unknown)[] = [];

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { main } from '@spanmesh/ctl/main';
 import { RecordingTerminal } from '@spanmesh/ctl/terminal.fixture';
 import type { NatsServerProcess } from '@spanmesh/runtime/bus/nats/nats-server.fixture';
+import { eventually } from '@spanmesh/runtime/patience.fixture';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startShipped, violations } from '../deploy/nats-users.ts';
-import { eventually } from '../peer/eventually.ts';
 import { ServiceProcess } from '../peer/installation.ts';
 import { PATIENCE_MS } from '../peer/raw-peer.ts';
 

@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { main } from '@spanmesh/ctl/main';
 import { RecordingTerminal } from '@spanmesh/ctl/terminal.fixture';
+import { until } from '@spanmesh/runtime/patience.fixture';
 import { afterEach, describe, expect, it } from 'vitest';
-import { until } from '../peer/eventually.ts';
 import { freePort, ServiceProcess } from '../peer/installation.ts';
 import { scrape } from '../peer/scrape.ts';
 

@@ -9,8 +9,8 @@ import {
   LNK_PING,
   REPLY,
 } from '@spanmesh/dmsg/command';
+import { until } from '@spanmesh/runtime/patience.fixture';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { until } from '../peer/eventually.ts';
 import { Heard, type Party, RouteWorld, word } from '../peer/route-world.ts';
 
 // What only one dialect has, over topology and two gateways in processes of their own; and the end of one of these processes.

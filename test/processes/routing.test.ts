@@ -11,8 +11,8 @@ import {
   REPLY,
 } from '@spanmesh/dmsg/command';
 import { ErrorCode } from '@spanmesh/dmsg/error-code';
+import { until as eventually } from '@spanmesh/runtime/patience.fixture';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { until as eventually } from '../peer/eventually.ts';
 import { Heard, type Party, RouteWorld, word } from '../peer/route-world.ts';
 import { addedBetween, listTraffic } from '../peer/traffic.ts';
 import type { Dialect } from '../peer/wire.ts';

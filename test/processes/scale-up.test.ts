@@ -1,7 +1,7 @@
 import { stdout } from 'node:process';
+import { eventually } from '@spanmesh/runtime/patience.fixture';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ECHO, EchoNode } from '../peer/echo-node.ts';
-import { eventually } from '../peer/eventually.ts';
 import type { GatewayProcess } from '../peer/installation.ts';
 import { NatsInstallation } from '../peer/nats-installation.ts';
 import { PATIENCE_MS } from '../peer/raw-peer.ts';

@@ -13,8 +13,8 @@ import {
 import { TrafficKind } from '@spanmesh/proto/v1/traffic';
 import { Dialect } from '@spanmesh/proto/v1/types';
 import { TOPOLOGY_ROLE } from '@spanmesh/runtime/bus/bus-names';
+import { eventually } from '@spanmesh/runtime/patience.fixture';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { eventually } from '../peer/eventually.ts';
 import type { ServiceProcess } from '../peer/installation.ts';
 import { LivePeer } from '../peer/live-peer.ts';
 import { NatsInstallation } from '../peer/nats-installation.ts';

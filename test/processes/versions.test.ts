@@ -1,10 +1,10 @@
 import { settings as gatewaySettings, LinkGatewayProcess } from '@spanmesh/link-gateway/process';
 import { createLogger } from '@spanmesh/runtime/log/logger';
+import { eventually } from '@spanmesh/runtime/patience.fixture';
 import { readSettings } from '@spanmesh/runtime/settings/setting';
 import { TopologyProcess, settings as topologySettings } from '@spanmesh/topology/process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ECHO, EchoNode } from '../peer/echo-node.ts';
-import { eventually } from '../peer/eventually.ts';
 import { LivePeer } from '../peer/live-peer.ts';
 import { testUuid } from '../peer/payloads.ts';
 import { PATIENCE_MS } from '../peer/raw-peer.ts';

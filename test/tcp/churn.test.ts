@@ -1,5 +1,5 @@
+import { until } from '@spanmesh/runtime/patience.fixture';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { until } from '../peer/eventually.ts';
 import type { LivePeer } from '../peer/live-peer.ts';
 import { testUuid } from '../peer/payloads.ts';
 import type { Dialect } from '../peer/wire.ts';

@@ -1,7 +1,7 @@
 import { proxyHeader } from '@spanmesh/link-gateway/entrance/proxy/proxy.fixture';
+import { until } from '@spanmesh/runtime/patience.fixture';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { CryptSide } from '../peer/crypt.ts';
-import { until } from '../peer/eventually.ts';
 import { KeysDir } from '../peer/keys-dir.ts';
 import { connBody, connFields } from '../peer/payloads.ts';
 import type { RawPeer } from '../peer/raw-peer.ts';

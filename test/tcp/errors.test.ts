@@ -1,6 +1,6 @@
+import { until } from '@spanmesh/runtime/patience.fixture';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadErrors } from '../peer/capture.ts';
-import { until } from '../peer/eventually.ts';
 import { testUuid } from '../peer/payloads.ts';
 import { CREATE, type Dialect, describeMessage, ERROR, isCmd, LNK_ERROR, type Message, REPLY } from '../peer/wire.ts';
 import { World } from '../peer/world.ts';

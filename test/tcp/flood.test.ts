@@ -1,9 +1,9 @@
 import { connect, type Socket } from 'node:net';
+import { until } from '@spanmesh/runtime/patience.fixture';
 import { afterEach, describe, expect, it } from 'vitest';
 import { residentKb } from '../bench/machine.ts';
 import { BusyPairs } from '../peer/busy-pairs.ts';
 import type { CryptKeys } from '../peer/crypt.ts';
-import { until } from '../peer/eventually.ts';
 import { Flood } from '../peer/flood.ts';
 import { freePort, ServiceProcess } from '../peer/installation.ts';
 import { KeysDir } from '../peer/keys-dir.ts';

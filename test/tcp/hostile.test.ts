@@ -1,5 +1,5 @@
+import { until } from '@spanmesh/runtime/patience.fixture';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { until } from '../peer/eventually.ts';
 import { connBody, connFields, spanBody, spanFields, testUuid } from '../peer/payloads.ts';
 import type { RawPeer } from '../peer/raw-peer.ts';
 import {

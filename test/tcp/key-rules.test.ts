@@ -3,9 +3,9 @@ import { rmSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { makeHandshake } from '@spanmesh/dmsg/crypto/handshake';
+import { until } from '@spanmesh/runtime/patience.fixture';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { CryptSide, HANDSHAKE, makeKeys } from '../peer/crypt.ts';
-import { until } from '../peer/eventually.ts';
 import { KeysDir } from '../peer/keys-dir.ts';
 import { World } from '../peer/world.ts';
 

@@ -7,9 +7,9 @@ import {
 } from '@spanmesh/proto/v1/messaging';
 import { ListClustersRequest, TopologyClient } from '@spanmesh/proto/v1/topology';
 import { createClient } from '@spanmesh/runtime/grpc/grpc-client';
+import { until } from '@spanmesh/runtime/patience.fixture';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { CALL_BACK, ECHO, EchoNode, FLOOD, SILENCE } from '../peer/echo-node.ts';
-import { until } from '../peer/eventually.ts';
 import { ask, echoCluster, echoNode, messagingClient, RouteClient } from '../peer/route-client.ts';
 import { type Dialect, LNK_ERROR, LNK_PING } from '../peer/wire.ts';
 import { World } from '../peer/world.ts';

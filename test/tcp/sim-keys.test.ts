@@ -1,7 +1,7 @@
 import { main } from '@spanmesh/ctl/main';
 import { RecordingTerminal } from '@spanmesh/ctl/terminal.fixture';
+import { until } from '@spanmesh/runtime/patience.fixture';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { until } from '../peer/eventually.ts';
 import { KeysDir } from '../peer/keys-dir.ts';
 import { World } from '../peer/world.ts';
 

@@ -1,9 +1,9 @@
 import { NatsServerProcess } from '@spanmesh/runtime/bus/nats/nats-server.fixture';
 import { createLogger } from '@spanmesh/runtime/log/logger';
+import { eventually } from '@spanmesh/runtime/patience.fixture';
 import { readSettings } from '@spanmesh/runtime/settings/setting';
 import { settings, TopologyProcess } from '@spanmesh/topology/process';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { eventually } from '../peer/eventually.ts';
 import { listClusters } from '../peer/nats-installation.ts';
 import { PATIENCE_MS } from '../peer/raw-peer.ts';
 

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Oracle, type OracleConnection, type OracleLink, type OracleLnkConn, pairName } from './testing/test-oracle.ts';
 import { type Connection, type Dialect, type Link, type LnkConn, type SpanKey, SpanTree } from './tree.ts';
+import { finish } from './tree-work.ts';
 
 const NIL = '00000000-0000-0000-0000-000000000000';
 const CLUSTERS = [NIL, 'c1000001-0a0b-11e4-8a21-01a2b3c4d5e6', 'c1000002-0a0b-11e4-8a21-01a2b3c4d5e6'];
@@ -254,7 +255,7 @@ class Twins {
         // One that went before is still told as gone.
         const open = [...oracle.open()].filter((pair) => pair.startsWith(`${lnkConn.id}/`));
         oracle.forgetRelays(lnkConn);
-        tree.forgetRelays(this.#lnkConns.get(lnkConn)!);
+        finish(tree.forgettingRelays(this.#lnkConns.get(lnkConn)!));
         for (const pair of open) this.believed.delete(pair);
         return;
       }

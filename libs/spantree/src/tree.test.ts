@@ -9,6 +9,7 @@ import {
   type SpanKey,
   SpanTree,
 } from './tree.ts';
+import { finish } from './tree-work.ts';
 
 const NIL = '00000000-0000-0000-0000-000000000000';
 const CLUSTER = 'c1000001-0a0b-11e4-8a21-01a2b3c4d5e6';
@@ -194,7 +195,7 @@ describe('within a flush', () => {
       ['refuse', (tree, { lnkConn, link }) => tree.refuse(lnkConn, link)],
       ['setUnreachable', (tree) => tree.setUnreachable('g', new Set(['h']))],
       ['setHeld', (tree) => tree.setHeld('g', true)],
-      ['forgetRelays', (tree, { lnkConn }) => tree.forgetRelays(lnkConn)],
+      ['forgettingRelays', (tree, { lnkConn }) => finish(tree.forgettingRelays(lnkConn))],
       ['adoptRelay', (tree, { lnkConn, link }) => tree.adoptRelay(lnkConn, link)],
       ['adoptRefusal', (tree, { lnkConn, link }) => tree.adoptRefusal(lnkConn, link)],
       ['holdCluster', (tree) => tree.holdCluster(span)],
@@ -226,7 +227,7 @@ describe('what is gone', () => {
     tree.refuse(lnkConn, link);
     tree.adoptRelay(lnkConn, link);
     tree.adoptRefusal(lnkConn, link);
-    tree.forgetRelays(lnkConn);
+    finish(tree.forgettingRelays(lnkConn));
     tree.setSuspect(owner, true);
     tree.removeLnkConn(lnkConn);
     tree.removeLnkConn(lnkConn);

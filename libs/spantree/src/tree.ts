@@ -1,13 +1,16 @@
 import { SpanTreeError } from './errors.ts';
 import { type Explanation, explain } from './explain.ts';
 import type { ConnId, GatewayId, LinkId, LnkConnId } from './ids.ts';
+import { Connections } from './model/connections.ts';
 import { DialectTables } from './model/dialect-tables.ts';
+import { GoneRelays } from './model/gone-relays.ts';
 import type { Cluster, Link, LnkConn, Node } from './model/parts.ts';
 import { Connection } from './model/parts.ts';
 import { Reachability } from './model/reachability.ts';
 import { type Reader, Readers } from './model/readers.ts';
 import { Selection } from './selection.ts';
 import { type ClusterKey, type Dialect, type LnkConnFilter, PEER_TYPE_MAX, type SpanKey } from './span.ts';
+import { finish, type TreeWork } from './tree-work.ts';
 
 export type { Explanation, Verdict } from './explain.ts';
 export type { StopReason } from './model/filter-class.ts';
@@ -15,13 +18,7 @@ export type { Cluster, Connection, ConnectionRef, Link, LnkConn, Node } from './
 export { compareClusters } from './model/parts.ts';
 export type { Reader } from './model/readers.ts';
 export type { ClusterKey, Dialect, LnkConnFilter, SpanKey } from './span.ts';
-
-/**
- * Work on the tree that may be long, in pieces: each `yield` says how many units were done since the one before. A unit is a pair (node,
- * LNK_CONN) looked at, or what takes as long: a microsecond or a few. Until it is over the tree must not be changed otherwise, and what it
- * shows is half done; `return()` leaves it so.
- */
-export type TreeWork<T = void> = Generator<number, T, void>;
+export type { TreeWork } from './tree-work.ts';
 
 /** Units between two `yield`s, or a few more: one node, with all its LNK_CONNs, is never divided. */
 export const DEFAULT_PIECE_UNITS = 256;
@@ -87,15 +84,11 @@ export class SpanTree {
   readonly #tables: Readonly<Record<Dialect, DialectTables>>;
   readonly #reachability = new Reachability();
   readonly #readers = new Readers();
-  /** By gateway. */
-  readonly #connections = new Map<string, Set<Connection>>();
-  #connectionCount = 0;
+  readonly #connections = new Connections();
   /** Gateways whose LNK_CONNs are left as they are. */
   readonly #held = new Set<string>();
   readonly #selection = new Selection();
-  /** Relays that went since the last flush, in pairs. Only flushes and adoptions open relays, so these bound it. */
-  readonly #goneLinks: Link[] = [];
-  readonly #goneLnkConns: LnkConn[] = [];
+  readonly #goneRelays = new GoneRelays();
   #flushing = false;
 
   /** @throws SpanTreeError `option` */
@@ -111,10 +104,7 @@ export class SpanTree {
   addConnection(gateway: GatewayId, id: ConnId, data?: unknown): Connection {
     this.#changing();
     const connection = new Connection(gateway, id, data);
-    const all = this.#connections.get(gateway);
-    if (all === undefined) this.#connections.set(gateway, new Set([connection]));
-    else all.add(connection);
-    this.#connectionCount++;
+    this.#connections.add(connection);
     return connection;
   }
 
@@ -125,10 +115,7 @@ export class SpanTree {
     for (const link of connection.links) this.removeLink(link);
     for (const lnkConn of connection.lnkConns) this.removeLnkConn(lnkConn);
     connection.removed = true;
-    this.#connectionCount--;
-    const all = this.#connections.get(connection.gateway);
-    all?.delete(connection);
-    if (all?.size === 0) this.#connections.delete(connection.gateway);
+    this.#connections.remove(connection);
   }
 
   /** The links of a suspect rank behind equally near ones. */
@@ -160,23 +147,7 @@ export class SpanTree {
     this.#changing();
     if (lnkConn.removed) return;
     const tables = this.#tables[lnkConn.filter.dialect];
-    const { slot } = lnkConn;
-    let looked = 0;
-    for (const node of tables.nodes) {
-      const { row } = node;
-      const begin = row.begin(slot);
-      const end = row.end(slot, begin);
-      for (let at = begin; at < end; at++) {
-        const cell = row.at(at);
-        if (cell === 0) continue;
-        this.#readers.changing(node.cluster, node);
-        row.set(at, 0);
-        if (cell < 0) tables.refusals--;
-        else this.#gone(tables, tables.link(cell), lnkConn);
-      }
-      row.trim();
-      if (++looked % (this.pieceUnits * LOOKED_PER_UNIT) === 0) yield this.pieceUnits;
-    }
+    yield* this.#emptyingCells(tables, lnkConn, (link) => this.#gone(tables, link, lnkConn));
     tables.removeLnkConn(lnkConn);
     lnkConn.removed = true;
     lnkConn.connection.lnkConns.delete(lnkConn);
@@ -247,7 +218,7 @@ export class SpanTree {
     const changed = this.#reachability.set(gateway, others);
     let looked = 0;
     for (const other of changed) {
-      for (const { links } of this.#connections.get(other) ?? []) {
+      for (const { links } of this.#connections.of(other)) {
         for (const link of links) {
           this.#tablesOf(link).dirtyNodes.add(link.node);
           if (++looked % (this.pieceUnits * LOOKED_PER_UNIT) === 0) yield this.pieceUnits;
@@ -278,39 +249,20 @@ export class SpanTree {
       return;
     }
     if (!this.#held.delete(gateway)) return;
-    for (const { lnkConns } of this.#connections.get(gateway) ?? []) {
+    for (const { lnkConns } of this.#connections.of(gateway)) {
       for (const lnkConn of lnkConns) this.#tables[lnkConn.filter.dialect].dirtyLnkConns.add(lnkConn);
     }
   }
 
   /**
    * Forgets which relays are open on the LNK_CONN and which were refused, as if neither had been: what is so is adopted next. The next
-   * flush looks at it for every node.
+   * flush looks at it for every node. In pieces: every node is looked at.
    */
-  forgetRelays(lnkConn: LnkConn): void {
-    finish(this.forgettingRelays(lnkConn));
-  }
-
-  /** `forgetRelays`, in pieces: every node is looked at. */
   *forgettingRelays(lnkConn: LnkConn): TreeWork {
     this.#changing();
     if (lnkConn.removed) return;
     const tables = this.#tables[lnkConn.filter.dialect];
-    let looked = 0;
-    for (const node of tables.nodes) {
-      const { row } = node;
-      const begin = row.begin(lnkConn.slot);
-      const end = row.end(lnkConn.slot, begin);
-      for (let at = begin; at < end; at++) {
-        const cell = row.at(at);
-        if (cell !== 0) this.#readers.changing(node.cluster, node);
-        row.set(at, 0);
-        if (cell < 0) tables.refusals--;
-        else if (cell > 0) uncount(tables, tables.link(cell), lnkConn);
-      }
-      row.trim();
-      if (++looked % (this.pieceUnits * LOOKED_PER_UNIT) === 0) yield this.pieceUnits;
-    }
+    yield* this.#emptyingCells(tables, lnkConn, (link) => uncount(tables, link, lnkConn));
     tables.dirtyLnkConns.add(lnkConn);
   }
 
@@ -386,8 +338,7 @@ export class SpanTree {
 
   /** Drops what the next flush would report as gone: for a replica that follows snapshots and never flushes. */
   forgetGone(): void {
-    this.#goneLinks.length = 0;
-    this.#goneLnkConns.length = 0;
+    this.#goneRelays.clear();
   }
 
   /** For each of the node's links, best first, from the `from`th on, `count` at most: taken by the next flush, or why not. */
@@ -448,7 +399,7 @@ export class SpanTree {
       links: linkid.linkCount + circuit.linkCount,
       lnkConns: linkid.lnkConnCount + circuit.lnkConnCount,
       relays: linkid.openRelays + circuit.openRelays,
-      connections: this.#connectionCount,
+      connections: this.#connections.size,
       refused: linkid.refusals + circuit.refusals,
     };
   }
@@ -463,13 +414,29 @@ export class SpanTree {
     return this.#selection.linkVisits;
   }
 
-  /** The last ones first, so that each is told once, whatever comes in between. */
+  /** Nothing is open on the LNK_CONN any more, nor refused; `opened` is told of the links that were relayed on it. */
+  *#emptyingCells(tables: DialectTables, { slot }: LnkConn, opened: (link: Link) => void): TreeWork {
+    let looked = 0;
+    for (const node of tables.nodes) {
+      const { row } = node;
+      const begin = row.begin(slot);
+      const end = row.end(slot, begin);
+      for (let at = begin; at < end; at++) {
+        const cell = row.at(at);
+        if (cell === 0) continue;
+        this.#readers.changing(node.cluster, node);
+        row.set(at, 0);
+        if (cell < 0) tables.refusals--;
+        else opened(tables.link(cell));
+      }
+      row.trim();
+      if (++looked % (this.pieceUnits * LOOKED_PER_UNIT) === 0) yield this.pieceUnits;
+    }
+  }
+
   *#tellingGone(out: Pick<RelayDelta, 'gone'>): TreeWork {
-    for (let told = 1; ; told++) {
-      const link = this.#goneLinks.pop();
-      const lnkConn = this.#goneLnkConns.pop();
-      if (link === undefined || lnkConn === undefined) return;
-      out.gone?.(link, lnkConn);
+    const gone = out.gone?.bind(out);
+    for (let told = 1; this.#goneRelays.tellOne(gone); told++) {
       if (told % (this.pieceUnits * LOOKED_PER_UNIT) === 0) yield this.pieceUnits;
     }
   }
@@ -524,8 +491,7 @@ export class SpanTree {
 
   #gone(tables: DialectTables, link: Link, lnkConn: LnkConn): void {
     uncount(tables, link, lnkConn);
-    this.#goneLinks.push(link);
-    this.#goneLnkConns.push(lnkConn);
+    this.#goneRelays.add(link, lnkConn);
   }
 
   #tablesOf(link: Link): DialectTables {
@@ -557,14 +523,6 @@ export class SpanTree {
 
   #changing(): void {
     if (this.#flushing) throw new SpanTreeError('reentrant', 'the tree was changed from within a flush');
-  }
-}
-
-/** All of it at once. */
-function finish<T>(work: TreeWork<T>): T {
-  for (;;) {
-    const result = work.next();
-    if (result.done === true) return result.value;
   }
 }
 

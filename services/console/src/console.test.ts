@@ -5,10 +5,9 @@ import { status } from '@grpc/grpc-js';
 import { GetStatusResponse } from '@spanmesh/proto/v1/topology';
 import { systemClock } from '@spanmesh/runtime/clock';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
-import { PATIENCE } from '@spanmesh/runtime/patience.fixture';
 import { SettingError } from '@spanmesh/runtime/settings/setting';
 import { Certificates, recordingLogger } from '@spanmesh/runtime/tls/certificates.fixture';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { MAX_REQUEST_BYTES } from './bridge.ts';
 import { Console, MAX_CONNECTIONS, MAX_HEADER_BYTES, MAX_SIGN_IN_BYTES } from './console.ts';
 import { MAX_SESSIONS_PER_USER, MAX_STREAMS_PER_SESSION, SESSION_IDLE_MS, SESSION_LIFE_MS } from './sessions.ts';
@@ -153,7 +152,7 @@ describe('a call', () => {
     const hangUp = await openStream(await one.signIn(null));
     expect(one.streams.size).toBe(1);
     hangUp();
-    await vi.waitFor(() => expect(one.streams.size).toBe(0), PATIENCE);
+    await expect.poll(() => one.streams.size).toBe(0);
   });
 
   // Limits: console/src/sessions.ts MAX_STREAMS_PER_SESSION
@@ -164,7 +163,7 @@ describe('a call', () => {
     expect((await browser.call(WATCH)).http).toBe(429);
     expect((await browser.call(STATUS)).code).toBe(status.OK);
     hangUp?.();
-    await vi.waitFor(() => expect(one.streams.size).toBe(MAX_STREAMS_PER_SESSION - 1), PATIENCE);
+    await expect.poll(() => one.streams.size).toBe(MAX_STREAMS_PER_SESSION - 1);
     await openStream(browser);
   });
 });
@@ -254,7 +253,7 @@ describe('where the API wants tokens', () => {
     one.tokens = null;
     expect((await browser.call(STATUS)).code).toBe(status.UNAUTHENTICATED);
     one.tokens = tokens;
-    await vi.waitFor(async () => expect((await browser.call(STATUS)).http).toBe(401), PATIENCE);
+    await expect.poll(async () => (await browser.call(STATUS)).http).toBe(401);
   });
 
   it('signing out ends the session and its streams', async () => {
@@ -265,7 +264,7 @@ describe('where the API wants tokens', () => {
     expect(foreign.status).toBe(403);
     const answer = await one.request('POST', '/session/end', { headers: browser.headers });
     expect([answer.status, answer.headers['set-cookie']?.[0]]).toEqual([200, expect.stringContaining('Max-Age=0')]);
-    await vi.waitFor(() => expect(one.streams.size).toBe(0), PATIENCE);
+    await expect.poll(() => one.streams.size).toBe(0);
     expect((await browser.call(STATUS)).http).toBe(401);
   });
 
@@ -293,7 +292,7 @@ describe('where the API wants tokens', () => {
     expect([one.streams.size, one.console.sessions.size]).toEqual([1, 1]);
     clock.advance(1);
     expect(one.console.sessions.size).toBe(0);
-    await vi.waitFor(() => expect(one.streams.size).toBe(0), PATIENCE);
+    await expect.poll(() => one.streams.size).toBe(0);
     expect(clock.pending).toBe(0);
   });
 
@@ -381,7 +380,7 @@ describe('its port', () => {
       }
       expect(gone).toEqual([]);
       await open();
-      await vi.waitFor(() => expect(gone).toEqual([0]), PATIENCE);
+      await expect.poll(() => gone).toEqual([0]);
     } finally {
       for (const socket of sockets) socket.destroy();
     }

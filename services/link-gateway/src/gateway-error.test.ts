@@ -1,16 +1,16 @@
 import { describe, expect, it } from 'vitest';
-import { GatewayError, isFailed } from './gateway-error.ts';
+import { isFailed, LinkGatewayError } from './gateway-error.ts';
 
 describe('an error of the gateway', () => {
   it('says what failed and why, and keeps what caused it', () => {
     const cause = new Error('ETIMEDOUT');
-    const error = new GatewayError('dial', { why: 'unreachable' }, { cause });
+    const error = new LinkGatewayError('dial', { why: 'unreachable' }, { cause });
     expect(error).toMatchObject({ code: 'dial', data: { why: 'unreachable' }, cause, message: 'dial: unreachable' });
-    expect(new GatewayError('trunk', { why: 'invalid' }, { message: 'not a trunk' }).message).toBe('not a trunk');
+    expect(new LinkGatewayError('trunk', { why: 'invalid' }, { message: 'not a trunk' }).message).toBe('not a trunk');
   });
 
   it('is told from others by what failed', () => {
-    const error = new GatewayError('order', { why: 'failed', failure: 'closed' });
+    const error = new LinkGatewayError('order', { why: 'failed', failure: 'closed' });
     expect([isFailed(error, 'order'), isFailed(error, 'dial'), isFailed(new Error('order'), 'order')]).toEqual([
       true,
       false,

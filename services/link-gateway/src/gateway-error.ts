@@ -61,7 +61,7 @@ export type TrunkFault =
   | 'not-loopback';
 
 /** What an error says besides its code. */
-interface GatewayErrorData {
+interface LinkGatewayErrorData {
   /** A connection from a trusted proxy has no good header of it. */
   proxy: { readonly why: ProxyFault };
   'look-up': { readonly why: LookUpFault };
@@ -70,17 +70,17 @@ interface GatewayErrorData {
   trunk: { readonly why: TrunkFault };
 }
 
-export type GatewayErrorCode = keyof GatewayErrorData;
+export type LinkGatewayErrorCode = keyof LinkGatewayErrorData;
 
 /** The only error class of the gateway: the code says what failed, the data why. Compare these, never the message. */
-export class GatewayError<Code extends GatewayErrorCode = GatewayErrorCode> extends Error {
-  override readonly name = 'GatewayError';
+export class LinkGatewayError<Code extends LinkGatewayErrorCode = LinkGatewayErrorCode> extends Error {
+  override readonly name = 'LinkGatewayError';
   readonly code: Code;
-  readonly data: GatewayErrorData[Code];
+  readonly data: LinkGatewayErrorData[Code];
 
   constructor(
     code: Code,
-    data: GatewayErrorData[Code],
+    data: LinkGatewayErrorData[Code],
     { message = `${code}: ${data.why}`, cause }: { readonly message?: string; readonly cause?: unknown } = {},
   ) {
     super(message, { cause });
@@ -90,6 +90,9 @@ export class GatewayError<Code extends GatewayErrorCode = GatewayErrorCode> exte
 }
 
 /** This is what has failed. */
-export function isFailed<Code extends GatewayErrorCode>(thrown: unknown, code: Code): thrown is GatewayError<Code> {
-  return thrown instanceof GatewayError && thrown.code === code;
+export function isFailed<Code extends LinkGatewayErrorCode>(
+  thrown: unknown,
+  code: Code,
+): thrown is LinkGatewayError<Code> {
+  return thrown instanceof LinkGatewayError && thrown.code === code;
 }

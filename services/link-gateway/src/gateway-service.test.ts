@@ -7,11 +7,11 @@ import { decodeLnkSpanPayload } from '@spanmesh/dmsg/payload/lnk-span';
 import { StateChange } from '@spanmesh/proto/v1/gateway_control';
 import { Dialect as ApiDialect, ConnectionOrigin } from '@spanmesh/proto/v1/types';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
+import { until } from '@spanmesh/runtime/patience.fixture';
 import { SettingError } from '@spanmesh/runtime/settings/setting';
 import { afterEach, describe, expect, it } from 'vitest';
 import { CONN, lnkConnPayload, openConn, SPAN, spanPayload, TestGateway } from './testing/gateway.fixture.ts';
 import { RawPeer, word } from './testing/raw-peer.fixture.ts';
-import { until } from './trunk/trunk.fixture.ts';
 
 const PING = 0x00000101;
 const PING_REPLY = '20000101';

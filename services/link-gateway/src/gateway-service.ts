@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import type { Socket } from 'node:net';
 import type { Dialect } from '@spanmesh/dmsg/dialect';
 import type { PeerTarget } from '@spanmesh/dmsg/peer-target';
 import { Flow } from '@spanmesh/dmsg-socket/stream/flow';
@@ -37,20 +36,15 @@ import { DialPolicy } from './dial/dial-policy.ts';
 import { DialServer } from './dial/dial-server.ts';
 import { Dialler, type Resolve } from './dial/dialler.ts';
 import { MediaEvents } from './dial/media-events.ts';
-import { dnsLookUp } from './dial/names/dns-look-up.ts';
-import { HostsFile } from './dial/names/hosts-file.ts';
-import { LookUps } from './dial/names/look-ups.ts';
-import { readResolverConf } from './dial/names/resolver-conf.ts';
+import { namesOfTargets } from './dial/names/names-of-targets.ts';
 import { Orders } from './dial/orders.ts';
 import { Drains } from './drain/drains.ts';
-import { accept } from './entrance/accept.ts';
-import { AcceptFilter } from './entrance/accept-filter.ts';
 import { Entrance } from './entrance/entrance.ts';
-import { Listener } from './entrance/listener.ts';
+import { Listeners, type ListenPort } from './entrance/listeners.ts';
 import { RefusalLog } from './entrance/refusal-log.ts';
 import { registerEntranceMetrics } from './entrance/register-entrance-metrics.ts';
 import type { EntryDependencies } from './entrance/upgrade.ts';
-import { GatewayError } from './gateway-error.ts';
+import { LinkGatewayError } from './gateway-error.ts';
 import { bootId, gatewayUuid, hex8, splitId } from './gateway-ids.ts';
 import { LOG_INTERVAL_MS, PART_BYTES } from './limits.ts';
 import { DirectoryCalls } from './messaging/directory-calls.ts';
@@ -80,6 +74,8 @@ import { GatewayTraffic } from './traffic/gateway-traffic.ts';
 import type { GatewayTrunks, TrunkHost } from './trunk/gateway-trunks.ts';
 import { registerTrunkMetrics } from './trunk/trunk-metrics.ts';
 
+export type { ListenPort } from './entrance/listeners.ts';
+
 export interface GatewayDependencies {
   readonly bus: Bus;
   readonly clock: Clock;
@@ -104,13 +100,6 @@ export interface GatewayDependencies {
   readonly tracing?: Pick<Tracing, 'tracer'>;
 }
 
-/** A port that peers connect to. */
-export interface ListenPort {
-  readonly address: string;
-  readonly port: number;
-  readonly dialect: Dialect | null;
-}
-
 /** Tables that have entries when all that filled them is gone. */
 export const KEPT: Explained = {
   remoteLinks: 'topology says when the links of other gateways are gone',
@@ -133,8 +122,6 @@ export type GatewayCounts = Record<
 /** The link-gateway: terminates DMSG connections, tells topology what is open, and does what topology says. */
 export class Gateway implements Service, AttachHost {
   readonly identity: GatewayIdentity;
-  /** Filled by `start`, in the order of the setting. */
-  readonly ports: ListenPort[] = [];
   readonly counters = new GatewayMetrics();
   /** The gRPC service GatewayTraffic (traffic.proto), for the service port. */
   readonly traffic: GatewayTraffic;
@@ -162,7 +149,7 @@ export class Gateway implements Service, AttachHost {
   readonly #drains: Drains;
   readonly #captures: Captures;
   readonly #registration: Registration;
-  readonly #listeners: Listener[] = [];
+  readonly #listeners: Listeners;
   #boot: string;
   #stopping = false;
 
@@ -252,12 +239,13 @@ export class Gateway implements Service, AttachHost {
     this.#entrance = new Entrance(options, { clock, logger, events, shares, limited });
     const refusals = new RefusalLog({ intervalMs: LOG_INTERVAL_MS }, { clock });
     this.#entry = { entrance: this.#entrance, peers, metrics, clock, logger, throttle, refusals };
+    this.#listeners = new Listeners(options, { entry: this.#entry, logger });
     this.#prober = new Prober(shared);
     this.#dialler = new Dialler({
       ...this.#entry,
       options,
       clock,
-      resolve: deps.resolve ?? this.#makeResolve(),
+      resolve: deps.resolve ?? this.#namesOfTargets(),
       policy: new DialPolicy({ allow: options.dialAllow }, { ownPorts: () => this.#ownPorts() }),
     });
     this.#orders = new Orders({ dialler: this.#dialler, events: media, clock });
@@ -314,6 +302,11 @@ export class Gateway implements Service, AttachHost {
   /** The gRPC service Messaging (messaging.proto), for users of the API. */
   get messagingImplementation(): Messaging['implementation'] {
     return this.#messaging.implementation;
+  }
+
+  /** Where peers connect to, in the order of the setting; after `start`. */
+  get ports(): readonly ListenPort[] {
+    return this.#listeners.ports;
   }
 
   /** null: ready; otherwise why not (architecture.md, "Fail static": once attached, it stays ready). */
@@ -407,23 +400,10 @@ export class Gateway implements Service, AttachHost {
   async start(): Promise<void> {
     await this.#entrance.start();
     try {
-      const { logger } = this.#deps;
-      const filter = new AcceptFilter(this.#entry);
-      for (const listen of this.#options.dmsgListen) {
-        const listener = new Listener(
-          { ...listen, reusePort: this.#options.reusePort },
-          {
-            logger,
-            filter,
-            accept: (socket: Socket) => accept(this.#entry, socket, listen.dialect),
-          },
-        );
-        this.ports.push({ address: listen.host, port: await listener.start(), dialect: listen.dialect });
-        this.#listeners.push(listener);
-      }
+      await this.#listeners.start();
       await this.#trunks?.start(this.#router.terminal);
     } catch (error) {
-      for (const listener of this.#listeners) listener.stop();
+      this.#listeners.stop();
       throw error;
     }
     this.#prober.start();
@@ -438,7 +418,7 @@ export class Gateway implements Service, AttachHost {
    */
   async stop(): Promise<void> {
     this.#stopping = true;
-    for (const listener of this.#listeners) listener.stop();
+    this.#listeners.stop();
     this.#entrance.stop();
     this.#prober.stop();
     this.#messaging.takeNoMore();
@@ -459,7 +439,7 @@ export class Gateway implements Service, AttachHost {
     this.#drains.hurry();
   }
 
-  /** Connects to a peer. @throws GatewayError dial */
+  /** Connects to a peer. @throws LinkGatewayError dial */
   dial(target: PeerTarget, dialect: Dialect | 'auto', origin: Origin, asker: Asker = OPERATOR): Promise<Peer> {
     return this.#dialler.dial(target, dialect, origin, { asker });
   }
@@ -494,25 +474,17 @@ export class Gateway implements Service, AttachHost {
     yield* this.#commands.running(commands);
   }
 
-  /** Connects for a shell: what does not answer our LNK_CONN is no peer, and nobody is told what else it may be. @throws GatewayError dial */
+  /** Connects for a shell: what does not answer our LNK_CONN is no peer, and nobody is told what else it may be. @throws LinkGatewayError dial */
   async #dialAnswered(target: PeerTarget, dialect: Dialect | 'auto', asker: Asker): Promise<void> {
     const peer = await this.dial(target, dialect, { kind: 'shell' }, asker);
     const { clock } = this.#deps;
     if (await answered(peer, { ms: this.#options.connectTimeout, clock })) return;
     peer.connection.close('unanswered');
-    throw new GatewayError('dial', { why: 'unreachable' });
+    throw new LinkGatewayError('dial', { why: 'unreachable' });
   }
 
-  #makeResolve(): Resolve {
-    const { clock, metrics } = this.#deps;
-    const hosts = new HostsFile();
-    const lookUps = new LookUps({
-      pinned: (name) => hosts.addressesOf(name),
-      lookUp: dnsLookUp({ conf: readResolverConf }),
-      clock,
-    });
-    metrics.gauge('spanmesh_gateway_look_ups', 'Look-ups of names that run.', () => lookUps.running);
-    metrics.gauge('spanmesh_gateway_look_ups_waiting', 'Names that wait to be looked up.', () => lookUps.waiting);
+  #namesOfTargets(): Resolve {
+    const lookUps = namesOfTargets(this.#deps);
     return (host, asking) => lookUps.resolve(host, asking);
   }
 

@@ -129,6 +129,7 @@ export class Handshaker {
 }
 
 /**
+ * How far a handshake has come; changed in `#become` only.
  *   waiting   for its turn to speak
  *   listening for the peer's 512 bytes
  *   reading   they are here: for its turn to read them
@@ -193,7 +194,7 @@ class Pending {
     if (this.#state.kind === 'over' || this.#state.kind === 'failed') return;
     this.#turn?.cancel();
     this.#socket.off('data', this.#onData).off('end', this.#onEnd).pause();
-    this.#state = { kind: 'failed', failure };
+    this.#become({ kind: 'failed', failure });
     this.#deps.failed();
   }
 
@@ -209,7 +210,7 @@ class Pending {
       { random, replays: remembered },
       { mustBind: bound, ...(steps && { steps }) },
     );
-    this.#state = { kind: 'listening', handshake, received: 0 };
+    this.#become({ kind: 'listening', handshake, received: 0 });
     this.#socket.write(handshake.wire);
     this.#socket.on('data', this.#onData);
     this.#socket.resume();
@@ -226,7 +227,7 @@ class Pending {
     }
     // Whole: what follows stays in the kernel until it can be decrypted.
     this.#socket.pause();
-    this.#state = { kind: 'reading', handshake };
+    this.#become({ kind: 'reading', handshake });
     this.#turn = this.#deps.queue.add(addressPrincipal(this.#address), () =>
       this.#guard(() => this.#finish(handshake, chunk)),
     );
@@ -250,8 +251,12 @@ class Pending {
     return limited !== null;
   }
 
+  #become(state: State): void {
+    this.#state = state;
+  }
+
   #leave(): void {
-    this.#state = { kind: 'over' };
+    this.#become({ kind: 'over' });
     this.#timer?.cancel();
     this.#turn?.cancel();
     this.#socket.off('data', this.#onData).off('end', this.#onEnd).off('error', this.#onEnd).off('close', this.#onEnd);

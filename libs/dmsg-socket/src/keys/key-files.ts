@@ -237,7 +237,7 @@ async function peerNames(directory: string): Promise<string[]> {
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
     if (code === 'ENOENT') return [];
-    throw new KeysError('unreadable', `${PEERS_DIRECTORY}/ cannot be read: ${code}`, { cause });
+    throw new KeysError('unreadable', `${PEERS_DIRECTORY}/ cannot be read: ${code}`, { system: code }, { cause });
   }
   return countedNames(names);
 }
@@ -249,7 +249,9 @@ async function peerNames(directory: string): Promise<string[]> {
 export function countedNames(names: readonly string[]): string[] {
   const visible = names.filter((name) => !name.startsWith('.')).sort();
   if (visible.length > MAX_PEER_FILES) {
-    throw new KeysError('too-many-files', `${PEERS_DIRECTORY}/ has more than ${MAX_PEER_FILES} files`);
+    throw new KeysError('too-many-files', `${PEERS_DIRECTORY}/ has more than ${MAX_PEER_FILES} files`, {
+      limit: MAX_PEER_FILES,
+    });
   }
   return visible;
 }
@@ -259,7 +261,9 @@ async function mustBeDirectory(directory: string): Promise<void> {
     if ((await stat(directory)).isDirectory()) return;
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
-    if (code !== 'ENOENT') throw new KeysError('unreadable', `the keys directory cannot be read: ${code}`, { cause });
+    if (code !== 'ENOENT') {
+      throw new KeysError('unreadable', `the keys directory cannot be read: ${code}`, { system: code }, { cause });
+    }
   }
   throw new KeysError('missing', 'the keys directory is not there, or is not a directory');
 }

@@ -16,7 +16,7 @@ export interface DmsgSocketOwner extends FrameSink, SendQueueOwner {
   beforeRead(): boolean;
   /** So many were taken in, and all messages that they complete; unless `onFailed` was called, which then came before. */
   afterRead(bytes: number): void;
-  /** What came cannot be read, or acting upon it failed: nothing more is read. Or what is sent cannot be encrypted, and is lost. */
+  /** Besides: what came cannot be read, or acting upon it failed. Nothing more is read. */
   onFailed(thrown: unknown): void;
   /** The other side has sent FIN. protocol.md, "Transactions": TCP half-close counts as the end of the link. */
   onFin(): void;
@@ -78,7 +78,7 @@ export class DmsgSocket implements PlainSink {
       owner,
       counts,
       ...(notes !== undefined && { notes }),
-      sealing: cipher && { sealer: cipher.sealer, onFailed: (error) => owner.onFailed(error) },
+      sealer: cipher?.sealer ?? null,
       ...(unacknowledged !== undefined && { unacknowledged: () => unacknowledged(socket) }),
     });
     socket.on('end', () => owner.onFin());

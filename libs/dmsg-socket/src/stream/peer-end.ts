@@ -14,8 +14,8 @@ export interface PeerEndHandler extends EndpointHandler {
   onRead?(): void;
   onFailed(thrown: unknown): void;
   onFin(): void;
-  onBroken(error: NodeJS.ErrnoException): void;
-  onClose(): void;
+  onBroken?(error: NodeJS.ErrnoException): void;
+  onClose?(): void;
 }
 
 export interface PeerEndDependencies {
@@ -99,13 +99,13 @@ export class PeerEnd implements DmsgSocketOwner {
   }
 
   onBroken(error: NodeJS.ErrnoException): void {
-    this.#handler.onBroken(error);
+    this.#handler.onBroken?.(error);
   }
 
   onClose(): void {
     this.#wire.stopReading();
     this.#wire.queue.discard();
-    this.#handler.onClose();
+    this.#handler.onClose?.();
   }
 
   flushLater(): void {

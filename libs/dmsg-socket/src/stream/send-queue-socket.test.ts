@@ -24,6 +24,7 @@ async function setUp() {
     drained: note('drained'),
     overLimit: note('over limit'),
     stalled: note('stalled'),
+    onFailed: note('failed'),
   };
   const queue = new SendQueue(
     { limitBytes: 2 * READS * READ_BYTES, stallMs: 60_000 },

@@ -40,6 +40,7 @@ function setUp({ unacknowledged }: { unacknowledged?: () => number } = {}) {
     drained: note('drained'),
     overLimit: note('over limit'),
     stalled: note('stalled'),
+    onFailed: note('failed'),
   };
   const queue = new SendQueue(
     { limitBytes: LIMIT, stallMs: 10_000 },

@@ -28,13 +28,6 @@ export interface SentBytes {
   bytesOut: number;
 }
 
-/** What encrypts what leaves. */
-export interface Sealing {
-  readonly sealer: Sealer;
-  /** What was queued cannot be encrypted, and is lost. */
-  onFailed(error: unknown): void;
-}
-
 /** The connection of a queue. */
 export interface SendQueueOwner {
   /** The buffer is not empty any more: flush at the end of this turn. */
@@ -47,6 +40,8 @@ export interface SendQueueOwner {
   overLimit(): void;
   /** Nothing has drained for too long. */
   stalled(): void;
+  /** What was queued cannot be encrypted, and is lost. */
+  onFailed(thrown: unknown): void;
 }
 
 /**
@@ -66,7 +61,7 @@ export class SendQueue {
   readonly #owner: SendQueueOwner;
   readonly #counts: SentBytes;
   /** null: plaintext. */
-  readonly #sealing: Sealing | null;
+  readonly #sealer: Sealer | null;
   #slices: Uint8Array[] = [];
   #next = 0;
   /** Slices before this one hold no more than twice their size. */
@@ -101,7 +96,7 @@ export class SendQueue {
       /** Back-pressure on those that pass messages on to it. */
       notes?: PassNotes;
       /** Default: plaintext. */
-      sealing?: Sealing | null;
+      sealer?: Sealer | null;
       /** Bytes that the kernel has of it and the peer has not taken; null, and by default: that cannot be told. */
       unacknowledged?: () => number | null;
     },
@@ -111,7 +106,7 @@ export class SendQueue {
     this.#clock = deps.clock;
     this.#owner = deps.owner;
     this.#counts = deps.counts;
-    this.#sealing = deps.sealing ?? null;
+    this.#sealer = deps.sealer ?? null;
     this.#unacknowledged = deps.unacknowledged ?? (() => null);
     deps.socket.on('drain', () => {
       if (this.#waitsFor === 'drain') this.#goOn();
@@ -179,8 +174,8 @@ export class SendQueue {
     if (plainBytes === 0) return;
     const plain = this.out.take();
     if (this.tap !== null) this.tap.wrote(plain);
-    const taken = this.#sealing === null ? plain : this.#sealed(this.#sealing, plain);
-    const bytes = this.#sealing?.sealer.sealedBytes(plainBytes) ?? plainBytes;
+    const taken = this.#sealer === null ? plain : this.#sealed(this.#sealer, plain);
+    const bytes = this.#sealer?.sealedBytes(plainBytes) ?? plainBytes;
     if (taken === null) return;
     this.#counts.bytesOut += bytes;
     this.bytesOut += bytes;
@@ -195,11 +190,11 @@ export class SendQueue {
   }
 
   /** What is taken out, encrypted, a turn's messages together; null: it cannot be. */
-  #sealed({ sealer, onFailed }: Sealing, plain: Uint8Array[]): Uint8Array[] | null {
+  #sealed(sealer: Sealer, plain: Uint8Array[]): Uint8Array[] | null {
     try {
       return sealer.sealSlices(plain);
     } catch (error) {
-      onFailed(error);
+      this.#owner.onFailed(error);
       return null;
     }
   }

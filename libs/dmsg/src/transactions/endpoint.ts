@@ -3,9 +3,6 @@ import type { DialectRules } from '../dialect.ts';
 import { DmsgError } from '../dmsg-error.ts';
 import { ErrorCode } from '../error-code.ts';
 import type { Frame } from '../wire/frame.ts';
-import { MessageWriter } from '../wire/message-writer.ts';
-import type { Outbox } from '../wire/outbox.ts';
-import type { SaltSequence } from '../wire/salt.ts';
 import { advance, checkReplyFlags, isAddressed, keepsAddress, runsOn, violation } from './receive-rules.ts';
 import {
   DISCARD,
@@ -21,6 +18,7 @@ import {
   TX_DELETED,
 } from './transaction.ts';
 import { TransactionTable } from './transaction-table.ts';
+import { NOWHERE, TransactionWriter, type TransactionWriterDependencies } from './transaction-writer.ts';
 
 /**
  * How many transactions a transaction may be stacked on (circuit dialect). Real use needs 3; 300 of them crash a kernel behind
@@ -42,13 +40,6 @@ const AUXOOB = REVTRANS;
 
 /** What a caller of `open` and `send` decides; all other flags follow from the state. */
 const CALLERS_BITS = BASE_MASK | DELETE | ABORT;
-/**
- * Flags of a passed message that follow from the state at this hop. Those of the circuit dialect are taken off in linkid, too: what
- * comes off a trunk has them.
- */
-const STATE_BITS = CREATE | REPLY | REVTRANS | REVCIRC;
-/** Those that a one-way message has in the circuit dialect only. */
-const REV_BITS = REVTRANS | REVCIRC;
 
 export interface EndpointOptions {
   readonly rules: DialectRules;
@@ -65,15 +56,8 @@ export interface EndpointOptions {
   readonly generation?: number;
 }
 
-export interface EndpointDependencies {
-  readonly out: Outbox;
+export interface EndpointDependencies extends TransactionWriterDependencies {
   readonly handler: EndpointHandler;
-  readonly salts: Pick<SaltSequence, 'next'>;
-  /**
-   * Told before each message that is written: the transaction that it is in or, one-way or when it opens one, on; null: it is on the link
-   * itself.
-   */
-  readonly sending?: (on: Transaction | null) => void;
 }
 
 /** What the peer begins. */
@@ -113,24 +97,22 @@ export class Endpoint implements TransactionEndpoint {
   readonly #maxDepth: number;
   readonly #maxTransactions: number;
   readonly #handler: EndpointHandler;
-  readonly #writer: MessageWriter;
+  readonly #writer: TransactionWriter;
   readonly #table: TransactionTable;
   readonly #maxOpen: number;
-  readonly #sending: ((on: Transaction | null) => void) | null;
   #isLost = false;
   /** What the peer opens is refused with this; 0: it is not. */
   #refusal = 0;
 
-  constructor(options: EndpointOptions, { out, handler, salts, sending }: EndpointDependencies) {
+  constructor(options: EndpointOptions, deps: EndpointDependencies) {
     this.rules = options.rules;
     this.#stacked = options.rules.stacked;
     this.#maxDepth = options.maxDepth ?? DEFAULT_MAX_DEPTH;
     this.#maxTransactions = options.maxTransactions ?? DEFAULT_MAX_TRANSACTIONS;
     this.#maxOpen = options.maxOpen ?? Number.POSITIVE_INFINITY;
-    this.#sending = sending ?? null;
-    this.#handler = handler;
+    this.#handler = deps.handler;
     this.#table = new TransactionTable(options.generation);
-    this.#writer = new MessageWriter(options.rules, out, salts);
+    this.#writer = new TransactionWriter(options.rules, deps);
   }
 
   /** Messages sent, passed ones included. */
@@ -239,7 +221,7 @@ export class Endpoint implements TransactionEndpoint {
     address: LinkAddress | null = null,
   ): Transaction<Data> {
     const tx = this.#make(circuit, handler, address);
-    this.#write(tx, ((cmd & CALLERS_BITS) | CREATE) >>> 0, error, payload, aux);
+    this.#writer.write(tx, ((cmd & CALLERS_BITS) | CREATE) >>> 0, error, payload, aux);
     this.#opened(tx, cmd);
     return tx;
   }
@@ -253,7 +235,7 @@ export class Endpoint implements TransactionEndpoint {
   ): Transaction<Data> {
     const tx = this.#make(circuit, handler, address);
     const { cmd } = frame;
-    this.#pass(tx, frame, CREATE);
+    this.#writer.pass(tx, frame);
     this.#opened(tx, cmd);
     return tx;
   }
@@ -277,7 +259,7 @@ export class Endpoint implements TransactionEndpoint {
     }
     this.#writer.check(cmd, payload, aux);
     const ended = (cmd & DELETE) === 0 ? null : this.#endStacked(tx);
-    this.#write(tx, cmd & CALLERS_BITS, error, payload, aux);
+    this.#writer.write(tx, cmd & CALLERS_BITS, error, payload, aux);
     this.#sent(tx, cmd, ended);
     return true;
   }
@@ -293,7 +275,7 @@ export class Endpoint implements TransactionEndpoint {
     }
     const { cmd } = frame;
     const ended = (cmd & DELETE) === 0 ? null : this.#endStacked(tx);
-    this.#pass(tx, frame, (tx.state & TX_CREATED) === 0 ? CREATE : 0);
+    this.#writer.pass(tx, frame);
     this.#sent(tx, cmd, ended);
     return true;
   }
@@ -306,10 +288,7 @@ export class Endpoint implements TransactionEndpoint {
     }
     const { cmd } = frame;
     const ended = (cmd & DELETE) === 0 ? null : this.#endStacked(tx);
-    if (this.#sending !== null) this.#sending(tx);
-    const first = (tx.state & TX_CREATED) === 0 ? CREATE : 0;
-    const word = ((cmd & ~STATE_BITS) | tx.sendFlags | first) >>> 0;
-    this.#writer.passCopy(frame, word, tx.msgidLo, tx.msgidHi, tx.fromLo, tx.fromHi, tx.toLo, tx.toHi);
+    this.#writer.passCopy(tx, frame);
     this.#sent(tx, cmd, ended);
     return true;
   }
@@ -351,11 +330,7 @@ export class Endpoint implements TransactionEndpoint {
       this.dropped++;
       return false;
     }
-    const word = (cmd & (BASE_MASK | REPLY)) | (circuit?.openedByPeer === true ? REVCIRC : 0);
-    if (this.#sending !== null) this.#sending(circuit);
-    const { sourceLo, sourceHi, targetLo, targetHi } = address ?? NOWHERE;
-    if (circuit === null) this.#writer.write(word, 0, 0, sourceLo, sourceHi, targetLo, targetHi, error, payload, aux);
-    else this.#writer.write(word, 0, 0, circuit.msgidLo, circuit.msgidHi, 0, 0, error, payload, aux);
+    this.#writer.oneWay(cmd & (BASE_MASK | REPLY), error, payload, aux, circuit, address);
     return true;
   }
 
@@ -365,11 +340,7 @@ export class Endpoint implements TransactionEndpoint {
       this.dropped++;
       return false;
     }
-    const word = ((frame.cmd & ~REV_BITS) | (circuit?.openedByPeer === true ? REVCIRC : 0)) >>> 0;
-    if (this.#sending !== null) this.#sending(circuit);
-    const { sourceLo, sourceHi, targetLo, targetHi } = address ?? NOWHERE;
-    if (circuit === null) this.#writer.pass(frame, word, 0, 0, sourceLo, sourceHi, targetLo, targetHi);
-    else this.#writer.pass(frame, word, 0, 0, circuit.msgidLo, circuit.msgidHi, 0, 0);
+    this.#writer.passOneWay(frame, circuit, address);
     return true;
   }
 
@@ -454,11 +425,7 @@ export class Endpoint implements TransactionEndpoint {
       return;
     }
     this.refusedCircuit++;
-    const turned = (cmd & REVCIRC) === 0 ? REVCIRC : 0;
-    const word = (LNK_ERROR | CREATE | DELETE | ABORT | REPLY | REVTRANS | turned) >>> 0;
-    const { msgidLo, msgidHi, circuitLo, circuitHi } = frame;
-    if (this.#sending !== null) this.#sending(null);
-    this.#writer.write(word, msgidLo, msgidHi, circuitLo, circuitHi, 0, 0, ErrorCode.LOSTLINK, null, null);
+    this.#writer.refuseCircuit(frame);
   }
 
   /** What the frame's circuit names: null the link itself, undefined something that is gone in both directions. */
@@ -540,21 +507,6 @@ export class Endpoint implements TransactionEndpoint {
     this.#table.add(tx);
   }
 
-  #write(tx: Transaction, cmd: number, error: number, payload: Uint8Array | null, aux: Uint8Array | null): void {
-    // What opens it is on its circuit still.
-    if (this.#sending !== null) this.#sending(tx.state === 0 ? tx.circuit : tx);
-    const first = (tx.state & TX_CREATED) === 0 ? CREATE : 0;
-    const word = (cmd | tx.sendFlags | first) >>> 0;
-    const { msgidLo, msgidHi, fromLo, fromHi, toLo, toHi } = tx;
-    this.#writer.write(word, msgidLo, msgidHi, fromLo, fromHi, toLo, toHi, error, payload, aux);
-  }
-
-  #pass(tx: Transaction, frame: Frame, first: number): void {
-    if (this.#sending !== null) this.#sending(tx.state === 0 ? tx.circuit : tx);
-    const word = ((frame.cmd & ~STATE_BITS) | tx.sendFlags | first) >>> 0;
-    this.#writer.pass(frame, word, tx.msgidLo, tx.msgidHi, tx.fromLo, tx.fromHi, tx.toLo, tx.toHi);
-  }
-
   #sent(tx: Transaction, cmd: number, ended: Transaction[] | null): void {
     if ((cmd & DELETE) === 0) {
       tx.state |= TX_CREATED;
@@ -569,7 +521,7 @@ export class Endpoint implements TransactionEndpoint {
     if (tx.firstChild === null) return null;
     return this.#table.leavesFirst(tx).filter((child) => {
       if ((child.state & TX_DELETED) !== 0) return false;
-      this.#write(child, LNK_ERROR | DELETE | ABORT, ErrorCode.LOSTLINK, null, null);
+      this.#writer.write(child, LNK_ERROR | DELETE | ABORT, ErrorCode.LOSTLINK, null, null);
       return closeSilently(child);
     });
   }
@@ -596,8 +548,6 @@ export class Endpoint implements TransactionEndpoint {
     tx.handler.onGone?.(tx);
   }
 }
-
-const NOWHERE: LinkAddress = { sourceLo: 0, sourceHi: 0, targetLo: 0, targetHi: 0 };
 
 /** Marks our direction as deleted; true if that makes it over. */
 function closeSilently(tx: Transaction): boolean {

@@ -24,31 +24,6 @@ export function crc32cByTables(buf: Uint8Array, start: number, end: number, crc 
   return ~tableCrc(buf, start, end, ~crc) >>> 0;
 }
 
-/**
- * CRC-32C of the 64 bytes at `off` with the last four taken as 0: a core header whose own CRC field does not count
- * (protocol.md, "Message": hdr_crc). Written out because every message needs it.
- */
-export function crc32cCoreHeader(buf: Uint8Array, off: number): number {
-  const c = block16(buf, off + 32, block16(buf, off + 16, block16(buf, off, -1)));
-  const i = off + 48;
-  return (
-    ~(
-      effect(15, (readU8(buf, i) ^ c) & 0xff) ^
-      effect(14, (readU8(buf, i + 1) ^ (c >>> 8)) & 0xff) ^
-      effect(13, (readU8(buf, i + 2) ^ (c >>> 16)) & 0xff) ^
-      effect(12, readU8(buf, i + 3) ^ (c >>> 24)) ^
-      effect(11, readU8(buf, i + 4)) ^
-      effect(10, readU8(buf, i + 5)) ^
-      effect(9, readU8(buf, i + 6)) ^
-      effect(8, readU8(buf, i + 7)) ^
-      effect(7, readU8(buf, i + 8)) ^
-      effect(6, readU8(buf, i + 9)) ^
-      effect(5, readU8(buf, i + 10)) ^
-      effect(4, readU8(buf, i + 11))
-    ) >>> 0
-  );
-}
-
 /** Slicing-by-16 on the raw register (not inverted). */
 function tableCrc(buf: Uint8Array, start: number, end: number, register: number): number {
   let c = register;

@@ -263,7 +263,7 @@ describe('memory', () => {
     });
     expect(cursor!.buf).toHaveLength(0);
     expect(reader.pendingBytes).toBe(20);
-    reader.close();
+    reader.stop();
     expect(reader.pendingBytes).toBe(0);
   });
 });

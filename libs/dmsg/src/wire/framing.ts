@@ -21,7 +21,7 @@ import {
   swapCoreHeader,
 } from './header.ts';
 import { headerCrcIn } from './header-crc.ts';
-import { readU8 } from './words.ts';
+import { readU8, viewOf } from './words.ts';
 
 /** Takes the messages of a FrameReader. The frame is a cursor: valid inside the call only. */
 export interface FrameSink {
@@ -45,6 +45,16 @@ export const MAX_HELD_BYTES = 64 * 1024;
 
 /** A cut message gets this many times the room that its bytes need: most messages of 64 KiB are copied once. */
 const GROWTH = 4;
+
+/**
+ * What a reader does; changed in `#become` only.
+ *
+ * * open: waits for bytes. From the start, and from busy after each chunk.
+ * * busy: looks at a chunk, its sink may be called. From open.
+ * * stopped: ignores everything. From open and busy, by `stop`.
+ * * dead: something was thrown, whatever comes is an error. From busy.
+ */
+type State = 'open' | 'busy' | 'stopped' | 'dead';
 
 /** How far the checks of the current message have come; each state needs more bytes than the one before. */
 const START = 0;
@@ -75,7 +85,7 @@ export class FrameReader {
   readonly #cursor = new FrameCursor();
   #rules: DialectRules | null;
   #sink: FrameSink | null = null;
-  #state: 'open' | 'busy' | 'stopped' | 'dead' = 'open';
+  #state: State = 'open';
   /** Low 8 bits that the next message's salt must have. */
   #sequence = 0;
 
@@ -154,7 +164,7 @@ export class FrameReader {
     this.#leave();
   }
 
-  /** Ignores everything from here on, also the rest of a chunk when called from the sink. Its current frame stays valid. */
+  /** Ignores everything from here on, also the rest of a chunk when called from the sink; keeps no buffer. Its frame stays valid. */
   stop(): void {
     const busy = this.#state === 'busy';
     if (this.#state === 'dead') return;
@@ -162,26 +172,25 @@ export class FrameReader {
     if (!busy) this.#cursor.clear();
   }
 
-  /** Ends the reader, as `stop` does: it keeps no buffer. */
-  close(): void {
-    this.stop();
+  #become(state: State): void {
+    this.#state = state;
   }
 
   #enter(sink: FrameSink): void {
     if (this.#state !== 'open') throw new DmsgError(ErrorCode.STATE, `frame reader is ${this.#state}`);
-    this.#state = 'busy';
+    this.#become('busy');
     this.#sink = sink;
   }
 
   #leave(): void {
-    if (this.#state === 'busy') this.#state = 'open';
+    if (this.#state === 'busy') this.#become('open');
     this.#cursor.clear();
     // Only held messages need the sink after this.
     if (this.#rules !== null) this.#sink = null;
   }
 
   #end(state: 'stopped' | 'dead'): void {
-    this.#state = state;
+    this.#become(state);
     this.#sink = null;
     this.#partial = NOTHING;
     this.#partialBytes = 0;
@@ -371,10 +380,6 @@ function isSwapped(view: DataView, off: number): boolean {
   if (magic === MAGIC) return false;
   if (magic === MAGIC_SWAPPED) return true;
   throw new DmsgError(ErrorCode.SYNC, 'bad magic', { magic });
-}
-
-function viewOf(buf: Uint8Array): DataView {
-  return new DataView(buf.buffer, buf.byteOffset, buf.length);
 }
 
 /** protocol.md, "Message": hdr_crc over the bytes as sent, stored in the sender's order; salt counts the messages. */

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { crc32cByTables } from './crc.ts';
 import { CIRCUIT_AT, CMD_AT, HDR_CRC_AT, MSGID_AT, SALT_AT, TARGET_AT } from './header.ts';
 import { headerCrcChange, headerCrcIn } from './header-crc.ts';
+import { viewOf } from './words.ts';
 
 /** Words of a core header that a hop rewrites, in the order of `headerCrcChange`. */
 const REWRITTEN = [
@@ -21,10 +22,6 @@ const header = fc
   .chain((bytes) => fc.uint8Array({ minLength: bytes, maxLength: bytes }));
 const word = fc.oneof(fc.nat(0xffff_ffff), fc.constantFrom(0, 0x8000_0000, 0xffff_ffff));
 const words = fc.tuple(word, word, word, word, word, word, word, word);
-
-function viewOf(buf: Uint8Array): DataView {
-  return new DataView(buf.buffer, buf.byteOffset, buf.length);
-}
 
 /** As the definition says: with the field itself taken as 0. */
 function reference(bytes: Uint8Array): number {

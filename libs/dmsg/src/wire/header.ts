@@ -1,5 +1,5 @@
-import { crc32c, crc32cCoreHeader } from './crc.ts';
-import { readU8, writeU32 } from './words.ts';
+import { headerCrcIn } from './header-crc.ts';
+import { readU8, viewOf, writeU32 } from './words.ts';
 
 /** Offsets of the core header's fields in bytes (protocol.md, "Message"). 64-bit fields: low half at the offset, high half + 4. */
 export const MAGIC_AT = 0;
@@ -35,18 +35,18 @@ export function padded(bytes: number): number {
 }
 
 /**
- * The CRC that belongs into hdr_crc: over the whole extended header at `off` with that field taken as 0 (protocol.md,
- * "Message": hdr_crc). Neither writes nor allocates (long headers: one view).
+ * Finishes a message in place: writes `salt` and then hdr_crc. To be called last, once the whole header is written. `view` shows the same
+ * bytes as `buf`; made anew if it is not given, which takes as long as all the rest.
  */
-export function headerCrc(buf: Uint8Array, off: number, headBytes: number): number {
-  const core = crc32cCoreHeader(buf, off);
-  return headBytes === CORE_HEADER_BYTES ? core : crc32c(buf, off + CORE_HEADER_BYTES, off + headBytes, core);
-}
-
-/** Finishes a message in place: writes `salt` and then hdr_crc. To be called last, once the whole header is written. */
-export function sealHeader(buf: Uint8Array, off: number, headBytes: number, salt: number): void {
-  writeU32(buf, off + SALT_AT, salt);
-  writeU32(buf, off + HDR_CRC_AT, headerCrc(buf, off, headBytes));
+export function sealHeader(
+  buf: Uint8Array,
+  off: number,
+  headBytes: number,
+  salt: number,
+  view: DataView = viewOf(buf),
+): void {
+  view.setInt32(off + SALT_AT, salt, true);
+  view.setInt32(off + HDR_CRC_AT, headerCrcIn(view, buf, off, headBytes), true);
 }
 
 /**

@@ -94,7 +94,7 @@ export class MessageWriter {
     }
     const field = auxField(this.#rules.auxUnit, auxBytes);
     writeCoreHeader(buf, at, cmd, msgidLo, msgidHi, fromLo, fromHi, toLo, toHi, error, field, auxCrc);
-    sealHeader(buf, at, headBytes, this.#salts.next());
+    sealHeader(buf, at, headBytes, this.#salts.next(), out.view);
     this.messages++;
   }
 
@@ -150,7 +150,7 @@ export class MessageWriter {
       view.setInt32(off + SALT_AT, salt, true);
       view.setInt32(off + HDR_CRC_AT, view.getInt32(off + HDR_CRC_AT, true) ^ change, true);
     } else {
-      sealHeader(buf, off, headBytes, salt);
+      sealHeader(buf, off, headBytes, salt, view);
     }
     this.#out.pass(buf, off, off + headBytes + auxPadded);
     this.messages++;
@@ -187,7 +187,7 @@ export class MessageWriter {
       writeU32(to, at + TARGET_AT, toLo);
       writeU32(to, at + TARGET_AT + 4, toHi);
     }
-    sealHeader(to, at, headBytes, this.#salts.next());
+    sealHeader(to, at, headBytes, this.#salts.next(), out.view);
     this.messages++;
   }
 }

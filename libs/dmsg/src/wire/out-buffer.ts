@@ -1,4 +1,5 @@
 import type { Outbox } from './outbox.ts';
+import { viewOf } from './words.ts';
 
 /** Size of a turn's first arena in bytes: a few small messages, all that most connections send in a turn. */
 const FIRST_ARENA_BYTES = 1024;
@@ -6,6 +7,7 @@ const FIRST_ARENA_BYTES = 1024;
 const LARGEST_ARENA_BYTES = 64 * 1024;
 
 const NOTHING: Uint8Array = Buffer.alloc(0);
+const NO_VIEW = viewOf(NOTHING);
 
 /**
  * Messages waiting for a socket, in order: written ones in arenas that this buffer allocates, passed ones where they are.
@@ -15,6 +17,7 @@ const NOTHING: Uint8Array = Buffer.alloc(0);
 export class OutBuffer implements Outbox {
   /** The arena of the last `reserve`. */
   buf: Uint8Array = NOTHING;
+  view: DataView = NO_VIEW;
   at = 0;
 
   #arenaUsed = 0;
@@ -72,6 +75,7 @@ export class OutBuffer implements Outbox {
     const slices = this.#slices;
     this.#slices = [];
     this.buf = NOTHING;
+    this.view = NO_VIEW;
     this.at = 0;
     this.#arenaUsed = 0;
     this.#nextArena = FIRST_ARENA_BYTES;
@@ -86,6 +90,7 @@ export class OutBuffer implements Outbox {
     const size = Math.max(bytes, this.#nextArena);
     // Not from Buffer's pool: a slice would keep the pool alive, uncounted.
     this.buf = Buffer.allocUnsafeSlow(size);
+    this.view = viewOf(this.buf);
     this.#arenaUsed = 0;
     this.#heldBytes += size;
     this.#nextArena = Math.min(this.#nextArena * 2, LARGEST_ARENA_BYTES);

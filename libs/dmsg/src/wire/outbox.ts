@@ -9,6 +9,8 @@ export interface Outbox {
   reserve(bytes: number): void;
   /** The buffer of the last `reserve`. */
   readonly buf: Uint8Array;
+  /** The same bytes, for words. */
+  readonly view: DataView;
   /** Where the room of the last `reserve` starts in `buf`. */
   readonly at: number;
   /** Append `buf[start .. end)` without a copy: the caller gives the range away and never writes to it again. */

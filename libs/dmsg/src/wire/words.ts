@@ -2,6 +2,11 @@
 // 0.4 ns; bytes need no view and cost 1.1 ns a word, Buffer's checked methods the same but on Buffers only. Where many messages are read
 // out of one buffer there is a view (`Frame.view`).
 
+/** All of `buf`, for words. */
+export function viewOf(buf: Uint8Array): DataView {
+  return new DataView(buf.buffer, buf.byteOffset, buf.length);
+}
+
 /** The byte at `at`; 0 behind the end. Calls of it are inlined. */
 export function readU8(buf: Uint8Array, at: number): number {
   return buf[at] ?? 0;

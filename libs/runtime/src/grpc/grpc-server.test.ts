@@ -15,9 +15,9 @@ import {
 import { loadSync } from '@grpc/proto-loader';
 import { ListClustersRequest, ListClustersResponse, TopologyService } from '@spanmesh/proto/v1/topology';
 import { service as healthService } from 'grpc-health-check';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createLogger } from '../log/logger.ts';
-import { PATIENCE } from '../patience.fixture.ts';
+import { until } from '../patience.fixture.ts';
 import { SettingError } from '../settings/setting.ts';
 import { MAX_GRPC_MESSAGE_BYTES } from './grpc-channel.ts';
 import { type ClientConstructor, createClient } from './grpc-client.ts';
@@ -291,6 +291,6 @@ describe('GrpcServer', () => {
     expect(refused.map(([headers]) => Number(headers['grpc-status']))).toEqual(Array(24).fill(8));
     expect([server.publicCalls.size, server.publicCalls.refused]).toEqual([16, 24]);
     session.destroy();
-    await vi.waitUntil(() => server.publicCalls.size === 0, PATIENCE);
+    await until(() => server.publicCalls.size === 0);
   });
 });

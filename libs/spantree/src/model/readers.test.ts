@@ -9,6 +9,7 @@ import {
   type SpanKey,
   SpanTree,
 } from '../tree.ts';
+import { finish } from '../tree-work.ts';
 
 const ignored: RelayDelta = { open: () => {}, close: () => {} };
 const span: SpanKey = {
@@ -61,7 +62,7 @@ describe('whoever goes through the tree slowly', () => {
     ['a connection that goes', () => tree.removeConnection(owner)],
     ['a LNK_CONN that goes', () => tree.removeLnkConn(lnkConn)],
     ['a refusal', () => tree.refuse(lnkConn, link)],
-    ['relays that are forgotten', () => tree.forgetRelays(lnkConn)],
+    ['relays that are forgotten', () => finish(tree.forgettingRelays(lnkConn))],
     ['a suspect', () => tree.setSuspect(owner, true)],
     ['an adopted refusal', () => tree.adoptRefusal(lnkConn, link)],
   ];

@@ -102,10 +102,6 @@ export class RouterSide implements PeerEndHandler {
     this.#end.finish();
   }
 
-  onBroken(): void {}
-
-  onClose(): void {}
-
   onOpen(tx: Transaction, frame: Frame): void {
     const base = frame.cmd & BASE_MASK;
     const isSpan = base === LNK_SPAN;

@@ -18,7 +18,7 @@ import { ProtocolRule } from '@spanmesh/runtime/grpc/protocol-version';
 import { type Job, UNITS_PER_TURN } from '@spanmesh/runtime/grpc/slices';
 import { encodeLeaseRecord } from '@spanmesh/runtime/lease/lease-record';
 import { createLogger } from '@spanmesh/runtime/log/logger';
-import { PATIENCE } from '@spanmesh/runtime/patience.fixture';
+
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { PART_BYTES } from '../limits.ts';
 import type { Link, Peer } from '../peers/peer.ts';
@@ -233,7 +233,7 @@ describe('the version of the leader', () => {
         stream.write({
           welcome: { epoch: 3, rnssAdd: 7, version: '9', protocolVersion: theirs, replicas: [], tellsTaken: false },
         });
-        await vi.waitFor(() => expect(rule.refused.leader).toBe(attempt), PATIENCE);
+        await expect.poll(() => rule.refused.leader).toBe(attempt);
         expect(requests).toHaveLength(1);
         clock.advance(pause - 1);
         expect(leader.streams).toHaveLength(attempt);
@@ -524,7 +524,7 @@ function refuse(stream: ServerStream, reason: RefusalReason, leaderAddress = '',
 
 /** Resolves once the pause before the next round has begun: it is shorter than what anybody is waited for. */
 function pausing(clock: FakeClock, ms: number): Promise<void> {
-  return vi.waitFor(() => expect(clock.nextAt()! - clock.now()).toBe(ms), PATIENCE);
+  return expect.poll(() => clock.nextAt()! - clock.now()).toBe(ms);
 }
 
 async function otherLeader(): Promise<Leader> {
@@ -544,7 +544,7 @@ describe('when it is not taken on', () => {
     stream.write({
       welcome: { epoch: 3, rnssAdd: 0, version: '9', protocolVersion: 1, replicas: [], tellsTaken: false },
     });
-    await vi.waitFor(() => expect(client.attached).toBe(true), PATIENCE);
+    await expect.poll(() => client.attached).toBe(true);
     expect([second.streams.length, client.refused, log.filter(({ level }) => level === 'warn')]).toEqual([0, null, []]);
   });
 
@@ -567,7 +567,7 @@ describe('when it is not taken on', () => {
     const { client, leader, stream } = await attached();
     const next = await otherLeader();
     stream.write({ commands: { ...commands(3, 1), replicas: [leader.address, next.address] } });
-    await vi.waitFor(() => expect(client.attached).toBe(true), PATIENCE);
+    await expect.poll(() => client.attached).toBe(true);
     stream.end();
     refuse((await leader.stream(2)).stream, RefusalReason.REFUSAL_REASON_NOT_LEADER);
     const { requests } = await next.stream(1);
@@ -608,7 +608,7 @@ describe('when it is not taken on', () => {
     client.start();
     for (let attempt = 1; attempt <= 3; attempt++) {
       refuse((await leader.stream(attempt)).stream, reason, '', 'This is why.');
-      await vi.waitFor(() => expect(client.refused?.reason).toBe(reason), PATIENCE);
+      await expect.poll(() => client.refused?.reason).toBe(reason);
       const pause = FIRST_BACKOFF_MS * 2 ** (attempt - 1);
       await pausing(clock, pause);
       clock.advance(pause);
@@ -622,7 +622,7 @@ describe('when it is not taken on', () => {
     stream.write({
       welcome: { epoch: 3, rnssAdd: 0, version: '9', protocolVersion: 1, replicas: [], tellsTaken: false },
     });
-    await vi.waitFor(() => expect(client.attached).toBe(true), PATIENCE);
+    await expect.poll(() => client.attached).toBe(true);
     expect(client.refused).toBeNull();
   });
 
@@ -706,7 +706,7 @@ describe('a message of the leader that makes it fail', () => {
     const { stream } = await leader.stream(1);
     const epoch = Number.MAX_SAFE_INTEGER - 1;
     stream.write({ welcome: { epoch, rnssAdd: 7, version: '9', protocolVersion: 1, replicas: [], tellsTaken: false } });
-    await vi.waitFor(() => expect(client.epoch).toBe(epoch), PATIENCE);
+    await expect.poll(() => client.epoch).toBe(epoch);
     stream.end();
     expect((await leader.stream(2)).requests[0]!.hello!.highestEpoch).toBe(epoch);
   });

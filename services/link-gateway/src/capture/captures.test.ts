@@ -10,8 +10,8 @@ import {
 import { createClient } from '@spanmesh/runtime/grpc/grpc-client';
 import { GrpcServer } from '@spanmesh/runtime/grpc/grpc-server';
 import { createLogger } from '@spanmesh/runtime/log/logger';
-import { PATIENCE } from '@spanmesh/runtime/patience.fixture';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { until } from '@spanmesh/runtime/patience.fixture';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { CAPTURE_BYTES, MAX_CAPTURE_MS, MAX_CAPTURES } from '../limits.ts';
 import { TestGateway } from '../testing/gateway.fixture.ts';
 import type { RawPeer } from '../testing/raw-peer.fixture.ts';
@@ -156,7 +156,7 @@ describe('A capture', () => {
     left.call.cancel();
     expect((await left.ended)?.code).toBe(status.CANCELLED);
     // The gateway hears of it a moment later.
-    await vi.waitUntil(() => made.log.filter(({ msg }) => msg === 'capture has ended').length === 2, PATIENCE);
+    await until(() => made.log.filter(({ msg }) => msg === 'capture has ended').length === 2);
     const last = await capture({ connection });
     peer.socket.end();
     expect([await last.ended, last.state.why]).toEqual([null, 'the connection has ended: peer-closed']);

@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { SendQueue } from '@spanmesh/dmsg-socket/stream/send-queue';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
-import { PATIENCE } from '@spanmesh/runtime/patience.fixture';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { until } from '@spanmesh/runtime/patience.fixture';
+import { afterEach, describe, expect, it } from 'vitest';
 import { KernelQueues } from './kernel-queues.ts';
 
 const MESSAGE = 1024 * 1024;
@@ -102,6 +102,7 @@ describe('a peer that reads slowly, behind a kernel with a large buffer', () => 
           drained: () => drains++,
           overLimit: () => heard.push('over limit'),
           stalled: () => heard.push('stalled'),
+          onFailed: () => {},
         },
         counts: { bytesOut: 0 },
         unacknowledged: () => queues.bytesOf(ours),
@@ -121,15 +122,15 @@ describe('a peer that reads slowly, behind a kernel with a large buffer', () => 
       const now = () => [drains, new KernelQueues({ clock }).bytesOf(ours)].join();
       const then = now();
       await read(peer, 600_000);
-      await vi.waitUntil(() => now() !== then, PATIENCE);
+      await until(() => now() !== then);
       clock.advance(7_500);
       expect(heard).toEqual([]);
     }
     // What it took last is on its way for a moment.
-    await vi.waitUntil(() => {
+    await until(() => {
       clock.advance(2_500);
       return heard.length > 0;
-    }, PATIENCE);
+    });
     expect(heard).toEqual(['stalled']);
   });
 });

@@ -1,6 +1,6 @@
 import type { Clock } from '@spanmesh/runtime/clock';
 import { adviceFor, type CloseReason } from '../connection/close-reason.ts';
-import { type DialFailure, GatewayError, isFailed } from '../gateway-error.ts';
+import { type DialFailure, isFailed, LinkGatewayError } from '../gateway-error.ts';
 import type { Peer } from '../peers/peer.ts';
 import { answered } from './answered.ts';
 import type { Order } from './dialled-connection.ts';
@@ -30,7 +30,7 @@ export interface DialAttemptDependencies {
 /** One order being carried out: the attempt, then the connection, until its socket is closed. */
 export class DialAttempt {
   readonly order: Order;
-  /** The connection once it is established. @throws GatewayError order, failed or superseded */
+  /** The connection once it is established. @throws LinkGatewayError order, failed or superseded */
   readonly result: Promise<Peer>;
   /** Resolves when nothing of it is left. */
   readonly ended: Promise<void>;
@@ -141,9 +141,10 @@ export class DialAttempt {
     if (!hasAnswered) throw failed('unanswered');
   }
 
-  /** @throws GatewayError order: it was told to end, or its connection has closed. */
+  /** @throws LinkGatewayError order: it was told to end, or its connection has closed. */
   #checkLive(): void {
-    if (this.#toldToEnd) throw new GatewayError('order', { why: 'superseded' }, { message: 'a later order ended it' });
+    if (this.#toldToEnd)
+      throw new LinkGatewayError('order', { why: 'superseded' }, { message: 'a later order ended it' });
     const reason = this.#peer?.connection.closeReason ?? this.#reason;
     if (reason !== null) throw failed('closed', undefined, reason);
   }
@@ -166,9 +167,13 @@ const SAYS: Readonly<Record<DialFailure, string>> = {
   unanswered: 'the peer connected but did not answer our LNK_CONN',
 };
 
-function failed(failure: DialFailure, cause?: GatewayError<'dial'>, reason?: CloseReason): GatewayError<'order'> {
+function failed(
+  failure: DialFailure,
+  cause?: LinkGatewayError<'dial'>,
+  reason?: CloseReason,
+): LinkGatewayError<'order'> {
   const system = cause?.cause instanceof Error ? (cause.cause as NodeJS.ErrnoException).code : undefined;
   const more = system ?? (reason === undefined ? undefined : (adviceFor(reason) ?? reason));
   const message = more === undefined ? SAYS[failure] : `${SAYS[failure]} (${more})`;
-  return new GatewayError('order', { why: 'failed', failure }, { message, cause });
+  return new LinkGatewayError('order', { why: 'failed', failure }, { message, cause });
 }

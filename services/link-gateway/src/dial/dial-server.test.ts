@@ -4,7 +4,7 @@ import { DialRequest, HangupRequest, WatchMediaRequest, type WatchMediaResponse 
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { createLogger } from '@spanmesh/runtime/log/logger';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import { GatewayError } from '../gateway-error.ts';
+import { LinkGatewayError } from '../gateway-error.ts';
 import { MAX_DIAL_OWNERS, MAX_MEDIA_WATCHES } from '../limits.ts';
 import type { Peer } from '../peers/peer.ts';
 import { DialServer } from './dial-server.ts';
@@ -42,7 +42,7 @@ describe('orders to dial', () => {
   /** Orders that were taken. */
   let taken: Order[];
   /** What the next one fails with. */
-  let failure: GatewayError | null;
+  let failure: LinkGatewayError | null;
   beforeEach(() => {
     taken = [];
     failure = null;
@@ -119,11 +119,11 @@ describe('orders to dial', () => {
   });
 
   it.each([
-    [new GatewayError('order', { why: 'stale-epoch', epoch: 9 }), status.FAILED_PRECONDITION],
-    [new GatewayError('order', { why: 'superseded' }), status.ABORTED],
-    [new GatewayError('order', { why: 'too-many' }), status.RESOURCE_EXHAUSTED],
-    [new GatewayError('order', { why: 'failed', failure: 'unanswered' }), status.DEADLINE_EXCEEDED],
-    [new GatewayError('order', { why: 'failed', failure: 'refused' }), status.UNAVAILABLE],
+    [new LinkGatewayError('order', { why: 'stale-epoch', epoch: 9 }), status.FAILED_PRECONDITION],
+    [new LinkGatewayError('order', { why: 'superseded' }), status.ABORTED],
+    [new LinkGatewayError('order', { why: 'too-many' }), status.RESOURCE_EXHAUSTED],
+    [new LinkGatewayError('order', { why: 'failed', failure: 'unanswered' }), status.DEADLINE_EXCEEDED],
+    [new LinkGatewayError('order', { why: 'failed', failure: 'refused' }), status.UNAVAILABLE],
   ])('that fail say so by their status (%#)', async (error, code) => {
     failure = error;
     expect(await dial()).toBe(code);

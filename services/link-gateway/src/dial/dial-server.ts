@@ -17,7 +17,7 @@ import type {
 import type { Clock } from '@spanmesh/runtime/clock';
 import { MAX_EPOCH } from '@spanmesh/runtime/lease/epoch';
 import type { Logger } from '@spanmesh/runtime/log/logger';
-import { GatewayError, isFailed } from '../gateway-error.ts';
+import { isFailed, LinkGatewayError } from '../gateway-error.ts';
 import { MAX_MEDIA_WATCHES } from '../limits.ts';
 import type { OpenTables } from '../peers/open-tables.ts';
 import { dialectOf } from '../peers/wire-dialect.ts';
@@ -192,11 +192,11 @@ export class DialServer {
   }
 }
 
-function invalid(message: string): GatewayError<'order'> {
-  return new GatewayError('order', { why: 'invalid' }, { message });
+function invalid(message: string): LinkGatewayError<'order'> {
+  return new LinkGatewayError('order', { why: 'invalid' }, { message });
 }
 
-/** @throws GatewayError order, invalid */
+/** @throws LinkGatewayError order, invalid */
 function orderOf(request: DialRequest, connectTimeout: number): Order {
   const { owner, epoch, generation, host, port, label, mediaId, principal } = request;
   checkOwner(owner, epoch);
@@ -220,7 +220,7 @@ function orderOf(request: DialRequest, connectTimeout: number): Order {
   };
 }
 
-/** @throws GatewayError order, invalid */
+/** @throws LinkGatewayError order, invalid */
 function checkOwner(owner: string, epoch: number): void {
   if (owner === '' || owner.length > MAX_OWNER_CHARS) throw invalid(`owner: 1 to ${MAX_OWNER_CHARS} characters`);
   if (epoch < 1 || epoch > MAX_EPOCH) throw invalid('that cannot be an epoch');

@@ -14,11 +14,11 @@ import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { createClient } from '@spanmesh/runtime/grpc/grpc-client';
 import { GrpcServer } from '@spanmesh/runtime/grpc/grpc-server';
 import { createLogger } from '@spanmesh/runtime/log/logger';
+import { until } from '@spanmesh/runtime/patience.fixture';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { MAX_MEDIA_CHANGES } from '../limits.ts';
 import { CONN, TestGateway } from '../testing/gateway.fixture.ts';
 import { RawPeer } from '../testing/raw-peer.fixture.ts';
-import { until } from '../trunk/trunk.fixture.ts';
 import type { DialledConnection, Order } from './dialled-connection.ts';
 import { MediaWatch } from './media-watch.ts';
 

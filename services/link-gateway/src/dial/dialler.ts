@@ -6,14 +6,14 @@ import { peerAddress } from '../address/peer-address.ts';
 import type { Origin } from '../connection/origin.ts';
 import type { Refusal } from '../entrance/admission.ts';
 import { type EntryDependencies, upgrade } from '../entrance/upgrade.ts';
-import { GatewayError, isFailed } from '../gateway-error.ts';
+import { isFailed, LinkGatewayError } from '../gateway-error.ts';
 import type { Peer } from '../peers/peer.ts';
 import type { GatewayOptions } from '../settings.ts';
 import { type Asker, askerName } from './asker.ts';
 import type { DialPolicy } from './dial-policy.ts';
 import type { Asking } from './names/look-ups.ts';
 
-/** The numeric addresses of a name, best first, at least one. Rejects when the signal says so, and with GatewayError look-up. */
+/** The numeric addresses of a name, best first, at least one. Rejects when the signal says so, and with LinkGatewayError look-up. */
 export type Resolve = (host: string, asking: Asking) => Promise<readonly string[]>;
 
 /** Who asks for a dial, how long it may take, in milliseconds, and what gives it up. */
@@ -42,7 +42,7 @@ export class Dialler {
   /**
    * Connects to the first address of the target that answers. `auto`: the peer's first messages
    * tell the dialect, as on a listener (protocol.md, introduction).
-   * @throws GatewayError dial
+   * @throws LinkGatewayError dial
    */
   async dial(
     target: PeerTarget,
@@ -61,15 +61,15 @@ export class Dialler {
       const socket = await this.#connect(target, { asker, signal: abort.signal, deadlineAt: clock.now() + limit });
       if (abort.signal.aborted) {
         socket.destroy();
-        throw new GatewayError('dial', { why: 'timeout' });
+        throw new LinkGatewayError('dial', { why: 'timeout' });
       }
       const peer = await this.#upgrade(socket, dialect === 'auto' ? null : dialect, origin, abort.signal);
-      if (typeof peer === 'string') throw new GatewayError('dial', { why: 'refused' });
+      if (typeof peer === 'string') throw new LinkGatewayError('dial', { why: 'refused' });
       metrics.connectionsDialled++;
       return peer;
     } catch (error) {
       metrics.dialsFailed++;
-      throw isFailed(error, 'dial') ? error : new GatewayError('dial', { why: 'unreachable' }, { cause: error });
+      throw isFailed(error, 'dial') ? error : new LinkGatewayError('dial', { why: 'unreachable' }, { cause: error });
     } finally {
       deadline.cancel();
       signal?.removeEventListener('abort', give);
@@ -78,7 +78,7 @@ export class Dialler {
 
   /**
    * A handshake counts as part of the dial.
-   * @throws GatewayError dial timeout, handshake
+   * @throws LinkGatewayError dial timeout, handshake
    */
   #upgrade(socket: Socket, dialect: Dialect | null, origin: Origin, signal: AbortSignal): Promise<Peer | Refusal> {
     return new Promise((resolve, reject) => {
@@ -88,7 +88,7 @@ export class Dialler {
         signal.removeEventListener('abort', give);
         // One that has failed is closed with the dial at the latest; one that was still under way was too slow.
         const isLate = signal.aborted && failure?.failure === 'closed';
-        if (result === 'handshake') reject(new GatewayError('dial', { why: isLate ? 'timeout' : 'handshake' }));
+        if (result === 'handshake') reject(new LinkGatewayError('dial', { why: isLate ? 'timeout' : 'handshake' }));
         else resolve(result);
       });
     });
@@ -100,13 +100,13 @@ export class Dialler {
   ): Promise<Socket> {
     const { clock, policy, entrance } = this.#deps;
     const isFree = asker.kind === 'operator';
-    if (!isFree && policy.forbidsPort(port)) throw new GatewayError('dial', { why: 'not-allowed' });
+    if (!isFree && policy.forbidsPort(port)) throw new LinkGatewayError('dial', { why: 'not-allowed' });
     const addresses = await this.#resolve(host, { asker: askerName(asker), signal });
     // Checked here, as addresses: what a name leads to may be another thing each time that it is looked up.
     const allowed = isFree ? addresses : addresses.filter((address) => policy.allows(address, port));
-    if (allowed.length === 0) throw new GatewayError('dial', { why: 'not-allowed' });
+    if (allowed.length === 0) throw new LinkGatewayError('dial', { why: 'not-allowed' });
     const admitted = allowed.filter((address) => entrance.admission.refusal(peerAddress(address)) === null);
-    if (admitted.length === 0) throw new GatewayError('dial', { why: 'not-admitted' });
+    if (admitted.length === 0) throw new LinkGatewayError('dial', { why: 'not-admitted' });
     let failure: unknown;
     for (const [i, address] of admitted.entries()) {
       // One that never answers leaves the others their share of the time.
@@ -116,9 +116,11 @@ export class Dialler {
       } catch (error) {
         failure = error;
       }
-      if (signal.aborted) throw new GatewayError('dial', { why: 'timeout' }, { cause: failure });
+      if (signal.aborted) throw new LinkGatewayError('dial', { why: 'timeout' }, { cause: failure });
     }
-    throw isFailed(failure, 'dial') ? failure : new GatewayError('dial', { why: 'unreachable' }, { cause: failure });
+    throw isFailed(failure, 'dial')
+      ? failure
+      : new LinkGatewayError('dial', { why: 'unreachable' }, { cause: failure });
   }
 
   async #resolve(host: string, asking: Asking): Promise<readonly string[]> {
@@ -132,18 +134,18 @@ export class Dialler {
   }
 }
 
-function dialErrorOf(error: unknown, signal: AbortSignal): GatewayError<'dial'> {
-  if (!isFailed(error, 'look-up')) return new GatewayError('dial', { why: 'unresolved' }, { cause: error });
+function dialErrorOf(error: unknown, signal: AbortSignal): LinkGatewayError<'dial'> {
+  if (!isFailed(error, 'look-up')) return new LinkGatewayError('dial', { why: 'unresolved' }, { cause: error });
   switch (error.data.why) {
     case 'timeout':
-      return new GatewayError('dial', { why: 'timeout' }, { cause: error });
+      return new LinkGatewayError('dial', { why: 'timeout' }, { cause: error });
     case 'given-up':
-      return new GatewayError('dial', { why: signal.aborted ? 'timeout' : 'unresolved' }, { cause: error });
+      return new LinkGatewayError('dial', { why: signal.aborted ? 'timeout' : 'unresolved' }, { cause: error });
     case 'too-many':
-      return new GatewayError('dial', { why: 'refused' }, { cause: error });
+      return new LinkGatewayError('dial', { why: 'refused' }, { cause: error });
     case 'not-found':
       // What the name server or the system said.
-      return new GatewayError('dial', { why: 'unresolved' }, { cause: error.cause });
+      return new LinkGatewayError('dial', { why: 'unresolved' }, { cause: error.cause });
   }
 }
 
@@ -164,7 +166,7 @@ function connectTo(
       socket.destroy();
       reject(error);
     };
-    const expire = () => give(new GatewayError('dial', { why: 'timeout' }));
+    const expire = () => give(new LinkGatewayError('dial', { why: 'timeout' }));
     const late = share === null ? null : clock.after(share, expire);
     socket.once('error', give);
     signal.addEventListener('abort', expire, { once: true });

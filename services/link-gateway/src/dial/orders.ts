@@ -1,6 +1,6 @@
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { CloseReason } from '../connection/close-reason.ts';
-import { GatewayError } from '../gateway-error.ts';
+import { LinkGatewayError } from '../gateway-error.ts';
 import { MAX_DIAL_OWNERS } from '../limits.ts';
 import type { Peer } from '../peers/peer.ts';
 import { DialAttempt } from './dial-attempt.ts';
@@ -62,12 +62,12 @@ export class Orders {
   /**
    * Refuses a leader whose time is over, and makes room for a new one: what a former one has begun and not completed ends, so
    * that what is established now is all that there is from before. What is established is left alone: the new leader takes it over.
-   * @throws GatewayError order, stale-epoch
+   * @throws LinkGatewayError order, stale-epoch
    */
   checkEpoch(epoch: number): void {
     if (epoch < this.#epoch) {
       const message = `epoch ${epoch} is over, ${this.#epoch} has begun`;
-      throw new GatewayError('order', { why: 'stale-epoch', epoch: this.#epoch }, { message });
+      throw new LinkGatewayError('order', { why: 'stale-epoch', epoch: this.#epoch }, { message });
     }
     if (epoch === this.#epoch) return;
     this.#epoch = epoch;
@@ -80,12 +80,16 @@ export class Orders {
 
   /**
    * The connection for an order, made, or there already; the owner's connection before is closed first.
-   * @throws GatewayError order
+   * @throws LinkGatewayError order
    */
   dial(order: Order): Promise<Peer> {
     this.checkEpoch(order.epoch);
     if (this.#stopped) {
-      throw new GatewayError('order', { why: 'failed', failure: 'refused' }, { message: 'the gateway is stopping' });
+      throw new LinkGatewayError(
+        'order',
+        { why: 'failed', failure: 'refused' },
+        { message: 'the gateway is stopping' },
+      );
     }
     const owner = this.#ownerOf(order.owner);
     const rank = compare(order, owner);
@@ -112,7 +116,7 @@ export class Orders {
   /**
    * Closes what an owner has of this (epoch, generation) or below, and lets none of those come any more. True if there was
    * something; resolves when its socket is closed.
-   * @throws GatewayError order, stale-epoch
+   * @throws LinkGatewayError order, stale-epoch
    */
   async hangup(order: Pick<Order, 'owner' | 'epoch' | 'generation'>): Promise<boolean> {
     this.checkEpoch(order.epoch);
@@ -162,7 +166,7 @@ export class Orders {
       return;
     }
     const message = `${MAX_DIAL_OWNERS} owners have connections here already`;
-    throw new GatewayError('order', { why: 'too-many' }, { message });
+    throw new LinkGatewayError('order', { why: 'too-many' }, { message });
   }
 }
 
@@ -173,7 +177,7 @@ function compare(a: Rank, b: Rank): number {
   return a.epoch - b.epoch || a.generation - b.generation;
 }
 
-function superseded({ epoch, generation }: Rank): GatewayError<'order'> {
+function superseded({ epoch, generation }: Rank): LinkGatewayError<'order'> {
   const message = `order ${epoch}.${generation} or a later one has come already`;
-  return new GatewayError('order', { why: 'superseded' }, { message });
+  return new LinkGatewayError('order', { why: 'superseded' }, { message });
 }

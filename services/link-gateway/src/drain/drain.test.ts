@@ -1,6 +1,6 @@
 import type { Dialect } from '@spanmesh/dmsg/dialect';
-import { PATIENCE } from '@spanmesh/runtime/patience.fixture';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { until } from '@spanmesh/runtime/patience.fixture';
+import { afterEach, describe, expect, it } from 'vitest';
 import { MAX_DRAINS } from '../limits.ts';
 import { openConn, SPAN, TestGateway } from '../testing/gateway.fixture.ts';
 import type { Got, RawPeer } from '../testing/raw-peer.fixture.ts';
@@ -49,7 +49,7 @@ describe.each(['linkid', 'circuit'] as const)('a drain of %s connections', (dial
     await made.established(dialect);
     const stopped = made.gateway.stop();
     await leave(peer, dialect);
-    await vi.waitUntil(() => made.gateway.counts().connections === 1, PATIENCE);
+    await until(() => made.gateway.counts().connections === 1);
     made.clock.advance(5_000);
     await stopped;
     expect(outcome(made)).toMatchObject({ closed: 1, cut: 1 });

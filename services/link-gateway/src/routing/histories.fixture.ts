@@ -3,6 +3,7 @@ import type { Dialect } from '@spanmesh/dmsg/dialect';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
 import { ListGatewayTrafficRequest, TrafficKind } from '@spanmesh/proto/v1/traffic';
+import { until } from '@spanmesh/runtime/patience.fixture';
 import fc from 'fast-check';
 import { expect } from 'vitest';
 import { type Member, Mesh } from './mesh.fixture.ts';
@@ -165,7 +166,7 @@ export async function play(
     }
     // The gateway has noticed who has been cut off.
     const left = actors.filter(({ member }) => !member.node.closed);
-    while (mesh.counts.connections > left.length) await new Promise((resolve) => setImmediate(resolve));
+    await until(() => mesh.counts.connections <= left.length);
     await mesh.settled();
     for (const actor of left) actor.closeAll();
     await mesh.settled(6);
@@ -205,7 +206,7 @@ export async function play(
 /** Once everybody has left, nothing is kept. */
 async function checkEmpty(mesh: Mesh): Promise<void> {
   for (const { node } of mesh.members) node.destroy();
-  while (mesh.counts.connections > 0) await new Promise((resolve) => setImmediate(resolve));
+  await until(() => mesh.counts.connections <= 0);
   await mesh.settled();
   const kept = Object.entries({ ...mesh.counts, ...mesh.trunkCounts, established: 0 }).filter(
     ([, count]) => count !== 0,

@@ -1,5 +1,6 @@
 import { BLK_WRITE, DELETE } from '@spanmesh/dmsg/command';
 import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
+import { until } from '@spanmesh/runtime/patience.fixture';
 import { afterEach, describe, expect, it } from 'vitest';
 import { LARGEST_WINDOW_BYTES } from '../trunk/limits.ts';
 import { type Member, Mesh } from './mesh.fixture.ts';
@@ -66,7 +67,7 @@ async function crowd(gateways: 1 | 2 = 1) {
   }
   const { gateway } = mesh.gateway;
   // Some have had all that they sent taken before it came to that.
-  while (gateway.counters.pauses < SENDERS / 2) await new Promise((resolve) => setImmediate(resolve));
+  await until(() => gateway.counters.pauses >= SENDERS / 2);
   return { stuck, works, other, otherRelay, finals, gateway, senders };
 }
 
@@ -82,7 +83,7 @@ describe('given a receiver that does not read, and twenty that send to it', () =
     // A high-water mark, and what each of the twenty had been read of when it was reached.
     expect(gateway.queuedBytes).toBeLessThan(1024 * 1024 + SENDERS * 2 * (BLOCK + 128));
     stuck.node.socket.resume();
-    while (finals.done < SENDERS * BLOCKS) await new Promise((resolve) => setImmediate(resolve));
+    await until(() => finals.done >= SENDERS * BLOCKS);
     expect(finals.lost).toBe(0);
     await mesh.settled();
     expect(gateway.queuedBytes).toBe(0);
@@ -95,7 +96,7 @@ describe('given a receiver that does not read, and twenty that send to it', () =
     mesh.gateway.clock.advance(10_001);
     mesh.gateway.clock.advance(10_001);
     const sent = SENDERS * BLOCKS;
-    while (finals.done + finals.lost < sent) await new Promise((resolve) => setImmediate(resolve));
+    await until(() => finals.done + finals.lost >= sent);
     expect(gateway.counters.closed.stalled).toBe(1);
     expect(finals.lost).toBeGreaterThan(0);
     // It does not read, so it does not hear that it was closed.
@@ -141,7 +142,7 @@ describe('given the same with a trunk between', () => {
     expect(most.receiving).toBeLessThan(1024 * 1024 + LARGEST_WINDOW_BYTES + READ_AHEAD);
     expect(most.trunk).toBeLessThan(READ_AHEAD + BLOCK + 128);
     stuck.node.socket.resume();
-    while (finals.done < SENDERS * BLOCKS) await new Promise((resolve) => setImmediate(resolve));
+    await until(() => finals.done >= SENDERS * BLOCKS);
     expect(finals.lost).toBe(0);
     await mesh.settled();
     expect(await queued()).toEqual({ sending: 0, receiving: 0, trunk: 0 });
@@ -166,7 +167,7 @@ describe('given the same with a trunk between', () => {
     // It does not read, so it does not hear that it was closed.
     stuck.node.destroy();
     const sent = SENDERS * BLOCKS;
-    while (finals.done + finals.lost < sent) await new Promise((resolve) => setImmediate(resolve));
+    await until(() => finals.done + finals.lost >= sent);
     expect(finals.lost).toBeGreaterThan(0);
     await mesh.settled();
     expect(await queued()).toEqual({ sending: 0, receiving: 0, trunk: 0 });

@@ -1,10 +1,11 @@
 import { CIRCUIT } from '@spanmesh/dmsg/dialect';
 import { encodeMessage } from '@spanmesh/dmsg/message';
 import { READ_MEMORY } from '@spanmesh/dmsg-socket/socket/read-memory';
+import { until } from '@spanmesh/runtime/patience.fixture';
 import { afterEach, describe, expect, it } from 'vitest';
 import { spanPayload, TestGateway } from '../testing/gateway.fixture.ts';
 import { type RawPeer, word } from '../testing/raw-peer.fixture.ts';
-import { turns, until } from '../trunk/trunk.fixture.ts';
+import { turns } from '../trunk/trunk.fixture.ts';
 import { HANDLED_PER_TURN } from './limits.ts';
 
 const NOSUPP = 0x20;

@@ -8,7 +8,7 @@ import { createLogger } from '@spanmesh/runtime/log/logger';
 import { Metrics } from '@spanmesh/runtime/metrics';
 import { readSettings } from '@spanmesh/runtime/settings/setting';
 import { leftIn } from '@spanmesh/runtime/table-sizes';
-import { GatewayError } from '../gateway-error.ts';
+import { LinkGatewayError } from '../gateway-error.ts';
 import { Gateway, KEPT } from '../gateway-service.ts';
 import { gatewaySettings } from '../settings.ts';
 import type { TreeSource } from '../shell/shell.ts';
@@ -135,7 +135,7 @@ export class TestGateway {
         random: () => 0.5,
         ask: async (_address, request) => {
           const trunks = this.other?.gateway.trunks ?? null;
-          if (trunks === null) throw new GatewayError('trunk', { why: 'unreachable' });
+          if (trunks === null) throw new LinkGatewayError('trunk', { why: 'unreachable' });
           return trunks.openTrunk(request);
         },
       },

@@ -4,6 +4,7 @@ import { CORE_HEADER_BYTES, padded } from '@spanmesh/dmsg/header';
 import type { Transaction, TransactionHandler } from '@spanmesh/dmsg/transaction';
 import { ListGatewayTrafficRequest, type TrafficCounters, TrafficKind } from '@spanmesh/proto/v1/traffic';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
+import { until } from '@spanmesh/runtime/patience.fixture';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { TrafficCounts } from '../connection/traffic-counts.ts';
 import { type Member, Mesh } from '../routing/mesh.fixture.ts';
@@ -302,7 +303,7 @@ describe('a list of counters', () => {
     const block = Buffer.alloc(1024 * 1024);
     for (let i = 0; i < 32; i++) requester.node.endpoint.open(BLK_WRITE | DELETE, relay, new Answers(), null, 0, block);
     requester.node.flush();
-    while (gateway.gateway.counters.pauses === 0) await new Promise((resolve) => setImmediate(resolve));
+    await until(() => gateway.gateway.counters.pauses !== 0);
     expect(read(gateway).get('#1')!.pauses).toBeGreaterThan(0);
     expect(read(gateway).get('#0')!.queueBytes).toBeGreaterThan(0);
     owner.node.socket.resume();

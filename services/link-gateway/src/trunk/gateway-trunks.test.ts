@@ -1,7 +1,8 @@
 import { connect } from 'node:net';
 import { BLK_READ, DELETE, LNK_PING } from '@spanmesh/dmsg/command';
+import { until } from '@spanmesh/runtime/patience.fixture';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { GatewayError } from '../gateway-error.ts';
+import type { LinkGatewayError } from '../gateway-error.ts';
 import { MAX_DEAD_GATEWAYS } from '../limits.ts';
 import {
   MAX_TRUNKS,
@@ -11,7 +12,7 @@ import {
   WAITING_LIMIT_BYTES,
   WINDOW_BYTES,
 } from './limits.ts';
-import { drop, isEnd, LOSTLINK, TestPair, turns, until, Wire } from './trunk.fixture.ts';
+import { drop, isEnd, LOSTLINK, TestPair, turns, Wire } from './trunk.fixture.ts';
 
 const DISCARDED = { onMessage() {}, onLost() {} };
 
@@ -199,7 +200,7 @@ describe('trunks between two gateways', () => {
           pair.b.trunks.openTrunk(request);
           return null;
         } catch (error) {
-          return (error as GatewayError<'trunk'>).data.why;
+          return (error as LinkGatewayError<'trunk'>).data.why;
         }
       };
       expect(code({ from: 'a.00000001', to: 'b.00000001', version: 1 })).toBe('not-this-gateway');

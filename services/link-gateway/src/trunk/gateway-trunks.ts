@@ -15,7 +15,7 @@ import type { TlsFiles } from '@spanmesh/runtime/tls/tls-files';
 import type { GatewayId } from '@spanmesh/spantree/ids';
 import type { TrafficCounts } from '../connection/traffic-counts.ts';
 import { TurnFlush } from '../connection/turn-flush.ts';
-import { GatewayError } from '../gateway-error.ts';
+import { LinkGatewayError } from '../gateway-error.ts';
 import { MAX_DEAD_GATEWAYS } from '../limits.ts';
 import type { RemoteLinkKey, RouteSource, RouteTerminal, RouteTransaction, Trunks } from '../routing/trunks.ts';
 import { FINISH_MS, MAX_TRUNKS } from './limits.ts';
@@ -223,20 +223,21 @@ export class GatewayTrunks implements Trunks {
 
   /**
    * Trunk.OpenTrunk of another gateway (trunk.proto).
-   * @throws GatewayError trunk
+   * @throws LinkGatewayError trunk
    */
   openTrunk({ from, to, version }: OpenTrunkRequest): OpenTrunkResponse {
-    if (this.#stopping || this.#port === 0) throw new GatewayError('trunk', { why: 'stopping' });
+    if (this.#stopping || this.#port === 0) throw new LinkGatewayError('trunk', { why: 'stopping' });
     const self = this.#options.self();
-    if (to !== self) throw new GatewayError('trunk', { why: 'not-this-gateway' });
+    if (to !== self) throw new LinkGatewayError('trunk', { why: 'not-this-gateway' });
     if (!GATEWAY_ID.test(from) || from === self)
-      throw new GatewayError('trunk', { why: 'invalid' }, { message: 'not a gateway' });
+      throw new LinkGatewayError('trunk', { why: 'invalid' }, { message: 'not a gateway' });
     if (this.#dead.has(from))
-      throw new GatewayError('trunk', { why: 'declared-dead' }, { message: `${from} was declared dead` });
+      throw new LinkGatewayError('trunk', { why: 'declared-dead' }, { message: `${from} was declared dead` });
     const agreement = this.#protocol.check(version, { role: 'gateway', who: `gateway ${from}` });
-    if (agreement.kind === 'refused') throw new GatewayError('trunk', { why: 'version' }, { message: agreement.why });
+    if (agreement.kind === 'refused')
+      throw new LinkGatewayError('trunk', { why: 'version' }, { message: agreement.why });
     const trunk = this.#trunk(from);
-    if (trunk === null) throw new GatewayError('trunk', { why: 'too-many' });
+    if (trunk === null) throw new LinkGatewayError('trunk', { why: 'too-many' });
     return { address: `:${this.#port}`, token: Buffer.from(trunk.asked()), version: this.#protocol.own };
   }
 

@@ -4,7 +4,7 @@ import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { ProtocolRule } from '@spanmesh/runtime/grpc/protocol-version';
 import { createLogger } from '@spanmesh/runtime/log/logger';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { GatewayError } from '../gateway-error.ts';
+import type { LinkGatewayError } from '../gateway-error.ts';
 import { TOKEN_BYTES } from './limits.ts';
 import { openTrunk } from './open-trunk.ts';
 import { GREETING } from './trunk-listener.ts';
@@ -51,7 +51,7 @@ describe('a trunk that is opened', () => {
         socket.destroy();
         return 'none';
       },
-      (error: GatewayError<'trunk'>) => error.data.why,
+      (error: LinkGatewayError<'trunk'>) => error.data.why,
     );
 
   it.each([

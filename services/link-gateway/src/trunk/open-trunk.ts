@@ -6,13 +6,13 @@ import { createClient } from '@spanmesh/runtime/grpc/grpc-client';
 import type { ProtocolRule } from '@spanmesh/runtime/grpc/protocol-version';
 import { type ChannelSecurity, meetingGateway } from '@spanmesh/runtime/tls/tls-credentials';
 import type { TlsFiles } from '@spanmesh/runtime/tls/tls-files';
-import { GatewayError } from '../gateway-error.ts';
+import { LinkGatewayError } from '../gateway-error.ts';
 import { nameOf } from '../gateway-ids.ts';
 import { TOKEN_BYTES } from './limits.ts';
 import { connectTrunk } from './transport.ts';
 import { GREETING } from './trunk-listener.ts';
 
-/** Calls Trunk.OpenTrunk of the gateway at this service address. @throws GatewayError trunk */
+/** Calls Trunk.OpenTrunk of the gateway at this service address. @throws LinkGatewayError trunk */
 export type AskForTrunk = (
   address: string,
   request: OpenTrunkRequest,
@@ -29,13 +29,13 @@ export const askOverGrpc =
         signal.removeEventListener('abort', cancel);
         client.close();
         if (error === null) resolve(response);
-        else if (signal.aborted) reject(new GatewayError('trunk', { why: 'timeout' }));
-        else if (error.code === status.ALREADY_EXISTS) reject(new GatewayError('trunk', { why: 'already-exists' }));
+        else if (signal.aborted) reject(new LinkGatewayError('trunk', { why: 'timeout' }));
+        else if (error.code === status.ALREADY_EXISTS) reject(new LinkGatewayError('trunk', { why: 'already-exists' }));
         else if (error.code === status.NOT_FOUND)
-          reject(new GatewayError('trunk', { why: 'declared-dead' }, { message: error.details, cause: error }));
+          reject(new LinkGatewayError('trunk', { why: 'declared-dead' }, { message: error.details, cause: error }));
         else if (error.code === status.UNIMPLEMENTED)
-          reject(new GatewayError('trunk', { why: 'version' }, { message: error.details, cause: error }));
-        else reject(new GatewayError('trunk', { why: 'unreachable' }, { message: error.message, cause: error }));
+          reject(new LinkGatewayError('trunk', { why: 'version' }, { message: error.details, cause: error }));
+        else reject(new LinkGatewayError('trunk', { why: 'unreachable' }, { message: error.message, cause: error }));
       });
       const cancel = () => call.cancel();
       signal.addEventListener('abort', cancel, { once: true });
@@ -49,7 +49,7 @@ export interface OpenedTrunk {
 
 /**
  * Asks for a trunk, connects, and shows the token; the other side has taken it when this resolves.
- * @throws GatewayError trunk
+ * @throws LinkGatewayError trunk
  */
 export async function openTrunk(
   address: string,
@@ -59,9 +59,9 @@ export async function openTrunk(
 ): Promise<OpenedTrunk> {
   const response = await ask(address, request, signal);
   const agreement = protocol.check(response.version, { role: 'gateway', who: `gateway ${request.to}` });
-  if (agreement.kind === 'refused') throw new GatewayError('trunk', { why: 'version' }, { message: agreement.why });
+  if (agreement.kind === 'refused') throw new LinkGatewayError('trunk', { why: 'version' }, { message: agreement.why });
   if (response.token.length !== TOKEN_BYTES)
-    throw new GatewayError('trunk', { why: 'invalid' }, { message: 'the token has a wrong length' });
+    throw new LinkGatewayError('trunk', { why: 'invalid' }, { message: 'the token has a wrong length' });
   const socket = await connectTrunk(
     { gateway: nameOf(request.to), ...whereTo(response.address, address) },
     tls,
@@ -77,7 +77,7 @@ function whereTo(address: string, called: string): HostPort {
     const { host } = parseHostPort(called);
     return { host, port: parseHostPort(`localhost${address}`).port };
   } catch (cause) {
-    throw new GatewayError('trunk', { why: 'invalid' }, { message: 'the address makes no sense', cause });
+    throw new LinkGatewayError('trunk', { why: 'invalid' }, { message: 'the address makes no sense', cause });
   }
 }
 
@@ -85,20 +85,20 @@ function greet(socket: Socket, token: Uint8Array, signal: AbortSignal): Promise<
   return new Promise((resolve, reject) => {
     const greeting = Buffer.alloc(GREETING.length);
     let have = 0;
-    const fail = (error: GatewayError<'trunk'>) => {
+    const fail = (error: LinkGatewayError<'trunk'>) => {
       signal.removeEventListener('abort', expire);
       socket.destroy();
       reject(error);
     };
-    const expire = () => fail(new GatewayError('trunk', { why: 'timeout' }));
+    const expire = () => fail(new LinkGatewayError('trunk', { why: 'timeout' }));
     const refused = () =>
-      fail(new GatewayError('trunk', { why: 'unreachable' }, { message: 'the other side closed the connection' }));
+      fail(new LinkGatewayError('trunk', { why: 'unreachable' }, { message: 'the other side closed the connection' }));
     const take = (chunk: Buffer) => {
       const used = chunk.copy(greeting, have);
       have += used;
       if (have < greeting.length) return;
       if (!greeting.equals(GREETING)) {
-        fail(new GatewayError('trunk', { why: 'invalid' }, { message: 'this is not a trunk' }));
+        fail(new LinkGatewayError('trunk', { why: 'invalid' }, { message: 'this is not a trunk' }));
         return;
       }
       signal.removeEventListener('abort', expire);

@@ -3,7 +3,7 @@ import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { ProtocolRule } from '@spanmesh/runtime/grpc/protocol-version';
 import { createLogger } from '@spanmesh/runtime/log/logger';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { GatewayError, type TrunkFault } from '../gateway-error.ts';
+import { LinkGatewayError, type TrunkFault } from '../gateway-error.ts';
 import { FIRST_BACKOFF_MS, LOST_BACKOFF_MS, MAX_BACKOFF_MS, OPEN_TIMEOUT_MS, UNREACHABLE_AFTER_MS } from './limits.ts';
 import { PeerTrunk } from './peer-trunk.ts';
 import { Tokens } from './tokens.ts';
@@ -54,9 +54,11 @@ describe('a trunk that cannot be opened', () => {
       protocol: new ProtocolRule({ own: 1 }, { logger, clock }),
       ask: (_address, _request, signal) => {
         asked.push(clock.now());
-        if (answer !== null) return Promise.reject(new GatewayError('trunk', { why: answer }));
+        if (answer !== null) return Promise.reject(new LinkGatewayError('trunk', { why: answer }));
         return new Promise((_, reject) => {
-          signal.addEventListener('abort', () => reject(new GatewayError('trunk', { why: 'timeout' })), { once: true });
+          signal.addEventListener('abort', () => reject(new LinkGatewayError('trunk', { why: 'timeout' })), {
+            once: true,
+          });
         });
       },
       changed: () => void told.push('changed'),

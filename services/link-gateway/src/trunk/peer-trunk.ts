@@ -8,7 +8,7 @@ import type { Random } from '@spanmesh/runtime/random';
 import type { TlsFiles } from '@spanmesh/runtime/tls/tls-files';
 import type { GatewayId, LinkId } from '@spanmesh/spantree/ids';
 import type { TrafficCounts } from '../connection/traffic-counts.ts';
-import { GatewayError, isFailed } from '../gateway-error.ts';
+import { isFailed, LinkGatewayError } from '../gateway-error.ts';
 import type { RouteSource, RouteTransaction } from '../routing/trunks.ts';
 import {
   FIRST_BACKOFF_MS,
@@ -142,16 +142,16 @@ export class PeerTrunk {
 
   /**
    * The other side asks for a trunk: a token for it.
-   * @throws GatewayError trunk already-exists: we open one, too, and ours stays; stopping; too-many.
+   * @throws LinkGatewayError trunk already-exists: we open one, too, and ours stays; stopping; too-many.
    */
   asked(): Uint8Array {
     const state = this.#state;
-    if (state.kind === 'closed') throw new GatewayError('trunk', { why: 'stopping' });
+    if (state.kind === 'closed') throw new LinkGatewayError('trunk', { why: 'stopping' });
     // trunk.proto, OpenTrunk: that of the smaller id stays.
     if (state.kind === 'opening' && this.#deps.self() < this.gateway)
-      throw new GatewayError('trunk', { why: 'already-exists' });
+      throw new LinkGatewayError('trunk', { why: 'already-exists' });
     const token = this.#deps.tokens.issue(this.gateway);
-    if (token === null) throw new GatewayError('trunk', { why: 'too-many' });
+    if (token === null) throw new LinkGatewayError('trunk', { why: 'too-many' });
     switch (state.kind) {
       case 'opening':
         this.#expect(state.end, state.waits);

@@ -7,7 +7,7 @@ import type { TlsFiles } from '@spanmesh/runtime/tls/tls-files';
 import { createTlsServer, tlsConnectOptions } from '@spanmesh/runtime/tls/tls-stream';
 import type { GatewayId } from '@spanmesh/spantree/ids';
 import { isLoopback, peerAddress } from '../address/peer-address.ts';
-import { GatewayError } from '../gateway-error.ts';
+import { LinkGatewayError } from '../gateway-error.ts';
 
 // The one place that knows what a trunk's bytes travel on: TLS with the certificates of both gateways, or, where there are none,
 // plain TCP on the loopback.
@@ -15,7 +15,7 @@ import { GatewayError } from '../gateway-error.ts';
 /**
  * Connects to another gateway's trunk port; the name is looked up afresh. `gateway`: the name that its certificate must be for; `tls`
  * null: plain.
- * @throws GatewayError trunk unreachable (a wrong certificate, too), not-loopback; timeout when `signal` says so.
+ * @throws LinkGatewayError trunk unreachable (a wrong certificate, too), not-loopback; timeout when `signal` says so.
  */
 export function connectTrunk(
   { host, port, gateway }: HostPort & { readonly gateway: GatewayId },
@@ -24,26 +24,26 @@ export function connectTrunk(
 ): Promise<Socket> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) {
-      reject(new GatewayError('trunk', { why: 'timeout' }));
+      reject(new LinkGatewayError('trunk', { why: 'timeout' }));
       return;
     }
     const socket =
       tls === null
         ? connect({ host, port, noDelay: true, allowHalfOpen: true })
         : connectTls({ ...tlsConnectOptions(tls, gatewayCertificateName(gateway)), host, port });
-    const fail = (error: GatewayError<'trunk'>) => {
+    const fail = (error: LinkGatewayError<'trunk'>) => {
       signal.removeEventListener('abort', expire);
       socket.destroy();
       reject(error);
     };
-    const expire = () => fail(new GatewayError('trunk', { why: 'timeout' }));
+    const expire = () => fail(new LinkGatewayError('trunk', { why: 'timeout' }));
     signal.addEventListener('abort', expire, { once: true });
     socket.on('error', (cause) =>
-      fail(new GatewayError('trunk', { why: 'unreachable' }, { message: cause.message, cause })),
+      fail(new LinkGatewayError('trunk', { why: 'unreachable' }, { message: cause.message, cause })),
     );
     socket.once(tls === null ? 'connect' : 'secureConnect', () => {
       if (tls === null && !isFromHere(socket)) {
-        fail(new GatewayError('trunk', { why: 'not-loopback' }));
+        fail(new LinkGatewayError('trunk', { why: 'not-loopback' }));
         return;
       }
       socket.setNoDelay(true);

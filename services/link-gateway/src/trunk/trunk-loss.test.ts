@@ -1,10 +1,11 @@
 import { BLK_READ, BLK_WRITE, CREATE, DELETE } from '@spanmesh/dmsg/command';
 import type { Frame } from '@spanmesh/dmsg/frame';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
+import { until } from '@spanmesh/runtime/patience.fixture';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { RouteTransaction } from '../routing/trunks.ts';
-import { drop, TestPair, turns, until } from './trunk.fixture.ts';
+import { drop, TestPair, turns } from './trunk.fixture.ts';
 
 /** What each transaction has seen at one end: numbered messages (in `error`), and its end. */
 class Ledger {

@@ -25,6 +25,10 @@ export class TrunkOutbox implements Outbox, Pick<SaltSequence, 'next'> {
     return this.#target.buf;
   }
 
+  get view(): DataView {
+    return this.#target.view;
+  }
+
   get at(): number {
     return this.#target.at;
   }

@@ -3,11 +3,12 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { Metrics } from '@spanmesh/runtime/metrics';
+import { until } from '@spanmesh/runtime/patience.fixture';
 import { afterEach, expect, it } from 'vitest';
 import { shownOf } from '../testing/secrets.fixture.ts';
 import { TOKEN_BYTES } from './limits.ts';
 import type { AskForTrunk } from './open-trunk.ts';
-import { TestGatewayEnd, until } from './trunk.fixture.ts';
+import { TestGatewayEnd } from './trunk.fixture.ts';
 import { registerTrunkMetrics } from './trunk-metrics.ts';
 
 const clock = new FakeClock();

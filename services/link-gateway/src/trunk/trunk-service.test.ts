@@ -4,15 +4,16 @@ import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { PLAINTEXT } from '@spanmesh/runtime/grpc/grpc-client';
 import { GrpcServer } from '@spanmesh/runtime/grpc/grpc-server';
 import { createLogger } from '@spanmesh/runtime/log/logger';
+import { until } from '@spanmesh/runtime/patience.fixture';
 import { Certificates } from '@spanmesh/runtime/tls/certificates.fixture';
 import { gatewayCertificateName } from '@spanmesh/runtime/tls/gateway-certificate';
 import { LINK_GATEWAY_NAME, TOPOLOGY_NAME } from '@spanmesh/runtime/tls/service-names';
 import { type TlsFiles, watchTlsFiles } from '@spanmesh/runtime/tls/tls-files';
 import { afterEach, describe, expect, it } from 'vitest';
-import { GatewayError, type TrunkFault } from '../gateway-error.ts';
+import { LinkGatewayError, type TrunkFault } from '../gateway-error.ts';
 import type { GatewayTrunks } from './gateway-trunks.ts';
 import { askOverGrpc } from './open-trunk.ts';
-import { TestGatewayEnd, until } from './trunk.fixture.ts';
+import { TestGatewayEnd } from './trunk.fixture.ts';
 import { serveTrunks } from './trunk-service.ts';
 
 const logger = createLogger({ level: 'silent', service: 'test' });
@@ -46,7 +47,7 @@ describe('a call that is refused', () => {
     let serve: (call: unknown, answer: (error: { code: status }) => void) => void = () => {};
     const server = { addService: (_: unknown, { openTrunk }: never) => (serve = openTrunk) };
     const openTrunk = () => {
-      throw new GatewayError('trunk', { why: code });
+      throw new LinkGatewayError('trunk', { why: code });
     };
     serveTrunks(server as never, { openTrunk } as unknown as GatewayTrunks);
     const call = { request: { from: 'a.1', to: 'b.1', version: 1 }, getAuthContext: () => ({}) };

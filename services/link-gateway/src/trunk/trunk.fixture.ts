@@ -8,7 +8,7 @@ import { Flow } from '@spanmesh/dmsg-socket/stream/flow';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { createLogger } from '@spanmesh/runtime/log/logger';
 import type { TlsFiles } from '@spanmesh/runtime/tls/tls-files';
-import { GatewayError } from '../gateway-error.ts';
+import { LinkGatewayError } from '../gateway-error.ts';
 import type { RouteEnd, RouteSource, RouteTerminal, RouteTransaction } from '../routing/trunks.ts';
 import type { Drain } from './credit.ts';
 import { GatewayTrunks } from './gateway-trunks.ts';
@@ -186,7 +186,7 @@ export class TestGatewayEnd {
     const direct: AskForTrunk = async (_address, request) => {
       this.asked++;
       await this.hold;
-      if (this.other === null) throw new GatewayError('trunk', { why: 'unreachable' });
+      if (this.other === null) throw new LinkGatewayError('trunk', { why: 'unreachable' });
       const { address, token, version } = this.other.trunks.openTrunk(request);
       return { address: this.other.port === null ? address : `:${this.other.port}`, token, version };
     };
@@ -263,15 +263,6 @@ export class TestPair {
     const stopping = Promise.all([this.a.trunks.stop(), this.b.trunks.stop()]);
     this.clock.advance(60_000);
     await stopping;
-  }
-}
-
-/** Turns of the event loop until it is so. */
-export async function until(condition: () => boolean): Promise<void> {
-  const giveUp = performance.now() + 10_000;
-  while (!condition()) {
-    if (performance.now() > giveUp) throw new Error(`never: ${condition}`);
-    await new Promise((resolve) => setImmediate(resolve));
   }
 }
 

@@ -14,7 +14,6 @@ import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { GrpcServer } from '@spanmesh/runtime/grpc/grpc-server';
 import { createLogger } from '@spanmesh/runtime/log/logger';
 import { Metrics } from '@spanmesh/runtime/metrics';
-import { PATIENCE } from '@spanmesh/runtime/patience.fixture';
 import { readSettings } from '@spanmesh/runtime/settings/setting';
 import { afterEach, expect, it } from 'vitest';
 import { settings } from '../settings.ts';
@@ -61,7 +60,7 @@ async function replica(bus: InProcessBus) {
     });
   /** Waits until it has told of all of these, and nothing else. */
   const has = async (...subjects: string[]) => {
-    await expect.poll(async () => (await list()).events.map(({ subject }) => subject), PATIENCE).toEqual(subjects);
+    await expect.poll(async () => (await list()).events.map(({ subject }) => subject)).toEqual(subjects);
     return (await list()).events;
   };
   return { topology, address, list, has };
@@ -79,7 +78,7 @@ it('a history is at every replica, also one that begins later, and outlives the 
   const gateway = new EventLog({ reporter: () => 'gw.1' }, { bus, clock: systemClock, logger, random: Math.random });
   const up = (subject: string) => gateway.tell({ kind: EventKind.EVENT_KIND_PEER_UP, subject, principal: subject });
   const first = await replica(bus);
-  await expect.poll(() => first.topology.core.leadership.valid, PATIENCE).toBe(true);
+  await expect.poll(() => first.topology.core.leadership.valid).toBe(true);
   up('one');
   await first.has('one');
   const second = await replica(bus);
@@ -89,7 +88,7 @@ it('a history is at every replica, also one that begins later, and outlives the 
   const events = await second.has('one', 'two');
   expect(events[0]).toMatchObject({ reporter: 'gw.1', count: 1 });
   await first.topology.stop();
-  await expect.poll(() => second.topology.core.leadership.valid, PATIENCE).toBe(true);
+  await expect.poll(() => second.topology.core.leadership.valid).toBe(true);
   up('three');
   await second.has('one', 'two', 'three');
   expect((await second.list()).lost).toBe(0);
@@ -132,6 +131,6 @@ it.each([
   events.start();
   cleanups.push(() => events.stop());
   events.leaseChanged({ kind: 'standby', holder: { address, epoch: 1 } }, 'self');
-  await expect.poll(() => events.history.all().length, PATIENCE).toBe(read);
+  await expect.poll(() => events.history.all().length).toBe(read);
   expect(asked).toEqual(Array.from({ length: read }, (_, page) => (page === 0 ? '' : `${page}`)));
 });

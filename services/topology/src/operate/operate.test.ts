@@ -10,8 +10,8 @@ import {
 } from '@spanmesh/proto/v1/topology';
 import { GrpcServer } from '@spanmesh/runtime/grpc/grpc-server';
 import { createLogger } from '@spanmesh/runtime/log/logger';
-import { PATIENCE } from '@spanmesh/runtime/patience.fixture';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { until } from '@spanmesh/runtime/patience.fixture';
+import { afterEach, describe, expect, it } from 'vitest';
 import { FakeGateway, FakeLeader, settle } from '../testing/world.fixture.ts';
 import { MAX_FOLLOWED, MAX_RUNNING } from './drains.ts';
 
@@ -60,14 +60,14 @@ describe('DrainGateway', () => {
   it('orders it once, and follows it to the end', async () => {
     const { leader, a, b, client } = await installation();
     const first = drain(client, { gateway: 'a', share: 0.5 });
-    await vi.waitUntil(() => {
+    await until(() => {
       settle(leader, [a, b]);
       return first.got.length === 1;
-    }, PATIENCE);
+    });
     expect(a.ordered).toEqual([{ order: 'o-1', sharePermille: 500, deadlineMs: 2000 }]);
     expect(b.ordered).toEqual([]);
     const again = drain(client, { gateway: a.id, share: 0.5 });
-    await vi.waitUntil(() => again.got.length === 1, PATIENCE);
+    await until(() => again.got.length === 1);
     a.progress({ order: 'o-1', chosen: 2, closed: 1, cut: 1, done: true });
     settle(leader, [a, b]);
     expect([await first.ended, await again.ended]).toEqual([null, null]);
@@ -83,13 +83,13 @@ describe('DrainGateway', () => {
     const { leader, a, b, client } = await installation();
     const followed = drain(client, { gateway: 'a', share: 1 });
     // Commanded, and not read: the stream breaks first.
-    await vi.waitUntil(() => {
+    await until(() => {
       leader.core.flush();
       return a.stream!.sent.length > a.read;
-    }, PATIENCE);
+    });
     a.disconnect();
     settle(leader, [a, b]);
-    await vi.waitUntil(() => followed.got.length === 1, PATIENCE);
+    await until(() => followed.got.length === 1);
     expect(followed.got[0]).toMatchObject({ chosen: 4, done: false });
     expect(a.ordered.map(({ order }) => order)).toEqual(['o-1']);
   });
@@ -117,10 +117,10 @@ describe('DrainGateway', () => {
     const longer = await drain(client, { gateway: 'a', share: 1, deadlineMs: 86_400_001 }).ended;
     expect([longer?.code, longer?.details]).toEqual([status.INVALID_ARGUMENT, expect.stringContaining('86400000 ms')]);
     const longest = drain(client, { gateway: 'a', share: 1, deadlineMs: 86_400_000 });
-    await vi.waitUntil(() => {
+    await until(() => {
       settle(leader, [a, b]);
       return longest.got.length === 1;
-    }, PATIENCE);
+    });
     expect(a.ordered).toMatchObject([{ deadlineMs: 86_400_000 }]);
   });
 
@@ -132,10 +132,10 @@ describe('DrainGateway', () => {
     }
     settle(leader, [a, b]);
     const eighth = drain(client, { gateway: 'a', share: 1, order: 'eighth' });
-    await vi.waitUntil(() => {
+    await until(() => {
       settle(leader, [a, b]);
       return eighth.got.length === 1;
-    }, PATIENCE);
+    });
     const ninth = await drain(client, { gateway: 'a', share: 1, order: 'ninth' }).ended;
     expect(ninth).toMatchObject({
       code: status.RESOURCE_EXHAUSTED,
@@ -143,14 +143,14 @@ describe('DrainGateway', () => {
     });
     // One that runs may be followed by others.
     const again = drain(client, { gateway: 'a', share: 1, order: 'eighth' });
-    await vi.waitUntil(() => again.got.length === 1, PATIENCE);
+    await until(() => again.got.length === 1);
     a.progress({ order: 'd1', chosen: 1, closed: 1, cut: 0, done: true });
     settle(leader, [a, b]);
     const next = drain(client, { gateway: 'a', share: 1, order: 'ninth' });
-    await vi.waitUntil(() => {
+    await until(() => {
       settle(leader, [a, b]);
       return next.got.length === 1;
-    }, PATIENCE);
+    });
     expect(a.ordered.map(({ order }) => order)).toEqual(['eighth', 'ninth']);
   });
 
@@ -191,10 +191,10 @@ describe('DrainGateway', () => {
       status.INVALID_ARGUMENT,
     );
     const calls = [longest, ''].map((order) => drain(client, { gateway: 'a', share: 0.0001, order }));
-    await vi.waitUntil(() => {
+    await until(() => {
       settle(leader, [a, b]);
       return calls.every(({ got }) => got.length === 1);
-    }, PATIENCE);
+    });
     expect(a.ordered.map(({ order, sharePermille }) => [order.length > 0, sharePermille])).toEqual([
       [true, 1],
       [true, 1],
@@ -208,10 +208,10 @@ describe('DrainGateway', () => {
     expect((await drain(client, { gateway: 'a', share: 1 }).ended)?.code).toBe(status.UNAVAILABLE);
     leader.lease.valid = true;
     const followed = drain(client, { gateway: 'a', share: 1 });
-    await vi.waitUntil(() => {
+    await until(() => {
       settle(leader, [a, b]);
       return followed.got.length === 1;
-    }, PATIENCE);
+    });
     for (const id of [...a.connections.keys()]) a.closeConnection(id);
     settle(leader, [a, b]);
     a.stream!.emit('end');

@@ -10,8 +10,8 @@ import {
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { GrpcServer } from '@spanmesh/runtime/grpc/grpc-server';
 import { createLogger } from '@spanmesh/runtime/log/logger';
-import { PATIENCE } from '@spanmesh/runtime/patience.fixture';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { until } from '@spanmesh/runtime/patience.fixture';
+import { afterEach, describe, expect, it } from 'vitest';
 import { FakeGateway, FakeLeader, settle } from '../testing/world.fixture.ts';
 import { ASK_MS, ASKED_AT_ONCE, IDLE_MS, PAGE_MS } from './limits.ts';
 import { Traffic } from './traffic.ts';
@@ -198,7 +198,7 @@ describe('a gateway', () => {
     };
     const page = list();
     // What is left is the time that this one has, and that of connections which nobody uses.
-    await vi.waitUntil(() => asked && clock.pending === 2, PATIENCE);
+    await until(() => asked && clock.pending === 2);
     clock.advance(ASK_MS);
     // As if all of it had taken that long.
     clock.advance(PAGE_MS - ASK_MS);

@@ -119,7 +119,7 @@ describe('a server that is restarted', () => {
       await one.stop(signal);
       await one.startAgain();
       await untilTaken(() => kv.update('b', encode('3'), revision));
-      await expect.poll(() => told, { timeout: 20_000 }).toEqual(['a=1', 'b=2', 'b=3']);
+      await expect.poll(() => told).toEqual(['a=1', 'b=2', 'b=3']);
       expect(bus.link.losses).toBe(1);
     },
   );
@@ -139,7 +139,7 @@ describe('a server that is restarted', () => {
     // The same number as before, and another value.
     await untilTaken(() => kv.put('a', encode('2')));
     const last = () => [told.findLast((one) => one.startsWith('a=')), told.findLast((one) => one.startsWith('gone='))];
-    await expect.poll(last, { timeout: 20_000 }).toEqual(['a=2', 'gone=null']);
+    await expect.poll(last).toEqual(['a=2', 'gone=null']);
     expect(told.filter((one) => one !== 'a=null')).toHaveLength(4);
   });
 
@@ -148,7 +148,7 @@ describe('a server that is restarted', () => {
     const bus = busAt([one]);
     await connected(bus);
     one.signal('SIGSTOP');
-    await expect.poll(() => bus.link.connected, { timeout: 20_000 }).toBe(false);
+    await expect.poll(() => bus.link.connected).toBe(false);
     await expect((await bus.kv('paused')).get('k')).rejects.toMatchObject({ code: 'unavailable' });
     one.signal('SIGCONT');
     await connected(bus);
@@ -174,8 +174,8 @@ describe('a cluster of three', () => {
       const last = await kv.get('k');
       return decode(last!.value) === 'after' ? last!.revision : kv.update('k', encode('after'), revision);
     });
-    await expect.poll(() => told.map(({ value }) => decode(value)), { timeout: 20_000 }).toEqual(['before', 'after']);
-    await expect.poll(() => reader.copies(['shared']), { timeout: 20_000 }).toEqual([{ ...shared, there: 2 }]);
+    await expect.poll(() => told.map(({ value }) => decode(value))).toEqual(['before', 'after']);
+    await expect.poll(() => reader.copies(['shared'])).toEqual([{ ...shared, there: 2 }]);
   }, 90_000);
 
   it('is needed for more than one copy, and a start says so', async () => {

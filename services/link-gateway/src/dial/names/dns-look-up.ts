@@ -1,7 +1,7 @@
 import { Resolver } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
-import { GatewayError } from '../../gateway-error.ts';
+import { LinkGatewayError } from '../../gateway-error.ts';
 import { NAME_SERVER_MS, OTHER_FAMILY_MS } from './limits.ts';
 import type { Found, LookUp } from './look-ups.ts';
 import { candidatesOf, type ResolverConf } from './resolver-conf.ts';
@@ -28,7 +28,7 @@ export function dnsLookUp({ conf, servers }: DnsLookUpOptions): LookUp {
         return await ask(candidate, signal, servers);
       } catch (error) {
         if (!ABSENT.has(codeOf(error)))
-          throw codeOf(error) === 'ETIMEOUT' ? new GatewayError('look-up', { why: 'timeout' }) : error;
+          throw codeOf(error) === 'ETIMEOUT' ? new LinkGatewayError('look-up', { why: 'timeout' }) : error;
         absent = error;
       }
       signal.throwIfAborted();

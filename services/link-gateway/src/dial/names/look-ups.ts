@@ -1,5 +1,5 @@
 import type { Clock, Timer } from '@spanmesh/runtime/clock';
-import { GatewayError, isFailed } from '../../gateway-error.ts';
+import { isFailed, LinkGatewayError } from '../../gateway-error.ts';
 import {
   LOOK_UP_MS,
   MAX_LOOK_UPS,
@@ -28,7 +28,7 @@ export interface Asking {
 /** Somebody who waits for a name. */
 interface Waiter {
   readonly resolve: (addresses: readonly string[]) => void;
-  readonly reject: (error: GatewayError<'look-up'>) => void;
+  readonly reject: (error: LinkGatewayError<'look-up'>) => void;
 }
 
 /** A name that is asked for: one, however many ask. */
@@ -88,9 +88,9 @@ export class LookUps {
     return this.#waiting;
   }
 
-  /** The addresses of a name, best first. @throws GatewayError look-up */
+  /** The addresses of a name, best first. @throws LinkGatewayError look-up */
   async resolve(name: string, { asker, signal }: Asking): Promise<readonly string[]> {
-    if (signal.aborted) throw new GatewayError('look-up', { why: 'given-up' });
+    if (signal.aborted) throw new LinkGatewayError('look-up', { why: 'given-up' });
     const key = name.toLowerCase();
     const pinned = this.#pinned(key);
     if (pinned.length > 0) return pinned;
@@ -101,7 +101,7 @@ export class LookUps {
     const waiting = Promise.withResolvers<readonly string[]>();
     const waiter: Waiter = waiting;
     const giveUp = () => {
-      waiter.reject(new GatewayError('look-up', { why: 'given-up' }));
+      waiter.reject(new LinkGatewayError('look-up', { why: 'given-up' }));
       job.waiters.delete(waiter);
       if (job.waiters.size === 0) this.#drop(job);
     };
@@ -115,7 +115,7 @@ export class LookUps {
     }
   }
 
-  /** @throws GatewayError look-up too-many */
+  /** @throws LinkGatewayError look-up too-many */
   #jobFor(name: string, asker: string): Job {
     const known = this.#jobs.get(name);
     if (known?.run) return known;
@@ -149,15 +149,15 @@ export class LookUps {
     job.askers.clear();
   }
 
-  /** The last name of the asker that has most goes. @throws GatewayError look-up too-many: that is the one who asks. */
+  /** The last name of the asker that has most goes. @throws LinkGatewayError look-up too-many: that is the one who asks. */
   #makeRoom(asker: string): void {
     let most = asker;
     for (const [other, queue] of this.#queues) {
       if (queue.size > (this.#queues.get(most)?.size ?? 0)) most = other;
     }
-    if (most === asker) throw new GatewayError('look-up', { why: 'too-many' });
+    if (most === asker) throw new LinkGatewayError('look-up', { why: 'too-many' });
     const last = [...(this.#queues.get(most) ?? [])].at(-1);
-    if (last !== undefined) this.#end(last, new GatewayError('look-up', { why: 'too-many' }));
+    if (last !== undefined) this.#end(last, new LinkGatewayError('look-up', { why: 'too-many' }));
   }
 
   #pump(): void {
@@ -182,7 +182,7 @@ export class LookUps {
     this.#dequeue(job);
     const abort = new AbortController();
     const deadline = this.#clock.after(LOOK_UP_MS, () =>
-      this.#end(job, new GatewayError('look-up', { why: 'timeout' })),
+      this.#end(job, new LinkGatewayError('look-up', { why: 'timeout' })),
     );
     job.run = { asker, abort, deadline };
     this.#running.set(asker, this.#runningOf(asker) + 1);
@@ -195,12 +195,12 @@ export class LookUps {
       },
       (cause: unknown) => {
         const isLate = isFailed(cause, 'look-up') && cause.data.why === 'timeout';
-        this.#end(job, isLate ? cause : new GatewayError('look-up', { why: 'not-found' }, { cause }));
+        this.#end(job, isLate ? cause : new LinkGatewayError('look-up', { why: 'not-found' }, { cause }));
       },
     );
   }
 
-  #end(job: Job, result: readonly string[] | GatewayError<'look-up'>): void {
+  #end(job: Job, result: readonly string[] | LinkGatewayError<'look-up'>): void {
     for (const waiter of job.waiters) {
       if (isFailed(result, 'look-up')) waiter.reject(result);
       else waiter.resolve(result);

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import { addressBytes } from '@spanmesh/dmsg-socket/address/numeric-address';
 import { contains, type Prefix } from '@spanmesh/dmsg-socket/address/prefix';
 import type { Clock } from '@spanmesh/runtime/clock';
-import { type GatewayError, isFailed } from '../../gateway-error.ts';
+import { isFailed, type LinkGatewayError } from '../../gateway-error.ts';
 import type { ProxyHeader } from './proxy-header.ts';
 import { readProxied } from './read-proxied.ts';
 
@@ -36,7 +36,7 @@ export class ProxiedSockets {
   }
 
   /** Calls back once: with the header, the socket paused and without listeners; or with why not, the socket destroyed. */
-  read(socket: Socket, done: (result: ProxyHeader | GatewayError<'proxy'> | 'full') => void): void {
+  read(socket: Socket, done: (result: ProxyHeader | LinkGatewayError<'proxy'> | 'full') => void): void {
     if (this.#waiting.size >= this.#options.limit) {
       drop(socket);
       done('full');

@@ -1,7 +1,7 @@
 import { crc32c } from '@spanmesh/dmsg/crc';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { GatewayError } from '../../gateway-error.ts';
+import { LinkGatewayError } from '../../gateway-error.ts';
 import { proxyHeader } from './proxy.fixture.ts';
 import { readProxyHeader } from './proxy-header.ts';
 
@@ -9,8 +9,8 @@ function codeOf(bytes: Uint8Array): string {
   try {
     return readProxyHeader(bytes) === null ? 'more' : 'whole';
   } catch (error) {
-    expect(error).toBeInstanceOf(GatewayError);
-    return (error as GatewayError<'proxy'>).data.why;
+    expect(error).toBeInstanceOf(LinkGatewayError);
+    return (error as LinkGatewayError<'proxy'>).data.why;
   }
 }
 

@@ -1,6 +1,6 @@
 import { crc32c } from '@spanmesh/dmsg/crc';
 import { addressText, unmapped } from '@spanmesh/dmsg-socket/address/numeric-address';
-import { GatewayError } from '../../gateway-error.ts';
+import { LinkGatewayError } from '../../gateway-error.ts';
 import { MAX_PROXY_HEADER_BYTES } from './limits.ts';
 
 // The PROXY protocol, version 2, section 2.2 of its specification (haproxy, doc/proxy-protocol.txt). Numbers are big-endian.
@@ -25,22 +25,22 @@ export interface ProxyHeader {
 
 /**
  * Reads a header at the start of a stream; null: more bytes are needed. Every check is made as soon as its bytes are there.
- * @throws GatewayError proxy
+ * @throws LinkGatewayError proxy
  */
 export function readProxyHeader(bytes: Uint8Array): ProxyHeader | null {
   const known = Math.min(bytes.length, SIGNATURE.length);
   for (let at = 0; at < known; at++)
-    if (bytes[at] !== SIGNATURE[at]) throw new GatewayError('proxy', { why: 'signature' });
+    if (bytes[at] !== SIGNATURE[at]) throw new LinkGatewayError('proxy', { why: 'signature' });
   if (bytes.length > 12 && bytes[12] !== VERSION_2_LOCAL && bytes[12] !== VERSION_2_PROXY)
-    throw new GatewayError('proxy', { why: 'version' });
+    throw new LinkGatewayError('proxy', { why: 'version' });
   if (bytes.length < FIXED_BYTES) return null;
   const fields = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const total = FIXED_BYTES + fields.getUint16(14);
-  if (total > MAX_PROXY_HEADER_BYTES) throw new GatewayError('proxy', { why: 'length' });
+  if (total > MAX_PROXY_HEADER_BYTES) throw new LinkGatewayError('proxy', { why: 'length' });
   const isLocal = bytes[12] === VERSION_2_LOCAL;
   const addressBytes = addressSize(fields.getUint8(13), isLocal);
   // A proxy must not say that it speaks for somebody and then not say for whom.
-  if (!isLocal && total < FIXED_BYTES + 2 * addressBytes + 4) throw new GatewayError('proxy', { why: 'length' });
+  if (!isLocal && total < FIXED_BYTES + 2 * addressBytes + 4) throw new LinkGatewayError('proxy', { why: 'length' });
   if (bytes.length < total) return null;
   // Of a local connection the receiver must skip everything ("LOCAL").
   if (isLocal) return { bytes: total, source: null };
@@ -54,7 +54,7 @@ function addressSize(family: number, isLocal: boolean): 4 | 16 {
   if (family === TCP_OVER_IPV6) return 16;
   // LOCAL: whatever it says there is to be ignored.
   if (family === TCP_OVER_IPV4 || isLocal) return 4;
-  throw new GatewayError('proxy', { why: 'family' });
+  throw new LinkGatewayError('proxy', { why: 'family' });
 }
 
 /** What follows the addresses: type, length, value; the values must fill it. A checksum that is there must be right. */
@@ -62,10 +62,10 @@ function checkExtras(header: Uint8Array, start: number): void {
   const fields = new DataView(header.buffer, header.byteOffset, header.length);
   let at = start;
   while (at < header.length) {
-    if (header.length - at < TLV_HEAD_BYTES) throw new GatewayError('proxy', { why: 'length' });
+    if (header.length - at < TLV_HEAD_BYTES) throw new LinkGatewayError('proxy', { why: 'length' });
     const length = fields.getUint16(at + 1);
     const value = at + TLV_HEAD_BYTES;
-    if (header.length - value < length) throw new GatewayError('proxy', { why: 'length' });
+    if (header.length - value < length) throw new LinkGatewayError('proxy', { why: 'length' });
     if (header[at] === TLV_CRC32C) checkChecksum(header, value, length);
     at = value + length;
   }
@@ -73,9 +73,9 @@ function checkExtras(header: Uint8Array, start: number): void {
 
 /** Over the whole header with the checksum itself as 0. */
 function checkChecksum(header: Uint8Array, value: number, length: number): void {
-  if (length !== 4) throw new GatewayError('proxy', { why: 'length' });
+  if (length !== 4) throw new LinkGatewayError('proxy', { why: 'length' });
   const copy = Buffer.from(header);
   const said = copy.readUInt32BE(value);
   copy.fill(0, value, value + 4);
-  if (crc32c(copy, 0, copy.length) !== said) throw new GatewayError('proxy', { why: 'checksum' });
+  if (crc32c(copy, 0, copy.length) !== said) throw new LinkGatewayError('proxy', { why: 'checksum' });
 }

@@ -1,10 +1,10 @@
 import type { Socket } from 'node:net';
 import type { Clock } from '@spanmesh/runtime/clock';
-import { GatewayError } from '../../gateway-error.ts';
+import { LinkGatewayError } from '../../gateway-error.ts';
 import { type ProxyHeader, readProxyHeader } from './proxy-header.ts';
 
 /** A socket is done with while `done` runs: it is paused, and has none of our listeners. */
-type Done = (result: ProxyHeader | GatewayError<'proxy'>) => void;
+type Done = (result: ProxyHeader | LinkGatewayError<'proxy'>) => void;
 
 /**
  * Takes the PROXY header off the front of an accepted connection; what follows it is the next reader's. On an error, too, the
@@ -13,14 +13,14 @@ type Done = (result: ProxyHeader | GatewayError<'proxy'>) => void;
 export function readProxied(socket: Socket, timeoutMs: number, clock: Clock, done: Done): () => void {
   let taken: Buffer = Buffer.alloc(0);
   let over = false;
-  const finish = (result: ProxyHeader | GatewayError<'proxy'>) => {
+  const finish = (result: ProxyHeader | LinkGatewayError<'proxy'>) => {
     if (over) return;
     over = true;
     deadline.cancel();
     socket.off('data', onData).off('end', onEnd).off('error', onEnd).off('close', onEnd);
     done(result);
   };
-  const onEnd = () => finish(new GatewayError('proxy', { why: taken.length === 0 ? 'empty' : 'closed' }));
+  const onEnd = () => finish(new LinkGatewayError('proxy', { why: taken.length === 0 ? 'empty' : 'closed' }));
   const onData = (chunk: Buffer) => {
     taken = taken.length === 0 ? chunk : Buffer.concat([taken, chunk]);
     let header: ProxyHeader | null;
@@ -28,7 +28,7 @@ export function readProxied(socket: Socket, timeoutMs: number, clock: Clock, don
       header = readProxyHeader(taken);
     } catch (error) {
       socket.pause();
-      finish(error as GatewayError<'proxy'>);
+      finish(error as LinkGatewayError<'proxy'>);
       return;
     }
     if (header === null) return;
@@ -38,7 +38,7 @@ export function readProxied(socket: Socket, timeoutMs: number, clock: Clock, don
   };
   const deadline = clock.after(timeoutMs, () => {
     socket.pause();
-    finish(new GatewayError('proxy', { why: 'timeout' }));
+    finish(new LinkGatewayError('proxy', { why: 'timeout' }));
   });
   socket.on('end', onEnd).on('error', onEnd).on('close', onEnd).on('data', onData);
   return onEnd;

@@ -1,0 +1,19 @@
+import type { Clock } from '@spanmesh/runtime/clock';
+import type { Metrics } from '@spanmesh/runtime/metrics';
+import { dnsLookUp } from './dns-look-up.ts';
+import { HostsFile } from './hosts-file.ts';
+import { LookUps } from './look-ups.ts';
+import { readResolverConf } from './resolver-conf.ts';
+
+/** Looks up names of targets as this host does: what is in /etc/hosts, then its name servers. */
+export function namesOfTargets({ clock, metrics }: { readonly clock: Clock; readonly metrics: Metrics }): LookUps {
+  const hosts = new HostsFile();
+  const lookUps = new LookUps({
+    pinned: (name) => hosts.addressesOf(name),
+    lookUp: dnsLookUp({ conf: readResolverConf }),
+    clock,
+  });
+  metrics.gauge('spanmesh_gateway_look_ups', 'Look-ups of names that run.', () => lookUps.running);
+  metrics.gauge('spanmesh_gateway_look_ups_waiting', 'Names that wait to be looked up.', () => lookUps.waiting);
+  return lookUps;
+}
