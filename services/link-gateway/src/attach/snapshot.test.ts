@@ -1,7 +1,7 @@
 import type { StateChange } from '@spanmesh/proto/v1/gateway_control';
+import { until } from '@spanmesh/runtime/patience.fixture';
 import { afterEach, describe, expect, it } from 'vitest';
 import { spanPayload, TestGateway } from '../testing/gateway.fixture.ts';
-import { until } from '../trunk/trunk.fixture.ts';
 
 const OPEN_SPAN = 0x80001207;
 const CLOSE_SPAN = 0x40001207;

@@ -1,8 +1,8 @@
+import { until } from '@spanmesh/runtime/patience.fixture';
 import { afterEach, describe, expect, it } from 'vitest';
 import { ENDED_PER_TURN } from '../shares/limits.ts';
 import { CONN, lnkConnPayload, openConn, spanPayload, TestGateway } from '../testing/gateway.fixture.ts';
 import type { Got } from '../testing/raw-peer.fixture.ts';
-import { until } from '../trunk/trunk.fixture.ts';
 
 const OPEN_SPAN = 0x80001207;
 const CLOSE_SPAN = 0x40001207;

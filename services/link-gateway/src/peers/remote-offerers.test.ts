@@ -1,7 +1,7 @@
 import { Dialect } from '@spanmesh/proto/v1/types';
+import { until } from '@spanmesh/runtime/patience.fixture';
 import { afterEach, describe, expect, it } from 'vitest';
 import { spanPayload, TestGateway } from '../testing/gateway.fixture.ts';
-import { until } from '../trunk/trunk.fixture.ts';
 
 const ELSEWHERE = 'other.01234567';
 const GREEDY = '192.0.2.66';
