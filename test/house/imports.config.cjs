@@ -83,7 +83,7 @@ module.exports = {
       replication: ['attach', 'show', 'trees'],
       api: ['traffic', 'operate', 'attach', 'show', 'trees'],
     }),
-    ...rooms('services/volconf', ['limits', 'dialect'], {
+    ...rooms('services/volconf', ['limits'], {
       gateways: [],
       reconciler: ['gateways'],
       slots: ['reconciler'],

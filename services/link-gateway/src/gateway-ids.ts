@@ -13,18 +13,6 @@ export function gatewayUuid(id: GatewayId): string {
   return `${hash.slice(0, 8)}-${hash.slice(8, 12)}-8${hash.slice(13, 16)}-8${hash.slice(17, 20)}-${hash.slice(20, 32)}`;
 }
 
-/** The name in `<name>.<boot>`. */
-export function nameOf(id: GatewayId): string {
-  const dot = id.lastIndexOf('.');
-  return dot < 0 ? id : id.slice(0, dot);
-}
-
-/** The parts of `<gateway>:<number>`. */
-export function splitId(id: string): { gateway: GatewayId; number: number } {
-  const colon = id.lastIndexOf(':');
-  return { gateway: id.slice(0, colon), number: Number(id.slice(colon + 1)) };
-}
-
 /** 8 hexadecimal digits of an unsigned 32-bit number. */
 export function hex8(word: number): string {
   return word.toString(16).padStart(8, '0');

@@ -1,4 +1,5 @@
 import type { Dialect } from '@spanmesh/dmsg/dialect';
+import { GATEWAY_NAME } from '@spanmesh/proto/gateway-id';
 import { parseHostPort } from '@spanmesh/runtime/address';
 import { type SettingValues, setting } from '@spanmesh/runtime/settings/setting';
 import { boolean, duration, integer, list, listenAddress, oneOf, text } from '@spanmesh/runtime/settings/setting-types';
@@ -34,7 +35,7 @@ export function parseDmsgListen(written: string): DmsgListen {
 const gatewayName = text({
   min: 1,
   max: MAX_NAME,
-  pattern: /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/,
+  pattern: GATEWAY_NAME,
   says: 'must be made of a-z, 0-9 and -, and neither begin nor end with -',
 });
 

@@ -5,6 +5,7 @@ import {
   type sendUnaryData,
   status,
 } from '@grpc/grpc-js';
+import { dialectOf } from '@spanmesh/proto/dialect';
 import {
   type Target as ApiTarget,
   TargetState as ApiTargetState,
@@ -26,7 +27,6 @@ import { CallShares } from '@spanmesh/runtime/grpc/call-shares';
 import { type Key, pageOfUnsorted } from '@spanmesh/runtime/grpc/paging';
 import { Slices } from '@spanmesh/runtime/grpc/slices';
 import type { Logger } from '@spanmesh/runtime/log/logger';
-import { dialectOf } from './dialect.ts';
 import { MAX_WATCHES, MAX_WATCHES_PER_USER } from './limits.ts';
 import { showOperator, showSlot, showStored, type Times, type View } from './show-target.ts';
 import type { Slot } from './slots/slot.ts';

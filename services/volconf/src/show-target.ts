@@ -1,6 +1,6 @@
+import { apiDialect } from '@spanmesh/proto/dialect';
 import { type Slot as ApiSlot, type Target as ApiTarget, TargetOrigin, TargetState } from '@spanmesh/proto/v1/volconf';
 import type { GatewayKey } from '@spanmesh/spantree/ids';
-import { apiDialect } from './dialect.ts';
 import type { Target } from './reconciler/target.ts';
 import { visible } from './reconciler/target.ts';
 import type { Slot } from './slots/slot.ts';

@@ -1,3 +1,4 @@
+import { gatewayId } from '@spanmesh/proto/gateway-id';
 import { EventKind } from '@spanmesh/proto/v1/events';
 import { VolconfService } from '@spanmesh/proto/v1/volconf';
 import type { Bus, Subscription } from '@spanmesh/runtime/bus/bus';
@@ -132,7 +133,7 @@ export class Volconf implements Service {
     const gateways = this.#registry?.gateways() ?? [];
     return gateways
       .filter(({ draining, serviceAddress }) => !draining && serviceAddress !== '')
-      .map(({ name, boot, serviceAddress: address }) => ({ id: `${name}.${boot}`, name, address }));
+      .map((record) => ({ id: gatewayId(record), name: record.name, address: record.serviceAddress }));
   }
 
   totals = (): Totals => {

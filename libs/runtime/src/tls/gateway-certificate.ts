@@ -1,16 +1,16 @@
 import type { X509Certificate } from 'node:crypto';
+import { GATEWAY_NAME } from '@spanmesh/proto/gateway-id';
 import { type AuthenticatedCall, carriesName, certificateOf, namesOf } from './certificate-name.ts';
 import { LINK_GATEWAY_NAME } from './service-names.ts';
 
 /** What comes behind the name of a gateway in its certificate. */
 const ENDING = `.${LINK_GATEWAY_NAME}`;
-const NAME = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 /** The beginning of names, and a `*` for one character or more; or the `*` alone. */
 const PATTERN = /^(?:[a-z0-9][-a-z0-9]{0,61})?\*$/;
 
 /** Whether a text is a gateway's name, or a pattern of names that a certificate may carry. */
 export function isGatewayPattern(text: string): boolean {
-  return NAME.test(text) || PATTERN.test(text);
+  return GATEWAY_NAME.test(text) || PATTERN.test(text);
 }
 
 /**
@@ -28,7 +28,7 @@ export function gatewayOfName(name: string): string | null {
 
 /** Whether a certificate is that of a link-gateway that may be the one of this name. */
 export function mayBeGateway(certificate: X509Certificate, gateway: string): boolean {
-  if (!NAME.test(gateway) || !carriesName(certificate, LINK_GATEWAY_NAME)) return false;
+  if (!GATEWAY_NAME.test(gateway) || !carriesName(certificate, LINK_GATEWAY_NAME)) return false;
   if (carriesName(certificate, gatewayCertificateName(gateway))) return true;
   // Each pattern that fits, as it stands: no text of a certificate is taken apart here, and OpenSSL has other rules for stars.
   for (let chars = 0; chars < gateway.length; chars++) {

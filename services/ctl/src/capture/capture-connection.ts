@@ -1,7 +1,8 @@
 import { createWriteStream } from 'node:fs';
 import type { Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
-import { type Connection, ConnectionOrigin, Dialect } from '@spanmesh/proto/v1/types';
+import { dialectOf } from '@spanmesh/proto/dialect';
+import { type Connection, ConnectionOrigin } from '@spanmesh/proto/v1/types';
 import { TopologyApi } from '../api/topology-api.ts';
 import type { ApiOptions } from '../api-options.ts';
 import { Failure } from '../failure.ts';
@@ -88,7 +89,7 @@ async function created(path: string): Promise<Writable> {
 function describe({ id, dialect, localAddress, remoteAddress, origin, lnkConns }: Connection) {
   return {
     id,
-    dialect: dialect === Dialect.DIALECT_LINKID ? ('linkid' as const) : ('circuit' as const),
+    dialect: dialectOf(dialect) ?? ('circuit' as const),
     local: localAddress,
     remote: remoteAddress,
     dialled: origin !== ConnectionOrigin.CONNECTION_ORIGIN_ACCEPTED,

@@ -1,3 +1,4 @@
+import { gatewayId } from '@spanmesh/proto/gateway-id';
 import {
   type GetStatusResponse,
   type MissingProcess,
@@ -7,7 +8,6 @@ import {
 } from '@spanmesh/proto/v1/topology';
 import { ageText } from '../output/age-text.ts';
 import { printable } from '../output/printable.ts';
-import { idOf } from './gateway-name.ts';
 
 /** What to do about a refusal, by its cause. */
 const REMEDIES: Readonly<Partial<Record<RefusalCause, string>>> = {
@@ -22,7 +22,7 @@ const REMEDIES: Readonly<Partial<Record<RefusalCause, string>>> = {
 
 /** Processes that were there and are not, a sentence each. A gateway that is still shown among the others is told of there. */
 export function missingProblems({ missing, gateways }: GetStatusResponse): string[] {
-  const shown = new Set(gateways.map(idOf));
+  const shown = new Set(gateways.map(gatewayId));
   return missing
     .filter(({ kind, id }) => kind !== ProcessKind.PROCESS_KIND_LINK_GATEWAY || !shown.has(id))
     .map((process) => {

@@ -1,3 +1,4 @@
+import { gatewayId } from '@spanmesh/proto/gateway-id';
 import type { ListProcessesResponse, ProcessInfo } from '@spanmesh/proto/v1/process';
 import { type GetStatusResponse, ReplicaRole, type ReplicaStatus } from '@spanmesh/proto/v1/topology';
 import { ageText } from '../output/age-text.ts';
@@ -5,7 +6,6 @@ import { printable } from '../output/printable.ts';
 import { missingProblems, refusedProblems } from './absent.ts';
 import { copiesProblems } from './copies.ts';
 import { failingTargetsNote, type TriedTargets } from './failing-targets.ts';
-import { idOf } from './gateway-name.ts';
 
 /** What `spanmesh status` has asked for. */
 export interface Status {
@@ -92,7 +92,7 @@ function leaderProblems({ leader, replicas }: GetStatusResponse): string[] {
 }
 
 function gatewayProblems({ gateways, leader }: GetStatusResponse, processes: readonly ProcessInfo[]): string[] {
-  const known = new Set(gateways.map(idOf));
+  const known = new Set(gateways.map(gatewayId));
   const strangers = processes
     .filter(({ gateway }) => gateway !== '' && !known.has(gateway))
     .map(({ gateway, id }) => `gateway ${printable(gateway)} runs (${printable(id)}), and topology does not know it`);
@@ -103,17 +103,17 @@ function gatewayProblems({ gateways, leader }: GetStatusResponse, processes: rea
     .filter(({ attached }) => !attached)
     .map(
       (gateway) =>
-        `gateway ${printable(idOf(gateway))} is not attached: it is gone or cut off, what it held is kept for now`,
+        `gateway ${printable(gatewayId(gateway))} is not attached: it is gone or cut off, what it held is kept for now`,
     );
   const unheard = gateways
     .filter(({ attached, unheardMs }) => attached && unheardMs > 0)
     .map(
       (gateway) =>
-        `gateway ${printable(idOf(gateway))} is attached, and without NATS for ${ageText(Math.round(gateway.unheardMs / 1000))}: it works on; look for what has cut it off`,
+        `gateway ${printable(gatewayId(gateway))} is attached, and without NATS for ${ageText(Math.round(gateway.unheardMs / 1000))}: it works on; look for what has cut it off`,
     );
   const draining = gateways
     .filter((gateway) => gateway.draining)
-    .map((gateway) => `gateway ${printable(idOf(gateway))} drains: it takes no new connections`);
+    .map((gateway) => `gateway ${printable(gatewayId(gateway))} drains: it takes no new connections`);
   return [...away, ...unheard, ...strangers, ...draining];
 }
 

@@ -1,3 +1,4 @@
+import { gatewayId } from '@spanmesh/proto/gateway-id';
 import type { ProcessInfo } from '@spanmesh/proto/v1/process';
 import { type GatewayStatus, ReplicaRole, type ReplicaStatus } from '@spanmesh/proto/v1/topology';
 import { ageText } from '../output/age-text.ts';
@@ -6,7 +7,6 @@ import { printable } from '../output/printable.ts';
 import { type Selectable, type Selection, selectPart } from '../output/select-rows.ts';
 import { type Column, renderTable } from '../output/table.ts';
 import { count, timeText } from '../views/words.ts';
-import { idOf } from './gateway-name.ts';
 import { type Status, seconds } from './problems.ts';
 
 const REPLICA_COLUMNS: readonly Column<ReplicaStatus>[] = [
@@ -17,7 +17,7 @@ const REPLICA_COLUMNS: readonly Column<ReplicaStatus>[] = [
 ];
 
 export const GATEWAY_COLUMNS: readonly Column<GatewayStatus>[] = [
-  { heading: 'GATEWAY', text: (g) => printable(idOf(g)), role: () => 'node' },
+  { heading: 'GATEWAY', text: (g) => printable(gatewayId(g)), role: () => 'node' },
   { heading: 'STATE', text: gatewayState, role: (g) => (g.attached && !g.draining ? 'good' : 'warn') },
   { heading: 'SERVICE PORT', isWide: true, text: (g) => printable(g.serviceAddress) },
   { heading: 'CONNS', align: 'right', text: (g) => String(g.connections) },

@@ -1,3 +1,4 @@
+import { splitId } from '@spanmesh/proto/gateway-id';
 import { ExplainResponse, type LinkVerdict } from '@spanmesh/proto/v1/topology';
 import { type Connection, Dialect, type Node, type NodeKey } from '@spanmesh/proto/v1/types';
 import { TopologyApi } from '../api/topology-api.ts';
@@ -61,7 +62,7 @@ async function wayOf({ from, to }: TraceQuery, api: TopologyApi, options: ApiOpt
   const taken = verdicts.find(({ relayed }) => relayed);
   if (taken?.link === undefined) return { explanation, taken: undefined, hops: [] };
   const { connection, node } = explanation;
-  const [here, there] = [gatewayOf(connection?.id ?? ''), gatewayOf(taken.link.connection)];
+  const [here, there] = [splitId(connection?.id ?? '').gateway, splitId(taken.link.connection).gateway];
   // What the first peer itself offers is the only thing there that answers a PING.
   const offered = connection === undefined ? undefined : await nodeOn(api, connection);
   const first =
@@ -116,10 +117,6 @@ async function measure({ id, cluster }: NodeKey, options: ApiOptions): Promise<M
 
 function notMeasured(why: string): Measured {
   return { why };
-}
-
-function gatewayOf(id: string): string {
-  return id.slice(0, id.lastIndexOf(':'));
 }
 
 function peerName(connection: Connection | undefined): string {

@@ -1,4 +1,5 @@
 import { type ClientDuplexStream, type ServiceError, status } from '@grpc/grpc-js';
+import { gatewayId } from '@spanmesh/proto/gateway-id';
 import {
   type AttachRequest,
   type AttachResponse,
@@ -334,9 +335,8 @@ export class AttachClient implements Attach {
   #begun({ address }: Call, { epoch, trace }: Welcome): Step | null {
     const { tracing = NO_TRACING, host } = this.#deps;
     if (tracing.tracer === null) return null;
-    const { name, boot } = host.identity;
     const attributes = {
-      'spanmesh.gateway': `${name}.${boot}`,
+      'spanmesh.gateway': gatewayId(host.identity),
       'spanmesh.leader': address,
       'spanmesh.epoch': epoch,
     };

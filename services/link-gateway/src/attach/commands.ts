@@ -1,4 +1,5 @@
 import { LNK_SPAN_BYTES } from '@spanmesh/dmsg/payload/lnk-span';
+import { dialectOf } from '@spanmesh/proto/dialect';
 import type { Commands, RelayCommand, RemoteLink } from '@spanmesh/proto/v1/gateway_control';
 import { type Job, UNITS_PER_TURN } from '@spanmesh/runtime/grpc/slices';
 import type { Step, Tracer } from '@spanmesh/runtime/trace/step';
@@ -12,7 +13,6 @@ import type { RelaySource } from '../peers/peer.ts';
 import type { Prober } from '../peers/prober.ts';
 import type { Relays } from '../peers/relays.ts';
 import type { RemoteOfferers } from '../peers/remote-offerers.ts';
-import { dialectOf } from '../peers/wire-dialect.ts';
 import type { GatewayShares } from '../shares/gateway-shares.ts';
 
 export interface CommandRunnerDependencies {

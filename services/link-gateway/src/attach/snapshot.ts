@@ -1,10 +1,10 @@
+import { apiDialect } from '@spanmesh/proto/dialect';
 import type { StateChangeParts } from '@spanmesh/proto/state-change';
 import type { ConnectionOpened, LinkOpened, LinkRef } from '@spanmesh/proto/v1/gateway_control';
 import { ConnectionOrigin } from '@spanmesh/proto/v1/types';
 import type { Job } from '@spanmesh/runtime/grpc/slices';
 import type { OpenTables } from '../peers/open-tables.ts';
 import type { Link, LnkConn, Peer, RelaySource } from '../peers/peer.ts';
-import { apiDialect } from '../peers/wire-dialect.ts';
 
 /** Units of work (Job) between two `yield`s, or a few more: a connection, a LNK_CONN, a link, or so many relays of one. */
 const SLICE_UNITS = 256;

@@ -6,6 +6,7 @@ import {
   status,
 } from '@grpc/grpc-js';
 import { parsePeerTarget } from '@spanmesh/dmsg/peer-target';
+import { dialectOf } from '@spanmesh/proto/dialect';
 import type {
   DialRequest,
   DialResponse,
@@ -20,7 +21,6 @@ import type { Logger } from '@spanmesh/runtime/log/logger';
 import { isFailed, LinkGatewayError } from '../gateway-error.ts';
 import { MAX_MEDIA_WATCHES } from '../limits.ts';
 import type { OpenTables } from '../peers/open-tables.ts';
-import { dialectOf } from '../peers/wire-dialect.ts';
 import { askerOf } from './asker.ts';
 import type { Order } from './dialled-connection.ts';
 import type { MediaEvents } from './media-events.ts';

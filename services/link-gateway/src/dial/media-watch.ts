@@ -1,4 +1,5 @@
 import { decodeLnkConnPayload } from '@spanmesh/dmsg/payload/lnk-conn';
+import { apiDialect } from '@spanmesh/proto/dialect';
 import {
   type DialledDown,
   type DialledUp,
@@ -12,7 +13,6 @@ import { Turn } from '@spanmesh/runtime/turn';
 import type { CloseReason } from '../connection/close-reason.ts';
 import { MAX_MEDIA_CHANGES, MEDIA_PART_ENTRIES } from '../limits.ts';
 import type { LnkConn } from '../peers/peer.ts';
-import { apiDialect } from '../peers/wire-dialect.ts';
 import type { DialledConnection } from './dialled-connection.ts';
 import type { MediaListener } from './media-events.ts';
 

@@ -1,12 +1,11 @@
 import { status } from '@grpc/grpc-js';
 import { type Dialect, rulesOf } from '@spanmesh/dmsg/dialect';
 import { canonicalNodeSelector, nodeSelectorFault } from '@spanmesh/proto/cluster-key';
+import { apiDialect, dialectOf } from '@spanmesh/proto/dialect';
 import type { FindNodeResponse, FoundLink } from '@spanmesh/proto/v1/directory';
 import type { OpenRoute, OpenRouteRequest, OpenRouteResponse, RoutedMessage } from '@spanmesh/proto/v1/messaging';
 import type { Clock, Timer } from '@spanmesh/runtime/clock';
 import { ApiError, type FaultLog, invalid } from '@spanmesh/runtime/grpc/api-error';
-
-import { apiDialect, dialectOf } from '../peers/wire-dialect.ts';
 import type { LocalClients } from '../routing/local-clients.ts';
 import type { LocalRoute, LostReason } from '../routing/local-route.ts';
 import { ClientRoute } from './client-route.ts';

@@ -1,10 +1,10 @@
 import type { Dialect } from '@spanmesh/dmsg/dialect';
 import { decodeLnkConnPayload } from '@spanmesh/dmsg/payload/lnk-conn';
+import { apiDialect } from '@spanmesh/proto/dialect';
 import { EventKind, type PeerEvent } from '@spanmesh/proto/v1/events';
 import type { EventTeller } from '@spanmesh/runtime/events/event-teller';
 import { adviceFor, type CloseReason, closeWords } from '../connection/close-reason.ts';
 import type { LnkConn, Peer } from './peer.ts';
-import { apiDialect } from './wire-dialect.ts';
 
 /** What people are told of peers: that they come, ask for spans, and go. */
 export class PeerEvents {

@@ -1,8 +1,8 @@
 import type { Dialect } from '@spanmesh/dmsg/dialect';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
+import { apiDialect } from '@spanmesh/proto/dialect';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import type { GatewayCounts } from '../gateway-service.ts';
-import { apiDialect } from '../peers/wire-dialect.ts';
 import { spanPayload, TestGateway } from '../testing/gateway.fixture.ts';
 import { EndNode } from './end-node.fixture.ts';
 

@@ -2,6 +2,7 @@ import type { Frame } from '@spanmesh/dmsg/frame';
 import { decodeShellText } from '@spanmesh/dmsg/payload/dbg-shell';
 import { type PeerTarget, parsePeerTarget } from '@spanmesh/dmsg/peer-target';
 import { DISCARD, type Transaction } from '@spanmesh/dmsg/transaction';
+import { apiDialect } from '@spanmesh/proto/dialect';
 import type { GetTreeRequest, GetTreeResponse } from '@spanmesh/proto/v1/topology';
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { Connection } from '../connection/connection.ts';
@@ -9,7 +10,6 @@ import { SHELL_QUEUE_LENGTH, SHELL_TEXT_BYTES, SHELL_TREE_MS } from '../limits.t
 import type { GatewayMetrics } from '../metrics.ts';
 import type { ShellHandler } from '../peers/dispatcher.ts';
 import type { Peer } from '../peers/peer.ts';
-import { apiDialect } from '../peers/wire-dialect.ts';
 import { ShellOutput } from './shell-output.ts';
 import { type ShellCommand, ShellQueue } from './shell-queue.ts';
 import { printable, TreeText } from './shell-tree.ts';

@@ -1,3 +1,4 @@
+import { apiDialect } from '@spanmesh/proto/dialect';
 import type {
   GatewayTrafficServer,
   ListGatewayTrafficRequest,
@@ -11,7 +12,6 @@ import type { GatewayId } from '@spanmesh/spantree/ids';
 import type { Connection } from '../connection/connection.ts';
 import type { TrafficCounts } from '../connection/traffic-counts.ts';
 import { MAX_TRAFFIC_PAGE } from '../limits.ts';
-import { apiDialect } from '../peers/wire-dialect.ts';
 import type { RouteClasses } from '../routing/route-class.ts';
 
 /** Where a gateway's counters are. They are read when somebody asks, and not otherwise. */

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Dialect } from '@spanmesh/dmsg/dialect';
 import type { Flow } from '@spanmesh/dmsg-socket/stream/flow';
+import { gatewayName } from '@spanmesh/proto/gateway-id';
 import type { GatewayPeer, GatewayTrunks as TrunkState } from '@spanmesh/proto/v1/gateway_control';
 import type { OpenTrunkRequest, OpenTrunkResponse } from '@spanmesh/proto/v1/trunk';
 import type { HostPort } from '@spanmesh/runtime/address';
@@ -61,9 +62,6 @@ export interface GatewayTrunksDependencies extends TrunkHost {
   /** Default: over gRPC. */
   readonly ask?: AskForTrunk;
 }
-
-/** Ids are `<name>.<boot>` (gateway_control.proto, Hello). */
-const GATEWAY_ID = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.[0-9a-f]{8}$/;
 
 /** The trunks of one gateway: one for each other gateway that it has to do with (architecture.md, "Trunk"). */
 export class GatewayTrunks implements Trunks {
@@ -229,7 +227,7 @@ export class GatewayTrunks implements Trunks {
     if (this.#stopping || this.#port === 0) throw new LinkGatewayError('trunk', { why: 'stopping' });
     const self = this.#options.self();
     if (to !== self) throw new LinkGatewayError('trunk', { why: 'not-this-gateway' });
-    if (!GATEWAY_ID.test(from) || from === self)
+    if (gatewayName(from) === null || from === self)
       throw new LinkGatewayError('trunk', { why: 'invalid' }, { message: 'not a gateway' });
     if (this.#dead.has(from))
       throw new LinkGatewayError('trunk', { why: 'declared-dead' }, { message: `${from} was declared dead` });

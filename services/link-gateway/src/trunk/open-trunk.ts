@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { type ServiceError, status } from '@grpc/grpc-js';
+import { nameOf } from '@spanmesh/proto/gateway-id';
 import { type OpenTrunkRequest, type OpenTrunkResponse, TrunkClient } from '@spanmesh/proto/v1/trunk';
 import { type HostPort, parseHostPort } from '@spanmesh/runtime/address';
 import { createClient } from '@spanmesh/runtime/grpc/grpc-client';
@@ -7,7 +8,6 @@ import type { ProtocolRule } from '@spanmesh/runtime/grpc/protocol-version';
 import { type ChannelSecurity, meetingGateway } from '@spanmesh/runtime/tls/tls-credentials';
 import type { TlsFiles } from '@spanmesh/runtime/tls/tls-files';
 import { LinkGatewayError } from '../gateway-error.ts';
-import { nameOf } from '../gateway-ids.ts';
 import { TOKEN_BYTES } from './limits.ts';
 import { connectTrunk } from './transport.ts';
 import { GREETING } from './trunk-listener.ts';

@@ -1,4 +1,5 @@
 import type { Server, Socket } from 'node:net';
+import { nameOf } from '@spanmesh/proto/gateway-id';
 import { formatHostPort, type HostPort } from '@spanmesh/runtime/address';
 import type { Clock } from '@spanmesh/runtime/clock';
 import { listenError } from '@spanmesh/runtime/grpc/listen-error';
@@ -6,7 +7,6 @@ import type { Logger } from '@spanmesh/runtime/log/logger';
 import { SettingError } from '@spanmesh/runtime/settings/setting';
 import type { TlsFiles } from '@spanmesh/runtime/tls/tls-files';
 import type { GatewayId } from '@spanmesh/spantree/ids';
-import { nameOf } from '../gateway-ids.ts';
 import { MAX_UNAUTHENTICATED, TOKEN_BYTES, UNAUTHENTICATED_MS } from './limits.ts';
 import type { Tokens } from './tokens.ts';
 import { isTrunkOf, listenTrunk, mayListenPlain } from './transport.ts';

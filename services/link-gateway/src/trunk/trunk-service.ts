@@ -1,9 +1,9 @@
 import { type ServerUnaryCall, type sendUnaryData, status } from '@grpc/grpc-js';
+import { nameOf } from '@spanmesh/proto/gateway-id';
 import { type OpenTrunkRequest, type OpenTrunkResponse, TrunkService } from '@spanmesh/proto/v1/trunk';
 import type { GrpcServer } from '@spanmesh/runtime/grpc/grpc-server';
 import { gatewaysOfCaller } from '@spanmesh/runtime/tls/gateway-certificate';
 import { isFailed, type TrunkFault } from '../gateway-error.ts';
-import { nameOf } from '../gateway-ids.ts';
 import type { GatewayTrunks } from './gateway-trunks.ts';
 
 /** As trunk.proto says; what it does not name is refused for good, too. */

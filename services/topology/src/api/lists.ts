@@ -1,3 +1,4 @@
+import { dialectOf } from '@spanmesh/proto/dialect';
 import type * as api from '@spanmesh/proto/v1/topology';
 import { Dialect as ProtoDialect } from '@spanmesh/proto/v1/types';
 import { invalid } from '@spanmesh/runtime/grpc/api-error';
@@ -8,7 +9,6 @@ import { matchConnection } from '../show/find.ts';
 import { showCluster, showNode } from '../show/show-cluster.ts';
 import { showConnection } from '../show/show-connection.ts';
 import { showLink, showRelay } from '../show/show-link.ts';
-import { dialectOf } from '../trees/dialect.ts';
 import { connectionData, type Gateway, lnkConnData } from '../trees/gateway.ts';
 import * as keys from '../trees/keys.ts';
 import { linkId } from '../trees/show-ids.ts';
@@ -274,7 +274,7 @@ function clusterFilter(dialect: ProtoDialect, id: string): (cluster: Cluster) =>
 function dialectFilter(dialect: ProtoDialect): (one: 'linkid' | 'circuit') => boolean {
   if (dialect === ProtoDialect.DIALECT_UNSPECIFIED) return () => true;
   const wanted = dialectOf(dialect);
-  if (wanted === undefined) throw invalid('There is no such dialect: leave it unspecified, or give LINKID or CIRCUIT.');
+  if (wanted === null) throw invalid('There is no such dialect: leave it unspecified, or give LINKID or CIRCUIT.');
   return (one) => one === wanted;
 }
 

@@ -1,6 +1,6 @@
+import { apiDialect } from '@spanmesh/proto/dialect';
 import { Commands, type DrainOrder, type GatewayPeer } from '@spanmesh/proto/v1/gateway_control';
 import type { ConnId, GatewayId, LinkId } from '@spanmesh/spantree/ids';
-import { protoDialect } from '../trees/dialect.ts';
 import type { RelayGroup } from '../trees/gateway.ts';
 import { connectionData, type Gateway, linkData } from '../trees/gateway.ts';
 
@@ -75,7 +75,7 @@ export class CommandQueue {
     if (!own && open.length > 0 && knows?.has(link) === false) {
       knows.add(link);
       const { payload } = linkData(link);
-      const dialect = protoDialect(link.span.dialect);
+      const dialect = apiDialect(link.span.dialect);
       const { principal } = connectionData(link.connection).opened;
       message.links.push({ gateway: link.connection.gateway, link: link.id, dialect, payload, principal });
       this.#grow(REMOTE_LINK_BYTES + payload.length + principal.length);

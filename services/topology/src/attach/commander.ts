@@ -1,3 +1,4 @@
+import { gatewayId } from '@spanmesh/proto/gateway-id';
 import type { DrainOrder, GatewayPeer } from '@spanmesh/proto/v1/gateway_control';
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { Job } from '@spanmesh/runtime/grpc/slices';
@@ -6,7 +7,6 @@ import type { GatewayId, LinkId } from '@spanmesh/spantree/ids';
 import type { Connection, Link } from '@spanmesh/spantree/tree';
 import type { RelayGroup } from '../trees/gateway.ts';
 import { connectionData, type Gateway } from '../trees/gateway.ts';
-import { gatewayId } from '../trees/gateway-id.ts';
 import { RelayGroups } from '../trees/relay-groups.ts';
 import type { State } from '../trees/state.ts';
 import { CommandQueue, type CommandSink, MAX_QUEUED_BYTES, type Numbering } from './command-queue.ts';

@@ -1,4 +1,5 @@
 import { status } from '@grpc/grpc-js';
+import { gatewayId, gatewayName, isGatewayName } from '@spanmesh/proto/gateway-id';
 import { type Commands, type Hello, RefusalReason, type StateChange } from '@spanmesh/proto/v1/gateway_control';
 import { ProcessKind } from '@spanmesh/proto/v1/topology';
 import type { Clock } from '@spanmesh/runtime/clock';
@@ -9,7 +10,6 @@ import { type Logger, Throttle } from '@spanmesh/runtime/log/logger';
 import { ANY_GATEWAY, type GatewayCheck } from '@spanmesh/runtime/tls/gateway-certificate';
 import type { WorkList } from '@spanmesh/runtime/work-list';
 import { Gateway } from '../trees/gateway.ts';
-import { gatewayId, gatewayName, isGatewayName } from '../trees/gateway-id.ts';
 import type { State } from '../trees/state.ts';
 import { Attachment, type AttachmentHost, type AttachStream } from './attachment.ts';
 import type { Commander } from './commander.ts';

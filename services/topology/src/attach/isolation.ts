@@ -1,3 +1,4 @@
+import { gatewayId } from '@spanmesh/proto/gateway-id';
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { Presence } from './presence.ts';
 
@@ -33,7 +34,7 @@ export class Isolation {
     const { clock, presence, leadingSince, reachedAt } = this.#deps;
     const leading = leadingSince();
     const living = new Set(presence.living('link-gateway').map(({ id }) => id));
-    const areThere = presence.gateways().some(({ name, boot }) => living.has(`${name}.${boot}`));
+    const areThere = presence.gateways().some((record) => living.has(gatewayId(record)));
     if (leading === undefined || !areThere) {
       this.#since = undefined;
       return false;

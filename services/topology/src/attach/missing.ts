@@ -1,7 +1,7 @@
+import { gatewayName } from '@spanmesh/proto/gateway-id';
 import { type MissingProcess, ProcessKind } from '@spanmesh/proto/v1/topology';
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { LivingKind } from '@spanmesh/runtime/gateways/signs-of-life';
-import { gatewayName } from '../trees/gateway-id.ts';
 import type { Presence } from './presence.ts';
 import type { Reaper } from './reaper.ts';
 import type { Roster } from './roster.ts';

@@ -1,8 +1,8 @@
+import { gatewayId, gatewayName } from '@spanmesh/proto/gateway-id';
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { Job } from '@spanmesh/runtime/grpc/slices';
 import type { Logger } from '@spanmesh/runtime/log/logger';
 import type { GatewayId } from '@spanmesh/spantree/ids';
-import { gatewayName } from '../trees/gateway-id.ts';
 import type { State } from '../trees/state.ts';
 import type { Deathwatch } from './deathwatch.ts';
 import type { Graves } from './graves.ts';
@@ -109,7 +109,7 @@ export class Reaper {
   *registering(): Job<void> {
     const { graves, presence } = this.#deps;
     for (const { name, boot } of presence.gateways()) {
-      const id = `${name}.${boot}`;
+      const id = gatewayId({ name, boot });
       if (graves.has(id)) presence.remove(name, boot);
       else yield* this.hearing(id);
     }

@@ -1,6 +1,6 @@
+import { type GatewayName, gatewayId, gatewayName } from '@spanmesh/proto/gateway-id';
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { GatewayId } from '@spanmesh/spantree/ids';
-import { type GatewayName, gatewayId, gatewayName } from '../trees/gateway-id.ts';
 
 /** How long a gateway that a leader has heard of is waited for (architecture.md, "Attach"). */
 export const GATHER_MS = 5000;

@@ -1,8 +1,9 @@
+import { dialectOf } from '@spanmesh/proto/dialect';
 import type { NodeSelector } from '@spanmesh/proto/v1/messaging';
 import { Dialect as ProtoDialect } from '@spanmesh/proto/v1/types';
 import type { Node, SpanTree } from '@spanmesh/spantree/tree';
 import { findOneNode, nodesOf } from '../show/find.ts';
-import { dialectOf, treeClusterKey } from '../trees/dialect.ts';
+import { treeClusterKey } from '../trees/show-ids.ts';
 
 /**
  * The node that a canonical selector means, undefined if there is none (yet).
@@ -32,7 +33,7 @@ function* nodesIn(tree: SpanTree, dialect: ProtoDialect, clusterId: string): Ite
   }
   const wanted = dialectOf(dialect);
   for (const cluster of tree.clusters()) {
-    if (wanted !== undefined && cluster.dialect !== wanted) continue;
+    if (wanted !== null && cluster.dialect !== wanted) continue;
     if (clusterId === '' || cluster.clusterId === clusterId) yield* cluster.nodes();
   }
 }

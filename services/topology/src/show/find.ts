@@ -1,4 +1,5 @@
 import { status } from '@grpc/grpc-js';
+import { splitId } from '@spanmesh/proto/gateway-id';
 import { ApiError, invalid } from '@spanmesh/runtime/grpc/api-error';
 import type { Job } from '@spanmesh/runtime/grpc/slices';
 import type { Connection, Node, SpanTree } from '@spanmesh/spantree/tree';
@@ -111,8 +112,8 @@ export function* findConnection(state: Trees, text: string): Job<Connection> {
  * @throws ApiError INVALID_ARGUMENT: several
  */
 export function* matchConnection(state: Trees, text: string): Job<Connection | undefined> {
-  const colon = text.lastIndexOf(':');
-  const byId = state.gateways.get(text.slice(0, colon))?.connections.get(Number(text.slice(colon + 1)));
+  const { gateway: id, number: its } = splitId(text);
+  const byId = state.gateways.get(id)?.connections.get(its);
   if (byId !== undefined && connectionId(byId) === text) return byId;
   const byNumber = new Candidates<Connection>();
   const byLabel = new Candidates<Connection>();

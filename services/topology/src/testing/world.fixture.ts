@@ -1,6 +1,8 @@
 import { EventEmitter } from 'node:events';
 import { encodeLnkConn, lnkConnBytes } from '@spanmesh/dmsg/payload/lnk-conn';
 import { encodeLnkSpan, LNK_SPAN_BYTES } from '@spanmesh/dmsg/payload/lnk-span';
+import { apiDialect } from '@spanmesh/proto/dialect';
+import { gatewayId, nameOf, splitId } from '@spanmesh/proto/gateway-id';
 import {
   type AttachRequest,
   type AttachResponse,
@@ -22,8 +24,6 @@ import type { Dialect } from '@spanmesh/spantree/tree';
 import type { LeaseView } from '../attach/leadership.ts';
 import type { Presence } from '../attach/presence.ts';
 import { Core, type CoreOptions, type Following } from '../core.ts';
-import { protoDialect } from '../trees/dialect.ts';
-import { gatewayId } from '../trees/gateway-id.ts';
 
 export const uuid = (n: number): string => `00000000-0000-0000-0000-${n.toString(16).padStart(12, '0')}`;
 
@@ -117,10 +117,6 @@ export class FakeLease implements LeaseView {
     this.onRaise();
     return Promise.resolve();
   }
-}
-
-function nameOf(id: string): string {
-  return id.slice(0, id.indexOf('.'));
 }
 
 /** Those who are in the registry, and who gives signs of life: at all times while it is in `alive`. */
@@ -354,7 +350,7 @@ export class FakeGateway {
   constructor(name: string, boot = '00000001') {
     this.name = name;
     this.boot = boot;
-    this.id = `${name}.${boot}`;
+    this.id = gatewayId(this);
   }
 
   openConnection(dialect: Dialect = 'circuit', remote = `192.0.2.1:${1000 + this.#number}`): number {
@@ -539,7 +535,7 @@ export class FakeGateway {
   rename(): void {
     const before = this.id;
     this.boot = ((Number.parseInt(this.boot, 16) + 0x10000000) >>> 0).toString(16).padStart(8, '0');
-    this.id = `${this.name}.${this.boot}`;
+    this.id = gatewayId(this);
     for (const pairs of [this.relays, this.refused, this.onDemand]) {
       for (const pair of [...pairs.keys()]) {
         if (!pair.startsWith(`${before}:`)) continue;
@@ -687,7 +683,7 @@ export class FakeGateway {
     return {
       id,
       closing: '',
-      dialect: protoDialect(dialect),
+      dialect: apiDialect(dialect),
       remoteAddress: remote,
       localAddress: '192.0.2.9:987',
       origin: ConnectionOrigin.CONNECTION_ORIGIN_ACCEPTED,
@@ -759,8 +755,8 @@ export function spanPayload(dialect: Dialect, node: number, dist: number): Buffe
 }
 
 function linkRef(name: string): { gateway: string; link: number } {
-  const colon = name.lastIndexOf(':');
-  return { gateway: name.slice(0, colon), link: Number(name.slice(colon + 1)) };
+  const { gateway, number: link } = splitId(name);
+  return { gateway, link };
 }
 
 export function pairName(gateway: string, link: number, lnkConn: number): string {

@@ -2,9 +2,8 @@ import { canonicalClusterKey, clusterKeyFault, clusterKeyText } from '@spanmesh/
 import type { TreeChange } from '@spanmesh/proto/v1/replication';
 import type { ClusterKey as ProtoClusterKey } from '@spanmesh/proto/v1/types';
 import type { Cluster, SpanTree } from '@spanmesh/spantree/tree';
-import { treeClusterKey } from './dialect.ts';
 import type { Gateway } from './gateway.ts';
-import { showClusterKey } from './show-ids.ts';
+import { showClusterKey, treeClusterKey } from './show-ids.ts';
 import type { TreesEvent } from './tree-events.ts';
 
 /** Clusters that the clients of one gateway may hold; gateways themselves take fewer handles. */

@@ -1,8 +1,8 @@
 import type { LnkConn as LnkConnPayload } from '@spanmesh/dmsg/payload/lnk-conn';
+import { gatewayId } from '@spanmesh/proto/gateway-id';
 import type { ConnectionOpened, DrainProgress } from '@spanmesh/proto/v1/gateway_control';
 import type { GatewayId } from '@spanmesh/spantree/ids';
 import type { Cluster, Connection, Link, LnkConn } from '@spanmesh/spantree/tree';
-import { gatewayId } from './gateway-id.ts';
 import { InFlight } from './in-flight.ts';
 import type { KnownLinks } from './known-links.ts';
 

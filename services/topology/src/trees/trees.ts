@@ -1,6 +1,7 @@
 import { MAX_PEER_TYPE } from '@spanmesh/dmsg/names';
 import { decodeLnkConnPayload } from '@spanmesh/dmsg/payload/lnk-conn';
 import { decodeLnkSpanPayload } from '@spanmesh/dmsg/payload/lnk-span';
+import { dialectOf } from '@spanmesh/proto/dialect';
 import type { ConnectionOpened, LinkOpened, LnkConnOpened, RelaySet } from '@spanmesh/proto/v1/gateway_control';
 import type { TreeChange } from '@spanmesh/proto/v1/replication';
 import type { ClusterKey } from '@spanmesh/proto/v1/types';
@@ -9,7 +10,6 @@ import type { TableSizes } from '@spanmesh/runtime/table-sizes';
 import type { GatewayId, LinkId, LnkConnId } from '@spanmesh/spantree/ids';
 import type { Connection, Link, LnkConn, RelayDelta, SpanTree } from '@spanmesh/spantree/tree';
 import { ClusterHolds } from './cluster-holds.ts';
-import { dialectOf } from './dialect.ts';
 import {
   type ConnectionData,
   connectionData,
@@ -117,7 +117,7 @@ export class Trees {
   }
 
   openConnection(gateway: Gateway, opened: ConnectionOpened): void {
-    if (!isNumber(opened.id) || dialectOf(opened.dialect) === undefined || gateway.connections.has(opened.id)) {
+    if (!isNumber(opened.id) || dialectOf(opened.dialect) === null || gateway.connections.has(opened.id)) {
       this.#tell({
         of: 'nonsense',
         gateway,
@@ -136,10 +136,10 @@ export class Trees {
 
   openLnkConn(gateway: Gateway, opened: LnkConnOpened): LnkConn | undefined {
     const connection = gateway.connections.get(opened.connection);
-    const dialect = connection && dialectOf(connectionData(connection).opened.dialect);
+    const dialect = connection === undefined ? null : dialectOf(connectionData(connection).opened.dialect);
     let lnkConn: LnkConn;
     try {
-      if (connection === undefined || dialect === undefined || !isNumber(opened.id) || gateway.lnkConns.has(opened.id))
+      if (connection === undefined || dialect === null || !isNumber(opened.id) || gateway.lnkConns.has(opened.id))
         throw new Error('number');
       const payload = decodeLnkConnPayload(dialect, opened.payload, 0);
       if (payload.peerType > MAX_PEER_TYPE) throw new Error('peer type');
@@ -158,10 +158,10 @@ export class Trees {
 
   openLink(gateway: Gateway, opened: LinkOpened): void {
     const connection = gateway.connections.get(opened.connection);
-    const dialect = connection && dialectOf(connectionData(connection).opened.dialect);
+    const dialect = connection === undefined ? null : dialectOf(connectionData(connection).opened.dialect);
     let link: Link;
     try {
-      if (connection === undefined || dialect === undefined || !isNumber(opened.id) || gateway.links.has(opened.id))
+      if (connection === undefined || dialect === null || !isNumber(opened.id) || gateway.links.has(opened.id))
         throw new Error('number');
       if (!isNumber(opened.stamp)) throw new Error('stamp');
       const span = decodeLnkSpanPayload(dialect, opened.payload, 0);

@@ -1,3 +1,4 @@
+import { gatewayId } from '@spanmesh/proto/gateway-id';
 import type { Clock, Timer } from '@spanmesh/runtime/clock';
 import type { GatewayRecord } from '@spanmesh/runtime/gateways/registry';
 import type { Random } from '@spanmesh/runtime/random';
@@ -81,7 +82,7 @@ export class Fleet implements GatewayView {
     const present = new Map<string, GatewayRecord>();
     const names = new Set<string>();
     for (const record of this.#deps.present()) {
-      present.set(`${record.name}.${record.firstBoot}`, record);
+      present.set(gatewayId({ name: record.name, boot: record.firstBoot }), record);
       names.add(record.name);
     }
     for (const link of [...this.#links.values()]) {
@@ -94,7 +95,7 @@ export class Fleet implements GatewayView {
       const link = this.#links.get(key);
       if (link === undefined) continue;
       link.draining = record.draining;
-      this.#rename(link, `${record.name}.${record.boot}`);
+      this.#rename(link, gatewayId(record));
     }
     this.#checkAgain();
   }

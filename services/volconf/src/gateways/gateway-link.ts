@@ -1,3 +1,4 @@
+import { gatewayId, nameOf } from '@spanmesh/proto/gateway-id';
 import type { WatchMediaResponse } from '@spanmesh/proto/v1/dial';
 import { Backoff } from '@spanmesh/runtime/backoff';
 import type { Clock, Timer } from '@spanmesh/runtime/clock';
@@ -55,8 +56,8 @@ export class GatewayLink {
     { name, boot, firstBoot, epoch }: { name: string; boot: string; firstBoot: string; epoch: number },
     deps: { port: GatewayPort; clock: Clock; random: Random; sink: LinkSink },
   ) {
-    this.key = `${name}.${firstBoot}`;
-    this.id = `${name}.${boot}`;
+    this.key = gatewayId({ name, boot: firstBoot });
+    this.id = gatewayId({ name, boot });
     this.name = name;
     this.port = deps.port;
     this.#epoch = epoch;
@@ -128,5 +129,5 @@ export class GatewayLink {
 }
 
 function keyOf({ gateway, firstBoot }: WatchMediaResponse): string {
-  return firstBoot === '' ? gateway : `${gateway.slice(0, gateway.lastIndexOf('.'))}.${firstBoot}`;
+  return firstBoot === '' ? gateway : gatewayId({ name: nameOf(gateway), boot: firstBoot });
 }

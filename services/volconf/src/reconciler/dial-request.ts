@@ -1,5 +1,5 @@
+import { apiDialect } from '@spanmesh/proto/dialect';
 import type { DialRequest } from '@spanmesh/proto/v1/dial';
-import { apiDialect } from '../dialect.ts';
 import type { Destination, Target } from './target.ts';
 
 /** Of a leader's term, what its orders say. */

@@ -1,10 +1,10 @@
+import { dialectOf } from '@spanmesh/proto/dialect';
 import type { DialledUp } from '@spanmesh/proto/v1/dial';
 import { pauseAfter } from '@spanmesh/runtime/backoff';
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { Random } from '@spanmesh/runtime/random';
 import type { TableSizes } from '@spanmesh/runtime/table-sizes';
 import type { GatewayKey } from '@spanmesh/spantree/ids';
-import { dialectOf } from '../dialect.ts';
 import { GatewayError } from '../gateways/gateway-port.ts';
 import type { GatewayView, LiveGateway } from '../gateways/gateway-view.ts';
 import { JITTER_PART, TIMER_QUANTUM_MS } from '../limits.ts';

@@ -1,10 +1,10 @@
 import type { Dialect } from '@spanmesh/dmsg/dialect';
 import { decodeVolconfCopy, VOLCONF_COPY_BYTES } from '@spanmesh/dmsg/payload/lnk-volconf';
+import { dialectOf } from '@spanmesh/proto/dialect';
 import type { MediaLnkConn, SlotReceived } from '@spanmesh/proto/v1/dial';
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { TableSizes } from '@spanmesh/runtime/table-sizes';
 import type { GatewayKey } from '@spanmesh/spantree/ids';
-import { dialectOf } from '../dialect.ts';
 import { SLOTS_PER_MEDIA } from '../limits.ts';
 import { Slot } from './slot.ts';
 import { SlotShares } from './slot-shares.ts';

@@ -1,4 +1,4 @@
-import { idOf } from '@spanmesh/ctl/status/gateway-name';
+import { gatewayId } from '@spanmesh/proto/gateway-id';
 import Sigma from 'sigma';
 import type { StylesDeclaration } from 'sigma/types';
 import { clusters, connections } from '../mirror.ts';
@@ -77,7 +77,7 @@ export class DrawnMap {
 
   /** Takes over what is known now. `trunks`: ids of the gateways at both ends. */
   update(trunks: readonly (readonly [string, string])[]): void {
-    const gateways = status.value?.topology.gateways.map(idOf) ?? [];
+    const gateways = status.value?.topology.gateways.map(gatewayId) ?? [];
     this.#model.update({ gateways, connections, clusters, trunks });
   }
 

@@ -1,7 +1,7 @@
 import { signal } from '@preact/signals';
 import { printable } from '@spanmesh/ctl/output/printable';
-import { idOf } from '@spanmesh/ctl/status/gateway-name';
 import { gatewayState } from '@spanmesh/ctl/status/status-view';
+import { gatewayId } from '@spanmesh/proto/gateway-id';
 import type { DrainGatewayResponse, GatewayStatus } from '@spanmesh/proto/v1/topology';
 import { ClientError, Status } from 'nice-grpc-web';
 import { useState } from 'preact/hooks';
@@ -28,7 +28,7 @@ export function GatewaysView() {
   const [asked, setAsked] = useState<GatewayStatus | null>(null);
   const gateways = status.value?.topology.gateways ?? [];
   const columns: readonly Column<GatewayStatus>[] = [
-    { heading: 'Gateway', cell: (g) => <span class="id">{printable(idOf(g))}</span>, sort: (g) => g.name },
+    { heading: 'Gateway', cell: (g) => <span class="id">{printable(gatewayId(g))}</span>, sort: (g) => g.name },
     {
       heading: 'State',
       cell: (g) => <span class={g.attached && !g.draining ? 'good' : 'warn'}>{gatewayState(g)}</span>,
@@ -44,7 +44,7 @@ export function GatewaysView() {
   return (
     <div class="full">
       <h1 class="unseen">Gateways</h1>
-      <Table label="Gateways" columns={columns} rows={gateways} keyOf={idOf} empty="No gateway is attached." />
+      <Table label="Gateways" columns={columns} rows={gateways} keyOf={gatewayId} empty="No gateway is attached." />
       {asked !== null && (
         <Dialog
           title={`Drain ${printable(asked.name)}`}
@@ -53,7 +53,7 @@ export function GatewaysView() {
           act={async (form) => {
             const share = Number(form.get('share')) / 100;
             const deadlineMs = Math.round(Number(form.get('deadline')) * 1000);
-            void drain(idOf(asked), share, deadlineMs);
+            void drain(gatewayId(asked), share, deadlineMs);
           }}
         >
           <p>
@@ -75,7 +75,7 @@ export function GatewaysView() {
 }
 
 function DrainCell({ gateway, ask }: { readonly gateway: GatewayStatus; readonly ask: () => void }) {
-  const { told = null, trouble = '' } = drains.value.get(idOf(gateway)) ?? {};
+  const { told = null, trouble = '' } = drains.value.get(gatewayId(gateway)) ?? {};
   const isUnderWay = told !== null && !told.done && trouble === '';
   return (
     <>

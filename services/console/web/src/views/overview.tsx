@@ -1,9 +1,9 @@
 import { printable } from '@spanmesh/ctl/output/printable';
 import { quantity } from '@spanmesh/ctl/output/quantity';
-import { idOf } from '@spanmesh/ctl/status/gateway-name';
 import { gatewayState, roleName } from '@spanmesh/ctl/status/status-view';
 import { passedOn } from '@spanmesh/ctl/top/passed-on';
 import { count } from '@spanmesh/ctl/views/words';
+import { gatewayId } from '@spanmesh/proto/gateway-id';
 import { TrafficKind } from '@spanmesh/proto/v1/traffic';
 import { dateAndTime } from '../clock.ts';
 import { happened } from '../events.ts';
@@ -78,9 +78,9 @@ export function OverviewView() {
                 </tr>
               ))}
               {gateways.map((gateway) => (
-                <tr key={idOf(gateway)}>
+                <tr key={gatewayId(gateway)}>
                   <td>
-                    <a href={address('gateways')}>{printable(idOf(gateway))}</a>
+                    <a href={address('gateways')}>{printable(gatewayId(gateway))}</a>
                   </td>
                   <td>{gatewayState(gateway)}</td>
                   <td>{printable(gateway.version)}</td>

@@ -1,5 +1,5 @@
-import { Dialect as ApiDialect } from '@spanmesh/proto/v1/types';
 import { expect, it } from 'vitest';
+import { Dialect as ApiDialect } from '../gen/spanmesh/v1/types.ts';
 import { apiDialect, dialectOf } from './dialect.ts';
 
 it('a dialect is numbered as in the APIs, both ways; auto is none', () => {
