@@ -22,7 +22,8 @@ import { systemClock } from '@spanmesh/runtime/clock';
 import { CallShares } from '@spanmesh/runtime/grpc/call-shares';
 import { runNow } from '@spanmesh/runtime/grpc/slices';
 import { createLogger } from '@spanmesh/runtime/log/logger';
-import { FakeLeader, spanPayload, uuid } from '@spanmesh/topology/testing/world.fixture';
+import { FakeLeader } from '@spanmesh/topology/testing/fake-leader.fixture';
+import { spanPayload, uuid } from '@spanmesh/topology/testing/payloads.fixture';
 import { Gateway } from '@spanmesh/topology/trees/gateway';
 import { count, printTable } from './table.ts';
 

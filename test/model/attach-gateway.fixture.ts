@@ -20,7 +20,9 @@ import {
 import { type Job, runNow } from '@spanmesh/runtime/grpc/slices';
 import { NO_TRACING } from '@spanmesh/runtime/trace/tracing';
 import type { Dialect } from '@spanmesh/spantree/tree';
-import { type FakeLeader, FakeStream, spanPayload, uuid } from '@spanmesh/topology/testing/world.fixture';
+import type { FakeLeader } from '@spanmesh/topology/testing/fake-leader.fixture';
+import { FakeStream } from '@spanmesh/topology/testing/fake-stream.fixture';
+import { spanPayload, uuid } from '@spanmesh/topology/testing/payloads.fixture';
 
 /** Parts of snapshots and deltas, so small that most have several. */
 const PART_BYTES = 900;

@@ -1,6 +1,7 @@
 import type { RelaySource } from '@spanmesh/link-gateway/peers/peer';
 import type { Link } from '@spanmesh/spantree/tree';
-import { FakeLeader, pairName } from '@spanmesh/topology/testing/world.fixture';
+import { pairName } from '@spanmesh/topology/testing/fake-gateway.fixture';
+import { FakeLeader } from '@spanmesh/topology/testing/fake-leader.fixture';
 import fc from 'fast-check';
 import { type ModelConnection, ModelGateway } from './attach-gateway.fixture.ts';
 

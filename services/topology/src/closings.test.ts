@@ -1,5 +1,7 @@
 import { expect, it } from 'vitest';
-import { FakeGateway, FakeLeader, settle } from './testing/world.fixture.ts';
+import { FakeGateway } from './testing/fake-gateway.fixture.ts';
+import { FakeLeader } from './testing/fake-leader.fixture.ts';
+import { settle } from './testing/world.fixture.ts';
 
 const NODE = 7;
 const NONE = { selection: 0, link: 0, lnk_conn: 0, refused: 0, snapshot: 0 };

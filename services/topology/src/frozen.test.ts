@@ -1,6 +1,8 @@
 import { ReplicaRole } from '@spanmesh/proto/v1/topology';
 import { describe, expect, it } from 'vitest';
-import { FakeGateway, FakeLeader, settle } from './testing/world.fixture.ts';
+import { FakeGateway } from './testing/fake-gateway.fixture.ts';
+import { FakeLeader } from './testing/fake-leader.fixture.ts';
+import { settle } from './testing/world.fixture.ts';
 
 function frozen() {
   const leader = new FakeLeader();

@@ -1,7 +1,9 @@
 import { ProcessKind } from '@spanmesh/proto/v1/topology';
 import { describe, expect, it } from 'vitest';
 import { showStatus } from './show/show-status.ts';
-import { FakeGateway, FakeLeader, pairName, settle, treeRelays } from './testing/world.fixture.ts';
+import { FakeGateway, pairName } from './testing/fake-gateway.fixture.ts';
+import { FakeLeader } from './testing/fake-leader.fixture.ts';
+import { settle, treeRelays } from './testing/world.fixture.ts';
 import type { RecordedChange } from './trees/tree-events.ts';
 
 /** Two gateways, known to each other: `a` has a link, which is relayed at `b`. */

@@ -2,16 +2,10 @@ import { leftIn } from '@spanmesh/runtime/table-sizes';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { KEPT } from './core.ts';
+import { FakeGateway, pairName, parsePair } from './testing/fake-gateway.fixture.ts';
+import { FakeLeader } from './testing/fake-leader.fixture.ts';
 import { histories, RandomHistory, unitsPerTurn } from './testing/random-history.fixture.ts';
-import {
-  FakeGateway,
-  FakeLeader,
-  naiveSelection,
-  pairName,
-  parsePair,
-  settle,
-  treeRelays,
-} from './testing/world.fixture.ts';
+import { naiveSelection, settle, treeRelays } from './testing/world.fixture.ts';
 
 const names = (pairs: Iterable<string>) => [...pairs].sort();
 

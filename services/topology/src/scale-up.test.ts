@@ -1,6 +1,8 @@
 import { AttachResponse } from '@spanmesh/proto/v1/gateway_control';
 import { describe, expect, it } from 'vitest';
-import { FakeGateway, FakeLeader, settle } from './testing/world.fixture.ts';
+import { FakeGateway } from './testing/fake-gateway.fixture.ts';
+import { FakeLeader } from './testing/fake-leader.fixture.ts';
+import { settle } from './testing/world.fixture.ts';
 
 /** Nine gateways that hold `spans` spans each; what each of them is told when a tenth comes, in bytes. */
 function toldOfTheTenth(spans: number): number[] {

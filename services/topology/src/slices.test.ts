@@ -4,8 +4,10 @@ import { MOST_WAITING } from '@spanmesh/runtime/grpc/intake';
 import type { Job } from '@spanmesh/runtime/grpc/slices';
 import { describe, expect, it } from 'vitest';
 import { Watch } from './api/watch.ts';
-import { answersOf, FakeStandby } from './replication/standby.fixture.ts';
-import { FakeGateway, FakeLeader, naiveSelection, settle, treeRelays } from './testing/world.fixture.ts';
+import { FakeGateway } from './testing/fake-gateway.fixture.ts';
+import { FakeLeader } from './testing/fake-leader.fixture.ts';
+import { answersOf, FakeStandby } from './testing/standby.fixture.ts';
+import { naiveSelection, settle, treeRelays } from './testing/world.fixture.ts';
 import { OBJECT_UNITS } from './trees/trees.ts';
 import type { View } from './trees/view.ts';
 

@@ -12,7 +12,7 @@ import { Metrics } from '@spanmesh/runtime/metrics';
 import { readSettings } from '@spanmesh/runtime/settings/setting';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { rnssAdd, settings } from './settings.ts';
-import { FakeGateway } from './testing/world.fixture.ts';
+import { FakeGateway } from './testing/fake-gateway.fixture.ts';
 import { createTopology, type Topology } from './topology.ts';
 
 const logger = createLogger({ level: 'silent', service: 'test' });

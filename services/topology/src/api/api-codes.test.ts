@@ -2,7 +2,9 @@ import { EventEmitter } from 'node:events';
 import { Metadata, status } from '@grpc/grpc-js';
 import { apiPrincipal } from '@spanmesh/runtime/access/api-principal';
 import { describe, expect, it } from 'vitest';
-import { FakeGateway, FakeLeader, settle } from '../testing/world.fixture.ts';
+import { FakeGateway } from '../testing/fake-gateway.fixture.ts';
+import { FakeLeader } from '../testing/fake-leader.fixture.ts';
+import { settle } from '../testing/world.fixture.ts';
 import {
   MAX_ANSWERS_PER_USER,
   MAX_TRAFFIC_ANSWERS_PER_USER,

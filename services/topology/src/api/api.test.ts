@@ -11,7 +11,10 @@ import { Dialect } from '@spanmesh/proto/v1/types';
 import { GrpcServer } from '@spanmesh/runtime/grpc/grpc-server';
 import { createLogger } from '@spanmesh/runtime/log/logger';
 import { afterEach, describe, expect, it } from 'vitest';
-import { FakeGateway, FakeLeader, pairName, settle, uuid } from '../testing/world.fixture.ts';
+import { FakeGateway, pairName } from '../testing/fake-gateway.fixture.ts';
+import { FakeLeader } from '../testing/fake-leader.fixture.ts';
+import { uuid } from '../testing/payloads.fixture.ts';
+import { settle } from '../testing/world.fixture.ts';
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {

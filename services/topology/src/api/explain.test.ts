@@ -1,7 +1,10 @@
 import { VerdictReason } from '@spanmesh/proto/v1/topology';
 import { runNow } from '@spanmesh/runtime/grpc/slices';
 import { describe, expect, it } from 'vitest';
-import { FakeGateway, FakeLeader, settle, uuid } from '../testing/world.fixture.ts';
+import { FakeGateway } from '../testing/fake-gateway.fixture.ts';
+import { FakeLeader } from '../testing/fake-leader.fixture.ts';
+import { uuid } from '../testing/payloads.fixture.ts';
+import { settle } from '../testing/world.fixture.ts';
 import { explain } from './explain.ts';
 
 /** Reasons by their number, without what all names begin with. */

@@ -2,7 +2,10 @@ import { status } from '@grpc/grpc-js';
 import { Dialect } from '@spanmesh/proto/v1/types';
 import { type Job, runNow } from '@spanmesh/runtime/grpc/slices';
 import { describe, expect, it } from 'vitest';
-import { FakeGateway, FakeLeader, pairName, settle, uuid } from '../testing/world.fixture.ts';
+import { FakeGateway, pairName } from '../testing/fake-gateway.fixture.ts';
+import { FakeLeader } from '../testing/fake-leader.fixture.ts';
+import { uuid } from '../testing/payloads.fixture.ts';
+import { settle } from '../testing/world.fixture.ts';
 import type { Trees } from '../trees/trees.ts';
 import { listClusters, listConnections, listLinks, listNodes, listRelays } from './lists.ts';
 

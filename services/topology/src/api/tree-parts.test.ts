@@ -2,7 +2,9 @@ import type { GetTreeResponse } from '@spanmesh/proto/v1/topology';
 import { Dialect } from '@spanmesh/proto/v1/types';
 import type { Node } from '@spanmesh/spantree/tree';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { FakeGateway, FakeLeader, settle } from '../testing/world.fixture.ts';
+import { FakeGateway } from '../testing/fake-gateway.fixture.ts';
+import { FakeLeader } from '../testing/fake-leader.fixture.ts';
+import { settle } from '../testing/world.fixture.ts';
 import { treeParts } from './tree-parts.ts';
 
 const NODES = 1500;

@@ -1,7 +1,9 @@
 import { EventEmitter } from 'node:events';
 import { ChangeKind, type WatchResponse } from '@spanmesh/proto/v1/topology';
 import { describe, expect, it } from 'vitest';
-import { FakeGateway, FakeLeader, pairName, settle } from '../testing/world.fixture.ts';
+import { FakeGateway, pairName } from '../testing/fake-gateway.fixture.ts';
+import { FakeLeader } from '../testing/fake-leader.fixture.ts';
+import { settle } from '../testing/world.fixture.ts';
 import { PROGRESS_MS, Watch } from './watch.ts';
 
 class FakeCall extends EventEmitter {

@@ -3,7 +3,7 @@ import { Commands, Hello, RefusalReason, StateChange } from '@spanmesh/proto/v1/
 import type { Job } from '@spanmesh/runtime/grpc/slices';
 import { WorkList } from '@spanmesh/runtime/work-list';
 import { describe, expect, it } from 'vitest';
-import { FakeStream } from '../testing/world.fixture.ts';
+import { FakeStream } from '../testing/fake-stream.fixture.ts';
 import { Attachment, type AttachmentHost } from './attachment.ts';
 
 const WELCOME = {

@@ -1,6 +1,8 @@
 import { status } from '@grpc/grpc-js';
 import { describe, expect, it } from 'vitest';
-import { FakeGateway, FakeLeader, pairName, settle, treeRelays } from '../testing/world.fixture.ts';
+import { FakeGateway, pairName } from '../testing/fake-gateway.fixture.ts';
+import { FakeLeader } from '../testing/fake-leader.fixture.ts';
+import { settle, treeRelays } from '../testing/world.fixture.ts';
 
 /** A gateway with a LNK_CONN, and links of node 1 that come in on other connections. */
 function relaying({ dists = [1] }: { dists?: number[] } = {}) {

@@ -1,7 +1,10 @@
 import { status } from '@grpc/grpc-js';
 import { RefusalReason, StateChange } from '@spanmesh/proto/v1/gateway_control';
 import { describe, expect, it } from 'vitest';
-import { FakeGateway, FakeLeader, FakeStream, pairName, parsePair, settle } from '../testing/world.fixture.ts';
+import { FakeGateway, pairName, parsePair } from '../testing/fake-gateway.fixture.ts';
+import { FakeLeader } from '../testing/fake-leader.fixture.ts';
+import { FakeStream } from '../testing/fake-stream.fixture.ts';
+import { settle } from '../testing/world.fixture.ts';
 import { MAX_GATEWAYS } from './gateway-control.ts';
 
 const {

@@ -10,7 +10,10 @@ import { Dialect } from '@spanmesh/proto/v1/types';
 import { GrpcServer } from '@spanmesh/runtime/grpc/grpc-server';
 import { createLogger } from '@spanmesh/runtime/log/logger';
 import { afterEach, describe, expect, it } from 'vitest';
-import { FakeGateway, FakeLeader, settle, uuid } from '../testing/world.fixture.ts';
+import { FakeGateway } from '../testing/fake-gateway.fixture.ts';
+import { FakeLeader } from '../testing/fake-leader.fixture.ts';
+import { uuid } from '../testing/payloads.fixture.ts';
+import { settle } from '../testing/world.fixture.ts';
 import { MAX_FOUND_LINKS, MAX_WAITING } from './directory.ts';
 
 const cleanups: (() => unknown)[] = [];

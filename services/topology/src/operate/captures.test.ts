@@ -4,7 +4,9 @@ import { type CaptureMessagesRequest, CaptureMessagesResponse, CaptureService } 
 import type { CaptureConnectionResponse } from '@spanmesh/proto/v1/topology';
 import { USER_HEADER } from '@spanmesh/runtime/access/gate';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { FakeGateway, FakeLeader, settle } from '../testing/world.fixture.ts';
+import { FakeGateway } from '../testing/fake-gateway.fixture.ts';
+import { FakeLeader } from '../testing/fake-leader.fixture.ts';
+import { settle } from '../testing/world.fixture.ts';
 import { Captures, MAX_CAPTURES_PASSED } from './captures.ts';
 
 type Upstream = ServerWritableStream<CaptureMessagesRequest, CaptureMessagesResponse>;

@@ -4,10 +4,11 @@ import { Dialect } from '@spanmesh/proto/v1/types';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Watch } from '../api/watch.ts';
+import type { FakeLeader } from '../testing/fake-leader.fixture.ts';
+import { uuid } from '../testing/payloads.fixture.ts';
 import { type Event, histories, RandomHistory, unitsPerTurn } from '../testing/random-history.fixture.ts';
-import { type FakeLeader, uuid } from '../testing/world.fixture.ts';
+import { answersOf, FakeStandby } from '../testing/standby.fixture.ts';
 import type { View } from '../trees/view.ts';
-import { answersOf, FakeStandby } from './standby.fixture.ts';
 
 /** What somebody who watches is told, by revision; within one it comes in no order. */
 class Watcher extends EventEmitter {

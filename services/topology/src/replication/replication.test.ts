@@ -5,11 +5,15 @@ import { Dialect } from '@spanmesh/proto/v1/types';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { describe, expect, it, vi } from 'vitest';
 import { Watch } from '../api/watch.ts';
-import { FakeGateway, FakeLeader, FakePresence, settle, uuid } from '../testing/world.fixture.ts';
+import { FakeGateway } from '../testing/fake-gateway.fixture.ts';
+import { FakeLeader } from '../testing/fake-leader.fixture.ts';
+import { FakePresence } from '../testing/fake-presence.fixture.ts';
+import { uuid } from '../testing/payloads.fixture.ts';
+import { answersOf, FakeCall, FakeStandby, treeOf } from '../testing/standby.fixture.ts';
+import { settle } from '../testing/world.fixture.ts';
 import { connectionData } from '../trees/gateway.ts';
 import { Lag } from './lag.ts';
 import { HEARTBEAT_MS, MAX_STANDBYS } from './publisher.ts';
-import { answersOf, FakeCall, FakeStandby, treeOf } from './standby.fixture.ts';
 import { MAX_STANDBY_BYTES, SNAPSHOT_TURN_BYTES } from './standby-stream.ts';
 
 function installation() {

@@ -1,7 +1,10 @@
 import { status } from '@grpc/grpc-js';
 import { runNow } from '@spanmesh/runtime/grpc/slices';
 import { describe, expect, it } from 'vitest';
-import { FakeGateway, FakeLeader, settle, uuid } from '../testing/world.fixture.ts';
+import { FakeGateway } from '../testing/fake-gateway.fixture.ts';
+import { FakeLeader } from '../testing/fake-leader.fixture.ts';
+import { uuid } from '../testing/payloads.fixture.ts';
+import { settle } from '../testing/world.fixture.ts';
 import { connectionId } from '../trees/show-ids.ts';
 import { findConnection, findNode, findOneNode, matchConnection, nodesOf } from './find.ts';
 

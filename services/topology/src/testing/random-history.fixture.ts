@@ -1,5 +1,7 @@
 import fc from 'fast-check';
-import { FakeGateway, FakeLeader, pairName, settle } from './world.fixture.ts';
+import { FakeGateway, pairName } from './fake-gateway.fixture.ts';
+import { FakeLeader } from './fake-leader.fixture.ts';
+import { settle } from './world.fixture.ts';
 
 type Pick = (choices: readonly number[]) => number | undefined;
 

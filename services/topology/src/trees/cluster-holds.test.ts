@@ -3,7 +3,10 @@ import { type Cluster, SpanTree } from '@spanmesh/spantree/tree';
 import { describe, expect, it } from 'vitest';
 import { clustersOf } from '../api/lists.ts';
 import { showCluster } from '../show/show-cluster.ts';
-import { FakeGateway, FakeLeader, settle, uuid } from '../testing/world.fixture.ts';
+import { FakeGateway } from '../testing/fake-gateway.fixture.ts';
+import { FakeLeader } from '../testing/fake-leader.fixture.ts';
+import { uuid } from '../testing/payloads.fixture.ts';
+import { settle } from '../testing/world.fixture.ts';
 import { ClusterHolds, MAX_HELD_CLUSTERS } from './cluster-holds.ts';
 import { Gateway } from './gateway.ts';
 

@@ -1,6 +1,6 @@
 import { SpanTree } from '@spanmesh/spantree/tree';
 import { describe, expect, it } from 'vitest';
-import { uuid } from '../testing/world.fixture.ts';
+import { uuid } from '../testing/payloads.fixture.ts';
 import { Gateway } from './gateway.ts';
 import { History, MAX_BATCHES, MAX_HISTORY_BYTES, MAX_RELAY_BYTES } from './history.ts';
 

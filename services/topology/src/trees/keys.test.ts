@@ -1,7 +1,7 @@
 import { compareKeys } from '@spanmesh/runtime/grpc/paging';
 import { SpanTree } from '@spanmesh/spantree/tree';
 import { describe, expect, it } from 'vitest';
-import { uuid } from '../testing/world.fixture.ts';
+import { uuid } from '../testing/payloads.fixture.ts';
 import * as keys from './keys.ts';
 
 /** A tree with links; what is not given is the same for all. */

@@ -5,7 +5,7 @@ import { Dialect } from '@spanmesh/proto/v1/types';
 import { runNow } from '@spanmesh/runtime/grpc/slices';
 import { type Link, SpanTree } from '@spanmesh/spantree/tree';
 import { describe, expect, it } from 'vitest';
-import { spanPayload, uuid } from '../testing/world.fixture.ts';
+import { spanPayload, uuid } from '../testing/payloads.fixture.ts';
 import { Gateway, type RelayGroup } from './gateway.ts';
 import { RelayGroups } from './relay-groups.ts';
 import type { TreesEvent } from './tree-events.ts';

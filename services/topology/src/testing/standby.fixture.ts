@@ -8,10 +8,10 @@ import { createLogger } from '@spanmesh/runtime/log/logger';
 import { explain } from '../api/explain.ts';
 import { listClusters, listConnections, listLinks, listNodes, listRelays } from '../api/lists.ts';
 import { treeParts } from '../api/tree-parts.ts';
+import { Follower } from '../replication/follower.ts';
 import { showStatus } from '../show/show-status.ts';
-import type { FakeLeader } from '../testing/world.fixture.ts';
 import type { View } from '../trees/view.ts';
-import { Follower } from './follower.ts';
+import type { FakeLeader } from './fake-leader.fixture.ts';
 
 /** The leader's end of a stream in memory: what it writes arrives when a test says so. */
 class FakeFollowStream extends EventEmitter {

@@ -1,0 +1,86 @@
+import { FakeClock } from '@spanmesh/runtime/fake-clock';
+import { createLogger } from '@spanmesh/runtime/log/logger';
+import { Core, type CoreOptions, type Following } from '../core.ts';
+import { FakeLease } from './fake-lease.fixture.ts';
+import { FakePresence } from './fake-presence.fixture.ts';
+
+/** A leader with a lease and a registry that tests hold in their hands, and, if they say so, the turns of its work. */
+export class FakeLeader {
+  /** Turns of the event loop that it waits for: only if `unitsPerTurn` is given. */
+  readonly turns: (() => void)[] = [];
+  readonly lease = new FakeLease();
+  readonly presence: FakePresence;
+  readonly clock: FakeClock;
+  readonly core: Core;
+
+  constructor({
+    epoch = 1,
+    presence = new FakePresence(),
+    clock = new FakeClock(),
+    following,
+    leads = true,
+    unitsPerTurn = Number.POSITIVE_INFINITY,
+    ...options
+  }: Partial<CoreOptions> & {
+    epoch?: number;
+    presence?: FakePresence;
+    clock?: FakeClock;
+    following?: Following;
+    leads?: boolean;
+  } = {}) {
+    this.presence = presence;
+    this.clock = clock;
+    presence.clock = clock;
+    this.lease.epoch = epoch;
+    this.core = new Core(
+      {
+        installation: 'spanmesh',
+        linkidWidth: 2,
+        circuitWidth: 1,
+        rnssAdd: 7,
+        version: '1.0.0',
+        address: () => 'me:1',
+        unitsPerTurn,
+        ...options,
+      },
+      {
+        lease: this.lease,
+        presence,
+        clock,
+        logger: createLogger({ level: 'silent', service: 'test' }),
+        later: (turn) => this.turns.push(turn),
+        ...(following && { following }),
+      },
+    );
+    this.lease.onRaise = () => this.lead();
+    presence.listeners.push(() => this.core.term.presenceChanged());
+    if (leads) this.lead();
+  }
+
+  /** A turn passes that its work waits for, if it does. */
+  turn(): void {
+    this.turns.shift()?.();
+  }
+
+  /** All of them pass. */
+  finish(): void {
+    for (let turn = this.turns.shift(); turn !== undefined; turn = this.turns.shift()) turn();
+  }
+
+  lead(): void {
+    this.lease.valid = true;
+    this.lease.frozenSince = null;
+    this.core.term.leaseChanged({ kind: 'leading', epoch: this.lease.epoch });
+  }
+
+  freeze(): void {
+    this.lease.valid = false;
+    this.lease.frozenSince = this.clock.now();
+    this.core.term.leaseChanged({ kind: 'frozen', epoch: this.lease.epoch });
+  }
+
+  lose(): void {
+    this.lease.valid = false;
+    this.core.term.leaseChanged({ kind: 'standby', holder: { address: 'other:1', epoch: this.lease.epoch + 1 } });
+  }
+}

@@ -1,0 +1,59 @@
+import { EventEmitter } from 'node:events';
+import type { AttachRequest, AttachResponse } from '@spanmesh/proto/v1/gateway_control';
+
+/** The leader's end of a stream, in memory; the gateway's end are `sent` and `deliver`. */
+export class FakeStream extends EventEmitter {
+  readonly sent: AttachResponse[] = [];
+  /** Deltas that have been taken in, as the leader has told last: nothing that a gateway has to read in order. */
+  taken = 0;
+  cancelled = false;
+  /** What write answers. */
+  accepts = true;
+  error: (Error & { code?: number; details?: string }) | undefined;
+  ended = false;
+  paused = false;
+
+  constructor() {
+    super();
+    this.on('error', (error) => {
+      this.error = error;
+    });
+  }
+
+  write(response: AttachResponse): boolean {
+    if (response.taken === undefined) this.sent.push(response);
+    else this.taken = response.taken.deltas;
+    return this.accepts;
+  }
+
+  pause(): void {
+    this.paused = true;
+  }
+
+  resume(): void {
+    this.paused = false;
+  }
+
+  end(): void {
+    this.ended = true;
+  }
+
+  get over(): boolean {
+    return this.ended || this.error !== undefined;
+  }
+
+  deliver(request: Partial<AttachRequest>): void {
+    this.emit('data', request);
+  }
+
+  drain(): void {
+    this.accepts = true;
+    this.emit('drain');
+  }
+
+  /** The connection below it is lost. */
+  break(): void {
+    this.cancelled = true;
+    this.emit('cancelled');
+  }
+}
