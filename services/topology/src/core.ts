@@ -40,7 +40,7 @@ import { History, type HistoryLimits } from './trees/history.ts';
 import { State } from './trees/state.ts';
 import type { View, Widths } from './trees/view.ts';
 
-/** What a lease is good for unless it is said, ms. */
+/** How long a lease is good for, unless an option says so, ms. */
 const DEFAULT_TTL_MS = 2000;
 
 export interface CoreOptions {
@@ -78,7 +78,7 @@ export interface CoreDeps {
   readonly logger: Logger;
   /** Where it tells who comes and goes; default: nowhere. */
   readonly events?: EventTeller;
-  /** Which versions of gateways are understood; default: those that fit to ours. */
+  /** Which versions of gateways are understood; default: the ones that fit to ours. */
   readonly protocol?: ProtocolRule;
   /** How gateways are called; default: in plaintext, where they say. */
   readonly gatewayChannel?: GatewayChannel | undefined;
@@ -327,7 +327,7 @@ export class Core {
   }
 
   /**
-   * What reads are answered from: the leader's own trees, also while its lease is not valid (it says so), or those that a standby has
+   * What reads are answered from: the leader's own trees, also while its lease is not valid (it says so), or the trees that a standby has
    * heard of; while it takes over, too, because its own are not complete yet. Null: there is nothing to answer from.
    */
   view(): View | null {
@@ -343,7 +343,7 @@ export class Core {
     return view ?? null;
   }
 
-  /** The replicas, whoever was there and is not, and whoever was refused. */
+  /** The replicas, the processes that are missing, and the processes that were refused. */
   processes(): ProcessesKnown {
     const { roster, reaper, leadership, refusals } = this;
     const heard = { presence: this.#presence, clock: this.#clock };

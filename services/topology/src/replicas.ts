@@ -24,7 +24,7 @@ export interface ReplicasDeps {
   readonly follower: Follower;
 }
 
-/** The replicas of topology as this one knows them: itself, whoever leads, and those that follow. */
+/** The replicas of topology as this one knows them: itself, the leader, and the standbys that follow. */
 export class Replicas {
   readonly #options: ReplicasOptions;
   readonly #deps: ReplicasDeps;
@@ -51,7 +51,7 @@ export class Replicas {
     return [...addresses].slice(0, MAX_ADDRESSES).sort();
   }
 
-  /** This replica and those that follow it. */
+  /** This replica and the standbys that follow it. */
   leading(): ReplicaStatus[] {
     return [this.#self(), ...this.#deps.publisher.standbys()];
   }

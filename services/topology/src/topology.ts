@@ -61,7 +61,7 @@ export interface TopologyDeps {
   readonly security?: ChannelSecurity;
   /** How gateways are called; default: in plaintext, where they say. */
   readonly gatewayChannel?: GatewayChannel;
-  /** Which versions of gateways are understood; default: those that fit to ours. */
+  /** Which versions of gateways are understood; default: the ones that fit to ours. */
   readonly protocol?: ProtocolRule;
   /** Who wants traces; default: nobody. */
   readonly tracing?: Pick<Tracing, 'tracer'>;

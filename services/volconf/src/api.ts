@@ -209,7 +209,7 @@ export class Api {
     return { now: clock.now(), wall: clock.wall() };
   }
 
-  /** What there is, and how it fares, the leader alone knows. */
+  /** Only the leader knows the targets and their states. */
   #leading(): Term {
     const term = this.#deps.term();
     if (term === null) throw new ApiError(status.UNAVAILABLE, this.#deps.notLeading());
@@ -238,7 +238,7 @@ function keyOf(known: Known): Key {
   return 'slot' in known ? [0, known.slot.key, known.slot.index] : [1, known.operator, 0];
 }
 
-/** Nothing for those that are not meant, so that each of them counts as looked at. */
+/** Null in place of a target that is not meant, so that it counts as looked at. */
 function* filtered(all: Iterable<Known>, isMeant: (known: Known) => boolean): Iterable<Known | null> {
   for (const known of all) yield isMeant(known) ? known : null;
 }

@@ -46,7 +46,7 @@ export function publishTarget(
   }
 }
 
-/** Tells people what has become of a target: that it is tried, once; that it stands; that it fails, with a count when that repeats. */
+/** Tells people what has become of a target: that it is tried, once; that it is connected; that it fails, with a count when that repeats. */
 export function tellTarget(
   events: EventTeller,
   name: string,

@@ -1,4 +1,4 @@
-// What volconf takes, and why there is a bound. Those that an operator may want to change are defaults of settings.ts.
+// Limits of volconf, and why there is a bound. The ones that an operator may want to change are defaults of settings.ts.
 
 /** Slots of a media (protocol.md, "The link layer" 3). */
 export const SLOTS_PER_MEDIA = 256;

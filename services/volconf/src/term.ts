@@ -55,8 +55,8 @@ export const KEPT: Explained = {
 };
 
 /**
- * Everything that a leader knows and does under one epoch. It begins with nothing: media, slots and what stands come from the
- * gateways (architecture.md, "Who owns what"), and with it ends what is under way, not what stands.
+ * Everything that a leader knows and does under one epoch. It begins with nothing: media, slots and connections come from the
+ * gateways (architecture.md, "Who owns what"), and with it ends what is under way, not established connections.
  */
 export class Term implements LinkSink, MediaSink {
   readonly epoch: number;

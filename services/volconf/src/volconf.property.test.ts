@@ -243,7 +243,7 @@ describe('whatever happens', () => {
           expect(world.doubles).toEqual([]);
           player.checkMedia();
           expect(world.connections()).toEqual(player.wanted());
-          // Nothing goes on when everything stands.
+          // Nothing goes on once everything is connected.
           expect(world.leader.term!.reconciler.dialling).toBe(0);
           expect(world.leader.term!.reconciler.timers).toBe(0);
           await player.leave();

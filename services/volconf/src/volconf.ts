@@ -46,7 +46,7 @@ export interface VolconfDeps {
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly random: Random;
-  /** Where it tells what becomes of targets; default: one of this service alone. */
+  /** Where it tells people of its targets; default: a log of this service alone. */
   readonly events?: EventTeller;
   /** Gets the service Volconf; must not have been started. */
   readonly grpcServer: Pick<GrpcServer, 'addService'>;
@@ -180,7 +180,7 @@ export class Volconf implements Service {
     this.#lease.start();
   }
 
-  /** Releases the lease, so that another replica leads at once and adopts what stands. */
+  /** Releases the lease, so that another replica leads at once and adopts the connections. */
   async stop(): Promise<void> {
     this.#sign?.stop();
     this.#endTerm();

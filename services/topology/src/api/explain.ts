@@ -16,7 +16,7 @@ import { showLink } from '../show/show-link.ts';
 import { linkBytes, linkKey, lnkConnBytes } from '../trees/keys.ts';
 import type { Trees } from '../trees/trees.ts';
 
-/** Verdicts that are found at a time: those that a page has no room for are found in vain. */
+/** Verdicts that are found at a time: the ones that a page has no room for are found in vain. */
 const VERDICTS_AT_ONCE = 256;
 
 /** What selection makes of a link for a LNK_CONN. */

@@ -1,6 +1,6 @@
 // What all users of the API may have at one replica, and one of them: by token or certificate, otherwise by address.
 
-/** Watches at a time: each may be a batch behind. Past it the last one ends of whoever has most. */
+/** Watches at a time: each may be a batch behind. Past it the user who has most loses the last one. */
 export const MAX_WATCHES = 1000;
 /** Watches of one user. */
 export const MAX_WATCHES_PER_USER = 500;

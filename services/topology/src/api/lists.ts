@@ -89,7 +89,7 @@ function* clustersAt(state: Trees, at: Key | undefined): Iterable<Cluster> {
   for (const dialect of ['linkid', 'circuit'] as const) {
     const clusters = state.tree.clustersOf(dialect);
     const first = at === undefined ? 0 : firstAfter(clusters, at.slice(0, 4), keys.clusterKey);
-    // Just before those that come after it stands the one itself, if it is there.
+    // The cluster itself, if it is there, is the last one before the clusters that come after it.
     const before = clusters[first - 1];
     const isThere =
       at !== undefined && before !== undefined && compareKeys(keys.clusterKey(before), at.slice(0, 4)) === 0;

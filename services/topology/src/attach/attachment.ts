@@ -19,7 +19,7 @@ export interface AttachStream extends PausableStream {
 }
 
 /**
- * Where the stream of a gateway stands.
+ * State of a gateway's stream.
  *   greeting   opened, no Hello yet
  *   waiting    Hello came; the leader is taking a higher epoch because of it
  *   snapshot   Welcome was sent, chunks come
@@ -33,7 +33,7 @@ export type AttachmentState =
   | { readonly kind: 'live' }
   | { readonly kind: 'ended' };
 
-/** What an attachment is to be judged by. */
+/** Decides on the messages of an attachment. */
 export interface AttachmentHost {
   /** Takes what comes, in order. */
   readonly work: WorkList;
@@ -59,7 +59,7 @@ export class Attachment {
   readonly #stream: AttachStream;
   readonly #host: AttachmentHost;
   #state: AttachmentState = { kind: 'greeting' };
-  /** Deltas taken in, and those that the gateway was told of. */
+  /** Deltas taken in, and how many of them the gateway was told of. */
   #taken = 0;
   #takenTold = 0;
 
@@ -105,7 +105,7 @@ export class Attachment {
     this.#stream.write({ taken: { deltas: this.#taken } });
   }
 
-  /** Ends the stream with an error; before Welcome, `refused` says why to whoever is no human. The host is not told. */
+  /** Ends the stream with an error; before Welcome, `refused` tells the gateway why, in a code. The host is not told. */
   refuse(code: status, details: string, refused?: Refused): void {
     const { kind } = this.#state;
     if (kind === 'ended') return;

@@ -43,7 +43,7 @@ export class Commander implements Numbering {
   /** Queues that are not open yet, with the gateways that they wait for. */
   readonly #waiting = new Map<CommandQueue, readonly string[]>();
   readonly #out = new RelayGroups((link) => this.#gone(link));
-  /** Command queues, their streams, and those that wait for others. */
+  /** Command queues, their streams, and the queues that wait for other gateways. */
   tables(): TableSizes {
     return { queues: this.#queues.size, streams: this.#streams.size, waitingQueues: this.#waiting.size };
   }
@@ -56,7 +56,7 @@ export class Commander implements Numbering {
   #retryDue = false;
   /** Relays commanded to open so far. */
   opened = 0;
-  /** Relays that were commanded to close so far, and those that went with their link or their LNK_CONN. */
+  /** Relays that were commanded to close so far, and relays that closed with their link or their LNK_CONN. */
   readonly closed = { selection: 0, link: 0, lnk_conn: 0 };
 
   constructor(deps: {
@@ -68,7 +68,7 @@ export class Commander implements Numbering {
     clock: Clock;
     /** Asks for a flush at the end of this turn. */
     request: () => void;
-    /** Takes what was decided, for those who watch. */
+    /** Takes the relays that were decided on, for the history. */
     record: (groups: readonly RelayGroup[]) => void;
     /** What decisions are in; default: nothing is traced. */
     traces?: LinkTraces;
@@ -153,7 +153,7 @@ export class Commander implements Numbering {
     this.#queues.get(gateway)?.peerGone(id);
   }
 
-  /** Where the replicas are: told to those who do not know. */
+  /** Tells each gateway where the replicas are, unless it knows. */
   replicasAre(addresses: readonly string[]): void {
     for (const queue of this.#queues.values()) queue.replicas(addresses);
     this.#request();
@@ -241,7 +241,7 @@ export class Commander implements Numbering {
     this.closed[removed ? 'link' : 'lnk_conn']++;
   }
 
-  /** Those that wait for nobody any more are commanded from now on. */
+  /** Opens the queues whose gateways wait for no other gateway any more: from now on these are commanded. */
   #openQueues(): void {
     for (const [queue, named] of this.#waiting) {
       if (!named.every((id) => this.#roster.isResolved(id))) continue;
@@ -266,7 +266,7 @@ export class Commander implements Numbering {
     if (refused.size === 0) gateway.refused.delete(link);
   }
 
-  /** Every gateway hears of all others: those that are known here, and those that have joined though they are not attached (yet). */
+  /** Every gateway hears of all others: the gateways known here, and those in the registry that are not attached (yet). */
   #tellMembers(): void {
     this.#membersChanged = false;
     const members = new Map<string, GatewayPeer>();

@@ -385,7 +385,7 @@ describe('the leader', () => {
     settle(leader, [a, b]);
     expect(a.id).not.toBe(id);
     expect([...a.relays.keys()]).toEqual([pairName(a.id, link, lnkConn)]);
-    // The relay of its own link stands as before: its peer has noticed nothing.
+    // The relay of its own link is open as before: its peer has noticed nothing.
     expect([a.opens, a.closes]).toEqual([opens, closes]);
     expect([...b.relays.keys()].map((pair) => parsePair(pair).gateway)).toEqual([a.id]);
     expect([...leader.core.state.gateways.keys()].sort()).toEqual([a.id, b.id].sort());

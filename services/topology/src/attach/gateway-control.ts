@@ -33,7 +33,7 @@ const MAX_ADDRESS_CHARS = 300;
 const MAX_VERSION_CHARS = 100;
 /** Capabilities in a Hello, and characters of one (gateway_control.proto). */
 const MAX_CAPABILITIES = 32;
-/** Other gateways that a Hello names; more than there can be, with those that are dead. */
+/** Other gateways that a Hello names; more than there can be, dead ones included. */
 const MAX_NAMED = 8192;
 const MAX_CAPABILITY_CHARS = 32;
 
@@ -79,7 +79,7 @@ interface No {
   readonly details: string;
 }
 
-/** The streams of all gateways: who may attach, and what becomes of what a gateway held when its stream ends. */
+/** The streams of all gateways: which gateway may attach, and what happens to its objects when its stream ends. */
 export class GatewayControl implements AttachmentHost {
   readonly work: WorkList;
   readonly #options: GatewayControlOptions;
@@ -105,11 +105,12 @@ export class GatewayControl implements AttachmentHost {
     return this.#byName.size > 0 ? this.#deps.clock.now() : this.#helloAt;
   }
 
-  /** Gateways whose snapshot is in and whose stream stands. */
+  /** Streams without a Hello. */
   get greeting(): number {
     return this.#greeting.size;
   }
 
+  /** Gateways that are attached, with their snapshot. */
   get live(): number {
     let live = 0;
     for (const attachment of this.#byName.values()) if (attachment.state === 'live') live++;
@@ -132,7 +133,7 @@ export class GatewayControl implements AttachmentHost {
     for (const attachment of [...this.#byName.values()]) this.#drop(attachment, status.FAILED_PRECONDITION, details);
   }
 
-  /** We lead under a new epoch. Commands of the one before mean nothing any more: whoever is attached attaches anew. */
+  /** We lead under a new epoch. Commands of the epoch before are void: every attached gateway attaches anew. */
   epochChanged(): void {
     for (const attachment of [...this.#byName.values()]) {
       if (attachment.state === 'waiting') continue;
@@ -244,8 +245,10 @@ export class GatewayControl implements AttachmentHost {
     );
   }
 
-  /** Why the gateway is not taken on; undefined: it is. */
-  /** `notAllowed`: why the caller's certificate does not allow it to be this gateway; null: it does. */
+  /**
+   * Why the gateway is not taken on; undefined: it is. `notAllowed`: why the caller's certificate does not allow it to be this gateway;
+   * null: it does.
+   */
   #whyNot(hello: Hello, notAllowed: string | null): No | undefined {
     const { leadership, graves, protocol, clock } = this.#deps;
     const { installation } = this.#options;
@@ -293,7 +296,7 @@ export class GatewayControl implements AttachmentHost {
     const { roster, deathwatch, presence, state } = this.#deps;
     const attached = this.#byName.get(hello.name)?.gateway;
     if (attached !== undefined && attached.boot !== hello.boot) return attached.id;
-    // Whoever registered last under the name is the younger: signs of the older one that are not old yet mean nothing then.
+    // The process that registered last under the name is the younger one: recent signs of life of the older one are ignored then.
     const isYounger = presence.get(hello.name)?.boot === hello.boot;
     return roster.rivals(hello).find((id) => (isYounger ? state.hasTrunk(id) : deathwatch.showsLife(id)));
   }

@@ -2,7 +2,7 @@ import { gatewayId } from '@spanmesh/proto/gateway-id';
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { Presence } from './presence.ts';
 
-/** How long a leader that has stepped down does not stand, ms. */
+/** How long a leader that has stepped down does not contend for the lease, ms. */
 export const STEP_DOWN_MS = 30_000;
 
 export interface IsolationDeps {

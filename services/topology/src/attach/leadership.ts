@@ -28,7 +28,7 @@ export class Leadership {
     lease: LeaseView;
     presence: Pick<Presence, 'isComplete'>;
     clock: Clock;
-    /** Those who are waited for. */
+    /** The gateways that a new leader waits for. */
     roster: Roster;
   }) {
     this.#lease = lease;
@@ -106,7 +106,7 @@ export class Leadership {
     await this.#lease.raiseEpoch(heard + 1);
   }
 
-  /** Lets another replica lead, and does not stand for the next `ms`. */
+  /** Lets another replica lead, and does not contend for the lease for the next `ms`. */
   stepDown(ms: number): void {
     this.#lease.stepDown(ms);
   }

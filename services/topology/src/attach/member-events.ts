@@ -33,7 +33,7 @@ export class MemberEvents {
     this.#deps = deps;
   }
 
-  /** This replica leads from now on. `gateways`: ids of those that the leader before had, as far as it has told us. */
+  /** This replica leads from now on. `gateways`: ids of the gateways of the leader before, as far as it has told us. */
   termBegins({
     address,
     epoch,

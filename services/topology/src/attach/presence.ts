@@ -18,9 +18,9 @@ export interface Presence {
   lastSign(id: GatewayId): number | undefined;
   /** Since when signs of anybody, our own among them, have come without a gap; null: none comes at the moment. */
   readonly flowingSince: number | null;
-  /** Those who give signs now. */
+  /** Processes of a kind that give signs of life now. */
   living(kind: Living['kind']): readonly Living[];
-  /** Those who gave signs, have not said goodbye, and are silent. */
+  /** Processes that gave signs of life, have not said goodbye, and are silent. */
   missed(): readonly Missed[];
 }
 

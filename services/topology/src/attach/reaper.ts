@@ -35,7 +35,7 @@ export interface ReaperDeps {
 
 /** Declares gateways dead, which only a leader may, and removes what they held. */
 export class Reaper {
-  /** Gateways that were declared dead so far, those that said goodbye not counted. */
+  /** Gateways that were declared dead so far; a goodbye does not count. */
   declared = 0;
   readonly #deps: ReaperDeps;
   /** By name. */
@@ -50,7 +50,7 @@ export class Reaper {
     return this.#deps.roster.isAnybodySilent;
   }
 
-  /** Looks at those who have no stream. To be done again and again, while the lease holds. */
+  /** Looks at the gateways without a stream. To be done again and again, while the lease holds. */
   *reaping(): Job<void> {
     const { roster, deathwatch, state, members, clock, logger } = this.#deps;
     for (const { id, name, since, silentSince } of [...roster.silent()]) {
@@ -93,7 +93,7 @@ export class Reaper {
     this.#dead.delete(name);
   }
 
-  /** Those that were declared dead and have not come back, the oldest first. */
+  /** Gateways that were declared dead and have not come back, the oldest first. */
   dead(): Iterable<DeadGateway> {
     return this.#dead.values();
   }
@@ -105,7 +105,7 @@ export class Reaper {
     this.#dead.clear();
   }
 
-  /** The registry shows gateways: those that are dead are taken out once more, the others have been heard of. */
+  /** Reads the registry: entries of dead gateways are deleted once more, the other gateways have been heard of. */
   *registering(): Job<void> {
     const { graves, presence } = this.#deps;
     for (const { name, boot } of presence.gateways()) {

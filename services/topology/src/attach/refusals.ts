@@ -1,9 +1,9 @@
 import type { ProcessKind, RefusalCause, RefusedProcess } from '@spanmesh/proto/v1/topology';
 import type { Clock } from '@spanmesh/runtime/clock';
 
-/** Processes that are kept; those that were refused longest ago go first. */
+/** Refused processes that are kept; the one refused longest ago goes first. */
 export const MAX_REFUSALS = 64;
-/** Whoever is refused tries again within seconds: one that has not for so long, ms, is not there any more. */
+/** A refused process tries again within seconds: one that has not for so long, ms, is not there any more. */
 export const REFUSAL_AGE_MS = 300_000;
 
 /** Who was refused, and why. */
@@ -39,7 +39,7 @@ export class Refusals {
     this.#all.delete(keyOf(one));
   }
 
-  /** Those that are still there, the last refused last. */
+  /** Refused processes that are still there, the last refused last. */
   list(): RefusedProcess[] {
     const now = this.#clock.now();
     return [...this.#all.values()]

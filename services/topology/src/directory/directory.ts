@@ -145,7 +145,7 @@ export class Directory {
     return wholeMs(this.#deps.leadership.frozenMs);
   }
 
-  /** Another replica may lead: whoever is attached to it gets its answers there. @throws ApiError UNAVAILABLE */
+  /** Another replica may lead: gateways that are attached to it get their answers there. @throws ApiError UNAVAILABLE */
   #checkFrozen(gateway: GatewayId): void {
     const { leadership, trees } = this.#deps;
     if (leadership.frozenMs === 0 || trees.gateways.get(gateway)?.attached === true) return;

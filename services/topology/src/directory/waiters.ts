@@ -7,7 +7,7 @@ export interface Waiter {
 }
 
 /**
- * Who waits for what. Waiters are found by the texts that they wait under, so that a change costs only those that it may
+ * Who waits for what. Waiters are found by the texts that they wait under, so that a change costs only the waiters that it may
  * concern; they look once, at the end of the turn, however much has changed.
  */
 export class Waiters {
@@ -51,7 +51,7 @@ export class Waiters {
     }
   }
 
-  /** Something has changed for those who wait under this text. */
+  /** Something has changed for the waiters under this text. */
   touch(key: string): void {
     const waiting = this.#byKey.get(key);
     if (waiting !== undefined) for (const waiter of waiting) this.#touched.add(waiter);

@@ -28,7 +28,7 @@ export interface GatewayChannel {
 
 type Call = ServerWritableStream<CaptureConnectionRequest, CaptureConnectionResponse>;
 
-/** Passes captures on from the gateways to those who want them. */
+/** Passes captures on from the gateways to the callers of the API. */
 export class Captures {
   readonly #trees: Trees;
   readonly #security: ChannelSecurity;
@@ -77,7 +77,7 @@ export class Captures {
     const abort = (why: string): void => done(new ApiError(status.UNAVAILABLE, why));
     this.#running.add(abort);
     let shown: CaptureConnectionResponse['connection'] = showConnection(connection);
-    // Whoever reads slowly slows the gateway's stream down, where what does not fit is dropped: not here, where nobody would count it.
+    // A slow reader slows the gateway's stream down, and the gateway drops and counts the rest: here nobody would count it.
     upstream.on('data', (captured) => {
       if (!this.#running.has(abort)) return;
       if (!call.write({ connection: shown, captured })) upstream.pause();

@@ -74,7 +74,7 @@ interface Current {
 }
 
 /**
- * Where the way to the leader stands.
+ * State of the stream to the leader.
  *   idle       there is nobody to follow
  *   waiting    `timer` starts the next attempt
  *   open       a stream: first nothing but heartbeats, then a snapshot into `building`, then changes of `live`
@@ -94,7 +94,7 @@ type FollowState =
 type Open = FollowState & { kind: 'open' };
 
 /**
- * The standby's side of replication: follows whoever leads, and keeps what it has heard until there is something newer that is
+ * The standby's side of replication: follows the leader, and keeps the trees that it has until there are newer ones that are
  * complete, also while nobody leads.
  */
 export class Follower {
@@ -184,7 +184,7 @@ export class Follower {
     this.#letGo();
   }
 
-  /** What is there is not needed any more: this replica knows better now. Whoever watches is told to list again. */
+  /** Drops the trees: this replica leads and has its own now. Watchers are told to list again. */
   forget(): void {
     this.#letGo();
     if (this.#current === undefined) return;

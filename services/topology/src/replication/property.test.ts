@@ -73,7 +73,7 @@ class Replicated extends RandomHistory {
     this.standby = new FakeStandby({ clock: this.leader.clock, unitsPerTurn: standby });
   }
 
-  /** Whoever leads is followed. */
+  /** The replica that leads is followed. */
   follow(): void {
     if (this.#leader === this.leader) return;
     this.#leader = this.leader;
@@ -139,7 +139,7 @@ class Replicated extends RandomHistory {
     expect(answersOf(ours)).toEqual(answersOf(theirs));
     if (this.#watchers?.some(({ hasEnded }) => hasEnded) === false) {
       const [atLeader, atStandby] = this.#watchers;
-      // One that came back after a break has been told to list again; whoever goes on sees the same.
+      // One that came back after a break has been told to list again; a watcher that goes on sees the same.
       expect(atStandby.seen).toEqual(atLeader.seen);
     }
     this.#watchers = [new Watcher(theirs, this.leader.clock), new Watcher(ours, this.leader.clock)];

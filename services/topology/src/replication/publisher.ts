@@ -204,7 +204,7 @@ export class Publisher implements StandbyHost {
     }
     const begin = this.#encode({ snapshotBegin: { linkidWidth: widths.linkid, circuitWidth: widths.circuit } });
     const end = this.#encode({ ...this.#now(), snapshotEnd: {} });
-    // Whoever begins looks at everything at the next selection.
+    // A standby that begins looks at everything at the next selection.
     this.#unselected = true;
     for (const standby of waiting) {
       this.#deps.logger.info({ ...said(standby), ...countsOf(trees) }, 'standby is sent a snapshot');

@@ -50,7 +50,7 @@ export class Replica {
     this.trees = new Trees(tree, { tell: (event) => this.#take(event) });
   }
 
-  /** From now on changes are history. Those who watch go on if it ends where this begins. */
+  /** From now on changes are history. Watchers go on if their history ends where this one begins. */
   begin(position: Position): void {
     if (!this.#history.isAt(position)) this.#history.restartAt(position);
     this.#isRecording = true;

@@ -19,7 +19,7 @@ export interface FollowStream {
 }
 
 /**
- * Where the stream of a standby stands.
+ * State of a standby's stream.
  *   greeting    opened, no Hello yet
  *   waiting     Hello came; the leader has not heard its gateways yet: heartbeats only
  *   following   the snapshot is on its way or has arrived: changes follow

@@ -60,12 +60,12 @@ export class FakeGateway {
   held: ClusterKey[] = [];
   /** `<gateway>:<number>` of links of others that it knows, by Commands or by itself. */
   readonly remote = new Set<string>();
-  /** Other gateways that it was told of and that are not gone, in order; and those that it was told are gone. */
+  /** Other gateways that it was told of and that are not gone, in order; and gateways that it was told are gone. */
   peers: string[] = [];
   readonly gone: string[] = [];
   replicas: readonly string[] = [];
   installation = 'spanmesh';
-  /** Said in Hello besides those that it was told of. */
+  /** Named in Hello besides the gateways that it was told of. */
   named: string[] = [];
   probed: number[] = [];
   /** Orders of drains and closes as they came; `drains`: what it says of them. */
@@ -375,7 +375,7 @@ export class FakeGateway {
     return { established: [...this.established], unreachable: [...this.unreachable] };
   }
 
-  /** A pair is named once in a delta, with what became of it last. */
+  /** A pair is named once in a delta, with its last state. */
   #tellOnDemand(pair: string): void {
     const is = ({ linkGateway, link, lnkConns }: RelaySet) =>
       pairName(linkGateway === '' ? this.id : linkGateway, link, lnkConns[0]!) === pair;

@@ -4,7 +4,7 @@ import type { GatewayRecord } from '@spanmesh/runtime/gateways/registry';
 import { type Living, type Missed, SILENT_MS } from '@spanmesh/runtime/gateways/signs-of-life';
 import type { Presence } from '../attach/presence.ts';
 
-/** Those who are in the registry, and who gives signs of life: at all times while it is in `alive`. */
+/** The registry, and signs of life: a gateway in `alive` gives one at every moment. */
 export class FakePresence implements Presence {
   readonly records = new Map<string, GatewayRecord>();
   readonly alive = new Set<string>();

@@ -46,7 +46,7 @@ export const unitsPerTurn = fc.constantFrom(1, 20, Number.POSITIVE_INFINITY);
 export const histories = (maxLength: number) => fc.array(event, { minLength: 60, maxLength, size: 'max' });
 export type Event = typeof event extends fc.Arbitrary<infer T> ? T : never;
 
-/** Three gateways and whoever leads, to which things happen. */
+/** Three gateways and a leader, to which things happen. */
 export class RandomHistory {
   readonly gateways = ['a', 'b', 'c'].map((name) => new FakeGateway(name));
   leader: FakeLeader;

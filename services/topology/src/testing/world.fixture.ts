@@ -768,7 +768,7 @@ export function parsePair(pair: string): { gateway: string; link: number; lnkCon
   return { gateway: gateway!, link: Number(link), lnkConn: Number(lnkConn) };
 }
 
-/** Lets everything arrive, and whoever lost its stream attach again, until nothing moves. */
+/** Lets everything arrive, and gateways that lost their stream attach again, until nothing moves. */
 export function settle(leader: FakeLeader, gateways: readonly FakeGateway[]): void {
   for (let round = 0; round < 1000; round++) {
     let moved = false;

@@ -12,7 +12,7 @@ interface Kept {
   usedAt: number;
 }
 
-/** Clients of gateways, kept while they are used: whoever looks on asks every few seconds, and a TLS handshake each time costs both. */
+/** Clients of gateways, kept while they are used: `spanmesh top` asks every few seconds, and a TLS handshake each time costs both sides. */
 export class GatewayClients {
   readonly #channel: GatewayChannel;
   readonly #clock: Pick<Clock, 'now' | 'after'>;

@@ -26,7 +26,7 @@ interface Start {
 type Wanted = Pick<ListGatewayTrafficRequest, 'pageSize' | 'kinds'>;
 
 /**
- * What passes through the gateways, for whoever asks: the gateways are asked then, a few at a time, and nothing is kept. Any replica
+ * Traffic through the gateways, when it is asked for: the gateways are asked then, a few at a time, and nothing is kept. Any replica
  * does that, by the gateways that are in its trees.
  */
 export class Traffic {

@@ -6,13 +6,13 @@ import type { Cluster, Connection, Link, LnkConn } from '@spanmesh/spantree/tree
 import { InFlight } from './in-flight.ts';
 import type { KnownLinks } from './known-links.ts';
 
-/** What is behind a connection of the tree. */
+/** Topology's data of a connection of the tree (`connection.data`). */
 export interface ConnectionData {
   readonly gateway: Gateway;
   readonly opened: ConnectionOpened;
 }
 
-/** What is behind a LNK_CONN of the tree. */
+/** Topology's data of a LNK_CONN of the tree (`lnkConn.data`). */
 export interface LnkConnData {
   readonly gateway: Gateway;
   readonly payload: LnkConnPayload;
@@ -20,7 +20,7 @@ export interface LnkConnData {
   onDemand: Set<Link> | undefined;
 }
 
-/** What is behind a link of the tree. */
+/** Topology's data of a link of the tree (`link.data`). */
 export interface LinkData {
   readonly gateway: Gateway;
   /** LNK_SPAN after the core header, as it came, in memory of its own. */
@@ -64,7 +64,7 @@ export class Gateway {
   readonly boot: string;
   serviceAddress: string;
   version: string;
-  /** What stands for it in the journal; given by Trees, never twice. */
+  /** Its number in the journal; given by Trees, never twice. */
   number = 0;
   readonly connections: Map<number, Connection> = new Map();
   readonly lnkConns: Map<number, LnkConn> = new Map();
@@ -83,11 +83,11 @@ export class Gateway {
   readonly held: Map<string, Cluster> = new Map();
   /** A complete snapshot has come at least once. */
   known = false;
-  /** Its stream to the leader stands, and its snapshot is in. */
+  /** It has a stream to the leader, and its snapshot is in. */
   attached = false;
   /** Relays on it are selected; otherwise they are left as they are. Implies `attached`. Changed by Trees only. */
   commanded = false;
-  /** It has been removed: whoever knows its links is told of it as a whole. */
+  /** It has been removed: gateways that know its links are told that it is gone, not link by link. */
   gone = false;
   /** It is going to stop and takes no more connections. */
   draining = false;

@@ -133,7 +133,7 @@ export class History {
     this.restartAt({ epoch, n: 1, history: newHistory(this.#random) });
   }
 
-  /** What was there is forgotten: whoever goes on from an earlier revision is told to list again. */
+  /** Forgets all changes: a watcher that goes on from an earlier revision is told to list again. */
   forget(): void {
     this.restartAt(this.#nextPosition());
   }
@@ -154,7 +154,7 @@ export class History {
     return { epoch: this.#epoch, n: this.#n, history: this.#history };
   }
 
-  /** Whether this is where the history stands. */
+  /** Whether this is the position of the history now. */
   isAt({ epoch, n, history }: Position): boolean {
     return epoch === this.#epoch && n === this.#n && history === this.#history;
   }
@@ -175,7 +175,7 @@ export class History {
   /** Sequence number of the first batch after the revision, or undefined when that is not kept (any more). */
   after(revision: string): number | undefined {
     if (revision === this.revision) return this.end;
-    // Newest first: those who resume have not been away for long.
+    // Newest first: a watcher that resumes has not been away for long.
     for (let at = this.#batches.length - 1; at >= 0; at--) {
       if (this.#batches[at]?.previous === revision) return this.#first + at;
     }

@@ -69,7 +69,7 @@ export class State {
     this.forgetWaiting(gateway.id);
   }
 
-  /** The gateway will not come: nothing waits for it any more. Whoever knows links of it is told of it as a whole. */
+  /** The gateway will not come: nothing waits for it any more. Gateways that know links of it are told that it is gone, not link by link. */
   forgetWaiting(id: GatewayId): void {
     for (const { knows } of this.gateways.values()) knows?.endWaits(id);
   }
@@ -165,8 +165,8 @@ export class State {
 
     gateway.known = true;
     gateway.lastNumber = Math.max(gateway.lastNumber, all.lastNumber);
-    // At a first sight of the gateway both the old and the new connection of a peer have been there before: whoever led
-    // then has seen to it, and doubting them again would move relays.
+    // At a first sight of the gateway both the old and the new connection of a peer have been there before: the leader before
+    // this one has seen to it, and doubting them again would move relays.
     if (!first) for (const lnkConn of added) this.#suspectOthers(lnkConn);
     yield* this.#resolvingWaiting(gateway);
     this.#noteStopping(gateway, all);
@@ -358,7 +358,7 @@ export class State {
     this.#tell(event);
   }
 
-  /** Whoever knows the link is told. */
+  /** Every gateway that knows the link is told. */
   #linkGone(link: Link): void {
     const owner = linkData(link).gateway;
     for (const gateway of this.gateways.values()) {
@@ -381,7 +381,7 @@ function noteRefused(gateway: Gateway, link: Link, id: LnkConnId): void {
   else ids.add(id);
 }
 
-/** The gateway keeps its last ones; those that it has forgotten are forgotten here, too, a while later. */
+/** The gateway keeps its last drains; here they are forgotten a while after the gateway has forgotten them. */
 function noteDrain({ drains }: Gateway, progress: DrainProgress): void {
   drains.set(progress.order, progress);
   if (drains.size <= MAX_DRAINS) return;

@@ -4,7 +4,7 @@ import type { Gateway, RelayGroup } from './gateway.ts';
 
 export type ChangeKind = 'added' | 'changed' | 'removed';
 
-/** A change that users see, as a reference to the object that it happened to: it is put into words only for those who watch. */
+/** A change that users see, as a reference to the object that it happened to: it becomes a message only when somebody watches. */
 export type RecordedChange =
   | { readonly of: 'cluster'; readonly kind: ChangeKind; readonly object: Cluster }
   | { readonly of: 'node'; readonly kind: ChangeKind; readonly object: Node }
@@ -14,7 +14,7 @@ export type RecordedChange =
   /** Relays have opened or closed. As an event of the trees: otherwise than by selection, because a peer or a snapshot says so. */
   | { readonly of: 'relays'; readonly group: RelayGroup };
 
-/** What Trees tells. Whoever takes it must not change the trees meanwhile. */
+/** What Trees tells. The listener must not change the trees meanwhile. */
 export type TreesEvent =
   | RecordedChange
   /** The gateway can use the links of some other gateway again. */
@@ -27,7 +27,7 @@ export type TreesEvent =
       readonly data: Readonly<Record<string, string | number>>;
     };
 
-/** What State tells. Whoever takes it must not change the state meanwhile. */
+/** What State tells. The listener must not change the state meanwhile. */
 export type StateEvent =
   | TreesEvent
   /** The connection is suspect now and shall be asked for a sign of life. */

@@ -40,10 +40,10 @@ export class Trees {
   journal: Journal | undefined = undefined;
   readonly #holds: ClusterHolds;
   readonly #tell: (event: TreesEvent) => void;
-  /** Relays that peers have closed so far, and those that were found closed when a gateway told anew what it has. */
+  /** Relays that peers have closed so far, and relays that a gateway's new snapshot did not name any more. */
   readonly closed = { refused: 0, snapshot: 0 };
   #numbered = 0;
-  /** By gateway whose relays are being told anew: those that were open before and have not been told yet, by link. */
+  /** By gateway whose snapshot is being taken in, and link: LNK_CONNs with a relay that was open before and was not named yet. */
   readonly #untold = new Map<Gateway, Map<Link, Set<number>>>();
 
   constructor(tree: SpanTree, { tell }: { tell: (event: TreesEvent) => void }) {
@@ -261,7 +261,7 @@ export class Trees {
     this.journal?.(gateway, { relaysForgotten: true });
   }
 
-  /** The relays are open already: the next selection closes those that it does not take. */
+  /** The relays are open already: the next selection closes the ones that it does not take. */
   adoptRelays(gateway: Gateway, link: Link, lnkConns: readonly number[]): void {
     const fitting = fittingOf(gateway, link, lnkConns);
     if (fitting.length === 0) return;
@@ -298,7 +298,7 @@ export class Trees {
     if (fitting.length > 0) this.journal?.(gateway, { refusalsAdopted: relaySet(gateway, link, idsOf(fitting)) });
   }
 
-  /** Lists show what is open on demand like what is selected: whoever watches relays is told of it unless it is both. */
+  /** Lists show what is open on demand like what is selected: watchers are told of a pair unless it is both. */
   setOnDemand(gateway: Gateway, set: RelaySet, open: boolean): void {
     const link = this.linkOf(gateway, set.linkGateway, set.link);
     if (link === undefined) return;
@@ -421,7 +421,7 @@ export class Trees {
     yield units;
     for (const lnkConn of connection.lnkConns) yield* this.#droppingLnkConn(lnkConn);
     this.tree.removeConnection(connection);
-    // Last: whoever gives up in between finds it again.
+    // Last: work that is given up in between finds the connection when it is done again.
     gateway.connections.delete(connection.id);
     this.#tell({ of: 'connection', kind: 'removed', object: connection });
   }

@@ -144,5 +144,5 @@ export class Fleet implements GatewayView {
   }
 }
 
-/** How often those that are missing are looked at again, ms. */
+/** How often missing gateways are looked at again, ms. */
 const CHECK_MS = 500;

@@ -20,7 +20,7 @@ export interface LinkSink {
 }
 
 /**
- * Where the watch of a gateway stands.
+ * State of the watch of a gateway.
  *   waiting   no watch; `timer` starts the next attempt
  *   reading   the snapshot is being read
  *   live      it is complete, changes follow
@@ -70,7 +70,7 @@ export class GatewayLink {
     return this.#state.kind === 'live';
   }
 
-  /** The watch stands, complete or not: a sign of life. */
+  /** There is a watch, complete or not: a sign of life. */
   get isWatched(): boolean {
     return this.#state.kind === 'live' || this.#state.kind === 'reading';
   }

@@ -2,7 +2,7 @@ import type { DialRequest, DialResponse, HangupRequest, WatchMediaResponse } fro
 
 /**
  * Why a gateway did not do what it was told.
- *   failed       it tried: no connection stands
+ *   failed       it tried: there is no connection
  *   stale-epoch  it has heard of a leader of the epoch `epoch`
  *   superseded   it has heard a later order for the owner
  *   unknown      anything else: what has become of the order is not known

@@ -11,8 +11,8 @@ export interface LiveGateway {
 
 /** The gateways, as the reconciler sees them. */
 export interface GatewayView {
-  /** Those whose watch stands: new connections go there. */
+  /** Gateways whose watch is live: new connections go there. */
   live(): Iterable<LiveGateway>;
-  /** One that exists, whether its watch stands or not; null: it is gone, and with it all that it held. */
+  /** The way to a gateway that exists, watched or not; null: it is gone, and all its connections with it. */
   port(key: GatewayKey): GatewayPort | null;
 }

@@ -5,7 +5,7 @@ import type { Target } from './target.ts';
 const RESERVED_PART = 1 / 16;
 
 /**
- * Targets whose try is due, in turns between those who asked for them, and how many tries each of these has under way: who has thousands
+ * Targets whose try is due, in turns between the principals who asked for them, and how many tries each principal has under way: one with thousands
  * that nobody answers keeps nobody else waiting.
  */
 export class DialQueue {

@@ -81,7 +81,7 @@ function down(owner: string, generation: number, { epoch = EPOCH, gatewayStops =
   return { owner, epoch, generation, gatewayStops };
 }
 
-/** A target whose connection stands at the gateway, by the first order. */
+/** A target that is connected at the gateway, by the first order. */
 async function running(made: Rig, port: FakePort, owner = 'a'): Promise<Target> {
   const target = made.target(owner);
   made.reconciler.want(target, HOST);
@@ -450,7 +450,7 @@ describe('a connection that a gateway tells of', () => {
     expect(made.told.at(-1)).toBe('a: running > running');
     made.reconciler.want(made.target('b'), OTHER);
     expect([made.reconciler.adopted, port.hangups[0]!.request.owner]).toEqual([1, 'b']);
-    // What is wanted and stands is not hung up with what nobody wants.
+    // A connection that is wanted is not hung up with those that nobody wants.
     made.reconciler.hangUpUnwanted();
     expect(port.hangups).toHaveLength(1);
   });

@@ -113,7 +113,7 @@ export class Reconciler {
     return this.#queue.dialling;
   }
 
-  /** Those that wait for their next try or hang-up. */
+  /** Targets that wait for their next try or hang-up. */
   get timers(): number {
     return this.#heap.size;
   }
@@ -162,7 +162,7 @@ export class Reconciler {
     } else {
       const { state } = target;
       if (state.kind === 'running' && isNew && sameDestination(state.destination, destination)) {
-        // It stood before it was known who wants it.
+        // It was established before it was known who wants it.
         this.adopted++;
         this.#become(target, { ...state, destination });
         return;
@@ -176,7 +176,7 @@ export class Reconciler {
     this.#step(target);
   }
 
-  /** A gateway says that a connection stands: in its snapshot, or a moment ago. */
+  /** A gateway says that a connection is established: in its snapshot, or a moment ago. */
   up(gateway: GatewayKey, up: DialledUp): void {
     this.#up(gateway, up);
     this.reconsider();
@@ -243,7 +243,7 @@ export class Reconciler {
     if (state.kind === 'running' && same(state.placed, placed)) {
       this.#lost(target, `the connection was lost: ${reason}`, gatewayStops);
     } else if (state.kind === 'dialling' && same(state.placed, placed)) {
-      // It stood and ended before the answer came.
+      // It was established and ended before the answer came.
       this.#failed(target, `the connection was lost: ${reason}`, true);
     } else {
       const leftover = target.leftovers.get(gateway);
@@ -258,7 +258,7 @@ export class Reconciler {
     for (const target of this.#targets) {
       const { state } = target;
       if (state.kind === 'running' && state.placed.gateway === gateway && !standing.has(target.owner)) {
-        // It may have come to stand after the snapshot was cut.
+        // It may have been established after the snapshot was cut.
         this.#leaveBehind(target, state.placed, 'not in the snapshot of its gateway');
         this.#lost(target, 'the connection was lost while its gateway could not be watched');
       }
@@ -294,7 +294,7 @@ export class Reconciler {
     this.reconsider();
   }
 
-  /** `allHeard` has become true: what stands and nobody wants is hung up. Not before: who wants it may not be known yet. */
+  /** `allHeard` has become true: connections that nobody wants are hung up. Not before: who wants them may not be known yet. */
   hangUpUnwanted(): void {
     for (const target of [...this.#targets]) {
       if (target.wanted !== null || target.state.kind === 'stopped') continue;
@@ -314,7 +314,7 @@ export class Reconciler {
     this.reconsider();
   }
 
-  /** The term is over: orders nothing any more and hears nothing. What stands is left standing. */
+  /** The term is over: orders nothing any more and hears nothing. Established connections are left as they are. */
   close(): void {
     this.#closed = true;
     this.#heap.clear();
@@ -342,7 +342,7 @@ export class Reconciler {
     });
   }
 
-  /** What is ordered or stands is a leftover from now on. */
+  /** The target's order, or its connection, is a leftover from now on. */
   #leave(target: Target, reason: string): void {
     const { state } = target;
     if (state.kind === 'running' || state.kind === 'dialling') this.#leaveBehind(target, state.placed, reason);
@@ -354,7 +354,7 @@ export class Reconciler {
     this.#queue.delete(target);
   }
 
-  /** The connection stood and does not any more. */
+  /** An established connection is lost. */
   #lost(target: Target, why: string, isGatewaysFault = false): void {
     const { state } = target;
     if (state.kind !== 'running') return;

@@ -24,7 +24,7 @@ export interface Placed {
  * * ready: a try is due, but an older connection is still being closed, there is no gateway, or too many are being tried. From
  *   stopped, from waiting when it is time, from all others when another destination is wanted.
  * * dialling: a gateway has been told to connect. From ready.
- * * running: the connection stands. From dialling; from stopped, waiting and ready when one of an earlier leader is adopted.
+ * * running: the connection is established. From dialling; from stopped, waiting and ready when one of an earlier leader is adopted.
  */
 export type TargetState =
   | { readonly kind: 'stopped' }
@@ -46,7 +46,7 @@ export function visible(kind: TargetState['kind']): 'stopped' | 'connect' | 'run
   return kind === 'stopped' || kind === 'running' ? kind : 'connect';
 }
 
-/** Something of an earlier order that may stand, and has to be known to be gone before the next try. */
+/** A connection that an earlier order may have left: it has to be known to be gone before the next try. */
 export interface Leftover {
   readonly placed: Placed;
   readonly reason: string;
@@ -65,21 +65,21 @@ export class Target implements Timed {
   /** Whose tries take turns with others'; empty: operators'. */
   principal = '';
   wanted: Destination | null = null;
-  /** The media whose slot stands for it; empty: an operator's target. */
+  /** The media whose slot it is; empty: an operator's target. */
   mediaId = '';
   /** An operator has set it: it may lead anywhere (dial.proto). */
   byOperator = false;
-  /** A slot or an operator's target stands for it. */
+  /** A slot or an operator's target is shown by it. */
   shown = false;
   /** Set by Reconciler only. */
   state: TargetState = { kind: 'stopped' };
-  /** Milliseconds since 1970: when it last became stopped, was begun to be connected, or came to stand. */
+  /** Milliseconds since 1970: when it last became stopped, connecting, or running. */
   since: number;
   /** Rises with every order. */
   generation = 0;
-  /** Tries since the connection last stood. */
+  /** Tries since it was last connected. */
   attempts = 0;
-  /** Failures in a row, for the pause: a connection that stood long enough begins anew. */
+  /** Failures in a row, for the pause: counted anew after a connection that lasted long enough. */
   failures = 0;
   /** The last thing that happened was a failure: the policy lets others step in. */
   failing = false;
@@ -91,7 +91,7 @@ export class Target implements Timed {
   heapIndex = -1;
   heapAt = 0;
 
-  /** It stands for something else than before: what became of that is not its own. */
+  /** It is shown for another slot or operator's target than before, whose tries and errors are not its own. */
   begin(): void {
     this.attempts = 0;
     this.failures = 0;

@@ -17,7 +17,7 @@ export class TimerHeap<T extends Timed> {
   #timer: Timer | null = null;
   #armedAt = Number.POSITIVE_INFINITY;
 
-  /** `quantumMs`: an entry may be that much late, so that those that are close share a wake-up. */
+  /** `quantumMs`: an entry may be that much late, so that entries close to each other share a wake-up. */
   constructor({ quantumMs }: { quantumMs: number }, { clock, due }: { clock: Clock; due: (entry: T) => void }) {
     this.#quantumMs = quantumMs;
     this.#clock = clock;

@@ -164,7 +164,7 @@ describe('slots', () => {
     media.opened(G2, { ...told, lnkConn: 2, principal: 'last', openedUs: last.us() - 10_000 }, last.us());
     last.says(2, 'span:last');
     media.closed(G2, 1);
-    // Of those that are left the older one.
+    // Of the claims that are left the older one.
     expect(paths(media.all())).toEqual(['span:last']);
     expect(said.slice(-2)).toEqual(['gone', 'span:last']);
   });

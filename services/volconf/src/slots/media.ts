@@ -43,7 +43,7 @@ interface Media {
 /** Why a LNK_VOLCONF is reported and ignored; `not-the-owner`: it is kept until the media is its principal's. */
 export type SlotFault = 'index' | 'copy' | 'empty-path' | 'unterminated-path' | 'too-many' | 'not-the-owner';
 
-/** What becomes of slots. */
+/** Is told of changes of slots. */
 export interface MediaSink {
   /** It says something else than before, or is new. */
   slotChanged(slot: Slot): void;
@@ -90,7 +90,7 @@ export class MediaTable {
     };
   }
 
-  /** Slots of all media, those that do not count yet included. */
+  /** Slots of all media, also of claims that do not own their media yet. */
   get slots(): number {
     return this.#shares.size;
   }

@@ -5,7 +5,7 @@ import { copyOf, MEDIA } from '../testing/world.fixture.ts';
 import { chosen, groupOf } from './policy.ts';
 import { Slot } from './slot.ts';
 
-/** A slot with this priority byte, and how it fares: not tried yet, up, or failing. */
+/** A slot with this priority byte, and its state: not tried yet, up, or failing. */
 function slot(index: number, priority: number, state: 'new' | 'up' | 'failing' = 'new'): Slot {
   const copy = decodeVolconfCopy(copyOf('span:host', { priority }), 0);
   const told = { gateway: 'gw', stamp: 0, at: 0 };

@@ -14,7 +14,7 @@ export class SlotShares {
     return this.#size;
   }
 
-  /** Those who have any. */
+  /** Principals that have any. */
   get principals(): number {
     return this.#of.size;
   }
@@ -52,7 +52,7 @@ export class SlotShares {
     let most: Slot[] = [];
     for (const all of this.#of.values()) if (all.length > most.length) most = all;
     if (most.length <= own + 1) return undefined;
-    // One of its latest: what has stood for long is disturbed last.
+    // One of its latest: an old slot is disturbed last.
     const slot = most.at(-1);
     if (slot !== undefined) this.delete(slot);
     return slot;

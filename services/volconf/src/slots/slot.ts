@@ -46,7 +46,7 @@ export class Slot implements SlotId {
   /** Why it cannot be connected to although it wants something; empty: it can. */
   problem = '';
   heldBack = false;
-  /** Set by whoever keeps it connected. */
+  /** Set by Term, which has it connected. */
   target: Target | null = null;
   /** Among the slots of its principal; for SlotShares only. */
   place = 0;

@@ -218,7 +218,7 @@ describe('hosts of an autoconn file', () => {
       await world.leader.autoconn!.look();
       await world.advance(100);
       expect(world.connections()).toEqual(['autoconn:a a:987']);
-      // Another leader with the same file takes over what stands.
+      // Another leader with the same file takes over the established connections.
       await world.stopReplica(world.leader);
       await world.addReplica();
       await world.advance(100);

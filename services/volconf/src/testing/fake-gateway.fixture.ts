@@ -14,7 +14,7 @@ import { GatewayError, type GatewayPort, type MediaSink, type MediaStream } from
 export type Host = 'up' | 'refuses' | 'silent';
 
 /**
- * What becomes of one order on its way.
+ * Fate of one order on its way.
  *   ok        done and answered
  *   unheard   not done, the caller gives up
  *   unsaid    done, the answer is lost: the caller gives up
@@ -32,7 +32,7 @@ interface Owner {
 /** How long a caller waits for an answer that does not come, ms. */
 const GIVE_UP_MS = 1500;
 
-/** A gateway as dial.proto says it is, without sockets: what hosts do and what becomes of orders is the test's. */
+/** A gateway as dial.proto says it is, without sockets: the test decides what hosts do and how orders end. */
 export class FakeGateway {
   readonly name: string;
   boot: number;
@@ -79,7 +79,7 @@ export class FakeGateway {
     return `${this.name}.b${this.firstBoot}`;
   }
 
-  /** Connections that stand: `owner host:port`. */
+  /** Established connections: `owner host:port`. */
   get connections(): string[] {
     return [...this.owners.values()].flatMap(({ up }) => (up === null ? [] : [`${up.owner} ${up.host}:${up.port}`]));
   }

@@ -185,7 +185,7 @@ export class World {
     await this.bus.close();
   }
 
-  /** To be called when another leader may come: it cannot ask those that are cut off. */
+  /** To be called when another leader may come: it cannot ask replicas that are cut off. */
   excuseCut(): void {
     for (const gateway of this.gateways) {
       if (!gateway.cut && !this.unregistered.has(gateway)) continue;
