@@ -6,7 +6,7 @@ interface Pending {
   readonly fn: () => void;
 }
 
-/** A clock that stands still until it is told to advance. */
+/** A clock that does not move until it is told to advance. */
 export class FakeClock implements Clock {
   #now = 0;
   #order = 0;

@@ -88,7 +88,7 @@ export class Metrics {
     new Gauge({ name, help, labelNames: Object.keys(labels), registers: [this.#registry] }).set({ ...labels }, 1);
   }
 
-  /** Something that only grows, by several labels; as many combinations as `read` gives, so their number must be bounded by whoever counts. */
+  /** A counter by several labels, with as many combinations as `read` gives: their number must be bounded where they are counted. */
   counters(name: string, help: string, labels: readonly string[], read: () => Iterable<Counted>): void {
     new Counter({
       name,

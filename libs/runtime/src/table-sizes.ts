@@ -1,5 +1,5 @@
 /**
- * Entries of tables at this moment, by name. Whoever owns a table counts it, beside where it is declared; tests ask at their end whether
+ * Entries of tables at this moment, by name. The owner of a table counts it, beside where it is declared; tests ask at their end whether
  * something is left that nothing explains.
  */
 export type TableSizes = Readonly<Record<string, number>>;

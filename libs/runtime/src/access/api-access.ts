@@ -38,9 +38,9 @@ export const METHOD_ROLES: Readonly<Record<string, MethodRole>> = {
   '/spanmesh.v1.Volconf/RemoveTarget': 'operate',
   '/spanmesh.v1.Process/ListProcesses': 'read',
   '/spanmesh.v1.Process/SetLogLevel': 'operate',
-  // Addresses, paths and logs are nothing for whoever may only look at the trees.
+  // Addresses, paths and logs are nothing for a user who may only look at the trees.
   '/spanmesh.v1.Process/Inspect': 'operate',
-  // Whoever holds a route talks to peers, and a handle costs memory.
+  // With a route one talks to peers, and a handle costs memory.
   '/spanmesh.v1.Messaging/AcquireCluster': 'operate',
   '/spanmesh.v1.Messaging/RenewClusters': 'operate',
   '/spanmesh.v1.Messaging/ReleaseCluster': 'operate',

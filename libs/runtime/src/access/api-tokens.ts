@@ -57,7 +57,7 @@ export class ApiTokens {
 }
 
 /**
- * Reads lines `NAME ROLE sha256:HEX`; empty lines and lines that begin with # are not looked at. A name may stand in several
+ * Reads lines `NAME ROLE sha256:HEX`; empty lines and lines that begin with # are not looked at. A name may be in several
  * lines, so that a token can be changed without a gap.
  * @throws TlsError bad-tokens: names the line, and repeats nothing of it.
  */

@@ -17,7 +17,7 @@ import {
   takePassedOn,
 } from './passed-on-caller.ts';
 
-/** Why a call is not let in: a sentence for whoever made it. */
+/** Why a call is not let in: a sentence for its caller. */
 export interface Refusal {
   readonly code: status.UNAUTHENTICATED | status.PERMISSION_DENIED;
   readonly details: string;
@@ -27,7 +27,7 @@ export type { Caller } from './passed-on-caller.ts';
 
 /** A call at the gate: who is connected, and for whom he calls. */
 export interface GateCaller extends Caller {
-  /** Whoever has made the call at the process that passes it on; null, or not there: the call is of whoever is connected. */
+  /** The caller at the process that passes the call on; null, or not there: the caller is the process or user connected here. */
   readonly onBehalf?: PassedOnCaller | null;
 }
 
@@ -42,7 +42,7 @@ export const REFUSAL_LOG_INTERVAL_MS = 10_000;
 
 export interface GateDependencies {
   readonly gate: Gate;
-  /** What people call whoever makes a call; null: he is not known by a name. Default: nobody is. */
+  /** The caller's name, for people; null: none is known. Default: nobody has one. */
   readonly userOf?: (caller: GateCaller) => string | null;
   /** Other services pass calls of their users on to this port, and say who those are. Default: nobody is believed that. */
   readonly takesPassedOn?: boolean;
@@ -66,7 +66,7 @@ export function gateInterceptor({
     refused();
     // By host: the port of a connection tells nobody anything, and would let one host fill the table.
     const peer = hostOfPeer(call.getPeer());
-    // Users come from one host where something stands in between: the refusals of one do not hide those of another.
+    // Behind a proxy all users come from one host: the refusals of one do not hide those of another.
     const { log, suppressed } = throttle.admit(user === null ? peer : `user ${user}`);
     if (log) {
       const who = { peer, ...(user !== null && { user }) };

@@ -3,7 +3,7 @@ import { isIP } from 'node:net';
 import { Metadata } from '@grpc/grpc-js';
 import { MAX_TOKEN_CHARS } from './api-tokens.ts';
 
-/** What is known of whoever makes a call. */
+/** What is known of a caller. */
 export interface Caller {
   /** The certificate that was shown, if a CA that we believe has signed it. */
   readonly certificate: X509Certificate | null;
@@ -11,9 +11,9 @@ export interface Caller {
   readonly token: string | null;
 }
 
-/** Whoever has made a call at the process that was called first. */
+/** The caller at the process that was called first. */
 export interface PassedOnCaller extends Caller {
-  /** The certificate that was shown there: whether it is to be believed is for whoever answers. */
+  /** The certificate that was shown there: the process that answers decides whether to believe it. */
   readonly certificate: X509Certificate | null;
   /** From where, as that process saw it: an IP address; empty: it does not say. */
   readonly address: string;

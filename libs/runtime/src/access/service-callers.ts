@@ -34,7 +34,7 @@ export const SERVICE_CALLERS: Readonly<Record<string, readonly ServiceName[]>> =
   'grpc.reflection.v1alpha.ServerReflection': SERVICE_NAMES,
 };
 
-/** Services of the API that every process serves: whoever does not answer himself passes the call on to one that does. */
+/** Services of the API that every process serves: one that does not answer itself passes the call on to one that does. */
 const PASSED_ON: ReadonlySet<string> = new Set([
   'spanmesh.v1.Topology',
   'spanmesh.v1.Events',
@@ -61,7 +61,7 @@ export const serviceGate: Gate = (path, { certificate }) => {
 
 /**
  * The gate of a service port to which other services pass calls of their users on. Who passes one on must be a service, and gives it no
- * right: whoever has made it must be one who might have made it here. `between`: the gate for services' own calls, null where there is no
+ * right: its first caller must be one who might have made it here. `between`: the gate for services' own calls, null where there is no
  * TLS; `users`: that of this process's API, null where that asks nobody.
  */
 export function passingGate({ between, users }: { readonly between: Gate | null; readonly users: Gate | null }): Gate {

@@ -1,6 +1,6 @@
 /**
  * Every bucket and subject on the bus, so that two services cannot mean different things by one name. On NATS the installation's name
- * stands before each: whoever has another name is on another bus.
+ * is put before each: with another name one is on another bus.
  */
 
 /** Gateways that have joined; key: the gateway's name, value: GatewayRecord (registry.ts). */

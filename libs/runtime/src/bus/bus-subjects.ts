@@ -30,7 +30,7 @@ export function checkPattern(pattern: string): boolean {
   return wild;
 }
 
-/** Whether a checked pattern stands for a checked subject. */
+/** Whether a checked pattern matches a checked subject. */
 export function subjectMatches(pattern: string, subject: string): boolean {
   const wanted = pattern.split('.');
   const tokens = subject.split('.');

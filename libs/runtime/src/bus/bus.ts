@@ -9,10 +9,10 @@ export interface Subscription {
  * (architecture.md "Who owns what"). Bytes handed over belong to the bus: neither side changes them afterwards.
  */
 export interface Bus {
-  /** Sends to whoever is subscribed now; never waits. Throws BusError `closed`, or `invalid` for a bad subject. */
+  /** Sends to the subscribers of this moment; never waits. Throws BusError `closed`, or `invalid` for a bad subject. */
   publish(subject: string, data: Uint8Array): void;
   /**
-   * Delivers asynchronously, in the order of each publisher. In the pattern `*` stands for one token, a last `>` for
+   * Delivers asynchronously, in the order of each publisher. In the pattern `*` matches one token, a last `>` for
    * one or more. Throws BusError `closed` or `invalid`. What `fn` throws is reported and harms no other subscriber.
    */
   subscribe(subject: string, fn: (subject: string, data: Uint8Array) => void): Subscription;

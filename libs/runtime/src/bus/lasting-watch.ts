@@ -9,7 +9,7 @@ export interface LastingWatchDependencies {
   /** What is watched; undefined: every key. */
   readonly key?: string;
   readonly clock: Clock;
-  /** Told of every entry: those that are there, then each change. Not after `stop`. */
+  /** Told of every entry that is there, then of each change. Not after `stop`. */
   readonly note: (entry: KvEntry) => void;
   /** The entries that are there have been told for the first time. */
   readonly opened?: () => void;

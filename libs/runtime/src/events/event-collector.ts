@@ -2,14 +2,14 @@ import type { Event } from '@spanmesh/proto/v1/events';
 import type { EventHistory } from './event-history.ts';
 import { EVENT_KINDS, eventKindName } from './event-kind-name.ts';
 
-/** Processes whose numbers are remembered; whoever has been silent for longest goes first. */
+/** Processes whose numbers are remembered; the one silent for longest goes first. */
 export const MAX_SOURCES = 8192;
 /** Events that wait until the history of another replica has been read; the oldest are lost first. */
 export const MAX_EARLY_EVENTS = 8192;
 
 const ID = /^([0-9a-f]{32})\.(\d{1,15})$/;
 
-/** Puts events of all processes into one history: each once, whichever way it came, and counts those that are missing. */
+/** Puts events of all processes into one history: each once, whichever way it came, and counts the missing ones. */
 export class EventCollector {
   /** Events that are known to have been lost on their way. */
   lost = 0;

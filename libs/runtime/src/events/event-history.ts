@@ -116,7 +116,7 @@ export class EventHistory {
     };
   }
 
-  /** The number that a token of this very history stands for; null: it is not one. */
+  /** The number in a token of this very history; null: it is not one. */
   numberOf(token: string): number | null {
     const place = this.#placeOf(token);
     return place?.kind === 'number' ? place.number : null;

@@ -36,7 +36,7 @@ export function encodeReport(events: Event[]): Uint8Array {
   return ReportEventsRequest.encode({ events }).finish();
 }
 
-/** What can be believed of a report; whoever may write to the bus must not fill our memory. */
+/** The events of a report that keep to the limits: others who may write to the bus must not fill our memory. */
 export function decodeReport(data: Uint8Array): Event[] {
   if (data.length > MAX_BUS_BYTES) return [];
   try {

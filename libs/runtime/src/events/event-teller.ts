@@ -8,7 +8,7 @@ export type Happened = { readonly kind: EventKind; readonly subject: string; rea
 export interface TellOptions {
   /** The first is told at once, the further ones of the same key together, once in REPEAT_MS. */
   readonly repeats?: string;
-  /** Whoever tells it has written a line of its own. */
+  /** The teller has written a line of the log itself. */
   readonly isLogged?: boolean;
 }
 

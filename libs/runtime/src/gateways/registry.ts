@@ -39,7 +39,7 @@ const decoder = new TextDecoder();
 
 /**
  * A gateway's entry in the registry: written when it joins and when what it says of itself changes, deleted when it stops. It looks at
- * the entry now and then, rather than watch it: whoever may watch a bucket that it writes can have NATS deliver what it wrote anywhere
+ * the entry now and then, rather than watch it: a user who may watch a bucket that it writes can have NATS deliver what it wrote anywhere
  * (docs/tls.md, "NATS"). An entry that is gone (the store was wiped, or a leader has declared the gateway dead) is written again, as the
  * gateway is called then. One that another boot of the same name has replaced is left alone until `renew`: a leader decides which of
  * the two is taken on.
@@ -55,7 +55,7 @@ export class GatewayRegistration {
   /** What was written last, and the revision under which it was seen last; 0: nothing was written. */
   #written = '';
   #revision = 0;
-  /** The entry is ours whatever stands there: a leader has taken this boot on, and another boot's entry has not been looked for since. */
+  /** The entry is ours, whatever it says: a leader has taken this boot on, and another boot's entry has not been looked for since. */
   #claims = false;
   /** The look or the write that is under way. */
   #pending: Promise<void> | null = null;
@@ -194,7 +194,7 @@ export class GatewayRegistry {
     return this.#isComplete;
   }
 
-  /** Those that have joined, in no order. */
+  /** Gateways that have joined, in no order. */
   gateways(): GatewayRecord[] {
     return [...this.#known.values()].map(({ record }) => record);
   }

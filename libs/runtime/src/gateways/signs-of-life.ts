@@ -5,7 +5,7 @@ import type { Clock, Timer } from '../clock.ts';
 
 /** How often a process gives a sign of life, ms. */
 export const SIGN_INTERVAL_MS = 1000;
-/** Whoever has given no sign for so long is silent, ms, if signs of others came all the while. */
+/** A process that has given no sign for so long is silent, ms, if signs of others came all the while. */
 export const SILENT_MS = 5000;
 /** Without a sign of anybody for so long the bus is taken to be away, ms: every process hears its own, too. */
 export const SIGN_GAP_MS = 2500;
@@ -85,7 +85,7 @@ interface Heard extends Living {
 export class SignsOfLife {
   readonly #bus: Bus;
   readonly #clock: Clock;
-  /** By id, those that were heard last at the end. */
+  /** By id, the ones heard last at the end. */
   readonly #heard = new Map<string, Heard>();
   /** By kind and name: the id of the life that was heard last. */
   readonly #lives = new Map<string, string>();
@@ -117,13 +117,13 @@ export class SignsOfLife {
     return this.#clock.now() - this.#lastAt < SIGN_GAP_MS ? this.#flowingSince : null;
   }
 
-  /** Those who give signs now. */
+  /** Processes of a kind that give signs of life now. */
   living(kind: LivingKind): Living[] {
     const oldest = this.#clock.now() - SILENT_MS;
     return [...this.#heard.values()].filter((one) => one.kind === kind && one.at > oldest);
   }
 
-  /** Those who were there, have neither said goodbye nor come back in another life, and are silent while others are not. */
+  /** Processes that were there, have neither said goodbye nor come back in another life, and are silent while others are not. */
   missed(): Missed[] {
     const flowingSince = this.flowingSince;
     if (flowingSince === null) return [];

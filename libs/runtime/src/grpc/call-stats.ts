@@ -44,7 +44,7 @@ export class CallStats {
       stats.seconds?.observe((this.#clock.now() - began) / 1000);
     };
     watchEnd(call, over);
-    // Nothing stands between a call and its messages. The library wants its own class, and uses the interface.
+    // Nothing is put between a call and its messages. The library wants its own class, and uses the interface.
     return call as ServerInterceptingCall;
   };
 

@@ -44,8 +44,8 @@ export interface ForwarderOptions {
 
 /**
  * Makes any replica behind one address answer for all: calls of an API are passed on to the replica that leads, unary ones and
- * streams to the client, with their requests and answers as they came: this replica need not understand all that is in them. Whoever has
- * made the call is asked for by both (passed-on-caller.ts).
+ * streams to the client, with their requests and answers as they came: this replica need not understand all that is in them. Both
+ * check whether the caller may (passed-on-caller.ts).
  */
 export class Forwarder {
   readonly #options: ForwarderOptions;

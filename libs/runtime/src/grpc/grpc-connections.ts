@@ -55,7 +55,7 @@ export class GrpcConnections {
     else this.#onNone = fn;
   }
 
-  /** Those that are left end: the library knows only those that have begun to speak. */
+  /** Ends the connections that are left: the library knows only the ones that have begun to speak. */
   end(): void {
     for (const socket of [...this.#open.keys()]) this.#end(socket);
   }

@@ -286,7 +286,7 @@ describe('GrpcServer', () => {
       if (i % 2 === 1) stream.end(Buffer.from([0, 0, 0, 0, 0]));
       return stream;
     });
-    // Those that are over the limit are answered, with nothing but a status.
+    // Calls over the limit are answered with nothing but a status.
     const refused = await Promise.all(codes.slice(16).map((stream) => once(stream, 'response')));
     expect(refused.map(([headers]) => Number(headers['grpc-status']))).toEqual(Array(24).fill(8));
     expect([server.publicCalls.size, server.publicCalls.refused]).toEqual([16, 24]);

@@ -67,7 +67,7 @@ export class GrpcServer {
    * `setting`: the name that a SettingError gives when the port cannot be had. Plaintext, and open to everybody, unless
    * `security` says otherwise; with `protocol` callers must speak a version that fits; with
    * `takesPassedOn` they are believed who has made the calls of the API that they pass on; `refused` is called for each call that its gate refuses; `calls`
-   * counts all; `acts` sees those that are let in; `events` is told of callers that have too much.
+   * counts all; `acts` sees the calls that are let in; `events` is told of callers that have too much.
    */
   constructor(
     {
@@ -211,7 +211,7 @@ export class GrpcServer {
     for (const name of ['', ...this.#services]) this.setServing(name, false);
   }
 
-  /** Takes no new calls, lets the open ones end, and cuts those that are still open after `deadlineMs`. */
+  /** Takes no new calls, lets the open ones end, and cuts the ones still open after `deadlineMs`. */
   async stop(deadlineMs: number): Promise<void> {
     if (!this.#started) {
       return;
@@ -237,7 +237,7 @@ export class GrpcServer {
   }
 }
 
-/** Nothing stands between other calls and their messages. The library wants its own class, and uses the interface. */
+/** Nothing is put between other calls and their messages. The library wants its own class, and uses the interface. */
 function onlyPassedOn(interceptor: ServerInterceptor): ServerInterceptor {
   return (method, call) => (isPassedOn(method.path) ? interceptor(method, call) : (call as ServerInterceptingCall));
 }

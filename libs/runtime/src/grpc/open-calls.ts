@@ -71,10 +71,10 @@ export class OpenCalls {
   }
 }
 
-/** Counts calls of methods whose path begins with `prefix`, and refuses those that are too many with RESOURCE_EXHAUSTED. */
+/** Counts calls of methods whose path begins with `prefix`, and refuses the ones beyond the limit with RESOURCE_EXHAUSTED. */
 export function limitCalls(prefix: string, calls: OpenCalls): ServerInterceptor {
   return ({ path }, call) => {
-    // Nothing stands between other calls and their messages. The library wants its own class, and uses the interface.
+    // Nothing is put between other calls and their messages. The library wants its own class, and uses the interface.
     if (!path.startsWith(prefix)) return call as ServerInterceptingCall;
     const connection = call.getPeer();
     const open: OpenCall = {

@@ -335,7 +335,7 @@ describe('who makes a call that is passed on', () => {
     expect(await set(client, bearing(ann.token))).toBe('ok');
     expect(await list(client, bearing(bob.token))).toBe('ok');
     expect(answering.principals).toEqual(['user:ann', 'user:bob']);
-    // Nothing of a token reaches whoever handles the call.
+    // Nothing of a token reaches the process that handles the call.
     for (const headers of answering.headers) expect(JSON.stringify(headers.getMap())).not.toContain('spm_');
     expect(await set(client, bearing(bob.token))).toMatch(/^PERMISSION_DENIED: .*needs the role operate; bob has/);
     expect(answering.principals).toHaveLength(2);

@@ -43,7 +43,7 @@ export interface GatewayAddress {
 
 /** Gateways, any of which answers. */
 export interface GatewaysElsewhere {
-  /** Those that can be asked. */
+  /** Gateways that can be asked. */
   readonly all: () => Iterable<GatewayAddress>;
   /** How one is met. */
   readonly security: (name: string) => ChannelSecurity;
@@ -57,8 +57,8 @@ export interface OtherServicesOptions {
 }
 
 /**
- * What of the API other processes answer: this one serves it all the same, and passes each call on with its messages as they came. Whoever
- * answers asks for himself whether the caller may (access/passed-on-caller.ts).
+ * What of the API other processes answer: this one serves it all the same, and passes each call on with its messages as they came. The
+ * process that answers checks whether the caller may (access/passed-on-caller.ts).
  */
 export class OtherServices {
   readonly #calls: ReadonlyMap<string, PassedCalls>;

@@ -30,8 +30,8 @@ export interface Page<T> {
 }
 
 /**
- * Something that a list has looked at: an object that belongs to it, or (null) whatever does not. `key`: where it stands. What is passed
- * over as a whole may have the beginning of the keys of its parts.
+ * An object that a list has looked at; null: it does not belong to the list. `key`: its place in the list; of several objects that are passed
+ * over at once, the beginning of their keys.
  */
 export interface Visit<T> {
   readonly item: T | null;
@@ -64,7 +64,7 @@ export function firstAfter<T>(sorted: readonly T[], after: Key | undefined, keyO
 }
 
 /**
- * One page of a list whose objects stand in the order of their keys. `from` gives them from the first one after a key on, without looking
+ * One page of a list whose objects are in the order of their keys. `from` gives them from the first one after a key on, without looking
  * at those before. The page is made at once, and its work is bounded: by its size, by its bytes, and by what it looks at.
  * @throws ApiError INVALID_ARGUMENT: not a token of this list.
  */
@@ -93,8 +93,8 @@ export function pageOf<T>(
 }
 
 /**
- * One page of what stands in no order (null: passed over): it is looked at as a whole, in slices, for those that come next. What comes or
- * goes meanwhile may be missed or seen, none is seen twice.
+ * One page of objects in no order (null: passed over): all are looked at, in slices, for the ones that come next. An object that comes
+ * or goes meanwhile may be missed or seen; none is seen twice.
  * @throws ApiError INVALID_ARGUMENT: not a token of this list.
  */
 export function* pageOfUnsorted<T>(

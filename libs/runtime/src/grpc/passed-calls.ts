@@ -19,7 +19,7 @@ import { createClient } from './grpc-client.ts';
 
 /** Calls passed on at a time: each is a call at the leader, too. */
 export const MAX_FORWARDED_CALLS = 2000;
-/** Of them of one user, or of one address of those who are not known by a name. */
+/** Of them, of one user, or of one address where no name is known. */
 export const MAX_FORWARDED_CALLS_PER_PRINCIPAL = 1000;
 
 /** Where a call is passed on to. */
@@ -65,7 +65,7 @@ export interface PassedCallsOptions {
 
 /**
  * Calls of users that other processes answer: their messages pass as bytes, with who has made the call and nothing else of his headers. At
- * most so many at a time, and of one principal; when there is no room whoever has most gives way.
+ * most so many at a time, and of one principal; when there is no room the principal who has most gives way.
  */
 export class PassedCalls {
   /** Calls passed on so far. */
@@ -143,7 +143,7 @@ export class PassedCalls {
     upstream.on('error', (error: ServiceError) => active.end(shown(error, to)));
   }
 
-  /** Both ways, each at the speed of whoever reads it. Requests come as bytes. */
+  /** Both ways, each at the speed of its reader. Requests come as bytes. */
   duplex(
     method: Method,
     call: ServerDuplexStream<unknown, unknown>,

@@ -12,7 +12,7 @@ import { PROTOCOL_VERSION, type ProtocolRule } from './protocol-version.ts';
 export const PROTOCOL_HEADER = 'spanmesh-protocol';
 /** These say it in their own messages, with the names of both; and their streams are not slowed by an interceptor. */
 const SAY_IT_THEMSELVES = new Set(['spanmesh.v1.GatewayControl', 'spanmesh.v1.Trunk']);
-/** Whoever only asks whether one lives need not understand the rest. */
+/** Health checks are answered whatever version the caller speaks. */
 const STANDARD = 'grpc.';
 
 /** Says on every call which version this process speaks. */

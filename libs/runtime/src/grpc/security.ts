@@ -23,7 +23,7 @@ import { parseCertificates, type TlsMaterial } from '../tls/tls-material.ts';
 import type { WatchedFiles } from '../tls/watched-files.ts';
 import { sayProtocol } from './protocol-interceptors.ts';
 
-/** What makes a gRPC server as closed as it should be; empty: plaintext, open to whoever can connect. */
+/** What makes a gRPC server as closed as it should be; empty: plaintext, open to everybody who can connect. */
 export interface ServerSecurity {
   readonly credentials?: ServerCredentials;
   readonly gate?: Gate;
@@ -39,7 +39,7 @@ export interface SecuredAddresses {
 
 /**
  * Who may talk to a process, and how it shows who it is (docs/tls.md). Without settings everything is plaintext, and open to
- * whoever is on this host; that is refused for an address that others reach.
+ * everybody on this host; that is refused for an address that others reach.
  */
 export class Security {
   /** For the API. */
@@ -63,7 +63,7 @@ export class Security {
    * `names`: the services that run in this process, which its certificate must name; `gateway`: the name of the gateway that does, likewise
    * (by a pattern, too). `protocolVersion`: what its calls say that it
    * speaks, if that is not its own.
-   * @throws SettingError: a file cannot be used, some of those that belong together are missing, or an address is not loopback
+   * @throws SettingError: a file cannot be used, one of several that belong together is missing, or an address is not loopback
    * and has no TLS.
    */
   constructor(

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { MAX_EPOCH } from './epoch.ts';
 
-/** What stands in the leases bucket under a role (architecture.md "Lease"). */
+/** The record in the leases bucket under a role (architecture.md "Lease"). */
 export interface LeaseRecord {
   /** Nonce of the holder, '' when it was released. */
   readonly holder: string;

@@ -7,7 +7,7 @@ export interface Stored {
   /** 0: there has never been anything. */
   readonly revision: number;
   readonly record: LeaseRecord | null;
-  /** There is something that is no record: on NATS whoever may ask for an answer can have it written here. */
+  /** There is something that is no record: on NATS a user who may ask for an answer can have it written here. */
   readonly isJunk: boolean;
 }
 

@@ -5,7 +5,7 @@ import type { LeaseHolder } from './lease.ts';
 import { decodeLeaseRecord } from './lease-record.ts';
 
 /**
- * Who holds a role, for those who want to reach the holder and do not contend. It says what the store said last: the
+ * Who holds a role, for processes that want to reach the holder and do not contend. It says what the store said last: the
  * holder may be gone or frozen, and stays named here until another takes over or it releases.
  */
 export class LeaseWatch {

@@ -7,7 +7,7 @@ import { LeaseStore, type Stored } from './lease-store.ts';
 import { Sightings } from './sightings.ts';
 
 /**
- * Where a contender for a role stands.
+ * State of a contender for a role.
  *   stopped   not started, or stop() was called
  *   standby   somebody else may hold it; entered by start(), by stepDown(), and when a read shows that our record was replaced
  *   leading   our last renewal is young enough; entered only by a compare-and-set of ours that succeeded
@@ -67,7 +67,7 @@ export class Lease {
   #renewedAt = Number.NaN;
   #expiry: Timer | null = null;
   #raises: (() => void)[] = [];
-  /** Until then it does not stand (`stepDown`). */
+  /** Until then it does not contend (`stepDown`). */
   #standsFrom = Number.NEGATIVE_INFINITY;
   /** While frozen: the last moment of a valid lease. */
   #frozenSince = Number.NaN;
@@ -138,7 +138,7 @@ export class Lease {
     return this.#holds() ? this.#settings : (this.#others.record?.settings ?? '');
   }
 
-  /** The record says something else than we do: whoever follows or leads now would do it differently. */
+  /** The record's settings are not ours: a replica that follows or leads would do it differently. */
   get settingsDiffer(): boolean {
     const theirs = this.holderSettings;
     return theirs !== '' && this.#settings !== '' && theirs !== this.#settings;
@@ -163,7 +163,7 @@ export class Lease {
   }
 
   /**
-   * Begins to contend. Once only: the nonce stands for this life, so that a write of an earlier one that lands late is
+   * Begins to contend. Once only: the nonce is that of this life, so that a write of an earlier one that lands late is
    * never taken for ours.
    */
   start(): void {
@@ -190,8 +190,8 @@ export class Lease {
   }
 
   /**
-   * Lets go of the lease at once, gives the record back as soon as the store takes it, and does not stand for the next `ms`: for a leader
-   * that finds that it cannot do its work where another one might. Not standing, it does not take over either when nobody else does.
+   * Lets go of the lease at once, gives the record back as soon as the store takes it, and does not contend for the next `ms`: for a leader
+   * that finds that it cannot do its work where another one might. Meanwhile it does not take over either when nobody else does.
    */
   stepDown(ms: number): void {
     this.#standsFrom = this.#clock.now() + ms;
@@ -233,7 +233,7 @@ export class Lease {
     this.#listen();
   }
 
-  /** Hints are for one that stands by: whoever holds the lease learns what others write when it renews, and need not hear its own. */
+  /** Hints are for a standby: the holder learns what others write when it renews, and need not hear its own writes. */
   #listen(): void {
     const listens = this.#running && this.#state.kind === 'standby';
     if (listens === (this.#watch !== null)) return;
@@ -267,7 +267,7 @@ export class Lease {
     }
   }
 
-  /** Writes our record over our own last revision; on any doubt reads what stands there. */
+  /** Writes our record over our own last revision; on any doubt reads the record. */
   async #renew(): Promise<void> {
     if (this.#clock.now() >= this.#validUntil) {
       // Long ago: in a store that was wiped meanwhile our revision's number may be that of another holder's record.
@@ -289,7 +289,7 @@ export class Lease {
     return this.#clock.now() < this.#standsFrom;
   }
 
-  /** What stands there under our nonce is emptied, also what a write of unknown outcome has made. */
+  /** Empties the record if it has our nonce, also one that a write of unknown outcome has made. */
   async #giveBack(): Promise<void> {
     await this.#read();
     if (this.#running && this.#revision !== 0) await this.#empty();
@@ -419,7 +419,7 @@ export class Lease {
     }
   }
 
-  /** Our record without a holder, and with its epoch: whoever comes next goes above it. False: it is not known whether it is. */
+  /** Our record without a holder, and with its epoch: the next holder goes above it. False: it is not known whether it is. */
   async #empty(): Promise<boolean> {
     const revision = this.#revision;
     this.#revision = 0;

@@ -51,7 +51,7 @@ export class Sightings {
 
   /**
    * The store has answered. While it did not its holder could hardly renew either: then the holder has a whole ttl again. Otherwise a
-   * store that comes back (NATS that has elected anew) would hand the lease to whoever asks first.
+   * store that comes back (NATS that has elected anew) would hand the lease to the first who asks.
    */
   answered({ revision }: Stored): void {
     const now = this.#clock.now();

@@ -6,7 +6,7 @@ const MAX_CHARS = 4000;
 const METHODS = ['debug', 'error', 'info', 'log', 'trace', 'warn'] as const;
 
 /**
- * What libraries print becomes lines of the log: whoever reads that gets JSON and nothing else. `target`: the process's console unless
+ * What libraries print becomes lines of the log: its readers get JSON and nothing else. `target`: the process's console unless
  * told otherwise. Returns what undoes it.
  */
 export function consoleToLog(logger: Logger, target: Pick<Console, (typeof METHODS)[number]> = console): () => void {

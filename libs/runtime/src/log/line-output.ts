@@ -36,7 +36,7 @@ interface Entry {
 type State = 'open' | 'behind' | 'broken';
 
 /**
- * Lines for a log, a banner, an error. Whoever writes one never waits and never fails: a full disk, a pipe that nobody reads and a pipe
+ * Lines for a log, a banner, an error. Writing one never waits and never fails: a full disk, a pipe that nobody reads and a pipe
  * without a reader lose lines. Lost lines are counted, and one line tells of them as soon as lines can be written again.
  */
 export class LineOutput {

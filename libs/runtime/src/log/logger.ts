@@ -76,7 +76,7 @@ export class Throttle {
 
   /**
    * `log`: whether this key may be logged now; `suppressed`: how many were held back since the last time one was let
-   * through (of this key, and of those that found the table full). It is 0 while `log` is false.
+   * through (of this key, and of keys that found the table full). It is 0 while `log` is false.
    */
   admit(key: string): { log: boolean; suppressed: number } {
     const now = this.#clock.now();

@@ -1,9 +1,9 @@
 import { styleText } from 'node:util';
 
 const COLOURS = { trace: 'gray', debug: 'gray', info: 'green', warn: 'yellow', error: 'red', fatal: 'red' } as const;
-// As JSON leaves them: control characters of eight bits, and those that change what is beside them.
+// As JSON leaves them: control characters of eight bits, and the ones that change the text beside them.
 const UNPRINTABLE = /[\u007f-\u009f\p{Cf}\p{Zl}\p{Zp}]/gu;
-/** Said with every line, in its own place or of no use to whoever has started the process. */
+/** Fields of every line that are shown in their own place, or tell nothing to a person who has started the process. */
 const KNOWN = new Set(['level', 'time', 'msg', 'service', 'err']);
 
 /**

@@ -11,7 +11,7 @@ export const processOutput = outputTo(STDOUT);
 /** Standard error of this process: why it cannot start. */
 export const processErrors = outputTo(STDERR);
 
-// A last try, which does not wait either: a process that is told to end ends, whoever reads its log.
+// A last try, which does not wait either: a process that is told to end ends, whether its log is read or not.
 process.on('exit', () => {
   processOutput.flush();
   processErrors.flush();
@@ -43,7 +43,7 @@ function openUnblocked(fd: typeof STDOUT | typeof STDERR): number {
   return fd;
 }
 
-/** Opened anew: whoever shares the terminal with us (a shell) must not find it non-blocking. null: that is not allowed here. */
+/** Opened anew: a shell that shares the terminal with us must not find it non-blocking. null: that is not allowed here. */
 function openTerminal(fd: number): number | null {
   try {
     return openSync(`/proc/self/fd/${fd}`, constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY);

@@ -5,7 +5,7 @@ export const MAX_RECENT_CHARS = 128 * 1024;
 /** Longest line that is kept whole, in characters. */
 const MAX_LINE_CHARS = 8 * 1024;
 
-/** The last lines of a log, for whoever looks for a fault when the log itself is elsewhere. Bounded, whatever is logged. */
+/** The last lines of a log, for the search for a fault when the log itself is elsewhere. Bounded, whatever is logged. */
 export class RecentLines {
   readonly #lines: string[] = [];
   #chars = 0;

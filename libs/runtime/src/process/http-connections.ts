@@ -12,7 +12,7 @@ interface Kept {
  */
 export class HttpConnections {
   readonly #limit: number;
-  /** Whoever was last used longest ago comes first. */
+  /** The connection that was last used longest ago comes first. */
   readonly #kept = new Map<Socket, Kept>();
   /** Connections that had to give way. */
   displaced = 0;

@@ -112,7 +112,7 @@ describe('HttpServer', () => {
     const silent = await Promise.all(Array.from({ length: 260 }, () => silentConnection(port)));
     expect((await fetch(`${base}/livez`)).status).toBe(200);
     expect((await fetch(`${base}/readyz`)).status).toBe(200);
-    // Those who had to give way were closed.
+    // The connections that had to give way were closed.
     await Promise.all(silent.slice(0, 4).map(({ closed }) => closed));
     expect(await (await fetch(`${base}/metrics`)).text()).toMatch(/^spanmesh_http_connections_displaced_total [5-9]$/m);
     for (const { socket } of silent) socket.destroy();

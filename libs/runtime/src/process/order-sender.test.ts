@@ -54,7 +54,7 @@ describe('orders to other processes', () => {
   it('go to 64 at a time, and to the next one when one has obeyed', async () => {
     const sent = sender.send(REQUEST, processes(65));
     await askedTimes(64);
-    // Whoever is ordered waits with a timer of its own.
+    // The process that is ordered waits with a timer of its own.
     expect(clock.pending).toBe(64);
     obey(asked[0]!);
     await askedTimes(65);

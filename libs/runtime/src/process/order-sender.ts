@@ -19,7 +19,7 @@ export const ORDERING_SERVICES: readonly string[] = ['topology', 'volconf'];
 const MAX_AT_A_TIME = 64;
 /** How long one may take to obey, ms. */
 const ANSWER_MS = 2000;
-/** After this no further one is ordered, ms: where they are is what they, or whoever may write to NATS, have said. */
+/** After this no further one is ordered, ms: their addresses are what they, or others who may write to NATS, have said. */
 const LONGEST_MS = 8000;
 
 const NAMES: Readonly<Record<string, ServiceName>> = {
@@ -36,9 +36,9 @@ export interface OrderSenderDependencies {
 
 /** What has become of an order. */
 export interface Ordered {
-  /** Those that have obeyed, as they are now. */
+  /** Processes that have obeyed, as they are now. */
   readonly obeyed: ProcessInfo[];
-  /** Those that have not. */
+  /** Processes that have not. */
   readonly unreached: ProcessInfo[];
 }
 

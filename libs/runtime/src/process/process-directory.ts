@@ -9,7 +9,7 @@ import type { Clock } from '../clock.ts';
 export const QUIET_MS = 700;
 /** And no longer than this altogether, ms. */
 export const LONGEST_MS = 3000;
-/** Processes in one answer: the largest installation has fewer, and whoever may write to NATS must not fill our memory. */
+/** Processes in one answer: the largest installation has fewer, and others who may write to NATS must not fill our memory. */
 export const MAX_PROCESSES = 5000;
 /** Largest answer that is looked at, bytes. */
 export const MAX_PROCESS_INFO_BYTES = 8192;
@@ -130,7 +130,7 @@ export class ProcessDirectory {
     bus.publish(processAnswers(asked.id), ProcessInfo.encode(self()).finish());
   }
 
-  /** A report that is too long, or cannot be made, is as good as none: whoever asks sees who has not answered. */
+  /** A report that is too long, or cannot be made, is as good as none: the caller sees who has not answered. */
   #report(question: string, process: string): void {
     this.#deps.report?.(process)?.then(
       (report) => {

@@ -23,7 +23,7 @@ import { ProcessPorts } from './process-ports.ts';
 import type { ProcessOptions } from './process-settings.ts';
 
 export interface ProcessFrameOptions {
-  /** As it stands in logs: `link-gateway`, `topology` or `volconf`. */
+  /** As in logs: `link-gateway`, `topology` or `volconf`. */
   readonly service: string;
   /** What the process's certificate must name. */
   readonly name: ServiceName;

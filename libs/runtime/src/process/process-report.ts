@@ -4,7 +4,7 @@ import { settingsRead } from '../settings/setting.ts';
 
 /** Most characters of metrics in a report: they are counted by name, which is bounded, so this is never reached by chance. */
 const MAX_METRICS_CHARS = 256 * 1024;
-/** What stands for something that must not be told. */
+/** Shown in place of a secret. */
 const HIDDEN = '(hidden)';
 /** A secret that is shorter would be found everywhere by chance. */
 const MIN_SECRET_CHARS = 4;

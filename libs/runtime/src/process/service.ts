@@ -10,7 +10,7 @@ export interface Service {
   start(): Promise<void>;
   /** Drains: resolves when everything is closed. Has its own deadlines. */
   stop(): Promise<void>;
-  /** While it stops: whoever runs it is in a hurry. A service without this one is not waited for then. */
+  /** Called while it stops, when a second signal comes. A service without this one is not waited for then. */
   hurry?(): void;
   /** What it logs with: what libraries print goes there, too. Without one it is printed as it is. */
   readonly logger?: Logger;

@@ -36,7 +36,7 @@ export interface ReadSetting {
   readonly secret: boolean;
 }
 
-/** What the values that readSettings has returned were read from: for whoever wants to know what is in force, and why. */
+/** What the values that readSettings has returned were read from: to show what is in force, and why. */
 const readFrom = new WeakMap<object, readonly ReadSetting[]>();
 
 /** How these values, as readSettings has returned them, were written, in order of names; others: nothing is known. */

@@ -3,7 +3,7 @@ export interface Weighed {
   readonly weight: number;
   /** Of two that weigh the same the later one counts as heavier. */
   readonly born: number;
-  /** Where it stands among the others; -1: it is not among them. */
+  /** Its place among the others; -1: it is not among them. */
   place: number;
   /** The weight that it is sorted by: its own or more. */
   rank: number;

@@ -1,6 +1,6 @@
 import type { PoolLimit } from './pool.ts';
 
-/** Principals that are named, each for each limit; those that have not come to theirs for the longest time go first. */
+/** Principals that are named, each for each limit; the ones that have not come to theirs for the longest time go first. */
 export const MAX_LIMITS_HIT = 16;
 /** Who has not come to a limit for so long is at it no more, ms. */
 export const AT_LIMIT_MS = 60_000;
@@ -22,9 +22,9 @@ interface Hit {
   last: number;
 }
 
-/** Who is at a limit, for whoever looks now: events and the log say it once an interval, and are elsewhere. Bounded. */
+/** Who is at a limit now, for `spanmesh status`: events and the log say it once an interval, and are elsewhere. Bounded. */
 export class LimitsHit {
-  /** By limit and principal, those first that have not come to theirs for the longest time. */
+  /** By limit and principal, the ones first that have not come to theirs for the longest time. */
   readonly #hits = new Map<string, Hit>();
   readonly #now: () => number;
 
@@ -51,7 +51,7 @@ export class LimitsHit {
     if (oldest !== undefined) this.#hits.delete(oldest);
   }
 
-  /** Those that are at a limit now, the most often refused first. */
+  /** Principals that are at a limit now, the most often refused first. */
   get all(): LimitHit[] {
     const now = this.#now();
     for (const [name, { last }] of this.#hits) if (now - last >= AT_LIMIT_MS) this.#hits.delete(name);

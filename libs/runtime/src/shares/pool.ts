@@ -39,7 +39,7 @@ class Share<Holder> implements Weighed {
   place = -1;
   rank = 0;
   weight = 0;
-  /** The turn that `spent` is of, and what was spent in it: for whoever gives turns. */
+  /** The turn that `spent` is of, and what was spent in it: for Turns. */
   turn = 0;
   spent = 0;
   readonly holdings = new Heaviest<Holding<Holder>>();
@@ -73,7 +73,7 @@ export class Holding<Holder> implements Weighed {
 
 /**
  * Something that there is only so much of, shared by principals. No principal may hold more than its share. When all is held, who holds
- * most gives way to whoever holds less, never the other way round. A change costs O(log n), mostly O(1) (heaviest.ts), and allocates
+ * most gives way to one who holds less, never the other way round. A change costs O(log n), mostly O(1) (heaviest.ts), and allocates
  * nothing.
  */
 export class Pool<Holder> {

@@ -15,7 +15,7 @@ export class Turns<T> {
     this.#size++;
   }
 
-  /** Whoever's turn it is; undefined: nobody waits. */
+  /** The one whose turn it is; undefined: nobody waits. */
   take(): T | undefined {
     for (const [principal, waiting] of this.#waiting) {
       // To the end of the line, if it has more.

@@ -21,7 +21,7 @@ export function gatewayCertificateName(gateway: string): string {
   return `${isGatewayPattern(gateway) ? gateway : '-'}${ENDING}`;
 }
 
-/** The gateway that a name as gatewayCertificateName gives it stands for; null: it is none. */
+/** The gateway of a name that gatewayCertificateName has made; null: it is none. */
 export function gatewayOfName(name: string): string | null {
   return name.endsWith(ENDING) ? name.slice(0, -ENDING.length) : null;
 }
@@ -30,7 +30,7 @@ export function gatewayOfName(name: string): string | null {
 export function mayBeGateway(certificate: X509Certificate, gateway: string): boolean {
   if (!GATEWAY_NAME.test(gateway) || !carriesName(certificate, LINK_GATEWAY_NAME)) return false;
   if (carriesName(certificate, gatewayCertificateName(gateway))) return true;
-  // Each pattern that fits, as it stands: no text of a certificate is taken apart here, and OpenSSL has other rules for stars.
+  // Each pattern that fits, letter for letter: no text of a certificate is taken apart here, and OpenSSL has other rules for stars.
   for (let chars = 0; chars < gateway.length; chars++) {
     if (carriesName(certificate, gatewayCertificateName(`${gateway.slice(0, chars)}*`))) return true;
   }

@@ -24,7 +24,7 @@ export function tlsConnectOptions(files: TlsFiles, name: string): ConnectionOpti
 }
 
 /**
- * A TLS server for streams that are not gRPC, to be listened with. `accept` gets only those who have shown the certificate of the
+ * A TLS server for streams that are not gRPC, to be listened with. `accept` gets only clients that have shown the certificate of the
  * service named; `refused` hears of the others. New connections see changed files.
  */
 export function createTlsServer(

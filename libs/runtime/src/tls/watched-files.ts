@@ -15,7 +15,7 @@ export const LOOK_INTERVAL_MS = 5000;
 export type FileContents = readonly Buffer[];
 
 /**
- * A value made of files, made anew when they change. What cannot be used changes nothing: the value that stands is kept and the
+ * A value made of files, made anew when they change. Files that cannot be used change nothing: the last value is kept and the
  * trouble is logged and counted once, when it is still there at a second look (the first may have come half-way through a swap).
  */
 export class WatchedFiles<T> {

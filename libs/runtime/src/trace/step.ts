@@ -1,7 +1,7 @@
 /** What is noted of a step. */
 export type StepAttributes = Readonly<Record<string, string | number | boolean>>;
 
-/** What a step is to whoever looks on: the answering or the asking side of a call, or neither. */
+/** Kind of a step in a trace: the answering or the asking side of a call, or neither. */
 export type StepKind = 'server' | 'client' | 'internal';
 
 export interface StepOptions {
@@ -13,7 +13,7 @@ export interface StepOptions {
 
 /** A part of a trace, in one process, from `begin` to `end`. (OpenTelemetry calls it a span, which is something else here.) */
 export interface Step {
-  /** For those who go on with it, in another process or in this one: TRACE_CONTEXT_BYTES. */
+  /** For the next step of the trace, in another process or in this one: TRACE_CONTEXT_BYTES. */
   readonly context: Buffer;
   /** Something has happened in it. */
   note(what: string, attributes?: StepAttributes): void;

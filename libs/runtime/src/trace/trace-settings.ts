@@ -1,4 +1,4 @@
-/** Which traces are kept: `parentBased`: as whoever began the trace has decided, and by `kind` where nobody has. */
+/** Which traces are kept: `parentBased`: as the process that began the trace has decided, and by `kind` where none has. */
 export interface SamplerSettings {
   readonly kind: 'always_on' | 'always_off' | 'traceidratio';
   readonly parentBased: boolean;

@@ -23,7 +23,7 @@ export function traceOf(metadata: Metadata): Uint8Array | null {
 }
 
 /**
- * A server interceptor by which calls of the API are steps of a trace, of the caller's if he has one. Nothing of it stands between a call
+ * A server interceptor by which calls of the API are steps of a trace, of the caller's if he has one. Nothing of it is between a call
  * and its messages.
  */
 export function traceCalls(tracing: Pick<Tracing, 'tracer'>): ServerInterceptor {

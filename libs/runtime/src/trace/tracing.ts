@@ -10,8 +10,7 @@ export interface TracingOptions {
 }
 
 /**
- * Traces of the control plane, for whoever has set the variables of OpenTelemetry that say where to (docs/traces.md). Otherwise
- * there is no tracer, nothing of it is loaded, and nobody pays more than a look at `tracer`.
+ * Traces of the control plane, if the variables of OpenTelemetry say where they go (docs/traces.md). Otherwise there is no tracer, nothing of it is loaded, and nobody pays more than a look at `tracer`.
  */
 export class Tracing {
   /** null: nobody wants traces. */
@@ -37,5 +36,5 @@ export class Tracing {
   }
 }
 
-/** For whoever is given no other: nobody wants traces. */
+/** The default: nobody wants traces. */
 export const NO_TRACING: Pick<Tracing, 'tracer' | 'counts'> = { tracer: null, counts: new TraceCounts() };

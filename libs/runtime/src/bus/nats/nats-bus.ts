@@ -11,7 +11,7 @@ import { NatsStream } from './nats-stream.ts';
 
 /** What a service does on NATS, as far as its user there may be allowed no more (deploy/k8s/components/nats-cluster/permissions.conf). */
 export interface NatsPart {
-  /** What the subjects begin with on which it gets answers: whoever may listen to all inboxes hears what others are told. */
+  /** Prefix of the subjects on which it gets answers: a user who may listen to all inboxes hears what others are told. */
   readonly inboxes: string;
   /** It makes buckets that are not there; others wait for them. */
   readonly makesBuckets: boolean;
@@ -22,13 +22,13 @@ export function natsPart(service: string, { installation }: InstallationOptions)
   return { inboxes: `_INBOX.${installation}.${service}`, makesBuckets: service !== 'link-gateway' };
 }
 
-/** Which bus, and where. `part`: default: everything, as whoever is alone on it. */
+/** Which bus, and where. `part`: default: all of it, as the only installation on it. */
 export type NatsBusOptions = NatsOptions & InstallationOptions & { readonly part?: NatsPart };
 
 /**
  * The bus of an installation of several processes: core NATS, and a JetStream stream for each bucket. It can be used before it is
  * connected and while it is not: messages are lost then, and buckets answer `unavailable` until they can be had. The installation's
- * name is put before every name here, and nowhere else: whoever uses the bus cannot reach another installation.
+ * name is put before every name here, and nowhere else: users of the bus cannot reach another installation.
  */
 export class NatsBus implements Bus {
   readonly link: NatsLink;

@@ -7,7 +7,7 @@ import type { NatsStream } from './nats-stream.ts';
 
 /**
  * How often JetStream says that it still watches for us, ms, and after how long without a word we begin anew. It is most of what an idle
- * installation hears of NATS, and only for a server that has lost our place while our connection with it stands.
+ * installation hears of NATS, and only for a server that has lost our place while we are connected with it.
  */
 const HEARTBEAT_MS = 1000;
 const SILENCE_MS = 2500;
@@ -212,7 +212,7 @@ export class NatsWatch {
     this.#timer = this.#clock.after(SILENCE_MS, () => this.#again(0));
   }
 
-  /** Begins anew, for ever. While it has not begun once, whoever has asked for it is told instead. */
+  /** Begins anew, for ever. As long as it has not begun once, the caller of `start` is told instead. */
   #again(afterMs: number): void {
     if (this.#ended) return;
     this.#drop();

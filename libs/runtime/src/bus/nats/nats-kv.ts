@@ -8,7 +8,7 @@ import { NatsWatch } from './nats-kv-watch.ts';
 import type { NatsLink } from './nats-link.ts';
 import { JETSTREAM_MS, type NatsStream } from './nats-stream.ts';
 
-/** What a message that stands for a deleted key has in its headers. */
+/** Header of the message that marks a key as deleted. */
 export const DELETED = 'DEL';
 const EMPTY = new Uint8Array(0);
 

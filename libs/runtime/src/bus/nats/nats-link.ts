@@ -98,7 +98,7 @@ export class NatsLink {
     return this.#state.nats;
   }
 
-  /** Called each time that a connection stands. */
+  /** Called each time that a connection is established. */
   onConnect(fn: () => void): Subscription {
     this.#onConnect.add(fn);
     return { unsubscribe: () => this.#onConnect.delete(fn) };
@@ -166,7 +166,7 @@ export class NatsLink {
   async #connect(): Promise<void> {
     const { clock } = this.#deps;
     do {
-      // Also after a connection that was lost as soon as it stood.
+      // Also after a connection that was lost as soon as it was established.
       const wait = this.#nextRoundAt - clock.now();
       if (wait > 0) await new Promise<void>((resolve) => clock.after(wait, resolve));
       this.#nextRoundAt = clock.now() + ROUND_MS + this.#random() * ROUND_MS;

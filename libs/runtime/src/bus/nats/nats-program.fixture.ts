@@ -1,11 +1,11 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 
-/** The image that stands in where no nats-server is installed: the series that the tests on the host run with. */
+/** The image used where no nats-server is installed: the series that the tests on the host run with. */
 const IMAGE = 'nats:2.9-alpine';
 /** An installation of Debian's package may take this long, ms. */
 const INSTALL_MS = 120_000;
 
-/** How to run nats-server: a program, and what stands before its own arguments. */
+/** How to run nats-server: a program, and the arguments before its own. */
 export interface NatsProgram {
   readonly command: string;
   readonly before: (directory: string) => readonly string[];

@@ -13,7 +13,7 @@ export interface NatsAddress {
   readonly tlsName: string | undefined;
 }
 
-/** The NATS servers to try: those of the settings, and those that the last one has told us of. */
+/** The NATS servers to try: the ones of the settings, and the ones that the last server has told us of. */
 export class NatsServers {
   readonly #configured: readonly NatsAddress[];
   readonly #random: Random;

@@ -120,7 +120,7 @@ export class NatsTransport implements Transport {
     if (this.#state.kind === 'open' && this.#state.socket.writable) this.#state.socket.write(frame);
   }
 
-  /** By whoever has it, and knows: `closed` says nothing. */
+  /** By the owner, who need not be told: `closed` does not resolve. */
   async close(error?: Error): Promise<void> {
     const state = this.#state;
     this.#become({ kind: 'closed', error });
@@ -135,13 +135,13 @@ export class NatsTransport implements Transport {
     this.#lost(undefined);
   }
 
-  /** Resolves when a connection that stood is lost. */
+  /** Resolves when an established connection is lost. */
   closed(): Promise<Error | undefined> {
     return this.#closed.promise;
   }
 
   discard(): void {
-    // There is nothing besides the socket, and that is closed by whoever closes this.
+    // There is nothing besides the socket, and that is closed with this.
   }
 
   /** The one place where the state changes. */
@@ -173,7 +173,7 @@ export class NatsTransport implements Transport {
 
 /** Connects with one server. It is one connection: when it is lost it is closed. @throws what the library throws */
 export async function dialNats({ address, tlsName }: NatsAddress, options: ConnectionOptions): Promise<NatsConnection> {
-  // For the whole process, as the library keeps it: whoever has used its own `connect` has changed it.
+  // For the whole process, as the library keeps it: its own `connect` changes it.
   setTransportFactory({ factory: () => new NatsTransport() });
   const dial: DialOptions = { ...options, tlsName, servers: [address], reconnect: false, resolve: false };
   try {
