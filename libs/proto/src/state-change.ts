@@ -164,7 +164,7 @@ export class StateChangeParts {
     this.#set('stopping', stopping);
   }
 
-  /** Everything of a change, but what is said last: that is up to whoever sends the parts. */
+  /** Everything of a change, but what is said last: that is up to the sender of the parts. */
   putAll(change: StateChange): void {
     for (const name of LIST_NAMES) this.#putList(name, change);
     for (const name of VALUE_NAMES) if (!VALUES[name].isLast) this.#set(name, change[name]);

@@ -3,7 +3,7 @@ import type { Terminal } from './terminal.ts';
 
 /** How the API is believed, and how it is shown who asks: paths of files, and a token. Not read yet. */
 export interface ApiAccess {
-  /** PEM file of the CA that has signed the API's certificate, or `system` for those that this system believes. TLS if set. */
+  /** PEM file of the CA that has signed the API's certificate, or `system` for the CAs that this system believes. TLS if set. */
   readonly ca?: string;
   /** PEM files of a client certificate and its key. */
   readonly cert?: string;
@@ -21,7 +21,7 @@ const VARIABLES: Readonly<Record<keyof ApiAccess, string>> = {
   token: 'SPANMESH_TOKEN',
 };
 
-/** What stands above these options in the help of a command. */
+/** Heading of these options in the help of a command. */
 export const API_GROUP = 'The API:';
 
 /** Declares --ca, --cert, --key and --token-file. */

@@ -31,7 +31,7 @@ interface RawOptions extends ApiAccess {
 }
 
 /**
- * Declares --address, --timeout and those of access: on the program and on each command, so that they may stand on either side of
+ * Declares --address, --timeout and the options of access: on the program and on each command, so that they may be on either side of
  * its name.
  */
 export function addAddressOptions(command: Command): Command {
@@ -52,12 +52,12 @@ export function addAddressOptions(command: Command): Command {
   return addAccessOptions(command);
 }
 
-/** Declares all of ApiOptions on a command. `formats`: those that it knows. */
+/** Declares all of ApiOptions on a command. `formats`: the ones that it knows. */
 export function addApiOptions(command: Command, formats: readonly OutputFormat[] = ['text', 'json', 'yaml']): Command {
   return addOutputOption(addAddressOptions(command), formats);
 }
 
-/** What stands above those options in the help of a command that are about its output. */
+/** Heading, in the help of a command, of the options that are about its output. */
 export const OUTPUT_GROUP = 'The output:';
 
 /** Declares -o alone. */

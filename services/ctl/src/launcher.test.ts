@@ -89,7 +89,7 @@ describe.each(nodes())('with Node %s', (_version, node) => {
     });
     const [socket] = (await once(listener, 'connection')) as [Socket];
     const gone = once(socket, 'close');
-    // Whoever works has this pipe, too: it ends when the last of them does.
+    // Every worker has this pipe, too: it ends when the last of them does.
     const ended = once(child.stdout.resume(), 'end');
     child.kill('SIGKILL');
     await Promise.all([gone, ended]);

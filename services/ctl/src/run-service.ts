@@ -5,7 +5,7 @@ import { type Terminal, write } from './terminal.ts';
 /** What a service's main module exports. */
 export interface ServiceMain {
   readonly settings: Readonly<Record<string, Setting<unknown>>>;
-  /** Flags are keyed as declared, dashes included; those that were not given are not there. */
+  /** Flags are keyed as declared, dashes included; flags that were not given are not there. */
   run(flags: Record<string, string | undefined>): Promise<void>;
   /** Reads what `run` would before it starts, and lets go of it. @throws SettingError */
   check(flags: Record<string, string | undefined>): Promise<void>;
@@ -16,7 +16,7 @@ export interface ServiceCall {
   readonly description: string;
   /** Loads the service's main. */
   readonly load: () => Promise<ServiceMain>;
-  /** What stands behind the service's name. */
+  /** The arguments behind the service's name. */
   readonly args: readonly string[];
 }
 

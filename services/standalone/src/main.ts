@@ -30,7 +30,7 @@ export async function run(flags: Record<string, string | undefined>): Promise<vo
   });
 }
 
-/** For the person at a terminal in so many words; otherwise a line of the log: whoever reads that gets JSON and nothing else. */
+/** For the person at a terminal in so many words; otherwise a line of the log, whose readers get JSON and nothing else. */
 function tellWhere(standalone: Standalone): void {
   if (isatty(STDOUT)) {
     processOutput.write(banner(standalone));

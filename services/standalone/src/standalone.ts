@@ -167,7 +167,7 @@ export class Standalone implements Service {
     }
   }
 
-  /** Peers first, then the decisions, then those who look on. */
+  /** Peers first, then the decisions, then the users who look on. */
   async stop(): Promise<void> {
     this.ports.notServing();
     this.#control.stop();

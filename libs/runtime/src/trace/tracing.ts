@@ -10,7 +10,8 @@ export interface TracingOptions {
 }
 
 /**
- * Traces of the control plane, if the variables of OpenTelemetry say where they go (docs/traces.md). Otherwise there is no tracer, nothing of it is loaded, and nobody pays more than a look at `tracer`.
+ * Traces of the control plane, if the variables of OpenTelemetry say where they go (docs/traces.md). Otherwise there is no tracer,
+ * nothing of it is loaded, and nobody pays more than a look at `tracer`.
  */
 export class Tracing {
   /** null: nobody wants traces. */

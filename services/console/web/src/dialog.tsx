@@ -11,7 +11,7 @@ interface DialogProps {
   readonly close: () => void;
 }
 
-/** Asks before something is done, and says what became of it. */
+/** Asks before something is done, and says how it ended. */
 export function Dialog({ title, action, children, act, close }: DialogProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   const [trouble, setTrouble] = useState('');

@@ -24,7 +24,7 @@ export interface ClusterEntry {
   readonly nodes: Map<string, NodeEntry>;
 }
 
-/** How the following fares. */
+/** State of following. */
 export type Following =
   | { readonly state: 'beginning' }
   | { readonly state: 'live' }

@@ -50,6 +50,6 @@ export async function signIn(token: string): Promise<string> {
 export async function signOut(): Promise<void> {
   const headers = { 'spanmesh-csrf': session.value?.csrf ?? '' };
   await fetch('session/end', { method: 'POST', headers }).catch(() => {});
-  // What was shown is not for whoever comes next.
+  // What was shown is not for the next user.
   location.reload();
 }

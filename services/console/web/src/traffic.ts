@@ -16,7 +16,7 @@ export interface Traffic {
   readonly silentGateways: readonly string[];
 }
 
-/** Asks the gateways as long as whoever uses it is shown, and no longer. `kind`: always the same. */
+/** Asks the gateways as long as the view that uses it is shown, and no longer. `kind`: always the same. */
 export function useTraffic(kind: TrafficKind): Signal<Traffic> {
   const traffic = useSignal<Traffic>({ rows: [], silentGateways: [] });
   useEffect(() => {

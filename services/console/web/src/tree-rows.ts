@@ -35,7 +35,7 @@ export interface TreeFilter {
   readonly relays: ReadonlyMap<string, readonly Relay[] | string>;
 }
 
-/** The lines of the trees, in the order of the API: those that the filter lets through. */
+/** The lines of the trees, in the order of the API, as far as the filter lets them through. */
 export function flatten(clusters: Iterable<ClusterEntry>, filter: TreeFilter): Row[] {
   const find = filter.find.trim().toLowerCase();
   const rows: Row[] = [];

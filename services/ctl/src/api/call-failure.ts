@@ -14,7 +14,7 @@ export interface CallContext {
   readonly late?: boolean;
 }
 
-/** One line about a failed call, for whoever typed the command. Anything but a gRPC error is given back as it is. */
+/** One line about a failed call, for the person who typed the command. Anything but a gRPC error is given back as it is. */
 export function failureOf(error: unknown, { address, timeoutMs, service, late = false }: CallContext): unknown {
   if (!isServiceError(error)) return error;
   // There may be a label in it, as it was typed.

@@ -10,7 +10,7 @@ import { type CallContext, failureOf } from './call-failure.ts';
 /** Largest answer accepted, in bytes; the services send no larger ones. */
 export const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
 
-/** Longest time until a connection is tried again that was lost, ms: whoever watches waits for it. */
+/** Longest time until a lost connection is tried again, ms: a watch waits for it. */
 const LONGEST_RECONNECT_MS = 2000;
 const FIRST_RECONNECT_MS = 200;
 

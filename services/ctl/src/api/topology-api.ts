@@ -44,7 +44,7 @@ export interface Listing<T> {
 /** Counters of all gateways that have answered. */
 export interface TrafficListing {
   readonly items: TrafficCounters[];
-  /** Ids of those that have not, each once. */
+  /** Ids of the gateways that have not, each once. */
   readonly silentGateways: readonly string[];
 }
 

@@ -45,7 +45,7 @@ export class VolconfApi {
     return all;
   }
 
-  /** The first of those that are being connected, or wait for the next try. */
+  /** The first of the targets that are being connected, or wait for the next try. */
   tried(): Promise<ListTargetsResponse> {
     const state = TargetState.TARGET_STATE_CONNECT;
     return this.#unary(this.#client.listTargets, { state, mediaId: '', pageSize: TARGETS_LOOKED_AT, pageToken: '' });

@@ -104,7 +104,7 @@ function block(type: number, parts: readonly Uint8Array[]): Buffer {
   return whole;
 }
 
-/** Those that are not empty, and their end. */
+/** The options that are not empty, and the end of options. */
 function options(list: readonly (readonly [code: number, value: string | Buffer])[]): Uint8Array[] {
   const given = list.filter(([, value]) => value.length > 0);
   if (given.length === 0) return [];

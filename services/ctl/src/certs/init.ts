@@ -44,7 +44,7 @@ export async function initCertificates(query: InitQuery, terminal: Terminal): Pr
       ? CertificateAuthority.create({ subject: 'spanmesh CA', notBefore, notAfter: new Date(now + CA_DAYS * DAY_MS) })
       : readAuthority(query.authority);
   mkdirSync(directory, { recursive: true, mode: 0o700 });
-  // Whoever renews has the CA's key where it should stay.
+  // The key of a CA that was there before stays where it is.
   if (query.authority === undefined) writePair(directory, CA_FILE, authority.pem);
   else writeNew(join(directory, `${CA_FILE}.crt`), authority.pem.cert, 0o644);
   const notAfter = new Date(now + days * DAY_MS);

@@ -28,7 +28,7 @@ const COLUMNS: readonly Column<Row>[] = [
 export interface ConfigQuery {
   /** Empty: all. */
   readonly process: string;
-  /** Those that are as they are by default, too. */
+  /** Settings that have their default, too. */
   readonly all: boolean;
 }
 
@@ -47,7 +47,7 @@ export async function showConfig(query: ConfigQuery, options: ListOptions, termi
 
 async function fetchSettings(api: ProcessApi, { process: wanted, all }: ConfigQuery): Promise<Listed<Row>> {
   const rows: Row[] = [];
-  /** Those that have answered, and of which there is nothing to show. */
+  /** Processes that have answered, and of which there is nothing to show. */
   const without: string[] = [];
   let alone = false;
   for await (const report of api.inspect(wanted)) {

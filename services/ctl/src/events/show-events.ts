@@ -25,7 +25,7 @@ export interface EventsAsked {
   readonly options: ApiOptions;
 }
 
-/** Width of the longest name of a kind, so that what it is about stands in a column. */
+/** Width of the longest name of a kind, so that the subjects are in a column. */
 const KIND_WIDTH = Math.max(...KIND_NAMES.map((name) => name.length));
 
 /** Prints events, the oldest first. JSON: one document a line. @throws Failure */

@@ -13,7 +13,7 @@ export function isDocument(output: OutputFormat): output is DocumentFormat {
 /** Prints one document. */
 export async function writeDocument(output: DocumentFormat, out: Writable, document: unknown): Promise<void> {
   if (output === 'json') return writeJson(out, document);
-  // Only whoever asks for it waits for it.
+  // Loaded only by commands that ask for it.
   const { yamlText } = await import('./yaml.ts');
   await write(out, yamlText(document));
 }

@@ -23,7 +23,7 @@ const LABELS: ReadonlySet<string> = new Set(['label', 'peerLabel']);
 
 /**
  * A message as protobuf JSON: lowerCamelCase names, 64-bit numbers as strings, enums by name. Fields that hold their default
- * are there too (`"dist": 0`): whoever reads this with jq should not have to know which values are left out. Labels are as they are printed
+ * are there too (`"dist": 0`): a reader with jq should not have to know which values are left out. Labels are as they are printed
  * everywhere, and taken as arguments.
  */
 export function protobufJson<T>(fns: JsonFns<T>, message: T): unknown {

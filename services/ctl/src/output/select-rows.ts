@@ -12,7 +12,7 @@ export interface SortKey {
 /** Which rows and columns of tables are printed. */
 export interface Selection {
   readonly sort: readonly SortKey[];
-  /** Names of columns; null: those that are shown unless others are asked for. */
+  /** Names of columns; null: the ones that are shown by default. */
   readonly columns: readonly string[] | null;
   /** Most rows; 0: all. */
   readonly limit: number;
@@ -48,7 +48,7 @@ function compare(a: number | bigint | string, b: number | bigint | string): numb
 }
 
 /**
- * The columns with these names, in this order; null: those that are shown unless others are asked for.
+ * The columns with these names, in this order; null: the ones that are shown by default.
  * @throws Failure usage: there is no such column.
  */
 export function selectColumns<T>(

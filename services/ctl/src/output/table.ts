@@ -81,8 +81,8 @@ export function renderTable<T>(
 }
 
 /**
- * Makes columns fit: first those that may be cut give way, then columns are left out. What fits in no way is as wide as it is: an id that
- * is cut cannot be copied.
+ * Makes columns fit: first the ones that may be cut give way, then columns are left out. A column that fits in no way keeps its width:
+ * an id that is cut cannot be copied.
  */
 function fitted<T>(all: readonly Laid<T>[], room: number): { laid: Laid<T>[]; omitted: boolean } {
   const laid = [...all];

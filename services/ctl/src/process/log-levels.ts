@@ -60,7 +60,7 @@ export function showLogLevels(options: ListOptions, terminal: Terminal): Promise
 }
 
 /**
- * Changes what processes log, and prints those that have changed.
+ * Changes what processes log, and prints the processes that have changed.
  * @throws Failure
  */
 export function setLogLevel(query: LogLevelQuery, options: ListOptions, terminal: Terminal): Promise<void> {

@@ -6,7 +6,7 @@ import { argumentText, optionText } from './parameter-text.ts';
 export interface OptionInfo {
   /** `-o, --output <format>` */
   readonly flags: string;
-  /** `-o` and `--output`, those that there are. */
+  /** `-o` and `--output`, as far as there are both. */
   readonly names: readonly string[];
   /** What its value is called, without brackets; null: it has none. */
   readonly value: string | null;
@@ -40,7 +40,7 @@ export interface CommandInfo {
   readonly exitsWith1: string | null;
 }
 
-/** `services`: commands that stand for those which only load what they do (`run SERVICE`), by their paths. */
+/** `services`: by path, complete commands in place of the ones that only load what they do (`run SERVICE`). */
 export function commandTree(program: Command, services: ReadonlyMap<string, Command> = new Map()): CommandInfo {
   return infoOf(program, program.name(), services);
 }

@@ -12,7 +12,7 @@ export interface CommandWords {
     readonly description: string;
     readonly value: ValueKind | null;
   }[];
-  /** What stands behind it is a file. */
+  /** Its argument is a file. */
   readonly takesFile: boolean;
 }
 

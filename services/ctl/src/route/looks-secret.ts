@@ -1,4 +1,4 @@
-/** Words that stand before or in what nobody else may read. */
+/** Words before, or in, a secret. */
 const WORDS = /pass(?:word|wd|phrase|code)?\b|secret|token|credential|api[-_]?key|private|\bauth|bearer|\bkey\b/i;
 /** Of a key file, and of `scheme://user:password@host`. */
 const FORMS = /-----BEGIN|:\/\/[^\s/@]*:[^\s/@]*@/;

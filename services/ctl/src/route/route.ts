@@ -24,7 +24,7 @@ const LONGEST_WAIT_MS = 3_600_000;
 
 export interface RouteOptions extends ApiTarget {
   readonly node: NodeSelector;
-  /** Longest wait for the route to stand, in milliseconds. */
+  /** Longest wait for the route to be established, in milliseconds. */
   readonly timeoutMs: number;
 }
 
@@ -32,8 +32,8 @@ export interface RouteOptions extends ApiTarget {
 export type MessageParts = Partial<RoutedMessage>;
 
 /**
- * A route to a node (messaging.proto, OpenRoute), from when it stands until `close`. Transactions that the node opens are
- * refused with NOSUPP: whoever types a command serves nothing.
+ * A route to a node (messaging.proto, OpenRoute), from when it is established until `close`. Transactions that the node opens are
+ * refused with NOSUPP: a command serves nothing.
  */
 export class Route {
   readonly opened: RouteOpened;
@@ -59,14 +59,14 @@ export class Route {
   }
 
   /**
-   * Opens a route, and resolves once it stands.
+   * Opens a route, and resolves once it is established.
    * @throws Failure
    */
   static async open(options: RouteOptions): Promise<Route> {
     const { address, node, timeoutMs } = options;
     const client = openClient(MessagingClient, options);
     const call = client.openRoute();
-    // Whoever iterates gets it; a cancelled call reports one when nobody does any more.
+    // The iterator throws it; a cancelled call reports one when nobody iterates any more.
     call.on('error', () => {});
     let late = false;
     const timer = systemClock.after(timeoutMs + GRACE_MS, () => {
@@ -141,7 +141,7 @@ export class Route {
   async #answer(ms: number): Promise<OpenRouteResponse | null> {
     if (this.#pending === null) {
       this.#pending = this.#answers.next();
-      // It is looked at by whoever waits next.
+      // The next wait throws it.
       this.#pending.catch(() => {});
     }
     const given = new AbortController();

@@ -33,7 +33,7 @@ export interface SendQuery extends ApiTarget {
   readonly out?: string;
 }
 
-/** Largest aux data of any dialect, in bytes; a route's own limit is known once it stands. */
+/** Largest aux data of any dialect, in bytes; a route's own limit is known once it is established. */
 export const MAX_AUX_BYTES = 1024 * 1024;
 const TRANSACTION = 1;
 

@@ -1,7 +1,7 @@
 import type { NatsCopies } from '@spanmesh/proto/v1/process';
 import { printable } from '../output/printable.ts';
 
-/** Buckets of which NATS keeps fewer copies than the settings ask for, a sentence for those that are alike. */
+/** Buckets of which NATS keeps fewer copies than the settings ask for, one sentence for all that are alike. */
 export function copiesProblems(copies: readonly NatsCopies[]): string[] {
   const alike = new Map<string, { readonly example: NatsCopies; readonly buckets: string[] }>();
   for (const one of copies) {

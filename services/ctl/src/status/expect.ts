@@ -38,7 +38,7 @@ export function fewerThanExpected(expected: Expected, status: Status): string[] 
   });
 }
 
-/** A gateway counts once topology has it; of topology those that follow or lead, or run. */
+/** A gateway counts once topology has it; a topology replica once it follows, leads, or runs. */
 function countOf(service: ExpectedService, { topology, processes }: Status): number {
   if (service === 'link-gateway') return topology.gateways.filter(({ attached }) => attached).length;
   if (service === 'topology') return topology.replicas.length;

@@ -10,7 +10,7 @@ import { failingTargetsNote, type TriedTargets } from './failing-targets.ts';
 /** What `spanmesh status` has asked for. */
 export interface Status {
   readonly topology: GetStatusResponse;
-  /** null: whoever was asked knows nothing of processes (an older release). */
+  /** null: the replica that was asked knows nothing of processes (an older release). */
   readonly processes: ListProcessesResponse | null;
   /** null: nobody could be asked for them. */
   readonly tried: TriedTargets | null;
@@ -161,7 +161,7 @@ function forHowLong(seconds: number): string {
   return seconds === 0 ? '' : ` for ${ageText(seconds)}`;
 }
 
-/** Also of those that do not answer for themselves, as releases before do not. */
+/** Also of processes that do not answer for themselves, as releases before do not. */
 function versionProblems({ replicas, gateways }: GetStatusResponse, processes: readonly ProcessInfo[]): string[] {
   const versions = new Set([...processes, ...replicas, ...gateways].map(({ version }) => printable(version)));
   versions.delete('');

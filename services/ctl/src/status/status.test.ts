@@ -103,7 +103,7 @@ describe('what is a problem', () => {
   it('nothing, if all is well', () => {
     expect(problemsOf(statusWith({}))).toEqual([]);
     expect(problemsOf(statusWith({ processes: null }))).toEqual([]);
-    // Whoever does not have volconf does not want it.
+    // An installation without volconf does not want it.
     expect(problemsOf(statusWith({ processes: [GATEWAY_PROCESS, TOPOLOGY_PROCESS] }))).toEqual([]);
   });
 

@@ -2,7 +2,7 @@ import { parseSort } from '../list-options.ts';
 import type { SortKey } from '../output/select-rows.ts';
 import type { TrafficRow } from './rates.ts';
 
-/** Words for what one wants to see first, and the columns that they stand for: the most first, but for `id`. */
+/** Words for what one wants to see first, and their columns: the most first, but for `id`. */
 const WORDS: Readonly<Record<string, string>> = {
   bytes: '-b/s',
   'bytes-in': '-b_in/s',

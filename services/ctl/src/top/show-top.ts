@@ -21,7 +21,7 @@ export interface TopQuery {
   readonly options: ApiOptions;
   readonly kinds: readonly KindName[];
   readonly sort: TopOrder;
-  /** Names of columns; null: those that are shown unless others are asked for. */
+  /** Names of columns; null: the ones that are shown by default. */
   readonly columns: readonly string[] | null;
   /** Only rows that have it in what names them; empty: all. */
   readonly filter: string;

@@ -28,7 +28,7 @@ interface Hop {
   readonly measured: Measured;
 }
 
-/** What stands in the way, or the hops of it. */
+/** Why there is no way, or the hops of it. */
 interface Way {
   readonly explanation: ExplainResponse;
   /** The link that messages take. */

@@ -30,7 +30,7 @@ export interface FollowTargetsDependencies {
 }
 
 /**
- * Follows the targets for ever: all of them at first, then those that change. When the watch ends by itself it begins again;
+ * Follows the targets for ever: all of them at first, then the ones that change. When the watch ends by itself it begins again;
  * each watch begins with all targets, so what is new is found by comparing, and nothing is reported twice or missed.
  *
  * Where it is: beginning (targets come until `current`) → current (changes come) → (the stream ended) waiting → beginning.

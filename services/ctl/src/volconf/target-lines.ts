@@ -14,7 +14,7 @@ export interface WantedTarget {
   readonly dialect: 'auto' | 'linkid' | 'circuit';
 }
 
-/** The same with where it stands. */
+/** The same with its line number. */
 export interface WantedLine extends WantedTarget {
   readonly line: number;
 }
@@ -32,7 +32,7 @@ const schema = z.strictObject({
   dialect: z.enum(['auto', 'linkid', 'circuit']).default('auto'),
 });
 
-/** What an operator's target is about; how it fares is left out. */
+/** What an operator's target asks for; its state is left out. */
 export function wantedOf({ name, path, dialect }: Target): WantedTarget {
   const known = (Object.keys(WIRE) as (keyof typeof WIRE)[]).find((word) => WIRE[word] === dialect);
   return { name, path, dialect: known ?? 'auto' };
@@ -49,7 +49,7 @@ export function lineOf({ name, path, dialect }: WantedTarget): string {
 }
 
 /**
- * The targets of a file: a JSON object a line; empty lines and those that begin with `#` are left out.
+ * The targets of a file: a JSON object a line; empty lines and lines that begin with `#` are left out.
  * @throws Failure usage: which line, and what is wrong with it
  */
 export function parseTargetLines(file: string, text: string): WantedLine[] {

@@ -9,7 +9,7 @@ const KINDS = new Map<ChangeKind, readonly [string, Role]>([
   [ChangeKind.CHANGE_KIND_CHANGED, ['changed', 'warn']],
   [ChangeKind.CHANGE_KIND_REMOVED, ['removed', 'bad']],
 ]);
-/** Widths of the first two words, so that what they are about stands in a column. */
+/** Widths of the first two words, so that the subjects are in a column. */
 const KIND_WIDTH = 'removed'.length;
 const OBJECT_WIDTH = 'connection'.length;
 

@@ -48,7 +48,7 @@ type Ending =
  * same again: what was missed in between is found by comparing lists, so each change is reported once, whatever happens.
  *
  * Where it is: listing → watching → (the stream broke) waiting → watching from the last revision;
- * watching → (list again) listing. Only what fails before the first watch stands, or for good, is thrown.
+ * watching → (list again) listing. Only a failure before the first watch is established, or one for good, is thrown.
  */
 export class Follower {
   readonly #options: FollowOptions;

@@ -7,7 +7,7 @@ const pending = new Map<string, Promise<LookupAddress[]>>();
 
 /**
  * Looks a name up as the system does: the hosts file, then whatever it is told to ask. A name is asked for once at a time, however many
- * waits for it: an answer that does not come holds one of the few threads that the process has for such things.
+ * wait for it: an answer that does not come holds one of the few threads that the process has for such things.
  */
 export const systemLookup: LookupFunction = (hostname, { all }, callback) => {
   let asked = pending.get(hostname);

@@ -15,7 +15,7 @@ import { type Column, Table } from '../table.tsx';
 const AGAIN_MS = 1000;
 const MOST_TRIES = 30;
 
-/** How a drain that was ordered here fares. */
+/** How far a drain is that was ordered here. */
 interface Drain {
   readonly told: DrainGatewayResponse | null;
   readonly trouble: string;

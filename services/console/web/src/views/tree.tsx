@@ -24,7 +24,7 @@ export function TreeView() {
   const [active, setActive] = useState(0);
   const relays = useSignal<ReadonlyMap<string, readonly Relay[] | string>>(new Map());
   const drawn = version.value;
-  // `drawn` stands for the maps of the mirror, which change in place.
+  // `drawn` changes whenever the maps of the mirror do, which change in place.
   const rows = useMemo(
     () => flatten(clusters.values(), { find, dialect, toggled, relays: relays.value }),
     [drawn, find, dialect, toggled, relays.value],
