@@ -48,7 +48,7 @@ export interface CoreOptions {
   readonly circuitWidth: number;
   /** What relays add to rnss. */
   readonly rnssAdd: number;
-  /** Of the software. */
+  /** Version of the software. */
   readonly version: string;
   /** Where others reach this replica's service port, `host:port`. */
   readonly address: () => string;
@@ -59,7 +59,7 @@ export interface CoreOptions {
   /** How long a lease is good for. */
   readonly leaseTtlMs?: number;
   readonly history?: HistoryLimits;
-  /** What it says that it replicates by; another than ours in tests only. */
+  /** The version of replication that it says it speaks; another than ours in tests only. */
   readonly replicationVersion?: number | undefined;
   /** Units of work in a turn of the event loop; default: UNITS_PER_TURN. */
   readonly unitsPerTurn?: number | undefined;
@@ -117,7 +117,7 @@ export class Core {
   readonly graves: Graves = new Graves();
   readonly reaper: Reaper;
   readonly refusals: Refusals;
-  /** Of the term that is beginning. */
+  /** Traces how the term begins. */
   readonly takeOver: TakeOver;
   /** To be told of the lease and of the registry, and to be ended with the process. */
   readonly term: Term;

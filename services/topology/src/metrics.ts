@@ -33,7 +33,7 @@ export interface Measured {
   readonly follower: Follower;
   readonly reaper: Reaper;
   readonly roster: Roster;
-  /** What is known of all processes. */
+  /** All processes that are known. */
   processes(): Pick<ProcessesKnown, 'missing'>;
   /** Peers' messages that made no sense. */
   readonly nonsense: number;
@@ -150,7 +150,7 @@ export function registerMetrics(metrics: Metrics, measured: Measured): void {
   );
 }
 
-/** What goes over the streams of all gateways. */
+/** Registers the traffic of the streams of all gateways. */
 export function registerAttachTraffic(metrics: Metrics, traffic: GrpcTraffic): void {
   const name = (what: string) => `spanmesh_topology_attach_${what}_total`;
   metrics.counter(name('received_bytes'), 'Bytes of messages from gateways.', () => traffic.bytesIn);

@@ -12,7 +12,7 @@ const MAX_ADDRESSES = 16;
 export interface ReplicasOptions {
   /** Where others reach this replica's service port, `host:port`. */
   readonly address: () => string;
-  /** Of the software. */
+  /** Version of the software. */
   readonly version: string;
 }
 

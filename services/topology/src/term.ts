@@ -110,7 +110,7 @@ export class Term {
     control.endAll(details);
     takeOver.ends(details);
     traces.decided(details);
-    // What has closed counts, also if nothing is decided any more; what is let go of here stays open.
+    // Relays that have closed count, also if nothing is decided any more; relays that are let go of here stay open.
     commander.countGone();
     reaper.clear();
     api.endWatches();

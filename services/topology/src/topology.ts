@@ -38,10 +38,10 @@ export interface TopologyOptions {
   readonly settings: TopologySettings;
   /** Where gateways and other replicas reach this one's service port, `host:port`; asked for at start. */
   readonly address: () => string;
-  /** Of the software. */
+  /** Version of the software. */
   readonly version: string;
   readonly history?: HistoryLimits;
-  /** What it says that it replicates by; for tests of versions side by side. */
+  /** The version of replication that it says it speaks; for tests of versions side by side. */
   readonly replicationVersion?: number | undefined;
 }
 
@@ -205,7 +205,7 @@ export class Topology implements Service {
   #leader(): string | null {
     if (this.core.leadership.inTerm) return null;
     const address = this.#lease?.holder()?.address ?? '';
-    // Of an earlier life of this process.
+    // The lease may be of an earlier life of this process.
     return address === '' || address === this.#options.address() ? null : address;
   }
 

@@ -71,9 +71,9 @@ type TopologyHandlers = Pick<
 >;
 
 export interface ApiDeps {
-  /** What is read; null: there is nothing. */
+  /** What reads are answered from; null: there is nothing. */
   readonly view: () => View | null;
-  /** What is read is not half changed. */
+  /** No change of the trees is half done. */
   readonly isWhole: () => boolean;
   /** Calls at once, or as soon as it is whole. */
   readonly whenWhole: (fn: () => void) => void;
@@ -86,7 +86,7 @@ export interface ApiDeps {
   readonly drains: Pick<Drains, 'drain'>;
   readonly captures: Pick<Captures, 'capture'>;
   readonly traffic: Pick<Traffic, 'list'>;
-  /** What is known of all processes, this one among them. */
+  /** All processes that are known, this one among them. */
   readonly processes: () => ProcessesKnown;
   /** Where it is told that somebody has more than his share; default: nowhere. */
   readonly events?: EventTeller;
@@ -98,7 +98,7 @@ export interface ApiDeps {
 export class Api {
   readonly #address: () => string;
   readonly #deps: ApiDeps;
-  /** What is being answered. */
+  /** Answers under way. */
   readonly slices: Slices;
   readonly #watches = new Set<Watch>();
   /** What users of the API share of this replica. */

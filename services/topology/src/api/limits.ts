@@ -14,5 +14,5 @@ export const MAX_ANSWERS = 1024;
 export const MAX_ANSWERS_PER_USER = 256;
 /** Answers about traffic that are being made at a time: gateways are asked for each. */
 export const MAX_TRAFFIC_ANSWERS = 64;
-/** Those of one user. */
+/** Answers of one user. */
 export const MAX_TRAFFIC_ANSWERS_PER_USER = 32;

@@ -1,4 +1,4 @@
-/** Of the server's side of a gRPC stream, what is needed to send. */
+/** The sending part of the server's side of a gRPC stream. */
 export interface ResponseStream<T> {
   readonly cancelled: boolean;
   write(response: T): boolean;

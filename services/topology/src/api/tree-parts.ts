@@ -42,7 +42,7 @@ class Capture implements Reader {
   readonly #withRelays: boolean;
   readonly #clusters = new Map<Cluster, CapturedCluster>();
   readonly #nodes = new Map<Node, readonly CapturedLink[]>();
-  /** What has been read of it is of no interest any more: clusters before this one, in their order. */
+  /** Cluster being read; changes of the ones before it, in their order, are of no interest any more. */
   #reading: Cluster | undefined;
 
   constructor({ withRelays }: { readonly withRelays: boolean }) {
@@ -118,7 +118,7 @@ class Part {
     return this.#clusters.length === 0;
   }
 
-  /** What comes next is of this cluster. */
+  /** The next parts are of this cluster. */
   beginCluster(cluster: ProtoCluster): void {
     this.#cluster = cluster;
     this.#node = undefined;

@@ -17,7 +17,7 @@ const FORGOTTEN = 'The history does not reach back to this revision.';
 const ANOTHER =
   'This revision is of another history: of another leader, of an earlier life of it, or of another store.';
 
-/** Of the server's side of a watch, what is needed here. */
+/** The part of the server's side of a watch that is used here. */
 export interface WatchStream extends ResponseStream<WatchResponse> {
   on(event: 'drain' | 'cancelled', fn: () => void): unknown;
 }
@@ -36,7 +36,7 @@ export class Watch {
   /** Undefined: the revision to go on from has not come yet. */
   #next: number | undefined;
   #last: string;
-  /** What is left of a batch that has been begun. */
+  /** The rest of a batch that has been begun. */
   #parts: Iterator<WatchResponse> | undefined;
   #blocked = false;
   #ended = false;

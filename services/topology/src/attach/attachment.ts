@@ -7,7 +7,7 @@ import type { WorkList } from '@spanmesh/runtime/work-list';
 import type { Gateway } from '../trees/gateway.ts';
 import { Snapshot } from './snapshot.ts';
 
-/** Of the server's side of a gRPC stream, what is needed here. */
+/** The part of the server's side of a gRPC stream that is used here. */
 export interface AttachStream extends PausableStream {
   write(response: AttachResponse): boolean;
   end(): void;

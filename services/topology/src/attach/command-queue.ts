@@ -28,7 +28,7 @@ export interface Numbering {
   next(): number;
 }
 
-/** What is on its way to one gateway over one stream. Everything is kept in order. */
+/** Commands to one gateway over one stream, in order. */
 export class CommandQueue {
   readonly gateway: Gateway;
   /** Nothing is written before: the gateway has named others that are waited for. */

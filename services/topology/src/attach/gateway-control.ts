@@ -38,7 +38,7 @@ const MAX_NAMED = 8192;
 const MAX_CAPABILITY_CHARS = 32;
 
 export interface GatewayControlOptions {
-  /** Of the software. */
+  /** Version of the software. */
   readonly version: string;
   /** What relays add to rnss. */
   readonly rnssAdd: number;
@@ -86,7 +86,7 @@ export class GatewayControl implements AttachmentHost {
   readonly #deps: GatewayControlDeps;
   /** The newest stream of each gateway, by the gateway's name. */
   readonly #byName = new Map<string, Attachment>();
-  /** Opened, and not accepted yet. */
+  /** Streams that are opened and have sent no Hello that was accepted. */
   readonly #greeting = new Set<Attachment>();
   /** Streams accepted so far. */
   attached = 0;
@@ -160,7 +160,7 @@ export class GatewayControl implements AttachmentHost {
     }
     const older = this.#byName.get(name);
     if (older !== undefined) this.#drop(older, status.ABORTED, 'A newer stream of this gateway has replaced this one.');
-    // Of one name only one boot can live, and this is it now.
+    // Only one boot of a name can live, and this is it now.
     for (const rival of roster.rivals(hello)) yield* reaper.declaringDead(rival);
     const id = gatewayId({ name, boot });
     this.#greeting.delete(attachment);
@@ -218,7 +218,7 @@ export class GatewayControl implements AttachmentHost {
     this.#deps.request();
   }
 
-  /** What has come so far is taken in, and decided on: the gateways may send more. To be called at the end of each turn. */
+  /** Tells the gateways that their deltas are taken in and decided on, so that they may send more. To be called at the end of each turn. */
   tellTaken(): void {
     for (const attachment of this.#byName.values()) attachment.tellTaken();
   }

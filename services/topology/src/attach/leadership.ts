@@ -3,7 +3,7 @@ import type { Lease, LeaseState } from '@spanmesh/runtime/lease/lease';
 import type { Presence } from './presence.ts';
 import { GATHER_MS, type Roster } from './roster.ts';
 
-/** Of the lease, what is needed here. */
+/** The part of the lease that is used here. */
 export type LeaseView = Pick<
   Lease,
   'epoch' | 'isValid' | 'raiseEpoch' | 'stepDown' | 'holder' | 'id' | 'holderId' | 'ageMs' | 'frozenSince'

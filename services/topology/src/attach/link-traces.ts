@@ -34,7 +34,7 @@ export class LinkTraces {
     }
   }
 
-  /** What goes on with a link's trace; undefined: it is in none. */
+  /** Context of a link's trace, for the gateway that goes on with it; undefined: the link is in none. */
   of(link: Link): Buffer | undefined {
     return this.#steps.get(link)?.context;
   }

@@ -7,7 +7,7 @@ import type { Presence } from './presence.ts';
 const MAX_REPLICAS = 256;
 const REPLICA_KINDS = ['topology', 'volconf'] as const satisfies readonly LivingKind[];
 
-/** Of a gateway, what is told. */
+/** A gateway as events tell of it. */
 export interface GatewayMember {
   readonly id: string;
   readonly serviceAddress: string;

@@ -20,7 +20,7 @@ export function statusOf(reason: RefusalReason): status {
   }
 }
 
-/** What people are shown of it; undefined: it is over by itself in a moment. */
+/** The cause shown to people; undefined: the refusal is over by itself in a moment. */
 export function causeOf(reason: RefusalReason): RefusalCause | undefined {
   switch (reason) {
     case RefusalReason.REFUSAL_REASON_NAME_TAKEN:

@@ -22,7 +22,7 @@ export interface SilentGateway extends GatewayName {
   readonly id: GatewayId;
   /** On the leader's monotonic clock: the end of its stream, or when it was heard of first. */
   readonly silentSince: number;
-  /** The same, or the end of the last trunk to it, if that was later. */
+  /** `silentSince`, or the end of the last trunk to it, if that was later. */
   readonly since: number;
 }
 

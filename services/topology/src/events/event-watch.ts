@@ -9,7 +9,7 @@ const GATHER_MS = 50;
 /** A watcher hears from us at least this often, ms. */
 export const PROGRESS_MS = 10_000;
 
-/** Of the server's side of a watch, what is needed here. */
+/** The part of the server's side of a watch that is used here. */
 export interface EventStream {
   write(response: WatchEventsResponse): boolean;
   end(): void;
@@ -118,7 +118,7 @@ export class EventWatch {
 
   #send(events: Event[]): void {
     const { stream, history, lost, clock } = this.#deps;
-    // Of a part that is not the last, the token is that of its last entry.
+    // A part that is not the last has the token of its last entry.
     const upTo = this.#queue.length > 0 ? (events.at(-1)?.number ?? 0) : this.#seen;
     this.#isBlocked = !stream.write({
       events,

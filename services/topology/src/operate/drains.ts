@@ -27,7 +27,7 @@ interface Follower {
   readonly call: Call;
   readonly gateway: Gateway;
   readonly order: DrainOrder;
-  /** What was told last, to tell only what is new. */
+  /** The progress told last, so that the same is not told again. */
   told: string;
 }
 

@@ -24,7 +24,7 @@ export const BEHIND_MS = 2000;
 /** The same trouble is logged once in this time. */
 const LOG_INTERVAL_MS = 10_000;
 
-/** Of the standby's side of the gRPC stream, what is needed here. */
+/** The part of the standby's side of the gRPC stream that is used here. */
 export interface FollowClientStream extends PausableStream {
   write(request: FollowRequest): unknown;
   on(event: 'data', fn: (response: FollowResponse) => void): unknown;
@@ -44,14 +44,14 @@ export interface FollowerOptions {
   readonly replica: () => string;
   /** Where others reach this replica's service port, `host:port`. */
   readonly address: () => string;
-  /** Of the software. */
+  /** Version of the software. */
   readonly version: string;
   /** Name of the installation. */
   readonly installation: string;
   /** What must be equal at all replicas, as text. */
   readonly settings: string;
   readonly history?: HistoryLimits | undefined;
-  /** What it says that it replicates by; another than REPLICATION_VERSION in tests only. */
+  /** The version of replication that it says it speaks; another than REPLICATION_VERSION in tests only. */
   readonly replicationVersion?: number | undefined;
   /** Units of work in a turn of the event loop; default: UNITS_PER_TURN. */
   readonly unitsPerTurn?: number | undefined;
@@ -239,7 +239,7 @@ export class Follower {
       state.changes = [];
       if (state.live !== undefined) yield* state.live.replica.applying(changes);
     }
-    // What was begun is ended; that the stream has ended meanwhile is known.
+    // The stream may have ended while changes were taken in.
     if (this.#state !== state) return;
     this.#noteUnknown(state);
     if (state.live === undefined || state.changes.length > 0) return;
@@ -286,7 +286,7 @@ export class Follower {
     this.#deps.logger.warn({ leader: this.leader, lagMs: Math.round(lag.ms) }, 'the replica has fallen behind');
   }
 
-  /** What it has is not what the leader has: begin again, and go on answering until then. */
+  /** Takes a message in. If the replica is not what the leader has, begins again, and goes on answering until then. */
   *#guarded(state: Open, response: FollowResponse): Job<void> {
     if (this.#state !== state) return;
     try {

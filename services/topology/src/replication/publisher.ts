@@ -264,7 +264,7 @@ export class Publisher implements StandbyHost {
         standby.heartbeat(message);
       }
     };
-    // What is half changed has no counts that could be compared.
+    // While a change is half done there are no counts to compare.
     beat(isBusy ? {} : this.#now(), 'following');
     beat({}, 'waiting');
   }

@@ -8,7 +8,7 @@ export const MAX_STANDBY_BYTES = 32 * 1024 * 1024;
 /** Bytes of the snapshot that are made in one turn of the event loop: a message, and what is in between. */
 export const SNAPSHOT_TURN_BYTES = 384 * 1024;
 
-/** Of the leader's side of the gRPC stream, what is needed here. Messages are encoded already. */
+/** The part of the leader's side of the gRPC stream that is used here. Messages are encoded already. */
 export interface FollowStream {
   write(message: Buffer): boolean;
   end(): void;

@@ -39,7 +39,7 @@ export function* findNode(tree: SpanTree, text: string): Job<Node> {
 }
 
 /**
- * The same among some nodes, undefined for none.
+ * The node of some that a text means, undefined for none.
  * @throws ApiError INVALID_ARGUMENT: several
  */
 export function findOneNode(nodes: Iterable<Node>, text: string): Node | undefined {
@@ -108,7 +108,7 @@ export function* findConnection(state: Trees, text: string): Job<Connection> {
 }
 
 /**
- * The same, undefined for none.
+ * The connection that a text means, undefined for none.
  * @throws ApiError INVALID_ARGUMENT: several
  */
 export function* matchConnection(state: Trees, text: string): Job<Connection | undefined> {
@@ -122,7 +122,7 @@ export function* matchConnection(state: Trees, text: string): Job<Connection | u
   for (const gateway of [...state.gateways.values()]) {
     const connection = gateway.connections.get(number);
     if (connection !== undefined) byNumber.add(connection);
-    // What comes and goes meanwhile a Map bears.
+    // A Map may change while it is iterated.
     for (const one of gateway.connections.values()) {
       for (const lnkConn of one.lnkConns) {
         if (++visits % VISITS_PER_STEP === 0) yield VISITS_PER_STEP;

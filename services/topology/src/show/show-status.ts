@@ -11,7 +11,7 @@ import type { GatewayId } from '@spanmesh/spantree/ids';
 import type { Gateway } from '../trees/gateway.ts';
 import type { Trees } from '../trees/trees.ts';
 
-/** What is known of the replicas. */
+/** The replicas that are known. */
 export interface ReplicasKnown {
   /** Id of the replica that answers. */
   readonly replica: string;
@@ -19,7 +19,7 @@ export interface ReplicasKnown {
   readonly replicas: readonly ReplicaStatus[];
 }
 
-/** What is known of all processes. */
+/** The processes that are known. */
 export interface ProcessesKnown extends ReplicasKnown {
   readonly missing: readonly MissingProcess[];
   readonly refused: readonly RefusedProcess[];

@@ -73,7 +73,7 @@ export class FakeGateway {
   readonly closing: CloseConnection[] = [];
   readonly drains = new Map<string, DrainProgress>();
   stream: FakeStream | undefined;
-  /** What has not reached the leader yet. */
+  /** Messages that have not reached the leader yet. */
   up: Partial<AttachRequest>[] = [];
   /** Read position in stream.sent. */
   #read = 0;

@@ -22,7 +22,7 @@ interface Start {
   readonly after: Pick<TrafficCounters, 'kind' | 'id'> | null;
 }
 
-/** What is asked of gateways. */
+/** The fields of the request that gateways are asked with. */
 type Wanted = Pick<ListGatewayTrafficRequest, 'pageSize' | 'kinds'>;
 
 /**

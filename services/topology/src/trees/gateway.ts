@@ -50,7 +50,7 @@ export function linkData(link: Link): LinkData {
 /** Relays of one link on one gateway's LNK_CONNs (numbers): the unit of commands and of history. */
 export interface RelayGroup {
   readonly link: Link;
-  /** Of the LNK_CONNs. */
+  /** The gateway of the LNK_CONNs. */
   readonly gateway: Gateway;
   readonly open: number[];
   readonly close: number[];
@@ -91,7 +91,7 @@ export class Gateway {
   gone = false;
   /** It is going to stop and takes no more connections. */
   draining = false;
-  /** What it can do beyond the protocol's version (gateway_control.proto, Hello). */
+  /** Names of what it can do beyond the protocol's version (gateway_control.proto, Hello). */
   capabilities: ReadonlySet<string> = new Set();
   /** Drains that it has told of, by order. */
   readonly drains: Map<string, DrainProgress> = new Map();

@@ -81,7 +81,7 @@ export class History {
 
   /** The revision of the state as it is now; while it is half changed, of the state before. */
   get revision(): string {
-    // What came in during this turn is part of what a reader sees now.
+    // Changes of this turn are part of what a reader sees now.
     if (this.#isWhole()) this.commit();
     return this.#revision;
   }
@@ -95,7 +95,7 @@ export class History {
     if (this.#pending.length > 0 || groups.length > 0) this.commitAt(this.#nextPosition(), groups);
   }
 
-  /** The same for one that follows: the leader has given the batch this position. */
+  /** Ends a batch of a standby: the leader has given it this position. */
   commitAt(position: Position, groups: readonly RelayGroup[]): void {
     let changes = this.#pending;
     this.#pending = [];

@@ -26,7 +26,7 @@ export class RelayGroups implements RelayDelta {
     this.#groupOf(link, lnkConn).close.push(lnkConn.id);
   }
 
-  /** Those gathered since the last time. */
+  /** The groups gathered since the last time. */
   take(): RelayGroup[] {
     const groups = this.#groups;
     this.#groups = [];

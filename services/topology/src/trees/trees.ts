@@ -94,7 +94,7 @@ export class Trees {
     this.put(gateway);
   }
 
-  /** What is said of the gateway itself has changed. */
+  /** Fields of the gateway itself have changed. */
   put(gateway: Gateway): void {
     this.journal?.(gateway, { gatewayPut: gateway });
   }
