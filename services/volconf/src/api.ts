@@ -58,7 +58,7 @@ type Known = { readonly slot: Slot } | { readonly operator: string };
 export class Api {
   readonly #options: { readonly defaultPort: number };
   readonly #deps: ApiDeps;
-  /** What is being answered. */
+  /** Answers under way. */
   readonly slices = new Slices();
   readonly #watches = new Set<TargetWatch>();
   readonly #shares: CallShares<'watches'>;

@@ -2,7 +2,7 @@ import type { Metrics } from '@spanmesh/runtime/metrics';
 import { visible } from './reconciler/target.ts';
 import type { Term } from './term.ts';
 
-/** What is counted over all terms of a replica. */
+/** Counts over all terms of a replica. */
 export interface Totals {
   readonly attemptsMade: number;
   readonly attemptsFailed: number;

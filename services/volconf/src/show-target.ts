@@ -17,7 +17,7 @@ const STATES = {
   running: TargetState.TARGET_STATE_RUNNING,
 } as const;
 
-/** Now on both scales: times to come are kept on the monotonic one. */
+/** Now, on the monotonic clock and on the wall clock: times to come are kept on the monotonic one. */
 export interface Times {
   readonly now: number;
   readonly wall: number;

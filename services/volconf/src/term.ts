@@ -17,7 +17,7 @@ import type { Slot } from './slots/slot.ts';
 import { parseSpanPath } from './slots/span-path.ts';
 import type { WantedTarget, WantedTargets } from './targets/wanted-targets.ts';
 
-/** What people see of a target has changed, or it is gone. */
+/** Is told when a target, as people see it, has changed or is gone. */
 export interface TermSink {
   /** A target has gone from one state to another. */
   became(name: string, target: Target, was: TargetState['kind']): void;

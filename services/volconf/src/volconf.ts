@@ -301,7 +301,7 @@ export class Volconf implements Service {
   #leader(): string | null {
     if (this.#term !== null) return null;
     const address = this.#lease?.holder()?.address ?? '';
-    // Of an earlier life of this process.
+    // The lease may be of an earlier life of this process.
     return address === '' || address === this.#options.address() ? null : address;
   }
 

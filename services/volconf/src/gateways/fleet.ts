@@ -54,7 +54,7 @@ export class Fleet implements GatewayView {
     return this.#links.get(key)?.port ?? null;
   }
 
-  /** What people know the gateway by. */
+  /** Id of the gateway, as people know it. */
   idOf(key: string): string {
     return this.#links.get(key)?.id ?? key;
   }

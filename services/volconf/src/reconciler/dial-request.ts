@@ -2,7 +2,7 @@ import { apiDialect } from '@spanmesh/proto/dialect';
 import type { DialRequest } from '@spanmesh/proto/v1/dial';
 import type { Destination, Target } from './target.ts';
 
-/** Of a leader's term, what its orders say. */
+/** Fields of a leader's orders that are the same in all of a term. */
 export interface OrderOptions {
   readonly epoch: number;
   /** How long a gateway may take to connect, and the peer to answer, ms. */

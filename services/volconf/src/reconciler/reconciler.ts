@@ -24,7 +24,7 @@ import {
 import { TargetTable } from './target-table.ts';
 import { TimerHeap } from './timer-heap.ts';
 
-/** What is wanted of a target from now on; null: nothing. */
+/** Where a target is to be connected to from now on; null: nowhere. */
 export interface Wish {
   readonly target: Target;
   readonly destination: Destination | null;
@@ -139,12 +139,15 @@ export class Reconciler {
     this.reconsider();
   }
 
-  /** What is wanted has changed in a way that only the wishes tell. */
+  /** Obeys the wishes that have changed. */
   reconsider(): void {
     for (const { target, destination } of this.#deps.wishes()) this.#want(target, destination);
   }
 
-  /** What it wants from now on. The same object again changes nothing; another one means: stop the old, start the new. */
+  /**
+   * Where the target is to be connected to from now on. The same object again changes nothing; another one means: stop the old, start the
+   * new.
+   */
   want(target: Target, destination: Destination | null): void {
     this.#want(target, destination);
     this.reconsider();
@@ -215,7 +218,7 @@ export class Reconciler {
       });
       return;
     }
-    // Of two, the later order counts; an earlier one is of a gateway that was cut off.
+    // The later of two orders counts; the earlier one is of a gateway that was cut off.
     if (
       state.kind === 'running' &&
       comparePlaced(state.placed, placed) < 0 &&

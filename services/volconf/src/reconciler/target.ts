@@ -60,7 +60,7 @@ export interface Leftover {
 export class Target implements Timed {
   /** dial.proto: opaque to gateways; shown in the tree. */
   readonly owner: string;
-  /** What people call it, for logs. */
+  /** Its name for people, in logs. */
   label: string;
   /** Whose tries take turns with others'; empty: operators'. */
   principal = '';

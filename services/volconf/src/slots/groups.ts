@@ -56,7 +56,7 @@ export class Groups {
     if (key !== undefined && this.#policy === 'priority') this.#undecided.add(key);
   }
 
-  /** What is wanted of the slots of groups that have changed. Goes on while obeying a wish changes a group. */
+  /** Wishes for the slots of groups that have changed. Goes on while obeying a wish changes a group. */
   *wishes(): Iterable<Wish> {
     for (const undecided of this.#undecided) {
       this.#undecided.delete(undecided);

@@ -15,7 +15,7 @@ export interface Told {
   readonly gateway: GatewayKey;
   /** By that gateway's monotonic clock, microseconds: of two that came in there, the later one has the higher stamp. */
   readonly stamp: number;
-  /** The same on our monotonic clock, as far as can be told: for two that came in at different gateways. */
+  /** When it came, on our monotonic clock, as far as can be told: for two that came in at different gateways. */
   readonly at: number;
 }
 
@@ -34,14 +34,14 @@ export class Slot implements SlotId {
   readonly key: string;
   readonly principal: string;
   readonly index: number;
-  /** What runs: it changes when the connection of the copy before is gone. null: none yet. */
+  /** The copy in force: it changes when the connection of the copy before is gone. null: none yet. */
   running: VolconfCopy | null = null;
-  /** What has come and does not run yet. */
+  /** The copy that has come and is not in force yet. */
   pending: VolconfCopy | null;
   /** Dialect of the LNK_CONN that it came in: the target is spoken to in it (protocol.md, introduction). */
   dialect: Dialect;
   told: Told;
-  /** What it wants, whatever the policy says; null: nothing. */
+  /** Where it wants to be connected to, whatever the policy says; null: nowhere. */
   destination: Destination | null = null;
   /** Why it cannot be connected to although it wants something; empty: it can. */
   problem = '';
@@ -90,12 +90,12 @@ export class Slot implements SlotId {
     return (priority & PRIORITY) + ((priority & MEDIA_ERROR) !== 0 ? 0 : PRIORITY + 1);
   }
 
-  /** Of two that seem to have come at once, the one that is told first stays. */
+  /** If two seem to have come at once, the one that is told first stays. */
   isOlderThan(told: Told): boolean {
     return told.gateway === this.told.gateway ? told.stamp > this.told.stamp : told.at > this.told.at;
   }
 
-  /** The same 128 bytes in the same dialect (protocol.md, "The link layer" 3: nothing happens then). */
+  /** Whether it says the same 128 bytes in the same dialect (protocol.md, "The link layer" 3: nothing happens then). */
   isSame(bytes: Uint8Array, dialect: Dialect): boolean {
     return dialect === this.dialect && Buffer.compare(bytes, this.copy.raw) === 0;
   }

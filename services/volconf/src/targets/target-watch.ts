@@ -1,7 +1,7 @@
 import type { Target as ApiTarget, WatchTargetsResponse } from '@spanmesh/proto/v1/volconf';
 import { Turn } from '@spanmesh/runtime/turn';
 
-/** Of the server's side of a watch, what is needed here. */
+/** The part of the server's side of a watch that is used here. */
 export interface TargetStream {
   write(response: WatchTargetsResponse): boolean;
   end(): void;

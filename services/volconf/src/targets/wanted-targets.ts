@@ -14,7 +14,7 @@ export interface WantedTarget extends OperatorTarget {
   readonly origin: 'operator' | 'autoconn';
 }
 
-/** What is wanted; the same object as long as the wish is the same. */
+/** Targets that are wanted; the same object as long as the wish is the same. */
 export interface WantedTargets {
   /** All that is wanted is known: what nobody wants may be hung up. */
   readonly loaded: boolean;

@@ -51,7 +51,7 @@ export class FakeGateway {
   /** How long connecting takes, ms. */
   dialMs = 5;
   epoch = 0;
-  /** What it answers to everything, if anything. */
+  /** Error that it answers everything with; null: none. */
   refusal: (() => GatewayError) | null = null;
   /** Nobody can reach it. */
   cut = false;

@@ -268,7 +268,7 @@ export async function settle(): Promise<void> {
   for (let i = 0; i < ROUNDS; i++) await new Promise((resolve) => setImmediate(resolve));
 }
 
-/** The same numbers again for the same seed. */
+/** Random numbers that are the same for the same seed. */
 function seeded(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
