@@ -19,7 +19,7 @@ export function pauseAfter(failures: number, pauses: Pauses, random: Random): nu
   return full * (1 - jitterPart * random());
 }
 
-/** The same with the count of failures kept: for what is tried again and again, for ever. */
+/** Pauses with their count of failures, for something that is tried again and again, for ever. */
 export class Backoff {
   readonly #pauses: Pauses;
   readonly #random: Random;

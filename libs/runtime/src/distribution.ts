@@ -6,7 +6,7 @@ export const SECONDS: readonly number[] = [
 /** How often values fell below fixed bounds: what a histogram is read from. Observing one is a few comparisons and allocates nothing. */
 export class Distribution {
   readonly bounds: readonly number[];
-  /** Of values up to each bound, not counting those up to the bound before; the last: above all of them. */
+  /** Number of values up to each bound and above the bound before; the last: above all bounds. */
   readonly counts: Float64Array;
   /** In the array, so that adding to it makes no number on the heap. */
   readonly #sum = new Float64Array(1);

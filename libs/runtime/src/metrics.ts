@@ -13,7 +13,10 @@ const TURNS = {
   buckets: [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5],
 };
 
-/** Of the library's own: gauges called `_total`, which their like without it says by type, and others that carry their type in their name. */
+/**
+ * Metrics of the library that are left out: gauges called `_total`, which another metric has by type, and others that carry their type in
+ * their name.
+ */
 const MISNAMED = [
   'nodejs_active_handles_total',
   'nodejs_active_requests_total',
@@ -24,7 +27,7 @@ const MISNAMED = [
 
 /** Reads a metric when it is scraped: the hot path only keeps a plain number field. */
 export type ReadNumber = () => number;
-/** The same for several values, by the value of the metric's one label. */
+/** Reads several values, by the value of the metric's one label. */
 export type ReadLabelled = () => Record<string, number>;
 
 /** One of several counts of a metric. */

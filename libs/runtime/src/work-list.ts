@@ -27,12 +27,12 @@ export class WorkList {
   readonly #onIdle: () => void;
   /** In order; the first one is under way. */
   #jobs: Job<void>[] = [];
-  /** Those before this one are over. */
+  /** Index of the next piece of work; the ones before it are over. */
   #next = 0;
   /** A job is being done, in this very moment. */
   #isWorking = false;
   #isScheduled = false;
-  /** What is under way has taken more than a turn. */
+  /** The work under way has taken more than a turn. */
   #isLong = false;
   #whenIdle: (() => void)[] = [];
 
@@ -62,7 +62,7 @@ export class WorkList {
     if (!this.#isWorking && !this.#isScheduled) this.#turn();
   }
 
-  /** The same for what is short: one unit. */
+  /** Does something short, of one unit, in its turn. */
   do(work: () => void): void {
     this.run(short(work));
   }

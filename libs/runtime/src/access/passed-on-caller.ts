@@ -41,7 +41,7 @@ export function noteCaller(metadata: Metadata, caller: PassedOnCaller): void {
   noted.set(metadata, caller);
 }
 
-/** Of the server's side of a call, what tells who has made it. */
+/** The part of the server's side of a call that tells who has made it. */
 export interface CallOfSomebody {
   readonly metadata: Metadata;
   getPeer(): string;

@@ -53,7 +53,7 @@ export const serviceGate: Gate = (path, { certificate }) => {
   const service = serviceOf(path);
   const callers = SERVICE_CALLERS[service] ?? [];
   const found = callers.filter((name) => carriesName(certificate, name));
-  // Of themselves gateways change nothing: what their users want changed is passed on in the users' names.
+  // Gateways change nothing in their own name: orders of their users are passed on in the users' names.
   const reads = METHOD_ROLES[path] === undefined || METHOD_ROLES[path] === 'read' || METHOD_ROLES[path] === 'anyone';
   if (found.some((name) => reads || name !== LINK_GATEWAY_NAME)) return null;
   return refuse(path, reads ? callers : callers.filter((name) => name !== LINK_GATEWAY_NAME), certificate);

@@ -6,7 +6,7 @@ const RETRY_MS = 1000;
 
 export interface LastingWatchDependencies {
   readonly kv: KeyValue;
-  /** What is watched; undefined: every key. */
+  /** The key to watch; undefined: every key. */
   readonly key?: string;
   readonly clock: Clock;
   /** Told of every entry that is there, then of each change. Not after `stop`. */

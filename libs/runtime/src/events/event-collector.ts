@@ -18,7 +18,7 @@ export class EventCollector {
   readonly #history: EventHistory;
   /** The highest number of each source, those heard last at the end. */
   readonly #numbers = new Map<string, number>();
-  /** What came before `begin`; null: it has begun. */
+  /** Events that came before `begin`; null: it has begun. */
   #early: Event[] | null = [];
 
   constructor({ history }: { readonly history: EventHistory }) {

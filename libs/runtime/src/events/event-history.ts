@@ -6,7 +6,7 @@ import { type Random, randomNonce, systemRandom } from '../random.ts';
 export const MAX_EVENTS_PER_KIND = 1024;
 /** Entries kept of one kind about one principal; beyond that the oldest two of them become one, with a count. */
 export const MAX_EVENTS_PER_PRINCIPAL = 64;
-/** The same of an operator's acts, which are asked for later, one by one. */
+/** Operators' acts kept of one principal; more than of other events, because they are asked for later, one by one. */
 export const MAX_ACTS_PER_PRINCIPAL = 256;
 /** A token of another replica is taken to be that much older than it says, ms: events reach replicas at different times. */
 export const RESUME_OVERLAP_MS = 5000;
@@ -24,7 +24,7 @@ interface Kind {
   readonly byPrincipal: Map<string, number[]>;
 }
 
-/** What came after a token. */
+/** The events after a token. */
 export interface EventsSince {
   /** In order of number. */
   readonly events: Event[];

@@ -11,7 +11,7 @@ export const EVENT_KINDS: ReadonlyMap<string, EventKind> = new Map(
 
 const NAMES: ReadonlyMap<EventKind, string> = new Map([...EVENT_KINDS].map(([name, kind]) => [kind, name]));
 
-/** What people call a kind; `kind-99`: one that this version does not know. */
+/** Name of a kind, for people; `kind-99`: one that this version does not know. */
 export function eventKindName(kind: EventKind): string {
   return NAMES.get(kind) ?? `kind-${kind}`;
 }

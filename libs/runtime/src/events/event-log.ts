@@ -12,7 +12,7 @@ import { eventLine } from './event-words.ts';
 export const MAX_BURST = 64;
 /** See MAX_BURST, ms. */
 export const BURST_MS = 10_000;
-/** What is told the first time and then together is told so often, ms. */
+/** How often repeats of an event are told, together, after the first time, ms. */
 export const REPEAT_MS = 60_000;
 /** Kinds and principals that are kept count of; of more at a time events are lost. */
 export const MAX_COUNTED = 8192;
@@ -23,7 +23,7 @@ const GATHER_MS = 100;
 /** How often a bus that is away is looked at, and counts are looked through, ms. */
 const LOOK_MS = 2000;
 
-/** What is let through of a key, and what is not told yet. */
+/** Events of a key: when one is told next, and how many are not told yet. */
 interface Counted {
   until: number;
   left: number;

@@ -46,7 +46,7 @@ export function decodeReport(data: Uint8Array): Event[] {
   }
 }
 
-/** The same of what was decoded already. */
+/** The same of events that are decoded already. */
 export function believed(events: readonly Event[]): Event[] {
   return events.slice(0, MAX_REPORTED_EVENTS).filter(isKnown).map(bounded);
 }

@@ -52,7 +52,7 @@ export class GatewayRegistration {
   #draining = false;
   #timer: Timer | null = null;
   #running = false;
-  /** What was written last, and the revision under which it was seen last; 0: nothing was written. */
+  /** The entry written last, and the revision under which it was seen last; 0: nothing was written. */
   #written = '';
   #revision = 0;
   /** The entry is ours, whatever it says: a leader has taken this boot on, and another boot's entry has not been looked for since. */

@@ -19,7 +19,7 @@ export type LivingKind = (typeof LIVING_KINDS)[number];
 /** Who gives a sign. */
 export interface Living {
   readonly kind: LivingKind;
-  /** Of this life: `<name>.<boot>` of a gateway, otherwise what was drawn at start. */
+  /** Id of this life of the process: `<name>.<boot>` of a gateway, otherwise a random one. */
   readonly id: string;
   /** What the next life of the same process has, too: a gateway's name, otherwise the address of the service port. */
   readonly name: string;

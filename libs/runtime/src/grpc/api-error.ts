@@ -5,7 +5,7 @@ import { type Logger, Throttle } from '../log/logger.ts';
 /** The same fault is logged once in this time. */
 const LOG_INTERVAL_MS = 10_000;
 
-/** What goes wrong for a user of an API: a gRPC status, and a sentence that says what to do. */
+/** An error for a user of an API: a gRPC status, and a sentence that says what to do. */
 export class ApiError extends Error {
   override readonly name = 'ApiError';
   readonly code: status;

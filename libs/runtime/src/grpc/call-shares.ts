@@ -13,7 +13,7 @@ const LOG_INTERVAL_MS = 10_000;
 export interface CallLimit {
   /** Of all users. */
   readonly total: number;
-  /** Of one user. */
+  /** Calls of one user. */
   readonly share: number;
 }
 

@@ -11,10 +11,10 @@ import type { Counted, Metrics } from '../metrics.ts';
 
 /** Codes run from OK to UNAUTHENTICATED. */
 const CODES = status.UNAUTHENTICATED + 1;
-/** What is counted as UNKNOWN: no code of the standard. */
+/** Whether a code is one of the standard; others count as UNKNOWN. */
 const isCode = (code: number): boolean => Number.isInteger(code) && code >= 0 && code < CODES;
 
-/** What has become of the calls of one method. */
+/** Results of the calls of one method. */
 interface MethodStats {
   /** By the number of the code that they ended with. */
   readonly byCode: Float64Array;

@@ -15,7 +15,7 @@ import { type Destination, PassedCalls } from './passed-calls.ts';
 export const REPLICA_HEADER = 'spanmesh-replica';
 /** Header of an answer: what that replica is, `leader`, `standby` or `taking-over`. */
 export const ROLE_HEADER = 'spanmesh-role';
-/** Header of an answer: how old what it shows is at most, ms. */
+/** Header of an answer: greatest age of the data in it, ms. */
 export const LAG_HEADER = 'spanmesh-lag-ms';
 
 type Unary = (call: ServerUnaryCall<unknown, unknown>, callback: sendUnaryData<unknown>) => void;

@@ -30,7 +30,7 @@ export type ClientConstructor<C> = new (
   options?: Partial<ClientOptions>,
 ) => C;
 
-/** What there is without certificates. */
+/** A channel without certificates. */
 export const PLAINTEXT: ChannelSecurity = { credentials: credentials.createInsecure(), options: {} };
 
 /** A client of `host:port` (formatHostPort), plaintext unless `security` (Security.channel) says otherwise. Close it when done. */

@@ -5,7 +5,7 @@ import { type Holding, Pool, type PoolLimit } from '../shares/pool.ts';
 /** How many connections a port takes. */
 export interface ConnectionBounds {
   readonly total: number;
-  /** Of one address, of IPv6 of one /64. */
+  /** Connections of one address, in IPv6 of one /64. */
   readonly share: number;
 }
 

@@ -35,7 +35,7 @@ import type { ServerSecurity } from './security.ts';
 const MAX_STREAMS_PER_CONNECTION = 1024;
 /** Connections that a port takes unless told otherwise: every gateway of an installation has one to each service. */
 const MAX_CONNECTIONS = 8192;
-/** Of them of one address: a host may run many services, and a translated network has one address. */
+/** Connections of one address: a host may run many services, and a translated network has one address. */
 const MAX_CONNECTIONS_PER_ADDRESS = 4096;
 /** The same trouble is logged once in this time. */
 const LOG_INTERVAL_MS = 10_000;
@@ -55,7 +55,7 @@ export class GrpcServer {
   readonly #health = new HealthService();
   /** Open now, and how many were too many. */
   readonly connections: GrpcConnections;
-  /** Of the health service, which is open to everybody. */
+  /** Open calls of the health service, which is open to everybody. */
   readonly publicCalls = new OpenCalls();
   readonly #listener = createServer({ noDelay: true });
   readonly #services: string[] = [];

@@ -14,7 +14,7 @@ interface HealthAnswer {
   readonly status: HealthStatus | 'SERVICE_UNKNOWN';
 }
 
-/** Of a Watch call, what is needed here. */
+/** The part of a Watch call that is used here. */
 interface HealthWatch {
   readonly request: HealthRequest;
   write(answer: HealthAnswer): unknown;

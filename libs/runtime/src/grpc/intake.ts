@@ -4,14 +4,14 @@ import type { Job } from './slices.ts';
 /** Messages of one stream that wait for the work list before the stream is not read any more; a gateway has four deltas under way. */
 export const MOST_WAITING = 8;
 
-/** Of a stream of gRPC. */
+/** The part of a gRPC stream that pauses it. */
 export interface PausableStream {
   pause(): unknown;
   resume(): unknown;
 }
 
 /**
- * What comes on one stream and changes the state: it waits its turn in the work list, and the stream is not read while much of it waits. Work
+ * The messages of one stream that change the state: each waits its turn in the work list, and the stream is not read while many wait. Work
  * that is given up (`WorkList.clear`) must be of streams that end.
  */
 export class Intake {

@@ -11,7 +11,7 @@ type RawStream = Pick<
   'on' | 'once' | 'write' | 'end' | 'emit' | 'pause' | 'resume'
 >;
 
-/** Of the stream that @grpc/reflection is given, what it uses. */
+/** The part of its stream that @grpc/reflection uses. */
 interface MessageStream {
   on(event: 'data', fn: (message: object) => void): void;
   on(event: 'end', fn: () => void): void;

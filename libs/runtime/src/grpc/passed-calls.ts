@@ -19,7 +19,7 @@ import { createClient } from './grpc-client.ts';
 
 /** Calls passed on at a time: each is a call at the leader, too. */
 export const MAX_FORWARDED_CALLS = 2000;
-/** Of them, of one user, or of one address where no name is known. */
+/** Forwarded calls of one user, or of one address where no name is known. */
 export const MAX_FORWARDED_CALLS_PER_PRINCIPAL = 1000;
 
 /** Where a call is passed on to. */
@@ -27,7 +27,7 @@ export interface Destination {
   /** `host:port` of its service port. */
   readonly address: string;
   readonly security: ChannelSecurity;
-  /** What it is, for people: `leader`, `gateway vol1`. */
+  /** What the call is passed on to, for people: `leader`, `gateway vol1`. */
   readonly what: string;
   /** What the answer's headers say of it. */
   readonly headers: Metadata;

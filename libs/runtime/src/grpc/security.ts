@@ -23,7 +23,7 @@ import { parseCertificates, type TlsMaterial } from '../tls/tls-material.ts';
 import type { WatchedFiles } from '../tls/watched-files.ts';
 import { sayProtocol } from './protocol-interceptors.ts';
 
-/** What makes a gRPC server as closed as it should be; empty: plaintext, open to everybody who can connect. */
+/** Who may connect to a gRPC server and call it; empty: everybody, in plaintext. */
 export interface ServerSecurity {
   readonly credentials?: ServerCredentials;
   readonly gate?: Gate;

@@ -29,7 +29,7 @@ export class Slices {
   readonly #jobs = new Turns<Running>();
   #scheduled = false;
 
-  /** `mayWork`: asked at each turn; nothing is done in one for which it says no. */
+  /** `mayWork`: asked at the beginning of each turn; if it says no, nothing is done in that turn. */
   constructor({ perTurn = UNITS_PER_TURN, mayWork = () => true }: { perTurn?: number; mayWork?: () => boolean } = {}) {
     this.#perTurn = perTurn;
     this.#mayWork = mayWork;

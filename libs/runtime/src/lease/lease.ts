@@ -52,7 +52,7 @@ export class Lease {
   #started = false;
   #running = false;
   #loop: Promise<void> = Promise.resolve();
-  /** Of the record; null: nobody listens. */
+  /** The watch of the record; null: there is none. */
   #watch: Promise<Subscription | null> | null = null;
   #wake: (() => void) | null = null;
   #woken = false;
@@ -133,7 +133,7 @@ export class Lease {
     return this.#settings;
   }
 
-  /** The same as the record says, which is the holder's, or the last holder's; empty: it says nothing. */
+  /** Settings of the holder, or the last holder, by the record; empty: it says nothing. */
   get holderSettings(): string {
     return this.#holds() ? this.#settings : (this.#others.record?.settings ?? '');
   }
@@ -280,7 +280,7 @@ export class Lease {
     const revision = this.#revision;
     if (!(await this.#write(epoch, revision)) && this.#running) {
       await this.#read();
-      // What is no record has been put over ours.
+      // Somebody has put something over our record that is none.
       if (this.#running && this.#holds() && this.#revision > revision) await this.#write(epoch, this.#revision);
     }
   }

@@ -34,7 +34,7 @@ export class Sightings {
     this.#clock = clock;
   }
 
-  /** Of another contender; null: there is none, or the record is ours. */
+  /** The record of another contender; null: there is none, or the record is ours. */
   get record(): LeaseRecord | null {
     return this.#seen?.record ?? null;
   }
@@ -60,7 +60,7 @@ export class Sightings {
     if (revision !== 0) this.#sawRecord = true;
   }
 
-  /** What it has answered is not ours. */
+  /** The store has shown a record that is not ours. */
   note({ revision, record }: Stored): void {
     const last = this.#seen;
     if (last !== null && last.revision === revision && last.record?.holder === record?.holder) return;

@@ -26,5 +26,5 @@ export class RecentLines {
   }
 }
 
-/** Those of this process. */
+/** The last lines of this process. */
 export const recentLines = new RecentLines();

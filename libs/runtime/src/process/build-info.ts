@@ -1,7 +1,7 @@
 import type { Metrics } from '../metrics.ts';
 import { VERSION } from '../version.ts';
 
-/** What runs: in its labels, so that a graph shows when it changed. */
+/** A metric with the running version in its labels, so that a graph shows when it changed. */
 export function registerBuildInfo(metrics: Metrics): void {
   metrics.info('spanmesh_build_info', 'Always 1; its labels say what runs.', {
     version: VERSION,

@@ -34,7 +34,7 @@ export interface OrderSenderDependencies {
   readonly security: (name: ServiceName) => ChannelSecurity;
 }
 
-/** What has become of an order. */
+/** Result of an order. */
 export interface Ordered {
   /** Processes that have obeyed, as they are now. */
   readonly obeyed: ProcessInfo[];

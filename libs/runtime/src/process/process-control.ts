@@ -61,9 +61,9 @@ export interface ProcessControlDependencies {
   readonly ready: () => string | null;
   /** What this process leads now. */
   readonly leads?: () => string[];
-  /** Of a gateway its id. */
+  /** Its id, if it is a gateway. */
   readonly gateway?: () => string;
-  /** Of a gateway: files of its keys directory that something is wrong with. */
+  /** Bad files of its keys directory, if it is a gateway. */
   readonly keysProblems?: () => number;
   /** Default: it has none. */
   readonly metrics?: Pick<Metrics, 'text'>;

@@ -30,7 +30,7 @@ export interface ProcessFrameOptions {
   /** The name of the gateway that it is: the same. */
   readonly gatewayName?: string;
   readonly settings: ProcessOptions & NatsOptions;
-  /** What it says that it speaks; for tests of versions side by side. */
+  /** The version of the protocol that it says it speaks; for tests of versions side by side. */
   readonly protocolVersion?: number | undefined;
   /** Where OpenTelemetry's variables are read from; default: the process's. */
   readonly env?: SettingSources['env'] | undefined;
@@ -40,13 +40,13 @@ export interface ProcessFrameOptions {
 export interface FramedService {
   /** null: ready, otherwise why not. */
   notReady(): string | null;
-  /** What it leads now. */
+  /** The services in it that lead now. */
   readonly leads?: () => string[];
   /** Where other services reach its service port, `host:port`, once it listens. */
   readonly serviceAddress: () => string;
-  /** Of a gateway its id. */
+  /** Its id, if it is a gateway. */
   readonly gateway?: () => string;
-  /** Of a gateway: files of its keys directory that something is wrong with. */
+  /** Bad files of its keys directory, if it is a gateway. */
   readonly keysProblems?: () => number;
   /** Where events are reported (event_report.proto, ReportEventsRequest) while there is no NATS; default: nowhere. */
   readonly report?: (events: Uint8Array) => void;

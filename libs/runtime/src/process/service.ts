@@ -12,7 +12,7 @@ export interface Service {
   stop(): Promise<void>;
   /** Called while it stops, when a second signal comes. A service without this one is not waited for then. */
   hurry?(): void;
-  /** What it logs with: what libraries print goes there, too. Without one it is printed as it is. */
+  /** Its logger, which gets what libraries print, too. Without one that is printed as it is. */
   readonly logger?: Logger;
 }
 
@@ -89,7 +89,7 @@ export async function runService(
       drain().catch(fail);
     }
   };
-  // Of a command, an output that nobody reads is the end. A service goes on.
+  // A command ends when nobody reads its output. A service goes on.
   for (const stream of [process.stdout, process.stderr]) stream.removeAllListeners('error').on('error', () => {});
   process.on('SIGTERM', onSignal);
   process.on('SIGINT', onSignal);

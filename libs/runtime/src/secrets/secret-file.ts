@@ -15,7 +15,7 @@ export function readSecretFile(file: string): Buffer {
   }
 }
 
-/** The same without holding up the event loop: a file of a mounted volume may take its time. @throws TlsError unreadable */
+/** Reads the file without holding up the event loop: a mounted volume may take its time. @throws TlsError unreadable */
 export async function loadSecretFile(file: string): Promise<Buffer> {
   try {
     const handle = await open(file);

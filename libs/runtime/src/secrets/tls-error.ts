@@ -1,5 +1,5 @@
 /**
- * What is wrong with certificates, keys or tokens: `unreadable` a file; `no-certificate`, `bad-certificate`, `bad-key`: what is
+ * Faults of certificates, keys or tokens: `unreadable` a file; `no-certificate`, `bad-certificate`, `bad-key`: what is
  * in it; `mismatch`: the key is not the certificate's; `not-yet-valid`, `expired`: by this host's clock; `wrong-name`: a
  * certificate of somebody else; `bad-tokens`: a line of the tokens file.
  */

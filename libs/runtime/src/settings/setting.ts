@@ -10,7 +10,7 @@ export interface Setting<T> {
   readonly describe: string;
   /** Throws an Error whose message says what a good value looks like. */
   readonly parse: (text: string) => T;
-  /** What is written is never shown, not even when it cannot be used. */
+  /** The value is never shown, not even when it cannot be used. */
   readonly secret?: boolean;
 }
 

@@ -1,7 +1,7 @@
 /** Something that is held by somebody; `Heaviest` alone sets `place` and `rank`. */
 export interface Weighed {
   readonly weight: number;
-  /** Of two that weigh the same the later one counts as heavier. */
+  /** Order of birth: of two that weigh the same the later one counts as heavier. */
   readonly born: number;
   /** Its place among the others; -1: it is not among them. */
   place: number;

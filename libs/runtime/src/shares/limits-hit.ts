@@ -65,5 +65,5 @@ export class LimitsHit {
   }
 }
 
-/** Those of this process. */
+/** The limits of this process. */
 export const limitsHit = new LimitsHit();

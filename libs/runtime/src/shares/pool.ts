@@ -17,7 +17,7 @@ export interface PoolLimit {
 }
 
 export interface PoolOptions {
-  /** What it is of: a label of metrics and log lines. */
+  /** Name of the resource: a label of metrics and log lines. */
   readonly resource: string;
   /** Most that all principals may hold together. */
   readonly total: number;
@@ -147,7 +147,7 @@ export class Pool<Holder> {
     return this.#refusal(principal, amount);
   }
 
-  /** The same, with nobody giving way, and nobody told. */
+  /** The bound that `take` would meet, without anybody giving way or being told. */
   peek(principal: string, amount = 1): PoolBound | null {
     const own = this.heldBy(principal) + amount;
     if (own > this.options.share) return 'share';

@@ -13,7 +13,7 @@ export function namesOf(certificate: X509Certificate): string[] {
   return [...(certificate.subjectAltName ?? '').matchAll(/(?:^|, )DNS:([^,"\s]+)/g)].map(([, name = '']) => name);
 }
 
-/** Of the server's side of a gRPC call, what tells who makes it. */
+/** The part of the server's side of a gRPC call that tells who makes it. */
 export interface AuthenticatedCall {
   getAuthContext(): { readonly sslPeerCertificate?: { readonly raw: Buffer } };
 }

@@ -59,7 +59,7 @@ export class Certificates {
     };
   }
 
-  /** The same, read. */
+  /** The files, read and watched. */
   watched(...args: Parameters<Certificates['files']>): TlsFiles {
     const { logger } = recordingLogger();
     return watchTlsFiles(this.files(...args), { clock: systemClock, logger });

@@ -3,7 +3,7 @@ import { GATEWAY_NAME } from '@spanmesh/proto/gateway-id';
 import { type AuthenticatedCall, carriesName, certificateOf, namesOf } from './certificate-name.ts';
 import { LINK_GATEWAY_NAME } from './service-names.ts';
 
-/** What comes behind the name of a gateway in its certificate. */
+/** Ending of a gateway's name in its certificate. */
 const ENDING = `.${LINK_GATEWAY_NAME}`;
 /** The beginning of names, and a `*` for one character or more; or the `*` alone. */
 const PATTERN = /^(?:[a-z0-9][-a-z0-9]{0,61})?\*$/;

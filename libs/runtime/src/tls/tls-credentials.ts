@@ -97,7 +97,7 @@ export function meaning(name: ServiceName): Partial<ClientOptions> {
   return { [MEANT]: name };
 }
 
-/** The same channel, insisting on the gateway of this name, where there is TLS. */
+/** The channel to one gateway: with TLS, its certificate must carry this name. */
 export function meetingGateway(security: ChannelSecurity, gateway: string): ChannelSecurity {
   const { credentials, options } = security;
   if (options[MEANT] === undefined) return security;

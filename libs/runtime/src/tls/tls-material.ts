@@ -15,7 +15,7 @@ export interface TlsMaterial {
   readonly cert: Buffer;
   readonly key: Buffer;
   readonly certificate: X509Certificate;
-  /** When the first of them runs out, milliseconds since 1970. */
+  /** When the first of the certificates runs out, milliseconds since 1970. */
   readonly expires: number;
 }
 

@@ -1,4 +1,4 @@
-/** What is noted of a step. */
+/** Attributes of a step. */
 export type StepAttributes = Readonly<Record<string, string | number | boolean>>;
 
 /** Kind of a step in a trace: the answering or the asking side of a call, or neither. */

@@ -2,7 +2,7 @@
 export interface SamplerSettings {
   readonly kind: 'always_on' | 'always_off' | 'traceidratio';
   readonly parentBased: boolean;
-  /** Of `traceidratio`: from 0 to 1. */
+  /** Part of traces kept with `traceidratio`, 0 to 1. */
   readonly ratio: number;
 }
 
@@ -28,7 +28,7 @@ export interface BatchSettings {
 
 export interface NoTraces {
   readonly kind: 'off';
-  /** What is wrong with what was set; null: nobody asked for traces. */
+  /** What is wrong with the settings; null: nobody asked for traces. */
   readonly why: string | null;
 }
 

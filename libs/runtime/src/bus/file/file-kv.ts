@@ -31,7 +31,7 @@ interface FileIdentity {
 export class FileKeyValue implements KeyValue {
   readonly #options: FileKeyValueOptions;
   readonly #path: string;
-  /** What is on disk; answers reads and watches. */
+  /** The entries as on disk; answers reads and watches. */
   readonly #memory: InProcessKeyValue;
   #identity: FileIdentity | null;
   #changes: Promise<unknown> = Promise.resolve();

@@ -17,7 +17,7 @@ export interface JetStreamError {
   readonly meaning: JetStreamMeaning;
   /** What to do about it; empty: nothing, or nobody knows. */
   readonly advice: string;
-  /** Of `settings`: the one that it is about. */
+  /** With `settings`: which setting. */
   readonly setting: string;
 }
 

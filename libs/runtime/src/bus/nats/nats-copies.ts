@@ -10,7 +10,7 @@ export interface BucketCopies {
   readonly bucket: string;
   /** As many as the settings ask for. */
   readonly wanted: number;
-  /** Those whose servers are there. */
+  /** Copies whose servers are there. */
   readonly there: number;
   /** Why NATS does not say how many there are; empty: it does. */
   readonly trouble: string;

@@ -51,7 +51,7 @@ export class NatsWatch {
   readonly #clock: Clock;
   readonly #onError: (error: unknown, where: string) => void;
   readonly #onEnd: () => void;
-  /** What was told last, by key; deleted ones are not in it. */
+  /** Values told last, by key; deleted keys are not in it. */
   readonly #told = new Map<string, { readonly value: Uint8Array; readonly revision: number }>();
   readonly #onConnect: Subscription;
   #feed: Feed | null = null;
@@ -173,7 +173,7 @@ export class NatsWatch {
   #tell(feed: Feed, key: string, { headers, data }: Msg, revision: number): void {
     const told = this.#told.get(key);
     if (isDeleted(headers)) {
-      // Of a key that nobody was told of there is nothing to say.
+      // Nobody was told of the key: its deletion is no news.
       feed.present.delete(key);
       if (this.#told.delete(key)) this.#call({ key, value: null, revision });
       return;

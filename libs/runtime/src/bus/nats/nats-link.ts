@@ -143,7 +143,7 @@ export class NatsLink {
     if (this.#state.kind === 'closed') throw new BusError('closed', 'the bus is closed');
   }
 
-  /** What was published goes out. */
+  /** Closes once everything published has been sent. */
   async close(): Promise<void> {
     const nats = this.#living();
     this.#become({ kind: 'closed' });

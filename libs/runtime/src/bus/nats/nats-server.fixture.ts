@@ -52,7 +52,7 @@ export class NatsServerProcess {
     return `nats://127.0.0.1:${this.port}`;
   }
 
-  /** Of the process, or of what runs it; undefined while it is stopped. */
+  /** Process id of nats-server, or of the program that runs it; undefined while it is stopped. */
   get pid(): number | undefined {
     return this.#child?.pid;
   }

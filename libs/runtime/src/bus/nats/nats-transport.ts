@@ -107,7 +107,7 @@ export class NatsTransport implements Transport {
     } catch (error) {
       this.#lost(error as Error);
     } finally {
-      // Also when the reader gives up: what it cannot read it will not read later either.
+      // Also when the reader gives up: it will not read the rest later either.
       socket.destroy();
     }
   }
@@ -165,7 +165,7 @@ export class NatsTransport implements Transport {
     const { tls_required: isRequired = false, tls_available: isOffered = false } = info;
     const isWanted = isRequired || (isOffered && options.tls !== null);
     if (!isWanted) return [socket, line];
-    // What comes after the line was said by nobody who has shown who it is.
+    // Bytes after the line come before the server has shown who it is.
     if (line.indexOf(LINE_END) !== line.length - 1) throw new NatsError('more than one line before TLS', 'TLS');
     return [await secured(socket, options.tlsName ?? hostname, options), line];
   }
