@@ -128,7 +128,7 @@ export function parseTime(text: string): number {
   return ms;
 }
 
-/** The same, or 0 for none. */
+/** A time, or 0 for none. */
 export function parseTimeOrZero(text: string): number {
   return text === '0' ? 0 : parseTime(text);
 }

@@ -44,7 +44,7 @@ export function addListOptions(command: Command): Command {
   return addTableOptions(addApiOptions(command, TABLE_FORMATS));
 }
 
-/** The same for a list that nobody has to be asked for. */
+/** Declares the options of a list that is made without a call. */
 export function addLocalListOptions(command: Command): Command {
   return addTableOptions(addOutputOption(command, TABLE_FORMATS));
 }

@@ -36,7 +36,7 @@ export class FakeMessaging {
   readonly server: FakeServer;
   dialect: Dialect = Dialect.DIALECT_CIRCUIT;
   auxLimit = 1024 * 1024;
-  /** What was asked for. */
+  /** Routes that were asked for. */
   readonly opens: OpenRoute[] = [];
   /** What the client has sent, in all routes. */
   readonly heard: RoutedMessage[] = [];

@@ -4,7 +4,7 @@ import type { Terminal } from './terminal.ts';
 /** A terminal that remembers what was printed, and tells when it is. */
 export class RecordingTerminal implements Terminal {
   readonly env: Record<string, string | undefined>;
-  /** What is typed. */
+  /** The keys that are typed. */
   in: Readable = Readable.from([]);
   printed = '';
   noted = '';

@@ -4,7 +4,7 @@ import { START_COMMAND } from '@spanmesh/runtime/process/commands';
 import { Failure } from '../failure.ts';
 import { printableSentence } from '../output/label.ts';
 
-/** What is known about a call beside its error. */
+/** About a failed call, beside its error. */
 export interface CallContext {
   readonly address: string;
   readonly timeoutMs: number;

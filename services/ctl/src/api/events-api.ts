@@ -14,7 +14,7 @@ const SERVICE = 'spanmesh.v1.Events';
 /** Objects asked for at once: the most that the API gives, for the fewest round trips. */
 const PAGE_SIZE = 5000;
 
-/** What is asked for. */
+/** Which events are asked for. */
 export type EventQuery = Pick<ListEventsRequest, 'kinds' | 'since' | 'subject'>;
 
 /** All pages of a list. */

@@ -18,7 +18,7 @@ export interface CapturedConnection {
   /** The gateway has made it: its peer listens. */
   readonly dialled: boolean;
   readonly gatewayName: string;
-  /** What people call the peer; empty: nobody knows. */
+  /** Name of the peer for people; empty: none is known. */
   readonly peerName: string;
 }
 
@@ -36,7 +36,7 @@ export interface FileMessage {
 
 /** Writes a connection's messages as a pcapng file: TCP packets, one message each, made up around the bytes that passed. */
 export class CaptureFile {
-  /** What it begins with. */
+  /** The first bytes of the file. */
   readonly head: Buffer;
   readonly #frames: TcpFrames;
   readonly #dialect: Dialect;
@@ -85,7 +85,7 @@ function namesOf(
   return names;
 }
 
-/** What is not an address and a port must not cost the capture. */
+/** An address in a form that is not known must not cost the capture. */
 function hostPort(text: string): HostPort {
   try {
     return parseHostPort(text);

@@ -10,7 +10,7 @@ import {
 
 /** A certificate that an installation needs. */
 export interface CertificatePlan {
-  /** Of its files, without `.crt` and `.key`. */
+  /** Name of its files, without `.crt` and `.key`. */
   readonly file: string;
   /** For people. */
   readonly subject: string;
@@ -33,7 +33,7 @@ const LOOPBACK = ['localhost', '127.0.0.1', '::1'];
 export interface CertificateWishes {
   /** Names and addresses under which programs other than ours reach the API. */
   readonly hosts: readonly string[];
-  /** Those of the NATS servers; none: they have certificates from elsewhere. */
+  /** Hosts of the NATS servers; none: they have certificates from elsewhere. */
   readonly natsHosts: readonly string[];
   /** Names of gateways, or patterns of names; none: the one name that a gateway has unless it is given another. */
   readonly gateways: readonly string[];

@@ -17,7 +17,7 @@ const DAY_MS = 86_400_000;
 /** A certificate that ends within this time is worth a warning, days. */
 const SOON_DAYS = 30;
 
-/** What was found out about one certificate. */
+/** Findings about one certificate. */
 interface Finding {
   readonly file: string;
   readonly names: string;

@@ -29,7 +29,7 @@ export function contextsFile({ XDG_CONFIG_HOME: config, HOME: home }: Env): stri
 }
 
 /**
- * Those that there are.
+ * The contexts that there are.
  * @throws Failure usage: the file cannot be read.
  */
 export function readContexts(env: Env): Contexts {

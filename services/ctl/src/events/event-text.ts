@@ -25,7 +25,7 @@ const TONES: Readonly<Record<string, EventTone>> = {
   'limit-hit': 'bad',
 };
 
-/** What people call its kind. */
+/** Name of its kind, for people. */
 export function kindText({ kind }: Event): string {
   return eventKindName(kind);
 }

@@ -7,7 +7,7 @@ export const MAX_REMEMBERED = 8192;
 export class SeenEvents {
   readonly #ids = new Set<string>();
 
-  /** Those of them that are new. */
+  /** The events that were not seen before. */
   fresh(events: readonly Event[]): Event[] {
     return events.filter(({ id }) => {
       if (this.#ids.has(id)) return false;

@@ -24,7 +24,7 @@ export interface MigrationPlan {
   readonly settings: readonly (readonly [string, string])[];
   /** Files in remote/. */
   readonly peers: number;
-  /** Of autoconn. */
+  /** Hosts of the autoconn file. */
   readonly hosts: number;
   /** What will not do as it is, by file. */
   readonly problems: readonly { readonly file: string; readonly problem: string }[];

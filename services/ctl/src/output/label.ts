@@ -24,7 +24,7 @@ const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u;
  * as `\x1b` and `\u{202e}`, a backslash as two. Different labels look different.
  */
 export function printableLabel(label: string): string {
-  // Of no peer: it is a text already.
+  // A label of ours: it is a text already.
   if (/[\u0100-\uffff]/.test(label)) return printable(label);
   return label.replace(SEQUENCES, (sequence) => {
     const code = sequence.charCodeAt(0);
@@ -43,7 +43,7 @@ export function printableSentence(text: string): string {
   return parts.map((part, i) => (i % 2 === 0 ? printable(part) : printableLabel(part))).join('');
 }
 
-/** What is printed for a label, typed as an argument, as the API has it; ids are the same in both. */
+/** A label as the API has it, from an argument typed as labels are printed; ids are the same in both. */
 export function labelArgument(typed: string): string {
   return typed.replace(
     /\\(?:\\|x([0-9a-fA-F]{2})|u\{([0-9a-fA-F]{1,6})\})|[\u{80}-\u{10ffff}]/gu,

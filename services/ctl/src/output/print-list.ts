@@ -6,12 +6,12 @@ import { printView, type Room, type ViewWatch } from './print-view.ts';
 import { selectColumns, sortRows } from './select-rows.ts';
 import { type Column, columnName, renderTable } from './table.ts';
 
-/** What there is at a moment. */
+/** The rows at a moment. */
 export interface Listed<T> {
   readonly rows: readonly T[];
   /** Lines about it for people: what is missing from it. */
   readonly notes?: readonly string[];
-  /** The same as one document; of the rows that are given, in their order. */
+  /** One document of the given rows, in their order. */
   document(rows: readonly T[]): unknown;
 }
 
@@ -33,7 +33,7 @@ export async function printList<T>(
   terminal: Terminal,
   watch?: ViewWatch,
 ): Promise<void> {
-  // What was typed is looked at before anybody is asked.
+  // The arguments are checked before the API is called.
   const shown = selectColumns(list.columns, options.columns, options.output === 'wide');
   sortRows(list.columns, [], options.sort);
   const sortedBy = new Set(options.sort.map(({ name }) => name));

@@ -7,14 +7,14 @@ import { isDocument, writeDocument, writeDocumentOfStream } from './document.ts'
 import { type Paint, paintFor } from './paint.ts';
 import { isTerminal, Screen, widthOf } from './screen.ts';
 
-/** What there is room for. */
+/** Room on the terminal. */
 export interface Room {
   /** Characters in a line. */
   readonly width: number;
   readonly lines: number;
 }
 
-/** What there is at a moment. */
+/** The view at a moment. */
 export interface Look {
   /** Lines about it for people: what is missing from it. */
   readonly notes?: readonly string[];
@@ -80,7 +80,7 @@ async function printOnce(look: Look, { options, terminal }: Printing): Promise<v
   else await write(terminal.out, look.text(paintFor(terminal.out), roomOf(options, terminal)));
 }
 
-/** What is wide is as wide as it is. */
+/** The room of a terminal; without one, or with wide output, there is no limit. */
 function roomOf({ output }: ViewOptions, { out }: Terminal, lines = Number.POSITIVE_INFINITY): Room {
   return { width: output === 'wide' ? Number.POSITIVE_INFINITY : widthOf(out), lines };
 }
@@ -119,13 +119,13 @@ async function showInPlace(look: Look, { options, terminal }: Printing, screen: 
   await screen.show([...above, look.text(paint, room).trimEnd()].join('\n'));
 }
 
-/** What was printed the last time. */
+/** The text printed the last time. */
 interface Printed {
   readonly text: string;
   readonly notes: string;
 }
 
-/** What is the same as before is not printed again. */
+/** Prints the view, unless it is the same as before. */
 async function printChanged(look: Look, { options, terminal }: Printing, before: Printed | null): Promise<Printed> {
   const { output } = options;
   const whole = isDocument(output) ? look.document() : null;

@@ -7,7 +7,7 @@ const END = '\u001b[?7h\u001b[?25h\u001b[?1049l';
 const HOME = '\u001b[H';
 const REST_OF_LINE = '\u001b[K';
 const REST_OF_SCREEN = '\u001b[J';
-/** Of a terminal that does not say. */
+/** Rows of a terminal that does not say how many it has. */
 const DEFAULT_ROWS = 24;
 
 /** A terminal on which one block is shown over the other, in place. */

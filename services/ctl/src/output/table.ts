@@ -21,7 +21,7 @@ export interface Column<T> {
 
 const GAP = '  ';
 const ELLIPSIS = '…';
-/** What is left of a column that is cut, characters, and at least its heading. */
+/** Least width of a column that is cut, in characters, if its heading is no longer. */
 const CUT_WIDTH = 12;
 
 /** What a column is called on the command line: `LNK_CONNS` is `lnk_conns`, `WANTED BY` is `wanted-by`. */

@@ -9,7 +9,7 @@ import type { Column } from '../output/table.ts';
 import type { Terminal } from '../terminal.ts';
 import { timeText } from '../views/words.ts';
 
-/** What is typed for "back to the setting". */
+/** Typed for "back to the setting". */
 export const CONFIGURED = 'configured';
 
 export interface LogLevelQuery {

@@ -1,6 +1,6 @@
 /** Words before, or in, a secret. */
 const WORDS = /pass(?:word|wd|phrase|code)?\b|secret|token|credential|api[-_]?key|private|\bauth|bearer|\bkey\b/i;
-/** Of a key file, and of `scheme://user:password@host`. */
+/** Forms of a secret: a key file, and `scheme://user:password@host`. */
 const FORMS = /-----BEGIN|:\/\/[^\s/@]*:[^\s/@]*@/;
 const UUID = /\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b/gi;
 /** Letters and digits mixed, so many of them without a break: what `spanmesh tokens new` makes, keys in hexadecimal, in base64. */

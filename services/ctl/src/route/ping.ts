@@ -40,7 +40,7 @@ export async function ping(query: PingQuery, terminal: Terminal): Promise<void> 
     await write(terminal.out, `PING ${route.name}: ${dialectName(dialect)}, link ${printable(link)}\n`);
     await interruptible((signal) => sendAll(query, { route, pings, terminal, signal }));
   } catch (error) {
-    // What has been answered is worth a summary even if the route then goes.
+    // Answers are worth a summary even if the route then goes.
     if (pings.answered > 0) await write(terminal.out, pings.summary(route.name));
     throw error;
   } finally {

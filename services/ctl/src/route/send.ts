@@ -27,7 +27,7 @@ export interface SendQuery extends ApiTarget {
   readonly payload?: string;
   readonly aux?: string;
   readonly oneWay: boolean;
-  /** More answers than one. */
+  /** The answer may have several messages. */
   readonly expectStream: boolean;
   /** File that the answers' aux data goes to. */
   readonly out?: string;

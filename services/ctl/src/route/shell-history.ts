@@ -51,7 +51,7 @@ export class ShellHistory {
   #isBroken = false;
   /** In the file. */
   #count = 0;
-  /** What was added last. */
+  /** The line added last. */
   #last = '';
 
   /** `file` null: nothing is kept. `complain` is told why nothing can be. */
@@ -60,7 +60,7 @@ export class ShellHistory {
     this.#complain = complain;
   }
 
-  /** What was kept, the last line first, as readline wants it. */
+  /** The lines kept, the last one first, as readline wants them. */
   read(): string[] {
     return this.#trying((file) => {
       const lines = linesOf(file);

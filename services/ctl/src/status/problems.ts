@@ -42,7 +42,7 @@ export function problemsOf({ topology, processes }: Status): string[] {
   ];
 }
 
-/** What is no fault, and worth knowing all the same, a sentence each. */
+/** Sentences about things that are no fault, and worth knowing all the same. */
 export function notesOf({ topology, processes, tried }: Status): string[] {
   const all = processes?.processes ?? [];
   const mayHaveStandby = all.some(({ service, usesNats }) => service === 'topology' && usesNats);

@@ -12,7 +12,7 @@ export interface TrafficRow {
   readonly rates: Rates | null;
 }
 
-/** What has no earlier counters is new if it is not older than the time between the samples by more than this, ms. */
+/** A row without earlier counters is new if it is older than the time between the samples by at most this, ms. */
 const SLACK_MS = 500;
 
 /**

@@ -38,7 +38,7 @@ export interface TopQuery {
   readonly pause?: (ms: number, signal: AbortSignal) => Promise<unknown>;
 }
 
-/** What is shown at a time. */
+/** The rows shown at a time. */
 interface Shown {
   readonly rows: readonly TrafficRow[];
   readonly silentGateways: readonly string[];
@@ -51,7 +51,7 @@ interface Shown {
  */
 export async function showTop(query: TopQuery, terminal: Terminal): Promise<void> {
   const { options, signal, intervalMs, pause = waitFor } = query;
-  // What was typed is looked at before anybody is asked.
+  // The arguments are checked before the API is called.
   const columns = selectColumns(TOP_COLUMNS, query.columns, options.output === 'wide');
   sortRows(TOP_COLUMNS, [], query.sort.keys);
   const inPlace = !isDocument(options.output) && isTerminal(terminal.out) && query.blocks !== 1;

@@ -28,7 +28,7 @@ export const TOP_COLUMNS: readonly Column<TrafficRow>[] = [
   {
     heading: 'ID',
     text: ({ counters }) => nameOf(counters),
-    // As the API has them in order.
+    // In the order of the API.
     sortBy: ({ counters: { gateway, kind, id } }) => `${gateway} ${kind} ${id}`,
   },
   { heading: 'REMOTE', narrow: 'omit', text: ({ counters }) => printable(counters.address) },

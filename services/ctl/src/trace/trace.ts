@@ -107,7 +107,7 @@ async function explainFrom(api: TopologyApi, { from, to }: TraceQuery): Promise<
 
 async function nodeOn(api: TopologyApi, { id }: Connection): Promise<NodeKey | undefined> {
   const links = await api.links({ dialect: Dialect.DIALECT_UNSPECIFIED, clusterId: '', node: '', connection: id });
-  // What it only passes on is further away than itself.
+  // Nodes that it only passes on are further away than itself.
   return links.items.find(({ dist }) => dist === 0)?.node;
 }
 

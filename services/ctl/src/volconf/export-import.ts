@@ -22,7 +22,7 @@ export interface ImportQuery {
   readonly prune: boolean;
 }
 
-/** What is to be done about one target. */
+/** A change of one target. */
 type Step =
   | { readonly kind: 'add' | 'change'; readonly target: WantedLine; readonly was: WantedTarget | null }
   | { readonly kind: 'remove'; readonly was: WantedTarget };

@@ -39,7 +39,7 @@ export interface FollowTargetsDependencies {
 export class TargetFollower {
   readonly #deps: FollowTargetsDependencies;
   readonly #signal: AbortSignal | undefined;
-  /** What has been reported, by name, as bytes to compare. */
+  /** Targets that have been reported, by name, as bytes to compare. */
   readonly #known = new Map<string, string>();
   #stood = false;
   #failures = 0;
