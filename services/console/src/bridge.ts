@@ -64,7 +64,7 @@ export async function bridge(
       cut();
       return;
     }
-    // What is left of a body that is too long is not read.
+    // The rest of a body that is too long is not read.
     if (!response.headersSent) response.setHeader('Connection', 'close');
     finish(status.INVALID_ARGUMENT, `The request is refused: ${error.message}.`);
     return;

@@ -57,7 +57,7 @@ export interface ConsoleAccess {
   readonly userOf: (token: string) => ApiUser | null;
   /** What the API shows, and so does the console; null: plaintext. */
   readonly apiFiles: TlsFiles | null;
-  /** What is shown to the API, so that it believes for whom the console calls. */
+  /** The key shown to the API, so that it believes for whom the console calls. */
   readonly consoleKey: string;
 }
 
@@ -309,7 +309,7 @@ export class Console {
     const ended = (code: status): void => {
       release();
       const { user } = session;
-      // What it has done is told by the API, which knows for whom it was called.
+      // The API tells of the act itself: it knows for whom it was called.
       const act = { user, peer, method: path, code: status[code] };
       if (method.role === 'operate') this.#deps.logger.debug(act, 'console: an act of an operator');
       // A token that was taken away: the page asks for another one.

@@ -4,7 +4,7 @@ import type { Clock, Timer } from '@spanmesh/runtime/clock';
 
 /** Sessions at one time; past it the one that was used longest ago ends. */
 export const MAX_SESSIONS = 1000;
-/** Of them of one user: past it the user's own that was used longest ago ends, and nobody else's. Where nobody is asked all are nobody's. */
+/** Sessions of one user: past it the user's own session used longest ago ends. Without tokens all sessions are of one user. */
 export const MAX_SESSIONS_PER_USER = 32;
 /** Streams that a session may have open: a page has three. */
 export const MAX_STREAMS_PER_SESSION = 32;

@@ -18,7 +18,7 @@ export function timeOfDay(ms: number): string {
   return new Date(ms).toLocaleTimeString([], { hour12: false });
 }
 
-/** The same with the date, where it is not today. */
+/** The time of day, with the date where it is not today. */
 export function dateAndTime(ms: number): string {
   const day = new Date(ms).toDateString();
   return day === new Date(now.peek()).toDateString()

@@ -9,7 +9,7 @@ import { follow } from './follow.ts';
 const ASK_MS = 2000;
 /** Time for an answer, ms. */
 const ANSWER_MS = 8000;
-/** The same for targets: not what is looked at first. */
+/** How often targets are asked for, ms: less often, they are not looked at first. */
 const TARGETS_MS = 2000;
 /** An answer that is older by so much is worth a word, ms. */
 const BEHIND_MS = 2500;

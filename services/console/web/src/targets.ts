@@ -12,7 +12,7 @@ export const targetsTrouble = signal('');
 export function followTargets(): () => void {
   return follow(
     async (abort, progress) => {
-      // What is sent at first replaces what was known, all at once.
+      // The first targets sent replace the known ones, all at once.
       let all = new Map<string, Target>();
       let isCurrent = false;
       for await (const { target, removed, current } of volconf.watchTargets({}, { signal: abort })) {

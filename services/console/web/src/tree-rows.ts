@@ -4,7 +4,7 @@ import type { ClusterEntry, NodeEntry } from './mirror.ts';
 
 interface Common {
   readonly key: string;
-  /** What it is marked as changed under. */
+  /** Key under which its change is marked. */
   readonly changeKey: string;
   /** From 1. */
   readonly level: number;
