@@ -73,6 +73,8 @@ export class LinkGatewayProcess implements Service {
       {
         logger,
         service: {
+          begin: () => this.#begin(),
+          end: () => this.#end(),
           notReady: () => this.gateway.notReady(),
           gateway: () => this.gateway.id,
           serviceAddress: () => this.gateway.identity.serviceAddress,
@@ -124,33 +126,32 @@ export class LinkGatewayProcess implements Service {
     return this.#frame.metrics;
   }
 
-  async start(): Promise<void> {
-    try {
-      await this.#frame.start(() => {
-        this.#locator.start();
-        void this.#volconf.start();
-        return this.gateway.start();
-      });
-    } catch (error) {
-      await this.stop();
-      throw error;
-    }
+  start(): Promise<void> {
+    return this.#frame.start();
   }
 
-  /** Peers first, then those who look on. */
   stop(): Promise<void> {
-    return this.#frame.stop(async () => {
-      await this.gateway.stop();
-      this.#others.stop();
-      await this.#volconf.stop();
-      await this.#locator.stop();
-      this.#api.close();
-      this.#reports.stop();
-    });
+    return this.#frame.stop();
   }
 
   hurry(): void {
     this.gateway.hurry();
+  }
+
+  #begin(): Promise<void> {
+    this.#locator.start();
+    void this.#volconf.start();
+    return this.gateway.start();
+  }
+
+  /** Peers first, then the users who look on. */
+  async #end(): Promise<void> {
+    await this.gateway.stop();
+    this.#others.stop();
+    await this.#volconf.stop();
+    await this.#locator.stop();
+    this.#api.close();
+    this.#reports.stop();
   }
 }
 

@@ -64,6 +64,8 @@ export class TopologyProcess implements Service {
       {
         logger,
         service: {
+          begin: () => this.#begin(),
+          end: () => this.#end(),
           notReady: () => this.topology.notReady(),
           leads: () => (this.topology.core.leadership.valid ? ['topology'] : []),
           serviceAddress: () => this.#serviceAddress,
@@ -123,22 +125,12 @@ export class TopologyProcess implements Service {
     return this.#frame.metrics;
   }
 
-  async start(): Promise<void> {
-    try {
-      await this.#frame.start(() => this.#begin());
-    } catch (error) {
-      await this.stop();
-      throw error;
-    }
+  start(): Promise<void> {
+    return this.#frame.start();
   }
 
   stop(): Promise<void> {
-    return this.#frame.stop(async () => {
-      await this.console.stop();
-      this.#others.stop();
-      await this.#volconf.stop();
-      await this.topology.stop();
-    });
+    return this.#frame.stop();
   }
 
   get #serviceAddress(): string {
@@ -153,6 +145,13 @@ export class TopologyProcess implements Service {
     await this.console.start();
     const { apiPort, servicePort, httpPort } = this.ports;
     this.logger.info({ apiPort, servicePort, httpPort, console: this.console.url }, 'topology is listening');
+  }
+
+  async #end(): Promise<void> {
+    await this.console.stop();
+    this.#others.stop();
+    await this.#volconf.stop();
+    await this.topology.stop();
   }
 }
 

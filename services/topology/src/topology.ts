@@ -124,7 +124,7 @@ export class Topology implements Service {
     });
     serviceServer.addService(DirectoryService, core.directory.implementation);
     // Also for gateways, whose debug shells print trees: they have certificates, and no token.
-    this.#forwarder = new Forwarder({ leader: () => this.#leader(), security });
+    this.#forwarder = new Forwarder({ leader: () => this.#lease?.leaderElsewhere() ?? null, security });
     const anyReplica = this.#forwarder.wrap(
       TopologyService,
       core.api.implementation,
@@ -199,14 +199,6 @@ export class Topology implements Service {
     await this.#presence.stop();
     for (const subscription of this.#subscriptions) subscription.unsubscribe();
     this.#subscriptions = [];
-  }
-
-  /** Where the replica is that leads, unless it is this one. */
-  #leader(): string | null {
-    if (this.core.leadership.inTerm) return null;
-    const address = this.#lease?.holder()?.address ?? '';
-    // The lease may be of an earlier life of this process.
-    return address === '' || address === this.#options.address() ? null : address;
   }
 
   #leaseView(): LeaseView {

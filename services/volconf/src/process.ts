@@ -57,6 +57,8 @@ export class VolconfProcess implements Service {
       {
         logger,
         service: {
+          begin: () => this.#begin(),
+          end: () => this.#end(),
           notReady: () => this.volconf.notReady(),
           leads: () => (this.volconf.leads ? ['volconf'] : []),
           serviceAddress: () => this.#serviceAddress(options),
@@ -104,21 +106,12 @@ export class VolconfProcess implements Service {
     return this.#frame.metrics;
   }
 
-  async start(): Promise<void> {
-    try {
-      await this.#frame.start(() => this.#begin());
-    } catch (error) {
-      await this.stop();
-      throw error;
-    }
+  start(): Promise<void> {
+    return this.#frame.start();
   }
 
   stop(): Promise<void> {
-    return this.#frame.stop(async () => {
-      this.#others.stop();
-      await this.#topology.stop();
-      await this.volconf.stop();
-    });
+    return this.#frame.stop();
   }
 
   async #begin(): Promise<void> {
@@ -131,6 +124,12 @@ export class VolconfProcess implements Service {
     }
     const { apiPort, servicePort, httpPort } = this.ports;
     this.logger.info({ apiPort, servicePort, httpPort }, 'volconf is listening');
+  }
+
+  async #end(): Promise<void> {
+    this.#others.stop();
+    await this.#topology.stop();
+    await this.volconf.stop();
   }
 
   #serviceAddress({ address }: Options): string {

@@ -13,6 +13,7 @@ import { PLAINTEXT } from '@spanmesh/runtime/grpc/grpc-client';
 import type { GrpcServer } from '@spanmesh/runtime/grpc/grpc-server';
 import type { GatewayAddress } from '@spanmesh/runtime/grpc/other-services';
 import { Lease, type LeaseState } from '@spanmesh/runtime/lease/lease';
+import { notLeading } from '@spanmesh/runtime/lease/not-leading';
 import { type Logger, Throttle } from '@spanmesh/runtime/log/logger';
 import type { Metrics } from '@spanmesh/runtime/metrics';
 import type { Service } from '@spanmesh/runtime/process/service';
@@ -98,11 +99,11 @@ export class Volconf implements Service {
         clock,
         logger,
         term: () => this.#term,
-        notLeading: () => this.#notLeading(),
+        notLeading: () => notLeading('volconf', this.#lease?.holder()?.address ?? ''),
         operators: () => this.#operators,
       },
     );
-    this.#forwarder = new Forwarder({ leader: () => this.#leader(), security });
+    this.#forwarder = new Forwarder({ leader: () => this.#lease?.leaderElsewhere() ?? null, security });
     const anyReplica = this.#forwarder.wrap(VolconfService, this.api.implementation);
     grpcServer.addService(anyReplica.definition, anyReplica.implementation);
     serviceServer?.addService(anyReplica.definition, anyReplica.implementation);
@@ -295,20 +296,6 @@ export class Volconf implements Service {
       const { log, suppressed } = this.#throttle.admit('raise epoch');
       if (log) this.#deps.logger.warn({ err, heard, suppressed }, 'a gateway speaks of an epoch that cannot be');
     });
-  }
-
-  /** Where the replica is that leads, unless it is this one. */
-  #leader(): string | null {
-    if (this.#term !== null) return null;
-    const address = this.#lease?.holder()?.address ?? '';
-    // The lease may be of an earlier life of this process.
-    return address === '' || address === this.#options.address() ? null : address;
-  }
-
-  #notLeading(): string {
-    const holder = this.#lease?.holder() ?? null;
-    if (holder === null || holder.address === '') return 'No volconf replica leads at the moment: try again.';
-    return `This volconf replica does not lead: ask the one at ${holder.address}.`;
   }
 }
 

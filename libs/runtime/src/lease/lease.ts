@@ -156,6 +156,12 @@ export class Lease {
     }
   }
 
+  /** Where another replica leads; null: nowhere that is known, here, or where an earlier life of this process did. */
+  leaderElsewhere(): string | null {
+    const address = this.holder()?.address ?? '';
+    return address === '' || address === this.#address ? null : address;
+  }
+
   /** Called at every change of state, of the holder and of our epoch, synchronously. */
   onChange(fn: (state: LeaseState) => void): Subscription {
     this.#listeners.add(fn);

@@ -48,6 +48,10 @@ export interface FramedService {
   readonly gateway?: () => string;
   /** Bad files of its keys directory, if it is a gateway. */
   readonly keysProblems?: () => number;
+  /** Begins the work, once the process listens. */
+  readonly begin: () => Promise<void>;
+  /** Ends the work, while the ports are still there. Also after a beginning that has failed half-way. */
+  readonly end: () => Promise<void>;
   /** Where events are reported (event_report.proto, ReportEventsRequest) while there is no NATS; default: nowhere. */
   readonly report?: (events: Uint8Array) => void;
 }
@@ -66,6 +70,7 @@ export class ProcessFrame {
   readonly #bus: ProcessBus;
   readonly #control: ProcessControl;
   readonly #logger: Logger;
+  readonly #service: FramedService;
 
   /** @throws SettingError: settings that contradict each other, or cannot be secured as they must be. */
   constructor(
@@ -74,6 +79,7 @@ export class ProcessFrame {
   ) {
     this.#options = options;
     this.#logger = logger;
+    this.#service = service;
     const { settings, name, gatewayName, protocolVersion } = options;
     const { clock, metrics } = this;
     const ready = () => service.notReady();
@@ -119,21 +125,29 @@ export class ProcessFrame {
     );
   }
 
-  /** Looks at NATS, listens, has the service `begin`, and answers for the process. @throws SettingError: what is missing or taken. */
-  async start(begin: () => Promise<void>): Promise<void> {
+  /**
+   * Looks at NATS, listens, has the service begin, and answers for the process; if any of it fails, all is stopped again.
+   * @throws SettingError: what is missing or taken.
+   */
+  async start(): Promise<void> {
     const { service, env = process.env } = this.#options;
-    await this.tracing.start({ service, env }, { logger: this.#logger });
-    await this.#bus.check();
-    await this.ports.start();
-    await begin();
-    this.#control.start();
+    try {
+      await this.tracing.start({ service, env }, { logger: this.#logger });
+      await this.#bus.check();
+      await this.ports.start();
+      await this.#service.begin();
+      this.#control.start();
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
   }
 
-  /** Has the service `end` while its ports are still there, then goes. */
-  async stop(end: () => Promise<void>): Promise<void> {
+  /** Has the service end while its ports are still there, then goes. */
+  async stop(): Promise<void> {
     this.ports.notServing();
     this.#control.stop();
-    await end();
+    await this.#service.end();
     await this.ports.stop();
     this.events.stop();
     await this.bus.close();

@@ -1,5 +1,6 @@
 import type { Clock } from '@spanmesh/runtime/clock';
 import type { Lease, LeaseState } from '@spanmesh/runtime/lease/lease';
+import { notLeading } from '@spanmesh/runtime/lease/not-leading';
 import type { Presence } from './presence.ts';
 import { GATHER_MS, type Roster } from './roster.ts';
 
@@ -58,10 +59,7 @@ export class Leadership {
 
   /** Why this replica does not answer for the trees, as a sentence that says whom to ask; null if it does. */
   notLeading(): string | null {
-    if (this.inTerm) return null;
-    const { leaderAddress } = this;
-    if (leaderAddress === '') return 'No topology replica leads at the moment: try again.';
-    return `This topology replica does not lead: ask the one at ${leaderAddress}.`;
+    return this.inTerm ? null : notLeading('topology', this.leaderAddress);
   }
 
   /** The lease holds: synchronously true only while nobody else can lead. */
