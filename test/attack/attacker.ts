@@ -31,7 +31,7 @@ export class Attacker {
   readonly target: Target;
   readonly addresses: ReturnType<typeof addressesOf>;
   readonly signal: AbortSignal;
-  /** Things that he has tried, and those that were refused or closed by the other side. */
+  /** Things that he has tried, and how many were refused or closed by the other side. */
   tried = 0;
   stopped = 0;
   readonly #sockets = new Set<Socket>();
@@ -185,7 +185,7 @@ export class HostilePeer {
     return this.socket.destroyed || this.socket.writableEnded || this.socket.write(this.bytes(message));
   }
 
-  /** Waits until there is room for more; not longer than the connection stands. */
+  /** Waits until there is room for more; not longer than there is a connection. */
   async sendAll(messages: readonly Outgoing[]): Promise<void> {
     if (this.socket.destroyed || this.socket.writableEnded) return;
     if (this.socket.write(Buffer.concat(messages.map((message) => this.bytes(message))))) return;

@@ -13,7 +13,7 @@ const [port, dialect, spans, receivers, flaps] = [
   Number(process.argv[5]),
   Number(process.argv[6]),
 ];
-/** Flaps before those that count. */
+/** Flaps before the ones that count. */
 const WARM_UP = 5;
 
 let opened = 0;
@@ -43,7 +43,7 @@ function until(of: () => number, reach: number): Promise<void> {
 
 const source = await GeneratorPeer.open(port, dialect, 's', () => {});
 for (let i = 0; i < receivers; i++) await GeneratorPeer.open(port, dialect, `r${i}`, count);
-// The router answers LNK_CONNs in their order; what is measured starts with the spans, wherever the last LNK_CONN stands.
+// The router answers LNK_CONNs in their order; what is measured starts with the spans, whichever LNK_CONN is the last.
 
 const cpuBefore = process.cpuUsage();
 const began = performance.now();

@@ -34,7 +34,7 @@ export type OnMessage = (peer: GeneratorPeer, buf: Buffer, at: number, cmd: numb
 export interface GeneratorPeerOptions {
   /** Default: 127.0.0.1. */
   readonly localAddress?: string;
-  /** Which spans: of every peer type, of none, or those that are meant for such a peer of a cluster. Default: all. */
+  /** Which spans: of every peer type, of none, or the ones meant for such a peer of a cluster. Default: all. */
   readonly takes?: 'all' | 'nothing' | Asks;
   /** Encrypts the connection; default: plaintext. */
   readonly secure?: (socket: Socket) => Promise<Secured>;

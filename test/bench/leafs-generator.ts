@@ -36,7 +36,7 @@ export interface LeafsDone {
   readonly p99Us: number;
   /** Requests that nodes were sent. */
   readonly asked: number;
-  /** Of the round trips: those that ended with an error. */
+  /** Round trips that ended with an error. */
   readonly failed: number;
   /** LNK_SPANs that leafs have been sent, in all. */
   readonly relays: number;
@@ -103,7 +103,7 @@ async function connectNodes(order: LeafsOrder & { what: 'nodes' }): Promise<void
         asked++;
         answer(peer, buf, at);
       };
-      // linkid: a node of a cluster of its own asks for no spans but for the router's, which leafs stand behind.
+      // linkid: a node of a cluster of its own asks for no spans but for the router's, which has the leafs behind it.
       const peer = await GeneratorPeer.open(order.gateways[gateway]![dialect], dialect, `node${number}`, onMessage);
       peer.send(SPAN | CREATE, FIRST_SPAN, 0, 0, 0, 0, spanBody(dialect, number), 0);
       peer.flush();

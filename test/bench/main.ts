@@ -1,6 +1,6 @@
 /**
  * `npm run bench [-- name… [--against REV] [--rounds N] [--seconds S] [options of scale] [--leafs N]]`: measures, prints tables, asserts nothing.
- * Names: those below; none: all. `--against`: those that run in rounds, in turns with that commit.
+ * Names: the ones below; none: all. `--against`: the ones that run in rounds, in turns with that commit.
  */
 
 import { parseArgs } from 'node:util';

@@ -1,6 +1,6 @@
 /**
  * One round of one benchmark, a process of its own: `one-round.ts NAME SECONDS OUT`. Writes its figures, as JSON, to the file OUT.
- * It stands in the tree that it measures (`against.ts`).
+ * It is a file of the tree that it measures (`against.ts`).
  */
 import { writeFileSync } from 'node:fs';
 import { cipherFigures } from './cipher.ts';

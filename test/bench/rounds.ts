@@ -19,7 +19,7 @@ export interface RoundsOptions {
   readonly against: string | null;
 }
 
-/** What stands over the table of a benchmark that runs in rounds. */
+/** Heading of the table of a benchmark that runs in rounds. */
 export const ROUND_TITLES: Readonly<Record<string, string>> = {
   routing: 'Routing: transactions from one peer to another through one gateway',
   trunk: 'Routing: the same across two gateways (a trunk between them)',

@@ -110,7 +110,7 @@ export class ScaleWorld {
     return { used: { seconds, cpu, wakeUps: woken, traffic }, result };
   }
 
-  /** Trunks that stand. */
+  /** Established trunks. */
   async trunks(): Promise<number> {
     // Both ends count it.
     return (await this.installation.sum('spanmesh_gateway_trunk_established')) / 2;
@@ -145,7 +145,7 @@ export class ScaleWorld {
     };
   }
 
-  /** Starts a gateway for which there are no peers, until topology has it; it is not among those that are metered. */
+  /** Starts a gateway for which there are no peers, until topology has it; it is not metered. */
   async oneMoreGateway(): Promise<void> {
     const { installation } = this;
     this.#more = await installation.gateway(`gateway-${installation.gateways.length + 1}`);

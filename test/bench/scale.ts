@@ -26,7 +26,7 @@ const ROUTING = [
   { inFlight: 1, each: 200 },
   { inFlight: 16, each: 800 },
 ];
-/** Rounds of it before those that count, at most: one for each gateway, which has to get warm. */
+/** Rounds of it before the ones that count, at most: one for each gateway, which has to get warm. */
 const MOST_WARM_UP_ROUNDS = 3;
 /** Milliseconds in which nothing happens, for what processes cost that do nothing. */
 const IDLE_MS = 2000;
@@ -207,7 +207,7 @@ async function routing(
   ];
 }
 
-/** What a change costs does not depend on what stands; what one more gateway costs the others. */
+/** The cost of a change does not depend on what is open; the cost of one more gateway for the others. */
 async function benchChange({ gateways: all, connections, nodes, topologies, dialect }: Sizes): Promise<void> {
   const gateways = Math.max(...all);
   const rows = [['connections', 'nodes', 'relays/flap', 'bytes up', 'bytes down', 'per relay', 'CPU ms']];

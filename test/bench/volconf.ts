@@ -9,11 +9,11 @@ import { count, printTable } from './table.ts';
 
 const MEDIA = 50;
 const SLOTS = 256;
-/** How long it is watched once everything stands or waits, seconds. */
+/** How long it is watched once every target is connected or waits, seconds. */
 const WATCHED_SECONDS = 20;
 
 /**
- * Volumes with all their slots in use, half of the targets dead: how long until the living ones stand, what it costs to keep all of
+ * Volumes with all their slots in use, half of the targets dead: how long until the living ones are connected, what it costs to keep all of
  * that up, and how long it takes to stop. Everything in this process: router, volumes and targets. Needs some 13,000 descriptors.
  */
 export async function benchVolconf(): Promise<void> {

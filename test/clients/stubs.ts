@@ -9,7 +9,7 @@ const FILES = readdirSync(join(PROTO, 'spanmesh/v1')).map((name) => `spanmesh/v1
 /**
  * Generates code for the API with protoc into a directory of its own.
  * @param options of each of protoc's outputs, by its name.
- * @param plugins paths of those that are not on PATH under the name that protoc looks for.
+ * @param plugins paths of plugins that are not on PATH under the name that protoc looks for.
  * @returns the directory. @throws Error: protoc or a plugin is missing, or fails.
  */
 export function generateStubs(options: Record<string, string>, plugins: Record<string, string> = {}): string {

@@ -116,7 +116,7 @@ export class ComposeSystem {
     return lines.filter(({ time }) => time >= since);
   }
 
-  /** For whoever looks into a failure. */
+  /** For a person who looks into a failure. */
   async printLogs(): Promise<void> {
     for (const { id, name, health, isRunning, exitCode } of await this.containers()) {
       const state = isRunning ? `runs, ${health ?? 'no health check'}` : `exit code ${exitCode}`;

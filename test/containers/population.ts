@@ -9,7 +9,7 @@ const DIALECTS: Dialect[] = ['linkid', 'circuit'];
 /** Every peer begins a transaction, and now and then opens or closes a span, every so many milliseconds. */
 const STEP_MS = 25;
 const CHURN_EVERY = 8;
-/** First numbers of nodes: of each peer's own, of those that two peers offer, and of those that come and go. */
+/** First numbers of nodes: of each peer's own, of nodes that two peers offer, and of nodes that come and go. */
 const FIRST_NODE = { own: 0x100, shared: 0x1000, passing: 0x10000 } as const;
 /** Nodes of the latter kind that a peer has for itself. */
 const PASSING_EACH = 0x10000;
@@ -59,7 +59,7 @@ export class Population {
     }, STEP_MS);
   }
 
-  /** Begins nothing more, and waits until no transaction is open at any end. Those that were answered, and lost, so far. */
+  /** Begins nothing more, and waits until no transaction is open at any end. Transactions that were answered, and lost, so far. */
   async rest(): Promise<{ done: number; lost: number }> {
     clearInterval(this.#load);
     const open = () => this.peers.filter((peer) => peer.open > 0).map(({ label, open: n }) => `${label}: ${n} open`);

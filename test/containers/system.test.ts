@@ -5,7 +5,7 @@ import { ComposeSystem } from './compose-system.ts';
 import { type Container, docker } from './docker.ts';
 import { cleared, Population } from './population.ts';
 
-/** Peers at the beginning, and those that come after more gateways have been added. */
+/** Peers at the beginning, and peers that come after more gateways have been added. */
 const PEERS = 16;
 const MORE_PEERS = 8;
 /** How long a fault lasts at least, ms: longer than a lease, and than it takes the entrance to leave a replica alone. */

@@ -148,7 +148,7 @@ export interface Workload {
   readonly name: string;
   readonly labels: Labels;
   readonly pod: Pod;
-  /** The first one, which does the work; others stand by it. */
+  /** The first one, which does the work; the others are helpers. */
   readonly container: Container;
 }
 
@@ -163,7 +163,7 @@ export function workloads(objects: readonly KubeObject[]): Workload[] {
   });
 }
 
-/** Whether labels are among those that a selector asks for. @throws for an operator other than In */
+/** Whether a selector asks for these labels. @throws for an operator other than In */
 export function selects({ matchLabels = {}, matchExpressions = [] }: LabelSelector, labels: Labels): boolean {
   return (
     Object.entries(matchLabels).every(([key, value]) => labels[key] === value) &&

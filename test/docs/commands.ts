@@ -23,7 +23,7 @@ export function documents(root: string): string[] {
 
 /**
  * The commands of a document: every line of its ```sh blocks, continuation lines (ending in a backslash) joined, comments
- * left out. What is not meant to be run stands in a block of another kind (```text, ```console).
+ * left out. What is not meant to be run is in a block of another kind (```text, ```console).
  */
 export function commandsOf(root: string, document: string): DocCommand[] {
   const commands: DocCommand[] = [];

@@ -19,7 +19,7 @@ export function isBound({ name }: Limit): boolean {
   return !PACE.test(name);
 }
 
-/** As `limitKey` names them, those that tests say they go up to. */
+/** Limits that tests say they go up to, as `limitKey` names them. */
 export function limitTests(root: string, limits: readonly Limit[]): Map<string, LimitTest> {
   const found = new Map<string, LimitTest>();
   const files = execFileSync('git', ['-C', root, 'ls-files', '--', '*.test.ts'], { encoding: 'utf8' })

@@ -15,7 +15,7 @@ export interface Limit {
 /** A constant with its doc comment. */
 const CONSTANT = /\/\*\*((?:[^*]|\*(?!\/))*)\*\/\n(?:export )?const ([A-Z][A-Z0-9_]*) = ([^;]+);/g;
 
-/** Every constant of the packages that is a limit: named MAX_… or DEFAULT_MAX_…, or standing in a limits.ts. */
+/** Every constant of the packages that is a limit: named MAX_… or DEFAULT_MAX_…, or in a limits.ts. */
 export function limits(root: string): Limit[] {
   const found: Limit[] = [];
   for (const layer of ['libs', 'services']) {

@@ -15,7 +15,7 @@ import {
 import { viewOf } from '@spanmesh/dmsg/words';
 import { expectThat, Finding } from './target.ts';
 
-/** What an endpoint has sent, end to end in one buffer that is emptied by whoever reads it. */
+/** Bytes that an endpoint has sent, in one buffer that its reader empties. */
 export class Tape implements Outbox {
   buf: Uint8Array = new Uint8Array(64 * 1024);
   view = viewOf(this.buf);

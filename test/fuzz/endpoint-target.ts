@@ -183,7 +183,7 @@ function compare(expected: Expected, failed: DmsgError | null, actor: Actor): vo
   expectThat(actor.firstEvent === event, () => `${expected} expected, told of ${actor.firstEvent}`);
 }
 
-/** A message out of eight bytes. Ids are chosen among those that mean something, mostly. */
+/** A message out of eight bytes. Ids are mostly chosen among known ones. */
 function fillFrame(
   frame: FuzzFrame,
   rules: DialectRules,

@@ -30,7 +30,7 @@ const SETTINGS: Record<string, string> = {
   SPANMESH_SILENT_TIMEOUT: '1s',
   SPANMESH_STALL_TIMEOUT: '2s',
   SPANMESH_PROBE_TIMEOUT: '500ms',
-  // The span that stands for leafs stays with a bystander for so long after the last of them.
+  // The router's span for leafs stays with a bystander for so long after the last of them.
   SPANMESH_ON_DEMAND_IDLE: '1s',
 };
 

@@ -59,7 +59,7 @@ export class GatewaySession {
     this.#socket.setNoDelay(true);
     this.#socket.on('error', () => {});
     this.#socket.on('data', (chunk) => this.#hear(chunk));
-    // A listener with a dialect speaks first; whoever is gone before it does was not there at all.
+    // A listener with a dialect speaks first; a peer that is gone before it does was not there at all.
     if (place.isFixed && !random.oneIn(8)) this.#socket.once('data', () => this.#speak());
     else this.#socket.once('connect', () => this.#speak());
     this.#socket.once('close', () => this.#closed());

@@ -27,7 +27,7 @@ export class Grower {
    */
   messages(random: Random, stream: RecordedStream, count: number, buf: Uint8Array, at: number, end: number): number {
     const { messages } = stream;
-    // Beginnings matter: LNK_CONN stands there.
+    // Beginnings matter: the LNK_CONN is there.
     let next = random.oneIn(2) ? 0 : random.below(messages.length);
     let to = at;
     for (let i = 0; i < count; i++) {

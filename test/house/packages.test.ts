@@ -12,7 +12,7 @@ const LAYERS: Record<string, readonly string[]> = {
   '@spanmesh/runtime': ['@spanmesh/proto'],
   '@spanmesh/dmsg-socket': ['@spanmesh/dmsg', '@spanmesh/runtime'],
 };
-/** Services stand beside each other; only these know others, and any process may serve the console. */
+/** Services do not know each other; only these know others, and any process may serve the console. */
 const MAY_IMPORT_SERVICES = ['@spanmesh/standalone', '@spanmesh/ctl'];
 const CONSOLE = '@spanmesh/console';
 

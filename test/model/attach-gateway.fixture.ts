@@ -60,7 +60,7 @@ export class ModelGateway {
   readonly links = new Map<number, ModelLink>();
   /** Return paths in use. */
   readonly backs: Relay[] = [];
-  /** Other gateways that it was told of, those that it cannot reach, and those that it has trunks to. */
+  /** Other gateways that it was told of, that it cannot reach, and that it has trunks to. */
   readonly peers = new Set<string>();
   readonly unreachable = new Set<string>();
   readonly established = new Set<string>();

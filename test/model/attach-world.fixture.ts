@@ -53,7 +53,7 @@ export type Event = typeof event extends fc.Arbitrary<infer T> ? T : never;
 const SETTLE_ROUNDS = 400;
 const NAMES = ['a', 'b', 'c'] as const;
 
-/** Three gateways and whoever leads, to which things happen. */
+/** Three gateways and a leader, to which things happen. */
 export class AttachWorld {
   readonly gateways: ModelGateway[];
   leader = new FakeLeader();
@@ -181,7 +181,7 @@ export class AttachWorld {
     this.leader.lead();
     for (const gateway of this.gateways) if (!gateway.live) gateway.disconnect();
     this.settle();
-    // Whoever is dead is declared so.
+    // A dead gateway is declared dead.
     for (let second = 0; second < 12; second++) {
       clock.advance(1000);
       this.settle();

@@ -31,7 +31,7 @@ export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
       series('spanmesh_topology_gateways', '3x120'),
       series('spanmesh_topology_gateways_live', '2x120'),
     ],
-    // Whoever stands by has no gateways attached.
+    // A standby has no gateways attached.
     silent: [
       series('spanmesh_topology_leading', '0x120'),
       series('spanmesh_topology_gateways', '3x120'),
@@ -43,7 +43,7 @@ export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
       series('spanmesh_topology_leading', '1x120'),
       series('spanmesh_topology_processes_missing', '1x120', `${POD},kind="topology"`),
     ],
-    // Whoever stands by does not judge.
+    // A standby does not judge.
     silent: [
       series('spanmesh_topology_leading', '0x120'),
       series('spanmesh_topology_processes_missing', '1x120', `${POD},kind="topology"`),
@@ -115,7 +115,7 @@ export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
   },
 };
 
-/** Looks at turns of the event loop a minute: those that took up to 250 ms, and longer ones. */
+/** Looks at turns of the event loop a minute: turns of up to 250 ms, and longer ones. */
 function turns({ short, long }: { readonly short: number; readonly long: number }): Series[] {
   const upTo = (le: string, count: number) =>
     series('spanmesh_turn_seconds_bucket', `0+${count}x120`, `${POD},le="${le}"`);

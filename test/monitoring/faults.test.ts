@@ -155,7 +155,7 @@ describe('the same fault, seen everywhere', () => {
       /volconf cannot reach 1 target: lab \(span:127\.0\.0\.1:\d+\): nobody answers there/,
     );
     const printed = await prints(topology, ['events', '--subject', 'lab'], /target-failed/);
-    // Each once; what different processes have told within a tenth of a second may stand in any order.
+    // Each once; what different processes have told within a tenth of a second may come in any order.
     const lines = printed.split('\n').map((line) => line.replace(/^\S+ \S+Z /, ''));
     for (const wanted of [
       new RegExp(`^operator-act +lab Volconf/SetTarget span:127\\.0\\.0\\.1:${port} by somebody from 127\\.0\\.0\\.1$`),

@@ -25,7 +25,7 @@ export class Rules {
     return fires;
   }
 
-  /** Those that fire at the end of two hours. */
+  /** Alerts that fire at the end of two hours. */
   firing(input: readonly Series[]): string[] {
     // Usually none does, which is one question.
     if (this.#isCounted('ALERTS{alertstate="firing"}', 0, input)) return [];

@@ -10,7 +10,7 @@ export interface Mutation {
   readonly replace: string;
   /** From 1. */
   readonly line: number;
-  /** What stood there, shortened. */
+  /** The text before, shortened. */
   readonly find: string;
 }
 

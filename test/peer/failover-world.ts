@@ -12,7 +12,7 @@ import { differences, readTrees } from './trees.ts';
 import type { Dialect } from './wire.ts';
 
 const DIALECTS: Dialect[] = ['linkid', 'circuit'];
-/** Spans of each giver that stand before and after everything that happens. */
+/** Spans of each giver that are open before and after everything that happens. */
 const STANDING = 20;
 /** Every asker begins a transaction every so many milliseconds, and at every gateway a new peer comes. */
 const ASK_MS = 10;
@@ -47,7 +47,7 @@ export interface UndisturbedOptions {
 
 /**
  * An installation of several processes with a real NATS server under traffic: peers that give spans at gateway 1, others that take them
- * at gateways 2 and 3 and route transactions to their owners, and, at a gateway 4 if there is one, both: what becomes of these is for
+ * at gateways 2 and 3 and route transactions to their owners, and, at a gateway 4 if there is one, both: their fate is for
  * the test to say. All of it in either dialect.
  */
 export class FailoverWorld {

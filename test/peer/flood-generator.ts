@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
 
-/** What becomes of a connection that was made. */
+/** What is done with a connection that was made. */
 export type FloodKind = 'close' | 'silent' | 'garbage';
 
 /** What was reached with one kind. */
@@ -28,7 +28,7 @@ export interface FloodCount {
 const BURST_MS = 4;
 /** Milliseconds that a burst may make up for when this process has had no processor. */
 const MAX_LATE_MS = 50;
-/** Attempts that have neither succeeded nor failed, at most; those that the other side's backlog has no room for last a second. */
+/** Attempts that have neither succeeded nor failed, at most; an attempt that the other side's backlog has no room for lasts a second. */
 const MAX_PENDING = 6_000;
 /** Connections left open at a time: beyond it the oldest is dropped for a new one, so that our own file descriptors suffice. */
 const MAX_OPEN = 6_000;

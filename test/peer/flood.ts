@@ -10,7 +10,7 @@ export interface FloodOptions {
   readonly port: number;
   /** Attempts a second. */
   readonly rate: number;
-  /** One after the other: what becomes of a connection, and for how many seconds. */
+  /** One after the other: what is done with a connection, and for how many seconds. */
   readonly phases: readonly (readonly [FloodKind, number])[];
 }
 
@@ -26,7 +26,7 @@ export class Flood {
     const args = [port, rate, ...phases.map(([kind, seconds]) => `${kind}=${seconds}`)].map(String);
     const child = spawn(process.execPath, [GENERATOR, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
     this.#child = child;
-    // It would come from another machine: on this one it must leave processors to those that are measured, and to other tests.
+    // It would come from another machine: on this one it must leave processors to the gateways that are measured, and to other tests.
     setPriority(child.pid!, constants.priority.PRIORITY_BELOW_NORMAL);
     let output = '';
     for (const stream of [child.stdout!, child.stderr!]) {
@@ -40,7 +40,7 @@ export class Flood {
       if (code !== 0) throw new Error(`the generator of the flood has failed: ${output}`);
       return JSON.parse(output.slice(output.indexOf('['))) as FloodCount[];
     });
-    // Whoever awaits it is told; it must not be unhandled until then.
+    // It is thrown where it is awaited; it must not be unhandled until then.
     this.over.catch(() => {});
   }
 

@@ -101,7 +101,7 @@ export class ServiceProcess {
   }
 }
 
-/** What stands before a command so that it gets no more open files than these. */
+/** Prefix of a command so that it gets no more open files than these. */
 function limited(openFiles: number | undefined): string[] {
   return openFiles === undefined ? [] : ['sh', '-c', `ulimit -n ${openFiles} && exec "$@"`, 'sh'];
 }
@@ -202,7 +202,7 @@ export async function freePort(): Promise<number> {
   }
 }
 
-/** The first port of the part but one: whoever listens on that one has the part, until his process ends. */
+/** The first port of the part but one: the process that listens on that one has the part, until it ends. */
 async function ownPart(): Promise<number> {
   const parts = Math.floor((PORTS.to - PORTS.from) / PART);
   for (let tries = 0; tries < parts; tries++) {

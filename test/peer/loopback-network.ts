@@ -3,10 +3,10 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { pid } from 'node:process';
 
 /**
- * What becomes of connections between two hosts.
+ * Fate of connections between two hosts.
  *   open    bytes pass
  *   cut     connections are reset, new ones too
- *   silent  connections stand and are accepted, nothing passes in either direction, not even their end; what was sent comes once healed
+ *   silent  connections are kept and accepted, nothing passes in either direction, not even their end; what was sent comes once healed
  */
 export type Way = 'open' | 'cut' | 'silent';
 

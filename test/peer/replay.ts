@@ -343,7 +343,7 @@ function parse(dialect: Dialect, bytes: Buffer): Message {
   return new MessageReader(dialect, { checkSalt: false, checkZero: 'none' }).push(bytes)[0]!;
 }
 
-/** What the recorded router added to rnss: from the first relay and the span of the client that it stands for. */
+/** What the recorded router added to rnss: from the first relay and the span of the client behind it. */
 function recordedRnssConstant({ dialect, entries }: Capture): number {
   if (dialect !== 'circuit') return 0;
   const spans = entries

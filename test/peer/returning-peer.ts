@@ -81,7 +81,7 @@ export class ReturningPeer {
     if (relay !== undefined) this.#asker.ask(relay, 3);
   }
 
-  /** Opens a span beside the standing ones, or closes the one that is open. */
+  /** Opens a span beside the lasting ones, or closes the one that is open. */
   churn(): void {
     const { live } = this;
     if (live === null) return;
@@ -100,7 +100,7 @@ export class ReturningPeer {
       try {
         await this.#once();
       } catch {
-        // Nobody listens, or whoever took the connection hangs.
+        // Nobody listens, or the process that took the connection hangs.
         this.#current?.raw.destroy();
       }
       const fault = this.#current?.raw.fault;

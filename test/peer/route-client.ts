@@ -84,7 +84,7 @@ export class RouteClient {
     this.stream.on('end', () => setImmediate(end, null));
   }
 
-  /** A route that stands. */
+  /** An established route. */
   static async open(
     client: MessagingClient,
     node: NodeSelector,

@@ -35,7 +35,7 @@ export class Responder {
     void peer.raw.ended.then(() => this.open.clear());
   }
 
-  /** Those that should have ended once nobody asks any more. circuit: what runs on a span that is closed has ended by itself. */
+  /** Transactions that should have ended once nobody asks any more. circuit: what runs on a span that is closed has ended by itself. */
   get hanging(): number {
     const { dialect, spans } = this.#peer;
     return [...this.open.values()].filter((span) => dialect === 'linkid' || spans.has(span)).length;

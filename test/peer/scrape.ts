@@ -20,7 +20,7 @@ export async function sample(httpPort: number, name: string): Promise<number> {
 const KEPT =
   /^spanmesh_gateway_(open\{.*|queued_bytes|trunk_queued_bytes|trunk_transactions|trunk_routes|receive_pending_bytes)$/;
 
-/** What a gateway holds: samples that are not 0, of those that are when it has no peers. */
+/** What a gateway holds: samples that are not 0, and are 0 when it has no peers. */
 export async function kept(httpPort: number, host?: string): Promise<Record<string, number>> {
   return Object.fromEntries(
     [...(await scrape(httpPort, host))].filter(([name, value]) => KEPT.test(name) && value !== 0),

@@ -68,12 +68,12 @@ export class DialledHost {
     return this.peers[this.#taken++]!;
   }
 
-  /** Connections that stand. */
+  /** Established connections. */
   get open(): number {
     return this.peers.filter(({ isEnded }) => !isEnded).length;
   }
 
-  /** Nobody is answered any more; connections that stand are left. */
+  /** Nobody is answered any more; established connections are left. */
   async refuse(): Promise<void> {
     const server = this.#server;
     this.#server = null;

@@ -136,7 +136,7 @@ describe('three gateways', () => {
     const exited = gateway.stop('SIGTERM');
     await Promise.all(were.map(expectInOrder));
     const quiet = performance.now() - began;
-    // The transaction is in progress still: its connection stands, and nobody new comes in.
+    // The transaction is in progress still: its connection is kept, and nobody new comes in.
     expect(await readiness(gateway)).toBe(503);
     await expect(RawPeer.connect({ port: gateway.dmsg.circuit, dialect: 'circuit' })).rejects.toMatchObject({
       code: 'ECONNREFUSED',

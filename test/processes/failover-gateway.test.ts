@@ -146,7 +146,7 @@ describe('four gateways, one of which', () => {
             () => ofVictim(OTHER).every((count) => count === 0),
             'its spans are skipped there',
           );
-          // At the third gateway they stand.
+          // At the third gateway they are established.
           expect(ofVictim(2).every((count) => count > 0)).toBe(true);
           return { 'skipped after ms': skipped, 'new span then ms': await world.newSpansPass() };
         });

@@ -45,7 +45,7 @@ describe('one NATS server', () => {
       const began = performance.now();
       await installation.nats.startAgain();
       const span = await world.newSpansPass();
-      // Whoever leads now is above what gateways have obeyed.
+      // The leader's epoch is now above those that gateways have obeyed.
       expect((await world.leading()).epoch).toBeGreaterThan(epoch);
       return { 'until new spans pass ms': performance.now() - began, 'the span itself ms': span };
     });

@@ -121,7 +121,7 @@ describe('without topology', () => {
       const again = topology.again();
       await again.ready();
       const second = await later;
-      // The one that stood as well: a topology that knows of nobody yet has ended no trunk.
+      // The established one as well: a topology that knows of nobody yet has ended no trunk.
       for (const [one, transaction] of [
         [second, 1],
         [route, 2],

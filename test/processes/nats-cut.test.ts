@@ -47,7 +47,7 @@ it('a way to NATS that was silent is found again once, and what was tried meanwh
     expect(() => JSON.parse(line)).not.toThrow();
 });
 
-/** Connections of clients that a NATS server has now, and those that it ever had. */
+/** Connections of clients that a NATS server has now, and that it ever had. */
 async function connections(monitor: number): Promise<{ now: number; ever: number }> {
   const answer = await fetch(`http://127.0.0.1:${monitor}/varz`);
   const { connections, total_connections } = (await answer.json()) as Record<string, number>;

@@ -6,7 +6,7 @@ import type { ServiceProcess } from '../peer/installation.ts';
 import { NatsInstallation } from '../peer/nats-installation.ts';
 import { PATIENCE_MS } from '../peer/raw-peer.ts';
 
-// Two of each: one after the other is killed, and those that are left must say so.
+// Two of each: one after the other is killed, and the ones that are left must say so.
 
 let installation: NatsInstallation;
 beforeAll(async () => {

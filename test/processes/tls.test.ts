@@ -285,7 +285,7 @@ describe('an installation with certificates, each service in a process of its ow
       client.close();
       return code;
     };
-    // Nobody obeys this one; whoever may order hears why.
+    // Nobody obeys this one; a caller who may order hears why.
     expect([await order('volconf'), await order('link-gateway-gateway-1'), await order('operator')]).toEqual([
       'INVALID_ARGUMENT',
       'PERMISSION_DENIED',

@@ -263,7 +263,7 @@ class SimWatch {
     this.#bus.unwatched(this);
   }
 
-  /** A connection stands again. */
+  /** There is a connection again. */
   again(): void {
     if (this.#isOver || this.#isBeginning) return;
     this.#drop();

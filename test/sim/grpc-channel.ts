@@ -313,7 +313,7 @@ class SimCall implements Call {
   start(metadata: Metadata, listener: InterceptingListener): void {
     this.#metadata = metadata;
     this.#listener = listener;
-    // Never inside the call: whoever calls is not ready for the answer.
+    // Never inside the call: the caller is not ready for the answer.
     process.nextTick(() => {
       if (!this.#isOver) this.#channel.start(this);
     });

@@ -156,7 +156,7 @@ export class Kernel {
     return new SimProcess(this, name, host, this.#processes++);
   }
 
-  /** The chance of whoever asks. */
+  /** Random numbers of the process that runs now, or of the world. */
   chance(): Random {
     return this.current?.random ?? this.#random;
   }

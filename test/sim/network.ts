@@ -169,7 +169,7 @@ export interface Acceptor {
   accept(end: End): void;
 }
 
-/** What became of an attempt to connect. */
+/** Result of an attempt to connect. */
 export type Connected =
   | { readonly kind: 'connected'; readonly end: End }
   | { readonly kind: 'refused' }
@@ -180,7 +180,7 @@ export class Network {
   readonly kernel: Kernel;
   readonly random: Random;
   readonly #ends = new Set<End>();
-  /** Those that have sent what their way does not let through. */
+  /** Sockets that have sent bytes that their way does not let through. */
   readonly #waiting = new Set<End>();
   readonly #acceptors = new Map<string, Acceptor>();
   readonly #states = new Map<string, WayState>();

@@ -36,7 +36,7 @@ export interface OperatorDependencies {
 }
 
 /**
- * An operator who drains gateways, follows what becomes of it, and asks again by the order's id, at whichever replica answers, when a call
+ * An operator who drains gateways, follows the drain, and asks again by the order's id, at whichever replica answers, when a call
  * ends before the drain does.
  */
 export class SimOperator {

@@ -239,7 +239,7 @@ export class SimPeer {
     return peer;
   }
 
-  /** A router whose host has lost its power says nothing: whoever never sends would never know. */
+  /** A router whose host has lost its power says nothing: a peer that never sends would never know. */
   #probe(peer: LivePeer): void {
     this.process.clock.after(PROBE_MS, () => {
       if (this.#live !== peer) return;

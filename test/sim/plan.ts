@@ -59,7 +59,7 @@ export interface Step {
 
 /** Faults begin within this time of a round, ms. */
 const ROUND_MS = 8000;
-/** Shortest and longest time that a fault lasts, ms: from below any time-out to well above all of those that mean death. */
+/** Shortest and longest time that a fault lasts, ms: from below any time-out to well above all that mean death. */
 const SHORT_MS = 20;
 const LONG_MS = 16_000;
 const MOST_FAULTS = 5;

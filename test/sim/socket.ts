@@ -100,7 +100,7 @@ export class SimSocket extends Duplex {
       this.once('connect', () => this._write(chunk, _encoding, done));
       return;
     }
-    // Whoever wrote it may use the memory again once it is told so.
+    // The writer may use the memory again once it is told so.
     const bytes = Buffer.from(chunk);
     this.#onTheWay += bytes.length;
     for (const part of this.#parts(bytes)) this.#end?.send(part, part);
@@ -161,7 +161,7 @@ export class SimSocket extends Duplex {
     sockets.set(end, this);
   }
 
-  /** What was read may be sent anew. Only whoever waits needs to be told of it, which takes its time. */
+  /** What was read may be sent anew. Only a sender that waits needs to be told of it, which takes its time. */
   #taken(bytes: number): void {
     const theirs = this.#end?.other;
     const socket = theirs === undefined ? undefined : sockets.get(theirs);

@@ -95,7 +95,7 @@ export class SimStore {
     return () => this.#subscribers.delete(subscriber);
   }
 
-  /** Core NATS: whoever can be reached gets it. */
+  /** Core NATS: subscribers that can be reached get it. */
   publish(subject: string, data: Uint8Array): void {
     for (const one of this.#subscribers) {
       if (!subjectMatches(one.pattern, subject) || !this.reaches(one.host)) continue;

@@ -10,7 +10,7 @@ const TARGET_NODE = 0x2000;
 /** How often it asks whether the router is still there, ms. */
 const PROBE_MS = 5000;
 
-/** A connection that has ended: the gateway that had dialled it, and since when it stood. */
+/** A connection that has ended: the gateway that had dialled it, and since when it was established. */
 export interface Lost {
   readonly gateway: string;
   readonly since: number;
@@ -49,7 +49,7 @@ export class SimTarget {
     return `span:${this.process.host}:${TARGET_PORT}`;
   }
 
-  /** Connections that stand. */
+  /** Established connections. */
   get live(): readonly LivePeer[] {
     return [...this.#live];
   }

@@ -124,7 +124,7 @@ export class Touches {
     );
   }
 
-  /** It was ended, or stood still. */
+  /** It was ended, or paused. */
   #wasDown(host: string): boolean {
     return this.#now().some(({ fault: { kind }, from, to, since, until }) => {
       if (from !== host || to !== null || kind === 'jump') return false;

@@ -277,7 +277,7 @@ export class World implements PeerWatch {
       this.wrong.push(`a drain has cut off healthy peers of ${gateway}`);
   }
 
-  /** What volconf has had dialled, and stood when all was well, stays unless something has happened to it. */
+  /** A connection that volconf has had dialled, and that was there when all was well, stays unless something has happened to it. */
   #dialledLost({ name }: SimTarget, { gateway, since }: Lost): void {
     if (this.#isDeserted || since >= this.#quietAt || this.#touches.excuseDialled(gateway)) return;
     this.wrong.push(`${name}: the connection that ${gateway} has dialled was closed, which nothing has touched`);
@@ -693,7 +693,7 @@ export class World implements PeerWatch {
   }
 }
 
-/** What services have of each other, and of whoever follows the API, while they run. */
+/** What services have of each other, and of followers of the API, while they run. */
 const SERVICES: Explained = {
   gateways: 'they are attached',
   queues: 'one each',

@@ -118,7 +118,7 @@ export class CrowdPeer {
     this.#offer(span);
   }
 
-  /** One of the relays that it holds; whoever asks keeps them, for what it asks runs on them. */
+  /** One of the relays that it holds; the asking peer keeps them, because its transactions run on them. */
   refuse(nth: number): void {
     const live = this.#live;
     const relays = live?.relays() ?? [];
@@ -135,7 +135,7 @@ export class CrowdPeer {
     else this.#live?.raw.socket.pause();
   }
 
-  /** Transactions on its connection that one side has not ended, or neither, besides those that stay: for who looks for one too many. */
+  /** Transactions on its connection that one side has not ended, or neither, besides the ones that stay: to look for one too many. */
   unfinished(): string[] {
     const live = this.#live;
     if (live === null) return [];

@@ -43,7 +43,7 @@ export class SoakTarget {
     return target;
   }
 
-  /** Connections that stand. */
+  /** Established connections. */
   get live(): readonly LivePeer[] {
     return [...this.#live.keys()];
   }
@@ -73,7 +73,7 @@ export class SoakTarget {
     await once(server, 'listening');
   }
 
-  /** It answers nobody any more, and what stands is reset. */
+  /** It answers nobody any more, and established connections are reset. */
   go(): void {
     this.#server?.close();
     this.#server = null;

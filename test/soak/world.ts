@@ -57,7 +57,7 @@ export class SoakWorld {
   /** Most resident memory that a process of each kind has had so far, bytes. */
   readonly memory = new Map<string, number>();
   readonly #sizes: SoakSizes;
-  /** Every process that has run since the last look, also those that were replaced. */
+  /** Every process that has run since the last look, also replaced ones. */
   readonly #ran = new Set<ServiceProcess>();
   readonly #all: { readonly host: string; readonly process: ServiceProcess }[] = [];
   readonly #wrong: string[] = [];

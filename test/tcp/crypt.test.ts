@@ -280,7 +280,7 @@ describe.each(['linkid', 'circuit'] as Dialect[])('encrypted peers, %s', (dialec
   });
 
   it('a recorded stream whose handshake has been forgotten: its first answer ends the link', async () => {
-    // Another router with the same keys stands for one that has forgotten.
+    // Another router with the same keys plays one that has forgotten.
     const other = await World.start({
       markers: dialect === 'linkid' ? 'circuit' : 'linkid',
       settings: { SPANMESH_KEYS_DIR: keys.path },

@@ -42,7 +42,7 @@ export type Outcome =
   | {
       alive: true;
       answers: ((stage: Stage) => Answer[])[];
-      /** What becomes of the relays at Y. Default: it keeps X's. */
+      /** What happens to the relays at Y. Default: it keeps X's. */
       bystander?: 'keeps' | 'loses' | 'gains';
     };
 

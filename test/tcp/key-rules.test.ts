@@ -71,7 +71,7 @@ async function isCounted(localAddress: string, wire: Uint8Array, counter: string
   return (await metric(counter)) > before;
 }
 
-/** What becomes of a handshake that is sent from this address. */
+/** Result of a handshake that is sent from this address. */
 async function fate(localAddress: string, wire: Uint8Array): Promise<'taken' | 'refused'> {
   return (await isCounted(localAddress, wire, 'handshakes_total')) ? 'taken' : 'refused';
 }

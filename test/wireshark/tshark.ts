@@ -14,7 +14,7 @@ const SEPARATOR = '\x1f';
 const MAX_OUTPUT_BYTES = 64 * 1024 * 1024;
 
 export interface TsharkOptions {
-  /** Those that are wanted of each packet; several values of one are joined with `|`. */
+  /** Fields wanted of each packet; several values of one are joined with `|`. */
   readonly fields: readonly string[];
   /** `name:value` */
   readonly preferences?: readonly string[];
@@ -40,7 +40,7 @@ export async function tshark(
         ...fields.flatMap((field) => ['-e', field]),
         ...preferences.flatMap((preference) => ['-o', preference]),
       ],
-      // Preferences of whoever runs it must not matter.
+      // Preferences of the user who runs it must not matter.
       { maxBuffer: MAX_OUTPUT_BYTES, env: { ...process.env, HOME: directory, XDG_CONFIG_HOME: directory } },
     );
     return stdout

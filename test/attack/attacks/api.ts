@@ -28,7 +28,7 @@ async function calls(
   });
 }
 
-/** A unary call of `role`; those that fail count as stopped. */
+/** A unary call of `role`; a failed call counts as stopped. */
 function asked<Q>(attacker: Attacker, role: 'read' | 'operate' | null, client: object, method: Unary<Q>, request: Q) {
   return (done: () => void) => {
     method.call(client, request, attacker.metadata(role), (error) => {
@@ -50,7 +50,7 @@ function session(attacker: Attacker) {
 
 const GRPC_HEADERS = { ':method': 'POST', 'content-type': 'application/grpc', te: 'trailers' };
 
-/** Users of the API, and whoever reaches its port. */
+/** Users of the API, and others who reach its port. */
 export const API_ATTACKS: readonly Attack[] = [
   {
     name: 'api-health-watches',

@@ -44,7 +44,7 @@ async function beside(attacker: Attacker, dialect: Dialect) {
   return { peer, where, rev: dialect === 'circuit' ? REVCIRC : 0 };
 }
 
-/** What is sent on connections that stand. */
+/** Messages on established connections. */
 export const MESSAGE_ATTACKS: readonly Attack[] = [
   {
     name: 'half-messages',
