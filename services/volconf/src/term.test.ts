@@ -5,7 +5,7 @@ import type { GatewayRecord } from '@spanmesh/runtime/gateways/registry';
 import { createLogger, Throttle } from '@spanmesh/runtime/log/logger';
 import { readSettings } from '@spanmesh/runtime/settings/setting';
 import { describe, expect, it } from 'vitest';
-import { GatewayError } from './gateways/gateway-port.ts';
+import { OrderError } from './gateways/gateway-port.ts';
 import { settings } from './settings.ts';
 import type { WantedTarget } from './targets/wanted-targets.ts';
 import { Term } from './term.ts';
@@ -169,11 +169,11 @@ describe('a slot of a media', () => {
     const { term, enter, says, ports, clock } = rig();
     enter('gw');
     says('gw', { opened: [opened(1), opened(2)], slots: [slot(1, 3, 'span:a')] });
-    ports.get('gw')!.watches[0]!.sink.ended(new GatewayError('unknown', 'away'));
+    ports.get('gw')!.watches[0]!.sink.ended(new OrderError('unknown', 'away'));
     clock.advance(100);
     says('gw', { opened: [opened(2)] });
     expect([term.media.lnkConns, term.media.slots]).toEqual([1, 1]);
-    ports.get('gw')!.watches[1]!.sink.ended(new GatewayError('unknown', 'away'));
+    ports.get('gw')!.watches[1]!.sink.ended(new OrderError('unknown', 'away'));
     clock.advance(100);
     says('gw', {});
     expect([term.media.lnkConns, term.media.slots]).toEqual([0, 0]);
@@ -271,7 +271,7 @@ describe('an operator’s target', () => {
     const port = enter('gw');
     says('gw', {});
     want('far');
-    port.dials[0]!.fail(new GatewayError('failed', 'nobody answers there'));
+    port.dials[0]!.fail(new OrderError('failed', 'nobody answers there'));
     await settle();
     expect(term.operator('far')!.target.lastError).toBe('nobody answers there');
     news();
@@ -322,7 +322,7 @@ describe('what stands when a term begins', () => {
     const { term, enter, says, ports, clock } = rig();
     enter('a');
     says('a', { opened: [opened(1)], slots: [slot(1, 3, 'span:host')], up: [standing(OWNER(3))] });
-    ports.get('a')!.watches[0]!.sink.ended(new GatewayError('unknown', 'away'));
+    ports.get('a')!.watches[0]!.sink.ended(new OrderError('unknown', 'away'));
     clock.advance(100);
     // In two parts.
     says('a', { opened: [opened(1)] }, false);
@@ -330,7 +330,7 @@ describe('what stands when a term begins', () => {
     says('a', { up: [standing(OWNER(3))] });
     expect(term.reconciler.connectionsLost).toBe(0);
     expect(term.tables()).toMatchObject({ snapshotsBeingRead: 0 });
-    ports.get('a')!.watches[1]!.sink.ended(new GatewayError('unknown', 'away'));
+    ports.get('a')!.watches[1]!.sink.ended(new OrderError('unknown', 'away'));
     clock.advance(100);
     says('a', { opened: [opened(1)] });
     expect(term.reconciler.connectionsLost).toBe(1);
@@ -355,7 +355,7 @@ describe('a gateway', () => {
     says('a', { up: [standing('x')] });
     enter('a', '2');
     for (let i = 0; i < 2; i++) {
-      ports.get('a')!.watches.at(-1)!.sink.ended(new GatewayError('unknown', 'the way is gone'));
+      ports.get('a')!.watches.at(-1)!.sink.ended(new OrderError('unknown', 'the way is gone'));
       clock.advance(i === 0 ? 100 : 0);
     }
     expect(lines()).toEqual(['gateway is watched', 'gateway goes on under another id', 'gateway cannot be watched']);
@@ -363,7 +363,7 @@ describe('a gateway', () => {
     expect(log[2]).toMatchObject({ gateway: 'a.2', why: 'the way is gone' });
     entries.clear();
     clock.advance(5000);
-    ports.get('a')!.watches.at(-1)!.sink.ended(new GatewayError('unknown', 'away'));
+    ports.get('a')!.watches.at(-1)!.sink.ended(new OrderError('unknown', 'away'));
     expect(lines().at(-1)).toBe('gateway is gone');
     expect([term.fleet.size, term.media.lnkConns]).toEqual([0, 0]);
   });
@@ -376,7 +376,7 @@ describe('a gateway', () => {
     clock.advance(5000);
     term.check();
     expect(term.fleet.size).toBe(1);
-    ports.get('a')!.watches.at(-1)!.sink.ended(new GatewayError('unknown', 'away'));
+    ports.get('a')!.watches.at(-1)!.sink.ended(new OrderError('unknown', 'away'));
     expect(term.fleet.size).toBe(0);
   });
 
@@ -388,14 +388,14 @@ describe('a gateway', () => {
     entries.delete('b');
     clock.advance(5000);
     expect(port.hangups).toEqual([]);
-    ports.get('b')!.watches.at(-1)!.sink.ended(new GatewayError('unknown', 'away'));
+    ports.get('b')!.watches.at(-1)!.sink.ended(new OrderError('unknown', 'away'));
     expect([term.fleet.size, port.hangups.length]).toEqual([1, 1]);
   });
 
   it('that has heard of a later leader says so, and is no trouble', () => {
     const { enter, ports, news, lines } = rig();
     enter('a');
-    ports.get('a')!.watches[0]!.sink.ended(new GatewayError('stale-epoch', 'stale', { epoch: 9 }));
+    ports.get('a')!.watches[0]!.sink.ended(new OrderError('stale-epoch', 'stale', { epoch: 9 }));
     expect([news(), lines()]).toEqual([['stale: 9'], []]);
   });
 

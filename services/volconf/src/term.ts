@@ -7,7 +7,7 @@ import type { Explained, TableSizes } from '@spanmesh/runtime/table-sizes';
 import type { GatewayKey } from '@spanmesh/spantree/ids';
 import { Fleet } from './gateways/fleet.ts';
 import type { GatewayLink, LinkSink } from './gateways/gateway-link.ts';
-import type { GatewayError, GatewayPort } from './gateways/gateway-port.ts';
+import type { GatewayPort, OrderError } from './gateways/gateway-port.ts';
 import { Reconciler } from './reconciler/reconciler.ts';
 import type { Target, TargetState } from './reconciler/target.ts';
 import type { VolconfSettings } from './settings.ts';
@@ -213,7 +213,7 @@ export class Term implements LinkSink, MediaSink {
     this.check();
   }
 
-  broken({ id }: GatewayLink, error: GatewayError): void {
+  broken({ id }: GatewayLink, error: OrderError): void {
     if (error.code === 'stale-epoch') {
       this.#deps.sink.staleEpoch(error.epoch);
       return;

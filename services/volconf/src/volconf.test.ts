@@ -5,7 +5,7 @@ import { type Target as ApiTarget, TargetState, type WatchTargetsResponse } from
 import { ALL_EVENTS, EVENT_REPORTS, SIGNS_OF_LIFE } from '@spanmesh/runtime/bus/bus-names';
 import { decodeReport } from '@spanmesh/runtime/events/event-report';
 import { afterEach, describe, expect, it } from 'vitest';
-import { GatewayError } from './gateways/gateway-port.ts';
+import { OrderError } from './gateways/gateway-port.ts';
 import { MAX_WATCHES, MAX_WATCHES_PER_USER } from './limits.ts';
 import { copyOf, MEDIA, MEDIA_2, settle, World } from './testing/world.fixture.ts';
 
@@ -550,7 +550,7 @@ describe('replicas', () => {
       world = await World.start({ gateways: 2 });
       const [rogue, honest] = world.gateways;
       const conn = honest!.openConn(MEDIA);
-      const stale = () => new GatewayError('stale-epoch', 'stale', { epoch: heard });
+      const stale = () => new OrderError('stale-epoch', 'stale', { epoch: heard });
       rogue!.refusal = stale;
       rogue!.cutOff();
       rogue!.cut = false;

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { GATHER_MS, TRUST_ABSENCE_MS } from '../limits.ts';
 import { FakePort } from '../testing/fake-port.fixture.ts';
 import { Fleet } from './fleet.ts';
-import { GatewayError } from './gateway-port.ts';
+import { OrderError } from './gateway-port.ts';
 
 /** Gateways of a term, as the registry (`entries`) has them. */
 function rig() {
@@ -44,7 +44,7 @@ function rig() {
     ports.get(name)!.watches.at(-1)!.sink.message(WatchMediaResponse.create(response));
   };
   const breaks = (name: string): void => {
-    ports.get(name)!.watches.at(-1)!.sink.ended(new GatewayError('unknown', 'away'));
+    ports.get(name)!.watches.at(-1)!.sink.ended(new OrderError('unknown', 'away'));
   };
   const live = (): string[] => [...fleet.live()].map(({ key }) => key);
   return { clock, entries, ports, told, is, fleet, enter, tells, breaks, live };

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { FIRST_WATCH_RETRY_MS, MAX_WATCH_RETRY_MS } from '../limits.ts';
 import { FakePort } from '../testing/fake-port.fixture.ts';
 import { GatewayLink } from './gateway-link.ts';
-import { GatewayError } from './gateway-port.ts';
+import { OrderError } from './gateway-port.ts';
 
 /** The watch of a gateway, opened; pauses are not shortened unless `random` says so. */
 function rig({ random = () => 0 }: { random?: () => number } = {}) {
@@ -28,7 +28,7 @@ function rig({ random = () => 0 }: { random?: () => number } = {}) {
   link.open();
   const last = () => port.watches.at(-1)!;
   const says = (fields: Partial<WatchMediaResponse>) => last().sink.message(WatchMediaResponse.create(fields as never));
-  const ends = (why = 'away') => last().sink.ended(new GatewayError('unknown', why));
+  const ends = (why = 'away') => last().sink.ended(new OrderError('unknown', why));
   const END = { snapshotEnd: true, gateway: 'gw.of.a.2', firstBoot: '1' };
   return { clock, port, told, link, last, says, ends, END };
 }
@@ -107,7 +107,7 @@ describe('the watch of a gateway', () => {
     clock.advance(100);
     const { length } = told;
     port.watches[0]!.sink.message(WatchMediaResponse.create({}));
-    port.watches[0]!.sink.ended(new GatewayError('unknown', 'late'));
+    port.watches[0]!.sink.ended(new OrderError('unknown', 'late'));
     expect(told).toHaveLength(length);
     says({});
     expect(told).toHaveLength(length + 1);

@@ -5,7 +5,7 @@ import type { Clock, Timer } from '@spanmesh/runtime/clock';
 import type { Random } from '@spanmesh/runtime/random';
 import type { GatewayId, GatewayKey } from '@spanmesh/spantree/ids';
 import { FIRST_WATCH_RETRY_MS, JITTER_PART, MAX_WATCH_RETRY_MS } from '../limits.ts';
-import { GatewayError, type GatewayPort, type MediaStream } from './gateway-port.ts';
+import { type GatewayPort, type MediaStream, OrderError } from './gateway-port.ts';
 
 /** What a link tells of its gateway. */
 export interface LinkSink {
@@ -16,7 +16,7 @@ export interface LinkSink {
   /** The snapshot is complete: the gateway is live. */
   live(link: GatewayLink): void;
   /** The watch has broken; it is tried again. */
-  broken(link: GatewayLink, error: GatewayError): void;
+  broken(link: GatewayLink, error: OrderError): void;
 }
 
 /**
@@ -110,7 +110,7 @@ export class GatewayLink {
     if (response.snapshotEnd && keyOf(response) !== this.key) {
       // The address has become another gateway's, or another process's: the registry will say so.
       state.stream.cancel();
-      this.#broken(new GatewayError('unknown', `another gateway answers there: ${response.gateway}`));
+      this.#broken(new OrderError('unknown', `another gateway answers there: ${response.gateway}`));
       return;
     }
     sink.message(this, response);
@@ -121,7 +121,7 @@ export class GatewayLink {
     sink.live(this);
   }
 
-  #broken(error: GatewayError): void {
+  #broken(error: OrderError): void {
     const { clock, sink } = this.#deps;
     this.#become({ kind: 'waiting', timer: clock.after(this.#backoff.next(), () => this.open()) });
     sink.broken(this, error);

@@ -7,15 +7,15 @@ import type { DialRequest, DialResponse, HangupRequest, WatchMediaResponse } fro
  *   superseded   it has heard a later order for the owner
  *   unknown      anything else: what has become of the order is not known
  */
-export type GatewayErrorCode = 'failed' | 'stale-epoch' | 'superseded' | 'unknown';
+export type OrderErrorCode = 'failed' | 'stale-epoch' | 'superseded' | 'unknown';
 
-export class GatewayError extends Error {
-  override readonly name = 'GatewayError';
-  readonly code: GatewayErrorCode;
+export class OrderError extends Error {
+  override readonly name = 'OrderError';
+  readonly code: OrderErrorCode;
   /** With stale-epoch. */
   readonly epoch: number;
 
-  constructor(code: GatewayErrorCode, message: string, { epoch = 0, cause }: { epoch?: number; cause?: unknown } = {}) {
+  constructor(code: OrderErrorCode, message: string, { epoch = 0, cause }: { epoch?: number; cause?: unknown } = {}) {
     super(message, { cause });
     this.code = code;
     this.epoch = epoch;
@@ -30,10 +30,10 @@ export interface MediaStream {
 /** What a watch tells. After `ended` nothing comes. */
 export interface MediaSink {
   message(response: WatchMediaResponse): void;
-  ended(error: GatewayError): void;
+  ended(error: OrderError): void;
 }
 
-/** One gateway, as volconf orders from it (dial.proto). Everything rejects with GatewayError. */
+/** One gateway, as volconf orders from it (dial.proto). Everything rejects with OrderError. */
 export interface GatewayPort {
   dial(request: DialRequest): Promise<DialResponse>;
   hangup(request: HangupRequest): Promise<void>;

@@ -21,7 +21,7 @@ import { PLAINTEXT } from '@spanmesh/runtime/grpc/grpc-client';
 import { TRACE_HEADER } from '@spanmesh/runtime/trace/trace-context';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { CALL_MARGIN_MS, HANGUP_CALL_MS } from '../limits.ts';
-import type { GatewayError } from './gateway-port.ts';
+import type { OrderError } from './gateway-port.ts';
 import { GrpcGatewayPort } from './grpc-gateway-port.ts';
 
 /** What the gateway does next, and what it was asked. */
@@ -99,7 +99,7 @@ function refusal(code: status, entries: Record<string, string> = {}) {
 /** Watches, and says how that ends: in what was told and why it ended. */
 function watch(port: GrpcGatewayPort, onMessage = (_: WatchMediaResponse): void => {}) {
   const told: string[] = [];
-  const { promise: ended, resolve } = Promise.withResolvers<GatewayError>();
+  const { promise: ended, resolve } = Promise.withResolvers<OrderError>();
   const { promise: first, resolve: came } = Promise.withResolvers<void>();
   const stream = port.watch(7, {
     message: (response) => {
@@ -174,7 +174,7 @@ describe('what a gateway answers is', () => {
     gateway.refusal = refusal(code, entries);
     const port = open();
     const message = expected === 'unknown' ? 'the gateway could not be asked: because' : 'because';
-    const error = { name: 'GatewayError', code: expected, epoch, message };
+    const error = { name: 'OrderError', code: expected, epoch, message };
     await expect(port.dial(DIAL)).rejects.toMatchObject(error);
     await expect(port.hangup(HANGUP)).rejects.toMatchObject(error);
     expect(await watch(port).ended).toMatchObject(error);

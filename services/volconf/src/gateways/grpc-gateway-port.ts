@@ -12,7 +12,7 @@ import type { ChannelSecurity } from '@spanmesh/runtime/tls/tls-credentials';
 import { TRACE_HEADER, traceparent } from '@spanmesh/runtime/trace/trace-context';
 import { NO_TRACING, type Tracing } from '@spanmesh/runtime/trace/tracing';
 import { CALL_MARGIN_MS, HANGUP_CALL_MS } from '../limits.ts';
-import { GatewayError, type GatewayPort, type MediaSink, type MediaStream } from './gateway-port.ts';
+import { type GatewayPort, type MediaSink, type MediaStream, OrderError } from './gateway-port.ts';
 
 /** The gateway whose service port is at `host:port`. */
 export class GrpcGatewayPort implements GatewayPort {
@@ -68,7 +68,7 @@ export class GrpcGatewayPort implements GatewayPort {
   watch(epoch: number, sink: MediaSink): MediaStream {
     const stream = this.#client.watchMedia({ epoch });
     let over = false;
-    const end = (error: GatewayError) => {
+    const end = (error: OrderError) => {
       if (over) return;
       over = true;
       sink.ended(error);
@@ -80,11 +80,11 @@ export class GrpcGatewayPort implements GatewayPort {
       } catch (error) {
         // A message costs its stream, not the process.
         stream.cancel();
-        end(new GatewayError('unknown', 'the gateway sent what cannot be understood', { cause: error }));
+        end(new OrderError('unknown', 'the gateway sent what cannot be understood', { cause: error }));
       }
     });
     stream.on('error', (error: ServiceError) => end(gatewayError(error)));
-    stream.on('end', () => end(new GatewayError('unknown', 'the gateway ended the watch')));
+    stream.on('end', () => end(new OrderError('unknown', 'the gateway ended the watch')));
     return {
       cancel: () => {
         over = true;
@@ -99,13 +99,13 @@ export class GrpcGatewayPort implements GatewayPort {
 }
 
 /** Only what the gateway itself says (dial.proto) is certain: an UNAVAILABLE may come from the way to it. */
-function gatewayError(error: ServiceError): GatewayError {
+function gatewayError(error: ServiceError): OrderError {
   const { code, details, metadata } = error;
-  if (metadata.get('spanmesh-dial-failure').length > 0) return new GatewayError('failed', details, { cause: error });
+  if (metadata.get('spanmesh-dial-failure').length > 0) return new OrderError('failed', details, { cause: error });
   const epoch = Number(metadata.get('spanmesh-epoch')[0] ?? Number.NaN);
   if (code === status.FAILED_PRECONDITION && Number.isInteger(epoch)) {
-    return new GatewayError('stale-epoch', details, { epoch, cause: error });
+    return new OrderError('stale-epoch', details, { epoch, cause: error });
   }
-  if (code === status.ABORTED) return new GatewayError('superseded', details, { cause: error });
-  return new GatewayError('unknown', `the gateway could not be asked: ${details}`, { cause: error });
+  if (code === status.ABORTED) return new OrderError('superseded', details, { cause: error });
+  return new OrderError('unknown', `the gateway could not be asked: ${details}`, { cause: error });
 }

@@ -1,7 +1,7 @@
 import { Dialect } from '@spanmesh/proto/v1/types';
 import { FakeClock } from '@spanmesh/runtime/fake-clock';
 import { describe, expect, it } from 'vitest';
-import { GatewayError } from '../gateways/gateway-port.ts';
+import { OrderError } from '../gateways/gateway-port.ts';
 import { HANGUP_RETRY_MS } from '../limits.ts';
 import { FakePort } from '../testing/fake-port.fixture.ts';
 import { Reconciler, type ReconcilerOptions } from './reconciler.ts';
@@ -167,7 +167,7 @@ describe('a target that is wanted', () => {
     const port = made.gateway('gw.1');
     for (const owner of ['a', 'b', 'c']) made.reconciler.want(made.target(owner), HOST);
     expect([port.dials.length, made.reconciler.dialling]).toEqual([2, 2]);
-    port.dials[0]!.fail(new GatewayError('failed', 'no'));
+    port.dials[0]!.fail(new OrderError('failed', 'no'));
     await settle();
     expect(port.dials.map(({ request }) => request.owner)).toEqual(['a', 'b', 'c']);
   });
@@ -231,7 +231,7 @@ describe('a target that is wanted', () => {
     made.reconciler.want(target, HOST);
     expect(target.since).toBe(begun + 10);
     made.clock.advance(10);
-    port.dials[0]!.fail(new GatewayError('failed', 'no'));
+    port.dials[0]!.fail(new OrderError('failed', 'no'));
     await settle();
     expect([target.state.kind, target.since]).toEqual(['waiting', begun + 10]);
     expect((['stopped', 'waiting', 'ready', 'dialling', 'running'] as const).map(visible)).toEqual([
@@ -251,7 +251,7 @@ describe('an attempt that fails', () => {
     const target = made.target();
     made.reconciler.want(target, HOST);
     made.clock.advance(100);
-    port.dials[0]!.fail(new GatewayError('failed', 'nobody answers there'));
+    port.dials[0]!.fail(new OrderError('failed', 'nobody answers there'));
     await settle();
     expect(target).toMatchObject({
       lastError: 'nobody answers there',
@@ -266,7 +266,7 @@ describe('an attempt that fails', () => {
     expect(port.dials).toHaveLength(1);
     made.clock.advance(1);
     expect(port.dials[1]!.request.generation).toBe(2);
-    port.dials[1]!.fail(new GatewayError('failed', 'no'));
+    port.dials[1]!.fail(new OrderError('failed', 'no'));
     await settle();
     expect(target).toMatchObject({ failures: 2, attempts: 2, state: { kind: 'waiting', at: 3100 } });
     expect([made.reconciler.attemptsMade, made.reconciler.attemptsFailed, port.hangups.length]).toEqual([2, 2, 0]);
@@ -277,7 +277,7 @@ describe('an attempt that fails', () => {
     const port = made.gateway('gw.1');
     const target = made.target();
     made.reconciler.want(target, HOST);
-    port.dials[0]!.fail(new GatewayError('unknown', 'the way is gone'));
+    port.dials[0]!.fail(new OrderError('unknown', 'the way is gone'));
     await settle();
     expect(port.hangups[0]!.request).toEqual({
       owner: 'a',
@@ -287,7 +287,7 @@ describe('an attempt that fails', () => {
     });
     made.clock.advance(5000);
     expect([target.state.kind, port.dials.length, port.hangups.length]).toEqual(['ready', 1, 1]);
-    port.hangups[0]!.fail(new GatewayError('unknown', 'the way is gone'));
+    port.hangups[0]!.fail(new OrderError('unknown', 'the way is gone'));
     await settle();
     expect(made.reconciler.timers).toBe(1);
     made.clock.advance(HANGUP_RETRY_MS - 1);
@@ -317,15 +317,15 @@ describe('an attempt that fails', () => {
     const port = made.gateway('gw.1');
     const target = made.target();
     made.reconciler.want(target, HOST);
-    port.dials[0]!.fail(new GatewayError('stale-epoch', 'stale', { epoch: 9 }));
+    port.dials[0]!.fail(new OrderError('stale-epoch', 'stale', { epoch: 9 }));
     await settle();
-    port.hangups[0]!.fail(new GatewayError('stale-epoch', 'stale', { epoch: 11 }));
+    port.hangups[0]!.fail(new OrderError('stale-epoch', 'stale', { epoch: 11 }));
     await settle();
     expect(made.stale).toEqual([9, 11]);
     made.reconciler.want(target, null);
     made.clock.advance(HANGUP_RETRY_MS);
     made.reconciler.close();
-    port.hangups[1]!.fail(new GatewayError('stale-epoch', 'stale', { epoch: 13 }));
+    port.hangups[1]!.fail(new OrderError('stale-epoch', 'stale', { epoch: 13 }));
     await settle();
     expect(made.stale).toEqual([9, 11]);
   });
@@ -338,7 +338,7 @@ describe('an attempt that fails', () => {
     made.reconciler.want(target, OTHER);
     expect(target).toMatchObject({ attempts: 0, failures: 0, failing: false, state: { kind: 'ready' } });
     expect(port.hangups[0]!.request).toMatchObject({ generation: 1, reason: 'another target' });
-    port.dials[0]!.fail(new GatewayError('superseded', 'superseded'));
+    port.dials[0]!.fail(new OrderError('superseded', 'superseded'));
     await settle();
     expect([target.lastError, made.reconciler.attemptsFailed]).toEqual(['', 0]);
     port.hangups[0]!.answer();
@@ -356,7 +356,7 @@ describe('an attempt that fails', () => {
     const port = made.gateway('gw.1');
     const target = made.target();
     made.reconciler.want(target, HOST);
-    port.dials[0]!.fail(new GatewayError('failed', 'no'));
+    port.dials[0]!.fail(new OrderError('failed', 'no'));
     await settle();
     made.reconciler.want(target, OTHER);
     expect(target).toMatchObject({ attempts: 1, failures: 0, failing: false });
@@ -389,7 +389,7 @@ describe('a connection that a gateway tells of', () => {
     const port = made.gateway('gw.1');
     const target = made.target();
     made.reconciler.want(target, HOST);
-    port.dials[0]!.fail(new GatewayError('failed', 'no'));
+    port.dials[0]!.fail(new OrderError('failed', 'no'));
     await settle();
     made.reconciler.up('gw.1', up('a', 2));
     expect(target).toMatchObject({ attempts: 0, failing: false, state: { kind: 'running' } });
@@ -676,7 +676,7 @@ describe('a snapshot of a gateway', () => {
     const [port, other] = [made.gateway('gw.1'), made.gateway('other.1')];
     made.reconciler.up('gw.1', up('a', 1));
     made.reconciler.up('other.1', up('b', 1));
-    for (const one of [port, other]) one.hangups[0]!.fail(new GatewayError('unknown', 'away'));
+    for (const one of [port, other]) one.hangups[0]!.fail(new OrderError('unknown', 'away'));
     await settle();
     made.reconciler.snapshot('gw.1', new Set());
     expect([port.hangups.length, other.hangups.length]).toEqual([2, 1]);
@@ -687,7 +687,7 @@ describe('a snapshot of a gateway', () => {
     const port = made.gateway('gw.1');
     const target = await running(made, port);
     made.reconciler.snapshot('gw.1', new Set());
-    port.hangups[0]!.fail(new GatewayError('unknown', 'away'));
+    port.hangups[0]!.fail(new OrderError('unknown', 'away'));
     await settle();
     made.clock.advance(HANGUP_RETRY_MS);
     expect([target.state.kind, port.hangups.length]).toEqual(['waiting', 2]);
@@ -713,7 +713,7 @@ describe('a gateway', () => {
     const port = made.gateway('gw.1');
     await running(made, port, 'a');
     made.reconciler.want(made.target('b'), HOST);
-    port.dials[1]!.fail(new GatewayError('failed', 'no'));
+    port.dials[1]!.fail(new OrderError('failed', 'no'));
     await settle();
     made.reconciler.want(made.target('c'), HOST);
     made.told.length = 0;
@@ -799,7 +799,7 @@ describe('without a valid lease', () => {
     const port = made.gateway('gw.1');
     const target = made.target();
     made.reconciler.want(target, HOST);
-    port.dials[0]!.fail(new GatewayError('failed', 'no'));
+    port.dials[0]!.fail(new OrderError('failed', 'no'));
     await settle();
     made.is.mayOrder = false;
     made.clock.advance(5000);
@@ -816,7 +816,7 @@ describe('a term that is over', () => {
     const port = made.gateway('gw.1');
     await running(made, port, 'a');
     made.reconciler.want(made.target('b'), HOST);
-    port.dials[1]!.fail(new GatewayError('failed', 'no'));
+    port.dials[1]!.fail(new OrderError('failed', 'no'));
     await settle();
     made.reconciler.want(made.target('c'), HOST);
     made.is.mayDial = false;

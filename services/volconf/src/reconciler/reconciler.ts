@@ -5,7 +5,7 @@ import type { Clock } from '@spanmesh/runtime/clock';
 import type { Random } from '@spanmesh/runtime/random';
 import type { TableSizes } from '@spanmesh/runtime/table-sizes';
 import type { GatewayKey } from '@spanmesh/spantree/ids';
-import { GatewayError } from '../gateways/gateway-port.ts';
+import { OrderError } from '../gateways/gateway-port.ts';
 import type { GatewayView, LiveGateway } from '../gateways/gateway-view.ts';
 import { JITTER_PART, TIMER_QUANTUM_MS } from '../limits.ts';
 import { DialQueue } from './dial-queue.ts';
@@ -479,7 +479,7 @@ export class Reconciler {
         (error: unknown) => {
           this.#noteEpoch(error);
           if (target.state !== state) return;
-          const isCertain = error instanceof GatewayError && error.code === 'failed';
+          const isCertain = error instanceof OrderError && error.code === 'failed';
           this.#failed(target, error instanceof Error ? error.message : String(error), isCertain);
         },
       )
@@ -492,7 +492,7 @@ export class Reconciler {
   }
 
   #noteEpoch(error: unknown): void {
-    if (this.#closed || !(error instanceof GatewayError) || error.code !== 'stale-epoch') return;
+    if (this.#closed || !(error instanceof OrderError) || error.code !== 'stale-epoch') return;
     this.#deps.staleEpoch(error.epoch);
   }
 

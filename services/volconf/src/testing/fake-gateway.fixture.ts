@@ -8,7 +8,7 @@ import type {
 } from '@spanmesh/proto/v1/dial';
 import { WatchMediaResponse } from '@spanmesh/proto/v1/dial';
 import type { FakeClock } from '@spanmesh/runtime/fake-clock';
-import { GatewayError, type GatewayPort, type MediaSink, type MediaStream } from '../gateways/gateway-port.ts';
+import { type GatewayPort, type MediaSink, type MediaStream, OrderError } from '../gateways/gateway-port.ts';
 
 /** What a host does with connections. */
 export type Host = 'up' | 'refuses' | 'silent';
@@ -52,7 +52,7 @@ export class FakeGateway {
   dialMs = 5;
   epoch = 0;
   /** Error that it answers everything with; null: none. */
-  refusal: (() => GatewayError) | null = null;
+  refusal: (() => OrderError) | null = null;
   /** Nobody can reach it. */
   cut = false;
   /** Called when connections have changed. */
@@ -181,20 +181,20 @@ export class FakeGateway {
 
   #giveUp<T>(): Promise<T> {
     return new Promise((_, reject) => {
-      this.#clock.after(GIVE_UP_MS, () => reject(new GatewayError('unknown', 'no answer')));
+      this.#clock.after(GIVE_UP_MS, () => reject(new OrderError('unknown', 'no answer')));
     });
   }
 
   #watch(epoch: number, sink: MediaSink, isReachable: () => boolean): MediaStream {
-    const end = (error: GatewayError) => queueMicrotask(() => sink.ended(error));
+    const end = (error: OrderError) => queueMicrotask(() => sink.ended(error));
     if (!isReachable()) {
-      end(new GatewayError('unknown', 'unreachable'));
+      end(new OrderError('unknown', 'unreachable'));
       return { cancel: () => {} };
     }
     try {
       this.#checkEpoch(epoch);
     } catch (error) {
-      end(error as GatewayError);
+      end(error as OrderError);
       return { cancel: () => {} };
     }
     const snapshot = WatchMediaResponse.create({
@@ -218,7 +218,7 @@ export class FakeGateway {
   #breakWatches(): void {
     const broken = this.#watches;
     this.#watches = new Set();
-    for (const sink of broken) queueMicrotask(() => sink.ended(new GatewayError('unknown', 'broken')));
+    for (const sink of broken) queueMicrotask(() => sink.ended(new OrderError('unknown', 'broken')));
   }
 
   #tell(changes: Partial<WatchMediaResponse>): void {
@@ -232,12 +232,12 @@ export class FakeGateway {
 
   #checkEpoch(epoch: number): void {
     if (this.refusal !== null) throw this.refusal();
-    if (epoch < this.epoch) throw new GatewayError('stale-epoch', 'stale', { epoch: this.epoch });
+    if (epoch < this.epoch) throw new OrderError('stale-epoch', 'stale', { epoch: this.epoch });
     if (epoch === this.epoch) return;
     this.epoch = epoch;
     const broken = this.#watches;
     this.#watches = new Set();
-    for (const sink of broken) queueMicrotask(() => sink.ended(new GatewayError('unknown', 'another leader')));
+    for (const sink of broken) queueMicrotask(() => sink.ended(new OrderError('unknown', 'another leader')));
     for (const owner of this.owners.values()) owner.attempt?.cancel();
   }
 
@@ -246,7 +246,7 @@ export class FakeGateway {
     this.#checkEpoch(epoch);
     this.log.push(`dial ${name} ${epoch}.${generation} ${host}:${port}`);
     const owner = this.#owner(name);
-    if (compare(request, owner) <= 0) throw new GatewayError('superseded', 'superseded');
+    if (compare(request, owner) <= 0) throw new OrderError('superseded', 'superseded');
     owner.epoch = epoch;
     owner.generation = generation;
     this.#end(owner);
@@ -257,13 +257,13 @@ export class FakeGateway {
         cancel: () => {
           timer.cancel();
           owner.attempt = null;
-          reject(new GatewayError('superseded', 'cancelled'));
+          reject(new OrderError('superseded', 'cancelled'));
         },
       };
     });
     owner.attempt = null;
     const now = this.hosts.get(host) ?? 'up';
-    if (now !== 'up') throw new GatewayError('failed', now === 'silent' ? 'in time' : 'nobody answers there');
+    if (now !== 'up') throw new OrderError('failed', now === 'silent' ? 'in time' : 'nobody answers there');
     const remoteAddress = `${host}:${port}`;
     const up = { owner: name, epoch, generation, connection: ++this.#number, remoteAddress, host, port, dialect };
     owner.up = up;

@@ -1,11 +1,11 @@
 import type { DialRequest, DialResponse, HangupRequest } from '@spanmesh/proto/v1/dial';
-import type { GatewayError, GatewayPort, MediaSink, MediaStream } from '../gateways/gateway-port.ts';
+import type { GatewayPort, MediaSink, MediaStream, OrderError } from '../gateways/gateway-port.ts';
 
 /** An order that has been given and is not answered until the test answers it. */
 interface Order<Request, Answer> {
   readonly request: Request;
   answer(answer: Answer): void;
-  fail(error: GatewayError | Error): void;
+  fail(error: OrderError | Error): void;
 }
 
 /** The way to a gateway, on which nothing happens by itself. */
