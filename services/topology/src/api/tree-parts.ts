@@ -37,7 +37,7 @@ interface CapturedCluster {
   readonly nodes: readonly Node[];
 }
 
-/** What of a tree that is read slowly has changed since, as it was before. */
+/** Objects of a tree that is read slowly that have changed since, as they were before. */
 class Capture implements Reader {
   readonly #withRelays: boolean;
   readonly #clusters = new Map<Cluster, CapturedCluster>();
@@ -103,7 +103,7 @@ export function treeParts(state: Trees, request: GetTreeRequest, revision: strin
   return partsOf(state, { request, clusters: [...clustersOf(state, request.dialect, request.clusterId)], revision });
 }
 
-/** What a part has so far. */
+/** Contents of the part so far. */
 class Part {
   #clusters: ClusterTree[] = [];
   #bytes = 0;

@@ -49,7 +49,7 @@ export class Commander implements Numbering {
   }
 
   #n = 0;
-  /** What the selection that is under way has decided. */
+  /** Groups that the selection under way has decided on. */
   #groups: RelayGroup[] = [];
   #isSelecting = false;
   #membersChanged = true;
@@ -70,7 +70,7 @@ export class Commander implements Numbering {
     request: () => void;
     /** Takes the relays that were decided on, for the history. */
     record: (groups: readonly RelayGroup[]) => void;
-    /** What decisions are in; default: nothing is traced. */
+    /** Traces of links that decisions belong to; default: nothing is traced. */
     traces?: LinkTraces;
   }) {
     this.#state = deps.state;

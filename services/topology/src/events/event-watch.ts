@@ -33,7 +33,7 @@ export class EventWatch {
   #queue: Event[] = [];
   /** Number of the last entry that was put into the queue, or passed over. */
   #seen: number;
-  /** Entries came that found the queue full. */
+  /** Entries were dropped because the queue was full. */
   #isBehind = false;
   #isBlocked = false;
   #isOver = false;

@@ -27,7 +27,7 @@ export const MAX_PAGES = 100;
 
 export interface ReplicaEventsDependencies {
   readonly bus: Pick<Bus, 'subscribe'>;
-  /** What this process tells itself. */
+  /** Events of this process. */
   readonly events: Pick<EventLog, 'listen'>;
   readonly shares: Pick<ApiShares, 'begin'>;
   readonly clock: Clock;

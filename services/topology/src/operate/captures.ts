@@ -33,7 +33,7 @@ export class Captures {
   readonly #trees: Trees;
   readonly #security: ChannelSecurity;
   readonly #address: (gateway: Pick<Gateway, 'serviceAddress'>) => string;
-  /** What ends each, with the reason. */
+  /** Ends each capture, with the reason. */
   readonly #running = new Set<(why: string) => void>();
 
   constructor(

@@ -108,7 +108,7 @@ export class Follower {
   readonly #options: FollowerOptions;
   readonly #deps: FollowerDeps;
   readonly #history: History;
-  /** What the leader tells, in order. */
+  /** Takes the leader's messages in, in order. */
   readonly #work: WorkList;
   readonly #pieceUnits: number;
   readonly #throttle: Throttle;
@@ -133,7 +133,7 @@ export class Follower {
     this.#acknowledging = new Turn(() => this.#acknowledge());
   }
 
-  /** What can be read here; undefined: nothing has been heard of any leader yet. */
+  /** Trees for reads; undefined: nothing has been heard of any leader yet. */
   get view(): View | undefined {
     if (this.#current === undefined) return undefined;
     const { replica, lag } = this.#current;
@@ -146,7 +146,7 @@ export class Follower {
     return this.#state.kind === 'open' && this.#state.live !== undefined;
   }
 
-  /** What can be read here is half changed. */
+  /** A change of the trees is half done. */
   get isBusy(): boolean {
     return this.#work.isBusy;
   }

@@ -119,7 +119,7 @@ export class Publisher implements StandbyHost {
     if (this.#changes.length > 0) this.#telling(() => this.#send(true));
   }
 
-  /** What cannot be put into a message costs the streams, not the leader: standbys follow anew, with a snapshot. */
+  /** An error while a message is made costs the streams, not the leader: standbys follow anew, with a snapshot. */
   #telling(tell: () => void): void {
     try {
       tell();
@@ -227,7 +227,7 @@ export class Publisher implements StandbyHost {
   }
 
   #publish(): void {
-    // What happened has its position before it is told: a standby gives none.
+    // A batch has its position before it is told: a standby gives none.
     this.#deps.history.commit();
     if (this.#changes.length > 0 || this.#isInParts) this.#send(false);
   }

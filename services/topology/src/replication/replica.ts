@@ -34,7 +34,7 @@ export class Replica {
   readonly #history: History;
   readonly #groups = new RelayGroups();
   readonly #gateways = new Map<number, Gateway>();
-  /** What the snapshot brings is where the history begins. */
+  /** Changes are recorded in the history. It begins after the snapshot, whose changes are not. */
   #isRecording = false;
   /** Changes that were passed over because this version does not know them. */
   unknown = 0;

@@ -6,14 +6,14 @@ import { connectionData, type Gateway, linkData, lnkConnData } from '../trees/ga
 import { showClusterKey } from '../trees/show-ids.ts';
 import { relaySet, type Trees } from '../trees/trees.ts';
 
-/** What can change of a link, as it was before it did. */
+/** The changeable fields of a link, as they were. */
 interface LinkBefore {
   readonly status: number;
   /** Which relays of it are open, and which were refused. */
   readonly relays: readonly TreeChange[];
 }
 
-/** What a gateway has besides links. */
+/** Objects of a gateway besides links. */
 interface GatewayMoment {
   readonly put: ReplicatedGateway;
   readonly number: number;

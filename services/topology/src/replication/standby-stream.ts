@@ -45,7 +45,7 @@ export class StandbyStream {
   readonly #host: StandbyHost;
   /** The rest of it; null: all has been written. */
   #snapshot: Iterator<Buffer> | null = null;
-  /** What of it may be made in this turn of the event loop has been made. */
+  /** As much of the snapshot has been made as may be in this turn of the event loop. */
   #isResting = false;
   readonly #next = new Turn(() => {
     this.#isResting = false;

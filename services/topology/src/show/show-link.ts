@@ -5,7 +5,7 @@ import type { Link, LnkConn } from '@spanmesh/spantree/tree';
 import { linkData } from '../trees/gateway.ts';
 import { connectionId, linkId, lnkConnId, showNodeKey } from '../trees/show-ids.ts';
 
-/** What changes of a link while it is open. */
+/** Fields of a link that change while it is open. */
 export interface LinkMoment {
   readonly status: number;
   readonly relays: number;
