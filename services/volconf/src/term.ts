@@ -71,7 +71,7 @@ export class Term implements LinkSink, MediaSink {
   readonly #operatorOf = new Map<Target, string>();
   readonly #operators = new Map<string, Operated>();
   readonly #groups: Groups;
-  /** What the snapshot that is being read names, by gateway. */
+  /** Owners of connections that the snapshot being read has named, by gateway. */
   readonly #standing = new Map<string, Set<string>>();
   #judged = false;
 

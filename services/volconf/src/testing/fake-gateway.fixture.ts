@@ -74,7 +74,7 @@ export class FakeGateway {
     return `${this.name}.b${this.boot}`;
   }
 
-  /** What its connections live with. */
+  /** Id of its process, with which its connections end. */
   get process(): string {
     return `${this.name}.b${this.firstBoot}`;
   }
