@@ -132,7 +132,7 @@ export class Metrics {
     }, TURN_LOOKS_MS).unref();
   }
 
-  /** What a scrape gets. */
+  /** The text that a scrape gets. */
   async text(): Promise<string> {
     const text = await this.#registry.metrics();
     return [text.trimEnd(), ...[...this.#histograms.values()].map((read) => read())]

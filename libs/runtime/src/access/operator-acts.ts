@@ -48,7 +48,7 @@ export interface OperatorActsDependencies {
   readonly events: EventTeller;
   /** Whether the API asks its callers who they are: otherwise the header with the name says nothing. */
   readonly asksForUsers: boolean;
-  /** What the console of this process shows, to be believed. */
+  /** Key of the console of this process, by which the API believes it. */
   readonly consoleKey: string;
 }
 

@@ -29,10 +29,10 @@ export function eventsOfKind(kind: string): string {
   return `events.${kind}.*`;
 }
 
-/** What every process has seen, for replicas of topology (event_report.proto). */
+/** Events of every process, for replicas of topology (event_report.proto). */
 export const EVENT_REPORTS = 'reports';
 
-/** What a process asks all others (process-directory.ts). */
+/** Questions of a process to all others (process-directory.ts). */
 export const PROCESS_QUESTIONS = 'processes.ask';
 
 /** Where the answers to one question go. */

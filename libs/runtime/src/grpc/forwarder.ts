@@ -50,7 +50,7 @@ export interface ForwarderOptions {
 export class Forwarder {
   readonly #options: ForwarderOptions;
   readonly #calls: PassedCalls;
-  /** What requests were decoded from. */
+  /** The bytes that requests were decoded from. */
   readonly #bytes = new WeakMap<object, Buffer>();
 
   constructor(options: ForwarderOptions, deps: { readonly limited?: (limit: PoolLimit) => void } = {}) {

@@ -15,7 +15,7 @@ export interface ConnectionBounds {
  */
 export class GrpcConnections {
   readonly #pool: Pool<Socket>;
-  /** What each holds of the pool. */
+  /** Share of the pool of each connection. */
   readonly #open = new Map<Socket, Holding<Socket>>();
   #onNone = (): void => {};
 

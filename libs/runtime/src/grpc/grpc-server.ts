@@ -181,7 +181,7 @@ export class GrpcServer {
       throw listenError(this.#setting, listen, error as Error);
     }
     const { port } = this.#listener.address() as AddressInfo;
-    // What the system cannot give us is not taken, and nothing ends for it.
+    // If the system has no socket for us, none is taken, and nothing ends for it.
     this.#listener.on('error', (err) => {
       const { log, suppressed } = this.#throttle.admit('accept');
       if (log) this.#logger.error({ err, setting: this.#setting, suppressed }, 'a connection could not be taken');

@@ -45,7 +45,7 @@ export function guardedService(
   return { definition: methods, implementation: handlers };
 }
 
-/** What listeners of the call throw ends the call. To be called before anybody listens. */
+/** An exception of a listener ends the call. To be called before anybody listens. */
 function guardListeners(call: EventEmitter, fault: (error: unknown) => void): void {
   let failed = false;
   const guarded =

@@ -14,7 +14,7 @@ const MAX_TOKEN_CHARS = 8192;
 /** Objects that are looked at between two interruptions. */
 const VISITS_PER_STEP = 256;
 
-/** What a list is in the order of. Keys of one list have the same kinds of parts. */
+/** Key of an object in a list, which is in the order of keys. Keys of one list have the same kinds of parts. */
 export type Key = readonly (string | number)[];
 
 export interface PageRequest {

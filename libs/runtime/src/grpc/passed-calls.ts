@@ -29,11 +29,11 @@ export interface Destination {
   readonly security: ChannelSecurity;
   /** What the call is passed on to, for people: `leader`, `gateway vol1`. */
   readonly what: string;
-  /** What the answer's headers say of it. */
+  /** Headers of the answer. */
   readonly headers: Metadata;
 }
 
-/** What all kinds of calls have, at the server. */
+/** The part of the server's side that all kinds of calls have. */
 interface Call extends CallOfSomebody {
   sendMetadata(metadata: Metadata): void;
   on(event: 'cancelled', listener: () => void): unknown;
@@ -246,7 +246,7 @@ class Passing implements Active {
     this.#ended = ended;
   }
 
-  /** What ends it at the other process. */
+  /** Ends the call at the other process. */
   cancels(cancel: () => void): void {
     this.#cancel = cancel;
   }
@@ -275,7 +275,7 @@ function ending(call: ServerWritableStream<unknown, unknown> | ServerDuplexStrea
   };
 }
 
-/** What the other process says is passed on; that it cannot be reached is said in our words. */
+/** Errors of the other process are passed on; that it cannot be reached is said in our words. */
 function shown({ code, details, metadata }: ServiceError, { what, address }: Destination): Failure {
   // The library's own errors have no headers: nobody has sent any.
   const isItsOwn = Object.keys(metadata.getMap()).length > 0;

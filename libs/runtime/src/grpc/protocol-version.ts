@@ -7,12 +7,12 @@ import type { Metrics } from '../metrics.ts';
  * framing of trunks. It rises when an older service could not make sense of a newer one; a field that may be missing is no reason.
  */
 export const PROTOCOL_VERSION = 1;
-/** What a message says that has no version in it: it is from before there was a field for it. */
+/** Version of a message without one: it is from before there was a field for it. */
 const FIRST_VERSION = 1;
 /** The same two are logged once in this time, ms. */
 const LOG_INTERVAL_MS = 60_000;
 
-/** What two services may say to each other. */
+/** The version that two services speak to each other, or why they do not. */
 export type Agreement =
   | { readonly kind: 'agreed'; readonly version: number }
   | { readonly kind: 'refused'; readonly why: string };

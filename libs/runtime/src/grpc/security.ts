@@ -52,7 +52,7 @@ export class Security {
   readonly apiFiles: TlsFiles | null;
   /** Whether the API wants to know who calls. */
   readonly asksForUsers: boolean;
-  /** What the console of this process shows to its API, which so believes for whom it calls. */
+  /** Key that the console of this process shows to its API, which so believes for whom it calls. */
   readonly consoleKey = randomBytes(16).toString('hex');
   readonly refused: RefusedCalls = { api: 0, service: 0 };
   readonly #tokens: WatchedFiles<ApiTokens> | null;

@@ -7,7 +7,7 @@ export const DEFAULT_LOG_LEVEL_MS = 15 * 60_000;
 /** How long one may last, ms: what is meant to stay belongs into the settings. */
 export const MAX_LOG_LEVEL_MS = 24 * 3_600_000;
 
-/** What a process logs now. */
+/** The level that a process logs at: that of its settings, or another one for a time. */
 export type LogLevelState =
   | { readonly kind: 'configured' }
   | { readonly kind: 'changed'; readonly level: LogLevel; readonly by: string; readonly until: number };

@@ -5,7 +5,7 @@ import { LOG_LEVELS, type LogLevel } from '../log/log-levels.ts';
 /** Longest name of a service or a process that is looked for, and longest account of who orders, characters. */
 export const MAX_NAME_CHARS = 300;
 
-/** What an operator orders, checked. */
+/** An operator's order, checked. */
 export interface LogLevelOrder {
   /** null: back to what the settings say. */
   readonly level: LogLevel | null;

@@ -59,7 +59,7 @@ export interface ProcessControlDependencies {
   readonly serviceAddress?: () => string;
   /** null: ready, otherwise why not. */
   readonly ready: () => string | null;
-  /** What this process leads now. */
+  /** The services in this process that lead now. */
   readonly leads?: () => string[];
   /** Its id, if it is a gateway. */
   readonly gateway?: () => string;

@@ -62,7 +62,7 @@ export class ProcessFrame {
   readonly clock: Clock = systemClock;
   readonly metrics = new Metrics({ processMetrics: true });
   readonly ports: ProcessPorts;
-  /** What this process sees. */
+  /** Events of this process. */
   readonly events: EventLog;
   readonly tracing = new Tracing();
 
@@ -154,7 +154,7 @@ export class ProcessFrame {
     await this.tracing.stop();
   }
 
-  /** What others are told must be where they reach us. @throws SettingError: it is neither known nor `set`. */
+  /** The address that others are told must be one where they reach us. @throws SettingError: it is neither known nor `set`. */
   checkReachable(setting: string, { isSet }: { readonly isSet: boolean }): void {
     const isKnown = this.ports.advertisedServiceAddress !== '' || isSet;
     if (this.#options.settings.natsUrl.length === 0 || isKnown) return;

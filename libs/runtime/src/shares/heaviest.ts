@@ -9,7 +9,7 @@ export interface Weighed {
   rank: number;
 }
 
-/** What gets heavier is ranked above its weight by one such part of it. */
+/** An entry that gets heavier is ranked above its weight by one such part of it. */
 const AHEAD = 8;
 
 /**

@@ -10,7 +10,7 @@ export interface PoolLimit {
   readonly bound: PoolBound;
   /** Who had too much: the one that is refused, or the one that gave way. */
   readonly principal: string;
-  /** What the principal held at that moment. */
+  /** Amount that the principal held at that moment. */
   readonly held: number;
   /** The bound. */
   readonly limit: number;
@@ -91,12 +91,12 @@ export class Pool<Holder> {
     this.#deps = deps;
   }
 
-  /** What all hold together. */
+  /** Amount that all hold together. */
   get held(): number {
     return this.#held;
   }
 
-  /** What the principal holds that holds most. */
+  /** Amount of the principal that holds most. */
   get most(): number {
     return this.#byWeight.first?.weight ?? 0;
   }

@@ -5,7 +5,7 @@
 export const LINK_GATEWAY_NAME = 'link-gateway.spanmesh';
 export const TOPOLOGY_NAME = 'topology.spanmesh';
 export const VOLCONF_NAME = 'volconf.spanmesh';
-/** What serves the API to its users. */
+/** The name of services that serve the API to its users. */
 export const API_NAME = 'api.spanmesh';
 
 /** Who may be met on the service port. */

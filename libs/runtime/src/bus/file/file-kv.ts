@@ -15,7 +15,7 @@ export interface FileKeyValueOptions {
   readonly setting: string;
 }
 
-/** What of a file tells whether somebody else has replaced it. */
+/** Identity of a file, which tells whether somebody else has replaced it. */
 interface FileIdentity {
   readonly ino: number;
   readonly size: number;

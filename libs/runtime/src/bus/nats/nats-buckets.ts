@@ -36,7 +36,7 @@ export class NatsBuckets {
     if (wrong !== undefined) throw wrong;
   }
 
-  /** Looks until all are there, or the bus is closed. What is wrong by now ends nothing: peers are connected already. */
+  /** Looks until all are there, or the bus is closed. A fault found now ends nothing: peers are connected already. */
   async keepLooking(): Promise<void> {
     while (this.#missing.size > 0) {
       await new Promise<void>((resolve) => this.#clock.after(RETRY_MS, resolve));

@@ -3,7 +3,7 @@ const REFUSED = new Set([
   'AUTHORIZATION_VIOLATION',
   'AUTHENTICATION_EXPIRED',
   'PERMISSIONS_VIOLATION',
-  // What the files hold is not what they should.
+  // The files of credentials do not hold what they should.
   'BAD_CREDS',
   'BAD_AUTHENTICATION',
 ]);

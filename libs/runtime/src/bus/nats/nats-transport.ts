@@ -27,7 +27,7 @@ interface ServerInfo {
   readonly tls_available?: boolean;
 }
 
-/** What a dial is told besides. */
+/** Options of a dial. */
 interface DialOptions extends ConnectionOptions {
   /** What the server's certificate must name; not set: the host that is called. */
   readonly tlsName?: string | undefined;
