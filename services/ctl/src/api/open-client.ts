@@ -102,7 +102,7 @@ function readToken({ token, tokenFile }: ApiAccess): string | null {
   const text = tokenFile !== undefined && token === undefined ? readSecretFile(tokenFile).toString('utf8') : token;
   if (text === undefined) return null;
   const shown = text.trim();
-  // What a header may hold; and it must not be repeated here.
+  // Characters that a header may hold; the token itself must not be in the message.
   if (!/^[\x21-\x7e]+$/.test(shown)) {
     throw new Failure(
       'usage',

@@ -26,7 +26,7 @@ export interface MigrationPlan {
   readonly peers: number;
   /** Hosts of the autoconn file. */
   readonly hosts: number;
-  /** What will not do as it is, by file. */
+  /** Parts that cannot be taken over as they are, by file. */
   readonly problems: readonly { readonly file: string; readonly problem: string }[];
   /** Files that are to be written and are there. */
   readonly inTheWay: readonly string[];

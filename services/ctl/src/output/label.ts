@@ -39,7 +39,7 @@ export function printableLabel(label: string): string {
 /** A sentence of the API's, safe to print: labels that it quotes show as `printableLabel` shows them, but for bytes that are no UTF-8. */
 export function printableSentence(text: string): string {
   const parts = text.split(PARTS);
-  // What the pattern has matched is every other one.
+  // Every other part is a match of the pattern.
   return parts.map((part, i) => (i % 2 === 0 ? printable(part) : printableLabel(part))).join('');
 }
 

@@ -4,7 +4,7 @@ const UNITS = ['', 'k', 'M', 'G', 'T', 'P'] as const;
 export function quantity(value: number): string {
   let unit = 0;
   let scaled = value;
-  // What rounds to a thousand is one of the next unit.
+  // A number that rounds to a thousand is one of the next unit.
   while (scaled >= 999.5 && unit < UNITS.length - 1) {
     scaled /= 1000;
     unit++;

@@ -38,7 +38,7 @@ export class Screen {
   }
 }
 
-/** Columns of a terminal; of anything else there is no end. */
+/** Columns of a terminal; without one there is no limit. */
 export function widthOf(out: Writable): number {
   return isTerminal(out) && 'columns' in out && typeof out.columns === 'number' && out.columns > 0
     ? out.columns

@@ -110,7 +110,7 @@ function totalOf(laid: readonly Laid<never>[]): number {
   return laid.reduce((sum, { width }) => sum + width, GAP.length * Math.max(0, laid.length - 1));
 }
 
-// What most cells are.
+// Most cells are like this.
 const ASCII = /^[ -~]*$/;
 
 /** Columns of a terminal: 2 for 東, 0 for what is put over the character before it. */

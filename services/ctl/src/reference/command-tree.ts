@@ -15,7 +15,7 @@ export interface OptionInfo {
   readonly description: string;
   /** The description with its values, and what holds unless it is given. */
   readonly text: string;
-  /** What it stands under in the help; null: nothing. */
+  /** Its heading in the help; null: none. */
   readonly group: string | null;
 }
 

@@ -17,7 +17,7 @@ function described(text: string, choices: readonly string[] | undefined, otherwi
   return said === '' ? text : text === '' ? `(${said})` : `${text} (${said})`;
 }
 
-/** What is empty, or a flag, goes without saying: it says what happens when it is given. */
+/** A default that is empty, or that of a flag, is not mentioned: the text says what happens when it is given. */
 function defaultText(value: unknown): string {
   return typeof value === 'string' || typeof value === 'number' ? String(value) : '';
 }

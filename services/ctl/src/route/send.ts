@@ -110,7 +110,7 @@ async function showMessage(
   terminal: Terminal,
 ): Promise<void> {
   await file?.appendFile(message.aux);
-  // What went to the file is not printed too.
+  // Aux data that went to the file is not printed too.
   const shown = file === null ? message : { ...message, aux: Buffer.alloc(0) };
   if (isDocument(output)) {
     const names = { message: messageWords(message), errorName: errorName(message.error), auxBytes: message.aux.length };

@@ -19,7 +19,7 @@ export const MAX_LINES = 500;
 export const MAX_LINE_CHARS = 1000;
 /** Largest file that is read: what so many of the longest lines take in UTF-8. Bytes. */
 const MAX_FILE_BYTES = 2 * MAX_LINES * (4 * MAX_LINE_CHARS + 1);
-/** What would not show as a character of its own: no line that was typed has it. */
+/** Characters that do not show: no line that was typed has them. */
 const CONTROL = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u;
 /** Nobody else reads it; what is no file (a pipe, say) is not waited for. */
 const { O_APPEND, O_CREAT, O_NONBLOCK, O_RDWR } = constants;

@@ -122,7 +122,7 @@ async function runCommand(
   for (;;) {
     const message = await route.next(timeoutMs);
     if (message === null) throw silence(route.name, timeoutMs, hasSpoken);
-    // What an earlier command still says is not this one's answer.
+    // Late output of an earlier command is not this one's answer.
     if (message.transaction !== transaction) continue;
     hasSpoken = true;
     if (message.error !== 0) throw refusal(route.name, message);

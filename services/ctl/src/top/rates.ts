@@ -1,6 +1,6 @@
 import type { TrafficCounters } from '@spanmesh/proto/v1/traffic';
 
-/** What happened in a second. */
+/** Rates: numbers in a second. */
 export type Rates = Pick<
   TrafficCounters,
   'messagesIn' | 'messagesOut' | 'bytesIn' | 'bytesOut' | 'transactionsOpened' | 'pauses'

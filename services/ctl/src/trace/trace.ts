@@ -63,7 +63,7 @@ async function wayOf({ from, to }: TraceQuery, api: TopologyApi, options: ApiOpt
   if (taken?.link === undefined) return { explanation, taken: undefined, hops: [] };
   const { connection, node } = explanation;
   const [here, there] = [splitId(connection?.id ?? '').gateway, splitId(taken.link.connection).gateway];
-  // What the first peer itself offers is the only thing there that answers a PING.
+  // Only a span of the first peer itself answers a PING there.
   const offered = connection === undefined ? undefined : await nodeOn(api, connection);
   const first =
     offered === undefined ? notMeasured('it offers no node that could be asked') : await measure(offered, options);
