@@ -235,7 +235,7 @@ export class Console {
     response.writeHead(200).end(method === 'HEAD' ? undefined : body);
   }
 
-  /** Who the browser is; where nobody is asked, it gets a session without a word. */
+  /** The user of the browser; without tokens it gets a session at once. */
   #tellSession(request: IncomingMessage, response: ServerResponse): void {
     const known = this.#sessionOf(request);
     if (known !== null || this.#deps.access.asksForUsers) {

@@ -12,7 +12,7 @@ export function readRequest(body: Buffer): Buffer {
   return body.subarray(HEAD_BYTES);
 }
 
-/** What a message is preceded by. */
+/** Header before each message: flags and length. */
 export function messageHead(length: number): Buffer {
   return head(0, length);
 }

@@ -16,7 +16,7 @@ export interface BridgedMethod {
 
 const SERVICES: readonly ServiceDefinition[] = [TopologyService, VolconfService, ProcessService, EventsService];
 
-/** What a page may call, by path: the API but for messages to peers, which no page sends. */
+/** Methods that a page may call, by path: the API but for messages to peers, which no page sends. */
 export const BRIDGED_METHODS: ReadonlyMap<string, BridgedMethod> = new Map(
   SERVICES.flatMap((service) => Object.values(service)).flatMap(bridged),
 );

@@ -7,7 +7,7 @@ export interface SessionInfo {
   readonly asksForUsers: boolean;
   readonly user: string;
   readonly role: string;
-  /** To be shown with each call. */
+  /** Token to be shown with each call. */
   readonly csrf: string;
   readonly version: string;
 }

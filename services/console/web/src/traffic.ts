@@ -9,7 +9,7 @@ import { repeat } from './follow.ts';
 const TRAFFIC_MS = 3000;
 const PAGE_SIZE = 5000;
 
-/** What passes on things of a kind. */
+/** Traffic of one kind of things: connections, trunks, or classes of routes. */
 export interface Traffic {
   readonly rows: readonly TrafficRow[];
   /** Ids of gateways that did not answer. */

@@ -122,7 +122,7 @@ export function ConnectionsView() {
   );
 }
 
-/** What passes on each: rates in a second, and what is open and waits now. */
+/** Traffic of each: rates in a second, and transactions open and bytes waiting now. */
 function trafficColumns(rowOf: (connection: Connection) => TrafficRow | undefined): readonly Column<Connection>[] {
   const column = (heading: string, numberOf: (row: TrafficRow) => number | null): Column<Connection> => {
     const value = (connection: Connection): number | null => {

@@ -22,7 +22,7 @@ import { address, route } from '../route.ts';
 
 /** Connections explained at once: each is a call. */
 const PAGE = 20;
-/** How often they are asked for again, ms. */
+/** How often the relays are asked for again, ms. */
 const ASK_MS = 3000;
 
 /** What Explain says of the node and one connection; or why it says nothing. */

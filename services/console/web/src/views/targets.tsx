@@ -122,7 +122,7 @@ async function add(form: FormData): Promise<void> {
   });
 }
 
-/** What a volume asks for cannot be removed. */
+/** A target that a volume asks for cannot be removed. */
 function Remove({ target, ask }: { readonly target: Target; readonly ask: () => void }) {
   if (target.origin !== TargetOrigin.TARGET_ORIGIN_OPERATOR) return null;
   return (
