@@ -3,7 +3,7 @@ import { credentials } from '@grpc/grpc-js';
 import { encodeLnkConn, lnkConnBytes } from '@spanmesh/dmsg/payload/lnk-conn';
 import { GatewayControlClient, StateChange } from '@spanmesh/proto/v1/gateway_control';
 import { ConnectionOrigin, Dialect } from '@spanmesh/proto/v1/types';
-import { spanPayload, uuid } from '@spanmesh/topology/testing/world.fixture';
+import { spanPayload, uuid } from '@spanmesh/topology/testing/payloads.fixture';
 
 /** Peers in one part of a snapshot. */
 const PART = 500;
