@@ -432,6 +432,7 @@ export class FakeGateway {
       generation: 0,
       sinceUs: 1_600_000_000_000_000 + id,
       suspect,
+      principal: remote.slice(0, remote.lastIndexOf(':')),
     };
   }
 

@@ -12,7 +12,9 @@ import { GrpcServer } from '@spanmesh/runtime/grpc/grpc-server';
 import { createLogger } from '@spanmesh/runtime/log/logger';
 import { until } from '@spanmesh/runtime/patience.fixture';
 import { afterEach, describe, expect, it } from 'vitest';
-import { FakeGateway, FakeLeader, settle } from '../testing/world.fixture.ts';
+import { FakeGateway } from '../testing/fake-gateway.fixture.ts';
+import { FakeLeader } from '../testing/fake-leader.fixture.ts';
+import { settle } from '../testing/world.fixture.ts';
 import { ASK_MS, ASKED_AT_ONCE, IDLE_MS, PAGE_MS } from './limits.ts';
 import { Traffic } from './traffic.ts';
 
