@@ -367,6 +367,8 @@ export class AttachWorld {
     const old = this.#gateway(index);
     old.disconnect();
     this.leader.presence.silence(old.name);
+    // The leader may have taken it out of the registry again; its process is gone either way.
+    this.leader.presence.signsEnd(old.id);
     const young = this.#furnished(old.name);
     this.gateways[index % NAMES.length] = young;
     this.#endTrunks(old.id);
