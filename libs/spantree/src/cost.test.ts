@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { type Connection, type Link, type LnkConn, type RelayDelta, SpanTree } from './tree.ts';
+import { type Connection, DEFAULT_MAX_DIST, type Link, type LnkConn, type RelayDelta, SpanTree } from './tree.ts';
+import { finish } from './tree-work.ts';
 
 const LNK_CONNS = 8;
+const NIL = '00000000-0000-0000-0000-000000000000';
 const ignored: RelayDelta = { open: () => {}, close: () => {} };
 
 interface Mesh {
@@ -31,7 +33,7 @@ function ask(tree: SpanTree, id: number): LnkConn {
     peerMaskLo: 0xffffffff,
     peerMaskHi: 0xffffffff,
     peerType: 1,
-    clusterId: '00000000-0000-0000-0000-000000000000',
+    clusterId: NIL,
   });
 }
 
@@ -152,7 +154,7 @@ describe('memory', () => {
       });
     for (let id = 0; id < clusters * leafsOfEach; id++) ask(id, cluster(id % clusters));
     tree.flush(ignored);
-    ask(clusters * leafsOfEach, '00000000-0000-0000-0000-000000000000');
+    ask(clusters * leafsOfEach, NIL);
     tree.flush(ignored);
 
     const relays = links.length * (leafsOfEach + 1);
@@ -160,5 +162,48 @@ describe('memory', () => {
     const bytes = links.reduce((sum, { node }) => sum + node.row.bytes, 0);
     expect(bytes).toBeLessThan(16 * relays);
     expect(bytes).toBeLessThan((4 * links.length * clusters * leafsOfEach) / 10);
+  });
+
+  /** A node of gateway `h` that 300 LNK_CONNs of gateway `g` take, 1,216 bytes, and that keeps a link which is too far for them. */
+  function taken(): { tree: SpanTree; link: Link; lnkConns: LnkConn[] } {
+    const tree = new SpanTree();
+    const span = { dialect: 'circuit', clusterId: NIL, nodeId: NIL, peerType: 3, peerLabel: '', label: '' } as const;
+    const add = (id: number, dist: number) =>
+      tree.addLink(tree.addConnection('h', id), id, { ...span, dist, rnss: 0, stamp: 1 });
+    const link = add(1, 0);
+    add(2, DEFAULT_MAX_DIST + 1);
+    const filter = {
+      dialect: 'circuit',
+      peerMaskLo: 0xffffffff,
+      peerMaskHi: 0xffffffff,
+      peerType: 63,
+      clusterId: NIL,
+    } as const;
+    const owner = tree.addConnection('g', 3);
+    const lnkConns = Array.from({ length: 300 }, (_, id) => tree.addLnkConn(owner, id, filter));
+    tree.flush(ignored);
+    expect([tree.counts.relays, link.node.row.bytes]).toEqual([300, 4 * 304]);
+    return { tree, link, lnkConns };
+  }
+
+  it.each<[string, (of: ReturnType<typeof taken>) => void]>([
+    ['when the link goes', ({ tree, link }) => tree.removeLink(link)],
+    ['when the LNK_CONNs go', ({ tree, lnkConns }) => lnkConns.forEach((one) => void tree.removeLnkConn(one))],
+    [
+      'when the relays are forgotten',
+      ({ tree, lnkConns }) => lnkConns.forEach((one) => void finish(tree.forgettingRelays(one))),
+    ],
+    [
+      'when the LNK_CONNs cannot reach the link',
+      ({ tree }) => {
+        tree.setUnreachable('g', new Set(['h']));
+        tree.flush(ignored);
+      },
+    ],
+  ])('is given back %s', (_, go) => {
+    const { tree, link, ...rest } = taken();
+    go({ tree, link, ...rest });
+    expect(tree.counts.relays).toBe(0);
+    expect(link.node.row.bytes).toBeLessThan(4 * 128);
   });
 });

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { kept } from './collected.fixture.ts';
 import type { Link, LnkConn } from './model/parts.ts';
 import { RelayBatch } from './relay-batch.ts';
 
@@ -64,5 +65,32 @@ describe('a batch of relays', () => {
     expect(drained(batch)).toEqual([]);
     batch.add(one, lnkConn(3));
     expect(drained(batch)).toEqual([[7, 3]]);
+  });
+
+  it('knows nothing of which pairs were of one link the last time', () => {
+    const batch = new RelayBatch();
+    const [a, b] = [link(1), link(2)];
+    batch.add(a, lnkConn(10));
+    batch.add(a, lnkConn(11));
+    batch.drain(() => {});
+    batch.add(a, lnkConn(12));
+    batch.add(b, lnkConn(13));
+    expect(drained(batch)).toEqual([
+      [1, 12],
+      [2, 13],
+    ]);
+  });
+
+  it('lets go of what it was given when it is cleared', async () => {
+    const batch = new RelayBatch();
+    const given = await kept(() => {
+      const pair = { link: link(1), lnkConn: lnkConn(10) };
+      batch.add(pair.link, pair.lnkConn);
+      batch.drain(() => {});
+      batch.clear();
+      return pair;
+    });
+    expect(given).toEqual([]);
+    expect(drained(batch)).toEqual([]);
   });
 });

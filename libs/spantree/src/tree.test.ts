@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { kept } from './collected.fixture.ts';
 import { SpanTreeError } from './errors.ts';
 import {
   type Connection,
@@ -183,33 +184,36 @@ describe('flush', () => {
 });
 
 describe('within a flush', () => {
-  const changes: [string, (tree: SpanTree, of: { connection: Connection; link: Link; lnkConn: LnkConn }) => unknown][] =
-    [
-      ['addConnection', (tree) => tree.addConnection('g', 9)],
-      ['removeConnection', (tree, { connection }) => tree.removeConnection(connection)],
-      ['setSuspect', (tree, { connection }) => tree.setSuspect(connection, true)],
-      ['addLnkConn', (tree, { connection }) => tree.addLnkConn(connection, 9, filter)],
-      ['removeLnkConn', (tree, { lnkConn }) => tree.removeLnkConn(lnkConn)],
-      ['addLink', (tree, { connection }) => tree.addLink(connection, 9, span)],
-      ['removeLink', (tree, { link }) => tree.removeLink(link)],
-      ['refuse', (tree, { lnkConn, link }) => tree.refuse(lnkConn, link)],
-      ['setUnreachable', (tree) => tree.setUnreachable('g', new Set(['h']))],
-      ['setHeld', (tree) => tree.setHeld('g', true)],
-      ['forgettingRelays', (tree, { lnkConn }) => finish(tree.forgettingRelays(lnkConn))],
-      ['adoptRelay', (tree, { lnkConn, link }) => tree.adoptRelay(lnkConn, link)],
-      ['adoptRefusal', (tree, { lnkConn, link }) => tree.adoptRefusal(lnkConn, link)],
-      ['holdCluster', (tree) => tree.holdCluster(span)],
-      ['releaseCluster', (tree, { link }) => tree.releaseCluster(link.node.cluster)],
-      ['flush', (tree) => tree.flush(ignored)],
-    ];
+  const changes: [
+    string,
+    (tree: SpanTree, of: { connection: Connection; link: Link; lnkConn: LnkConn; idle: Connection }) => unknown,
+  ][] = [
+    ['addConnection', (tree) => tree.addConnection('g', 9)],
+    ['removeConnection', (tree, { connection }) => tree.removeConnection(connection)],
+    ['removeConnection of one with nothing on it', (tree, { idle }) => tree.removeConnection(idle)],
+    ['setSuspect', (tree, { connection }) => tree.setSuspect(connection, true)],
+    ['addLnkConn', (tree, { connection }) => tree.addLnkConn(connection, 9, filter)],
+    ['removeLnkConn', (tree, { lnkConn }) => tree.removeLnkConn(lnkConn)],
+    ['addLink', (tree, { connection }) => tree.addLink(connection, 9, span)],
+    ['removeLink', (tree, { link }) => tree.removeLink(link)],
+    ['refuse', (tree, { lnkConn, link }) => tree.refuse(lnkConn, link)],
+    ['setUnreachable', (tree) => tree.setUnreachable('g', new Set(['h']))],
+    ['setHeld', (tree) => tree.setHeld('g', true)],
+    ['forgettingRelays', (tree, { lnkConn }) => finish(tree.forgettingRelays(lnkConn))],
+    ['adoptRelay', (tree, { lnkConn, link }) => tree.adoptRelay(lnkConn, link)],
+    ['adoptRefusal', (tree, { lnkConn, link }) => tree.adoptRefusal(lnkConn, link)],
+    ['holdCluster', (tree) => tree.holdCluster(span)],
+    ['releaseCluster', (tree, { link }) => tree.releaseCluster(link.node.cluster)],
+    ['flush', (tree) => tree.flush(ignored)],
+  ];
   it.each(changes)('%s is refused', (_, change) => {
     const tree = new SpanTree();
     const connection = tree.addConnection('g', 1);
     const link = tree.addLink(connection, 1, span);
     const lnkConn = tree.addLnkConn(tree.addConnection('g', 2), 2, filter);
-    expect(code(() => tree.flush({ open: () => change(tree, { connection, link, lnkConn }), close: () => {} }))).toBe(
-      'reentrant',
-    );
+    const idle = tree.addConnection('g', 3);
+    const open = () => change(tree, { connection, link, lnkConn, idle });
+    expect(code(() => tree.flush({ open, close: () => {} }))).toBe('reentrant');
   });
 });
 
@@ -257,6 +261,63 @@ describe('what is gone', () => {
     expect([...second.relays()]).toEqual([link]);
     expect([...first.relays()]).toEqual([]);
   });
+
+  it('is not taken for what has its place, by a report that comes late', () => {
+    const tree = new SpanTree();
+    const owner = tree.addConnection('g', 1);
+    const peer = tree.addConnection('g', 2);
+    // Its node stays, so that the second link has the place of the first in the same row.
+    tree.addLink(owner, 1, { ...span, dist: 17 });
+    const goneLink = tree.addLink(owner, 2, span);
+    const goneLnkConn = tree.addLnkConn(peer, 3, filter);
+    tree.removeLink(goneLink);
+    tree.removeLnkConn(goneLnkConn);
+    const link = tree.addLink(owner, 4, span);
+    const lnkConn = tree.addLnkConn(peer, 5, filter);
+    expect([link.ref, lnkConn.slot]).toEqual([goneLink.ref, goneLnkConn.slot]);
+    tree.flush(ignored);
+    const late = [
+      [goneLnkConn, link],
+      [lnkConn, goneLink],
+    ] as const;
+    for (const [ofLnkConn, ofLink] of late) {
+      tree.refuse(ofLnkConn, ofLink);
+      tree.adoptRefusal(ofLnkConn, ofLink);
+      expect(tree.counts).toMatchObject({ relays: 1, refused: 0 });
+      expect([link.relayCount, lnkConn.relayCount, lnkConn.has(link)]).toEqual([1, 1, true]);
+    }
+    finish(tree.forgettingRelays(goneLnkConn));
+    expect(tree.counts.relays).toBe(1);
+    finish(tree.forgettingRelays(lnkConn));
+    for (const [ofLnkConn, ofLink] of late) tree.adoptRelay(ofLnkConn, ofLink);
+    expect(tree.counts.relays).toBe(0);
+    tree.removeLnkConn(goneLnkConn);
+    tree.removeLink(goneLink);
+    expect(tree.counts).toMatchObject({ links: 2, lnkConns: 1 });
+  });
+});
+
+describe('what is said twice', () => {
+  it('counts once', () => {
+    const tree = new SpanTree();
+    const link = tree.addLink(tree.addConnection('g', 1), 1, span);
+    const lnkConn = tree.addLnkConn(tree.addConnection('g', 2), 2, filter);
+    const counts = () => [tree.counts.relays, tree.counts.refused, link.relayCount, lnkConn.relayCount];
+    for (let times = 0; times < 2; times++) {
+      tree.adoptRelay(lnkConn, link);
+      expect(counts()).toEqual([1, 0, 1, 1]);
+    }
+    for (let times = 0; times < 2; times++) {
+      tree.refuse(lnkConn, link);
+      expect(counts()).toEqual([0, 1, 0, 0]);
+    }
+    for (let times = 0; times < 2; times++) {
+      tree.adoptRefusal(lnkConn, link);
+      expect(counts()).toEqual([0, 1, 0, 0]);
+    }
+    tree.removeLink(link);
+    expect(counts()).toEqual([0, 0, 0, 0]);
+  });
 });
 
 describe('what comes and goes', () => {
@@ -298,6 +359,36 @@ describe('what comes and goes', () => {
     expect([tree.reaches('h', 'g'), tree.reaches('g', 'h')]).toEqual([false, true]);
     expect(tree.unreachableFrom('h')).toEqual(new Set(['g']));
     expect(tree.unreachableFrom('g')).toEqual(new Set());
+  });
+
+  it.each<[string, (tree: SpanTree) => void]>([
+    ['flushed', (tree) => tree.flush(ignored)],
+    ['told of', (tree) => tree.tellGone({ gone: () => {} })],
+    ['forgotten', (tree) => tree.forgetGone()],
+  ])('is let go of, once it was %s', async (_, after) => {
+    const tree = new SpanTree();
+    const other = { ...span, clusterId: NODE };
+    // A list of clusters that was read follows what comes and goes.
+    tree.holdCluster(other);
+    const gone = await kept(() => {
+      const owner = tree.addConnection('g', 1);
+      const peer = tree.addConnection('h', 2);
+      const link = tree.addLink(owner, 1, span);
+      const lnkConn = tree.addLnkConn(peer, 2, filter);
+      const { node } = link;
+      const { cluster } = node;
+      const { filterClass } = lnkConn;
+      tree.flush(ignored);
+      if (tree.counts.relays !== 1 || [...tree.clusters()].length !== 2) throw new Error('there is no relay');
+      tree.setUnreachable('g', new Set(['h']));
+      tree.setUnreachable('g', new Set());
+      tree.removeConnection(owner);
+      tree.removeConnection(peer);
+      after(tree);
+      return { owner, peer, link, lnkConn, node, cluster, filterClass };
+    });
+    expect(gone).toEqual([]);
+    expect(tree.counts).toMatchObject({ clusters: 1, links: 0, lnkConns: 0, relays: 0 });
   });
 
   it('is as it was said, whatever a report says of it later', () => {
