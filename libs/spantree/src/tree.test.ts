@@ -96,6 +96,9 @@ describe('clusters and nodes', () => {
     const tree = new SpanTree();
     offer(tree, tree.addConnection('g', 1), {}, { dialect: 'linkid' });
     expect([...tree.clusters()].map((c) => c.dialect)).toEqual(['linkid', 'circuit']);
+    for (const dialect of ['linkid', 'circuit'] as const) {
+      expect(tree.clustersOf(dialect).map((c) => c.dialect)).toEqual([dialect]);
+    }
   });
 
   it('go with their last link, unless the cluster is held', () => {
@@ -121,6 +124,16 @@ describe('clusters and nodes', () => {
     expect(tree.findCluster(span)).toBe(held);
     tree.releaseCluster(held);
     expect(tree.findCluster(span)).toBe(held);
+  });
+
+  it('is held, though it was released before by somebody who did not hold it', () => {
+    const tree = new SpanTree();
+    const owner = tree.addConnection('g', 1);
+    const { cluster } = tree.addLink(owner, 1, span).node;
+    tree.releaseCluster(cluster);
+    expect(tree.holdCluster(span)).toBe(cluster);
+    tree.removeConnection(owner);
+    expect(tree.findCluster(span)).toBe(cluster);
   });
 });
 
@@ -317,6 +330,42 @@ describe('what is said twice', () => {
     }
     tree.removeLink(link);
     expect(counts()).toEqual([0, 0, 0, 0]);
+  });
+
+  it('what one peer has refused stays refused, though a link that another takes goes', () => {
+    const tree = new SpanTree({ circuitWidth: 2 });
+    const [one, other] = [tree.addConnection('g', 1), tree.addConnection('g', 2)];
+    const near = tree.addLink(tree.addConnection('g', 3), 3, span);
+    // The other one is not sent its own link.
+    const far = tree.addLink(other, 4, { ...span, dist: 1 });
+    const [first, second] = [one, other].map((connection) => tree.addLnkConn(connection, 5, filter)) as [
+      LnkConn,
+      LnkConn,
+    ];
+    tree.flush(ignored);
+    expect([first.relayCount, second.relayCount]).toEqual([2, 1]);
+    for (const lnkConn of [first, second]) tree.refuse(lnkConn, near);
+    expect(tree.counts.refused).toBe(2);
+    tree.removeLink(far);
+    expect(tree.counts.refused).toBe(1);
+    const opened: LnkConn[] = [];
+    tree.flush({ ...ignored, open: (_, lnkConn) => opened.push(lnkConn) });
+    expect(opened.map((one) => one === first)).toEqual([true]);
+    expect([...near.refusals()].map((one) => one === second)).toEqual([true]);
+  });
+
+  it.each<[string, (tree: SpanTree, lnkConn: LnkConn) => void]>([
+    ['removed', (tree, lnkConn) => tree.removeLnkConn(lnkConn)],
+    ['forgotten', (tree, lnkConn) => finish(tree.forgettingRelays(lnkConn))],
+  ])('what was refused is not counted any more, once its LNK_CONN or its relays are %s', (_, go) => {
+    const tree = new SpanTree({ circuitWidth: 2 });
+    const links = [1, 2].map((id) => tree.addLink(tree.addConnection('g', id), id, span));
+    const lnkConn = tree.addLnkConn(tree.addConnection('g', 3), 3, filter);
+    tree.flush(ignored);
+    tree.refuse(lnkConn, links[0]!);
+    expect(tree.counts).toMatchObject({ relays: 1, refused: 1 });
+    go(tree, lnkConn);
+    expect(tree.counts).toMatchObject({ relays: 0, refused: 0 });
   });
 });
 

@@ -243,6 +243,10 @@ describe('reading a handshake', () => {
     expect(readHandshake(encryptHandshake(plain, theirs), ours).reason).toBe('a?b??!');
     plain.fill('x', 96, 128);
     expect(readHandshake(encryptHandshake(plain, theirs), ours).reason).toBe('x'.repeat(32));
+    plain.write('\0secret', 96, 'latin1');
+    expect(readHandshake(encryptHandshake(plain, theirs), ours).reason).toBe('');
+    plain.write('x\0', 96, 'latin1');
+    expect(readHandshake(encryptHandshake(plain, theirs), ours).reason).toBe('x');
   });
 });
 
@@ -295,6 +299,13 @@ describe('the handshake of a connection', () => {
       expect(Buffer.from(done.rest).toString()).toBe('the stream'.slice(0, first === null ? undefined : cut - 512));
       errorOf(ErrorCode.STATE, () => handshake.push(stream));
     }
+  });
+
+  it('is refused from a reference only where the peer has to say for whom it is', () => {
+    const wire = encryptHandshake(unboundHandshake(), theirs);
+    expect(new Handshake(ours, deps).push(wire)?.rest.length).toBe(0);
+    const error = errorOf(ErrorCode.KEYXCHGFAIL, () => new Handshake(ours, deps, { mustBind: true }).push(wire));
+    expect(error.data).toEqual({ check: 'unbound' });
   });
 
   it('takes them byte by byte, and is never done with fewer', () => {

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { ErrorCode } from '../error-code.ts';
 import { errorOf } from './error.fixture.ts';
 import { cutAt, openAll } from './reference.fixture.ts';
-import { UntaggedOpener, UntaggedSealer } from './untagged.ts';
+import { UNTAGGED_LIMIT_BYTES, UntaggedOpener, UntaggedSealer } from './untagged.ts';
 
 const SESSION = randomBytes(64);
 
@@ -32,12 +32,30 @@ describe('a stream without tags', () => {
   it('ends before its block counter wraps', () => {
     const sealer = new UntaggedSealer(SESSION, { limitBytes: 128 });
     errorOf(ErrorCode.IVWRAP, () => sealer.sealSlices([Buffer.alloc(128), Buffer.alloc(64)]));
-    const wire = sealer.seal(Buffer.alloc(128));
+    // Not even begun: all of it is still to be had.
+    const wire = Buffer.concat(sealer.sealSlices([Buffer.alloc(64), Buffer.alloc(64)]));
     errorOf(ErrorCode.IVWRAP, () => sealer.seal(Buffer.alloc(64)));
     const opener = new UntaggedOpener(SESSION, { limitBytes: 128 });
     expect(openAll(opener, [wire]).equals(Buffer.alloc(128))).toBe(true);
     errorOf(ErrorCode.IVWRAP, () => openAll(opener, [Buffer.alloc(1)]));
     errorOf(ErrorCode.STATE, () => openAll(opener, [Buffer.alloc(1)]));
+  });
+
+  it('hands on nothing when nothing has come', () => {
+    const opener = new UntaggedOpener(SESSION);
+    const plain: number[] = [];
+    for (const bytes of [0, 1, 0, 64])
+      opener.open(Buffer.alloc(bytes), { onPlain: ({ length }) => plain.push(length) });
+    expect(plain).toEqual([1, 64]);
+    expect(opener.pendingBytes).toBe(0);
+  });
+
+  it('has a limit that cannot be raised', () => {
+    expect(UNTAGGED_LIMIT_BYTES).toBe(64 * 2 ** 30 - 32);
+    const huge = Object.defineProperty(new Uint8Array(0), 'length', { value: UNTAGGED_LIMIT_BYTES + 1 });
+    const sink = { onPlain: () => {} };
+    errorOf(ErrorCode.IVWRAP, () => new UntaggedOpener(SESSION, { limitBytes: 2 ** 50 }).open(huge, sink));
+    errorOf(ErrorCode.IVWRAP, () => new UntaggedOpener(SESSION).open(huge, sink));
   });
 
   it('refuses to seal what is not a multiple of 64 bytes', () => {

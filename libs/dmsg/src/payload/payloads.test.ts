@@ -19,7 +19,7 @@ import {
   encodeBlkOpen,
 } from './blk.ts';
 import { decodeShellText, encodeShellText, shellAux, shellAuxBytes } from './dbg-shell.ts';
-import { decodeLnkConn, decodeLnkConnPayload, encodeLnkConn, lnkConnBytes } from './lnk-conn.ts';
+import { decodeLnkConn, decodeLnkConnPayload, encodeLnkConn, type LnkConn, lnkConnBytes } from './lnk-conn.ts';
 import type { Volconf } from './lnk-volconf.ts';
 import { decodeVolconf, encodeVolconf, LNK_VOLCONF_BYTES } from './lnk-volconf.ts';
 
@@ -31,6 +31,18 @@ function decoded<T>(rules: DialectRules, bytes: Uint8Array, decode: (frame: Fram
 }
 
 const bytesOf = (size: number): fc.Arbitrary<Uint8Array> => fc.uint8Array({ minLength: size, maxLength: size });
+
+const NIL = '00000000-0000-0000-0000-000000000000';
+const lnkConnCommon = {
+  mediaId: '01000001-0a0b-11e4-8a21-01a2b3c4d5e6',
+  clusterId: '01000002-0a0b-11e4-8a21-01a2b3c4d5e6',
+  peerMaskLo: 0x01020304,
+  peerMaskHi: 0x05060708,
+  peerType: 63,
+  protoVersion: 0x1112,
+  status: 0x15121314,
+  label: 'abc',
+};
 
 describe('LNK_CONN', () => {
   it('takes any bytes, and what it says of them comes back', () => {
@@ -52,6 +64,21 @@ describe('LNK_CONN', () => {
       decoded(CIRCUIT, encodeMessage({ rules: CIRCUIT, cmd, salt: 0 }), decodeLnkConn).dialect;
     expect([decode(LNK_CONN_LINKID), decode(LNK_CONN_CIRCUIT)]).toEqual(['linkid', 'circuit']);
     expect(errorOf(() => decode(LNK_PING))?.code).toBe(ErrorCode.FIELD);
+    // Also of one that has the bytes for it.
+    const other = encodeMessage({ rules: CIRCUIT, cmd: LNK_PING | 8, payload: new Uint8Array(448), salt: 0 });
+    expect(errorOf(() => decoded(CIRCUIT, other, decodeLnkConn))).toMatchObject({
+      code: ErrorCode.FIELD,
+      message: expect.stringContaining('not a LNK_CONN'),
+    });
+  });
+
+  it.each<Dialect>(['linkid', 'circuit'])('is not written where it has no room (%s)', (dialect) => {
+    const out = new Uint8Array(lnkConnBytes(dialect) + 8).fill(0xee);
+    const conn = decodeLnkConnPayload(dialect, new Uint8Array(448), 0);
+    for (const at of [-1, 9]) expect(errorOf(() => encodeLnkConn(conn, out, at))?.code).toBe(ErrorCode.FIELD);
+    expect(new Set(out)).toEqual(new Set([0xee]));
+    encodeLnkConn(conn, out, 8);
+    expect(new Set(out.subarray(0, 8))).toEqual(new Set([0xee]));
   });
 
   it.each([
@@ -60,6 +87,41 @@ describe('LNK_CONN', () => {
   ] as const)('has a label that ends before the last byte of its field, whatever that is (%s)', (dialect, chars) => {
     const payload = new Uint8Array(lnkConnBytes(dialect)).fill(0x78, 132);
     expect(decodeLnkConnPayload(dialect, payload, 0).label).toBe('x'.repeat(chars));
+  });
+
+  it.each<LnkConn>([
+    {
+      dialect: 'linkid',
+      ...lnkConnCommon,
+      pfsFsid: '01000003-0a0b-11e4-8a21-01a2b3c4d5e6',
+      pfsType: 0x08,
+      dist: -2,
+    },
+    { dialect: 'circuit', ...lnkConnCommon, pfsType: 0, rnss: 0xfffffffe },
+  ])('has its fields where protocol.md says ($dialect)', (conn) => {
+    const payload = Buffer.alloc(lnkConnBytes(conn.dialect), 0xee);
+    encodeLnkConn(conn, payload, 0);
+    // Offsets of protocol.md count from the header's start.
+    const at = (offset: number, bytes: number): string => payload.toString('hex', offset - 64, offset - 64 + bytes);
+    expect(at(64, 4)).toBe('01000001');
+    expect(at(80, 4)).toBe('02000001');
+    expect(at(112, 8)).toBe('0403020108070605');
+    expect([at(120, 1), at(122, 2), at(124, 4)]).toEqual(['3f', '1211', '14131215']);
+    expect(at(196, 4)).toBe('61626300');
+    const isLinkid = conn.dialect === 'linkid';
+    expect(at(96, 4)).toBe(isLinkid ? '03000001' : '00000000');
+    expect(at(121, 1)).toBe(isLinkid ? '08' : '00');
+    expect(at(128, 4)).toBe(isLinkid ? '00000000' : 'feffffff');
+    expect(at(136, 4)).toBe(isLinkid ? 'feffffff' : '00000000');
+    expect(decodeLnkConnPayload(conn.dialect, payload, 0)).toEqual(conn);
+  });
+
+  it.each<Dialect>(['linkid', 'circuit'])('has zeros for what is not said (%s)', (dialect) => {
+    const payload = Buffer.alloc(lnkConnBytes(dialect), 0xee);
+    encodeLnkConn({ dialect, ...lnkConnCommon, pfsType: 0 }, payload, 0);
+    expect(decodeLnkConnPayload(dialect, payload, 0)).toMatchObject(
+      dialect === 'linkid' ? { pfsFsid: NIL, dist: 0 } : { rnss: 0 },
+    );
   });
 
   it('has the peer mask in two halves', () => {

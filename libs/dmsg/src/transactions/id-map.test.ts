@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { IdMap, makeHashTables } from './id-map.ts';
+import { makeHashTables } from './id-hash.ts';
+import { IdMap } from './id-map.ts';
 
 const half = fc.oneof(fc.nat(3), fc.nat(0xffff_ffff), fc.constantFrom(0, 0x8000_0000, 0xffff_ffff));
 
@@ -86,5 +87,7 @@ describe('IdMap', () => {
     map.clear();
     expect(map.find(5, 0)).toBeUndefined();
     expect([map.size, map.capacity]).toEqual([0, 16]);
+    map.insert(5, 0, { n: 5 });
+    expect([map.size, map.find(5, 0), map.find(6, 0)]).toEqual([1, { n: 5 }, undefined]);
   });
 });

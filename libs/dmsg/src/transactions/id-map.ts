@@ -1,3 +1,5 @@
+import { type HashTables, hashId, makeHashTables } from './id-hash.ts';
+
 /** Smallest table (entries, a power of two): below this, shrinking gains nothing. */
 const MIN_CAPACITY = 16;
 /**
@@ -6,23 +8,6 @@ const MIN_CAPACITY = 16;
  */
 const LARGEST_KEPT = 1024;
 const SHRINK_AFTER = 4;
-
-/**
- * Simple tabulation hashing: one table of 256 random words for each of the eight bytes of an id. Whoever does not know the
- * tables cannot choose ids that collide more often than random ones, and linear probing under it takes constant expected time
- * for any set of keys (Patrascu and Thorup, "The power of simple tabulation hashing"): peers choose the ids that are kept here.
- */
-export type HashTables = Int32Array;
-
-/** Number of words that `makeHashTables` draws. */
-const TABLE_WORDS = 8 * 256;
-
-/** Hash tables from a source of random words that fills an array of 32-bit integers. */
-export function makeHashTables(fill: (words: Int32Array<ArrayBuffer>) => unknown): HashTables {
-  const tables = new Int32Array(TABLE_WORDS);
-  fill(tables);
-  return tables;
-}
 
 /** Drawn once a process; every map of the process shares them (8 KiB, so they stay in the cache). */
 const PROCESS_TABLES = makeHashTables((words) => crypto.getRandomValues(words));
@@ -61,7 +46,7 @@ export class IdMap<T extends object> {
     const mask = this.#mask;
     const low = lo | 0;
     const high = hi | 0;
-    let at = this.#hash(low, high) & mask;
+    let at = hashId(this.#tables, low, high) & mask;
     for (;;) {
       const value = values[at];
       if (value === undefined || (keys[2 * at] === low && keys[2 * at + 1] === high)) return value;
@@ -76,7 +61,7 @@ export class IdMap<T extends object> {
     else if (4 * this.#size > this.capacity) this.#sparse = 0;
     const low = lo | 0;
     const high = hi | 0;
-    let at = this.#hash(low, high) & this.#mask;
+    let at = hashId(this.#tables, low, high) & this.#mask;
     while (this.#values[at] !== undefined) {
       if (this.#keys[2 * at] === low && this.#keys[2 * at + 1] === high) return false;
       at = (at + 1) & this.#mask;
@@ -95,7 +80,7 @@ export class IdMap<T extends object> {
     const mask = this.#mask;
     const low = lo | 0;
     const high = hi | 0;
-    let hole = this.#hash(low, high) & mask;
+    let hole = hashId(this.#tables, low, high) & mask;
     for (;;) {
       if (values[hole] === undefined) return false;
       if (keys[2 * hole] === low && keys[2 * hole + 1] === high) break;
@@ -104,7 +89,7 @@ export class IdMap<T extends object> {
     for (let at = (hole + 1) & mask; values[at] !== undefined; at = (at + 1) & mask) {
       const entryLow = keys[2 * at] ?? 0;
       const entryHigh = keys[2 * at + 1] ?? 0;
-      const home = this.#hash(entryLow, entryHigh) & mask;
+      const home = hashId(this.#tables, entryLow, entryHigh) & mask;
       // An entry may fill the hole only if the hole lies between its home and where it is now, going round.
       if (((at - home) & mask) < ((at - hole) & mask)) continue;
       keys[2 * hole] = entryLow;
@@ -127,20 +112,6 @@ export class IdMap<T extends object> {
     this.#allocate(MIN_CAPACITY);
   }
 
-  #hash(low: number, high: number): number {
-    const t = this.#tables;
-    return (
-      word(t, low & 0xff) ^
-      word(t, 256 + ((low >>> 8) & 0xff)) ^
-      word(t, 512 + ((low >>> 16) & 0xff)) ^
-      word(t, 768 + (low >>> 24)) ^
-      word(t, 1024 + (high & 0xff)) ^
-      word(t, 1280 + ((high >>> 8) & 0xff)) ^
-      word(t, 1536 + ((high >>> 16) & 0xff)) ^
-      word(t, 1792 + (high >>> 24))
-    );
-  }
-
   #resize(capacity: number): void {
     const keys = this.#keys;
     const values = this.#values;
@@ -150,7 +121,7 @@ export class IdMap<T extends object> {
       if (value === undefined) continue;
       const low = keys[2 * i] ?? 0;
       const high = keys[2 * i + 1] ?? 0;
-      let at = this.#hash(low, high) & this.#mask;
+      let at = hashId(this.#tables, low, high) & this.#mask;
       while (this.#values[at] !== undefined) at = (at + 1) & this.#mask;
       this.#keys[2 * at] = low;
       this.#keys[2 * at + 1] = high;
@@ -164,9 +135,4 @@ export class IdMap<T extends object> {
     this.#mask = capacity - 1;
     this.#sparse = 0;
   }
-}
-
-/** A word that is there: `?? 0` is for the type. */
-function word(tables: HashTables, at: number): number {
-  return tables[at] ?? 0;
 }

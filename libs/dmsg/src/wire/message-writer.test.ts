@@ -6,12 +6,13 @@ import { ErrorCode } from '../error-code.ts';
 import type { Frame } from './frame.ts';
 import { inOtherOrder, Recorder } from './frames.fixture.ts';
 import { FrameReader } from './framing.ts';
-import { TARGET_AT } from './header.ts';
+import { MAX_HEADER_BYTES, TARGET_AT } from './header.ts';
 import { encodeMessage } from './message.ts';
 import { MessageWriter } from './message-writer.ts';
 import { OutBuffer } from './out-buffer.ts';
+import type { Outbox } from './outbox.ts';
 import { SaltSequence } from './salt.ts';
-import { readU32 } from './words.ts';
+import { readU32, viewOf } from './words.ts';
 
 const half = fc.oneof(fc.nat(0xffff_ffff), fc.constantFrom(0, 0xffff_ffff));
 const id = fc.record({ lo: half, hi: half });
@@ -37,6 +38,73 @@ function passOn(
   new FrameReader({ rules }).push(bytes, { onFrame: (frame) => pass(writer, frame) });
   return Buffer.concat(out.take());
 }
+
+describe('a message that is written', () => {
+  /** Room that is not zeroed, in the middle of other bytes. */
+  function dirty(): Outbox & { readonly sent: () => Uint8Array } {
+    const buf = new Uint8Array(16 * 1024).fill(0xee);
+    let end = 100;
+    return {
+      buf,
+      view: viewOf(buf),
+      at: end,
+      reserve: (bytes) => {
+        end += bytes;
+      },
+      pass: () => {},
+      sent: () => buf.subarray(100, end),
+    };
+  }
+
+  it('is the one that is spelled out, whatever was in its place; nothing around it is touched', () => {
+    fc.assert(
+      fc.property(message, fc.constantFrom(CIRCUIT, LINKID, TRUNK), fc.nat(255), (fields, rules, error) => {
+        const { blocks, msgid, circuit, target, aux, ...rest } = fields;
+        const cmd = 0x1200 | blocks;
+        const payload = rest.payload.subarray(0, 64 * (blocks - 1));
+        const out = dirty();
+        const writer = new MessageWriter(rules, out, { next: () => 0x1234_5600 });
+        const ids = [msgid.lo, msgid.hi, circuit.lo, circuit.hi, target.lo, target.hi] as const;
+        writer.write(cmd, ...ids, error, payload.length === 0 ? null : payload, aux.length === 0 ? null : aux);
+        const spelled = { rules, cmd, msgid, circuit, target, error, payload, aux, salt: 0x1234_5600 };
+        expect(Buffer.from(out.sent())).toEqual(Buffer.from(encodeMessage(spelled)));
+        expect([out.buf[99], out.buf[100 + out.sent().length]]).toEqual([0xee, 0xee]);
+        expect(writer.messages).toBe(1);
+      }),
+    );
+  });
+
+  it('has a payload and aux data, or none: an empty one is none', () => {
+    const [none, empty] = [null, new Uint8Array(0)].map((nothing) => {
+      const out = dirty();
+      new MessageWriter(CIRCUIT, out, { next: () => 0 }).write(0x1202, 1, 2, 3, 4, 5, 6, 7, nothing, nothing);
+      return Buffer.from(out.sent());
+    });
+    expect(empty).toEqual(none);
+    expect(none).toHaveLength(128);
+  });
+
+  it.each([
+    ['a payload that its header has no room for', 0x1202, 65, 0],
+    ['no header', 0x1200, 0, 0],
+    ['a header that is too large', 0x1200 | (MAX_HEADER_BYTES / 64 + 1), 0, 0],
+    ['aux data that is too large', 0x1201, 0, CIRCUIT.auxLimit + 1],
+  ])('is refused with %s, and nothing of it is written', (_, cmd, payloadBytes, auxBytes) => {
+    const out = dirty();
+    const writer = new MessageWriter(CIRCUIT, out, { next: () => 0 });
+    const write = () => writer.write(cmd, 0, 0, 0, 0, 0, 0, 0, new Uint8Array(payloadBytes), new Uint8Array(auxBytes));
+    expect(write).toThrow(expect.objectContaining({ code: ErrorCode.FIELD }));
+    expect([out.sent().length, writer.messages]).toEqual([0, 0]);
+  });
+
+  it('may be as large as its limits', () => {
+    const writer = new MessageWriter(CIRCUIT, dirty(), { next: () => 0 });
+    const largest = 0x1200 | (MAX_HEADER_BYTES / 64);
+    expect(() => writer.check(0x1202, new Uint8Array(64), null)).not.toThrow();
+    expect(() => writer.check(largest, new Uint8Array(MAX_HEADER_BYTES - 64), null)).not.toThrow();
+    expect(() => writer.check(0x1201, null, new Uint8Array(CIRCUIT.auxLimit))).not.toThrow();
+  });
+});
 
 describe('a message that is passed on', () => {
   it('is a good one to whom it goes, whatever byte order and dialect it came in', () => {

@@ -29,3 +29,28 @@ it('a sorted list has what there is, in order, whatever comes and goes; what was
     }),
   );
 });
+
+it('a sorted list is sorted anew when it is read after more than 32 changes, and not before', () => {
+  const values = new Set<number>();
+  let sorts = 0;
+  const list = new SortedList<number>(
+    () => {
+      sorts++;
+      return values;
+    },
+    (a, b) => a - b,
+  );
+  const readAfter = (changes: number): number => {
+    const before = sorts;
+    for (let i = 0; i < changes; i++) {
+      if (values.delete(i)) list.removed(i);
+      else {
+        values.add(i);
+        list.added(i);
+      }
+    }
+    expect(list.all).toEqual([...values].sort((a, b) => a - b));
+    return sorts - before;
+  };
+  expect([0, 32, 0, 32, 33, 32, 1].map(readAfter)).toEqual([1, 0, 0, 0, 1, 0, 0]);
+});
