@@ -103,6 +103,25 @@ describe("a node's row", () => {
     }
   });
 
+  it('has nothing of the cells behind its last one, where some were before', () => {
+    const row = new Row();
+    const slots = [100, 200, 300, 400, 500, 600, 700, 999];
+    for (const slot of [...slots].reverse()) row.put(slot, slot, 1000);
+    expect([row.length, row.bytes]).toEqual([8, 8 * 8]);
+    for (const slot of [200, 300]) row.set(row.find(slot, slot), 0);
+    row.put(50, 50, 1000);
+    expect(row.length).toBe(7);
+    expect([50, 100, 200, 300, 400, 700, 999].map((slot) => held(row, slot))).toEqual([
+      [50],
+      [100],
+      [],
+      [],
+      [400],
+      [700],
+      [999],
+    ]);
+  });
+
   it('has place for as many as it drops empty cells of', () => {
     const row = new Row();
     for (let slot = 0; slot < 229; slot++) row.put(slot, 1, 3000);

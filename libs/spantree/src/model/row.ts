@@ -60,7 +60,7 @@ export class Row {
 
   /** What a cell holds. */
   at(at: number): number {
-    return this.#cells[at] ?? 0;
+    return numberAt(this.#cells, at);
   }
 
   /** Changes what a cell holds. */
@@ -122,7 +122,7 @@ export class Row {
     if (width === this.#width) reshaped.set(cells);
     else {
       for (let at = 0; at < cells.length; at++) {
-        reshaped[Math.floor(at / this.#width) * width + (at % this.#width)] = cells[at] ?? 0;
+        reshaped[Math.floor(at / this.#width) * width + (at % this.#width)] = numberAt(cells, at);
       }
     }
     this.#cells = reshaped;
@@ -136,7 +136,7 @@ export class Row {
     const slots = new Int32Array(capacity);
     let length = 0;
     for (let at = 0; at < cells.length; at++) {
-      const cell = cells[at] ?? 0;
+      const cell = numberAt(cells, at);
       if (cell === 0) continue;
       sparse[length] = cell;
       slots[length++] = this.slotAt(at);
@@ -148,7 +148,7 @@ export class Row {
 
   /** An empty cell of the slot, unless the row becomes dense and has one. */
   #insertSparse(slot: number): void {
-    if (this.#sparseLength === this.#cells.length && !this.#growSparse(slot)) return;
+    if (this.#sparseLength === this.#cells.length) this.#growSparse(slot);
     const slots = this.#slots;
     if (slots === undefined) return;
     const at = this.end(slot, this.begin(slot));
@@ -159,8 +159,8 @@ export class Row {
     this.#sparseLength++;
   }
 
-  /** Drops empty cells and makes place, and says so; or makes the row dense, with an empty cell of `slot`. */
-  #growSparse(slot: number): boolean {
+  /** Drops empty cells and makes place; or makes the row dense, with an empty cell of `slot`. */
+  #growSparse(slot: number): void {
     const cells = this.#cells;
     const slots = this.#slots ?? NO_CELLS;
     let length = 0;
@@ -168,8 +168,8 @@ export class Row {
     let widest = 1;
     let highest = slot;
     for (let at = 0; at < this.#sparseLength; at++) {
-      const cell = cells[at] ?? 0;
-      const of = slots[at] ?? 0;
+      const cell = numberAt(cells, at);
+      const of = numberAt(slots, at);
       if (cell === 0) continue;
       run = length > 0 && slots[length - 1] === of ? run + 1 : 1;
       widest = Math.max(widest, of === slot ? run + 1 : run);
@@ -180,14 +180,13 @@ export class Row {
     this.#sparseLength = length;
     if (length * DENSE_PART >= (highest + 1) * widest) {
       this.#toDense(Math.ceil((highest + 1) / ROW_STEP) * ROW_STEP, widest);
-      return false;
+      return;
     }
     const capacity = length + Math.max(SPARSE_STEP, length >> 1);
     if (capacity > cells.length) {
       this.#cells = lengthened(cells, capacity);
       this.#slots = lengthened(slots, capacity);
     }
-    return true;
   }
 
   #toDense(slots: number, width: number): void {
@@ -195,9 +194,9 @@ export class Row {
     const sparse = this.#slots ?? NO_CELLS;
     let run = 0;
     for (let at = 0; at < this.#sparseLength; at++) {
-      const slot = sparse[at] ?? 0;
+      const slot = numberAt(sparse, at);
       run = at > 0 && sparse[at - 1] === slot ? run + 1 : 0;
-      dense[slot * width + run] = this.#cells[at] ?? 0;
+      dense[slot * width + run] = numberAt(this.#cells, at);
     }
     this.#cells = dense;
     this.#slots = undefined;
@@ -206,13 +205,18 @@ export class Row {
   }
 }
 
+/** A number that is there: `?? 0` is for the type. Calls of it are inlined. */
+function numberAt(numbers: Int32Array, at: number): number {
+  return numbers[at] ?? 0;
+}
+
 /** Index of the first of `length` ascending numbers that is not below `value`. */
 function lowerBound(numbers: Int32Array, length: number, value: number): number {
   let low = 0;
   let high = length;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if ((numbers[middle] ?? 0) < value) low = middle + 1;
+    if (numberAt(numbers, middle) < value) low = middle + 1;
     else high = middle;
   }
   return low;
