@@ -501,4 +501,11 @@ export const EQUIVALENTS: readonly Equivalent[] = [
     replace: '(conn.rnss)',
     why: 'For the checker of types: the bits of undefined are those of 0.',
   },
+  {
+    file: 'libs/spantree/src/model/row.ts',
+    line: 'export const DENSE_SLOTS = 128;',
+    kind: 'constant',
+    replace: '(128 + 1)',
+    why: 'Rows have whole steps of sixteen slots.',
+  },
 ];

@@ -103,6 +103,51 @@ describe("a node's row", () => {
     }
   });
 
+  it('is sparse when fewer than one in eight would be in use, and not before', () => {
+    const withSlots = (count: number): Row => {
+      const row = new Row();
+      for (let slot = 0; slot < count; slot++) row.put(slot, 1, 256);
+      row.put(255, 1, 256);
+      return row;
+    };
+    expect(withSlots(32).bytes).toBe(4 * 256);
+    // It has place for eight more.
+    expect(withSlots(31).bytes).toBe(8 * (31 + 8));
+  });
+
+  it('is given back when fewer than one in sixteen are in use, and not before, nor where it is short', () => {
+    const left = (slots: number, count: number): number => {
+      const row = new Row();
+      for (let slot = 0; slot < slots; slot++) row.put(slot, 1, slots);
+      for (let slot = count; slot < slots; slot++) row.set(row.find(slot, 1), 0);
+      row.trim();
+      for (let slot = 0; slot < slots; slot++) expect(held(row, slot)).toEqual(slot < count ? [1] : []);
+      return row.bytes;
+    };
+    expect([left(320, 20), left(320, 19)]).toEqual([4 * 320, 8 * (19 + 8)]);
+    expect([left(DENSE_SLOTS, 0), left(DENSE_SLOTS + 16, 0)]).toEqual([4 * DENSE_SLOTS, 8 * 8]);
+  });
+
+  it('grows by half when it is sparse, until half of it would be in use', () => {
+    const sizes = (...values: number[]): number[] => {
+      const row = new Row();
+      for (let slot = 0; slot < 31; slot++) row.put(slot, 1, 260);
+      for (const value of values) row.put(259, value, 260);
+      const bytes = new Set([row.bytes]);
+      for (let slot = 31; slot < 200; slot++) {
+        row.put(slot, 1, 260);
+        bytes.add(row.bytes);
+      }
+      for (let slot = 0; slot < 200; slot++) expect(held(row, slot)).toEqual([1]);
+      expect(held(row, 259)).toEqual(values);
+      return [...bytes];
+    };
+    // 130 cells are half of 260.
+    expect(sizes(1)).toEqual([...[39, 58, 87, 130].map((cells) => 8 * cells), 4 * 272]);
+    // All slots would be as wide as the widest one.
+    expect(sizes(1, 2)).toEqual([39, 58, 87, 130, 195, 292].map((cells) => 8 * cells));
+  });
+
   it('has nothing of the cells behind its last one, where some were before', () => {
     const row = new Row();
     const slots = [100, 200, 300, 400, 500, 600, 700, 999];
