@@ -6,7 +6,7 @@ import { ErrorCode } from '../error-code.ts';
 import type { Frame } from './frame.ts';
 import { inOtherOrder, Recorder } from './frames.fixture.ts';
 import { FrameReader } from './framing.ts';
-import { MAX_HEADER_BYTES, TARGET_AT } from './header.ts';
+import { AUX_BYTES_AT, MAX_HEADER_BYTES, TARGET_AT } from './header.ts';
 import { encodeMessage } from './message.ts';
 import { MessageWriter } from './message-writer.ts';
 import { OutBuffer } from './out-buffer.ts';
@@ -115,16 +115,20 @@ describe('a message that is passed on', () => {
         rewritten,
         dialects,
         fc.boolean(),
-        (fields, { msgid, from, to, flags }, [came, goes], swapped) => {
+        fc.constantFrom('pass', 'passCopy'),
+        (fields, { msgid, from, to, flags }, [came, goes], swapped, way) => {
           const { blocks, ...rest } = fields;
           const payload = rest.payload.subarray(0, 64 * (blocks - 1));
           const encoded = encodeMessage({ ...rest, payload, rules: came!, cmd: 0x1200 | blocks, salt: 0x1234_5600 });
           const bytes = swapped ? inOtherOrder(encoded) : encoded;
           const aux = bytes.slice(64 * blocks);
           const cmd = ((flags << 26) | 0x1200 | blocks) >>> 0;
-          const sent = passOn(bytes, came!, goes!, (writer, frame) =>
-            writer.pass(frame, cmd, msgid.lo, msgid.hi, from.lo, from.hi, to.lo, to.hi),
-          );
+          const sent = passOn(bytes, came!, goes!, (writer, frame) => {
+            const before = Buffer.from(frame.buf);
+            writer[way](frame, cmd, msgid.lo, msgid.hi, from.lo, from.hi, to.lo, to.hi);
+            // A copy leaves what came to be sent to others.
+            if (way === 'passCopy') expect(Buffer.from(frame.buf)).toEqual(before);
+          });
           const recorder = new Recorder();
           new FrameReader({ rules: goes! }).push(Uint8Array.from(sent), recorder);
           const [heard] = recorder.frames;
@@ -136,6 +140,28 @@ describe('a message that is passed on', () => {
         },
       ),
     );
+  });
+
+  it.each(['pass', 'passCopy'] as const)('%s: has as much aux data as the dialect takes, in its unit', (way) => {
+    const offTrunk = (bytes: number): Uint8Array => {
+      const aux = new Uint8Array(bytes).fill(7);
+      const encoded = encodeMessage({ rules: TRUNK, cmd: 0x1201, aux, salt: 0 });
+      return passOn(encoded, TRUNK, LINKID, (writer, frame) => {
+        try {
+          writer[way](frame, frame.cmd, 1, 2, 3, 4, 5, 6);
+        } finally {
+          expect(writer.messages).toBe(bytes > LINKID.auxLimit ? 0 : 1);
+        }
+      });
+    };
+    for (const bytes of [0, 1, 64, 65, LINKID.auxLimit]) {
+      const sent = offTrunk(bytes);
+      expect(readU32(sent, AUX_BYTES_AT)).toBe(Math.ceil(bytes / 64));
+      const recorder = new Recorder();
+      new FrameReader({ rules: LINKID }).push(sent, recorder);
+      expect(recorder.frames).toHaveLength(1);
+    }
+    expect(() => offTrunk(LINKID.auxLimit + 1)).toThrow(expect.objectContaining({ code: ErrorCode.FIELD }));
   });
 
   it('is not signed for when a bit of it has tipped over since it was verified', () => {
