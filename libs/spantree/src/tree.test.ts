@@ -89,6 +89,11 @@ describe('clusters and nodes', () => {
     const [cluster, ...others] = [...tree.clusters()];
     expect(others).toEqual([]);
     expect(cluster!.nodes().map((n) => [n.label, n.links.length])).toEqual([['first', 2]]);
+    expect([cluster!.peerType, cluster!.peerLabel]).toEqual([0, '']);
+    expect(tree.holdCluster({ ...span, dialect: 'linkid', clusterId: NIL, peerLabel: 'any' })).toMatchObject({
+      peerType: 0,
+      peerLabel: '',
+    });
     expect(tree.findCluster({ ...span, dialect: 'linkid', peerType: 9, peerLabel: 'any' })).toBe(cluster);
   });
 
@@ -463,6 +468,28 @@ describe('what comes and goes', () => {
     expect([linkid.relaysOf(first.node), linkid.has(first)]).toEqual([[], false]);
     tree.removeLnkConn(lnkConn);
     expect([lnkConn.relaysOf(first.node), lnkConn.has(first)]).toEqual([[], false]);
+  });
+
+  it('has what is relayed on one LNK_CONN, and not what is on the next', () => {
+    const tree = new SpanTree();
+    const owner = tree.addConnection('g', 1);
+    const first = tree.addLnkConn(owner, 1, filter);
+    const next = tree.addLnkConn(tree.addConnection('g', 2), 2, filter);
+    expect([first.slot, next.slot]).toEqual([0, 1]);
+    // The first one is not sent its own link.
+    const own = tree.addLink(owner, 3, span);
+    const other = tree.addLink(tree.addConnection('g', 3), 4, { ...span, nodeId: CLUSTER });
+    tree.flush(ignored);
+    expect([first.relaysOf(own.node), first.relaysOf(other.node)]).toEqual([[], [other]]);
+    expect([next.relaysOf(own.node), next.relaysOf(other.node)]).toEqual([[own], [other]]);
+    expect([[...first.relays()], [...next.relays()]]).toEqual([[other], [own, other]]);
+    expect([[...own.relays], [...other.relays]]).toEqual([[next], [first, next]]);
+    tree.refuse(next, own);
+    expect([[...own.refusals()], [...other.refusals()]]).toEqual([[next], []]);
+    expect([first.has(own), next.has(own), next.has(other)]).toEqual([false, false, true]);
+    tree.removeLnkConn(first);
+    expect(tree.counts).toMatchObject({ relays: 1, refused: 1 });
+    expect(next.relaysOf(other.node)).toEqual([other]);
   });
 
   it('compares linkid without rnss and circuit with all of its 32 bits', () => {

@@ -13,7 +13,10 @@ describe('the hash of a key', () => {
   });
 
   it('is made once', () => {
-    expect(publicKeyHash(publicKey)).toBe(publicKeyHash(publicKey));
-    expect(publicKeyHash(privateKey)).toBe(publicKeyHash(privateKey));
+    for (const key of [publicKey, privateKey]) {
+      const first = publicKeyHash(key);
+      expect(first).toHaveLength(32);
+      expect(publicKeyHash(key)).toBe(first);
+    }
   });
 });

@@ -143,25 +143,27 @@ describe('a message that is passed on', () => {
   });
 
   it.each(['pass', 'passCopy'] as const)('%s: has as much aux data as the dialect takes, in its unit', (way) => {
-    const offTrunk = (bytes: number): Uint8Array => {
+    const offTrunk = (bytes: number, to: DialectRules): Uint8Array => {
       const aux = new Uint8Array(bytes).fill(7);
       const encoded = encodeMessage({ rules: TRUNK, cmd: 0x1201, aux, salt: 0 });
-      return passOn(encoded, TRUNK, LINKID, (writer, frame) => {
+      return passOn(encoded, TRUNK, to, (writer, frame) => {
         try {
           writer[way](frame, frame.cmd, 1, 2, 3, 4, 5, 6);
         } finally {
-          expect(writer.messages).toBe(bytes > LINKID.auxLimit ? 0 : 1);
+          expect(writer.messages).toBe(bytes > to.auxLimit ? 0 : 1);
         }
       });
     };
-    for (const bytes of [0, 1, 64, 65, LINKID.auxLimit]) {
-      const sent = offTrunk(bytes);
-      expect(readU32(sent, AUX_BYTES_AT)).toBe(Math.ceil(bytes / 64));
-      const recorder = new Recorder();
-      new FrameReader({ rules: LINKID }).push(sent, recorder);
-      expect(recorder.frames).toHaveLength(1);
+    for (const to of [LINKID, CIRCUIT]) {
+      for (const bytes of [0, 1, 64, 65, LINKID.auxLimit]) {
+        const sent = offTrunk(bytes, to);
+        expect(readU32(sent, AUX_BYTES_AT)).toBe(Math.ceil(bytes / to.auxUnit));
+        const recorder = new Recorder();
+        new FrameReader({ rules: to }).push(sent, recorder);
+        expect(recorder.frames).toHaveLength(1);
+      }
     }
-    expect(() => offTrunk(LINKID.auxLimit + 1)).toThrow(expect.objectContaining({ code: ErrorCode.FIELD }));
+    expect(() => offTrunk(LINKID.auxLimit + 1, LINKID)).toThrow(expect.objectContaining({ code: ErrorCode.FIELD }));
   });
 
   it('is not signed for when a bit of it has tipped over since it was verified', () => {
