@@ -373,14 +373,14 @@ export const EQUIVALENTS: readonly Equivalent[] = [
     line: 'if (last === undefined || compareLinks(last, link) <= 0) links.push(link);',
     kind: 'logic',
     replace: '(last === undefined)',
-    why: 'It is the short way only: it is put in at the same place.',
+    why: 'It is the short way only: it is put in at the same place, or before one that ranks the same.',
   },
   {
     file: 'libs/spantree/src/model/order.ts',
     line: 'if (last === undefined || compareLinks(last, link) <= 0) links.push(link);',
     kind: 'condition',
     replace: 'false',
-    why: 'It is the short way only: it is put in at the same place.',
+    why: 'It is the short way only: it is put in at the same place, or before one that ranks the same.',
   },
   {
     file: 'libs/spantree/src/model/order.ts',
@@ -503,13 +503,6 @@ export const EQUIVALENTS: readonly Equivalent[] = [
   },
   {
     file: 'libs/spantree/src/model/row.ts',
-    line: 'export const DENSE_SLOTS = 128;',
-    kind: 'constant',
-    replace: '(128 + 1)',
-    why: 'Rows have whole steps of sixteen slots.',
-  },
-  {
-    file: 'libs/spantree/src/model/row.ts',
     line: 'let run = 0;',
     kind: 'constant',
     replace: '(0 + 1)',
@@ -598,12 +591,5 @@ export const EQUIVALENTS: readonly Equivalent[] = [
     kind: 'constant',
     replace: '(0 + 1)',
     why: 'Without aux data the field is 0 in each unit.',
-  },
-  {
-    file: 'libs/dmsg/src/wire/message-writer.ts',
-    line: 'if (view.getUint32(off + AUX_BYTES_AT, true) !== field) {',
-    kind: 'condition',
-    replace: 'true',
-    why: 'It is written again, and the CRC is made anew: it only takes longer.',
   },
 ];

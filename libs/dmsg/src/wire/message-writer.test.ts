@@ -166,8 +166,9 @@ describe('a message that is passed on', () => {
     expect(() => offTrunk(LINKID.auxLimit + 1, LINKID)).toThrow(expect.objectContaining({ code: ErrorCode.FIELD }));
   });
 
-  it('is not signed for when a bit of it has tipped over since it was verified', () => {
-    const bytes = encodeMessage({ rules: CIRCUIT, cmd: 0x1202, payload: Buffer.from('payload'), salt: 0 });
+  it.each([0, 1, 64])('is not signed for when a bit of it has tipped over since it was verified (aux %i)', (aux) => {
+    const payload = Buffer.from('payload');
+    const bytes = encodeMessage({ rules: CIRCUIT, cmd: 0x1202, payload, aux: new Uint8Array(aux), salt: 0 });
     const sent = passOn(bytes, CIRCUIT, CIRCUIT, (writer, frame) => {
       frame.buf[frame.off + 70]! ^= 1;
       writer.pass(frame, frame.cmd, 1, 2, 3, 4, 5, 6);
