@@ -1,5 +1,7 @@
+import { EventKind } from '@spanmesh/proto/v1/events';
 import { Dialect } from '@spanmesh/proto/v1/types';
 import { until } from '@spanmesh/runtime/patience.fixture';
+import { limitsHit } from '@spanmesh/runtime/shares/limits-hit';
 import { afterEach, describe, expect, it } from 'vitest';
 import { spanPayload, TestGateway } from '../testing/gateway.fixture.ts';
 
@@ -52,6 +54,14 @@ describe('of links at another gateway', () => {
     expect(made.gateway.counters.closed.share).toBe(0);
     expect(asking.map(({ peer }) => peer.closed)).toEqual([false, false, false]);
     expect(limited(made)).toMatchObject([{ resource: 'relays offered', bound: 'share', principal: GREEDY, held: 90 }]);
+    const limit = { limit: 'relays offered', principal: GREEDY, value: 60, held: 90, ofAll: false };
+    expect(made.told.filter(({ kind }) => kind === EventKind.EVENT_KIND_LIMIT_HIT)).toMatchObject([
+      { subject: GREEDY, principal: GREEDY, limit },
+    ]);
+    // What `spanmesh status` shows of this process.
+    expect(limitsHit.all).toContainEqual(
+      expect.objectContaining({ resource: 'relays offered', principal: GREEDY, limit: 60, held: 90 }),
+    );
     // More of it is not relayed; of others it is.
     relay(made, GREEDY, [500], lnkConns);
     relay(made, HONEST, [3], lnkConns);
