@@ -30,6 +30,8 @@ export class ServiceProcess {
   readonly #service: string;
   readonly #env: Record<string, string>;
   readonly #surroundings: Surroundings;
+  /** It has ended, and all that it has written has come. */
+  readonly #closed: Promise<unknown>;
   /** What it has written on standard error and standard output. */
   output = '';
 
@@ -52,6 +54,7 @@ export class ServiceProcess {
       },
       stdio: ['ignore', stdout, 'pipe'],
     });
+    this.#closed = once(this.child, 'close');
     for (const stream of [this.child.stdout, this.child.stderr]) {
       stream?.on('data', (chunk) => {
         this.output += chunk;
@@ -82,6 +85,7 @@ export class ServiceProcess {
     const giveUp = performance.now() + START_PATIENCE_MS;
     for (;;) {
       if (this.child.exitCode !== null || performance.now() > giveUp) {
+        if (this.child.exitCode !== null) await this.#closed;
         throw new Error(`a service does not get ready (exit code ${this.child.exitCode}): ${this.output}`);
       }
       const answer = await fetch(`http://127.0.0.1:${this.ports.http}/readyz`).catch(() => null);
@@ -93,10 +97,9 @@ export class ServiceProcess {
   /** Its exit code. */
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
     if (this.child.exitCode === null && this.child.signalCode === null) {
-      const exited = once(this.child, 'exit');
       this.child.kill(signal);
-      await exited;
     }
+    await this.#closed;
     return this.child.exitCode;
   }
 }
