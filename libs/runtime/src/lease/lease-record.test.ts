@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { MAX_EPOCH } from './epoch.ts';
 import { decodeLeaseRecord, encodeLeaseRecord, type LeaseRecord } from './lease-record.ts';
 
-const record: LeaseRecord = { holder: 'h', address: 'a:1', epoch: 1, ttl: 1, settings: '' };
+const record: LeaseRecord = { holder: 'h', address: 'a:1', epoch: 1, ttl: 1, settings: '', beat: 0 };
 
 // Limits: lease/lease-record.ts MAX_TTL_MS, lease/lease-record.ts MAX_SETTINGS_CHARS, lease/epoch.ts MAX_EPOCH
 it('what a record may say is taken up to its bound, and the record is none beyond', () => {

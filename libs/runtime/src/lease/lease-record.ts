@@ -13,6 +13,8 @@ export interface LeaseRecord {
   readonly ttl: number;
   /** What must be equal at all replicas, as the holder has it; kept when it is released. Empty: nothing is said. */
   readonly settings: string;
+  /** How often this holder has written it: two records of a holder are never the same, even if a store that was restored gives both one revision. */
+  readonly beat: number;
 }
 
 /** A longer one would be a mistake that nobody can wait out, ms. */
@@ -26,6 +28,7 @@ const schema = z.object({
   epoch: z.int().nonnegative().max(MAX_EPOCH),
   ttl: z.int().positive().max(MAX_TTL_MS),
   settings: z.string().max(MAX_SETTINGS_CHARS).default(''),
+  beat: z.int().nonnegative().default(0),
 });
 
 const encoder = new TextEncoder();

@@ -376,12 +376,40 @@ describe('Lease', () => {
     const a = await leader('a');
     await store.put(
       ROLE,
-      encodeLeaseRecord({ holder: 'other', address: 'other:1', epoch: FIRST + 8, ttl: TTL, settings: '' }),
+      encodeLeaseRecord({ holder: 'other', address: 'other:1', epoch: FIRST + 8, ttl: TTL, settings: '', beat: 0 }),
     );
     await advance(clock, TTL / 4);
     expect(a.lease.state).toEqual({ kind: 'standby', holder: { address: 'other:1', epoch: FIRST + 8 } });
     await advance(clock, 2 * TTL);
     expect([a.lease.isValid(), a.lease.epoch]).toEqual([true, FIRST + 9]);
+  });
+
+  it('is not taken by what was seen before the store fell silent: a store that was restored may have that revision again', async () => {
+    const a = await leader('a');
+    let isSilent = false;
+    let writes = 0;
+    const kv: KeyValue = {
+      get: (key) => (isSilent ? Promise.reject(new Error('no answer')) : store.get(key)),
+      keys: () => store.keys(),
+      watch: (fn, key) => store.watch(fn, key),
+      put: (key, value) => store.put(key, value),
+      create: (key, value) => store.create(key, value),
+      delete: (key, revision) => store.delete(key, revision),
+      update: (key, value, revision) => {
+        writes++;
+        return store.update(key, value, revision);
+      },
+    };
+    const b = contender('b', kv);
+    b.lease.start();
+    await advance(clock, TTL / 2);
+    isSilent = true;
+    await advance(clock, 5 * TTL);
+    expect([a.lease.isValid(), b.lease.isValid(), writes]).toEqual([true, false, 0]);
+    await a.lease.stop();
+    isSilent = false;
+    await advance(clock, 2 * TTL);
+    expect([b.lease.isValid(), writes > 0]).toEqual([true, true]);
   });
 
   it('says who holds it, and how long ago that was renewed last', async () => {
@@ -410,7 +438,7 @@ describe('Lease', () => {
 
   it('goes on above an epoch of another century, and replaces one from which nobody could rise', async () => {
     const put = (epoch: number) =>
-      store.put(ROLE, encodeLeaseRecord({ holder: '', address: '', epoch, ttl: TTL, settings: '' }));
+      store.put(ROLE, encodeLeaseRecord({ holder: '', address: '', epoch, ttl: TTL, settings: '', beat: 0 }));
     await put(2 ** 32);
     const a = await leader('a');
     expect(a.lease.epoch).toBe(2 ** 32 + 1);

@@ -65,6 +65,8 @@ export class Lease {
   #validUntil = Number.NEGATIVE_INFINITY;
   /** When our last renewal that succeeded was sent. */
   #renewedAt = Number.NaN;
+  /** Records that we have written, or tried to. */
+  #beats = 0;
   #expiry: Timer | null = null;
   #raises: (() => void)[] = [];
   /** Until then it does not contend (`stepDown`). */
@@ -264,12 +266,11 @@ export class Lease {
     } else if (this.#holds()) {
       await this.#renew();
     } else {
-      await this.#read();
-      if (this.#running && this.#holds()) {
-        await this.#write(Math.max(this.#epoch, this.#floor), this.#revision);
-      } else if (this.#running && this.#others.mayTake({ differs: this.settingsDiffer })) {
-        await this.#take();
-      }
+      // What was seen earlier allows nothing: in a store that was restored meanwhile the holder may have a record of that very revision.
+      const isAnswered = await this.#read();
+      if (!this.#running || !isAnswered) return;
+      if (this.#holds()) await this.#write(Math.max(this.#epoch, this.#floor), this.#revision);
+      else if (this.#others.mayTake({ differs: this.settingsDiffer })) await this.#take();
     }
   }
 
@@ -328,10 +329,10 @@ export class Lease {
     return true;
   }
 
-  /** Looks at the store and takes over what it says; a failed look changes nothing. */
-  async #read(): Promise<void> {
+  /** Looks at the store and takes over what it says. False: it has not answered, which changes nothing. */
+  async #read(): Promise<boolean> {
     const stored = await this.#store.read();
-    if (stored === null) return;
+    if (stored === null) return false;
     this.#others.answered(stored);
     const { record, revision, isJunk } = stored;
     this.#highest = Math.max(this.#highest, record?.epoch ?? 0);
@@ -341,17 +342,18 @@ export class Lease {
       if (this.#running && this.#state.kind === 'standby' && !this.#abstains) {
         this.#become({ kind: 'frozen', epoch: this.#epoch });
       }
-      return;
+      return true;
     }
     if (isJunk && this.#holds() && this.#clock.now() < this.#validUntil) {
       // As long as we are valid nobody else may take the lease, so we may write over it.
       this.#revision = revision;
-      return;
+      return true;
     }
     this.#others.note(stored);
     if (this.#running) {
       this.#loseTo(record === null || record.holder === '' ? null : { address: record.address, epoch: record.epoch });
     }
+    return true;
   }
 
   #noteHeld(revision: number, epoch: number): void {
@@ -433,7 +435,7 @@ export class Lease {
   }
 
   #record(fields: Pick<LeaseRecord, 'holder' | 'address' | 'epoch'>): LeaseRecord {
-    return { ...fields, ttl: this.#ttlMs, settings: this.#settings };
+    return { ...fields, ttl: this.#ttlMs, settings: this.#settings, beat: ++this.#beats };
   }
 
   #holds(): boolean {

@@ -63,7 +63,7 @@ export class Sightings {
   /** The store has shown a record that is not ours. */
   note({ revision, record }: Stored): void {
     const last = this.#seen;
-    if (last !== null && last.revision === revision && last.record?.holder === record?.holder) return;
+    if (last !== null && last.revision === revision && isSame(last.record, record)) return;
     this.#seen = { revision, record, since: this.#clock.now() };
   }
 
@@ -85,4 +85,9 @@ export class Sightings {
     const wait = differs && !isReleased ? OTHER_SETTINGS_TTLS * ttl : ttl;
     return this.#clock.now() - Math.max(seen.since, this.#answersSince) >= wait;
   }
+}
+
+/** Revisions alone do not tell: a store that was restored from a copy gives them again. */
+function isSame(one: LeaseRecord | null, other: LeaseRecord | null): boolean {
+  return one?.holder === other?.holder && one?.beat === other?.beat;
 }

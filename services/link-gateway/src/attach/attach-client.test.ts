@@ -158,7 +158,10 @@ async function setup({ clock = systemClock, own = 1 }: { clock?: Clock; own?: nu
   const lease = async (address: string, epoch: number) => {
     const changed = new Promise<void>((resolve) => locator.onChange(resolve));
     const kv = await bus.kv(LEASES_BUCKET);
-    await kv.put(TOPOLOGY_ROLE, encodeLeaseRecord({ holder: address, address, epoch, ttl: 1000, settings: '' }));
+    await kv.put(
+      TOPOLOGY_ROLE,
+      encodeLeaseRecord({ holder: address, address, epoch, ttl: 1000, settings: '', beat: 0 }),
+    );
     await changed;
   };
   const reports = new Reports();

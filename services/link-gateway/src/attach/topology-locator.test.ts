@@ -18,7 +18,7 @@ function setup(addresses: string[] = []) {
   /** The store names this one; '' for nobody. */
   const lease = async (address: string) => {
     epoch++;
-    const record = { holder: address, address, epoch, ttl: 1000, settings: '' };
+    const record = { holder: address, address, epoch, ttl: 1000, settings: '', beat: 0 };
     await (await bus.kv(LEASES_BUCKET)).put(TOPOLOGY_ROLE, encodeLeaseRecord(record));
     // As far as it takes the store to tell.
     for (let i = 0; i < 10; i++) await Promise.resolve();
