@@ -17,6 +17,7 @@ const LOADS = [
   { inflight: 16, aux: 4096 },
 ] as const;
 type Load = (typeof LOADS)[number];
+const WARM_UP_SECONDS = 1;
 
 /**
  * Transactions between two peers whose connections are encrypted, and between two of plaintext, in turns. The generator encrypts, too, and so
@@ -34,6 +35,9 @@ export async function encryptedFigures(seconds: number): Promise<Figure[]> {
     const plain = await startStandaloneProcess('circuit');
     started.push(plain);
     const figures: Figure[] = [];
+    // Programs get warm, and handshakes are over, before it counts.
+    await measure(encrypted, LOADS[1], WARM_UP_SECONDS, [own, router]);
+    await measure(plain, LOADS[1], WARM_UP_SECONDS, []);
     for (const load of LOADS) {
       const ours = await measure(encrypted, load, seconds, [own, router]);
       const least = await measure(plain, load, seconds, []);

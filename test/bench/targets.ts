@@ -62,7 +62,6 @@ export function targetOf(bench: string, row: string): Target | undefined {
     case 'routing':
       return ROUTING[withoutDialect];
     case 'trunk':
-    case 'trunk-tls':
       return TRUNK[withoutDialect];
     case 'convergence':
       return CONVERGENCE[withoutDialect];
