@@ -3,7 +3,7 @@ import { StreamOpener } from '@spanmesh/dmsg/crypto/stream-opener';
 import { StreamSealer } from '@spanmesh/dmsg/crypto/stream-sealer';
 import { UntaggedOpener, UntaggedSealer } from '@spanmesh/dmsg/crypto/untagged';
 
-/** Both directions of an encrypted connection, as its handshake has left them. */
+/** Both directions of an encrypted connection after its handshake. */
 export interface CipherPair {
   readonly sealer: Sealer;
   readonly opener: Opener;

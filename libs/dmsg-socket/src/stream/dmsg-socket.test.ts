@@ -22,7 +22,7 @@ function ping(salt: number): Buffer {
   return Buffer.from(encodeMessage({ rules: CIRCUIT, cmd: LNK_PING, salt }));
 }
 
-/** Writes down what its socket tells it. */
+/** Records what its socket reports. */
 class Witness implements DmsgSocketOwner {
   readonly heard: string[] = [];
   thrown: unknown = null;
@@ -71,16 +71,16 @@ async function setUp({ cipher = null }: { cipher?: CipherPair | null } = {}) {
   return { wire, far, owner, counts };
 }
 
-/** What the other side gets until the end of the connection. */
+/** All bytes that the other side receives until the end of the connection. */
 async function allOf(far: AsyncIterable<Buffer>): Promise<Buffer> {
   const got: Buffer[] = [];
   for await (const chunk of far) got.push(chunk);
   return Buffer.concat(got);
 }
 
-// Both with what Node keeps to itself and without (vitest.config.ts).
+// Runs twice: with Node's internals that this code uses, and without them (vitest.config.ts).
 describe('DMSG on a socket', () => {
-  it('gives its owner the messages between the beginning and the end of a read, the ones that had come before first', async () => {
+  it('gives its owner the messages of a read between its beginning and end, first those that came before `begin`', async () => {
     const { wire, owner, far } = await setUp();
     far.write(ping(1));
     wire.begin(ping(0));
@@ -92,7 +92,7 @@ describe('DMSG on a socket', () => {
     expect(wire.bytesIn).toBe(128);
   });
 
-  it('counts what its owner does not want, and makes nothing of it', async () => {
+  it('counts bytes that its owner does not want, and does not read them', async () => {
     const { wire, owner, counts } = await setUp();
     owner.reads = false;
     wire.begin(ping(0));
@@ -117,7 +117,7 @@ describe('DMSG on a socket', () => {
     expect(owner.thrown).toMatchObject({ code: ErrorCode.SYNC });
   });
 
-  it('shows a tap what passes, before encryption, and says how much of a message is there', async () => {
+  it('shows a tap the plaintext of both directions, and how many bytes of an unfinished message came before', async () => {
     const seen: [string, number][] = [];
     const { wire, far } = await setUp({ cipher: cipherPair(OURS, THEIRS, true) });
     wire.tap = {
@@ -139,13 +139,13 @@ describe('DMSG on a socket', () => {
     ]);
   });
 
-  it('counts as pending what no message can be made of yet', async () => {
+  it('counts as pending the bytes of unfinished messages', async () => {
     const { wire } = await setUp();
     wire.begin(ping(0).subarray(0, 10));
     expect(wire.pendingBytes).toBe(10);
   });
 
-  it('sends FIN after what was queued, nothing after that, and reads on until the FIN of the other side', async () => {
+  it('sends FIN after the queued bytes, nothing after it, and reads on until the FIN of the other side', async () => {
     const { wire, owner, far } = await setUp();
     wire.begin();
     wire.queue.out.pass(ping(0), 0, 64);
@@ -159,7 +159,7 @@ describe('DMSG on a socket', () => {
     expect(owner.heard.slice(-4)).toEqual(['frame', 'read 64', 'FIN', 'closed']);
   });
 
-  it('closes at once, or after what was queued', async () => {
+  it('closes at once, or after the queued bytes', async () => {
     const soon = await setUp();
     soon.wire.queue.out.pass(ping(0), 0, 64);
     soon.wire.closeSoon();
@@ -171,7 +171,7 @@ describe('DMSG on a socket', () => {
     await now.owner.until('closed');
   });
 
-  it('says that it is broken, then that it has closed', async () => {
+  it('reports that the connection is broken, then that it has closed', async () => {
     const { wire, owner, far } = await setUp();
     wire.begin();
     wire.resume();
@@ -180,7 +180,7 @@ describe('DMSG on a socket', () => {
     expect(owner.heard).toEqual(['broken', 'closed']);
   });
 
-  it('makes nothing of what comes once it has stopped reading', async () => {
+  it('ignores bytes that come once it has stopped reading', async () => {
     const { wire, owner } = await setUp();
     owner.onFrame = () => {
       owner.heard.push('frame');
@@ -191,7 +191,7 @@ describe('DMSG on a socket', () => {
   });
 });
 
-describe('the socket that it goes on with', () => {
+describe('the socket after the take-over', () => {
   it('is paused until it is told to read', async () => {
     const { wire, owner, far } = await setUp();
     far.write(ping(0));

@@ -10,56 +10,62 @@ import { SendQueue, type SendQueueOptions, type SendQueueOwner, type SentBytes }
 import type { Tap } from './tap.ts';
 import type { PassNotes } from './turn-buffer.ts';
 
-/** Whoever speaks DMSG on a socket: takes its messages (`onFrame`), and is told what becomes of it. */
+/** The code that speaks DMSG on a socket: takes its messages (`onFrame`), and is told what happens to the socket. */
 export interface DmsgSocketOwner extends FrameSink, SendQueueOwner {
   /** Bytes have come. False: they are thrown away. */
   beforeRead(): boolean;
-  /** So many were taken in, and all messages that they complete; unless `onFailed` was called, which then came before. */
+  /**
+   * `bytes` were taken in, and all messages that they complete were delivered. If that failed, `onFailed` was called
+   * before.
+   */
   afterRead(bytes: number): void;
-  /** Besides: what came cannot be read, or acting upon it failed. Nothing more is read. */
+  /** The bytes that came cannot be read as messages, or handling one threw. Nothing more is read. */
   onFailed(thrown: unknown): void;
   /** The other side has sent FIN. protocol.md, "Transactions": TCP half-close counts as the end of the link. */
   onFin(): void;
   /** The system says that the connection is broken; `onClose` follows. */
   onBroken(error: NodeJS.ErrnoException): void;
-  /** The socket has closed, perhaps without any of the others: the last call. */
+  /** The socket has closed. Always the last call, perhaps the only one. */
   onClose(): void;
 }
 
 export interface DmsgSocketOptions extends SendQueueOptions, FrameReaderOptions {}
 
 export interface DmsgSocketDependencies {
-  /** Connected; nobody reads it or listens to it. */
+  /** A connected socket that nobody reads or listens to. */
   readonly socket: Socket;
-  /** As a handshake has left them; null: plaintext. */
+  /** The cipher that the handshake has made; null: plaintext. */
   readonly cipher: CipherPair | null;
   readonly clock: Clock;
   readonly owner: DmsgSocketOwner;
-  /** Bytes on the wire, of all sockets that share the counts. */
+  /** Counts bytes on the wire; several sockets may share it. */
   readonly counts: SentBytes & { bytesIn: number };
-  /** Back-pressure on those that pass messages on to it. */
+  /** Where messages that are passed on into this socket's queue are noted, for back-pressure on their sources. */
   readonly notes?: PassNotes;
-  /** Bytes that the kernel has of a socket and the peer has not taken; null, and by default: that cannot be told. */
+  /**
+   * Bytes in the kernel's send buffer that the peer has not acknowledged. Returns null where that cannot be told, as
+   * does the default.
+   */
   readonly unacknowledged?: (socket: Socket) => number | null;
 }
 
 /**
- * DMSG on a socket, for whoever speaks it: what comes is decrypted and cut into messages, what is sent waits in a queue and is
- * encrypted. What the messages mean, and when to read and to end, is up to the owner.
+ * DMSG on a socket. Received bytes are decrypted and cut into messages; messages to send wait in a queue and are
+ * encrypted. The owner decides what the messages mean, when to read and when to end.
  */
 export class DmsgSocket implements PlainSink {
   readonly socket: Socket;
   readonly queue: SendQueue;
-  /** Bytes that have come, as they were on the wire. */
+  /** Bytes received so far, counted as on the wire. */
   bytesIn = 0;
   readonly #owner: DmsgSocketOwner;
   readonly #counts: { bytesIn: number };
   readonly #reader: FrameReader;
   /** null: plaintext. */
   readonly #opener: Opener | null;
-  /** What had come before it was taken over; null: nothing. */
+  /** Bytes that the socket had buffered when it was taken over, until `begin`; null: none. */
   #held: Uint8Array | null;
-  /** Looks on; null: nobody does. */
+  /** Sees all plaintext of both directions; null: no tap. */
   #tap: Tap | null = null;
 
   /** Takes over a connected socket. Reads nothing until `begin`. */
@@ -86,7 +92,7 @@ export class DmsgSocket implements PlainSink {
     socket.on('close', () => owner.onClose());
   }
 
-  /** Reads what has come so far, `first` before what the socket holds. More comes after `resume`. */
+  /** Takes in what has come so far: `first`, then what the socket had buffered. Later bytes come after `resume`. */
   begin(first: Uint8Array | null = null): void {
     if (first !== null && first.length > 0) this.#read(first);
     const held = this.#held;
@@ -94,7 +100,7 @@ export class DmsgSocket implements PlainSink {
     if (held !== null) this.#read(held);
   }
 
-  /** Its bytes are encrypted. */
+  /** Whether the connection is encrypted. */
   get isEncrypted(): boolean {
     return this.#opener !== null;
   }
@@ -109,7 +115,7 @@ export class DmsgSocket implements PlainSink {
     return this.#reader.rules;
   }
 
-  /** As FrameReader.setRules. @throws DmsgError for what was held */
+  /** As FrameReader.setRules. @throws DmsgError: the messages that were held break a rule */
   setRules(rules: DialectRules): void {
     this.#reader.setRules(rules);
   }
@@ -118,7 +124,7 @@ export class DmsgSocket implements PlainSink {
     return this.#tap;
   }
 
-  /** Shows what is read and written from now on; null: to nobody any more. */
+  /** Shows the tap all plaintext of both directions from now on; null ends that. */
   set tap(tap: Tap | null) {
     this.#tap = tap;
     this.queue.tap = tap;
@@ -132,12 +138,15 @@ export class DmsgSocket implements PlainSink {
     this.socket.resume();
   }
 
-  /** Makes nothing of what still comes, also of what is being read. */
+  /** Ignores all bytes that still come, also the rest of those that are being read. */
   stopReading(): void {
     this.#reader.stop();
   }
 
-  /** Hands the socket what is queued. False: FIN was sent before, and what a late message has led to can only be thrown away. */
+  /**
+   * Hands the socket what is queued. False: FIN has been sent already, so the queued bytes (answers to a late message)
+   * are discarded.
+   */
   flush(): boolean {
     if (this.socket.writableEnded) {
       this.queue.discard();
@@ -147,7 +156,7 @@ export class DmsgSocket implements PlainSink {
     return true;
   }
 
-  /** Sends FIN once everything queued is sent. It is read on: the other side's FIN must be seen. */
+  /** Sends FIN after everything queued, and goes on reading, in order to see the other side's FIN. */
   finish(): void {
     this.queue.flushAll();
     this.socket.end();

@@ -1,14 +1,14 @@
 import { DmsgError } from '@spanmesh/dmsg/dmsg-error';
 import { type ErrorCode, errorName } from '@spanmesh/dmsg/error-code';
 
-/** What goes wrong while a peer's bytes are acted upon, for a log: a rule that the peer has broken, or a fault of this program. */
+/** Why handling a peer's bytes failed, for a log: a rule that the peer has broken, or a fault of this program. */
 export type Fault =
   | { readonly kind: 'protocol'; readonly code: ErrorCode; readonly name: string; readonly detail: FaultDetail }
   | { readonly kind: 'internal'; readonly detail: FaultDetail };
 
 export type FaultDetail = Readonly<Record<string, unknown>>;
 
-/** Tells what was thrown. */
+/** The fault that a caught error stands for. */
 export function faultOf(thrown: unknown): Fault {
   if (!(thrown instanceof DmsgError)) return { kind: 'internal', detail: { err: thrown } };
   const { code, reason, data } = thrown;

@@ -2,11 +2,11 @@ import { describe, expect, it } from 'vitest';
 import { type Destination, Flow, type Reader } from './flow.ts';
 import { TurnBuffer } from './turn-buffer.ts';
 
-/** A connection's queue: what was written in one go each, as text. */
+/** A connection's queue that records as text what each write contained. */
 class Place implements Destination {
   readonly writes: string[] = [];
   isHigh = false;
-  /** Whether it still is once it was flushed. */
+  /** Whether the queue is still high after a flush. */
   staysHigh = false;
   readonly out: TurnBuffer;
 
@@ -33,10 +33,10 @@ class Source implements Reader {
 }
 
 const endOfTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
-/** All reads are into one memory. */
+/** Every read is into the same memory. */
 const memory = Buffer.alloc(64 * 1024);
 
-/** A read that has one message for each of these places. */
+/** A read from `from` that brings `message` and passes it on to each of the places. */
 function read(flow: Flow, from: Source, message: string, ...to: Place[]): void {
   flow.begin();
   memory.fill(0);
@@ -45,21 +45,21 @@ function read(flow: Flow, from: Source, message: string, ...to: Place[]): void {
   flow.end(from);
 }
 
-/** A turn with so many reads of connections that send to nobody. */
+/** A turn of the event loop with this many reads, none of which passes anything on. */
 async function turnOf(flow: Flow, reads: number): Promise<void> {
   for (let n = 0; n < reads; n++) read(flow, new Source(), '');
   await endOfTurn();
 }
 
-/** With the last turn crowded. */
+/** A Flow whose last turn was crowded. */
 async function crowded(): Promise<Flow> {
   const flow = new Flow();
   await turnOf(flow, 80);
   return flow;
 }
 
-describe('what a read leads to', () => {
-  it('is written at its end while few connections are read in a turn', async () => {
+describe('what a read passes on', () => {
+  it('is written at the end of the read while few connections are read in a turn', async () => {
     const flow = new Flow();
     const place = new Place(flow);
     for (let turn = 0; turn < 200; turn++) {
@@ -69,13 +69,13 @@ describe('what a read leads to', () => {
     }
   });
 
-  it('is written in two goes when many are: the first at once, the rest at the end of the turn, in order', async () => {
+  it('is written in two goes in a crowded turn: the first message at once, the rest at the end of the turn, in order', async () => {
     const flow = await crowded();
     const node = new Place(flow);
     const leafs = Array.from({ length: 20 }, () => new Place(flow));
     for (const [n, leaf] of leafs.entries()) read(flow, new Source(), `<${n}>`, node, leaf);
     expect(node.writes).toEqual(['<0>']);
-    // Nothing is copied for those that get one message only.
+    // A place that gets only one message gets it without a copy.
     expect(leafs.map(({ writes }) => writes)).toEqual(leafs.map((_, n) => [`<${n}>`]));
     await endOfTurn();
     const rest = leafs.map((_, n) => `<${n}>`).slice(1);
@@ -84,7 +84,7 @@ describe('what a read leads to', () => {
     expect(node.writes.length).toBe(2);
   });
 
-  it('is written before the next read where it is too long to be copied, with what waits before it', async () => {
+  it('is written before the next read if it is too long to copy, together with the copies that wait', async () => {
     const flow = await crowded();
     const place = new Place(flow);
     const [long, longest] = ['x'.repeat(4096 + 256), 'y'.repeat(4096 + 257)];
@@ -98,7 +98,7 @@ describe('what a read leads to', () => {
     expect(place.writes).toEqual(['first', long + longest, 'last']);
   });
 
-  it('is written at its end again after a turn with few', async () => {
+  it('is written at the end of the read again after a turn with few reads', async () => {
     const flow = await crowded();
     await turnOf(flow, 7);
     const place = new Place(flow);
@@ -106,7 +106,7 @@ describe('what a read leads to', () => {
     expect(place.writes).toEqual(['m', 'm', 'm']);
   });
 
-  it('goes on to wait for the end of turns that have just enough', async () => {
+  it('still waits for the end of turns that have just enough reads', async () => {
     const flow = await crowded();
     await turnOf(flow, 8);
     const place = new Place(flow);
@@ -131,7 +131,7 @@ describe('what a read leads to', () => {
     expect(source.pausedFor).toEqual([place]);
   });
 
-  it('pauses the reader for where it waits outside of connections', () => {
+  it('pauses the reader for a place outside of connections', () => {
     const [flow, source] = [new Flow(), new Source()];
     const pressure = { isHigh: true, onceLow() {} };
     flow.begin();

@@ -1,14 +1,14 @@
 import { Turn } from '@spanmesh/runtime/turn';
 import type { Pressure } from './pressure.ts';
 
-/** Reads in a turn of the event loop from which on it counts as crowded. */
+/** A turn of the event loop with at least this many reads counts as crowded. */
 const CROWDED_READS = 8;
-/** While turns are not crowded: reads from one look at a turn to the next. */
+/** While turns are not crowded, only one turn in this many reads is counted. */
 const LOOK_EVERY = 64;
 
 /** A connection that is being read. */
 export interface Reader {
-  /** Reads no more until this is low again. */
+  /** Stops reading until `destination` is low again. */
   pauseFor(destination: Pressure): void;
 }
 
@@ -19,30 +19,34 @@ export interface Destination extends Pressure {
 }
 
 /**
- * Back-pressure (architecture.md): notes where the messages of one read go, and at its end pauses the connection that was read if
- * one of those places lags. DMSG has no flow control of its own, so the whole source waits.
- *
- * And when they are written: at the end of the read, out of the memory that was read into, so that one transaction at a time waits for
- * nothing. In a crowded turn of the event loop, when many connections are read (a thousand leafs that ask one node), a place that was written
- * to already gets copies of the rest, which are written at the end of the turn: two writes instead of one for each read.
+ * Back-pressure (architecture.md): notes where the messages of one read go. At the end of the read it pauses the
+ * connection that was read if one of those places is high. DMSG has no flow control of its own, so the source as a
+ * whole waits. It also decides when they are written. Usually that is at the end of the read, directly out of the
+ * memory that was read into, so that a single transaction waits for nothing. In a crowded turn of the event loop, in
+ * which many connections are read (a thousand leafs that ask one node), a place that has been written to in this turn
+ * gets copies of the further messages, written together at the end of the turn: two writes instead of one for each
+ * read.
  */
 export class Flow {
-  /** Number of the read that is going on; what is noted once a read compares it. 0: none. */
+  /**
+   * Number of the read that is going on, 0 between reads. Who notes something once a read compares it with the number
+   * noted last.
+   */
   read = 0;
-  /** Number of the turn, if it is crowded. 0: it is not, or that is not known yet. */
+  /** Number of this turn if it is crowded. 0: it is not, or nobody knows yet. */
   crowdedTurn = 0;
 
   #lastRead = 0;
   readonly #destinations: Destination[] = [];
   readonly #copied: Destination[] = [];
   readonly #pressures: Pressure[] = [];
-  /** Written at the end of the turn. */
+  /** Destinations with copied messages, flushed at the end of the turn. */
   readonly #held = new Set<Destination>();
   readonly #turn = new Turn(() => this.#turnOver());
   #lastTurn = 0;
-  /** Reads of the turn that is looked at. */
+  /** Reads counted in this turn. */
   #readsOfTurn = 0;
-  /** Reads since the last turn that was looked at. */
+  /** Reads since the end of the last counted turn. */
   #unlooked = 0;
 
   /** A connection's bytes are about to be taken in. */
@@ -54,23 +58,29 @@ export class Flow {
     this.#turn.request();
   }
 
-  /** Something was passed on to a connection, which must leave before the next read; call once a read and connection. */
+  /**
+   * A message of this read was passed on to the connection, and must be written before the next read overwrites it.
+   * Call once for each read and destination.
+   */
   sentTo(destination: Destination): void {
     this.#destinations.push(destination);
   }
 
-  /** Something was copied to a connection, and may wait for the end of the turn; likewise. */
+  /**
+   * A message of this read was copied for the connection, and may wait for the end of the turn. Call once for each read
+   * and destination.
+   */
   copiedTo(destination: Destination): void {
     this.#copied.push(destination);
   }
 
-  /** Something was passed on to another gateway, or to a client in this process: it waits there. */
+  /** A message was passed on to another gateway, or to a client in this process, and waits there. */
   sentInto(pressure: Pressure): void {
     // Only the last place is deduplicated; duplicates are harmless.
     if (this.#pressures[this.#pressures.length - 1] !== pressure) this.#pressures.push(pressure);
   }
 
-  /** The read is over. */
+  /** The read is over: writes what it passed on, and pauses the reader for places that are high. */
   end(reader: Reader): void {
     this.read = 0;
     for (const destination of this.#destinations) {

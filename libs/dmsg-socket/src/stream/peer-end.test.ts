@@ -62,9 +62,9 @@ async function setUp(isEncrypted = false) {
   return sides as [Side, Side];
 }
 
-// Both with what Node keeps to itself and without (vitest.config.ts).
+// Runs twice: with Node's internals that this code uses, and without them (vitest.config.ts).
 describe('a peer’s end', () => {
-  it.each([false, true])('speaks with another, encrypted: %s; what is sent leaves by itself', async (isEncrypted) => {
+  it.each([false, true])('exchanges messages with another end without a flush, encrypted: %s', async (isEncrypted) => {
     const [near, far] = await setUp(isEncrypted);
     near.end.endpoint.oneWay(LNK_PING);
     await near.until('PONG');
@@ -72,7 +72,7 @@ describe('a peer’s end', () => {
     expect(far.heard).toEqual(['PING', 'read']);
   });
 
-  it('ends in order, and tells what is open that it is lost only when it is told to', async () => {
+  it('ends in order, and reports open transactions as lost only when told to', async () => {
     const [near, far] = await setUp();
     near.end.endpoint.open(LNK_CONN_CIRCUIT, null, DISCARD);
     near.end.flush();
@@ -89,7 +89,7 @@ describe('a peer’s end', () => {
     await near.until('closed');
   });
 
-  it('says what broke the rules, and makes nothing of what comes once its endpoint is lost', async () => {
+  it('reports what broke the rules, and ignores bytes that come once its endpoint is lost', async () => {
     const [near, far] = await setUp();
     far.end.socket.write(Buffer.alloc(64, 0xee));
     await near.until('failed');

@@ -8,9 +8,9 @@ import { Turn } from '@spanmesh/runtime/turn';
 import type { CipherPair } from '../handshake/cipher-pair.ts';
 import { DmsgSocket, type DmsgSocketOwner } from './dmsg-socket.ts';
 
-/** Whose end of the connection it is; as DmsgSocketOwner, besides what the peer begins. */
+/** Handles what a peer opens and sends (EndpointHandler), and the events of the socket (as DmsgSocketOwner). */
 export interface PeerEndHandler extends EndpointHandler {
-  /** What came was acted upon. */
+  /** A read is over: all its messages have been handled. */
   onRead?(): void;
   onFailed(thrown: unknown): void;
   onFin(): void;
@@ -19,16 +19,16 @@ export interface PeerEndHandler extends EndpointHandler {
 }
 
 export interface PeerEndDependencies {
-  /** Connected; nobody reads it or listens to it. */
+  /** A connected socket that nobody reads or listens to. */
   readonly socket: Socket;
   readonly handler: PeerEndHandler;
-  /** As a handshake has left them; default, and null: plaintext. */
+  /** The cipher that the handshake has made; null, and by default: plaintext. */
   readonly cipher?: CipherPair | null;
 }
 
 /**
- * A peer's end of a connection to a router, for peers of our own: an endpoint on a socket. What is sent leaves at the end of the turn.
- * Nothing is limited: whoever must not trust the other side uses DmsgSocket.
+ * A peer's end of a connection to a router, for peers of our own (tests, `ctl sim`): an endpoint on a socket. Messages
+ * are written at the end of the turn. Nothing is limited: code that must not trust the other side uses DmsgSocket.
  */
 export class PeerEnd implements DmsgSocketOwner {
   readonly endpoint: Endpoint;
@@ -47,17 +47,17 @@ export class PeerEnd implements DmsgSocketOwner {
     this.endpoint = new Endpoint({ rules }, { out, handler, salts: new SaltSequence() });
   }
 
-  /** The socket to go on with: the one that was given may be closed. */
+  /** The socket in use. It need not be the one that was given, which may be closed. */
   get socket(): Socket {
     return this.#wire.socket;
   }
 
-  /** Bytes that the router has not taken yet, those in the socket included. */
+  /** Bytes that the kernel has not taken yet, those in the socket included. */
   get queuedBytes(): number {
     return this.#wire.queue.bytes;
   }
 
-  /** Reads from now on: `first`, then what comes. */
+  /** Starts reading: `first`, then what the socket receives. */
   begin(first: Uint8Array | null = null): void {
     this.#wire.begin(first);
     this.#wire.resume();

@@ -1,12 +1,12 @@
-/** Something that bytes wait in: a connection's send queue, or a trunk's window. */
+/** A place where bytes wait: a connection's send queue, or a trunk's window. */
 export interface Pressure {
-  /** More waits than it should: whoever sends there is paused. */
+  /** More bytes wait than should: connections that send to this place are paused. */
   readonly isHigh: boolean;
-  /** Calls back once when it is not any more, or has ended. `principal`: who waits. */
+  /** Calls `fn` once, when the place is low again or has ended. `principal`: who waits. */
   onceLow(fn: () => void, principal?: string): void;
 }
 
-/** Nothing ever waits. */
+/** A place where nothing ever waits. */
 export const RESTING: Pressure = {
   isHigh: false,
   onceLow(fn) {

@@ -6,7 +6,7 @@ import { READ_MEMORY } from '../socket/read-memory.ts';
 import { SendQueue } from './send-queue.ts';
 
 const READ_BYTES = READ_MEMORY.length;
-/** More than the kernels of both sides take. */
+/** More reads than the kernels of both sides can buffer. */
 const READS = 200;
 
 const closing: (() => void)[] = [];
@@ -33,7 +33,10 @@ async function setUp() {
   return { near, far, heard, queue };
 }
 
-/** As if read number `n` had been passed on in two halves that are not neighbours, and were overwritten by the next. */
+/**
+ * Passes read number `n` on in two halves that do not follow each other in memory, as a later read would find and
+ * overwrite it.
+ */
 function passRead(queue: SendQueue, n: number): Buffer {
   for (let at = 0; at < READ_BYTES; at += 4) READ_MEMORY.writeUInt32LE((n * READ_BYTES + at) >>> 0, at);
   const half = READ_BYTES / 2;
@@ -45,13 +48,13 @@ function passRead(queue: SendQueue, n: number): Buffer {
   return expected;
 }
 
-// Both with what Node keeps to itself and without (vitest.config.ts).
-describe('what is written out of the memory of reads', () => {
-  it('arrives whole and in order at a peer that reads late, whatever is read in between', async () => {
+// Runs twice: with Node's internals that this code uses, and without them (vitest.config.ts).
+describe('messages passed on out of the memory of reads', () => {
+  it('arrive whole and in order at a peer that reads late, whatever is read in between', async () => {
     const { far, queue, heard } = await setUp();
     const sent: Buffer[] = [];
     for (let n = 0; n < READS; n++) sent.push(passRead(queue, n));
-    // Part of it waits here.
+    // The kernel did not take everything: the rest waits in the queue.
     expect(queue.bytes).toBeGreaterThan(0);
     const came: Buffer[] = [];
     let bytes = 0;
@@ -66,7 +69,7 @@ describe('what is written out of the memory of reads', () => {
     expect(heard).not.toContain('stalled');
   });
 
-  it('is still sent when the connection ends', async () => {
+  it('are still sent when the connection ends', async () => {
     const { near, far, queue } = await setUp();
     const sent = [passRead(queue, 0)];
     for (let n = 1; n < READS; n++) sent.push(passRead(queue, n));
@@ -82,7 +85,7 @@ describe('what is written out of the memory of reads', () => {
     expect(Buffer.concat(came).equals(Buffer.concat(sent))).toBe(true);
   });
 
-  it('says that it has drained even if nothing ever waited', async () => {
+  it('make the queue say that it has drained even if nothing had to wait', async () => {
     const { far, queue, heard } = await setUp();
     far.resume();
     passRead(queue, 0);

@@ -7,7 +7,7 @@ import { SendQueue } from './send-queue.ts';
 const LIMIT = 1_000;
 const HIGH_WATER = 100;
 
-/** A socket that takes a write only when the test says so, and remembers how the bytes came. */
+/** A socket that completes a write only when the test says so, and records the sizes of the writes. */
 class SlowSocket extends Writable {
   readonly writes: number[] = [];
   #taken: (() => void) | null = null;
@@ -21,7 +21,7 @@ class SlowSocket extends Writable {
     this.#taken = taken;
   }
 
-  /** Takes what is being written; `drain` follows. */
+  /** Completes the write that is going on; `drain` follows. */
   async take(): Promise<void> {
     const taken = this.#taken;
     this.#taken = null;
@@ -56,8 +56,8 @@ function setUp({ unacknowledged }: { unacknowledged?: () => number } = {}) {
   return { socket, clock, heard, queue, put };
 }
 
-describe('what waits for a socket', () => {
-  it('asks for one flush a turn, and leaves in one write', () => {
+describe('the queue of a socket', () => {
+  it('asks for one flush a turn, and is written at once', () => {
     const { socket, heard, queue, put } = setUp();
     for (const bytes of [10, 20, 30]) put(bytes);
     expect(heard).toEqual(['flush later']);
@@ -67,7 +67,7 @@ describe('what waits for a socket', () => {
     expect(heard).toEqual(['flush later', 'flush later']);
   });
 
-  it('stays here, counted, while the socket is full, and goes on when it drains', async () => {
+  it('keeps bytes, counted, while the socket is full, and goes on when it drains', async () => {
     const { socket, heard, queue, put } = setUp();
     for (let i = 0; i < 5; i++) put(80);
     queue.flush();
@@ -81,14 +81,14 @@ describe('what waits for a socket', () => {
     expect(heard.filter((what) => what === 'drained')).toHaveLength(2);
   });
 
-  it('copies what has to wait out of a larger buffer, once', async () => {
+  it('copies bytes that have to wait out of a larger buffer, once', async () => {
     const { socket, queue } = setUp();
     const read = Buffer.alloc(64 * 1024, 1);
     for (let i = 0; i < 5; i++) {
       queue.out.pass(read, 1000 * i, 1000 * i + 80);
       queue.flush();
     }
-    // The socket has the first two.
+    // The first two are already in the socket.
     read.fill(2);
     const bytes: number[] = [];
     socket._writev = (chunks, taken) => {
@@ -100,7 +100,7 @@ describe('what waits for a socket', () => {
     expect(bytes.slice(-3 * 80)).toEqual(Array(3 * 80).fill(1));
   });
 
-  it('says when more waits than may', () => {
+  it('says when more bytes wait than the limit', () => {
     const { heard, queue, put } = setUp();
     for (let i = 0; i < 10; i++) put(LIMIT / 10);
     queue.flush();
@@ -122,7 +122,7 @@ describe('what waits for a socket', () => {
     expect(heard).toContain('stalled');
   });
 
-  it('counts what the kernel alone has given away as drained, if it is more than nothing to speak of', () => {
+  it('counts bytes that only the kernel got rid of as drained, unless they are very few', () => {
     let kernel = 100_000;
     const { clock, heard, queue, put } = setUp({ unacknowledged: () => kernel });
     put(200);

@@ -7,23 +7,32 @@ import { writeNow } from '../socket/write-now.ts';
 import type { Tap } from './tap.ts';
 import { type PassNotes, TurnBuffer } from './turn-buffer.ts';
 
-/** Looks at whether bytes drain, in the time in which some must: a peer's kernel makes room in steps of up to some 400 KB. */
+/**
+ * How often, within `stallMs`, the queue looks whether bytes drain. Seldom enough for some to be seen: a peer's kernel
+ * makes room in steps of up to some 400 KB.
+ */
 const STALL_LOOKS = 4;
-/** Bytes that a peer must have taken between two looks: less is as good as nothing. */
+/** Bytes that a peer must have taken between two looks to count as progress. */
 const MIN_PROGRESS_BYTES = 16 * 1024;
-/** Slices of this many bytes and more that are the whole of their memory are given back by hand. */
+/**
+ * A slice of at least this many bytes that is the whole of its ArrayBuffer is given back (giveBack) instead of left to
+ * the garbage collector.
+ */
 const BULK_BYTES = 16 * 1024;
-/** Most bytes that the socket is given to wait with: when they have left, a slow peer is seen to read. */
+/**
+ * Most bytes that the socket is given at once while the kernel is full. When they have been written, the peer has read
+ * something: small pieces make a slow peer's progress visible.
+ */
 const HANDED_BYTES = 64 * 1024;
 
 export interface SendQueueOptions {
-  /** Most bytes that may wait once the socket has taken what it takes. */
+  /** Most bytes that may wait after a flush. */
   readonly limitBytes: number;
-  /** How long nothing may drain while bytes wait, in milliseconds; null: for ever. */
+  /** How long bytes may wait without any of them draining, in milliseconds; null: for ever. */
   readonly stallMs: number | null;
 }
 
-/** Bytes on the wire, of all queues that share the count. */
+/** Counts bytes on the wire; several queues may share it. */
 export interface SentBytes {
   bytesOut: number;
 }
@@ -34,26 +43,26 @@ export interface SendQueueOwner {
   flushLater(): void;
   /** Bytes have drained. */
   drained(): void;
-  /** So many bytes wait, other than before. */
+  /** The number of waiting bytes has changed to `bytes`. */
   waits?(bytes: number): void;
-  /** More bytes wait than may. */
+  /** More bytes wait than `limitBytes`. */
   overLimit(): void;
-  /** Nothing has drained for too long. */
+  /** Nothing has drained for `stallMs`. */
   stalled(): void;
-  /** What was queued cannot be encrypted, and is lost. */
+  /** The queued bytes cannot be encrypted, and are lost. */
   onFailed(thrown: unknown): void;
 }
 
 /**
- * What waits for one socket. A turn's messages leave in one writev, on the socket's descriptor where it has one; what the kernel does not
- * take at once stays here, counted, until the socket drains. The socket is given a piece at a time, so that a slow peer that reads at
- * all is seen to do so.
+ * The bytes that wait for one socket. A turn's messages leave in one writev, directly on the socket's descriptor where
+ * it has one. Bytes that the kernel does not take at once stay here, counted, until the socket drains. The socket gets
+ * them a piece at a time, so that the progress of a slow peer is seen.
  */
 export class SendQueue {
   readonly out: TurnBuffer;
-  /** Looks on at what is queued; null: nobody does. */
+  /** Sees all plaintext that is queued; null: no tap. */
   tap: Tap | null = null;
-  /** Bytes taken out of `out` so far, as they go on the wire. */
+  /** Bytes taken out of `out` so far, counted as on the wire. */
   bytesOut = 0;
   readonly #options: SendQueueOptions;
   readonly #socket: Socket;
@@ -64,18 +73,21 @@ export class SendQueue {
   readonly #sealer: Sealer | null;
   #slices: Uint8Array[] = [];
   #next = 0;
-  /** Slices before this one hold no more than twice their size. */
+  /** Slices before this index have been through `#keepOwn`: each keeps alive at most twice its own size. */
   #kept = 0;
-  /** Bulk slices that the socket has and the kernel does not, in order. */
+  /** Bulk slices that were handed to the socket and that the kernel has not taken yet, in order. */
   readonly #bulk: Uint8Array[] = [];
   readonly #onWritten = () => {
     const slice = this.#bulk.shift();
     if (slice !== undefined) giveBack(slice);
   };
   #sliceBytes = 0;
-  /** What the owner was last told that waits. */
+  /** The number of waiting bytes that the owner was last told. */
   #told = 0;
-  /** What has to come before more is written: the socket's `drain`, or that it has written the piece that it was given. */
+  /**
+   * What must happen before more is written: the socket's `drain` event, or the end of the write of a piece
+   * (`#handPiece`).
+   */
   #waitsFor: 'nothing' | 'drain' | 'piece' = 'nothing';
   readonly #onPieceWritten = (error?: Error | null) => {
     if (!error && this.#waitsFor === 'piece') this.#goOn();
@@ -83,7 +95,7 @@ export class SendQueue {
   #drainedAt = 0;
   #stallTimer: Timer | null = null;
   readonly #unacknowledged: () => number | null;
-  /** What that was at the last look; null: it has drained since, or cannot be told. */
+  /** Unacknowledged bytes at the last look; null: some have drained since, or the number cannot be told. */
   #lookedAt: number | null = null;
 
   constructor(
@@ -93,11 +105,14 @@ export class SendQueue {
       clock: Clock;
       owner: SendQueueOwner;
       counts: SentBytes;
-      /** Back-pressure on those that pass messages on to it. */
+      /** Where messages that are passed on into this queue are noted, for back-pressure on their sources. */
       notes?: PassNotes;
       /** Default: plaintext. */
       sealer?: Sealer | null;
-      /** Bytes that the kernel has of it and the peer has not taken; null, and by default: that cannot be told. */
+      /**
+       * Bytes in the kernel's send buffer that the peer has not acknowledged. Returns null where that cannot be told,
+       * as does the default.
+       */
       unacknowledged?: () => number | null;
     },
   ) {
@@ -114,19 +129,19 @@ export class SendQueue {
     this.out = new TurnBuffer(() => deps.owner.flushLater(), deps.notes ?? null);
   }
 
-  /** Bytes that the kernel has not taken: of this turn, waiting, and in the socket. */
+  /** Bytes that the kernel has not taken yet: this turn's messages, the waiting slices, and those in the socket. */
   get bytes(): number {
     return this.out.bytes + this.#sliceBytes + this.#socket.writableLength;
   }
 
-  /** Hands the socket what it takes. */
+  /** Takes this turn's messages out of `out` and writes as much as the socket takes. */
   flush(): void {
     this.#takeOut();
     this.#write();
     if (this.#tell() > this.#options.limitBytes) this.#owner.overLimit();
   }
 
-  /** Tells the owner if other bytes wait than before, and returns how many do. */
+  /** Tells the owner if the number of waiting bytes has changed, and returns that number. */
   #tell(): number {
     const { bytes } = this;
     if (bytes !== this.#told) {
@@ -145,7 +160,7 @@ export class SendQueue {
     this.#owner.drained();
   }
 
-  /** Hands the socket everything, however much it has: the connection is ending. */
+  /** Hands the socket everything, even more than it wants: the connection is ending. */
   flushAll(): void {
     this.#takeOut();
     this.#socket.cork();
@@ -154,7 +169,7 @@ export class SendQueue {
     this.discard();
   }
 
-  /** Lets go of everything. */
+  /** Drops everything that waits. */
   discard(): void {
     this.out.take();
     this.#slices = [];
@@ -189,7 +204,7 @@ export class SendQueue {
     }
   }
 
-  /** What is taken out, encrypted, a turn's messages together; null: it cannot be. */
+  /** Encrypts a turn's messages together; null: the sealer threw, and the owner was told. */
   #sealed(sealer: Sealer, plain: Uint8Array[]): Uint8Array[] | null {
     try {
       return sealer.sealSlices(plain);
@@ -218,11 +233,14 @@ export class SendQueue {
     this.#slices = [];
     this.#next = 0;
     this.#kept = 0;
-    // No `drain` follows, and somebody may wait.
+    // There will be no `drain` event, so whoever waits for this queue is told here.
     if (written >= 0) this.#owner.drained();
   }
 
-  /** The kernel has taken so many bytes. The socket is given what comes next, and says when the kernel has that, too. */
+  /**
+   * The kernel has taken `bytes` bytes. If a rest is left, the socket is given a piece of it and says when the kernel
+   * has taken that, too.
+   */
   #written(bytes: number): void {
     this.#sliceBytes -= bytes;
     let left = bytes;
@@ -237,7 +255,7 @@ export class SendQueue {
     }
   }
 
-  /** `slice`: what is left of the next one. */
+  /** Gives the socket the beginning of `slice`, which is the rest of the next slice. */
   #handPiece(slice: Uint8Array): void {
     const piece = ownOf(slice.subarray(0, HANDED_BYTES));
     if (piece.length < slice.length) this.#slices[this.#next] = slice.subarray(piece.length);
@@ -249,7 +267,8 @@ export class SendQueue {
 
   #writeBySocket(): void {
     const socket = this.#socket;
-    // Only for several: it costs a third of what writing a small message costs here besides the system call.
+    // cork() only for several slices: it costs a third of what writing a small message costs here apart from the system
+    // call.
     const together = this.#next + 1 < this.#slices.length;
     if (together) socket.cork();
     for (let slice = this.#slices[this.#next]; slice !== undefined; slice = this.#slices[this.#next]) {
@@ -263,8 +282,8 @@ export class SendQueue {
   }
 
   /**
-   * What has to wait is copied if the next read overwrites it, or if it is less than half of the memory that it keeps alive: a small
-   * message would hold the whole read that it came in, and `bytes` would not tell.
+   * Copies slices that have to wait if the next read would overwrite them, or if they are less than half of the memory
+   * that they keep alive: a small message would hold the whole read that it came in, and `bytes` would not show that.
    */
   #keepOwn(): void {
     for (let i = Math.max(this.#next, this.#kept); i < this.#slices.length; i++) {
@@ -275,7 +294,7 @@ export class SendQueue {
     this.#kept = this.#slices.length;
   }
 
-  /** Memory of bulk data is given back as soon as the kernel has it. */
+  /** Writes a slice to the socket. Bulk memory is given back as soon as the kernel has the bytes. */
   #hand(slice: Uint8Array): boolean {
     const own = ownOf(slice);
     if (!isBulk(own)) return this.#socket.write(own);
@@ -283,14 +302,18 @@ export class SendQueue {
     return this.#socket.write(own, this.#onWritten);
   }
 
-  /** One timer while the socket is blocked, not one a drain: busy connections drain thousands of times a second. */
+  /**
+   * Starts the timer of the next look. There is one timer while the socket is blocked, not one for each drain: busy
+   * connections drain thousands of times a second.
+   */
   #watch(stallMs: number, ms: number): void {
     this.#stallTimer = this.#clock.after(ms, () => {
       this.#stallTimer = null;
       if (!this.#isBlocked) return;
       const step = stallMs / STALL_LOOKS;
       const now = this.#clock.now();
-      // A kernel with a large buffer has room for more only when a slow peer has taken a third of it.
+      // `drain` may be rare: a kernel with a large send buffer has room for more only when a slow peer has taken a
+      // third of it.
       if (now - this.#drainedAt >= step && this.#hasProgress()) this.#drainedAt = now;
       const left = this.#drainedAt + stallMs - now;
       if (left <= 0) this.#owner.stalled();
@@ -298,7 +321,10 @@ export class SendQueue {
     });
   }
 
-  /** Since the last look. More than before is progress, too: the socket could write the rest of what it has. */
+  /**
+   * Whether the peer has taken bytes since the last look. A larger number than before is progress, too: then the socket
+   * could write more of its bytes to the kernel.
+   */
   #hasProgress(): boolean {
     const before = this.#lookedAt;
     this.#lookedAt = this.#unacknowledged();
@@ -308,12 +334,12 @@ export class SendQueue {
 
 const NOTHING: Uint8Array = Buffer.alloc(0);
 
-/** It is the whole of its memory, and nobody else's. */
+/** The slice is large and the whole of its ArrayBuffer, so nobody else uses that memory. */
 function isBulk(slice: Uint8Array): boolean {
   return slice.length >= BULK_BYTES && slice.length === slice.buffer.byteLength;
 }
 
-/** The same bytes, in memory that the next read leaves alone. */
+/** The same bytes, in memory that the next read does not overwrite. */
 function ownOf(slice: Uint8Array): Uint8Array {
   return isTransient(slice) ? copyOf(slice) : slice;
 }

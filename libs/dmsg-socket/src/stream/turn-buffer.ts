@@ -1,28 +1,32 @@
 import { OutBuffer } from '@spanmesh/dmsg/out-buffer';
 import type { Destination, Flow } from './flow.ts';
 
-/** Where a buffer notes that messages were passed on into it. */
+/** Where a TurnBuffer notes that messages were passed on into it. */
 export interface PassNotes {
   readonly flow: Flow;
-  /** Whose buffer it is. */
+  /** The connection that the buffer belongs to. */
   readonly destination: Destination;
 }
 
-/** Longest message that is copied to be written with others: with its 4 KiB block. The copy takes a tenth of a write at most. */
+/**
+ * Longest message that is copied in order to be written with others: one with a block of 4 KiB. Copying that takes at
+ * most a tenth of the time of a write.
+ */
 const COPIED_BYTES = 4096 + 256;
 
 /**
- * An OutBuffer that says when it stops being empty, so that its connection is written at the end of the turn. What is passed on out of
- * a connection's read is noted instead, once a read, and written at the end of that; or, in a crowded turn in which its connection was
- * written already, copied and written at the end of the turn (flow.ts).
+ * An OutBuffer that says when it stops being empty, so that its connection is written at the end of the turn. A message
+ * passed on out of a connection's read is instead noted in the Flow, once a read, and written at the end of that read.
+ * In a crowded turn in which this buffer was already written, it is copied, and written at the end of the turn
+ * (flow.ts).
  */
 export class TurnBuffer extends OutBuffer {
   readonly #began: () => void;
   readonly #notes: PassNotes | null;
-  /** Numbers of the reads that were noted last. */
+  /** Number of the read that was last noted with `sentTo`, and with `copiedTo`. */
   #read = 0;
   #copiedRead = 0;
-  /** Number of the crowded turn in which it was written last. */
+  /** Number of the crowded turn in which this buffer was last written. */
   #takenTurn = 0;
 
   constructor(began: () => void, notes: PassNotes | null = null) {

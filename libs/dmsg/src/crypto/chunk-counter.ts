@@ -3,13 +3,13 @@ import { ErrorCode } from '../error-code.ts';
 
 const TWO_32 = 2 ** 32;
 
-/** A 64-bit number of a chunk: high · 2^32 + low. */
+/** A chunk's number in its stream, 64 bits: high · 2^32 + low. */
 export interface ChunkCount {
   readonly high: number;
   readonly low: number;
 }
 
-/** The 64-bit counter in the IVs of a stream: from 0, one a chunk (protocol.md, "Crypto": Stream). */
+/** The 64-bit counter in the IVs of a stream: it starts at 0 and grows by 1 a chunk (protocol.md, "Crypto": Stream). */
 export class ChunkCounter implements ChunkCount {
   #high: number;
   #low: number;
@@ -28,7 +28,8 @@ export class ChunkCounter implements ChunkCount {
   }
 
   /**
-   * Before `chunks` (less than 2^32) chunks are worked on. The same IV twice would give the key away, so the counter never wraps.
+   * Call before `chunks` (less than 2^32) chunks are encrypted or decrypted. Using an IV twice would give the key away,
+   * so the counter never wraps.
    * @throws DmsgError IVWRAP
    */
   check(chunks: number): void {
@@ -37,7 +38,7 @@ export class ChunkCounter implements ChunkCount {
     }
   }
 
-  /** After them. */
+  /** Counts `chunks` chunks that have been encrypted or decrypted. */
   advance(chunks: number): void {
     const low = this.#low + chunks;
     this.#high += Math.floor(low / TWO_32);

@@ -4,19 +4,22 @@ import { assembleModule, CodeWriter, I32, I64, V128 } from './wasm-assembler.ts'
 export const CHUNK_BYTES = 64;
 /** Bytes of a chunk on the wire: the ciphertext and its tag. */
 export const SEALED_CHUNK_BYTES = 80;
-/** Blocks of AES that a chunk needs, the one for the tag first. */
+/** Bytes of AES blocks that one chunk needs: the block that masks the tag, then four blocks of key stream. */
 export const BLOCKS_BYTES = 80;
 /**
- * Chunks that the kernel takes at once: the 56 KiB of their buffers stay in the processor's second-level cache, and the cost of a call of
- * the block cipher is spread over enough of them (measured: docs/decisions/005-gcm-chunks.md).
+ * Chunks that the kernel takes at once. Their buffers (56 KiB) fit in the processor's second-level cache, and there are
+ * enough of them to make the cost of a call of the block cipher small (measured: docs/decisions/005-gcm-chunks.md).
  */
 export const BATCH_CHUNKS = 256;
 
-/** Where things are in the kernel's memory. */
+/** The layout of the kernel's memory: tables, plaintext, ciphertext, AES blocks. */
 export const TABLES_AT = 0;
-/** 16 bytes for each value of a nibble, for each byte of a product, each of four blocks and each half of their bytes. */
+/**
+ * A table of 16 bytes (one for each value of a nibble) for each of 16 bytes of a product, 4 blocks of a chunk and 2
+ * nibbles of a byte.
+ */
 export const TABLES_BYTES = 16 * 16 * 4 * 2;
-/** The length block's part of the hash follows the tables. */
+/** The product of the length block, which every chunk's hash contains. */
 export const LENGTH_TERM_AT = TABLES_AT + TABLES_BYTES;
 export const KEY_BYTES = TABLES_BYTES + 16;
 export const PLAIN_AT = 4096;
@@ -30,28 +33,30 @@ export function tableAt(out: number, block: number, nibble: 'low' | 'high'): num
 }
 
 /**
- * The relaxed instruction differs only for indices above 15, which do not occur; without the plain one's clean-up of those it
- * is faster. Older engines do not have it.
+ * Two instructions that look up bytes of a table by index. They differ only for indices above 15, which do not occur
+ * here. The relaxed one is faster because it does not have to define a result for those; older engines do not have it.
  */
 export type Swizzle = 'i8x16.swizzle' | 'i8x16.relaxed_swizzle';
 
 const SIXTEEN: readonly number[] = [...new Array(16).keys()];
-/** Moves every byte of lo:hi (32 bytes, first to last) one further. */
+/** Shuffles that move every byte of lo:hi (32 bytes, first to last) to the next higher position. */
 const SHIFT_LOW = SIXTEEN.map((i) => (i === 0 ? 16 : i - 1));
 const SHIFT_HIGH = SIXTEEN.map((i) => i + 15);
 const ZERO: readonly number[] = new Array(16).fill(0);
 
 /**
  * The module of the chunk kernel. Exports:
- * * `counters(iv, high, low, n)` writes the counter blocks of n chunks at BLOCKS_AT: IV (as the little-endian number of its bytes),
- *   64-bit chunk counter, block number 1..5. Encrypted in place they are, for each chunk, the mask of the tag and the key stream.
+ * * `counters(iv, high, low, n)` writes the counter blocks of n chunks at BLOCKS_AT: IV (as the little-endian number of
+ *   its bytes), 64-bit chunk counter, block number 1..5. Once the caller has encrypted them in place, they are the mask
+ *   of the tag and the key stream of each chunk.
  * * `seal(n)`: n chunks at PLAIN_AT and their blocks → ciphertext and tags at SEALED_AT.
- * * `open(n)`: n chunks at SEALED_AT and their blocks → plaintext at PLAIN_AT; returns how many chunks from the first on verify.
- *
- * The hash (NIST SP 800-38D, 6.4) of a chunk of blocks D0..D3 is D0·H^5 + D1·H^4 + D2·H^3 + D3·H^2 + L·H, linear in the bits of the Ds;
- * L is always the same. A product is the sum over the 16 bytes of D of (byte · H^n) · x^(8 · position). For one byte of (byte · H^n)
- * and all 16 positions at once, one swizzle looks up what the nibbles of D give: no table is read at an address that depends
- * on data, so the time tells nothing. The sums for the 16 bytes are added up, each one byte further (Horner), and reduced once.
+ * * `open(n)`: n chunks at SEALED_AT and their blocks → plaintext at PLAIN_AT; returns how many chunks, counted from
+ *   the first, have a tag that verifies. The hash (NIST SP 800-38D, 6.4) of a chunk of blocks D0..D3 is D0·H^5 + D1·H^4
+ *   + D2·H^3 + D3·H^2 + L·H, linear in the bits of the Ds; L is always the same. A product is the sum over the 16 bytes
+ *   of D of (byte · H^n) · x^(8 · position). For one byte of (byte · H^n) and all 16 positions at once, one swizzle
+ *   looks up what the nibbles of D contribute. No table is read at an address that depends on data, so the time taken
+ *   does not depend on data either. The sums for the 16 bytes are added up, each one byte further (Horner), and reduced
+ *   once.
  */
 export function chunkKernelModule(swizzle: Swizzle): Uint8Array {
   return assembleModule(Math.ceil(END / 65536), [
@@ -88,7 +93,7 @@ function countersCode(): CodeWriter {
       code.get(local);
       code.get(counter);
       code.vector('i64x2.splat');
-      // The counter's bytes in reverse: big-endian.
+      // The counter is big-endian in the block: its bytes are reversed.
       code.shuffle([0, 1, 2, 3, 23, 22, 21, 20, 19, 18, 17, 16, 12, 13, 14, 15]);
       code.store(BLOCKS_AT + 16 * i);
     }
@@ -144,7 +149,7 @@ function openCode(swizzle: Swizzle): CodeWriter {
       code.set(hash.sum);
       hash.take(block);
     }
-    // The tag is compared whole; which byte differs cannot be told from the time.
+    // All 16 bytes of the tag are compared at once, so the time taken does not show which byte differs.
     hash.finish(swizzle);
     code.get(sealedAt);
     code.load(BLOCKS_AT);
@@ -175,7 +180,7 @@ function openCode(swizzle: Swizzle): CodeWriter {
   return code;
 }
 
-/** The hash of one chunk at a time. */
+/** Writes the code that computes the hash of one chunk, and has the local variables for it. */
 class HashLocals {
   readonly sum: number;
   readonly #code: CodeWriter;
@@ -193,7 +198,7 @@ class HashLocals {
     this.#highNibbles = [0, 1, 2, 3].map(() => code.local(V128));
   }
 
-  /** Takes a block of ciphertext from `sum`. */
+  /** Reads the block of ciphertext in `sum` and splits it into nibbles for the product. */
   take(block: number): void {
     const code = this.#code;
     code.get(this.sum);
@@ -226,7 +231,7 @@ class HashLocals {
     this.#reduce(swizzle);
   }
 
-  /** Leaves byte `out` of (byte · H^n) on the stack, added up over the four blocks, for each of the 16 positions. */
+  /** Leaves byte `out` of (byte · H^n) on the stack, for each of the 16 positions, summed over the four blocks. */
   #product(out: number, swizzle: Swizzle): void {
     const code = this.#code;
     for (let block = 0; block < 4; block++) {
@@ -241,8 +246,9 @@ class HashLocals {
   }
 
   /**
-   * x^128 = 1 + x + x^2 + x^7: byte 16 + i of the sum is worth that times itself at byte i, 15 bits. The last byte of `high` is 0, so
-   * nothing falls off again.
+   * Reduces the 256-bit sum in low:high to 128 bits. x^128 = 1 + x + x^2 + x^7, so byte 16 + i of the sum is added,
+   * multiplied by that, at byte i. That product has 15 bits and reaches into byte i + 1; as the last byte of `high` is
+   * 0, none reaches past the end.
    */
   #reduce(swizzle: Swizzle): void {
     const code = this.#code;
@@ -275,7 +281,10 @@ class HashLocals {
   }
 }
 
-/** For each nibble, low or high in a byte: the first or second byte of the byte times 1 + x + x^2 + x^7. */
+/**
+ * For each value of a nibble (low or high in its byte): the first or the second byte of that byte times 1 + x + x^2 +
+ * x^7.
+ */
 const REDUCTION = {
   first: { low: reductionTable(0, 8), high: reductionTable(4, 8) },
   second: { low: reductionTable(0, 0), high: reductionTable(4, 0) },
@@ -307,7 +316,7 @@ function advance(code: CodeWriter, local: number, by: number): void {
   code.set(local);
 }
 
-/** Leaves the decremented local on the stack, for `repeatWhile`. */
+/** Decrements the local and leaves its value on the stack, as the condition of `repeatWhile`. */
 function countDown(code: CodeWriter, local: number): void {
   code.get(local);
   code.i32(1);

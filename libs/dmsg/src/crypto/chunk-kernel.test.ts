@@ -8,7 +8,7 @@ import { sealedByNode } from './reference.fixture.ts';
 const sessions = fc.uint8Array({ minLength: 64, maxLength: 64 });
 const words = fc.integer({ min: 0, max: 0xffffffff });
 
-// Both, whichever this engine would choose.
+// Both swizzles are tested (if this engine has both), not only the one that it would choose.
 describe.each([...new Set(['i8x16.swizzle', fastestSwizzle()] as const)])('chunk kernel with %s', (swizzle) => {
   const kernel = new ChunkKernel(swizzle);
 
@@ -53,7 +53,8 @@ describe.each([...new Set(['i8x16.swizzle', fastestSwizzle()] as const)])('chunk
   });
 
   it('hashes each bit of the ciphertext by itself', () => {
-    // The hash is linear: blocks that are zero but for one bit, with the key's masks taken off, show its whole matrix.
+    // The hash is linear: its value for each block with a single bit set, without the key's masks, shows its whole
+    // matrix.
     const session = new Uint8Array(64).map((_, i) => 7 * i + 3);
     const key = new ChunkKey(session);
     const zeros = sealedByNode(session, new Uint8Array(CHUNK_BYTES));

@@ -22,7 +22,7 @@ interface KernelExports {
   open(n: number): number;
 }
 
-/** What is used here of the global WebAssembly, which Node's types do not declare. */
+/** The part of the global WebAssembly that is used here; Node's types do not declare it. */
 interface WasmEngine {
   validate(bytes: Uint8Array): boolean;
   readonly Module: new (bytes: Uint8Array) => object;
@@ -32,13 +32,13 @@ interface WasmEngine {
 const engine = (globalThis as unknown as { readonly WebAssembly: WasmEngine }).WebAssembly;
 
 /**
- * Seals and opens chunks, up to BATCH_CHUNKS at a time, in memory of its own. It works for one key after the other: whoever uses it
- * fills, runs and empties it without calling anybody else in between.
+ * Seals and opens chunks, up to BATCH_CHUNKS at a time, in memory of its own. The memory is shared by all keys: a
+ * caller fills `plain` or `sealed`, runs the kernel and copies the result out without calling other code in between.
  */
 export class ChunkKernel {
   /** Plaintext, 64 bytes a chunk. */
   readonly plain: Uint8Array;
-  /** What travels, 80 bytes a chunk. */
+  /** Chunks as they travel, ciphertext and tag, 80 bytes a chunk. */
   readonly sealed: Uint8Array;
   readonly #blocks: Uint8Array;
   readonly #keyMemory: Uint8Array;
@@ -61,7 +61,10 @@ export class ChunkKernel {
     this.#code.seal(n);
   }
 
-  /** `sealed` → `plain`, n ≥ 1 chunks; returns how many, from the first on, verify. The others are not decrypted. */
+  /**
+   * `sealed` → `plain`, n ≥ 1 chunks; returns how many, counted from the first, have a tag that verifies. The rest is
+   * not decrypted.
+   */
   open(key: ChunkKey, high: number, low: number, n: number): number {
     this.#prepare(key, high, low, n);
     return this.#code.open(n);
@@ -90,7 +93,7 @@ export function chunkKernel(): ChunkKernel {
   return shared;
 }
 
-/** Node 20 does not have the relaxed one. */
+/** The relaxed swizzle where the engine has it (Node 20 does not). */
 export function fastestSwizzle(): Swizzle {
   return engine.validate(chunkKernelModule('i8x16.relaxed_swizzle')) ? 'i8x16.relaxed_swizzle' : 'i8x16.swizzle';
 }

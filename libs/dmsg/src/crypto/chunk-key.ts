@@ -7,14 +7,21 @@ import { SESSION_IV_AT, SESSION_KEY_BYTES } from './session.ts';
 /** The length block of a chunk: no additional data, 512 bits of ciphertext (NIST SP 800-38D, 7.1). */
 const LENGTHS: Gf128 = [0, 0, 0, 512];
 
-/** One direction's key, as the chunk kernel wants it. Takes about 150 µs to make, little beside the handshake's RSA. */
+/**
+ * The key of one direction of a connection, prepared for the chunk kernel. Making one takes about 150 µs, little beside
+ * the handshake's RSA.
+ */
 export class ChunkKey {
   /** The fixed part of the IV: the number that a little-endian machine reads from its four bytes. */
   readonly iv: number;
-  /** Tables for the powers of the hash key, and the length's share of every hash: what goes into the kernel's memory. */
+  /**
+   * The kernel's tables for the powers of the hash key, and the product of the length block, laid out as in the
+   * kernel's memory.
+   */
   readonly hashMemory: Uint8Array;
   readonly ahead = new KeyStreamAhead();
-  // A block at a time and no state: one cipher serves for the whole life of a connection. Making one costs 10 µs, more than ten chunks.
+  // ECB has no state from block to block, so one cipher object serves for the whole life of a connection. Making one
+  // costs 10 µs, more than sealing ten chunks.
   readonly #cipher: Cipheriv;
 
   /** @param session 64 bytes of material, of which the first 36 are used. */
@@ -25,7 +32,7 @@ export class ChunkKey {
     this.hashMemory = hashMemory(gf128FromBytes(this.encryptBlocks(new Uint8Array(16))));
   }
 
-  /** Encrypts blocks of 16 bytes each, every one by itself. */
+  /** Encrypts blocks of 16 bytes each, every block independently of the others (ECB). */
   encryptBlocks(blocks: Uint8Array): Uint8Array {
     return this.#cipher.update(blocks);
   }
@@ -38,7 +45,7 @@ function hashMemory(h: Gf128): Uint8Array {
   // The last block of a chunk is multiplied by H^2, the first by H^5.
   for (let block = 3; block >= 0; block--) {
     power = multiply(power, h);
-    // The first bit of a byte, the highest, stands for x^0.
+    // The highest bit of a byte is the coefficient of x^0 (gf128.ts).
     const xs = [power];
     for (let next = timesX(power); xs.length < 8; next = timesX(next)) xs.push(next);
     for (let nibble = 0; nibble < 16; nibble++) {
@@ -49,7 +56,7 @@ function hashMemory(h: Gf128): Uint8Array {
   return memory;
 }
 
-/** Writes, for every byte of the product, what one value of a nibble gives. */
+/** Fills the tables with the contribution of one value of a nibble to each byte of the product. */
 function fillTable(
   memory: Uint8Array,
   block: number,

@@ -14,21 +14,23 @@ export interface Sealer {
    */
   seal(plain: Uint8Array): Uint8Array;
   /**
-   * The same for what OutBuffer.take() gives: many slices, each a multiple of 64, in order. What comes out is cut elsewhere: with
-   * tags every 20 KiB, so that small slices share a batch and a socket can be given a few at a time.
+   * The same for the slices that OutBuffer.take() returns, each a multiple of 64 bytes, in order. The output is cut at
+   * other places: with tags every 20 KiB, so that small slices share a batch and a socket can be given a few pieces at
+   * a time.
    */
   sealSlices(slices: readonly Uint8Array[]): Uint8Array[];
-  /** Bytes on the wire for so many bytes of plaintext. */
+  /** Bytes on the wire for `plainBytes` bytes of plaintext. */
   sealedBytes(plainBytes: number): number;
 }
 
 /** The receiving direction of an encrypted connection. */
 export interface Opener {
   /**
-   * Takes the next bytes from the wire, cut anywhere; they are not kept and not changed. The sink gets at once all that they complete,
-   * if anything, in one piece.
-   * @throws DmsgError MACFAIL: a tag does not verify (the sink has got what came before it, nothing of it or after it); IVWRAP:
-   *   the key is used up; STATE: an earlier call threw.
+   * Takes the next bytes from the wire, cut anywhere; the opener neither keeps nor changes them. The sink gets the
+   * bytes of all chunks that they complete, in one piece, before `open` returns; it is not called if they complete
+   * none.
+   * @throws DmsgError MACFAIL: a tag does not verify (the sink has got the chunks before it, and gets no more); IVWRAP:
+   * the key is used up; STATE: an earlier call threw.
    */
   open(wire: Uint8Array, sink: PlainSink): void;
   /** Bytes received that do not make a whole chunk yet. */

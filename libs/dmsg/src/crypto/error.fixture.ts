@@ -3,7 +3,7 @@ import { expect } from 'vitest';
 import { DmsgError } from '../dmsg-error.ts';
 import type { ErrorCode } from '../error-code.ts';
 
-/** Runs what must throw a DmsgError of this code, and returns it. */
+/** Expects `run` to throw a DmsgError of this code, and returns the error. */
 export function errorOf(code: ErrorCode, run: () => unknown): DmsgError {
   try {
     run();
@@ -15,7 +15,7 @@ export function errorOf(code: ErrorCode, run: () => unknown): DmsgError {
   throw new Error('nothing was thrown');
 }
 
-/** Nothing that a log could print of the error has eight bytes in a row of any secret, in a usual spelling. */
+/** Expects that no printable form of the error contains eight consecutive bytes of a secret, in any usual encoding. */
 export function expectNoSecrets(error: Error, secrets: readonly Uint8Array[]): void {
   const printed = inspect(error, { depth: null, showHidden: true, maxArrayLength: null, maxStringLength: null });
   for (const secret of secrets) {

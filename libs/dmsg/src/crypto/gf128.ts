@@ -1,10 +1,10 @@
 /**
- * An element of GF(2^128) as GCM has it (NIST SP 800-38D, 6.3): four big-endian 32-bit words, the leftmost bit of the first word is
- * the coefficient of x^0.
+ * An element of GF(2^128) as GCM has it (NIST SP 800-38D, 6.3): four big-endian 32-bit words, the leftmost bit of the
+ * first word is the coefficient of x^0.
  */
 export type Gf128 = readonly [number, number, number, number];
 
-/** x^128 = 1 + x + x^2 + x^7, as the first word. */
+/** x^128 = 1 + x + x^2 + x^7: the right side, as the first word of an element. */
 const REDUCTION = 0xe1000000;
 
 export function gf128FromBytes(bytes: Uint8Array): Gf128 {
@@ -19,7 +19,10 @@ export function gf128ToBytes(element: Gf128): Uint8Array {
   return bytes;
 }
 
-/** The product. Its time does not depend on the values; for keys, not for data: it takes a microsecond. */
+/**
+ * The product, in a time that does not depend on the values. It takes a microsecond: fast enough for making keys, too
+ * slow for data.
+ */
 export function multiply(a: Gf128, b: Gf128): Gf128 {
   let [r0, r1, r2, r3] = [0, 0, 0, 0];
   let power = a;
@@ -46,7 +49,7 @@ export function timesX([a0, a1, a2, a3]: Gf128): Gf128 {
   ];
 }
 
-/** The sum, which is the difference too. */
+/** The sum, which in this field is also the difference. */
 export function add(a: Gf128, b: Gf128): Gf128 {
   return [(a[0] ^ b[0]) >>> 0, (a[1] ^ b[1]) >>> 0, (a[2] ^ b[2]) >>> 0, (a[3] ^ b[3]) >>> 0];
 }

@@ -1,24 +1,25 @@
 import { createHmac, type KeyObject, timingSafeEqual } from 'node:crypto';
 import { publicKeyHash } from './key-hash.ts';
 
-// Ours (protocol.md, "Crypto": Handshake). Nothing in the handshake of the references says for whom it is made: who receives one can
-// take off the layer that is for him, put on that for another router, and be the sender there. We write the receiver's key into
-// random bytes that the references ignore, in the first block, where the sender signs it.
+// Our addition to the handshake (protocol.md, "Crypto": Handshake). The references' handshake does not name its
+// receiver: a host that receives one can take off the layer that is encrypted for it, encrypt the rest for another
+// router, and pass for the sender there. We write the receiver's key into random bytes that the references ignore, in
+// the first block, which the sender signs.
 
-/** Where it begins in the plain handshake; the bytes up to the end of the block are random. */
+/** Offset of the binding in the plain handshake; the bytes from its end to the end of the block are random. */
 export const BINDING_AT = 128;
-/** Says that a binding follows. Random bytes of a reference are this once in 2^64 handshakes. */
+/** Says that a binding follows. A reference's random bytes equal it once in 2^64 handshakes. */
 const MARK = Buffer.from('for key:', 'latin1');
 const HASH_BYTES = 32;
 export const BINDING_BYTES = MARK.length + HASH_BYTES;
-/** What else is hashed like this with the same material is something else. */
+/** Separates this HMAC from any other that may be computed with the same session material. */
 const PURPOSE = 'spanmesh: receiver of a handshake';
 
-/** What a handshake says of its receiver. */
+/** What a handshake says about its receiver. */
 export interface Binding {
-  /** It names one. */
+  /** The handshake names a receiver's key. */
   readonly named: boolean;
-  /** It names the key that was asked about. */
+  /** The handshake names our own key. */
   readonly ours: boolean;
 }
 
@@ -28,7 +29,7 @@ export function bindTo(plain: Uint8Array, session: Uint8Array, receiver: KeyObje
   plain.set(bindingOf(session, receiver), BINDING_AT + MARK.length);
 }
 
-/** For whom a plain handshake was made. The same work whatever it says. */
+/** Reads for whom a plain handshake was made. Does the same work whatever the handshake says. */
 export function bindingIn(plain: Uint8Array, session: Uint8Array, own: KeyObject): Binding {
   const at = BINDING_AT + MARK.length;
   const named = timingSafeEqual(plain.subarray(BINDING_AT, at), MARK);
@@ -36,7 +37,10 @@ export function bindingIn(plain: Uint8Array, session: Uint8Array, own: KeyObject
   return { named, ours: named && same };
 }
 
-/** Of the material, too: the same 40 bytes in each handshake with a router would be of use to nobody but a reader of the plain text. */
+/**
+ * The HMAC is keyed by the session material so that it differs from handshake to handshake: 40 bytes that are the same
+ * in every handshake with a router would only help somebody who looks for known plaintext.
+ */
 function bindingOf(session: Uint8Array, receiver: KeyObject): Buffer {
   return createHmac('sha256', session).update(PURPOSE).update(publicKeyHash(receiver)).digest();
 }

@@ -9,14 +9,14 @@ const [one, other] = [0, 1].map(() => generateKeyPairSync('rsa', { modulusLength
 
 type Pair = ReturnType<typeof generateKeyPairSync>;
 
-/** 256 bytes whose top two bits are clear. */
+/** 256 random bytes whose top two bits are clear. */
 function plainBlock(): Buffer {
   const plain = randomBytes(256);
   plain[0] = (plain[0] ?? 0) & 0x3f;
   return plain;
 }
 
-/** A private key with the exponent 1: what it signs stays as it is. */
+/** A private key with the exponent 1: signing leaves a number as it is. */
 function idleKey() {
   const jwk = one.privateKey.export({ format: 'jwk' });
   const e = Buffer.from([1]).toString('base64url');
@@ -24,7 +24,7 @@ function idleKey() {
 }
 
 describe('a block of a handshake', () => {
-  it('is opened by whoever it is for, as it was but for the bytes that are counted up', () => {
+  it('gives its receiver the plain bytes, except for those that were counted up', () => {
     const plain = plainBlock();
     const before = Buffer.from(plain);
     const wire = encryptBlock(plain, { own: one.privateKey, peer: other.publicKey });
@@ -35,7 +35,7 @@ describe('a block of a handshake', () => {
     expect(plain.subarray(8)).toEqual(before.subarray(8));
   });
 
-  it('is noise, and wrong, for somebody else and from somebody else', () => {
+  it('is noise, and marked wrong, with other keys of the receiver or of the sender', () => {
     const wire = encryptBlock(plainBlock(), { own: one.privateKey, peer: other.publicKey });
     const wrong = [
       openBlock(wire, { own: one.privateKey, peer: one.publicKey }, OPENSSL_STEPS),
@@ -57,7 +57,7 @@ describe('a block of a handshake', () => {
     expect(never.readUInt32LE(4)).toBe(250);
   });
 
-  it('that is no number below the modulus is refused as one of other keys', () => {
+  it('whose number is above the modulus is refused like one made with other keys', () => {
     const error = errorOf(ErrorCode.KEYXCHGFAIL, () =>
       encryptBlock(Buffer.alloc(256, 0xff), { own: one.privateKey, peer: other.publicKey }),
     );

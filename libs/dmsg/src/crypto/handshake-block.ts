@@ -16,17 +16,17 @@ export interface HandshakeKeys {
   readonly peer: KeyObject;
 }
 
-/** Where a block may be changed to make it fit. */
+/** Offset of the bytes that are counted up until the signed block fits. */
 const COUNT_AT = 4;
-/** Below 2^2046 a number is below both moduli, whichever key comes next. */
+/** A number below 2^2046 (top two bits clear) is below the modulus of either key, so both keys can process it. */
 const TOP_BITS = 0xc0;
-/** A try succeeds with a chance of at least 1 in 4: that so many fail happens once in 10^31 blocks. */
+/** A try succeeds with a chance of at least 1 in 4, so 250 tries fail once in 10^31 blocks. */
 const MAX_TRIES = 250;
 
 /**
- * Signs a block with the own key, then encrypts it for the peer (protocol.md, "Crypto": Handshake). Bytes 4..7 of `plain` are
- * counted up until the number between the two steps has its top two bits clear; two to four tries on average, each a
- * private operation (a quarter of a millisecond).
+ * Signs a block with the own key, then encrypts it for the peer (protocol.md, "Crypto": Handshake). Bytes 4..7 of
+ * `plain` are counted up until the number between the two steps has its top two bits clear; two to four tries on
+ * average, each a private operation (a quarter of a millisecond).
  * @param plain 256 bytes; top two bits clear.
  * @throws DmsgError KEYXCHGFAIL
  */
@@ -40,23 +40,26 @@ export function encryptBlock(plain: Uint8Array, keys: HandshakeKeys): Uint8Array
   throw refused('tries');
 }
 
-/** A block that was read. */
+/** The result of decrypting a block. */
 export interface OpenBlock {
   /** 256 bytes; noise if something is wrong with the block. Secret. */
   readonly plain: Uint8Array;
-  /** 0: made with these keys, as far as can be told from here. Otherwise bits of no meaning. */
+  /**
+   * 0: the block was made with these keys, as far as a single block shows. Any other value: it was not; the bits mean
+   * nothing.
+   */
   readonly wrong: number;
 }
 
 /**
- * Undoes `encryptBlock`, from the other side: a private and a public operation, whatever the block is. Where a number does not pass a
- * check another one takes its place. How long a refusal takes must not show which check it was: who can tell that apart finds a
- * session's key out from a recording, with some 100,000 tries.
+ * Undoes `encryptBlock` at the receiver: one private and one public operation, whatever the block contains. A number
+ * that fails a check is replaced by one that passes and the work goes on, because the time of a refusal must not show
+ * which check failed: somebody who can tell needs some 100,000 tries to find the session key of a recorded connection.
  * @param wire 256 bytes.
  */
 export function openBlock(wire: Uint8Array, keys: HandshakeKeys, steps: RsaSteps): OpenBlock {
   const first = attempt(wire, (bytes) => steps.privateDecrypt(keys.own, bytes));
-  // Always cleared: below 2^2046 a number is below the peer's modulus.
+  // The top bits are always cleared: a number below 2^2046 is below the peer's modulus.
   const between = cleared(first.bytes);
   const second = attempt(between, (bytes) => steps.publicDecrypt(keys.peer, bytes));
   const topBits = (readU8(first.bytes, 0) | readU8(second.bytes, 0)) & TOP_BITS;
@@ -64,13 +67,13 @@ export function openBlock(wire: Uint8Array, keys: HandshakeKeys, steps: RsaSteps
 }
 
 /**
- * Why a handshake is refused. `keys`: it was not made with the keys that we know, or breaks a rule; which, is not told apart. The others
- * are found only once it is certain who made it: it is for another receiver; it names no receiver, and has to; it is our own half; it
- * has been here before.
+ * Why a handshake is refused. `keys`: it was not made with the keys that we know, or it breaks a rule (never said
+ * which). The other reasons are checked only once the sender is certain. `forwarded`: it names another receiver.
+ * `unbound`: it names no receiver, and must. `our own`: it is our half, sent back. `replay`: it was received before.
  */
 export type HandshakeCheck = 'keys' | 'forwarded' | 'unbound' | 'our own' | 'replay';
 
-/** The error of a handshake that fails a check. It carries nothing of the handshake. */
+/** The error for a handshake that fails a check. It contains no bytes of the handshake. */
 export function refused(check: HandshakeCheck | 'tries'): DmsgError {
   return new DmsgError(ErrorCode.KEYXCHGFAIL, 'handshake refused', { check });
 }
@@ -88,8 +91,8 @@ function rsa(step: () => Uint8Array): Uint8Array {
 }
 
 /**
- * One operation that is done in any case. A number above the modulus is no secret, whoever sent it knows that; only the first step can
- * meet one.
+ * One RSA operation, done in any case: if the number is above the modulus, on the number with its top bits cleared. The
+ * extra time is no secret, since the sender knows the number. Only the first step can meet such a number.
  */
 function attempt(bytes: Uint8Array, step: (bytes: Uint8Array) => Uint8Array): { bytes: Uint8Array; wrong: number } {
   try {

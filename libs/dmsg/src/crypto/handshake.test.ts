@@ -12,7 +12,7 @@ const { keys: ours, peerKeys: theirs } = recordedSides()[0]!;
 const stranger = generateKeyPairSync('rsa', { modulusLength: 2048 });
 const deps = { random: randomBytes, replays: null };
 
-/** What both blocks say, whether they are right or not. */
+/** The plain bytes of both blocks, valid or not. */
 function plainOf(wire: Uint8Array, keys: HandshakeKeys): Buffer {
   const blocks = [wire.subarray(0, 256), wire.subarray(256)];
   return Buffer.concat(blocks.map((block) => openBlock(block, keys, OPENSSL_STEPS).plain));
@@ -23,14 +23,14 @@ function plainHandshake(): Buffer {
   return plainOf(makeHandshake(theirs, randomBytes).wire, ours);
 }
 
-/** One as the references make it: random where we name the receiver. */
+/** A handshake as the references make it: random bytes where ours names the receiver. */
 function unboundHandshake(): Buffer {
   const plain = plainHandshake();
   randomBytes(128).copy(plain, 128);
   return plain;
 }
 
-/** Counts the RSA operations that are done; one that is refused for its number's size is none. */
+/** Counts the RSA operations; one that is refused because its number is too large does not count. */
 function counted(): RsaSteps & { operations: string[] } {
   const operations: string[] = [];
   return {
@@ -48,7 +48,7 @@ function counted(): RsaSteps & { operations: string[] } {
   };
 }
 
-/** As a sender that does not look at top bits. */
+/** A block from a sender that does not make the top bits of the signed block clear. */
 function carelessBlock(plain: Uint8Array, keys: HandshakeKeys): Uint8Array {
   const padding = 3; // RSA_NO_PADDING
   return publicEncrypt({ key: keys.peer, padding }, privateEncrypt({ key: keys.own, padding }, plain));
@@ -69,7 +69,7 @@ describe('making a handshake', () => {
       expect(plain[80 + i]).toBe(session[4 * i]! ^ session[4 * i + 1]! ^ session[4 * i + 2]! ^ session[4 * i + 3]!);
     }
     expect(plain.subarray(96, 128).toString('latin1')).toBe('spanmesh'.padEnd(32, '\0'));
-    // But for bytes 4..7 of each block, which are counted up, the rest is random.
+    // The rest is random, except for bytes 4..7 of each block, which are counted up.
     expect(plain.subarray(128, 136).toString('latin1')).toBe('for key:');
     expect(plain.subarray(136, 168)).toEqual(
       createHmac('sha256', session)
@@ -138,7 +138,7 @@ describe('reading a handshake', () => {
   it.each([
     ['magic', (plain: Buffer) => plain.writeUInt16LE(0x4833, 8)],
     ['version', (plain: Buffer) => plain.writeUInt16LE(2, 10)],
-    // Read with the other byte order, as its magic asks.
+    // A little-endian version behind the magic of the other byte order.
     ['version', (plain: Buffer) => plain.writeUInt16BE(0x4832, 8)],
     ['verifier', (plain: Buffer) => plain.writeUInt8(plain[16]! ^ 1, 16)],
     ['verifier', (plain: Buffer) => plain.writeUInt8(plain[79]! ^ 0x80, 79)],
@@ -167,7 +167,7 @@ describe('reading a handshake', () => {
       [1, 0x80],
     ] as const) {
       const plain = plainHandshake();
-      // Below the modulus, whose top bit is set: others of the top byte are cleared.
+      // Below the modulus, whose top bit is set, as the other bits of the first byte are clear.
       plain[256 * block] = bit;
       expect(refusal(encryptHandshake(plain, theirs)).data).toEqual({ check: 'keys' });
     }
@@ -182,7 +182,7 @@ describe('reading a handshake', () => {
       try {
         block = carelessBlock(plain, theirs);
       } catch {
-        // Above our modulus.
+        // The number is above our modulus.
         continue;
       }
       const opened = openBlock(block, ours, OPENSSL_STEPS);
@@ -212,7 +212,8 @@ describe('reading a handshake', () => {
   });
 
   it('takes two private and two public operations, whatever is wrong first', () => {
-    // The three kinds of failed handshake that could be told apart by their time: after one operation, after two, after all.
+    // Three kinds of failed handshake whose times could differ: they fail after one operation, after two, and after
+    // all.
     const kinds: Record<string, Buffer> = { 'above the modulus': Buffer.alloc(512, 0xff) };
     const wanted = ['top bits between the keys', 'top bits', 'later'];
     while (wanted.some((kind) => kinds[kind] === undefined)) {
@@ -254,7 +255,10 @@ describe('a handshake for somebody else', () => {
   const router = generateKeyPairSync('rsa', { modulusLength: 2048 });
   const forRouter = { own: theirs.own, peer: router.publicKey };
 
-  /** The router takes its layer off and puts ours on; it has no key but its own. */
+  /**
+   * What a dishonest router can do with a handshake meant for it: decrypt its layer and encrypt the rest for us, with
+   * no key but its own.
+   */
   function forward(wire: Uint8Array): Uint8Array {
     const padding = 3; // RSA_NO_PADDING
     return Buffer.concat(
@@ -265,7 +269,7 @@ describe('a handshake for somebody else', () => {
     );
   }
 
-  it('is refused if its sender says for whom it is, as we do', () => {
+  it('is refused if it names another receiver', () => {
     const { wire } = makeHandshake(forRouter, randomBytes);
     for (const mustBind of [false, true]) {
       const error = errorOf(ErrorCode.KEYXCHGFAIL, () => readHandshake(forward(wire), ours, { mustBind }));
@@ -273,14 +277,14 @@ describe('a handshake for somebody else', () => {
     }
   });
 
-  it('is refused from a reference, which does not say so, only where it has to', () => {
+  it('is refused from a reference, which names no receiver, only where a receiver must be named', () => {
     const wire = forward(encryptHandshake(unboundHandshake(), forRouter));
     expect(readHandshake(wire, ours).session.length).toBe(64);
     const error = errorOf(ErrorCode.KEYXCHGFAIL, () => readHandshake(wire, ours, { mustBind: true }));
     expect(error.data).toEqual({ check: 'unbound' });
   });
 
-  it('ours are taken where it has to', () => {
+  it('our own handshakes are taken where a receiver must be named', () => {
     const { wire, session } = makeHandshake(theirs, randomBytes);
     expect(readHandshake(wire, ours, { mustBind: true }).session).toEqual(session);
   });
@@ -301,14 +305,14 @@ describe('the handshake of a connection', () => {
     }
   });
 
-  it('is refused from a reference only where the peer has to say for whom it is', () => {
+  it('is refused from a reference only where the peer must name the receiver', () => {
     const wire = encryptHandshake(unboundHandshake(), theirs);
     expect(new Handshake(ours, deps).push(wire)?.rest.length).toBe(0);
     const error = errorOf(ErrorCode.KEYXCHGFAIL, () => new Handshake(ours, deps, { mustBind: true }).push(wire));
     expect(error.data).toEqual({ check: 'unbound' });
   });
 
-  it('takes them byte by byte, and is never done with fewer', () => {
+  it('takes the bytes one by one, and is never complete with fewer than 512', () => {
     const peer = makeHandshake(theirs, randomBytes);
     const handshake = new Handshake(ours, deps);
     for (let i = 0; i < 511; i++) expect(handshake.push(peer.wire.subarray(i, i + 1))).toBeNull();
@@ -328,7 +332,7 @@ describe('the handshake of a connection', () => {
     expect(errorOf(ErrorCode.KEYXCHGFAIL, () => handshake.push(handshake.wire)).data).toEqual({ check: 'our own' });
   });
 
-  it('refuses one that was played back', () => {
+  it('refuses a handshake that is played back', () => {
     const replays = new ReplayMemory({ rememberMs: 1000, limit: 10 }, { clock: { now: () => 0 } });
     const { wire } = makeHandshake(theirs, randomBytes);
     expect(new Handshake(ours, { random: randomBytes, replays }).push(wire)).not.toBeNull();

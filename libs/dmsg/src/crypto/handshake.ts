@@ -22,7 +22,7 @@ const REASON_AT = 96;
 const REASON_BYTES = 32;
 const VERSION = 1;
 const LOW_SIX_BITS = 0x3f;
-/** A few printable words; the references send such texts too. */
+/** The reason text that we send: printable, as the texts of the references are. */
 const OUR_REASON = Buffer.from('spanmesh', 'latin1');
 
 /** A cryptographic random source: that many fresh bytes, the caller's to keep and to change. */
@@ -71,23 +71,27 @@ export function encryptHandshake(plain: Uint8Array, keys: HandshakeKeys): Uint8A
   ]);
 }
 
-/** Handshakes that have been here. */
+/** Remembers the handshakes that were received. */
 export interface Replays {
-  /** @throws DmsgError KEYXCHGFAIL: this material has. */
+  /** @throws DmsgError KEYXCHGFAIL: a handshake with this material was received before. */
   admit(session: Uint8Array): void;
 }
 
 /** How a handshake is read. */
 export interface ReadOptions {
-  /** The peer must name our key as the receiver's (handshake-binding.ts); default: it need not, but must not name another. */
+  /**
+   * The peer must name our key as the receiver's (handshake-binding.ts); default: it need not, but must not name
+   * another.
+   */
   readonly mustBind?: boolean;
   /** Default: those of OpenSSL. */
   readonly steps?: RsaSteps;
 }
 
 /**
- * Reads the peer's half: whoever made it has the peer's private key, now or once (see ReplayMemory). Four RSA operations and every check,
- * whatever is wrong; one flag is looked at when all is done (handshake-block.ts says why).
+ * Reads the peer's half. Whoever made it has the peer's private key, or recorded a handshake made with it (see
+ * ReplayMemory). Does four RSA operations and every check whatever is wrong, and looks at one flag at the end
+ * (handshake-block.ts says why).
  * @param wire 512 bytes.
  * @throws DmsgError KEYXCHGFAIL: it was not made with these keys, or breaks a rule; `data.check` is a HandshakeCheck.
  */
@@ -111,8 +115,8 @@ export function readHandshake(
 }
 
 /**
- * 0: magic and version are right. The magic shows the sender's byte order (protocol.md, introduction); only the version depends on it,
- * the rest is bytes.
+ * 0 if magic and version are right, else 1. The magic shows the sender's byte order (protocol.md, introduction); only
+ * the version depends on it, all other fields are bytes.
  */
 function wrongFields(plain: Buffer): number {
   const magic = readU16(plain, MAGIC_AT);
@@ -122,10 +126,10 @@ function wrongFields(plain: Buffer): number {
 }
 
 /**
- * The handshake of one connection. States: it waits for the peer's 512 bytes; `push` ends it, with a result or an error.
- *
- * Which code when (protocol.md, "Message": Errors): NOPEER, neither key nor permission for plaintext, is the caller's; NOLKEY, NORKEY,
- * KEYFMT come from rsa-key.ts; BADURANDOM from the constructor; KEYXCHGFAIL is everything that is wrong with the peer's half.
+ * The handshake of one connection. It waits for the peer's 512 bytes; the `push` that completes them ends it, with a
+ * result or an error. Who throws which code (protocol.md, "Message": Errors): NOPEER (neither a key nor permission for
+ * plaintext) is the caller's; NOLKEY, NORKEY and KEYFMT come from rsa-key.ts; BADURANDOM from the constructor;
+ * KEYXCHGFAIL is everything that is wrong with the peer's half.
  */
 export class Handshake {
   /** 512 bytes to send at once. */
@@ -140,7 +144,7 @@ export class Handshake {
   #ended = false;
 
   /**
-   * @param deps.replays null: recorded handshakes are not looked for.
+   * @param deps.replays null: replayed handshakes are not detected.
    * @throws DmsgError as makeHandshake.
    */
   constructor(
@@ -155,9 +159,9 @@ export class Handshake {
   }
 
   /**
-   * Takes the next bytes from the peer. Null: more are needed. Otherwise the peer's half, and in `rest` what followed it in `bytes`: the
-   * beginning of the encrypted stream.
-   * @throws DmsgError KEYXCHGFAIL: as readHandshake, or played back; STATE: it has ended before.
+   * Takes the next bytes from the peer. Null: more are needed. Otherwise the peer's half, and in `rest` the bytes after
+   * it: the beginning of the encrypted stream.
+   * @throws DmsgError KEYXCHGFAIL: as readHandshake, or played back; STATE: the handshake has already ended.
    */
   push(bytes: Uint8Array): (PeerHandshake & { readonly rest: Uint8Array }) | null {
     if (this.#ended) throw new DmsgError(ErrorCode.STATE, 'handshake has ended');
@@ -167,7 +171,7 @@ export class Handshake {
     if (this.#receivedBytes < HANDSHAKE_BYTES) return null;
     this.#ended = true;
     const peer = readHandshake(this.#received, this.#keys, this.#options);
-    // Ours sent back to us, by a peer that was given our own key: both directions would have one key and one IV.
+    // Our own half, sent back by a peer that has our private key: both directions would use one key and one IV.
     if (timingSafeEqual(peer.session, this.session)) throw refused('our own');
     this.#replays?.admit(peer.session);
     return { ...peer, rest: bytes.subarray(taken) };

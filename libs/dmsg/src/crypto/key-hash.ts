@@ -1,9 +1,12 @@
 import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
 
-/** Hashes that were made once: each takes a tenth of a millisecond. They go with their keys. */
+/** Hashes already computed, since each takes a tenth of a millisecond. An entry goes with its key. */
 const known = new WeakMap<KeyObject, Buffer>();
 
-/** SHA-256 of a public key in DER (SPKI), 32 bytes not to be changed; of a private key that of its public half. */
+/**
+ * SHA-256 of a public key in DER (SPKI); of a private key, that of its public half. 32 bytes that the caller must not
+ * change.
+ */
 export function publicKeyHash(key: KeyObject): Buffer {
   const before = known.get(key);
   if (before !== undefined) return before;

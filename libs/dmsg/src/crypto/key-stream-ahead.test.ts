@@ -7,7 +7,7 @@ import { StreamOpener } from './stream-opener.ts';
 import { StreamSealer } from './stream-sealer.ts';
 
 describe('key stream that is made ahead', () => {
-  it('is found in order, once, and by nobody who is elsewhere in the stream', () => {
+  it('is found in order, once, and not for another chunk', () => {
     const ahead = new KeyStreamAhead();
     const out = new Uint8Array(4 * BLOCKS_BYTES);
     expect(ahead.take(0, 0, 1, out)).toBe(false);
@@ -24,7 +24,7 @@ describe('key stream that is made ahead', () => {
     expect(ahead.take(1, 14, 1, out)).toBe(false);
   });
 
-  it('changes nothing of what is sealed, however it is cut, also where the counter passes 32 bits', () => {
+  it('changes no sealed byte, however the plaintext is cut, also where the counter passes 32 bits', () => {
     const size = fc.integer({ min: 1, max: 2 * AHEAD_CHUNKS });
     const first = fc.constantFrom({ high: 0, low: 0 }, { high: 3, low: 2 ** 32 - 20 });
     fc.assert(

@@ -9,7 +9,7 @@ import type { HandshakeKeys } from './handshake-block.ts';
 
 const DIRECTORY = join(import.meta.dirname, '../../../../test/data/captures');
 
-/** What one side of a recorded connection had and sent. */
+/** One side of a recorded connection: its keys and the bytes that it sent. */
 export interface RecordedSide {
   readonly name: string;
   readonly rules: DialectRules;
@@ -19,7 +19,7 @@ export interface RecordedSide {
   readonly peerKeys: HandshakeKeys;
   readonly handshakePlain: Buffer;
   readonly handshakeWire: Buffer;
-  /** After the handshake. */
+  /** Everything this side sent after its handshake. */
   readonly wire: Buffer;
   readonly messages: readonly Buffer[];
 }

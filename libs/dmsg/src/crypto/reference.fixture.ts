@@ -2,7 +2,7 @@ import { createCipheriv } from 'node:crypto';
 import type { ChunkCount } from './chunk-counter.ts';
 import type { Opener } from './cipher.ts';
 
-/** A stream as protocol.md ("Crypto": Stream) says it, by node:crypto's AES-256-GCM, one chunk after the other. */
+/** A stream sealed as protocol.md describes ("Crypto": Stream), chunk by chunk with node:crypto's AES-256-GCM. */
 export function sealedByNode(session: Uint8Array, plain: Uint8Array, first: ChunkCount = { high: 0, low: 0 }): Buffer {
   const parts: Uint8Array[] = [];
   let counter = (BigInt(first.high) << 32n) | BigInt(first.low);
@@ -16,7 +16,7 @@ export function sealedByNode(session: Uint8Array, plain: Uint8Array, first: Chun
   return Buffer.concat(parts);
 }
 
-/** Gives an opener the pieces of a stream; all that it gives out. */
+/** Opens the pieces of a stream, and returns all plaintext in one piece. */
 export function openAll(opener: Opener, pieces: Iterable<Uint8Array>): Buffer {
   const parts: Uint8Array[] = [];
   for (const piece of pieces) opener.open(piece, { onPlain: (plain) => parts.push(plain) });

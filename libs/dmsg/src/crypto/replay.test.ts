@@ -46,7 +46,7 @@ describe('replay memory', () => {
     memory.admit(a);
   });
 
-  it('forgets what is of the key that has most, when it is full', () => {
+  it('forgets the oldest of the principal that has most, when it is full', () => {
     const memory = new ReplayMemory({ rememberMs: 1000, limit: 4 }, { clock: new Now() });
     const honest = randomBytes(64);
     memory.admit(honest, 'honest');

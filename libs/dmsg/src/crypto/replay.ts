@@ -9,28 +9,32 @@ export interface ReplayClock {
 export interface ReplayOptions {
   /** How long a handshake is remembered, in milliseconds. */
   readonly rememberMs: number;
-  /** Most handshakes remembered; beyond it the oldest is forgotten of the key that has most. One takes 170 bytes (measured). */
+  /**
+   * Most handshakes remembered. At the limit, the oldest one of the principal that has most is forgotten. One takes 170
+   * bytes (measured).
+   */
   readonly limit: number;
 }
 
-/** A day of a peer that reconnects all the time, and 11 MB at most. */
+/** Remembers a peer that reconnects all the time for a day, in 11 MB at most. */
 export const REPLAY_DEFAULTS: ReplayOptions = { rememberMs: 24 * 3600 * 1000, limit: 65536 };
 
-/** One that was let in. */
+/** A handshake that was admitted. */
 interface Seen {
   readonly principal: string;
   readonly came: number;
 }
 
 /**
- * Recent handshakes. Nothing in a handshake is fresh from its receiver, so that a recorded one can be played again with the stream after
- * it (protocol.md, "Crypto"): each peer's material is let in once. What is forgotten, by time, limit or a restart, can be played again.
- * Only those who have a peer's key can add to it, and who has added most forgets first: nobody pushes the handshakes of others out.
+ * Remembers recent handshakes and admits each only once. A handshake contains nothing fresh from its receiver, so a
+ * recorded one could be played again with the stream after it (protocol.md, "Crypto"). One that is forgotten, by time,
+ * limit or a restart, can be played again. Only a holder of a peer's key can add an entry, and at the limit the
+ * principal with most entries loses one, so nobody pushes out the handshakes of others.
  */
 export class ReplayMemory {
   readonly #options: ReplayOptions;
   readonly #clock: ReplayClock;
-  /** By hash of the material, in the order they came, which is the order of time. */
+  /** By hash of the material, in order of arrival, which is the order of time. */
   readonly #seen = new Map<string, Seen>();
   /** Hashes by principal, in the same order. */
   readonly #of = new Map<string, Set<string>>();
@@ -46,13 +50,13 @@ export class ReplayMemory {
   }
 
   /**
-   * Lets a peer's session material in, once. `principal`: whose it is, by the key that it was made with.
-   * @throws DmsgError KEYXCHGFAIL: it has been here before.
+   * Admits a peer's session material, once. `principal`: whose it is, by the key that the handshake was made with.
+   * @throws DmsgError KEYXCHGFAIL: it was admitted before.
    */
   admit(session: Uint8Array, principal = ''): void {
     const came = this.#clock.now();
     this.#forgetOld(came);
-    // Hashed: the memory of this object gives no key away.
+    // Only the hash is kept, so that the memory of this object gives no key away.
     const hash = createHash('sha256').update(session).digest('base64');
     if (this.#seen.has(hash)) throw refused('replay');
     this.#seen.set(hash, { principal, came });
@@ -69,7 +73,10 @@ export class ReplayMemory {
     }
   }
 
-  /** Looks at all principals: a handshake that comes this far has cost a thousand times as much. */
+  /**
+   * Forgets the oldest handshake of the principal that has most. It looks at all principals: a handshake that gets here
+   * has cost a thousand times as much.
+   */
   #forgetOfMost(newcomer: string): void {
     let most = newcomer;
     let size = this.#of.get(newcomer)?.size ?? 0;

@@ -21,7 +21,7 @@ describe('own private key', () => {
     errorOf(ErrorCode.NOLKEY, () => ownPrivateKey(pem));
   });
 
-  it('is KEYFMT when it is something else, without a word of it', () => {
+  it('is KEYFMT when it is something else, and the error contains no part of it', () => {
     const secret = Buffer.from(pkcs8.split('\n')[5]!, 'latin1');
     const damaged = pkcs8.replace(pkcs8.split('\n')[2]!, '!'.repeat(64));
     const encrypted = privateKey.export({
@@ -55,7 +55,7 @@ describe("peer's public key", () => {
     errorOf(ErrorCode.NORKEY, () => peerPublicKey(pem));
   });
 
-  it('is KEYFMT when it is something else, a private key too', () => {
+  it('is KEYFMT when it is something else, even a private key', () => {
     for (const pem of [
       'hello',
       pkcs1,
@@ -73,12 +73,13 @@ describe("peer's public key", () => {
     expect(errorOf(ErrorCode.KEYFMT, () => peerPublicKey(pem)).data).toEqual({ type: 'rsa', bits: 1024 });
   });
 
-  it('is KEYFMT with another exponent than 65537, unless that is allowed, and then within bounds', () => {
+  it('is KEYFMT with another exponent than 65537, unless others are allowed, and then within bounds', () => {
     const small = exponentKey(3);
     errorOf(ErrorCode.KEYFMT, () => peerPublicKey(small.pub));
     expect(peerPublicKey(small.pub, true).asymmetricKeyDetails?.publicExponent).toBe(3n);
     errorOf(ErrorCode.KEYFMT, () => ownPrivateKey(small.prv));
-    // The modulus of a good key, and an exponent of 2046 bits: an operation with it takes as long as a private one.
+    // The modulus of a good key, with an exponent of 2046 bits: a public operation with it takes as long as a private
+    // one.
     const { n, kty } = publicKey.export({ format: 'jwk' });
     const e = Buffer.alloc(256, 0x33).fill(0x21, 255).toString('base64url');
     const slow = createPublicKey({ format: 'jwk', key: { kty: kty!, n: n!, e } });

@@ -5,15 +5,19 @@ import { ErrorCode } from '../error-code.ts';
 /** protocol.md, "Crypto": all RSA 2048. */
 export const RSA_BITS = 2048;
 
-/** What every tool makes, the reference's own included. A small one makes forging easier, a large one each handshake slower. */
+/**
+ * The exponent that every tool uses, the reference's own included. A small exponent makes forging easier, a large one
+ * makes each handshake slower.
+ */
 export const RSA_EXPONENT = 65537n;
-/** The largest that may be allowed: an operation takes twice as long as with the usual one. */
+/** The largest exponent that can be allowed: an operation takes twice as long as with the usual one. */
 export const MAX_RSA_EXPONENT = 2n ** 32n;
 
 /**
  * This host's private key, from PKCS#1 or PKCS#8 PEM (protocol.md, "Crypto").
  * @param pem null: there is no such file.
- * @throws DmsgError NOLKEY: no key; KEYFMT: something else, or not RSA of 2048 bits, or its public exponent is not 65537. Neither says anything of the content.
+ * @throws DmsgError NOLKEY: no key; KEYFMT: something else, or not RSA of 2048 bits, or its public exponent is not
+ * 65537. Neither says anything of the content.
  */
 export function ownPrivateKey(pem: string | null): KeyObject {
   if (pem === null || pem.trim() === '') throw new DmsgError(ErrorCode.NOLKEY, 'no private key of this host');
@@ -43,7 +47,7 @@ function checked(
   try {
     key = parse(pem);
   } catch {
-    // Without the cause: what OpenSSL says of a private key does not belong into a log.
+    // The cause is left out: OpenSSL's text about a private key does not belong in a log.
     throw new DmsgError(ErrorCode.KEYFMT, `${which}: cannot be read`);
   }
   const bits = key.asymmetricKeyDetails?.modulusLength ?? 0;

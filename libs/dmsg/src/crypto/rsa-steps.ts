@@ -1,6 +1,6 @@
 import { constants, type KeyObject, privateDecrypt, publicDecrypt } from 'node:crypto';
 
-/** The RSA operations by which a handshake is read, without padding; tests count them. */
+/** The RSA operations that read a handshake, without padding. An interface, so that tests can count them. */
 export interface RsaSteps {
   /** @throws when the number is not below the modulus. */
   privateDecrypt(key: KeyObject, bytes: Uint8Array): Uint8Array;
@@ -8,7 +8,7 @@ export interface RsaSteps {
   publicDecrypt(key: KeyObject, bytes: Uint8Array): Uint8Array;
 }
 
-/** Those of OpenSSL, which blinds private operations. */
+/** OpenSSL's operations; OpenSSL blinds the private one. */
 export const OPENSSL_STEPS: RsaSteps = {
   privateDecrypt: (key, bytes) => privateDecrypt({ key, padding: constants.RSA_NO_PADDING }, bytes),
   publicDecrypt: (key, bytes) => publicDecrypt({ key, padding: constants.RSA_NO_PADDING }, bytes),

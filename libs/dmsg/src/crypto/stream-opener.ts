@@ -6,12 +6,12 @@ import { BATCH_CHUNKS, CHUNK_BYTES, SEALED_CHUNK_BYTES } from './chunk-kernel-co
 import { ChunkKey } from './chunk-key.ts';
 import type { Opener, PlainSink, StreamOptions } from './cipher.ts';
 
-/** What StreamSealer has sealed, opened and verified (protocol.md, "Crypto": Stream). */
+/** Verifies and decrypts a stream that a StreamSealer has made (protocol.md, "Crypto": Stream). */
 export class StreamOpener implements Opener {
   readonly #key: ChunkKey;
   readonly #counter: ChunkCounter;
   #dead = false;
-  /** The cut chunk. */
+  /** The received part of a chunk that is not complete yet. */
   readonly #partial = new Uint8Array(SEALED_CHUNK_BYTES);
   #partialBytes = 0;
 
@@ -34,7 +34,7 @@ export class StreamOpener implements Opener {
     }
     const plain = Buffer.allocUnsafeSlow(chunks * CHUNK_BYTES);
     const bytes = this.#decrypt(wire, chunks, plain);
-    // All is done with the kernel and with the state before anybody else is called: the sink may seal, or call us.
+    // The sink may seal, or call us again, so it is called only now, when the kernel and our state are done with.
     if (bytes > 0) sink.onPlain(bytes === plain.length ? plain : plain.subarray(0, bytes));
     if (bytes < plain.length) {
       // protocol.md, "Crypto": a tag that does not verify.
@@ -42,7 +42,10 @@ export class StreamOpener implements Opener {
     }
   }
 
-  /** Opens `chunks` chunks, of which the partial one is the beginning, and keeps the rest; returns how many bytes were verified. */
+  /**
+   * Opens `chunks` chunks, the first of which begins in `#partial`, and keeps the rest; returns how many bytes were
+   * verified.
+   */
   #decrypt(wire: Uint8Array, chunks: number, plain: Uint8Array): number {
     this.#checkCounter(chunks);
     const kernel = chunkKernel();

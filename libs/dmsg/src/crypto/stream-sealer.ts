@@ -63,7 +63,8 @@ export class StreamSealer implements Sealer {
 
   #sealedCopy(chunks: number): Uint8Array {
     this.#sealBatch(chunks);
-    // Not from Buffer's pool: a slice that waits for its socket would keep the pool alive, uncounted.
+    // Memory of its own, not from Buffer's pool: a slice that waits for its socket would keep the whole pool alive,
+    // uncounted.
     const wire = Buffer.allocUnsafeSlow(chunks * SEALED_CHUNK_BYTES);
     wire.set(chunkKernel().sealed.subarray(0, wire.length));
     return wire;
@@ -75,7 +76,10 @@ export class StreamSealer implements Sealer {
   }
 }
 
-/** Messages are multiples of 64 bytes (protocol.md, "Message"), so a stream never ends inside a chunk. */
+/**
+ * Checks that the plaintext is a multiple of 64 bytes and returns its size. Messages are (protocol.md, "Message"), so a
+ * stream never ends inside a chunk.
+ */
 export function checkWhole(plain: Uint8Array): number {
   if (plain.length % CHUNK_BYTES !== 0) {
     throw new DmsgError(ErrorCode.FIELD, 'not a multiple of 64 bytes', { bytes: plain.length });

@@ -15,7 +15,7 @@ const places = fc.array(fc.nat(), { maxLength: 12 });
 const flat = (slices: readonly Uint8Array[]) => Buffer.concat(slices);
 
 describe('sealing', () => {
-  it('gives what node:crypto gives, however the plaintext comes', () => {
+  it('gives the bytes that node:crypto gives, however the plaintext is cut', () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: LARGE }), places, fc.boolean(), (chunks, cuts, asSlices) => {
         const plain = randomBytes(chunks * CHUNK_BYTES);
@@ -45,7 +45,7 @@ describe('sealing', () => {
     expect(second!.buffer.byteLength).toBe(SEALED_CHUNK_BYTES);
   });
 
-  it('keeps the directions of many connections apart', () => {
+  it('does not mix the directions of many connections', () => {
     const sessions = [randomBytes(64), randomBytes(64), randomBytes(64)];
     const sealers = sessions.map((session) => new StreamSealer(session));
     const openers = sessions.map((session) => new StreamOpener(session));
@@ -57,7 +57,7 @@ describe('sealing', () => {
     }
   });
 
-  it('refuses what is not a multiple of 64 bytes, and changes nothing', () => {
+  it('refuses plaintext that is not a multiple of 64 bytes, and changes nothing', () => {
     const sealer = new StreamSealer(SESSION);
     errorOf(ErrorCode.FIELD, () => sealer.seal(Buffer.alloc(65)));
     errorOf(ErrorCode.FIELD, () => sealer.sealSlices([Buffer.alloc(64), Buffer.alloc(63)]));
@@ -101,7 +101,7 @@ describe('the counter', () => {
 });
 
 describe('opening', () => {
-  it('does not mind where the stream is cut: every place', () => {
+  it('takes a stream cut at any place', () => {
     const plain = randomBytes(4 * CHUNK_BYTES);
     const wire = sealedByNode(SESSION, plain);
     for (let cut = 0; cut <= wire.length; cut++) {
@@ -115,7 +115,7 @@ describe('opening', () => {
     expect(openAll(new StreamOpener(SESSION), bytes).equals(plain)).toBe(true);
   });
 
-  it('does not mind where the stream is cut: large reads', () => {
+  it('takes a stream cut in large reads', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: LARGE }), places, (chunks, cuts) => {
         const plain = randomBytes(chunks * CHUNK_BYTES);
@@ -128,7 +128,7 @@ describe('opening', () => {
     );
   });
 
-  it('refuses a chunk with any bit flipped, and gives out what came before it', () => {
+  it('refuses a chunk with any bit flipped, and gives out the chunks before it', () => {
     const plain = randomBytes(3 * CHUNK_BYTES);
     const wire = sealedByNode(SESSION, plain);
     for (let bit = 0; bit < SEALED_CHUNK_BYTES * 8; bit++) {
@@ -143,7 +143,7 @@ describe('opening', () => {
     }
   });
 
-  it('gives out the same however a damaged stream is cut', () => {
+  it('gives out the same plaintext however a damaged stream is cut', () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 1, max: LARGE }),
@@ -179,7 +179,7 @@ describe('opening', () => {
     expectNoSecrets(error, [SESSION, wire]);
   });
 
-  it('gives out memory that nothing is written to afterwards, and bears being called by its sink', () => {
+  it('gives out memory that it does not write to afterwards, and can be called by its sink', () => {
     const plain = randomBytes(3 * CHUNK_BYTES);
     const wire = sealedByNode(SESSION, plain);
     const [first, second] = [wire.subarray(0, 100), wire.subarray(100)];

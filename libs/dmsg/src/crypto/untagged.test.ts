@@ -32,7 +32,7 @@ describe('a stream without tags', () => {
   it('ends before its block counter wraps', () => {
     const sealer = new UntaggedSealer(SESSION, { limitBytes: 128 });
     errorOf(ErrorCode.IVWRAP, () => sealer.sealSlices([Buffer.alloc(128), Buffer.alloc(64)]));
-    // Not even begun: all of it is still to be had.
+    // The failed call encrypted nothing: the whole allowance is still there.
     const wire = Buffer.concat(sealer.sealSlices([Buffer.alloc(64), Buffer.alloc(64)]));
     errorOf(ErrorCode.IVWRAP, () => sealer.seal(Buffer.alloc(64)));
     const opener = new UntaggedOpener(SESSION, { limitBytes: 128 });
@@ -41,7 +41,7 @@ describe('a stream without tags', () => {
     errorOf(ErrorCode.STATE, () => openAll(opener, [Buffer.alloc(1)]));
   });
 
-  it('hands on nothing when nothing has come', () => {
+  it('gives the sink nothing when no bytes have come', () => {
     const opener = new UntaggedOpener(SESSION);
     const plain: number[] = [];
     for (const bytes of [0, 1, 0, 64])

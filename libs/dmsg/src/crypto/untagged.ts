@@ -5,10 +5,11 @@ import type { Opener, PlainSink, Sealer } from './cipher.ts';
 import { SESSION_IV_AT, SESSION_IV_BYTES, SESSION_KEY_BYTES } from './session.ts';
 import { checkWhole } from './stream-sealer.ts';
 
-// The stream of those builds of the reference that send no tags (protocol.md, "Crypto": Stream): one continuous counter-mode stream.
-// Anybody on the way can change it unnoticed, so it is for peers for which an operator has asked for it.
+// The stream of those builds of the reference that send no tags (protocol.md, "Crypto": Stream): one continuous
+// counter-mode stream. Anybody on the path can change it unnoticed, so it is used only for peers for which an operator
+// has asked for it.
 
-/** Bytes that one key can encrypt: GCM counts blocks in 32 bits, and the first two numbers are not for data. */
+/** Bytes that one key can encrypt: GCM counts blocks in 32 bits, and two counter values (0 and 1) are not for data. */
 export const UNTAGGED_LIMIT_BYTES = (2 ** 32 - 2) * 16;
 
 export interface UntaggedOptions {
@@ -16,7 +17,7 @@ export interface UntaggedOptions {
   readonly limitBytes?: number;
 }
 
-/** Counts a stream's bytes. */
+/** Counts a stream's bytes against the limit of its key. */
 class Allowance {
   #left: number;
 
@@ -58,7 +59,7 @@ export class UntaggedSealer implements Sealer {
   }
 }
 
-/** Hands on whatever has come, chunk or not. */
+/** Decrypts whatever bytes have come: this stream has no chunks to wait for. */
 export class UntaggedOpener implements Opener {
   readonly pendingBytes = 0;
   readonly #decipher: Decipheriv;
@@ -84,7 +85,7 @@ export class UntaggedOpener implements Opener {
   }
 }
 
-/** The counter starts at IV, eight zero bytes, 2. */
+/** The first counter block is IV, eight zero bytes, 00000002. */
 function keyAndFirstBlock(session: Uint8Array): [Uint8Array, Uint8Array] {
   const block = new Uint8Array(16);
   block.set(session.subarray(SESSION_IV_AT, SESSION_IV_AT + SESSION_IV_BYTES));

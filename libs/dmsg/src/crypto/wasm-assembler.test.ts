@@ -27,7 +27,7 @@ describe('assembler', () => {
   );
 
   it('loops, decides and returns', () => {
-    // f(n) = n + (n - 1) + … + 1, or -1 if that is 15.
+    // f(n) = n + (n - 1) + … + 1, or -1 if that sum is 15.
     const code = new CodeWriter(1);
     const sum = code.local(I32);
     code.repeatWhile(() => {
@@ -56,7 +56,7 @@ describe('assembler', () => {
     expect(exports.f!(300)).toBe(45150);
   });
 
-  it('refuses a vector that has not 16 bytes', () => {
+  it('refuses a vector that does not have 16 bytes', () => {
     expect(() => new CodeWriter(0).v128([1, 2, 3])).toThrow(RangeError);
   });
 });

@@ -1,5 +1,5 @@
-// A tiny assembler for WebAssembly modules: as much of the binary format (WebAssembly Core Specification 2.0, chapter 5) as the
-// chunk kernel needs. Code is written by calling a CodeWriter in the order of the instructions.
+// A tiny assembler for WebAssembly modules: as much of the binary format (WebAssembly Core Specification 2.0, chapter
+// 5) as the chunk kernel needs. Code is written by calling a CodeWriter in the order of the instructions.
 
 export const I32 = 0x7f;
 export const I64 = 0x7e;
@@ -17,7 +17,7 @@ const SCALAR = {
   return: 0x0f,
 } as const;
 
-/** The same, of the vector instructions. */
+/** Vector instructions without operands of their own. */
 const VECTOR = {
   'i8x16.swizzle': 0x0e,
   'i64x2.splat': 0x12,
@@ -70,25 +70,30 @@ export class CodeWriter {
     this.#code.push(...sixteen(bytes));
   }
 
-  /** Address on the stack → the 16 bytes at address + offset; 16-byte aligned. */
+  /** Takes an address from the stack and leaves the 16 bytes at address + offset, which is 16-byte aligned. */
   load(offset: number): void {
     this.#simd(0x00);
     this.#code.push(4, ...unsigned(offset));
   }
 
-  /** Address and 16 bytes on the stack; stores them at address + offset, 16-byte aligned. */
+  /**
+   * Takes an address and 16 bytes from the stack and stores the bytes at address + offset, which is 16-byte aligned.
+   */
   store(offset: number): void {
     this.#simd(0x0b);
     this.#code.push(4, ...unsigned(offset));
   }
 
-  /** Two vectors on the stack → the bytes picked from them: 0..15 from the first, 16..31 from the second. */
+  /**
+   * Takes two vectors from the stack and leaves the bytes picked from them: 0..15 from the first, 16..31 from the
+   * second.
+   */
   shuffle(lanes: readonly number[]): void {
     this.#simd(0x0d);
     this.#code.push(...sixteen(lanes));
   }
 
-  /** Vector and i32 on the stack → the vector with that lane replaced. */
+  /** Takes a vector and an i32 from the stack and leaves the vector with that lane replaced. */
   replaceLane32(lane: number): void {
     this.#simd(0x1c);
     this.#code.push(lane);
@@ -102,21 +107,21 @@ export class CodeWriter {
     this.#simd(VECTOR[name]);
   }
 
-  /** Runs the body again while it leaves a number other than 0. */
+  /** A loop: runs the body, and again as long as the body leaves a number other than 0 on the stack. */
   repeatWhile(body: () => void): void {
     this.#code.push(0x03, 0x40);
     body();
     this.#code.push(0x0d, 0, 0x0b);
   }
 
-  /** Condition on the stack. */
+  /** Runs the body if the number on the stack is not 0. */
   when(body: () => void): void {
     this.#code.push(0x04, 0x40);
     body();
     this.#code.push(0x0b);
   }
 
-  /** Locals and code as the code section wants them. */
+  /** The function as the code section of a module wants it: its locals and its code. */
   bytes(): number[] {
     const body = [...unsigned(this.#locals.length), ...this.#locals.flatMap((type) => [1, type]), ...this.#code, 0x0b];
     return [...unsigned(body.length), ...body];
@@ -134,7 +139,7 @@ export interface WasmFunction {
   readonly code: CodeWriter;
 }
 
-/** A module that exports `memory` (of so many pages of 64 KiB, fixed) and the functions. */
+/** A module that exports the functions and `memory`, whose size is fixed at `pages` pages of 64 KiB. */
 export function assembleModule(pages: number, functions: readonly WasmFunction[]): Uint8Array {
   const types = functions.map((f) => [0x60, ...vector(f.params.map((t) => [t])), ...vector(f.results.map((t) => [t]))]);
   const exports = functions.map((f, index) => [...name(f.name), 0, ...unsigned(index)]);
@@ -165,7 +170,7 @@ function sixteen(bytes: readonly number[]): readonly number[] {
   return bytes;
 }
 
-/** LEB128 of 0..2^31 - 1. */
+/** Unsigned LEB128 of an integer from 0 to 2^31 - 1. */
 function unsigned(value: number): number[] {
   const bytes: number[] = [];
   let rest = value;
@@ -174,7 +179,7 @@ function unsigned(value: number): number[] {
   return bytes;
 }
 
-/** Signed LEB128 of an integer of 32 bits. */
+/** Signed LEB128 of a 32-bit integer. */
 function signed(value: number): number[] {
   const bytes: number[] = [];
   let rest = value;
