@@ -25,7 +25,7 @@ describe('byte strings', () => {
     expect(readByteString(Buffer.from('\0abcd'), 0, 5)).toBe('');
   });
 
-  it('are cut to the field and at a NUL when written', () => {
+  it('are cut to the size of the field and at a NUL when written', () => {
     const out = Buffer.alloc(5, 0xee);
     writeByteString(out, 0, 5, 'abcdefgh');
     expect(out.toString('latin1')).toBe('abcd\0');
@@ -34,7 +34,7 @@ describe('byte strings', () => {
     expect(() => writeByteString(out, 0, 5, '\u0100')).toThrow(DmsgError);
   });
 
-  it('are shown as UTF-8', () => {
+  it('are shown as text in UTF-8', () => {
     expect(displayText(byteStringOf('Zürich ✓'))).toBe('Zürich ✓');
     expect(displayText('\xff')).toBe('\ufffd');
   });

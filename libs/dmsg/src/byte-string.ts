@@ -1,11 +1,14 @@
 import { DmsgError } from './dmsg-error.ts';
 import { ErrorCode } from './error-code.ts';
 
-// Strings of payloads and shell texts are bytes that end at a NUL; nothing promises that they are UTF-8. Here a string has one
-// character (0..255, latin1) for each byte, so that equal bytes are equal strings, whatever they are, and come out as they
-// came in. For people there is `displayText`.
+// Strings of payloads and shell texts are bytes that end at a NUL; they need not be UTF-8. A byte string, as this
+// library keeps them, has one character (0..255, latin1) for each byte: equal bytes are equal strings, and encoding a
+// string gives the bytes that it was decoded from. `displayText` makes a text for people.
 
-/** The string in a field of `size` bytes at `at`: up to its first NUL; the last byte counts as one (protocol.md, "Payloads"). */
+/**
+ * The byte string in a field of `size` bytes at `at`: it ends at the first NUL, and at the latest before the last byte,
+ * which is taken as a NUL (protocol.md, "Payloads").
+ */
 export function readByteString(buf: Uint8Array, at: number, size: number): string {
   const last = at + size - 1;
   let end = at;
@@ -19,7 +22,7 @@ export function latin1(buf: Uint8Array, start: number, end: number): string {
 }
 
 /**
- * Fills a field of `size` bytes: the string, cut to size - 1 bytes and at a NUL, then zeros.
+ * Fills a field of `size` bytes: the string up to its first NUL, at most size - 1 bytes of it, then zeros.
  * @throws DmsgError PARAM: a character over 255.
  */
 export function writeByteString(buf: Uint8Array, at: number, size: number, text: string): void {
@@ -39,7 +42,10 @@ export function byteOf(char: number): number {
   return char;
 }
 
-/** A byte string for people and for APIs: read as UTF-8, what is not becomes U+FFFD. Not reversible: never a key. */
+/**
+ * A byte string as text for people and APIs: read as UTF-8, with U+FFFD for bytes that are not. Different byte strings
+ * may give the same text, so never use it as a key.
+ */
 export function displayText(text: string): string {
   return Buffer.from(text, 'latin1').toString('utf8');
 }

@@ -9,7 +9,7 @@ export const CREATE = 0x80000000;
 export const DELETE = 0x40000000;
 /** The sender did not open the transaction (or: an answer to a one-way message). */
 export const REPLY = 0x20000000;
-/** The transaction is torn down without regard to what is in flight. */
+/** The transaction is torn down, whatever messages are still on their way. */
 export const ABORT = 0x10000000;
 /** circuit only: the receiver of this message opened the transaction. */
 export const REVTRANS = 0x08000000;
@@ -20,7 +20,7 @@ export const REVCIRC = 0x04000000;
 export const BASE_MASK = 0x00ffffff;
 /** Header size in 64-byte units. */
 export const SIZE_MASK = 0x000000ff;
-/** Protocol number, still shifted: LNK 0, DBG 0x00100000, BLK 0x00500000. */
+/** Protocol number, in place (not shifted down): LNK 0, DBG 0x00100000, BLK 0x00500000. */
 export const PROTO_MASK = 0x00f00000;
 
 export const LNK_PAD = 0x00000001;

@@ -1,6 +1,6 @@
 import { LNK_CONN_CIRCUIT, LNK_CONN_LINKID } from './command.ts';
 
-/** `linkid` is the 2012 dialect of the seed, `circuit` the one DragonFly speaks since 2014. */
+/** `linkid` is the dialect of October 2012, `circuit` the one that DragonFly speaks since 2014. */
 export type Dialect = 'linkid' | 'circuit';
 
 /** What differs between the dialects, as data (protocol.md, "Message" and "Transactions"). */
@@ -37,8 +37,9 @@ export const CIRCUIT: DialectRules = {
 };
 
 /**
- * The rules between two gateways (architecture.md, "Trunk"): stacked like circuit, whatever dialect the messages are of that
- * pass. aux_bytes counts bytes, so that no dialect loses anything; what a linkid message had is padded to 64 already.
+ * The rules between two gateways (architecture.md, "Trunk"): stacked like circuit, whatever dialect the messages that
+ * pass are of. aux_bytes counts bytes, so that messages of both dialects fit: those of linkid have aux data padded to
+ * 64 already.
  */
 export const TRUNK: DialectRules = { ...CIRCUIT };
 

@@ -1,7 +1,7 @@
 import type { ErrorCode } from './error-code.ts';
 import { errorName } from './error-code.ts';
 
-/** What an error carries besides its code: numbers and short words for the log, never a peer's bytes. */
+/** Data of an error for the log: numbers and short words, never a peer's bytes. */
 export type DmsgErrorData = Readonly<Record<string, number | string | boolean>>;
 
 /**

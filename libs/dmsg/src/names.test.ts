@@ -64,7 +64,7 @@ describe('names', () => {
     ]);
   });
 
-  it('of what a pfs is depend on the kind of its peer', () => {
+  it('of a pfs_type depend on the type of its peer', () => {
     const names = [PeerType.HAMMER2, PeerType.NONE, PeerType.BLOCK].map((peerType) =>
       Array.from({ length: 11 }, (_, pfsType) => pfsTypeName(pfsType, peerType)),
     );

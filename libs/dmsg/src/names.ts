@@ -3,7 +3,7 @@ import * as command from './command.ts';
 /** Values of peer_type that have a meaning (protocol.md, "Payloads"). */
 export const PeerType = { NONE: 0, ROUTER: 1, BLOCK: 2, HAMMER2: 3, CLIENT: 63 } as const;
 
-/** Largest peer_type: the bits of a peer_mask (protocol.md, "Payloads": larger ones are answered with PARAM). */
+/** Largest peer_type: a peer_mask has 64 bits (protocol.md, "Payloads": larger ones are answered with PARAM). */
 export const MAX_PEER_TYPE = 63;
 
 const PEER_TYPE_NAMES = new Map<number, string>(Object.entries(PeerType).map(([name, value]) => [value, name]));
@@ -13,9 +13,9 @@ export function peerTypeName(peerType: number): string {
   return PEER_TYPE_NAMES.get(peerType) ?? '?PEERTYPE?';
 }
 
-/** pfs_type of a block device's spans, and of whoever looks for them (protocol.md, "Payloads"). */
+/** Names of pfs_type values in spans of block devices and of their clients, by value (protocol.md, "Payloads"). */
 const DEVICE_PFS_TYPES = ['NONE', 'ADMIN', 'CLIENT', 'SERVER'] as const;
-/** pfs_type of a HAMMER2 volume's spans; those without a name are not used. */
+/** Names of pfs_type values in spans of HAMMER2 volumes, by value; undefined: not used. */
 const VOLUME_PFS_TYPES = [
   'NONE',
   'CACHE',
@@ -29,7 +29,10 @@ const VOLUME_PFS_TYPES = [
   'DUMMY',
 ] as const;
 
-/** The name of a pfs_type, which depends on the peer type beside it (linkid's clusters have none: a volume's); undefined: it has none. */
+/**
+ * The name of a pfs_type; undefined: it has none. The names depend on the peer type. NONE has those of volumes, because
+ * spans of the linkid dialect's clusters have that type.
+ */
 export function pfsTypeName(pfsType: number, peerType: number): string | undefined {
   const isVolume = peerType === PeerType.HAMMER2 || peerType === PeerType.NONE;
   return (isVolume ? VOLUME_PFS_TYPES : DEVICE_PFS_TYPES)[pfsType];
@@ -54,7 +57,9 @@ const COMMAND_NAMES = new Map<number, string>([
   [command.BLK_ERROR, 'BLK_ERROR'],
 ]);
 
-/** The command of a command word, without its flags, as protocol.md spells it; hexadecimal if it is not known. */
+/**
+ * The name of a command word's command, without its flags, as protocol.md spells it; hexadecimal if it is not known.
+ */
 export function commandName(cmd: number): string {
   const base = cmd & command.BASE_MASK;
   return COMMAND_NAMES.get(base) ?? `0x${base.toString(16).padStart(6, '0')}`;

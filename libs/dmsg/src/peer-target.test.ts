@@ -31,7 +31,7 @@ describe('a target to dial', () => {
     expect(parsePeerTarget(text)).toBeNull();
   });
 
-  it('never gives a port or a host that cannot be', () => {
+  it('never has a port or a host that cannot exist', () => {
     fc.assert(
       fc.property(fc.string(), (text) => {
         const target = parsePeerTarget(text);

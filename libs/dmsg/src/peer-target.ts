@@ -1,6 +1,6 @@
 import { isIPv6 } from 'node:net';
 
-/** Where to connect to. */
+/** An address to connect to. */
 export interface PeerTarget {
   /** Name or numeric address, IPv6 without brackets. */
   readonly host: string;
@@ -10,13 +10,14 @@ export interface PeerTarget {
 /** protocol.md, introduction: TCP port 987 unless given. */
 export const DMSG_PORT = 987;
 const MAX_PORT = 65535;
-/** Longest name or address, in characters (RFC 1035). */
+/** Longest host, in characters (RFC 1035). */
 const MAX_HOST_LENGTH = 253;
 const NAME_OR_IPV4 = /^(?<host>[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?)(?::(?<port>\d{1,5}))?$/;
 const IPV6_IN_BRACKETS = /^\[(?<host>[0-9A-Fa-f:.]+)\](?::(?<port>\d{1,5}))?$/;
 
 /**
- * What a shell or the slot of a volume names: `host`, `host:port`, an IPv6 address, `[address]:port`. null: none of these.
+ * Parses a target as a shell command or a volume's slot names it: `host`, `host:port`, an IPv6 address, or
+ * `[address]:port`. null: it is none of these.
  * @param defaultPort where the text names no port
  */
 export function parsePeerTarget(text: string, defaultPort: number = DMSG_PORT): PeerTarget | null {
@@ -25,7 +26,7 @@ export function parsePeerTarget(text: string, defaultPort: number = DMSG_PORT): 
   if (plain !== undefined) return targetOf(plain.host, plain.port, defaultPort);
   const bracketed = IPV6_IN_BRACKETS.exec(text)?.groups;
   const address = bracketed === undefined ? text : bracketed.host;
-  // No zone: what follows `%` would be the name of an interface of ours.
+  // A zone is refused: the text after `%` would name a network interface of this host.
   if (address === undefined || address.includes('%') || !isIPv6(address)) return null;
   return targetOf(address, bracketed?.port, defaultPort);
 }

@@ -7,18 +7,18 @@ import { CIRCUIT, LINKID } from './dialect.ts';
 
 const DIRECTORY = join(import.meta.dirname, '../../../test/data/captures');
 
-/** What one side of one recorded connection sent, message by message. */
+/** The messages that one side of a recorded connection sent. */
 export interface RecordedStream {
   readonly name: string;
   readonly rules: DialectRules;
   readonly messages: readonly Buffer[];
 }
 
-/** One case of errors.json. */
+/** One recorded fault: a case of errors.json. */
 export interface RecordedError {
   readonly name: string;
   readonly rules: DialectRules;
-  /** What the offender sent, and after it the bystander. Empty if it was not recorded. */
+  /** The bytes that the offender sent, then those of the bystander. Empty if they were not recorded. */
   readonly sent: Buffer;
 }
 
@@ -34,7 +34,7 @@ interface Errors {
 const rulesOfRecording = (dialect: string): DialectRules => (dialect === 'v1' ? LINKID : CIRCUIT);
 const parse = (file: string): unknown => JSON.parse(readFileSync(join(DIRECTORY, file), 'utf8'));
 
-/** Every direction of every connection of every session. */
+/** Both directions of every connection of every recorded session. */
 export function recordedStreams(): RecordedStream[] {
   const files = readdirSync(DIRECTORY).filter((file) => /^v\d.*\.json$/.test(file));
   return files.flatMap((file) => {

@@ -36,7 +36,7 @@ import { AUX_CRC_AT, CMD_AT, padded, SALT_AT, sealHeader, swapCoreHeader } from 
 import { encodeMessage } from './wire/message.ts';
 import { readU32, writeU32 } from './wire/words.ts';
 
-/** The payload, decoded and encoded again; messages without a known payload: its bytes. */
+/** The frame's payload, decoded and encoded again. Of a message whose payload is not known: its bytes. */
 function payloadAgain(frame: Frame, rules: DialectRules): Uint8Array {
   const out = new Uint8Array(frame.headBytes - 64);
   switch (frame.cmd & BASE_MASK) {
@@ -68,7 +68,7 @@ function payloadAgain(frame: Frame, rules: DialectRules): Uint8Array {
   }
 }
 
-/** The message that a frame says, encoded anew from its parts; salt, and aux_crc where it has no meaning, are given. */
+/** The frame's message, encoded anew from its fields. The salt is copied, and so is aux_crc where it has no meaning. */
 function encodedAgain(frame: Frame, rules: DialectRules): Buffer {
   const auxAt = frame.off + frame.headBytes;
   const message = encodeMessage({
@@ -89,7 +89,7 @@ function encodedAgain(frame: Frame, rules: DialectRules): Buffer {
   return Buffer.from(message);
 }
 
-/** The fields that protocol.md tells us to ignore, as we send them: 0. */
+/** The message with 0 in the fields that protocol.md tells us to ignore, as we send them. */
 function withoutIgnoredFields(message: Buffer): Buffer {
   const clean = Buffer.from(message);
   if ((clean.readUInt16LE(2) | readU32(clean, 48) | readU32(clean, 52) | readU32(clean, 56)) === 0) return clean;
@@ -98,7 +98,7 @@ function withoutIgnoredFields(message: Buffer): Buffer {
   return clean;
 }
 
-/** Reads one message on its own, whatever its place was in the stream, and encodes it again. */
+/** Reads one message on its own, whatever its place in the stream was, and encodes it again. */
 function again(message: Buffer, rules: DialectRules): Buffer {
   let result: Buffer = Buffer.alloc(0);
   const swapped = message.readUInt16LE(0) === 0x3248;
@@ -123,7 +123,7 @@ function cut(bytes: Buffer, rules: DialectRules): Buffer[] {
 describe('recorded sessions', () => {
   const streams = recordedStreams();
 
-  it('are there', () => {
+  it('exist', () => {
     expect(streams.length).toBeGreaterThan(60);
     expect(new Set(streams.map((stream) => stream.rules.dialect)).size).toBe(2);
   });
@@ -142,8 +142,8 @@ describe('recorded sessions', () => {
     },
   );
 
-  // A debug shell of the circuit dialect that sends no LNK_CONN looks like one of linkid (protocol.md, introduction): it needs a
-  // listener with a fixed dialect.
+  // A debug shell of the circuit dialect that sends no LNK_CONN looks like one of linkid (protocol.md, introduction):
+  // its listener needs a fixed dialect.
   const misread = 'v2-3-shell.json C from client';
   const telling = streams.filter((stream) => stream.name !== misread);
 
@@ -166,7 +166,7 @@ describe('recorded sessions', () => {
     expect(unknown.frames).toEqual(known.frames);
   });
 
-  it('have shell texts that encode to the same aux data, but for the old memory behind the NUL', () => {
+  it('have shell texts that encode to the same aux data, except for the old memory behind the NUL', () => {
     let texts = 0;
     for (const { rules, messages } of streams) {
       const onFrame = (frame: Frame): void => {
@@ -184,7 +184,7 @@ describe('recorded sessions', () => {
 });
 
 describe('recorded faults', () => {
-  /** What protocol.md says about what the offender sent. */
+  /** The error that protocol.md demands for the message of each recorded fault. */
   const faults: Readonly<Record<string, number>> = {
     'bad-magic': ErrorCode.SYNC,
     'bad-header-crc': ErrorCode.HCRC,
@@ -194,20 +194,20 @@ describe('recorded faults', () => {
     'salt-sequence-skipped': ErrorCode.MSGSEQ,
     'salt-sequence-repeated': ErrorCode.MSGSEQ,
   };
-  /** How many bytes of a message came before the offender hung up. */
+  /** How many bytes of a message the offender had sent when it hung up. */
   const truncated: Readonly<Record<string, number>> = {
     'truncated-in-header': 40,
     'truncated-in-extended-header': 200,
     'truncated-in-aux': 300,
   };
-  /** Texts that do not end in their field: they come out cut. */
+  /** Faults whose texts do not end in their field: decoding cuts those texts. */
   const cutTexts = ['span-labels-unterminated', 'span-label-unterminated', 'volconf-unterminated-path'];
   const recorded = recordedErrors().filter((error) => error.sent.length > 0);
 
   it.each(
     recorded.filter((error) => error.name in faults).map((error) => [error.rules.dialect, error.name, error] as const),
   )('%s %s: is refused with its code', (_, name, { rules, sent }) => {
-    // The offender had sent five messages before.
+    // The offender had sent five messages before the recorded one.
     const reader = readerAt(rules, 5);
     expect(errorOf(() => reader.push(sent, new Recorder()))?.code).toBe(faults[name]);
     expect(errorOf(() => reader.push(sent, new Recorder()))?.code).toBe(ErrorCode.STATE);
@@ -238,7 +238,7 @@ describe('recorded faults', () => {
           sealHeader(swapped, 0, swapped[CMD_AT]! * 64, readU32(swapped, SALT_AT));
           expect(result.toString('hex')).toBe(swapped.toString('hex'));
         } else if (cutTexts.includes(name) && result.length > 64) {
-          // Encoding what was cut changes nothing more.
+          // Encoding a message whose texts were cut changes nothing more.
           expect(again(result, rules).toString('hex')).toBe(result.toString('hex'));
           expect(result).toHaveLength(message.length);
         } else {

@@ -7,18 +7,21 @@ export const UUID_BYTES = 16;
 
 export const NIL_UUID = '00000000-0000-0000-0000-000000000000';
 
-/** Where the bytes of the canonical text stand on the wire: DCE layout, u32, u16, u16 little-endian (protocol.md, top). */
+/**
+ * For each byte of the canonical text, its place on the wire: DCE layout, u32, u16, u16 little-endian (protocol.md,
+ * top).
+ */
 const WIRE_ORDER = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15] as const;
 const CANONICAL = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 const DASH = 0x2d;
 const DIGITS = Buffer.from('0123456789abcdef', 'latin1');
-/** Where `formatUuid` puts a text together. */
+/** Buffer in which `formatUuid` builds a text. */
 const TEXT = Buffer.alloc(NIL_UUID.length);
 
-/** The canonical text, lower case, of the 16 bytes at `off`. Texts sort as `compareUuid` does. */
+/** The canonical text, lower case, of the 16 bytes at `off`. Sorting texts gives the order of `compareUuid`. */
 export function formatUuid(buf: Uint8Array, off: number): string {
   if (isNilUuid(buf, off)) return NIL_UUID;
-  // A string made by `+=` stays a tree of its pieces for as long as it is kept: 700 bytes for 36.
+  // Built in a buffer: a string made by `+=` is kept by V8 as a tree of its pieces, 700 bytes for 36 characters.
   let at = 0;
   for (const place of WIRE_ORDER) {
     const byte = readU8(buf, off + place);
@@ -47,7 +50,7 @@ export function isNilUuid(buf: Uint8Array, off: number): boolean {
   return true;
 }
 
-/** DCE order: the three numbers, then the bytes. Negative, 0 or positive. */
+/** Compares in DCE order: the three numbers first, then the bytes. Negative, 0 or positive. */
 export function compareUuid(a: Uint8Array, aOff: number, b: Uint8Array, bOff: number): number {
   const numbers =
     readU32(a, aOff) - readU32(b, bOff) ||

@@ -1,9 +1,11 @@
 import { addressPrincipal } from '@spanmesh/runtime/shares/address-principal';
 
-/** Which of the two bounds is reached. */
+/** Which of an AddressCount's two limits is reached. */
 export type Full = 'total' | 'address';
 
-/** Counts something by the address (IPv6: the /64) that it belongs to, up to a bound in all and a bound for each address. */
+/**
+ * Counts things by the address (IPv6: the /64) that they belong to, up to a limit in all and a limit for each address.
+ */
 export class AddressCount {
   readonly #limits: { readonly total: number; readonly perAddress: number };
   readonly #byAddress = new Map<string, number>();
@@ -17,21 +19,21 @@ export class AddressCount {
     return this.#total;
   }
 
-  /** Counts one more, or says why not. What was counted must be released. */
+  /** Counts one more for the address, or says which limit forbids it. The caller releases what was counted. */
   take(address: string): Full | null {
     const full = this.full(address);
     if (full === null) this.add(address);
     return full;
   }
 
-  /** Counts one more in any case. */
+  /** Counts one more for the address, even beyond the limits. */
   add(address: string): void {
     const principal = addressPrincipal(address);
     this.#total++;
     this.#byAddress.set(principal, (this.#byAddress.get(principal) ?? 0) + 1);
   }
 
-  /** What `take` would answer. */
+  /** The result that `take` would have, without counting. */
   full(address: string): Full | null {
     if (this.#total >= this.#limits.total) return 'total';
     return (this.#byAddress.get(addressPrincipal(address)) ?? 0) >= this.#limits.perAddress ? 'address' : null;

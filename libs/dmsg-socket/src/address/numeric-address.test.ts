@@ -15,7 +15,7 @@ describe('numeric addresses', () => {
     ['2001:DB8:0:0:8:0:0:1', '2001:db8::8:0:0:1'],
     ['fe80::1%eth0', 'fe80::1'],
     ['64:ff9b::10.1.2.3', '64:ff9b::a01:203'],
-    // Compatible, not mapped.
+    // An IPv4-compatible address, which is not an IPv4-mapped one.
     ['::10.1.2.3', '::a01:203'],
     ['1:0:2:0:3:0:4:0', '1:0:2:0:3:0:4:0'],
   ])('reads %s as %s', (text, canonical) => {
@@ -33,30 +33,30 @@ describe('numeric addresses', () => {
     ':::',
     '12345::',
     `${'0'.repeat(200)}`,
-  ])('does not take %j for one', (text) => {
+  ])('does not read %j as an address', (text) => {
     expect(addressBytes(text)).toBeNull();
   });
 
-  it('gives back what it prints', () => {
+  it('reads an address that it has printed as the same one', () => {
     fc.assert(
       fc.property(fc.oneof(bytesOf(4), bytesOf(16)), (bytes) => {
         const text = addressText(bytes);
         const read = addressBytes(text)!;
         expect(addressText(read)).toBe(addressText(addressBytes(text.toUpperCase())!));
         if (read.length === bytes.length) expect(read).toEqual(bytes);
-        // A mapped one, which is its IPv4 address.
+        // An IPv4-mapped address reads as the IPv4 address.
         else expect(read).toEqual(bytes.subarray(12));
       }),
     );
   });
 
-  it('throws at no text', () => {
+  it('never throws, whatever the text', () => {
     fc.assert(fc.property(fc.string(), (text) => void addressBytes(text)));
   });
 });
 
 // Limits: address/numeric-address.ts MAX_TEXT
-it('a text of more than 100 characters is no address, whatever it is', () => {
+it('a text of more than 100 characters is no address, whatever it says', () => {
   expect(addressBytes(`fe80::1%${'x'.repeat(92)}`)).not.toBeNull();
   expect(addressBytes(`fe80::1%${'x'.repeat(93)}`)).toBeNull();
 });

@@ -1,14 +1,17 @@
 import { isIPv4, isIPv6 } from 'node:net';
 
-/** An address as its bytes, most significant first: 4 or 16. An IPv4-mapped IPv6 address never appears: it is IPv4. */
+/**
+ * An address as bytes, most significant first: 4 (IPv4) or 16 (IPv6). An IPv4-mapped IPv6 address is always given as
+ * IPv4.
+ */
 export type AddressBytes = Uint8Array;
 
-/** Longest text that can be an address, zone included; longer ones are not looked at. */
+/** Longest text that can be an address, zone included; longer texts are refused unread. */
 const MAX_TEXT = 100;
 
 /**
- * The bytes of a numeric address, or null if it is none. IPv4-mapped IPv6 counts as IPv4 (protocol.md, "Crypto"). A zone
- * (`%eth0`) is dropped: which interface a peer is behind says nothing about its key.
+ * The bytes of a numeric address, or null if the text is none. IPv4-mapped IPv6 counts as IPv4 (protocol.md, "Crypto").
+ * A zone (`%eth0`) is dropped: a peer's key does not depend on the interface behind which it is.
  */
 export function addressBytes(text: string): AddressBytes | null {
   if (text.length > MAX_TEXT) return null;
@@ -19,14 +22,14 @@ export function addressBytes(text: string): AddressBytes | null {
   return unmapped(ipv6Bytes(bare));
 }
 
-/** IPv4-mapped IPv6 to IPv4; anything else as it is. */
+/** Turns IPv4-mapped IPv6 into IPv4, and leaves any other address as it is. */
 export function unmapped(bytes: AddressBytes): AddressBytes {
   if (bytes.length !== 16 || bytes[10] !== 0xff || bytes[11] !== 0xff) return bytes;
   for (let at = 0; at < 10; at++) if (bytes[at] !== 0) return bytes;
   return bytes.subarray(12);
 }
 
-/** The usual text: dotted, or RFC 5952 (lower case, the first longest run of zero groups as `::`). */
+/** The usual text of an address: dotted, or RFC 5952 (lower case, the first longest run of zero groups as `::`). */
 export function addressText(bytes: AddressBytes): string {
   if (bytes.length === 4) return bytes.join('.');
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
@@ -43,9 +46,9 @@ export function addressText(bytes: AddressBytes): string {
   return start < 0 ? hex(groups) : `${hex(groups.slice(0, start))}::${hex(groups.slice(start + length))}`;
 }
 
-/** `text` has been checked by isIPv6. */
+/** The bytes of an IPv6 address whose text isIPv6 has accepted. */
 function ipv6Bytes(text: string): AddressBytes {
-  // A dotted tail is two groups.
+  // A dotted tail counts as two groups.
   const dotted = /^(.*:)(\d+)\.(\d+)\.(\d+)\.(\d+)$/.exec(text);
   const groupsOnly =
     dotted === null

@@ -1,16 +1,16 @@
 import { type AddressBytes, addressBytes, addressText } from './numeric-address.ts';
 
-/** The addresses that begin with the same bits. */
+/** All addresses that begin with the same bits. */
 export interface Prefix {
-  /** Bits behind `bits` are 0. */
+  /** The bits after the first `bits` are 0. */
   readonly address: AddressBytes;
-  /** 0 to 32 or 128. */
+  /** Number of leading bits: 0 to 32 (IPv4) or 128 (IPv6). */
   readonly bits: number;
 }
 
 /**
- * Reads `10.1.0.0/16`, `2001:db8::/32`, or an address, which is all of its bits.
- * Throws an Error whose message says what is wrong.
+ * Reads `10.1.0.0/16`, `2001:db8::/32`, or a single address, as a prefix of all its bits. Throws an Error whose message
+ * says what is wrong.
  */
 export function parsePrefix(text: string): Prefix {
   const slash = text.indexOf('/');
@@ -22,12 +22,15 @@ export function parsePrefix(text: string): Prefix {
   return prefix;
 }
 
-/** The prefix that is one address. */
+/** The prefix that contains one address. */
 export function wholeAddress(address: AddressBytes): Prefix {
   return { address, bits: 8 * address.length };
 }
 
-/** null: `bits` is not a length, or bits behind it are set, which would be a slip. */
+/**
+ * The prefix, from an address and the text of its length. null: `bits` is not a length, or bits behind it are set
+ * (probably a mistake).
+ */
 export function prefixOf(address: AddressBytes, bits: string): Prefix | null {
   if (!/^(0|[1-9][0-9]{0,2})$/.test(bits)) return null;
   const prefix = { address, bits: Number(bits) };
@@ -35,7 +38,7 @@ export function prefixOf(address: AddressBytes, bits: string): Prefix | null {
   return Buffer.compare(masked(address, prefix.bits), address) === 0 ? prefix : null;
 }
 
-/** The address with everything behind `bits` cleared. */
+/** The address with all bits after the first `bits` cleared. */
 export function masked(address: AddressBytes, bits: number): AddressBytes {
   return address.map((byte, at) => {
     const kept = Math.min(8, Math.max(0, bits - 8 * at));
@@ -43,13 +46,13 @@ export function masked(address: AddressBytes, bits: number): AddressBytes {
   });
 }
 
-/** Is the address in the prefix? IPv4 is never in a prefix of IPv6. */
+/** Whether the address is in the prefix. IPv4 is never in a prefix of IPv6. */
 export function contains(prefix: Prefix, address: AddressBytes): boolean {
   if (address.length !== prefix.address.length) return false;
   return Buffer.compare(masked(address, prefix.bits), prefix.address) === 0;
 }
 
-/** `10.1.0.0/16`, or the address alone when it is all of its bits. */
+/** `10.1.0.0/16`, or only the address if the prefix has all its bits. */
 export function prefixText({ address, bits }: Prefix): string {
   return bits === 8 * address.length ? addressText(address) : `${addressText(address)}/${bits}`;
 }

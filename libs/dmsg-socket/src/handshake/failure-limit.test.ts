@@ -11,7 +11,7 @@ function limit({ perAddress = 4, perKey = 8 } = {}) {
 }
 
 // Limits: handshake/limits.ts DEFAULT_FAILED_HANDSHAKES_PER_ADDRESS
-it('takes so many of an address, says once that there were too many, and gives them back evenly', () => {
+it('allows so many failures of an address, reports the limit once, and regains them evenly', () => {
   const { failures, clock, told } = limit();
   for (let n = 0; n < 4; n++) {
     expect(failures.limited('a', 'k')).toBeNull();
@@ -31,7 +31,7 @@ it('takes so many of an address, says once that there were too many, and gives t
 });
 
 // Limits: handshake/limits.ts DEFAULT_FAILED_HANDSHAKES_PER_KEY
-it('takes so many of a key, from whichever addresses', () => {
+it('allows so many failures with a key, from whichever addresses', () => {
   const { failures, told } = limit();
   for (const address of ['a', 'b', 'c', 'd']) for (let n = 0; n < 2; n++) failures.count(address, 'k');
   expect([failures.limited('e', 'k'), failures.limited('e', 'other')]).toEqual(['key', null]);
@@ -39,7 +39,7 @@ it('takes so many of a key, from whichever addresses', () => {
 });
 
 // Limits: handshake/limits.ts MAX_FAILING
-it('is bounded: those who have failed least are forgotten first', () => {
+it('is bounded: addresses that have failed least are forgotten first', () => {
   const { failures, clock } = limit({ perKey: 1_000_000 });
   for (let n = 0; n < 4; n++) failures.count('worst', 'k');
   for (let n = 0; n < MAX_FAILING + 5; n++) failures.count(`address ${n}`, 'k');

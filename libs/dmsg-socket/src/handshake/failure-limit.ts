@@ -1,28 +1,29 @@
 import type { Clock } from '@spanmesh/runtime/clock';
 import { FAILED_HANDSHAKES_MS, MAX_FAILING } from './limits.ts';
 
-/** What handshakes have failed too often of. */
+/** Which limit of failed handshakes is reached: that of the address, or that of the peer's key. */
 export type FailingOf = 'address' | 'key';
 
 export interface FailureLimitOptions {
-  /** Handshakes of one address that may fail in FAILED_HANDSHAKES_MS. */
+  /** Handshakes from one address that may fail within FAILED_HANDSHAKES_MS. */
   readonly perAddress: number;
-  /** The same for all that are tried with the key of one peer, whatever the address. */
+  /** Handshakes with the key of one peer, from all addresses, that may fail within FAILED_HANDSHAKES_MS. */
   readonly perKey: number;
 }
 
 export interface FailureLimitDependencies {
   readonly clock: Clock;
-  /** Called when a limit is reached, and not again before half of it has been regained. */
+  /** Called when a limit is reached, and not again before half of the allowance is regained. */
   readonly reached: (of: FailingOf, address: string) => void;
 }
 
 /**
- * Counts handshakes that were read and found wrong. Each tells whoever sent it a little about the key that it was tried with, if anything
- * about it can be measured at all, and takes milliseconds of RSA: there may be so many in a time, the rest is refused unread.
+ * Counts handshakes that were read and found wrong. Each one takes milliseconds of RSA, and may tell its sender a
+ * little about the key that it was tried with, if anything about it can be measured at all. So only a limited number
+ * may fail in a given time; after that handshakes are refused unread.
  */
 export class FailureLimit {
-  /** Times that a limit was reached. */
+  /** How often each limit was reached. */
   readonly reached: Record<FailingOf, number> = { address: 0, key: 0 };
   readonly #deps: FailureLimitDependencies;
   readonly #addresses: Buckets;
@@ -39,14 +40,17 @@ export class FailureLimit {
     return this.#addresses.size + this.#keys.size;
   }
 
-  /** Why one more may not be begun, or read, now; null: it may. `key`: any text that stands for the peer's key. */
+  /**
+   * Which limit forbids another handshake to begin, or to be read, now; null: none. `key`: any text that identifies the
+   * peer's key.
+   */
   limited(address: string, key: string): FailingOf | null {
     const now = this.#deps.clock.now();
     if (this.#addresses.isEmpty(address, now)) return 'address';
     return this.#keys.isEmpty(key, now) ? 'key' : null;
   }
 
-  /** One has failed. */
+  /** Counts a failed handshake. */
   count(address: string, key: string): void {
     const now = this.#deps.clock.now();
     if (this.#addresses.take(address, now)) this.#tell('address', address);
@@ -60,14 +64,16 @@ export class FailureLimit {
 }
 
 interface Bucket {
-  /** Failures that are left, at `at`. */
+  /** Failures that were still allowed at the time `at`. */
   left: number;
   at: number;
-  /** It has been empty, and not half full since. */
+  /** The allowance was used up, and has not been half regained since. */
   wasEmpty: boolean;
 }
 
-/** What is left to each of those who have failed: regained evenly, all of it in FAILED_HANDSHAKES_MS. */
+/**
+ * The failures still allowed, by address or key. A used-up allowance is regained evenly, within FAILED_HANDSHAKES_MS.
+ */
 class Buckets {
   readonly #capacity: number;
   readonly #byName = new Map<string, Bucket>();
@@ -85,7 +91,7 @@ class Buckets {
     return bucket !== undefined && this.#left(bucket, now) < 1;
   }
 
-  /** Takes one. True: that was the last, for the first time in a while. */
+  /** Takes one failure from the allowance of `name`. True: it is used up now, for the first time in a while. */
   take(name: string, now: number): boolean {
     const bucket = this.#byName.get(name) ?? this.#add(name, now);
     const left = this.#left(bucket, now);
@@ -108,7 +114,7 @@ class Buckets {
     return bucket;
   }
 
-  /** Those who have regained everything go, or, if there are none, the one who has failed least. */
+  /** Forgets the names that have regained everything or, if there are none, the one that has failed least. */
   #makeRoom(now: number): void {
     let most: { name: string; left: number } | null = null;
     for (const [name, bucket] of this.#byName) {

@@ -3,12 +3,12 @@ import { FairQueue, TURNS_PER_JOB } from './fair-queue.ts';
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
-/** As many turns as a job has. */
+/** Waits as many turns of the event loop as the queue leaves for each job. */
 async function turns(): Promise<void> {
   for (let n = 0; n < TURNS_PER_JOB; n++) await turn();
 }
 
-it('does one job every few turns, and takes turns between addresses', async () => {
+it('does one job every few turns of the event loop, and serves addresses in turn', async () => {
   const queue = new FairQueue();
   const done: string[] = [];
   for (const n of [1, 2, 3]) queue.add('a', () => done.push(`a${n}`));
@@ -25,7 +25,7 @@ it('does one job every few turns, and takes turns between addresses', async () =
   expect(done).toEqual(['a1', 'b1', 'c1', 'a2', 'b2', 'a3']);
 });
 
-it('passes over what was cancelled, and goes on when a job adds another', async () => {
+it('skips cancelled jobs, and goes on when a job adds another', async () => {
   const queue = new FairQueue();
   const done: string[] = [];
   queue.add('a', () => done.push('never')).cancel();

@@ -1,6 +1,6 @@
 import { Turns } from '@spanmesh/runtime/shares/turns';
 
-/** Work that waits; `cancel` makes sure that it is not done. */
+/** A job that waits; `cancel` prevents that it is run. */
 export interface Queued {
   cancel(): void;
 }
@@ -10,22 +10,22 @@ interface Job extends Queued {
 }
 
 /**
- * Turns of the event loop for each piece of work. A listener accepts one connection a turn: with RSA in each of them a flood of
- * handshakes would leave newcomers in the backlog for many seconds. Turns without traffic take microseconds.
+ * Turns of the event loop for each job. A listener accepts one connection a turn: with RSA in every turn, a flood of
+ * handshakes would leave new connections in the backlog for many seconds. Turns without traffic take microseconds.
  */
 export const TURNS_PER_JOB = 4;
 
 /**
- * Does one piece of work every few turns of the event loop, so that sockets are served in between, and takes turns between addresses,
- * so that one with many does not keep another waiting. For RSA, which takes milliseconds and cannot be interrupted. What `run`
- * throws is an uncaught exception. The number of jobs is bounded by whoever adds them.
+ * Runs one job every few turns of the event loop, so that sockets are served in between. It serves addresses in turn,
+ * so that one with many jobs does not keep another waiting. It is for RSA, which takes milliseconds and cannot be
+ * interrupted. An exception of `run` is uncaught. The code that adds jobs limits their number.
  */
 export class FairQueue {
   /** Jobs by address. */
   readonly #waiting = new Turns<Job>();
   readonly #work = () => this.#next();
   #scheduled = false;
-  /** Turns until the next piece of work. */
+  /** Turns of the event loop until the next job is run. */
   #turns = 0;
 
   add(address: string, run: () => void): Queued {

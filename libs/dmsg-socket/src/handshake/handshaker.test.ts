@@ -30,7 +30,7 @@ afterAll(() => {
   server.close();
 });
 
-/** Both ends of a connection. */
+/** Both ends of a new connection. */
 async function pair(): Promise<[Socket, Socket]> {
   const accepted = once(server, 'connection') as Promise<[Socket]>;
   const peer = connect((server.address() as AddressInfo).port, '127.0.0.1');
@@ -54,7 +54,7 @@ function handshaker(
   return { clock, told, steps, turn, handshaker: new Handshaker({ timeoutMs: 5000, total, perAddress }, deps) };
 }
 
-/** Counts the RSA operations by which handshakes are read; `turn` resolves when there have been so many. */
+/** Counts the RSA operations that read handshakes; `turn(n)` resolves when n have been done. */
 function countedSteps() {
   let waiting: { readonly count: number; readonly resolve: () => void } | null = null;
   const steps: RsaSteps & { done: number } = {
@@ -71,7 +71,7 @@ function countedSteps() {
   return { steps, turn };
 }
 
-/** Noise by what becomes of its first block: the kinds that could once be told apart by their time. */
+/** Random handshakes of the three kinds whose refusals must not differ in time; the first block decides the kind. */
 function noiseOfEachKind(): Buffer[] {
   const kinds = new Map<string, Buffer>();
   while (kinds.size < 3) {
@@ -92,7 +92,7 @@ function start(to: Handshaker, socket: Socket, address = 'a'): Promise<Secured |
 }
 
 describe('handshakes', () => {
-  it('leave two ciphers, what came behind, and a socket without listeners', async () => {
+  it('leave two ciphers, the bytes that followed, and a socket without listeners', async () => {
     const { handshaker: to, clock } = handshaker();
     const [own, peer] = await pair();
     const done = start(to, own);
@@ -106,7 +106,7 @@ describe('handshakes', () => {
     expect(clock.pending).toBe(0);
   });
 
-  it('are over when their time is, wherever they are', async () => {
+  it('end when their time is over, however far they are', async () => {
     const { handshaker: to, clock } = handshaker();
     const [first] = await pair();
     const [second, peer] = await pair();
@@ -120,7 +120,7 @@ describe('handshakes', () => {
     expect([to.total, first.destroyed, second.destroyed]).toEqual([0, true, true]);
   });
 
-  it('are over when the peer goes, or we stop, before or after a word was said', async () => {
+  it('end when the peer goes, or we stop, before or after a byte was sent', async () => {
     const { handshaker: to, clock } = handshaker();
     const [closed, peer] = await pair();
     const result = start(to, closed);
@@ -134,7 +134,7 @@ describe('handshakes', () => {
     expect([to.total, clock.pending]).toEqual([0, 0]);
   });
 
-  it('say which error, and nothing else', async () => {
+  it('report the error, and nothing else', async () => {
     const { handshaker: to, clock, turn } = handshaker();
     const { wire } = makeHandshake(peerKeys, randomBytes);
     const results: unknown[] = [];
@@ -155,7 +155,7 @@ describe('handshakes', () => {
     ]);
   });
 
-  it('fail by themselves without random bytes', async () => {
+  it('fail alone without random bytes', async () => {
     const asked = Promise.withResolvers<void>();
     const random = () => {
       setImmediate(asked.resolve);
@@ -169,7 +169,7 @@ describe('handshakes', () => {
     expect(await done).toMatchObject({ failure: 'BADURANDOM' });
   });
 
-  it('that fail take the same work, and are closed at the same time, whatever is wrong and whatever the peer does', async () => {
+  it('that fail do the same work and are closed at the same time, whatever the peer does', async () => {
     const { handshaker: to, clock, steps, turn } = handshaker();
     const wrong = [
       ...noiseOfEachKind(),
@@ -187,7 +187,7 @@ describe('handshakes', () => {
       peer.end();
       await once(peer, 'finish');
       clock.advance(4999);
-      // As it would be seen from outside: nothing has been closed.
+      // Seen from outside nothing has happened: nothing has been closed.
       await new Promise((resolve) => setImmediate(resolve));
       expect([own.destroyed, to.total]).toEqual([false, 1]);
       clock.advance(1);
@@ -198,7 +198,7 @@ describe('handshakes', () => {
     expect(work).toEqual([4, 4, 4, 4, 4]);
   });
 
-  it('that are given up by this side tell what they had failed of', async () => {
+  it('that this side gives up report why they had failed before', async () => {
     const { handshaker: to, turn } = handshaker();
     const [own, peer] = await pair();
     const read = turn(4);
@@ -222,7 +222,7 @@ describe('handshakes', () => {
     }
     expect(told).toEqual([['address', '10.0.0.1']]);
     expect([to.full('10.0.0.1', access), to.full('10.0.0.2', access)]).toEqual(['failed-address', null]);
-    // The third had begun before: it is as good as any, and is not read.
+    // The third handshake had begun before the limit was reached. It is valid, but is refused unread.
     pairs[2]![1].write(makeHandshake(peerKeys, randomBytes).wire);
     const [good, honest] = await pair();
     const other = start(to, good, '10.0.0.2');
@@ -237,7 +237,7 @@ describe('handshakes', () => {
     ]);
   });
 
-  it('must name our key where that is asked for', async () => {
+  it('must name our key where an operator asks for that', async () => {
     const { handshaker: to, clock, turn } = handshaker();
     const router = testKeys();
     const padding = constants.RSA_NO_PADDING;

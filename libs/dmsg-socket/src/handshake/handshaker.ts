@@ -14,29 +14,32 @@ import { type CipherPair, cipherPair } from './cipher-pair.ts';
 import type { FailingOf, FailureLimit } from './failure-limit.ts';
 import { FairQueue, type Queued } from './fair-queue.ts';
 
-/** What a handshake ended with: the ciphers, and what followed it already. */
+/** The result of a successful handshake: the ciphers, and the bytes that had come after it. */
 export interface Secured extends CipherPair {
   readonly rest: Uint8Array;
 }
 
 /**
- * Why one failed: an error of the protocol by its name, or `timeout`, `closed` (by the peer), `limited` (too many before it have failed),
- * `stopping`, `internal`.
+ * Why a handshake failed: an error of the protocol by its name, or `timeout`, `closed` (by the peer), `limited` (too
+ * many have failed before), `stopping`, `internal`.
  */
 export interface HandshakeFailure {
   readonly failure: string;
-  /** Which check (handshake.ts); nothing of what was checked. */
+  /** Which check failed (handshake.ts); contains nothing of the checked bytes. */
   readonly check?: unknown;
-  /** A fault of this program. */
+  /** The exception, if it is a fault of this program. */
   readonly err?: unknown;
 }
 
 export interface HandshakerOptions {
-  /** How long a handshake may take, in milliseconds; and when one that fails is closed, whatever was wrong. */
+  /**
+   * How long a handshake may take, in milliseconds. A failed one is closed only when this time is over, whatever was
+   * wrong.
+   */
   readonly timeoutMs: number;
   readonly total: number;
   readonly perAddress: number;
-  /** true: one that fails is closed at once, which shows what was wrong: for keys that guard nothing. */
+  /** true: a failed handshake is closed at once, although that shows what was wrong. For keys that guard nothing. */
   readonly closesAtOnce?: boolean;
 }
 
@@ -44,11 +47,11 @@ export interface HandshakerDependencies {
   readonly clock: Clock;
   readonly random: RandomBytes;
   readonly replays: ReplayMemory;
-  /** null: as many as like may fail. */
+  /** null: any number may fail. */
   readonly failures: FailureLimit | null;
-  /** Told when an address has come to its share of those that may be under way. */
+  /** Called when an address has reached its share of the handshakes under way. */
   readonly shareLimited?: (limit: PoolLimit) => void;
-  /** Default: those of OpenSSL. */
+  /** Default: OpenSSL's operations. */
   readonly steps?: RsaSteps;
 }
 
@@ -59,8 +62,8 @@ type Encrypted = Extract<PeerAccess, { kind: 'encrypted' }>;
 type Done = (result: Secured | HandshakeFailure) => void;
 
 /**
- * Runs the handshakes of new connections, accepted and dialled (protocol.md, "Crypto": Handshake), and bounds what they cost: how many
- * are under way, how long each may take, how many may fail, and RSA one step every few turns.
+ * Runs the handshakes of new connections, accepted and dialled (protocol.md, "Crypto": Handshake), and limits what they
+ * cost: how many are under way, how long each may take and how many may fail. RSA is done one step every few turns.
  */
 export class Handshaker {
   readonly #timeoutMs: number;
@@ -81,17 +84,17 @@ export class Handshaker {
     this.#deps = deps;
   }
 
-  /** Handshakes under way, those included that have failed and are not closed yet. */
+  /** Handshakes under way, including those that have failed and are not closed yet. */
   get total(): number {
     return this.#places.held;
   }
 
-  /** Those that have failed, and are closed when their time is over. */
+  /** Handshakes that have failed and are closed when their time is over. */
   get failed(): number {
     return this.#failed.size;
   }
 
-  /** Why another one with this address and these keys cannot begin now; null: it can. */
+  /** Why another handshake with this address and these keys cannot begin now; null: it can. */
   full(address: string, access: Encrypted): HandshakesFull | null {
     const failing = this.#deps.failures?.limited(addressPrincipal(address), keyPrincipal(access.peer)) ?? null;
     if (failing !== null) return `failed-${failing}`;
@@ -100,8 +103,9 @@ export class Handshaker {
   }
 
   /**
-   * Begins one on a connected socket that nobody reads; `full` must have been asked. `done` is called once: with the ciphers, the
-   * socket paused and without listeners; or with why not, the socket destroyed.
+   * Begins a handshake on a connected socket that nobody reads; the caller has asked `full` before. `done` is called
+   * once: with the ciphers, the socket being paused and without listeners; or with a failure, the socket being
+   * destroyed.
    */
   start(socket: Socket, address: string, access: Encrypted, done: Done): void {
     const over: Done = (result) => {
@@ -115,14 +119,15 @@ export class Handshaker {
       if (this.#closesAtOnce) pending.end({ failure: 'closed' });
     };
     const pending: Pending = new Pending(socket, address, access, { ...this.#deps, queue: this.#queue, failed }, over);
-    // Whoever has most under way gives way; `full` has said that there is somebody.
+    // Where all places are taken, an address with most of them loses one to this address; `full` has made sure that
+    // there is one.
     const place = this.#places.open(addressPrincipal(address), pending);
     this.#places.take(place);
     this.#pending.add(pending);
     pending.start(this.#timeoutMs);
   }
 
-  /** Ends those that are under way. */
+  /** Ends all handshakes under way. */
   stop(): void {
     for (const pending of this.#pending) pending.end({ failure: 'stopping' });
   }
@@ -130,11 +135,11 @@ export class Handshaker {
 
 /**
  * How far a handshake has come; changed in `#become` only.
- *   waiting   for its turn to speak
- *   listening for the peer's 512 bytes
- *   reading   they are here: for its turn to read them
- *   failed    until the time is over, so that nobody can tell by it what was wrong
- *   over      the socket is closed, or handed over
+ * * waiting: for its turn to send our half.
+ * * listening: for the peer's 512 bytes.
+ * * reading: the 512 bytes are here; it waits for its turn to verify them.
+ * * failed: until its time is over, so that the moment of closing does not show what was wrong.
+ * * over: the socket is closed, or handed over.
  */
 type State =
   | { readonly kind: 'waiting' }
@@ -145,11 +150,11 @@ type State =
 
 interface PendingDependencies extends HandshakerDependencies {
   readonly queue: FairQueue;
-  /** It has failed, and is not closed yet. */
+  /** Called when the handshake has failed and is not closed yet. */
   readonly failed: () => void;
 }
 
-/** One handshake. */
+/** The handshake of one socket. */
 class Pending {
   readonly #socket: Socket;
   readonly #address: string;
@@ -178,18 +183,21 @@ class Pending {
     this.#turn = queue.add(addressPrincipal(this.#address), () => this.#guard(() => this.#speak()));
   }
 
-  /** Closes it now. What it had failed of before is told rather than `failure`. */
+  /**
+   * Ends the handshake now and closes its socket. If it had failed before, that failure is reported instead of
+   * `failure`.
+   */
   end(failure: HandshakeFailure): void {
     const state = this.#state;
     if (state.kind === 'over') return;
     this.#leave();
-    // Its errors are nobody's business any more, and must not be unhandled.
+    // Errors of the destroyed socket must be handled, though nobody needs them.
     this.#socket.on('error', () => {});
     this.#socket.destroy();
     this.#done(state.kind === 'failed' ? state.failure : failure);
   }
 
-  /** It has failed, and is closed when its time is over. What the peer does until then is not looked at. */
+  /** The handshake has failed; it is closed when its time is over. Until then the peer's bytes are not looked at. */
   #fail(failure: HandshakeFailure): void {
     if (this.#state.kind === 'over' || this.#state.kind === 'failed') return;
     this.#turn?.cancel();
@@ -225,7 +233,7 @@ class Pending {
       handshake.push(chunk);
       return;
     }
-    // Whole: what follows stays in the kernel until it can be decrypted.
+    // All 512 bytes are here: later bytes stay in the kernel until they can be decrypted.
     this.#socket.pause();
     this.#become({ kind: 'reading', handshake });
     this.#turn = this.#deps.queue.add(addressPrincipal(this.#address), () =>
@@ -234,7 +242,7 @@ class Pending {
   }
 
   #finish(handshake: Handshake, chunk: Buffer): void {
-    // Once more: others with this address or key may have failed since it began.
+    // Checked again: others with this address or key may have failed since it began.
     if (this.#isLimited()) return;
     const read = handshake.push(chunk);
     if (read === null) return;
@@ -243,7 +251,7 @@ class Pending {
     this.#done(result);
   }
 
-  /** Before any RSA. */
+  /** Fails the handshake if too many others have failed. Called before any RSA. */
   #isLimited(): boolean {
     const limited =
       this.#deps.failures?.limited(addressPrincipal(this.#address), keyPrincipal(this.#access.peer)) ?? null;
@@ -262,7 +270,7 @@ class Pending {
     this.#socket.off('data', this.#onData).off('end', this.#onEnd).off('error', this.#onEnd).off('close', this.#onEnd);
   }
 
-  /** Whatever the peer's bytes lead to costs this socket only. */
+  /** Runs a step; an exception ends only this handshake. */
   #guard(step: () => void): void {
     try {
       step();

@@ -11,7 +11,7 @@ import { MAX_KEY_FILE_BYTES, MAX_PEER_FILES } from './limits.ts';
 import { PEER_OPTION_KINDS, type PeerFileKind, type PeerFileName, parsePeerFileName } from './peer-file-name.ts';
 import type { PeerAccess, PrefixRule } from './peer-rules.ts';
 
-/** The files of the reference (protocol.md, "Crypto"). */
+/** The names of the files, those of the reference (protocol.md, "Crypto"). */
 export const PRIVATE_KEY_FILE = 'rsa.prv';
 export const PUBLIC_KEY_FILE = 'rsa.pub';
 export const PEERS_DIRECTORY = 'remote';
@@ -19,18 +19,21 @@ export const PEERS_DIRECTORY = 'remote';
 const NOT_NAMED =
   'not named ADDRESS.pub, ADDRESS_BITS.pub, .none, .refused, .untagged, .bound or .exponent; it is ignored';
 
-/** Something wrong with one file; what it decides about is refused or unaffected, the others go on. Says nothing of keys. */
+/**
+ * Something wrong with one file. Peers that it decides about are refused or not affected; other files are. The text
+ * contains nothing of keys.
+ */
 export interface KeyProblem {
   /** Relative to the directory. */
   readonly file: string;
   readonly problem: string;
 }
 
-/** What the files of one prefix say, and which there are. */
+/** The rule that the files of one prefix make, and which files exist. */
 export interface PeerFiles extends PrefixRule {
-  /** There is a .pub, be it good or not: its name, relative to the directory. */
+  /** The .pub file, valid or not: its name, relative to the directory. null: there is none. */
   readonly pub: string | null;
-  /** The same of a .none. */
+  /** The .none file, likewise. */
   readonly none: string | null;
 }
 
@@ -44,7 +47,7 @@ type Read = { readonly key: KeyObject } | { readonly problem: string };
 
 /**
  * Reads a whole keys directory.
- * @throws KeysError the directory, or its remote/, cannot be read; a remote/ that is not there is an empty one.
+ * @throws KeysError the directory, or its remote/, cannot be read; a missing remote/ counts as empty.
  */
 export async function readKeyFiles(directory: string): Promise<KeyFiles> {
   const problems: KeyProblem[] = [];
@@ -61,8 +64,8 @@ export async function readKeyFiles(directory: string): Promise<KeyFiles> {
 }
 
 /**
- * A text that changes when anything in the directory does: names, sizes, times and identities of the files, behind symbolic
- * links too (a mounted Secret is replaced by one).
+ * A text that changes when anything in the directory does: names, sizes, times and identities of the files, also behind
+ * symbolic links (a mounted Secret is replaced by changing one).
  * @throws KeysError as readKeyFiles.
  */
 export async function keyFilesSignature(directory: string): Promise<string> {
@@ -79,7 +82,8 @@ export async function keyFilesSignature(directory: string): Promise<string> {
 }
 
 /**
- * A text that changes when what is in a file does, or who may read it: not when the same is there anew, as a mounted Secret is.
+ * A text that changes when the content of a file does, or who may read it. It does not change when the same content is
+ * written anew, as it is in a mounted Secret.
  * @throws KeysError as readKeyFiles.
  */
 export async function keyFilesDigest(directory: string): Promise<string> {
@@ -91,7 +95,7 @@ export async function keyFilesDigest(directory: string): Promise<string> {
       try {
         const { mode, uid, gid, size } = await file.stat();
         hash.update(`${mode} ${uid} ${gid} ${size}\n`);
-        // One that is larger is no good, whatever is in it.
+        // A larger file is refused, whatever it contains.
         if (size <= MAX_KEY_FILE_BYTES) hash.update(await file.readFile());
       } finally {
         await file.close();
@@ -103,7 +107,7 @@ export async function keyFilesDigest(directory: string): Promise<string> {
   return hash.digest('hex');
 }
 
-/** The files of the reference that may be there, and all of remote/. */
+/** The names of the reference's own files, whether they exist or not, and of all files in remote/. */
 async function fileNames(directory: string): Promise<string[]> {
   const peers = await peerNames(directory);
   return [PRIVATE_KEY_FILE, PUBLIC_KEY_FILE, ...peers.map((name) => join(PEERS_DIRECTORY, name))];
@@ -171,8 +175,8 @@ async function accessOf(
 }
 
 /**
- * A private key that others on this host can read is not one. A group may read what belongs to root: so a Secret is mounted for a process
- * that is not root.
+ * Refuses a private key that others on this host can read. A file of root may be readable by its group: so a Secret is
+ * mounted for a process that is not root.
  */
 function privateToItsOwner({ mode, uid }: Stats, path: string): void {
   const mayGroup = uid === 0 && process.getuid?.() !== 0;
@@ -181,7 +185,7 @@ function privateToItsOwner({ mode, uid }: Stats, path: string): void {
   throw new DmsgError(ErrorCode.KEYFMT, `others on this host may use it (mode ${octal}): chmod 0600 ${path}`);
 }
 
-/** rsa.pub is for others to have: it should be that of rsa.prv. */
+/** Checks rsa.pub, which the operator gives to others: it should be the public key of rsa.prv. */
 async function problemsOfOwn(directory: string, own: KeyObject): Promise<KeyProblem[]> {
   const shown = await readKey(directory, PUBLIC_KEY_FILE, peerPublicKey);
   if ('problem' in shown) return [{ file: PUBLIC_KEY_FILE, problem: shown.problem }];
@@ -199,23 +203,23 @@ async function readKey(
     return { key: parse(await readSmall(join(directory, file), check)) };
   } catch (error) {
     if (error instanceof DmsgError) return { problem: `${errorName(error.code)}: ${error.reason}` };
-    // The system's code only: its message has the path, and nobody knows what else one day.
+    // Only the system's error code: the message contains the path, and perhaps more in a later version.
     return { problem: `cannot be read: ${(error as NodeJS.ErrnoException).code ?? 'unknown error'}` };
   }
 }
 
-/** null: not there. */
+/** The content of a small file; null: it does not exist. */
 async function readSmall(path: string, check?: (stats: Stats, path: string) => void): Promise<string | null> {
   let file: Awaited<ReturnType<typeof open>>;
   try {
-    // Not blocking: a pipe without a writer would keep a thread for ever.
+    // Non-blocking: opening a pipe that has no writer would keep a thread for ever.
     file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw error;
   }
   try {
-    // A device or a pipe would never end.
+    // Reading a device or a pipe would perhaps never end.
     const stats = await file.stat();
     if (!stats.isFile()) throw new DmsgError(ErrorCode.KEYFMT, 'not a regular file');
     check?.(stats, path);
@@ -228,7 +232,7 @@ async function readSmall(path: string, check?: (stats: Stats, path: string) => v
   }
 }
 
-/** Names in remote/ that count, sorted; those that begin with a dot belong to editors and to Kubernetes. */
+/** The names in remote/ that count, sorted. */
 async function peerNames(directory: string): Promise<string[]> {
   await mustBeDirectory(directory);
   let names: string[];
@@ -243,7 +247,8 @@ async function peerNames(directory: string): Promise<string[]> {
 }
 
 /**
- * Those of the names in remote/ that count, sorted.
+ * Those of the names in remote/ that count, sorted. Names that begin with a dot do not: they belong to editors and to
+ * Kubernetes.
  * @throws KeysError too-many-files
  */
 export function countedNames(names: readonly string[]): string[] {

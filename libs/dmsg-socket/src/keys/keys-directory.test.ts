@@ -42,7 +42,7 @@ async function started(path: string) {
 }
 
 describe('a keys directory', () => {
-  it('tells when it was read again, and which files of it cannot be used', async () => {
+  it('reports when it was read again, and which of its files cannot be used', async () => {
     const where = directory({ 'remote/10.0.0.1.pub': theirs.pub });
     const { keys, told } = await started(where.path);
     expect(told).toEqual([]);
@@ -54,7 +54,7 @@ describe('a keys directory', () => {
     ]);
   });
 
-  it('says who gets what, and which file says so', async () => {
+  it('says what access each peer has, and which file says so', async () => {
     const { rules, problems, peers } = await readRules(
       directory({
         'remote/10.0.0.1.pub': theirs.pub,
@@ -94,11 +94,11 @@ describe('a keys directory', () => {
     ['1024 bits', small.pub, /KEYFMT: .*not RSA of 2048 bits/],
     ['cut', theirs.pub.slice(0, 200), /KEYFMT: .*cannot be read/],
     ['far too large', `${theirs.pub}${' '.repeat(20_000)}`, /KEYFMT: too large/],
-  ])('a key file that is %s refuses its peer, and concerns nobody else', async (_what, content, why) => {
+  ])('a key file that is %s refuses its peer, and affects nobody else', async (_what, content, why) => {
     const { rules, problems } = await readRules(
       directory({
         'remote/10.0.0.1.pub': content,
-        // Neither plaintext of its own nor the wider rule stands in for it.
+        // Neither the peer's own .none nor the wider rule is used instead.
         'remote/10.0.0.1.none': '',
         'remote/10.0.0.0_24.none': '',
         'remote/10.9.0.1.pub': theirs.pub,
@@ -125,7 +125,7 @@ describe('a keys directory', () => {
     expect(problems).toEqual([{ file: 'remote/10.0.0.2.pub', problem: 'KEYFMT: too large for a key' }]);
   });
 
-  it('without a good private key of its own refuses those with keys, and lets in those without', async () => {
+  it('without a good private key refuses peers with keys, and lets in those without', async () => {
     for (const content of ['', 'x', ours.pub, small.prv]) {
       const where = directory({ 'rsa.prv': content, 'remote/10.0.0.1.pub': theirs.pub, 'remote/10.0.0.2.none': '' });
       const { rules, problems } = await readRules(where.path);
@@ -135,7 +135,7 @@ describe('a keys directory', () => {
     }
   });
 
-  it.each([0o640, 0o620, 0o604, 0o602])('takes no private key that others may use, mode %o', async (mode) => {
+  it.each([0o640, 0o620, 0o604, 0o602])('does not use a private key that others may use, mode %o', async (mode) => {
     const where = directory({ 'remote/10.0.0.1.pub': theirs.pub, 'remote/10.0.0.2.none': '' });
     const path = join(where.path, 'rsa.prv');
     chmodSync(path, mode);
@@ -172,7 +172,7 @@ describe('a keys directory', () => {
     expect([rules.of('10.0.0.1'), rules.of('10.0.0.2')]).toMatchObject([{ bound: false }, { bound: true }]);
   });
 
-  it('refuses before everything else, whatever is narrower', async () => {
+  it('a .refused is stronger than everything else, even than narrower files', async () => {
     const { rules, problems } = await readRules(
       directory({
         'remote/10.0.0.0_8.refused': '',
@@ -195,7 +195,7 @@ describe('a keys directory', () => {
     ]);
   });
 
-  it('points at slips: names, doubles, an .untagged alone, the wrong rsa.pub', async () => {
+  it('reports mistakes: names, duplicates, an .untagged alone, the wrong rsa.pub', async () => {
     const where = directory({
       'rsa.pub': theirs.pub,
       'remote/host.pub': theirs.pub,
@@ -215,7 +215,7 @@ describe('a keys directory', () => {
     expect(rules.of('2001:db8::1').kind).toBe('plaintext');
   });
 
-  it('that is not there cannot be started with; without remote/ it lets nobody in', async () => {
+  it('must exist at start; without remote/ it lets nobody in', async () => {
     await expect(started(join(directory().path, 'none'))).rejects.toMatchObject({ name: 'KeysError', code: 'missing' });
     const { keys } = await started(directory().path);
     expect(keys.of('127.0.0.1').kind).toBe('refused');
@@ -234,10 +234,10 @@ describe('a keys directory that changes', () => {
     expect([keys.of('10.0.0.1').kind, keys.of('10.0.0.2').kind, keys.reloads]).toEqual(['refused', 'plaintext', 1]);
   });
 
-  it('has not changed when the same is there anew', async () => {
+  it('does not count as changed when the same content is written anew', async () => {
     const where = directory({ 'remote/10.0.0.1.none': '', 'remote/10.0.0.2.none': 'text' });
     const { keys } = await started(where.path);
-    // As a mounted Secret is: another file, at another time, with the same in it.
+    // As in a mounted Secret: another file, with another time, but the same content.
     rmSync(join(where.path, 'remote/10.0.0.2.none'));
     where.write('remote/10.0.0.2.none', 'text');
     await keys.look();
@@ -248,17 +248,17 @@ describe('a keys directory that changes', () => {
     expect(keys.reloads).toBe(1);
   });
 
-  it('is looked at again and again by itself', async () => {
+  it('is looked at repeatedly, without being asked', async () => {
     const where = directory();
     const { keys, clock } = await started(where.path);
     where.write('remote/10.0.0.2.none', '');
     clock.advance(5_000);
-    // Queued behind the one that the clock has begun.
+    // This look is queued behind the one that the clock has started.
     await keys.look();
     expect(keys.of('10.0.0.2').kind).toBe('plaintext');
   });
 
-  it('follows the links by which a mounted Secret is replaced', async () => {
+  it('follows the symbolic links by which a mounted Secret is replaced', async () => {
     const where = directory();
     const generation = (name: string, files: Record<string, string>) => {
       for (const [file, content] of Object.entries(files)) where.write(`${name}/remote/${file}`, content);
@@ -275,7 +275,7 @@ describe('a keys directory that changes', () => {
     expect([keys.of('10.0.0.1').kind, keys.of('10.0.0.2').kind]).toEqual(['encrypted', 'plaintext']);
   });
 
-  it('stays in force when it cannot be read any more, and says so once', async () => {
+  it('stays in force when it cannot be read any more, and reports that once', async () => {
     const where = directory({ 'remote/10.0.0.1.none': '' });
     const { keys, log } = await started(where.path);
     rmSync(where.path, { recursive: true });
@@ -288,7 +288,7 @@ describe('a keys directory that changes', () => {
     expect(keys.of('10.0.0.1').kind).toBe('refused');
   });
 
-  it('takes over a new private key', async () => {
+  it('uses a new private key', async () => {
     const where = directory({ 'remote/10.0.0.1.pub': theirs.pub });
     const { keys } = await started(where.path);
     const next = testKeys();
@@ -308,14 +308,14 @@ describe('a key that is taken away', () => {
     return access.kind === 'refused' ? access.refusal : access.kind;
   };
 
-  /** Looks, and looks again when a file that is missing counts as taken away. */
+  /** Looks at the directory, waits until a missing file counts as taken away, and looks again. */
   async function lookLong({ keys, clock }: Awaited<ReturnType<typeof started>>): Promise<void> {
     await keys.look();
     clock.advance(1_000);
     await keys.look();
   }
 
-  it('does not let its peer in in plaintext, by whatever rule, until a file of its own says so', async () => {
+  it('keeps its peer out of plaintext, whatever the rule, until a file of its own allows that', async () => {
     const where = directory(wide);
     const world = await started(where.path);
     const { keys, log } = world;
@@ -332,7 +332,7 @@ describe('a key that is taken away', () => {
     expect(kind(keys)).toBe('plaintext');
   });
 
-  it('holds for a moment more, so that a file can be replaced in two steps', async () => {
+  it('stays valid for a moment, so that a file can be replaced in two steps', async () => {
     const where = directory(wide);
     const { keys, clock } = await started(where.path);
     remove(where, '10.0.0.7.pub');
@@ -349,7 +349,7 @@ describe('a key that is taken away', () => {
     expect(access.kind === 'encrypted' && access.peer.equals(next.shown)).toBe(true);
   });
 
-  it('counts at once as taken away when a .refused is there', async () => {
+  it('counts as taken away at once when there is a .refused', async () => {
     const where = directory(wide);
     const { keys } = await started(where.path);
     remove(where, '10.0.0.7.pub');
@@ -390,7 +390,7 @@ describe('a key that is taken away', () => {
     ]);
   });
 
-  it('is remembered over a restart, also if it went in between', async () => {
+  it('is remembered over a restart, even if it was taken away in between', async () => {
     const where = directory({ ...wide, 'remote/10.0.0.9.pub': theirs.pub });
     const first = await started(where.path);
     remove(where, '10.0.0.7.pub');
@@ -406,9 +406,9 @@ describe('a key that is taken away', () => {
     expect((await readRules(where.path)).rules.of('10.0.0.7')).toMatchObject({ refusal: 'key-withdrawn' });
   });
 
-  it('is remembered in memory alone where the directory cannot be written, and it says so once', async () => {
+  it('is remembered only in memory where the directory cannot be written, which is reported once', async () => {
     const where = directory(wide);
-    // Not even root can write a file over a directory.
+    // Not even root can write a file in the place of a directory.
     mkdirSync(join(where.path, 'seen-keys'));
     const world = await started(where.path);
     remove(where, '10.0.0.7.pub');

@@ -8,45 +8,45 @@ import type { PeerAccess } from './peer-rules.ts';
 import { readSeenKeys, SEEN_KEYS_FILE, seenKeysText, writeSeenKeys } from './seen-keys-file.ts';
 import { type Decided, WithdrawnKeys } from './withdrawn-keys.ts';
 
-/** How often a directory that changes while it is read is read again at once; after that, with the next look. */
+/** How often a directory that changes while it is read is read again at once. After that the next look reads it. */
 const READ_TRIES = 3;
 
-/** The directory was read again, or something in it cannot be used. */
+/** The directory was read again, or a part of it cannot be used. */
 export interface KeysChange {
-  /** A file of it, or the directory itself. */
+  /** A file of the directory, or the directory itself. */
   readonly file: string;
-  /** null: it is in use as it is now. */
+  /** null: everything is in use as it is now. */
   readonly problem: string | null;
-  /** Peers whose keys are in use. */
+  /** Number of peers whose keys are in use. */
   readonly inUse: number;
 }
 
 export interface KeysDirectoryDependencies {
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Told of what is in the log, too. */
+  /** Also told everything that is logged. */
   readonly changed?: (change: KeysChange) => void;
 }
 
 /**
- * The keys directory of this host, kept up to date: watched, and looked at every few seconds besides. What it says holds for new
- * connections; those that are there stay. A directory that cannot be read any more leaves what was known in force; a key that was
- * taken away is remembered, in a file beside the keys, too, if the directory can be written.
+ * The keys directory of this host, kept up to date: it is watched, and also looked at every few seconds. Its rules
+ * apply to new connections; established ones stay. If the directory cannot be read any more, the last rules stay in
+ * force. A key that was taken away is remembered, if the directory can be written also in a file beside the keys.
  */
 export class KeysDirectory {
   readonly #directory: string;
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #onChange: (change: KeysChange) => void;
-  /** What the files say. */
+  /** The content of the directory as last read. */
   #files: KeyFiles = { peers: [], problems: [] };
   #withdrawn = new WithdrawnKeys({ absenceMs: KEYS_ABSENCE_MS });
-  /** What holds. */
+  /** The rules in force. */
   #known: Decided | null = null;
   #signature = '';
-  /** Of the contents that hold: the signature changes with the files' places and times, too. */
+  /** Digest of the contents in force: the signature also changes when the same contents are written anew. */
   #digest = '';
-  /** What is in the file that remembers keys for the next run; null: it is not known to be there. */
+  /** Content of the file that remembers keys for the next run; null: that file may not exist. */
   #seenText: string | null = null;
   #saysUnwritten = true;
   /** The last error, so that it is logged once. */
@@ -54,12 +54,12 @@ export class KeysDirectory {
   #watchers: FSWatcher[] = [];
   #pollTimer: Timer | null = null;
   #settleTimer: Timer | null = null;
-  /** Runs while a .pub is missing. */
+  /** Runs while a .pub is missing, until that counts as taken away. */
   #absenceTimer: Timer | null = null;
   #isAbsenceOver = false;
   #looking: Promise<void> = Promise.resolve();
   #stopped = false;
-  /** Times that changed files have been taken over. */
+  /** How often changed files were put into force. */
   reloads = 0;
 
   constructor({ directory }: { readonly directory: string }, deps: KeysDirectoryDependencies) {
@@ -69,12 +69,12 @@ export class KeysDirectory {
     this.#onChange = deps.changed ?? (() => {});
   }
 
-  /** What the peer at this numeric address gets. Call after `start`. */
+  /** The access of the peer at this numeric address. Call after `start`. */
   of(address: string): PeerAccess {
     return this.#known!.rules.of(address);
   }
 
-  /** Files that something is wrong with. */
+  /** Number of files that something is wrong with. */
   get problems(): number {
     return this.#known?.problems.length ?? 0;
   }
@@ -96,9 +96,9 @@ export class KeysDirectory {
     this.#unwatch();
   }
 
-  /** Looks now whether anything has changed, and takes it over. Never rejects. */
+  /** Looks now whether anything has changed, and if so puts it into force. Never rejects. */
   look(): Promise<void> {
-    // One after the other: an older look must not overwrite what a newer one has found.
+    // One look after the other: an older one must not overwrite the result of a newer one.
     this.#looking = this.#looking.then(() => this.#look());
     return this.#looking;
   }
@@ -124,7 +124,7 @@ export class KeysDirectory {
     }
   }
 
-  /** Not when the same contents are there anew. */
+  /** False when the same contents were written anew. */
   async #hasChanged(): Promise<boolean> {
     const signature = await keyFilesSignature(this.#directory);
     if (signature === this.#signature) return false;
@@ -138,7 +138,7 @@ export class KeysDirectory {
       const before = await keyFilesSignature(this.#directory);
       const files = await readKeyFiles(this.#directory);
       const digest = await keyFilesDigest(this.#directory);
-      // Half of the old files and half of the new ones would be neither.
+      // A mixture of old and new files must not be put into force.
       if (tries > 1 && (await keyFilesSignature(this.#directory)) !== before) continue;
       if (this.#stopped) return;
       this.#files = files;
@@ -149,7 +149,7 @@ export class KeysDirectory {
     this.#decide();
   }
 
-  /** Says what holds from now on, by the files and by what is remembered of them. */
+  /** Puts rules into force: those of the files, and of the keys that are remembered. */
   #decide(): void {
     this.#absenceTimer?.cancel();
     this.#isAbsenceOver = false;
@@ -207,14 +207,16 @@ export class KeysDirectory {
 
   #watch(): void {
     this.#unwatch();
-    // A symbolic link to another directory is a change of the upper one; then the lower watch is of the old one: made anew.
+    // A symbolic link to another directory changes the directory that contains it. Then the watch of remote/ is still
+    // on the old one, so both watches are made anew.
     for (const path of [this.#directory, join(this.#directory, PEERS_DIRECTORY)]) {
       try {
         const watcher = watch(path, { persistent: false }, () => this.#changed());
         watcher.on('error', () => watcher.close());
         this.#watchers.push(watcher);
       } catch {
-        // Not there, or no more watches to be had: it is looked at all the same, a little later.
+        // The directory does not exist, or the system has no watches left: changes are still seen, by polling, a little
+        // later.
       }
     }
   }

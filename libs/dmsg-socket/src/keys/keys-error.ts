@@ -1,15 +1,18 @@
-/** Why a keys directory cannot be read as a whole: it is not there or no directory; the system does not let us; too many files. */
+/**
+ * Why a keys directory cannot be read as a whole: it does not exist or is no directory; the system does not allow it;
+ * it has too many files.
+ */
 export type KeysErrorCode = 'missing' | 'unreadable' | 'too-many-files';
 
-/** What an error carries besides its code: the system's own code, or how many files there may be. */
+/** Data of a KeysError: the system's error code, or the limit of files. */
 export interface KeysErrorData {
   readonly system?: string;
   readonly limit?: number;
 }
 
 /**
- * The only error class of this library: a keys directory cannot be read. What is wrong with a single file is not an error but a problem
- * (key-files.ts), what a handshake fails of a HandshakeFailure.
+ * The only error class of this library: a keys directory cannot be read. A single bad file is a KeyProblem
+ * (key-files.ts), a failed handshake a HandshakeFailure.
  */
 export class KeysError extends Error {
   override readonly name = 'KeysError';

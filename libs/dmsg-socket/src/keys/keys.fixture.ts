@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 
-/** A key pair and its two files. */
+/** A key pair, and the PEM texts of both keys. */
 export interface TestKeys {
   readonly own: KeyObject;
   readonly shown: KeyObject;
@@ -11,7 +11,7 @@ export interface TestKeys {
   readonly pub: string;
 }
 
-/** A fresh pair. */
+/** A new key pair. */
 export function testKeys(modulusLength = 2048, publicExponent = 65537): TestKeys {
   const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength, publicExponent });
   return {
@@ -22,7 +22,7 @@ export function testKeys(modulusLength = 2048, publicExponent = 65537): TestKeys
   };
 }
 
-/** A directory that goes with the test: file name → content. */
+/** A keys directory that is deleted after the test. Constructor: file name → content. */
 export class TestDirectory {
   readonly path = mkdtempSync(join(tmpdir(), 'spanmesh-keys-'));
 

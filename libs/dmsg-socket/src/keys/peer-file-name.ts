@@ -2,13 +2,14 @@ import { addressBytes } from '../address/numeric-address.ts';
 import { type Prefix, prefixOf, wholeAddress } from '../address/prefix.ts';
 
 /**
- * What a file of `remote/` says about the peers that it is named for: `pub` holds their public key, `none` allows them plaintext,
- * `refused` keeps them out, whatever other files say. With a `pub` of the same name: `untagged` says that their encrypted stream has no
- * tags, `bound` that their handshakes must name our key, `exponent` that their key may have an unusual public exponent.
+ * The meaning of a file of `remote/` for the peers that its name contains: `pub` is their public key, `none` allows
+ * them plaintext, `refused` keeps them out, whatever other files say. With a `pub` of the same name: `untagged` says
+ * that their encrypted stream has no tags, `bound` that their handshakes must name our key, `exponent` that their key
+ * may have an unusual public exponent.
  */
 export type PeerFileKind = 'pub' | 'none' | 'refused' | PeerOptionKind;
 
-/** What says something of a `pub` of the same name. */
+/** Kinds of files that change the meaning of a `pub` of the same name. */
 export type PeerOptionKind = (typeof PEER_OPTION_KINDS)[number];
 export const PEER_OPTION_KINDS = ['untagged', 'bound', 'exponent'] as const;
 
@@ -21,9 +22,9 @@ const KINDS = ['pub', 'none', 'refused', ...PEER_OPTION_KINDS];
 const NAME = new RegExp(`^([0-9A-Fa-f:.-]{2,60})(?:_([0-9]{1,3}))?\\.(${KINDS.join('|')})$`);
 
 /**
- * Reads the name of a file of `remote/`: ADDRESS.KIND as the reference has it (protocol.md, "Crypto"), or ADDRESS_BITS.KIND for
- * a prefix. In an IPv6 address `-` may stand for `:`, because a Secret's keys cannot have colons: `2001-db8--_32.pub`.
- * null: not such a name. An IPv4-mapped address is IPv4.
+ * Reads the name of a file of `remote/`: ADDRESS.KIND as the reference has it (protocol.md, "Crypto"), or
+ * ADDRESS_BITS.KIND for a prefix. In an IPv6 address `-` may be written for `:`, because a Secret's keys cannot have
+ * colons: `2001-db8--_32.pub`. An IPv4-mapped address is read as IPv4. null: not such a name.
  */
 export function parsePeerFileName(name: string): PeerFileName | null {
   const parts = NAME.exec(name);

@@ -7,10 +7,10 @@ import { PeerRules } from './peer-rules.ts';
 
 const address = fc.oneof(
   fc.uint8Array({ minLength: 4, maxLength: 4 }),
-  // Not beginning like a mapped address.
+  // The first byte is not 0, so that it is not an IPv4-mapped address.
   fc.uint8Array({ minLength: 16, maxLength: 16 }).map((bytes) => bytes.with(0, bytes[0]! | 0x20)),
 );
-/** Few different bits, so that prefixes nest and meet. */
+/** Addresses with few different bits, so that prefixes contain each other. */
 const nearby = fc
   .tuple(fc.constantFrom(4, 16), fc.array(fc.constantFrom(0, 1, 2, 128, 255), { minLength: 16, maxLength: 16 }))
   .map(([length, bytes]) => Uint8Array.from(bytes).with(0, 0x20).subarray(0, length));
@@ -22,7 +22,7 @@ const prefix = fc
   );
 
 describe('prefixes', () => {
-  it('are read back as they are printed', () => {
+  it('are read as they are printed', () => {
     fc.assert(
       fc.property(prefix, (one) => {
         expect(parsePrefix(prefixText(one))).toEqual(one);
@@ -30,7 +30,7 @@ describe('prefixes', () => {
     );
   });
 
-  it('hold the addresses that begin with their bits', () => {
+  it('contain the addresses that begin with their bits', () => {
     fc.assert(
       fc.property(address, fc.nat(128), (bytes, n) => {
         const bits = Math.min(n, 8 * bytes.length);
@@ -87,7 +87,7 @@ describe('names of peer files', () => {
 });
 
 describe('rules', () => {
-  it('the longest prefix that holds the address decides', () => {
+  it('the longest prefix that contains the address decides', () => {
     fc.assert(
       fc.property(fc.uniqueArray(prefix, { selector: prefixText, maxLength: 12 }), nearby, (prefixes, peer) => {
         const rules = new PeerRules(
@@ -99,7 +99,7 @@ describe('rules', () => {
     );
   });
 
-  it('an IPv4-mapped address is its IPv4 address; what is no address is nobody', () => {
+  it('an IPv4-mapped address is its IPv4 address; a text that is no address is refused', () => {
     const rules = new PeerRules([{ prefix: parsePrefix('10.0.0.0/8'), access: { kind: 'plaintext', file: 'f' } }]);
     expect(rules.of('::ffff:10.1.2.3').kind).toBe('plaintext');
     expect(rules.of('').kind).toBe('refused');

@@ -3,12 +3,15 @@ import { type AddressBytes, addressBytes } from '../address/numeric-address.ts';
 import { masked, type Prefix } from '../address/prefix.ts';
 
 /**
- * Why a peer is not let in: there is no directory, and it is not on this host; neither file is there; a file for the peer, or our own
- * key, cannot be used; a .refused file is there; its key was taken away, and plaintext would be allowed by a wider rule.
+ * Why a peer is refused. not-loopback: there is no keys directory, and the peer is not on this host. no-key: the peer
+ * has neither .pub nor .none. bad-key: a file for the peer cannot be used. no-own-key: our own key cannot. revoked:
+ * there is a .refused. key-withdrawn: the peer's key was taken away, and only a wider rule would allow plaintext.
  */
 export type KeysRefusal = 'not-loopback' | 'no-key' | 'bad-key' | 'no-own-key' | 'revoked' | 'key-withdrawn';
 
-/** What a peer gets. `file` decided it, relative to the directory; null: there is none for it. */
+/**
+ * The access of a peer. `file`: the file that decided it, relative to the directory; null: there is none for this peer.
+ */
 export type PeerAccess =
   | {
       readonly kind: 'encrypted';
@@ -25,7 +28,7 @@ export type PeerAccess =
   | { readonly kind: 'plaintext'; readonly file: string }
   | { readonly kind: 'refused'; readonly file: string | null; readonly refusal: KeysRefusal; readonly why: string };
 
-/** What the files of one prefix say. */
+/** The access that the files of one prefix give. */
 export interface PrefixRule {
   readonly prefix: Prefix;
   readonly access: PeerAccess;
@@ -35,11 +38,12 @@ export interface PrefixRule {
 type ByLength = readonly { readonly bits: number; readonly rules: Map<string, PeerAccess> }[];
 
 /**
- * Who gets what: a prefix that is refused holds for all of its addresses; otherwise the longest prefix that holds the address decides,
- * alone. A file that cannot be used refuses its peers; it does not hand them on to a shorter prefix, which may allow plaintext.
+ * The access of each peer. A prefix with a .refused applies to all of its addresses; otherwise the longest prefix that
+ * contains the address decides alone. A file that cannot be used refuses its peers: it does not leave them to a shorter
+ * prefix, which may allow plaintext.
  */
 export class PeerRules {
-  /** By length of the address in bytes; in each, what is asked first comes first. */
+  /** By length of the address in bytes; in each, in the order of looking them up. */
   readonly #byFamily: Readonly<Record<number, readonly ByLength[]>>;
 
   constructor(rules: readonly PrefixRule[]) {
@@ -51,7 +55,7 @@ export class PeerRules {
     };
   }
 
-  /** @param address numeric; what is none is refused. */
+  /** @param address numeric; any other text is refused. */
   of(address: string): PeerAccess {
     const bytes = addressBytes(address);
     return bytes === null ? NOBODY : this.#of(bytes);
@@ -68,7 +72,7 @@ export class PeerRules {
   }
 }
 
-/** protocol.md, "Crypto": neither file, refuse. */
+/** protocol.md, "Crypto": neither file → refuse. */
 const NOBODY: PeerAccess = {
   kind: 'refused',
   file: null,
@@ -76,7 +80,7 @@ const NOBODY: PeerAccess = {
   why: 'no file in remote/ is named for this address or a prefix of it',
 };
 
-/** A .refused: it holds for all addresses of its prefix. */
+/** Whether the rule is made by a .refused, which applies to all addresses of its prefix. */
 export function isRevocation({ access }: PrefixRule): boolean {
   return access.kind === 'refused' && access.refusal === 'revoked';
 }

@@ -13,14 +13,14 @@ const encrypted = {
 } as const;
 const plaintext = { kind: 'plaintext', file: 'f' } as const;
 
-it('is the key of a peer that has one, wherever it connects from, as other services take it', () => {
+it('is the key of a peer that has one, wherever it connects from, and passes through other services', () => {
   const one = principalOf('192.0.2.1', encrypted);
   expect(one).toMatch(/^key:[-\w]{43}$/);
   expect(principalOf('192.0.2.2', encrypted)).toBe(one);
   expect(principalOf('192.0.2.1', { ...encrypted, peer: ours.shown })).not.toBe(one);
 });
 
-it('is the address, or its network, of a peer without', () => {
+it('is the address, or the network, of a peer without a key', () => {
   expect(principalOf('192.0.2.1', plaintext)).toBe('192.0.2.1');
   expect(principalOf('2001:db8:1:2:3::4', plaintext)).toBe('2001:db8:1:2::');
 });

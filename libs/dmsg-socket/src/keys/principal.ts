@@ -6,14 +6,15 @@ import type { PeerAccess } from './peer-rules.ts';
 const names = new WeakMap<KeyObject, string>();
 
 /**
- * Who a peer is as far as shares are concerned: its key where the connection is encrypted, which shows that it has that key, otherwise its
- * address (as `peerAddress` gives it). The same text for the same principal at every gateway.
+ * The principal of a peer, to which its shares of what is limited belong: its key if the connection is encrypted, which
+ * proves that it has that key; otherwise its address (as `peerAddress` gives it). Every gateway has the same text for
+ * the same principal.
  */
 export function principalOf(address: string, access: PeerAccess): string {
   return access.kind === 'encrypted' ? keyPrincipal(access.peer) : addressPrincipal(address);
 }
 
-/** The same for a peer that has shown this key. */
+/** The principal of a peer that has proved that it has this key. */
 export function keyPrincipal(key: KeyObject): string {
   let name = names.get(key);
   if (name === undefined) {

@@ -3,7 +3,7 @@ import { readSeenKeys, SEEN_KEYS_FILE } from './seen-keys-file.ts';
 import { type Decided, type SeenKey, WithdrawnKeys } from './withdrawn-keys.ts';
 
 /**
- * What a gateway that is started with a keys directory now makes of it.
+ * The rules that a gateway started now with this keys directory would have.
  * @throws KeysError the directory cannot be read.
  */
 export async function readRules(directory: string): Promise<Decided> {

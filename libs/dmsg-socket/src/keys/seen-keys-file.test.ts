@@ -23,7 +23,7 @@ const seen = [
   { prefix: parsePrefix('2001:db8::/32'), besideNone: false },
 ];
 
-it('gives back what was written, for its owner only, and leaves nothing else behind', async () => {
+it('returns what was written, is readable by its owner only, and leaves no other file behind', async () => {
   const where = directory();
   expect(await readSeenKeys(where)).toBeNull();
   await writeSeenKeys(where, 'something older\n');
@@ -35,7 +35,7 @@ it('gives back what was written, for its owner only, and leaves nothing else beh
 });
 
 it.each(['host\n', '10.1.2.3 beside\n', '10.1.2.3/16\n', `${'x'.repeat(5_000_000)}`])(
-  'does not take other things',
+  'does not read a file with other content',
   async (content) => {
     const where = directory();
     writeFileSync(join(where, SEEN_KEYS_FILE), content);
@@ -44,7 +44,7 @@ it.each(['host\n', '10.1.2.3 beside\n', '10.1.2.3/16\n', `${'x'.repeat(5_000_000
 );
 
 // Limits: keys/limits.ts MAX_SEEN_KEYS_BYTES
-it('has 4 MiB at most', async () => {
+it('may have 4 MiB', async () => {
   const where = directory();
   const text = seenKeysText(seen);
   writeFileSync(join(where, SEEN_KEYS_FILE), text.padEnd(MAX_SEEN_KEYS_BYTES, '\n'));

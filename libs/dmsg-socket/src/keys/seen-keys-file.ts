@@ -4,15 +4,18 @@ import { parsePrefix, prefixText } from '../address/prefix.ts';
 import { MAX_SEEN_KEYS_BYTES } from './limits.ts';
 import type { SeenKey } from './withdrawn-keys.ts';
 
-/** Beside rsa.prv: which peers have had a key, for the next run. A line for each address or prefix, no keys. */
+/**
+ * The file beside rsa.prv that tells the next run which peers have had a key. It has one line for each address or
+ * prefix, and no keys.
+ */
 export const SEEN_KEYS_FILE = 'seen-keys';
-/** What comes behind the address where SeenKey.besideNone. */
+/** Follows the prefix in the line of a SeenKey with `besideNone`. */
 const BESIDE_NONE = ' beside-none';
 const FILE_MODE = 0o600;
 
 /**
  * What an earlier run has written; null: there is no such file.
- * @throws Error it cannot be read, or says something else.
+ * @throws Error it cannot be read, or has other content.
  */
 export async function readSeenKeys(directory: string): Promise<SeenKey[] | null> {
   const path = join(directory, SEEN_KEYS_FILE);
@@ -30,14 +33,15 @@ export async function readSeenKeys(directory: string): Promise<SeenKey[] | null>
   }
 }
 
-/** What `writeSeenKeys` is to write. */
+/** The text for `writeSeenKeys`. */
 export function seenKeysText(seen: readonly SeenKey[]): string {
   const lines = seen.map(({ prefix, besideNone }) => `${prefixText(prefix)}${besideNone ? BESIDE_NONE : ''}\n`);
   return lines.sort().join('');
 }
 
 /**
- * The old file or the new one is there, whatever happens. Several gateways may share the directory: they write the same.
+ * Replaces the file at once: even after a crash there is either the old one or the new one. Several gateways may share
+ * the directory: they all write the same text.
  * @throws Error the directory cannot be written.
  */
 export async function writeSeenKeys(directory: string, text: string): Promise<void> {

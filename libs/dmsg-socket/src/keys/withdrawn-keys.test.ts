@@ -6,12 +6,12 @@ import { type SeenKey, WithdrawnKeys } from './withdrawn-keys.ts';
 const NOTHING = { peers: [], problems: [] };
 
 // Limits: keys/limits.ts MAX_WITHDRAWN_KEYS
-it('so many keys that were taken away are remembered; past it the first is forgotten', () => {
+it('so many withdrawn keys are remembered; beyond that the first is forgotten', () => {
   const given: SeenKey[] = Array.from({ length: MAX_WITHDRAWN_KEYS + 1 }, (_, n) => {
     return { prefix: parsePrefix(`${n >> 8}.${n & 255}.0.0/16`), besideNone: false };
   });
   const keys = new WithdrawnKeys({ absenceMs: 0 }, given);
-  // The first decision finds one too many, the second as many as may be.
+  // The first decision starts with one key too many, the second with the maximum.
   for (let i = 0; i < 2; i++) {
     keys.decide(NOTHING, 0);
     const { seen } = keys;

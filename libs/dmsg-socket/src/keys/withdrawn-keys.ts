@@ -6,24 +6,25 @@ import { isRevocation, type PeerAccess, PeerRules, type PrefixRule } from './pee
 /** A peer or prefix that has had a .pub. */
 export interface SeenKey {
   readonly prefix: Prefix;
-  /** A .none has been beside the .pub, and not been away since: it allows nothing by itself. */
+  /** A .none was beside the .pub, and has been there ever since: it does not allow plaintext. */
   readonly besideNone: boolean;
 }
 
-/** What a keys directory comes to, with what is remembered of it. */
+/** The result of reading a keys directory, with what is remembered of earlier ones. */
 export interface Decided {
   readonly rules: PeerRules;
   readonly problems: readonly KeyProblem[];
-  /** Peers or prefixes that are named. */
+  /** Number of peers and prefixes that have files. */
   readonly peers: number;
-  /** Milliseconds until a file that is missing counts as taken away; null: there is none. */
+  /** Milliseconds until a missing file counts as taken away; null: no file is missing. */
   readonly againInMs: number | null;
 }
 
 /**
- *   present   its .pub is there
- *   missing   since `since`: perhaps it is only being replaced, and `access` holds
- *   withdrawn it was taken away
+ * What became of a peer's .pub:
+ * * present: it exists.
+ * * missing: it is gone since `since`. Perhaps it is only being replaced, so `access` still applies.
+ * * withdrawn: it was taken away.
  */
 type KeyState =
   | { readonly kind: 'present'; readonly access: PeerAccess }
@@ -37,15 +38,16 @@ interface Known {
 }
 
 /**
- * Whose keys there have been. Whoever takes a .pub away means to keep its peer out; without this a wider rule, or a .none that was there
- * all the time, would let it in in plaintext. It stays out until an operator says so: by a .none of its own that is put there afterwards.
+ * Remembers which peers have had keys. An operator who removes a .pub wants to keep its peer out; without this memory a
+ * wider rule, or a .none that was there all the time, would let the peer in in plaintext. The peer stays out until an
+ * operator adds a .none for exactly it afterwards.
  */
 export class WithdrawnKeys {
   readonly #absenceMs: number;
   readonly #known = new Map<string, Known>();
 
   /**
-   * @param options.absenceMs how long a .pub that is gone still counts.
+   * @param options.absenceMs how long a key stays valid after its .pub is gone.
    * @param seen from an earlier run.
    */
   constructor({ absenceMs }: { readonly absenceMs: number }, seen: readonly SeenKey[] = []) {
@@ -55,12 +57,12 @@ export class WithdrawnKeys {
     }
   }
 
-  /** All that have had a .pub and have not been given up. */
+  /** All peers and prefixes that have had a .pub and were not forgotten. */
   get seen(): readonly SeenKey[] {
     return [...this.#known.values()];
   }
 
-  /** Who gets what, by what is in the directory at `now` (ms, monotonic). */
+  /** The rules for the files in the directory at `now` (ms, monotonic). */
   decide({ peers, problems }: KeyFiles, now: number): Decided {
     const files = new Map(peers.map((peer) => [prefixText(peer.prefix), peer]));
     const rules = new Map<string, PrefixRule>(files);
@@ -79,7 +81,7 @@ export class WithdrawnKeys {
       if (state.kind === 'missing') {
         const left = this.#absenceMs - (now - state.since);
         againInMs = Math.min(againInMs ?? left, left);
-        // A .refused counts at once.
+        // A .refused applies at once.
         if (peer === undefined || !isRevocation(peer)) rules.set(name, { prefix: known.prefix, access: state.access });
         continue;
       }
@@ -110,7 +112,9 @@ export class WithdrawnKeys {
     }
   }
 
-  /** By a .none of its own that was not there before the .pub went. */
+  /**
+   * Whether the operator has allowed plaintext: by a .none of the same name that was added after the .pub was removed.
+   */
   #isConfirmed(known: Known, peer: PeerFiles | undefined): boolean {
     if (peer === undefined || peer.none === null) {
       known.besideNone = false;
@@ -131,14 +135,14 @@ export class WithdrawnKeys {
   }
 }
 
-/** The state of a key whose .pub is not there. */
+/** The state of a key whose .pub is missing. */
 function next(state: KeyState, now: number, absenceMs: number): KeyState {
   if (state.kind === 'withdrawn') return state;
   const since = state.kind === 'missing' ? state.since : now;
   return now - since < absenceMs ? { kind: 'missing', access: state.access, since } : { kind: 'withdrawn' };
 }
 
-/** The file that would let the peers of a prefix in in plaintext: that of the same name, or of the next wider rule. */
+/** The file that would give a prefix's peers plaintext: the one of the same name, or of the next wider rule. */
 function plaintextBy(prefix: Prefix, files: ReadonlyMap<string, PeerFiles>): string | null {
   for (let { bits } = prefix; bits >= 0; bits--) {
     const rule = files.get(prefixText({ address: masked(prefix.address, bits), bits }));

@@ -4,7 +4,8 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { connected } from './connected.fixture.ts';
 import { descriptorOf, reopen } from './node-socket.ts';
 
-// That Node is inside as we expect: where it is not, everything else goes on, slower (docs/decisions/008-sockets.md).
+// Tests that Node's internals are as this code expects. Where they are not, everything still works, only slower
+// (docs/decisions/008-sockets.md).
 
 const closing: (() => void)[] = [];
 afterEach(() => {
@@ -17,7 +18,7 @@ async function pair() {
   return ends;
 }
 
-/** The socket in the place of `near`, and what comes on it. */
+/** The socket in place of `near`, and the bytes that it receives. */
 function reopened(near: Socket) {
   const came: Buffer[] = [];
   const buffer = Buffer.alloc(64);
@@ -28,7 +29,7 @@ function reopened(near: Socket) {
 }
 
 describe('the descriptor of a socket', () => {
-  it('is there while it is open, and only for plain TCP', async () => {
+  it('exists while it is open, and only for plain TCP', async () => {
     const { near } = await pair();
     expect(descriptorOf(near)).toBeGreaterThan(2);
     class Changing extends Socket {}
@@ -42,7 +43,7 @@ describe('the descriptor of a socket', () => {
 });
 
 describe('a socket in the place of another', () => {
-  it('reads into the given buffer, beginning with what the other one held', async () => {
+  it('reads into the given buffer, beginning with the bytes that the other one had buffered', async () => {
     const { near, far } = await pair();
     near.unshift(Buffer.from('held'));
     const { result, came } = reopened(near);
@@ -57,9 +58,9 @@ describe('a socket in the place of another', () => {
     expect(result?.socket.destroyed).toBe(false);
   });
 
-  it('is not to be had when the other one has read its end, or has something to write', async () => {
+  it('is refused when the other one has read its end, or has something to write', async () => {
     const { near, far } = await pair();
-    // It is read ahead of whoever asks for it.
+    // Makes the socket read ahead, without anybody taking the bytes.
     near.once('readable', () => {});
     far.end('last');
     await once(near, 'readable');

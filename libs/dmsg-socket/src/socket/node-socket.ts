@@ -1,7 +1,7 @@
 import { type OnReadOpts, Socket, type SocketConstructorOpts } from 'node:net';
 
-// The one place that uses what Node keeps to itself (docs/decisions/008-sockets.md). Where it is not as expected, both functions say so,
-// and everything goes through the public interface.
+// The only code that uses Node's internals (docs/decisions/008-sockets.md). Where they are not as expected, both
+// functions report that, and the callers use the public interface.
 
 interface Handle {
   readonly fd?: number;
@@ -14,37 +14,37 @@ interface Inside {
   readonly _readableState?: { readonly ended?: boolean };
 }
 
-/** File descriptor of a plain TCP socket that is open; -1: it has none that may be written to. */
+/** File descriptor of an open plain TCP socket; -1: it has none that may be written to directly. */
 export function descriptorOf(socket: Socket): number {
-  // A subclass (TLS) does something to the bytes first.
+  // A subclass (TLS) changes the bytes before it writes them.
   if (Object.getPrototypeOf(socket) !== Socket.prototype) return -1;
   return (socket as unknown as Inside)._handle?.fd ?? -1;
 }
 
-/** A socket in place of another one. */
+/** The result of `reopen`. */
 export interface Reopened {
   readonly socket: Socket;
-  /** What the other one has read that nobody has asked for yet; null: nothing. */
+  /** Bytes that the replaced socket had read and nobody had taken yet; null: none. */
   readonly held: Uint8Array | null;
 }
 
 /**
- * Puts another socket in the place of a connected one that nobody reads, as if it had been made with `onread`; it is paused, and the one
- * that was is of no use any more. null: that one must stay.
+ * Replaces a connected socket that nobody reads by one that reads into memory of ours, as if it had been made with
+ * `onread`. The new socket is paused; the old one must not be used any more. null: it cannot be replaced.
  */
 export function reopen(connected: Socket, onread: OnReadOpts): Reopened | null {
   if (descriptorOf(connected) < 0 || connected.writableLength > 0) return null;
   const inside = connected as unknown as Inside;
   const handle = inside._handle;
-  // Its end has been read already, and would be lost.
+  // The peer's FIN has been read already: the new socket would never see it.
   if (handle?.readStop === undefined || inside._readableState?.ended !== false) return null;
   handle.readStop();
   handle.reading = false;
   inside._handle = null;
   const held: Uint8Array | null = connected.read();
-  // A listener counts its sockets.
+  // Destroyed, because a listener counts its open sockets.
   connected.destroy();
-  // A peer's FIN must not end our side before what is queued is sent.
+  // allowHalfOpen: a peer's FIN must not end our side before everything queued is sent.
   const options = { handle, allowHalfOpen: true, pauseOnCreate: true, onread };
   return { socket: new Socket(options as unknown as SocketConstructorOpts), held };
 }

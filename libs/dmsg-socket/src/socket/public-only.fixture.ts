@@ -1,4 +1,4 @@
 import { vi } from 'vitest';
 
-// As where Node is not inside as we expect: every socket goes the public way.
+// Simulates a Node whose internals are not as expected: every socket uses the public interface only.
 vi.mock('./node-socket.ts', () => ({ descriptorOf: () => -1, reopen: () => null }));

@@ -18,9 +18,9 @@ async function reading() {
   return { socket, far, came: () => Buffer.concat(came).toString() };
 }
 
-// Both with what Node keeps to itself and without (vitest.config.ts).
+// Runs twice: with Node's internals that this code uses, and without them (vitest.config.ts).
 describe('a connection that is read', () => {
-  it('gives everything in order, then its end, and can still be written to', async () => {
+  it('receives everything in order, then the end, and can still be written to', async () => {
     const { socket, far, came } = await reading();
     expect(socket.isPaused() || socket.readableFlowing === false).toBe(true);
     socket.resume();
@@ -34,7 +34,7 @@ describe('a connection that is read', () => {
     expect(String(answer)).toBe('answer');
   });
 
-  it('gives nothing while it is paused', async () => {
+  it('receives nothing while it is paused', async () => {
     const { socket, far, came } = await reading();
     socket.resume();
     far.write('1');
@@ -50,7 +50,7 @@ describe('a connection that is read', () => {
 });
 
 describe('the memory of reads', () => {
-  it('is told from other memory, and is never the whole of its buffer', () => {
+  it('is recognised, and is never the whole of its ArrayBuffer', () => {
     expect(isTransient(READ_MEMORY.subarray(5, 6))).toBe(true);
     expect(READ_MEMORY.buffer.byteLength).toBeGreaterThan(READ_MEMORY.length);
     const copy = copyOf(READ_MEMORY.subarray(0, 10).fill(7));

@@ -3,8 +3,8 @@ import type { Socket } from 'node:net';
 import { descriptorOf } from './node-socket.ts';
 
 /**
- * Gives the kernel, at once, what it takes of `slices[from ..]`, and returns how many bytes that was. -1: it cannot be done past the
- * socket, or something that the socket has comes first.
+ * Writes as much of `slices[from ..]` as the kernel takes at once, and returns how many bytes that was. -1: the socket
+ * has no usable descriptor, or has bytes of its own to write first.
  */
 export function writeNow(socket: Socket, slices: readonly Uint8Array[], from: number): number {
   if (socket.writableLength > 0) return -1;
@@ -16,7 +16,7 @@ export function writeNow(socket: Socket, slices: readonly Uint8Array[], from: nu
     if (from + 1 === slices.length) return writeSync(fd, first);
     return writevSync(fd, from === 0 ? slices : slices.slice(from));
   } catch {
-    // EAGAIN: the kernel has no room. Anything else the socket finds out when it is given the rest.
+    // EAGAIN: the kernel has no room. Any other error shows again when the socket writes the rest.
     return 0;
   }
 }

@@ -5,16 +5,16 @@ import { payloadAt, requireBytes } from './bounds.ts';
 
 // The BLK protocol exists in the circuit dialect only (protocol.md, "Payloads").
 
-/** Bits of `modes`. */
+/** Bits of BLK_OPEN's `modes` field. */
 export const BLK_MODE_READ = 1;
 export const BLK_MODE_WRITE = 2;
 
-/** BLK_OPEN and BLK_CLOSE. */
+/** The payload of BLK_OPEN and BLK_CLOSE. */
 export interface BlkOpen {
   readonly modes: number;
 }
 
-/** BLK_READ, BLK_WRITE, BLK_FLUSH and BLK_FREEBLKS. 64-bit fields in unsigned halves. */
+/** The payload of BLK_READ, BLK_WRITE, BLK_FLUSH and BLK_FREEBLKS. 64-bit fields in unsigned halves. */
 export interface BlkIo {
   readonly keyidLo: number;
   readonly keyidHi: number;
@@ -24,7 +24,7 @@ export interface BlkIo {
   readonly flags: number;
 }
 
-/** BLK_ERROR: an answer, with the data read as aux data. */
+/** The payload of BLK_ERROR, the answer to the others; its aux data is the data read. */
 export interface BlkError {
   readonly keyidLo: number;
   readonly keyidHi: number;
@@ -32,7 +32,7 @@ export interface BlkError {
   readonly text: string;
 }
 
-/** Payloads after the 64-byte header in bytes. */
+/** Sizes of the payloads after the 64-byte header, in bytes. */
 export const BLK_OPEN_BYTES = 64;
 export const BLK_IO_BYTES = 64;
 export const BLK_ERROR_BYTES = 128;

@@ -20,8 +20,8 @@ export function shellAuxBytes(text: string): number {
 }
 
 /**
- * Writes the aux data of a shell text at `off` and zeros up to `auxPadded` bytes (at least `shellAuxBytes(text)`; the
- * padding is part of what the CRC covers).
+ * Writes the aux data of a shell text at `off`: the text, then zeros up to `auxPadded` bytes (at least
+ * `shellAuxBytes(text)`), because the CRC covers the padding.
  * @throws DmsgError PARAM: not a byte string.
  */
 export function encodeShellText(text: string, buf: Uint8Array, off: number, auxPadded: number): void {

@@ -8,7 +8,10 @@ import type { Frame } from '../wire/frame.ts';
 import { readU8, readU16, readU32, writeU16, writeU32 } from '../wire/words.ts';
 import { payloadAt, requireBytes } from './bounds.ts';
 
-/** LNK_CONN: a request for spans, and who asks (protocol.md, "Payloads"). Uuids are canonical texts, labels byte strings. */
+/**
+ * LNK_CONN: a request for spans, with the identity of its sender (protocol.md, "Payloads"). Uuids are canonical texts,
+ * labels byte strings.
+ */
 export interface LnkConn {
   readonly dialect: Dialect;
   readonly mediaId: string;
@@ -33,7 +36,7 @@ export interface LnkConn {
   readonly label: string;
 }
 
-/** Payload after the 64-byte header in bytes, as the command word says. */
+/** Size of the payload after the 64-byte header in bytes, as the command word implies. */
 export const LNK_CONN_LINKID_BYTES = 448;
 export const LNK_CONN_CIRCUIT_BYTES = 320;
 

@@ -12,7 +12,7 @@ const payloads = fc.uint8Array({ minLength: LNK_SPAN_BYTES, maxLength: LNK_SPAN_
 const RNSS_AT = 52;
 
 describe('LNK_SPAN', () => {
-  it('takes any bytes, and what it says of them comes back', () => {
+  it('decodes any bytes, and encodes its fields to what decodes to the same', () => {
     fc.assert(
       fc.property(dialects, payloads, (dialect, payload) => {
         const span = decodeLnkSpanPayload(dialect, payload, 0);
@@ -35,14 +35,14 @@ describe('LNK_SPAN', () => {
     });
   });
 
-  it('has labels that end before the last byte of their fields, whatever that is', () => {
+  it('has labels that end before the last byte of their fields, whatever that byte is', () => {
     const payload = new Uint8Array(LNK_SPAN_BYTES).fill(0x78, 112);
     const labels = (bytes: Uint8Array) => {
       const { peerLabel, label } = decodeLnkSpanPayload('circuit', bytes, 0);
       return [decodeLnkSpanPayload('linkid', bytes, 0).label.length, peerLabel?.length, label.length];
     };
     expect(labels(payload)).toEqual([255, 127, 127]);
-    // Nothing that comes after the last label is passed on.
+    // Nothing after the last label is passed on.
     for (const dialect of ['linkid', 'circuit'] as const) {
       expect(relaySpanPayload(dialect, payload, 0).subarray(367)).toEqual(new Uint8Array(LNK_SPAN_BYTES - 367));
     }
@@ -50,14 +50,14 @@ describe('LNK_SPAN', () => {
     expect(labels(relaySpanPayload('linkid', payload, 0))[0]).toBe(255);
   });
 
-  it('is refused when it is short', () => {
+  it('is refused when it is too short', () => {
     expect(() => decodeLnkSpanPayload('circuit', new Uint8Array(LNK_SPAN_BYTES - 1), 0)).toThrow(DmsgError);
     expect(() => relaySpanPayload('linkid', new Uint8Array(LNK_SPAN_BYTES - 1), 0)).toThrow(DmsgError);
   });
 });
 
 describe('relaySpanPayload', () => {
-  it('is the span with dist + 1 (of a negative one 1) and, in circuit, rnss + the constant mod 2^32', () => {
+  it('is the span with dist + 1 (or 1 if dist is negative) and, in circuit, rnss + the constant mod 2^32', () => {
     fc.assert(
       fc.property(dialects, payloads, fc.integer({ min: 0, max: 0xffffffff }), (dialect, payload, add) => {
         const span = decodeLnkSpanPayload(dialect, payload, 0);
@@ -74,7 +74,7 @@ describe('relaySpanPayload', () => {
   it('carries nothing from between the fields, nor from behind the end of a label', () => {
     fc.assert(
       fc.property(dialects, payloads, (dialect, payload) => {
-        // The fields in their places, without media beyond the block size, are all that may be left.
+        // The fields at their offsets, and of media only the block size, are all that may be left.
         const relay = relaySpanPayload(dialect, payload, 0);
         const fields = new Uint8Array(LNK_SPAN_BYTES);
         encodeLnkSpan(decodeLnkSpanPayload(dialect, relay, 0), fields, 0);
@@ -98,7 +98,8 @@ describe('relaySpanPayload', () => {
       for (const relay of spansOf(file, 'daemon')) {
         relays++;
         const expected = Buffer.from(relay).toString('hex');
-        // The daemon's constant is not recorded: it is whatever makes rnss right, for one of the spans.
+        // The daemon's rnss constant is not recorded: for one of the offered spans, the one that makes rnss right must
+        // give the relay.
         const made = offered.map((span) => {
           const add = dialect === 'circuit' ? readU32(relay, RNSS_AT) - readU32(span, RNSS_AT) : 0;
           return Buffer.from(relaySpanPayload(dialect, span, add)).toString('hex');

@@ -5,7 +5,10 @@ import type { Frame } from '../wire/frame.ts';
 import { readU8, readU16, readU32, writeU16, writeU32 } from '../wire/words.ts';
 import { payloadAt, requireBytes } from './bounds.ts';
 
-/** LNK_SPAN: something reachable, how far away (protocol.md, "Payloads"). Uuids are canonical texts, labels byte strings. */
+/**
+ * LNK_SPAN: offers a node of a cluster, at a distance (protocol.md, "Payloads"). Uuids are canonical texts, labels byte
+ * strings.
+ */
 export interface LnkSpan {
   readonly dialect: Dialect;
   /** linkid: pfs_clid, circuit: peer_id. */
@@ -30,7 +33,7 @@ export interface LnkSpan {
   readonly label: string;
 }
 
-/** Payload after the 64-byte header in bytes, in both dialects. */
+/** Size of the payload after the 64-byte header in bytes, in both dialects. */
 export const LNK_SPAN_BYTES = 384;
 
 // Offsets in the payload: those of protocol.md less 64.
@@ -124,18 +127,18 @@ export function encodeLnkSpan(span: LnkSpan, buf: Uint8Array, off: number): void
 }
 
 /**
- * The payload of the relay of a LNK_SPAN, from the 384 bytes that came after its header: dist + 1 (linkid: of a negative dist 1) and, in
- * circuit, rnss + `rnssAdd` mod 2^32 (protocol.md, "The link layer" 2). Only the fields of protocol.md are passed on, labels end in a NUL,
- * what lies between fields is zero: a peer's old memory goes no further. Media (circuit) goes as its 56 bytes, because what
- * they mean depends on the peer type.
+ * The payload of the relay of a LNK_SPAN, made from the span's 384 bytes: dist + 1 (linkid: 1 if dist is negative) and,
+ * in circuit, rnss + `rnssAdd` mod 2^32 (protocol.md, "The link layer" 2). Only the fields of protocol.md are copied,
+ * labels up to their NUL; the rest is zero, so that old memory that a peer left there goes no further. Media (circuit)
+ * are copied as 56 bytes, because their meaning depends on the peer type.
  * @throws DmsgError FIELD: too short.
  */
 export function relaySpanPayload(dialect: Dialect, payload: Uint8Array, rnssAdd: number): Uint8Array {
   requireBytes(payload, 0, LNK_SPAN_BYTES);
   const out = new Uint8Array(LNK_SPAN_BYTES);
-  // The identities, types, version and status follow each other without a gap.
+  // The fields from identities to status follow each other without a gap.
   out.set(payload.subarray(CLUSTER_ID, STATUS + 4), CLUSTER_ID);
-  // protocol.md, "The link layer" 2: each hop counts, or loops never end.
+  // protocol.md, "The link layer" 2: dist grows at each hop, so that no span goes round a loop for ever.
   const dist = readU32(payload, DIST);
   writeU32(out, DIST, dialect === 'linkid' && isNegative(dist) ? 1 : dist + 1);
   if (dialect === 'linkid') {
@@ -149,7 +152,10 @@ export function relaySpanPayload(dialect: Dialect, payload: Uint8Array, rnssAdd:
   return out;
 }
 
-/** Of the linkid dialect, where dist is signed: the sender says that it is nearer than what offers it. Taken as 0. */
+/**
+ * Whether a span of the linkid dialect, where dist is signed, has a negative dist: it claims to be nearer than its
+ * origin. Such a dist is taken as 0.
+ */
 export function hasNegativeDist(payload: Uint8Array): boolean {
   return isNegative(readU32(payload, DIST));
 }

@@ -21,30 +21,30 @@ export interface VolconfCopyFields {
   readonly path: string;
 }
 
-/** A slot as it came. */
+/** The copy field of a LNK_VOLCONF as it was received. */
 export interface VolconfCopy extends VolconfCopyFields {
-  /** Its 128 bytes as they came, in memory of their own: the same bytes as running mean that nothing happens. */
+  /** The 128 bytes, in memory of their own: a copy whose bytes equal those of the running one changes nothing. */
   readonly raw: Uint8Array;
   /** False if the path's last byte was not 0: such a message is reported and ignored (protocol.md, "The link layer" 3). */
   readonly pathTerminated: boolean;
 }
 
-/** LNK_VOLCONF: what a mount wants a slot to be connected to. */
+/** LNK_VOLCONF: the target that a mount wants for one of its slots. */
 export interface Volconf {
-  /** Slot. Signed as it came: not every value is one. */
+  /** Number of the slot. Signed, and perhaps out of range: the caller checks it. */
   readonly index: number;
   readonly mediaId: string;
   readonly copy: VolconfCopy;
 }
 
-/** What is needed to write a LNK_VOLCONF. */
+/** The fields that are needed to write a LNK_VOLCONF. */
 export interface VolconfFields {
   readonly index: number;
   readonly mediaId: string;
   readonly copy: VolconfCopyFields;
 }
 
-/** Payload after the 64-byte header in bytes, in both dialects. */
+/** Size of the payload after the 64-byte header in bytes, in both dialects. */
 export const LNK_VOLCONF_BYTES = 448;
 /** Size of the copy in bytes. */
 export const VOLCONF_COPY_BYTES = 128;
@@ -67,7 +67,7 @@ const INDEX = 128;
 const MEDIA_ID = 136;
 
 /**
- * The payload of a LNK_VOLCONF. Says what came; whether index and path are acceptable is the caller's to check.
+ * The payload of a LNK_VOLCONF. The caller checks whether index and path are acceptable.
  * @throws DmsgError FIELD: too short.
  */
 export function decodeVolconf(frame: Frame): Volconf {
@@ -81,7 +81,7 @@ export function decodeVolconf(frame: Frame): Volconf {
 }
 
 /**
- * A slot from its 128 bytes at `off`.
+ * The copy field from its 128 bytes at `off`.
  * @throws DmsgError FIELD: too short.
  */
 export function decodeVolconfCopy(buf: Uint8Array, off: number): VolconfCopy {
@@ -104,7 +104,8 @@ export function decodeVolconfCopy(buf: Uint8Array, off: number): VolconfCopy {
 }
 
 /**
- * Writes the whole payload (448 bytes) at `off`, from the fields: `raw` and `pathTerminated` of a decoded one do not count.
+ * Writes the whole payload (448 bytes) at `off`, from the single fields; `raw` and `pathTerminated` of a decoded copy
+ * are not used.
  * @throws DmsgError FIELD: no room; PARAM: a bad uuid or text.
  */
 export function encodeVolconf(volconf: VolconfFields, buf: Uint8Array, off: number): void {

@@ -23,7 +23,7 @@ import { decodeLnkConn, decodeLnkConnPayload, encodeLnkConn, type LnkConn, lnkCo
 import type { Volconf } from './lnk-volconf.ts';
 import { decodeVolconf, encodeVolconf, LNK_VOLCONF_BYTES } from './lnk-volconf.ts';
 
-/** What `decode` says of the first message in `bytes`. */
+/** The result of `decode` for the first message in `bytes`. */
 function decoded<T>(rules: DialectRules, bytes: Uint8Array, decode: (frame: Frame) => T): T {
   const results: T[] = [];
   new FrameReader({ rules }).push(bytes, { onFrame: (frame) => results.push(decode(frame)) });
@@ -45,7 +45,7 @@ const lnkConnCommon = {
 };
 
 describe('LNK_CONN', () => {
-  it('takes any bytes, and what it says of them comes back', () => {
+  it('decodes any bytes, and encodes its fields to what decodes to the same', () => {
     fc.assert(
       fc.property(fc.constantFrom<Dialect>('linkid', 'circuit'), bytesOf(448), (dialect, payload) => {
         const conn = decodeLnkConnPayload(dialect, payload, 0);
@@ -64,7 +64,7 @@ describe('LNK_CONN', () => {
       decoded(CIRCUIT, encodeMessage({ rules: CIRCUIT, cmd, salt: 0 }), decodeLnkConn).dialect;
     expect([decode(LNK_CONN_LINKID), decode(LNK_CONN_CIRCUIT)]).toEqual(['linkid', 'circuit']);
     expect(errorOf(() => decode(LNK_PING))?.code).toBe(ErrorCode.FIELD);
-    // Also of one that has the bytes for it.
+    // Also a message of another command that has enough bytes.
     const other = encodeMessage({ rules: CIRCUIT, cmd: LNK_PING | 8, payload: new Uint8Array(448), salt: 0 });
     expect(errorOf(() => decoded(CIRCUIT, other, decodeLnkConn))).toMatchObject({
       code: ErrorCode.FIELD,
@@ -116,7 +116,7 @@ describe('LNK_CONN', () => {
     expect(decodeLnkConnPayload(conn.dialect, payload, 0)).toEqual(conn);
   });
 
-  it.each<Dialect>(['linkid', 'circuit'])('has zeros for what is not said (%s)', (dialect) => {
+  it.each<Dialect>(['linkid', 'circuit'])('has zeros for fields that are not given (%s)', (dialect) => {
     const payload = Buffer.alloc(lnkConnBytes(dialect), 0xee);
     encodeLnkConn({ dialect, ...lnkConnCommon, pfsType: 0 }, payload, 0);
     expect(decodeLnkConnPayload(dialect, payload, 0)).toMatchObject(
@@ -136,7 +136,7 @@ describe('LNK_VOLCONF', () => {
   const volconf = (payload: Uint8Array): Volconf =>
     decoded(LINKID, encodeMessage({ rules: LINKID, cmd: LNK_VOLCONF, payload, salt: 0 }), decodeVolconf);
 
-  it('takes any bytes, keeps the copy as it came, and its fields come back', () => {
+  it('decodes any bytes, keeps the copy as received, and encodes its fields to what decodes to the same', () => {
     fc.assert(
       fc.property(bytesOf(LNK_VOLCONF_BYTES), (payload) => {
         const first = volconf(payload);
@@ -164,7 +164,7 @@ describe('BLK', () => {
   const send = (cmd: number, payload: Uint8Array): Uint8Array =>
     encodeMessage({ rules: CIRCUIT, cmd, payload, salt: 0 });
 
-  it('payloads come back', () => {
+  it('payloads are decoded to the fields that were encoded', () => {
     const io: fc.Arbitrary<BlkIo> = fc.record({
       keyidLo: u32,
       keyidHi: u32,
@@ -191,7 +191,7 @@ describe('BLK', () => {
     );
   });
 
-  it('fields stand where the protocol says', () => {
+  it('fields are where the protocol says', () => {
     const words = Uint32Array.from([1, 2, 3, 4, 5, 6, ...Array(10).fill(0)]);
     const io = { keyidLo: 1, keyidHi: 2, offsetLo: 3, offsetHi: 4, bytes: 5, flags: 6 };
     expect(decoded<BlkIo>(CIRCUIT, send(BLK_READ, new Uint8Array(words.buffer)), decodeBlkIo)).toEqual(io);

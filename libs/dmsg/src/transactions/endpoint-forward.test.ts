@@ -24,7 +24,7 @@ const SPAN = { lo: 0x5a, hi: 1 };
 const OPEN = { lo: 0x0b, hi: 0xffff_f800 };
 const READ = { lo: 0x0c, hi: 0xffff_f800 };
 
-/** Passes everything of one transaction on to its partner (in `data`), as a router does. */
+/** The handler of a joined transaction: passes all its messages on to its partner (in `data`), as a router does. */
 const join: TransactionHandler = {
   onMessage(tx, frame) {
     const partner = tx.data as Transaction;
@@ -37,8 +37,8 @@ const join: TransactionHandler = {
 };
 
 /**
- * A router between B, which holds a relay, and A, which owns the span: what B opens on the relay is opened on A's span, what A
- * opens on something joined is opened on the other's.
+ * A router with two connections: A owns a span, B has its relay. A transaction that B opens on the relay is joined to
+ * one on A's span; one that A stacks on a joined transaction is joined to one on the partner.
  */
 function router() {
   const a = new RecordingSide({ rules: CIRCUIT });
@@ -63,7 +63,7 @@ function router() {
 }
 
 describe('forward', () => {
-  it('passes a transaction on with the same words in both directions, as recorded', () => {
+  it('passes a transaction on with the same command words in both directions, as recorded', () => {
     const { a, b, relay } = router();
     const aux = new Uint8Array(130).fill(7);
     b.hear(BLK_OPEN | CREATE | REVCIRC, { msgid: OPEN, circuit: idOf(relay), aux, payload: new Uint8Array([2]) });
@@ -89,7 +89,7 @@ describe('forward', () => {
     expect([a.endpoint.openCount, b.endpoint.openCount]).toEqual([1, 1]);
   });
 
-  it('changes msgid, circuit, salt and hdr_crc and not one other byte', () => {
+  it('changes msgid, circuit, salt and hdr_crc and no other byte', () => {
     const { a, b, relay } = router();
     b.hear(BLK_OPEN | CREATE | REVCIRC, { msgid: OPEN, circuit: idOf(relay) });
     a.said();
@@ -121,11 +121,11 @@ describe('forward', () => {
     b.hear(BLK_OPEN | CREATE | REVCIRC, { msgid: OPEN, circuit: idOf(relay) });
     const mine = a.endpoint.transactions().find((tx) => !tx.openedByPeer)!;
     a.hear(BLK_READ | CREATE | REVCIRC, { msgid: READ, circuit: idOf(mine) });
-    // Towards B the circuit is B's own: the receiver opened it, so the word is the same.
+    // At B, too, B opened the circuit's transaction: the roles are the same as at A, and so is the command word.
     expect(b.said()).toEqual(['84500302 200000002 fffff8000000000b']);
   });
 
-  it('passes neighbours in one buffer on as one slice, without a copy', () => {
+  it('passes messages that are neighbours in one buffer on as one slice, without a copy', () => {
     const { a, b, relay } = router();
     b.hear(BLK_OPEN | CREATE | REVCIRC, { msgid: OPEN, circuit: idOf(relay) });
     a.said();
@@ -144,7 +144,7 @@ describe('forward', () => {
     expect(a.endpoint.messagesOut).toBe(5);
   });
 
-  it('drops what may not be sent any more, counts it and leaves the frame as it was', () => {
+  it('drops a message in a direction that is closed, counts it and leaves the frame unchanged', () => {
     const { a, b, relay } = router();
     b.hear(BLK_OPEN | CREATE | REVCIRC, { msgid: OPEN, circuit: idOf(relay) });
     const mine = a.endpoint.transactions().find((tx) => !tx.openedByPeer)!;
@@ -162,7 +162,7 @@ describe('forward', () => {
     expect([a.said(), a.endpoint.dropped, before.equals(bytes)]).toEqual([[], 1, true]);
   });
 
-  it('gives the first message that it passes CREATE, and no other, whatever the frame has', () => {
+  it('adds CREATE to the first message that it passes, and to no other, whatever the frame has', () => {
     const side = new RecordingSide({ rules: CIRCUIT });
     side.hear(LNK_SPAN | CREATE, { msgid: SPAN });
     const tx = side.opened[0]!;
@@ -173,7 +173,7 @@ describe('forward', () => {
     expect(side.said()).toEqual(['a8000101 10000005a 0', '28000101 10000005a 0']);
   });
 
-  it('ends what is stacked on it before it passes a DELETE on', () => {
+  it('ends everything stacked on the transaction before it passes a DELETE on', () => {
     const { a, b, relay } = router();
     b.hear(BLK_OPEN | CREATE | REVCIRC, { msgid: OPEN, circuit: idOf(relay) });
     b.hear(BLK_READ | CREATE, { msgid: READ, circuit: OPEN });
@@ -184,7 +184,7 @@ describe('forward', () => {
     expect(a.endpoint.dropped).toBe(1);
   });
 
-  it('tells one end when the other is lost, leaves first, with CREATE where it was not answered', () => {
+  it('ends the partners when a connection is lost, leaves first, with CREATE where there was no answer yet', () => {
     const { a, b, relay } = router();
     b.hear(BLK_OPEN | CREATE | REVCIRC, { msgid: OPEN, circuit: idOf(relay) });
     const mine = a.endpoint.transactions().find((tx) => !tx.openedByPeer)!;
@@ -200,7 +200,7 @@ describe('forward', () => {
     expect([a.endpoint.openCount, b.endpoint.openCount]).toEqual([0, 0]);
   });
 
-  it('passes one-way messages on a relay on towards the span', () => {
+  it('passes one-way messages on a relay on to the span', () => {
     const { a, b, link } = router();
     b.onOneWay = (frame) => a.endpoint.forwardOneWay(frame, link);
     b.hear(DBG_SHELL | REVCIRC, { circuit: { lo: 1, hi: 1 }, aux: new Uint8Array(5) });

@@ -23,7 +23,7 @@ const dialects: [string, DialectRules][] = [
   ['circuit', CIRCUIT],
 ];
 
-/** What one side does next; `pick` chooses the transaction or circuit among those that it knows. */
+/** One step of a side; `pick` chooses among the transactions or circuits that the side knows. */
 const step = fc.record({
   side: fc.nat(1),
   what: fc.constantFrom(
@@ -47,13 +47,16 @@ const step = fc.record({
 /** What a handler does when it is called. */
 const reaction = fc.constantFrom('nothing', 'nothing', 'answer', 'end', 'endCircuit', 'openOn', 'openOnLink');
 
-/** One side of the model: knows what it opened and was offered, and checks invariant 1 of the architecture. */
+/**
+ * One side of the model: keeps the transactions that it opened or was offered, and checks invariant 1 of the
+ * architecture.
+ */
 class ModelSide extends RecordingSide {
   readonly known: Transaction[] = [];
   readonly ownIds = new Set<string>();
   #reactions: readonly string[];
   #next = 0;
-  /** Reactions open transactions too: a limit, so that it ends. */
+  /** Reactions open transactions too, so there must be a limit for the test to end. */
   #opensLeft = 40;
 
   constructor(rules: DialectRules, maxDepth: number, reactions: readonly string[]) {
@@ -149,13 +152,13 @@ function act(
       hearSome(side, peer, pick);
       break;
     case 'lost':
-      // Seldom, or nothing else would be seen.
+      // Rarely, so that most runs show something else.
       if (pick % 20 === 0) endpoint.lost(ErrorCode.EOF);
       break;
   }
 }
 
-/** Hands over only a part of what is on its way, cut anywhere. */
+/** Delivers only a part of the bytes that are on their way, cut anywhere. */
 function hearSome(side: ModelSide, peer: ModelSide, pick: number): void {
   const bytes = Buffer.concat(peer.out.take());
   const cut = pick % (bytes.length + 1);
@@ -174,7 +177,7 @@ function carryAll(a: ModelSide, b: ModelSide): void {
 }
 
 describe.each(dialects)('two endpoints and the bytes between them (%s)', (_, rules) => {
-  it('never see a protocol error, tell everyone exactly once and keep nothing', () => {
+  it('never see a protocol error, make every final notification exactly once and keep nothing', () => {
     const steps = fc.array(step, { maxLength: 120, size: 'max' });
     fc.assert(
       fc.property(steps, fc.array(reaction), fc.array(reaction), fc.nat(3), (script, first, second, depth) => {
@@ -206,7 +209,7 @@ describe.each(dialects)('a hostile peer (%s)', (_, rules) => {
   const flags = fc
     .subarray([CREATE, DELETE, REPLY, ABORT, REVTRANS, REVCIRC])
     .map((bits) => bits.reduce((word, bit) => word | bit, 0) >>> 0);
-  // Half of it makes sense, or nearly all of it would end at the first message.
+  // Half of the words make sense; with purely random ones nearly every run would end at the first message.
   const sensible = fc.constantFrom(
     0,
     CREATE,
@@ -223,7 +226,7 @@ describe.each(dialects)('a hostile peer (%s)', (_, rules) => {
     circuit: fc.record({ lo: fc.constantFrom(0, 0, 1, 2, 3), hi: fc.constantFrom(0, 1) }),
   });
 
-  it('gets a DmsgError at worst, and what we say stays well-formed', () => {
+  it('causes a DmsgError at worst, and our messages stay well-formed', () => {
     const LIMIT = 4;
     fc.assert(
       fc.property(fc.array(hostile, { maxLength: 80, size: 'max' }), fc.array(reaction), (messages, reactions) => {

@@ -22,8 +22,9 @@ interface Entry {
 }
 
 /**
- * Recorded messages that a correct endpoint does not send: the reference ends a circuit before what is stacked on it, or
- * forgets what is stacked on it (protocol.md, "stacking"; the captures' README). They have been sent already, or cannot be.
+ * Number of recorded messages, by capture, that a correct endpoint does not send: the reference ends a circuit before
+ * the transactions stacked on it, or forgets those (protocol.md, "stacking"; the captures' README). Our endpoint has
+ * sent their like already, or cannot.
  */
 const UNSENDABLE: Record<string, number> = {
   'v2-6c-owner-drops.json': 5,
@@ -32,12 +33,12 @@ const UNSENDABLE: Record<string, number> = {
   'v2-6f-relay-closed.json': 2,
 };
 
-/** Both ends of a recorded connection, each an endpoint, saying what was recorded with msgids of their own. */
+/** Both ends of a recorded connection as endpoints that send what was recorded, with msgids of their own. */
 class ReplayedConnection {
   unsendable = 0;
   readonly #sides: Record<Who, RecordingSide>;
   readonly #readers: Record<Who, FrameReader>;
-  /** Recorded opener and msgid to the transaction at either side. */
+  /** The transaction at either side, by recorded opener and msgid. */
   readonly #known = new Map<string, Record<Who, Transaction>>();
 
   constructor(rules: DialectRules) {
@@ -75,7 +76,7 @@ class ReplayedConnection {
       this.#known.get(key(from, frame))![other(from)] = opened.at(-1)!;
   }
 
-  /** Makes the endpoint send what was recorded; false if it does not. */
+  /** Makes the endpoint send the recorded message; false if it does not. */
   #repeat(from: Who, { endpoint, handler, rules }: RecordingSide, frame: Frame): boolean {
     const { cmd, error } = frame;
     const aux = frame.auxPadded === 0 ? null : frame.buf.subarray(frame.headBytes, frame.headBytes + frame.auxBytes);
@@ -116,7 +117,7 @@ function key(opener: Who, { msgidLo, msgidHi }: Pick<Frame, 'msgidLo' | 'msgidHi
 describe('recorded transactions between two endpoints: same words, no protocol error', () => {
   const files = readdirSync(CAPTURES).filter((name) => /^v[12]-.*\.json$/.test(name));
 
-  it('finds the captures', () => {
+  it('there are captures', () => {
     expect(files.length).toBeGreaterThan(20);
   });
 

@@ -12,7 +12,7 @@ import { isBoundTo, type Transaction, type TransactionHandler } from './transact
 const FIRST = { lo: 1, hi: 0 };
 const SECOND = { lo: 2, hi: 0 };
 
-/** Takes what is stacked on its transactions. */
+/** A handler that takes what is stacked on its transactions. */
 function taker() {
   const heard: string[] = [];
   const handler: TransactionHandler<string> = {
@@ -29,8 +29,8 @@ function taker() {
   return { heard, handler };
 }
 
-describe('what is stacked on a transaction', () => {
-  it('is told to its handler, at any depth, and not to that of the endpoint', () => {
+describe('a transaction or one-way message on a circuit', () => {
+  it('goes to the handler of its circuit, at any depth, and not to that of the endpoint', () => {
     const { heard, handler } = taker();
     const side = new RecordingSide({ rules: CIRCUIT });
     const own = side.endpoint.open(LNK_SPAN, null, handler);
@@ -43,7 +43,7 @@ describe('what is stacked on a transaction', () => {
     expect(side.heard()).toEqual([]);
   });
 
-  it('is told to the handler of the endpoint where that of the circuit does not take it', () => {
+  it('goes to the handler of the endpoint if that of the circuit does not take it', () => {
     const side = new RecordingSide({ rules: CIRCUIT });
     const own = side.endpoint.open(LNK_SPAN, null, side.handler);
     side.hear(BLK_READ | CREATE | REVCIRC, { msgid: FIRST, circuit: idOf(own) });
@@ -51,7 +51,7 @@ describe('what is stacked on a transaction', () => {
     expect(side.heard().map((line) => line.split(' ')[0])).toEqual(['open', 'oneway']);
   });
 
-  it('is refused, as everything that the peer opens, once that is said', () => {
+  it('is refused after refuseOpens, as everything that the peer opens', () => {
     const { heard, handler } = taker();
     const side = new RecordingSide({ rules: CIRCUIT });
     const own = side.endpoint.open(LNK_SPAN, null, handler);
@@ -67,8 +67,8 @@ describe('what is stacked on a transaction', () => {
   });
 });
 
-describe('a transaction', () => {
-  it('is told from others by its handler, and gives what it carries for that', () => {
+describe('a bound transaction', () => {
+  it('is recognised by its handler, and has its data', () => {
     const { handler } = taker();
     const side = new RecordingSide({ rules: CIRCUIT });
     const tx: Transaction = side.endpoint.open(LNK_SPAN, null, side.handler);
@@ -78,8 +78,8 @@ describe('a transaction', () => {
   });
 });
 
-describe('who looks on at what is sent', () => {
-  it('is told of the transaction that each message is in or, one-way or when it opens one, on', () => {
+describe('the sending callback', () => {
+  it('is told the transaction of each message, or for a one-way or opening message its circuit', () => {
     const told: (Transaction | null)[] = [];
     const out = new OutBuffer();
     const handler = { onMessage() {}, onLost() {} };

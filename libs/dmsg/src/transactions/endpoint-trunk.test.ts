@@ -24,7 +24,7 @@ import type { LinkAddress, Transaction } from './transaction.ts';
 
 const SPAN: Id64 = { lo: 0x5a, hi: 1 };
 const ROUTE = 0x00e00109;
-/** What linkid peers put into source and target, and what this router does. */
+/** Source and target as linkid peers send them, and (ADDRESS) as this router does. */
 const PEER_ROUTE = { circuit: { lo: 11, hi: 1 }, target: { lo: 12, hi: 1 } };
 const ADDRESS: LinkAddress = { sourceLo: 21, sourceHi: 2, targetLo: 22, targetHi: 2 };
 
@@ -39,13 +39,16 @@ const join = {
   },
 };
 
-/** Where a side's messages continue: the circuit (or address) of the next one. */
+/**
+ * Where messages of a side are passed on to: another side, and the circuit there for messages that are on the link
+ * itself here.
+ */
 interface Way {
   readonly side: RecordingSide;
   readonly base: Transaction | null;
 }
 
-/** Passes on what is opened or sent one-way on `from` to `to`. */
+/** Passes transactions that are opened on `from`, and its one-way messages, on to `to`. */
 function connectSides(from: RecordingSide, to: Way): void {
   const circuitThere = (circuit: Transaction | null): Transaction | null =>
     to.side.rules.stacked ? ((circuit?.data as Transaction | null) ?? to.base) : null;
@@ -62,7 +65,7 @@ function connectSides(from: RecordingSide, to: Way): void {
 }
 
 interface Chain {
-  /** Towards the requester, and towards the owner of the span. */
+  /** `p`: the side towards the requester, `q`: towards the owner of the span. */
   readonly p: RecordingSide;
   readonly q: RecordingSide;
   pump(): void;
@@ -107,7 +110,7 @@ function chain(rules: DialectRules, withTrunk: boolean): Chain {
   };
 }
 
-/** All bytes said since the last call. */
+/** All bytes that the side has sent since the last call. */
 function bytesOf(side: RecordingSide): string {
   return side
     .saidFrames()
@@ -119,7 +122,7 @@ const AUX = Uint8Array.from({ length: 130 }, (_, i) => i);
 
 describe('a message that passes a trunk', () => {
   for (const rules of [LINKID, CIRCUIT]) {
-    it(`${rules.dialect}: comes out of the second hop as it went in but for ids, salt and hdr_crc`, () => {
+    it(`${rules.dialect}: comes out of the second hop as it went in except for ids, salt and hdr_crc`, () => {
       const { p, q, pump } = chain(rules, true);
       const isLinkid = rules === LINKID;
       const bytes = encodeMessage({
@@ -137,7 +140,7 @@ describe('a message that passes a trunk', () => {
       const [said] = q.saidFrames();
       const after = Buffer.from(said!.buf);
       expect(after.length).toBe(before.length);
-      // salt, ids, hdr_crc: what each hop owns.
+      // salt, ids, hdr_crc: the fields that each hop rewrites.
       for (const [from, to] of [
         [4, 8],
         [8, isLinkid ? 32 : 24],
@@ -176,13 +179,13 @@ describe('a message that passes a trunk', () => {
     { maxLength: 40 },
   );
 
-  /** A peer at one end that keeps the rules, told what it may by what it hears. */
+  /** A peer that keeps the rules: it knows from what it has sent and received which messages it may send next. */
   class Peer {
     readonly #rules: DialectRules;
     readonly #isOwner: boolean;
-    /** Everything open in our direction: ours, and theirs. */
+    /** Transactions whose direction towards us is open: opened by the peer, and by us. */
     readonly #open: { id: Id64; ours: boolean; circuit: Id64; circuitOurs: boolean; created: boolean }[] = [];
-    /** Deleted in their direction. */
+    /** Transactions whose other direction is deleted. */
     readonly #heardEnd = new Set<string>();
     #next = 0;
 
@@ -201,7 +204,7 @@ describe('a message that passes a trunk', () => {
       if ((frame.cmd & DELETE) !== 0) this.#heardEnd.add(this.#key(id, ours));
     }
 
-    /** The message of a step, or null if it cannot be made. */
+    /** The message of a step, or null if the rules do not allow one now. */
     says(step: Step, base: { circuit: Id64; ours: boolean } | null): Parameters<RecordingSide['hear']> | null {
       const aux = step.aux ? { aux: AUX } : {};
       const route = this.#rules.stacked ? {} : PEER_ROUTE;
@@ -228,7 +231,7 @@ describe('a message that passes a trunk', () => {
       if (this.#open.length === 0) return null;
       const at = step.which % this.#open.length;
       const tx = this.#open[at]!;
-      // Ends of what has others on it are the subject of other tests: here peers close leaves first.
+      // Peers here close leaves first; other tests end circuits with transactions on them.
       const hasChildren = this.#open.some(
         (one) => one !== tx && one.circuit.lo === tx.id.lo && one.circuit.hi === tx.id.hi,
       );
@@ -251,7 +254,7 @@ describe('a message that passes a trunk', () => {
   }
 
   for (const rules of [LINKID, CIRCUIT]) {
-    it(`${rules.dialect}: has the flags and bytes that it would have without the trunk, in whatever transactions`, () => {
+    it(`${rules.dialect}: has the same flags and bytes as without the trunk, in any transactions`, () => {
       let passed = 0;
       fc.assert(
         fc.property(steps, (all) => {

@@ -29,7 +29,7 @@ const both: [string, DialectRules, number][] = [
   ['circuit', CIRCUIT, REVTRANS],
 ];
 
-/** The peer's message is a protocol error: TRANS. */
+/** Expects the peer's message to be a protocol error: TRANS. */
 function expectViolation(side: RecordingSide, cmd: number, fields: Partial<MessageFields>, reason: string) {
   let thrown: unknown;
   try {
@@ -42,7 +42,7 @@ function expectViolation(side: RecordingSide, cmd: number, fields: Partial<Messa
   expect(side.said()).toEqual([]);
 }
 
-/** The peer's message is thrown away without a word. */
+/** Expects the peer's message to be thrown away without an answer or a notification. */
 function expectQuiet(side: RecordingSide, cmd: number, fields: Partial<MessageFields>) {
   side.said();
   side.heard();
@@ -136,7 +136,7 @@ describe.each(both)('words on the wire (%s)', (_, rules, rev) => {
     expect(side.endpoint.dropped).toBe(1);
   });
 
-  it('sends payload and aux data, padded with zeros', () => {
+  it('sends payload and aux data padded with zeros', () => {
     const side = new RecordingSide({ rules });
     side.endpoint.oneWay(DBG_SHELL | REPLY, 0, null, new Uint8Array([1, 2, 3]));
     side.endpoint.oneWay(LNK_SPAN, 0, new Uint8Array([9]));
@@ -146,7 +146,7 @@ describe.each(both)('words on the wire (%s)', (_, rules, rev) => {
     expect([...span!.buf.subarray(64)]).toEqual([9, ...new Array<number>(383).fill(0)]);
   });
 
-  it('refuses to write what is out of bounds, and then has written nothing', () => {
+  it('refuses to write a message out of bounds, and then has written nothing', () => {
     const { side, tx } = withPeers(rules);
     const tooLarge = new Uint8Array(rules.auxLimit + 1);
     expect(() => side.endpoint.send(tx, LNK_ERROR | DELETE, 0, null, tooLarge)).toThrow(DmsgError);
@@ -295,14 +295,14 @@ describe.each(both)('row: dropped quietly (%s)', (_, rules, rev) => {
     expectQuiet(new RecordingSide({ rules }), word, { msgid: ID });
   });
 
-  it('ABORT|DELETE for one that was there', () => {
+  it('ABORT|DELETE for a transaction that existed', () => {
     const { side, tx } = withPeers(rules);
     side.hear(LNK_ERROR | DELETE, { msgid: ID });
     side.endpoint.end(tx);
     expectQuiet(side, LNK_ERROR | DELETE | ABORT, { msgid: ID });
   });
 
-  it('ABORT|DELETE in a direction that is closed already: whether we have answered must not matter', () => {
+  it('ABORT|DELETE in a direction that is closed already, whether we have answered or not', () => {
     const { side } = withPeers(rules);
     side.hear(LNK_ERROR | DELETE, { msgid: ID });
     expectQuiet(side, LNK_ERROR | DELETE | ABORT, { msgid: ID });
@@ -337,7 +337,7 @@ describe.each(both)('row: dropped quietly (%s)', (_, rules, rev) => {
 });
 
 describe.each(both)('inside a transaction (%s)', (_, rules, rev) => {
-  it('hears messages without flags, a middle ABORT, and the DELETE that carries a command', () => {
+  it('takes messages without flags, an ABORT in the middle, and a DELETE that carries a command', () => {
     const { side, tx } = withPeers(rules);
     side.hear(LNK_SPAN, { msgid: ID });
     side.hear(LNK_ERROR | ABORT, { msgid: ID });
@@ -346,7 +346,7 @@ describe.each(both)('inside a transaction (%s)', (_, rules, rev) => {
     expect(tx.rxDeleted).toBe(true);
   });
 
-  it('hears CREATE, middle and DELETE of an answer', () => {
+  it('takes CREATE, middle and DELETE of an answer', () => {
     const { side, tx } = withOwn(rules);
     for (const flags of [CREATE, 0, DELETE]) side.hear(LNK_ERROR | flags | REPLY | rev, { msgid: idOf(tx) });
     expect(side.heard().length).toBe(3);
@@ -361,7 +361,7 @@ describe.each(both)('inside a transaction (%s)', (_, rules, rev) => {
     expect(side.opened.length).toBe(1);
   });
 
-  it('takes an ABORT|DELETE as the end and still owes its own', () => {
+  it('takes an ABORT|DELETE as the end, and still has to send its own', () => {
     const { side, tx } = withPeers(rules);
     side.hear(LNK_ERROR | DELETE | ABORT, { msgid: ID, error: 0x21 });
     expect(side.heard()).toEqual(['message 500fff01 77 0 error 21']);
@@ -413,7 +413,7 @@ describe('linkid addresses', () => {
     expect(side.said()).toEqual(['e00fff01 77 900000099>800000088']);
   });
 
-  it('abandon closes our direction without a word, and the peer’s DELETE ends it', () => {
+  it('abandon closes our direction without sending, and the peer’s DELETE ends the transaction', () => {
     const { side, tx } = withPeers(LINKID);
     side.endpoint.abandon(tx);
     side.endpoint.abandon(tx);
@@ -439,7 +439,7 @@ describe('row: circuit gone in both directions', () => {
     side.hear(BLK_OPEN | CREATE | flag, { msgid: ID, circuit: OTHER });
     expect(side.said()).toEqual([`${word} 77 88 error 21`]);
     expect([side.endpoint.openCount, side.endpoint.refusedCircuit, side.heard()]).toEqual([0, 1, []]);
-    // The sender closes its side, as it must: on a circuit that is gone, so it is dropped.
+    // The sender closes its side, as it must. The circuit is gone, so that message is dropped.
     expectQuiet(side, LNK_ERROR | DELETE | flag, { msgid: ID, circuit: OTHER });
   });
 
@@ -473,7 +473,7 @@ describe('stacking', () => {
     ]);
   });
 
-  it('ends what is stacked first, leaves first, the circuit last', () => {
+  it('ends everything stacked first, leaves first, the circuit last', () => {
     const { side, tx } = withPeers(CIRCUIT);
     side.hear(BLK_OPEN | CREATE, { msgid: OTHER, circuit: ID });
     side.hear(BLK_READ | CREATE | DELETE, { msgid: THIRD, circuit: OTHER });
@@ -487,7 +487,7 @@ describe('stacking', () => {
       'fc0fff01 88 77 error 21',
       'e80fff01 77 0',
     ]);
-    // The peer had closed 99 already, so it is over and nobody is told again; the others wait for the peer.
+    // The peer had closed 99 already, so that one is over and nobody is told again; the others wait for the peer.
     expect([side.heard(), side.endpoint.openCount]).toEqual([[], 3]);
     side.hear(LNK_ERROR | DELETE, { msgid: OTHER, circuit: ID });
     expect(side.heard()).toEqual(['message 400fff01 88 77', 'lost 1 error 21']);
@@ -495,7 +495,7 @@ describe('stacking', () => {
     expect([side.endpoint.openCount, side.finals.get(own)]).toEqual([0, 1]);
   });
 
-  it('understands the other order too: the circuit’s DELETE first, then what was stacked on it', () => {
+  it('understands the other order too: the circuit’s DELETE first, then those stacked on it', () => {
     const { side } = withPeers(CIRCUIT);
     side.onMessage = (tx, frame) => {
       if ((frame.cmd & DELETE) !== 0) side.endpoint.end(tx);
@@ -510,7 +510,7 @@ describe('stacking', () => {
   });
 
   // Limits: transactions/endpoint.ts DEFAULT_MAX_DEPTH
-  it('refuses a CREATE stacked deeper than the cap with CANTCIRC and understands the peer’s end of it', () => {
+  it('refuses a CREATE stacked deeper than the limit with CANTCIRC, and understands the peer’s end of it', () => {
     const side = new RecordingSide({ rules: CIRCUIT, maxDepth: 1 });
     side.hear(LNK_SPAN | CREATE, { msgid: ID });
     side.hear(BLK_OPEN | CREATE, { msgid: OTHER, circuit: ID });
@@ -527,7 +527,7 @@ describe('stacking', () => {
     );
   });
 
-  it('allows 16 by default: the 300 stacked CREATEs that crash a kernel end here', () => {
+  it('allows a depth of 16 by default, so that 300 stacked CREATEs, which crash a kernel, end here', () => {
     const side = new RecordingSide({ rules: CIRCUIT });
     side.hear(LNK_SPAN | CREATE, { msgid: { lo: 1, hi: 0 } });
     for (let n = 2; n <= 301; n++) {
@@ -608,7 +608,7 @@ describe('lost', () => {
 });
 
 describe('lost in slices', () => {
-  it('tells so many at a time; what is not told yet is over, too, and takes nothing', () => {
+  it('tells a few at a time; a transaction that is not told yet has ended, too, and sends nothing', () => {
     const side = new RecordingSide({ rules: CIRCUIT });
     for (let lo = 1; lo <= 200; lo++) side.hear(LNK_SPAN | CREATE, { msgid: { lo, hi: 1 } });
     const last = side.endpoint.findPeers(1, 1);
@@ -665,7 +665,7 @@ describe('handlers that call back', () => {
     expect([...side.finals.values(), ...side.gone.values()]).toEqual([1, 1, 1, 1]);
   });
 
-  it('may end and open others while they are told of a loss', () => {
+  it('may end and open other transactions while they are told of a loss', () => {
     const { side, tx } = withPeers(CIRCUIT);
     for (const lo of [0x88, 0x99]) side.hear(BLK_OPEN | CREATE, { msgid: { lo, hi: 0 }, circuit: ID });
     side.onLost = () => {

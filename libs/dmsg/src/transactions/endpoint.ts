@@ -21,24 +21,30 @@ import { TransactionTable } from './transaction-table.ts';
 import { NOWHERE, TransactionWriter, type TransactionWriterDependencies } from './transaction-writer.ts';
 
 /**
- * How many transactions a transaction may be stacked on (circuit dialect). Real use needs 3; 300 of them crash a kernel behind
- * the router, as an audit of the original found.
+ * How many transactions a transaction may be stacked on (circuit dialect). Real use needs 3. An audit of the original
+ * found that 300 crash a kernel behind the router.
  */
 export const DEFAULT_MAX_DEPTH = 16;
 
 /**
- * How many transactions a peer may have open on one connection: room for a large installation's spans, about 60 MB at
- * worst. Beyond it the link is ended.
+ * How many transactions a peer may have open on one connection: enough for a large installation's spans, about 60 MB at
+ * worst. A peer that opens more loses its connection.
  */
 export const DEFAULT_MAX_TRANSACTIONS = 1 << 18;
 
-/** Handlers that are told of a lost link between two `yield`s. */
+/** How many handlers are told of a lost link between two `yield`s of `losing`. */
 const TOLD_AT_ONCE = 64;
 
-/** The bit of REVTRANS in the linkid dialect: the aux data is somewhere else. Nobody supports it, so nobody may send it. */
+/**
+ * The bit of REVTRANS means something else in the linkid dialect: the aux data is somewhere else. Nobody supports that,
+ * so it is a protocol error.
+ */
 const AUXOOB = REVTRANS;
 
-/** What a caller of `open` and `send` decides; all other flags follow from the state. */
+/**
+ * The bits of a command word that a caller of `open` and `send` chooses; all other flags follow from the transaction's
+ * state.
+ */
 const CALLERS_BITS = BASE_MASK | DELETE | ABORT;
 
 export interface EndpointOptions {
@@ -47,11 +53,12 @@ export interface EndpointOptions {
   readonly maxDepth?: number;
   /** Default: DEFAULT_MAX_TRANSACTIONS. */
   readonly maxTransactions?: number;
-  /** Most transactions that may be open, the peer's included, when we open another one; default: any number. */
+  /** Most transactions, the peer's included, that may be open before we open another one; default: any number. */
   readonly maxOpen?: number;
   /**
-   * Where the upper halves of our msgids are counted on from, an unsigned 32-bit number; default 0. A random one keeps answers that were
-   * recorded on another connection from fitting this one (protocol.md, "Crypto": a recorded handshake can be played again).
+   * First value of the upper halves of our msgids, an unsigned 32-bit number; default 0. With a random one, answers
+   * recorded on another connection do not fit this one (protocol.md, "Crypto": a recorded handshake can be played
+   * again).
    */
   readonly generation?: number;
 }
@@ -60,35 +67,34 @@ export interface EndpointDependencies extends TransactionWriterDependencies {
   readonly handler: EndpointHandler;
 }
 
-/** What the peer begins. */
+/** Takes the transactions that the peer opens, and its one-way messages. */
 export interface EndpointHandler {
   /**
-   * The peer opens a transaction. Set `tx.handler`, or refuse with `endpoint.end(tx, error)`; without either its messages are
-   * thrown away. `frame.cmd & DELETE`: it closes its direction at once, nothing more comes, the answer is still due. Not called for
-   * what is stacked on a transaction whose handler takes that itself (TransactionHandler.onStacked).
+   * The peer has opened a transaction. Set `tx.handler`, or refuse it with `endpoint.end(tx, error)`; without either,
+   * its further messages are thrown away. If `frame.cmd` has DELETE, the peer has closed its direction already: nothing
+   * more comes, but the answer is still due. Not called for a transaction stacked on one whose handler has `onStacked`.
    */
   onOpen(tx: Transaction, frame: Frame): void;
   /**
-   * A one-way message (msgid 0): on the link itself, or (circuit dialect) on the transaction that its circuit names, unless the handler of
-   * that takes it itself.
+   * A one-way message (msgid 0): on the link itself, or (circuit dialect) on the transaction that its circuit names,
+   * unless the handler of that transaction has `onOneWay`.
    */
   onOneWay(frame: Frame, circuit: Transaction | null): void;
 }
 
 /**
  * One side of one connection: checks what the peer sends against protocol.md, "Transactions", keeps the state of every
- * transaction, and writes our messages with the flags that follow from it.
- *
- * Handlers are called with all state up to date and may call back into it; they should not throw (what they throw reaches the
- * caller, after every other notification has been made). A frame may be passed on at most once, as the last thing done with it.
+ * transaction, and writes our messages with the flags that follow from it. Handlers are called when all state is up to
+ * date, and may call back into the endpoint. They should not throw: what they throw reaches the caller, after every
+ * other notification has been made. A frame may be passed on at most once, and only as the last thing done with it.
  */
 export class Endpoint implements TransactionEndpoint {
   readonly rules: DialectRules;
   /** Messages received. */
   messagesIn = 0;
-  /** Messages that were thrown away without a word: too late, or (ours) in a direction that is deleted. */
+  /** Messages thrown away silently: the peer's that came too late, and ours in a direction that is deleted. */
   dropped = 0;
-  /** CREATEs refused for being stacked too deep. */
+  /** CREATEs refused because they were stacked too deep. */
   refusedDepth = 0;
   /** CREATEs refused because their circuit was gone. */
   refusedCircuit = 0;
@@ -101,7 +107,7 @@ export class Endpoint implements TransactionEndpoint {
   readonly #table: TransactionTable;
   readonly #maxOpen: number;
   #isLost = false;
-  /** What the peer opens is refused with this; 0: it is not. */
+  /** The error with which transactions that the peer opens are refused; 0: they are accepted. */
   #refusal = 0;
 
   constructor(options: EndpointOptions, deps: EndpointDependencies) {
@@ -125,7 +131,7 @@ export class Endpoint implements TransactionEndpoint {
     return this.#table.size;
   }
 
-  /** Those of them that the peer has opened. */
+  /** Transactions in the table that the peer has opened. */
   get peerCount(): number {
     return this.#table.peerCount;
   }
@@ -135,12 +141,12 @@ export class Endpoint implements TransactionEndpoint {
     return this.#table.added;
   }
 
-  /** After `lost`. */
+  /** Whether `lost` or `losing` was called. */
   get isLost(): boolean {
     return this.#isLost;
   }
 
-  /** What the peer opens from now on is refused with this error. */
+  /** From now on, refuses every transaction that the peer opens, with this error. */
   refuseOpens(error: number): void {
     this.#refusal = error;
   }
@@ -166,8 +172,9 @@ export class Endpoint implements TransactionEndpoint {
   }
 
   /**
-   * Takes a message of the peer. After `lost` it is thrown away.
-   * @throws DmsgError TRANS: a protocol error; PARAM: too many transactions. The owner closes this link and calls `lost`.
+   * Takes a message of the peer. Once the link is lost it is thrown away.
+   * @throws DmsgError TRANS: a protocol error; PARAM: too many transactions. The owner then closes this link and calls
+   * `lost`.
    */
   receive(frame: Frame): void {
     if (this.#isLost) {
@@ -186,7 +193,8 @@ export class Endpoint implements TransactionEndpoint {
       (cmd & (this.#stacked ? REVTRANS : REPLY)) !== 0
         ? this.#table.findOwn(msgidLo, msgidHi)
         : this.#table.findPeers(msgidLo, msgidHi);
-    // What runs on a circuit never outlives it, so a transaction that is there and has the same circuit proves it alive.
+    // A transaction is never in the table without its circuit, so one that is found and names the same circuit proves
+    // that the circuit is alive.
     if (tx === undefined || (this.#stacked && !runsOn(tx, frame))) {
       this.#receiveOther(frame, tx);
       return;
@@ -206,10 +214,10 @@ export class Endpoint implements TransactionEndpoint {
   }
 
   /**
-   * Opens a transaction on `circuit` (null: on the link itself; always so in the linkid dialect, where `address` may route it).
-   * `cmd` is a command, with DELETE if it is all that we send in it. `payload` and `aux` are copied.
-   * @throws DmsgError LOSTLINK: the link or the circuit has ended; CANTCIRC: stacked too deep; FIELD: message out of bounds; PARAM: too
-   * many are open.
+   * Opens a transaction on `circuit` (null: on the link itself; always so in the linkid dialect, where `address` may
+   * route it). `cmd` is a command, with DELETE if this is our only message in it. `payload` and `aux` are copied.
+   * @throws DmsgError LOSTLINK: the link or the circuit has ended; CANTCIRC: stacked too deep; FIELD: message out of
+   * bounds; PARAM: too many are open.
    */
   open<Data>(
     cmd: number,
@@ -226,7 +234,10 @@ export class Endpoint implements TransactionEndpoint {
     return tx;
   }
 
-  /** `open`, by passing on a frame that has CREATE; its bytes are given away. Errors as there. */
+  /**
+   * As `open`, by passing on a received frame that has CREATE; the caller gives the frame's bytes away. Throws as
+   * `open`.
+   */
   openForwarded<Data>(
     circuit: Transaction | null,
     handler: TransactionHandler<Data>,
@@ -241,9 +252,9 @@ export class Endpoint implements TransactionEndpoint {
   }
 
   /**
-   * Sends a message in a transaction. `cmd` is a command, with DELETE if it is our last one, with ABORT if it is not an orderly
-   * end; the other flags follow from the state. DELETE ends first what is stacked on `tx`, as `end` does.
-   * False, and counted as dropped, if our direction is deleted.
+   * Sends a message in a transaction. `cmd` is a command, with DELETE if this is our last message, and ABORT if the end
+   * is not orderly; the other flags follow from the state. DELETE first ends everything stacked on `tx`, as `end` does.
+   * False, and counted in `dropped`, if our direction is deleted.
    * @throws DmsgError FIELD: message out of bounds.
    */
   send(
@@ -265,8 +276,9 @@ export class Endpoint implements TransactionEndpoint {
   }
 
   /**
-   * Passes a received frame on in `tx`, which is joined to the transaction that it came in: same command and flags, the ids and
-   * the checks of this hop. Its bytes are given away. False, counted, and the frame untouched, if our direction is deleted.
+   * Passes a received frame on in `tx`, which is joined to the transaction that the frame came in: same command and
+   * flags, but this hop's ids and checks. The caller gives the frame's bytes away. False, counted in `dropped`, and the
+   * frame unchanged, if our direction is deleted.
    */
   forward(tx: Transaction, frame: Frame): boolean {
     if (this.#isLost || (tx.state & (TX_DELETED | GONE)) !== 0) {
@@ -280,7 +292,7 @@ export class Endpoint implements TransactionEndpoint {
     return true;
   }
 
-  /** `forward` of a copy: the frame stays as it is, for others to be sent as well. */
+  /** As `forward`, but passes on a copy: the frame stays as it is and may be sent to others, too. */
   forwardCopy(tx: Transaction, frame: Frame): boolean {
     if (this.#isLost || (tx.state & (TX_DELETED | GONE)) !== 0) {
       this.dropped++;
@@ -294,8 +306,8 @@ export class Endpoint implements TransactionEndpoint {
   }
 
   /**
-   * Closes our direction with a bare LNK_ERROR|DELETE; everything stacked on it is ended first, leaves first, with ABORT and
-   * LOSTLINK (protocol.md, "stacking"). Nothing happens if it is closed already.
+   * Closes our direction with a bare LNK_ERROR|DELETE, after ending everything stacked on `tx`, leaves first, with
+   * ABORT and LOSTLINK (protocol.md, "stacking"). Does nothing if our direction is closed already.
    */
   end(tx: Transaction, error = 0, abort = false): void {
     if (this.#isLost || (tx.state & (TX_DELETED | GONE)) !== 0) return;
@@ -303,8 +315,8 @@ export class Endpoint implements TransactionEndpoint {
   }
 
   /**
-   * Closes our direction and that of what is stacked on it without sending anything: for messages that are thrown away as the
-   * linkid dialect's routing demands; the transaction leaves the table with the peer's DELETE.
+   * Closes our direction, and that of everything stacked on `tx`, without sending anything. The linkid dialect's
+   * routing needs this for messages that are thrown away. The transaction leaves the table with the peer's DELETE.
    */
   abandon(tx: Transaction): void {
     if (this.#isLost || (tx.state & (TX_DELETED | GONE)) !== 0) return;
@@ -314,8 +326,8 @@ export class Endpoint implements TransactionEndpoint {
   }
 
   /**
-   * Sends a one-way message (msgid 0) on the link itself, or on `circuit`. `cmd` is a command, with REPLY if it is an answer.
-   * False, and counted as dropped, if the circuit or the link has ended.
+   * Sends a one-way message (msgid 0) on the link itself, or on `circuit`. `cmd` is a command, with REPLY if it is an
+   * answer. False, and counted in `dropped`, if the circuit or the link has ended.
    * @throws DmsgError FIELD: message out of bounds.
    */
   oneWay(
@@ -334,7 +346,10 @@ export class Endpoint implements TransactionEndpoint {
     return true;
   }
 
-  /** Passes a received one-way message on, on `circuit` or (linkid) to `address`. Its bytes are given away. False as `oneWay`. */
+  /**
+   * Passes a received one-way message on, on `circuit` or (linkid) to `address`. The caller gives the frame's bytes
+   * away. False as `oneWay`.
+   */
   forwardOneWay(frame: Frame, circuit: Transaction | null, address: LinkAddress | null = null): boolean {
     if (this.#isLost || circuit?.ended === true) {
       this.dropped++;
@@ -354,8 +369,8 @@ export class Endpoint implements TransactionEndpoint {
   }
 
   /**
-   * The same in slices: when this returns the link is lost, and nothing can be sent or opened on it; the handlers are told as what is
-   * returned is gone through. Each `yield` is how many were told since the one before.
+   * The same in slices. When this returns, the link is lost: nothing can be sent or opened on it. The handlers are told
+   * while the caller iterates. Each `yield` gives how many were told since the one before.
    */
   losing(error: number): Generator<number, void> {
     const isFirst = !this.#isLost;
@@ -379,10 +394,11 @@ export class Endpoint implements TransactionEndpoint {
 
   #receiveOneWay(frame: Frame): void {
     const { cmd } = frame;
-    // protocol.md, "Transactions": CREATE with msgid 0. Before the circuit is looked up: a refusal with msgid 0 would break the peer.
+    // protocol.md, "Transactions": CREATE with msgid 0. Checked before the circuit is looked up: if that were gone we
+    // would answer with msgid 0, which breaks a peer.
     if ((cmd & CREATE) !== 0) throw violation(frame, 'CREATE with msgid 0');
     const circuit = this.#circuitOf(frame);
-    // There never is a transaction 0, so these are messages for one that is not there.
+    // A transaction 0 never exists, so an ABORT with msgid 0 is for a transaction that is not there: dropped quietly.
     if (circuit === undefined || (cmd & ABORT) !== 0) {
       this.dropped++;
       return;
@@ -394,7 +410,10 @@ export class Endpoint implements TransactionEndpoint {
     else circuit.handler.onOneWay(circuit, frame);
   }
 
-  /** A message of a transaction that is not there, or that names another circuit than its transaction (`tx`) runs on. */
+  /**
+   * Takes a message whose transaction is not in the table, or that names another circuit than its transaction (`tx`)
+   * runs on.
+   */
   #receiveOther(frame: Frame, tx: Transaction | undefined): void {
     const { cmd } = frame;
     const circuit = this.#circuitOf(frame);
@@ -409,15 +428,18 @@ export class Endpoint implements TransactionEndpoint {
       this.#accept(frame, circuit);
       return;
     }
-    // protocol.md, "Transactions": DELETE, REPLY|CREATE, REPLY|DELETE without ABORT; with it, or without these flags: quietly.
-    // "Routing, linkid": what is on a route that is gone is thrown away.
+    // protocol.md, "Transactions": DELETE, REPLY|CREATE and REPLY|DELETE are protocol errors here unless they have
+    // ABORT; anything else is dropped quietly. "Routing, linkid": so is a routed message, since its route may be gone.
     if ((cmd & ABORT) === 0 && (cmd & (CREATE | DELETE)) !== 0 && (this.#stacked || !isAddressed(frame))) {
       throw violation(frame, 'message for a transaction that is not there');
     }
     this.dropped++;
   }
 
-  /** protocol.md, "stacking": dropped quietly, but a CREATE gets an answer, so that its sender does not wait for ever. */
+  /**
+   * protocol.md, "stacking": a message on a circuit that is gone is dropped quietly, but a CREATE is answered, so that
+   * its sender does not wait for ever.
+   */
   #receiveOnGoneCircuit(frame: Frame): void {
     const { cmd } = frame;
     if ((cmd & (REPLY | CREATE)) >>> 0 !== CREATE) {
@@ -428,7 +450,10 @@ export class Endpoint implements TransactionEndpoint {
     this.#writer.refuseCircuit(frame);
   }
 
-  /** What the frame's circuit names: null the link itself, undefined something that is gone in both directions. */
+  /**
+   * The transaction that the frame's circuit names. null: the link itself; undefined: the circuit is gone in both
+   * directions.
+   */
   #circuitOf(frame: Frame): Transaction | null | undefined {
     const { circuitLo, circuitHi } = frame;
     if (!this.#stacked || (circuitLo | circuitHi) === 0) return null;
@@ -450,7 +475,7 @@ export class Endpoint implements TransactionEndpoint {
       circuit,
       DISCARD,
       stacked,
-      // circuit: ours go on the same circuit; linkid: an answer swaps source and target.
+      // circuit: our answers name the same circuit; linkid: an answer swaps source and target.
       stacked ? frame.circuitLo : frame.targetLo,
       stacked ? frame.circuitHi : frame.targetHi,
       stacked ? 0 : frame.circuitLo,
@@ -459,7 +484,7 @@ export class Endpoint implements TransactionEndpoint {
     tx.state = (frame.cmd & DELETE) === 0 ? RX_CREATED : RX_CREATED | RX_DELETED;
     this.#table.add(tx);
     if (tx.depth > this.#maxDepth) {
-      // It stays in the table until the peer's DELETE, which would be a protocol error otherwise.
+      // The refused transaction stays in the table until the peer's DELETE, which would otherwise be a protocol error.
       this.refusedDepth++;
       this.end(tx, ErrorCode.CANTCIRC);
       return;
@@ -469,7 +494,7 @@ export class Endpoint implements TransactionEndpoint {
     else circuit.handler.onStacked(circuit, tx, frame);
   }
 
-  /** A transaction of ours that has not been sent and is not in the table yet. */
+  /** Makes a transaction of ours, without putting it into the table. */
   #make<Data>(
     circuit: Transaction | null,
     handler: TransactionHandler<Data>,
@@ -516,7 +541,10 @@ export class Endpoint implements TransactionEndpoint {
     this.#settle(tx, ended);
   }
 
-  /** Sends the ends of everything stacked on `tx`, leaves first. No handler is called. Returns those that are over now. */
+  /**
+   * Sends the ends of everything stacked on `tx`, leaves first, without calling a handler. Returns the transactions
+   * that are now deleted in both directions.
+   */
   #endStacked(tx: Transaction): Transaction[] | null {
     if (tx.firstChild === null) return null;
     return this.#table.leavesFirst(tx).filter((child) => {
@@ -526,13 +554,16 @@ export class Endpoint implements TransactionEndpoint {
     });
   }
 
-  /** Takes out of the table what is deleted in both directions: `ended`, then `tx` if it is. */
+  /** Takes transactions that are deleted in both directions out of the table: those of `ended`, then `tx` if it is. */
   #settle(tx: Transaction, ended: Transaction[] | null): void {
     if (ended !== null) for (const child of ended) this.#finish(child);
     this.#finish(tx);
   }
 
-  /** Takes `tx`, if deleted in both directions, and all that is stacked on it out of the table, and tells the handlers. */
+  /**
+   * If `tx` is deleted in both directions, takes it and everything stacked on it out of the table and tells the
+   * handlers.
+   */
   #finish(tx: Transaction): void {
     if ((tx.state & (ENDED | GONE)) !== ENDED) return;
     if (tx.firstChild !== null) {
@@ -549,20 +580,23 @@ export class Endpoint implements TransactionEndpoint {
   }
 }
 
-/** Marks our direction as deleted; true if that makes it over. */
+/** Marks our direction as deleted. True if both directions are now. */
 function closeSilently(tx: Transaction): boolean {
   tx.state |= TX_CREATED | TX_DELETED;
   return (tx.state & RX_DELETED) !== 0;
 }
 
-/** Final notifications of transactions that are out of the table. */
+/** Makes the final notifications for transactions that have left the table. */
 function notifyLost(gone: readonly Transaction[], error: number): void {
   const failures = new Failures();
   for (const tx of gone) tellLost(tx, error, failures);
   failures.throwFirst();
 }
 
-/** The final notification of one; an exception does not keep others from theirs. */
+/**
+ * Makes the final notifications for one transaction. What its handler throws is noted, so that the others are still
+ * told.
+ */
 function tellLost(tx: Transaction, error: number, failures: Failures): void {
   try {
     if ((tx.state & RX_DELETED) === 0) tx.handler.onLost(tx, error);
@@ -572,7 +606,7 @@ function tellLost(tx: Transaction, error: number, failures: Failures): void {
   }
 }
 
-/** What handlers have thrown, of which the first is thrown when all have been told. */
+/** Exceptions of handlers: the first one is thrown once all handlers have been told. */
 class Failures {
   #first: { readonly thrown: unknown } | null = null;
 

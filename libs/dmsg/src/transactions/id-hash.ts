@@ -1,7 +1,8 @@
 /**
- * Simple tabulation hashing: one table of 256 random words for each of the eight bytes of an id. Whoever does not know the
- * tables cannot choose ids that collide more often than random ones, and linear probing under it takes constant expected time
- * for any set of keys (Patrascu and Thorup, "The power of simple tabulation hashing"): peers choose the ids that are kept here.
+ * Simple tabulation hashing: one table of 256 random words for each of the eight bytes of an id. Peers choose the ids
+ * that are kept here. A peer that does not know the tables cannot choose ids that collide more often than random ones,
+ * and linear probing takes constant expected time for any set of keys (Patrascu and Thorup, "The power of simple
+ * tabulation hashing").
  */
 export type HashTables = Int32Array;
 
@@ -15,7 +16,10 @@ export function makeHashTables(fill: (words: Int32Array<ArrayBuffer>) => unknown
   return tables;
 }
 
-/** The hash of an id, given as the 32 bits of its two halves: the words of its eight bytes, each out of the byte's own table. */
+/**
+ * The hash of an id (its two 32-bit halves): one word for each of its eight bytes, from that byte's own table, combined
+ * by xor.
+ */
 export function hashId(tables: HashTables, low: number, high: number): number {
   return (
     word(tables, low & 0xff) ^
@@ -29,7 +33,7 @@ export function hashId(tables: HashTables, low: number, high: number): number {
   );
 }
 
-/** A word that is there: `?? 0` is for the type. */
+/** The word at an index that is always in range; `?? 0` satisfies the type checker. */
 function word(tables: HashTables, at: number): number {
   return tables[at] ?? 0;
 }

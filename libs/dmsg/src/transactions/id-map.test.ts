@@ -6,7 +6,7 @@ import { IdMap } from './id-map.ts';
 const half = fc.oneof(fc.nat(3), fc.nat(0xffff_ffff), fc.constantFrom(0, 0x8000_0000, 0xffff_ffff));
 
 describe('IdMap', () => {
-  it('behaves as a Map does, whatever the order of insertions and deletions', () => {
+  it('behaves like a Map, whatever the order of insertions and deletions', () => {
     const command = fc.record({ insert: fc.boolean(), lo: half, hi: half });
     fc.assert(
       fc.property(fc.array(command, { maxLength: 400 }), fc.boolean(), (commands, collide) => {
@@ -36,14 +36,14 @@ describe('IdMap', () => {
     expect(map.find(-1, -0x8000_0000)).toBe(value);
   });
 
-  it('grows to hold 100,000 ids like the kernel pointers of a peer and gives the memory back', () => {
+  it('grows to hold 100,000 ids that look like kernel pointers, and gives the memory back', () => {
     const map = new IdMap<{ n: number }>();
     for (let n = 0; n < 100_000; n++) map.insert(n * 0x40, 0xffff_f800, { n });
     expect(map.capacity).toBeLessThanOrEqual(4 * 100_000);
     for (let n = 0; n < 100_000; n++) expect(map.find(n * 0x40, 0xffff_f800)?.n).toBe(n);
     for (let n = 0; n < 100_000; n++) expect(map.delete(n * 0x40, 0xffff_f800)).toBe(true);
     expect(map.size).toBe(0);
-    // The last 16 KiB once it is clear that they are not filled again.
+    // The last 16 KiB are given back only after many deletions.
     expect(map.capacity).toBe(1024);
     for (let n = 0; n < 8 * 1024; n++) {
       map.insert(n, 0, { n });
@@ -71,7 +71,7 @@ describe('IdMap', () => {
     for (let n = 0; n < 1023; n++) expect(map.find(n, 1)).toBeDefined();
   });
 
-  it('keeps its size while bursts come and go', () => {
+  it('keeps its capacity while bursts come and go', () => {
     const map = new IdMap<{ n: number }>();
     for (let burst = 0; burst < 100; burst++) {
       for (let n = 0; n < 256; n++) map.insert(n, burst, { n });

@@ -1,20 +1,20 @@
 import { type HashTables, hashId, makeHashTables } from './id-hash.ts';
 
-/** Smallest table (entries, a power of two): below this, shrinking gains nothing. */
+/** Smallest capacity (entries, a power of two): shrinking below it would save nothing worth having. */
 const MIN_CAPACITY = 16;
 /**
- * Up to this size (16 KiB) a table shrinks only once SHRINK_AFTER times its capacity of deletions, in a row, have left it nearly empty:
- * transactions come and go in bursts, and the table would grow and shrink with each.
+ * A table of at most this capacity (16 KiB) shrinks only after SHRINK_AFTER times its capacity of deletions that left
+ * it nearly empty. Transactions come and go in bursts, and the table would otherwise shrink and grow with each.
  */
 const LARGEST_KEPT = 1024;
 const SHRINK_AFTER = 4;
 
-/** Drawn once a process; every map of the process shares them (8 KiB, so they stay in the cache). */
+/** Random, drawn once in the life of the process and shared by all its maps (8 KiB, so they stay in the cache). */
 const PROCESS_TABLES = makeHashTables((words) => crypto.getRandomValues(words));
 
 /**
  * A hash map from a 64-bit id, given as two 32-bit halves (signed or unsigned: only the bits count), to an object. Open
- * addressing, linear probing, deletion by shifting back (no tombstones), at most half full. Nothing is allocated but when it
+ * addressing, linear probing, deletion by shifting back (no tombstones), at most half full. It allocates only when it
  * grows or shrinks.
  */
 export class IdMap<T extends object> {
@@ -23,7 +23,7 @@ export class IdMap<T extends object> {
   #values: (T | undefined)[] = new Array<T | undefined>(MIN_CAPACITY).fill(undefined);
   #mask = MIN_CAPACITY - 1;
   #size = 0;
-  /** Deletions that have left it nearly empty, since it was last a quarter full or resized. */
+  /** Deletions that left the table nearly empty, since it was last resized or a quarter full. */
   #sparse = 0;
 
   constructor(tables: HashTables = PROCESS_TABLES) {
@@ -35,7 +35,7 @@ export class IdMap<T extends object> {
     return this.#size;
   }
 
-  /** Number of places, for tests of growing and shrinking. */
+  /** Number of entries that the table has room for; tests of growing and shrinking look at it. */
   get capacity(): number {
     return this.#mask + 1;
   }
@@ -54,10 +54,10 @@ export class IdMap<T extends object> {
     }
   }
 
-  /** Put an id in. False, and nothing changed, if it is there already. */
+  /** Puts an id in. False, and nothing changed, if it is there already. */
   insert(lo: number, hi: number, value: T): boolean {
     if (2 * (this.#size + 1) > this.capacity) this.#resize(2 * this.capacity);
-    // It is filled again: no reason to shrink.
+    // A quarter full: the table is in use again, so it need not shrink.
     else if (4 * this.#size > this.capacity) this.#sparse = 0;
     const low = lo | 0;
     const high = hi | 0;
@@ -73,7 +73,7 @@ export class IdMap<T extends object> {
     return true;
   }
 
-  /** Take an id out. False if it is not there. */
+  /** Takes an id out. False if it is not there. */
   delete(lo: number, hi: number): boolean {
     const keys = this.#keys;
     const values = this.#values;
@@ -90,7 +90,8 @@ export class IdMap<T extends object> {
       const entryLow = keys[2 * at] ?? 0;
       const entryHigh = keys[2 * at + 1] ?? 0;
       const home = hashId(this.#tables, entryLow, entryHigh) & mask;
-      // An entry may fill the hole only if the hole lies between its home and where it is now, going round.
+      // An entry may move into the hole only if the hole lies between the entry's home and its present place, wrapping
+      // around.
       if (((at - home) & mask) < ((at - hole) & mask)) continue;
       keys[2 * hole] = entryLow;
       keys[2 * hole + 1] = entryHigh;
@@ -100,13 +101,13 @@ export class IdMap<T extends object> {
     values[hole] = undefined;
     this.#size--;
     const { capacity } = this;
-    // A quarter of the load at which it grows, so that it does not grow and shrink by turns.
+    // It shrinks at an eighth, a quarter of the load at which it grows, so that it does not keep growing and shrinking.
     if (capacity === MIN_CAPACITY || 8 * this.#size >= capacity) return true;
     if (capacity > LARGEST_KEPT || ++this.#sparse > SHRINK_AFTER * capacity) this.#resize(capacity / 2);
     return true;
   }
 
-  /** Take everything out and give the memory back. */
+  /** Takes everything out and frees the memory. */
   clear(): void {
     this.#size = 0;
     this.#allocate(MIN_CAPACITY);

@@ -4,7 +4,7 @@ import { ErrorCode } from '../error-code.ts';
 import type { Frame } from '../wire/frame.ts';
 import { RX_CREATED, RX_DELETED, type Transaction } from './transaction.ts';
 
-/** The frame names the circuit that `tx` runs on, with the REVCIRC flag that belongs to it. */
+/** Whether the frame names the circuit that `tx` runs on, with the right REVCIRC flag. */
 export function runsOn(tx: Transaction, frame: Frame): boolean {
   const { circuit } = tx;
   if (circuit === null) return (frame.circuitLo | frame.circuitHi) === 0;
@@ -15,14 +15,14 @@ export function runsOn(tx: Transaction, frame: Frame): boolean {
   );
 }
 
-/** linkid: the frame is not for the link itself (protocol.md, "Routing, linkid"). */
+/** linkid: whether the frame is routed, not for the link itself (protocol.md, "Routing, linkid"). */
 export function isAddressed(frame: Frame): boolean {
   return (frame.circuitLo | frame.circuitHi | frame.targetLo | frame.targetHi) !== 0;
 }
 
 /**
- * linkid: the frame is between the same two spans as the transaction (protocol.md, "Routing, linkid": a transaction keeps its
- * source and target). What is not is thrown away, as everything is whose route is not there.
+ * linkid: whether the frame has the transaction's own source and target (protocol.md, "Routing, linkid": a transaction
+ * keeps them). A frame with others is thrown away, like any message whose route is gone.
  */
 export function keepsAddress(tx: Transaction, frame: Frame): boolean {
   return (
@@ -41,7 +41,7 @@ export function checkReplyFlags(frame: Frame): void {
 }
 
 /**
- * Checks a message of a transaction against its state and moves the state on. False: throw it away.
+ * Checks a message of a transaction against its state and updates the state. False: the message is to be thrown away.
  * @throws DmsgError TRANS: a protocol error.
  */
 export function advance(tx: Transaction, frame: Frame): boolean {
@@ -57,8 +57,8 @@ export function advance(tx: Transaction, frame: Frame): boolean {
     if ((cmd & DELETE) !== 0) tx.state = state | RX_DELETED;
     return true;
   }
-  // Not yet answered, or closed already. protocol.md, "Transactions": an ABORT without CREATE is for an earlier transaction
-  // with this msgid, or too late: quietly.
+  // The peer's direction is not open: not created yet, or closed already. protocol.md, "Transactions": an ABORT without
+  // CREATE is for an earlier transaction with this msgid, or too late: it is dropped quietly.
   if ((cmd & ABORT) === 0) {
     if ((state & RX_DELETED) !== 0) {
       throw violation(frame, (cmd & DELETE) === 0 ? 'message after DELETE' : 'second DELETE');
@@ -68,7 +68,7 @@ export function advance(tx: Transaction, frame: Frame): boolean {
   return false;
 }
 
-/** A protocol error, with what the log needs to say why (protocol.md, "Transactions": say why, end this link). */
+/** A protocol error, with the data that the log needs (protocol.md, "Transactions": say why, end this link). */
 export function violation(frame: Frame, reason: string): DmsgError {
   const { cmd, msgidLo, msgidHi, circuitLo, circuitHi } = frame;
   return new DmsgError(ErrorCode.TRANS, reason, {

@@ -25,19 +25,22 @@ export function idOf(tx: Transaction): Id64 {
   return { lo: tx.msgidLo, hi: tx.msgidHi };
 }
 
-/** An endpoint that records what its handlers hear and what it says, and can be told arbitrary messages. */
+/**
+ * An endpoint for tests. It records the notifications of its handlers and the messages that it sends, and `hear` gives
+ * it any message.
+ */
 export class RecordingSide {
   readonly rules: DialectRules;
   readonly out = new OutBuffer();
   readonly endpoint: Endpoint;
   /** Every notification: `open|message|lost|gone|oneway WHAT`. */
   readonly log: string[] = [];
-  /** What the peer opened, in order. */
+  /** Transactions that the peer opened, in order. */
   readonly opened: Transaction[] = [];
-  /** Finals (DELETE or loss) by transaction. */
+  /** How many final notifications (DELETE or loss) each transaction had. */
   readonly finals = new Map<Transaction, number>();
   readonly gone = new Map<Transaction, number>();
-  /** Told after the recording. */
+  /** Hooks, called after the notification is recorded. */
   onOpen: (tx: Transaction, frame: Frame) => void = () => {};
   onMessage: (tx: Transaction, frame: Frame) => void = () => {};
   onLost: (tx: Transaction, error: number) => void = () => {};
@@ -60,7 +63,7 @@ export class RecordingSide {
       this.onGone(tx);
     },
   };
-  /** Reads what the other side of a pair has sent. */
+  /** Reads the bytes that the other side of a pair has sent. */
   readonly reader: FrameReader;
   readonly #ears: FrameReader;
 
@@ -87,14 +90,14 @@ export class RecordingSide {
     });
   }
 
-  /** The peer says this. */
+  /** Gives the endpoint a message as the peer's. */
   hear(cmd: number, fields: Partial<MessageFields> = {}): void {
     const bytes = encodeMessage({ rules: this.rules, salt: 0, ...fields, cmd: cmd >>> 0 });
-    // A reader of its own for each message: the sequence of the salts is not what is tested here.
+    // A new reader for each message: these tests do not care about the sequence of salts.
     new FrameReader({ rules: this.rules }).push(bytes, { onFrame: (frame) => this.endpoint.receive(frame) });
   }
 
-  /** What this side has sent since the last call, checked by a FrameReader. */
+  /** The messages that this side has sent since the last call, checked by a FrameReader. */
   saidFrames(): Frame[] {
     const frames: Frame[] = [];
     for (const slice of this.out.take()) this.#ears.push(slice, { onFrame: (frame) => frames.push(keepFrame(frame)) });

@@ -40,7 +40,7 @@ describe('TransactionTable', () => {
     );
   });
 
-  it('uses the place of one that is gone again, under another generation', () => {
+  it('reuses the slot of a transaction that is gone, under another generation', () => {
     const table = new TransactionTable();
     const first = ours(table);
     const generations = new Set<number>();
@@ -53,12 +53,12 @@ describe('TransactionTable', () => {
     }
     expect(generations.size).toBe(100);
     table.remove(first);
-    // Nothing is left: the places go, the generations are counted on.
+    // The table is empty: the slots go, but generations are still counted on.
     expect([table.size, table.nextLo]).toEqual([0, 1]);
     expect(generations.has(table.nextHi)).toBe(false);
   });
 
-  it('does not find what was never there, however strange the msgid', () => {
+  it('does not find a msgid that was never there, however strange', () => {
     const table = new TransactionTable();
     const tx = ours(table);
     for (const lo of [0, 2, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff])

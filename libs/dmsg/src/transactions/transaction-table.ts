@@ -2,23 +2,26 @@ import { IdMap } from './id-map.ts';
 import { GONE, type Transaction } from './transaction.ts';
 
 /**
- * The open transactions of one connection: found by msgid in two separate spaces (ours and the peer's: protocol.md,
- * "Transactions": keyed per connection and opener), and linked into a tree by what they are stacked on.
- *
- * Our msgids are (slot + 1, generation): found by an array index, never 0, and not used again before 2^32 others were.
+ * The open transactions of one connection. They are found by msgid in two separate spaces (ours and the peer's:
+ * protocol.md, "Transactions": keyed per connection and opener), and linked into a tree by what they are stacked on.
+ * Our msgids are (slot + 1, generation): a lookup is an array access, they are never 0, and none is used again before
+ * 2^32 others were.
  */
 export class TransactionTable {
-  /** Transactions that were ever in the table. */
+  /** How many transactions were ever put into the table. */
   added = 0;
   readonly #peers = new IdMap<Transaction>();
   #slots: (Transaction | null)[] = [];
   #freeSlots: number[] = [];
   #ownCount = 0;
   #generation: number;
-  /** First of the transactions that run on the link itself. */
+  /** First of the linked list of transactions that run on the link itself. */
   #firstRoot: Transaction | null = null;
 
-  /** `generation`: an unsigned 32-bit number to count on from; a random one makes our msgids those of this connection only. */
+  /**
+   * `generation`: the first generation, an unsigned 32-bit number. With a random one, msgids differ from those of other
+   * connections.
+   */
   constructor(generation = 0) {
     this.#generation = generation;
   }
@@ -33,19 +36,19 @@ export class TransactionTable {
     return this.#peers.size;
   }
 
-  /** One that we opened, by its msgid. */
+  /** A transaction that we opened, by its msgid. */
   findOwn(lo: number, hi: number): Transaction | undefined {
     if (lo > this.#slots.length || lo === 0) return undefined;
     const tx = this.#slots[lo - 1];
     return tx != null && tx.msgidHi === hi ? tx : undefined;
   }
 
-  /** One that the peer opened, by its msgid. */
+  /** A transaction that the peer opened, by its msgid. */
   findPeers(lo: number, hi: number): Transaction | undefined {
     return this.#peers.find(lo, hi);
   }
 
-  /** Low half of the msgid of the next transaction that we open; `nextHi` belongs to it; `add` takes both into use. */
+  /** Low half of the msgid of the next transaction that we open; `nextHi` is its high half. `add` uses them up. */
   get nextLo(): number {
     return (this.#freeSlots.at(-1) ?? this.#slots.length) + 1;
   }
@@ -54,7 +57,7 @@ export class TransactionTable {
     return (this.#generation + 1) >>> 0;
   }
 
-  /** Put in a transaction that is not there; one of ours must have been made with `nextLo` and `nextHi`. */
+  /** Puts in a transaction that is not there. If it is ours it must have been made with `nextLo` and `nextHi`. */
   add(tx: Transaction): void {
     this.added++;
     if (tx.openedByPeer) {
@@ -72,7 +75,7 @@ export class TransactionTable {
     else circuit.firstChild = tx;
   }
 
-  /** Take out one transaction (what is stacked on it must be out already) and mark it GONE. */
+  /** Takes one transaction out and marks it GONE. Everything stacked on it must have been taken out before. */
   remove(tx: Transaction): void {
     tx.state |= GONE;
     if (tx.openedByPeer) {
@@ -82,7 +85,7 @@ export class TransactionTable {
       this.#slots[slot] = null;
       this.#freeSlots.push(slot);
       this.#ownCount--;
-      // Generations are counted for the whole table, so the slots may go when nothing is in them.
+      // Generations are counted for the whole table, so empty slots need not be kept.
       if (this.#ownCount === 0) {
         this.#slots = [];
         this.#freeSlots = [];
@@ -102,7 +105,10 @@ export class TransactionTable {
     return this.#firstRoot === null ? null : lowest(this.#firstRoot);
   }
 
-  /** Everything stacked on `top` (null: everything), leaves first, without `top` itself. Iterative: depth does not matter. */
+  /**
+   * Everything stacked on `top` (null: everything in the table), leaves first, without `top` itself. Iterative, so
+   * depth does not matter.
+   */
   leavesFirst(top: Transaction | null): Transaction[] {
     const found: Transaction[] = [];
     const first = top === null ? this.#firstRoot : top.firstChild;

@@ -12,7 +12,7 @@ function setUp(rules: DialectRules) {
   const told: (Transaction | null)[] = [];
   const writer = new TransactionWriter(rules, { out, salts: new SaltSequence(), sending: (on) => told.push(on) });
   const reader = new FrameReader({ rules });
-  /** The words of what was written since the last time, without command and sizes. */
+  /** The flags (without command and sizes) of the messages written since the last call. */
   const flags = () => {
     const found: number[] = [];
     for (const slice of out.take()) reader.push(slice, { onFrame: ({ cmd }) => found.push((cmd & ~BASE_MASK) >>> 0) });
@@ -36,7 +36,7 @@ function setUp(rules: DialectRules) {
 }
 
 describe('what an endpoint writes', () => {
-  it('has the flags that follow from who has opened the transaction and its circuit, and whether it is the first', () => {
+  it('has flags that follow from who opened the transaction and its circuit, and from being the first', () => {
     const { writer, flags, make } = setUp(CIRCUIT);
     const theirs = make(true);
     const ours = make(false, theirs);
@@ -53,14 +53,14 @@ describe('what an endpoint writes', () => {
     ]);
   });
 
-  it('has none of the circuit dialect in linkid', () => {
+  it('has no flags of the circuit dialect in linkid', () => {
     const { writer, flags, make } = setUp(LINKID);
     writer.write(make(true), LNK_ERROR, 0, null, null);
     writer.oneWay(LNK_PING, 0, null, null, null, { sourceLo: 1, sourceHi: 0, targetLo: 2, targetHi: 0 });
     expect(flags()).toEqual([(CREATE | REPLY) >>> 0, 0]);
   });
 
-  it('is told before, with what it is in; what opens one is on its circuit still', () => {
+  it('is announced to the sending callback, an opening message as one on its circuit', () => {
     const { writer, told, make } = setUp(CIRCUIT);
     const circuit = make(true);
     const tx = make(false, circuit);

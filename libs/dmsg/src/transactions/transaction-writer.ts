@@ -8,24 +8,27 @@ import type { SaltSequence } from '../wire/salt.ts';
 import { type LinkAddress, type Transaction, TX_CREATED } from './transaction.ts';
 
 /**
- * Flags of a passed message that follow from the state at this hop. Those of the circuit dialect are taken off in linkid, too: what
- * comes off a trunk has them.
+ * Flags of a passed message that follow from the state at this hop. Those of the circuit dialect are removed in linkid,
+ * too: messages that come off a trunk have them.
  */
 const STATE_BITS = CREATE | REPLY | REVTRANS | REVCIRC;
-/** Those that a one-way message has in the circuit dialect only. */
+/** Flags that a one-way message has in the circuit dialect only. */
 const REV_BITS = REVTRANS | REVCIRC;
 
 export interface TransactionWriterDependencies {
   readonly out: Outbox;
   readonly salts: Pick<SaltSequence, 'next'>;
   /**
-   * Told before each message that is written: the transaction that it is in or, one-way or when it opens one, on; null: it is on the link
-   * itself.
+   * Called before each message is written, with the transaction that the message is in. For a one-way message, and for
+   * one that opens a transaction, that is the circuit it is on; null: the link itself.
    */
   readonly sending?: (on: Transaction | null) => void;
 }
 
-/** Writes what an endpoint sends: with the ids of a transaction, and the flags that follow from its state, which it does not change. */
+/**
+ * Writes what an endpoint sends: messages with the ids of a transaction and the flags that follow from its state. It
+ * does not change the state.
+ */
 export class TransactionWriter {
   readonly #writer: MessageWriter;
   readonly #sending: ((on: Transaction | null) => void) | null;
@@ -35,7 +38,7 @@ export class TransactionWriter {
     this.#sending = sending ?? null;
   }
 
-  /** Messages so far, passed ones included. */
+  /** Messages sent so far, passed ones included. */
   get messages(): number {
     return this.#writer.messages;
   }
@@ -45,7 +48,10 @@ export class TransactionWriter {
     this.#writer.check(cmd, payload, aux);
   }
 
-  /** A message in a transaction. `cmd`: without the flags that follow from the state. @throws DmsgError as `check` */
+  /**
+   * Writes a message in a transaction. `cmd`: without the flags that follow from the state. @throws DmsgError as
+   * `check`
+   */
   write(tx: Transaction, cmd: number, error: number, payload: Uint8Array | null, aux: Uint8Array | null): void {
     this.#tell(tx);
     const word = (cmd | tx.sendFlags | firstBit(tx)) >>> 0;
@@ -53,21 +59,21 @@ export class TransactionWriter {
     this.#writer.write(word, msgidLo, msgidHi, fromLo, fromHi, toLo, toHi, error, payload, aux);
   }
 
-  /** Passes a received message on in a transaction; its bytes are given away. */
+  /** Passes a received message on in a transaction; the caller gives the frame's bytes away. */
   pass(tx: Transaction, frame: Frame): void {
     this.#tell(tx);
     const word = ((frame.cmd & ~STATE_BITS) | tx.sendFlags | firstBit(tx)) >>> 0;
     this.#writer.pass(frame, word, tx.msgidLo, tx.msgidHi, tx.fromLo, tx.fromHi, tx.toLo, tx.toHi);
   }
 
-  /** `pass` of a copy: the frame stays as it is. */
+  /** As `pass`, but passes on a copy: the frame stays as it is. */
   passCopy(tx: Transaction, frame: Frame): void {
     this.#tell(tx);
     const word = ((frame.cmd & ~STATE_BITS) | tx.sendFlags | firstBit(tx)) >>> 0;
     this.#writer.passCopy(frame, word, tx.msgidLo, tx.msgidHi, tx.fromLo, tx.fromHi, tx.toLo, tx.toHi);
   }
 
-  /** A one-way message. `cmd`: with REPLY if it is an answer. @throws DmsgError as `check` */
+  /** Writes a one-way message. `cmd`: with REPLY if it is an answer. @throws DmsgError as `check` */
   oneWay(
     cmd: number,
     error: number,
@@ -83,7 +89,7 @@ export class TransactionWriter {
     else this.#writer.write(word, 0, 0, circuit.msgidLo, circuit.msgidHi, 0, 0, error, payload, aux);
   }
 
-  /** Passes a received one-way message on; its bytes are given away. */
+  /** Passes a received one-way message on; the caller gives the frame's bytes away. */
   passOneWay(frame: Frame, circuit: Transaction | null, address: LinkAddress | null): void {
     if (this.#sending !== null) this.#sending(circuit);
     const word = ((frame.cmd & ~REV_BITS) | circuitBit(circuit)) >>> 0;
@@ -101,7 +107,7 @@ export class TransactionWriter {
   }
 
   #tell(tx: Transaction): void {
-    // What opens it is on its circuit still.
+    // A message that opens a transaction counts as sent on its circuit.
     if (this.#sending !== null) this.#sending(tx.state === 0 ? tx.circuit : tx);
   }
 }

@@ -36,7 +36,7 @@ describe('a transaction', () => {
     expect(all.filter((one) => tx[one])).toEqual(is);
   });
 
-  it('says who has opened it and its circuit, as far as its dialect does', () => {
+  it('has flags that say who opened it and its circuit, as far as its dialect has them', () => {
     const [ours, theirs] = [transaction(), transaction({ openedByPeer: true })];
     expect([ours.sendFlags, theirs.sendFlags]).toEqual([0, (REPLY | REVTRANS) >>> 0]);
     expect(transaction({ openedByPeer: true, stacked: false }).sendFlags).toBe(REPLY);
@@ -45,13 +45,13 @@ describe('a transaction', () => {
     expect(transaction({ circuit: theirs, openedByPeer: true }).sendFlags).toBe((REPLY | REVTRANS | REVCIRC) >>> 0);
   });
 
-  it('knows how many it is stacked on', () => {
+  it('knows its depth', () => {
     const first = transaction();
     const second = transaction({ circuit: first });
     expect([first.depth, second.depth, transaction({ circuit: second }).depth]).toEqual([0, 1, 2]);
   });
 
-  it('is bound to the handler that it was given last', () => {
+  it('has the handler that it was bound to last', () => {
     const tx: Transaction = transaction();
     const handler = { ...DISCARD };
     expect([tx.data, isBoundTo(tx, handler), isBoundTo(undefined, handler)]).toEqual([null, false, false]);

@@ -10,50 +10,63 @@ export const RX_DELETED = 2;
 export const TX_CREATED = 4;
 /** We have sent DELETE (or never will: `TransactionEndpoint.abandon`). */
 export const TX_DELETED = 8;
-/** Out of the table: nothing is sent or received in it any more. */
+/** The transaction has left the table: nothing is sent or received in it any more. */
 export const GONE = 16;
 
-/** Both directions are deleted (a direction is deleted only after it was created). */
+/** Both directions are deleted. (A direction is deleted only after it was created.) */
 export const ENDED = RX_DELETED | TX_DELETED;
 
 /**
- * Who uses a transaction. Each transaction gets exactly one final notification: `onMessage` (or `EndpointHandler.onOpen`) with a
- * frame that has DELETE, or `onLost`. All of them may call back into any endpoint, this one included. `Data`: what the transaction
- * carries for its handler.
+ * The user of a transaction. Each transaction gets exactly one final notification: `onMessage` (or
+ * `EndpointHandler.onOpen`) with a frame that has DELETE, or `onLost`. Every method may call back into any endpoint,
+ * also the transaction's own. `Data`: what the transaction carries for its handler.
  */
 export interface TransactionHandler<Data = unknown> {
   /**
-   * Every message of the peer in this transaction after the one that the peer opened it with; the state was updated before.
-   * `frame.cmd & DELETE`: the last one; answer with `TransactionEndpoint.end` (now or later) unless our direction is deleted already.
+   * A message of the peer in this transaction, other than the CREATE with which the peer opened it. The state has been
+   * updated. If `frame.cmd` has DELETE it is the last one: answer with `TransactionEndpoint.end` (now or later) unless
+   * our direction is deleted already.
    */
   onMessage(tx: Transaction<Data>, frame: Frame): void;
   /**
-   * It ended without the peer's own DELETE: the link was lost or the circuit ended (protocol.md, "Transactions": as if the
-   * peer had sent ABORT|DELETE with this error). It is out of the table already; sending in it does nothing, nor in any other of a link
-   * that was lost.
+   * The transaction ended without a DELETE of the peer: the link was lost or the circuit ended (protocol.md,
+   * "Transactions": as if the peer had sent ABORT|DELETE with this error). It has left the table: sending in it does
+   * nothing, and neither does sending in any other transaction of a lost link.
    */
   onLost(tx: Transaction<Data>, error: number): void;
-  /** It is out of the table, whatever the reason: always the last call, also after a final notification. */
+  /** The transaction has left the table, for whatever reason. Always the last call, after the final notification. */
   onGone?(tx: Transaction<Data>): void;
-  /** circuit: the peer opens `tx` on it, as `EndpointHandler.onOpen`, which is told where a handler has no such method. */
+  /**
+   * circuit: the peer has opened `tx` on `circuit`. As `EndpointHandler.onOpen`, which is called if the handler has no
+   * such method.
+   */
   onStacked?(circuit: Transaction<Data>, tx: Transaction, frame: Frame): void;
-  /** circuit: a one-way message on it, as `EndpointHandler.onOneWay`, which is told where a handler has no such method. */
+  /**
+   * circuit: a one-way message on `circuit`. As `EndpointHandler.onOneWay`, which is called if the handler has no such
+   * method.
+   */
   onOneWay?(circuit: Transaction<Data>, frame: Frame): void;
-  /** A message is about to be written in it, or on it at any depth: for endpoints whose `sending` tells their transactions so. */
+  /**
+   * A message is about to be written in the transaction, or on it at any depth. Only for endpoints whose `sending`
+   * callback calls this.
+   */
   onSending?(): void;
-  /** For owners of its circuit, who are about to end that: whatever it has elsewhere is to end, too. */
+  /** The owner of the circuit is about to end it: end what the transaction has elsewhere, too. */
   onCircuitClosing?(tx: Transaction<Data>): void;
-  /** Somebody waits for its answers: a connection that is closed in order is given time for them. Default: nobody does. */
+  /**
+   * True: somebody waits for answers in this transaction, so a connection that is closed in order leaves time for them.
+   * Default: false.
+   */
   readonly isAwaited?: boolean;
 }
 
-/** Hears nothing: what a transaction has until `onOpen` gives it a handler. */
+/** A handler that ignores everything; a transaction has it until `onOpen` gives it another. */
 export const DISCARD: TransactionHandler = {
   onMessage() {},
   onLost() {},
 };
 
-/** Where a routed message of the linkid dialect is from and to: the two link ids at offsets 16 and 24 of the header. */
+/** Source and target of a routed message of the linkid dialect: the two link ids at offsets 16 and 24 of the header. */
 export interface LinkAddress {
   readonly sourceLo: number;
   readonly sourceHi: number;
@@ -61,10 +74,12 @@ export interface LinkAddress {
   readonly targetHi: number;
 }
 
-/** What can be done with transactions: the side of a connection that they are on (endpoint.ts, which says what each does and throws). */
+/**
+ * What users of transactions may do with one side of a connection; endpoint.ts says what each method does and throws.
+ */
 export interface TransactionEndpoint {
   readonly rules: DialectRules;
-  /** The link is lost: nothing on it can be sent or opened any more, though not everybody may have been told yet. */
+  /** The link is lost: nothing can be sent or opened on it, even if some handlers have not been told yet. */
   readonly isLost: boolean;
   transactions(): Transaction[];
   stackedOn(tx: Transaction): Transaction[];
@@ -102,39 +117,44 @@ export interface TransactionEndpoint {
 }
 
 /**
- * One transaction on one connection (protocol.md, "Transactions"). Its state is a set of bits that only its endpoint changes:
- *
- * * RX_CREATED, RX_DELETED: the peer's direction, set by its CREATE and DELETE;
- * * TX_CREATED, TX_DELETED: ours;
- * * GONE: both were deleted, or its circuit ended, or the link was lost.
- *
- * Transactions form a tree (circuit dialect): each is linked into the list of children of the circuit it runs on.
+ * One transaction on one connection (protocol.md, "Transactions"). Its state is a set of bits that only its endpoint
+ * changes:
+ * * RX_CREATED, RX_DELETED: the peer's direction, set by the peer's CREATE and DELETE;
+ * * TX_CREATED, TX_DELETED: our direction;
+ * * GONE: both directions were deleted, or the circuit ended, or the link was lost. Transactions form a tree (circuit
+ *   dialect): each is in the list of children of the circuit that it runs on.
  */
 export class Transaction<Data = unknown> {
   readonly endpoint: TransactionEndpoint;
   readonly msgidLo: number;
   readonly msgidHi: number;
-  /** True: the peer opened it, the msgid is the peer's. False: it is ours. The two may be equal. */
+  /**
+   * True: the peer opened it and chose the msgid. False: we did. A transaction of ours and one of the peer may have
+   * equal msgids.
+   */
   readonly openedByPeer: boolean;
-  /** What it is stacked on; null on the link itself, always null in the linkid dialect. */
+  /** The transaction that this one is stacked on; null: on the link itself, as always in the linkid dialect. */
   readonly circuit: Transaction | null;
-  /** How many transactions it is stacked on. */
+  /** How many transactions are below this one: 0 on the link itself. */
   readonly depth: number;
-  /** REPLY, REVTRANS and REVCIRC as every message that we send in it has them. */
+  /** REPLY, REVTRANS and REVCIRC as they are in every message that we send in this transaction. */
   readonly sendFlags: number;
-  /** Offset 16 of every message that we send in it. circuit: the circuit's msgid; linkid: source. */
+  /**
+   * The 64 bits at offset 16 of every message that we send in this transaction. circuit: the circuit's msgid; linkid:
+   * source.
+   */
   readonly fromLo: number;
   readonly fromHi: number;
-  /** Offset 24 of every message that we send in it. circuit: 0; linkid: target. */
+  /** The 64 bits at offset 24 of every message that we send in this transaction. circuit: 0; linkid: target. */
   readonly toLo: number;
   readonly toHi: number;
   /** Set by the endpoint only. */
   state = 0;
   handler: TransactionHandler<Data>;
-  /** For whoever owns the handler, who sets it when it takes or opens the transaction; null before. */
+  /** Set by `bind` for the handler, which alone reads it; null before. */
   data: Data = null as Data;
 
-  /** The tree, kept by the table. */
+  /** Links of the tree, kept by the table. */
   firstChild: Transaction | null = null;
   nextSibling: Transaction | null = null;
   prevSibling: Transaction | null = null;
@@ -168,19 +188,19 @@ export class Transaction<Data = unknown> {
     this.toHi = toHi;
   }
 
-  /** Gives it a handler, and what it carries for that. */
+  /** Sets the handler, and the data that it gets with each call. */
   bind<Other>(handler: TransactionHandler<Other>, data: Other): asserts this is Transaction<Other> {
     const bound: { handler: TransactionHandler<Other>; data: unknown } = this as Transaction;
     bound.handler = handler;
     bound.data = data;
   }
 
-  /** The peer has opened its direction: for one of ours, it has answered. */
+  /** Whether the peer has created its direction: if we opened the transaction, whether the peer has answered. */
   get rxCreated(): boolean {
     return (this.state & RX_CREATED) !== 0;
   }
 
-  /** The peer's direction is closed: nothing more will come. */
+  /** Whether the peer's direction is closed: nothing more will come. */
   get rxDeleted(): boolean {
     return (this.state & RX_DELETED) !== 0;
   }
@@ -189,18 +209,18 @@ export class Transaction<Data = unknown> {
     return (this.state & TX_CREATED) !== 0;
   }
 
-  /** Our direction is closed: nothing can be sent any more. */
+  /** Whether our direction is closed: nothing can be sent any more. */
   get txDeleted(): boolean {
     return (this.state & TX_DELETED) !== 0;
   }
 
-  /** Nothing can be stacked on it any more: gone, or deleted in both directions, or its link is lost. */
+  /** Whether nothing can be stacked on it any more: it is gone, or deleted in both directions, or its link is lost. */
   get ended(): boolean {
     return (this.state & GONE) !== 0 || (this.state & ENDED) === ENDED || this.endpoint.isLost;
   }
 }
 
-/** It is there, and has this handler. */
+/** Whether the transaction exists and has this handler; then its `Data` type is known. */
 export function isBoundTo<Data>(
   tx: Transaction | undefined,
   handler: TransactionHandler<Data>,

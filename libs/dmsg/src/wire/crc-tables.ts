@@ -1,12 +1,18 @@
 /** CRC-32C (Castagnoli), reflected polynomial (protocol.md, "Message": CRC). */
 const POLYNOMIAL = 0x82f63b78;
 
-/** Sixteen tables of 256, one after the other: table k holds the effect of a byte that is followed by k zero bytes. */
+/**
+ * Sixteen tables of 256 entries, one after the other: table k has the effect of a byte that is followed by k zero
+ * bytes.
+ */
 const TABLES: Int32Array = makeTables();
 
-/** What `byte` (0 to 255) does to the register when `zeros` (0 to 15) zero bytes follow it. A call of it is inlined: it costs what an index does. */
+/**
+ * The effect on the CRC register of `byte` (0 to 255) followed by `zeros` (0 to 15) zero bytes. Calls are inlined: one
+ * costs no more than an array access.
+ */
 export function effect(zeros: number, byte: number): number {
-  // There is an entry for each: `?? 0` is for the type, and gone from the machine code.
+  // The index is always in range; `?? 0` satisfies the type checker and the compiled code does not contain it.
   return TABLES[(zeros << 8) + byte] ?? 0;
 }
 

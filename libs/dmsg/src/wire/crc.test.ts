@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { crc32c, crc32cByTables, NATIVE_CRC_BYTES } from './crc.ts';
 
-/** Bit by bit, as the definition says. */
+/** Bit by bit, as CRC-32C is defined. */
 function reference(bytes: Uint8Array): number {
   let c = 0xffffffff;
   for (const byte of bytes) {
@@ -19,7 +19,7 @@ describe('crc32c', () => {
     expect(crc32c(Buffer.alloc(0), 0, 0)).toBe(0);
   });
 
-  it('is the definition, whichever implementation the length chooses', () => {
+  it('agrees with the definition, whichever implementation the length chooses', () => {
     const lengths = fc.oneof(
       fc.integer({ min: 0, max: 80 }),
       fc.integer({ min: NATIVE_CRC_BYTES - 20, max: NATIVE_CRC_BYTES + 20 }),
@@ -35,7 +35,7 @@ describe('crc32c', () => {
     );
   });
 
-  it('continues from what came before, across implementations', () => {
+  it('continues from the CRC of the bytes before, across implementations', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 1000 }), fc.nat(1000), (data, at) => {
         const cut = Math.min(at, data.length);

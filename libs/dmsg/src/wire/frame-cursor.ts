@@ -23,7 +23,7 @@ export class FrameCursor implements Frame {
   error = 0;
   auxCrc = 0;
 
-  /** Moves to the message at `off`, whose core header is in little-endian; sizes in bytes, as in Frame. */
+  /** Moves to the message at `off`, whose core header is in little-endian. Parameters as the fields of Frame. */
   set(
     buf: Uint8Array,
     view: DataView,
@@ -33,7 +33,7 @@ export class FrameCursor implements Frame {
     auxBytes: number,
     auxPadded: number,
   ): void {
-    // Storing an object costs a write barrier, and mostly it is the one of the message before.
+    // Storing an object costs a write barrier, and usually the buffer is the same as that of the message before.
     if (this.buf !== buf) {
       this.buf = buf;
       this.view = view;
@@ -54,7 +54,7 @@ export class FrameCursor implements Frame {
     this.auxCrc = view.getUint32(off + AUX_CRC_AT, true);
   }
 
-  /** Lets go of the buffer, so that an idle connection keeps none alive. */
+  /** Drops the buffer, so that an idle connection keeps none alive. */
   clear(): void {
     this.buf = NOTHING;
     this.view = NO_VIEW;

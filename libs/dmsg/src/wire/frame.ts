@@ -1,15 +1,18 @@
 /**
- * One message in place, as the framing found it in a read buffer: a cursor that is moved from message to message, never
- * allocated per message. Its fields are valid only inside the call that hands it out; who keeps bytes copies them.
- *
- * 64-bit fields are two unsigned 32-bit halves (protocol.md: peers' ids are 64 opaque bits).
+ * One message in place, as the framing found it in a read buffer. The object is a cursor that is moved from message to
+ * message, never allocated per message: its fields are valid only inside the call that hands it out, and a callee that
+ * needs the bytes later copies them. 64-bit fields are two unsigned 32-bit halves (protocol.md: peers' ids are 64
+ * opaque bits).
  */
 export interface Frame {
   /** The buffer that holds the whole message, core header in little-endian whatever the sender's order was. */
   readonly buf: Uint8Array;
-  /** The bytes of `buf`, to be read and written in words. */
+  /** The bytes of `buf`, for reading and writing words. */
   readonly view: DataView;
-  /** The hdr_crc that stands in the header is that of its bytes as they stand here: they were not swapped. */
+  /**
+   * True: the hdr_crc in the header is right for the header's bytes in `buf`. False after a core header of the other
+   * byte order was swapped.
+   */
   readonly sealed: boolean;
   /** Offset of the message in `buf`. */
   readonly off: number;
@@ -31,6 +34,6 @@ export interface Frame {
   readonly cmd: number;
   /** The error field. */
   readonly error: number;
-  /** CRC of the padded aux data as it came (verified by the framing when there is aux data). */
+  /** The aux_crc field: CRC of the padded aux data (verified by the framing when there is aux data). */
   readonly auxCrc: number;
 }

@@ -8,9 +8,9 @@ import { HDR_CRC_AT, sealHeader, swapCoreHeader } from './header.ts';
 import { encodeMessage } from './message.ts';
 import { readU32 } from './words.ts';
 
-// For tests: what a FrameReader made of a stream.
+// For tests of the framing.
 
-/** Copies of the frames' fields and bytes. */
+/** A sink that copies the fields and bytes of every frame. */
 export class Recorder implements FrameSink {
   readonly frames: { fields: Omit<Frame, 'buf' | 'view' | 'sealed' | 'off'>; bytes: Buffer }[] = [];
 
@@ -21,7 +21,7 @@ export class Recorder implements FrameSink {
   }
 }
 
-/** Cuts bytes into chunks of these sizes, over and over; each in memory of its own. */
+/** Cuts bytes into chunks of these sizes, repeating the list; each chunk in memory of its own. */
 export function chunks(bytes: Uint8Array, sizes: readonly number[]): Uint8Array[] {
   const result: Uint8Array[] = [];
   for (let at = 0, i = 0; at < bytes.length; i++) {
@@ -32,7 +32,7 @@ export function chunks(bytes: Uint8Array, sizes: readonly number[]): Uint8Array[
   return result;
 }
 
-/** A reader that has seen so many messages, so that it expects that salt next. */
+/** A reader that has read `sequence` messages, so that it expects that message counter next. */
 export function readerAt(rules: DialectRules, sequence: number): FrameReader {
   const reader = new FrameReader({ rules });
   const nothing: FrameSink = { onFrame() {} };
@@ -40,7 +40,7 @@ export function readerAt(rules: DialectRules, sequence: number): FrameReader {
   return reader;
 }
 
-/** Runs `fn`; the DmsgError it throws, or null. Other errors pass. */
+/** Runs `fn` and returns the DmsgError that it throws, or null. Other errors are passed on. */
 export function errorOf(fn: () => void): DmsgError | null {
   try {
     fn();
@@ -56,7 +56,7 @@ export function shell(rules: DialectRules, text: string, salt: number): Uint8Arr
   return encodeMessage({ rules, cmd: DBG_SHELL, aux: Buffer.from(`${text}\0`), salt });
 }
 
-/** The message as a sender of the other byte order sends it: hdr_crc is over those bytes. */
+/** The message as a sender of the other byte order sends it, with hdr_crc over those bytes. */
 export function inOtherOrder(message: Uint8Array): Uint8Array {
   const swapped = Uint8Array.from(message);
   const headBytes = message[32]! * 64;

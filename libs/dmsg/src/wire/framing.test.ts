@@ -12,7 +12,7 @@ import type { MessageFields } from './message.ts';
 import { encodeMessage } from './message.ts';
 import { writeU32 } from './words.ts';
 
-/** Ids that doubles cannot tell apart, or that look like a sign. */
+/** Ids that a double cannot distinguish, or that look negative. */
 const IDS = [
   { lo: 0x12345640, hi: 0xfffff800 },
   { lo: 0x12345680, hi: 0xfffff800 },
@@ -129,7 +129,7 @@ describe('a stream of messages', () => {
     );
   });
 
-  it('of random bytes never does anything but throw a DmsgError', () => {
+  it('of random bytes at worst throws a DmsgError', () => {
     fc.assert(
       fc.property(
         fc.constantFrom(LINKID, CIRCUIT, null),
@@ -152,7 +152,7 @@ describe('a stream of messages', () => {
     );
   });
 
-  it('may be longer than the message counter', () => {
+  it('may have more messages than the counter has values', () => {
     const bodies = Array.from({ length: 600 }, () => ({ cmd: LNK_PING }));
     expect(read(LINKID, chunks(stream(LINKID, bodies), [1000])).recorder.frames).toHaveLength(600);
   });
@@ -174,7 +174,7 @@ describe('a message is refused', () => {
     expect(push(CIRCUIT, header(32, 0))).toBeUndefined();
   });
 
-  it('with a header larger than the reader was told: FIELD', () => {
+  it('with a header larger than the limit that the reader was given: FIELD', () => {
     const reader = new FrameReader({ rules: CIRCUIT, maxHeader: 64 });
     expect(errorOf(() => reader.push(header(2, 0), new Recorder()))?.code).toBe(ErrorCode.FIELD);
   });
@@ -210,7 +210,7 @@ describe('a message is refused', () => {
     expect(push(LINKID, inOtherOrder(header(LNK_PING, 0, 0xaabbcc01)))).toBe(ErrorCode.MSGSEQ);
   });
 
-  it('but not for an aux_crc without aux data', () => {
+  it('but not for a wrong aux_crc without aux data', () => {
     const bytes = header(LNK_PING, 0);
     writeU32(bytes, 36, 0x12345678);
     sealHeader(bytes, 0, 64, 0);
@@ -253,7 +253,7 @@ describe('memory', () => {
     expect(seen).toEqual([true, 0, true, 64]);
   });
 
-  it('is let go of after the push and on close', () => {
+  it('is released after the push and on close', () => {
     const reader = new FrameReader({ rules: CIRCUIT });
     let cursor: Frame | null = null;
     reader.push(Buffer.concat([header(LNK_PING, 0), header(LNK_PING, 0, 1).subarray(0, 20)]), {
@@ -275,7 +275,7 @@ describe('without a dialect', () => {
     encodeMessage({ rules, cmd: (LNK_ERROR | 0xa0000000) >>> 0, msgid: IDS[0], salt });
   const commands = (recorder: Recorder): number[] => recorder.frames.map((frame) => frame.fields.cmd & BASE_MASK);
 
-  it.each([LINKID, CIRCUIT])('a LNK_CONN tells it, its own aux data included ($dialect)', (rules) => {
+  it.each([LINKID, CIRCUIT])('a LNK_CONN shows it, also one with aux data ($dialect)', (rules) => {
     const bytes = Buffer.concat([conn(rules, 0, Buffer.alloc(65, 1)), shell(rules, 'tree', 1)]);
     for (const cuts of [[], [1], [64], [rules.lnkConn & 0xff]]) {
       const { recorder, reader } = read(null, chunks(bytes, cuts));
@@ -290,7 +290,7 @@ describe('without a dialect', () => {
     expect(recorder.frames[0]!.fields.auxPadded).toBe(128);
   });
 
-  it('messages without aux data are held until a later one tells it, then delivered in order', () => {
+  it('messages without aux data are held until a later one shows it, then delivered in order', () => {
     const bytes = Buffer.concat([ack(CIRCUIT, 0), inOtherOrder(ack(CIRCUIT, 1)), conn(CIRCUIT, 2), ack(CIRCUIT, 3)]);
     for (const cuts of [[], [1], [100]]) {
       const { recorder, reader } = read(null, chunks(bytes, cuts));
@@ -322,14 +322,14 @@ describe('without a dialect', () => {
     expect(recorder.frames).toHaveLength(2);
   });
 
-  it('what is held is checked as it comes', () => {
+  it('held messages are checked as they come', () => {
     const { reader } = read(null, [ack(LINKID, 0)]);
     expect(errorOf(() => reader.push(ack(LINKID, 2), new Recorder()))?.code).toBe(ErrorCode.MSGSEQ);
     expect(errorOf(() => read(null, [Buffer.alloc(64, 1)]))?.code).toBe(ErrorCode.SYNC);
     expect(errorOf(() => read(null, [header(0, 0)]))?.code).toBe(ErrorCode.FIELD);
   });
 
-  it('a setRules that makes what is held wrong ends the reader', () => {
+  it('a setRules that makes the held messages wrong ends the reader', () => {
     const { recorder, reader } = read(null, [header(0x00077701, 2000)]);
     expect(errorOf(() => reader.setRules(LINKID))?.code).toBe(ErrorCode.FIELD);
     expect(errorOf(() => reader.push(Buffer.alloc(1), recorder))?.code).toBe(ErrorCode.STATE);
@@ -355,7 +355,7 @@ describe('without a dialect', () => {
     }
   });
 
-  it('a chunk larger than the limit is read if its beginning tells the dialect', () => {
+  it('a chunk larger than the limit is read if its beginning shows the dialect', () => {
     const bytes = Buffer.concat([
       conn(LINKID, 0),
       ...Array.from({ length: 3000 }, (_, i) => ack(LINKID, (i + 1) & 0xff)),
@@ -368,7 +368,7 @@ describe('without a dialect', () => {
 });
 
 describe('the sink', () => {
-  it('may stop the reader: the rest is ignored, and so is all that follows', () => {
+  it('may stop the reader: the rest is ignored, and so is everything later', () => {
     for (const rules of [LINKID, null]) {
       const reader = new FrameReader({ rules });
       let frames = 0;

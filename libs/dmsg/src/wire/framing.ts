@@ -29,55 +29,58 @@ export interface FrameSink {
 }
 
 export interface FrameReaderOptions {
-  /** The dialect of the sender, or null if its first messages must tell. */
+  /** The dialect of the sender; null: the sender's first messages will show it. */
   readonly rules: DialectRules | null;
   /** Largest extended header accepted, in bytes; default and upper bound of the protocol: 2048. */
   readonly maxHeader?: number;
-  /** False: the sender has verified all aux data, and the way from there protects it. Default: it is verified here. */
+  /**
+   * False: aux_crc is not checked, because the sender has verified all aux data and the path from there protects it.
+   * Default: true.
+   */
   readonly verifiesAux?: boolean;
 }
 
 /**
- * Most bytes held while the dialect is unknown. Room for every message that a peer may sensibly send before its LNK_CONN,
- * little enough that peers that never say who they are cannot fill the memory.
+ * Most bytes held while the dialect is unknown: room for every message that a peer may sensibly send before its
+ * LNK_CONN, but not enough for silent peers to fill the memory.
  */
 export const MAX_HELD_BYTES = 64 * 1024;
 
-/** A cut message gets this many times the room that its bytes need: most messages of 64 KiB are copied once. */
+/**
+ * The buffer of a message that arrives in pieces gets this many times the room that its bytes need, so that most
+ * messages of 64 KiB are copied only once.
+ */
 const GROWTH = 4;
 
 /**
  * What a reader does; changed in `#become` only.
- *
  * * open: waits for bytes. From the start, and from busy after each chunk.
- * * busy: looks at a chunk, its sink may be called. From open.
+ * * busy: reads a chunk and may call its sink. From open.
  * * stopped: ignores everything. From open and busy, by `stop`.
- * * dead: something was thrown, whatever comes is an error. From busy.
+ * * dead: an error was thrown; every further `push` throws. From busy.
  */
 type State = 'open' | 'busy' | 'stopped' | 'dead';
 
-/** How far the checks of the current message have come; each state needs more bytes than the one before. */
+/** How many checks of the current message are done; each stage needs more bytes than the one before. */
 const START = 0;
-/** The core header's sizes are checked: header and aux size are known. */
+/** The sizes in the core header are checked: header and aux size are known. */
 const SIZED = 1;
-/** The whole extended header is verified and in little-endian. */
+/** The whole extended header is verified, and in little-endian. */
 const VERIFIED = 2;
 
 const NOTHING: Uint8Array = Buffer.alloc(0);
 
 /**
- * Finds the messages in a stream of bytes (protocol.md, "Message"), in place: a message that lies whole in a chunk is handed
- * out where it is, one that is cut is collected in a buffer of its own. Neither chunk nor buffer is written to after its
- * message has been handed out (before that, a core header of the other byte order is swapped in place), so a sink may rewrite
- * a message and pass on its bytes, and keep them if the owner of the chunk leaves that alone.
- *
- * With `rules: null` it first waits for the dialect: it is `linkid` or `circuit` by the first LNK_CONN, linkid by a first
- * DBG_SHELL (protocol.md, introduction), or what `setRules` says. Messages before that are held and then delivered first, in
- * order; at most 64 KiB of them. The unit of aux_bytes depends on the dialect, so the end of a held message with
- * aux data is unknown: nothing behind such a message can decide any more, only `setRules` does.
- *
- * Every check is made as soon as the bytes it needs are there, however the stream is cut. A violated rule throws a DmsgError
- * with the protocol's code and ends the reader: a later `push` throws STATE. So does an exception of the sink.
+ * Finds the messages in a stream of bytes (protocol.md, "Message"), in place: a message that lies whole in a chunk is
+ * handed out where it is, one that is cut is collected in a buffer of its own. Before a message is handed out, a core
+ * header of the other byte order is swapped in place; afterwards the reader does not write to its bytes any more. So a
+ * sink may rewrite a message and pass on its bytes, and may keep them if the owner of the chunk does not overwrite
+ * them. With `rules: null` it first waits for the dialect: the first LNK_CONN shows which one, a first DBG_SHELL means
+ * linkid (protocol.md, introduction), or `setRules` decides. Messages before that, at most 64 KiB, are held and then
+ * delivered first, in order. The unit of aux_bytes depends on the dialect, so the end of a held message with aux data
+ * is unknown: messages behind it cannot show the dialect, only `setRules` can decide it. Every check is made as soon as
+ * its bytes are there, however the stream is cut. A broken rule throws a DmsgError with the protocol's code and ends
+ * the reader: a later `push` throws STATE. An exception of the sink does the same.
  */
 export class FrameReader {
   readonly #maxHeader: number;
@@ -89,21 +92,21 @@ export class FrameReader {
   /** Low 8 bits that the next message's salt must have. */
   #sequence = 0;
 
-  /** A message of the current chunk was handed out where it is. */
+  /** A message of the current chunk was handed out in place, so somebody may still use the chunk. */
   #handedOut = false;
 
-  // The current message.
+  // State of the current message.
   #stage = START;
   #swapped = false;
   #headBytes = 0;
   #auxBytes = 0;
   #auxPadded = 0;
 
-  /** The cut message, or everything held while the dialect is unknown. */
+  /** The beginning of a cut message, or everything held while the dialect is unknown. */
   #partial: Uint8Array = NOTHING;
   #partialBytes = 0;
 
-  // Looking for the dialect in what is held.
+  // State of the search for the dialect in the held bytes.
   #scanAt = 0;
   #scanSequence = 0;
   #scanBlocked = false;
@@ -125,9 +128,10 @@ export class FrameReader {
   }
 
   /**
-   * Takes the next bytes of the stream; the chunk is given away. The sink gets every message that is now complete. True: no message
-   * was handed out where it is in the chunk, so nobody has any use for it any more.
-   * @throws DmsgError SYNC, FIELD, HCRC, ACRC, MSGSEQ: the stream is bad; STATE: the reader is dead, or called from its own sink.
+   * Takes the next bytes of the stream; the caller gives the chunk away. The sink gets every message that is now
+   * complete. True: no message was handed out in place, so nobody uses the chunk any more.
+   * @throws DmsgError SYNC, FIELD, HCRC, ACRC, MSGSEQ: the stream is bad; STATE: the reader is dead, or called from its
+   * own sink.
    */
   push(chunk: Uint8Array, sink: FrameSink): boolean {
     if (this.#state === 'stopped') return true;
@@ -146,9 +150,9 @@ export class FrameReader {
   }
 
   /**
-   * Decides or changes the dialect; holds from the next message on. If it was unknown, what was held goes to the sink of
-   * the last `push` before this returns. Does nothing on a reader that is stopped or dead, so a timer may call it late.
-   * @throws DmsgError as `push`, for what was held.
+   * Sets or changes the dialect, from the next message on. If it was unknown, the held messages go to the sink of the
+   * last `push` before this returns. Does nothing on a reader that is stopped or dead, so a timer may call it late.
+   * @throws DmsgError as `push`, for the held messages.
    */
   setRules(rules: DialectRules): void {
     const wasUnknown = this.#rules === null;
@@ -164,7 +168,10 @@ export class FrameReader {
     this.#leave();
   }
 
-  /** Ignores everything from here on, also the rest of a chunk when called from the sink; keeps no buffer. Its frame stays valid. */
+  /**
+   * Ignores everything from here on, also the rest of a chunk when called from the sink. The reader keeps no buffer;
+   * the sink's frame stays valid.
+   */
   stop(): void {
     const busy = this.#state === 'busy';
     if (this.#state === 'dead') return;
@@ -185,7 +192,7 @@ export class FrameReader {
   #leave(): void {
     if (this.#state === 'busy') this.#become('open');
     this.#cursor.clear();
-    // Only held messages need the sink after this.
+    // The sink is kept only for `setRules`, which delivers held messages.
     if (this.#rules !== null) this.#sink = null;
   }
 
@@ -197,7 +204,7 @@ export class FrameReader {
     if (state === 'dead') this.#cursor.clear();
   }
 
-  /** Delivers every whole message of `chunk[start ..)`, beginning with the cut one; keeps what is left. */
+  /** Delivers every whole message of `chunk[start ..)`, beginning with the cut one, and keeps the rest. */
   #consume(chunk: Uint8Array, start: number, sink: FrameSink): void {
     const end = chunk.length;
     let at = this.#partialBytes > 0 ? this.#complete(chunk, start, sink) : start;
@@ -215,12 +222,15 @@ export class FrameReader {
     }
   }
 
-  /** Adds bytes to the cut message, and delivers it if it is whole; returns where the next one starts. */
+  /**
+   * Adds bytes of the chunk to the cut message, and delivers it when it is whole; returns where the next message
+   * starts.
+   */
   #complete(chunk: Uint8Array, start: number, sink: FrameSink): number {
     const end = chunk.length;
     let at = start;
     while (at < end) {
-      // Stage by stage: the sizes are checked before anything beyond the core header is stored.
+      // Stage by stage, so that the sizes are checked before anything beyond the core header is stored.
       const bytes = Math.min(this.#needed() - this.#partialBytes, end - at);
       this.#append(chunk, at, at + bytes, this.#partialBytes + end - at);
       at += bytes;
@@ -248,8 +258,8 @@ export class FrameReader {
   }
 
   /**
-   * Copies to the end of the partial buffer. It grows to at most GROWTH times what has come (`coming`: bytes of it that are known
-   * to be here), whatever the header claims, and to no more than the message.
+   * Appends bytes to the partial buffer. The buffer grows to at most GROWTH times the bytes that have come (`coming`:
+   * how many of the message are known to be here), whatever the header claims, and never beyond the message's size.
    */
   #append(chunk: Uint8Array, start: number, end: number, coming: number): void {
     const bytes = this.#partialBytes + end - start;
@@ -267,8 +277,8 @@ export class FrameReader {
   }
 
   /**
-   * Runs those checks of the current message, which starts at `off` and of which `bytes` are there, that have not been run.
-   * True if it is whole.
+   * Runs those checks of the current message that have not been run yet. It starts at `off`, and `bytes` of it are
+   * there. True if it is whole.
    */
   #check(buf: Uint8Array, view: DataView, off: number, bytes: number): boolean {
     if (this.#stage === START) {
@@ -318,7 +328,10 @@ export class FrameReader {
     sink.onFrame(this.#cursor);
   }
 
-  /** Takes bytes while the dialect is unknown; returns how many of the chunk: all, or as many as decided it. */
+  /**
+   * Takes bytes while the dialect is unknown. Returns how many of the chunk were taken: all, or as many as it took to
+   * decide.
+   */
   #hold(chunk: Uint8Array): number {
     const bytes = Math.min(chunk.length, MAX_HELD_BYTES - this.#partialBytes);
     this.#append(chunk, 0, bytes, this.#partialBytes + bytes);
@@ -332,7 +345,7 @@ export class FrameReader {
     return bytes;
   }
 
-  /** Looks for a message that tells the dialect, and checks the ones before it without changing them. */
+  /** Looks for a held message that shows the dialect, and checks the messages before it without changing them. */
   #scan(): DialectRules | null {
     const buf = this.#partial;
     const view = viewOf(buf);
@@ -361,7 +374,7 @@ export class FrameReader {
   }
 }
 
-/** The dialect that a first message of this command tells (protocol.md, introduction), or null. */
+/** The dialect that a first message of this command shows (protocol.md, introduction), or null. */
 function rulesByCommand(cmd: number): DialectRules | null {
   switch (cmd & BASE_MASK) {
     case LNK_CONN_LINKID:
@@ -405,7 +418,10 @@ function verifyAux(buf: Uint8Array, start: number, bytes: number, auxCrc: number
   }
 }
 
-/** A fresh buffer of `capacity` bytes that starts with `bytes` of the old one. Never from a pool: it may outlive us. */
+/**
+ * A new buffer of `capacity` bytes that starts with `bytes` of the old one. Never from Buffer's pool: a sink may keep
+ * it.
+ */
 function grown(old: Uint8Array, bytes: number, capacity: number): Uint8Array {
   const buf = Buffer.allocUnsafeSlow(capacity);
   if (bytes > 0) buf.set(old.subarray(0, bytes), 0);

@@ -4,7 +4,7 @@ import { giveBack } from './give-back.ts';
 const LEAST_BYTES = 16 * 1024;
 
 describe('memory that nobody uses any more', () => {
-  it('is freed at once, from 16 KiB on', () => {
+  it('is freed at once if it has at least 16 KiB', () => {
     const memory = new Uint8Array(LEAST_BYTES);
     giveBack(memory);
     expect(memory.length).toBe(0);

@@ -1,14 +1,13 @@
-/** Smaller memory is left to the garbage collector: giving it back by hand costs 300 ns. */
+/** Smaller buffers are left to the garbage collector: freeing one by hand costs 300 ns. */
 const LEAST_BYTES = 16 * 1024;
 
-/** Node 20 cannot. */
+/** Node 20 has no ArrayBuffer.transfer. */
 const canTransfer = typeof ArrayBuffer.prototype.transfer === 'function';
 
 /**
- * Frees the memory behind `buf` now, if `buf` is the whole of it; otherwise does nothing. The caller knows that nobody else uses it.
- *
- * Bulk data goes through buffers of 64 KiB that live for a moment. Left to V8, each 64 MB of them cost a collection of the whole
- * heap, 10 to 30 ms each: a third of the time at 400 MB/s.
+ * Frees the memory behind `buf` now, if `buf` is the whole of its ArrayBuffer; otherwise does nothing. The caller must
+ * know that nobody else uses it. Bulk data goes through short-lived buffers of 64 KiB. Left to V8, every 64 MB of them
+ * cost a collection of the whole heap, 10 to 30 ms each: a third of the time at 400 MB/s.
  */
 export function giveBack(buf: Uint8Array): void {
   const memory = buf.buffer;

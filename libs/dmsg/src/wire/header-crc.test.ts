@@ -5,7 +5,7 @@ import { CIRCUIT_AT, CMD_AT, HDR_CRC_AT, MSGID_AT, SALT_AT, TARGET_AT } from './
 import { headerCrcChange, headerCrcIn } from './header-crc.ts';
 import { viewOf } from './words.ts';
 
-/** Words of a core header that a hop rewrites, in the order of `headerCrcChange`. */
+/** The words of a core header that a hop rewrites, in the order of `headerCrcChange`'s parameters. */
 const REWRITTEN = [
   SALT_AT,
   MSGID_AT,
@@ -23,13 +23,13 @@ const header = fc
 const word = fc.oneof(fc.nat(0xffff_ffff), fc.constantFrom(0, 0x8000_0000, 0xffff_ffff));
 const words = fc.tuple(word, word, word, word, word, word, word, word);
 
-/** As the definition says: with the field itself taken as 0. */
+/** The CRC as defined, with the field itself taken as 0. */
 function reference(bytes: Uint8Array): number {
   return crc32cByTables(Uint8Array.from(bytes).fill(0, HDR_CRC_AT, HDR_CRC_AT + 4), 0, bytes.length);
 }
 
 describe('the CRC of a header', () => {
-  it('takes its own field as 0, whatever stands there and behind the core header', () => {
+  it('takes its own field as 0, whatever is there and whatever follows the core header', () => {
     fc.assert(
       fc.property(header, fc.nat(7), (bytes, off) => {
         const buf = Buffer.concat([Buffer.alloc(off, 0xaa), bytes, Buffer.alloc(3, 0xaa)]);
@@ -40,7 +40,7 @@ describe('the CRC of a header', () => {
     );
   });
 
-  it('changes by what the words that a hop rewrites change by', () => {
+  it('changes by headerCrcChange when a hop rewrites words', () => {
     fc.assert(
       fc.property(header, words, (bytes, changes) => {
         const after = Uint8Array.from(bytes);

@@ -1,15 +1,16 @@
 import { crc32c, NATIVE_CRC_BYTES } from './crc.ts';
 import { effect } from './crc-tables.ts';
 
-// The CRC of a header (protocol.md, "Message": hdr_crc) in words of a view, written out: every message needs it when it comes and when it
-// goes. Of one function a step, called, it takes a third longer.
+// The CRC of a header (protocol.md, "Message": hdr_crc), computed in words of a view and with its steps written out:
+// every message needs it when it is received and when it is sent. With one function call a step it takes a third
+// longer.
 
 /** The core header's size, and the unit of what follows it. */
 const BLOCK_BYTES = 64;
 
 /**
- * The CRC that belongs into hdr_crc, unsigned: over the whole extended header at `off` with that field, the last four of the first 64
- * bytes, taken as 0. `view` shows the same bytes as `buf`; `headBytes` is a multiple of 64.
+ * The value of hdr_crc, unsigned: the CRC of the whole extended header at `off`, with the field itself (the last four
+ * of the first 64 bytes) taken as 0. `view` shows the same bytes as `buf`; `headBytes` is a multiple of 64.
  */
 export function headerCrcIn(view: DataView, buf: Uint8Array, off: number, headBytes: number): number {
   const core = coreHeaderCrc(view, off);
@@ -102,7 +103,7 @@ function coreHeaderCrc(view: DataView, off: number): number {
   return ~r >>> 0;
 }
 
-/** The CRC of a multiple of 16 bytes that follow what `crc` is of. */
+/** Continues `crc` over the bytes from `start` to `end`, a multiple of 16. */
 function crcOfWords(view: DataView, start: number, end: number, crc: number): number {
   let r = ~crc;
   for (let at = start; at < end; at += 16) {
@@ -132,9 +133,10 @@ function crcOfWords(view: DataView, start: number, end: number, crc: number): nu
 }
 
 /**
- * What hdr_crc changes by (xor) when the words of a core header that a hop rewrites do: `salt` to `cmd` are old ^ new. A CRC is linear, so
- * only what differs counts. It is half the work of a new one, and a bit that has tipped over in memory since the header was verified is
- * not signed for. `headBytes`: the header's size; what is behind the core header stays as it is.
+ * What to xor into hdr_crc when a hop rewrites words of the core header: `salt` to `cmd` are old ^ new. A CRC is
+ * linear, so only the differences count. This is half the work of computing it anew; and if a bit of the header has
+ * flipped in memory since it was verified, hdr_crc stays wrong and the next hop notices. `headBytes`: the header's
+ * size; what follows the core header is unchanged.
  */
 export function headerCrcChange(
   headBytes: number,
@@ -191,7 +193,7 @@ export function headerCrcChange(
   return r;
 }
 
-/** What a register becomes over 64 bytes of zeros, by its four bytes: four tables of 256. */
+/** The CRC register after 64 zero bytes, as the xor of one entry for each of its four bytes: four tables of 256. */
 const OVER_BLOCK = makeOverBlock();
 
 function overBlock(table: number, byte: number): number {

@@ -77,7 +77,7 @@ describe('writeCoreHeader and sealHeader', () => {
     );
   });
 
-  it('cover the extended header and ignore what stood in hdr_crc', () => {
+  it('cover the extended header and ignore the old hdr_crc', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 32 }), fc.nat(255), (units, fill) => {
         const bytes = units * 64;

@@ -12,7 +12,7 @@ export const CIRCUIT_AT = 16;
 export const TARGET_AT = 24;
 export const CMD_AT = 32;
 export const AUX_CRC_AT = 36;
-/** In the dialect's units: linkid padded size / 64, circuit unpadded bytes. */
+/** In the dialect's unit: linkid padded size / 64, circuit unpadded bytes. */
 export const AUX_BYTES_AT = 40;
 export const ERROR_AT = 44;
 export const AUX_DESCR_AT = 48;
@@ -35,8 +35,8 @@ export function padded(bytes: number): number {
 }
 
 /**
- * Finishes a message in place: writes `salt` and then hdr_crc. To be called last, once the whole header is written. `view` shows the same
- * bytes as `buf`; made anew if it is not given, which takes as long as all the rest.
+ * Finishes a message in place: writes `salt` and then hdr_crc. Call it last, when the whole header is written. `view`
+ * shows the same bytes as `buf`; without it one is made, which takes as long as everything else here.
  */
 export function sealHeader(
   buf: Uint8Array,
@@ -92,8 +92,8 @@ export function auxField(auxUnit: 64 | 1, auxBytes: number): number {
 }
 
 /**
- * Turns a core header of the other byte order into little-endian in place (protocol.md: payloads are not swapped). hdr_crc is
- * swapped like the rest, but covers the bytes as they were sent: it is not the CRC of what stands there now.
+ * Turns a core header of the other byte order into little-endian in place (protocol.md: payloads are not swapped).
+ * hdr_crc is swapped, too, but covers the bytes as they were sent, so it is not the CRC of the swapped header.
  */
 export function swapCoreHeader(buf: Uint8Array, off: number): void {
   reverse(buf, off + MAGIC_AT, 2);

@@ -6,7 +6,7 @@ import { FrameReader } from './framing.ts';
 import { keepFrame } from './kept-frame.ts';
 import { encodeMessage } from './message.ts';
 
-it('stays as it was when the bytes that it came in have changed', () => {
+it('a kept frame stays as it was when the bytes that it came in change', () => {
   const bytes = Buffer.from(encodeMessage({ rules: CIRCUIT, cmd: BLK_READ, aux: Buffer.from('aux'), salt: 0 }));
   const before = Buffer.from(bytes);
   const kept: Frame[] = [];

@@ -26,7 +26,7 @@ const message = fc.record({
 });
 const rewritten = fc.record({ msgid: id, from: id, to: id, flags: fc.nat(0x3f) });
 
-/** Reads one message that came under `rules` and passes it on under `out`'s. */
+/** Reads one message that is encoded under `rules`, and passes it on under the rules of `out`. */
 function passOn(
   bytes: Uint8Array,
   rules: DialectRules,
@@ -40,7 +40,7 @@ function passOn(
 }
 
 describe('a message that is written', () => {
-  /** Room that is not zeroed, in the middle of other bytes. */
+  /** An outbox whose room is not zeroed and lies in the middle of other bytes. */
   function dirty(): Outbox & { readonly sent: () => Uint8Array } {
     const buf = new Uint8Array(16 * 1024).fill(0xee);
     let end = 100;
@@ -56,7 +56,7 @@ describe('a message that is written', () => {
     };
   }
 
-  it('is the one that is spelled out, whatever was in its place; nothing around it is touched', () => {
+  it('equals encodeMessage, whatever was in its place, and nothing around it is touched', () => {
     fc.assert(
       fc.property(message, fc.constantFrom(CIRCUIT, LINKID, TRUNK), fc.nat(255), (fields, rules, error) => {
         const { blocks, msgid, circuit, target, aux, ...rest } = fields;
@@ -74,7 +74,7 @@ describe('a message that is written', () => {
     );
   });
 
-  it('has a payload and aux data, or none: an empty one is none', () => {
+  it('has a payload and aux data, or none: an empty one counts as none', () => {
     const [none, empty] = [null, new Uint8Array(0)].map((nothing) => {
       const out = dirty();
       new MessageWriter(CIRCUIT, out, { next: () => 0 }).write(0x1202, 1, 2, 3, 4, 5, 6, 7, nothing, nothing);
@@ -107,7 +107,7 @@ describe('a message that is written', () => {
 });
 
 describe('a message that is passed on', () => {
-  it('is a good one to whom it goes, whatever byte order and dialect it came in', () => {
+  it('is valid for its receiver, whatever byte order and dialect it came in', () => {
     const dialects = fc.constantFrom([CIRCUIT, CIRCUIT], [LINKID, LINKID], [CIRCUIT, TRUNK], [TRUNK, LINKID] as const);
     fc.assert(
       fc.property(
@@ -126,7 +126,7 @@ describe('a message that is passed on', () => {
           const sent = passOn(bytes, came!, goes!, (writer, frame) => {
             const before = Buffer.from(frame.buf);
             writer[way](frame, cmd, msgid.lo, msgid.hi, from.lo, from.hi, to.lo, to.hi);
-            // A copy leaves what came to be sent to others.
+            // passCopy leaves the frame unchanged, so that it can be sent to others.
             if (way === 'passCopy') expect(Buffer.from(frame.buf)).toEqual(before);
           });
           const recorder = new Recorder();
@@ -142,7 +142,7 @@ describe('a message that is passed on', () => {
     );
   });
 
-  it.each(['pass', 'passCopy'] as const)('%s: has as much aux data as the dialect takes, in its unit', (way) => {
+  it.each(['pass', 'passCopy'] as const)('%s: has as much aux data as the dialect allows, in its unit', (way) => {
     const offTrunk = (bytes: number, to: DialectRules): Uint8Array => {
       const aux = new Uint8Array(bytes).fill(7);
       const encoded = encodeMessage({ rules: TRUNK, cmd: 0x1201, aux, salt: 0 });
@@ -166,7 +166,7 @@ describe('a message that is passed on', () => {
     expect(() => offTrunk(LINKID.auxLimit + 1, LINKID)).toThrow(expect.objectContaining({ code: ErrorCode.FIELD }));
   });
 
-  it.each([0, 1, 64])('is not signed for when a bit of it has tipped over since it was verified (aux %i)', (aux) => {
+  it.each([0, 1, 64])('keeps a wrong hdr_crc if a bit of it has flipped since it was verified (aux %i)', (aux) => {
     const payload = Buffer.from('payload');
     const bytes = encodeMessage({ rules: CIRCUIT, cmd: 0x1202, payload, aux: new Uint8Array(aux), salt: 0 });
     const sent = passOn(bytes, CIRCUIT, CIRCUIT, (writer, frame) => {

@@ -24,7 +24,10 @@ import type { Outbox } from './outbox.ts';
 import type { SaltSequence } from './salt.ts';
 import { writeU32 } from './words.ts';
 
-/** Writes the messages of one connection into its outbox, each with the next salt. Plain numbers: nothing is allocated. */
+/**
+ * Writes the messages of one connection into its outbox, each with the next salt. Parameters are plain numbers, so that
+ * nothing is allocated.
+ */
 export class MessageWriter {
   /** Messages written or passed on. */
   messages = 0;
@@ -47,7 +50,7 @@ export class MessageWriter {
     const headBytes = (cmd & SIZE_MASK) * CORE_HEADER_BYTES;
     const payloadBytes = payload === null ? 0 : payload.length;
     const auxBytes = aux === null ? 0 : aux.length;
-    // protocol.md, "Message": Limits. We keep them in what we send, too.
+    // protocol.md, "Message": Limits. We keep to them when sending, too.
     if (
       headBytes < CORE_HEADER_BYTES + payloadBytes ||
       headBytes > MAX_HEADER_BYTES ||
@@ -58,8 +61,8 @@ export class MessageWriter {
   }
 
   /**
-   * A new message. `from` and `to` are the 64 bits at offsets 16 and 24, `payload` what follows the core header (the rest of
-   * the header is zeros), `aux` unpadded.
+   * Writes a new message. `from` and `to` are the 64 bits at offsets 16 and 24, `payload` what follows the core header
+   * (the rest of the header is zeros), `aux` unpadded.
    * @throws DmsgError as `check`; nothing was written.
    */
   write(
@@ -99,9 +102,10 @@ export class MessageWriter {
   }
 
   /**
-   * Passes a received message on without a copy: its core header is rewritten where it stands and its bytes belong to the
-   * outbox from then on. Everything but cmd, msgid, circuit (linkid: source and target), salt and hdr_crc stays as it came
-   * (protocol.md, "Routing, circuit"); aux_bytes is converted to our unit, for messages that come off a trunk or go onto one.
+   * Passes a received message on without a copy: its core header is rewritten in place, and its bytes belong to the
+   * outbox from then on. Everything but cmd, msgid, circuit (linkid: source and target), salt and hdr_crc stays as
+   * received (protocol.md, "Routing, circuit"), except that aux_bytes is converted to our unit, for messages that come
+   * off a trunk or go onto one.
    */
   pass(
     frame: Frame,
@@ -117,7 +121,7 @@ export class MessageWriter {
     const { stacked, auxUnit, auxLimit } = this.#rules;
     let { sealed } = frame;
     if (auxPadded !== 0) {
-      // protocol.md, "Message": Limits. A trunk takes more than linkid does.
+      // protocol.md, "Message": Limits. A trunk accepts more aux data than linkid does.
       if (auxPadded > auxLimit) throw new DmsgError(ErrorCode.FIELD, 'aux data too large', { auxPadded, auxLimit });
       const field = auxUnit === 1 ? frame.auxBytes : auxPadded / auxUnit;
       if (view.getUint32(off + AUX_BYTES_AT, true) !== field) {
@@ -157,8 +161,8 @@ export class MessageWriter {
   }
 
   /**
-   * As `pass`, of a copy: the frame stays as it is, for others to be sent as well. What `pass` leaves as it came is the same byte for byte,
-   * aux_crc too.
+   * As `pass`, but passes on a copy: the frame stays as it is and may be sent to others, too. The copied bytes, aux_crc
+   * included, are the same that `pass` would send.
    */
   passCopy(
     frame: Frame,

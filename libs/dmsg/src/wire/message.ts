@@ -5,13 +5,13 @@ import { ErrorCode } from '../error-code.ts';
 import { crc32c } from './crc.ts';
 import { auxField, CORE_HEADER_BYTES, MAX_HEADER_BYTES, padded, sealHeader, writeCoreHeader } from './header.ts';
 
-/** 64 opaque bits as two unsigned halves. */
+/** A 64-bit id as two unsigned halves. */
 export interface Id64 {
   readonly lo: number;
   readonly hi: number;
 }
 
-/** One message, spelled out. What is left out is 0 or empty. */
+/** The fields of one message, by name. Fields left out are 0 or empty. */
 export interface MessageFields {
   readonly rules: DialectRules;
   /** Command word with its flags; its low 8 bits are the header's size. */
@@ -22,7 +22,7 @@ export interface MessageFields {
   /** linkid: target, circuit: link_verifier. */
   readonly target?: Id64;
   readonly error?: number;
-  /** What follows the core header, at most the header's size - 64 bytes; the rest is zeros. */
+  /** The bytes after the core header, at most the header's size - 64; the rest is zeros. */
   readonly payload?: Uint8Array;
   /** Aux data without padding. */
   readonly aux?: Uint8Array;

@@ -3,7 +3,7 @@ import { crc32cByTables } from './crc.ts';
 import { nativeCrc32c } from './native-crc.ts';
 
 describe('nativeCrc32c', () => {
-  it('is there on the systems that the project is developed on, and agrees with the tables', () => {
+  it('exists on the systems that the project is developed on, and agrees with the tables', () => {
     const bytes = Uint8Array.from({ length: 1000 }, (_, i) => (i * 7) & 0xff);
     expect(nativeCrc32c).not.toBeNull();
     expect((nativeCrc32c?.(bytes.subarray(100), crc32cByTables(bytes, 0, 100)) ?? 0) >>> 0).toBe(

@@ -1,12 +1,12 @@
 import { createRequire } from 'node:module';
 import type * as NodeRsCrc32 from '@node-rs/crc32';
 
-/** CRC-32C of the bytes; `crc` is that of what comes before them. */
+/** CRC-32C of the bytes; `crc` is the CRC of the bytes before them. */
 export type NativeCrc32c = (bytes: Uint8Array, crc: number) => number;
 
 /**
- * The processor's own CRC-32C, by @node-rs/crc32; null where that has no binary for this system (DragonFly BSD has none): the tables do
- * the same work, slower for large messages.
+ * CRC-32C by the processor's own instruction, from @node-rs/crc32; null where that package has no binary for this
+ * system (DragonFly BSD has none). Then the tables do the same work, slower for large messages.
  */
 export const nativeCrc32c: NativeCrc32c | null = load();
 

@@ -54,7 +54,7 @@ describe('OutBuffer', () => {
     expect(slices[0]!.buffer).toBe(chunk.buffer);
   });
 
-  it('counts the memory that passed slices keep alive once for consecutive ones', () => {
+  it('counts the memory that consecutive passed slices keep alive once', () => {
     const out = new OutBuffer();
     const a = Buffer.allocUnsafeSlow(1000);
     const b = Buffer.allocUnsafeSlow(500);
@@ -68,7 +68,7 @@ describe('OutBuffer', () => {
     expect(out.bytes).toBe(22);
   });
 
-  it('does not write to what has been taken', () => {
+  it('does not write to bytes that were taken', () => {
     const out = new OutBuffer();
     write(out, 64, 1);
     const [taken] = out.take();

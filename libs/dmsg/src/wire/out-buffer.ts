@@ -1,7 +1,10 @@
 import type { Outbox } from './outbox.ts';
 import { viewOf } from './words.ts';
 
-/** Size of a turn's first arena in bytes: a few small messages, all that most connections send in a turn. */
+/**
+ * Size of the first arena of a turn in bytes: enough for a few small messages, which is all that most connections send
+ * in a turn.
+ */
 const FIRST_ARENA_BYTES = 1024;
 /** Arenas double within a turn up to this many bytes: what a socket takes at once. */
 const LARGEST_ARENA_BYTES = 64 * 1024;
@@ -10,9 +13,9 @@ const NOTHING: Uint8Array = Buffer.alloc(0);
 const NO_VIEW = viewOf(NOTHING);
 
 /**
- * Messages waiting for a socket, in order: written ones in arenas that this buffer allocates, passed ones where they are.
- * Neighbours in memory leave as one slice. Whatever has been taken is never written to again, and an empty OutBuffer holds
- * no memory.
+ * Messages waiting for a socket, in order: written ones in arenas that this buffer allocates, passed ones where they
+ * are. Messages that are neighbours in memory leave as one slice. The bytes that `take` returned are never written to
+ * again, and an empty OutBuffer keeps no memory.
  */
 export class OutBuffer implements Outbox {
   /** The arena of the last `reserve`. */
@@ -24,13 +27,16 @@ export class OutBuffer implements Outbox {
   #nextArena = FIRST_ARENA_BYTES;
   #bytes = 0;
   #heldBytes = 0;
-  /** Memory behind the last `pass`, to count it once for a run of slices. */
+  /** The memory of the last `pass`, so that a run of slices of it is counted once. */
   #passedMemory: ArrayBufferLike | null = null;
-  /** The buffer of the last `pass`: `buffer` of it is a call into the engine, made once for a run of messages out of one read. */
+  /**
+   * The buffer of the last `pass`. Reading `buffer` of a Uint8Array is a call into the engine, so it is read once for a
+   * run of messages out of one read.
+   */
   #passed: Uint8Array | null = null;
 
   #slices: Uint8Array[] = [];
-  // The last slice, not yet in #slices because it may still grow.
+  // The last slice, not in #slices yet because it may still grow.
   #open: Uint8Array = NOTHING;
   #openStart = 0;
   #openEnd = 0;
@@ -41,9 +47,9 @@ export class OutBuffer implements Outbox {
   }
 
   /**
-   * Bytes of memory that the queue keeps alive: each arena whole; each passed slice's underlying buffer whole, counted once for
-   * passes that follow each other out of the same buffer (others in between do not matter unless they are passes too). A
-   * buffer that takes turns with another is counted each time: more than the truth, never less.
+   * Bytes of memory that the queue keeps alive: each arena whole, and the whole ArrayBuffer of each passed slice,
+   * counted once for consecutive passes out of the same one. A buffer that alternates with another is counted each
+   * time: the number is never too small.
    */
   get heldBytes(): number {
     return this.#heldBytes;
@@ -69,7 +75,7 @@ export class OutBuffer implements Outbox {
     this.#add(buf, start, end);
   }
 
-  /** Hands over everything queued, in order, and starts anew. */
+  /** Returns everything queued, in order, and starts anew. */
   take(): Uint8Array[] {
     this.#closeSlice();
     const slices = this.#slices;
@@ -88,7 +94,7 @@ export class OutBuffer implements Outbox {
 
   #newArena(bytes: number): void {
     const size = Math.max(bytes, this.#nextArena);
-    // Not from Buffer's pool: a slice would keep the pool alive, uncounted.
+    // Not from Buffer's pool: a slice would keep the whole pool alive, uncounted.
     this.buf = Buffer.allocUnsafeSlow(size);
     this.view = viewOf(this.buf);
     this.#arenaUsed = 0;

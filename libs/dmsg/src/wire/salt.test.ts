@@ -23,7 +23,7 @@ describe('RandomPool', () => {
   it('gives unsigned words that do not repeat when the pool is refilled', () => {
     const pool = new RandomPool();
     const words = new Set(Array.from({ length: 5000 }, () => pool.next()));
-    // 5000 of 2^32: a handful of collisions at most, unless the same batch came twice.
+    // Of 5000 words among 2^32, only a handful collide unless the same batch came twice.
     expect(words.size).toBeGreaterThan(4990);
     expect([...words].every((word) => word >= 0 && word <= 0xffffffff)).toBe(true);
   });

@@ -5,7 +5,7 @@ export interface RandomWords {
   next(): number;
 }
 
-/** Words fetched from the operating system at once: 4 KiB, which brings the cost of a word to a few nanoseconds. */
+/** Words fetched from the operating system at once: 4 KiB, so that a word costs only a few nanoseconds. */
 const POOL_WORDS = 1024;
 
 /** Cryptographic random words, fetched in batches. */
@@ -25,8 +25,8 @@ export class RandomPool implements RandomWords {
 const defaultPool = new RandomPool();
 
 /**
- * The salts of one direction of one connection (protocol.md, "Message": salt): upper 24 bits random, low 8 bits the number of
- * messages before, mod 256.
+ * The salts of one direction of one connection (protocol.md, "Message": salt): the upper 24 bits are random, the low 8
+ * bits count the messages, mod 256.
  */
 export class SaltSequence {
   readonly #random: RandomWords;
@@ -36,7 +36,7 @@ export class SaltSequence {
     this.#random = random;
   }
 
-  /** The salt of the next message, unsigned. Each one taken must be sent, in the order taken. */
+  /** The salt of the next message, unsigned. Every salt that is taken must be sent, in the order taken. */
   next(): number {
     const salt = ((this.#random.next() & 0xffffff00) | this.#count) >>> 0;
     this.#count = (this.#count + 1) & 0xff;
