@@ -5,8 +5,8 @@ import { errorName } from './error-code.ts';
 export type DmsgErrorData = Readonly<Record<string, number | string | boolean>>;
 
 /**
- * The only error class of this library: a code of the protocol (protocol.md, "Message": Errors), a short text that says which
- * rule was broken, and data for the log. Compare `code`, never the texts.
+ * The only error class of this library: a code of the protocol (protocol.md, "Message": Errors), a short text that says
+ * which rule was broken, and data for the log. Compare `code`, never the texts.
  */
 export class DmsgError extends Error {
   override readonly name = 'DmsgError';

@@ -7,16 +7,16 @@ const collect = runInNewContext('gc') as () => void;
 
 type Objects = Readonly<Record<string, object>>;
 
-/** Names of those objects that `make` gives which somebody still keeps after it has returned. */
+/** Runs `make` and returns the names of those of its objects that something still references afterwards. */
 export async function kept(make: () => Objects): Promise<string[]> {
   const refs = weakly(make);
-  // An object whose reference was made in this turn is kept until the turn is over.
+  // A WeakRef keeps its object alive until the turn that made it is over.
   await setImmediate();
   collect();
   return refs.filter(([, ref]) => ref.deref() !== undefined).map(([name]) => name);
 }
 
-/** Not within `kept`: a function that waits keeps what it has at hand. */
+/** A function of its own, because `kept` awaits, and a function that awaits keeps its local values alive. */
 function weakly(make: () => Objects): [name: string, ref: WeakRef<object>][] {
   return Object.entries(make()).map(([name, object]) => [name, new WeakRef(object)]);
 }

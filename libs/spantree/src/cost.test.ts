@@ -37,7 +37,7 @@ function ask(tree: SpanTree, id: number): LnkConn {
   });
 }
 
-/** `nodes` nodes of one link each, all relayed on LNK_CONNS LNK_CONNs. */
+/** A tree of `nodes` nodes with one link each, every link relayed on all of LNK_CONNS LNK_CONNs. */
 function mesh(nodes: number): Mesh {
   const tree = new SpanTree();
   const lnkConns = Array.from({ length: LNK_CONNS }, (_, i) => ask(tree, i));
@@ -47,7 +47,7 @@ function mesh(nodes: number): Mesh {
   return { tree, owner, lnkConns, links };
 }
 
-/** Pairs and links looked at by the flush after `change`. */
+/** How many pairs and links the flush after `change` looks at. */
 function cost(tree: SpanTree, change: () => void): { readonly pairs: number; readonly visits: number } {
   const [pairs, visits] = [tree.evaluations, tree.linkVisits];
   change();
@@ -56,13 +56,13 @@ function cost(tree: SpanTree, change: () => void): { readonly pairs: number; rea
 }
 
 describe.each([{ nodes: 10 }, { nodes: 1000 }])('one change among $nodes nodes', ({ nodes }) => {
-  it('a link that comes: its node for each LNK_CONN', () => {
+  it('a new link: its node for each LNK_CONN', () => {
     const { tree, owner } = mesh(nodes);
     expect(cost(tree, () => offer(tree, owner, nodes, nodes))).toEqual({ pairs: LNK_CONNS, visits: 1 });
     expect(cost(tree, () => offer(tree, owner, nodes + 1, 0))).toEqual({ pairs: LNK_CONNS, visits: 2 });
   });
 
-  it('a link that goes: nothing if it was the only one of its node, else its node for each LNK_CONN', () => {
+  it('a removed link: nothing if it was the only one of its node, else its node for each LNK_CONN', () => {
     const { tree, links, owner } = mesh(nodes);
     expect(cost(tree, () => tree.removeLink(links[3]!)).pairs).toBe(0);
     const second = offer(tree, owner, nodes, 0);
@@ -70,20 +70,20 @@ describe.each([{ nodes: 10 }, { nodes: 1000 }])('one change among $nodes nodes',
     expect(cost(tree, () => tree.removeLink(second)).pairs).toBe(LNK_CONNS);
   });
 
-  it('a LNK_CONN that comes: each node for it; that goes: nothing', () => {
+  it('a new LNK_CONN: each node for it; a removed one: nothing', () => {
     const { tree, lnkConns } = mesh(nodes);
     expect(cost(tree, () => ask(tree, 2000)).pairs).toBe(nodes);
     expect(cost(tree, () => tree.removeLnkConn(lnkConns[0]!)).pairs).toBe(0);
   });
 
-  it('a refusal, a suspect without rivals, no change at all: nothing', () => {
+  it('a refusal, a suspect without competing links, no change at all: nothing', () => {
     const { tree, lnkConns, links, owner } = mesh(nodes);
     expect(cost(tree, () => tree.refuse(lnkConns[0]!, links[0]!)).pairs).toBe(0);
     expect(cost(tree, () => tree.setSuspect(owner, true)).pairs).toBe(0);
     expect(cost(tree, () => {}).pairs).toBe(0);
   });
 
-  it('a suspect with rivals: the nodes of its links for each LNK_CONN; one that is a suspect already: nothing', () => {
+  it('a suspect with competing links: the nodes of its links for each LNK_CONN; a second time: nothing', () => {
     const { tree, owner } = mesh(nodes);
     offer(tree, tree.addConnection('g', 5000), nodes, 0);
     tree.flush(ignored);
@@ -91,7 +91,7 @@ describe.each([{ nodes: 10 }, { nodes: 1000 }])('one change among $nodes nodes',
     expect(cost(tree, () => tree.setSuspect(owner, true)).pairs).toBe(0);
   });
 
-  it('a gateway that cannot be reached: the nodes of its links for each LNK_CONN', () => {
+  it('a gateway becomes unreachable: the nodes of its links for each LNK_CONN', () => {
     const { tree } = mesh(nodes);
     const far = tree.addConnection('far', 5000);
     for (const node of [0, 1]) offer(tree, far, 5000 + node, node);
@@ -101,7 +101,7 @@ describe.each([{ nodes: 10 }, { nodes: 1000 }])('one change among $nodes nodes',
     expect(cost(tree, () => tree.setUnreachable('g', unreachable)).pairs).toBe(0);
   });
 
-  it('a gateway that is held: nothing; that is not any more: each node for its LNK_CONNs', () => {
+  it('a gateway is held: nothing; it is released: each node for its LNK_CONNs', () => {
     const { tree, owner } = mesh(nodes);
     expect(cost(tree, () => tree.setHeld('g', true)).pairs).toBe(0);
     expect(cost(tree, () => offer(tree, owner, nodes, 0)).pairs).toBe(0);
@@ -109,7 +109,7 @@ describe.each([{ nodes: 10 }, { nodes: 1000 }])('one change among $nodes nodes',
   });
 });
 
-it('a node with many links: walks look at no more than they take', () => {
+it('a node with many links: a walk looks at no more links than it takes', () => {
   const { tree } = mesh(1);
   for (let i = 1; i <= 1000; i++) offer(tree, tree.addConnection('g', 5000 + i), i, 0);
   tree.flush(ignored);
@@ -122,7 +122,7 @@ it('a node with many links: walks look at no more than they take', () => {
 });
 
 describe('memory', () => {
-  it('follows the relays and not nodes times LNK_CONNs: leafs that each want the spans of their cluster, then one that wants all', () => {
+  it('grows with relays, not with nodes times LNK_CONNs: leafs of one cluster each, then a leaf that wants all', () => {
     const [clusters, leafsOfEach, nodesOfEach] = [50, 100, 20];
     const tree = new SpanTree();
     const cluster = (n: number) => `c100${n.toString(16).padStart(4, '0')}-0a0b-11e4-8a21-01a2b3c4d5e6`;
@@ -164,7 +164,10 @@ describe('memory', () => {
     expect(bytes).toBeLessThan((4 * links.length * clusters * leafsOfEach) / 10);
   });
 
-  /** A node of gateway `h` that 300 LNK_CONNs of gateway `g` take, 1,216 bytes, and that keeps a link which is too far for them. */
+  /**
+   * A node with two links of gateway `h`. One is relayed on 300 LNK_CONNs of gateway `g` (the row takes 1,216 bytes);
+   * the other is too far for them.
+   */
   function taken(): { tree: SpanTree; link: Link; lnkConns: LnkConn[] } {
     const tree = new SpanTree();
     const span = { dialect: 'circuit', clusterId: NIL, nodeId: NIL, peerType: 3, peerLabel: '', label: '' } as const;

@@ -1,4 +1,4 @@
-/** What a caller did wrong; peers cannot cause these, they are checked where their messages come in. */
+/** Mistakes of the caller. Peers cannot cause them: their input is checked where their messages come in. */
 export type SpanTreeErrorCode =
   /** an option out of its range */
   | 'option'
@@ -11,7 +11,7 @@ export type SpanTreeErrorCode =
   /** the tree was changed from within a flush */
   | 'reentrant';
 
-/** The only error that this library throws. `data` holds the values that broke the rule. */
+/** The only error class of this library. `data` holds the values that broke the rule. */
 export class SpanTreeError extends Error {
   readonly code: SpanTreeErrorCode;
   readonly data: Readonly<Record<string, string | number>>;

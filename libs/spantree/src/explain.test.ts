@@ -22,7 +22,7 @@ const filter: LnkConnFilter = {
 };
 const ignored = { open: () => {}, close: () => {} };
 
-/** A node with four links, of which two can be relayed, best first. */
+/** A node with four links, of which the best two can be relayed; best first. */
 function world() {
   const tree = new SpanTree({ circuitWidth: 2 });
   const links = [0, 1, 2, 3].map((dist) => tree.addLink(tree.addConnection('g', dist), dist, { ...span, dist }));
@@ -31,7 +31,7 @@ function world() {
 }
 
 describe('why a link is relayed or not', () => {
-  it('says of each what is so: open, refused, or neither', () => {
+  it('says of each link whether it is open, refused, or neither', () => {
     const { tree, links, peer, node } = world();
     const lnkConn = tree.addLnkConn(peer, 1, filter);
     const said = () => tree.explain(node, lnkConn).map(({ verdict, open, refused }) => [verdict, open, refused]);
@@ -44,7 +44,7 @@ describe('why a link is relayed or not', () => {
     expect(tree.explain(node, lnkConn).map(({ link }) => link)).toEqual(links);
   });
 
-  it('says of a LNK_CONN that has gone that nothing is open or refused, also when another has its place', () => {
+  it('says of a LNK_CONN that has gone that nothing is open or refused, even if another has its slot', () => {
     const { tree, links, peer, node } = world();
     const gone = tree.addLnkConn(peer, 1, filter);
     tree.removeLnkConn(gone);
@@ -56,7 +56,7 @@ describe('why a link is relayed or not', () => {
     expect(tree.explain(node, gone).map(({ open, refused }) => open || refused)).toEqual([false, false, false, false]);
   });
 
-  it('says so of a part of them as of all of them', () => {
+  it('says the same of a part of the links as of all of them', () => {
     const { tree, peer, node } = world();
     const lnkConn = tree.addLnkConn(peer, 1, filter);
     tree.addLink(peer, 9, { ...span, dist: 0, stamp: 2 });
@@ -77,7 +77,7 @@ describe('why a link is relayed or not', () => {
     }
   });
 
-  it('passes over links of gateways that cannot be reached, which are not counted', () => {
+  it('skips links of gateways that cannot be reached, and does not count them', () => {
     const { tree, peer, node } = world();
     const lnkConn = tree.addLnkConn(peer, 1, filter);
     tree.addLink(tree.addConnection('h', 1), 9, { ...span, dist: 0, stamp: 0 });
@@ -86,7 +86,7 @@ describe('why a link is relayed or not', () => {
     expect(verdicts).toEqual(['unreachable', 'taken', 'taken', 'width-full', 'width-full']);
   });
 
-  it('says only that it is of the other dialect', () => {
+  it('only says that the LNK_CONN is of the other dialect', () => {
     const { tree, peer, node } = world();
     const lnkConn = tree.addLnkConn(peer, 1, { ...filter, dialect: 'linkid' });
     const verdict = { verdict: 'other-dialect', open: false, refused: false };

@@ -1,16 +1,16 @@
 import type { StopReason } from './model/filter-class.ts';
 import type { Link, LnkConn, Node } from './model/parts.ts';
 
-/** What the selection makes of a link: it takes it, or why not. */
+/** The result of the selection for a link: it is taken, or why not. */
 export type Verdict =
   | 'taken'
   /** the walk stops at it */
   | StopReason
-  /** skipped: the LNK_CONN's gateway cannot reach the link's */
+  /** skipped: the LNK_CONN's gateway cannot reach the link's gateway */
   | 'unreachable'
   /** the walk stopped at a better link */
   | 'after-stop'
-  /** as many better links were taken as may be */
+  /** the walk had taken the maximum number of links already */
   | 'width-full'
   /** the LNK_CONN is of the other dialect */
   | 'other-dialect';
@@ -25,8 +25,8 @@ export interface Explanation {
 }
 
 /**
- * The walk of `node`'s links for `lnkConn` as the next flush would make it, best link first: what it makes of `count` links from the
- * `from`th on. Those before are walked, too, as far as the walk goes.
+ * The walk of `node`'s links for `lnkConn` as the next flush would make it, best link first: what it makes of `count`
+ * links from the `from`th on. Those before are walked, too, as far as the walk goes.
  */
 export function explain(node: Node, lnkConn: LnkConn, from: number, count: number): Explanation[] {
   const asked = node.links.slice(from, from + count);

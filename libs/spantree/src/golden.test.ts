@@ -60,13 +60,13 @@ interface Differences {
 
 const LINKID_DIFFERENCES = read<Differences>('differences-linkid.json');
 
-/** What we relay otherwise than the reference at an operation of a scenario; null: nothing. */
+/** The relays of ours that differ from the reference's, after one operation of a scenario; null: none. */
 function differences(dialect: Dialect, seed: number, op: number): Check['relays'] | null {
   if (dialect === 'circuit') return null;
   return LINKID_DIFFERENCES.checks.find((check) => check.seed === seed && check.op === op)?.relays ?? null;
 }
 
-/** What a relay of the link looks like on the wire, in the order of the file's `fields`. */
+/** The fields of the link's relay on the wire, in the order of the file's `fields`. */
 function relayed(dialect: Dialect, op: SpanOp): unknown[] {
   return dialect === 'linkid'
     ? [op.clid, op.fsid, Math.max(0, op.dist) + 1, op.label, op.peerType, op.pfsType]

@@ -9,10 +9,10 @@ const CLUSTERS = [NIL, 'c1000001-0a0b-11e4-8a21-01a2b3c4d5e6', 'c1000002-0a0b-11
 const NODES = ['f5000001-0a0b-11e4-8a21-01a2b3c4d5e6', 'f5000002-0a0b-11e4-8a21-01a2b3c4d5e6'];
 const GATEWAYS = ['g1', 'g2', 'g3'];
 
-/** Long enough on a busy machine; a run takes a few seconds. */
+/** Long enough for a busy machine; a run usually takes a few seconds. */
 const TIMEOUT = 120_000;
 
-/** Objects are named by a number taken modulo how many there are at the time. */
+/** An object is chosen by a number, modulo how many there are at the time. */
 type Op =
   | { readonly op: 'connect'; readonly gateway: number }
   | { readonly op: 'drop' | 'unconn' | 'unspan'; readonly pick: number }
@@ -108,22 +108,22 @@ const adoptOp: fc.Arbitrary<Op> = fc.record({
   pick2: pick,
 });
 
-/** A few connections and LNK_CONNs on each, so that short histories get to the point. */
+/** Starts with a few connections and LNK_CONNs on them, so that short histories reach interesting states. */
 function setUp(dialects: readonly Dialect[]): fc.Arbitrary<Op[]> {
   const connect: Op[] = [0, 1, 2, 1].map((gateway) => ({ op: 'connect', gateway }));
   return fc.array(fc.oneof(connOp(dialects), spanOp(dialects)), { maxLength: 14 }).map((ops) => [...connect, ...ops]);
 }
 
-/** A tree and the oracle that go through the same; compares them at every flush. */
+/** A tree and the oracle, which get the same operations; their states are compared at every flush. */
 class Twins {
   readonly tree: SpanTree;
   readonly oracle: Oracle;
   readonly #connections = new Map<OracleConnection, Connection>();
   readonly #lnkConns = new Map<OracleLnkConn, LnkConn>();
   readonly #links = new Map<OracleLink, Link>();
-  /** What a caller that follows the flushes holds to be open. */
+  /** The relays that a caller which follows the flushes believes to be open. */
   readonly believed = new Set<string>();
-  /** Opened and closed by the last flush. */
+  /** Relays opened and closed by the last flush. */
   opened = new Set<string>();
   closed = new Set<string>();
   #nextId = 1;
@@ -207,7 +207,7 @@ class Twins {
         return;
       }
       case 'refuse': {
-        // Mostly of an open relay; now and then of any pair, which then has none open or is refused already.
+        // Mostly an open relay; sometimes any pair, which may have no open relay or be refused already.
         const name = at([...oracle.open()].sort(), op.pick);
         const [lnkConn, link] =
           name !== undefined && op.pick2 % 4 > 0
@@ -252,7 +252,7 @@ class Twins {
       case 'forget': {
         const lnkConn = at(oracle.lnkConns, op.pick);
         if (lnkConn === undefined) return;
-        // One that went before is still told as gone.
+        // A relay that went before is still reported as gone.
         const open = [...oracle.open()].filter((pair) => pair.startsWith(`${lnkConn.id}/`));
         oracle.forgetRelays(lnkConn);
         finish(tree.forgettingRelays(this.#lnkConns.get(lnkConn)!));
@@ -264,7 +264,7 @@ class Twins {
     }
   }
 
-  /** Flushes the tree only: each open, close and gone must fit what a caller believes, and leave it right. */
+  /** Flushes only the tree: each open, close and gone must fit the caller's beliefs, and leave them right. */
   flushTree(): void {
     this.opened = new Set();
     this.closed = new Set();
@@ -309,7 +309,7 @@ class Twins {
     });
   }
 
-  /** What the tree says it holds, looked at from every side. */
+  /** The open and refused relays of the tree, read through all its accessors, which must agree. */
   held(): { open: string[]; refused: string[] } {
     const byLink: string[] = [];
     const refused: string[] = [];
@@ -343,7 +343,7 @@ class Twins {
     return { open: byLink, refused: refused.sort() };
   }
 
-  /** What selection takes, in all, and that `explain` agrees. */
+  /** All pairs that selection takes; `explain` must agree. */
   selected(): Set<string> {
     const all = new Set<string>();
     for (const [lnkConn, real] of this.#lnkConns) {
@@ -367,13 +367,13 @@ class Twins {
     return all;
   }
 
-  /** The relays on the pair's LNK_CONN are left as they are. */
+  /** Whether flushes leave the relays on the pair's LNK_CONN unchanged. */
   isHeld(pair: string): boolean {
     const lnkConn = this.oracle.lnkConns.find(({ id }) => id === Number.parseInt(pair, 10));
     return lnkConn !== undefined && this.oracle.held.has(lnkConn.connection.gateway);
   }
 
-  /** A LNK_CONN and a link of its dialect. */
+  /** A LNK_CONN and a link of the same dialect. */
   #pair(first: number, second: number): [OracleLnkConn | undefined, OracleLink | undefined] {
     const lnkConn = at(this.oracle.lnkConns, first);
     if (lnkConn === undefined) return [undefined, undefined];

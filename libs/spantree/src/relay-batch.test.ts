@@ -3,7 +3,7 @@ import { kept } from './collected.fixture.ts';
 import type { Link, LnkConn } from './model/parts.ts';
 import { RelayBatch } from './relay-batch.ts';
 
-/** A link of which a batch needs no more than what stands for it in rows. */
+/** A link with only the field that a batch uses: its ref. */
 const link = (ref: number): Link => ({ ref }) as Link;
 const lnkConn = (id: number): LnkConn => ({ id }) as LnkConn;
 
@@ -35,7 +35,7 @@ describe('a batch of relays', () => {
     expect(drained(batch)).toEqual([]);
   });
 
-  it('knows its links apart however many there are, also while it grows', () => {
+  it('distinguishes its links however many there are, even while it grows', () => {
     const batch = new RelayBatch();
     const refs = [1, 63, 64, 65, 128, 5000];
     const links = refs.map(link);
@@ -56,7 +56,7 @@ describe('a batch of relays', () => {
     ]);
   });
 
-  it('has nothing of what was dropped', () => {
+  it('has none of the pairs that were dropped', () => {
     const batch = new RelayBatch();
     const one = link(7);
     batch.add(link(6), lnkConn(1));
@@ -67,7 +67,7 @@ describe('a batch of relays', () => {
     expect(drained(batch)).toEqual([[7, 3]]);
   });
 
-  it('knows nothing of which pairs were of one link the last time', () => {
+  it('forgets which pairs were of one link the last time', () => {
     const batch = new RelayBatch();
     const [a, b] = [link(1), link(2)];
     batch.add(a, lnkConn(10));
@@ -81,7 +81,7 @@ describe('a batch of relays', () => {
     ]);
   });
 
-  it('lets go of what it was given when it is cleared', async () => {
+  it('drops its references when it is cleared', async () => {
     const batch = new RelayBatch();
     const given = await kept(() => {
       const pair = { link: link(1), lnkConn: lnkConn(10) };

@@ -1,6 +1,9 @@
 import type { Link, LnkConn } from './model/parts.ts';
 
-/** Pairs of (link, LNK_CONN), handed out grouped by link in the order of their first pair. Keeps its arrays: allocates nothing once warm. */
+/**
+ * Pairs of (link, LNK_CONN), handed out grouped by link, in the order of each link's first pair. It keeps its arrays,
+ * so it allocates nothing once they are large enough.
+ */
 export class RelayBatch {
   readonly #lnkConns: LnkConn[] = [];
   /** The next pair of the same group, or -1. */
@@ -10,7 +13,10 @@ export class RelayBatch {
   readonly #heads: number[] = [];
   readonly #tails: number[] = [];
   #groups = 0;
-  /** By a link's ref: its group + 1, or 0. Not a field of Link, as a link can be in two batches at once. */
+  /**
+   * By a link's ref: the number of its group + 1, or 0. Not a field of Link, because a link can be in two batches at
+   * once.
+   */
   #groupOf = new Int32Array(64);
 
   add(link: Link, lnkConn: LnkConn): void {
@@ -28,7 +34,7 @@ export class RelayBatch {
     this.#tails[group] = pair;
   }
 
-  /** Empties the batch into `each`. */
+  /** Calls `each` for all pairs, and empties the batch. */
   drain(each: (link: Link, lnkConn: LnkConn) => void): void {
     const groups = this.#groups;
     this.#empty();
@@ -42,7 +48,7 @@ export class RelayBatch {
     }
   }
 
-  /** Drops what is left (a sink threw) and lets go of the objects that the arrays still name. */
+  /** Drops pairs that were not handed out (if `each` threw) and the references that the arrays still hold. */
   clear(): void {
     this.#empty();
     this.#lnkConns.length = 0;

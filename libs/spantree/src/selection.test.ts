@@ -12,7 +12,7 @@ const BLOCK = 2;
 const HAMMER2 = 3;
 const CLIENT = 63;
 
-/** A router's LNK_CONN, which asks for everything. */
+/** The filter of a router's LNK_CONN, which asks for everything. */
 const everything: Omit<LnkConnFilter, 'dialect'> = {
   peerMaskLo: 0xffffffff,
   peerMaskHi: 0xffffffff,
@@ -20,7 +20,7 @@ const everything: Omit<LnkConnFilter, 'dialect'> = {
   clusterId: NIL,
 };
 
-/** A tree and peers with short names: a connection a letter, a link the letter of its connection. */
+/** A tree and its peers by short names: a connection has a letter, a link the letter of its connection. */
 class Mesh {
   readonly tree = new SpanTree();
   readonly dialect: SpanKey['dialect'];
@@ -64,7 +64,7 @@ class Mesh {
     });
   }
 
-  /** What a flush hands out: `+a` a relay of a link of connection a opened, `-a` closed, `a gone`. */
+  /** The calls of a flush: `+a` opens a relay of a link of connection a, `-a` closes it, `a gone`. */
   flush(): string[] {
     const calls: string[] = [];
     this.tree.flush({
@@ -108,7 +108,7 @@ describe('how many links are relayed', () => {
     expect(mesh.flush()).toEqual([]);
   });
 
-  it('one relay for each LNK_CONN of a connection', () => {
+  it('one relay on each LNK_CONN of a connection', () => {
     const mesh = new Mesh('linkid');
     const first = mesh.asks('peer');
     const second = mesh.asks('peer');
@@ -122,7 +122,7 @@ describe('how many links are relayed', () => {
 });
 
 describe('the walk stops, it does not skip', () => {
-  it('at a link of the own connection, whatever comes after', () => {
+  it('at a link of the LNK_CONN’s own connection, whatever links follow', () => {
     const mesh = new Mesh('linkid');
     const peer = mesh.asks('peer');
     mesh.offers('a', 0);
@@ -134,7 +134,7 @@ describe('the walk stops, it does not skip', () => {
     expect(verdicts(mesh.tree.explain(node, peer))).toEqual(['a taken', 'peer own-connection', 'b after-stop']);
   });
 
-  it('a ring of three: a link goes back to nobody who has a better one', () => {
+  it('a ring of three: a link is not relayed back to a peer that has a better one', () => {
     const mesh = new Mesh('circuit');
     const [a, b, c] = [mesh.asks('a'), mesh.asks('b'), mesh.asks('c')];
     mesh.offers('a', 0);
@@ -143,7 +143,7 @@ describe('the walk stops, it does not skip', () => {
     expect([of(a.relays()), of(b.relays()), of(c.relays())]).toEqual([[], ['a'], ['a']]);
   });
 
-  it('at a peer_type that the mask leaves out, in either half of the mask', () => {
+  it('at a peer_type that the mask does not have, in either half of the mask', () => {
     const mesh = new Mesh('linkid');
     const low = mesh.asks('low', { peerMaskLo: 1 << HAMMER2, peerMaskHi: 0 });
     const high = mesh.asks('high', { peerMaskLo: 0, peerMaskHi: 0x80000000 });
@@ -185,7 +185,7 @@ describe('an unreachable link is skipped, not stopped at', () => {
     mesh.flush();
     expect([of(near.relays()), of(far.relays())]).toEqual([['b'], ['a']]);
     expect(verdicts(mesh.tree.explain(best.node, near))).toEqual(['a unreachable', 'b taken']);
-    // Also one that comes later.
+    // Also for a link that comes later.
     const late = mesh.offers('a', 0, { nodeId: OTHER_VOLUME });
     mesh.flush();
     expect(of(near.relays())).toEqual(['b']);
@@ -205,7 +205,7 @@ describe('which link is best', () => {
     linkid.flush();
     expect(of(linkidPeer.relays())).toEqual(['a', 'negative']);
     expect(last.dist).toBe(0);
-    // It is not nearer than what was there before.
+    // The negative one is not nearer than the link that was there before.
     linkid.offers('c', 0);
     linkid.flush();
     expect(verdicts(linkid.tree.explain(last.node, linkidPeer)).slice(0, 2)).toEqual(['a taken', 'negative taken']);
@@ -247,7 +247,7 @@ describe('which link is best', () => {
     expect(mesh.flush()).toEqual([]);
   });
 
-  it('then stamp, gateway, id: in whatever order they are heard of', () => {
+  it('then stamp, gateway, id: in whatever order links are added', () => {
     const spans = [
       { name: 'a', gateway: 'g2', stamp: 1 },
       { name: 'b', gateway: 'g1', stamp: 2 },
@@ -326,7 +326,7 @@ describe('a refused relay', () => {
     expect(mesh.tree.counts.refused).toBe(1);
   });
 
-  it('is offered again when the selection changes', () => {
+  it('is offered again when the set of taken links changes', () => {
     const mesh = new Mesh('linkid');
     const peer = mesh.asks('peer');
     const refused = mesh.offers('a', 1);
@@ -338,7 +338,7 @@ describe('a refused relay', () => {
     expect(mesh.tree.counts.refused).toBe(0);
   });
 
-  it('is offered again when another taken link goes, though it is all that is left', () => {
+  it('is offered again when another taken link goes, even if it is the only one left', () => {
     const mesh = new Mesh('linkid');
     const peer = mesh.asks('peer');
     const refused = mesh.offers('a', 1);
@@ -349,7 +349,7 @@ describe('a refused relay', () => {
     expect(mesh.flush()).toEqual(['b gone', '+a']);
   });
 
-  it('stays refused if the other taken link went before the refusal came', () => {
+  it('stays refused if the other taken link went before the refusal', () => {
     const mesh = new Mesh('linkid');
     const peer = mesh.asks('peer');
     const link = mesh.offers('a', 1);
@@ -361,7 +361,7 @@ describe('a refused relay', () => {
     mesh.tree.flush({ open: () => expect.fail('offered again'), close: () => {} });
   });
 
-  it('is offered again to a LNK_CONN opened anew, and stays refused on others', () => {
+  it('is offered again to a LNK_CONN that is opened anew, and stays refused on others', () => {
     const mesh = new Mesh('circuit');
     const peer = mesh.asks('peer');
     const stays = mesh.asks('stays');
@@ -375,7 +375,7 @@ describe('a refused relay', () => {
     expect([...link.relays]).toEqual([anew]);
   });
 
-  it('of a pair without open relay is ignored: the refusal crossed our close', () => {
+  it('of a pair without an open relay is ignored: the refusal crossed our close', () => {
     const mesh = new Mesh('circuit');
     const peer = mesh.asks('peer');
     const worse = mesh.offers('a', 1);
@@ -389,7 +389,7 @@ describe('a refused relay', () => {
 });
 
 describe('adoption', () => {
-  it('of what selection takes changes nothing', () => {
+  it('of exactly the relays that selection takes changes nothing', () => {
     const mesh = new Mesh('linkid');
     const peer = mesh.asks('peer');
     const [a, b] = [mesh.offers('a', 0), mesh.offers('b', 1)];
@@ -399,7 +399,7 @@ describe('adoption', () => {
     expect(of(peer.relays())).toEqual(['a']);
   });
 
-  it('of more than selection takes closes the rest, and only that', () => {
+  it('of more relays than selection takes closes the others, and nothing else', () => {
     const mesh = new Mesh('circuit');
     const peer = mesh.asks('peer');
     for (const [dist, name] of ['a', 'b', 'c', 'd'].entries()) mesh.tree.adoptRelay(peer, mesh.offers(name, dist));
@@ -407,7 +407,7 @@ describe('adoption', () => {
     expect(of(peer.relays())).toEqual(['a']);
   });
 
-  it('of less opens what is missing, and offers again what was refused of another selection', () => {
+  it('of fewer opens the missing ones, and offers again those refused under another selection', () => {
     const mesh = new Mesh('linkid');
     const peer = mesh.asks('peer');
     mesh.tree.adoptRefusal(peer, mesh.offers('a', 0));
@@ -415,7 +415,7 @@ describe('adoption', () => {
     expect(mesh.flush()).toEqual(['+a', '+b']);
   });
 
-  it('an open one overrides a refused one, and the other way round', () => {
+  it('an open relay overrides a refused one, and the other way round', () => {
     const mesh = new Mesh('circuit');
     const peer = mesh.asks('peer');
     const link = mesh.offers('a', 0);

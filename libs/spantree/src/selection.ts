@@ -4,21 +4,21 @@ import type { Link, LnkConn, Node } from './model/parts.ts';
 import { RelayBatch } from './relay-batch.ts';
 
 /**
- * Compares what selection takes (architecture.md, "Relay selection") with what the rows hold, brings the rows up to date
- * and collects the difference as opens and closes.
+ * Compares the links that selection takes (architecture.md, "Relay selection") with those in the rows, updates the rows
+ * and collects the differences as opens and closes.
  */
 export class Selection {
   readonly opens: RelayBatch = new RelayBatch();
   readonly closes: RelayBatch = new RelayBatch();
-  /** Pairs (node, LNK_CONN) looked at so far. */
+  /** Pairs (node, LNK_CONN) that were looked at so far. */
   evaluations = 0;
-  /** Links looked at so far by walks; one walk serves all LNK_CONNs of a filter class. */
+  /** Links that walks looked at so far; one walk serves all LNK_CONNs of a filter class. */
   linkVisits = 0;
-  /** What the last walk took: `#count` links. Longer than that, to be used again. */
+  /** The links that the last walk took: the first `#count` entries. The array is reused and may be longer. */
   readonly #taken: Link[] = [];
   #count = 0;
 
-  /** `lnkConns`: of the node's dialect, those of a filter class next to each other. */
+  /** `lnkConns`: of the node's dialect; those of a filter class follow each other. */
   evaluate(tables: DialectTables, node: Node, lnkConns: readonly LnkConn[]): void {
     let filterClass: FilterClass<LnkConn> | undefined;
     for (const lnkConn of lnkConns) {
@@ -27,16 +27,17 @@ export class Selection {
         this.#walk(node, filterClass, tables.width);
       }
       this.evaluations++;
-      // Most nodes are of no concern to a leaf: nothing is taken and nothing was.
+      // The usual case for a leaf: nothing of the node is taken now, and nothing was before.
       if (this.#count === 0 && node.row.length === 0) continue;
-      // The walk for this very LNK_CONN stops at the first link of its own connection; the class's walk does not know it.
+      // The walk for this LNK_CONN stops at the first link of its own connection; the walk for the whole class does
+      // not.
       let take = 0;
       while (take < this.#count && this.#taken[take]?.connection !== lnkConn.connection) take++;
       if (this.#changed(node, lnkConn.slot, take)) this.#apply(tables, node, lnkConn, take);
     }
   }
 
-  /** Lets go of the objects that the working arrays still name. */
+  /** Drops the references that the working arrays still hold. */
   clear(): void {
     this.#taken.length = 0;
     this.#count = 0;
@@ -80,7 +81,7 @@ export class Selection {
     for (let at = begin; at < end; at++) {
       const cell = row.at(at);
       if (cell < 0) {
-        // protocol.md, "The link layer" 4: a changed selection is offered again, what was refused of it too.
+        // protocol.md, "The link layer" 4: when the selection changes, refused relays are offered again.
         row.set(at, 0);
         tables.refusals--;
       } else if (cell > 0 && !this.#isTaken(cell, take)) {

@@ -1,16 +1,19 @@
-/** `linkid` is the dialect of 2012 (the seed), `circuit` the one since 2014. Their clusters, links and relays never mix. */
+/**
+ * `linkid` is the dialect of October 2012, `circuit` the one since 2014. Their clusters, links and relays are never
+ * mixed.
+ */
 export type Dialect = 'linkid' | 'circuit';
 
 /** peer_type HAMMER2 (protocol.md, "Payloads"). */
 export const PEER_HAMMER2 = 3;
 /** peer_type CLIENT, circuit only (protocol.md, "Payloads"). */
 export const PEER_CLIENT = 63;
-/** Highest peer_type that a bit of the 64-bit peer_mask stands for (protocol.md, "Payloads"). */
+/** Highest peer_type: the peer_mask has 64 bits (protocol.md, "Payloads"). */
 export const PEER_TYPE_MAX = 63;
 
 export const NIL_UUID = '00000000-0000-0000-0000-000000000000';
 
-/** What a LNK_CONN asks for. Constant while it is open. */
+/** The spans that a LNK_CONN asks for. Constant while it is open. */
 export interface LnkConnFilter {
   readonly dialect: Dialect;
   /** Bits 0..31 and 32..63 of peer_mask, as u32: bit n accepts peer_type n. */
@@ -22,7 +25,7 @@ export interface LnkConnFilter {
   readonly clusterId: string;
 }
 
-/** What of a received LNK_SPAN decides its place in the tree. Constant while it is open. */
+/** The fields of a received LNK_SPAN that decide its place in the tree. Constant while it is open. */
 export interface SpanKey {
   readonly dialect: Dialect;
   /** pfs_clid (linkid) or peer_id (circuit): canonical lower-case uuid text. */
@@ -35,13 +38,13 @@ export interface SpanKey {
   readonly peerLabel: string;
   /** circuit: pfs_label, part of the node's identity. linkid: label, for display only. */
   readonly label: string;
-  /** 32 bits, taken as signed in linkid (negative: as 0) and as unsigned in circuit, however they are given. */
+  /** 32 bits, signed or unsigned: linkid compares them as signed (negative as 0), circuit as unsigned. */
   readonly dist: number;
-  /** circuit: 32 bits, unsigned. linkid: not looked at. */
+  /** circuit: 32 bits, compared as unsigned. linkid: ignored. */
   readonly rnss: number;
-  /** Age of the link, given once by its gateway: max(wall clock, highest stamp seen + 1). */
+  /** Age of the link, set once by its gateway: max(wall clock, highest stamp seen + 1). */
   readonly stamp: number;
 }
 
-/** What tells clusters apart. In linkid only `clusterId` counts. */
+/** The identity of a cluster. In linkid only `clusterId` counts. */
 export type ClusterKey = Pick<SpanKey, 'dialect' | 'clusterId' | 'peerType' | 'peerLabel'>;

@@ -12,7 +12,7 @@ const filter: LnkConnFilter = {
 };
 const ignored: RelayDelta = { open: () => {}, close: () => {} };
 
-/** One of `nodes` nodes of a cluster. */
+/** The span of node number `node` of a cluster. */
 function span(node: number): SpanKey {
   const nodeId = `f5000001-0a0b-11e4-8a21-${node.toString(16).padStart(12, '0')}`;
   return {
@@ -28,7 +28,7 @@ function span(node: number): SpanKey {
   };
 }
 
-/** How many units each of its pieces had. */
+/** The number of units in each piece of the work. */
 function pieces(work: TreeWork<unknown>): number[] {
   const units: number[] = [];
   for (;;) {
@@ -38,7 +38,10 @@ function pieces(work: TreeWork<unknown>): number[] {
   }
 }
 
-/** A tree whose pieces have two units, a LNK_CONN of gateway `g`, and so many nodes of gateway `h`, one link each; all of it is flushed. */
+/**
+ * A flushed tree with pieces of two units: a LNK_CONN of gateway `g`, and `nodes` nodes with one link each of gateway
+ * `h`.
+ */
 function world(nodes: number): { tree: SpanTree; lnkConn: LnkConn; links: ReturnType<SpanTree['addLink']>[] } {
   const tree = new SpanTree({ pieceUnits: 2 });
   const lnkConn = tree.addLnkConn(tree.addConnection('g', 1), 1, filter);
@@ -48,7 +51,7 @@ function world(nodes: number): { tree: SpanTree; lnkConn: LnkConn; links: Return
   return { tree, lnkConn, links };
 }
 
-describe('what looks at one thing after the other makes a piece of eight of them for each unit', () => {
+describe('work that looks at single cells counts eight of them as a unit', () => {
   const works: [string, (of: ReturnType<typeof world>) => TreeWork<unknown>][] = [
     ['removing a LNK_CONN: nodes', ({ tree, lnkConn }) => tree.removingLnkConn(lnkConn)],
     ['forgetting the relays of a LNK_CONN: nodes', ({ tree, lnkConn }) => tree.forgettingRelays(lnkConn)],
@@ -66,7 +69,7 @@ describe('what looks at one thing after the other makes a piece of eight of them
     expect(counts.map((count) => pieces(work(world(count))))).toEqual([[], [], [2], [2], [2, 2], [2, 2]]);
   });
 
-  it('once done, it is as if it had been done at once', () => {
+  it('has the same result in pieces as at once', () => {
     const removed = world(40);
     pieces(removed.tree.removingLnkConn(removed.lnkConn));
     expect(removed.tree.counts).toMatchObject({ lnkConns: 0, relays: 0, links: 40 });
@@ -86,7 +89,7 @@ describe('what looks at one thing after the other makes a piece of eight of them
   });
 });
 
-describe('a flush makes a piece of as many pairs and links as were looked at', () => {
+describe('a flush counts each pair and each link that it looks at as a unit', () => {
   // A node with one link is two units for one LNK_CONN: the pair and the link.
   const pieceUnits = 4;
 
@@ -98,7 +101,7 @@ describe('a flush makes a piece of as many pairs and links as were looked at', (
     for (let id = 0; id < 7; id++) tree.addLink(owner, id, span(id));
     expect(pieces(tree.flushing(ignored))).toEqual([4, 4, 4]);
     expect(tree.counts.relays).toBe(7);
-    // There is nothing left to look at.
+    // Nothing is left to look at.
     const { evaluations } = tree;
     expect(pieces(tree.flushing(ignored))).toEqual([]);
     expect(tree.evaluations).toBe(evaluations);
@@ -114,17 +117,17 @@ describe('a flush makes a piece of as many pairs and links as were looked at', (
     expect(tree.counts.relays).toBe(7);
   });
 
-  it('a node is not divided, however many LNK_CONNs it has', () => {
+  it('a node is not divided between pieces, however many LNK_CONNs it has', () => {
     const tree = new SpanTree({ pieceUnits });
     for (let id = 0; id < 5; id++) tree.addLnkConn(tree.addConnection('g', id), id, filter);
     const owner = tree.addConnection('h', 9);
     for (let id = 0; id < 3; id++) tree.addLink(owner, id, span(id));
-    // Those that want the same share the look at the link.
+    // LNK_CONNs of one filter class share the look at the link.
     expect(pieces(tree.flushing(ignored))).toEqual([6, 6, 6]);
     expect(tree.counts.relays).toBe(15);
   });
 
-  it('what was done before counts for nothing', () => {
+  it('work done before the flush does not count', () => {
     const tree = new SpanTree({ pieceUnits: 100 });
     tree.addLnkConn(tree.addConnection('g', 1), 1, filter);
     const owner = tree.addConnection('h', 2);
@@ -136,7 +139,7 @@ describe('a flush makes a piece of as many pairs and links as were looked at', (
   });
 });
 
-it('a piece has 256 units unless told otherwise, and one at least', () => {
+it('a piece has 256 units by default, and at least one', () => {
   expect(new SpanTree().pieceUnits).toBe(256);
   expect(new SpanTree({ pieceUnits: 1 }).pieceUnits).toBe(1);
   for (const least of [0, -1, 0.5]) expect(() => new SpanTree({ pieceUnits: least })).toThrow('pieceUnits');

@@ -1,11 +1,12 @@
 /**
- * Work on the tree that may be long, in pieces: each `yield` says how many units were done since the one before. A unit is a pair (node,
- * LNK_CONN) looked at, or what takes as long: a microsecond or a few. Until it is over the tree must not be changed otherwise, and what it
- * shows is half done; `return()` leaves it so.
+ * Long work on the tree, in pieces: each `yield` gives the number of units done since the one before. A unit is a pair
+ * (node, LNK_CONN) looked at, or something that takes as long: one to a few microseconds. Until the work is finished,
+ * the tree must not be changed by anything else, and reading it shows a state half way; `return()` ends the work and
+ * leaves the tree so.
  */
 export type TreeWork<T = void> = Generator<number, T, void>;
 
-/** All of it at once. */
+/** Does all of the work at once. */
 export function finish<T>(work: TreeWork<T>): T {
   for (;;) {
     const result = work.next();

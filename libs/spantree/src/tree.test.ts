@@ -51,7 +51,7 @@ function offer(tree: SpanTree, connection: Connection, ...spans: Partial<SpanKey
 }
 
 describe('clusters and nodes', () => {
-  it('circuit: told apart and sorted by (peer_type, uuid, label) and (label, uuid)', () => {
+  it('circuit: identified and sorted by (peer_type, uuid, label) and (label, uuid)', () => {
     const tree = new SpanTree();
     const later = '0f000000-0a0b-11e4-8a21-01a2b3c4d5e6';
     offer(
@@ -78,7 +78,7 @@ describe('clusters and nodes', () => {
     ]);
   });
 
-  it('linkid: told apart by uuid only; a node keeps the label of its first link', () => {
+  it('linkid: identified by uuid only; a node keeps the label of its first link', () => {
     const tree = new SpanTree();
     offer(
       tree,
@@ -121,7 +121,7 @@ describe('clusters and nodes', () => {
     expect(tree.counts.clusters).toBe(0);
   });
 
-  it('a held cluster takes nodes in', () => {
+  it('a held cluster accepts nodes', () => {
     const tree = new SpanTree();
     const held = tree.holdCluster(span);
     offer(tree, tree.addConnection('g', 1), {});
@@ -131,7 +131,7 @@ describe('clusters and nodes', () => {
     expect(tree.findCluster(span)).toBe(held);
   });
 
-  it('is held, though it was released before by somebody who did not hold it', () => {
+  it('stays held after a release that nobody had held it for', () => {
     const tree = new SpanTree();
     const owner = tree.addConnection('g', 1);
     const { cluster } = tree.addLink(owner, 1, span).node;
@@ -143,7 +143,7 @@ describe('clusters and nodes', () => {
 });
 
 describe('flush', () => {
-  it('hands out what several LNK_CONNs get of a link one after the other', () => {
+  it('hands out the relays of a link on several LNK_CONNs one after the other', () => {
     const tree = new SpanTree({ circuitWidth: 2 });
     for (let i = 0; i < 3; i++) tree.addLnkConn(tree.addConnection('g', i), i, filter);
     for (let i = 10; i < 12; i++) tree.addLink(tree.addConnection('g', i), i, span);
@@ -152,7 +152,7 @@ describe('flush', () => {
     expect(opened).toEqual([10, 10, 10, 11, 11, 11]);
   });
 
-  it('tells of relays that went with a connection, of its links and its LNK_CONNs, once', () => {
+  it('reports relays that went with a connection, its links or its LNK_CONNs, once', () => {
     const tree = new SpanTree();
     const a = tree.addConnection('g', 1);
     const b = tree.addConnection('g', 2);
@@ -170,7 +170,7 @@ describe('flush', () => {
     expect(tree.counts).toMatchObject({ relays: 0, links: 1, lnkConns: 1, nodes: 1 });
   });
 
-  it('tells nothing of them after forgetGone', () => {
+  it('does not report them after forgetGone', () => {
     const tree = new SpanTree();
     tree.addLnkConn(tree.addConnection('g', 1), 1, filter);
     const link = tree.addLink(tree.addConnection('g', 2), 2, span);
@@ -186,7 +186,7 @@ describe('flush', () => {
     expect(tree.counts.relays).toBe(0);
   });
 
-  it('refuses changes from within, and works again afterwards', () => {
+  it('refuses changes from its callbacks, and works again afterwards', () => {
     const tree = new SpanTree();
     tree.addLnkConn(tree.addConnection('g', 1), 1, filter);
     const connection = tree.addConnection('g', 2);
@@ -235,8 +235,8 @@ describe('within a flush', () => {
   });
 });
 
-describe('what is gone', () => {
-  it('may still be named in reports, to no effect', () => {
+describe('a removed object', () => {
+  it('may still be named in reports, without effect', () => {
     const tree = new SpanTree();
     const peer = tree.addConnection('g', 1);
     const lnkConn = tree.addLnkConn(peer, 1, filter);
@@ -265,7 +265,7 @@ describe('what is gone', () => {
     });
   });
 
-  it('does not pass its place on with something in it', () => {
+  it('leaves nothing in its slot or ref for the next object', () => {
     const tree = new SpanTree();
     const owner = tree.addConnection('g', 1);
     const link = tree.addLink(owner, 1, span);
@@ -280,11 +280,11 @@ describe('what is gone', () => {
     expect([...first.relays()]).toEqual([]);
   });
 
-  it('is not taken for what has its place, by a report that comes late', () => {
+  it('is not confused with the object that has its slot or ref by a late report', () => {
     const tree = new SpanTree();
     const owner = tree.addConnection('g', 1);
     const peer = tree.addConnection('g', 2);
-    // Its node stays, so that the second link has the place of the first in the same row.
+    // Another link keeps the node alive, so that the new link gets the removed one's ref in the same row.
     tree.addLink(owner, 1, { ...span, dist: 17 });
     const goneLink = tree.addLink(owner, 2, span);
     const goneLnkConn = tree.addLnkConn(peer, 3, filter);
@@ -315,7 +315,7 @@ describe('what is gone', () => {
   });
 });
 
-describe('what is said twice', () => {
+describe('a call that is repeated', () => {
   it('counts once', () => {
     const tree = new SpanTree();
     const link = tree.addLink(tree.addConnection('g', 1), 1, span);
@@ -337,11 +337,11 @@ describe('what is said twice', () => {
     expect(counts()).toEqual([0, 0, 0, 0]);
   });
 
-  it('what one peer has refused stays refused, though a link that another takes goes', () => {
+  it('a relay that one peer has refused stays refused when a link that another peer takes goes', () => {
     const tree = new SpanTree({ circuitWidth: 2 });
     const [one, other] = [tree.addConnection('g', 1), tree.addConnection('g', 2)];
     const near = tree.addLink(tree.addConnection('g', 3), 3, span);
-    // The other one is not sent its own link.
+    // Not relayed to `other`: it is that peer's own link.
     const far = tree.addLink(other, 4, { ...span, dist: 1 });
     const [first, second] = [one, other].map((connection) => tree.addLnkConn(connection, 5, filter)) as [
       LnkConn,
@@ -362,7 +362,7 @@ describe('what is said twice', () => {
   it.each<[string, (tree: SpanTree, lnkConn: LnkConn) => void]>([
     ['removed', (tree, lnkConn) => tree.removeLnkConn(lnkConn)],
     ['forgotten', (tree, lnkConn) => finish(tree.forgettingRelays(lnkConn))],
-  ])('what was refused is not counted any more, once its LNK_CONN or its relays are %s', (_, go) => {
+  ])('a refusal is not counted any more once its LNK_CONN or its relays are %s', (_, go) => {
     const tree = new SpanTree({ circuitWidth: 2 });
     const links = [1, 2].map((id) => tree.addLink(tree.addConnection('g', id), id, span));
     const lnkConn = tree.addLnkConn(tree.addConnection('g', 3), 3, filter);
@@ -374,8 +374,8 @@ describe('what is said twice', () => {
   });
 });
 
-describe('what comes and goes', () => {
-  it('takes the places of what is gone', () => {
+describe('objects that come and go', () => {
+  it('reuse the slots and refs of removed ones', () => {
     const tree = new SpanTree();
     const owner = tree.addConnection('g', 1);
     tree.addLink(owner, 0, span);
@@ -392,7 +392,7 @@ describe('what comes and goes', () => {
     expect(tree.counts).toMatchObject({ links: 1, lnkConns: 1, relays: 1 });
   });
 
-  it('leaves nothing of a connection, of its links and of its LNK_CONNs', () => {
+  it('leave nothing of a connection, its links and its LNK_CONNs', () => {
     const tree = new SpanTree();
     const peers = ['g', 'h'].map((gateway, i) => {
       const connection = tree.addConnection(gateway, i);
@@ -408,7 +408,7 @@ describe('what comes and goes', () => {
       expect([connection.links.size, connection.lnkConns.size]).toEqual([0, 0]);
       expect([link.relayCount, lnkConn.relayCount]).toEqual([0, 0]);
     }
-    // Gateways are told apart, also when one of them is gone.
+    // Gateways are distinguished, even if one of them is gone.
     expect(tree.setUnreachable('h', new Set(['g']))).toEqual(new Set(['g']));
     expect([tree.reaches('h', 'g'), tree.reaches('g', 'h')]).toEqual([false, true]);
     expect(tree.unreachableFrom('h')).toEqual(new Set(['g']));
@@ -419,10 +419,10 @@ describe('what comes and goes', () => {
     ['flushed', (tree) => tree.flush(ignored)],
     ['told of', (tree) => tree.tellGone({ gone: () => {} })],
     ['forgotten', (tree) => tree.forgetGone()],
-  ])('is let go of, once it was %s', async (_, after) => {
+  ])('are not referenced any more once the tree was %s', async (_, after) => {
     const tree = new SpanTree();
     const other = { ...span, clusterId: NODE };
-    // A list of clusters that was read follows what comes and goes.
+    // A list of clusters that was read before is kept up to date.
     tree.holdCluster(other);
     const gone = await kept(() => {
       const owner = tree.addConnection('g', 1);
@@ -445,7 +445,7 @@ describe('what comes and goes', () => {
     expect(tree.counts).toMatchObject({ clusters: 1, links: 0, lnkConns: 0, relays: 0 });
   });
 
-  it('is as it was said, whatever a report says of it later', () => {
+  it('are as they were added, whatever later reports say', () => {
     const tree = new SpanTree();
     const connection = tree.addConnection('g', 1);
     tree.removeConnection(connection);
@@ -453,7 +453,7 @@ describe('what comes and goes', () => {
     expect(connection.suspect).toBe(false);
   });
 
-  it('has the relays of a node, and not what was refused or is of the other dialect', () => {
+  it('list the relays of a node, without refused ones and without those of the other dialect', () => {
     const tree = new SpanTree({ circuitWidth: 3 });
     const links = [1, 2, 3].map((id) => tree.addLink(tree.addConnection('g', id), id, span));
     const lnkConn = tree.addLnkConn(tree.addConnection('g', 9), 9, filter);
@@ -470,13 +470,13 @@ describe('what comes and goes', () => {
     expect([lnkConn.relaysOf(first.node), lnkConn.has(first)]).toEqual([[], false]);
   });
 
-  it('has what is relayed on one LNK_CONN, and not what is on the next', () => {
+  it('list the relays on one LNK_CONN, without those of the next slot', () => {
     const tree = new SpanTree();
     const owner = tree.addConnection('g', 1);
     const first = tree.addLnkConn(owner, 1, filter);
     const next = tree.addLnkConn(tree.addConnection('g', 2), 2, filter);
     expect([first.slot, next.slot]).toEqual([0, 1]);
-    // The first one is not sent its own link.
+    // Not relayed on the first LNK_CONN: it is its peer's own link.
     const own = tree.addLink(owner, 3, span);
     const other = tree.addLink(tree.addConnection('g', 3), 4, { ...span, nodeId: CLUSTER });
     tree.flush(ignored);
@@ -492,7 +492,7 @@ describe('what comes and goes', () => {
     expect(next.relaysOf(other.node)).toEqual([other]);
   });
 
-  it('compares linkid without rnss and circuit with all of its 32 bits', () => {
+  it('compare linkid without rnss, and circuit with all 32 bits of it', () => {
     const tree = new SpanTree();
     const connection = tree.addConnection('g', 1);
     const link = (dialect: SpanKey['dialect']) => tree.addLink(connection, 1, { ...span, dialect, dist: -1, rnss: -1 });
@@ -501,7 +501,7 @@ describe('what comes and goes', () => {
   });
 });
 
-describe('unless told otherwise', () => {
+describe('the defaults', () => {
   it.each([
     ['linkid', 2],
     ['circuit', 1],
@@ -514,7 +514,7 @@ describe('unless told otherwise', () => {
     expect([tree.counts.relays, far.relayCount]).toEqual([width, 0]);
   });
 
-  it('options are taken from their least value on', () => {
+  it('options are accepted from their least value on', () => {
     for (const linkidWidth of [0, -1, 0.5]) expect(code(() => new SpanTree({ linkidWidth }))).toBe('option');
     for (const circuitWidth of [0, -1, 0.5]) expect(code(() => new SpanTree({ circuitWidth }))).toBe('option');
     for (const maxDist of [-1, 0.5]) expect(code(() => new SpanTree({ maxDist }))).toBe('option');
@@ -529,7 +529,7 @@ describe('unless told otherwise', () => {
 });
 
 describe('errors of the caller', () => {
-  it('are told apart by code', () => {
+  it('have different codes', () => {
     const tree = new SpanTree();
     const gone = tree.addConnection('g', 1);
     tree.removeConnection(gone);

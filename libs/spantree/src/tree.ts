@@ -20,29 +20,35 @@ export type { Reader } from './model/readers.ts';
 export type { ClusterKey, Dialect, LnkConnFilter, SpanKey } from './span.ts';
 export type { TreeWork } from './tree-work.ts';
 
-/** Units between two `yield`s, or a few more: one node, with all its LNK_CONNs, is never divided. */
+/** Units of work between two `yield`s, or a few more: one node, with all its LNK_CONNs, is never divided. */
 export const DEFAULT_PIECE_UNITS = 256;
-/** Nodes in which one LNK_CONN's cells are looked at, or relays that are told to have gone, in the time of a unit. */
+/**
+ * Looking at the cells of one LNK_CONN in this many nodes, or reporting this many gone relays, takes as long as one
+ * unit.
+ */
 const LOOKED_PER_UNIT = 8;
 
-/** Links relayed at most per node and LNK_CONN, linkid (architecture.md, "Relay selection"). */
+/** Most links of a node that are relayed on one LNK_CONN, linkid (architecture.md, "Relay selection"). */
 export const DEFAULT_LINKID_WIDTH = 2;
-/** Likewise, circuit. */
+/** Most links of a node that are relayed on one LNK_CONN, circuit. */
 export const DEFAULT_CIRCUIT_WIDTH = 1;
-/** Highest dist of a link that is relayed: closed loops end there (architecture.md, "Relay selection"). */
+/**
+ * Highest dist of a link that is relayed: a span that goes round a loop ends there (architecture.md, "Relay
+ * selection").
+ */
 export const DEFAULT_MAX_DIST = 16;
 
 export interface SpanTreeOptions {
   readonly linkidWidth?: number;
   readonly circuitWidth?: number;
   readonly maxDist?: number;
-  /** Units of a piece of work, about. */
+  /** Approximate number of units in a piece of work. */
   readonly pieceUnits?: number;
 }
 
 /**
- * Where a flush writes to. Calls come grouped by link where the change allows. The tree must not be changed from within
- * one (SpanTreeError `reentrant`), and they should not throw: what the flush has not yet handed out then is lost.
+ * The output of a flush. Calls come grouped by link where the change allows. They must not change the tree
+ * (SpanTreeError `reentrant`) and should not throw: the rest of the flush's output is then lost.
  */
 export interface RelayDelta {
   /** Selection takes the pair: open the relay. */
@@ -50,8 +56,9 @@ export interface RelayDelta {
   /** Selection no longer takes the pair: close the relay. */
   close(link: Link, lnkConn: LnkConn): void;
   /**
-   * The relay went since the last flush because its link or its LNK_CONN (or their connection) was removed. Its gateway
-   * closes such relays itself (architecture.md, "Loss is local"): this is for others to be told. Called before any open or close.
+   * The relay went since the last flush because its link or its LNK_CONN (or their connection) was removed. The gateway
+   * closes such relays itself (architecture.md, "Loss is local"); this call is for everybody else who must know. Called
+   * before any open or close.
    */
   gone?(link: Link, lnkConn: LnkConn): void;
 }
@@ -67,25 +74,22 @@ export interface TreeCounts {
 }
 
 /**
- * The relay decision core: what is offered (connections, LNK_CONNs, links) comes in, which link is relayed on which
- * LNK_CONN comes out, at `flush`. Pure and synchronous. The rule: architecture.md, "Relay selection"; the identities and
- * refusals: protocol.md, "The link layer" 2 and 4.
- *
- * Cost: a link that comes or goes concerns its node and the LNK_CONNs of its dialect, a LNK_CONN the nodes of its
- * dialect; nothing else is looked at. A walk looks at no more links than it takes, one more that it stops at, and those
- * that it skips as unreachable. Memory: of a node and its LNK_CONNs see `Row`, at most 16 bytes a relay and half a kilobyte.
- *
- * What is no longer there (removed) may still be named in calls that report on it, to no effect, because reports and
- * removals cross; adding to it throws.
+ * The core of the relay decisions. Its input is what peers offer and ask for (connections, LNK_CONNs, links); its
+ * output, at `flush`, is which link is relayed on which LNK_CONN. Pure and synchronous. The rule: architecture.md,
+ * "Relay selection"; the identities and refusals: protocol.md, "The link layer" 2 and 4. Cost: a new or removed link
+ * concerns its node and the LNK_CONNs of its dialect, a LNK_CONN the nodes of its dialect; nothing else is looked at. A
+ * walk looks at the links that it takes, at the one where it stops, and at those that it skips as unreachable. Memory:
+ * a node's row takes at most 16 bytes a relay, or half a kilobyte (see `Row`). Reports and removals can cross, so calls
+ * that report on a removed object have no effect; adding to a removed connection throws.
  */
 export class SpanTree {
-  /** Units of a piece of work, about. */
+  /** Approximate number of units in a piece of work. */
   readonly pieceUnits: number;
   readonly #tables: Readonly<Record<Dialect, DialectTables>>;
   readonly #reachability = new Reachability();
   readonly #readers = new Readers();
   readonly #connections = new Connections();
-  /** Gateways whose LNK_CONNs are left as they are. */
+  /** Gateways whose LNK_CONNs' relays flushes do not change. */
   readonly #held = new Set<string>();
   readonly #selection = new Selection();
   readonly #goneRelays = new GoneRelays();
@@ -108,7 +112,7 @@ export class SpanTree {
     return connection;
   }
 
-  /** Its links and LNK_CONNs go with it. */
+  /** Removes the connection with its links and LNK_CONNs. */
   removeConnection(connection: Connection): void {
     this.#changing();
     if (connection.removed) return;
@@ -118,7 +122,7 @@ export class SpanTree {
     this.#connections.remove(connection);
   }
 
-  /** The links of a suspect rank behind equally near ones. */
+  /** Marks the connection as suspect or not. The links of a suspect rank behind equally near ones. */
   setSuspect(connection: Connection, suspect: boolean): void {
     this.#changing();
     if (connection.removed || connection.suspect === suspect) return;
@@ -128,7 +132,7 @@ export class SpanTree {
   }
 
   /**
-   * A LNK_CONN was opened by the peer.
+   * The peer has opened a LNK_CONN.
    * @throws SpanTreeError `removed`, `peer-type`
    */
   addLnkConn(connection: Connection, id: LnkConnId, filter: LnkConnFilter): LnkConn {
@@ -142,7 +146,7 @@ export class SpanTree {
     finish(this.removingLnkConn(lnkConn));
   }
 
-  /** `removeLnkConn`, in pieces: every node is looked at. */
+  /** As `removeLnkConn`, in pieces: it looks at every node. */
   *removingLnkConn(lnkConn: LnkConn): TreeWork {
     this.#changing();
     if (lnkConn.removed) return;
@@ -154,7 +158,7 @@ export class SpanTree {
   }
 
   /**
-   * A LNK_SPAN was opened by the peer.
+   * The peer has opened a LNK_SPAN.
    * @throws SpanTreeError `removed`, `peer-type`
    */
   addLink(connection: Connection, id: LinkId, span: SpanKey): Link {
@@ -186,10 +190,10 @@ export class SpanTree {
   }
 
   /**
-   * The peer has closed the relay (protocol.md, "The link layer" 4). The pair still counts as taken, and is offered again
-   * when the set of links that selection takes for its node and LNK_CONN changes: at once when one of them goes (a
-   * refusal that comes after that, but before the flush, stands), otherwise as of the flush. Ignored for a pair that has
-   * no open relay here: it was closed or has gone meanwhile.
+   * The peer has closed the relay (protocol.md, "The link layer" 4). The pair still counts as taken. It is offered
+   * again when the set of links taken for its node and LNK_CONN changes. If one of them is removed, that is the case at
+   * once, so that a refusal between the removal and the next flush is kept; other changes count as of the flush.
+   * Ignored if the pair has no open relay here: it was closed or went meanwhile.
    * @throws SpanTreeError `dialect`
    */
   refuse(lnkConn: LnkConn, link: Link): void {
@@ -205,14 +209,14 @@ export class SpanTree {
   }
 
   /**
-   * Which others `gateway` cannot reach, all of them: their links, also those that come later, are skipped (not stopped at) for the
-   * LNK_CONNs of `gateway`. Stays until it is set anew. Gives those for which that is different now.
+   * Sets all gateways that `gateway` cannot reach, until the next call for it. Walks for its LNK_CONNs skip the links
+   * of those gateways, also links added later. Returns the gateways for which that has changed.
    */
   setUnreachable(gateway: GatewayId, others: ReadonlySet<GatewayId>): ReadonlySet<GatewayId> {
     return finish(this.settingUnreachable(gateway, others));
   }
 
-  /** `setUnreachable`, in pieces: every link of those is looked at for which it is different. */
+  /** As `setUnreachable`, in pieces: it looks at every link of the gateways for which something has changed. */
   *settingUnreachable(gateway: GatewayId, others: ReadonlySet<GatewayId>): TreeWork<ReadonlySet<GatewayId>> {
     this.#changing();
     const changed = this.#reachability.set(gateway, others);
@@ -228,19 +232,20 @@ export class SpanTree {
     return changed;
   }
 
-  /** Those that `gateway` cannot reach, as was set. */
+  /** The gateways that `gateway` cannot reach, as set last. */
   unreachableFrom(gateway: GatewayId): ReadonlySet<GatewayId> {
     return this.#reachability.of(gateway);
   }
 
-  /** Whether the links of gateway `to` are of use to the LNK_CONNs of gateway `from`. */
+  /** Whether gateway `from` reaches gateway `to`: only then can links of `to` be relayed on the LNK_CONNs of `from`. */
   reaches(from: string, to: string): boolean {
     return this.#reachability.reaches(from, to);
   }
 
   /**
-   * Whether relays on the LNK_CONNs of `gateway` are left as they are: flushes open and close none there, but what goes with its link or
-   * its LNK_CONN goes, and what is adopted is taken. Once it is not held any more, the next flush looks at all of them.
+   * Holds the relays on the LNK_CONNs of `gateway`, or ends that. While they are held, flushes open and close none of
+   * them; but a relay still goes with its link or LNK_CONN, and adopted relays are recorded. When they are released,
+   * the next flush looks at all of them.
    */
   setHeld(gateway: GatewayId, held: boolean): void {
     this.#changing();
@@ -255,8 +260,8 @@ export class SpanTree {
   }
 
   /**
-   * Forgets which relays are open on the LNK_CONN and which were refused, as if neither had been: what is so is adopted next. The next
-   * flush looks at it for every node. In pieces: every node is looked at.
+   * Forgets which relays are open on the LNK_CONN and which are refused; the caller adopts the true ones next. The next
+   * flush looks at every node for this LNK_CONN. In pieces: this call looks at every node, too.
    */
   *forgettingRelays(lnkConn: LnkConn): TreeWork {
     this.#changing();
@@ -267,8 +272,8 @@ export class SpanTree {
   }
 
   /**
-   * The relay is open on the wire already (a gateway's snapshot says so): the next flush closes it if selection does not
-   * take it, and otherwise leaves it. Overrides an adopted refusal.
+   * The relay is open on the wire already (a gateway's snapshot says so). The next flush closes it if selection does
+   * not take it, and otherwise leaves it. Overrides an adopted refusal.
    * @throws SpanTreeError `dialect`
    */
   adoptRelay(lnkConn: LnkConn, link: Link): void {
@@ -290,8 +295,9 @@ export class SpanTree {
   }
 
   /**
-   * The peer had refused the relay already (a gateway's snapshot says so). Kept if the next flush takes for this node and
-   * LNK_CONN exactly what was adopted, open and refused together; otherwise it is offered again. An open relay becomes refused.
+   * The peer has refused the relay already (a gateway's snapshot says so). The refusal is kept if the next flush takes
+   * exactly the adopted links, open and refused together, for this node and LNK_CONN; otherwise the relay is offered
+   * again. An open relay becomes refused.
    * @throws SpanTreeError `dialect`
    */
   adoptRefusal(lnkConn: LnkConn, link: Link): void {
@@ -306,8 +312,8 @@ export class SpanTree {
   }
 
   /**
-   * Writes out what has changed since the last flush: relays that went, then what selection opens and closes. For one
-   * node opens come before closes, so that a peer does not lose sight of it in between.
+   * Writes out what has changed since the last flush: relays that went, then those that selection opens and closes. For
+   * a node, opens come before closes, so that a peer does not lose sight of it in between.
    * @throws SpanTreeError `reentrant`
    */
   flush(out: RelayDelta): void {
@@ -315,8 +321,8 @@ export class SpanTree {
   }
 
   /**
-   * `flush`, in pieces. Whoever changes the tree in between gets a SpanTreeError `reentrant`: what is selected is selected from one state,
-   * whoever selects from the same state, in other pieces, gets the same.
+   * As `flush`, in pieces. Changes between the pieces throw SpanTreeError `reentrant`: the whole selection is made from
+   * one state, so it does not depend on how it is cut into pieces.
    */
   *flushing(out: RelayDelta): TreeWork {
     this.#changing();
@@ -331,31 +337,37 @@ export class SpanTree {
     }
   }
 
-  /** Writes out the relays that went since the last time, and decides nothing. */
+  /** Reports the relays that went since the last time, without selecting anything. */
   tellGone(out: Pick<RelayDelta, 'gone'>): void {
     finish(this.#tellingGone(out));
   }
 
-  /** Drops what the next flush would report as gone: for a replica that follows snapshots and never flushes. */
+  /**
+   * Forgets the relays that the next flush would report as gone: for a replica that follows snapshots and never
+   * flushes.
+   */
   forgetGone(): void {
     this.#goneRelays.clear();
   }
 
-  /** For each of the node's links, best first, from the `from`th on, `count` at most: taken by the next flush, or why not. */
+  /**
+   * For `count` of the node's links, from the `from`th on, best first: whether the next flush takes the link, or why
+   * not.
+   */
   explain(node: Node, lnkConn: LnkConn, from = 0, count: number = Number.POSITIVE_INFINITY): Explanation[] {
     return explain(node, lnkConn, from, count);
   }
 
   /**
-   * Somebody goes through the tree slowly and is to see it as it is now: told of everything that is about to change, while it is as it was,
-   * until what is returned is called.
+   * Registers a reader that goes through the tree slowly and wants to see its present state: it is told of everything
+   * before it changes. The returned function ends that.
    */
   read(reader: Reader): () => void {
     this.#readers.add(reader);
     return () => this.#readers.remove(reader);
   }
 
-  /** Something of the link is about to change that the caller keeps: whoever reads the tree is told. */
+  /** The caller is about to change data of its own that belongs to the link: tells the readers. */
   changing({ node }: Link): void {
     this.#readers.changing(node.cluster, node);
   }
@@ -368,7 +380,7 @@ export class SpanTree {
     return cluster;
   }
 
-  /** Ignored when it is not held. */
+  /** Undoes one holdCluster. Ignored if the cluster is not held. */
   releaseCluster(cluster: Cluster): void {
     this.#changing();
     if (cluster.holds === 0) return;
@@ -380,13 +392,15 @@ export class SpanTree {
     return this.#tables[key.dialect].findCluster(key);
   }
 
-  /** Sorted: linkid's by uuid, then circuit's by (peer_type, uuid, label). */
+  /** All clusters. Sorted: linkid's by uuid, then circuit's by (peer_type, uuid, label). */
   *clusters(): Iterable<Cluster> {
     yield* this.#tables.linkid.sortedClusters();
     yield* this.#tables.circuit.sortedClusters();
   }
 
-  /** Those of one dialect, sorted likewise. What was given stays as it is when clusters come and go. */
+  /**
+   * The clusters of one dialect, sorted as in `clusters`. A returned array does not change when clusters come and go.
+   */
   clustersOf(dialect: Dialect): readonly Cluster[] {
     return this.#tables[dialect].sortedClusters();
   }
@@ -404,17 +418,17 @@ export class SpanTree {
     };
   }
 
-  /** Pairs (node, LNK_CONN) looked at by flushes so far. */
+  /** Pairs (node, LNK_CONN) that flushes looked at so far. */
   get evaluations(): number {
     return this.#selection.evaluations;
   }
 
-  /** Links looked at by flushes so far. */
+  /** Links that flushes looked at so far. */
   get linkVisits(): number {
     return this.#selection.linkVisits;
   }
 
-  /** Nothing is open on the LNK_CONN any more, nor refused; `opened` is told of the links that were relayed on it. */
+  /** Empties the LNK_CONN's cells in every node. `opened` is called for each link that had an open relay on it. */
   *#emptyingCells(tables: DialectTables, { slot }: LnkConn, opened: (link: Link) => void): TreeWork {
     let looked = 0;
     for (const node of tables.nodes) {
@@ -453,7 +467,8 @@ export class SpanTree {
       this.#selection.closes.drain(close);
     };
     let done = this.#workDone;
-    // A new LNK_CONN meets all nodes; node by node, so that what several new ones get of a link comes together.
+    // New LNK_CONNs meet all nodes. The loop goes node by node, so that the relays of one link on several of them come
+    // together.
     if (dirtyLnkConns.size > 0) {
       const some = all.filter((lnkConn) => dirtyLnkConns.has(lnkConn));
       for (const node of tables.nodes) {
@@ -473,7 +488,7 @@ export class SpanTree {
     dirtyLnkConns.clear();
   }
 
-  /** Units of selection so far. */
+  /** Units of selection done so far. */
   get #workDone(): number {
     const { evaluations, linkVisits } = this.#selection;
     return evaluations + linkVisits;
@@ -483,7 +498,7 @@ export class SpanTree {
     return new DialectTables(width, maxDist, this.#reachability, this.#readers);
   }
 
-  /** The LNK_CONNs that are not held, those of a filter class next to each other. */
+  /** The LNK_CONNs whose gateways are not held; those of a filter class follow each other. */
   #selectable(tables: DialectTables): readonly LnkConn[] {
     const all = tables.lnkConnsByClass();
     return this.#held.size === 0 ? all : all.filter(({ connection }) => !this.#held.has(connection.gateway));
@@ -498,7 +513,7 @@ export class SpanTree {
     return this.#tables[link.span.dialect];
   }
 
-  /** The tables of the pair, or undefined when one of it is gone. */
+  /** The tables for the pair, or undefined if its link or LNK_CONN was removed. */
   #pair(lnkConn: LnkConn, link: Link): DialectTables | undefined {
     this.#changing();
     if (lnkConn.filter.dialect !== link.span.dialect) {
@@ -526,14 +541,17 @@ export class SpanTree {
   }
 }
 
-/** The relay of the pair is no longer open. */
+/** Counts the relay of the pair as closed. */
 function uncount(tables: DialectTables, link: Link, lnkConn: LnkConn): void {
   tables.openRelays--;
   link.relayCount--;
   lnkConn.relayCount--;
 }
 
-/** What was taken has changed: the refused rest is offered again if the next flush still takes it. */
+/**
+ * The set of taken links has changed: makes the refused relays of the slot count as not offered, so that the next flush
+ * offers them again if it still takes them.
+ */
 function forgetRefusals(tables: DialectTables, { row }: Node, slot: number): void {
   const begin = row.begin(slot);
   const end = row.end(slot, begin);

@@ -4,7 +4,10 @@
 export const MAX_KEY_FILE_BYTES = 16 * 1024;
 /** Files in remote/: each is read and its key parsed, at start and when it changes. */
 export const MAX_PEER_FILES = 20_000;
-/** Milliseconds between two looks at the directory, in case the file system tells nobody of changes (NFS, some containers). */
+/**
+ * Milliseconds between two looks at the directory, in case the file system tells nobody of changes (NFS, some
+ * containers).
+ */
 export const KEYS_POLL_MS = 5_000;
 /**
  * Milliseconds for which the key of a .pub that is gone stays valid: a file that is replaced by removing and copying is

@@ -22,7 +22,10 @@ export type PeerAccess =
       readonly peer: KeyObject;
       /** false: the stream has no tags, as an operator has asked (protocol.md, "Crypto": Stream). */
       readonly tagged: boolean;
-      /** true: the peer must name our key as the receiver's, as an operator has asked (protocol.md, "Crypto": Handshake). */
+      /**
+       * true: the peer must name our key as the receiver's, as an operator has asked (protocol.md, "Crypto":
+       * Handshake).
+       */
       readonly bound: boolean;
     }
   | { readonly kind: 'plaintext'; readonly file: string }

@@ -108,7 +108,8 @@ export function decodeLnkConnPayload(dialect: Dialect, buf: Uint8Array, off: num
 }
 
 /**
- * Writes the whole payload (`lnkConnBytes(conn.dialect)` bytes) at `off`; fields that the dialect does not have are left out.
+ * Writes the whole payload (`lnkConnBytes(conn.dialect)` bytes) at `off`; fields that the dialect does not have are
+ * left out.
  * @throws DmsgError FIELD: no room; PARAM: a bad uuid or label.
  */
 export function encodeLnkConn(conn: LnkConn, buf: Uint8Array, off: number): void {

@@ -25,7 +25,9 @@ export interface VolconfCopyFields {
 export interface VolconfCopy extends VolconfCopyFields {
   /** The 128 bytes, in memory of their own: a copy whose bytes equal those of the running one changes nothing. */
   readonly raw: Uint8Array;
-  /** False if the path's last byte was not 0: such a message is reported and ignored (protocol.md, "The link layer" 3). */
+  /**
+   * False if the path's last byte was not 0: such a message is reported and ignored (protocol.md, "The link layer" 3).
+   */
   readonly pathTerminated: boolean;
 }
 

@@ -1,7 +1,10 @@
 import { headerCrcIn } from './header-crc.ts';
 import { readU8, viewOf, writeU32 } from './words.ts';
 
-/** Offsets of the core header's fields in bytes (protocol.md, "Message"). 64-bit fields: low half at the offset, high half + 4. */
+/**
+ * Offsets of the core header's fields in bytes (protocol.md, "Message"). 64-bit fields: low half at the offset, high
+ * half + 4.
+ */
 export const MAGIC_AT = 0;
 export const RESERVED_AT = 2;
 export const SALT_AT = 4;
@@ -50,9 +53,9 @@ export function sealHeader(
 }
 
 /**
- * Writes all 64 bytes of a core header at `off`; salt and hdr_crc stay 0 until `sealHeader`. Plain numbers, so that nothing is
- * allocated per message. `auxField` is aux_bytes in the dialect's unit (`auxField()` computes it); `auxCrc` covers the
- * padded aux data and is 0 without any.
+ * Writes all 64 bytes of a core header at `off`; salt and hdr_crc stay 0 until `sealHeader`. Plain numbers, so that
+ * nothing is allocated per message. `auxField` is aux_bytes in the dialect's unit (`auxField()` computes it); `auxCrc`
+ * covers the padded aux data and is 0 without any.
  */
 export function writeCoreHeader(
   buf: Uint8Array,

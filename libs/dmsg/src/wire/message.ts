@@ -33,7 +33,8 @@ const ZERO: Id64 = { lo: 0, hi: 0 };
 const NOTHING: Uint8Array = Buffer.alloc(0);
 
 /**
- * A whole message with its CRCs, in memory of its own: for tests, simulations and tools; the hot path writes into an Outbox.
+ * A whole message with its CRCs, in memory of its own: for tests, simulations and tools; the hot path writes into an
+ * Outbox.
  * @throws DmsgError FIELD: the header's size, the payload or the aux data is out of bounds.
  */
 export function encodeMessage(fields: MessageFields): Uint8Array {

@@ -10,6 +10,6 @@ it('keeps connections by gateway, and nothing of a gateway that has none left', 
   all.remove(one);
   all.remove(other);
   expect([[...all.of('a')], all.size]).toEqual([[two], 1]);
-  // Not a set that is empty.
+  // An empty array and not an empty set: the gateway's entry is gone.
   expect(all.of('b')).toEqual([]);
 });

@@ -9,7 +9,7 @@ export class Connections {
     return this.#size;
   }
 
-  /** Those of one gateway. */
+  /** The connections of one gateway. */
   of(gateway: string): Iterable<Connection> {
     return this.#byGateway.get(gateway) ?? [];
   }
@@ -21,7 +21,7 @@ export class Connections {
     this.#size++;
   }
 
-  /** One that is there. */
+  /** The connection must be in the collection. */
   remove(connection: Connection): void {
     this.#size--;
     const all = this.#byGateway.get(connection.gateway);

@@ -8,31 +8,34 @@ import type { Reachability } from './reachability.ts';
 import { Readers } from './readers.ts';
 import { SortedList } from './sorted-list.ts';
 
-/** What one dialect has: clusters → nodes → links, the LNK_CONNs, and which of them a change has touched. Opens and closes nothing. */
+/**
+ * Everything of one dialect: clusters → nodes → links, the LNK_CONNs, and which of them a change has touched. It opens
+ * and closes no relays.
+ */
 export class DialectTables implements RowKeys {
-  /** Links relayed at most for a pair of node and LNK_CONN. */
+  /** Most links of a node that are relayed on one LNK_CONN. */
   readonly width: number;
   /** Highest dist of a link that is relayed. */
   readonly maxDist: number;
   readonly reachability: Reachability;
-  /** Is told of whatever is about to change. */
+  /** Told before anything changes. */
   readonly readers: Readers;
   readonly nodes: Node[] = [];
-  /** Nodes to look at again for every LNK_CONN. */
+  /** Nodes that the next flush looks at for every LNK_CONN. */
   readonly dirtyNodes: Set<Node> = new Set();
-  /** LNK_CONNs to look at again for every node. */
+  /** LNK_CONNs for which the next flush looks at every node. */
   readonly dirtyLnkConns: Set<LnkConn> = new Set();
   linkCount = 0;
   lnkConnCount = 0;
-  /** Relays that are open, kept by whoever fills the cells. */
+  /** Number of open relays; the code that fills the rows' cells keeps it. */
   openRelays = 0;
-  /** Pairs that are taken but refused by the peer, likewise. */
+  /** Number of relays that peers have refused; the code that fills the rows' cells keeps it. */
   refusals = 0;
   readonly #clusters = new Map<string, Cluster>();
   readonly #sortedClusters = new SortedList<Cluster>(() => this.#clusters.values(), compareClusters);
   readonly #classes = new Map<string, FilterClass<LnkConn>>();
   #byClass: readonly LnkConn[] | undefined;
-  /** By ref. Ref 0 stands for an empty cell. */
+  /** Links by ref. Ref 0 is not used: in a row, 0 means an empty cell. */
   readonly #links: (Link | undefined)[] = [undefined];
   readonly #freeRefs: number[] = [];
   readonly #lnkConns: (LnkConn | undefined)[] = [];
@@ -45,7 +48,7 @@ export class DialectTables implements RowKeys {
     this.reachability = reachability;
   }
 
-  /** Highest slot in use so far + 1. */
+  /** Number of slots: the highest that was ever used + 1. */
   get slots(): number {
     return this.#lnkConns.length;
   }
@@ -86,7 +89,7 @@ export class DialectTables implements RowKeys {
     if (this.#clusters.delete(clusterKeyText(cluster))) this.#sortedClusters.removed(cluster);
   }
 
-  /** All LNK_CONNs, those of a filter class next to each other. */
+  /** All LNK_CONNs; those of a filter class follow each other. */
   lnkConnsByClass(): readonly LnkConn[] {
     if (this.#byClass === undefined) {
       const all: LnkConn[] = [];
@@ -113,7 +116,7 @@ export class DialectTables implements RowKeys {
     return lnkConn;
   }
 
-  /** Its cells must be empty. */
+  /** The LNK_CONN's cells must be empty. */
   removeLnkConn(lnkConn: LnkConn): void {
     const { filterClass, slot } = lnkConn;
     filterClass.members.delete(lnkConn);
@@ -142,7 +145,10 @@ export class DialectTables implements RowKeys {
     return link;
   }
 
-  /** Takes the link out of its node's order, before something changes that it is ranked by; `rank` follows. */
+  /**
+   * Takes the link out of its node's order. Call it before something changes that the order depends on, and `rank`
+   * afterwards.
+   */
   unrank(link: Link): void {
     this.readers.changing(link.node.cluster, link.node);
     removeLink(link.node.sortedLinks, link);
@@ -154,7 +160,9 @@ export class DialectTables implements RowKeys {
     if (links.length > 1) this.dirtyNodes.add(link.node);
   }
 
-  /** Its cells must be empty. Its node goes with its last link, the cluster with its last node unless it is held. */
+  /**
+   * The link's cells must be empty. Its node goes with its last link, the cluster with its last node unless it is held.
+   */
   removeLink(link: Link): void {
     const { node, ref } = link;
     removeLink(node.sortedLinks, link);

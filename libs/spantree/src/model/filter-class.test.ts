@@ -20,7 +20,7 @@ function classOf(more: Partial<LnkConnFilter> = {}, reachability = new Reachabil
   return new FilterClass('g', filter(more), { maxDist: MAX_DIST, reachability });
 }
 
-describe('LNK_CONNs that ask for the same', () => {
+describe('LNK_CONNs with the same filter', () => {
   it('take the peer types whose bits their peer_mask has, and no others', () => {
     for (let bit = 0; bit < 64; bit++) {
       const half = 2 ** (bit % 32);
@@ -65,7 +65,7 @@ describe('LNK_CONNs that ask for the same', () => {
     expect(one.skips(link({ gateway: 'far' }))).toBe(false);
   });
 
-  it('are told apart by all that they ask for, and by their gateway', () => {
+  it('are in one class only if their whole filter and their gateway are the same', () => {
     const others: Partial<LnkConnFilter>[] = [
       {},
       { peerMaskLo: 1 },

@@ -6,16 +6,19 @@ import type { Reachability } from './reachability.ts';
 export type StopReason =
   /** dist > 16 */
   | 'too-far'
-  /** it came in on the LNK_CONN's own connection */
+  /** the link came in on the LNK_CONN's own connection */
   | 'own-connection'
-  /** peer_mask has no bit for its peer_type */
+  /** the LNK_CONN's peer_mask has no bit for the link's peer_type */
   | 'peer-mask'
-  /** linkid: both sides HAMMER2, the link's cluster neither nil nor the LNK_CONN's. circuit: a CLIENT asked for another peer_id */
+  /**
+   * linkid: both sides HAMMER2, link's cluster neither nil nor the LNK_CONN's. circuit: a CLIENT asked for another
+   * peer_id
+   */
   | 'other-cluster'
   /** circuit: both sides CLIENT */
   | 'both-clients';
 
-/** Of a link, what a filter looks at. */
+/** The fields of a link that a filter looks at. */
 export interface RankedLink {
   readonly connection: { readonly gateway: GatewayId };
   readonly dist: number;
@@ -23,8 +26,8 @@ export interface RankedLink {
 }
 
 /**
- * The LNK_CONNs that ask for the same on the same gateway: their walks of a node's links are the same but for the stop at
- * links of their own connection, so one walk serves them all.
+ * LNK_CONNs of one gateway with the same filter. Their walks of a node's links differ only in the stop at links of
+ * their own connections, so one walk serves them all.
  */
 export class FilterClass<Member> {
   readonly key: string;
@@ -54,12 +57,18 @@ export class FilterClass<Member> {
     this.#reachability = reachability;
   }
 
-  /** For these LNK_CONNs the link is not there at all: it is skipped, not stopped at (architecture.md, "Trunk"). */
+  /**
+   * Whether these LNK_CONNs' gateway cannot reach the link's. Then a walk skips the link and does not stop at it
+   * (architecture.md, "Trunk").
+   */
   skips(link: RankedLink): boolean {
     return !this.#reachability.reaches(this.gateway, link.connection.gateway);
   }
 
-  /** Why the walk of every member stops at the link, or undefined. The stop at own links is the caller's. */
+  /**
+   * Why the walk of every member stops at the link, or undefined. The caller checks for links of the LNK_CONN's own
+   * connection.
+   */
   stopAt(link: RankedLink): Exclude<StopReason, 'own-connection'> | undefined {
     if (link.dist > this.#maxDist) return 'too-far';
     const { peerType, clusterId } = link.span;

@@ -1,8 +1,11 @@
 import type { Link, LnkConn } from './parts.ts';
 
-/** Relays that went with their link or their LNK_CONN, until somebody is told. Only flushes and adoptions open relays, so these bound it. */
+/**
+ * Relays that went with their link or LNK_CONN and have not been reported yet. Their number is bounded by that of
+ * relays, which only flushes and adoptions open.
+ */
 export class GoneRelays {
-  /** In pairs. */
+  /** Entry i of `#links` and entry i of `#lnkConns` are a pair. */
   readonly #links: Link[] = [];
   readonly #lnkConns: LnkConn[] = [];
 
@@ -11,7 +14,10 @@ export class GoneRelays {
     this.#lnkConns.push(lnkConn);
   }
 
-  /** Tells of the one that went last, so that each is told once, whatever comes in between. False: there is none. */
+  /**
+   * Reports the relay that went last. It is removed before, so it is reported once whatever the callback does. False:
+   * there was none.
+   */
   tellOne(gone: ((link: Link, lnkConn: LnkConn) => void) | undefined): boolean {
     const link = this.#links.pop();
     const lnkConn = this.#lnkConns.pop();
@@ -20,7 +26,7 @@ export class GoneRelays {
     return true;
   }
 
-  /** Nobody is told. */
+  /** Forgets all, without reporting them. */
   clear(): void {
     this.#links.length = 0;
     this.#lnkConns.length = 0;

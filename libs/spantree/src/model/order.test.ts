@@ -19,11 +19,11 @@ function link({ dist, rnss, suspect, stamp, gateway, id }: Rank): Link {
 const first: Rank = { dist: 1, rnss: 1, suspect: false, stamp: 1, gateway: 'b', id: 1 };
 
 it.each<Partial<Rank>>([{ dist: 2 }, { rnss: 2 }, { suspect: true }, { stamp: 2 }, { gateway: 'c' }, { id: 2 }])(
-  'a link ranks behind one that differs by %j alone, whatever comes after that',
+  'a link ranks behind one that differs by %j, whatever the criteria after that one say',
   (worse) => {
     const keys = Object.keys(first);
     const after = keys.slice(keys.indexOf(Object.keys(worse)[0] ?? '') + 1);
-    // All that counts less speaks for it.
+    // All criteria that count less speak for the worse link.
     const best = { dist: 0, rnss: 0, suspect: false, stamp: 0, gateway: 'a', id: 0 };
     const better = Object.fromEntries(Object.entries(best).filter(([key]) => after.includes(key)));
     const [a, b] = [link(first), link({ ...first, ...better, ...worse })];
@@ -33,7 +33,7 @@ it.each<Partial<Rank>>([{ dist: 2 }, { rnss: 2 }, { suspect: true }, { stamp: 2 
   },
 );
 
-it('links stand in order whatever comes and goes, also those that rank the same', () => {
+it('links are in order whatever is inserted and removed, even links of equal rank', () => {
   const ranks = fc.record({
     dist: fc.nat(2),
     rnss: fc.nat(1),
@@ -55,7 +55,7 @@ it('links stand in order whatever comes and goes, also those that rank the same'
         removeLink(links, gone);
         there.delete(gone);
       }
-      // These very links: those that rank the same look alike.
+      // Compared by identity: links of equal rank look alike.
       expect(links.every((one) => there.has(one))).toBe(true);
       expect([links.length, new Set(links).size]).toEqual([there.size, there.size]);
       for (let i = 1; i < links.length; i++) expect(compareLinks(links[i - 1]!, links[i]!)).toBeLessThanOrEqual(0);

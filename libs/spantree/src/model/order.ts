@@ -1,8 +1,8 @@
 import type { Link } from './parts.ts';
 
 /**
- * Best first (architecture.md, "Relay selection"): dist; rnss; suspects last; stamp; gateway; id. The last three mean
- * nothing but are the same for every leader, so that a fail-over changes no relay.
+ * Compares links, best first (architecture.md, "Relay selection"): dist; rnss; suspects last; stamp; gateway; id. The
+ * last three mean nothing, but every leader sorts by them alike, so that a fail-over changes no relay.
  */
 export function compareLinks(a: Link, b: Link): number {
   if (a.dist !== b.dist) return a.dist - b.dist;
@@ -16,13 +16,15 @@ export function compareLinks(a: Link, b: Link): number {
 
 /** Puts `link` where it belongs in the sorted `links`. */
 export function insertLink(links: Link[], link: Link): void {
-  // Most nodes have one link, and most new links are the youngest of their node.
+  // Usually the link belongs at the end: most nodes have one link, and most new links are the youngest of their node.
   const last = links.at(-1);
   if (last === undefined || compareLinks(last, link) <= 0) links.push(link);
   else links.splice(lowerBound(links, link), 0, link);
 }
 
-/** Takes `link` out of the sorted `links`. What it is sorted by must not have changed since it was put in. */
+/**
+ * Takes `link` out of the sorted `links`. The values that it is sorted by must not have changed since it was put in.
+ */
 export function removeLink(links: Link[], link: Link): void {
   let at = lowerBound(links, link);
   while (links[at] !== link) at++;

@@ -4,21 +4,21 @@ import type { FilterClass } from './filter-class.ts';
 import { Row } from './row.ts';
 import { SortedList } from './sorted-list.ts';
 
-// What the tree consists of: clusters → nodes → links on one side, connections → LNK_CONNs and links on the other. They name each other
-// both ways, so they are declared together. Made and changed by SpanTree only.
+// The parts of a tree: clusters → nodes → links on one side, connections → LNK_CONNs and links on the other. They refer
+// to each other both ways, so they are declared in one file. Only SpanTree makes and changes them.
 
-/** What the numbers in a node's row stand for. */
+/** The meaning of the numbers in a node's row. */
 export interface RowKeys {
   /** The link of a ref. */
   link(ref: number): Link;
   /** The LNK_CONN of a slot. */
   lnkConn(slot: number): LnkConn;
   readonly nodes: readonly Node[];
-  /** Links relayed at most for a pair of node and LNK_CONN. */
+  /** Most links of a node that are relayed on one LNK_CONN. */
   readonly width: number;
 }
 
-/** The nodes that belong together. Exists while it has a node or is held. Made and changed by SpanTree only. */
+/** A group of nodes. Exists while it has a node or is held. Made and changed by SpanTree only. */
 export class Cluster {
   readonly dialect: Dialect;
   readonly clusterId: string;
@@ -26,9 +26,9 @@ export class Cluster {
   readonly peerType: number;
   /** circuit: part of the identity. linkid: ''. */
   readonly peerLabel: string;
-  /** The caller's own. */
+  /** The caller's own data. */
   data: unknown = undefined;
-  /** How often SpanTree.holdCluster asked for it. */
+  /** How often SpanTree.holdCluster was called for it, less the releases. */
   holds = 0;
   /** @internal */
   readonly tables: RowKeys;
@@ -48,12 +48,12 @@ export class Cluster {
     return this.#nodes.size;
   }
 
-  /** Sorted: circuit by (label, uuid), linkid by uuid. What was given stays as it is when nodes come and go. */
+  /** Sorted: circuit by (label, uuid), linkid by uuid. A returned array does not change when nodes come and go. */
   nodes(): readonly Node[] {
     return this.#sorted.all;
   }
 
-  /** Undefined when there is no such node. In linkid `label` is not looked at. */
+  /** The node, or undefined if there is none. In linkid `label` is ignored. */
   node(nodeId: string, label: string): Node | undefined {
     return this.#nodes.get(this.#key(nodeId, label));
   }
@@ -78,19 +78,22 @@ export class Cluster {
   }
 }
 
-/** What a cluster consists of: the links that lead to one pfs. Exists while it has a link. Made and changed by SpanTree only. */
+/**
+ * A member of a cluster: one pfs, with the links that lead to it. Exists while it has a link. Made and changed by
+ * SpanTree only.
+ */
 export class Node {
   readonly cluster: Cluster;
   readonly nodeId: string;
   /** circuit: part of the identity. linkid: the label of the node's first link, for display. */
   readonly label: string;
-  /** The caller's own. */
+  /** The caller's own data. */
   data: unknown = undefined;
   /** @internal Sorted, best first. */
   readonly sortedLinks: Link[] = [];
-  /** @internal What the last selection took for each LNK_CONN. */
+  /** @internal The result of the last selection for each LNK_CONN. */
   readonly row: Row = new Row();
-  /** @internal Its place in RowKeys.nodes. */
+  /** @internal Its index in RowKeys.nodes. */
   index = -1;
 
   constructor(cluster: Cluster, nodeId: string, label: string) {
@@ -105,17 +108,19 @@ export class Node {
   }
 }
 
-/** What names a connection in the whole installation. `gateway` is name + boot id; `id` is never reused within a boot. */
+/**
+ * Identifies a connection in the whole installation. `gateway` is name + boot id; `id` is never reused within a boot.
+ */
 export interface ConnectionRef {
   readonly gateway: GatewayId;
   readonly id: ConnId;
 }
 
-/** A TCP link. Made and changed by SpanTree only. */
+/** A TCP link of a peer to a gateway. Made and changed by SpanTree only. */
 export class Connection implements ConnectionRef {
   readonly gateway: GatewayId;
   readonly id: ConnId;
-  /** The caller's own. */
+  /** The caller's own data. */
   data: unknown;
   /** Its links rank behind equally near ones (architecture.md, "Half-dead peers"). Changed by SpanTree.setSuspect. */
   suspect = false;
@@ -135,12 +140,12 @@ export class LnkConn {
   readonly connection: Connection;
   readonly id: LnkConnId;
   readonly filter: LnkConnFilter;
-  /** The caller's own. */
+  /** The caller's own data. */
   data: unknown = undefined;
-  /** Relays open on it. */
+  /** Number of relays that are open on it. */
   relayCount = 0;
   removed = false;
-  /** @internal Number within its dialect, reused: its column in every node's row. */
+  /** @internal Its number within its dialect, reused when it is gone: the index of its cells in every node's row. */
   readonly slot: number;
   /** @internal */
   readonly filterClass: FilterClass<LnkConn>;
@@ -160,12 +165,12 @@ export class LnkConn {
     this.#tables = place.tables;
   }
 
-  /** Whether the link is relayed on it. */
+  /** Whether a relay of the link is open on this LNK_CONN. */
   has(link: Link): boolean {
     return !this.removed && link.node.cluster.tables === this.#tables && link.node.row.find(this.slot, link.ref) >= 0;
   }
 
-  /** The links of a node that are relayed on it, in no particular order. */
+  /** The links of the node whose relays are open on this LNK_CONN, in no particular order. */
   relaysOf({ cluster, row }: Node): Link[] {
     const links: Link[] = [];
     if (this.removed || cluster.tables !== this.#tables) return links;
@@ -178,7 +183,10 @@ export class LnkConn {
     return links;
   }
 
-  /** The links that are relayed on it, in no particular order. Takes time in the number of nodes; the tree must not change meanwhile. */
+  /**
+   * All links whose relays are open on this LNK_CONN, in no particular order. Takes time in the number of nodes; the
+   * tree must not change meanwhile.
+   */
   *relays(): Iterable<Link> {
     let left = this.relayCount;
     for (const { row } of this.#tables.nodes) {
@@ -195,22 +203,25 @@ export class LnkConn {
   }
 }
 
-/** A LNK_SPAN received. Made and changed by SpanTree only. */
+/** A LNK_SPAN received from a peer. Made and changed by SpanTree only. */
 export class Link {
   readonly connection: Connection;
   readonly id: LinkId;
   readonly span: SpanKey;
   readonly node: Node;
-  /** The caller's own. */
+  /** The caller's own data. */
   data: unknown = undefined;
-  /** Relays of it that are open. */
+  /** Number of its relays that are open. */
   relayCount = 0;
   removed = false;
-  /** As the dialect compares it: linkid signed, a negative one is 0; circuit unsigned (architecture.md, "Relay selection"). */
+  /**
+   * dist as the dialect compares it: linkid signed, with negative ones taken as 0; circuit unsigned (architecture.md,
+   * "Relay selection").
+   */
   readonly dist: number;
-  /** As the dialect compares it: circuit unsigned, linkid always 0. */
+  /** rnss as the dialect compares it: circuit unsigned, linkid always 0. */
   readonly rnss: number;
-  /** @internal What stands for it in its node's row: > 0, reused after it is gone. */
+  /** @internal The number that means this link in its node's row: > 0, reused after the link is gone. */
   readonly ref: number;
 
   constructor(connection: Connection, id: LinkId, span: SpanKey, node: Node, ref: number) {
@@ -223,12 +234,15 @@ export class Link {
     this.rnss = span.dialect === 'linkid' ? 0 : span.rnss >>> 0;
   }
 
-  /** The LNK_CONNs that it is relayed on. The tree must not change meanwhile. */
+  /** The LNK_CONNs on which a relay of the link is open. The tree must not change meanwhile. */
   get relays(): Iterable<LnkConn> {
     return this.#relays();
   }
 
-  /** The LNK_CONNs whose peers have refused it. Takes time in the number of LNK_CONNs; the tree must not change meanwhile. */
+  /**
+   * The LNK_CONNs whose peers have refused a relay of the link. Takes time in the number of LNK_CONNs; the tree must
+   * not change meanwhile.
+   */
   *refusals(): Iterable<LnkConn> {
     const { row, cluster } = this.node;
     for (let at = 0; at < row.length; at++) {
@@ -253,7 +267,7 @@ export function clusterKeyText(key: ClusterKey): string {
   return key.dialect === 'circuit' ? `${key.peerType} ${key.clusterId} ${key.peerLabel}` : key.clusterId;
 }
 
-/** Order of the clusters of one dialect: circuit (peer_type, uuid, label), linkid uuid. */
+/** Compares clusters of one dialect: circuit by (peer_type, uuid, label), linkid by uuid. */
 export function compareClusters(a: Cluster, b: Cluster): number {
   return a.peerType - b.peerType || compareText(a.clusterId, b.clusterId) || compareText(a.peerLabel, b.peerLabel);
 }
@@ -266,7 +280,10 @@ function byId(a: Node, b: Node): number {
   return compareText(a.nodeId, b.nodeId);
 }
 
-/** Also the DCE order of uuids (numbers first, then bytes): their canonical text has the digits in that order. */
+/**
+ * Compares texts. For uuids that is also the DCE order (numbers first, then bytes), because their canonical text has
+ * the digits in that order.
+ */
 function compareText(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }

@@ -1,22 +1,23 @@
 /**
- * Which gateways cannot reach which others, each as it said last. Asked by selection, by pair of gateways: links have no copy of it, so
- * nothing is left over when a link or a gateway comes and goes. Made and changed by SpanTree only.
+ * Which gateways cannot reach which others, as each of them last reported. The selection asks for pairs of gateways,
+ * and links keep no copy of the answer, so nothing has to be updated when a link or a gateway comes or goes. Made and
+ * changed by SpanTree only.
  */
 export class Reachability {
   readonly #unreachable = new Map<string, ReadonlySet<string>>();
 
-  /** Whether links of gateway `to` are of use to the LNK_CONNs of gateway `from`. */
+  /** Whether gateway `from` reaches gateway `to`: only then can links of `to` be relayed on the LNK_CONNs of `from`. */
   reaches(from: string, to: string): boolean {
-    // Mostly everybody reaches everybody.
+    // The usual case first: every gateway reaches every other.
     return this.#unreachable.size === 0 || this.#unreachable.get(from)?.has(to) !== true;
   }
 
-  /** Those that `from` cannot reach. */
+  /** The gateways that `from` cannot reach. */
   of(from: string): ReadonlySet<string> {
     return this.#unreachable.get(from) ?? NOBODY;
   }
 
-  /** `from` cannot reach these, and no others. Gives those for which that is different now. */
+  /** Sets the gateways that `from` cannot reach. Returns those for which that has changed. */
   set(from: string, unreachable: ReadonlySet<string>): Set<string> {
     const changed = this.of(from).symmetricDifference(unreachable);
     if (unreachable.size === 0) this.#unreachable.delete(from);

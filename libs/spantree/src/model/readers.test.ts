@@ -31,13 +31,13 @@ const filter = {
   clusterId: '00000000-0000-0000-0000-000000000000',
 } as const;
 
-describe('whoever goes through the tree slowly', () => {
+describe('a reader of the tree', () => {
   let tree: SpanTree;
   let owner: Connection;
   let peer: Connection;
   let link: Link;
   let lnkConn: LnkConn;
-  /** What each call has seen: the node that is about to change, as it was then. */
+  /** For each call the node that is about to change, and its state then. */
   let told: { cluster: Cluster; node: Node | undefined; links: number; relays: number; refused: number }[];
   let end: () => void;
   beforeEach(() => {
@@ -66,19 +66,19 @@ describe('whoever goes through the tree slowly', () => {
     ['a suspect', () => tree.setSuspect(owner, true)],
     ['an adopted refusal', () => tree.adoptRefusal(lnkConn, link)],
   ];
-  it.each(changes)('is told of %s before it is so', (_, change) => {
+  it.each(changes)('is told of %s before it happens', (_, change) => {
     const { node } = link;
     change();
     expect(told[0]).toEqual({ cluster: node.cluster, node, links: 1, relays: 1, refused: 0 });
   });
 
-  it('is told of a node that comes, before it is there', () => {
+  it('is told of a new node before it is in the tree', () => {
     const held = link.node.cluster;
     const nodes = held.nodes();
     tree.addLink(owner, 3, { ...span, nodeId: filter.clusterId });
     expect(told).toMatchObject([{ node: undefined }]);
     expect(told[0]?.cluster).toBe(held);
-    // What was read stays as it was.
+    // The arrays read before have not changed.
     expect([nodes.length, held.nodes().length]).toEqual([1, 2]);
   });
 
@@ -99,7 +99,7 @@ describe('whoever goes through the tree slowly', () => {
     expect(told).toHaveLength(1);
   });
 
-  it('is told nothing of what changes nothing', () => {
+  it('is not told of calls that change nothing', () => {
     tree.setSuspect(owner, false);
     tree.adoptRelay(lnkConn, link);
     tree.flush(ignored);
@@ -108,7 +108,7 @@ describe('whoever goes through the tree slowly', () => {
     expect(told).toEqual([]);
   });
 
-  it('is told nothing any more once it is through, and others are', () => {
+  it('is told nothing once it has ended, but other readers are', () => {
     let others = 0;
     const endOther = tree.read({ changing: () => others++ });
     end();

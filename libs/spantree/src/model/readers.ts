@@ -1,15 +1,18 @@
 import type { Cluster, Node } from './parts.ts';
 
-/** Goes through the tree slowly, and takes a copy of what is about to change and has not been read. */
+/** Goes through the tree slowly, and copies a part that it has not read yet when that is about to change. */
 export interface Reader {
   /**
-   * The node, or its relays, are about to change, or the cluster is about to have one more (undefined). Called as often as that is so,
-   * before it is; must change nothing.
+   * The node or its relays are about to change; `node` undefined: the cluster is about to get a new node. Called before
+   * every such change; must not change the tree.
    */
   changing(cluster: Cluster, node: Node | undefined): void;
 }
 
-/** Those who go through the tree at the moment. Costs a comparison for each change while there are none. Made by SpanTree only. */
+/**
+ * The readers that go through the tree at the moment. Without any, a change costs one comparison more. Made by SpanTree
+ * only.
+ */
 export class Readers {
   readonly #all = new Set<Reader>();
 

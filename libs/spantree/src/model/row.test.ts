@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DENSE_SLOTS, Row } from './row.ts';
 
-/** What a slot holds, in order of the values. */
+/** The values of a slot's cells that are not empty, sorted. */
 function held(row: Row, slot: number): number[] {
   const values: number[] = [];
   const begin = row.begin(slot);
@@ -22,7 +22,7 @@ function inUse(row: Row): number {
 }
 
 describe("a node's row", () => {
-  it('keeps what it holds as LNK_CONNs come one by one and pairs get wider', () => {
+  it('keeps its values as LNK_CONNs come one by one and slots get wider', () => {
     const row = new Row();
     for (let slot = 0; slot < 100; slot++) {
       row.put(slot, slot + 1, slot + 1);
@@ -37,7 +37,7 @@ describe("a node's row", () => {
     expect(inUse(row)).toBe(100 + 10 + 1);
   });
 
-  it('has no cells for slots that it never held', () => {
+  it('has no cells for slots that never had a value', () => {
     const row = new Row();
     row.put(0, 1, 1000);
     expect(row.length).toBeLessThan(20);
@@ -45,13 +45,13 @@ describe("a node's row", () => {
     expect(row.find(999, 0)).toBe(-1);
   });
 
-  it('takes four bytes a LNK_CONN where all take the node, however many came at once', () => {
+  it('takes four bytes a LNK_CONN where all take the node, even if they come at once', () => {
     const row = new Row();
     for (let slot = 9_999; slot >= 0; slot--) row.put(slot, 1, 10_000);
     expect(row.bytes).toBe(4 * 10_000);
   });
 
-  it('takes memory for what it holds, and not for the LNK_CONNs that there are', () => {
+  it('takes memory for its values, not for the LNK_CONNs that exist', () => {
     const row = new Row();
     row.put(39_999, 7, 40_000);
     expect(row.bytes).toBeLessThan(128);
@@ -61,7 +61,7 @@ describe("a node's row", () => {
     expect(held(row, 39_999)).toEqual([7]);
   });
 
-  it('becomes dense where half of it is in use, as wide as its widest slot', () => {
+  it('becomes dense where half of the cells would be in use, with the width of its widest slot', () => {
     const row = new Row();
     row.put(999, 1, 1000);
     expect(row.bytes).toBe(8 * 8);
@@ -74,7 +74,7 @@ describe("a node's row", () => {
     expect(held(row, 999)).toEqual([1]);
   });
 
-  it('gives the memory back when what it held has gone', () => {
+  it('gives memory back when its values are removed', () => {
     const row = new Row();
     for (let slot = 0; slot < 10_000; slot++) row.put(slot, 1, 10_000);
     for (let slot = 0; slot < 9_999; slot++) row.set(row.find(slot, 1), 0);
@@ -83,7 +83,7 @@ describe("a node's row", () => {
     expect(held(row, 9_999)).toEqual([1]);
   });
 
-  it('is not moved by every LNK_CONN that comes, nor again and again at the edge between its two forms', () => {
+  it('is not copied for every new LNK_CONN, nor again and again at the limit between its two forms', () => {
     const row = new Row();
     const sizes: number[] = [];
     for (let slot = 0; slot < 256; slot++) {
@@ -91,7 +91,7 @@ describe("a node's row", () => {
       sizes.push(row.bytes);
     }
     expect(new Set(sizes).size).toBe(256 / 16);
-    // One in eight of 1,024 slots: sparse. One more and one less change nothing.
+    // One in eight of 1,024 slots is in use: sparse. Adding and removing one more changes nothing.
     const edge = new Row();
     for (let slot = 0; slot < 1024; slot += 8) edge.put(slot, 1, 1024);
     const { bytes } = edge;
@@ -103,7 +103,7 @@ describe("a node's row", () => {
     }
   });
 
-  it('is sparse when fewer than one in eight would be in use, and not before', () => {
+  it('becomes sparse when fewer than one cell in eight would be in use, and not before', () => {
     const withSlots = (count: number): Row => {
       const row = new Row();
       for (let slot = 0; slot < count; slot++) row.put(slot, 1, 256);
@@ -111,11 +111,11 @@ describe("a node's row", () => {
       return row;
     };
     expect(withSlots(32).bytes).toBe(4 * 256);
-    // It has place for eight more.
+    // It has room for eight more.
     expect(withSlots(31).bytes).toBe(8 * (31 + 8));
   });
 
-  it('is given back when fewer than one in sixteen are in use, and not before, nor where it is short', () => {
+  it('becomes sparse on trim when fewer than one cell in sixteen is in use, unless it is short', () => {
     const left = (slots: number, count: number): number => {
       const row = new Row();
       for (let slot = 0; slot < slots; slot++) row.put(slot, 1, slots);
@@ -128,7 +128,7 @@ describe("a node's row", () => {
     expect([left(DENSE_SLOTS, 0), left(DENSE_SLOTS + 16, 0)]).toEqual([4 * DENSE_SLOTS, 8 * 8]);
   });
 
-  it('grows by half when it is sparse, until half of it would be in use', () => {
+  it('grows by half while it is sparse, until half of its cells would be in use', () => {
     const sizes = (...values: number[]): number[] => {
       const row = new Row();
       for (let slot = 0; slot < 31; slot++) row.put(slot, 1, 260);
@@ -142,13 +142,13 @@ describe("a node's row", () => {
       expect(held(row, 259)).toEqual(values);
       return [...bytes];
     };
-    // 130 cells are half of 260.
+    // 130 cells are half of 260, so the row becomes dense.
     expect(sizes(1)).toEqual([...[39, 58, 87, 130].map((cells) => 8 * cells), 4 * 272]);
-    // All slots would be as wide as the widest one.
+    // As a dense row all slots would be as wide as the widest one, so it stays sparse.
     expect(sizes(1, 2)).toEqual([39, 58, 87, 130, 195, 292].map((cells) => 8 * cells));
   });
 
-  it('has nothing of the cells behind its last one, where some were before', () => {
+  it('does not show old values of the cells behind its last one', () => {
     const row = new Row();
     const slots = [100, 200, 300, 400, 500, 600, 700, 999];
     for (const slot of [...slots].reverse()) row.put(slot, slot, 1000);
@@ -167,7 +167,7 @@ describe("a node's row", () => {
     ]);
   });
 
-  it('has place for as many as it drops empty cells of', () => {
+  it('uses the room of the empty cells that it drops', () => {
     const row = new Row();
     for (let slot = 0; slot < 229; slot++) row.put(slot, 1, 3000);
     for (let slot = 0; slot < 218; slot++) row.set(row.find(slot, 1), 0);
@@ -177,7 +177,7 @@ describe("a node's row", () => {
     for (let slot = 0; slot < 229; slot++) expect(held(row, slot)).toEqual(slot < 9 || slot >= 227 ? [1] : []);
   });
 
-  it('holds what was put and not taken away, in any order, and no more memory than that needs', () => {
+  it('holds the values that were put and not removed, in any order, in no more memory than that needs', () => {
     const slots = fc.oneof(fc.integer({ min: 0, max: 40 }), fc.integer({ min: 0, max: 3000 }));
     const step = fc.record({
       slot: slots,
@@ -209,7 +209,7 @@ describe("a node's row", () => {
           const count = [...model.values()].reduce((sum, { length }) => sum + length, 0);
           most = Math.max(most, count);
           expect(inUse(row)).toBe(count);
-          // Each of up to three links of a slot makes all slots wider, as long as it is dense.
+          // While it is dense, each of up to three links of one slot makes all slots wider.
           expect(row.bytes).toBeLessThanOrEqual(4 * (3 * DENSE_SLOTS + 64) + 4 * 16 * 3 * most);
         }
         for (const [slot, of] of model) expect(held(row, slot)).toEqual(of.sort((a, b) => a - b));

@@ -1,44 +1,51 @@
-/** Slots by which a dense row grows at least, so that LNK_CONNs that come one by one do not copy every row each time. */
+/**
+ * A dense row grows by at least this many slots, so that LNK_CONNs that come one by one do not copy every row each
+ * time.
+ */
 const ROW_STEP = 16;
-/** Slots up to which a row is dense however little is in it: half a kilobyte at a width of one. */
+/** A row of at most this many slots is dense, however few cells are in use: half a kilobyte at a width of one. */
 export const DENSE_SLOTS = 128;
-/** A row becomes sparse when fewer of its cells than one in so many would be in use, and takes at most 16 bytes a cell in use then. */
+/**
+ * A row becomes sparse when fewer than one in this many of its cells would be in use. It then takes at most 16 bytes
+ * for a cell in use.
+ */
 const SPARSE_PART = 8;
-/** A sparse row becomes dense when one in so many would be in use: it takes no more memory then. */
+/**
+ * A sparse row becomes dense when at least one in this many cells would be in use: it does not take more memory then.
+ */
 const DENSE_PART = 2;
-/** Cells by which a sparse row grows at least. */
+/** A sparse row grows by at least this many cells. */
 const SPARSE_STEP = 8;
 
 const NO_CELLS = new Int32Array(0);
 
 /**
- * What the last selection took of a node for each LNK_CONN, by the LNK_CONN's slot, in no order within a slot. A cell is 0 (empty), the ref of
- * a link whose relay is open, or minus the ref of a link whose relay the peer has refused.
- *
- * Rows are most of what the trees take of the memory: there are as many as nodes, and as many slots as LNK_CONNs. A row of which much is in
- * use is dense: `width` cells a slot, four bytes each, as long as the highest slot in use. Where few of very many LNK_CONNs take the node (ten
- * thousand leafs, each for its cluster) it is sparse: cells sorted by slot, eight bytes each. Either way the memory follows the relays that
- * there are, and not the nodes times the LNK_CONNs.
- *
- * Whoever looks at the cells of a slot goes from `begin` to `end` and may `set` them; `put` and `trim` move them.
+ * The result of the last selection for one node and each LNK_CONN. A LNK_CONN is identified by its slot, which has one
+ * or more cells, in no particular order. A cell is 0 (empty), the ref of a link whose relay is open, or minus the ref
+ * of a link whose relay the peer has refused. Rows take most of the trees' memory: there is one for each node, with a
+ * slot for each LNK_CONN. A row with many cells in use is dense: `width` cells a slot, four bytes each, up to the
+ * highest slot in use. Where few of very many LNK_CONNs take the node (ten thousand leafs, each for its cluster) it is
+ * sparse: cells sorted by slot, eight bytes each. So memory grows with the number of relays, and not with nodes times
+ * LNK_CONNs. To look at the cells of a slot, go from `begin` to `end`; `set` may be called meanwhile, but `put` and
+ * `trim` move cells.
  */
 export class Row {
   #cells: Int32Array = NO_CELLS;
   /** Cells that are not empty. */
   #inUse = 0;
-  /** Cells of a slot, if dense. */
+  /** If dense: cells a slot. */
   #width = 1;
   /** If sparse: the slot of each cell, ascending. */
   #slots: Int32Array | undefined;
-  /** If sparse: how many cells there are. */
+  /** If sparse: number of cells. */
   #sparseLength = 0;
 
-  /** Cells to look at from 0 on, empty ones included. */
+  /** Number of cells, empty ones included. */
   get length(): number {
     return this.#slots === undefined ? this.#cells.length : this.#sparseLength;
   }
 
-  /** Bytes that its cells take. */
+  /** Bytes of memory that the cells take. */
   get bytes(): number {
     return this.#cells.byteLength + (this.#slots?.byteLength ?? 0);
   }
@@ -49,7 +56,7 @@ export class Row {
     return lowerBound(this.#slots, this.#sparseLength, slot);
   }
 
-  /** Index after the slot's last cell; not above `begin` if it has none. */
+  /** Index after the slot's last cell; not above `begin` if the slot has no cells. */
   end(slot: number, begin: number): number {
     const slots = this.#slots;
     if (slots === undefined) return Math.min(begin + this.#width, this.#cells.length);
@@ -58,19 +65,19 @@ export class Row {
     return end;
   }
 
-  /** What a cell holds. */
+  /** The value of a cell. */
   at(at: number): number {
     return numberAt(this.#cells, at);
   }
 
-  /** Changes what a cell holds. */
+  /** Sets the value of a cell. */
   set(at: number, value: number): void {
     if (this.#cells[at] !== 0) this.#inUse--;
     if (value !== 0) this.#inUse++;
     this.#cells[at] = value;
   }
 
-  /** Gives memory back that what was taken away has made needless. */
+  /** Makes the row sparse if that frees enough memory. Call it after values were removed. */
   trim(): void {
     const { length } = this.#cells;
     if (length > DENSE_SLOTS && this.#inUse * SPARSE_PART * 2 < length) this.#toSparse();
@@ -89,19 +96,21 @@ export class Row {
     return -1;
   }
 
-  /** Puts `value` into an empty cell of `slot`; the row grows as needed. `slots`: how many slots there are in all. */
+  /**
+   * Puts `value` into an empty cell of `slot`; the row grows as needed. `slots`: number of slots in use in the tables.
+   */
   put(slot: number, value: number, slots: number): void {
     let at = this.find(slot, 0);
     if (at < 0) {
       if (this.#slots === undefined) this.#growDense(slot, slots);
-      // Either of the two may have changed what it is.
+      // growDense and insertSparse may each have changed the row's form.
       if (this.#slots !== undefined) this.#insertSparse(slot);
       at = this.find(slot, 0);
     }
     this.set(at, value);
   }
 
-  /** Makes place for one more cell of the slot, if that is what the row is to be. */
+  /** Makes room for one more cell of the slot, or makes the row sparse if that takes less memory. */
   #growDense(slot: number, slots: number): void {
     const had = this.#cells.length / this.#width;
     if (slot < had) {
@@ -146,7 +155,7 @@ export class Row {
     this.#sparseLength = length;
   }
 
-  /** An empty cell of the slot, unless the row becomes dense and has one. */
+  /** Adds an empty cell for the slot. If the row becomes dense instead, the slot has one anyway. */
   #insertSparse(slot: number): void {
     if (this.#sparseLength === this.#cells.length) this.#growSparse(slot);
     const slots = this.#slots;
@@ -159,7 +168,7 @@ export class Row {
     this.#sparseLength++;
   }
 
-  /** Drops empty cells and makes place; or makes the row dense, with an empty cell of `slot`. */
+  /** Drops empty cells and makes room; or makes the row dense, with an empty cell for `slot`. */
   #growSparse(slot: number): void {
     const cells = this.#cells;
     const slots = this.#slots ?? NO_CELLS;
@@ -205,7 +214,7 @@ export class Row {
   }
 }
 
-/** A number that is there: `?? 0` is for the type. Calls of it are inlined. */
+/** The number at an index that is always in range; `?? 0` satisfies the type checker. Calls are inlined. */
 function numberAt(numbers: Int32Array, at: number): number {
   return numbers[at] ?? 0;
 }

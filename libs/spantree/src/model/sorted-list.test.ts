@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { SortedList } from './sorted-list.ts';
 
-it('a sorted list has what there is, in order, whatever comes and goes; what was read stays as it was', () => {
+it('a sorted list has all values in order, whatever comes and goes; an array that was read does not change', () => {
   const change = fc.record({ value: fc.nat(200), times: fc.integer({ min: 1, max: 60 }), reads: fc.boolean() });
   fc.assert(
     fc.property(fc.array(change), (changes) => {
@@ -30,7 +30,7 @@ it('a sorted list has what there is, in order, whatever comes and goes; what was
   );
 });
 
-it('a sorted list is sorted anew when it is read after more than 32 changes, and not before', () => {
+it('a sorted list is sorted anew when it is read after more than 32 changes, and otherwise patched', () => {
   const values = new Set<number>();
   let sorts = 0;
   const list = new SortedList<number>(

@@ -1,9 +1,12 @@
-/** Changes since the list was last read that are put in one by one; after more of them it is sorted anew when it is read. */
+/**
+ * Up to this many changes since the list was last read are inserted one by one; after more, the list is sorted anew
+ * when it is read.
+ */
 const MOST_PATCHES = 32;
 
 /**
- * The values of a map in an order, kept from one reading to the next. What was read stays as it was when the map changes: whoever goes
- * through it slowly sees one state.
+ * The values of a map in an order, kept from one reading to the next. An array that was read does not change when the
+ * map does, so code that goes through it slowly sees one state.
  */
 export class SortedList<T> {
   readonly #values: () => Iterable<T>;
@@ -11,7 +14,7 @@ export class SortedList<T> {
   #sorted: readonly T[] | undefined;
   #patches = 0;
 
-  /** `values`: what there is, in any order. No two of them compare as equal. */
+  /** `values`: all values, in any order. No two of them may compare as equal. */
   constructor(values: () => Iterable<T>, compare: (a: T, b: T) => number) {
     this.#values = values;
     this.#compare = compare;
@@ -23,13 +26,13 @@ export class SortedList<T> {
     return this.#sorted;
   }
 
-  /** To be called when there is one more. */
+  /** Call it when a value was added. */
   added(value: T): void {
     const sorted = this.#patched();
     if (sorted !== undefined) this.#sorted = sorted.toSpliced(this.#lowerBound(sorted, value), 0, value);
   }
 
-  /** To be called when there is one less. */
+  /** Call it when a value was removed. */
   removed(value: T): void {
     const sorted = this.#patched();
     if (sorted !== undefined) this.#sorted = sorted.toSpliced(this.#lowerBound(sorted, value), 1);

@@ -1,6 +1,6 @@
 /*
- * The selection once more, as plainly as possible, for the property tests: everything is worked out from scratch at every
- * flush, pairs are kept by name in maps, nothing is shared with the tree but the input types.
+ * A second implementation of the selection, as plain as possible, for the property tests: it computes everything anew
+ * at every flush, keeps pairs by name in maps, and shares only the input types with the tree.
  */
 import type { LnkConnFilter, SpanKey } from '../span.ts';
 
@@ -21,7 +21,10 @@ export interface OracleLink {
   readonly span: SpanKey;
 }
 
-/** What is known of a (node, LNK_CONN): what the last flush took, less what went since, and of that what is open and what refused. */
+/**
+ * The state of a (node, LNK_CONN): the links that the last flush took and that have not gone since, and which of those
+ * are open and which refused.
+ */
 interface Pair {
   taken: Set<number>;
   open: Set<number>;
@@ -36,9 +39,9 @@ export class Oracle {
   connections: OracleConnection[] = [];
   lnkConns: OracleLnkConn[] = [];
   links: OracleLink[] = [];
-  /** By gateway: those that it cannot reach. */
+  /** By gateway: the gateways that it cannot reach. */
   readonly unreachable = new Map<string, ReadonlySet<string>>();
-  /** Gateways whose LNK_CONNs are left as they are. */
+  /** Gateways whose LNK_CONNs' relays flushes do not change. */
   readonly held = new Set<string>();
   #pairs = new Map<string, Pair>();
 
@@ -51,7 +54,8 @@ export class Oracle {
     this.links = this.links.filter((l) => l !== link);
     for (const pair of this.#pairs.values()) {
       if (!pair.taken.delete(link.id)) continue;
-      // What was taken has changed here and now: refusals so far are forgotten, one that comes before the flush is not.
+      // The set of taken links changes at this moment: refusals so far are forgotten, one that comes before the next
+      // flush is not.
       pair.open.delete(link.id);
       for (const refused of pair.refused) pair.taken.delete(refused);
       pair.refused.clear();
@@ -112,7 +116,7 @@ export class Oracle {
     return this.#named((pair) => pair.refused);
   }
 
-  /** Of the links of `span`'s node, those that selection takes for the LNK_CONN. */
+  /** The links of `span`'s node that selection takes for the LNK_CONN. */
   select(lnkConn: OracleLnkConn, span: SpanKey): OracleLink[] {
     const { dialect } = lnkConn.filter;
     const links = this.links
@@ -149,7 +153,7 @@ export class Oracle {
     return span.peerType !== 63 && (nil(filter.clusterId) || span.clusterId === filter.clusterId);
   }
 
-  /** One span of each node. */
+  /** A span of each node. */
   #nodes(dialect: SpanKey['dialect']): Iterable<SpanKey> {
     const spans = this.links.map((l) => l.span).filter((s) => s.dialect === dialect);
     return new Map(spans.map((span) => [nodeName(span), span])).values();
@@ -186,7 +190,7 @@ export function nodeName(span: SpanKey): string {
   return name;
 }
 
-/** A negative one is 0: nothing is nearer than what its own peer offers. */
+/** A negative dist is 0: no link is nearer than the origin of a span. */
 function distOf({ dialect, dist }: SpanKey): number {
   return dialect === 'linkid' ? Math.max(0, toSigned(dist)) : toUnsigned(dist);
 }
