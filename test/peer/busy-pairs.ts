@@ -3,7 +3,7 @@ import { LivePeer } from './live-peer.ts';
 import { testUuid } from './payloads.ts';
 import { CREATE, DELETE, type Dialect, type Message, type Outgoing, REPLY, REVCIRC, REVTRANS } from './wire.ts';
 
-/** A command that means something here only: `BLK` with a header of 128 bytes, so 64 bytes of payload. */
+/** A command that only these peers understand: of protocol BLK, with a header of 128 bytes, so 64 bytes of payload. */
 const ASK = 0x00500302;
 const BASE = 0x00ffff00;
 const PAYLOAD = 64;
@@ -11,13 +11,13 @@ const PAYLOAD = 64;
 export interface BusyPairsOptions {
   readonly port: number;
   readonly dialect: Dialect;
-  /** Half of the peers. */
+  /** Number of pairs: as many owners as askers. */
   readonly pairs: number;
-  /** Local address of peer `n`, owners first. */
+  /** Local address of peer `n`; the owners are counted first. */
   readonly addressOf: (n: number) => string;
   /** Keys of peer `n`; undefined: plaintext. */
   readonly cryptOf?: (n: number) => CryptKeys | undefined;
-  /** Type of their spans, and the only one that they ask for; default: any. */
+  /** peer_type of their spans, and the only one that they ask for; default: any. */
   readonly peerType?: number;
 }
 
@@ -28,18 +28,19 @@ export function ownerNode(n: number): string {
 
 interface Asker {
   readonly peer: LivePeer;
-  /** msgids of its relays, and (linkid) of its own span. */
+  /** msgids of the relays that it holds, and (linkid) of its own span. */
   readonly relays: bigint[];
   readonly span: bigint;
-  /** What the open transaction must be answered with; null: none is open. */
+  /** The open transaction and the payload that must answer it; null: none is open. */
   awaited: { msgid: bigint; payload: Buffer } | null;
   asked: number;
   answered: number;
 }
 
 /**
- * Peers that route transactions to each other: half of them own a span and send back what they are asked, the other half
- * ask, every one of them each owner in turn, one transaction at a time. Whatever is not as it must be is a fault.
+ * Peers that route transactions to each other. Half of them own a span and echo the payload of each transaction; the
+ * other half ask, each of them all owners in turn, one transaction at a time. Anything unexpected is recorded in
+ * `faults`.
  */
 export class BusyPairs {
   readonly peers: LivePeer[] = [];
@@ -67,7 +68,7 @@ export class BusyPairs {
     }
     for (let n = 0; n < pairs; n++) {
       const peer = await connect(pairs + n);
-      // linkid: messages name the span that they come from.
+      // linkid: messages name the span of their sender as source.
       const span =
         dialect === 'linkid' ? peer.openSpan({ node: testUuid(0xc00 + n), nodeLabel: `asker${n}`, ...gives }) : 0n;
       const relays: bigint[] = [];
@@ -81,24 +82,24 @@ export class BusyPairs {
     return made;
   }
 
-  /** Transactions that were answered as they must be, of each asker. */
+  /** For each asker: transactions that were answered correctly. */
   get answered(): number[] {
     return this.#askers.map(({ answered }) => answered);
   }
 
-  /** Transactions that were begun. */
+  /** For each asker: transactions that it has begun. */
   get asked(): number[] {
     return this.#askers.map(({ asked }) => asked);
   }
 
-  /** Every asker begins a transaction each `everyMs`, unless its last one is still open. */
+  /** From now on every asker begins a transaction every `everyMs`, unless its last one is still open. */
   run(everyMs: number): void {
     this.#timer = setInterval(() => {
       for (const asker of this.#askers) if (asker.awaited === null) this.#ask(asker);
     }, everyMs);
   }
 
-  /** Begins no more transactions. Resolves when none is open, or `false` when one is still after `ms`. */
+  /** Begins no more transactions. Resolves with true when none is open, or with false if one still is after `ms`. */
   async finish(ms: number): Promise<boolean> {
     clearInterval(this.#timer);
     let timer: NodeJS.Timeout | undefined;
@@ -178,7 +179,7 @@ function answerTo(dialect: Dialect, { msgid, circuit, target, body }: Message): 
 
 type Interceptor = (message: Message) => boolean;
 
-/** `first` is asked before `then`. */
+/** An interceptor that asks `first`, and then, if that does not take the message, `then`. */
 function intercepting(then: Interceptor, first: Interceptor): Interceptor {
   return (message) => first(message) || then(message);
 }

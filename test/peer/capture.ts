@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import type { Dialect } from './wire.ts';
 
-/** Recorded sessions (test/data/captures): see the README beside them. */
+/** Reads the recorded sessions in test/data/captures; see the README there. */
 
 const DIRECTORY = new URL('../data/captures/', import.meta.url);
 
@@ -10,7 +10,7 @@ export interface RecordedMessage {
   kind: 'message';
   conn: string;
   fromClient: boolean;
-  /** Name of the command; DBG_SHELL is called SHELL. */
+  /** Name of the command; DBG_SHELL is called SHELL here. */
   msg: string;
   flags: string;
   isBarrier: boolean;
@@ -40,7 +40,7 @@ interface RawEntry {
   wire?: unknown;
 }
 
-/** Names of all recordings, `errors` excepted. */
+/** Names of all recorded sessions (errors.json is not one). */
 export function captureNames(): string[] {
   return readdirSync(DIRECTORY)
     .filter((file) => /^v\d-.*\.json$/.test(file))
@@ -48,7 +48,7 @@ export function captureNames(): string[] {
     .sort();
 }
 
-/** A recording of plaintext messages. */
+/** A recorded session of plaintext messages. */
 export function loadCapture(name: string): Capture {
   const file = readJson(`${name}.json`) as { dialect: string; entries: RawEntry[] };
   return {
@@ -58,7 +58,7 @@ export function loadCapture(name: string): Capture {
   };
 }
 
-/** PEM files of both sides of a recording of an encrypted session. */
+/** The PEM files of both sides of a recorded encrypted session. */
 export interface RecordedKeys {
   daemonPrivate: string;
   daemonPublic: string;
@@ -70,11 +70,11 @@ export function loadKeys(name: string): RecordedKeys {
   return (readJson(`${name}.json`) as { keys: RecordedKeys }).keys;
 }
 
-/** What a reference daemon did with malformed or unexpected input. */
+/** A malformed or unexpected input to which a reference daemon's reaction was recorded. */
 export interface RecordedError {
   case: string;
   dialect: Dialect;
-  /** What the offender sent first; null where the recording does not have it. */
+  /** The bytes that the offender sent first; null if they were not recorded. */
   sent: Buffer | null;
 }
 

@@ -11,7 +11,10 @@ import {
   randomBytes,
 } from 'node:crypto';
 
-/** The peer's side of an encrypted connection (protocol.md, "Crypto"), by node:crypto alone, chunk by chunk: slow and plain. */
+/**
+ * The peer's side of an encrypted connection (protocol.md, "Crypto"), written plainly with node:crypto, chunk by chunk:
+ * slow, and independent of libs/dmsg.
+ */
 
 export const HANDSHAKE = 512;
 const BLOCK = 256;
@@ -25,7 +28,7 @@ export interface CryptKeys {
   tagged?: boolean;
 }
 
-/** A key pair and its PEM files. */
+/** A key pair, and the PEM texts of both keys. */
 export interface PeerKeys {
   own: KeyObject;
   shown: KeyObject;
@@ -43,7 +46,7 @@ export function makeKeys(modulusLength = 2048): PeerKeys {
   };
 }
 
-/** A handshake's plain text. */
+/** A handshake before it is encrypted. */
 export function plainHandshake(): Buffer {
   const plain = randomBytes(HANDSHAKE);
   plain.writeUInt16LE(0x4832, 8);
@@ -58,7 +61,7 @@ export function plainHandshake(): Buffer {
   return plain;
 }
 
-/** Its two blocks as they travel. */
+/** The handshake encrypted: its two blocks as they travel. */
 export function sealHandshake(plain: Uint8Array, { own, peer }: CryptKeys): Buffer {
   const padding = constants.RSA_NO_PADDING;
   const block = (bytes: Buffer) => {
@@ -77,20 +80,20 @@ interface Streams {
 }
 
 export class CryptSide {
-  /** 512 bytes to send first. */
+  /** The 512 bytes of our handshake, to be sent first. */
   readonly handshake: Buffer;
-  /** Material of what we send. */
+  /** Session material for the bytes that we send. */
   readonly session: Buffer;
-  /** Material of what comes; empty before its handshake is there. */
+  /** Session material for the bytes that the other side sends; empty until its handshake has come. */
   theirs: Buffer = Buffer.alloc(0);
   readonly #keys: CryptKeys;
   #sent = 0n;
   #received = 0n;
   #pending: Buffer = Buffer.alloc(0);
-  /** Without tags. */
+  /** The ciphers of a stream without tags; null: the stream has tags. */
   #streams: Streams | null = null;
 
-  /** `plain` is of a handshake; default: a fresh one. */
+  /** `plain`: the handshake before it is encrypted; default: a new one. */
   constructor(keys: CryptKeys, plain: Buffer = plainHandshake()) {
     this.#keys = keys;
     this.handshake = sealHandshake(plain, keys);
@@ -103,7 +106,7 @@ export class CryptSide {
     }
   }
 
-  /** The stream, from its start, a multiple of 64 bytes at a time. */
+  /** Encrypts the next bytes of the stream, a multiple of 64. */
   seal(plain: Uint8Array): Buffer {
     if (plain.length % CHUNK !== 0) throw new Error('not whole chunks');
     if (this.#streams !== null) return this.#streams.out.update(plain);
@@ -115,7 +118,10 @@ export class CryptSide {
     return Buffer.concat(parts);
   }
 
-  /** The next bytes from the other side, its handshake first; what they come to in plain. */
+  /**
+   * Takes the next bytes from the other side, of which the first are its handshake. Returns the plaintext that they
+   * complete.
+   */
   push(chunk: Uint8Array): Buffer {
     this.#pending = Buffer.concat([this.#pending, chunk]);
     if (this.theirs.length === 0) {
@@ -165,7 +171,7 @@ function iv(session: Buffer, chunk: bigint): Buffer {
   return bytes;
 }
 
-/** protocol.md, "Crypto": Stream, without tags: the counter starts at IV, eight zero bytes, 2. */
+/** protocol.md, "Crypto": Stream, without tags: the first counter block is IV, eight zero bytes, 00000002. */
 function firstBlock(session: Buffer): Buffer {
   return Buffer.concat([iv(session, 0n), Buffer.of(0, 0, 0, 2)]);
 }

@@ -11,25 +11,31 @@ import { PATIENCE_MS } from './raw-peer.ts';
 
 type Dialect = 'linkid' | 'circuit';
 
-/** A command that means something here only: `DBG` with a header of 128 bytes, so 64 bytes of payload. */
+/** A command that only echo nodes understand: of protocol DBG, with a header of 128 bytes, so 64 bytes of payload. */
 export const ECHO = 0x00100202;
-/** Asks for as many messages as the first word of the payload says, each with as much aux data as the second says. */
+/** Asks for messages: the first word of the payload says how many, the second how much aux data each has. */
 export const FLOOD = 0x00100302;
-/** Asks the node to open a transaction with the same payload: stacked on this one (circuit), or towards its sender (linkid). */
+/**
+ * Asks the node to open a transaction with the same payload: stacked on this one (circuit), or towards its sender
+ * (linkid).
+ */
 export const CALL_BACK = 0x00100402;
-/** Is never answered. */
+/** A command that is never answered. */
 export const SILENCE = 0x00100502;
 
-/** The cluster of the spans of echo nodes, in either dialect. */
+/** The cluster of all echo nodes' spans, in both dialects. */
 export const ECHO_CLUSTER = testUuid(0xec40);
 
-/** A peer that answers every message in a transaction on its span with the same command, payload, aux data and end. */
+/**
+ * A peer with a span. It answers every message of a transaction there with the same command, payload, aux data and
+ * DELETE flag.
+ */
 export class EchoNode {
   /** Messages in transactions, opening ones included. */
   messages = 0;
-  /** Of each transaction that ended with an abort: its error. */
+  /** The errors of all transactions that ended with ABORT. */
   readonly aborts: number[] = [];
-  /** Answers to transactions that the node opened (CALL_BACK): their payloads. */
+  /** Payloads of the answers to transactions that the node opened (CALL_BACK). */
   readonly answers: Buffer[] = [];
   readonly peer: SimPeer;
 
@@ -65,7 +71,7 @@ export class EchoNode {
     onLost: (_tx, error) => void this.aborts.push(error),
   };
 
-  /** Of transactions that the node opened: notes the answer, and ends with it. */
+  /** Handles the transactions that the node opens: records the answer, and ends the transaction. */
   readonly #callBack: TransactionHandler = {
     onMessage: (tx, frame) => {
       if ((frame.cmd & ABORT) !== 0) this.aborts.push(frame.error);
@@ -91,7 +97,7 @@ export class EchoNode {
       return;
     }
     if (base === CALL_BACK && (frame.cmd & CREATE) !== 0) {
-      // linkid: back to where the message came from (protocol.md, "Routing, linkid").
+      // linkid: addressed to the sender of the message (protocol.md, "Routing, linkid").
       const { fromLo: sourceLo, fromHi: sourceHi, toLo: targetLo, toHi: targetHi } = tx;
       const back = { sourceLo, sourceHi, targetLo, targetHi };
       const { stacked } = endpoint.rules;

@@ -12,28 +12,33 @@ import { differences, readTrees } from './trees.ts';
 import type { Dialect } from './wire.ts';
 
 const DIALECTS: Dialect[] = ['linkid', 'circuit'];
-/** Spans of each giver that are open before and after everything that happens. */
+/** Spans of each giver that stay open before, during and after the fault. */
 const STANDING = 20;
-/** Every asker begins a transaction every so many milliseconds, and at every gateway a new peer comes. */
+/** Every asker begins a transaction every ASK_MS; a new peer connects to every gateway every KNOCK_MS. */
 const ASK_MS = 10;
 const KNOCK_MS = 50;
-/** What relays add to rnss. */
+/** Relays add this to rnss: the installation's constant. */
 const RNSS_ADD = 7;
-/** How long healing may take before it counts as never, ms: a gateway is waited for, a trunk is tried again after 5 s at most. */
+/**
+ * Milliseconds after which healing counts as failed. A gateway is waited for, and a trunk is tried again after 5 s at
+ * most.
+ */
 const HEAL_MS = 30_000;
-/** First nodes of what gateway 1 gives, of what the victim gives, and of spans that come and go. */
+/**
+ * First node numbers of the spans of gateway 1, of the victim (gateway 4), of askers, and of spans that come and go.
+ */
 const FIRST_NODE = { standing: 1, victim: 0x100, asker: 0x200, passing: 0x1000 } as const;
 
 export type Figures = Record<string, number>;
 
-/** A peer that gives spans and answers what is asked of them. */
+/** A peer that offers spans and answers transactions on them. */
 interface Giver {
   readonly gateway: number;
   readonly peer: LivePeer;
   readonly responder: Responder;
 }
 
-/** A peer that takes spans, and asks. */
+/** A peer that holds relays and opens transactions on them. */
 interface Taker {
   readonly gateway: number;
   readonly peer: LivePeer;
@@ -41,21 +46,21 @@ interface Taker {
 }
 
 export interface UndisturbedOptions {
-  /** Gateways (from 0) that need not take new connections meanwhile. */
+  /** Gateways (from 0) that need not accept new connections during the fault. */
   readonly closed?: readonly number[];
 }
 
 /**
- * An installation of several processes with a real NATS server under traffic: peers that give spans at gateway 1, others that take them
- * at gateways 2 and 3 and route transactions to their owners, and, at a gateway 4 if there is one, both: their fate is for
- * the test to say. All of it in either dialect.
+ * An installation of several processes with a real NATS server, under traffic in both dialects. Peers at gateway 1
+ * offer spans; peers at gateways 2 and 3 hold the relays and route transactions to the owners. If there is a gateway 4
+ * it has both kinds of peers, and the test decides what happens to them.
  */
 export class FailoverWorld {
   readonly installation: NatsInstallation;
   readonly network: LoopbackNetwork;
   readonly givers: Giver[] = [];
   readonly takers: Taker[] = [];
-  /** Peers of gateway 4: givers, then takers. */
+  /** Peers of gateway 4: first those that offer spans, then those that hold relays. */
   victims: LivePeer[] = [];
   #victimResponders: Responder[] = [];
   #addresses = 0;
@@ -84,12 +89,12 @@ export class FailoverWorld {
     await this.installation.stop();
   }
 
-  /** Those of the installation's gateways that live. */
+  /** All peers, those of gateway 4 included. */
   peers(): LivePeer[] {
     return [...[...this.givers, ...this.takers].map(({ peer }) => peer), ...this.victims];
   }
 
-  /** A connected peer with a LNK_CONN at a gateway (from 0), from an address of its own, through the network. */
+  /** A peer with a LNK_CONN at a gateway (from 0), connected from an address of its own through the network. */
   async peerAt(gateway: number, dialect: Dialect, name: string): Promise<LivePeer> {
     const { dmsg } = this.installation.gateways[gateway]!;
     const n = this.#addresses++;
@@ -100,7 +105,10 @@ export class FailoverWorld {
     return peer;
   }
 
-  /** New spans of gateway 1 come through at every taker, then their ends. Gives how long the slower of the two took, ms. */
+  /**
+   * Opens new spans at gateway 1, waits until every taker holds their relays, closes them, and waits for the relays'
+   * ends. Returns the time of the slower of the two, ms.
+   */
   async newSpansPass(): Promise<number> {
     const began = performance.now();
     const node = testUuid(this.#passing++);
@@ -122,7 +130,10 @@ export class FailoverWorld {
     return { leader, epoch, index, host: hostOf('topology', index) };
   }
 
-  /** Waits until the trees, and what peers hold, are what the peers' connections offer. Gives how long that took, ms. */
+  /**
+   * Waits until the trees, and the relays that peers hold, agree with what the peers' connections offer. Returns how
+   * long that took, ms.
+   */
   async healed(): Promise<number> {
     const began = performance.now();
     let found: string[] = [];
@@ -135,8 +146,9 @@ export class FailoverWorld {
   }
 
   /**
-   * Runs `fault` under traffic. Relays of what gateway 1 gives stay the same at the takers of gateways 2 and 3, on the wire; no
-   * transaction on them is lost; new connections are taken all the time; at the end everything is as the connections offer.
+   * Runs `fault` under traffic. The relays of gateway 1's spans at the takers of gateways 2 and 3 must stay open; no
+   * transaction on them may be lost; new connections must be accepted all the time; at the end everything must agree
+   * with what the connections offer.
    */
   async undisturbed(
     what: string,
@@ -159,7 +171,7 @@ export class FailoverWorld {
     const healed = await this.healed();
     await this.#finished();
     const after = this.#routed();
-    // The same LNK_SPANs under the same msgids: none was closed, nor opened again.
+    // The same LNK_SPANs with the same msgids: no relay was closed and opened again.
     expect(
       this.takers.map(({ peer }) => standing(peer)),
       what,
@@ -182,7 +194,7 @@ export class FailoverWorld {
     stdout.write(`${what}: ${shown.join(', ')}\n`);
   }
 
-  /** A transaction from each taker of a gateway to the owner of something that gateway 4 gives; it may be lost. */
+  /** Begins a transaction from each taker of `gateway` to the owner of a span at gateway 4; it may be lost. */
   askVictim(gateway: number): void {
     for (const { peer, asker } of this.takers.filter((taker) => taker.gateway === gateway)) {
       const relay = peer.relays().find(({ span }) => span.node === testUuid(FIRST_NODE.victim));
@@ -190,7 +202,7 @@ export class FailoverWorld {
     }
   }
 
-  /** Peers at gateway 4 (again). */
+  /** Connects new peers to gateway 4. */
   async populateVictim(): Promise<void> {
     this.victims = [];
     this.#victimResponders = [];
@@ -204,7 +216,7 @@ export class FailoverWorld {
     await this.healed();
   }
 
-  /** The peers of a gateway that has stopped come to another one. */
+  /** Waits until the peers of a stopped gateway have lost their connections, and connects them to another gateway. */
   async move(from: number, to: number): Promise<void> {
     const lost = [...this.givers, ...this.takers].filter(({ gateway }) => gateway === from);
     await until(() => lost.every(({ peer }) => peer.raw.isEnded), 'its peers have lost their connections');
@@ -235,7 +247,7 @@ export class FailoverWorld {
 
   async #taker(gateway: number, dialect: Dialect, n: number): Promise<Taker> {
     const peer = await this.peerAt(gateway, dialect, `taker-${n + 1}-${dialect}`);
-    // linkid: messages name the span that they come from.
+    // linkid: messages name the span of their sender as source.
     const span = dialect === 'linkid' ? peer.openSpan({ node: testUuid(FIRST_NODE.asker + n) }) : 0n;
     return { gateway, peer, asker: new Asker(peer, span) };
   }
@@ -259,7 +271,7 @@ export class FailoverWorld {
     }
   }
 
-  /** Waits until no transaction is open at either end. */
+  /** Waits until no transaction is open on either side. */
   async #finished(): Promise<void> {
     const open = () => [
       ...this.takers.map(({ asker }) => asker.open),
@@ -274,12 +286,14 @@ export class FailoverWorld {
   }
 }
 
-/** Looks until it is so, for longer than a single event may take: a leader is elected, a gateway ages out. */
+/**
+ * Waits until the condition holds, longer than any single event may take (electing a leader, a gateway that ages out).
+ */
 function until(holds: () => boolean | Promise<boolean>, what: string | (() => string)): Promise<void> {
   return holdsWithin(holds, what, { ms: HEAL_MS });
 }
 
-/** The relays of what gateway 1 gives, by msgid. */
+/** The relays of gateway 1's lasting spans that the peer holds, with their msgids. */
 function standing(peer: LivePeer): string[] {
   return peer
     .relays()
@@ -288,7 +302,7 @@ function standing(peer: LivePeer): string[] {
     .toSorted();
 }
 
-/** Peers that come to every gateway all the time, open a LNK_CONN, and go. */
+/** Peers that connect to every gateway again and again, open a LNK_CONN, and leave. */
 class Knocking {
   taken = 0;
   readonly refused: string[] = [];

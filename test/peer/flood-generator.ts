@@ -1,39 +1,43 @@
 /**
- * Connects as often as it is told to, from one address; a process of its own, so that it holds up nobody who measures. Arguments: port,
- * attempts a second, kind=seconds… (a kind after the other). Prints a line when it begins, and one JSON object when it is over.
+ * Connects from one address at a given rate. It is a process of its own, so that it does not slow the process that
+ * measures. Arguments: port, attempts a second, kind=seconds… (one kind after the other). It prints a line when it
+ * begins, and one JSON object at the end.
  */
 import { randomBytes } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
 
-/** What is done with a connection that was made. */
+/** What is done with an established connection. */
 export type FloodKind = 'close' | 'silent' | 'garbage';
 
-/** What was reached with one kind. */
+/** The counts of one kind. */
 export interface FloodCount {
   kind: FloodKind;
   seconds: number;
-  /** Connections begun. */
+  /** Connections that were attempted. */
   attempts: number;
-  /** Of these: made, as far as the kernel of the other side goes. */
+  /** Attempts that succeeded, at least for the kernel of the other side. */
   connected: number;
-  /** Of these: ended by the other side. */
+  /** Connections that the other side ended. */
   ended: number;
   /** Attempts that failed, by the name of the error. */
   failed: Record<string, number>;
-  /** Connections open at a time, at most. */
+  /** Most connections that were open at a time. */
   mostOpen: number;
 }
 
-/** Milliseconds between two bursts. */
+/** Milliseconds between two bursts of attempts. */
 const BURST_MS = 4;
-/** Milliseconds that a burst may make up for when this process has had no processor. */
+/** Milliseconds for which a burst may catch up when this process got no CPU time. */
 const MAX_LATE_MS = 50;
-/** Attempts that have neither succeeded nor failed, at most; an attempt that the other side's backlog has no room for lasts a second. */
+/** Most attempts whose outcome is open. One for which the other side's backlog has no room lasts a second. */
 const MAX_PENDING = 6_000;
-/** Connections left open at a time: beyond it the oldest is dropped for a new one, so that our own file descriptors suffice. */
+/**
+ * Most connections that stay open. Beyond it the oldest is closed for each new one, so that this process does not run
+ * out of file descriptors.
+ */
 const MAX_OPEN = 6_000;
 
-/** Attempts of one kind, for a while. */
+/** Makes attempts of one kind for `seconds`. */
 export function flood(port: number, rate: number, kind: FloodKind, seconds: number): Promise<FloodCount> {
   const count: FloodCount = { kind, seconds, attempts: 0, connected: 0, ended: 0, failed: {}, mostOpen: 0 };
   const noise = randomBytes(512);
@@ -51,7 +55,7 @@ export function flood(port: number, rate: number, kind: FloodKind, seconds: numb
       pending--;
       count.connected++;
       if (kind === 'garbage') socket.write(noise);
-      // A reset leaves no TIME_WAIT behind: the ports of this host suffice.
+      // A reset leaves no TIME_WAIT behind, so that this host does not run out of ports.
       if (kind === 'close') socket.resetAndDestroy();
       else if (sockets.size > MAX_OPEN) drop(sockets.values().next().value!);
     });
@@ -88,7 +92,7 @@ export function flood(port: number, rate: number, kind: FloodKind, seconds: numb
         return;
       }
       count.mostOpen = Math.max(count.mostOpen, sockets.size - pending);
-      // What could not be begun for a while is not made up for: the rate is what it is.
+      // Attempts missed during a longer pause are not caught up: that would exceed the rate.
       const due = Math.ceil((rate * Math.min(passed - before, MAX_LATE_MS)) / 1000);
       before = passed;
       for (let n = 0; n < due && pending < MAX_PENDING; n++) attempt();

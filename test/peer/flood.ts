@@ -10,15 +10,15 @@ export interface FloodOptions {
   readonly port: number;
   /** Attempts a second. */
   readonly rate: number;
-  /** One after the other: what is done with a connection, and for how many seconds. */
+  /** The kinds of connections to make, one after the other, each with its number of seconds. */
   readonly phases: readonly (readonly [FloodKind, number])[];
 }
 
-/** Connection attempts from 127.0.0.1, made by a process of its own. */
+/** Floods a port with connections from 127.0.0.1, made by a process of its own. */
 export class Flood {
-  /** Resolves when it has begun. */
+  /** Resolves when the flood has begun. */
   readonly begun: Promise<void>;
-  /** Resolves when it is over, with what was reached. */
+  /** Resolves at the end with the counts of each phase. */
   readonly over: Promise<FloodCount[]>;
   readonly #child: ChildProcess;
 
@@ -26,7 +26,8 @@ export class Flood {
     const args = [port, rate, ...phases.map(([kind, seconds]) => `${kind}=${seconds}`)].map(String);
     const child = spawn(process.execPath, [GENERATOR, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
     this.#child = child;
-    // It would come from another machine: on this one it must leave processors to the gateways that are measured, and to other tests.
+    // A real flood would come from another machine: this process must leave the CPU to the gateways that are measured,
+    // and to other tests.
     setPriority(child.pid!, constants.priority.PRIORITY_BELOW_NORMAL);
     let output = '';
     for (const stream of [child.stdout!, child.stderr!]) {
@@ -40,7 +41,7 @@ export class Flood {
       if (code !== 0) throw new Error(`the generator of the flood has failed: ${output}`);
       return JSON.parse(output.slice(output.indexOf('['))) as FloodCount[];
     });
-    // It is thrown where it is awaited; it must not be unhandled until then.
+    // The error is thrown where `over` is awaited; before that it must not count as unhandled.
     this.over.catch(() => {});
   }
 

@@ -6,20 +6,20 @@ import { fileURLToPath } from 'node:url';
 import type { Dialect } from './wire.ts';
 
 const LAUNCHER = fileURLToPath(new URL('../../services/ctl/bin/spanmesh.js', import.meta.url));
-/** Milliseconds that a process may take to get ready: many that start at once share the cores. */
+/** Milliseconds that a process may take to become ready: many may start at once and share the cores. */
 const START_PATIENCE_MS = 120_000;
 /** Milliseconds between two looks at whether a process is ready. */
 const LOOK_MS = 20;
 
 export type Ports = Record<'grpc' | 'service' | 'http', number>;
 
-/** How a process is started, besides its settings. */
+/** How a process is started, apart from its settings. */
 export interface Surroundings {
-  /** Where its standard output goes: to `output`, or to a file descriptor of ours. */
+  /** Where its standard output goes: to `output`, or to a file descriptor of this process. */
   readonly stdout?: 'pipe' | number;
-  /** Most files that it may have open. */
+  /** Most files that the process may have open. */
   readonly openFiles?: number;
-  /** The checkout whose program it is; default: this one. */
+  /** The checkout whose program is run; default: this one. */
   readonly tree?: string;
 }
 
@@ -30,9 +30,9 @@ export class ServiceProcess {
   readonly #service: string;
   readonly #env: Record<string, string>;
   readonly #surroundings: Surroundings;
-  /** It has ended, and all that it has written has come. */
+  /** Resolves when the process has ended and all its output has been read. */
   readonly #closed: Promise<unknown>;
-  /** What it has written on standard error and standard output. */
+  /** Everything that the process has written to standard error and standard output. */
   output = '';
 
   private constructor(service: string, ports: Ports, env: Record<string, string>, surroundings: Surroundings) {
@@ -70,17 +70,17 @@ export class ServiceProcess {
     return new ServiceProcess(service, await freePorts(), env, surroundings);
   }
 
-  /** On these ports. */
+  /** Starts the service on these ports. */
   static on(ports: Ports, service: string, env: Record<string, string>): ServiceProcess {
     return new ServiceProcess(service, ports, env, {});
   }
 
-  /** One like it, on the same ports; to be called once it has stopped. */
+  /** Starts the same service again, on the same ports. Call it once this process has stopped. */
   again(): ServiceProcess {
     return new ServiceProcess(this.#service, this.ports, this.#env, this.#surroundings);
   }
 
-  /** Waits until it says so itself. */
+  /** Waits until the process reports that it is ready. */
   async ready(): Promise<void> {
     const giveUp = performance.now() + START_PATIENCE_MS;
     for (;;) {
@@ -94,7 +94,7 @@ export class ServiceProcess {
     }
   }
 
-  /** Its exit code. */
+  /** Stops the process and returns its exit code. */
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
     if (this.child.exitCode === null && this.child.signalCode === null) {
       this.child.kill(signal);
@@ -104,7 +104,7 @@ export class ServiceProcess {
   }
 }
 
-/** Prefix of a command so that it gets no more open files than these. */
+/** A command prefix that limits the number of open files. */
 function limited(openFiles: number | undefined): string[] {
   return openFiles === undefined ? [] : ['sh', '-c', `ulimit -n ${openFiles} && exec "$@"`, 'sh'];
 }
@@ -113,7 +113,7 @@ export interface GatewayProcess extends ServiceProcess {
   readonly dmsg: Record<Dialect, number>;
 }
 
-/** Topology and gateways, each in a process of its own. */
+/** A topology and gateways, each in a process of its own. */
 export class Installation {
   readonly topology: ServiceProcess;
   readonly #gateways: GatewayProcess[];
@@ -127,7 +127,7 @@ export class Installation {
     return this.#gateways;
   }
 
-  /** `ofEach`: settings of its own for each process, by its name (`topology`, `gateway-1` and so on). */
+  /** `ofEach`: additional settings of each process, by its name (`topology`, `gateway-1` and so on). */
   static async start(
     gateways: number,
     env: Record<string, string> = {},
@@ -149,7 +149,7 @@ export class Installation {
     return installation;
   }
 
-  /** Starts a gateway that has stopped once more, on the same ports. */
+  /** Starts a stopped gateway again, on the same ports. */
   async again(gateway: number): Promise<void> {
     const { dmsg } = this.#gateways[gateway]!;
     this.#gateways[gateway] = Object.assign(this.#gateways[gateway]!.again(), { dmsg });
@@ -179,23 +179,26 @@ async function startGateway(
 }
 
 /**
- * Ports that the kernel gives to nobody by itself (its ephemeral range begins at 32768): one that is free now is not taken by
- * some outgoing connection until the process that is told of it listens.
+ * The range of ports. It is below the kernel's ephemeral ports (from 32768), so no outgoing connection takes a free one
+ * before the process that was given it listens.
  */
 const PORTS = { from: 10_000, to: 32_000 };
 
-/** Each process of the tests takes its ports from a part of its own, one after the other: they run side by side. */
+/**
+ * Number of ports of each test process: processes run side by side, so each takes its ports from a part of the range
+ * that is its own.
+ */
 const PART = 250;
 let taken = 0;
-/** Claimed when the first port is asked for. */
+/** Claimed when this process asks for its first port. */
 let part: Promise<number> | undefined;
 
-/** Ports for a service. */
+/** Free ports for the listeners of a service. */
 export async function freePorts(): Promise<Ports> {
   return { grpc: await freePort(), service: await freePort(), http: await freePort() };
 }
 
-/** A port of loopback on which nothing listens, of a part of the range that is this process's own. */
+/** A loopback port on which nothing listens, from this process's own part of the range. */
 export async function freePort(): Promise<number> {
   part ??= ownPart();
   const from = await part;
@@ -205,7 +208,7 @@ export async function freePort(): Promise<number> {
   }
 }
 
-/** The first port of the part but one: the process that listens on that one has the part, until it ends. */
+/** Claims a part by listening on its first port until this process ends, and returns the next port. */
 async function ownPart(): Promise<number> {
   const parts = Math.floor((PORTS.to - PORTS.from) / PART);
   for (let tries = 0; tries < parts; tries++) {

@@ -3,13 +3,13 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type CryptKeys, makeKeys, type PeerKeys } from './crypt.ts';
 
-/** The router's keys directory, in the layout of the reference (protocol.md, "Crypto"), and keys to be a peer with. */
+/** A keys directory for the router, in the layout of the reference (protocol.md, "Crypto"), and the keys of a peer. */
 export class KeysDir {
   readonly path = mkdtempSync(join(tmpdir(), 'spanmesh-keys-'));
   readonly router: PeerKeys;
   readonly peer: PeerKeys;
 
-  /** `files`: name in remote/ → content. The markers of `World` (127.0.0.253 and .254) may speak plaintext. */
+  /** `files`: name in remote/ → content. The markers of `World` (127.0.0.253 and .254) may connect in plaintext. */
   constructor(files: Record<string, string> = {}, router = makeKeys(), peer = makeKeys()) {
     this.router = router;
     this.peer = peer;
@@ -19,7 +19,7 @@ export class KeysDir {
     for (const [name, content] of Object.entries(files)) this.write(`remote/${name}`, content);
   }
 
-  /** What a peer with the right keys has. */
+  /** The keys of a peer that the router accepts. */
   get crypt(): CryptKeys {
     return { own: this.peer.own, peer: this.router.shown };
   }

@@ -18,7 +18,7 @@ import {
   textOf,
 } from './wire.ts';
 
-/** A relay that the peer holds: a LNK_SPAN that the router opened here. */
+/** A relay that the peer holds: a LNK_SPAN that the router has opened to it. */
 export interface HeldRelay {
   msgid: bigint;
   span: SpanFields;
@@ -26,7 +26,7 @@ export interface HeldRelay {
 }
 
 export interface LivePeerOptions extends RawPeerOptions {
-  /** First half of the msgids that it allocates; the same on two peers is legal. */
+  /** First msgid minus 16; two peers may legally use the same ones. */
   idPrefix?: bigint;
 }
 
@@ -34,13 +34,13 @@ export interface LivePeerOptions extends RawPeerOptions {
 export const MARKER_CLUSTER = '5e771ed0-0a0b-11e4-8a21-01a2b3c4d5e6';
 
 /**
- * A well-behaved DMSG peer: acknowledges the router's LNK_CONN and relays, answers every end, answers PING, and keeps account of
- * the relays that it holds. What it does not deal with stays in `raw.inbox`.
+ * A well-behaved DMSG peer: it acknowledges the router's LNK_CONN and relays, answers every end, answers PING, and
+ * keeps a record of the relays that it holds. Messages that it does not handle stay in `raw.inbox`.
  */
 export class LivePeer {
   readonly raw: RawPeer;
   readonly dialect: Dialect;
-  /** Relays held now, by msgid. */
+  /** Relays that are open now, by msgid. */
   readonly held = new Map<bigint, HeldRelay>();
   /** LNK_CONNs that it has open, by msgid. */
   readonly conns = new Map<bigint, ConnFields>();
@@ -48,7 +48,7 @@ export class LivePeer {
   readonly spans = new Map<bigint, SpanFields>();
   /** msgid of the router's LNK_CONN while it is open. */
   routerConn: bigint | null = null;
-  /** Set to answer nothing at all any more (a peer that hangs); the bytes are still read. */
+  /** When set, the peer answers nothing any more (a peer that hangs); bytes are still read. */
   isSilent = false;
 
   readonly #ends = new Map<bigint, () => void>();
@@ -61,7 +61,7 @@ export class LivePeer {
     this.dialect = raw.dialect;
     this.#nextId = idPrefix;
     raw.intercept = (message) => this.#handle(message);
-    // A link that is ended on one side is ended on the other, too.
+    // When the router ends the connection, the peer ends its side, too.
     void raw.ended.then(() => {
       if (!this.isSilent) raw.end();
     });
@@ -71,7 +71,7 @@ export class LivePeer {
     return new LivePeer(await RawPeer.connect(options), options.idPrefix ?? 0x5d893db9bf470000n);
   }
 
-  /** Wrap a connection that the test's own listener accepted. */
+  /** Wraps a connection that a listener of the test has accepted. */
   static over(raw: RawPeer): LivePeer {
     return new LivePeer(raw, 0x1d893db9bf470000n);
   }
@@ -82,7 +82,7 @@ export class LivePeer {
     return this.#nextId;
   }
 
-  /** Open LNK_CONN and wait until it is acknowledged. Returns its msgid. */
+  /** Opens a LNK_CONN and waits until it is acknowledged. Returns its msgid. */
   async openConn(fields: Partial<ConnFields> = {}): Promise<bigint> {
     const msgid = this.newId();
     const conn = connFields(fields);
@@ -92,7 +92,7 @@ export class LivePeer {
     return msgid;
   }
 
-  /** Open a span; does not wait; its acknowledgement (circuit) is kept out of the inbox. Returns its msgid. */
+  /** Opens a span without waiting. Its acknowledgement (circuit) does not appear in the inbox. Returns its msgid. */
   openSpan(fields: Partial<SpanFields>): bigint {
     const msgid = this.newId();
     this.#unacknowledged.add(msgid);
@@ -102,12 +102,12 @@ export class LivePeer {
     return msgid;
   }
 
-  /** A status message on an open span: no flags. */
+  /** Sends a status message on an open span: no flags. */
   sendStatus(msgid: bigint, fields: Partial<SpanFields>): void {
     this.raw.send({ cmd: LNK_SPAN, msgid, body: spanBody(this.dialect, spanFields(fields)) });
   }
 
-  /** Close a transaction of ours (LNK_CONN or span) and wait for the router's end of it. */
+  /** Closes a LNK_CONN or span of this peer and waits for the router's DELETE. */
   async close(msgid: bigint): Promise<void> {
     this.conns.delete(msgid);
     this.spans.delete(msgid);
@@ -116,12 +116,12 @@ export class LivePeer {
     await within(ended, () => `${this.raw.name}: the end of ${msgid.toString(16)} was not answered`, this.raw);
   }
 
-  /** Closes whose answer has not come. */
+  /** Number of closed transactions that the router has not answered yet. */
   get closing(): number {
     return this.#ends.size;
   }
 
-  /** Close a relay that we hold, from our side, and wait for the router's end of it. */
+  /** Closes a relay that this peer holds and waits for the router's DELETE. */
   async refuse(relay: HeldRelay): Promise<void> {
     this.held.delete(relay.msgid);
     const ended = new Promise<void>((resolve) => this.#ends.set(relay.msgid, resolve));
@@ -134,22 +134,22 @@ export class LivePeer {
     );
   }
 
-  /** The relays held now, without markers, in order of arrival. */
+  /** The relays that are open now, without those of markers, in order of arrival. */
   relays(): HeldRelay[] {
     return [...this.held.values()].filter(({ span }) => span.cluster !== MARKER_CLUSTER);
   }
 
-  /** Wait for a relay that `wants` says yes to. */
+  /** Waits for a relay for which `wants` is true. */
   async relay(wants: (span: SpanFields) => boolean, what = 'a relay'): Promise<HeldRelay> {
     return this.#watch(() => [...this.held.values()].find(({ span }) => wants(span)), what);
   }
 
-  /** Wait until no relay is held that `wants` says yes to. */
+  /** Waits until no relay is open for which `wants` is true. */
   async relayGone(wants: (span: SpanFields) => boolean, what = 'the end of a relay'): Promise<void> {
     await this.#watch(() => ([...this.held.values()].some(({ span }) => wants(span)) ? undefined : true), what);
   }
 
-  /** A debug-shell command: its lines, without line ends. */
+  /** Runs a debug-shell command and returns its lines, without line ends. */
   async shell(command: string): Promise<string[]> {
     this.raw.send({ cmd: DBG_SHELL, aux: textAux(command) });
     const lines: string[] = [];
@@ -168,14 +168,14 @@ export class LivePeer {
     return this.raw.barrier();
   }
 
-  /** Hang up in order and wait until the router has closed its side too. */
+  /** Closes the connection in order and waits until the router has closed its side, too. */
   async hangUp(): Promise<void> {
     this.raw.end();
     await this.raw.untilEnded();
     this.raw.destroy();
   }
 
-  /** REVTRANS on answers, in the dialect that has it. */
+  /** The REVTRANS flag of answers, in the dialect that has it. */
   get rev(): number {
     return this.dialect === 'circuit' ? REVTRANS : 0;
   }
@@ -192,7 +192,7 @@ export class LivePeer {
     const { msgid } = message;
     const isOpening = (message.cmd & CREATE) !== 0 && (message.cmd & REPLY) === 0;
     if (isOpening && (this.held.has(msgid) || msgid === this.routerConn)) {
-      // architecture.md, "What must always hold" 1.
+      // architecture.md, "What must always hold" 1: msgids of open transactions are unique.
       throw new Error(`the router opened msgid ${msgid.toString(16)} twice`);
     }
     if (isCmd(message, CREATE | LNK_CONN[dialect])) {
@@ -245,7 +245,7 @@ export class LivePeer {
   }
 }
 
-/** The promise's value, or a failure with a text that says what did not happen. */
+/** Waits for the promise; fails after a time with a text that says what did not happen. */
 async function within<T>(promise: Promise<T>, what: () => string, raw: RawPeer): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {

@@ -3,33 +3,35 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { pid } from 'node:process';
 
 /**
- * Fate of connections between two hosts.
- *   open    bytes pass
- *   cut     connections are reset, new ones too
- *   silent  connections are kept and accepted, nothing passes in either direction, not even their end; what was sent comes once healed
+ * The state of all connections between two hosts.
+ * * open: bytes pass.
+ * * cut: connections are reset, new ones too.
+ * * silent: connections stay and are accepted, but nothing passes in either direction, not even their end. What was
+ *   sent arrives once the network is healed.
  */
 export type Way = 'open' | 'cut' | 'silent';
 
-/** Every host without a name, such as the peers of a test. */
+/** The name of every host that has none, such as the peers of a test. */
 export const OUTSIDE = 'outside';
 
 const FROM_ADDRESS = new URL('from-address.js', import.meta.url).href;
-/** Where the processes really listen. */
+/** The address on which the processes really listen. */
 const REAL = '127.0.0.1';
 
-/** A connection through the network: `near` was accepted, `far` goes on to where it was meant to go. */
+/** A connection through the network: `near` was accepted here, `far` leads on to its destination. */
 interface Passage {
   readonly from: string;
   readonly to: string;
   readonly near: Socket;
-  /** null: it came while the way was silent. */
+  /** null: the connection came while it could not be passed on (silent). */
   far: Socket | null;
   readonly open: () => void;
 }
 
 /**
- * A network between processes of one host that can be cut: each has a loopback address of its own, under which the others reach the
- * ports that it really has on 127.0.0.1, and from which it connects to others. In between every connection is carried here.
+ * A network between processes of one host, which can be cut. Each process has a loopback address of its own, from which
+ * it connects to others, and under which others reach the ports that it really has on 127.0.0.1. Every connection is
+ * passed on by this object.
  */
 export class LoopbackNetwork {
   readonly #names = new Map<string, string>();
@@ -37,21 +39,21 @@ export class LoopbackNetwork {
   readonly #servers: Server[] = [];
   readonly #passages = new Set<Passage>();
 
-  /** The address of a host, as the others know it. */
+  /** The address of a host, as seen by the others. */
   address(name: string): string {
     for (const [address, known] of this.#names) if (known === name) return address;
-    // 127.100.0.0/10, apart from what tests take for their peers, and from other processes of tests.
+    // In 127.100.0.0/10, apart from the addresses that tests use for peers; different for each test process.
     const address = `127.${100 + (pid % 100)}.${Math.floor(pid / 100) % 250}.${this.#names.size + 1}`;
     this.#names.set(address, name);
     return address;
   }
 
-  /** What a service's process must be started with to be this host. */
+  /** Environment with which a service's process must be started in order to be this host. */
   env(name: string): Record<string, string> {
     return { NODE_OPTIONS: `--import=${FROM_ADDRESS}`, TEST_FROM_ADDRESS: this.address(name) };
   }
 
-  /** The others reach these ports of the host. */
+  /** Makes these ports of the host reachable for the others. */
   async serve(name: string, ports: readonly number[]): Promise<void> {
     const address = this.address(name);
     for (const port of ports) {
@@ -64,7 +66,7 @@ export class LoopbackNetwork {
     }
   }
 
-  /** From now on, in both directions. A host's way to `null` is its way to all others. */
+  /** Changes the state between two hosts from now on, in both directions. `b` null: between `a` and all others. */
   set(a: string, b: string | null, way: Way): void {
     for (const other of b === null ? [...this.#names.values(), OUTSIDE] : [b]) {
       if (other !== a) this.#ways.set(pairOf(a, other), way);
@@ -72,13 +74,13 @@ export class LoopbackNetwork {
     this.#apply();
   }
 
-  /** All ways are open. */
+  /** Opens the way between all hosts. */
   heal(): void {
     this.#ways.clear();
     this.#apply();
   }
 
-  /** Connections that came while their way was silent, and wait for it to be healed. */
+  /** Number of connections that came while their way was silent, and wait for it to be healed. */
   get held(): number {
     return [...this.#passages].filter(({ far }) => far === null).length;
   }
@@ -119,7 +121,7 @@ export class LoopbackNetwork {
     for (const passage of [...this.#passages]) this.#move(passage);
   }
 
-  /** Brings a connection into the state that its way has. */
+  /** Makes a connection follow the present state between its hosts. */
   #move(passage: Passage): void {
     const { near, far } = passage;
     const way = this.#way(passage.from, passage.to);
@@ -151,14 +153,14 @@ export class LoopbackNetwork {
     });
     source.on('end', () => sink.end());
     source.on('error', () => {});
-    // Of a silent way the other side hears nothing, not even this.
+    // On a silent way the other side must not notice even the end.
     source.on('close', () => {
       if (!isSilent()) this.#end(passage);
     });
     source.resume();
   }
 
-  /** One side is gone: the other one goes, too, once it has what was sent. */
+  /** One side is closed: closes the other, too, once it has received what was sent. */
   #end(passage: Passage): void {
     this.#passages.delete(passage);
     for (const [one, other] of [

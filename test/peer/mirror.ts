@@ -1,14 +1,14 @@
 import { type Change, ChangeKind } from '@spanmesh/proto/v1/topology';
 import type { Trees } from './trees.ts';
 
-/** What somebody believes who has listed the trees once and has followed their changes since: ids only. */
+/** The ids that a client knows which has listed the trees once and then follows their changes. */
 export class Mirror {
   readonly #connections = new Set<string>();
   readonly #links = new Set<string>();
-  /** Link → LNK_CONNs. */
+  /** For each link the LNK_CONNs on which it is relayed. */
   readonly #relays = new Map<string, Set<string>>();
 
-  /** A list: what was believed before is forgotten. */
+  /** Takes a full list; what was known before is forgotten. */
   take(trees: Trees): void {
     this.#connections.clear();
     this.#links.clear();
@@ -18,7 +18,7 @@ export class Mirror {
     for (const { link, lnkConn } of trees.relays) this.#relaysOf(link).add(lnkConn);
   }
 
-  /** A change of a watch with relays. */
+  /** Takes a change from a watch with relays. */
   apply({ kind, connection, link, lnkConn, relays }: Change): void {
     const isGone = kind === ChangeKind.CHANGE_KIND_REMOVED;
     if (connection !== undefined) {
@@ -42,7 +42,7 @@ export class Mirror {
     }
   }
 
-  /** How what it believes differs from what a replica shows now. */
+  /** How the known ids differ from what a replica shows now. */
   differences({ connections, links, relays }: Trees): string[] {
     const have = [...this.#relays].flatMap(([link, lnkConns]) => [...lnkConns].map((lnkConn) => `${link}>${lnkConn}`));
     return [

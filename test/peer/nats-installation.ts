@@ -21,23 +21,26 @@ export interface Sizes {
   readonly topologies: number;
   readonly gateways: number;
   readonly volconfs: number;
-  /** Default: one server. None: gateways know the topologies by their addresses, and there is no volconf. */
+  /**
+   * Number of NATS servers; default: one. With 0, gateways are given the addresses of the topologies, and there is no
+   * volconf.
+   */
   readonly nats?: 0 | 1 | 3;
-  /** What the configuration of the only NATS server has besides. */
+  /** Additional configuration of the only NATS server. */
   readonly natsConfig?: string;
 }
 
-/** The hosts of a LoopbackNetwork that an installation is: NATS servers, topologies, gateways and volconfs count from 1. */
+/** The name of a process of the installation in a LoopbackNetwork; `index` counts from 0, names count from 1. */
 export const hostOf = (kind: 'nats' | 'topology' | 'gateway' | 'volconf', index: number): string =>
   `${kind}-${index + 1}`;
 
-/** What JetStream calls a bucket of an installation that was given no name. */
+/** JetStream's name of a bucket, for an installation without a name of its own. */
 const streamOf = (bucket: string): string => `KV_${bucketOf('spanmesh', bucket)}`;
 
-/** Every service several times over, in processes of their own, which find each other by a real nats-server, or without one by addresses. */
+/** Several processes of every service, which find each other by a real nats-server, or without one by addresses. */
 export class NatsInstallation {
   readonly natsServers: readonly NatsServerProcess[];
-  /** What is between the processes, if it can be cut; null: nothing is. */
+  /** The network between the processes, if it can be cut; null: they connect directly. */
   readonly network: LoopbackNetwork | null;
   readonly topologies: ServiceProcess[] = [];
   readonly gateways: GatewayProcess[] = [];
@@ -67,7 +70,7 @@ export class NatsInstallation {
     this.#ownBus = new NatsBus(natsOptionsFor(natsServers, replicas), deps);
   }
 
-  /** `network`: the processes know each other by the addresses that they have there. */
+  /** `network`: the processes use each other's addresses in that network. */
   static async start(
     sizes: Sizes,
     env: Record<string, string> = {},
@@ -76,7 +79,7 @@ export class NatsInstallation {
     const made = new NatsInstallation(await startServers(sizes), env, network);
     try {
       for (const [i, { port }] of made.natsServers.entries()) await network?.serve(hostOf('nats', i), [port]);
-      // One after the other: who leads is known.
+      // Started one after the other, so that the first one leads.
       for (let i = 0; i < sizes.topologies; i++) {
         made.topologies.push(await made.#started('topology', hostOf('topology', i)));
         await made.topologies[i]!.ready();
@@ -94,7 +97,7 @@ export class NatsInstallation {
     return made;
   }
 
-  /** One more, not waited for. */
+  /** Starts one more gateway, without waiting until it is ready. */
   async gateway(name: string): Promise<GatewayProcess> {
     const dmsg = { linkid: await freePort(), circuit: await freePort() };
     const trunk = await freePort();
@@ -113,7 +116,7 @@ export class NatsInstallation {
     return this.natsServers[0]!;
   }
 
-  /** The gateway's process once more, on the same ports; to be called once it has stopped. */
+  /** Starts the gateway's process again, on the same ports. Call it once it has stopped. */
   gatewayAgain(index: number): GatewayProcess {
     const { dmsg } = this.gateways[index]!;
     const gateway = Object.assign(this.gateways[index]!.again(), { dmsg });
@@ -121,7 +124,9 @@ export class NatsInstallation {
     return gateway;
   }
 
-  /** Who leads by what the store says, and under which epoch; null: nobody, or the store does not say at the moment. */
+  /**
+   * The leader according to the store, and its epoch; null: there is none, or the store does not answer at the moment.
+   */
   async leader(role: string): Promise<{ port: number; epoch: number } | null> {
     const entry = await (await this.#bus.kv(LEASES_BUCKET)).get(role).catch(() => null);
     const record = entry?.value == null ? null : decodeLeaseRecord(entry.value);
@@ -129,12 +134,12 @@ export class NatsInstallation {
     return { port: Number(record.address.split(':').at(-1)), epoch: record.epoch };
   }
 
-  /** Waits until somebody leads: a store that elects, or a lease that was given back, has nobody for a moment. */
+  /** Waits for a leader: after an election of the store, or when a lease was given back, there is none for a moment. */
   leading(role: string): Promise<{ port: number; epoch: number }> {
     return eventually(async () => (await this.leader(role)) ?? undefined, `some ${role} leads`);
   }
 
-  /** Waits until another leads than at `port`; gives it, and how long it took. */
+  /** Waits until a process with another port than `port` leads. Returns it, and how long that took. */
   async leaderOtherThan(role: string, port: number): Promise<{ port: number; epoch: number; ms: number }> {
     const began = performance.now();
     return eventually(async () => {
@@ -143,17 +148,17 @@ export class NatsInstallation {
     }, `another ${role} leads`);
   }
 
-  /** Which of three NATS servers (from 0) leads the stream of the leases. */
+  /** Which of three NATS servers (from 0) leads the stream of the lease bucket. */
   leaseStreamLeader(): Promise<number> {
     return this.bucketLeader(LEASES_BUCKET);
   }
 
-  /** The same of any bucket. */
+  /** Which of three NATS servers (from 0) leads the stream of a bucket. */
   bucketLeader(bucket: string): Promise<number> {
     return streamLeader(this.#bus.link.nats, streamOf(bucket));
   }
 
-  /** Waits until each of three NATS servers has all that is stored. */
+  /** Waits until each of three NATS servers has all stored data. */
   async storeIsWhole(): Promise<void> {
     await eventually(async () => {
       try {
@@ -164,23 +169,23 @@ export class NatsInstallation {
         }
         return true;
       } catch {
-        return; // It elects.
+        return; // A server is being elected.
       }
     }, 'the NATS servers have caught up');
   }
 
-  /** A number of a process's metrics, which must be there. */
+  /** The value of a process's metric; fails if it does not exist. */
   metric(process: ServiceProcess, name: string): Promise<number> {
     return sample(process.ports.http, name);
   }
 
-  /** Of all gateways together. */
+  /** The sum of a metric over all gateways. */
   async sum(name: string): Promise<number> {
     const all = await Promise.all(this.gateways.map((gateway) => this.metric(gateway, name)));
     return all.reduce((a, b) => a + b, 0);
   }
 
-  /** Waits until a leader has all gateways. */
+  /** Waits until a topology leader has all gateways attached. */
   async gathered(topology: ServiceProcess): Promise<void> {
     await eventually(async () => {
       const live = await this.metric(topology, 'spanmesh_topology_gateways_live');
@@ -202,13 +207,13 @@ export class NatsInstallation {
     return this.#ownBus;
   }
 
-  /** As gateways are told of them. */
+  /** The topologies' addresses, as a setting of gateways. */
   #topologyAddresses(): string {
     const address = (i: number) => this.network?.address(hostOf('topology', i)) ?? '127.0.0.1';
     return this.topologies.map(({ ports }, i) => `${address(i)}:${ports.service}`).join();
   }
 
-  /** `host`: its name in the network. */
+  /** `host`: the name of the process in the network. */
   async #started(service: string, host: string, env: Record<string, string> = {}): Promise<ServiceProcess> {
     const ports = await freePorts();
     if (this.network === null) return ServiceProcess.on(ports, service, { ...this.#env, ...env });
@@ -223,7 +228,7 @@ async function startServers({ nats = 1, natsConfig = '' }: Sizes): Promise<NatsS
   return nats === 3 ? startNatsCluster() : [await NatsServerProcess.start({ config: natsConfig })];
 }
 
-/** Where the others reach a service, as it must be told. Each takes the one that it knows. */
+/** Settings that tell a service its own address, for others to be told. Each service uses the setting that it knows. */
 function addressSettings(address: string, ports: Ports): Record<string, string> {
   return {
     SPANMESH_TOPOLOGY_SERVICE_ADDRESS: `${address}:${ports.service}`,
@@ -232,7 +237,7 @@ function addressSettings(address: string, ports: Ports): Record<string, string> 
   };
 }
 
-/** How a call ended, what it says on failure, and which replica has answered as what, if one has. */
+/** The outcome of a call: its status and message, and which replica has answered in which role, if one has. */
 export interface Answered {
   readonly code: string;
   readonly details: string;

@@ -4,14 +4,17 @@ import type { AddressInfo } from 'node:net';
 import { BinaryReader } from '@bufbuild/protobuf/wire';
 import { PATIENCE_MS } from './raw-peer.ts';
 
-/** What was noted of a step or of what has sent it. */
+/** Attributes of a span, or of the resource (process) that sent it. */
 export type Attributes = Readonly<Record<string, string | number | boolean>>;
 
-/** A step of a trace as a collector gets it (opentelemetry-proto, trace.proto: Span). */
+/**
+ * A span of a trace as a collector receives it (opentelemetry-proto, trace.proto: Span). Called a step here, since a
+ * span is something else in DMSG.
+ */
 export interface ReceivedStep {
   traceId: string;
   id: string;
-  /** Empty: it begins its trace. */
+  /** Id of the parent; empty: the step begins its trace. */
   parent: string;
   name: string;
   /** 1: internal, 2: server, 3: client. */
@@ -20,20 +23,20 @@ export interface ReceivedStep {
   began: bigint;
   ended: bigint;
   attributes: Attributes;
-  /** What has happened in it. */
+  /** Names of the step's events. */
   events: string[];
-  /** Empty: it has not failed. */
+  /** The status message if the step failed; empty: it did not. */
   failure: string;
-  /** Of what has sent it. */
+  /** Attributes of the process that sent it. */
   resource: Attributes;
 }
 
-/** A collector of traces that keeps what it gets: OTLP over HTTP, protobuf. */
+/** A collector that keeps the traces it receives: OTLP over HTTP, protobuf. */
 export class OtlpReceiver {
   readonly steps: ReceivedStep[] = [];
-  /** Paths and content types of the requests, each once. */
+  /** The different paths and content types of the requests. */
   readonly requests = new Set<string>();
-  /** Answers so; with another status than 200 it keeps nothing. */
+  /** The status of its answers. With another status than 200 it keeps nothing. */
   status = 200;
   readonly #server: Server;
   readonly #events = new EventEmitter();
@@ -59,7 +62,7 @@ export class OtlpReceiver {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
-  /** Waits until `find` finds something in what has come. */
+  /** Waits until `find` returns something for the received steps. */
   async until<T>(find: (steps: readonly ReceivedStep[]) => T | undefined, what: string): Promise<T> {
     const giveUp = AbortSignal.timeout(2 * PATIENCE_MS);
     for (;;) {

@@ -2,11 +2,11 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 
 /**
- * A network with nothing but a loopback, for programs that listen on ports which another spanmesh on this machine may have. Where none can
- * be had (it takes root, and Linux), programs share the machine's.
+ * A network namespace with only a loopback, for programs with fixed ports, which another spanmesh on this machine may
+ * use. Where none can be made (it takes root, and Linux), programs use the machine's network.
  */
 export class OwnNetwork {
-  /** What a command is run through: put it before the command. */
+  /** A command prefix that runs the command in the namespace. */
   readonly through: readonly string[];
   readonly #holder: ChildProcess | null;
 
@@ -16,7 +16,7 @@ export class OwnNetwork {
   }
 
   static async start(): Promise<OwnNetwork> {
-    // It ends with its standard input: with this process, however that goes.
+    // The process that holds the namespace ends when its standard input does: with this process, however that ends.
     const holder = spawn('unshare', ['--net', 'bash', '-c', 'ip link set lo up && echo up && exec cat'], {
       stdio: ['pipe', 'pipe', 'ignore'],
     });

@@ -65,7 +65,7 @@ export function spanFields(fields: Partial<SpanFields>): SpanFields {
   };
 }
 
-/** A uuid for tests, told apart by its first number. */
+/** A uuid for tests that begins with this number. */
 export function testUuid(number: number): string {
   return `${number.toString(16).padStart(8, '0')}-0a0b-11e4-8a21-01a2b3c4d5e6`;
 }
@@ -89,7 +89,7 @@ export function uuidText(bytes: Uint8Array): string {
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
 }
 
-/** The extended header of LNK_CONN; offsets below are from the start of the message. */
+/** The extended header of LNK_CONN. Offsets, as in protocol.md, count from the start of the message. */
 export function connBody(dialect: Dialect, fields: ConnFields): Buffer {
   const body = Buffer.alloc((LNK_CONN[dialect] & 0xff) * 64 - 64);
   body.set(uuidBytes(fields.media), 64 - 64);

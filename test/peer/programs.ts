@@ -5,15 +5,17 @@ import { join } from 'node:path';
 const root = join(import.meta.dirname, '../..');
 const SPANMESH = join(root, 'services/ctl/bin/spanmesh.js');
 
-/** A program that runs on, and what it has printed. */
+/** A running program, and what it has printed. */
 export class Program {
   output = '';
-  /** Its exit code, null after a signal, once all that it printed is here. */
+  /**
+   * Resolves when the program has ended and all its output has been read: with its exit code, or null after a signal.
+   */
   readonly ended: Promise<number | null>;
   readonly #child: ChildProcess;
   #look = (): void => {};
 
-  /** @param env beside what this process has. */
+  /** @param env added to the environment of this process. */
   constructor(command: string, args: readonly string[], env: Record<string, string> = {}) {
     this.#child = spawn(command, args, {
       cwd: root,
@@ -29,7 +31,7 @@ export class Program {
     }
   }
 
-  /** Resolves with the match once it has printed that. Rejects if it ends before. */
+  /** Resolves with the match once the program has printed it. Rejects if the program ends before. */
   prints(pattern: RegExp): Promise<RegExpExecArray> {
     return new Promise((resolve, reject) => {
       void this.ended.then(() => reject(new Error(`ended without ${pattern}: ${this.output}`)));
@@ -48,16 +50,16 @@ export class Program {
   }
 }
 
-/** Where peers and users of the API reach a controller. */
+/** The addresses of a controller for peers and for users of the API. */
 export interface ControllerAddresses {
   readonly dmsg: string;
   readonly grpc: string;
 }
 
-/** Programs of one test: `endAll` after it. */
+/** The programs of one test: call `endAll` after it. */
 export class Programs {
   readonly #programs: Program[] = [];
-  /** What each is run through: of a network of their own. */
+  /** A command prefix for each program: that of a network of their own (OwnNetwork). */
   through: readonly string[] = [];
 
   start(command: string, args: readonly string[], env: Record<string, string> = {}): Program {
@@ -67,12 +69,15 @@ export class Programs {
     return program;
   }
 
-  /** The command of this checkout. */
+  /** Starts the `spanmesh` command of this checkout. */
   spanmesh(...args: string[]): Program {
     return this.start(process.execPath, [SPANMESH, ...args]);
   }
 
-  /** A standalone whose API is at `grpc`. Resolves with the addresses for peers and for the API once it runs. `env`: settings. */
+  /**
+   * Starts a standalone whose API is at `grpc`. Resolves, once it runs, with the addresses for peers and for the API.
+   * `env`: settings.
+   */
   async standalone(
     grpc = '127.0.0.1:0',
     env: Record<string, string> = {},
@@ -84,7 +89,7 @@ export class Programs {
     return { program, dmsg, grpc: api };
   }
 
-  /** Two simulated peers, which are there. */
+  /** Starts two simulated peers and waits until they are connected. */
   async twoPeers(dmsg: string): Promise<Program> {
     const sim = this.spanmesh('sim', '--peers', '2', '--dialect', 'circuit', '--connect', dmsg);
     await sim.prints(/2 peers up/);

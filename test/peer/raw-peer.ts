@@ -15,23 +15,26 @@ import {
   type ZeroCheck,
 } from './wire.ts';
 
-/** How long an awaited event may take before the test fails, in ms: far above anything real, below the test's limit. */
+/**
+ * Milliseconds after which a test fails because an awaited event has not happened: far more than anything takes, less
+ * than the test's own limit.
+ */
 export const PATIENCE_MS = 60_000;
 
 export interface RawPeerOptions {
   port: number;
   host?: string;
   dialect: Dialect;
-  /** Local address, so that a router can tell peers apart by it. */
+  /** Local address: lets a router distinguish peers by address. */
   localAddress?: string;
   name?: string;
-  /** Encrypt, after a handshake. */
+  /** Encrypts the connection, after a handshake. */
   crypt?: CryptKeys | CryptSide;
-  /** `own` where hostile peers may route to this one; `all` unless told. */
+  /** Which messages must have 0 in reserved fields: `own` where hostile peers may route to this one; default: `all`. */
   checkZero?: ZeroCheck;
 }
 
-/** Sees every message before the inbox does; true: dealt with, keep it out of the inbox. */
+/** Sees every message before the inbox does. True: it has handled the message, which does not get into the inbox. */
 export type Interceptor = (message: Message) => boolean;
 
 interface Waiter {
@@ -42,20 +45,20 @@ interface Waiter {
 }
 
 /**
- * One TCP connection that speaks DMSG by hand: what it sends is what the test says, what comes is checked message by message
- * (CRCs, salts, zero fields) and kept in order of arrival. Nothing is answered by itself.
+ * One TCP connection that speaks DMSG only as the test says: it sends what it is told, checks every received message
+ * (CRCs, salts, zero fields), and keeps them in order of arrival. It answers nothing by itself.
  */
 export class RawPeer {
   readonly dialect: Dialect;
   readonly name: string;
   readonly socket: Socket;
-  /** Everything that came, in order. */
+  /** All received messages, in order. */
   readonly log: Message[] = [];
-  /** What came and was not taken yet. */
+  /** Received messages that the test has not taken yet. */
   readonly inbox: Message[] = [];
   /** Resolves when the other side has ended the connection (FIN or RST), or we have destroyed it. */
   readonly ended: Promise<'fin' | 'reset'>;
-  /** The first rule that the other side's bytes broke. */
+  /** The first error in the bytes of the other side. */
   fault: Error | null = null;
   intercept: Interceptor = () => false;
 
@@ -99,7 +102,7 @@ export class RawPeer {
     return new Promise((resolve, reject) => {
       const socket = tcpConnect({ port, host, localAddress, allowHalfOpen: true });
       socket.once('error', reject);
-      // Made before the first byte can come: a listener with a fixed dialect speaks first.
+      // Created before the first byte can come: a listener with a fixed dialect speaks first.
       const peer = new RawPeer(socket, dialect, name, side, checkZero);
       socket.once('connect', () => {
         socket.off('error', reject);
@@ -108,7 +111,7 @@ export class RawPeer {
     });
   }
 
-  /** True once the other side has ended the connection. */
+  /** Whether the other side has ended the connection. */
   get isEnded(): boolean {
     return this.#isEnded;
   }
@@ -118,7 +121,7 @@ export class RawPeer {
     return this.#sent;
   }
 
-  /** The salt that the next message must carry (counted on). */
+  /** The salt of the next message. Each call counts as a message sent. */
   nextSalt(): number {
     const salt = (0xabcdef00 | (this.#sent & 0xff)) >>> 0;
     this.#sent++;
@@ -129,12 +132,12 @@ export class RawPeer {
     this.sendBytes(encode(this.dialect, message, this.nextSalt()));
   }
 
-  /** Several messages in one write. */
+  /** Sends several messages in one write. */
   sendAll(messages: Outgoing[]): void {
     this.sendBytes(Buffer.concat(messages.map((message) => encode(this.dialect, message, this.nextSalt()))));
   }
 
-  /** Bytes as they are; the salt counter does not move. */
+  /** Sends bytes as they are; the salt counter does not change. */
   sendBytes(bytes: Uint8Array): void {
     if (this.socket.writableEnded || this.socket.destroyed) return;
     this.socket.write(this.crypt === null ? bytes : this.crypt.seal(bytes));
@@ -145,7 +148,7 @@ export class RawPeer {
     return this.expect(() => true, what);
   }
 
-  /** The first message, come or coming, that `wants` says yes to; it is taken out of the inbox. */
+  /** Resolves with the first message, received or future, for which `wants` is true; takes it out of the inbox. */
   expect(wants: (message: Message) => boolean, what: string): Promise<Message> {
     const at = this.inbox.findIndex(wants);
     if (at >= 0) return Promise.resolve(this.inbox.splice(at, 1)[0]!);
@@ -163,7 +166,7 @@ export class RawPeer {
     return promise.finally(() => clearTimeout(timer));
   }
 
-  /** The next message with exactly this command (flags included) and, if given, msgid. */
+  /** Resolves with the next message that has exactly this command (flags included) and, if given, this msgid. */
   expectCmd(cmd: number, msgid?: bigint): Promise<Message> {
     return this.expect(
       (message) => isCmd(message, cmd) && (msgid === undefined || message.msgid === msgid),
@@ -172,8 +175,8 @@ export class RawPeer {
   }
 
   /**
-   * Round trip: everything sent before has been read and handled by the router's connection, everything that it had
-   * written to us before has arrived. Circuit: one-way PING. linkid: DBG_SHELL without text.
+   * A round trip. Afterwards the router's connection has read and handled everything sent before, and everything that
+   * it had written before has arrived. Circuit: one-way PING. linkid: DBG_SHELL without text.
    */
   async barrier(): Promise<void> {
     if (this.dialect === 'circuit') {
@@ -185,22 +188,22 @@ export class RawPeer {
     }
   }
 
-  /** FIN: our half is closed; what is still coming is read. */
+  /** Sends FIN. Bytes that still come are read. */
   end(): void {
     this.socket.end();
   }
 
-  /** RST, without a word. */
+  /** Sends RST. */
   reset(): void {
     this.socket.resetAndDestroy();
   }
 
-  /** Close and forget. */
+  /** Closes the connection at once. */
   destroy(): void {
     this.socket.destroy();
   }
 
-  /** Wait for the end of the connection; fails when it does not come. */
+  /** Waits for the end of the connection; fails if it does not come. */
   async untilEnded(): Promise<'fin' | 'reset'> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
@@ -246,7 +249,7 @@ export class RawPeer {
   }
 }
 
-/** True for what answers `RawPeer.barrier()`. */
+/** Whether the message is the answer to `RawPeer.barrier()`. */
 export function isBarrierAnswer(dialect: Dialect, message: Message): boolean {
   if (message.msgid !== 0n || message.error !== 0 || message.circuit !== 0n) return false;
   return isCmd(message, (dialect === 'circuit' ? LNK_PING : LNK_ERROR) | REPLY);

@@ -20,36 +20,39 @@ import {
 } from './wire.ts';
 
 /**
- * The end of the router's LNK_CONN, beyond the fields (protocol.md, "Payloads": 456 of 512 and 328 of 384 bytes are used), holds a
- * random mark by which it knows a connection with itself; the references send 0 there.
+ * The end of our router's LNK_CONN, after the fields (protocol.md, "Payloads": 456 of 512 and 328 of 384 bytes are
+ * used), holds a random mark by which it recognises a connection with itself; the references send 0 there.
  */
 const MARK_BYTES = 16;
 
 /**
- * How an entry of a recording is to be taken: as recorded, or as a known difference. `in another order`: it comes among the others that
- * are marked so, whichever of them comes first.
+ * How our router's message compares to the recorded one: as recorded, or with a known difference. `in another order`:
+ * the messages that are marked so may come in any order among themselves.
  */
 export type Ours = 'as recorded' | 'missing' | 'closes' | 'in another order' | Partial<Message>;
 
 export interface ReplayDependencies {
-  /** A new connection for the recording's `conn`. */
+  /** Makes a new connection for the recording's `conn`. */
   connect: (conn: string) => Promise<RawPeer>;
-  /** Resolves when everything sent on these has had its effects. */
+  /** Resolves when everything that was sent on these connections has had its effects. */
   settled: (peers: RawPeer[]) => Promise<void>;
-  /** What is known to be different; `step`: text of the last step; `nth`: see capture-differences.ts. */
+  /** The known difference for an entry. `step`: text of the last step; `nth`: see capture-differences.ts. */
   oursFor: (step: string | null, conn: string, entry: string, nth: number) => Ours;
-  /** What comes in this step besides what was recorded, in order: command words in hexadecimal, and the error if there is one. */
+  /**
+   * Messages of our router in this step that were not recorded, in order: command words in hexadecimal, followed by the
+   * error if there is one.
+   */
   extrasFor?: (step: string | null, conn: string) => readonly string[];
 }
 
-/** One connection of a recording in play, with the ids of both runs side by side. */
+/** One connection of a recording that is played, with its ids in the recording and in this run. */
 interface Line {
   peer: RawPeer;
-  /** The daemon's msgids: recorded → of this run. */
+  /** The daemon's msgids: recorded → in this run. */
   ids: Map<bigint, bigint>;
-  /** Transactions that the daemon opened in the recording and the router rightly does not open. */
+  /** Transactions that the daemon opened in the recording and our router, correctly, does not. */
   omitted: Set<bigint>;
-  /** msgids of relays, recorded and of this run. */
+  /** msgids of relays: in the recording, and in this run. */
   recordedRelays: Set<bigint>;
   relays: Set<bigint>;
   /** msgids of the client's LNK_CONNs. */
@@ -58,13 +61,13 @@ interface Line {
 }
 
 /**
- * Plays the client's side of a recording to a router and compares what comes back with what the daemon sent: per connection and
- * in order, byte for byte, apart from what differs from run to run: msgids, salts and CRCs, the installation's rnss constant,
- * padding after a text's NUL, the shell's `via` numbers (by first appearance).
- *
- * Order: relays (their opening and end) are decided elsewhere than in the connection, so they may come later than other
- * messages did in the recording. The order of the relays' openings holds, and that of the other messages; relays may end in any
- * order, but the end of a LNK_CONN comes after the ends of its relays.
+ * Plays the client's side of a recording to a router and compares the router's messages with the daemon's: for each
+ * connection in order, byte for byte, except for what differs from run to run: msgids, salts and CRCs, the
+ * installation's rnss constant, padding after a text's NUL, and the shell's `via` numbers (compared by first
+ * appearance). Order: our router does not decide about relays in the connection, so their openings and ends may come
+ * later among the other messages than in the recording. Checked are the order of the relays' openings, the order of all
+ * other messages, and that a LNK_CONN's end comes after the ends of its relays; the ends of relays may come in any
+ * order.
  */
 export class Replay {
   readonly #dialect: Dialect;
@@ -76,7 +79,7 @@ export class Replay {
   readonly #via = new Map<string, number>();
   readonly #counts = new Map<string, number>();
   #step: string | null = null;
-  /** rnss of the origin of the relay that is being compared. */
+  /** rnss of the span whose relay is being compared. */
   #offeredRnss = 0;
 
   constructor(capture: Capture, deps: ReplayDependencies) {
@@ -129,7 +132,7 @@ export class Replay {
     }
   }
 
-  /** The client's bytes with the ids and the salt of this run. */
+  /** Sends the client's recorded bytes with the ids and the salt of this run. */
   #sendRecorded(line: Line, entry: RecordedMessage): void {
     const message = parse(this.#dialect, entry.bytes);
     const answersDaemon =
@@ -143,7 +146,7 @@ export class Replay {
       if (id === undefined) throw new Error(`the daemon's msgid ${message.msgid.toString(16)} has not come yet`);
       put.u64(8, id);
     }
-    // circuit: the circuit is one that the daemon opened; linkid: the target is a relay of it.
+    // circuit: the message is on a circuit that the daemon opened; linkid: its target is the daemon's relay.
     const namesDaemons = this.#dialect === 'circuit' ? (message.cmd & REVCIRC) !== 0 : line.ids.has(message.target);
     if (this.#dialect === 'circuit' && namesDaemons) put.u64(16, idOf(line, message.circuit));
     if (this.#dialect === 'linkid' && namesDaemons) put.u64(24, idOf(line, message.target));
@@ -170,7 +173,7 @@ export class Replay {
     if (line.omitted.has(recorded.msgid)) return;
     const ownId = (recorded.cmd & REPLY) === 0 ? line.ids.get(recorded.msgid) : recorded.msgid;
     const endOf = (isRelay && (recorded.cmd & DELETE) !== 0) || ours === 'in another order' ? ownId : undefined;
-    // What is more than recorded is left for the end of the step.
+    // Messages that were not recorded are left for the end of the step.
     const extras = new Set(this.#extrasFor(entry.conn));
     const isExtra = (message: Message) => extras.has(extraName(message)) && message.cmd !== recorded.cmd;
     const actual = await line.peer.expect(
@@ -216,7 +219,7 @@ export class Replay {
     if (differs !== null) wrong.push(`body: differs at offset ${differs + 64} of the message`);
     same('text', this.#text(recorded, true), this.#text(actual, false));
     const text = textOf(actual);
-    // What is passed on keeps its padding.
+    // In a message that is passed on, the padding is the sender's.
     const isPassedOn = actual.aux.equals(recorded.aux);
     if (text !== null && !isPassedOn && actual.aux.subarray(text.length).some((byte) => byte !== 0)) {
       wrong.push('padding: not zero after the text');
@@ -226,14 +229,17 @@ export class Replay {
     }
   }
 
-  /** The extended header; a relay's rnss less its router's constant, our LNK_CONN without its mark. */
+  /**
+   * The extended header without what differs from run to run: a relay's rnss less the router's constant, our LNK_CONN
+   * without its mark.
+   */
   #body(message: Message, whose: 'recorded' | 'ours'): Buffer {
     const body = Buffer.from(message.body);
     if (whose === 'ours' && isCmd(message, CREATE | LNK_CONN[this.#dialect])) body.fill(0, body.length - MARK_BYTES);
     if (this.#dialect !== 'circuit' || !isCmd(message, CREATE | LNK_SPAN)) return body;
     const rnss = body.readUInt32LE(116 - 64);
     if (whose === 'ours' && this.#rnss.ours === null) {
-      // The first relay tells our constant (its body is compared first on the recorded side); all later ones must agree.
+      // The first relay shows our constant (its recorded body is compared first); all later ones must agree.
       this.#rnss.ours = (rnss - this.#offeredRnss) >>> 0;
     }
     const offered = (rnss - (whose === 'recorded' ? this.#rnss.recorded : this.#rnss.ours!)) >>> 0;
@@ -241,7 +247,9 @@ export class Replay {
     body.writeUInt32LE(offered, 116 - 64);
     return body;
   }
-  /** A shell text with `via` numbers by first appearance and the daemon's msgids as recorded ones. */
+  /**
+   * A shell text, with `via` numbers replaced by their order of appearance and this run's msgids by the recorded ones.
+   */
   #text(message: Message, isRecorded: boolean): string | null {
     const text = textOf(message);
     if (text === null) return null;
@@ -256,14 +264,14 @@ export class Replay {
       });
   }
 
-  /** aux_bytes less what the text and its NUL need: `via` numbers may have more digits than in the recording. */
+  /** aux_bytes less the bytes of the text and its NUL: `via` numbers may have more digits than in the recording. */
   #spareAux(message: Message): number {
     const text = textOf(message);
     const needed = text === null ? 0 : text.length + 1;
     return message.auxBytes - (this.#dialect === 'circuit' ? needed : padded(needed) / 64);
   }
 
-  /** The id of this run for a recorded one of the daemon's, on whichever connection. */
+  /** The id in this run, as text, of a msgid that the daemon used in the recording, on any connection. */
   #ourId(recorded: bigint): string | undefined {
     for (const { ids } of this.#lines.values()) {
       const id = ids.get(recorded);
@@ -272,7 +280,7 @@ export class Replay {
     return undefined;
   }
 
-  /** True for the opening or the end of a relay; remembers the ones that open. */
+  /** Whether the message opens or ends a relay; remembers relays that are opened. */
   #isRelay(message: Message, relays: Set<bigint>): boolean {
     if ((message.cmd & REPLY) !== 0) return false;
     if (isCmd(message, CREATE | LNK_SPAN)) {
@@ -298,7 +306,7 @@ export class Replay {
     return line;
   }
 
-  /** Once quiet: nothing came that was not recorded. */
+  /** Waits until the router is quiet, then checks that it has sent nothing that was not recorded. */
   async #nothingMore(): Promise<void> {
     const peers = [...this.#lines.values()].map(({ peer }) => peer).filter((peer) => !peer.isEnded);
     await this.#deps.settled(peers.filter((peer) => !peer.socket.writableEnded));
@@ -321,14 +329,14 @@ export class Replay {
   }
 }
 
-/** The id of this run for a recorded one of the daemon's on this connection. */
+/** The id in this run of a msgid that the daemon used in the recording on this connection. */
 function idOf(line: Line, recorded: bigint): bigint {
   const id = line.ids.get(recorded);
   if (id === undefined) throw new Error(`the daemon's id ${recorded.toString(16)} has not come yet`);
   return id;
 }
 
-/** As `extrasFor` lists messages. */
+/** The text that `extrasFor` uses for this message. */
 function extraName({ cmd, error }: Message): string {
   return error === 0 ? hex(cmd) : `${hex(cmd)} ${error.toString(16)}`;
 }
@@ -343,7 +351,7 @@ function parse(dialect: Dialect, bytes: Buffer): Message {
   return new MessageReader(dialect, { checkSalt: false, checkZero: 'none' }).push(bytes)[0]!;
 }
 
-/** What the recorded router added to rnss: from the first relay and the span of the client behind it. */
+/** The number that the recorded router added to rnss, from the first relay and the client's span that it relays. */
 function recordedRnssConstant({ dialect, entries }: Capture): number {
   if (dialect !== 'circuit') return 0;
   const spans = entries
@@ -352,7 +360,7 @@ function recordedRnssConstant({ dialect, entries }: Capture): number {
     .map((entry) => ({ fromClient: entry.fromClient, body: parse(dialect, entry.bytes).body }));
   const relay = spans.find(({ fromClient }) => !fromClient);
   if (relay === undefined) return 0;
-  // The node's uuid and the distance tell which.
+  // The span of the same node whose dist fits.
   const origin = spans.find(
     ({ fromClient, body }) =>
       fromClient &&

@@ -3,33 +3,34 @@ import { LivePeer, type LivePeerOptions } from './live-peer.ts';
 import { type SpanFields, testUuid } from './payloads.ts';
 import { Asker, Responder } from './routed-traffic.ts';
 
-/** Between the loss of a connection and the next attempt, ms. */
+/** Milliseconds between the loss of a connection and the next attempt. */
 const PAUSE_MS = 100;
 
 export interface ReturningPeerOptions extends LivePeerOptions {
-  /** Of its LNK_CONN: nobody else's, so that it is known when it returns. */
+  /** Label of its LNK_CONN, different from all others, so that the router recognises the peer when it returns. */
   readonly label: string;
-  /** Spans that it offers each time. */
+  /** Spans that it offers on each connection. */
   readonly spans: readonly Partial<SpanFields>[];
 }
 
-/** What came of the transactions that a peer has opened, on all its connections. */
+/** Outcomes of the transactions that the peer has opened, on all its connections. */
 export interface Outcome {
   done: number;
-  /** Ended before their answer because their route, or the connection, has gone. */
+  /** Transactions that ended before their answer because their route, or the connection, was lost. */
   lost: number;
 }
 
 /**
- * A peer that comes back whenever its connection is lost: it opens a LNK_CONN and its spans, answers on them, and asks on the spans of
- * others. A router's bytes that break a rule, and answers that are not as they must be, are faults.
+ * A peer that reconnects whenever its connection is lost. On each connection it opens a LNK_CONN and its spans, answers
+ * transactions on them, and opens transactions on others' spans. Broken rules in the router's bytes, and wrong answers,
+ * are recorded in `faults`.
  */
 export class ReturningPeer {
   readonly label: string;
   readonly faults: string[] = [];
-  /** Connections so far on which everything was opened. */
+  /** Number of connections on which everything was opened. */
   arrivals = 0;
-  /** Its connection, once everything has been opened on it; null: it is away. */
+  /** The connection, once everything is opened on it; null: the peer is away. */
   live: LivePeer | null = null;
 
   readonly #options: ReturningPeerOptions;
@@ -43,7 +44,7 @@ export class ReturningPeer {
   #isStopped = false;
   #running: Promise<void> = Promise.resolve();
 
-  /** `nodes`: the first number of the nodes of spans that come and go; nobody else's. */
+  /** `nodes`: first number of the nodes of its spans that come and go; no other peer may use them. */
   constructor(options: ReturningPeerOptions, nodes: number) {
     this.label = options.label;
     this.#options = options;
@@ -54,7 +55,7 @@ export class ReturningPeer {
     this.#running = this.#run();
   }
 
-  /** Hangs up for good. */
+  /** Closes the connection and does not return. */
   async stop(): Promise<void> {
     this.#isStopped = true;
     this.#current?.raw.end();
@@ -68,12 +69,14 @@ export class ReturningPeer {
     return { done: done + (this.#asker?.done ?? 0), lost: lost + (this.#asker?.lost ?? 0) };
   }
 
-  /** Transactions that are open at this end. */
+  /** Number of open transactions on this side. */
   get open(): number {
     return (this.#asker?.open.size ?? 0) + (this.#responder?.hanging ?? 0);
   }
 
-  /** Begins a transaction on the `n`th relay that it holds, counted round; not if one is open, or there is none. */
+  /**
+   * Begins a transaction on relay `n`, modulo the number of relays. Does nothing if one is open or there is no relay.
+   */
   ask(n: number): void {
     if (this.live === null || this.#asker === null || this.#asker.open.size > 0) return;
     const relays = this.live.relays().filter(({ span }) => span.nodeLabel.startsWith(STANDING));
@@ -81,7 +84,7 @@ export class ReturningPeer {
     if (relay !== undefined) this.#asker.ask(relay, 3);
   }
 
-  /** Opens a span beside the lasting ones, or closes the one that is open. */
+  /** Opens a span besides the lasting ones, or closes the one that it opened last. */
   churn(): void {
     const { live } = this;
     if (live === null) return;
@@ -91,7 +94,7 @@ export class ReturningPeer {
     }
     const passing = this.#passing;
     this.#passing = null;
-    // The end of the connection ends it, too.
+    // The end of the connection also ends the span, so the answer may never come.
     live.close(passing).catch(() => {});
   }
 
@@ -100,7 +103,7 @@ export class ReturningPeer {
       try {
         await this.#once();
       } catch {
-        // Nobody listens, or the process that took the connection hangs.
+        // Nobody listens, or the process that accepted the connection hangs.
         this.#current?.raw.destroy();
       }
       const fault = this.#current?.raw.fault;
@@ -137,5 +140,5 @@ export class ReturningPeer {
   }
 }
 
-/** Labels of the spans that are offered each time begin with it. */
+/** The labels of lasting spans begin with this. */
 export const STANDING = 'standing';

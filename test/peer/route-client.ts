@@ -14,21 +14,21 @@ import { testUuid } from './payloads.ts';
 import { PATIENCE_MS } from './raw-peer.ts';
 import type { Dialect } from './wire.ts';
 
-/** The cluster of echo nodes. */
+/** The cluster of the echo nodes, as the API names it. */
 export function echoCluster(dialect: Dialect): ClusterKey {
   return dialect === 'linkid'
     ? { dialect: ApiDialect.DIALECT_LINKID, id: ECHO_CLUSTER, peerType: 0, peerLabel: '' }
     : { dialect: ApiDialect.DIALECT_CIRCUIT, id: ECHO_CLUSTER, peerType: 3, peerLabel: 'echo' };
 }
 
-/** An echo node, exactly. */
+/** Selects exactly one echo node. */
 export function echoNode(dialect: Dialect, node: number): NodeSelector {
   const label = dialect === 'linkid' ? '' : `echo${node}`;
   const key = { cluster: echoCluster(dialect), id: testUuid(node), label };
   return { key, dialect: ApiDialect.DIALECT_UNSPECIFIED, clusterId: '', node: '' };
 }
 
-/** With a connection of its own: one takes 1,024 calls at a time. */
+/** A client with a TCP connection of its own: one connection takes at most 1,024 calls at a time. */
 export function messagingClient(port: number): MessagingClient {
   return new MessagingClient(`127.0.0.1:${port}`, credentials.createInsecure(), {
     ...channelOptions,
@@ -43,7 +43,7 @@ type Unary<Request, Answer> = (
   done: (error: ServiceError | null, answer: Answer) => void,
 ) => { cancel(): void };
 
-/** Calls a unary method; rejects with the ServiceError. */
+/** Calls a unary method. Rejects with the ServiceError. */
 export function ask<Request, Answer>(
   client: MessagingClient,
   method: Unary<Request, Answer>,
@@ -57,7 +57,7 @@ export function ask<Request, Answer>(
   });
 }
 
-/** One OpenRoute call: what comes is read one by one. */
+/** One OpenRoute call, whose messages are read one by one. */
 export class RouteClient {
   readonly stream: ClientDuplexStream<OpenRouteRequest, OpenRouteResponse>;
   /** How the call ended. */
@@ -84,7 +84,7 @@ export class RouteClient {
     this.stream.on('end', () => setImmediate(end, null));
   }
 
-  /** An established route. */
+  /** Opens a route and waits until it is established. */
   static async open(
     client: MessagingClient,
     node: NodeSelector,
@@ -100,7 +100,7 @@ export class RouteClient {
     this.stream.write({ routed: RoutedMessage.fromPartial(message) });
   }
 
-  /** The next message; fails if the call has ended first. */
+  /** The next message of the call; fails if the call ends before. */
   async next(): Promise<OpenRouteResponse> {
     while (this.#inbox.length === 0) {
       if (this.#over !== undefined) throw this.#over ?? new Error('the call has ended');
@@ -111,7 +111,7 @@ export class RouteClient {
     return this.#inbox.shift()!;
   }
 
-  /** The next message of the node. */
+  /** The next routed message from the node. */
   async message(): Promise<RoutedMessage> {
     const { routed } = await this.next();
     if (routed === undefined) throw new Error('not a routed message');

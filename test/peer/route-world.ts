@@ -8,9 +8,11 @@ import { connBody, connFields, PEER, spanBody, spanFields, testUuid } from './pa
 import { kept, scrape } from './scrape.ts';
 import type { Dialect } from './wire.ts';
 
-/** What came in one transaction, in order. */
+/** Records the messages of one transaction, in order. */
 export class Heard implements TransactionHandler {
-  /** `word error`, the error only if there is one. REV bits are left out: the endpoint has checked them. */
+  /**
+   * Each message as `word error`, the error only if there is one. REV bits are left out: the endpoint has checked them.
+   */
   readonly words: string[] = [];
   readonly payloads: Buffer[] = [];
   readonly auxes: Buffer[] = [];
@@ -30,22 +32,22 @@ export class Heard implements TransactionHandler {
   }
 }
 
-/** A word of the table in protocol.md. */
+/** A command word as text, as in protocol.md's "Words on the wire". */
 export function word(...parts: number[]): string {
   return (parts.reduce((all, part) => all | part, 0) >>> 0).toString(16).padStart(8, '0');
 }
 
-/** A transaction that the other party has opened. */
+/** A transaction that the other party has opened here. */
 export interface Taken {
   readonly tx: Transaction;
   readonly heard: Heard;
 }
 
-/** A peer with a span, and what it holds of the other one. */
+/** A peer with a span and the relay of another party's span. */
 export class Party {
   readonly node: EndNode;
   readonly span: Transaction;
-  /** What others have opened, in order. */
+  /** Transactions that others have opened here, in order. */
   readonly taken: Taken[] = [];
 
   constructor(node: EndNode, span: Transaction) {
@@ -63,12 +65,12 @@ export class Party {
     return this.node.relays[0]!;
   }
 
-  /** linkid: from the own span to the relay. */
+  /** linkid: source and target of its messages, from its own span to the relay. */
   get address(): LinkAddress | null {
     return this.node.dialect === 'linkid' ? this.node.address(this.span, this.relay) : null;
   }
 
-  /** Opens a transaction towards the other party. Not written yet. */
+  /** Opens a transaction to the other party. The message is not written yet. */
   open(
     cmd: number,
     handler: TransactionHandler,
@@ -94,7 +96,7 @@ export class Party {
     this.node.flush();
   }
 
-  /** Closes our direction of everything that is open with others. */
+  /** Closes our direction of all open transactions with other parties. */
   endAll(): void {
     for (const tx of this.node.endpoint.transactions()) {
       if (tx.handler instanceof Heard) this.node.endpoint.end(tx);
@@ -102,14 +104,14 @@ export class Party {
     this.node.flush();
   }
 
-  /** The nth transaction that others have opened here, once it is there. */
+  /** Waits for the nth transaction that others have opened here. */
   async take(n: number): Promise<Taken> {
     await this.node.until(() => this.taken.length > n);
     return this.taken[n]!;
   }
 }
 
-/** Topology and two gateways in processes of their own, with parties on them. */
+/** A topology and two gateways in processes of their own, with parties connected to them. */
 export class RouteWorld {
   readonly installation: Installation;
   readonly #parties: Party[] = [];
@@ -123,9 +125,10 @@ export class RouteWorld {
     return new RouteWorld(await Installation.start(2, env));
   }
 
-  /** A peer with an open LNK_CONN that takes spans of `mask`, and a span of its own. */
+  /** Connects a party that has a span of its own, and a LNK_CONN that asks for the types in `mask`. */
   async join(gateway: number, dialect: Dialect, { peerType = PEER.HAMMER2 as number, mask = 0xffn } = {}) {
-    // Labels differ, so that none is taken for another one's new connection (architecture.md, "Half-dead peers").
+    // Labels differ, so that no party is taken for a new connection of another one (architecture.md, "Half-dead
+    // peers").
     const label = `party ${++this.#labels}`;
     const conn = connBody(dialect, connFields({ label, peerMask: mask }));
     const node = await EndNode.connect(this.installation.gateways[gateway]!.dmsg[dialect], dialect, conn);
@@ -135,7 +138,7 @@ export class RouteWorld {
     return party;
   }
 
-  /** A requester on the first gateway and an owner on the second, each with the relay of the other's span. */
+  /** A requester on the first gateway and an owner on the second, each holding the relay of the other's span. */
   async pair(dialect: Dialect): Promise<{ requester: Party; owner: Party }> {
     const requester = await this.join(0, dialect);
     const owner = await this.join(1, dialect);
@@ -143,7 +146,10 @@ export class RouteWorld {
     return { requester, owner };
   }
 
-  /** linkid, the same; but the owner does not ask for spans of the requester's type, so no selection relays that one to it. */
+  /**
+   * As `pair`, linkid; but the owner does not ask for spans of the requester's type, so the selection relays the
+   * requester's span not to it.
+   */
   async oneSided(): Promise<{ requester: Party; owner: Party }> {
     const requester = await this.join(0, 'linkid', { peerType: PEER.BLOCK });
     const owner = await this.join(1, 'linkid', { mask: 1n << BigInt(PEER.HAMMER2) });
@@ -152,12 +158,15 @@ export class RouteWorld {
     return { requester, owner };
   }
 
-  /** What each gateway holds (`kept`). */
+  /** The contents of each gateway's tables (`kept`). */
   kept(): Promise<Record<string, number>[]> {
     return Promise.all(this.installation.gateways.map(({ ports }) => kept(ports.http)));
   }
 
-  /** Waits until no transaction runs between a party on each gateway, and nothing waits: only what stays is open. */
+  /**
+   * Waits until there is no transaction between one party on each gateway, and no bytes wait. LNK_CONNs, spans and
+   * relays stay open.
+   */
   async noTransactions(): Promise<void> {
     let found: Record<string, number>[] = [];
     await until(
@@ -166,7 +175,7 @@ export class RouteWorld {
         return found.every((each) => {
           const of = (name: string) => each[`spanmesh_gateway_${name}`] ?? 0;
           const waiting = of('queued_bytes') + of('trunk_queued_bytes') + of('receive_pending_bytes');
-          // Two LNK_CONNs, the span and the relay.
+          // The two LNK_CONNs, the span and the relay.
           return (
             of('open{table="transactions"}') === 4 && of('trunk_transactions') === of('trunk_routes') && waiting === 0
           );
@@ -176,7 +185,7 @@ export class RouteWorld {
     );
   }
 
-  /** Waits until both gateways hold exactly this again. */
+  /** Waits until the tables of both gateways have exactly these contents again. */
   async holds(expected: Record<string, number>[]): Promise<void> {
     let found: Record<string, number>[] = [];
     await until(
@@ -188,13 +197,13 @@ export class RouteWorld {
     );
   }
 
-  /** Cuts everybody off, and waits until nothing of them is left in any table of either gateway. */
+  /** Disconnects all parties, and waits until the tables of both gateways are empty. */
   async clear(): Promise<void> {
     for (const { node } of this.#parties.splice(0)) node.destroy();
     await this.holds([{}, {}]);
   }
 
-  /** Faults of the gateways themselves, and what they took for faults of the parties. */
+  /** Counts of the gateways' internal faults, and of faults that they saw in the parties' messages. */
   async faults(): Promise<number[]> {
     const found: number[] = [];
     for (const { ports } of this.installation.gateways) {

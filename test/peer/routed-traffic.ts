@@ -12,7 +12,7 @@ import {
   REVTRANS,
 } from './wire.ts';
 
-/** A command that means something here only: `DBG` with a header of 128 bytes, so 64 bytes of payload. */
+/** A command that only these peers understand: of protocol DBG, with a header of 128 bytes, so 64 bytes of payload. */
 const ASK = 0x00100202;
 const PAYLOAD = 64;
 /** The command without flags and header size. */
@@ -22,9 +22,9 @@ const isLast = ({ cmd }: Message) => (cmd & DELETE) !== 0;
 const isAbort = ({ cmd }: Message) => (cmd & ABORT) !== 0;
 const baseOf = (cmd: number) => cmd & BASE_MASK;
 
-/** Makes a peer answer every message in a transaction on its spans with the same command, payload and end. */
+/** Makes a peer answer every message of a transaction on its spans with the same command, payload and DELETE flag. */
 export class Responder {
-  /** Spans of the transactions that are open, by the transactions' msgids. */
+  /** The open transactions: msgid → the span that it is on. */
   readonly open = new Map<bigint, bigint>();
   readonly #peer: LivePeer;
 
@@ -35,7 +35,10 @@ export class Responder {
     void peer.raw.ended.then(() => this.open.clear());
   }
 
-  /** Transactions that should have ended once nobody asks any more. circuit: what runs on a span that is closed has ended by itself. */
+  /**
+   * Number of transactions that should have ended if nobody asks any more. circuit: those on a closed span have ended
+   * by themselves.
+   */
   get hanging(): number {
     const { dialect, spans } = this.#peer;
     return [...this.open.values()].filter((span) => dialect === 'linkid' || spans.has(span)).length;
@@ -52,7 +55,8 @@ export class Responder {
     const flags = REPLY | (isCircuit ? REVTRANS : 0) | (isLast(message) ? DELETE : 0);
     const isKnown = this.open.has(msgid);
     if (!isKnown && !this.#peer.spans.has(span)) {
-      // The span is closed, which the router did not know yet (protocol.md, "Transactions", stacking). It waits for an answer.
+      // The peer has closed the span and the router did not know that yet (protocol.md, "Transactions", stacking): it
+      // waits for an answer.
       const flags = isCircuit ? ABORT | REVTRANS : 0;
       const lost = CREATE | DELETE | REPLY | LNK_ERROR | flags;
       if (isOpening) send({ cmd: lost, msgid, circuit, error: ERROR.LOSTLINK });
@@ -71,23 +75,23 @@ export class Responder {
 interface Asked {
   readonly relay: bigint;
   readonly text: string;
-  /** Its route may go: not counted as lost then. */
+  /** Its route may be lost: then it is not counted as lost. */
   readonly mayBeLost: boolean;
-  /** Messages that are still to be sent, and answers that are still to come. */
+  /** Number of messages still to be sent, and of answers still to come. */
   unsent: number;
   unanswered: number;
 }
 
-/** Makes a peer open transactions on relays that it holds, one message after the other, and compares the answers. */
+/** Makes a peer open transactions on relays that it holds, send their messages one by one, and compare the answers. */
 export class Asker {
-  /** Transactions that were answered to their end, and such that ended before because their route has gone. */
+  /** Transactions that were answered completely, and those that ended before because their route was lost. */
   done = 0;
   lost = 0;
-  /** What must not be. */
+  /** Anything that must not happen. */
   readonly faults: string[] = [];
   readonly open = new Map<bigint, Asked>();
   readonly #peer: LivePeer;
-  /** linkid: the span that messages come from. */
+  /** linkid: the msgid of the peer's own span, the source of its messages. */
   readonly #source: bigint;
   #asked = 0;
 
@@ -107,7 +111,7 @@ export class Asker {
     });
   }
 
-  /** Opens a transaction of so many messages. `mayBeLost`: counted as `done` only. */
+  /** Opens a transaction of `messages` messages. `mayBeLost`: it is never counted as lost. */
   ask(relay: HeldRelay, messages = 1, mayBeLost = false): void {
     const msgid = this.#peer.newId();
     const text = `${this.#peer.raw.name} ${this.#asked++}`;
@@ -132,7 +136,7 @@ export class Asker {
     const asked = this.open.get(msgid);
     const isAnswer = baseOf(cmd) === baseOf(ASK);
     if (asked === undefined) {
-      // architecture.md, "What must always hold" 3.
+      // architecture.md, "What must always hold" 3: nothing is delivered after a transaction has ended.
       const { spans, conns } = this.#peer;
       if (isAnswer) this.faults.push(`${this.#peer.raw.name}: an answer to what is over`);
       return isAnswer || (isAbort(message) && !spans.has(msgid) && !conns.has(msgid));
@@ -141,7 +145,7 @@ export class Asker {
       if (error !== ERROR.LOSTLINK) this.faults.push(`${asked.text}: ended with error ${error}`);
       this.#lose(asked);
       this.open.delete(msgid);
-      // protocol.md, "Transactions": closed by one side, it is closed by the other, too.
+      // protocol.md, "Transactions": a transaction closed by one side is closed by the other, too.
       if (asked.unsent > 0) this.#close(msgid, asked);
       return true;
     }
@@ -158,18 +162,19 @@ export class Asker {
   #close(msgid: bigint, asked: Asked): void {
     const isCircuit = this.#peer.dialect === 'circuit';
     const where = isCircuit ? { circuit: asked.relay } : { circuit: this.#source, target: asked.relay };
-    // On a relay that is gone it is dropped; what was stacked on it has ended by itself.
+    // On a relay that is gone the message would be dropped: its transactions have ended by themselves.
     if (!this.#peer.held.has(asked.relay)) return;
     this.#peer.raw.send({ cmd: DELETE | LNK_ERROR | (isCircuit ? REVCIRC : 0), msgid, ...where });
   }
 
-  /** What runs on a relay ends with it. */
+  /** Ends the transactions of relays that are gone. */
   #forgetRoutes(): void {
     for (const [msgid, asked] of this.open) {
       if (this.#peer.held.has(asked.relay)) continue;
       this.open.delete(msgid);
       this.#lose(asked);
-      // protocol.md, "Routing, linkid": what crossed the relay's end was thrown away, and is open until we end it.
+      // protocol.md, "Routing, linkid": a message that crossed the relay's end was thrown away. Its transaction stays
+      // open until we end it.
       if (this.#peer.dialect === 'linkid' && asked.unsent > 0) {
         const cmd = ABORT | DELETE | LNK_ERROR;
         this.#peer.raw.send({ cmd, msgid, circuit: this.#source, target: asked.relay, error: ERROR.LOSTLINK });

@@ -2,7 +2,7 @@ import { credentials } from '@grpc/grpc-js';
 import { ListTrafficRequest, TopologyClient } from '@spanmesh/proto/v1/topology';
 import { type TrafficCounters, TrafficKind } from '@spanmesh/proto/v1/traffic';
 
-/** What all gateways count, as the API on this port says it. Fails if a gateway is missing. */
+/** The traffic counters of all gateways, from the API on this port. Fails if a gateway is missing. */
 export function listTraffic(grpcPort: number): Promise<TrafficCounters[]> {
   const client = new TopologyClient(`127.0.0.1:${grpcPort}`, credentials.createInsecure());
   const request = ListTrafficRequest.fromPartial({ pageSize: 5000 });
@@ -15,7 +15,7 @@ export function listTraffic(grpcPort: number): Promise<TrafficCounters[]> {
   }).finally(() => client.close());
 }
 
-/** What has been added between two answers. */
+/** The difference between two readings. */
 export interface Added {
   readonly messagesIn: number;
   readonly messagesOut: number;
@@ -25,8 +25,8 @@ export interface Added {
 }
 
 /**
- * By gateway (its name) and what is counted: `gateway-1 connection`, `gateway-1 trunk`, `gateway-1 class local`. Connections of one
- * gateway are summed up, and so are trunks.
+ * The differences by gateway name and kind: `gateway-1 connection`, `gateway-1 trunk`, `gateway-1 class local`. A
+ * gateway's connections are added up, and so are its trunks.
  */
 export function addedBetween(
   before: readonly TrafficCounters[],

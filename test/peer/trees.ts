@@ -21,41 +21,41 @@ import type { LivePeer } from './live-peer.ts';
 import type { SpanFields } from './payloads.ts';
 import { PATIENCE_MS } from './raw-peer.ts';
 
-/** More than any test has. */
+/** Larger than the trees of any test. */
 const PAGE = 5000;
-/** What the router takes unless told otherwise (architecture.md, "Relay selection"). */
+/** The router's defaults (architecture.md, "Relay selection"). */
 const LINKID_WIDTH = 2;
 const CIRCUIT_WIDTH = 1;
 const MAX_DIST = 16;
-/** At most so many differences are said. */
+/** Most differences that are reported. */
 const MAX_SAID = 20;
 
-/** How a peer's connection is found in the trees. */
+/** How to find a peer's connection in the trees: both functions give the same name for it. */
 export interface Naming {
   readonly ofPeer: (peer: LivePeer) => string;
   readonly ofConnection: (connection: Connection) => string;
 }
 
-/** Each peer has an address of its own. */
+/** By address: each peer has one of its own. */
 const BY_ADDRESS: Naming = {
   ofPeer: ({ raw }) => raw.socket.localAddress ?? 'nowhere',
   ofConnection: ({ remoteAddress }) => parseHostPort(remoteAddress).host,
 };
 
-/** Each peer has a LNK_CONN with a label of its own: where its address does not arrive as it was. */
+/** By the label of its LNK_CONN: each peer has one of its own. For networks that change addresses. */
 export const BY_LABEL: Naming = {
   ofPeer: ({ conns }) => [...conns.values()][0]?.label ?? 'unlabelled',
   ofConnection: ({ id, lnkConns }) => lnkConns[0]?.label ?? id,
 };
 
-/** What topology's API shows. */
+/** The trees as topology's API shows them. */
 export interface Trees {
   readonly connections: readonly Connection[];
   readonly links: readonly Link[];
   readonly relays: readonly Relay[];
 }
 
-/** Asks a replica. Rejects with the ServiceError. */
+/** Reads the trees of a replica. Rejects with the ServiceError. */
 export async function readTrees(grpcPort: number): Promise<Trees> {
   const client = new TopologyClient(`127.0.0.1:${grpcPort}`, credentials.createInsecure());
   try {
@@ -65,7 +65,7 @@ export async function readTrees(grpcPort: number): Promise<Trees> {
   }
 }
 
-/** The same by a client that is there. Rejects with the ServiceError. */
+/** Reads the trees with an existing client. Rejects with the ServiceError. */
 export async function treesOf(client: TopologyClient): Promise<Trees> {
   const page = { pageSize: PAGE };
   const [{ connections }, { links }, { relays }] = await Promise.all([
@@ -79,12 +79,11 @@ export async function treesOf(client: TopologyClient): Promise<Trees> {
 }
 
 /**
- * architecture.md, "What must always hold" 2 and 4: how the trees, and the relays that peers hold, differ from what the peers'
- * connections offer; empty: they do not. Selection is worked out anew by the naive oracle of libs/spantree.
- * `peers`: every peer that is connected; not those whose names (`naming`, addresses unless told) `isOther` says yes to, whose spans
- * nobody else selects and who select nothing.
- * `rnssAdd`: SPANMESH_RNSS of the installation. `refused`: what a peer has refused may be there or not: a refusal is forgotten
- * when something else is taken.
+ * How the trees, and the relays that peers hold, differ from what the peers' connections offer (architecture.md, "What
+ * must always hold" 2 and 4); empty: they agree. The selection is computed by the naive oracle of libs/spantree.
+ * `peers`: every connected peer, except those for whose names (see `naming`) `isOther` is true; nobody else may select
+ * their spans, and they select nothing. `rnssAdd`: SPANMESH_RNSS of the installation. `refused`: a relay that a peer
+ * has refused may be there or not, since a refusal is forgotten when something else is taken.
  */
 export function differences(
   peers: readonly LivePeer[],
@@ -236,7 +235,7 @@ function compareRelays(
   ];
 }
 
-/** What a peer holds on the wire, all its LNK_CONNs together. */
+/** Compares the relays that a peer holds on the wire, on all its LNK_CONNs together. */
 function compareHeld(
   peer: LivePeer,
   oracle: Oracle,
@@ -246,7 +245,7 @@ function compareHeld(
   isRefused: (peer: LivePeer, name: string) => boolean,
 ): string[] {
   const found: string[] = [];
-  /** What it should hold → the relays that it may be. */
+  /** The fields of a missing relay → the names of the relays that it may be. */
   const missing = new Map<string, string[]>();
   for (const lnkConn of oracle.lnkConns) {
     if (owners.get(lnkConn) !== peer) continue;
@@ -277,7 +276,10 @@ function takenFor(lnkConn: OracleLnkConn, oracle: Oracle): OracleLink[] {
   return [...nodes.values()].flatMap((span) => oracle.select(lnkConn, span));
 }
 
-/** architecture.md, "Relay selection": dist + 1; circuit: rnss + the installation's constant. */
+/**
+ * The fields of a relay of the span. architecture.md, "Relay selection": dist + 1; circuit: rnss + the installation's
+ * constant.
+ */
 function relayed(peer: LivePeer, span: SpanFields, rnssAdd: number): SpanFields {
   const rnss = peer.dialect === 'circuit' ? (span.rnss + rnssAdd) >>> 0 : span.rnss;
   return { ...span, dist: span.dist + 1, rnss };

@@ -31,7 +31,7 @@ const settings = {
   ...volconfSettings,
 };
 
-/** A host that the router is told to connect to. Its connections answer nothing by themselves. */
+/** A host that the router is told to connect to. It accepts connections and does not answer on them. */
 export class DialledHost {
   readonly host: string;
   readonly peers: RawPeer[] = [];
@@ -41,7 +41,7 @@ export class DialledHost {
   #taken = 0;
   port: number;
 
-  /** `accepted`: called with each connection before it is read. */
+  /** `accepted`: called with each connection before anything is read. */
   constructor(host: string, port: number, dialect: Dialect, accepted: (peer: RawPeer) => void = () => {}) {
     this.host = host;
     this.port = port;
@@ -61,7 +61,7 @@ export class DialledHost {
     return this;
   }
 
-  /** The next connection that the router makes. */
+  /** Waits for the next connection that the router makes. */
   async next(): Promise<RawPeer> {
     const giveUp = AbortSignal.timeout(PATIENCE_MS);
     while (this.peers.length <= this.#taken) await once(this.#server!, 'connection', { signal: giveUp });
@@ -73,7 +73,7 @@ export class DialledHost {
     return this.peers.filter(({ isEnded }) => !isEnded).length;
   }
 
-  /** Nobody is answered any more; established connections are left. */
+  /** Stops listening; established connections stay. */
   async refuse(): Promise<void> {
     const server = this.#server;
     this.#server = null;
@@ -86,15 +86,15 @@ export class DialledHost {
   }
 }
 
-/** Gateway, topology and volconf in this process, over real TCP and gRPC, with names that the test resolves. */
+/** A gateway, topology and volconf in this process, over real TCP and gRPC, with host names that the test resolves. */
 export class VolconfWorld {
   readonly gateway: Gateway;
   readonly topology: Topology;
   readonly volconf: Volconf;
   readonly ports: ProcessPorts;
-  /** Addresses of names; others have none. */
+  /** Host name → addresses; other names have none. */
   readonly names = new Map<string, string[]>();
-  /** `change` at every piece of news about a target. */
+  /** Emits `change` for every change of a target. */
   readonly events = new EventEmitter();
   readonly #bus: InProcessBus;
   #giver: LivePeer | null = null;
@@ -150,7 +150,7 @@ export class VolconfWorld {
     );
   }
 
-  /** `markers`: the dialect that the test does not speak (World.settled). */
+  /** `markers`: the dialect that the test does not use (see World.settled). */
   static async start({
     markers = 'circuit',
     env = {},
@@ -168,7 +168,8 @@ export class VolconfWorld {
     const where = { port: world.port(markers), dialect: markers };
     world.#giver = await LivePeer.connect({ ...where, localAddress: '127.0.0.254', name: 'marker giver' });
     world.#watcher = await LivePeer.connect({ ...where, localAddress: '127.0.0.253', name: 'marker watcher' });
-    // Of a media of its own: slots go with the last LNK_CONN of theirs, and recorded clients have the nil one.
+    // The marker's media id is its own: the slots of a media go with its last LNK_CONN, and recorded clients have the
+    // nil media id.
     await world.#watcher.openConn({ media: testUuid(0xffff) });
     await world.settled([]);
     return world;
@@ -178,7 +179,7 @@ export class VolconfWorld {
     return this.gateway.ports.find((one) => one.dialect === dialect)!.port;
   }
 
-  /** Resolves when everything sent on these has had its effects (see World.settled). */
+  /** Resolves when everything sent on these peers has had its effects (see World.settled). */
   async settled(peers: RawPeer[]): Promise<void> {
     const open = peers.filter((peer) => !peer.isEnded);
     await Promise.all(open.map((peer) => peer.barrier()));

@@ -44,7 +44,7 @@ describe('the codec of the tests', () => {
         },
         message!.salt,
       );
-      // Fields that `encode` always sends as 0: not so in v2-2d.
+      // Fields that `encode` always sends as 0 and that are not 0 in v2-2d.
       again.writeBigUInt64LE(message!.auxDescr, 48);
       entry.bytes.copy(again, 2, 2, 4);
       entry.bytes.copy(again, 56, 56, 60);
@@ -68,7 +68,7 @@ describe('the codec of the tests', () => {
     expect(messages[1]!.msgid).toBe(0xfff123n);
   });
 
-  it('finds what is wrong', () => {
+  it('reports each fault', () => {
     const good = encode('circuit', { cmd: DBG_SHELL, aux: textAux('x') }, 0);
     const bad = (change: (raw: Buffer) => void, seal = true) => {
       const raw = Buffer.from(good);
@@ -84,7 +84,7 @@ describe('the codec of the tests', () => {
     expect(bad((raw) => raw.writeUInt8(1, 24))).toThrow('link_verifier');
   });
 
-  it.each(['linkid', 'circuit'] as Dialect[])('lays out a %s span so that it reads it back', (dialect) => {
+  it.each(['linkid', 'circuit'] as Dialect[])('lays out a %s span so that it can be read back', (dialect) => {
     const fields = spanFields({
       cluster: testUuid(7),
       dist: dialect === 'linkid' ? -3 : 0xfffffffd,

@@ -1,6 +1,6 @@
 /**
- * A second, independent codec of the DMSG wire protocol (protocol.md, "Message"), for tests only. It shares nothing with
- * libs/dmsg, so that a mistake there cannot hide here; it is written for plainness, not for speed.
+ * A second, independent codec of the DMSG wire protocol (protocol.md, "Message"), for tests only. It shares no code
+ * with libs/dmsg, so that an error there cannot hide here. It is plain, not fast.
  */
 
 export type Dialect = 'linkid' | 'circuit';
@@ -13,7 +13,7 @@ export const ABORT = 0x10000000;
 export const REVTRANS = 0x08000000;
 export const REVCIRC = 0x04000000;
 
-/** Commands without flags, with the size of a header without payload where they have none. */
+/** Commands without flags. Their low bits are the size of a header without payload, where they have none. */
 export const LNK_PAD = 0x00000001;
 export const LNK_PING = 0x00000101;
 export const LNK_SPAN = 0x00001207;
@@ -25,7 +25,7 @@ export const BLK_OPEN = 0x00500102;
 export const UNKNOWN_LNK = 0x00077701;
 export const UNKNOWN_PROTOCOL = 0x00900101;
 
-/** LNK_CONN differs in size, and so in its command word. */
+/** LNK_CONN has a different size in each dialect, and so a different command word. */
 export const LNK_CONN: Record<Dialect, number> = { linkid: 0x00001108, circuit: 0x00001106 };
 
 export const ERROR = {
@@ -61,7 +61,10 @@ export function crc32c(bytes: Uint8Array): number {
   return (crc ^ 0xffffffff) >>> 0;
 }
 
-/** What goes into a message; what is left out is 0 or empty. The header size in `cmd` is replaced by the real one. */
+/**
+ * The fields of a message to send; fields left out are 0 or empty. The header size in `cmd` is replaced by the real
+ * one.
+ */
 export interface Outgoing {
   cmd: number;
   msgid?: bigint;
@@ -77,7 +80,7 @@ export interface Outgoing {
   bigEndian?: boolean;
 }
 
-/** A message that came. */
+/** A received message. */
 export interface Message {
   bigEndian: boolean;
   salt: number;
@@ -86,7 +89,7 @@ export interface Message {
   target: bigint;
   cmd: number;
   auxCrc: number;
-  /** As on the wire: linkid in 64-byte units, circuit in bytes. */
+  /** As on the wire: linkid in units of 64 bytes, circuit in bytes. */
   auxBytes: number;
   error: number;
   auxDescr: bigint;
@@ -101,7 +104,7 @@ export function padded(bytes: number): number {
   return Math.ceil(bytes / 64) * 64;
 }
 
-/** One message with both CRCs right. `salt`: all 32 bits. */
+/** Encodes a message with correct CRCs. `salt`: all 32 bits. */
 export function encode(dialect: Dialect, message: Outgoing, salt: number): Buffer {
   const body = message.body ?? Buffer.alloc(0);
   const aux = message.aux ?? Buffer.alloc(0);
@@ -125,7 +128,7 @@ export function encode(dialect: Dialect, message: Outgoing, salt: number): Buffe
   return raw;
 }
 
-/** Compute hdr_crc anew, after fields were changed by hand. */
+/** Computes hdr_crc anew, after a test has changed fields. */
 export function sealHeader(raw: Buffer, headerBytes: number, bigEndian: boolean): void {
   const put = fieldWriter(raw, bigEndian);
   put.u32(60, 0);
@@ -147,23 +150,24 @@ export function fieldWriter(raw: Buffer, bigEndian: boolean): FieldWriter {
   };
 }
 
-/** What is wrong with bytes that should have been a message. */
+/** An error in received bytes: the message says which rule they break. */
 export class WireFault extends Error {}
 
-/** How strictly a reader judges: recordings of the references break the rules about order and padding. */
+/** How strict a reader is: recordings of the references break the rules about order and padding. */
 export interface ReaderOptions {
   /** Check that the low 8 bits of the salts count up from 0. */
   checkSalt: boolean;
   /**
-   * Whose messages must have 0 in aux_crc without aux data and in reserved fields. `own`: those on the link itself, which the sender
-   * has made; what it passes on comes through as some other peer has sent it (protocol.md, "Routing, circuit").
+   * Which messages must have 0 in reserved fields, and in aux_crc without aux data. `own`: those on the link itself,
+   * which the sender has made. A message that it passes on has the fields of the peer that made it (protocol.md,
+   * "Routing, circuit").
    */
   checkZero: ZeroCheck;
 }
 
 export type ZeroCheck = 'all' | 'own' | 'none';
 
-/** Cuts a byte stream into messages and checks each; throws WireFault at the first that breaks a rule. */
+/** Cuts a byte stream into messages and checks each; throws WireFault for the first error. */
 export class MessageReader {
   readonly #dialect: Dialect;
   readonly #options: ReaderOptions;
@@ -175,7 +179,7 @@ export class MessageReader {
     this.#options = options;
   }
 
-  /** Bytes that are not a whole message yet. */
+  /** Number of bytes that are not a whole message yet. */
   get pendingBytes(): number {
     return this.#pending.length;
   }
@@ -205,7 +209,8 @@ export class MessageReader {
     const auxPadded = this.#dialect === 'linkid' ? auxBytes * 64 : padded(auxBytes);
     if (auxPadded > MAX_AUX[this.#dialect]) throw new WireFault(`aux data of ${auxPadded} bytes`);
     if (bytes.length < headerBytes + auxPadded) return null;
-    // Memory of its own: a message that is kept would keep 64 KiB of the pool with it, and tests that measure memory would measure that.
+    // Memory of its own: a kept message would otherwise keep 64 KiB of Buffer's pool alive, which tests that measure
+    // memory would see.
     const raw = Buffer.allocUnsafeSlow(headerBytes + auxPadded);
     bytes.copy(raw);
     this.#pending = Buffer.from(bytes.subarray(raw.length));
@@ -257,12 +262,12 @@ export function textOf(message: Message): string | null {
   return message.aux.toString('latin1', 0, nul < 0 ? message.aux.length : nul);
 }
 
-/** A text as aux data with its NUL. */
+/** A text with its NUL, as aux data. */
 export function textAux(text: string): Buffer {
   return Buffer.from(`${text}\0`, 'latin1');
 }
 
-/** True if the message is `cmd` (flags and command; the size of the header too if `cmd` names one). */
+/** Whether the message has the flags, protocol and command of `cmd`; the header size is not compared. */
 export function isCmd(message: Message, cmd: number): boolean {
   return (message.cmd & 0xffffff00) >>> 0 === (cmd & 0xffffff00) >>> 0;
 }

@@ -8,7 +8,7 @@ import type { Dialect } from './wire.ts';
 
 type Standalone = Awaited<ReturnType<typeof startStandalone>>;
 
-/** Listeners of each kind, everything on free ports of the loopback, nothing in the log. */
+/** Settings of the tests' router: listeners of each kind, all on free loopback ports, and no log output. */
 const SETTINGS: Record<string, string> = {
   SPANMESH_DMSG_LISTEN: 'linkid://127.0.0.1:0,circuit://127.0.0.1:0,127.0.0.1:0',
   // All peers are on this host.
@@ -21,15 +21,18 @@ const SETTINGS: Record<string, string> = {
 export type Counts = Record<string, number>;
 
 export interface WorldOptions {
-  /** Dialect of the markers (see `settled`). Take the one that the tests do not speak: its spans never reach the other. */
+  /**
+   * Dialect of the markers (see `settled`). Choose the one that the test does not use: a marker's span is never relayed
+   * to peers of the other dialect.
+   */
   markers: Dialect;
   settings?: Record<string, string>;
 }
 
-/** A whole router in this process, over real TCP, with what the tests need to know when it has become quiet. */
+/** A whole router in this process, over real TCP, with means to find out when it has become quiet. */
 export class World {
   readonly standalone: Standalone;
-  /** What the router counts when only the markers' connections are there. */
+  /** The router's counts when only the markers' connections exist. */
   baseline: Counts = {};
   readonly #giver: LivePeer;
   readonly #watcher: LivePeer;
@@ -52,7 +55,7 @@ export class World {
       await watcher.openConn();
       const world = new World(standalone, giver, watcher);
       await world.settled();
-      // A gateway ends the relays of a lost link by itself, so the tree may hear of the marker's end last.
+      // A gateway ends the relays of a lost link by itself, so the tree may be told of the marker's end last.
       const empty = () => ['links', 'relays', 'treeLinks', 'treeRelays'].every((key) => standalone.counts()[key] === 0);
       await until(empty, () => `an empty router: ${JSON.stringify(standalone.counts())}`);
       world.baseline = standalone.counts();
@@ -63,7 +66,7 @@ export class World {
     }
   }
 
-  /** Port of the listener with this dialect; null: the one that finds out. */
+  /** Port of the listener with this dialect; null: of the one that waits for the dialect. */
   port(dialect: Dialect | null): number {
     return portOf(this.standalone, dialect);
   }
@@ -81,16 +84,15 @@ export class World {
   }
 
   /**
-   * Returns when everything that `peers` sent before has had all its effects, and these have arrived at `peers`: from then on
-   * the absence of a message means something.
-   *
-   * 1. A barrier on each peer: what it sent has been read by its connection.
-   * 2. A marker span is opened on one more connection and its relay awaited on another: relays are decided elsewhere than in
-   *    the connections, later than a barrier's answer, but changes are decided and obeyed in the order in which they came in,
-   *    so all relays that belong to 1 have been opened or closed when the marker's relay arrives. Then the marker is closed.
-   * 3. A barrier on each peer: what was written to it has arrived.
-   *
-   * The markers speak the dialect that the tests do not, so nobody else sees them.
+   * Resolves when everything that `peers` sent before has had all its effects, and these have arrived at `peers`. From
+   * then on, a message that is not there will not come.
+   * 1. A barrier on each peer: the router's connections have read what the peers sent.
+   * 2. A marker span is opened on an additional connection, and its relay awaited on another one. Relays are not
+   *    decided in the connections and may come after a barrier's answer, but changes are decided and obeyed in order:
+   *    when the marker's relay arrives, all relays that follow from 1 have been opened or closed. Then the marker is
+   *    closed.
+   * 3. A barrier on each peer: what the router wrote to it has arrived. The markers speak the dialect that the test
+   *    does not use, so no other peer sees them.
    */
   async settled(...peers: (LivePeer | RawPeer)[]): Promise<void> {
     const open = peers.map((peer) => (peer instanceof LivePeer ? peer.raw : peer)).filter((peer) => !peer.isEnded);
@@ -107,14 +109,14 @@ export class World {
     return this.standalone.counts();
   }
 
-  /** Close every peer that is left and wait until the router has forgotten them all. */
+  /** Closes every peer that is left and waits until the router has forgotten them all. */
   async clear(): Promise<void> {
     for (const peer of this.#peers) peer.destroy();
     this.#peers.clear();
     await this.idle();
   }
 
-  /** Wait until the router counts what it did before the first peer came: nothing was kept. */
+  /** Waits until the router's counts are those from before the first peer: nothing was kept. */
   async idle(): Promise<void> {
     await until(
       () => sameCounts(this.counts(), this.baseline),
@@ -127,7 +129,7 @@ export class World {
     return scrape(this.standalone.httpPort);
   }
 
-  /** Stop the router in order while the peers are still there. Once; later calls wait for the first. */
+  /** Stops the router in order while the peers are still connected. Later calls wait for the first. */
   stopRouter(): Promise<void> {
     const stopped = this.#stopped ?? this.standalone.stop();
     this.#stopped = stopped;
