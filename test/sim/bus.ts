@@ -3,16 +3,22 @@ import { checkBucket, checkKey, checkPattern, checkSize, checkSubject } from '@s
 import type { SimProcess } from './kernel.ts';
 import { type Feed, type SimStore, STORE_HOST } from './store.ts';
 
-/** How long an answer may take (nats-stream.ts of libs/runtime), ms. */
+/** How long an answer of the store may take (nats-stream.ts of libs/runtime), ms. */
 const ANSWER_MS = 2000;
-/** A watch that hears nothing for so long begins anew, and tries that again so often (nats-kv-watch.ts), ms. */
+/**
+ * A watch that hears nothing for SILENCE_MS begins anew, and if that fails tries again every RETRY_MS
+ * (nats-kv-watch.ts).
+ */
 const SILENCE_MS = 2500;
 const RETRY_MS = 250;
-/** A connection without a word is given up after so long (pings of 1 s, two may be open), ms; a new one is tried so often. */
+/**
+ * A connection on which nothing comes is given up after DEAD_MS (pings of 1 s, two may be open), and a new one tried
+ * every RECONNECT_MS.
+ */
 const DEAD_MS = 3000;
 const RECONNECT_MS = 1000;
 
-/** The bus of one process, as NatsBus: what it is told without a connection is lost, and who asks is told so. */
+/** The bus of one process; behaves as NatsBus does. Without a connection, publications are lost, and requests fail. */
 export class SimBus implements Bus {
   readonly process: SimProcess;
   readonly store: SimStore;
@@ -76,7 +82,8 @@ export class SimBus implements Bus {
   }
 
   /**
-   * Asks the store for something; `call` happens there. No answer: unavailable, and what was asked for may have happened.
+   * Sends a request to the store; `call` runs there. Without an answer it fails with `unavailable`, although the store
+   * may have done it.
    * @throws BusError
    */
   ask<T>(call: () => T): Promise<T> {
@@ -88,7 +95,7 @@ export class SimBus implements Bus {
       const late = clock.after(ANSWER_MS, () => reject(new BusError('unavailable', 'JetStream: TIMEOUT')));
       const way = () => network.delay(host, STORE_HOST) + random.below(1 + this.store.slowMs);
       kernel.at(null, kernel.now + way(), () => {
-        // A leader that is gone may have done it before.
+        // A store without a leader sometimes still does what was asked, and does not answer.
         if (!this.store.reaches(host) || (!this.store.hasLeader && !random.oneIn(4))) return;
         let answer: () => void;
         try {
@@ -121,7 +128,7 @@ export class SimBus implements Bus {
     if (this.#isClosed) throw new BusError('closed', 'the bus is closed');
   }
 
-  /** The way may be another: it takes a while until that is noticed. */
+  /** Called when the way to the store may have changed. The process notices a change only after a while. */
   #look(): void {
     if (this.#isClosed || this.#isLooking || this.store.reaches(this.process.host) === this.connected) return;
     this.#isLooking = true;
@@ -234,7 +241,10 @@ class SimKeyValue implements KeyValue {
   }
 }
 
-/** As NatsWatch: over everything that can happen to a server; each time that it falls silent, what is there is listed anew. */
+/**
+ * A watch that behaves as NatsWatch does: it survives every fault of a server, and lists all entries again whenever the
+ * server was silent.
+ */
 class SimWatch {
   readonly #bus: SimBus;
   readonly #bucket: string;
@@ -263,7 +273,7 @@ class SimWatch {
     this.#bus.unwatched(this);
   }
 
-  /** There is a connection again. */
+  /** The connection is there again: lists everything anew. */
   again(): void {
     if (this.#isOver || this.#isBeginning) return;
     this.#drop();
@@ -272,7 +282,7 @@ class SimWatch {
     });
   }
 
-  /** Heartbeats that do not come. */
+  /** Looks for heartbeats that do not come. */
   #listen(): void {
     this.#bus.process.clock.after(SILENCE_MS, () => {
       if (this.#isOver) return;

@@ -18,11 +18,11 @@ const USAGE = `usage: node test/sim/main.ts [--seed N | --seeds A..B | --minutes
 
 const DEFAULT_SECONDS = '180';
 
-/** What all runs together have brought. */
+/** Sums over all runs. */
 interface Totals {
   runs: number;
   simulatedMs: number;
-  /** Time of the processor, which is what others on the machine take nothing of, ms. */
+  /** CPU time, which does not depend on other programs on the machine, ms. */
   processorMs: number;
   events: number;
   answered: number;
@@ -31,7 +31,7 @@ interface Totals {
   readonly faults: Map<string, number>;
 }
 
-/** Gives the exit code: 1 when something was found. */
+/** Runs the command and returns its exit code: 1 when something was found. */
 export async function main(args: string[]): Promise<number> {
   const { values } = parseArgs({
     args,

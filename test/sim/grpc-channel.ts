@@ -11,14 +11,20 @@ import type { Timer } from '@spanmesh/runtime/clock';
 import type { SimProcess } from './kernel.ts';
 import type { Connected, End, Network } from './network.ts';
 
-/** What may be under way and unread on one stream, bytes: HTTP/2's window. */
+/** Most bytes that may be sent and not read yet on one stream: HTTP/2's window. */
 export const STREAM_WINDOW_BYTES = 64 * 1024;
-/** Quiet for so long, a connection is probed, and given up if nothing comes in the same time (grpc-channel.ts of libs/runtime). */
+/**
+ * A connection on which nothing came for this long is probed, and given up if nothing comes for as long again
+ * (grpc-channel.ts of libs/runtime).
+ */
 export const KEEPALIVE_MS = 5000;
 const FIRST_BACKOFF_MS = 200;
 const MAX_BACKOFF_MS = 2000;
 
-/** What goes over a connection between a channel and a server; each belongs to a stream, `ping` and `pong` to the connection. */
+/**
+ * The frames on a connection between a channel and a server. Each belongs to a stream, except `ping` and `pong`, which
+ * belong to the connection.
+ */
 export type GrpcFrame =
   | { readonly kind: 'headers'; readonly stream: number; readonly method: string; readonly metadata: Metadata }
   | { readonly kind: 'answered'; readonly stream: number; readonly metadata: Metadata }
@@ -27,7 +33,7 @@ export type GrpcFrame =
   | { readonly kind: 'status'; readonly stream: number; readonly status: StatusObject }
   | { readonly kind: 'ping' | 'pong' };
 
-/** Sends messages of one stream in one direction, no more than the other side reads. */
+/** Sends the messages of one stream in one direction, keeping to the window of the other side. */
 export class Outflow {
   readonly #send: (bytes: Buffer) => void;
   readonly #queue: { readonly bytes: Buffer; readonly done: () => void }[] = [];
@@ -43,7 +49,7 @@ export class Outflow {
     this.#pump();
   }
 
-  /** Once everything before is sent. */
+  /** Calls `fn` once all messages queued before are sent. */
   after(fn: () => void): void {
     if (this.#queue.length === 0) fn();
     else this.#onceEmpty.push(fn);
@@ -68,7 +74,9 @@ export class Outflow {
   }
 }
 
-/** Keeps a connection under watch: `probe` when it was quiet, `dead` when that did not help. */
+/**
+ * Watches a connection: calls `probe` when nothing came for a while, and `dead` when nothing came after that either.
+ */
 export class Keepalive {
   readonly #process: SimProcess;
   readonly #probe: () => void;
@@ -120,7 +128,7 @@ export class Keepalive {
   }
 }
 
-/** grpc-js's Channel over the network of the simulation: what clients are made of stays grpc-js's own. */
+/** grpc-js's Channel over the simulated network. Everything above it in a client is grpc-js's own code. */
 export class SimChannel implements Channel {
   readonly process: SimProcess;
   readonly #network: Network;
@@ -176,7 +184,7 @@ export class SimChannel implements Channel {
     throw new Error('there is no channelz here');
   }
 
-  /** Gives the stream's number once there is a connection. */
+  /** Gives the call a stream once there is a connection. */
   start(call: SimCall): void {
     switch (this.#state) {
       case 'ready':
@@ -282,7 +290,7 @@ export class SimChannel implements Channel {
   }
 }
 
-/** A call on it. */
+/** A call on a SimChannel. */
 class SimCall implements Call {
   stream = 0;
   readonly #channel: SimChannel;
@@ -313,7 +321,7 @@ class SimCall implements Call {
   start(metadata: Metadata, listener: InterceptingListener): void {
     this.#metadata = metadata;
     this.#listener = listener;
-    // Never inside the call: the caller is not ready for the answer.
+    // In a later tick: within `start` the caller is not ready for the answer.
     process.nextTick(() => {
       if (!this.#isOver) this.#channel.start(this);
     });

@@ -14,7 +14,10 @@ import type { End, Network } from './network.ts';
 type Method = MethodDefinition<unknown, unknown>;
 type Handler = (...args: never[]) => void;
 
-/** What services put their implementations into, as GrpcServer of libs/runtime; listens on one port of its process's host. */
+/**
+ * The simulated GrpcServer of libs/runtime, to which services add their implementations. Listens on one port of its
+ * process's host.
+ */
 export class SimGrpcServer {
   readonly process: SimProcess;
   readonly #methods = new Map<string, { readonly definition: Method; readonly handler: Handler }>();
@@ -23,7 +26,7 @@ export class SimGrpcServer {
     this.process = process;
   }
 
-  /** Gives nothing: nobody looks. */
+  /** Returns nothing useful: no service looks at it. */
   addService(definition: ServiceDefinition, implementation: object): never {
     const handlers = implementation as Record<string, Handler>;
     for (const [name, method] of Object.entries(definition)) {
@@ -81,7 +84,7 @@ export class SimGrpcServer {
   }
 }
 
-/** The surface of grpc-js over a call, by the kind of the method. */
+/** Calls a handler with grpc-js's call object for the kind of the method. */
 function serve(
   call: ServerCall,
   { path, requestStream, responseStream }: Method,
@@ -140,7 +143,7 @@ interface CallListener {
   cancel(): void;
 }
 
-/** One call, as the server's surface classes use it. */
+/** The server's side of one call, as grpc-js's server call classes use it. */
 class ServerCall {
   listener: CallListener = { message() {}, halfClose() {}, cancel() {} };
   readonly #end: End;
@@ -230,7 +233,7 @@ class ServerCall {
   }
 
   #give(): void {
-    // The one after another, as grpc-js does it.
+    // One message for each read, as grpc-js does it.
     while (this.#reads > 0 && this.#inbox.length > 0 && !this.#isOver) {
       this.#reads--;
       const bytes = this.#inbox.shift()!;

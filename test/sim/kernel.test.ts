@@ -3,7 +3,7 @@ import { Kernel } from './kernel.ts';
 import { setKernel } from './platform/globals.ts';
 
 describe('virtual time', () => {
-  it('does things in the order of their time, then of their making', async () => {
+  it('handles events in the order of their time, then of their creation', async () => {
     const kernel = new Kernel(1);
     const done: string[] = [];
     kernel.at(null, 20, () => done.push('c'));
@@ -15,7 +15,7 @@ describe('virtual time', () => {
     expect(kernel.now).toBe(20);
   });
 
-  it('does all that promises and ticks lead to before anything else', async () => {
+  it('finishes all promises and ticks of an event before the next one', async () => {
     const kernel = new Kernel(1);
     const done: string[] = [];
     kernel.at(null, 1, () => {
@@ -29,7 +29,7 @@ describe('virtual time', () => {
     expect(done).toEqual(['promise', 'tick', 'next']);
   });
 
-  it('keeps for a paused process what would have happened to it, in order, and drops a dead one’s', async () => {
+  it('keeps the events of a paused process, in order, and drops those of a dead one', async () => {
     const kernel = new Kernel(1);
     const done: string[] = [];
     const [slow, dead] = [kernel.process('slow', 'a'), kernel.process('dead', 'b')];
@@ -48,7 +48,7 @@ describe('virtual time', () => {
     expect(kernel.now).toBe(9);
   });
 
-  it('gives each process clocks of its own, and jumps of the wall clock move no timer', async () => {
+  it('gives each process its own clocks, and a jump of the wall clock moves no timer', async () => {
     const kernel = new Kernel(3);
     const one = kernel.process('one', 'a');
     let late = 0;
@@ -63,7 +63,7 @@ describe('virtual time', () => {
     expect(one.wall() - wall).toBeGreaterThan(3_600_000);
   });
 
-  it('takes what is thrown for the process that threw', async () => {
+  it('attributes an exception to the process that threw it', async () => {
     const kernel = new Kernel(1);
     const thrown: string[] = [];
     kernel.onThrow = (error, process) => thrown.push(`${process?.name} ${(error as Error).message}`);
@@ -74,7 +74,7 @@ describe('virtual time', () => {
     expect(thrown).toEqual(['one trouble']);
   });
 
-  it('has a trace that tells runs apart', async () => {
+  it('has a trace that differs between runs', async () => {
     const traceOf = async (seed: number, text: string): Promise<string> => {
       const kernel = new Kernel(seed);
       setKernel(kernel);

@@ -4,13 +4,13 @@ import { Random } from '../fuzz/random.ts';
 import type { Network } from './network.ts';
 import { real } from './platform/globals.ts';
 
-/** Longest a turn of a process's event loop takes, ms: what it sets for the end of the turn comes so much later at most. */
+/** Longest turn of a process's event loop, ms: callbacks for the end of the turn run at most this much later. */
 const TURN_MS = 0.4;
-/** More events in a second than any real work makes: something goes round and round. */
+/** More events in a simulated second than any real work makes: something loops for ever. */
 const MOST_PER_SECOND = 150_000;
 /** Wall clock when a simulation begins, ms since 1970. */
 const WALL_START_MS = 1_700_000_000_000;
-/** Most that clocks of hosts differ by at the start, and in rate. */
+/** Most by which the wall clocks of hosts differ at the start (ms), and by which their rates differ. */
 const WALL_SKEW_MS = 400;
 const DRIFT = 1e-4;
 
@@ -21,22 +21,22 @@ interface Event {
   fn: (() => void) | null;
 }
 
-/** A process of the simulation, or a peer: what happens to it happens in its name, or not at all once it is dead. */
+/** A process of the simulation, or a peer. Its events run with it as `current`; once it is dead they do not run. */
 export class SimProcess {
   readonly name: string;
-  /** Where it is: each process has a host of its own, which a later life of it has, too. */
+  /** The host of the process. Each process has a host of its own, and a later life of the process has the same one. */
   readonly host: string;
   readonly number: number;
   readonly random: Random;
-  /** As services take it. */
+  /** The clock that is handed to services. */
   readonly clock: Clock;
   isDead = false;
   isPaused = false;
-  /** Wall clock: off by so many ms; monotonic clock: at another rate. */
+  /** How far its wall clock is off, ms. Its monotonic clock runs at another rate, too. */
   wallOffset: number;
-  /** Told when it dies, once: what the kernel of its host does then. */
+  /** Called once when it dies, for what the kernel of its host does then. */
   readonly onDeath = new Set<(how: 'killed' | 'power') => void>();
-  /** What would have happened to it while it was paused. */
+  /** Events that came while it was paused. */
   readonly held: Event[] = [];
   readonly #kernel: Kernel;
   readonly #rate: number;
@@ -59,7 +59,7 @@ export class SimProcess {
     };
   }
 
-  /** As `Random` of libs/runtime. */
+  /** A random number in [0, 1), as `Random` of libs/runtime. */
   readonly chance = (): number => this.random.u32() / 2 ** 32;
 
   monotonic(): number {
@@ -70,12 +70,12 @@ export class SimProcess {
     return Math.floor(WALL_START_MS + this.#kernel.now + this.wallOffset);
   }
 
-  /** Real milliseconds for so many of its own. */
+  /** Milliseconds of the simulation for `ms` milliseconds of this process's clock. */
   own(ms: number): number {
     return ms / this.#rate;
   }
 
-  /** At the end of this turn of its event loop. Gives how to take it back. */
+  /** Runs `fn` at the end of this turn of its event loop. The returned timer can cancel that. */
   atTurnsEnd(fn: () => void): Timer {
     let isOff = false;
     if (this.#turn.length === 0) {
@@ -96,7 +96,7 @@ export class SimProcess {
     };
   }
 
-  /** `power`: its host is off as well, and tells nobody. */
+  /** `killed`: its kernel closes its connections. `power`: its host is off, and other hosts are not told. */
   die(how: 'killed' | 'power'): void {
     if (this.isDead) return;
     this.isDead = true;
@@ -117,18 +117,21 @@ export class SimProcess {
   }
 }
 
-/** Virtual time: one event after the other, each with everything that it leads to at once, in an order that the seed alone decides. */
+/**
+ * Virtual time. Events are handled one after the other, each with all promises and ticks that follow from it, in an
+ * order that depends on the seed alone.
+ */
 export class Kernel {
   readonly seed: number;
   /** Milliseconds since the simulation began. */
   now = 0;
-  /** In whose name something happens just now; null: the world's. */
+  /** The process whose event is being handled; null: an event of the world. */
   current: SimProcess | null = null;
-  /** Events so far. */
+  /** Number of events handled so far. */
   events = 0;
-  /** Called with what was thrown and not caught, and by whom. */
+  /** Called with an uncaught exception, and the process that threw it. */
   onThrow: (error: unknown, process: SimProcess | null) => void = () => {};
-  /** Notes of what happens, for people; null: nobody listens. */
+  /** Receives notes of what happens, for people; null: nobody reads them. */
   log: ((line: string) => void) | null = null;
   network!: Network;
   readonly #random: Random;
@@ -138,7 +141,7 @@ export class Kernel {
   #order = 0;
   #processes = 0;
   #trace = 0;
-  /** The second that is counted, and events in it. */
+  /** Number of the present second, and how many events it had so far. */
   #second = 0;
   #inSecond = 0;
 
@@ -147,7 +150,7 @@ export class Kernel {
     this.#random = new Random(seed, 1);
   }
 
-  /** What has happened so far, in a number: the same for the same seed. */
+  /** A checksum of everything that has happened: the same for the same seed. */
   get trace(): string {
     return this.#trace.toString(16).padStart(8, '0');
   }
@@ -156,7 +159,7 @@ export class Kernel {
     return new SimProcess(this, name, host, this.#processes++);
   }
 
-  /** Random numbers of the process that runs now, or of the world. */
+  /** The random source of the process that runs now, or of the world. */
   chance(): Random {
     return this.current?.random ?? this.#random;
   }
@@ -169,7 +172,10 @@ export class Kernel {
     return this.current?.monotonic() ?? this.now;
   }
 
-  /** Calls `fn` in a process's name, so many ms of its clock from now: whole ones, at least one, as Node's timers. */
+  /**
+   * Calls `fn` as an event of `owner`, after `ms` of its clock; like Node's timers, in whole milliseconds and at least
+   * one.
+   */
   after(owner: SimProcess | null, ms: number, fn: () => void): Timer {
     const wait = ms >= 1 && Number.isFinite(ms) ? Math.trunc(ms) : 1;
     return this.at(owner, this.now + (owner?.own(wait) ?? wait), fn);
@@ -185,25 +191,25 @@ export class Kernel {
     };
   }
 
-  /** What had to wait: now, in the order that it had. */
+  /** Handles an event that was held back: at the present time, in its old order. */
   again(event: Event): void {
     event.at = this.now;
     this.#push(event);
   }
 
-  /** setImmediate. */
+  /** setImmediate, for the process that runs now. */
   immediate(fn: () => void): Timer {
     const { current } = this;
     if (current !== null) return current.atTurnsEnd(fn);
     return this.at(null, this.now, fn);
   }
 
-  /** As the next thing that happens, after what was to be next before. */
+  /** Handles `fn` as an event of `owner` at the present time, after those already due. */
   next(owner: SimProcess | null, fn: () => void): void {
     this.#ready.push({ at: this.now, order: this.#order++, owner, fn });
   }
 
-  /** Into the trace: bytes that arrive, or anything else that must be the same each time. */
+  /** Adds something to the trace that must be the same in each run, such as bytes that arrive. */
   mix(bytes: Uint8Array | string): void {
     this.#trace = crc32(bytes, this.#trace);
   }
@@ -213,11 +219,11 @@ export class Kernel {
     this.log?.(`${(this.now / 1000).toFixed(4)} ${line}`);
   }
 
-  /** Lets time pass until `isOver` says so; it is asked after every event. */
+  /** Lets time pass until `isOver` returns true; it is called after every event. */
   run(isOver: () => boolean): Promise<void> {
     return new Promise((resolve) => {
       const step = (): void => {
-        // What the last event has led to is over by now: Node does promises and ticks before the next immediate.
+        // Promises and ticks of the last event are over by now: Node runs them before the next immediate.
         this.current = null;
         if (isOver() || !this.#step()) resolve();
         else real.setImmediate(step);
@@ -226,7 +232,7 @@ export class Kernel {
     });
   }
 
-  /** One event. False: nothing will ever happen again. */
+  /** Handles one event. False: there will never be another one. */
   #step(): boolean {
     for (;;) {
       const event = this.#take();

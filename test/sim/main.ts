@@ -1,7 +1,7 @@
 import { replaceGlobals } from './platform/globals.ts';
 import { replaceModules } from './platform/hooks.ts';
 
-// Before anything that keeps a reference to what is replaced.
+// These must run before any module is loaded that keeps a reference to what they replace.
 replaceModules();
 replaceGlobals();
 const { main } = await import('./cli.ts');

@@ -15,7 +15,7 @@ beforeEach(() => {
   heard = [];
 });
 
-/** A connection between the two, on which each side notes what it hears. */
+/** A connection between two processes; each side records what it receives. */
 async function connected(): Promise<{ mine: End; theirs: End }> {
   const ends: End[] = [];
   const note = (who: string, end: End) => {
@@ -36,14 +36,14 @@ async function connected(): Promise<{ mine: End; theirs: End }> {
 }
 
 describe('a connection', () => {
-  it('brings everything, in order', async () => {
+  it('delivers everything, in order', async () => {
     const { mine } = await connected();
     for (let i = 0; i < 50; i++) mine.send(i);
     await kernel.run(() => false);
     expect(heard).toEqual(Array.from({ length: 50 }, (_, i) => `server ${i}`));
   });
 
-  it('keeps what a silent way does not let through, and brings it later', async () => {
+  it('keeps what is sent on a silent way, and delivers it later', async () => {
     const { mine, theirs } = await connected();
     network.set('c', 's', 'silent');
     mine.send('a');
@@ -57,7 +57,7 @@ describe('a connection', () => {
     expect(heard).toEqual(['client b', 'server a', 'server c', 'server d']);
   });
 
-  it('brings what a side has sent before it let go, also over a way that was silent', async () => {
+  it('delivers what a side has sent before it closed, even over a way that was silent', async () => {
     const { mine } = await connected();
     network.set('c', 's', 'silent');
     mine.send('last words');
@@ -76,7 +76,7 @@ describe('a connection', () => {
     expect(heard.filter((one) => one.endsWith('lost')).sort()).toEqual(['client lost', 'server lost']);
   });
 
-  it('lets nothing through any more once it is cut, though one side has not heard of it', async () => {
+  it('delivers nothing any more once it is cut, even if one side has not noticed that yet', async () => {
     const { theirs } = await connected();
     network.set('*', 'c', 'silent');
     network.set('c', '*', 'silent');
@@ -94,7 +94,7 @@ describe('a connection', () => {
     expect(heard).toEqual(['client lost']);
   });
 
-  it('is half-open when the other host has lost its power, until that is back', async () => {
+  it('is half-open when the other host has no power, until that host is back', async () => {
     const { mine } = await connected();
     network.power('s', false);
     server!.die('power');
@@ -124,7 +124,7 @@ describe('connecting', () => {
     return kind;
   }
 
-  it('is refused where nobody listens, and by a cut', async () => {
+  it('is refused where nobody listens, and over a cut way', async () => {
     expect(await outcome()).toBe('refused');
     network.listen({ process: server!, accept: () => {} }, 's', 1);
     expect(await outcome()).toBe('connected');
@@ -132,7 +132,7 @@ describe('connecting', () => {
     expect(await outcome()).toBe('refused');
   });
 
-  it('takes a minute where nobody answers', async () => {
+  it('times out after a minute where nobody answers', async () => {
     network.power('s', false);
     expect(await outcome()).toBe('timeout');
     expect(kernel.now).toBeGreaterThan(59_000);

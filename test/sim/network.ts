@@ -2,40 +2,40 @@ import { Random } from '../fuzz/random.ts';
 import type { Kernel, SimProcess } from './kernel.ts';
 
 /**
- * How a way from one host to another is, this direction only.
- *   open     what is sent arrives
- *   silent   what is sent waits, as behind a firewall that drops: it arrives when the way is open again
- *   cut      connections are reset, new ones refused
+ * The state of the way from one host to another, in this direction only.
+ * * open: what is sent arrives.
+ * * silent: what is sent waits, as behind a firewall that drops packets, and arrives when the way is open again.
+ * * cut: connections are reset, new ones refused.
  */
 export type WayState = 'open' | 'silent' | 'cut';
 
-/** Delay of a message on a way, ms: from and up to. */
+/** The delay of a message on a way, ms: drawn between `from` and `to`. */
 export interface Delay {
   readonly from: number;
   readonly to: number;
 }
 
 const NEAR: Delay = { from: 0.05, to: 0.6 };
-/** Waits of TCP for the next try of what was lost, ms. */
+/** Time until TCP sends a lost packet again, ms. */
 const RETRANSMIT_MS = 1000;
-/** How long TCP tries to connect to where nobody answers, ms. */
+/** How long TCP tries to connect to a host that does not answer, ms. */
 const CONNECT_MS = 60_000;
 const FIRST_FREE_PORT = 20_000;
 
-/** One side of a connection. What is sent arrives at the other side, in order, or never. */
+/** One side of a connection. What it sends arrives at the other side in order, or never. */
 export class End {
   readonly process: SimProcess;
-  /** Of this connection, on this side. */
+  /** The port of this side. */
   readonly port: number;
   other!: End;
-  /** Takes what arrives; set before anything can. `lost`: the other side is gone, and says so by a reset. */
+  /** Takes what arrives; set before anything can arrive. `lost`: the other side has reset the connection. */
   receive: (item: unknown) => void = () => {};
   lost: () => void = () => {};
-  /** This side has let go: what still arrives is answered with a reset. */
+  /** This side is closed: what still arrives is answered with a reset. */
   isClosed = false;
   readonly #network: Network;
   readonly #ownDeath: (how: 'killed' | 'power') => void;
-  /** What is on the way, in order, and when it is there. */
+  /** What is on the way, in order, with its time of arrival. */
   #queue: { readonly arrive: () => void; readonly at: number }[] = [];
   #isStuck = false;
   #isCut = false;
@@ -48,7 +48,7 @@ export class End {
     this.process = process;
     this.port = port;
     this.#ownDeath = (how) => {
-      // A kernel closes what a process had open; one without power says nothing.
+      // The kernel of a killed process closes its connections; a host without power sends nothing.
       if (how === 'killed') this.reset();
       this.isClosed = true;
       this.#network.forget(this);
@@ -61,12 +61,12 @@ export class End {
     return this.process.host;
   }
 
-  /** What is sent arrives then at the earliest. */
+  /** Nothing that is sent arrives before this time. */
   notBefore(at: number): void {
     this.#last = Math.max(this.#last, at);
   }
 
-  /** `bytes` go into the trace when they arrive. */
+  /** Sends something to the other side. `bytes` are added to the trace when it arrives. */
   send(item: unknown, bytes: Uint8Array | string = ''): void {
     if (this.isClosed) return;
     this.#carry(() => {
@@ -80,14 +80,14 @@ export class End {
     });
   }
 
-  /** The connection is gone at once on this side, and on the other as soon as it hears. */
+  /** Closes this side at once, and the other side as soon as the reset arrives. */
   reset(): void {
     if (this.isClosed) return;
     this.close();
     this.#carry(() => this.other.#reset());
   }
 
-  /** This side is done: nothing that arrives is of interest. */
+  /** Closes this side, without telling the other one. */
   close(): void {
     if (this.isClosed) return;
     this.isClosed = true;
@@ -95,7 +95,7 @@ export class End {
     this.#network.forget(this);
   }
 
-  /** The way is open again: TCP tries again in its time. */
+  /** The way is open again: TCP delivers after its next retransmission. */
   flush(): void {
     if (!this.#isStuck) return;
     this.#isStuck = false;
@@ -103,7 +103,7 @@ export class End {
     this.#pumpAt(kernel.now + random.below(RETRANSMIT_MS));
   }
 
-  /** The way was cut: this side is reset, what has not arrived never will. */
+  /** The way was cut: this side is reset, and what has not arrived yet is lost. */
   cut(): void {
     const { kernel, random } = this.#network;
     this.#queue = [];
@@ -120,14 +120,15 @@ export class End {
     this.close();
   }
 
-  /** The other side does not know this connection (any more). */
+  /** The other side does not know this connection (any more): a reset comes back. */
   #refused(): void {
     const { kernel } = this.#network;
     kernel.at(this.process, kernel.now + this.#network.delay(this.other.host, this.host), () => this.#reset());
   }
 
   #carry(arrive: () => void): void {
-    // Until the process hears of it, it may send more: that would be a gap in what arrives.
+    // Between the cut and the reset the process may still send. That must not arrive, since what was sent before did
+    // not.
     if (this.#isCut) return;
     const { kernel } = this.#network;
     this.#last = Math.max(this.#last, kernel.now + this.#network.delay(this.host, this.other.host));
@@ -140,7 +141,7 @@ export class End {
     this.#network.kernel.at(null, at, () => this.#pump());
   }
 
-  /** What arrives happens to the process there; that of a dead one, to its host. */
+  /** Delivers what is due, as an event of the receiving process; if that is dead, its host answers with a reset. */
   #pump(): void {
     this.#isPumping = false;
     const { kernel } = this.#network;
@@ -162,10 +163,10 @@ export class End {
   }
 }
 
-/** Somebody who takes connections. */
+/** Accepts connections on a port. */
 export interface Acceptor {
   readonly process: SimProcess;
-  /** In the process's name. */
+  /** Called as an event of the process. */
   accept(end: End): void;
 }
 
@@ -175,17 +176,17 @@ export type Connected =
   | { readonly kind: 'refused' }
   | { readonly kind: 'timeout' };
 
-/** Every host sees every other one, unless it is said that it does not. */
+/** The network between hosts. Every host reaches every other one, unless a state was set for the way between them. */
 export class Network {
   readonly kernel: Kernel;
   readonly random: Random;
   readonly #ends = new Set<End>();
-  /** Sockets that have sent bytes that their way does not let through. */
+  /** Ends with sent bytes that their way does not deliver at present. */
   readonly #waiting = new Set<End>();
   readonly #acceptors = new Map<string, Acceptor>();
   readonly #states = new Map<string, WayState>();
   readonly #delays = new Map<string, Delay>();
-  /** Hosts that are off. */
+  /** Hosts without power. */
   readonly #off = new Set<string>();
   readonly #onChange = new Set<() => void>();
   #ports = FIRST_FREE_PORT;
@@ -196,7 +197,7 @@ export class Network {
     kernel.network = this;
   }
 
-  /** Listens in a process's name. Gives the port, or null: it is taken. */
+  /** Makes a process listen. Returns the port, or null if it is in use. */
   listen(acceptor: Acceptor, host: string, port: number): number | null {
     const got = port === 0 ? this.#ports++ : port;
     const name = `${host}:${got}`;
@@ -210,12 +211,12 @@ export class Network {
     if (this.#acceptors.get(`${host}:${port}`) === acceptor) this.#acceptors.delete(`${host}:${port}`);
   }
 
-  /** `done` is called once, in the process's name, unless `isOff` says that nobody waits any more. */
+  /** Connects. `done` is called once, as an event of the process, unless `isOff` says that nobody waits any more. */
   connect(process: SimProcess, host: string, port: number, done: (how: Connected) => void, isOff: () => boolean): void {
     const giveUpAt = this.kernel.now + CONNECT_MS;
     const answer = (how: Connected): void => {
       const at = this.kernel.now + this.delay(host, process.host);
-      // What the other side sends comes after its SYN.
+      // The other side's messages arrive after its SYN.
       if (how.kind === 'connected') how.end.other.notBefore(at);
       this.kernel.at(process, at, () => {
         if (!isOff()) done(how);
@@ -240,7 +241,7 @@ export class Network {
       const theirs = new End(this, acceptor.process, port);
       mine.other = theirs;
       theirs.other = mine;
-      // The kernel there has taken it; the process hears of it in its time.
+      // The kernel of the other host has accepted the connection; the process is told in an event of its own.
       this.kernel.next(acceptor.process, () => {
         if (!theirs.isClosed) acceptor.accept(theirs);
       });
@@ -249,12 +250,12 @@ export class Network {
     this.kernel.at(null, this.kernel.now + this.delay(process.host, host), knock);
   }
 
-  /** From one host to another. */
+  /** The state of the way from one host to another. */
   state(from: string, to: string): WayState {
     return this.#states.get(`${from}>${to}`) ?? this.#states.get(`${from}>*`) ?? this.#states.get(`*>${to}`) ?? 'open';
   }
 
-  /** What is sent is sent again and again, as TCP does it, until the way is open or the host is on. */
+  /** Whether TCP keeps sending again what it sends: the way is silent, or the host is off. */
   isSilent(from: string, to: string): boolean {
     return this.state(from, to) === 'silent' || !this.isUp(to);
   }
@@ -264,7 +265,7 @@ export class Network {
     return least + ((most - least) * this.random.below(1000)) / 1000;
   }
 
-  /** `to` may be `*`: everybody; so may `from`. */
+  /** Sets the state of a way. `from` and `to` may be `*`: every host. */
   set(from: string, to: string, state: WayState): void {
     const name = `${from}>${to}`;
     if (state === 'open') this.#states.delete(name);
@@ -272,7 +273,7 @@ export class Network {
     this.#changed();
   }
 
-  /** null: as it was at first. */
+  /** Sets the delay of a way. null: the usual one. */
   slow(from: string, to: string, delay: Delay | null): void {
     if (delay === null) this.#delays.delete(`${from}>${to}`);
     else this.#delays.set(`${from}>${to}`, delay);
@@ -295,12 +296,12 @@ export class Network {
     this.#changed();
   }
 
-  /** Called when some way may be another. */
+  /** `fn` is called when the state of some way may have changed. */
   onChange(fn: () => void): void {
     this.#onChange.add(fn);
   }
 
-  /** Connections, for who looks for one too many. */
+  /** Number of connection ends, for checks that none is left over. */
   get open(): number {
     return this.#ends.size;
   }

@@ -4,12 +4,12 @@ import { createClient } from '@spanmesh/runtime/grpc/grpc-client';
 import type { Kernel, SimProcess } from './kernel.ts';
 import { API_PORT, simSecurity } from './processes.ts';
 
-/** Pause before a drain that nobody follows any more is asked for again, ms. */
+/** Pause before the operator asks again about a drain whose call has ended, ms. */
 const RETRY_MS = 500;
-/** An operator whose drain is not done so long after its deadline gives up, ms. */
+/** An operator gives up if a drain is not done this long after its deadline, ms. */
 const PATIENCE_MS = 60_000;
 
-/** What is to be drained: gateways by name, a share of their accepted connections, ms. */
+/** A drain to order: the gateway's name, the share of its accepted connections, and the deadline in ms. */
 export interface DrainAsked {
   readonly gateway: string;
   readonly share: number;
@@ -20,29 +20,29 @@ export interface DrainAsked {
 interface Ordered extends DrainAsked {
   readonly order: string;
   readonly begunAt: number;
-  /** null: it goes on, as far as the operator knows. */
+  /** When the drain ended; null: it goes on, as far as the operator knows. */
   overAt: number | null;
-  /** What was told last. */
+  /** The last progress that was reported. */
   told: DrainGatewayResponse | null;
 }
 
 export interface OperatorDependencies {
   readonly kernel: Kernel;
   readonly process: SimProcess;
-  /** Hosts of topologies. */
+  /** Hosts of the topologies. */
   readonly replicas: readonly string[];
-  /** A drain has told for the first time that it had to cut connections off. */
+  /** Called when a drain reports for the first time that it had to cut connections. */
   readonly cut: (gateway: string, begunAt: number) => void;
 }
 
 /**
- * An operator who drains gateways, follows the drain, and asks again by the order's id, at whichever replica answers, when a call
- * ends before the drain does.
+ * An operator who drains gateways and follows the drains. When a call ends before its drain does, the operator asks
+ * again with the order's id, at any replica that answers.
  */
 export class SimOperator {
-  /** What must not be: what was told contradicts itself. */
+  /** Contradictions in the reported progress. */
   readonly faults: string[] = [];
-  /** Connections that drains have ended in order. */
+  /** Connections that drains have closed in order. */
   ended = 0;
   readonly #deps: OperatorDependencies;
   readonly #orders: Ordered[] = [];
@@ -51,7 +51,7 @@ export class SimOperator {
     this.#deps = deps;
   }
 
-  /** Drains that are being followed. */
+  /** Number of drains that are still followed. */
   get following(): number {
     return this.#orders.filter(({ overAt }) => overAt === null).length;
   }
@@ -64,7 +64,7 @@ export class SimOperator {
     kernel.next(process, () => void this.#follow(ordered));
   }
 
-  /** A drain of this gateway has gone on since then. */
+  /** Whether a drain of this gateway was going on at or after `since`. */
   hasDrained(gateway: string, since: number): boolean {
     return this.#orders.some((one) => one.gateway === gateway && (one.overAt ?? since) >= since);
   }
@@ -80,7 +80,7 @@ export class SimOperator {
     this.ended += ordered.told?.closed ?? 0;
   }
 
-  /** Resolves when the call has ended, however it did. */
+  /** Asks for the drain's progress until the call ends; resolves however it ends. */
   #ask(ordered: Ordered, ms: number): Promise<void> {
     const { kernel, process, replicas } = this.#deps;
     const { gateway, share, order, deadlineMs } = ordered;
@@ -109,7 +109,7 @@ export class SimOperator {
     if (told.order !== order) wrong('another order is told of');
     if (told.closed + told.cut > told.chosen) wrong('more have ended than were chosen');
     if (told.done !== (told.closed + told.cut === told.chosen)) wrong('it is not done when all have ended');
-    // Another life of the gateway knows nothing of the order, and begins anew.
+    // After a restart the gateway does not know the order, and begins anew.
     const isSame = before?.gateway === told.gateway;
     if (isSame && before.chosen !== told.chosen) wrong('others were chosen');
     if (isSame && (told.closed < before.closed || told.cut < before.cut)) wrong('what has ended has not');

@@ -6,41 +6,51 @@ import { ABORT, DELETE, type Dialect, describeMessage } from '../peer/wire.ts';
 import type { Kernel, SimProcess } from './kernel.ts';
 import { DMSG_PORTS } from './processes.ts';
 
-/** Spans that a peer may have, and nodes that those of all peers together name: most have links of several. */
+/** Most spans of a peer, and number of nodes that all peers' spans offer: most nodes have links of several peers. */
 export const SPANS = 4;
 const NODES = 24;
 const CLUSTERS = 4;
-/** Pause before a peer without a connection tries another gateway, ms, and as much again at random. */
+/**
+ * A peer without a connection waits this long, and up to as long again at random, before it tries another gateway, ms.
+ */
 const RETRY_MS = 100;
-/** How long it waits for a gateway's answer to its LNK_CONN before it tries another one, ms. */
+/** A peer whose LNK_CONN is not answered for this long tries another gateway, ms. */
 const ANSWER_MS = 3000;
-/** How often it asks whether the router is still there, ms. */
+/** How often a peer checks that the router still answers, ms. */
 const PROBE_MS = 5000;
-/** Transactions that a peer has open at most, and messages in one. */
+/** Most open transactions of a peer, and most messages in one. */
 const MOST_OPEN = 3;
 const MOST_MESSAGES = 4;
-/** Nodes of witnesses: nobody else has them. */
+/** First number of the witnesses' nodes; no other peer has these. */
 const WITNESS_NODE = 0x1000;
 
-/** What a peer is all its life, drawn from the seed. */
+/** The properties of a peer, drawn from the seed; they stay the same all its life. */
 export interface Part {
   readonly dialect: Dialect;
   readonly conns: readonly Partial<ConnFields>[];
   readonly spans: readonly Partial<SpanFields>[];
   readonly asks: boolean;
-  /** A witness stays at one gateway and changes nothing: whatever happens to what it gives and takes must have a reason. */
+  /**
+   * A witness stays at one gateway and changes nothing of its own. Whatever happens to its spans and relays must have a
+   * reason.
+   */
   readonly witness: { readonly gateway: string } | null;
 }
 
-/** Hears what a peer sees that nobody has asked for. */
+/** Told of events that a witness did not cause. */
 export interface PeerWatch {
-  /** A witness's relay of another one's span was closed by the router. */
+  /** The router has closed a witness's relay of another witness's span. */
   relayClosed(peer: SimPeer, relay: HeldRelay): void;
-  /** A witness's transaction was ended by the loss of its route; `relay` is where it was asked, if that is still known. */
+  /**
+   * A witness's transaction ended because its route was lost; `relay`: on which it was opened, if that is still known.
+   */
   transactionLost(peer: SimPeer, relay: HeldRelay): void;
 }
 
-/** A peer: connects to one gateway or another whenever it has no connection, offers, answers, asks, refuses, and checks every byte. */
+/**
+ * A peer that connects to some gateway whenever it has no connection, offers spans, answers, asks, refuses relays, and
+ * checks every received byte.
+ */
 export class SimPeer {
   readonly name: string;
   readonly part: Part;
@@ -48,10 +58,10 @@ export class SimPeer {
   done = 0;
   lost = 0;
   connections = 0;
-  /** When its connections have ended, ms of the simulation. */
+  /** The times at which its connections ended, ms of the simulation. */
   readonly endedAt: number[] = [];
   readonly faults: string[] = [];
-  /** What it has refused on the present connection. */
+  /** The spans of the relays that it has refused on the present connection. */
   refused: SpanFields[] = [];
   readonly #kernel: Kernel;
   readonly #gateways: readonly string[];
@@ -62,12 +72,12 @@ export class SimPeer {
   #responder: Responder | null = null;
   readonly #open = new Map<number, bigint>();
   readonly #withdrawn = new Set<number>();
-  /** Relays asked on whose transaction is not over: how many have been lost is compared with what is lost now. */
+  /** Number of lost transactions that were seen before, to find out which are new.  */
   #lostSeen = 0;
   #isAway = true;
   #comesBack: (() => void) | null = null;
 
-  /** `gateways`: hosts. */
+  /** `gateways`: their hosts. */
   constructor(
     { name, host, part, gateways }: { name: string; host: string; part: Part; gateways: readonly string[] },
     { kernel, watch }: { kernel: Kernel; watch: PeerWatch },
@@ -85,7 +95,7 @@ export class SimPeer {
     return this.#live;
   }
 
-  /** Host of the gateway that it is connected to. */
+  /** Host of the gateway that the peer is connected to. */
   get gateway(): string {
     return this.#gateway;
   }
@@ -113,7 +123,7 @@ export class SimPeer {
     });
   }
 
-  /** Not its first one: in linkid that is where its messages come from. */
+  /** Takes back one of the peer's spans. Not the first: in linkid it is the source of the peer's messages. */
   withdraw(span: number): void {
     this.#do(() => {
       if (span === 0) return;
@@ -132,7 +142,7 @@ export class SimPeer {
     });
   }
 
-  /** One of the relays that it holds. */
+  /** Refuses the nth of the relays that the peer holds. */
   refuse(nth: number): void {
     this.#do(() => {
       const live = this.#live;
@@ -144,7 +154,7 @@ export class SimPeer {
     });
   }
 
-  /** Takes nothing off its socket any more, or again. */
+  /** Stops or resumes reading the socket. */
   read(reads: boolean): void {
     this.#do(() => {
       if (reads) this.#live?.raw.socket.resume();
@@ -152,7 +162,7 @@ export class SimPeer {
     });
   }
 
-  /** Begins a transaction, if it asks and has something to ask. */
+  /** Begins a transaction, if this peer asks and has a relay to ask on. */
   ask(random: Random): void {
     const choice = random.u32();
     const messages = 1 + random.below(MOST_MESSAGES);
@@ -165,13 +175,13 @@ export class SimPeer {
     });
   }
 
-  /** What does not belong there although all is quiet. */
+  /** Faults, and messages that should not be there when everything is quiet. */
   leftovers(): string[] {
     const left = this.#live?.raw.inbox.map((message) => `${this.name}: ${describeMessage(message)} came`) ?? [];
     return [...this.faults, ...(this.#asker?.faults ?? []), ...left];
   }
 
-  /** In its own name, in its own time. */
+  /** Runs `fn` as an event of the peer. */
   #do(fn: () => void): void {
     this.#kernel.next(this.process, fn);
   }
@@ -231,7 +241,7 @@ export class SimPeer {
     this.#lostSeen = 0;
     if (spans.length > 0) this.#responder = new Responder(peer);
     for (const n of spans.keys()) this.#offer(n);
-    // linkid: messages name the span that they come from.
+    // linkid: messages name the span of their sender as source.
     const source = this.#open.get(0);
     if (asks && (dialect === 'circuit' || source !== undefined)) this.#asker = new Asker(peer, source);
     this.#watchRelays(peer);
@@ -239,7 +249,10 @@ export class SimPeer {
     return peer;
   }
 
-  /** A router whose host has lost its power says nothing: a peer that never sends would never know. */
+  /**
+   * Checks from time to time that the router answers: one whose host has no power says nothing, and a peer that never
+   * sends would never notice.
+   */
   #probe(peer: LivePeer): void {
     this.process.clock.after(PROBE_MS, () => {
       if (this.#live !== peer) return;
@@ -248,7 +261,7 @@ export class SimPeer {
     });
   }
 
-  /** Sees, for a witness, which relays the router closes, and which transactions are lost. */
+  /** For a witness: reports which relays the router closes, and which transactions are lost. */
   #watchRelays(peer: LivePeer): void {
     if (this.part.witness === null) return;
     const inner = peer.raw.intercept;
@@ -293,7 +306,10 @@ export class SimPeer {
   }
 }
 
-/** A third gives spans, a third takes them, a third does both; all have LNK_CONNs, in linkid some have two. */
+/**
+ * A third of the peers offers spans, a third asks for them, a third does both. All have LNK_CONNs; in linkid some have
+ * two.
+ */
 export function drawPart(n: number, random: Random): Part {
   const dialect: Dialect = n % 2 === 0 ? 'linkid' : 'circuit';
   const role = Math.floor(n / 2) % 3;
@@ -304,7 +320,7 @@ export function drawPart(n: number, random: Random): Part {
   return { dialect, conns, spans, asks: role !== 0, witness: null };
 }
 
-/** Takes everything, gives one span that nobody else has. */
+/** A witness asks for everything, and offers one span of a node that no other peer has. */
 export function witnessPart(n: number, dialect: Dialect, gateway: string): Part {
   const node = WITNESS_NODE + n;
   return {
@@ -325,7 +341,7 @@ export function witnessPart(n: number, dialect: Dialect, gateway: string): Part 
   };
 }
 
-/** The number of the witness whose span this is; null: another peer's. */
+/** The number of the witness that offers this span; null: another peer does. */
 export function witnessOf(span: SpanFields): number | null {
   const found = /^witness(\d+)$/.exec(span.nodeLabel);
   return found === null ? null : Number(found[1]);
@@ -341,7 +357,7 @@ function drawConn(dialect: Dialect, label: string, random: Random): Partial<Conn
   };
 }
 
-/** The node says all that identifies it; how far it is, each link says itself. */
+/** Every span of a node has the same identity; only their dists differ. */
 function drawSpan(dialect: Dialect, random: Random): Partial<SpanFields> {
   const node = random.below(NODES);
   const cluster = node % CLUSTERS;

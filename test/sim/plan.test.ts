@@ -2,12 +2,12 @@ import { describe, expect, it } from 'vitest';
 import { planRound, processesOf, sizesOf } from './plan.ts';
 
 describe('the plan of a round', () => {
-  it('comes from seed and number alone', () => {
+  it('depends on seed and number alone', () => {
     expect(planRound(7, 3, sizesOf(7))).toEqual(planRound(7, 3, sizesOf(7)));
     expect(planRound(7, 3, sizesOf(7))).not.toEqual(planRound(7, 4, sizesOf(7)));
   });
 
-  it('has every kind of fault, and each process is meant by some', () => {
+  it('has every kind of fault, and some for each process', () => {
     const kinds = new Set<string>();
     const processes = new Set<string>();
     for (let seed = 1; seed < 400; seed++) {
@@ -47,7 +47,7 @@ describe('the plan of a round', () => {
     expect([...processes].sort()).toEqual(processesOf(sizesOf(1)).sort());
   });
 
-  it('says nothing of a store to an installation without', () => {
+  it('has no fault of the store in an installation without one', () => {
     for (let seed = 4; seed < 400; seed += 4) {
       expect(JSON.stringify(planRound(seed, 0, sizesOf(seed)))).not.toContain('store');
     }

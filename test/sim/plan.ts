@@ -1,82 +1,95 @@
 import { Random } from '../fuzz/random.ts';
 import { SPANS } from './peer.ts';
 
-/** How many there are of each. */
+/** Number of processes and peers of an installation. */
 export interface Sizes {
   readonly gateways: number;
   readonly topologies: number;
   readonly volconfs: number;
-  /** Besides the witnesses, two at each gateway. */
+  /** Besides the witnesses, of which each gateway has two. */
   readonly peers: number;
-  /** Without a store, gateways find the one topology by a setting, and there is no volconf. */
+  /** False: there is no store, so gateways find the only topology by a setting, and there is no volconf. */
   readonly hasStore: boolean;
 }
 
 const SIZES: Sizes = { gateways: 3, topologies: 2, volconfs: 2, peers: 14, hasStore: true };
-/** One seed in so many is of an installation without a store. */
+/** One seed in this many is of an installation without a store. */
 const STORELESS_ONE_IN = 4;
 
-/** What the seed's installation is made of. */
+/** The sizes of the seed's installation. */
 export function sizesOf(seed: number): Sizes {
   if (seed % STORELESS_ONE_IN !== 0) return SIZES;
   return { ...SIZES, topologies: 1, volconfs: 0, hasStore: false };
 }
 
-/** What goes wrong, or merely happens. Processes by name: `gateway-1`, `topology-2`, `volconf-1`; a way also to `store`. */
+/**
+ * A fault, or another event. Processes by name: `gateway-1`, `topology-2`, `volconf-1`; a way may also lead to `store`.
+ */
 export type Fault =
-  /** kill: its kernel closes what it had open. power: its host is off, and tells nobody. Both come back. */
+  /**
+   * kill: the process's kernel closes its connections. power: its host is off, and other hosts are not told. Both come
+   * back.
+   */
   | { readonly kind: 'kill' | 'power' | 'stop' | 'pause'; readonly process: string }
-  /** Its wall clock jumps, for good. */
+  /** The process's wall clock jumps, and stays so. */
   | { readonly kind: 'jump'; readonly process: string; readonly ms: number }
-  /** The way between two; one-way: what `process` sends does not arrive. `to` null: everybody. */
+  /** The way between two; one-way: what `process` sends does not arrive. `to` null: all others. */
   | { readonly kind: 'cut' | 'silent' | 'one-way' | 'slow'; readonly process: string; readonly to: string | null }
   /** Connections between two are reset, once. */
   | { readonly kind: 'reset-way'; readonly process: string; readonly to: string }
-  /** First silent to one, after half of the time to everybody. */
+  /** The way is silent to one process at first, and after half of the time to all. */
   | { readonly kind: 'two-step'; readonly process: string; readonly to: string }
-  /** Nothing passes between a gateway and all by whom its life is seen: store, topologies, other gateways. To others it is as it was. */
+  /**
+   * Nothing passes between a gateway and everybody who notices that it lives: store, topologies, other gateways. Peers
+   * and volconf still reach it.
+   */
   | { readonly kind: 'unheard'; readonly process: string }
   | { readonly kind: 'store-away' | 'store-leaderless' | 'store-slow' | 'store-wiped' | 'store-rolled-back' }
-  /** A peer hangs up, resets its connection, is silent, does not read; or refuses one of the relays that it holds. */
+  /**
+   * A peer hangs up, resets its connection, does not answer, does not read; or refuses one of the relays that it holds.
+   */
   | {
       readonly kind: 'leave' | 'reset' | 'peer-silent' | 'peer-slow' | 'refuse';
       readonly peer: number;
       readonly nth: number;
     }
-  /** An operator moves a share of what peers have connected to a gateway; it may take so long. */
+  /** An operator drains a share of the gateway's accepted connections, with this deadline. */
   | { readonly kind: 'drain'; readonly process: string; readonly share: number; readonly deadlineMs: number }
-  /** A peer takes back one of its spans, and offers it again. */
+  /** A peer closes one of its spans, and offers it again. */
   | { readonly kind: 'withdraw'; readonly peer: number; readonly nth: number };
 
 export type FaultKind = Fault['kind'];
 
-/** A fault from `atMs` on in its round, for `forMs`. */
+/** A fault that begins `atMs` after the start of its round and lasts `forMs`. */
 export interface Step {
   readonly atMs: number;
   readonly forMs: number;
   readonly fault: Fault;
 }
 
-/** Faults begin within this time of a round, ms. */
+/** Faults of a round begin within this time, ms. */
 const ROUND_MS = 8000;
-/** Shortest and longest time that a fault lasts, ms: from below any time-out to well above all that mean death. */
+/**
+ * Shortest and longest duration of a fault, ms: from less than any time-out to well above those after which a process
+ * counts as dead.
+ */
 const SHORT_MS = 20;
 const LONG_MS = 16_000;
 const MOST_FAULTS = 5;
 const MOST_OF_PEERS = 10;
 const MOST_WITHDRAWN = 20;
 const MOST_JUMP_MS = 3_600_000;
-/** One round in so many has a gateway that nobody hears. */
+/** One round in this many has a gateway with the fault `unheard`. */
 const UNHEARD_ONE_IN = 6;
-/** At least for so long, ms: most of them are declared dead (5 s, and what it takes to notice). */
+/** Shortest duration of `unheard`, ms: most of these gateways are declared dead (after 5 s, and the time to notice). */
 const UNHEARD_MS = 4000;
-/** One round in so many has drains, and so many of them at most. */
+/** One round in this many has drains, MOST_DRAINS at most. */
 const DRAINS_ONE_IN = 3;
 const MOST_DRAINS = 3;
-/** Shorter than a drain's time to close everything in order takes, and longer than most faults, ms. */
+/** Deadlines of drains, ms: from less than closing everything in order takes to more than most faults last. */
 const DRAIN_MS = { shortest: 400, longest: 10_000 };
 
-/** What happens in a round: the same for the same seed, number and sizes. In order of time. */
+/** The steps of a round, in order of time: the same for the same seed, number and sizes. */
 export function planRound(seed: number, round: number, sizes: Sizes): Step[] {
   const random = new Random(seed, 0x100 + round);
   const steps: Step[] = [];
@@ -99,13 +112,13 @@ export function planRound(seed: number, round: number, sizes: Sizes): Step[] {
   return steps.toSorted((a, b) => a.atMs - b.atMs);
 }
 
-/** Every process of the installation, without the store. */
+/** Names of all processes of the installation, without the store. */
 export function processesOf({ gateways, topologies, volconfs }: Sizes): string[] {
   const all = (kind: string, count: number) => Array.from({ length: count }, (_, i) => `${kind}-${i + 1}`);
   return [...all('gateway', gateways), ...all('topology', topologies), ...all('volconf', volconfs)];
 }
 
-/** In a line. */
+/** A step as one line of text. */
 export function showStep({ atMs, forMs, fault }: Step): string {
   const { kind, ...rest } = fault;
   const what = Object.entries(rest).map(([name, value]) => `${name} ${value ?? 'everybody'}`);
@@ -126,7 +139,7 @@ function drawDrain(random: Random, sizes: Sizes): Fault {
   };
 }
 
-/** To each process itself one thing happens in a round, to its ways any number. */
+/** In a round, each process itself has at most one fault; its ways may have any number. */
 function drawFault(random: Random, sizes: Sizes, free: Set<string>): Fault {
   const processes = processesOf(sizes);
   const process = random.pick(processes);
@@ -160,7 +173,7 @@ function drawFault(random: Random, sizes: Sizes, free: Set<string>): Fault {
   }
 }
 
-/** As many short ones as long ones. */
+/** As many short durations as long ones: the logarithm is evenly distributed. */
 function duration(random: Random): number {
   const octaves = Math.log2(LONG_MS / SHORT_MS);
   return Math.round(SHORT_MS * 2 ** ((random.below(1000) / 1000) * octaves));

@@ -23,24 +23,24 @@ import type { SimStore } from './store.ts';
 export const SERVICE_PORT = 7985;
 export const API_PORT = 7986;
 export const DMSG_PORTS = { linkid: 9870, circuit: 9871 } as const;
-/** What relays add to rnss. */
+/** Relays add this to rnss: the installation's constant. */
 export const RNSS_ADD = 7;
 
 const INSTALLATION = 'simulated';
 
-/** What processes are made with. */
+/** What the processes of an installation share. */
 export interface Surroundings {
   readonly network: Network;
-  /** null: there is none, and each process has a bus of its own. */
+  /** null: there is no store, and each process has an in-process bus of its own. */
   readonly store: SimStore | null;
-  /** Where topology is when no store says it. */
+  /** The host and port of topology, for installations without a store. */
   readonly topology: string;
-  /** Each line that a process logs. */
+  /** Called with each line that a process logs. */
   readonly log: (process: SimProcess, line: string) => void;
   readonly logLevel: string;
 }
 
-/** What runs in a process of the installation. */
+/** The service that a process runs. */
 export type Service =
   | { readonly kind: 'gateway'; readonly gateway: Gateway }
   | { readonly kind: 'topology'; readonly topology: Topology }
@@ -50,11 +50,11 @@ export type Service =
 export interface Running {
   readonly process: SimProcess;
   readonly service: Service;
-  /** SIGTERM: resolves when it has ended. */
+  /** Stops it as SIGTERM does; resolves when it has ended. */
   stop(): Promise<void>;
 }
 
-/** Clients of this process: grpc-js's own, on channels of the simulation. */
+/** How this process makes gRPC clients: grpc-js's own, on simulated channels. */
 export function simSecurity(network: Network, process: SimProcess): ChannelSecurity {
   return {
     credentials: credentials.createInsecure(),
@@ -65,7 +65,7 @@ export function simSecurity(network: Network, process: SimProcess): ChannelSecur
   };
 }
 
-/** The link-gateway as its process puts it together (services/link-gateway/src/process.ts). */
+/** Puts a link-gateway together as services/link-gateway/src/process.ts does. */
 export function startGateway(process: SimProcess, around: Surroundings): Running {
   const { bus, logger, security, ports } = parts(process, around);
   const { clock, host, chance: random } = process;
@@ -114,7 +114,7 @@ export function startGateway(process: SimProcess, around: Surroundings): Running
   };
 }
 
-/** As services/topology/src/process.ts does it. */
+/** Puts a topology together as services/topology/src/process.ts does. */
 export function startTopology(process: SimProcess, around: Surroundings): Running {
   const { bus, logger, security, ports } = parts(process, around);
   const { clock, host, chance: random } = process;
@@ -150,7 +150,7 @@ export function startTopology(process: SimProcess, around: Surroundings): Runnin
   };
 }
 
-/** As services/volconf/src/process.ts does it. */
+/** Puts a volconf together as services/volconf/src/process.ts does. */
 export function startVolconf(process: SimProcess, around: Surroundings): Running {
   const { bus, logger, security, ports } = parts(process, around);
   const { clock, host, chance: random } = process;

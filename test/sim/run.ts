@@ -6,32 +6,32 @@ import { Finding, World, type WorldOptions } from './world.ts';
 export type Schedule = readonly (readonly Step[])[];
 
 export interface RunOptions extends WorldOptions {
-  /** At least so long, ms of the simulation; the last round is played to its end. */
+  /** Shortest duration of a run, ms of the simulation; the last round is played to its end. */
   readonly simulatedMs: number;
-  /** Instead of what the seed says; then as many rounds as it has. */
+  /** Played instead of the seed's own plan; the run then has as many rounds as the schedule. */
   readonly schedule?: Schedule;
 }
 
-/** What came of a run. */
+/** The result of a run. */
 export interface Outcome {
   readonly seed: number;
-  /** ms of the simulation. */
+  /** Simulated duration, ms. */
   readonly simulatedMs: number;
   readonly rounds: number;
   readonly events: number;
   readonly answered: number;
-  /** Connections that drains have ended in order. */
+  /** Connections that drains have closed in order. */
   readonly drained: number;
-  /** What has happened, as a number: the same for the same seed. */
+  /** A checksum of everything that happened: the same for the same seed. */
   readonly trace: string;
   readonly faults: ReadonlyMap<string, number>;
-  /** What was found; null: nothing. */
+  /** The first violation that was found; null: none. */
   readonly finding: string | null;
-  /** What was played, to its last round. */
+  /** The rounds that were played, including the last. */
   readonly schedule: Schedule;
 }
 
-/** Plays a seed: rounds of faults, after each of which everything must be whole again. */
+/** Plays a seed: rounds of faults. After each, everything must become whole again. */
 export async function run(options: RunOptions): Promise<Outcome> {
   const { seed, sizes, simulatedMs, schedule } = options;
   const world = new World(options);

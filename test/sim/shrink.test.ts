@@ -7,7 +7,7 @@ const peersOf = (schedule: readonly (readonly Step[])[]) =>
   schedule.map((steps) => steps.map(({ fault }) => ('peer' in fault ? fault.peer : -1)));
 
 describe('shrinking', () => {
-  it('leaves what it takes to fail, and nothing else', async () => {
+  it('leaves only the steps that the failure needs', async () => {
     const schedule = [0, 1, 2, 3].map((round) => Array.from({ length: 8 }, (_, i) => step(round * 8 + i)));
     const small = await shrink(schedule, async (candidate) => {
       const all = peersOf(candidate).flat();
@@ -25,7 +25,7 @@ describe('shrinking', () => {
     expect(tried[0]).toBe(1);
   });
 
-  it('gives up after so many runs', async () => {
+  it('gives up after a number of runs', async () => {
     let runs = 0;
     const schedule = [Array.from({ length: 100 }, (_, i) => step(i))];
     const small = await shrink(

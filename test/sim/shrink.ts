@@ -1,12 +1,13 @@
 import type { Step } from './plan.ts';
 import type { Schedule } from './run.ts';
 
-/** Runs that a shrinking may take. */
+/** Most runs that shrinking may take. */
 const MOST_RUNS = 120;
 
 /**
- * A schedule with fewer faults that still fails: whole rounds are left out first, then halves, quarters and single steps of what is
- * left. `fails` plays one; time and chance of what is left shift with what is taken out, so it need not be the same failure.
+ * Finds a schedule with fewer faults that still fails. It leaves out whole rounds first, then halves, quarters and
+ * single steps of the rest. `fails` plays a schedule. Leaving out a step shifts the times and random numbers of all
+ * others, so the failure need not stay the same.
  */
 export async function shrink(
   schedule: Schedule,
@@ -22,7 +23,7 @@ export async function shrink(
     best = candidate;
     return true;
   };
-  // What matters is mostly in the last round.
+  // The steps that matter are mostly in the last round.
   for (let keep = 1; keep < schedule.length; keep *= 2) if (await isBetter(schedule.slice(-keep))) break;
   for (let size = Math.ceil(countOf(best) / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {
     let at = 0;
@@ -39,7 +40,7 @@ function countOf(schedule: Schedule): number {
   return schedule.reduce((sum, { length }) => sum + length, 0);
 }
 
-/** Without `size` steps, from the one with number `at` on. */
+/** The schedule without `size` steps, counted from step number `at`. */
 function without(schedule: Schedule, at: number, size: number): Schedule {
   let n = 0;
   const left: Step[][] = [];

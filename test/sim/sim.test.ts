@@ -4,12 +4,12 @@ import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 
 const MAIN = fileURLToPath(new URL('./main.ts', import.meta.url));
-/** Half an hour, simulated: .ci/run plays more, and what is found is added here as a seed. */
+/** Half an hour of simulated time. .ci/run plays more; a seed that finds something there is added here. */
 const SEEDS = '1..8';
 const SECONDS = 180;
 const LIMIT_MS = 600_000;
 
-/** In a process of its own: what a simulation replaces of the platform, it replaces for good. */
+/** Runs the simulator in a process of its own, since it replaces parts of the platform for good. */
 async function sim(...args: string[]): Promise<string> {
   const { stdout } = await promisify(execFile)(process.execPath, [MAIN, ...args], { maxBuffer: 2 ** 26 }).catch(
     ({ stdout, stderr }: { stdout: string; stderr: string }) => {

@@ -2,9 +2,9 @@ import { EventEmitter } from 'node:events';
 import { Duplex } from 'node:stream';
 import type { Connected, End, Network } from './network.ts';
 
-/** What may be on the way and unread, bytes. */
+/** Most bytes that may be sent and not read yet. */
 const WINDOW_BYTES = 256 * 1024;
-/** One write in so many arrives in small parts. */
+/** One write in this many arrives in small parts. */
 const PARTS_ONE_IN = 6;
 const MOST_PARTS = 5;
 
@@ -14,7 +14,7 @@ interface SocketOptions {
   readonly allowHalfOpen: boolean;
 }
 
-/** A net.Socket of the simulation: what the services and the peers of the tests use of one. */
+/** A simulated net.Socket, with the methods that the services and the tests' peers use. */
 export class SimSocket extends Duplex {
   remoteAddress: string | undefined;
   remotePort: number | undefined;
@@ -23,7 +23,7 @@ export class SimSocket extends Duplex {
   connecting: boolean;
   readonly #network: Network;
   #end: End | null = null;
-  /** What has come and is not read, and whether FIN has come after it. */
+  /** Received and not read yet, including FIN. */
   readonly #unread: (Buffer | typeof FIN)[] = [];
   #wants = false;
   #onTheWay = 0;
@@ -100,7 +100,7 @@ export class SimSocket extends Duplex {
       this.once('connect', () => this._write(chunk, _encoding, done));
       return;
     }
-    // The writer may use the memory again once it is told so.
+    // A copy: the writer may reuse its memory once it is told that the write is done.
     const bytes = Buffer.from(chunk);
     this.#onTheWay += bytes.length;
     for (const part of this.#parts(bytes)) this.#end?.send(part, part);
@@ -121,7 +121,7 @@ export class SimSocket extends Duplex {
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
     const end = this.#end;
     if (end !== null && !end.isClosed) {
-      // What nobody has read, TCP answers with a reset.
+      // TCP answers with a reset if a socket is closed with unread bytes.
       if (this.#resets || this.#unread.some((item) => item !== FIN)) end.reset();
       else {
         if (!this.#hasSentFin) end.send(FIN, 'FIN');
@@ -161,7 +161,10 @@ export class SimSocket extends Duplex {
     sockets.set(end, this);
   }
 
-  /** What was read may be sent anew. Only a sender that waits needs to be told of it, which takes its time. */
+  /**
+   * Tells the other side that `bytes` were read, so that it may send more. Only a sender that waits needs that; it
+   * takes the network's delay.
+   */
   #taken(bytes: number): void {
     const theirs = this.#end?.other;
     const socket = theirs === undefined ? undefined : sockets.get(theirs);
@@ -222,7 +225,7 @@ interface ServerOptions {
   readonly blockList?: { check(address: string, family?: string): boolean };
 }
 
-/** A net.Server of the simulation. */
+/** A simulated net.Server. */
 export class SimServer extends EventEmitter {
   readonly #network: Network;
   readonly #options: ServerOptions;

@@ -6,17 +6,17 @@ import type { Network } from './network.ts';
 
 export const STORE_HOST = '127.0.3.1';
 
-/** A bucket as the store has it. Deleted keys stay as entries without value, as in JetStream. */
+/** A bucket in the store. A deleted key stays as an entry without value, as in JetStream. */
 export interface Bucket {
   readonly entries: Map<string, KvEntry>;
   revision: number;
 }
 
-/** Somebody who is told of every change of a bucket, until the store forgets it. */
+/** A watcher that is told of every change of a bucket, until the store forgets it. */
 export interface Feed {
   readonly host: string;
   tell(entry: KvEntry): void;
-  /** It will hear nothing any more, and is not told so. */
+  /** The store has forgotten it: it hears nothing any more, and is not told that. */
   isOver: boolean;
 }
 
@@ -26,21 +26,27 @@ interface Subscriber {
   tell(subject: string, data: Uint8Array): void;
 }
 
-/** What the servers of NATS are to an installation: news, and buckets that are kept on disk. With NATS's own faults. */
+/**
+ * The NATS servers of an installation: publish and subscribe, and buckets that are kept on disk. It has NATS's own
+ * faults.
+ */
 export class SimStore {
   readonly kernel: Kernel;
   readonly network: Network;
   readonly random: Random;
-  /** Its processes run. */
+  /** Whether the servers run. */
   isUp = true;
-  /** The stream of the buckets has a leader: without, nothing is read or written, and news go on. */
+  /**
+   * Whether the stream of the buckets has a leader. Without one nothing is read or written, but published messages
+   * pass.
+   */
   hasLeader = true;
-  /** ms that reading or writing takes longer. */
+  /** Additional time of reading or writing, ms. */
   slowMs = 0;
   #buckets = new Map<string, Bucket>();
   readonly #feeds = new Map<string, Set<Feed>>();
   readonly #subscribers = new Set<Subscriber>();
-  /** What it held now and then, for a roll-back. */
+  /** Older contents of the buckets, for a roll-back. */
   #copies: Map<string, Bucket>[] = [];
   readonly #onChange = new Set<() => void>();
 
@@ -52,7 +58,7 @@ export class SimStore {
     this.#copyNowAndThen();
   }
 
-  /** Called when it may be reached by other hosts than before. Gives how to end that. */
+  /** `fn` is called when the hosts that reach the store may have changed. The returned function ends that. */
   onChange(fn: () => void): () => void {
     this.#onChange.add(fn);
     return () => this.#onChange.delete(fn);
@@ -67,7 +73,7 @@ export class SimStore {
     return found;
   }
 
-  /** Writes; gives the revision. */
+  /** Writes an entry and returns its revision. */
   set(name: string, key: string, value: Uint8Array | null): number {
     const bucket = this.bucket(name);
     const entry: KvEntry = { key, value, revision: ++bucket.revision };
@@ -95,7 +101,7 @@ export class SimStore {
     return () => this.#subscribers.delete(subscriber);
   }
 
-  /** Core NATS: subscribers that can be reached get it. */
+  /** Core NATS: delivers to those subscribers that can be reached. */
   publish(subject: string, data: Uint8Array): void {
     for (const one of this.#subscribers) {
       if (!subjectMatches(one.pattern, subject) || !this.reaches(one.host)) continue;
@@ -105,13 +111,13 @@ export class SimStore {
     }
   }
 
-  /** Both ways. */
+  /** Whether the host and the store reach each other, in both directions. */
   reaches(host: string): boolean {
     const { network } = this;
     return this.isUp && network.state(host, STORE_HOST) === 'open' && network.state(STORE_HOST, host) === 'open';
   }
 
-  /** The servers end; what they hold stays on their disks. */
+  /** Stops the servers. The buckets stay on their disks. */
   down(): void {
     this.isUp = false;
     this.#forgetFeeds();
@@ -123,7 +129,7 @@ export class SimStore {
     this.#changed();
   }
 
-  /** The server that led the buckets' stream is gone; until another does, nobody gets an answer. */
+  /** The server that led the buckets' stream is gone. Until another one leads, requests are not answered. */
   loseLeader(): void {
     this.hasLeader = false;
     this.#forgetFeeds();
@@ -133,14 +139,14 @@ export class SimStore {
     this.hasLeader = true;
   }
 
-  /** Comes back with empty disks. */
+  /** Stops the servers and empties their disks. */
   wipe(): void {
     this.down();
     this.#buckets = new Map();
     this.#copies = [];
   }
 
-  /** Comes back with the disks of some time ago. */
+  /** Stops the servers and gives their disks older contents. */
   rollBack(): void {
     this.down();
     const copy = this.#copies.length === 0 ? undefined : this.random.pick(this.#copies);
@@ -148,7 +154,7 @@ export class SimStore {
     this.#copies = [];
   }
 
-  /** All watchers, for who looks for one too many. */
+  /** Number of watchers, for checks that none is left over. */
   get feeds(): number {
     return [...this.#feeds.values()].reduce((sum, { size }) => sum + size, 0);
   }
@@ -156,7 +162,7 @@ export class SimStore {
   #tell(feed: Feed, entry: KvEntry): void {
     this.kernel.at(null, this.kernel.now + this.network.delay(STORE_HOST, feed.host), () => {
       if (feed.isOver) return;
-      // What is lost on the way is seen by the next heartbeat, at the latest by their absence.
+      // A watcher that misses a change notices that by the next heartbeat or by its absence.
       if (this.reaches(feed.host)) feed.tell(entry);
       else feed.isOver = true;
     });

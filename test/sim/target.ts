@@ -7,16 +7,16 @@ import { SimServer } from './socket.ts';
 
 export const TARGET_PORT = 9900;
 const TARGET_NODE = 0x2000;
-/** How often it asks whether the router is still there, ms. */
+/** How often the target checks that the router still answers, ms. */
 const PROBE_MS = 5000;
 
-/** A connection that has ended: the gateway that had dialled it, and since when it was established. */
+/** A connection that has ended: the gateway that had dialled it, and when it was established. */
 export interface Lost {
   readonly gateway: string;
   readonly since: number;
 }
 
-/** A peer that waits to be called: what volconf is asked to keep a connection to. */
+/** A peer that accepts connections: a target that volconf is asked to keep connected. */
 export class SimTarget {
   readonly name: string;
   readonly dialect: Dialect;
@@ -26,7 +26,7 @@ export class SimTarget {
   readonly #lost: (target: SimTarget, connection: Lost) => void;
   readonly #live = new Set<LivePeer>();
 
-  /** `lost`: hears of each connection that has ended. */
+  /** `lost`: called for each connection that has ended. */
   constructor(
     kernel: Kernel,
     { n, host, dialect }: { n: number; host: string; dialect: Dialect },

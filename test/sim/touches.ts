@@ -2,35 +2,47 @@ import type { Kernel } from './kernel.ts';
 import type { Fault } from './plan.ts';
 import { STORE_HOST } from './store.ts';
 
-/** How long after the end of a fault what happens may still be its doing, ms: back-offs, keep-alives and the five seconds of death. */
+/**
+ * For this long after its end a fault may still have effects, ms: back-offs, keep-alives, and the five seconds after
+ * which a process is declared dead.
+ */
 const AFTER_MS = 15_000;
-/** What is shorter leaves a trunk its time to be opened again before the other gateway counts as unreachable (2 s), ms. */
+/**
+ * Faults on a way that are shorter than this leave a trunk time to be opened again before the other gateway counts as
+ * unreachable (2 s), ms.
+ */
 const UNREACHABLE_MS = 1200;
-/** What is shorter lets nobody be dead (5 s), ms: detection and attaching anew take their part. */
+/**
+ * Faults shorter than this cannot make a gateway count as dead (after 5 s), ms: noticing and attaching anew take some
+ * of the 5 s.
+ */
 const DEAD_MS = 3000;
-/** What is shorter a trunk's keep-alive (2 s + 2 s) does not even see, ms. */
+/** Pauses shorter than this are not noticed by a trunk's keep-alive (2 s + 2 s), ms. */
 const PAUSE_MS = 1200;
-/** What is shorter leaves volconf its watch of a gateway: what a new leader has not heard in 5 s, it may dial anew, ms. */
+/**
+ * Faults shorter than this do not keep volconf from hearing a gateway in time, ms. A target of a gateway that a new
+ * leader has not heard for 5 s may be dialled from another one.
+ */
 const UNHEARD_MS = 1200;
 
 interface Touch {
   readonly fault: Fault;
-  /** Hosts at both ends of a way, or the one of a process and null; `*`: everybody. */
+  /** Hosts at both ends of a way; `*`: all others. For a fault of a process: its host, and null. */
   readonly from: string;
   readonly to: string | null;
   readonly since: number;
-  /** null: it lasts. */
+  /** null: the fault lasts. */
   until: number | null;
 }
 
-/** What has happened to something that nobody would have had to expect. */
+/** An event that a fault elsewhere must not cause. */
 export type Harm =
   /** A relay was closed. */
   | 'relay'
   /** A transaction has lost its route. */
   | 'transaction';
 
-/** Hosts of what there is. */
+/** Hosts of the installation's processes. */
 export interface Installed {
   readonly gateways: readonly string[];
   readonly topologies: readonly string[];
@@ -38,19 +50,22 @@ export interface Installed {
   readonly hasStore: boolean;
 }
 
-/** Which faults can have harmed the route between two gateways, now or a short while ago. */
+/** Decides whether faults, present or recent, can have harmed the route between two gateways. */
 export class Touches {
   readonly #kernel: Kernel;
   readonly #gateways: readonly string[];
   readonly #topologies: ReadonlySet<string>;
   readonly #volconfs: ReadonlySet<string>;
-  /** There is a store, and signs of life come by it. */
+  /** Whether there is a store, through which signs of life come. */
   readonly #hasStore: boolean;
   #touches: Touch[] = [];
-  /** Faults that keep topology from leading, while they last, and until when there were any: what it has to say comes after them. */
+  /**
+   * Present faults that keep topology from leading, and the time at which the last one ended: topology's late commands
+   * come after that.
+   */
   readonly #leaderless = new Set<Fault>();
   #leaderlessUntil = 0;
-  /** Until when the store may have forgotten what it was told. */
+  /** Time until which the store may lack what was written to it. */
   #forgetfulUntil = 0;
 
   constructor(kernel: Kernel, { gateways, topologies, volconfs, hasStore }: Installed) {
@@ -63,7 +78,7 @@ export class Touches {
 
   begin(fault: Fault, forMs: number, hostOf: (name: string) => string): void {
     const { now: since } = this.#kernel;
-    // It touches those whom it has chosen, and them only.
+    // A drain affects only the connections that it has chosen.
     if (fault.kind === 'drain') return;
     const isOfStore = fault.kind.startsWith('store');
     if (fault.kind === 'store-wiped' || fault.kind === 'store-rolled-back')
@@ -81,7 +96,7 @@ export class Touches {
     if (fault.kind === 'two-step') add({ to: '*', since: since + forMs / 2 });
   }
 
-  /** By whom is seen that a gateway lives. */
+  /** Hosts that notice whether a gateway lives. */
   witnessesOf(gateway: string): string[] {
     return [...this.#topologies, ...this.#gateways, STORE_HOST].filter((host) => host !== gateway);
   }
@@ -92,29 +107,31 @@ export class Touches {
     if (this.#leaderless.delete(fault)) this.#leaderlessUntil = now;
   }
 
-  /** Everything is whole again: nothing of what was has effects any more. */
+  /** Everything is whole again: past faults have no effects any more. */
   settled(): void {
     this.#touches = this.#touches.filter(({ until }) => until === null);
     this.#forgetfulUntil = this.#kernel.now;
   }
 
   /**
-   * True if a connection that a gateway has dialled for volconf may have come to an end: the gateway was itself out of order, volconf could
-   * not hear it, or the store has forgotten what was to be dialled. That topology has declared the gateway dead is no reason.
+   * True if a connection that a gateway has dialled for volconf may have ended: the gateway itself was out of order,
+   * volconf could not hear it, or the store has forgotten the target. That topology has declared the gateway dead is no
+   * excuse.
    */
   excuseDialled(host: string): boolean {
     const isUnheard = [...this.#volconfs].some((volconf) => this.#ways(host, volconf).some((ms) => ms >= UNHEARD_MS));
     return isUnheard || !this.isSound(host) || this.#kernel.now < this.#forgetfulUntil;
   }
 
-  /** Its process runs, and its peers can reach it. */
+  /** Whether the gateway's process runs and its peers can reach it, now and recently. */
   isSound(host: string): boolean {
     return !this.#wasDown(host) && !this.#wasAlone(host);
   }
 
   /**
-   * True if it may have come to this: one of the two gateways was itself out of order for long enough, or the way between them,
-   * or one of them showed no life to a topology. Whatever happens to others, to topology or to the store is no reason.
+   * True if the harm may have happened to the route between the two gateways: one of them was itself out of order for
+   * long enough, or the way between them was, or one of them showed no life to any topology. Faults of others, of
+   * topology or of the store are no excuse.
    */
   excuse(harm: Harm, a: string, b: string): boolean {
     return (
@@ -124,7 +141,7 @@ export class Touches {
     );
   }
 
-  /** It was ended, or paused. */
+  /** Whether the process was stopped, or paused for long. */
   #wasDown(host: string): boolean {
     return this.#now().some(({ fault: { kind }, from, to, since, until }) => {
       if (from !== host || to !== null || kind === 'jump') return false;
@@ -132,18 +149,18 @@ export class Touches {
     });
   }
 
-  /** Nobody could reach it, its peers neither: their connections may be others now. */
+  /** Whether nobody could reach the host, not even its peers: they may have connected elsewhere. */
   #wasAlone(host: string): boolean {
     return this.#now().some(({ from, to }) => from === host && to === '*');
   }
 
-  /** No topology could hear it, and the store could not either. */
+  /** Whether no topology could hear the gateway, neither directly nor through the store. */
   #seemsDead(host: string): boolean {
     const unheard = [...this.#topologies].some((topology) => this.#ways(host, topology).some((ms) => ms >= DEAD_MS));
     return unheard && (!this.#hasStore || this.#ways(host, STORE_HOST).some((ms) => ms >= DEAD_MS));
   }
 
-  /** How long the way between the two was out of order each time, ms. */
+  /** The durations of all faults of the way between the two, ms. */
   #ways(a: string, b: string): number[] {
     const ends = (one: string, other: string, { from, to }: Touch) => from === one && (to === other || to === '*');
     return this.#now()

@@ -11,12 +11,12 @@ import { type Trees, treesOf } from '../peer/trees.ts';
 import type { Kernel, SimProcess } from './kernel.ts';
 import { API_PORT, simSecurity } from './processes.ts';
 
-/** Pause before a watch that has ended is taken up again, ms. */
+/** Pause before a watch that has ended is resumed, ms. */
 const RETRY_MS = 300;
 
-/** Somebody outside who follows the API: lists once, and lives by changes from then on, at whichever replica answers. */
+/** A client that follows the API: it lists once and then applies the changes, asking any replica that answers. */
 export class SimWatcher {
-  /** Times that a watch was resumed, and that it had to list again. */
+  /** How often a watch was resumed, and how often the client had to list again. */
   resumed = 0;
   listed = 0;
   readonly process: SimProcess;
@@ -25,7 +25,7 @@ export class SimWatcher {
   readonly #mirror = new Mirror();
   #revision: string | null = null;
 
-  /** `replicas`: hosts of topologies. */
+  /** `replicas`: hosts of the topologies. */
   constructor(kernel: Kernel, process: SimProcess, replicas: readonly string[]) {
     this.#kernel = kernel;
     this.process = process;
@@ -33,7 +33,7 @@ export class SimWatcher {
     kernel.next(process, () => void this.#run());
   }
 
-  /** How what it believes differs from what a replica shows now. */
+  /** How its trees differ from those that a replica shows now. */
   differences(trees: Trees): string[] {
     return this.#mirror.differences(trees);
   }
@@ -48,7 +48,7 @@ export class SimWatcher {
         else this.resumed++;
         await this.#watch(client);
       } catch {
-        // Another replica, or the same later.
+        // Tries another replica, or the same one later.
       }
       client.close();
       await new Promise<void>((resolve) => this.process.clock.after(RETRY_MS, resolve));
@@ -56,7 +56,7 @@ export class SimWatcher {
   }
 
   async #list(client: TopologyClient): Promise<void> {
-    // Its revision first: what changes while the rest is listed comes once more.
+    // The revision first: changes made during the listing are then reported once more.
     const revision = await new Promise<string>((resolve, reject) => {
       client.listConnections(
         ListConnectionsRequest.create({ pageSize: 1 }),

@@ -35,29 +35,32 @@ import { type Lost, SimTarget } from './target.ts';
 import { type Harm, Touches } from './touches.ts';
 import { SimWatcher } from './watcher.ts';
 
-/** Every so many milliseconds some peer begins a transaction. */
+/** A peer begins a transaction every ASK_MS. */
 const ASK_MS = 80;
-/** How long everything may take to be whole again once all is healed, ms of the simulation. */
+/** How long everything may take to become whole again after all faults have ended, ms of the simulation. */
 const PATIENCE_MS = 60_000;
-/** How often it is looked whether it is, ms. */
+/** How often that is checked, ms. */
 const LOOK_MS = 1000;
-/** A process that has not stopped so long after SIGTERM never will, ms. */
+/** A process that has not ended this long after SIGTERM counts as hanging, ms. */
 const STOP_MS = 20_000;
-/** How long an order to volconf may take until it is given again, ms. */
+/** How long an order to volconf may take before it is given again, ms. */
 const ORDER_MS = 4000;
-/** How often it is looked who leads, ms, and for how long a lease that the store has forgotten can be believed. */
+/** How often it is checked who leads, ms; and for how long a lease may be believed that the store has forgotten. */
 const LEADERS_MS = 25;
 const LEASE_MS = 4000;
-/** The end of a connection that a drain has closed comes so much later than that of its relays, at most, ms. */
+/**
+ * A relay that ends because a drain has closed its connection may do so at most this much earlier than the connection
+ * ends, ms.
+ */
 const DRAINED_WITHIN_MS = 20_000;
-/** How long after its trouble a peer may still be one that does not answer in time, ms. */
+/** For this long after a fault of its own, a peer may still fail to answer in time, ms. */
 const PEER_RECOVERS_MS = 15_000;
 const SLOW = { from: 100, to: 900 };
 const STORE_SLOW_MS = 1500;
-/** At most so many findings are said of one run. */
+/** Most findings that are reported of one run. */
 const MOST_SAID = 12;
 
-/** Not what it should be: a finding. */
+/** A violation that the simulation has found. */
 export class Finding extends Error {
   override readonly name = 'Finding';
 }
@@ -65,7 +68,7 @@ export class Finding extends Error {
 export interface WorldOptions {
   readonly seed: number;
   readonly sizes: Sizes;
-  /** Hears what happens, and what processes log from `logLevel` up. */
+  /** Receives notes of what happens, and the lines that processes log at `logLevel` and above. */
   readonly log?: ((line: string) => void) | undefined;
   readonly logLevel?: string;
 }
@@ -77,7 +80,7 @@ export class World implements PeerWatch {
   readonly store: SimStore;
   readonly peers: SimPeer[] = [];
   readonly running = new Map<string, Running>();
-  /** What must not be, as soon as it is seen. */
+  /** Violations, recorded as soon as they are seen. */
   readonly wrong: string[] = [];
   /** How often each kind of fault has happened. */
   readonly faults = new Map<string, number>();
@@ -92,14 +95,16 @@ export class World implements PeerWatch {
   #ordered = new Set<SimTarget>();
   readonly #stopping = new Set<string>();
   #isAsking = false;
-  /** Everybody goes: whatever ends has this reason. */
+  /** All peers leave: that is the reason for everything that ends. */
   #isDeserted = false;
   #storeTrustedFrom = 0;
   #quietAt = 0;
-  /** Peers that do not answer, read or stay as they should, and when the last of that was over. */
+  /** Faults of peers that do not answer, read or stay as they should, and the time at which the last of them ended. */
   readonly #troubled = new Set<Fault>();
   #troubledUntil = 0;
-  /** What only a drain can have done: it has closed the connection of one of the two. */
+  /**
+   * Harm that only a drain can explain, by closing the connection of one of `peers`. Checked when everything is quiet.
+   */
   #byDrain: { readonly at: number; readonly peers: readonly SimPeer[]; readonly what: string }[] = [];
 
   constructor(options: WorldOptions) {
@@ -147,7 +152,7 @@ export class World implements PeerWatch {
     });
   }
 
-  /** Everything that the steps say, with traffic meanwhile; at the end nothing of it lasts. */
+  /** Plays the steps of a round under traffic; at its end no fault lasts. */
   async round(steps: readonly Step[]): Promise<void> {
     const { kernel } = this;
     let left = steps.length;
@@ -169,7 +174,7 @@ export class World implements PeerWatch {
     this.#throwIfWrong();
   }
 
-  /** Waits until everything is as it must be. @throws Finding: what is not after all patience. */
+  /** Waits until everything is as it must be. @throws Finding: what is still wrong after PATIENCE_MS. */
   async quiet(): Promise<void> {
     const { kernel } = this;
     const began = kernel.now;
@@ -189,7 +194,10 @@ export class World implements PeerWatch {
     }
   }
 
-  /** Lets all peers go, and waits until nothing is left of them in any table. @throws Finding: what is, after all patience. */
+  /**
+   * Makes all peers leave, and waits until no table has an entry of them. @throws Finding: what is left after
+   * PATIENCE_MS.
+   */
   async deserted(): Promise<void> {
     const { kernel } = this;
     this.#isDeserted = true;
@@ -206,7 +214,7 @@ export class World implements PeerWatch {
     }
   }
 
-  /** Transactions answered, for who wants to see that there are any. */
+  /** Number of answered transactions, to check that there are any. */
   get answered(): number {
     return this.peers.reduce((sum, { answered }) => sum + answered, 0);
   }
@@ -223,7 +231,7 @@ export class World implements PeerWatch {
       logLevel: this.#options.logLevel ?? 'error',
     };
     const make = name.startsWith('gateway') ? startGateway : name.startsWith('topology') ? startTopology : startVolconf;
-    // As an event, so that what its promises lead to is its, too.
+    // Created in an event of the process, so that its promises run with it as `current`.
     this.kernel.next(process, () => this.running.set(name, make(process, around)));
   }
 
@@ -240,7 +248,7 @@ export class World implements PeerWatch {
     this.wrong.push(`${process?.name ?? 'the world'} threw: ${text}`);
   }
 
-  /** architecture.md, "What must always hold" 4: what a fault does not touch, it does not harm. */
+  /** architecture.md, "What must always hold" 4: a fault must not harm anything that it does not touch. */
   #mustHaveReason(harm: Harm, peer: SimPeer, witness: number | null, what: string): void {
     if (witness === null || this.#isDeserted) return;
     const owner = this.peers.find(({ name }) => name === `witness-${witness}`);
@@ -258,10 +266,10 @@ export class World implements PeerWatch {
     this.wrong.push(`${peer.name}: ${what} of witness-${witness}, which nothing has touched`);
   }
 
-  /** A drain harms those whom it has chosen: their connections have ended. */
+  /** A drain may only harm connections that it has chosen: one of the two peers' connections must have ended. */
   #drainsHaveReason(): void {
     for (const { at, peers, what } of this.#byDrain) {
-      // Others may hear of it late: while nobody leads, or their gateway cannot be reached.
+      // Peers of other gateways may notice late: while nobody leads, or while their gateway cannot be reached.
       const isSo = (ended: number) => ended >= this.#quietAt && ended <= at + DRAINED_WITHIN_MS;
       if (peers.some(({ endedAt }) => endedAt.some(isSo))) continue;
       this.wrong.push(`${peers[0]?.name}: ${what}, at ${at}: a drain had chosen neither of the two`);
@@ -270,14 +278,14 @@ export class World implements PeerWatch {
     this.#throwIfWrong();
   }
 
-  /** Peers that answer end in order, if the gateway can hear them. */
+  /** A drain must not cut the connections of peers that answer, if the gateway can hear them. */
   #drainCut(gateway: string, begunAt: number): void {
     if (this.#troubled.size > 0 || this.#troubledUntil >= begunAt) return;
     if (this.#touches.isSound(this.#hostOf(gateway)))
       this.wrong.push(`a drain has cut off healthy peers of ${gateway}`);
   }
 
-  /** A connection that volconf has had dialled, and that was there when all was well, stays unless something has happened to it. */
+  /** A connection that volconf has had dialled before the last quiet moment must not end unless a fault touched it. */
   #dialledLost({ name }: SimTarget, { gateway, since }: Lost): void {
     if (this.#isDeserted || since >= this.#quietAt || this.#touches.excuseDialled(gateway)) return;
     this.wrong.push(`${name}: the connection that ${gateway} has dialled was closed, which nothing has touched`);
@@ -287,7 +295,7 @@ export class World implements PeerWatch {
     this.peers.push(new SimPeer({ name, host, part, gateways }, { kernel: this.kernel, watch: this }));
   }
 
-  /** architecture.md, "Lease": at no moment do two lead by the same store, whatever they believe. */
+  /** architecture.md, "Lease": according to the store, at most one process of a role leads at any moment. */
   #watchLeaders(): void {
     const { kernel } = this;
     kernel.at(null, kernel.now + LEADERS_MS, () => this.#watchLeaders());
@@ -298,7 +306,7 @@ export class World implements PeerWatch {
     }
   }
 
-  /** As an operator does, who tries again until volconf has taken it. */
+  /** Orders all targets, as an operator who tries again until volconf accepts them. */
   #orderTargets(): void {
     this.#ordered = new Set();
     for (const target of this.#targets) this.#order(target);
@@ -396,7 +404,7 @@ export class World implements PeerWatch {
     }
   }
 
-  /** What it has forgotten, somebody may still believe for the time of a lease. */
+  /** A lease that the store has forgotten may still be believed for its time. */
   #distrustStore(forMs: number): void {
     this.#storeTrustedFrom = Math.max(this.#storeTrustedFrom, this.kernel.now + forMs + LEASE_MS);
   }
@@ -494,7 +502,7 @@ export class World implements PeerWatch {
     this.store.slowMs = 0;
     for (const { process } of this.running.values()) if (process.isPaused) process.resume();
     for (const peer of this.peers) peer.read(true);
-    // A store that was wiped has forgotten them.
+    // A wiped store has lost the targets.
     this.#orderTargets();
     this.kernel.note('healed');
   }
@@ -506,7 +514,7 @@ export class World implements PeerWatch {
     process?.die(how);
   }
 
-  /** SIGTERM. It comes back when it has ended, at the earliest when its time is over. */
+  /** Stops a process with SIGTERM. It is started again when it has ended and the fault's time is over. */
   #stop(name: string): void {
     const running = this.running.get(name);
     if (running === undefined) return;
@@ -627,7 +635,7 @@ export class World implements PeerWatch {
     return (answer ?? []).map((one) => `by ${process.name}: ${one}`);
   }
 
-  /** Every table is as small as it should be. */
+  /** Checks that every table has the size that the peers explain. */
   #tables(): string[] {
     const found: string[] = [];
     const open = [
@@ -666,7 +674,7 @@ export class World implements PeerWatch {
           say(name, 'gateways', core.state.gateways.size, gateways);
           for (const gateway of core.state.gateways.values()) {
             say(name, `commands in flight to ${gateway.id}`, gateway.inFlight.pairs, 0);
-            // What it has done comes with its snapshot.
+            // Commands that it has obeyed arrive with its snapshot.
             if (!gateway.attached) found.push(`${name}: ${gateway.id} is not attached`);
             else found.push(...this.#drainsOf(gateway.name, [...gateway.drains.values()]));
           }
@@ -678,11 +686,11 @@ export class World implements PeerWatch {
     return found;
   }
 
-  /** All are done, and each was done once. */
+  /** Checks that all drains of a gateway are done, and that each was done once. */
   #drainsOf(name: string, drains: readonly DrainProgress[]): string[] {
     const going = drains.filter(({ done }) => !done);
     if (going.length > 0) return going.map(({ order }) => `${name} has not done ${order}`);
-    // It remembers no more.
+    // The gateway remembers no more of them, so the sums cannot be compared.
     if (drains.length >= MAX_DRAINS) return [];
     const { service } = this.running.get(name) ?? {};
     const ended = drains.reduce((sum, { closed, cut }) => sum + closed + cut, 0);
@@ -693,7 +701,7 @@ export class World implements PeerWatch {
   }
 }
 
-/** What services have of each other, and of followers of the API, while they run. */
+/** Entries that running services have because of each other and of API followers, with the reason for each. */
 const SERVICES: Explained = {
   gateways: 'they are attached',
   queues: 'one each',
@@ -703,7 +711,7 @@ const SERVICES: Explained = {
   drains: 'the last ones of each gateway are shown',
 };
 
-/** Tables that have entries though all peers have gone, and the targets of volconf. */
+/** Tables that still have entries though all peers have left, and volconf's targets. */
 function leftAt(service: Service): string[] {
   switch (service.kind) {
     case 'gateway': {

@@ -1,11 +1,11 @@
 import type { Kernel } from '../kernel.ts';
 
 /**
- * What Node gives everybody without being asked, in virtual time while a simulation runs. Most of the services' code gets its clock
- * handed in; this is for what does not: Turn's setImmediate, deadlines of gRPC calls, the peers of the tests.
+ * Replaces Node's globals by virtual ones while a simulation runs. Most of the services' code is handed a clock; this
+ * is for code that is not: Turn's setImmediate, deadlines of gRPC calls, the peers of the tests.
  */
 
-/** Node's own, from before anything was replaced. */
+/** Node's own functions, saved before anything was replaced. */
 export const real = {
   setImmediate: globalThis.setImmediate,
   now: performance.now.bind(performance),
@@ -13,18 +13,18 @@ export const real = {
 
 let kernel: Kernel | null = null;
 
-/** The simulation that runs; what is asked of the platform outside of one is an error. */
+/** The simulation that runs. Using the replaced platform outside of one is an error. */
 export function theKernel(): Kernel {
   if (kernel === null) throw new Error('nothing is simulated at the moment');
   return kernel;
 }
 
-/** All of this process's time and chance is the kernel's from now on; null: real again. */
+/** From now on, all time and randomness of this process come from the kernel; null: from Node again. */
 export function setKernel(to: Kernel | null): void {
   kernel = to;
 }
 
-/** A timer as Node gives it out, as far as anybody uses it. */
+/** A timer with those of Node's methods that are used. */
 class VirtualTimeout {
   cancel: () => void;
 
@@ -45,7 +45,7 @@ class VirtualTimeout {
   }
 }
 
-/** Once, before any module of the services is loaded. */
+/** Call once, before any module of the services is loaded. */
 export function replaceGlobals(): void {
   const realTimers = { setTimeout, clearTimeout, setInterval, clearInterval, setImmediate, clearImmediate };
   const clear = (timer: unknown, otherwise: (timer: never) => void): void => {

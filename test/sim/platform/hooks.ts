@@ -1,12 +1,12 @@
 import { registerHooks } from 'node:module';
 
-/** What the services import from Node, and what a simulation gives them instead. */
+/** Modules of Node that the services import → their simulated replacements. */
 const REPLACED: Readonly<Record<string, string>> = {
   'node:net': './net.ts',
   'node:crypto': './crypto.ts',
 };
 
-/** Once, before any module of the services is loaded. What packages import stays as it is. */
+/** Call once, before any module of the services is loaded. Imports of packages are not replaced. */
 export function replaceModules(): void {
   registerHooks({
     resolve(specifier, context, next) {

@@ -14,7 +14,7 @@ interface ServerOptions {
   readonly blockList?: { check(address: string, family?: string): boolean };
 }
 
-/** node:net, with the network of the simulation. */
+/** node:net's, on the simulated network. */
 export function connect({ host = '127.0.0.1', port, allowHalfOpen = false }: ConnectOptions): SimSocket {
   return SimSocket.connect(theKernel().network, { host, port, allowHalfOpen });
 }
