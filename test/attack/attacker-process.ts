@@ -1,6 +1,7 @@
 /**
- * The attacker, a process of its own, so that what making an attack costs is not taken from the honest peers' process. Argument: JSON of
- * the name of the attack and its Target. Told by IPC what to do (`Order`), says what came of it (`Report`).
+ * The attacker as a process of its own, so that the cost of attacking does not slow the honest peers' process.
+ * Argument: JSON of the name of the attack and its Target. It gets its orders (`Order`) over IPC and answers with a
+ * `Report`.
  */
 import { setPriority } from 'node:os';
 import process from 'node:process';
@@ -8,21 +9,21 @@ import { Attacker } from './attacker.ts';
 import { ATTACKS } from './attacks.ts';
 import type { Target } from './target.ts';
 
-/** `attack`: begin a turn. `burn`: take this share of a processor, and do nothing else. `rest`: end either. */
+/** `attack`: begin a turn. `burn`: use this share of a CPU core and do nothing else. `rest`: end either. */
 export type Order = { kind: 'attack' } | { kind: 'burn'; share: number } | { kind: 'rest' };
 
 export interface Report {
-  /** Share of a processor that it took since the order. */
+  /** Share of a CPU core that the process has used since the order. */
   readonly share: number;
   readonly tried: number;
   readonly stopped: number;
-  /** What went wrong in the attack itself. */
+  /** An error in the attack itself. */
   readonly fault: string | null;
 }
 
-/** Behind everybody else on a machine of few processors. */
+/** Lower priority than everybody else on a machine with few cores. */
 const NICENESS = 10;
-/** Milliseconds of one round of burning. */
+/** Milliseconds of one round of burning CPU time. */
 const BURN_MS = 10;
 
 const { name, target } = JSON.parse(process.argv[2] ?? '{}') as { name: string; target: Target };
@@ -73,7 +74,7 @@ function burning(share: number) {
   };
 }
 
-// What an attack abandons at its end fails as it likes.
+// Calls that an attack abandons at the end of a turn may reject.
 process.on('unhandledRejection', () => {});
 process.on('uncaughtException', (error) => process.send?.({ uncaught: String(error) }));
 process.on('disconnect', () => process.exit());

@@ -16,22 +16,22 @@ import {
 } from '../peer/wire.ts';
 import { addressesOf, type Target } from './target.ts';
 
-/** Milliseconds between two bursts of what is done so many times a second. */
+/** Milliseconds between two bursts of an action that is repeated at a rate. */
 const TICK_MS = 10;
 
 interface ConnectOptions {
   readonly port: number;
   readonly from?: string;
-  /** Takes nothing off the socket. */
+  /** Does not read from the socket. */
   readonly deaf?: boolean;
 }
 
-/** What an attack is given: connections of the attacker's own, pacing, and counts of what came of it. */
+/** The tools of an attack: connections of the attacker, pacing, and counters. */
 export class Attacker {
   readonly target: Target;
   readonly addresses: ReturnType<typeof addressesOf>;
   readonly signal: AbortSignal;
-  /** Things that he has tried, and how many were refused or closed by the other side. */
+  /** Number of actions that were tried, and of those that the other side has refused or ended. */
   tried = 0;
   stopped = 0;
   readonly #sockets = new Set<Socket>();
@@ -47,12 +47,12 @@ export class Attacker {
     return this.signal.aborted;
   }
 
-  /** `small` in the short form, `large` at default limits. */
+  /** The size of a load: `small` in the short form of the suite, `large` at default limits. */
   load(small: number, large: number): number {
     return this.target.full ? large : small;
   }
 
-  /** Until the turn is over. */
+  /** Resolves when the turn is over. */
   hold(): Promise<void> {
     return new Promise((resolve) => {
       if (this.over) resolve();
@@ -64,7 +64,10 @@ export class Attacker {
     await pause(ms, undefined, { signal: this.signal }).catch(() => {});
   }
 
-  /** Does it so many times a second until the turn is over; no more than that are begun, whatever is held up. */
+  /**
+   * Calls `act` at this rate until the turn is over. Calls missed because something was slow are made up for, but never
+   * more than one second's worth.
+   */
   async pace(perSecond: number, act: () => unknown): Promise<void> {
     let due = 0;
     let then = performance.now();
@@ -80,7 +83,7 @@ export class Attacker {
     }
   }
 
-  /** A connection; null: refused, or the turn is over. */
+  /** Opens a connection; null: it was refused, or the turn is over. */
   connect({ port, from = this.addresses.plain, deaf = false }: ConnectOptions): Promise<Socket | null> {
     return new Promise((resolve) => {
       const socket = connect({ port, host: '127.0.0.1', localAddress: from, allowHalfOpen: true });
@@ -97,7 +100,7 @@ export class Attacker {
     });
   }
 
-  /** A peer of his with an open LNK_CONN; null: it was not let in. */
+  /** Connects a peer of the attacker, with an open LNK_CONN; null: it was not let in. */
   async peer(dialect: Dialect, { conn, from, deaf, hear }: PeerOptions = {}): Promise<HostilePeer | null> {
     const socket = await this.connect({ port: this.target[dialect], ...(from && { from }), ...(deaf && { deaf }) });
     if (socket === null) return null;
@@ -106,19 +109,19 @@ export class Attacker {
     return peer;
   }
 
-  /** Closed at the end of the turn. */
+  /** Registers something to be closed at the end of the turn. */
   onEnd(close: () => void): void {
     this.#closers.push(close);
   }
 
-  /** gRPC credentials and metadata of one of his users; null: of nobody. */
+  /** gRPC metadata of one of the attacker's users; null: without a user. */
   metadata(role: 'read' | 'operate' | null): Metadata {
     const metadata = new Metadata();
     if (role !== null) metadata.set('authorization', `Bearer ${this.target.tokens[role]}`);
     return metadata;
   }
 
-  /** A client with a connection of its own. */
+  /** A gRPC client with a TCP connection of its own. */
   client<C extends { close(): void }>(
     Client: new (address: string, security: ReturnType<typeof credentials.createInsecure>, options: object) => C,
   ): C {
@@ -136,7 +139,7 @@ export class Attacker {
     return { own: createPrivateKey(this.target.key), peer: createPublicKey(this.target.routerKey) };
   }
 
-  /** Everything of his is closed. */
+  /** Closes everything that the attack has opened. */
   end(): void {
     for (const close of this.#closers.splice(0)) close();
     for (const socket of this.#sockets) socket.destroy();
@@ -145,15 +148,15 @@ export class Attacker {
 }
 
 interface PeerOptions {
-  /** null: it opens none. */
+  /** Fields of its LNK_CONN; null: it opens none. */
   readonly conn?: Partial<ConnFields> | null;
   readonly from?: string;
   readonly deaf?: boolean;
-  /** Sees each message that comes. */
+  /** Called for each received message. */
   readonly hear?: (message: Message, peer: HostilePeer) => void;
 }
 
-/** A connection that speaks DMSG as its attack wants it. */
+/** A connection on which an attack sends any DMSG messages it wants. */
 export class HostilePeer {
   readonly socket: Socket;
   readonly dialect: Dialect;
@@ -180,12 +183,12 @@ export class HostilePeer {
     return encode(this.dialect, message, (0xabcdef00 | (this.#sent++ & 0xff)) >>> 0);
   }
 
-  /** False: the kernel's buffer is full. */
+  /** Sends a message. False: the kernel's buffer is full. */
   send(message: Outgoing): boolean {
     return this.socket.destroyed || this.socket.writableEnded || this.socket.write(this.bytes(message));
   }
 
-  /** Waits until there is room for more; not longer than there is a connection. */
+  /** Sends messages and waits until there is room for more, or the connection has ended. */
   async sendAll(messages: readonly Outgoing[]): Promise<void> {
     if (this.socket.destroyed || this.socket.writableEnded) return;
     if (this.socket.write(Buffer.concat(messages.map((message) => this.bytes(message))))) return;
@@ -201,7 +204,7 @@ export class HostilePeer {
     return msgid;
   }
 
-  /** A LNK_SPAN, not sent yet. */
+  /** A LNK_SPAN, to be sent by the caller. */
   span(fields: Partial<SpanFields>): Outgoing & { readonly msgid: bigint } {
     return { cmd: CREATE | LNK_SPAN, msgid: this.newId(), body: spanBody(this.dialect, spanFields(fields)) };
   }

@@ -18,7 +18,7 @@ function seen(some: Partial<Seen> = {}): Seen {
 }
 
 describe('the attacks', () => {
-  it('are at least 30, each with a name of its own and a line about it', () => {
+  it('are at least 30, each with its own name and a description', () => {
     expect(ATTACKS.length).toBeGreaterThanOrEqual(30);
     expect(new Set(ATTACKS.map(({ name }) => name)).size).toBe(ATTACKS.length);
     expect(new Set(ATTACKS.map(({ about }) => about)).size).toBe(ATTACKS.length);
@@ -28,11 +28,11 @@ describe('the attacks', () => {
     }
   });
 
-  it('come from addresses of their own', () => expect(ATTACKS.length).toBeLessThan(255));
+  it('have numbers that fit into an address', () => expect(ATTACKS.length).toBeLessThan(255));
 });
 
-describe('what an attack has shown', () => {
-  it('is right when the honest keep their rates and the log names him', () => {
+describe('the verdict on an attack', () => {
+  it('is good when the honest keep their rates and the log names the attacker', () => {
     expect(failures(refused, seen())).toEqual([]);
   });
 
@@ -45,16 +45,16 @@ describe('what an attack has shown', () => {
     ['nobody is named', { lines: [] }, /no line/],
     ['somebody else is named', { lines: [LINE.replace('0.1:', '0.11:')] }, /no line/],
     ['he is named for something else', { lines: [LINE.replace('silent', 'half-dead')] }, /no line/],
-  ])('is wrong when %s', (_, what, why) => {
+  ])('is bad when %s', (_, what, why) => {
     expect(failures(refused, seen(what)).join()).toMatch(why);
   });
 
-  it('may be a metric that rises', () => {
+  it('may rest on a metric that rises', () => {
     expect(failures(counted, seen()).join()).toMatch(/has not risen/);
     expect(failures(counted, seen({ risen: new Map([['spanmesh_x_total{reason="a"}', 3]]) }))).toEqual([]);
   });
 
-  it('is not settled by turns in which the honest are slower, or faster, than they can be', () => {
+  it('is not settled by turns in which the honest are slower, or faster, than is possible', () => {
     expect(isUnsettled([turn(90)])).toBe(false);
     expect(isUnsettled([turn(79)])).toBe(true);
     expect(isUnsettled([turn(130)])).toBe(true);

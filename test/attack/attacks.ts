@@ -5,7 +5,7 @@ import { DIAL_ATTACKS } from './attacks/dials.ts';
 import { MESSAGE_ATTACKS } from './attacks/messages.ts';
 import { SPAN_ATTACKS } from './attacks/spans.ts';
 
-/** All there are, in the order in which they are tried. */
+/** All attacks, in the order in which they are run. */
 export const ATTACKS: readonly Attack[] = [
   ...CONNECTION_ATTACKS,
   ...MESSAGE_ATTACKS,

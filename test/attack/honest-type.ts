@@ -1,4 +1,7 @@
 import { PEER } from '../peer/payloads.ts';
 
-/** Type of the spans that honest peers give and ask for; those of attackers are mostly others: what honest peers read costs them, too. */
+/**
+ * peer_type of the spans that honest peers offer and ask for. Most attackers use others, because reading an attacker's
+ * relays would cost the honest peers' own process time, too.
+ */
 export const HONEST_TYPE = { linkid: PEER.HAMMER2, circuit: 5 } as const;

@@ -12,28 +12,29 @@ import { LNK_VOLCONF } from '../peer/wire.ts';
 import { HONEST_TYPE } from './honest-type.ts';
 import type { AttackWorld } from './world.ts';
 
-/** Milliseconds between two transactions that a peer asks for, two calls of the API user, two new spans. */
+/** Milliseconds between two transactions of a peer, between two calls of the API user, and between two new spans. */
 const ASK_MS = 5;
 const CALL_MS = 20;
 const SPAN_MS = 100;
-/** A media that an honest peer has, and its nodes. */
+/** The media id of an honest peer, and its node. */
 export const HONEST_MEDIA = testUuid(0x600d00aa);
 const GIVER = testUuid(0x600d0001);
-/** Number of the first node that is offered for a moment. */
+/** Number of the first node of the short-lived spans. */
 const FIRST_NODE = 0x60000000;
 
-/** What was done so far. */
+/** What the honest have done so far. */
 export interface Count {
   readonly trips: number;
   readonly calls: number;
 }
 
 /**
- * Those whose service is measured, in this process: a pair of peers of each dialect that route transactions to each other, a peer that offers
- * new spans to another one, one with a target that the installation keeps connected, and a user of the API.
+ * The peers and the user whose service is measured, in this process: in each dialect a pair of peers that route
+ * transactions to each other; a peer that offers new spans to another one; a peer with a volconf target that the
+ * installation keeps connected; and a user of the API.
  */
 export class Honest {
-  /** The longest time since `fresh` that a new span took to be relayed, ms. */
+  /** The longest time that a new span took to be relayed since the last `fresh`, ms. */
   slowestSpan = 0;
   readonly #pairs: BusyPairs[] = [];
   readonly #peers: LivePeer[] = [];
@@ -43,7 +44,7 @@ export class Honest {
   readonly #faults: string[] = [];
   #calls = 0;
   #stopped = false;
-  /** When the span that is under way was opened. */
+  /** When the latest span was opened, while its relay is awaited; null: none is. */
   #spanBegan: number | null = null;
 
   private constructor(world: AttackWorld) {
@@ -82,7 +83,7 @@ export class Honest {
     return { trips: this.#pairs.reduce((all, { answered }) => all + answered[0]!, 0), calls: this.#calls };
   }
 
-  /** What must not happen to honest peers; taken. */
+  /** Returns faults that honest peers have seen, and forgets them. */
   takeFaults(): string[] {
     for (const { raw } of this.#peers) {
       raw.log.length = 0;
@@ -91,12 +92,12 @@ export class Honest {
     return [...this.#faults.splice(0), ...this.#pairs.flatMap(({ faults }) => faults.splice(0))];
   }
 
-  /** Begins to measure new spans afresh. */
+  /** Begins a new measurement of new spans. */
   fresh(): void {
     this.slowestSpan = 0;
   }
 
-  /** That of a span that is still under way included. */
+  /** The longest time, including that of a span whose relay is still awaited. */
   get slowest(): number {
     return Math.max(this.slowestSpan, this.#spanBegan === null ? 0 : performance.now() - this.#spanBegan);
   }
@@ -154,7 +155,7 @@ export class Honest {
     }
   }
 
-  /** A peer with a media of which a slot is connected to a host of ours; it must stay. */
+  /** Connects a peer with a media, one slot of which names a host of ours. The connection to that host must stay. */
   async #keepTarget(port: number): Promise<void> {
     await this.#target.listen();
     const owner = await LivePeer.connect({ port, dialect: 'circuit', localAddress: '127.0.0.17', name: 'honest 17' });

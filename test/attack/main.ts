@@ -1,6 +1,6 @@
 /**
  * `npm run attack [-- --only NAME[,NAME]] [--seconds S] [--full] [--list]`: see docs/security.md, "The attack suite".
- * Prints a line for each attack; ends with 1 if one of them has done what it must not.
+ * Prints a line for each attack. The exit code is 1 if one of them has done what it must not.
  */
 import process from 'node:process';
 import { parseArgs } from 'node:util';
@@ -33,7 +33,10 @@ if (values.list) {
   process.exit(0);
 }
 
-/** Second and later turns of one attack, in a whole run: half a minute of seconds as they are by default. */
+/**
+ * Turns that may be repeated in the whole run, after the first of each attack. With the default seconds they take half
+ * a minute.
+ */
 const spare = { turns: Math.max(5, Math.ceil(chosen.length / 3)) };
 let world: AttackWorld | null = null;
 let honest: Honest | null = null;
@@ -57,14 +60,14 @@ for (const [at, [number, attack]] of chosen.entries()) {
   if (world === null || honest === null) {
     world = await AttackWorld.start(full);
     honest = await Honest.start(world);
-    // Until the programs are warm.
+    // Gives the programs time to warm up.
     await new Promise((resolve) => setTimeout(resolve, 1_000));
   }
   const now: AttackerProcess = attacker ?? new AttackerProcess(attack, world, number + 1, full);
   await now.ready();
   const next = chosen[at + 1];
   attacker = next === undefined ? null : new AttackerProcess(next[1], world, next[0] + 1, full);
-  // Its start must not fall into what is measured.
+  // Its start must not fall into the measurement.
   await attacker?.ready();
   const seen = await besiege(now, { world, honest, seconds, number: number + 1, spare });
   now.stop();
@@ -83,7 +86,7 @@ for (const [at, [number, attack]] of chosen.entries()) {
   if (values.logs) for (const line of seen.lines) console.log(`    ${line}`);
   if (found.length === 0) continue;
   failed.push(attack.name);
-  // The next one begins with nothing that this one has done.
+  // After faults, the next attack gets a new world.
   if (seen.faults.length > 0) await stop();
 }
 await stop();

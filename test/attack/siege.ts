@@ -10,36 +10,38 @@ import { isUnsettled, type Seen, type Turns } from './verdict.ts';
 import type { AttackWorld } from './world.ts';
 
 const PROCESS = fileURLToPath(new URL('./attacker-process.ts', import.meta.url));
-/** Most turns of one attack: what one turn shows may be what else the machine did in it. */
+/** Most turns of one attack: a single turn may show something else that the machine did at the time. */
 const MOST_TURNS = 5;
-/** How often the memory is looked at, ms. */
+/** How often memory is looked at, ms. */
 const LOOK_MS = 100;
-/** How long what the attacker has left may take to be cleared away before the honest are measured without him, ms. */
+/**
+ * How long the installation may take to remove what the attack has left, before the honest are measured without it, ms.
+ */
 const SETTLE_MS = 5_000;
-/** Quiet after that, ms. */
+/** Quiet time after that, ms. */
 const REST_MS = 100;
-/** How long the attacker may take to answer an order, ms. */
+/** How long the attacker's process may take to answer an order, ms. */
 const ANSWER_MS = 5_000;
 
 export interface Siege {
   readonly world: AttackWorld;
   readonly honest: Honest;
-  /** Of a turn with the attack; the one without takes half of that. */
+  /** Duration of a turn with the attack; one without takes half as long. */
   readonly seconds: number;
   /** Number of the attack (`Target`). */
   readonly number: number;
-  /** Turns beyond the first of each attack that are left, of all attacks together: a run is bounded. */
+  /** Turns that are left for repetitions, for all attacks together, so that the length of a run is limited. */
   readonly spare: { turns: number };
 }
 
 export interface SiegeResult extends Seen {
-  /** Mean share of a processor that the attacker took. */
+  /** Mean share of a CPU core that the attacker's process used. */
   readonly share: number;
   readonly tried: number;
   readonly stopped: number;
 }
 
-/** The attacker's process for one attack; started before its time, because that costs as much as a turn. */
+/** The attacker's process for one attack. It is started early, because starting takes as long as a turn. */
 export class AttackerProcess {
   readonly #child: ChildProcess;
   readonly #ready: Promise<unknown>;
@@ -58,7 +60,7 @@ export class AttackerProcess {
     this.#child.send(order);
   }
 
-  /** Ends what he is at. */
+  /** Ends the attacker's present order and returns its report. */
   async rest(): Promise<Report> {
     const answered = new Promise<Report>((resolve) => {
       const take = (message: Report | { uncaught: string }): void => {
@@ -83,8 +85,8 @@ export class AttackerProcess {
 }
 
 /**
- * Turns with an attack, each followed by one in which the attacker's process takes as much of the processors and does nothing: what the
- * honest lose to the attacker's own work on a small machine is in both.
+ * Runs turns with an attack, each followed by one in which the attacker's process uses as much CPU time and does
+ * nothing. So the time that the honest lose to the attacker's own work on a small machine is the same in both.
  */
 export async function besiege(
   attacker: AttackerProcess,
@@ -159,7 +161,10 @@ async function rates(honest: Honest, seconds: number): Promise<Count> {
   return { trips: (trips - before.trips) / took, calls: (calls - before.calls) / took };
 }
 
-/** Waits until there are no more connections, links and waiting bytes than those of the honest. False: there are, after a while. */
+/**
+ * Waits until there are no more connections, links and waiting bytes than those of the honest. False: after a while
+ * there still are.
+ */
 async function settle(world: AttackWorld): Promise<boolean> {
   const giveUp = performance.now() + SETTLE_MS;
   for (;;) {
@@ -173,7 +178,10 @@ async function settle(world: AttackWorld): Promise<boolean> {
   }
 }
 
-/** Two pairs, who offers spans and who takes them, who has a target, and the target. */
+/**
+ * The two pairs, the peer that offers spans and the one that holds their relays, the peer with a target, and the
+ * target.
+ */
 const HONEST_CONNECTIONS = 8;
-/** Of linkid both of a pair have one, of circuit one; one is offered for a moment. */
+/** In the linkid pair both peers have a span, in the circuit pair one does; and there is one short-lived span. */
 const HONEST_LINKS = 4;

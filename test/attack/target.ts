@@ -1,4 +1,4 @@
-/** Where an attacker finds what he attacks, and who he is there. Handed over as JSON. */
+/** Where the attacker's process finds the installation, and which identities it has there. Passed as JSON. */
 export interface Target {
   /** Ports of the listeners for peers; `any`: the one that waits for the dialect. */
   readonly linkid: number;
@@ -7,36 +7,39 @@ export interface Target {
   readonly grpc: number;
   readonly http: number;
   readonly trunk: number;
-  /** Number of the attack: his addresses end with it, so that lines about him are told from those about others. */
+  /**
+   * Number of the attack. The attacker's addresses end with it, so that log lines about this attack can be told from
+   * others.
+   */
   readonly number: number;
-  /** The largest loads, at limits as they are by default. */
+  /** True: the largest loads, at default limits. */
   readonly full: boolean;
-  /** Tokens of API users that are his, by role. */
+  /** Tokens of the attacker's API users, by role. */
   readonly tokens: { readonly read: string; readonly operate: string };
-  /** PEM: his private key, and the router's public one. */
+  /** PEM: the attacker's private key, and the router's public key. */
   readonly key: string;
   readonly routerKey: string;
-  /** A media id that an honest peer has. */
+  /** The media id of an honest peer. */
   readonly media: string;
-  /** Node ids (uuid text) of honest owners. */
+  /** Node ids (uuid text) of the honest owners. */
   readonly owners: { readonly linkid: string; readonly circuit: string };
 }
 
-/** Addresses of his: an attack from one of these is from nobody else. */
+/** The attacker's addresses; nobody else uses them. */
 export function addressesOf({ number }: Pick<Target, 'number'>) {
   return {
-    /** Speaks plaintext. */
+    /** May speak plaintext. */
     plain: `127.66.0.${number}`,
-    /** The same, another one. */
+    /** A second address that may speak plaintext. */
     second: `127.66.1.${number}`,
     /** Must encrypt, with `key`. */
     keyed: `127.67.0.${number}`,
-    /** A balancer: its connections begin with a PROXY header. */
+    /** A load balancer: its connections begin with a PROXY header. */
     balancer: `127.68.0.${number}`,
-    /** No file names it. */
+    /** Not named by any key file. */
     unknown: `127.69.0.${number}`,
   } as const;
 }
 
-/** API users of his. */
+/** The attacker's API users, by role. */
 export const USERS = { read: 'mallory', operate: 'mallet' } as const;

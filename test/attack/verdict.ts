@@ -1,37 +1,37 @@
 import type { Attack } from './attack.ts';
 
-/** Least part of their rate that the honest keep. */
+/** The honest must keep at least this part of their rate. */
 export const KEPT = 0.8;
-/** Longest time until a new span of an honest peer is relayed, ms. */
+/** A new span of an honest peer must be relayed within this time, ms. */
 export const SPAN_MS = 1_000;
 /** The memory limit of a gateway and of topology in the manifests (deploy/k8s/base), bytes. */
 export const MEMORY = 2 * 2 ** 30;
 
-/** What a turn of an attack, and the turn without it that followed, have shown. */
+/** The rates during a turn with an attack, and during the turn without it that followed. */
 export interface Turns {
-  /** Round trips and calls of the honest a second, while attacked and while not. */
+  /** Round trips and calls of the honest a second: `attacked` during the attack, `alone` without it. */
   readonly attacked: { readonly trips: number; readonly calls: number };
   readonly alone: { readonly trips: number; readonly calls: number };
 }
 
-/** What an attack has shown in all. */
+/** The observations of all turns of an attack. */
 export interface Seen {
   readonly turns: readonly Turns[];
-  /** The longest time until a new span was relayed, ms. */
+  /** The longest time that a new span took to be relayed, ms. */
   readonly slowestSpan: number;
-  /** Most memory of the process, bytes. */
+  /** Most memory that the process had, bytes. */
   readonly memory: number;
-  /** What has happened to honest peers, or went wrong in the attack. */
+  /** Faults that honest peers have seen, and errors in the attack itself. */
   readonly faults: readonly string[];
-  /** Lines of the log. */
+  /** Lines that the installation has logged. */
   readonly lines: readonly string[];
   /** Names by which the log may call the attacker: his addresses and users. */
   readonly names: readonly string[];
-  /** Samples that have risen, with the differences. */
+  /** Samples that have risen, and by how much. */
   readonly risen: ReadonlyMap<string, number>;
 }
 
-/** Parts of their rates that the honest kept: the middle one of the turns. */
+/** The part of their rate that the honest kept: the median of the turns. */
 export function kept(turns: readonly Turns[], of: 'trips' | 'calls'): number {
   const parts = turns.map(({ attacked, alone }) => attacked[of] / alone[of]).sort((a, b) => a - b);
   const middle = parts.length / 2;
@@ -39,15 +39,15 @@ export function kept(turns: readonly Turns[], of: 'trips' | 'calls'): number {
 }
 
 /**
- * True if these turns do not settle it: the honest have lost more than they may, or they were faster while they were attacked, which
- * nobody is: something else took the machine in one of the turns.
+ * Whether these turns do not settle it: the honest have lost more than they may, or were faster during the attack. The
+ * latter is impossible: something else used the machine in one of the turns.
  */
 export function isUnsettled(turns: readonly Turns[]): boolean {
   const parts = [kept(turns, 'trips'), kept(turns, 'calls')];
   return !parts.every((part) => part >= KEPT && part <= 1 / KEPT);
 }
 
-/** Why the attack has done what it must not; empty: it has not. */
+/** Reasons why the attack has done what it must not; empty: it has not. */
 export function failures({ stop }: Attack, seen: Seen): string[] {
   const found = [...seen.faults];
   for (const what of ['trips', 'calls'] as const) {
@@ -57,7 +57,7 @@ export function failures({ stop }: Attack, seen: Seen): string[] {
   if (seen.slowestSpan > SPAN_MS) found.push(`a new span was relayed after ${Math.round(seen.slowestSpan)} ms`);
   if (seen.memory > MEMORY) found.push(`the process had ${mebibytes(seen.memory)}`);
   if (stop.kind === 'refused') {
-    // A whole name: in quotes, or with a port behind it.
+    // Whole names only: in quotes, or followed by a port.
     const names = seen.names.flatMap((name) => [`"${name}"`, `"${name}:`]);
     const isAbout = (line: string) => names.some((name) => line.includes(name));
     if (!seen.lines.some((line) => line.includes(stop.says) && isAbout(line))) {

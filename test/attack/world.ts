@@ -10,7 +10,7 @@ import { scrape } from '../peer/scrape.ts';
 import { HONEST_MEDIA } from './honest.ts';
 import { type Target, USERS } from './target.ts';
 
-/** Limits low enough to be met within a second. */
+/** Limits low enough to be reached within a second. */
 const LOW_LIMITS = {
   SPANMESH_MAX_CONNECTIONS_PER_ADDRESS: '150',
   SPANMESH_MAX_HANDSHAKES_PER_ADDRESS: '20',
@@ -27,7 +27,7 @@ const LOW_LIMITS = {
   SPANMESH_MAX_API_CONNECTIONS: '200',
 };
 
-/** A standalone installation in a process of its own: everything that it does shares one event loop, which is the hardest case. */
+/** A standalone installation in a process of its own. Everything shares one event loop, which is the hardest case. */
 export class AttackWorld {
   readonly targetPort: number;
   readonly honestToken: string;
@@ -50,7 +50,7 @@ export class AttackWorld {
     this.targetPort = port;
   }
 
-  /** `full`: limits as they are by default. */
+  /** `full`: with default limits. */
   static async start(full: boolean): Promise<AttackWorld> {
     const mallory = makeKeys();
     const keys = new KeysDir(
@@ -99,7 +99,7 @@ export class AttackWorld {
     return this.process.child.exitCode !== null || this.process.child.signalCode !== null;
   }
 
-  /** Memory that the process has now, bytes. */
+  /** Resident memory of the process, bytes. */
   get memory(): number {
     return 1024 * residentKb(this.process.child.pid!);
   }

@@ -5,44 +5,46 @@ import { Asker, Responder } from '../peer/routed-traffic.ts';
 import { CREATE, DELETE, type Dialect, describeMessage, type Outgoing, REPLY } from '../peer/wire.ts';
 import { SPANS } from './plan.ts';
 
-/** Nodes that the spans of all peers together name: most have links of several peers. */
+/** Number of nodes that all peers' spans offer: most nodes have links of several peers. */
 const NODES = 30;
 const CLUSTERS = 4;
-/** Pause before a peer that is not connected tries another gateway, ms, and as much again at random. */
+/**
+ * A peer without a connection waits this long, and up to as long again at random, before it tries another gateway, ms.
+ */
 const RETRY_MS = 100;
-/** How long a peer waits for a gateway's answer to its LNK_CONN before it tries another one, ms. */
+/** A peer whose LNK_CONN is not answered for this long tries another gateway, ms. */
 const ANSWER_MS = 3_000;
-/** Transactions that a peer has open at most, and messages in one. */
+/** Most open transactions of a peer, and most messages in one. */
 const MOST_OPEN = 4;
 const MOST_MESSAGES = 4;
 
-/** Where a gateway takes peers. */
+/** The listener of a gateway for peers of one dialect. */
 export interface Door {
   readonly host: string;
   readonly port: number;
 }
 
-/** What a peer is all its life, drawn from the seed. */
+/** The properties of a peer, drawn from the seed; they stay the same all its life. */
 interface Part {
   readonly dialect: Dialect;
   readonly conns: readonly Partial<ConnFields>[];
   readonly spans: readonly Partial<SpanFields>[];
-  /** It opens transactions on what it holds. */
+  /** Whether the peer opens transactions on the relays that it holds. */
   readonly asks: boolean;
 }
 
 /**
- * A peer of a soak: connects to one gateway or another whenever it has no connection, offers what it has, answers what is asked of
- * its spans, and asks. Its address is its own.
+ * A peer of a soak. It connects to some gateway whenever it has no connection, offers its spans, answers transactions
+ * on them, and opens transactions itself. It has an address of its own.
  */
 export class CrowdPeer {
   readonly name: string;
   /** Transactions done and lost, on all connections so far. */
   done = 0;
   lost = 0;
-  /** Connections so far. */
+  /** Number of connections so far. */
   connections = 0;
-  /** What it has refused on the present connection. */
+  /** The spans of the relays that it has refused on the present connection. */
   refused: SpanFields[] = [];
   readonly faults: string[] = [];
   readonly #part: Part;
@@ -53,10 +55,10 @@ export class CrowdPeer {
   #gateway = '';
   #asker: Asker | null = null;
   #responder: Responder | null = null;
-  /** Where its spans are open, by their index; absent: withdrawn, or not connected. */
+  /** msgids of its open spans, by index; absent: withdrawn, or not connected. */
   readonly #open = new Map<number, bigint>();
   readonly #withdrawn = new Set<number>();
-  /** Everything that was sent on the present connection. */
+  /** All messages that it has sent on the present connection. */
   #sent: Outgoing[] = [];
   #isAway = true;
   #isStopped = false;
@@ -71,12 +73,12 @@ export class CrowdPeer {
     void this.#run();
   }
 
-  /** Transactions that were answered, those of the present connection included. */
+  /** Number of transactions that were answered, on all connections. */
   get answered(): number {
     return this.done + (this.#asker?.done ?? 0);
   }
 
-  /** Connected, LNK_CONNs and spans open; null: not. */
+  /** The connection, once its LNK_CONNs and spans are open; null: there is none. */
   get live(): LivePeer | null {
     return this.#live;
   }
@@ -86,7 +88,7 @@ export class CrowdPeer {
     return this.#gateway;
   }
 
-  /** Transactions that it has asked for, or is asked in, or has closed, and which are not over. */
+  /** Number of unfinished transactions: opened by it, opened by others, or closed and not yet answered. */
   get hanging(): number {
     return (this.#asker?.open.size ?? 0) + (this.#responder?.hanging ?? 0) + (this.#live?.closing ?? 0);
   }
@@ -102,14 +104,14 @@ export class CrowdPeer {
     else this.#live?.raw.reset();
   }
 
-  /** Not its first one: in linkid that is where its messages come from. */
+  /** Takes back one of the peer's spans. Not the first: in linkid it is the source of the peer's messages. */
   withdraw(span: number): void {
     if (span === 0) return;
     this.#withdrawn.add(span);
     const msgid = this.#open.get(span);
     if (msgid === undefined) return;
     this.#open.delete(span);
-    // Whether the router has answered its end is seen by what it counts as open.
+    // Not awaited: whether the router has answered shows in its counts of open transactions.
     this.#live?.close(msgid).catch(() => {});
   }
 
@@ -118,24 +120,27 @@ export class CrowdPeer {
     this.#offer(span);
   }
 
-  /** One of the relays that it holds; the asking peer keeps them, because its transactions run on them. */
+  /** Refuses one of the relays that it holds. A peer that asks keeps them, because its transactions run on them. */
   refuse(nth: number): void {
     const live = this.#live;
     const relays = live?.relays() ?? [];
     const relay = relays[nth % relays.length];
     if (live === null || relay === undefined || this.#asker !== null) return;
     this.refused.push(relay.span);
-    // Whether the router has answered is seen by what it counts as open.
+    // Not awaited: whether the router has answered shows in its counts of open transactions.
     live.refuse(relay).catch(() => {});
   }
 
-  /** Takes nothing off its socket any more, or again. */
+  /** Stops or resumes reading the socket. */
   read(reads: boolean): void {
     if (reads) this.#live?.raw.socket.resume();
     else this.#live?.raw.socket.pause();
   }
 
-  /** Transactions on its connection that one side has not ended, or neither, besides the ones that stay: to look for one too many. */
+  /**
+   * Transactions on its connection that one side or both have not ended, except those that stay: helps to find one that
+   * is left over.
+   */
   unfinished(): string[] {
     const live = this.#live;
     if (live === null) return [];
@@ -158,7 +163,7 @@ export class CrowdPeer {
     return [...open].map(([name, { text }]) => `${this.name}: opened by ${name}:${text}`);
   }
 
-  /** Begins a transaction, if it asks and has something to ask. */
+  /** Begins a transaction, if this peer asks and has a relay to ask on. */
   ask(): void {
     const asker = this.#asker;
     const live = this.#live;
@@ -167,7 +172,7 @@ export class CrowdPeer {
     if (relays.length > 0) asker.ask(this.#random.pick(relays), 1 + this.#random.below(MOST_MESSAGES));
   }
 
-  /** What does not belong there although all is quiet. */
+  /** Faults, and messages that should not be there when everything is quiet. */
   leftovers(): string[] {
     const left = this.#live?.raw.inbox.map((message) => `${this.name}: ${describeMessage(message)} came`) ?? [];
     return [...this.faults, ...(this.#asker?.faults ?? []), ...left];
@@ -222,7 +227,7 @@ export class CrowdPeer {
     this.#gateway = door.host;
     if (spans.length > 0) this.#responder = new Responder(peer);
     for (const n of spans.keys()) this.#offer(n);
-    // linkid: messages name the span that they come from.
+    // linkid: messages name the span of their sender as source.
     const source = this.#open.get(0);
     if (asks && (dialect === 'circuit' || source !== undefined)) this.#asker = new Asker(peer, source);
     return peer;
@@ -258,7 +263,10 @@ export class CrowdPeer {
   }
 }
 
-/** A third gives spans, a third takes them, a third does both; all have LNK_CONNs, in linkid some have two. */
+/**
+ * A third of the peers offers spans, a third asks for them, a third does both. All have LNK_CONNs; in linkid some have
+ * two.
+ */
 function drawPart(n: number, random: Random): Part {
   const dialect: Dialect = n % 2 === 0 ? 'linkid' : 'circuit';
   const role = Math.floor(n / 2) % 3;
@@ -279,7 +287,7 @@ function drawConn(dialect: Dialect, label: string, random: Random): Partial<Conn
   };
 }
 
-/** The node says all that identifies it; how far it is, each link says itself. */
+/** Every span of a node has the same identity; only their dists differ. */
 function drawSpan(dialect: Dialect, random: Random): Partial<SpanFields> {
   const node = random.below(NODES);
   const cluster = node % CLUSTERS;

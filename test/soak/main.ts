@@ -5,13 +5,16 @@ import { planRound, type SoakSizes, showStep } from './plan.ts';
 import { SETTINGS, type SettingName, settingsOf } from './settings.ts';
 import { SoakWorld } from './world.ts';
 
-/** How long everything may take to be whole again after a round, ms: several ages, leases and retries after each other. */
+/**
+ * How long everything may take to become whole again after a round, ms: several times-to-live, leases and retries one
+ * after the other.
+ */
 const HEAL_MS = 60_000;
 
 /**
- * `node test/soak/main.ts [--setting NAME|all] [--seed N] [--minutes M] [--gateways N] [--topologies N] [--peers N] [--first-round N]
- * [--logs FILE] [--log-level LEVEL]`: see docs/testing.md. `--minutes`: of each setting.
- * Ends with 1 if there was a finding; each setting ends at its first one.
+ * `node test/soak/main.ts [--setting NAME|all] [--seed N] [--minutes M] [--gateways N] [--topologies N] [--peers N]
+ * [--first-round N] [--logs FILE] [--log-level LEVEL]`: see docs/testing.md. `--minutes`: of each setting. Each setting
+ * ends at its first finding; the exit code is 1 if there was one.
  */
 const { values } = parseArgs({
   args: argv.slice(2),
@@ -30,7 +33,7 @@ const { values } = parseArgs({
 const seed = values.seed === undefined ? Math.floor(Math.random() * 2 ** 32) : Number(values.seed);
 const minutes = Number(values.minutes);
 const firstRound = Number(values['first-round']);
-/** World that is there now: the processes that it has started do not outlive this one. */
+/** The present world, to be stopped at a signal: its processes must not outlive this one. */
 let world: SoakWorld | null = null;
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => void Promise.resolve(world?.stop()).finally(() => exit(1)));
@@ -39,7 +42,7 @@ let findings = 0;
 for (const name of settingsOf(values.setting)) findings += await soak(name);
 exit(findings === 0 ? 0 : 1);
 
-/** One setting, round after round. Gives how much was found: 0 or 1. */
+/** Runs one setting, round after round. Returns the number of findings: 0 or 1. */
 async function soak(name: SettingName): Promise<number> {
   const sizes = sizesOf(name);
   const shownSizes = Object.entries(sizes).flatMap(([what, n]) => (typeof n === 'number' ? [`${n} ${what}`] : []));
@@ -82,7 +85,7 @@ async function soak(name: SettingName): Promise<number> {
   return failed ? 1 : 0;
 }
 
-/** What there is in a setting, with the sizes that were asked for. @throws Error: one is no number */
+/** The sizes of a setting, changed by the command line's. @throws Error: one is no number */
 function sizesOf(name: SettingName): SoakSizes {
   const { gateways, topologies, peers, ...rest } = SETTINGS[name];
   const sizes: SoakSizes = {
@@ -98,7 +101,7 @@ function sizesOf(name: SettingName): SoakSizes {
   return sizes;
 }
 
-/** What there was, in words. */
+/** A summary of the world in words. */
 function summary({ peers, targets, watchers, drained, memory }: SoakWorld): string[] {
   const sum = <T>(all: readonly T[], of: (one: T) => number) => all.reduce((total, one) => total + of(one), 0);
   const most = [...memory].map(([kind, bytes]) => `${kind} ${Math.round(bytes / 2 ** 20)} MiB`);

@@ -11,7 +11,7 @@ describe.each(settingsOf('all'))('The plan of a soak, setting %s', (name) => {
     expect(rounds(7)).not.toEqual(rounds(8));
   });
 
-  it('does everything that it can to every process', () => {
+  it('has every fault that a process can have, for every process', () => {
     const shown = rounds(7).flat().map(showStep).join('\n');
     for (const process of processesOf(SIZES)) {
       for (const kind of ['kill', 'stop', 'pause']) expect(shown).toContain(`: ${kind} ${process}`);
@@ -20,7 +20,7 @@ describe.each(settingsOf('all'))('The plan of a soak, setting %s', (name) => {
     for (const kind of ['leave', 'reset', 'withdrawn', 'to everybody']) expect(shown).toContain(kind);
   });
 
-  it('does one thing at most to a process itself in a round', () => {
+  it('has at most one fault of each process itself in a round', () => {
     for (const steps of rounds(7)) {
       const struck = steps.flatMap(({ fault }) =>
         fault.kind === 'kill' || fault.kind === 'stop' || fault.kind === 'pause' ? [fault.process] : [],
@@ -29,7 +29,7 @@ describe.each(settingsOf('all'))('The plan of a soak, setting %s', (name) => {
     }
   });
 
-  it('has what only this setting has', () => {
+  it('has the faults that only this setting has', () => {
     const kinds = new Set(rounds(7).flatMap((steps) => steps.map(({ fault }) => fault.kind)));
     const own: Partial<Record<SettingName, string[]>> = {
       'nats-cluster': ['kill-leader'],
@@ -42,7 +42,7 @@ describe.each(settingsOf('all'))('The plan of a soak, setting %s', (name) => {
 });
 
 describe('The settings of a soak', () => {
-  it('are had by name, or all', () => {
+  it('are selected by name, or all', () => {
     expect(settingsOf('no-nats')).toEqual(['no-nats']);
     expect(settingsOf('all')).toEqual(Object.keys(SETTINGS));
     expect(() => settingsOf('calm')).toThrow(/usual/);

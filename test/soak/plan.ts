@@ -1,66 +1,72 @@
 import { BUCKETS } from '@spanmesh/runtime/bus/bus-names';
 import { Random } from '../fuzz/random.ts';
 
-/** How many there are of each. */
+/** Number of processes and peers of a soak. */
 export interface SoakSizes {
   readonly gateways: number;
   readonly topologies: number;
   readonly peers: number;
   /** NATS servers; three are one cluster. Without any there is no volconf. */
   readonly nats: 0 | 1 | 3;
-  /** Peers that volconf keeps connections to. */
+  /** Number of peers to which volconf keeps connections. */
   readonly targets: number;
-  /** Who follows the API. */
+  /** Number of clients that follow the API. */
   readonly watchers: number;
-  /** Peers refuse and do not read, gateways drain, targets are away. */
+  /** Whether peers also refuse relays and do not read, gateways drain, and targets are away. */
   readonly isRough: boolean;
 }
 
-/** What goes wrong, or merely happens. Processes are named as hosts of the network: `gateway-1`, `topology-3`, `volconf-1`, `nats-1`. */
+/**
+ * A fault, or another event. Processes are named as hosts of the network: `gateway-1`, `topology-3`, `volconf-1`,
+ * `nats-1`.
+ */
 export type Fault =
   | { readonly kind: 'kill' | 'stop' | 'pause'; readonly process: string }
   | { readonly kind: 'cut' | 'silent'; readonly process: string; readonly from: string | null }
   /** A peer hangs up, or resets its connection, and comes back. */
   | { readonly kind: 'leave' | 'reset'; readonly peer: number }
-  /** A peer takes back one of its spans, and offers it again. */
+  /** A peer closes one of its spans, and offers it again. */
   | { readonly kind: 'withdraw'; readonly peer: number; readonly span: number }
-  /** The NATS server that leads the stream of a bucket is killed, whichever it is. */
+  /** The NATS server that leads the stream of this bucket at the time is killed. */
   | { readonly kind: 'kill-leader'; readonly bucket: string }
   /** A peer does not read. */
   | { readonly kind: 'slow'; readonly peer: number }
   /** A peer refuses one of the relays that it holds, once. */
   | { readonly kind: 'refuse'; readonly peer: number; readonly nth: number }
-  /** An operator has a gateway close so much of its connections, once. */
+  /** An operator drains this share of a gateway's connections, once. */
   | { readonly kind: 'drain'; readonly process: string; readonly share: number }
   /** A target resets its connections and answers nobody. */
   | { readonly kind: 'absent'; readonly target: number };
 
-/** A fault from `atMs` on in its round, for `forMs`. */
+/** A fault that begins `atMs` after the start of its round and lasts `forMs`. */
 export interface Step {
   readonly atMs: number;
   readonly forMs: number;
   readonly fault: Fault;
 }
 
-/** Spans that a peer may have; which it has is drawn by crowd-peer.ts. */
+/** Most spans of a peer; crowd-peer.ts draws which spans a peer has. */
 export const SPANS = 4;
-/** Faults begin within this time of a round, ms. */
+/** Faults of a round begin within this time, ms. */
 const ROUND_MS = 6_000;
-/** Shortest and longest time that a fault lasts, ms: from below any time-out to above the age of a registry entry, keep-alives and a lease. */
+/**
+ * Shortest and longest duration of a fault, ms: from less than any time-out to more than the time-to-live of a registry
+ * entry, keep-alives and a lease.
+ */
 const SHORT_MS = 100;
 const LONG_MS = 12_000;
 const MOST_FAULTS = 5;
 const MOST_GOING = 8;
 const MOST_WITHDRAWN = 60;
-/** Of what happens in the rough setting only. */
+/** Limits for the faults of the rough setting. */
 const MOST_SLOW = 3;
 const MOST_REFUSED = 20;
 const MOST_DRAINS = 2;
-/** One in so many targets is away in a round. */
+/** In a round, one in this many targets is away. */
 const ABSENT_ONE_IN = 4;
 const NTHS = 100;
 
-/** What happens in a round: the same for the same seed, number and sizes. In order of time. */
+/** The steps of a round, in order of time: the same for the same seed, number and sizes. */
 export function planRound(seed: number, round: number, sizes: SoakSizes): Step[] {
   const random = new Random(seed, round);
   const processes = processesOf(sizes);
@@ -79,7 +85,7 @@ export function planRound(seed: number, round: number, sizes: SoakSizes): Step[]
   return steps.toSorted((a, b) => a.atMs - b.atMs);
 }
 
-/** Every process, by its host. */
+/** Names of all processes of the installation; each is the name of its host, too. */
 export function processesOf({ gateways, topologies, nats }: SoakSizes): string[] {
   const all = (kind: string, count: number) => Array.from({ length: count }, (_, i) => `${kind}-${i + 1}`);
   const volconfs = nats === 0 ? 0 : 1;
@@ -91,7 +97,7 @@ export function processesOf({ gateways, topologies, nats }: SoakSizes): string[]
   ];
 }
 
-/** In a line. */
+/** A step as one line of text. */
 export function showStep({ atMs, forMs, fault }: Step): string {
   const when = `${atMs} ms +${forMs}`;
   switch (fault.kind) {
@@ -134,7 +140,7 @@ function drawRough(random: Random, { peers, gateways, targets }: SoakSizes): Fau
   ];
 }
 
-/** To each process itself one thing happens in a round, to its ways any number. */
+/** In a round, each process itself has at most one fault; its ways may have any number. */
 function drawFault(random: Random, processes: readonly string[], free: Set<string>): Fault {
   const process = random.pick(processes);
   if (random.oneIn(2) && free.delete(process)) {
@@ -148,7 +154,7 @@ function drawFault(random: Random, processes: readonly string[], free: Set<strin
   };
 }
 
-/** As many short ones as long ones. */
+/** As many short durations as long ones: the logarithm is evenly distributed. */
 function duration(random: Random): number {
   const octaves = Math.log2(LONG_MS / SHORT_MS);
   return Math.round(SHORT_MS * 2 ** ((random.below(1000) / 1000) * octaves));

@@ -10,17 +10,20 @@ import { RawPeer } from '../peer/raw-peer.ts';
 import { Responder } from '../peer/routed-traffic.ts';
 import { type Dialect, describeMessage } from '../peer/wire.ts';
 
-/** What the targets give; nobody else gives these nodes. */
+/** Number of the first target's node; no other peer offers these nodes. */
 const FIRST_NODE = 0x3000;
 /** How long volconf may take to answer an order, ms, and the pause before the next attempt. */
 const ORDER_MS = 2_000;
 const AGAIN_MS = 500;
 
-/** A peer that waits to be called: what volconf is asked to keep a connection to. It gives a span, and answers what is asked of it. */
+/**
+ * A peer that accepts connections: a target that volconf is asked to keep connected. It offers a span and answers
+ * transactions on it.
+ */
 export class SoakTarget {
   readonly name: string;
   readonly faults: string[] = [];
-  /** Connections so far. */
+  /** Number of connections so far. */
   connections = 0;
   readonly #n: number;
   readonly #dialect: Dialect;
@@ -48,7 +51,7 @@ export class SoakTarget {
     return [...this.#live.keys()];
   }
 
-  /** Has volconf keep a connection to it; tries until that has taken it. */
+  /** Orders volconf to keep a connection to this target; tries until volconf accepts the order. */
   async order(volconfPort: number): Promise<void> {
     const client = new VolconfClient(`127.0.0.1:${volconfPort}`, credentials.createInsecure());
     const dialect = this.#dialect === 'linkid' ? ProtoDialect.DIALECT_LINKID : ProtoDialect.DIALECT_CIRCUIT;
@@ -73,14 +76,14 @@ export class SoakTarget {
     await once(server, 'listening');
   }
 
-  /** It answers nobody any more, and established connections are reset. */
+  /** Stops listening, and resets established connections. */
   go(): void {
     this.#server?.close();
     this.#server = null;
     for (const { raw } of this.live) raw.reset();
   }
 
-  /** What is not as it should be once all is quiet. */
+  /** Violations that are left when everything is quiet. */
   findings(): string[] {
     const { live, name } = this;
     const count = live.length === 1 ? [] : [`${name} has ${live.length} connections`];

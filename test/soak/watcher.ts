@@ -9,14 +9,14 @@ import { Random } from '../fuzz/random.ts';
 import { Mirror } from '../peer/mirror.ts';
 import { type Trees, treesOf } from '../peer/trees.ts';
 
-/** Pause before a watch that has ended is taken up again, ms. */
+/** Pause before a watch that has ended is resumed, ms. */
 const RETRY_MS = 300;
-/** A watch is given up by itself after so long, and up to twice that, ms; another replica goes on with it. */
+/** The watcher ends a watch itself after this time, and up to twice that, ms, and resumes it at another replica. */
 const WATCH_MS = 2_000;
 
-/** Somebody outside who follows the API: lists once, and lives by changes from then on, at one replica after the other. */
+/** A client that follows the API: it lists once and then applies the changes, asking one replica after the other. */
 export class SoakWatcher {
-  /** Times that a watch was resumed, and that all had to be listed. */
+  /** How often a watch was resumed, and how often the client had to list again. */
   resumed = 0;
   listed = 0;
   readonly #random: Random;
@@ -33,7 +33,7 @@ export class SoakWatcher {
     void this.#run();
   }
 
-  /** How what it believes differs from what a replica shows now. */
+  /** How its trees differ from those that a replica shows now. */
   differences(trees: Trees): string[] {
     if (this.#revision === null) return ['a watcher has not listed anything'];
     return this.#mirror.differences(trees);
@@ -53,7 +53,7 @@ export class SoakWatcher {
         else this.resumed++;
         await this.#watch(client);
       } catch {
-        // Another replica, or the same later.
+        // Tries another replica, or the same one later.
       }
       client.close();
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
@@ -61,7 +61,7 @@ export class SoakWatcher {
   }
 
   async #list(client: TopologyClient): Promise<void> {
-    // Its revision first: what changes while the rest is listed comes once more.
+    // The revision first: changes made during the listing are then reported once more.
     const revision = await new Promise<string>((resolve, reject) => {
       client.listConnections(
         ListConnectionsRequest.create({ pageSize: 1 }),

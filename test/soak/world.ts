@@ -13,24 +13,24 @@ import { type Fault, processesOf, type SoakSizes, type Step } from './plan.ts';
 import { SoakTarget } from './target.ts';
 import { SoakWatcher } from './watcher.ts';
 
-/** What relays add to rnss. */
+/** Relays add this to rnss: the installation's constant. */
 const RNSS_ADD = 7;
-/** Targets are of this host; one that was away is tried again in time. */
+/** Targets are on this host; one that was away must be tried again soon enough. */
 const SOAK_ENV = {
   SPANMESH_RNSS: String(RNSS_ADD),
   SPANMESH_ON_DEMAND_IDLE: '1s',
   SPANMESH_DIAL_ALLOW: '127.0.0.0/8:*',
   SPANMESH_VOLCONF_RETRY_MAX: '5s',
 };
-/** Every so many milliseconds some peer begins a transaction. */
+/** A peer begins a transaction every ASK_MS. */
 const ASK_MS = 5;
-/** A process that has not stopped so long after SIGTERM never will, ms. */
+/** A process that has not ended this long after SIGTERM counts as hanging, ms. */
 const STOP_MS = 20_000;
-/** Resident memory of any process at most, bytes: a fresh one has a third of it. */
+/** Most resident memory that a process may have, bytes: a new one has a third of it. */
 const MEMORY_BYTES = 400 * 2 ** 20;
 const LOOK_MS = 50;
 
-/** Tables and gauges of a gateway that are empty when nobody routes anything. */
+/** Tables and gauges of a gateway that are empty when nothing is routed. */
 const EMPTY = [
   'spanmesh_gateway_on_demand_relays',
   'spanmesh_gateway_queued_bytes',
@@ -39,31 +39,31 @@ const EMPTY = [
 ];
 const TRUNK_TRANSACTIONS = 'spanmesh_gateway_trunk_transactions';
 const TRUNK_ROUTES = 'spanmesh_gateway_trunk_routes';
-/** Counters that stay 0: peers do nothing wrong, and no mistake is made. */
+/** Counters that must stay 0: peers break no rules, and the program has no faults. */
 const NEVER = /^spanmesh_gateway_(internal_errors|protocol_errors)_total/;
 
-/** A finding that waiting does not mend. */
+/** A violation that does not go away by waiting. */
 class Wrong extends Error {}
 
-/** The installation of a soak with its peers, and what is done to them. */
+/** The installation of a soak with its peers, and the faults that are played on them. */
 export class SoakWorld {
   readonly installation: NatsInstallation;
   readonly network: LoopbackNetwork;
   readonly peers: CrowdPeer[];
   readonly targets: readonly SoakTarget[];
   readonly watchers: readonly SoakWatcher[];
-  /** Connections that drains have ended so far. */
+  /** Number of connections that drains have closed so far. */
   drained = 0;
-  /** Most resident memory that a process of each kind has had so far, bytes. */
+  /** For each kind of process the most resident memory that one has had so far, bytes. */
   readonly memory = new Map<string, number>();
   readonly #sizes: SoakSizes;
-  /** Every process that has run since the last look, also replaced ones. */
+  /** All processes that have run since the last look, including those that were replaced. */
   readonly #ran = new Set<ServiceProcess>();
   readonly #all: { readonly host: string; readonly process: ServiceProcess }[] = [];
   readonly #wrong: string[] = [];
-  /** Processes that are meant to be down now. */
+  /** Processes that are down at present because of a fault. */
   readonly #down = new Set<string>();
-  /** Processes that something happens to now. */
+  /** Processes that have a fault at present. */
   readonly #struck = new Set<string>();
   #asking: NodeJS.Timeout | undefined;
   #next = 0;
@@ -90,7 +90,7 @@ export class SoakWorld {
     for (const host of processesOf(sizes)) this.#note(host);
   }
 
-  /** `env`: further settings of the processes. */
+  /** `env`: additional settings of the processes. */
   static async start(sizes: SoakSizes, seed: number, env: Record<string, string> = {}): Promise<SoakWorld> {
     const network = new LoopbackNetwork();
     const { gateways, topologies, nats } = sizes;
@@ -112,7 +112,7 @@ export class SoakWorld {
     await this.installation.stop();
   }
 
-  /** Everything that the steps say, and at the end nothing of it lasts. Routed traffic runs meanwhile. */
+  /** Plays the steps of a round under routed traffic; at its end no fault lasts. */
   async run(steps: readonly Step[]): Promise<void> {
     this.#asking = setInterval(() => this.peers[this.#next++ % this.peers.length]!.ask(), ASK_MS);
     await Promise.all(steps.map((step) => this.#do(step)));
@@ -121,7 +121,10 @@ export class SoakWorld {
     clearInterval(this.#asking);
   }
 
-  /** Waits until everything is as it must be. Gives how long that took, ms; throws what is not after `patienceMs`. */
+  /**
+   * Waits until everything is as it must be. Returns how long that took, ms; throws what is still wrong after
+   * `patienceMs`.
+   */
   async quiet(patienceMs: number): Promise<number> {
     const began = performance.now();
     for (;;) {
@@ -134,7 +137,7 @@ export class SoakWorld {
     }
   }
 
-  /** What the processes have written, in the order of time. */
+  /** All lines that the processes have written, in order of time. */
   logs(): string {
     const lines = [...this.#all].flatMap(({ host, process }) =>
       process.output.split('\n').flatMap((line) => (line === '' ? [] : [`${host} ${line}`])),
@@ -192,7 +195,10 @@ export class SoakWorld {
     }
   }
 
-  /** Who leads NATS is seen only when it is to be killed: what is struck already is left alone. */
+  /**
+   * Kills, stops or pauses a process, unless it has a fault already: `kill-leader` chooses its server only now, and
+   * that may be one.
+   */
   async #strike(host: string, how: 'kill' | 'stop' | 'pause', forMs: number): Promise<void> {
     if (this.#struck.has(host)) return;
     this.#struck.add(host);
@@ -210,7 +216,7 @@ export class SoakWorld {
     this.#struck.delete(host);
   }
 
-  /** As an operator does, by whichever replica; whether it is carried out is the faults' affair. */
+  /** Orders a drain at some replica, as an operator does. Faults may keep it from being carried out. */
   async #drain({ process, share }: Extract<Fault, { kind: 'drain' }>, forMs: number): Promise<void> {
     const { topologies } = this.installation;
     const { ports } = topologies[indexOf(process) % topologies.length]!;
@@ -246,7 +252,7 @@ export class SoakWorld {
   async #start(host: string): Promise<void> {
     const { installation } = this;
     const index = indexOf(host);
-    // One of several does not get ready before another is there.
+    // One server of a cluster does not become ready before another one runs.
     if (isNats(host)) await this.#nats(host).startAgain({ wait: this.#sizes.nats === 1 });
     else if (host.startsWith('gateway')) installation.gatewayAgain(index);
     else {
@@ -272,7 +278,7 @@ export class SoakWorld {
     return all[index]!;
   }
 
-  /** Ends that nobody has ordered are findings. */
+  /** Registers a process: if it ends although no fault has stopped it, that is a finding. */
   #note(host: string): void {
     if (isNats(host)) return;
     const process = this.#process(host);
@@ -328,7 +334,7 @@ export class SoakWorld {
       const kind = host.slice(0, host.lastIndexOf('-'));
       this.memory.set(kind, Math.max(memory, this.memory.get(kind) ?? 0));
       if (memory > MEMORY_BYTES) this.#wrong.push(`${host} has ${Math.round(memory / 2 ** 20)} MiB of memory`);
-      // Routes stay with the relays that have used them; nothing may be stacked on one.
+      // Route transactions stay as long as the relays that have used them; but nothing may be stacked on them.
       const routed = (samples.get(TRUNK_TRANSACTIONS) ?? 0) - (samples.get(TRUNK_ROUTES) ?? 0);
       if (routed !== 0) found.push(`${host}: ${routed} transactions are open on trunks`);
       const transactions = samples.get('spanmesh_gateway_open{table="transactions"}') ?? 0;
@@ -350,7 +356,7 @@ export class SoakWorld {
     return found;
   }
 
-  /** What is logged as an error is one. */
+  /** Every line logged as an error is a violation. */
   #readLogs(): void {
     for (const process of this.#ran) {
       const errors = process.output.split('\n').filter((line) => /"level":"(error|fatal)"/.test(line));
@@ -360,7 +366,7 @@ export class SoakWorld {
   }
 }
 
-/** Both LNK_CONNs, spans and relays of a peer. */
+/** Number of transactions that a peer explains at its gateway: both LNK_CONNs, spans and relays. */
 function openOn({
   conns,
   spans,
@@ -381,7 +387,7 @@ function isNats(host: string): boolean {
   return host.startsWith('nats-');
 }
 
-/** From 0. */
+/** Index of a host's process, from 0. */
 function indexOf(host: string): number {
   return Number(host.slice(host.lastIndexOf('-') + 1)) - 1;
 }

@@ -11,7 +11,7 @@ import type { Attacker } from '../attacker.ts';
 
 type Unary<Q> = (request: Q, metadata: Metadata, done: (error: unknown) => void) => unknown;
 
-/** Calls, as many as `width` at a time, until the turn is over; no more a second than `perSecond`. */
+/** Makes calls until the turn is over, at most `width` at a time and `perSecond` a second. */
 async function calls(
   attacker: Attacker,
   width: number,
@@ -28,7 +28,7 @@ async function calls(
   });
 }
 
-/** A unary call of `role`; a failed call counts as stopped. */
+/** A unary call as a user of this role; if it fails it counts as stopped. */
 function asked<Q>(attacker: Attacker, role: 'read' | 'operate' | null, client: object, method: Unary<Q>, request: Q) {
   return (done: () => void) => {
     method.call(client, request, attacker.metadata(role), (error) => {
@@ -40,7 +40,7 @@ function asked<Q>(attacker: Attacker, role: 'read' | 'operate' | null, client: o
 
 const FRAME_OF_NOTHING = Buffer.alloc(5);
 
-/** A gRPC connection without a client in front of it. */
+/** An HTTP/2 connection for gRPC calls without a gRPC client. */
 function session(attacker: Attacker) {
   const made = http2Connect(`http://127.0.0.1:${attacker.target.grpc}`, { peerMaxConcurrentStreams: 1_000 });
   made.on('error', () => {});
@@ -50,7 +50,7 @@ function session(attacker: Attacker) {
 
 const GRPC_HEADERS = { ':method': 'POST', 'content-type': 'application/grpc', te: 'trailers' };
 
-/** Users of the API, and others who reach its port. */
+/** Attacks by users of the API, and by others who reach its port. */
 export const API_ATTACKS: readonly Attack[] = [
   {
     name: 'api-health-watches',

@@ -18,7 +18,7 @@ async function hoard(
   });
 }
 
-/** Connections: made, held, thrown away. */
+/** Attacks by connections: opening, keeping and abandoning them. */
 export const CONNECTION_ATTACKS: readonly Attack[] = [
   {
     name: 'silent-connections',
@@ -32,11 +32,12 @@ export const CONNECTION_ATTACKS: readonly Attack[] = [
     stop: { kind: 'refused', says: 'too-many-from-address' },
     run: (attacker) =>
       attacker.pace(attacker.load(400, 1000), () => {
-        // Not one after the other.
+        // Not awaited, so that connections are opened side by side.
         void attacker.peer('circuit', { conn: { label: `hoard ${attacker.tried}` } });
       }),
   },
-  // Not right before or after half-proxy-headers: refusals for one reason share a line of the log for ten seconds.
+  // Must not run right before or after half-proxy-headers: refusals for the same reason share one log line for ten
+  // seconds.
   {
     name: 'wrong-proxy-headers',
     about: 'connections from a balancer with a PROXY header that names no addresses it could have',

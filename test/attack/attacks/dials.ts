@@ -26,7 +26,7 @@ function volconf(media: string, index: number, path: string, copyId = 1): Buffer
   return body;
 }
 
-/** What makes the gateway connect. */
+/** Attacks that make the gateway connect to targets. */
 export const DIAL_ATTACKS: readonly Attack[] = [
   {
     name: 'slots',

@@ -18,13 +18,13 @@ import type { Attack } from '../attack.ts';
 import type { Attacker } from '../attacker.ts';
 import { HONEST_TYPE } from '../honest-type.ts';
 
-/** The first message of a connection, whose aux data of so many bytes still misses its last 64. */
+/** The first message of a connection, with `auxBytes` bytes of aux data, without its last 64 bytes. */
 function halfMessage(auxBytes: number): Buffer {
   const whole = encode('circuit', { cmd: LNK_PAD, aux: Buffer.alloc(auxBytes) }, 0xabcdef00);
   return whole.subarray(0, whole.length - 64);
 }
 
-/** A peer of his with a span of its own, and the relay of the honest owner's span of its dialect. */
+/** A peer of the attacker with a span of its own, and the relay of the honest owner's span in its dialect. */
 async function beside(attacker: Attacker, dialect: Dialect) {
   const wanted = attacker.target.owners[dialect];
   const found = Promise.withResolvers<bigint>();
@@ -44,7 +44,7 @@ async function beside(attacker: Attacker, dialect: Dialect) {
   return { peer, where, rev: dialect === 'circuit' ? REVCIRC : 0 };
 }
 
-/** Messages on established connections. */
+/** Attacks by messages on established connections. */
 export const MESSAGE_ATTACKS: readonly Attack[] = [
   {
     name: 'half-messages',
@@ -128,7 +128,7 @@ export const MESSAGE_ATTACKS: readonly Attack[] = [
       if (by === null) return;
       const { peer, where, rev } = by;
       await attacker.pace(attacker.load(150, 2_000), () => {
-        // A burst makes as many at once.
+        // A burst of ten at once.
         const opening = () => ({ cmd: BLK_OPEN | CREATE | rev, msgid: peer.newId(), body: Buffer.alloc(64), ...where });
         return peer.sendAll(Array.from({ length: 10 }, opening));
       });

@@ -2,11 +2,11 @@ import { PEER, testUuid } from '../../peer/payloads.ts';
 import { CREATE, DELETE, type Dialect, LNK_ERROR, LNK_SPAN, REPLY, REVTRANS } from '../../peer/wire.ts';
 import type { Attack } from '../attack.ts';
 
-/** Of what one write takes. */
+/** Spans in one write. */
 const BATCH = 50;
 const LONG_LABEL = 'l'.repeat(127);
 
-/** Ids of his nodes, unlike those of others. */
+/** Ids of the attacker's nodes, different from those of others. */
 const nodeId = (n: number) => testUuid(0x66000000 + n);
 
 function closing(dialect: Dialect, msgid: bigint) {
@@ -14,7 +14,7 @@ function closing(dialect: Dialect, msgid: bigint) {
   return { cmd: flags | LNK_ERROR, msgid };
 }
 
-/** LNK_CONNs, LNK_SPANs and relays. */
+/** Attacks with LNK_CONNs, LNK_SPANs and relays. */
 export const SPAN_ATTACKS: readonly Attack[] = [
   {
     name: 'many-spans',
