@@ -7,15 +7,15 @@ import { HERE } from './rounds.ts';
 
 const run = promisify(execFile);
 
-/** What measures, and how it waits. */
+/** The code that measures, and the waiting that it uses. */
 const MEASURES = ['test/bench', 'libs/runtime/src/patience.fixture.ts'];
 
-/** A commit that cannot be had. */
+/** The commit to compare with cannot be checked out. */
 export class RevisionError extends Error {}
 
 /**
- * Checks a commit out beside this one, with what measures taken from here: both are measured alike. Packages are linked from here where
- * the lock files agree, and installed otherwise. Call `remove` in the end.
+ * Checks a commit out beside this one, but with the measuring code of this one, so that both are measured alike.
+ * Packages are linked from here if the lock files are equal, and installed otherwise. Call `remove` at the end.
  * @throws RevisionError
  */
 export async function checkOut(revision: string): Promise<{ tree: string; remove: () => Promise<void> }> {
@@ -48,7 +48,7 @@ function lockOf(tree: string): Promise<string> {
   return readFile(join(tree, 'package-lock.json'), 'utf8');
 }
 
-/** Everything but our own packages, which the tree has itself: those are links out of node_modules. */
+/** Links all packages except our own, which the tree has itself: in node_modules those are symbolic links. */
 async function linkPackages(tree: string): Promise<void> {
   await link('node_modules', 2);
 

@@ -8,7 +8,10 @@ import { threadSeconds } from './thread-time.ts';
 
 const CHUNK_BYTES = 64;
 
-/** Encryption of a connection's stream, one direction on one core, by how much is sealed or has been read at once. */
+/**
+ * Encryption of a connection's stream, one direction on one core, for different numbers of bytes sealed or read at
+ * once.
+ */
 export function cipherFigures(seconds: number): Figure[] {
   const session = randomBytes(64);
   return [64, 512, 4096, 16384, 65536].flatMap((bytes) => {
@@ -31,7 +34,9 @@ function sealRate(sealer: Sealer, plain: Uint8Array, seconds: number): number {
   });
 }
 
-/** Every chunk has a counter of its own, so what is opened has to be sealed first; that is not counted. */
+/**
+ * Each chunk has its own counter, so everything that is opened must be sealed before; the time for that is not counted.
+ */
 function openRate(sealer: Sealer, opener: Opener, plain: Uint8Array, seconds: number): number {
   const sink = { onPlain() {} };
   const wireBytes = sealer.sealedBytes(plain.length);
@@ -44,7 +49,7 @@ function openRate(sealer: Sealer, opener: Opener, plain: Uint8Array, seconds: nu
   });
 }
 
-/** What the specification says literally: a cipher object for every chunk. */
+/** Follows the specification literally: a new cipher object for every chunk. */
 function nodeRate(session: Uint8Array, plain: Uint8Array, seconds: number): number {
   const key = session.subarray(0, 32);
   const iv = Buffer.alloc(12);
@@ -63,7 +68,7 @@ function nodeRate(session: Uint8Array, plain: Uint8Array, seconds: number): numb
   });
 }
 
-/** MB/s. `run` works on so many pieces and returns seconds that do not count. */
+/** MB/s. `run` works on `times` pieces and returns the seconds that must not be counted. */
 function rate(bytes: number, seconds: number, run: (times: number) => number): number {
   const times = Math.max(1, Math.floor((1 << 18) / bytes));
   let [done, used] = [0, 0];

@@ -12,7 +12,7 @@ import { threadSeconds } from './thread-time.ts';
 /** A read of a socket is at most this large. */
 const READ_BYTES = 64 * 1024;
 
-/** Frames decoded (all checks) and as many encoded, on one core, in the sizes of a socket's reads. */
+/** Decodes frames (with all checks) and encodes as many, on one core, in pieces of the size of a socket's reads. */
 export function codecFigures(seconds: number): Figure[] {
   return [0, 4096, 65536].map((auxBytes) => ({
     row: auxBytes === 0 ? '64 bytes' : `64 bytes + ${auxBytes / 1024} KiB aux`,
@@ -32,7 +32,7 @@ function pump(auxBytes: number, seconds: number): number {
       writer.write(LNK_PING, frame.msgidLo, frame.msgidHi, frame.circuitLo, frame.circuitHi, 0, 0, 0, null, null);
     },
   };
-  // 256 messages: the counter in the salt comes round, so that the same bytes can be read again and again.
+  // 256 messages: the counter in the salt then starts again, so that the same bytes can be read again and again.
   const stream = messages(256, auxBytes);
   const reader = new FrameReader({ rules: CIRCUIT });
   const began = threadSeconds();

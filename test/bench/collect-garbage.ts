@@ -1,9 +1,9 @@
 import type { ServiceProcess } from '../peer/installation.ts';
 
-/** Setting of the environment with which a process can be told to collect its garbage. */
+/** Environment for a process that `collectGarbage` will be called for. */
 export const COLLECTABLE = { NODE_OPTIONS: '--inspect=127.0.0.1:0' };
 
-/** Has a process that was started so collect its garbage: what it holds then is what it needs. */
+/** Makes a process that was started with COLLECTABLE collect its garbage, so that its memory shows what it needs. */
 export async function collectGarbage({ output }: ServiceProcess): Promise<void> {
   const address = /ws:\/\/\S+/.exec(output)?.[0];
   if (address === undefined) throw new Error('the process was not started so that it can be told');

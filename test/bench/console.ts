@@ -11,14 +11,16 @@ import { count, printTable } from './table.ts';
 const NODES = 10_000;
 const PAGES = 20;
 const MAPS = [500, 5000];
-/** How long a browser may take for anything, ms. */
+/** Milliseconds after which the benchmark gives up waiting for the browser. */
 const PATIENCE_MS = 120_000;
-/** Frames that are drawn while something moves. */
+/** Number of frames that are measured while something moves. */
 const FRAMES = 120;
-/** For how long the processor time of pages that nobody touches is taken, ms. */
+/** How long the CPU time of untouched pages is measured, ms. */
 const IDLE_MS = 10_000;
 
-/** What the console costs: a page's bytes and times with many nodes and peers, and topology's memory with many pages. */
+/**
+ * The cost of the console: bytes and times of a page with many nodes and peers, and topology's memory with many pages.
+ */
 export async function benchConsole(): Promise<void> {
   const browser = await openBrowser();
   try {
@@ -44,7 +46,7 @@ export async function benchConsole(): Promise<void> {
   }
 }
 
-/** Topology and a gateway; what is connected ends with them. */
+/** Runs `fn` with a topology and a gateway, and stops them afterwards; that also ends the peers' connections. */
 async function withInstallation(fn: (installation: Installation, url: string) => Promise<void>): Promise<void> {
   const env = { SPANMESH_CONSOLE_LISTEN: '127.0.0.1:0', SPANMESH_LOG_LEVEL: 'info' };
   const installation = await Installation.start(1, env);
@@ -67,7 +69,7 @@ async function offerNodes(installation: Installation, nodes: number): Promise<vo
   await known(installation, nodes);
 }
 
-/** Until topology knows so many nodes. */
+/** Waits until topology knows this many nodes. */
 function known({ topology }: Installation, nodes: number): Promise<true> {
   return eventually(
     async () => ((await sample(topology.ports.http, 'spanmesh_topology_nodes')) === nodes ? true : undefined),
@@ -117,7 +119,7 @@ async function benchTree(browser: Browser, url: string, pid: number): Promise<vo
   console.log(`bytes, compressed: ${kib(withoutMap)} KiB, with the map ${kib(bytes)} KiB`);
 }
 
-/** The processor time of a page's main thread, which other work on the machine changes least. */
+/** The CPU time of a page's main thread, the measure that depends least on other work on the machine. */
 class PageCpu {
   readonly #session: CDPSession;
   #before = 0;
@@ -132,13 +134,13 @@ class PageCpu {
     return new PageCpu(session);
   }
 
-  /** Since the page began, ms. */
+  /** CPU time since the page was opened, ms. */
   async total(): Promise<number> {
     const { metrics } = await this.#session.send('Performance.getMetrics');
     return 1000 * (metrics.find(({ name }) => name === 'TaskDuration')?.value ?? Number.NaN);
   }
 
-  /** Since the last call of this, ms. */
+  /** CPU time since the last call, ms. */
   async taken(): Promise<number> {
     const total = await this.total();
     const taken = total - this.#before;
@@ -152,7 +154,7 @@ async function benchPages(browser: Browser, url: string, pid: number): Promise<v
   const pages: Page[] = [];
   for (const wanted of [0, 1, PAGES]) {
     while (pages.length < wanted) {
-      // Each its own browser, as far as cookies and connections go.
+      // Every page in a browser context of its own, with its own cookies and connections.
       const page = await patientPage(browser);
       pages.push(page);
       await page.goto(`${url}#/tree`);
@@ -177,7 +179,7 @@ async function benchMap(browser: Browser, url: string): Promise<string[]> {
   await page.goto(`${url}#/map`);
   await isLive(page);
   await page.locator('.map canvas').first().waitFor();
-  // Until it has time for a frame.
+  // Waits until the page has drawn a frame.
   await page.evaluate('new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))');
   const drawn = performance.now() - began;
   const drawnCpu = await cpu.taken();
@@ -194,7 +196,7 @@ async function benchMap(browser: Browser, url: string): Promise<string[]> {
   return [ms(drawn), ms(drawnCpu), ...frames, each];
 }
 
-/** Does something before each frame, `n` times. @returns median and longest time between frames, ms */
+/** Runs a step before each of `n` frames. @returns median and longest time between frames, ms */
 async function framesWhile(page: Page, step: string): Promise<string[]> {
   const script = `new Promise((done) => {
     const times = [];

@@ -1,7 +1,8 @@
 /**
- * Load generator, a process of its own: one peer offers N spans, C peers wait until each has all of them, then one span
- * flaps. Arguments: port dialect N C flaps. Prints one JSON object: seconds and milliseconds of wall time, and the
- * generator's own CPU share, so that it shows if the generator was the bottleneck.
+ * Load generator, a process of its own. One peer offers N spans, C peers wait until each holds relays of all of them;
+ * then one span is closed and opened again, several times. Arguments: port dialect N C flaps. Prints one JSON object:
+ * wall times in seconds and milliseconds, and the generator's own share of CPU time, which shows whether the generator
+ * was the bottleneck.
  */
 import { performance } from 'node:perf_hooks';
 import { type BenchDialect, CREATE, DELETE, ERROR, GeneratorPeer, REPLY, SPAN, spanBody } from './generator-peer.ts';
@@ -13,7 +14,7 @@ const [port, dialect, spans, receivers, flaps] = [
   Number(process.argv[5]),
   Number(process.argv[6]),
 ];
-/** Flaps before the ones that count. */
+/** Flaps that are not measured. */
 const WARM_UP = 5;
 
 let opened = 0;
@@ -43,7 +44,7 @@ function until(of: () => number, reach: number): Promise<void> {
 
 const source = await GeneratorPeer.open(port, dialect, 's', () => {});
 for (let i = 0; i < receivers; i++) await GeneratorPeer.open(port, dialect, `r${i}`, count);
-// The router answers LNK_CONNs in their order; what is measured starts with the spans, whichever LNK_CONN is the last.
+// The router answers LNK_CONNs in order, so the measurement need not wait for the last one: it starts with the spans.
 
 const cpuBefore = process.cpuUsage();
 const began = performance.now();

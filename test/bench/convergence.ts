@@ -17,14 +17,17 @@ interface GeneratorResult {
   flapWorstMs: number;
 }
 
-/** N × C, as the reference daemon was measured, and small. */
+/** N spans and C receivers: the sizes at which the reference daemon was measured, and smaller ones. */
 const SIZES = [
   { spans: 2_000, receivers: 8 },
   { spans: 2_000, receivers: 64 },
   { spans: 10_000, receivers: 32 },
 ] as const;
 
-/** N spans of one peer until C peers have all of them, then one span flaps; each in a standalone process that has just started. */
+/**
+ * Time until C peers hold relays of all N spans of one peer, and then of one span that flaps; each in a standalone
+ * process that has just been started.
+ */
 export async function convergenceFigures(): Promise<Figure[]> {
   const figures: Figure[] = [];
   for (const dialect of ['circuit', 'linkid'] as const) {

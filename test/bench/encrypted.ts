@@ -20,8 +20,8 @@ type Load = (typeof LOADS)[number];
 const WARM_UP_SECONDS = 1;
 
 /**
- * Transactions between two peers whose connections are encrypted, and between two of plaintext, in turns. The generator encrypts, too, and so
- * takes more of the machine: what a core of the gateway gets through is a row of its own.
+ * Transactions between two encrypted peers and between two plaintext peers, in turns. The generator encrypts, too, and
+ * so takes more of the machine; therefore the rate for each CPU second of the gateway is a row of its own.
  */
 export async function encryptedFigures(seconds: number): Promise<Figure[]> {
   const keys = new KeysDir();
@@ -35,7 +35,7 @@ export async function encryptedFigures(seconds: number): Promise<Figure[]> {
     const plain = await startStandaloneProcess('circuit');
     started.push(plain);
     const figures: Figure[] = [];
-    // Programs get warm, and handshakes are over, before it counts.
+    // Not counted: programs warm up, and handshakes are done.
     await measure(encrypted, LOADS[1], WARM_UP_SECONDS, [own, router]);
     await measure(plain, LOADS[1], WARM_UP_SECONDS, []);
     for (const load of LOADS) {

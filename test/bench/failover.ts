@@ -3,24 +3,24 @@ import type { Figure } from './figure.ts';
 import { cpuSeconds } from './machine.ts';
 import { ScaleWorld } from './scale-world.ts';
 
-/** As services call it, in every version. */
+/** Name of topology's lease role, the same in every version. */
 const TOPOLOGY_ROLE = 'topology';
-/** Peers, spread over both gateways, and nodes while it is measured who leads how soon. */
+/** Number of peers, spread over both gateways, and of nodes for most of the measurements. */
 const PEERS = 200;
 const FEW_NODES = 200;
-/** With so many each peer has that of every other one: 995,000 relays. */
+/** With this many nodes every peer holds relays of all nodes of the others: 995,000 relays. */
 const MANY_NODES = 5000;
-/** How long what an idle installation says to NATS is counted, ms, and how long it is left alone before. */
+/** How long the messages of an idle installation to NATS are counted, ms, and how long it is left alone before. */
 const IDLE_MS = 10_000;
 const SETTLE_MS = 2000;
 
-/** How a leader goes. */
+/** How the leader fails. */
 type End = 'paused' | 'stopped' | 'killed';
 
 /**
- * Two topologies, two gateways, a volconf, and NATS: what they say to NATS when nothing happens, and how long it takes when the
- * leader goes until another leads, and until a change of a span has reached all peers again; the last time with a million relays that
- * the new leader has to take in.
+ * Two topologies, two gateways, a volconf, and NATS: their messages to NATS when nothing happens; and, when the leader
+ * fails, the time until another one leads and until a change of a span has reached all peers. The last failure is with
+ * a million relays, which the new leader must take in.
  */
 export async function failoverFigures(): Promise<Figure[]> {
   const world = await ScaleWorld.start({ gateways: 2, topologies: 2, volconfs: 1, dialect: 'circuit' });
@@ -49,14 +49,14 @@ export async function failoverFigures(): Promise<Figure[]> {
 }
 
 interface FailedOver {
-  /** When another leads, and when all peers know of a change that was made at once. */
+  /** Time until another process leads, and until all peers know of a change that was made right after the failure. */
   readonly leadsMs: number;
   readonly passesMs: number;
-  /** Of the new leader and the gateways until then. */
+  /** CPU time of the new leader and the gateways until then. */
   readonly cpuSeconds: number;
 }
 
-/** The leader that has gone is there again when this resolves. */
+/** Makes the leader fail and measures. When this resolves, the failed process runs again. */
 async function failOver(world: ScaleWorld, end: End): Promise<FailedOver> {
   const { installation } = world;
   const { topologies } = installation;
@@ -77,7 +77,7 @@ async function failOver(world: ScaleWorld, end: End): Promise<FailedOver> {
   await exited;
   if (end === 'paused') leader.child.kill('SIGCONT');
   else topologies[index] = leader.again();
-  // It has what the leader has.
+  // Once ready, it has the leader's state.
   await topologies[index]!.ready();
   await pause(SETTLE_MS);
   return { leadsMs, passesMs, cpuSeconds: usedSeconds };

@@ -1,8 +1,8 @@
 /**
- * Load generator, a process of its own: pairs of peers, of which each requester sends blocks to its own owner, IN_FLIGHT at a
- * time, and is answered; by turns by themselves, and while one more owner does not read and one more requester sends to it all
- * the same. Arguments: port dialect rounds seconds [owners' port]. Prints one JSON object: blocks of each pair, of both kinds of
- * turns.
+ * Load generator, a process of its own. In each pair of peers, the requester sends blocks to its owner, IN_FLIGHT at a
+ * time, and is answered. Turns with only these pairs alternate with turns in which one more owner does not read while
+ * its requester sends to it. Arguments: port dialect rounds seconds [owners' port]. Prints one JSON object: blocks of
+ * each pair, for both kinds of turns.
  */
 import {
   type BenchDialect,
@@ -24,11 +24,14 @@ const PROTOCOL = 0x00f00000;
 const PAIRS = 4;
 const IN_FLIGHT = 8;
 const BLOCK = 64 * 1024;
-/** Blocks that are sent to the owner that does not read: far more than anybody may queue for it. */
+/** Blocks that are sent to the owner that does not read: far more than may be queued for it. */
 const STUCK_BLOCKS = 256;
-/** Milliseconds in which these are on their way: making them costs the generator time that it would not serve the others in. */
+/**
+ * Milliseconds until these blocks are sent: making them takes time from the generator in which it could not serve the
+ * other pairs.
+ */
 const SETTLE_MS = 500;
-/** Numbers of nodes, and msgids of spans, count from here. */
+/** First numbers of nodes, and first msgid of spans. */
 const OWNERS = 0x2000;
 const REQUESTERS = 0x3000;
 const FIRST_MSGID = 0x100000;
@@ -48,7 +51,7 @@ class Pair {
   #next = FIRST_MSGID;
   #drained: (() => void) | null = null;
   done = 0;
-  /** Each answer leads to another request. */
+  /** Whether each answer leads to another request. */
   readonly #goesOn: boolean;
 
   constructor(number: number, { goesOn }: { goesOn: boolean }) {
@@ -95,13 +98,13 @@ class Pair {
     this.#requester.flush();
   }
 
-  /** The owner reads no more, and is sent this many blocks. */
+  /** The owner stops reading, and is sent `blocks` blocks. */
   stick(blocks: number): void {
     this.#owner.pause();
     this.run(blocks);
   }
 
-  /** The owner reads again: until it has got everything. */
+  /** The owner reads again; resolves when it has got everything. */
   async drain(done: number): Promise<void> {
     this.#owner.resume();
     while (this.done < done) await new Promise<void>((resolve) => (this.#drained = resolve));
@@ -111,14 +114,14 @@ class Pair {
 function answer(peer: GeneratorPeer, buf: Buffer, at: number): void {
   const word = (offset: number) => buf.readUInt32LE(at + offset);
   if (dialect === 'linkid') {
-    // The answer swaps source and target.
+    // An answer swaps source and target.
     peer.send(ANSWER | REPLY | CREATE | DELETE, word(8), word(12), word(24), word(28), word(16), null, 0, word(20));
   } else {
     peer.send(ERROR | REPLY | CREATE | DELETE | REVTRANS, word(8), word(12), word(16), word(20), 0, null, 0);
   }
 }
 
-/** Blocks of each pair in one turn. */
+/** The blocks of each pair in one turn. */
 async function turn(pairs: readonly Pair[]): Promise<number[]> {
   const before = pairs.map(({ done }) => done);
   await pause(seconds * 1000);
@@ -137,7 +140,7 @@ const pairs = Array.from({ length: PAIRS }, (_, i) => new Pair(i, { goesOn: true
 const stuck = new Pair(PAIRS, { goesOn: false });
 for (const pair of [...pairs, stuck]) await pair.open();
 for (const pair of pairs) pair.run(IN_FLIGHT);
-// Until the programs are warm.
+// Not counted: the programs warm up.
 await turn(pairs);
 const alone = pairs.map(() => 0);
 const beside = pairs.map(() => 0);

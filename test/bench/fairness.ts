@@ -6,20 +6,20 @@ import { type Measured, startStandaloneProcess, startTwoGateways } from './spanm
 import { count, printTable } from './table.ts';
 
 const GENERATOR = fileURLToPath(new URL('./fairness-generator.ts', import.meta.url));
-/** Turns of each kind: by turns, because a machine is not as fast at one time as at another. */
+/** Turns of each kind. They alternate, because the speed of a machine changes with time. */
 const ROUNDS = 4;
-/** Of each turn: over before the stuck owner would be closed. */
+/** Duration of a turn: it ends before the gateway would close the connection of the owner that does not read. */
 const SECONDS = 1;
-/** What each of the others should keep of its rate while one receiver does not read. */
+/** The part of its rate that each other pair should keep while one receiver does not read. */
 const GOAL = 0.9;
 
 interface GeneratorResult {
-  /** Blocks of each pair in all turns of the kind. */
+  /** Blocks of each pair, summed over all turns of the kind. */
   alone: number[];
   beside: number[];
 }
 
-/** What others get through while one receiver does not read, and somebody sends to it all the same. */
+/** The rates of other pairs while one receiver does not read although somebody sends to it. */
 export async function benchFairness(): Promise<void> {
   const rows = [['gateways', 'dialect', 'blocks/s alone', 'beside a stuck one', 'kept', 'worst pair', 'goal']];
   const starts: [string, (dialect: BenchDialect) => Promise<Measured>][] = [

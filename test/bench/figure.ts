@@ -1,16 +1,16 @@
 /** One figure of one round. */
 export interface Figure {
-  /** What was measured: rounds of the same are compared by it. */
+  /** What was measured. Figures with the same `row` are compared. */
   readonly row: string;
   readonly value: number;
   readonly unit: string;
-  /** Otherwise more is. */
+  /** True: less is better. Default: more is better. */
   readonly isLessBetter?: true;
-  /** What the floor reached right before or after. */
+  /** The value that the floor (native/floor.c) reached right before or after. */
   readonly floor?: number;
   /** Latency, in microseconds. */
   readonly p99Us?: number;
-  /** CPU time of all processes that were measured, for each piece of work, in microseconds. */
+  /** CPU time of all measured processes for each piece of work, in microseconds. */
   readonly cpuUs?: number;
 }
 

@@ -15,12 +15,12 @@ const GENERATOR = fileURLToPath(new URL('./paced-generator.ts', import.meta.url)
 const PAIRS = 25;
 const RATE = 10_000;
 const SECONDS = 5;
-/** The flood goes on a little longer than what is measured. */
+/** The flood lasts a little longer than the measurement. */
 const FLOOD_SECONDS = SECONDS + 3;
 
 /**
- * What is left of the rate of good peers, loaded to half of what goes, while 10,000 connections a second are attempted from one other
- * address: one that the keys do not know, and one that may connect.
+ * The rate of good peers, loaded to half of their maximum, while another address attempts 10,000 connections a second:
+ * once an address that the keys directory does not name, once one that may connect.
  */
 export async function benchFlood(): Promise<void> {
   const rows = [
@@ -87,7 +87,7 @@ async function measure(who: string, settings: Record<string, string>): Promise<s
   return rows;
 }
 
-/** One run of the good peers; `rate` 0: as much as goes. */
+/** One run of the good peers; `rate` 0: as much as possible. */
 async function run(port: number, rate: number): Promise<PacedResult> {
   const args = [GENERATOR, port, PAIRS, SECONDS, rate].map(String);
   const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 60_000 });

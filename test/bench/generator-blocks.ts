@@ -3,32 +3,35 @@ import { CREATE, DELETE, ERROR, type GeneratorPeer, REPLY, REVCIRC, REVTRANS } f
 const READ = 0x00500302;
 const BLK = 0x00500000;
 const PROTOCOL = 0x00f00000;
-/** linkid: an answer keeps protocol and command, and has a header of its own size. */
+/** linkid: the command of an answer is the request's, with a header of the answer's own size. */
 const LINKID_ANSWER = (READ & ~0xff) | 1;
 
-/** A relay as its receiver names it. */
+/** The identity of a relay on its receiver's connection: two halves of its msgid. */
 export interface RelayName {
   readonly lo: number;
   readonly hi: number;
 }
 
-/** Asks for a block on a relay; `ownSpan`: msgid of a span of the sender, which linkid needs. `aux` bytes go with it. */
+/**
+ * Requests a block on a relay, with `aux` bytes of aux data. `ownSpan`: msgid of a span of the sender, which linkid
+ * needs as source.
+ */
 export function askForBlock(peer: GeneratorPeer, id: number, relay: RelayName, ownSpan: number, aux = 0): void {
   const cmd = READ | CREATE | DELETE;
   if (peer.dialect === 'linkid') peer.send(cmd, id >>> 0, 0, ownSpan, 0, relay.lo, null, aux, relay.hi);
   else peer.send(cmd | REVCIRC, id >>> 0, 0, relay.lo, relay.hi, 0, null, aux);
 }
 
-/** True for what askForBlock sends, as it comes to the owner of the span. */
+/** Whether this is a request of askForBlock, as the owner of the span receives it. */
 export function asksForBlock(cmd: number): boolean {
   return (cmd & PROTOCOL) === BLK && (cmd & (CREATE | REPLY)) >> 0 === CREATE >> 0;
 }
 
-/** Answers it. */
+/** Answers a request of askForBlock. */
 export function answerBlock(peer: GeneratorPeer, buf: Buffer, at: number, aux = 0): void {
   const word = (offset: number) => buf.readUInt32LE(at + offset);
   if (peer.dialect === 'linkid') {
-    // The answer swaps source and target.
+    // An answer swaps source and target.
     const cmd = LINKID_ANSWER | REPLY | CREATE | DELETE;
     peer.send(cmd, word(8), word(12), word(24), word(28), word(16), null, aux, word(20));
   } else {
@@ -36,12 +39,12 @@ export function answerBlock(peer: GeneratorPeer, buf: Buffer, at: number, aux = 
   }
 }
 
-/** True for the end of a transaction of a peer with a msgid of `from` or more. */
+/** Whether the message ends a transaction that this peer opened with a msgid of at least `from`. */
 export function isEnd(buf: Buffer, at: number, cmd: number, from: number): boolean {
   return (cmd & (REPLY | DELETE)) === (REPLY | DELETE) && buf.readUInt32LE(at + 8) >= from;
 }
 
-/** The same for one that is an answer. @throws Error when the router refuses. */
+/** Whether the message ends such a transaction with an answer. @throws Error when the router refuses. */
 export function isAnswer(buf: Buffer, at: number, cmd: number, from: number): boolean {
   if (!isEnd(buf, at, cmd, from)) return false;
   const error = buf.readUInt32LE(at + 44);

@@ -5,7 +5,7 @@ import { REPLAY_DEFAULTS, ReplayMemory } from '@spanmesh/dmsg/crypto/replay';
 import { Handshaker, type Secured } from '@spanmesh/dmsg-socket/handshake/handshaker';
 import { systemClock } from '@spanmesh/runtime/clock';
 
-/** Encrypts connections of a load generator, by a private key of its own and the router's public one: files. */
+/** Encrypts the connections of a load generator. The files contain its private key and the router's public key. */
 export function encryptedBy(ownFile: string, routerFile: string): (socket: Socket) => Promise<Secured> {
   const own = createPrivateKey(readFileSync(ownFile));
   const peer = createPublicKey(readFileSync(routerFile));
@@ -23,7 +23,7 @@ export function encryptedBy(ownFile: string, routerFile: string): (socket: Socke
     new Promise((resolve, reject) => {
       handshaker.start(socket, socket.remoteAddress ?? '', access, (result) => {
         if (!('sealer' in result)) reject(new Error(`the handshake failed: ${result.failure}`));
-        // The router speaks after its peer has.
+        // A router without a fixed dialect sends nothing before its peer does.
         else if (result.rest.length > 0) reject(new Error('the router speaks first'));
         else resolve(result);
       });

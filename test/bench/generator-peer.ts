@@ -1,6 +1,6 @@
 /**
- * The peers of the load generators: as little protocol as a peer can get away with, so that the generator is not what is
- * measured. They trust what comes (no CRC check) and answer what a router must have answered.
+ * The peers of the load generators. They do as little of the protocol as possible, so that the generator is not what is
+ * measured: they trust received bytes (no CRC check), and answer only what a router must have answered.
  */
 import { connect, type Socket } from 'node:net';
 import { crc32c } from '@spanmesh/dmsg/crc';
@@ -17,37 +17,40 @@ export const REVCIRC = 0x04000000;
 export const SPAN = 0x1207;
 export const ERROR = 0xfff01;
 const CONN = { linkid: 0x1108, circuit: 0x1106 };
-/** Where the label is, in both dialects. */
+/** Offset of LNK_CONN's label, in both dialects. */
 const CONN_LABEL = 132;
 const CONN_BODY = { linkid: 448, circuit: 320 };
 
-/** Whose spans a LNK_CONN asks for. */
+/** The spans that a LNK_CONN asks for. */
 export interface Asks {
   readonly peerType: number;
   /** linkid: pfs_clid, circuit: peer_id; 16 bytes. */
   readonly cluster: Buffer;
 }
 
-/** What a peer does with a message: offsets are into `buf`, nothing is kept. */
+/** Called for each received message; `at` is its offset in `buf`, which is not kept. */
 export type OnMessage = (peer: GeneratorPeer, buf: Buffer, at: number, cmd: number) => void;
 
 export interface GeneratorPeerOptions {
   /** Default: 127.0.0.1. */
   readonly localAddress?: string;
-  /** Which spans: of every peer type, of none, or the ones meant for such a peer of a cluster. Default: all. */
+  /**
+   * The spans that the peer asks for: all peer types, none, or those of a cluster for a peer of this type. Default:
+   * all.
+   */
   readonly takes?: 'all' | 'nothing' | Asks;
   /** Encrypts the connection; default: plaintext. */
   readonly secure?: (socket: Socket) => Promise<Secured>;
 }
 
-/** A connection that sends by the batch and scans what comes. */
+/** A connection that sends messages in batches and scans what it receives. */
 export class GeneratorPeer implements PlainSink {
   readonly dialect: BenchDialect;
   readonly #socket: Socket;
   readonly #onMessage: OnMessage;
   readonly #secured: Secured | null;
   #partial: Buffer | null = null;
-  /** Header of a message that has not come whole, and how many of its bytes are missing. */
+  /** Header of a message that has not arrived completely, and the number of its missing bytes. */
   readonly #head = Buffer.alloc(2048);
   #missing = 0;
   #sequence = 0;
@@ -66,7 +69,10 @@ export class GeneratorPeer implements PlainSink {
     }
   }
 
-  /** Connects and opens LNK_CONN for every peer type, for none, or for those spans only that are meant for such a peer of a cluster. */
+  /**
+   * Connects and opens a LNK_CONN that asks for all peer types, for none, or for the spans of a cluster that are meant
+   * for a peer of this type.
+   */
   static open(
     port: number,
     dialect: BenchDialect,
@@ -100,7 +106,7 @@ export class GeneratorPeer implements PlainSink {
     });
   }
 
-  /** Appends a message to the batch. Ids are (lo, hi) halves; `aux` bytes of zeros follow the header. */
+  /** Appends a message to the batch. Ids are in two halves (lo, hi); `aux` zero bytes follow the header. */
   send(
     cmd: number,
     idLo: number,
@@ -150,22 +156,22 @@ export class GeneratorPeer implements PlainSink {
     this.#outBytes = 0;
   }
 
-  /** Hangs up. */
+  /** Closes the connection. */
   close() {
     this.#socket.destroy();
   }
 
-  /** Reads no more. */
+  /** Stops reading. */
   pause() {
     this.#socket.pause();
   }
 
-  /** Reads again. */
+  /** Resumes reading. */
   resume() {
     this.#socket.resume();
   }
 
-  /** Answers the open LNK_CONN or LNK_SPAN at `at`: stays open. */
+  /** Answers the LNK_CONN or LNK_SPAN at `at` and leaves it open. */
   acknowledge(buf: Buffer, at: number) {
     const reply = this.dialect === 'circuit' ? REPLY | REVTRANS : REPLY;
     this.send(ERROR | CREATE | reply, buf.readUInt32LE(at + 8), buf.readUInt32LE(at + 12), 0, 0, 0, null, 0);
@@ -178,7 +184,7 @@ export class GeneratorPeer implements PlainSink {
   }
 
   onPlain(plain: Uint8Array) {
-    // What is decrypted is overwritten by what comes next, and a part of a message is kept.
+    // A copy: the decrypted bytes will be overwritten, and a part of a message is kept.
     this.#scan(Buffer.from(plain));
   }
 
@@ -186,7 +192,7 @@ export class GeneratorPeer implements PlainSink {
     let buf = chunk;
     let at = 0;
     if (this.#missing > 0) {
-      // The rest of a message whose header is known: nobody looks at its aux data.
+      // The rest of a message whose header is known: its aux data is skipped.
       at = Math.min(this.#missing, chunk.length);
       this.#missing -= at;
       if (this.#missing > 0) return;
@@ -218,7 +224,7 @@ export class GeneratorPeer implements PlainSink {
   #take(buf: Buffer, at: number) {
     const cmd = buf.readUInt32LE(at + 32);
     const base = cmd & 0xffffff;
-    // Everything that the router opens towards us is a LNK_CONN or a LNK_SPAN: acknowledged.
+    // Everything that the router opens is a LNK_CONN or a LNK_SPAN, and is acknowledged.
     if ((cmd & (CREATE | REPLY)) >> 0 === CREATE >> 0 && (base === SPAN || base === CONN[this.dialect])) {
       this.acknowledge(buf, at);
     }
@@ -237,7 +243,7 @@ function zeroCrc(bytes: number): number {
   return crc;
 }
 
-/** First byte of the id of the cluster that nodes are of. */
+/** First byte of the id of the nodes' cluster. */
 export const CLUSTER = 0xc1;
 
 /** The payload of a LNK_SPAN for node number `n` of one cluster. */

@@ -1,12 +1,12 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
-/** A load generator in a process of its own: one order after the other, each answered over IPC. */
+/** A load generator in a process of its own. It gets one order at a time over IPC, and answers each. */
 export class GeneratorProcess<Order, Done> {
   readonly #child: ChildProcess;
   #answer: Pick<PromiseWithResolvers<Done>, 'resolve' | 'reject'> | null = null;
 
-  /** `file`: its program, a URL. */
+  /** `file`: URL of its program. */
   constructor(file: URL) {
     this.#child = fork(fileURLToPath(file));
     this.#child.on('message', (done: Done) => this.#answer?.resolve(done));

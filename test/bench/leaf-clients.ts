@@ -1,6 +1,6 @@
 /**
- * Clients of a gateway's gRPC API, a process of its own that is told over IPC what to do (ClientsOrder) and answers (ClientsDone): streams of
- * OpenRoute, each to a node of the leafs' bench.
+ * Clients of a gateway's gRPC API, in a process of their own that gets orders over IPC (ClientsOrder) and answers them
+ * (ClientsDone). They open streams (OpenRoute), each to a node of the leafs benchmark.
  */
 import { performance } from 'node:perf_hooks';
 import { BLK_READ } from '@spanmesh/dmsg/command';
@@ -10,19 +10,19 @@ import { messagingClient, RouteClient } from '../peer/route-client.ts';
 import { CLUSTER } from './generator-peer.ts';
 
 export type ClientsOrder =
-  /** Opens so many streams at a gateway, by turns to the circuit nodes with these numbers. */
+  /** Opens this many streams at a gateway, to the circuit nodes with these numbers in turn. */
   | { what: 'open'; port: number; streams: number; nodes: readonly number[] }
-  /** Each runs transactions, one at a time, for so long. */
+  /** Runs transactions on every stream, one at a time, for this long. */
   | { what: 'call'; seconds: number };
 
 export interface ClientsDone {
   readonly roundTrips: number;
-  /** Streams that have ended meanwhile. */
+  /** Number of streams that have ended meanwhile. */
   readonly failed: number;
   readonly seconds: number;
 }
 
-/** Streams that share a connection: one takes 1,024. */
+/** Streams on one TCP connection: one connection takes at most 1,024. */
 const PER_CONNECTION = 500;
 
 const clients: MessagingClient[] = [];
@@ -60,7 +60,7 @@ async function call(seconds: number): Promise<ClientsDone> {
         try {
           while (!(await route.message()).delete);
         } catch {
-          // On a busy machine gRPC gives a connection up that does not answer in time.
+          // On a busy machine gRPC gives up a connection that does not answer in time.
           failed++;
           return;
         }

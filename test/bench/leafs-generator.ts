@@ -1,21 +1,26 @@
 /**
- * Load generator, a process of its own that is told over IPC what to do (LeafsOrder) and answers (LeafsDone): nodes, and leafs that call
- * them; a leaf is a peer without a span. Latencies in microseconds.
+ * Load generator, a process of its own that gets orders over IPC (LeafsOrder) and answers them (LeafsDone). It has
+ * nodes, and leafs that request blocks from them; a leaf is a peer without a span. Latencies in microseconds.
  */
 import { performance } from 'node:perf_hooks';
 import { answerBlock, askForBlock, asksForBlock, isEnd } from './generator-blocks.ts';
 import { type BenchDialect, CLUSTER, CREATE, GeneratorPeer, REPLY, SPAN, spanBody } from './generator-peer.ts';
 
-/** Gateways that have a port of each dialect. */
+/** The ports of a gateway for peers, by dialect. */
 export type GatewayPorts = Record<BenchDialect, number>;
 
-/** What it can be told to do. */
+/** The orders. */
 export type LeafsOrder =
-  /** Connects so many nodes of each dialect, by turns to these gateways, and a peer that offers so many spans of another cluster. */
+  /**
+   * Connects this many nodes of each dialect, to these gateways in turn, and a peer with this many spans of another
+   * cluster.
+   */
   | { what: 'nodes'; gateways: readonly GatewayPorts[]; circuit: number; linkid: number; others: number }
   /** Connects leafs to the first gateway, and waits until each has a relay of every node of its dialect. */
   | { what: 'connect'; circuit: number; linkid: number }
-  /** So many leafs of a dialect (or all) run transactions with the nodes, each so many at a time, for so long. */
+  /**
+   * This many leafs of a dialect (or of both) run transactions with the nodes, each this many at a time, for this long.
+   */
   | {
       what: 'call';
       leafs: number;
@@ -24,9 +29,12 @@ export type LeafsOrder =
       nodes: 'here' | 'all';
       seconds: number;
     }
-  /** Two busy peers: one leaf, the first node, so many at a time. */
+  /** Two busy peers: one leaf runs transactions with the first node, this many at a time. */
   | { what: 'pair'; dialect: BenchDialect; inFlight: number; seconds: number }
-  /** So many circuit leafs read one block of the first node, which takes a while for each answer of so many bytes. */
+  /**
+   * This many circuit leafs read the same block of the first node, which takes `delayMs` for each answer of `bytes`
+   * bytes.
+   */
   | { what: 'hot'; leafs: number; delayMs: number; bytes: number; seconds: number };
 
 export interface LeafsDone {
@@ -34,23 +42,23 @@ export interface LeafsDone {
   readonly seconds: number;
   readonly p50Us: number;
   readonly p99Us: number;
-  /** Requests that nodes were sent. */
+  /** Number of requests that nodes have received. */
   readonly asked: number;
   /** Round trips that ended with an error. */
   readonly failed: number;
-  /** LNK_SPANs that leafs have been sent, in all. */
+  /** Number of LNK_SPANs that leafs have received, in all. */
   readonly relays: number;
 }
 
 const FIRST_REQUEST = 0x40000000;
 const FIRST_SPAN = 0x10000;
-/** Of one leaf: its answers may overtake each other, not by as much. */
+/** Most requests that a leaf has open. Answers may overtake each other, but not by this many. */
 const MOST_IN_FLIGHT = 64;
 const PEER_CLIENT = 63;
 const PEER_HAMMER2 = 3;
-/** Leafs that come from one address: real ones have addresses of their own, and a share each. */
+/** Number of leafs that share an address. Real leafs have addresses of their own, and each its own share. */
 const LEAFS_PER_ADDRESS = 200;
-/** Connections that are opened at a time. */
+/** Number of connections that are opened side by side. */
 const AT_A_TIME = 100;
 
 const cluster = Buffer.alloc(16);
@@ -64,10 +72,10 @@ interface Node {
 
 class Leaf {
   connection!: GeneratorPeer;
-  /** By the node's number: low and high half of what its relay is called. */
+  /** By node number: low and high half of its relay's msgid. */
   readonly relays = new Map<number, { lo: number; hi: number }>();
   #next = FIRST_REQUEST;
-  /** By the last bits of the request's number. */
+  /** Time of a request, by the request's number modulo MOST_IN_FLIGHT. */
   readonly #sentAt = new Float64Array(MOST_IN_FLIGHT);
 
   ask(node: number): void {
@@ -89,7 +97,7 @@ let relays = 0;
 let failed = 0;
 let onRelay: () => void = () => {};
 let onAnswer: (leaf: Leaf, request: number) => void = () => {};
-/** How nodes answer. */
+/** How nodes answer a request; an order may change it. */
 let answer = (peer: GeneratorPeer, buf: Buffer, at: number) => answerBlock(peer, buf, at);
 
 async function connectNodes(order: LeafsOrder & { what: 'nodes' }): Promise<void> {
@@ -103,7 +111,8 @@ async function connectNodes(order: LeafsOrder & { what: 'nodes' }): Promise<void
         asked++;
         answer(peer, buf, at);
       };
-      // linkid: a node of a cluster of its own asks for no spans but for the router's, which has the leafs behind it.
+      // linkid: a leaf's requests come from the router's own span, which the router offers a node on demand (protocol.md,
+      // "Routing, linkid").
       const peer = await GeneratorPeer.open(order.gateways[gateway]![dialect], dialect, `node${number}`, onMessage);
       peer.send(SPAN | CREATE, FIRST_SPAN, 0, 0, 0, 0, spanBody(dialect, number), 0);
       peer.flush();
@@ -136,7 +145,7 @@ async function connectLeafs(dialect: BenchDialect, count: number): Promise<void>
         relays++;
         onRelay();
       } else if (isEnd(buf, at, cmd, FIRST_REQUEST)) {
-        // A trunk that is lost on a busy machine ends what runs over it.
+        // A trunk that is lost on a busy machine ends the transactions that run over it.
         if (buf.readUInt32LE(at + 44) !== 0) failed++;
         onAnswer(leaf, buf.readUInt32LE(at + 8));
       }
@@ -156,7 +165,7 @@ async function connectLeafs(dialect: BenchDialect, count: number): Promise<void>
   });
 }
 
-/** Each of the leafs calls, again and again; what node next: `pick`. */
+/** Each of the leafs requests blocks again and again; `pick` chooses the next node. */
 async function run(callers: readonly Leaf[], inFlight: number, seconds: number, pick: (leaf: Leaf) => number) {
   const waited: number[] = [];
   const began = performance.now();

@@ -8,20 +8,20 @@ import type { LeafsDone, LeafsOrder } from './leafs-generator.ts';
 import { cpuSeconds, residentKb } from './machine.ts';
 import { count, printTable } from './table.ts';
 
-/** Parts of all leafs of a run that are of a kind. */
+/** The parts of all leafs in a run that are of each kind. */
 const KINDS = { circuit: 0.5, linkid: 0.3, routes: 0.2 };
 const NODES = { circuit: 12, linkid: 8 };
-/** Spans of another cluster, which no leaf asks for. */
+/** Number of spans of another cluster, which no leaf asks for. */
 const OTHERS = 2000;
-/** Leafs that read one block, and how long the node takes for it. */
+/** Number of leafs that read the same block, and how long the node takes to answer. */
 const HOT = { leafs: 1000, delayMs: 2, bytes: 4096 };
-/** What each leaf, and the one of the two peers that asks, has under way. */
+/** Number of transactions that each leaf, or the asking peer of the pair, has open. */
 const IN_FLIGHT = [1, 16];
 
 const GOAL_KB = 20;
 const GOAL_RATIO = 0.7;
 
-/** Leafs by the ten thousand on one gateway: what they cost it, and what they get through. */
+/** Tens of thousands of leafs on one gateway: their cost in memory, and their rates. */
 export async function benchLeafs(leafs: number, seconds: number): Promise<void> {
   const world = await LeafsWorld.start();
   try {
@@ -47,7 +47,7 @@ export async function benchLeafs(leafs: number, seconds: number): Promise<void> 
   await benchHotBlock(seconds);
 }
 
-/** What many leafs get of one block, when each is asked for by itself and when one asks for all. */
+/** How many answers leafs get for one block: when each request is passed on, and when requests are consolidated. */
 async function benchHotBlock(seconds: number): Promise<void> {
   const rows = [
     ['consolidated', 'answers/s', 'requests to the node', 'a request serves', 'p50 ms', 'p99 ms', 'CPU µs'],
@@ -111,10 +111,10 @@ class LeafsWorld {
     return { links: of('spanmesh_topology_links'), clusters: of('spanmesh_topology_clusters') };
   }
 
-  /** Connects all leafs, kind by kind; KB that each costs. */
+  /** Connects all leafs, kind by kind. Returns the memory that each costs, KB. */
   async memory({ circuit, linkid, routes }: Sizes) {
     const { topology } = this.#installation;
-    // The first ones bring code and tables into memory that the others share.
+    // The first leafs load code and tables that all others share.
     await this.peers.order({ what: 'connect', circuit: 100, linkid: 100 });
     await this.#openRoutes(100);
     await this.peers.order({ what: 'call', leafs: 200, dialect: 'both', inFlight: 1, nodes: 'all', seconds: 0.5 });
@@ -167,7 +167,7 @@ class LeafsWorld {
     );
   }
 
-  /** With the CPU time of the gateways for each round trip. */
+  /** Runs `run` and measures the CPU time of the gateways for each round trip. */
   async measured<Done extends ClientsDone>(run: () => Promise<Done>): Promise<{ done: Done; cpuUs: number }> {
     const cpu = () => this.#installation.gateways.reduce((sum, { child }) => sum + cpuSeconds(child.pid!), 0);
     const before = cpu();
@@ -191,7 +191,7 @@ class LeafsWorld {
   }
 }
 
-/** Resident memory of a process without garbage, KiB. */
+/** Resident memory of a process after garbage collection, KiB. */
 async function residentOf(service: ServiceProcess): Promise<number> {
   await collectGarbage(service);
   return residentKb(service.child.pid!);

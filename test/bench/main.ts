@@ -1,6 +1,7 @@
 /**
- * `npm run bench [-- name… [--against REV] [--rounds N] [--seconds S] [options of scale] [--leafs N]]`: measures, prints tables, asserts nothing.
- * Names: the ones below; none: all. `--against`: the ones that run in rounds, in turns with that commit.
+ * `npm run bench [-- name… [--against REV] [--rounds N] [--seconds S] [options of scale] [--leafs N]]`: measures and
+ * prints tables, asserts nothing. Names: see below; without a name: all. `--against`: benchmarks that run in rounds
+ * alternate with that commit.
  */
 
 import { parseArgs } from 'node:util';

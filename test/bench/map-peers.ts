@@ -1,14 +1,14 @@
 import { CREATE, GeneratorPeer, SPAN, spanBody } from './generator-peer.ts';
 
-/** Clusters that the peers' nodes are in. */
+/** Number of clusters that the peers' nodes belong to. */
 const CLUSTERS = 12;
 const FIRST_SPAN = 0x10000;
-/** Connections that are made at one time. */
+/** Number of connections that are made side by side. */
 const AT_ONCE = 100;
 
 /**
- * Connects so many circuit peers, `peer 1` and on, each of which offers a node, and takes none: what a map of many peers needs, without a
- * relay from everybody to everybody.
+ * Connects this many circuit peers (`peer 1` and so on), each with a span of its own node. They ask for no spans, so a
+ * map of many peers needs no relays between them.
  */
 export async function openMapPeers(port: number, peers: number): Promise<GeneratorPeer[]> {
   const all: GeneratorPeer[] = [];

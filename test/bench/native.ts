@@ -9,14 +9,14 @@ import { promisify } from 'node:util';
 
 const SOURCES = fileURLToPath(new URL('./native/', import.meta.url));
 
-/** The programs in C, built. */
+/** The compiled C programs. */
 export interface Native {
   readonly directory: string;
   readonly load: string;
   readonly floor: string;
 }
 
-/** Builds them, in a directory that the caller removes; null: there is no C compiler here, or not one that can. */
+/** Compiles them, in a directory that the caller removes; null: there is no C compiler, or it fails. */
 export async function buildNative(): Promise<Native | null> {
   const directory = await mkdtemp(join(tmpdir(), 'spanmesh-bench-'));
   const flags = ['-O2', '-pthread', ...(process.arch === 'x64' ? ['-msse4.2'] : [])];
@@ -40,7 +40,7 @@ export async function removeNative({ directory }: Native): Promise<void> {
   await rm(directory, { recursive: true, force: true });
 }
 
-/** The floor, running. */
+/** Starts the floor. */
 export async function startFloor({ floor }: Native): Promise<{ port: number; stop: () => void }> {
   const child = spawn(floor, { stdio: ['ignore', 'pipe', 'inherit'] });
   const [line]: string[] = await once(createInterface(child.stdout), 'line');

@@ -1,6 +1,6 @@
 /**
- * One round of one benchmark, a process of its own: `one-round.ts NAME SECONDS OUT`. Writes its figures, as JSON, to the file OUT.
- * It is a file of the tree that it measures (`against.ts`).
+ * One round of one benchmark, as a process of its own: `one-round.ts NAME SECONDS OUT`. Writes its figures as JSON to
+ * the file OUT. Each tree runs its own copy of this file (`against.ts`).
  */
 import { writeFileSync } from 'node:fs';
 import { cipherFigures } from './cipher.ts';

@@ -1,13 +1,14 @@
 /**
- * Load generator, a process of its own: pairs of peers from addresses of 127.0.1.0/24; one of each pair owns a span, the other runs
- * transactions on its relay. Arguments: port pairs seconds rate; transactions a second of all together, 0: as many as go, 8 of each
- * pair at a time. Prints a line when it begins to measure, and one JSON object when it is over.
+ * Load generator, a process of its own: pairs of peers from addresses of 127.0.1.0/24. One peer of a pair owns a span,
+ * the other runs transactions on its relay. Arguments: port pairs seconds rate. `rate`: transactions a second of all
+ * pairs together; 0: as many as possible, 8 of each pair at a time. Prints a line when the measurement begins, and one
+ * JSON object at the end.
  */
 import { performance } from 'node:perf_hooks';
 import { answerBlock, askForBlock, asksForBlock, isAnswer, type RelayName } from './generator-blocks.ts';
 import { CREATE, GeneratorPeer, REPLY, SPAN, spanBody } from './generator-peer.ts';
 
-/** What came of it. */
+/** The results. */
 export interface PacedResult {
   answeredPerSecond: number;
   p50Us: number;
@@ -17,12 +18,15 @@ export interface PacedResult {
 const SPAN_MSGID = 0x2000;
 const FIRST_MSGID = 0x100000;
 const FIRST_NODE = 0xb00;
-/** Open transactions of a pair: when not paced, and at most (a power of two: the slot is in the msgid). */
+/**
+ * Open transactions of a pair when there is no rate; and most of them in any case (a power of two, because the slot is
+ * in the msgid).
+ */
 const INFLIGHT = 8;
 const SLOTS = 1024;
-/** Milliseconds between two batches, when paced. */
+/** Milliseconds between two batches when there is a rate. */
 const BATCH_MS = 2;
-/** Latencies kept at most. */
+/** Most latencies that are kept. */
 const SAMPLES = 1 << 20;
 
 const [port, pairs, seconds, rate] = process.argv.slice(2).map(Number) as [number, number, number, number];
@@ -32,7 +36,7 @@ let samples = 0;
 let answered = 0;
 let measuring = false;
 
-/** One that asks: its transactions are numbered, the slot in the lowest bits. */
+/** A peer that asks. Its transactions are numbered, with the slot in the lowest bits. */
 class Asker {
   relay: RelayName | null = null;
   peer!: GeneratorPeer;
@@ -40,7 +44,7 @@ class Asker {
   readonly #free = Array.from({ length: SLOTS }, (_, slot) => slot);
   #next = 0;
 
-  /** False: too many are open. */
+  /** Opens a transaction. False: too many are open. */
   ask(now: number): boolean {
     const slot = this.#free.pop();
     if (slot === undefined) return false;
@@ -106,7 +110,7 @@ if (rate === 0) {
     for (const asker of askers) asker.peer.flush();
   }, BATCH_MS);
 }
-// What warms up is not measured.
+// Not counted: the programs warm up.
 setTimeout(() => {
   console.log('begun');
   measuring = true;

@@ -11,14 +11,14 @@ import { CREATE, GeneratorPeer, REPLY, SPAN, spanBody } from './generator-peer.t
 import { residentKb } from './machine.ts';
 
 const LAUNCHER = join(import.meta.dirname, '../../services/ctl/bin/spanmesh.js');
-/** Milliseconds between two looks at whether a process is ready. */
+/** Milliseconds between two checks whether a process is ready. */
 const LOOK_MS = 5;
 /** Milliseconds that a process is left alone before it counts as idle. */
 const IDLE_MS = 2000;
 const CONNECTIONS = 5000;
 const [SPANS, RECEIVERS] = [2000, 100];
 
-/** What one process takes: time to be ready, memory when idle, for a connection, for a relay. */
+/** Figures of a single process: time until it is ready, and memory when idle, for a connection and for a relay. */
 export async function processFigures(): Promise<Figure[]> {
   const directory = await mkdtemp(join(tmpdir(), 'spanmesh-bench-bundle-'));
   try {
@@ -40,7 +40,7 @@ export async function processFigures(): Promise<Figure[]> {
   }
 }
 
-/** Of a standalone that keeps nothing: milliseconds until it is ready, megabytes once it has nothing to do. */
+/** A standalone without stored state: milliseconds until it is ready, and megabytes when idle. */
 async function startOf(program: string): Promise<{ readyMs: number; idleMb: number }> {
   const ports = await freePorts();
   const env = {
@@ -74,7 +74,7 @@ async function startOf(program: string): Promise<{ readyMs: number; idleMb: numb
   }
 }
 
-/** KB of resident memory that connections and relays add, without garbage. */
+/** KB of resident memory that a connection and a relay add, after garbage collection. */
 async function memoryOf(): Promise<{ connectionKb: number; relayKb: number }> {
   const port = await freePort();
   const standalone = await ServiceProcess.start('standalone', {
@@ -91,7 +91,7 @@ async function memoryOf(): Promise<{ connectionKb: number; relayKb: number }> {
       return residentKb(standalone.child.pid!);
     };
     const waiting = new Waiting();
-    // The first ones bring code and tables into memory that the others share.
+    // The first connections load code and tables that all others share.
     await connect(port, RECEIVERS, 'all', waiting);
     await connect(port, 100, 'nothing', waiting);
     const source = await offer(port, 100, 0, waiting);
@@ -106,7 +106,7 @@ async function memoryOf(): Promise<{ connectionKb: number; relayKb: number }> {
   }
 }
 
-/** Messages of the router that are waited for. */
+/** Counts of messages from the router, and a callback when they change. */
 class Waiting {
   answered = 0;
   relays = 0;
@@ -140,7 +140,10 @@ async function connect(port: number, peers: number, takes: 'all' | 'nothing', wa
   await waiting.until(() => waiting.answered >= reach);
 }
 
-/** One peer that offers spans; what is returned offers more of them, and waits until everybody has them. */
+/**
+ * Connects a peer that offers spans. The returned function offers more of them, and resolves when all receivers have
+ * relays of them.
+ */
 async function offer(port: number, spans: number, from: number, waiting: Waiting) {
   const source = await GeneratorPeer.open(port, 'circuit', 'source', () => {}, { takes: 'nothing' });
   let next = from;

@@ -1,11 +1,11 @@
 /**
- * What the reference daemon (C, optimised) reached on machines of this kind, 2 cores, the load generator on the same two. It cannot be
- * measured where it is not at hand.
+ * The results of the reference daemon (C, optimised) on machines of this kind: 2 cores, shared with the load generator.
+ * Recorded, because the daemon is not available everywhere.
  */
 export const REFERENCE: {
-  /** Its share of the floor, by row without the dialect: both were measured in one run. */
+  /** Its rate as a part of the floor's, by row without the dialect. Both were measured in one run. */
   readonly daemonOfFloor: Readonly<Record<string, number>>;
-  /** Relays that it has opened a second, by row without the dialect. */
+  /** Number of relays that it opens a second, by row without the dialect. */
   readonly daemonRelaysPerSecond: Readonly<Record<string, number>>;
 } = {
   daemonOfFloor: {

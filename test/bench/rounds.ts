@@ -9,17 +9,17 @@ import { REFERENCE } from './reference.ts';
 import { count, printTable, ratio } from './table.ts';
 import { isReached, showTarget, targetOf } from './targets.ts';
 
-/** The repository that this file is in. */
+/** The directory of the repository that contains this file. */
 export const HERE: string = fileURLToPath(new URL('../../', import.meta.url));
 
 export interface RoundsOptions {
   readonly rounds: number;
   readonly seconds: number;
-  /** Another tree, to be measured in turns with this one; null: none. */
+  /** Another tree to alternate with; null: none. */
   readonly against: string | null;
 }
 
-/** Heading of the table of a benchmark that runs in rounds. */
+/** Headings of the tables of benchmarks that run in rounds. */
 export const ROUND_TITLES: Readonly<Record<string, string>> = {
   routing: 'Routing: transactions from one peer to another through one gateway',
   trunk: 'Routing: the same across two gateways (a trunk between them)',
@@ -32,16 +32,16 @@ export const ROUND_TITLES: Readonly<Record<string, string>> = {
   failover: 'Fail-over: two topologies, two gateways, a volconf, NATS; 200 peers',
 };
 
-/** Those whose rounds last as long as they do. There are few of them, and each is printed. */
+/** Benchmarks whose rounds have a fixed duration. They have few rounds, and each is printed. */
 const LASTING: ReadonlySet<string> = new Set(['failover']);
 
-/** Runs a benchmark round by round, in turns with the other tree if there is one, and prints medians. */
+/** Runs a benchmark in rounds, alternating with the other tree if there is one, and prints medians. */
 export async function benchRounds(name: string, options: RoundsOptions): Promise<void> {
   const { rounds, against } = options;
   const ours: Figure[][] = [];
   const theirs: Figure[][] = [];
   for (let round = 0; round < rounds; round++) {
-    // The one that comes second finds a warmer machine, or a busier one: they take turns in that, too.
+    // The tree that runs second finds a warmer, or busier, machine. So the trees take turns in that, too.
     if (against !== null && round % 2 === 0) theirs.push(await oneRound(against, name, options));
     ours.push(await oneRound(HERE, name, options));
     if (against !== null && round % 2 === 1) theirs.push(await oneRound(against, name, options));
@@ -102,7 +102,10 @@ function alone(name: string, rounds: readonly Figure[][]): string[][] {
   return table;
 }
 
-/** Times what the daemon reaches: by what both reach of the floor where there is one, else by its figure from a machine of this kind. */
+/**
+ * How many times the daemon's rate was reached: by both rates' parts of the floor if there is a floor, else by the
+ * daemon's figure from a machine of this kind.
+ */
 function comparedWithDaemon(name: string, row: string, value: number, ofFloor: number | undefined): number | undefined {
   if (name === 'convergence') {
     const daemon = REFERENCE.daemonRelaysPerSecond[row];

@@ -1,18 +1,19 @@
 /**
- * Load generator, a process of its own: one peer owns a span, another runs transactions on its relay through the router,
- * INFLIGHT at a time. Arguments: port dialect inflight auxRequest auxReply seconds [owner's port [its private key, router's key]]. Prints one JSON object:
- * round trips and latencies, and the generator's own CPU share, so that it shows if the generator was the bottleneck.
+ * Load generator, a process of its own. One peer owns a span, another runs transactions on its relay through the
+ * router, INFLIGHT at a time. Arguments: port dialect inflight auxRequest auxReply seconds [owner's port [its private
+ * key, router's key]]. Prints one JSON object: round trips and latencies, and the generator's own share of CPU time,
+ * which shows whether the generator was the bottleneck.
  */
 import { performance } from 'node:perf_hooks';
 import { answerBlock, askForBlock, asksForBlock, isAnswer, type RelayName } from './generator-blocks.ts';
 import { encryptedBy } from './generator-keys.ts';
 import { type BenchDialect, CREATE, GeneratorPeer, type OnMessage, REPLY, SPAN, spanBody } from './generator-peer.ts';
 
-/** Numbers of the two nodes, and the msgids of their spans. */
+/** The numbers of the two nodes, and the msgids of their spans. */
 const OWNER = { node: 0xf5, span: 0x2000 };
 const REQUESTER = { node: 0xf6, span: 0x2001 };
 const FIRST_MSGID = 0x100000;
-/** Latencies kept at most. */
+/** Most latencies that are kept. */
 const SAMPLES = 1 << 22;
 
 const port = Number(process.argv[2]);

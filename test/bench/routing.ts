@@ -13,7 +13,7 @@ import {
 } from './spanmesh-process.ts';
 
 const GENERATOR = fileURLToPath(new URL('./routing-generator.ts', import.meta.url));
-/** Seconds before it counts, once for each dialect: programs get warm. */
+/** Seconds that are not counted, once for each dialect: programs warm up. */
 const WARM_UP_SECONDS = 1;
 
 interface Load {
@@ -31,7 +31,7 @@ const LOADS: readonly Load[] = [
   { inflight: 16, aux: 4096 },
 ];
 
-/** What both generators print. */
+/** The output of both generators. */
 interface GeneratorResult {
   readonly roundTripsPerSecond: number;
   readonly p99Us: number;
@@ -47,17 +47,17 @@ export function routingFigures(seconds: number): Promise<Figure[]> {
   return measureAll(seconds, startStandaloneProcess);
 }
 
-/** The same across two gateways, with a trunk between them. */
+/** Transactions between two peers on different gateways, with a trunk between them. */
 export function trunkFigures(seconds: number): Promise<Figure[]> {
   return measureAll(seconds, startTwoGateways);
 }
 
-/** And with a trunk behind certificates. */
+/** The same with certificates on the trunk. */
 export function trunkTlsFigures(seconds: number): Promise<Figure[]> {
   return measureAll(seconds, startTwoGatewaysWithTls);
 }
 
-/** Row by row, the floor right after ours. */
+/** Measures row by row, the floor right after ours. */
 async function measureAll(seconds: number, start: (dialect: BenchDialect) => Promise<Measured>): Promise<Figure[]> {
   const native = await buildNative();
   const floor = native && (await startFloor(native));
@@ -71,7 +71,7 @@ async function measureAll(seconds: number, start: (dialect: BenchDialect) => Pro
           const cpuBefore = cpuOf(spanmesh);
           const ours = await generate(native, spanmesh, dialect, load, seconds);
           const roundTrips = ours.roundTripsPerSecond * seconds;
-          // The floor speaks circuit only; linkid is held against the same.
+          // The floor speaks circuit only; linkid is compared with the same.
           const least =
             floor && (await generate(native, { port: floor.port, otherPort: floor.port }, 'circuit', load, seconds));
           figures.push({
@@ -93,7 +93,7 @@ async function measureAll(seconds: number, start: (dialect: BenchDialect) => Pro
   return figures;
 }
 
-/** Round trips, or the bytes of aux data that both ways carry. */
+/** The value and unit of a result: round trips, or bytes of aux data in both directions. */
 function inUnit({ roundTripsPerSecond }: GeneratorResult, { aux }: Load): { value: number; unit: string } {
   if (aux === 0) return { value: roundTripsPerSecond, unit: '/s' };
   return { value: (roundTripsPerSecond * 2 * aux) / 1e6, unit: 'MB/s' };

@@ -1,28 +1,34 @@
 /**
- * Load generator, a process of its own that is told over IPC what to do (ScaleOrder) and answers (ScaleDone) when it is done and
- * the gateways have dealt with everything that they were sent: peers spread over gateways, each with its share of the nodes.
+ * Load generator, a process of its own that gets orders over IPC (ScaleOrder). It answers (ScaleDone) when the order is
+ * done and the gateways have handled everything that was sent to them. Its peers are spread over gateways and each owns
+ * its share of the nodes.
  */
 import { performance } from 'node:perf_hooks';
 import { answerBlock, askForBlock, asksForBlock, isAnswer } from './generator-blocks.ts';
 import { type BenchDialect, CREATE, DELETE, ERROR, GeneratorPeer, REPLY, SPAN, spanBody } from './generator-peer.ts';
 
-/** With a peer on the same gateway, or on another one. */
+/** Where the partners of transactions are: on the same gateway, or on another one. */
 export type Where = 'local' | 'remote';
 
-/** What it can be told to do. */
+/** The orders. */
 export type ScaleOrder =
-  /** Connects peers until there are so many, by turns to these ports, and waits until they have all nodes. */
+  /**
+   * Connects peers, to these ports in turn, until there are this many, and waits until they hold relays of all nodes.
+   */
   | { what: 'connect'; dialect: BenchDialect; ports: readonly number[]; peers: number }
-  /** Offers nodes until there are so many, owned by the peers by turns, and waits until every other peer has a relay of each. */
+  /**
+   * Offers nodes, owned by the peers in turn, until there are this many, and waits until every other peer holds relays
+   * of them.
+   */
   | { what: 'offer'; nodes: number }
-  /** Takes all of them back. */
+  /** Closes the spans of all nodes. */
   | { what: 'withdraw' }
-  /** One node after the other goes and comes again, each time until all peers know. */
+  /** Closes and reopens the span of one node after the other, each time until all peers know. */
   | { what: 'flap'; times: number }
-  /** Every peer runs so many transactions with another one, some at a time. */
+  /** Every peer runs `each` transactions with another peer, `inFlight` at a time. */
   | { what: 'route'; where: Where; inFlight: number; each: number };
 
-/** How long it took until all peers had it, and in `flaps` each of them, milliseconds. */
+/** Milliseconds until all peers had everything; in `flaps`, for each flap. */
 export interface ScaleDone {
   readonly ms: number;
   readonly flaps: readonly number[];
@@ -30,13 +36,13 @@ export interface ScaleDone {
 
 const PING = 0x101;
 const FIRST_SPAN = 0x10000;
-/** Above all spans. */
+/** Greater than all msgids of spans. */
 const FIRST_REQUEST = 0x40000000;
 
-/** A peer: what it has been offered, and how many transactions it has to run. */
+/** A peer: the relays that it holds, and the number of transactions that it still has to run. */
 class Peer {
   connection!: GeneratorPeer;
-  /** By node: what its relay is called here, two words each. */
+  /** By node: msgid of its relay here, in two words. */
   #relays = new Uint32Array(1024);
   #partner = 0;
   #ownSpan = 0;
@@ -61,7 +67,7 @@ class Peer {
     this.connection.flush();
   }
 
-  /** Unless it has done all it had to. */
+  /** Begins another transaction, unless all have been run. */
   askAgain(): void {
     if (this.#todo === 0) return;
     this.#todo--;
@@ -71,13 +77,13 @@ class Peer {
 }
 
 const peers: Peer[] = [];
-/** By node. */
+/** By node: msgid of its span, and number of its owner. */
 const spans: number[] = [];
 const owners: number[] = [];
 let dialect: BenchDialect = 'circuit';
 let gateways = 1;
 let nextSpan = FIRST_SPAN;
-/** What has come so far, of all peers. */
+/** Counts of received messages, of all peers together. */
 const seen = { opened: 0, closed: 0, answers: 0, settled: 0 };
 let awaited: { of: keyof typeof seen; reach: number; done: () => void } | null = null;
 
@@ -95,7 +101,7 @@ function take(peer: Peer, buf: Buffer, at: number, cmd: number): void {
     peer.askAgain();
     seen.answers++;
   } else if ((cmd & (CREATE | DELETE | REPLY)) === REPLY && (base === PING || base === ERROR)) {
-    // linkid does not know PING, and says so.
+    // linkid does not know PING, and answers with an error.
     seen.settled++;
   }
   if (awaited !== null && seen[awaited.of] >= awaited.reach) {
@@ -105,7 +111,7 @@ function take(peer: Peer, buf: Buffer, at: number, cmd: number): void {
   }
 }
 
-/** Waits for so many more than there were `before`. */
+/** Waits until the count has risen by `more` since it was `before`. */
 function until(of: keyof typeof seen, before: number, more: number): Promise<void> {
   if (seen[of] >= before + more) return Promise.resolve();
   return new Promise((done) => {
@@ -113,7 +119,7 @@ function until(of: keyof typeof seen, before: number, more: number): Promise<voi
   });
 }
 
-/** What was sent before is dealt with once this has been answered. */
+/** Waits until the gateways have handled everything that was sent before, by a PING on each connection. */
 async function settle(): Promise<void> {
   const before = seen.settled;
   for (const { connection } of peers) {
@@ -182,7 +188,10 @@ async function flap(node: number): Promise<number> {
   return performance.now() - began;
 }
 
-/** Peer n is on gateway n % gateways, and owns node n. Remote partners are spread over all other gateways. */
+/**
+ * The partner of a peer. Peer n is on gateway n % gateways and owns node n. Remote partners are spread over all other
+ * gateways.
+ */
 function partnerOf(number: number, where: Where): number {
   const turn = Math.floor(number / gateways) % (gateways - 1);
   return (number + (where === 'local' ? gateways : 1 + turn)) % peers.length;
@@ -211,7 +220,7 @@ async function obey(order: ScaleOrder): Promise<ScaleDone> {
       await withdraw();
       break;
     case 'flap':
-      // By steps of one, so that the owners, and with them the gateways, take turns.
+      // In steps of one, so that the owners, and with them the gateways, take turns.
       for (let n = 0; n < order.times; n++) flaps.push(await flap(n % spans.length));
       break;
     case 'route':

@@ -10,7 +10,7 @@ import type { ScaleDone, ScaleOrder } from './scale-generator.ts';
 
 const GENERATOR = fileURLToPath(new URL('./scale-generator.ts', import.meta.url));
 
-/** CPU seconds of all processes of a kind. */
+/** CPU seconds, of all processes of each kind together. */
 export interface Cpu {
   readonly topology: number;
   readonly gateways: number;
@@ -18,23 +18,23 @@ export interface Cpu {
   readonly generator: number;
 }
 
-/** Messages and their bytes. */
+/** Numbers of messages and of their bytes. */
 export interface Traffic {
-  /** Attach, as the topology that leads counts it. */
+  /** Messages of Attach, as the leading topology counts them. */
   readonly upMessages: number;
   readonly upBytes: number;
   readonly downMessages: number;
   readonly downBytes: number;
-  /** Of the NATS server, in both directions together. */
+  /** Messages of the NATS server, in both directions together. */
   readonly natsMessages: number;
   readonly natsBytes: number;
 }
 
-/** What something has used up. */
+/** The cost of something: time, CPU and messages. */
 export interface Used {
   readonly seconds: number;
   readonly cpu: Cpu;
-  /** Of topology and gateways: how often they had nothing to do, and were woken. */
+  /** For topology and gateways: how often they had nothing to do, and were woken. */
   readonly wakeUps: number;
   readonly traffic: Traffic;
 }
@@ -46,13 +46,13 @@ export interface ScaleSizes {
   readonly dialect: BenchDialect;
 }
 
-/** An installation on a real NATS server with a load generator beside it, and meters on all of it. */
+/** An installation with a real NATS server, a load generator, and meters for both. */
 export class ScaleWorld {
   readonly installation: NatsInstallation;
   readonly #generator: ChildProcess;
   readonly #natsHttp: number;
   readonly #dialect: BenchDialect;
-  /** Gateways that peers are sent to. */
+  /** Ports of the gateways that peers are connected to. */
   readonly #ports: readonly number[];
 
   #answer: Pick<PromiseWithResolvers<ScaleDone>, 'resolve' | 'reject'> | null = null;
@@ -79,7 +79,7 @@ export class ScaleWorld {
     return new ScaleWorld(installation, natsHttp, dialect);
   }
 
-  /** Has the generator do it; one thing after the other. */
+  /** Gives the generator an order and waits for its answer; one order at a time. */
   order(order: ScaleOrder): Promise<ScaleDone> {
     const { promise, resolve, reject } = Promise.withResolvers<ScaleDone>();
     this.#answer = { resolve, reject };
@@ -87,7 +87,7 @@ export class ScaleWorld {
     return promise;
   }
 
-  /** Until topology has them all, too. */
+  /** Connects peers, and waits until topology has them all, too. */
   async connect(peers: number): Promise<void> {
     await this.order({ what: 'connect', dialect: this.#dialect, ports: this.#ports, peers });
     await eventually(async () => {
@@ -96,7 +96,7 @@ export class ScaleWorld {
     }, 'topology knows all peers');
   }
 
-  /** What `run` uses up; not what reading the meters does. */
+  /** The cost of `run`, without that of reading the meters. */
   async meter<T>(run: () => Promise<T>): Promise<{ used: Used; result: T }> {
     const trafficBefore = await this.#traffic();
     const cpuBefore = this.#cpu();
@@ -110,9 +110,9 @@ export class ScaleWorld {
     return { used: { seconds, cpu, wakeUps: woken, traffic }, result };
   }
 
-  /** Established trunks. */
+  /** Number of established trunks. */
   async trunks(): Promise<number> {
-    // Both ends count it.
+    // Both ends of a trunk count it.
     return (await this.installation.sum('spanmesh_gateway_trunk_established')) / 2;
   }
 
@@ -145,7 +145,7 @@ export class ScaleWorld {
     };
   }
 
-  /** Starts a gateway for which there are no peers, until topology has it; it is not metered. */
+  /** Starts a gateway without peers, and waits until topology has it. It is not included in the meters. */
   async oneMoreGateway(): Promise<void> {
     const { installation } = this;
     this.#more = await installation.gateway(`gateway-${installation.gateways.length + 1}`);
@@ -156,7 +156,7 @@ export class ScaleWorld {
     }, 'topology has one more gateway');
   }
 
-  /** Resident memory in MB, of the topology that leads and of all gateways. */
+  /** Resident memory in MB, of the leading topology and of all gateways together. */
   memory(): { topology: number; gateways: number } {
     const { topologies, gateways } = this.installation;
     return {

@@ -13,22 +13,22 @@ export const SCALE_OPTIONS = {
   dialect: { type: 'string', default: 'circuit' },
 } as const satisfies ParseArgsOptionsConfig;
 
-/** An argument that makes no sense; the message says what does. */
+/** An argument that cannot be used; the message says which can. */
 export class ScaleArgumentError extends Error {}
 
 export type ScaleArguments = { readonly [name in keyof typeof SCALE_OPTIONS | 'rounds']?: string };
 
-/** Span changes one at a time, of which the first are not measured. */
+/** Number of single span changes, and how many of them are not measured. */
 const FLAPS = 100;
 const WARM_UP_FLAPS = 40;
-/** Transactions of each connection in one round, by how many it has open at a time. */
+/** Transactions of each connection in one round, by the number that it has open at a time. */
 const ROUTING = [
   { inFlight: 1, each: 200 },
   { inFlight: 16, each: 800 },
 ];
-/** Rounds of it before the ones that count, at most: one for each gateway, which has to get warm. */
+/** Most routing rounds that are not counted: one for each gateway, to warm it up. */
 const MOST_WARM_UP_ROUNDS = 3;
-/** Milliseconds in which nothing happens, for what processes cost that do nothing. */
+/** How long idle processes are measured, ms. */
 const IDLE_MS = 2000;
 
 interface Sizes {
@@ -40,7 +40,7 @@ interface Sizes {
   readonly rounds: number;
 }
 
-/** One row for each number of gateways. */
+/** Tables with one row for each number of gateways. */
 interface Tables {
   readonly relays: string[][];
   readonly changes: string[][];
@@ -48,8 +48,8 @@ interface Tables {
 }
 
 /**
- * What the same work costs with more and more gateways, as CPU time of all processes of ours: relays, span changes one by
- * one, routed transactions. Figures are medians of the rounds; the first round, in which programs warm up, is not counted.
+ * The cost of the same work with more and more gateways, as CPU time of all our processes: relays, single span changes,
+ * routed transactions. Figures are medians of the rounds; the first round, in which programs warm up, is not counted.
  */
 export async function benchScale(args: ScaleArguments = {}): Promise<void> {
   const sizes = sizesOf(args);
@@ -192,7 +192,7 @@ async function routing(
   const { length: gateways } = world.installation.gateways;
   const order = { what: 'route', where, inFlight, each } as const;
   const all = each * sizes.connections;
-  // A gateway sees fewer of them the more there are.
+  // The more gateways there are, the fewer transactions warm up each of them.
   for (let round = 0; round < Math.min(gateways, MOST_WARM_UP_ROUNDS); round++) await world.order(order);
   const rounds = [];
   for (let round = 0; round < sizes.rounds; round++) rounds.push(await world.meter(() => world.order(order)));
@@ -207,7 +207,7 @@ async function routing(
   ];
 }
 
-/** The cost of a change does not depend on what is open; the cost of one more gateway for the others. */
+/** Shows that the cost of a change does not depend on what is open, and what another gateway costs the others. */
 async function benchChange({ gateways: all, connections, nodes, topologies, dialect }: Sizes): Promise<void> {
   const gateways = Math.max(...all);
   const rows = [['connections', 'nodes', 'relays/flap', 'bytes up', 'bytes down', 'per relay', 'CPU ms']];
@@ -242,7 +242,7 @@ async function benchChange({ gateways: all, connections, nodes, topologies, dial
 
 async function oneMore(world: ScaleWorld): Promise<void> {
   const trunks = await world.trunks();
-  // Waits, too, for as long as an idle installation was measured above.
+  // Also waits for as long as the idle installation was measured before.
   const idle = (await world.meter(() => pause(IDLE_MS))).used;
   const { used } = await world.meter(() => world.oneMoreGateway());
   const opened = (await world.trunks()) - trunks;
@@ -261,7 +261,7 @@ async function oneMore(world: ScaleWorld): Promise<void> {
   ]);
 }
 
-/** CPU seconds of topology and gateways. */
+/** CPU seconds of topologies and gateways. */
 function ours({ cpu }: Used): number {
   return cpu.topology + cpu.gateways;
 }

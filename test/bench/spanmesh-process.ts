@@ -6,13 +6,13 @@ import { RecordingTerminal } from '@spanmesh/ctl/terminal.fixture';
 import { freePort, Installation, ServiceProcess } from '../peer/installation.ts';
 import type { BenchDialect } from './generator-peer.ts';
 
-/** What is measured: one process or several. */
+/** The installation that is measured: one process or several. */
 export interface Measured {
-  /** Of every process. */
+  /** Process ids of all its processes. */
   readonly pids: readonly number[];
-  /** Where the first peer connects to. */
+  /** Port to which the first peer connects. */
   readonly port: number;
-  /** Where the second one does: the same, or another gateway. */
+  /** Port to which the second peer connects: the same, or another gateway's. */
   readonly otherPort: number;
   stop(): Promise<unknown>;
 }
@@ -36,7 +36,7 @@ export async function startTwoGateways(dialect: BenchDialect): Promise<Measured>
   return twoGateways(dialect, await Installation.start(2, QUIET));
 }
 
-/** The same, all of them behind certificates. */
+/** The same with certificates for all of them. */
 export async function startTwoGatewaysWithTls(dialect: BenchDialect): Promise<Measured> {
   const directory = mkdtempSync(join(tmpdir(), 'spanmesh-bench-tls-'));
   const certificates = join(directory, 'tls');

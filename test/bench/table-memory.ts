@@ -32,14 +32,17 @@ const LNK_CONNS = 2000;
 const RELAYS_EACH = 50;
 const OTHERS = 50_000;
 
-/** Messages that were written and that nobody sends are dropped after so many. */
+/** The endpoint's messages, which are never sent, are dropped after this many. */
 const DROP_AFTER = 256;
 
 setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc') as () => void;
 const rows: string[][] = [];
 
-/** Heap and memory beside it that so many entries keep, by one. What they are in must live on. */
+/**
+ * Measures the memory (heap and outside of it) that an entry keeps, as the mean of `entries` entries. The caller must
+ * keep the table alive.
+ */
 function measure(what: string, entries: number, make: (i: number) => void): void {
   const before = used();
   for (let i = 0; i < entries; i++) make(i);
@@ -55,7 +58,7 @@ function used(): number {
 
 const quiet: TransactionHandler<never> = { onMessage() {}, onLost() {} };
 
-/** An endpoint whose messages go nowhere. */
+/** An endpoint whose messages are not sent. */
 function endpointToNowhere() {
   const out = new OutBuffer();
   const salts = new SaltSequence(new RandomPool());
@@ -76,7 +79,7 @@ function lnkConnPayload(peer: number): Buffer {
   return payload;
 }
 
-/** What peers have open at a gateway. */
+/** Tables of a gateway for what peers have open. */
 function measureGateway(): unknown {
   const tables = new OpenTables();
   const { endpoint, drop } = endpointToNowhere();
@@ -117,7 +120,7 @@ function measureGateway(): unknown {
   return [tables, relays, endpoint];
 }
 
-/** The same, as topology has it. */
+/** Tables of topology for what peers have open. */
 function measureTopology(): unknown {
   const { state } = new FakeLeader().core;
   const gateway = new Gateway('a', '00000001', 'a:1', '1');
@@ -176,7 +179,7 @@ function measureOthers(): unknown {
   return [replay, handles];
 }
 
-/** Memory that one entry of a table takes: what docs/limits.md says of them is measured here. */
+/** The memory that one entry of a table takes: the source of the figures in docs/limits.md. */
 export async function benchTableMemory(): Promise<void> {
   const kept = [measureGateway(), measureTopology(), measureOthers()];
   printTable(`Memory of entries of tables (${kept.length} kinds)`, [['entry', 'entries', 'bytes each'], ...rows]);

@@ -1,4 +1,4 @@
-/** Prints rows as an aligned table; the first row is the heading, numbers are aligned to the right. */
+/** Prints rows as an aligned table; the first row is the heading. Numbers are aligned to the right. */
 export function printTable(title: string, rows: readonly (readonly string[])[]): void {
   const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
   console.log(`\n${title}`);

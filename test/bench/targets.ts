@@ -1,16 +1,19 @@
-/** What a row has to reach at least; a median of several rounds is held against it. */
+/** The least that a row must reach; compared with the median of several rounds. */
 export interface Target {
-  /** Share of what the floor reaches. */
+  /** Part of the floor's rate. */
   readonly ofFloor?: number;
-  /** Times what the reference daemon reaches. */
+  /** Multiple of the reference daemon's rate. */
   readonly ofDaemon?: number;
-  /** Latency, at most. */
+  /** Highest latency, microseconds. */
   readonly p99Us?: number;
-  /** The value itself: at least, or, where less is better, at most. */
+  /** The value itself: the least, or where less is better the most. */
   readonly value?: number;
 }
 
-/** Through one gateway, by row without the dialect: a floor and a daemon are measured in circuit, linkid is to be as good. */
+/**
+ * Routing through one gateway, by row without the dialect. The floor and the daemon are measured in circuit; linkid
+ * must be as good.
+ */
 const ROUTING: Readonly<Record<string, Target>> = {
   '1 × no aux': { ofFloor: 0.6, ofDaemon: 1 },
   '32 × no aux': { ofFloor: 0.5, ofDaemon: 2 },
@@ -20,7 +23,7 @@ const ROUTING: Readonly<Record<string, Target>> = {
   '16 × 4 KiB': { ofFloor: 0.75 },
 };
 
-/** Across two gateways on one host. */
+/** Routing across two gateways on one host. */
 const TRUNK: Readonly<Record<string, Target>> = {
   '1 × no aux': { ofDaemon: 1 },
   '32 × no aux': { ofDaemon: 1 },
@@ -44,7 +47,7 @@ const CIPHER: Readonly<Record<string, Target>> = {
   'opened, 4096 bytes at once': { value: 600 },
 };
 
-/** Encrypted peers against plaintext ones; a row for the rate, and one for what a core gets through. */
+/** Encrypted peers compared with plaintext ones: for the rate, and for the rate of each CPU second of the gateway. */
 const ENCRYPTED: Target = { ofFloor: 0.7 };
 
 const PROCESS: Readonly<Record<string, Target>> = {
@@ -55,7 +58,7 @@ const PROCESS: Readonly<Record<string, Target>> = {
   'a relay': { value: 0.4 },
 };
 
-/** What the row of a benchmark has to reach; undefined: nothing was set for it. */
+/** The target of a benchmark's row; undefined: none is set. */
 export function targetOf(bench: string, row: string): Target | undefined {
   const withoutDialect = row.replace(/^(circuit|linkid) /, '');
   switch (bench) {
@@ -76,7 +79,7 @@ export function targetOf(bench: string, row: string): Target | undefined {
   }
 }
 
-/** In few words: `2 × daemon, 0.5 of floor`. */
+/** A target as short text: `2 × daemon, 0.5 of floor`. */
 export function showTarget({ ofFloor, ofDaemon, p99Us, value }: Target, isLessBetter: boolean): string {
   const parts = [
     ofDaemon !== undefined && `${ofDaemon} × daemon`,
@@ -87,7 +90,7 @@ export function showTarget({ ofFloor, ofDaemon, p99Us, value }: Target, isLessBe
   return parts.filter((part) => part !== false).join(', ');
 }
 
-/** Medians of a row. */
+/** The medians of a row. */
 export interface Reached {
   readonly value: number;
   readonly ofFloor?: number | undefined;
@@ -95,7 +98,7 @@ export interface Reached {
   readonly p99Us?: number | undefined;
 }
 
-/** Whether all of it was reached; null: something was not measured here. */
+/** Whether all parts of the target were reached; null: one of them was not measured here. */
 export function isReached(target: Target, reached: Reached, isLessBetter: boolean): boolean | null {
   const checks: (boolean | null)[] = [];
   const least = (wanted: number | undefined, got: number | undefined) => {

@@ -9,15 +9,16 @@ import { count, printTable } from './table.ts';
 
 const MEDIA = 50;
 const SLOTS = 256;
-/** How long it is watched once every target is connected or waits, seconds. */
+/** How long the steady state is measured, once every target is connected or waits, seconds. */
 const WATCHED_SECONDS = 20;
 
 /**
- * Volumes with all their slots in use, half of the targets dead: how long until the living ones are connected, what it costs to keep all of
- * that up, and how long it takes to stop. Everything in this process: router, volumes and targets. Needs some 13,000 descriptors.
+ * Volumes with all their slots in use, half of the targets dead: time until the living targets are connected, the cost
+ * of keeping everything so, and the time to stop. Router, volumes and targets are all in this process, which needs some
+ * 13,000 file descriptors.
  */
 export async function benchVolconf(): Promise<void> {
-  // Straight to the longest pause: what is measured is the state that lasts.
+  // The first pause is the longest at once: the steady state is measured.
   const world = await VolconfWorld.start({
     env: { SPANMESH_VOLCONF_RETRY_FIRST: '60s', SPANMESH_VOLCONF_RETRY_MAX: '60s' },
   });
@@ -32,7 +33,7 @@ export async function benchVolconf(): Promise<void> {
   await until(world, () => world.gateway.counts().established >= others + living);
   const upSeconds = (performance.now() - began) / 1000;
 
-  // Tries of the dead spread over the longest pause: once they come, they come evenly.
+  // By now the attempts for dead targets are spread evenly over the longest pause.
   await until(world, () => world.volconf.totals().attemptsMade >= MEDIA * SLOTS + living / 10);
 
   const attempts = world.volconf.totals().attemptsMade;
@@ -78,7 +79,7 @@ async function mount(world: VolconfWorld, media: number, hosts: readonly Dialled
   peer.raw.sendAll(messages);
 }
 
-/** Answers our LNK_CONN, and says no more. */
+/** Answers the router's LNK_CONN, and nothing else. */
 function answering(peer: RawPeer): void {
   peer.intercept = (message) => {
     if (isCmd(message, CREATE | LNK_CONN.linkid)) {

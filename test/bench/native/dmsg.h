@@ -1,4 +1,4 @@
-/* What the floor and the load generator share: messages of the protocol (docs/protocol.md, "Message"), as little of them as both need. */
+/* Messages of the protocol (docs/protocol.md, "Message"), as far as the floor and the load generator need them. */
 #pragma once
 #include <arpa/inet.h>
 #include <errno.h>
@@ -98,7 +98,7 @@ static inline void make_room(struct bytes *b, size_t more) {
   if (b->buf == NULL) fail("memory");
 }
 
-/* The next whole message; NULL: more must come. Its magic is checked, nothing else. */
+/* The next whole message; NULL: more bytes must come. Only its magic and its sizes are checked. */
 static inline struct header *next_message(struct bytes *in, int linkid, size_t *aux) {
   size_t have = in->end - in->begin;
   struct header *h = (struct header *)(in->buf + in->begin);

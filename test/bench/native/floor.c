@@ -1,7 +1,7 @@
 /*
- * The floor: what routed round trips cost at least. A router of the circuit dialect, one thread, no state machine, no limits, nothing for what
- * goes wrong: it reads, checks both CRCs, rewrites the ids in place, and writes each run of messages for the same peer at once.
- * Prints its port, and runs until it is killed.
+ * The floor: the least that routed round trips can cost. A router of the circuit dialect with one thread, without state
+ * machine, limits or error handling: it reads, checks both CRCs, rewrites the ids in place, and writes each run of
+ * messages for the same peer at once. Prints its port, and runs until it is killed.
  */
 #include "dmsg.h"
 #include <fcntl.h>
@@ -21,7 +21,7 @@ struct span {
   uint8_t payload[SPAN_BYTES];
 };
 
-/* A transaction that is passed on: who began it, under which name. */
+/* A transaction that is passed on: the peer that opened it, and that peer's msgid. */
 struct routed {
   struct peer *from;
   uint64_t msgid, circuit;
@@ -42,7 +42,7 @@ static void flush_out(struct peer *p) {
   }
 }
 
-/* At once if nothing waits; what the kernel does not take waits. */
+/* Writes at once if nothing waits; bytes that the kernel does not take wait. */
 static void put(struct peer *p, const uint8_t *at, size_t bytes) {
   if (p->out.begin == p->out.end) {
     ssize_t n = write(p->fd, at, bytes);
@@ -70,7 +70,7 @@ static void relay(struct peer *to, uint64_t number) {
   if (spans[number].owner != to) say(to, LNK_SPAN | CREATE, number + 1, spans[number].payload, SPAN_BYTES);
 }
 
-/* Whom a message goes to, its ids rewritten for them; NULL: it is not passed on. */
+/* Rewrites the ids of a message, and returns the peer that it goes to; NULL: it is not passed on. */
 static struct peer *pass(struct peer *p, struct header *h) {
   uint32_t base = h->cmd & BASE;
   if ((h->cmd & (CREATE | REPLY)) == CREATE && h->at16 == 0) {
@@ -141,7 +141,7 @@ static void welcome(int epoll, int listener) {
   struct epoll_event event = {EPOLLIN | EPOLLOUT | EPOLLET, {.ptr = p}};
   epoll_ctl(epoll, EPOLL_CTL_ADD, p->fd, &event);
   uint8_t payload[SPAN_BYTES] = {0};
-  memset(payload + 48, 0xff, 8); /* peer_mask: everybody */
+  memset(payload + 48, 0xff, 8); /* peer_mask: all types */
   payload[56] = 1;               /* peer_type */
   say(p, LNK_CONN_CIRCUIT | CREATE, FIRST_ID - 1, payload, 264);
 }
@@ -155,7 +155,7 @@ static void read_all(struct peer *p) {
       close(p->fd);
       for (int i = 0; i < peer_count; i++)
         if (peers[i] == p) peers[i--] = peers[--peer_count];
-      span_count = 0; /* the owner and the requester of one run go together */
+      span_count = 0; /* a run is over: its owner and requester leave together */
       return;
     }
     p->in.end += (size_t)n;

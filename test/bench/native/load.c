@@ -1,7 +1,7 @@
 /*
  * Load generator: one peer owns a span, another runs transactions on its relay through the router, INFLIGHT at a time.
  *   load PORT circuit|linkid INFLIGHT AUX_REQUEST AUX_REPLY SECONDS OWNER_PORT
- * Both speak first, in plaintext. Prints one JSON object: round trips per second, and latencies in microseconds.
+ * Both peers speak first, in plaintext. Prints one JSON object: round trips per second, and latencies in microseconds.
  */
 #include "dmsg.h"
 #include <pthread.h>
@@ -74,7 +74,7 @@ static struct peer *join(int port, int linkid, uint8_t media) {
   no_delay(p->fd);
   uint8_t payload[448] = {0};
   payload[0] = media;
-  memset(payload + 48, 0xff, 8); /* peer_mask: everybody */
+  memset(payload + 48, 0xff, 8); /* peer_mask: all types */
   payload[56] = linkid ? 1 : 3;  /* peer_type */
   say(p, (linkid ? LNK_CONN_LINKID : LNK_CONN_CIRCUIT) | CREATE, 0x1000, 0, 0, payload, linkid ? 392 : 264, 0);
   flush_out(p);
@@ -115,7 +115,7 @@ static void *own(void *argument) {
   return NULL;
 }
 
-/* The id of the relay of the owner's span. */
+/* Waits for the relay of the owner's span, and returns its msgid. */
 static uint64_t find_relay(struct peer *p) {
   struct header *h;
   size_t aux;
