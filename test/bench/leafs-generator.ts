@@ -111,8 +111,8 @@ async function connectNodes(order: LeafsOrder & { what: 'nodes' }): Promise<void
         asked++;
         answer(peer, buf, at);
       };
-      // linkid: a leaf's requests come from the router's own span, which the router offers a node on demand (protocol.md,
-      // "Routing, linkid").
+      // linkid: a leaf's requests come from the router's own span, which the router offers a node on demand
+      // (protocol.md, "Routing, linkid").
       const peer = await GeneratorPeer.open(order.gateways[gateway]![dialect], dialect, `node${number}`, onMessage);
       peer.send(SPAN | CREATE, FIRST_SPAN, 0, 0, 0, 0, spanBody(dialect, number), 0);
       peer.flush();

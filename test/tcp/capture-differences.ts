@@ -1,32 +1,33 @@
 import type { Message } from '../peer/wire.ts';
 
 /**
- * Where this router answers otherwise than the reference did in a recording, and why. Each must occur: a message listed as
- * missing that comes all the same is one too many, a changed one is compared with the changed fields.
+ * A known difference between our router and the reference in a recording, with its reason. Each must occur: a message
+ * listed as missing must not come, and a changed one is compared with the changed fields.
  */
 export interface Difference {
   capture: string;
-  /** Text of the last `step` before the entry; null: before the first. */
+  /** Text of the last `step` before the entry; null: the entry is before the first. */
   step: string | null;
   conn: string;
   /** Name of the recorded message, or `event`. */
   entry: string;
-  /** Which of the daemon's messages of that name on that connection within the step; 0 is the first. */
+  /** Index of the message among the daemon's messages of that name on that connection within the step, from 0. */
   nth: number;
   /**
-   * `missing`: not sent by us. `closes`: the connection is ended by us. `in another order`: among others marked so. Otherwise the fields that differ.
+   * `missing`: our router does not send it. `closes`: our router ends the connection. `in another order`: it may come
+   * in any order among those marked so. Otherwise: the fields that differ.
    */
   ours: 'missing' | 'closes' | 'in another order' | Partial<Pick<Message, 'error' | 'target' | 'auxDescr'>>;
-  /** Where protocol.md says so. */
+  /** The place in protocol.md that says so. */
   reason: string;
 }
 
-/** What this router sends in a step besides what was recorded. It must come. */
+/** Messages that our router sends in a step although the reference did not. They must come. */
 export interface Extra {
   capture: string;
   step: string | null;
   conn: string;
-  /** In order: command words in hexadecimal, and the error if there is one. */
+  /** In order: command words in hexadecimal, each followed by the error if there is one. */
   words: string[];
   reason: string;
 }

@@ -6,8 +6,8 @@ import { World } from '../peer/world.ts';
 import { DIFFERENCES, EXTRAS } from './capture-differences.ts';
 
 /**
- * The recorded sessions, played to listeners with a fixed dialect. Not here: 4 (VOLCONF makes the router dial), 7 (encrypted:
- * encrypted-captures.test.ts).
+ * The recorded sessions, played to listeners with a fixed dialect. Left out are 4 (VOLCONF makes the router dial:
+ * volconf.test.ts) and 7 (encrypted: encrypted-captures.test.ts).
  */
 const names = captureNames().filter((name) => !/^v\d-[47]/.test(name));
 
@@ -30,8 +30,8 @@ describe.each(['linkid', 'circuit'] as Dialect[])('recorded sessions, %s', (dial
       return difference.ours;
     };
     const replay = new Replay(loadCapture(name), {
-      // Each from an address of its own: the recorded clients say the same about themselves, and would otherwise be taken for
-      // one peer that has come back (architecture.md, "Half-dead peers").
+      // Each connection from an address of its own: the recorded clients have equal identities, and from one address
+      // they would be taken for one peer that has come back (architecture.md, "Half-dead peers").
       connect: (conn) => world.raw(dialect, { name: conn, localAddress: `127.0.0.${10 + conn.charCodeAt(0) - 65}` }),
       settled: (peers) => world.settled(...peers),
       oursFor,

@@ -6,9 +6,9 @@ import type { Dialect } from '../peer/wire.ts';
 import { World } from '../peer/world.ts';
 
 /**
- * Peers that come, go, offer, withdraw and refuse at random, without waiting for anything; once quiet, one that was there all
- * along holds exactly what one gets that has just come (architecture.md, "What must always hold" 2 and 4). The name of each test
- * is its seed.
+ * Peers connect, leave, offer, withdraw and refuse at random, without waiting. Once all is quiet, a peer that was
+ * connected all the time must hold exactly the relays that a new peer gets (architecture.md, "What must always hold" 2
+ * and 4). The name of each test is its seed.
  */
 const PEERS = 6;
 const STEPS = 400;
@@ -57,7 +57,7 @@ describe.each(['linkid', 'circuit'] as Dialect[])('churn, %s', (dialect) => {
         spans.push(peer.openSpan({ node: testUuid(random(12)), dist: random(19), pfsType: random(3) }));
       } else if (dice < 80) {
         const msgid = spans.splice(random(spans.length), 1)[0];
-        // Not awaited: what follows meets a router that is busy with it.
+        // Not awaited: the next steps meet a router that is busy with this one.
         if (msgid !== undefined) void peer.close(msgid).catch(() => {});
       } else if (dice < 90) {
         const relay = peer.relays()[0];
@@ -72,7 +72,7 @@ describe.each(['linkid', 'circuit'] as Dialect[])('churn, %s', (dialect) => {
       }
     }
     await world.settled(observer.peer, ...members.map(({ peer }) => peer));
-    // The resets of peers that are no longer asked may be noticed later.
+    // The router may notice the resets of peers later; they cannot be asked for a barrier.
     const open = members.reduce((sum, { spans }) => sum + spans.length, 0);
     await until(
       () => world.counts().links === world.baseline.links! + open,

@@ -14,7 +14,7 @@ import { listTraffic } from '../peer/traffic.ts';
 import { CREATE, type Dialect, encode, LNK_CONN } from '../peer/wire.ts';
 import { World } from '../peer/world.ts';
 
-// Addresses that the peers of these tests have, and what the keys say of them.
+// Addresses of the tests' peers. The keys directory treats each of them differently.
 const SEALED = '127.0.0.2';
 const PLAIN = '127.0.0.3';
 const UNTAGGED = '127.0.0.4';
@@ -23,7 +23,7 @@ const BROKEN = '127.0.0.6';
 /** In 127.0.1.0/24. */
 const BY_PREFIX = '127.0.1.7';
 
-/** A connection of a test that does not speak DMSG: everything that came, and its end. */
+/** A connection that does not speak DMSG: counts the bytes that it receives, and reports its end. */
 class Wire {
   readonly socket: Socket;
   bytes = 0;
@@ -70,7 +70,7 @@ describe.each(['linkid', 'circuit'] as Dialect[])('encrypted peers, %s', (dialec
     return new Wire(raw.socket);
   }
 
-  /** Everybody's spans reach everybody else. */
+  /** Expects each peer to get a relay of every other peer's span. */
   async function expectRelayed(...peers: LivePeer[]): Promise<void> {
     for (const [n, peer] of peers.entries()) {
       await peer.openConn({ label: `p${n}` });
@@ -83,12 +83,12 @@ describe.each(['linkid', 'circuit'] as Dialect[])('encrypted peers, %s', (dialec
     for (const peer of peers) expect(peer.relays()).toHaveLength(peers.length - 1);
   }
 
-  /** How often handshakes have failed with this error. */
+  /** How many handshakes have failed with this error. */
   async function failed(error: string): Promise<number> {
     return (await world.metrics()).get(`spanmesh_gateway_handshakes_failed_total{error="${error}"}`) ?? 0;
   }
 
-  /** The offender is closed with this error, and others are served before and after. */
+  /** Expects the offender's connection to be closed with this error, and other peers to be served before and after. */
   async function expectRefused(error: string, offend: () => Promise<Wire>): Promise<Wire> {
     const before = await failed(error);
     const [bystander, other] = [await sealed(), await plain()];
@@ -105,7 +105,7 @@ describe.each(['linkid', 'circuit'] as Dialect[])('encrypted peers, %s', (dialec
     return offender;
   }
 
-  it('spans go from encrypted to plaintext peers and back, tagged or not, named by address or prefix', async () => {
+  it('spans are relayed between encrypted and plaintext peers, with tags or not, by address or prefix', async () => {
     await expectRelayed(
       await sealed(),
       await plain(),
@@ -114,7 +114,7 @@ describe.each(['linkid', 'circuit'] as Dialect[])('encrypted peers, %s', (dialec
     );
   });
 
-  it('what passes is counted as it is on the wire', async () => {
+  it('bytes are counted as they are on the wire', async () => {
     const [giver, other] = [await sealed(), await plain()];
     await expectRelayed(giver, other);
     const { socket } = giver.raw;
@@ -134,14 +134,14 @@ describe.each(['linkid', 'circuit'] as Dialect[])('encrypted peers, %s', (dialec
     expect(after.in - before.in).toBeGreaterThan(10 * 256);
   });
 
-  it('a listener that finds the dialect out does so behind the handshake', async () => {
+  it('a listener without a fixed dialect waits for it after the handshake', async () => {
     const port = world.port(null);
     const peer = await world.live(dialect, { localAddress: SEALED, crypt: crypt(), port });
     await expectRelayed(peer, await plain());
     expect(peer.routerConn).not.toBeNull();
   });
 
-  it('takes it in any pieces, and the stream with it', async () => {
+  it('takes the handshake in any pieces, and the stream with it', async () => {
     const other = await plain();
     await other.openConn({ label: 'other' });
     const side = new CryptSide(crypt());
@@ -162,7 +162,7 @@ describe.each(['linkid', 'circuit'] as Dialect[])('encrypted peers, %s', (dialec
     await other.relay(({ nodeLabel }) => nodeLabel === 'cut');
   });
 
-  it('what the router dials is encrypted likewise', async () => {
+  it('connections that the router dials are encrypted, too', async () => {
     const accepted = Promise.withResolvers<LivePeer>();
     const server = createServer({ allowHalfOpen: true }, (socket) => {
       accepted.resolve(LivePeer.over(new RawPeer(socket, dialect, 'dialled', new CryptSide(crypt()))));
@@ -185,7 +185,7 @@ describe.each(['linkid', 'circuit'] as Dialect[])('encrypted peers, %s', (dialec
     server.close();
   });
 
-  // Cases of the recordings (errors.json) by their names there.
+  // Recorded cases (errors.json) by their names there.
   it('handshake-ok: 512 bytes come at once, without waiting', async () => {
     const peer = await wire(SEALED);
     await until(
@@ -195,7 +195,7 @@ describe.each(['linkid', 'circuit'] as Dialect[])('encrypted peers, %s', (dialec
     peer.socket.destroy();
   });
 
-  it('no-key-file: closed, not a byte is said', async () => {
+  it('no-key-file: closed, and no byte is sent', async () => {
     const refusals = 'spanmesh_gateway_connections_refused_total{reason="no-key"}';
     const before = (await world.metrics()).get(refusals)!;
     const peer = await wire(UNKNOWN);
@@ -204,7 +204,7 @@ describe.each(['linkid', 'circuit'] as Dialect[])('encrypted peers, %s', (dialec
     expect((await world.metrics()).get(refusals)).toBe(before + 1);
   });
 
-  it('a key of another size for the peer: closed, and the others go on', async () => {
+  it('a key of another size for the peer: closed, and other peers are served', async () => {
     const peer = await wire(BROKEN);
     await peer.ended;
     expect(peer.bytes).toBe(0);
@@ -253,7 +253,7 @@ describe.each(['linkid', 'circuit'] as Dialect[])('encrypted peers, %s', (dialec
     }
   });
 
-  it('handshake-truncated: closed, then or when its time is over', async () => {
+  it('handshake-truncated: closed, at the peer’s FIN or when its time is over', async () => {
     await expectRefused('closed', async () => {
       const offender = await wire(SEALED);
       offender.socket.end(new CryptSide(crypt()).handshake.subarray(0, 300));
@@ -267,7 +267,7 @@ describe.each(['linkid', 'circuit'] as Dialect[])('encrypted peers, %s', (dialec
     });
   });
 
-  it('a recorded handshake and stream: taken once, refused when played again', async () => {
+  it('a recorded handshake and stream: accepted once, refused when played again', async () => {
     const side = new CryptSide(crypt());
     const first = await world.live(dialect, { localAddress: SEALED, crypt: side });
     await first.openConn({ label: 'first' });
@@ -280,7 +280,7 @@ describe.each(['linkid', 'circuit'] as Dialect[])('encrypted peers, %s', (dialec
   });
 
   it('a recorded stream whose handshake has been forgotten: its first answer ends the link', async () => {
-    // Another router with the same keys plays one that has forgotten.
+    // Another router with the same keys stands for one that has forgotten the handshake.
     const other = await World.start({
       markers: dialect === 'linkid' ? 'circuit' : 'linkid',
       settings: { SPANMESH_KEYS_DIR: keys.path },
@@ -316,7 +316,7 @@ describe.each(['linkid', 'circuit'] as Dialect[])('encrypted peers, %s', (dialec
   });
 
   it('our own handshake sent back: refused', async () => {
-    // With our own key as the peer's, which an operator may have put there by mistake.
+    // Our own key as the peer's: an operator may have put it there by mistake.
     keys.write('remote/127.0.0.8.pub', keys.router.pub);
     await until(
       async () => {
@@ -334,7 +334,7 @@ describe.each(['linkid', 'circuit'] as Dialect[])('encrypted peers, %s', (dialec
     expect(await failed('KEYXCHGFAIL')).toBe(before + 1);
   });
 
-  it('chunk-with-bad-tag: the link is dropped with MACFAIL, nothing else is disturbed', async () => {
+  it('chunk-with-bad-tag: the link is dropped with MACFAIL, and nothing else is affected', async () => {
     const macfails = async () =>
       (await world.metrics()).get('spanmesh_gateway_protocol_errors_total{error="MACFAIL"}') ?? 0;
     const before = await macfails();
@@ -387,10 +387,10 @@ describe.each(['linkid', 'circuit'] as Dialect[])('encrypted peers, %s', (dialec
     await newcomer.relay(({ nodeLabel }) => nodeLabel === 'n1');
   });
 
-  it('keys that come and go hold for new connections; those that stand stay', async () => {
+  it('changes of keys apply to new connections; established ones stay', async () => {
     const address = '127.0.0.9';
     const own = () => world.live(dialect, { localAddress: address, crypt: crypt() });
-    // The name is a link, as in a mounted Secret.
+    // The file is a symbolic link, as in a mounted Secret.
     writeFileSync(join(keys.path, '..one'), keys.peer.pub);
     symlinkSync('../..one', join(keys.path, 'remote', `${address}.pub`));
     let peer!: LivePeer;

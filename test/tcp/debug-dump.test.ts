@@ -11,7 +11,7 @@ import { ECHO, EchoNode } from '../peer/echo-node.ts';
 import { World } from '../peer/world.ts';
 
 const run = promisify(execFile);
-/** In nothing but what must not be told. */
+/** A text that must not get into the dump. */
 const PAYLOAD = 'payload-4f1c9a-secret';
 
 let directory: string;
@@ -24,7 +24,7 @@ beforeEach(async () => {
   const tokens = join(directory, 'tokens');
   writeFileSync(tokens, `${made.line}\n`);
   chmodSync(tokens, 0o600);
-  // A process that logs everything there is.
+  // The process logs at the most detailed level.
   world = await World.start({
     markers: 'circuit',
     settings: { SPANMESH_API_TOKENS_FILE: tokens, SPANMESH_LOG_LEVEL: 'trace' },
@@ -43,7 +43,7 @@ async function spanmesh(...args: string[]): Promise<RecordingTerminal> {
 }
 
 describe('spanmesh debug dump', () => {
-  it('has what a report needs of all processes, and nothing that is secret', async () => {
+  it('contains the data of all processes that a bug report needs, and no secrets', async () => {
     const node = await EchoNode.start(world.port('linkid'), 'linkid', 1);
     try {
       const command = `0x${ECHO.toString(16).padStart(8, '0')}`;

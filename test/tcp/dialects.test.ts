@@ -7,7 +7,7 @@ import type { RawPeer } from '../peer/raw-peer.ts';
 import { CREATE, DBG_SHELL, type Dialect, isCmd, LNK_CONN, LNK_ERROR, LNK_SPAN, REPLY, textAux } from '../peer/wire.ts';
 import { World } from '../peer/world.ts';
 
-/** Which dialect a connection speaks, and that the two stay apart (protocol.md, the head). */
+/** Which dialect a connection speaks, and that the dialects do not mix (protocol.md, introduction). */
 describe('dialects', () => {
   let world: World;
   beforeAll(async () => {
@@ -16,12 +16,12 @@ describe('dialects', () => {
   afterEach(() => world.clear());
   afterAll(() => world?.stop());
 
-  /** On the listener that finds out. */
+  /** A peer at the listener that waits for the dialect. */
   const unknown = (dialect: Dialect): Promise<RawPeer> =>
     world.raw(dialect, { port: world.port(null), name: 'unknown' });
 
-  describe.each(['linkid', 'circuit'] as Dialect[])('a listener without one, a %s peer', (dialect) => {
-    it('says nothing until LNK_CONN tells, and then opens its own', async () => {
+  describe.each(['linkid', 'circuit'] as Dialect[])('a listener without a fixed dialect, a %s peer', (dialect) => {
+    it('sends nothing until LNK_CONN shows the dialect, and then opens its own', async () => {
       const peer = await unknown(dialect);
       await world.settled();
       expect(peer.log).toEqual([]);
@@ -36,7 +36,7 @@ describe('dialects', () => {
       );
     });
 
-    it('holds a span that comes before LNK_CONN, and takes it then', async () => {
+    it('holds a span that comes before LNK_CONN, and accepts it then', async () => {
       const taker = await world.live(dialect, { name: 'taker' });
       await taker.openConn({ label: 'taker' });
       const peer = await unknown(dialect);
@@ -52,7 +52,7 @@ describe('dialects', () => {
     });
   });
 
-  it('takes DBG_SHELL first for linkid', async () => {
+  it('takes a first DBG_SHELL as linkid', async () => {
     const peer = await unknown('linkid');
     peer.send({ cmd: DBG_SHELL, aux: textAux('help') });
     await peer.expectCmd(CREATE | LNK_CONN.linkid);
@@ -61,7 +61,7 @@ describe('dialects', () => {
   });
 
   it.each(['linkid', 'circuit'] as Dialect[])(
-    'speaks %s by default to a peer that does not tell in time',
+    'speaks %s by default to a peer that does not show its dialect in time',
     async (dialect) => {
       const own = await World.start({
         markers: 'linkid',
@@ -70,7 +70,7 @@ describe('dialects', () => {
       try {
         const peer = await own.raw(dialect, { port: own.port(null) });
         await peer.expectCmd(CREATE | LNK_CONN[dialect]);
-        // What was held until then is taken, too.
+        // Messages that were held until then are handled, too.
         const second = await own.raw(dialect, { port: own.port(null) });
         second.send({
           cmd: CREATE | LNK_SPAN,
@@ -86,7 +86,7 @@ describe('dialects', () => {
     },
   );
 
-  it('keeps the spans of one dialect from the peers of the other; the API shows all', async () => {
+  it('does not relay spans of one dialect to peers of the other; the API shows all', async () => {
     const peers: Record<Dialect, LivePeer[]> = { linkid: [], circuit: [] };
     for (const dialect of ['linkid', 'circuit'] as Dialect[]) {
       for (const name of ['giver', 'taker']) {
@@ -94,7 +94,7 @@ describe('dialects', () => {
         await peer.openConn({ label: peer.raw.name });
         peers[dialect].push(peer);
       }
-      // The same uuids in both: still two nodes.
+      // The same uuids in both dialects: they are still two nodes.
       peers[dialect][0]!.openSpan({ cluster: testUuid(0xc1), node: testUuid(0xf1), nodeLabel: dialect });
     }
     await world.settled(...peers.linkid, ...peers.circuit);

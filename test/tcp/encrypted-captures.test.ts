@@ -7,8 +7,8 @@ import { Replay } from '../peer/replay.ts';
 import { World } from '../peer/world.ts';
 
 /**
- * The recorded encrypted sessions, with the recorded keys: the client's messages, encrypted anew towards the router's fresh session, and
- * the router's answers compared with the daemon's. A was the encrypted client, B a plaintext one.
+ * The recorded encrypted sessions, with the recorded keys: the client's messages are encrypted again for a new session
+ * with our router, and the router's answers compared with the daemon's. A was the encrypted client, B a plaintext one.
  */
 const ADDRESS: Record<string, string> = { A: '127.0.0.10', B: '127.0.0.11' };
 

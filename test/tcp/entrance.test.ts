@@ -21,7 +21,7 @@ import { World } from '../peer/world.ts';
 
 const BALANCER = '127.0.0.2';
 
-describe('connections through a balancer', () => {
+describe('connections through a load balancer', () => {
   let keys: KeysDir;
   let world: World;
   beforeAll(async () => {
@@ -54,11 +54,11 @@ describe('connections through a balancer', () => {
     return peer;
   }
 
-  it('are of those that the header names: for keys, for limits and for the tree', async () => {
+  it('have the address in the header: for keys, for limits and in the tree', async () => {
     const lines = Array.from({ length: 3 }, () => world.live('circuit', { localAddress: BALANCER }));
     const peers = await Promise.all(lines);
     for (const [n, { raw }] of peers.entries()) {
-      // In two pieces, the second with the first message in it.
+      // In two pieces; the second also contains the first message.
       const header = proxyHeader('192.0.2.1', 4000 + n);
       raw.sendBytes(header.subarray(0, 9));
       await new Promise((resolve) => setImmediate(resolve));
@@ -73,7 +73,7 @@ describe('connections through a balancer', () => {
     expect(await refused('too-many-from-address')).toBe(before + 1);
   });
 
-  it('are encrypted as the key of the one behind it says', async () => {
+  it('are encrypted as the key of the address in the header says', async () => {
     const side = new CryptSide(keys.crypt);
     const { socket } = await through(proxyHeader('2001:db8::77', 4000));
     socket.removeAllListeners('data');
@@ -99,7 +99,7 @@ describe('connections through a balancer', () => {
     expect(await refused('proxy-header')).toBe(before + 1);
   });
 
-  it('are closed when the balancer only looks whether the port is there', async () => {
+  it('are closed when the balancer only checks that the port is open', async () => {
     const before = await refused('proxy-header');
     const look = await through(Buffer.alloc(0));
     look.end();
@@ -107,15 +107,15 @@ describe('connections through a balancer', () => {
     expect(await refused('proxy-header')).toBe(before + 1);
   });
 
-  it('are closed when nobody knows the one behind it', async () => {
+  it('are closed when no key file names the address in the header', async () => {
     const before = await refused('no-key');
     await (await through(proxyHeader('192.0.2.2', 1))).untilEnded();
-    // Its own address is not enough either: the balancer has no file.
+    // The balancer's own address is not enough either: no key file names it.
     await (await through(proxyHeader('192.0.2.1', 1, { command: 0x20 }))).untilEnded();
     expect(await refused('no-key')).toBe(before + 2);
   });
 
-  it('only from balancers: a header of anybody else is bytes like others', async () => {
+  it('have a header only from balancers: from other peers it counts as bytes of the protocol', async () => {
     const stranger = await world.raw('circuit', { localAddress: '127.0.0.253' });
     stranger.sendBytes(Buffer.concat([proxyHeader('192.0.2.1', 1), Buffer.alloc(64)]));
     await stranger.untilEnded();
@@ -138,14 +138,14 @@ describe.each(['linkid', 'circuit'] as Dialect[])('limits, %s', (dialect) => {
     return (await world.metrics()).get(`spanmesh_gateway_connections_closed_total{reason="${reason}"}`)!;
   }
 
-  it('a message that is begun and not finished ends its connection, which is told', async () => {
+  it('a message that is begun and not finished ends its connection, and the peer is told', async () => {
     const before = await closed('message-timeout');
     const other = await world.live(dialect);
     await other.openConn({ label: 'other' });
     const peer = await world.live(dialect);
     await peer.openConn({ label: 'peer' });
     const message = encode(dialect, { cmd: DBG_SHELL, aux: textAux('x'.repeat(900)) }, peer.raw.nextSalt());
-    // Byte by byte does not help.
+    // Sending byte by byte does not help.
     let at = 0;
     const drip = setInterval(() => peer.raw.sendBytes(message.subarray(at, ++at)), 5);
     const told = await peer.raw.expect((one) => isCmd(one, LNK_ERROR), 'why');
@@ -156,7 +156,7 @@ describe.each(['linkid', 'circuit'] as Dialect[])('limits, %s', (dialect) => {
     await other.barrier();
   });
 
-  it('whoever opens too many transactions is told, and closed', async () => {
+  it('a peer that opens too many transactions is told, and closed', async () => {
     const before = await closed('transaction-limit');
     const peer = await world.live(dialect);
     await peer.openConn({ label: 'peer' });

@@ -25,7 +25,7 @@ import {
 } from '../peer/wire.ts';
 import type { Setup, Stage } from './error-stage.ts';
 
-/** One answer: what must be so. */
+/** An expected answer of the router. */
 export interface Answer {
   cmd: number;
   error?: keyof typeof ERROR;
@@ -34,15 +34,15 @@ export interface Answer {
   circuit?: bigint;
 }
 
-/** What the offence leads to. */
+/** What must happen after the offence. */
 export type Outcome =
-  /** X's link (or Y's) is ended, its transactions with it; counted under this error if it is named. */
+  /** X's link (or Y's) is ended with its transactions; if an error is named, it is counted under it. */
   | { closed: keyof typeof ERROR | null; who?: 'y'; answers?: (stage: Stage) => Answer[] }
-  /** Everything goes on; X gets these answers and nothing else (several lists: one of them). */
+  /** Everything goes on; X gets exactly these answers (if there are several lists: exactly one of them). */
   | {
       alive: true;
       answers: ((stage: Stage) => Answer[])[];
-      /** What happens to the relays at Y. Default: it keeps X's. */
+      /** What happens to the relays at Y. Default: it keeps the relay of X's span. */
       bystander?: 'keeps' | 'loses' | 'gains';
     };
 
@@ -51,11 +51,11 @@ export interface ErrorCase {
   /** Default: both. */
   dialects?: Dialect[];
   setup?: Setup;
-  /** From the recording: so many messages (default 1), played by X or Y; or by hand. */
+  /** Plays messages of the recording: this many (default 1), sent by X or Y. Otherwise `play` sends them. */
   template?: { count?: number; by?: 'x' | 'y'; seal?: boolean; saltStep?: number };
   play?: (stage: Stage) => void | Promise<void>;
   outcome: Outcome | ((dialect: Dialect) => Outcome);
-  /** The rule of protocol.md. */
+  /** The rule of protocol.md that the case tests. */
   rule: string;
 }
 
@@ -73,7 +73,7 @@ function shellEnd({ dialect }: Stage): Answer {
     : { cmd: DBG_SHELL | REPLY, text: 'debug> ', msgid: 0n };
 }
 
-/** Lines of output and their end. */
+/** Lines of output, followed by the end of the output. */
 function shell(...lines: (string | RegExp)[]): (stage: Stage) => Answer[] {
   return (stage) => [...lines.map((text) => ({ cmd: DBG_SHELL | REPLY, text, msgid: 0n })), shellEnd(stage)];
 }
@@ -86,7 +86,7 @@ const HELP_LINES = [
 const AT_SPAN_LINE = '@span <cmd>     Issue via circuit\n';
 const help = (stage: Stage) => shell(...HELP_LINES, ...(stage.dialect === 'circuit' ? [AT_SPAN_LINE] : []))(stage);
 
-/** The first and last answer in a transaction that X opened. */
+/** The only answer in a transaction that X opened: it is both first and last. */
 function refused(msgid: (stage: Stage) => bigint, error?: keyof typeof ERROR): (stage: Stage) => Answer[] {
   return (stage) => [
     {
@@ -97,13 +97,13 @@ function refused(msgid: (stage: Stage) => bigint, error?: keyof typeof ERROR): (
   ];
 }
 
-/** The router's end of a transaction that X opened and has closed: in linkid a span's end is its first answer. */
+/** The router's end of a transaction that X has opened and closed: in linkid the end of a span is its first answer. */
 function spanEnd(stage: Stage): Answer[] {
   const cmd = (stage.dialect === 'linkid' ? CREATE | DELETE : DELETE) | REPLY | stage.rev | LNK_ERROR;
   return [{ cmd, msgid: stage.span }];
 }
 
-/** Opened and closed at once: acknowledged and ended in one message or in two. */
+/** Answers to a transaction that is opened and closed at once: acknowledged and ended in one message or in two. */
 const openedAndEnded = [
   refused(() => 0x7777n),
   ({ rev }: Stage): Answer[] => [
@@ -112,7 +112,7 @@ const openedAndEnded = [
   ],
 ];
 
-/** A span that is taken: acknowledged in circuit, silently in linkid; Y gets it. */
+/** X's span is accepted: acknowledged in circuit, silently in linkid. Y gets its relay. */
 const spanTaken: Outcome = {
   alive: true,
   bystander: 'gains',
@@ -121,7 +121,7 @@ const spanTaken: Outcome = {
   ],
 };
 
-/** Sends part of a message, and then FIN. */
+/** Sends a part of a message, and then FIN. */
 function truncated(bytes: number, body: number, aux: number): (stage: Stage) => void {
   return ({ dialect, x }) => {
     const message = { cmd: DBG_SHELL, body: Buffer.alloc(body), aux: Buffer.alloc(aux, 0x20) };
@@ -130,7 +130,7 @@ function truncated(bytes: number, body: number, aux: number): (stage: Stage) => 
   };
 }
 
-/** A header that says it has aux data of this many bytes (rounded as the dialect does) and so much of it. */
+/** A message with this many bytes of aux data (rounded as the dialect does). */
 function bigAux(stage: Stage, bytes: number, text: string): Buffer {
   const aux = Buffer.alloc(bytes);
   aux.write(text);
@@ -166,7 +166,7 @@ export const ERROR_CASES: ErrorCase[] = [
   {
     name: 'aux-too-large',
     play: (stage) => {
-      // The header alone: the limit is checked before anything is awaited.
+      // Only the header: the limit must be checked before the aux data is awaited.
       stage.x.sendBytes(bigAux(stage, MAX_AUX[stage.dialect] + 64, 'help').subarray(0, 64));
     },
     outcome: closed('FIELD'),
@@ -197,7 +197,7 @@ export const ERROR_CASES: ErrorCase[] = [
   {
     name: 'message-in-small-pieces',
     play: async ({ dialect, x }) => {
-      // Each byte in a write of its own, with time for it to leave in a packet of its own.
+      // Each byte in a write of its own, so that it leaves in a packet of its own.
       for (const byte of encode(dialect, { cmd: DBG_SHELL, aux: textAux('help') }, x.nextSalt())) {
         x.sendBytes(Uint8Array.of(byte));
         await new Promise((resolve) => setImmediate(resolve));
@@ -340,7 +340,7 @@ export const ERROR_CASES: ErrorCase[] = [
     outcome: answered(...openedAndEnded),
     rule: 'Transactions: one message may carry both flags',
   },
-  // LNK_SPAN is known, but not as a one-way message: refused as such, or ignored as by the reference.
+  // LNK_SPAN is known, but not as a one-way message: it is refused as such, or ignored as the reference does.
   { name: 'span-one-way', template: {}, outcome: answered(none, oneWayNosupp), rule: TABLE },
   { name: 'span-one-way-reply', template: {}, outcome: silent, rule: `${TABLE}: any one-way with REPLY` },
   {
@@ -358,7 +358,7 @@ export const ERROR_CASES: ErrorCase[] = [
   {
     name: 'span-dist-negative',
     template: {},
-    // Unsigned it is beyond 16.
+    // As an unsigned number the dist is greater than 16.
     outcome: (dialect) => (dialect === 'linkid' ? spanTaken : { ...spanTaken, bystander: 'keeps' }),
     rule: 'The link layer, 2: linkid: signed, circuit: unsigned',
   },
@@ -398,8 +398,8 @@ export const ERROR_CASES: ErrorCase[] = [
   {
     name: 'one-way-on-relayed-span',
     template: { by: 'y' },
-    // linkid: without REPLY it names a transaction of Y that is not there. Circuit: REVTRANS without REPLY can be no message of
-    // a transaction.
+    // linkid: without REPLY it is for a transaction of Y that does not exist. Circuit: REVTRANS without REPLY does not
+    // occur in any transaction.
     outcome: (dialect) => (dialect === 'linkid' ? silent : { closed: 'TRANS', who: 'y' }),
     rule: TABLE,
   },
@@ -474,7 +474,7 @@ export const ERROR_CASES: ErrorCase[] = [
     name: 'shell-transaction-top-level',
     template: {},
     outcome: answered(
-      // DELETE with the last line, or as a bare end after it.
+      // DELETE comes with the last line, or as a bare end after it.
       (stage) => insideAtOnce(stage, DBG_SHELL, [...HELP_LINES, AT_SPAN_LINE, 'debug> ']),
       (stage) => inside(stage, DBG_SHELL, [...HELP_LINES, AT_SPAN_LINE, 'debug> ']),
       (stage) => inside(stage, DBG_SHELL, [...HELP_LINES, AT_SPAN_LINE]),
@@ -491,7 +491,7 @@ export const ERROR_CASES: ErrorCase[] = [
     rule: `${TABLE}: PING or DBG_SHELL as a transaction`,
   },
 
-  // Rows of the table that no recording has.
+  // Rows of protocol.md's table that were not recorded.
   { name: 'ping-reply', play: ({ x }) => x.send({ cmd: LNK_PING | REPLY }), outcome: silent, rule: TABLE },
   { name: 'error-one-way', play: ({ x }) => x.send({ cmd: LNK_ERROR, error: 32 }), outcome: silent, rule: TABLE },
   { name: 'pad', play: ({ x }) => x.send({ cmd: LNK_PAD }), outcome: silent, rule: TABLE },
@@ -551,7 +551,7 @@ export const ERROR_CASES: ErrorCase[] = [
   },
 ];
 
-/** Answers in the transaction `free` of X: the first has CREATE, a bare end follows. */
+/** Answers in X's transaction `free`: the first has CREATE, and a bare end follows the last. */
 function inside({ rev, free }: Stage, cmd: number, texts: string[]): Answer[] {
   const answers: Answer[] = texts.map((text, at) => ({
     cmd: (at === 0 ? CREATE : 0) | REPLY | rev | cmd,
@@ -561,14 +561,14 @@ function inside({ rev, free }: Stage, cmd: number, texts: string[]): Answer[] {
   return [...answers, { cmd: DELETE | REPLY | rev | LNK_ERROR, msgid: free }];
 }
 
-/** The same, DELETE with the last of them. */
+/** The same answers, but the last has DELETE itself. */
 function insideAtOnce(stage: Stage, cmd: number, texts: string[]): Answer[] {
   const answers = inside(stage, cmd, texts).slice(0, -1);
   const last = answers.at(-1)!;
   return [...answers.slice(0, -1), { ...last, cmd: last.cmd | DELETE }];
 }
 
-/** Why the message is not the answer; null if it is. */
+/** Why the message is not the expected answer; null if it is. */
 export function mismatch(answer: Answer, message: Message, errors: typeof ERROR): string | null {
   const error = answer.error === undefined ? 0 : errors[answer.error];
   const text = textOf(message);

@@ -15,33 +15,33 @@ import {
 } from '../peer/wire.ts';
 import type { World } from '../peer/world.ts';
 
-/** How far the offender has come when it offends. */
+/** The state of the offender's connection when it offends. */
 export type Setup =
   /** LNK_CONN both ways, one span. */
   | 'full'
   /** As `full`, but the router's LNK_CONN is not answered. */
   | 'unacknowledged'
-  /** The router's LNK_CONN answered, none of its own, no span. */
+  /** The router's LNK_CONN is answered; no LNK_CONN of X, and no span. */
   | 'bare';
 
 /** Node of the offender's span. */
 export const OFFENDER_NODE = testUuid(0x0ffe);
 const ID = 0x4b23d8d006760000n;
 
-/** An offender X with one open span, and a bystander Y that holds X's span as a relay, as in the recordings. */
+/** An offender X with an open span, and a bystander Y that holds the relay of X's span, as in the recordings. */
 export interface Stage {
   world: World;
   dialect: Dialect;
   x: RawPeer;
   y: LivePeer;
-  /** msgids: X's LNK_CONN, X's span, a free one of X, the router's LNK_CONN to X. */
+  /** msgids: X's LNK_CONN, X's span, an unused one of X, the router's LNK_CONN to X. */
   conn: bigint;
   span: bigint;
   free: bigint;
   routerConn: bigint;
   /** Y's relay of X's span; null if X has none. */
   relay: HeldRelay | null;
-  /** REVTRANS in the dialect that has it: goes with REPLY. */
+  /** REVTRANS in the dialect that has it, for messages with REPLY. */
   rev: number;
 }
 
@@ -67,8 +67,8 @@ export async function setStage(world: World, dialect: Dialect, setup: Setup): Pr
 }
 
 /**
- * The first `count` messages of a recorded offence, with the ids and salts of this run and, unless `seal` is false, the header's
- * CRC recomputed. `sender`: who plays it. `saltStep`: 1 is right.
+ * The first `count` messages of a recorded offence, with the ids and salts of this run and, unless `seal` is false, a
+ * new hdr_crc. `sender`: the peer that sends it. `saltStep`: 1 is correct.
  */
 export function adaptTemplate(
   stage: Stage,
@@ -97,7 +97,10 @@ export function adaptTemplate(
   return Buffer.concat(messages);
 }
 
-/** Recorded ids: small ones are made up, 7f.......... are the daemon's, the rest the client's by their last byte. */
+/**
+ * The id in this run for a recorded id: small ones are made up and stay, 7f.......... are the daemon's, all others the
+ * client's by their last digits.
+ */
 function idOfThisRun(stage: Stage, sender: RawPeer, recorded: bigint): bigint {
   if (recorded < 0x10000n) return recorded;
   if (recorded >> 40n === 0x7fn) return sender === stage.x ? stage.routerConn : stage.relay!.msgid;

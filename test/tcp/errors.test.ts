@@ -7,14 +7,14 @@ import { World } from '../peer/world.ts';
 import { type Answer, ERROR_CASES, type ErrorCase, mismatch } from './error-cases.ts';
 import { adaptTemplate, OFFENDER_NODE, type Stage, setStage } from './error-stage.ts';
 
-/** Recorded with keys: about the handshake, not about messages. */
+/** Cases that were recorded with keys: they are about the handshake, not about messages (crypt.test.ts). */
 const CRYPTO = /^(no-key-file|handshake-.*|chunk-with-bad-tag)$/;
 const recorded = loadErrors().filter((one) => !CRYPTO.test(one.case));
 
 describe.each(['linkid', 'circuit'] as Dialect[])('malformed and unexpected input, %s', (dialect) => {
   const own = recorded.filter((one) => one.dialect === dialect);
   const cases = ERROR_CASES.filter(({ name, dialects }) => {
-    // A case that is recorded at all is played in the dialects that it was recorded in.
+    // A recorded case is played only in the dialects in which it was recorded.
     if (recorded.some((one) => one.case === name)) return own.some((one) => one.case === name);
     return dialects === undefined || dialects.includes(dialect);
   });
@@ -70,10 +70,10 @@ async function play(stage: Stage, { name, template, play: byHand }: ErrorCase, s
   sender.sendBytes(adaptTemplate(stage, sent, { ...template, sender }));
 }
 
-/** X's link is ended, and nothing else: Y loses X's span in order and is served. */
+/** Expects X's link to be ended, and nothing else: Y sees the end of X's span in order, and is served. */
 async function expectClosed({ x, y, world }: Stage, answers: Answer[]): Promise<void> {
   await x.untilEnded();
-  // Whatever the router sent X besides its answers are ends of what it had opened.
+  // All further messages to X are the ends of transactions that the router had opened.
   for (const answer of answers) {
     const message = x.inbox.shift();
     expect(message === undefined ? 'no answer' : mismatch(answer, message, ERROR)).toBeNull();
@@ -83,11 +83,11 @@ async function expectClosed({ x, y, world }: Stage, answers: Answer[]): Promise<
   expect(y.relays()).toEqual([]);
 }
 
-/** X gets the answers of one of the lists, and nothing else, and is served. */
+/** Expects X to get exactly the answers of one of the lists, and to be served. */
 async function expectAnswers({ x, y, world }: Stage, lists: Answer[][]): Promise<void> {
   let got: Message[] = [];
   if (lists.length === 1) {
-    // One by one: an answer to the barriers may look like the end of a shell command's output.
+    // Taken one by one: an answer to a barrier may look like the end of a shell command's output.
     for (const _ of lists[0]!) got.push(await x.next('an answer'));
     await world.settled(x, y);
     got = [...got, ...x.inbox];
@@ -116,14 +116,14 @@ function expectRelays({ y, relay }: Stage, bystander: 'keeps' | 'loses' | 'gains
   });
 }
 
-/** Y is the offender: its link is ended, X is served and hears nothing of it. */
+/** Y is the offender: expects its link to be ended, and X to be served and to receive nothing. */
 async function expectBystanderClosed({ x, y, world }: Stage): Promise<void> {
   await y.raw.untilEnded();
   await world.settled(x);
   expect(x.inbox).toEqual([]);
 }
 
-/** A new client is served: what it offers reaches the bystander, if that is still there. */
+/** Expects a new peer to be served: its span is relayed to the bystander, if that is still connected. */
 async function expectNewcomerServed({ world, dialect, y }: Stage): Promise<void> {
   const newcomer = await world.live(dialect, { name: 'newcomer', localAddress: '127.0.0.4' });
   await newcomer.openConn({ label: 'newcomer' });
@@ -139,13 +139,13 @@ async function expectNewcomerServed({ world, dialect, y }: Stage): Promise<void>
   expect(newcomer.raw.isEnded).toBe(false);
 }
 
-/** Y got nothing that it does not understand; a span that it opened by hand may have been acknowledged. */
+/** Expects that Y received no other messages, except perhaps the acknowledgement of a span that it opened by hand. */
 function expectNothingElse({ y, span, rev }: Stage): void {
   const acknowledged = (message: Message) => message.msgid === span && isCmd(message, CREATE | REPLY | rev | LNK_ERROR);
   expect(y.raw.inbox.filter((message) => !acknowledged(message)).map(describeMessage)).toEqual([]);
 }
 
-/** How many links have been ended with this error, over all samples that name it. */
+/** How many links have been ended with this error: the sum of all samples that name it. */
 async function closedWith(world: World, error: string): Promise<number> {
   let sum = 0;
   for (const [sample, value] of await world.metrics()) if (sample.includes(`"${error}"`)) sum += value;

@@ -9,16 +9,16 @@ import { freePort, ServiceProcess } from '../peer/installation.ts';
 import { KeysDir } from '../peer/keys-dir.ts';
 import { LivePeer } from '../peer/live-peer.ts';
 
-/** Attempts a second that are aimed at; what is reached depends on the machine, and is printed. */
+/** Intended rate of attempts a second. The rate that is reached depends on the machine, and is printed. */
 const RATE = 10_000;
 const PAIRS = 25;
 /** Milliseconds between two transactions of one asker. */
 const ASK_MS = 10;
-/** Milliseconds in which what is open must have been answered, once nothing new is begun. */
+/** Milliseconds in which all open transactions must have been answered, once no new ones are begun. */
 const ANSWER_MS = 8_000;
 /** Milliseconds between two looks at the gateway's memory and counters. */
 const LOOK_MS = 250;
-/** Addresses of the good peers, apart from that of the flood. */
+/** Addresses of the good peers, different from the flood's. */
 const goodAddress = (n: number) => `127.0.1.${n + 1}`;
 
 let made: (() => unknown)[] = [];
@@ -30,13 +30,13 @@ afterEach(async () => {
 interface Gateway {
   readonly port: number;
   readonly process: ServiceProcess;
-  /** Adds up what `pattern` matches: the names and labels of metrics. */
+  /** The sum of all samples whose names and labels match. */
   metric(pattern: RegExp): Promise<number>;
   /** Lines of the log so far. */
   log(): string[];
 }
 
-/** The gateway in a process of its own, as `spanmesh run standalone` makes it. */
+/** Starts a gateway in a process of its own, as `spanmesh run standalone` does. */
 async function startGateway(settings: Record<string, string>): Promise<Gateway> {
   const port = await freePort();
   const listen = { SPANMESH_DMSG_LISTEN: `circuit://127.0.0.1:${port}`, SPANMESH_DATA_DIR: '' };
@@ -56,7 +56,7 @@ async function startGateway(settings: Record<string, string>): Promise<Gateway> 
   };
 }
 
-/** The most that is seen of something until it is stopped. */
+/** Records the greatest value of `look` until it is stopped. */
 function watchMost(look: () => number | Promise<number>): { stop(): Promise<number> } {
   let most = 0;
   let looking = Promise.resolve();
@@ -88,7 +88,10 @@ async function startBusy(port: number, cryptOf?: (n: number) => CryptKeys | unde
   return busy;
 }
 
-/** Nobody was lost, everything was answered as it must be, and every asker got on since `before`. */
+/**
+ * Expects that no good peer was disconnected, that all answers were right, and that every asker got answers since
+ * `before`.
+ */
 async function expectUnharmed(busy: BusyPairs, before: readonly number[]): Promise<void> {
   const during = busy.answered.map((answered, n) => answered - before[n]!);
   expect(await busy.finish(ANSWER_MS), `all are answered; ${busy.faults.join('; ')}`).toBe(true);
@@ -97,7 +100,7 @@ async function expectUnharmed(busy: BusyPairs, before: readonly number[]): Promi
   expect(Math.min(...during)).toBeGreaterThan(0);
 }
 
-/** Somebody new comes, and is served. */
+/** Expects a new peer to be served. */
 async function expectNewcomer(port: number, name: string): Promise<void> {
   const newcomer = await LivePeer.connect({ port, dialect: 'circuit', name, localAddress: goodAddress(2 * PAIRS) });
   made.push(() => newcomer.raw.destroy());
@@ -115,7 +118,7 @@ describe('a flood of connections', () => {
         ['garbage', 2],
         ['silent', 2],
       ] as const,
-      // Nothing is kept of them, so nothing grows but what the garbage collector leaves for later.
+      // Nothing is kept of these connections, so memory grows only by garbage that is not collected yet.
       maxGrowthMb: 100,
     },
     {
@@ -131,7 +134,7 @@ describe('a flood of connections', () => {
   ])('$what harms no peer', async ({ withKeys, phases, maxGrowthMb, what }) => {
     const keys = new KeysDir({ '127.0.1.0_24.none': '' });
     made.push(() => keys.remove());
-    // Few enough that a flood comes to it on a slow machine, too.
+    // Few enough that the flood reaches this limit even on a slow machine.
     const perAddress = 200;
     const gateway = await startGateway({
       SPANMESH_MAX_CONNECTIONS_PER_ADDRESS: String(perAddress),
@@ -160,13 +163,13 @@ describe('a flood of connections', () => {
     console.log(`  memory ${Math.round(rssBefore)} MB, most ${Math.round(grown)} MB more; connections at most ${open}`);
     expect(grown).toBeLessThan(maxGrowthMb);
     expect(open).toBeLessThanOrEqual(2 * PAIRS + 1 + (withKeys ? 0 : perAddress));
-    // The same trouble once an interval of 10 s, whatever there is of it.
+    // The same problem is logged once in 10 s, however often it occurs.
     expect(gateway.log().length).toBeLessThanOrEqual(20);
     const turnedAway = await gateway.metric(
       withKeys ? /refused_total\{reason="no-key"/ : /refused_total\{reason="too-many-from-address"/,
     );
     expect(turnedAway).toBeGreaterThan(0);
-    // All of them are forgotten.
+    // All connections of the flood have been forgotten.
     await until(
       async () => (await gateway.metric(/^spanmesh_gateway_connections /)) === 2 * PAIRS + 1,
       () => 'only the good peers are connected',
@@ -181,7 +184,7 @@ describe('half-open handshakes', () => {
   ])('5,000 of them end $what, and harm no peer', async ({ total, perAddress, timedOutAtLeast }) => {
     const keys = new KeysDir();
     made.push(() => keys.remove());
-    // Good peers in plaintext, but for one owner and one asker.
+    // The good peers speak plaintext, except for one owner and one asker.
     const sealed = [0, PAIRS];
     keys.write('remote/127.0.1.0_24.none', '');
     for (const n of sealed) keys.write(`remote/${goodAddress(n)}.pub`, keys.peer.pub);
@@ -210,20 +213,20 @@ describe('half-open handshakes', () => {
         socket.on('error', () => {});
         const over = new Promise((resolve) => socket.once('close', resolve));
         closed.push(over);
-        // Some say nothing, some a byte, some all but one.
+        // Some send nothing, some one byte, some all bytes but one.
         socket.once('connect', () => socket.write(noise.subarray(0, [0, 1, 511][n % 3])));
         socket.resume();
         return Promise.race([new Promise((resolve) => socket.once('connect', resolve)), over]);
       });
       await Promise.all(begun);
     }
-    // By the gateway: we close none.
+    // The gateway closes all of them; this test closes none.
     await Promise.all(closed);
     const inFlight = await most.stop();
     await expectUnharmed(busy, answeredBefore);
 
     const timedOut = await gateway.metric(/^spanmesh_gateway_handshakes_failed_total\{error="timeout"/);
-    // The address that has most under way gives way to the others.
+    // The address that has most handshakes under way loses them to others.
     const gaveWay = await gateway.metric(/^spanmesh_gateway_handshakes_failed_total\{error="limited"/);
     const refused = await gateway.metric(/^spanmesh_gateway_connections_refused_total\{reason="too-many-handshakes/);
     const ends = `${timedOut} timed out, ${gaveWay} gave way, ${refused} refused`;
@@ -232,7 +235,7 @@ describe('half-open handshakes', () => {
     expect(timedOut).toBeGreaterThanOrEqual(timedOutAtLeast);
     expect(inFlight).toBeLessThanOrEqual(total);
     expect(await gateway.metric(/^spanmesh_gateway_handshakes /)).toBe(0);
-    // Their own address gets in again, with the right key.
+    // Their own address is accepted again, with the right key.
     const newcomer = await LivePeer.connect({
       port,
       dialect: 'circuit',

@@ -30,14 +30,14 @@ function load<T>(name: string): T {
   return JSON.parse(readFileSync(new URL(`../data/golden/${name}`, import.meta.url), 'utf8')) as T;
 }
 
-/** The operations of a scenario; at each check what we relay, where that is something else than the reference did. */
+/** The operations of a scenario. A check has our relays where they differ from the reference's. */
 function opsOf({ dialect, seed, ops }: { dialect: Dialect; seed: number; ops: Op[] }): Op[] {
   const { checks } = dialect === 'linkid' ? load<Differences>('differences-linkid.json') : { checks: [] };
   const differing = new Map(checks.filter((check) => check.seed === seed).map(({ op, relays }) => [op, relays]));
   return ops.map((op, at) => (op.op === 'check' ? { ...op, relays: { ...op.relays, ...differing.get(at) } } : op));
 }
 
-/** One scenario in play. */
+/** A scenario that is being played. */
 class Play {
   readonly #world: World;
   readonly #dialect: Dialect;
@@ -140,7 +140,7 @@ class Play {
     };
   }
 
-  /** A relay in the order of the file's `fields`. */
+  /** The fields of a relay in the order of the file's `fields`. */
   #row(span: SpanFields): Row {
     const { cluster, node, dist, peerType, pfsType } = span;
     if (this.#dialect === 'linkid') return [cluster, node, dist, span.nodeLabel, peerType, pfsType];
@@ -160,7 +160,10 @@ function sorted(rows: Row[]): Row[] {
 describe.each(['linkid', 'circuit'] as Dialect[])('recorded relay scenarios, %s', (dialect) => {
   const golden = load<Golden>(`relay-${dialect}.json`);
   let world: World;
-  /** What this installation adds to rnss: seen once, then the same everywhere (protocol.md, "The link layer" 2). */
+  /**
+   * The number that this installation adds to rnss: taken from the first relay, then the same everywhere (protocol.md,
+   * "The link layer" 2).
+   */
   let rnssConstant = 0;
 
   beforeAll(async () => {

@@ -5,8 +5,8 @@ import { type Dialect, isCmd, LNK_PING } from '../peer/wire.ts';
 import { World } from '../peer/world.ts';
 
 /**
- * A peer cut off without FIN that comes back (architecture.md, "Half-dead peers"): the old connection stays open and says
- * nothing, a new one opens LNK_CONN from the same address with the same identity.
+ * A peer that was cut off without FIN and comes back (architecture.md, "Half-dead peers"): its old connection is still
+ * open and silent, and a new one opens LNK_CONN from the same address with the same identity.
  */
 describe.each(['linkid', 'circuit'] as Dialect[])(
   'a peer that comes back before its loss is noticed, %s',
@@ -21,7 +21,7 @@ describe.each(['linkid', 'circuit'] as Dialect[])(
     afterEach(() => world.clear());
     afterAll(() => world?.stop());
 
-    // One node, two links: pfs_type tells them apart and is no part of a node's identity.
+    // One node with two links, distinguished by pfs_type, which is not part of a node's identity.
     const OLD = 1;
     const NEW = 2;
     const link = (pfsType: number) => ({ cluster: testUuid(0xc1), node: testUuid(0xf1), dist: 1, pfsType });
@@ -40,7 +40,7 @@ describe.each(['linkid', 'circuit'] as Dialect[])(
 
     const wasPinged = (peer: LivePeer) => peer.raw.log.some((message) => isCmd(message, LNK_PING));
 
-    it('is asked with a PING, ranks behind, and comes back to its place when it shows life', async () => {
+    it('is sent a PING, ranks behind, and gets its rank back when it shows life', async () => {
       const taker = await observer();
       const old = await life('old');
       old.openSpan(link(OLD));
@@ -49,7 +49,7 @@ describe.each(['linkid', 'circuit'] as Dialect[])(
       const fresh = await life('new');
       fresh.openSpan(link(NEW));
       await taker.relay(({ pfsType }) => pfsType === NEW, 'the relay of the new connection');
-      // Width 1: the new one has taken its place. linkid relays both.
+      // circuit relays one link of a node, now the new one; linkid relays both.
       if (dialect === 'circuit') await taker.relayGone(({ pfsType }) => pfsType === OLD);
       expect(wasPinged(old)).toBe(true);
       expect(wasPinged(fresh)).toBe(false);
@@ -60,8 +60,8 @@ describe.each(['linkid', 'circuit'] as Dialect[])(
       expect(old.raw.isEnded).toBe(false);
     });
 
-    it('is closed when it has ever answered a PING and does not now; not when it never has', async () => {
-      // Asked first, so that its time is up before that of the other.
+    it('is closed if it has ever answered a PING and does not now, but not if it never has', async () => {
+      // Asked first, so that its time is over before that of the other peer.
       const mute = await life('mute', '127.0.0.7');
       mute.isSilent = true;
       const muteAgain = await life('mute again', '127.0.0.7');
@@ -86,7 +86,7 @@ describe.each(['linkid', 'circuit'] as Dialect[])(
       expect(mute.raw.isEnded).toBe(false);
     });
 
-    it('is not asked when the address or the identity is another', async () => {
+    it('is not sent a PING when the address or the identity differs', async () => {
       const one = await life('one');
       const elsewhere = await life('elsewhere', '127.0.0.8');
       const named = await world.live(dialect, { name: 'named', localAddress: '127.0.0.9' });

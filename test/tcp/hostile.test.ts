@@ -18,7 +18,9 @@ import {
 } from '../peer/wire.ts';
 import { World } from '../peer/world.ts';
 
-/** Input that is allowed message by message, and meant to hurt (architecture.md, "What must always hold" 5). */
+/**
+ * Input in which every message is allowed, but which is meant to do harm (architecture.md, "What must always hold" 5).
+ */
 describe('hostile peers', () => {
   let world: World;
   beforeAll(async () => {
@@ -27,7 +29,7 @@ describe('hostile peers', () => {
   afterEach(() => world.clear());
   afterAll(() => world?.stop());
 
-  it('300 transactions stacked on each other are refused beyond the depth that is allowed', async () => {
+  it('300 transactions stacked on each other are refused beyond the allowed depth', async () => {
     const peer = await world.live('circuit', { name: 'stacker' });
     await peer.openConn({ label: 'stacker' });
     const { raw } = peer;
@@ -47,12 +49,12 @@ describe('hostile peers', () => {
       errors.push(answer.error);
     }
     const refusedFrom = errors.indexOf(ERROR.CANTCIRC);
-    // 16 below it (a setting of the library), give or take whether the first counts.
+    // The depth is 16 (a setting of the library), whether or not the first one counts.
     expect(refusedFrom).toBeGreaterThanOrEqual(15);
     expect(refusedFrom).toBeLessThanOrEqual(17);
     expect(new Set(errors.slice(0, refusedFrom))).toEqual(new Set([ERROR.NOSUPP]));
     expect(new Set(errors.slice(refusedFrom))).toEqual(new Set([ERROR.CANTCIRC]));
-    // The peer's end of the lowest ends them all.
+    // Ending the lowest one ends them all.
     raw.send({ cmd: DELETE | LNK_ERROR, msgid: 1n });
     await world.settled(peer);
     expect(raw.isEnded).toBe(false);
@@ -79,7 +81,7 @@ describe('hostile peers', () => {
       () => `${silent.filter((peer) => !peer.isEnded).length} of 1,000 silent connections are still open`,
     );
     for (const peer of silent) peer.destroy();
-    // The ones that spoke stay.
+    // The peers that have spoken stay connected.
     await until(
       () => world.counts().connections === world.baseline.connections! + 2,
       () => JSON.stringify(world.counts()),
@@ -120,7 +122,7 @@ describe('hostile peers', () => {
   });
 
   it('survives noise', async () => {
-    // A fixed generator: a failure can be seen again.
+    // A fixed random sequence, so that a failure can be repeated.
     let state = 12345;
     const random = () => {
       state = (Math.imul(state, 1103515245) + 12345) >>> 0;

@@ -9,15 +9,15 @@ import { CryptSide, HANDSHAKE, makeKeys } from '../peer/crypt.ts';
 import { KeysDir } from '../peer/keys-dir.ts';
 import { World } from '../peer/world.ts';
 
-/** Has a key, and need not name the receiver of its handshakes. */
+/** An address with a key, whose handshakes need not name their receiver. */
 const PEER = '127.0.0.2';
-/** Has the same key, and must. */
+/** An address with the same key, whose handshakes must (.bound). */
 const BOUND = '127.0.0.3';
-/** Has the same key, which is taken away later; plaintext is allowed around it. */
+/** An address with the same key, which is taken away later. A wider rule allows plaintext. */
 const STOLEN = '127.0.2.7';
 const NEIGHBOUR = '127.0.2.8';
 const MAY_FAIL = 3;
-/** One that fails ends when this is over, and one that does not takes as long as a busy machine needs. */
+/** A handshake that fails ends after this time. It is long, because a good one must fit into it on a busy machine. */
 const HANDSHAKE_TIMEOUT = '4s';
 
 let keys: KeysDir;
@@ -48,7 +48,7 @@ async function metric(name: string): Promise<number> {
   return (await world.metrics()).get(`spanmesh_gateway_${name}`) ?? 0;
 }
 
-/** A connection from this address, whose bytes nobody looks at. */
+/** A connection from this address whose received bytes are ignored. */
 async function dial(localAddress: string): Promise<{ socket: Socket; isOver: () => boolean }> {
   const { socket } = await world.raw('circuit', { localAddress });
   socket.removeAllListeners('data');
@@ -58,7 +58,10 @@ async function dial(localAddress: string): Promise<{ socket: Socket; isOver: () 
   return { socket, isOver: () => isOver };
 }
 
-/** Connects, sends this, and waits until the gateway closes the connection, or has counted one more: true. */
+/**
+ * Connects, sends these bytes, and waits until the gateway either closes the connection or has increased the counter.
+ * True: the latter.
+ */
 async function isCounted(localAddress: string, wire: Uint8Array, counter: string): Promise<boolean> {
   const before = await metric(counter);
   const { socket, isOver } = await dial(localAddress);
@@ -71,12 +74,12 @@ async function isCounted(localAddress: string, wire: Uint8Array, counter: string
   return (await metric(counter)) > before;
 }
 
-/** Result of a handshake that is sent from this address. */
+/** The result of a handshake that is sent from this address. */
 async function fate(localAddress: string, wire: Uint8Array): Promise<'taken' | 'refused'> {
   return (await isCounted(localAddress, wire, 'handshakes_total')) ? 'taken' : 'refused';
 }
 
-/** Whether somebody at this address gets in without a key. */
+/** Whether a peer at this address is accepted without a key. */
 function plaintext(localAddress: string): Promise<boolean> {
   return isCounted(localAddress, new Uint8Array(0), 'connections_accepted_total');
 }
@@ -85,7 +88,10 @@ describe('a handshake that was made for another router', () => {
   const hostile = makeKeys();
   const forHostile = () => ({ own: keys.peer.own, peer: hostile.shown });
 
-  /** The hostile router takes off what is for it and puts on what is for the router here. It has nobody's key but its own. */
+  /**
+   * What a hostile router can do: decrypt the layer that is meant for it, and encrypt the rest for our router. It has
+   * no key but its own.
+   */
   function forward(wire: Uint8Array): Buffer {
     const padding = constants.RSA_NO_PADDING;
     return Buffer.concat(
@@ -96,17 +102,17 @@ describe('a handshake that was made for another router', () => {
     );
   }
 
-  it('is taken from a peer that does not say for whom it was: the protocol allows no better', async () => {
+  it('is accepted from a peer that does not name the receiver: the protocol allows no better', async () => {
     expect(await fate(PEER, forward(new CryptSide(forHostile()).handshake))).toBe('taken');
   });
 
-  it('is refused from such a peer where .bound asks for it, as are its own', async () => {
+  it('is refused from such a peer where .bound asks for it, and so are its own', async () => {
     const forged = fate(BOUND, forward(new CryptSide(forHostile()).handshake));
     const unbound = fate(BOUND, new CryptSide(keys.crypt).handshake);
     expect(await Promise.all([forged, unbound])).toEqual(['refused', 'refused']);
   });
 
-  it('is refused from one that says so, as spanmesh does, whatever is asked for', async () => {
+  it('is refused from a peer that names another receiver, as spanmesh does, with or without .bound', async () => {
     const forged = () => forward(makeHandshake(forHostile(), randomBytes).wire);
     expect(await fate(BOUND, makeHandshake(keys.crypt, randomBytes).wire)).toBe('taken');
     expect(await Promise.all([fate(PEER, forged()), fate(BOUND, forged())])).toEqual(['refused', 'refused']);
@@ -114,12 +120,12 @@ describe('a handshake that was made for another router', () => {
 });
 
 describe('handshakes that fail', () => {
-  it('are refused before they begin once there were too many with an address, and with that address alone', async () => {
+  it('are refused before they begin once too many of an address have failed, and only for that address', async () => {
     const limits = 'failed_handshake_limits_total{of="address"}';
     expect(await metric(limits)).toBe(1);
     const refusals = 'connections_refused_total{reason="too-many-failed-handshakes-of-address"}';
     const before = await metric(refusals);
-    // BOUND has failed three times above.
+    // Three handshakes of BOUND have failed in the tests above.
     expect(await plaintext(BOUND)).toBe(false);
     expect(await metric(refusals)).toBe(before + 1);
     expect(await fate(PEER, makeHandshake(keys.crypt, randomBytes).wire)).toBe('taken');
@@ -153,7 +159,7 @@ describe('a key that is taken away', () => {
     expect(await plaintext(STOLEN)).toBe(true);
   });
 
-  it('.refused keeps out whoever has a file besides', async () => {
+  it('.refused keeps out a peer that has other files, too', async () => {
     const before = await reloads();
     keys.write('remote/127.0.2.0_24.refused', '');
     await until(

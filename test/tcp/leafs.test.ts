@@ -16,7 +16,7 @@ const NODES = 3;
 const OTHERS = 40;
 const LEAFS = 5;
 
-/** What a LNK_CONN of a leaf says: whose spans it wants (protocol.md, "Leafs"). */
+/** peer_type in a leaf's LNK_CONN, which decides whose spans it is sent (protocol.md, "Leafs"). */
 const LEAF = { circuit: PEER.CLIENT, linkid: PEER.HAMMER2 };
 
 interface Leaf {
@@ -64,7 +64,7 @@ describe.each(['circuit', 'linkid'] as const)('leafs, %s', (dialect) => {
     return spanBody(dialect, spanFields({ peerType: PEER.HAMMER2, ...fields }));
   }
 
-  /** All that was sent before has had its effects, and they have arrived. */
+  /** Resolves when everything sent before has had its effects, and these have arrived. */
   async function settled(): Promise<void> {
     const open = () => ends.filter(({ closed }) => !closed);
     await Promise.all(open().map((end) => end.barrier()));
@@ -102,7 +102,7 @@ describe.each(['circuit', 'linkid'] as const)('leafs, %s', (dialect) => {
     return { key, dialect: ApiDialect.DIALECT_UNSPECIFIED, clusterId: '', node: '' };
   }
 
-  it('are sent the spans of their cluster, and the trees do not grow for them', async () => {
+  it('are sent the spans of their cluster, and the trees do not grow with the number of leafs', async () => {
     const { treeLinks, treeClusters } = world.counts();
     const all = await leafs();
     for (const { node } of all) expect(node.relays).toHaveLength(NODES);
@@ -120,12 +120,12 @@ describe.each(['circuit', 'linkid'] as const)('leafs, %s', (dialect) => {
     route.stream.end();
     await route.ended;
     expect(answers.every(({ words }) => words.length === 1 && !words[0]!.includes(' '))).toBe(true);
-    // The span that a gateway offers for them, at most.
+    // At most the one span that the gateway offers for all leafs.
     expect(world.counts().treeLinks! - treeLinks!).toBeLessThanOrEqual(1);
     expect(world.counts().treeClusters).toBe(treeClusters);
   });
 
-  it('lose with a node exactly the transactions on it', async () => {
+  it('lose exactly the transactions on a node when it goes', async () => {
     const all = await leafs();
     const asked = all.map(({ node, ask }) => node.relays.map((relay) => ask(relay, BLK_READ)));
     const lost = await RouteClient.open(client, selector(0));
@@ -140,7 +140,7 @@ describe.each(['circuit', 'linkid'] as const)('leafs, %s', (dialect) => {
     await world.settled();
     await settled();
     const ended = asked.map((heards) => heards.map(({ words }) => words.length > 0));
-    // Relays came in the order of their nodes, which connected one after the other.
+    // The nodes connected one after the other, so their relays came in this order.
     expect(ended).toEqual(all.map(() => [true, false, false]));
     for (const heards of asked) expect(heards[0]!.words.join()).toMatch(/ 21$|lost 21$/);
     for (const { node, asked: taken } of nodes.slice(1)) {

@@ -22,7 +22,7 @@ const { prototype: method } = MessagingClient;
 let world: World;
 let client: MessagingClient;
 const nodes: EchoNode[] = [];
-/** Channels besides the first. */
+/** Further gRPC channels that a test has opened. */
 const channels: MessagingClient[] = [];
 
 beforeEach(async () => {
@@ -91,7 +91,7 @@ describe.each(DIALECTS)('a route to a %s node', (dialect) => {
     expect(await route.message()).toMatchObject({ transaction: 3, create: false, payload: words(4) });
     route.send({ transaction: 3, command: ECHO, delete: true });
     expect(await route.message()).toMatchObject({ transaction: 3, create: false, delete: true });
-    // Its number is free again.
+    // The transaction's number may be used again.
     route.send(opening(3, { delete: true }));
     expect(await route.message()).toMatchObject({ transaction: 3, create: true, delete: true });
     expect(node.messages).toBe(4);
@@ -100,7 +100,7 @@ describe.each(DIALECTS)('a route to a %s node', (dialect) => {
     await count('routeCalls', 0);
   });
 
-  it('waits for the node', async () => {
+  it('waits until the node is there', async () => {
     const opened = RouteClient.open(client, echoNode(dialect, 7));
     const resolved = ask(client, method.resolveNode, { node: echoNode(dialect, 7) });
     await startNode(dialect, 7);
@@ -112,7 +112,7 @@ describe.each(DIALECTS)('a route to a %s node', (dialect) => {
     route.stream.cancel();
   });
 
-  it('aborts what the client leaves open when it vanishes', async () => {
+  it('aborts the transactions that the client leaves open when it vanishes', async () => {
     const node = await startNode(dialect, 7);
     const route = await RouteClient.open(client, echoNode(dialect, 7));
     for (const transaction of [1, 2, 3]) route.send(opening(transaction));
@@ -127,7 +127,7 @@ describe.each(DIALECTS)('a route to a %s node', (dialect) => {
     await count('localRoutes', 0);
   });
 
-  it('aborts what the client has not closed when it closes its side, and delivers what is to come', async () => {
+  it('aborts what is open when the client closes its side, and delivers what still comes', async () => {
     const node = await startNode(dialect, 7);
     const route = await RouteClient.open(client, echoNode(dialect, 7));
     route.send(opening(1));
@@ -159,7 +159,7 @@ describe.each(DIALECTS)('a route to a %s node', (dialect) => {
     await count('localRoutes', 0);
   });
 
-  it('uses another link for another route, and is not touched by the loss of that', async () => {
+  it('uses another link for another route, which does not suffer when that one is lost', async () => {
     const [one, two] = [await startNode(dialect, 7), await startNode(dialect, 7)];
     const first = await RouteClient.open(client, echoNode(dialect, 7));
     const second = await RouteClient.open(client, echoNode(dialect, 7));
@@ -210,7 +210,7 @@ describe.each(DIALECTS)('a route to a %s node', (dialect) => {
   ])('refuses %s', async (_what, messages, details) => {
     await startNode(dialect, 7);
     const route = await RouteClient.open(client, echoNode(dialect, 7));
-    // The node does not end it as long as the client has not.
+    // The node does not end the transaction before the client does.
     route.send(opening(1, { command: FLOOD, payload: words(2000, 1000) }));
     for (const message of messages) route.send({ command: ECHO, ...message });
     expect(await route.ended).toMatchObject({
@@ -219,7 +219,7 @@ describe.each(DIALECTS)('a route to a %s node', (dialect) => {
     });
   });
 
-  it('throws away what comes late for a transaction that is gone', async () => {
+  it('ignores late messages for a transaction that is gone', async () => {
     await startNode(dialect, 7);
     const route = await RouteClient.open(client, echoNode(dialect, 7));
     route.send({ transaction: 5, command: ECHO, delete: true });
@@ -253,12 +253,12 @@ describe.each(DIALECTS)('a route to a %s node', (dialect) => {
     await stopped;
   });
 
-  it('loses nothing when the client reads late', async () => {
+  it('loses no messages when the client reads late', async () => {
     await startNode(dialect, 7);
     const route = await RouteClient.open(client, echoNode(dialect, 7));
     route.stream.pause();
     route.send(opening(1, { command: FLOOD, payload: words(500, 50_000) }));
-    // The node's connection is not read any more.
+    // By now the router does not read the node's connection any more.
     await until(
       async () => (await world.metrics()).get('spanmesh_messaging_messages_to_clients_total')! > 0,
       () => 'messages on the way',
@@ -278,7 +278,7 @@ describe.each(DIALECTS)('a route to a %s node', (dialect) => {
 });
 
 describe('transactions stacked on circuits', () => {
-  it('are opened by the client and by the node, and end with what they are stacked on', async () => {
+  it('are opened by the client and by the node, and end with their circuit', async () => {
     const node = await startNode('circuit', 7);
     const route = await RouteClient.open(client, echoNode('circuit', 7));
     route.send(opening(1, { command: CALL_BACK, payload: words(77) }));
@@ -309,7 +309,7 @@ describe('transactions stacked on circuits', () => {
       () => node.aborts.length === 2,
       () => 'the ends of what was stacked',
     );
-    // What is stacked on something that is gone is answered.
+    // A transaction on a circuit that is gone is answered.
     route.send(opening(9, { circuit: 1 }));
     expect(await route.message()).toMatchObject({
       transaction: 9,
@@ -322,28 +322,28 @@ describe('transactions stacked on circuits', () => {
     route.stream.cancel();
   });
 
-  it('are what one-way messages can be sent on', async () => {
+  it('can have one-way messages sent on them', async () => {
     await startNode('circuit', 7);
     const route = await RouteClient.open(client, echoNode('circuit', 7));
     route.send(opening(1));
     await route.message();
     route.send({ circuit: 1, command: LNK_PING });
     expect(await route.message()).toMatchObject({ transaction: 0, circuit: 1, command: LNK_PING, reply: true });
-    // On something that is gone it is lost, as messages are that cross an end.
+    // A one-way message on a circuit that is gone is lost, like messages that cross the circuit's end.
     route.send({ circuit: 2, command: LNK_PING });
     route.send({ transaction: 1, command: ECHO, delete: true });
     expect(await route.message()).toMatchObject({ transaction: 1, delete: true });
     route.stream.cancel();
   });
 
-  it('are not there in linkid', async () => {
+  it('do not exist in linkid', async () => {
     await startNode('linkid', 7);
     const route = await RouteClient.open(client, echoNode('linkid', 7));
     route.send(opening(1, { circuit: 2 }));
     expect(await route.ended).toMatchObject({ code: status.INVALID_ARGUMENT });
   });
 
-  it('are not stacked too deep', async () => {
+  it('are refused when they are stacked too deep', async () => {
     await startNode('circuit', 7);
     const route = await RouteClient.open(client, echoNode('circuit', 7));
     for (let n = 1; n <= 20; n++) route.send(opening(n, { circuit: n - 1, command: SILENCE }));
@@ -372,13 +372,13 @@ describe('a linkid node', () => {
   it('answers one-way messages', async () => {
     await startNode('linkid', 7);
     const route = await RouteClient.open(client, echoNode('linkid', 7));
-    // The reference does not know PING, and a simulated peer is like it.
+    // The reference does not know PING, and neither does a simulated peer.
     route.send({ command: LNK_PING });
     expect(await route.message()).toMatchObject({ transaction: 0, command: LNK_ERROR, reply: true, error: NOSUPP });
     route.stream.cancel();
   });
 
-  it('is not opened anything by a client that says so', async () => {
+  it('ignores a client that opens a transaction as if it were the node', async () => {
     await startNode('linkid', 7);
     const route = await RouteClient.open(client, echoNode('linkid', 7));
     route.send({ transaction: 4, openedByNode: true, create: true, command: ECHO });
@@ -396,7 +396,7 @@ describe('opening a route', () => {
     await count('routeCalls', 0);
   });
 
-  it('names the nodes that an ambiguous name may mean', async () => {
+  it('lists the nodes that an ambiguous name may mean', async () => {
     await startNode('circuit', 7);
     await startNode('linkid', 7);
     const named = { ...echoNode('circuit', 7), key: undefined, node: 'echo7' };
@@ -406,7 +406,7 @@ describe('opening a route', () => {
     });
   });
 
-  it('needs open first, and once', async () => {
+  it('needs `open` first, and only once', async () => {
     const route = new RouteClient(client);
     route.send(opening(1));
     expect(await route.ended).toMatchObject({ code: status.INVALID_ARGUMENT });
@@ -416,7 +416,7 @@ describe('opening a route', () => {
     expect(await second.ended).toMatchObject({ code: status.INVALID_ARGUMENT });
   });
 
-  it('is given up when the client goes', async () => {
+  it('ends when the client goes', async () => {
     const route = new RouteClient(client);
     route.stream.write({ open: { node: echoNode('circuit', 7), waitMs: 0 } });
     await count('routeCalls', 1);
@@ -441,7 +441,7 @@ describe.each(DIALECTS)('a handle on a %s cluster', (dialect) => {
     }
   }
 
-  it('makes a cluster known that does not exist yet, and it can be waited for', async () => {
+  it('lets the client wait for a cluster that does not exist yet', async () => {
     const cluster = echoCluster(dialect);
     const { handle } = await ask<AcquireClusterRequest, AcquireClusterResponse>(client, method.acquireCluster, {
       cluster,
@@ -465,7 +465,7 @@ describe.each(DIALECTS)('a handle on a %s cluster', (dialect) => {
     });
   });
 
-  it('is not there for nonsense', async () => {
+  it('is refused for an invalid cluster or lease', async () => {
     const cluster = { ...echoCluster(dialect), id: 'tank' };
     const refused = { code: status.INVALID_ARGUMENT };
     await expect(ask(client, method.acquireCluster, { cluster, leaseMs: 0 })).rejects.toMatchObject(refused);
@@ -478,7 +478,10 @@ describe.each(DIALECTS)('a handle on a %s cluster', (dialect) => {
 
 describe('2,000 clients', () => {
   const CLIENTS = 2000;
-  /** Opened at a time: test and gateway share a process, and gRPC gives up a connection that is not read for too long. */
+  /**
+   * Number of routes that are opened side by side: test and gateway share a process, and gRPC gives up a connection
+   * that is not read for too long.
+   */
   const AT_A_TIME = 100;
 
   it.each(DIALECTS)('share the spans of a gateway, %s', async (dialect) => {
@@ -498,7 +501,7 @@ describe('2,000 clients', () => {
       }),
     );
     expect(node.messages).toBe(CLIENTS);
-    // linkid: one span of the gateway as the source for all of them; circuit: none is needed.
+    // linkid: one span of the gateway is the source for all of them; circuit: none is needed.
     expect(node.peer.relaysSeen).toBe(dialect === 'linkid' ? 1 : 0);
     for (const route of routes) route.send(opening(2, { command: SILENCE }));
     await until(

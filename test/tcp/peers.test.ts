@@ -5,12 +5,15 @@ import { type ConnFields, NIL_UUID, PEER, type SpanFields, testUuid } from '../p
 import type { Dialect } from '../peer/wire.ts';
 import { World } from '../peer/world.ts';
 
-/** Live peers and one router: who gets which spans, and when they go (architecture.md, "Relay selection"). */
+/**
+ * Live peers and one router: which peers get relays of which spans, and when these end (architecture.md, "Relay
+ * selection").
+ */
 
 const CLUSTER = testUuid(0xc1);
 const NODE = testUuid(0xf1);
 
-/** Links of one node that a LNK_CONN gets at most. */
+/** Most links of one node that are relayed on a LNK_CONN. */
 const WIDTH: Record<Dialect, number> = { linkid: 2, circuit: 1 };
 
 describe.each(['linkid', 'circuit'] as Dialect[])('live peers, %s', (dialect) => {
@@ -30,7 +33,7 @@ describe.each(['linkid', 'circuit'] as Dialect[])('live peers, %s', (dialect) =>
     return peer;
   }
 
-  /** What the peer holds, by node label and distance. */
+  /** The relays that the peer holds, by node label and dist. */
   function held(peer: LivePeer): string[] {
     return peer
       .relays()
@@ -40,8 +43,8 @@ describe.each(['linkid', 'circuit'] as Dialect[])('live peers, %s', (dialect) =>
 
   const span = (fields: Partial<SpanFields>): Partial<SpanFields> => ({ cluster: CLUSTER, node: NODE, ...fields });
 
-  describe('spans come', () => {
-    it('to every other peer, one hop further, and not back', async () => {
+  describe('spans are relayed', () => {
+    it('to every other peer, with dist + 1, and not back', async () => {
       const all = await Promise.all(Array.from({ length: 8 }, () => member()));
       for (const [n, peer] of all.entries()) {
         peer.openSpan(span({ node: testUuid(0x100 + n), nodeLabel: `n${n}`, dist: n }));
@@ -53,7 +56,7 @@ describe.each(['linkid', 'circuit'] as Dialect[])('live peers, %s', (dialect) =>
       }
     });
 
-    it('with all their fields, and only these', async () => {
+    it('with exactly their fields', async () => {
       const giver = await member();
       const taker = await member();
       const fields = span({ pfsType: 7, protoVersion: 3, status: 0x01020304, nodeLabel: 'label', dist: 2 });
@@ -68,7 +71,7 @@ describe.each(['linkid', 'circuit'] as Dialect[])('live peers, %s', (dialect) =>
       });
     });
 
-    it('to a peer that opens LNK_CONN later, and go when it closes it; its own spans stay', async () => {
+    it('to a peer that opens LNK_CONN later, and end when it closes it; its own spans stay', async () => {
       const giver = await member();
       giver.openSpan(span({ nodeLabel: 'g' }));
       const late = await world.live(dialect, { name: 'late' });
@@ -93,7 +96,7 @@ describe.each(['linkid', 'circuit'] as Dialect[])('live peers, %s', (dialect) =>
       expect(held(taker)).toEqual(['far@17']);
     });
 
-    it(`for the ${WIDTH[dialect]} nearest links of a node, and others move up`, async () => {
+    it(`for the ${WIDTH[dialect]} nearest links of a node; when one goes, the next is relayed`, async () => {
       const taker = await member();
       const givers = await Promise.all([3, 1, 2].map(() => member()));
       const ids = [3, 1, 2].map((dist, at) => givers[at]!.openSpan(span({ nodeLabel: 'n', dist })));
@@ -108,7 +111,7 @@ describe.each(['linkid', 'circuit'] as Dialect[])('live peers, %s', (dialect) =>
       expect(held(taker)).toEqual(wanted([0, 2, 3]));
     });
 
-    it('not past a link of the same peer: what is behind it is not sent either', async () => {
+    it('not past a link of the same peer: farther links are not relayed either', async () => {
       const near = await member();
       const far = await member();
       near.openSpan(span({ nodeLabel: 'n', dist: 1 }));
@@ -150,7 +153,7 @@ describe.each(['linkid', 'circuit'] as Dialect[])('live peers, %s', (dialect) =>
         expect(held(mount)).toEqual(['block@1', 'none@1', 'own@1']);
       });
 
-      it('of each LNK_CONN of a connection for itself', async () => {
+      it('of each LNK_CONN of a connection apply to that one only', async () => {
         const giver = await member();
         const taker = await member({ peerMask: 1n << BigInt(PEER.BLOCK) });
         const second = await taker.openConn({ label: 'second' });
@@ -190,7 +193,7 @@ describe.each(['linkid', 'circuit'] as Dialect[])('live peers, %s', (dialect) =>
     }
   });
 
-  describe('spans go', () => {
+  describe('relays end', () => {
     const ways: [string, (giver: LivePeer, msgid: bigint) => unknown][] = [
       ['their owner closes them', (giver, msgid) => giver.close(msgid)],
       ['their owner hangs up', (giver) => giver.hangUp()],
@@ -210,7 +213,7 @@ describe.each(['linkid', 'circuit'] as Dialect[])('live peers, %s', (dialect) =>
       expect(held(other!)).toEqual([]);
     });
 
-    it('and others take their place', async () => {
+    it('and other links are relayed instead', async () => {
       const [near, far, taker] = await Promise.all([member(), member(), member()]);
       near!.openSpan(span({ nodeLabel: 'n', dist: 1 }));
       far!.openSpan(span({ nodeLabel: 'n', dist: 7 }));
@@ -235,7 +238,7 @@ describe.each(['linkid', 'circuit'] as Dialect[])('live peers, %s', (dialect) =>
   });
 
   describe('a refused relay', () => {
-    it('is not offered again because of other nodes, but when the selection changes', async () => {
+    it('is not offered again when other nodes change, but when the selection changes', async () => {
       const [giver, better, taker] = await Promise.all([member(), member(), member()]);
       giver!.openSpan(span({ nodeLabel: 'n', dist: 5 }));
       await taker!.refuse(await taker!.relay(() => true));
@@ -264,19 +267,19 @@ describe.each(['linkid', 'circuit'] as Dialect[])('live peers, %s', (dialect) =>
     });
   });
 
-  it('keeps a status message for the tree and relays nothing of it', async () => {
+  it('keeps a status message for the tree and does not relay it', async () => {
     const [giver, taker] = await Promise.all([member(), member()]);
     const msgid = giver!.openSpan(span({ nodeLabel: 'n', dist: 1 }));
     const relay = await taker!.relay(() => true);
     const before = taker!.raw.log.length;
     giver!.sendStatus(msgid, span({ nodeLabel: 'n', dist: 9, status: 5 }));
     await world.settled(giver!, taker!);
-    // Two barriers' answers and nothing else.
+    // The answers to two barriers, and nothing else.
     expect(taker!.raw.log.length).toBe(before + 2);
     expect(taker!.relays().map(({ msgid: held }) => held)).toEqual([relay.msgid]);
   });
 
-  it('does not dial itself, and goes on', async () => {
+  it('does not connect to itself, and goes on', async () => {
     const shell = await world.live(dialect, { name: 'shell' });
     const before = (await world.metrics()).size;
     expect(before).toBeGreaterThan(0);
@@ -287,7 +290,7 @@ describe.each(['linkid', 'circuit'] as Dialect[])('live peers, %s', (dialect) =>
     const taker = await member();
     giver.openSpan(span({ nodeLabel: 'n' }));
     await taker.relay(({ dist }) => dist === 1);
-    // Nothing but the peers of this test is there.
+    // Only the peers of this test are connected.
     await until(
       () => world.counts().connections === world.baseline.connections! + 3,
       () => `three connections more than ${world.baseline.connections}: ${JSON.stringify(world.counts())}`,

@@ -40,7 +40,7 @@ it('simulated peers are encrypted with --keys, and their spans reach a plaintext
   expect((await world.metrics()).get('spanmesh_gateway_handshakes_total')).toBe(5);
 });
 
-it('without them, or with the wrong ones, nobody gets in', async () => {
+it('without keys, or with wrong ones, no peer is accepted', async () => {
   const terminal = new RecordingTerminal();
   expect(await sim(terminal, '--peers', '2', '--duration', '1s')).toBe(1);
   expect(terminal.noted).toMatch(/no connection to 127\.0\.0\.1:\d+ \(/);

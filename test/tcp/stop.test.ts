@@ -17,7 +17,7 @@ describe.each(['linkid', 'circuit'] as Dialect[])('a router that is told to stop
       expect(relays).toHaveLength(3);
       const conn = taker.routerConn!;
       const before = taker.raw.log.length;
-      // In the background: it waits for the peers, within bounds.
+      // Not awaited: it waits for the peers, up to a limit.
       const stopped = world.stopRouter();
       expect(await taker.raw.untilEnded()).toBe('fin');
       const ends = taker.raw.log.slice(before).filter((message) => isCmd(message, DELETE | LNK_ERROR));

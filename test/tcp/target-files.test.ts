@@ -39,7 +39,7 @@ async function volconf(args: string[], input = ''): Promise<string> {
 const DONE = /^(\d+) added, (\d+) changed, (\d+) removed, (\d+) as they were$/m;
 const did = (printed: string) => DONE.exec(printed)?.slice(1).map(Number);
 
-it('what was exported can be imported after everything is lost', async () => {
+it('exported targets can be imported again after everything was lost', async () => {
   await volconf(['set', 'lab', 'span:127.0.0.1:9', '--dialect', 'circuit']);
   await volconf(['set', 'a.b', 'span:[::1]:9']);
   const exported = await volconf(['export']);
@@ -53,7 +53,7 @@ it('what was exported can be imported after everything is lost', async () => {
   expect(did(await volconf(['import', '-'], exported))).toEqual([2, 0, 0, 0]);
   expect(await volconf(['export'])).toBe(exported);
 
-  // And over a restart that loses nothing.
+  // Exported again after a restart that loses nothing.
   await running.stop();
   running = await start();
   expect(await volconf(['export'])).toBe(exported);

@@ -34,14 +34,14 @@ it('top shows the peers of a standalone, one table that starts with its headings
   }
 });
 
-it('conns -o wide shows what has passed with everybody', async () => {
+it('conns -o wide shows the traffic of every peer', async () => {
   const [headings, ...lines] = (await spanmesh('conns', '-o', 'wide')).trimEnd().split('\n');
   expect(headings).toMatch(/ MSG_IN +MSG_OUT +B_IN +B_OUT +OPEN +OPENED +QUEUE +PAUSES /);
   expect(lines).toHaveLength(4);
   for (const line of lines) expect(line).toMatch(/ ok( +\d\S*){8} /);
 });
 
-it('a client of the API is counted to the byte, in its class and on the connection', async () => {
+it('the traffic of an API client is counted to the byte, in its class and on the connection', async () => {
   const { grpcPort } = world.standalone;
   const before = await listTraffic(grpcPort);
   // Each PING is a message of 64 bytes, and so is its answer.

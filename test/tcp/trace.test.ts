@@ -22,7 +22,7 @@ async function trace(...args: string[]) {
 }
 
 describe('spanmesh trace', () => {
-  it('shows who passes on what one peer says to the other, and times what can be timed', async () => {
+  it('shows the hops between two peers, and the times that can be measured', async () => {
     const { code, printed, noted } = await trace('echo1', 'echo2', '-o', 'json');
     expect([code, noted]).toEqual([0, '']);
     const { hops, explanation } = JSON.parse(printed);
@@ -41,14 +41,14 @@ describe('spanmesh trace', () => {
     expect(text.printed).toMatch(/^LINK +DIST/m);
   });
 
-  it('says why there is no way', async () => {
-    // What a peer offers itself is not relayed to it.
+  it('says why there is no route', async () => {
+    // A peer's own span is not relayed to it.
     const { code, printed, noted } = await trace('echo1', 'echo1');
     expect([code, noted]).toEqual([1, 'spanmesh: there is no way: no link of echo1 is relayed to echo1\n']);
     expect(printed).toContain('it came in on this very connection');
   });
 
-  it('says who is not there', async () => {
+  it('says which peer is not there', async () => {
     expect(await trace('echo1', 'nobody')).toMatchObject({ code: 1, noted: expect.stringContaining('nobody') });
     expect(await trace('nobody', 'echo1')).toMatchObject({ code: 1, noted: expect.stringContaining('nobody') });
   });

@@ -42,7 +42,7 @@ async function freePort(host: string): Promise<number> {
   return probe.port;
 }
 
-/** Answers our LNK_CONN and hears the rest: a host that is as it should be. */
+/** Answers the router's LNK_CONN, and takes its other messages, as a working host does. */
 function answering(raw: RawPeer): LivePeer {
   return LivePeer.over(raw);
 }
@@ -57,7 +57,7 @@ describe('recorded sessions in which a VOLCONF makes the router dial', () => {
   ])('%s', async (name) => {
     const capture = loadCapture(name);
     const { dialect } = capture;
-    // 4c: nobody listens until the recorded daemon has got through.
+    // 4c: nobody listens until the moment at which the recorded daemon got through.
     const isLate = name.includes('retry');
     const port = await freePort('127.0.0.2');
     world = await VolconfWorld.start({
@@ -65,7 +65,7 @@ describe('recorded sessions in which a VOLCONF makes the router dial', () => {
       env: { SPANMESH_VOLCONF_PORT: String(port) },
     });
     let host = isLate ? null : await listening('127.0.0.2', dialect, port);
-    /** What the circuit reference never sends (captures/README.md): the end of the LNK_CONN of A. */
+    /** The end of A's LNK_CONN, which the circuit reference never sends (captures/README.md). */
     const ends: Message[] = [];
     const lnkConn = capture.entries.find(
       (entry) => entry.kind === 'message' && entry.fromClient && entry.msg === 'LNK_CONN',
@@ -93,9 +93,10 @@ describe('recorded sessions in which a VOLCONF makes the router dial', () => {
         }
         return peer;
       },
-      // In 4b the router ends L by itself, whenever it hears of it: no barrier can be asked of it.
+      // In 4b the router ends L by itself, at some time: L cannot be asked for a barrier.
       settled: (open) => world.settled(name.includes('4b') ? open.filter((peer) => peer !== host?.peers[0]) : open),
-      // The router drops the target of a slot that is cleared or whose media is gone, by itself (protocol.md, "The link layer" 3).
+      // The router closes the connection to the target of a slot that is cleared or whose media is gone (protocol.md,
+      // "The link layer" 3).
       oursFor: (_step, conn, entry) => (conn === 'L' && entry === 'event' && !isLate ? 'closes' : 'as recorded'),
     });
     await replay.run();
@@ -104,7 +105,7 @@ describe('recorded sessions in which a VOLCONF makes the router dial', () => {
       expect(ends.length).toBe(1);
     }
     if (isLate) {
-      // protocol.md, "The link layer" 3: the reference does not redial after a loss; here it is tried again.
+      // protocol.md, "The link layer" 3: the reference does not dial again after a loss; our router does.
       const again = await host!.next();
       await again.expectCmd(CREATE | LNK_CONN[dialect]);
     } else {
@@ -114,7 +115,7 @@ describe('recorded sessions in which a VOLCONF makes the router dial', () => {
   });
 });
 
-/** A volume: a peer with its LNK_CONN open, that writes slots. */
+/** A mount: a peer with an open LNK_CONN that writes slots of its volume. */
 class Volume {
   readonly peer: LivePeer;
   readonly #conn: bigint;
@@ -142,8 +143,8 @@ class Volume {
   }
 }
 
-describe('a target', () => {
-  it.each(['linkid', 'circuit'] as Dialect[])('is spoken to in the dialect of the LNK_CONN, %s', async (dialect) => {
+describe('a volconf target', () => {
+  it.each(['linkid', 'circuit'] as Dialect[])('is spoken to in the dialect of its LNK_CONN, %s', async (dialect) => {
     world = await VolconfWorld.start({ markers: dialect === 'linkid' ? 'circuit' : 'linkid' });
     const host = await listening('127.0.0.2', dialect);
     const volume = await Volume.mount(dialect);
@@ -156,7 +157,7 @@ describe('a target', () => {
     await far.raw.untilEnded();
   });
 
-  it('is connected when it comes up, and again after a loss', async () => {
+  it('is connected when it becomes reachable, and again after a loss', async () => {
     world = await VolconfWorld.start();
     const port = await freePort('127.0.0.2');
     const volume = await Volume.mount('linkid');
@@ -169,7 +170,7 @@ describe('a target', () => {
     expect(host.open).toBe(1);
   });
 
-  it('is given up and tried again when it accepts and never answers LNK_CONN', async () => {
+  it('is given up and tried again when it accepts connections and never answers LNK_CONN', async () => {
     world = await VolconfWorld.start({ env: { SPANMESH_VOLCONF_ANSWER_TIMEOUT: '100ms' } });
     const host = await listening('127.0.0.2', 'linkid');
     const volume = await Volume.mount('linkid');
@@ -182,7 +183,7 @@ describe('a target', () => {
     expect(host.open).toBe(1);
   });
 
-  it('is looked up afresh at each try: it may have moved, or have several addresses', async () => {
+  it('has its name looked up at each attempt: it may have moved, or have several addresses', async () => {
     world = await VolconfWorld.start();
     const port = await freePort('127.0.0.2');
     const volume = await Volume.mount('linkid');
@@ -191,7 +192,7 @@ describe('a target', () => {
     const old = await listening('127.0.0.2', 'linkid', port);
     world.names.set('far.example', ['127.0.0.2']);
     const first = answering(await old.next());
-    // It moves: the old address stays in the name for a while, and nobody answers there.
+    // The target moves. The name keeps the old address for a while, where nobody answers any more.
     const moved = await listening('127.0.0.3', 'linkid', port);
     await old.refuse();
     world.names.set('far.example', ['127.0.0.2', '127.0.0.3']);
@@ -200,7 +201,7 @@ describe('a target', () => {
     expect(moved.open).toBe(1);
   });
 
-  it('is left and another connected to when the slot changes', async () => {
+  it('is left for another one when its slot changes', async () => {
     world = await VolconfWorld.start();
     const [one, other] = [await listening('127.0.0.2', 'linkid'), await listening('127.0.0.3', 'linkid')];
     const volume = await Volume.mount('linkid');
@@ -215,7 +216,7 @@ describe('a target', () => {
   });
 });
 
-/** Resolves when a target has failed and says so. */
+/** Resolves when the target has failed with a matching error. */
 async function failing(owner: string, why: RegExp): Promise<void> {
   for (;;) {
     const target = world.volconf.term?.reconciler.get(owner);
