@@ -52,7 +52,7 @@ export function trunkFigures(seconds: number): Promise<Figure[]> {
   return measureAll(seconds, startTwoGateways);
 }
 
-/** The same with certificates on the trunk. */
+/** As `trunkFigures`, with certificates on the trunk. */
 export function trunkTlsFigures(seconds: number): Promise<Figure[]> {
   return measureAll(seconds, startTwoGatewaysWithTls);
 }

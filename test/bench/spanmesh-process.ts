@@ -36,7 +36,7 @@ export async function startTwoGateways(dialect: BenchDialect): Promise<Measured>
   return twoGateways(dialect, await Installation.start(2, QUIET));
 }
 
-/** The same with certificates for all of them. */
+/** As `startTwoGateways`, with certificates for all three processes. */
 export async function startTwoGatewaysWithTls(dialect: BenchDialect): Promise<Measured> {
   const directory = mkdtempSync(join(tmpdir(), 'spanmesh-bench-tls-'));
   const certificates = join(directory, 'tls');

@@ -147,8 +147,8 @@ export class RouteWorld {
   }
 
   /**
-   * As `pair`, linkid; but the owner does not ask for spans of the requester's type, so the selection relays the
-   * requester's span not to it.
+   * As `pair`, linkid; but the owner does not ask for spans of the requester's type, so the selection does not relay
+   * the requester's span to it.
    */
   async oneSided(): Promise<{ requester: Party; owner: Party }> {
     const requester = await this.join(0, 'linkid', { peerType: PEER.BLOCK });

@@ -75,7 +75,7 @@ export class Responder {
 interface Asked {
   readonly relay: bigint;
   readonly text: string;
-  /** Its route may be lost: then it is not counted as lost. */
+  /** The test may break its route. Then it is not counted as lost. */
   readonly mayBeLost: boolean;
   /** Number of messages still to be sent, and of answers still to come. */
   unsent: number;

@@ -561,7 +561,7 @@ function inside({ rev, free }: Stage, cmd: number, texts: string[]): Answer[] {
   return [...answers, { cmd: DELETE | REPLY | rev | LNK_ERROR, msgid: free }];
 }
 
-/** The same answers, but the last has DELETE itself. */
+/** As `inside`, but the last answer has DELETE itself, and no bare end follows. */
 function insideAtOnce(stage: Stage, cmd: number, texts: string[]): Answer[] {
   const answers = inside(stage, cmd, texts).slice(0, -1);
   const last = answers.at(-1)!;

@@ -25,8 +25,8 @@ export interface Explanation {
 }
 
 /**
- * The walk of `node`'s links for `lnkConn` as the next flush would make it, best link first: what it makes of `count`
- * links from the `from`th on. Those before are walked, too, as far as the walk goes.
+ * Walks `node`'s links for `lnkConn`, best first, as the next flush would, and returns the verdicts on `count` links
+ * from the `from`th on. The links before them are walked, too, because they can end the walk.
  */
 export function explain(node: Node, lnkConn: LnkConn, from: number, count: number): Explanation[] {
   const asked = node.links.slice(from, from + count);

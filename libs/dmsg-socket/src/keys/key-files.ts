@@ -33,7 +33,7 @@ export interface KeyProblem {
 export interface PeerFiles extends PrefixRule {
   /** The .pub file, valid or not: its name, relative to the directory. null: there is none. */
   readonly pub: string | null;
-  /** The .none file, likewise. */
+  /** The .none file: its name, relative to the directory. null: there is none. */
   readonly none: string | null;
 }
 
@@ -247,7 +247,7 @@ async function peerNames(directory: string): Promise<string[]> {
 }
 
 /**
- * Those of the names in remote/ that count, sorted. Names that begin with a dot do not: they belong to editors and to
+ * The names in remote/ that count, sorted. Names that begin with a dot do not count: they belong to editors and to
  * Kubernetes.
  * @throws KeysError too-many-files
  */

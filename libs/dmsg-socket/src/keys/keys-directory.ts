@@ -24,7 +24,7 @@ export interface KeysChange {
 export interface KeysDirectoryDependencies {
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Also told everything that is logged. */
+  /** Called for every change and problem of the directory that is logged. */
   readonly changed?: (change: KeysChange) => void;
 }
 

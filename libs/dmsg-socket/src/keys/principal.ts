@@ -6,9 +6,9 @@ import type { PeerAccess } from './peer-rules.ts';
 const names = new WeakMap<KeyObject, string>();
 
 /**
- * The principal of a peer, to which its shares of what is limited belong: its key if the connection is encrypted, which
- * proves that it has that key; otherwise its address (as `peerAddress` gives it). Every gateway has the same text for
- * the same principal.
+ * The principal of a peer, whose share of limited resources the peer uses: its key if the connection is encrypted,
+ * which proves that it has that key; otherwise its address (as `peerAddress` gives it). Every gateway has the same text
+ * for the same principal.
  */
 export function principalOf(address: string, access: PeerAccess): string {
   return access.kind === 'encrypted' ? keyPrincipal(access.peer) : addressPrincipal(address);

@@ -74,7 +74,7 @@ export function decodeLnkConn(frame: Frame): LnkConn {
 }
 
 /**
- * The same from a payload that starts at `off`.
+ * As `decodeLnkConn`, from a payload that starts at `off`.
  * @throws DmsgError FIELD: too short.
  */
 export function decodeLnkConnPayload(dialect: Dialect, buf: Uint8Array, off: number): LnkConn {

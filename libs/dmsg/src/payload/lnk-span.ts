@@ -63,7 +63,7 @@ export function decodeLnkSpan(frame: Frame, dialect: Dialect): LnkSpan {
 }
 
 /**
- * The same from a payload that starts at `off`.
+ * As `decodeLnkSpan`, from a payload that starts at `off`.
  * @throws DmsgError FIELD: too short.
  */
 export function decodeLnkSpanPayload(dialect: Dialect, buf: Uint8Array, off: number): LnkSpan {

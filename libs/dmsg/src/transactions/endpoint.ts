@@ -369,8 +369,8 @@ export class Endpoint implements TransactionEndpoint {
   }
 
   /**
-   * The same in slices. When this returns, the link is lost: nothing can be sent or opened on it. The handlers are told
-   * while the caller iterates. Each `yield` gives how many were told since the one before.
+   * As `lost`, in slices. When this returns, the link is lost: nothing can be sent or opened on it. The handlers are
+   * told while the caller iterates. Each `yield` gives how many were told since the one before.
    */
   losing(error: number): Generator<number, void> {
     const isFirst = !this.#isLost;
