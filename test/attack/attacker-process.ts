@@ -12,6 +12,7 @@ import type { Target } from './target.ts';
 /** `attack`: begin a turn. `burn`: use this share of a CPU core and do nothing else. `rest`: end either. */
 export type Order = { kind: 'attack' } | { kind: 'burn'; share: number } | { kind: 'rest' };
 
+/** What the process has done since the last order. */
 export interface Report {
   /** Share of a CPU core that the process has used since the order. */
   readonly share: number;

@@ -147,6 +147,7 @@ export class Attacker {
   }
 }
 
+/** How a peer of the attacker connects. */
 interface PeerOptions {
   /** Fields of its LNK_CONN; null: it opens none. */
   readonly conn?: Partial<ConnFields> | null;

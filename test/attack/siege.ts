@@ -23,6 +23,7 @@ const REST_MS = 100;
 /** How long the attacker's process may take to answer an order, ms. */
 const ANSWER_MS = 5_000;
 
+/** The environment of one attack. */
 export interface Siege {
   readonly world: AttackWorld;
   readonly honest: Honest;
@@ -34,6 +35,7 @@ export interface Siege {
   readonly spare: { turns: number };
 }
 
+/** What the turns of one attack have shown. */
 export interface SiegeResult extends Seen {
   /** Mean share of a CPU core that the attacker's process used. */
   readonly share: number;

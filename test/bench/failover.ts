@@ -48,6 +48,7 @@ export async function failoverFigures(): Promise<Figure[]> {
   }
 }
 
+/** The measurements of one failure of the leader. */
 interface FailedOver {
   /** Time until another process leads, and until all peers know of a change that was made right after the failure. */
   readonly leadsMs: number;

@@ -9,12 +9,14 @@ import { Dialect } from '@spanmesh/proto/v1/types';
 import { messagingClient, RouteClient } from '../peer/route-client.ts';
 import { CLUSTER } from './generator-peer.ts';
 
+/** The orders. */
 export type ClientsOrder =
   /** Opens this many streams at a gateway, to the circuit nodes with these numbers in turn. */
   | { what: 'open'; port: number; streams: number; nodes: readonly number[] }
   /** Runs transactions on every stream, one at a time, for this long. */
   | { what: 'call'; seconds: number };
 
+/** The result of a `call`; zeros for other orders. */
 export interface ClientsDone {
   readonly roundTrips: number;
   /** Number of streams that have ended meanwhile. */

@@ -37,6 +37,7 @@ export type LeafsOrder =
    */
   | { what: 'hot'; leafs: number; delayMs: number; bytes: number; seconds: number };
 
+/** The state after an order, and the results of transactions if it has run any. */
 export interface LeafsDone {
   readonly roundTrips: number;
   readonly seconds: number;
@@ -70,6 +71,7 @@ interface Node {
   readonly isHere: boolean;
 }
 
+/** A peer without a span, with the relays that it holds and the times of its open requests. */
 class Leaf {
   connection!: GeneratorPeer;
   /** By node number: low and high half of its relay's msgid. */

@@ -84,6 +84,7 @@ interface Sizes {
   readonly routes: number;
 }
 
+/** A topology and two gateways, with a load generator for peers and another for API clients. */
 class LeafsWorld {
   readonly peers = new GeneratorProcess<LeafsOrder, LeafsDone>(new URL('./leafs-generator.ts', import.meta.url));
   readonly clients = new GeneratorProcess<ClientsOrder, ClientsDone>(new URL('./leaf-clients.ts', import.meta.url));

@@ -26,6 +26,7 @@ export function ownerNode(n: number): string {
   return testUuid(0xb00 + n);
 }
 
+/** A peer that asks, with its open transaction and its counts. */
 interface Asker {
   readonly peer: LivePeer;
   /** msgids of the relays that it holds, and (linkid) of its own span. */

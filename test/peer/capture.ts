@@ -17,17 +17,20 @@ export interface RecordedMessage {
   bytes: Buffer;
 }
 
+/** An entry of a recorded session: a message, the text of a step, or an event on a connection such as its end. */
 export type CaptureEntry =
   | RecordedMessage
   | { kind: 'step'; text: string }
   | { kind: 'event'; conn: string; text: string };
 
+/** A recorded session. */
 export interface Capture {
   name: string;
   dialect: Dialect;
   entries: CaptureEntry[];
 }
 
+/** An entry as it is in the JSON file. */
 interface RawEntry {
   step?: string;
   event?: string;
@@ -66,6 +69,7 @@ export interface RecordedKeys {
   clientPublic: string;
 }
 
+/** The keys of a recorded encrypted session. */
 export function loadKeys(name: string): RecordedKeys {
   return (readJson(`${name}.json`) as { keys: RecordedKeys }).keys;
 }
@@ -78,6 +82,7 @@ export interface RecordedError {
   sent: Buffer | null;
 }
 
+/** All cases of errors.json. */
 export function loadErrors(): RecordedError[] {
   const file = readJson('errors.json') as { results: { case: string; dialect: string; sentHex?: string }[] };
   return file.results.map((result) => ({

@@ -21,6 +21,7 @@ const BLOCK = 256;
 const CHUNK = 64;
 const TAG = 16;
 
+/** The keys of one side of a connection. */
 export interface CryptKeys {
   own: KeyObject;
   peer: KeyObject;
@@ -36,6 +37,7 @@ export interface PeerKeys {
   pub: string;
 }
 
+/** A new key pair. */
 export function makeKeys(modulusLength = 2048): PeerKeys {
   const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength });
   return {
@@ -79,6 +81,7 @@ interface Streams {
   in: ReturnType<typeof createDecipheriv> | null;
 }
 
+/** One side of an encrypted connection: its handshake, then its stream. */
 export class CryptSide {
   /** The 512 bytes of our handshake, to be sent first. */
   readonly handshake: Buffer;

@@ -109,6 +109,7 @@ function limited(openFiles: number | undefined): string[] {
   return openFiles === undefined ? [] : ['sh', '-c', `ulimit -n ${openFiles} && exec "$@"`, 'sh'];
 }
 
+/** A gateway's process, with the ports of its listeners for peers. */
 export interface GatewayProcess extends ServiceProcess {
   readonly dmsg: Record<Dialect, number>;
 }

@@ -17,6 +17,7 @@ import type { LoopbackNetwork } from './loopback-network.ts';
 import { PATIENCE_MS } from './raw-peer.ts';
 import { sample } from './scrape.ts';
 
+/** Number of processes of each service. */
 export interface Sizes {
   readonly topologies: number;
   readonly gateways: number;

@@ -37,6 +37,7 @@ export interface RawPeerOptions {
 /** Sees every message before the inbox does. True: it has handled the message, which does not get into the inbox. */
 export type Interceptor = (message: Message) => boolean;
 
+/** A test that waits for a message. */
 interface Waiter {
   wants: (message: Message) => boolean;
   what: string;

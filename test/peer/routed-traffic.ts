@@ -72,6 +72,7 @@ export class Responder {
   }
 }
 
+/** A transaction that was opened and has not ended. */
 interface Asked {
   readonly relay: bigint;
   readonly text: string;

@@ -165,6 +165,7 @@ export class SimBus implements Bus {
   }
 }
 
+/** A bucket of the simulated store, as one process uses it. */
 class SimKeyValue implements KeyValue {
   readonly #bus: SimBus;
   readonly #bucket: string;

@@ -14,6 +14,7 @@ const WALL_START_MS = 1_700_000_000_000;
 const WALL_SKEW_MS = 400;
 const DRIFT = 1e-4;
 
+/** Something that happens at a time of the simulation to `owner`; null: to the world. `fn` null: done or cancelled. */
 interface Event {
   at: number;
   readonly order: number;

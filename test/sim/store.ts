@@ -20,6 +20,7 @@ export interface Feed {
   isOver: boolean;
 }
 
+/** A subscription to published messages. */
 interface Subscriber {
   readonly host: string;
   readonly pattern: string;

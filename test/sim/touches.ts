@@ -25,6 +25,7 @@ const PAUSE_MS = 1200;
  */
 const UNHEARD_MS = 1200;
 
+/** A fault at a host, or on the way between two hosts, and the time for which it lasted. */
 interface Touch {
   readonly fault: Fault;
   /** Hosts at both ends of a way; `*`: all others. For a fault of a process: its host, and null. */

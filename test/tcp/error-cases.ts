@@ -46,6 +46,7 @@ export type Outcome =
       bystander?: 'keeps' | 'loses' | 'gains';
     };
 
+/** A case of malformed or unexpected input: how it is played, and what must come of it. */
 export interface ErrorCase {
   name: string;
   /** Default: both. */

@@ -45,6 +45,7 @@ export interface Stage {
   rev: number;
 }
 
+/** Connects X and Y, and brings X into the state of the setup. */
 export async function setStage(world: World, dialect: Dialect, setup: Setup): Promise<Stage> {
   const rev = dialect === 'circuit' ? REVTRANS : 0;
   const y = await world.live(dialect, { name: 'Y', localAddress: '127.0.0.3' });

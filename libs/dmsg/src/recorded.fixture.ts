@@ -22,6 +22,7 @@ export interface RecordedError {
   readonly sent: Buffer;
 }
 
+/** The JSON of a recorded session, as far as it is used here. */
 interface Session {
   readonly dialect: string;
   readonly entries: readonly { conn?: string; from?: string; cmd?: string; hex?: string; event?: string }[];

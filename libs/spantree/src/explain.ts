@@ -15,6 +15,7 @@ export type Verdict =
   /** the LNK_CONN is of the other dialect */
   | 'other-dialect';
 
+/** The verdict on one link, and the state of its relay. */
 export interface Explanation {
   readonly link: Link;
   readonly verdict: Verdict;
@@ -48,6 +49,7 @@ export function explain(node: Node, lnkConn: LnkConn, from: number, count: numbe
   }));
 }
 
+/** A walk of one node's links, which are given to `next` best first. */
 class Walk {
   readonly #lnkConn: LnkConn;
   #left: number;

@@ -31,6 +31,7 @@ type KeyState =
   | { readonly kind: 'missing'; readonly access: PeerAccess; readonly since: number }
   | { readonly kind: 'withdrawn' };
 
+/** What is remembered of a peer or prefix that has had a .pub. */
 interface Known {
   readonly prefix: Prefix;
   besideNone: boolean;

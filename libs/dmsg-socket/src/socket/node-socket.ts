@@ -3,12 +3,14 @@ import { type OnReadOpts, Socket, type SocketConstructorOpts } from 'node:net';
 // The only code that uses Node's internals (docs/decisions/008-sockets.md). Where they are not as expected, both
 // functions report that, and the callers use the public interface.
 
+/** Node's handle of a TCP socket, as far as it is used here. */
 interface Handle {
   readonly fd?: number;
   reading?: boolean;
   readStop?(): number;
 }
 
+/** A Socket's internals, as far as they are used here. */
 interface Inside {
   _handle?: Handle | null;
   readonly _readableState?: { readonly ended?: boolean };

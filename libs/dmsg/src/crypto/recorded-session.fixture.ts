@@ -24,6 +24,7 @@ export interface RecordedSide {
   readonly messages: readonly Buffer[];
 }
 
+/** The JSON of a recorded session, as far as it is used here. */
 interface Session {
   readonly keys: Readonly<Record<'daemonPrivate' | 'daemonPublic' | 'clientPrivate' | 'clientPublic', string>>;
   readonly handshakes: { readonly A: { readonly clientPlain: string; readonly daemonPlain: string } };

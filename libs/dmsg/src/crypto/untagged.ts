@@ -32,6 +32,7 @@ class Allowance {
   }
 }
 
+/** Encrypts a stream without tags. */
 export class UntaggedSealer implements Sealer {
   readonly #cipher: Cipheriv;
   readonly #allowance: Allowance;

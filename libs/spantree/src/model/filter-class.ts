@@ -84,6 +84,7 @@ export class FilterClass<Member> {
   }
 }
 
+/** A text that is the same for LNK_CONNs of one FilterClass, and for no others. */
 export function filterClassKey(gateway: GatewayId, filter: LnkConnFilter): string {
   const { peerMaskLo, peerMaskHi, peerType, clusterId } = filter;
   return `${peerMaskLo >>> 0} ${peerMaskHi >>> 0} ${peerType} ${clusterId} ${gateway}`;

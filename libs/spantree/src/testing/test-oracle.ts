@@ -33,6 +33,7 @@ interface Pair {
 
 export const pairName = (lnkConn: number, link: number): string => `${lnkConn}/${link}`;
 
+/** Takes the same changes as a SpanTree, and says which relays should be open after a flush. */
 export class Oracle {
   readonly #width: Readonly<Record<SpanKey['dialect'], number>>;
   readonly #maxDist: number;
@@ -180,6 +181,7 @@ export class Oracle {
 
 const names = new WeakMap<SpanKey, string>();
 
+/** A text that identifies the node of a span. */
 export function nodeName(span: SpanKey): string {
   let name = names.get(span);
   if (name === undefined) {
