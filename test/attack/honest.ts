@@ -44,7 +44,7 @@ export class Honest {
   readonly #faults: string[] = [];
   #calls = 0;
   #stopped = false;
-  /** When the latest span was opened, while its relay is awaited; null: none is. */
+  /** When the new span was opened whose relay is awaited at present; null: no relay is awaited. */
   #spanBegan: number | null = null;
 
   private constructor(world: AttackWorld) {

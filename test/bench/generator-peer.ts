@@ -184,7 +184,7 @@ export class GeneratorPeer implements PlainSink {
   }
 
   onPlain(plain: Uint8Array) {
-    // A copy: the decrypted bytes will be overwritten, and a part of a message is kept.
+    // A copy, because the cipher will overwrite these bytes, and #scan keeps the beginning of an unfinished message.
     this.#scan(Buffer.from(plain));
   }
 

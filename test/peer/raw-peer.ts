@@ -70,7 +70,7 @@ export class RawPeer {
   #sent = 0;
   #isEnded = false;
 
-  /** For `RawPeer.connect` and servers of the tests. */
+  /** Wraps a socket that `RawPeer.connect` has made, or a test's own server has accepted. */
   constructor(
     socket: Socket,
     dialect: Dialect,

@@ -16,7 +16,7 @@ export function readByteString(buf: Uint8Array, at: number, size: number): strin
   return latin1(buf, at, end);
 }
 
-/** The bytes `buf[start .. end)` as a string of as many characters. */
+/** The bytes `buf[start .. end)` as a string with one character for each byte. */
 export function latin1(buf: Uint8Array, start: number, end: number): string {
   return start === end ? '' : Buffer.from(buf.buffer, buf.byteOffset + start, end - start).toString('latin1');
 }

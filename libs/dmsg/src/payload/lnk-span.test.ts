@@ -12,7 +12,7 @@ const payloads = fc.uint8Array({ minLength: LNK_SPAN_BYTES, maxLength: LNK_SPAN_
 const RNSS_AT = 52;
 
 describe('LNK_SPAN', () => {
-  it('decodes any bytes, and encodes its fields to what decodes to the same', () => {
+  it('decodes any bytes to fields that survive encoding and decoding', () => {
     fc.assert(
       fc.property(dialects, payloads, (dialect, payload) => {
         const span = decodeLnkSpanPayload(dialect, payload, 0);

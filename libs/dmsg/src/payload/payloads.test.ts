@@ -45,7 +45,7 @@ const lnkConnCommon = {
 };
 
 describe('LNK_CONN', () => {
-  it('decodes any bytes, and encodes its fields to what decodes to the same', () => {
+  it('decodes any bytes to fields that survive encoding and decoding', () => {
     fc.assert(
       fc.property(fc.constantFrom<Dialect>('linkid', 'circuit'), bytesOf(448), (dialect, payload) => {
         const conn = decodeLnkConnPayload(dialect, payload, 0);
@@ -136,7 +136,7 @@ describe('LNK_VOLCONF', () => {
   const volconf = (payload: Uint8Array): Volconf =>
     decoded(LINKID, encodeMessage({ rules: LINKID, cmd: LNK_VOLCONF, payload, salt: 0 }), decodeVolconf);
 
-  it('decodes any bytes, keeps the copy as received, and encodes its fields to what decodes to the same', () => {
+  it('decodes any bytes to fields that survive encoding and decoding, and keeps the copy as received', () => {
     fc.assert(
       fc.property(bytesOf(LNK_VOLCONF_BYTES), (payload) => {
         const first = volconf(payload);
