@@ -26,7 +26,7 @@ export interface HeldRelay {
 }
 
 export interface LivePeerOptions extends RawPeerOptions {
-  /** First msgid minus 16; two peers may legally use the same ones. */
+  /** The peer's msgids count up from here, by 16. Two peers may legally use the same ones. */
   idPrefix?: bigint;
 }
 

@@ -33,7 +33,7 @@ export class Flow {
    * noted last.
    */
   read = 0;
-  /** Number of this turn if it is crowded. 0: it is not, or nobody knows yet. */
+  /** Number of this turn if it counts as crowded, because the last counted turn was. 0: it does not. */
   crowdedTurn = 0;
 
   #lastRead = 0;
