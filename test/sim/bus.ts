@@ -283,7 +283,7 @@ class SimWatch {
     });
   }
 
-  /** Looks for heartbeats that do not come. */
+  /** Checks again and again whether heartbeats are missing, and then begins anew. */
   #listen(): void {
     this.#bus.process.clock.after(SILENCE_MS, () => {
       if (this.#isOver) return;
