@@ -1,17 +1,18 @@
 import { type Prefix, parsePrefix } from '@spanmesh/dmsg-socket/address/prefix';
 
-/** Addresses and ports that peers may have us connect to. */
+/** A rule of SPANMESH_DIAL_ALLOW: addresses and ports that peers may have this gateway connect to. */
 export interface DialRule {
-  /** null: every address that can be routed. */
+  /** null (`*`): every address but loopback ones (dial/dial-policy.ts, LOCAL). */
   readonly prefix: Prefix | null;
-  /** null: any. */
+  /** null (`*`): every port. */
   readonly port: number | null;
 }
 
 const MAX_PORT = 65535;
 
 /**
- * Reads `10.1.0.0/16:9987`, `[2001:db8::/32]:987`, `192.0.2.1:*`, `*:9987`. Throws an Error whose message says what is wrong.
+ * Reads `10.1.0.0/16:9987`, `[2001:db8::/32]:987`, `192.0.2.1:*`, `*:9987`. Throws an Error whose message says what is
+ * wrong.
  */
 export function parseDialRule(text: string): DialRule {
   const colon = text.lastIndexOf(':');

@@ -1,8 +1,10 @@
 import { addressBytes, addressText } from '@spanmesh/dmsg-socket/address/numeric-address';
 
-/** The numeric address as peers are known by: an IPv4-mapped IPv6 address as IPv4 (protocol.md, "Crypto"). */
+/**
+ * A numeric address as keys, limits and logs name a peer: IPv4-mapped IPv6 is written as IPv4 (protocol.md, "Crypto").
+ */
 export function peerAddress(address: string): string {
-  // The usual case, for nothing.
+  // Plain IPv4, the usual case: needs no regular expression.
   if (!address.includes(':')) return address;
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address);
   return mapped?.[1] ?? address;
