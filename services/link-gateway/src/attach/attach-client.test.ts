@@ -54,7 +54,7 @@ class Leader {
     cleanups.push(() => server.stop(0));
   }
 
-  /** Resolves when it holds. */
+  /** Resolves when the condition holds. */
   async until(condition: () => boolean): Promise<void> {
     while (!condition()) await new Promise<void>((resolve) => this.#waiting.push(resolve));
   }
@@ -63,7 +63,7 @@ class Leader {
     for (const resolve of this.#waiting.splice(0)) resolve();
   }
 
-  /** The newest stream, once there are `count`, and its Hello. */
+  /** The stream that came as number `count`, once its Hello is there. */
   async stream(count: number) {
     await this.until(() => this.streams.length >= count && this.streams[count - 1]!.requests.length > 0);
     return this.streams[count - 1]!;
@@ -86,7 +86,7 @@ class Leader {
   }
 }
 
-/** Commands to probe this one make the gateway fail. */
+/** A command to probe the connection of this number makes the host throw. */
 const POISON = 666;
 
 class Host implements AttachHost {
@@ -94,7 +94,7 @@ class Host implements AttachHost {
   readonly gatewaysKnown: string[] = [];
   readonly happened: string[] = [];
   parts: StateChange[] = [];
-  /** Turns that its snapshot takes. */
+  /** Turns of the event loop that its snapshot takes. */
   slices = 0;
   readonly commands: Commands[] = [];
   lastNumber = 0;
@@ -130,7 +130,7 @@ class Host implements AttachHost {
     this.happened.push(`apply ${commands.epoch} ${commands.n}`);
     this.commands.push(commands);
     this.onEvent();
-    // As many pieces as relays, each of which is a turn.
+    // A slice for each relay, so long that it takes a turn of the event loop.
     for (const { link } of commands.relays) {
       yield UNITS_PER_TURN;
       this.happened.push(`relay ${link}`);
@@ -154,7 +154,7 @@ async function setup({ clock = systemClock, own = 1 }: { clock?: Clock; own?: nu
   });
   const locator = new TopologyLocator({ addresses: () => addresses }, { bus, clock });
   locator.start();
-  /** The lease names this one. */
+  /** Lets the lease name this address. */
   const lease = async (address: string, epoch: number) => {
     const changed = new Promise<void>((resolve) => locator.onChange(resolve));
     const kv = await bus.kv(LEASES_BUCKET);
@@ -190,7 +190,7 @@ const link = (id: number) => ({
   sinceUs: id,
 });
 const payload = Buffer.alloc(384);
-/** A link as the gateway has it, of what is reported. */
+/** A link of the gateway, with the fields that reports read. */
 const opened = (id: number) =>
   ({ id, peer: { id: 1 }, source: { payload }, stamp: id, tx: { msgidLo: id, msgidHi: 0 }, sinceUs: id }) as Link;
 const commands = (epoch: number, n: number) => Commands.fromPartial({ epoch, n, probe: [n] });
@@ -225,7 +225,7 @@ describe('the version of the leader', () => {
   });
 
   it.each([3, 7, 0])(
-    'we speak 5, it speaks %i: nothing is told, and it is tried again after longer and longer',
+    'we speak 5, it speaks %i: nothing is told, and attempts follow after growing pauses',
     async (theirs) => {
       const clock = new FakeClock();
       const { leader, client, host, rule } = await setup({ own: 5, clock });
@@ -283,7 +283,7 @@ describe('attaching', () => {
     expect([client.attachedOnce, client.epoch]).toEqual([true, 3]);
   });
 
-  it('leaves a leader that says nothing as soon as another is named, and does not wait to be told by it', async () => {
+  it('leaves a silent leader as soon as the lease names another, without a word from the former', async () => {
     const old = await attached();
     const next = new Leader();
     await next.start();
@@ -298,14 +298,14 @@ describe('attaching', () => {
     });
     await next.until(() => requests.some(({ snapshotEnd }) => snapshotEnd !== undefined));
     expect([old.client.attached, old.client.epoch]).toEqual([true, 4]);
-    // What the one before still says is not obeyed.
+    // Commands of the former leader are not obeyed.
     old.stream.write({ commands: commands(3, 1) });
     stream.write({ commands: commands(4, 1) });
     await next.until(() => old.host.commands.length > 0);
     expect(old.host.commands.map(({ epoch }) => epoch)).toEqual([4]);
   });
 
-  it('does not wait for its pause to be over when another leader is named', async () => {
+  it('does not wait for its pause to be over when the lease names another leader', async () => {
     const { leader, client, addresses, lease } = await setup({ clock: new FakeClock() });
     addresses.length = 0;
     client.start();
@@ -330,7 +330,7 @@ describe('attaching', () => {
     expect([delta!.linksOpened, delta!.linksClosed]).toEqual([[], [1]]);
   });
 
-  it('tells what changes while the snapshot is cut in slices after it, and obeys commands after it', async () => {
+  it('tells after the snapshot what changed while it was cut, and obeys commands after it', async () => {
     const { leader, client, host, reports } = await setup();
     host.slices = 3;
     host.lastNumber = 7;
@@ -340,7 +340,7 @@ describe('attaching', () => {
       if (host.happened.at(-1) !== 'slice 1' || host.lastNumber > 7) return;
       host.lastNumber = 9;
       reports.linkOpened(opened(9));
-      // One of a leader that should wait for the end of the snapshot.
+      // A leader should wait for the end of the snapshot; this one does not.
       stream.write({ commands: commands(3, 1) });
     };
     stream.write({
@@ -355,7 +355,7 @@ describe('attaching', () => {
     expect(host.happened).toEqual(order);
   });
 
-  it('gives up a snapshot that is half cut with the stream, and cuts another one', async () => {
+  it('gives up a half-cut snapshot when its stream ends, and cuts another for the next stream', async () => {
     const clock = new FakeClock();
     const { leader, client, host } = await setup({ clock });
     host.slices = 3;
@@ -397,7 +397,7 @@ describe('attaching', () => {
     expect(delays.slice(-3)).toEqual([MAX_BACKOFF_MS, MAX_BACKOFF_MS, MAX_BACKOFF_MS]);
   });
 
-  it('goes to where the leader is now', async () => {
+  it('reads the addresses of the setting anew for each attempt', async () => {
     const { leader, client, addresses } = await setup();
     addresses[0] = '127.0.0.1:1';
     client.start();
@@ -454,7 +454,7 @@ describe('attaching', () => {
 describe('deltas under way', () => {
   const linksIn = (requests: readonly AttachRequest[]) =>
     requests.flatMap(({ delta }) => delta?.linksOpened ?? []).map(({ id }) => id);
-  /** Encoded bytes that a span of an honest peer stands behind at most, under way. */
+  /** Most encoded bytes of deltas under way that a new span of an honest peer waits behind. */
   const MOST_AHEAD = MAX_DELTAS_UNDER_WAY * DELTA_BYTES;
 
   // Limits: shares/limits.ts DELTA_BYTES, shares/limits.ts MAX_DELTAS_UNDER_WAY
@@ -492,7 +492,7 @@ describe('deltas under way', () => {
         cost = reports.bytes - before;
       }
     };
-    // Some of it goes first.
+    // A part of the first half is sent.
     fill(MAX_PENDING_BYTES / 2);
     await turns();
     fill(MAX_PENDING_BYTES);
@@ -510,7 +510,7 @@ describe('deltas under way', () => {
     expect(requests.length).toBeGreaterThan(MAX_DELTAS_UNDER_WAY);
   });
 
-  it('wait for nobody when the gateway leaves', async () => {
+  it('are all sent when the gateway leaves, even if none is taken in', async () => {
     const { client, leader, reports, requests } = await attached({ tellsTaken: true });
     for (let id = 1; id <= 1000; id++) reports.linkOpened(opened(id));
     await leader.until(() => requests.length === MAX_DELTAS_UNDER_WAY);
@@ -525,7 +525,7 @@ function refuse(stream: ServerStream, reason: RefusalReason, leaderAddress = '',
   stream.emit('error', Object.assign(new Error(details), { code: status.FAILED_PRECONDITION, details }));
 }
 
-/** Resolves once the pause before the next round has begun: it is shorter than what anybody is waited for. */
+/** Resolves once the next timer is due in `ms`: that of the pause before the next round, shorter than all others. */
 function pausing(clock: FakeClock, ms: number): Promise<void> {
   return expect.poll(() => clock.nextAt()! - clock.now()).toBe(ms);
 }
@@ -536,8 +536,8 @@ async function otherLeader(): Promise<Leader> {
   return other;
 }
 
-describe('when it is not taken on', () => {
-  it('goes at once to whom a replica names that does not lead', async () => {
+describe('a gateway that is not taken on', () => {
+  it('goes at once to the leader that a replica names', async () => {
     const { leader, client, addresses, log } = await setup({ clock: new FakeClock() });
     const [second, third] = [await otherLeader(), await otherLeader()];
     addresses.push(second.address);
@@ -566,7 +566,7 @@ describe('when it is not taken on', () => {
     expect(others.map(({ streams }) => streams.length)).toEqual([1, 1]);
   });
 
-  it('finds the replicas that the last Welcome has named when that leader is gone and no lease can be read', async () => {
+  it('asks the replicas that the last leader named, when that leader is gone and no lease can be read', async () => {
     const { client, leader, stream } = await attached();
     const next = await otherLeader();
     stream.write({ commands: { ...commands(3, 1), replicas: [leader.address, next.address] } });
@@ -592,7 +592,7 @@ describe('when it is not taken on', () => {
       welcome: { epoch: 3, rnssAdd: 7, version: '9', protocolVersion: 1, replicas: [], tellsTaken: false },
     });
     await leader.until(() => third.requests.some(({ snapshotEnd }) => snapshotEnd !== undefined));
-    // What the one that is dead has obeyed says nothing of this one.
+    // Commands obeyed under the former boot id do not count for the new one.
     expect(third.requests.flatMap(({ snapshot }) => snapshot ?? []).map(({ obeyed }) => obeyed)).toEqual([0]);
     expect(client.refused).toBeNull();
   });
@@ -605,7 +605,7 @@ describe('when it is not taken on', () => {
     [RefusalReason.REFUSAL_REASON_TOO_MANY, /limits/],
     [RefusalReason.REFUSAL_REASON_NOT_ALLOWED, /certificate/],
     [RefusalReason.REFUSAL_REASON_UNSPECIFIED, /upgrade/],
-  ])('says why, what to do and who says so, once (%i)', async (reason, advice) => {
+  ])('logs once the reason, the advice and the address of the replica (%i)', async (reason, advice) => {
     const clock = new FakeClock();
     const { leader, client, host, log } = await setup({ clock });
     client.start();
@@ -629,7 +629,7 @@ describe('when it is not taken on', () => {
     expect(client.refused).toBeNull();
   });
 
-  it('says why by itself when no status comes after the refusal', async () => {
+  it('has a text of its own for the reason when no status follows the refusal', async () => {
     const clock = new FakeClock();
     const { leader, client } = await setup({ clock });
     client.start();
@@ -641,7 +641,7 @@ describe('when it is not taken on', () => {
     expect(client.refused!.why).toMatch(/another gateway of this name/);
   });
 
-  it('says which gateways it has to do with', async () => {
+  it('names in Hello the other gateways that it knows', async () => {
     const { leader, client, host } = await setup();
     host.gatewaysKnown.push('b.00000002', 'c.00000003');
     client.start();
@@ -650,8 +650,8 @@ describe('when it is not taken on', () => {
   });
 });
 
-describe('a message of the leader that makes it fail', () => {
-  it('costs the stream only, and is logged; the next snapshot puts right what was half done', async () => {
+describe('a message of the leader', () => {
+  it('that makes the gateway throw costs the stream only, and is logged; a whole snapshot follows', async () => {
     const clock = new FakeClock();
     const { leader, client, host, log } = await setup({ clock });
     client.start();
@@ -703,7 +703,7 @@ describe('a message of the leader that makes it fail', () => {
     expect(host.happened).not.toContain(`relay ${many.at(-1)}`);
   });
 
-  it('may have any epoch that can be', async () => {
+  it('may have an epoch up to the largest safe integer', async () => {
     const { leader, client } = await setup();
     client.start();
     const { stream } = await leader.stream(1);
@@ -716,7 +716,7 @@ describe('a message of the leader that makes it fail', () => {
 });
 
 describe('while attached', () => {
-  it('sends one delta for a turn', async () => {
+  it('sends one delta for each turn of the event loop', async () => {
     const { leader, reports, requests } = await attached();
     for (const id of [1, 2, 3]) reports.linkClosed(opened(id));
     await leader.until(() => requests.length > 0);
@@ -784,13 +784,13 @@ describe('while attached', () => {
     const again = await leader.stream(2);
     clearInterval(pushing);
     expect(again.requests[0]!.hello).toBeDefined();
-    // Nobody listens until the snapshot is cut.
+    // Changes are not kept until the next Welcome.
     expect([reports.isHeard, reports.bytes]).toEqual([false, 0]);
   });
 });
 
 describe('stopping', () => {
-  it('says what is left to say, then goodbye, and waits for the leader to take it', async () => {
+  it('sends the last delta, closes our side, and waits for the leader to end its own', async () => {
     const { leader, client, reports, requests, stream } = await attached();
     leader.answersGoodbye = false;
     reports.connectionClosed({ id: 1 } as Peer);
@@ -811,7 +811,7 @@ describe('stopping', () => {
     expect(client.attached).toBe(false);
   });
 
-  it('ends attempts, too', async () => {
+  it('ends an attempt that is under way', async () => {
     const { leader, client } = await setup();
     client.start();
     const { stream } = await leader.stream(1);

@@ -34,32 +34,32 @@ import { explain } from './refusals.ts';
 import type { Reports } from './reports.ts';
 import type { TopologyLocator } from './topology-locator.ts';
 
-/** gateway_control.proto, Hello: what this gateway can do beyond that version of the protocol. */
+/** Hello.capabilities: what this gateway can do beyond version 1 of the protocol (gateway_control.proto). */
 const CAPABILITIES: readonly string[] = ['drain'];
 /** Pauses between rounds of attempts: doubled each time, each shortened by up to half at random. */
 export const FIRST_BACKOFF_MS = 100;
 export const MAX_BACKOFF_MS = 5000;
-/** How long a leader may take to say Welcome; it may have to raise its epoch first. */
+/** How long the leader may take to answer Hello with Welcome, ms; it may have to raise its epoch first. */
 export const WELCOME_MS = 10_000;
-/** The same for one of several that nobody says leads. */
+/** The same for a replica that nobody names as leader, while others are still to be asked. */
 export const ANSWER_MS = 3000;
-/** How long the status of a refusal may take to come after it. */
+/** How long the gRPC status that ends a refused stream may take to follow Refused, ms. */
 export const STATUS_MS = 1000;
 /** Bytes (estimated) of changes that wait for a leader that does not read; past this a snapshot is cheaper. */
 export const MAX_PENDING_BYTES = 32 * 1024 * 1024;
-/** How long a leader waits to hear that its commands were obeyed, when there is nothing else to tell. */
+/** How soon the leader is told which commands were obeyed when there is nothing else to tell, ms. */
 export const OBEYED_MS = 200;
-/** How long a last delta may take to be taken in. */
+/** How long stop() waits for the leader to take in the last delta, ms. */
 export const GOODBYE_MS = 2000;
 /** The same trouble is logged once in this time. */
 const LOG_INTERVAL_MS = 10_000;
-/** Why a lost stream is the way of things and not worth a warning: the leader stops or changes. */
+/** Statuses of a stream that ends because its leader stops or another replica leads: worth no warning. */
 const EXPECTED = new Set<status>([status.FAILED_PRECONDITION, status.ABORTED, status.CANCELLED]);
 
 export interface AttachClientOptions {
   /** Name of the installation that the gateway belongs to. */
   readonly installation: string;
-  /** Of the way to the leader; plaintext unless given. */
+  /** Credentials of the channel to the leader; plaintext unless given. */
   readonly security?: ChannelSecurity;
 }
 
@@ -79,23 +79,23 @@ export interface AttachClientDependencies {
 
 type Stream = ClientDuplexStream<AttachRequest, AttachResponse>;
 
-/** A stream with the channel that it runs on. Each attempt has its own, so that names are looked up afresh. */
+/** A stream and its channel. Each attempt has a channel of its own, so that host names are looked up afresh. */
 interface Call {
   readonly client: GatewayControlClient;
   readonly stream: Stream;
   readonly address: string;
-  /** Of commands. */
+  /** Pauses the stream while many of its Commands wait to be obeyed. */
   readonly intake: Intake;
 }
 
 /**
- * Where the way to the leader stands; changed in `#become` only.
+ * State of the Attach stream; changed in `#become` only.
  *   stopped    start() was not called yet, or stop() has ended it
  *   waiting    no stream; `timer` starts the next round of attempts
- *   greeting   Hello was sent; `timer` gives it up
- *   refused    the leader does not take the gateway on: the status that ends the stream says so to people; `timer` gives that up
+ *   greeting   Hello was sent; `timer` gives the attempt up
+ *   refused    Refused came; the status that ends the stream will say why, for people; `timer` ends the wait for it
  *   attached   Welcome came: first the snapshot is written, then deltas
- *   leaving    stop() was called: the last delta is on its way, the stream is half-closed; `timer` gives that up
+ *   leaving    stop() was called: the last delta is written, then our side is closed; `timer` gives the leader up
  */
 type AttachState =
   | { readonly kind: 'stopped' }
@@ -106,14 +106,14 @@ type AttachState =
   | { readonly kind: 'leaving'; readonly call: Call; readonly timer: Timer; readonly left: () => void };
 
 /**
- * The gateway's end of the Attach stream (architecture.md, "Attach"): finds the leader, tells it what is open and then
- * what changes, once a turn, and hands on its commands. Without a leader it tries for ever; changes are not kept then, the
- * next snapshot has them.
+ * The gateway's end of the Attach stream (architecture.md, "Attach"): finds the leader, sends it a snapshot and
+ * then, once a turn of the event loop, what has changed, and hands the leader's commands to the host. While there is no
+ * leader it tries for ever and keeps no changes: the next snapshot has them.
  */
 export class AttachClient implements Attach {
-  /** A leader has taken this gateway on once: what readiness needs. */
+  /** True once a leader has taken this gateway on; until then the gateway is not ready. */
   attachedOnce = false;
-  /** What a leader has refused it for since then. */
+  /** The last refusal since a leader last took this gateway on; null: none. */
   refused: AttachRefusal | null = null;
   /** Highest epoch obeyed so far; 0 for none. */
   epoch = 0;
@@ -124,20 +124,21 @@ export class AttachClient implements Attach {
   readonly #throttle: Throttle;
   #state: AttachState = { kind: 'stopped' };
   readonly #backoff: Backoff;
-  /** What waits to be written before the reports: the rest of the snapshot, parts of a large delta. */
+  /** Written before any further report: the rest of the snapshot, or of a large delta. */
   #outbox: AttachRequest[] = [];
   #outboxAt = 0;
   #blocked = false;
-  /** The snapshot is being cut: nothing is written before it is. */
+  /** The snapshot is being cut: nothing is written before it. */
   #isCutting = false;
-  /** Deltas that the leader has not taken in yet. */
+  /** Counts the deltas that the leader has not taken in yet. */
   readonly #window = new DeltaWindow();
-  /** The snapshot, then commands, in order: what is large takes several turns. */
+  /** Cuts the snapshot, then obeys commands, in order; a large one takes several turns of the event loop. */
   readonly #work = new WorkList();
-  /** Of the trace that attaching is in, until the snapshot is written; null: there is none. */
+  /** The trace step of attaching, open until the snapshot is written; null: none is open. */
   #step: Step | null = null;
-  /** `n` of the last commands of this epoch that were obeyed, and the last that the leader was told of. */
+  /** `n` of the last Commands of this epoch that were obeyed. */
   #obeyed = 0;
+  /** The value of `#obeyed` that the leader was told last. */
   #obeyedTold = 0;
   #obeyedTimer: Timer | null = null;
 
@@ -160,8 +161,8 @@ export class AttachClient implements Attach {
   }
 
   /**
-   * Another leads: attaches there at once. Whom it is attached to may be paused or cut off, and would not say that it does not
-   * lead any more; its commands are of a lower epoch.
+   * The lease names another leader: attaches to that one at once. The former leader may be paused or cut off, and then
+   * cannot say that its term is over.
    */
   leaderChanged(): void {
     const state = this.#state;
@@ -174,7 +175,7 @@ export class AttachClient implements Attach {
     this.#beginRound();
   }
 
-  /** Says what is left to say, then goodbye. Resolves when the leader has taken it in, or has taken too long. */
+  /** Sends the last delta and closes our side. Resolves when the leader has ended its side, or after GOODBYE_MS. */
   async stop(): Promise<void> {
     const state = this.#state;
     this.#obeyedTimer?.cancel();
@@ -202,7 +203,7 @@ export class AttachClient implements Attach {
     this.#connectToNext();
   }
 
-  /** The next of this round; the round after it begins in a while. */
+  /** Connects to the next address of this round; after the last one pauses until the next round. */
   #connectToNext(): void {
     const address = this.#deps.locator.next();
     if (address === null) this.#pause();
@@ -220,7 +221,7 @@ export class AttachClient implements Attach {
     const client = new GatewayControlClient(address, credentials, {
       ...channelOptions,
       ...options,
-      // Otherwise a pause that an earlier channel has to keep would be this one's, too.
+      // In the shared pool a new channel would take over the reconnect back-off of an earlier one.
       'grpc.use_local_subchannel_pool': 1,
     });
     const stream = client.attach();
@@ -250,7 +251,9 @@ export class AttachClient implements Attach {
     };
   }
 
-  /** What a leader's message makes throw costs the stream, not the process; a snapshot puts right what was half done. */
+  /**
+   * An error while a leader's message is handled ends the stream, not the process; the next snapshot corrects the rest.
+   */
   #guard(call: Call, run: () => void): void {
     try {
       run();
@@ -263,7 +266,7 @@ export class AttachClient implements Attach {
     const { log, suppressed } = this.#throttle.admit('failed');
     const { address } = call;
     if (log) this.#deps.logger.error({ err, topology: address, suppressed }, 'a message of topology cannot be obeyed');
-    // Whoever says it once may say it again.
+    // A leader that sends such a message once may send it again, so the next pause is the longest.
     this.#backoff.skipToLongest();
     this.#lost(call, null);
   }
@@ -281,7 +284,7 @@ export class AttachClient implements Attach {
   #welcomed(call: Call, welcome: Welcome): void {
     const { host, locator, reports, logger } = this.#deps;
     if (welcome.epoch < this.epoch) {
-      // It should have gone above what Hello said: not one to obey.
+      // A leader must raise its epoch to that of Hello before it says Welcome: this one is not obeyed.
       this.#lost(call, null);
       return;
     }
@@ -299,7 +302,7 @@ export class AttachClient implements Attach {
     this.#backoff.reset();
     this.#become({ kind: 'attached', call });
     locator.leads(call.address, welcome.replicas);
-    // In one turn: what changes from here on is in the reports, all before is in the snapshot.
+    // In one turn of the event loop: earlier changes are in the snapshot, later ones in the reports.
     host.welcomed(welcome.epoch, welcome.rnssAdd);
     this.#step = this.#begun(call, welcome);
     this.#isCutting = true;
@@ -308,11 +311,11 @@ export class AttachClient implements Attach {
     reports.begin();
     const { epoch, version: leader } = welcome;
     logger.info({ epoch, leader, protocol: agreement.version }, 'attached to topology');
-    // Before any command.
+    // First in the work list: commands wait until the snapshot is cut.
     this.#work.run(this.#cutting(call, welcome, snapshot, lastNumber));
   }
 
-  /** `lastNumber`: the highest that the snapshot tells of. */
+  /** `lastNumber`: the highest number that was given to anything when the snapshot began. */
   *#cutting(call: Call, welcome: Welcome, snapshot: Job<StateChange[]>, lastNumber: number): Job<void> {
     let parts: StateChange[];
     try {
@@ -331,7 +334,7 @@ export class AttachClient implements Attach {
     this.#write();
   }
 
-  /** Of the leader's trace, if a term has just begun. */
+  /** Begins the trace step of attaching, under the leader's trace if Welcome has one; null: tracing is off. */
   #begun({ address }: Call, { epoch, trace }: Welcome): Step | null {
     const { tracing = NO_TRACING, host } = this.#deps;
     if (tracing.tracer === null) return null;
@@ -355,7 +358,7 @@ export class AttachClient implements Attach {
     if (reason === RefusalReason.REFUSAL_REASON_DECLARED_DEAD) {
       this.#letGo(call);
       host.declaredDead();
-      // Its commands were for the one that is dead.
+      // The commands obeyed so far were for the former boot id.
       this.#obeyed = 0;
       this.#backoff.reset();
       this.#connectToNext();
@@ -365,7 +368,7 @@ export class AttachClient implements Attach {
   }
 
   *#obeying(call: Call, commands: Commands): Job<void> {
-    // A leader whose time is over (architecture.md, "Lease").
+    // From a leader whose term is over (architecture.md, "Lease"): not obeyed.
     if (commands.epoch !== this.epoch) return;
     try {
       if (commands.replicas.length > 0) this.#deps.locator.knows(commands.replicas);
@@ -388,7 +391,7 @@ export class AttachClient implements Attach {
     this.#write();
   }
 
-  /** Writes as much as the stream takes. What does not go now is merged with what comes. */
+  /** Writes as much as the stream takes. Changes that must wait stay in the reports, where later ones join them. */
   #write(): void {
     const state = this.#state;
     if (this.#isCutting) return;
@@ -399,7 +402,7 @@ export class AttachClient implements Attach {
       while (this.#outboxAt < this.#outbox.length && !this.#blocked) {
         const request = this.#outbox[this.#outboxAt];
         if (request === undefined) break;
-        // Nobody waits behind a last delta.
+        // A gateway that leaves does not heed the window: no other delta waits behind its last ones.
         if (state.kind === 'attached' && request.delta !== undefined && this.#window.isFull) break;
         this.#outboxAt++;
         if (request.delta !== undefined) this.#window.sent();
@@ -422,7 +425,7 @@ export class AttachClient implements Attach {
     }
   }
 
-  /** Parts that were cut together, with what is said last: what was refused before the commands were obeyed has been told by then. */
+  /** Puts `obeyed` and `last_number` into the last of the parts: they hold for all parts that were cut together. */
   #finished(parts: StateChange[], lastNumber: number): StateChange[] {
     const last = parts.pop() ?? StateChange.create();
     last.obeyed = this.#obeyed;
@@ -431,7 +434,7 @@ export class AttachClient implements Attach {
     return [...parts, last];
   }
 
-  /** The stream is over, or is given up. */
+  /** The stream has ended, or is given up. */
   #lost(call: Call, error: ServiceError | null): void {
     const state = this.#state;
     if (state.kind === 'stopped' || state.kind === 'waiting' || state.call !== call) return;
@@ -443,7 +446,7 @@ export class AttachClient implements Attach {
     }
     if (state.kind === 'refused' && this.refused !== null) this.#logRefusal(this.refused, error);
     else this.#logLoss(call, error);
-    // One that takes a gateway on and lets go of it again is not asked at once.
+    // A leader that has taken the gateway on and lost it again is not asked at once.
     if (state.kind === 'attached') this.#pause();
     else this.#connectToNext();
   }
@@ -457,7 +460,7 @@ export class AttachClient implements Attach {
     this.#deps.logger[level](line, 'not attached to topology');
   }
 
-  /** The status says more than the reason: which versions, which name. */
+  /** The text of the status says more than the reason: which versions, which name. */
   #logRefusal(refusal: AttachRefusal, error: ServiceError | null): void {
     this.refused = { ...refusal, why: error?.details || refusal.why };
     const { reason, by, why, advice } = this.refused;
@@ -470,7 +473,7 @@ export class AttachClient implements Attach {
 
   #letGo(call: Call): void {
     close(call);
-    // What it has ordered and was not done counts as not received: the next snapshot says how far that was.
+    // Commands not obeyed yet are dropped as if they had not come: the next snapshot says which were obeyed.
     this.#work.clear();
     this.#isCutting = false;
     this.#step?.end('the stream has ended');
@@ -482,7 +485,7 @@ export class AttachClient implements Attach {
   }
 }
 
-/** Ends a call for good: nothing of it is heard any more. */
+/** Ends a call: no further message of its stream is handled. */
 function close({ client, stream }: Call): void {
   stream.removeAllListeners('data');
   stream.cancel();

@@ -1,7 +1,7 @@
 import type { Commands, StateChange } from '@spanmesh/proto/v1/gateway_control';
 import type { Job } from '@spanmesh/runtime/grpc/slices';
 
-/** Who the gateway is towards the other services. Read anew at each use: `boot` changes when a leader has declared it dead. */
+/** Who the gateway is to other services. Read at each use: `boot` changes when a leader declares the gateway dead. */
 export interface GatewayIdentity {
   readonly name: string;
   readonly boot: string;
@@ -15,16 +15,16 @@ export interface GatewayIdentity {
 /** What the stream to topology asks of the gateway. */
 export interface AttachHost {
   readonly identity: GatewayIdentity;
-  /** Highest number that it has given to anything. */
+  /** Highest number that the gateway has given to a connection, LNK_CONN or link. */
   readonly lastNumber: number;
-  /** Ids of the other gateways that it has something to do with (gateway_control.proto, Hello). */
+  /** Ids of the other gateways that this one has something to do with (gateway_control.proto, Hello). */
   readonly gatewaysKnown: Iterable<string>;
-  /** A leader of this epoch has taken it on; `rnssAdd`: what relays add to rnss. */
+  /** A leader of this epoch has taken the gateway on; `rnssAdd`: what relays add to rnss. */
   welcomed(epoch: number, rnssAdd: number): void;
   /** Everything that is open at this moment, in parts that Attach takes; cut in slices (snapshot.ts). */
   snapshot(): Job<StateChange[]>;
-  /** In slices: what changes in between is found as it is then. */
+  /** Obeys the commands, in slices: each finds the tables as they are when its slice comes. */
   applying(commands: Commands): Job<void>;
-  /** A leader has declared its id dead: it takes another, and keeps what it has. */
+  /** A leader has declared the gateway's id dead: the gateway takes a new boot id and keeps its connections. */
   declaredDead(): void;
 }

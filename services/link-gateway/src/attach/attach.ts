@@ -1,22 +1,23 @@
 import type { RefusalReason } from '@spanmesh/proto/v1/gateway_control';
 
-/** Why no leader has this gateway: what it was told last. */
+/** Why no leader takes this gateway on: the last refusal. */
 export interface AttachRefusal {
   readonly reason: RefusalReason;
   /** Who said so, `host:port`. */
   readonly by: string;
-  /** A sentence for people, and what they can do. */
+  /** The reason, a sentence for people. */
   readonly why: string;
+  /** What an operator can do. */
   readonly advice: string;
 }
 
 /** The stream to the topology leader, as the gateway uses it. */
 export interface Attach {
-  /** A leader has this gateway at this moment. */
+  /** The gateway is attached to a leader at this moment. */
   readonly attached: boolean;
-  /** True once a leader has taken this gateway on: what readiness needs. */
+  /** True once a leader has taken this gateway on; until then the gateway is not ready. */
   readonly attachedOnce: boolean;
-  /** A leader has refused this gateway since one last took it on. */
+  /** The last refusal since a leader last took this gateway on; null: none. */
   readonly refused: AttachRefusal | null;
   start(): void;
   stop(): Promise<void>;

@@ -30,8 +30,8 @@ export interface CommandRunnerDependencies {
 const SLICE_UNITS = 256;
 
 /**
- * Does what topology says (gateway_control.proto, Commands). Everything is idempotent; what names something that is gone is
- * counted and skipped.
+ * Obeys the Commands of topology (gateway_control.proto). All of them are idempotent. One that names an object that is
+ * gone is counted (`commandsStale`) and skipped.
  */
 export class CommandRunner {
   readonly #deps: CommandRunnerDependencies;
@@ -40,7 +40,9 @@ export class CommandRunner {
     this.#deps = deps;
   }
 
-  /** In slices: what they name is looked up when its turn comes, so what changes in between is as if it had come before. */
+  /**
+   * In slices: a command looks up its objects when its slice comes, so a change before that counts as made before it.
+   */
   *running(commands: Commands): Job<void> {
     const { tables, metrics, shares, prober, drains } = this.#deps;
     for (const link of commands.links) this.#learn(link);
@@ -72,7 +74,7 @@ export class CommandRunner {
 
   #learn({ gateway, link, dialect, payload, principal }: RemoteLink): void {
     const known = dialectOf(dialect);
-    // Not believed blindly: a leader of another version must not make us throw at every relay.
+    // Checked here, so that what a leader of another version sends cannot make every relay of the link throw.
     if (gateway === '' || known === null || payload.length < LNK_SPAN_BYTES) {
       this.#deps.metrics.commandsStale++;
       return;
@@ -82,7 +84,7 @@ export class CommandRunner {
     this.#deps.offerers.learn(source, principal);
   }
 
-  /** Everything that is known of another gateway's links goes: their relays, and the ways back to them. In slices. */
+  /** Forgets all links of another gateway and closes their relays here, in slices. */
   forgettingGateway(gateway: GatewayId): Job<void> {
     return this.#forgetting([...(this.#deps.tables.remoteLinks.get(gateway)?.values() ?? [])]);
   }
@@ -130,7 +132,7 @@ export class CommandRunner {
   }
 }
 
-/** A step of the trace that the command is in; null: it is in none. */
+/** Begins a step in the trace that the command carries; null: it carries none. */
 function begun(
   tracer: Tracer,
   { gateway, link, open, trace }: Pick<RelayCommand, 'gateway' | 'link' | 'open' | 'trace'>,

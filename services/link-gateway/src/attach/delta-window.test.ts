@@ -10,17 +10,17 @@ describe('deltas under way to a leader', () => {
     for (let n = 0; n < MAX_DELTAS_UNDER_WAY - 1; n++) window.sent();
   });
 
-  it('are so many at most, until it has taken one in', () => {
+  it('are MAX_DELTAS_UNDER_WAY at most, until the leader has taken one in', () => {
     expect(window.isFull).toBe(false);
     window.sent();
     expect([window.isFull, window.underWay]).toEqual([true, MAX_DELTAS_UNDER_WAY]);
     expect([window.taken(1), window.isFull]).toEqual([true, false]);
-    // More could be sent already.
+    // The window was not full before.
     expect(window.taken(2)).toBe(false);
     expect(window.underWay).toBe(MAX_DELTAS_UNDER_WAY - 2);
   });
 
-  it('are never fewer than none, nor more than were sent, whatever it says', () => {
+  it('are from 0 to as many as were sent, whatever the leader says', () => {
     window.taken(1000);
     expect(window.underWay).toBe(0);
     window.taken(0);
@@ -29,7 +29,7 @@ describe('deltas under way to a leader', () => {
     expect(window.underWay).toBe(1);
   });
 
-  it('are not counted while it does not tell, and counted anew with each stream', () => {
+  it('are not counted while the leader does not tell, and are counted anew with each stream', () => {
     window.sent();
     window.begin(true);
     expect([window.underWay, window.isFull]).toEqual([0, false]);

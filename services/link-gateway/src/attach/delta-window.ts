@@ -1,15 +1,19 @@
 import { MAX_DELTAS_UNDER_WAY } from '../shares/limits.ts';
 
 /**
- * How many deltas are under way to the leader on one stream. What it has not taken in stands ahead of whatever comes next, of whomever:
- * so little of it is sent ahead, and the rest waits in the reports, where connections that bring much are not read.
+ * Counts the deltas under way to the leader on one stream. A new change waits behind all of them, whichever peer it
+ * comes from, so only a few are sent ahead. The rest waits in the reports, where connections that bring much are not
+ * read.
  */
 export class DeltaWindow {
   #isTold = false;
   #sent = 0;
   #taken = 0;
 
-  /** A stream begins. `isTold`: its leader tells what it has taken in; otherwise the stream's own buffers are all that bounds it. */
+  /**
+   * A stream begins. `isTold`: its leader tells what it has taken in (Taken); if not, only the stream's buffers are a
+   * bound.
+   */
   begin(isTold: boolean): void {
     this.#isTold = isTold;
     this.#sent = 0;
@@ -21,7 +25,7 @@ export class DeltaWindow {
     return this.#isTold ? this.#sent - this.#taken : 0;
   }
 
-  /** None may be sent before the leader has taken in one more. */
+  /** No further delta may be sent until the leader has taken one in. */
   get isFull(): boolean {
     return this.underWay >= MAX_DELTAS_UNDER_WAY;
   }
@@ -30,7 +34,7 @@ export class DeltaWindow {
     this.#sent++;
   }
 
-  /** The leader has taken in so many on this stream. True: more may be sent, which could not be before. */
+  /** The leader has taken in so many deltas of this stream. True: the window was full and is not any more. */
   taken(deltas: number): boolean {
     const wasFull = this.isFull;
     // Not believed blindly: never fewer than before, nor more than were sent.

@@ -13,7 +13,7 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
 });
 
-/** A leader; `holds`: it answers nobody until it is told to. */
+/** A leader; `holds`: it answers no report until the test calls what is in `held`. */
 async function leader({ holds = false } = {}) {
   const heard: string[] = [];
   const held: (() => void)[] = [];
@@ -41,7 +41,7 @@ function reporter(address: () => string | null): EventReporter {
 }
 
 describe('A gateway without NATS', () => {
-  it('reports to whoever leads at the moment, and to nobody while that is not known', async () => {
+  it('reports to the present leader, and to nobody while no leader is known', async () => {
     const [one, two] = [await leader(), await leader()];
     let address: string | null = null;
     const reports = reporter(() => address);
@@ -56,7 +56,7 @@ describe('A gateway without NATS', () => {
   });
 
   // Limits: attach/event-reporter.ts MAX_REPORTS
-  it('keeps nothing for a leader that does not answer', async () => {
+  it('drops what is past MAX_REPORTS reports that the leader has not answered', async () => {
     const { heard, held, address } = await leader({ holds: true });
     const reports = reporter(() => address);
     for (let n = 0; n < MAX_REPORTS + 3; n++) reports.report(report(`${n}`));

@@ -14,7 +14,10 @@ export interface EventReporterOptions {
   readonly security: ChannelSecurity;
 }
 
-/** Reports events to the leader of topology, for a gateway without NATS: each report once, and what does not arrive is lost. */
+/**
+ * Reports events of a gateway without NATS to the leader of topology: each report once; one that does not arrive is
+ * lost.
+ */
 export class EventReporter {
   readonly #options: EventReporterOptions;
   #client: EventReportsClient | null = null;
@@ -26,7 +29,7 @@ export class EventReporter {
     this.#options = options;
   }
 
-  /** `report`: a ReportEventsRequest. */
+  /** `report`: an encoded ReportEventsRequest. */
   report(report: Uint8Array): void {
     const address = this.#options.address();
     if (this.#isStopped || address === null || this.#underWay >= MAX_REPORTS) return;

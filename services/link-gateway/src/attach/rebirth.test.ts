@@ -11,11 +11,14 @@ import { LOSTLINK, turns } from '../trunk/trunk.fixture.ts';
 let mesh: Mesh;
 afterEach(() => mesh.stop());
 
+/** A sign of life, as far as it is looked at here. */
 interface Told {
   readonly id: string;
 }
 
-/** Has a node keep what is opened to it, and say what is lost. */
+/**
+ * Gathers the transactions that are opened to a member's node, and the error codes of what comes in them or ends them.
+ */
 function holds(member: { node: Mesh['members'][number]['node'] }) {
   const taken: Transaction[] = [];
   const lost: number[] = [];
@@ -65,13 +68,13 @@ describe('a gateway that was declared dead', () => {
     a.node.flush();
     await mesh.settled();
     expect([lost, a.node.relays, a.node.closed, b.node.closed]).toEqual([[0], [relay], false, false]);
-    // The same order as before: nobody has to be told anything again.
+    // The leader wants the same relay: it is open already, so the peer is sent nothing.
     attach.command({ relays: [{ gateway: '', link: span.link, open: [a.lnkConn], close: [] }] });
     await mesh.settled();
     expect(a.node.relays).toEqual([relay]);
   });
 
-  it('ends what it had with other gateways, under whose trunks its former id was, and opens anew under the other', async () => {
+  it('ends trunks and routes of its former id, and opens new ones under its new id', async () => {
     mesh = await Mesh.start({}, 2);
     const [one, two] = mesh.gateways as [TestGateway, TestGateway];
     const a = await mesh.join('circuit', one);
@@ -92,7 +95,7 @@ describe('a gateway that was declared dead', () => {
     one.random = 0.25;
     one.gateway.declaredDead();
     expect(two.gateway.gatewaysKnown).toEqual(new Set(['gw.80000000']));
-    // The leader tells the other one: the former is gone, the new one is there.
+    // The leader tells the second gateway that the former id is gone and the new id is there.
     two.attach.command({
       gatewaysGone: ['gw.80000000'],
       gateways: [{ gateway: one.gateway.id, serviceAddress: '127.0.0.1:1' }],
@@ -101,13 +104,13 @@ describe('a gateway that was declared dead', () => {
     await mesh.settled();
     opened();
     await b.node.until(() => taken.length === 2);
-    // It does not know the relay by another name: what it relays is the other's link, as before.
+    // The peer keeps its relay: the link at the second gateway is the same as before.
     expect(a.node.relays).toEqual([relay]);
     expect(two.gateway.trunks!.state()).toEqual({ established: [one.gateway.id], unreachable: [] });
     expect([...two.gateway.gatewaysKnown]).toEqual([one.gateway.id]);
   });
 
-  it('says so in the registry and in its signs of life, and keeps what its peers know it by', async () => {
+  it('shows its new id in the registry and in its signs of life, and offers its peers the same span as before', async () => {
     mesh = await Mesh.start();
     const { gateway, bus, clock } = mesh.gateway;
     const signs: Told[] = [];
@@ -124,7 +127,7 @@ describe('a gateway that was declared dead', () => {
     expect(span.equals(gateway.clients.ownSpan.payload)).toBe(true);
   });
 
-  it('hears of it from another gateway only while no leader has it', async () => {
+  it('believes another gateway that says so only while it is attached to no leader', async () => {
     mesh = await Mesh.start({}, 2);
     const [one, two] = mesh.gateways as [TestGateway, TestGateway];
     const before = one.gateway.id;
@@ -170,7 +173,7 @@ describe('a list of gateways', () => {
     expect(one.gateway.trunks!.counts()).toMatchObject({ established: 1, routes: 1 });
   });
 
-  it('that leaves out one which cannot be reached does not make that reachable: each leader is told', async () => {
+  it('that leaves out an unreachable gateway does not make it reachable: each leader is told so', async () => {
     mesh = await Mesh.start({}, 2);
     const [one, two] = mesh.gateways as [TestGateway, TestGateway];
     one.other = null;
@@ -182,7 +185,7 @@ describe('a list of gateways', () => {
     one.attach.lose();
     const [snapshot] = one.attach.attach(0, 2);
     expect(snapshot!.trunks).toEqual(out);
-    // While no leader listens the way comes back: the next one is told how it is then.
+    // The second gateway can be reached again while no leader listens: the next leader is told so.
     one.attach.lose();
     one.other = two;
     for (let i = 0; i < 20 && one.gateway.trunks!.counts().established === 0; i++) {
@@ -192,7 +195,7 @@ describe('a list of gateways', () => {
     expect(one.attach.attach(0, 3)[0]!.trunks).toEqual({ established: [two.gateway.id], unreachable: [] });
   });
 
-  it('takes away by a notice of its own: links, relays and what runs over them', async () => {
+  it('takes no gateway away: `gatewaysGone` does, with its links, relays and transactions', async () => {
     mesh = await Mesh.start({}, 2);
     const [one, two] = mesh.gateways as [TestGateway, TestGateway];
     const a = await mesh.join('circuit', one);
@@ -213,7 +216,7 @@ describe('a list of gateways', () => {
     expect(lost).toEqual([LOSTLINK]);
     expect(one.gateway.counts()).toMatchObject({ remoteLinks: 0, relays: 0, trunkRoutes: 0 });
     expect([...one.gateway.gatewaysKnown]).toEqual([]);
-    // Whatever is said of it late is of no use any more.
+    // The address of a gateway that is gone is ignored when it comes late.
     one.attach.command({ gateways: [{ gateway: two.gateway.id, serviceAddress: '127.0.0.1:1' }] });
     expect([...one.gateway.gatewaysKnown]).toEqual([]);
   });

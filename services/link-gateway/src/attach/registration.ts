@@ -6,7 +6,7 @@ import { SignOfLife } from '@spanmesh/runtime/gateways/signs-of-life';
 import type { Logger, Throttle } from '@spanmesh/runtime/log/logger';
 import type { GatewayIdentity } from './attach-host.ts';
 
-/** How soon the registry is tried again when the store is away, in milliseconds. */
+/** How soon the entry is tried again when the store is away, in milliseconds. */
 const REGISTER_RETRY_MS = 1000;
 
 export interface RegistrationDependencies {
@@ -17,8 +17,8 @@ export interface RegistrationDependencies {
 }
 
 /**
- * What the others can see of the gateway without a stream to it: its entry in the registry, and its signs of life. Without the store a
- * gateway works, too; it is tried again until it is there.
+ * Shows this gateway to services that have no stream to it: by its entry in the registry, and by its signs of life. A
+ * gateway also works while the store is away: the entry is tried again until it is written.
  */
 export class Registration {
   readonly #identity: GatewayIdentity;
@@ -28,7 +28,7 @@ export class Registration {
   #retry: Timer | null = null;
   #isLeaving = false;
 
-  /** `identity` is read at each write and each sign. */
+  /** `identity` is read at each write of the entry and for each sign of life. */
   constructor(identity: GatewayIdentity, deps: RegistrationDependencies) {
     this.#identity = identity;
     this.#deps = deps;
@@ -43,19 +43,19 @@ export class Registration {
     await this.#register();
   }
 
-  /** The gateway has another id, or a leader has taken it on: the entry says who it is now. */
+  /** The gateway has another id, or a leader has taken it on: brings the entry up to date. */
   renew(): void {
     this.#entry?.renew();
   }
 
-  /** The gateway stops: whoever looks for one to use takes another. */
+  /** The gateway is going to stop: the entry says so, and clients choose another gateway. */
   leaving(): void {
     this.#isLeaving = true;
     this.#retry?.cancel();
     this.#entry?.drain();
   }
 
-  /** The gateway is gone. */
+  /** Deletes the entry and ends the signs of life. */
   async stop(): Promise<void> {
     this.leaving();
     this.#sign.stop();

@@ -19,14 +19,14 @@ describe('connections that bring more than topology takes in', () => {
     pressure.onceLow(() => read.push(name), principal);
   }
 
-  it('wait from a mark on', () => {
+  it('wait once more than REPORTS_HIGH_BYTES wait for topology', () => {
     expect(pressure.isHigh).toBe(false);
     bytes++;
     expect(pressure.isHigh).toBe(true);
   });
 
   // Limits: shares/limits.ts REPORTS_LOW_BYTES
-  it('are read again when half of it is gone, and not before', async () => {
+  it('are read again once no more than REPORTS_LOW_BYTES wait, and not before', async () => {
     wait('a');
     bytes = REPORTS_LOW_BYTES + 1;
     pressure.eased();
@@ -34,13 +34,13 @@ describe('connections that bring more than topology takes in', () => {
     expect([read, pressure.waiting]).toEqual([[], 1]);
     bytes = REPORTS_LOW_BYTES;
     pressure.eased();
-    // Not within the call.
+    // Not within the call of `eased`.
     expect(read).toEqual([]);
     await nextTurn();
     expect([read, pressure.waiting]).toEqual([['a'], 0]);
   });
 
-  it('are read again a few in each turn, principals in turn, for as long as it stays low', async () => {
+  it('are read again a few in each turn, principals in turn, while few bytes wait', async () => {
     for (let n = 0; n < 2 * RESUMED_PER_TURN; n++) wait(`greedy ${n}`, 'greedy');
     wait('honest');
     bytes = 0;

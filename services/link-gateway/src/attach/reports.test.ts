@@ -27,7 +27,7 @@ function taken(): StateChange {
 }
 
 describe('what has changed', () => {
-  it('is taken once, and asked for whenever there is something', () => {
+  it('is taken once, and onChange is called for each change', () => {
     reports.linkClosed({ id: 4 } as Link);
     reports.linkClosed({ id: 5 } as Link);
     expect(changes).toBe(2);
@@ -35,7 +35,7 @@ describe('what has changed', () => {
     expect([reports.bytes, reports.take(MIB)]).toEqual([0, []]);
   });
 
-  it('is not kept while nobody listens', () => {
+  it('is not kept while no leader listens', () => {
     reports.linkClosed({ id: 4 } as Link);
     reports.end();
     reports.linkClosed({ id: 5 } as Link);
@@ -47,7 +47,7 @@ describe('what has changed', () => {
     expect(reports.take(MIB)).toEqual([]);
   });
 
-  it('names a refusal by the command that asked for the relay, of this leader: none while its snapshot is cut', () => {
+  it('names for a refused relay the command that opened it, or 0 while the snapshot is cut', () => {
     reports.relayRefused(relay(source(1), 2));
     reports.cut();
     reports.relayRefused(relay(source(1), 3));
@@ -57,7 +57,7 @@ describe('what has changed', () => {
     ]);
   });
 
-  it('says of return paths what became of each pair last, packed by link', () => {
+  it('tells of return paths the last change of each pair, packed by link', () => {
     const [one, two] = [source(1), source(2)];
     const opened = relay(one, 3);
     reports.onDemandOpened(opened);
@@ -74,12 +74,12 @@ describe('what has changed', () => {
     expect(onDemandClosed).toEqual([{ linkGateway: ELSEWHERE, link: 1, lnkConns: [3] }]);
   });
 
-  it('says how far a drain is, not how it got there', () => {
+  it('tells the last progress of a drain only', () => {
     for (const closed of [0, 1, 2]) reports.drain({ order: 'o', chosen: 2, closed, cut: 0, done: closed === 2 });
     expect(taken().drains).toEqual([{ order: 'o', chosen: 2, closed: 2, cut: 0, done: true }]);
   });
 
-  it('says how the gateway is connected as that is when it is taken', () => {
+  it('tells trunks as they are when the delta is taken', () => {
     const state = { established: [ELSEWHERE], unreachable: [] as string[] };
     reports.trunks(() => structuredClone(state));
     state.unreachable.push('c.00000003');
@@ -97,7 +97,7 @@ describe('what has changed', () => {
 });
 
 describe('a link of another gateway', () => {
-  it('is told to be known once', () => {
+  it('is told once that it is known', () => {
     const one = source(1);
     reports.linkKnown(one);
     reports.linkKnown(one);
@@ -106,14 +106,14 @@ describe('a link of another gateway', () => {
     expect(reports.take(MIB)).toEqual([]);
   });
 
-  it('is not told if the leader has named it, if it is one of ours, or a gateway for its own clients', () => {
+  it('is not told if the leader has named it; nor are links of this gateway, nor the own span of a gateway', () => {
     const named = source(1);
     named.leaderKnows = true;
     for (const one of [named, source(2, ''), source(0)]) reports.linkKnown(one);
     expect(reports.take(MIB)).toEqual([]);
   });
 
-  it('is still to be told when nobody has listened', () => {
+  it('is still to be told if no leader has listened', () => {
     const one = source(1);
     reports.end();
     reports.linkKnown(one);

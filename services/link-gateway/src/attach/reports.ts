@@ -7,54 +7,54 @@ import type { PeerReports } from '../peers/peer-reports.ts';
 import { ReportPressure } from './report-pressure.ts';
 import { connectionOpened, linkOpened, linkRef } from './snapshot.ts';
 
-/** Encoded bytes of a pair, on demand, from above: the link is named with each. */
+/** Upper bound of the encoded bytes of one on-demand pair (link, LNK_CONN), the name of its link included. */
 const PAIR_BYTES = 110;
-/** Encoded bytes of what is told whole, from above, while it waits. */
+/** Bytes that `trunks` and `stopping` each count for while they wait. */
 const WHOLE_BYTES = 1024;
 
 /**
- * What has changed on this gateway since topology was last told: the only writer of state changes (gateway_control.proto,
- * StateChange). While nobody listens nothing is kept, because the next snapshot has it.
+ * What has changed on this gateway since topology was last told: the only writer of state changes
+ * (gateway_control.proto, StateChange). While no leader listens no change is kept: the next snapshot has it.
  */
 export class Reports implements PeerReports {
   #delta = StateChange.create();
   #bytes = 0;
-  /** Return paths that were opened (true) or closed, the last of each pair. */
+  /** Return paths that were opened (true) or closed: the last change of each pair, by source and LNK_CONN. */
   #onDemand = new Map<RelaySource, Map<number, boolean>>();
-  /** How far drains are, the last of each order. */
+  /** The last progress of each drain, by order. */
   #drains = new Map<string, DrainProgress>();
-  /** Reads how the gateway is connected with the others; null: as before. */
+  /** Reads which other gateways have a trunk with this one, and which are unreachable; null: as told last. */
   #trunks: (() => GatewayTrunks) | null = null;
   #isHeard = false;
-  /** The snapshot that the reports follow is not complete: all relays were opened before this Attach. */
+  /** The snapshot is being cut, so no command of this Attach was obeyed: every relay was opened before it. */
   #isCutting = false;
-  /** Steps of traces that are over when what waits is taken. */
+  /** Trace steps that end when the waiting changes are taken. */
   #steps: Step[] = [];
-  /** What connections that report must wait for. */
+  /** Back-pressure on connections that bring changes. */
   readonly pressure = new ReportPressure(() => this.#bytes);
   #onChange: () => void = () => {};
 
-  /** Called at each report that somebody listens to. */
+  /** Called at each change while a leader listens. */
   set onChange(fn: () => void) {
     this.#onChange = fn;
   }
 
-  /** Somebody listens: a leader is given the snapshot that the reports follow. */
+  /** A leader listens: it has been given, or is being given, the snapshot that the reports follow. */
   get isHeard(): boolean {
     return this.#isHeard;
   }
 
-  /** Encoded bytes of what waits, from above. */
+  /** Encoded bytes of the changes that wait, estimated from above. */
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** Changes that wait one by one. */
+  /** Entries that wait in tables beside the delta: links with changed return paths, and drains. */
   get waiting(): number {
     return this.#onDemand.size + this.#drains.size;
   }
 
-  /** From here on reports are kept: they follow a snapshot that is begun in the same turn. */
+  /** From here on changes are kept: they follow a snapshot that is begun in the same turn of the event loop. */
   begin(): void {
     this.#clear();
     this.#isHeard = true;
@@ -66,13 +66,13 @@ export class Reports implements PeerReports {
     this.#isCutting = false;
   }
 
-  /** Nobody listens any more. */
+  /** No leader listens any more: what waits is dropped. */
   end(): void {
     this.#clear();
     this.#isHeard = false;
   }
 
-  /** What waits, in parts of at most so many bytes; none if nothing does. From here on it waits no more. */
+  /** Takes out the changes that wait, in parts of at most `maxBytes` encoded bytes; empty: none wait. */
   take(maxBytes: number): StateChange[] {
     const delta = this.#delta;
     for (const [source, pairs] of this.#onDemand) this.#putPairs(delta, source, pairs);
@@ -82,7 +82,7 @@ export class Reports implements PeerReports {
     const isWhole = delta.trunks !== undefined;
     this.#clear();
     if (bytes === 0) return [];
-    // What is told whole is as long as there are gateways: its size is known only now.
+    // The size of `trunks` grows with the number of gateways, and is known only now.
     if (bytes <= maxBytes && !isWhole) return [delta];
     const parts = new StateChangeParts(maxBytes);
     parts.putAll(delta);
@@ -97,12 +97,12 @@ export class Reports implements PeerReports {
     this.#add('connectionsAlive', id);
   }
 
-  /** It is being closed in order. */
+  /** The connection is being closed in order. */
   connectionClosing({ id }: Peer, reason: string): void {
     this.#add('connectionsClosing', { id, reason });
   }
 
-  /** What was on it has ended, too, and is not reported. */
+  /** Its LNK_CONNs, links and relays have ended, too, and are not reported. */
   connectionClosed({ id }: Peer): void {
     this.#add('connectionsClosed', id);
   }
@@ -120,7 +120,7 @@ export class Reports implements PeerReports {
     const entry = linkOpened(link);
     if (step !== null) {
       entry.trace = step.context;
-      // Nobody listens: the snapshot has it, and the trace ends here.
+      // While no leader listens the link is left to the next snapshot, and its trace ends here.
       if (this.#isHeard) this.#steps.push(step);
       else step.end('no leader listens');
     }
@@ -136,7 +136,10 @@ export class Reports implements PeerReports {
     this.#add('linksClosed', id);
   }
 
-  /** A link of another gateway is known here now, unless the leader knows that already. Gateways' own spans it does not know. */
+  /**
+   * A link of another gateway is known here now. Not told if the leader knows that, nor of a gateway's own span, which
+   * topology does not know.
+   */
   linkKnown(source: RelaySource): void {
     if (!this.#isHeard || source.gateway === '' || source.isOwnSpan || source.leaderKnows) return;
     source.leaderKnows = true;
@@ -154,7 +157,7 @@ export class Reports implements PeerReports {
     this.#pair(relay, true);
   }
 
-  /** A relay is closed, or topology's, that was open on demand. */
+  /** A relay that was open on demand is closed, or is now wanted by topology. */
   onDemandClosed(relay: Relay): void {
     this.#pair(relay, false);
   }
@@ -167,7 +170,7 @@ export class Reports implements PeerReports {
     this.#add('clustersReleased', key);
   }
 
-  /** How the gateway is connected with the others has changed; `read` says how it is when that is told. */
+  /** A trunk came up or was lost, or reachability has changed; `read` is called when that is told. */
   trunks(read: () => GatewayTrunks): void {
     if (!this.#isHeard) return;
     if (this.#trunks === null) this.#bytes += WHOLE_BYTES;
@@ -198,7 +201,7 @@ export class Reports implements PeerReports {
     this.#onChange();
   }
 
-  /** Of several changes of a pair in one message the last counts: in a message there is no order. */
+  /** Of several changes of a pair only the last is told: the entries of one message have no order. */
   #pair({ source, lnkConn }: Relay, isOpen: boolean): void {
     if (!this.#isHeard || source.isOwnSpan) return;
     let pairs = this.#onDemand.get(source);

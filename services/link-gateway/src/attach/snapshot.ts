@@ -6,8 +6,9 @@ import type { Job } from '@spanmesh/runtime/grpc/slices';
 import type { OpenTables } from '../peers/open-tables.ts';
 import type { Link, LnkConn, Peer, RelaySource } from '../peers/peer.ts';
 
-/** Units of work (Job) between two `yield`s, or a few more: a connection, a LNK_CONN, a link, or so many relays of one. */
+/** Units of work (Job) between two `yield`s, or a few more: a connection, a LNK_CONN or a link is one. */
 const SLICE_UNITS = 256;
+/** Relays of one link that count as one more unit. */
 const RELAYS_PER_UNIT = 8;
 
 /** An established connection, for topology. */
@@ -54,12 +55,14 @@ const ORIGINS = {
 } as const;
 
 /**
- * Puts in everything that is open (architecture.md, "Attach"), in slices. What is told of begins when this returns: from then on every change
- * is a delta. What has ended before its turn comes is left out, and what has opened since then too: with the deltas, which come after it and
- * may say again what it says, it makes what is open. Payloads are shared, not copied.
+ * Puts everything that is open into `parts` (architecture.md, "Attach"), in slices. The objects are listed when this is
+ * called; every later change is a delta. An object that has ended before its slice comes is left out, and so is one
+ * that is opened in the meantime: deltas follow the snapshot, and may repeat what it says. Payloads are shared, not
+ * copied.
  *
- * Until all is cut no command is obeyed, so relays change only by closing, or on demand; they count as opened before this Attach. Links of other
- * gateways that nothing here uses are forgotten; the leader is told of all others, and says when they are gone.
+ * No command is obeyed until the snapshot is cut, so meanwhile relays only close, or open on demand; all count as
+ * opened before this Attach. Links of other gateways that nothing here uses are forgotten. The leader is told of the
+ * others, and says when they are gone.
  * `sliceUnits`: units of work between two `yield`s.
  */
 export function cutSnapshot(tables: OpenTables, parts: StateChangeParts, sliceUnits = SLICE_UNITS): Job<void> {
@@ -75,13 +78,13 @@ export function cutSnapshot(tables: OpenTables, parts: StateChangeParts, sliceUn
   return cutting({ tables, open, parts, units: new Units(sliceUnits) });
 }
 
-/** What was open when a snapshot was begun. */
+/** Everything that was open when the snapshot was begun. */
 interface Open {
   readonly connections: readonly Peer[];
   readonly lnkConns: readonly LnkConn[];
   readonly links: readonly Link[];
   readonly remote: readonly (readonly RelaySource[])[];
-  /** The highest number then. */
+  /** The highest number that had been given to anything then. */
   readonly lastNumber: number;
 }
 
@@ -124,7 +127,7 @@ function* cutting({ tables, open, parts, units }: Cutting): Job<void> {
   yield units.taken();
 }
 
-/** Units of work since they were taken last. */
+/** Counts units of work since `taken` was called last. */
 class Units {
   readonly #slice: number;
   #count = 0;
@@ -133,7 +136,7 @@ class Units {
     this.#slice = slice;
   }
 
-  /** True: enough for a slice. */
+  /** Adds units. True: they are enough for a slice. */
   more(units: number): boolean {
     this.#count += units;
     return this.#count >= this.#slice;
@@ -160,7 +163,7 @@ function putRelays(
   for (const relay of relays.values()) {
     const { lnkConn } = relay;
     relay.n = 0;
-    // Those of a LNK_CONN that is not in the snapshot are gone, or come in a delta.
+    // The relay of a LNK_CONN that is not in the snapshot is gone with it, or comes in a delta.
     if (lnkConn.isOpen && lnkConn.id <= lastNumber) (relay.wanted ? wanted : onDemand).push(lnkConn.id);
   }
   if (wanted.length > 0) parts.put('relaysOpen', { linkGateway: gateway, link, lnkConns: wanted });

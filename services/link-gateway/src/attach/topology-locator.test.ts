@@ -15,19 +15,19 @@ function setup(addresses: string[] = []) {
   const locator = new TopologyLocator({ addresses: () => addresses }, { bus, clock: new FakeClock() });
   locator.start();
   let epoch = 0;
-  /** The store names this one; '' for nobody. */
+  /** Lets this address hold the lease; '': nobody holds it. */
   const lease = async (address: string) => {
     epoch++;
     const record = { holder: address, address, epoch, ttl: 1000, settings: '', beat: 0 };
     await (await bus.kv(LEASES_BUCKET)).put(TOPOLOGY_ROLE, encodeLeaseRecord(record));
-    // As far as it takes the store to tell.
+    // Until the watch of the lease has been told.
     for (let i = 0; i < 10; i++) await Promise.resolve();
   };
   const changed = () => new Promise<void>((resolve) => locator.onChange(resolve));
   return { locator, lease, changed };
 }
 
-/** All that a round asks, in order. */
+/** All addresses that a round asks, in order. */
 function round(locator: TopologyLocator): string[] {
   locator.again();
   const asked: string[] = [];
@@ -36,8 +36,8 @@ function round(locator: TopologyLocator): string[] {
   return asked;
 }
 
-describe('who is asked to be taken on', () => {
-  it('is nobody while nobody is known', () => {
+describe('whom a gateway asks to be taken on', () => {
+  it('is nobody while no address is known', () => {
     const { locator } = setup();
     expect([locator.address(), round(locator)]).toEqual([null, []]);
   });
@@ -60,7 +60,7 @@ describe('who is asked to be taken on', () => {
     expect(round(locator)).toEqual(['l:1', 'r:3', 's:1', 'r:2']);
   });
 
-  it('is whom a replica names that does not lead', () => {
+  it('is first the leader that a replica names which does not lead itself', () => {
     const { locator } = setup(['a:1', 'b:1']);
     expect(locator.next()).toBe('a:1');
     locator.doesNotLead('c:1');
@@ -70,7 +70,7 @@ describe('who is asked to be taken on', () => {
     expect([locator.address(), round(locator)]).toEqual(['c:1', ['c:1', 'a:1', 'b:1']]);
   });
 
-  it('is nobody twice in a round, however two name each other', () => {
+  it('is nobody twice in a round, even if two replicas name each other', () => {
     const { locator } = setup(['a:1', 'b:1']);
     const asked: (string | null)[] = [];
     for (let i = 0; i < 4; i++) {
@@ -80,7 +80,7 @@ describe('who is asked to be taken on', () => {
     expect(asked).toEqual(['a:1', 'b:1', null, null]);
   });
 
-  it('is another as soon as the lease names another, and goes on to be the last one when that is released', async () => {
+  it('changes as soon as the lease names another holder, and stays that one when the lease is released', async () => {
     const { locator, lease, changed } = setup();
     await lease('l:1');
     locator.leads('l:1', ['l:1', 'l:2']);
@@ -93,7 +93,7 @@ describe('who is asked to be taken on', () => {
   });
 
   // Limits: link-gateway/src/limits.ts MAX_REPLICAS
-  it('is no more than so many, and nothing that is no address', () => {
+  it('is no more than MAX_REPLICAS replicas, and nothing that is no address', () => {
     const { locator } = setup();
     locator.doesNotLead('nowhere');
     locator.leads('l:1', ['', 'x', ...Array.from({ length: 20 }, (_, i) => `r:${i + 1}`)]);

@@ -11,28 +11,29 @@ export interface TopologyLocatorOptions {
 }
 
 export interface TopologyLocatorDependencies {
-  /** Where the lease is; null: nowhere, the addresses are all there is. */
+  /** Has the lease; null: there is none, only the addresses are known. */
   readonly bus: Bus | null;
   readonly clock: Clock;
 }
 
 /**
- * Where the topology leader is: whoever holds the lease; and since the store may be away, or say what was so before, the replicas that
- * the last leader named and the addresses of the setting after it, in turn. One that does not lead says who does. A round asks each once.
+ * Finds the topology leader. A gateway asks, in rounds, each address once: first the leader that a replica has named,
+ * the holder of the lease and the last leader; then, since the store may be away or out of date, the replicas that the
+ * last leader named and the addresses of the setting. A replica that does not lead names the leader.
  */
 export class TopologyLocator {
   readonly #options: TopologyLocatorOptions;
   readonly #deps: TopologyLocatorDependencies;
   readonly #listeners = new Set<() => void>();
   #watch: LeaseWatch | null = null;
-  /** Holder of the lease, the last one that the store named: after a release that may be the only one. */
+  /** The last holder that the lease named; kept after a release, as it may be the only replica. */
   #leased: string | null = null;
-  /** Who leads by what a replica says that does not. */
+  /** The leader as named by a replica that does not lead. */
   #hint: string | null = null;
-  /** Who has taken this gateway on last. */
+  /** The replica that took this gateway on last; null again when the lease names another. */
   #leading: string | null = null;
   #replicas: readonly string[] = [];
-  /** Those that this round has asked. */
+  /** Addresses that this round has asked. */
   readonly #asked = new Set<string>();
   #stopped = false;
 
@@ -46,14 +47,14 @@ export class TopologyLocator {
     return this.#leading ?? this.#leased ?? this.#options.addresses()[0] ?? null;
   }
 
-  /** Whom to ask next to be taken on; null: this round has asked all. */
+  /** The address to ask next; null: this round has asked all. */
   next(): string | null {
     const next = this.#candidates().find((one) => !this.#asked.has(one)) ?? null;
     if (next !== null) this.#asked.add(next);
     return next;
   }
 
-  /** This round has asked all that are known. */
+  /** This round has asked all known addresses. */
   get isExhausted(): boolean {
     return this.#candidates().every((one) => this.#asked.has(one));
   }
@@ -63,12 +64,12 @@ export class TopologyLocator {
     this.#asked.clear();
   }
 
-  /** This one is said to lead, by the lease or by another replica: worth waiting for. */
+  /** The lease or another replica names this address as leader: its answer is worth a longer wait. */
   isNamed(address: string): boolean {
     return address === this.#leased || address === this.#hint;
   }
 
-  /** A replica has taken this gateway on, and names all that it knows. */
+  /** The replica at `address` has taken this gateway on, and names all replicas that it knows. */
   leads(address: string, replicas: readonly string[]): void {
     this.#leading = address;
     this.#hint = null;
@@ -76,17 +77,17 @@ export class TopologyLocator {
     this.again();
   }
 
-  /** What the leader says of the replicas has changed. */
+  /** The leader has named the replicas anew. */
   knows(replicas: readonly string[]): void {
     this.#replicas = replicas.slice(0, MAX_REPLICAS).filter(isAddress);
   }
 
-  /** A replica does not lead; `leader`: who does by what it says, empty if it does not know. */
+  /** A replica says that it does not lead; `leader`: the leader that it names, empty if it knows none. */
   doesNotLead(leader: string): void {
     if (isAddress(leader)) this.#hint = leader;
   }
 
-  /** Calls `fn` each time that the lease names another. */
+  /** Calls `fn` each time that the lease names another holder. */
   onChange(fn: () => void): void {
     this.#listeners.add(fn);
   }

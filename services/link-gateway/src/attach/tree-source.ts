@@ -3,7 +3,7 @@ import { createClient } from '@spanmesh/runtime/grpc/grpc-client';
 import type { ChannelSecurity } from '@spanmesh/runtime/tls/tls-credentials';
 import type { TreeSource } from '../shell/shell.ts';
 
-/** The trees from topology's API; `client` is asked for each call, null: it is not up yet. */
+/** Reads span trees from topology's API. `client` is called for each request; null: the API is not up yet. */
 export function treeSourceOf(client: () => TopologyClient | null): TreeSource {
   return (request, signal) => {
     const api = client();
@@ -14,7 +14,7 @@ export function treeSourceOf(client: () => TopologyClient | null): TreeSource {
   };
 }
 
-/** A client of topology's service port, wherever that is at the moment. */
+/** A client of topology's service port. It follows `address`, which changes with the leader. */
 export class TopologyApi {
   readonly #address: () => string | null;
   readonly #security: ChannelSecurity;
