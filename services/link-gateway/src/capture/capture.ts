@@ -7,7 +7,7 @@ import type { Connection } from '../connection/connection.ts';
 import { CAPTURE_BYTES, CAPTURE_LINGER_MS, MAX_CAPTURE_MS } from '../limits.ts';
 import { MessageSplitter } from './message-splitter.ts';
 
-/** What a message costs besides its bytes, roughly: its object, and what frames it on the wire. */
+/** Bytes that a message counts for besides its own, roughly: its object here, and its framing in the answer. */
 const MESSAGE_COST = 128;
 
 /** What a capture needs of a connection. */
@@ -22,14 +22,14 @@ export interface CaptureStream {
 }
 
 /**
- * One capture: looks on at a connection, and hands on what passes as fast as its caller reads. What the caller does not read is dropped and
- * counted, never waited for.
+ * One capture: the tap of a connection, which hands copies of its messages to the caller as fast as the caller reads.
+ * Messages that find no room are dropped and counted; the connection never waits for the caller.
  */
 export class Capture implements Tap {
   readonly connection: Tapped;
   /** Messages that were handed on. */
   messages = 0;
-  /** Messages that were not, for want of room. */
+  /** Messages that were dropped for want of room. */
   dropped = 0;
   readonly #count: number;
   readonly #clock: Clock;
@@ -40,17 +40,17 @@ export class Capture implements Tap {
   readonly #turn = new Turn(() => this.#flush());
   readonly #timer: Timer;
   #linger: Timer | null = null;
-  /** It came between two messages of the peer: the next bytes begin one. */
+  /** The beginning of a message of the peer has been seen; bytes before it are not captured. */
   #isAligned = false;
-  /** Gathered in this turn. */
+  /** Messages of this turn of the event loop, not yet handed to gRPC. */
   #gathered: CapturedMessage[] = [];
-  /** Bytes that have not left: gathered, and with gRPC. */
+  /** Bytes of messages that have not left: gathered here, or queued in gRPC. */
   #heldBytes = 0;
-  /** Dropped since the last message that was handed on, by direction. */
+  /** Bytes dropped since the last message that was handed on, by direction. */
   readonly #missed = { read: 0, sent: 0 };
   #isOver = false;
 
-  /** Sets itself as the connection's tap. `over`: called once, when it has ended. */
+  /** Sets itself as the connection's tap. `over`: called once, when the capture has ended. */
   constructor(
     connection: Tapped,
     request: Pick<CaptureMessagesRequest, 'count' | 'durationMs' | 'snaplen'>,
@@ -69,7 +69,7 @@ export class Capture implements Tap {
     const durationMs = Math.min(request.durationMs || MAX_CAPTURE_MS, MAX_CAPTURE_MS);
     this.#timer = clock.after(durationMs, () => this.end('its time is over'));
     connection.tap = this;
-    // At once, so that the caller knows that nothing escapes it from here on.
+    // An empty part at once tells the caller that every message from here on is captured.
     stream.write({ messages: [], dropped: 0, ended: '' }, () => {});
   }
 
@@ -83,7 +83,7 @@ export class Capture implements Tap {
     for (const slice of slices) this.#wrote.push(slice);
   }
 
-  /** Ends it in order: what is gathered still goes. `why`: a sentence for people. */
+  /** Ends the capture in order: messages gathered so far are still sent. `why`: a sentence for people. */
   end(why: string): void {
     if (this.#isOver) return;
     this.#read.finish();
@@ -92,11 +92,11 @@ export class Capture implements Tap {
     this.#flush();
     this.#stream.write({ messages: [], dropped: this.dropped, ended: why }, () => this.#linger?.cancel());
     this.#stream.end();
-    // A caller that does not read would keep what it has not read here.
+    // Otherwise a caller that does not read would keep its unread messages in memory.
     this.#linger = this.#clock.after(CAPTURE_LINGER_MS, () => this.#stream.destroy(new Error('not read in time')));
   }
 
-  /** Nobody reads it any more. */
+  /** The caller has gone: ends the capture without a last part. */
   cancel(): void {
     this.#linger?.cancel();
     this.#stop();

@@ -90,7 +90,7 @@ describe('A capture', () => {
     ]);
     expect(messages.map(({ length, missedBytes }) => [length, missedBytes])).toEqual(Array(4).fill([64, 0]));
     expect(state).toEqual({ dropped: 0, why: 'as many messages as were asked for have been captured' });
-    // Nobody looks on any more.
+    // The capture has ended: these messages are not in it.
     await ping(peer);
     const lines = made.log.filter(({ msg }) => /captur/.test(String(msg)));
     expect(lines).toMatchObject([
@@ -99,7 +99,7 @@ describe('A capture', () => {
     ]);
   });
 
-  it('gives the beginning of each message where that is enough', async () => {
+  it('gives the first `snaplen` bytes of each message if that is enough', async () => {
     const { peer, connection } = await peerOf();
     const { messages, ended } = await capture({ connection, count: 1, snaplen: 20 });
     peer.say({ cmd: SHELL, aux: Buffer.from('help\0'.padEnd(64, '\0')) });
@@ -121,7 +121,7 @@ describe('A capture', () => {
     const request = { count: 0, durationMs: 0, snaplen: 0 };
     const whole = new Capture(connection, request, { clock: made.clock, stream, over: () => {} });
     const message = encodeMessage({ rules: CIRCUIT, cmd: PING, salt: 0 });
-    // The end of a message whose beginning was read before.
+    // The end of a message whose beginning was read before the capture began.
     connection.tap?.read(message.subarray(30), 30);
     connection.tap?.read(message, 0);
     connection.tap?.wrote([message.subarray(0, 5), message.subarray(5)]);
@@ -155,7 +155,7 @@ describe('A capture', () => {
     const left = await capture({ connection });
     left.call.cancel();
     expect((await left.ended)?.code).toBe(status.CANCELLED);
-    // The gateway hears of it a moment later.
+    // The gateway hears a moment later that the caller has gone.
     await until(() => made.log.filter(({ msg }) => msg === 'capture has ended').length === 2);
     const last = await capture({ connection });
     peer.socket.end();
@@ -163,7 +163,7 @@ describe('A capture', () => {
   });
 
   // Limits: link-gateway/src/limits.ts MAX_CAPTURES
-  it('is one a connection, and a few in all', async () => {
+  it('is refused on a connection that has one, and past MAX_CAPTURES in all', async () => {
     const peers = await Promise.all(Array.from({ length: MAX_CAPTURES + 1 }, () => peerOf()));
     const [first, ...others] = peers.map(({ connection }) => connection);
     const running = [await capture({ connection: first! })];
@@ -188,7 +188,7 @@ describe('A capture', () => {
       await peer.next();
     }
     call.resume();
-    // Read again, it goes on where it is, and says how much is missing.
+    // Once the caller reads again, the capture goes on, and says how many bytes it has missed.
     peer.socket.end();
     expect(await ended).toBeNull();
     expect(state.dropped).toBeGreaterThan(0);

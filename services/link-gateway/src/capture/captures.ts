@@ -7,17 +7,19 @@ import type { Connection } from '../connection/connection.ts';
 import { MAX_CAPTURES } from '../limits.ts';
 import { Capture } from './capture.ts';
 
-/** Longest name of whoever wants a capture, characters (capture.proto). */
+/** Longest name of the one who orders a capture, in characters (capture.proto). */
 const MAX_BY_CHARS = 200;
 
 type Call = ServerWritableStream<CaptureMessagesRequest, CaptureMessagesResponse>;
 
-/** Whoever has a connection. */
+/** The part of a Peer that is needed here. */
 interface Holder {
   readonly connection: Connection;
 }
 
-/** The service Capture of capture.proto: the captures that run on this gateway, one a connection, a few at a time. */
+/**
+ * The service Capture of capture.proto: the captures that run on this gateway, one a connection, MAX_CAPTURES in all.
+ */
 export class Captures {
   readonly #connections: ReadonlyMap<number, Holder>;
   readonly #clock: Clock;
@@ -48,7 +50,7 @@ export class Captures {
     },
   };
 
-  /** A connection has ended. */
+  /** A connection has ended: ends its capture. */
   gone(connection: Connection, reason: string): void {
     for (const capture of [...this.#running]) {
       if (capture.connection === connection) capture.end(`the connection has ended: ${reason}`);

@@ -8,13 +8,13 @@ interface Sizes {
   readonly head?: number;
   /** In bytes. */
   readonly aux?: number;
-  /** Bytes that the field counts as one. */
+  /** Bytes that the field aux_bytes counts as one. */
   readonly unit?: number;
   readonly fill?: number;
   readonly isLittle?: boolean;
 }
 
-/** A message by its sizes alone; every byte that is not one of them is `fill`. */
+/** A message of which only magic and sizes are right; every other byte is `fill`. */
 function message({ head = 1, aux = 0, unit = 1, fill = 7, isLittle = true }: Sizes = {}): Buffer {
   const bytes = Buffer.alloc(head * 64 + Math.ceil(aux / 64) * 64, fill);
   const write = (value: number, at: number) =>
@@ -34,7 +34,7 @@ function split(pieces: readonly Uint8Array[], snaplen = Number.POSITIVE_INFINITY
 }
 
 describe('A splitter', () => {
-  it('cuts a stream into its messages, however it comes', () => {
+  it('cuts a stream into its messages, whatever the pieces in which it comes', () => {
     const sizes = fc.record({
       head: fc.integer({ min: 1, max: 32 }),
       aux: fc.integer({ min: 0, max: 300 }),
@@ -75,7 +75,7 @@ describe('A splitter', () => {
     expect(got.map(({ length }) => length)).toEqual([64, 64, 3, 64]);
   });
 
-  it('gives what there is of a message that does not end', () => {
+  it('hands on what has come of a message that does not end', () => {
     const { got, finish } = split([message(), message().subarray(0, 20)]);
     expect(got).toHaveLength(1);
     finish();

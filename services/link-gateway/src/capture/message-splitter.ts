@@ -9,28 +9,32 @@ import {
   padded,
 } from '@spanmesh/dmsg/header';
 
-/** Takes what a splitter has cut off: a message, or bytes that are none. `bytes` is the taker's, and may be fewer than `length`. */
+/**
+ * Takes a piece of `length` bytes: a message, or bytes behind a bad header. `bytes` is the taker's: the first `snaplen`
+ * of them.
+ */
 export type TakePiece = (bytes: Buffer, length: number) => void;
 
-/** The part of the command word that counts the header's units. */
+/** The bits of the command word that give the header's size, in units of 64 bytes. */
 const SIZE_MASK = 0xff;
 
 /**
- * Cuts one direction of a connection into messages, by their sizes alone: whether they are right is for whoever looks at them. Behind a
- * header that makes no sense nothing can be told apart any more; what comes then is handed on as it comes.
+ * Cuts one direction of a connection into messages by the sizes in their headers; nothing else is checked. Behind a bad
+ * header no message boundary is known any more: further bytes are handed on as they come.
  */
 export class MessageSplitter {
   readonly #rules: DialectRules;
   readonly #snaplen: number;
   readonly #take: TakePiece;
   readonly #header: Buffer = Buffer.alloc(CORE_HEADER_BYTES);
-  /** The first `snaplen` bytes of the message that is cut. */
+  /** The first bytes, `snaplen` at most, of the message that is coming in. */
   #kept: Uint8Array[] = [];
   #keptBytes = 0;
-  /** Bytes of it that have come. */
+  /** Bytes of that message that have come. */
   #length = 0;
-  /** Bytes that it has; null: its header is not complete. */
+  /** Size of that message; null: its header is not complete. */
   #total: number | null = null;
+  /** A bad header has come: no message boundary is known any more. */
   #isLost = false;
 
   /** `snaplen`: bytes of a message that are kept, Infinity for all. */
@@ -53,7 +57,7 @@ export class MessageSplitter {
     }
   }
 
-  /** Hands on what is there of a message that is cut, if anything is. */
+  /** Hands on what has come of a message that is not complete, if anything has. */
   finish(): void {
     if (this.#length === 0) return;
     const [bytes, length] = [Buffer.concat(this.#kept), this.#length];
@@ -71,7 +75,7 @@ export class MessageSplitter {
     this.#length += bytes.length;
     const room = this.#snaplen - this.#keptBytes;
     if (room <= 0) return;
-    // A copy: what was read is overwritten by the next read, and what is written is given back.
+    // A copy: the next read overwrites this memory, and the memory of a write is used again.
     const kept = Buffer.from(bytes.subarray(0, Math.min(room, bytes.length)));
     this.#kept.push(kept);
     this.#keptBytes += kept.length;
@@ -84,7 +88,7 @@ export class MessageSplitter {
     if (this.#isLost || this.#length === this.#total) this.finish();
   }
 
-  /** protocol.md, "Message". Null: it makes no sense. */
+  /** Size of the message that begins with this header (protocol.md, "Message"); null: magic or sizes are bad. */
   #sizeOf(): number | null {
     const header = this.#header;
     const magic = header.readUInt16LE(0);

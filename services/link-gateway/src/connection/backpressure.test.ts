@@ -9,7 +9,7 @@ describe('a connection', () => {
   const queue = { bytes: 0 };
   const metrics = { pauses: 0 };
   const owner = { principal: 'a', isOpen: true, mayWait: true, resuming: () => isRead };
-  /** Whether it is to be read when nothing is in the way. */
+  /** What `resuming` answers: false once the socket has closed. */
   let isRead: boolean;
   /** What its socket was told. */
   let told: string[];
@@ -29,7 +29,7 @@ describe('a connection', () => {
     return new Backpressure({ sendLimit }, { socket: socket as never, queue, metrics, owner });
   }
 
-  /** Something that is waited for, and what ends that. */
+  /** A destination that is high until `low` is called. */
   function destination(): Pressure & { low(): void } {
     let waiting: (() => void)[] = [];
     return {
@@ -53,12 +53,12 @@ describe('a connection', () => {
     expect(small.isHigh).toBe(false);
     queue.bytes++;
     expect(small.isHigh).toBe(true);
-    // Nobody waits for one that has ended.
+    // Nobody waits for a connection that has ended.
     owner.isOpen = false;
     expect([backpressure.isHigh, small.isHigh]).toEqual([false, false]);
   });
 
-  it('lets them go on at a quarter of the mark, once, or when it ends', () => {
+  it('calls those who wait back once, at a quarter of the mark or when it ends', () => {
     let went = 0;
     backpressure.onceLow(() => went++);
     expect(went).toBe(1);
@@ -78,7 +78,7 @@ describe('a connection', () => {
     expect(went).toBe(3);
   });
 
-  it('is not read while half of what may wait for it waits, and again at a quarter', () => {
+  it('is not read while more than half of its send limit is queued, and is read again below a quarter', () => {
     queue.bytes = SEND_LIMIT / 2;
     backpressure.queued();
     expect(told).toEqual([]);
@@ -94,7 +94,7 @@ describe('a connection', () => {
     expect([told, backpressure.isPaused]).toEqual([['pause', 'resume'], false]);
   });
 
-  it('is not read while it sends to somebody who does not read, whoever else does', () => {
+  it('is not read while any of its destinations is high', () => {
     const [one, other] = [destination(), destination()];
     backpressure.pauseFor(one);
     backpressure.pauseFor(one);
@@ -106,7 +106,7 @@ describe('a connection', () => {
     expect(told).toEqual(['pause', 'resume']);
   });
 
-  it('waits for nobody where it must not, and not any more when it is told so', () => {
+  it('does not wait if its owner forbids it, and stops waiting when told to', () => {
     owner.mayWait = false;
     backpressure.pauseFor(destination());
     expect([told, backpressure.isPaused]).toEqual([[], false]);
@@ -123,7 +123,7 @@ describe('a connection', () => {
     expect(told).toEqual(['pause']);
   });
 
-  it('tells once that something has drained', () => {
+  it('calls back once when bytes have drained', () => {
     let drained = 0;
     backpressure.onceDrained(() => drained++);
     backpressure.drained();

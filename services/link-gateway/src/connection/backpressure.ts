@@ -13,13 +13,13 @@ import type { GatewayMetrics } from '../metrics.ts';
 
 /** The connection whose reading and writing are balanced. */
 export interface BackpressureOwner {
-  /** Whose turn it is when it is read again. */
+  /** Paused connections are read again in turns by this. */
   readonly principal: string;
   /** Messages go both ways. */
   readonly isOpen: boolean;
-  /** Its socket may be read from, and other connections may still be waited for. */
+  /** Open and not leaving: reading may be paused for a destination. */
   readonly mayWait: boolean;
-  /** It is about to be read again: what it has to say comes now. False: it is not, its socket has closed. */
+  /** The connection is about to be read again. False: its socket has closed, so it is not. */
   resuming(): boolean;
 }
 
@@ -31,21 +31,22 @@ export interface BackpressureDependencies {
 }
 
 /**
- * When a connection is read (architecture.md, "Back-pressure"): not while too much waits to be sent to itself, nor while a destination
- * that it has sent to lags. And when those that send to it must wait: while it is high, until it is low.
+ * Back-pressure of one connection (architecture.md, "Back-pressure"). It is not read while too much is queued for its
+ * own peer, nor while a destination of its messages is high. Connections that send to it are not read while it is high
+ * itself.
  */
 export class Backpressure implements Reader, Pressure {
   /** How often reading was paused, for a destination or for itself. */
   pauses = 0;
   readonly #deps: BackpressureDependencies;
-  /** Bytes queued that make it high. */
+  /** The connection is high while more bytes than this are queued. */
   readonly #highWater: number;
-  /** Bytes queued at which it is not read itself, and at which it is again. */
+  /** Queued bytes above which the connection itself is not read, and below which it is read again. */
   readonly #pauseAbove: number;
   readonly #resumeBelow: number;
-  /** Too much waits for itself. */
+  /** Reading is paused because too much is queued for the own peer. */
   #full = false;
-  /** What it is not read for: destinations that lag. */
+  /** Destinations for which reading is paused until they are low. */
   readonly #waitsFor = new Set<Pressure>();
   #onDrained: (() => void)[] = [];
   #onLow: (() => void)[] = [];
@@ -63,12 +64,12 @@ export class Backpressure implements Reader, Pressure {
     return this.#full || this.#waitsFor.size > 0;
   }
 
-  /** More waits for the peer than should: those that send to it are not read until it has drained. */
+  /** More is queued for the peer than should be: connections that send to it are not read until it is low. */
   get isHigh(): boolean {
     return this.#deps.owner.isOpen && this.#deps.queue.bytes > this.#highWater;
   }
 
-  /** Calls back once, when it is low again or has ended. */
+  /** Calls back once, when the queue is low again or the connection has ended. */
   onceLow(fn: () => void): void {
     if (this.isHigh) this.#onLow.push(fn);
     else fn();
@@ -93,13 +94,13 @@ export class Backpressure implements Reader, Pressure {
     }, owner.principal);
   }
 
-  /** Waits for nobody any more. */
+  /** Waits for no destination any more. */
   waitForNobody(): void {
     this.#waitsFor.clear();
     this.#resume();
   }
 
-  /** Something was queued, and the socket has been given what it takes. */
+  /** Messages were queued, and the socket was given as much as it takes. */
   queued(): void {
     const { queue, socket } = this.#deps;
     if (this.#full || queue.bytes <= this.#pauseAbove) return;

@@ -19,7 +19,7 @@ export type CloseReason =
   | 'stopping'
   | 'internal';
 
-/** All of them. */
+/** All close reasons. */
 export const CLOSE_REASONS: readonly CloseReason[] = [
   'peer-closed',
   'socket-error',
@@ -67,7 +67,7 @@ export function closeWords(reason: CloseReason): string {
   return WORDS[reason];
 }
 
-/** What an operator can do about it; null: it is part of ordinary life. */
+/** What an operator can do about it; null: nothing, as the reason is an ordinary one. */
 export function adviceFor(reason: CloseReason): string | null {
   switch (reason) {
     case 'protocol-error':

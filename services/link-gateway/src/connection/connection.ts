@@ -36,12 +36,12 @@ import type { TurnFlush } from './turn-flush.ts';
 /**
  * Where a connection is in its life; changed in `#become` only.
  *
- * * recognising: the dialect is not known. From the start, unless the dialect is fixed. Leads to open when the peer's first
- *   messages tell the dialect or the time for that is over.
- * * open: messages go both ways. From recognising, or at once.
- * * closing: everything on it has ended; the socket is given a moment to send what is queued, and after `finish` the peer one to
- *   close its side. From recognising and open, by `close`, whatever the reason, and by `finish`.
- * * closed: the socket has closed. From closing, always by way of it.
+ * * recognising: the dialect is not known. The first state. Leads to open when the dialect is fixed, when the peer's
+ *   first messages tell it, or when the time for that is over.
+ * * open: messages go both ways. From recognising.
+ * * closing: all transactions have ended. The socket is given a moment to send what is queued, and after `finish` the
+ *   peer is given one to close its side. From recognising and open, by `close` and `finish`.
+ * * closed: the socket has closed. From closing only.
  */
 type State =
   | { readonly kind: 'recognising'; readonly deadline: Timer }
@@ -49,31 +49,34 @@ type State =
   | { readonly kind: 'closing'; readonly reason: CloseReason; readonly deadline: Timer }
   | { readonly kind: 'closed'; readonly reason: CloseReason };
 
-/** A connected socket that is to be a connection. */
+/** A connected socket that becomes a connection. */
 export interface ConnectionStart {
-  /** The number that it is known by. */
+  /** Number of the connection. */
   readonly id: ConnId;
   readonly socket: Socket;
   readonly origin: Origin;
-  /** Numeric address and port of the peer: of the socket, or as its balancer says. */
+  /** Numeric address and port of the peer: those of the socket, or of the PROXY header. */
   readonly remote: HostPort;
-  /** Whose share it takes (entrance/principal.ts). */
+  /** Principal whose share of the gateway the connection takes. */
   readonly principal: string;
-  /** As its handshake has left them; null: plaintext. */
+  /** The ciphers of both directions as the handshake has left them; null: plaintext. */
   readonly cipher: CipherPair | null;
 }
 
-/** What a connection tells of itself: what its peer begins, and where it is in its life. */
+/** What a connection tells its owner: the transactions that its peer opens, and its own state. */
 export interface ConnectionEvents extends EndpointHandler {
-  /** Its dialect is known, and messages may be sent: the first call. */
+  /** The first call: the dialect is known, and messages may be sent. */
   established(endpoint: Endpoint): void;
   /** Bytes have come. */
   heard(): void;
-  /** Bytes have drained, or it has ended. */
+  /** Bytes have drained, or the connection has ended. */
   drained(): void;
-  /** An open one ends: when this returns its transactions are lost, and their handlers are told, perhaps not all in this turn. */
+  /**
+   * An open connection ends. After this call its transactions are lost; their handlers are told so, some perhaps in
+   * later turns.
+   */
   ending(): void;
-  /** Its socket has closed: the last call. */
+  /** The last call: the socket has closed. */
   gone(reason: CloseReason): void;
 }
 
@@ -98,7 +101,7 @@ export interface ConnectionDependencies {
   readonly shares: GatewayShares;
   readonly endings: Pick<Endings, 'run'>;
   readonly reads: ReadTurns;
-  /** What waits until topology has taken it in. */
+  /** Back-pressure of changes that wait for topology; `reported` counts changes. */
   readonly reports: Pressure & { readonly reported: number };
   readonly kernelQueues: KernelQueues;
 }
@@ -106,7 +109,7 @@ export interface ConnectionDependencies {
 /** More about why a connection is closed, for the log. */
 export type CloseDetail = Readonly<Record<string, unknown>>;
 
-/** A TCP link to a peer: socket, framing, transactions. What the messages mean is up to its events. */
+/** A TCP connection to a peer: socket, framing, transactions. What the messages mean is up to ConnectionEvents. */
 export class Connection implements DmsgSocketOwner, MessageReceiver, BackpressureOwner, Reader, Destination {
   readonly id: ConnId;
   readonly origin: Origin;
@@ -115,7 +118,7 @@ export class Connection implements DmsgSocketOwner, MessageReceiver, Backpressur
   /** Numeric address and port of both sides. */
   readonly remote: string;
   readonly local: string;
-  /** Whose share it takes. */
+  /** Principal whose share of the gateway it takes. */
   readonly principal: string;
   readonly holdings: Holdings;
 
@@ -125,7 +128,7 @@ export class Connection implements DmsgSocketOwner, MessageReceiver, Backpressur
   readonly #deadline: MessageDeadline;
   /** Messages that have come. */
   #messages = 0;
-  /** What was counted when the read began that goes on. */
+  /** The counts when the present read began. */
   readonly #before = { messages: 0, reported: 0, handled: 0 };
   readonly #backpressure: Backpressure;
   #state: State;
@@ -137,11 +140,11 @@ export class Connection implements DmsgSocketOwner, MessageReceiver, Backpressur
   #establishedAt = 0;
   /** When the last byte came, on the clock's monotonic scale. */
   #heardAt: number;
-  /** Bytes have come at all. */
+  /** Any bytes have come. */
   #heard = false;
   /** It is being closed in order, for this reason; null: it is not. */
   #leavingFor: CloseReason | null = null;
-  /** Its peer has sent FIN: it ends without a loss. */
+  /** Its peer has sent FIN: the end is not a cut. */
   #peerEnded = false;
 
   /** Takes over a connected socket. Reads nothing, and tells nothing, until `begin`. */
@@ -180,7 +183,10 @@ export class Connection implements DmsgSocketOwner, MessageReceiver, Backpressur
     this.#silence = clock.after(options.silentTimeout, () => this.#silent());
   }
 
-  /** Starts to read. `dialect` null: the peer's first messages tell; `first`: bytes of the stream that have been read already. */
+  /**
+   * Starts to read. `dialect` null: the peer's first messages tell it; `first`: bytes of the stream that were read
+   * already.
+   */
   begin(dialect: Dialect | null, first: Uint8Array | null): void {
     // A listener with a fixed dialect speaks first (protocol.md, introduction).
     if (dialect !== null) {
@@ -242,7 +248,7 @@ export class Connection implements DmsgSocketOwner, MessageReceiver, Backpressur
     return this.#wire.tap;
   }
 
-  /** Shows what is read and written from now on; null: to nobody any more. */
+  /** Who is shown what is read and written from now on; null: nobody. */
   set tap(tap: Tap | null) {
     this.#wire.tap = tap;
   }
@@ -252,12 +258,14 @@ export class Connection implements DmsgSocketOwner, MessageReceiver, Backpressur
     return this.#backpressure.isPaused;
   }
 
-  /** More waits for the peer than should: those that send to it are not read until it has drained. */
+  /** More is queued for the peer than should be: connections that send to it are not read until it is low. */
   get isHigh(): boolean {
     return this.#backpressure.isHigh;
   }
 
-  /** Nothing that it sends is passed on any more once it is leaving: its answers must be read. */
+  /**
+   * False once the connection is leaving: its peer's messages are not passed on any more, and its answers must be read.
+   */
   get mayWait(): boolean {
     return this.isOpen && this.#leavingFor === null;
   }
@@ -272,19 +280,19 @@ export class Connection implements DmsgSocketOwner, MessageReceiver, Backpressur
     return this.#heardAt;
   }
 
-  /** Its peer has sent FIN: it ends without a loss. */
+  /** Its peer has sent FIN: the end is not a cut. */
   get peerEnded(): boolean {
     return this.#peerEnded;
   }
 
   resuming(): boolean {
     if (this.#state.kind === 'closed') return false;
-    // It was not read: what it has to say comes now.
+    // It was not read for a while: the time of silence begins now.
     this.#heardAt = this.#deps.clock.now();
     return true;
   }
 
-  /** Calls back once, when it is low again or has ended. */
+  /** Calls back once, when the queue is low again or the connection has ended. */
   onceLow(fn: () => void): void {
     this.#backpressure.onceLow(fn);
   }
@@ -317,15 +325,17 @@ export class Connection implements DmsgSocketOwner, MessageReceiver, Backpressur
     this.drained();
   }
 
-  /** In order, first half: it is read whatever its destinations do, and the peer's FIN is its end for this reason. */
+  /**
+   * First half of a close in order: no destination is waited for any more, and the peer's FIN ends it for this reason.
+   */
   leave(reason: CloseReason): void {
     this.#leavingFor = reason;
     this.#backpressure.waitForNobody();
   }
 
   /**
-   * In order, second half: everything on it ends, FIN is sent once what is queued is sent, and the peer is given `lingerMs` to close
-   * its side.
+   * Second half of a close in order: all transactions end, FIN is sent after what is queued, and the peer is given
+   * `lingerMs` to close its side.
    */
   finish(lingerMs: number): void {
     const reason = this.#leavingFor ?? 'stopping';
@@ -338,7 +348,7 @@ export class Connection implements DmsgSocketOwner, MessageReceiver, Backpressur
     this.drained();
   }
 
-  /** Cuts it off: the peer has had its time. */
+  /** Cuts the connection off: the peer has had its time. */
   abandon(reason: CloseReason): void {
     this.close(reason);
     this.#wire.socket.destroy();
@@ -382,7 +392,7 @@ export class Connection implements DmsgSocketOwner, MessageReceiver, Backpressur
     if (this.#state.kind === 'open') {
       shares.transactions.set(this.holdings.transactions, this.#state.endpoint.peerCount);
     }
-    // Last: it may have to give way itself.
+    // Last: this may close the connection, if it holds most and has to give way.
     shares.received.set(this.holdings.received, pending);
   }
 
@@ -395,7 +405,7 @@ export class Connection implements DmsgSocketOwner, MessageReceiver, Backpressur
     }
     const { protocolErrors } = this.#deps.metrics;
     protocolErrors[fault.name] = (protocolErrors[fault.name] ?? 0) + 1;
-    // The endpoint's word for a limit that the peer is over.
+    // PARAM is how the endpoint says that the peer is over the limit of transactions.
     const isLimit = fault.code === ErrorCode.PARAM;
     if (isLimit) this.#tell(fault.code);
     this.close(isLimit ? 'transaction-limit' : 'protocol-error', fault.detail);
@@ -411,7 +421,7 @@ export class Connection implements DmsgSocketOwner, MessageReceiver, Backpressur
   }
 
   onClose(): void {
-    // Nothing else may have come before, e.g. when the peer's FIN was overtaken by our destroy.
+    // It may be the first event, e.g. if the socket was destroyed before the peer's FIN was read.
     this.close('peer-closed');
     if (this.#state.kind !== 'closing') return;
     const { reason, deadline } = this.#state;
@@ -450,7 +460,7 @@ export class Connection implements DmsgSocketOwner, MessageReceiver, Backpressur
     this.#state = state;
   }
 
-  /** Everything on it ends. False: that has happened before. */
+  /** Ends all transactions and stops reading. False: the connection was closing or closed before. */
   #beginClosing(reason: CloseReason, detail: CloseDetail, lingerMs: number): boolean {
     const state = this.#state;
     if (state.kind === 'closing' || state.kind === 'closed') return false;
@@ -470,7 +480,7 @@ export class Connection implements DmsgSocketOwner, MessageReceiver, Backpressur
     return true;
   }
 
-  /** Runs what a peer's bytes lead to: whatever goes wrong there costs this connection only. */
+  /** Runs what a peer's bytes lead to: an error closes this connection only. */
   #guard(run: () => void): void {
     try {
       run();
@@ -479,7 +489,9 @@ export class Connection implements DmsgSocketOwner, MessageReceiver, Backpressur
     }
   }
 
-  /** Says why, one-way (protocol.md, "Transactions": never answered), before the connection is closed. */
+  /**
+   * Tells the peer by a one-way LNK_ERROR why its connection is closed (protocol.md, "Transactions": never answered).
+   */
   #tell(error: ErrorCode): void {
     if (this.#state.kind === 'open') this.#state.endpoint.oneWay(LNK_ERROR, error);
   }
@@ -511,13 +523,13 @@ export class Connection implements DmsgSocketOwner, MessageReceiver, Backpressur
     this.#events.established(endpoint);
   }
 
-  /** Everything on it ends. */
+  /** Ends all transactions with LOSTLINK, in slices. */
   #end(endpoint: Endpoint): void {
     this.#events.ending();
     this.#deps.endings.run(this.principal, this.#telling(endpoint.losing(ErrorCode.LOSTLINK)));
   }
 
-  /** Whatever goes wrong in it costs this connection only. */
+  /** Ends transactions: an error in a handler costs this connection only. */
   *#telling(losing: Job<void>): Job<void> {
     try {
       yield* losing;

@@ -3,17 +3,18 @@ import type { Socket } from 'node:net';
 import { addressBytes } from '@spanmesh/dmsg-socket/address/numeric-address';
 import type { Clock } from '@spanmesh/runtime/clock';
 
-/** Tables of the kernel (proc(5)): TCP sockets of IPv4, and those of IPv6, which IPv4 peers of a dual-stack listener have, too. */
+/** Tables of TCP sockets in the kernel (proc(5)): IPv4, and IPv6 with IPv4 peers of dual-stack listeners. */
 const TABLES = ['/proc/net/tcp', '/proc/net/tcp6'];
-/** Milliseconds for which a table is good once it is read: it has a line for each socket, and many may ask at a time. */
+/** Milliseconds for which a table is kept once read: it has a line for each socket, and many may ask at a time. */
 const TABLE_MS = 250;
 
-/** Of a socket, what tells it from others. */
+/** The addresses and ports that identify a socket. */
 export type SocketEnds = Pick<Socket, 'localAddress' | 'localPort' | 'remoteAddress' | 'remotePort'>;
 
 /**
- * How much of a socket's data the kernel has and the peer has not acknowledged. Node says that a socket has drained when the kernel has
- * room for a good deal more: with a large buffer and a slow peer that can be half a minute in which the peer has read all the time.
+ * Tells how many bytes of a socket the kernel holds that the peer has not acknowledged. Node reports a drain only when
+ * the kernel has room for much more: with a large buffer and a slow peer that can take half a minute, although the peer
+ * reads all the time.
  */
 export class KernelQueues {
   readonly #clock: Clock;
@@ -26,7 +27,7 @@ export class KernelQueues {
     this.#read = read;
   }
 
-  /** Bytes; null: it cannot be told here (no Linux), or the socket is gone. */
+  /** Unacknowledged bytes; null: there are no such tables (no Linux), or the socket is gone. */
   bytesOf({ localAddress, localPort, remoteAddress, remotePort }: SocketEnds): number | null {
     const local = endText(localAddress, localPort);
     const remote = endText(remoteAddress, remotePort);
@@ -36,7 +37,7 @@ export class KernelQueues {
       const key = `${local} ${remote} `;
       const at = table.indexOf(key);
       if (at < 0) continue;
-      // The state, two digits, stands before it.
+      // Two digits of state and a space come before the size of the queue.
       const start = at + key.length + 3;
       return Number.parseInt(table.toString('latin1', start, start + 8), 16);
     }
@@ -57,7 +58,9 @@ export class KernelQueues {
   }
 }
 
-/** As the tables have it: each 32 bits of the address in the order of the host's bytes, which is little-endian wherever we run. */
+/**
+ * Address and port as the tables write them: each 32 bits in the byte order of the host, little-endian wherever we run.
+ */
 function endText(address: string | undefined, port: number | undefined): string | null {
   if (address === undefined || port === undefined) return null;
   const bytes = addressBytes(address);

@@ -2,22 +2,23 @@ import type { Clock, Timer } from '@spanmesh/runtime/clock';
 
 /** The connection that is watched. */
 export interface MessageReceiver {
-  /** It is not read at the moment: that its message is not finished is our doing. */
+  /** The connection is not read at the moment: an unfinished message is then our doing. */
   readonly isPaused: boolean;
   /** A message was begun and not finished in time. */
   messageOverdue(): void;
 }
 
 /**
- * Sees to it that a message, once begun, is finished in time: half of one costs memory for as long as its sender likes. One timer
- * while something is unfinished, not one a read: busy connections are read thousands of times a second.
+ * Sees to it that a message, once begun, is finished in time: half a message costs memory for as long as its sender
+ * likes. There is one timer while a message is unfinished, not one a read: busy connections are read thousands of times
+ * a second.
  */
 export class MessageDeadline {
   readonly #limitMs: number;
   readonly #clock: Clock;
   readonly #receiver: MessageReceiver;
   #timer: Timer | null = null;
-  /** When the message that is unfinished began; meaningless while nothing is. */
+  /** When the unfinished message began; meaningless while there is none. */
   #began = 0;
   #unfinished = false;
 
@@ -30,7 +31,9 @@ export class MessageDeadline {
     this.#receiver = deps.receiver;
   }
 
-  /** After a read: `pending` bytes are of an unfinished message; `finished`: the read has finished another before it. */
+  /**
+   * After a read. `pending`: bytes of an unfinished message; `finished`: the read has completed a message before it.
+   */
   note(pending: number, finished: boolean): void {
     if (pending === 0) {
       this.#unfinished = false;

@@ -20,7 +20,7 @@ function holdings(...principals: string[]) {
 
 const nextTurn = () => new Promise((resolve) => setImmediate(resolve));
 
-it('reads who is alone as fast as it sends', () => {
+it('reads a principal that is alone as fast as it sends', () => {
   const turns = new ReadTurns();
   const [alone] = holdings('a');
   for (let now = 0; now < 100; now++) expect(turns.took(alone!, READ_PER_TURN_BYTES, 0, now)).toBe(false);
@@ -34,14 +34,14 @@ it('lets a principal wait that has had its part of a turn, over all of its conne
   expect(turns.took(one!, READ_PER_TURN_BYTES, 0, 1)).toBe(false);
   expect(turns.took(two!, 1, 0, 2)).toBe(true);
   expect(turns.took(other!, 10, 0, READ_TURN_MS - 1)).toBe(false);
-  // In the turn after the other one may be about to go on; after one more it is not.
+  // In the next turn the other principal still counts as read; in the one after that it does not.
   const next = READ_TURN_MS;
   expect(turns.took(two!, READ_PER_TURN_BYTES, 0, next)).toBe(false);
   expect(turns.took(one!, 1, 0, next)).toBe(true);
   expect(turns.took(one!, 2 * READ_PER_TURN_BYTES, 0, next + READ_TURN_MS)).toBe(false);
 });
 
-it('begins a new turn with each turn of the event loop in which somebody waited', async () => {
+it('begins a new turn after each turn of the event loop in which a connection waited', async () => {
   const turns = new ReadTurns();
   const [one, other] = holdings('a', 'b');
   turns.took(other!, 10, 0, 0);
@@ -66,12 +66,12 @@ it('reads a few again in each turn, one principal after the other', async () => 
 });
 
 // Limits: shares/limits.ts HANDLED_UNNOTICED
-it('looks for the end of a turn of the event loop once so many were handled in it', async () => {
+it('looks for the end of a turn of the event loop once more than HANDLED_UNNOTICED messages were handled', async () => {
   const turns = new ReadTurns();
   const [one] = holdings('a');
   turns.took(one!, 10, HANDLED_UNNOTICED, 0);
   await nextTurn();
-  // Nobody has looked: all of them count still.
+  // The end of that turn was not looked for: its messages still count.
   expect(turns.took(one!, 10, HANDLED_PER_TURN - HANDLED_UNNOTICED, 0)).toBe(false);
   expect(turns.took(one!, 10, 1, 0)).toBe(true);
   await nextTurn();
@@ -81,14 +81,14 @@ it('looks for the end of a turn of the event loop once so many were handled in i
 });
 
 // Limits: shares/limits.ts HANDLED_PER_TURN
-it('handles so many messages for the gateway itself in a turn of the event loop, though he is alone that brings them', async () => {
+it('handles HANDLED_PER_TURN messages for the gateway itself in a turn of the event loop, even of one principal', async () => {
   const turns = new ReadTurns();
   const [one, two] = holdings('a', 'a');
-  // However long the turn of the loop is: time is nothing that it is measured by.
+  // The clock does not end a turn of the event loop, however late it is.
   expect(turns.took(one!, 10, HANDLED_PER_TURN, 0)).toBe(false);
   expect(turns.took(two!, 10, 1, 10 * READ_TURN_MS)).toBe(true);
   expect(turns.took(one!, 10, 1, 20 * READ_TURN_MS)).toBe(true);
-  // What is passed on goes on.
+  // Reads without messages for the gateway itself go on.
   expect(turns.took(one!, READ_PER_TURN_BYTES, 0, 21 * READ_TURN_MS)).toBe(false);
   const read: string[] = [];
   turns.onceLow(() => read.push('one'), 'a');

@@ -12,22 +12,22 @@ import {
 } from '../shares/limits.ts';
 
 /**
- * Fair reading: a principal from which much has been read in one turn is not read further while others have something to say, too. From
- * the next turn of the event loop on a few of its connections are read again, principals taking turns. Who is alone is read as fast as it
- * sends, as long as its messages are for others. While nobody waits a turn is some milliseconds: to be told of each turn of the loop
- * would cost one for every message.
+ * Fair reading. A principal from which more than READ_PER_TURN_BYTES were read in one turn waits while others are read,
+ * too. In each further turn of the event loop a few connections that wait are read again, principals taking turns. A
+ * principal that is alone is read as fast as it sends, as long as its messages are for others. While no connection
+ * waits a turn lasts READ_TURN_MS: to be told of each turn of the event loop would cost one turn for every message.
  *
- * Messages for the gateway itself (LNK_SPANs, whether taken or refused) cost ten times as much as those that are passed on, and one
- * socket alone may bring megabytes of them in a turn of the loop, in which nothing else goes on. So many are handled in a turn, whoever
- * brings them.
+ * Messages for the gateway itself (LNK_SPANs, whether taken or refused) cost ten times as much as messages that are
+ * passed on, and one socket alone may bring megabytes of them in a turn of the event loop, in which nothing else goes
+ * on. So only HANDLED_PER_TURN of them are handled in a turn of the event loop, whoever brings them.
  */
 export class ReadTurns implements Pressure {
-  /** Asked only of those that `took` has found to be over. */
+  /** Always true: Flow asks only for connections for which `took` has said true. */
   readonly isHigh = true;
   readonly #waiting = new Turns<() => void>();
   readonly #next = new Turn(() => this.#begin());
   #turn = 1;
-  /** When it began, ms on the monotonic clock. */
+  /** When the turn began, ms on the monotonic clock. */
   #began = Number.NEGATIVE_INFINITY;
   /** When something was read last. */
   #now = 0;
@@ -43,8 +43,8 @@ export class ReadTurns implements Pressure {
   }
 
   /**
-   * So many bytes were read at `now`, ms on the monotonic clock, and in them so many messages for the gateway itself. True: enough for
-   * this turn.
+   * `bytes` were read at `now`, ms on the monotonic clock, with `handled` messages for the gateway itself among them.
+   * True: enough for this turn.
    */
   took({ share }: Pick<Holding<ShareHolder>, 'share'>, bytes: number, handled: number, now: number): boolean {
     this.#now = now;

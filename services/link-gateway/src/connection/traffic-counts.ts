@@ -1,4 +1,7 @@
-/** What has passed on a connection, a trunk or a class of routes so far (traffic.proto, TrafficCounters, says what each number means). */
+/**
+ * What has passed on a connection, a trunk or a class of routes so far (traffic.proto, TrafficCounters, says what each
+ * number means).
+ */
 export interface TrafficCounts {
   readonly messagesIn: number;
   readonly messagesOut: number;
@@ -8,6 +11,6 @@ export interface TrafficCounts {
   readonly transactionsOpened: number;
   readonly queueBytes: number;
   readonly pauses: number;
-  /** For how long it has been counted. */
+  /** For how long this has been counted. */
   readonly ageMs: number;
 }

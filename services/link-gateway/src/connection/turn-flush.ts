@@ -6,12 +6,12 @@ export interface Flushable {
   flush(): void;
 }
 
-/** Flushes what has queued messages in a turn of the event loop, once, at its end. */
+/** Flushes everything that has queued messages in a turn of the event loop once, at the end of that turn. */
 export class TurnFlush {
   readonly #turn = new Turn(() => this.#flush());
   #dirty: Flushable[] = [];
 
-  /** Flushes this at the end of the turn; call once until then. */
+  /** Flushes `dirty` at the end of the turn; to be called once until then. */
   later(dirty: Flushable): void {
     this.#dirty.push(dirty);
     this.#turn.request();
