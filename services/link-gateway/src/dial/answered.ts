@@ -2,8 +2,8 @@ import type { Clock } from '@spanmesh/runtime/clock';
 import type { Peer } from '../peers/peer.ts';
 
 /**
- * Has the peer of a dialled connection answered our LNK_CONN, one way or the other, `ms` milliseconds from now? False also as soon as the
- * connection ends. At most one may wait for a connection.
+ * Waits up to `ms` milliseconds for the peer of a dialled connection to answer our LNK_CONN. True: it has accepted or
+ * refused it. False: it has not, or the connection has ended. At most one caller may wait for a connection.
  */
 export async function answered(
   peer: Peer,

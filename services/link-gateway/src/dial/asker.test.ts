@@ -6,7 +6,7 @@ import { LookUps } from './names/look-ups.ts';
 
 const order = (mediaId: string, principal: string) => askerOf({ byOperator: false, mediaId, principal });
 
-it('look-ups of one principal have one share, however many media its peers have, and their shells besides', () => {
+it('look-ups of one principal have one share, for all media and shells of its peers', () => {
   const lookUps = new LookUps({ clock: new FakeClock(), lookUp: () => new Promise(() => {}) });
   const { signal } = new AbortController();
   const ask = (name: string, asker: Asker) => void lookUps.resolve(name, { asker: askerName(asker), signal });

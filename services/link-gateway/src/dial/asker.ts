@@ -1,14 +1,19 @@
 import type { DialRequest } from '@spanmesh/proto/v1/dial';
 
-/** Whoever has a connection made. Peers (a shell, LNK_VOLCONF) may not have us connect anywhere; look-ups have their turns by who asks. */
+/**
+ * Who asks for a connection. Peers (by a debug shell or LNK_VOLCONF) may have this gateway connect only where
+ * DialPolicy allows; look-ups of names take turns by asker.
+ */
 export type Asker =
   | { readonly kind: 'operator' }
-  /** A debug shell, or slots, of peers of this principal; where that is not known, of this media. */
+  /**
+   * A debug shell, or volconf slots, of peers of this principal; `principal` is the media id if no principal is known.
+   */
   | { readonly kind: 'peer'; readonly principal: string };
 
 export const OPERATOR: Asker = { kind: 'operator' };
 
-/** Whoever an order is for. A peer that has many media has one share for all of them. */
+/** Who an order is for. A principal with many media has one share of look-ups for all of them. */
 export function askerOf({
   byOperator,
   principal,
@@ -17,7 +22,7 @@ export function askerOf({
   return byOperator ? OPERATOR : { kind: 'peer', principal: principal || mediaId };
 }
 
-/** One name for each, for tables. */
+/** A text that is different for each asker: the key of tables. */
 export function askerName(asker: Asker): string {
   switch (asker.kind) {
     case 'operator':

@@ -7,13 +7,13 @@ import type { Order } from './dialled-connection.ts';
 import type { Dialler } from './dialler.ts';
 
 /**
- * What has become of an order; changed in `#become` only.
+ * How far an order has been carried out; changed in `#become` only.
  *
- * * waiting: the owner's connection before is still closing. From the start.
- * * dialling: looking up and connecting. From waiting, when that one is gone.
+ * * waiting: the owner's former connection is still closing. The first state.
+ * * dialling: looking up and connecting. From waiting, when the former connection is gone.
  * * answering: connected; the peer has not answered our LNK_CONN. From dialling.
- * * established: the connection counts. From answering, or from dialling if no answer is asked for.
- * * ending: told to end; its attempt or its socket is on the way. From all of the above.
+ * * established: the connection is the owner's. From answering, at once if no answer is asked for.
+ * * ending: `end` was called; the dial is being given up, or the socket is closing. From all of the above.
  * * ended: no socket is left. From all of the above, always last.
  */
 type State = 'waiting' | 'dialling' | 'answering' | 'established' | 'ending' | 'ended';
@@ -21,9 +21,9 @@ type State = 'waiting' | 'dialling' | 'answering' | 'established' | 'ending' | '
 export interface DialAttemptDependencies {
   readonly dialler: Dialler;
   readonly clock: Clock;
-  /** It has a socket: `socketClosed` is to be called when that has closed. */
+  /** The attempt has a connection: `socketClosed` is to be called when its socket has closed. */
   readonly connected: (attempt: DialAttempt, peer: Peer) => void;
-  /** It is established. */
+  /** The connection is established. */
   readonly up: (attempt: DialAttempt, peer: Peer) => void;
 }
 
@@ -32,9 +32,9 @@ export class DialAttempt {
   readonly order: Order;
   /** The connection once it is established. @throws LinkGatewayError order, failed or superseded */
   readonly result: Promise<Peer>;
-  /** Resolves when nothing of it is left. */
+  /** Resolves when neither a dial nor a socket of this order is left. */
   readonly ended: Promise<void>;
-  /** It is established, or was until it ended. */
+  /** The connection is established, or was until it ended. */
   wasEstablished = false;
 
   readonly #deps: DialAttemptDependencies;
@@ -42,18 +42,18 @@ export class DialAttempt {
   readonly #gone = Promise.withResolvers<void>();
   #state: State = 'waiting';
   #peer: Peer | null = null;
-  /** It was told to end: what comes of it is no failure. */
+  /** `end` was called: the result is then `superseded`, not a failure. */
   #toldToEnd = false;
-  /** Why its socket was closed, once it is. */
+  /** Why the socket was closed, once it is. */
   #reason: CloseReason | null = null;
 
-  /** `before`: resolves when the owner's connection before is gone. */
+  /** `before`: resolves when the owner's former connection is gone. */
   constructor(order: Order, before: Promise<void>, deps: DialAttemptDependencies) {
     this.order = order;
     this.#deps = deps;
     this.ended = this.#gone.promise;
     this.result = this.#run(before);
-    // Those who ordered hear of it; when there is nobody any more that is no fault.
+    // Callers handle a rejection; without any caller it must not count as unhandled.
     this.result.catch(() => {});
   }
 
@@ -66,12 +66,12 @@ export class DialAttempt {
     return this.#peer;
   }
 
-  /** It counts, or is on the way to. */
+  /** The connection is established, or may still become so. */
   get live(): boolean {
     return this.#state !== 'ending' && this.#state !== 'ended';
   }
 
-  /** Ends the attempt or the connection. Resolves when nothing of it is left. */
+  /** Ends the dial or the connection. Resolves when nothing of it is left. */
   end(reason: CloseReason): Promise<void> {
     if (this.live) {
       this.#toldToEnd = true;
@@ -104,7 +104,7 @@ export class DialAttempt {
         this.#become('ended');
         this.#gone.resolve();
       } else {
-        // What has failed must be gone before somebody is told that there is no connection.
+        // The socket must be gone before the caller is told that there is no connection.
         this.#peer.connection.close('unanswered');
         await this.ended;
       }
@@ -141,7 +141,7 @@ export class DialAttempt {
     if (!hasAnswered) throw failed('unanswered');
   }
 
-  /** @throws LinkGatewayError order: it was told to end, or its connection has closed. */
+  /** @throws LinkGatewayError order: `end` was called, or the connection has closed. */
   #checkLive(): void {
     if (this.#toldToEnd)
       throw new LinkGatewayError('order', { why: 'superseded' }, { message: 'a later order ended it' });
@@ -154,7 +154,7 @@ export class DialAttempt {
   }
 }
 
-/** What an operator reads of it. */
+/** What an operator reads of each failure. */
 const SAYS: Readonly<Record<DialFailure, string>> = {
   unresolved: 'the name has no address',
   'not-allowed': 'peers may not have this gateway connect there (SPANMESH_DIAL_ALLOW)',

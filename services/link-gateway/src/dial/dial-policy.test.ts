@@ -57,7 +57,7 @@ describe('where peers may have us connect to', () => {
     expect(added.allows('10.2.2.3', 9987)).toBe(false);
     expect(added.allows('2001:db8::1', 1)).toBe(true);
     expect(added.allows('192.0.2.1', 988)).toBe(true);
-    // Every address is not this host itself; who names it means it.
+    // `*` leaves out this host itself; a rule that names it does not.
     expect(added.allows('127.0.0.1', 988)).toBe(false);
     expect(added.allows('127.0.0.2', 988)).toBe(true);
     expect(added.allows('192.0.2.1', 987)).toBe(true);

@@ -8,8 +8,8 @@ import type { DialRule } from '../address/dial-rule.ts';
 const ALWAYS: DialRule = { prefix: null, port: DMSG_PORT };
 
 /**
- * Never, whatever the setting says: what nobody is at, and what belongs to the link or the host alone. Clouds give a host's secrets away at
- * such addresses, and at some of their own.
+ * Never allowed, whatever the setting says: unspecified, link-local, site-local, multicast and reserved addresses.
+ * Clouds give a host's secrets away at some of these, and at addresses of their own.
  */
 const FORBIDDEN = prefixes(
   '0.0.0.0/8',
@@ -19,31 +19,34 @@ const FORBIDDEN = prefixes(
   'fe80::/10',
   'fec0::/10',
   'ff00::/8',
-  // Metadata: of AWS (IPv6), Alibaba, Azure, Oracle.
+  // Metadata services of AWS (IPv6), Alibaba, Azure, Oracle.
   'fd00:ec2::254',
   '100.100.100.200',
   '168.63.129.16',
   '192.0.0.192',
 );
-/** Only when a rule names them: `*` is what can be routed. */
+/** Loopback and IPv4-compatible addresses: allowed only if a rule names them; `*` leaves them out. */
 const LOCAL = prefixes('127.0.0.0/8', '::/16');
 /** IPv6 whose last 32 bits are an IPv4 address (RFC 6052). */
 const NAT64 = parsePrefix('64:ff9b::/96');
 /** IPv6 whose bits 16 to 47 are an IPv4 address (RFC 3056). */
 const SIX_TO_FOUR = parsePrefix('2002::/16');
 
-/** Where peers may have us connect to: otherwise whoever gets a shell could look around in our network, with our address. */
+/**
+ * Decides where peers may have this gateway connect to: otherwise a peer with a debug shell could explore our network
+ * from our address.
+ */
 export class DialPolicy {
   readonly #rules: readonly DialRule[];
   readonly #ownPorts: () => Iterable<number>;
 
-  /** `ownPorts`: on which this process listens, whatever for. */
+  /** `ownPorts`: all ports on which this process listens. */
   constructor({ allow }: { readonly allow: readonly DialRule[] }, { ownPorts }: { ownPorts: () => Iterable<number> }) {
     this.#rules = [ALWAYS, ...allow];
     this.#ownPorts = ownPorts;
   }
 
-  /** No address would be allowed: the name need not be looked up. */
+  /** No address is allowed at this port: the name need not be looked up. */
   forbidsPort(port: number): boolean {
     return !this.#rules.some((rule) => rule.port === null || rule.port === port);
   }
@@ -66,7 +69,7 @@ export class DialPolicy {
   }
 }
 
-/** Itself, or the IPv4 address that it leads to through a translator. */
+/** The address is forbidden, or the IPv4 address that it leads to by NAT64 or 6to4 is. */
 function isForbidden(address: AddressBytes): boolean {
   if (isIn(FORBIDDEN, address)) return true;
   const inner = contains(NAT64, address)
@@ -77,7 +80,7 @@ function isForbidden(address: AddressBytes): boolean {
   return inner !== null && (isIn(FORBIDDEN, inner) || isIn(LOCAL, inner));
 }
 
-/** Asked for at each dial: interfaces come and go. */
+/** An address of this host. Read at each dial: interfaces come and go. */
 function isOwnAddress(address: AddressBytes): boolean {
   for (const interfaces of Object.values(networkInterfaces())) {
     for (const own of interfaces ?? []) {

@@ -41,7 +41,7 @@ describe('orders to dial', () => {
   let server: DialServer;
   /** Orders that were taken. */
   let taken: Order[];
-  /** What the next one fails with. */
+  /** What the next order fails with. */
   let failure: LinkGatewayError | null;
   beforeEach(() => {
     taken = [];
@@ -83,7 +83,7 @@ describe('orders to dial', () => {
     expect(taken).toHaveLength(1);
   });
 
-  it('have a label that is cut', async () => {
+  it('have their label cut to 256 characters', async () => {
     await dial({ label: `${LONGEST_OWNER}y` });
     expect(taken[0]?.label).toBe(LONGEST_OWNER);
   });
@@ -108,7 +108,7 @@ describe('orders to dial', () => {
     { port: 65536 },
     { host: 'no host' },
     { host: '192.0.2.1:1' },
-  ])('are none with %j', async (more) => {
+  ])('are refused with %j', async (more) => {
     expect(await dial(more)).toBe(status.INVALID_ARGUMENT);
     expect(taken).toEqual([]);
   });
@@ -130,7 +130,7 @@ describe('orders to dial', () => {
   });
 
   // Limits: link-gateway/src/limits.ts MAX_DIAL_OWNERS
-  it('are remembered of so many owners; what a new leader orders begins anew', async () => {
+  it('are remembered of MAX_DIAL_OWNERS owners, and forgotten when a new leader comes', async () => {
     for (let n = 0; n < MAX_DIAL_OWNERS; n++) await orders.hangup({ owner: `${n}`, epoch: 1, generation: 1 });
     expect(orders.size).toBe(100_000);
     await orders.hangup({ owner: 'one more', epoch: 1, generation: 1 });
@@ -139,7 +139,7 @@ describe('orders to dial', () => {
     expect([orders.size, orders.epoch]).toEqual([0, 2]);
   });
 
-  it('of a leader whose time is over are refused, and it watches nothing any more', async () => {
+  it('of a leader whose term is over are refused, and its watches end', async () => {
     const former = watch(1);
     const other = watch(2);
     expect([former.refusal?.code, other.refusal]).toEqual([status.FAILED_PRECONDITION, null]);
@@ -147,7 +147,7 @@ describe('orders to dial', () => {
     expect(server.watches).toBe(1);
   });
 
-  it('hang up with an owner and an epoch that can be', async () => {
+  it('to hang up need a valid owner and epoch', async () => {
     const hangup = (more: Partial<HangupRequest>) =>
       new Promise((resolve) => {
         const call = { request: HangupRequest.fromPartial({ owner: 'a', epoch: 1, generation: 1, ...more }) };
@@ -160,7 +160,7 @@ describe('orders to dial', () => {
   });
 
   // Limits: link-gateway/src/limits.ts MAX_MEDIA_WATCHES
-  it('are watched by so many at most: the oldest ends', () => {
+  it('are watched by MAX_MEDIA_WATCHES at most: the oldest watch ends', () => {
     const watches = Array.from({ length: MAX_MEDIA_WATCHES }, () => watch());
     expect(watches.every(({ refusal }) => refusal === null)).toBe(true);
     const newest = watch();

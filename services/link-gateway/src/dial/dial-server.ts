@@ -29,16 +29,17 @@ import type { Orders } from './orders.ts';
 
 /** Longest owner and label, in characters (dial.proto). */
 const MAX_OWNER_CHARS = 256;
-/** Longest time that an order may give an attempt, ms: who waits longer has made a mistake. */
+/** Longest time that an order may give an attempt, ms: a longer one is a mistake. */
 const MAX_TIMEOUT_MS = 600_000;
 
-/** A call that fails: a gRPC status, and what is in its metadata (dial.proto). */
+/** How a call fails: a gRPC status and its metadata (dial.proto). */
 interface Refusal {
   readonly code: status;
   readonly details: string;
   readonly metadata?: Metadata;
 }
 
+/** A call of WatchMedia that is open. */
 interface Watching {
   readonly call: ServerWritableStream<WatchMediaRequest, WatchMediaResponse>;
   readonly watch: MediaWatch;
@@ -49,7 +50,7 @@ export interface DialServerOptions {
   readonly gateway: () => string;
   /** The boot id that the process began with. */
   readonly firstBoot: string;
-  /** Of orders that name none, ms. */
+  /** Time to connect, ms, of orders that name none. */
   readonly connectTimeout: number;
 }
 
@@ -129,11 +130,11 @@ export class DialServer {
     checkOwner('watch', call.request.epoch);
     orders.checkEpoch(call.request.epoch);
     if (this.#watches.size >= MAX_MEDIA_WATCHES) {
-      // The oldest is most likely one whose end has not been noticed.
+      // The oldest watch is most likely one whose end has not been noticed.
       const [oldest] = this.#watches;
       this.#end(oldest!, { code: status.RESOURCE_EXHAUSTED, details: 'too many watches' });
     }
-    // Registered in the same turn as the snapshot is cut: nothing falls between the two.
+    // Registered in the same turn in which its snapshot is cut: no change falls between the two.
     const watch = new MediaWatch(
       { gateway: gateway(), firstBoot, lnkConns: tables.lnkConns.values(), dialled: orders.established() },
       {

@@ -67,7 +67,7 @@ class TargetHost {
       const { msgid } = await peer.next();
       peer.say({ cmd: 0xa00fff01, msgid });
     } catch {
-      // Ended before it spoke.
+      // The connection ended before the gateway spoke.
     }
   }
 }
@@ -145,7 +145,7 @@ class Watched {
     while (!test()) await new Promise<void>((resolve) => this.#wake.push(resolve));
   }
 
-  /** What all messages say together. */
+  /** The entries of this kind in all messages. */
   all<K extends 'opened' | 'closed' | 'slots' | 'up' | 'down'>(kind: K): WatchMediaResponse[K][number][] {
     return this.got.flatMap((response) => response[kind] as WatchMediaResponse[K][number][]);
   }
@@ -204,7 +204,7 @@ describe('Dial', () => {
     expect(connectionsOpened[0]).toMatchObject({ id: connection, owner: 'o', generation: 7, remoteAddress });
   });
 
-  it('is the same connection for the same order, asked at once or again', async () => {
+  it('gives the same connection for the same order, given twice at a time or again later', async () => {
     const [one, two] = await Promise.all([dial(), dial()]);
     expect(two).toEqual(one);
     expect(await dial()).toEqual(one);
@@ -227,7 +227,7 @@ describe('Dial', () => {
     expect(host.open).toBe(2);
   });
 
-  it('refuses a leader whose time is over, and says which one it has heard', async () => {
+  it('refuses a leader whose term is over, and names the highest epoch', async () => {
     await dial({ epoch: 5 });
     const error = (await dial({ epoch: 4, generation: 9 }).catch((thrown: unknown) => thrown)) as ServiceError;
     expect(error.code).toBe(status.FAILED_PRECONDITION);
@@ -236,7 +236,7 @@ describe('Dial', () => {
     expect(host.open).toBe(1);
   });
 
-  it('says for certain that nothing stands when nobody listens', async () => {
+  it('says for certain that there is no connection when nobody listens', async () => {
     host.stop();
     const error = (await dial().catch((thrown: unknown) => thrown)) as ServiceError;
     expect(error.code).toBe(status.UNAVAILABLE);
@@ -317,7 +317,7 @@ describe('Hangup', () => {
     expect(((await failed) as ServiceError).code).toBe(status.ABORTED);
   });
 
-  it('lets an order that it has overtaken come to nothing', async () => {
+  it('aborts an order of the same generation that comes after it', async () => {
     expect(await hangup(4)).toBe(false);
     await expect(dial({ generation: 4 })).rejects.toMatchObject({ code: status.ABORTED });
     expect(host.peers.length).toBe(0);
@@ -333,7 +333,7 @@ describe('Hangup', () => {
 });
 
 describe('WatchMedia', () => {
-  it('goes on when the gateway has taken another boot id, and says then as before which process it is', async () => {
+  it('goes on when the gateway has taken another boot id, and names the first boot id as before', async () => {
     const watch = await new Watched(1).snapshot();
     expect(watch.got.at(-1)).toMatchObject({ gateway: 'gw.80000000', firstBoot: '80000000' });
     world.random = 0.25;
@@ -364,7 +364,7 @@ describe('WatchMedia', () => {
     expect(watch.all('closed')).toEqual([lnkConn]);
   });
 
-  it('tells connections that stand, with what was ordered, and their ends', async () => {
+  it('tells established connections with their orders, and their ends', async () => {
     await dial({ generation: 2 });
     const watch = await new Watched(1).snapshot();
     const { port } = host;
@@ -378,7 +378,7 @@ describe('WatchMedia', () => {
     ]);
   });
 
-  it('ends what a former leader has begun and not completed, and its watches', async () => {
+  it('ends attempts of a former leader that are not established, and its watches', async () => {
     await dial({ owner: 'stands' });
     host.answers = false;
     const begun = dial({ owner: 'begun' }).catch((thrown: unknown) => thrown);
@@ -395,7 +395,7 @@ describe('WatchMedia', () => {
   });
 
   // Limits: link-gateway/src/limits.ts MAX_MEDIA_CHANGES
-  it('ends a watcher that does not read, and not before', () => {
+  it('ends a watcher that leaves more than MAX_MEDIA_CHANGES unread', () => {
     let ended = 0;
     const sent: WatchMediaResponse[] = [];
     const watch = new MediaWatch(

@@ -11,7 +11,7 @@ export interface Order {
   readonly port: number;
   readonly dialect: Dialect | 'auto';
   readonly connectTimeout: number;
-  /** For the peer to answer our LNK_CONN; 0: it need not. */
+  /** Time for the peer to answer our LNK_CONN; 0: it need not. */
   readonly answerTimeout: number;
   readonly label: string;
   readonly asker: Asker;

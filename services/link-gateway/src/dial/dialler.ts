@@ -13,13 +13,16 @@ import { type Asker, askerName } from './asker.ts';
 import type { DialPolicy } from './dial-policy.ts';
 import type { Asking } from './names/look-ups.ts';
 
-/** The numeric addresses of a name, best first, at least one. Rejects when the signal says so, and with LinkGatewayError look-up. */
+/**
+ * The numeric addresses of a name, best first, at least one. Rejects with LinkGatewayError look-up, also when the
+ * signal aborts.
+ */
 export type Resolve = (host: string, asking: Asking) => Promise<readonly string[]>;
 
-/** Who asks for a dial, how long it may take, in milliseconds, and what gives it up. */
+/** Who asks for a dial, how long it may take, and what gives it up. */
 export interface DialLimits {
   readonly asker: Asker;
-  /** Default: that of the setting. */
+  /** Milliseconds; default: those of the setting. */
   readonly timeout?: number;
   readonly signal?: AbortSignal;
 }
@@ -31,7 +34,7 @@ export interface DiallerDependencies extends EntryDependencies {
   readonly policy: DialPolicy;
 }
 
-/** Connects to peers; what comes of it is a connection like any other. */
+/** Connects to peers. A dialled connection is afterwards treated as an accepted one is. */
 export class Dialler {
   readonly #deps: DiallerDependencies;
 
@@ -77,7 +80,7 @@ export class Dialler {
   }
 
   /**
-   * A handshake counts as part of the dial.
+   * Makes a connection of the socket. The time of a handshake counts as part of the dial.
    * @throws LinkGatewayError dial timeout, handshake
    */
   #upgrade(socket: Socket, dialect: Dialect | null, origin: Origin, signal: AbortSignal): Promise<Peer | Refusal> {
@@ -86,7 +89,7 @@ export class Dialler {
       signal.addEventListener('abort', give, { once: true });
       upgrade(this.#deps, { socket, dialect, origin }, (result, failure) => {
         signal.removeEventListener('abort', give);
-        // One that has failed is closed with the dial at the latest; one that was still under way was too slow.
+        // On abort a handshake that had failed reports its own failure; `closed` then means that it was too slow.
         const isLate = signal.aborted && failure?.failure === 'closed';
         if (result === 'handshake') reject(new LinkGatewayError('dial', { why: isLate ? 'timeout' : 'handshake' }));
         else resolve(result);
@@ -102,14 +105,14 @@ export class Dialler {
     const isFree = asker.kind === 'operator';
     if (!isFree && policy.forbidsPort(port)) throw new LinkGatewayError('dial', { why: 'not-allowed' });
     const addresses = await this.#resolve(host, { asker: askerName(asker), signal });
-    // Checked here, as addresses: what a name leads to may be another thing each time that it is looked up.
+    // Checked by address: a name may lead to another address each time that it is looked up.
     const allowed = isFree ? addresses : addresses.filter((address) => policy.allows(address, port));
     if (allowed.length === 0) throw new LinkGatewayError('dial', { why: 'not-allowed' });
     const admitted = allowed.filter((address) => entrance.admission.refusal(peerAddress(address)) === null);
     if (admitted.length === 0) throw new LinkGatewayError('dial', { why: 'not-admitted' });
     let failure: unknown;
     for (const [i, address] of admitted.entries()) {
-      // One that never answers leaves the others their share of the time.
+      // Each address has its share of the time, so that one that never answers leaves some to the others.
       const share = i === admitted.length - 1 ? null : (deadlineAt - clock.now()) / (admitted.length - i);
       try {
         return await connectTo(address, port, { signal, share, clock });
@@ -124,7 +127,7 @@ export class Dialler {
   }
 
   async #resolve(host: string, asking: Asking): Promise<readonly string[]> {
-    // No name, and nothing to be looked up.
+    // A numeric address needs no look-up.
     if (isIP(host) !== 0) return [host];
     try {
       return await this.#deps.resolve(host, asking);
@@ -144,12 +147,12 @@ function dialErrorOf(error: unknown, signal: AbortSignal): LinkGatewayError<'dia
     case 'too-many':
       return new LinkGatewayError('dial', { why: 'refused' }, { cause: error });
     case 'not-found':
-      // What the name server or the system said.
+      // `cause` is the error of the name server or of the system.
       return new LinkGatewayError('dial', { why: 'unresolved' }, { cause: error.cause });
   }
 }
 
-/** `share`: how long this address may take, ms; null: until the signal comes. */
+/** Connects to one address. `share`: how long it may take, ms; null: until the signal aborts. */
 function connectTo(
   host: string,
   port: number,

@@ -3,13 +3,13 @@ import type { LnkConn } from '../peers/peer.ts';
 import type { LnkConnEvents } from '../peers/peer-reports.ts';
 import type { DialledConnection } from './dialled-connection.ts';
 
-/** Who wants to know at once what peers ask for, and how dialled connections fare. */
+/** Is told at once of LNK_CONNs and volconf slots of peers, and of dialled connections that come and go. */
 export interface MediaListener extends LnkConnEvents {
   up(dialled: DialledConnection): void;
   down(dialled: DialledConnection, reason: CloseReason): void;
 }
 
-/** Passes on what happens to whoever listens; most of the time nobody does. */
+/** Passes each event on to all listeners: one for each call of WatchMedia (dial-server.ts). */
 export class MediaEvents implements MediaListener {
   readonly listeners = new Set<MediaListener>();
 

@@ -44,7 +44,7 @@ describe('a watch of media', () => {
   }
 
   // Limits: link-gateway/src/limits.ts MEDIA_PART_ENTRIES
-  it('has so many entries in a message at most, and each once', async () => {
+  it('has MEDIA_PART_ENTRIES entries in a message at most, and each entry once', async () => {
     watch(MEDIA_PART_ENTRIES);
     await nextTurn();
     expect(written.map(({ up, snapshotEnd }) => [up.length, snapshotEnd])).toEqual([

@@ -16,7 +16,7 @@ import type { LnkConn } from '../peers/peer.ts';
 import type { DialledConnection } from './dialled-connection.ts';
 import type { MediaListener } from './media-events.ts';
 
-/** Of the server's side of a watch, what is needed here. */
+/** The part of the server's stream of WatchMedia that is needed here. */
 export interface MediaStream {
   write(response: WatchMediaResponse): boolean;
   on(event: 'drain' | 'cancelled', fn: () => void): unknown;
@@ -34,20 +34,21 @@ export interface MediaSnapshot {
 export interface MediaWatchDependencies {
   readonly stream: MediaStream;
   readonly clock: Clock;
-  /** It does not read: to be ended by whoever made it. */
+  /** The watcher does not read: the owner of the watch is to end it. */
   readonly tooSlow: () => void;
 }
 
 /**
- * One watch: the snapshot, then changes, written as fast as the stream takes them. What waits is bounded: of several
- * LNK_VOLCONFs for one slot the last is kept, and a watcher that leaves too much unread is ended: it comes back for a snapshot.
+ * One call of WatchMedia: the snapshot, then changes, written as fast as the stream takes them. What waits is bounded:
+ * of several LNK_VOLCONFs for one slot the last is kept, and a watcher that leaves too much unread is ended: it comes
+ * back for a snapshot.
  */
 export class MediaWatch implements MediaListener {
   readonly #deps: MediaWatchDependencies;
   readonly #turn: Turn;
   #snapshot: WatchMediaResponse[];
   #changes = WatchMediaResponse.create();
-  /** Where a slot stands in `#changes.slots`, by LNK_CONN and index. */
+  /** The index of a slot's entry in `#changes.slots`, by LNK_CONN and slot. */
   #slots = new Map<number, Map<number, number>>();
   #count = 0;
   #blocked = false;
@@ -151,7 +152,10 @@ function cut({ gateway, firstBoot, lnkConns, dialled }: MediaSnapshot): WatchMed
   return parts;
 }
 
-/** The same in small messages, in the order in which one is meant (dial.proto, WatchMedia). */
+/**
+ * The same in messages of MEDIA_PART_ENTRIES at most, in the order of the lists of one message (dial.proto,
+ * WatchMedia).
+ */
 function inParts(all: WatchMediaResponse): WatchMediaResponse[] {
   const { opened, slots, closed, up, down } = all;
   if (opened.length + slots.length + closed.length + up.length + down.length <= MEDIA_PART_ENTRIES) return [all];

@@ -8,7 +8,9 @@ import type { DialledConnection, Order } from './dialled-connection.ts';
 import type { Dialler } from './dialler.ts';
 import type { MediaEvents } from './media-events.ts';
 
-/** What is known of an owner: the highest order heard, and what is there. Kept as a fence when nothing is there. */
+/**
+ * The highest order heard of an owner, and its attempt or connection. Kept without one, too, to refuse older orders.
+ */
 interface Owner {
   epoch: number;
   generation: number;
@@ -22,7 +24,7 @@ interface Owner {
 export class Orders {
   readonly #deps: { readonly dialler: Dialler; readonly events: MediaEvents; readonly clock: Clock };
   readonly #owners = new Map<string, Owner>();
-  /** Of every socket that was made to order and has not closed. */
+  /** The attempts whose connection has a socket that has not closed. */
   readonly #byPeer = new Map<Peer, DialAttempt>();
   #epoch = 0;
   #stopped = false;
@@ -37,7 +39,7 @@ export class Orders {
     return this.#epoch;
   }
 
-  /** Owners that are known, those with nothing there included. */
+  /** Owners that are known, those without an attempt or a connection included. */
   get size(): number {
     return this.#owners.size;
   }
@@ -60,8 +62,9 @@ export class Orders {
   }
 
   /**
-   * Refuses a leader whose time is over, and makes room for a new one: what a former one has begun and not completed ends, so
-   * that what is established now is all that there is from before. What is established is left alone: the new leader takes it over.
+   * Refuses a leader whose term is over. A higher epoch is that of a new leader: attempts of the former leader that are
+   * not established end, so that none of them is established later. Established connections stay: the new leader takes
+   * them over.
    * @throws LinkGatewayError order, stale-epoch
    */
   checkEpoch(epoch: number): void {
@@ -79,7 +82,8 @@ export class Orders {
   }
 
   /**
-   * The connection for an order, made, or there already; the owner's connection before is closed first.
+   * The connection for an order: the present one if the order is the same, otherwise a new one, made once the former
+   * one is closed.
    * @throws LinkGatewayError order
    */
   dial(order: Order): Promise<Peer> {
@@ -114,8 +118,8 @@ export class Orders {
   }
 
   /**
-   * Closes what an owner has of this (epoch, generation) or below, and lets none of those come any more. True if there was
-   * something; resolves when its socket is closed.
+   * Ends the attempt or connection of an owner up to this (epoch, generation), and refuses later orders up to it.
+   * Resolves when the socket is closed; true if there was an attempt or a connection.
    * @throws LinkGatewayError order, stale-epoch
    */
   async hangup(order: Pick<Order, 'owner' | 'epoch' | 'generation'>): Promise<boolean> {
@@ -131,7 +135,7 @@ export class Orders {
     return true;
   }
 
-  /** A connection's socket has closed: for those that were dialled to order. */
+  /** A connection's socket has closed; one that was not dialled to order is ignored. */
   gone(peer: Peer, reason: CloseReason): void {
     const attempt = this.#byPeer.get(peer);
     if (attempt === undefined) return;
@@ -158,7 +162,10 @@ export class Orders {
     return owner;
   }
 
-  /** The oldest that has nothing here. */
+  /**
+   * Forgets the oldest owner without an attempt or a connection.
+   * @throws LinkGatewayError order, too-many: all owners have one
+   */
   #forgetOne(): void {
     for (const [name, owner] of this.#owners) {
       if (owner.attempt !== null) continue;

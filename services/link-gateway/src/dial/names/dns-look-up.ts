@@ -6,7 +6,7 @@ import { NAME_SERVER_MS, OTHER_FAMILY_MS } from './limits.ts';
 import type { Found, LookUp } from './look-ups.ts';
 import { candidatesOf, type ResolverConf } from './resolver-conf.ts';
 
-/** A name that does not exist, or has no address of this kind. */
+/** Codes of errors after which the next name of the search list is tried. */
 const ABSENT = new Set(['ENOTFOUND', 'ENODATA', 'ESERVFAIL', 'EBADNAME']);
 
 export interface DnsLookUpOptions {
@@ -16,9 +16,9 @@ export interface DnsLookUpOptions {
 }
 
 /**
- * Looks names up with the name servers of this host and the search list of resolv.conf, but not with getaddrinfo: that would hold one of the
- * four threads that this process has for files and look-ups, for as long as a name server is silent, and could not be ended. Other
- * sources of nsswitch.conf than these and the hosts file (mDNS, LDAP) are not asked.
+ * Looks names up with the name servers of this host and the search list of resolv.conf, but not with getaddrinfo: a
+ * call of it would hold one of the four threads that this process has for files and look-ups for as long as a name
+ * server is silent, and could not be ended. Other sources of nsswitch.conf (mDNS, LDAP) are not asked.
  */
 export function dnsLookUp({ conf, servers }: DnsLookUpOptions): LookUp {
   return async (name, signal) => {
@@ -43,9 +43,9 @@ interface Answer {
   readonly ttl: number;
 }
 
-/** One name, both families at once. */
+/** Asks for one name, both address families at once. */
 async function ask(name: string, signal: AbortSignal, servers: readonly string[] | undefined): Promise<Found> {
-  // One for each name: the queries of a resolver can be ended all together only.
+  // A resolver for each name: the queries of one can only be ended all together.
   const resolver = new Resolver({ timeout: NAME_SERVER_MS, tries: 2 });
   if (servers !== undefined) resolver.setServers([...servers]);
   const end = () => resolver.cancel();
@@ -63,10 +63,10 @@ async function ask(name: string, signal: AbortSignal, servers: readonly string[]
   }
 }
 
-/** What there is of both; not both empty. Rejects with the error of one when both fail. */
+/** The answers of both families, not both empty. Rejects with the error for IPv4 when both fail. */
 async function bothFamilies(v4: Promise<Answer[]>, v6: Promise<Answer[]>): Promise<[Answer[], Answer[]]> {
   const late = Promise.withResolvers<Answer[]>();
-  // Some name servers never answer a question for AAAA.
+  // Some name servers never answer a question for AAAA, so the slower family is waited for OTHER_FAMILY_MS at most.
   const start = () => setTimeout(() => late.resolve([]), OTHER_FAMILY_MS);
   let timer: NodeJS.Timeout | undefined;
   const begin = (answers: Answer[]) => {
@@ -76,7 +76,7 @@ async function bothFamilies(v4: Promise<Answer[]>, v6: Promise<Answer[]>): Promi
   const none = () => [];
   try {
     const first = await Promise.any([v4.then(begin), v6.then(begin)]).catch(() => null);
-    // The more telling error: a name server that is silent is another thing than a name that is not there.
+    // Rejects with the error itself: it tells a silent name server from a name that is not there.
     if (first === null) return [await v4, await v6];
     return [await Promise.race([v4.catch(none), late.promise]), await Promise.race([v6.catch(none), late.promise])];
   } finally {

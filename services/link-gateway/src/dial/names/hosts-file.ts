@@ -1,12 +1,12 @@
 import { readFileSync, statSync } from 'node:fs';
 import { isIP } from 'node:net';
 
-/** RFC 6761: nobody is asked for it. */
+/** Addresses of `localhost`, for which no name server is asked (RFC 6761). */
 const LOCALHOST = ['127.0.0.1', '::1'];
 
 /**
- * Names that are pinned on this host (hosts(5)). Read when it has changed, without libuv's pool: a look-up must not wait for what else
- * the pool does.
+ * The hosts file (hosts(5)), which pins names of this host to addresses. It is read again when it has changed, without
+ * libuv's thread pool: a look-up must not wait for other work there.
  */
 export class HostsFile {
   readonly #path: string;
@@ -17,7 +17,9 @@ export class HostsFile {
     this.#path = path;
   }
 
-  /** The addresses of a name in lower case, in the order of the file; empty: it is not pinned. `localhost` always is. */
+  /**
+   * The addresses of a name in lower case, in the order of the file; empty: it is not pinned. `localhost` always is.
+   */
   addressesOf(name: string): readonly string[] {
     this.#refresh();
     const bare = name.endsWith('.') ? name.slice(0, -1) : name;
@@ -32,14 +34,14 @@ export class HostsFile {
       this.#addresses = parseHosts(readFileSync(this.#path, 'utf8'));
       this.#version = version;
     } catch {
-      // No file pins no names.
+      // Without the file no name is pinned.
       this.#addresses = new Map();
       this.#version = '';
     }
   }
 }
 
-/** By name, in lower case. */
+/** The addresses of each name, by the name in lower case. */
 export function parseHosts(text: string): Map<string, string[]> {
   const addresses = new Map<string, string[]>();
   for (const line of text.split('\n')) {

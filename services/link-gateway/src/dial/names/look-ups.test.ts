@@ -48,7 +48,7 @@ describe('names that are looked up', () => {
     expect(names().at(-1)).toBe('good.example');
     begun.at(-1)!.answer(['192.0.2.1']);
     expect(await good).toEqual(['192.0.2.1']);
-    // Theirs end in their time, a share after the other, and leave nothing behind.
+    // The unanswered look-ups end by their time limit, 16 at a time, and leave nothing behind.
     for (let i = 0; i < 4; i++) clock.advance(5_000);
     expect(await Promise.all(silent)).toEqual(Array(64).fill('timeout'));
     expect([lookUps.running, lookUps.waiting, clock.pending]).toEqual([0, 0, 0]);
@@ -63,7 +63,7 @@ describe('names that are looked up', () => {
     const late = ask('late', 'e');
     void ask('f0', 'f');
     clock.advance(5_000);
-    // All that ran have ended. The newcomers have not waited behind the names that came before theirs.
+    // All that ran have ended. The new askers have not waited behind the names that came before theirs.
     const [first] = names();
     expect(first).toBe('a16');
     expect(names().indexOf('late')).toBeLessThan(6);
@@ -72,7 +72,7 @@ describe('names that are looked up', () => {
     expect(lookUps.running).toBe(64);
   });
 
-  it('a name is looked up once for all who ask, in whoever of them has his turn first', async () => {
+  it('a name is looked up once for all who ask, in the turn of the asker that has it first', async () => {
     for (let i = 0; i < 40; i++) void ask(`evil${i}`, 'evil');
     const both = [ask('Shared.example', 'evil'), ask('shared.example', 'good')];
     expect(names().at(-1)).toBe('shared.example');
@@ -145,13 +145,13 @@ describe('names that are looked up', () => {
     other.abort();
     expect(await asked[1]).toBe('given-up');
     expect([begun[0]!.signal.aborted, lookUps.running, clock.pending]).toEqual([true, 0, 0]);
-    // What comes then is nobody's.
+    // A late answer goes to nobody.
     begun[0]!.answer(['192.0.2.1'], 60_000);
     expect(await ask('a', 'a', AbortSignal.abort())).toBe('given-up');
   });
 
   // Limits: names/limits.ts MAX_WAITING_LOOK_UPS
-  it('have a bound: the asker who has most loses one, and only he', async () => {
+  it('have a bound: past it the asker that has most loses one', async () => {
     const most = Array.from({ length: 16 + 4096 }, (_, i) => ask(`evil${i}`, 'evil'));
     expect(lookUps.waiting).toBe(4096);
     expect(await ask('one more', 'evil')).toBe('too-many');

@@ -15,55 +15,64 @@ export interface Found {
   readonly ttlMs: number;
 }
 
-/** Looks one name up. Ends when the signal says so; rejects when there is no address, with the system's or the server's error. */
+/**
+ * Looks one name up. Ends when the signal aborts. Rejects with the error of the system or the name server if there is
+ * no address.
+ */
 export type LookUp = (name: string, signal: AbortSignal) => Promise<Found>;
 
-/** Who asks for a name, and when he gives up. */
+/** Who asks for a name, and until when. */
 export interface Asking {
-  /** Look-ups have their shares and their turns by this. */
+  /** Look-ups are shared out, and take turns, by this name. */
   readonly asker: string;
+  /** Aborts when the asker gives up. */
   readonly signal: AbortSignal;
 }
 
-/** Somebody who waits for a name. */
+/** A call of `resolve` that waits for a name. */
 interface Waiter {
   readonly resolve: (addresses: readonly string[]) => void;
   readonly reject: (error: LinkGatewayError<'look-up'>) => void;
 }
 
-/** A name that is asked for: one, however many ask. */
+/** A name that is asked for: one job for all who ask. */
 interface Job {
   readonly name: string;
   readonly waiters: Set<Waiter>;
-  /** Askers in whose queues it stands, while it waits. */
+  /** Askers in whose queues the job waits. */
   readonly askers: Set<string>;
-  /** null: it waits. */
+  /** The look-up, while it runs; null: the job waits. */
   run: { readonly asker: string; readonly abort: AbortController; readonly deadline: Timer } | null;
 }
 
+/** The addresses of a name, good until a time of the monotonic clock, ms. */
 interface Remembered {
   readonly addresses: readonly string[];
   readonly until: number;
 }
 
 /**
- * Look-ups for peers, none of whom can take what others need: a bounded number at a time, a share of them for each asker, the askers in
- * turn, each name once, and none for longer than its time.
+ * Look-ups of names for many askers, none of which can take what others need: a bounded number runs at a time, each
+ * asker has a share of them, askers take turns, each name is looked up once for all, and each look-up has a limit of
+ * time.
  */
 export class LookUps {
   readonly #pinned: (name: string) => readonly string[];
   readonly #lookUp: LookUp;
   readonly #clock: Clock;
   readonly #jobs = new Map<string, Job>();
-  /** Names that wait, by asker; whose turn is next comes first. */
+  /** Names that wait, by asker; the asker whose turn is next comes first. */
   readonly #queues = new Map<string, Set<Job>>();
-  /** By asker. */
+  /** Look-ups that run, by asker. */
   readonly #running = new Map<string, number>();
   #waiting = 0;
   #runningTotal = 0;
   readonly #remembered = new Map<string, Remembered>();
 
-  /** `pinned`: addresses of a name in lower case that is known without asking anybody; empty: it is not. Default: none is. */
+  /**
+   * `pinned`: addresses of a name (in lower case) that needs no look-up; empty: it needs one. Default: no name is
+   * pinned.
+   */
   constructor({
     pinned = () => [],
     lookUp,
@@ -83,7 +92,7 @@ export class LookUps {
     return this.#runningTotal;
   }
 
-  /** Places in the queues of askers that are taken. */
+  /** Entries in the queues of all askers: a name has one for each asker that waits for it. */
   get waiting(): number {
     return this.#waiting;
   }
@@ -133,7 +142,7 @@ export class LookUps {
       queue = new Set();
       this.#queues.set(asker, queue);
     }
-    // In each queue of those who ask: a name must not wait behind the others of whoever asked first.
+    // In the queue of each asker: a name must not wait behind the other names of the asker that was first.
     queue.add(job);
     job.askers.add(asker);
     this.#waiting++;
@@ -149,7 +158,10 @@ export class LookUps {
     job.askers.clear();
   }
 
-  /** The last name of the asker that has most goes. @throws LinkGatewayError look-up too-many: that is the one who asks. */
+  /**
+   * Drops the last name of the asker that has most.
+   * @throws LinkGatewayError look-up too-many: this asker itself has most
+   */
   #makeRoom(asker: string): void {
     let most = asker;
     for (const [other, queue] of this.#queues) {
@@ -164,13 +176,13 @@ export class LookUps {
     for (let next = this.#next(); next !== null; next = this.#next()) this.#start(next.job, next.asker);
   }
 
-  /** Whose turn it is, and with which name. */
+  /** The asker whose turn it is, and its next name; null: no look-up may begin. */
   #next(): { readonly job: Job; readonly asker: string } | null {
     if (this.#runningTotal >= MAX_LOOK_UPS) return null;
     for (const [asker, queue] of this.#queues) {
       const [job] = queue;
       if (job === undefined || this.#runningOf(asker) >= MAX_LOOK_UPS_PER_ASKER) continue;
-      // Whoever has had his turn is last.
+      // An asker that has had its turn goes to the end.
       this.#queues.delete(asker);
       this.#queues.set(asker, queue);
       return { job, asker };
@@ -209,7 +221,7 @@ export class LookUps {
     this.#drop(job);
   }
 
-  /** Nobody waits for it any more: what it holds is let go at once, whatever the look-up does. */
+  /** Nobody waits for the name any more: its place is free at once, even if the look-up goes on for a while. */
   #drop(job: Job): void {
     if (this.#jobs.get(job.name) !== job) return;
     this.#jobs.delete(job.name);

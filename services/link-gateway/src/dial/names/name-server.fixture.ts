@@ -5,15 +5,15 @@ import { isIPv4 } from 'node:net';
 const HEADER_BYTES = 12;
 const TYPE_A = 1;
 const NXDOMAIN = 3;
-/** Where the name of the question stands: answers refer to it. */
+/** In an answer: a pointer to the name of the question (RFC 1035, 4.1.4). */
 const NAME_OF_QUESTION = 0xc00c;
 
-/** What it knows of a name: IPv4 addresses, or that there is none. It says nothing about any other name. */
+/** What a name server knows of each name: IPv4 addresses, or that the name does not exist. */
 export type Zone = Readonly<Record<string, readonly string[] | 'absent'>>;
 
 /** A name server on UDP that answers for some names and is silent about all others. */
 export class NameServer {
-  /** Names that it was asked for, in order, without those of a second try. */
+  /** Names that it was asked for, in order, each once. */
   readonly asked: string[] = [];
   readonly ttl = 30;
   readonly #socket: Socket = createSocket('udp4');
@@ -75,7 +75,7 @@ export class NameServer {
   }
 }
 
-/** The name whose labels begin at `at`, and where they end. */
+/** The name whose labels begin at `at`, and the offset behind them. */
 function nameAt(message: Buffer, at: number): { name: string; end: number } {
   const labels: string[] = [];
   let end = at;

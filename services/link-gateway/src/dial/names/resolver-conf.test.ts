@@ -17,7 +17,7 @@ describe('resolv.conf', () => {
     expect(candidatesOf('vol.ns.', conf)).toEqual(['vol.ns']);
   });
 
-  it('without a word: the name as it is', () => {
+  it('that is missing means the name as it is; a domain is one suffix', () => {
     const conf = readResolverConf('/nonexistent/resolv.conf');
     expect(candidatesOf('a', conf)).toEqual(['a']);
     expect(candidatesOf('a.example', parseResolverConf('domain lab.example'))).toEqual([
@@ -28,7 +28,7 @@ describe('resolv.conf', () => {
   });
 
   // Limits: names/limits.ts MAX_SEARCH_SUFFIXES, names/resolver-conf.ts MAX_NDOTS
-  it('bounds what a file can ask for', () => {
+  it('counts up to 6 suffixes and 15 ndots', () => {
     expect(parseResolverConf('search a b c d e f\noptions ndots:15')).toEqual({ search: [...'abcdef'], ndots: 15 });
     expect(parseResolverConf('search a b c d e f g\noptions ndots:16')).toEqual({ search: [...'abcdef'], ndots: 15 });
     const conf = parseResolverConf(`search ${'x '.repeat(500)}\noptions ndots:999`);

@@ -1,16 +1,18 @@
 import { readFileSync } from 'node:fs';
 import { MAX_SEARCH_SUFFIXES } from './limits.ts';
 
-/** Of resolv.conf(5), what says which names are asked for. (Which servers are asked, the resolver itself reads there.) */
+/**
+ * The part of resolv.conf(5) that says which names are asked for. (Node reads there itself which servers are asked.)
+ */
 export interface ResolverConf {
   readonly search: readonly string[];
-  /** With as many dots or more, a name is tried as it is first. */
+  /** A name with so many dots or more is tried as it is before suffixes are. */
   readonly ndots: number;
 }
 
-/** What is so when the file says nothing. */
+/** What holds when the file says nothing. */
 const DEFAULTS: ResolverConf = { search: [], ndots: 1 };
-/** As resolvers of C libraries do. */
+/** Largest `ndots` that is heeded, as by resolvers of C libraries. */
 const MAX_NDOTS = 15;
 
 /** Read anew for each look-up: containers and DHCP clients change it. */
@@ -29,7 +31,7 @@ export function parseResolverConf(text: string): ResolverConf {
       .replace(/[#;].*/, '')
       .trim()
       .split(/\s+/);
-    // The last one counts.
+    // The last line of either kind counts.
     if (keyword === 'search' || keyword === 'domain') search = values.slice(0, MAX_SEARCH_SUFFIXES);
     if (keyword !== 'options') continue;
     for (const value of values) {
@@ -40,7 +42,7 @@ export function parseResolverConf(text: string): ResolverConf {
   return { search, ndots };
 }
 
-/** What name servers are asked for, in order. A dot at the end of a name: that and nothing else. */
+/** The names to ask for, in order. A name with a dot at its end is asked for alone. */
 export function candidatesOf(name: string, { search, ndots }: ResolverConf): string[] {
   if (name.endsWith('.')) return [name.slice(0, -1)];
   const suffixed = search.map((suffix) => `${name}.${suffix.replace(/^\.|\.$/g, '')}`);
