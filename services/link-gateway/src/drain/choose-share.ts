@@ -3,9 +3,9 @@ import type { Peer } from '../peers/peer.ts';
 import { hasRouted } from '../routing/in-progress.ts';
 
 /**
- * A share (0 to 1) of the accepted connections, those that are on their way out already not counted. Those without a transaction in
- * progress come first, as nobody notices when they move. Among equals at random: the youngest would be those that the drain before has
- * just moved, the oldest perhaps all of one site.
+ * Chooses a share (0 to 1) of the accepted connections that are not leaving already. Connections without a transaction
+ * in progress come first: nobody notices when they move. Among equals the choice is random: the youngest may be those
+ * that an earlier drain has just moved, and the oldest may all be of one site.
  */
 export function chooseShare(peers: Iterable<Peer>, share: number, random: Random): Peer[] {
   const quiet: Peer[] = [];
@@ -19,7 +19,7 @@ export function chooseShare(peers: Iterable<Peer>, share: number, random: Random
   return [...chosen, ...anyOf(busy, wanted - chosen.length, random)];
 }
 
-/** So many of them, or all. They are put into another order. */
+/** `wanted` of them at random, or all if there are fewer. Changes the order of `all`. */
 function anyOf(all: Peer[], wanted: number, random: Random): Peer[] {
   const count = Math.min(wanted, all.length);
   // The first steps of a Fisher-Yates shuffle.

@@ -21,7 +21,7 @@ async function start(env: Record<string, string> = {}): Promise<TestGateway> {
 /** What a drain has logged when it was done. */
 const outcome = (made: TestGateway) => made.log.find(({ msg }) => msg === 'drain is done');
 
-/** The peer's answer to a DELETE of ours in a transaction that it has said nothing in. */
+/** The peer's answer to our DELETE in a transaction in which it has sent nothing before. */
 const answerTo = (dialect: Dialect, { msgid }: Got) => ({
   cmd: dialect === 'linkid' ? 0xe00fff01 : 0xe80fff01,
   msgid,
@@ -43,7 +43,7 @@ async function leave(peer: RawPeer, dialect: Dialect): Promise<void> {
 }
 
 describe.each(['linkid', 'circuit'] as const)('a drain of %s connections', (dialect) => {
-  it('sends FIN as soon as the peer has answered, and counts who went in order and who was cut', async () => {
+  it('sends FIN as soon as the peer has answered, and counts connections closed in order and cut off', async () => {
     const made = await start();
     const { peer } = await made.established(dialect);
     await made.established(dialect);
@@ -56,7 +56,7 @@ describe.each(['linkid', 'circuit'] as const)('a drain of %s connections', (dial
     expect(made.gateway.counts()).toMatchObject({ connections: 0, transactions: 0 });
   });
 
-  it('refuses what a peer begins meanwhile', async () => {
+  it('refuses transactions that a peer opens meanwhile', async () => {
     const made = await start();
     const { peer } = await made.established(dialect);
     void made.gateway.stop();
@@ -83,12 +83,12 @@ describe.each(['linkid', 'circuit'] as const)('a drain of %s connections', (dial
     expect(drains).toEqual([{ order: 'o-1', chosen: 2, closed: 2, cut: 0, done: true }]);
     await made.established(dialect);
     expect(made.gateway.counts().connections).toBe(3);
-    // Known still, for a leader that has not heard of it.
+    // The drain is still known, for a leader that has not heard of it.
     expect(made.attach.attach().flatMap((part) => part.drains)).toEqual(drains);
     expect(made.gateway.notReady()).toBeNull();
   });
 
-  it('closes one connection by order, and says who it was', async () => {
+  it('closes one connection by order, and says which one and why', async () => {
     const made = await start();
     const { peer } = await made.established(dialect);
     const { id } = made.attach.delta.connectionsOpened[0]!;
@@ -118,7 +118,7 @@ describe('a drain', () => {
       const link = await made.span(owner, 'circuit');
       made.attach.command({ relays: [{ gateway: '', link, open: [lnkConn], close: [] }] });
       const relay = await peer.next();
-      // Everything that it has to say, on the relay (REVCIRC).
+      // A message that is all its sender has to say in the transaction, on the relay (REVCIRC).
       peer.say({ cmd: 0xc4000f01, msgid: { lo: 0x80, hi: 0 }, circuit: relay.msgid });
       const routed = await owner.next();
       expect([word(routed), routed.circuit]).toEqual(['c4000f01', SPAN]);
@@ -164,14 +164,14 @@ describe('a drain', () => {
       begun.push(made.attach.delta.connectionsClosing.length);
       made.clock.advance(20);
     }
-    // 500 a second.
+    // 10 in 20 ms are 500 a second.
     expect(begun.slice(0, 6)).toEqual([10, 20, 30, 40, 50, 60]);
     made.clock.advance(5_000);
     await stopped;
   });
 
   // Limits: link-gateway/src/limits.ts MAX_DRAINS
-  it('by order is one of so many at most: one that is done makes room for the next', async () => {
+  it('by order is one of MAX_DRAINS at most: one that is done makes room for the next', async () => {
     const made = await start({ SPANMESH_STOP_TIMEOUT: '1h' });
     /** Drains the one connection that is not being closed yet. */
     const order = async (n: number) => {
@@ -198,14 +198,14 @@ describe('a drain', () => {
     expect(made.attach.delta.connectionsClosing).toEqual([{ id, reason: 'x'.repeat(256) }]);
   });
 
-  it('takes no orders for new connections', async () => {
+  it('of a gateway that stops: it is not ready, and takes no new connections', async () => {
     const made = await start();
     void made.gateway.stop();
     expect(made.gateway.notReady()).toBe('stopping');
     await expect(made.peer('circuit')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
   });
 
-  it('by order cuts off at its own deadline who has not answered', async () => {
+  it('by order cuts off at its own deadline the peers that have not answered', async () => {
     const made = await start({ SPANMESH_STOP_TIMEOUT: '1h' });
     await made.established('circuit');
     made.attach.command({ drains: [{ order: 'o', sharePermille: 1000, deadlineMs: 2000 }] });

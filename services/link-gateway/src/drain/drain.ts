@@ -9,54 +9,55 @@ import type { OrderlyClose } from './orderly-close.ts';
 const STEP_MS = 20;
 /** How often connections with transactions in progress are looked at again, in milliseconds. */
 export const LOOK_MS = 100;
-/** What is kept of the deadline for peers to answer and close, in milliseconds; at most half of the deadline. */
+/** Milliseconds of the deadline that are kept for peers to answer and close; at most half of the deadline. */
 const CLOSING_MS = 2000;
 
 export interface DrainOptions {
   readonly reason: CloseReason;
-  /** A sentence for people: why. */
+  /** The reason, a sentence for people. */
   readonly why: string;
-  /** In milliseconds: when it is over everything has ended, by a cut if need be. */
+  /** Milliseconds after which connections that are left are cut off. */
   readonly deadlineMs: number;
 }
 
-/** How long transactions may go on, of a deadline; milliseconds. */
+/** The grace: how long transactions may go on within a deadline, in milliseconds. */
 export function graceOf(deadlineMs: number): number {
   return deadlineMs - Math.min(CLOSING_MS, deadlineMs / 2);
 }
 
 /**
- * Closes some connections in order, and spread over time: their peers come back at once, elsewhere, and five thousand handshakes in one
- * millisecond would be a flood. Connections without a transaction in progress go first. The others go as soon as theirs have ended, and
- * at the end of the grace whatever runs (then it is LOSTLINK). Who has not gone at the deadline is cut off.
+ * Closes some connections in order, and spread over time: their peers connect to other gateways at once, and five
+ * thousand handshakes in one millisecond would be a flood. Connections without a transaction in progress go first. The
+ * others are closed as soon as their transactions have ended, and at the end of the grace in any case (transactions
+ * then end with LOSTLINK). Connections that are left at the deadline are cut off.
  */
 export class Drain {
   /** Resolves when the last connection is gone. */
   readonly done: Promise<void>;
-  /** Connections that it began with. */
+  /** Connections that the drain began with. */
   readonly chosen: number;
-  /** Those that have ended in order, or that their peers have ended before. */
+  /** Connections that have ended in order, or that ended before their turn came. */
   closed = 0;
-  /** Those that were cut off. */
+  /** Connections that were cut off. */
   cut = 0;
 
   readonly #options: DrainOptions;
   readonly #clock: Clock;
   readonly #orderly: OrderlyClose;
   readonly #finished = Promise.withResolvers<void>();
-  /** Not gone yet. */
+  /** Connections whose socket has not closed. */
   readonly #left: Set<Peer>;
-  /** Told to end. */
+  /** Connections whose close in order has begun. */
   readonly #begun = new Set<Peer>();
-  /** Not told yet: those that had nothing in progress when last looked at, and those that had. */
+  /** Connections whose close has not begun: without, and with, a transaction in progress when last looked at. */
   #quiet: Peer[] = [];
   #busy: Peer[] = [];
   readonly #startedAt: number;
   #graceEnd: number;
   #deadlineAt: number;
-  /** When those with transactions in progress begin to be closed, too. */
+  /** When connections with transactions in progress begin to be closed, too. */
   readonly #forceAt: number;
-  /** Connections a step: before that time, and after it. */
+  /** Connections that are closed in one step: before `#forceAt`, and after it. */
   readonly #quota: number;
   #forcedQuota = 0;
   #lookedAt: number;
@@ -90,12 +91,12 @@ export class Drain {
     this.#quota = Math.ceil(Math.max(pace, this.chosen / steps));
   }
 
-  /** Those with transactions in progress that have not been told to end. */
+  /** Connections with transactions in progress whose close has not begun. */
   get busy(): number {
     return this.#busy.length;
   }
 
-  /** Milliseconds since it was made. */
+  /** Milliseconds since the drain was made. */
   get tookMs(): number {
     return this.#clock.now() - this.#startedAt;
   }
@@ -109,7 +110,7 @@ export class Drain {
     this.#run();
   }
 
-  /** No grace any more, and little time. */
+  /** Ends the grace, and leaves HURRIED_DRAIN_MS until the deadline. */
   hurry(): void {
     const now = this.#clock.now();
     this.#graceEnd = Math.min(this.#graceEnd, now);
@@ -119,7 +120,7 @@ export class Drain {
     this.#run();
   }
 
-  /** A connection's socket has closed. True if it was one of these. */
+  /** A connection's socket has closed. True if the connection was one of this drain's. */
   gone(peer: Peer): boolean {
     if (!this.#left.delete(peer)) return false;
     const begun = this.#begun.delete(peer);
@@ -175,7 +176,7 @@ export class Drain {
     }
   }
 
-  /** The grace is nearly over: by its end all have been told. */
+  /** The grace is nearly over: begins to close connections so fast that none is left at its end. */
   #force(now: number): void {
     const waiting = this.#quiet.length + this.#busy.length;
     if (this.#forcedQuota === 0) {

@@ -21,7 +21,7 @@ import { Until } from './until.ts';
 /** Longest reason of an operator that is kept, in characters. */
 const MAX_WHY_CHARS = 256;
 
-/** What else must come to rest before a gateway may stop. */
+/** Clients of the API Messaging: their transactions are waited for before a gateway stops. */
 export interface Clients {
   /** Transactions of clients in this process are in progress. */
   readonly isBusy: boolean;
@@ -50,7 +50,7 @@ export interface DrainsDependencies {
   readonly random: Random;
 }
 
-/** Everything that closes connections in order: the gateway's stop, a share of them by order, one by order. */
+/** Closes connections in order: all when the gateway stops; a share of them, or one, by order. */
 export class Drains {
   /** How long a drain may take unless its order says so, in milliseconds. */
   readonly #deadlineMs: number;
@@ -58,6 +58,7 @@ export class Drains {
   readonly #orderly: OrderlyClose;
   /** By id of the order, oldest first. */
   readonly #ordered = new Map<string, Drain>();
+  /** The drain of the stop, and the wait for clients; null: the gateway does not stop. */
   #last: { readonly drain: Drain; readonly clients: Until } | null = null;
   #isHurried = false;
 
@@ -88,7 +89,7 @@ export class Drains {
     }
     const { metrics, tables, random } = this.#deps;
     if (!this.#makeRoom()) {
-      // A leader does not give so many at a time.
+      // No correct leader has so many orders at a time.
       metrics.commandsStale++;
       return;
     }
@@ -105,8 +106,8 @@ export class Drains {
   }
 
   /**
-   * Closes everything, and lets clients' transactions end meanwhile. Resolves when no socket is left, at the latest after the time of
-   * the setting.
+   * Closes all connections, and waits for clients' transactions meanwhile. Resolves when no socket is left, at the
+   * latest after the stop timeout of the setting.
    */
   async stop(): Promise<void> {
     const { clock, tables, reports, clients } = this.#deps;
@@ -119,7 +120,7 @@ export class Drains {
     await Promise.all([drain.done, this.#last.clients.done]);
   }
 
-  /** Whoever stops the gateway is in a hurry. */
+  /** The stop is to be quick, whether it has begun or begins later. */
   hurry(): void {
     this.#isHurried = true;
     this.#last?.clients.hurry();
@@ -132,7 +133,7 @@ export class Drains {
     this.#last?.drain.gone(peer);
   }
 
-  /** Puts what topology is to know of orders into a snapshot. */
+  /** Puts into a snapshot the drains by order, and whether the gateway stops. */
   cut(parts: StateChangeParts): void {
     parts.stopping(this.#last !== null);
     for (const [order, drain] of this.#ordered) parts.put('drains', progress(order, drain));
@@ -145,7 +146,7 @@ export class Drains {
   #run(drain: Drain, what: { readonly order?: string }): void {
     const { logger } = this.#deps;
     const { chosen: connections, busy } = drain;
-    // One that nobody has ordered, of nothing, is the end of a gateway that had no peers, or never came up.
+    // The stop of a gateway that had no peers, or never came up, is not worth a line.
     const level = what.order === undefined && connections === 0 ? 'debug' : 'info';
     logger[level]({ ...what, connections, busy }, 'drain begins: connections are closed in order, busy ones last');
     this.#tell(what.order, drain, { done: false, level });
@@ -158,7 +159,7 @@ export class Drains {
   }
 
   #tell(order = '', { chosen, closed, cut }: Drain, { done, level }: { done: boolean; level: 'debug' | 'info' }): void {
-    // What is not worth a line is no news either.
+    // A drain that is not worth a line in the log is no event either.
     if (level === 'debug') return;
     const subject = this.#deps.gateway();
     const drain: DrainEvent = { order, done, chosen, closed, cut };

@@ -26,9 +26,9 @@ export interface OrderlyCloseDependencies {
 }
 
 /**
- * Closes connections in order (docs/protocol.md, "The link layer" 1): our relays are DELETEd, what runs on them first; then the
- * peer's LNK_CONNs are, then ours; then, when the peer has answered or has had its time, FIN. A peer sees every transaction that it
- * knows end, no cut message and no reset, and connects anew.
+ * Closes connections in order (docs/protocol.md, "The link layer" 1): our relays end, the transactions on them first;
+ * then the peer's LNK_CONNs, then ours; FIN follows when the peer has answered or has had its time. The peer sees the
+ * end of every transaction that it knows, no half message and no reset, and connects anew.
  */
 export class OrderlyClose {
   readonly #deps: OrderlyCloseDependencies;
@@ -37,12 +37,12 @@ export class OrderlyClose {
     this.#deps = deps;
   }
 
-  /** Nothing happens if it is on the way already. */
+  /** Begins to close a connection; does nothing if that has begun before. */
   begin(peer: Peer, { reason, why, lingerMs }: OrderlyEnd): void {
     if (peer.leaving !== null) return;
     const { connection } = peer;
     if (!connection.isOpen) {
-      // Its dialect is not known, so there is nothing to end.
+      // Its dialect is not known, so no transaction is open.
       connection.finish(lingerMs);
       return;
     }
@@ -62,11 +62,11 @@ export class OrderlyClose {
     endings.run(connection.principal, this.#closing(peer, endOwn));
   }
 
-  /** All that is open with the peer, in slices; then `endOwn`, if it is still there. */
+  /** Ends all that is open with the peer, in slices; then calls `endOwn`, if the connection is still open. */
   *#closing({ connection, lnkConns }: Peer, endOwn: () => void): Job<void> {
     const { relays, lnkConns: open } = this.#deps;
     for (const lnkConn of lnkConns) yield yield* relays.closingAllOn(lnkConn);
-    // Some relays may have come meanwhile.
+    // Ends relays, too, that were opened between two slices.
     for (const lnkConn of lnkConns) yield* open.ending(lnkConn);
     if (connection.isOpen) endOwn();
   }

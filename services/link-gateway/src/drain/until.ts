@@ -1,9 +1,9 @@
 import type { Clock, Timer } from '@spanmesh/runtime/clock';
 import { LOOK_MS } from './drain.ts';
 
-/** Waits until something is so, but not for longer than it may. */
+/** Waits until a condition holds, or until a limit of time. */
 export class Until {
-  /** Resolves when it is so, or when the time is over. */
+  /** Resolves when the condition holds, or when the time is over. */
   readonly done: Promise<void>;
   readonly #isSo: () => boolean;
   readonly #clock: Clock;
@@ -11,7 +11,7 @@ export class Until {
   #endAt: number;
   #timer: Timer | null = null;
 
-  /** Looks at once. `limitMs`: from now. */
+  /** Looks at the condition at once. `limitMs`: the limit, from now. */
   constructor(isSo: () => boolean, limitMs: number, clock: Clock) {
     this.#isSo = isSo;
     this.#clock = clock;
@@ -20,7 +20,7 @@ export class Until {
     this.#look();
   }
 
-  /** The time is over. */
+  /** Ends the time now. */
   hurry(): void {
     this.#endAt = this.#clock.now();
     this.#look();
