@@ -27,14 +27,14 @@ function coreWhere(access: Admitted | NotAdmitted) {
 }
 
 describe('the accept filter', () => {
-  it('turns away whom admission would not take, counts it and says so', () => {
+  it('refuses an address that admission would refuse, counts it and logs it', () => {
     const { core, metrics, lines } = coreWhere({ kind: 'refused', refusal: 'too-many-from-address' });
     expect(new AcceptFilter(core).check('::ffff:192.0.2.1')).toBe(true);
     expect(metrics.refused['too-many-from-address']).toBe(1);
     expect(lines).toMatchObject([{ peer: '192.0.2.1', refusal: 'too-many-from-address' }]);
   });
 
-  it('lets everybody else past: those that are taken, and balancers, whose header decides', () => {
+  it('lets everybody else past: peers that admission takes, and balancers, whose PROXY header decides', () => {
     expect(new AcceptFilter(coreWhere({ kind: 'plaintext', file: '' }).core).check('192.0.2.1')).toBe(false);
     const { core, metrics } = coreWhere({ kind: 'refused', refusal: 'no-key' });
     expect(new AcceptFilter(core).check(BALANCER)).toBe(false);
@@ -44,7 +44,7 @@ describe('the accept filter', () => {
   let stop: () => Promise<void>;
   afterEach(() => stop?.());
 
-  it('counts each once, and logs the same trouble once an interval', async () => {
+  it('counts each refusal once, and logs the same one once an interval', async () => {
     const directory = new TestDirectory({ 'rsa.prv': testKeys().prv, 'remote/127.0.0.2.none': '' });
     const gateway = await TestGateway.start({ env: { SPANMESH_KEYS_DIR: directory.path } });
     stop = async () => {
@@ -61,7 +61,7 @@ describe('the accept filter', () => {
     expect(await gateway.metrics.text()).toContain('connections_refused_total{reason="no-key"} 20\n');
   });
 
-  it('one that has hung up before it was looked at is counted as gone, without a word', () => {
+  it('a connection that was reset before it was looked at is counted as gone, and not logged', () => {
     const { core, metrics, lines } = coreWhere({ kind: 'plaintext', file: '' });
     const socket = new Socket();
     accept(core, socket, 'circuit');

@@ -5,9 +5,10 @@ import { type EntryDependencies, refuse } from './upgrade.ts';
 export type AcceptFilterDependencies = Omit<EntryDependencies, 'peers'>;
 
 /**
- * Turns those away who would be refused, before there is a socket for them: Node asks `blockList` of a server as soon as it knows the
- * address, and closes the bare handle. In a flood that is most of what a refusal costs. Only an optimisation: a connection that gets
- * past it (on a Node that does not ask, too) is checked by Admission like any other.
+ * Refuses connections before there is a socket for them: Node asks the `blockList` of a server as soon as it knows the
+ * peer's address, and closes the bare handle. In a flood the socket would be most of what a refusal costs. Only an
+ * optimisation: a connection that gets past it (on a Node that does not ask, too) is checked by Admission like any
+ * other.
  */
 export class AcceptFilter extends BlockList {
   readonly #deps: AcceptFilterDependencies;
@@ -17,11 +18,11 @@ export class AcceptFilter extends BlockList {
     this.#deps = deps;
   }
 
-  /** Not taken; counted, and logged once an interval. */
+  /** True: the address is refused. The refusal is counted, and logged once an interval. */
   override check(address: unknown): boolean {
     const host = peerAddress(String(address));
     const { admission, proxied } = this.#deps.entrance;
-    // Whose connection a balancer's is shows in its header only.
+    // Which peer is behind a balancer shows in the PROXY header only.
     if (proxied.trusts(host)) return false;
     const refused = admission.look(host);
     if (refused.kind !== 'refused') return false;

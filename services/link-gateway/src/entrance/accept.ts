@@ -4,7 +4,10 @@ import { peerAddress } from '../address/peer-address.ts';
 import { isFailed } from '../gateway-error.ts';
 import { dropSocket, type EntryDependencies, refuse, upgrade } from './upgrade.ts';
 
-/** Takes what a listener has accepted: with the peer's address from the PROXY header, if it comes from a balancer that we trust. */
+/**
+ * Takes a socket that a listener has accepted. If it comes from a trusted balancer, the PROXY header has the peer's
+ * address.
+ */
 export function accept(deps: EntryDependencies, socket: Socket, dialect: Dialect | null): void {
   const arrival = { socket, dialect, origin: { kind: 'accepted' } } as const;
   const count = (result: unknown) => {
@@ -12,7 +15,7 @@ export function accept(deps: EntryDependencies, socket: Socket, dialect: Dialect
   };
   const { proxied } = deps.entrance;
   if (socket.remoteAddress === undefined) {
-    // Reset before we came to it; who it was nobody can say, and nothing can be done about it.
+    // Reset before this call: the address of the peer is not known any more.
     dropSocket(socket);
     deps.metrics.refused.gone++;
     return;
@@ -24,7 +27,7 @@ export function accept(deps: EntryDependencies, socket: Socket, dialect: Dialect
   }
   const balancer = { host: address, port: socket.remotePort ?? 0 };
   proxied.read(socket, (result) => {
-    // A balancer that only looks whether the port is there.
+    // A balancer that only tries the port (a health check): counted, but not worth a line.
     if (isFailed(result, 'proxy') && result.data.why === 'empty') deps.metrics.refused['proxy-header']++;
     else if (result === 'full') refuse(deps, balancer, { kind: 'refused', refusal: 'too-many-handshakes' });
     else if (isFailed(result, 'proxy'))

@@ -68,7 +68,7 @@ describe('admission', () => {
     expect(admit(to, '127.0.0.1')).toBe('plaintext');
   });
 
-  it('looks at handshakes where there will be one', () => {
+  it('refuses for too many handshakes only a peer that needs one', () => {
     const handshakes = new AddressCount({ total: 2, perAddress: 1 });
     const to = admission({
       handshakes,

@@ -21,7 +21,7 @@ export type Refusal =
   | 'gone'
   | 'stopping';
 
-/** All of them. */
+/** All refusals. */
 export const REFUSALS: readonly Refusal[] = [
   'not-loopback',
   'no-key',
@@ -42,6 +42,7 @@ export const REFUSALS: readonly Refusal[] = [
   'stopping',
 ];
 
+/** The refusal for each limit of handshakes that may be reached. */
 const BUSY: Readonly<Record<HandshakesFull, Refusal>> = {
   total: 'too-many-handshakes',
   address: 'too-many-handshakes-from-address',
@@ -49,12 +50,12 @@ const BUSY: Readonly<Record<HandshakesFull, Refusal>> = {
   'failed-key': 'too-many-failed-handshakes-with-key',
 };
 
-/** What somebody who is taken gets. */
+/** What a peer that is admitted gets: plaintext, or encryption with certain keys. */
 export type Admitted = Exclude<PeerAccess, { kind: 'refused' }>;
 
 type Encrypted = Extract<PeerAccess, { kind: 'encrypted' }>;
 
-/** Somebody who is not taken; `file` and `why` when the keys decided it. */
+/** Why a peer is not admitted; `file` and `why` if the keys decided it. */
 export interface NotAdmitted {
   readonly kind: 'refused';
   readonly refusal: Refusal;
@@ -69,11 +70,11 @@ export function loopbackOnly(address: string): PeerAccess {
 }
 
 export interface AdmissionDependencies {
-  /** Who gets what. */
+  /** What the keys give a peer of this address. */
   readonly accessOf: (address: string) => PeerAccess;
   /** Connections, of all kinds. */
   readonly connections: AddressCount;
-  /** Those that have been let in, by principal; default: nobody gives way. */
+  /** Open connections by principal; default: none is closed to make room. */
   readonly room?: Pick<Pool<ShareHolder>, 'options' | 'heldBy' | 'most' | 'evictMost'>;
   /** Whether one more handshake may begin. */
   readonly handshakes: { full(address: string, access: Encrypted): HandshakesFull | null };
@@ -81,7 +82,7 @@ export interface AdmissionDependencies {
   readonly files?: { isFull(sockets: number): boolean };
 }
 
-/** Who may be connected, in both directions (protocol.md, "Crypto": chosen by the peer's address). */
+/** Decides which peers may be connected, accepted or dialled, by their address (protocol.md, "Crypto"). */
 export class Admission {
   readonly #deps: AdmissionDependencies;
   #closed = false;
@@ -90,29 +91,32 @@ export class Admission {
     this.#deps = deps;
   }
 
-  /** Connections that are taken. */
+  /** Connections that are admitted. */
   get total(): number {
     return this.#deps.connections.total;
   }
 
-  /** Takes one with this address (as `peerAddress` gives it), or says why not. What was taken must be released. */
+  /**
+   * Admits a connection of this address (as `peerAddress` writes it), or says why not. What is admitted must be
+   * released.
+   */
   admit(address: string): Admitted | NotAdmitted {
     const access = this.look(address);
     if (access.kind === 'refused') return access;
     const { connections, room } = this.#deps;
-    // Its socket closes at the end of this turn: until then there is one more.
+    // The socket of the evicted connection closes at the end of this turn: until then there is one more.
     if (this.#lacks(address) !== null) room?.evictMost();
     connections.add(address);
     return access;
   }
 
-  /** Why `admit` would not take it; null: it would. */
+  /** Why `admit` would not admit this address; null: it would. */
   refusal(address: string): Refusal | null {
     const access = this.look(address);
     return access.kind === 'refused' ? access.refusal : null;
   }
 
-  /** What `admit` would answer; takes nothing. */
+  /** What `admit` would answer; admits nothing. */
   look(address: string): Admitted | NotAdmitted {
     if (this.#closed) return { kind: 'refused', refusal: 'stopping' };
     const { accessOf, room, handshakes } = this.#deps;
@@ -121,7 +125,7 @@ export class Admission {
     const held = room?.heldBy(principalOf(address, access)) ?? 0;
     if (room !== undefined && held >= room.options.share) return { kind: 'refused', refusal: 'too-many-from-address' };
     const refusal = this.#lacks(address);
-    // Whoever has most gives way to who has less.
+    // The principal that has most connections gives way to one that has fewer.
     const mayTake =
       refusal === null || (refusal !== 'too-many-from-address' && room !== undefined && room.most > held + 1);
     if (!mayTake) return { kind: 'refused', refusal };
@@ -129,7 +133,7 @@ export class Admission {
     return busy === null ? access : { kind: 'refused', refusal: BUSY[busy] };
   }
 
-  /** What there is too little of for one more. */
+  /** The limit that one more connection would exceed; null: none. */
   #lacks(address: string): Refusal | null {
     const { connections, files } = this.#deps;
     const full = connections.full(address);
@@ -137,12 +141,12 @@ export class Admission {
     return files?.isFull(connections.total) === true ? 'file-descriptors' : null;
   }
 
-  /** The socket of one that was taken has closed. */
+  /** The socket of a connection that was admitted has closed. */
   release(address: string): void {
     this.#deps.connections.release(address);
   }
 
-  /** Takes no more. */
+  /** Admits no more connections. */
   close(): void {
     this.#closed = true;
   }

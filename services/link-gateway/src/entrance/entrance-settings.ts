@@ -11,7 +11,7 @@ import { parseDialRule } from '../address/dial-rule.ts';
 
 const positive = { min: 1, max: 2 ** 31 };
 
-/** Who gets in, and how. */
+/** Settings of the entrance: which peers get in, and how. */
 export const entranceSettings = {
   keysDir: setting({
     env: 'SPANMESH_KEYS_DIR',

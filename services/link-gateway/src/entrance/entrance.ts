@@ -18,6 +18,7 @@ import { entranceSettings } from './entrance-settings.ts';
 import { FileDescriptors } from './file-descriptors.ts';
 import { ProxiedSockets } from './proxy/proxied-sockets.ts';
 
+/** What an operator can do about handshakes that keep failing. */
 const FAILING_ADVICE: Readonly<Record<FailingOf, string>> = {
   address: 'a wrong key on one side, or somebody who tries keys out: look at what connects from there',
   key: 'several addresses fail with the key of one peer: a wrong key for a prefix, or somebody who tries keys out',
@@ -28,22 +29,22 @@ export interface EntranceDependencies {
   readonly logger: Logger;
   readonly events?: EventTeller;
   readonly shares: Pick<GatewayShares, 'connections'>;
-  /** Told when somebody has come to a bound. */
+  /** Told when an address has come to its share of handshakes. */
   readonly limited: (limit: PoolLimit) => void;
 }
 
-/** Everything that decides who gets in. */
+/** Everything that decides which peers get in. */
 export class Entrance {
   readonly admission: Admission;
   readonly handshaker: Handshaker;
-  /** Handshakes that have failed too often. */
+  /** Counts failed handshakes by address and by key; after too many, further ones are refused for a while. */
   readonly failures: FailureLimit;
   readonly proxied: ProxiedSockets;
-  /** null: there is no directory. */
+  /** null: there is no keys directory. */
   readonly keys: KeysDirectory | null;
   /** Handshakes that were completed. */
   handshakesDone = 0;
-  /** Those that were not, by the name of the error. */
+  /** Handshakes that failed, by the name of the error. */
   readonly handshakesFailed: Record<string, number> = {};
 
   constructor(options: GatewayOptions, deps: EntranceDependencies) {
@@ -103,7 +104,7 @@ export class Entrance {
     }
   }
 
-  /** Takes nobody any more, and ends the handshakes that are under way. */
+  /** Admits nobody any more, and ends the handshakes that are under way. */
   stop(): void {
     this.admission.close();
     this.proxied.stop();
@@ -117,7 +118,9 @@ export class Entrance {
   }
 }
 
-/** `directory`: whose trouble it is, so that many bad files are told together. */
+/**
+ * Tells that a key file is in use now, or bad. `directory` is the principal, so that many bad files are told together.
+ */
 function tellKeys(events: EventTeller, directory: string, { file, problem, inUse }: KeysChange): void {
   const kind = problem === null ? EventKind.EVENT_KIND_KEYS_RELOADED : EventKind.EVENT_KIND_KEYS_BAD;
   const files = { inUse, error: problem ?? '', files: [file] };

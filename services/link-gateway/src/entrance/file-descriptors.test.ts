@@ -13,7 +13,7 @@ function setUp({ limit, other }: { limit: number | null; other: number }) {
       return made.other + made.sockets;
     },
   });
-  /** Peers that get in, of many. */
+  /** Lets `many` peers in, or fewer if no descriptor is left; gives how many are in. */
   const letIn = (many: number) => {
     for (let i = 0; i < many && !files.isFull(made.sockets); i++) made.sockets++;
     return made.sockets;
@@ -38,7 +38,7 @@ describe('file descriptors', () => {
     expect(made.counts).toBe(2);
   });
 
-  it('are taken by others, too', () => {
+  it('may also be used up by others than peers', () => {
     const { made, files } = setUp({ limit: 1024, other: 40 });
     expect(files.isFull(0)).toBe(false);
     made.other = 1000;
@@ -46,7 +46,7 @@ describe('file descriptors', () => {
     expect(files.isFull(0)).toBe(true);
   });
 
-  it('are no matter where nobody knows their limit', () => {
+  it('keep no peer out where their limit is not known', () => {
     const { made, letIn } = setUp({ limit: null, other: 40 });
     expect(letIn(100_000)).toBe(100_000);
     expect(made.counts).toBe(0);

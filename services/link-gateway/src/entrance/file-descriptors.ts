@@ -5,31 +5,33 @@ import type { Clock } from '@spanmesh/runtime/clock';
 const RESERVED_FILES = 64;
 /** The same as a share of the limit, if that is less. */
 const RESERVED_SHARE = 0.25;
-/** Milliseconds for which a count is good: to count means to list all of them. */
+/** Milliseconds for which a count is used: to count means to list all open descriptors. */
 const COUNT_MS = 1000;
-/** The same while less than half of what may be open is. */
+/** The same while fewer than half of the descriptors that may be open are. */
 const RARE_COUNT_MS = 10_000;
 
 export interface FileDescriptorsDependencies {
   readonly clock: Clock;
-  /** Those that are open in this process; null: that cannot be told. */
+  /** Descriptors that are open in this process; null: not known. */
   readonly count?: () => number | null;
-  /** Those that may be open; null: that cannot be told. */
+  /** Descriptors that may be open in this process; null: not known. */
   readonly limit?: () => number | null;
 }
 
 /**
- * Whether there is room for one more socket. Past the limit of the system, a connection is accepted and closed by libuv, and nobody hears of
- * it; and nothing else can be opened either. So peers are refused some way before, and that is counted and logged.
+ * Tells whether there is a descriptor for the socket of one more peer. Past the limit of the system libuv accepts a
+ * connection and closes it without telling anybody, and no file can be opened either. So peers are refused some way
+ * before the limit, which is counted and logged.
  */
 export class FileDescriptors {
   readonly #clock: Clock;
   readonly #count: () => number | null;
-  /** How many may be open before peers are refused. */
+  /** Descriptors that may be open before peers are refused. */
   readonly #room: number;
+  /** Descriptors that were open at the last count. */
   #open = 0;
   #countedAt = Number.NEGATIVE_INFINITY;
-  /** Sockets of peers at that time. */
+  /** Sockets of peers at the last count. */
   #socketsThen = 0;
 
   constructor({ clock, count = countOpen, limit = readLimit }: FileDescriptorsDependencies) {
@@ -39,7 +41,7 @@ export class FileDescriptors {
     this.#room = most - Math.min(RESERVED_FILES, Math.ceil(most * RESERVED_SHARE));
   }
 
-  /** None is left for a peer; `sockets`: those of peers that are open, which are a part of what is counted. */
+  /** No descriptor is left for a peer. `sockets`: open sockets of peers, which the count includes. */
   isFull(sockets: number): boolean {
     if (this.#room === Number.POSITIVE_INFINITY) return false;
     const now = this.#clock.now();

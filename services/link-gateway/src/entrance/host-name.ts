@@ -3,7 +3,10 @@ import { hostname } from 'node:os';
 /** Longest name of a gateway. */
 export const MAX_NAME = 63;
 
-/** The name of this host as a gateway may have it: its first label in lower case, and - for whatever else a name cannot hold. */
+/**
+ * A name for the gateway from that of its host: the first label in lower case, with `-` for all that a name cannot
+ * hold.
+ */
 export function hostLabel(host = hostname()): string {
   const label = host
     .toLowerCase()

@@ -2,7 +2,7 @@ import { SettingError } from '@spanmesh/runtime/settings/setting';
 import { afterEach, describe, expect, it } from 'vitest';
 import { TestGateway } from '../testing/gateway.fixture.ts';
 
-/** Enough that the kernel, which draws a listener for each, leaves neither of two out: 2^-39 of all runs. */
+/** The kernel draws a listener for each peer: with so many, one of two is left out in 2^-39 of all runs only. */
 const PEERS = 40;
 
 const made: TestGateway[] = [];
@@ -41,7 +41,7 @@ describe('two gateways on one port', () => {
     ['true', 'false'],
     ['false', 'true'],
     ['false', 'false'],
-  ])('need both to be told so (%s, %s)', async (one, other) => {
+  ])('need the setting on both (%s, %s)', async (one, other) => {
     const first = await gatewayOn(0, one);
     const refused = gatewayOn(first.port('circuit'), other);
     await expect(refused).rejects.toThrow(SettingError);

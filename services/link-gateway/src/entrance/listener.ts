@@ -4,13 +4,16 @@ import type { Logger } from '@spanmesh/runtime/log/logger';
 import { type DmsgListen, gatewaySettings } from '../settings.ts';
 
 /**
- * Connections that the kernel may hold for us: one is accepted each turn of the event loop, so that a flood takes no more than its turn.
- * Past it newcomers try again after a second or more. Room for all peers that come back at once after a restart; the kernel may allow
- * less (net.core.somaxconn).
+ * Connections that the kernel may hold until they are accepted: one is accepted in each turn of the event loop, so that
+ * a flood leaves time for other work. When it is full, new peers try again after a second or more. It has room for all
+ * peers that come back at once after a restart; the kernel may allow less (net.core.somaxconn).
  */
 const BACKLOG = 4096;
 
-/** Where to listen, and whether other processes on this host may do so as well: the kernel spreads connections over them. */
+/**
+ * Where to listen, and whether other processes on this host may do so as well: the kernel spreads connections over
+ * them.
+ */
 export type ListenerOptions = DmsgListen & { readonly reusePort: boolean };
 
 /** One address that peers connect to. */
@@ -37,14 +40,15 @@ export class Listener {
       this.#server.once('error', refuse);
       this.#server.listen({ host, port, reusePort, backlog: BACKLOG }, () => {
         this.#server.off('error', refuse);
-        // It goes on. (Out of file descriptors is none of these: Node closes what it cannot take. See file-descriptors.ts.)
+        // The listener goes on. (A lack of file descriptors is no such error: Node closes the connection. See
+        // file-descriptors.ts.)
         this.#server.on('error', (err) => this.#logger.error({ err }, 'listener'));
         resolve((this.#server.address() as { port: number }).port);
       });
     });
   }
 
-  /** Takes no more connections; those that are there stay. */
+  /** Takes no more connections; open ones stay. */
   stop(): void {
     this.#server.close();
   }

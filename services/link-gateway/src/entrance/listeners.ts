@@ -46,7 +46,7 @@ export class Listeners {
     }
   }
 
-  /** Takes no more connections; those that are there stay. */
+  /** Takes no more connections; open ones stay. */
   stop(): void {
     for (const listener of this.#listeners) listener.stop();
   }

@@ -21,7 +21,7 @@ describe('RefusalLog', () => {
     expect(log.admit('not-loopback', '192.0.2.1')).toMatchObject({ log: true });
   });
 
-  it('names each again after an interval', () => {
+  it('names each principal again after an interval', () => {
     for (const principal of ['192.0.2.1', '192.0.2.2', '192.0.2.1']) log.admit('revoked', principal);
     clock.advance(INTERVAL_MS - 1);
     expect(log.admit('revoked', '192.0.2.2')).toEqual(HELD_BACK);
@@ -31,10 +31,10 @@ describe('RefusalLog', () => {
   });
 
   // Limits: entrance/refusal-log.ts MAX_NAMED
-  it('names so many, and says of how many others there were', () => {
+  it('names MAX_NAMED principals, and says how many others there were', () => {
     const lines = Array.from({ length: MAX_NAMED + 30 }, (_, i) => log.admit('revoked', `host ${i}`));
     expect(lines.filter((line) => line.log)).toHaveLength(MAX_NAMED);
-    // Once more each: they are the same.
+    // The same principals once more: none is counted twice.
     for (let i = 0; i < MAX_NAMED + 30; i++) log.admit('revoked', `host ${i}`);
     clock.advance(INTERVAL_MS);
     expect(log.admit('revoked', 'host 0')).toEqual({ log: true, suppressed: 30 + MAX_NAMED + 30, others: 30 });
@@ -43,12 +43,12 @@ describe('RefusalLog', () => {
   });
 
   // Limits: entrance/refusal-log.ts MAX_COUNTED, entrance/refusal-log.ts MAX_REASONS
-  it('tells apart no more than it must', () => {
+  it('remembers MAX_COUNTED principals and MAX_REASONS reasons at most', () => {
     for (let i = 0; i < MAX_NAMED + 2 * MAX_COUNTED; i++) log.admit('revoked', `host ${i}`);
     clock.advance(INTERVAL_MS);
     expect(log.admit('revoked', 'host 0')).toEqual({ log: true, suppressed: 2 * MAX_COUNTED, others: MAX_COUNTED });
     for (let i = 0; i < MAX_REASONS; i++) log.admit(`reason ${i}`, 'host 0');
-    // The oldest is forgotten, the newest is not.
+    // The oldest reason is forgotten, the newest is not.
     expect(log.admit(`reason ${MAX_REASONS - 1}`, 'host 0')).toEqual(HELD_BACK);
     expect(log.admit('revoked', 'host 0')).toEqual({ log: true, suppressed: 0, others: 0 });
   });

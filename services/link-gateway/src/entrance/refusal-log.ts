@@ -2,9 +2,9 @@ import type { Clock } from '@spanmesh/runtime/clock';
 
 /** Principals that are named for one reason within an interval. */
 export const MAX_NAMED = 8;
-/** Further ones that are told apart, to say how many there were. */
+/** Further principals that are counted for one reason within an interval. */
 export const MAX_COUNTED = 1000;
-/** Reasons that are told apart: kinds of refusals, and files of the keys directory that decided. */
+/** Reasons that are remembered: a kind of refusal, and the file of the keys directory that decided it. */
 export const MAX_REASONS = 256;
 
 /** Refusals for one reason, for one interval. */
@@ -15,25 +15,25 @@ interface Interval {
   heldBack: number;
 }
 
-/** Whether a refusal is a line of the log, and what that line says of those that were none. */
+/** Whether a refusal is logged, and what its line says of refusals that were not. */
 export interface RefusalLine {
   readonly log: boolean;
-  /** Refusals for this reason that were no line since the last one. */
+  /** Refusals for this reason that were not logged since the last line. */
   readonly suppressed: number;
-  /** Principals of the interval before whom no line has named; at most MAX_COUNTED are counted. */
+  /** Principals of the interval before that no line has named; at most MAX_COUNTED are counted. */
   readonly others: number;
 }
 
 const NO_LINE: RefusalLine = { log: false, suppressed: 0, others: 0 };
 
 /**
- * Which refused connections are logged: each principal once an interval for a reason, so that none hides behind another one; after
- * MAX_NAMED of them the rest is only counted, so that many addresses cannot flood the log.
+ * Decides which refused connections are logged: each principal once an interval for a reason, so that none hides behind
+ * another; after MAX_NAMED principals the others are only counted, so that many addresses cannot flood the log.
  */
 export class RefusalLog {
   readonly #intervalMs: number;
   readonly #clock: Clock;
-  /** By reason, those whose interval began last at the end. */
+  /** By reason, in the order in which the intervals began. */
   readonly #intervals = new Map<string, Interval>();
 
   constructor({ intervalMs }: { intervalMs: number }, { clock }: { clock: Clock }) {

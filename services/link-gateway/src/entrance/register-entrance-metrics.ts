@@ -1,7 +1,7 @@
 import type { Metrics } from '@spanmesh/runtime/metrics';
 import type { Entrance } from './entrance.ts';
 
-/** Gives the numbers of who gets in their names. Call once a process and gateway. */
+/** Registers the metrics of the entrance. To be called once for each gateway of a process. */
 export function registerEntranceMetrics(to: Metrics, entrance: Entrance): void {
   const name = (rest: string) => `spanmesh_gateway_${rest}`;
   to.gauge(name('handshakes'), 'Crypto handshakes under way.', () => entrance.handshaker.total);

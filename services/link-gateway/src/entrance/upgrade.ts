@@ -43,24 +43,24 @@ const ADVICE: Readonly<Record<Refusal, string>> = {
   stopping: 'the gateway is stopping',
 };
 
-/** What an operator can do about a handshake that failed in a way that says more than that. */
+/** What an operator can do about a failed handshake, by the failure; the others have the advice of `handshake`. */
 const HANDSHAKE_ADVICE: Readonly<Record<string, string>> = {
   timeout: 'the peer did not send its half in time: it may have no key of ours, or speak plaintext',
   closed: 'the peer closed: it may have no key, or another key, for us, or speak plaintext',
   limited: 'too many before it have failed with this address or key; it was not read',
   internal: 'a fault in this program; please report it with this line',
 };
-/** The same, by the check. */
+/** The same, by the check that failed. */
 const CHECK_ADVICE: Readonly<Record<string, string>> = {
   replay: 'a recorded handshake was played back; somebody on the way is trying (docs/security.md)',
   forwarded: 'it was made for another router, which has passed it on: do not trust that router (docs/security.md)',
   unbound: 'the peer does not name our key, and its .bound file says that it must: it is no spanmesh, or was passed on',
 };
 
-/** What becomes of a socket; `failure`: of the handshake. */
+/** Told what has become of a socket: a peer, or why it was refused; `failure`: of the handshake. */
 type Done = (result: Peer | Refusal, failure?: HandshakeFailure) => void;
 
-/** What decides about sockets, and what becomes of those that are taken. */
+/** What decides which sockets become connections, and what makes peers of those. */
 export interface EntryDependencies {
   readonly entrance: Entrance;
   readonly peers: Pick<Peers, 'connect'>;
@@ -71,19 +71,19 @@ export interface EntryDependencies {
   readonly refusals: RefusalLog;
 }
 
-/** A connected socket that is to be a connection. */
+/** A connected socket that is to become a connection. */
 export interface Arrival {
   readonly socket: Socket;
   /** null: the peer's first messages tell. */
   readonly dialect: Dialect | null;
   readonly origin: Origin;
-  /** Who the peer is, when a balancer stands between. */
+  /** The peer's address and port, if a balancer is between. */
   readonly remote?: HostPort;
 }
 
 /**
- * Makes a connected socket, accepted or dialled, a connection, after a handshake if the keys want one; or closes it and says why in
- * the log. `done` is called once, at once where there is no handshake.
+ * Makes a connected socket, accepted or dialled, a connection, after a handshake if the keys want one; or closes it and
+ * says why in the log. `done` is called once, at once where there is no handshake.
  */
 export function upgrade(deps: EntryDependencies, arrival: Arrival, done: Done): void {
   const { socket } = arrival;
@@ -103,16 +103,16 @@ export function upgrade(deps: EntryDependencies, arrival: Arrival, done: Done): 
   else handshake(deps, arrival, remote, access, done);
 }
 
-/** A socket that is not wanted. */
+/** Closes a socket that is not wanted. */
 export function dropSocket(socket: Socket): void {
-  // Its errors are nobody's business any more, and must not be unhandled.
+  // An error without a listener would be an uncaught exception.
   socket.on('error', () => {});
   socket.destroy();
 }
 
 type RefusalDependencies = Pick<EntryDependencies, 'metrics' | 'logger' | 'refusals'>;
 
-/** Counts a refusal, and logs it once an interval for each who is refused. */
+/** Counts a refusal, and logs it once an interval for each principal. */
 export function refuse(deps: RefusalDependencies, remote: HostPort, { refusal, file, why }: NotAdmitted): void {
   deps.metrics.refused[refusal]++;
   const { log, suppressed, others } = deps.refusals.admit(`${refusal} ${file ?? ''}`, addressPrincipal(remote.host));

@@ -55,7 +55,7 @@ describe('sockets from balancers', () => {
     );
   });
 
-  it('lose their header, byte by byte, and keep what follows', async () => {
+  it('lose their header, which may come byte by byte, and keep what follows', async () => {
     const { proxied: of, clock } = proxied();
     const [own, peer] = await pair();
     const done = outcome(of, own);
@@ -78,7 +78,7 @@ describe('sockets from balancers', () => {
     expect(rest).toBe('peer');
   });
 
-  it('end by a bad header, by their time, by the peer, by us, or because there are too many', async () => {
+  it('end by a bad header, a timeout, the peer, a stop, or because too many wait', async () => {
     const { proxied: of, clock } = proxied(3);
     const [bad, badPeer] = await pair();
     const badly = outcome(of, bad);

@@ -7,19 +7,19 @@ import type { ProxyHeader } from './proxy-header.ts';
 import { readProxied } from './read-proxied.ts';
 
 export interface ProxiedSocketsOptions {
-  /** Whose connections begin with a header. */
+  /** Addresses of the balancers, whose connections begin with a PROXY header. */
   readonly from: readonly Prefix[];
   /** How long a header may take, in milliseconds. */
   readonly timeoutMs: number;
-  /** Most connections whose header has not come. */
+  /** Most connections whose header may be waited for at a time. */
   readonly limit: number;
 }
 
-/** Connections from trusted balancers, until it is known whose they are. */
+/** Connections from trusted balancers, until the PROXY header has come. */
 export class ProxiedSockets {
   readonly #options: ProxiedSocketsOptions;
   readonly #clock: Clock;
-  /** What ends each wait. */
+  /** A function for each socket whose header is waited for: it ends the wait. */
   readonly #waiting = new Set<() => void>();
 
   constructor(options: ProxiedSocketsOptions, deps: { readonly clock: Clock }) {
@@ -27,7 +27,7 @@ export class ProxiedSockets {
     this.#clock = deps.clock;
   }
 
-  /** Is this the address of a balancer? Nobody else's header is looked at. */
+  /** Whether this is the address of a balancer. Only balancers' headers are read. */
   trusts(address: string): boolean {
     const { from } = this.#options;
     if (from.length === 0) return false;
@@ -35,7 +35,10 @@ export class ProxiedSockets {
     return bytes !== null && from.some((prefix) => contains(prefix, bytes));
   }
 
-  /** Calls back once: with the header, the socket paused and without listeners; or with why not, the socket destroyed. */
+  /**
+   * Calls back once: with the header, and the socket paused and without listeners; or with an error or `full`, and the
+   * socket destroyed.
+   */
   read(socket: Socket, done: (result: ProxyHeader | LinkGatewayError<'proxy'> | 'full') => void): void {
     if (this.#waiting.size >= this.#options.limit) {
       drop(socket);
@@ -50,14 +53,14 @@ export class ProxiedSockets {
     this.#waiting.add(cancel);
   }
 
-  /** Drops those that wait. */
+  /** Drops the sockets whose header is waited for. */
   stop(): void {
     for (const cancel of this.#waiting) cancel();
   }
 }
 
 function drop(socket: Socket): void {
-  // Its errors are nobody's business any more, and must not be unhandled.
+  // An error without a listener would be an uncaught exception.
   socket.on('error', () => {});
   socket.destroy();
 }

@@ -34,7 +34,7 @@ describe('the PROXY header', () => {
     expect(readProxyHeader(proxyHeader('::ffff:10.1.2.3', 1))?.source).toEqual({ host: '10.1.2.3', port: 1 });
   });
 
-  it('may be of the proxy itself, whatever it says then', () => {
+  it('may be of the proxy itself (LOCAL), whatever addresses follow', () => {
     for (const family of [0, 0x11, 0xff]) {
       const header = proxyHeader('10.1.2.3', 4000, { command: 0x20, family });
       expect(readProxyHeader(header)).toEqual({ bytes: header.length, source: null });
@@ -54,7 +54,7 @@ describe('the PROXY header', () => {
     };
     expect(readProxyHeader(ofBytes(4096))?.bytes).toBe(4096);
     expect(codeOf(ofBytes(4097))).toBe('length');
-    // It is not waited for.
+    // The rest of such a header is not waited for.
     expect(codeOf(ofBytes(4097).subarray(0, 16))).toBe('length');
   });
 
@@ -112,7 +112,7 @@ describe('the PROXY header', () => {
       fc.property(fc.oneof(damaged, fc.uint8Array({ maxLength: 100 })), fc.nat(200), (bytes, cut) => {
         const part = codeOf(bytes.subarray(0, cut));
         const whole = codeOf(bytes);
-        // What was wrong, or whole, stays so.
+        // A header that is wrong, or whole, stays so when more bytes come.
         if (part !== 'more') expect(whole).toBe(part);
         const filled = Buffer.concat([bytes, Buffer.alloc(5000)]);
         expect(codeOf(filled)).not.toBe('more');

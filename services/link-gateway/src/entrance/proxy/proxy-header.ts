@@ -3,7 +3,8 @@ import { addressText, unmapped } from '@spanmesh/dmsg-socket/address/numeric-add
 import { LinkGatewayError } from '../../gateway-error.ts';
 import { MAX_PROXY_HEADER_BYTES } from './limits.ts';
 
-// The PROXY protocol, version 2, section 2.2 of its specification (haproxy, doc/proxy-protocol.txt). Numbers are big-endian.
+// The PROXY protocol, version 2, section 2.2 of its specification (haproxy, doc/proxy-protocol.txt). Numbers are
+// big-endian.
 
 const SIGNATURE = Buffer.from('\r\n\r\n\0\r\nQUIT\n', 'latin1');
 /** Signature, version and command, family and transport, length of what follows. */
@@ -24,7 +25,8 @@ export interface ProxyHeader {
 }
 
 /**
- * Reads a header at the start of a stream; null: more bytes are needed. Every check is made as soon as its bytes are there.
+ * Reads a header at the start of a stream; null: more bytes are needed. Every check is made as soon as its bytes are
+ * there.
  * @throws LinkGatewayError proxy
  */
 export function readProxyHeader(bytes: Uint8Array): ProxyHeader | null {
@@ -39,10 +41,10 @@ export function readProxyHeader(bytes: Uint8Array): ProxyHeader | null {
   if (total > MAX_PROXY_HEADER_BYTES) throw new LinkGatewayError('proxy', { why: 'length' });
   const isLocal = bytes[12] === VERSION_2_LOCAL;
   const addressBytes = addressSize(fields.getUint8(13), isLocal);
-  // A proxy must not say that it speaks for somebody and then not say for whom.
+  // A proxy that speaks for a peer must name it.
   if (!isLocal && total < FIXED_BYTES + 2 * addressBytes + 4) throw new LinkGatewayError('proxy', { why: 'length' });
   if (bytes.length < total) return null;
-  // Of a local connection the receiver must skip everything ("LOCAL").
+  // LOCAL: a connection of the proxy itself, of which the receiver must skip all addresses.
   if (isLocal) return { bytes: total, source: null };
   checkExtras(bytes.subarray(0, total), FIXED_BYTES + 2 * addressBytes + 4);
   const portAt = FIXED_BYTES + 2 * addressBytes;
@@ -52,12 +54,15 @@ export function readProxyHeader(bytes: Uint8Array): ProxyHeader | null {
 
 function addressSize(family: number, isLocal: boolean): 4 | 16 {
   if (family === TCP_OVER_IPV6) return 16;
-  // LOCAL: whatever it says there is to be ignored.
+  // LOCAL: the family is to be ignored.
   if (family === TCP_OVER_IPV4 || isLocal) return 4;
   throw new LinkGatewayError('proxy', { why: 'family' });
 }
 
-/** What follows the addresses: type, length, value; the values must fill it. A checksum that is there must be right. */
+/**
+ * Checks the extras behind the addresses (type, length, value): they must fill the header, and a checksum must be
+ * right.
+ */
 function checkExtras(header: Uint8Array, start: number): void {
   const fields = new DataView(header.buffer, header.byteOffset, header.length);
   let at = start;
@@ -71,7 +76,7 @@ function checkExtras(header: Uint8Array, start: number): void {
   }
 }
 
-/** Over the whole header with the checksum itself as 0. */
+/** The checksum is that of the whole header with the checksum itself as 0. */
 function checkChecksum(header: Uint8Array, value: number, length: number): void {
   if (length !== 4) throw new LinkGatewayError('proxy', { why: 'length' });
   const copy = Buffer.from(header);

@@ -3,12 +3,13 @@ import type { Clock } from '@spanmesh/runtime/clock';
 import { LinkGatewayError } from '../../gateway-error.ts';
 import { type ProxyHeader, readProxyHeader } from './proxy-header.ts';
 
-/** A socket is done with while `done` runs: it is paused, and has none of our listeners. */
+/** Called once, when the socket has none of our listeners any more; it is paused, unless it has ended. */
 type Done = (result: ProxyHeader | LinkGatewayError<'proxy'>) => void;
 
 /**
- * Takes the PROXY header off the front of an accepted connection; what follows it is the next reader's. On an error, too, the
- * socket is the caller's. Returns what ends the wait: the result is then `closed` or `empty`.
+ * Takes the PROXY header off the front of an accepted connection; bytes behind it are left to the next reader. On an
+ * error, too, the caller keeps the socket. Returns a function that ends the wait: the result is then `closed` or
+ * `empty`.
  */
 export function readProxied(socket: Socket, timeoutMs: number, clock: Clock, done: Done): () => void {
   let taken: Buffer = Buffer.alloc(0);
