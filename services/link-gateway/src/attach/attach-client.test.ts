@@ -89,6 +89,7 @@ class Leader {
 /** A command to probe the connection of this number makes the host throw. */
 const POISON = 666;
 
+/** Cuts the snapshot that the test gives, and writes down in `happened` what it was asked for. */
 class Host implements AttachHost {
   readonly identity = { name: 'a', boot: '0123abcd', firstBoot: '0123abcd', version: '1.2.3', serviceAddress: 'a:1' };
   readonly gatewaysKnown: string[] = [];

@@ -3,7 +3,7 @@ import type { AttachRefusal } from './attach.ts';
 
 type Text = Pick<AttachRefusal, 'why' | 'advice'>;
 
-/** Of a reason that this version does not know. */
+/** The text for a reason that this version does not know. */
 const REPORT: Text = {
   why: 'topology does not take this gateway on, for a reason that this version does not know',
   advice: 'upgrade this gateway to the version of topology',

@@ -95,6 +95,7 @@ interface Cutting {
   readonly units: Units;
 }
 
+/** The slices of `cutSnapshot`. */
 function* cutting({ tables, open, parts, units }: Cutting): Job<void> {
   const { lastNumber } = open;
   for (const peer of open.connections) {
@@ -153,6 +154,7 @@ function unitsOf({ relays }: RelaySource): number {
   return 1 + relays.size / RELAYS_PER_UNIT;
 }
 
+/** Puts in the open relays of a link, and the peers that refused one. */
 function putRelays(
   parts: StateChangeParts,
   { gateway, link, relays, refusedBy }: RelaySource,

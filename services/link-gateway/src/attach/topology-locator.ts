@@ -11,7 +11,7 @@ export interface TopologyLocatorOptions {
 }
 
 export interface TopologyLocatorDependencies {
-  /** Has the lease; null: there is none, only the addresses are known. */
+  /** The bus whose store has the lease; null: no lease, only the addresses of the setting are known. */
   readonly bus: Bus | null;
   readonly clock: Clock;
 }

@@ -13,7 +13,7 @@ import type { GatewayMetrics } from '../metrics.ts';
 
 /** The connection whose reading and writing are balanced. */
 export interface BackpressureOwner {
-  /** Paused connections are read again in turns by this. */
+  /** The principal by which paused connections take turns to be read again. */
   readonly principal: string;
   /** Messages go both ways. */
   readonly isOpen: boolean;
@@ -44,7 +44,7 @@ export class Backpressure implements Reader, Pressure {
   /** Queued bytes above which the connection itself is not read, and below which it is read again. */
   readonly #pauseAbove: number;
   readonly #resumeBelow: number;
-  /** Reading is paused because too much is queued for the own peer. */
+  /** Reading is paused because too much is queued for the connection's own peer. */
   #full = false;
   /** Destinations for which reading is paused until they are low. */
   readonly #waitsFor = new Set<Pressure>();

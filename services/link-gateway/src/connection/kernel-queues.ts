@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { addressBytes } from '@spanmesh/dmsg-socket/address/numeric-address';
 import type { Clock } from '@spanmesh/runtime/clock';
 
-/** Tables of TCP sockets in the kernel (proc(5)): IPv4, and IPv6 with IPv4 peers of dual-stack listeners. */
+/** The kernel's tables of TCP sockets (proc(5)). IPv4 peers of a dual-stack listener are in the table of IPv6. */
 const TABLES = ['/proc/net/tcp', '/proc/net/tcp6'];
 /** Milliseconds for which a table is kept once read: it has a line for each socket, and many may ask at a time. */
 const TABLE_MS = 250;

@@ -10,6 +10,7 @@ import {
 } from '../shares/limits.ts';
 import { ReadTurns } from './read-turns.ts';
 
+/** A connection in the pool of all peers for each principal that is named. */
 function holdings(...principals: string[]) {
   const pool = new Pool<ShareHolder>(
     { resource: 'connections', total: 100, share: 100 },

@@ -1,12 +1,14 @@
 import { Turn } from '@spanmesh/runtime/turn';
 
-/** Something that has queued messages. */
+/** A connection or a trunk that has queued messages. */
 export interface Flushable {
   /** Hands the socket what is queued. */
   flush(): void;
 }
 
-/** Flushes everything that has queued messages in a turn of the event loop once, at the end of that turn. */
+/**
+ * Flushes each connection or trunk that has queued messages in a turn of the event loop once, at the end of that turn.
+ */
 export class TurnFlush {
   readonly #turn = new Turn(() => this.#flush());
   #dirty: Flushable[] = [];

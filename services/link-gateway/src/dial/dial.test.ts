@@ -421,6 +421,7 @@ describe('WatchMedia', () => {
   });
 });
 
+/** A LNK_VOLCONF for a slot. */
 function volconf(index: number, path: string) {
   const payload = Buffer.alloc(448);
   payload[0] = 1;

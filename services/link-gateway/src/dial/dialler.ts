@@ -89,7 +89,7 @@ export class Dialler {
       signal.addEventListener('abort', give, { once: true });
       upgrade(this.#deps, { socket, dialect, origin }, (result, failure) => {
         signal.removeEventListener('abort', give);
-        // On abort a handshake that had failed reports its own failure; `closed` then means that it was too slow.
+        // On abort a handshake that had failed reports its own failure; `closed` then means one still under way.
         const isLate = signal.aborted && failure?.failure === 'closed';
         if (result === 'handshake') reject(new LinkGatewayError('dial', { why: isLate ? 'timeout' : 'handshake' }));
         else resolve(result);
@@ -137,6 +137,7 @@ export class Dialler {
   }
 }
 
+/** The error of a dial whose look-up failed. */
 function dialErrorOf(error: unknown, signal: AbortSignal): LinkGatewayError<'dial'> {
   if (!isFailed(error, 'look-up')) return new LinkGatewayError('dial', { why: 'unresolved' }, { cause: error });
   switch (error.data.why) {

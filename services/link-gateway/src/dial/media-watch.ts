@@ -139,6 +139,7 @@ export class MediaWatch implements MediaListener {
   }
 }
 
+/** The snapshot in messages, the last of which says that it is complete. */
 function cut({ gateway, firstBoot, lnkConns, dialled }: MediaSnapshot): WatchMediaResponse[] {
   const all = WatchMediaResponse.create();
   for (const lnkConn of lnkConns) {

@@ -118,7 +118,7 @@ describe('a drain', () => {
       const link = await made.span(owner, 'circuit');
       made.attach.command({ relays: [{ gateway: '', link, open: [lnkConn], close: [] }] });
       const relay = await peer.next();
-      // A message that is all its sender has to say in the transaction, on the relay (REVCIRC).
+      // CREATE and DELETE in one message, on the relay (REVCIRC): the peer has no more to say in the transaction.
       peer.say({ cmd: 0xc4000f01, msgid: { lo: 0x80, hi: 0 }, circuit: relay.msgid });
       const routed = await owner.next();
       expect([word(routed), routed.circuit]).toEqual(['c4000f01', SPAN]);

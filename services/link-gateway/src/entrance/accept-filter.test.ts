@@ -10,6 +10,7 @@ import type { EntryDependencies } from './upgrade.ts';
 
 const BALANCER = '127.0.0.8';
 
+/** The dependencies of an entrance whose admission answers `access`. */
 function coreWhere(access: Admitted | NotAdmitted) {
   const metrics = new GatewayMetrics();
   const lines: unknown[] = [];

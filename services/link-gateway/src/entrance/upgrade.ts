@@ -125,6 +125,7 @@ export function refuse(deps: RefusalDependencies, remote: HostPort, { refusal, f
   );
 }
 
+/** Makes a connection after a handshake. A failed one is released, counted and logged. */
 function handshake(
   deps: EntryDependencies,
   arrival: Arrival,
@@ -159,6 +160,7 @@ function connect(
   return peers.connect({ socket, origin, ...who }, dialect, rest);
 }
 
+/** Logs a failed handshake: the same failure of an address once an interval. */
 function logFailure(
   deps: EntryDependencies,
   remote: HostPort,

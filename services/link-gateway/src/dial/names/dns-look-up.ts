@@ -37,6 +37,7 @@ export function dnsLookUp({ conf, servers }: DnsLookUpOptions): LookUp {
   };
 }
 
+/** An address as a name server gives it. */
 interface Answer {
   readonly address: string;
   /** Seconds. */

@@ -10,7 +10,7 @@ export interface ResolverConf {
   readonly ndots: number;
 }
 
-/** What holds when the file says nothing. */
+/** Used when the file says nothing. */
 const DEFAULTS: ResolverConf = { search: [], ndots: 1 };
 /** Largest `ndots` that is heeded, as by resolvers of C libraries. */
 const MAX_NDOTS = 15;

@@ -52,6 +52,7 @@ export function readProxyHeader(bytes: Uint8Array): ProxyHeader | null {
   return { bytes: total, source: { host: addressText(address), port: fields.getUint16(portAt) } };
 }
 
+/** Bytes of each address in a header of this family. @throws LinkGatewayError proxy */
 function addressSize(family: number, isLocal: boolean): 4 | 16 {
   if (family === TCP_OVER_IPV6) return 16;
   // LOCAL: the family is to be ignored.
