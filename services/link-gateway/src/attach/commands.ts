@@ -74,7 +74,7 @@ export class CommandRunner {
 
   #learn({ gateway, link, dialect, payload, principal }: RemoteLink): void {
     const known = dialectOf(dialect);
-    // Checked here, so that what a leader of another version sends cannot make every relay of the link throw.
+    // A bad link from a leader of another version is refused here, as every relay of it would throw later.
     if (gateway === '' || known === null || payload.length < LNK_SPAN_BYTES) {
       this.#deps.metrics.commandsStale++;
       return;

@@ -17,7 +17,7 @@ interface Told {
 }
 
 /**
- * Gathers the transactions that are opened to a member's node, and the error codes of what comes in them or ends them.
+ * `taken`: transactions that are opened to a member's node; `lost`: error codes of messages in them and of their ends.
  */
 function holds(member: { node: Mesh['members'][number]['node'] }) {
   const taken: Transaction[] = [];

@@ -35,7 +35,7 @@ describe('the snapshot of a gateway with many links', () => {
       else {
         expect(step.value).toBeLessThan(300);
         if (++slices !== 2) continue;
-        // Between two slices the last link closes, a new one opens, and a new peer is relayed an old one.
+        // Between two slices: the last link closes, a new link opens, and an old link is relayed to a new peer.
         peer.say({ cmd: CLOSE_SPAN, msgid: { lo: LINKS, hi: 1 } });
         await until(() => made.gateway.counters.links === LINKS - 1);
         await made.span(peer, 'linkid', { lo: 1, hi: 2 });

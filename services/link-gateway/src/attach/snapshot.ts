@@ -84,7 +84,7 @@ interface Open {
   readonly lnkConns: readonly LnkConn[];
   readonly links: readonly Link[];
   readonly remote: readonly (readonly RelaySource[])[];
-  /** The highest number that had been given to anything then. */
+  /** The highest number that had been given to anything when the snapshot was begun. */
   readonly lastNumber: number;
 }
 

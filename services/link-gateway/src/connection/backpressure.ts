@@ -32,8 +32,8 @@ export interface BackpressureDependencies {
 
 /**
  * Back-pressure of one connection (architecture.md, "Back-pressure"). It is not read while too much is queued for its
- * own peer, nor while a destination of its messages is high. Connections that send to it are not read while it is high
- * itself.
+ * own peer, nor while the queue of a destination of its messages is above the high-water mark. Connections that send to
+ * it are not read while its own queue is above that mark ("high"), until it has drained ("low").
  */
 export class Backpressure implements Reader, Pressure {
   /** How often reading was paused, for a destination or for itself. */
@@ -46,7 +46,7 @@ export class Backpressure implements Reader, Pressure {
   readonly #resumeBelow: number;
   /** Reading is paused because too much is queued for the connection's own peer. */
   #full = false;
-  /** Destinations for which reading is paused until they are low. */
+  /** Destinations above their high-water mark, for which reading is paused. */
   readonly #waitsFor = new Set<Pressure>();
   #onDrained: (() => void)[] = [];
   #onLow: (() => void)[] = [];
@@ -64,7 +64,9 @@ export class Backpressure implements Reader, Pressure {
     return this.#full || this.#waitsFor.size > 0;
   }
 
-  /** More is queued for the peer than should be: connections that send to it are not read until it is low. */
+  /**
+   * The queue for the peer is above its high-water mark: connections that send to it are not read until it has drained.
+   */
   get isHigh(): boolean {
     return this.#deps.owner.isOpen && this.#deps.queue.bytes > this.#highWater;
   }
@@ -80,7 +82,7 @@ export class Backpressure implements Reader, Pressure {
     this.#onDrained.push(fn);
   }
 
-  /** Reads no more until the destination is low. */
+  /** Reads no more until the destination is low, that is, has drained. */
   pauseFor(destination: Pressure): void {
     const { owner, socket, metrics } = this.#deps;
     if (this.#waitsFor.has(destination) || !owner.mayWait) return;

@@ -136,7 +136,7 @@ export class Connection implements DmsgSocketOwner, MessageReceiver, Backpressur
 
   /** Microseconds since 1970: when it was established. */
   #sinceUs = 0;
-  /** The same on the clock's monotonic scale, milliseconds. */
+  /** When it was established, on the clock's monotonic scale, milliseconds. */
   #establishedAt = 0;
   /** When the last byte came, on the clock's monotonic scale. */
   #heardAt: number;
@@ -258,7 +258,9 @@ export class Connection implements DmsgSocketOwner, MessageReceiver, Backpressur
     return this.#backpressure.isPaused;
   }
 
-  /** More is queued for the peer than should be: connections that send to it are not read until it is low. */
+  /**
+   * The queue for the peer is above its high-water mark: connections that send to it are not read until it has drained.
+   */
   get isHigh(): boolean {
     return this.#backpressure.isHigh;
   }
@@ -348,7 +350,7 @@ export class Connection implements DmsgSocketOwner, MessageReceiver, Backpressur
     this.drained();
   }
 
-  /** Cuts the connection off: the peer has had its time. */
+  /** Destroys the socket: the peer has not closed its side within the time that it was given. */
   abandon(reason: CloseReason): void {
     this.close(reason);
     this.#wire.socket.destroy();

@@ -15,7 +15,8 @@ import {
  * Fair reading. A principal from which more than READ_PER_TURN_BYTES were read in one turn waits while others are read,
  * too. In each further turn of the event loop a few connections that wait are read again, principals taking turns. A
  * principal that is alone is read as fast as it sends, as long as its messages are for others. While no connection
- * waits a turn lasts READ_TURN_MS: to be told of each turn of the event loop would cost one turn for every message.
+ * waits a turn lasts READ_TURN_MS instead: a setImmediate for each turn of the event loop would be one for every
+ * message.
  *
  * Messages for the gateway itself (LNK_SPANs, whether taken or refused) cost ten times as much as messages that are
  * passed on, and one socket alone may bring megabytes of them in a turn of the event loop, in which nothing else goes

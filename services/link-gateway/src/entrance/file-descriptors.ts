@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import type { Clock } from '@spanmesh/runtime/clock';
 
-/** Descriptors that are left for everything else than peers: files, name servers, other services, the API. */
+/** Descriptors that are kept from peers, for files, name servers, other services and the API. */
 const RESERVED_FILES = 64;
 /** The same as a share of the limit, if that is less. */
 const RESERVED_SHARE = 0.25;

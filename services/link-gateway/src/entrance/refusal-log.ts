@@ -1,6 +1,6 @@
 import type { Clock } from '@spanmesh/runtime/clock';
 
-/** Principals that are named for one reason within an interval. */
+/** Principals that the log names for one reason within an interval. */
 export const MAX_NAMED = 8;
 /** Further principals that are counted for one reason within an interval. */
 export const MAX_COUNTED = 1000;

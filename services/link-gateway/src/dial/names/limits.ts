@@ -14,7 +14,7 @@ export const MAX_REMEMBERED_NAMES = 4096;
 export const MAX_REMEMBERED_MS = 3_600_000;
 /** Milliseconds that a look-up may take once it runs. */
 export const LOOK_UP_MS = 5_000;
-/** Milliseconds that one try at a name server may take at first; there are two. */
+/** Milliseconds that the first of two tries at a name server may take. */
 export const NAME_SERVER_MS = 1_500;
 /**
  * Milliseconds that addresses of one family are waited for once there are some of the other (RFC 8305, "Resolution

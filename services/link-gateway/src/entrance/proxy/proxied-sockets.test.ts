@@ -36,7 +36,7 @@ function proxied(limit = 10) {
   return { clock, proxied: new ProxiedSockets({ from, timeoutMs: 1000, limit }, { clock }) };
 }
 
-/** What a socket comes to: the source, or the error's code. */
+/** The result of reading a socket's header: the host of the peer, `local`, `full`, or why it failed. */
 function outcome(of: ProxiedSockets, socket: Socket): Promise<string> {
   return new Promise((resolve) => {
     of.read(socket, (result) => {
