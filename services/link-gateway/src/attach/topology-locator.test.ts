@@ -60,7 +60,7 @@ describe('whom a gateway asks to be taken on', () => {
     expect(round(locator)).toEqual(['l:1', 'r:3', 's:1', 'r:2']);
   });
 
-  it('is first the leader that a replica names which does not lead itself', () => {
+  it('is first the leader that another replica names', () => {
     const { locator } = setup(['a:1', 'b:1']);
     expect(locator.next()).toBe('a:1');
     locator.doesNotLead('c:1');
@@ -80,7 +80,7 @@ describe('whom a gateway asks to be taken on', () => {
     expect(asked).toEqual(['a:1', 'b:1', null, null]);
   });
 
-  it('changes as soon as the lease names another holder, and stays that one when the lease is released', async () => {
+  it('changes as soon as the lease names another holder, and stays the same when the lease is released', async () => {
     const { locator, lease, changed } = setup();
     await lease('l:1');
     locator.leads('l:1', ['l:1', 'l:2']);
