@@ -39,7 +39,7 @@ import type { TurnFlush } from './turn-flush.ts';
  * * recognising: the dialect is not known. The first state. Leads to open when the dialect is fixed, when the peer's
  *   first messages tell it, or when the time for that is over.
  * * open: messages go both ways. From recognising.
- * * closing: all transactions have ended. The socket is given a moment to send what is queued, and after `finish` the
+ * * closing: all transactions are lost. The socket is given a moment to send what is queued, and after `finish` the
  *   peer is given one to close its side. From recognising and open, by `close` and `finish`.
  * * closed: the socket has closed. From closing only.
  */
