@@ -465,11 +465,11 @@ describe('deltas under way', () => {
     await leader.until(() => requests.length === MAX_DELTAS_UNDER_WAY);
     const bytes = () => requests.reduce((sum, { delta }) => sum + StateChange.encode(delta!).finish().length, 0);
     expect(bytes()).toBeLessThanOrEqual(MOST_AHEAD);
-    // What comes meanwhile is not sent, however many turns go by.
+    // A change in the meantime is not sent, however many turns of the event loop go by.
     reports.linkOpened(opened(1001));
     for (let i = 0; i < 10; i++) await new Promise((resolve) => setImmediate(resolve));
     expect([requests.length, reports.bytes > 0]).toEqual([MAX_DELTAS_UNDER_WAY, true]);
-    // Each that is taken in lets one more go, until all have gone, in order.
+    // Each delta that is taken in lets one more go, until all changes have gone, in order.
     for (let taken = 1; linksIn(requests).length < 1001; taken++) {
       const before = requests.length;
       stream.write({ taken: { deltas: taken } });
@@ -526,7 +526,9 @@ function refuse(stream: ServerStream, reason: RefusalReason, leaderAddress = '',
   stream.emit('error', Object.assign(new Error(details), { code: status.FAILED_PRECONDITION, details }));
 }
 
-/** Resolves once the next timer is due in `ms`: that of the pause before the next round, shorter than all others. */
+/**
+ * Resolves once the next timer is due in `ms`: the pause before the next round, the shortest time that is waited for.
+ */
 function pausing(clock: FakeClock, ms: number): Promise<void> {
   return expect.poll(() => clock.nextAt()! - clock.now()).toBe(ms);
 }
@@ -670,7 +672,7 @@ describe('a message of the leader', () => {
     });
     await leader.until(() => again.requests.some(({ snapshotEnd }) => snapshotEnd !== undefined));
     expect(host.commands).toEqual([]);
-    // It was not obeyed.
+    // The commands that made the host throw were not obeyed.
     expect(again.requests.flatMap(({ snapshot }) => snapshot ?? []).at(-1)!.obeyed).toBe(0);
   });
 

@@ -41,7 +41,7 @@ export const FIRST_BACKOFF_MS = 100;
 export const MAX_BACKOFF_MS = 5000;
 /** How long the leader may take to answer Hello with Welcome, ms; it may have to raise its epoch first. */
 export const WELCOME_MS = 10_000;
-/** The same for a replica that nobody names as leader, while others are still to be asked. */
+/** How long a replica that nobody names as leader may take, while others are still to be asked, ms. */
 export const ANSWER_MS = 3000;
 /** How long the gRPC status that ends a refused stream may take to follow Refused, ms. */
 export const STATUS_MS = 1000;
@@ -51,7 +51,7 @@ export const MAX_PENDING_BYTES = 32 * 1024 * 1024;
 export const OBEYED_MS = 200;
 /** How long stop() waits for the leader to take in the last delta, ms. */
 export const GOODBYE_MS = 2000;
-/** The same trouble is logged once in this time. */
+/** A loss or a refusal of one kind is logged once in this time, ms. */
 const LOG_INTERVAL_MS = 10_000;
 /** Statuses of a stream that ends because its leader stops or another replica leads: worth no warning. */
 const EXPECTED = new Set<status>([status.FAILED_PRECONDITION, status.ABORTED, status.CANCELLED]);

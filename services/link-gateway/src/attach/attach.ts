@@ -3,7 +3,7 @@ import type { RefusalReason } from '@spanmesh/proto/v1/gateway_control';
 /** Why no leader takes this gateway on: the last refusal. */
 export interface AttachRefusal {
   readonly reason: RefusalReason;
-  /** Who said so, `host:port`. */
+  /** The replica that has refused the gateway, `host:port`. */
   readonly by: string;
   /** The reason, a sentence for people. */
   readonly why: string;

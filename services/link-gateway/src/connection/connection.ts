@@ -140,11 +140,11 @@ export class Connection implements DmsgSocketOwner, MessageReceiver, Backpressur
   #establishedAt = 0;
   /** When the last byte came, on the clock's monotonic scale. */
   #heardAt: number;
-  /** Any bytes have come. */
+  /** True once any bytes have come. */
   #heard = false;
-  /** It is being closed in order, for this reason; null: it is not. */
+  /** Why the connection is being closed in order; null: it is not. */
   #leavingFor: CloseReason | null = null;
-  /** Its peer has sent FIN: the end is not a cut. */
+  /** The peer has sent FIN, so the connection ends in order and is not cut off. */
   #peerEnded = false;
 
   /** Takes over a connected socket. Reads nothing, and tells nothing, until `begin`. */
@@ -226,7 +226,7 @@ export class Connection implements DmsgSocketOwner, MessageReceiver, Backpressur
     return this.#wire.queue.bytes;
   }
 
-  /** What has passed on it so far; null unless it is open. */
+  /** Counts of what has passed on the connection; null unless it is open. */
   get traffic(): TrafficCounts | null {
     const { endpoint } = this;
     if (endpoint === null) return null;
@@ -253,7 +253,7 @@ export class Connection implements DmsgSocketOwner, MessageReceiver, Backpressur
     this.#wire.tap = tap;
   }
 
-  /** It is not read at the moment: its silence means nothing. */
+  /** The connection is not read at the moment: its silence means nothing. */
   get isPaused(): boolean {
     return this.#backpressure.isPaused;
   }
@@ -282,14 +282,14 @@ export class Connection implements DmsgSocketOwner, MessageReceiver, Backpressur
     return this.#heardAt;
   }
 
-  /** Its peer has sent FIN: the end is not a cut. */
+  /** The peer has sent FIN, so the connection ends in order and is not cut off. */
   get peerEnded(): boolean {
     return this.#peerEnded;
   }
 
   resuming(): boolean {
     if (this.#state.kind === 'closed') return false;
-    // It was not read for a while: the time of silence begins now.
+    // The connection was not read for a while: the time of silence begins now.
     this.#heardAt = this.#deps.clock.now();
     return true;
   }
@@ -423,7 +423,7 @@ export class Connection implements DmsgSocketOwner, MessageReceiver, Backpressur
   }
 
   onClose(): void {
-    // It may be the first event, e.g. if the socket was destroyed before the peer's FIN was read.
+    // `onClose` may be the first event, e.g. if the socket was destroyed before the peer's FIN was read.
     this.close('peer-closed');
     if (this.#state.kind !== 'closing') return;
     const { reason, deadline } = this.#state;

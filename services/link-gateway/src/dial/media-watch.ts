@@ -154,8 +154,8 @@ function cut({ gateway, firstBoot, lnkConns, dialled }: MediaSnapshot): WatchMed
 }
 
 /**
- * The same in messages of MEDIA_PART_ENTRIES at most, in the order of the lists of one message (dial.proto,
- * WatchMedia).
+ * The entries of one message in messages of MEDIA_PART_ENTRIES at most, in the order that dial.proto (WatchMedia) gives
+ * the lists of one message.
  */
 function inParts(all: WatchMediaResponse): WatchMediaResponse[] {
   const { opened, slots, closed, up, down } = all;

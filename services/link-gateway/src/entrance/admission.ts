@@ -72,7 +72,7 @@ export function loopbackOnly(address: string): PeerAccess {
 export interface AdmissionDependencies {
   /** What the keys give a peer of this address. */
   readonly accessOf: (address: string) => PeerAccess;
-  /** Connections, of all kinds. */
+  /** Counts the admitted connections, accepted and dialled, by address. */
   readonly connections: AddressCount;
   /** Open connections by principal; default: none is closed to make room. */
   readonly room?: Pick<Pool<ShareHolder>, 'options' | 'heldBy' | 'most' | 'evictMost'>;

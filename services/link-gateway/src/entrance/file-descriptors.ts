@@ -3,11 +3,11 @@ import type { Clock } from '@spanmesh/runtime/clock';
 
 /** Descriptors that are kept from peers, for files, name servers, other services and the API. */
 const RESERVED_FILES = 64;
-/** The same as a share of the limit, if that is less. */
+/** The share of the limit that is kept from peers, if that is less than RESERVED_FILES. */
 const RESERVED_SHARE = 0.25;
 /** Milliseconds for which a count is used: to count means to list all open descriptors. */
 const COUNT_MS = 1000;
-/** The same while fewer than half of the descriptors that may be open are. */
+/** Milliseconds for which a count is used while fewer than half of the allowed descriptors are open. */
 const RARE_COUNT_MS = 10_000;
 
 export interface FileDescriptorsDependencies {

@@ -50,7 +50,7 @@ const HANDSHAKE_ADVICE: Readonly<Record<string, string>> = {
   limited: 'too many before it have failed with this address or key; it was not read',
   internal: 'a fault in this program; please report it with this line',
 };
-/** The same, by the check that failed. */
+/** What an operator can do about a handshake that failed a check, by the check. */
 const CHECK_ADVICE: Readonly<Record<string, string>> = {
   replay: 'a recorded handshake was played back; somebody on the way is trying (docs/security.md)',
   forwarded: 'it was made for another router, which has passed it on: do not trust that router (docs/security.md)',

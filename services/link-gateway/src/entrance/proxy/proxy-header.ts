@@ -20,7 +20,7 @@ const TLV_CRC32C = 0x03;
 export interface ProxyHeader {
   /** Its length; the peer's own bytes follow. */
   readonly bytes: number;
-  /** Who the peer is; null: the proxy itself, e.g. its health check. */
+  /** The peer's address and port; null: the connection is of the proxy itself, e.g. a health check. */
   readonly source: { readonly host: string; readonly port: number } | null;
 }
 
