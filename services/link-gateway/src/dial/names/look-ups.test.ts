@@ -160,6 +160,35 @@ describe('names that are looked up', () => {
     expect(lookUps.waiting).toBe(4096);
   });
 
+  it('that the asker with most loses are still looked up for others that wait for them', async () => {
+    const last = `evil${16 + 4094}`;
+    const most = Array.from({ length: 16 + 4095 }, (_, i) => ask(`evil${i}`, 'evil'));
+    for (let i = 0; i < 16; i++) void ask(`good${i}`, 'good');
+    const shared = ask(last, 'good');
+    expect(lookUps.waiting).toBe(4096);
+    void ask('one more', 'third');
+    expect(await most.at(-1)).toBe('too-many');
+    expect(lookUps.waiting).toBe(4095);
+    clock.advance(5_000);
+    begun.find(({ name }) => name === last)?.answer(['192.0.2.1']);
+    expect(await shared).toEqual(['192.0.2.1']);
+  });
+
+  it('leave the queue of an asker that has given up, though another one waits for them', async () => {
+    for (let i = 0; i < 16; i++) void ask(`silent${i}`, 'a');
+    for (let i = 0; i < 16; i++) void ask(`other${i}`, 'b');
+    const given = new AbortController();
+    const gone = [ask('shared', 'a', given.signal), ask('shared', 'a', given.signal)];
+    const stays = ask('shared', 'b');
+    expect(lookUps.waiting).toBe(2);
+    given.abort();
+    expect(await Promise.all(gone)).toEqual(['given-up', 'given-up']);
+    expect(lookUps.waiting).toBe(1);
+    clock.advance(5_000);
+    begun.at(-1)!.answer(['192.0.2.1']);
+    expect(await stays).toEqual(['192.0.2.1']);
+  });
+
   it('that are not there say why', async () => {
     const asked = lookUps.resolve('a', { asker: 'a', signal: never });
     const cause = new Error('ENOTFOUND');

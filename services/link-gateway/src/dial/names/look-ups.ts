@@ -31,6 +31,7 @@ export interface Asking {
 
 /** A call of `resolve` that waits for a name. */
 interface Waiter {
+  readonly asker: string;
   readonly resolve: (addresses: readonly string[]) => void;
   readonly reject: (error: LinkGatewayError<'look-up'>) => void;
 }
@@ -39,8 +40,8 @@ interface Waiter {
 interface Job {
   readonly name: string;
   readonly waiters: Set<Waiter>;
-  /** Askers in whose queues the job waits. */
-  readonly askers: Set<string>;
+  /** How many of its waiters are of each asker: the job waits in the queue of each of these until it runs. */
+  readonly askers: Map<string, number>;
   /** The look-up, while it runs; null: the job waits. */
   run: { readonly asker: string; readonly abort: AbortController; readonly deadline: Timer } | null;
 }
@@ -108,13 +109,10 @@ export class LookUps {
     this.#remembered.delete(key);
     const job = this.#jobFor(key, asker);
     const waiting = Promise.withResolvers<readonly string[]>();
-    const waiter: Waiter = waiting;
-    const giveUp = () => {
-      waiter.reject(new LinkGatewayError('look-up', { why: 'given-up' }));
-      job.waiters.delete(waiter);
-      if (job.waiters.size === 0) this.#drop(job);
-    };
+    const waiter: Waiter = { asker, resolve: waiting.resolve, reject: waiting.reject };
+    const giveUp = () => this.#refuse(job, waiter, 'given-up');
     job.waiters.add(waiter);
+    job.askers.set(asker, (job.askers.get(asker) ?? 0) + 1);
     signal.addEventListener('abort', giveUp, { once: true });
     this.#pump();
     try {
@@ -127,16 +125,16 @@ export class LookUps {
   /** @throws LinkGatewayError look-up too-many */
   #jobFor(name: string, asker: string): Job {
     const known = this.#jobs.get(name);
-    if (known?.run) return known;
-    if (known?.askers.has(asker) !== true && this.#waiting >= MAX_WAITING_LOOK_UPS) this.#makeRoom(asker);
-    const job = known ?? { name, waiters: new Set(), askers: new Set(), run: null };
+    if (known !== undefined && (known.run !== null || known.askers.has(asker))) return known;
+    if (this.#waiting >= MAX_WAITING_LOOK_UPS) this.#makeRoom(asker);
+    // After room was made: the name that was dropped for it may be this one.
+    const job = this.#jobs.get(name) ?? { name, waiters: new Set(), askers: new Map(), run: null };
     this.#jobs.set(name, job);
     this.#enqueue(job, asker);
     return job;
   }
 
   #enqueue(job: Job, asker: string): void {
-    if (job.askers.has(asker)) return;
     let queue = this.#queues.get(asker);
     if (queue === undefined) {
       queue = new Set();
@@ -144,22 +142,32 @@ export class LookUps {
     }
     // In the queue of each asker: a name must not wait behind the other names of the asker that was first.
     queue.add(job);
-    job.askers.add(asker);
     this.#waiting++;
   }
 
-  #dequeue(job: Job): void {
-    for (const asker of job.askers) {
-      const queue = this.#queues.get(asker);
-      queue?.delete(job);
-      if (queue?.size === 0) this.#queues.delete(asker);
-      this.#waiting--;
+  /** The job waits for its turn no longer in the queue of this asker; nothing if it does not. */
+  #dequeue(job: Job, asker: string): void {
+    const queue = this.#queues.get(asker);
+    if (queue?.delete(job) !== true) return;
+    if (queue.size === 0) this.#queues.delete(asker);
+    this.#waiting--;
+  }
+
+  /** The waiter gets no addresses. The job ends with its last waiter, and leaves the queue of an asker with its last one. */
+  #refuse(job: Job, waiter: Waiter, why: 'given-up' | 'too-many'): void {
+    if (!job.waiters.delete(waiter)) return;
+    waiter.reject(new LinkGatewayError('look-up', { why }));
+    const left = (job.askers.get(waiter.asker) ?? 0) - 1;
+    if (left > 0) job.askers.set(waiter.asker, left);
+    else {
+      job.askers.delete(waiter.asker);
+      this.#dequeue(job, waiter.asker);
     }
-    job.askers.clear();
+    if (job.waiters.size === 0) this.#drop(job);
   }
 
   /**
-   * Drops the last name of the asker that has most.
+   * Drops the last name of the asker that has most; other askers of that name wait on.
    * @throws LinkGatewayError look-up too-many: this asker itself has most
    */
   #makeRoom(asker: string): void {
@@ -169,7 +177,8 @@ export class LookUps {
     }
     if (most === asker) throw new LinkGatewayError('look-up', { why: 'too-many' });
     const last = [...(this.#queues.get(most) ?? [])].at(-1);
-    if (last !== undefined) this.#end(last, new LinkGatewayError('look-up', { why: 'too-many' }));
+    if (last === undefined) return;
+    for (const waiter of last.waiters) if (waiter.asker === most) this.#refuse(last, waiter, 'too-many');
   }
 
   #pump(): void {
@@ -191,7 +200,7 @@ export class LookUps {
   }
 
   #start(job: Job, asker: string): void {
-    this.#dequeue(job);
+    for (const waiting of job.askers.keys()) this.#dequeue(job, waiting);
     const abort = new AbortController();
     const deadline = this.#clock.after(LOOK_UP_MS, () =>
       this.#end(job, new LinkGatewayError('look-up', { why: 'timeout' })),
@@ -225,7 +234,7 @@ export class LookUps {
   #drop(job: Job): void {
     if (this.#jobs.get(job.name) !== job) return;
     this.#jobs.delete(job.name);
-    this.#dequeue(job);
+    for (const asker of job.askers.keys()) this.#dequeue(job, asker);
     const { run } = job;
     if (run === null) return;
     run.deadline.cancel();
