@@ -10,11 +10,13 @@ import type { LnkConns } from './lnk-conns.ts';
 import type { Peer } from './peer.ts';
 import type { AddressedRouting } from './routing.ts';
 
-/** Takes the commands of one debug shell. */
+/** Runs the debug-shell commands (DBG_SHELL) of peers. */
 export interface ShellHandler {
-  /** A command as a transaction. */
+  /** A peer opens a DBG_SHELL transaction: one command. */
   open(peer: Peer, tx: Transaction, frame: Frame): void;
-  /** A one-way command; `circuit`: what it names as its circuit. */
+  /**
+   * A peer sends a command as a one-way message; `circuit`: the open transaction that the message names as its circuit.
+   */
   oneWay(peer: Peer, frame: Frame, circuit: Transaction | null): void;
 }
 
@@ -27,8 +29,9 @@ export interface DispatcherDependencies {
 }
 
 /**
- * Who handles what peers begin: the table of protocol.md, "Transactions", and the commands of "Message". What is stacked on a relay, or on
- * a transaction that is passed on, does not come here: the handler of that takes it.
+ * Hands each transaction that a peer opens, and each one-way message, to its handler: the table of protocol.md,
+ * "Transactions", and the commands of "Message". Messages stacked on a relay, or on a transaction that is passed on, do
+ * not come here: the handler of that relay or transaction takes them.
  */
 export class Dispatcher {
   readonly #deps: DispatcherDependencies;
@@ -47,8 +50,8 @@ export class Dispatcher {
         routing.open(peer, tx, frame);
         return;
       }
-      // On a circuit of the peer's own (its span, its LNK_CONN), or of ours and for ourselves, the transaction is for the router itself
-      // (protocol.md, "Routing, circuit").
+      // The circuit is one of the peer's own (its span, its LNK_CONN), or one of ours that is not passed on: the
+      // transaction is for the router itself (protocol.md, "Routing, circuit").
     }
     metrics.handled++;
     const base = frame.cmd & BASE_MASK;
@@ -80,9 +83,9 @@ export class Dispatcher {
     }
     metrics.handled++;
     const base = frame.cmd & BASE_MASK;
-    // Never answered: the references answer each other's answers for ever.
+    // A reply is never answered: the references answer each other's answers for ever.
     if ((frame.cmd & REPLY) !== 0) {
-      // On a circuit it answers what was passed on.
+      // A reply on a circuit answers a message that was passed on, not our PING.
       if (circuit === null) peer.liveness.answered(base, frame.error);
       return;
     }
@@ -91,14 +94,14 @@ export class Dispatcher {
       case LNK_ERROR:
         return;
       case LNK_SPAN:
-        // A status of nothing; the references are silent, too.
+        // A span's status message that names no span. The references do not answer it either.
         metrics.ignoredMessages++;
         return;
       case DBG_SHELL:
         shell.oneWay(peer, frame, circuit);
         return;
       case LNK_PING:
-        // The linkid reference does not know PING, and its peers expect that.
+        // The linkid reference does not know PING and answers NOSUPP; its peers expect that.
         if (endpoint.rules.stacked) endpoint.oneWay(LNK_PING | REPLY, 0, null, null, circuit);
         else endpoint.oneWay(LNK_ERROR | REPLY, ErrorCode.NOSUPP);
         return;
@@ -109,7 +112,7 @@ export class Dispatcher {
   }
 }
 
-/** It may be for somebody else: circuit: it runs on something; linkid: it names a source or a target. */
+/** True if the message may be for another peer: in circuit it runs on a circuit; in linkid it names a target. */
 function isRouted(rules: DialectRules, frame: Frame): boolean {
   if ((frame.circuitLo | frame.circuitHi) !== 0) return true;
   return !rules.stacked && (frame.targetLo | frame.targetHi) !== 0;

@@ -5,15 +5,19 @@ import type { Transaction } from '@spanmesh/dmsg/transaction';
 import type { GatewayMetrics } from '../metrics.ts';
 
 /**
- * LNK_SPAN or LNK_CONN: only ever between neighbours (protocol.md, "Transactions"). The references' end nodes take them from wherever they
- * come, so none is passed on: no peer may pass off spans on another through us.
+ * True for LNK_SPAN and LNK_CONN, which are only ever sent between neighbours (protocol.md, "Transactions"). The
+ * references' end nodes accept them from anywhere, so the router passes none on: otherwise a peer could pass off spans
+ * on another peer through us.
  */
 export function isLinkLayer({ cmd }: Frame): boolean {
   const base = cmd & BASE_MASK;
   return base === LNK_SPAN || base === LNK_CONN_CIRCUIT || base === LNK_CONN_LINKID;
 }
 
-/** A transaction that is for somebody else may not be of the link layer. True: it is, and is refused. */
+/**
+ * Refuses a LNK_SPAN or LNK_CONN that a peer opens towards another peer, and returns true; other commands are not
+ * touched (false).
+ */
 export function refusesLinkLayer(
   tx: Transaction,
   frame: Frame,

@@ -26,7 +26,7 @@ import type { Relays } from './relays.ts';
 const PEER_TYPE = 33;
 const STATUS = 36;
 
-/** The first relay of one link in so many is measured, the first link's included. */
+/** One link in 16 is sampled, beginning with the first: the time until its first relay is measured. */
 const SAMPLED_LINKS = 16;
 
 export interface LinksDependencies {
@@ -43,7 +43,10 @@ export interface LinksDependencies {
   readonly tracing: Pick<Tracing, 'tracer'>;
 }
 
-/** Links: LNK_SPANs of peers (protocol.md, "The link layer" 2): one handler for all of them, told apart by `data`. */
+/**
+ * Keeps the links, the LNK_SPANs of peers (protocol.md, "The link layer" 2). It is the one handler of all their
+ * transactions; `data` of a transaction is its link.
+ */
 export class Links implements TransactionHandler<Link | null> {
   readonly #deps: LinksDependencies;
 
@@ -51,7 +54,7 @@ export class Links implements TransactionHandler<Link | null> {
     this.#deps = deps;
   }
 
-  /** The link that a transaction is of; null: of none, or of one that has closed. */
+  /** The link whose LNK_SPAN transaction this is; null: it is no LNK_SPAN, or its link has closed. */
   linkOf(tx: Transaction | undefined): Link | null {
     return isBoundTo(tx, this) ? tx.data : null;
   }
@@ -74,7 +77,7 @@ export class Links implements TransactionHandler<Link | null> {
       endpoint.end(tx, error);
       return;
     }
-    // protocol.md, "stacking": acknowledged in circuit only; in linkid the first answer is the end.
+    // protocol.md, "stacking": circuit acknowledges a LNK_SPAN; in linkid the first answer would close it.
     if (endpoint.rules.stacked) endpoint.send(tx, LNK_ERROR);
     if ((frame.cmd & DELETE) !== 0) {
       endpoint.end(tx);
@@ -125,7 +128,7 @@ export class Links implements TransactionHandler<Link | null> {
     if (link !== null) this.#forget(link, null);
   }
 
-  /** The trace that a link begins; null: nobody wants traces. */
+  /** Begins the trace of a new link; null: tracing is off. */
   #begun({ connection }: Peer, { id }: Link): Step | null {
     const { tracer } = this.#deps.tracing;
     if (tracer === null) return null;
@@ -137,7 +140,10 @@ export class Links implements TransactionHandler<Link | null> {
     return tracer.begin('link received', { attributes });
   }
 
-  /** protocol.md, "The link layer" 2: taken as 0. Once an interval. */
+  /**
+   * Counts a negative dist, which is taken as 0 (protocol.md, "The link layer" 2), and logs it once an interval per
+   * address.
+   */
   #noteNegative(connection: Connection): void {
     const { metrics, throttle, logger } = this.#deps;
     metrics.negativeDists++;
@@ -149,7 +155,10 @@ export class Links implements TransactionHandler<Link | null> {
     );
   }
 
-  /** architecture.md, "Loss is local": its relays close without asking. `answered`: what is answered when they have; null: it is lost. */
+  /**
+   * Takes the link out of the tables at once and closes its relays in slices, without asking topology (architecture.md,
+   * "Loss is local"). `answered`: the LNK_SPAN transaction, answered once the relays are closed; null: it is lost.
+   */
   #forget(link: Link, answered: Transaction | null): void {
     const { tables, metrics, shares, endings } = this.#deps;
     if (link.users !== null) for (const user of link.users) user.linkClosing();

@@ -1,14 +1,14 @@
 import { LNK_ERROR, LNK_PING } from '@spanmesh/dmsg/command';
 import { ErrorCode } from '@spanmesh/dmsg/error-code';
 
-/** What is known of whether a peer is alive (architecture.md, "Half-dead peers"). Times on the clock's monotonic scale. */
+/** Whether a peer is alive (architecture.md, "Half-dead peers"). Times in milliseconds of the monotonic clock. */
 export class Liveness {
   #isSuspect = false;
   #pingOpen = false;
   #pingedAt = Number.NEGATIVE_INFINITY;
   #answersPings = false;
 
-  /** Probed by command of topology, and nothing has come since. */
+  /** Topology has had the peer probed, and no byte has come since. */
   get isSuspect(): boolean {
     return this.#isSuspect;
   }
@@ -18,7 +18,7 @@ export class Liveness {
     return this.#pingedAt;
   }
 
-  /** It has answered a PING: the only peers that may be closed for not doing so. */
+  /** The peer has answered a PING at least once. Only such a peer may be closed for not answering. */
   get answersPings(): boolean {
     return this.#answersPings;
   }
@@ -27,7 +27,7 @@ export class Liveness {
     this.#isSuspect = true;
   }
 
-  /** Bytes have come. True: it was suspect. */
+  /** Bytes have come from the peer: it is not suspect any more. True if it was. */
   heard(): boolean {
     if (!this.#isSuspect) return false;
     this.#isSuspect = false;
@@ -39,7 +39,10 @@ export class Liveness {
     this.#pingOpen = true;
   }
 
-  /** An answer to our PING: PING|REPLY, or from a peer that does not know PING ERROR|REPLY NOSUPP. `base`: its command without flags. */
+  /**
+   * A one-way reply: it counts as the answer to our PING if it is PING|REPLY or, from a peer that does not know PING,
+   * ERROR|REPLY NOSUPP. `base`: the reply's command without flags.
+   */
   answered(base: number, error: number): void {
     if (!this.#pingOpen) return;
     if (base !== LNK_PING && !(base === LNK_ERROR && error === ErrorCode.NOSUPP)) return;

@@ -23,7 +23,10 @@ import { volconfCopy, volconfFault, volconfIndex } from './volconf.ts';
 
 /** Offset of peer_type in the payload (protocol.md, "Payloads", less 64), the same in both dialects. */
 const PEER_TYPE = 56;
-/** Stamps of LNK_VOLCONFs that come at once are that far apart, microseconds; a double has that many digits for years. */
+/**
+ * Stamps of LNK_VOLCONFs that come in the same microsecond differ by this much, microseconds. A double can hold steps
+ * that small for years of uptime.
+ */
 const STAMP_STEP_US = 2 ** -4;
 
 export interface LnkConnsDependencies {
@@ -42,10 +45,13 @@ export interface LnkConnsDependencies {
   readonly ownLnkConn: OwnLnkConn;
 }
 
-/** LNK_CONNs of peers (protocol.md, "The link layer" 1 to 3): one handler for all of them, told apart by `data`. */
+/**
+ * Keeps the LNK_CONNs of peers (protocol.md, "The link layer" 1 to 3). It is the one handler of all their transactions;
+ * `data` of a transaction is its LNK_CONN.
+ */
 export class LnkConns implements TransactionHandler<LnkConn | null> {
   readonly #deps: LnkConnsDependencies;
-  /** Stamp of the last LNK_VOLCONF. */
+  /** Stamp of the last LNK_VOLCONF, microseconds of the monotonic clock. */
   #stampUs = 0;
 
   constructor(deps: LnkConnsDependencies) {
@@ -68,7 +74,7 @@ export class LnkConns implements TransactionHandler<LnkConn | null> {
       return;
     }
     if ((frame.cmd & DELETE) !== 0) {
-      // Opened and closed in one message: nobody waits for spans.
+      // Opened and closed in one message: the peer wants no spans.
       tx.endpoint.end(tx);
       return;
     }
@@ -105,12 +111,17 @@ export class LnkConns implements TransactionHandler<LnkConn | null> {
     this.#deps.endings.run(lnkConn.connection.principal, this.#closing(lnkConn, null));
   }
 
-  /** Closes our side: first the DELETEs of its relays, then our answer (protocol.md, "The link layer" 1). */
+  /**
+   * Closes the LNK_CONN: sends the DELETEs of its relays first, then our own DELETE (protocol.md, "The link layer" 1).
+   */
   end(lnkConn: LnkConn): void {
     this.#deps.endings.run(lnkConn.connection.principal, this.ending(lnkConn));
   }
 
-  /** `end`, for somebody who goes on when it is done: closed when this returns; the DELETEs and our answer go out in slices. */
+  /**
+   * Like `end`, as a job for the caller to run. The LNK_CONN counts as closed when this returns; the DELETEs of its
+   * relays and our own go out in slices as the job runs.
+   */
   ending(lnkConn: LnkConn): Job<void> {
     this.#deps.reports.lnkConnClosed(lnkConn);
     this.#forget(lnkConn);
@@ -166,7 +177,10 @@ export class LnkConns implements TransactionHandler<LnkConn | null> {
     metrics.lnkConns--;
   }
 
-  /** `answered`: what is answered when its relays are closed; null: it is lost. */
+  /**
+   * `answered`: the LNK_CONN transaction, which gets our DELETE once its relays are closed; null: its connection is
+   * lost.
+   */
   *#closing(lnkConn: LnkConn, answered: Transaction | null): Job<void> {
     const units = yield* this.#deps.relays.closingAllOn(lnkConn);
     answered?.endpoint.end(answered);

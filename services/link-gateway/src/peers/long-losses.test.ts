@@ -10,11 +10,13 @@ const CLOSE_CONN = 0x40001108;
 const ANSWERED_SPAN = 0xe00fff01;
 const ANSWERED_CONN = 0x600fff01;
 const CLOSED_RELAY = 0x400fff01;
-/** LNK_CONNs of the peer that asks, and links of the one that offers: so many relays of each. */
+/** One peer asks for spans with 60 LNK_CONNs, another offers 150 links: every LNK_CONN gets a relay of every link. */
 const LNK_CONNS = 60;
 const LINKS = 150;
 const RELAYS = LNK_CONNS * LINKS;
-/** What is done at once in a turn, what had waited, and what a slice may be longer. */
+/**
+ * The most units that one turn may end: ENDED_PER_TURN at once and as many that had waited, each one slice (64) longer.
+ */
 const MOST_IN_TURN = Math.min(2 * (ENDED_PER_TURN + 64), RELAYS / 2);
 const GREEDY = '127.0.0.66';
 
@@ -25,7 +27,10 @@ afterEach(async () => {
   gateway = undefined;
 });
 
-/** A peer that asks with many LNK_CONNs, and one that offers many links; linkid. Topology has all of them relayed. */
+/**
+ * Connects a peer with many LNK_CONNs and one that offers many links (linkid), and has topology relay all of these
+ * links on all of these LNK_CONNs.
+ */
 async function related(env: Record<string, string> = {}) {
   const made = await TestGateway.start({ env });
   gateway = made;
@@ -50,7 +55,7 @@ async function related(env: Record<string, string> = {}) {
   return { made, asking, offering, links, lnkConns, honestLink };
 }
 
-/** The same, when all have been relayed. */
+/** Like `related`, and waits until all relays are open. */
 async function relayed() {
   const all = await related();
   await until(() => all.asking.got.filter(({ cmd }) => cmd === OPEN_SPAN).length === RELAYS);
@@ -58,7 +63,10 @@ async function relayed() {
   return all;
 }
 
-/** Most relays that close in one turn of the event loop, until all have; `between`: called between turns in which some do. */
+/**
+ * The most relays that close in one turn of the event loop, until none is left. `between` is called after each turn
+ * while some relays are closed and others are still open.
+ */
 async function mostClosed(made: TestGateway, between: () => void = () => {}): Promise<number> {
   const { counters } = made.gateway;
   let most = 0;
@@ -97,7 +105,8 @@ describe('the loss of a connection with very many links', () => {
   it('costs nobody who has asked for them, though they are counted for him until they are closed', async () => {
     const env = { SPANMESH_MAX_RELAYS: '10000', SPANMESH_SHARE: '60' };
     const { made, asking, lnkConns, honestLink } = await related(env);
-    // All of them are too many, whichever way they are counted, until those are closed that the greedy one has offered.
+    // All relays together are beyond the share, both counted for the peer that asks and for the one that offers, until
+    // the relays of the greedy one's links are closed.
     await until(() => made.gateway.counters.closed.share > 0);
     expect(made.gateway.counters.relays).toBeGreaterThan(6_000);
     made.attach.command({ relays: [{ gateway: '', link: honestLink, open: lnkConns, close: [] }] });
@@ -110,7 +119,7 @@ describe('the loss of a connection with very many links', () => {
 });
 
 describe('very many relays', () => {
-  it('close in turns of so many when their links do, all of a link before it is answered', async () => {
+  it('close a bounded number a turn when their links close, and a link is answered after its relays', async () => {
     const { made, asking, offering } = await relayed();
     const links = Array.from({ length: LINKS }, (_, i) => i + 1);
     offering.say(...links.map((lo) => ({ cmd: CLOSE_SPAN, msgid: { lo, hi: 1 } })));
@@ -124,7 +133,7 @@ describe('very many relays', () => {
     await until(() => offering.got.filter(({ cmd }) => cmd === ANSWERED_SPAN).length === LINKS);
   });
 
-  it('close in turns of so many when their LNK_CONNs do, all of a LNK_CONN before it is answered', async () => {
+  it('close a bounded number a turn when their LNK_CONNs close, and a LNK_CONN is answered after its relays', async () => {
     const { made, asking } = await relayed();
     const conns = [CONN, ...Array.from({ length: LNK_CONNS - 1 }, (_, i) => ({ lo: i + 1, hi: 2 }))];
     asking.say(...conns.map((msgid) => ({ cmd: CLOSE_CONN, msgid })));
@@ -139,7 +148,7 @@ describe('very many relays', () => {
     expect(closed).toBe(RELAYS);
   });
 
-  it('close in turns of so many when their connection is closed in order, before our own LNK_CONN is', async () => {
+  it('close a bounded number a turn when their connection is closed in order, and our own LNK_CONN closes last', async () => {
     const { made, asking, lnkConns } = await relayed();
     expect(lnkConns).toHaveLength(LNK_CONNS);
     const id = made.attach.delta.lnkConnsOpened[0]?.connection ?? 0;

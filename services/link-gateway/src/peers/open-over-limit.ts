@@ -1,7 +1,10 @@
 import type { Logger, Throttle } from '@spanmesh/runtime/log/logger';
 import type { Connection } from '../connection/connection.ts';
 
-/** A peer has opened one more of something than it may; it has been told, and the rest of its connection goes on. Once an interval. */
+/**
+ * Logs, once an interval per address, that a peer was refused one more LNK_CONN or LNK_SPAN than it may have open. Its
+ * connection goes on.
+ */
 export function logOpenOverLimit(
   { logger, throttle }: { readonly logger: Logger; readonly throttle: Throttle },
   connection: Connection,

@@ -6,20 +6,21 @@ import { type Link, type LnkConn, type Peer, RelaySource } from './peer.ts';
 const US = 1000;
 
 /**
- * Everything that is open on this gateway, by number. Numbers come from one counter, rise from 1 and are never reused within a
- * boot (gateway_control.proto). Whoever opens or closes something puts it in and takes it out.
+ * Everything that is open on this gateway, by number: connections, LNK_CONNs, links. Numbers come from one counter,
+ * rise from 1 and are never reused within a boot (gateway_control.proto). The code that opens or closes something also
+ * enters it here and removes it.
  */
 export class OpenTables {
-  /** Everybody with an open socket, whether the dialect is known yet or not. */
+  /** Peers with an open socket, whether the dialect is known yet or not. */
   readonly sockets = new Set<Peer>();
-  /** Everybody whose connection is established, by its number. */
+  /** Peers whose connection is established, by its number. */
   readonly connections = new Map<number, Peer>();
   readonly lnkConns = new Map<number, LnkConn>();
   readonly links = new Map<number, Link>();
-  /** Links of other gateways that topology has named, or that are in use here as the way back; by gateway, then number. */
+  /** Links of other gateways that topology has named, or that have a return path here; by gateway, then number. */
   readonly remoteLinks = new Map<string, Map<number, RelaySource>>();
 
-  /** Told of each link of another gateway that is forgotten. */
+  /** Called for each link of another gateway that is forgotten. */
   onForgotten: (source: RelaySource) => void = () => {};
 
   #lastNumber = 0;
@@ -35,15 +36,15 @@ export class OpenTables {
   }
 
   /**
-   * The stamp of a link that opens now, for the order of links (architecture.md, "Attach"): max(wall clock, highest so far + 1),
-   * microseconds.
+   * The stamp of a link that opens now, for the order of links (architecture.md, "Attach"): max(wall clock, highest so
+   * far + 1), microseconds.
    */
   nextStamp(wallMs: number): number {
     this.#lastStamp = Math.max(Math.floor(wallMs * US), this.#lastStamp + 1);
     return this.#lastStamp;
   }
 
-  /** Takes a link of another gateway in, if it is not known. */
+  /** The link of another gateway; entered first if it is not known yet. */
   learnRemote(gateway: GatewayId, link: LinkId, dialect: Dialect, payload: Uint8Array): RelaySource {
     const known = this.source(gateway, link);
     if (known !== undefined) return known;
@@ -52,7 +53,7 @@ export class OpenTables {
     return source;
   }
 
-  /** Keeps a link of another gateway, until it is forgotten. */
+  /** Enters a link of another gateway, which stays until `forgetRemote`. */
   keepRemote(source: RelaySource): void {
     let links = this.remoteLinks.get(source.gateway);
     if (links === undefined) {
@@ -71,7 +72,7 @@ export class OpenTables {
     if (links?.size === 0) this.remoteLinks.delete(gateway);
   }
 
-  /** A link of this gateway (empty) or of another one. */
+  /** Finds a link of this gateway (`gateway` is empty) or of another one. */
   source(gateway: GatewayId, link: LinkId): RelaySource | undefined {
     return gateway === '' ? this.links.get(link)?.source : this.remoteLinks.get(gateway)?.get(link);
   }

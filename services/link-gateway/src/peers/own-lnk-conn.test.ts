@@ -7,7 +7,7 @@ describe.each([
 ] as const)('our LNK_CONN in %s', (dialect, bytes) => {
   const own = new OwnLnkConn(Buffer.alloc(MARK_BYTES, 0xa5));
 
-  it('has its size, and its mark behind every field', () => {
+  it('has the size of a LNK_CONN, and its mark lies behind every field', () => {
     const payload = own.payload(dialect);
     expect(payload).toHaveLength(bytes);
     // protocol.md, "Payloads": 456 and 328 bytes are used, header included.
@@ -15,7 +15,7 @@ describe.each([
     expect(bytes - MARK_BYTES).toBeGreaterThanOrEqual(used);
   });
 
-  it('is recognised wherever it lies, and no other is', () => {
+  it('is recognised at any offset, and the LNK_CONN of another process is not', () => {
     const buf = Buffer.concat([Buffer.alloc(7, 1), own.payload(dialect), Buffer.alloc(7, 1)]);
     expect(own.isOwn(buf, 7, 7 + bytes)).toBe(true);
     buf[7 + bytes - 1]! ^= 1;

@@ -14,11 +14,11 @@ const PEER_TYPE_ROUTER = 1;
  * The LNK_CONN that this router opens on every connection: peer_mask all ones, peer_type 1, the rest 0, as the recorded
  * daemons send it (protocol.md, "The link layer" 1).
  *
- * Its last 16 bytes carry a random mark of this process, by which a connection that leads back to us is recognised. They are
- * padding: a LNK_CONN uses 456 (linkid) or 328 (circuit) of its 512 or 384 bytes, the rest only fills up the header to a
- * multiple of 64. No peer gives these bytes a meaning, because no field is there; they are covered by hdr_crc, so they arrive as
- * sent; LNK_CONNs are not relayed, so they reach the direct peer only. A label or a media id would do as well for us, but peers
- * print, sort and compare those.
+ * Its last 16 bytes carry a random mark of this process, by which a connection that leads back to us is recognised.
+ * They are padding: a LNK_CONN uses 456 (linkid) or 328 (circuit) of its 512 or 384 bytes, the rest only fills up the
+ * header to a multiple of 64. No peer gives these bytes a meaning, because no field is there; they are covered by
+ * hdr_crc, so they arrive as sent; LNK_CONNs are not relayed, so they reach the direct peer only. A label or a media id
+ * would do as well for us, but peers print, sort and compare those.
  */
 export class OwnLnkConn {
   readonly #mark: Uint8Array;
@@ -30,7 +30,7 @@ export class OwnLnkConn {
     this.#payloads = { linkid: payloadOf('linkid', mark), circuit: payloadOf('circuit', mark) };
   }
 
-  /** What follows the core header. Shared: not to be changed. */
+  /** The payload after the core header. Shared by all connections: callers must not change it. */
   payload(dialect: Dialect): Uint8Array {
     return this.#payloads[dialect];
   }

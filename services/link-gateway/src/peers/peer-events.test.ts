@@ -11,7 +11,7 @@ beforeEach(async () => {
 });
 afterEach(() => gateway.stop());
 
-/** What was told of peers, less their addresses. */
+/** The events told so far, without the peers' addresses. */
 function told(): unknown[] {
   return gateway.told.map(({ kind, subject, principal, peer }) => [
     kind,
@@ -22,8 +22,8 @@ function told(): unknown[] {
   ]);
 }
 
-describe('What people are told of peers', () => {
-  it('is that one comes, asks for spans, and goes, and why', async () => {
+describe('events of peers', () => {
+  it('tell that a peer connects, asks for spans, and goes, and why', async () => {
     const { peer } = await gateway.established('circuit');
     peer.destroy();
     await gateway.attach.until(({ connectionsClosed }) => connectionsClosed.length > 0);
@@ -43,14 +43,14 @@ describe('What people are told of peers', () => {
     });
   });
 
-  it('is nothing of what was never established', async () => {
+  it('tell nothing of a connection that was never established', async () => {
     const peer = await gateway.peer('circuit', 'auto');
     peer.destroy();
     await expect.poll(() => gateway.gateway.counts().connections).toBe(0);
     expect(gateway.told).toEqual([]);
   });
 
-  it('is what its stop does to them', async () => {
+  it('tell, when the gateway stops, that it drains and that its peers go for that reason', async () => {
     await gateway.established('linkid');
     const stopped = gateway.stop();
     await stopped;

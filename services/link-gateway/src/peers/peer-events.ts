@@ -6,12 +6,12 @@ import type { EventTeller } from '@spanmesh/runtime/events/event-teller';
 import { adviceFor, type CloseReason, closeWords } from '../connection/close-reason.ts';
 import type { LnkConn, Peer } from './peer.ts';
 
-/** What people are told of peers: that they come, ask for spans, and go. */
+/** Tells the events of peers (`spanmesh events`): a peer has connected, asks for spans, has gone. */
 export class PeerEvents {
   readonly #gateway: () => string;
   readonly #events: EventTeller;
 
-  /** `gateway`: id of this one. */
+  /** `gateway`: returns this gateway's id, which changes when topology has declared the gateway dead. */
   constructor({ gateway }: { readonly gateway: () => string }, { events }: { readonly events: EventTeller }) {
     this.#gateway = gateway;
     this.#events = events;
@@ -21,11 +21,14 @@ export class PeerEvents {
     this.#tell(EventKind.EVENT_KIND_PEER_UP, peer, dialect, {});
   }
 
-  /** `dialect`: what was spoken; its connection knows no more. `reason`: why that has ended. */
+  /**
+   * A peer has gone. `dialect`: the dialect of the connection, which does not know it any more by now. `reason`: why
+   * the connection closed.
+   */
   down(peer: Peer, dialect: Dialect, reason: CloseReason): void {
     const why = peer.leaving?.why ?? '';
     const words = why === '' ? closeWords(reason) : `${closeWords(reason)}: ${why}`;
-    // What is not part of ordinary life is in the log already, with advice.
+    // A reason for which there is advice has been logged already, with the advice.
     this.#tell(
       EventKind.EVENT_KIND_PEER_DOWN,
       peer,

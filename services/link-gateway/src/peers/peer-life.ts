@@ -27,15 +27,18 @@ export interface PeerLifeDependencies {
   readonly ownLnkConn: OwnLnkConn;
   readonly dispatcher: Dispatcher;
   readonly logger: Logger;
-  /** A peer's socket has closed: the last call about it. */
+  /** Called last of all, when a peer's socket has closed. */
   readonly gone: (peer: Peer, reason: CloseReason) => void;
 }
 
-/** A peer's life, as its connection tells it: into the tables and out of them, to topology, and to who handles what it begins. */
+/**
+ * Follows one peer from its socket's opening to its closing: enters it in the tables and removes it, reports it to
+ * topology, and hands what it begins to the dispatcher.
+ */
 export class PeerLife implements ConnectionEvents {
   readonly peer: Peer;
   readonly #deps: PeerLifeDependencies;
-  /** Of what was established; null: it was not, and that it goes is not told. */
+  /** Dialect of the established connection; null: it was never established, and no event tells that it has gone. */
   #dialect: Dialect | null = null;
 
   constructor(start: Omit<ConnectionStart, 'id'>, deps: PeerLifeDependencies) {
@@ -79,7 +82,7 @@ export class PeerLife implements ConnectionEvents {
   ending(): void {
     const { tables, reports } = this.#deps;
     tables.connections.delete(this.peer.id);
-    // Topology hears of the connection only (gateway_control.proto, StateChange).
+    // Topology is told of the connection only: everything on it ends with it (gateway_control.proto, StateChange).
     reports.connectionClosed(this.peer);
     this.peer.waitingRelays = [];
   }

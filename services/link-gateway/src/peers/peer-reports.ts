@@ -1,37 +1,43 @@
 import type { Step } from '@spanmesh/runtime/trace/step';
 import type { Link, LnkConn, Peer, Relay, RelaySource } from './peer.ts';
 
-/** What topology hears of peers and of what is open with them (gateway_control.proto, StateChange). */
+/**
+ * The reports to topology about peers, and about the LNK_CONNs, links and relays open with them (gateway_control.proto,
+ * StateChange).
+ */
 export interface PeerReports {
   connectionOpened(peer: Peer): void;
-  /** It was suspect, and has shown life. */
+  /** The peer was suspect, and has shown life. */
   connectionAlive(peer: Peer): void;
-  /** It is being closed in order; `reason`: a sentence for people. */
+  /** The connection is being closed in order; `reason`: a sentence for people. */
   connectionClosing(peer: Peer, reason: string): void;
-  /** What was on it has ended, too, and is not reported. */
+  /** The connection has closed. Its LNK_CONNs, links and relays have ended with it and are not reported one by one. */
   connectionClosed(peer: Peer): void;
   lnkConnOpened(lnkConn: LnkConn): void;
-  /** Its relays are closed, and not reported. */
+  /** The LNK_CONN has closed. Its relays have closed with it and are not reported one by one. */
   lnkConnClosed(lnkConn: LnkConn): void;
-  /** `step`: the trace that this is in, which ends once it is told; null: none. */
+  /** `step`: a step of a trace, which ends once the report has been sent; null: no trace. */
   linkOpened(link: Link, step?: Step | null): void;
   linkStatus(link: Link): void;
-  /** Its relays on this gateway are closed, and not reported. */
+  /** The link has closed. Its relays on this gateway have closed with it and are not reported one by one. */
   linkClosed(link: Link): void;
-  /** A link of another gateway is known here now, unless the leader knows that already. Gateways' own spans it does not know. */
+  /**
+   * A link of another gateway is known here now; reported unless the leader knows that already. Gateways' own spans are
+   * not reported: the leader does not know them.
+   */
   linkKnown(source: RelaySource): void;
   /** A peer has closed a relay that topology had opened. */
   relayRefused(relay: Relay): void;
-  /** A relay is open on demand from now on. */
+  /** A relay is open on demand from now on, either newly opened or no longer wanted by topology. */
   onDemandOpened(relay: Relay): void;
-  /** A relay is closed, or topology's, that was open on demand. */
+  /** A relay that was open on demand has closed, or topology wants it now. */
   onDemandClosed(relay: Relay): void;
 }
 
-/** Hears of LNK_CONNs, and of the LNK_VOLCONFs in them. */
+/** Told of the LNK_CONNs of peers, and of the LNK_VOLCONFs sent in them. */
 export interface LnkConnEvents {
   lnkConnOpened(lnkConn: LnkConn): void;
   lnkConnClosed(lnkConn: LnkConn): void;
-  /** A good LNK_VOLCONF for this slot: `lnkConn.volconfs` has it. */
+  /** A valid LNK_VOLCONF has come for this slot: `lnkConn.volconfs` has it. */
   slotReceived(lnkConn: LnkConn, index: number): void;
 }

@@ -10,30 +10,34 @@ import type { Connection } from '../connection/connection.ts';
 import type { ShareHolder } from '../shares/gateway-shares.ts';
 import { Liveness } from './liveness.ts';
 
-// A peer, what it has open with us, and what we have open with it. They name each other both ways, so they are declared together.
+// A peer, what it has open with us (LNK_CONNs, links), and what we have open with it (relays). These classes refer to
+// each other both ways, so they are declared in one file.
 
-/** Of a connection that is being closed in order. */
+/** A connection is being closed in order: why, and what to do when the peer has answered. */
 export interface Leaving {
   readonly reason: CloseReason;
   /** Why, a sentence for people. */
   readonly why: string;
-  /** The peer has answered the end of our LNK_CONN, and with it everything before; may be called more than once. */
+  /**
+   * Called when the peer has closed its side of our LNK_CONN, the last thing that we end: it has then answered
+   * everything before, too. May be called more than once.
+   */
   answered(): void;
 }
 
-/** What a peer is to us: everything about its connection that is not the connection's own. */
+/** A peer, and what it has open with us: everything about its connection that class Connection does not keep. */
 export class Peer {
   readonly connection: Connection;
   readonly liveness = new Liveness();
-  /** LNK_CONNs that it has open. */
+  /** LNK_CONNs that the peer has open. */
   readonly lnkConns = new Set<LnkConn>();
-  /** Links that came from it. */
+  /** Number of links that the peer has open. */
   links = 0;
-  /** Relays that are open to it, on the wire. */
+  /** Number of relays open to the peer whose LNK_SPAN has been sent. */
   relays = 0;
-  /** Relays that wait until its connection has drained. */
+  /** Relays not yet opened: they wait until the connection's send queue has drained. */
   waitingRelays: Relay[] = [];
-  /** linkid: routes that begin with it. */
+  /** linkid: number of routes that begin at this peer. */
   routes = 0;
 
   /** Our LNK_CONN. */
@@ -46,12 +50,12 @@ export class Peer {
     this.connection = connection;
   }
 
-  /** Number of its connection. */
+  /** Number of the peer's connection. */
   get id(): number {
     return this.connection.id;
   }
 
-  /** It has answered our LNK_CONN, one way or the other. */
+  /** The peer has answered our LNK_CONN, by accepting or refusing it. */
   get hasAnswered(): boolean {
     return this.#hasAnswered;
   }
@@ -61,14 +65,14 @@ export class Peer {
     return this.#ownLnkConn?.ended === false;
   }
 
-  /** Its connection is being closed in order (drain/orderly-close.ts); null: it is not. */
+  /** Set while the connection is being closed in order (drain/orderly-close.ts); otherwise null. */
   get leaving(): Leaving | null {
     return this.#leaving;
   }
 
   /**
-   * Opens our LNK_CONN (protocol.md, "The link layer" 1). The peer's answer, and its refusal, need no more than the endpoint does by
-   * itself, but a refusal or close is answered with our DELETE.
+   * Opens our LNK_CONN (protocol.md, "The link layer" 1). The endpoint does all that the peer's answer needs; only a
+   * refusal or close is answered here, with our DELETE.
    */
   openOwnLnkConn(endpoint: Endpoint, payload: Uint8Array): void {
     const tx = endpoint.open(endpoint.rules.lnkConn, null, OWN_LNK_CONN, payload);
@@ -76,7 +80,7 @@ export class Peer {
     this.#ownLnkConn = tx;
   }
 
-  /** A message in our LNK_CONN. */
+  /** The peer has sent a message in our LNK_CONN. */
   answered(tx: Transaction): void {
     this.#hasAnswered = true;
     this.#tellAnswered();
@@ -85,12 +89,15 @@ export class Peer {
     this.#leaving?.answered();
   }
 
-  /** Calls back once, when it has answered our LNK_CONN (true), or its socket has closed. At most one may wait; null: nobody does. */
+  /**
+   * Set a function to be called once: when the peer has answered our LNK_CONN (true), or when its socket has closed
+   * without an answer (false). At most one function can wait; null removes it.
+   */
   set onAnswered(fn: ((hasAnswered: boolean) => void) | null) {
     this.#onAnswered = fn;
   }
 
-  /** In order: what the peer begins from now on is refused. */
+  /** First step of closing in order: transactions that the peer opens from now on are refused. */
   leave(leaving: Leaving): void {
     const { endpoint } = this.connection;
     if (endpoint === null || this.#leaving !== null) return;
@@ -99,14 +106,17 @@ export class Peer {
     endpoint.refuseOpens(ErrorCode.LOSTLINK);
   }
 
-  /** In order, once nothing else is open: ends our LNK_CONN. `leaving.answered` is called when the peer has answered that, perhaps at once. */
+  /**
+   * Last step of closing in order, once nothing else is open: ends our LNK_CONN. `leaving.answered` is called when the
+   * peer has answered that, perhaps at once.
+   */
   endOwnLnkConn(): void {
     const own = this.#ownLnkConn;
     if (own !== null) this.connection.endpoint?.end(own);
     if (own === null || own.rxDeleted) this.#leaving?.answered();
   }
 
-  /** Its socket has closed. */
+  /** The peer's socket has closed. */
   gone(): void {
     this.#tellAnswered();
   }
@@ -125,45 +135,54 @@ const OWN_LNK_CONN: TransactionHandler<Peer> = {
   onLost() {},
 };
 
-/** Number of the span that a gateway offers for its own clients: no link has it (links count from 1). */
+/** Link number of the span that a gateway offers for its own clients. Links of peers count from 1. */
 export const OWN_SPAN = 0;
 
-/** Who offers links at other gateways (remote-offerers.ts). */
+/** A principal that offers links at other gateways (remote-offerers.ts). */
 export interface Offerer {
   readonly principal: string;
-  /** Those of them that are known here. */
+  /** Its links that are known here. */
   readonly links: Set<RelaySource>;
-  /** Of their relays on this gateway. */
+  /** Counts the relays of its links on this gateway. */
   readonly holding: Holding<ShareHolder>;
-  /** They have none any more, and get none: they were too many. */
+  /** Its links had too many relays on this gateway: all were closed, and none is opened any more. */
   readonly isWithheld: boolean;
 }
 
-/** What relays are made of: a link, of this gateway or of another one, or the gateway's own span (`link` is OWN_SPAN). */
+/**
+ * What a relay passes on: a link, of this gateway or of another one, or the gateway's own span (`link` is OWN_SPAN).
+ */
 export class RelaySource {
   /** `<name>.<boot>` of the link's gateway; empty: this one. */
   readonly gateway: GatewayId;
-  /** The link's number there. */
+  /** The link's number on its gateway. */
   readonly link: LinkId;
   readonly dialect: Dialect;
-  /** Its LNK_SPAN after the core header, as it came. */
+  /** The link's LNK_SPAN after the core header, as it came. */
   readonly payload: Buffer;
   /** The link, if it is on this gateway. */
   local: Link | null = null;
   /**
-   * Of a link of another gateway: the leader of this stream has named it, or was told that it is known here, and says when it is gone.
-   * Otherwise it goes with whatever last used it.
+   * For a link of another gateway: the leader at the other end of the current Attach stream has named this link, or was
+   * told that it is known here, and tells us when it is gone. If false, the link is forgotten with its last relay or
+   * refusal here.
    */
   leaderKnows = false;
-  /** Of a link whose first relay is measured: when it came, microseconds of this gateway's monotonic clock. 0: it is not, or was. */
+  /**
+   * When the link came, microseconds of this gateway's monotonic clock, if the time until its first relay is measured.
+   * 0: it is not measured, or has been.
+   */
   sampledUs = 0;
-  /** Who offers it at its gateway; null: this one, or nobody knows. */
+  /**
+   * The principal that offers the link at another gateway; null: the link is on this gateway, or nobody has told whose
+   * it is.
+   */
   offerer: Offerer | null = null;
-  /** Its relays on this gateway, by the number of their LNK_CONN. */
+  /** The link's relays on this gateway, by the number of their LNK_CONN. */
   readonly relays = new Map<LnkConnId, Relay>();
-  /** LNK_CONNs whose peers closed the relay, until topology asks for it again. */
+  /** LNK_CONNs whose peers have closed (refused) the relay; one is removed when topology asks for its relay again. */
   refusedBy: Set<LnkConn> | null = null;
-  /** LNK_CONNs whose peers closed the relay that was open on demand: none is opened there again. */
+  /** LNK_CONNs whose peers have closed the relay while it was open on demand: none is opened on demand there again. */
   notOnDemand: Set<LnkConn> | null = null;
 
   #template: Uint8Array | null = null;
@@ -176,24 +195,30 @@ export class RelaySource {
     this.payload = payload;
   }
 
-  /** The span of a gateway for its own clients: topology does not know it. */
+  /** This is a gateway's own span for its clients, which topology does not know. */
   get isOwnSpan(): boolean {
     return this.link === OWN_SPAN;
   }
 
-  /** Its link has closed, or is lost with its connection: relays that are left are going to be closed, and none is opened. */
+  /**
+   * The link has closed, or is lost with its connection: relays that are left are about to be closed, and no new one is
+   * opened.
+   */
   get isClosing(): boolean {
     return this.local !== null && !this.local.isOpen;
   }
 
-  /** It has a relay on this gateway, or a peer here has refused one. */
+  /** The link has a relay on this gateway, or a peer here has refused one. */
   get isInUse(): boolean {
     return this.relays.size > 0 || (this.refusedBy?.size ?? 0) > 0 || (this.notOnDemand?.size ?? 0) > 0;
   }
 
-  /** What its relays carry; computed once while it has any. `rnssAdd`: protocol.md, "The link layer" 2. */
+  /**
+   * The payload of the link's relays: its own with dist + 1 and, in circuit, rnss + `rnssAdd` (protocol.md, "The link
+   * layer" 2). Kept while the link has relays.
+   */
   template(rnssAdd: number): Uint8Array {
-    // Its origin is here: nothing is added.
+    // The span originates at this gateway: its dist stays 0.
     if (this.isOwnSpan && this.gateway === '') return this.payload;
     if (this.#template === null || this.#templateAdd !== rnssAdd) {
       this.#template = relaySpanPayload(this.dialect, this.payload, rnssAdd);
@@ -202,34 +227,37 @@ export class RelaySource {
     return this.#template;
   }
 
-  /** It has no relay for now. */
+  /** Called when the link's last relay has closed. */
   dropTemplate(): void {
     this.#template = null;
   }
 }
 
-/** What runs over one relay. */
+/** The linkid routes that use one relay. */
 export interface RelayUse {
-  /** Somebody answers over it. */
+  /** The relay is the return path of a route: a target answers over it. */
   readonly isReturnPath: boolean;
-  /** The relay is about to close: what runs over it ends. */
+  /** The relay is about to close: the routes over it end. */
   relayClosing(): void;
 }
 
-/** A LNK_SPAN of ours that passes a link on to one LNK_CONN. In its transaction's `data` while it is open. */
+/** A relay: a LNK_SPAN that we open to pass a link on to one LNK_CONN. While it is open, `data` of its transaction. */
 export class Relay {
   readonly source: RelaySource;
   readonly lnkConn: LnkConn;
-  /** Number of the command that (last) asked for it: a refusal names it. 0: asked for before this Attach. */
+  /**
+   * Number of topology's last command that asked for this relay; a report that the peer refused it names this number.
+   * 0: no command of this Attach stream has asked for it.
+   */
   n: number;
-  /** Topology wants it. Otherwise it is open on demand, as a return path (protocol.md, "Routing, linkid"). */
+  /** True: topology wants the relay. False: it is open on demand, as a return path (protocol.md, "Routing, linkid"). */
   wanted: boolean;
-  /** null while it waits for its turn on a busy connection. */
+  /** The relay's LNK_SPAN transaction; null while the relay waits for the connection's send queue to drain. */
   tx: Transaction<Relay | null> | null = null;
   closed = false;
-  /** What routing keeps about it (linkid); null: nothing ever ran over it. */
+  /** linkid: the routes over the relay; null: no route has ever used it. */
   use: RelayUse | null = null;
-  /** circuit, link of another gateway: the route transaction, while it is open. */
+  /** circuit, a link of another gateway: the route transaction on the trunk, while it is open. */
   route: Transaction | null = null;
 
   constructor(source: RelaySource, lnkConn: LnkConn, n: number, wanted: boolean) {
@@ -239,26 +267,29 @@ export class Relay {
     this.wanted = wanted;
   }
 
-  /** Its link or its LNK_CONN is gone: it is going to be closed. */
+  /** The relay's link or LNK_CONN is gone: the relay is about to be closed. */
   get isClosing(): boolean {
     return this.source.isClosing || !this.lnkConn.isOpen;
   }
 
-  /** The route transaction has ended: the next one to need it asks for another. */
+  /** The route transaction has ended: the next message that needs one opens another. */
   routeGone(): void {
     this.route = null;
   }
 }
 
-/** A LNK_VOLCONF as it came. */
+/** A LNK_VOLCONF that a peer has sent. */
 export interface ReceivedVolconf {
-  /** Its 128 bytes. */
+  /** The 128 bytes of its `copy` field. */
   readonly copy: Buffer;
-  /** Microseconds of this gateway's monotonic clock, rising: of two for one slot the later one counts. */
+  /**
+   * When it came, microseconds of this gateway's monotonic clock. Strictly rising: of two for one slot the later one
+   * counts.
+   */
   readonly receivedUs: number;
 }
 
-/** A LNK_CONN that a peer has open: its request for spans on its connection. In its transaction's `data`. */
+/** A LNK_CONN that a peer has open: its request for spans on its connection. `data` of its transaction. */
 export class LnkConn {
   readonly id: LnkConnId;
   readonly peer: Peer;
@@ -268,13 +299,13 @@ export class LnkConn {
   /** When it was opened, microseconds of this gateway's monotonic clock. */
   readonly openedUs: number;
   readonly relays = new Set<Relay>();
-  /** Relays on it that are open on demand. */
+  /** Number of relays on this LNK_CONN that are open on demand. */
   returnPaths = 0;
-  /** Links whose relays the peer closed here. */
+  /** Links whose relays the peer has closed (refused) on this LNK_CONN. */
   refused: Set<RelaySource> | null = null;
-  /** Links whose relays, open on demand, the peer closed here; in the order of that. */
+  /** Links whose relays the peer has closed while they were open on demand, oldest refusal first. */
   notOnDemand: Set<RelaySource> | null = null;
-  /** Last good LNK_VOLCONF of each slot. */
+  /** The last valid LNK_VOLCONF of each slot. */
   volconfs: Map<number, ReceivedVolconf> | null = null;
 
   /** Closed, by whichever side. */
@@ -303,13 +334,13 @@ export class LnkConn {
   }
 }
 
-/** Whatever ends with a link. */
+/** Something that ends when a link closes. */
 export interface LinkUser {
   /** The link is about to close. */
   linkClosing(): void;
 }
 
-/** A link: a LNK_SPAN that a peer has open. In its transaction's `data`. */
+/** A link: a LNK_SPAN that a peer has open. `data` of its transaction. */
 export class Link {
   readonly id: LinkId;
   readonly peer: Peer;
@@ -319,9 +350,12 @@ export class Link {
   readonly stamp: number;
   /** When it was opened, microseconds since 1970 by the clock as it was then: for people. */
   readonly sinceUs: number;
-  /** Of the last status message; null: none came. */
+  /** Status from the last status message; null: none has come. */
   status: number | null = null;
-  /** What reaches it otherwise than over relays of this gateway: routes of other gateways, and of this one's own clients. */
+  /**
+   * Routes to the link that do not use a relay of this gateway: those of other gateways, and of this gateway's own
+   * clients.
+   */
   users: Set<LinkUser> | null = null;
 
   /** Closed by the peer. */

@@ -12,8 +12,8 @@ export class Peers {
   }
 
   /**
-   * Takes a connected socket over, and reads it. `dialect` null: the peer's first messages tell; `first`: bytes of the stream that have
-   * been read already.
+   * Takes over a connected socket and begins to read it. `dialect`: null if the peer's first messages tell it; `first`:
+   * bytes of the stream that have been read already.
    */
   connect(start: Omit<ConnectionStart, 'id'>, dialect: Dialect | null, first: Uint8Array | null): Peer {
     const { peer } = new PeerLife(start, this.#deps);

@@ -5,7 +5,7 @@ import type { GatewayOptions } from '../settings.ts';
 import type { OpenTables } from './open-tables.ts';
 import type { Peer } from './peer.ts';
 
-/** Finest step of the idle sweep, in milliseconds. */
+/** Shortest interval between two sweeps for idle connections, milliseconds. */
 const MIN_SWEEP_MS = 50;
 
 export interface ProberDependencies {
@@ -16,8 +16,9 @@ export interface ProberDependencies {
 }
 
 /**
- * Finds half-dead peers (architecture.md, "Half-dead peers"). A PING asks for a sign of life; any byte is one. Only a peer
- * that has once answered a PING is closed for sending nothing: protocol.md knows no keep-alive, a quiet link is a good link.
+ * Finds half-dead peers (architecture.md, "Half-dead peers"). A PING asks for a sign of life; any byte counts as one.
+ * Only a peer that has answered a PING before is closed for sending nothing: protocol.md knows no keep-alive, a quiet
+ * link is a good link.
  */
 export class Prober {
   readonly #deps: ProberDependencies;
@@ -27,7 +28,7 @@ export class Prober {
     this.#deps = deps;
   }
 
-  /** Starts the idle probe, if it is on. */
+  /** Starts the idle probe, if the setting turns it on. */
   start(): void {
     const { idleProbe, probeTimeout } = this.#deps.options;
     if (idleProbe === 0) return;
@@ -44,7 +45,10 @@ export class Prober {
     this.#sweep = null;
   }
 
-  /** By command: a second connection of the same peer has come. Suspect until a byte comes. */
+  /**
+   * Topology's command: the same peer seems to have come on a second connection. Makes this one suspect until a byte
+   * comes, and sends a PING.
+   */
   probe(peer: Peer): void {
     const { connection, liveness } = peer;
     if (!connection.isOpen || liveness.isSuspect) return;
@@ -62,7 +66,7 @@ export class Prober {
     const now = clock.now();
     for (const peer of tables.connections.values()) {
       const { connection, liveness } = peer;
-      // What we do not read proves nothing.
+      // A connection that we do not read ourselves proves nothing by its silence.
       if (connection.isPaused) continue;
       const { heardAt } = connection;
       const { pingedAt } = liveness;

@@ -36,7 +36,7 @@ beforeEach(() => {
     tables,
   });
   side = new RecordingSide({ rules: LINKID });
-  // What relays need of a connection.
+  // Class Relays uses only these three fields of a connection.
   peer = new Peer({ endpoint: side.endpoint, queuedBytes: 0, isOpen: true } as Connection);
   lnkConn = aLnkConn(1);
 });
@@ -47,7 +47,7 @@ function aLnkConn(id: number): LnkConn {
   return made;
 }
 
-/** A link of another gateway that a message has brought. */
+/** A link of another gateway that is known only because a routed message came from it. */
 function brought(link: number): RelaySource {
   return tables.learnRemote('gw-2.00000001', link, 'linkid', spanPayload('linkid'));
 }
@@ -60,7 +60,7 @@ function refused(source: RelaySource): Relay {
 
 describe('relays that topology wants', () => {
   // Limits: link-gateway/src/limits.ts RELAY_PACE_BYTES
-  it('are opened while little waits for the peer, and otherwise when that has drained, in order', () => {
+  it('are opened while few bytes are queued for the peer, and otherwise in order once the queue has drained', () => {
     const connection = peer.connection as { queuedBytes: number };
     const open = (link: number): RelaySource => {
       const source = brought(link);
@@ -73,7 +73,7 @@ describe('relays that topology wants', () => {
     connection.queuedBytes = RELAY_PACE_BYTES;
     const second = open(2);
     connection.queuedBytes = 0;
-    // It stands behind the one that waits already.
+    // It must wait behind the relay that waits already.
     const third = open(3);
     expect([isOpen(second), isOpen(third)]).toEqual([false, false]);
     connection.queuedBytes = RELAY_PACE_BYTES;
@@ -100,7 +100,7 @@ describe('relays that topology wants', () => {
 
 describe('return paths', () => {
   // Limits: link-gateway/src/limits.ts MAX_RETURN_PATHS
-  it('are so many at most on a LNK_CONN, whoever opens spans elsewhere', () => {
+  it('are limited on a LNK_CONN, however many spans others open elsewhere', () => {
     for (let link = 1; link <= MAX_RETURN_PATHS; link++) {
       expect(relays.returnPath(brought(link), peer)).not.toBeNull();
     }
@@ -110,7 +110,7 @@ describe('return paths', () => {
     expect(relays.returnPath(brought(MAX_RETURN_PATHS + 1), peer)).not.toBeNull();
   });
 
-  it('that topology wants do not count, until it does not any more', () => {
+  it('that topology wants do not count towards the limit, until topology does not want them any more', () => {
     const source = brought(1);
     relays.returnPath(source, peer);
     relays.open(source, lnkConn, 1);
@@ -121,7 +121,7 @@ describe('return paths', () => {
 });
 
 describe('closed relays', () => {
-  it('are counted by why they closed', () => {
+  it('are counted by the reason why they closed', () => {
     const [unused, unwanted, lost] = [brought(1), brought(2), brought(3)];
     relays.closeUnused(relays.returnPath(unused, peer)!);
     relays.open(unwanted, lnkConn, 1);
@@ -136,7 +136,7 @@ describe('closed relays', () => {
 });
 
 describe('the first relay of a link', () => {
-  it('is measured where the link is, once, from when the LNK_CONN was there, too', () => {
+  it('is measured at the gateway of the link, once, from when both the link and the LNK_CONN were open', () => {
     const source = brought(1);
     source.sampledUs = 1;
     clock.advance(20);
@@ -157,21 +157,21 @@ describe('given a return path that its peer has closed', () => {
     expect(relays.returnPath(source, peer)).toBeNull();
   });
 
-  it('forgets it with the link', () => {
+  it('forgets that refusal with the link', () => {
     const source = brought(7);
     refused(source);
     runNow(relays.closingAllOf(source));
     expect([lnkConn.refused, lnkConn.notOnDemand!.size, source.notOnDemand]).toEqual([null, 0, null]);
   });
 
-  it('forgets it with the LNK_CONN, and the link, which nothing else has named', () => {
+  it('forgets that refusal with the LNK_CONN, and the link too, if nothing else has named it', () => {
     refused(brought(7));
     runNow(relays.closingAllOn(lnkConn));
     expect([lnkConn.notOnDemand, tables.remoteLinks.size]).toEqual([null, 0]);
   });
 
   // Limits: link-gateway/src/limits.ts MAX_RETURN_PATHS_REFUSED
-  it('forgets the first past the limit', () => {
+  it('forgets the oldest refusal past the limit', () => {
     for (let link = 1; link <= MAX_RETURN_PATHS_REFUSED + 1; link++) refused(brought(link));
     expect(lnkConn.notOnDemand!.size).toBe(MAX_RETURN_PATHS_REFUSED);
     expect([tables.source('gw-2.00000001', 1), tables.source('gw-2.00000001', 2)]).toEqual([

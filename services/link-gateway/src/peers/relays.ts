@@ -19,19 +19,21 @@ export interface RelaysDependencies {
   readonly tables: Pick<OpenTables, 'forgetRemote'>;
 }
 
-/** Relays that are closed between two `yield`s. */
+/** Units (relays closed or refusals forgotten) between two `yield`s. */
 const SLICE_UNITS = 64;
 
-/** Until there is somebody to pass messages on. */
+/** Stands in until `routing` is set. */
 const NO_ROUTING: RelayRouting = { open() {}, oneWay() {}, closing() {} };
 
 /**
- * Opens and closes relays, and is the handler of all their transactions: one object for hundreds of thousands of relays, which
- * it tells apart by the transaction's `data`. A relay that we closed has no `data` any more; what the peer still sends in
- * its transaction is the answer.
+ * Opens and closes relays. One object is the handler of the transactions of hundreds of thousands of relays; `data` of
+ * a transaction is its relay. Once we have closed a relay its transaction has no `data`, and the peer's DELETE in it is
+ * the answer to ours.
  */
 export class Relays implements TransactionHandler<Relay | null> {
-  /** What relays add to rnss (circuit), as the leader says (protocol.md, "The link layer" 2). */
+  /**
+   * The constant that a relay adds to its link's rnss (circuit), as the leader says (protocol.md, "The link layer" 2).
+   */
   rnssAdd = 0;
 
   readonly #reports: PeerReports;
@@ -49,24 +51,24 @@ export class Relays implements TransactionHandler<Relay | null> {
     this.#clock = clock;
   }
 
-  /** Told of what comes on relays for somebody else, and of their end. */
+  /** Takes the messages that peers send on relays, and is told when a relay closes. */
   set routing(routing: RelayRouting) {
     this.#routing = routing;
   }
 
-  /** The relay that a transaction is of; null: of none, or of one that has closed. */
+  /** The relay whose LNK_SPAN transaction this is; null: it is no relay's, or the relay has closed. */
   relayOf(tx: Transaction | undefined): Relay | null {
     return isBoundTo(tx, this) ? tx.data : null;
   }
 
   /**
-   * Opens a relay that topology wants; one that is open already stays open, and is no longer one on demand. `n`: number of the
-   * command that asks for it.
+   * Opens a relay that topology wants. One that is open already stays open, and is no longer an on-demand one. `n`:
+   * number of the command that asks for it.
    */
   open(source: RelaySource, lnkConn: LnkConn, n: number): void {
     const known = source.relays.get(lnkConn.id);
     if (known !== undefined) {
-      // The refusal of a relay counts if it is not older than the last command for the pair.
+      // Topology obeys a refusal only if it names the last command for the pair.
       known.n = n;
       if (!known.wanted) {
         this.#reports.onDemandClosed(known);
@@ -86,9 +88,9 @@ export class Relays implements TransactionHandler<Relay | null> {
   }
 
   /**
-   * The relay that is the return path to a link (protocol.md, "Routing, linkid"), open on the wire when this returns: topology's,
-   * on whichever LNK_CONN of the connection, or one opened on demand on the first. null: the connection has no LNK_CONN, or its peer
-   * has closed such a relay.
+   * The relay used as the return path to a link (protocol.md, "Routing, linkid"): one that exists on any LNK_CONN of
+   * the connection, or a new one on demand on the first LNK_CONN. Its LNK_SPAN has been sent when this returns. null:
+   * the connection has no LNK_CONN, its peer has closed such a relay before, or the LNK_CONN has too many return paths.
    */
   returnPath(source: RelaySource, peer: Peer): Relay | null {
     for (const lnkConn of peer.lnkConns) {
@@ -109,7 +111,10 @@ export class Relays implements TransactionHandler<Relay | null> {
     return null;
   }
 
-  /** Closes a relay. What runs on it ends first, leaves first (protocol.md, "stacking"): routing and the endpoint see to that. */
+  /**
+   * Closes a relay. The transactions on it end first, leaves first (protocol.md, "stacking"): routing and the endpoint
+   * see to that.
+   */
   close(relay: Relay, why: RelayClosing): void {
     const { tx } = relay;
     this.#forget(relay, why);
@@ -123,8 +128,8 @@ export class Relays implements TransactionHandler<Relay | null> {
   }
 
   /**
-   * Topology does not want the relay of a link on a LNK_CONN any more: closes it, unless it is a return path in use, and forgets
-   * that it was refused.
+   * Topology does not want this link on this LNK_CONN any more. Forgets a refusal, and closes the relay unless it is a
+   * return path in use: then it goes on as an on-demand one.
    */
   closePair(source: RelaySource, lnkConn: LnkConn): void {
     forgetRefusal(source, lnkConn);
@@ -139,8 +144,8 @@ export class Relays implements TransactionHandler<Relay | null> {
   }
 
   /**
-   * The link is gone (architecture.md, "Loss is local"): closes all its relays on this gateway. In slices; none is left when it returns
-   * how many units its last slice had.
+   * The link is gone (architecture.md, "Loss is local"): closes all its relays on this gateway, in slices, and forgets
+   * its refusals. Returns the number of units done since the last `yield`.
    */
   *closingAllOf(source: RelaySource): Job<number> {
     const units = yield* this.#closing(source.relays.values(), 'link');
@@ -152,8 +157,8 @@ export class Relays implements TransactionHandler<Relay | null> {
   }
 
   /**
-   * The LNK_CONN is gone: closes (or, when its connection was lost, forgets) all its relays. In slices; none is left when it returns how
-   * many units its last slice had.
+   * The LNK_CONN is gone: closes all its relays (or only forgets them, if the connection was lost), in slices, and
+   * forgets its refusals. Returns the number of units done since the last `yield`.
    */
   *closingAllOn(lnkConn: LnkConn): Job<number> {
     let units = yield* this.#closing(lnkConn.relays, 'lnk_conn');
@@ -174,7 +179,7 @@ export class Relays implements TransactionHandler<Relay | null> {
     return units;
   }
 
-  /** The connection has room again: opens relays that wait for it. */
+  /** The connection's send queue has drained: opens relays that waited for it. */
   resume(peer: Peer): void {
     const waiting = peer.waitingRelays;
     let at = 0;
@@ -185,7 +190,10 @@ export class Relays implements TransactionHandler<Relay | null> {
     peer.waitingRelays = at === waiting.length ? [] : waiting.slice(at);
   }
 
-  /** The peer, in a relay of ours: its acknowledgement (circuit), its refusal, or the answer to our DELETE. */
+  /**
+   * A message of the peer in a relay's transaction: its acknowledgement (circuit), its refusal, or its answer to our
+   * DELETE.
+   */
   onMessage(tx: Transaction<Relay | null>, frame: Frame): void {
     const relay = tx.data;
     if ((frame.cmd & DELETE) === 0) {
@@ -195,11 +203,12 @@ export class Relays implements TransactionHandler<Relay | null> {
     if (relay === null) return;
     const { source, lnkConn } = relay;
     if (relay.isClosing) {
-      // Its turn would have come: nothing is refused that is not offered any more.
+      // We were about to close the relay ourselves: this is not a refusal to report.
       this.close(relay, 'refused');
       return;
     }
-    // First of all: a link that the leader does not know to be known here goes with its last relay, unless there is this to remember.
+    // Must come before `#forget`, which also forgets a link of another gateway with its last relay unless the leader
+    // knows it or a refusal is remembered.
     if (relay.wanted) refuse(source, lnkConn);
     else this.#notOnDemand(source, lnkConn);
     // protocol.md, "The link layer" 4: the peer closes a relay; we close our side.
@@ -213,7 +222,7 @@ export class Relays implements TransactionHandler<Relay | null> {
     this.#reports.relayRefused(relay);
   }
 
-  /** Its connection was lost. */
+  /** The relay's connection was lost. */
   onLost({ data: relay }: Transaction<Relay | null>): void {
     if (relay !== null) this.#forget(relay, 'connection');
   }
@@ -226,7 +235,7 @@ export class Relays implements TransactionHandler<Relay | null> {
     this.#routing.oneWay(relay, frame);
   }
 
-  /** Units that are left over: of the last slice. */
+  /** Closes the relays in slices. Returns the number closed since the last `yield`. */
   *#closing(relays: Iterable<Relay>, why: RelayClosing): Job<number> {
     let units = 0;
     for (const relay of relays) {
@@ -252,7 +261,7 @@ export class Relays implements TransactionHandler<Relay | null> {
     this.#count(relay, isWanted ? -1 : 1);
   }
 
-  /** A relay more, or less, that is open on demand. */
+  /** Counts one more or one fewer relay that is open on demand. */
   #count({ lnkConn }: Relay, more: 1 | -1): void {
     this.#metrics.onDemandRelays += more;
     lnkConn.returnPaths += more;
@@ -269,7 +278,7 @@ export class Relays implements TransactionHandler<Relay | null> {
     peer.relays++;
   }
 
-  /** What a LNK_CONN waits for counts from when that is there: a peer may ask for spans long after the link has come. */
+  /** Measures from the later of link and LNK_CONN: a peer may ask for spans long after the link has come. */
   #observeFirst({ source, lnkConn }: Relay): void {
     const sinceUs = Math.max(source.sampledUs, lnkConn.openedUs);
     source.sampledUs = 0;
@@ -296,7 +305,10 @@ export class Relays implements TransactionHandler<Relay | null> {
     relay.lnkConn.peer.relays--;
   }
 
-  /** The peer does not want the return path to the link there: none is opened again. */
+  /**
+   * Remembers that the peer does not want a return path to this link on this LNK_CONN, so that none is opened again.
+   * Past the limit the oldest such refusal is forgotten.
+   */
   #notOnDemand(source: RelaySource, lnkConn: LnkConn): void {
     source.notOnDemand ??= new Set();
     source.notOnDemand.add(lnkConn);
@@ -315,7 +327,10 @@ export class Relays implements TransactionHandler<Relay | null> {
     this.#forgetUnused(source);
   }
 
-  /** Of a link of another gateway that the leader knows to be known here it says when it is gone; others go when nothing uses them. */
+  /**
+   * Forgets a link of another gateway that is not in use here. Not if the leader knows that we know the link: then the
+   * leader tells us when it is gone.
+   */
   #forgetUnused(source: RelaySource): void {
     if (source.gateway === '' || source.leaderKnows || source.isInUse) return;
     this.#tables.forgetRemote(source);

@@ -8,7 +8,7 @@ import { spanPayload, TestGateway } from '../testing/gateway.fixture.ts';
 const ELSEWHERE = 'other.01234567';
 const GREEDY = '192.0.2.66';
 const HONEST = '192.0.2.1';
-/** Relays in all, and percent of them that a principal may have: 60. */
+/** 100 relays in all, of which one principal may have 60 percent: 60 relays. */
 const ENV = { SPANMESH_MAX_RELAYS: '100', SPANMESH_SHARE: '60' };
 
 let gateway: TestGateway | undefined;
@@ -23,7 +23,7 @@ async function start(): Promise<TestGateway> {
   return gateway;
 }
 
-/** Topology has links of a principal at another gateway relayed on these LNK_CONNs. */
+/** Has topology relay links of a principal, which are at another gateway, on these LNK_CONNs. */
 function relay(made: TestGateway, principal: string, links: readonly number[], open: readonly number[]): void {
   const payload = Buffer.from(spanPayload('circuit'));
   const dialect = Dialect.DIALECT_CIRCUIT;
@@ -48,7 +48,7 @@ describe('of links at another gateway', () => {
     for (const host of [1, 2, 3]) asking.push(await made.established('circuit', `127.0.0.${host}`));
     const lnkConns = asking.map(({ lnkConn }) => lnkConn);
     relay(made, HONEST, [1, 2], lnkConns);
-    // 90 for them, 30 for each who asks: nobody who asks has too many.
+    // 90 relays count for the greedy offerer, 30 for each peer that asks: only the offerer is over 60.
     relay(made, GREEDY, numbers(100, 30), lnkConns);
     await until(() => made.gateway.counters.relays === 6);
     expect(made.gateway.counters.closed.share).toBe(0);
@@ -62,11 +62,11 @@ describe('of links at another gateway', () => {
     expect(limitsHit.all).toContainEqual(
       expect.objectContaining({ resource: 'relays offered', principal: GREEDY, limit: 60, held: 90 }),
     );
-    // More of it is not relayed; of others it is.
+    // Further links of the greedy offerer are not relayed; those of others are.
     relay(made, GREEDY, [500], lnkConns);
     relay(made, HONEST, [3], lnkConns);
     expect(made.gateway.counters.relays).toBe(9);
-    // Nor is it told to the leader as open.
+    // The snapshot for the leader names none of its relays as open either.
     const parts = made.attach.attach();
     expect(parts.flatMap(({ relaysOpen }) => relaysOpen).map(({ link }) => link)).toEqual([1, 2, 3]);
     expect(parts.flatMap(({ refusals }) => refusals)).toEqual([]);
@@ -78,7 +78,7 @@ describe('of links at another gateway', () => {
     for (let i = 0; i < 3; i++) asking.push(await made.established('circuit'));
     const lnkConns = asking.map(({ lnkConn }) => lnkConn);
     relay(made, HONEST, [1, 2], lnkConns);
-    // 57 for them, 63 for the one who asks, whose share is 60.
+    // 57 relays count for the greedy offerer; with the 6 others 63 count for the peer that asks, whose share is 60.
     relay(made, GREEDY, numbers(100, 19), lnkConns);
     await until(() => made.gateway.counters.relays === 6);
     expect(made.gateway.counters.closed.share).toBe(0);
@@ -92,7 +92,7 @@ describe('of links at another gateway', () => {
     for (let i = 0; i < 10; i++) greedy.push(await made.established('circuit', '127.0.0.66'));
     relay(made, HONEST, numbers(1, 7), [honest.lnkConn, ...greedy.map(({ lnkConn }) => lnkConn)]);
     await until(() => made.gateway.counters.closed.share > 0);
-    // Each of his that goes takes seven away.
+    // Each closed connection of the greedy peer takes seven relays with it.
     expect(made.gateway.counters).toMatchObject({ relays: 7 * 8, closed: { share: 3 } });
     expect(honest.peer.closed).toBe(false);
     expect(limited(made)).toMatchObject([{ resource: 'relays asked for', principal: '127.0.0.66' }]);
@@ -103,7 +103,7 @@ describe('of links at another gateway', () => {
     const asking = [await made.established('circuit'), await made.established('circuit')];
     const lnkConns = asking.map(({ lnkConn }) => lnkConn);
     for (let i = 0; i < 11; i++) relay(made, `198.51.100.${i}`, numbers(1 + 3 * i, 3), lnkConns);
-    // 66 for him, six for each of the others.
+    // 66 relays count for the peer that asks, six for each offerer.
     await until(() => made.gateway.counters.closed.share > 0);
     expect(made.gateway.counters).toMatchObject({ relays: 33, closed: { share: 1 } });
     expect(limited(made)).toMatchObject([{ resource: 'relays asked for', bound: 'share', principal: '127.0.0.1' }]);

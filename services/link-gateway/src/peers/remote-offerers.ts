@@ -11,11 +11,14 @@ export interface RemoteOfferersDependencies {
   readonly endings: Pick<Endings, 'run'>;
 }
 
-/** Who offers links at other gateways, as far as they are known here. */
+/**
+ * A principal that offers links at other gateways, with those of its links that are known here. It is charged for their
+ * relays on this gateway.
+ */
 class RemoteOfferer implements ShareHolder, Offerer {
   readonly principal: string;
   readonly links = new Set<RelaySource>();
-  /** Of the relays of these links on this gateway. */
+  /** Counts the relays of these links on this gateway. */
   readonly holding: Holding<ShareHolder>;
   readonly #deps: RemoteOfferersDependencies;
   #isWithheld = false;
@@ -26,12 +29,16 @@ class RemoteOfferer implements ShareHolder, Offerer {
     this.holding = deps.shares.offered.open(principal, this);
   }
 
-  /** It has had too many relays here: none of its links has any, as long as one of those that are known is. */
+  /** Its links had too many relays here and were all closed. True until the last of its links known here is gone. */
   get isWithheld(): boolean {
     return this.#isWithheld;
   }
 
-  /** Its connections are those of other gateways, and stay. Nobody is told: for topology the relays are open, and no other is wanted. */
+  /**
+   * The principal's share is exceeded: closes all relays of its links on this gateway. Its connections are at other
+   * gateways and stay. Topology is not told: it goes on counting these relays as open, so it opens no other links in
+   * their place.
+   */
   close(): void {
     if (this.#isWithheld) return;
     this.#isWithheld = true;
@@ -45,7 +52,7 @@ class RemoteOfferer implements ShareHolder, Offerer {
   }
 }
 
-/** Those of one gateway, by principal: there as long as a link of them is known. */
+/** The principals that offer links at other gateways; one is kept as long as a link of it is known here. */
 export class RemoteOfferers {
   readonly #deps: RemoteOfferersDependencies;
   readonly #offerers = new Map<string, RemoteOfferer>();
@@ -58,7 +65,7 @@ export class RemoteOfferers {
     return this.#offerers.size;
   }
 
-  /** The link is of this principal; empty: nobody knows of whom. */
+  /** Records whose link this is. `principal` is empty if the leader does not know. */
   learn(source: RelaySource, principal: string): void {
     if (principal === '' || source.offerer !== null) return;
     const { shares } = this.#deps;
@@ -70,11 +77,11 @@ export class RemoteOfferers {
     source.offerer = offerer;
     offerer.links.add(source);
     shares.remoteLinks.set(principal, offerer.links.size);
-    // Those that were open on demand.
+    // Relays of the link that are open already were opened on demand.
     shares.offered.count(offerer.holding, source.relays.size);
   }
 
-  /** The link is not known any more, and has no relay. */
+  /** The link is forgotten here; it has no relay any more. */
   forget(source: RelaySource): void {
     const { offerer } = source;
     if (offerer === null) return;

@@ -2,20 +2,25 @@ import type { Frame } from '@spanmesh/dmsg/frame';
 import type { Transaction } from '@spanmesh/dmsg/transaction';
 import type { Peer, Relay } from './peer.ts';
 
-/** linkid: messages with a source and a target, which are for another peer or for clients of this gateway. */
+/** Takes the linkid messages that name a target: they are for another peer or for a client of this gateway. */
 export interface AddressedRouting {
-  /** A peer opens a transaction; it is passed on, refused or thrown away. */
+  /** A peer opens a transaction: it is passed on, refused or thrown away. */
   open(peer: Peer, tx: Transaction, frame: Frame): void;
-  /** A one-way message. */
+  /** A peer sends a one-way message. */
   oneWay(peer: Peer, frame: Frame): void;
 }
 
-/** What runs over relays. */
+/** Takes the messages that peers send on relays (circuit), and ends routes with their relay. */
 export interface RelayRouting {
-  /** circuit: a peer opens `tx` on a relay; it is passed on or refused. null: we have closed it, and the peer does not know yet. */
+  /**
+   * circuit: a peer opens `tx` on a relay: it is passed on or refused. `relay` null: we have closed the relay, and the
+   * peer does not know yet.
+   */
   open(relay: Relay | null, tx: Transaction, frame: Frame): void;
-  /** circuit: the same for a one-way message. */
+  /** circuit: a peer sends a one-way message on a relay; `relay` as above. */
   oneWay(relay: Relay | null, frame: Frame): void;
-  /** A relay is about to close, or is lost with its connection: what runs over it ends on the far side now, too. */
+  /**
+   * A relay is about to close, or is lost with its connection: the transactions over it end at the far side now, too.
+   */
   closing(relay: Relay): void;
 }

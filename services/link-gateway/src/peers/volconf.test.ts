@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { volconfCopy, volconfFault, volconfIndex } from './volconf.ts';
 
-/** A payload that starts at an odd place, as in a read buffer. */
+/** The payloads start at an unaligned offset, as they do in a read buffer. */
 const AT = 3;
 
 function payload(index: number, path: string, lastByte = 0): Buffer {
@@ -25,7 +25,7 @@ describe('LNK_VOLCONF', () => {
     expect(volconfFault(payload(index, 'span:host'), AT)).toBe('index');
   });
 
-  it('is bad without a path, and with one that does not end', () => {
+  it('is bad without a path, and with a path that is not terminated', () => {
     expect(volconfFault(payload(0, ''), AT)).toBe('empty-path');
     expect(volconfFault(payload(0, 'x'.repeat(63), 65), AT)).toBe('unterminated-path');
     expect(volconfFault(payload(0, 'x'.repeat(63)), AT)).toBeNull();

@@ -10,8 +10,8 @@ const INDEX = 128;
 export type VolconfFault = 'index' | 'empty-path' | 'unterminated-path';
 
 /**
- * Checks the LNK_VOLCONF whose payload starts at `at` (protocol.md, "The link layer" 3): index 0..255, path not empty, its last
- * byte 0. null: it is good.
+ * Checks the LNK_VOLCONF whose payload starts at `at` (protocol.md, "The link layer" 3): index 0..255, path not empty,
+ * its last byte 0. null: it is valid.
  */
 export function volconfFault(buf: Uint8Array, at: number): VolconfFault | null {
   // A negative index reads as a large one.
@@ -20,12 +20,12 @@ export function volconfFault(buf: Uint8Array, at: number): VolconfFault | null {
   return buf[at + VOLCONF_COPY_BYTES - 1] === 0 ? null : 'unterminated-path';
 }
 
-/** The slot that a good one is about. */
+/** The slot of a valid LNK_VOLCONF. */
 export function volconfIndex(buf: Uint8Array, at: number): number {
   return readU32(buf, at + INDEX);
 }
 
-/** A copy of its 128 bytes. */
+/** A copy of the 128 bytes of its `copy` field. */
 export function volconfCopy(buf: Uint8Array, at: number): Buffer {
   return Buffer.from(buf.subarray(at, at + VOLCONF_COPY_BYTES));
 }
